@@ -1,0 +1,49 @@
+"""Every exception that tinyvision raises on purpose.
+
+All of them derive from `TinyVisionError`, and each also derives from the built-in exception a Python
+programmer would expect, so `except ValueError` keeps working for code that has never heard of us.
+"""
+
+
+class TinyVisionError(Exception):
+    """Base class: `except TinyVisionError` catches whatever this library raises deliberately."""
+
+
+class ShapeError(TinyVisionError, ValueError):
+    """Array shapes do not fit together. The message lists every argument with its axes and its shape."""
+
+
+class DtypeError(TinyVisionError, TypeError):
+    """An array holds numbers of the wrong kind, such as integer pixels where a float is needed."""
+
+
+class OptionError(TinyVisionError, ValueError):
+    """An option has a value, or a combination of values, that has no meaning or is not supported."""
+
+
+class DeviceError(TinyVisionError, RuntimeError):
+    """A device is not available, or arrays live on different devices. The message names the remedy."""
+
+
+class GraphError(TinyVisionError, RuntimeError):
+    """`backward()` cannot do what it was asked: nothing was recorded, or the record has been used up."""
+
+
+class WeightsError(TinyVisionError, ValueError):
+    """A weight file, or a state dict, is malformed, refused for safety, or does not fit the model."""
+
+
+class DataError(TinyVisionError, ValueError):
+    """A data file or folder is missing, truncated, corrupt, or not what its name promises."""
+
+
+class DownloadError(TinyVisionError, OSError):
+    """A file could not be fetched, or what arrived is not the file that was asked for."""
+
+
+class CheckpointError(TinyVisionError, ValueError):
+    """A training checkpoint cannot be written, read, or continued with the present settings."""
+
+
+class TrainingError(TinyVisionError, ArithmeticError):
+    """Training cannot go on, for instance because the loss is no longer a finite number."""
