@@ -1,0 +1,82 @@
+"""The calculus, written by hand: `<op>_forward` beside `<op>_backward`, plain arrays in and out.
+
+    y, cache = conv2d_forward(x, weight, bias, stride=1, padding=1)
+    dx, dweight, dbias = conv2d_backward(dy, cache)
+
+Nothing here knows the tape, and nothing here is needed to try an op in a REPL.
+"""
+
+from .activation import (
+    relu6_backward,
+    relu6_forward,
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    tanh_backward,
+    tanh_forward,
+)
+from .conv import conv2d_backward, conv2d_forward
+from .dropout import dropout_backward, dropout_forward
+from .im2col import col2im, im2col_backward, im2col_forward
+from .linear import linear_backward, linear_forward, matmul_backward, matmul_forward
+from .loss import (
+    cross_entropy_backward,
+    cross_entropy_forward,
+    log_softmax_backward,
+    log_softmax_forward,
+    mse_backward,
+    mse_forward,
+    softmax_backward,
+    softmax_forward,
+)
+from .norm import (
+    batchnorm_frozen_backward,
+    batchnorm_frozen_forward,
+    batchnorm_train_backward,
+    batchnorm_train_forward,
+)
+from .pool import (
+    adaptive_avg_pool2d_backward,
+    adaptive_avg_pool2d_forward,
+    avg_pool2d_backward,
+    avg_pool2d_forward,
+    max_pool2d_backward,
+    max_pool2d_forward,
+)
+from .shape import (
+    add_backward,
+    add_forward,
+    concatenate_backward,
+    concatenate_forward,
+    div_backward,
+    div_forward,
+    exp_backward,
+    exp_forward,
+    flatten_backward,
+    flatten_forward,
+    index_backward,
+    index_forward,
+    log_backward,
+    log_forward,
+    max_backward,
+    max_forward,
+    mean_backward,
+    mean_forward,
+    mul_backward,
+    mul_forward,
+    pow_backward,
+    pow_forward,
+    reshape_backward,
+    reshape_forward,
+    sub_backward,
+    sub_forward,
+    sum_backward,
+    sum_forward,
+    transpose_backward,
+    transpose_forward,
+    where_backward,
+    where_forward,
+)
+
+__all__ = sorted(name for name in globals() if name.endswith(("_forward", "_backward")) or name == "col2im")

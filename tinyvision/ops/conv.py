@@ -1,0 +1,247 @@
+"""2-D convolution (cross-correlation, as every deep-learning library computes it) and its three gradients.
+
+Both directions are one primitive, `correlate`: slide a kernel over an image whose memory is channels-last, turn the
+windows of a few output rows into the rows of a matrix (im2col) that fits into a core's cache, and multiply that matrix
+by the kernels. The matrix for a whole image would be KH·KW times as large as the image; a block of it never leaves the
+cache. The backward pass makes the columns again rather than keep them.
+"""
+
+import math
+
+import numpy as np
+
+from .. import parallel
+from ..errors import OptionError
+from .door import check_arrays, check_rank, is_integer, output_size, pair, shape_error
+from .im2col import windows
+
+# Columns of about this many bytes are filled and multiplied at a time (measured on cores with 1 MiB of cache each: half
+# or twice as much is 10 to 50 % slower).
+COLUMN_BYTES = 2 << 20
+
+
+def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """y[n, o, i, j] = bias[o] + Σ_{c, k, l} x[n, c, i·SH + k·DH - PH, j·SW + l·DW - PW] · weight[o, c, k, l]
+
+    x (N, C, H, W), weight (O, C/groups, KH, KW), bias (O,)  ->  y (N, O, OH, OW), cache
+
+    Pixels outside of the image are 0. With groups, output channel o reads only the input channels of its own group.
+    OH = floor((H + 2·PH - DH·(KH - 1) - 1) / SH) + 1. Raises ShapeError, DtypeError, DeviceError, OptionError."""
+    stride, padding = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
+    dilation = pair("conv2d", "dilation", dilation, 1)
+    N, O, OH, OW = _checked_shape(x, weight, bias, stride, padding, dilation, groups)
+    y = np.empty_like(x, shape=(N, OH, OW, O), order="C")
+    correlate(_nhwc(x), _nhwc(weight), y, bias, stride, (-padding[0], -padding[1]), dilation, groups)
+    return y.transpose(0, 3, 1, 2), (x, weight, bias is not None, stride, padding, dilation, groups)
+
+
+def conv2d_backward(dy, cache, needs=(True, True, True)):
+    """dy (N, O, OH, OW)  ->  dx (N, C, H, W), dweight (O, C/groups, KH, KW), dbias (O,)
+
+    dweight correlates the image with dy; dx correlates dy with the kernels turned by 180° (tutorial 11)."""
+    x, weight, has_bias, stride, padding, dilation, groups = cache
+    dx = dweight = dbias = None
+    rows = _nhwc(dy)
+    if needs[0]:
+        dx = np.empty_like(dy, shape=_nhwc(x).shape, order="C")
+        image_gradient(rows, _nhwc(weight), dx, stride, padding, dilation, groups)
+        dx = dx.transpose(0, 3, 1, 2)
+    if needs[1]:
+        dweight = weight_gradient(_nhwc(x), rows, _nhwc(weight).shape, stride, padding, dilation, groups)
+        dweight = dweight.transpose(0, 3, 1, 2)
+    if has_bias and needs[2]:
+        dbias = sum(parallel.over_rows(lambda some: rows[some].sum(axis=(0, 1, 2)), rows), np.zeros_like(rows[0, 0, 0]))
+    return (dx, dweight, dbias) if has_bias else (dx, dweight)
+
+
+def correlate(x, weight, y, bias, stride, start, dilation, groups):
+    """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with weight (O, KH, KW, C/groups); outside of x all is 0.
+
+    The window of y[:, 0, 0] begins at pixel `start` of x, which is negative where there is padding."""
+    O, KH, KW, _ = weight.shape
+    depthwise = groups == x.shape[3] == O
+    kernels = weight.reshape(groups, O // groups, -1)  # (G, O/G, KH·KW·C/G), a view
+
+    def work(block):
+        images, rows = block
+        out = y[images, rows]
+        slab = _slab(x, images, rows, y.shape[2], (KH, KW), stride, start, dilation)
+        view = windows(slab, (KH, KW), stride, dilation)  # (n, r, OW, KH, KW, C)
+        if depthwise:
+            _depthwise(view, weight, out)
+        else:
+            for part, kernel, some in zip(_split(view, groups), kernels, _split(out, groups), strict=True):
+                _product(_columns(part), kernel, some)
+        if bias is not None:
+            out += bias
+
+    parallel.run(work, _blocks(x, y, KH * KW * weight.shape[3]))
+
+
+def image_gradient(dy, weight, dx, stride, padding, dilation, groups):
+    """Fill dx (N, H, W, C) with the gradient of `correlate` for its image, given dy (N, OH, OW, O).
+
+    Window i reads pixel h = i·S + k·D - P with tap k, so pixel h hears from the windows i = (h + P - k·D) / S that are
+    whole. Take the pixels of one phase, h + P ≡ r (mod S): they all hear from the same taps, every (S / gcd)-th one, and
+    neighbours hear from neighbouring windows. So each phase is a stride-1 correlation of dy with those taps, turned
+    around. At stride 1 there is one phase and all taps: the textbook's "convolution with the turned kernel"."""
+    O, KH, KW, _ = weight.shape
+    turned = weight.reshape(groups, O // groups, KH, KW, -1).transpose(0, 4, 2, 3, 1)[:, :, ::-1, ::-1]  # (G, C/G, KH, KW, O/G)
+    for top in range(stride[0]):
+        for left in range(stride[1]):
+            target = dx[:, top :: stride[0], left :: stride[1]]
+            taps_h, start_h, step_h = _phase(top + padding[0], KH, stride[0], dilation[0])
+            taps_w, start_w, step_w = _phase(left + padding[1], KW, stride[1], dilation[1])
+            taps = turned[:, :, taps_h, taps_w]
+            if 0 in target.shape:
+                continue
+            if 0 in taps.shape:  # no window ever reads these pixels
+                target[...] = 0
+                continue
+            taps = taps.copy().reshape(-1, *taps.shape[2:])  # (C, KH', KW', O/G)
+            correlate(dy, taps, target, None, (1, 1), (start_h, start_w), (step_h, step_w), groups)
+
+
+def _phase(shifted, kernel, stride, dilation):
+    """For pixels h with h + P = shifted, shifted + S, ...: their taps in the turned kernel, first window, window step."""
+    every, step = stride // math.gcd(stride, dilation), dilation // math.gcd(stride, dilation)
+    taps = [k for k in range(kernel) if (shifted - k * dilation) % stride == 0]
+    if not taps:
+        return slice(0, 0), 0, 1
+    first_window = (shifted - taps[-1] * dilation) // stride  # the largest tap reads from the earliest window
+    return slice(kernel - 1 - taps[-1], kernel - taps[0], every), first_window, step
+
+
+def weight_gradient(x, dy, shape, stride, padding, dilation, groups):
+    """dweight (O, KH, KW, C/groups): for every tap, the sum over all windows of dy times the pixel under that tap."""
+    O, KH, KW, CG = shape
+    start = (-padding[0], -padding[1])
+
+    def work(blocks):
+        total = np.zeros_like(dy, shape=(groups, O // groups, KH * KW * CG), order="C")
+        for images, rows in blocks:
+            some = dy[images, rows]
+            slab = _slab(x, images, rows, dy.shape[2], (KH, KW), stride, start, dilation)
+            view = windows(slab, (KH, KW), stride, dilation)  # (n, r, OW, KH, KW, C)
+            if groups == x.shape[3] == O:
+                total += np.einsum("nijklc,nijc->ckl", view, some).reshape(total.shape)
+                continue
+            for g, (part, grown) in enumerate(zip(_split(view, groups), _split(some, groups), strict=True)):
+                total[g] += _matrix(grown).T @ _columns(part)  # (O/G, rows) @ (rows, KH·KW·C/G)
+        return total
+
+    blocks = _blocks(x, dy, KH * KW * CG)
+    share = math.ceil(len(blocks) / parallel.get_num_threads())
+    totals = parallel.run(work, [blocks[i : i + share] for i in range(0, len(blocks), share)])
+    return sum(totals[1:], totals[0]).reshape(shape)
+
+
+def _checked_shape(x, weight, bias, stride, padding, dilation, groups):
+    """(N, O, OH, OW), or the error that says why these arguments do not fit."""
+    check_arrays("conv2d", x=x, weight=weight, bias=bias)
+    check_rank("conv2d", 4, "(N, C, H, W)", x=x)
+    check_rank("conv2d", 4, "(O, C/groups, KH, KW)", weight=weight)
+    N, C, H, W = x.shape
+    O, CG, KH, KW = weight.shape
+    shown = {"x": ("(N, C, H, W)", x), "weight": ("(O, C/groups, KH, KW)" if groups != 1 else "(O, C, KH, KW)", weight)}
+    if not is_integer(groups) or groups < 1 or O % groups or C % groups:
+        raise OptionError(f"conv2d: groups must divide both {C} input and {O} output channels, got {groups!r}")
+    if CG * groups != C:
+        wanted = f"weight expects {CG}" if groups == 1 else f"weight expects {CG} in each of {groups} groups"
+        raise shape_error("conv2d", f"x has {C} channels but {wanted}", **shown)
+    if bias is not None and tuple(bias.shape) != (O,):
+        raise shape_error("conv2d", f"bias must have one number for each of {O} output channels", **shown, bias=("(O,)", bias))
+    OH = output_size(H, KH, stride[0], padding[0], dilation[0])
+    OW = output_size(W, KW, stride[1], padding[1], dilation[1])
+    if OH < 1 or OW < 1 or KH < 1 or KW < 1:
+        size = f"{dilation[0] * (KH - 1) + 1}x{dilation[1] * (KW - 1) + 1}"
+        padded = f"{H + 2 * padding[0]}x{W + 2 * padding[1]}"
+        raise shape_error("conv2d", f"the kernel spans {size} but the padded image is only {padded}", **shown)
+    return N, O, OH, OW
+
+
+def _nhwc(a):
+    """(N, C, H, W) seen as (N, H, W, C); copied only if its memory is not already in that order."""
+    view = a.transpose(0, 2, 3, 1)
+    return view if view.flags.c_contiguous else view.copy()
+
+
+def _blocks(x, y, row_length):
+    """Cut the output y (N, OH, OW, O) into blocks (images, rows) whose columns, `row_length` numbers each, fit the cache."""
+    N, OH, OW, O = y.shape
+    if not parallel.on_cpu(x):
+        return [(slice(0, N), slice(0, OH))]
+    line = OW * row_length * x.dtype.itemsize  # bytes of columns for one row of output pixels
+    if N * OH * line <= parallel.SMALL_BYTES:
+        return [(slice(0, N), slice(0, OH))]
+    budget = max(COLUMN_BYTES, O * row_length * x.dtype.itemsize // 2)  # large kernels want more rows to meet at a time
+    threads = parallel.get_num_threads()
+    if OH * line <= budget and N >= threads:
+        images = max(1, min(budget // (OH * line), math.ceil(N / threads)))
+        return [(slice(n, min(n + images, N)), slice(0, OH)) for n in range(0, N, images)]
+    rows = max(1, min(OH, budget // line))
+    return [(slice(n, n + 1), slice(r, min(r + rows, OH))) for n in range(N) for r in range(0, OH, rows)]
+
+
+def _slab(x, images, rows, OW, kernel, stride, start, dilation):
+    """The part of x (N, H, W, C) under a block of windows, with zeros where that part lies outside of the image."""
+    H, W = x.shape[1:3]
+    top = start[0] + rows.start * stride[0]
+    bottom = start[0] + (rows.stop - 1) * stride[0] + dilation[0] * (kernel[0] - 1) + 1
+    left, right = start[1], start[1] + (OW - 1) * stride[1] + dilation[1] * (kernel[1] - 1) + 1
+    some = x[images]
+    if top >= 0 and bottom <= H and left >= 0 and right <= W:
+        return some[:, top:bottom, left:right]
+    slab = parallel.scratch("slab", (len(some), bottom - top, right - left, x.shape[3]), x)
+    h0, h1, w0, w1 = max(top, 0), min(bottom, H), max(left, 0), min(right, W)
+    if h0 >= h1 or w0 >= w1:
+        slab[...] = 0
+        return slab
+    slab[:, : h0 - top] = 0
+    slab[:, h1 - top :] = 0
+    slab[:, h0 - top : h1 - top, : w0 - left] = 0
+    slab[:, h0 - top : h1 - top, w1 - left :] = 0
+    slab[:, h0 - top : h1 - top, w0 - left : w1 - left] = some[:, h0:h1, w0:w1]
+    return slab
+
+
+def _split(a, groups):
+    """The channels (last axis) of each group, as views."""
+    size = a.shape[-1] // groups
+    return [a[..., g * size : (g + 1) * size] for g in range(groups)]
+
+
+def _columns(view):
+    """Windows (n, r, OW, KH, KW, C) as a matrix (n·r·OW, KH·KW·C): im2col into scratch memory."""
+    n, r, OW, KH, KW, C = view.shape
+    if KH == KW == 1 and view.flags.c_contiguous:  # a 1x1 kernel: the image is its own matrix
+        return view.reshape(n * r * OW, C)
+    columns = parallel.scratch("columns", view.shape, view)
+    columns[...] = view
+    return columns.reshape(n * r * OW, KH * KW * C)
+
+
+def _matrix(block):
+    """(n, r, OW, C) as (n·r·OW, C), without a copy if the memory allows."""
+    return block.reshape(-1, block.shape[-1])
+
+
+def _product(columns, kernels, out):
+    """out (n, r, OW, O) = columns (n·r·OW, K) @ kernelsᵀ (K, O)"""
+    if out.flags.c_contiguous:
+        np.matmul(columns, kernels.T, out=_matrix(out))
+    else:
+        result = parallel.scratch("product", (columns.shape[0], kernels.shape[0]), columns)
+        np.matmul(columns, kernels.T, out=result)
+        out[...] = result.reshape(out.shape)
+
+
+def _depthwise(view, weight, out):
+    """out (n, r, OW, C) = Σ over taps of view (n, r, OW, KH, KW, C) · weight (C, KH, KW, 1): no columns needed."""
+    _, KH, KW, _ = weight.shape
+    term = parallel.scratch("product", out.shape, out)
+    out[...] = 0
+    for k in range(KH):
+        for l in range(KW):
+            np.multiply(view[:, :, :, k, l], weight[:, k, l, 0], out=term)
+            out += term

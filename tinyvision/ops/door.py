@@ -1,0 +1,89 @@
+"""What every op does at its door: agree on devices, kinds of numbers and shapes, or say what does not fit.
+
+The messages name the op, the disagreement in the reader's words, every argument with its axes and its shape, and the
+remedy where one is known.
+"""
+
+import numbers
+
+import numpy as np
+
+from ..device import device_of
+from ..errors import DeviceError, DtypeError, OptionError, ShapeError
+
+
+def describe(**arguments):
+    """One line per argument: its name, its axes and its shape. `arguments` maps a name to (axes, array)."""
+    rows = [(name, axes, tuple(a.shape)) for name, (axes, a) in arguments.items() if a is not None]
+    wide, long = max(len(r[0]) for r in rows), max(len(r[1]) for r in rows)
+    return "\n".join(f"    {name:<{wide}}  {axes:<{long}} = {shape}" for name, axes, shape in rows)
+
+
+def shape_error(op, problem, **arguments):
+    """A ShapeError that names the op, the problem, and every argument."""
+    return ShapeError(f"{op}: {problem}\n{describe(**arguments)}")
+
+
+def check_arrays(op, **arrays):
+    """All arrays are on one device, and hold floating-point numbers of one precision. None stands for "not given".
+
+    Raises DeviceError, DtypeError."""
+    given = {name: a for name, a in arrays.items() if a is not None}
+    first = next(iter(given))
+    for name, a in given.items():
+        if not hasattr(a, "dtype") or not hasattr(a, "shape"):
+            raise DtypeError(f"{op}: {name} must be an array, got {type(a).__name__}")
+    check_devices(op, **given)
+    for name, a in given.items():
+        if a.dtype.kind != "f":
+            raise DtypeError(
+                f"{op}: {name} holds {a.dtype} numbers, but a floating-point array is needed; "
+                f"convert it first, for images with x.astype(np.float32) / 255 or x.float() / 255"
+            )
+        if a.dtype != given[first].dtype:
+            raise DtypeError(
+                f"{op}: {first} is {given[first].dtype} but {name} is {a.dtype}; "
+                f"use one precision, for instance x.float() or model.double()"
+            )
+
+
+def check_devices(op, **arrays):
+    """All arrays (None is skipped) live on one device, or a DeviceError says which does not."""
+    given = [(name, a) for name, a in arrays.items() if a is not None]
+    name, first = given[0]
+    for other, a in given[1:]:
+        if type(a) is not type(first) and device_of(a) != device_of(first):
+            raise DeviceError(
+                f"{op}: {name} is on {device_of(first)} but {other} is on {device_of(a)}; "
+                f"move the model with model.to(...) or the data with x.to(...)"
+            )
+
+
+def check_rank(op, rank, axes, **array):
+    """The one named array has `rank` axes, none of them empty beyond the batch. Raises ShapeError."""
+    ((name, a),) = array.items()
+    if a.ndim != rank:
+        hint = ""
+        if rank == 4 and a.ndim == 3:
+            hint = f"; a single image needs a batch axis: {name}[None]"
+        raise ShapeError(f"{op}: {name} must have {rank} axes {axes}, got {a.ndim} axes {tuple(a.shape)}{hint}")
+
+
+def pair(op, name, value, minimum):
+    """An option given as one integer or as a (height, width) pair, as a pair. Raises OptionError."""
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2 or not all(is_integer(v) for v in values):
+        raise OptionError(f"{op}: {name} must be an integer or a pair (height, width) of integers, got {value!r}")
+    if min(values) < minimum:
+        raise OptionError(f"{op}: {name} must be at least {minimum}, got {value!r}")
+    return int(values[0]), int(values[1])
+
+
+def is_integer(value):
+    """True for an integer that is not a bool."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
+
+
+def output_size(size, kernel, stride, padding, dilation=1):
+    """floor((size + 2·padding - dilation·(kernel - 1) - 1) / stride) + 1: how many windows fit along one axis."""
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1

@@ -1,0 +1,66 @@
+"""im2col: every window of an image becomes one row of a matrix; col2im adds the rows back.
+
+A convolution is then a single matrix product of that matrix with the kernels (Chellapilla, Puri, Simard, "High performance
+convolutional neural networks for document processing", 2006). col2im is its adjoint: <im2col(x), c> = <x, col2im(c)>.
+"""
+
+import numpy as np
+
+from .door import check_arrays, check_rank, output_size, pair, shape_error
+
+
+def windows(x, kernel_size, stride=(1, 1), dilation=(1, 1)):
+    """All windows of x (N, H, W, C) as a view (N, OH, OW, KH, KW, C): no number is copied."""
+    (KH, KW), (SH, SW), (DH, DW) = kernel_size, stride, dilation
+    span = (DH * (KH - 1) + 1, DW * (KW - 1) + 1)
+    view = np.lib.stride_tricks.sliding_window_view(x, span, axis=(1, 2))  # (N, ·, ·, C, span)
+    return view[:, ::SH, ::SW, :, ::DH, ::DW].transpose(0, 1, 2, 4, 5, 3)
+
+
+def im2col_forward(x, kernel_size, stride=1, padding=0, dilation=1):
+    """columns[n·OH·OW + i·OW + j] = the window of x[n] at (i, j).   x (N, C, H, W)  ->  (N·OH·OW, C·KH·KW), cache
+
+    Within a row the order is (c, kh, kw), as in `weight.reshape(O, -1)`. Pixels outside of the image are 0."""
+    check_arrays("im2col", x=x)
+    check_rank("im2col", 4, "(N, C, H, W)", x=x)
+    (KH, KW), (SH, SW) = pair("im2col", "kernel_size", kernel_size, 1), pair("im2col", "stride", stride, 1)
+    (PH, PW), (DH, DW) = pair("im2col", "padding", padding, 0), pair("im2col", "dilation", dilation, 1)
+    N, C, H, W = x.shape
+    OH, OW = output_size(H, KH, SH, PH, DH), output_size(W, KW, SW, PW, DW)
+    if OH < 1 or OW < 1:
+        raise shape_error("im2col", f"the window {KH}x{KW} is larger than the padded image", x=("(N, C, H, W)", x))
+    padded = np.pad(x, ((0, 0), (0, 0), (PH, PH), (PW, PW)))
+    view = windows(padded.transpose(0, 2, 3, 1), (KH, KW), (SH, SW), (DH, DW))  # (N, OH, OW, KH, KW, C)
+    columns = view.transpose(0, 1, 2, 5, 3, 4).reshape(N * OH * OW, C * KH * KW)
+    if np.may_share_memory(columns, x):  # a 1x1 window of a one-channel image needs no copy, but gets one
+        columns = columns.copy()
+    return columns, (x.shape, (KH, KW), (SH, SW), (PH, PW), (DH, DW))
+
+
+def im2col_backward(dcolumns, cache):
+    """col2im: dcolumns (N·OH·OW, C·KH·KW)  ->  dx (N, C, H, W): each pixel sums what its windows say."""
+    return (col2im(dcolumns, *cache),)
+
+
+def col2im(columns, x_shape, kernel_size, stride=(1, 1), padding=(0, 0), dilation=(1, 1)):
+    """Add every row of columns (N·OH·OW, C·KH·KW) back into its window.   ->  (N, C, H, W)
+
+    The loop runs over the kernel's few offsets, not over the many windows: at one offset no two windows meet, so a
+    plain += on a strided view is safe."""
+    N, C, H, W = x_shape
+    (KH, KW), (SH, SW) = pair("col2im", "kernel_size", kernel_size, 1), pair("col2im", "stride", stride, 1)
+    (PH, PW), (DH, DW) = pair("col2im", "padding", padding, 0), pair("col2im", "dilation", dilation, 1)
+    OH, OW = output_size(H, KH, SH, PH, DH), output_size(W, KW, SW, PW, DW)
+    if tuple(columns.shape) != (N * OH * OW, C * KH * KW):
+        raise shape_error(
+            "col2im", f"expected {(N * OH * OW, C * KH * KW)} columns for an image {tuple(x_shape)}",
+            columns=("(N·OH·OW, C·KH·KW)", columns),
+        )
+    blocks = columns.reshape(N, OH, OW, C, KH, KW).transpose(4, 5, 0, 3, 1, 2)  # (KH, KW, N, C, OH, OW)
+    padded = np.zeros_like(columns, shape=(N, C, H + 2 * PH, W + 2 * PW))
+    for k in range(KH):
+        for l in range(KW):
+            rows = slice(k * DH, k * DH + SH * (OH - 1) + 1, SH)
+            cols = slice(l * DW, l * DW + SW * (OW - 1) + 1, SW)
+            padded[:, :, rows, cols] += blocks[k, l]
+    return padded[:, :, PH : PH + H, PW : PW + W].copy()

@@ -1,0 +1,160 @@
+"""Batch normalisation (Ioffe and Szegedy, 2015), as two pairs: with the batch's statistics, and with frozen ones.
+
+x is (N, C) or (N, C, ...); every channel is normalised over all other axes. Inside, x is a matrix (M, C) whose rows are
+pixels: channels-last memory *is* that matrix. M = N·H·W counts the numbers that share a mean.
+"""
+
+import numpy as np
+
+from .. import parallel
+from ..errors import ShapeError
+from .door import check_arrays, describe, shape_error
+
+
+def batchnorm_train_forward(x, weight, bias, eps=1e-5):
+    """y = weight · (x - mean) / sqrt(var + eps) + bias, with the batch's own mean and (biased) variance.
+
+    x (N, C, ...), weight (C,), bias (C,)  ->  y like x, cache. `statistics(cache)` gives the batch's mean and variance,
+    for whoever keeps running averages. Raises ShapeError, also for a single number per channel, which has no variance."""
+    _check("batchnorm_train", x, weight=weight, bias=bias)
+    rows = _rows(x)
+    if len(rows) < 2:
+        raise shape_error(
+            "batchnorm_train", "one number per channel has no variance; use a larger batch, or model.eval()", x=("(N, C, ...)", x)
+        )
+    mean, var = _mean_and_variance(rows)
+    y = _scaled(rows, mean, weight / np.sqrt(var + eps), bias)
+    return _like(y, x), (x, weight, mean, var, eps)
+
+
+def statistics(cache):
+    """(mean, biased variance, M) of the batch that `batchnorm_train_forward` has normalised."""
+    x, _, mean, var, _ = cache
+    return mean, var, x.size // x.shape[1]
+
+
+def batchnorm_train_backward(dy, cache, needs=(True, True, True)):
+    """dy like x  ->  dx like x, dweight (C,), dbias (C,)
+
+    With x̂ = (x - mean) / σ:  dbias = Σ dy,  dweight = Σ dy·x̂,  dx = weight/σ · (dy - (dbias + x̂·dweight) / M).
+    The two subtracted terms are what dy loses by moving the mean and the variance (tutorial 13)."""
+    x, weight, mean, var, eps = cache
+    rows, drows = _rows(x), _rows(dy)
+    inverse = 1 / np.sqrt(var + eps)
+    dbias, dweight = _sums(drows, rows, mean)
+    dweight *= inverse
+    if not needs[0]:
+        return None, dweight, dbias
+    scale, M = weight * inverse, len(rows)
+    slope, shift = -scale * inverse * dweight / M, -scale * dbias / M
+    dx = np.empty_like(rows)
+
+    def work(some):  # dx = scale·dy + slope·(x - mean) + shift, three passes over a block in the cache
+        out = np.subtract(rows[some], mean, out=dx[some])
+        out *= slope
+        out += shift
+        term = parallel.scratch("norm", out.shape, out)
+        out += np.multiply(drows[some], scale, out=term)
+
+    parallel.over_rows(work, rows, drows, dx)
+    return _like(dx, x), dweight, dbias
+
+
+def batchnorm_frozen_forward(x, weight, bias, mean, var, eps=1e-5):
+    """y = weight · (x - mean) / sqrt(var + eps) + bias, with a given mean (C,) and variance (C,).
+
+    x (N, C, ...), weight (C,), bias (C,)  ->  y like x, cache"""
+    _check("batchnorm_frozen", x, weight=weight, bias=bias, mean=mean, var=var)
+    y = _scaled(_rows(x), mean, weight / np.sqrt(var + eps), bias)
+    return _like(y, x), (x, weight, mean, var, eps)
+
+
+def batchnorm_frozen_backward(dy, cache, needs=(True, True, True)):
+    """dy like x  ->  dx like x, dweight (C,), dbias (C,): the statistics are constants, so dx = dy · weight / σ."""
+    x, weight, mean, var, eps = cache
+    inverse = 1 / np.sqrt(var + eps)
+    drows = _rows(dy)
+    dx = dweight = dbias = None
+    if needs[1] or needs[2]:
+        dbias, dweight = _sums(drows, _rows(x), mean)
+        dweight *= inverse
+    if needs[0]:
+        dx = np.empty_like(drows)
+        scale = weight * inverse
+        parallel.over_rows(lambda some: np.multiply(drows[some], scale, out=dx[some]), drows, dx)
+        dx = _like(dx, x)
+    return dx, dweight, dbias, None, None
+
+
+def _check(op, x, **vectors):
+    check_arrays(op, x=x, **vectors)
+    if x.ndim < 2:
+        raise ShapeError(f"{op}: x must be (N, C) or (N, C, H, W), got {tuple(x.shape)}")
+    for name, v in vectors.items():
+        if tuple(v.shape) != (x.shape[1],):
+            shown = describe(x=("(N, C, ...)", x), **{name: ("(C,)", v)})
+            raise ShapeError(f"{op}: x has {x.shape[1]} channels but {name} has {tuple(v.shape)}\n{shown}")
+
+
+def _rows(x):
+    """x (N, C, ...) as a matrix (M, C): a view if its memory is channels-last, else a copy."""
+    last = x.transpose(0, *range(2, x.ndim), 1)
+    if not last.flags.c_contiguous:
+        last = last.copy()
+    return last.reshape(-1, x.shape[1])
+
+
+def _like(rows, x):
+    """A matrix (M, C) back in the shape of x (N, C, ...), with the channels last in memory."""
+    return rows.reshape(x.shape[0], *x.shape[2:], x.shape[1]).transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
+
+
+def _scaled(rows, mean, scale, bias):
+    """scale · (rows - mean) + bias"""
+    y = np.empty_like(rows)
+
+    def work(some):
+        out = np.subtract(rows[some], mean, out=y[some])
+        out *= scale
+        out += bias
+
+    parallel.over_rows(work, rows, y)
+    return y
+
+
+def _column_sums(rows):
+    """Σ over rows, as a product with a vector of ones: BLAS reads (M, C) once, at the speed of memory."""
+    return np.ones_like(rows, shape=len(rows)) @ rows
+
+
+def _mean_and_variance(rows):
+    """Mean and biased variance of every column of rows (M, C), from one walk through memory.
+
+    Each block has its own mean and sum of squares around it; two blocks are joined by the rule of Chan, Golub and LeVeque
+    (1979), which stays exact where E[x²] - E[x]² would cancel."""
+
+    def work(some):
+        block = rows[some]
+        mean = _column_sums(block) / len(block)
+        centred = np.subtract(block, mean, out=parallel.scratch("norm", block.shape, block))
+        return len(block), mean, _column_sums(np.multiply(centred, centred, out=centred))
+
+    count, mean, squares = 0, 0, 0
+    for n, block_mean, block_squares in parallel.over_rows(work, rows):
+        delta = block_mean - mean
+        mean = mean + delta * (n / (count + n))
+        squares = squares + block_squares + delta * delta * (count * n / (count + n))
+        count += n
+    return mean, squares / count
+
+
+def _sums(drows, rows, mean):
+    """(Σ dy, Σ dy·(x - mean)) over the rows"""
+
+    def work(some):
+        block = np.subtract(rows[some], mean, out=parallel.scratch("norm", rows[some].shape, rows))
+        return _column_sums(drows[some]), _column_sums(np.multiply(block, drows[some], out=block))
+
+    parts = parallel.over_rows(work, drows, rows)
+    zero = np.zeros_like(mean)
+    return sum((a for a, _ in parts), zero), sum((b for _, b in parts), zero)

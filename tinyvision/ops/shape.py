@@ -1,0 +1,283 @@
+"""Arithmetic with broadcasting, reductions, and the ops that only move numbers about."""
+
+import numpy as np
+
+from ..errors import OptionError, ShapeError
+from .door import check_arrays, check_devices, describe, is_integer
+
+
+def sum_to(dy, shape):
+    """Undo broadcasting: sum dy over the axes along which an operand of `shape` was repeated."""
+    shape = tuple(shape)
+    if tuple(dy.shape) == shape:
+        return dy
+    extra = dy.ndim - len(shape)
+    repeated = tuple(range(extra)) + tuple(extra + i for i, n in enumerate(shape) if n == 1 and dy.shape[extra + i] != 1)
+    return dy.sum(axis=repeated, keepdims=True).reshape(shape)
+
+
+def _broadcast(op, a, b):
+    check_arrays(op, a=a, b=b)
+    try:
+        return np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        raise ShapeError(f"{op}: shapes do not broadcast\n{describe(a=('(...)', a), b=('(...)', b))}") from None
+
+
+def _like_both(ufunc, a, b):
+    """ufunc(a, b); on several threads where both are large and laid out alike."""
+    if a.shape != b.shape:
+        return ufunc(a, b)
+    y = np.empty_like(a)
+    from .. import parallel
+
+    parallel.over_memory(lambda a, b, y: ufunc(a, b, out=y), a, b, y)
+    return y
+
+
+def add_forward(a, b):
+    """y = a + b, with broadcasting.   ->  y, cache. Raises ShapeError, DtypeError, DeviceError."""
+    _broadcast("add", a, b)
+    return _like_both(np.add, a, b), (a.shape, b.shape)
+
+
+def add_backward(dy, cache, needs=(True, True)):
+    """da = db = dy, summed where an operand was repeated.   Shares no memory with dy."""
+    return tuple(_own(sum_to(dy, shape), dy) if need else None for shape, need in zip(cache, needs, strict=True))
+
+
+def sub_forward(a, b):
+    """y = a - b, with broadcasting.   ->  y, cache"""
+    _broadcast("sub", a, b)
+    return _like_both(np.subtract, a, b), (a.shape, b.shape)
+
+
+def sub_backward(dy, cache, needs=(True, True)):
+    """da = dy, db = -dy, summed where an operand was repeated."""
+    da = _own(sum_to(dy, cache[0]), dy) if needs[0] else None
+    return da, -sum_to(dy, cache[1]) if needs[1] else None
+
+
+def mul_forward(a, b):
+    """y = a · b, with broadcasting.   ->  y, cache"""
+    _broadcast("mul", a, b)
+    return _like_both(np.multiply, a, b), (a, b)
+
+
+def mul_backward(dy, cache, needs=(True, True)):
+    """da = dy · b, db = dy · a, summed where an operand was repeated."""
+    a, b = cache
+    return sum_to(dy * b, a.shape) if needs[0] else None, sum_to(dy * a, b.shape) if needs[1] else None
+
+
+def div_forward(a, b):
+    """y = a / b, with broadcasting.   ->  y, cache"""
+    _broadcast("div", a, b)
+    return a / b, (a, b)
+
+
+def div_backward(dy, cache, needs=(True, True)):
+    """da = dy / b, db = -dy · a / b², summed where an operand was repeated."""
+    a, b = cache
+    return sum_to(dy / b, a.shape) if needs[0] else None, sum_to(-dy * a / (b * b), b.shape) if needs[1] else None
+
+
+def pow_forward(x, exponent):
+    """y = x ** exponent, for a number `exponent`.   ->  y, cache"""
+    check_arrays("pow", x=x)
+    return x**exponent, (x, exponent)
+
+
+def pow_backward(dy, cache, needs=(True,)):
+    """dx = dy · exponent · x ** (exponent - 1)"""
+    x, exponent = cache
+    return (dy * exponent * x ** (exponent - 1) if exponent else np.zeros_like(dy),)
+
+
+def exp_forward(x):
+    """y = exp(x).   ->  y, cache"""
+    check_arrays("exp", x=x)
+    y = np.exp(x)
+    return y, y
+
+
+def exp_backward(dy, cache, needs=(True,)):
+    """dx = dy · y"""
+    return (dy * cache,)
+
+
+def log_forward(x):
+    """y = log(x), the natural logarithm.   ->  y, cache"""
+    check_arrays("log", x=x)
+    return np.log(x), x
+
+
+def log_backward(dy, cache, needs=(True,)):
+    """dx = dy / x"""
+    return (dy / cache,)
+
+
+def sum_forward(x, axis=None, keepdims=False):
+    """y = Σ x over `axis` (an integer, several, or all).   ->  y, cache. Raises ShapeError for an axis that is not there."""
+    axis = _axes("sum", x, axis)
+    return np.asarray(x.sum(axis=axis, keepdims=keepdims), like=x), (x.shape, axis, keepdims)
+
+
+def sum_backward(dy, cache, needs=(True,)):
+    """dx = dy, repeated along the summed axes."""
+    shape, axis, keepdims = cache
+    return (_repeated(dy, shape, axis, keepdims),)
+
+
+def mean_forward(x, axis=None, keepdims=False):
+    """y = mean of x over `axis` (an integer, several, or all).   ->  y, cache"""
+    check_arrays("mean", x=x)
+    axis = _axes("mean", x, axis)
+    return np.asarray(x.mean(axis=axis, keepdims=keepdims), like=x), (x.shape, axis, keepdims)
+
+
+def mean_backward(dy, cache, needs=(True,)):
+    """dx = dy / (how many numbers were averaged), repeated along those axes."""
+    shape, axis, keepdims = cache
+    count = int(np.prod([shape[a] for a in axis]))
+    return (_repeated(dy, shape, axis, keepdims) / count,)
+
+
+def max_forward(x, axis=None, keepdims=False):
+    """y = largest of x over `axis` (an integer, several, or all).   ->  y, cache"""
+    check_arrays("max", x=x)
+    axis = _axes("max", x, axis)
+    y = x.max(axis=axis, keepdims=True)
+    return np.asarray(y if keepdims else y.squeeze(axis), like=x).copy(), (x, y, axis, keepdims)
+
+
+def max_backward(dy, cache, needs=(True,)):
+    """dx = dy where x is the largest, shared evenly among ties."""
+    x, y, axis, keepdims = cache
+    winners = (x == y).astype(x.dtype)
+    return (_repeated(dy, x.shape, axis, keepdims) * winners / winners.sum(axis=axis, keepdims=True),)
+
+
+def reshape_forward(x, shape):
+    """y = the numbers of x in reading order, in another shape (one -1 is worked out).   ->  y, cache. Raises ShapeError."""
+    try:
+        y = x.reshape(shape)
+    except (ValueError, TypeError):
+        raise ShapeError(f"reshape: {tuple(x.shape)} holds {x.size} numbers, which do not fill {tuple(shape)}") from None
+    return _own(y, x), x.shape
+
+
+def reshape_backward(dy, cache, needs=(True,)):
+    """dx = dy in the shape that x had."""
+    return (_own(dy.reshape(cache), dy),)
+
+
+def flatten_forward(x, start=1):
+    """y = x with the axes from `start` on merged into one.   (N, C, H, W)  ->  (N, C·H·W), cache"""
+    if not 0 <= start <= max(x.ndim - 1, 0):
+        raise ShapeError(f"flatten: there is no axis {start} in {tuple(x.shape)}")
+    length = int(np.prod(x.shape[start:]))
+    return reshape_forward(x, (*x.shape[:start], length))
+
+
+def flatten_backward(dy, cache, needs=(True,)):
+    """dx = dy in the shape that x had."""
+    return reshape_backward(dy, cache)
+
+
+def transpose_forward(x, axes=None):
+    """y = x with its axes in another order (by default reversed).   ->  y, cache. Raises ShapeError."""
+    axes = tuple(reversed(range(x.ndim))) if axes is None else tuple(axes)
+    if sorted(a % x.ndim if is_integer(a) else -1 for a in axes) != list(range(x.ndim)):
+        raise ShapeError(f"transpose: {axes} is not an order of the {x.ndim} axes of {tuple(x.shape)}")
+    axes = tuple(a % x.ndim for a in axes)
+    return x.transpose(axes).copy(), axes
+
+
+def transpose_backward(dy, cache, needs=(True,)):
+    """dx = dy with its axes put back."""
+    back = [0] * len(cache)
+    for place, axis in enumerate(cache):
+        back[axis] = place
+    return (dy.transpose(back).copy(),)
+
+
+def concatenate_forward(*arrays, axis=0):
+    """y = the arrays one after the other along `axis`.   ->  y, cache. Raises ShapeError."""
+    check_devices("concatenate", **{f"arrays[{i}]": a for i, a in enumerate(arrays)})
+    first = arrays[0]
+    if not -first.ndim <= axis < first.ndim:
+        raise ShapeError(f"concatenate: axis {axis} does not exist in {tuple(first.shape)}")
+    axis %= first.ndim
+    for a in arrays:
+        if a.ndim != first.ndim or any(m != n for i, (m, n) in enumerate(zip(a.shape, first.shape, strict=True)) if i != axis):
+            shown = ", ".join(str(tuple(a.shape)) for a in arrays)
+            raise ShapeError(f"concatenate: all axes but {axis} must agree, got {shown}")
+    return np.concatenate(arrays, axis=axis), ([a.shape[axis] for a in arrays], axis)
+
+
+def concatenate_backward(dy, cache, needs=None):
+    """dx of each array = its stretch of dy."""
+    sizes, axis = cache
+    gradients, start = [], 0
+    for size in sizes:
+        place = (slice(None),) * axis + (slice(start, start + size),)
+        gradients.append(dy[place].copy())
+        start += size
+    return tuple(gradients)
+
+
+def index_forward(x, index):
+    """y = x[index], for slices, integers, masks and index arrays alike.   ->  y, cache. Raises ShapeError."""
+    try:
+        y = x[index]
+    except IndexError as error:
+        raise ShapeError(f"index: {error}; the array is {tuple(x.shape)}") from None
+    return np.asarray(y, like=x).copy(), (x, index)
+
+
+def index_backward(dy, cache, needs=(True,)):
+    """dx = dy at the places that were read, 0 elsewhere; a place that was read twice gets both."""
+    x, index = cache
+    dx = np.zeros_like(x)
+    basic = index if isinstance(index, tuple) else (index,)
+    if all(i is None or i is Ellipsis or isinstance(i, slice) or is_integer(i) for i in basic):
+        dx[index] = dy  # no place can be read twice
+    else:
+        np.add.at(dx, index, dy)
+    return (dx,)
+
+
+def where_forward(a, b, condition):
+    """y = a where the condition holds, else b, with broadcasting.   ->  y, cache"""
+    _broadcast("where", a, b)
+    return np.where(condition, a, b), (a.shape, b.shape, condition)
+
+
+def where_backward(dy, cache, needs=(True, True)):
+    """da = dy where the condition held, db = dy elsewhere."""
+    a_shape, b_shape, condition = cache
+    zero = np.zeros_like(dy)
+    return sum_to(np.where(condition, dy, zero), a_shape), sum_to(np.where(condition, zero, dy), b_shape)
+
+
+def _axes(op, x, axis):
+    axes = tuple(range(x.ndim)) if axis is None else tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    for a in axes:
+        if not is_integer(a):
+            raise OptionError(f"{op}: axis must be an integer or several, got {axis!r}")
+        if not -x.ndim <= a < x.ndim:
+            raise ShapeError(f"{op}: axis {a} does not exist in {tuple(x.shape)}")
+    return tuple(a % x.ndim for a in axes)
+
+
+def _repeated(dy, shape, axis, keepdims):
+    """dy repeated along the axes that a reduction took away, in memory of its own."""
+    if not keepdims:
+        dy = dy.reshape([1 if i in axis else n for i, n in enumerate(shape)])
+    return np.broadcast_to(dy, shape).copy()
+
+
+def _own(y, x):
+    """y, copied if it shares memory with x."""
+    return y.copy() if np.may_share_memory(y, x) else y

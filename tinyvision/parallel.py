@@ -1,0 +1,223 @@
+"""CPU threads and scratch memory: how the ops cut work into pieces that fit a core's cache.
+
+NumPy releases the interpreter lock inside its loops and matrix products, so plain Python threads are enough to keep
+every core busy. Two ideas carry all of it:
+
+*Blocks.* An op that makes several passes over its data cuts the data into blocks of about a megabyte and makes all
+passes over one block before it turns to the next, so that only the first pass waits for main memory.
+
+*One level of threads.* While our threads work on blocks, BLAS is held to one thread each; it gets its own threads back
+afterwards. A single block is left to BLAS's own threads.
+
+Arrays that are not NumPy's (CuPy's, for instance) are never cut up: a GPU wants one large piece.
+
+Results are the same in every run with a given number of threads. Sums over the batch (weight gradients, batch-norm
+statistics) add their partial sums in another order under another number of threads, so they may differ in the last bits.
+"""
+
+import math
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+
+from .errors import OptionError
+
+# A block should fill a good part of one core's second-level cache (1 to 2 MiB on today's CPUs) and leave room for the
+# matrix product's own packing buffers.
+BLOCK_BYTES = 1 << 20
+
+# Handing a piece of work to another thread costs some 30 µs; below this much data that is not worth it.
+SMALL_BYTES = 1 << 18
+
+
+def _threads_from_environment():
+    text = os.environ.get("TINYVISION_NUM_THREADS", "")
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1
+
+
+class _State:
+    """The pool and BLAS's thread counts, shared by every caller in the process."""
+
+    def __init__(self):
+        self.threads = _threads_from_environment()
+        self.lock = threading.Lock()
+        self.pool = None
+        self.blas = None
+        self.users = 0  # how many parallel regions hold BLAS to one thread at this moment
+        self.before = []
+
+
+_state = _State()
+_local = threading.local()
+
+
+def get_num_threads():
+    """How many CPU threads an op may use (TINYVISION_NUM_THREADS, else the cores this process may run on)."""
+    return _state.threads
+
+
+def set_num_threads(threads):
+    """Use `threads` CPU threads from now on. Raises OptionError unless it is a positive integer."""
+    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
+        raise OptionError(f"set_num_threads: expected a positive integer, got {threads!r}")
+    with _state.lock:
+        pool, _state.pool, _state.threads = _state.pool, None, int(threads)
+    if pool is not None:
+        pool.shutdown(wait=False)
+
+
+def _after_fork():
+    # A forked child inherits the pool object but none of its threads, and possibly a lock somebody held.
+    global _state, _local
+    threads = _state.threads
+    _state, _local = _State(), threading.local()
+    _state.threads = threads
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _pool():
+    with _state.lock:
+        if _state.pool is None:
+            _state.pool = ThreadPoolExecutor(_state.threads - 1, thread_name_prefix="tinyvision")
+        return _state.pool
+
+
+@contextmanager
+def _blas_on_one_thread():
+    """Hold every BLAS in the process to one thread; the last region to leave restores what was there."""
+    with _state.lock:
+        if _state.blas is None:
+            from threadpoolctl import ThreadpoolController
+
+            _state.blas = ThreadpoolController().select(user_api="blas").lib_controllers
+        if _state.users == 0:
+            _state.before = [library.get_num_threads() for library in _state.blas]
+            for library in _state.blas:
+                library.set_num_threads(1)
+        _state.users += 1
+    try:
+        yield
+    finally:
+        with _state.lock:
+            _state.users -= 1
+            if _state.users == 0:
+                for library, threads in zip(_state.blas, _state.before, strict=True):
+                    library.set_num_threads(threads)
+
+
+def on_cpu(array):
+    """True for a NumPy array, the only kind that is cut into blocks."""
+    return isinstance(array, np.ndarray)
+
+
+def run(work, pieces):
+    """Call `work(piece)` for every piece, on several threads; returns the results in the order of the pieces.
+
+    The pieces must not write to the same memory. An exception in any of them is raised here, after all have stopped."""
+    pieces = list(pieces)
+    workers = min(_state.threads, len(pieces))
+    if workers <= 1 or getattr(_local, "inside", False):
+        return [work(piece) for piece in pieces]
+    results = [None] * len(pieces)
+    numbers = iter(range(len(pieces)))  # next() on it is atomic under the interpreter lock
+
+    def worker():
+        _local.inside = True
+        try:
+            for i in numbers:
+                results[i] = work(pieces[i])
+        finally:
+            _local.inside = False
+
+    with _blas_on_one_thread():
+        futures = [_pool().submit(worker) for _ in range(workers - 1)]
+        try:
+            worker()
+        finally:
+            for _ in numbers:  # after an exception, nobody starts another piece
+                pass
+            errors = [future.exception() for future in futures]
+    for error in errors:
+        if error is not None:
+            raise error
+    return results
+
+
+def slices(length, item_bytes, block_bytes=BLOCK_BYTES):
+    """Cut range(length) into slices of about `block_bytes`, as many as a multiple of the threads where that is sensible."""
+    total = length * item_bytes
+    if total <= SMALL_BYTES or length <= 1:
+        return [slice(0, length)]
+    count = max(math.ceil(total / block_bytes), _state.threads)
+    count = min(length, math.ceil(count / _state.threads) * _state.threads)
+    edges = [length * i // count for i in range(count + 1)]
+    return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def over_rows(work, *arrays):
+    """Call `work(rows)` with slices that together cover axis 0 of `arrays`; returns the list of results.
+
+    CPU arrays are cut into cache-sized blocks that run on several threads; other arrays get one slice."""
+    first = arrays[0]
+    if not on_cpu(first):
+        return [work(slice(0, len(first)))]
+    if not len(first):
+        return []
+    item_bytes = max(a.nbytes // max(len(a), 1) for a in arrays) * len(arrays)
+    return run(work, slices(len(first), item_bytes))
+
+
+def over_memory(work, *arrays):
+    """Call `work(*parts)` on matching parts that together cover all `arrays`, which have one shape.
+
+    For elementwise work, where order does not matter. Arrays laid out alike are cut as flat memory; otherwise, along
+    the batch. `work` writes its result into one of the parts."""
+    first = arrays[0]
+    if not on_cpu(first) or first.ndim == 0:
+        work(*arrays)
+        return
+    flat = [_flat_memory(a) for a in arrays] if all(a.strides == first.strides for a in arrays) else [None]
+    parts = arrays if flat[0] is None else flat
+    over_rows(lambda some: work(*(a[some] for a in parts)), *parts)
+
+
+def _flat_memory(array):
+    """The memory of an array as a vector, whatever the order of its axes, or None if there are gaps in it."""
+    order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+    packed = array.transpose(order)
+    return packed.reshape(-1) if packed.flags.c_contiguous else None
+
+
+def scratch(name, shape, like):
+    """An uninitialised array of `shape` with the dtype of `like`, reused by the next call with this name and thread.
+
+    Only for memory that nobody holds on to after the op returns. It grows to the largest block asked for, a few MiB,
+    and `release()` lets go of it."""
+    if not on_cpu(like):
+        return np.empty_like(like, shape=shape, order="C")
+    buffers = _local.__dict__.setdefault("buffers", {})
+    size = math.prod(shape) * like.dtype.itemsize
+    buffer = buffers.get(name)
+    if buffer is None or buffer.nbytes < size:
+        buffer = np.empty(size, np.uint8)
+        if size <= 16 * BLOCK_BYTES:  # a rare giant is given back at once
+            buffers[name] = buffer
+    return buffer[:size].view(like.dtype).reshape(shape)
+
+
+def release():
+    """Give back the scratch memory of every thread; the next op asks for what it needs again."""
+    global _local
+    set_num_threads(_state.threads)  # ends the pool's threads, and their buffers with them
+    _local = threading.local()

@@ -1,0 +1,227 @@
+"""The tape: it remembers which op was called on what, and calls the backwards in reverse order.
+
+It knows no op by name. `differentiable(forward, backward)` makes a recording function out of a pair from `ops`; a
+`Variable` is an array that knows which record, if any, produced it.
+
+Why the order is right: an op's inputs exist before the op is called, so walking the records from the newest to the oldest
+meets every op before the ops that fed it. By the time a record is reached, everything that used its output has already
+said what it wants; those wishes are added up. That is the whole of reverse-mode differentiation.
+
+A record points to the records of its inputs, never to its output, so there are no reference cycles, and all memory
+returns the moment the last result goes out of scope.
+"""
+
+import heapq
+import itertools
+import threading
+
+import numpy as np
+
+from .errors import GraphError, ShapeError
+
+_numbers = itertools.count()
+_mode = threading.local()
+
+
+class Record:
+    """One call of an op: its backward, what forward left for it, and where its inputs came from."""
+
+    __slots__ = ("backward", "cache", "hooks", "inputs", "name", "needs", "number", "output_shape", "versions")
+
+    def __init__(self, name, backward, cache, inputs, output_shape):
+        self.number = next(_numbers)
+        self.name, self.backward, self.cache, self.output_shape = name, backward, cache, output_shape
+        # For every array argument: the record it came from, or the leaf itself, or None where it was a plain array.
+        self.inputs = [v and (v.record or v) for v in inputs]
+        self.needs = tuple(v is not None and v.requires_grad for v in inputs)
+        self.versions = [v.version if isinstance(v, Variable) else 0 for v in self.inputs]
+        self.hooks = []
+
+    def check_inputs_unchanged(self):
+        """An input changed in place after the call would make the backward silently wrong."""
+        for v, version in zip(self.inputs, self.versions, strict=True):
+            if isinstance(v, Variable) and v.version != version:
+                raise GraphError(
+                    f"{self.name}: an input of shape {tuple(v.shape)} was changed in place after {self.name} had used it; "
+                    f"call backward() before changing it (before optimizer.step(), for instance)"
+                )
+
+
+class Variable:
+    """An array on the tape. `data` is the array, `grad` its gradient once `backward()` has run, `record` its origin."""
+
+    __slots__ = ("__weakref__", "data", "grad", "record", "requires_grad", "version")
+
+    def __init__(self, data, requires_grad=False, record=None):
+        self.data, self.requires_grad, self.record = data, requires_grad, record
+        self.grad = None
+        self.version = 0  # how often the data has been changed in place
+
+    @property
+    def shape(self):
+        """The sizes of all axes, as a tuple."""
+        return tuple(self.data.shape)
+
+    @property
+    def is_leaf(self):
+        """True unless a recorded op produced it. Only leaves keep a `.grad`."""
+        return self.record is None
+
+    def like(self, data, **state):
+        """A variable of the same kind for another array: what ops called on this one return."""
+        return Variable(data, **state)
+
+    def backward(self, gradient=None, retain_graph=False):
+        """Fill `.grad` of every leaf that this value depends on; gradients add to what is already there.
+
+        Starts from 1 for a scalar; otherwise from `gradient`, of this value's shape. Afterwards the graph is used up, unless
+        `retain_graph`. Raises GraphError if there is nothing to go back through, ShapeError for a gradient that does not fit."""
+        backward(self, gradient, retain_graph)
+
+
+def backward(output, gradient=None, retain_graph=False):
+    """Walk the records behind `output` from the newest to the oldest and hand each its gradient (see `Variable.backward`)."""
+    if not output.requires_grad:
+        raise GraphError(
+            "backward(): this value does not depend on anything that requires a gradient; "
+            "was it computed under no_grad(), or are all parameters frozen?"
+        )
+    upstream = _upstream(output, gradient)
+    if output.record is None:
+        _accumulate(output, upstream)
+        return
+    waiting = {output.record.number: upstream}  # gradients in flight, by the number of the record they are for
+    queue = [(-output.record.number, output.record)]
+    while queue:
+        _, record = heapq.heappop(queue)
+        dy = waiting.pop(record.number)
+        for hook in record.hooks:
+            changed = hook(dy)
+            dy = dy if changed is None else changed
+        for source, dx in zip(record.inputs, _gradients(record, dy), strict=True):
+            if isinstance(source, Variable):
+                _accumulate(source, dx)
+            elif source.number in waiting:
+                waiting[source.number] = waiting[source.number] + dx
+            else:
+                waiting[source.number] = dx
+                heapq.heappush(queue, (-source.number, source))
+        if not retain_graph:
+            record.cache, record.inputs, record.backward = None, (), None
+
+
+def _upstream(output, gradient):
+    gradient = getattr(gradient, "data", gradient) if isinstance(gradient, Variable) else gradient
+    if gradient is None:
+        if output.data.size != 1:
+            raise GraphError(
+                f"backward(): only a single number can start on its own, this value is {output.shape}; "
+                f"call .sum() or .mean() first, or pass the gradient"
+            )
+        return np.ones_like(output.data)
+    if tuple(np.shape(gradient)) != output.shape:
+        raise ShapeError(f"backward(): the gradient is {tuple(np.shape(gradient))} but the value is {output.shape}")
+    return np.asarray(gradient, dtype=output.data.dtype, like=output.data)
+
+
+def _gradients(record, dy):
+    """The gradients of one record for those of its inputs that need them, each checked against its input's shape."""
+    if record.backward is None:
+        raise GraphError(
+            f"backward(): the graph behind {record.name} has already been used and freed; "
+            f"run the forward pass again, or call backward(retain_graph=True) the first time"
+        )
+    record.check_inputs_unchanged()
+    gradients = record.backward(dy, record.cache, record.needs)
+    if not isinstance(gradients, (tuple, list)):
+        gradients = (gradients,)
+    wanted = []
+    for i, need in enumerate(record.needs):
+        if not need:
+            continue
+        dx = gradients[i] if i < len(gradients) else None
+        source = record.inputs[i]
+        shape = source.shape if isinstance(source, Variable) else source.output_shape
+        if dx is None or tuple(dx.shape) != shape:
+            got = "None" if dx is None else f"shape {tuple(dx.shape)}"
+            raise ShapeError(f"the backward of {record.name} returned {got} for input {i}, whose shape is {shape}")
+        wanted.append(dx)
+    record.inputs = [s for s, need in zip(record.inputs, record.needs, strict=True) if need]
+    record.versions = [v for v, need in zip(record.versions, record.needs, strict=True) if need]
+    return wanted
+
+
+def _accumulate(leaf, gradient):
+    """Add to `.grad`, which is always memory of its own: p + q must not make p.grad and q.grad one array."""
+    if leaf.grad is None:
+        # A plain copy, except that the memory order follows the leaf, as optimizers walk both side by side.
+        own = np.empty_like(leaf.data)
+        own[...] = gradient
+        leaf.grad = leaf.like(own)
+    else:
+        leaf.grad = leaf.like(leaf.grad.data + gradient)
+
+
+def differentiable(forward, backward):
+    """Make a function of Variables from `forward(*arrays, **options) -> (y, cache)` and `backward(dy, cache, needs) -> gradients`.
+
+    Positional arguments are arrays or Variables (or None), keyword arguments are options. If no Variable that requires a
+    gradient is among the arguments, or under `no_grad()`, nothing is recorded; plain arrays give a plain array. The pair stays
+    reachable as `op.forward` and `op.backward`, and another backward may be put in its place."""
+
+    def op(*arguments, **options):
+        inputs = [a if isinstance(a, Variable) else None for a in arguments]
+        arrays = [a.data if isinstance(a, Variable) else a for a in arguments]
+        y, cache = op.forward(*arrays, **options)
+        kind = next((v for v in inputs if v is not None), None)
+        if kind is None:
+            return y
+        if not (is_grad_enabled() and any(v is not None and v.requires_grad for v in inputs)):
+            return kind.like(y)
+        return kind.like(y, requires_grad=True, record=Record(op.__name__, op.backward, cache, inputs, tuple(y.shape)))
+
+    op.forward, op.backward = forward, backward
+    op.__name__ = op.__qualname__ = forward.__name__.removesuffix("_forward")
+    op.__doc__ = forward.__doc__
+    op.__wrapped__ = forward
+    return op
+
+
+def is_grad_enabled():
+    """False inside `no_grad()`, in the thread that asks."""
+    return getattr(_mode, "grad", True)
+
+
+class _GradMode:
+    """Recording on or off for a `with` block, or for a function it decorates; it may be nested and reused."""
+
+    def __init__(self, enabled):
+        self.enabled, self.previous = enabled, []
+
+    def __enter__(self):
+        self.previous.append(is_grad_enabled())
+        _mode.grad = self.enabled
+        return self
+
+    def __exit__(self, *exception):
+        _mode.grad = self.previous.pop()
+
+    def __call__(self, function):
+        import functools
+
+        @functools.wraps(function)
+        def wrapped(*args, **kwargs):
+            with _GradMode(self.enabled):
+                return function(*args, **kwargs)
+
+        return wrapped
+
+
+def no_grad():
+    """Record nothing: `with no_grad():` for inference and for changing parameters, or `@no_grad()` on a function."""
+    return _GradMode(False)
+
+
+def enable_grad():
+    """Record again inside a `no_grad()` block."""
+    return _GradMode(True)
