@@ -37,6 +37,10 @@ class DataError(TinyVisionError, ValueError):
     """A data file or folder is missing, truncated, corrupt, or not what its name promises."""
 
 
+class FileError(TinyVisionError, OSError):
+    """A file cannot be written: its folder is missing or protected, or the disk is full."""
+
+
 class DownloadError(TinyVisionError, OSError):
     """A file could not be fetched, or what arrived is not the file that was asked for."""
 
