@@ -32,7 +32,7 @@ class Record:
         self.number = next(_numbers)
         self.name, self.backward, self.cache, self.output_shape = name, backward, cache, output_shape
         # For every array argument: the record it came from, or the leaf itself, or None where it was a plain array.
-        self.inputs = [v and (v.record or v) for v in inputs]
+        self.inputs = [None if v is None else v.record or v for v in inputs]
         self.needs = tuple(v is not None and v.requires_grad for v in inputs)
         self.versions = [v.version if isinstance(v, Variable) else 0 for v in self.inputs]
         self.hooks = []
@@ -98,7 +98,7 @@ def backward(output, gradient=None, retain_graph=False):
         for hook in record.hooks:
             changed = hook(dy)
             dy = dy if changed is None else changed
-        for source, dx in zip(record.inputs, _gradients(record, dy), strict=True):
+        for source, dx in _gradients(record, dy):
             if isinstance(source, Variable):
                 _accumulate(source, dx)
             elif source.number in waiting:
@@ -125,7 +125,7 @@ def _upstream(output, gradient):
 
 
 def _gradients(record, dy):
-    """The gradients of one record for those of its inputs that need them, each checked against its input's shape."""
+    """(input, gradient) for those inputs of one record that need one, each checked against its input's shape."""
     if record.backward is None:
         raise GraphError(
             f"backward(): the graph behind {record.name} has already been used and freed; "
@@ -145,9 +145,7 @@ def _gradients(record, dy):
         if dx is None or tuple(dx.shape) != shape:
             got = "None" if dx is None else f"shape {tuple(dx.shape)}"
             raise ShapeError(f"the backward of {record.name} returned {got} for input {i}, whose shape is {shape}")
-        wanted.append(dx)
-    record.inputs = [s for s, need in zip(record.inputs, record.needs, strict=True) if need]
-    record.versions = [v for v, need in zip(record.versions, record.needs, strict=True) if need]
+        wanted.append((source, dx))
     return wanted
 
 

@@ -1,0 +1,607 @@
+"""Tensor: a Variable with the face that PyTorch users know.
+
+Everything differentiable here is one call of an op from `functional`. What differs from PyTorch on purpose: views are
+copies (no two tensors share memory, except through `detach()`, `numpy()` and `from_numpy`).
+"""
+
+import numpy as np
+
+from . import functional as F
+from . import random
+from .device import device as as_device
+from .device import device_of, to_device, to_numpy
+from .errors import DtypeError, GraphError, OptionError, ShapeError
+from .tape import Variable, is_grad_enabled
+
+
+class Tensor(Variable):
+    """An array on the tape, with PyTorch's spelling: `x.view(x.size(0), -1)`, `loss.backward()`, `x.to("cuda")`.
+
+    `Tensor(array)` wraps an array without a copy; `tensor(...)` copies and converts lists and numbers."""
+
+    __slots__ = ()
+    __array_priority__ = 1000  # so that `array * tensor` is ours, not NumPy's elementwise loop
+    __array_ufunc__ = None
+
+    def __init__(self, data, requires_grad=False, record=None):
+        if isinstance(data, Variable):
+            data = data.data
+        if not hasattr(data, "dtype"):
+            data = np.asarray(data)
+        if requires_grad:
+            _require_float(data.dtype)
+        super().__init__(data, requires_grad, record)
+
+    def like(self, data, **state):
+        """A Tensor for another array: what ops called on this one return."""
+        return Tensor(data, **state)
+
+    # -- what it is
+
+    ndim = property(lambda self: self.data.ndim, doc="How many axes it has.")
+    dtype = property(lambda self: self.data.dtype, doc="The NumPy dtype of its numbers.")
+    device = property(lambda self: device_of(self.data), doc="The device on which it lives.")
+    T = property(lambda self: self.transpose(*reversed(range(self.ndim))), doc="All axes reversed.")
+    is_cuda = property(lambda self: self.device.type == "cuda", doc="True if it lives on a GPU.")
+
+    def size(self, dim=None):
+        """The shape, or the size of one axis."""
+        if dim is None:
+            return self.shape
+        if not -self.ndim <= dim < self.ndim:
+            raise ShapeError(f"size: axis {dim} does not exist in {self.shape}")
+        return self.shape[dim]
+
+    def dim(self):
+        """How many axes it has."""
+        return self.data.ndim
+
+    def numel(self):
+        """How many numbers it holds."""
+        return self.data.size
+
+    def __len__(self):
+        if not self.shape:
+            raise ShapeError("len(): a single number has no length")
+        return self.shape[0]
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self):
+        text = np.array2string(to_numpy(self.data), separator=", ", precision=4, suppress_small=True, prefix="tensor(")
+        extra = f", dtype={self.dtype}" if self.dtype not in (np.float32, np.int64, np.bool_) else ""
+        extra += f", device={str(self.device)!r}" if self.device.type != "cpu" else ""
+        extra += f", op={self.record.name}" if self.record else ", requires_grad=True" if self.requires_grad else ""
+        return f"tensor({text}{extra})"
+
+    def __format__(self, spec):
+        return format(self.item(), spec) if spec and self.data.size == 1 else format(repr(self), spec)
+
+    # -- out of the tape
+
+    def item(self):
+        """Its only number, as a Python number. Raises ShapeError if there are several."""
+        if self.data.size != 1:
+            raise ShapeError(f"item(): only a tensor with a single number has one, this one is {self.shape}")
+        return to_numpy(self.data).item()
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __bool__(self):
+        if self.data.size != 1:
+            raise ShapeError(f"bool(): the truth of {self.data.size} numbers is ambiguous; use .any() or .all()")
+        return bool(self.item())
+
+    def __index__(self):
+        if self.dtype.kind not in "iu":
+            raise DtypeError(f"only an integer can be an index, this is {self.dtype}")
+        return self.item()
+
+    def tolist(self):
+        """Its numbers as nested Python lists."""
+        return to_numpy(self.data).tolist()
+
+    def numpy(self):
+        """Its NumPy array, sharing memory. Raises GraphError if gradients are recorded through it: detach() first."""
+        if self.requires_grad:
+            raise GraphError("numpy(): this tensor requires a gradient, which NumPy would lose; call .detach().numpy()")
+        return to_numpy(self.data)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.numpy(), dtype=dtype, copy=copy if copy is not None else None)
+
+    def detach(self):
+        """The same memory as a tensor that is not recorded."""
+        return Tensor(self.data)
+
+    def clone(self):
+        """A copy; gradients flow through it."""
+        return self + 0 if self.requires_grad else Tensor(self.data.copy())
+
+    def requires_grad_(self, requires_grad=True):
+        """Ask for a gradient (or no longer), in place. Only for leaves."""
+        if self.record is not None:
+            raise GraphError("requires_grad_(): only a leaf can be changed; use detach() for a copy that is not recorded")
+        if requires_grad:
+            _require_float(self.dtype)
+        self.requires_grad = bool(requires_grad)
+        return self
+
+    def register_hook(self, hook):
+        """Call `hook(gradient array)` when the gradient of this value is known; what it returns, if anything, replaces it."""
+        if self.record is None:
+            raise GraphError("register_hook(): a leaf's gradient is simply .grad; hooks are for values that ops produced")
+        self.record.hooks.append(hook)
+        return lambda: self.record.hooks.remove(hook)
+
+    def retain_grad(self):
+        """Keep `.grad` on this value although it is no leaf."""
+        if self.record is not None:
+            import weakref
+
+            reference = weakref.ref(self)  # a record must not keep its own output alive
+
+            def keep(gradient):
+                value = reference()
+                if value is not None:
+                    value.grad = Tensor(gradient.copy() if value.grad is None else value.grad.data + gradient)
+
+            self.record.hooks.append(keep)
+
+    # -- moving and converting
+
+    def to(self, *targets, dtype=None, device=None):
+        """The tensor on another device and/or with another dtype: `x.to("cuda")`, `x.to(np.float64)`. A leaf stays a leaf's copy."""
+        for target in targets:
+            if isinstance(target, Variable):
+                dtype, device = target.data.dtype, device_of(target.data)
+            elif isinstance(target, str) and target.partition(":")[0] in ("cpu", "cuda") or type(target).__name__ == "Device":
+                device = target
+            else:
+                dtype = target
+        result = self
+        if dtype is not None and np.dtype(dtype) != self.dtype:
+            result = _cast(result, np.dtype(dtype))
+        if device is not None and device_of(result.data) != as_device(device):
+            result = _move(result, as_device(device))
+        return result
+
+    def cpu(self):
+        """The tensor on the CPU."""
+        return self.to("cpu")
+
+    def cuda(self):
+        """The tensor on the first GPU."""
+        return self.to("cuda")
+
+    def float(self):
+        """As float32."""
+        return self.to(np.float32)
+
+    def double(self):
+        """As float64."""
+        return self.to(np.float64)
+
+    def long(self):
+        """As int64."""
+        return self.to(np.int64)
+
+    def int(self):
+        """As int32."""
+        return self.to(np.int32)
+
+    def bool(self):
+        """As truth values."""
+        return self.to(np.bool_)
+
+    def contiguous(self):
+        """Itself: memory order is our business, not the caller's."""
+        return self
+
+    def __dlpack__(self, **options):
+        return self.detach().data.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.data.__dlpack_device__()
+
+    # -- shapes
+
+    def reshape(self, *shape):
+        """The same numbers in another shape; one size may be -1."""
+        return F.reshape(self, shape=_shape(shape))
+
+    def view(self, *shape):
+        """The same as reshape: any memory order will do."""
+        return self.reshape(*shape)
+
+    def flatten(self, start_dim=0):
+        """The axes from start_dim on merged into one."""
+        return F.flatten(self, start=start_dim % max(self.ndim, 1))
+
+    def transpose(self, *axes):
+        """Two axes swapped, as in PyTorch; with all axes named, their new order."""
+        if len(axes) == 2 and self.ndim != 2:
+            order = list(range(self.ndim))
+            order[axes[0]], order[axes[1]] = order[axes[1]], order[axes[0]]
+            return F.transpose(self, axes=order)
+        if len(axes) == 2:
+            return F.transpose(self, axes=(1, 0) if axes[0] % 2 != axes[1] % 2 else (0, 1))
+        return F.transpose(self, axes=axes or None)
+
+    def t(self):
+        """A matrix transposed."""
+        return self.T
+
+    def permute(self, *axes):
+        """The axes in another order."""
+        return F.transpose(self, axes=_shape(axes))
+
+    def squeeze(self, dim=None):
+        """Without the axes of size 1, or without that one."""
+        drop = [i for i, n in enumerate(self.shape) if n == 1 and dim in (None, i, i - self.ndim)]
+        return self.reshape([n for i, n in enumerate(self.shape) if i not in drop])
+
+    def unsqueeze(self, dim):
+        """With a new axis of size 1 at `dim`."""
+        shape = list(self.shape)
+        shape.insert(dim if dim >= 0 else dim + self.ndim + 1, 1)
+        return self.reshape(shape)
+
+    def __getitem__(self, index):
+        return F.index(self, index=_plain_index(index))
+
+    def __setitem__(self, index, value):
+        self._check_in_place("assignment")
+        self.data[_plain_index(index)] = value.data if isinstance(value, Variable) else value
+        self.version += 1
+
+    # -- arithmetic
+
+    def __add__(self, other):
+        return _binary(F.add, np.add, self, other)
+
+    def __sub__(self, other):
+        return _binary(F.sub, np.subtract, self, other)
+
+    def __rsub__(self, other):
+        return _binary(F.sub, np.subtract, other, self)
+
+    def __mul__(self, other):
+        return _binary(F.mul, np.multiply, self, other)
+
+    def __truediv__(self, other):
+        return _binary(F.div, np.true_divide, self, other)
+
+    def __rtruediv__(self, other):
+        return _binary(F.div, np.true_divide, other, self)
+
+    def __matmul__(self, other):
+        return F.matmul(self, other)
+
+    def __neg__(self):
+        return self * -1
+
+    def __pow__(self, exponent):
+        return F.power(self, exponent=exponent)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __iadd__(self, other):
+        return self if self._in_place("+=", np.add, other) else self + other
+
+    def __isub__(self, other):
+        return self if self._in_place("-=", np.subtract, other) else self - other
+
+    def __imul__(self, other):
+        return self if self._in_place("*=", np.multiply, other) else self * other
+
+    def __itruediv__(self, other):
+        return self if self._in_place("/=", np.true_divide, other) else self / other
+
+    def _in_place(self, sign, ufunc, other):
+        """Change the data itself and say True, or False where the result must be a new, recorded value."""
+        recorded = is_grad_enabled() and (self.requires_grad or getattr(other, "requires_grad", False))
+        if recorded and (self.record is not None or not self.requires_grad):
+            return False
+        self._check_in_place(sign)
+        ufunc(self.data, other.data if isinstance(other, Variable) else other, out=self.data, casting="same_kind")
+        self.version += 1
+        return True
+
+    def _check_in_place(self, what):
+        if self.requires_grad and is_grad_enabled():
+            raise GraphError(
+                f"{what}: a tensor that requires a gradient cannot be changed in place while recording; "
+                f"do it inside `with no_grad():`"
+            )
+
+    def zero_(self):
+        """Set all its numbers to 0, in place."""
+        return self.fill_(0)
+
+    def fill_(self, value):
+        """Set all its numbers to `value`, in place."""
+        self._check_in_place("fill_")
+        self.data[...] = value
+        self.version += 1
+        return self
+
+    def copy_(self, source):
+        """Take over the numbers of `source` (same shape, any device), in place."""
+        self._check_in_place("copy_")
+        array = to_device(source.data if isinstance(source, Variable) else np.asarray(source), self.device)
+        if tuple(array.shape) != self.shape:
+            raise ShapeError(f"copy_: the source is {tuple(array.shape)} but the tensor is {self.shape}")
+        self.data[...] = array
+        self.version += 1
+        return self
+
+    # -- comparisons give truth values, which are not recorded
+
+    def __eq__(self, other):
+        return Tensor(self.data == _array(other, self.data))
+
+    def __ne__(self, other):
+        return Tensor(self.data != _array(other, self.data))
+
+    def __lt__(self, other):
+        return Tensor(self.data < _array(other, self.data))
+
+    def __le__(self, other):
+        return Tensor(self.data <= _array(other, self.data))
+
+    def __gt__(self, other):
+        return Tensor(self.data > _array(other, self.data))
+
+    def __ge__(self, other):
+        return Tensor(self.data >= _array(other, self.data))
+
+    __hash__ = object.__hash__
+
+    def __invert__(self):
+        return Tensor(~self.data)
+
+    # -- reductions and functions
+
+    def sum(self, dim=None, keepdim=False):
+        """The sum over all axes, or over `dim` (one or several)."""
+        return F.sum(self, axis=dim, keepdims=keepdim)
+
+    def mean(self, dim=None, keepdim=False):
+        """The mean over all axes, or over `dim` (one or several)."""
+        return F.mean(self, axis=dim, keepdims=keepdim)
+
+    def max(self, dim=None, keepdim=False):
+        """The largest number; with `dim`, a pair of (largest, where) along that axis."""
+        if dim is None:
+            return F.max(self)
+        return F.max(self, axis=dim, keepdims=keepdim), self.argmax(dim, keepdim)
+
+    def argmax(self, dim=None, keepdim=False):
+        """Where the (first) largest number is, over all axes flattened or along `dim`."""
+        if dim is not None and not -self.ndim <= dim < self.ndim:
+            raise ShapeError(f"argmax: axis {dim} does not exist in {self.shape}")
+        where = self.data.argmax(axis=dim)
+        return Tensor(np.asarray(np.expand_dims(where, dim) if keepdim and dim is not None else where, like=self.data))
+
+    def any(self):
+        """True if any number is not zero."""
+        return Tensor(np.asarray(self.data.any(), like=self.data))
+
+    def all(self):
+        """True if no number is zero."""
+        return Tensor(np.asarray(self.data.all(), like=self.data))
+
+    def exp(self):
+        """e to the power of each number."""
+        return F.exp(self)
+
+    def log(self):
+        """The natural logarithm of each number."""
+        return F.log(self)
+
+    def sqrt(self):
+        """The square root of each number."""
+        return F.power(self, exponent=0.5)
+
+    def relu(self):
+        """max(x, 0)."""
+        return F.relu(self)
+
+    def sigmoid(self):
+        """1 / (1 + exp(-x))."""
+        return F.sigmoid(self)
+
+    def tanh(self):
+        """The hyperbolic tangent."""
+        return F.tanh(self)
+
+    def softmax(self, dim):
+        """exp(x) / Σ exp(x) along `dim`."""
+        return F.softmax(self, axis=dim)
+
+    def log_softmax(self, dim):
+        """x - log Σ exp(x) along `dim`."""
+        return F.log_softmax(self, axis=dim)
+
+
+def _require_float(dtype):
+    if np.dtype(dtype).kind != "f":
+        raise DtypeError(f"only floating-point tensors can require a gradient, this one is {dtype}; use .float()")
+
+
+def _shape(shape):
+    return tuple(int(n) for n in (shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape))
+
+
+def _array(value, like):
+    """An operand as an array on the device of `like`; Python numbers take its dtype, as do integers beside floats."""
+    if isinstance(value, Variable):
+        value = value.data
+    if not hasattr(value, "dtype") or isinstance(value, np.generic):
+        kind = like.dtype if like.dtype.kind == "f" or not isinstance(value, (float, np.floating)) else np.float32
+        return np.asarray(value, dtype=kind if np.ndim(value) == 0 else None, like=like)
+    if value.dtype.kind != "f" and like.dtype.kind == "f":
+        return value.astype(like.dtype)
+    return value
+
+
+def _binary(op, ufunc, a, b):
+    """a and b through a recorded op if a gradient is wanted, else through the plain ufunc, which also takes integers."""
+    one = a if isinstance(a, Variable) else b
+    other = b if one is a else a
+    if not isinstance(other, (Variable, int, float, np.ndarray, np.generic)) and not hasattr(other, "dtype"):
+        return NotImplemented
+    wants = is_grad_enabled() and (one.requires_grad or getattr(other, "requires_grad", False))
+    floats = [v.data.dtype for v in (one, other) if isinstance(v, Variable) and v.data.dtype.kind == "f"]
+    pattern = one.data if one.data.dtype.kind == "f" or not floats else other.data
+    left, right = (v if isinstance(v, Variable) and v.requires_grad else _array(v, pattern) for v in (a, b))
+    if wants:
+        return op(left, right)
+    left, right = (v.data if isinstance(v, Variable) else v for v in (left, right))
+    if left.dtype.kind == right.dtype.kind == "f":
+        return Tensor(op.forward(left, right)[0])
+    return Tensor(np.asarray(ufunc(left, right), like=left))
+
+
+def _plain_index(index):
+    if isinstance(index, tuple):
+        return tuple(_plain_index(i) for i in index)
+    return index.data if isinstance(index, Variable) else index
+
+
+def _cast_forward(x, dtype):
+    return x.astype(dtype), x.dtype
+
+
+def _cast_backward(dy, cache, needs=(True,)):
+    return (dy.astype(cache),)
+
+
+def _move_forward(x, where):
+    return to_device(x, where), device_of(x)
+
+
+def _move_backward(dy, cache, needs=(True,)):
+    return (to_device(dy, cache),)
+
+
+_differentiable_cast = F.differentiable(_cast_forward, _cast_backward)
+_differentiable_move = F.differentiable(_move_forward, _move_backward)
+
+
+def _cast(value, dtype):
+    if dtype.kind != "f" or not value.requires_grad:
+        return Tensor(value.data.astype(dtype))
+    return _differentiable_cast(value, dtype=dtype)
+
+
+def _move(value, where):
+    return _differentiable_move(value, where=where)
+
+
+# -- making tensors
+
+
+def tensor(data, dtype=None, device="cpu", requires_grad=False):
+    """A tensor that owns a copy of `data`: numbers, nested lists, arrays or tensors. Python floats become float32.
+
+    Raises ShapeError for ragged lists and DtypeError for what is not numbers."""
+    if isinstance(data, Variable):
+        data = data.data
+    try:
+        array = data.copy() if hasattr(data, "dtype") and hasattr(data, "copy") else np.array(_unwrapped(data))
+    except ValueError as error:
+        raise ShapeError(f"tensor: the lists do not form a rectangle ({error})") from None
+    if array.dtype.kind not in "biuf":
+        raise DtypeError(f"tensor: expected numbers, got {array.dtype} from {type(data).__name__}")
+    if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
+        dtype = np.float32
+    array = to_device(array if dtype is None else array.astype(dtype), device)
+    return Tensor(array, requires_grad=requires_grad)
+
+
+def _unwrapped(data):
+    return [_unwrapped(d) for d in data] if isinstance(data, (list, tuple)) else data.data if isinstance(data, Variable) else data
+
+
+def from_numpy(array):
+    """A tensor that shares the memory of a NumPy array."""
+    if not isinstance(array, np.ndarray):
+        raise DtypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}")
+    return Tensor(array)
+
+
+def from_dlpack(source):
+    """A tensor that shares the memory of any object with `__dlpack__` (PyTorch, CuPy, JAX arrays), on its own device."""
+    kind = source.__dlpack_device__()[0]
+    if int(kind) == 1:  # kDLCPU
+        return Tensor(np.from_dlpack(source))
+    from .device import require_cuda
+
+    return Tensor(require_cuda().from_dlpack(source))
+
+
+def zeros(*shape, dtype=np.float32, device="cpu", requires_grad=False):
+    """A tensor of zeros."""
+    return Tensor(to_device(np.zeros(_shape(shape), dtype), device), requires_grad)
+
+
+def ones(*shape, dtype=np.float32, device="cpu", requires_grad=False):
+    """A tensor of ones."""
+    return Tensor(to_device(np.ones(_shape(shape), dtype), device), requires_grad)
+
+
+def randn(*shape, dtype=np.float32, device="cpu", requires_grad=False):
+    """A tensor of standard normal random numbers, the same on every device for one seed."""
+    array = random.generator().standard_normal(_shape(shape)).astype(dtype)
+    return Tensor(to_device(array, device), requires_grad)
+
+
+def rand(*shape, dtype=np.float32, device="cpu", requires_grad=False):
+    """A tensor of random numbers from [0, 1)."""
+    return Tensor(to_device(random.generator().random(_shape(shape)).astype(dtype), device), requires_grad)
+
+
+def arange(*limits, dtype=None, device="cpu"):
+    """A tensor that counts, as Python's range does."""
+    return tensor(np.arange(*limits), dtype=dtype, device=device)
+
+
+def cat(tensors, dim=0):
+    """The tensors one after the other along `dim`."""
+    if not tensors:
+        raise OptionError("cat: expected at least one tensor")
+    return F.concatenate(*tensors, axis=dim)
+
+
+def stack(tensors, dim=0):
+    """The tensors along a new axis `dim`."""
+    if not tensors:
+        raise OptionError("stack: expected at least one tensor")
+    return cat([t.unsqueeze(dim) for t in tensors], dim if dim >= 0 else dim + tensors[0].ndim + 1)
+
+
+def argmax(x, dim=None, keepdim=False):
+    """Where the largest number is (see `Tensor.argmax`)."""
+    return x.argmax(dim, keepdim)
+
+
+def max(x, dim=None, keepdim=False):
+    """The largest number, or (largest, where) along `dim` (see `Tensor.max`)."""
+    return x.max(dim, keepdim)
+
+
+def flatten(x, start_dim=0):
+    """The axes from `start_dim` on merged into one."""
+    return x.flatten(start_dim)
+
+
+def softmax(x, dim):
+    """exp(x) / Σ exp(x) along `dim`."""
+    return x.softmax(dim)
