@@ -34,7 +34,6 @@ from .tensor import (
     flatten,
     from_dlpack,
     from_numpy,
-    max,
     ones,
     rand,
     randn,
@@ -51,6 +50,11 @@ long, float, double = int64, float32, float64  # PyTorch's names for dtypes
 
 # Loaded when first used, so that `import tinyvision` stays as quick as importing NumPy.
 _ROOMS = ("check", "data", "explain", "learn", "models", "nn", "ops", "optim", "random", "train", "weights")
+
+
+def max(x, dim=None, keepdim=False):
+    """The largest number of a tensor, or (largest, where) along `dim` (see `Tensor.max`)."""
+    return x.max(dim, keepdim)
 
 
 def __getattr__(name):

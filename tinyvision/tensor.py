@@ -592,11 +592,6 @@ def argmax(x, dim=None, keepdim=False):
     return x.argmax(dim, keepdim)
 
 
-def max(x, dim=None, keepdim=False):
-    """The largest number, or (largest, where) along `dim` (see `Tensor.max`)."""
-    return x.max(dim, keepdim)
-
-
 def flatten(x, start_dim=0):
     """The axes from `start_dim` on merged into one."""
     return x.flatten(start_dim)

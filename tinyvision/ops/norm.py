@@ -11,26 +11,29 @@ from ..errors import ShapeError
 from .door import check_arrays, describe, shape_error
 
 
-def batchnorm_train_forward(x, weight, bias, eps=1e-5):
+def batchnorm_train_forward(x, weight, bias, eps=1e-5, moments=None):
     """y = weight · (x - mean) / sqrt(var + eps) + bias, with the batch's own mean and (biased) variance.
 
-    x (N, C, ...), weight (C,), bias (C,)  ->  y like x, cache. `statistics(cache)` gives the batch's mean and variance,
-    for whoever keeps running averages. Raises ShapeError, also for a single number per channel, which has no variance."""
+    x (N, C, ...), weight (C,), bias (C,)  ->  y like x, cache. `moments` hands in `batch_moments(x)` where they are known
+    already: a layer that keeps running averages needs them too. Raises ShapeError, DtypeError, DeviceError."""
     _check("batchnorm_train", x, weight=weight, bias=bias)
-    rows = _rows(x)
-    if len(rows) < 2:
-        raise shape_error(
-            "batchnorm_train", "one number per channel has no variance; use a larger batch, or model.eval()", x=("(N, C, ...)", x)
-        )
-    mean, var = _mean_and_variance(rows)
-    y = _scaled(rows, mean, weight / np.sqrt(var + eps), bias)
+    mean, var = batch_moments(x) if moments is None else moments
+    y = _scaled(_rows(x), mean, weight / np.sqrt(var + eps), bias)
     return _like(y, x), (x, weight, mean, var, eps)
 
 
-def statistics(cache):
-    """(mean, biased variance, M) of the batch that `batchnorm_train_forward` has normalised."""
-    x, _, mean, var, _ = cache
-    return mean, var, x.size // x.shape[1]
+def batch_moments(x):
+    """(mean, biased variance) of every channel of x (N, C, ...), each (C,).
+
+    Raises ShapeError for a single number per channel, which has no variance."""
+    check_arrays("batchnorm_train", x=x)
+    if x.ndim < 2:
+        raise ShapeError(f"batchnorm_train: x must be (N, C) or (N, C, H, W), got {tuple(x.shape)}")
+    if x.size // max(x.shape[1], 1) < 2:
+        raise shape_error(
+            "batchnorm_train", "one number per channel has no variance; use a larger batch, or model.eval()", x=("(N, C, ...)", x)
+        )
+    return _mean_and_variance(_rows(x))
 
 
 def batchnorm_train_backward(dy, cache, needs=(True, True, True)):

@@ -1,0 +1,85 @@
+"""Initialisation, in place, with PyTorch's names and defaults. Numbers come from `tinyvision.random.generator()`."""
+
+import math
+
+import numpy as np
+
+from .. import random
+from ..errors import OptionError, ShapeError
+from ..tape import no_grad
+
+
+def fans(tensor):
+    """(fan in, fan out) of a weight: how many numbers feed one output, and how many outputs one number feeds."""
+    if tensor.ndim < 2:
+        raise ShapeError(f"fan in and fan out need a weight of at least 2 axes, got {tensor.shape}")
+    field = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * field, tensor.shape[0] * field
+
+
+def calculate_gain(nonlinearity, param=None):
+    """The factor that keeps the variance through a non-linearity: sqrt(2) for relu, 5/3 for tanh, 1 for linear."""
+    gains = {"linear": 1.0, "conv2d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2.0)}
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
+    if nonlinearity not in gains:
+        raise OptionError(f"calculate_gain: unknown non-linearity {nonlinearity!r}; known are {', '.join([*gains, 'leaky_relu'])}")
+    return gains[nonlinearity]
+
+
+def _fill(tensor, draw):
+    with no_grad():
+        return tensor.copy_(np.asarray(draw(random.generator(), tensor.shape), dtype=tensor.dtype))
+
+
+def uniform_(tensor, a=0.0, b=1.0):
+    """Even between a and b."""
+    return _fill(tensor, lambda rng, shape: rng.uniform(a, b, shape))
+
+
+def normal_(tensor, mean=0.0, std=1.0):
+    """Normal with this mean and standard deviation."""
+    return _fill(tensor, lambda rng, shape: rng.normal(mean, std, shape))
+
+
+def constant_(tensor, value):
+    """All the same."""
+    return _fill(tensor, lambda rng, shape: np.full(shape, value))
+
+
+def zeros_(tensor):
+    """All 0."""
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor):
+    """All 1."""
+    return constant_(tensor, 1.0)
+
+
+def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu"):
+    """Even between ± gain·sqrt(3 / fan) (He et al., "Delving deep into rectifiers", 2015)."""
+    bound = math.sqrt(3.0) * calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode))
+    return uniform_(tensor, -bound, bound)
+
+
+def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu"):
+    """Normal with standard deviation gain / sqrt(fan) (He et al., 2015)."""
+    return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)))
+
+
+def xavier_uniform_(tensor, gain=1.0):
+    """Even between ± gain·sqrt(6 / (fan in + fan out)) (Glorot and Bengio, 2010)."""
+    bound = gain * math.sqrt(6.0 / sum(fans(tensor)))
+    return uniform_(tensor, -bound, bound)
+
+
+def xavier_normal_(tensor, gain=1.0):
+    """Normal with standard deviation gain·sqrt(2 / (fan in + fan out)) (Glorot and Bengio, 2010)."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(fans(tensor))))
+
+
+def _fan(tensor, mode):
+    if mode not in ("fan_in", "fan_out"):
+        raise OptionError(f'mode must be "fan_in" or "fan_out", got {mode!r}')
+    return fans(tensor)[mode == "fan_out"]

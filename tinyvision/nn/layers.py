@@ -1,0 +1,292 @@
+"""The layers: each owns its parameters and calls one op."""
+
+import math
+
+from ..errors import OptionError
+from ..ops.door import is_integer, pair
+from ..tensor import zeros
+from . import functional, init
+from .module import Buffer, Module, Parameter
+
+
+def _positive(layer, **sizes):
+    for name, value in sizes.items():
+        if not is_integer(value) or value < 1:
+            raise OptionError(f"{layer}: {name} must be a positive integer, got {value!r}")
+
+
+class Conv2d(Module):
+    """2-D convolution.   (N, in_channels, H, W) -> (N, out_channels, OH, OW)
+
+    weight (out_channels, in_channels / groups, KH, KW), bias (out_channels,). padding is a number, a pair, "valid" or "same"
+    (stride 1 and odd kernels only). Raises OptionError for values that mean nothing."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True,
+                 padding_mode="zeros", device=None, dtype=None):
+        _positive("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+        if padding_mode != "zeros":
+            raise OptionError(f'Conv2d: padding_mode {padding_mode!r} is not supported, only "zeros" is')
+        if in_channels % groups or out_channels % groups:
+            raise OptionError(f"Conv2d: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}")
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size, self.stride = pair("Conv2d", "kernel_size", kernel_size, 1), pair("Conv2d", "stride", stride, 1)
+        self.dilation = pair("Conv2d", "dilation", dilation, 1)
+        self.padding = self._padding(padding)
+        # Channels-last in memory, as the convolution reads it: its matrix (O, KH·KW·C) is then a view of the weight.
+        memory = zeros(out_channels, *self.kernel_size, in_channels // groups)
+        self.weight = Parameter(memory.data.transpose(0, 3, 1, 2))
+        self.bias = Parameter(zeros(out_channels)) if bias else None
+        self.reset_parameters()
+        self.to(device=device, dtype=dtype)
+
+    def _padding(self, padding):
+        if not isinstance(padding, str):
+            return pair("Conv2d", "padding", padding, 0)
+        if padding == "valid":
+            return (0, 0)
+        if padding != "same":
+            raise OptionError(f'Conv2d: padding must be numbers, "valid" or "same", got {padding!r}')
+        if self.stride != (1, 1) or not all(k % 2 for k in self.kernel_size):
+            raise OptionError('Conv2d: padding="same" needs stride 1 and odd kernel sizes')
+        return tuple(d * (k - 1) // 2 for k, d in zip(self.kernel_size, self.dilation, strict=True))
+
+    def reset_parameters(self):
+        """Draw new parameters as PyTorch does: even between ± 1 / sqrt(fan in)."""
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            bound = 1 / math.sqrt(init.fans(self.weight)[0])
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x):
+        """The convolution of x."""
+        return functional.conv2d(
+            x, self.weight, self.bias, stride=self.stride, padding=self.padding, dilation=self.dilation, groups=self.groups
+        )
+
+    def extra_repr(self):
+        """The options, defaults left out."""
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        text += f", padding={self.padding}" if self.padding != (0, 0) else ""
+        text += f", dilation={self.dilation}" if self.dilation != (1, 1) else ""
+        text += f", groups={self.groups}" if self.groups != 1 else ""
+        return text + (", bias=False" if self.bias is None else "")
+
+
+class Linear(Module):
+    """y = x weightᵀ + bias.   (N, in_features) -> (N, out_features)"""
+
+    def __init__(self, in_features, out_features, bias=True, device=None, dtype=None):
+        _positive("Linear", in_features=in_features, out_features=out_features)
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = Parameter(zeros(out_features, in_features))
+        self.bias = Parameter(zeros(out_features)) if bias else None
+        self.reset_parameters()
+        self.to(device=device, dtype=dtype)
+
+    def reset_parameters(self):
+        """Draw new parameters as PyTorch does: even between ± 1 / sqrt(in_features)."""
+        bound = 1 / math.sqrt(self.in_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x):
+        """x weightᵀ + bias"""
+        return functional.linear(x, self.weight, self.bias)
+
+    def extra_repr(self):
+        """The sizes."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class _BatchNorm(Module):
+    optional_state = ("num_batches_tracked",)
+    ranks = ()
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, device=None, dtype=None):
+        _positive(type(self).__name__, num_features=num_features)
+        if not track_running_stats:
+            raise OptionError(f"{type(self).__name__}: track_running_stats=False is not supported")
+        if momentum is not None and not 0 <= momentum <= 1:
+            raise OptionError(f"{type(self).__name__}: momentum must be from 0 to 1, or None for a plain average, got {momentum!r}")
+        self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
+        ones = zeros(num_features).data + 1
+        if affine:
+            self.weight, self.bias = Parameter(ones.copy()), Parameter(zeros(num_features))
+        else:
+            self.weight, self.bias = Buffer(ones.copy()), Buffer(zeros(num_features))
+            self.optional_state = ("num_batches_tracked", "weight", "bias")
+        self.running_mean, self.running_var = Buffer(zeros(num_features)), Buffer(ones.copy())
+        self.num_batches_tracked = Buffer(zeros(dtype="int64"))
+        self.to(device=device, dtype=dtype)
+
+    def forward(self, x):
+        """x normalised, by the batch in training mode, else by the running statistics."""
+        if x.ndim not in self.ranks:
+            raise OptionError(f"{type(self).__name__}: x must have {' or '.join(map(str, self.ranks))} axes, got {tuple(x.shape)}")
+        momentum = self.momentum
+        if self.training:
+            self.num_batches_tracked.data += 1
+            if momentum is None:
+                momentum = 1 / int(self.num_batches_tracked.item())
+        return functional.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, momentum, self.eps
+        )
+
+    def extra_repr(self):
+        """The options."""
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch normalisation of (N, C) or (N, C, L) (see `ops/norm.py`)."""
+
+    ranks = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """Batch normalisation of (N, C, H, W) (see `ops/norm.py`)."""
+
+    ranks = (4,)
+
+
+class MaxPool2d(Module):
+    """The largest number of every window.   (N, C, H, W) -> (N, C, OH, OW)"""
+
+    def __init__(self, kernel_size, stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False):
+        if dilation not in (1, (1, 1)) or return_indices or ceil_mode:
+            raise OptionError("MaxPool2d: dilation, return_indices and ceil_mode are not supported")
+        self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
+
+    def forward(self, x):
+        """The maxima."""
+        return functional.max_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+    def extra_repr(self):
+        """The options."""
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool2d(Module):
+    """The mean of every window.   (N, C, H, W) -> (N, C, OH, OW)"""
+
+    def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+        if ceil_mode:
+            raise OptionError("AvgPool2d: ceil_mode is not supported")
+        self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
+        self.count_include_pad = count_include_pad
+
+    def forward(self, x):
+        """The means."""
+        return functional.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.count_include_pad)
+
+    def extra_repr(self):
+        """The options."""
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AdaptiveAvgPool2d(Module):
+    """Means over windows as even as possible, so that the output has a given size.   (N, C, H, W) -> (N, C, *output_size)"""
+
+    def __init__(self, output_size):
+        self.output_size = output_size
+
+    def forward(self, x):
+        """The means."""
+        return functional.adaptive_avg_pool2d(x, output_size=self.output_size)
+
+    def extra_repr(self):
+        """The output size."""
+        return f"output_size={self.output_size}"
+
+
+class ReLU(Module):
+    """max(x, 0). `inplace` is accepted and changes nothing that can be seen: the result is a new tensor."""
+
+    def __init__(self, inplace=False):
+        self.inplace = inplace
+
+    def forward(self, x):
+        """max(x, 0)"""
+        return functional.relu(x)
+
+
+class ReLU6(Module):
+    """min(max(x, 0), 6)."""
+
+    def __init__(self, inplace=False):
+        self.inplace = inplace
+
+    def forward(self, x):
+        """min(max(x, 0), 6)"""
+        return functional.relu6(x)
+
+
+class Sigmoid(Module):
+    """1 / (1 + exp(-x))."""
+
+    def forward(self, x):
+        """1 / (1 + exp(-x))"""
+        return functional.sigmoid(x)
+
+
+class Tanh(Module):
+    """The hyperbolic tangent."""
+
+    def forward(self, x):
+        """tanh(x)"""
+        return functional.tanh(x)
+
+
+class Softmax(Module):
+    """exp(x) / Σ exp(x) along `dim`."""
+
+    def __init__(self, dim):
+        self.dim = dim
+
+    def forward(self, x):
+        """Probabilities."""
+        return functional.softmax(x, self.dim)
+
+
+class Dropout(Module):
+    """Drops each number with probability p in training and scales the rest by 1 / (1 - p); does nothing in evaluation."""
+
+    def __init__(self, p=0.5, inplace=False):
+        if not 0 <= p <= 1:
+            raise OptionError(f"Dropout: p is a probability from 0 to 1, got {p!r}")
+        self.p, self.inplace = p, inplace
+
+    def forward(self, x):
+        """x, thinned out in training."""
+        return functional.dropout(x, self.p, self.training)
+
+    def extra_repr(self):
+        """The probability."""
+        return f"p={self.p}"
+
+
+class Flatten(Module):
+    """(N, C, H, W) -> (N, C·H·W)"""
+
+    def __init__(self, start_dim=1):
+        self.start_dim = start_dim
+
+    def forward(self, x):
+        """The axes from start_dim on merged into one."""
+        return x.flatten(self.start_dim)
+
+
+class Identity(Module):
+    """Passes its input through, whatever arguments it was made with."""
+
+    def __init__(self, *args, **kwargs):
+        pass
+
+    def forward(self, x):
+        """x itself."""
+        return x
+
+
+__all__ = [name for name, value in list(globals().items()) if isinstance(value, type) and issubclass(value, Module)
+           and not name.startswith("_") and value is not Module]

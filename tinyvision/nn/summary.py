@@ -1,0 +1,98 @@
+"""A table of a model: what every layer puts out, how many parameters it owns, how much it multiplies."""
+
+import math
+from dataclasses import dataclass
+
+from ..errors import OptionError
+from ..tape import no_grad
+from ..tensor import zeros
+from .layers import Conv2d, Linear
+
+
+@dataclass
+class Row:
+    """One layer: its dotted name, kind, output shape (with the batch), own parameters and multiply-adds per image."""
+
+    name: str
+    kind: str
+    shape: tuple
+    parameters: int
+    multiply_adds: int
+
+
+@dataclass
+class Summary:
+    """What `summary` returns; print it. `rows` lists the layers, the totals are over the whole model and for one image."""
+
+    model: str
+    input_shape: tuple
+    rows: list
+    parameters: int
+    trainable: int
+    multiply_adds: int
+
+    def __str__(self):
+        cells = [("layer", "kind", "output shape", "parameters", "multiply-adds")]
+        cells += [(r.name, r.kind, _shape(r.shape), f"{r.parameters:,}", f"{r.multiply_adds:,}") for r in self.rows]
+        wide = [max(len(row[i]) for row in cells) for i in range(5)]
+        lines = [
+            "  ".join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(row, wide, strict=True))).rstrip()
+            for row in cells
+        ]
+        lines.insert(1, "-" * max(map(len, lines)))
+        lines.append(lines[1])
+        lines.append(f"{self.model} on {_shape(self.input_shape)}: {self.parameters:,} parameters ({self.trainable:,} trainable), "
+                     f"{self.multiply_adds / 1e6:,.1f} million multiply-adds an image")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def summary(model, input_shape):
+    """Run one blank image of `input_shape` (C, H, W), or a batch of shape (N, C, H, W), and tabulate every layer.
+
+    Multiply-adds count convolutions and linear layers, for one image. The model is left as it was, mode included. Raises
+    ShapeError where the shape does not fit the model, OptionError for a shape that is none."""
+    shape = tuple(input_shape)
+    if len(shape) not in (1, 3, 4) or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise OptionError(f"summary: input_shape must be (C, H, W) or (N, C, H, W), got {input_shape!r}")
+    shape = shape if len(shape) == 4 else (1, *shape)
+    first = next(iter(model.parameters()), None)
+    x = zeros(*shape) if first is None else zeros(*shape, dtype=first.dtype, device=first.device)
+    rows, handles = [], []
+    for name, module in model.named_modules():
+        if not module.children():
+            handles.append(module.register_forward_hook(_recorder(name or type(module).__name__, rows)))
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        with no_grad():
+            model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes:
+            module.training = mode
+    parameters = list(model.parameters())
+    return Summary(
+        type(model).__name__, shape, rows, sum(p.numel() for p in parameters),
+        sum(p.numel() for p in parameters if p.requires_grad), sum(r.multiply_adds for r in rows),
+    )
+
+
+def _recorder(name, rows):
+    def record(module, inputs, output):
+        own = sum(p.numel() for p in module.parameters())
+        rows.append(Row(name, type(module).__name__, output.shape, own, _multiply_adds(module, output.shape)))
+
+    return record
+
+
+def _multiply_adds(module, shape):
+    if isinstance(module, (Conv2d, Linear)):
+        return math.prod(shape[1:]) * math.prod(module.weight.shape[1:])
+    return 0
+
+
+def _shape(shape):
+    return "(" + ", ".join(map(str, shape)) + ")"
