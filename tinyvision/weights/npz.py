@@ -1,0 +1,99 @@
+"""NumPy's .npz: a zip archive of .npy records, each a short header and the elements.
+
+numpy.lib.format describes .npy. Arrays of Python objects, which NumPy itself stores as pickles, are refused,
+as is everything else but numbers. `np.savez_compressed` deflates its records; they are read as long as all of
+them together unpack to at most 48 MiB + 6 times the file's size. Weights compress far less than that.
+"""
+
+import re
+
+import numpy as np
+
+from . import tensors
+from .safe import little_endian_bytes
+from .unpickle import Refused, shown
+
+_MAGIC = b"\x93NUMPY"
+_MAX_NPY_HEADER = 1 << 16
+# The header is a Python dict display, but of one shape only.
+_HEADER = re.compile(
+    r"\{'descr': '([<>|=]?)([a-zA-Z]\d{1,2})', 'fortran_order': (True|False), "
+    r"'shape': \(((?:\d{1,19}L?, )*(?:\d{1,19}L?,?)?)\), ?\}\s*"
+)
+_KINDS = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
+
+
+def is_npz(archive):
+    """Whether a zip archive looks like one of NumPy's."""
+    return all(name.endswith(".npy") for name in archive.records)
+
+
+def read(archive):
+    """Arrays by name from an opened ZipArchive."""
+    total = sum(record.length for record in archive.records.values())
+    most = (48 << 20) + 6 * archive.size
+    if total > most:
+        raise Refused(f"arrays that unpack to {total:,} bytes, more than {most:,}; save them uncompressed")
+    return {name[: -len(".npy")]: _read_array(archive, name) for name in archive.records}
+
+
+def _read_array(archive, name):
+    record = archive.records[name]
+    head = b""
+    for piece in archive.pieces(name):
+        head += bytes(piece[: _MAX_NPY_HEADER + 16])
+        if len(head) > _MAX_NPY_HEADER or len(head) >= record.length:
+            break
+    start, kind, big_endian, fortran, shape = _parse_header(head, name)
+    size = tensors.itemsize(kind)
+    for n in shape:
+        size *= n
+    if start + size != record.length:
+        raise Refused(
+            f"array {shown(name)} should take {shown(size)} bytes, but has {record.length - start:,}"
+        )
+    raw = np.empty(size, np.uint8)
+    archive.read_into(name, memoryview(bytearray(start)), memoryview(raw))
+    return tensors.elements(raw, kind, big_endian).reshape(shape, order="F" if fortran else "C")
+
+
+def _parse_header(head, name):
+    """(first byte of the data, kind, big-endian?, Fortran order?, shape)"""
+    if head[:6] != _MAGIC or head[6:8] not in (b"\1\0", b"\2\0", b"\3\0"):
+        raise Refused(f"record {shown(name)} is not in NumPy's format")
+    width = 2 if head[6] == 1 else 4
+    start = 8 + width + int.from_bytes(head[8 : 8 + width], "little")
+    if start > min(len(head), _MAX_NPY_HEADER):
+        raise Refused(f"record {shown(name)} has a header of {start:,} bytes")
+    text = head[8 + width : start].decode("latin-1")
+    match = _HEADER.fullmatch(text)
+    if not match or match[2] not in _KINDS:
+        raise Refused(f"array {shown(name)} is not a plain array of numbers: {shown(text.strip(), 100)}")
+    order, kind, fortran, shape = match.groups()
+    shape = tuple(int(digits.strip(" L")) for digits in shape.split(",") if digits.strip())
+    if len(shape) > tensors.MAX_RANK or not all(map(tensors.is_index, shape)):
+        raise Refused(f"array {shown(name)} has {len(shape)} axes, or one that is too long")
+    if 0 in shape and max(shape) >= 1 << 31:
+        raise Refused(f"array {shown(name)} is empty, but has an axis of {max(shape):,}")
+    return start, kind, order == ">", fortran == "True", shape
+
+
+def write(file, arrays):
+    """Write arrays by name to a binary file, as `np.savez` does."""
+    import zipfile
+
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            record = zipfile.ZipInfo(f"{name}.npy")
+            header = _npy_header(array)
+            record.file_size = len(header) + array.nbytes
+            with archive.open(record, "w") as out:
+                out.write(header)
+                out.write(little_endian_bytes(array))
+
+
+def _npy_header(array):
+    kind = array.dtype.newbyteorder("<").str
+    text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {tuple(array.shape)}, }}"
+    text += " " * (-(len(text) + 11) % 64) + "\n"
+    return _MAGIC + b"\1\0" + len(text).to_bytes(2, "little") + text.encode("ascii")

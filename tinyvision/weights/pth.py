@@ -1,0 +1,435 @@
+"""PyTorch's own files (.pth, .pt): a pickle that describes tensors, and their storages, in one of three
+containers.
+
+zip     since torch 1.6: records `<name>/data.pkl`, `<name>/data/<key>`, and a few words about versions
+legacy  torch 0.1.10 to 1.5: five pickles and the storages, back to back, behind a magic number
+tar     torch 0.1.1 to 0.1.9: members `pickle`, `tensors` and `storages`
+
+torch/serialization.py and torch/_utils.py describe what writers do. The reader's order of work is the same
+for all three: interpret the pickles into a tree, check every tensor in it against its storage and every
+storage against its record, choose the state dict, and only then make arrays.
+"""
+
+import numpy as np
+
+from . import tensors
+from .archive import tar_members
+from .state_dict import named_tensors
+from .tensors import STORAGE_KINDS, Storage, Tensor, is_index
+from .unpickle import Budget, Dict, Global, List, Node, Profile, Refused, Tuple, interpret, shown
+
+LEGACY_MAGIC = (
+    b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # the number 0x1950a86a20f9469cfc6c
+)
+
+_STORAGES = {f"torch {name}Storage": kind for name, kind in STORAGE_KINDS.items()}
+_TENSORS = {f"torch {name}Tensor": kind for name, kind in STORAGE_KINDS.items()}
+
+
+class _Parameter(Node):
+    """A Parameter of torch before 0.4: made empty, and given its tensor afterwards."""
+
+    __slots__ = ("tensor",)
+
+    def __init__(self):
+        self.tensor = None
+
+    @property
+    def is_value(self):
+        return self.tensor is not None
+
+
+class _TensorProfile(Profile):
+    """The names in PyTorch's files. `tensors` lists all tensors, `storages` the storages by key."""
+
+    names = Profile.names | {
+        "torch._utils _rebuild_tensor",
+        "torch._utils _rebuild_tensor_v2",
+        "torch._utils _rebuild_parameter",
+        "torch.nn.parameter Parameter",
+        *_STORAGES,
+    }
+
+    def __init__(self):
+        self.tensors = []
+        self.storages = {}
+
+    def call(self, name, arguments):
+        count = len(arguments)
+        if name == "torch._utils _rebuild_tensor_v2" and count in (6, 7):
+            _, _, _, _, requires_grad, hooks = arguments[:6]
+            if type(requires_grad) is not bool or not _is_empty(hooks) or not _is_empty(*arguments[6:]):
+                raise Refused("a tensor with hooks or with further attributes")
+            return self._tensor(arguments[:4])
+        if name == "torch._utils _rebuild_tensor" and count == 4:
+            return self._tensor(arguments)
+        if name == "torch._utils _rebuild_parameter" and count == 3:
+            tensor, requires_grad, hooks = arguments
+            if self._is_tensor(tensor) and type(requires_grad) is bool and _is_empty(hooks):
+                return tensor
+            raise Refused("a parameter that is not (tensor, flag, no hooks)")
+        return super().call(name, arguments)
+
+    def _tensor(self, arguments):
+        storage, offset, size, stride = arguments
+        if not (isinstance(storage, Storage) and isinstance(size, Tuple) and isinstance(stride, Tuple)):
+            raise Refused("a tensor that is not (storage, offset, size, stride)")
+        tensor = Tensor(storage, offset, size.items, stride.items)
+        self.tensors.append(tensor)
+        return tensor
+
+    def _is_tensor(self, node):
+        return isinstance(node, Tensor)
+
+    def new(self, name, arguments):
+        if name == "torch.nn.parameter Parameter" and not arguments:
+            return _Parameter()
+        return super().new(name, arguments)
+
+    def build(self, target, state):
+        if not isinstance(target, _Parameter):
+            return super().build(target, state)
+        fields = state.items if isinstance(state, Tuple) else ()
+        if target.tensor is not None or len(fields) != 5 or not self._is_tensor(fields[0]):
+            raise Refused("a parameter whose state is not (tensor, gradient, hooks, flag, flag)")
+        _, gradient, hooks, *flags = fields
+        if gradient is not None or not _is_empty(hooks) or any(type(flag) is not bool for flag in flags):
+            raise Refused("a parameter with a gradient or with hooks")
+        target.tensor = fields[0]
+
+    def persistent(self, key):
+        fields = key.items if isinstance(key, Tuple) else ()
+        if len(fields) not in (5, 6) or fields[0] != "storage" or type(fields[0]) is not str:
+            raise Refused("a persistent id that is not ('storage', kind, key, device, length)")
+        _, kind, name, device, length, *rest = fields
+        if not isinstance(kind, Global) or kind.name not in _STORAGES:
+            raise Refused("a storage of unknown kind")
+        if type(name) is not str or type(device) is not str or not is_index(length):
+            raise Refused("a storage whose key, device or length is of the wrong kind")
+        return self._view(Storage(name, _STORAGES[kind.name], length), *rest)
+
+    def _view(self, storage, view=None):
+        """A storage under its own key, or a part of it under another one (torch 0.2 to 0.3 shared storages
+        so)."""
+        self._remember(storage.key, storage)
+        if view is None:
+            return storage
+        fields = view.items if isinstance(view, Tuple) else ()
+        if len(fields) != 3 or type(fields[0]) is not str or not all(map(is_index, fields[1:])):
+            raise Refused("a storage view that is not (key, start, length)")
+        part = Storage(storage.key, storage.kind, storage.total, fields[1], fields[2])
+        self._remember((fields[0],), part)
+        return part
+
+    def _remember(self, key, storage):
+        known = self.storages.setdefault(key, storage)
+        same = (known.key, known.kind, known.total, known.start, known.length)
+        if same != (storage.key, storage.kind, storage.total, storage.start, storage.length):
+            raise Refused(f"storage {shown(storage.key)} is described in two ways")
+
+
+def _is_empty(*nodes):
+    """No hooks, no metadata: nothing, None, or a dict without entries."""
+    return all(node is None or (isinstance(node, Dict) and not node.items) for node in nodes)
+
+
+def _unwrap(node):
+    return node.tensor if isinstance(node, _Parameter) else node
+
+
+def _arrays(root, all_tensors, size, read):
+    """The state dict below `root` as arrays; `read(key)` brings a storage's flat array and is called once a
+    key."""
+    chosen = named_tensors(root, (Tensor, _Parameter))
+    chosen = {name: _unwrap(node) for name, node in chosen.items()}
+    tensors.check_total(all_tensors, size)
+    flats = {}
+    arrays = {}
+    made = {}
+    for name, tensor in chosen.items():
+        key = tensor.storage.key
+        if key not in flats:
+            flats[key] = read(key)
+        # The same tensor under two names (tied weights) is the same array.
+        if id(tensor) not in made:
+            made[id(tensor)] = tensors.view(tensor, flats[key])
+        arrays[name] = made[id(tensor)]
+    return arrays
+
+
+# ----------------------------------------------------------------------------------------------------- zip
+
+
+def is_pth_zip(archive):
+    """Whether a zip archive looks like one of PyTorch's."""
+    return any(name.rsplit("/", 1)[-1] == "data.pkl" for name in archive.records)
+
+
+def read_zip(archive):
+    """Arrays by name from an opened ZipArchive."""
+    records = archive.records
+    mains = [name for name in records if name.rsplit("/", 1)[-1] == "data.pkl"]
+    prefix = mains[0][: -len("data.pkl")]
+    if len(mains) > 1:
+        raise Refused("an archive with more than one data.pkl")
+    if f"{prefix}constants.pkl" in records:
+        raise Refused("a TorchScript program; save its state_dict() instead")
+    big_endian = False
+    if f"{prefix}byteorder" in records:
+        order = archive.read(f"{prefix}byteorder", 16)
+        if order not in (b"little", b"big"):
+            raise Refused(f"byte order {shown(order)}")
+        big_endian = order == b"big"
+
+    profile = _TensorProfile()
+    length = records[mains[0]].length
+    stream = _Pickle(archive.read(mains[0], length))
+    root = interpret(stream, profile, Budget(archive.size))
+    stream.finish()
+    keys = {key: f"{prefix}data/{key}" for key in profile.storages if type(key) is str}
+    for key, name in keys.items():
+        storage = profile.storages[key]
+        there = records[name].length if name in records else None
+        if there is None:
+            raise Refused(f"storage {shown(key)} is missing")
+        if there != storage.total * tensors.itemsize(storage.kind):
+            raise Refused(
+                f"storage {shown(key)} should have {storage.total:,} elements, but has {there:,} bytes"
+            )
+
+    unread = set(records) - {mains[0], f"{prefix}byteorder"}
+
+    def read(key):
+        raw = np.empty(records[keys[key]].length, np.uint8)
+        archive.fill(keys[key], memoryview(raw))
+        unread.discard(keys[key])
+        return tensors.elements(raw, profile.storages[key].kind, big_endian)
+
+    arrays = _arrays(root, profile.tensors, archive.size, read)
+    for name in unread:
+        archive.check(name)
+    return arrays
+
+
+class _Pickle:
+    """Bytes as a stream for the interpreter (io.BytesIO would copy them)."""
+
+    def __init__(self, data):
+        self.data, self.position = data, 0
+
+    def read(self, count):
+        start = self.position
+        piece = self.data[start : start + count]
+        self.position = start + len(piece)
+        return piece
+
+    def readline(self, most):
+        end = self.data.find(b"\n", self.position, self.position + most)
+        return self.read(end + 1 - self.position if end >= 0 else most)
+
+    def finish(self):
+        if self.position != len(self.data):
+            raise Refused("bytes after the end of the pickle")
+
+
+# -------------------------------------------------------------------------------------------------- legacy
+
+
+def read_legacy(file, size):
+    """Arrays by name from the magic-number format; `file` is a binary file at its beginning."""
+    file.seek(len(LEGACY_MAGIC))
+    profile, budget = _TensorProfile(), Budget(size)
+    if interpret(file, Profile(), budget) != 1001:
+        raise Refused("a legacy file of another protocol version than 1001")
+    if not isinstance(interpret(file, Profile(), budget), Dict):
+        raise Refused("a legacy file without the description of its system")
+    root = interpret(file, profile, budget)
+    keys = interpret(file, Profile(), budget)
+    keys = keys.items if isinstance(keys, List) else [None]
+    wanted = {key for key in profile.storages if type(key) is str}
+    if any(type(key) is not str for key in keys) or len(set(keys)) != len(keys) or set(keys) != wanted:
+        raise Refused("a list of storages that does not match the tensors")
+    places = {}
+    position = file.tell()
+    for key in keys:
+        storage = profile.storages[key]
+        position = _skip_storage(file, position, size, storage)
+        places[key] = position - storage.total * tensors.itemsize(storage.kind)
+    if position != size:
+        raise Refused(f"{size - position:,} bytes after the last storage")
+
+    def read(key):
+        return _read_flat(file, places[key], profile.storages[key])
+
+    return _arrays(root, profile.tensors, size, read)
+
+
+def _skip_storage(file, position, size, storage):
+    """The end of a storage that begins with its length at `position`."""
+    file.seek(position)
+    length = int.from_bytes(_exactly(file, 8), "little")
+    end = position + 8 + length * tensors.itemsize(storage.kind)
+    if length != storage.total or end > size:
+        raise Refused(f"storage {shown(storage.key)} of {shown(length)} elements does not fit")
+    return end
+
+
+def _read_flat(file, position, storage):
+    raw = np.empty(storage.total * tensors.itemsize(storage.kind), np.uint8)
+    file.seek(position)
+    if file.readinto(memoryview(raw)) != raw.size:
+        raise Refused("the file ends in the middle")
+    return tensors.elements(raw, storage.kind)
+
+
+def _exactly(file, count):
+    data = file.read(count)
+    if len(data) != count:
+        raise Refused("the file ends in the middle")
+    return data
+
+
+# ----------------------------------------------------------------------------------------------------- tar
+
+
+class _TarReference(Node):
+    """A tensor that the pickle of a tar file names by number."""
+
+    __slots__ = ("key",)
+    is_value = True
+
+    def __init__(self, key):
+        self.key = key
+
+
+class _TarProfile(_TensorProfile):
+    names = Profile.names | {"torch.nn.parameter Parameter"}
+
+    def _is_tensor(self, node):
+        return isinstance(node, _TarReference)
+
+    def persistent(self, key):
+        if type(key) is not str or not (key.isascii() and key.isdigit()) or len(key) > 20:
+            raise Refused(f"a tensor named {shown(key)}")
+        reference = _TarReference(int(key))
+        self.tensors.append(reference)
+        return reference
+
+
+class _DescriptionProfile(Profile):
+    """The small pickles between the numbers of a tar file: keys and kinds."""
+
+    names = frozenset({*_STORAGES, *_TENSORS})
+
+
+def read_tar(file, size):
+    """Arrays by name from torch's first format; `file` is a binary file."""
+    members = tar_members(file, size, ("sys_info", "pickle", "tensors", "storages"))
+    budget = Budget(size)
+
+    def pickle_of(name, profile):
+        start, length = members[name]
+        file.seek(start)
+        root = interpret(file, profile, budget)
+        if file.tell() != start + length:
+            raise Refused(f"member {name} does not end with its pickle")
+        return root
+
+    info = pickle_of("sys_info", Profile())
+    version = dict(info.items).get("protocol_version") if isinstance(info, Dict) else None
+    if version != 1000:
+        raise Refused("a tar file of another protocol version than 1000")
+    storages, places = _tar_storages(file, members["storages"], budget)
+    table = _tar_tensors(file, members["tensors"], budget, storages)
+    profile = _TarProfile()
+    root = pickle_of("pickle", profile)
+    for reference in profile.tensors:
+        if reference.key not in table:
+            raise Refused(f"tensor {reference.key}, which is not in the table")
+    chosen = named_tensors(root, (_TarReference, _Parameter))
+    flats, arrays = {}, {}
+    tensors.check_total([table[reference.key] for reference in profile.tensors], size)
+    for name, node in chosen.items():
+        tensor = table[_unwrap(node).key]
+        key = tensor.storage.key
+        if key not in flats:
+            flats[key] = _read_flat(file, places[key], storages[key])
+        arrays[name] = tensors.view(tensor, flats[key])
+    return arrays
+
+
+def _tar_storages(file, member, budget):
+    """({key: Storage}, {key: first byte}) from the member `storages`: a count, the storages, a list of
+    views."""
+    position, length = member
+    end = position + length
+    storages, places = {}, {}
+    for _ in range(_count(file, position, budget)):
+        key, device, kind = _description(file, budget, 3)
+        if (
+            type(device) is not str
+            or not isinstance(kind, Global)
+            or kind.name not in _STORAGES
+            or key in storages
+        ):
+            raise Refused(f"storage {shown(key)} is of unknown kind, or is there twice")
+        total = int.from_bytes(_exactly(file, 8), "little")
+        storages[key] = Storage(key, _STORAGES[kind.name], total)
+        places[key] = file.tell()
+        position = places[key] + total * tensors.itemsize(storages[key].kind)
+        if position > end:
+            raise Refused(f"storage {shown(key)} of {shown(total)} elements does not fit")
+        file.seek(position)
+    views = interpret(file, _DescriptionProfile(), budget)
+    for view in views.items if isinstance(views, List) else [None]:
+        fields = view.items if isinstance(view, Tuple) else ()
+        if (
+            len(fields) != 4
+            or not all(map(is_index, fields))
+            or fields[0] in storages
+            or fields[1] not in places
+        ):
+            raise Refused("a storage view that is not (new key, key, start, length)")
+        root = storages[fields[1]]
+        storages[fields[0]] = Storage(root.key, root.kind, root.total, fields[2], fields[3])
+    if file.tell() != end:
+        raise Refused("member storages does not end with its views")
+    return storages, places
+
+
+def _tar_tensors(file, member, budget, storages):
+    """{key: Tensor} from the member `tensors`: a count, then a description and the numbers of each tensor."""
+    position, length = member
+    table = {}
+    for _ in range(_count(file, position, budget)):
+        key, storage_key, kind = _description(file, budget, 3)
+        known = is_index(storage_key) and storage_key in storages
+        if not known or not isinstance(kind, Global) or _TENSORS.get(kind.name) != storages[storage_key].kind:
+            raise Refused(f"tensor {shown(key)} has no storage of its kind")
+        rank = int.from_bytes(_exactly(file, 4), "little")
+        if rank > tensors.MAX_RANK or key in table:
+            raise Refused(f"tensor {shown(key)} has {rank:,} axes, or is there twice")
+        _exactly(file, 4)  # the writer's struct had four bytes of padding here, and whatever was in them
+        numbers = np.frombuffer(_exactly(file, 8 * (2 * rank + 1)), "<i8").tolist()
+        size, stride, offset = tuple(numbers[:rank]), tuple(numbers[rank:-1]), numbers[-1]
+        table[key] = Tensor(storages[storage_key], offset, size, stride)
+    if file.tell() != position + length:
+        raise Refused("member tensors does not end with its last tensor")
+    return table
+
+
+def _count(file, position, budget):
+    file.seek(position)
+    count = interpret(file, _DescriptionProfile(), budget)
+    if not is_index(count):
+        raise Refused("a tar file without a count of its tensors or storages")
+    return count
+
+
+def _description(file, budget, length):
+    """The fields of a small pickle that holds a tuple; the first field is a key."""
+    node = interpret(file, _DescriptionProfile(), budget)
+    fields = node.items if isinstance(node, Tuple) else ()
+    if len(fields) != length or not is_index(fields[0]):
+        raise Refused("a tar file with an entry that is no description")
+    return fields
