@@ -1,0 +1,115 @@
+"""What all optimizers share: parameter groups, state, and stepping in place."""
+
+import numpy as np
+
+from ..device import to_device
+from ..errors import CheckpointError, GraphError, OptionError
+from ..tape import Variable, is_grad_enabled, no_grad
+
+
+class Optimizer:
+    """Base class. `parameters` is an iterable of parameters, or of groups `{"params": [...], "lr": ...}` with own options.
+
+    Raises OptionError for unknown options, values that mean nothing, no parameters, or one that is in two groups."""
+
+    def __init__(self, parameters, defaults):
+        if isinstance(parameters, (Variable, np.ndarray)):
+            raise OptionError("an optimizer takes several parameters: model.parameters(), or a list")
+        self.defaults, self.state, self.param_groups = defaults, {}, []
+        groups = list(parameters)
+        if not groups:
+            raise OptionError("an optimizer was given no parameters")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def add_param_group(self, group):
+        """Add parameters with options of their own; what is not named takes the defaults."""
+        if not isinstance(group, dict) or "params" not in group:
+            raise OptionError('a parameter group is a dict with "params"')
+        params = [group["params"]] if isinstance(group["params"], Variable) else list(group["params"])
+        unknown = [key for key in group if key not in self.defaults and key not in ("params", "initial_lr")]
+        if unknown:
+            raise OptionError(f"{type(self).__name__}: unknown option {unknown[0]!r}; known are {', '.join(self.defaults)}")
+        known = {id(p) for g in self.param_groups for p in g["params"]}
+        for p in params:
+            if not isinstance(p, Variable):
+                raise OptionError(f"{type(self).__name__}: expected parameters, got {type(p).__name__}")
+            if not p.is_leaf:
+                raise OptionError(f"{type(self).__name__}: a value computed by {p.record.name} cannot be optimised, only leaves can")
+            if id(p) in known:
+                raise OptionError(f"{type(self).__name__}: a parameter of shape {p.shape} is given twice")
+            known.add(id(p))
+        group = {**self.defaults, **group, "params": params}
+        self.check_options(group)
+        self.param_groups.append(group)
+
+    def check_options(self, group):
+        """Raise OptionError if an option of a group has a value without meaning."""
+        for name in ("lr", "weight_decay", "eps", "momentum"):
+            if name in group and not (np.isscalar(group[name]) and group[name] >= 0):
+                raise OptionError(f"{type(self).__name__}: {name} must be 0 or more, got {group[name]!r}")
+
+    def zero_grad(self, set_to_none=True):
+        """Forget all gradients (or set them to zero)."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if set_to_none:
+                    p.grad = None
+                elif p.grad is not None:
+                    p.grad.zero_()
+
+    def step(self, closure=None):
+        """Update every parameter that has a gradient. `closure`, if given, recomputes the loss first; its value is returned."""
+        loss = None
+        if closure is not None:
+            if not is_grad_enabled():
+                raise GraphError("step(closure) needs gradients, but it was called under no_grad()")
+            loss = closure()
+        with no_grad():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is not None:
+                        self.update(p, p.grad.data, self.state.setdefault(p, {}), group)
+                        p.version += 1
+        return loss
+
+    def update(self, p, gradient, state, group):
+        """Change one parameter in place; every optimizer defines it."""
+        raise OptionError(f"{type(self).__name__} does not define update()")
+
+    def state_dict(self):
+        """{"state": {number of the parameter: its state}, "param_groups": [...]}, as in PyTorch; arrays are not copied."""
+        params = [p for group in self.param_groups for p in group["params"]]
+        number = {id(p): i for i, p in enumerate(params)}
+        groups = [{**g, "params": [number[id(p)] for p in g["params"]]} for g in self.param_groups]
+        return {"state": {number[id(p)]: dict(s) for p, s in self.state.items()}, "param_groups": groups}
+
+    def load_state_dict(self, state_dict):
+        """Continue from a `state_dict()` of the same groups. Raises CheckpointError, before changing anything, if it does not fit."""
+        groups = state_dict["param_groups"]
+        sizes, own = [len(g["params"]) for g in groups], [len(g["params"]) for g in self.param_groups]
+        if sizes != own:
+            raise CheckpointError(f"the optimizer's groups hold {own} parameters, those of the state {sizes}")
+        params = [p for group in self.param_groups for p in group["params"]]
+        state = {}
+        for i, saved in state_dict["state"].items():
+            p = params[int(i)]
+            for name, value in saved.items():
+                if np.ndim(value) and tuple(np.shape(value)) != p.shape:
+                    raise CheckpointError(f"{name} of parameter {i} is {tuple(np.shape(value))}, but the parameter is {p.shape}")
+            state[p] = {name: _alike(value, p) if np.ndim(value) else value for name, value in saved.items()}
+        for group, saved in zip(self.param_groups, groups, strict=True):
+            group.update({key: value for key, value in saved.items() if key != "params"})
+        self.state = state
+
+
+def _alike(value, p):
+    """A copy of `value` on the device and in the memory order of p, so that both are walked side by side."""
+    array = np.empty_like(p.data)
+    array[...] = to_device(getattr(value, "data", value) if isinstance(value, Variable) else value, p.device)
+    return array
+
+
+

@@ -1,0 +1,55 @@
+"""Stochastic gradient descent."""
+
+import numpy as np
+
+from .. import parallel
+from ..errors import OptionError
+from .optimizer import Optimizer
+
+
+class SGD(Optimizer):
+    """v ← momentum·v + (1 - dampening)·(g + weight_decay·p),   p ← p - lr·v   (g + momentum·v for v with Nesterov)
+
+    As in `torch.optim.SGD`: the first v is the first gradient itself, undamped, and the learning rate stays outside of v.
+    (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.) Raises OptionError."""
+
+    def __init__(self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False):
+        super().__init__(params, {
+            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
+            "nesterov": nesterov, "maximize": maximize,
+        })
+
+    def check_options(self, group):
+        """Besides the ranges: Nesterov needs a momentum and no dampening."""
+        super().check_options(group)
+        if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
+            raise OptionError("SGD: nesterov=True needs a momentum above 0 and dampening 0")
+
+    def update(self, p, gradient, state, group):
+        """One step for one parameter, in place."""
+        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
+        sign = -1.0 if group["maximize"] else 1.0
+        first = momentum and state.get("momentum_buffer") is None
+        if first:
+            state["momentum_buffer"] = np.empty_like(p.data)
+        velocity = state["momentum_buffer"] if momentum else p.data
+
+        def work(p, g, v):  # a block in the cache at a time
+            step = parallel.scratch("step", g.shape, g)
+            np.multiply(g, sign, out=step)
+            if decay:
+                step += np.multiply(p, decay, out=parallel.scratch("term", p.shape, p))
+            if momentum:
+                if first:
+                    v[...] = step
+                else:
+                    v *= momentum
+                    v += step if not group["dampening"] else step * (1 - group["dampening"])
+                if group["nesterov"]:
+                    step += np.multiply(v, momentum, out=parallel.scratch("term", p.shape, p))
+                else:
+                    step[...] = v
+            step *= lr
+            p -= step
+
+        parallel.over_memory(work, p.data, gradient, velocity)
