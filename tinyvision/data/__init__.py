@@ -1,0 +1,44 @@
+"""Data: reading files, datasets, transforms, batches, and looking at images.
+
+from tinyvision.data import DataLoader, Digits, transforms
+loader = DataLoader(Digits(train=True), batch_size=64, shuffle=True, seed=0)
+"""
+
+from . import transforms
+from .cifar import CIFAR10, CIFAR100, read_cifar
+from .dataset import ArrayDataset, Dataset, Subset, split
+from .digits import Digits
+from .folder import ImageFolder
+from .idx import read_idx
+from .images import read_image
+from .loader import DataLoader, collate
+from .mnist import MNIST, FashionMNIST
+from .npz import read_npz
+from .npz_dataset import NpzDataset
+from .shapes import Shapes
+from .show import ascii_preview, show, to_image
+
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "MNIST",
+    "ArrayDataset",
+    "DataLoader",
+    "Dataset",
+    "Digits",
+    "FashionMNIST",
+    "ImageFolder",
+    "NpzDataset",
+    "Shapes",
+    "Subset",
+    "ascii_preview",
+    "collate",
+    "read_cifar",
+    "read_idx",
+    "read_image",
+    "read_npz",
+    "show",
+    "split",
+    "to_image",
+    "transforms",
+]

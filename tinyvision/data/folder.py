@@ -1,0 +1,97 @@
+"""Images in folders: one folder a class."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from .dataset import Dataset, Transform
+from .images import MAX_PIXELS, SUFFIXES, read_image
+from .source import printable
+
+_PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+
+
+class ImageFolder(Dataset):
+    """Images from `root/class/*.jpg` and the like; the class folders' names, sorted, are the classes.
+
+    Images may lie deeper inside a class folder. Hidden files and folders, and files without the suffix of
+    an image (.jpg .jpeg .png .gif .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm), are passed over. An image is
+    read when it is asked for, by `read_image`: uint8 RGB (H, W, 3), with at most `max_pixels` pixels.
+
+    samples       list of (path, label)
+    labels        int64 (N,)
+    class_to_idx  label by class name
+
+    Raises DataError if `root` is missing, is no folder, has no class folders, or a class folder has no
+    images; and when a broken image is asked for, naming it."""
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        transform: Transform | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self.root = Path(root).expanduser()
+        self.transform, self.max_pixels = transform, max_pixels
+        self.classes = _class_folders(self.root)
+        self.class_to_idx = {name: label for label, name in enumerate(self.classes)}
+        found = [_images_in(self.root / name) for name in self.classes]
+        empty = [name for name, paths in zip(self.classes, found, strict=True) if not paths]
+        if empty:
+            names = printable(", ".join(ascii(name) for name in empty), 150)
+            raise DataError(
+                f"{printable(self.root)}: no images in the class folders {names}; remove or fill them"
+            )
+        self.samples = [(path, label) for label, paths in enumerate(found) for path in paths]
+        self.labels = np.array([label for _, label in self.samples], np.int64)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        path, label = self.samples[self._index(index)]
+        image = read_image(path, self.max_pixels)
+        return (image if self.transform is None else self.transform(image)), label
+
+
+def _class_folders(root: Path) -> list[str]:
+    name = printable(root)
+    try:
+        with os.scandir(root) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+            classes = sorted(entry.name for entry in visible if entry.is_dir())
+    except FileNotFoundError as error:
+        raise DataError(f"{name}: no such folder") from error
+    except NotADirectoryError as error:
+        raise DataError(f"{name}: is a file; a folder with one folder for each class is needed") from error
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{name}: cannot be read: {printable(getattr(error, 'strerror', None) or error)}"
+        ) from error
+    if not classes:
+        loose = sum(entry.name.lower().endswith(SUFFIXES) for entry in visible)
+        found = f"it holds {loose} images directly" if loose else "it holds no images and no folders"
+        raise DataError(f"{name}: {found}; put the images of each class into a folder of their own")
+    parts = set(map(str.lower, classes)) <= _PARTS
+    if parts and any(next(os.walk(root / part), ("", [], []))[1] for part in classes):
+        raise DataError(f"{name}: holds {', '.join(classes)} instead of classes; open one of these folders")
+    return classes
+
+
+def _images_in(folder: Path) -> list[Path]:
+    """Image files anywhere below `folder`, in the order of their paths; links to other folders are not
+    followed."""
+    paths = []
+    for place, folders, names in os.walk(folder, onerror=_cannot_list):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths += [Path(place, n) for n in names if not n.startswith(".") and n.lower().endswith(SUFFIXES)]
+    return sorted(paths)
+
+
+def _cannot_list(error: OSError) -> None:
+    raise DataError(f"{printable(error.filename)}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,108 @@
+"""Reading photographs and drawings into arrays, and arrays back into pictures."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import DataError, OptionError
+from .image_checks import problem_in
+from .source import Source, read_bytes, refuse
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# Pillow opens forty formats by content; one of them, EPS, starts another program. These are the ones meant
+# here.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+MAX_PIXELS = 89_478_485  # where Pillow begins to warn of decompression bombs; it refuses above twice that
+_MAX_SIDE = 1 << 20
+
+
+def read_image(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The picture in a file, as uint8 RGB (H, W, 3). `source` is a path, or the file's bytes.
+
+    JPEG, PNG, GIF, BMP, WebP, TIFF and PPM/PGM/PBM are recognised by content. The camera's orientation
+    (EXIF) is applied. Grey becomes three equal channels; 16-bit grey is scaled (65535 becomes 255), never
+    clipped; palettes and CMYK are converted; an alpha channel is dropped, not blended, as in torchvision's
+    image loader. Of animated or many-page files the first picture is read.
+
+    Raises DataError if the file is missing, cut short, damaged, of another kind, has more than `max_pixels`
+    pixels (looked up before any pixel is decoded), or holds 32-bit pixels, whose range nothing tells;
+    OptionError if `max_pixels` is not from 1 to 178,956,970 (Pillow's own limit)."""
+    if (
+        isinstance(max_pixels, bool)
+        or not isinstance(max_pixels, int)
+        or not 1 <= max_pixels <= 2 * MAX_PIXELS
+    ):
+        raise OptionError(
+            f"read_image: max_pixels must be an integer from 1 to {2 * MAX_PIXELS:,}, got {max_pixels}"
+        )
+    data, name = read_bytes(source)
+    try:
+        return _decode(data, name, max_pixels)
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's plug-ins raise almost any type when a file is damaged
+        refuse(name, f"cannot be decoded: {_pillow_said(error)}", error)
+
+
+def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        refuse(name, problem_in(data) or f"is not an image of a known kind ({', '.join(FORMATS)})", error)
+    with image:
+        width, height = image.size
+        if width * height > max_pixels or max(width, height) > _MAX_SIDE:
+            refuse(
+                name, f"has {width} x {height} pixels; the most that is allowed is max_pixels={max_pixels:,}"
+            )
+        if width * height == 0:
+            refuse(name, f"has no pixels: its size is {width} x {height}")
+        if problem := problem_in(data):
+            refuse(name, problem)
+        kind = image.format
+        image.load()
+        return np.ascontiguousarray(_upright(_rgb(image, kind, name), image))
+
+
+def _rgb(image: Image.Image, kind: str | None, name: str) -> np.ndarray:
+    """Pixels of any mode as uint8 (H, W, 3)."""
+    mode = image.mode
+    if mode.startswith("I;16") or (mode == "I" and kind in ("PNG", "PPM")):
+        # Pillow's own conversion clips at 255. 65535 / 257 = 255 exactly.
+        wide = np.asarray(image).astype(np.int64)
+        grey = ((np.clip(wide, 0, 65535) + 128) // 257).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if mode in ("I", "F", "LAB"):
+        refuse(
+            name, f"holds pixels of mode {mode}, whose range is unknown; save the picture with 8 or 16 bits"
+        )
+    image.info.pop("transparency", None)  # or Pillow warns that it is about to be dropped
+    return np.asarray(image if mode == "RGB" else image.convert("RGB"))
+
+
+def _upright(pixels: np.ndarray, image: Image.Image) -> np.ndarray:
+    """Undo the camera's rotation, EXIF tag 0x0112, values 1 to 8. Unreadable EXIF data count as absent."""
+    try:
+        orientation = image.getexif().get(0x0112, 1)
+    except Exception:  # the picture itself is whole; a broken note about it is no reason to refuse it
+        return pixels
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+def _pillow_said(error: Exception) -> str:
+    """Pillow's words without the address of the buffer we handed it."""
+    return type(error).__name__ if "<_io" in str(error) or not str(error) else str(error)

@@ -1,0 +1,131 @@
+"""Looking at images: grids as PNG files, arrays as Pillow images, small ones as text in a terminal."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DtypeError, OptionError, ShapeError
+from .transforms import IMAGENET_MEAN, IMAGENET_STD
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_RAMP = " .:-=+*#%@"
+
+
+def show(
+    images: Any,
+    path: str | os.PathLike[str] | None = None,
+    columns: int | None = None,
+    captions: Sequence[str] | None = None,
+    scale: int = 1,
+) -> Image.Image:
+    """A grid of images as one Pillow image, which a notebook displays; written to `path` (.png) as well if
+    given.
+
+    images    one image or several, each as `to_image` takes them; sizes may differ
+    columns   images in a row (default: about as many as rows)
+    captions  a line of text under each image
+    scale     pixels on screen for each pixel of the images
+
+    Raises ShapeError or DtypeError for what is no image, OptionError for settings without meaning."""
+    pictures = [to_image(image) for image in _several(images)]
+    if not isinstance(scale, int) or scale < 1 or (columns is not None and columns < 1):
+        raise OptionError(f"show: scale and columns must be integers from 1, got {scale!r} and {columns!r}")
+    if captions is not None and len(captions) != len(pictures):
+        raise OptionError(f"show: {len(pictures)} images but {len(captions)} captions")
+    grid = _grid(pictures, columns or math.ceil(math.sqrt(len(pictures))), captions, scale)
+    if path is not None:
+        from ..files import atomic_write
+
+        with atomic_write(path) as file:
+            grid.save(file, "PNG")
+    return grid
+
+
+def to_image(image: Any, denormalize: bool = False) -> Image.Image:
+    """A Pillow image of uint8 (H, W) or (H, W, C), or of numbers from 0 to 1 (C, H, W); C is 1, 3 or 4.
+
+    `image` is an array or a Tensor on any device. denormalize=True undoes the ImageNet normalisation first.
+    Numbers outside of 0 to 1 are cut off. Raises ShapeError or DtypeError for what is no image."""
+    from PIL import Image
+
+    pixels = _numpy(image)
+    if denormalize and pixels.dtype.kind == "f" and pixels.ndim == 3:
+        pixels = pixels * np.reshape(IMAGENET_STD, (3, 1, 1)) + np.reshape(IMAGENET_MEAN, (3, 1, 1))
+    if pixels.dtype.kind == "f":
+        planes = pixels[None] if pixels.ndim == 2 else pixels
+        numbers = np.nan_to_num(planes.astype(np.float32), nan=0.0)
+        pixels = np.moveaxis(np.rint(np.clip(numbers, 0, 1) * 255).astype(np.uint8), 0, -1)
+    if pixels.dtype != np.uint8:
+        raise DtypeError(f"to_image: expected uint8, or floating-point numbers of 0 to 1, got {pixels.dtype}")
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if pixels.ndim not in (2, 3) or 0 in pixels.shape or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):
+        raise ShapeError(
+            f"to_image: expected uint8 (H, W, C) or numbers (C, H, W), got {_numpy(image).shape}"
+        )
+    return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def ascii_preview(image: Any, width: int = 40) -> str:
+    """A small image as lines of text, the brighter the denser, at most `width` characters wide.
+
+    `image` as in `to_image`. A character stands about twice as high as wide, so two columns show a pixel of
+    images up to width / 2 pixels wide; larger ones are scaled down."""
+    from PIL import Image
+
+    if not isinstance(width, int) or width < 2:
+        raise OptionError(f"ascii_preview: width must be an integer from 2, got {width!r}")
+    grey = to_image(image).convert("L")
+    columns = min(grey.width * 2, width)
+    rows = max(round(grey.height / grey.width * columns / 2), 1)
+    levels = np.asarray(grey.resize((columns, rows), Image.Resampling.BOX)).astype(int) * len(_RAMP) // 256
+    return "\n".join("".join(_RAMP[level] for level in row).rstrip() for row in levels)
+
+
+def _several(images: Any) -> list[Any]:
+    """The single images in an array, a Tensor, or a sequence of them."""
+    if isinstance(images, (list, tuple)):
+        found = list(images)
+    else:
+        array = _numpy(images)
+        alone = array.ndim == 2 or (
+            array.ndim == 3 and 1 <= array.shape[2 if array.dtype == np.uint8 else 0] <= 4
+        )
+        found = [array] if alone else list(array)
+    if not found:
+        raise ShapeError("show: there are no images")
+    return found
+
+
+def _grid(
+    pictures: list[Image.Image], columns: int, captions: Sequence[str] | None, scale: int
+) -> Image.Image:
+    from PIL import Image, ImageDraw
+
+    columns = min(columns, len(pictures))
+    rows, gap = math.ceil(len(pictures) / columns), 2
+    text = 14 if captions is not None else 0
+    wide = max(picture.width for picture in pictures) * scale
+    high = max(picture.height for picture in pictures) * scale + text
+    grid = Image.new("RGB", (columns * (wide + gap) + gap, rows * (high + gap) + gap), "white")
+    draw = ImageDraw.Draw(grid)
+    for number, picture in enumerate(pictures):
+        x, y = gap + number % columns * (wide + gap), gap + number // columns * (high + gap)
+        size = (picture.width * scale, picture.height * scale)
+        grid.paste(picture.convert("RGB").resize(size, Image.Resampling.NEAREST), (x, y))
+        if captions is not None:
+            draw.text((x, y + high - text + 1), str(captions[number])[: max(wide // 6, 1)], fill="black")
+    return grid
+
+
+def _numpy(image: Any) -> np.ndarray:
+    from ..device import to_numpy
+
+    return np.asarray(to_numpy(getattr(image, "data", image) if hasattr(image, "requires_grad") else image))

@@ -1,0 +1,164 @@
+"""What all transforms share: their base class, `Compose`, the source of random numbers, the checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from ... import random
+from ...errors import DtypeError, OptionError, ShapeError
+
+Size = int | Sequence[int]
+
+_sample_stream: ContextVar[Any] = ContextVar("tinyvision_sample_stream", default=None)
+
+
+@contextmanager
+def drawing_from(make_generator: Callable[[], np.random.Generator]) -> Iterator[None]:
+    """For the length of a `with` block, in this thread: random transforms draw from `make_generator()`.
+
+    It is called at the first draw, so a block in which nothing is random costs next to nothing."""
+    made: list[np.random.Generator] = []
+
+    def generator() -> np.random.Generator:
+        if not made:
+            made.append(make_generator())
+        return made[0]
+
+    token = _sample_stream.set(generator)
+    try:
+        yield
+    finally:
+        _sample_stream.reset(token)
+
+
+def generator_for(rng: np.random.Generator | None) -> np.random.Generator:
+    if rng is not None:
+        return rng
+    sample = _sample_stream.get()
+    return random.generator() if sample is None else sample()
+
+
+class Transform:
+    """Base of the transforms: shows its settings, checks its image.
+
+    elementwise   whether a batch (N, ...) may be passed in place of one image, with the same result"""
+
+    elementwise = False
+
+    def __call__(self, image: Any, rng: np.random.Generator | None = None) -> np.ndarray:
+        """The transformed image; `image` itself is left as it is. `rng` matters to random transforms only."""
+        return self.apply(checked_image(image, type(self).__name__), rng)
+
+    def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        """What a transform does to an image that has been checked."""
+        raise OptionError(f"{type(self).__name__} must define apply(image, rng)")
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if not k.startswith("_"))
+        return f"{type(self).__name__}({settings})"
+
+
+class Compose:
+    """One transform after another: `Compose([Resize(256), CenterCrop(224), ToTensor()])`; any callables
+    will do."""
+
+    def __init__(self, transforms: Sequence[Callable[[Any], Any]]) -> None:
+        self.transforms = list(transforms)
+        for transform in self.transforms:
+            if not callable(transform):
+                raise OptionError(f"Compose: {transform!r} cannot be called")
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether a batch may be passed in place of one image."""
+        return all(getattr(transform, "elementwise", False) for transform in self.transforms)
+
+    def __call__(self, image: Any, rng: np.random.Generator | None = None) -> Any:
+        """`image` after all transforms; `rng`, if given, is what all random ones draw from."""
+        if rng is not None:
+            with drawing_from(lambda: rng):
+                return self(image)
+        for transform in self.transforms:
+            image = transform(image)
+        return image
+
+    def __repr__(self) -> str:
+        inner = "".join(f"\n    {transform!r}," for transform in self.transforms)
+        return f"Compose([{inner}\n])" if inner else "Compose([])"
+
+
+def checked_image(image: Any, name: str) -> np.ndarray:
+    """`image` as an array of one of the two kinds; a Pillow image is taken as its pixels."""
+    if not isinstance(image, np.ndarray):
+        if not hasattr(image, "__array_interface__"):
+            raise DtypeError(f"{name}: expected a NumPy array, got {type(image).__name__}")
+        image = np.asarray(image)
+    if image.dtype != np.uint8 and image.dtype.kind != "f":
+        raise DtypeError(f"{name}: expected uint8 pixels or floating-point numbers, got {told(image)}")
+    if image.ndim == 2 and image.dtype == np.uint8:
+        image = image[:, :, None]
+    if 0 in image.shape:
+        raise ShapeError(f"{name}: the image has no pixels: {told(image)}")
+    return image
+
+
+def told(image: np.ndarray) -> str:
+    return f"{image.dtype} {image.shape}"
+
+
+def checked_size(size: Size, name: str, shorter: bool = False) -> Any:
+    """`size` as (height, width), or as an integer where that means the shorter side."""
+    sides = (
+        [size] if isinstance(size, (int, np.integer)) else list(size) if isinstance(size, Sequence) else []
+    )
+    good = all(
+        isinstance(s, (int, np.integer)) and not isinstance(s, bool) and 0 < s < 1 << 20 for s in sides
+    )
+    if len(sides) not in (1, 2) or not good or isinstance(size, bool):
+        raise OptionError(f"{name}: size must be a positive integer or (height, width), got {size!r}")
+    if len(sides) == 1 and shorter:
+        return int(sides[0])
+    return int(sides[0]), int(sides[-1])
+
+
+def checked_border(padding: Size, name: str) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) out of 1, 2 or 4 numbers."""
+    sides = [padding] if isinstance(padding, (int, np.integer)) else list(padding)
+    good = all(isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s >= 0 for s in sides)
+    if len(sides) not in (1, 2, 4) or not good:
+        raise OptionError(f"{name}: padding must be 1, 2 or 4 integers from 0, got {padding!r}")
+    left, top, right, bottom = (int(s) for s in (sides * 4 if len(sides) == 1 else sides * 2)[:4])
+    return left, top, right, bottom
+
+
+def checked_padding_mode(mode: str, name: str) -> str:
+    if mode not in ("constant", "edge", "reflect", "symmetric"):
+        raise OptionError(f"{name}: padding_mode is constant, edge, reflect or symmetric, got {mode!r}")
+    return mode
+
+
+def checked_probability(p: float, name: str) -> float:
+    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
+        raise OptionError(f"{name}: p must lie from 0 to 1, got {p!r}")
+    return p
+
+
+def checked_range(limits: Sequence[float], name: str, most: float | None) -> tuple[float, float]:
+    values = numbers(limits, name)
+    if len(values) != 2 or not 0 < values[0] <= values[1] < np.inf or (most is not None and values[1] > most):
+        raise OptionError(
+            f"{name} must be (least, most) above 0{f' and up to {most}' if most else ''}, got {limits!r}"
+        )
+    return values
+
+
+def numbers(values: Any, name: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(v) for v in np.asarray(values, np.float64).reshape(-1))
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"{name} must be numbers, got {values!r}") from error

@@ -1,0 +1,253 @@
+"""Transforms that change the values of pixels: scaling to numbers, normalising, colours, erasing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import DtypeError, OptionError, ShapeError
+from .base import Transform, checked_probability, checked_range, generator_for, numbers, told
+from .geometry import height_width, is_hwc
+
+
+class ToTensor(Transform):
+    """uint8 (H, W, C) or (H, W) of 0 to 255  ->  float32 (C, H, W) of 0 to 1, or a batch (N, H, W, C) of
+                                              them.
+
+    Raises DtypeError for anything but uint8: of other numbers nobody knows the range."""
+
+    elementwise = True
+
+    def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        if image.dtype != np.uint8:
+            raise DtypeError(f"ToTensor: expected uint8 pixels (H, W, C) of 0 to 255, got {told(image)}")
+        if image.ndim not in (2, 3, 4):
+            raise ShapeError(f"ToTensor: expected an image (H, W, C), got {told(image)}")
+        if image.ndim == 2:
+            image = image[:, :, None]
+        return np.ascontiguousarray(np.moveaxis(image, -1, -3)).astype(np.float32) / np.float32(255)
+
+
+class Normalize(Transform):
+    """(x - mean) / std, channel by channel: x float (C, H, W) or (N, C, H, W), mean and std numbers or (C,).
+
+    Raises DtypeError for integers (put ToTensor before it), ShapeError if the channels do not match,
+    OptionError if a std is not positive."""
+
+    elementwise = True
+
+    def __init__(self, mean: float | Sequence[float], std: float | Sequence[float]) -> None:
+        self.mean, self.std = numbers(mean, "mean"), numbers(std, "std")
+        if not np.all(np.isfinite(self.mean)) or not np.all(np.asarray(self.std) > 0):
+            raise OptionError(f"Normalize: mean must be finite and std positive, got {mean!r} and {std!r}")
+        if len(self.mean) != len(self.std) and 1 not in (len(self.mean), len(self.std)):
+            raise OptionError(f"Normalize: {len(self.mean)} means but {len(self.std)} standard deviations")
+
+    def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        if image.dtype.kind != "f":
+            raise DtypeError(
+                f"Normalize: expected floating-point numbers, got {told(image)}; put ToTensor before it"
+            )
+        channels = max(len(self.mean), len(self.std))
+        if image.ndim not in (3, 4) or channels not in (1, image.shape[-3]):
+            raise ShapeError(f"Normalize: {channels} means and deviations do not fit {told(image)}")
+        mean, std = (np.array(v, image.dtype).reshape(-1, 1, 1) for v in (self.mean, self.std))
+        return (image - mean) / std
+
+
+class RandomErasing(Transform):
+    """With probability p, overwrite a rectangle ("Random erasing data augmentation", Zhong et al., 2017).
+
+    scale  its area as a part of the image's;  ratio  its height : width
+    value  what is written, in the image's own range: a number, one per channel, or "random" (standard
+           normal noise,
+           for floating-point images)"""
+
+    def __init__(
+        self,
+        p: float = 0.5,
+        scale: Sequence[float] = (0.02, 0.33),
+        ratio: Sequence[float] = (0.3, 3.3),
+        value: float | Sequence[float] | str = 0,
+    ) -> None:
+        self.p = checked_probability(p, "RandomErasing")
+        self.scale = checked_range(scale, "RandomErasing: scale", 1)
+        self.ratio = checked_range(ratio, "RandomErasing: ratio", None)
+        if value != "random":
+            numbers(value, "value")
+        self.value = value
+
+    def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        rng = generator_for(rng)
+        if rng.random() >= self.p:
+            return image
+        if self.value == "random" and image.dtype.kind != "f":
+            raise DtypeError(f"RandomErasing: value='random' needs floating-point images, got {told(image)}")
+        height, width = height_width(image)
+        for _ in range(10):
+            area = height * width * rng.uniform(*self.scale)
+            ratio = np.exp(rng.uniform(*np.log(self.ratio)))
+            h, w = round(float(np.sqrt(area * ratio))), round(float(np.sqrt(area / ratio)))
+            if 0 < h < height and 0 < w < width:
+                top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+                return self._erase(image.copy(), top, left, h, w, rng)
+        return image
+
+    def _erase(
+        self, image: np.ndarray, top: int, left: int, h: int, w: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        # A view with the channels last lets one assignment serve both layouts.
+        pixels = image if is_hwc(image) else image.transpose(1, 2, 0)
+        area = pixels[top : top + h, left : left + w]
+        if self.value == "random":
+            area[...] = rng.standard_normal(area.shape)
+        else:
+            value = numbers(self.value, "value")
+            if len(value) not in (1, area.shape[2]):
+                raise ShapeError(f"RandomErasing: {len(value)} values do not fit {told(image)}")
+            area[...] = np.asarray(value)
+        return image
+
+
+class Grayscale(Transform):
+    """Brightness in place of colour, as 1 or 3 equal channels: 0.299 R + 0.587 G + 0.114 B (ITU-R 601-2)."""
+
+    def __init__(self, num_output_channels: int = 1) -> None:
+        if num_output_channels not in (1, 3):
+            raise OptionError(f"Grayscale: num_output_channels is 1 or 3, got {num_output_channels!r}")
+        self.num_output_channels = num_output_channels
+
+    def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        axis = 2 if is_hwc(image) else 0
+        channels = image.shape[axis]
+        if channels not in (1, 3):
+            raise ShapeError(f"Grayscale: expected 1 or 3 channels, got {told(image)}")
+        if channels == 3:
+            image = _pillow_luma(image) if is_hwc(image) else _luma(image)
+        return np.repeat(image, self.num_output_channels, axis)
+
+
+class ColorJitter(Transform):
+    """Random brightness, contrast, saturation and hue, in random order.
+
+    brightness, contrast, saturation   v for a factor from max(0, 1 - v) to 1 + v, or (least, most)
+    hue                                v for a turn from -v to v, at most 0.5, or (least, most); 1 is a full
+                                       circle
+
+    Grey images keep their saturation and hue."""
+
+    def __init__(
+        self,
+        brightness: float | Sequence[float] = 0,
+        contrast: float | Sequence[float] = 0,
+        saturation: float | Sequence[float] = 0,
+        hue: float | Sequence[float] = 0,
+    ) -> None:
+        self.brightness = _jitter(brightness, "brightness")
+        self.contrast = _jitter(contrast, "contrast")
+        self.saturation = _jitter(saturation, "saturation")
+        self.hue = _jitter(hue, "hue", centre=0.0, least=-0.5, most=0.5)
+
+    def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        rng = generator_for(rng)
+        order = rng.permutation(4)
+        factors = [
+            rng.uniform(*limits) for limits in (self.brightness, self.contrast, self.saturation, self.hue)
+        ]
+        steps = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
+        for i in order:
+            if factors[i] != (0.0 if i == 3 else 1.0):
+                image = steps[i](image, factors[i])
+        return image
+
+
+def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
+    """factor * image, kept within the image's range."""
+    return _blend(image, np.float32(0), factor)
+
+
+def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
+    """Away from (factor > 1) or towards the image's mean brightness."""
+    grey = _luma(image) if _is_colour(image) else image
+    return _blend(image, grey.mean(dtype=np.float64).astype(np.float32), factor)
+
+
+def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
+    """Away from (factor > 1) or towards the grey image."""
+    return _blend(image, _luma(image).astype(np.float32), factor) if _is_colour(image) else image
+
+
+def adjust_hue(image: np.ndarray, turn: float) -> np.ndarray:
+    """Turn every colour's hue by `turn` of a full circle."""
+    if not _is_colour(image):
+        return image
+    pixels = image.transpose(2, 0, 1).astype(np.float32) / np.float32(255) if is_hwc(image) else image
+    turned = _hsv_to_rgb(*_rgb_to_hsv(pixels, turn)).astype(pixels.dtype)
+    if not is_hwc(image):
+        return turned
+    # Just under 256, so that truncation gives each of the 256 values an equal share (as torchvision does).
+    return np.ascontiguousarray((turned * np.float32(255.999)).astype(np.uint8).transpose(1, 2, 0))
+
+
+def _rgb_to_hsv(rgb: np.ndarray, turn: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(hue + turn, saturation, value), each (H, W) from 0 to 1, of rgb (3, H, W)."""
+    red, green = rgb[0], rgb[1]
+    value, least = rgb.max(0), rgb.min(0)
+    spread = value - least
+    grey = spread == 0
+    saturation = spread / np.where(grey, 1, value)
+    r, g, b = ((value - channel) / np.where(grey, 1, spread) for channel in rgb)
+    hue = np.where(value == red, b - g, np.where(value == green, 2 + r - b, 4 + g - r))
+    return (np.where(grey, 0, hue) / 6 + 1 + turn) % 1, saturation, value
+
+
+def _hsv_to_rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """(3, H, W) of hue, saturation and value (H, W)."""
+    # Distance on the colour circle, in sixths, from each channel's own hue: red 0, green 2, blue 4.
+    sixths = np.stack([(hue * 6 - own) % 6 for own in (0, 2, 4)])
+    away = np.clip(np.minimum(sixths, 6 - sixths) - 1, 0, 1)
+    return np.clip(value * (1 - saturation * away), 0, 1)
+
+
+def _blend(image: np.ndarray, other: np.ndarray, factor: float) -> np.ndarray:
+    """factor * image + (1 - factor) * other, kept within the image's range."""
+    most = 255 if is_hwc(image) else 1
+    kind = np.float32 if is_hwc(image) else image.dtype.type
+    mixed = image.astype(kind) * kind(factor) + kind(1 - factor) * other
+    return np.clip(mixed, 0, most).astype(image.dtype)
+
+
+def _is_colour(image: np.ndarray) -> bool:
+    return image.shape[2 if is_hwc(image) else 0] == 3
+
+
+def _luma(image: np.ndarray) -> np.ndarray:
+    """Brightness with one channel, in the image's layout and type; integers are cut off, as in
+    torchvision."""
+    if is_hwc(image):
+        red, green, blue = (image[:, :, c : c + 1].astype(np.float32) for c in range(3))
+    else:
+        red, green, blue = (image[c : c + 1] for c in range(3))
+    kind = red.dtype.type
+    return (kind(0.2989) * red + kind(0.587) * green + kind(0.114) * blue).astype(image.dtype)
+
+
+def _pillow_luma(image: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 3) -> (H, W, 1) in the integer arithmetic of Pillow's convert("L")."""
+    wide = image.astype(np.int64)
+    total = wide[..., :1] * 19595 + wide[..., 1:2] * 38470 + wide[..., 2:] * 7471 + 0x8000
+    return (total >> 16).astype(np.uint8)
+
+
+def _jitter(
+    amount: float | Sequence[float], name: str, centre: float = 1.0, least: float = 0.0, most: float = np.inf
+) -> tuple[float, float]:
+    """The interval to draw from: `centre` plus or minus `amount`, or the one that is given."""
+    values: Any = numbers(amount, f"ColorJitter: {name}")
+    if len(values) == 1 and values[0] >= 0 and (centre or values[0] <= most):
+        values = (max(centre - values[0], least), centre + values[0])
+    if len(values) != 2 or not least <= values[0] <= values[1] <= most or np.inf in values:
+        raise OptionError(f"ColorJitter: {name} must be a number from 0, or (least, most), got {amount!r}")
+    return values
