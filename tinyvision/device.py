@@ -5,7 +5,9 @@ Ops are written in plain NumPy and dispatched by the type of the array: CuPy imp
 is to name devices, to move arrays, to wait for a GPU, to set its precision, and to say honestly whether one can be used.
 """
 
+import os
 import sys
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -68,19 +70,31 @@ def to_numpy(array):
 def to_device(tree, where):
     """Move an array, or every array in a nest of dicts, lists and tuples, to a device. What is there already stays.
 
-    Raises DeviceError, with the remedy, if the device cannot be used."""
+    Raises DeviceError, with the remedy, if the device cannot be used or its memory does not suffice."""
     where = device(where)
+    return _mapped(tree, lambda array: array if device_of(array) == where else _moved(array, where))
+
+
+def _mapped(tree, move):
+    """The nest of dicts, lists and tuples with `move(array)` in place of every array; anything else stays."""
     if isinstance(tree, dict):
-        return {key: to_device(value, where) for key, value in tree.items()}
+        return {key: _mapped(value, move) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
-        return type(tree)(to_device(value, where) for value in tree)
-    if tree is None or not hasattr(tree, "dtype") or device_of(tree) == where:
-        return tree
+        items = [_mapped(value, move) for value in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    if hasattr(tree, "requires_grad") and hasattr(tree, "like"):  # a value on the tape
+        return tree.like(_mapped(tree.data, move))
+    return move(tree) if hasattr(tree, "dtype") and hasattr(tree, "shape") else tree
+
+
+def _moved(array, where):
     if where.type == "cpu":
-        return to_numpy(tree)
+        return to_numpy(array)
     cupy = require_cuda(where)
-    with cupy.cuda.Device(where.index), _memory_errors_explained(where):
-        return cupy.asarray(tree)
+    with cupy.cuda.Device(where.index), memory_errors_explained(where):
+        if device_of(array).type == "cuda":  # from another GPU: asarray would leave it there
+            return array.copy()
+        return cupy.asarray(array)
 
 
 def synchronize(where="cuda"):
@@ -93,15 +107,89 @@ def synchronize(where="cuda"):
 
 
 @contextmanager
-def _memory_errors_explained(where):
-    cupy = sys.modules["cupy"]
+def memory_errors_explained(where="cuda"):
+    """Inside this block, a GPU that runs out of memory raises a DeviceError that says how much and what to reduce."""
     try:
         yield
-    except cupy.cuda.memory.OutOfMemoryError as error:
-        raise DeviceError(
-            f"{where}: not enough GPU memory ({error}); use a smaller batch or smaller images, "
-            f"or free tensors that are still referenced"
-        ) from None
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        message = f"{device(where)}: not enough GPU memory ({error}); {_MEMORY_REMEDY}"
+        raise DeviceError(message) from None
+
+
+_MEMORY_REMEDY = (
+    "use a smaller batch or smaller images, free tensors that are still referenced (a list of losses keeps their graphs: "
+    "append loss.item()), or close other programs that use the GPU"
+)
+
+
+def is_out_of_memory(error):
+    """True for the exception with which a GPU's allocator reports that it has nothing left."""
+    return type(error).__name__ == "OutOfMemoryError" or "cudaErrorMemoryAllocation" in str(error)
+
+
+def free_memory(where="cuda"):
+    """Give the memory that CuPy keeps for later arrays back to the driver; arrays in use are not touched."""
+    where = device(where)
+    if where.type == "cuda":
+        cupy = require_cuda(where)
+        with cupy.cuda.Device(where.index):
+            cupy.get_default_memory_pool().free_all_blocks()
+            cupy.get_default_pinned_memory_pool().free_all_blocks()
+
+
+def prefetch(batches, where):
+    """Yield every batch (arrays or tensors in dicts, lists, tuples) on the device, the next one already on its way.
+
+    The copy runs from page-locked memory on a stream of its own, so it overlaps with the work on the batch before. On the
+    CPU, batches pass through. Raises DeviceError if the device cannot be used."""
+    where = device(where)
+    if where.type == "cpu":
+        yield from batches
+        return
+    cupy = require_cuda(where)
+    with cupy.cuda.Device(where.index):
+        copying = cupy.cuda.Stream(non_blocking=True)
+    waiting = None
+    for batch in batches:
+        coming = _send(cupy, batch, where, copying)
+        if waiting is not None:
+            yield _receive(cupy, waiting, where)
+            waiting[1].synchronize()  # its page-locked memory may be used again only now; long since true
+        waiting = coming
+    if waiting is not None:
+        yield _receive(cupy, waiting, where)
+        waiting[1].synchronize()
+
+
+def _send(cupy, batch, where, copying):
+    """Start the copy of a batch; (batch on the GPU, the event of its arrival, the page-locked memory it comes from)."""
+    staged = []
+
+    def send(array):
+        if not isinstance(array, np.ndarray):
+            return to_device(array, where)
+        array = np.ascontiguousarray(array)
+        memory = cupy.cuda.alloc_pinned_memory(max(array.nbytes, 1))
+        pinned = np.frombuffer(memory, array.dtype, array.size).reshape(array.shape)
+        pinned[...] = array
+        staged.append(memory)
+        target = cupy.empty(array.shape, array.dtype)
+        # The allocator may hand out memory that work queued so far still reads: the copy starts after that work.
+        copying.wait_event(cupy.cuda.get_current_stream().record())
+        target.set(pinned, stream=copying)
+        return target
+
+    with cupy.cuda.Device(where.index), memory_errors_explained(where):
+        moved = _mapped(batch, send)
+        return moved, copying.record(), staged
+
+
+def _receive(cupy, sent, where):
+    with cupy.cuda.Device(where.index):
+        cupy.cuda.get_current_stream().wait_event(sent[1])
+    return sent[0]
 
 
 def require_cuda(where=Device("cuda")):
@@ -124,29 +212,51 @@ def cuda_problem(index=0):
     is remembered."""
     if _checked.get(index):
         return None
-    try:
-        import cupy
-    except ImportError as error:
-        if getattr(error, "name", None) == "cupy":
-            return (
-                'CuPy is not installed; install it with pip install "tinyvision[cuda13]" (CUDA 13 driver, 580 or newer) '
-                'or "tinyvision[cuda12]" (driver 525 or newer)'
-            )
-        return f"CuPy is installed but cannot be imported ({error})"
-    except Exception as error:
-        return f"CuPy is installed but cannot be imported ({type(error).__name__}: {error})"
-    wheels = _cupy_wheels()
-    if len(wheels) > 1:
-        return f"several CuPy packages are installed and disturb each other: {', '.join(wheels)}; uninstall all but one"
-    problem = _driver_problem(cupy, index) or _trial_problem(cupy, index)
+    cupy, problem = _import_cupy()
+    problem = problem or _driver_problem(cupy, index) or _trial_problem(cupy, index)
     _checked[index] = problem is None
+    if problem is None:
+        _apply_precision(_precision)
     return problem
 
 
+def _import_cupy():
+    """(cupy, None), or (None, what is wrong with the installation)."""
+    wheels = _cupy_wheels()
+    if len(wheels) > 1:
+        return None, (
+            f"several CuPy packages are installed and disturb each other: {', '.join(wheels)}; "
+            f"pip uninstall all of them, then install one: {_INSTALL}"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what CuPy warns about at import, the checks below say with the remedy
+            import cupy
+    except ImportError as error:
+        if getattr(error, "name", None) == "cupy":
+            return None, f"CuPy is not installed; {_INSTALL}"
+        return None, f"CuPy is installed but cannot be imported ({_one_line(error)}); reinstall it: {_INSTALL}"
+    except Exception as error:
+        return None, f"CuPy is installed but cannot be imported ({_one_line(error)}); reinstall it: {_INSTALL}"
+    return cupy, None
+
+
+_INSTALL = (
+    'pip install "tinyvision[cuda13]" (for an NVIDIA driver 580 or newer) '
+    'or pip install "tinyvision[cuda12]" (for a driver 525 or newer)'
+)
+
+
+def _one_line(error):
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+
+
 def _cupy_wheels():
+    """The names of all installed packages that contain CuPy."""
     from importlib.metadata import distributions
 
-    names = {(d.metadata["Name"] or "").lower() for d in distributions()}
+    names = {(d.metadata["Name"] or "").lower().replace("_", "-") for d in distributions()}
     return sorted(n for n in names if n == "cupy" or n.startswith(("cupy-cuda", "cupy-rocm")))
 
 
@@ -156,38 +266,72 @@ def _driver_problem(cupy, index):
         driver = runtime.driverGetVersion()
     except Exception:
         driver = 0
-    if driver == 0:
+    if driver == 0:  # CUDA reports "insufficient" here as well as for an old driver; only the version tells them apart
         return "there is no NVIDIA driver on this machine; install one from nvidia.com or your distribution"
     try:
         count = runtime.getDeviceCount()
     except Exception as error:
         if "insufficient" in str(error).lower():
             needed = runtime.runtimeGetVersion() // 1000
+            other = " or install tinyvision[cuda12] in place of tinyvision[cuda13]" if needed > 12 <= driver // 1000 else ""
             return (
-                f"the NVIDIA driver supports CUDA {driver // 1000}.{driver % 1000 // 10} only, but this CuPy needs CUDA "
-                f"{needed}; update the driver, or install tinyvision[cuda12] in place of tinyvision[cuda13]"
+                f"the NVIDIA driver supports CUDA {_version(driver)} only, but this CuPy needs CUDA {needed}; "
+                f"update the driver{other}"
             )
-        return f"the NVIDIA driver finds no GPU ({error}); is CUDA_VISIBLE_DEVICES set to nothing?"
+        return _no_device(_one_line(error))
+    if count == 0:
+        return _no_device("0 devices")
     if count <= index:
-        return f"there is no GPU number {index}; the driver sees {count}"
+        return f"there is no GPU number {index}; the driver sees {count}, numbered from 0"
     return None
 
 
+def _no_device(found):
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return (
+            f"the NVIDIA driver finds no GPU ({found}) and CUDA_VISIBLE_DEVICES is {visible!r}, which may hide them; unset it"
+        )
+    return f"the NVIDIA driver finds no GPU ({found}); `nvidia-smi` must list one (in a container: start it with --gpus all)"
+
+
+def _version(number):
+    """CUDA's 12040 as "12.4"."""
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+# What the error of a missing CUDA library mentions, and what that library is.
+_LIBRARIES = (
+    ("cublas", "cuBLAS (matrix products)"),
+    ("nvrtc", "NVRTC (the compiler)"),
+    ("header", "the CUDA headers"),
+    ("cuda_fp16", "the CUDA headers"),
+    ("cannot open source file", "the CUDA headers"),
+    ("cuda root", "the CUDA headers"),
+    ("cudart", "the CUDA runtime"),
+)
+
+
 def _trial_problem(cupy, index):
+    """Run a small kernel (needs NVRTC and headers), then a small matrix product (needs cuBLAS)."""
+    step = "kernel"
     try:
         with cupy.cuda.Device(index):
-            x = cupy.arange(16, dtype=np.float32).reshape(4, 4)
-            if float((x @ x + 1).sum()) != float((np.arange(16.0).reshape(4, 4) @ np.arange(16.0).reshape(4, 4) + 1).sum()):
-                return "a small matrix product on the GPU gave a wrong result"
+            x = cupy.arange(16, dtype=np.float32).reshape(4, 4) + 1
+            step = "matrix product"
+            result = float((x @ x).sum())
     except Exception as error:
-        text = f"{type(error).__name__}: {error}".splitlines()[0]
-        low = text.lower()
-        if "outofmemory" in low:
-            return "no GPU memory is left for even a small array; close other programs that use the GPU"
-        for part in ("cublas", "nvrtc", "headers", "cuda_fp16"):
-            if part in low:
-                return f"a CUDA library is missing ({text}); reinstall CuPy with its [ctk] extra, as tinyvision's extras do"
-        return f"a small trial computation failed ({text})"
+        if is_out_of_memory(error):
+            return f"no GPU memory is left for even a small array ({_one_line(error)}); close other programs that use the GPU"
+        text = f"{type(error).__name__}: {error}".lower()
+        part = next((name for word, name in _LIBRARIES if word in text), None)
+        if part:
+            wheel = next(iter(_cupy_wheels()), "cupy-cuda13x")
+            return f'{part} is missing ({_one_line(error)}); pip install "{wheel}[ctk]" brings the CUDA libraries along'
+        return f"a small trial {step} failed ({_one_line(error)})"
+    expected = np.arange(1.0, 17).reshape(4, 4)
+    if result != float((expected @ expected).sum()):
+        return f"a small trial matrix product gave {result}, which is wrong; is the GPU healthy?"
     return None
 
 
@@ -196,24 +340,65 @@ def is_available():
     return cuda_problem() is None
 
 
+def report():
+    """What `tinyvision doctor` shows: CuPy's version and packages, driver and runtime versions, the GPUs, the problem.
+
+    {"cupy", "packages", "driver", "runtime", "devices": [{"index", "name", "compute_capability", "memory_gib", "free_gib"}],
+    "problem"}; what is not there is None or empty. Never raises."""
+    problem = cuda_problem()
+    found = {"cupy": None, "packages": _cupy_wheels(), "driver": None, "runtime": None, "devices": [], "problem": problem}
+    cupy = sys.modules.get("cupy")
+    if cupy is None:
+        return found
+    found["cupy"] = getattr(cupy, "__version__", None)
+    runtime = cupy.cuda.runtime
+    for key, ask in (("driver", "driverGetVersion"), ("runtime", "runtimeGetVersion")):
+        try:
+            number = getattr(runtime, ask)()
+        except Exception:
+            number = 0
+        found[key] = _version(number) if number else None
+    try:
+        for index in range(runtime.getDeviceCount()):
+            found["devices"].append(_describe_gpu(cupy, index))
+    except Exception as error:
+        found["problem"] = problem or _one_line(error)
+    return found
+
+
+def _describe_gpu(cupy, index):
+    properties = cupy.cuda.runtime.getDeviceProperties(index)
+    with cupy.cuda.Device(index) as gpu:
+        free, total = gpu.mem_info
+    name = properties["name"]
+    return {
+        "index": index,
+        "name": name.decode() if isinstance(name, bytes) else name,
+        "compute_capability": f"{properties['major']}.{properties['minor']}",
+        "memory_gib": round(total / 2**30, 1),
+        "free_gib": round(free / 2**30, 1),
+    }
+
+
 _precision = "ieee"
 
 
 def get_precision():
-    """"ieee" or "tf32": how float32 matrix products are computed on a GPU."""
+    """"ieee" or "tf32": how float32 matrix products and convolutions are computed on a GPU."""
     return _precision
 
 
 @contextmanager
 def precision(mode):
-    """Compute float32 matrix products on a GPU in full ("ieee") or on tensor cores with 10-bit mantissas ("tf32").
+    """Compute float32 products on a GPU in full ("ieee") or on tensor cores with 10-bit mantissas ("tf32").
 
-    A context manager; on the CPU it changes nothing, since there is only one way there. Raises OptionError."""
+    A context manager; on the CPU it changes nothing, since there is only one way there. Raises OptionError for another mode,
+    DeviceError for "tf32" on a GPU in use that has no such tensor cores (older than compute capability 8.0)."""
     global _precision
     if mode not in ("ieee", "tf32"):
         raise OptionError(f'precision: expected "ieee" or "tf32", got {mode!r}')
-    previous, _precision = _precision, mode
     _apply_precision(mode)
+    previous, _precision = _precision, mode
     try:
         yield
     finally:
@@ -222,8 +407,18 @@ def precision(mode):
 
 
 def _apply_precision(mode):
-    # CuPy offers this switch only as a private function besides an environment variable that is read once.
+    # CuPy offers this switch only as a private function besides CUPY_TF32, an environment variable that it reads once.
+    # Without a working GPU the function raises, so the mode in force is handed over when the first GPU has passed its test.
     cupy = sys.modules.get("cupy")
-    if cupy is not None and _checked.get(0):
-        kinds = {"ieee": cupy._core._routines_linalg.COMPUTE_TYPE_DEFAULT, "tf32": cupy._core._routines_linalg.COMPUTE_TYPE_TF32}
-        cupy._core.set_compute_type(np.float32, kinds[mode])
+    index = next((index for index, works in _checked.items() if works), None)
+    if cupy is None or index is None:
+        return
+    if mode == "tf32" and int(cupy.cuda.Device(index).compute_capability) < 80:
+        raise DeviceError(
+            f'precision: this GPU has compute capability {cupy.cuda.Device(index).compute_capability}, but "tf32" needs 8.0 '
+            f'(Ampere) or newer; use "ieee"'
+        )
+    from cupy._core import _routines_linalg as linalg
+
+    kind = linalg.COMPUTE_TYPE_TF32 if mode == "tf32" else linalg.COMPUTE_TYPE_DEFAULT
+    linalg.set_compute_type(np.dtype(np.float32), kind)

@@ -1,0 +1,409 @@
+"""Every way in which a GPU can fail to be there gets its own sentence, with its own remedy.
+
+A stand-in for the cupy module plays the machines that we do not have; two tests use the real wheel without a driver.
+"""
+
+import importlib.util
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from tinyvision import errors
+from tinyvision.tape import Variable
+
+device = sys.modules["tinyvision.device"]
+
+
+class OutOfMemoryError(MemoryError):
+    """Named like CuPy's own, which is how the allocator's failure is known."""
+
+
+class FakeArray:
+    """The least that a CuPy array must do to be moved: it knows its module, its device and its NumPy numbers."""
+
+    def __init__(self, numbers, index=0, log=None):
+        self.numbers, self.log = np.array(numbers), log
+        self.device = types.SimpleNamespace(id=index)
+        self.shape, self.dtype = self.numbers.shape, self.numbers.dtype
+
+    def get(self):
+        return self.numbers
+
+    def copy(self):
+        return FakeArray(self.numbers, FakeDevice.current)
+
+    def reshape(self, *shape):
+        return FakeArray(self.numbers.reshape(*shape))
+
+    def __add__(self, other):
+        return FakeArray(self.numbers + other)
+
+    def __matmul__(self, other):
+        return FakeArray(self.numbers @ other.numbers)
+
+    def sum(self):
+        return self.numbers.sum()
+
+    def set(self, source, stream):
+        stream.log.append("copy")
+        self.numbers[...] = source
+
+
+FakeArray.__module__ = "cupy"
+
+
+class FakeDevice:
+    current = 0
+
+    def __init__(self, index):
+        self.index, self.compute_capability, self.mem_info = index, "90", (3 << 30, 80 << 30)
+
+    def __enter__(self):
+        self.previous, FakeDevice.current = FakeDevice.current, self.index
+        return self
+
+    def __exit__(self, *exception):
+        FakeDevice.current = self.previous
+
+
+class FakeStream:
+    def __init__(self, log, name):
+        self.log, self.name = log, name
+
+    def record(self):
+        self.log.append(f"{self.name} records")
+        return types.SimpleNamespace(synchronize=lambda: self.log.append("host waits"))
+
+    def wait_event(self, event):
+        self.log.append(f"{self.name} waits")
+
+    def synchronize(self):
+        self.log.append(f"{self.name} synchronizes")
+
+
+def raising(error):
+    def call(*args, **kwargs):
+        raise error
+
+    return call
+
+
+def fake_cupy(driver=13000, count=1, **replaced):
+    log = []
+    cupy = types.ModuleType("cupy")
+    cupy.__version__, cupy.log = "14.2.0", log
+    main = FakeStream(log, "main")
+    runtime = types.SimpleNamespace(
+        driverGetVersion=lambda: driver,
+        runtimeGetVersion=lambda: 13020,
+        getDeviceCount=count if callable(count) else lambda: count,
+        getDeviceProperties=lambda i: {"name": b"Stand-in GPU", "major": 9, "minor": 0},
+    )
+    cupy.cuda = types.SimpleNamespace(
+        runtime=runtime,
+        Device=FakeDevice,
+        Stream=lambda non_blocking: FakeStream(log, "side"),
+        get_current_stream=lambda: main,
+        alloc_pinned_memory=bytearray,
+    )
+    cupy.arange = lambda n, dtype: FakeArray(np.arange(n, dtype=dtype))
+    cupy.empty = lambda shape, dtype: FakeArray(np.empty(shape, dtype), FakeDevice.current)
+    cupy.asarray = lambda a: FakeArray(a, FakeDevice.current)
+    linalg = types.ModuleType("cupy._core._routines_linalg")
+    linalg.COMPUTE_TYPE_DEFAULT, linalg.COMPUTE_TYPE_TF32 = 1, 7
+    linalg.set_compute_type = lambda dtype, kind: log.append((str(dtype), kind))
+    cupy._core = types.ModuleType("cupy._core")
+    cupy._core._routines_linalg = linalg
+    for name, value in replaced.items():
+        setattr(cupy, name, value)
+    return cupy
+
+
+@pytest.fixture
+def install(monkeypatch):
+    monkeypatch.setattr(device, "_checked", {})
+    monkeypatch.setattr(device, "_cupy_wheels", lambda: ["cupy-cuda13x"])
+
+    def put(cupy):
+        monkeypatch.setitem(sys.modules, "cupy", cupy)
+        if cupy is not None:
+            monkeypatch.setitem(sys.modules, "cupy._core", cupy._core)
+            monkeypatch.setitem(sys.modules, "cupy._core._routines_linalg", cupy._core._routines_linalg)
+        return cupy
+
+    return put
+
+
+def problem_with(install, **options):
+    install(fake_cupy(**options))
+    return device.cuda_problem()
+
+
+def test_a_working_gpu_has_no_problem(install):
+    assert problem_with(install) is None
+    assert device.is_available()
+
+
+def test_not_installed_names_the_package_for_each_driver(install):
+    install(None)  # Python's own way of making an import fail
+    problem = device.cuda_problem()
+    assert "not installed" in problem
+    assert "tinyvision[cuda13]" in problem
+    assert "580" in problem
+    assert "tinyvision[cuda12]" in problem
+
+
+def test_two_wheels_are_named_both(install, monkeypatch):
+    install(fake_cupy())
+    monkeypatch.setattr(device, "_cupy_wheels", lambda: ["cupy-cuda12x", "cupy-cuda13x"])
+    problem = device.cuda_problem()
+    assert "cupy-cuda12x, cupy-cuda13x" in problem
+    assert "uninstall" in problem
+
+
+def test_a_broken_import_is_not_called_missing(install, monkeypatch, tmp_path):
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    (tmp_path / "cupy.py").write_text("raise ImportError('libcudart.so.13: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    problem = device.cuda_problem()
+    assert "cannot be imported" in problem
+    assert "libcudart" in problem
+    assert "not installed" not in problem
+
+
+INSUFFICIENT = RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version")
+
+
+def test_no_driver_and_an_old_driver_are_told_apart_although_cuda_says_the_same(install):
+    none = problem_with(install, driver=0, count=raising(INSUFFICIENT))
+    old = problem_with(install, driver=12040, count=raising(INSUFFICIENT))
+    assert "no NVIDIA driver" in none
+    assert "supports CUDA 12.4 only" in old
+    assert "needs CUDA 13" in old
+    assert "tinyvision[cuda12]" in old
+    ancient = problem_with(install, driver=11040, count=raising(INSUFFICIENT))
+    assert "update the driver" in ancient
+    assert "cuda12" not in ancient  # it would not run there either
+
+
+def test_no_device(install, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    error = RuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+    assert "nvidia-smi" in problem_with(install, count=raising(error))
+    assert "nvidia-smi" in problem_with(install, count=0)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "CUDA_VISIBLE_DEVICES is ''" in problem_with(install, count=raising(error))
+
+
+def test_a_gpu_number_that_is_not_there(install):
+    install(fake_cupy(count=2))
+    assert device.cuda_problem(1) is None
+    assert "no GPU number 2; the driver sees 2" in device.cuda_problem(2)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("DynamicLibNotFoundError: libcublas.so.13 was not found", "cuBLAS"),
+        ("CuPy failed to load libnvrtc.so.13", "NVRTC"),
+        ("cannot open source file cuda_fp16.h", "headers"),
+        ("Failed to auto-detect CUDA root directory", "headers"),
+    ],
+)
+def test_a_missing_library_is_named_with_the_package_that_brings_it(install, text, part):
+    problem = problem_with(install, arange=raising(RuntimeError(text)))
+    assert part in problem
+    assert "is missing" in problem
+    assert 'pip install "cupy-cuda13x[ctk]"' in problem
+
+
+def test_an_unknown_failure_says_at_which_step(install, monkeypatch):
+    assert "trial kernel failed" in problem_with(install, arange=raising(RuntimeError("strange")))
+    monkeypatch.setattr(FakeArray, "__matmul__", raising(RuntimeError("strange")))
+    assert "trial matrix product failed (RuntimeError: strange)" in problem_with(install)
+
+
+def test_a_gpu_that_computes_wrongly(install, monkeypatch):
+    monkeypatch.setattr(FakeArray, "sum", lambda self: 1.0)
+    assert "wrong" in problem_with(install)
+
+
+def test_out_of_memory_at_the_trial(install):
+    assert "no GPU memory is left" in problem_with(install, arange=raising(OutOfMemoryError("0 bytes")))
+
+
+def test_out_of_memory_while_moving_says_what_to_reduce(install):
+    install(fake_cupy(asarray=raising(OutOfMemoryError("Out of memory allocating 7 bytes"))))
+    with pytest.raises(errors.DeviceError, match="7 bytes.*smaller batch"):
+        device.to_device(np.zeros(3), "cuda")
+
+
+def test_other_errors_inside_the_memory_block_stay_what_they_are():
+    with pytest.raises(KeyError), device.memory_errors_explained():
+        raise KeyError("x")
+
+
+def test_every_to_cuda_carries_the_remedy(install):
+    install(None)
+    with pytest.raises(errors.DeviceError, match=r"cuda:0 cannot be used.*tinyvision\[cuda13\]"):
+        device.to_device(np.zeros(3), "cuda")
+
+
+def test_a_failure_is_checked_again_but_a_success_is_remembered(install):
+    assert problem_with(install, count=0) is not None
+    assert problem_with(install) is None
+    install(fake_cupy(count=0))
+    assert device.cuda_problem() is None
+
+
+def test_moving_there_and_back_and_between_gpus(install):
+    install(fake_cupy(count=2))
+    tree = {"a": np.arange(3.0), "b": [np.ones(2), "text", None, 7]}
+    there = device.to_device(tree, "cuda:1")
+    assert device.device_of(there["a"]) == device.Device("cuda", 1)
+    assert there["b"][1:] == ["text", None, 7]
+    other = device.to_device(there["a"], "cuda:0")
+    assert device.device_of(other).index == 0
+    assert np.array_equal(device.to_device(there, "cpu")["a"], tree["a"])
+    assert device.to_device(there["a"], "cuda:1") is there["a"]
+
+
+def test_report_names_everything(install):
+    install(fake_cupy())
+    assert device.report() == {
+        "cupy": "14.2.0",
+        "packages": ["cupy-cuda13x"],
+        "driver": "13.0",
+        "runtime": "13.2",
+        "devices": [
+            {
+                "index": 0,
+                "name": "Stand-in GPU",
+                "compute_capability": "9.0",
+                "memory_gib": 80.0,
+                "free_gib": 3.0,
+            }
+        ],
+        "problem": None,
+    }
+
+
+def test_report_without_a_driver(install):
+    install(fake_cupy(driver=0, count=raising(INSUFFICIENT)))
+    found = device.report()
+    assert found["driver"] is None
+    assert found["devices"] == []
+    assert "no NVIDIA driver" in found["problem"]
+
+
+# -- precision
+
+
+def test_precision_reaches_cupy_and_is_put_back(install):
+    cupy = install(fake_cupy())
+    assert device.is_available()
+    cupy.log.clear()
+    with device.precision("tf32"):
+        assert device.get_precision() == "tf32"
+        with device.precision("ieee"):
+            pass
+    assert cupy.log == [("float32", 7), ("float32", 1), ("float32", 7), ("float32", 1)]
+    assert device.get_precision() == "ieee"
+
+
+def test_precision_chosen_before_the_first_use_of_the_gpu_still_counts(install):
+    cupy = install(fake_cupy())
+    with device.precision("tf32"):
+        assert cupy.log == []  # CuPy's switch raises as long as no GPU is known to work
+        device.to_device(np.zeros(2), "cuda")
+        assert cupy.log == [("float32", 7)]
+
+
+def test_tf32_is_refused_where_there_is_none(install, monkeypatch):
+    install(fake_cupy())
+    assert device.is_available()
+    monkeypatch.setattr(FakeDevice, "__init__", lambda self, i: setattr(self, "compute_capability", "75"))
+    with pytest.raises(errors.DeviceError, match="capability 75.*8.0"), device.precision("tf32"):
+        pass
+    assert device.get_precision() == "ieee"
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(errors.OptionError, match="half"), device.precision("half"):
+        pass
+
+
+# -- batches that travel ahead
+
+
+def test_prefetch_on_the_cpu_passes_batches_through():
+    batches = [(np.ones(2), 1), (np.zeros(2), 2)]
+    assert all(a is b for a, b in zip(device.prefetch(batches, "cpu"), batches, strict=True))
+
+
+def test_prefetch_sends_the_next_batch_before_it_hands_out_the_present_one(install):
+    cupy = install(fake_cupy())
+    assert device.is_available()
+    cupy.log.clear()
+    batches = [(np.full(3, i, np.float32), np.array([i])) for i in range(3)]
+    seen = []
+    for x, y in device.prefetch(batches, "cuda"):
+        cupy.log.append("work")
+        seen.append((x, y))
+    assert [(x.get().tolist(), int(y.get()[0])) for x, y in seen] == [([i] * 3, i) for i in range(3)]
+    copies = [i for i, what in enumerate(cupy.log) if what == "copy"]
+    work = [i for i, what in enumerate(cupy.log) if what == "work"]
+    assert copies[3] < work[0] < copies[4]  # batch 1 is on its way before batch 0 is worked on, batch 2 is not yet
+    for start in work:
+        assert cupy.log[start - 1] == "main waits"  # for the batch to have arrived
+    for i in copies:
+        assert cupy.log[i - 2 : i] == ["main records", "side waits"]  # for earlier readers of that memory
+
+
+def test_prefetch_moves_values_on_the_tape_and_copies_what_it_got(install):
+    install(fake_cupy())
+    source = np.zeros(2, np.float32)
+    (moved,) = device.prefetch([Variable(source)], "cuda")
+    source[:] = 5
+    assert isinstance(moved, Variable)
+    assert moved.data.get().tolist() == [0, 0]
+
+
+def test_prefetch_reports_memory(install):
+    install(fake_cupy(empty=raising(OutOfMemoryError("no room"))))
+    with pytest.raises(errors.DeviceError, match="smaller batch"):
+        list(device.prefetch([np.ones(2)], "cuda"))
+
+
+# -- the real thing, as far as it goes without a GPU
+
+
+def run_python(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_needs_no_cupy_and_a_blocked_cupy_is_reported_not_raised():
+    out = run_python(
+        "import sys; import tinyvision; assert 'cupy' not in sys.modules; sys.modules['cupy'] = None\n"
+        "import tinyvision.device; d = sys.modules['tinyvision.device']; d._cupy_wheels = list\n"
+        "print(d.report()['problem'])"
+    )
+    assert "not installed" in out
+
+
+@pytest.mark.skipif(importlib.util.find_spec("cupy") is None, reason="CuPy is not installed")
+def test_the_real_wheel_on_this_machine():
+    out = run_python(
+        "import sys; import tinyvision; d = sys.modules['tinyvision.device']; found = d.report()\n"
+        "print(found); import cupy\n"
+        "drivers = cupy.cuda.runtime.driverGetVersion()\n"
+        "assert (found['problem'] is None) == d.is_available()\n"
+        "assert drivers or 'no NVIDIA driver' in found['problem']\n"
+        "with d.precision('tf32'): pass"
+    )
+    assert "'cupy': '" in out
