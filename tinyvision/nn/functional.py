@@ -72,3 +72,10 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
 def mse_loss(input, target, reduction="mean"):
     """The mean of (input - target)²."""
     return F.mse(input, target, reduction=reduction)
+
+
+def pad(input, pad, value=0.0):
+    """Zeros around the last two axes; pad is (left, right, top, bottom).   (N, C, H, W) -> (N, C, H + top + bottom, ...)"""
+    if value != 0:
+        raise OptionError(f"pad: only zeros can be put around an image, got value={value!r}")
+    return F.pad(input, padding=pad)

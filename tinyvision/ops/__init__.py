@@ -65,6 +65,8 @@ from .shape import (
     mean_forward,
     mul_backward,
     mul_forward,
+    pad_backward,
+    pad_forward,
     pow_backward,
     pow_forward,
     reshape_backward,

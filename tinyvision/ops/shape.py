@@ -248,6 +248,29 @@ def index_backward(dy, cache, needs=(True,)):
     return (dx,)
 
 
+def pad_forward(x, padding):
+    """y = x with zeros around its last two axes; padding is (left, right, top, bottom).   ->  y, cache. Raises OptionError."""
+    if len(padding) != 4 or not all(is_integer(n) and n >= 0 for n in padding):
+        raise OptionError(f"pad: padding must be four integers from 0 (left, right, top, bottom), got {padding!r}")
+    if x.ndim < 2:
+        raise ShapeError(f"pad: x must have at least two axes (..., H, W), got {tuple(x.shape)}")
+    left, right, top, bottom = padding
+    H, W = x.shape[-2:]
+    channels_last = x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous  # the order in memory stays as it is
+    if channels_last:
+        y = np.zeros_like(x, shape=(x.shape[0], H + top + bottom, W + left + right, x.shape[1]), order="C").transpose(0, 3, 1, 2)
+    else:
+        y = np.zeros_like(x, shape=(*x.shape[:-2], H + top + bottom, W + left + right), order="C")
+    inside = (..., slice(top, top + H), slice(left, left + W))
+    y[inside] = x
+    return y, inside
+
+
+def pad_backward(dy, cache, needs=(True,)):
+    """dx = dy without the border."""
+    return (dy[cache].copy(order="K"),)
+
+
 def where_forward(a, b, condition):
     """y = a where the condition holds, else b, with broadcasting.   ->  y, cache"""
     _broadcast("where", a, b)
@@ -280,4 +303,4 @@ def _repeated(dy, shape, axis, keepdims):
 
 def _own(y, x):
     """y, copied if it shares memory with x."""
-    return y.copy() if np.may_share_memory(y, x) else y
+    return y.copy(order="K") if np.may_share_memory(y, x) else y
