@@ -1,0 +1,559 @@
+"""Atomic writes cut at every step, and downloads from a local server that misbehaves in every way."""
+
+import errno
+import hashlib
+import multiprocessing
+import os
+import signal
+import stat
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from tinyvision import fetch, files
+from tinyvision.errors import DownloadError, FileError, OptionError
+from tinyvision.files import atomic_write, cache_dir, download
+
+# ---------------------------------------------------------------------------------------------- writing
+
+
+def test_new_file_has_the_bytes_and_ordinary_permissions(tmp_path):
+    path = tmp_path / "a.bin"
+    with atomic_write(path) as file:
+        file.write(b"whole")
+    ordinary = tmp_path / "ordinary"
+    ordinary.write_bytes(b"")
+    assert path.read_bytes() == b"whole"
+    assert path.stat().st_mode == ordinary.stat().st_mode
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.bin", "ordinary"]
+
+
+def test_text_is_utf8_with_plain_newlines(tmp_path):
+    with atomic_write(tmp_path / "a.txt", "w") as file:
+        file.write("für\n")
+    assert (tmp_path / "a.txt").read_bytes() == "für\n".encode()
+
+
+def test_existing_permissions_are_kept(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    with atomic_write(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    target = tmp_path / "real" / "a.bin"
+    target.write_bytes(b"old")
+    link = tmp_path / "link.bin"
+    link.symlink_to(target)
+    with atomic_write(link) as file:
+        file.write(b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt, SystemExit, FileError])
+def test_an_exception_in_the_block_leaves_the_old_file_and_nothing_else(tmp_path, kind):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+
+    def fail(file):
+        file.write(b"half")
+        raise kind("mine")
+
+    with pytest.raises(kind, match="mine"), atomic_write(path) as file:
+        fail(file)
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_an_oserror_about_another_file_is_not_blamed_on_this_one(tmp_path):
+    with pytest.raises(FileNotFoundError, match="elsewhere"), atomic_write(tmp_path / "a.bin"):
+        os.stat(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("what", ["missing folder", "folder", "pipe", "loop", "nul", "long"])
+def test_places_that_cannot_be_written(tmp_path, what):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    path = {"missing folder": "no/a", "nul": "a\0b", "long": "x" * 300}.get(what, what)
+    with pytest.raises(FileError, match="cannot write"), atomic_write(tmp_path / path) as file:
+        file.write(b"x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "loop", "pipe"]
+
+
+def test_another_mode_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="mode"), atomic_write(tmp_path / "a", "ab"):
+        pass
+
+
+STEPS = ["open", "write", "fsync", "chmod", "replace", "folder fsync"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_an_error_at_any_step_leaves_a_whole_file(tmp_path, monkeypatch, step, number):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+
+    def fail(*_args, **_kwargs):
+        raise OSError(number, os.strerror(number))
+
+    real_fsync, calls = os.fsync, []
+
+    def second_fsync(descriptor):
+        calls.append(descriptor)
+        return fail() if len(calls) == 2 else real_fsync(descriptor)
+
+    class Full:
+        """A file whose disk is full."""
+
+        def __init__(self, file):
+            self.file = file
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        write = fail
+
+    if step == "write":
+        real_fdopen = os.fdopen
+        monkeypatch.setattr(files.os, "fdopen", lambda *args, **kw: Full(real_fdopen(*args, **kw)))
+    else:
+        name = {"folder fsync": "fsync"}.get(step, step)
+        monkeypatch.setattr(files.os, name, second_fsync if step == "folder fsync" else fail)
+    with pytest.raises(FileError, match="cannot write"), atomic_write(path) as file:
+        file.write(b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == (b"new" if step == "folder fsync" else b"old")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_a_killed_writer_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    child = os.fork()
+    if child == 0:
+        with atomic_write(path) as file:
+            file.write(b"n" * 100_000)
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert path.read_bytes() == b"old"
+
+
+def test_cache_dir(monkeypatch, tmp_path):
+    monkeypatch.setenv("TINYVISION_HOME", str(tmp_path / "home"))
+    assert cache_dir() == tmp_path / "home"
+    monkeypatch.delenv("TINYVISION_HOME")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_dir() == tmp_path / "tinyvision"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    assert cache_dir() == tmp_path / "user" / ".cache" / "tinyvision"
+
+
+# ------------------------------------------------------------------------------------------ downloading
+
+DATA = np.random.default_rng(3).bytes(300_000)
+OTHER = np.random.default_rng(4).bytes(300_000)
+SHA256 = hashlib.sha256(DATA).hexdigest()
+
+
+class Origin(BaseHTTPRequestHandler):
+    """Serves `self.server.behave(handler, number of the request)`."""
+
+    def do_GET(self):
+        server = self.server
+        with server.lock:
+            server.requests.append((self.path, dict(self.headers)))
+            number = len(server.requests)
+        server.behave(self, number)
+
+    def log_message(self, *_):
+        pass
+
+    def answer(
+        self, data=DATA, *, ranges=True, cut=None, etag=None, length=None, kind="application/octet-stream"
+    ):
+        """Send `data` (or the range asked for), but no more than `cut` bytes of it."""
+        wanted = self.headers.get("Range") if ranges else None
+        if wanted and self.headers.get("If-Range", etag) != etag:
+            wanted = None
+        start = int(wanted[6:-1]) if wanted else 0
+        if wanted and start >= len(data):
+            self.send_error(416)
+            return
+        self.send_response(206 if wanted else 200)
+        body = data[start:]
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        if wanted:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        if etag:
+            self.send_header("ETag", etag)
+        self.end_headers()
+        self.wfile.write(body if cut is None else body[:cut])
+        self.wfile.flush()
+
+    def redirect(self, where):
+        self.send_response(302)
+        self.send_header("Location", where)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+class QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        pass  # clients of these tests hang up in the middle
+
+
+@pytest.fixture
+def origin(monkeypatch):
+    server = QuietServer(("127.0.0.1", 0), Origin)
+    server.requests, server.lock = [], threading.Lock()
+    server.behave = lambda handler, number: handler.answer()
+    server.url = f"http://127.0.0.1:{server.server_port}/f.bin"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    monkeypatch.setattr(fetch, "_BACKOFF", 0.01)
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def refused(origin, tmp_path, match, **options):
+    """The download fails with these words, and nothing has the final name."""
+    path = tmp_path / "f.bin"
+    options = {"sha256": SHA256, "timeout": 0.5} | options
+    with pytest.raises(DownloadError, match=match) as error:
+        download(options.pop("url", origin.url), path, **options)
+    assert not path.exists()
+    assert not (tmp_path / ".f.bin.lock").exists()
+    return str(error.value)
+
+
+def test_fetches_once_and_then_not_again(origin, tmp_path, capfd):
+    path = tmp_path / "new" / "folder" / "f.bin"
+    assert download(origin.url, path, sha256=SHA256, size=len(DATA)) == path
+    assert path.read_bytes() == DATA
+    assert download(origin.url, path, sha256=SHA256.upper()) == path
+    assert len(origin.requests) == 1
+    assert [p.name for p in path.parent.iterdir()] == ["f.bin"]
+    assert capfd.readouterr() == ("", "")  # stderr is no terminal here
+
+
+def test_a_spoilt_file_in_the_cache_is_fetched_anew(origin, tmp_path):
+    path = tmp_path / "f.bin"
+    path.write_bytes(OTHER)
+    assert download(origin.url, path, sha256=SHA256).read_bytes() == DATA
+
+
+def test_a_cut_connection_is_resumed_where_it_broke(origin, tmp_path):
+    origin.behave = lambda handler, number: handler.answer(cut=100_000, etag='"v1"')
+    path = download(origin.url, tmp_path / "f.bin", sha256=SHA256)
+    assert path.read_bytes() == DATA
+    ranges = [headers.get("Range") for _, headers in origin.requests]
+    assert ranges == [None, "bytes=100000-", "bytes=200000-"]
+    assert origin.requests[1][1]["If-Range"] == '"v1"'
+
+
+def test_a_later_call_resumes_the_part(origin, tmp_path):
+    (tmp_path / ".f.bin.part").write_bytes(DATA[:250_000])
+    download(origin.url, tmp_path / "f.bin", sha256=SHA256)
+    assert origin.requests[0][1]["Range"] == "bytes=250000-"
+    assert (tmp_path / "f.bin").read_bytes() == DATA
+
+
+def test_a_complete_part_needs_no_connection(origin, tmp_path):
+    (tmp_path / ".f.bin.part").write_bytes(DATA)
+    download(origin.url, tmp_path / "f.bin", sha256=SHA256)
+    assert not origin.requests
+
+
+@pytest.mark.parametrize("size", [None, len(DATA)])
+@pytest.mark.parametrize("part", [OTHER[:1000], OTHER, OTHER + b"more"])
+def test_a_part_of_another_version_is_thrown_away(origin, tmp_path, part, size):
+    (tmp_path / ".f.bin.part").write_bytes(part)
+    download(origin.url, tmp_path / "f.bin", sha256=SHA256, size=size)
+    assert (tmp_path / "f.bin").read_bytes() == DATA
+
+
+def test_a_server_without_ranges_starts_over(origin, tmp_path):
+    (tmp_path / ".f.bin.part").write_bytes(DATA[:1000])
+    origin.behave = lambda handler, number: handler.answer(ranges=False)
+    assert download(origin.url, tmp_path / "f.bin", sha256=SHA256).read_bytes() == DATA
+
+
+@pytest.mark.parametrize("etags", [(None, None), ('"old"', '"new"')])
+def test_a_file_that_changes_while_it_is_fetched(origin, tmp_path, etags):
+    def behave(handler, number):
+        first = number == 1
+        handler.answer(OTHER if first else DATA, cut=1000 if first else None, etag=etags[0 if first else 1])
+
+    origin.behave = behave
+    assert download(origin.url, tmp_path / "f.bin", sha256=SHA256).read_bytes() == DATA
+
+
+def test_a_stalled_connection_is_given_up(origin, tmp_path):
+    done = threading.Event()
+
+    def behave(handler, number):
+        handler.answer(cut=1000, length=len(DATA))
+        done.wait(5)
+
+    origin.behave = behave
+    start = time.monotonic()
+    message = refused(origin, tmp_path, "stalled for 0.2 s", timeout=0.2)
+    done.set()
+    assert time.monotonic() - start < 5
+    assert "bytes are kept" in message
+
+
+def test_a_trickle_counts_as_stalled(origin, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "_ATTEMPTS", 1)
+
+    def behave(handler, number):
+        handler.answer(cut=0)
+        for byte in range(100):
+            handler.wfile.write(DATA[byte : byte + 1])
+            time.sleep(0.05)
+
+    origin.behave = behave
+    refused(origin, tmp_path, "stalled", timeout=0.3)
+
+
+def test_wrong_hash_and_nothing_left_behind(origin, tmp_path):
+    origin.behave = lambda handler, number: handler.answer(OTHER)
+    message = refused(origin, tmp_path, "another SHA-256", size=len(DATA))
+    assert list(tmp_path.iterdir()) == []
+    assert origin.url in message
+    assert str(tmp_path) in message
+    assert SHA256 in message
+
+
+def test_wrong_length(origin, tmp_path):
+    refused(origin, tmp_path, "300,000 bytes instead of 299,999", size=299_999)
+    origin.behave = lambda handler, number: handler.answer(length=200_000)
+    refused(origin, tmp_path, "another SHA-256")
+
+
+def test_an_empty_answer(origin, tmp_path):
+    origin.behave = lambda handler, number: handler.answer(b"")
+    refused(origin, tmp_path, "another SHA-256")
+
+
+@pytest.mark.parametrize("size", [None, len(DATA)])
+def test_an_endless_body_is_bounded(origin, tmp_path, monkeypatch, size):
+    monkeypatch.setattr(fetch, "_MAX_UNSIZED", 400_000)
+    sent = []
+
+    def behave(handler, number):
+        handler.send_response(200)
+        handler.end_headers()
+        while len(sent) < 1000:
+            handler.wfile.write(OTHER)
+            sent.append(1)
+
+    origin.behave = behave
+    refused(origin, tmp_path, "more than [34]00,000 bytes", size=size)
+    assert len(sent) < 1000
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_web_page_instead_of_the_file(origin, tmp_path):
+    origin.behave = lambda handler, number: handler.answer(b"<html>log in</html>", kind="text/html")
+    refused(origin, tmp_path, "web page")
+
+
+@pytest.mark.parametrize(("code", "requests"), [(404, 1), (403, 1), (503, 5), (500, 5)])
+def test_error_answers(origin, tmp_path, code, requests):
+    origin.behave = lambda handler, number: handler.send_error(code)
+    refused(origin, tmp_path, f"HTTP {code}")
+    assert len(origin.requests) == requests  # busy servers are asked again, the others are believed
+
+
+def test_a_server_that_recovers(origin, tmp_path):
+    origin.behave = lambda handler, number: handler.send_error(503) if number < 3 else handler.answer()
+    assert download(origin.url, tmp_path / "f.bin", sha256=SHA256).read_bytes() == DATA
+
+
+def test_a_redirect_is_followed(origin, tmp_path):
+    origin.behave = lambda handler, number: handler.redirect("/other") if number == 1 else handler.answer()
+    assert download(origin.url, tmp_path / "f.bin", sha256=SHA256).read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "file:///etc/hostname",
+        "ftp://127.0.0.1/f",
+        "http://example.invalid/f",
+        "data:,x",
+        "//[",
+        "gopher://x/",
+    ],
+)
+def test_a_redirect_to_another_kind_of_address_is_refused(origin, tmp_path, where):
+    origin.behave = lambda handler, number: handler.redirect(where)
+    refused(origin, tmp_path, "could not fetch f.bin")
+    assert len(origin.requests) == 1
+
+
+def test_a_redirect_loop_ends(origin, tmp_path):
+    origin.behave = lambda handler, number: handler.redirect(f"/{number}")
+    refused(origin, tmp_path, "redirects too often")
+    assert len(origin.requests) <= 10
+
+
+def test_no_redirect_from_https_to_http():
+    request = fetch.urllib.request.Request("https://localhost/f")
+    for allow_http in (False, True):
+        handler = fetch._SafeRedirects(allow_http)
+        with pytest.raises(fetch.Failed, match="https"):
+            handler.redirect_request(request, None, 302, "", {}, "http://localhost/f")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.invalid/f",
+        "file:///etc/hostname",
+        "ftp://example.invalid/f",
+        "https:///f",
+        "f.bin",
+        "",
+        "https://[",
+        "https://x/\r\nHost: y",
+        "http://127.0.0.1:99999/f",
+        "http://127.0.0.1:port/f",
+    ],
+)
+def test_addresses_that_are_not_fetched(origin, tmp_path, url):
+    message = refused(origin, tmp_path, "could not fetch f.bin", url=url)
+    assert "\r" not in message
+
+
+def test_a_password_in_an_address_is_not_shown(origin, tmp_path):
+    message = refused(origin, tmp_path, "could not", url="ftp://user:secret@example.invalid/f?token=secret")
+    assert "secret" not in message
+
+
+def test_nobody_listens(origin, tmp_path):
+    refused(origin, tmp_path, "no connection", url="http://127.0.0.1:9/f.bin")
+
+
+def test_the_second_address_is_tried(origin, tmp_path):
+    urls = ["http://127.0.0.1:9/f.bin", origin.url]
+    assert download(urls, tmp_path / "f.bin", sha256=SHA256).read_bytes() == DATA
+
+
+def test_a_proxy_from_the_environment_is_used(origin, tmp_path, monkeypatch):
+    monkeypatch.setenv("http_proxy", origin.url.rsplit("/", 1)[0])
+    monkeypatch.setenv("no_proxy", "")
+    url = "http://mirror.invalid/f.bin"
+    download(url, tmp_path / "f.bin", sha256=SHA256, allow_http=True)
+    assert origin.requests[0][0] == url
+
+
+@pytest.mark.parametrize("sha256", [None, "", "f37072fd", "z" * 64])
+def test_a_hash_is_required(origin, tmp_path, sha256):
+    with pytest.raises(OptionError, match="sha256"):
+        download(origin.url, tmp_path / "f.bin", sha256=sha256)
+
+
+def test_a_full_disk(origin, tmp_path, monkeypatch):
+    def full(self, chunk):
+        raise fetch.NotStored(OSError(errno.ENOSPC, "No space left on device"))
+
+    monkeypatch.setattr(fetch.Fetch, "_store", full)
+    refused(origin, tmp_path, "is full")
+
+
+def test_the_folder_cannot_be_made(origin, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DownloadError, match="cannot write"):
+        download(origin.url, tmp_path / "file" / "f.bin", sha256=SHA256)
+
+
+def test_a_planted_link_is_not_written_through(origin, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (tmp_path / ".f.bin.part").symlink_to(victim)
+    with pytest.raises(DownloadError):
+        download(origin.url, tmp_path / "f.bin", sha256=SHA256)
+    assert victim.read_bytes() == b"precious"
+
+
+def test_ctrl_c_leaves_a_part_that_is_resumed(origin, tmp_path, monkeypatch):
+    store = fetch.Fetch._store
+
+    def interrupted(self, chunk):
+        store(self, chunk[:50_000])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fetch.Fetch, "_store", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        download(origin.url, tmp_path / "f.bin", sha256=SHA256)
+    monkeypatch.setattr(fetch.Fetch, "_store", store)
+    part = tmp_path / ".f.bin.part"
+    assert DATA.startswith(part.read_bytes())
+    done = part.stat().st_size
+    assert done > 0
+    download(origin.url, tmp_path / "f.bin", sha256=SHA256)
+    assert origin.requests[-1][1]["Range"] == f"bytes={done}-"
+
+
+def test_the_progress_bar_is_shown_on_a_terminal(origin, tmp_path, monkeypatch, capsys):
+    import sys
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    download(origin.url, tmp_path / "f.bin", sha256=SHA256)
+    assert "f.bin" in capsys.readouterr().err
+    download(origin.url, tmp_path / "g.bin", sha256=SHA256, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def _download_in_child(url, path, queue):
+    queue.put(download(url, path, sha256=SHA256).read_bytes() == DATA)
+
+
+def test_eight_processes_at_once_fetch_once(origin, tmp_path):
+    def behave(handler, number):
+        time.sleep(0.3)
+        handler.answer()
+
+    origin.behave = behave
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    arguments = (origin.url, tmp_path / "f.bin", queue)
+    children = [context.Process(target=_download_in_child, args=arguments) for _ in range(8)]
+    for child in children:
+        child.start()
+    results = [queue.get(timeout=30) for _ in children]
+    for child in children:
+        child.join(30)
+    assert results == [True] * 8
+    assert len(origin.requests) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["f.bin"]
+
+
+def test_a_lock_of_a_dead_process_does_not_hold_anyone_up(origin, tmp_path):
+    (tmp_path / ".f.bin.lock").write_bytes(b"")
+    assert download(origin.url, tmp_path / "f.bin", sha256=SHA256).exists()
