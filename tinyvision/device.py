@@ -50,7 +50,7 @@ def device(name):
 
 def device_of(array):
     """The Device on which an array lives."""
-    if isinstance(array, np.ndarray):
+    if isinstance(array, (np.ndarray, np.generic)):
         return CPU
     if type(array).__module__.partition(".")[0] == "cupy":
         return Device("cuda", array.device.id)

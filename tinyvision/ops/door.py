@@ -31,8 +31,7 @@ def check_arrays(op, **arrays):
     given = {name: a for name, a in arrays.items() if a is not None}
     first = next(iter(given))
     for name, a in given.items():
-        if not hasattr(a, "dtype") or not hasattr(a, "shape"):
-            raise DtypeError(f"{op}: {name} must be an array, got {type(a).__name__}")
+        check_is_array(op, name, a)
     check_devices(op, **given)
     for name, a in given.items():
         if a.dtype.kind != "f":
@@ -47,9 +46,17 @@ def check_arrays(op, **arrays):
             )
 
 
+def check_is_array(op, name, a):
+    """`a` is an array of some kind, or a DtypeError says what it is instead."""
+    if not hasattr(a, "dtype") or not hasattr(a, "shape"):
+        raise DtypeError(f"{op}: {name} must be an array, got {type(a).__name__}")
+
+
 def check_devices(op, **arrays):
-    """All arrays (None is skipped) live on one device, or a DeviceError says which does not."""
+    """All arrays (None is skipped) live on one device, or a DeviceError says which does not. Raises DtypeError for no array."""
     given = [(name, a) for name, a in arrays.items() if a is not None]
+    for name, a in given:
+        check_is_array(op, name, a)
     name, first = given[0]
     for other, a in given[1:]:
         if type(a) is not type(first) and device_of(a) != device_of(first):
@@ -77,6 +84,34 @@ def pair(op, name, value, minimum):
     if min(values) < minimum:
         raise OptionError(f"{op}: {name} must be at least {minimum}, got {value!r}")
     return int(values[0]), int(values[1])
+
+
+def axes_of(op, x, axis):
+    """`axis` (an integer, several, or None for all) as a tuple of axes of x counted from 0. Raises OptionError, ShapeError."""
+    axes = tuple(range(x.ndim)) if axis is None else tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    for a in axes:
+        if not is_integer(a):
+            raise OptionError(f"{op}: axis must be an integer or several, got {axis!r}")
+        if not -x.ndim <= a < x.ndim:
+            raise ShapeError(f"{op}: axis {a} does not exist in {tuple(x.shape)}")
+    axes = tuple(int(a) % x.ndim for a in axes)
+    if len(set(axes)) != len(axes):
+        raise OptionError(f"{op}: an axis is named twice in {axis!r}")
+    return axes
+
+
+def one_axis(op, x, axis):
+    """A single axis of x, counted from 0. Raises OptionError, ShapeError."""
+    if not is_integer(axis):
+        raise OptionError(f"{op}: axis must be an integer, got {axis!r}")
+    return axes_of(op, x, axis)[0]
+
+
+def fraction(op, name, value):
+    """An option that is a number from 0 to 1, as a float. Raises OptionError."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or not 0 <= value <= 1:
+        raise OptionError(f"{op}: {name} must be a number from 0 to 1, got {value!r}")
+    return float(value)
 
 
 def is_integer(value):

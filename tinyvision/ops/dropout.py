@@ -2,24 +2,23 @@
 
 import numpy as np
 
-from ..errors import OptionError
-from .door import check_arrays, shape_error
+from .door import check_arrays, check_devices, fraction, shape_error
 
 
 def dropout_forward(x, mask, p=0.5):
     """y = x · mask / (1 - p): units whose mask is 0 are dropped, the others scaled so that the mean stays.
 
     x any shape, mask the same shape holding 0 and 1  ->  y like x, cache. The mask is an argument, so that the op is a
-    function; `nn.Dropout` draws it. p = 1 drops everything. Raises ShapeError, OptionError."""
+    function; `nn.Dropout` draws it. p = 1 drops everything. Raises ShapeError, DtypeError, DeviceError, OptionError."""
     check_arrays("dropout", x=x)
-    if not 0 <= p <= 1:
-        raise OptionError(f"dropout: p is a probability from 0 to 1, got {p!r}")
+    check_devices("dropout", x=x, mask=mask)
+    p = fraction("dropout", "p", p)
     if tuple(mask.shape) != tuple(x.shape):
         raise shape_error("dropout", "x and mask differ", x=("(...)", x), mask=("(...)", mask))
     factor = mask.astype(x.dtype) * (1 / (1 - p) if p < 1 else 0)
-    return np.multiply(x, factor, dtype=x.dtype), factor
+    return np.asarray(x * factor, like=x), factor
 
 
 def dropout_backward(dy, cache, needs=(True, False)):
     """dx = dy · mask / (1 - p).   dy  ->  dx, None (a mask has no gradient)"""
-    return dy * cache, None
+    return np.asarray(dy * cache, like=dy), None

@@ -37,7 +37,7 @@ def im2col_forward(x, kernel_size, stride=1, padding=0, dilation=1):
     return columns, (x.shape, (KH, KW), (SH, SW), (PH, PW), (DH, DW))
 
 
-def im2col_backward(dcolumns, cache):
+def im2col_backward(dcolumns, cache, needs=(True,)):
     """col2im: dcolumns (N·OH·OW, C·KH·KW)  ->  dx (N, C, H, W): each pixel sums what its windows say."""
     return (col2im(dcolumns, *cache),)
 

@@ -1,9 +1,11 @@
 """The fully connected layer: one matrix product forward, two backward."""
 
+import math
+
 import numpy as np
 
-from ..errors import ShapeError
-from .door import check_arrays, check_rank, describe, shape_error
+from .door import check_arrays, check_rank, shape_error
+from .shape import sum_to
 
 
 def linear_forward(x, weight, bias=None):
@@ -18,7 +20,7 @@ def linear_forward(x, weight, bias=None):
         raise shape_error("linear", f"x has {features} features but weight expects {weight.shape[1]}", **shown)
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
         raise shape_error("linear", f"bias must have {weight.shape[0]} numbers", weight=("(O, I)", weight), bias=("(O,)", bias))
-    rows = x.reshape(-1, x.shape[-1])  # (N, I)
+    rows = _rows(x)  # (N, I)
     y = rows @ weight.T  # (N, I) @ (I, O)
     if bias is not None:
         y += bias
@@ -28,7 +30,7 @@ def linear_forward(x, weight, bias=None):
 def linear_backward(dy, cache, needs=(True, True, True)):
     """dy (N, O)  ->  dx (N, I), dweight (O, I), dbias (O,)"""
     x, weight, has_bias = cache
-    rows, drows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+    rows, drows = _rows(x), _rows(dy)
     dx = (drows @ weight).reshape(x.shape) if needs[0] else None  # (N, O) @ (O, I)
     dweight = drows.T @ rows if needs[1] else None  # (O, N) @ (N, I)
     if not has_bias:
@@ -39,20 +41,26 @@ def linear_backward(dy, cache, needs=(True, True, True)):
 def matmul_forward(a, b):
     """y = a @ b.   a (..., I, J), b (..., J, K)  ->  y (..., I, K), cache; leading axes broadcast. Raises ShapeError."""
     check_arrays("matmul", a=a, b=b)
-    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
-        raise shape_error("matmul", "the inner axes differ", a=("(..., I, J)", a), b=("(..., J, K)", b))
+    shown = {"a": ("(..., I, J)", a), "b": ("(..., J, K)", b)}
+    if a.ndim < 2 or b.ndim < 2:
+        raise shape_error("matmul", "both must have at least two axes; make a vector a row with v[None] or a column with v[:, None]", **shown)
+    if a.shape[-1] != b.shape[-2]:
+        raise shape_error("matmul", "the inner axes differ", **shown)
     try:
         np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
-        raise ShapeError(f"matmul: leading axes do not broadcast\n{describe(a=('(..., I, J)', a), b=('(..., J, K)', b))}") from None
+        raise shape_error("matmul", "the leading axes do not broadcast", **shown) from None
     return a @ b, (a, b)
 
 
 def matmul_backward(dy, cache, needs=(True, True)):
     """dy (..., I, K)  ->  da = dy bᵀ, db = aᵀ dy, summed over broadcast axes"""
-    from .shape import sum_to
-
     a, b = cache
     da = sum_to(dy @ b.swapaxes(-1, -2), a.shape) if needs[0] else None
     db = sum_to(a.swapaxes(-1, -2) @ dy, b.shape) if needs[1] else None
     return da, db
+
+
+def _rows(x):
+    """(..., I) as (N, I); counted rather than asked for with -1, which cannot be worked out for an empty array."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])

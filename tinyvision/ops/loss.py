@@ -3,13 +3,12 @@
 import numpy as np
 
 from ..errors import DtypeError, OptionError, ShapeError
-from .door import check_arrays, check_devices, describe, shape_error
+from .door import check_arrays, check_devices, describe, fraction, is_integer, one_axis, shape_error
 
 
 def softmax_forward(x, axis=-1):
     """y = exp(x) / Σ exp(x) along one axis.   x any shape  ->  y the same shape, cache"""
-    check_arrays("softmax", x=x)
-    _check_axis("softmax", x, axis)
+    axis = _axis("softmax", x, axis)
     y = np.exp(x - x.max(axis=axis, keepdims=True))  # subtracting the largest changes nothing but the overflow
     y /= y.sum(axis=axis, keepdims=True)
     return y, (y, axis)
@@ -23,8 +22,7 @@ def softmax_backward(dy, cache, needs=(True,)):
 
 def log_softmax_forward(x, axis=-1):
     """y = x - log Σ exp(x) along one axis, computed without overflow.   x any shape  ->  y the same shape, cache"""
-    check_arrays("log_softmax", x=x)
-    _check_axis("log_softmax", x, axis)
+    axis = _axis("log_softmax", x, axis)
     y = x - x.max(axis=axis, keepdims=True)
     y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
     return y, (y, axis)
@@ -44,15 +42,17 @@ def cross_entropy_forward(logits, labels, weight=None, ignore_index=-100, label_
 
     `weight` (K,) multiplies every class; the mean then divides by the sum of the weights of the labels that count.
     Labels equal to ignore_index count nothing. `label_smoothing` ε moves ε of the target evenly onto all K classes
-    (Szegedy et al., 2016). Raises ShapeError, DtypeError, OptionError, and names a label that is no class."""
+    (Szegedy et al., 2016). Raises ShapeError, DtypeError, DeviceError, OptionError, and names a label that is no class;
+    a mean over no label at all is an error too, where a silent nan would spoil every weight."""
     check_arrays("cross_entropy", logits=logits, weight=weight)
     check_devices("cross_entropy", logits=logits, labels=labels)
-    if not 0 <= label_smoothing <= 1:
-        raise OptionError(f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing!r}")
+    label_smoothing = fraction("cross_entropy", "label_smoothing", label_smoothing)
+    if not is_integer(ignore_index):
+        raise OptionError(f"cross_entropy: ignore_index must be an integer, got {ignore_index!r}")
     if reduction not in ("mean", "sum", "none"):
         raise OptionError(f'cross_entropy: reduction must be "mean", "sum" or "none", got {reduction!r}')
-    if logits.ndim < 2:
-        raise ShapeError(f"cross_entropy: logits must be (N, K), got {tuple(logits.shape)}")
+    if logits.ndim < 2 or logits.shape[1] == 0:
+        raise ShapeError(f"cross_entropy: logits must be (N, K) or (N, K, ...) with K > 0, got {tuple(logits.shape)}")
     K = logits.shape[1]
     if weight is not None and tuple(weight.shape) != (K,):
         raise shape_error("cross_entropy", f"weight needs {K} numbers", logits=("(N, K)", logits), weight=("(K,)", weight))
@@ -60,7 +60,7 @@ def cross_entropy_forward(logits, labels, weight=None, ignore_index=-100, label_
     log_p, _ = log_softmax_forward(logits, axis=1)
     loss = -(target * log_p).sum(axis=1)
     if reduction != "none":
-        loss = np.asarray(loss.sum() / divisor, dtype=loss.dtype, like=loss)
+        loss = np.asarray(loss.sum() / divisor, like=loss)
     return loss, (log_p, target, divisor)
 
 
@@ -87,22 +87,27 @@ def mse_forward(x, target, reduction="mean"):
         raise OptionError(f'mse: reduction must be "mean", "sum" or "none", got {reduction!r}')
     difference = x - target
     loss = difference * difference
-    divisor = max(x.size, 1) if reduction == "mean" else 1
+    if reduction == "mean" and x.size == 0:
+        raise ShapeError(f'mse: there is nothing to average in {tuple(x.shape)}; use reduction="sum" for batches that may be empty')
+    divisor = x.size if reduction == "mean" else 1
     if reduction != "none":
-        loss = np.asarray(loss.sum() / divisor, dtype=loss.dtype, like=loss)
-    return loss, (difference, divisor)
+        loss = loss.sum() / divisor
+    return np.asarray(loss, like=x), (difference, divisor)
 
 
 def mse_backward(dy, cache, needs=(True, True)):
     """dx = dy · 2 (x - target) / size, dtarget = -dx.   dy ()  ->  dx, dtarget"""
     difference, divisor = cache
-    dx = difference * (2 / divisor) * dy
+    dx = np.asarray(difference * (2 / divisor) * dy, like=difference)
     return dx if needs[0] else None, -dx if needs[1] else None
 
 
-def _check_axis(op, x, axis):
-    if not -x.ndim <= axis < x.ndim:
-        raise ShapeError(f"{op}: axis {axis} does not exist in {tuple(x.shape)}")
+def _axis(op, x, axis):
+    check_arrays(op, x=x)
+    axis = one_axis(op, x, axis)
+    if x.shape[axis] == 0:
+        raise ShapeError(f"{op}: axis {axis} of {tuple(x.shape)} is empty")
+    return axis
 
 
 def _target(logits, labels, weight, ignore_index, smoothing, reduction):
@@ -116,22 +121,37 @@ def _target(logits, labels, weight, ignore_index, smoothing, reduction):
                 "(for class numbers use integers)", logits=("(N, K)", logits), labels=("(N, K)", labels),
             )
         target = labels * (1 - smoothing) + smoothing / K
-        divisor = labels.size // K
-        target = target.astype(logits.dtype) if weight is None else (target * weight.reshape(shape)).astype(logits.dtype)
-        return target, max(divisor, 1) if reduction == "mean" else 1
+        target = (target if weight is None else target * weight.reshape(shape)).astype(logits.dtype)
+        divisor = labels.size // K if reduction == "mean" else 1
+        if divisor == 0:
+            raise _nothing_to_average(labels, ignore_index)
+        return target, divisor
     counts, safe = _checked_labels(logits, labels, ignore_index)
     classes = np.arange(K, like=labels).reshape(shape)
     target = (np.expand_dims(safe, 1) == classes).astype(logits.dtype)
-    if weight is None:
-        divisor = counts.sum() if reduction == "mean" else 1
-        if smoothing:
-            target = target * (1 - smoothing) + smoothing / K
-    else:
+    counts = np.expand_dims(counts, 1).astype(logits.dtype)
+    target *= counts
+    if weight is not None:
         weight = weight.reshape(shape)
-        divisor = (target * weight * np.expand_dims(counts, 1)).sum() if reduction == "mean" else 1
-        target = target * weight * (1 - smoothing) + weight * (smoothing / K)
-    target = target * np.expand_dims(counts, 1)
-    return target.astype(logits.dtype), divisor
+        target *= weight
+    divisor = target.sum() if reduction == "mean" else 1  # without weights: how many labels count
+    if reduction == "mean" and float(divisor) == 0:
+        raise _nothing_to_average(labels, ignore_index)
+    if smoothing:
+        target *= 1 - smoothing
+        evenly = counts * (smoothing / K)
+        target += evenly if weight is None else evenly * weight
+    return target, divisor
+
+
+def _nothing_to_average(labels, ignore_index):
+    if labels.size == 0:
+        why = "the batch is empty"
+    elif labels.dtype.kind in "iu" and not bool((labels != ignore_index).any()):
+        why = f"every label is ignore_index ({ignore_index})"
+    else:
+        why = "every label that counts has weight 0"
+    return OptionError(f'cross_entropy: {why}, so there is no mean; skip this batch or use reduction="sum"')
 
 
 def _checked_labels(logits, labels, ignore_index):

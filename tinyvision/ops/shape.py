@@ -1,9 +1,12 @@
 """Arithmetic with broadcasting, reductions, and the ops that only move numbers about."""
 
+import numbers
+
 import numpy as np
 
-from ..errors import OptionError, ShapeError
-from .door import check_arrays, check_devices, describe, is_integer
+from .. import parallel
+from ..errors import DtypeError, OptionError, ShapeError
+from .door import axes_of, check_arrays, check_devices, describe, is_integer, one_axis
 
 
 def sum_to(dy, shape):
@@ -27,10 +30,8 @@ def _broadcast(op, a, b):
 def _like_both(ufunc, a, b):
     """ufunc(a, b); on several threads where both are large and laid out alike."""
     if a.shape != b.shape:
-        return ufunc(a, b)
+        return np.asarray(ufunc(a, b), like=a)
     y = np.empty_like(a)
-    from .. import parallel
-
     parallel.over_memory(lambda a, b, y: ufunc(a, b, out=y), a, b, y)
     return y
 
@@ -73,7 +74,7 @@ def mul_backward(dy, cache, needs=(True, True)):
 def div_forward(a, b):
     """y = a / b, with broadcasting.   ->  y, cache"""
     _broadcast("div", a, b)
-    return a / b, (a, b)
+    return _like_both(np.true_divide, a, b), (a, b)
 
 
 def div_backward(dy, cache, needs=(True, True)):
@@ -83,9 +84,12 @@ def div_backward(dy, cache, needs=(True, True)):
 
 
 def pow_forward(x, exponent):
-    """y = x ** exponent, for a number `exponent`.   ->  y, cache"""
+    """y = x ** exponent, for a number `exponent`.   ->  y, cache. Raises OptionError."""
     check_arrays("pow", x=x)
-    return x**exponent, (x, exponent)
+    if isinstance(exponent, bool) or not isinstance(exponent, numbers.Real):
+        raise OptionError(f"pow: the exponent must be a number, got {type(exponent).__name__}")
+    exponent = int(exponent) if is_integer(exponent) else float(exponent)  # a NumPy number would widen float32
+    return np.asarray(x**exponent, like=x), (x, exponent)
 
 
 def pow_backward(dy, cache, needs=(True,)):
@@ -97,7 +101,7 @@ def pow_backward(dy, cache, needs=(True,)):
 def exp_forward(x):
     """y = exp(x).   ->  y, cache"""
     check_arrays("exp", x=x)
-    y = np.exp(x)
+    y = np.asarray(np.exp(x), like=x)
     return y, y
 
 
@@ -109,7 +113,7 @@ def exp_backward(dy, cache, needs=(True,)):
 def log_forward(x):
     """y = log(x), the natural logarithm.   ->  y, cache"""
     check_arrays("log", x=x)
-    return np.log(x), x
+    return np.asarray(np.log(x), like=x), x
 
 
 def log_backward(dy, cache, needs=(True,)):
@@ -119,7 +123,7 @@ def log_backward(dy, cache, needs=(True,)):
 
 def sum_forward(x, axis=None, keepdims=False):
     """y = Σ x over `axis` (an integer, several, or all).   ->  y, cache. Raises ShapeError for an axis that is not there."""
-    axis = _axes("sum", x, axis)
+    axis = axes_of("sum", x, axis)
     return np.asarray(x.sum(axis=axis, keepdims=keepdims), like=x), (x.shape, axis, keepdims)
 
 
@@ -132,7 +136,9 @@ def sum_backward(dy, cache, needs=(True,)):
 def mean_forward(x, axis=None, keepdims=False):
     """y = mean of x over `axis` (an integer, several, or all).   ->  y, cache"""
     check_arrays("mean", x=x)
-    axis = _axes("mean", x, axis)
+    axis = axes_of("mean", x, axis)
+    if 0 in [x.shape[a] for a in axis]:
+        raise ShapeError(f"mean: there is nothing to average along {axis} of {tuple(x.shape)}")
     return np.asarray(x.mean(axis=axis, keepdims=keepdims), like=x), (x.shape, axis, keepdims)
 
 
@@ -146,7 +152,9 @@ def mean_backward(dy, cache, needs=(True,)):
 def max_forward(x, axis=None, keepdims=False):
     """y = largest of x over `axis` (an integer, several, or all).   ->  y, cache"""
     check_arrays("max", x=x)
-    axis = _axes("max", x, axis)
+    axis = axes_of("max", x, axis)
+    if 0 in [x.shape[a] for a in axis]:
+        raise ShapeError(f"max: there is no largest number along {axis} of {tuple(x.shape)}")
     y = x.max(axis=axis, keepdims=True)
     return np.asarray(y if keepdims else y.squeeze(axis), like=x).copy(), (x, y, axis, keepdims)
 
@@ -163,7 +171,7 @@ def reshape_forward(x, shape):
     try:
         y = x.reshape(shape)
     except (ValueError, TypeError):
-        raise ShapeError(f"reshape: {tuple(x.shape)} holds {x.size} numbers, which do not fill {tuple(shape)}") from None
+        raise ShapeError(f"reshape: {tuple(x.shape)} holds {x.size} numbers, which do not fill {shape}") from None
     return _own(y, x), x.shape
 
 
@@ -174,7 +182,7 @@ def reshape_backward(dy, cache, needs=(True,)):
 
 def flatten_forward(x, start=1):
     """y = x with the axes from `start` on merged into one.   (N, C, H, W)  ->  (N, C·H·W), cache"""
-    if not 0 <= start <= max(x.ndim - 1, 0):
+    if not is_integer(start) or not 0 <= start <= max(x.ndim - 1, 0):
         raise ShapeError(f"flatten: there is no axis {start} in {tuple(x.shape)}")
     length = int(np.prod(x.shape[start:]))
     return reshape_forward(x, (*x.shape[:start], length))
@@ -204,11 +212,11 @@ def transpose_backward(dy, cache, needs=(True,)):
 
 def concatenate_forward(*arrays, axis=0):
     """y = the arrays one after the other along `axis`.   ->  y, cache. Raises ShapeError."""
+    if not arrays:
+        raise OptionError("concatenate: at least one array is needed")
     check_devices("concatenate", **{f"arrays[{i}]": a for i, a in enumerate(arrays)})
     first = arrays[0]
-    if not -first.ndim <= axis < first.ndim:
-        raise ShapeError(f"concatenate: axis {axis} does not exist in {tuple(first.shape)}")
-    axis %= first.ndim
+    axis = one_axis("concatenate", first, axis)
     for a in arrays:
         if a.ndim != first.ndim or any(m != n for i, (m, n) in enumerate(zip(a.shape, first.shape, strict=True)) if i != axis):
             shown = ", ".join(str(tuple(a.shape)) for a in arrays)
@@ -220,31 +228,50 @@ def concatenate_backward(dy, cache, needs=None):
     """dx of each array = its stretch of dy."""
     sizes, axis = cache
     gradients, start = [], 0
-    for size in sizes:
+    for size, need in zip(sizes, needs or [True] * len(sizes), strict=True):
         place = (slice(None),) * axis + (slice(start, start + size),)
-        gradients.append(dy[place].copy())
+        gradients.append(dy[place].copy() if need else None)
         start += size
     return tuple(gradients)
 
 
 def index_forward(x, index):
     """y = x[index], for slices, integers, masks and index arrays alike.   ->  y, cache. Raises ShapeError."""
+    return np.asarray(read(x, index), like=x).copy(), (x.shape, index)
+
+
+def read(x, index):
+    """x[index], or a ShapeError that says why there is no such place."""
+    axis, parts = 0, index if isinstance(index, tuple) else (index,)
+    for i, part in enumerate(parts):
+        if part is Ellipsis:
+            axis = x.ndim - sum(_axes_taken(p) for p in parts[i + 1 :])
+        elif getattr(part, "dtype", np.dtype(bool)).kind in "iu" and axis < x.ndim:
+            n = x.shape[axis]
+            if bool(((part < -n) | (part >= n)).any()):  # NumPy would say so itself, but CuPy would wrap it around
+                raise ShapeError(f"index: a number is out of bounds for axis {axis} of {tuple(x.shape)}")
+        axis += _axes_taken(part)
     try:
-        y = x[index]
+        return x[index]
     except IndexError as error:
         raise ShapeError(f"index: {error}; the array is {tuple(x.shape)}") from None
-    return np.asarray(y, like=x).copy(), (x, index)
+
+
+def _axes_taken(part):
+    if part is None or part is Ellipsis or isinstance(part, bool):
+        return 0
+    return part.ndim if getattr(part, "dtype", None) == bool else 1
 
 
 def index_backward(dy, cache, needs=(True,)):
     """dx = dy at the places that were read, 0 elsewhere; a place that was read twice gets both."""
-    x, index = cache
-    dx = np.zeros_like(x)
-    basic = index if isinstance(index, tuple) else (index,)
-    if all(i is None or i is Ellipsis or isinstance(i, slice) or is_integer(i) for i in basic):
-        dx[index] = dy  # no place can be read twice
-    else:
+    shape, index = cache
+    dx = np.zeros_like(dy, shape=shape)
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(p, list) or getattr(p, "dtype", bool) != bool and p.ndim for p in parts):
         np.add.at(dx, index, dy)
+    else:
+        dx[index] = dy  # slices, integers and masks cannot read a place twice
     return (dx,)
 
 
@@ -272,26 +299,24 @@ def pad_backward(dy, cache, needs=(True,)):
 
 
 def where_forward(a, b, condition):
-    """y = a where the condition holds, else b, with broadcasting.   ->  y, cache"""
-    _broadcast("where", a, b)
-    return np.where(condition, a, b), (a.shape, b.shape, condition)
+    """y = a where the condition holds, else b, with broadcasting.   ->  y, cache. Raises ShapeError, DtypeError."""
+    check_devices("where", a=a, b=b, condition=condition)
+    if condition.dtype != bool:
+        raise DtypeError(f"where: the condition must hold truth values, got {condition.dtype}")
+    try:
+        np.broadcast_shapes(_broadcast("where", a, b), condition.shape)
+    except ValueError:
+        shown = describe(a=("(...)", a), b=("(...)", b), condition=("(...)", condition))
+        raise ShapeError(f"where: shapes do not broadcast\n{shown}") from None
+    return np.asarray(np.where(condition, a, b), like=a), (a.shape, b.shape, condition)
 
 
 def where_backward(dy, cache, needs=(True, True)):
     """da = dy where the condition held, db = dy elsewhere."""
     a_shape, b_shape, condition = cache
     zero = np.zeros_like(dy)
-    return sum_to(np.where(condition, dy, zero), a_shape), sum_to(np.where(condition, zero, dy), b_shape)
-
-
-def _axes(op, x, axis):
-    axes = tuple(range(x.ndim)) if axis is None else tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
-    for a in axes:
-        if not is_integer(a):
-            raise OptionError(f"{op}: axis must be an integer or several, got {axis!r}")
-        if not -x.ndim <= a < x.ndim:
-            raise ShapeError(f"{op}: axis {a} does not exist in {tuple(x.shape)}")
-    return tuple(a % x.ndim for a in axes)
+    da = sum_to(np.where(condition, dy, zero), a_shape) if needs[0] else None
+    return da, sum_to(np.where(condition, zero, dy), b_shape) if needs[1] else None
 
 
 def _repeated(dy, shape, axis, keepdims):
