@@ -1,0 +1,113 @@
+import io
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from tinyvision.data import read_npz
+from tinyvision.errors import DataError
+
+from .hostile import npz_bytes
+
+ARRAYS = {
+    "bytes": np.arange(6, dtype=np.uint8).reshape(2, 3),
+    "columns first": np.asfortranarray(np.random.default_rng(0).random((3, 4, 5))),
+    "scalar": np.array(3.5),
+    "flags": np.array([True, False]),
+    "text": np.array(["cat", "dög"]),
+    "nothing": np.zeros((0, 3), np.int16),
+    "big-endian": np.array([1, 2], ">f4"),
+    "half": np.array([2], np.float16),
+}
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_arrays_come_back(compressed):
+    found = read_npz(npz_bytes(compressed, **ARRAYS))
+    assert list(found) == list(ARRAYS)
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == array.dtype.newbyteorder("=")
+
+
+def _npy(header, body=b"", version=b"\x01\x00"):
+    size = struct.pack("<H" if version[:1] == b"\x01" else "<I", len(header))
+    return b"\x93NUMPY" + version + size + header + body
+
+
+def _zip(*members):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in members:
+            with pytest.warns(UserWarning) if name in archive.namelist() else _nothing():
+                archive.writestr(name, data)
+    return out.getvalue()
+
+
+def _nothing():
+    import contextlib
+
+    return contextlib.nullcontext()
+
+
+GOOD = _npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }\n", b"abc")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (npz_bytes(a=np.array([{}], dtype=object)), "Python objects"),
+        (npz_bytes(a=np.zeros(2, [("x", "f4")])), "structured"),
+        (npz_bytes(a=np.zeros(2, "M8[s]")), "damaged|type"),
+        (_zip(("a.npy", GOOD), ("a.npy", GOOD)), "two arrays"),
+        (_zip(("a.txt", b"hello")), "no .npy array"),
+        (_zip(("../a.npy", GOOD[:-1])), "cut short"),
+        (_zip(("a.npy", GOOD + b"x")), "more than"),
+        (_zip(("a.npy", b"\x93NUMPY\x03\x00" + GOOD[8:])), "not a NumPy array"),
+        (_zip(("a.npy", _npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (-3,), }"))), "damaged"),
+        (
+            _zip(("a.npy", _npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (9999999999999,), }"))),
+            "announces",
+        ),
+        (_zip(("a.npy", _npy(b"{'descr': '|u1', 'fortran_order': False}"))), "damaged"),
+        (_zip(("a.npy", _npy(b"__import__('os').system('true')"))), "damaged"),
+        (_zip(("a.npy", _npy(b"(" * 9000))), "damaged"),
+        (npz_bytes(a=np.arange(9))[:-10], "cut short"),
+        (b"PK\x03\x04" + bytes(40), "cut short"),
+        (b"\x93NUMPY", "not an .npz"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_wrong_files(data, reason):
+    with pytest.raises(DataError, match=reason):
+        read_npz(data)
+
+
+def test_flipped_bits_are_found():
+    data = bytearray(npz_bytes(compressed=False, a=np.arange(1000)))
+    data[2000] ^= 1
+    with pytest.raises(DataError, match="CRC"):
+        read_npz(bytes(data))
+
+
+def test_an_encrypted_member_is_refused():
+    data = bytearray(_zip(("a.npy", GOOD)))
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    with pytest.raises(DataError, match="encrypted"):
+        read_npz(bytes(data))
+
+
+def test_a_bomb_costs_little_memory():
+    resource = pytest.importorskip("resource")
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w") as member:
+        member.write(_npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (%d,), }" % (400 << 20)))
+        for _ in range(399):
+            member.write(bytes(1 << 20))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match="cut short"):
+        read_npz(out.getvalue())
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    assert grown < (64 << 20) + 6 * len(out.getvalue())
