@@ -11,13 +11,15 @@ A record points to the records of its inputs, never to its output, so there are 
 returns the moment the last result goes out of scope.
 """
 
+import functools
 import heapq
 import itertools
 import threading
 
 import numpy as np
 
-from .errors import GraphError, ShapeError
+from .device import device_of
+from .errors import DeviceError, GraphError, ShapeError
 
 _numbers = itertools.count()
 _mode = threading.local()
@@ -26,7 +28,7 @@ _mode = threading.local()
 class Record:
     """One call of an op: its backward, what forward left for it, and where its inputs came from."""
 
-    __slots__ = ("backward", "cache", "hooks", "inputs", "name", "needs", "number", "output_shape", "versions")
+    __slots__ = ("backward", "cache", "hooks", "inputs", "name", "needs", "number", "output_shape", "watched")
 
     def __init__(self, name, backward, cache, inputs, output_shape):
         self.number = next(_numbers)
@@ -34,28 +36,43 @@ class Record:
         # For every array argument: the record it came from, or the leaf itself, or None where it was a plain array.
         self.inputs = [None if v is None else v.record or v for v in inputs]
         self.needs = tuple(v is not None and v.requires_grad for v in inputs)
-        self.versions = [v.version if isinstance(v, Variable) else 0 for v in self.inputs]
+        self.watched = [("an input", v.shape, v.changes, v.version) for v in inputs if v is not None]
         self.hooks = []
 
-    def check_inputs_unchanged(self):
-        """An input changed in place after the call would make the backward silently wrong."""
-        for v, version in zip(self.inputs, self.versions, strict=True):
-            if isinstance(v, Variable) and v.version != version:
+    def watch_result(self, result):
+        """Look out for changes of the result as well, if forward has kept it for the backward (as relu does)."""
+        kept = self.cache if isinstance(self.cache, tuple) else (self.cache,)
+        if any(array is result.data for array in kept):
+            self.watched.append(("its result", result.shape, result.changes, result.version))
+
+    def check_unchanged(self):
+        """What was changed in place after the call would make the backward silently wrong."""
+        for which, shape, changes, version in self.watched:
+            if changes[0] != version:
                 raise GraphError(
-                    f"{self.name}: an input of shape {tuple(v.shape)} was changed in place after {self.name} had used it; "
-                    f"call backward() before changing it (before optimizer.step(), for instance)"
+                    f"{self.name}: {which} of shape {shape} was changed in place after the call; "
+                    f"call backward() before changing it (before optimizer.step(), for instance), or change a clone()"
                 )
 
 
 class Variable:
     """An array on the tape. `data` is the array, `grad` its gradient once `backward()` has run, `record` its origin."""
 
-    __slots__ = ("__weakref__", "data", "grad", "record", "requires_grad", "version")
+    __slots__ = ("__weakref__", "changes", "data", "grad", "record", "requires_grad")
 
     def __init__(self, data, requires_grad=False, record=None):
         self.data, self.requires_grad, self.record = data, requires_grad, record
         self.grad = None
-        self.version = 0  # how often the data has been changed in place
+        self.changes = [0]  # how often the memory was changed in place: a list, so that all who share it can share this
+
+    @property
+    def version(self):
+        """How often the data has been changed in place. Whoever changes it adds 1."""
+        return self.changes[0]
+
+    @version.setter
+    def version(self, count):
+        self.changes[0] = count
 
     @property
     def shape(self):
@@ -121,6 +138,10 @@ def _upstream(output, gradient):
         return np.ones_like(output.data)
     if tuple(np.shape(gradient)) != output.shape:
         raise ShapeError(f"backward(): the gradient is {tuple(np.shape(gradient))} but the value is {output.shape}")
+    if hasattr(gradient, "dtype") and device_of(gradient) != device_of(output.data):
+        raise DeviceError(
+            f"backward(): the gradient is on {device_of(gradient)} but the value on {device_of(output.data)}; move it with .to(...)"
+        )
     return np.asarray(gradient, dtype=output.data.dtype, like=output.data)
 
 
@@ -131,7 +152,7 @@ def _gradients(record, dy):
             f"backward(): the graph behind {record.name} has already been used and freed; "
             f"run the forward pass again, or call backward(retain_graph=True) the first time"
         )
-    record.check_inputs_unchanged()
+    record.check_unchanged()
     gradients = record.backward(dy, record.cache, record.needs)
     if not isinstance(gradients, (tuple, list)):
         gradients = (gradients,)
@@ -142,8 +163,8 @@ def _gradients(record, dy):
         dx = gradients[i] if i < len(gradients) else None
         source = record.inputs[i]
         shape = source.shape if isinstance(source, Variable) else source.output_shape
-        if dx is None or tuple(dx.shape) != shape:
-            got = "None" if dx is None else f"shape {tuple(dx.shape)}"
+        if not hasattr(dx, "shape") or tuple(dx.shape) != shape:
+            got = f"shape {tuple(dx.shape)}" if hasattr(dx, "shape") else "None" if dx is None else f"a {type(dx).__name__}"
             raise ShapeError(f"the backward of {record.name} returned {got} for input {i}, whose shape is {shape}")
         wanted.append((source, dx))
     return wanted
@@ -176,7 +197,10 @@ def differentiable(forward, backward):
             return y
         if not (is_grad_enabled() and any(v is not None and v.requires_grad for v in inputs)):
             return kind.like(y)
-        return kind.like(y, requires_grad=True, record=Record(op.__name__, op.backward, cache, inputs, tuple(y.shape)))
+        record = Record(op.__name__, op.backward, cache, inputs, tuple(y.shape))
+        result = kind.like(y, requires_grad=True, record=record)
+        record.watch_result(result)
+        return result
 
     op.forward, op.backward = forward, backward
     op.__name__ = op.__qualname__ = forward.__name__.removesuffix("_forward")
@@ -194,19 +218,17 @@ class _GradMode:
     """Recording on or off for a `with` block, or for a function it decorates; it may be nested and reused."""
 
     def __init__(self, enabled):
-        self.enabled, self.previous = enabled, []
+        self.enabled = enabled
 
     def __enter__(self):
-        self.previous.append(is_grad_enabled())
+        _mode.__dict__.setdefault("outer", []).append(is_grad_enabled())
         _mode.grad = self.enabled
         return self
 
     def __exit__(self, *exception):
-        _mode.grad = self.previous.pop()
+        _mode.grad = _mode.outer.pop()
 
     def __call__(self, function):
-        import functools
-
         @functools.wraps(function)
         def wrapped(*args, **kwargs):
             with _GradMode(self.enabled):
@@ -215,11 +237,11 @@ class _GradMode:
         return wrapped
 
 
-def no_grad():
+def no_grad(function=None):
     """Record nothing: `with no_grad():` for inference and for changing parameters, or `@no_grad()` on a function."""
-    return _GradMode(False)
+    return _GradMode(False) if function is None else _GradMode(False)(function)
 
 
-def enable_grad():
-    """Record again inside a `no_grad()` block."""
-    return _GradMode(True)
+def enable_grad(function=None):
+    """Record again inside a `no_grad()` block; as a context manager or a decorator."""
+    return _GradMode(True) if function is None else _GradMode(True)(function)
