@@ -9,6 +9,21 @@ import importlib
 
 import numpy as _np
 
+from .creation import (
+    arange,
+    argmax,
+    cat,
+    flatten,
+    from_dlpack,
+    from_numpy,
+    ones,
+    rand,
+    randn,
+    softmax,
+    stack,
+    tensor,
+    zeros,
+)
 from .device import device, get_precision, precision, synchronize
 from .errors import (
     CheckpointError,
@@ -26,22 +41,7 @@ from .errors import (
 from .parallel import get_num_threads, set_num_threads
 from .random import manual_seed
 from .tape import enable_grad, is_grad_enabled, no_grad
-from .tensor import (
-    Tensor,
-    arange,
-    argmax,
-    cat,
-    flatten,
-    from_dlpack,
-    from_numpy,
-    ones,
-    rand,
-    randn,
-    softmax,
-    stack,
-    tensor,
-    zeros,
-)
+from .tensor import Tensor
 
 __version__ = "0.1.0"
 
@@ -54,7 +54,7 @@ _ROOMS = ("check", "data", "explain", "learn", "models", "nn", "ops", "optim", "
 
 def max(x, dim=None, keepdim=False):
     """The largest number of a tensor, or (largest, where) along `dim` (see `Tensor.max`)."""
-    return x.max(dim, keepdim)
+    return (x if isinstance(x, Tensor) else Tensor(x)).max(dim, keepdim)
 
 
 def __getattr__(name):

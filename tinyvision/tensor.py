@@ -4,13 +4,17 @@ Everything differentiable here is one call of an op from `functional`. What diff
 copies (no two tensors share memory, except through `detach()`, `numpy()` and `from_numpy`).
 """
 
+import weakref
+
 import numpy as np
 
 from . import functional as F
-from . import random
 from .device import device as as_device
 from .device import device_of, to_device, to_numpy
 from .errors import DtypeError, GraphError, OptionError, ShapeError
+from .operands import as_operand, axis_of, binary, cast, compare, fits, move, plain, shape_of
+from .ops.door import axes_of, one_axis
+from .ops.shape import read
 from .tape import Variable, is_grad_enabled
 
 
@@ -24,13 +28,19 @@ class Tensor(Variable):
     __array_ufunc__ = None
 
     def __init__(self, data, requires_grad=False, record=None):
-        if isinstance(data, Variable):
-            data = data.data
-        if not hasattr(data, "dtype"):
-            data = np.asarray(data)
-        if requires_grad:
-            _require_float(data.dtype)
         super().__init__(data, requires_grad, record)
+        if requires_grad:
+            _require_float(self.data.dtype)
+
+    @property
+    def data(self):
+        """The array itself. Whatever is assigned to it, a Tensor too, becomes an array: `p.data -= lr * p.grad` is fine."""
+        return Variable.data.__get__(self)
+
+    @data.setter
+    def data(self, value):
+        value = value.data if isinstance(value, Variable) else value
+        Variable.data.__set__(self, np.asarray(value) if not hasattr(value, "dtype") or isinstance(value, np.generic) else value)
 
     def like(self, data, **state):
         """A Tensor for another array: what ops called on this one return."""
@@ -117,7 +127,9 @@ class Tensor(Variable):
 
     def detach(self):
         """The same memory as a tensor that is not recorded."""
-        return Tensor(self.data)
+        result = Tensor(self.data)
+        result.changes = self.changes  # a change through either is a change of both
+        return result
 
     def clone(self):
         """A copy; gradients flow through it."""
@@ -141,9 +153,9 @@ class Tensor(Variable):
 
     def retain_grad(self):
         """Keep `.grad` on this value although it is no leaf."""
+        if not self.requires_grad:
+            raise GraphError("retain_grad(): this tensor does not require a gradient, so there will be none to keep")
         if self.record is not None:
-            import weakref
-
             reference = weakref.ref(self)  # a record must not keep its own output alive
 
             def keep(gradient):
@@ -166,9 +178,9 @@ class Tensor(Variable):
                 dtype = target
         result = self
         if dtype is not None and np.dtype(dtype) != self.dtype:
-            result = _cast(result, np.dtype(dtype))
+            result = cast(result, np.dtype(dtype))
         if device is not None and device_of(result.data) != as_device(device):
-            result = _move(result, as_device(device))
+            result = move(result, as_device(device))
         return result
 
     def cpu(self):
@@ -204,7 +216,9 @@ class Tensor(Variable):
         return self
 
     def __dlpack__(self, **options):
-        return self.detach().data.__dlpack__(**options)
+        if self.requires_grad:
+            raise GraphError("__dlpack__(): this tensor requires a gradient, which would be lost; hand over .detach()")
+        return self.data.__dlpack__(**options)
 
     def __dlpack_device__(self):
         return self.data.__dlpack_device__()
@@ -213,7 +227,7 @@ class Tensor(Variable):
 
     def reshape(self, *shape):
         """The same numbers in another shape; one size may be -1."""
-        return F.reshape(self, shape=_shape(shape))
+        return F.reshape(self, shape=shape_of(shape))
 
     def view(self, *shape):
         """The same as reshape: any memory order will do."""
@@ -221,17 +235,16 @@ class Tensor(Variable):
 
     def flatten(self, start_dim=0):
         """The axes from start_dim on merged into one."""
-        return F.flatten(self, start=start_dim % max(self.ndim, 1))
+        return F.flatten(self, start=axis_of("flatten", start_dim, self.ndim or 1))
 
     def transpose(self, *axes):
-        """Two axes swapped, as in PyTorch; with all axes named, their new order."""
-        if len(axes) == 2 and self.ndim != 2:
-            order = list(range(self.ndim))
-            order[axes[0]], order[axes[1]] = order[axes[1]], order[axes[0]]
-            return F.transpose(self, axes=order)
-        if len(axes) == 2:
-            return F.transpose(self, axes=(1, 0) if axes[0] % 2 != axes[1] % 2 else (0, 1))
-        return F.transpose(self, axes=axes or None)
+        """Two axes swapped, as in PyTorch; with all axes named, their new order, as in NumPy."""
+        if len(axes) != 2:
+            return F.transpose(self, axes=axes or None)
+        one, two = (axis_of("transpose", a, self.ndim) for a in axes)
+        order = list(range(self.ndim))
+        order[one], order[two] = two, one
+        return F.transpose(self, axes=order)
 
     def t(self):
         """A matrix transposed."""
@@ -239,46 +252,52 @@ class Tensor(Variable):
 
     def permute(self, *axes):
         """The axes in another order."""
-        return F.transpose(self, axes=_shape(axes))
+        return F.transpose(self, axes=shape_of(axes))
 
     def squeeze(self, dim=None):
         """Without the axes of size 1, or without that one."""
-        drop = [i for i, n in enumerate(self.shape) if n == 1 and dim in (None, i, i - self.ndim)]
+        only = range(self.ndim) if dim is None else [axis_of("squeeze", dim, self.ndim)]
+        drop = [i for i in only if self.shape[i] == 1]
         return self.reshape([n for i, n in enumerate(self.shape) if i not in drop])
 
     def unsqueeze(self, dim):
         """With a new axis of size 1 at `dim`."""
         shape = list(self.shape)
-        shape.insert(dim if dim >= 0 else dim + self.ndim + 1, 1)
+        shape.insert(axis_of("unsqueeze", dim, self.ndim + 1), 1)
         return self.reshape(shape)
 
     def __getitem__(self, index):
         return F.index(self, index=_plain_index(index))
 
     def __setitem__(self, index, value):
-        self._check_in_place("assignment")
-        self.data[_plain_index(index)] = value.data if isinstance(value, Variable) else value
+        self._check_in_place("assignment", value)
+        index = _plain_index(index)
+        place = tuple(read(self.data, index).shape)
+        value = as_operand(value, self.data, "assignment")
+        if not fits(value.shape, place):
+            raise ShapeError(f"assignment: the value is {tuple(value.shape)} but the place is {place}")
+        self.data[index] = value
         self.version += 1
 
     # -- arithmetic
 
     def __add__(self, other):
-        return _binary(F.add, np.add, self, other)
+        return binary(F.add, np.add, self, other)
 
     def __sub__(self, other):
-        return _binary(F.sub, np.subtract, self, other)
+        return binary(F.sub, np.subtract, self, other)
 
     def __rsub__(self, other):
-        return _binary(F.sub, np.subtract, other, self)
+        return binary(F.sub, np.subtract, other, self)
 
     def __mul__(self, other):
-        return _binary(F.mul, np.multiply, self, other)
+        return binary(F.mul, np.multiply, self, other)
 
     def __truediv__(self, other):
-        return _binary(F.div, np.true_divide, self, other)
+        return binary(F.div, np.true_divide, self, other)
 
     def __rtruediv__(self, other):
-        return _binary(F.div, np.true_divide, other, self)
+        return binary(F.div, np.true_divide, other, self)
 
     def __matmul__(self, other):
         return F.matmul(self, other)
@@ -287,6 +306,10 @@ class Tensor(Variable):
         return self * -1
 
     def __pow__(self, exponent):
+        if isinstance(exponent, Variable):
+            raise OptionError("**: the exponent must be a number, not a tensor")
+        if self.dtype.kind != "f" and not self.requires_grad:
+            return Tensor(plain(np.power, self.data, as_operand(exponent, self.data, "**")))
         return F.power(self, exponent=exponent)
 
     __radd__, __rmul__ = __add__, __mul__
@@ -309,16 +332,19 @@ class Tensor(Variable):
         if recorded and (self.record is not None or not self.requires_grad):
             return False
         self._check_in_place(sign)
-        ufunc(self.data, other.data if isinstance(other, Variable) else other, out=self.data, casting="same_kind")
+        other = as_operand(other, self.data, sign)
+        if not fits(other.shape, self.shape):
+            raise ShapeError(f"{sign}: {tuple(other.shape)} does not fit into {self.shape}")
+        if not np.can_cast(np.result_type(other.dtype, self.dtype), self.dtype, "same_kind"):
+            raise DtypeError(f"{sign}: the result would be {other.dtype}, which does not go into a tensor of {self.dtype}")
+        ufunc(self.data, other, out=self.data, casting="same_kind")
         self.version += 1
         return True
 
-    def _check_in_place(self, what):
-        if self.requires_grad and is_grad_enabled():
-            raise GraphError(
-                f"{what}: a tensor that requires a gradient cannot be changed in place while recording; "
-                f"do it inside `with no_grad():`"
-            )
+    def _check_in_place(self, what, source=None):
+        if is_grad_enabled() and (self.requires_grad or getattr(source, "requires_grad", False)):
+            whose = "a tensor that requires a gradient cannot be changed" if self.requires_grad else "the source requires a gradient, which is lost when a tensor is changed"
+            raise GraphError(f"{what}: {whose} in place while recording; do it inside `with no_grad():`")
 
     def zero_(self):
         """Set all its numbers to 0, in place."""
@@ -333,7 +359,7 @@ class Tensor(Variable):
 
     def copy_(self, source):
         """Take over the numbers of `source` (same shape, any device), in place."""
-        self._check_in_place("copy_")
+        self._check_in_place("copy_", source)
         array = to_device(source.data if isinstance(source, Variable) else np.asarray(source), self.device)
         if tuple(array.shape) != self.shape:
             raise ShapeError(f"copy_: the source is {tuple(array.shape)} but the tensor is {self.shape}")
@@ -344,27 +370,35 @@ class Tensor(Variable):
     # -- comparisons give truth values, which are not recorded
 
     def __eq__(self, other):
-        return Tensor(self.data == _array(other, self.data))
+        return compare(np.equal, self, other)
 
     def __ne__(self, other):
-        return Tensor(self.data != _array(other, self.data))
+        return compare(np.not_equal, self, other)
 
     def __lt__(self, other):
-        return Tensor(self.data < _array(other, self.data))
+        return compare(np.less, self, other)
 
     def __le__(self, other):
-        return Tensor(self.data <= _array(other, self.data))
+        return compare(np.less_equal, self, other)
 
     def __gt__(self, other):
-        return Tensor(self.data > _array(other, self.data))
+        return compare(np.greater, self, other)
 
     def __ge__(self, other):
-        return Tensor(self.data >= _array(other, self.data))
+        return compare(np.greater_equal, self, other)
 
     __hash__ = object.__hash__
 
     def __invert__(self):
+        if self.dtype.kind not in "biu":
+            raise DtypeError(f"~: only truth values and integers can be inverted, this is {self.dtype}")
         return Tensor(~self.data)
+
+    def __and__(self, other):
+        return compare(np.bitwise_and, self, other)
+
+    def __or__(self, other):
+        return compare(np.bitwise_or, self, other)
 
     # -- reductions and functions
 
@@ -378,14 +412,20 @@ class Tensor(Variable):
 
     def max(self, dim=None, keepdim=False):
         """The largest number; with `dim`, a pair of (largest, where) along that axis."""
-        if dim is None:
-            return F.max(self)
-        return F.max(self, axis=dim, keepdims=keepdim), self.argmax(dim, keepdim)
+        if self.dtype.kind == "f":
+            largest = F.max(self, axis=dim, keepdims=keepdim and dim is not None)
+        else:
+            axes = axes_of("max", self, dim)
+            if 0 in [self.shape[a] for a in axes]:
+                raise ShapeError(f"max: there is no largest number along {axes} of {self.shape}")
+            largest = Tensor(self.data.max(axis=axes, keepdims=keepdim and dim is not None))
+        return largest if dim is None else (largest, self.argmax(dim, keepdim))
 
     def argmax(self, dim=None, keepdim=False):
         """Where the (first) largest number is, over all axes flattened or along `dim`."""
-        if dim is not None and not -self.ndim <= dim < self.ndim:
-            raise ShapeError(f"argmax: axis {dim} does not exist in {self.shape}")
+        dim = None if dim is None else one_axis("argmax", self, dim)
+        if self.data.size == 0:
+            raise ShapeError(f"argmax: there is no largest number in {self.shape}")
         where = self.data.argmax(axis=dim)
         return Tensor(np.asarray(np.expand_dims(where, dim) if keepdim and dim is not None else where, like=self.data))
 
@@ -435,168 +475,7 @@ def _require_float(dtype):
         raise DtypeError(f"only floating-point tensors can require a gradient, this one is {dtype}; use .float()")
 
 
-def _shape(shape):
-    return tuple(int(n) for n in (shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape))
-
-
-def _array(value, like):
-    """An operand as an array on the device of `like`; Python numbers take its dtype, as do integers beside floats."""
-    if isinstance(value, Variable):
-        value = value.data
-    if not hasattr(value, "dtype") or isinstance(value, np.generic):
-        kind = like.dtype if like.dtype.kind == "f" or not isinstance(value, (float, np.floating)) else np.float32
-        return np.asarray(value, dtype=kind if np.ndim(value) == 0 else None, like=like)
-    if value.dtype.kind != "f" and like.dtype.kind == "f":
-        return value.astype(like.dtype)
-    return value
-
-
-def _binary(op, ufunc, a, b):
-    """a and b through a recorded op if a gradient is wanted, else through the plain ufunc, which also takes integers."""
-    one = a if isinstance(a, Variable) else b
-    other = b if one is a else a
-    if not isinstance(other, (Variable, int, float, np.ndarray, np.generic)) and not hasattr(other, "dtype"):
-        return NotImplemented
-    wants = is_grad_enabled() and (one.requires_grad or getattr(other, "requires_grad", False))
-    floats = [v.data.dtype for v in (one, other) if isinstance(v, Variable) and v.data.dtype.kind == "f"]
-    pattern = one.data if one.data.dtype.kind == "f" or not floats else other.data
-    left, right = (v if isinstance(v, Variable) and v.requires_grad else _array(v, pattern) for v in (a, b))
-    if wants:
-        return op(left, right)
-    left, right = (v.data if isinstance(v, Variable) else v for v in (left, right))
-    if left.dtype.kind == right.dtype.kind == "f":
-        return Tensor(op.forward(left, right)[0])
-    return Tensor(np.asarray(ufunc(left, right), like=left))
-
-
 def _plain_index(index):
     if isinstance(index, tuple):
         return tuple(_plain_index(i) for i in index)
     return index.data if isinstance(index, Variable) else index
-
-
-def _cast_forward(x, dtype):
-    return x.astype(dtype), x.dtype
-
-
-def _cast_backward(dy, cache, needs=(True,)):
-    return (dy.astype(cache),)
-
-
-def _move_forward(x, where):
-    return to_device(x, where), device_of(x)
-
-
-def _move_backward(dy, cache, needs=(True,)):
-    return (to_device(dy, cache),)
-
-
-_differentiable_cast = F.differentiable(_cast_forward, _cast_backward)
-_differentiable_move = F.differentiable(_move_forward, _move_backward)
-
-
-def _cast(value, dtype):
-    if dtype.kind != "f" or not value.requires_grad:
-        return Tensor(value.data.astype(dtype))
-    return _differentiable_cast(value, dtype=dtype)
-
-
-def _move(value, where):
-    return _differentiable_move(value, where=where)
-
-
-# -- making tensors
-
-
-def tensor(data, dtype=None, device="cpu", requires_grad=False):
-    """A tensor that owns a copy of `data`: numbers, nested lists, arrays or tensors. Python floats become float32.
-
-    Raises ShapeError for ragged lists and DtypeError for what is not numbers."""
-    if isinstance(data, Variable):
-        data = data.data
-    try:
-        array = data.copy() if hasattr(data, "dtype") and hasattr(data, "copy") else np.array(_unwrapped(data))
-    except ValueError as error:
-        raise ShapeError(f"tensor: the lists do not form a rectangle ({error})") from None
-    if array.dtype.kind not in "biuf":
-        raise DtypeError(f"tensor: expected numbers, got {array.dtype} from {type(data).__name__}")
-    if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
-        dtype = np.float32
-    array = to_device(array if dtype is None else array.astype(dtype), device)
-    return Tensor(array, requires_grad=requires_grad)
-
-
-def _unwrapped(data):
-    return [_unwrapped(d) for d in data] if isinstance(data, (list, tuple)) else data.data if isinstance(data, Variable) else data
-
-
-def from_numpy(array):
-    """A tensor that shares the memory of a NumPy array."""
-    if not isinstance(array, np.ndarray):
-        raise DtypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}")
-    return Tensor(array)
-
-
-def from_dlpack(source):
-    """A tensor that shares the memory of any object with `__dlpack__` (PyTorch, CuPy, JAX arrays), on its own device."""
-    kind = source.__dlpack_device__()[0]
-    if int(kind) == 1:  # kDLCPU
-        return Tensor(np.from_dlpack(source))
-    from .device import require_cuda
-
-    return Tensor(require_cuda().from_dlpack(source))
-
-
-def zeros(*shape, dtype=np.float32, device="cpu", requires_grad=False):
-    """A tensor of zeros."""
-    return Tensor(to_device(np.zeros(_shape(shape), dtype), device), requires_grad)
-
-
-def ones(*shape, dtype=np.float32, device="cpu", requires_grad=False):
-    """A tensor of ones."""
-    return Tensor(to_device(np.ones(_shape(shape), dtype), device), requires_grad)
-
-
-def randn(*shape, dtype=np.float32, device="cpu", requires_grad=False):
-    """A tensor of standard normal random numbers, the same on every device for one seed."""
-    array = random.generator().standard_normal(_shape(shape)).astype(dtype)
-    return Tensor(to_device(array, device), requires_grad)
-
-
-def rand(*shape, dtype=np.float32, device="cpu", requires_grad=False):
-    """A tensor of random numbers from [0, 1)."""
-    return Tensor(to_device(random.generator().random(_shape(shape)).astype(dtype), device), requires_grad)
-
-
-def arange(*limits, dtype=None, device="cpu"):
-    """A tensor that counts, as Python's range does."""
-    return tensor(np.arange(*limits), dtype=dtype, device=device)
-
-
-def cat(tensors, dim=0):
-    """The tensors one after the other along `dim`."""
-    if not tensors:
-        raise OptionError("cat: expected at least one tensor")
-    return F.concatenate(*tensors, axis=dim)
-
-
-def stack(tensors, dim=0):
-    """The tensors along a new axis `dim`."""
-    if not tensors:
-        raise OptionError("stack: expected at least one tensor")
-    return cat([t.unsqueeze(dim) for t in tensors], dim if dim >= 0 else dim + tensors[0].ndim + 1)
-
-
-def argmax(x, dim=None, keepdim=False):
-    """Where the largest number is (see `Tensor.argmax`)."""
-    return x.argmax(dim, keepdim)
-
-
-def flatten(x, start_dim=0):
-    """The axes from `start_dim` on merged into one."""
-    return x.flatten(start_dim)
-
-
-def softmax(x, dim):
-    """exp(x) / Σ exp(x) along `dim`."""
-    return x.softmax(dim)

@@ -2,9 +2,9 @@
 
 import math
 
+from ..creation import zeros
 from ..errors import OptionError
 from ..ops.door import is_integer, pair
-from ..tensor import zeros
 from . import functional, init
 from .module import Buffer, Module, Parameter
 

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
+from ..creation import zeros
 from ..errors import OptionError
 from ..tape import no_grad
-from ..tensor import zeros
 from .layers import Conv2d, Linear
 
 

@@ -1,0 +1,115 @@
+"""Making tensors: from lists, from arrays, from nothing, and from other tensors."""
+
+import numpy as np
+
+from . import functional as F
+from . import random
+from .device import require_cuda, to_device
+from .errors import DtypeError, OptionError, ShapeError
+from .operands import axis_of, shape_of
+from .tape import Variable
+from .tensor import Tensor
+
+
+def tensor(data, dtype=None, device="cpu", requires_grad=False):
+    """A tensor that owns a copy of `data`: numbers, nested lists, arrays or tensors. Python floats become float32.
+
+    Raises ShapeError for ragged lists and DtypeError for what is not numbers."""
+    if isinstance(data, Variable):
+        data = data.data
+    try:
+        array = data.copy() if hasattr(data, "dtype") and hasattr(data, "copy") else np.array(_unwrapped(data))
+    except ValueError as error:
+        raise ShapeError(f"tensor: the lists do not form a rectangle ({error})") from None
+    if array.dtype.kind not in "biuf":
+        raise DtypeError(f"tensor: expected numbers, got {array.dtype} from {type(data).__name__}")
+    if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
+        dtype = np.float32
+    array = to_device(array if dtype is None else array.astype(dtype), device)
+    return Tensor(array, requires_grad=requires_grad)
+
+
+def _unwrapped(data):
+    return [_unwrapped(d) for d in data] if isinstance(data, (list, tuple)) else data.data if isinstance(data, Variable) else data
+
+
+def from_numpy(array):
+    """A tensor that shares the memory of a NumPy array."""
+    if not isinstance(array, np.ndarray):
+        raise DtypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}")
+    return Tensor(array)
+
+
+def from_dlpack(source):
+    """A tensor that shares the memory of any object with `__dlpack__` (PyTorch, CuPy, JAX arrays), on its own device."""
+    kind = source.__dlpack_device__()[0]
+    if int(kind) == 1:  # kDLCPU
+        return Tensor(np.from_dlpack(source))
+    return Tensor(require_cuda().from_dlpack(source))
+
+
+def zeros(*shape, dtype=np.float32, device="cpu", requires_grad=False):
+    """A tensor of zeros."""
+    return Tensor(to_device(np.zeros(shape_of(shape), dtype), device), requires_grad)
+
+
+def ones(*shape, dtype=np.float32, device="cpu", requires_grad=False):
+    """A tensor of ones."""
+    return Tensor(to_device(np.ones(shape_of(shape), dtype), device), requires_grad)
+
+
+def randn(*shape, dtype=np.float32, device="cpu", requires_grad=False):
+    """A tensor of standard normal random numbers, the same on every device for one seed."""
+    array = random.generator().standard_normal(shape_of(shape)).astype(dtype)
+    return Tensor(to_device(array, device), requires_grad)
+
+
+def rand(*shape, dtype=np.float32, device="cpu", requires_grad=False):
+    """A tensor of random numbers from [0, 1)."""
+    return Tensor(to_device(random.generator().random(shape_of(shape)).astype(dtype), device), requires_grad)
+
+
+def arange(*limits, dtype=None, device="cpu"):
+    """A tensor that counts, as Python's range does."""
+    return tensor(np.arange(*limits), dtype=dtype, device=device)
+
+
+def cat(tensors, dim=0):
+    """The tensors one after the other along `dim`."""
+    return F.concatenate(*_several("cat", tensors), axis=dim)
+
+
+def stack(tensors, dim=0):
+    """The tensors along a new axis `dim`."""
+    tensors = _several("stack", tensors)
+    shapes = {t.shape for t in tensors}
+    if len(shapes) > 1:
+        raise ShapeError(f"stack: all tensors must have one shape, got {', '.join(map(str, sorted(shapes)))}")
+    dim = axis_of("stack", dim, tensors[0].ndim + 1)
+    return cat([t.unsqueeze(dim) for t in tensors], dim)
+
+
+def _several(what, tensors):
+    if not isinstance(tensors, (list, tuple)) or not tensors:
+        raise OptionError(f"{what}: expected a list of one or more tensors, got {type(tensors).__name__}")
+    return [_tensor_of(t) for t in tensors]
+
+
+def _tensor_of(x):
+    """x itself, or an array such as `outputs.data` as a tensor."""
+    return x if isinstance(x, Variable) else Tensor(x)
+
+
+def argmax(x, dim=None, keepdim=False):
+    """Where the largest number is (see `Tensor.argmax`)."""
+    return _tensor_of(x).argmax(dim, keepdim)
+
+
+def flatten(x, start_dim=0):
+    """The axes from `start_dim` on merged into one."""
+    return _tensor_of(x).flatten(start_dim)
+
+
+def softmax(x, dim):
+    """exp(x) / Σ exp(x) along `dim`."""
+    return _tensor_of(x).softmax(dim)

@@ -1,0 +1,136 @@
+"""What may stand beside a tensor in arithmetic, and with which kind of numbers the result comes out.
+
+The rules are PyTorch's where they are simple: a Python number takes the dtype of the tensor, integers beside floats become
+floats, and whole numbers divided or met by a fraction become float32. Two floating-point precisions do not mix.
+"""
+
+import operator
+
+import numpy as np
+
+from .device import device_of, to_device
+from .errors import DeviceError, DtypeError, ShapeError
+from .tape import Variable, differentiable
+
+
+def fits(shape, place):
+    """Whether numbers of `shape` can be repeated to fill `place` exactly."""
+    try:
+        return np.broadcast_shapes(tuple(shape), tuple(place)) == tuple(place)
+    except ValueError:
+        return False
+
+
+def is_operand(value):
+    return isinstance(value, (Variable, bool, int, float, np.ndarray, np.generic)) or hasattr(value, "__array_ufunc__")
+
+
+def as_operand(value, like, what):
+    """An operand as an array on the device of `like`. A number takes the dtype of `like`, as do integers beside floats; a float
+    beside integers is a float32."""
+    value = value.data if isinstance(value, Variable) else value
+    if isinstance(value, (bool, int, float, np.generic)):
+        is_float = isinstance(value, (float, np.floating))
+        kind = np.float32 if is_float and like.dtype.kind != "f" else like.dtype
+        if like.dtype == bool and not is_float:
+            kind = bool if isinstance(value, (bool, np.bool_)) else np.int64
+        try:
+            return np.asarray(value, dtype=kind, like=like)
+        except OverflowError:
+            raise DtypeError(f"{what}: {value} does not fit into {like.dtype}") from None
+    if not hasattr(value, "dtype"):
+        try:
+            value = np.asarray(value, like=like)
+        except ValueError:
+            raise ShapeError(f"{what}: the lists do not form a rectangle") from None
+        if value.dtype.kind not in "biuf":
+            raise DtypeError(f"{what}: expected numbers, got {value.dtype}")
+        value = value.astype(np.float32) if value.dtype == np.float64 else value
+    if device_of(value) != device_of(like):
+        raise DeviceError(f"{what}: one is on {device_of(like)} and the other on {device_of(value)}; move it with .to(...)")
+    if value.dtype.kind != "f" and like.dtype.kind == "f":
+        return value.astype(like.dtype)
+    return value
+
+
+def binary(op, ufunc, a, b):
+    """a and b through a recorded op if a gradient is wanted, else through the plain ufunc, which also takes integers."""
+    if not (is_operand(a) and is_operand(b)):
+        return NotImplemented
+    arrays = [v.data if isinstance(v, Variable) else v for v in (a, b)]
+    patterns = [v for v in arrays if hasattr(v, "dtype") and not isinstance(v, np.generic)]
+    pattern = next((v for v in patterns if v.dtype.kind == "f"), patterns[0])
+    left, right = (as_operand(v, pattern, op.__name__) for v in arrays)
+    one = a if isinstance(a, Variable) else b
+    if left.dtype.kind != "f" or right.dtype.kind != "f":
+        return one.like(plain(ufunc, left, right))
+    left, right = (v if isinstance(v, Variable) and v.requires_grad else x for v, x in ((a, left), (b, right)))
+    y = op(left, right)
+    return y if isinstance(y, Variable) else one.like(y)
+
+
+def plain(ufunc, left, right):
+    """A ufunc on operands that are not all floats, as an array; float64 only where one of them was."""
+    try:
+        y = np.asarray(ufunc(left, right), like=left)
+    except ValueError as error:
+        raise ShapeError(f"{ufunc.__name__}: {tuple(left.shape)} and {tuple(right.shape)}: {error}") from None
+    except TypeError as error:
+        raise DtypeError(f"{ufunc.__name__}: {left.dtype} and {right.dtype}: {error}") from None
+    narrow = y.dtype == np.float64 and np.float64 not in (left.dtype, right.dtype)
+    return y.astype(np.float32) if narrow else y
+
+
+def compare(ufunc, a, b):
+    """Truth values (or bits) that are not recorded; with what is no number, Python's own answer."""
+    if not is_operand(b):
+        return NotImplemented
+    return a.like(plain(ufunc, a.data, as_operand(b, a.data, ufunc.__name__)))
+
+
+def shape_of(shape):
+    """The sizes given as `f(2, 3)` or as `f((2, 3))`, as a tuple of integers. Raises ShapeError."""
+    shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+    try:
+        return tuple(operator.index(n) for n in shape)
+    except TypeError:
+        raise ShapeError(f"a shape is made of integers, got {tuple(shape)}") from None
+
+
+def axis_of(what, dim, ndim):
+    """`dim` counted from 0, among `ndim` axes."""
+    if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or not -ndim <= dim < ndim:
+        raise ShapeError(f"{what}: there is no axis {dim!r}; a tensor with {ndim} axes here has {-ndim} to {ndim - 1}")
+    return int(dim) % ndim
+
+
+def _cast_forward(x, dtype):
+    return x.astype(dtype), x.dtype
+
+
+def _cast_backward(dy, cache, needs=(True,)):
+    return (dy.astype(cache),)
+
+
+def _move_forward(x, where):
+    return to_device(x, where), device_of(x)
+
+
+def _move_backward(dy, cache, needs=(True,)):
+    return (to_device(dy, cache),)
+
+
+_differentiable_cast = differentiable(_cast_forward, _cast_backward)
+_differentiable_move = differentiable(_move_forward, _move_backward)
+
+
+def cast(value, dtype):
+    """A tensor with other kinds of numbers; gradients flow through it between floats."""
+    if dtype.kind != "f" or not value.requires_grad:
+        return value.like(value.data.astype(dtype))
+    return _differentiable_cast(value, dtype=dtype)
+
+
+def move(value, where):
+    """A tensor on another device; gradients flow back through it."""
+    return _differentiable_move(value, where=where)
