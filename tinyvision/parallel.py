@@ -127,8 +127,11 @@ def run(work, pieces):
     The pieces must not write to the same memory. An exception in any of them is raised here, after all have stopped."""
     pieces = list(pieces)
     workers = min(_state.threads, len(pieces))
-    if workers <= 1 or getattr(_local, "inside", False):
+    if getattr(_local, "inside", False) or (workers <= 1 < _state.threads):
         return [work(piece) for piece in pieces]
+    if workers <= 1:  # one thread was asked for, and BLAS is to keep to it too
+        with _blas_on_one_thread():
+            return [work(piece) for piece in pieces]
     results = [None] * len(pieces)
     numbers = iter(range(len(pieces)))  # next() on it is atomic under the interpreter lock
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from .. import parallel
 from ..errors import OptionError
+from . import winograd
 from .door import check_arrays, check_rank, is_integer, output_size, pair, shape_error
-from .im2col import windows
+from .im2col import image_slab, windows
 
 # Columns of about this many bytes are filled and multiplied at a time (measured on cores with 1 MiB of cache each: half
 # or twice as much is 10 to 50 % slower).
@@ -31,7 +32,12 @@ def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups
     dilation = pair("conv2d", "dilation", dilation, 1)
     N, O, OH, OW = _checked_shape(x, weight, bias, stride, padding, dilation, groups)
     y = np.empty_like(x, shape=(N, OH, OW, O), order="C")
-    correlate(_nhwc(x), _nhwc(weight), y, bias, stride, (-padding[0], -padding[1]), dilation, groups)
+
+    def add_bias(block, images, rows):
+        if bias is not None:
+            block += bias
+
+    correlate(_nhwc(x), _nhwc(weight), y, stride, (-padding[0], -padding[1]), dilation, groups, finish=add_bias)
     return y.transpose(0, 3, 1, 2), (x, weight, bias is not None, stride, padding, dilation, groups)
 
 
@@ -54,10 +60,18 @@ def conv2d_backward(dy, cache, needs=(True, True, True)):
     return (dx, dweight, dbias) if has_bias else (dx, dweight)
 
 
-def correlate(x, weight, y, bias, stride, start, dilation, groups):
+def _leave(block, images, rows):
+    """Nothing is left to be done to a block."""
+
+
+def correlate(x, weight, y, stride, start, dilation, groups, finish=_leave):
     """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with weight (O, KH, KW, C/groups); outside of x all is 0.
 
-    The window of y[:, 0, 0] begins at pixel `start` of x, which is negative where there is padding."""
+    The window of y[:, 0, 0] begins at pixel `start` of x, which is negative where there is padding. `finish(block, images, rows)`
+    may change each block of y in place while it is still in the cache."""
+    if winograd.applies(x, weight.shape, stride, dilation, groups):
+        winograd.correlate(x, weight, y, start, finish)
+        return
     O, KH, KW, _ = weight.shape
     depthwise = groups == x.shape[3] == O
     kernels = weight.reshape(groups, O // groups, -1)  # (G, O/G, KH·KW·C/G), a view
@@ -72,8 +86,7 @@ def correlate(x, weight, y, bias, stride, start, dilation, groups):
         else:
             for part, kernel, some in zip(_split(view, groups), kernels, _split(out, groups), strict=True):
                 _product(_columns(part), kernel, some)
-        if bias is not None:
-            out += bias
+        finish(out, images, rows)
 
     parallel.run(work, _blocks(x, y, KH * KW * weight.shape[3]))
 
@@ -99,7 +112,7 @@ def image_gradient(dy, weight, dx, stride, padding, dilation, groups):
                 target[...] = 0
                 continue
             taps = taps.copy().reshape(-1, *taps.shape[2:])  # (C, KH', KW', O/G)
-            correlate(dy, taps, target, None, (1, 1), (start_h, start_w), (step_h, step_w), groups)
+            correlate(dy, taps, target, (1, 1), (start_h, start_w), (step_h, step_w), groups)
 
 
 def _phase(shifted, kernel, stride, dilation):
@@ -116,6 +129,8 @@ def weight_gradient(x, dy, shape, stride, padding, dilation, groups):
     """dweight (O, KH, KW, C/groups): for every tap, the sum over all windows of dy times the pixel under that tap."""
     O, KH, KW, CG = shape
     start = (-padding[0], -padding[1])
+    if winograd.applies(x, shape, stride, dilation, groups):
+        return winograd.weight_gradient(x, dy, start)
 
     def work(blocks):
         total = np.zeros_like(dy, shape=(groups, O // groups, KH * KW * CG), order="C")
@@ -185,24 +200,10 @@ def _blocks(x, y, row_length):
 
 def _slab(x, images, rows, OW, kernel, stride, start, dilation):
     """The part of x (N, H, W, C) under a block of windows, with zeros where that part lies outside of the image."""
-    H, W = x.shape[1:3]
     top = start[0] + rows.start * stride[0]
     bottom = start[0] + (rows.stop - 1) * stride[0] + dilation[0] * (kernel[0] - 1) + 1
     left, right = start[1], start[1] + (OW - 1) * stride[1] + dilation[1] * (kernel[1] - 1) + 1
-    some = x[images]
-    if top >= 0 and bottom <= H and left >= 0 and right <= W:
-        return some[:, top:bottom, left:right]
-    slab = parallel.scratch("slab", (len(some), bottom - top, right - left, x.shape[3]), x)
-    h0, h1, w0, w1 = max(top, 0), min(bottom, H), max(left, 0), min(right, W)
-    if h0 >= h1 or w0 >= w1:
-        slab[...] = 0
-        return slab
-    slab[:, : h0 - top] = 0
-    slab[:, h1 - top :] = 0
-    slab[:, h0 - top : h1 - top, : w0 - left] = 0
-    slab[:, h0 - top : h1 - top, w1 - left :] = 0
-    slab[:, h0 - top : h1 - top, w0 - left : w1 - left] = some[:, h0:h1, w0:w1]
-    return slab
+    return image_slab(x, images, (top, bottom), (left, right))
 
 
 def _split(a, groups):

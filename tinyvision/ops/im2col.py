@@ -6,6 +6,7 @@ convolutional neural networks for document processing", 2006). col2im is its adj
 
 import numpy as np
 
+from .. import parallel
 from .door import check_arrays, check_rank, output_size, pair, shape_error
 
 
@@ -15,6 +16,27 @@ def windows(x, kernel_size, stride=(1, 1), dilation=(1, 1)):
     span = (DH * (KH - 1) + 1, DW * (KW - 1) + 1)
     view = np.lib.stride_tricks.sliding_window_view(x, span, axis=(1, 2))  # (N, ·, ·, C, span)
     return view[:, ::SH, ::SW, :, ::DH, ::DW].transpose(0, 1, 2, 4, 5, 3)
+
+
+def image_slab(x, images, rows, cols):
+    """x[images] of x (N, H, W, C), cut to rows top ... bottom and columns left ... right, which may lie outside: zeros there.
+
+    A view where nothing lies outside, else scratch memory."""
+    (top, bottom), (left, right), (H, W) = rows, cols, x.shape[1:3]
+    some = x[images]
+    if top >= 0 and bottom <= H and left >= 0 and right <= W:
+        return some[:, top:bottom, left:right]
+    slab = parallel.scratch("slab", (len(some), bottom - top, right - left, x.shape[3]), x)
+    h0, h1, w0, w1 = max(top, 0), min(bottom, H), max(left, 0), min(right, W)
+    if h0 >= h1 or w0 >= w1:
+        slab[...] = 0
+        return slab
+    slab[:, : h0 - top] = 0
+    slab[:, h1 - top :] = 0
+    slab[:, h0 - top : h1 - top, : w0 - left] = 0
+    slab[:, h0 - top : h1 - top, w1 - left :] = 0
+    slab[:, h0 - top : h1 - top, w0 - left : w1 - left] = some[:, h0:h1, w0:w1]
+    return slab
 
 
 def im2col_forward(x, kernel_size, stride=1, padding=0, dilation=1):
