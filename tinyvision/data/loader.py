@@ -90,7 +90,7 @@ class DataLoader:
         if _whole_number(step, "step", 0) > len(self):
             raise OptionError(f"DataLoader: step {step} lies beyond the epoch's {len(self)} batches")
         epoch, self.epoch = self.epoch, self.epoch + 1
-        chunks = self._indices(epoch)[step:]
+        chunks = self.batch_indices(epoch)[step:]
         return self._in_threads(chunks, epoch) if self.num_workers else self._one_by_one(chunks, epoch)
 
     def __repr__(self) -> str:
@@ -100,8 +100,8 @@ class DataLoader:
             f"num_workers={self.num_workers}, drop_last={self.drop_last}): {len(self)} batches"
         )
 
-    def _indices(self, epoch: int) -> list[np.ndarray]:
-        """The items of each batch."""
+    def batch_indices(self, epoch: int) -> list[np.ndarray]:
+        """The numbers of the items in each batch of an epoch."""
         count = len(self.dataset)
         order = (
             random.stream(self.seed, "shuffle", epoch).permutation(count)

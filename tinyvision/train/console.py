@@ -1,0 +1,203 @@
+"""Showing how training goes: a live line in a terminal or a notebook, plain lines in a file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from ..errors import OptionError
+
+_REDRAW = 0.1  # seconds between two pictures of the live line
+_PLAIN = 10.0  # seconds between two plain lines within an epoch
+
+
+class Reporter:
+    """Says nothing. The base of the reporters, and what `log=None` gives."""
+
+    every = float("inf")
+
+    def begin(self, total_steps: int, done: int, epochs: int) -> None:
+        """Training starts: `done` of `total_steps` have been made before."""
+        self.started, self.total, self.done_before, self.epochs = time.monotonic(), total_steps, done, epochs
+        self.shown, self.images = self.started, 0
+        self.epoch_started, self.epoch_images = self.started, 0
+
+    def step(self, progress: Any, images: int) -> None:
+        """A step over `images` images has been made."""
+        self.images, self.epoch_images = self.images + images, self.epoch_images + images
+        now = time.monotonic()
+        if now - self.shown >= self.every:
+            self.shown = now
+            self.show(progress, now)
+
+    def show(self, progress: Any, now: float) -> None:
+        """Show the state within an epoch."""
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """An epoch has ended: show its row."""
+        now = time.monotonic()
+        rate = self.epoch_images / max(now - self.epoch_started, 1e-9)
+        self.line(f"{_row_text(row, self.epochs)}  {rate:,.0f} images/s  {duration(now - self.epoch_started)}")
+        self.epoch_started, self.epoch_images = now, 0
+        self.shown = now
+
+    def line(self, text: str) -> None:
+        """Show one line that stays."""
+
+    def end(self) -> None:
+        """Training has ended, in whatever way."""
+
+    def state(self, progress: Any, now: float) -> str:
+        """Loss, accuracy, speed and time left, in words. The time left counts on the steps of this session alone."""
+        elapsed, made = now - self.started, progress.total - self.done_before
+        left = elapsed / max(made, 1) * (self.total - progress.total)
+        seen = max(progress.seen, 1)
+        return (
+            f"loss {progress.loss_sum / seen:.4f}  accuracy {progress.correct / seen:6.2%}  "
+            f"{self.images / max(elapsed, 1e-9):,.0f} images/s  {duration(left)} left"
+        )
+
+
+class PlainReporter(Reporter):
+    """Whole lines: one for each epoch, and one every ten seconds within a long one."""
+
+    every = _PLAIN
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self.line = write  # type: ignore[method-assign]
+
+    def show(self, progress: Any, now: float) -> None:
+        """A line on the state within an epoch."""
+        self.line(f"epoch {progress.epoch + 1}/{self.epochs}  step {progress.step}  {self.state(progress, now)}")
+
+
+class LiveReporter(Reporter):
+    """A bar that is redrawn in place in a terminal; finished epochs scroll by above it."""
+
+    every = _REDRAW
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def begin(self, total_steps: int, done: int, epochs: int) -> None:
+        """Put up the bar."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        super().begin(total_steps, done, epochs)
+        console = Console(file=self.stream, highlight=False, soft_wrap=True)
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[state]}"),
+            console=console, transient=True, auto_refresh=False,
+        )
+        self.bar.start()
+        self.task = self.bar.add_task("starting", total=total_steps, completed=done, state="")
+
+    def show(self, progress: Any, now: float) -> None:
+        """Redraw the bar."""
+        self.bar.update(
+            self.task, completed=progress.total, state=self.state(progress, now),
+            description=f"epoch {progress.epoch + 1}/{self.epochs}", refresh=True,
+        )
+
+    def line(self, text: str) -> None:
+        """A line above the bar."""
+        if hasattr(self, "bar"):
+            self.bar.console.print(text, markup=False)
+        else:
+            print(text, file=self.stream, flush=True)
+
+    def end(self) -> None:
+        """Take the bar down."""
+        if hasattr(self, "bar"):
+            self.bar.stop()
+            del self.bar
+
+
+class NotebookReporter(Reporter):
+    """Finished epochs as text under the cell, the state of the present one in a line that is replaced."""
+
+    every = 0.5
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self.lines: list[str] = []
+        self.handle = display(_Text(""), display_id=True)
+
+    def show(self, progress: Any, now: float) -> None:
+        """Replace the last line."""
+        now_line = f"epoch {progress.epoch + 1}/{self.epochs}  {self.state(progress, now)}"
+        self.handle.update(_Text("\n".join([*self.lines, now_line])))
+
+    def line(self, text: str) -> None:
+        """Add a line that stays."""
+        self.lines.append(text)
+        self.handle.update(_Text("\n".join(self.lines)))
+
+
+class _Text:
+    """Text that a notebook shows as it is."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def reporter(log: Any = "auto", stream: TextIO | None = None) -> Reporter:
+    """The Reporter that `log` asks for.
+
+    log     "auto": live in a notebook and in a terminal, else plain lines; "live"; "plain"; None: silence; a function
+            that is called with each plain line; or a Reporter
+    stream  where lines go, by default stderr
+
+    Raises OptionError for anything else."""
+    stream = sys.stderr if stream is None else stream
+    if isinstance(log, Reporter):
+        return log
+    if log is None:
+        return Reporter()
+    if callable(log):
+        return PlainReporter(log)
+    if log == "auto" and _in_notebook():
+        return NotebookReporter()
+    if log == "live" or (log == "auto" and _is_terminal(stream)):
+        return LiveReporter(stream)
+    if log in ("auto", "plain"):
+        return PlainReporter(lambda text: print(text, file=stream, flush=True))
+    raise OptionError(f'log must be "auto", "live", "plain", None or a function, got {log!r}')
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "0.8 s", "42 s", "3:05 min" or "1:02 h"."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def _row_text(row: dict[str, Any], epochs: int) -> str:
+    text = f"epoch {row['epoch']:{len(str(epochs))}d}/{epochs}  loss {row['train_loss']:.4f}  "
+    text += f"accuracy {row['train_accuracy']:6.2%}"
+    if row["val_loss"] is not None:
+        text += f"  |  validation loss {row['val_loss']:.4f}  accuracy {row['val_accuracy']:6.2%}  |"
+    return text
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    import os
+
+    return hasattr(stream, "isatty") and stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _in_notebook() -> bool:
+    kernel = sys.modules.get("ipykernel")
+    return kernel is not None and sys.modules["IPython"].get_ipython() is not None

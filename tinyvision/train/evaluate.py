@@ -1,0 +1,90 @@
+"""What a network makes of data it does not learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import nn
+from ..data import DataLoader
+from ..device import Device, prefetch, to_numpy
+from ..device import device as as_device
+from ..nn.module import Module
+from ..tape import no_grad
+
+
+@dataclass
+class Evaluation:
+    """Scores (N, K) float32 and labels (N,) of all images in order, and what follows from them."""
+
+    scores: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """The class with the highest score, (N,)."""
+        return self.scores.argmax(axis=1)
+
+    @property
+    def accuracy(self) -> float:
+        """The share of images whose highest score is that of their label."""
+        return float((self.predictions == self.labels).mean())
+
+    @property
+    def loss(self) -> float:
+        """The mean cross-entropy, computed in float64."""
+        return -float(self.log_probabilities[np.arange(len(self.labels)), self.labels].mean())
+
+    @property
+    def log_probabilities(self) -> np.ndarray:
+        """log softmax of the scores, (N, K) float64."""
+        shifted = self.scores.astype(np.float64) - self.scores.max(axis=1, keepdims=True)
+        return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def evaluate(
+    model: Module,
+    data: Any,
+    *,
+    batch_size: int = 256,
+    device: str | Device | None = None,
+    workers: int = 0,
+    forward: Callable[[Any], Any] | None = None,
+    each_batch: Callable[[], None] | None = None,
+) -> Evaluation:
+    """Run a model over a dataset (or DataLoader) in evaluation mode; the mode of every layer is restored afterwards.
+
+    device      where the model lives, by default the device of its first parameter
+    forward     called in place of the model, for instance `model.features`
+    each_batch  called after every batch; it may raise to stop
+
+    Raises DataError and ShapeError for data that cannot be read or does not fit."""
+    loader = data if isinstance(data, DataLoader) else DataLoader(data, batch_size, num_workers=workers, seed=0)
+    loader.set_epoch(0)
+    where = as_device(device) if device is not None else next(iter(model.parameters())).device
+    scores, labels = [], []
+    with evaluation_mode(model), no_grad():
+        for x, y in prefetch(loader, where):
+            scores.append(to_numpy((forward or model)(x)))
+            labels.append(to_numpy(y))
+            if each_batch is not None:
+                each_batch()
+    return Evaluation(np.concatenate(scores), np.concatenate(labels))
+
+
+class evaluation_mode:
+    """`with evaluation_mode(model):` — dropout and batch-norm as in use; afterwards each layer is as it was."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
+    def __enter__(self) -> None:
+        self.modes = [(module, module.training) for module in self.model.modules()]
+        self.model.eval()
+
+    def __exit__(self, *error: object) -> None:
+        for module, mode in self.modes:
+            module.training = mode

@@ -1,0 +1,64 @@
+"""Looking at model and data before the first step, so that nothing fails, or silently goes wrong, an hour later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..data import DataLoader
+from ..device import Device
+from ..errors import CheckpointError, DataError, ShapeError
+from ..nn.module import Module
+from ..tape import no_grad
+from ..tensor import Tensor
+from .evaluate import evaluation_mode
+
+
+def check_data(model: Module, loader: DataLoader, device: Device, name: str) -> None:
+    """Run the model over the first two items and compare the labels with its number of classes.
+
+    Raises DataError for items that are not (image, label) and for a label that is no class, ShapeError if the model does
+    not give one score for each class."""
+    few = DataLoader(loader.dataset, min(2, len(loader.dataset)), seed=0, collate_fn=loader.collate_fn)
+    batch = next(few.iter_from(0))
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(isinstance(b, Tensor) for b in batch):
+        raise DataError(f"{name}: every item must be a pair (image, label)")
+    x, y = batch
+    if y.dtype.kind not in "iu" or y.ndim != 1:
+        raise DataError(f"{name}: labels must be integers, one for an image; got {y.dtype} {tuple(y.shape)}")
+    with evaluation_mode(model), no_grad():
+        scores = model(x.to(device))
+    if scores.ndim != 2 or len(scores) != len(x):
+        raise ShapeError(f"{name}: the model must give (N, classes); for {tuple(x.shape)} it gives {tuple(scores.shape)}")
+    labels = getattr(loader.dataset, "labels", None)
+    labels = y.numpy() if labels is None else np.asarray(labels)
+    bad = np.flatnonzero((labels < 0) | (labels >= scores.shape[1]))
+    if bad.size:
+        raise DataError(
+            f"{name}: item {bad[0]} has label {labels[bad[0]]}, but the model tells {scores.shape[1]} classes apart "
+            f"(0 to {scores.shape[1] - 1}); give it {int(labels.max()) + 1} outputs, or mend the labels"
+        )
+
+
+def data_notes(loader: DataLoader) -> dict[str, Any]:
+    """What has to be the same when a run is continued."""
+    return {"images": len(loader.dataset), "steps": len(loader), "shuffle": loader.shuffle}
+
+
+def check_same_data(saved: dict[str, Any], now: dict[str, Any], where: str) -> None:
+    """Raise CheckpointError if a run is to be continued with other data than it was begun with."""
+    for key, words in (("images", "training images"), ("steps", "steps an epoch"), ("shuffle", "shuffle")):
+        if saved.get(key) != now[key]:
+            raise CheckpointError(
+                f"{where}: was begun with {saved.get(key)} {words}, now there are {now[key]}; "
+                f"continue with the data of before, or start a new run"
+                if key != "shuffle" else f"{where}: shuffle was {saved.get(key)} and is now {now[key]}"
+            )
+    if type(saved.get("threads")) is not int:
+        raise CheckpointError(f"{where}: the notes in this checkpoint are damaged (threads)")
+
+
+def classes_of(dataset: Any) -> list[str]:
+    """The names of a dataset's classes, or an empty list."""
+    return [str(name) for name in getattr(dataset, "classes", ())]

@@ -1,0 +1,50 @@
+"""Ctrl-C and SIGTERM: the first asks training to stop after the step, the second stops it at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop, has saved what it had, and the message says how to go on.
+
+    `signal` is the number of the signal: 2 for Ctrl-C, 15 for SIGTERM. `run` is the folder of what was saved, or None."""
+
+    def __init__(self, message: str, number: int = signal.SIGINT, run: Path | None = None) -> None:
+        super().__init__(message)
+        self.signal, self.run = int(number), run
+
+
+class StopRequest:
+    """Catches SIGINT and SIGTERM for the length of a `with` block; `requested` is the number of the signal, or None.
+
+    A second signal raises KeyboardInterrupt wherever the program is; files are written atomically, so nothing is left
+    half-written. Outside of the main thread Python delivers no signals, and the block changes nothing."""
+
+    def __init__(self) -> None:
+        self.requested: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                # A signal that the parent told us to ignore (nohup, a background job) stays ignored.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        self._before.clear()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.requested is not None:
+            raise Interrupted("stopped at once; the last checkpoint is as it was", number)
+        self.requested = number

@@ -1,0 +1,343 @@
+"""The training loop. Read `_Training.step` first: those are the five lines that everything else serves.
+
+All randomness of a step follows from (seed, purpose, epoch, step), so a run that is stopped anywhere and resumed computes
+bit for bit what it would have computed without the stop, given the same number of CPU threads.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import nn, parallel, random
+from ..data import DataLoader
+from ..device import Device, prefetch, to_numpy
+from ..device import device as as_device
+from ..errors import CheckpointError, OptionError, TrainingError
+from ..nn.module import Module
+from .checkpoint import Checkpoint, Progress, capture, load_checkpoint, restore
+from .console import reporter
+from .evaluate import evaluate
+from .history import History
+from .inspection import check_data, check_same_data, classes_of, data_notes
+from .interrupt import Interrupted, StopRequest
+from .runs import BEST, CSV, LAST, PLOT, FolderLock, open_run
+from .settings import Settings, agreed_settings
+
+
+def fit(
+    model: Module,
+    train_data: Any,
+    val_data: Any = None,
+    *,
+    run: str | os.PathLike[str] | None = None,
+    resume: bool | str = False,
+    overwrite: bool = False,
+    device: str | Device | None = None,
+    workers: int = 0,
+    parameters: Any = None,
+    loss: Callable[[Any, Any], Any] | None = None,
+    save_every: float = 30.0,
+    save_steps: int | None = None,
+    log: Any = "auto",
+    on_epoch: Callable[[dict[str, Any]], object] | None = None,
+    description: dict[str, Any] | None = None,
+    **settings: Any,
+) -> History:
+    """Train a model on a dataset of (image, class number); returns the History.
+
+        history = train.fit(model, Digits(train=True), Digits(train=False), epochs=20, lr=0.05, run="runs/mine")
+
+    train_data   a dataset, or a DataLoader that brings its own batch size and seed
+    val_data     a dataset or DataLoader that is evaluated after every epoch, or None
+    settings     epochs, batch_size, optimizer, lr, momentum, weight_decay, schedule, label_smoothing, clip_norm, seed:
+                 see `Settings`. A resumed run takes those that are not given from the checkpoint
+    run          folder for last.safetensors, best.safetensors, history.csv and history.png; None keeps nothing on disk
+    resume       continue the run in that folder bit for bit; "auto" begins a new one if there is none
+    overwrite    replace the run in that folder
+    device       "cpu", "cuda", ...; by default where the model is
+    workers      threads that prepare batches ahead
+    parameters   what to train, as an optimizer takes it (groups may have learning rates of their own); by default all
+                 parameters that require a gradient
+    loss         called with scores and labels; by default cross-entropy with the label smoothing of the settings
+    save_every   seconds between two checkpoints within an epoch; save_steps is the same in steps
+    log          "auto", "live", "plain", None or a function, see `console.reporter`
+    on_epoch     called with the history's row after every epoch
+    description  JSON-like notes for the checkpoint: how to build and feed this network
+
+    Afterwards the model has the weights of the last epoch and is in training mode; `load_weights(model, "best.safetensors")`
+    gives it the best. Ctrl-C finishes the step, saves and raises Interrupted (a KeyboardInterrupt); a second one stops at
+    once. Raises OptionError, DataError, ShapeError before the first step; CheckpointError if a run cannot be continued;
+    TrainingError if the loss is no longer a finite number."""
+    training = _Training(model, train_data, val_data, device, workers, parameters, loss, settings)
+    training.prepare(run, resume, overwrite, description or {})
+    training.save_every, training.save_steps, training.on_epoch = _checked_saving(save_every, save_steps, on_epoch)
+    training.console = reporter(log)
+    with FolderLock(training.folder) if training.folder else nullcontext(), StopRequest() as training.stop:
+        try:
+            with warnings.catch_warnings():
+                # A diverging loss is reported in our words; NumPy's warnings about it would only come first.
+                warnings.filterwarnings("ignore", ".*encountered in.*", RuntimeWarning)
+                training.run()
+        finally:
+            training.console.end()
+    return training.history
+
+
+class _Training:
+    """One run: everything the loop needs at hand, and the loop."""
+
+    def __init__(
+        self, model: Module, train_data: Any, val_data: Any, device: Any, workers: int, parameters: Any,
+        loss: Any, settings: dict[str, Any],
+    ) -> None:
+        if not isinstance(model, Module):
+            raise OptionError(f"fit: expected a model, got {type(model).__name__}")
+        first = next(iter(model.parameters()), None)
+        if first is None:
+            raise OptionError("fit: the model has no parameters to train")
+        self.model, self.loss, self.wanted = model, loss, dict(settings)
+        self.train_data, self.val_data, self.workers = train_data, val_data, workers
+        self.device = as_device(device) if device is not None else first.device
+        self.parameters = parameters
+        if isinstance(train_data, DataLoader):
+            for name, own in (("batch_size", train_data.batch_size), ("seed", train_data.seed)):
+                if self.wanted.setdefault(name, own) != own:
+                    raise OptionError(f"fit: the DataLoader has {name}={own}; leave {name}={self.wanted[name]} out")
+
+    # -- getting ready
+
+    def prepare(self, run: Any, resume: bool | str, overwrite: bool, description: dict[str, Any]) -> None:
+        """Check everything that can be checked, then open the run's folder and take up what it holds."""
+        if resume not in (True, False, "auto"):
+            raise OptionError(f'fit: resume must be True, False or "auto", got {resume!r}')
+        if run is None and (resume or overwrite):
+            raise OptionError("fit: resume and overwrite need the run's folder, run=...")
+        settings = Settings.from_options(self.wanted) if not resume else None
+        old = self._open_old(run, resume)
+        self.settings = settings or (
+            Settings.from_options(self.wanted) if old is None
+            else agreed_settings(old.settings, self.wanted, os.fspath(run))
+        )
+        self.loader = self._loader()
+        self.val_loader = self._val_loader()
+        self.model.to(device=self.device)
+        check_data(self.model, self.loader, self.device, "training data")
+        if self.val_loader is not None:
+            check_data(self.model, self.val_loader, self.device, "validation data")
+        self.optimizer = self.settings.make_optimizer(self._parameters())
+        self.notes = {**data_notes(self.loader), "threads": parallel.get_num_threads()}
+        self.description = {"classes": classes_of(self.loader.dataset), **description}
+        self.progress, self.messages = Progress(), []
+        if old is not None:
+            self._continue(old, os.fspath(run))
+        self.folder = None if run is None else open_run(run, resume, overwrite)[0]
+        self.history = History(self.progress.rows, None if self.folder is None else str(self.folder))
+        self.steps = self.settings.epochs * len(self.loader)
+        self.schedule = self.settings.make_schedule(self.optimizer, self.steps)
+        if self.progress.total:
+            reached = min(self.progress.total, self.steps - 1)
+            self.schedule.load_state_dict({**self.schedule.state_dict(), "last_epoch": reached})
+
+    def _open_old(self, run: Any, resume: bool | str) -> Checkpoint | None:
+        path = None if run is None else Path(run).expanduser() / LAST
+        if not resume or path is None:
+            return None
+        if not path.is_file():
+            if resume == "auto":
+                return None
+            raise CheckpointError(f"nothing to resume: there is no {path}")
+        return load_checkpoint(path)
+
+    def _continue(self, old: Checkpoint, where: str) -> None:
+        check_same_data(old.notes, self.notes, where)
+        for name in old.description.keys() & self.description.keys():
+            if old.description[name] != self.description[name]:
+                raise CheckpointError(
+                    f"{where}: {name} was {old.description[name]!r} and is now {self.description[name]!r}; "
+                    f"start a new run for something else"
+                )
+        self.description = {**old.description, **self.description}
+        restore(old, self.model, self.optimizer, where)
+        self.progress = old.progress
+        if old.notes["threads"] != self.notes["threads"]:
+            self.messages.append(
+                f"note: this run was begun with {old.notes['threads']} CPU threads and goes on with "
+                f"{self.notes['threads']}; its numbers may differ in the last bits from those of an unbroken run"
+            )
+
+    def _loader(self) -> DataLoader:
+        if isinstance(self.train_data, DataLoader):
+            return self.train_data
+        size, seed = self.settings.batch_size, self.settings.seed
+        return DataLoader(self.train_data, size, shuffle=True, seed=seed, num_workers=self.workers)
+
+    def _val_loader(self) -> DataLoader | None:
+        if self.val_data is None or isinstance(self.val_data, DataLoader):
+            return self.val_data
+        return DataLoader(self.val_data, max(256, self.settings.batch_size), seed=0, num_workers=self.workers)
+
+    def _parameters(self) -> Any:
+        chosen = list(self.parameters) if self.parameters is not None else [
+            p for p in self.model.parameters() if p.requires_grad
+        ]
+        own = {id(p) for p in self.model.parameters()}
+        for p in (p for g in chosen for p in (g["params"] if isinstance(g, dict) else [g])):
+            if id(p) not in own:
+                raise OptionError("fit: parameters holds one that is not the model's")
+        if not chosen:
+            raise OptionError("fit: every parameter is frozen; unfreeze what is to be trained")
+        return chosen
+
+    # -- the loop
+
+    def run(self) -> None:
+        """All epochs that are still to be done."""
+        self.console.begin(self.steps, self.progress.total, self.settings.epochs)
+        for message in self.messages:
+            self.console.line(message)
+        self.loss = self.loss or nn.CrossEntropyLoss(label_smoothing=self.settings.label_smoothing)
+        if not self.progress.total:
+            self.save()  # from here on, whatever happens, there is something to resume
+        for epoch in range(self.progress.epoch, self.settings.epochs):
+            self.train_epoch(epoch)
+            self.finish_epoch()
+        self.draw()
+
+    def train_epoch(self, epoch: int) -> None:
+        """The steps of one epoch that are still to be done."""
+        self.model.train()
+        self.loader.set_epoch(epoch)
+        for x, y in prefetch(self.loader.iter_from(self.progress.step), self.device):
+            with random.use(random.stream(self.settings.seed, "dropout", epoch, self.progress.step)):
+                loss, correct = self.step(x, y)
+            self.progress.add(loss, correct, len(y), self.rate)
+            self.console.step(self.progress, len(y))
+            self.save_if_due()
+            self.stop_if_asked()
+
+    def step(self, x: Any, y: Any) -> tuple[float, int]:
+        """One step of training on images x (N, C, H, W) and labels y (N,) -> (loss, how many were right)."""
+        scores = self.model(x)
+        loss = self.loss(scores, y)
+        value = self.finite(loss, x)
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.settings.clip_norm is not None:
+            nn.clip_grad_norm_(list(self.model.parameters()), self.settings.clip_norm)
+        self.optimizer.step()
+        self.rate = float(self.schedule.get_last_lr()[0])
+        if self.progress.total + 1 < self.steps:
+            self.schedule.step()
+        return value, int((to_numpy(scores).argmax(axis=1) == to_numpy(y)).sum())
+
+    def finish_epoch(self) -> None:
+        """Validate, add a row to the history, keep the best and the last weights."""
+        progress, validation = self.progress, None
+        if self.val_loader is not None:
+            validation = evaluate(self.model, self.val_loader, device=self.device, each_batch=self.stop_if_asked)
+        row = {
+            "epoch": progress.epoch + 1,
+            "lr": progress.lr,
+            "train_loss": progress.loss_sum / progress.seen,
+            "train_accuracy": progress.correct / progress.seen,
+            "val_loss": None if validation is None else validation.loss,
+            "val_accuracy": None if validation is None else validation.accuracy,
+        }
+        progress.finish_epoch(row)
+        self.console.epoch(row)
+        if self.history.best is row:
+            self.save(BEST)
+        self.save()
+        if self.folder:
+            self.history.to_csv(self.folder / CSV)
+        if self.on_epoch is not None:
+            self.on_epoch(dict(row))
+        self.stop_if_asked()
+
+
+    # -- keeping and stopping
+
+    def save(self, name: str = LAST) -> None:
+        """Write a checkpoint; best.safetensors holds the weights without the optimizer's arrays."""
+        self.saved_at, self.saved_step = time.monotonic(), self.progress.total
+        if self.folder is None:
+            return
+        weights, state, groups = capture(self.model, self.optimizer)
+        for key, array in weights.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                self.fail(f"{key} holds numbers that are not finite after step {self.progress.total}")
+        Checkpoint(
+            weights, self.settings.as_dict(), self.progress, self.description, self.notes,
+            state if name == LAST else None, groups if name == LAST else [],
+        ).save(self.folder / name)
+
+    def save_if_due(self) -> None:
+        """A checkpoint within the epoch, so that a crash loses seconds and not an epoch."""
+        steps = self.progress.total - self.saved_step
+        if self.folder and (time.monotonic() - self.saved_at >= self.save_every or steps == self.save_steps):
+            self.save()
+
+    def stop_if_asked(self) -> None:
+        """After a Ctrl-C or SIGTERM: save, and raise Interrupted, which says how to go on."""
+        if self.stop.requested is None or self.progress.epoch == self.settings.epochs:
+            return
+        self.save()
+        where = f"stopped in epoch {self.progress.epoch + 1} after step {self.progress.step} of {len(self.loader)}"
+        if self.folder is None:
+            raise Interrupted(f"{where}; nothing was saved, as no run folder was given", self.stop.requested)
+        raise Interrupted(
+            f"{where} and saved; fit(..., run={str(self.folder)!r}, resume=True) goes on from there",
+            self.stop.requested, self.folder,
+        )
+
+    def finite(self, loss: Any, x: Any) -> float:
+        """The loss as a number. Raises TrainingError, before anything is changed, if it is not finite."""
+        value = loss.item()
+        if not math.isfinite(value):
+            indices = self.loader.batch_indices(self.progress.epoch)[self.progress.step]
+            pixels = np.isfinite(to_numpy(x)).reshape(len(indices), -1).all(axis=1)
+            if not pixels.all():
+                self.fail(f"image {indices[~pixels][0]} of the training data holds numbers that are not finite")
+            images = ", ".join(map(str, indices[:8])) + (", ..." if len(indices) > 8 else "")
+            self.fail(f"the loss is {value} (batch: images {images})")
+        return value
+
+    def fail(self, what: str) -> None:
+        """Raise TrainingError: where it happened, what is left, what to try."""
+        lr = self.schedule.get_last_lr()[0]
+        lines = [
+            f"{what}, in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} "
+            f"(step {self.progress.total + 1} in all), with learning rate {lr:.3g}",
+            f"    try a smaller learning rate, say lr={self.settings.lr / 10:.2g}, or clip_norm=1.0, "
+            f"and look at these images and their labels",
+        ]
+        if self.folder is not None:
+            lines.append(f"    {self.folder / LAST} is from before and still good")
+        raise TrainingError("\n".join(lines))
+
+    def draw(self) -> None:
+        """The curves of the whole run."""
+        if self.folder is not None:
+            try:
+                self.history.plot(self.folder / PLOT)
+            except OptionError as error:
+                self.console.line(f"note: no {PLOT}: {error}")
+
+
+def _checked_saving(save_every: Any, save_steps: Any, on_epoch: Any) -> tuple[float, int | None, Any]:
+    if isinstance(save_every, bool) or not isinstance(save_every, (int, float)) or not save_every >= 0:
+        raise OptionError(f"fit: save_every must be a number of seconds from 0, got {save_every!r}")
+    if save_steps is not None and (type(save_steps) is not int or save_steps < 1):
+        raise OptionError(f"fit: save_steps must be a positive integer, got {save_steps!r}")
+    if on_epoch is not None and not callable(on_epoch):
+        raise OptionError(f"fit: on_epoch must be a function, got {on_epoch!r}")
+    return save_every, save_steps, on_epoch

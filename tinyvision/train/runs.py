@@ -1,0 +1,98 @@
+"""Run folders: where a training run keeps its checkpoints, its history and its plot.
+
+runs/digits-1/
+    last.safetensors   everything needed to go on: weights, optimizer, progress, settings
+    best.safetensors   the weights of the best epoch, with the same notes
+    history.csv        a line an epoch
+    history.png        the same as curves, drawn when training ends
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import CheckpointError, FileError
+
+LAST, BEST, CSV, PLOT = "last.safetensors", "best.safetensors", "history.csv", "history.png"
+
+
+def new_run_folder(parent: str | os.PathLike[str], name: str) -> Path:
+    """Make `parent/name-1`, or the next number that is free, and return it. Raises FileError if that is impossible."""
+    parent = Path(parent).expanduser()
+    make_folder(parent)
+    taken = [p.name.removeprefix(f"{name}-") for p in parent.iterdir() if p.name.startswith(f"{name}-")]
+    number = max((int(t) for t in taken if t.isascii() and t.isdigit()), default=0) + 1
+    while True:
+        try:
+            folder = parent / f"{name}-{number}"
+            folder.mkdir()
+            return folder
+        except FileExistsError:  # another process was faster
+            number += 1
+        except OSError as error:
+            raise FileError(f"cannot make the folder {folder}: {error.strerror}") from None
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, if need be. Raises FileError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot make the folder {folder}: {error.strerror}; name another one") from None
+
+
+def latest_run(parent: str | os.PathLike[str]) -> Path:
+    """The run folder under `parent` whose last checkpoint is the newest. Raises CheckpointError if there is none."""
+    found = sorted(Path(parent).expanduser().glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise CheckpointError(f"nothing to resume: no folder in {parent} holds a {LAST}; name the run's folder")
+    return found[-1].parent
+
+
+def open_run(folder: str | os.PathLike[str], resume: bool | str, overwrite: bool) -> tuple[Path, bool]:
+    """(the run's folder, made if need be; whether to continue what is in it).
+
+    Raises CheckpointError if there is nothing to resume, or if something is there and neither resume nor overwrite was
+    asked for; FileError if the folder cannot be made."""
+    path = Path(folder).expanduser()
+    there = (path / LAST).is_file()
+    if path.exists() and not path.is_dir():
+        raise CheckpointError(f"{path} is a file; a run needs a folder")
+    if resume is True and not there:
+        raise CheckpointError(f"nothing to resume: there is no {path / LAST}")
+    if not resume and not overwrite and path.is_dir() and any((path / n).exists() for n in (LAST, BEST, CSV)):
+        raise CheckpointError(f"{path} already holds a run; resume it, overwrite it, or choose another folder")
+    make_folder(path)
+    if overwrite and not resume:
+        for name in (LAST, BEST, CSV, PLOT):
+            (path / name).unlink(missing_ok=True)
+    return path, bool(resume) and there
+
+
+class FolderLock:
+    """`with FolderLock(folder):` — no other process trains into the folder meanwhile.
+
+    The lock belongs to the process and ends with it, however it ends. Systems without `flock` go without."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.descriptor = folder, -1
+
+    def __enter__(self) -> None:
+        try:
+            import fcntl
+        except ImportError:
+            return
+        self.descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.__exit__()
+            raise CheckpointError(f"another process is training in {self.folder}; wait, or choose another folder") from None
+        except OSError:  # a network disk without locks
+            self.__exit__()
+
+    def __exit__(self, *error: object) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1

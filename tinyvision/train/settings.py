@@ -1,0 +1,158 @@
+"""What decides how a network is trained: plain numbers and words that fit into a checkpoint."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from .. import optim
+from ..errors import CheckpointError, OptionError
+
+OPTIMIZERS = ("sgd", "nesterov", "adam", "adamw")
+SCHEDULES = ("constant", "one-cycle", "cosine", "step")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides what a training run computes, besides the network and the data.
+
+    epochs           how often all training images are gone through
+    batch_size       images in a step
+    optimizer        "sgd", "nesterov", "adam" or "adamw"
+    lr               learning rate, at its highest under a schedule (0.05; with Adam 0.001)
+    momentum         of "sgd" and "nesterov" (0.9); Adam has none
+    weight_decay     (0.0005; with Adam 0, with AdamW 0.01)
+    schedule         "one-cycle", "cosine", "step" (a tenth at 1/2 and again at 3/4 of the steps) or "constant"
+    label_smoothing  0 to 1, the share of the target that is spread over all classes
+    clip_norm        gradients are scaled to this norm at most; None leaves them alone
+    seed             of the order of the images, of augmentation and of dropout
+
+    Raises OptionError for values without meaning."""
+
+    epochs: int = 10
+    batch_size: int = 64
+    optimizer: str = "sgd"
+    lr: float | None = None
+    momentum: float | None = None
+    weight_decay: float | None = None
+    schedule: str = "one-cycle"
+    label_smoothing: float = 0.0
+    clip_norm: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        _check_choice("schedule", self.schedule, SCHEDULES)
+        adam = self.optimizer.startswith("adam")
+        if adam and self.momentum is not None:
+            raise OptionError(f"momentum is an option of sgd and nesterov; {self.optimizer} has none")
+        usual = {
+            "lr": 0.001 if adam else 0.05,
+            "momentum": None if adam else 0.9,
+            "weight_decay": {"adam": 0.0, "adamw": 0.01}.get(self.optimizer, 0.0005),
+        }
+        for name, value in usual.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)  # the dataclass is frozen for everybody else
+        for name in ("epochs", "batch_size"):
+            _check_whole(name, getattr(self, name), 1)
+        if _check_whole("seed", self.seed, 0) >= 2**64:
+            raise OptionError(f"seed must be below 2**64, got {self.seed}")
+        _check_number("lr", self.lr, above=0)
+        _check_number("weight_decay", self.weight_decay, least=0)
+        _check_number("label_smoothing", self.label_smoothing, least=0, most=1)
+        if self.momentum is not None:
+            _check_number("momentum", self.momentum, least=0, below=1)
+        if self.clip_norm is not None:
+            _check_number("clip_norm", self.clip_norm, above=0)
+
+    @classmethod
+    def from_options(cls, options: dict[str, Any]) -> Settings:
+        """Settings from keyword arguments. Raises OptionError for an unknown one, with the nearest known name."""
+        known = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise OptionError(f"fit() has no option {name!r}{nearest(name, known)}")
+        return cls(**options)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings by name."""
+        return asdict(self)
+
+    def make_optimizer(self, parameters: Iterable[Any]) -> optim.Optimizer:
+        """The optimizer for parameters, or for groups of them that may have learning rates of their own."""
+        if self.optimizer in ("adam", "adamw"):
+            kind = optim.Adam if self.optimizer == "adam" else optim.AdamW
+            return kind(parameters, lr=self.lr, weight_decay=self.weight_decay)
+        nesterov = self.optimizer == "nesterov"
+        return optim.SGD(
+            parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=nesterov
+        )
+
+    def make_schedule(self, optimizer: optim.Optimizer, steps: int) -> optim.lr_scheduler.LRScheduler:
+        """The schedule over all `steps` of the run, at its first step."""
+        schedules = optim.lr_scheduler
+        if self.schedule == "one-cycle":
+            peaks = [group["lr"] for group in optimizer.param_groups]
+            return schedules.OneCycleLR(optimizer, peaks, total_steps=steps)
+        if self.schedule == "cosine":
+            return schedules.CosineAnnealingLR(optimizer, T_max=steps)
+        milestones = [steps // 2, steps * 3 // 4] if self.schedule == "step" else []
+        return schedules.MultiStepLR(optimizer, milestones)
+
+
+def agreed_settings(saved: dict[str, Any], wanted: dict[str, Any], where: str) -> Settings:
+    """The settings of a run that is continued: the saved ones, with which the newly given ones must agree.
+
+    Only a longer run under a constant learning rate is a new setting that changes nothing already done. Raises
+    CheckpointError naming both values of each setting that differs."""
+    try:
+        settings = Settings.from_options(saved)
+    except (OptionError, TypeError) as error:
+        raise CheckpointError(f"{where}: its settings make no sense: {error}") from None
+    asked = Settings.from_options({**saved, **wanted})
+    longer = settings.schedule == "constant" and asked.epochs > settings.epochs
+    differing = [
+        f"{name} was {getattr(settings, name)!r} and is now {getattr(asked, name)!r}"
+        for name in wanted
+        if getattr(asked, name) != getattr(settings, name) and not (name == "epochs" and longer)
+    ]
+    if differing:
+        raise CheckpointError(
+            f"{where} cannot be continued with other settings: {'; '.join(differing)}; "
+            f"leave them out to go on, or start a new run"
+        )
+    return asked
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """"; did you mean ...?" with the most similar of the known names, or "" if none comes near."""
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _check_choice(name: str, value: Any, known: tuple[str, ...]) -> None:
+    if not isinstance(value, str):
+        raise OptionError(f"{name} is one of {', '.join(known)}, got a {type(value).__name__}")
+    if value not in known:
+        raise OptionError(f"{name} {value!r} is unknown (known: {', '.join(known)}){nearest(value, known)}")
+
+
+def _check_whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise OptionError(f"{name} must be an integer from {least}, got {value!r}")
+    return value
+
+
+def _check_number(
+    name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf,
+    below: float = math.inf,
+) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not (above < value < below and least <= value <= most):
+        bounds = [f"above {above}" if above > -math.inf else "", f"from {least}" if least > -math.inf else ""]
+        bounds += [f"to {most}" if most < math.inf else "", f"and below {below}" if below < math.inf else ""]
+        raise OptionError(f"{name} must be a number {' '.join(b for b in bounds if b)}, got {value!r}")
