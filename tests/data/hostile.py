@@ -1,4 +1,4 @@
-"""Well-formed small files of every kind, and ways to break them that keep what surrounds the damage intact."""
+"""Well-formed small files of every kind, and ways to break them that leave the rest intact."""
 
 import gzip
 import io

@@ -20,7 +20,9 @@ def test_single_batches(make, classes, tmp_path):
     for source in (data, gzip.compress(data), tmp_path / "batch"):
         (tmp_path / "batch").write_bytes(data)
         found, labels = read_cifar(source)
-        assert found.dtype == np.uint8 and found.shape == (7, 32, 32, 3) and labels.dtype == np.int64
+        assert found.dtype == np.uint8
+        assert found.shape == (7, 32, 32, 3)
+        assert labels.dtype == np.int64
         np.testing.assert_array_equal(found, images)
         np.testing.assert_array_equal(labels, fine)
     if classes == 100:
@@ -70,7 +72,8 @@ def test_archives_and_folders(version, form, train, tmp_path):
     np.testing.assert_array_equal(images, expected_images)
     np.testing.assert_array_equal(labels, expected_labels)
     dataset = CIFAR10(source, train=train)
-    assert len(dataset) == len(labels) and dataset.classes[3] == "cat"
+    assert len(dataset) == len(labels)
+    assert dataset.classes[3] == "cat"
     np.testing.assert_array_equal(dataset[1][0], images[1])
 
 
@@ -80,8 +83,10 @@ def test_cifar100_with_names(tmp_path):
         h.tar_bytes({"cifar-100-python/train": data, "cifar-100-python/test": data})
     )
     dataset, groups = CIFAR100(tmp_path / "a.tar.gz"), CIFAR100(tmp_path / "a.tar.gz", coarse=True)
-    assert len(dataset.classes) == len(set(dataset.classes)) == 100 and len(groups.classes) == 20
-    assert dataset.classes == sorted(dataset.classes) and groups.classes == sorted(groups.classes)
+    assert len(dataset.classes) == len(set(dataset.classes)) == 100
+    assert len(groups.classes) == 20
+    assert dataset.classes == sorted(dataset.classes)
+    assert groups.classes == sorted(groups.classes)
     np.testing.assert_array_equal(dataset.labels, fine)
     np.testing.assert_array_equal(dataset.images, images)
     np.testing.assert_array_equal(groups.labels, fine // 5)
@@ -96,7 +101,8 @@ def test_columns_first_arrays_and_either_set_in_one_folder(tmp_path):
     (tmp_path / "cifar-100-python").mkdir()
     for name in ("train", "test"):
         (tmp_path / "cifar-100-python" / name).write_bytes(h.cifar_pickle(4, 100)[0])
-    assert len(CIFAR10(tmp_path)) == 10 and len(CIFAR100(tmp_path)) == 4
+    assert len(CIFAR10(tmp_path)) == 10
+    assert len(CIFAR100(tmp_path)) == 4
     with pytest.raises(DataError, match="both"):
         read_cifar(tmp_path)
 
@@ -175,7 +181,7 @@ def test_bombs_are_refused_cheaply():
     endless += b"".join(empty_blocks.compress(bytes(1 << 20)) for _ in range(1100)) + empty_blocks.flush()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for data in (bomb, single, endless):
-        with pytest.raises(DataError, match="bomb|not an archive|more than"):
+        with pytest.raises(DataError, match=r"bomb|not an archive|more than"):
             read_cifar(data)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     assert grown < (64 << 20) + 6 * max(map(len, (bomb, single, endless)))

@@ -23,7 +23,8 @@ TYPES = ["u1", "i1", "<i2", "<i4", "<f4", "<f8"]
 def test_every_type_and_shape_comes_back_bit_for_bit(array, packed):
     data = idx_bytes(array)
     found = read_idx(gzip.compress(data) if packed else data)
-    assert found.dtype == array.dtype and found.shape == array.shape
+    assert found.dtype == array.dtype
+    assert found.shape == array.shape
     assert found.tobytes() == array.tobytes()
     assert found.flags.writeable
 

@@ -40,7 +40,7 @@ def _zip(*members):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, data in members:
-            with pytest.warns(UserWarning) if name in archive.namelist() else _nothing():
+            with pytest.warns(UserWarning, match="Duplicate") if name in archive.namelist() else _nothing():
                 archive.writestr(name, data)
     return out.getvalue()
 

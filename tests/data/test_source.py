@@ -22,7 +22,8 @@ def test_paths_that_are_no_readable_file(reader, tmp_path):
     ):
         with pytest.raises(DataError, match=reason) as caught:
             reader(path)
-        assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize("reader", READERS[:3])
@@ -52,7 +53,8 @@ def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path):
     thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
     thread.join(5)
-    assert errors and "not a regular file" in errors[0]
+    assert errors
+    assert "not a regular file" in errors[0]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")

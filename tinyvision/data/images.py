@@ -57,6 +57,8 @@ def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         refuse(name, problem_in(data) or f"is not an image of a known kind ({', '.join(FORMATS)})", error)
+    except Image.DecompressionBombError as error:
+        refuse(name, f"has too many pixels; the most that is allowed is max_pixels={max_pixels:,}", error)
     with image:
         width, height = image.size
         if width * height > max_pixels or max(width, height) > _MAX_SIDE:
@@ -69,7 +71,8 @@ def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
             refuse(name, problem)
         kind = image.format
         image.load()
-        return np.ascontiguousarray(_upright(_rgb(image, kind, name), image))
+        # A copy, for Pillow's own memory is read-only.
+        return np.array(_upright(_rgb(image, kind, name), image), order="C")
 
 
 def _rgb(image: Image.Image, kind: str | None, name: str) -> np.ndarray:

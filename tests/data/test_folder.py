@@ -1,0 +1,92 @@
+import os
+
+import numpy as np
+import pytest
+
+from tinyvision.data import DataLoader, ImageFolder, split, transforms
+from tinyvision.errors import DataError
+
+from .hostile import encode, picture
+
+
+@pytest.fixture
+def root(tmp_path):
+    for label, name in enumerate(("dog", "cat", "ähre")):
+        (tmp_path / name / "deeper").mkdir(parents=True)
+        for i in range(3):
+            (tmp_path / name / f"{i}.PNG").write_bytes(encode(picture(seed=label * 10 + i), "PNG"))
+        (tmp_path / name / "deeper" / "3.jpeg").write_bytes(encode(picture(20, 30, seed=label), "JPEG"))
+        (tmp_path / name / ".hidden.png").write_bytes(b"broken")
+        (tmp_path / name / "Thumbs.db").write_bytes(b"no image")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "README.txt").write_text("about")
+    return tmp_path
+
+
+def test_classes_order_and_items(root):
+    data = ImageFolder(root)
+    assert data.classes == ["cat", "dog", "ähre"]
+    assert data.class_to_idx["dog"] == 1
+    assert len(data) == 12
+    assert data.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert [path.name for path, _ in data.samples[:4]] == ["0.PNG", "1.PNG", "2.PNG", "3.jpeg"]
+    image, label = data[4]
+    np.testing.assert_array_equal(image, picture(seed=0))
+    assert label == 1
+    assert data[3][0].shape == (20, 30, 3)
+    resized = ImageFolder(str(root), transform=transforms.Resize((8, 8)))
+    assert {image.shape for image, _ in resized} == {(8, 8, 3)}
+    assert [len(part) for part in split(data, 0.25)] == [9, 3]
+
+
+def test_same_order_as_torchvision(root):
+    (root / ".git").rmdir()  # torchvision takes hidden folders for classes
+    folder = pytest.importorskip("tests.data.torchvision_oracle").datasets.ImageFolder(root)
+    ours = ImageFolder(root)
+    visible = [(path, label) for path, label in folder.samples if ".hidden" not in path]
+    assert [os.fspath(path) for path, _ in ours.samples] == [path for path, _ in visible]
+    assert [ours.classes[label] for _, label in ours.samples] == [
+        folder.classes[label] for _, label in visible
+    ]
+
+
+def test_broken_images_name_their_file_also_from_a_worker(root):
+    (root / "dog" / "1.PNG").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    data = ImageFolder(root, transform=transforms.Resize((8, 8)))
+    with pytest.raises(DataError, match=r"dog.1\.PNG"):
+        data[5]
+    for workers in (0, 2):
+        with pytest.raises(DataError, match=r"dog.1\.PNG"):
+            list(DataLoader(data, 4, num_workers=workers))
+
+
+def test_folders_that_are_no_dataset(tmp_path):
+    def fails(reason, path=tmp_path):
+        with pytest.raises(DataError, match=reason) as caught:
+            ImageFolder(path)
+        assert "\n" not in str(caught.value)
+
+    fails("no such folder", tmp_path / "missing")
+    fails("no images and no folders")
+    fails("null", "a\0b")
+    (tmp_path / "a.jpg").write_bytes(b"")
+    fails("1 images directly")
+    fails("is a file", tmp_path / "a.jpg")
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "dog\n").mkdir()
+    (tmp_path / "cat" / "1.png").write_bytes(b"")
+    fails("no images in the class folders 'dog")
+
+
+def test_train_and_val_are_not_classes(root, tmp_path_factory):
+    above = tmp_path_factory.mktemp("above")
+    for part in ("train", "val"):
+        (above / part).symlink_to(root)
+    with pytest.raises(DataError, match="holds train, val instead of classes"):
+        ImageFolder(above)
+    assert len(ImageFolder(above / "train")) == 12
+
+
+def test_links_in_circles_end(root):
+    (root / "cat" / "loop").symlink_to(root)
+    assert len(ImageFolder(root)) == 12

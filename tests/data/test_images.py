@@ -1,0 +1,197 @@
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from tinyvision.data import read_image
+from tinyvision.errors import DataError, OptionError
+
+from . import hostile as h
+
+PICTURE = h.picture()
+
+
+@pytest.mark.parametrize("kind", h.IMAGE_KINDS)
+def test_every_kind_reads_as_pillow_reads_it(kind, tmp_path):
+    name, options = h.IMAGE_KINDS[kind]
+    data = h.encode(PICTURE, name, **options)
+    (tmp_path / "picture.dat").write_bytes(data)
+    expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    for source in (data, tmp_path / "picture.dat"):
+        found = read_image(source)
+        assert found.dtype == np.uint8
+        assert found.flags.c_contiguous
+        assert found.flags.writeable
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("kind", h.IMAGE_KINDS)
+def test_every_cut_is_refused(kind):
+    name, options = h.IMAGE_KINDS[kind]
+    data = h.encode(PICTURE, name, **options)
+    for size in range(len(data)):
+        with pytest.raises(DataError):
+            read_image(data[:size])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_camera_s_orientation_is_applied(kind, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = h.encode(PICTURE, kind, exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    np.testing.assert_array_equal(read_image(data), np.asarray(expected))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_broken_exif_data_do_not_spoil_a_whole_picture():
+    data = h.encode(PICTURE, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01\x12\0\x03")
+    assert read_image(data).shape == PICTURE.shape
+
+
+def _modes():
+    rgb = Image.fromarray(PICTURE)
+    alpha = Image.fromarray(
+        np.dstack([PICTURE, np.arange(17, dtype=np.uint8) * 15 + 0 * PICTURE[:, :, 0]]), "RGBA"
+    )
+    palette_with_alpha = rgb.quantize(20)
+    palette_with_alpha.info["transparency"] = 3
+    return {
+        "grey": (rgb.convert("L"), "PNG"),
+        "bits": (rgb.convert("1"), "PNG"),
+        "grey with alpha": (rgb.convert("LA"), "PNG"),
+        "alpha": (alpha, "PNG"),
+        "alpha webp": (alpha, "WEBP"),
+        "palette": (rgb.quantize(20), "PNG"),
+        "palette with alpha": (palette_with_alpha, "PNG"),
+        "cmyk": (rgb.convert("CMYK"), "JPEG"),
+        "cmyk tiff": (rgb.convert("CMYK"), "TIFF"),
+        "grey jpeg": (rgb.convert("L"), "JPEG"),
+        "pgm": (rgb.convert("L"), "PPM"),
+    }
+
+
+@pytest.mark.parametrize("mode", _modes())
+def test_other_modes_become_rgb(mode):
+    image, kind = _modes()[mode]
+    data = h.encode(image, kind)
+    expected = Image.open(io.BytesIO(data))
+    expected.info.pop("transparency", None)
+    np.testing.assert_array_equal(read_image(data), np.asarray(expected.convert("RGB")))
+    if mode == "alpha":  # dropped, not blended: the colours are those that are stored
+        np.testing.assert_array_equal(read_image(data), PICTURE)
+    if mode.startswith("cmyk"):  # through CMYK and back; JPEG loses a little more
+        assert np.abs(read_image(data).astype(int) - PICTURE).mean() < 12
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
+def test_sixteen_bit_grey_is_scaled_and_not_clipped(kind):
+    levels = np.linspace(0, 65535, 12 * 17).astype(np.uint16).reshape(12, 17)
+    found = read_image(h.encode(levels, kind))
+    assert found.min() == 0
+    assert found.max() == 255
+    np.testing.assert_array_equal(found[..., 0], found[..., 2])
+    np.testing.assert_array_equal(found[..., 0], np.rint(levels / 257))
+
+
+def test_pixels_of_unknown_range_are_refused():
+    for image in (np.full((4, 4), 0.5, np.float32), np.full((4, 4), 100_000, np.int32)):
+        with pytest.raises(DataError, match="range is unknown"):
+            read_image(h.encode(image, "TIFF"))
+
+
+def test_a_png_without_its_last_rows():
+    rows = b"".join(b"\0" + bytes(30) for _ in range(10))
+    assert read_image(h.png_bytes(10, 10, rows)).shape == (10, 10, 3)
+    Image.open(io.BytesIO(h.png_bytes(10, 10, rows[:31]))).load()  # Pillow says nothing
+    for pixels in (rows[:31], rows[:-1], b""):
+        with pytest.raises(DataError, match=r"cut short: .* bytes of pixel data"):
+            read_image(h.png_bytes(10, 10, pixels))
+    with pytest.raises(DataError, match="more pixel data"):
+        read_image(h.png_bytes(10, 10, rows + rows))
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour"), [(1, 0), (2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2), (8, 4), (16, 6)]
+)
+@pytest.mark.parametrize("size", [(1, 1), (5, 3), (8, 8), (9, 17)])
+@pytest.mark.parametrize("interlace", [0, 1])
+def test_png_sizes_of_every_depth_and_interlacing(depth, colour, size, interlace):
+    # The rows of each pass by the letter of the specification, one pixel at a time.
+    width, height = size
+    bits = depth * {0: 1, 2: 3, 4: 2, 6: 4}[colour]
+    passes = [(0, 0, 1, 1)]
+    if interlace:
+        passes = [
+            (0, 0, 8, 8),
+            (4, 0, 8, 8),
+            (0, 4, 4, 8),
+            (2, 0, 4, 4),
+            (0, 2, 2, 4),
+            (1, 0, 2, 2),
+            (0, 1, 1, 2),
+        ]
+    pixels = b""
+    for x, y, step_x, step_y in passes:
+        columns = len(range(x, width, step_x))
+        for _ in range(y, height, step_y):
+            pixels += bytes(1 + (columns * bits + 7) // 8) if columns else b""
+    data = h.png_bytes(width, height, pixels, depth, colour, interlace)
+    Image.open(io.BytesIO(data)).load()
+    assert read_image(data).shape == (height, width, 3)
+    with pytest.raises(DataError):
+        read_image(h.png_bytes(width, height, pixels[:-1], depth, colour, interlace))
+
+
+def test_too_many_pixels_are_refused_before_decoding():
+    bomb = h.png_bytes(50_000, 50_000, b"")
+    with pytest.raises(DataError, match="too many pixels"):
+        read_image(bomb)
+    with pytest.raises(DataError, match="1000000 x 100 pixels"), pytest.warns(match="decompression bomb"):
+        read_image(h.png_bytes(1_000_000, 100, b""))
+    with pytest.raises(DataError, match="max_pixels=200"):
+        read_image(h.encode(PICTURE, "JPEG"), max_pixels=200)
+    assert read_image(h.encode(PICTURE, "JPEG"), max_pixels=204).shape == (12, 17, 3)
+    for limit in (0, -1, True, 1.5, 10**10):
+        with pytest.raises(OptionError, match="max_pixels"):
+            read_image(bomb, max_pixels=limit)
+
+
+def test_kinds_that_are_not_meant_are_not_opened(tmp_path):
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
+    ico = h.encode(Image.fromarray(PICTURE).resize((16, 16)), "ICO")
+    for data in (eps, ico, b"<html></html>", b"%PDF-1.4", struct.pack("<I", 1) * 100):
+        with pytest.raises(DataError, match="not an image of a known kind"):
+            read_image(data)
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"<html>404</html>")
+    with pytest.raises(DataError, match=r"photo\.jpg: is not an image"):
+        read_image(path)
+
+
+def test_the_first_picture_of_an_animation():
+    frames = [Image.fromarray(h.picture(seed=i)).quantize(30) for i in range(3)]
+    data = h.encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(read_image(data), np.asarray(frames[0].convert("RGB")))
+    for size in range(0, len(data), 3):
+        with pytest.raises(DataError):
+            read_image(data[:size])
+
+
+def test_bytes_after_the_end_are_harmless():
+    for kind in ("JPEG", "PNG", "GIF"):
+        data = h.encode(PICTURE, kind)
+        np.testing.assert_array_equal(read_image(data + b"appended by a camera"), read_image(data))
+
+
+def test_pillow_s_global_leniency_changes_nothing(monkeypatch):
+    from PIL import ImageFile
+
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    for kind in ("JPEG", "PNG", "GIF", "BMP"):
+        with pytest.raises(DataError):
+            read_image(h.encode(PICTURE, kind)[:-60])
