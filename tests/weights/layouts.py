@@ -1,7 +1,8 @@
 """Writers of the file layouts, byte by byte, so that each byte can also be written wrongly.
 
-The zip writer follows torchvision's published files: local headers without checksum and lengths, 16-byte data
-descriptors, an `FB` extra field that aligns the data to 64 bytes, and a ZIP64 tail in front of the ordinary one.
+The zip writer follows torchvision's published files: local headers without checksum and lengths, 16-byte
+data descriptors, an `FB` extra field that aligns the data to 64 bytes, and a ZIP64 tail in front of the
+ordinary one.
 The tar writer follows the pax files of 2017.
 """
 
@@ -112,7 +113,9 @@ class Entry:
     placed: int = field(default=0, init=False)
 
 
-def zipped(entries, *, zip64=True, comment=b"", count=None, start=None, length=None, before_end=b"", after=b""):
+def zipped(
+    entries, *, zip64=True, comment=b"", count=None, start=None, length=None, before_end=b"", after=b""
+):
     """The bytes of a zip file with these entries."""
     out = bytearray()
     for entry in entries:
@@ -129,7 +132,18 @@ def zipped(entries, *, zip64=True, comment=b"", count=None, start=None, length=N
         extra = b"FB" + struct.pack("<H", padding) + b"Z" * padding
         flags = entry.flags if entry.local_flags is None else entry.local_flags
         method = entry.method if entry.local_method is None else entry.local_method
-        head = ("<4s5H3L2H", b"PK\x03\x04", 0, flags, method, 0, 0, *entry.local_figures, len(local), len(extra))
+        head = (
+            "<4s5H3L2H",
+            b"PK\x03\x04",
+            0,
+            flags,
+            method,
+            0,
+            0,
+            *entry.local_figures,
+            len(local),
+            len(extra),
+        )
         out += struct.pack(*head) + local + extra + entry.data
         if entry.descriptor is not None:
             out += entry.descriptor
@@ -157,7 +171,7 @@ def _central(entry):
 
 
 def records(pickle, storages, prefix="archive/", extra=()):
-    """Entries in torchvision's order: the pickle, the storages by key, the version, and further (name, bytes)."""
+    """Entries in torchvision's order: the pickle, the storages by key, the version, further (name, bytes)."""
     entries = [Entry(f"{prefix}data.pkl", pickle)]
     entries += [Entry(f"{prefix}data/{key}", data) for key, data in sorted(storages.items())]
     entries += [Entry(f"{prefix}version", b"3\n")]
@@ -188,7 +202,8 @@ SYSTEM = pickled(
 
 def legacy_bytes(pickle, storages, *, keys=None, magic=MAGIC, protocol=PROTOCOL, system=SYSTEM, after=b""):
     """storages: {key: (numel, bytes)}"""
-    keys = pickled(b"](", *map(text, storages if keys is None else keys), b"e") if not isinstance(keys, bytes) else keys
+    if not isinstance(keys, bytes):
+        keys = pickled(b"](", *map(text, storages if keys is None else keys), b"e")
     data = b"".join(struct.pack("<q", numel) + raw for numel, raw in storages.values())
     return magic + protocol + system + pickle + keys + data + after
 
@@ -211,7 +226,7 @@ def tar_header(label, length, kind=b"0", checksum=None, prefix=b""):
     head = bytearray(512)
     head[:100] = label.encode().ljust(100, b"\0")
     head[100:108], head[108:116], head[116:124] = b"0000600\0", b"0001750\0", b"0001750\0"
-    head[124:136] = b"%011o\0" % length
+    head[124:136] = length if isinstance(length, bytes) else b"%011o\0" % length
     head[136:148] = b"13034225776\0"
     head[156:157] = kind
     head[257:265] = b"ustar\x0000"
@@ -253,7 +268,9 @@ def tar_storage_entry(key, kind, numel, raw, device="cpu"):
 
 def tar_parameter(key, state=None):
     made = name("torch.nn.parameter", "Parameter") + b")\x81"
-    return made + (tuple_of(text(str(key)) + b"Q", b"N", b"N", b"\x88", b"\x89") if state is None else state) + b"b"
+    if state is None:
+        state = tuple_of(text(str(key)) + b"Q", b"N", b"N", b"\x88", b"\x89")
+    return made + state + b"b"
 
 
 def tar_members_of(arrays):

@@ -5,7 +5,7 @@ from .unpickle import Container, Dict, List, Refused, Tuple, shown
 # Under these keys training scripts put a model's state dict, next to epochs, optimisers and schedules.
 _USUAL_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params")
 _MAX_NAMES = 200_000
-_MAX_VISITS = 1_000_000
+_MAX_VISITS = 500_000
 _MAX_CHARACTERS = 1 << 25  # of all names together: a long key above many tensors is part of each name
 
 
@@ -94,4 +94,4 @@ def _holds_values(root):
 def _described(root, kinds):
     if isinstance(root, kinds):
         return "a single tensor"
-    return {List: "a list", Tuple: "a tuple"}.get(type(root), f"a {type(root).__name__}")
+    return {List: "a list", Tuple: "a tuple"}.get(type(root), shown(root))

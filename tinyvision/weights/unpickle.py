@@ -26,8 +26,10 @@ class Refused(Exception):
 
 def shown(value, limit=60):
     """A value from a file, fit for an error message: ASCII, short, and no numbers of a thousand digits."""
+    if isinstance(value, Node):
+        return f"a {type(value).__name__.lower()}"
     if isinstance(value, int) and abs(value) >= 1 << 63:
-        return f"an integer of {value.bit_length()} bits"
+        return f"{'-' if value < 0 else ''}2**{value.bit_length() - 1} or more"
     text = ascii(value[: limit + 1] if isinstance(value, (str, bytes)) else value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
