@@ -49,7 +49,7 @@ class Shapes(Dataset):
         objects: int = 1,
         transform: Transform | None = None,
     ) -> None:
-        sides = (size, size) if isinstance(size, int) else tuple(size)
+        sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
         numbers = (length, objects, *sides)
         if len(sides) != 2 or any(isinstance(n, bool) or not isinstance(n, int) for n in numbers):
             raise OptionError(

@@ -56,7 +56,9 @@ def to_image(image: Any, denormalize: bool = False) -> Image.Image:
     from PIL import Image
 
     pixels = _numpy(image)
-    if denormalize and pixels.dtype.kind == "f" and pixels.ndim == 3:
+    if denormalize:
+        if pixels.dtype.kind != "f" or pixels.ndim != 3 or pixels.shape[0] != 3:
+            raise ShapeError(f"to_image: denormalize needs numbers (3, H, W), got {pixels.dtype} {pixels.shape}")
         pixels = pixels * np.reshape(IMAGENET_STD, (3, 1, 1)) + np.reshape(IMAGENET_MEAN, (3, 1, 1))
     if pixels.dtype.kind == "f":
         planes = pixels[None] if pixels.ndim == 2 else pixels

@@ -128,7 +128,7 @@ def checked_size(size: Size, name: str, shorter: bool = False) -> Any:
 
 def checked_border(padding: Size, name: str) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) out of 1, 2 or 4 numbers."""
-    sides = [padding] if isinstance(padding, (int, np.integer)) else list(padding)
+    sides = list(padding) if isinstance(padding, (tuple, list)) else [padding]
     good = all(isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s >= 0 for s in sides)
     if len(sides) not in (1, 2, 4) or not good:
         raise OptionError(f"{name}: padding must be 1, 2 or 4 integers from 0, got {padding!r}")

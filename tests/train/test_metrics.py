@@ -1,0 +1,97 @@
+import math
+
+import numpy as np
+import pytest
+
+import tinyvision
+from tinyvision.errors import DataError, OptionError, ShapeError
+from tinyvision.train.metrics import Mean, accuracy, confusion_matrix, per_class_accuracy, topk_accuracy
+
+RNG = np.random.default_rng(0)
+SCORES = RNG.standard_normal((200, 7))
+LABELS = RNG.integers(0, 7, 200)
+
+
+def test_accuracy_is_scikit_learn_s():
+    metrics = pytest.importorskip("sklearn.metrics")
+    for k in range(1, 7):
+        expected = metrics.top_k_accuracy_score(LABELS, SCORES, k=k, labels=np.arange(7))
+        assert topk_accuracy(SCORES, LABELS, k) == pytest.approx(expected, abs=1e-12)
+    assert topk_accuracy(SCORES, LABELS, 7) == 1.0
+    assert accuracy(SCORES, LABELS) == (SCORES.argmax(1) == LABELS).mean()
+
+
+def test_ties_and_nan():
+    equal = np.zeros((4, 4))
+    assert [topk_accuracy(equal, np.arange(4), k) for k in (1, 2, 3, 4)] == [0.25, 0.5, 0.75, 1.0]
+    assert accuracy(np.array([[np.nan, 1.0], [0.0, 1.0]]), [1, 1]) == 0.5
+    assert accuracy(np.array([[-np.inf, 1.0]]), [1]) == 1.0
+
+
+def test_confusion_is_scikit_learn_s():
+    metrics = pytest.importorskip("sklearn.metrics")
+    predictions = SCORES.argmax(1)
+    expected = metrics.confusion_matrix(LABELS, predictions, labels=np.arange(7))
+    np.testing.assert_array_equal(confusion_matrix(SCORES, LABELS), expected)
+    np.testing.assert_array_equal(confusion_matrix(predictions, LABELS, 7), expected)
+    assert confusion_matrix([], [], 3).tolist() == [[0] * 3] * 3
+    assert confusion_matrix([0, 1], [0, 0]).tolist() == [[1, 1], [0, 0]]
+    np.testing.assert_allclose(
+        per_class_accuracy(expected), metrics.recall_score(LABELS, predictions, average=None), rtol=1e-15
+    )
+    np.testing.assert_array_equal(per_class_accuracy([[3, 1], [0, 0]]), [0.75, np.nan])
+
+
+def test_tensors_are_taken():
+    scores, labels = (
+        tinyvision.tensor([[0.1, 0.9], [0.8, 0.2]], requires_grad=True),
+        tinyvision.tensor([1, 1]),
+    )
+    assert accuracy(scores, labels) == 0.5
+    assert confusion_matrix(scores, labels).tolist() == [[0, 0], [1, 1]]
+    mean = Mean()
+    mean.add(scores[0, 1])
+    assert mean.value == pytest.approx(0.9, rel=1e-6)  # float32
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "reason"),
+    [
+        (lambda: accuracy(SCORES, LABELS[:-1]), ShapeError, r"\(200, 7\) and \(199,\)"),
+        (lambda: accuracy(SCORES[0], LABELS[:1]), ShapeError, "expected scores"),
+        (lambda: accuracy(SCORES[:0], LABELS[:0]), ShapeError, "at least one row"),
+        (lambda: accuracy(SCORES, LABELS - 1), DataError, "label -1 at index"),
+        (lambda: accuracy(SCORES, LABELS + 1), DataError, "label 7 at index .* from 0 to 6"),
+        (lambda: accuracy(SCORES, LABELS * 1.0), DataError, "integer, got float64"),
+        (lambda: topk_accuracy(SCORES, LABELS, 0), OptionError, "from 1 to 7"),
+        (lambda: topk_accuracy(SCORES, LABELS, 8), OptionError, "from 1 to 7"),
+        (lambda: confusion_matrix([0, 3], [0, 1], 3), DataError, "prediction 3 at index 1"),
+        (lambda: confusion_matrix([0, -1], [0, 1]), DataError, "prediction -1"),
+        (lambda: confusion_matrix([0], [0, 1]), ShapeError, "do not fit"),
+        (lambda: per_class_accuracy(np.zeros((2, 3))), ShapeError, "square|confusion matrix"),
+        (lambda: Mean().add([1.0, 2.0]), ShapeError, "one number"),
+        (lambda: Mean().add(1.0, -1), OptionError, "negative"),
+    ],
+)
+def test_mistakes_are_explained(call, error, reason):
+    with pytest.raises(error, match=reason):
+        call()
+
+
+def test_mean_is_weighted_and_exact():
+    mean = Mean()
+    assert math.isnan(mean.value)
+    mean.add(1.0, 64)
+    mean.add(3.0, 32)
+    assert mean.value == pytest.approx(5 / 3, abs=1e-15)
+    assert mean.count == 96
+    mean.reset()
+    values = RNG.standard_normal(20_000) * 10.0 ** RNG.integers(-8, 8, 20_000)
+    for value in values:
+        mean.add(value)
+    # Compensated summation is exact to the last bit or so; plain summation is off by thousands of them.
+    assert mean.value == pytest.approx(math.fsum(values) / 20_000, rel=1e-15)
+    mean.add(float("inf"))
+    assert float(mean) == math.inf
+    mean.add(float("nan"))
+    assert math.isnan(mean.value)
