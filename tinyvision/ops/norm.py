@@ -47,7 +47,7 @@ def batchnorm_train_backward(dy, cache, needs=(True, True, True)):
     dbias, dweight = _sums(drows, rows, mean)
     dweight *= inverse
     if not needs[0]:
-        return None, dweight, dbias
+        return None, dweight if needs[1] else None, dbias if needs[2] else None
     scale, M = weight * inverse, len(rows)
     slope, shift = -scale * inverse * dweight / M, -scale * dbias / M
     dx = np.empty_like(rows)
@@ -60,7 +60,7 @@ def batchnorm_train_backward(dy, cache, needs=(True, True, True)):
         out += np.multiply(drows[some], scale, out=term)
 
     parallel.over_rows(work, rows, drows, dx)
-    return _like(dx, x), dweight, dbias
+    return _like(dx, x), dweight if needs[1] else None, dbias if needs[2] else None
 
 
 def batchnorm_frozen_forward(x, weight, bias, mean, var, eps=1e-5):
@@ -86,7 +86,7 @@ def batchnorm_frozen_backward(dy, cache, needs=(True, True, True)):
         scale = weight * inverse
         parallel.over_rows(lambda some: np.multiply(drows[some], scale, out=dx[some]), drows, dx)
         dx = _like(dx, x)
-    return dx, dweight, dbias, None, None
+    return dx, dweight if needs[1] else None, dbias if needs[2] else None, None, None
 
 
 def _check(op, x, **vectors):

@@ -1,0 +1,161 @@
+"""One table of cases for every op: arguments with no two axes of one size, options off their defaults, kinks kept away from.
+
+`test_every_op.py` runs each of them through everything that holds for all ops: central differences, the stand-in for GPU
+arrays, purity, a second call, float32, memory orders. Comparisons with PyTorch over generated shapes stand in the files
+named after the ops.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinyvision import ops
+
+
+@dataclass
+class Case:
+    """`make(rng)` gives the positional arguments in float64; `smooth` names those that central differences may move."""
+
+    op: str
+    make: object
+    options: dict = field(default_factory=dict)
+    smooth: tuple = (0,)
+    note: str = ""
+
+    @property
+    def forward(self):
+        return getattr(ops, self.op + "_forward")
+
+    @property
+    def backward(self):
+        return getattr(ops, self.op + "_backward")
+
+    def __str__(self):
+        shown = ",".join(f"{k}={v}" for k, v in self.options.items() if not hasattr(v, "shape"))
+        return f"{self.op}({self.note or shown})".replace(" ", "")
+
+
+def apart(rng, *shape, gap=0.1):
+    """Distinct numbers at least `gap` apart and `gap`/2 away from 0: no kink within a small step, no tie."""
+    size = int(np.prod(shape))
+    return gap * (rng.permutation(size) - size // 2 + 0.5).reshape(shape)
+
+
+def normal(*shapes):
+    """A maker of standard normal arrays of these shapes."""
+    return lambda rng: [rng.standard_normal(shape) for shape in shapes]
+
+
+def kinked(*shape):
+    """A maker of one array whose numbers stay away from 0 and from one another."""
+    return lambda rng: [apart(rng, *shape)]
+
+
+def conv(N, C, H, W, O, KH, KW, groups=1, bias=True):
+    """A maker of x, weight and bias."""
+    shapes = [(N, C, H, W), (O, C // groups, KH, KW)] + [(O,)] * bias
+    return normal(*shapes)
+
+
+def _labels(rng):
+    return [rng.standard_normal((4, 5)), np.array([3, 0, -100, 4])]
+
+
+def _dense_labels(rng):
+    return [rng.standard_normal((2, 5, 3, 4)), rng.integers(0, 5, (2, 3, 4))]
+
+
+def _probabilities(rng):
+    p = rng.random((4, 5))
+    return [rng.standard_normal((4, 5)), p / p.sum(1, keepdims=True)]
+
+
+def _norm(*shape, frozen=False):
+    def make(rng):
+        C = shape[1]
+        vectors = [rng.standard_normal(C) for _ in range(3 if frozen else 2)]
+        return [rng.standard_normal(shape), *vectors] + [rng.random(C) + 0.5] * frozen
+
+    return make
+
+
+def _positive(rng):
+    return [rng.random((3, 4)) + 0.5]
+
+
+def _dropout(rng):
+    return [rng.standard_normal((3, 4)), (rng.random((3, 4)) > 0.3).astype(np.uint8)]
+
+
+def _divisor(rng):
+    return [rng.standard_normal((2, 3, 4)), rng.random((3, 1)) + 0.5]
+
+
+WEIGHTS = np.array([0.5, 2.0, 1.0, 0.25, 3.0])
+BOTH = (0, 1)
+
+CASES = [
+    Case("conv2d", conv(2, 3, 6, 7, 4, 3, 2), {"padding": 1}, (0, 1, 2)),
+    Case("conv2d", conv(2, 3, 7, 8, 4, 3, 2, bias=False), {"stride": (2, 3), "padding": (1, 0)}, BOTH),
+    Case("conv2d", conv(1, 4, 8, 7, 6, 2, 3, groups=2), {"dilation": (2, 1), "padding": 2, "groups": 2}, (0, 1, 2)),
+    Case("conv2d", conv(2, 3, 6, 5, 3, 3, 3, groups=3), {"padding": 1, "groups": 3}, (0, 1, 2), "depthwise"),
+    Case("conv2d", conv(2, 3, 6, 5, 6, 3, 2, groups=3), {"stride": 2, "groups": 3}, (0, 1, 2), "multiplier"),
+    Case("conv2d", conv(2, 3, 5, 4, 4, 1, 1), {}, (0, 1, 2), "1x1"),
+    Case("conv2d", conv(2, 3, 7, 6, 4, 1, 1), {"stride": 3}, (0, 1, 2), "1x1,stride"),
+    Case("conv2d", conv(2, 2, 7, 8, 3, 2, 2), {"stride": 3, "dilation": 2}, (0, 1, 2)),
+    Case("max_pool2d", kinked(2, 3, 6, 7), {"kernel_size": 2}),
+    Case("max_pool2d", kinked(2, 3, 6, 7), {"kernel_size": (3, 2), "stride": (2, 1), "padding": 1}),
+    Case("max_pool2d", kinked(2, 3, 7, 8), {"kernel_size": 2, "stride": 3}),
+    Case("avg_pool2d", normal((2, 3, 6, 7)), {"kernel_size": (3, 2), "stride": (2, 1), "padding": 1}),
+    Case("avg_pool2d", normal((2, 3, 6, 7)), {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False}),
+    Case("adaptive_avg_pool2d", normal((2, 3, 7, 5)), {"output_size": (3, 2)}),
+    Case("adaptive_avg_pool2d", normal((2, 3, 4, 5)), {"output_size": 1}),
+    Case("im2col", normal((2, 3, 6, 7)), {"kernel_size": (2, 3), "stride": (2, 1), "padding": 1, "dilation": (1, 2)}),
+    Case("linear", normal((3, 4), (5, 4), (5,)), {}, (0, 1, 2)),
+    Case("linear", normal((2, 3, 4), (5, 4)), {}, BOTH, "more-axes"),
+    Case("matmul", normal((2, 3, 4), (4, 5)), {}, BOTH),
+    Case("relu", kinked(2, 3, 4)),
+    Case("relu6", lambda rng: [apart(rng, 5, 3, 8)]),
+    Case("sigmoid", normal((3, 4))),
+    Case("tanh", normal((3, 4))),
+    Case("softmax", normal((2, 3, 4)), {"axis": 1}),
+    Case("log_softmax", normal((2, 3, 4)), {"axis": -1}),
+    Case("batchnorm_train", _norm(4, 3, 2, 5), {"eps": 1e-3}, (0, 1, 2)),
+    Case("batchnorm_train", _norm(6, 4), {}, (0, 1, 2), "1d"),
+    Case("batchnorm_frozen", _norm(4, 3, 2, 5, frozen=True), {"eps": 1e-3}, (0, 1, 2)),
+    Case("dropout", _dropout, {"p": 0.3}),
+    Case("cross_entropy", _labels),
+    Case("cross_entropy", _labels, {"label_smoothing": 0.2, "weight": WEIGHTS}, note="smoothing,weight"),
+    Case("cross_entropy", _labels, {"reduction": "none", "label_smoothing": 0.1}),
+    Case("cross_entropy", _dense_labels, {"weight": WEIGHTS, "ignore_index": 2}, note="dense"),
+    Case("cross_entropy", _probabilities, {"label_smoothing": 0.1, "weight": WEIGHTS}, note="probabilities"),
+    Case("cross_entropy", _labels, {"reduction": "sum"}),
+    Case("mse", normal((3, 4), (3, 4)), {}, BOTH),
+    Case("mse", normal((3, 4), (3, 4)), {"reduction": "none"}, BOTH),
+    Case("add", normal((2, 3, 4), (3, 1)), {}, BOTH),
+    Case("add", normal((3, 4), (3, 4)), {}, BOTH, "same"),
+    Case("sub", normal((4,), (2, 3, 1)), {}, BOTH),
+    Case("mul", normal((2, 3, 4), (3, 1)), {}, BOTH),
+    Case("mul", normal((), ()), {}, BOTH, "numbers"),
+    Case("div", _divisor, {}, BOTH),
+    Case("pow", _positive, {"exponent": -1.5}),
+    Case("pow", normal((3, 4)), {"exponent": 3}),
+    Case("exp", normal((3, 4))),
+    Case("exp", normal(()), note="number"),
+    Case("log", _positive),
+    Case("sum", normal((2, 3, 4))),
+    Case("sum", normal((2, 3, 4)), {"axis": (0, -1), "keepdims": True}),
+    Case("mean", normal((2, 3, 4)), {"axis": 1}),
+    Case("max", kinked(2, 3, 4), {"axis": (0, 2)}),
+    Case("max", kinked(2, 3, 4)),
+    Case("reshape", normal((2, 3, 4)), {"shape": (4, -1)}),
+    Case("flatten", normal((2, 3, 4)), {"start": 1}),
+    Case("transpose", normal((2, 3, 4)), {"axes": (2, 0, 1)}),
+    Case("concatenate", normal((2, 3, 4), (2, 1, 4), (2, 2, 4)), {"axis": 1}, (0, 1, 2)),
+    Case("index", normal((4, 3, 5)), {"index": (slice(1, None, 2), 0)}, note="slices"),
+    Case("index", normal((4, 3)), {"index": np.array([0, 3, 0, -1])}, note="twice"),
+    Case("index", normal((2, 3)), {"index": np.array([[True, False, True], [False, True, True]])}, note="mask"),
+    Case("index", normal((4, 3)), {"index": (np.array([[0], [2]]), np.array([1, 2]))}, note="grid"),
+    Case("pad", normal((2, 3, 4, 5)), {"padding": (1, 2, 0, 3)}),
+    Case("where", normal((2, 3, 4), (3, 1)), {"condition": np.arange(12).reshape(3, 4) % 3 == 0}, BOTH, "mask"),
+]

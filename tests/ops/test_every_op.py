@@ -1,0 +1,247 @@
+"""What holds for every op alike, over the table in `op_cases.py`."""
+
+import copy
+
+import numpy as np
+import pytest
+from strict import StrictArray, from_strict, to_strict
+
+from tinyvision import errors, ops, parallel
+from tinyvision.ops import conv
+
+from .op_cases import CASES
+
+each_op = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+def with_upstream(case, rng, dtype=np.float64):
+    """The arguments, the result, its cache and a random signed upstream gradient."""
+    arguments = [a.astype(dtype) if a.dtype.kind == "f" else a for a in case.make(rng)]
+    options = {k: v.astype(dtype) if getattr(v, "dtype", None) == float else v for k, v in case.options.items()}
+    y, cache = case.forward(*arguments, **options)
+    return arguments, options, y, cache, rng.standard_normal(y.shape).astype(dtype)
+
+
+def gradients_of(case, dy, cache, needs):
+    """The gradients, as many as there are smooth arguments at least."""
+    result = case.backward(dy, cache, needs)
+    assert isinstance(result, tuple)
+    return result
+
+
+def needs_for(arguments, wanted):
+    return tuple(i in wanted for i in range(len(arguments)))
+
+
+def arrays_in(tree):
+    """All NumPy arrays in a nest of tuples, lists and dicts."""
+    if isinstance(tree, np.ndarray):
+        yield tree
+    elif isinstance(tree, (tuple, list)):
+        for part in tree:
+            yield from arrays_in(part)
+    elif isinstance(tree, dict):
+        yield from arrays_in(list(tree.values()))
+
+
+def test_the_table_names_every_op():
+    offered = {name.removesuffix("_forward") for name in ops.__all__ if name.endswith("_forward")}
+    assert {case.op for case in CASES} >= offered
+    assert {name + "_backward" for name in offered} <= set(ops.__all__)
+
+
+@each_op
+def test_gradients_agree_with_central_differences(case, rng):
+    arguments, options, _, cache, dy = with_upstream(case, rng)
+    gradients = gradients_of(case, dy, cache, needs_for(arguments, case.smooth))
+    step = 1e-6
+    for i in case.smooth:
+        x, numeric = arguments[i], np.empty_like(arguments[i])
+        for place in np.ndindex(x.shape):
+            saved = x[place]
+            x[place] = saved + step
+            above = (case.forward(*arguments, **options)[0] * dy).sum()
+            x[place] = saved - step
+            below = (case.forward(*arguments, **options)[0] * dy).sum()
+            x[place] = saved
+            numeric[place] = (above - below) / (2 * step)
+        # The truncation error is step² times a third derivative, the rounding error about 1e-16 · |Σ y·dy| / step = 1e-9.
+        np.testing.assert_allclose(gradients[i], numeric, rtol=1e-6, atol=2e-7, err_msg=f"argument {i}")
+
+
+@each_op
+def test_nothing_is_changed_and_nothing_shared(case, rng):
+    arguments, options, y, cache, dy = with_upstream(case, rng)
+    before = copy.deepcopy([arguments, options, dy])
+    needs = needs_for(arguments, case.smooth)
+    y2, cache2 = case.forward(*arguments, **options)
+    gradients = gradients_of(case, dy, cache2, needs)
+    for now, then in zip(arrays_in([arguments, options, dy]), arrays_in(before), strict=True):
+        np.testing.assert_array_equal(now, then)
+    np.testing.assert_array_equal(y2, y)
+    given = list(arrays_in([arguments, options]))
+    assert not any(np.may_share_memory(y, a) for a in given if a.size)
+    made = [g for g in gradients if g is not None]
+    for i, g in enumerate(made):
+        others = [*given, dy, y, y2, *arrays_in(cache), *arrays_in(cache2), *made[:i]]
+        assert not any(np.shares_memory(g, a) for a in others if a.size)
+
+
+@each_op
+def test_backward_twice_gives_the_same(case, rng):
+    arguments, _, y, cache, dy = with_upstream(case, rng)
+    needs = needs_for(arguments, case.smooth)
+    kept = y.copy()
+    first = gradients_of(case, dy, cache, needs)
+    second = gradients_of(case, dy, cache, needs)
+    for a, b in zip(first, second, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(y, kept)
+
+
+@each_op
+def test_only_what_is_needed_is_computed(case, rng):
+    arguments, _, _, cache, dy = with_upstream(case, rng)
+    full = gradients_of(case, dy, cache, needs_for(arguments, case.smooth))
+    if len(case.smooth) == 1:
+        return  # the tape does not call a backward that nobody needs
+    for i in case.smooth:
+        some = gradients_of(case, dy, cache, needs_for(arguments, (i,)))
+        for j, gradient in enumerate(some):
+            if j == i:
+                np.testing.assert_array_equal(gradient, full[i])
+            else:
+                assert gradient is None, f"{case.op} computed a gradient for argument {j}, which nobody wanted"
+
+
+@each_op
+def test_float32_stays_float32(case, rng):
+    exact_arguments, exact_options, exact, _, _ = with_upstream(case, np.random.default_rng(1))
+    arguments, options, y, cache, dy = with_upstream(case, np.random.default_rng(1), np.float32)
+    assert isinstance(y, np.ndarray)
+    assert y.dtype == np.float32
+    # Sums of a few dozen numbers of size about 1 in float32: some units of 1.2e-7 each.
+    np.testing.assert_allclose(y, exact, rtol=2e-5, atol=2e-5)
+    for g in gradients_of(case, dy, cache, needs_for(arguments, case.smooth)):
+        assert g is None or g.dtype == np.float32
+
+
+@each_op
+def test_the_same_on_another_kind_of_array(case, rng):
+    arguments, options, y, cache, dy = with_upstream(case, rng)
+    expected = gradients_of(case, dy, cache, needs_for(arguments, case.smooth))
+    y_there, cache_there = case.forward(*to_strict(arguments), **to_strict(options))
+    assert isinstance(y_there, StrictArray)
+    gradients = gradients_of(case, StrictArray(dy), cache_there, needs_for(arguments, case.smooth))
+    # The device gets its work in one piece, the CPU in blocks, so sums may be added up in another order.
+    np.testing.assert_allclose(from_strict(y_there), y, rtol=1e-13, atol=1e-13)
+    for there, here in zip(from_strict(gradients), expected, strict=True):
+        assert (there is None) == (here is None)
+        if here is not None:
+            assert there.dtype == here.dtype
+            np.testing.assert_allclose(there, here, rtol=1e-13, atol=1e-13)
+
+
+@each_op
+def test_no_op_makes_the_device_wait(case, rng):
+    arguments, options, _, _, dy = with_upstream(case, rng)
+    arguments, options, dy = to_strict(arguments), to_strict(options), StrictArray(dy)
+    StrictArray.syncs = 0
+    _, cache = case.forward(*arguments, **options)
+    gradients_of(case, dy, cache, needs_for(arguments, case.smooth))
+    # The labels and the numbers of an index must be looked at, or a wrong one would pass silently.
+    allowed = {"cross_entropy": 2, "index": 2}.get(case.op, 0)
+    assert StrictArray.syncs <= allowed
+
+
+@each_op
+def test_memory_order_does_not_matter(case, rng):
+    arguments, options, y, cache, dy = with_upstream(case, rng)
+    needs = needs_for(arguments, case.smooth)
+    expected = gradients_of(case, dy, cache, needs)
+    for reorder in (channels_last, reversed_axes, strided):
+        other = [reorder(a) for a in arguments]
+        z, cache = case.forward(*other, **options)
+        # Another order in memory may add up in another order.
+        np.testing.assert_allclose(z, y, rtol=1e-12, atol=1e-12)
+        for got, want in zip(gradients_of(case, reorder(dy), cache, needs), expected, strict=True):
+            if want is not None:
+                np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+
+
+def channels_last(a):
+    """The same numbers, with axis 1 the last in memory."""
+    if a.ndim < 3:
+        return a
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
+
+
+def reversed_axes(a):
+    """The same numbers in Fortran's order."""
+    return np.asfortranarray(a)
+
+
+def strided(a):
+    """The same numbers with gaps between them, read backwards."""
+    if not a.ndim:
+        return a
+    wide = np.zeros([2 * n + 1 for n in a.shape], a.dtype)
+    view = wide[tuple(slice(-2, 0, -2) for _ in a.shape)]
+    view[...] = a
+    return view
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.op not in ("cross_entropy", "index", "where", "dropout")], ids=str)
+def test_arrays_on_two_devices_are_refused(case, rng):
+    arguments = case.make(rng)
+    if len(arguments) < 2:
+        return
+    mixed = [StrictArray(arguments[0]), *arguments[1:]]
+    with pytest.raises(errors.DeviceError, match=r"is on StrictArray but .* is on cpu"):
+        case.forward(*mixed, **case.options)
+
+
+FLOAT_ONLY = [c for c in CASES if c.op not in ("sum", "reshape", "flatten", "transpose", "concatenate", "index", "pad", "where")]
+
+
+@pytest.mark.parametrize("case", FLOAT_ONLY, ids=str)
+def test_integers_are_refused_with_a_remedy(case, rng):
+    arguments = case.make(rng)
+    arguments[0] = (arguments[0] * 10).astype(np.uint8)
+    with pytest.raises(errors.DtypeError, match=rf"{case.op}: \w+ holds uint8 numbers.*x.float\(\) / 255"):
+        case.forward(*arguments, **case.options)
+
+
+@pytest.mark.parametrize("case", [c for c in FLOAT_ONLY if len(c.smooth) > 1], ids=str)
+def test_two_precisions_are_refused(case, rng):
+    arguments = case.make(rng)
+    arguments[1] = arguments[1].astype(np.float32)
+    with pytest.raises(errors.DtypeError, match=r"is float64 but \w+ is float32"):
+        case.forward(*arguments, **case.options)
+
+
+@pytest.mark.parametrize("case", FLOAT_ONLY, ids=str)
+def test_lists_are_refused(case, rng):
+    arguments = case.make(rng)
+    arguments[0] = [[1.0]]
+    with pytest.raises(errors.DtypeError, match="must be an array, got list"):
+        case.forward(*arguments, **case.options)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@each_op
+def test_blocks_and_threads_change_nothing_but_the_last_bits(case, threads, rng, monkeypatch):
+    arguments, options, y, cache, dy = with_upstream(case, rng)
+    needs = needs_for(arguments, case.smooth)
+    expected = gradients_of(case, dy, cache, needs)
+    monkeypatch.setattr(parallel, "SMALL_BYTES", 0)  # so that even these small arrays are cut up
+    monkeypatch.setattr(parallel, "BLOCK_BYTES", 128)
+    monkeypatch.setattr(conv, "COLUMN_BYTES", 512)
+    parallel.set_num_threads(threads)
+    z, cache = case.forward(*arguments, **options)
+    np.testing.assert_allclose(z, y, rtol=1e-12, atol=1e-12)
+    for got, want in zip(gradients_of(case, dy, cache, needs), expected, strict=True):
+        if want is not None:
+            np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
