@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from . import functional, init
 from .clip import clip_grad_norm_, clip_grad_value_
-from .containers import ModuleList, Sequential
+from .containers import ModuleDict, ModuleList, Sequential
 from .layers import (
     AdaptiveAvgPool2d,
     AvgPool2d,
@@ -12,9 +12,12 @@ from .layers import (
     BatchNorm2d,
     Conv2d,
     Dropout,
+    Dropout2d,
     Flatten,
     Identity,
+    LeakyReLU,
     Linear,
+    LogSoftmax,
     MaxPool2d,
     ReLU,
     ReLU6,
@@ -22,10 +25,16 @@ from .layers import (
     Softmax,
     Tanh,
 )
-from .losses import CrossEntropyLoss, MSELoss
+from .losses import CrossEntropyLoss, MSELoss, NLLLoss
 from .module import Buffer, Module, Parameter
 from .summary import summary
 
-utils = SimpleNamespace(clip_grad_norm_=clip_grad_norm_, clip_grad_value_=clip_grad_value_)  # PyTorch's place for them
+# PyTorch's place for them.
+utils = SimpleNamespace(clip_grad_norm_=clip_grad_norm_, clip_grad_value_=clip_grad_value_)
 
-__all__ = [name for name in globals() if not name.startswith("_") and name not in ("SimpleNamespace", "module", "layers")]
+__all__ = [
+    "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Buffer", "Conv2d", "CrossEntropyLoss", "Dropout",
+    "Dropout2d", "Flatten", "Identity", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MaxPool2d", "Module",
+    "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ReLU", "ReLU6", "Sequential", "Sigmoid", "Softmax", "Tanh",
+    "functional", "init", "summary", "utils",
+]

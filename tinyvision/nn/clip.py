@@ -2,28 +2,54 @@
 
 import math
 
-from ..errors import OptionError
+from ..errors import GraphError, OptionError
+from ..tape import Variable
+from ..tensor import Tensor
 
 
-def clip_grad_norm_(parameters, max_norm):
-    """Scale all gradients together so that their Euclidean norm is at most max_norm; returns the norm before, a float.
+def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False):
+    """Scale all gradients together so that their norm is at most max_norm; returns the norm before, a tensor with one number.
 
-    (Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", 2013.) A norm that is not finite is
-    returned and changes nothing, so that the caller can decide."""
-    if not max_norm > 0:
-        raise OptionError(f"clip_grad_norm_: max_norm must be positive, got {max_norm!r}")
-    gradients = [p.grad for p in ([parameters] if hasattr(parameters, "grad") else parameters) if p.grad is not None]
-    total = math.sqrt(sum(float((g.data.reshape(-1) @ g.data.reshape(-1)).item()) for g in gradients))
-    if math.isfinite(total) and total > max_norm:
-        for g in gradients:
-            g.data *= max_norm / (total + 1e-6)
-    return total
+    (Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", 2013.) norm_type is 2 (Euclidean),
+    another positive number, or "inf". A norm that is not finite changes nothing and is returned, so that the caller can decide
+    (PyTorch would spoil all gradients here), or raises GraphError with error_if_nonfinite. Raises OptionError."""
+    try:
+        order, most = float(norm_type), float(max_norm)
+    except (TypeError, ValueError):
+        raise OptionError(f"clip_grad_norm_: max_norm and norm_type must be numbers, got {max_norm!r} and {norm_type!r}") from None
+    if not (most > 0 and order > 0):
+        raise OptionError(f"clip_grad_norm_: max_norm and norm_type must be positive, got {max_norm!r} and {norm_type!r}")
+    gradients = _gradients(parameters)
+    norms = [_norm(g.data.reshape(-1), order) for g in gradients]
+    total = max(norms, default=0.0) if order == math.inf else sum(n**order for n in norms) ** (1 / order)
+    if math.isfinite(total):
+        scale = most / (total + 1e-6)
+        for g in gradients if scale < 1 else []:
+            g.data *= scale
+    elif error_if_nonfinite:
+        raise GraphError(f"clip_grad_norm_: the norm of the gradients is {total}")
+    return Tensor(gradients[0].data.dtype.type(total) if gradients else total)
 
 
 def clip_grad_value_(parameters, clip_value):
-    """Cut every gradient to ± clip_value, in place."""
+    """Cut every gradient to ± clip_value, in place. Raises OptionError."""
     if not clip_value > 0:
         raise OptionError(f"clip_grad_value_: clip_value must be positive, got {clip_value!r}")
-    for p in [parameters] if hasattr(parameters, "grad") else parameters:
-        if p.grad is not None:
-            p.grad.data[...] = p.grad.data.clip(-clip_value, clip_value)
+    for g in _gradients(parameters):
+        g.data[...] = g.data.clip(-clip_value, clip_value)
+
+
+def _gradients(parameters):
+    return [p.grad for p in ([parameters] if isinstance(parameters, Variable) else parameters) if p.grad is not None]
+
+
+def _norm(vector, order):
+    """The norm of one gradient as a Python float, so that the sum over many is exact enough and cannot overflow."""
+    if not vector.size:
+        return 0.0
+    if order == 2:
+        return math.sqrt(float((vector @ vector).item()))
+    largest = float(abs(vector).max().item())
+    if order == math.inf or largest in (0.0, math.inf) or math.isnan(largest):
+        return largest
+    return largest * float((abs(vector / largest) ** order).sum().item()) ** (1 / order)

@@ -3,60 +3,135 @@
 from collections import OrderedDict
 
 from ..errors import OptionError
+from ..ops.door import is_integer
 from .module import Module
 
 
-class Sequential(Module):
+class _Ordered(Module):
+    """What Sequential and ModuleList share: a module whose attributes are its items, in order."""
+
+    def append(self, module):
+        """Add a module at the end; returns self."""
+        taken = [int(name) for name, _ in self._items() if name.isdigit()]
+        self.add_module(str(max([len(self) - 1, *taken]) + 1), _module(self, module))
+        return self
+
+    def extend(self, modules):
+        """Add several modules at the end; returns self."""
+        for module in modules:
+            self.append(module)
+        return self
+
+    def insert(self, index, module):
+        """Put a module before the one at `index`; the modules are numbered anew. Returns self."""
+        modules = list(self)
+        modules.insert(index, _module(self, module))
+        for name, _ in self._items():
+            delattr(self, name)
+        return self.extend(modules)
+
+    def _items(self):
+        return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
+
+    def _name(self, index):
+        if not is_integer(index) or not -len(self) <= index < len(self):
+            raise OptionError(f"{type(self).__name__}: there is no module {index!r} among {len(self)}")
+        return self._items()[index][0]
+
+    def __len__(self):
+        return len(self._items())
+
+    def __iter__(self):
+        return iter([value for _, value in self._items()])  # an item counts as often as it was put in
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return self._sliced(self._items()[index])
+        return vars(self)[self._name(index)]
+
+    def __setitem__(self, index, module):
+        setattr(self, self._name(index), _module(self, module))
+
+    def __delitem__(self, index):
+        names = [name for name, _ in self._items()[index]] if isinstance(index, slice) else [self._name(index)]
+        rest = [value for name, value in self._items() if name not in names]
+        numbered = all(name.isdigit() for name, _ in self._items())
+        for name, _ in self._items() if numbered else [(name, None) for name in names]:
+            delattr(self, name)
+        if numbered:
+            self.extend(rest)
+
+
+class Sequential(_Ordered):
     """Calls its modules one after the other. Takes modules, or one OrderedDict of names and modules."""
 
     def __init__(self, *modules):
-        named = modules[0].items() if len(modules) == 1 and isinstance(modules[0], OrderedDict | dict) else enumerate(modules)
+        named = modules[0].items() if len(modules) == 1 and isinstance(modules[0], dict) else enumerate(modules)
         for name, module in named:
-            if not isinstance(module, Module):
-                raise OptionError(f"Sequential: expected modules, got {type(module).__name__} at {name}")
-            setattr(self, str(name), module)
+            self.add_module(str(name), _module(self, module, f" at {name}"))
 
     def forward(self, x):
         """x through all modules in order."""
-        for module in self.children():
+        for module in self:
             x = module(x)
         return x
 
-    def append(self, module):
-        """Add a module at the end; returns self."""
-        setattr(self, str(len(self)), module)
-        return self
-
-    def __len__(self):
-        return len(self.named_children())
-
-    def __iter__(self):
-        return iter(self.children())
-
-    def __getitem__(self, index):
-        chosen = self.named_children()[index]
-        return Sequential(OrderedDict(chosen)) if isinstance(index, slice) else chosen[1]
+    def _sliced(self, items):
+        return Sequential(OrderedDict(items))
 
 
-class ModuleList(Module):
+class ModuleList(_Ordered):
     """A list of modules whose parameters count as the owner's (those in a plain Python list do not)."""
 
     def __init__(self, modules=()):
-        for module in modules:
-            self.append(module)
+        self.extend(modules)
 
-    def append(self, module):
-        """Add a module at the end; returns self."""
-        if not isinstance(module, Module):
-            raise OptionError(f"ModuleList: expected a module, got {type(module).__name__}")
-        setattr(self, str(len(self)), module)
-        return self
+    def _sliced(self, items):
+        return ModuleList(value for _, value in items)
+
+
+class ModuleDict(Module):
+    """Modules by name, whose parameters count as the owner's (those in a plain Python dict do not)."""
+
+    def __init__(self, modules=()):
+        for name, module in modules.items() if isinstance(modules, dict) else modules:
+            self[name] = module
+
+    def keys(self):
+        """The names, in the order in which they were added."""
+        return [name for name, value in vars(self).items() if isinstance(value, Module)]
+
+    def values(self):
+        """The modules."""
+        return [vars(self)[name] for name in self.keys()]
+
+    def items(self):
+        """(name, module) pairs."""
+        return list(zip(self.keys(), self.values(), strict=True))
 
     def __len__(self):
-        return len(self.named_children())
+        return len(self.keys())
 
     def __iter__(self):
-        return iter(self.children())
+        return iter(self.keys())
 
-    def __getitem__(self, index):
-        return self.children()[index]
+    def __contains__(self, name):
+        return name in self.keys()
+
+    def __getitem__(self, name):
+        if name not in self:
+            raise OptionError(f"ModuleDict: there is no module {name!r}; there are {', '.join(self.keys()) or 'none'}")
+        return vars(self)[name]
+
+    def __setitem__(self, name, module):
+        self.add_module(name, _module(self, module))
+
+    def __delitem__(self, name):
+        self[name]
+        delattr(self, name)
+
+
+def _module(container, module, where=""):
+    if not isinstance(module, Module):
+        raise OptionError(f"{type(container).__name__}: expected modules, got {type(module).__name__}{where}")
+    return module

@@ -5,12 +5,62 @@ import numpy as np
 from .. import functional as F
 from .. import random
 from ..device import device_of, to_device
-from ..errors import OptionError
+from ..errors import DtypeError, OptionError, ShapeError
+from ..ops.door import fraction, is_integer
 from ..ops.norm import batch_moments
 from ..tape import Variable
 
-conv2d, linear, relu, relu6, sigmoid, tanh = F.conv2d, F.linear, F.relu, F.relu6, F.sigmoid, F.tanh
-adaptive_avg_pool2d = F.adaptive_avg_pool2d
+
+def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """2-D convolution.   (N, C, H, W) -> (N, O, OH, OW) (see `ops.conv2d_forward`)"""
+    return F.conv2d(input, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def linear(input, weight, bias=None):
+    """input weightᵀ + bias.   (N, I) -> (N, O)"""
+    return F.linear(input, weight, bias)
+
+
+def relu(input, inplace=False):
+    """max(x, 0); `inplace` changes nothing that can be seen, the result is a new tensor."""
+    return F.relu(input)
+
+
+def relu6(input, inplace=False):
+    """min(max(x, 0), 6); `inplace` changes nothing that can be seen."""
+    return F.relu6(input)
+
+
+def leaky_relu(input, negative_slope=0.01, inplace=False):
+    """x where x > 0, else negative_slope · x; `inplace` changes nothing that can be seen."""
+    return F.where(input, input * negative_slope, condition=input.data > 0)
+
+
+def sigmoid(input):
+    """1 / (1 + exp(-x))."""
+    return F.sigmoid(input)
+
+
+def tanh(input):
+    """The hyperbolic tangent."""
+    return F.tanh(input)
+
+
+def flatten(input, start_dim=0, end_dim=-1):
+    """The axes from start_dim to end_dim merged into one. Raises ShapeError for an axis that is not there."""
+    rank = input.ndim
+    if not -rank <= start_dim < rank or not -rank <= end_dim < rank or start_dim % rank > end_dim % rank:
+        raise ShapeError(f"flatten: there are no axes {start_dim} to {end_dim} in {tuple(input.shape)}")
+    start, end = start_dim % rank, end_dim % rank
+    if end == rank - 1:
+        return F.flatten(input, start=start)
+    shape = input.shape
+    return F.reshape(input, shape=(*shape[:start], int(np.prod(shape[start : end + 1])), *shape[end + 1 :]))
+
+
+def adaptive_avg_pool2d(input, output_size):
+    """Means over windows as even as possible.   (N, C, H, W) -> (N, C, *output_size)"""
+    return F.adaptive_avg_pool2d(input, output_size=output_size)
 
 
 def max_pool2d(input, kernel_size, stride=None, padding=0):
@@ -18,16 +68,25 @@ def max_pool2d(input, kernel_size, stride=None, padding=0):
     return F.max_pool2d(input, kernel_size=kernel_size, stride=stride, padding=padding)
 
 
-def avg_pool2d(input, kernel_size, stride=None, padding=0, count_include_pad=True):
+def avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     """The mean of every window.   (N, C, H, W) -> (N, C, OH, OW)"""
+    if ceil_mode:
+        raise OptionError("avg_pool2d: ceil_mode is not supported")
     return F.avg_pool2d(input, kernel_size=kernel_size, stride=stride, padding=padding, count_include_pad=count_include_pad)
 
 
-def batch_norm(input, running_mean, running_var, weight, bias, training=False, momentum=0.1, eps=1e-5):
+def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
     """Normalise every channel, by the batch's statistics (and update the running ones in place) or by the running ones.
 
-    momentum is the share of the new batch in the running averages; the running variance is the unbiased one."""
+    momentum is the share of the new batch in the running averages; the running variance is the unbiased one. Without weight
+    and bias they are 1 and 0. Raises ShapeError, OptionError."""
+    if input.ndim < 2:
+        raise ShapeError(f"batch_norm: input must be (N, C) or (N, C, ...), got {tuple(input.shape)}")
+    weight = np.ones_like(input.data, shape=input.shape[1]) if weight is None else weight
+    bias = np.zeros_like(input.data, shape=input.shape[1]) if bias is None else bias
     if not training:
+        if running_mean is None or running_var is None:
+            raise OptionError("batch_norm: without training, running_mean and running_var are needed")
         return F.batchnorm_frozen(input, weight, bias, running_mean, running_var, eps=eps)
     moments = batch_moments(input.data)
     output = F.batchnorm_train(input, weight, bias, eps=eps, moments=moments)
@@ -41,13 +100,25 @@ def batch_norm(input, running_mean, running_var, weight, bias, training=False, m
     return output
 
 
-def dropout(input, p=0.5, training=True):
-    """Drop each number with probability p and scale the rest by 1 / (1 - p); evaluation passes everything through."""
-    if not 0 <= p <= 1:
-        raise OptionError(f"dropout: p is a probability from 0 to 1, got {p!r}")
+def dropout(input, p=0.5, training=True, inplace=False):
+    """Drop each number with probability p and scale the rest by 1 / (1 - p); evaluation passes everything through.
+
+    `inplace` changes nothing that can be seen."""
+    return _dropout(input, input.shape, p, training)
+
+
+def dropout2d(input, p=0.5, training=True, inplace=False):
+    """Drop whole channels of (N, C, H, W) with probability p and scale the rest by 1 / (1 - p). Raises ShapeError."""
+    if input.ndim != 4:
+        raise ShapeError(f"dropout2d: input must be (N, C, H, W), got {tuple(input.shape)}")
+    return _dropout(input, (*input.shape[:2], 1, 1), p, training)
+
+
+def _dropout(input, shape, p, training):
+    p = fraction("dropout", "p", p)
     if not training or p == 0:
         return input
-    mask = random.generator().random(input.shape, dtype=np.float32) >= p
+    mask = np.broadcast_to(random.generator().random(shape, dtype=np.float32) >= p, input.shape)
     return F.dropout(input, to_device(mask, device_of(input.data)), p=p)
 
 
@@ -69,13 +140,29 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
     )
 
 
+def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
+    """-input[n, target[n]], averaged over the batch: the cross-entropy of log-probabilities, as log_softmax gives them.
+
+    input (N, K) or (N, K, ...), target (N,) or (N, ...) class numbers. Raises what cross_entropy raises."""
+    if target.data.dtype.kind == "f":
+        raise DtypeError("nll_loss: target must be class numbers (integers), got floating-point numbers")
+    weight = weight.data if isinstance(weight, Variable) else weight
+    # Cross-entropy's forward checks everything and leaves its target in the cache; only its softmax is not wanted here.
+    options = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
+    _, (_, chosen, divisor) = F.cross_entropy.forward(input.data, target.data, **options)
+    loss = F.sum(F.mul(input, -chosen), axis=1)
+    return loss if reduction == "none" else F.sum(loss) / float(divisor)
+
+
 def mse_loss(input, target, reduction="mean"):
     """The mean of (input - target)²."""
     return F.mse(input, target, reduction=reduction)
 
 
-def pad(input, pad, value=0.0):
-    """Zeros around the last two axes; pad is (left, right, top, bottom).   (N, C, H, W) -> (N, C, H + top + bottom, ...)"""
-    if value != 0:
-        raise OptionError(f"pad: only zeros can be put around an image, got value={value!r}")
-    return F.pad(input, padding=pad)
+def pad(input, pad, mode="constant", value=0):
+    """Zeros around the last two axes; pad is (left, right, top, bottom) or (left, right).   (N, C, H, W) -> (N, C, H', W')"""
+    if mode != "constant" or value:
+        raise OptionError(f"pad: only zeros can be put around an image, got mode={mode!r}, value={value!r}")
+    if not isinstance(pad, (tuple, list)) or len(pad) not in (2, 4) or not all(is_integer(n) for n in pad):
+        raise OptionError(f"pad: expected (left, right) or (left, right, top, bottom), got {pad!r}")
+    return F.pad(input, padding=(*pad, 0, 0)[:4])

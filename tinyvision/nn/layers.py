@@ -3,8 +3,9 @@
 import math
 
 from ..creation import zeros
-from ..errors import OptionError
-from ..ops.door import is_integer, pair
+from ..errors import OptionError, ShapeError
+from ..ops.door import fraction, is_integer, pair
+from ..tape import no_grad
 from . import functional, init
 from .module import Buffer, Module, Parameter
 
@@ -19,7 +20,7 @@ class Conv2d(Module):
     """2-D convolution.   (N, in_channels, H, W) -> (N, out_channels, OH, OW)
 
     weight (out_channels, in_channels / groups, KH, KW), bias (out_channels,). padding is a number, a pair, "valid" or "same"
-    (stride 1 and odd kernels only). Raises OptionError for values that mean nothing."""
+    (stride 1 and kernels that span an odd number of pixels only). Raises OptionError for values that mean nothing."""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True,
                  padding_mode="zeros", device=None, dtype=None):
@@ -46,8 +47,8 @@ class Conv2d(Module):
             return (0, 0)
         if padding != "same":
             raise OptionError(f'Conv2d: padding must be numbers, "valid" or "same", got {padding!r}')
-        if self.stride != (1, 1) or not all(k % 2 for k in self.kernel_size):
-            raise OptionError('Conv2d: padding="same" needs stride 1 and odd kernel sizes')
+        if self.stride != (1, 1) or any(d * (k - 1) % 2 for k, d in zip(self.kernel_size, self.dilation, strict=True)):
+            raise OptionError('Conv2d: padding="same" needs stride 1 and kernels that span an odd number of pixels')
         return tuple(d * (k - 1) // 2 for k, d in zip(self.kernel_size, self.dilation, strict=True))
 
     def reset_parameters(self):
@@ -104,38 +105,48 @@ class _BatchNorm(Module):
     ranks = ()
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, device=None, dtype=None):
-        _positive(type(self).__name__, num_features=num_features)
-        if not track_running_stats:
-            raise OptionError(f"{type(self).__name__}: track_running_stats=False is not supported")
-        if momentum is not None and not 0 <= momentum <= 1:
-            raise OptionError(f"{type(self).__name__}: momentum must be from 0 to 1, or None for a plain average, got {momentum!r}")
-        self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
-        ones = zeros(num_features).data + 1
-        if affine:
-            self.weight, self.bias = Parameter(ones.copy()), Parameter(zeros(num_features))
-        else:
-            self.weight, self.bias = Buffer(ones.copy()), Buffer(zeros(num_features))
-            self.optional_state = ("num_batches_tracked", "weight", "bias")
-        self.running_mean, self.running_var = Buffer(zeros(num_features)), Buffer(ones.copy())
-        self.num_batches_tracked = Buffer(zeros(dtype="int64"))
+        name = type(self).__name__
+        _positive(name, num_features=num_features)
+        if not eps >= 0:
+            raise OptionError(f"{name}: eps must be 0 or more, got {eps!r}")
+        if momentum is not None:
+            momentum = fraction(name, "momentum (or None for a plain average)", momentum)
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = bool(affine), bool(track_running_stats)
+        self.weight = Parameter(zeros(num_features) + 1) if affine else None
+        self.bias = Parameter(zeros(num_features)) if affine else None
+        self.running_mean = Buffer(zeros(num_features)) if track_running_stats else None
+        self.running_var = Buffer(zeros(num_features) + 1) if track_running_stats else None
+        self.num_batches_tracked = Buffer(zeros(dtype="int64")) if track_running_stats else None
         self.to(device=device, dtype=dtype)
 
+    def reset_parameters(self):
+        """Weight 1 and bias 0, running mean 0 and variance 1, as in a new layer."""
+        with no_grad():
+            for tensor, value in (
+                (self.weight, 1), (self.bias, 0), (self.running_mean, 0), (self.running_var, 1), (self.num_batches_tracked, 0)
+            ):
+                if tensor is not None:
+                    tensor.fill_(value)
+
     def forward(self, x):
-        """x normalised, by the batch in training mode, else by the running statistics."""
+        """x normalised: by the batch in training mode, or where no running statistics are kept; else by the running ones."""
         if x.ndim not in self.ranks:
-            raise OptionError(f"{type(self).__name__}: x must have {' or '.join(map(str, self.ranks))} axes, got {tuple(x.shape)}")
-        momentum = self.momentum
-        if self.training:
-            self.num_batches_tracked.data += 1
-            if momentum is None:
-                momentum = 1 / int(self.num_batches_tracked.item())
-        return functional.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, momentum, self.eps
-        )
+            rank = " or ".join(map(str, self.ranks))
+            raise ShapeError(f"{type(self).__name__}: x must have {rank} axes, got {x.ndim} axes {tuple(x.shape)}")
+        by_batch = self.training or not self.track_running_stats
+        counts = self.training and self.track_running_stats
+        batches = int(self.num_batches_tracked.item()) + 1 if counts else 0
+        momentum = 1 / max(batches, 1) if self.momentum is None else self.momentum
+        y = functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, by_batch, momentum, self.eps)
+        if counts:
+            self.num_batches_tracked.fill_(batches)
+        return y
 
     def extra_repr(self):
         """The options."""
-        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
+        text = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
+        return text + f", track_running_stats={self.track_running_stats}"
 
 
 class BatchNorm1d(_BatchNorm):
@@ -156,6 +167,7 @@ class MaxPool2d(Module):
     def __init__(self, kernel_size, stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False):
         if dilation not in (1, (1, 1)) or return_indices or ceil_mode:
             raise OptionError("MaxPool2d: dilation, return_indices and ceil_mode are not supported")
+        _pool_options("MaxPool2d", kernel_size, stride, padding)
         self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
 
     def forward(self, x):
@@ -164,62 +176,93 @@ class MaxPool2d(Module):
 
     def extra_repr(self):
         """The options."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, dilation=1, ceil_mode=False"
 
 
 class AvgPool2d(Module):
     """The mean of every window.   (N, C, H, W) -> (N, C, OH, OW)"""
 
-    def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
-        if ceil_mode:
-            raise OptionError("AvgPool2d: ceil_mode is not supported")
+    def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
+        if ceil_mode or divisor_override is not None:
+            raise OptionError("AvgPool2d: ceil_mode and divisor_override are not supported")
+        _pool_options("AvgPool2d", kernel_size, stride, padding)
         self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
         self.count_include_pad = count_include_pad
 
     def forward(self, x):
         """The means."""
-        return functional.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.count_include_pad)
+        return functional.avg_pool2d(x, self.kernel_size, self.stride, self.padding, count_include_pad=self.count_include_pad)
 
     def extra_repr(self):
         """The options."""
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
+def _pool_options(layer, kernel_size, stride, padding):
+    kernel_size, padding = pair(layer, "kernel_size", kernel_size, 1), pair(layer, "padding", padding, 0)
+    if stride is not None:
+        pair(layer, "stride", stride, 1)
+    if any(2 * p > k for p, k in zip(padding, kernel_size, strict=True)):
+        raise OptionError(f"{layer}: padding must be at most half of kernel_size, got {padding} and {kernel_size}")
+
+
 class AdaptiveAvgPool2d(Module):
     """Means over windows as even as possible, so that the output has a given size.   (N, C, H, W) -> (N, C, *output_size)"""
 
     def __init__(self, output_size):
+        pair("AdaptiveAvgPool2d", "output_size", output_size, 1)
         self.output_size = output_size
 
     def forward(self, x):
         """The means."""
-        return functional.adaptive_avg_pool2d(x, output_size=self.output_size)
+        return functional.adaptive_avg_pool2d(x, self.output_size)
 
     def extra_repr(self):
         """The output size."""
         return f"output_size={self.output_size}"
 
 
-class ReLU(Module):
-    """max(x, 0). `inplace` is accepted and changes nothing that can be seen: the result is a new tensor."""
+class _Activation(Module):
+    """An elementwise function. `inplace` is accepted and changes nothing that can be seen: the result is a new tensor."""
 
     def __init__(self, inplace=False):
         self.inplace = inplace
+
+    def extra_repr(self):
+        """The option, if given."""
+        return "inplace=True" if self.inplace else ""
+
+
+class ReLU(_Activation):
+    """max(x, 0). `inplace` is accepted and changes nothing that can be seen: the result is a new tensor."""
 
     def forward(self, x):
         """max(x, 0)"""
         return functional.relu(x)
 
 
-class ReLU6(Module):
-    """min(max(x, 0), 6)."""
-
-    def __init__(self, inplace=False):
-        self.inplace = inplace
+class ReLU6(_Activation):
+    """min(max(x, 0), 6). `inplace` changes nothing that can be seen."""
 
     def forward(self, x):
         """min(max(x, 0), 6)"""
         return functional.relu6(x)
+
+
+class LeakyReLU(_Activation):
+    """x where x > 0, else negative_slope · x. `inplace` changes nothing that can be seen."""
+
+    def __init__(self, negative_slope=0.01, inplace=False):
+        super().__init__(inplace)
+        self.negative_slope = negative_slope
+
+    def forward(self, x):
+        """x where x > 0, else negative_slope · x"""
+        return functional.leaky_relu(x, self.negative_slope)
+
+    def extra_repr(self):
+        """The slope."""
+        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
 
 
 class Sigmoid(Module):
@@ -242,39 +285,66 @@ class Softmax(Module):
     """exp(x) / Σ exp(x) along `dim`."""
 
     def __init__(self, dim):
+        if not is_integer(dim):
+            raise OptionError(f"{type(self).__name__}: dim must say along which axis, for instance 1 for classes; got {dim!r}")
         self.dim = dim
 
     def forward(self, x):
         """Probabilities."""
         return functional.softmax(x, self.dim)
 
+    def extra_repr(self):
+        """The axis."""
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Softmax):
+    """x - log Σ exp(x) along `dim`."""
+
+    def forward(self, x):
+        """Logarithms of probabilities."""
+        return functional.log_softmax(x, self.dim)
+
 
 class Dropout(Module):
     """Drops each number with probability p in training and scales the rest by 1 / (1 - p); does nothing in evaluation."""
 
     def __init__(self, p=0.5, inplace=False):
-        if not 0 <= p <= 1:
-            raise OptionError(f"Dropout: p is a probability from 0 to 1, got {p!r}")
-        self.p, self.inplace = p, inplace
+        self.p, self.inplace = fraction(type(self).__name__, "p", p), inplace
 
     def forward(self, x):
         """x, thinned out in training."""
         return functional.dropout(x, self.p, self.training)
 
     def extra_repr(self):
-        """The probability."""
-        return f"p={self.p}"
+        """The options."""
+        return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout2d(Dropout):
+    """Drops each channel of an image with probability p in training: (N, C, H, W), whole planes at a time."""
+
+    def forward(self, x):
+        """x, some of its channels 0 in training."""
+        return functional.dropout2d(x, self.p, self.training)
 
 
 class Flatten(Module):
     """(N, C, H, W) -> (N, C·H·W)"""
 
-    def __init__(self, start_dim=1):
-        self.start_dim = start_dim
+    def __init__(self, start_dim=1, end_dim=-1):
+        for name, value in (("start_dim", start_dim), ("end_dim", end_dim)):
+            if not is_integer(value):
+                raise OptionError(f"Flatten: {name} must be an integer, got {value!r}")
+        self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, x):
-        """The axes from start_dim on merged into one."""
-        return x.flatten(self.start_dim)
+        """The axes from start_dim to end_dim merged into one."""
+        return functional.flatten(x, self.start_dim, self.end_dim)
+
+    def extra_repr(self):
+        """The axes."""
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
 class Identity(Module):

@@ -3,28 +3,64 @@
 import numpy as np
 
 from ..device import to_device
+from ..errors import OptionError, ShapeError
+from ..ops.door import fraction, is_integer
 from . import functional
 from .module import Buffer, Module
 
 
-class CrossEntropyLoss(Module):
+class _Loss(Module):
+    def __init__(self, reduction):
+        if reduction not in ("mean", "sum", "none"):
+            raise OptionError(f'{type(self).__name__}: reduction must be "mean", "sum" or "none", got {reduction!r}')
+        self.reduction = reduction
+
+
+class _ClassLoss(_Loss):
+    def __init__(self, weight, ignore_index, reduction):
+        super().__init__(reduction)
+        if not is_integer(ignore_index):
+            raise OptionError(f"{type(self).__name__}: ignore_index must be an integer, got {ignore_index!r}")
+        self.ignore_index = ignore_index
+        weight = np.asarray(weight, np.float32) if isinstance(weight, (list, tuple)) else weight
+        self.weight = None if weight is None else Buffer(weight)
+        if self.weight is not None and self.weight.ndim != 1:
+            raise ShapeError(f"{type(self).__name__}: weight must have one number per class (K,), got {self.weight.shape}")
+
+    def _weight_for(self, input):
+        """The class weights in the precision and on the device of the scores."""
+        return None if self.weight is None else to_device(self.weight.data.astype(input.dtype), input.device)
+
+
+class CrossEntropyLoss(_ClassLoss):
     """Softmax and negative log-likelihood in one: takes scores (N, K) and class numbers (N,) or probabilities (N, K)."""
 
     def __init__(self, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
-        self.weight = None if weight is None else Buffer(np.asarray(weight) if isinstance(weight, (list, tuple)) else weight)
-        self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, label_smoothing
+        super().__init__(weight, ignore_index, reduction)
+        self.label_smoothing = fraction("CrossEntropyLoss", "label_smoothing", label_smoothing)
 
     def forward(self, input, target):
         """The loss of scores `input` for `target`."""
-        weight = None if self.weight is None else to_device(self.weight.data.astype(input.dtype), input.device)
+        weight = self._weight_for(input)
         return functional.cross_entropy(input, target, weight, self.ignore_index, self.reduction, self.label_smoothing)
 
 
-class MSELoss(Module):
+class NLLLoss(_ClassLoss):
+    """Negative log-likelihood: takes log-probabilities (N, K), as LogSoftmax gives them, and class numbers (N,)."""
+
+    def __init__(self, weight=None, ignore_index=-100, reduction="mean"):
+        super().__init__(weight, ignore_index, reduction)
+
+    def forward(self, input, target):
+        """The loss of log-probabilities `input` for `target`."""
+        return functional.nll_loss(input, target, self._weight_for(input), self.ignore_index, self.reduction)
+
+
+class MSELoss(_Loss):
     """The mean of (input - target)²."""
 
     def __init__(self, reduction="mean"):
-        self.reduction = reduction
+        super().__init__(reduction)
 
     def forward(self, input, target):
         """The loss."""

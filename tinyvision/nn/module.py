@@ -5,14 +5,16 @@ them ("which parameters?", "what is the state?") is a short walk over the attrib
 """
 
 from collections import OrderedDict
+from typing import NamedTuple
 
 import numpy as np
 
+from ..device import Device, to_device, to_numpy
 from ..device import device as as_device
-from ..device import to_device, to_numpy
 from ..errors import DtypeError, OptionError, WeightsError
-from ..tape import Variable, differentiable
+from ..tape import Variable
 from ..tensor import Tensor
+from .hooks import RemovableHook, watched_inputs
 
 
 class Parameter(Tensor):
@@ -28,9 +30,15 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """A tensor that belongs to a module's state but is not learned, such as running statistics."""
+    """A tensor that belongs to a module but is not learned, such as running statistics.
 
-    __slots__ = ()
+    It moves and converts with the module, and is part of the state dict unless `persistent` is False."""
+
+    __slots__ = ("persistent",)
+
+    def __init__(self, data, persistent=True):
+        super().__init__(data)
+        self.persistent = persistent
 
 
 class Module:
@@ -50,91 +58,133 @@ class Module:
             if changed is not None:
                 inputs = changed if isinstance(changed, tuple) else (changed,)
         backward_hooks = self._hooks("backward")
+        watch = None
         if backward_hooks:
-            inputs, watch = _watch_inputs(self, inputs, backward_hooks)
+            inputs, watch = watched_inputs(self, inputs, backward_hooks)
         output = self.forward(*inputs, **options)
-        if backward_hooks:
+        if watch is not None:
             watch(output)
         for hook in self._hooks("after"):
             changed = hook(self, inputs, output)
             output = output if changed is None else changed
         return output
 
+    def __setattr__(self, name, value):
+        # The only assignment that is not taken as it comes: a plain tensor in the place of a registered one would drop that
+        # name from training and from the state dict without a word.
+        own = vars(self).get(name)
+        if isinstance(own, (Parameter, Buffer)) and isinstance(value, Variable) and not isinstance(value, (Parameter, Buffer)):
+            if isinstance(own, Parameter):
+                raise OptionError(
+                    f"{type(self).__name__}.{name} is a Parameter and cannot become a plain tensor; assign nn.Parameter(...), "
+                    f"or change its numbers in place with {name}.copy_(...) inside `with no_grad():`"
+                )
+            value = Buffer(value, own.persistent)
+        super().__setattr__(name, value)
+
     # -- the tree
 
     def named_children(self):
         """(name, module) for every module that is an attribute of this one, in the order of assignment."""
-        return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
+        seen = set()
+        for name, value in list(vars(self).items()):
+            if isinstance(value, Module) and id(value) not in seen:
+                seen.add(id(value))
+                yield name, value
 
     def children(self):
         """The modules that are attributes of this one."""
-        return [module for _, module in self.named_children()]
+        return (module for _, module in self.named_children())
 
-    def named_modules(self, prefix=""):
-        """(dotted name, module) for this module and all below it, each once."""
-        seen, found, waiting = set(), [], [(prefix, self)]
+    def named_modules(self, prefix="", remove_duplicate=True):
+        """(dotted name, module) for this module and all below it; each once, or under every name that it has."""
+        seen, waiting = set(), [(prefix, self)]
         while waiting:
-            name, module = waiting.pop(0)
-            if id(module) in seen:
+            name, module = waiting.pop()
+            if remove_duplicate and id(module) in seen:
                 continue
             seen.add(id(module))
-            found.append((name, module))
-            dot = name + "." if name else ""
-            waiting[:0] = [(dot + child, value) for child, value in module.named_children()]
-        return found
+            yield name, module
+            below = [(_dotted(name, child), value) for child, value in vars(module).items() if isinstance(value, Module)]
+            waiting += reversed(below)
 
     def modules(self):
         """This module and all below it, each once."""
-        return [module for _, module in self.named_modules()]
+        return (module for _, module in self.named_modules())
 
-    def _named(self, kind):
+    def _named(self, kind, prefix, recurse):
         seen = set()
-        for prefix, module in self.named_modules():
-            for name, value in vars(module).items():
+        for name, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+            for own, value in vars(module).items():
                 if isinstance(value, kind) and id(value) not in seen:
                     seen.add(id(value))
-                    yield (prefix + "." + name if prefix else name), value
+                    yield _dotted(name, own), value
 
-    def named_parameters(self):
-        """(dotted name, Parameter) for the whole tree; the names are those of torchvision's models."""
-        return self._named(Parameter)
+    def named_parameters(self, prefix="", recurse=True):
+        """(dotted name, Parameter) for the whole tree, or for this module alone; the names are those of torchvision's models."""
+        return self._named(Parameter, prefix, recurse)
 
-    def parameters(self):
-        """Every Parameter of the whole tree, each once."""
-        return (value for _, value in self.named_parameters())
+    def parameters(self, recurse=True):
+        """Every Parameter of the whole tree, or of this module alone, each once."""
+        return (value for _, value in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self):
-        """(dotted name, Buffer) for the whole tree."""
-        return self._named(Buffer)
+    def named_buffers(self, prefix="", recurse=True):
+        """(dotted name, Buffer) for the whole tree, or for this module alone."""
+        return self._named(Buffer, prefix, recurse)
 
-    def buffers(self):
-        """Every Buffer of the whole tree, each once."""
-        return (value for _, value in self.named_buffers())
+    def buffers(self, recurse=True):
+        """Every Buffer of the whole tree, or of this module alone, each once."""
+        return (value for _, value in self.named_buffers(recurse=recurse))
 
-    def register_buffer(self, name, tensor):
+    def get_submodule(self, target):
+        """The module of a dotted name, such as "layer1.0.conv1"; "" is this one. Raises OptionError if there is none."""
+        module = self
+        for name in target.split(".") if target else []:
+            child = vars(module).get(name)
+            if not isinstance(child, Module):
+                raise OptionError(f"{type(self).__name__} has no module {target!r}: {type(module).__name__} has no {name!r}")
+            module = child
+        return module
+
+    def register_buffer(self, name, tensor, persistent=True):
         """PyTorch's spelling of `self.name = Buffer(tensor)`."""
-        setattr(self, name, None if tensor is None else Buffer(tensor))
+        self._register(name, None if tensor is None else Buffer(tensor, persistent))
 
     def register_parameter(self, name, parameter):
         """PyTorch's spelling of `self.name = Parameter(...)`."""
-        setattr(self, name, parameter)
+        if parameter is not None and not isinstance(parameter, Parameter):
+            raise OptionError(f"register_parameter: {name!r} must be a Parameter or None, got {type(parameter).__name__}")
+        self._register(name, parameter)
 
     def add_module(self, name, module):
         """PyTorch's spelling of `self.name = module`."""
-        setattr(self, name, module)
+        if module is not None and not isinstance(module, Module):
+            raise OptionError(f"{type(self).__name__}: expected a module as {name!r}, got {type(module).__name__}")
+        self._register(name, module)
+
+    def _register(self, name, value):
+        if not isinstance(name, str) or not name or "." in name:
+            raise OptionError(f"{type(self).__name__}: a name must be text without dots, got {name!r}")
+        own = vars(self).get(name)
+        if hasattr(type(self), name) or not (own is None or isinstance(own, (Module, Parameter, Buffer))):
+            raise OptionError(f"{type(self).__name__}: {name!r} is the name of something else; choose another")
+        setattr(self, name, value)
 
     def apply(self, function):
-        """Call `function(module)` for this module and all below it; returns self."""
-        for module in self.modules():
-            function(module)
+        """Call `function(module)` for all modules below this one, then for this one; returns self."""
+        for module in self.children():
+            module.apply(function)
+        function(self)
         return self
 
     # -- modes
 
     def train(self, mode=True):
         """Training mode for the whole tree, except for what is frozen; returns self."""
+        if not isinstance(mode, bool):
+            raise OptionError(f"train: mode must be True or False, got {mode!r}")
         for module in self.modules():
-            module.training = bool(mode) and not module.frozen
+            module.training = mode and not module.frozen
         return self
 
     def eval(self):
@@ -172,27 +222,33 @@ class Module:
     # -- moving and converting: in place, so that optimizers keep their parameters
 
     def to(self, *targets, device=None, dtype=None):
-        """Move and/or convert all parameters and buffers: `model.to("cuda")`, `model.to(np.float64)`; returns self."""
+        """Move and/or convert all parameters and buffers: `model.to("cuda")`, `model.to(np.float64)`; returns self.
+
+        A tensor as target stands for its device and dtype. Raises DeviceError, DtypeError."""
         for target in targets:
-            if isinstance(target, str) and target.partition(":")[0] in ("cpu", "cuda") or type(target).__name__ == "Device":
+            if isinstance(target, Variable):
+                device, dtype = target.device, target.dtype
+            elif isinstance(target, Device) or (isinstance(target, str) and target.startswith(("cpu", "cuda"))):
                 device = target
             else:
-                dtype = target
-        if dtype is not None and np.dtype(dtype).kind != "f":
-            raise DtypeError(f"a model can be converted to a floating-point dtype only, not to {np.dtype(dtype)}")
+                dtype = _float_dtype(target)
+        device = None if device is None else as_device(device)
+        dtype = None if dtype is None else _float_dtype(dtype)
         tensors = [*self.parameters(), *self.buffers()]
-        moved = [self._moved(t.data, device, dtype) for t in tensors]  # all or nothing, should memory run out
-        for t, data in zip(tensors, moved, strict=True):
+        moved = []  # all or nothing, should memory run out
+        for t in tensors:
+            grad = None if t.grad is None else Tensor(self._moved(t.grad.data, device, dtype))
+            moved.append((self._moved(t.data, device, dtype), grad))
+        for t, (data, grad) in zip(tensors, moved, strict=True):
             if data is not t.data:
-                t.data, t.version = data, t.version + 1
-                t.grad = None if t.grad is None else Tensor(self._moved(t.grad.data, device, dtype))
+                t.data, t.version, t.grad = data, t.version + 1, grad
         return self
 
     @staticmethod
     def _moved(array, device, dtype):
         if dtype is not None and array.dtype.kind == "f" and array.dtype != dtype:
             array = array.astype(dtype)
-        return array if device is None else to_device(array, as_device(device))
+        return array if device is None else to_device(array, device)
 
     def float(self):
         """All floating-point state as float32; returns self."""
@@ -213,39 +269,44 @@ class Module:
     # -- state
 
     def _state(self):
-        """(name, tensor, may be missing) for parameters and buffers in the order in which PyTorch lists them."""
-        for prefix, module in self.named_modules():
+        """(name, tensor, may be missing) for parameters and buffers in the order in which PyTorch lists them.
+
+        What is reachable under two names is listed under both, as in PyTorch's files."""
+        for prefix, module in self.named_modules(remove_duplicate=False):
             for kind in (Parameter, Buffer):
                 for name, value in vars(module).items():
-                    if isinstance(value, kind):
-                        yield (prefix + "." + name if prefix else name), value, name in module.optional_state
+                    if isinstance(value, kind) and getattr(value, "persistent", True):
+                        yield _dotted(prefix, name), value, name in module.optional_state
 
     def state_dict(self):
         """All parameters and buffers by dotted name, as detached tensors that share the module's memory."""
         return OrderedDict((name, value.detach()) for name, value, _ in self._state())
 
     def load_state_dict(self, state_dict, strict=True):
-        """Copy arrays or tensors into the parameters and buffers of these names. Returns (missing, unexpected).
+        """Copy arrays or tensors into the parameters and buffers of these names. Returns (missing_keys, unexpected_keys).
 
         Everything is checked before anything is changed. Raises WeightsError that lists all missing, unexpected and mis-shaped
         names at once; with strict=False, only mis-shaped ones are an error."""
+        if not hasattr(state_dict, "items"):
+            raise WeightsError(f"load_state_dict: expected a dict of names and arrays, got {type(state_dict).__name__}")
         own = {name: (value, optional) for name, value, optional in self._state()}
-        given = {n: v.data if isinstance(v, Variable) else v for n, v in state_dict.items()}
+        given = {name: _as_array(value) for name, value in state_dict.items()}
         missing = [n for n, (_, optional) in own.items() if n not in given and not optional]
         unexpected = [n for n in given if n not in own]
         fits = [n for n in own if n in given]
-        wrong = [
-            f"{n}: the file has {tuple(np.shape(given[n]))}, the model {own[n][0].shape}"
-            for n in fits
-            if tuple(np.shape(given[n])) != own[n][0].shape
-        ]
+        wrong = []
+        for n in fits:
+            if given[n] is None:
+                wrong.append(f"{n}: not an array of numbers but {type(state_dict[n]).__name__}")
+            elif tuple(given[n].shape) != own[n][0].shape:
+                wrong.append(f"{n}: the state dict has {tuple(given[n].shape)}, the model {own[n][0].shape}")
         if wrong or (strict and (missing or unexpected)):
             raise WeightsError(_misfit(type(self).__name__, missing if strict else [], unexpected if strict else [], wrong))
         for n in fits:
             target = own[n][0]
-            target.data[...] = to_device(np.asarray(given[n]) if not hasattr(given[n], "dtype") else given[n], target.device)
+            target.data[...] = to_device(given[n], target.device)
             target.version += 1
-        return missing, unexpected
+        return LoadResult(missing, unexpected)
 
     # -- hooks
 
@@ -277,74 +338,62 @@ class Module:
         return ""
 
     def __repr__(self):
-        lines = [f"({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.named_children()]
+        children = [(name, child) for name, child in vars(self).items() if isinstance(child, Module)]
+        lines = [f"({name}): " + repr(child).replace("\n", "\n  ") for name, child in children]
+        extra = self.extra_repr()
         if not lines:
-            return f"{type(self).__name__}({self.extra_repr()})"
+            return f"{type(self).__name__}({extra})"
+        lines = [extra, *lines] if extra else lines
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
 
 
-class RemovableHook:
-    """What registering a hook returns: `remove()` takes the hook away again."""
+class LoadResult(NamedTuple):
+    """What `load_state_dict` returns: the names that the state dict lacked, and those that the module does not have."""
 
-    def __init__(self, hooks, key):
-        self._hooks, self._key = hooks, key
+    missing_keys: list
+    unexpected_keys: list
 
-    def remove(self):
-        """Take the hook away; doing so twice is harmless."""
-        self._hooks.pop(self._key, None)
+
+def _dotted(prefix, name):
+    return f"{prefix}.{name}" if prefix else name
+
+
+def _float_dtype(value):
+    try:
+        dtype = np.dtype(value) if value is not None else None
+    except TypeError:
+        dtype = None
+    if dtype is None:
+        raise DtypeError(f'to: expected a device ("cpu", "cuda", "cuda:1") or a floating-point dtype, got {value!r}')
+    if dtype.kind != "f":
+        raise DtypeError(f"a model can be converted to a floating-point dtype only, not to {dtype}")
+    return dtype
+
+
+def _as_array(value):
+    """An entry of a state dict as an array of numbers, or None if it is none. Foreign tensors are taken as what they hold."""
+    if isinstance(value, Variable):
+        return value.data
+    if not hasattr(value, "dtype") or not hasattr(value, "__array_function__"):
+        try:
+            value = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        except (TypeError, ValueError):
+            return None
+    return value if value.dtype.kind in "biuf" else None
 
 
 def _misfit(model, missing, unexpected, wrong):
     lines = [f"the state dict does not fit {model}:"]
-    for title, names in (("missing", missing), ("unexpected", unexpected), ("another shape", wrong)):
+    for title, names in (("missing", missing), ("unexpected", unexpected), ("not fitting", wrong)):
         if names:
             lines.append(f"  {title} ({len(names)}):")
             lines += [f"    {name}" for name in names]
-    if wrong and all(".weight" in w or ".bias" in w for w in wrong) and len(wrong) <= 2 and not missing and not unexpected:
-        lines.append("  another number of classes? build the model with it and load the rest, as models.resnet18(num_classes=...) does")
+    if 1 <= len(wrong) <= 2 and not missing and not unexpected and all(".weight" in w or ".bias" in w for w in wrong):
+        lines.append(
+            "  another number of classes? Build the model with the number that the state dict has and replace its last "
+            "layer afterwards, or let models.resnet18(weights=..., num_classes=...) leave that layer out"
+        )
     return "\n".join(lines)
-
-
-_passing = differentiable(lambda x: (x, None), lambda dy, cache, needs: (dy,))
-
-
-def _watch_inputs(module, inputs, hooks):
-    """Let the inputs through a record that does nothing but report the gradient on its way out (for backward hooks)."""
-    seen = {}
-    inputs = tuple(_passing(x) if isinstance(x, Variable) and x.requires_grad else x for x in inputs)
-    tracked = [i for i, x in enumerate(inputs) if isinstance(x, Variable) and x.requires_grad]
-
-    def call():
-        grads = tuple(Tensor(seen[i]) if i in seen else None for i in range(len(inputs)))
-        for hook in hooks:
-            changed = hook(module, grads, (Tensor(seen["output"]),))
-            grads = grads if changed is None else changed
-        return grads
-
-    def input_hook(i):
-        def report(gradient):
-            seen[i] = gradient
-            if i == tracked[0]:  # the walk goes from the newest record to the oldest, so the first input comes last
-                changed = call()[i]
-                return changed.data if isinstance(changed, Variable) else None
-            return None
-
-        return report
-
-    for i in tracked:
-        inputs[i].record.hooks.append(input_hook(i))
-
-    def watch(output):
-        if isinstance(output, Variable) and output.record is not None:
-
-            def report(gradient):
-                seen["output"] = gradient
-                if not tracked:
-                    call()
-
-            output.record.hooks.append(report)
-
-    return inputs, watch
 
 
 def numpy_state(module):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ..creation import zeros
 from ..errors import OptionError
+from ..ops.door import is_integer
 from ..tape import no_grad
 from .layers import Conv2d, Linear
 
@@ -41,27 +42,29 @@ class Summary:
         ]
         lines.insert(1, "-" * max(map(len, lines)))
         lines.append(lines[1])
-        lines.append(f"{self.model} on {_shape(self.input_shape)}: {self.parameters:,} parameters ({self.trainable:,} trainable), "
-                     f"{self.multiply_adds / 1e6:,.1f} million multiply-adds an image")
+        lines.append(
+            f"{self.model} on {_shape(self.input_shape)}: {self.parameters:,} parameters ({self.trainable:,} trainable), "
+            f"{_amount(self.multiply_adds)} multiply-adds an image"
+        )
         return "\n".join(lines)
 
     __repr__ = __str__
 
 
 def summary(model, input_shape):
-    """Run one blank image of `input_shape` (C, H, W), or a batch of shape (N, C, H, W), and tabulate every layer.
+    """Run one blank image of `input_shape` (C, H, W), a vector (F,) or a batch (N, C, H, W); tabulate every layer.
 
     Multiply-adds count convolutions and linear layers, for one image. The model is left as it was, mode included. Raises
     ShapeError where the shape does not fit the model, OptionError for a shape that is none."""
-    shape = tuple(input_shape)
-    if len(shape) not in (1, 3, 4) or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise OptionError(f"summary: input_shape must be (C, H, W) or (N, C, H, W), got {input_shape!r}")
+    shape = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else ()
+    if len(shape) not in (1, 3, 4) or not all(is_integer(n) and n > 0 for n in shape):
+        raise OptionError(f"summary: input_shape must be (C, H, W), (N, C, H, W) or (F,), got {input_shape!r}")
     shape = shape if len(shape) == 4 else (1, *shape)
     first = next(iter(model.parameters()), None)
     x = zeros(*shape) if first is None else zeros(*shape, dtype=first.dtype, device=first.device)
     rows, handles = [], []
     for name, module in model.named_modules():
-        if not module.children():
+        if not any(module.children()):
             handles.append(module.register_forward_hook(_recorder(name or type(module).__name__, rows)))
     modes = [(module, module.training) for module in model.modules()]
     try:
@@ -83,7 +86,8 @@ def summary(model, input_shape):
 def _recorder(name, rows):
     def record(module, inputs, output):
         own = sum(p.numel() for p in module.parameters())
-        rows.append(Row(name, type(module).__name__, output.shape, own, _multiply_adds(module, output.shape)))
+        shape = getattr(output, "shape", ())
+        rows.append(Row(name, type(module).__name__, tuple(shape), own, _multiply_adds(module, shape)))
 
     return record
 
@@ -92,6 +96,10 @@ def _multiply_adds(module, shape):
     if isinstance(module, (Conv2d, Linear)):
         return math.prod(shape[1:]) * math.prod(module.weight.shape[1:])
     return 0
+
+
+def _amount(number):
+    return f"{number / 1e9:.2f} billion" if number >= 1e9 else f"{number / 1e6:.1f} million" if number >= 1e6 else f"{number:,}"
 
 
 def _shape(shape):

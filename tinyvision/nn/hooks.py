@@ -1,0 +1,89 @@
+"""Hooks: functions that a module calls around its forward and its backward pass."""
+
+from ..errors import OptionError
+from ..tape import Variable, differentiable
+from ..tensor import Tensor
+
+
+class RemovableHook:
+    """What registering a hook returns: `remove()` takes the hook away again."""
+
+    def __init__(self, hooks, key):
+        self._hooks, self._key = hooks, key
+
+    def remove(self):
+        """Take the hook away; doing so twice is harmless."""
+        self._hooks.pop(self._key, None)
+
+
+def _passing_forward(x):
+    return x, None
+
+
+def _passing_backward(dy, cache, needs=(True,)):
+    return (dy,)
+
+
+_passing = differentiable(_passing_forward, _passing_backward)
+
+
+def watched_inputs(module, inputs, hooks):
+    """(inputs, watch) for backward hooks: inputs that report their gradients, and `watch(output)`, which makes outputs do so.
+
+    Every input passes through a record that changes nothing. Those records are made one after the other and before any
+    record of the module's own, so the walk meets the first input's last of all: then all gradients are known."""
+    outputs, seen = {}, {}
+    inputs = tuple(_passing(x) if isinstance(x, Variable) and x.requires_grad else x for x in inputs)
+    tracked = [i for i, x in enumerate(inputs) if isinstance(x, Variable) and x.record is not None]
+    count = len(inputs)  # the hooks below must not hold on to the inputs themselves: that would be a cycle
+
+    def call():
+        grads = tuple(Tensor(seen[i]) if i in seen else None for i in range(count))
+        grad_outputs = tuple(Tensor(outputs[i]) if outputs[i] is not None else None for i in sorted(outputs))
+        for hook in hooks:
+            changed = hook(module, grads, grad_outputs)
+            if changed is not None:
+                grads = _checked(changed, grads, tracked)
+        return grads
+
+    def input_hook(i):
+        def report(gradient):
+            seen[i] = gradient
+            if i != tracked[0]:
+                return None
+            changed = call()[i]
+            return changed.data if isinstance(changed, Variable) else None
+
+        return report
+
+    for i in tracked:
+        inputs[i].record.hooks.append(input_hook(i))
+
+    def watch(output):
+        values = output if isinstance(output, (tuple, list)) else (output,)
+        numbers = {i: v.record.number for i, v in enumerate(values) if isinstance(v, Variable) and v.record is not None}
+        outputs.update(dict.fromkeys(range(len(values))))
+        oldest = min(numbers, key=numbers.get, default=None)
+
+        def output_hook(i):
+            def report(gradient):
+                outputs[i] = gradient
+                if not tracked and i == oldest:
+                    call()
+
+            return report
+
+        for i in numbers:
+            values[i].record.hooks.insert(0, output_hook(i))  # an output may be an input handed on: report it first
+
+    return inputs, watch
+
+
+def _checked(changed, grads, tracked):
+    """What a hook wants instead of `grads`, or an OptionError: by then, only the first input's gradient is still here."""
+    changed = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
+    if len(changed) != len(grads):
+        raise OptionError(f"a backward hook returned {len(changed)} gradients for {len(grads)} inputs")
+    if any(changed[i] is not grads[i] for i in tracked[1:]):
+        raise OptionError("a backward hook can replace the gradient of the first input only; return the others as they are")
+    return changed
