@@ -99,6 +99,9 @@ def image_gradient(dy, weight, dx, stride, padding, dilation, groups):
     neighbours hear from neighbouring windows. So each phase is a stride-1 correlation of dy with those taps, turned
     around. At stride 1 there is one phase and all taps: the textbook's "convolution with the turned kernel"."""
     O, KH, KW, _ = weight.shape
+    if winograd.applies(dy, weight.shape, stride, dilation, groups):
+        winograd.image_gradient(dy, weight, dx, (padding[0] - 2, padding[1] - 2))
+        return
     turned = weight.reshape(groups, O // groups, KH, KW, -1).transpose(0, 4, 2, 3, 1)[:, :, ::-1, ::-1]  # (G, C/G, KH, KW, O/G)
     for top in range(stride[0]):
         for left in range(stride[1]):
@@ -189,7 +192,7 @@ def _blocks(x, y, row_length):
     line = OW * row_length * x.dtype.itemsize  # bytes of columns for one row of output pixels
     if N * OH * line <= parallel.SMALL_BYTES:
         return [(slice(0, N), slice(0, OH))]
-    budget = max(COLUMN_BYTES, O * row_length * x.dtype.itemsize // 2)  # large kernels want more rows to meet at a time
+    budget = max(COLUMN_BYTES, O * row_length * x.dtype.itemsize)  # large kernels want more rows to meet at a time
     threads = parallel.get_num_threads()
     if OH * line <= budget and N >= threads:
         images = max(1, min(budget // (OH * line), math.ceil(N / threads)))

@@ -20,9 +20,10 @@ import numpy as np
 from .. import parallel
 from .im2col import image_slab
 
-# Kernels: U = G g Gᵀ, (3, 3) -> (4, 4), for all nine taps at once.
+# Kernels: U = G g Gᵀ, (3, 3) -> (4, 4), for all nine taps at once. The turned kernel only reverses the columns of G.
 _G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 _GG = np.kron(_G, _G)  # (16, 9)
+_GG_TURNED = np.kron(_G[:, ::-1], _G[:, ::-1])
 
 # With fewer channels than this the transforms cost more than the saved multiplications (measured).
 FEWEST_CHANNELS = 32
@@ -38,47 +39,76 @@ def applies(x, weight_shape, stride, dilation, groups):
 def correlate(x, weight, y, start, finish):
     """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with weight (O, 3, 3, C), as `conv.correlate` does."""
     O, C = weight.shape[0], weight.shape[3]
-    U = (_GG.astype(weight.dtype) @ weight.reshape(O, 9, C)).transpose(1, 2, 0)  # (16, C, O)
+    U = _GG.astype(weight.dtype) @ weight.reshape(O, 9, C)  # (O, 16, C)
+    _correlate(x, U.transpose(1, 2, 0), y, start, finish)
+
+
+def image_gradient(dy, weight, dx, start):
+    """Fill dx (N, H, W, C) with dy (N, OH, OW, O) correlated with the turned weight (O, 3, 3, C)."""
+    O, C = weight.shape[0], weight.shape[3]
+    U = _GG_TURNED.astype(weight.dtype) @ weight.reshape(O, 9, C)  # (O, 16, C)
+    _correlate(dy, U.transpose(1, 0, 2), dx, start)
+
+
+def _correlate(x, U, y, start, finish=None):
+    """y = Aᵀ [U ∘ (Bᵀ x B)] A, where the product of one of the 16 places is a matrix product (T, C) @ (C, O) over T tiles.
+
+    One row of Bᵀ at a time, so that no more than a quarter of the 16 planes is in the cache at once."""
+    U = U.reshape(4, 4, *U.shape[1:])
 
     def work(block):
         images, rows = block
-        V, tiles = _image_to_tiles(x, images, rows, y.shape, start)
-        M = parallel.scratch("winograd M", (16, V.shape[1], O), x)
-        np.matmul(V, U, out=M)  # (16, T, C) @ (16, C, O)
-        _tiles_to_output(M, y[images, rows], tiles)
-        finish(y[images, rows], images, rows)
+        out = y[images, rows]
+        slab, tiles = _slab(x, images, rows, y.shape[2], start)
+        sums = parallel.scratch("winograd sums", (2, 4, math.prod(tiles), U.shape[3]), x)
+        M = parallel.scratch("winograd M", sums.shape[1:], x)
+        for i, target in enumerate((sums[0], sums[1], M, M)):
+            np.matmul(_image_to_tiles(slab, i, tiles), U[i], out=target)  # (4, T, C) @ (4, C, O)
+            if i == 1:
+                sums[0] += sums[1]
+            elif i == 2:
+                sums[0] += M
+                sums[1] -= M
+            elif i == 3:
+                sums[1] -= M
+        _sums_to_output(sums, out, tiles)
+        if finish is not None:
+            finish(out, images, rows)
 
-    parallel.run(work, _blocks(y.shape, C, x.dtype.itemsize))
+    parallel.run(work, _blocks(y.shape, x.shape[3], x.dtype.itemsize))
 
 
 def weight_gradient(x, dy, start):
-    """dweight (O, 3, 3, C) = Gᵀ (Σ over tiles of dMᵀ V) G, with dM = A dy Aᵀ and V as in the forward pass."""
+    """dweight (O, 3, 3, C) = Gᵀ (Σ over tiles of dMᵀ V) G, with V = Bᵀ x B as in the forward pass and dM = A dy Aᵀ."""
     O, C = dy.shape[3], x.shape[3]
     blocks = _blocks(dy.shape, C, x.dtype.itemsize)
 
     def work(blocks):
-        total = None
-        for images, rows in blocks:
-            V, tiles = _image_to_tiles(x, images, rows, dy.shape, start)
-            dM = _output_to_tiles(dy[images, rows], tiles)  # (16, T, O)
-            product = np.matmul(dM.transpose(0, 2, 1), V)  # (16, O, T) @ (16, T, C)
-            total = product if total is None else np.add(total, product, out=total)
+        total = np.zeros((4, 4, O, C), x.dtype)
+        product = parallel.scratch("winograd product", (4, O, C), x)
+        for number, (images, rows) in enumerate(blocks):
+            slab, tiles = _slab(x, images, rows, dy.shape[2], start)
+            grown = _whole_tiles(dy[images, rows], tiles)
+            for i in range(4):
+                dM, V = _output_to_tiles(grown, i, tiles), _image_to_tiles(slab, i, tiles)
+                target = product if number else total[i]
+                np.matmul(dM.transpose(0, 2, 1), V, out=target)  # (4, O, T) @ (4, T, C)
+                if number:
+                    total[i] += product
         return total
 
     share = math.ceil(len(blocks) / parallel.get_num_threads())
     totals = parallel.run(work, [blocks[i : i + share] for i in range(0, len(blocks), share)])
-    dU = totals[0]
+    dU = totals[0].reshape(16, O, C)
     for more in totals[1:]:
-        dU += more
-    dweight = np.empty((O, 9, C), dU.dtype)
-    np.matmul(_GG.T.astype(dU.dtype), dU.transpose(1, 0, 2), out=dweight)  # (9, 16) @ (O, 16, C)
-    return dweight.reshape(O, 3, 3, C)
+        dU += more.reshape(dU.shape)
+    return (_GG.T.astype(dU.dtype) @ dU.transpose(1, 0, 2)).reshape(O, 3, 3, C)  # (9, 16) @ (O, 16, C)
 
 
 def _blocks(shape, C, itemsize):
     """Cut the output (N, OH, OW, O) into blocks (images, rows) of whole tiles whose V and M fit the caches."""
     N, OH, OW, O = shape
-    line = 16 * math.ceil(OW / 2) * (C + O) * itemsize  # bytes of V and M for one row of tiles
+    line = 4 * math.ceil(OW / 2) * (C + 3 * O) * itemsize  # bytes of V, M and the sums for one row of tiles
     kernels = 16 * C * O * itemsize
     budget = min(max(4 * kernels, 2 << 20), 8 << 20)  # large kernels want more tiles to meet each time they are read
     lines = math.ceil(OH / 2)
@@ -90,69 +120,78 @@ def _blocks(shape, C, itemsize):
     return [(slice(n, n + 1), slice(2 * r, min(2 * (r + some), OH))) for n in range(N) for r in range(0, lines, some)]
 
 
-def _image_to_tiles(x, images, rows, shape, start):
-    """V = Bᵀ d B for the 4×4 pixels d under every 2×2 tile of a block of outputs  ->  V (16, T, C), (n, TH, TW)"""
-    TH, TW = math.ceil((rows.stop - rows.start) / 2), math.ceil(shape[2] / 2)
+def _slab(x, images, rows, OW, start):
+    """The pixels under a block of outputs, 4×4 under every 2×2 tile  ->  (n, 2·TH + 2, 2·TW + 2, C), (n, TH, TW)"""
+    TH, TW = math.ceil((rows.stop - rows.start) / 2), math.ceil(OW / 2)
     top, left = start[0] + rows.start, start[1]
-    slab = image_slab(x, images, (top, top + 2 * TH + 2), (left, left + 2 * TW + 2))  # (n, 2·TH + 2, 2·TW + 2, C)
-    n, _, W, C = slab.shape
-    half = parallel.scratch("winograd half", (4, n, TH, W, C), x)
-    _four_of_four([slab[:, i : i + 2 * TH : 2] for i in range(4)], half)
-    V = parallel.scratch("winograd V", (4, 4, n, TH, TW, C), x)
-    _four_of_four([half[:, :, :, j : j + 2 * TW : 2] for j in range(4)], V.transpose(1, 0, 2, 3, 4, 5))
-    return V.reshape(16, n * TH * TW, C), (n, TH, TW)
+    slab = image_slab(x, images, (top, top + 2 * TH + 2), (left, left + 2 * TW + 2))
+    return slab, (len(slab), TH, TW)
 
 
-def _four_of_four(d, out):
-    """out = Bᵀ d = (d₀ - d₂, d₁ + d₂, d₂ - d₁, d₁ - d₃)"""
-    np.subtract(d[0], d[2], out=out[0])
-    np.add(d[1], d[2], out=out[1])
-    np.subtract(d[2], d[1], out=out[2])
-    np.subtract(d[1], d[3], out=out[3])
+def _image_to_tiles(slab, i, tiles):
+    """Row i of V = Bᵀ d B for every tile  ->  (4, T, C);   Bᵀ d = (d₀ - d₂, d₁ + d₂, d₂ - d₁, d₁ - d₃)"""
+    (n, TH, TW), (W, C) = tiles, slab.shape[2:]
+    d = [slab[:, k : k + 2 * TH : 2] for k in range(4)]
+    half = _row_of_four(d, i, parallel.scratch("winograd half", (n, TH, W, C), slab))
+    V = parallel.scratch("winograd V", (4, n, TH, TW, C), slab)
+    d = [half[:, :, k : k + 2 * TW : 2] for k in range(4)]
+    for j in range(4):
+        _row_of_four(d, j, V[j])
+    return V.reshape(4, n * TH * TW, C)
 
 
-def _tiles_to_output(M, y, tiles):
-    """y (n, OH, OW, O) = Aᵀ M A for every tile: rows first, (m₀ + m₁ + m₂, m₁ - m₂ - m₃), then columns."""
-    (n, TH, TW), O = tiles, M.shape[2]
-    M = M.reshape(4, 4, n, TH, TW, O)
-    whole = y.shape[1] == 2 * TH and y.shape[2] == 2 * TW and y.flags.c_contiguous
+def _row_of_four(d, i, out):
+    """Row i of Bᵀ d = (d₀ - d₂, d₁ + d₂, d₂ - d₁, d₁ - d₃)"""
+    combine = np.add if i == 1 else np.subtract
+    first, second = ((0, 2), (1, 2), (2, 1), (1, 3))[i]
+    return combine(d[first], d[second], out=out)
+
+
+def _sums_to_output(sums, y, tiles):
+    """y (n, OH, OW, O) from sums (2, 4, T, O), the rows already summed: the columns are left, (s₀ + s₁ + s₂, s₁ - s₂ - s₃)."""
+    (n, TH, TW), O = tiles, y.shape[3]
+    whole = y.shape[1:3] == (2 * TH, 2 * TW) and y.flags.c_contiguous
     out = y if whole else parallel.scratch("winograd y", (n, 2 * TH, 2 * TW, O), y)
     place = out.reshape(n, TH, 2, TW, 2, O)
-    half = parallel.scratch("winograd half", (2, 4, n, TH, TW, O), y)
-    _two_of_four(M, half)
     for a in (0, 1):
-        _two_of_four(half[a], place[:, :, a].transpose(3, 0, 1, 2, 4))
+        s = sums[a]
+        s[0] += s[1]
+        s[1] -= s[2]
+        s = s.reshape(4, n, TH, TW, O)
+        np.add(s[0], s[2], out=place[:, :, a, :, 0])
+        np.subtract(s[1], s[3], out=place[:, :, a, :, 1])
     if not whole:  # an odd row or column of tiles reaches beyond the image
         y[...] = out[:, : y.shape[1], : y.shape[2]]
 
 
-def _two_of_four(m, out):
-    """out = Aᵀ m = (m₀ + m₁ + m₂, m₁ - m₂ - m₃)"""
-    np.add(m[0], m[1], out=out[0])
-    out[0] += m[2]
-    np.subtract(m[1], m[2], out=out[1])
-    out[1] -= m[3]
+def _whole_tiles(dy, tiles):
+    """dy (n, OH, OW, O) with zeros up to whole tiles of 2×2."""
+    n, TH, TW = tiles
+    if dy.shape[1:3] == (2 * TH, 2 * TW):
+        return dy
+    grown = parallel.scratch("winograd y", (n, 2 * TH, 2 * TW, dy.shape[3]), dy)
+    grown[:, dy.shape[1] :] = 0
+    grown[:, :, dy.shape[2] :] = 0
+    grown[:, : dy.shape[1], : dy.shape[2]] = dy
+    return grown
 
 
-def _output_to_tiles(dy, tiles):
-    """dM = A dy Aᵀ for every 2×2 tile of dy (n, OH, OW, O), the way back of `_tiles_to_output`  ->  dM (16, T, O)"""
+def _output_to_tiles(dy, i, tiles):
+    """Row i of dM = A dy Aᵀ for every 2×2 tile of dy  ->  (4, T, O)"""
     (n, TH, TW), O = tiles, dy.shape[3]
-    if dy.shape[1:3] != (2 * TH, 2 * TW):
-        padded = parallel.scratch("winograd y", (n, 2 * TH, 2 * TW, O), dy)
-        padded[:, dy.shape[1] :] = 0
-        padded[:, :, dy.shape[2] :] = 0
-        padded[:, : dy.shape[1], : dy.shape[2]] = dy
-        dy = padded
-    half = parallel.scratch("winograd half", (4, n, TH, 2 * TW, O), dy)
-    _four_of_two([dy[:, 0::2], dy[:, 1::2]], half)
-    dM = parallel.scratch("winograd M", (4, 4, n, TH, TW, O), dy)
-    _four_of_two([half[:, :, :, 0::2], half[:, :, :, 1::2]], dM.transpose(1, 0, 2, 3, 4, 5))
-    return dM.reshape(16, n * TH * TW, O)
+    half = _row_of_two(dy[:, 0::2], dy[:, 1::2], i, parallel.scratch("winograd half", (n, TH, 2 * TW, O), dy))
+    dM = parallel.scratch("winograd M", (4, n, TH, TW, O), dy)
+    for j in range(4):
+        _row_of_two(half[:, :, 0::2], half[:, :, 1::2], j, dM[j])
+    return dM.reshape(4, n * TH * TW, O)
 
 
-def _four_of_two(dy, out):
-    """out = A dy = (dy₀, dy₀ + dy₁, dy₀ - dy₁, -dy₁)"""
-    out[0] = dy[0]
-    np.add(dy[0], dy[1], out=out[1])
-    np.subtract(dy[0], dy[1], out=out[2])
-    np.negative(dy[1], out=out[3])
+def _row_of_two(first, second, i, out):
+    """Row i of A dy = (dy₀, dy₀ + dy₁, dy₀ - dy₁, -dy₁)"""
+    if i == 0:
+        out[...] = first
+    elif i == 3:
+        np.negative(second, out=out)
+    else:
+        (np.add if i == 1 else np.subtract)(first, second, out=out)
+    return out
