@@ -1,0 +1,228 @@
+"""The pages run, print and draw what they say; their links lead somewhere; and a changed op is noticed."""
+
+import ast
+import itertools
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from tinyvision import ops
+from tutorials import __main__ as command
+from tutorials import draw, pages
+
+PAGES = pages.all_pages()
+TEXTS = [*PAGES, pages.FOLDER / "README.md"]
+FIGURES = sorted(pages.FIGURES.glob("*.svg"))
+
+
+def _write(tmp_path, monkeypatch, text, number="90"):
+    """A page of its own in an empty folder of pages."""
+    monkeypatch.setattr(pages, "FOLDER", tmp_path)
+    monkeypatch.setattr(pages, "FIGURES", tmp_path / "figures")
+    path = tmp_path / f"{number}-page.md"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
+def test_page(path):
+    assert pages.run(path).problems == []
+
+
+# -- links and references
+
+
+def _anchors(path):
+    """GitHub's anchors of a Markdown file's headings."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    titles = re.findall(r"^#+ (.*)$", text, flags=re.M)
+    return {
+        re.sub(r"[^\w\- ]", "", re.sub(r"[`*]|\]\([^)]*\)", "", t).lower()).strip().replace(" ", "-") for t in titles
+    }
+
+
+def _prose(path):
+    return re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda p: p.stem)
+def test_links_lead_somewhere(path):
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", _prose(path)):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        place = (path.parent / file).resolve() if file else path
+        if not place.exists() or (anchor and anchor not in _anchors(place)):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda p: p.stem)
+def test_references_to_code_exist(path):
+    """`ops/conv.py: conv2d_forward` names a file (of tinyvision, or from the root) and what it defines."""
+    broken = []
+    for file, name in re.findall(r"`([\w/]+\.py): ([\w.]+)`", path.read_text(encoding="utf-8")):
+        places = [p for p in (pages.ROOT / "tinyvision" / file, pages.ROOT / file) if p.is_file()]
+        if not places or pages.definition(ast.parse(places[0].read_text(encoding="utf-8")), name) is None:
+            broken.append(f"{file}: {name}")
+    assert broken == []
+
+
+def test_pages_follow_each_other():
+    """Every page links to the one before and the one after, and the contents list all."""
+    for before, after in itertools.pairwise(PAGES):
+        assert f"]({after.name})" in before.read_text(encoding="utf-8"), before.name
+        assert f"]({before.name})" in after.read_text(encoding="utf-8"), after.name
+    contents = (pages.FOLDER / "README.md").read_text(encoding="utf-8")
+    assert [p.name for p in PAGES if f"]({p.name})" not in contents] == []
+
+
+# -- figures
+
+
+@pytest.mark.parametrize("path", FIGURES, ids=lambda p: p.stem)
+def test_figure_is_small_and_without_words(path):
+    assert path.stat().st_size < 100_000
+    tree = ElementTree.parse(path)
+    words = ["".join(e.itertext()) for e in tree.iter() if e.tag.endswith(("text", "title", "desc"))]
+    assert [w for w in words if re.search(r"[^\W\d]{2}", w)] == []
+    assert json.loads(path.with_suffix(".json").read_text())["arrays"]
+
+
+def test_figure_numbers_are_compared(tmp_path, monkeypatch):
+    text = (
+        "```python\nimport numpy as np\nfrom tutorials import draw\nx = np.arange(6.0)\n"
+        '_ = draw.curves("90-line", x, [x])\n```\n![line](figures/90-line.svg)\n'
+    )
+    path = _write(tmp_path, monkeypatch, text)
+    assert pages.run(path, fix=True).problems == []
+    assert pages.run(path).problems == []
+    path.write_text(text.replace("[x]", "[x + 1]"))
+    assert "draws other numbers" in pages.run(path).problems[0]
+    path.write_text("nothing\n")
+    assert "stored but not drawn" in pages.run(path).problems[0]
+
+
+def test_drawing_everything(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    a = np.linspace(-1, 1, 12).reshape(3, 4)
+    figures = [
+        draw.images("a", a, a.T, signed=True, digits=1, frames=[(0, 0, 0, 2, 2)]),
+        draw.images("b", np.abs(np.stack([a, a, a])), columns=1),
+        draw.curves("c", [1.0, 10, 100], [[1.0, 0.1, np.nan], [3.0, 2, 1]], log=True),
+        draw.bars("d", [1.0, -2], [0.5]),
+    ]
+    for figure in figures:
+        ElementTree.fromstring(figure.svg)
+        assert figure.path.read_text() == figure.svg == figure._repr_svg_()
+
+
+# -- the runner
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed", "same"),
+    [
+        ("a 1.23", "a  1.24", True),  # one unit in the last place
+        ("a 1.23", "a 1.25", False),
+        ("3 apples", "4 apples", False),  # integers are exact
+        ("1.0e-12", "1.1e-12", True),
+        ("1e-12", "1e-10", False),
+        ("[ 0. -1.]", "[-0. -1.]", True),
+        ("took ... s\nend", "took 0.3 s\nend", True),
+        ("took ... s\nend", "took 0.3 s\nfin", False),
+        ("a\n...\nz", "a\nb\nc\nz", True),
+        ("a b", "a", False),
+        ("a", "a b", False),
+    ],
+)
+def test_comparing(expected, printed, same):
+    assert pages.same(expected, printed) is same
+
+
+def test_tolerance():
+    assert pages.same("accuracy 0.97", "accuracy 0.95", tolerance=0.03)
+    assert not pages.same("accuracy 0.97", "accuracy 0.90", tolerance=0.03)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("```python\nprint(1)\n```\n```output\n2\n```\n", "the page says"),
+        ("```python\nprint(1)\n```\n\nwords\n\n```output\n1\n```\n", "no output block follows"),
+        ("```python\n1 / 0\n```\n", "ZeroDivisionError"),
+        ("```python raises=KeyError\npass\n```\n", "was to raise KeyError"),
+        ("```python raises=KeyError\n1 / 0\n```\n", "ZeroDivisionError"),
+        ("```python source=tape.py:no_grad\npass\n```\n", "the page says"),
+        ("```python source=tape.py:nothing\npass\n```\n", "does not define nothing"),
+        ("```python source=nothing.py:no_grad\npass\n```\n", "there is no"),
+        ("![a](figures/90-a.svg)", "shown but not drawn"),
+        (
+            "```python\nfrom tutorials import draw\n_ = draw.bars('90-a', [1, 2])\n```\n",
+            "drawn but not shown",
+        ),
+    ],
+)
+def test_a_wrong_page_is_found(tmp_path, monkeypatch, text, problem):
+    path = _write(tmp_path, monkeypatch, text)
+    assert problem in "\n".join(pages.run(path).problems)
+
+
+def test_fix_writes_what_came_out(tmp_path, monkeypatch):
+    text = (
+        "```python\nprint(1)\n```\n```output\n2\n```\n\n"
+        "```python raises=KeyError\n{}['a']\n```\n```output\n```\n\n```python source=tape.py:no_grad\n```\n"
+    )
+    path = _write(tmp_path, monkeypatch, text)
+    assert pages.run(path, fix=True).problems == []
+    assert pages.run(path).problems == []
+    assert "```output\n1\n```" in path.read_text()
+    assert "KeyError: 'a'" in path.read_text()
+    assert "return _GradMode(False)" in path.read_text()
+
+
+def test_a_page_that_takes_too_long_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "LIMIT", 0.0)
+    path = _write(tmp_path, monkeypatch, "```python\nx = sum(range(100_000))\n```\n")
+    assert "of CPU time" in pages.run(path).problems[0]
+
+
+def test_a_changed_op_makes_a_page_fail(monkeypatch):
+    """Swap a sum for a mean in the bias gradient: the page that derives it must notice."""
+    right = ops.linear_backward
+
+    def wrong(dy, cache, needs=(True, True, True)):
+        dx, dweight, dbias = right(dy, cache, needs)
+        return dx, dweight, dbias / len(dy)
+
+    monkeypatch.setattr(ops, "linear_backward", wrong)
+    assert pages.run(pages.find("10")).problems != []
+
+
+def test_command_line(tmp_path, monkeypatch, capsys):
+    _write(tmp_path, monkeypatch, "```python\nprint(1)\n```\n```output\n2\n```\n")
+    assert command.main(["check"]) == 1
+    assert command.main(["fix", "90"]) == 0
+    assert command.main(["check", "90"]) == 0
+    assert "1 of 1 pages are right" in capsys.readouterr().out
+    assert command.main(["check", "17"]) == 2
+    assert command.main(["check", "seventeen"]) == 2
+    assert "there is no page" in capsys.readouterr().err
+
+
+def test_notebook(tmp_path, monkeypatch, capsys):
+    text = (
+        "# Title\n\n```python\nprint(1)\n```\n```output\n1\n```\n\n"
+        "```python raises=KeyError\n{}['a']\n```\n```output\nKeyError: 'a'\n```\n"
+    )
+    path = _write(tmp_path, monkeypatch, text)
+    made = pages.for_notebook(path)
+    assert "output" not in made
+    assert "except Exception" in made
+    monkeypatch.setitem(__import__("sys").modules, "jupytext", None)
+    assert command.main(["notebook", "90"]) == 2
+    assert "pip install jupytext" in capsys.readouterr().err

@@ -1,0 +1,68 @@
+"""`python -m tutorials check [NN ...]`, `fix NN ...`, `notebook NN ...`, from the root of the repository."""
+
+import argparse
+import sys
+
+from . import pages
+
+
+def main(arguments=None):
+    """Run the command line; returns the exit status: 1 if a page is wrong, 2 if the command is."""
+    parser = argparse.ArgumentParser(prog="python -m tutorials", description="Run the tutorial pages.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in (
+        ("check", "run pages (all, if none is named) and compare what they print and draw"),
+        ("fix", "run pages and write down what they print and draw"),
+        ("notebook", "make a Jupyter notebook out of pages, in the current folder (needs jupytext)"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        count = "*" if name == "check" else "+"
+        command.add_argument("pages", nargs=count, metavar="NN", help="page numbers, such as 4 or 04")
+    options = parser.parse_args(arguments)
+    try:
+        chosen = [pages.find(number) for number in options.pages] or pages.all_pages()
+        return {"check": _check, "fix": _fix, "notebook": _notebook}[options.command](chosen)
+    except pages.PageError as error:
+        print(f"tutorials: {error}", file=sys.stderr)
+        return 2
+
+
+def _check(paths):
+    wrong, total = 0, 0.0
+    for path in paths:
+        report = pages.run(path)
+        total += report.seconds
+        verdict = "WRONG" if report.problems else "ok   "
+        print(f"{verdict} {path.stem:<40} {report.seconds:6.2f} s", flush=True)
+        for problem in report.problems:
+            print("      " + problem.replace("\n", "\n      "))
+        wrong += bool(report.problems)
+    print(f"{len(paths) - wrong} of {len(paths)} pages are right, {total:.1f} s of CPU time")
+    return 1 if wrong else 0
+
+
+def _fix(paths):
+    status = 0
+    for path in paths:
+        report = pages.run(path, fix=True)
+        for problem in report.problems:
+            print(f"{path.name}: {problem}", file=sys.stderr)
+            status = 1
+        print(f"{path.name}: {', '.join(report.written) or 'nothing to change'}")
+    return status
+
+
+def _notebook(paths):
+    try:
+        import jupytext
+    except ImportError:
+        raise pages.PageError("notebooks are made by jupytext: pip install jupytext") from None
+    for path in paths:
+        target = path.with_suffix(".ipynb").name
+        jupytext.write(jupytext.reads(pages.for_notebook(path), fmt="md"), target)
+        print(target)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

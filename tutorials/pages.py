@@ -1,0 +1,291 @@
+"""The runner: reads a page, runs its blocks, compares what they print and draw.
+
+    ```python                       runs; all blocks of a page share one namespace
+    ```python raises=ShapeError     runs, and must raise exactly this; the message joins the output
+    ```python source=ops/conv.py:correlate
+                                    does not run: quotes tinyvision, and must equal it
+    ```output                       what the block before it prints
+    ```output tolerance=0.05        the same, with numbers compared relatively to the larger one
+
+Numbers may differ by one unit in the last place shown, integers not at all; `...` stands for anything. A
+block that prints must be followed by its output.
+"""
+
+import ast
+import contextlib
+import io
+import itertools
+import json
+import re
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from . import draw
+
+FOLDER = Path(__file__).parent
+ROOT = FOLDER.parent
+FIGURES = FOLDER / "figures"
+LIMIT = 20.0  # seconds of CPU time one page may take
+
+_FENCE = re.compile(r"^```(\w*)[ ]*([^\n`]*)\n(.*?)^```[ ]*$", re.M | re.S)
+_TOKEN = re.compile(r"\.\.\.|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|\n|[^\W\d]+|[^\s\w]")
+
+
+class PageError(Exception):
+    """A page does not exist, or cannot be read as a page."""
+
+
+@dataclass
+class Block:
+    """One fenced block: its language, its options, its text, and where the text lies in the page."""
+
+    language: str
+    options: dict
+    text: str
+    span: tuple
+    line: int
+
+
+@dataclass
+class Report:
+    """What running a page found: problems in words, files written by `fix`, and seconds of CPU time."""
+
+    problems: list = field(default_factory=list)
+    written: list = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def all_pages():
+    """The paths of all pages, in order."""
+    return sorted(FOLDER.glob("[0-9][0-9]-*.md"))
+
+
+def find(number):
+    """The path of page `number` ("4" or "04"). Raises PageError."""
+    found = [path for path in all_pages() if number.isdigit() and int(path.name[:2]) == int(number)]
+    if not found:
+        raise PageError(f"there is no page {number}; pages are {', '.join(p.name[:2] for p in all_pages())}")
+    return found[0]
+
+
+def blocks(text):
+    """All fenced blocks of a page."""
+    found = []
+    for match in _FENCE.finditer(text):
+        options = dict(word.partition("=")[::2] for word in match[2].split())
+        found.append(
+            Block(match[1], options, match[3], match.span(3), text.count("\n", 0, match.start()) + 1)
+        )
+    return found
+
+
+def run(path, fix=False):
+    """Run one page and compare; with `fix`, write down what it printed, quoted and drew instead."""
+    text = path.read_text(encoding="utf-8")
+    report, changes, namespace = Report(), [], {"__name__": path.stem}
+    found = blocks(text)
+    start = time.process_time()
+    with draw.collect() as figures:
+        for block, following in itertools.zip_longest(found, found[1:]):
+            if block.language != "python":
+                continue
+            shown = following if _is_output_of(text, block, following) else None
+            if "source" in block.options:
+                _compare_source(block, report, changes)
+            elif not _run_block(path, block, shown, namespace, report, changes):
+                return report
+    report.seconds = time.process_time() - start
+    if report.seconds > LIMIT:
+        report.problems.append(f"the page took {report.seconds:.0f} s of CPU time, more than {LIMIT:.0f}")
+    _compare_figures(path, text, figures, report, fix)
+    if fix and changes:
+        for (first, last), new in reversed(changes):
+            text = text[:first] + new + text[last:]
+        path.write_text(text, encoding="utf-8")
+        report.written.append(path.name)
+    if not fix:
+        for (first, last), new in changes:
+            line = text.count("\n", 0, first)
+            report.problems.append(f"line {line}: {difference(text[first:last], new)}")
+    return report
+
+
+def _is_output_of(text, block, following):
+    """Whether `following` is an output block with nothing but blank lines between."""
+    if following is None or following.language != "output":
+        return False
+    return re.fullmatch(r"```\s*```output[^\n]*\n", text[block.span[1] : following.span[0]]) is not None
+
+
+def _run_block(path, block, shown, namespace, report, changes):
+    """Run a block and note what it printed; False if the page cannot go on."""
+    printed, raised = io.StringIO(), None
+    code = "\n" * block.line + block.text  # so that a traceback names the line of the page
+    with contextlib.redirect_stdout(printed), np.printoptions():
+        try:
+            exec(compile(code, str(path), "exec"), namespace)
+        except Exception as error:
+            raised = error
+    output = printed.getvalue()
+    wanted = block.options.get("raises")
+    if raised is not None:
+        if type(raised).__name__ != wanted:
+            shown_trace = "".join(traceback.format_exception(raised)[-3:]).rstrip()
+            report.problems.append(f"line {block.line}: raised\n{shown_trace}")
+            return False
+        output += f"{wanted}: {raised}\n"
+    elif wanted:
+        report.problems.append(f"line {block.line}: was to raise {wanted}, but did not")
+    if shown is None:
+        if output.strip():
+            report.problems.append(
+                f"line {block.line}: prints, but no output block follows:\n{output.rstrip()}"
+            )
+    elif not same(shown.text, output, float(shown.options.get("tolerance", 0))):
+        changes.append((shown.span, output.rstrip() + "\n"))
+    return True
+
+
+def same(expected, printed, tolerance=0.0):
+    """Whether `printed` is what `expected` says: the same words, nearly the same numbers."""
+    left, right = (_TOKEN.findall(re.sub(r"[ \t]*\n\s*", "\n", text.strip())) for text in (expected, printed))
+    reached = {0}  # how many tokens of `printed` may have been used up so far
+    for token in left:
+        if token == "...":
+            reached = set(range(min(reached), len(right) + 1)) if reached else reached
+        else:
+            reached = {i + 1 for i in reached if i < len(right) and _same_token(token, right[i], tolerance)}
+    return len(right) in reached
+
+
+def _same_token(a, b, tolerance):
+    if a == b:
+        return True
+    try:
+        x, y = float(a), float(b)
+    except ValueError:
+        return False
+    if x == y:
+        return True
+    if tolerance:
+        return abs(x - y) <= tolerance * max(abs(x), abs(y))
+    return abs(x - y) <= 1.01 * min(_last_place(a), _last_place(b))
+
+
+def _last_place(number):
+    """The value of one unit in the last place of a number as written; 0 for an integer."""
+    mantissa, _, exponent = number.lower().partition("e")
+    if "." not in mantissa and not exponent:
+        return 0.0
+    return 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+
+
+def difference(expected, printed):
+    """The two texts, for a person to compare."""
+    return f"the page says\n{_indented(expected)}\nbut it is\n{_indented(printed)}"
+
+
+def _indented(text):
+    return "\n".join("    " + line for line in text.rstrip().splitlines())
+
+
+def source(reference):
+    """The text of `ops/conv.py:correlate` (anything tinyvision defines), without its docstring."""
+    file, _, name = reference.partition(":")
+    path = ROOT / "tinyvision" / file
+    if not path.is_file():
+        raise PageError(f"there is no {path.relative_to(ROOT)}")
+    text = path.read_text(encoding="utf-8")
+    node = definition(ast.parse(text), name)
+    if node is None:
+        raise PageError(f"{path.relative_to(ROOT)} does not define {name}")
+    lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
+    body = getattr(node, "body", [])
+    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and len(body) > 1:
+        first, last = body[0].lineno - node.lineno, body[0].end_lineno - node.lineno
+        del lines[first : last + 1]
+        while not lines[first].strip():
+            del lines[first]
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    return "\n".join(line[indent:] for line in lines) + "\n"
+
+
+def definition(tree, name):
+    """The node that defines `name` (or `Class.method`, or an assigned name) in a module, or None."""
+    for part in name.split("."):
+        found = None
+        for node in tree.body:
+            named = getattr(node, "name", None) == part
+            assigned = isinstance(node, ast.Assign) and any(
+                part in ast.unparse(t).split(", ") for t in node.targets
+            )
+            if named or assigned:
+                found = node
+        if found is None:
+            return None
+        tree = found
+    return tree
+
+
+def _compare_source(block, report, changes):
+    try:
+        real = source(block.options["source"])
+    except PageError as error:
+        report.problems.append(f"line {block.line}: {error}")
+        return
+    if block.text != real:
+        changes.append((block.span, real))
+
+
+def _compare_figures(path, text, figures, report, fix):
+    """Figures drawn, shown and stored are the same ones, with the same numbers."""
+    shown = set(re.findall(r"\]\(figures/([\w-]+)\.svg\)", text))
+    stored = {p.stem for p in FIGURES.glob(f"{path.name[:2]}-*.*")}
+    for name in sorted(set(figures) - shown):
+        report.problems.append(f"figure {name} is drawn but not shown")
+    for name in sorted(shown - set(figures)):
+        report.problems.append(f"figure {name} is shown but not drawn")
+    for name in sorted(stored - set(figures)):
+        if fix:
+            for suffix in (".svg", ".json"):
+                (FIGURES / (name + suffix)).unlink(missing_ok=True)
+        else:
+            report.problems.append(f"figure {name} is stored but not drawn")
+    for name, figure in figures.items():
+        files = FIGURES / f"{name}.json", FIGURES / f"{name}.svg"
+        kept = json.loads(files[0].read_text()) if all(f.is_file() for f in files) else None
+        if (
+            kept is not None
+            and draw.same_numbers(kept, figure.numbers)
+            and (not fix or files[1].read_text() == figure.svg)
+        ):
+            continue
+        if fix:
+            FIGURES.mkdir(exist_ok=True)
+            files[0].write_text(json.dumps(figure.numbers, separators=(",", ":")) + "\n")
+            files[1].write_text(figure.svg)
+            report.written += [f.name for f in files]
+        else:
+            remedy = f"python -m tutorials fix {path.name[:2]}"
+            report.problems.append(f"figure {name} draws other numbers than are stored; {remedy}")
+
+
+def for_notebook(path):
+    """The page's text for jupytext: what runs stays code, outputs are left for the notebook to make."""
+    text = path.read_text(encoding="utf-8")
+    for block in reversed(blocks(text)):
+        first = text.rindex("```", 0, block.span[0])
+        last = text.index("\n", block.span[1]) if "\n" in text[block.span[1] :] else len(text)
+        if block.language == "output":
+            text = text[:first] + text[last:]
+        elif "source" in block.options:
+            text = text[:first] + "```\n" + text[block.span[0] :]
+        elif "raises" in block.options:
+            body = "".join("    " + line + "\n" for line in block.text.splitlines())
+            caught = f"try:\n{body}except Exception as error:\n    print(type(error).__name__ + ':', error)\n"
+            text = text[:first] + "```python\n" + caught + text[block.span[1] :]
+    return text.replace("](figures/", f"]({FIGURES.as_posix()}/")
