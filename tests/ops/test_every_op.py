@@ -237,7 +237,7 @@ def test_blocks_and_threads_change_nothing_but_the_last_bits(case, threads, rng,
     needs = needs_for(arguments, case.smooth)
     expected = gradients_of(case, dy, cache, needs)
     monkeypatch.setattr(parallel, "SMALL_BYTES", 0)  # so that even these small arrays are cut up
-    monkeypatch.setattr(parallel, "BLOCK_BYTES", 128)
+    monkeypatch.setattr(parallel.slices, "__defaults__", (128,))
     monkeypatch.setattr(conv, "COLUMN_BYTES", 512)
     parallel.set_num_threads(threads)
     z, cache = case.forward(*arguments, **options)

@@ -56,7 +56,7 @@ def conv2d_backward(dy, cache, needs=(True, True, True)):
         dweight = weight_gradient(_nhwc(x), rows, _nhwc(weight).shape, stride, padding, dilation, groups)
         dweight = dweight.transpose(0, 3, 1, 2)
     if has_bias and needs[2]:
-        dbias = sum(parallel.over_rows(lambda some: rows[some].sum(axis=(0, 1, 2)), rows), np.zeros_like(rows[0, 0, 0]))
+        dbias = sum(parallel.over_rows(lambda some: rows[some].sum(axis=(0, 1, 2)), rows), np.zeros_like(rows, shape=rows.shape[-1]))
     return (dx, dweight, dbias) if has_bias else (dx, dweight)
 
 

@@ -33,7 +33,7 @@ def applies(x, weight_shape, stride, dilation, groups):
     """True if this way is defined (3×3, stride 1, no dilation, no groups) and pays (CPU, enough channels)."""
     O, KH, KW, C = weight_shape
     plain = (KH, KW) == (3, 3) and stride == dilation == (1, 1) and groups == 1
-    return plain and min(O, C) >= FEWEST_CHANNELS and parallel.on_cpu(x)
+    return plain and min(O, C) >= FEWEST_CHANNELS and parallel.on_cpu(x) and len(x) > 0
 
 
 def correlate(x, weight, y, start, finish):
