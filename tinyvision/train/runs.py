@@ -50,8 +50,10 @@ def latest_run(parent: str | os.PathLike[str]) -> Path:
     return found[-1].parent
 
 
-def open_run(folder: str | os.PathLike[str], resume: bool | str, overwrite: bool) -> tuple[Path, bool]:
-    """(the run's folder, made if need be; whether to continue what is in it).
+def open_run(
+    folder: str | os.PathLike[str], resume: bool | str, overwrite: bool, make: bool = True
+) -> tuple[Path, bool]:
+    """(the run's folder, made if need be; whether to continue what is in it). With make=False only the checks are made.
 
     Raises CheckpointError if there is nothing to resume, or if something is there and neither resume nor overwrite was
     asked for; FileError if the folder cannot be made."""
@@ -63,6 +65,8 @@ def open_run(folder: str | os.PathLike[str], resume: bool | str, overwrite: bool
         raise CheckpointError(f"nothing to resume: there is no {path / LAST}")
     if not resume and not overwrite and path.is_dir() and any((path / n).exists() for n in (LAST, BEST, CSV)):
         raise CheckpointError(f"{path} already holds a run; resume it, overwrite it, or choose another folder")
+    if not make:
+        return path, bool(resume) and there
     make_folder(path)
     if overwrite and not resume:
         for name in (LAST, BEST, CSV, PLOT):

@@ -1,0 +1,61 @@
+"""`tinyvision datasets`: which data sets are known, which are here, and how to get the others."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from ..errors import DataError
+from .parser import add_debug
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command and its options."""
+    p = commands.add_parser("datasets", help="which data sets there are, and how to get them",
+                            description="List the data sets that `tinyvision train --data NAME` knows: what they are, whether "
+                                        "they are here, where they were looked for, how to get them.")
+    p.add_argument("--json", action="store_true", help="print JSON")
+    add_debug(p)
+    p.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """List them."""
+    from ..train.recipes import RECIPES
+
+    found = [_look(name) for name in RECIPES]
+    if args.json:
+        print(json.dumps(found, indent=2))
+        return 0
+    for one in found:
+        state = {True: "here", False: "not here", None: ""}[one["installed"]]
+        print(f"{one['name']:14} {state:9} {one['about']}")
+        print(f"{'':24} looked in: {', '.join(one['looked_in'])}")
+        if one["problem"]:
+            print(f"{'':24} {one['problem']}")
+        print(f"{'':24} {one['get']}")
+    return 0
+
+
+def _look(name: str) -> dict[str, Any]:
+    from ..train.recipes import RECIPES, where_of
+
+    recipe = RECIPES[name]
+    one = {"name": name, "about": recipe.about, "installed": None, "looked_in": where_of(name), "problem": None,
+           "get": f"use it: tinyvision train --data {name}"}
+    if recipe.source is None:
+        one["get"] = "use it: tinyvision train --data folder --root FOLDER   (FOLDER/class/*.jpg)"
+        return one
+    try:
+        recipe.source(train=False)
+        one["installed"] = True
+    except DataError as error:
+        one["installed"] = False
+        missing = "is not in" in str(error) or "no such file" in str(error)
+        one["problem"] = None if missing else str(error)
+        one["get"] = f"get it: tinyvision train --data {name} --download"
+        if name == "fashion-mnist":
+            one["get"] += ", or apt install dataset-fashion-mnist"
+        one["get"] += f"; or use your own copy: --data {name} --root FOLDER"
+    return one

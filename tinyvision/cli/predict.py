@@ -1,0 +1,146 @@
+"""`tinyvision predict`: what is on these pictures?"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError, DataError, OptionError
+from .parser import add_debug, add_device, use_device, whole
+
+_EPILOG = """\
+examples:
+  tinyvision predict photo.jpg --model efficientnet_lite0 --top 5
+  tinyvision predict photos/ 'more/*.png'              with the newest run in runs/
+  tinyvision predict photos/ --model runs/transfer-1 --json > labels.json
+
+A picture that cannot be read is reported, the others are done; the exit code is then 1."""
+
+_BATCH = 16
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command and its options."""
+    p = commands.add_parser("predict", help="say what is on pictures", epilog=_EPILOG,
+                            description="Classify pictures with a trained or a pretrained network.")
+    p.add_argument("inputs", nargs="+", metavar="IMAGE", help="files, folders (searched through), or 'patterns*'")
+    p.add_argument("--model", "--checkpoint", metavar="WHAT", help="a run's folder, a checkpoint, or the name of a pretrained "
+                   "network: resnet18, resnet34, resnet50, efficientnet_lite0 (default: the newest run in runs/)")
+    p.add_argument("--weights", metavar="FILE", help="with the name of a network: its weights, in place of the published ones")
+    p.add_argument("--top", type=whole(1), default=1, metavar="N", help="how many classes to name (default: 1)")
+    p.add_argument("--invert", action="store_true", help="turn dark on light into light on dark, as the digits are")
+    p.add_argument("--json", action="store_true", help="print JSON")
+    add_device(p)
+    add_debug(p)
+    p.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Classify all inputs."""
+    where = use_device(args)
+    network = find_network(args.model, args.weights)
+    network.model.to(where)
+    if args.model is None:
+        print(f"with {network.origin}", file=sys.stderr)
+    results, failed = [], 0
+    for path, found in _predictions(network, args):
+        if isinstance(found, DataError):
+            failed += 1
+            print(f"tinyvision: {found}", file=sys.stderr)
+            results.append({"file": path, "error": str(found)})
+            continue
+        results.append({"file": path, "predictions": found})
+        if not args.json:
+            _print(path, found)
+    if args.json:
+        print(json.dumps(results, indent=2))
+    if failed and len(results) > 1:
+        print(f"tinyvision: {failed} of {len(results)} inputs could not be used", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def find_network(name: str | None, weights: str | None) -> Any:
+    """The network that --model and --weights mean. Raises OptionError or CheckpointError."""
+    from ..train import recipes
+    from ..train.runs import latest_run
+    from ..train.settings import nearest
+
+    if name is None:
+        if weights:
+            raise OptionError("--weights needs the name of the network: --model resnet18 --weights FILE")
+        try:
+            return recipes.load_network(latest_run("runs"))
+        except CheckpointError as error:
+            if "nothing to resume" not in str(error):
+                raise
+            raise OptionError("there is no run in runs/ yet: train one, or give --model efficientnet_lite0") from None
+    for known in (name, name.lower().replace("-", "_"), name.lower().replace("_", "-")):
+        if known in recipes.NETWORKS:
+            return recipes.pretrained_network(known, weights)
+    if not os.path.exists(name):
+        hint = nearest(name, recipes.NETWORKS)
+        raise OptionError(f"--model {name}: neither a file or folder nor a network (known: {', '.join(recipes.NETWORKS)}){hint}")
+    if weights:
+        raise OptionError(f"--weights goes with the name of a network, but --model {name} is a checkpoint")
+    return recipes.load_network(name)
+
+
+def _predictions(network: Any, args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    """(path, predictions or the DataError) for every input, in order."""
+    from ..data import read_image
+
+    waiting: list[tuple[str, Any]] = []  # pictures, and errors in their place
+    for path in _expanded(args.inputs):
+        try:
+            image = path if isinstance(path, DataError) else read_image(path)
+        except DataError as error:
+            image = error
+        name = str(image).partition(":")[0] if isinstance(path, DataError) else str(path)
+        waiting.append((name, 255 - image if args.invert and not isinstance(image, DataError) else image))
+        if len(waiting) == _BATCH:
+            yield from _classified(network, waiting, args.top)
+            waiting = []
+    yield from _classified(network, waiting, args.top)
+
+
+def _classified(network: Any, waiting: list[tuple[str, Any]], top: int) -> Iterator[tuple[str, Any]]:
+    images = [image for _, image in waiting if not isinstance(image, DataError)]
+    rows = iter(network.probabilities(images) if images else ())
+    for path, image in waiting:
+        if isinstance(image, DataError):
+            yield path, image
+            continue
+        row = next(rows)
+        best = row.argsort()[::-1][:top]
+        yield path, [{"class": network.class_name(int(k)), "index": int(k), "probability": float(row[k])} for k in best]
+
+
+def _expanded(inputs: list[str]) -> Iterator[Path | DataError]:
+    """Every picture that the inputs mean; a DataError in place of an input that means none."""
+    from ..data.images import SUFFIXES
+
+    for text in inputs:
+        path = Path(text).expanduser()
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            yield from found or [DataError(f"{text}: no images in this folder")]
+        elif not path.exists() and glob.has_magic(text):
+            matches = sorted(glob.glob(str(path), recursive=True))
+            yield from map(Path, matches) if matches else [DataError(f"{text}: nothing matches this pattern")]
+        else:
+            yield path
+
+
+def _print(path: str, found: list[dict[str, Any]]) -> None:
+    if len(found) == 1:
+        print(f"{path}  {found[0]['class']}  {found[0]['probability']:.1%}", flush=True)
+        return
+    print(path)
+    for one in found:
+        print(f"  {one['probability']:6.1%}  {one['class']}", flush=True)

@@ -1,0 +1,303 @@
+"""Data sets and networks by name, with the settings that suit them: what `tinyvision train` and `predict` know.
+
+A network is described by {"name", "options"} in a checkpoint, and built again from that.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import data, models
+from ..data import Subset, split, transforms
+from ..device import to_numpy
+from ..errors import CheckpointError, DataError, OptionError, WeightsError
+from ..nn.module import Module
+from ..tape import no_grad
+from ..tensor import Tensor
+from .checkpoint import load_checkpoint
+from .feeding import Feeding
+from .runs import BEST
+from .settings import nearest
+
+IMAGENET = Feeding(3, (224, 224), transforms.IMAGENET_MEAN, transforms.IMAGENET_STD, shorter=256)
+_LITE = Feeding(3, (224, 224), (127 / 255,) * 3, (128 / 255,) * 3, shorter=256, interpolation="bicubic")
+
+# Networks by name: what builds them, and the input for which their published weights were made.
+NETWORKS: dict[str, tuple[Callable[..., Module], Feeding | None]] = {
+    "simple-cnn": (models.SimpleCNN, None),
+    "resnet18": (models.resnet18, IMAGENET),
+    "resnet34": (models.resnet34, IMAGENET),
+    "resnet50": (models.resnet50, IMAGENET),
+    "efficientnet_lite0": (models.efficientnet_lite0, _LITE),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A data set that `tinyvision train --data NAME` knows.
+
+    about      what it is, in a line
+    channels, size, mean, std   of its pictures, mean and std of pixels scaled to 0 to 1
+    flips      whether a mirrored picture is still one of its class
+    shift      by how many pixels pictures are moved at random
+    settings   that suit SimpleCNN on it
+    source     the class in tinyvision.data; None for image folders"""
+
+    about: str
+    channels: int
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    flips: bool
+    shift: int
+    settings: dict[str, Any] = field(default_factory=dict)
+    source: Callable[..., Any] | None = None
+
+
+_COLOUR = ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
+
+RECIPES: dict[str, Recipe] = {
+    "digits": Recipe(
+        "1,797 handwritten digits, 8x8 grey; comes with tinyvision", 1, 8, (0.305,), (0.376,), False, 1,
+        {"epochs": 30, "batch_size": 32, "lr": 0.05}, data.Digits,
+    ),
+    "fashion-mnist": Recipe(
+        "70,000 pictures of clothes, 28x28 grey", 1, 28, (0.286,), (0.353,), True, 0,
+        {"epochs": 5, "batch_size": 128, "lr": 0.1}, data.FashionMNIST,
+    ),
+    "mnist": Recipe(
+        "70,000 handwritten digits, 28x28 grey", 1, 28, (0.131,), (0.308,), False, 2,
+        {"epochs": 3, "batch_size": 128, "lr": 0.1}, data.MNIST,
+    ),
+    "cifar10": Recipe(
+        "60,000 photos of ten kinds of things, 32x32", 3, 32, *_COLOUR, True, 4,
+        {"epochs": 15, "batch_size": 128, "lr": 0.05}, data.CIFAR10,
+    ),
+    "cifar100": Recipe(
+        "60,000 photos of a hundred kinds of things, 32x32", 3, 32, *_COLOUR, True, 4,
+        {"epochs": 15, "batch_size": 128, "lr": 0.05}, data.CIFAR100,
+    ),
+    "shapes": Recipe(
+        "drawn circles, squares, stars and others in colour; made on demand", 3, 32, (0.5,) * 3, (0.25,) * 3,
+        True, 0, {"epochs": 10, "batch_size": 64, "lr": 0.05}, data.Shapes,
+    ),
+    "folder": Recipe(
+        "your own images: --root FOLDER with one folder for each class", 3, 64, transforms.IMAGENET_MEAN,
+        transforms.IMAGENET_STD, True, 0, {"epochs": 20, "batch_size": 32, "lr": 0.05},
+    ),
+}
+
+
+@dataclass
+class Parts:
+    """Data for training, validation (or None) and a final test (or None), and the names of the classes."""
+
+    train: Any
+    val: Any
+    test: Any
+    classes: list[str]
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of that name. Raises OptionError with the nearest name if there is none."""
+    if name not in RECIPES:
+        raise OptionError(f"data {name!r} is unknown (known: {', '.join(RECIPES)}){nearest(name, RECIPES)}")
+    return RECIPES[name]
+
+
+def feeding_for(recipe: Recipe, network: str, image_size: int | None = None) -> Feeding:
+    """How a network is fed with a data set's pictures: networks made for colour get three channels."""
+    size = image_size or recipe.size
+    if network == "simple-cnn":
+        return Feeding(recipe.channels, (size, size), recipe.mean, recipe.std)
+    mean, std = (v if len(v) == 3 else v * 3 for v in (recipe.mean, recipe.std))
+    return Feeding(3, (size, size), mean, std)
+
+
+def open_parts(
+    name: str, feeding: Feeding, *, root: str | None = None, val: float = 0.1, augment: bool = True, seed: int = 0,
+    download: bool = False,
+) -> Parts:
+    """Open a data set by name.
+
+    val      the share of the training images that is held back for validation; 0 uses all of them for training
+    augment  whether training images are moved and mirrored at random, as far as the recipe has it
+
+    Test images are never used for validation. An image folder may bring its own parts: train/, val/ and test/.
+    Raises OptionError, DataError, DownloadError."""
+    recipe = find_recipe(name)
+    if not 0 <= val < 1:
+        raise OptionError(f"val must be a share from 0 to below 1, got {val!r}")
+    if name == "folder":
+        train, validation, test = _folder_parts(root)
+    else:
+        options: dict[str, Any] = {"size": feeding.size[0]} if name == "shapes" else {}
+        if name in ("digits", "shapes") and (root or download):
+            raise OptionError(f"data {name!r} comes with tinyvision and takes no root and no download")
+        if name not in ("digits", "shapes"):
+            options = {"root": root, "download": download}
+        train, test = (_open(recipe.source, part, options) for part in (True, False))
+        validation = None
+    classes = list(train.classes)
+    if validation is None and val > 0:
+        train, validation = split(train, val, seed=seed)
+    augmentation = _augmentation(name, recipe, feeding) if augment else []
+    resize = not (augment and name == "folder")  # there, the random crop brings pictures to their size
+    plain = feeding.transform()
+    return Parts(
+        _with(train, feeding.transform(augmentation, resize)), _with(validation, plain), _with(test, plain), classes
+    )
+
+
+def _open(source: Any, train: bool, options: dict[str, Any]) -> Any:
+    if source is data.Shapes:
+        return source(length=6000 if train else 1000, train=train, **options)
+    return source(train=train, **options)
+
+
+def _with(dataset: Any, transform: Any) -> Any:
+    return None if dataset is None else Subset(dataset, range(len(dataset)), transform)
+
+
+def _augmentation(name: str, recipe: Recipe, feeding: Feeding) -> list[Any]:
+    steps: list[Any] = []
+    if name == "folder":
+        steps.append(transforms.RandomResizedCrop(feeding.size, scale=(0.5, 1.0)))
+    if recipe.shift:
+        steps.append(transforms.RandomCrop(feeding.size, padding=recipe.shift * feeding.size[0] // recipe.size))
+    return [*steps, transforms.RandomHorizontalFlip()] if recipe.flips else steps
+
+
+def _folder_parts(root: str | None) -> tuple[Any, Any, Any]:
+    if root is None:
+        raise OptionError("data 'folder' needs root: the folder that holds one folder of images for each class")
+    return folder_parts(Path(root).expanduser())
+
+
+def folder_parts(root: Path) -> tuple[Any, Any, Any]:
+    """(training, validation, test) ImageFolders of root/train, root/val and root/test, or (all of root, None, None).
+
+    Raises DataError if the parts have different classes."""
+    names = {part: [root / n for n in also if (root / n).is_dir()] for part, also in _PART_NAMES.items()}
+    if not names["train"]:
+        return data.ImageFolder(root), None, None
+    found = {part: data.ImageFolder(paths[0]) if paths else None for part, paths in names.items()}
+    train = found["train"]
+    for part in ("val", "test"):
+        other = found[part]
+        if other is not None and other.classes != train.classes:
+            differing = sorted(set(other.classes) ^ set(train.classes))
+            raise DataError(f"{root}: train and {part} differ in the classes {', '.join(map(repr, differing[:5]))}")
+    return train, found["val"], found["test"]
+
+
+_PART_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+
+
+def network_description(name: str, feeding: Feeding, classes: int) -> dict[str, Any]:
+    """{"name", "options"} of a network for pictures fed like that. Raises OptionError for an unknown name."""
+    if name not in NETWORKS:
+        raise OptionError(f"model {name!r} is unknown (known: {', '.join(NETWORKS)}){nearest(name, NETWORKS)}")
+    options: dict[str, Any] = {"num_classes": classes}
+    if name == "simple-cnn":
+        options.update(in_channels=feeding.channels, image_size=list(feeding.size))
+    return {"name": name, "options": options}
+
+
+def build_network(description: Any) -> Module:
+    """The network that a description stands for, with random weights. Raises CheckpointError if it makes no sense."""
+    try:
+        build, options = NETWORKS[description["name"]][0], dict(description["options"])
+        unknown = options.keys() - inspect.signature(build).parameters.keys() | {"weights"} & options.keys()
+        if unknown or any(_numbers(value) is False for value in options.values()):
+            raise ValueError(f"options {sorted(options)}")
+        return build(**options)
+    except (KeyError, TypeError, ValueError, MemoryError) as error:
+        raise CheckpointError(f"the notes on the network are damaged ({type(error).__name__}: {str(error)[:100]})") from None
+
+
+def _numbers(value: Any) -> bool:
+    """Whether an option is a size that a network may have: whole numbers of at most 100,000."""
+    return all(type(n) is int and 0 < n <= 100_000 for n in (value if isinstance(value, list) else [value]))
+
+
+def where_of(name: str) -> list[str]:
+    """Where a data set is looked for when no root is given, in words or as folders."""
+    source = RECIPES[name].source
+    if name in ("digits", "shapes"):
+        return ["inside tinyvision"]
+    if source is None:
+        return ["--root FOLDER"]
+    from ..files import cache_dir
+
+    return [os.fspath(cache_dir() / getattr(source, "folder", source.__name__)), *getattr(source, "system_folders", ())]
+
+
+@dataclass
+class Network:
+    """A trained network ready for use: `scores = network(read_image("photo.jpg"))`.
+
+    model    in evaluation mode
+    feeding  how pictures become its input
+    classes  the names of its classes
+    origin   where its weights come from, in words"""
+
+    model: Module
+    feeding: Feeding
+    classes: list[str]
+    origin: str
+
+    def probabilities(self, images: list[Any]) -> Any:
+        """Pictures uint8 (H, W, C) of any sizes  ->  float64 (N, K), every row adding up to 1."""
+        prepare = self.feeding.transform()
+        x = Tensor(np.stack([prepare(image) for image in images])).to(next(iter(self.model.parameters())).device)
+        with no_grad():
+            scores = to_numpy(self.model(x)).astype(np.float64)
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return scores / scores.sum(axis=1, keepdims=True)
+
+    def class_name(self, index: int) -> str:
+        """The name of a class, or its number where it has none."""
+        return self.classes[index] if index < len(self.classes) else str(index)
+
+
+def load_network(path: str | os.PathLike[str]) -> Network:
+    """The network in a checkpoint file, or in a run's folder (its best one).
+
+    Raises CheckpointError if the file is no checkpoint, or does not say how to build its network."""
+    path = Path(path).expanduser()
+    path = path / BEST if path.is_dir() else path
+    checkpoint = load_checkpoint(path)
+    notes = checkpoint.description
+    if "model" not in notes or "input" not in notes:
+        raise CheckpointError(
+            f"{path}: does not say how to build its network (fit(..., description=...) would have kept it); "
+            f"build the model yourself and call train.load_weights(model, path)"
+        )
+    try:
+        model, feeding = build_network(notes["model"]), Feeding.from_dict(notes["input"])
+        model.load_state_dict(checkpoint.weights)
+        names = notes.get("classes", [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise CheckpointError("the names of the classes are damaged")
+    except (CheckpointError, WeightsError) as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    return Network(model.eval(), feeding, names, str(path))
+
+
+def pretrained_network(name: str, weights: str | None = None) -> Network:
+    """A network with published weights, or with those in a file. Raises OptionError, WeightsError, DownloadError."""
+    build, feeding = NETWORKS[name]
+    if feeding is None:
+        raise OptionError(f"{name} has no published weights; train it, and name its run's folder or checkpoint")
+    model = build(weights=weights or "DEFAULT")
+    count = len(model.fc.bias.data)
+    classes = list(models.imagenet_classes()) if count == 1000 else []
+    return Network(model.eval(), feeding, classes, f"{name}, {weights or 'trained on ImageNet'}")
