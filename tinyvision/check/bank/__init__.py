@@ -1,0 +1,52 @@
+"""The bank of mistakes: wrong-on-purpose outputs, gradients and update rules, each with the words that name it.
+
+Every entry computes what a learner gets who makes that mistake, from the same probe. Two entries that agree on all
+probes would be one mistake under two names; a test keeps them apart. The bank is also the mutation test of the
+exercises: `mistake.functions()` gives the pair of functions with the mistake in it.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake: `wrong(inputs, options)` for the output "y", `wrong(inputs, options, dy)` for a gradient.
+
+    Mistakes of behaviour (an argument changed in place, state kept between calls) have `pair` instead, which makes a
+    fresh (forward, backward), and `shows`, the id of the observation by which they are recognised."""
+
+    id: str
+    op: str
+    argument: str
+    says: str
+    wrong: object = None
+    pair: object = None
+    shows: str | None = None
+
+    def functions(self):
+        """A fresh (forward, backward) in the ops' convention, with this mistake and no other."""
+        if self.pair is not None:
+            return self.pair()
+        from ..ops import spec
+
+        return spec(self.op).functions(self)
+
+
+class Bank:
+    """The mistakes of one op, in the order they were added."""
+
+    def __init__(self, op):
+        self.op = op
+        self.mistakes = []
+
+    def add(self, argument, name, says, wrong=None, pair=None, shows=None):
+        """Add a mistake; its id is "<op>.<argument>.<name>"."""
+        self.mistakes.append(Mistake(f"{self.op}.{argument}.{name}", self.op, argument, says, wrong, pair, shows))
+
+
+def mistakes(op=None):
+    """All mistakes of one op, or of all ops."""
+    from . import batchnorm, conv2d, elementwise, linear, loss, pool, sgd, unfold
+
+    banks = [b for m in (linear, elementwise, conv2d, pool, batchnorm, loss, unfold, sgd) for b in m.BANKS]
+    return [m for b in banks if op in (None, b.op) for m in b.mistakes]

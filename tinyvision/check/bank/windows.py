@@ -1,0 +1,151 @@
+"""Cutting windows out of an image and adding them back, right and wrong: shared by convolution, pools and im2col.
+
+`unfold` gives windows (N, C, OH, OW, KH, KW); `fold` is its adjoint. `fault` names one way to get it wrong.
+"""
+
+import numpy as np
+
+from ..reference import out_size, pair, padded
+
+
+def _plan(x_shape, kernel, stride, padding, fault):
+    """(stride, start offset, padding amounts) of the windows, as a faulty program has them."""
+    (sh, sw), (ph, pw) = pair(stride), pair(padding)
+    before, after = (ph, pw), (ph, pw)
+    if fault == "stride_swapped":
+        sh, sw = sw, sh
+    if fault == "stride_height_for_both":
+        sw = sh
+    if fault == "padding_swapped":
+        before = after = (pw, ph)
+    if fault == "padding_height_for_both":
+        before = after = (ph, ph)
+    if fault == "padding_ignored":
+        before = after = (0, 0)
+    if fault == "padding_after":
+        before, after = (0, 0), (2 * ph, 2 * pw)
+    if fault == "padding_before":
+        before, after = (2 * ph, 2 * pw), (0, 0)
+    return (sh, sw), before, after
+
+
+GATHER_FAULTS = {
+    "stride_ignored": "You moved the window by 1 instead of by the stride.",
+    "stride_swapped": "You used the vertical stride for the columns and the horizontal one for the rows.",
+    "stride_height_for_both": "You used the vertical stride for the columns too.",
+    "padding_swapped": "You padded the rows with the columns' padding and the columns with the rows'.",
+    "padding_height_for_both": "You used the vertical padding for the columns too.",
+    "padding_ignored": "You did not pad.",
+    "padding_after": "You put all of the padding below and to the right of the image.",
+    "padding_before": "You put all of the padding above and to the left of the image.",
+    "from_the_end": "You aligned the windows with the bottom right corner; left-over rows and columns must be at the "
+    "end, not at the start.",
+    "kernel_swapped": "You cut windows of KW rows and KH columns instead of KH rows and KW columns.",
+}
+
+
+def unfold(x, kernel, stride, padding, fault=None, value=0.0):
+    """Windows (N, C, OH, OW, KH, KW) of x (N, C, H, W), padded with `value`."""
+    kh, kw = pair(kernel)
+    if fault == "kernel_swapped":
+        kh, kw = kw, kh
+    (sh, sw), before, after = _plan(x.shape, (kh, kw), stride, padding, fault)
+    xp = np.pad(x, ((0, 0), (0, 0), (before[0], after[0]), (before[1], after[1])), constant_values=value)
+    oh, ow = (xp.shape[2] - kh) // sh + 1, (xp.shape[3] - kw) // sw + 1
+    top, left = 0, 0
+    if fault == "from_the_end":
+        top, left = xp.shape[2] - ((oh - 1) * sh + kh), xp.shape[3] - ((ow - 1) * sw + kw)
+    if fault == "stride_ignored":
+        sh = sw = 1
+    out = np.empty((*x.shape[:2], oh, ow, kh, kw))
+    for i in range(oh):
+        for j in range(ow):
+            rows, cols = top + i * sh, left + j * sw
+            out[:, :, i, j] = xp[:, :, rows : rows + kh, cols : cols + kw]
+    return out
+
+
+FOLD_FAULTS = {
+    "assigned": "You wrote = where windows overlap: each pixel keeps only its last window. Use += to add them up.",
+    "stride_ignored": "You moved the window by 1 instead of by the stride when you put the gradient back.",
+    "stride_swapped": "You used the vertical stride for the columns and the horizontal one for the rows when you put "
+    "the gradient back.",
+    "cropped_at_zero": "You cropped the padded gradient at [:H, :W]; the image starts at [pad_h, pad_w] inside it.",
+    "cropped_swapped": "You cropped the padded gradient at [pad_w, pad_h]: height and width of the padding are "
+    "swapped.",
+    "cropped_at_end": "You cropped the padded gradient at [-H:, -W:]; the image starts at [pad_h, pad_w] inside it.",
+    "not_cropped": "You returned the gradient of the padded image; cut the padding off again.",
+    "from_the_end": "You put the windows back aligned with the bottom right corner; left-over rows and columns are at "
+    "the end.",
+    "averaged": "You divided each pixel by the number of windows it lies in; the shares must be added up.",
+    "flipped": "You put each window back upside down and left to right.",
+    "kernel_transposed": "You put each window back with its rows and columns exchanged.",
+    "first_window_only": "Each pixel keeps only the first window it lies in; the shares must be added up.",
+}
+
+
+def fold(shares, x_shape, stride, padding, fault=None):
+    """Add windows (N, C, OH, OW, KH, KW) back into an image of `x_shape`."""
+    oh, ow, kh, kw = shares.shape[2:]
+    (sh, sw), (ph, pw) = pair(stride), pair(padding)
+    if fault == "flipped":
+        shares = shares[..., ::-1, ::-1]
+    if fault == "kernel_transposed":
+        shares = shares.swapaxes(4, 5)
+        kh, kw = kw, kh
+    if fault == "stride_ignored":
+        sh = sw = 1
+    if fault == "stride_swapped":
+        sh, sw = sw, sh
+    shape = (x_shape[0], x_shape[1], x_shape[2] + 2 * ph, x_shape[3] + 2 * pw)
+    out, seen = np.zeros(shape), np.zeros(shape)
+    top, left = 0, 0
+    if fault == "from_the_end":
+        top, left = shape[2] - ((oh - 1) * sh + kh), shape[3] - ((ow - 1) * sw + kw)
+    for i in range(oh):
+        for j in range(ow):
+            here = (slice(None), slice(None), slice(top + i * sh, top + i * sh + kh),
+                    slice(left + j * sw, left + j * sw + kw))  # fmt: skip
+            _put(out, seen, here, shares[:, :, i, j], fault)
+    if fault == "averaged":
+        out /= np.maximum(seen, 1)
+    return _crop(out, x_shape, (ph, pw), fault)
+
+
+def _put(out, seen, here, share, fault):
+    if fault == "assigned":
+        out[here] = share
+    elif fault == "first_window_only":
+        out[here] = np.where(seen[here] > 0, out[here], share)
+    else:
+        out[here] += share
+    seen[here] += 1
+
+
+def _crop(out, x_shape, padding, fault):
+    ph, pw = padding
+    h, w = x_shape[2:]
+    if fault == "not_cropped":
+        return out
+    if fault == "cropped_at_zero":
+        ph = pw = 0
+    if fault == "cropped_swapped":
+        ph, pw = pw, ph
+    if fault == "cropped_at_end":
+        ph, pw = 2 * ph, 2 * pw
+    return out[:, :, ph : ph + h, pw : pw + w]
+
+
+def overlap_count(x_shape, kernel, stride, padding):
+    """In how many windows each pixel of the image lies: (H, W)."""
+    oh, ow = out_size(x_shape, kernel, stride, padding)
+    ones = np.ones((1, 1, oh, ow, *pair(kernel)))
+    return fold(ones, (1, 1, *x_shape[2:]), stride, padding)[0, 0]
+
+
+def touches_border(x_shape, kernel, stride, padding):
+    """True for pixels that share a window with the padding: (H, W)."""
+    frame = padded(np.zeros((1, 1, *x_shape[2:])), padding, 1.0)
+    touched = unfold(frame, kernel, stride, 0).any(axis=(4, 5))[0, 0]
+    shares = np.broadcast_to(touched[None, None, :, :, None, None], (1, 1, *touched.shape, *pair(kernel)))
+    return fold(shares.astype(float), (1, 1, *x_shape[2:]), stride, padding)[0, 0] > 0

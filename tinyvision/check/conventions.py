@@ -1,0 +1,100 @@
+"""Where more than one answer is right (ties, kinks), and where a right formula can overflow."""
+
+import numpy as np
+
+from .examine import Examination
+from .findings import Report, Where
+from .probes import Probe
+
+
+def _run(exam, known, name, inputs, options):
+    """(y, gradients, probe) on a special probe, without adding findings to the report; None where a call failed."""
+    y = known.forward(*inputs, **options)
+    probe = Probe(name, inputs, options, y, lambda dy: known.backward(inputs, options, dy), names=known.arguments)
+    quiet = Examination(Report(known.name), exam.forward_function, exam.backward_function, exam.names, exam.seconds,
+                        exam.lone_output)  # fmt: skip
+    result = quiet.forward(probe, quiet=True)
+    if result is None:
+        return None
+    grads = quiet.backward(probe, result[1], result[2], result[3], quiet=True) if exam.judge_backward else None
+    return result[0], grads, probe
+
+
+def _paired(known, **options):
+    return options
+
+
+def ties(report, exam, known):
+    """What the learner does at a kink or a tie: any legal choice is a note, anything else a finding."""
+    if known.name == "relu":
+        _relu_at_zero(report, exam, known)
+    if known.name == "maxpool2d":
+        _pool_ties(report, exam, known)
+
+
+def _relu_at_zero(report, exam, known):
+    x = np.array([[0.0, 1.5, 0.0, -2.0, 0.0], [3.0, 0.0, -1.0, 0.0, 0.0]])
+    seen = _run(exam, known, "x = 0", (x,), {})
+    if seen is None or seen[1] is None or seen[1][0] is None or seen[1][0].shape != x.shape:
+        return
+    _, (dx,), probe = seen
+    share = dx[x == 0] / probe.dy[x == 0]
+    if np.isfinite(share).all() and (share >= -1e-9).all() and (share <= 1 + 1e-9).all():
+        if np.abs(share).max() > 1e-9:
+            what = "1" if np.allclose(share, 1) else f"{share[0]:.3g}" if np.allclose(share, share[0]) else "not constant"
+            exam.note(f"At x = 0 your slope is {what}, PyTorch's is 0. Any value from 0 to 1 is a legal convention.")
+        return
+    place = _place(probe, dx, np.where(x > 0, probe.dy, 0.0), (x == 0) & ~((dx == 0)))
+    exam.find("kink", "dx", "At x = 0 your dx is not dy times a number from 0 to 1, so it is no slope of ReLU there.",
+              exam.backward_function, mistake="outside_the_kink", certainty="exact", where=place)  # fmt: skip
+    report.status["dx"] = "wrong"
+
+
+def _place(probe, yours, right, wrong):
+    index = tuple(int(i) for i in np.argwhere(wrong)[0]) if wrong.any() else (0,) * yours.ndim
+    return Where(index, float(yours[index]), float(right[index]), "ties", int(wrong.sum()), wrong.size, probe.name)
+
+
+def _pool_ties(report, exam, known):
+    x = np.array([[2.0, 2.0, 1.0, 3.0], [0.0, 2.0, 3.0, 3.0], [0.0, 0.0, -1.0, -1.0], [0.0, 0.0, -5.0, -1.0]])[None, None]
+    size = (2, 2)
+    options = {"kernel_size": size, "stride": size, "padding": (0, 0)}
+    seen = _run(exam, known, "ties", (x,), options)
+    if seen is None:  # a function that takes integers only
+        options = {"kernel_size": 2, "stride": 2, "padding": 0}
+        seen = _run(exam, known, "ties", (x,), options)
+    if seen is None or seen[1] is None or seen[1][0] is None or seen[1][0].shape != x.shape:
+        return
+    _, (dx,), probe = seen
+    winners = x == np.repeat(np.repeat(probe.y, 2, 2), 2, 3)
+    dy = np.repeat(np.repeat(probe.dy, 2, 2), 2, 3)
+    share = dx / dy
+    total = share.reshape(1, 1, 2, 2, 2, 2).sum(axis=(3, 5))
+    right = probe.truth[0]
+    fair = (share >= -1e-9).all() and np.abs(share[~winners]).max() <= 1e-9 and np.abs(total - 1).max() <= 1e-9
+    if fair:
+        if not np.allclose(dx, right):
+            exam.note("Where pixels tie for the maximum, you choose or share otherwise than PyTorch, which pays the first. "
+                      "Every choice that adds up to dy is legal.")  # fmt: skip
+        return
+    twice = np.allclose(dx, np.where(winners, dy, 0.0))
+    message = ("Pixels that tie for the maximum each got the whole dy, so dx adds up to more than dy. Pay one of them, or "
+               "share.") if twice else "Where pixels tie for the maximum, your dx does not add up to dy."  # fmt: skip
+    exam.find("ties", "dx", message, exam.backward_function, mistake="ties_paid_twice" if twice else "ties_not_conserved",
+              certainty="exact", where=_place(probe, dx, right, ~np.isclose(dx, right)))  # fmt: skip
+    report.status["dx"] = "wrong"
+
+
+def extremes(report, exam, known):
+    """A right formula that overflows for large scores is told so; it is no wrong gradient."""
+    if known.name not in ("softmax", "cross_entropy"):
+        return
+    scores = np.array([[1000.0, 0.0, -30.0], [2.0, 900.0, 1.0]])
+    inputs = (scores,) if known.name == "softmax" else (scores, np.array([0, 1]))
+    seen = _run(exam, known, "large scores", inputs, {})
+    if seen is None:
+        return
+    arrays = [seen[0], *(g for g in (seen[1] or []) if g is not None)]
+    if not all(np.isfinite(a).all() for a in arrays):
+        exam.note("With scores of 1000 it overflows to NaN or infinity. Subtract each row's maximum before exp: the answer "
+                  "stays the same.")  # fmt: skip

@@ -1,0 +1,266 @@
+"""From wrong numbers to words: the bank first, then the signatures, then the bare facts. Nothing is guessed."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from . import signatures, substitutions
+from .evidence import Hypothesis, factor_names, match, ratio, same
+
+EXACT, LIKELY, UNKNOWN = "exact", "likely", "unknown"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is said about one argument."""
+
+    message: str
+    certainty: str = UNKNOWN
+    mistake: str | None = None
+    signature: str | None = None
+    facts: tuple = ()
+
+
+def diagnose(name, evidences, bank=(), use_signatures=True):
+    """Name the mistake behind the evidence on argument `name`, or say what can be said without naming one."""
+    evidences = _lead_first(evidences)
+    facts = tuple(_facts(name, evidences))
+    known = [m for m in bank if m.argument == name and m.pair is None and _same_as(m, evidences)]
+    if len(known) == 1:
+        return Diagnosis(known[0].says, EXACT, known[0].id, None, facts[:1])
+    if use_signatures and not known:
+        found = _by_shape(name, evidences) or _by_signature(name, evidences) or _two_at_once(name, evidences, bank)
+        if found:
+            return replace(found, facts=facts[:1])
+    return Diagnosis("I cannot name this one; here is where it differs.", UNKNOWN, None, None, facts)
+
+
+def _lead_first(evidences):
+    """Failing probes first, the ones with the right shape before the others, small ones first."""
+    return sorted(evidences, key=lambda e: (not e.failed, not e.shaped, e.right.size * max(1, np.size(e.probe.y))))
+
+
+def _same_as(mistake, evidences):
+    """True if the mistake predicts what was seen on every probe: the same numbers and shapes, or an exception."""
+    seen = 0
+    for e in evidences:
+        try:
+            with np.errstate(all="ignore"):
+                arguments = (e.probe.inputs, e.probe.options) if e.position < 0 else (
+                    e.probe.inputs, e.probe.options, e.probe.dy)  # fmt: skip
+                wrong = np.asarray(mistake.wrong(*arguments), dtype=np.float64)
+        except (ValueError, IndexError, TypeError, ZeroDivisionError, KeyError):
+            wrong = None
+        if (wrong is None) != (e.yours is None):
+            return False
+        if wrong is not None:
+            if np.isnan(wrong).any() or not same(wrong, e.yours, e.tolerance, e.noise):
+                return False
+            seen += e.failed
+    return seen > 0
+
+
+def _by_shape(name, evidences):
+    if all(e.shaped for e in evidences if e.yours is not None):
+        return None
+    story = signatures.shape_story(evidences)
+    if story is None:
+        return None
+    identifier, words = story
+    return Diagnosis(f"The shape of your {name} is wrong, and this looks like the reason: {words}.", LIKELY,
+                     None, f"shape:{identifier}")  # fmt: skip
+
+
+def _groups(e):
+    for group in signatures.GROUPS:
+        yield from group(e)
+    if e.position >= 0 and e.probe.gradient is not None:
+        yield from substitutions.upstream(e)
+    if (e.probe.backward if e.position >= 0 else e.probe.output) is not None:
+        yield from substitutions.ingredients(e)
+
+
+def _by_signature(name, evidences):
+    shaped = [e for e in evidences if e.shaped]
+    if not any(e.failed for e in shaped) or _zero(shaped) is None:
+        return None
+    if _zero(shaped):
+        exact = not any(np.any(e.yours) for e in shaped)
+        words = "zero everywhere: this looks like a result that was never stored" if exact else (
+            "zero up to rounding: this looks like a sum in which everything cancels")  # fmt: skip
+        return Diagnosis(f"Your {name} is {words}.", LIKELY, None, "zero" if exact else "zero:rounding")
+    for hypothesis in _groups(shaped[0]):
+        if hypothesis.id == "factor":
+            found = _factor(name, shaped)
+            if found:
+                return found
+            continue
+        names = match(hypothesis, shaped)
+        if names:
+            return _told(name, hypothesis, names)
+    return _leak(name, shaped)
+
+
+def _leak(name, shaped):
+    """yours - right = c · known array, with the same c, or the same named constant, on every probe."""
+    rest = [replace(e, yours=e.yours - np.nan_to_num(e.right), right=np.zeros_like(e.right)) for e in shaped]
+    for hypothesis in signatures.leaks(shaped[0]):
+        try:
+            with np.errstate(all="ignore"):
+                found = [(e, ratio(hypothesis.predict(e), e)) for e in rest]
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+        if len(found) < 2 or any(r is None for _, r in found):
+            continue
+        ratios = [r for _, r in found]
+        if max(ratios) - min(ratios) <= 1e-6 * abs(ratios[0]):
+            constant = f"{ratios[0]:.6g}"
+        else:
+            names = factor_names([e for e, _ in found], ratios)
+            if not names:
+                continue
+            constant = " or ".join(names[:3])
+        words = hypothesis.words.format(name=f"the right {name}", c=constant)
+        return Diagnosis(f"This looks like {words}.", LIKELY, None, hypothesis.id)
+    return None
+
+
+def _zero(shaped):
+    """True if all of yours is 0, None if some number is not finite."""
+    if not all(np.isfinite(e.yours).all() for e in shaped):
+        return None
+    return all(np.abs(e.yours).max(initial=0.0) <= 1e-13 * max(1.0, np.nanmax(np.abs(e.right), initial=0.0))
+               for e in shaped)  # fmt: skip
+
+
+def _factor(name, shaped):
+    """Yours = c · right on every probe: with the name of c if one constant fits them all."""
+    ratios = [ratio(e.right, e) for e in shaped]
+    usable = [(e, r) for e, r in zip(shaped, ratios, strict=True) if np.any(np.nan_to_num(e.right))]
+    single = [e for e, r in usable if r is None]
+    if any(np.count_nonzero(np.nan_to_num(e.right)) > 1 for e in single):
+        return None
+    if single:  # one number on a probe: the factor is read off, and must then be a named one everywhere
+        ratios = [float(e.yours.sum() / e.right.sum()) for e, _ in usable]
+        names = factor_names([e for e, _ in usable], ratios) if len(usable) > 1 else []
+    else:
+        ratios = [r for _, r in usable]
+        names = factor_names([e for e, _ in usable], ratios) if usable else []
+    if names == ["1"] or not usable:
+        return None
+    if names:
+        words = " or ".join(_spoken(n) for n in names[:3])
+        tail = " (which of them, these shapes cannot tell)" if len(names) > 1 else ""
+        return Diagnosis(f"This looks like a factor: your {name} is {words} times the right one, everywhere{tail}.",
+                         LIKELY, None, "factor:" + "|".join(names[:3]))  # fmt: skip
+    if single:
+        return None
+    if max(ratios) - min(ratios) <= 1e-7 * abs(ratios[0]):
+        return Diagnosis(f"This looks like a factor: your {name} is {ratios[0]:.6g} times the right one, everywhere.",
+                         LIKELY, None, f"factor:{ratios[0]:.6g}")  # fmt: skip
+    listed = ", ".join(f"{r:.4g} on the probe {e.probe.name}" for (e, _), r in zip(usable, ratios, strict=True))
+    return Diagnosis(f"Your {name} is a constant times the right one, but not always the same constant: {listed}.",
+                     LIKELY, None, "factor")  # fmt: skip
+
+
+def _spoken(symbol):
+    return {"-1": "-1", "1/2": "half"}.get(symbol, symbol)
+
+
+def _told(name, hypothesis, names):
+    words = hypothesis.words.format(name=f"the right {name}")
+    factor = "" if names == ["1"] else f", times {' or '.join(names[:3])}"
+    return Diagnosis(f"This looks like {words}{factor}.", LIKELY, None,
+                     hypothesis.id + ("" if names == ["1"] else "*" + "|".join(names[:3])))  # fmt: skip
+
+
+def _two_at_once(name, evidences, bank):
+    """A known mistake and, on top of it, the wrong sign or a factor of the batch size: nothing else is told apart surely."""
+    shaped = [e for e in evidences if e.shaped]
+    if not shaped or len(shaped) < len(evidences) or name == "y":
+        return None
+    found = []
+    for m in bank:
+        if m.argument != name or m.pair is not None:
+            continue
+        names = match(Hypothesis(m.id, m.says, lambda e, m=m: _wrong(m, e)), shaped)
+        if names and names[0] in ("-1", "N", "1/N"):
+            found.append((m, names))
+    if len(found) != 1:
+        return None
+    m, names = found[0]
+    return Diagnosis(f"This looks like two things at once: a factor of {' or '.join(names[:3])}, and: {m.says}", LIKELY,
+                     None, f"{m.id}*{'|'.join(names[:3])}")  # fmt: skip
+
+
+def _wrong(mistake, e):
+    if e.position < 0:
+        return np.asarray(mistake.wrong(e.probe.inputs, e.probe.options))
+    return np.asarray(mistake.wrong(e.probe.inputs, e.probe.options, e.probe.dy))
+
+
+def _facts(name, evidences):
+    """True statements that help without naming a cause."""
+    good = [e for e in evidences if not e.failed]
+    if good and len(good) < len(evidences):
+        shared = _properties(good[0])
+        for e in good[1:]:
+            shared = [p for p in shared if p in _properties(e)]
+        bad = [p for e in evidences if e.failed for p in _properties(e)]
+        telling = [p for p in shared if p not in bad]
+        if telling:
+            yield f"It is right on the probes where {' and '.join(telling)}."
+        else:
+            yield "It is right on the probes " + ", ".join(e.probe.name for e in good) + "."
+    shaped = [e for e in evidences if e.shaped and e.failed and np.isfinite(e.yours).all()]
+    if not shaped:
+        return
+    yield from _sums(name, shaped)
+    if all(np.array_equal(np.sign(e.yours), np.sign(e.right)) for e in shaped):
+        yield "Every sign is right; only the sizes are not."
+    elif all(np.array_equal(np.sign(e.yours), -np.sign(e.right)) for e in shaped):
+        yield "Every sign is wrong."
+
+
+def _properties(e):
+    """What is special about a probe: "N = 1", "the stride is 1", ..."""
+    options, first = e.probe.options, np.shape(e.probe.inputs[0])
+    out = []
+    if first and first[0] == 1:
+        out.append("N = 1")
+    for option, value in (("stride", 1), ("padding", 0)):
+        if option in options and np.all(np.array(options[option]) == value):
+            out.append(f"{option} = {value}")
+    kernel = options.get("kernel_size")
+    if len(e.probe.inputs) > 1 and np.ndim(e.probe.inputs[1]) == 4 and "stride" in options:
+        kernel = e.probe.inputs[1].shape[2:]
+    if kernel is not None:
+        kernel = np.broadcast_to(kernel, 2)
+        if kernel[0] == kernel[1]:
+            out.append("the window is square")
+        if "stride" in options and np.all(kernel <= np.broadcast_to(options["stride"], 2)):
+            out.append("windows do not overlap")
+    for option in ("stride", "padding"):
+        if option in options and len(set(np.broadcast_to(options[option], 2).tolist())) == 1:
+            out.append(f"the {option} is the same in both directions")
+    return out
+
+
+def _sums(name, shaped):
+    """Sums that vanish in the right gradient and not in yours."""
+    nd = shaped[0].right.ndim
+    for axes, words in (((1,), "each row"), ((0, 2, 3), "each channel"), (tuple(range(nd)), "all elements")):
+        if nd == 0 or max(axes) >= nd or (len(axes) == nd and nd == 1 and words != "all elements"):
+            continue
+        right = [np.abs(e.right.sum(axes)).max() <= 1e-9 * max(np.abs(e.right).max(), 1e-300) * e.right.size
+                 for e in shaped]  # fmt: skip
+        yours = [np.abs(e.yours.sum(axes)).max() > 1e-6 * np.abs(e.yours).max() for e in shaped]
+        if all(right) and all(yours):
+            yield f"The right {name} sums to 0 over {words}; yours does not."
+            return
+    if all(_keeps_sum(e) for e in shaped):
+        yield f"The sum of your {name} is right; it is distributed wrongly."
+
+
+def _keeps_sum(e):
+    return bool(abs(e.yours.sum() - e.right.sum()) <= 1e-9 * np.abs(e.right).sum()) and abs(e.right.sum()) > 1e-6

@@ -1,0 +1,282 @@
+"""One examination: call the learner's functions on the probes, notice what they do, and keep what they return."""
+
+import inspect
+import os
+
+import numpy as np
+
+from . import runner
+from .findings import Finding, Where
+from .verdict import compare
+
+# Ids of what can be seen from outside, whatever the op; they serve as `mistake` with certainty "exact".
+SAYS = {
+    "dy_changed": "{who} changes dy in place. The same array may be needed by another path: make a copy first.",
+    "input_changed": "{who} changes its input {what} in place. The caller's array must stay as it is: work on a copy.",
+    "output_changed": "{who} changes the output y of the forward in place.",
+    "cache_changed": "{who} changes what forward kept in the cache, so a second call gives another answer. Work on a "
+    "copy.",
+    "accumulates": "The second call returned the sum of both: {what} is added to a buffer that is kept between calls "
+    "and never cleared. Start from zeros in each call.",
+    "differs_each_call": "Two equal calls gave different {what}: something random, or state that is kept between calls.",
+    "kept_outside_cache": "{who} uses something that the last forward left outside of the cache: after another forward "
+    "call it gives another answer. Take everything from the cache.",
+    "second_call_raises": "A second call of {who} with the same cache fails ({what}): the first call used the cache up.",
+}
+
+
+class Examination:
+    """Calls a (forward, backward) pair on probes and collects findings, notes and observed arrays."""
+
+    def __init__(self, report, forward, backward, names, seconds=runner.TIME_LIMIT, lone_output=False, judged=(True, True)):
+        self.report, self.forward_function, self.backward_function = report, forward, backward
+        self.names, self.seconds, self.lone_output = names, seconds, lone_output
+        self.judge_forward, self.judge_backward = judged
+        self.dead = set()  # "forward" or "backward" that may not be called again: it did not come back
+        self.stateful = set()  # arguments whose values depend on earlier calls
+        self.spent = {}
+
+    def find(self, kind, argument, message, function=None, call=None, **more):
+        """Add a finding, once for each kind and argument."""
+        if any(f.kind == kind and f.argument == argument for f in self.report.findings):
+            return
+        file, line = (call.file, call.line) if call is not None and call.line else runner.location(function)
+        self.report.findings.append(Finding(argument, message, file=file, line=line, kind=kind, **more))
+
+    def behaviour(self, kind, argument, function, call=None, who="", what=""):
+        """Add one of the findings in SAYS."""
+        message = SAYS[kind].format(who=who, what=what)
+        self.find(kind, argument, message, function, call, mistake=kind, certainty="exact")
+
+    def _call(self, function, arrays, options, watch, who):
+        call = runner.call(function, arrays, options, watch, self.seconds)
+        self.report.calls += 1
+        if call.printed and not self.report.printed:
+            self.report.printed = call.printed
+        if call.cut_off:
+            self.dead.add(who)
+            self.find("endless", who, f"{who} did not come back within {self.seconds:g} s and was cut off: an endless "
+                      "loop?", function, call, mistake="endless_loop", certainty="exact")  # fmt: skip
+        return call
+
+    def forward(self, probe, quiet=False):
+        """(y, cache, inputs) of one call on fresh copies of the probe's inputs, or None; failures become findings."""
+        if "forward" in self.dead:
+            return None
+        function = self.forward_function
+        inputs = tuple(np.array(i) for i in probe.inputs)
+        call = self._call(function, inputs, dict(probe.options), dict(zip(probe.names, inputs, strict=True)), "forward")
+        if call.changed and self.judge_forward:
+            self.behaviour("input_changed", call.changed[0], function, call, "forward", call.changed[0])
+        if not call.ok:
+            if not quiet and not call.cut_off:
+                self._raised("forward", call, probe, inputs)
+            return None
+        value = call.value
+        if isinstance(value, (tuple, list)) and len(value) == 2 and not _is_array_list(value):
+            y, cache = value
+        elif self.lone_output and not isinstance(value, tuple):
+            y, cache = value, None
+        else:
+            got = f"{len(value)} values" if isinstance(value, tuple) else _kind(value)
+            self.find("no_cache", "forward", f"forward must return two things, (y, cache); yours returned {got}.",
+                      function, call, mistake="no_cache", certainty="exact")  # fmt: skip
+            self.dead.add("forward")
+            return None
+        array = self.as_array(y, "y", "forward", function, probe)
+        return None if array is None else (array, cache, inputs, y)
+
+    def _raised(self, who, call, probe, arrays):
+        shapes = ", ".join(f"{n} {np.shape(a)}" for n, a in zip(probe.names, arrays, strict=False))
+        if who == "backward":
+            shapes = f"dy {np.shape(probe.dy)}, from " + ", ".join(
+                f"{n} {np.shape(a)}" for n, a in zip(probe.names, probe.inputs, strict=True))  # fmt: skip
+        options = "".join(f", {k}={v}" for k, v in probe.options.items())
+        text = f"{type(call.error).__name__}: {call.error}".strip().rstrip(":")
+        text = text if len(text) <= 300 else text[:297] + "..."
+        self.find("exception", who, f"{who} raised {text}\n  on {shapes}{options}",
+                  self.forward_function if who == "forward" else self.backward_function, call,
+                  mistake="exception", certainty="exact")  # fmt: skip
+
+    def as_array(self, value, argument, who, function, probe):
+        """A learner's value as a float64-compatible array, or None; wrong kinds of numbers become findings."""
+        if hasattr(value, "detach") or not isinstance(value, (np.ndarray, np.generic, list, tuple, int, float)):
+            self.find("not_an_array", argument, f"{argument} is {_kind(value)}, not an array.", function,
+                      mistake="not_an_array", certainty="exact")  # fmt: skip
+            return None
+        try:
+            array = np.asarray(value)
+        except ValueError:
+            array = np.empty(0, dtype=object)
+        if array.dtype.kind == "c":
+            self.find("wrong_dtype", argument, f"{argument} holds complex numbers ({array.dtype}); after an FFT take "
+                      ".real.", function, mistake="wrong_dtype", certainty="exact")  # fmt: skip
+            return None
+        if array.dtype.kind not in "fiub":
+            self.find("not_an_array", argument, f"{argument} cannot be made an array of numbers "
+                      f"({_kind(value)}).", function, mistake="not_an_array", certainty="exact")  # fmt: skip
+            return None
+        # A copy: the learner may hand out the same buffer again, and change it.
+        return np.array(array)
+
+    def backward(self, probe, cache, inputs, y, dy=None, quiet=False, note_changes=True):
+        """The list of gradients for one upstream (arrays or None), or None; failures become findings."""
+        if "backward" in self.dead:
+            return None
+        function, dy = self.backward_function, np.array(probe.dy if dy is None else dy)[()]
+        watch = {"dy": dy, "input": list(inputs), "output": y, "cache": cache}
+        call = self._call(function, (dy, cache), None, watch, "backward")
+        if note_changes:
+            self._changes(call, function, inputs, probe)
+        if not call.ok:
+            if not quiet and not call.cut_off:
+                self._raised("backward", call, probe, ())
+            self.error = call.error
+            return None
+        grads = self._listed(call.value, probe, function, call)
+        if grads is None:
+            return None
+        out = []
+        for name, grad in zip(self.names, grads, strict=True):
+            out.append(None if name is None or grad is None else
+                       self.as_array(grad, name, "backward", function, probe))  # fmt: skip
+            if name is not None and grad is None:
+                self.find("missing", name, f"backward returned None for {name}.", function, call,
+                          mistake="gradient_missing", certainty="exact")  # fmt: skip
+        self._aliases(call.value, dy)
+        return out
+
+    def _changes(self, call, function, inputs, probe):
+        changed = set(call.changed)
+        if "dy" in changed:
+            self.behaviour("dy_changed", "dy", function, None, "backward")
+        if "input" in changed:
+            which = next((n for n, i, old in zip(probe.names, inputs, probe.inputs, strict=True)
+                          if not np.array_equal(i, old)), "x")  # fmt: skip
+            self.behaviour("input_changed", which, function, None, "backward", which)
+        elif "output" in changed:
+            self.behaviour("output_changed", "y", function, None, "backward")
+        self.cache_changed = "cache" in changed and not changed & {"input", "output"}
+
+    def _aliases(self, value, dy):
+        arrays = [v for v in (value if isinstance(value, (tuple, list)) else [value]) if isinstance(v, np.ndarray)]
+        if any(np.ndim(dy) and np.shares_memory(a, dy) for a in arrays if a.size):
+            self.note("A gradient shares its memory with dy. That is right as long as nobody changes one of them in "
+                      "place.")  # fmt: skip
+        elif any(a.size and b.size and np.shares_memory(a, b) for k, a in enumerate(arrays) for b in arrays[:k]):
+            self.note("Two gradients are one piece of memory. That is right as long as nobody changes one in place.")
+
+    def note(self, text):
+        """Add a note, once."""
+        if text not in self.report.notes:
+            self.report.notes.append(text)
+
+    def _listed(self, value, probe, function, call):
+        wanted = [n for n in self.names if n is not None]
+        if isinstance(value, (tuple, list)) and not _is_number_list(value):
+            grads = list(value)
+        else:
+            grads = [value]
+        if len(grads) == len(self.names):
+            return grads
+        if len(grads) == len(wanted):
+            supply = iter(grads)
+            return [None if n is None else next(supply) for n in self.names]
+        expected = ", ".join(n or "None" for n in self.names)
+        got = "nothing (None)" if value is None else (
+            f"{len(grads)}" if isinstance(value, (tuple, list)) else f"one ({_kind(value)})")  # fmt: skip
+        self.find("gradient_count", "backward", f"backward must return {len(self.names)} gradients ({expected}), in the "
+                  f"order of the inputs; yours returned {got}.", function, call, mistake="gradient_count",
+                  certainty="exact")  # fmt: skip
+        self.dead.add("backward")
+        return None
+
+    def again(self, probe, first, cache, inputs, y, right):
+        """A second call on the same cache must give the same gradients."""
+        self.cache_changed_first = getattr(self, "cache_changed", False)
+        second = self.backward(probe, cache, inputs, y, quiet=True)
+        if second is None:
+            if "backward" not in self.dead:
+                self.behaviour("second_call_raises", "backward", self.backward_function, None, "backward",
+                               f"{type(self.error).__name__}: {self.error}")  # fmt: skip
+            return
+        purity = {"dy_changed", "input_changed", "output_changed"}
+        touched = any(f.kind in purity for f in self.report.findings)
+        for k, name in enumerate(self.names):
+            a, b = first[k], second[k]
+            if name is None or a is None or b is None or _alike(a, b):
+                continue
+            self.stateful.add(name)
+            if touched:
+                continue
+            if a.shape == b.shape and (_alike(b - a, right[k]) or _alike(b, 2 * a)):
+                self.behaviour("accumulates", name, self.backward_function, None, "backward", name)
+            elif self.cache_changed_first:
+                self.behaviour("cache_changed", "cache", self.backward_function, None, "backward")
+            else:
+                self.behaviour("differs_each_call", name, self.backward_function, None, "backward", name)
+        if self.cache_changed_first and not self.stateful and not touched:
+            self.note("backward changes arrays in the cache, but a second call gives the same answer.")
+
+    def late(self, probe, first, cache, inputs, y):
+        """After other forwards, a backward with the old cache must still give the old gradients."""
+        if self.stateful or "backward" in self.dead or first is None:
+            return
+        later = self.backward(probe, cache, inputs, y, quiet=True, note_changes=False)
+        wrong = later is None or any(
+            a is not None and b is not None and not _alike(a, b) for a, b in zip(first, later, strict=True))  # fmt: skip
+        if not wrong:
+            return
+        if inspect.ismethod(self.backward_function) or not inspect.isroutine(self.backward_function):
+            self.note("backward depends on the last call of forward (the object keeps its state outside of the cache): "
+                      "use one object for each layer.")  # fmt: skip
+        elif later is not None or "backward" not in self.dead:
+            self.behaviour("kept_outside_cache", "backward", self.backward_function, None, "backward")
+
+    def not_finite(self, argument, array, right, function, probe):
+        """True, and a finding, if there is NaN or infinity where the right number is finite."""
+        bad = ~np.isfinite(array)
+        if array.shape != right.shape or not bad.any():
+            return False
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        count = int(bad.sum())
+        what = "NaN" if np.isnan(array[index]) else "infinity"
+        self.find("not_finite", argument, f"{argument} holds {what} in {count} of {array.size} places (probe "
+                  f"{probe.name}): a division by 0, the logarithm of 0, or an array from np.empty that was not filled.",
+                  function, mistake="not_finite", certainty="exact",
+                  where=Where(index, float(array[index]), float(right[index]), "all" if bad.all() else "some", count,
+                              array.size, probe.name))  # fmt: skip
+        return True
+
+
+def _alike(a, b):
+    a, b = np.asarray(a), np.asarray(b)
+    return a.shape == b.shape and compare(a, np.asarray(b, dtype=np.float64)).level == "same" or np.array_equal(
+        a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f")  # fmt: skip
+
+
+def _is_array_list(value):
+    """True for a list that is one array written out, not (y, cache)."""
+    return isinstance(value, list) and all(isinstance(v, (int, float, list)) for v in value)
+
+
+def _is_number_list(value):
+    return isinstance(value, list) and bool(value) and all(isinstance(v, (int, float)) for v in value)
+
+
+def _kind(value):
+    if value is None:
+        return "None"
+    if isinstance(value, (np.ndarray, np.generic)):
+        return f"an array of shape {value.shape}"
+    word = type(value).__name__
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
+
+def short(path):
+    """A path as one would type it here."""
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:
+        return path
+    return path if relative.startswith("..") else relative

@@ -1,0 +1,159 @@
+"""What the checker has to say: `Finding`, `Where` and `Report`."""
+
+import os
+import sys
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Where:
+    """The place of a difference.
+
+    `index` is the first differing element, `yours` and `right` its two values, `region` plain words for the set of
+    differing elements ("all", "border", "overlaps", "one sample", "one channel", "repeated labels", ... or "some").
+    `differing` of `total` elements differ, on the probe named `probe`."""
+
+    index: tuple
+    yours: float
+    right: float
+    region: str
+    differing: int
+    total: int
+    probe: str = ""
+    noise: float = 0.0
+    witness: str = ""
+
+    def __str__(self):
+        return f"{self.region}: {self.differing} of {self.total} elements, first at {list(self.index)}"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Two arrays to draw beside each other, yours and the right one, as last seen on one probe."""
+
+    yours: np.ndarray
+    right: np.ndarray
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    `argument` is "y", "dx", "dweight", ... or the name of a function; `mistake` a stable id from the bank, or None;
+    `signature` the stable id of an observation that needs no knowledge of the op, or None; `certainty` is "exact"
+    (the same numbers as a known mistake, or directly observed), "likely" or "unknown"."""
+
+    argument: str
+    message: str
+    mistake: str | None = None
+    signature: str | None = None
+    certainty: str = "unknown"
+    where: Where | None = None
+    file: str | None = None
+    line: int | None = None
+    picture: Picture | None = None
+    advice: str = ""
+    facts: tuple = ()
+    kind: str = "value"
+
+    def __str__(self):
+        place = f" ({os.path.basename(self.file)}:{self.line})" if self.file else ""
+        return f"{self.argument}: {self.message}{place}"
+
+    def as_dict(self):
+        """The finding as plain numbers and strings, for JSON."""
+        where = None
+        if self.where is not None:
+            where = {
+                "index": [int(i) for i in self.where.index],
+                "yours": float(self.where.yours),
+                "right": float(self.where.right),
+                "region": self.where.region,
+                "differing": int(self.where.differing),
+                "total": int(self.where.total),
+                "probe": self.where.probe,
+            }
+        return {
+            "argument": self.argument,
+            "mistake": self.mistake,
+            "signature": self.signature,
+            "certainty": self.certainty,
+            "message": self.message,
+            "advice": self.advice,
+            "facts": list(self.facts),
+            "where": where,
+            "file": self.file,
+            "line": self.line,
+        }
+
+
+@dataclass
+class Report:
+    """The outcome of a check: `passed`, `findings`, `notes` (conventions and precision, no errors), `status`.
+
+    `status` maps what was looked at ("forward", "dx", ...) to "ok", "wrong" or "not judged". `print(report)` shows all
+    of it in 80 columns; `report.save("report.html")` writes a page with the arrays as heat maps."""
+
+    subject: str
+    findings: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+    status: dict = field(default_factory=dict)
+    printed: str = ""
+    probes: int = 0
+    calls: int = 0
+    seconds: float = 0.0
+
+    @property
+    def passed(self):
+        """True if everything was judged and nothing was found."""
+        return not self.findings and all(s in ("ok", "ours", "skipped") for s in self.status.values())
+
+    def __bool__(self):
+        return self.passed
+
+    def __str__(self):
+        """The report in 80 columns, in colour when standard output is a terminal and NO_COLOR is not set."""
+        from .show import render
+
+        return render(self, colour=_in_colour(sys.stdout))
+
+    def __repr__(self):
+        outcome = "passed" if self.passed else f"{len(self.findings)} findings"
+        return f"<Report {self.subject}: {outcome}>"
+
+    def show(self, file=None, colour=None, picture=True):
+        """Print the report, in colour when `file` (standard output) is a terminal and NO_COLOR is not set."""
+        from .show import render
+
+        file = sys.stdout if file is None else file
+        colour = _in_colour(file) if colour is None else colour
+        print(render(self, colour=colour, picture=picture), file=file)
+
+    def save(self, path):
+        """Write the report as one self-contained HTML page; returns the path. Raises FileError if it cannot."""
+        from .html import save
+
+        return save(self, path)
+
+    def _repr_html_(self):
+        from .html import fragment
+
+        return fragment(self)
+
+    def as_dict(self):
+        """The report as plain numbers and strings, for JSON."""
+        return {
+            "subject": self.subject,
+            "passed": self.passed,
+            "status": dict(self.status),
+            "findings": [f.as_dict() for f in self.findings],
+            "notes": list(self.notes),
+            "probes": self.probes,
+            "seconds": round(self.seconds, 4),
+        }
+
+
+def _in_colour(file):
+    return hasattr(file, "isatty") and file.isatty() and "NO_COLOR" not in os.environ

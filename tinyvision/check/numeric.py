@@ -1,0 +1,106 @@
+"""Central differences on a function that is only known by calling it, and how far they can be trusted.
+
+For an argument in which the function is linear (tested, not assumed) the step is 1 and the difference exact but for
+rounding. Elsewhere it is 6e-6·max(1, |x|), the cube root of the rounding error, where truncation and rounding balance.
+The noise of the function itself is measured (Hamming's difference table, see Moré and Wild, "Estimating computational
+noise", 2011), so a forward that works in float32 inside gets the larger step that it needs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+STEP = 6e-6
+STEP_FLOAT32 = 5e-3
+
+
+@dataclass
+class Differences:
+    """Central differences for one argument: `jacobian` (elements, outputs), and per element what they are worth.
+
+    `noise` bounds the error of each element of Jᵀdy for |dy| of order 1; `left` and `right` are the one-sided slopes
+    contracted with dy; `judged` is False where an element was left out for want of time."""
+
+    jacobian: np.ndarray
+    elements: np.ndarray
+    noise: float
+    linear: bool
+    step: float
+
+
+def noise_of(f, x, rng):
+    """The size of the rounding noise of a vector-valued f around x, by fourth differences along a random direction."""
+    direction = rng.uniform(-1.0, 1.0, np.shape(x)) * STEP * np.maximum(1.0, np.abs(x))
+    values = np.array([f(x + t * direction) for t in range(-3, 4)])
+    fourth = np.diff(values, 4, axis=0)
+    return float(np.sqrt(np.mean(fourth**2) / 70.0))
+
+
+def is_linear(f, x, rng):
+    """True if f(x + a) + f(x + b) - f(x) - f(x + a + b) is rounding, for large a and b."""
+    a, b = rng.standard_normal((2, *np.shape(x)))
+    values = [f(x + a), f(x + b), f(x), f(x + a + b)]
+    size = max(float(np.abs(v).max()) if v.size else 0.0 for v in values)
+    gap = values[0] + values[1] - values[2] - values[3]
+    return bool(np.isfinite(gap).all() and np.abs(gap).max(initial=0.0) <= 1e-12 * max(size, 1e-300))
+
+
+def differences(f, x, elements, rng):
+    """Central differences of `f: array -> flat array` in the given flat elements of x."""
+    x = np.asarray(x, dtype=np.float64)
+    base = f(x)
+    linear = is_linear(f, x, rng)
+    noise = noise_of(f, x, rng)
+    rough = noise > 1e-12 * max(float(np.abs(base).max(initial=0.0)), 1e-300)
+    step = 1.0 if linear else (STEP_FLOAT32 if rough else STEP)
+    rows = np.empty((len(elements), base.size))
+    for row, element in enumerate(elements):
+        h = step if linear else step * max(1.0, abs(float(x.flat[element])))
+        plus, minus = _moved(x, element, h), _moved(x, element, -h)
+        rows[row] = (f(plus) - f(minus)) / (plus.flat[element] - minus.flat[element])
+    size = float(np.abs(base).max(initial=0.0))
+    floor = (8 * noise + 4e-16 * size) / step + (0.0 if linear else (1e-4 if rough else 1e-9) * _scale(rows))
+    return Differences(rows, np.asarray(elements), floor, linear, step)
+
+
+def _scale(rows):
+    return float(np.abs(rows).max(initial=0.0)) if rows.size else 0.0
+
+
+def _moved(x, element, h):
+    out = x.copy()
+    out.flat[element] += h
+    return out
+
+
+def kinked(f, x, element, dy, claimed, step=STEP):
+    """Does f have a kink at this element, with the claimed slope between the two one-sided ones?
+
+    Returns "kink" (a legal convention), "smooth" or "wrong". The one-sided slopes of a smooth function approach each
+    other as the step shrinks; those of a kink at x itself do not."""
+    x = np.asarray(x, dtype=np.float64)
+    scale = max(1.0, abs(float(x.flat[element])))
+    slopes = []
+    for h in (step * scale, step * scale / 30):
+        here = float(f(x) @ dy)
+        forward = (float(f(_moved(x, element, h)) @ dy) - here) / h
+        backward = (here - float(f(_moved(x, element, -h)) @ dy)) / h
+        slopes.append((backward, forward))
+    gaps = [abs(a - b) for a, b in slopes]
+    size = max(max(abs(s) for pair in slopes for s in pair), abs(claimed), 1e-300)
+    if gaps[0] <= 1e-3 * size:
+        return "smooth"
+    low, high = min(slopes[1]), max(slopes[1])
+    # A kink between the two steps leaves the two small slopes equal, and they judge; one at x itself leaves them apart.
+    slack = 1e-4 * size
+    return "kink" if low - slack <= claimed <= high + slack else "wrong"
+
+
+def slope(f, x, element, dy, linear=False):
+    """One central difference of f·dy in one element, with its uncertainty: (slope, plus or minus)."""
+    x = np.asarray(x, dtype=np.float64)
+    h = 1.0 if linear else STEP * max(1.0, abs(float(x.flat[element])))
+    up, down = f(_moved(x, element, h)), f(_moved(x, element, -h))
+    value = float((up - down) @ dy) / (2 * h)
+    size = float((np.abs(up) + np.abs(down)) @ np.abs(dy))
+    return value, 4e-16 * size / h + 1e-9 * abs(value)

@@ -1,0 +1,193 @@
+"""Slow, independent versions of every known op: the yardstick the checker measures other people's code with.
+
+They share no line with `tinyvision.ops`, on purpose: the checker guards those ops as well. Everything is float64,
+written position by position, with the inputs at hand instead of a cache. `backward(inputs, options, dy)` returns one
+gradient per input, None for labels and masks. Conventions are PyTorch's.
+"""
+
+import numpy as np
+
+
+def pair(value):
+    """(value, value) for an int, the pair itself otherwise."""
+    return (int(value), int(value)) if np.ndim(value) == 0 else (int(value[0]), int(value[1]))
+
+
+def out_size(shape, kernel_size, stride, padding):
+    """(OH, OW) of a window op on `shape` (..., H, W), with floor division."""
+    (kh, kw), (sh, sw), (ph, pw) = pair(kernel_size), pair(stride), pair(padding)
+    return (shape[-2] + 2 * ph - kh) // sh + 1, (shape[-1] + 2 * pw - kw) // sw + 1
+
+
+def padded(x, padding, value=0.0):
+    """x (N, C, H, W) with `padding` (ph, pw) rows and columns of `value` on each side."""
+    ph, pw = pair(padding)
+    return np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), constant_values=value)
+
+
+def windows(shape, kernel_size, stride, padding, positions=None):
+    """Yields (i, j, rows, columns): output position and the slices of the padded image it looks at."""
+    (kh, kw), (sh, sw) = pair(kernel_size), pair(stride)
+    oh, ow = out_size(shape, kernel_size, stride, padding) if positions is None else positions
+    for i in range(oh):
+        for j in range(ow):
+            yield i, j, slice(i * sh, i * sh + kh), slice(j * sw, j * sw + kw)
+
+
+def unpadded(xp, shape, padding):
+    """The image inside a padded one."""
+    ph, pw = pair(padding)
+    return xp[:, :, ph : ph + shape[2], pw : pw + shape[3]]
+
+
+def linear(x, weight, bias):
+    """y[n, o] = Σ_i x[n, i] weight[o, i] + bias[o]."""
+    return np.einsum("ni,oi->no", x, weight) + bias
+
+
+def linear_backward(inputs, options, dy):
+    """dx (N, I), dweight (O, I), dbias (O,)."""
+    x, weight, _ = inputs
+    return np.einsum("no,oi->ni", dy, weight), np.einsum("no,ni->oi", dy, x), np.einsum("no->o", dy)
+
+
+def relu(x):
+    """y = x where x > 0, else 0."""
+    return np.where(x > 0, x, 0.0)
+
+
+def relu_backward(inputs, options, dy):
+    """dx = dy where x > 0."""
+    return (np.where(inputs[0] > 0, dy, 0.0),)
+
+
+def conv2d(x, weight, bias, stride=1, padding=0):
+    """Cross-correlation, one output position at a time."""
+    kernel = weight.shape[2:]
+    xp = padded(x, padding)
+    y = np.zeros((x.shape[0], weight.shape[0], *out_size(x.shape, kernel, stride, padding)))
+    for i, j, rows, cols in windows(x.shape, kernel, stride, padding):
+        y[:, :, i, j] = np.einsum("nchw,ochw->no", xp[:, :, rows, cols], weight) + bias
+    return y
+
+
+def conv2d_backward(inputs, options, dy):
+    """dx, dweight, dbias: every window hands its share back to the place it was read from."""
+    x, weight, _ = inputs
+    stride, padding = options.get("stride", 1), options.get("padding", 0)
+    xp = padded(x, padding)
+    dxp, dweight = np.zeros_like(xp), np.zeros_like(weight)
+    for i, j, rows, cols in windows(x.shape, weight.shape[2:], stride, padding, dy.shape[2:]):
+        dxp[:, :, rows, cols] += np.einsum("no,ochw->nchw", dy[:, :, i, j], weight)
+        dweight += np.einsum("no,nchw->ochw", dy[:, :, i, j], xp[:, :, rows, cols])
+    return unpadded(dxp, x.shape, padding), dweight, dy.sum(axis=(0, 2, 3))
+
+
+def maxpool2d(x, kernel_size, stride, padding):
+    """The largest value of every window; padding is -inf."""
+    xp = padded(x, padding, -np.inf)
+    y = np.zeros((*x.shape[:2], *out_size(x.shape, kernel_size, stride, padding)))
+    for i, j, rows, cols in windows(x.shape, kernel_size, stride, padding):
+        y[:, :, i, j] = xp[:, :, rows, cols].max(axis=(2, 3))
+    return y
+
+
+def maxpool2d_backward(inputs, options, dy):
+    """dy goes to the first winner of its window."""
+    x, (kh, kw) = inputs[0], pair(options["kernel_size"])
+    xp = padded(x, options["padding"], -np.inf)
+    dxp = np.zeros(xp.shape)
+    n, c = np.ogrid[: x.shape[0], : x.shape[1]]
+    for i, j, rows, cols in windows(x.shape, (kh, kw), options["stride"], options["padding"], dy.shape[2:]):
+        winner = xp[:, :, rows, cols].reshape(*x.shape[:2], kh * kw).argmax(axis=2)
+        dxp[n, c, rows.start + winner // kw, cols.start + winner % kw] += dy[:, :, i, j]
+    return (unpadded(dxp, x.shape, options["padding"]),)
+
+
+def avgpool2d(x, kernel_size, stride, padding):
+    """The mean of every window, padding zeros counted."""
+    kh, kw = pair(kernel_size)
+    xp = padded(x, padding)
+    y = np.zeros((*x.shape[:2], *out_size(x.shape, kernel_size, stride, padding)))
+    for i, j, rows, cols in windows(x.shape, kernel_size, stride, padding):
+        y[:, :, i, j] = xp[:, :, rows, cols].sum(axis=(2, 3)) / (kh * kw)
+    return y
+
+
+def avgpool2d_backward(inputs, options, dy):
+    """dy / (KH KW) goes to every pixel of its window."""
+    x, (kh, kw) = inputs[0], pair(options["kernel_size"])
+    dxp = np.zeros(padded(x, options["padding"]).shape)
+    for i, j, rows, cols in windows(x.shape, (kh, kw), options["stride"], options["padding"], dy.shape[2:]):
+        dxp[:, :, rows, cols] += dy[:, :, i, j][:, :, None, None] / (kh * kw)
+    return (unpadded(dxp, x.shape, options["padding"]),)
+
+
+def batchnorm_train(x, weight, bias, eps):
+    """Per channel: (x - mean) / sqrt(var + eps) * weight + bias, with the biased variance."""
+    y = np.zeros_like(x)
+    for c in range(x.shape[1]):
+        values = x[:, c]
+        y[:, c] = (values - values.mean()) / np.sqrt(values.var() + eps) * weight[c] + bias[c]
+    return y
+
+
+def batchnorm_train_backward(inputs, options, dy):
+    """Per channel: dx = weight/σ (dy - mean(dy) - x̂ mean(dy x̂)), dweight = Σ dy x̂, dbias = Σ dy."""
+    x, weight, _ = inputs
+    dx, dweight, dbias = np.zeros_like(x), np.zeros_like(weight), np.zeros_like(weight)
+    for c in range(x.shape[1]):
+        sigma = np.sqrt(x[:, c].var() + options["eps"])
+        xhat, d = (x[:, c] - x[:, c].mean()) / sigma, dy[:, c]
+        dx[:, c] = weight[c] / sigma * (d - d.mean() - xhat * (d * xhat).mean())
+        dweight[c], dbias[c] = (d * xhat).sum(), d.sum()
+    return dx, dweight, dbias
+
+
+def softmax(x, axis=1):
+    """exp(x) / Σ exp(x) along one axis."""
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def softmax_backward(inputs, options, dy):
+    """dx = y (dy - Σ dy y)."""
+    axis = options.get("axis", 1)
+    y = softmax(inputs[0], axis)
+    return (y * (dy - (dy * y).sum(axis=axis, keepdims=True)),)
+
+
+def cross_entropy(logits, labels):
+    """Mean over the batch of -log softmax(logits)[n, labels[n]]."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    logp = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return np.float64(-np.mean([logp[n, label] for n, label in enumerate(labels)]))
+
+
+def cross_entropy_backward(inputs, options, dy):
+    """dlogits = (softmax - one-hot) dy / N, and None for the labels."""
+    logits, labels = inputs
+    d = softmax(logits)
+    for n, label in enumerate(labels):
+        d[n, label] -= 1
+    return d * (float(dy) / len(labels)), None
+
+
+def add(a, b):
+    """a + b."""
+    return a + b
+
+
+def add_backward(inputs, options, dy):
+    """dy for both."""
+    return dy.copy(), dy.copy()
+
+
+def dropout(x, mask, p):
+    """x mask / (1 - p), mask true where a unit is kept."""
+    return np.where(mask, x, 0.0) / (1 - p)
+
+
+def dropout_backward(inputs, options, dy):
+    """dy mask / (1 - p), and None for the mask."""
+    return np.where(inputs[1], dy, 0.0) / (1 - options["p"]), None

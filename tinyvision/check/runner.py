@@ -1,0 +1,211 @@
+"""Calling other people's functions safely: time limit, captured output, exceptions, and what they changed.
+
+A call is cut off by `signal.setitimer` when the checker runs in the main thread, and otherwise by a watchdog thread
+that raises inside the caller (`PyThreadState_SetAsyncExc`). Both interrupt Python code between two bytecodes: a loop
+written in Python is always stopped, a single call into compiled code is stopped only when it returns.
+"""
+
+import contextlib
+import ctypes
+import functools
+import inspect
+import io
+import signal
+import threading
+import traceback
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+
+TIME_LIMIT = 10.0  # seconds one call may take; the probes are small enough for seven nested Python loops
+
+
+class _CutOff(BaseException):
+    """Raised inside a function that takes too long; not an Exception, so that `except Exception` lets it through."""
+
+
+@dataclass
+class Call:
+    """What one call did: `value`, or the `error` it raised, with the place in the caller's file."""
+
+    value: object = None
+    error: BaseException | None = None
+    cut_off: bool = False
+    file: str | None = None
+    line: int | None = None
+    printed: str = ""
+    changed: tuple = ()  # names of the arguments it changed in place
+
+    @property
+    def ok(self):
+        """True when the function returned."""
+        return self.error is None and not self.cut_off
+
+
+@contextlib.contextmanager
+def time_limit(seconds):
+    """Raise inside the block after `seconds`, and again every 50 ms in case the first one was swallowed."""
+    if threading.current_thread() is threading.main_thread():
+        with _alarm(seconds):
+            yield
+    else:
+        with _watchdog(seconds):
+            yield
+
+
+@contextlib.contextmanager
+def _alarm(seconds):
+    def ring(signum, frame):
+        raise _CutOff
+
+    previous = signal.signal(signal.SIGALRM, ring)
+    left = signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+        if left[0]:
+            signal.setitimer(signal.ITIMER_REAL, *left)
+
+
+@contextlib.contextmanager
+def _watchdog(seconds):
+    caller, done, gate = threading.get_ident(), threading.Event(), threading.Lock()
+
+    def watch():
+        pause = seconds
+        while not done.wait(pause):
+            with gate:
+                if not done.is_set():
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(caller), ctypes.py_object(_CutOff))
+            pause = 0.05
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        with gate:
+            done.set()
+        # An exception that was sent but not yet delivered must not escape into the checker.
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(caller), None)
+
+
+def call(function, arrays, options=None, watch=None, seconds=TIME_LIMIT):
+    """Call `function(*arrays, **options)` and report everything that happened.
+
+    `arrays` are handed over as they are; `watch` (name -> array or nested structure of arrays) is compared before and
+    after. KeyboardInterrupt passes through."""
+    before = {name: snapshot(value) for name, value in (watch or {}).items()}
+    out, result = io.StringIO(), Call()
+    try:
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(out),
+            warnings.catch_warnings(),
+            np.errstate(all="ignore"),
+        ):
+            warnings.simplefilter("ignore")
+            with time_limit(seconds):
+                result.value = function(*arrays, **(options or {}))
+    except KeyboardInterrupt:
+        raise
+    except _CutOff as cut:
+        result.cut_off = True
+        result.file, result.line = innermost(cut, function)
+    except BaseException as error:  # a learner's exit() or RecursionError is a finding, not our end
+        result.error = error
+        result.file, result.line = innermost(error, function)
+    result.printed = out.getvalue()
+    result.changed = tuple(name for name, old in before.items() if changed(old, (watch or {})[name]))
+    return result
+
+
+def unwrap(function):
+    """The plain Python function behind partials, methods, decorators and callable objects."""
+    for _ in range(20):
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif inspect.ismethod(function):
+            function = function.__func__
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        elif not hasattr(function, "__code__") and hasattr(type(function), "__call__"):
+            inner = type(function).__call__
+            if not hasattr(inner, "__code__"):
+                break
+            function = inner
+        else:
+            break
+    return function
+
+
+def location(function):
+    """(file, first line) of a function, or (None, None) when it was not written in Python."""
+    code = getattr(unwrap(function), "__code__", None)
+    return (code.co_filename, code.co_firstlineno) if code else (None, None)
+
+
+def name_of(function):
+    """The function's name as its author wrote it."""
+    return getattr(unwrap(function), "__name__", type(function).__name__)
+
+
+def innermost(error, function):
+    """(file, line) of the deepest frame in the file the function was written in; else of the function itself."""
+    file, line = location(function)
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename == file:
+            line = frame.lineno
+    return file, line
+
+
+def snapshot(value, depth=0):
+    """A copy of every array inside nested tuples, lists, dicts and plain objects, to compare with later."""
+    if isinstance(value, np.ndarray):
+        return value, value.copy()
+    if depth > 6:
+        return None
+    if isinstance(value, dict):
+        return [snapshot(v, depth + 1) for v in value.values()]
+    if isinstance(value, (tuple, list)):
+        return [snapshot(v, depth + 1) for v in value]
+    if hasattr(value, "__dict__") and not callable(value) and not inspect.ismodule(value):
+        return [snapshot(v, depth + 1) for v in vars(value).values()]
+    return None
+
+
+def changed(old, new=None):
+    """True if any array remembered in a snapshot no longer holds the numbers it held."""
+    if isinstance(old, tuple):
+        array, copy = old
+        return array.shape != copy.shape or not np.array_equal(array, copy, equal_nan=array.dtype.kind in "fc")
+    if isinstance(old, list):
+        return any(changed(part) for part in old)
+    return False
+
+
+@dataclass
+class Signature:
+    """What a function's parameter list accepts."""
+
+    missing: list = field(default_factory=list)  # options it has no parameter for
+    parameters: list = field(default_factory=list)
+    too_few: bool = False
+
+
+def accepts(function, count, options):
+    """Compare `function(*count arrays, **options)` with its parameter list; None when it fits or cannot be known."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind(*[None] * count, **options)
+        return None
+    except TypeError:
+        names = list(signature.parameters)
+        extra = [o for o in options if o not in signature.parameters]
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+        return Signature([] if takes_any else extra, names, True)
