@@ -105,9 +105,7 @@ CALLS = {
 }
 for _label, _program in CALLS.items():
     add_value(f"call of {_label}", _program)
-add_value(
-    "PyTorch's old safe list: os.system by NEWOBJ", name("os", "system") + tuple_of(text(COMMAND)) + b"\x81"
-)
+add_value("PyTorch's old safe list: os.system by NEWOBJ", name("os", "system") + tuple_of(text(COMMAND)) + b"\x81")
 
 # --------------------------------------------------------------------------- opcodes that are not on the list
 
@@ -148,9 +146,7 @@ OPCODES = {
     "reduce of a text": text("os.system") + b")R",
     "reduce of a dict": b"})R",
     "reduce of a call's result": ORDERED_DICT + b")R",
-    "ordered dict of pairs": name("collections", "OrderedDict")
-    + tuple_of(b"](](" + text("a") + GOOD + b"ee")
-    + b"R",
+    "ordered dict of pairs": name("collections", "OrderedDict") + tuple_of(b"](](" + text("a") + GOOD + b"ee") + b"R",
     "new ordered dict": name("collections", "OrderedDict") + b")\x81",
     "build on a plain dict": b"}}b",
     "build on a list": b"]}b",
@@ -248,9 +244,7 @@ TENSORS = {
     "size negative": tensor(storage(), size=(-2, 3)),
     "two negative sizes": tensor(storage(), size=(-2, -3)),
     "size that wraps around": tensor(storage(), size=(1 << 62, 4), stride=(4, 1)),
-    "size of a float": tensor(storage()).replace(
-        tuple_of(number(2), number(3)), tuple_of(b"G" + bytes(8), b"K\3")
-    ),
+    "size of a float": tensor(storage()).replace(tuple_of(number(2), number(3)), tuple_of(b"G" + bytes(8), b"K\3")),
     "size is a list": tensor(storage()).replace(tuple_of(number(2), number(3)), b"](K\2K\3e"),
     "size is missing": tensor(storage()).replace(tuple_of(number(2), number(3)), b"N"),
     "stride outside": tensor(storage(), stride=(4, 1)),
@@ -303,9 +297,7 @@ TENSORS = {
     ),
     "another kind of the same size": tensor(storage(kind="Double", numel=6)),
     "persistent id is a text": tensor(text("0") + b"Q"),
-    "persistent id of three": tensor(
-        tuple_of(text("storage"), name("torch", "FloatStorage"), text("0")) + b"Q"
-    ),
+    "persistent id of three": tensor(tuple_of(text("storage"), name("torch", "FloatStorage"), text("0")) + b"Q"),
     "persistent id of another sort": tensor(storage().replace(text("storage"), text("module"))),
     "persistent id is a number": number(1) + b"Q",
     "view outside": tensor(storage(view=tuple_of(text("1"), number(4), number(6)))),
@@ -320,9 +312,7 @@ add(
 )
 add(
     "tensor: one storage of two lengths",
-    lambda: zipped(
-        records(pickled(dict_of({"a": GOOD, "b": tensor(storage(numel=5), (1,), (1,))})), {"0": SIX})
-    ),
+    lambda: zipped(records(pickled(dict_of({"a": GOOD, "b": tensor(storage(numel=5), (1,), (1,))})), {"0": SIX})),
 )
 add("tensor: boolean 7", lambda: one_tensor(tensor(storage(kind="Bool"), (6,), (1,)), {"0": b"\0\1\0\1\0\7"}))
 add(
@@ -483,9 +473,7 @@ LEGACY = {
     "storage cut": lambda: legacy_bytes(PICKLE, {"0": (6, SIX[:-1])}),
     "bytes at the end": lambda: legacy_bytes(PICKLE, {"0": (6, SIX)}, after=b"\0"),
     "magic alone": lambda: MAGIC,
-    "another magic": lambda: legacy_bytes(
-        PICKLE, {"0": (6, SIX)}, magic=pickled(number(0x1950A86A20F9469CFC6D))
-    ),
+    "another magic": lambda: legacy_bytes(PICKLE, {"0": (6, SIX)}, magic=pickled(number(0x1950A86A20F9469CFC6D))),
     "a storage that nobody sees": lambda: legacy_bytes(PICKLE, {"0": (6, SIX), "1": (6, SIX)}),
     "a view twice": lambda: legacy_bytes(
         pickled(
@@ -531,9 +519,7 @@ add_tar("system is a list", sys_info=pickled(b"]"))
 add_tar("a call in the system", sys_info=pickled(CALLS["os system"]))
 add_tar("a call in the tensors", tensors=pickled(CALLS["os system"]))
 add_tar("a call in the storages", storages=pickled(CALLS["os system"]))
-add_tar(
-    "a class among the storages", storages=storages_member(STORED.replace(b"FloatStorage", b"ShipStorage"))
-)
+add_tar("a class among the storages", storages=storages_member(STORED.replace(b"FloatStorage", b"ShipStorage")))
 add_tar("no tensors", tensors=tensors_member())
 add_tar("a tensor twice", tensors=tensors_member(WHOLE, WHOLE))
 add_tar("more tensors promised", tensors=tensors_member(WHOLE, count=5))
@@ -558,9 +544,7 @@ add_tar(
     "tensor of another kind",
     tensors=tensors_member(tar_tensor_entry(KEY, STORAGE_KEY, "Int", (2, 3), (3, 1))),
 )
-add_tar(
-    "tensor of another storage", tensors=tensors_member(tar_tensor_entry(KEY, 1, "Float", (2, 3), (3, 1)))
-)
+add_tar("tensor of another storage", tensors=tensors_member(tar_tensor_entry(KEY, 1, "Float", (2, 3), (3, 1))))
 add_tar("tensor cut", tensors=tensors_member(WHOLE[:-1]))
 add_tar("a storage twice", storages=storages_member(STORED, STORED))
 add_tar("storage too long", storages=storages_member(tar_storage_entry(STORAGE_KEY, "Float", 1 << 40, SIX)))
@@ -584,9 +568,7 @@ add_tar("an unknown tensor", pickle=pickled(dict_of({"weight": tar_parameter(5)}
 add_tar("a tensor named by words", pickle=pickled(dict_of({"weight": text("os.system") + b"Q"})))
 add_tar(
     "a tensor named by a tuple",
-    pickle=pickled(
-        dict_of({"weight": tuple_of(name("collections", "OrderedDict"), text("f"), text("c")) + b"Q"})
-    ),
+    pickle=pickled(dict_of({"weight": tuple_of(name("collections", "OrderedDict"), text("f"), text("c")) + b"Q"})),
 )
 add_tar("a tensor named by 5,000 digits", pickle=pickled(dict_of({"weight": text("9" * 5000) + b"Q"})))
 add_tar(
@@ -605,9 +587,7 @@ for _kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"L", b"K", b"g", b"S", 
         lambda kind=_kind: tar_member("sys_info", TAR_SYSTEM, kind) + tarred(TAR_PARTS[1:]),
     )
 add("tar: a wrong checksum", lambda: tar_member("sys_info", TAR_SYSTEM, checksum=1) + tarred(TAR_PARTS[1:]))
-add(
-    "tar: a folder in front", lambda: tar_member("sys_info", TAR_SYSTEM, prefix=b"..") + tarred(TAR_PARTS[1:])
-)
+add("tar: a folder in front", lambda: tar_member("sys_info", TAR_SYSTEM, prefix=b"..") + tarred(TAR_PARTS[1:]))
 for _label, _pax in {
     "path": b"17 path=evil.txt\n",
     "size": b"13 size=9999\n",
@@ -675,9 +655,7 @@ add_safe(
     '{"w":{"dtype":"F32","shape":[4294967296,4294967296,6],"data_offsets":[0,24]}}',
 )
 add_safe("a shape of 33 axes", '{"w":{"dtype":"F32","shape":[' + "1," * 32 + '6],"data_offsets":[0,24]}}')
-add_safe(
-    "a shape of 5,000 digits", '{"w":{"dtype":"F32","shape":[' + "9" * 5000 + '],"data_offsets":[0,24]}}'
-)
+add_safe("a shape of 5,000 digits", '{"w":{"dtype":"F32","shape":[' + "9" * 5000 + '],"data_offsets":[0,24]}}')
 add_safe("a shape in exponents", '{"w":{"dtype":"F32","shape":[6e0],"data_offsets":[0,24]}}')
 add_safe(
     "an empty shape of 2^62",
@@ -798,9 +776,7 @@ add(
 )
 add(
     "npz: two arrays of one name",
-    lambda: plain_zip(
-        [Entry("w.npy", npy_of(ARRAYS["weight"]))] * 1 + [Entry("w.npy", npy_of(ARRAYS["steps"]))]
-    ),
+    lambda: plain_zip([Entry("w.npy", npy_of(ARRAYS["weight"]))] * 1 + [Entry("w.npy", npy_of(ARRAYS["steps"]))]),
 )
 add("npz: a name that escapes", lambda: plain_zip([Entry("../w.npy", npy_of(ARRAYS["weight"]))]))
 add("npz: a bomb of 256 MB", lambda: _bomb("w.npy"))
@@ -819,9 +795,7 @@ def _deflated_npz(length=None, damage=False, after=b"", crc=None):
     length = len(plain) if length is None else length
     crc = zlib.crc32(plain) if crc is None else crc
     figures = (crc, len(packed), length)
-    return zipped(
-        [Entry("w.npy", packed, 0, method=8, crc=crc, length=length, local_figures=figures)], zip64=False
-    )
+    return zipped([Entry("w.npy", packed, 0, method=8, crc=crc, length=length, local_figures=figures)], zip64=False)
 
 
 # ---------------------------------------------------------------------------------- something else entirely

@@ -113,9 +113,7 @@ class Entry:
     placed: int = field(default=0, init=False)
 
 
-def zipped(
-    entries, *, zip64=True, comment=b"", count=None, start=None, length=None, before_end=b"", after=b""
-):
+def zipped(entries, *, zip64=True, comment=b"", count=None, start=None, length=None, before_end=b"", after=b""):
     """The bytes of a zip file with these entries."""
     out = bytearray()
     for entry in entries:
@@ -250,9 +248,7 @@ def tarred(members):
     return body + bytes(-len(body) % 10240)
 
 
-TAR_SYSTEM = pickled(
-    dict_of({"little_endian": b"\x88", "protocol_version": number(1000), "type_sizes": b"}"}, b"}")
-)
+TAR_SYSTEM = pickled(dict_of({"little_endian": b"\x88", "protocol_version": number(1000), "type_sizes": b"}"}, b"}"))
 
 
 def tar_tensor_entry(key, storage_key, kind, size, stride, offset=0, junk=b"\x07\0\0\0"):
