@@ -53,10 +53,9 @@ def im2col_forward(x, kernel_size, stride=1, padding=0, dilation=1):
         raise shape_error("im2col", f"the window {KH}x{KW} is larger than the padded image", x=("(N, C, H, W)", x))
     padded = np.pad(x, ((0, 0), (0, 0), (PH, PH), (PW, PW)))
     view = windows(padded.transpose(0, 2, 3, 1), (KH, KW), (SH, SW), (DH, DW))  # (N, OH, OW, KH, KW, C)
-    columns = view.transpose(0, 1, 2, 5, 3, 4).reshape(N * OH * OW, C * KH * KW)
-    if np.may_share_memory(columns, x):  # a 1x1 window of a one-channel image needs no copy, but gets one
-        columns = columns.copy()
-    return columns, (x.shape, (KH, KW), (SH, SW), (PH, PW), (DH, DW))
+    columns = np.empty_like(x, shape=(N, OH, OW, C, KH, KW), order="C")
+    columns[...] = view.transpose(0, 1, 2, 5, 3, 4)
+    return columns.reshape(N * OH * OW, C * KH * KW), (x.shape, (KH, KW), (SH, SW), (PH, PW), (DH, DW))
 
 
 def im2col_backward(dcolumns, cache, needs=(True,)):

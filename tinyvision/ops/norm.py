@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import parallel
 from ..errors import ShapeError
+from .activation import relu_backward
 from .door import check_arrays, describe, shape_error
 
 
@@ -63,6 +64,29 @@ def batchnorm_train_backward(dy, cache, needs=(True, True, True)):
     return _like(dx, x), dweight if needs[1] else None, dbias if needs[2] else None
 
 
+def batchnorm_relu_forward(x, weight, bias, skip=None, eps=1e-5, moments=None):
+    """y = relu(batchnorm_train(x) + skip), in one walk through memory: the end of a residual block.
+
+    x (N, C, ...), weight (C,), bias (C,), skip like x or None  ->  y like x, cache. The arguments are those of
+    `batchnorm_train_forward`. Raises ShapeError, DtypeError, DeviceError."""
+    _check("batchnorm_relu", x, weight=weight, bias=bias)
+    if skip is not None and tuple(skip.shape) != tuple(x.shape):
+        raise shape_error("batchnorm_relu", "x and skip differ", x=("(N, C, ...)", x), skip=("(N, C, ...)", skip))
+    check_arrays("batchnorm_relu", x=x, skip=skip)
+    mean, var = batch_moments(x) if moments is None else moments
+    y = _scaled(_rows(x), mean, weight / np.sqrt(var + eps), bias, None if skip is None else _rows(skip), relu=True)
+    y = _like(y, x)
+    return y, (y, skip is not None, (x, weight, mean, var, eps))
+
+
+def batchnorm_relu_backward(dy, cache, needs=(True, True, True, True)):
+    """dy like x  ->  dx like x, dweight (C,), dbias (C,), dskip like x: dskip = dy where y > 0, and the rest follows from it."""
+    y, has_skip, norm_cache = cache
+    (dskip,) = relu_backward(dy, y)
+    gradients = batchnorm_train_backward(dskip, norm_cache, needs[:3])
+    return (*gradients, dskip if has_skip and needs[3] else None) if len(needs) > 3 else gradients
+
+
 def batchnorm_frozen_forward(x, weight, bias, mean, var, eps=1e-5):
     """y = weight · (x - mean) / sqrt(var + eps) + bias, with a given mean (C,) and variance (C,).
 
@@ -112,14 +136,18 @@ def _like(rows, x):
     return rows.reshape(x.shape[0], *x.shape[2:], x.shape[1]).transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
 
 
-def _scaled(rows, mean, scale, bias):
-    """scale · (rows - mean) + bias"""
+def _scaled(rows, mean, scale, bias, skip=None, relu=False):
+    """scale · (rows - mean) + bias (+ skip, then max with 0)"""
     y = np.empty_like(rows)
 
     def work(some):
         out = np.subtract(rows[some], mean, out=y[some])
         out *= scale
         out += bias
+        if skip is not None:
+            out += skip[some]
+        if relu:
+            np.maximum(out, 0, out=out)
 
     parallel.over_rows(work, rows, y)
     return y
@@ -140,7 +168,9 @@ def _mean_and_variance(rows):
         block = rows[some]
         mean = _column_sums(block) / len(block)
         centred = np.subtract(block, mean, out=parallel.scratch("norm", block.shape, block))
-        return len(block), mean, _column_sums(np.multiply(centred, centred, out=centred))
+        missed = _column_sums(centred) / len(block)  # what a sum of large numbers in float32 has rounded away
+        squares = _column_sums(np.multiply(centred, centred, out=centred)) - missed * missed * len(block)
+        return len(block), mean + missed, squares
 
     count, mean, squares = 0, 0, 0
     for n, block_mean, block_squares in parallel.over_rows(work, rows):

@@ -1,0 +1,128 @@
+"""Pooling against PyTorch over generated shapes and options, against the loops, and at its door."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinyvision import errors, ops
+from tinyvision.ops import naive
+
+from .oracle import LAYOUTS, compare, torch
+
+pair = st.tuples(st.integers(1, 4), st.integers(1, 4))
+
+
+@st.composite
+def pools(draw, size=10):
+    """(x without ties, options) of a pooling with at least one window; strides larger than kernels included."""
+    kernel = draw(pair)
+    stride = draw(st.one_of(st.none(), pair))
+    padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
+    least = [max(1, kernel[a] - 2 * padding[a]) for a in (0, 1)]
+    H, W = (draw(st.integers(n, size)) for n in least)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    shape = (draw(st.integers(1, 3)), draw(st.integers(1, 3)), H, W)
+    x = rng.permutation(int(np.prod(shape))).reshape(shape) / 7 - 3
+    return x, {"kernel_size": kernel, "stride": stride, "padding": padding}
+
+
+@given(pools(), st.sampled_from(list(LAYOUTS)))
+@settings(max_examples=60)
+def test_max_pool_like_torch(pool, layout):
+    x, options = pool
+    compare("max_pool2d", lambda t: torch.nn.functional.max_pool2d(t, **options), [x], options, layout=LAYOUTS[layout])
+
+
+@given(pools(), st.booleans(), st.sampled_from(list(LAYOUTS)))
+@settings(max_examples=60)
+def test_avg_pool_like_torch(pool, count_include_pad, layout):
+    x, options = pool
+    options = {**options, "count_include_pad": count_include_pad}
+    compare("avg_pool2d", lambda t: torch.nn.functional.avg_pool2d(t, **options), [x], options, layout=LAYOUTS[layout])
+
+
+@given(st.tuples(*[st.integers(1, 9)] * 2), st.tuples(*[st.integers(1, 7)] * 2), st.sampled_from(list(LAYOUTS)))
+def test_adaptive_avg_pool_like_torch(size, output_size, layout):
+    """Also where the output is larger than the image."""
+    x = np.random.default_rng(0).standard_normal((2, 3, *size))
+    compare(
+        "adaptive_avg_pool2d", lambda t: torch.nn.functional.adaptive_avg_pool2d(t, output_size), [x],
+        {"output_size": output_size}, layout=LAYOUTS[layout],
+    )  # fmt: skip
+
+
+@given(pools(size=6), st.booleans())
+def test_like_the_loops(pool, count_include_pad):
+    x, options = pool
+    for name, more in (("max_pool2d", {}), ("avg_pool2d", {"count_include_pad": count_include_pad})):
+        y, cache = getattr(ops, name + "_forward")(x, **options, **more)
+        looped, looped_cache = getattr(naive, name + "_forward")(x, **options, **more)
+        np.testing.assert_allclose(y, looped, rtol=1e-13, atol=1e-13)
+        dy = np.random.default_rng(0).standard_normal(y.shape)
+        (dx,), (expected,) = getattr(ops, name + "_backward")(dy, cache), getattr(naive, name + "_backward")(dy, looped_cache)
+        np.testing.assert_allclose(dx, expected, rtol=1e-13, atol=1e-13)
+
+
+@given(pools(size=6), st.integers(0, 2**32))
+def test_a_tie_goes_to_the_first_winner_like_torch(pool, seed):
+    x, options = pool
+    x = np.random.default_rng(seed).integers(-1, 2, x.shape).astype(float)
+    compare("max_pool2d", lambda t: torch.nn.functional.max_pool2d(t, **options), [x], options)
+    looped, cache = naive.max_pool2d_forward(x, **options)
+    dy = np.random.default_rng(0).standard_normal(looped.shape)
+    ours = ops.max_pool2d_backward(dy, ops.max_pool2d_forward(x, **options)[1])[0]
+    np.testing.assert_allclose(naive.max_pool2d_backward(dy, cache)[0], ours, rtol=1e-13, atol=1e-13)
+
+
+def test_minus_infinity_and_nan_in_a_window():
+    x = np.array([[[[-np.inf, -np.inf], [-np.inf, -np.inf]], [[1.0, np.nan], [2.0, 3.0]]]])
+    y, cache = ops.max_pool2d_forward(x, kernel_size=2)
+    assert y[0, 0, 0, 0] == -np.inf
+    assert np.isnan(y[0, 1, 0, 0])
+    (dx,) = ops.max_pool2d_backward(np.ones_like(y), cache)
+    assert dx[0, 0].tolist() == [[1, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d"])
+def test_large_images_in_blocks_like_torch(name, rng):
+    x = rng.standard_normal((5, 16, 41, 38))
+    options = {"kernel_size": 3, "stride": 2, "padding": 1}
+    for layout in LAYOUTS.values():
+        compare(name, lambda t: getattr(torch.nn.functional, name)(t, **options), [x], options, layout=layout)
+
+
+@pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"])
+def test_an_empty_batch(name):
+    x = np.zeros((0, 3, 6, 4))
+    options = {"output_size": 2} if name.startswith("adaptive") else {"kernel_size": 2}
+    y, cache = getattr(ops, name + "_forward")(x, **options)
+    assert y.shape[:2] == (0, 3)
+    (dx,) = getattr(ops, name + "_backward")(np.zeros_like(y), cache)
+    assert dx.shape == x.shape
+
+
+X = np.zeros((1, 3, 5, 4))
+DOOR = [
+    ({"x": np.zeros((3, 5, 4)), "kernel_size": 2}, errors.ShapeError, r"x must have 4 axes \(N, C, H, W\), got 3"),
+    ({"x": X.astype(np.int64), "kernel_size": 2}, errors.DtypeError, "x holds int64 numbers"),
+    ({"x": X, "kernel_size": 6}, errors.ShapeError, "the window is 6x6 but the padded image is only 5x4"),
+    ({"x": X, "kernel_size": (2, 5)}, errors.ShapeError, "the window is 2x5 but the padded image is only 5x4"),
+    ({"x": X, "kernel_size": 3, "padding": 2}, errors.OptionError, "padding must be at most half of kernel_size"),
+    *[({"x": X, "kernel_size": v}, errors.OptionError, "kernel_size must be") for v in (0, -1, 1.5, True, "2", (2, 0), (1, 2, 3))],
+    *[({"x": X, "kernel_size": 2, "stride": v}, errors.OptionError, "stride must be") for v in (0, -1, 1.5, True)],
+    *[({"x": X, "kernel_size": 2, "padding": v}, errors.OptionError, "padding must be") for v in (-1, 0.5, True, None)],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d"])
+@pytest.mark.parametrize(("call", "error", "message"), DOOR, ids=lambda v: None if not isinstance(v, dict) else str(list(v.values())[1:]))
+def test_the_door(name, call, error, message):
+    with pytest.raises(error, match=f"^{name}: {message}"):
+        getattr(ops, name + "_forward")(**call)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, True, "1", (1, 0), None])
+def test_the_door_of_adaptive_pooling(size):
+    with pytest.raises(errors.OptionError, match="^adaptive_avg_pool2d: output_size must be"):
+        ops.adaptive_avg_pool2d_forward(X, size)
