@@ -44,11 +44,7 @@ def cifar_pickle(count, classes=10, seed=0):
     array = (
         (
             b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85" + _short(b"b") + b"\x87R"
-            b"(K\x01M"
-            + struct.pack("<H", count)
-            + b"M\x00\x0c\x86cnumpy\ndtype\n"
-            + _short(b"u1")
-            + b"K\x00K\x01\x87R"
+            b"(K\x01M" + struct.pack("<H", count) + b"M\x00\x0c\x86cnumpy\ndtype\n" + _short(b"u1") + b"K\x00K\x01\x87R"
             b"(K\x03"
             + _short(b"|")
             + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T"
@@ -65,9 +61,7 @@ def cifar_pickle(count, classes=10, seed=0):
     entries = _short(b"batch_label") + _short(b"training batch 1 of 5")
     for name in names:
         entries += _short(name) + numbers(fine // 5 if name.startswith(b"coarse") else fine)
-    entries += (
-        _short(b"data") + array + _short(b"filenames") + b"](" + _short(b"leptodactylus.png") * count + b"e"
-    )
+    entries += _short(b"data") + array + _short(b"filenames") + b"](" + _short(b"leptodactylus.png") * count + b"e"
     return b"\x80\x02}(" + entries + b"u.", images, fine
 
 

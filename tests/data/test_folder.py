@@ -45,9 +45,7 @@ def test_same_order_as_torchvision(root):
     ours = ImageFolder(root)
     visible = [(path, label) for path, label in folder.samples if ".hidden" not in path]
     assert [os.fspath(path) for path, _ in ours.samples] == [path for path, _ in visible]
-    assert [ours.classes[label] for _, label in ours.samples] == [
-        folder.classes[label] for _, label in visible
-    ]
+    assert [ours.classes[label] for _, label in ours.samples] == [folder.classes[label] for _, label in visible]
 
 
 def test_broken_images_name_their_file_also_from_a_worker(root):

@@ -55,9 +55,7 @@ def test_broken_exif_data_do_not_spoil_a_whole_picture():
 
 def _modes():
     rgb = Image.fromarray(PICTURE)
-    alpha = Image.fromarray(
-        np.dstack([PICTURE, np.arange(17, dtype=np.uint8) * 15 + 0 * PICTURE[:, :, 0]]), "RGBA"
-    )
+    alpha = Image.fromarray(np.dstack([PICTURE, np.arange(17, dtype=np.uint8) * 15 + 0 * PICTURE[:, :, 0]]), "RGBA")
     palette_with_alpha = rgb.quantize(20)
     palette_with_alpha.info["transparency"] = 3
     return {
@@ -145,6 +143,31 @@ def test_png_sizes_of_every_depth_and_interlacing(depth, colour, size, interlace
     assert read_image(data).shape == (height, width, 3)
     with pytest.raises(DataError):
         read_image(h.png_bytes(width, height, pixels[:-1], depth, colour, interlace))
+
+
+def test_rows_filtered_in_an_unknown_way():
+    rows = [bytes([number % 5]) + bytes(30) for number in range(10)]
+    assert read_image(h.png_bytes(10, 10, b"".join(rows))).shape == (10, 10, 3)
+    for bad in range(10):
+        wrong = b"".join(rows[:bad]) + b"\x05" + b"".join(rows[bad:])[1:]
+        with pytest.raises(DataError, match="unknown way"):
+            read_image(h.png_bytes(10, 10, wrong))
+
+
+def test_millions_of_tiny_parts_are_refused_soon():
+    import time
+
+    chunk = h.png_chunk(b"tEXt", b"a\0b")
+    png = h.png_bytes(10, 10, b"".join(b"\0" + bytes(30) for _ in range(10)))
+    for data in (
+        png[:33] + chunk * 200_000 + png[33:],
+        b"\xff\xd8" + b"\xff\xe0\0\2" * 500_000 + b"\xff\xd9",
+        b"GIF89a\x0a\0\x0a\0\0\0\0!\xfe" + b"\1a" * 1_000_000 + b"\0;",
+    ):
+        start = time.perf_counter()
+        with pytest.raises(DataError, match="far too many"):
+            read_image(data)
+        assert time.perf_counter() - start < 5  # a fraction of a second; Pillow takes 2 to 20
 
 
 def test_too_many_pixels_are_refused_before_decoding():

@@ -31,9 +31,7 @@ def same(a, b):
         np.testing.assert_array_equal(y, v)
 
 
-@pytest.mark.parametrize(
-    "transform", [None, T.ToTensor(), lambda image: image], ids=["none", "tensor", "callable"]
-)
+@pytest.mark.parametrize("transform", [None, T.ToTensor(), lambda image: image], ids=["none", "tensor", "callable"])
 def test_what_a_batch_is(transform):
     loader = DataLoader(ArrayDataset(IMAGES, LABELS, transform=transform), batch_size=5)
     found = list(loader)
@@ -43,9 +41,7 @@ def test_what_a_batch_is(transform):
     assert isinstance(x, tinyvision.Tensor)
     assert x.dtype == np.float32
     assert y.dtype == np.int64
-    np.testing.assert_array_equal(
-        x.numpy(), IMAGES[5:10].transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
-    )
+    np.testing.assert_array_equal(x.numpy(), IMAGES[5:10].transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255))
     np.testing.assert_array_equal(y.numpy(), LABELS[5:10])
     assert len(list(DataLoader(ArrayDataset(IMAGES, LABELS), 5, drop_last=True))) == 4
 
@@ -211,9 +207,7 @@ def test_collate():
 def test_a_collate_function_of_one_s_own():
     data = ArrayDataset(IMAGES, LABELS)
     for workers in (0, 2):
-        loader = DataLoader(
-            data, 4, num_workers=workers, collate_fn=lambda items: [label for _, label in items]
-        )
+        loader = DataLoader(data, 4, num_workers=workers, collate_fn=lambda items: [label for _, label in items])
         assert list(loader)[1] == [4, 5, 6, 7]
 
 

@@ -103,8 +103,8 @@ def test_a_bomb_costs_little_memory():
     resource = pytest.importorskip("resource")
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w") as member:
-        member.write(_npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (%d,), }" % (400 << 20)))
-        for _ in range(399):
+        member.write(_npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (%d,), }" % (250 << 20)))
+        for _ in range(249):
             member.write(bytes(1 << 20))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(DataError, match="cut short"):

@@ -60,9 +60,7 @@ def test_resize_is_torchvision_s(tv, size, interpolation):
     mode = tv.transforms.InterpolationMode(interpolation)
     expected = np.asarray(tv.transforms.Resize(size, mode)(Image.fromarray(IMAGE)))
     np.testing.assert_array_equal(T.Resize(size, interpolation)(IMAGE), expected)
-    np.testing.assert_array_equal(
-        T.Resize(size, interpolation)(IMAGE[:, :, :1])[..., 0].shape, expected.shape[:2]
-    )
+    np.testing.assert_array_equal(T.Resize(size, interpolation)(IMAGE[:, :, :1])[..., 0].shape, expected.shape[:2])
 
 
 def test_resize_of_numbers_and_the_longer_side(tv):
@@ -170,9 +168,7 @@ def test_both_layouts_move_the_same_pixels(transform):
 
 
 def test_random_crop_reaches_every_place_and_only_those():
-    seen = {
-        tuple(T.RandomCrop(2)(np.arange(9, dtype=np.uint8).reshape(3, 3), rng(i)).ravel()) for i in range(60)
-    }
+    seen = {tuple(T.RandomCrop(2)(np.arange(9, dtype=np.uint8).reshape(3, 3), rng(i)).ravel()) for i in range(60)}
     assert seen == {(0, 1, 3, 4), (1, 2, 4, 5), (3, 4, 6, 7), (4, 5, 7, 8)}
     with pytest.raises(ShapeError, match="31 x 37, the crop 32 x 32"):
         T.RandomCrop(32)(IMAGE)

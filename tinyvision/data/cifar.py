@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import OptionError
 from .cifar_names import CIFAR10_CLASSES, CIFAR100_COARSE, CIFAR100_FINE
 from .dataset import ArrayDataset, Transform
-from .source import SPARE, Source, gunzip, is_gzip, printable, read_bytes, refuse
+from .source import SPARE, Source, gunzip, is_gzip, printable, read_bytes, refuse, unpack_limit
 from .tar import Pieces, is_tar, tar_members
 
 _PIXELS = 3 * 32 * 32
@@ -76,9 +76,7 @@ def read_cifar(
     short, of another kind, or hold impossible labels; an archive that unpacks to far more than photographs
     would (32 MiB and four times its own size) is refused as a bomb."""
     if labels not in ("fine", "coarse") or classes not in (None, 10, 100):
-        raise OptionError(
-            f"read_cifar: labels is 'fine' or 'coarse', classes 10 or 100; got {labels!r}, {classes!r}"
-        )
+        raise OptionError(f"read_cifar: labels is 'fine' or 'coarse', classes 10 or 100; got {labels!r}, {classes!r}")
     if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):
         found, name = _from_folder(Path(source), train, classes, labels)
     else:
@@ -88,14 +86,10 @@ def read_cifar(
         refuse(name, "mixes batches of CIFAR-10 and CIFAR-100")
     if len(found) == 1:
         return found[0].images, found[0].labels
-    return np.concatenate([batch.images for batch in found]), np.concatenate(
-        [batch.labels for batch in found]
-    )
+    return np.concatenate([batch.images for batch in found]), np.concatenate([batch.labels for batch in found])
 
 
-def _from_folder(
-    folder: Path, train: bool | None, classes: int | None, labels: str
-) -> tuple[list[_Batch], str]:
+def _from_folder(folder: Path, train: bool | None, classes: int | None, labels: str) -> tuple[list[_Batch], str]:
     name, wanted = printable(folder, 150), train is None or train
     layouts = [layout for layout in _LAYOUTS if classes in (None, layout.classes)]
     present = [
@@ -114,9 +108,7 @@ def _from_folder(
             if (folder / layout.archive).is_file():
                 data, name = read_bytes(folder / layout.archive)
                 return _from_file(data, name, wanted, classes, labels), name
-        refuse(
-            name, f"holds none of the files of CIFAR-10 or CIFAR-100, such as {layouts[0].files(wanted)[0]}"
-        )
+        refuse(name, f"holds none of the files of CIFAR-10 or CIFAR-100, such as {layouts[0].files(wanted)[0]}")
     layout, place = present[0]
     found = []
     for file in layout.files(wanted):
@@ -130,7 +122,7 @@ def _from_file(data: bytes, name: str, train: bool | None, classes: int | None, 
     budget = SPARE + 4 * len(data)
     if not is_gzip(data) and not is_tar(data):
         return [_single(data, name, train, classes, labels)]
-    stream = Pieces(gunzip(data, name) if is_gzip(data) else _slices(data), name)
+    stream = Pieces(gunzip(data, name) if is_gzip(data) else _slices(data), name, unpack_limit(len(data)))
     if is_tar(stream.peek()):
         return _from_tar(stream, name, train is None or train, classes, labels, budget)
     unpacked = stream.read(budget + 1)
@@ -149,9 +141,7 @@ def _slices(data: bytes) -> Iterator[bytes]:
     return (data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
 
 
-def _from_tar(
-    stream: Pieces, name: str, train: bool, classes: int | None, labels: str, budget: int
-) -> list[_Batch]:
+def _from_tar(stream: Pieces, name: str, train: bool, classes: int | None, labels: str, budget: int) -> list[_Batch]:
     owners = {file: layout for layout in _LAYOUTS for file in layout.files(train)}
     found: dict[str, _Batch] = {}
     for member, plain, size, read in tar_members(stream, name):
@@ -205,9 +195,7 @@ def _batch(data: bytes, name: str, classes: int | None, labels: str) -> _Batch:
 def _binary(data: bytes, name: str, classes: int | None) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
     """Records of a label and 3,072 pixels (CIFAR-10), or a coarse label, a fine one and the pixels
     (CIFAR-100)."""
-    fitting = [
-        (c, n) for c, n in ((10, 1), (100, 2)) if len(data) % (n + _PIXELS) == 0 and classes in (None, c)
-    ]
+    fitting = [(c, n) for c, n in ((10, 1), (100, 2)) if len(data) % (n + _PIXELS) == 0 and classes in (None, c)]
     for count, label_bytes in fitting:
         records = np.frombuffer(data, np.uint8).reshape(-1, label_bytes + _PIXELS)
         if len(fitting) == 2 and count == 10 and records[:, 0].max() > 9:
@@ -279,7 +267,7 @@ class CIFAR10(ArrayDataset):
         if download and not self._is_there(path):
             from ..files import download as fetch
 
-            path = Path(fetch(self.url, path / self.url.rpartition("/")[2], self.sha256))
+            path = Path(fetch(self.url, path / self.url.rpartition("/")[2], sha256=self.sha256))
         elif not path.exists():
             hint = f"download=True, or put {self.url.rpartition('/')[2]} there"
             refuse(printable(path, 150), f"no such file or folder; pass {hint}")

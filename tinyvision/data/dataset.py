@@ -36,9 +36,7 @@ class Dataset:
         raise OptionError(f"{type(self).__name__} must define __len__, the number of its items")
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        raise OptionError(
-            f"{type(self).__name__} must define __getitem__(index), which returns (image, label)"
-        )
+        raise OptionError(f"{type(self).__name__} must define __getitem__(index), which returns (image, label)")
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         return (self[index] for index in range(len(self)))
@@ -79,12 +77,8 @@ class ArrayDataset(Dataset):
     ) -> None:
         name = name or type(self).__name__
         self.images = _checked_images(np.asarray(images), name)
-        self.labels = checked_labels(
-            labels, len(self.images), None if classes is None else len(classes), name
-        )
-        self.classes = (
-            list(classes) if classes is not None else [str(i) for i in range(self.labels.max() + 1)]
-        )
+        self.labels = checked_labels(labels, len(self.images), None if classes is None else len(classes), name)
+        self.classes = list(classes) if classes is not None else [str(i) for i in range(self.labels.max() + 1)]
         self.transform = transform
 
     def __len__(self) -> int:
@@ -199,11 +193,7 @@ def checked_labels(labels: Any, images: int, classes: int | None, name: str) -> 
 
 
 def _checked_images(images: np.ndarray, name: str) -> np.ndarray:
-    if (
-        images.ndim < 1
-        or images.dtype.kind not in "uf"
-        or (images.dtype.kind == "u" and images.dtype != np.uint8)
-    ):
+    if images.ndim < 1 or images.dtype.kind not in "uf" or (images.dtype.kind == "u" and images.dtype != np.uint8):
         raise DataError(
             f"{name}: images must be uint8 (N, H, W, C), or floating-point numbers (N, C, H, W); "
             f"got {images.dtype} {images.shape}"
@@ -213,9 +203,7 @@ def _checked_images(images: np.ndarray, name: str) -> np.ndarray:
             images = images[..., None]
         if images.ndim != 4 or images.shape[3] not in (1, 3, 4):
             first = "; move the channels to the end" if images.ndim == 4 and images.shape[1] in (1, 3) else ""
-            raise DataError(
-                f"{name}: uint8 images must be (N, H, W) or (N, H, W, C), got {images.shape}{first}"
-            )
+            raise DataError(f"{name}: uint8 images must be (N, H, W) or (N, H, W, C), got {images.shape}{first}")
     if 0 in images.shape:
         raise DataError(f"{name}: there are no images in an array of shape {images.shape}")
     return images

@@ -44,9 +44,7 @@ class ImageFolder(Dataset):
         empty = [name for name, paths in zip(self.classes, found, strict=True) if not paths]
         if empty:
             names = printable(", ".join(ascii(name) for name in empty), 150)
-            raise DataError(
-                f"{printable(self.root)}: no images in the class folders {names}; remove or fill them"
-            )
+            raise DataError(f"{printable(self.root)}: no images in the class folders {names}; remove or fill them")
         self.samples = [(path, label) for label, paths in enumerate(found) for path in paths]
         self.labels = np.array([label for _, label in self.samples], np.int64)
 
@@ -70,9 +68,7 @@ def _class_folders(root: Path) -> list[str]:
     except NotADirectoryError as error:
         raise DataError(f"{name}: is a file; a folder with one folder for each class is needed") from error
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"{name}: cannot be read: {printable(getattr(error, 'strerror', None) or error)}"
-        ) from error
+        raise DataError(f"{name}: cannot be read: {printable(getattr(error, 'strerror', None) or error)}") from error
     if not classes:
         loose = sum(entry.name.lower().endswith(SUFFIXES) for entry in visible)
         found = f"it holds {loose} images directly" if loose else "it holds no images and no folders"

@@ -7,12 +7,11 @@ from itertools import chain
 
 import numpy as np
 
-from .source import SPARE, Source, count, fill, gunzip, is_gzip, read_bytes, refuse
+from .source import SPARE, Source, count, fill, gunzip, is_gzip, read_bytes, refuse, unpack_limit
 
 # The third byte of the magic number names the type; numbers are stored most significant byte first.
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_AXES = 32
-_MAX_UNPACKED = 2 << 30  # bytes that a compressed file may unpack to
 _DEFLATE_LIMIT = 1032  # no deflate stream grows by more than this factor
 
 
@@ -21,9 +20,10 @@ def read_idx(source: Source) -> np.ndarray:
     order.
 
     `source` is a path, or the file's bytes. All six types are read: uint8, int8, int16, int32, float32,
-    float64. Raises DataError for a file that is missing, empty, cut short, too long, or no IDX file. A
-    compressed file may unpack to at most 2 GiB. Format: http://yann.lecun.com/exdb/mnist/ (section "The IDX
-    file format")."""
+    float64. Raises DataError for a file that is missing, empty, cut short, too long, or no IDX file, and for a
+    compressed one that would unpack to more than 256 MiB and fifty times its own size.
+
+    Format: http://yann.lecun.com/exdb/mnist/ ("The IDX file format")."""
     data, name = read_bytes(source)
     if not is_gzip(data):
         shape, dtype, start = _header(data, name)
@@ -40,11 +40,9 @@ def read_idx(source: Source) -> np.ndarray:
     shape, dtype, start = _header(head, name)
     size = math.prod(shape) * dtype.itemsize
     if size > _DEFLATE_LIMIT * len(data):
-        refuse(
-            name, f"is cut short: {len(data):,} compressed bytes cannot hold the {size:,} that it announces"
-        )
-    if size > _MAX_UNPACKED:
-        refuse(name, f"would unpack to {size:,} bytes; the most that is allowed is {_MAX_UNPACKED:,}")
+        refuse(name, f"is cut short: {len(data):,} compressed bytes cannot hold the {size:,} that it announces")
+    if size > (limit := unpack_limit(len(data))):
+        refuse(name, f"would unpack to {size:,} bytes; the most that is allowed is {limit:,}")
     if size > SPARE + 4 * len(data):
         # It grows so much that a false file could cost real memory: look through it once before keeping
         # anything.

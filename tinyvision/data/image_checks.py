@@ -19,11 +19,12 @@ _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
-def problem_in(data: bytes) -> str | None:
-    """What is missing from or broken in an image file, or None; formats without a check here give None
-    too."""
+def problem_in(data: bytes, max_pixels: int) -> str | None:
+    """What is missing from or broken in an image file, or None; formats without a check here give None too.
+
+    A PNG of more than `max_pixels` is left to whoever looks at its size."""
     if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return _png(data)
+        return _png(data, max_pixels)
     if data[:3] == b"\xff\xd8\xff":
         return _jpeg(data)
     if data[:6] in (b"GIF87a", b"GIF89a"):
@@ -35,15 +36,12 @@ def problem_in(data: bytes) -> str | None:
     return None
 
 
-def _png(data: bytes) -> str | None:
-    """Chunks whole, critical ones with a true checksum, and exactly the pixel bytes that the header
-    announces.
+def _png(data: bytes, max_pixels: int) -> str | None:
+    """Chunks whole, critical ones with a true checksum, and exactly the pixel rows that the header announces.
 
-    PNG specification, https://www.w3.org/TR/png-3/ (sections 5 "Datastream structure" and 8.1
-    "Interlace")."""
-    position, header, first, view = 8, None, None, memoryview(data)
-    pixels = _PixelStream()
-    while True:
+    PNG specification, https://www.w3.org/TR/png-3/ (5 "Datastream structure", 8.1 "Interlace", 9 "Filtering")."""
+    position, view, pixels = 8, memoryview(data), None
+    for _ in range(_most_parts(data, 1024)):
         if position + 12 > len(data):
             return "is cut short: it has no end"
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -53,70 +51,85 @@ def _png(data: bytes) -> str | None:
         stated = int.from_bytes(view[end - 4 : end], "big")
         if not kind[0] & 0x20 and zlib.crc32(view[position + 4 : end - 4]) != stated:
             return f"is damaged: the checksum of a chunk {kind!r} is wrong"
-        if first is None:
-            first = kind
+        if pixels is None:
             if kind != b"IHDR" or length != 13:
                 return "is damaged: it has no header chunk"
-            header = struct.unpack(">IIBBBBB", body)
-            if header[3] not in _PNG_CHANNELS:
-                return f"is damaged: colour type {header[3]}"
-            pixels.expected = _png_size(header)
+            width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", body)
+            if width * height > max_pixels:
+                return None
+            pixels = _PixelRows(_png_passes(width, height, depth * _PNG_CHANNELS.get(colour, 1), interlace))
         elif kind == b"IDAT" and (problem := pixels.feed(body)):
             return problem
         if kind == b"IEND":
-            return pixels.finish()
+            return pixels.problem_at_end()
         position = end
+    return "is damaged: it consists of far too many chunks"
 
 
-class _PixelStream:
-    """Unpacks a PNG's pixel data piece by piece, counts it, and keeps nothing."""
+class _PixelRows:
+    """Unpacks a PNG's pixel data piece by piece, looks at the byte before each row, and keeps nothing."""
 
-    def __init__(self) -> None:
-        self.expected, self.seen, self.unpacker = 0, 0, zlib.decompressobj()
+    def __init__(self, passes: list[tuple[int, int]]) -> None:
+        self.passes = passes  # (rows, bytes in a row) still to come
+        self.unpacker = zlib.decompressobj()
+        self.offset = 0  # within the first of them
+        self.expected, self.seen = sum(rows * row_bytes for rows, row_bytes in passes), 0
 
     def feed(self, body: memoryview) -> str | None:
         for start in range(0, len(body), _SLICE):
             pending = bytes(body[start : start + _SLICE])
             while pending and not self.unpacker.eof:
                 try:
-                    self.seen += len(self.unpacker.decompress(pending, _PIECE))
+                    problem = self._look_at(self.unpacker.decompress(pending, _PIECE))
                 except zlib.error as error:
-                    return f"is damaged: its pixel data cannot be unpacked ({error})"
-                if self.seen > self.expected:
-                    return "is damaged: it holds more pixel data than its size allows"
+                    problem = f"is damaged: its pixel data cannot be unpacked ({error})"
+                if problem:
+                    return problem
                 pending = self.unpacker.unconsumed_tail
         return None
 
-    def finish(self) -> str | None:
-        try:
-            while not self.unpacker.eof and (piece := self.unpacker.decompress(b"", _PIECE)):
-                self.seen += len(piece)
-        except zlib.error as error:
-            return f"is damaged: its pixel data cannot be unpacked ({error})"
-        if self.seen < self.expected or not self.unpacker.eof:
+    def _look_at(self, piece: bytes) -> str | None:
+        self.seen += len(piece)
+        while piece:
+            if not self.passes:
+                return "is damaged: it holds more pixel data than its size allows"
+            rows, row_bytes = self.passes[0]
+            part, piece = piece[: rows * row_bytes - self.offset], piece[rows * row_bytes - self.offset :]
+            if part[-self.offset % row_bytes :: row_bytes].strip(b"\0\1\2\3\4"):
+                return "is damaged: a row is filtered in an unknown way"
+            self.offset += len(part)
+            if self.offset == rows * row_bytes:
+                self.passes, self.offset = self.passes[1:], 0
+        return None
+
+    def problem_at_end(self) -> str | None:
+        if self.passes or not self.unpacker.eof:
             return f"is cut short: {self.seen:,} of {self.expected:,} bytes of pixel data"
         return None
 
 
-def _png_size(header: tuple[int, ...]) -> int:
-    """Bytes of unpacked pixel data: a filter byte before every row, for each of Adam7's passes if
-    interlaced."""
-    width, height, depth, colour, _, _, interlace = header
-    bits = depth * _PNG_CHANNELS[colour]
-    if not interlace:
-        return height * (1 + (width * bits + 7) // 8)
-    total = 0
-    for x, y, step_x, step_y in _ADAM7:
+def _png_passes(width: int, height: int, bits: int, interlace: int) -> list[tuple[int, int]]:
+    """(rows, bytes in a row) of each pass over the picture; a row begins with a byte that names its filter."""
+    passes = []
+    for x, y, step_x, step_y in _ADAM7 if interlace else ((0, 0, 1, 1),):
         columns, rows = (width - x + step_x - 1) // step_x, (height - y + step_y - 1) // step_y
         if columns > 0 and rows > 0:
-            total += rows * (1 + (columns * bits + 7) // 8)
-    return total
+            passes.append((rows, 1 + (columns * bits + 7) // 8))
+    return passes
+
+
+def _most_parts(data: bytes, typical: int) -> int:
+    """How many parts of a `typical` size a file may have. Millions of tiny ones only cost time."""
+    return 1000 + len(data) // typical
 
 
 def _jpeg(data: bytes) -> str | None:
     """Segments whole, and an end-of-image marker after the last scan (ITU-T T.81, annex B)."""
     position = 2
-    while match := _JPEG_MARKER.search(data, position):
+    for _ in range(_most_parts(data, 1024)):
+        match = _JPEG_MARKER.search(data, position)
+        if match is None:
+            return "is cut short: it has no end marker"
         marker, position = data[match.start() + 1], match.end()
         if marker == 0xD9:
             return None
@@ -126,15 +139,15 @@ def _jpeg(data: bytes) -> str | None:
         if position + max(length, 2) > len(data):
             return "is cut short inside a segment"
         position += max(length, 2)
-    return "is cut short: it has no end marker"
+    return "is damaged: it consists of far too many segments"
 
 
 def _gif(data: bytes) -> str | None:
     """Blocks whole, from the header to the trailer (GIF89a specification, section 12 onwards)."""
     if len(data) < 13:
         return "is cut short: its header is not whole"
-    position = 13 + _palette_bytes(data[10])
-    while position < len(data):
+    position, parts = 13 + _palette_bytes(data[10]), _most_parts(data, 16)
+    while position < len(data) and parts > 0:
         kind = data[position]
         if kind == 0x3B:
             return None
@@ -144,10 +157,10 @@ def _gif(data: bytes) -> str | None:
             position += 11 + _palette_bytes(data[position + 9])
         else:
             return f"is damaged or cut short at byte {position:,}"
-        while position < len(data) and data[position]:
-            position += 1 + data[position]
-        position += 1
-    return "is cut short: it has no end"
+        while position < len(data) and data[position] and parts > 0:
+            position, parts = position + 1 + data[position], parts - 1
+        position, parts = position + 1, parts - 1
+    return "is cut short: it has no end" if parts > 0 else "is damaged: it consists of far too many blocks"
 
 
 def _palette_bytes(flags: int) -> int:

@@ -33,14 +33,8 @@ def read_image(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Raises DataError if the file is missing, cut short, damaged, of another kind, has more than `max_pixels`
     pixels (looked up before any pixel is decoded), or holds 32-bit pixels, whose range nothing tells;
     OptionError if `max_pixels` is not from 1 to 178,956,970 (Pillow's own limit)."""
-    if (
-        isinstance(max_pixels, bool)
-        or not isinstance(max_pixels, int)
-        or not 1 <= max_pixels <= 2 * MAX_PIXELS
-    ):
-        raise OptionError(
-            f"read_image: max_pixels must be an integer from 1 to {2 * MAX_PIXELS:,}, got {max_pixels}"
-        )
+    if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or not 1 <= max_pixels <= 2 * MAX_PIXELS:
+        raise OptionError(f"read_image: max_pixels must be an integer from 1 to {2 * MAX_PIXELS:,}, got {max_pixels}")
     data, name = read_bytes(source)
     try:
         return _decode(data, name, max_pixels)
@@ -53,22 +47,20 @@ def read_image(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
+    if problem := problem_in(data, max_pixels):
+        refuse(name, problem)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
-        refuse(name, problem_in(data) or f"is not an image of a known kind ({', '.join(FORMATS)})", error)
+        refuse(name, f"is not an image of a known kind ({', '.join(FORMATS)})", error)
     except Image.DecompressionBombError as error:
         refuse(name, f"has too many pixels; the most that is allowed is max_pixels={max_pixels:,}", error)
     with image:
         width, height = image.size
         if width * height > max_pixels or max(width, height) > _MAX_SIDE:
-            refuse(
-                name, f"has {width} x {height} pixels; the most that is allowed is max_pixels={max_pixels:,}"
-            )
+            refuse(name, f"has {width} x {height} pixels; the most that is allowed is max_pixels={max_pixels:,}")
         if width * height == 0:
             refuse(name, f"has no pixels: its size is {width} x {height}")
-        if problem := problem_in(data):
-            refuse(name, problem)
         kind = image.format
         image.load()
         # A copy, for Pillow's own memory is read-only.
@@ -84,9 +76,7 @@ def _rgb(image: Image.Image, kind: str | None, name: str) -> np.ndarray:
         grey = ((np.clip(wide, 0, 65535) + 128) // 257).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if mode in ("I", "F", "LAB"):
-        refuse(
-            name, f"holds pixels of mode {mode}, whose range is unknown; save the picture with 8 or 16 bits"
-        )
+        refuse(name, f"holds pixels of mode {mode}, whose range is unknown; save the picture with 8 or 16 bits")
     image.info.pop("transparency", None)  # or Pillow warns that it is about to be dropped
     return np.asarray(image if mode == "RGB" else image.convert("RGB"))
 

@@ -6,6 +6,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -51,9 +52,7 @@ class DataLoader:
         pin_memory: bool = False,
     ) -> None:
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise OptionError(
-                f"DataLoader: a {type(dataset).__name__} has no length or no items; it is no dataset"
-            )
+            raise OptionError(f"DataLoader: a {type(dataset).__name__} has no length or no items; it is no dataset")
         _whole_number(batch_size, "batch_size", 1)
         _whole_number(num_workers, "num_workers", 0)
         if len(dataset) == 0:
@@ -103,11 +102,7 @@ class DataLoader:
     def batch_indices(self, epoch: int) -> list[np.ndarray]:
         """The numbers of the items in each batch of an epoch."""
         count = len(self.dataset)
-        order = (
-            random.stream(self.seed, "shuffle", epoch).permutation(count)
-            if self.shuffle
-            else np.arange(count)
-        )
+        order = random.stream(self.seed, "shuffle", epoch).permutation(count) if self.shuffle else np.arange(count)
         return [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(len(self))]
 
     def _one_by_one(self, chunks: list[np.ndarray], epoch: int) -> Iterator[Any]:
@@ -138,7 +133,7 @@ class DataLoader:
             return _float_images(images), labels
         items = []
         for index in map(int, chunk):
-            with drawing_from(lambda index=index: random.stream(self.seed, "augment", epoch, index)):
+            with drawing_from(partial(random.stream, self.seed, "augment", epoch, index)):
                 items.append(self.dataset[index])
         return items if self.collate_fn is not None else collate_arrays(items)
 
@@ -186,9 +181,7 @@ def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
         return stack.astype(np.int64)
     if stack.dtype.kind not in "iubf":
         raise DtypeError(f"collate: cannot make a batch of {stack.dtype} values")
-    return (
-        _float_images(stack) if stack.dtype.kind == "f" or stack.dtype == np.uint8 else stack.astype(np.int64)
-    )
+    return _float_images(stack) if stack.dtype.kind == "f" or stack.dtype == np.uint8 else stack.astype(np.int64)
 
 
 _to_tensor = ToTensor()

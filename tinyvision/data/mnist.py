@@ -87,7 +87,7 @@ class MNIST(ArrayDataset):
         from ..files import download as fetch
 
         urls = [f"{mirror}{part}.gz" for mirror in cls.mirrors]
-        return Path(fetch(urls, folders[0] / f"{part}.gz", cls.sha256[part]))
+        return Path(fetch(urls, folders[0] / f"{part}.gz", sha256=cls.sha256[part]))
 
 
 class FashionMNIST(MNIST):

@@ -12,10 +12,9 @@ from typing import IO
 import numpy as np
 
 from ..errors import DataError
-from .source import SPARE, Source, count, fill, printable, read_bytes, refuse
+from .source import MAX_FILE, SPARE, Source, count, fill, printable, read_bytes, refuse, unpack_limit
 
 _MAX_DIRECTORY = 1 << 20  # bytes of a zip file's table of contents: some ten thousand arrays
-_MAX_UNPACKED = 4 << 30
 _FIELDS = (
     re.compile(r"'descr': *'([<>|=][a-zA-Z]\d{1,4})'"),
     re.compile(r"'fortran_order': *(True|False)"),
@@ -64,8 +63,8 @@ def _arrays(archive: zipfile.ZipFile, file_size: int, name: str) -> dict[str, np
             refuse(name, "is encrypted")
         infos[key] = info
     total = sum(info.file_size for info in infos.values())
-    if total > _MAX_UNPACKED:
-        refuse(name, f"would unpack to {total:,} bytes; the most that is allowed is {_MAX_UNPACKED:,}")
+    if total > (limit := unpack_limit(file_size)):
+        refuse(name, f"would unpack to {total:,} bytes; the most that is allowed is {limit:,}")
     if total > SPARE + 4 * file_size:
         # It grows so much that a false file could cost real memory: look through it once before keeping
         # anything.
@@ -114,12 +113,12 @@ def _header(stream: IO[bytes], where: str) -> tuple[np.dtype, bool, tuple[int, .
     if len(text) != length or len(found) != 3 or rest.translate({32: None, 44: None}) not in ("{}", "{}\n"):
         refuse(where, "has a header that is damaged, or describes structured data")
     descr, order, sizes_text = found
+    if descr[1] not in "biufcSU":
+        refuse(where, f"has the type {descr}; numbers, booleans and strings are read")
     try:
         dtype = np.dtype(descr)
     except TypeError as error:
         refuse(where, f"has the unknown type {descr}", error)
-    if dtype.kind not in "biufcSU":
-        refuse(where, f"has the type {descr}; numbers, booleans and strings are read")
     sizes = [part.strip() for part in sizes_text.split(",")]
     if sizes[-1] == "":
         sizes.pop()
@@ -127,6 +126,6 @@ def _header(stream: IO[bytes], where: str) -> tuple[np.dtype, bool, tuple[int, .
         refuse(where, "has a damaged shape")
     shape = tuple(int(part) for part in sizes)
     size = math.prod(shape) * dtype.itemsize
-    if size > _MAX_UNPACKED:
-        refuse(where, f"announces {size:,} bytes; the most that is allowed is {_MAX_UNPACKED:,}")
+    if size > MAX_FILE:
+        refuse(where, f"announces {size:,} bytes; the most that is allowed is {MAX_FILE:,}")
     return dtype, order == "True", shape, size

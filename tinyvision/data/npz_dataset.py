@@ -28,9 +28,7 @@ class NpzDataset(ArrayDataset):
         for key in (images, labels):
             if key not in arrays:
                 has = printable(", ".join(map(ascii, arrays)) or "none", 120)
-                raise DataError(
-                    f"{name}: has no array {key!r}; it has {has}. Name the arrays with images=, labels="
-                )
+                raise DataError(f"{name}: has no array {key!r}; it has {has}. Name the arrays with images=, labels=")
         classes = arrays.get("classes")
         if classes is not None and (classes.ndim != 1 or classes.dtype.kind != "U"):
             raise DataError(f"{name}: classes must be strings (K,), found {classes.dtype} {classes.shape}")

@@ -52,13 +52,9 @@ class Shapes(Dataset):
         sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
         numbers = (length, objects, *sides)
         if len(sides) != 2 or any(isinstance(n, bool) or not isinstance(n, int) for n in numbers):
-            raise OptionError(
-                f"Shapes: length, objects and size must be integers, got {length}, {objects}, {size}"
-            )
+            raise OptionError(f"Shapes: length, objects and size must be integers, got {length}, {objects}, {size}")
         if length < 1 or not 1 <= objects <= 100 or min(sides) < 16:
-            raise OptionError(
-                "Shapes: length must be from 1, objects from 1 to 100, height and width from 16"
-            )
+            raise OptionError("Shapes: length must be from 1, objects from 1 to 100, height and width from 16")
         self.length, self.size, self.seed, self.objects = length, sides, seed, objects
         self.train, self.transform, self.classes = bool(train), transform, list(_CLASSES)
         random.stream(seed)  # refuses what is no seed
@@ -129,9 +125,7 @@ def _free_place(
     return None
 
 
-def _coverage(
-    kind: str, height: int, width: int, place: tuple[float, float, float], angle: float
-) -> np.ndarray:
+def _coverage(kind: str, height: int, width: int, place: tuple[float, float, float], angle: float) -> np.ndarray:
     """How much of each pixel a shape covers, 0 to 1, (H, W): its signed distance in pixels, cut at half a
     pixel."""
     centre_x, centre_y, radius = place

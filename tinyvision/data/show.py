@@ -69,9 +69,7 @@ def to_image(image: Any, denormalize: bool = False) -> Image.Image:
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if pixels.ndim not in (2, 3) or 0 in pixels.shape or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):
-        raise ShapeError(
-            f"to_image: expected uint8 (H, W, C) or numbers (C, H, W), got {_numpy(image).shape}"
-        )
+        raise ShapeError(f"to_image: expected uint8 (H, W, C) or numbers (C, H, W), got {_numpy(image).shape}")
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
@@ -97,18 +95,14 @@ def _several(images: Any) -> list[Any]:
         found = list(images)
     else:
         array = _numpy(images)
-        alone = array.ndim == 2 or (
-            array.ndim == 3 and 1 <= array.shape[2 if array.dtype == np.uint8 else 0] <= 4
-        )
+        alone = array.ndim == 2 or (array.ndim == 3 and 1 <= array.shape[2 if array.dtype == np.uint8 else 0] <= 4)
         found = [array] if alone else list(array)
     if not found:
         raise ShapeError("show: there are no images")
     return found
 
 
-def _grid(
-    pictures: list[Image.Image], columns: int, captions: Sequence[str] | None, scale: int
-) -> Image.Image:
+def _grid(pictures: list[Image.Image], columns: int, captions: Sequence[str] | None, scale: int) -> Image.Image:
     from PIL import Image, ImageDraw
 
     columns = min(columns, len(pictures))

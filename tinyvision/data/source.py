@@ -20,9 +20,7 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 MAX_FILE = 4 << 30  # bytes; larger than any file that the readers here are meant for
 SPARE = 32 << 20  # bytes that may be unpacked however small the file is
-_SLICE = (
-    1 << 13
-)  # compressed bytes handed to zlib at a time: it copies what it leaves, so large pieces cost squares
+_SLICE = 1 << 13  # compressed bytes handed to zlib at a time; it copies what it leaves, so keep them few
 _PIECE = 1 << 20  # unpacked bytes at a time
 
 
@@ -61,9 +59,7 @@ def read_bytes(source: Source, limit: int = MAX_FILE) -> tuple[bytes, str]:
 
 def _read_regular(path: str | os.PathLike[str], name: str, limit: int) -> bytes:
     # Opening a named pipe waits for a writer, so open without waiting and look at what it is first.
-    flags = (
-        os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-    )
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
         if os.path.isdir(path):
             refuse(name, "is a folder, not a file")
@@ -81,6 +77,13 @@ def _read_regular(path: str | os.PathLike[str], name: str, limit: int) -> bytes:
         refuse(name, f"cannot be read: {error.strerror or error}", error)
     except (ValueError, MemoryError) as error:  # a NUL in the path; a file too large for this machine
         refuse(name, f"cannot be read: {error or type(error).__name__}", error)
+
+
+def unpack_limit(packed: int) -> int:
+    """The most bytes that a compressed file of `packed` bytes may unpack to.
+
+    Photographs shrink tenfold at best, and looking through a bomb costs time even where it costs no memory."""
+    return min((256 << 20) + 50 * packed, MAX_FILE)
 
 
 def is_gzip(data: bytes) -> bool:

@@ -7,13 +7,13 @@ by links and names more than once. Reading data needs so little of the format th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from .source import refuse
 
 _BLOCK = 512
 _MAX_EXTENDED = 1 << 20  # bytes of an extended header
 _MAX_MEMBERS = 10_000
-_MAX_UNPACKED = 1 << 30
 _NO_DATA = b"123456"  # links, devices, folders, pipes: whatever size they state, nothing follows
 
 Member = tuple[str, bool, int, Callable[[], bytes]]
@@ -58,17 +58,18 @@ def tar_members(stream: Pieces, name: str) -> Iterator[Member]:
             member.decode("utf-8", "replace"),
             kind in b"0\x007",
             size,
-            lambda n=size: stream.exactly(n, name),
+            partial(stream.exactly, size, name),
         )
         stream.skip(start + size + -size % _BLOCK - stream.position, name)
     refuse(name, f"has more than {_MAX_MEMBERS:,} members")
 
 
 class Pieces:
-    """A stream of bytes made of pieces, of which only the present one is held."""
+    """A stream of at most `limit` bytes made of pieces, of which only the present one is held."""
 
-    def __init__(self, pieces: Iterator[bytes], name: str) -> None:
+    def __init__(self, pieces: Iterator[bytes], name: str, limit: int) -> None:
         self._pieces, self._held, self._name = pieces, memoryview(b""), name
+        self._limit = limit
         self.position = 0
 
     def _next(self) -> bool:
@@ -79,8 +80,8 @@ class Pieces:
     def _take(self, count: int) -> memoryview:
         taken, self._held = self._held[:count], self._held[count:]
         self.position += len(taken)
-        if self.position > _MAX_UNPACKED:
-            refuse(self._name, f"unpacks to more than the {_MAX_UNPACKED:,} bytes that are allowed")
+        if self.position > self._limit:
+            refuse(self._name, f"unpacks to more than the {self._limit:,} bytes that are allowed")
         return taken
 
     def peek(self) -> bytes:

@@ -113,12 +113,8 @@ def told(image: np.ndarray) -> str:
 
 def checked_size(size: Size, name: str, shorter: bool = False) -> Any:
     """`size` as (height, width), or as an integer where that means the shorter side."""
-    sides = (
-        [size] if isinstance(size, (int, np.integer)) else list(size) if isinstance(size, Sequence) else []
-    )
-    good = all(
-        isinstance(s, (int, np.integer)) and not isinstance(s, bool) and 0 < s < 1 << 20 for s in sides
-    )
+    sides = [size] if isinstance(size, (int, np.integer)) else list(size) if isinstance(size, Sequence) else []
+    good = all(isinstance(s, (int, np.integer)) and not isinstance(s, bool) and 0 < s < 1 << 20 for s in sides)
     if len(sides) not in (1, 2) or not good or isinstance(size, bool):
         raise OptionError(f"{name}: size must be a positive integer or (height, width), got {size!r}")
     if len(sides) == 1 and shorter:
@@ -128,7 +124,7 @@ def checked_size(size: Size, name: str, shorter: bool = False) -> Any:
 
 def checked_border(padding: Size, name: str) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) out of 1, 2 or 4 numbers."""
-    sides = list(padding) if isinstance(padding, (tuple, list)) else [padding]
+    sides: list[Any] = list(padding) if isinstance(padding, (tuple, list)) else [padding]
     good = all(isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s >= 0 for s in sides)
     if len(sides) not in (1, 2, 4) or not good:
         raise OptionError(f"{name}: padding must be 1, 2 or 4 integers from 0, got {padding!r}")
@@ -151,9 +147,7 @@ def checked_probability(p: float, name: str) -> float:
 def checked_range(limits: Sequence[float], name: str, most: float | None) -> tuple[float, float]:
     values = numbers(limits, name)
     if len(values) != 2 or not 0 < values[0] <= values[1] < np.inf or (most is not None and values[1] > most):
-        raise OptionError(
-            f"{name} must be (least, most) above 0{f' and up to {most}' if most else ''}, got {limits!r}"
-        )
+        raise OptionError(f"{name} must be (least, most) above 0{f' and up to {most}' if most else ''}, got {limits!r}")
     return values
 
 

@@ -47,9 +47,7 @@ class Normalize(Transform):
 
     def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         if image.dtype.kind != "f":
-            raise DtypeError(
-                f"Normalize: expected floating-point numbers, got {told(image)}; put ToTensor before it"
-            )
+            raise DtypeError(f"Normalize: expected floating-point numbers, got {told(image)}; put ToTensor before it")
         channels = max(len(self.mean), len(self.std))
         if image.ndim not in (3, 4) or channels not in (1, image.shape[-3]):
             raise ShapeError(f"Normalize: {channels} means and deviations do not fit {told(image)}")
@@ -95,9 +93,7 @@ class RandomErasing(Transform):
                 return self._erase(image.copy(), top, left, h, w, rng)
         return image
 
-    def _erase(
-        self, image: np.ndarray, top: int, left: int, h: int, w: int, rng: np.random.Generator
-    ) -> np.ndarray:
+    def _erase(self, image: np.ndarray, top: int, left: int, h: int, w: int, rng: np.random.Generator) -> np.ndarray:
         # A view with the channels last lets one assignment serve both layouts.
         pixels = image if is_hwc(image) else image.transpose(1, 2, 0)
         area = pixels[top : top + h, left : left + w]
@@ -153,9 +149,7 @@ class ColorJitter(Transform):
     def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         rng = generator_for(rng)
         order = rng.permutation(4)
-        factors = [
-            rng.uniform(*limits) for limits in (self.brightness, self.contrast, self.saturation, self.hue)
-        ]
+        factors = [rng.uniform(*limits) for limits in (self.brightness, self.contrast, self.saturation, self.hue)]
         steps = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
         for i in order:
             if factors[i] != (0.0 if i == 3 else 1.0):
@@ -171,7 +165,7 @@ def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
 def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
     """Away from (factor > 1) or towards the image's mean brightness."""
     grey = _luma(image) if _is_colour(image) else image
-    return _blend(image, grey.mean(dtype=np.float64).astype(np.float32), factor)
+    return _blend(image, np.float32(grey.mean(dtype=np.float64)), factor)
 
 
 def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
@@ -211,7 +205,7 @@ def _hsv_to_rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> n
     return np.clip(value * (1 - saturation * away), 0, 1)
 
 
-def _blend(image: np.ndarray, other: np.ndarray, factor: float) -> np.ndarray:
+def _blend(image: np.ndarray, other: np.ndarray | np.float32, factor: float) -> np.ndarray:
     """factor * image + (1 - factor) * other, kept within the image's range."""
     most = 255 if is_hwc(image) else 1
     kind = np.float32 if is_hwc(image) else image.dtype.type

@@ -32,9 +32,7 @@ class Resize(Transform):
         if interpolation not in ("nearest", "bilinear", "bicubic"):
             raise OptionError(f"Resize: interpolation is nearest, bilinear or bicubic, got {interpolation!r}")
         if antialias is not True:
-            raise OptionError(
-                "Resize: antialias=False is not supported; it makes images that networks read badly"
-            )
+            raise OptionError("Resize: antialias=False is not supported; it makes images that networks read badly")
         if max_size is not None and (not isinstance(self.size, int) or max_size <= self.size):
             raise OptionError(f"Resize: max_size={max_size} needs an integer size below it, got {size!r}")
         self.interpolation, self.max_size = interpolation, max_size
@@ -62,9 +60,7 @@ class CenterCrop(Transform):
         height, width = height_width(image)
         short_y, short_x = max(new_height - height, 0), max(new_width - width, 0)
         if short_y or short_x:
-            image = _pad(
-                image, (short_x // 2, short_y // 2, (short_x + 1) // 2, (short_y + 1) // 2), 0, "constant"
-            )
+            image = _pad(image, (short_x // 2, short_y // 2, (short_x + 1) // 2, (short_y + 1) // 2), 0, "constant")
             height, width = height_width(image)
         # Halves are rounded to even, as torchvision does.
         top, left = round((height - new_height) / 2), round((width - new_width) / 2)
@@ -199,12 +195,8 @@ def _pad(image: np.ndarray, border: tuple[int, int, int, int], fill: float, mode
     left, top, right, bottom = border
     height, width = height_width(image)
     if mode == "reflect" and (max(top, bottom) >= height or max(left, right) >= width):
-        raise ShapeError(
-            f"Pad: a border of {border} cannot be reflected out of an image of {height} x {width}"
-        )
-    if (
-        mode == "constant"
-    ):  # a crop of a padded image is the commonest augmentation; np.pad takes five times longer
+        raise ShapeError(f"Pad: a border of {border} cannot be reflected out of an image of {height} x {width}")
+    if mode == "constant":  # a crop of a padded image is the commonest augmentation; np.pad takes five times longer
         rows, columns = slice(top, top + height), slice(left, left + width)
         shape = list(image.shape)
         axis = 0 if is_hwc(image) else 1
@@ -214,7 +206,7 @@ def _pad(image: np.ndarray, border: tuple[int, int, int, int], fill: float, mode
         return padded
     edges = [(top, bottom), (left, right)]
     edges.insert(2 if is_hwc(image) else 0, (0, 0))
-    return np.pad(image, edges, mode)
+    return np.pad(image, edges, mode)  # type: ignore[call-overload]
 
 
 def _resize(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
