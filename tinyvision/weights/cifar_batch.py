@@ -48,7 +48,7 @@ class _CifarProfile(Profile):
     """NumPy arrays of bytes with 3,072 columns, and Python 2's strings, which are bytes."""
 
     _RECONSTRUCT = ("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct")
-    names = Profile.names | {*_RECONSTRUCT, "numpy ndarray", "numpy dtype"}
+    names = Profile.names | {*_RECONSTRUCT, "numpy ndarray", "numpy dtype", "_codecs encode"}
 
     def __init__(self, size):
         self.max_string = max(size, MAX_STRING)
@@ -62,6 +62,11 @@ class _CifarProfile(Profile):
             empty = isinstance(shape, Tuple) and shape.items == (0,)
             if isinstance(kind, Global) and kind.name == "numpy ndarray" and empty and code in (b"b", "b"):
                 return _Array()
+        if name == "_codecs encode" and len(arguments) == 2:  # how Python 3 writes bytes in protocol 2
+            text, encoding = arguments
+            if type(text) is str and encoding == "latin1" and (text.isascii() or max(text) <= "\xff"):
+                return text.encode("latin-1")
+            raise Refused("an encoding of something other than Latin-1 text")
         if name == "numpy dtype" and len(arguments) in (1, 3) and arguments[0] in (b"u1", "u1"):
             if all(type(flag) in (int, bool) and flag in (0, 1) for flag in arguments[1:]):
                 return _Dtype()
