@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from ..errors import GraphError, OptionError
 from ..tape import Variable
 from ..tensor import Tensor
@@ -44,12 +46,15 @@ def _gradients(parameters):
 
 
 def _norm(vector, order):
-    """The norm of one gradient as a Python float, so that the sum over many is exact enough and cannot overflow."""
+    """The norm of one gradient as a Python float; where squares would overflow or vanish, it is scaled first."""
     if not vector.size:
         return 0.0
     if order == 2:
-        return math.sqrt(float((vector @ vector).item()))
+        with np.errstate(over="ignore"):
+            squares = float((vector @ vector).item())
+        if 0 < squares < math.inf:
+            return math.sqrt(squares)
     largest = float(abs(vector).max().item())
-    if order == math.inf or largest in (0.0, math.inf) or math.isnan(largest):
+    if order == math.inf or not 0 < largest < math.inf:
         return largest
     return largest * float((abs(vector / largest) ** order).sum().item()) ** (1 / order)

@@ -4,6 +4,8 @@ from collections import OrderedDict
 
 from ..errors import OptionError
 from ..ops.door import is_integer
+from .fusing import conv_norm_act
+from .layers import BatchNorm2d, Conv2d, ReLU, ReLU6
 from .module import Module
 
 
@@ -71,10 +73,25 @@ class Sequential(_Ordered):
             self.add_module(str(name), _module(self, module, f" at {name}"))
 
     def forward(self, x):
-        """x through all modules in order."""
-        for module in self:
-            x = module(x)
+        """x through all modules in order; a convolution takes the batch-norm and the activation behind it along."""
+        modules = list(self)
+        while modules:
+            if type(modules[0]) is not Conv2d:
+                x = modules.pop(0)(x)
+                continue
+            conv = modules.pop(0)
+            norm = modules.pop(0) if modules and type(modules[0]) is BatchNorm2d else None
+            act = modules.pop(0) if modules and type(modules[0]) in (ReLU, ReLU6) else None
+            x = conv_norm_act(x, conv, norm, act)
         return x
+
+    def norm_pairs(self):
+        """Every convolution that a batch-norm follows."""
+        items = self._items()
+        return [
+            (name, after) for (name, conv), (after, norm) in zip(items, items[1:], strict=False)
+            if type(conv) is Conv2d and type(norm) is BatchNorm2d
+        ]
 
     def _sliced(self, items):
         return Sequential(OrderedDict(items))

@@ -82,14 +82,30 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     and bias they are 1 and 0. Raises ShapeError, OptionError."""
     if input.ndim < 2:
         raise ShapeError(f"batch_norm: input must be (N, C) or (N, C, ...), got {tuple(input.shape)}")
-    weight = np.ones_like(input.data, shape=input.shape[1]) if weight is None else weight
-    bias = np.zeros_like(input.data, shape=input.shape[1]) if bias is None else bias
+    weight, bias = _affine(input, weight, bias)
     if not training:
         if running_mean is None or running_var is None:
             raise OptionError("batch_norm: without training, running_mean and running_var are needed")
         return F.batchnorm_frozen(input, weight, bias, running_mean, running_var, eps=eps)
     moments = batch_moments(input.data)
-    output = F.batchnorm_train(input, weight, bias, eps=eps, moments=moments)
+    _update_running(input, moments, running_mean, running_var, momentum)
+    return F.batchnorm_train(input, weight, bias, eps=eps, moments=moments)
+
+
+def batch_norm_relu(input, skip, running_mean, running_var, weight, bias, momentum=0.1, eps=1e-5):
+    """relu(batch_norm(input) + skip) with the batch's statistics, in one walk through memory; skip may be None."""
+    weight, bias = _affine(input, weight, bias)
+    moments = batch_moments(input.data)
+    _update_running(input, moments, running_mean, running_var, momentum)
+    return F.batchnorm_relu(input, weight, bias, skip, eps=eps, moments=moments)
+
+
+def _affine(input, weight, bias):
+    weight = np.ones_like(input.data, shape=input.shape[1]) if weight is None else weight
+    return weight, np.zeros_like(input.data, shape=input.shape[1]) if bias is None else bias
+
+
+def _update_running(input, moments, running_mean, running_var, momentum):
     if running_mean is not None:
         mean, var = moments
         count = input.data.size // input.data.shape[1]
@@ -97,7 +113,6 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
             running.data *= 1 - momentum
             running.data += momentum * new
             running.version += 1
-    return output
 
 
 def dropout(input, p=0.5, training=True, inplace=False):

@@ -33,13 +33,31 @@ def _fill(tensor, draw):
 
 
 def uniform_(tensor, a=0.0, b=1.0):
-    """Even between a and b."""
+    """Even between a and b. Raises OptionError if a is above b."""
+    if not a <= b:
+        raise OptionError(f"uniform_: a must not be above b, got {a!r} and {b!r}")
     return _fill(tensor, lambda rng, shape: rng.uniform(a, b, shape))
 
 
 def normal_(tensor, mean=0.0, std=1.0):
-    """Normal with this mean and standard deviation."""
+    """Normal with this mean and standard deviation. Raises OptionError for a negative one."""
+    if not std >= 0:
+        raise OptionError(f"normal_: std must be 0 or more, got {std!r}")
     return _fill(tensor, lambda rng, shape: rng.normal(mean, std, shape))
+
+
+def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0):
+    """Normal, with what falls outside of a to b drawn again. Raises OptionError if that could take for ever."""
+    if not (std > 0 and a < b and a <= mean + 3 * std and b >= mean - 3 * std):
+        raise OptionError(f"trunc_normal_: {a!r} to {b!r} must lie within 3 std of the mean, got {mean!r} and std {std!r}")
+
+    def draw(rng, shape):
+        x = rng.normal(mean, std, shape)
+        while (outside := (x < a) | (x > b)).any():
+            x[outside] = rng.normal(mean, std, int(outside.sum()))
+        return x
+
+    return _fill(tensor, draw)
 
 
 def constant_(tensor, value):

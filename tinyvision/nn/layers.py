@@ -131,14 +131,23 @@ class _BatchNorm(Module):
 
     def forward(self, x):
         """x normalised: by the batch in training mode, or where no running statistics are kept; else by the running ones."""
+        by_batch = self.training or not self.track_running_stats
+        return self._counted(
+            x, lambda state, momentum: functional.batch_norm(x, *state, by_batch, momentum, self.eps)
+        )
+
+    def forward_relu(self, x, skip=None):
+        """relu(forward(x) + skip) in one walk through memory, where x is normalised by the batch."""
+        return self._counted(x, lambda state, momentum: functional.batch_norm_relu(x, skip, *state, momentum, self.eps))
+
+    def _counted(self, x, normalise):
         if x.ndim not in self.ranks:
             rank = " or ".join(map(str, self.ranks))
             raise ShapeError(f"{type(self).__name__}: x must have {rank} axes, got {x.ndim} axes {tuple(x.shape)}")
-        by_batch = self.training or not self.track_running_stats
         counts = self.training and self.track_running_stats
         batches = int(self.num_batches_tracked.item()) + 1 if counts else 0
         momentum = 1 / max(batches, 1) if self.momentum is None else self.momentum
-        y = functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, by_batch, momentum, self.eps)
+        y = normalise((self.running_mean, self.running_var, self.weight, self.bias), momentum)
         if counts:
             self.num_batches_tracked.fill_(batches)
         return y

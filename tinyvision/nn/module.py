@@ -313,6 +313,20 @@ class Module:
     def _hooks(self, when):
         return list(vars(self).get("_hook_lists", {}).get(when, {}).values())
 
+    def has_hooks(self):
+        """True if somebody has registered a hook here, so that this very module has to be called."""
+        return any(vars(self).get("_hook_lists", {}).values())
+
+    def norm_pairs(self):
+        """(convolution, batch-norm) attribute names of this module of which the second follows directly on the first."""
+        return []
+
+    def fuse(self):
+        """A copy for inference with every batch-norm folded into its convolution (see `nn.fusing.fuse`)."""
+        from .fusing import fuse
+
+        return fuse(self)
+
     def _add_hook(self, when, hook):
         hooks = vars(self).setdefault("_hook_lists", {}).setdefault(when, {})
         key = object()

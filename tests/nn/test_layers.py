@@ -1,0 +1,243 @@
+"""Every layer beside PyTorch's: values, gradients, names, initial values, running statistics, options it refuses."""
+
+import re
+
+import numpy as np
+import pytest
+
+import tinyvision as tv
+from tinyvision import nn
+from tinyvision.errors import OptionError, ShapeError, TinyVisionError
+
+torch = pytest.importorskip("torch")
+
+# Both sides compute in float64 with sums of at most a few hundred terms, so only the order of additions differs.
+RTOL, ATOL = 1e-10, 1e-11
+
+# (name, constructor arguments, options, shape of x)
+CASES = [
+    ("Conv2d", (3, 4, 3), {}, (2, 3, 7, 6)),
+    ("Conv2d", (3, 4, (3, 2)), {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2)}, (2, 3, 8, 9)),
+    ("Conv2d", (4, 6, 3), {"groups": 2, "bias": False, "padding": 1}, (3, 4, 5, 6)),
+    ("Conv2d", (4, 4, 5), {"groups": 4, "padding": "same"}, (1, 4, 6, 7)),
+    ("Conv2d", (3, 2, 3), {"padding": "same", "dilation": 2}, (2, 3, 6, 7)),
+    ("Conv2d", (3, 5, 2), {"padding": "valid", "stride": 3}, (2, 3, 8, 7)),
+    ("Linear", (7, 5), {}, (4, 7)),
+    ("Linear", (7, 5), {"bias": False}, (3, 2, 7)),
+    ("BatchNorm2d", (3,), {}, (4, 3, 5, 2)),
+    ("BatchNorm2d", (3,), {"eps": 1e-2, "momentum": 0.3}, (2, 3, 4, 5)),
+    ("BatchNorm2d", (3,), {"momentum": None}, (2, 3, 4, 5)),
+    ("BatchNorm2d", (3,), {"affine": False}, (2, 3, 4, 5)),
+    ("BatchNorm2d", (3,), {"track_running_stats": False}, (2, 3, 4, 5)),
+    ("BatchNorm1d", (5,), {}, (6, 5)),
+    ("BatchNorm1d", (5,), {}, (3, 5, 4)),
+    ("MaxPool2d", (2,), {}, (2, 3, 5, 7)),
+    ("MaxPool2d", (3, 2, 1), {}, (2, 3, 8, 7)),
+    ("MaxPool2d", ((3, 2),), {"stride": (1, 2)}, (2, 3, 8, 7)),
+    ("AvgPool2d", (2,), {}, (2, 3, 5, 7)),
+    ("AvgPool2d", (3, 2, 1), {}, (2, 3, 8, 7)),
+    ("AvgPool2d", (3, 2, 1), {"count_include_pad": False}, (2, 3, 8, 7)),
+    ("AdaptiveAvgPool2d", (1,), {}, (2, 3, 5, 7)),
+    ("AdaptiveAvgPool2d", ((3, 2),), {}, (2, 3, 7, 5)),
+    ("ReLU", (), {"inplace": False}, (3, 4)),
+    ("ReLU6", (), {}, (3, 40)),
+    ("LeakyReLU", (), {}, (3, 4)),
+    ("LeakyReLU", (0.2,), {}, (3, 4)),
+    ("Sigmoid", (), {}, (3, 4)),
+    ("Tanh", (), {}, (3, 4)),
+    ("Softmax", (1,), {}, (3, 4, 2)),
+    ("Softmax", (-1,), {}, (3, 4)),
+    ("LogSoftmax", (), {"dim": 1}, (3, 4)),
+    ("Flatten", (), {}, (2, 3, 4, 5)),
+    ("Flatten", (1, 2), {}, (2, 3, 4, 5)),
+    ("Flatten", (0, -2), {}, (2, 3, 4, 5)),
+    ("Identity", (1, 2), {"anything": 3}, (2, 3)),
+    ("Dropout", (0.0,), {}, (2, 3)),
+    ("Dropout", (1.0,), {}, (2, 3)),
+]
+IDS = [f"{name}{arguments}{options or ''}" for name, arguments, options, _ in CASES]
+
+
+def both(name, arguments, options):
+    """The same layer here and in PyTorch, in float64 with the same random state."""
+    ours, theirs = getattr(nn, name)(*arguments, **options).double(), getattr(torch.nn, name)(*arguments, **options).double()
+    rng = np.random.default_rng(1)
+    for key, value in theirs.state_dict().items():
+        if value.is_floating_point():
+            value.copy_(torch.from_numpy(rng.uniform(0.5, 1.5, tuple(value.shape))))  # also fit to be a variance
+    ours.load_state_dict(theirs.state_dict())
+    return ours, theirs
+
+
+def close(ours, theirs, **tolerance):
+    np.testing.assert_allclose(np.asarray(ours), theirs.detach().numpy(), **({"rtol": RTOL, "atol": ATOL} | tolerance))
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize(("name", "arguments", "options", "shape"), CASES, ids=IDS)
+def test_values_and_gradients(name, arguments, options, shape, training):
+    ours, theirs = both(name, arguments, options)
+    assert ours.train(training) is ours
+    theirs.train(training)
+    rng = np.random.default_rng(2)
+    for step in range(3):  # running statistics of one step enter the next
+        x = rng.normal(size=shape) * 3
+        mine, other = tv.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+        y, expected = ours(mine), theirs(other)
+        close(y.detach().numpy(), expected)
+        upstream = rng.normal(size=expected.shape)
+        (y * tv.tensor(upstream)).sum().backward()
+        expected.backward(torch.from_numpy(upstream))
+        close(mine.grad, other.grad)
+    for (key, p), (other_key, q) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+        assert key == other_key
+        close(p.grad, q.grad)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for key, value in theirs.state_dict().items():
+        close(ours.state_dict()[key], value)
+        assert ours.state_dict()[key].shape == tuple(value.shape)
+
+
+@pytest.mark.parametrize(("name", "arguments", "options", "shape"), CASES, ids=IDS)
+def test_repr_is_pytorchs(name, arguments, options, shape):
+    expected = re.sub("bias=(True|False), track", "track", repr(getattr(torch.nn, name)(*arguments, **options)))
+    ours = repr(getattr(nn, name)(*arguments, **options))
+    if options.get("padding") == "valid":
+        expected = expected.replace(", padding=valid", "")  # which is no padding
+    if options.get("padding") == "same":
+        ours, expected = ours.split(", padding=(")[0], expected.split(", padding=same")[0]
+    assert ours == expected
+
+
+@pytest.mark.parametrize(
+    ("layer", "fan_in"),
+    [(lambda: nn.Conv2d(16, 64, 5), 400), (lambda: nn.Conv2d(64, 64, 5, groups=4), 400), (lambda: nn.Linear(100, 300), 100)],
+)
+def test_initial_weights_are_even_between_the_bounds(layer, fan_in):
+    tv.manual_seed(0)
+    made = layer()
+    bound = fan_in**-0.5
+    w, b = made.weight.detach().numpy(), made.bias.detach().numpy()
+    assert w.min() >= -bound
+    assert w.max() <= bound
+    # 25,600 and more draws: the extremes come within a thousandth of the bounds, and the variance of an even distribution,
+    # bound² / 3, is met within five standard errors (relative error of a variance: sqrt(0.8 / n) < 0.6 %).
+    assert w.max() > 0.999 * bound
+    assert w.min() < -0.999 * bound
+    assert abs(w.var() / (bound**2 / 3) - 1) < 0.03
+    assert abs(w.mean()) < 5 * bound / np.sqrt(3 * w.size)
+    assert np.all(np.abs(b) <= bound)
+    assert np.unique(b).size == b.size
+    tv.manual_seed(0)
+    np.testing.assert_array_equal(layer().weight.detach().numpy(), w)
+
+
+def test_batchnorm_starts_as_one_and_zero_and_can_start_again():
+    layer = nn.BatchNorm2d(3)
+    fresh = {key: value.numpy().copy() for key, value in layer.state_dict().items()}
+    assert {key: value.tolist() for key, value in fresh.items()} == {
+        "weight": [1] * 3, "bias": [0] * 3, "running_mean": [0] * 3, "running_var": [1] * 3, "num_batches_tracked": 0,
+    }
+    layer(tv.randn(2, 3, 4, 4))
+    assert layer.num_batches_tracked.item() == 1
+    layer.reset_parameters()
+    for key, value in layer.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), fresh[key])
+
+
+def test_batchnorm_that_fails_leaves_its_statistics_alone():
+    layer = nn.BatchNorm2d(3)
+    with pytest.raises(ShapeError, match="one number per channel"):
+        layer(tv.randn(1, 3, 1, 1))
+    with pytest.raises(ShapeError, match="channels"):
+        layer(tv.randn(2, 4, 5, 5))
+    with pytest.raises(ShapeError, match="4 axes"):
+        layer(tv.randn(2, 3))
+    assert layer.num_batches_tracked.item() == 0
+    assert layer.running_mean.tolist() == [0, 0, 0]
+
+
+def test_dropout_keeps_the_share_and_the_scale():
+    tv.manual_seed(3)
+    layer = nn.Dropout(0.3)
+    x = tv.ones(100, 1000, requires_grad=True)
+    y = layer(x)
+    kept = y.detach().numpy() != 0
+    assert abs(kept.mean() - 0.7) < 5 * np.sqrt(0.21 / x.numel())
+    np.testing.assert_allclose(y.detach().numpy()[kept], 1 / 0.7, rtol=1e-6)  # float32
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), y.detach().numpy())
+    assert not np.array_equal(layer(x).detach().numpy(), y.detach().numpy())
+    assert layer.eval()(x) is x
+
+
+def test_dropout2d_drops_whole_channels():
+    tv.manual_seed(3)
+    y = nn.Dropout2d(0.5)(tv.ones(20, 30, 4, 5)).numpy()
+    planes = y.reshape(600, 20)
+    assert set(np.unique(planes)) == {0.0, 2.0}
+    assert (planes == planes[:, :1]).all()
+    assert abs((planes[:, 0] == 0).mean() - 0.5) < 5 * np.sqrt(0.25 / 600)
+    with pytest.raises(ShapeError, match="N, C, H, W"):
+        nn.Dropout2d()(tv.ones(3, 4))
+
+
+def test_layers_take_device_and_dtype():
+    for layer in (nn.Conv2d(1, 2, 3, dtype=tv.float64), nn.Linear(2, 3, dtype=np.float64, device="cpu")):
+        assert {p.dtype for p in layer.parameters()} == {np.dtype(np.float64)}
+    layer = nn.BatchNorm2d(2, dtype=tv.float64)
+    assert layer.running_var.dtype == np.float64
+    assert layer.num_batches_tracked.dtype == np.int64
+
+
+def test_weights_of_convolutions_lie_channels_last_and_stay_so():
+    layer = nn.Conv2d(3, 4, 5)
+    for converted in (layer, layer.double(), layer.float(), layer.to("cpu")):
+        assert converted.weight.data.transpose(0, 2, 3, 1).flags.c_contiguous
+    layer.load_state_dict({"weight": np.ones((4, 3, 5, 5), np.float32), "bias": np.zeros(4)})
+    assert layer.weight.data.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+REFUSED = [
+    (lambda: nn.Conv2d(0, 1, 3), "in_channels"),
+    (lambda: nn.Conv2d(1.0, 1, 3), "in_channels"),
+    (lambda: nn.Conv2d(True, 1, 3), "in_channels"),
+    (lambda: nn.Conv2d(1, 1, 0), "kernel_size"),
+    (lambda: nn.Conv2d(1, 1, (1, 2, 3)), "kernel_size"),
+    (lambda: nn.Conv2d(1, 1, 3, stride=0), "stride"),
+    (lambda: nn.Conv2d(1, 1, 3, padding=-1), "padding"),
+    (lambda: nn.Conv2d(1, 1, 3, padding="full"), "same"),
+    (lambda: nn.Conv2d(1, 1, 3, padding="same", stride=2), "stride 1"),
+    (lambda: nn.Conv2d(1, 1, 2, padding="same"), "odd"),
+    (lambda: nn.Conv2d(3, 4, 3, groups=2), "groups=2"),
+    (lambda: nn.Conv2d(1, 1, 3, padding_mode="reflect"), "reflect"),
+    (lambda: nn.Linear(2, -1), "out_features"),
+    (lambda: nn.BatchNorm2d(3, momentum=2), "momentum"),
+    (lambda: nn.BatchNorm2d(3, eps=-1), "eps"),
+    (lambda: nn.BatchNorm2d("3"), "num_features"),
+    (lambda: nn.MaxPool2d(2, ceil_mode=True), "ceil_mode"),
+    (lambda: nn.MaxPool2d(2, dilation=2), "dilation"),
+    (lambda: nn.MaxPool2d(2, return_indices=True), "return_indices"),
+    (lambda: nn.MaxPool2d(3, padding=2), "half"),
+    (lambda: nn.MaxPool2d(2, stride=0), "stride"),
+    (lambda: nn.AvgPool2d(2, ceil_mode=True), "ceil_mode"),
+    (lambda: nn.AvgPool2d(2, divisor_override=3), "divisor_override"),
+    (lambda: nn.AdaptiveAvgPool2d((None, 3)), "output_size"),
+    (lambda: nn.Dropout(1.5), "p must"),
+    (lambda: nn.Dropout("half"), "p must"),
+    (lambda: nn.Softmax(None), "dim"),
+    (lambda: nn.Flatten(1.5), "start_dim"),
+]
+
+
+@pytest.mark.parametrize(("make", "named"), REFUSED)
+def test_the_constructor_says_what_it_does_not_support(make, named):
+    with pytest.raises(OptionError) as error:
+        make()
+    assert named in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_flatten_names_axes_that_are_not_there():
+    with pytest.raises(TinyVisionError, match="axes 3 to -1"):
+        nn.Flatten(3)(tv.ones(2, 3))

@@ -1,0 +1,82 @@
+"""A convolution, its batch-norm, a skip path and the activation in fewer walks through memory.
+
+`conv_norm_act(x, conv, norm, act, skip)` means `act(norm(conv(x)) + skip)` and computes exactly that. What it saves is memory
+traffic, which on a CPU is a third of a network's time: without recording, the convolution finishes every block of its output
+while that is still in the cache; in training, batch-norm, addition and ReLU share one walk. Where somebody watches the single
+layers through hooks, or a layer is none of ours, the layers are simply called one after the other.
+"""
+
+import copy
+
+from .. import functional as F
+from ..errors import OptionError
+from ..ops.conv import conv2d_inference
+from ..tape import is_grad_enabled
+from ..tensor import Tensor
+from .layers import BatchNorm2d, Conv2d, Identity, ReLU, ReLU6
+from .module import Parameter
+
+_ACTIVATIONS = {ReLU: "relu", ReLU6: "relu6", Identity: None, type(None): None}
+
+
+def conv_norm_act(x, conv, norm=None, act=None, skip=None):
+    """act(norm(conv(x)) + skip).   x (N, C, H, W) Tensor, norm, act modules or None, skip a Tensor or None  ->  Tensor"""
+    modules = [m for m in (conv, norm, act) if m is not None]
+    ours = type(conv) is Conv2d and type(norm) in (BatchNorm2d, Identity, type(None)) and type(act) in _ACTIVATIONS
+    if ours and not any(m.has_hooks() for m in modules):
+        normalises = type(norm) is BatchNorm2d
+        if normalises and not (norm.affine and norm.track_running_stats):
+            return _one_by_one(x, conv, norm, act, skip)
+        if not _recording(x, skip, conv, norm) and not (normalises and norm.training):
+            return _inference(x, conv, norm if normalises else None, _ACTIVATIONS[type(act)], skip)
+        if normalises and norm.training and type(act) is ReLU:
+            return norm.forward_relu(conv(x), skip)
+    return _one_by_one(x, conv, norm, act, skip)
+
+
+def _one_by_one(x, conv, norm, act, skip):
+    x = conv(x)
+    x = x if norm is None else norm(x)
+    x = x if skip is None else F.add(x, skip)
+    return x if act is None else act(x)
+
+
+def _recording(x, skip, conv, norm):
+    values = [x, skip, conv.weight, conv.bias, getattr(norm, "weight", None), getattr(norm, "bias", None)]
+    return is_grad_enabled() and any(v is not None and v.requires_grad for v in values)
+
+
+def _inference(x, conv, norm, activation, skip):
+    """The whole chain on plain arrays, a frozen batch-norm as one scale and one shift for every channel."""
+    scale, shift = None, None if conv.bias is None else conv.bias.data
+    if norm is not None:
+        scale = norm.weight.data / (norm.running_var.data + norm.eps) ** 0.5
+        shift = norm.bias.data - (norm.running_mean.data if shift is None else norm.running_mean.data - shift) * scale
+    skip = None if skip is None else skip.data
+    return Tensor(conv2d_inference(
+        x.data, conv.weight.data, scale, shift, skip, activation, conv.stride, conv.padding, conv.dilation, conv.groups
+    ))
+
+
+def fuse(model):
+    """A copy of `model` for inference only, with every batch-norm folded into the convolution before it.
+
+    weight' = weight · γ/σ and bias' = β - mean · γ/σ: the same function with fewer numbers. The pairs are those that the modules
+    name in `norm_pairs`. Raises OptionError unless the model is in evaluation mode."""
+    if any(m.training and isinstance(m, BatchNorm2d) for m in model.modules()):
+        raise OptionError("fuse: batch-norm can be folded only with its running statistics; call model.eval() first")
+    fused = copy.deepcopy(model)
+    for module in fused.modules():
+        for conv_name, norm_name in module.norm_pairs():
+            conv, norm = getattr(module, conv_name), getattr(module, norm_name)
+            if type(conv) is Conv2d and type(norm) is BatchNorm2d:
+                _fold(conv, norm)
+                setattr(module, norm_name, Identity())
+    return fused.requires_grad_(False)
+
+
+def _fold(conv, norm):
+    scale = norm.weight.data / (norm.running_var.data + norm.eps) ** 0.5
+    shift = norm.bias.data - norm.running_mean.data * scale
+    conv.weight = Parameter(conv.weight.data * scale[:, None, None, None])
+    conv.bias = Parameter(shift if conv.bias is None else shift + conv.bias.data * scale)
