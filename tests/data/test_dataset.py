@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tinyvision.data import ArrayDataset, Dataset, NpzDataset, Subset, split
+from tinyvision.data import ArrayDataset, DataLoader, Dataset, NpzDataset, Subset, split
 from tinyvision.data import transforms as T
 from tinyvision.errors import DataError, OptionError
 
@@ -70,6 +70,19 @@ def test_a_batch_is_what_the_items_are():
         assert labels[row] == part[index][1]
     assert not ArrayDataset(IMAGES, LABELS, transform=T.RandomHorizontalFlip()).can_batch
     assert not Subset(data, [1], transform=lambda image: image).can_batch
+
+
+def test_a_subclass_with_items_of_its_own_gets_no_shortcut():
+    class Inverted(ArrayDataset):
+        def __getitem__(self, index):
+            image, label = super().__getitem__(index)
+            return 255 - image, label
+
+    data = Inverted(IMAGES, LABELS)
+    assert not data.can_batch
+    assert not Subset(data, [0, 1]).can_batch
+    x, _ = next(iter(DataLoader(data, 2)))
+    np.testing.assert_array_equal(x.numpy(), T.ToTensor()(255 - IMAGES[:2]))
 
 
 def test_subsets():

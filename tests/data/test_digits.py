@@ -31,6 +31,6 @@ def test_the_split_is_fixed_and_even():
 
 
 def test_attribution_is_shipped():
-    text = files("tinyvision.data").joinpath("files", "digits.txt").read_text()
+    text = (files("tinyvision.data") / "files" / "digits.txt").read_text()
     for word in ("Alpaydin", "Kaynak", "CC BY 4.0", "UCI"):
         assert word in text

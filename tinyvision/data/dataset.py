@@ -91,8 +91,9 @@ class ArrayDataset(Dataset):
 
     @property
     def can_batch(self) -> bool:
-        """Whether `batch` gives what items one by one would: if no transform looks at single images."""
-        return self.transform is None or getattr(self.transform, "elementwise", False)
+        """Whether `batch` gives what items one by one would: if no transform looks at single images, and no
+        subclass has its own idea of an item."""
+        return type(self).__getitem__ is ArrayDataset.__getitem__ and _whole_batches(self.transform)
 
     def batch(self, indices: Any) -> tuple[Any, np.ndarray]:
         """(images, labels) of all `indices` (B,) at once: arrays (B, ...) and (B,)."""
@@ -133,13 +134,18 @@ class Subset(Dataset):
     @property
     def can_batch(self) -> bool:
         """Whether `batch` gives what items one by one would."""
-        own = self.transform is None or getattr(self.transform, "elementwise", False)
-        return own and getattr(self.dataset, "can_batch", False)
+        plain = type(self).__getitem__ is Subset.__getitem__ and _whole_batches(self.transform)
+        return plain and getattr(self.dataset, "can_batch", False)
 
     def batch(self, indices: Any) -> tuple[Any, np.ndarray]:
         """(images, labels) of all `indices` (B,) at once: arrays (B, ...) and (B,)."""
         images, labels = self.dataset.batch(self.indices[indices])
         return (images if self.transform is None else self.transform(images)), labels
+
+
+def _whole_batches(transform: Transform | None) -> bool:
+    """Whether a transform, or none at all, may be given a batch in place of an image."""
+    return transform is None or getattr(transform, "elementwise", False)
 
 
 def split(dataset: Any, fraction: float = 0.2, seed: int = 0) -> tuple[Subset, Subset]:

@@ -20,7 +20,7 @@ class Digits(ArrayDataset):
     1998, CC BY 4.0; see files/digits.txt beside this module."""
 
     def __init__(self, train: bool = True, transform: Transform | None = None) -> None:
-        arrays = read_npz(files(__package__).joinpath("files", "digits.npz").read_bytes())
+        arrays = read_npz((files(__package__) / "files" / "digits.npz").read_bytes())
         levels, labels = arrays["images"].astype(np.int64), arrays["labels"].astype(np.int64)
         everything = ArrayDataset(((levels * 255 + 8) // 16).astype(np.uint8), labels)
         part = split(everything, 0.2, seed=0)[0 if train else 1]
