@@ -1,5 +1,7 @@
 """Adam and AdamW."""
 
+import numbers
+
 import numpy as np
 
 from .. import parallel
@@ -10,48 +12,59 @@ from .optimizer import Optimizer
 class Adam(Optimizer):
     """m ← β₁m + (1-β₁)g,   v ← β₂v + (1-β₂)g²,   p ← p - lr · m̂ / (sqrt(v̂) + eps), with m̂, v̂ corrected for their start at 0
 
-    (Kingma and Ba, 2015.) weight_decay adds weight_decay·p to the gradient. Raises OptionError."""
+    (Kingma and Ba, 2015.) weight_decay adds weight_decay·p to the gradient. With amsgrad, v̂ is the largest so far (Reddi,
+    Kale, Kumar, "On the convergence of Adam and beyond", 2018). maximize climbs. Raises OptionError."""
 
     decoupled = False
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
-        super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, *, maximize=False):
+        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
+        super().__init__(params, {**options, "maximize": maximize})
 
     def check_options(self, group):
         """Besides the ranges: both betas are from 0 up to, not including, 1."""
         super().check_options(group)
-        if len(group["betas"]) != 2 or not all(0 <= b < 1 for b in group["betas"]):
-            raise OptionError(f"{type(self).__name__}: betas must be two numbers from 0 to below 1, got {group['betas']!r}")
+        betas = group["betas"]
+        pair = isinstance(betas, (tuple, list)) and len(betas) == 2 and all(isinstance(b, numbers.Real) for b in betas)
+        if not pair or not all(0 <= b < 1 for b in betas):
+            raise OptionError(f"{type(self).__name__}: betas must be two numbers from 0 to below 1, got {betas!r}")
 
     def update(self, p, gradient, state, group):
         """One step for one parameter, in place."""
         if not state:
             state.update(step=0, exp_avg=np.zeros_like(p.data), exp_avg_sq=np.zeros_like(p.data))
+        if group["amsgrad"] and "max_exp_avg_sq" not in state:
+            state["max_exp_avg_sq"] = state["exp_avg_sq"].copy(order="K")
         state["step"] += 1
         (beta1, beta2), lr, decay, eps = group["betas"], group["lr"], group["weight_decay"], group["eps"]
         scale = lr / (1 - beta1 ** state["step"])
         root = 1 / (1 - beta2 ** state["step"]) ** 0.5
+        sign = -1.0 if group["maximize"] else 1.0
 
-        def work(p, g, m, v):
-            term = parallel.scratch("term", p.shape, p)
+        def work(p, gradient, m, v, *largest):  # a block in the cache at a time
+            term, g = parallel.scratch("term", p.shape, p), parallel.scratch("step", p.shape, p)
+            np.multiply(gradient, sign, out=g)
             if decay and self.decoupled:
                 p *= 1 - lr * decay
             elif decay:
-                g = np.add(g, np.multiply(p, decay, out=term), out=parallel.scratch("step", p.shape, p))
+                g += np.multiply(p, decay, out=term)
             m *= beta1
             m += np.multiply(g, 1 - beta1, out=term)
             v *= beta2
             np.multiply(g, g, out=term)
             term *= 1 - beta2
             v += term
-            np.sqrt(v, out=term)
+            for most in largest:
+                np.maximum(most, v, out=most)
+            np.sqrt(largest[0] if largest else v, out=term)
             term *= root
             term += eps
             np.divide(m, term, out=term)
             term *= scale
             p -= term
 
-        parallel.over_memory(work, p.data, gradient, state["exp_avg"], state["exp_avg_sq"])
+        largest = [state["max_exp_avg_sq"]] if group["amsgrad"] else []
+        parallel.over_memory(work, p.data, gradient, state["exp_avg"], state["exp_avg_sq"], *largest)
 
 
 class AdamW(Adam):
@@ -61,5 +74,5 @@ class AdamW(Adam):
 
     decoupled = True
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2):
-        super().__init__(params, lr, betas, eps, weight_decay)
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *, maximize=False):
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

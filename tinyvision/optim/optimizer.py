@@ -1,19 +1,24 @@
 """What all optimizers share: parameter groups, state, and stepping in place."""
 
+import numbers
+
 import numpy as np
 
 from ..device import to_device
 from ..errors import CheckpointError, GraphError, OptionError
 from ..tape import Variable, is_grad_enabled, no_grad
 
+# What schedules keep in a group besides the optimizer's own options.
+_SCHEDULES = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
+
 
 class Optimizer:
     """Base class. `parameters` is an iterable of parameters, or of groups `{"params": [...], "lr": ...}` with own options.
 
-    Raises OptionError for unknown options, values that mean nothing, no parameters, or one that is in two groups."""
+    Raises OptionError for unknown options, values that mean nothing, no parameters, or one that is given twice."""
 
     def __init__(self, parameters, defaults):
-        if isinstance(parameters, (Variable, np.ndarray)):
+        if isinstance(parameters, (Variable, np.ndarray)) or not hasattr(parameters, "__iter__"):
             raise OptionError("an optimizer takes several parameters: model.parameters(), or a list")
         self.defaults, self.state, self.param_groups = defaults, {}, []
         groups = list(parameters)
@@ -25,21 +30,22 @@ class Optimizer:
             self.add_param_group(group)
 
     def add_param_group(self, group):
-        """Add parameters with options of their own; what is not named takes the defaults."""
+        """Add parameters with options of their own; what is not named takes the defaults. Raises OptionError."""
+        name = type(self).__name__
         if not isinstance(group, dict) or "params" not in group:
-            raise OptionError('a parameter group is a dict with "params"')
+            raise OptionError(f'{name}: a parameter group is a dict with "params"')
         params = [group["params"]] if isinstance(group["params"], Variable) else list(group["params"])
-        unknown = [key for key in group if key not in self.defaults and key not in ("params", "initial_lr")]
+        unknown = [key for key in group if key not in self.defaults and key not in ("params", *_SCHEDULES)]
         if unknown:
-            raise OptionError(f"{type(self).__name__}: unknown option {unknown[0]!r}; known are {', '.join(self.defaults)}")
+            raise OptionError(f"{name}: unknown option {unknown[0]!r}; known are {', '.join(self.defaults)}")
         known = {id(p) for g in self.param_groups for p in g["params"]}
         for p in params:
             if not isinstance(p, Variable):
-                raise OptionError(f"{type(self).__name__}: expected parameters, got {type(p).__name__}")
+                raise OptionError(f"{name}: expected parameters, got {type(p).__name__}")
             if not p.is_leaf:
-                raise OptionError(f"{type(self).__name__}: a value computed by {p.record.name} cannot be optimised, only leaves can")
+                raise OptionError(f"{name}: a value computed by {p.record.name} cannot be optimised, only leaves can")
             if id(p) in known:
-                raise OptionError(f"{type(self).__name__}: a parameter of shape {p.shape} is given twice")
+                raise OptionError(f"{name}: a parameter of shape {p.shape} is given twice")
             known.add(id(p))
         group = {**self.defaults, **group, "params": params}
         self.check_options(group)
@@ -48,8 +54,9 @@ class Optimizer:
     def check_options(self, group):
         """Raise OptionError if an option of a group has a value without meaning."""
         for name in ("lr", "weight_decay", "eps", "momentum"):
-            if name in group and not (np.isscalar(group[name]) and group[name] >= 0):
-                raise OptionError(f"{type(self).__name__}: {name} must be 0 or more, got {group[name]!r}")
+            value = group.get(name, 0)
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not value >= 0:
+                raise OptionError(f"{type(self).__name__}: {name} must be 0 or more, got {value!r}")
 
     def zero_grad(self, set_to_none=True):
         """Forget all gradients (or set them to zero)."""
@@ -87,29 +94,52 @@ class Optimizer:
         return {"state": {number[id(p)]: dict(s) for p, s in self.state.items()}, "param_groups": groups}
 
     def load_state_dict(self, state_dict):
-        """Continue from a `state_dict()` of the same groups. Raises CheckpointError, before changing anything, if it does not fit."""
-        groups = state_dict["param_groups"]
-        sizes, own = [len(g["params"]) for g in groups], [len(g["params"]) for g in self.param_groups]
+        """Continue from a `state_dict()`, of ours or of PyTorch's, over the same groups.
+
+        Raises CheckpointError, before anything is changed, if it does not fit."""
+        try:
+            groups, saved_states = list(state_dict["param_groups"]), dict(state_dict["state"])
+            sizes = [len(group["params"]) for group in groups]
+        except (TypeError, KeyError, ValueError):
+            raise CheckpointError('this is not the state of an optimizer: it has no "state" and "param_groups"') from None
+        own = [len(group["params"]) for group in self.param_groups]
         if sizes != own:
             raise CheckpointError(f"the optimizer's groups hold {own} parameters, those of the state {sizes}")
-        params = [p for group in self.param_groups for p in group["params"]]
+        params = dict(enumerate(p for group in self.param_groups for p in group["params"]))
         state = {}
-        for i, saved in state_dict["state"].items():
-            p = params[int(i)]
-            for name, value in saved.items():
-                if np.ndim(value) and tuple(np.shape(value)) != p.shape:
-                    raise CheckpointError(f"{name} of parameter {i} is {tuple(np.shape(value))}, but the parameter is {p.shape}")
-            state[p] = {name: _alike(value, p) if np.ndim(value) else value for name, value in saved.items()}
-        for group, saved in zip(self.param_groups, groups, strict=True):
-            group.update({key: value for key, value in saved.items() if key != "params"})
+        for number, saved in saved_states.items():
+            if not str(number).isdigit() or int(number) not in params:
+                raise CheckpointError(f"the state speaks of parameter {number!r}, but there are {len(params)}, from 0")
+            p = params[int(number)]
+            state[p] = {name: _restored(name, value, p, number) for name, value in saved.items()}
+        merged = [
+            {**group, **{key: saved[key] for key in saved if key in group or key in _SCHEDULES}, "params": group["params"]}
+            for group, saved in zip(self.param_groups, groups, strict=True)
+        ]
+        for group in merged:
+            self.check_options(group)
+        for group, new in zip(self.param_groups, merged, strict=True):
+            group.update(new)
         self.state = state
 
+    def __repr__(self):
+        lines = []
+        for i, group in enumerate(self.param_groups):
+            options = ", ".join(f"{key}={value}" for key, value in group.items() if key != "params")
+            lines.append(f"    group {i}: {len(group['params'])} parameters, {options}")
+        return "\n".join([f"{type(self).__name__} (", *lines, ")"])
 
-def _alike(value, p):
-    """A copy of `value` on the device and in the memory order of p, so that both are walked side by side."""
+
+def _restored(name, value, p, number):
+    """A saved entry: a step as an integer, an array as a copy on the device and in the memory order of p."""
+    if value is None:
+        return None
+    if name == "step":
+        return int(value)
+    if isinstance(value, Variable):
+        value = value.data
+    if tuple(np.shape(value)) != p.shape:
+        raise CheckpointError(f"{name} of parameter {number} is {tuple(np.shape(value))}, but the parameter is {p.shape}")
     array = np.empty_like(p.data)
-    array[...] = to_device(getattr(value, "data", value) if isinstance(value, Variable) else value, p.device)
+    array[...] = to_device(value if hasattr(value, "dtype") else np.asarray(value), p.device)
     return array
-
-
-

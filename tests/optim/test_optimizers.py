@@ -1,0 +1,215 @@
+"""SGD, Adam and AdamW step by step beside torch.optim, over random options."""
+
+import copy
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinyvision as tv
+from tinyvision import nn, optim
+from tinyvision.errors import CheckpointError, GraphError, OptionError
+
+torch = pytest.importorskip("torch")
+
+SHAPES = [(3, 4), (5,), (2, 3, 2, 2), ()]
+STEPS = 20
+# Both sides do the same dozen float64 operations per step and number, in a slightly different order; twenty steps of a few
+# units in the last place (1e-16) each stay far below this.
+RTOL, ATOL = 1e-11, 1e-13
+
+
+def made(shapes=SHAPES, seed=0):
+    """The same parameters twice; the 4-axis one is channels-last in memory here, as weights of convolutions are."""
+    rng = np.random.default_rng(seed)
+    values = [rng.normal(size=shape) for shape in shapes]
+    ours = [nn.Parameter(np.array(v)) for v in values]
+    for p in ours:
+        if p.ndim == 4:
+            p.data = p.data.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
+    return ours, [torch.nn.Parameter(torch.tensor(v)) for v in values]
+
+
+def run(ours, theirs, mine, other, steps, seed=1, after=lambda: None):
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
+            g = rng.normal(size=p.shape)
+            if i == 1 and rng.random() < 0.3:  # now and then a parameter takes no part
+                p.grad, q.grad = None, None
+                continue
+            p.grad, q.grad = tv.tensor(np.array(g)), torch.tensor(g)
+        mine.step()
+        other.step()
+        after()
+        for p, q in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=RTOL, atol=ATOL)
+
+
+unit = st.floats(0, 0.99)
+SGD = st.fixed_dictionaries({
+    "lr": st.floats(1e-3, 1), "momentum": st.sampled_from([0, 0.5, 0.9]), "dampening": st.sampled_from([0, 0.3]),
+    "weight_decay": st.sampled_from([0, 0.01, 0.5]), "nesterov": st.booleans(), "maximize": st.booleans(),
+}).map(lambda o: o if o["momentum"] and not o["dampening"] else {**o, "nesterov": False})
+ADAM = st.fixed_dictionaries({
+    "lr": st.floats(1e-3, 1), "betas": st.tuples(unit, unit), "eps": st.sampled_from([1e-8, 1e-3]),
+    "weight_decay": st.sampled_from([0, 0.01, 0.5]), "amsgrad": st.booleans(), "maximize": st.booleans(),
+})
+
+
+@settings(max_examples=30, deadline=None)
+@given(SGD, SGD)
+def test_sgd(options, others):
+    ours, theirs = made()
+    groups = [lambda p: {"params": p[:2]}, lambda p: {"params": p[2:], **others}]
+    run(ours, theirs, optim.SGD([g(ours) for g in groups], **options), torch.optim.SGD([g(theirs) for g in groups], **options), STEPS)
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_adam(name):
+    @settings(max_examples=20, deadline=None)
+    @given(ADAM, ADAM)
+    def check(options, others):
+        ours, theirs = made()
+        groups = [lambda p: {"params": p[:2]}, lambda p: {"params": p[2:], **others}]
+        mine = getattr(optim, name)([g(ours) for g in groups], **options)
+        run(ours, theirs, mine, getattr(torch.optim, name)([g(theirs) for g in groups], **options), STEPS)
+
+    check()
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_defaults_and_names_are_pytorchs(name):
+    ours, theirs = made()
+    mine, other = getattr(optim, name)(ours), getattr(torch.optim, name)(theirs)
+    for key, value in mine.defaults.items():
+        assert other.defaults[key] == value, key
+    run(ours, theirs, mine, other, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("SGD", {"momentum": 0.9, "lr": 0.1}), ("SGD", {}), ("Adam", {"amsgrad": True}), ("AdamW", {"lr": 0.01})],
+)
+def test_a_state_of_either_library_continues_here(name, options):
+    ours, theirs = made()
+    mine, other = getattr(optim, name)(ours, **options), getattr(torch.optim, name)(theirs, **options)
+    run(ours, theirs, mine, other, 5)
+    saved, foreign = copy.deepcopy(mine.state_dict()), copy.deepcopy(other.state_dict())
+    assert saved["param_groups"][0]["params"] == foreign["param_groups"][0]["params"] == [0, 1, 2, 3]
+    for number, entries in foreign["state"].items():
+        for key, value in entries.items():
+            if value is not None:
+                np.testing.assert_allclose(np.asarray(saved["state"][number][key]), value.numpy(), rtol=RTOL, atol=ATOL)
+    for state in (saved, foreign):
+        again = [nn.Parameter(np.array(p.detach().numpy())) for p in ours]
+        twins = [torch.nn.Parameter(q.detach().clone()) for q in theirs]
+        fresh, twin = getattr(optim, name)(again, lr=7.0), getattr(torch.optim, name)(twins, lr=7.0)
+        fresh.load_state_dict(state)
+        twin.load_state_dict(foreign)
+        assert fresh.param_groups[0]["lr"] == mine.param_groups[0]["lr"]
+        run(again, twins, fresh, twin, 5, seed=9)
+    np.testing.assert_array_equal(  # what was loaded is a copy
+        np.asarray(saved["state"][0].get("momentum_buffer", 0)), np.asarray(mine.state_dict()["state"][0].get("momentum_buffer", 0))
+    )
+
+
+def test_a_state_that_does_not_fit_changes_nothing():
+    ours, _ = made()
+    optimizer = optim.SGD(ours, lr=0.1, momentum=0.9)
+    for p in ours:
+        p.grad = tv.tensor(np.ones(p.shape))
+    optimizer.step()
+    good = copy.deepcopy(optimizer.state_dict())
+    wrong = [copy.deepcopy(good) for _ in range(5)]
+    wrong[0]["param_groups"][0]["params"] = [0, 1]
+    wrong[1]["state"][1]["momentum_buffer"] = np.ones(6)
+    wrong[2]["state"][7] = {}
+    del wrong[3]["state"]
+    wrong[4]["param_groups"] = 3
+    for state in (*wrong, None, [1]):
+        with pytest.raises(CheckpointError):
+            optimizer.load_state_dict(state)
+    bad_option = copy.deepcopy(good)
+    bad_option["param_groups"][0]["lr"] = "fast"
+    with pytest.raises(OptionError):
+        optimizer.load_state_dict(bad_option)
+    for number, entries in optimizer.state_dict()["state"].items():
+        np.testing.assert_array_equal(entries["momentum_buffer"], good["state"][number]["momentum_buffer"])
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+def test_groups_of_a_model():
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    optimizer = optim.SGD([{"params": model[0].parameters(), "lr": 0.0}, {"params": model[1].weight}], lr=0.5, momentum=0.9)
+    optimizer.add_param_group({"params": [model[1].bias], "lr": 2.0})
+    assert [(len(g["params"]), g["lr"], g["momentum"]) for g in optimizer.param_groups] == [(2, 0.0, 0.9), (1, 0.5, 0.9), (1, 2.0, 0.9)]
+    before = [p.detach().numpy().copy() for p in model.parameters()]
+    model(tv.ones(4, 2)).sum().backward()
+    optimizer.step()
+    changed = [not np.array_equal(p.detach().numpy(), b) for p, b in zip(model.parameters(), before, strict=True)]
+    assert changed == [False, False, True, True]
+    np.testing.assert_allclose(model[1].bias.detach().numpy(), before[3] - 2 * 4, rtol=1e-6)
+    optimizer.zero_grad()
+    assert all(p.grad is None for p in model.parameters())
+    assert "group 2: 1 parameters, lr=2.0, momentum=0.9" in repr(optimizer)
+
+
+def test_closure():
+    p = nn.Parameter(np.array([2.0]))
+    optimizer = optim.SGD([p], lr=0.25)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure).item() == 4
+    assert p.item() == 1
+    with tv.no_grad(), pytest.raises(GraphError, match="no_grad"):
+        optimizer.step(closure)
+
+
+def test_stepping_before_backward_is_noticed():
+    p = nn.Parameter(np.ones(2))
+    loss = (p * p).sum()
+    p.grad = tv.tensor(np.ones(2))
+    optim.SGD([p], lr=0.1).step()
+    with pytest.raises(GraphError, match="changed in place"):
+        loss.backward()
+
+
+P = nn.Parameter(np.ones(2))
+REFUSED = [
+    (lambda: optim.SGD([], lr=0.1), "no parameters"),
+    (lambda: optim.SGD(iter([]), lr=0.1), "no parameters"),
+    (lambda: optim.SGD(P), "several"),
+    (lambda: optim.SGD(3), "several"),
+    (lambda: optim.SGD([P, P]), "twice"),
+    (lambda: optim.SGD([{"params": [P]}, {"params": P}]), "twice"),
+    (lambda: optim.SGD([P * 2]), "computed by mul"),
+    (lambda: optim.SGD(["weight"]), "got str"),
+    (lambda: optim.SGD([{"parameters": [P]}]), "params"),
+    (lambda: optim.SGD([{"params": [P], "learning_rate": 1}]), "'learning_rate'"),
+    (lambda: optim.SGD([P], lr=-1), "lr"),
+    (lambda: optim.SGD([P], lr=float("nan")), "lr"),
+    (lambda: optim.SGD([P], lr="0.1"), "lr"),
+    (lambda: optim.SGD([P], lr=None), "lr"),
+    (lambda: optim.SGD([P], momentum=-0.1), "momentum"),
+    (lambda: optim.SGD([P], weight_decay=-0.1), "weight_decay"),
+    (lambda: optim.SGD([P], nesterov=True), "nesterov"),
+    (lambda: optim.SGD([P], nesterov=True, momentum=0.9, dampening=0.1), "nesterov"),
+    (lambda: optim.Adam([P], betas=(0.9, 1.0)), "betas"),
+    (lambda: optim.Adam([P], betas=0.9), "betas"),
+    (lambda: optim.Adam([P], betas=(0.9,)), "betas"),
+    (lambda: optim.Adam([P], betas=("a", "b")), "betas"),
+    (lambda: optim.AdamW([P], eps=-1e-8), "eps"),
+]
+
+
+@pytest.mark.parametrize(("make", "named"), REFUSED)
+def test_mistakes(make, named):
+    with pytest.raises(OptionError, match=named):
+        make()
