@@ -18,12 +18,14 @@ def compare(name, reference, arguments, options=None, smooth=None, layout=lambda
     memory before our op sees them. Returns the value."""
     options = options or {}
     smooth = [i for i, a in enumerate(arguments) if a.dtype == np.float64] if smooth is None else smooth
+    arguments = [np.array(a) for a in arguments]
     tensors = [torch.from_numpy(a.copy()) for a in arguments]
     for i in smooth:
         tensors[i].requires_grad_()
     expected = reference(*tensors)
     forward, backward = getattr(ops, name + "_forward"), getattr(ops, name + "_backward")
     y, cache = forward(*[layout(a) for a in arguments], **options)
+    assert isinstance(y, np.ndarray)
     assert y.shape == tuple(expected.shape)
     assert y.dtype == np.float64
     np.testing.assert_allclose(y, expected.detach().numpy(), **TOLERANCE)
@@ -31,6 +33,7 @@ def compare(name, reference, arguments, options=None, smooth=None, layout=lambda
     expected.backward(torch.from_numpy(dy))
     gradients = backward(layout(dy), cache, tuple(i in smooth for i in range(len(arguments))))
     for i in smooth:
+        assert isinstance(gradients[i], np.ndarray)
         assert gradients[i].shape == arguments[i].shape
         np.testing.assert_allclose(gradients[i], tensors[i].grad.numpy(), **TOLERANCE, err_msg=f"gradient {i} of {name}")
     return y
@@ -53,4 +56,4 @@ def gapped(a):
     return view
 
 
-LAYOUTS = {"contiguous": np.ascontiguousarray, "channels last": channels_last, "gaps": gapped}
+LAYOUTS = {"contiguous": lambda a: np.array(a, order="C"), "channels last": channels_last, "gaps": gapped}

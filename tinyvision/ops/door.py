@@ -86,6 +86,11 @@ def pair(op, name, value, minimum):
     return int(values[0]), int(values[1])
 
 
+def as_array(y):
+    """y itself, or the array of rank 0 that NumPy's arithmetic has turned into a number."""
+    return np.asarray(y) if isinstance(y, np.generic) else y
+
+
 def axes_of(op, x, axis):
     """`axis` (an integer, several, or None for all) as a tuple of axes of x counted from 0. Raises OptionError, ShapeError."""
     axes = tuple(range(x.ndim)) if axis is None else tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)

@@ -1,8 +1,7 @@
 """Dropout (Srivastava et al., 2014), in the "inverted" form that needs no change at evaluation."""
 
-import numpy as np
 
-from .door import check_arrays, check_devices, fraction, shape_error
+from .door import as_array, check_arrays, check_devices, fraction, shape_error
 
 
 def dropout_forward(x, mask, p=0.5):
@@ -16,9 +15,9 @@ def dropout_forward(x, mask, p=0.5):
     if tuple(mask.shape) != tuple(x.shape):
         raise shape_error("dropout", "x and mask differ", x=("(...)", x), mask=("(...)", mask))
     factor = mask.astype(x.dtype) * (1 / (1 - p) if p < 1 else 0)
-    return np.asarray(x * factor, like=x), factor
+    return as_array(x * factor), factor
 
 
 def dropout_backward(dy, cache, needs=(True, False)):
     """dx = dy · mask / (1 - p).   dy  ->  dx, None (a mask has no gradient)"""
-    return np.asarray(dy * cache, like=dy), None
+    return as_array(dy * cache), None

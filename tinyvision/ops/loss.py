@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import DtypeError, OptionError, ShapeError
-from .door import check_arrays, check_devices, describe, fraction, is_integer, one_axis, shape_error
+from .door import as_array, check_arrays, check_devices, describe, fraction, is_integer, one_axis, shape_error
 
 
 def softmax_forward(x, axis=-1):
@@ -60,7 +60,7 @@ def cross_entropy_forward(logits, labels, weight=None, ignore_index=-100, label_
     log_p, _ = log_softmax_forward(logits, axis=1)
     loss = -(target * log_p).sum(axis=1)
     if reduction != "none":
-        loss = np.asarray(loss.sum() / divisor, like=loss)
+        loss = as_array(loss.sum() / divisor)
     return loss, (log_p, target, divisor)
 
 
@@ -92,14 +92,14 @@ def mse_forward(x, target, reduction="mean"):
     divisor = x.size if reduction == "mean" else 1
     if reduction != "none":
         loss = loss.sum() / divisor
-    return np.asarray(loss, like=x), (difference, divisor)
+    return as_array(loss), (difference, divisor)
 
 
 def mse_backward(dy, cache, needs=(True, True)):
     """dx = dy · 2 (x - target) / size, dtarget = -dx.   dy ()  ->  dx, dtarget"""
     difference, divisor = cache
-    dx = np.asarray(difference * (2 / divisor) * dy, like=difference)
-    return dx if needs[0] else None, -dx if needs[1] else None
+    dx = as_array(difference * (2 / divisor) * dy)
+    return dx if needs[0] else None, as_array(-dx) if needs[1] else None
 
 
 def _axis(op, x, axis):

@@ -6,12 +6,12 @@ import numpy as np
 
 from .. import parallel
 from ..errors import DtypeError, OptionError, ShapeError
-from .door import axes_of, check_arrays, check_devices, describe, is_integer, one_axis
+from .door import as_array, axes_of, check_arrays, check_devices, describe, is_integer, one_axis
 
 
 def sum_to(dy, shape):
     """Undo broadcasting: sum dy over the axes along which an operand of `shape` was repeated."""
-    shape = tuple(shape)
+    dy, shape = as_array(dy), tuple(shape)
     if tuple(dy.shape) == shape:
         return dy
     extra = dy.ndim - len(shape)
@@ -30,7 +30,7 @@ def _broadcast(op, a, b):
 def _like_both(ufunc, a, b):
     """ufunc(a, b); on several threads where both are large and laid out alike."""
     if a.shape != b.shape:
-        return np.asarray(ufunc(a, b), like=a)
+        return as_array(ufunc(a, b))
     y = np.empty_like(a)
     parallel.over_memory(lambda a, b, y: ufunc(a, b, out=y), a, b, y)
     return y
@@ -56,7 +56,7 @@ def sub_forward(a, b):
 def sub_backward(dy, cache, needs=(True, True)):
     """da = dy, db = -dy, summed where an operand was repeated."""
     da = _own(sum_to(dy, cache[0]), dy) if needs[0] else None
-    return da, -sum_to(dy, cache[1]) if needs[1] else None
+    return da, sum_to(-dy, cache[1]) if needs[1] else None
 
 
 def mul_forward(a, b):
@@ -89,42 +89,42 @@ def pow_forward(x, exponent):
     if isinstance(exponent, bool) or not isinstance(exponent, numbers.Real):
         raise OptionError(f"pow: the exponent must be a number, got {type(exponent).__name__}")
     exponent = int(exponent) if is_integer(exponent) else float(exponent)  # a NumPy number would widen float32
-    return np.asarray(x**exponent, like=x), (x, exponent)
+    return as_array(x**exponent), (x, exponent)
 
 
 def pow_backward(dy, cache, needs=(True,)):
     """dx = dy · exponent · x ** (exponent - 1)"""
     x, exponent = cache
-    return (dy * exponent * x ** (exponent - 1) if exponent else np.zeros_like(dy),)
+    return (as_array(dy * exponent * x ** (exponent - 1)) if exponent else np.zeros_like(dy),)
 
 
 def exp_forward(x):
     """y = exp(x).   ->  y, cache"""
     check_arrays("exp", x=x)
-    y = np.asarray(np.exp(x), like=x)
+    y = as_array(np.exp(x))
     return y, y
 
 
 def exp_backward(dy, cache, needs=(True,)):
     """dx = dy · y"""
-    return (dy * cache,)
+    return (as_array(dy * cache),)
 
 
 def log_forward(x):
     """y = log(x), the natural logarithm.   ->  y, cache"""
     check_arrays("log", x=x)
-    return np.asarray(np.log(x), like=x), x
+    return as_array(np.log(x)), x
 
 
 def log_backward(dy, cache, needs=(True,)):
     """dx = dy / x"""
-    return (dy / cache,)
+    return (as_array(dy / cache),)
 
 
 def sum_forward(x, axis=None, keepdims=False):
     """y = Σ x over `axis` (an integer, several, or all).   ->  y, cache. Raises ShapeError for an axis that is not there."""
     axis = axes_of("sum", x, axis)
-    return np.asarray(x.sum(axis=axis, keepdims=keepdims), like=x), (x.shape, axis, keepdims)
+    return as_array(x.sum(axis=axis, keepdims=keepdims)), (x.shape, axis, keepdims)
 
 
 def sum_backward(dy, cache, needs=(True,)):
@@ -139,14 +139,14 @@ def mean_forward(x, axis=None, keepdims=False):
     axis = axes_of("mean", x, axis)
     if 0 in [x.shape[a] for a in axis]:
         raise ShapeError(f"mean: there is nothing to average along {axis} of {tuple(x.shape)}")
-    return np.asarray(x.mean(axis=axis, keepdims=keepdims), like=x), (x.shape, axis, keepdims)
+    return as_array(x.mean(axis=axis, keepdims=keepdims)), (x.shape, axis, keepdims)
 
 
 def mean_backward(dy, cache, needs=(True,)):
     """dx = dy / (how many numbers were averaged), repeated along those axes."""
     shape, axis, keepdims = cache
     count = int(np.prod([shape[a] for a in axis]))
-    return (_repeated(dy, shape, axis, keepdims) / count,)
+    return (as_array(_repeated(dy, shape, axis, keepdims) / count),)
 
 
 def max_forward(x, axis=None, keepdims=False):
@@ -156,14 +156,14 @@ def max_forward(x, axis=None, keepdims=False):
     if 0 in [x.shape[a] for a in axis]:
         raise ShapeError(f"max: there is no largest number along {axis} of {tuple(x.shape)}")
     y = x.max(axis=axis, keepdims=True)
-    return np.asarray(y if keepdims else y.squeeze(axis), like=x).copy(), (x, y, axis, keepdims)
+    return as_array(y if keepdims else y.squeeze(axis)).copy(), (x, y, axis, keepdims)
 
 
 def max_backward(dy, cache, needs=(True,)):
     """dx = dy where x is the largest, shared evenly among ties."""
     x, y, axis, keepdims = cache
     winners = (x == y).astype(x.dtype)
-    return (_repeated(dy, x.shape, axis, keepdims) * winners / winners.sum(axis=axis, keepdims=True),)
+    return (as_array(_repeated(dy, x.shape, axis, keepdims) * winners / winners.sum(axis=axis, keepdims=True)),)
 
 
 def reshape_forward(x, shape):
@@ -237,7 +237,7 @@ def concatenate_backward(dy, cache, needs=None):
 
 def index_forward(x, index):
     """y = x[index], for slices, integers, masks and index arrays alike.   ->  y, cache. Raises ShapeError."""
-    return np.asarray(read(x, index), like=x).copy(), (x.shape, index)
+    return as_array(read(x, index)).copy(), (x.shape, index)
 
 
 def read(x, index):
@@ -308,7 +308,7 @@ def where_forward(a, b, condition):
     except ValueError:
         shown = describe(a=("(...)", a), b=("(...)", b), condition=("(...)", condition))
         raise ShapeError(f"where: shapes do not broadcast\n{shown}") from None
-    return np.asarray(np.where(condition, a, b), like=a), (a.shape, b.shape, condition)
+    return as_array(np.where(condition, a, b)), (a.shape, b.shape, condition)
 
 
 def where_backward(dy, cache, needs=(True, True)):
