@@ -10,7 +10,7 @@ import re
 import sys
 from typing import Any, NoReturn
 
-_COMMANDS = ("train", "predict", "info", "datasets", "doctor")
+_COMMANDS = ("train", "predict", "transfer", "info", "datasets", "doctor")
 
 _EPILOG = """\
 start here:

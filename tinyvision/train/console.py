@@ -46,6 +46,26 @@ class Reporter:
     def line(self, text: str) -> None:
         """Show one line that stays."""
 
+    def counter(self, what: str, total: int) -> Callable[[int], None]:
+        """Begin counting to `total` images; the function that is returned is told how many more are done."""
+        started = shown = time.monotonic()
+        done = 0
+
+        def count(more: int) -> None:
+            nonlocal shown, done
+            done = min(done + more, total)
+            now = time.monotonic()
+            if now - shown >= self.every:
+                shown = now
+                rate = done / (now - started)
+                left = duration((total - done) / rate)
+                self.show_count(what, done, total, f"{done:,} of {total:,}  {rate:,.0f} images/s  {left} left")
+
+        return count
+
+    def show_count(self, what: str, done: int, total: int, state: str) -> None:
+        """Show how far a count has come."""
+
     def end(self) -> None:
         """Training has ended, in whatever way."""
 
@@ -72,6 +92,10 @@ class PlainReporter(Reporter):
         """A line on the state within an epoch."""
         self.line(f"epoch {progress.epoch + 1}/{self.epochs}  step {progress.step}  {self.state(progress, now)}")
 
+    def show_count(self, what: str, done: int, total: int, state: str) -> None:
+        """A line on how far a count has come."""
+        self.line(f"{what}: {state}")
+
 
 class LiveReporter(Reporter):
     """A bar that is redrawn in place in a terminal; finished epochs scroll by above it."""
@@ -83,17 +107,30 @@ class LiveReporter(Reporter):
 
     def begin(self, total_steps: int, done: int, epochs: int) -> None:
         """Put up the bar."""
+        super().begin(total_steps, done, epochs)
+        self._put_up(total_steps, done)
+
+    def _put_up(self, total: int, done: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        super().begin(total_steps, done, epochs)
         console = Console(file=self.stream, highlight=False, soft_wrap=True)
         self.bar = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[state]}"),
             console=console, transient=True, auto_refresh=False,
         )
         self.bar.start()
-        self.task = self.bar.add_task("starting", total=total_steps, completed=done, state="")
+        self.task = self.bar.add_task("starting", total=total, completed=done, state="")
+
+    def counter(self, what: str, total: int) -> Callable[[int], None]:
+        """Count with a bar."""
+        self._put_up(total, 0)
+        self.bar.update(self.task, description=what)
+        return super().counter(what, total)
+
+    def show_count(self, what: str, done: int, total: int, state: str) -> None:
+        """Redraw the count."""
+        self.bar.update(self.task, completed=done, state=state, refresh=True)
 
     def show(self, progress: Any, now: float) -> None:
         """Redraw the bar."""
@@ -131,6 +168,10 @@ class NotebookReporter(Reporter):
         """Replace the last line."""
         now_line = f"epoch {progress.epoch + 1}/{self.epochs}  {self.state(progress, now)}"
         self.handle.update(_Text("\n".join([*self.lines, now_line])))
+
+    def show_count(self, what: str, done: int, total: int, state: str) -> None:
+        """Replace the last line."""
+        self.handle.update(_Text("\n".join([*self.lines, f"{what}: {state}"])))
 
     def line(self, text: str) -> None:
         """Add a line that stays."""

@@ -14,6 +14,7 @@ from ..device import Device, prefetch, to_numpy
 from ..device import device as as_device
 from ..nn.module import Module
 from ..tape import no_grad
+from .metrics import accuracy
 
 
 @dataclass
@@ -29,9 +30,14 @@ class Evaluation:
         return self.scores.argmax(axis=1)
 
     @property
+    def right(self) -> int:
+        """How many images have their highest score at their label."""
+        return int((self.predictions == self.labels).sum())
+
+    @property
     def accuracy(self) -> float:
         """The share of images whose highest score is that of their label."""
-        return float((self.predictions == self.labels).mean())
+        return accuracy(self.scores, self.labels)
 
     @property
     def loss(self) -> float:

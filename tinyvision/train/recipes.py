@@ -66,7 +66,7 @@ _COLOUR = ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
 RECIPES: dict[str, Recipe] = {
     "digits": Recipe(
         "1,797 handwritten digits, 8x8 grey; comes with tinyvision", 1, 8, (0.305,), (0.376,), False, 1,
-        {"epochs": 30, "batch_size": 32, "lr": 0.05}, data.Digits,
+        {"epochs": 30, "batch_size": 64, "lr": 0.1, "label_smoothing": 0.1}, data.Digits,
     ),
     "fashion-mnist": Recipe(
         "70,000 pictures of clothes, 28x28 grey", 1, 28, (0.286,), (0.353,), True, 0,

@@ -1,0 +1,154 @@
+"""report.html: what a fine-tuned network can do and where it fails, in one file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, OptionError
+from ..files import atomic_write
+from .evaluate import Evaluation
+from .history import History
+from .metrics import confusion_matrix
+from .transfer import TransferResult, TransferSettings, path_of
+
+_WORST = 24
+_THUMBNAIL = 160  # pixels of the longer side
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
+h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #ddd}
+table{border-collapse:collapse}td,th{padding:.15rem .5rem;text-align:right;font-weight:normal}
+th{color:#555}td.name,th.name{text-align:left}.big{font-size:2.2rem}
+.bar{display:inline-block;height:.8em;background:#3b7dd8}.track{display:inline-block;width:14rem;background:#eee;text-align:left}
+.matrix td{min-width:2.2rem;border:1px solid #fff}.scroll{overflow-x:auto}
+.mistakes{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:1rem}
+figure{margin:0}figure img{max-width:100%;border-radius:4px}figcaption{font-size:.85rem;overflow-wrap:anywhere}
+.wrong{color:#b3261e}.right{color:#1b6e3c}svg{max-width:100%;height:auto}
+@media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}th{color:#aaa}.track{background:#333}
+.matrix td{border-color:#181818}.curves{background:#fff;border-radius:4px}.wrong{color:#ff8a80}.right{color:#81c995}}
+"""
+
+
+def write_report(result: TransferResult, settings: TransferSettings, path: str | os.PathLike[str]) -> None:
+    """Write the report of a transfer into an HTML file. Raises FileError if that fails."""
+    evaluation = result.evaluation
+    body = [
+        _summary(result, settings),
+        _per_class(evaluation, result.classes),
+        _confusion(evaluation, result.classes),
+        _mistakes(evaluation, result.dataset, result.classes),
+        *(_curves(name, history) for name, history in result.histories.items()),
+    ]
+    with atomic_write(path, "w") as file:
+        file.write(
+            '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+            '<meta name="viewport" content="width=device-width">\n'
+            f"<title>{escape(settings.model)}: {evaluation.accuracy:.1%}</title>\n<style>{_STYLE}</style>\n"
+            + "\n".join(body) + "\n</html>\n"
+        )
+
+
+def _summary(result: TransferResult, settings: TransferSettings) -> str:
+    evaluation = result.evaluation
+    right, count = int((evaluation.predictions == evaluation.labels).sum()), len(evaluation.labels)
+    if result.judged == "test":
+        what = "test images, on which nothing was learned or chosen"
+    else:
+        what = ("validation images. Nothing was learned on them, but the best epoch was chosen by them, so expect slightly "
+                "less on new pictures; a test/ folder beside train/ would tell")
+    frozen = {"all": "only the new last layer learned", "stem": "all but the first layers learned", "none": "all layers learned"}
+    return (
+        f"<h1>{escape(settings.model)} on {len(result.classes)} classes</h1>\n"
+        f'<p><span class="big">{evaluation.accuracy:.1%}</span> right: {right:,} of {count:,} {what}.</p>\n'
+        f"<p>Started from {'published ImageNet weights' if settings.weights is None else 'the weights given'}; "
+        f"{frozen[settings.freeze]}. Checkpoint: <code>{escape(str(result.checkpoint))}</code>, to be used as "
+        f"<code>tinyvision predict IMAGE --model {escape(str(result.checkpoint.parent))}</code></p>"
+    )
+
+
+def _per_class(evaluation: Evaluation, classes: list[str]) -> str:
+    rows = []
+    for k, name in enumerate(classes):
+        own = evaluation.labels == k
+        called = evaluation.predictions == k
+        hits = int((own & called).sum())
+        share = hits / own.sum() if own.any() else 0.0
+        precision = f"{hits / called.sum():.1%}" if called.any() else "–"
+        bar = f'<span class="track"><span class="bar" style="width:{share:.1%}"></span></span>'
+        told = f"{share:.1%}" if own.any() else "–"
+        rows.append(f'<tr><td class="name">{escape(name)}</td><td class="name">{bar}</td><td>{told}</td>'
+                    f"<td>{hits} of {int(own.sum())}</td><td>{precision}</td></tr>")
+    head = '<tr><th class="name">class</th><th></th><th>found</th><th></th><th>right when named</th></tr>'
+    return f"<h2>Accuracy per class</h2>\n<table>{head}{''.join(rows)}</table>"
+
+
+def _confusion(evaluation: Evaluation, classes: list[str]) -> str:
+    matrix = confusion_matrix(evaluation.predictions, evaluation.labels, len(classes))
+    head = "".join(f'<th title="{escape(name)}">{escape(name[:8])}</th>' for name in classes)
+    rows = []
+    for k, name in enumerate(classes):
+        cells = "".join(_cell(int(n), n / max(matrix[k].sum(), 1), k == j) for j, n in enumerate(matrix[k]))
+        rows.append(f'<tr><th class="name">{escape(name)}</th>{cells}</tr>')
+    return (f'<h2>Confusion matrix</h2>\n<p>Rows: what it is. Columns: what the network said.</p>\n<div class="scroll">'
+            f'<table class="matrix"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>')
+
+
+def _cell(count: int, share: float, diagonal: bool) -> str:
+    colour = "59,125,216" if diagonal else "200,50,40"
+    return f'<td style="background:rgba({colour},{share:.2f})">{count or ""}</td>'
+
+
+def _mistakes(evaluation: Evaluation, dataset: Any, classes: list[str]) -> str:
+    """The images on whose true class the network put the least probability, worst first."""
+    wrong = np.flatnonzero(evaluation.predictions != evaluation.labels)
+    if not wrong.size:
+        return "<h2>Mistakes</h2>\n<p>None.</p>"
+    probabilities = np.exp(evaluation.log_probabilities)
+    order = wrong[probabilities[wrong, evaluation.labels[wrong]].argsort(kind="stable")][:_WORST]
+    figures = []
+    for i in order:
+        said, true = int(evaluation.predictions[i]), int(evaluation.labels[i])
+        figures.append(
+            f'<figure>{_thumbnail(dataset, int(i))}<figcaption>{escape(path_of(dataset, int(i)).name)}<br>'
+            f'<span class="wrong">said {escape(classes[said])}, {probabilities[i, said]:.0%}</span><br>'
+            f'<span class="right">is {escape(classes[true])}, {probabilities[i, true]:.0%}</span></figcaption></figure>'
+        )
+    shown = "all" if len(wrong) <= _WORST else f"the worst {_WORST} of"
+    return f'<h2>Mistakes</h2>\n<p>Here are {shown} {len(wrong)}.</p>\n<div class="mistakes">{"".join(figures)}</div>'
+
+
+def _thumbnail(dataset: Any, index: int) -> str:
+    from PIL import Image
+
+    try:
+        pixels, _ = dataset[index]
+    except DataError as error:  # it could be read a minute ago, but the file is not ours
+        return f"<p>{escape(str(error))}</p>"
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=85)
+    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}">'
+
+
+def _curves(name: str, history: History) -> str:
+    try:
+        figure = history.figure()
+    except OptionError as error:
+        return f"<h2>Learning curves: {escape(name)}</h2>\n<p>{escape(str(error))}</p>"
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None})
+    svg = stream.getvalue()
+    return f'<h2>Learning curves: {escape(name)}</h2>\n<div class="curves">{svg[svg.index("<svg"):]}</div>'
+
+
+def report_path(run: Path) -> Path:
+    """Where the report of a run lies."""
+    return run / "report.html"

@@ -1,0 +1,329 @@
+"""Transfer learning: a pretrained network, a new head, your own folders of images.
+
+1. Everything but the last layer stays as it is, so what it computes of an image (the *features*) is computed once, for the
+   image itself and for a few views of it (moved, cropped, mirrored), and kept in the cache folder.
+2. The new last layer (the *head*) learns on these features: seconds instead of hours.
+3. Unless everything is to stay frozen, the whole network then goes on learning, with a learning rate that is ten times
+   smaller below the head, so that what it knows is adjusted and not forgotten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import data, random
+from ..data import ArrayDataset, Subset, split, transforms
+from ..device import Device
+from ..errors import CheckpointError, DataError, OptionError, TinyVisionError
+from ..files import atomic_write, cache_dir
+from ..nn.module import Module, numpy_state
+from ..weights import load, save
+from .checkpoint import Checkpoint, Progress, load_checkpoint, load_weights
+from .console import reporter
+from .evaluate import Evaluation, evaluate
+from .history import History
+from .loop import fit
+from .recipes import NETWORKS, folder_parts
+from .runs import BEST, CSV, LAST, PLOT
+from .settings import nearest
+
+FREEZE = ("all", "stem", "none")
+_KEPT = 8  # feature files that stay in the cache
+
+
+@dataclass(frozen=True)
+class TransferSettings:
+    """What decides the result of `transfer`.
+
+    model        a network with published weights: resnet18, resnet34, resnet50, efficientnet_lite0
+    freeze       "all": only the head learns; "stem": the first layers stay as they are; "none": everything learns
+    head_epochs  epochs of the head on the features
+    epochs       epochs of the whole network afterwards; 0 with freeze="all"
+    lr           learning rate of the head in the second stage; a tenth of it below the head
+    views        augmented views of each training image that the head learns from, besides the image itself
+    val          share of the images that is held back, unless the folder brings val/ itself
+    batch_size, seed   as in `Settings`
+    weights      a weight file in place of the published one
+
+    Raises OptionError for values without meaning."""
+
+    model: str = "efficientnet_lite0"
+    freeze: str = "all"
+    head_epochs: int = 40
+    epochs: int = 0
+    lr: float = 0.01
+    views: int = 3
+    val: float = 0.2
+    batch_size: int = 32
+    seed: int = 0
+    weights: str | None = None
+
+    def __post_init__(self) -> None:
+        known = [name for name, (_, feeding) in NETWORKS.items() if feeding is not None]
+        if self.model not in known:
+            raise OptionError(f"model {self.model!r} has no published weights (known: {', '.join(known)})"
+                              f"{nearest(self.model, known)}")
+        if self.freeze not in FREEZE:
+            raise OptionError(f"freeze {self.freeze!r} is unknown (known: {', '.join(FREEZE)}){nearest(self.freeze, FREEZE)}")
+        if (self.freeze == "all") != (self.epochs == 0):
+            raise OptionError(f"freeze={self.freeze!r} and epochs={self.epochs} contradict each other: "
+                              f"with everything frozen there is nothing to do in these epochs, otherwise there is")
+        if not 0 < self.val < 1:
+            raise OptionError(f"val must lie between 0 and 1, got {self.val!r}")
+        if not 0 <= self.views <= 100 or self.head_epochs < 1:
+            raise OptionError(f"views must be 0 to 100 and head_epochs from 1, got {self.views} and {self.head_epochs}")
+
+
+@dataclass
+class TransferResult:
+    """What `transfer` returns.
+
+    model       with its best weights, in evaluation mode;  checkpoint   the file that holds it
+    histories   {"head": History, "whole network": History}, the second only if there was such a stage
+    evaluation  of `judged` images, "validation" or "test";  dataset     those images, without transforms
+    classes     the class names"""
+
+    model: Module
+    checkpoint: Path
+    histories: dict[str, History]
+    evaluation: Evaluation
+    judged: str
+    dataset: Any
+    classes: list[str]
+
+
+def transfer(
+    folder: str | os.PathLike[str],
+    run: str | os.PathLike[str],
+    settings: TransferSettings = TransferSettings(),
+    *,
+    resume: bool = False,
+    device: str | Device = "cpu",
+    workers: int = 0,
+    log: Any = "auto",
+) -> TransferResult:
+    """Fine-tune a pretrained network on `folder`/class/*.jpg, or on `folder`/train, val and test with such folders.
+
+    What comes of it is kept in the folder `run`, from which a stopped transfer can be resumed with the same settings.
+    Raises DataError (naming every image that cannot be read), WeightsError, OptionError, CheckpointError, TrainingError."""
+    root, run = Path(folder).expanduser(), Path(run).expanduser()
+    parts = _Parts(root, settings)
+    _keep_settings(run, root, settings, resume)
+    build, feeding = NETWORKS[settings.model]
+    with random.use(random.stream(settings.seed, "head")):
+        model = build(weights=settings.weights or "DEFAULT", num_classes=len(parts.classes))
+    model.to(device).eval()
+    description = {
+        "model": {"name": settings.model, "options": {"num_classes": len(parts.classes)}},
+        "input": feeding.as_dict(), "classes": parts.classes, "data": {"name": "transfer", "root": str(root.absolute())},
+    }
+    console = reporter(log)
+    features = _Features(model, feeding, settings, workers, console)
+    train_set, val_set = features.of_training(parts.train), features.of(parts.val)
+    options = {"workers": 0, "log": console, "resume": "auto" if resume else False}
+    head = fit(model.fc, train_set, val_set, run=_made(run / "head"), epochs=settings.head_epochs, optimizer="adamw", lr=0.003,
+               weight_decay=0.01, batch_size=settings.batch_size, seed=settings.seed, save_every=60, **options)
+    load_weights(model.fc, run / "head" / BEST)
+    histories = {"head": head}
+    if settings.freeze == "all":
+        _keep_frozen(model, run, load_checkpoint(run / "head" / BEST), head, description)
+    else:
+        histories["whole network"] = _fine_tune(model, parts, feeding, settings, run, description, {**options, "workers": workers})
+    load_weights(model, run / BEST)
+    judged = "validation" if parts.test is None else "test"
+    part = parts.val if parts.test is None else parts.test
+    with_transform = Subset(part, range(len(part)), feeding.transform())
+    evaluation = evaluate(model, with_transform, batch_size=settings.batch_size, workers=workers)
+    return TransferResult(model.eval(), run / BEST, histories, evaluation, judged, part, parts.classes)
+
+
+class _Parts:
+    """Training, validation and test images without transforms."""
+
+    def __init__(self, root: Path, settings: TransferSettings) -> None:
+        train, val, self.test = folder_parts(root)
+        self.classes = list(train.classes)
+        if len(self.classes) < 2:
+            raise DataError(f"{root}: there is only the class {self.classes[0]!r}; at least two are needed to tell apart")
+        self.train, self.val = (train, val) if val is not None else split(train, settings.val, seed=settings.seed)
+
+
+def _keep_settings(run: Path, root: Path, settings: TransferSettings, resume: bool) -> None:
+    """Write the settings beside the checkpoints, or find that a resumed run has the same. Raises CheckpointError."""
+    path = run / "transfer.json"
+    now = {"folder": str(root.absolute()), **asdict(settings)}
+    if not resume:
+        if any((run / name).exists() for name in ("transfer.json", LAST, BEST)):
+            raise CheckpointError(f"{run} already holds a run; resume it, or choose another folder")
+        _made(run)
+        with atomic_write(path, "w") as file:
+            json.dump(now, file, indent=2)
+        return
+    saved = saved_settings(run)
+    differing = [f"{k} was {saved.get(k)!r} and is now {v!r}" for k, v in now.items() if saved.get(k) != v]
+    if differing:
+        raise CheckpointError(f"{run} cannot be continued with other settings: {'; '.join(differing)}")
+
+
+def saved_settings(run: Path) -> dict[str, Any]:
+    """The folder and the settings of a transfer that was begun in `run`. Raises CheckpointError if there is none."""
+    path = run / "transfer.json"
+    try:
+        saved = json.loads(path.read_text("utf-8"))
+        TransferSettings(**{name: value for name, value in saved.items() if name != "folder"})
+        Path(saved["folder"])
+        return saved
+    except FileNotFoundError:
+        raise CheckpointError(f"nothing to resume: there is no {path}") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{path}: is damaged ({str(error)[:100]})") from None
+
+
+def _made(folder: Path) -> Path:
+    from .runs import make_folder
+
+    make_folder(folder)
+    return folder
+
+
+class _Features:
+    """The numbers before the last layer, computed once for each image and view, and kept in the cache folder."""
+
+    def __init__(self, model: Any, feeding: Any, settings: TransferSettings, workers: int, console: Any) -> None:
+        self.model, self.feeding, self.settings = model, feeding, settings
+        self.workers, self.console = workers, console
+        digest = hashlib.sha256()
+        for name, array in sorted(numpy_state(model).items()):
+            if not name.startswith("fc."):
+                digest.update(name.encode() + array.tobytes())
+        self.weights_digest = digest.hexdigest()
+
+    def of(self, dataset: Any) -> ArrayDataset:
+        """A dataset of (features, label) of the images as they are."""
+        features = self._computed(dataset, self.feeding.transform(), 0)
+        return ArrayDataset(features, dataset.labels, dataset.classes)
+
+    def of_training(self, dataset: Any) -> ArrayDataset:
+        """The same of the images and of their augmented views."""
+        augment = [transforms.RandomResizedCrop(self.feeding.size, scale=(0.5, 1.0)), transforms.RandomHorizontalFlip()]
+        views = [self._computed(dataset, self.feeding.transform(), 0)]
+        for number in range(1, self.settings.views + 1):
+            views.append(self._computed(dataset, self.feeding.transform(augment, resize=False), number))
+        return ArrayDataset(np.concatenate(views), np.tile(dataset.labels, len(views)), dataset.classes)
+
+    def _computed(self, dataset: Any, transform: Any, view: int) -> np.ndarray:
+        path = cache_dir() / "features" / f"{self._key(dataset, transform, view)}.safetensors"
+        try:
+            features = load(path)["features"]
+            if features.shape[0] == len(dataset) and features.ndim == 2 and np.isfinite(features).all():
+                return features
+        except (TinyVisionError, KeyError):
+            pass  # not computed before, or no longer readable: then it is computed
+        tolerant = _Tolerant(dataset, transform, self.feeding)
+        seed = (self.settings.seed + view) % 2**64
+        loader = data.DataLoader(tolerant, self.settings.batch_size, seed=seed, num_workers=self.workers)
+        what = "features of the images" if view == 0 else f"features of view {view}"
+        counter = self.console.counter(what, len(dataset))
+        features = evaluate(self.model, loader, forward=self.model.features,
+                            each_batch=lambda: counter(self.settings.batch_size)).scores
+        self.console.end()
+        if tolerant.errors:
+            shown = [f"\n    {tolerant.errors[i]}" for i in sorted(tolerant.errors)[:10]]
+            more = f"\n    and {len(shown) - 10} more" if len(tolerant.errors) > 10 else ""
+            raise DataError(f"{len(tolerant.errors)} of {len(dataset)} images cannot be used; mend or remove them:"
+                            f"{''.join(shown)}{more}")
+        self._keep(path, features)
+        return features
+
+    def _key(self, dataset: Any, transform: Any, view: int) -> str:
+        """Changes with the weights, the way of feeding, the view, and with every file's name, size and time."""
+        seed = self.settings.seed if view else 0
+        digest = hashlib.sha256(f"{self.weights_digest} {transform!r} {seed} {view}".encode())
+        for index in range(len(dataset)):
+            path = path_of(dataset, index)
+            status = path.stat()
+            digest.update(f"\0{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()[:40]
+
+    def _keep(self, path: Path, features: np.ndarray) -> None:
+        try:
+            _made(path.parent)
+            save({"features": features}, path)
+            others = sorted(path.parent.glob("*.safetensors"), key=lambda p: p.stat().st_mtime)
+            for old in others[: -_KEPT * (self.settings.views + 2)]:
+                old.unlink(missing_ok=True)
+        except (TinyVisionError, OSError) as error:
+            self.console.line(f"note: the features could not be kept for next time: {error}")
+
+
+class _Tolerant(data.Dataset):
+    """Images with a transform; one that cannot be read becomes a blank, and its error is kept in `errors`."""
+
+    def __init__(self, dataset: Any, transform: Any, feeding: Any) -> None:
+        self.dataset, self.prepare, self.feeding = dataset, transform, feeding
+        self.labels, self.errors = dataset.labels, {}
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        try:
+            image, label = self.dataset[index]
+        except DataError as error:
+            self.errors[index] = error
+            return np.zeros((self.feeding.channels, *self.feeding.size), np.float32), int(self.labels[index])
+        return self.prepare(image), label
+
+
+def path_of(dataset: Any, index: int) -> Path:
+    """The file of an item of an ImageFolder, or of a Subset of one."""
+    while isinstance(dataset, Subset):
+        dataset, index = dataset.dataset, int(dataset.indices[index])
+    return Path(dataset.samples[index][0])
+
+
+def _keep_frozen(model: Any, run: Path, head: Checkpoint, history: History, description: dict[str, Any]) -> None:
+    """best.safetensors of a run in which only the head has learned: the whole network, ready for use."""
+    progress = replace(head.progress, rows=history.rows[: head.progress.epoch])
+    Checkpoint(numpy_state(model), head.settings, progress, description, head.notes).save(run / BEST)
+    history.to_csv(run / CSV)
+    try:
+        history.plot(run / PLOT)
+    except OptionError:
+        pass  # said once already, when the head's own plot was drawn
+
+
+def _fine_tune(
+    model: Any, parts: _Parts, feeding: Any, settings: TransferSettings, run: Path, description: dict[str, Any],
+    options: dict[str, Any],
+) -> History:
+    """The stage in which the network below the head learns too."""
+    if settings.freeze == "stem":
+        for part in _stem(model):
+            part.freeze()
+    augment = [transforms.RandomResizedCrop(feeding.size, scale=(0.5, 1.0)), transforms.RandomHorizontalFlip()]
+    train_set = Subset(parts.train, range(len(parts.train)), feeding.transform(augment, resize=False))
+    val_set = Subset(parts.val, range(len(parts.val)), feeding.transform())
+    head = {id(p) for p in model.fc.parameters()}
+    below = [p for p in model.parameters() if p.requires_grad and id(p) not in head]
+    groups = [{"params": below, "lr": settings.lr / 10}, {"params": list(model.fc.parameters()), "lr": settings.lr}]
+    return fit(
+        model, train_set, val_set, run=run, parameters=groups, epochs=settings.epochs, lr=settings.lr,
+        batch_size=settings.batch_size, seed=settings.seed, clip_norm=5.0, description=description, **options,
+    )
+
+
+def _stem(model: Any) -> list[Module]:
+    """The first layers: edges and colours, which hardly differ from one kind of picture to the next."""
+    if hasattr(model, "layer1"):
+        return [model.conv1, model.bn1, model.layer1]
+    return [model.conv_stem, model.bn0, *list(model.blocks)[:3]]
+
+
