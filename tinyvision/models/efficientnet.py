@@ -8,6 +8,7 @@ import re
 
 from .. import nn
 from ..nn import init
+from ..nn.fusing import conv_norm_act
 from .pretrained import load_pretrained
 
 # Per stage: blocks, kernel size, stride of the first block, expansion, output channels.
@@ -56,10 +57,13 @@ class InvertedResidual(nn.Module):
         """(N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride)"""
         skipped = x
         if self.expand_conv is not None:
-            x = self.relu(self.bn0(self.expand_conv(x)))
-        x = self.relu(self.bn1(self.depthwise_conv(self.pad(x))))
-        x = self.bn2(self.project_conv(x))
-        return x + skipped if self.skips else x
+            x = conv_norm_act(x, self.expand_conv, self.bn0, self.relu)
+        x = conv_norm_act(self.pad(x), self.depthwise_conv, self.bn1, self.relu)
+        return conv_norm_act(x, self.project_conv, self.bn2, skip=skipped if self.skips else None)
+
+    def norm_pairs(self):
+        """Each batch-norm with the convolution before it."""
+        return [("expand_conv", "bn0")] * (self.expand_conv is not None) + [("depthwise_conv", "bn1"), ("project_conv", "bn2")]
 
 
 class EfficientNetLite0(nn.Module):
@@ -87,9 +91,13 @@ class EfficientNetLite0(nn.Module):
 
     def features(self, x):
         """The 1,280 numbers before the last layer.   (N, 3, H, W) -> (N, 1280)"""
-        x = self.relu(self.bn0(self.conv_stem(self.pad(x))))
-        x = self.relu(self.bn1(self.conv_head(self.blocks(x))))
+        x = self.blocks(conv_norm_act(self.pad(x), self.conv_stem, self.bn0, self.relu))
+        x = conv_norm_act(x, self.conv_head, self.bn1, self.relu)
         return self.avgpool(x).flatten(1)
+
+    def norm_pairs(self):
+        """The stem's and the head's."""
+        return [("conv_stem", "bn0"), ("conv_head", "bn1")]
 
     def forward(self, x):
         """Scores (N, num_classes) of images (N, 3, H, W)."""

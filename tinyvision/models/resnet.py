@@ -5,6 +5,7 @@ As in torchvision, the bottleneck of ResNet-50 has its stride in the 3×3 convol
 
 from .. import nn
 from ..nn import init
+from ..nn.fusing import conv_norm_act
 from .pretrained import load_pretrained
 
 
@@ -30,9 +31,12 @@ class BasicBlock(nn.Module):
     def forward(self, x):
         """(N, inplanes, H, W) -> (N, planes, H / stride, W / stride)"""
         identity = x if self.downsample is None else self.downsample(x)
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.bn2(self.conv2(x))
-        return self.relu(x + identity)
+        x = conv_norm_act(x, self.conv1, self.bn1, self.relu)
+        return conv_norm_act(x, self.conv2, self.bn2, self.relu, skip=identity)
+
+    def norm_pairs(self):
+        """Each batch-norm follows on the convolution of its number."""
+        return [("conv1", "bn1"), ("conv2", "bn2")]
 
 
 class Bottleneck(nn.Module):
@@ -50,10 +54,13 @@ class Bottleneck(nn.Module):
     def forward(self, x):
         """(N, inplanes, H, W) -> (N, 4·planes, H / stride, W / stride)"""
         identity = x if self.downsample is None else self.downsample(x)
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
-        x = self.bn3(self.conv3(x))
-        return self.relu(x + identity)
+        x = conv_norm_act(x, self.conv1, self.bn1, self.relu)
+        x = conv_norm_act(x, self.conv2, self.bn2, self.relu)
+        return conv_norm_act(x, self.conv3, self.bn3, self.relu, skip=identity)
+
+    def norm_pairs(self):
+        """Each batch-norm follows on the convolution of its number."""
+        return [("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3")]
 
 
 class ResNet(nn.Module):
@@ -88,13 +95,17 @@ class ResNet(nn.Module):
 
     def features(self, x):
         """The 512 (ResNet-50: 2,048) numbers before the last layer.   (N, 3, H, W) -> (N, 512)"""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.maxpool(conv_norm_act(x, self.conv1, self.bn1, self.relu))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.avgpool(x).flatten(1)
 
     def forward(self, x):
         """Scores (N, num_classes) of images (N, 3, H, W)."""
         return self.fc(self.features(x))
+
+    def norm_pairs(self):
+        """The stem's."""
+        return [("conv1", "bn1")]
 
 
 def resnet18(weights=None, num_classes=None, pretrained=None, progress=True):

@@ -88,16 +88,18 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
             raise OptionError("batch_norm: without training, running_mean and running_var are needed")
         return F.batchnorm_frozen(input, weight, bias, running_mean, running_var, eps=eps)
     moments = batch_moments(input.data)
+    output = F.batchnorm_train(input, weight, bias, eps=eps, moments=moments)
     _update_running(input, moments, running_mean, running_var, momentum)
-    return F.batchnorm_train(input, weight, bias, eps=eps, moments=moments)
+    return output
 
 
 def batch_norm_relu(input, skip, running_mean, running_var, weight, bias, momentum=0.1, eps=1e-5):
     """relu(batch_norm(input) + skip) with the batch's statistics, in one walk through memory; skip may be None."""
     weight, bias = _affine(input, weight, bias)
     moments = batch_moments(input.data)
+    output = F.batchnorm_relu(input, weight, bias, skip, eps=eps, moments=moments)
     _update_running(input, moments, running_mean, running_var, momentum)
-    return F.batchnorm_relu(input, weight, bias, skip, eps=eps, moments=moments)
+    return output
 
 
 def _affine(input, weight, bias):

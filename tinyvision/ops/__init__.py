@@ -33,6 +33,8 @@ from .loss import (
 from .norm import (
     batchnorm_frozen_backward,
     batchnorm_frozen_forward,
+    batchnorm_relu_backward,
+    batchnorm_relu_forward,
     batchnorm_train_backward,
     batchnorm_train_forward,
 )

@@ -41,6 +41,34 @@ def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups
     return y.transpose(0, 3, 1, 2), (x, weight, bias is not None, stride, padding, dilation, groups)
 
 
+def conv2d_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups):
+    """activation(scale · conv2d(x, weight) + shift + skip), finished block by block while it is in the cache.   ->  y
+
+    scale, shift (O,) or None: a bias, or a frozen batch-norm; skip like y, or None; activation None, "relu" or "relu6". It has
+    no backward: the layers use it where nothing is recorded, and there it takes the place of up to four ops."""
+    N, O, OH, OW = _checked_shape(x, weight, None, stride, padding, dilation, groups)
+    y = np.empty_like(x, shape=(N, OH, OW, O), order="C")
+    if skip is not None:
+        skip = _nhwc(skip)
+        if skip.shape != y.shape:
+            raise shape_error("conv2d", "the skip path has another shape", y=("(N, OH, OW, O)", y), skip=("(N, OH, OW, O)", skip))
+
+    def finish(block, images, rows):
+        if scale is not None:
+            block *= scale
+        if shift is not None:
+            block += shift
+        if skip is not None:
+            block += skip[images, rows]
+        if activation is not None:
+            np.maximum(block, 0, out=block)
+        if activation == "relu6":
+            np.minimum(block, 6, out=block)
+
+    correlate(_nhwc(x), _nhwc(weight), y, stride, (-padding[0], -padding[1]), dilation, groups, finish)
+    return y.transpose(0, 3, 1, 2)
+
+
 def conv2d_backward(dy, cache, needs=(True, True, True)):
     """dy (N, O, OH, OW)  ->  dx (N, C, H, W), dweight (O, C/groups, KH, KW), dbias (O,)
 
@@ -69,7 +97,7 @@ def correlate(x, weight, y, stride, start, dilation, groups, finish=_leave):
 
     The window of y[:, 0, 0] begins at pixel `start` of x, which is negative where there is padding. `finish(block, images, rows)`
     may change each block of y in place while it is still in the cache."""
-    if winograd.applies(x, weight.shape, stride, dilation, groups):
+    if winograd.applies(x, y.shape, weight.shape, stride, dilation, groups):
         winograd.correlate(x, weight, y, start, finish)
         return
     O, KH, KW, _ = weight.shape
@@ -99,7 +127,7 @@ def image_gradient(dy, weight, dx, stride, padding, dilation, groups):
     neighbours hear from neighbouring windows. So each phase is a stride-1 correlation of dy with those taps, turned
     around. At stride 1 there is one phase and all taps: the textbook's "convolution with the turned kernel"."""
     O, KH, KW, _ = weight.shape
-    if winograd.applies(dy, weight.shape, stride, dilation, groups):
+    if winograd.applies(dy, dx.shape, weight.shape, stride, dilation, groups):
         winograd.image_gradient(dy, weight, dx, (padding[0] - 2, padding[1] - 2))
         return
     turned = weight.reshape(groups, O // groups, KH, KW, -1).transpose(0, 4, 2, 3, 1)[:, :, ::-1, ::-1]  # (G, C/G, KH, KW, O/G)
@@ -132,7 +160,7 @@ def weight_gradient(x, dy, shape, stride, padding, dilation, groups):
     """dweight (O, KH, KW, C/groups): for every tap, the sum over all windows of dy times the pixel under that tap."""
     O, KH, KW, CG = shape
     start = (-padding[0], -padding[1])
-    if winograd.applies(x, shape, stride, dilation, groups):
+    if winograd.applies(x, dy.shape, shape, stride, dilation, groups):
         return winograd.weight_gradient(x, dy, start)
 
     def work(blocks):

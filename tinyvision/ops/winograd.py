@@ -25,15 +25,20 @@ _G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 _GG = np.kron(_G, _G)  # (16, 9)
 _GG_TURNED = np.kron(_G[:, ::-1], _G[:, ::-1])
 
-# With fewer channels than this the transforms cost more than the saved multiplications (measured).
+# With fewer channels than this, transforming the image costs more than the saved multiplications; and transforming the
+# kernels costs as much as this many multiplications for every pair of channels (both measured).
 FEWEST_CHANNELS = 32
+KERNEL_COST = 600
 
 
-def applies(x, weight_shape, stride, dilation, groups):
-    """True if this way is defined (3×3, stride 1, no dilation, no groups) and pays (CPU, enough channels)."""
+def applies(x, y_shape, weight_shape, stride, dilation, groups):
+    """True if this way is defined (3×3, stride 1, no dilation, no groups) and pays (CPU, enough channels, enough pixels)."""
     O, KH, KW, C = weight_shape
-    plain = (KH, KW) == (3, 3) and stride == dilation == (1, 1) and groups == 1
-    return plain and min(O, C) >= FEWEST_CHANNELS and parallel.on_cpu(x) and len(x) > 0
+    if (KH, KW) != (3, 3) or stride != (1, 1) or dilation != (1, 1) or groups != 1 or not parallel.on_cpu(x):
+        return False
+    N, OH, OW = y_shape[:3]
+    saved = N * (9 * OH * OW - 16 * math.ceil(OH / 2) * math.ceil(OW / 2))  # multiplications for a pair of channels
+    return min(O, C) >= FEWEST_CHANNELS and saved >= KERNEL_COST
 
 
 def correlate(x, weight, y, start, finish):
