@@ -156,7 +156,8 @@ def zipped(entries, *, zip64=True, comment=b"", count=None, start=None, length=N
         place = len(out)
         out += struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, length, start)
         out += struct.pack("<4sLQL", b"PK\x06\x07", 0, place, 1)
-    out += struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, length, start, len(comment)) + comment
+    few = min(count, 0xFFFF)
+    out += struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, few, few, length, start, len(comment)) + comment
     return bytes(out + after)
 
 

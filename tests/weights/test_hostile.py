@@ -40,33 +40,35 @@ def test_refused(tmp_path, label):
     assert len(message) <= 300
     assert message.isascii()
     assert message.isprintable()
-    assert seconds < 5
+    assert seconds < 5  # of this process: the machine may have other things to do
     assert peak < MEMORY + 6 * len(data)
     assert os.listdir(tmp_path) == ["hostile.pth"]
 
 
 def _refuse(path):
     tracemalloc.start()
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(WeightsError) as error:
         load(path)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return str(error.value), seconds, peak
 
 
 ALONE = """
-import resource, sys, time
+import sys, time
 from tinyvision.errors import WeightsError
 from tinyvision.weights import load
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-idle, start = peak(), time.perf_counter()
+    # Not getrusage: its peak is handed down from the process that started this one.
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+idle, start = peak(), time.process_time()
 try:
     load(sys.argv[1])
 except WeightsError as error:
-    print(error, time.perf_counter() - start, peak() - idle, sep="\\n")
+    print(error, time.process_time() - start, peak() - idle, sep="\\n")
 """
 
 

@@ -149,9 +149,7 @@ def _check_name(name, suffix):
         raise WeightsError(f"save: a name is text and not empty, got {ascii(name)[:100]}")
     if suffix == ".safetensors" and name == "__metadata__":
         raise WeightsError("save: safetensors keeps the name '__metadata__' for itself")
-    if suffix == ".npz" and (
-        name[0] == "/" or ".." in name.split("/") or set(name) & set("\\:\0") or len(name) > 1000
-    ):
+    if suffix == ".npz" and (name[0] == "/" or ".." in name.split("/") or set(name) & set("\\:\0") or len(name) > 1000):
         raise WeightsError(f"save: {ascii(name)[:100]} cannot be the name of a record in an .npz file")
 
 
@@ -167,7 +165,5 @@ def _as_array(name, value, suffix):
     array = np.asarray(value)
     known = pth_writer.KINDS if suffix in (".pth", ".pt") else safe.KINDS
     if array.dtype.str[1:] not in known:
-        raise WeightsError(
-            f"save: {ascii(name)[:100]} has dtype {array.dtype}, which {suffix} files do not know"
-        )
+        raise WeightsError(f"save: {ascii(name)[:100]} has dtype {array.dtype}, which {suffix} files do not know")
     return array

@@ -62,9 +62,7 @@ class ZipArchive:
         self.file.seek(self.size - _END.size)
         fields = _END.unpack(_exactly(self.file, _END.size))
         if fields[0] != b"PK\x05\x06" or fields[7]:
-            raise Refused(
-                "a zip archive that does not end with its directory: it was cut off, or something was added"
-            )
+            raise Refused("a zip archive that does not end with its directory: it was cut off, or something was added")
         _, disk, first_disk, here, count, length, start, _ = fields
         end = self.size - _END.size
         if end >= _LOCATOR64.size + _END64.size:
@@ -161,13 +159,14 @@ class ZipArchive:
                     raise Refused(f"record {shown(name)} is longer than the archive")
 
     def read(self, name, most):
-        """The bytes of one record, which may be `most` bytes long."""
-        length = self.records[name].length
-        if length > most:
-            raise Refused(f"record {shown(name)} has {length:,} bytes")
-        data = bytearray(length)
-        self.read_into(name, memoryview(data))
-        return bytes(data)
+        """The bytes of one stored record, which may be `most` bytes long."""
+        record = self.records[name]
+        if record.length > most or record.method != STORED:
+            raise Refused(f"record {shown(name)} has {record.length:,} bytes, or is packed")
+        self.file.seek(record.start)
+        data = _exactly(self.file, record.length)
+        self._compare(name, record, zlib.crc32(data))
+        return data
 
     def read_into(self, name, *views):
         """Fill `views` (writable memoryviews of bytes), one after the other, with exactly one record."""
@@ -256,7 +255,8 @@ def _record_name(raw, flags):
     except UnicodeDecodeError:
         raise Refused(f"a zip record whose name is not text: {shown(raw)}") from None
     parts = name.split("/")
-    if not name or name[0] == "/" or ".." in parts or "\\" in name or ":" in parts[0] or "\0" in name:
+    has_drive = len(parts[0]) == 2 and parts[0][1] == ":"
+    if not name or name[0] == "/" or has_drive or ".." in parts or "\\" in name or "\0" in name:
         raise Refused(f"a zip record with the name {shown(name)}")
     return name
 
@@ -313,9 +313,7 @@ def tar_members(file, size, expected):
                 raise Refused(f"a pax header of {length:,} bytes")
             _check_pax(_exactly(file, length))
         elif kind not in (b"0", b"\0") or name not in expected or name in members:
-            raise Refused(
-                f"member {shown(name)} of type {shown(kind)}, which is not expected here, or not twice"
-            )
+            raise Refused(f"member {shown(name)} of type {shown(kind)}, which is not expected here, or not twice")
         else:
             members[name] = (position, length)
         position += -(-length // 512) * 512

@@ -106,9 +106,7 @@ def _published(file, size, sha256, progress):
     else:
         urls = [f"{ORIGIN}/{file}"]
     try:
-        return download(
-            urls, folder / file, sha256=sha256, size=size, progress=progress, allow_http=bool(mirror)
-        )
+        return download(urls, folder / file, sha256=sha256, size=size, progress=progress, allow_http=bool(mirror))
     except DownloadError as reason:
         hint = "Another address can be set in TINYVISION_WEIGHTS_URL."
         raise DownloadError(f"{reason}\n{hint}") from None

@@ -49,9 +49,7 @@ def _read_array(archive, name):
     for n in shape:
         size *= n
     if start + size != record.length:
-        raise Refused(
-            f"array {shown(name)} should take {shown(size)} bytes, but has {record.length - start:,}"
-        )
+        raise Refused(f"array {shown(name)} should take {shown(size)} bytes, but has {record.length - start:,}")
     raw = np.empty(size, np.uint8)
     archive.read_into(name, memoryview(bytearray(start)), memoryview(raw))
     return tensors.elements(raw, kind, big_endian).reshape(shape, order="F" if fortran else "C")

@@ -10,6 +10,8 @@ for all three: interpret the pickles into a tree, check every tensor in it again
 storage against its record, choose the state dict, and only then make arrays.
 """
 
+import io
+
 import numpy as np
 
 from . import tensors
@@ -18,9 +20,7 @@ from .state_dict import named_tensors
 from .tensors import STORAGE_KINDS, Storage, Tensor, is_index
 from .unpickle import Budget, Dict, Global, List, Node, Profile, Refused, Tuple, interpret, shown
 
-LEGACY_MAGIC = (
-    b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # the number 0x1950a86a20f9469cfc6c
-)
+LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # the number 0x1950a86a20f9469cfc6c
 
 _STORAGES = {f"torch {name}Storage": kind for name, kind in STORAGE_KINDS.items()}
 _TENSORS = {f"torch {name}Tensor": kind for name, kind in STORAGE_KINDS.items()}
@@ -137,10 +137,10 @@ def _unwrap(node):
     return node.tensor if isinstance(node, _Parameter) else node
 
 
-def _arrays(root, all_tensors, size, read):
+def _arrays(root, all_tensors, budget, size, read):
     """The state dict below `root` as arrays; `read(key)` brings a storage's flat array and is called once a
     key."""
-    chosen = named_tensors(root, (Tensor, _Parameter))
+    chosen = named_tensors(root, (Tensor, _Parameter), budget.used)
     chosen = {name: _unwrap(node) for name, node in chosen.items()}
     tensors.check_total(all_tensors, size)
     flats = {}
@@ -183,9 +183,10 @@ def read_zip(archive):
 
     profile = _TensorProfile()
     length = records[mains[0]].length
-    stream = _Pickle(archive.read(mains[0], length))
-    root = interpret(stream, profile, Budget(archive.size))
-    stream.finish()
+    stream, budget = io.BytesIO(archive.read(mains[0], length)), Budget(archive.size)
+    root = interpret(stream, profile, budget)
+    if stream.tell() != length:
+        raise Refused("bytes after the end of the pickle")
     keys = {key: f"{prefix}data/{key}" for key in profile.storages if type(key) is str}
     for key, name in keys.items():
         storage = profile.storages[key]
@@ -193,9 +194,7 @@ def read_zip(archive):
         if there is None:
             raise Refused(f"storage {shown(key)} is missing")
         if there != storage.total * tensors.itemsize(storage.kind):
-            raise Refused(
-                f"storage {shown(key)} should have {storage.total:,} elements, but has {there:,} bytes"
-            )
+            raise Refused(f"storage {shown(key)} should have {storage.total:,} elements, but has {there:,} bytes")
 
     unread = set(records) - {mains[0], f"{prefix}byteorder"}
 
@@ -205,31 +204,10 @@ def read_zip(archive):
         unread.discard(keys[key])
         return tensors.elements(raw, profile.storages[key].kind, big_endian)
 
-    arrays = _arrays(root, profile.tensors, archive.size, read)
+    arrays = _arrays(root, profile.tensors, budget, archive.size, read)
     for name in unread:
         archive.check(name)
     return arrays
-
-
-class _Pickle:
-    """Bytes as a stream for the interpreter (io.BytesIO would copy them)."""
-
-    def __init__(self, data):
-        self.data, self.position = data, 0
-
-    def read(self, count):
-        start = self.position
-        piece = self.data[start : start + count]
-        self.position = start + len(piece)
-        return piece
-
-    def readline(self, most):
-        end = self.data.find(b"\n", self.position, self.position + most)
-        return self.read(end + 1 - self.position if end >= 0 else most)
-
-    def finish(self):
-        if self.position != len(self.data):
-            raise Refused("bytes after the end of the pickle")
 
 
 # -------------------------------------------------------------------------------------------------- legacy
@@ -261,7 +239,7 @@ def read_legacy(file, size):
     def read(key):
         return _read_flat(file, places[key], profile.storages[key])
 
-    return _arrays(root, profile.tensors, size, read)
+    return _arrays(root, profile.tensors, budget, size, read)
 
 
 def _skip_storage(file, position, size, storage):
@@ -346,7 +324,7 @@ def read_tar(file, size):
     for reference in profile.tensors:
         if reference.key not in table:
             raise Refused(f"tensor {reference.key}, which is not in the table")
-    chosen = named_tensors(root, (_TarReference, _Parameter))
+    chosen = named_tensors(root, (_TarReference, _Parameter), budget.used)
     flats, arrays = {}, {}
     tensors.check_total([table[reference.key] for reference in profile.tensors], size)
     for name, node in chosen.items():
@@ -366,12 +344,7 @@ def _tar_storages(file, member, budget):
     storages, places = {}, {}
     for _ in range(_count(file, position, budget)):
         key, device, kind = _description(file, budget, 3)
-        if (
-            type(device) is not str
-            or not isinstance(kind, Global)
-            or kind.name not in _STORAGES
-            or key in storages
-        ):
+        if type(device) is not str or not isinstance(kind, Global) or kind.name not in _STORAGES or key in storages:
             raise Refused(f"storage {shown(key)} is of unknown kind, or is there twice")
         total = int.from_bytes(_exactly(file, 8), "little")
         storages[key] = Storage(key, _STORAGES[kind.name], total)
@@ -383,12 +356,7 @@ def _tar_storages(file, member, budget):
     views = interpret(file, _DescriptionProfile(), budget)
     for view in views.items if isinstance(views, List) else [None]:
         fields = view.items if isinstance(view, Tuple) else ()
-        if (
-            len(fields) != 4
-            or not all(map(is_index, fields))
-            or fields[0] in storages
-            or fields[1] not in places
-        ):
+        if len(fields) != 4 or not all(map(is_index, fields)) or fields[0] in storages or fields[1] not in places:
             raise Refused("a storage view that is not (new key, key, start, length)")
         root = storages[fields[1]]
         storages[fields[0]] = Storage(root.key, root.kind, root.total, fields[2], fields[3])

@@ -68,9 +68,7 @@ def read_header(file, size):
     position = 0
     for name, (_, _, begin, end) in sorted(entries.items(), key=lambda item: item[1][2:]):
         if begin != position:
-            raise Refused(
-                f"tensor {shown(name)} begins at {shown(begin)} instead of {position:,}: a gap or an overlap"
-            )
+            raise Refused(f"tensor {shown(name)} begins at {shown(begin)} instead of {position:,}: a gap or an overlap")
         position = end
     if position != size - 8 - length:
         raise Refused(f"tensors of {position:,} bytes with {size - 8 - length:,} bytes of data")
@@ -133,9 +131,7 @@ def _checked_entry(name, entry):
     for n in shape:
         expected *= n
     if end - begin != expected:
-        raise Refused(
-            f"tensor {shown(name)} should take {shown(expected)} bytes, but has {shown(end - begin)}"
-        )
+        raise Refused(f"tensor {shown(name)} should take {shown(expected)} bytes, but has {shown(end - begin)}")
     if 0 in shape and max(shape) >= 1 << 31:
         raise Refused(f"tensor {shown(name)} is empty, but has an axis of {max(shape):,}")
     return _KINDS[kind], tuple(shape), begin, end

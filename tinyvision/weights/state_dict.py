@@ -6,10 +6,11 @@ from .unpickle import Container, Dict, List, Refused, Tuple, shown
 _USUAL_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params")
 _MAX_NAMES = 200_000
 _MAX_VISITS = 500_000
+_VISITS_PER_OPERATION = 4  # every value took an operation to make; sharing may show it a few times
 _MAX_CHARACTERS = 1 << 25  # of all names together: a long key above many tensors is part of each name
 
 
-def named_tensors(root, kinds):
+def named_tensors(root, kinds, operations):
     """{name: tensor node} of the state dict in a tree.
 
     If the dict at the root holds a dict with tensors under one of the usual keys ('state_dict', 'model',
@@ -18,10 +19,13 @@ def named_tensors(root, kinds):
     ('generator.conv.weight'). A prefix 'module.' that all names share (torch's DataParallel writes it) is
     removed.
 
-    kinds   the node classes that are tensors. Raises Refused if there are none, or two of the same name."""
+    kinds        the node classes that are tensors
+    operations   how many the interpreter took to make the tree
+
+    Raises Refused if there are no tensors, or two of the same name."""
     if not isinstance(root, Dict):
         raise Refused("no dict of tensors, but " + _described(root, kinds))
-    collector = _Collector(kinds)
+    collector = _Collector(kinds, min(_MAX_VISITS, _VISITS_PER_OPERATION * operations))
     names = collector.collect(_state_dict(root, kinds))
     if not names and _holds_values(root):
         raise Refused("a dict without tensors")
@@ -43,9 +47,9 @@ def _state_dict(root, kinds):
 
 
 class _Collector:
-    def __init__(self, kinds):
+    def __init__(self, kinds, visits):
         self.kinds = kinds
-        self.visits = 0
+        self.visits = visits
         self.characters = 0
 
     def collect(self, root):
@@ -57,8 +61,8 @@ class _Collector:
 
     def _walk(self, node, prefix, names):
         for key, value in _entries(node):
-            self.visits += 1
-            if self.visits > _MAX_VISITS:
+            self.visits -= 1
+            if self.visits < 0:
                 raise Refused("containers that are shared so often that they unfold without end")
             if isinstance(value, self.kinds):
                 name = f"{prefix}{key}"
@@ -66,9 +70,7 @@ class _Collector:
                     raise Refused(f"two tensors with the name {shown(name)}")
                 self.characters += len(name)
                 if len(names) >= _MAX_NAMES or self.characters > _MAX_CHARACTERS:
-                    raise Refused(
-                        f"more than {_MAX_NAMES:,} tensors, or names of {self.characters:,} characters"
-                    )
+                    raise Refused(f"more than {_MAX_NAMES:,} tensors, or names of {self.characters:,} characters")
                 names[name] = value
             elif isinstance(value, Container):
                 self._walk(value, f"{prefix}{key}.", names)

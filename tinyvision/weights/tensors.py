@@ -43,9 +43,7 @@ class Storage(Node):
         self.key, self.kind, self.total, self.start = key, kind, total, start
         self.length = total if length is None else length
         if min(total, start, self.length) < 0 or start + self.length > total:
-            raise Refused(
-                f"a view of {shown(length)} elements from {shown(start)} on a storage of {shown(total)}"
-            )
+            raise Refused(f"a view of {shown(length)} elements from {shown(start)} on a storage of {shown(total)}")
 
 
 class Tensor(Node):

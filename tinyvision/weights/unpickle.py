@@ -39,9 +39,13 @@ class Budget:
 
     def __init__(self, file_size):
         self.operations = MAX_OPERATIONS
-        # A tensor's description takes about 2 kB of objects, so the constant part alone allows for 16,000
-        # tensors.
-        self.bytes = (32 << 20) + 4 * file_size
+        # A tensor's description takes about 2 kB of objects, so the constant part allows for 24,000 tensors.
+        self.bytes = (48 << 20) + 5 * file_size
+
+    @property
+    def used(self):
+        """Operations so far."""
+        return MAX_OPERATIONS - self.operations
 
 
 class Node:
@@ -425,7 +429,7 @@ def _global(m):
         raise Refused("a global without an end")
     name = b" ".join(line[:-1] for line in lines).decode("latin-1")
     if name not in m.profile.names:
-        raise Refused(f"global {shown(name, 120)}")
+        raise Refused(f"global {shown(name, 120)}, which is not on the list of names that weights need")
     m.push(Global(name), 60)
 
 
