@@ -1,0 +1,107 @@
+"""conv_norm_act and fuse compute what the single layers compute."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import tinyvision as tv
+from tinyvision import models, nn
+from tinyvision.nn.fusing import conv_norm_act
+
+
+def layers(rng, act, with_norm=True, bias=True, channels=(3, 8), kernel=3, stride=1):
+    tv.manual_seed(5)
+    conv = nn.Conv2d(*channels, kernel, stride=stride, padding=kernel // 2, bias=bias).double()
+    norm = nn.BatchNorm2d(channels[1]).double() if with_norm else None
+    if with_norm:
+        norm.weight.data[:], norm.bias.data[:] = rng.standard_normal((2, channels[1]))
+        norm.running_mean.data[:], norm.running_var.data[:] = rng.standard_normal(channels[1]), rng.random(channels[1]) + 0.5
+    return conv, norm, act
+
+
+def one_by_one(x, conv, norm, act, skip):
+    y = conv(x)
+    y = y if norm is None else norm(y)
+    y = y if skip is None else y + skip
+    return y if act is None else act(y)
+
+
+CASES = list(itertools.product((None, nn.ReLU(), nn.ReLU6()), (True, False), (True, False), (True, False)))
+
+
+@pytest.mark.parametrize(("act", "with_norm", "with_skip", "bias"), CASES)
+@pytest.mark.parametrize("channels", [(3, 8), (32, 40)])  # the second goes through Winograd's convolution
+def test_inference_equals_the_single_layers(act, with_norm, with_skip, bias, channels):
+    rng = np.random.default_rng(0)
+    conv, norm, act = layers(rng, act, with_norm, bias, channels)
+    if norm is not None:
+        norm.eval()
+    x = tv.from_numpy(rng.standard_normal((4, channels[0], 9, 10)))
+    skip = tv.from_numpy(3 * rng.standard_normal((4, channels[1], 9, 10))) if with_skip else None
+    with tv.no_grad():
+        got, expected = conv_norm_act(x, conv, norm, act, skip), one_by_one(x, conv, norm, act, skip)
+    # float64; the frozen batch-norm is applied as scale and shift, which rounds a few times differently
+    np.testing.assert_allclose(got.data, expected.data, rtol=0, atol=1e-12 * np.abs(expected.data).max())
+
+
+@pytest.mark.parametrize("with_skip", [True, False])
+def test_training_equals_the_single_layers_with_all_gradients_and_statistics(with_skip):
+    results = []
+    for run in (conv_norm_act, one_by_one):
+        rng = np.random.default_rng(1)
+        conv, norm, act = layers(rng, nn.ReLU())
+        x = tv.tensor(rng.standard_normal((4, 3, 7, 6)), requires_grad=True)
+        skip = tv.tensor(rng.standard_normal((4, 8, 7, 6)), requires_grad=True) if with_skip else None
+        y = run(x, conv, norm, act, skip)
+        y.backward(rng.standard_normal(y.shape))
+        gradients = [t.grad.data for t in (x, conv.weight, conv.bias, norm.weight, norm.bias)]
+        gradients += [skip.grad.data] if with_skip else []
+        results.append([y.data, norm.running_mean.data, norm.running_var.data, norm.num_batches_tracked.data, *gradients])
+    for got, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)  # float64, the same sums
+
+
+def test_hooks_see_every_layer():
+    rng = np.random.default_rng(2)
+    conv, norm, act = layers(rng, nn.ReLU())
+    norm.eval()
+    seen = []
+    norm.register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    with tv.no_grad():
+        conv_norm_act(tv.from_numpy(rng.standard_normal((2, 3, 5, 5))), conv, norm, act)
+    assert seen == [(2, 8, 5, 5)]
+
+
+def test_a_subclass_with_its_own_forward_is_called():
+    class Doubled(nn.Conv2d):
+        def forward(self, x):
+            return super().forward(x) * 2
+
+    conv = Doubled(3, 4, 3)
+    x = tv.randn(1, 3, 6, 6)
+    with tv.no_grad():
+        expected = nn.functional.conv2d(x, conv.weight, conv.bias) * 2
+        np.testing.assert_allclose(conv_norm_act(x, conv).data, expected.data, rtol=1e-6)
+        np.testing.assert_allclose(nn.Sequential(conv)(x).data, expected.data, rtol=1e-6)
+
+
+@pytest.mark.parametrize("build", [models.resnet18, models.resnet50, models.efficientnet_lite0])
+def test_fuse_gives_the_same_scores_without_any_batch_norm(build):
+    rng = np.random.default_rng(3)
+    model = build(num_classes=5).double()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.data[:] = 0.1 * rng.standard_normal(module.num_features)
+            module.running_var.data[:] = 0.5 + rng.random(module.num_features)
+    with pytest.raises(tv.OptionError, match="eval"):
+        model.fuse()
+    x = tv.from_numpy(rng.standard_normal((2, 3, 64, 64)))
+    recorded = model.eval()(x)
+    fused = model.fuse()
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules())
+    assert any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+    with tv.no_grad():
+        for scores in (model(x), fused(x)):
+            # float64 through up to 50 layers, relative to the largest score
+            np.testing.assert_allclose(scores.data, recorded.data, rtol=0, atol=1e-10 * np.abs(recorded.data).max())
