@@ -70,8 +70,10 @@ def rand(*shape, dtype=np.float32, device="cpu", requires_grad=False):
 
 
 def arange(*limits, dtype=None, device="cpu"):
-    """A tensor that counts, as Python's range does."""
-    return tensor(np.arange(*limits), dtype=dtype, device=device)
+    """A tensor that counts, as Python's range does; with float32 numbers if a limit or the step is a float."""
+    counted = np.arange(*limits)
+    dtype = np.float32 if dtype is None and counted.dtype.kind == "f" else dtype
+    return tensor(counted, dtype=dtype, device=device)
 
 
 def cat(tensors, dim=0):

@@ -4,6 +4,7 @@ Everything differentiable here is one call of an op from `functional`. What diff
 copies (no two tensors share memory, except through `detach()`, `numpy()` and `from_numpy`).
 """
 
+import operator
 import weakref
 
 import numpy as np
@@ -24,8 +25,6 @@ class Tensor(Variable):
     `Tensor(array)` wraps an array without a copy; `tensor(...)` copies and converts lists and numbers."""
 
     __slots__ = ()
-    __array_priority__ = 1000  # so that `array * tensor` is ours, not NumPy's elementwise loop
-    __array_ufunc__ = None
 
     def __init__(self, data, requires_grad=False, record=None):
         super().__init__(data, requires_grad, record)
@@ -335,16 +334,20 @@ class Tensor(Variable):
         other = as_operand(other, self.data, sign)
         if not fits(other.shape, self.shape):
             raise ShapeError(f"{sign}: {tuple(other.shape)} does not fit into {self.shape}")
-        if not np.can_cast(np.result_type(other.dtype, self.dtype), self.dtype, "same_kind"):
-            raise DtypeError(f"{sign}: the result would be {other.dtype}, which does not go into a tensor of {self.dtype}")
+        kind = np.result_type(other.dtype, self.dtype)
+        kind = np.result_type(kind, np.float32) if ufunc is np.true_divide else kind
+        if not np.can_cast(kind, self.dtype, "same_kind"):
+            raise DtypeError(f"{sign}: the result is {kind}, which does not go into a tensor of {self.dtype}")
         ufunc(self.data, other, out=self.data, casting="same_kind")
         self.version += 1
         return True
 
     def _check_in_place(self, what, source=None):
         if is_grad_enabled() and (self.requires_grad or getattr(source, "requires_grad", False)):
-            whose = "a tensor that requires a gradient cannot be changed" if self.requires_grad else "the source requires a gradient, which is lost when a tensor is changed"
-            raise GraphError(f"{what}: {whose} in place while recording; do it inside `with no_grad():`")
+            why = "a tensor that requires a gradient cannot be changed in place while recording"
+            if not self.requires_grad:
+                why = "the source requires a gradient, which would be lost by writing it into a plain tensor"
+            raise GraphError(f"{what}: {why}; do it inside `with no_grad():`")
 
     def zero_(self):
         """Set all its numbers to 0, in place."""
@@ -388,6 +391,15 @@ class Tensor(Variable):
         return compare(np.greater_equal, self, other)
 
     __hash__ = object.__hash__
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
+        """`array * tensor` is a tensor; `array -= tensor` changes the array. For NumPy's other functions say .numpy()."""
+        if method != "__call__" or ufunc not in _OPERATORS or options:
+            return NotImplemented
+        if out:
+            return ufunc(*(v.numpy() if isinstance(v, Tensor) else v for v in inputs), out=out, casting="same_kind")
+        left, right = (v.item() if isinstance(v, np.generic) else v for v in inputs)
+        return _OPERATORS[ufunc](Tensor(left) if isinstance(left, np.ndarray) else left, right)
 
     def __invert__(self):
         if self.dtype.kind not in "biu":
@@ -468,6 +480,21 @@ class Tensor(Variable):
     def log_softmax(self, dim):
         """x - log Σ exp(x) along `dim`."""
         return F.log_softmax(self, axis=dim)
+
+
+_OPERATORS = {
+    np.add: operator.add,
+    np.subtract: operator.sub,
+    np.multiply: operator.mul,
+    np.true_divide: operator.truediv,
+    np.matmul: operator.matmul,
+    np.equal: operator.eq,
+    np.not_equal: operator.ne,
+    np.less: operator.lt,
+    np.less_equal: operator.le,
+    np.greater: operator.gt,
+    np.greater_equal: operator.ge,
+}
 
 
 def _require_float(dtype):
