@@ -32,6 +32,9 @@ BLOCK_BYTES = 1 << 20
 # Handing a piece of work to another thread costs some 30 µs; below this much data that is not worth it.
 SMALL_BYTES = 1 << 18
 
+# A matrix product of fewer multiplications than this takes one core less than a tenth of a millisecond or so.
+SMALL_PRODUCT = 1 << 23
+
 
 def _threads_from_environment():
     text = os.environ.get("TINYVISION_NUM_THREADS", "")
@@ -98,9 +101,7 @@ def _blas_on_one_thread():
     """Hold every BLAS in the process to one thread; the last region to leave restores what was there."""
     with _state.lock:
         if _state.blas is None:
-            from threadpoolctl import ThreadpoolController
-
-            _state.blas = ThreadpoolController().select(user_api="blas").lib_controllers
+            _state.blas = _blas_libraries()
         if _state.users == 0:
             _state.before = [library.get_num_threads() for library in _state.blas]
             for library in _state.blas:
@@ -114,6 +115,24 @@ def _blas_on_one_thread():
             if _state.users == 0:
                 for library, threads in zip(_state.blas, _state.before, strict=True):
                     library.set_num_threads(threads)
+
+
+def _blas_libraries():
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:  # results are the same without it, only our threads and BLAS's then compete for the cores
+        return []
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+def product(a, b, out=None):
+    """a @ b for matrices, on one BLAS thread where the product is too small to be worth waking others for.
+
+    Waiting for a second thread costs a few µs on an idle machine, but many ms where that core has other work."""
+    if on_cpu(a) and a.shape[0] * a.shape[1] * b.shape[1] < SMALL_PRODUCT and not getattr(_local, "inside", False):
+        with _blas_on_one_thread():
+            return np.matmul(a, b, out=out)
+    return np.matmul(a, b, out=out)
 
 
 def on_cpu(array):

@@ -79,6 +79,10 @@ def _norm(*shape, frozen=False):
     return make
 
 
+def _norm_and_skip(rng):
+    return [*_norm(4, 3, 2, 5)(rng), rng.standard_normal((4, 3, 2, 5))]
+
+
 def _positive(rng):
     return [rng.random((3, 4)) + 0.5]
 
@@ -122,6 +126,8 @@ CASES = [
     Case("log_softmax", normal((2, 3, 4)), {"axis": -1}),
     Case("batchnorm_train", _norm(4, 3, 2, 5), {"eps": 1e-3}, (0, 1, 2)),
     Case("batchnorm_train", _norm(6, 4), {}, (0, 1, 2), "1d"),
+    Case("batchnorm_relu", _norm(4, 3, 2, 5), {"eps": 1e-3}, (0, 1, 2)),
+    Case("batchnorm_relu", _norm_and_skip, {}, (0, 1, 2, 3), "skip"),
     Case("batchnorm_frozen", _norm(4, 3, 2, 5, frozen=True), {"eps": 1e-3}, (0, 1, 2)),
     Case("dropout", _dropout, {"p": 0.3}),
     Case("cross_entropy", _labels),

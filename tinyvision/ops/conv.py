@@ -173,7 +173,7 @@ def weight_gradient(x, dy, shape, stride, padding, dilation, groups):
                 total += np.einsum("nijklc,nijc->ckl", view, some).reshape(total.shape)
                 continue
             for g, (part, grown) in enumerate(zip(_split(view, groups), _split(some, groups), strict=True)):
-                total[g] += _matrix(grown).T @ _columns(part)  # (O/G, rows) @ (rows, KH·KW·C/G)
+                total[g] += parallel.product(_matrix(grown).T, _columns(part))  # (O/G, rows) @ (rows, KH·KW·C/G)
         return total
 
     blocks = _blocks(x, dy, KH * KW * CG)
@@ -261,10 +261,10 @@ def _matrix(block):
 def _product(columns, kernels, out):
     """out (n, r, OW, O) = columns (n·r·OW, K) @ kernelsᵀ (K, O)"""
     if out.flags.c_contiguous:
-        np.matmul(columns, kernels.T, out=_matrix(out))
+        parallel.product(columns, kernels.T, out=_matrix(out))
     else:
         result = parallel.scratch("product", (columns.shape[0], kernels.shape[0]), columns)
-        np.matmul(columns, kernels.T, out=result)
+        parallel.product(columns, kernels.T, out=result)
         out[...] = result.reshape(out.shape)
 
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from .. import parallel
 from .door import check_arrays, check_rank, shape_error
 from .shape import sum_to
 
@@ -21,7 +22,7 @@ def linear_forward(x, weight, bias=None):
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
         raise shape_error("linear", f"bias must have {weight.shape[0]} numbers", weight=("(O, I)", weight), bias=("(O,)", bias))
     rows = _rows(x)  # (N, I)
-    y = rows @ weight.T  # (N, I) @ (I, O)
+    y = parallel.product(rows, weight.T)  # (N, I) @ (I, O)
     if bias is not None:
         y += bias
     return y.reshape(*x.shape[:-1], weight.shape[0]), (x, weight, bias is not None)
@@ -31,8 +32,8 @@ def linear_backward(dy, cache, needs=(True, True, True)):
     """dy (N, O)  ->  dx (N, I), dweight (O, I), dbias (O,)"""
     x, weight, has_bias = cache
     rows, drows = _rows(x), _rows(dy)
-    dx = (drows @ weight).reshape(x.shape) if needs[0] else None  # (N, O) @ (O, I)
-    dweight = drows.T @ rows if needs[1] else None  # (O, N) @ (N, I)
+    dx = parallel.product(drows, weight).reshape(x.shape) if needs[0] else None  # (N, O) @ (O, I)
+    dweight = parallel.product(drows.T, rows) if needs[1] else None  # (O, N) @ (N, I)
     if not has_bias:
         return dx, dweight
     return dx, dweight, drows.sum(axis=0) if needs[2] else None
