@@ -13,6 +13,22 @@ from .errors import DeviceError, DtypeError, ShapeError
 from .tape import Variable, differentiable
 
 
+# What NumPy's functions mean where an array stands beside a tensor.
+OPERATORS = {
+    np.add: operator.add,
+    np.subtract: operator.sub,
+    np.multiply: operator.mul,
+    np.true_divide: operator.truediv,
+    np.matmul: operator.matmul,
+    np.equal: operator.eq,
+    np.not_equal: operator.ne,
+    np.less: operator.lt,
+    np.less_equal: operator.le,
+    np.greater: operator.gt,
+    np.greater_equal: operator.ge,
+}
+
+
 def fits(shape, place):
     """Whether numbers of `shape` can be repeated to fill `place` exactly."""
     try:
@@ -22,6 +38,7 @@ def fits(shape, place):
 
 
 def is_operand(value):
+    """Whether arithmetic with a tensor makes sense for `value`: tensors, arrays and numbers."""
     return isinstance(value, (Variable, bool, int, float, np.ndarray, np.generic)) or hasattr(value, "__array_ufunc__")
 
 

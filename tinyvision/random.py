@@ -33,11 +33,11 @@ def generator():
 
 
 def stream(seed, *names):
-    """A fresh Generator that depends on nothing but `seed` and `names` (integers or strings).
+    """A fresh Generator that depends on nothing but `seed` and `names` (integers or strings). Raises OptionError.
 
     The Philox key is the first 128 bits of SHA-256 over the names, so streams with different names are
     independent for every practical purpose (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011)."""
-    text = "\0".join(f"{type(name).__name__}:{name}" for name in (_checked(seed), *names))
+    text = "\0".join(map(_spelled, (_checked(seed), *names)))
     key = int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little")
     return np.random.Generator(np.random.Philox(key=key))
 
@@ -51,6 +51,15 @@ def use(generator):
         yield generator
     finally:
         _current = previous
+
+
+def _spelled(name):
+    """A name as text that no other name, and no two names one after the other, can have."""
+    if isinstance(name, (int, np.integer)) and not isinstance(name, bool):
+        return f"int:{int(name)}"
+    if isinstance(name, str) and "\0" not in name:
+        return f"str:{name}"
+    raise OptionError(f"stream: names are integers or words, got {name!r}")
 
 
 def _checked(seed):

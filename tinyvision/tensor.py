@@ -4,7 +4,6 @@ Everything differentiable here is one call of an op from `functional`. What diff
 copies (no two tensors share memory, except through `detach()`, `numpy()` and `from_numpy`).
 """
 
-import operator
 import weakref
 
 import numpy as np
@@ -13,7 +12,7 @@ from . import functional as F
 from .device import device as as_device
 from .device import device_of, to_device, to_numpy
 from .errors import DtypeError, GraphError, OptionError, ShapeError
-from .operands import as_operand, axis_of, binary, cast, compare, fits, move, plain, shape_of
+from .operands import OPERATORS, as_operand, axis_of, binary, cast, compare, fits, move, plain, shape_of
 from .ops.door import axes_of, one_axis
 from .ops.shape import read
 from .tape import Variable, is_grad_enabled
@@ -394,12 +393,12 @@ class Tensor(Variable):
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
         """`array * tensor` is a tensor; `array -= tensor` changes the array. For NumPy's other functions say .numpy()."""
-        if method != "__call__" or ufunc not in _OPERATORS or options:
+        if method != "__call__" or ufunc not in OPERATORS or options:
             return NotImplemented
         if out:
             return ufunc(*(v.numpy() if isinstance(v, Tensor) else v for v in inputs), out=out, casting="same_kind")
         left, right = (v.item() if isinstance(v, np.generic) else v for v in inputs)
-        return _OPERATORS[ufunc](Tensor(left) if isinstance(left, np.ndarray) else left, right)
+        return OPERATORS[ufunc](Tensor(left) if isinstance(left, np.ndarray) else left, right)
 
     def __invert__(self):
         if self.dtype.kind not in "biu":
@@ -480,21 +479,6 @@ class Tensor(Variable):
     def log_softmax(self, dim):
         """x - log Σ exp(x) along `dim`."""
         return F.log_softmax(self, axis=dim)
-
-
-_OPERATORS = {
-    np.add: operator.add,
-    np.subtract: operator.sub,
-    np.multiply: operator.mul,
-    np.true_divide: operator.truediv,
-    np.matmul: operator.matmul,
-    np.equal: operator.eq,
-    np.not_equal: operator.ne,
-    np.less: operator.lt,
-    np.less_equal: operator.le,
-    np.greater: operator.gt,
-    np.greater_equal: operator.ge,
-}
 
 
 def _require_float(dtype):

@@ -1,0 +1,151 @@
+"""The import arrow: errors <- device <- parallel <- ops <- tape <- tensor <- nn <- ... <- cli, and it never points back."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tinyvision
+
+PACKAGE = Path(tinyvision.__file__).parent
+
+# Each room may use those on lower floors, and its own floor only where it is a package. A file or folder that is not named
+# here fails the test: give it a floor.
+FLOORS = {
+    "errors": 0,
+    "device": 1, "random": 1, "fetch": 1, "files": 2,
+    "parallel": 2,
+    "kernels": 3, "ops": 3,
+    "tape": 4,
+    "functional": 5,
+    "operands": 6,
+    "tensor": 7,
+    "creation": 8,
+    "nn": 9,
+    "weights": 10,
+    "check": 11, "data": 11, "optim": 11,
+    "models": 12, "learn": 12, "explain": 12,
+    "train": 13,
+    "cli": 14, "__main__": 15,
+}  # fmt: skip
+SAME_FLOOR = {("kernels", "ops"), ("ops", "kernels")}  # an op asks whether a kernel replaces its body on this device
+NAMELESS = {"utils", "common", "helpers", "misc", "util", "helper"}
+
+FILES = sorted(p for p in PACKAGE.rglob("*.py"))
+
+
+def room_of(path):
+    """The name under the package: a file's own, or that of the folder it is in."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """(absolute module name, whether it stands at the top of the file) of everything a file imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    here = ("tinyvision", *path.relative_to(PACKAGE).parts[:-1])
+    top = set(map(id, tree.body))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in top
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(here[: len(here) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            if module == "tinyvision":
+                for alias in node.names:
+                    yield f"tinyvision.{alias.name}", id(node) in top
+            else:
+                yield module, id(node) in top
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_the_arrow_never_points_back(path):
+    room = room_of(path)
+    if room == "__init__":
+        return
+    assert room in FLOORS, f"{room} has no floor in this test yet"
+    for module, _ in imports(path):
+        if module.partition(".")[0] != "tinyvision" or module == "tinyvision":
+            continue
+        other = module.split(".")[1]
+        if other in FLOORS and other != room and (room, other) not in SAME_FLOOR:
+            assert FLOORS[other] < FLOORS[room], f"{path.relative_to(PACKAGE)} imports {module}, which is not below it"
+
+
+def test_the_tape_knows_no_op_and_the_ops_know_no_tape():
+    assert not any("ops" in module or "functional" in module for module, _ in imports(PACKAGE / "tape.py"))
+    for path in (PACKAGE / "ops").glob("*.py"):
+        assert not any(".tape" in module or ".tensor" in module for module, _ in imports(path))
+
+
+def test_only_the_device_file_imports_cupy():
+    guilty = [p.name for p in FILES for module, _ in imports(p) if module.partition(".")[0] == "cupy" and p.name != "device.py"]
+    assert not guilty
+
+
+def test_torch_is_never_imported():
+    assert not [p for p in FILES for module, _ in imports(p) if module.partition(".")[0] in ("torch", "torchvision")]
+
+
+def test_files_are_named_after_what_a_reader_would_search_for():
+    assert not [p for p in FILES if p.stem in NAMELESS or p.parent.name in NAMELESS]
+
+
+def test_no_file_is_too_long():
+    lengths = {str(p.relative_to(PACKAGE)): len(p.read_text(encoding="utf-8").splitlines()) for p in FILES}
+    assert not {name: n for name, n in lengths.items() if n > 500}
+
+
+FORBIDDEN = {"eval", "exec", "__import__", "compile"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_nothing_dangerous_is_called(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for module, _ in imports(path):
+        assert module.partition(".")[0] not in ("pickle", "marshal", "shelve"), module
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name):
+                assert node.func.id not in FORBIDDEN, f"line {node.lineno}: {node.func.id}()"
+            for keyword in node.keywords:
+                true = isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+                assert not (true and keyword.arg in ("shell", "allow_pickle")), f"line {node.lineno}: {keyword.arg}=True"
+            if isinstance(node.func, ast.Attribute):
+                assert node.func.attr != "extractall", f"line {node.lineno}: extractall()"
+        assert not isinstance(node, ast.Assert), f"line {node.lineno}: assert is not for users' input"
+
+
+def test_importing_pulls_in_numpy_alone():
+    code = (
+        "import sys, numpy.random; before = set(sys.modules); import tinyvision; "
+        "print(*sorted({m.partition('.')[0] for m in set(sys.modules) - before} - set(sys.stdlib_module_names)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["tinyvision"]
+
+
+ENGINE = [p for p in FILES if FLOORS.get(room_of(p), 99) <= FLOORS["nn"] or room_of(p) == "optim"]
+
+
+def test_every_public_function_of_the_engine_says_what_it_does():
+    silent = []
+    for path in ENGINE:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if not ast.get_docstring(tree) and tree.body:
+            silent.append(str(path.relative_to(PACKAGE)))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                members = [n for n in node.body if isinstance(n, ast.FunctionDef)]
+            elif isinstance(node, ast.Module):
+                members = [n for n in node.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
+            else:
+                continue
+            hidden = isinstance(node, ast.ClassDef) and node.name.startswith("_")
+            for n in members:
+                setter = any(isinstance(d, ast.Attribute) and d.attr == "setter" for d in n.decorator_list)
+                if not (n.name.startswith("_") or hidden or setter or ast.get_docstring(n)):
+                    silent.append(f"{path.relative_to(PACKAGE)}:{n.name}")
+    assert not silent

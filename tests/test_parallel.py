@@ -1,0 +1,177 @@
+"""Threads: the same numbers, whoever calls; BLAS gets its threads back; exceptions come out; forked children work."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+import tinyvision as tv
+from tinyvision import ops, parallel
+from tinyvision.errors import OptionError
+
+
+def blas_threads():
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def step(seed=0):
+    """A forward and a backward pass through every op that cuts its work up, on arrays large enough to be cut."""
+    rng = np.random.default_rng(seed)
+    x, weight = rng.standard_normal((6, 8, 33, 31)), rng.standard_normal((16, 8, 3, 3))
+    dy = rng.standard_normal((6, 16, 33, 31))
+    y, conv_cache = ops.conv2d_forward(x, weight, padding=1)
+    z, norm_cache = ops.batchnorm_train_forward(y, np.ones(16), np.zeros(16))
+    a, relu_cache = ops.relu_forward(z)
+    p, pool_cache = ops.max_pool2d_forward(a, 2)
+    (da,) = ops.max_pool2d_backward(dy[:, :, :16, :15], pool_cache)
+    (dz,) = ops.relu_backward(da, relu_cache)
+    dn, dscale, dshift = ops.batchnorm_train_backward(dz, norm_cache)
+    dx, dweight = ops.conv2d_backward(dn, conv_cache, (True, True))
+    return [p, dx, dweight, dscale, dshift]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_number_of_threads_changes_only_last_bits(threads):
+    parallel.set_num_threads(1)
+    alone = step()
+    parallel.set_num_threads(threads)
+    together, again = step(), step()
+    for a, b, c in zip(alone, together, again, strict=True):
+        # Partial sums of about a thousand numbers of size 1 to 100, in another order.
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
+        np.testing.assert_array_equal(b, c, "the same number of threads gives the same bits")
+
+
+def test_several_python_threads_may_compute_at_once():
+    parallel.set_num_threads(3)
+    alone = [step(seed) for seed in range(4)]
+    results = [None] * 4
+
+    def work(i):
+        for _ in range(3):
+            results[i] = step(i)
+
+    before = blas_threads()
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for got, want in zip(results, alone, strict=True):
+        for a, b in zip(got, want, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
+    assert blas_threads() == before
+
+
+def test_blas_is_held_to_one_thread_and_gets_its_own_back():
+    parallel.set_num_threads(2)
+    before = blas_threads()
+    assert before
+    inside = parallel.run(lambda i: blas_threads(), range(4))
+    assert all(count == 1 for seen in inside for count in seen)
+    assert blas_threads() == before
+
+
+@pytest.mark.parametrize("culprit", [0, 3, 7])
+def test_an_exception_comes_out_and_blas_gets_its_threads_back(culprit):
+    parallel.set_num_threads(3)
+    before, done = blas_threads(), []
+
+    def work(i):
+        if i == culprit:
+            raise ZeroDivisionError(i)
+        done.append(i)
+
+    with pytest.raises(ZeroDivisionError):
+        parallel.run(work, range(8))
+    assert blas_threads() == before
+    assert parallel.run(lambda i: i * i, range(5)) == [0, 1, 4, 9, 16], "and the pool still works"
+
+
+def test_pieces_inside_of_pieces_do_not_wait_for_one_another():
+    parallel.set_num_threads(2)
+    result = parallel.run(lambda i: sum(parallel.run(lambda j: i * j, range(5))), range(6))
+    assert result == [10 * i for i in range(6)]
+
+
+def test_the_number_of_threads_may_change_while_others_compute():
+    stop, wrong = threading.Event(), []
+
+    def work():
+        while not stop.is_set():
+            try:
+                if parallel.run(lambda i: i, range(9)) != list(range(9)):
+                    wrong.append("result")
+            except Exception as error:
+                wrong.append(error)
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for w in workers:
+        w.start()
+    for i in range(60):
+        parallel.set_num_threads(1 + i % 3)
+    stop.set()
+    for w in workers:
+        w.join()
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_computes_too():
+    parallel.set_num_threads(2)
+    expected = step()
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        for got, want in zip(pool.apply_async(step).get(timeout=60), expected, strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-10)
+
+
+def test_slices_cover_everything_once():
+    for threads in (1, 2, 3):
+        parallel.set_num_threads(threads)
+        for length in (0, 1, 2, 5, 100):
+            for item in (0, 1, 1 << 12, 1 << 22):
+                covered = [i for s in parallel.slices(length, item) for i in range(length)[s]]
+                assert covered == list(range(length))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_elementwise_work_reaches_every_number_whatever_the_memory(order, rng):
+    parallel.set_num_threads(2)
+    x = np.asarray(rng.standard_normal((5, 40, 50, 30)), order=order)
+    for a in (x, x[:, ::2], x.transpose(2, 0, 3, 1), x[::-1], x[:0], x[:, :, :1, :1]):
+        y = np.full(a.shape, np.nan)
+        parallel.over_memory(lambda a, y: np.negative(a, out=y), a, y)
+        np.testing.assert_array_equal(y, -a)
+
+
+def test_scratch_is_reused_and_released():
+    like = np.zeros(1, np.float32)
+    first = parallel.scratch("a test", (10, 20), like)
+    assert first.shape == (10, 20)
+    assert first.dtype == np.float32
+    assert np.shares_memory(first, parallel.scratch("a test", (5,), like))
+    assert not np.shares_memory(first, parallel.scratch("another test", (5,), like))
+    parallel.release()
+    assert not np.shares_memory(first, parallel.scratch("a test", (5,), like))
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2", None])
+def test_the_door(threads):
+    before = tv.get_num_threads()
+    with pytest.raises(OptionError, match="expected a positive integer"):
+        tv.set_num_threads(threads)
+    assert tv.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("text", "expected"), [("3", "3"), ("0", "cores"), ("many", "cores"), ("", "cores")])
+def test_the_environment_may_name_the_number(text, expected):
+    code = "import tinyvision as tv; print(tv.get_num_threads())"
+    result = subprocess.run([sys.executable, "-c", code], env={**os.environ, "TINYVISION_NUM_THREADS": text}, capture_output=True)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert result.stdout.decode().strip() == (str(cores) if expected == "cores" else expected)
