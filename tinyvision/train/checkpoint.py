@@ -84,7 +84,7 @@ class Checkpoint:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file atomically. Raises CheckpointError if that fails; an older file is then untouched."""
         arrays, numbers = dict(self.weights), {}
-        for name, state in (self.optimizer or {}).items():
+        for name, state in sorted((self.optimizer or {}).items()):  # in one order, after resuming too
             arrays.update({f"{_PREFIX}{name}/{k}": v for k, v in state.items() if isinstance(v, np.ndarray)})
             numbers[name] = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
         parts = {"settings": self.settings, "progress": vars(self.progress), "description": self.description}
@@ -143,8 +143,10 @@ def _optimizer_state(arrays: dict[str, np.ndarray], notes: dict[str, Any]) -> di
     return state
 
 
-def capture(model: Module, optimizer: Optimizer) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
-    """(weights, the optimizer's state by parameter name, its groups), as NumPy arrays that later steps do not change."""
+def capture(model: Module, optimizer: Optimizer, rates: list[float]) -> tuple[Any, Any, list[dict[str, Any]]]:
+    """(weights, the optimizer's state by parameter name, its groups), as NumPy arrays that later steps do not change.
+
+    `rates` are the groups' learning rates before any schedule changed them."""
     names = {id(p): name for name, p in model.named_parameters()}
     state = {}
     for parameter, values in optimizer.state.items():
@@ -152,20 +154,22 @@ def capture(model: Module, optimizer: Optimizer) -> tuple[dict[str, Any], dict[s
             what: np.array(to_numpy(value), order="C") if np.ndim(value) else value for what, value in values.items()
         }
     groups = [
-        {"lr": group.get("initial_lr", group["lr"]), "params": [names[id(p)] for p in group["params"]]}
-        for group in optimizer.param_groups
+        {"lr": rate, "params": [names[id(p)] for p in group["params"]]}
+        for rate, group in zip(rates, optimizer.param_groups, strict=True)
     ]
     return numpy_state(model), state, groups
 
 
 def restore(checkpoint: Checkpoint, model: Module, optimizer: Optimizer, where: str) -> None:
-    """Give model and optimizer what a checkpoint holds. Raises CheckpointError if it does not fit."""
+    """Give a model, and an optimizer without a schedule yet, what a checkpoint holds.
+
+    Raises CheckpointError if it does not fit."""
     if checkpoint.optimizer is None:
         raise CheckpointError(f"{where}: holds the weights only; training goes on from last.safetensors of the same run")
     names = {id(p): name for name, p in model.named_parameters()}
     own = [[names[id(p)] for p in group["params"]] for group in optimizer.param_groups]
     saved = [group["params"] for group in checkpoint.groups]
-    rates = [group.get("initial_lr", group["lr"]) for group in optimizer.param_groups]
+    rates = [group["lr"] for group in optimizer.param_groups]
     saved_rates = [group["lr"] for group in checkpoint.groups]
     if own != saved:
         raise CheckpointError(f"{where}: was made by training other parameters of the network than now")

@@ -134,6 +134,7 @@ class _Training:
         if self.val_loader is not None:
             check_data(self.model, self.val_loader, self.device, "validation data")
         self.optimizer = self.settings.make_optimizer(self._parameters())
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.notes = {**data_notes(self.loader), "threads": parallel.get_num_threads()}
         self.description = {"classes": classes_of(self.loader.dataset), **description}
         self.progress, self.messages = Progress(), []
@@ -205,6 +206,7 @@ class _Training:
         for message in self.messages:
             self.console.line(message)
         self.loss = self.loss or nn.CrossEntropyLoss(label_smoothing=self.settings.label_smoothing)
+        self.saved_at, self.saved_step = time.monotonic(), self.progress.total
         if not self.progress.total:
             self.save()  # from here on, whatever happens, there is something to resume
         for epoch in range(self.progress.epoch, self.settings.epochs):
@@ -271,7 +273,7 @@ class _Training:
         self.saved_at, self.saved_step = time.monotonic(), self.progress.total
         if self.folder is None:
             return
-        weights, state, groups = capture(self.model, self.optimizer)
+        weights, state, groups = capture(self.model, self.optimizer, self.rates)
         for key, array in weights.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 self.fail(f"{key} holds numbers that are not finite after step {self.progress.total}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from .. import optim
@@ -97,7 +97,7 @@ class Settings:
         schedules = optim.lr_scheduler
         if self.schedule == "one-cycle":
             peaks = [group["lr"] for group in optimizer.param_groups]
-            return schedules.OneCycleLR(optimizer, peaks, total_steps=steps)
+            return schedules.OneCycleLR(optimizer, peaks, total_steps=steps, cycle_momentum=False)
         if self.schedule == "cosine":
             return schedules.CosineAnnealingLR(optimizer, T_max=steps)
         milestones = [steps // 2, steps * 3 // 4] if self.schedule == "step" else []
@@ -113,19 +113,19 @@ def agreed_settings(saved: dict[str, Any], wanted: dict[str, Any], where: str) -
         settings = Settings.from_options(saved)
     except (OptionError, TypeError) as error:
         raise CheckpointError(f"{where}: its settings make no sense: {error}") from None
-    asked = Settings.from_options({**saved, **wanted})
-    longer = settings.schedule == "constant" and asked.epochs > settings.epochs
+    Settings.from_options(wanted)  # a misspelt option is that first of all
+    longer = settings.schedule == "constant" and wanted.get("epochs", 0) > settings.epochs
     differing = [
-        f"{name} was {getattr(settings, name)!r} and is now {getattr(asked, name)!r}"
-        for name in wanted
-        if getattr(asked, name) != getattr(settings, name) and not (name == "epochs" and longer)
+        f"{name} was {getattr(settings, name)!r} and is now {value!r}"
+        for name, value in wanted.items()
+        if value != getattr(settings, name) and not (name == "epochs" and longer)
     ]
     if differing:
         raise CheckpointError(
             f"{where} cannot be continued with other settings: {'; '.join(differing)}; "
             f"leave them out to go on, or start a new run"
         )
-    return asked
+    return replace(settings, epochs=wanted["epochs"]) if longer else settings
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
