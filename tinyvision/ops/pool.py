@@ -21,8 +21,8 @@ def max_pool2d_forward(x, kernel_size, stride=None, padding=0):
     def work(images):
         some = y[images]
         some[...] = -np.inf
-        for window, pixel in _taps(some, x[images], kernel_size, stride, padding):
-            np.maximum(window, pixel, out=window)
+        for windows, pixels in _taps(y.shape, x.shape, kernel_size, stride, padding):
+            np.maximum(some[windows], x[images][pixels], out=some[windows])
 
     parallel.over_rows(work, x, y)
     return y, (x, y, kernel_size, stride, padding)
@@ -32,21 +32,21 @@ def max_pool2d_backward(dy, cache, needs=(True,)):
     """dy (N, C, OH, OW)  ->  dx (N, C, H, W): all of dy goes to the window's first maximum, in reading order."""
     x, y, kernel_size, stride, padding = cache
     dx = np.empty_like(x)
+    apart = stride[0] >= kernel_size[0] and stride[1] >= kernel_size[1]  # no pixel belongs to two windows
 
     def work(images):
-        dx[images] = 0
-        some = y[images]
-        open_ = np.ones_like(some, dtype=bool)  # windows that have not paid out yet
-        for (window, pixel), (unpaid, dpixel), (dwindow, _) in zip(
-            _taps(some, x[images], kernel_size, stride, padding),
-            _taps(open_, dx[images], kernel_size, stride, padding),
-            _taps(dy[images], x[images], kernel_size, stride, padding),
-            strict=True,
-        ):
-            winner = pixel == window
-            winner &= unpaid
-            unpaid ^= winner
-            dpixel += dwindow * winner
+        image, dimage, maxima, upstream = x[images], dx[images], y[images], dy[images]
+        dimage[...] = 0
+        paid = np.zeros_like(maxima, dtype=bool)
+        buffer = np.empty_like(paid)
+        for windows, pixels in _taps(y.shape, x.shape, kernel_size, stride, padding):
+            first = np.equal(image[pixels], maxima[windows], out=buffer[windows])
+            np.greater(first, paid[windows], out=first)  # it is the maximum, and no earlier pixel was
+            paid[windows] |= first
+            if apart:
+                np.multiply(upstream[windows], first, out=dimage[pixels])
+            else:
+                dimage[pixels] += upstream[windows] * first
 
     parallel.over_rows(work, x, y)
     return (dx,)
@@ -64,8 +64,8 @@ def avg_pool2d_forward(x, kernel_size, stride=None, padding=0, count_include_pad
     def work(images):
         some = y[images]
         some[...] = 0
-        for window, pixel in _taps(some, x[images], kernel_size, stride, padding):
-            window += pixel
+        for windows, pixels in _taps(y.shape, x.shape, kernel_size, stride, padding):
+            some[windows] += x[images][pixels]
         some *= share
 
     parallel.over_rows(work, x, y)
@@ -81,8 +81,8 @@ def avg_pool2d_backward(dy, cache, needs=(True,)):
         some = dx[images]
         some[...] = 0
         shared = dy[images] * share
-        for window, pixel in _taps(shared, some, kernel_size, stride, padding):
-            pixel += window
+        for windows, pixels in _taps(dy.shape, shape, kernel_size, stride, padding):
+            some[pixels] += shared[windows]
 
     parallel.over_rows(work, dx, dy)
     return (dx,)
@@ -139,13 +139,13 @@ def _like_memory(x, shape):
     return np.empty_like(x, shape=shape, order="C")
 
 
-def _taps(y, x, kernel_size, stride, padding):
-    """For every tap of the kernel: the windows y for which it lies inside the image, and the pixels of x under it."""
+def _taps(y_shape, x_shape, kernel_size, stride, padding):
+    """For every tap of the kernel: where the windows are for which it lies inside the image, and the pixels under it."""
     for k in range(kernel_size[0]):
-        rows_y, rows_x = _inside(k, y.shape[2], x.shape[2], stride[0], padding[0])
+        rows_y, rows_x = _inside(k, y_shape[2], x_shape[2], stride[0], padding[0])
         for l in range(kernel_size[1]):
-            cols_y, cols_x = _inside(l, y.shape[3], x.shape[3], stride[1], padding[1])
-            yield y[:, :, rows_y, cols_y], x[:, :, rows_x, cols_x]
+            cols_y, cols_x = _inside(l, y_shape[3], x_shape[3], stride[1], padding[1])
+            yield (slice(None), slice(None), rows_y, cols_y), (slice(None), slice(None), rows_x, cols_x)
 
 
 def _inside(tap, windows, size, stride, padding):
