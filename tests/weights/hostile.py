@@ -10,7 +10,8 @@ import tempfile
 import zlib
 
 import numpy as np
-from layouts import (
+
+from .layouts import (
     MAGIC,
     ORDERED_DICT,
     TAR_SYSTEM,

@@ -1,6 +1,6 @@
 """Structure-aware mutants of well-formed files: checksums are repaired, so that mutants reach the interpreter.
 
-`python tests/weights/mutations.py 200000` tries so many of each kind and prints what became of them.
+`python -m tests.weights.mutations 200000` tries so many of each kind and prints what became of them.
 """
 
 import struct
@@ -10,12 +10,13 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
-import layouts
 import numpy as np
-from layouts import Entry
 
 from tinyvision.errors import WeightsError
 from tinyvision.weights import load
+
+from . import layouts
+from .layouts import Entry
 
 ARRAYS = {
     "conv.weight": np.arange(24, dtype="f4").reshape(2, 3, 2, 2),
@@ -257,20 +258,15 @@ def outcome(path, data):
 
 
 def try_mutants(kind, count, path, seed=0):
-    """Counter of outcomes of `count` mutants."""
+    """Counter of outcomes of `count` mutants, each written to `path`."""
     rng = np.random.default_rng([seed, *kind.encode()])
     outcomes = Counter()
     for _ in range(count):
-        data = KINDS[kind](rng)
-        try:
-            outcomes[outcome(path, data)] += 1
-        except BaseException:
-            Path(f"mutant-{kind}.pth").write_bytes(data)
-            raise
+        outcomes[outcome(path, KINDS[kind](rng))] += 1
     return outcomes
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        for name in sys.argv[2:] or KINDS:
-            print(name, dict(try_mutants(name, int(sys.argv[1]), Path(folder) / "mutant.pth", seed=1)), flush=True)
+    place = Path(tempfile.gettempdir()) / "mutant.pth"  # after a failure, the guilty file is there
+    for chosen in sys.argv[2:] or KINDS:
+        print(chosen, dict(try_mutants(chosen, int(sys.argv[1]), place, seed=1)), flush=True)

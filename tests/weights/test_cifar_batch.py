@@ -5,11 +5,12 @@ import struct
 
 import numpy as np
 import pytest
-from hostile import CALLS, CANARY
-from layouts import name, number, pickled, text, tuple_of
 
 from tinyvision.weights.cifar_batch import read_cifar_batch
 from tinyvision.weights.unpickle import Refused
+
+from .hostile import CALLS, CANARY
+from .layouts import name, number, pickled, text, tuple_of
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 3072), np.uint8)
 

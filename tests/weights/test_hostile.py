@@ -8,10 +8,11 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hostile import CANARY, CASES
 
 from tinyvision.errors import WeightsError
 from tinyvision.weights import load
+
+from .hostile import CANARY, CASES
 
 ROOT = str(Path(__file__).parents[2])
 LARGE = 500_000  # bytes; above, a process of its own tells time and memory better than tracemalloc does

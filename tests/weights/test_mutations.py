@@ -3,8 +3,9 @@
 import os
 
 import pytest
-from hostile import CANARY
-from mutations import KINDS, try_mutants
+
+from .hostile import CANARY
+from .mutations import KINDS, try_mutants
 
 MUTANTS = 2000
 

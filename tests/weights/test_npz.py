@@ -4,10 +4,11 @@ import io
 
 import numpy as np
 import pytest
-from layouts import Entry, npy, plain_zip
 
 from tinyvision.errors import WeightsError
 from tinyvision.weights import load, save
+
+from .layouts import Entry, npy, plain_zip
 
 DTYPES = ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?"]
 

@@ -4,12 +4,13 @@ import time
 import tracemalloc
 from collections import OrderedDict
 
-import layouts
 import numpy as np
 import pytest
 
 from tinyvision.errors import WeightsError
 from tinyvision.weights import load
+
+from . import layouts
 
 torch = pytest.importorskip("torch")
 

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from layouts import safe_file
 
 from tinyvision.errors import OptionError
 from tinyvision.weights import load, load_with_metadata, save
+
+from .layouts import safe_file
 
 DTYPES = ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?"]
 
