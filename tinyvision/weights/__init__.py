@@ -45,7 +45,8 @@ def load(path):
 
     From a .pth that holds more than a state dict, the state dict is taken (the entry 'state_dict', 'model',
     ..., or the only dict of tensors; else all tensors, with dotted names), and a prefix 'module.' that all
-    names share is removed. A .npz may unpack to at most 48 MiB + 6 times its size.
+    names share is removed. A .npz may unpack to at most 48 MiB + 6 times its size. Checksums are
+    compared, except in a zip that was written without any (all zero).
 
     Raises WeightsError, in one line, if the file cannot be read or holds anything else."""
     return load_with_metadata(path)[0]
