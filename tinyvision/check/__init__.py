@@ -1,9 +1,9 @@
 """Gradient checking that names the mistake.
 
     from tinyvision import check
-    print(check.op("conv2d", forward=my_forward, backward=my_backward))    # a known op, all probes, the bank of mistakes
-    print(check.gradients(forward, backward, inputs, options))             # any pair of functions
-    print(check.model(model, batch))                                       # a whole network
+    print(check.op("conv2d", my_forward, my_backward))                 # a known op: all probes, the bank of mistakes
+    print(check.gradients(forward, backward, inputs, options))       # any pair of functions
+    print(check.model(model, batch))                                 # a whole network
 
 An ordinary checker compares two numbers. This one runs the functions on probes on which no mistake can hide, and then
 says which mistake was made, if it is sure, and where the numbers differ in any case.

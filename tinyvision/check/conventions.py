@@ -11,8 +11,9 @@ def _run(exam, known, name, inputs, options):
     """(y, gradients, probe) on a special probe, without adding findings to the report; None where a call failed."""
     y = known.forward(*inputs, **options)
     probe = Probe(name, inputs, options, y, lambda dy: known.backward(inputs, options, dy), names=known.arguments)
-    quiet = Examination(Report(known.name), exam.forward_function, exam.backward_function, exam.names, exam.seconds,
-                        exam.lone_output)  # fmt: skip
+    quiet = Examination(
+        Report(known.name), exam.forward_function, exam.backward_function, exam.names, exam.seconds, exam.lone_output
+    )
     result = quiet.forward(probe, quiet=True)
     if result is None:
         return None
@@ -41,12 +42,21 @@ def _relu_at_zero(report, exam, known):
     share = dx[x == 0] / probe.dy[x == 0]
     if np.isfinite(share).all() and (share >= -1e-9).all() and (share <= 1 + 1e-9).all():
         if np.abs(share).max() > 1e-9:
-            what = "1" if np.allclose(share, 1) else f"{share[0]:.3g}" if np.allclose(share, share[0]) else "not constant"
+            what = (
+                "1" if np.allclose(share, 1) else f"{share[0]:.3g}" if np.allclose(share, share[0]) else "not constant"
+            )
             exam.note(f"At x = 0 your slope is {what}, PyTorch's is 0. Any value from 0 to 1 is a legal convention.")
         return
-    place = _place(probe, dx, np.where(x > 0, probe.dy, 0.0), (x == 0) & ~((dx == 0)))
-    exam.find("kink", "dx", "At x = 0 your dx is not dy times a number from 0 to 1, so it is no slope of ReLU there.",
-              exam.backward_function, mistake="outside_the_kink", certainty="exact", where=place)  # fmt: skip
+    place = _place(probe, dx, np.where(x > 0, probe.dy, 0.0), (x == 0) & ~(dx == 0))
+    exam.find(
+        "kink",
+        "dx",
+        "At x = 0 your dx is not dy times a number from 0 to 1, so it is no slope of ReLU there.",
+        exam.backward_function,
+        mistake="outside_the_kink",
+        certainty="exact",
+        where=place,
+    )
     report.status["dx"] = "wrong"
 
 
@@ -56,7 +66,9 @@ def _place(probe, yours, right, wrong):
 
 
 def _pool_ties(report, exam, known):
-    x = np.array([[2.0, 2.0, 1.0, 3.0], [0.0, 2.0, 3.0, 3.0], [0.0, 0.0, -1.0, -1.0], [0.0, 0.0, -5.0, -1.0]])[None, None]
+    x = np.array([[2.0, 2.0, 1.0, 3.0], [0.0, 2.0, 3.0, 3.0], [0.0, 0.0, -1.0, -1.0], [0.0, 0.0, -5.0, -1.0]])[
+        None, None
+    ]
     size = (2, 2)
     options = {"kernel_size": size, "stride": size, "padding": (0, 0)}
     seen = _run(exam, known, "ties", (x,), options)
@@ -74,14 +86,29 @@ def _pool_ties(report, exam, known):
     fair = (share >= -1e-9).all() and np.abs(share[~winners]).max() <= 1e-9 and np.abs(total - 1).max() <= 1e-9
     if fair:
         if not np.allclose(dx, right):
-            exam.note("Where pixels tie for the maximum, you choose or share otherwise than PyTorch, which pays the first. "
-                      "Every choice that adds up to dy is legal.")  # fmt: skip
+            exam.note(
+                "Where pixels tie for the maximum, you choose or share otherwise than PyTorch, which pays the first. "
+                "Every choice that adds up to dy is legal."
+            )
         return
     twice = np.allclose(dx, np.where(winners, dy, 0.0))
-    message = ("Pixels that tie for the maximum each got the whole dy, so dx adds up to more than dy. Pay one of them, or "
-               "share.") if twice else "Where pixels tie for the maximum, your dx does not add up to dy."  # fmt: skip
-    exam.find("ties", "dx", message, exam.backward_function, mistake="ties_paid_twice" if twice else "ties_not_conserved",
-              certainty="exact", where=_place(probe, dx, right, ~np.isclose(dx, right)))  # fmt: skip
+    message = (
+        (
+            "Pixels that tie for the maximum each got the whole dy, so dx adds up to more than dy. Pay one of them, or "
+            "share."
+        )
+        if twice
+        else "Where pixels tie for the maximum, your dx does not add up to dy."
+    )
+    exam.find(
+        "ties",
+        "dx",
+        message,
+        exam.backward_function,
+        mistake="ties_paid_twice" if twice else "ties_not_conserved",
+        certainty="exact",
+        where=_place(probe, dx, right, ~np.isclose(dx, right)),
+    )
     report.status["dx"] = "wrong"
 
 
@@ -96,5 +123,7 @@ def extremes(report, exam, known):
         return
     arrays = [seen[0], *(g for g in (seen[1] or []) if g is not None)]
     if not all(np.isfinite(a).all() for a in arrays):
-        exam.note("With scores of 1000 it overflows to NaN or infinity. Subtract each row's maximum before exp: the answer "
-                  "stays the same.")  # fmt: skip
+        exam.note(
+            "With scores of 1000 it gives NaN or infinity. A formula that subtracts each row's maximum before exp, and "
+            "never takes the logarithm of 0, gives the right numbers there too."
+        )

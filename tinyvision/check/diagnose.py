@@ -6,6 +6,7 @@ import numpy as np
 
 from . import signatures, substitutions
 from .evidence import Hypothesis, factor_names, match, ratio, same
+from .verdict import AXES
 
 EXACT, LIKELY, UNKNOWN = "exact", "likely", "unknown"
 
@@ -27,12 +28,17 @@ def diagnose(name, evidences, bank=(), use_signatures=True):
     facts = tuple(_facts(name, evidences))
     known = [m for m in bank if m.argument == name and m.pair is None and _same_as(m, evidences)]
     if len(known) == 1:
-        return Diagnosis(known[0].says, EXACT, known[0].id, None, facts[:1])
+        return Diagnosis(known[0].says, EXACT, known[0].id, None, _hidden(facts))
     if use_signatures and not known:
         found = _by_shape(name, evidences) or _by_signature(name, evidences) or _two_at_once(name, evidences, bank)
         if found:
-            return replace(found, facts=facts[:1])
+            return replace(found, facts=_hidden(facts))
     return Diagnosis("I cannot name this one; here is where it differs.", UNKNOWN, None, None, facts)
+
+
+def _hidden(facts):
+    """Of the facts, those that say where the mistake does not show: all that is worth saying beside a cause."""
+    return tuple(f for f in facts if f.startswith("It is right"))
 
 
 def _lead_first(evidences):
@@ -46,8 +52,11 @@ def _same_as(mistake, evidences):
     for e in evidences:
         try:
             with np.errstate(all="ignore"):
-                arguments = (e.probe.inputs, e.probe.options) if e.position < 0 else (
-                    e.probe.inputs, e.probe.options, e.probe.dy)  # fmt: skip
+                arguments = (
+                    (e.probe.inputs, e.probe.options)
+                    if e.position < 0
+                    else (e.probe.inputs, e.probe.options, e.probe.dy)
+                )
                 wrong = np.asarray(mistake.wrong(*arguments), dtype=np.float64)
         except (ValueError, IndexError, TypeError, ZeroDivisionError, KeyError):
             wrong = None
@@ -61,23 +70,38 @@ def _same_as(mistake, evidences):
 
 
 def _by_shape(name, evidences):
-    if all(e.shaped for e in evidences if e.yours is not None):
+    seen = [e for e in evidences if e.yours is not None]
+    if all(e.shaped for e in seen):
         return None
+    for other in seen[0].others:
+        if all(other in e.others and same(e.yours, e.others[other], e.tolerance, e.noise) for e in seen):
+            return Diagnosis(
+                f"This is {other}: the gradients are returned in another order than the inputs.",
+                LIKELY,
+                None,
+                f"other:{other}",
+            )
     story = signatures.shape_story(evidences)
     if story is None:
         return None
     identifier, words = story
-    return Diagnosis(f"The shape of your {name} is wrong, and this looks like the reason: {words}.", LIKELY,
-                     None, f"shape:{identifier}")  # fmt: skip
+    return Diagnosis(
+        f"The shape of your {name} is wrong, and this looks like the reason: {words}.",
+        LIKELY,
+        None,
+        f"shape:{identifier}",
+    )
 
 
 def _groups(e):
     for group in signatures.GROUPS:
-        yield from group(e)
+        yield group(e)
+    replaced = []
     if e.position >= 0 and e.probe.gradient is not None:
-        yield from substitutions.upstream(e)
+        replaced += substitutions.upstream(e)
     if (e.probe.backward if e.position >= 0 else e.probe.output) is not None:
-        yield from substitutions.ingredients(e)
+        replaced += substitutions.ingredients(e)
+    yield replaced
 
 
 def _by_signature(name, evidences):
@@ -86,19 +110,46 @@ def _by_signature(name, evidences):
         return None
     if _zero(shaped):
         exact = not any(np.any(e.yours) for e in shaped)
-        words = "zero everywhere: this looks like a result that was never stored" if exact else (
-            "zero up to rounding: this looks like a sum in which everything cancels")  # fmt: skip
+        words = (
+            "zero everywhere: this looks like a result that was never stored"
+            if exact
+            else ("zero up to rounding: this looks like a sum in which everything cancels")
+        )
         return Diagnosis(f"Your {name} is {words}.", LIKELY, None, "zero" if exact else "zero:rounding")
-    for hypothesis in _groups(shaped[0]):
+    second_best = None
+    for group in _groups(shaped[0]):
+        told, fallback = _first_match(name, group, shaped)
+        if told:
+            return told
+        second_best = second_best or fallback
+    return second_best or _leak(name, shaped) or _structure(name, shaped)
+
+
+def _first_match(name, group, shaped):
+    """(the best diagnosis that needs no factor, one that does); all ingredients that agree are told."""
+    matches, fallback = [], None
+    for hypothesis in group:
         if hypothesis.id == "factor":
             found = _factor(name, shaped)
             if found:
-                return found
+                return found, None
+            continue
+        if fallback is not None and matches and not hypothesis.ingredient:
             continue
         names = match(hypothesis, shaped)
-        if names:
-            return _told(name, hypothesis, names)
-    return _leak(name, shaped)
+        if names == ["1"]:
+            matches.append(hypothesis)
+            if not hypothesis.ingredient or len(matches) == 3:
+                break
+        elif names and fallback is None:
+            fallback = _told(name, hypothesis, names)
+    if not matches:
+        return None, fallback
+    told = _told(name, matches[0], ["1"])
+    if len(matches) > 1:
+        rest = " or ".join(m.words.split("gives ", 1)[-1] for m in matches[1:])
+        told = replace(told, message=f"{told.message[:-1]} (the same numbers come out {rest}).")
+    return told, None
 
 
 def _leak(name, shaped):
@@ -120,17 +171,65 @@ def _leak(name, shaped):
             if not names:
                 continue
             constant = " or ".join(names[:3])
-        words = hypothesis.words.format(name=f"the right {name}", c=constant)
+        words = hypothesis.words.format(name=f"the right {name}", c=constant).replace("plus -", "minus ")
         return Diagnosis(f"This looks like {words}.", LIKELY, None, hypothesis.id)
     return None
+
+
+def _structure(name, shaped):
+    """How yours and the right one differ, if by one number per index of an axis: a factor or a term that is its own."""
+    if all(
+        e.right.size > 1 and np.ptp(e.yours - e.right) <= 1e-9 * np.abs(e.yours).max() + 30 * e.noise for e in shaped
+    ):
+        return Diagnosis(
+            f"Your {name} differs from the right one by the same number in all elements: a constant is added.",
+            LIKELY,
+            None,
+            "constant-added",
+        )
+    for axis in range(shaped[0].right.ndim):
+        what = AXES.get(shaped[0].axes[axis], "index") if axis < len(shaped[0].axes) else f"axis-{axis} slice"
+        if all(e.right.ndim > axis and e.right.ndim > 1 for e in shaped):
+            if all(_own_factor(e, axis) for e in shaped):
+                return Diagnosis(
+                    f"Within each {what} your {name} is the right one times a constant, but every {what} has a "
+                    "constant of its own.",
+                    LIKELY,
+                    None,
+                    f"factor-per:{axis}",
+                )
+            if all(_own_term(e, axis) for e in shaped):
+                return Diagnosis(
+                    f"Within each {what} your {name} differs from the right one by the same number: "
+                    "something that belongs to the whole of it, often a sum or a mean.",
+                    LIKELY,
+                    None,
+                    f"term-per:{axis}",
+                )
+    return None
+
+
+def _own_factor(e, axis):
+    for k in range(e.right.shape[axis]):
+        yours, right = np.take(e.yours, k, axis), np.take(e.right, k, axis)
+        if right.size < 3 or ratio(right, replace(e, yours=yours, right=right)) is None:
+            return False
+    return True
+
+
+def _own_term(e, axis):
+    rest = tuple(a for a in range(e.right.ndim) if a != axis)
+    gap = e.yours - e.right
+    return gap[0].size > 1 and np.ptp(gap, axis=rest).max() <= 1e-9 * np.abs(e.yours).max() + 30 * e.noise
 
 
 def _zero(shaped):
     """True if all of yours is 0, None if some number is not finite."""
     if not all(np.isfinite(e.yours).all() for e in shaped):
         return None
-    return all(np.abs(e.yours).max(initial=0.0) <= 1e-13 * max(1.0, np.nanmax(np.abs(e.right), initial=0.0))
-               for e in shaped)  # fmt: skip
+    return all(
+        np.abs(e.yours).max(initial=0.0) <= 1e-13 * max(1.0, np.nanmax(np.abs(e.right), initial=0.0)) for e in shaped
+    )
 
 
 def _factor(name, shaped):
@@ -151,16 +250,28 @@ def _factor(name, shaped):
     if names:
         words = " or ".join(_spoken(n) for n in names[:3])
         tail = " (which of them, these shapes cannot tell)" if len(names) > 1 else ""
-        return Diagnosis(f"This looks like a factor: your {name} is {words} times the right one, everywhere{tail}.",
-                         LIKELY, None, "factor:" + "|".join(names[:3]))  # fmt: skip
+        return Diagnosis(
+            f"This looks like a factor: your {name} is {words} times the right one, everywhere{tail}.",
+            LIKELY,
+            None,
+            "factor:" + "|".join(names[:3]),
+        )
     if single:
         return None
-    if max(ratios) - min(ratios) <= 1e-7 * abs(ratios[0]):
-        return Diagnosis(f"This looks like a factor: your {name} is {ratios[0]:.6g} times the right one, everywhere.",
-                         LIKELY, None, f"factor:{ratios[0]:.6g}")  # fmt: skip
+    if max(ratios) - min(ratios) <= 1e-5 * abs(ratios[0]):
+        return Diagnosis(
+            f"This looks like a factor: your {name} is {ratios[0]:.5g} times the right one, everywhere.",
+            LIKELY,
+            None,
+            f"factor:{ratios[0]:.6g}",
+        )
     listed = ", ".join(f"{r:.4g} on the probe {e.probe.name}" for (e, _), r in zip(usable, ratios, strict=True))
-    return Diagnosis(f"Your {name} is a constant times the right one, but not always the same constant: {listed}.",
-                     LIKELY, None, "factor")  # fmt: skip
+    return Diagnosis(
+        f"Your {name} is a constant times the right one, but not always the same constant: {listed}.",
+        LIKELY,
+        None,
+        "factor",
+    )
 
 
 def _spoken(symbol):
@@ -170,12 +281,16 @@ def _spoken(symbol):
 def _told(name, hypothesis, names):
     words = hypothesis.words.format(name=f"the right {name}")
     factor = "" if names == ["1"] else f", times {' or '.join(names[:3])}"
-    return Diagnosis(f"This looks like {words}{factor}.", LIKELY, None,
-                     hypothesis.id + ("" if names == ["1"] else "*" + "|".join(names[:3])))  # fmt: skip
+    return Diagnosis(
+        f"This looks like {words}{factor}.",
+        LIKELY,
+        None,
+        hypothesis.id + ("" if names == ["1"] else "*" + "|".join(names[:3])),
+    )
 
 
 def _two_at_once(name, evidences, bank):
-    """A known mistake and, on top of it, the wrong sign or a factor of the batch size: nothing else is told apart surely."""
+    """A known mistake and, on top of it, the wrong sign or a factor of the batch size."""
     shaped = [e for e in evidences if e.shaped]
     if not shaped or len(shaped) < len(evidences) or name == "y":
         return None
@@ -189,8 +304,12 @@ def _two_at_once(name, evidences, bank):
     if len(found) != 1:
         return None
     m, names = found[0]
-    return Diagnosis(f"This looks like two things at once: a factor of {' or '.join(names[:3])}, and: {m.says}", LIKELY,
-                     None, f"{m.id}*{'|'.join(names[:3])}")  # fmt: skip
+    return Diagnosis(
+        f"This looks like two things at once: a factor of {' or '.join(names[:3])}, and: {m.says}",
+        LIKELY,
+        None,
+        f"{m.id}*{'|'.join(names[:3])}",
+    )
 
 
 def _wrong(mistake, e):
@@ -203,11 +322,7 @@ def _facts(name, evidences):
     """True statements that help without naming a cause."""
     good = [e for e in evidences if not e.failed]
     if good and len(good) < len(evidences):
-        shared = _properties(good[0])
-        for e in good[1:]:
-            shared = [p for p in shared if p in _properties(e)]
-        bad = [p for e in evidences if e.failed for p in _properties(e)]
-        telling = [p for p in shared if p not in bad]
+        telling = what_sets_apart([e.probe for e in good], [e.probe for e in evidences if e.failed])
         if telling:
             yield f"It is right on the probes where {' and '.join(telling)}."
         else:
@@ -222,9 +337,15 @@ def _facts(name, evidences):
         yield "Every sign is wrong."
 
 
-def _properties(e):
-    """What is special about a probe: "N = 1", "the stride is 1", ..."""
-    options, first = e.probe.options, np.shape(e.probe.inputs[0])
+def what_sets_apart(good, bad):
+    """The properties that all good probes have and no bad one has."""
+    excluded = {p for probe in bad for p in _properties(probe)}
+    return [p for p in _properties(good[0]) if p not in excluded and all(p in _properties(g) for g in good)]
+
+
+def _properties(probe):
+    """What is special about a probe: "N = 1", "stride = 1", ..."""
+    options, first = probe.options, np.shape(probe.inputs[0])
     out = []
     if first and first[0] == 1:
         out.append("N = 1")
@@ -232,8 +353,8 @@ def _properties(e):
         if option in options and np.all(np.array(options[option]) == value):
             out.append(f"{option} = {value}")
     kernel = options.get("kernel_size")
-    if len(e.probe.inputs) > 1 and np.ndim(e.probe.inputs[1]) == 4 and "stride" in options:
-        kernel = e.probe.inputs[1].shape[2:]
+    if len(probe.inputs) > 1 and np.ndim(probe.inputs[1]) == 4 and "stride" in options:
+        kernel = probe.inputs[1].shape[2:]
     if kernel is not None:
         kernel = np.broadcast_to(kernel, 2)
         if kernel[0] == kernel[1]:
@@ -252,8 +373,9 @@ def _sums(name, shaped):
     for axes, words in (((1,), "each row"), ((0, 2, 3), "each channel"), (tuple(range(nd)), "all elements")):
         if nd == 0 or max(axes) >= nd or (len(axes) == nd and nd == 1 and words != "all elements"):
             continue
-        right = [np.abs(e.right.sum(axes)).max() <= 1e-9 * max(np.abs(e.right).max(), 1e-300) * e.right.size
-                 for e in shaped]  # fmt: skip
+        right = [
+            np.abs(e.right.sum(axes)).max() <= 1e-9 * max(np.abs(e.right).max(), 1e-300) * e.right.size for e in shaped
+        ]
         yours = [np.abs(e.yours.sum(axes)).max() > 1e-6 * np.abs(e.yours).max() for e in shaped]
         if all(right) and all(yours):
             yield f"The right {name} sums to 0 over {words}; yours does not."

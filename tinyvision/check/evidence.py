@@ -57,7 +57,7 @@ class Hypothesis:
     predict: object
     factor: bool = True
     needs_shape: bool = True
-    advice: str = ""
+    ingredient: bool = False  # it replaces one ingredient of the right formula: several may give the same numbers
 
 
 def ratio(prediction, evidence):
@@ -108,8 +108,11 @@ def factor_names(evidences, ratios):
         return ["1"]
     tables = [signs_symbols(e.probe.symbols) for e, _ in pairs]
     shared = set(tables[0]).intersection(*tables[1:])
-    fitting = [s for s in tables[0] if s in shared
-               and all(abs(t[s] - r) <= loose * abs(r) for t, (_, r) in zip(tables, pairs, strict=True))]  # fmt: skip
+    fitting = [
+        s
+        for s in tables[0]
+        if s in shared and all(abs(t[s] - r) <= loose * abs(r) for t, (_, r) in zip(tables, pairs, strict=True))
+    ]
     plain = [s for s in fitting if s in ("-1", "2", "1/2", "-2", "-1/2")]
     return plain[:1] if plain else fitting
 

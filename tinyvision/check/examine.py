@@ -18,17 +18,19 @@ SAYS = {
     "copy.",
     "accumulates": "The second call returned the sum of both: {what} is added to a buffer that is kept between calls "
     "and never cleared. Start from zeros in each call.",
-    "differs_each_call": "Two equal calls gave different {what}: something random, or state that is kept between calls.",
+    "differs_each_call": "Two equal calls gave different {what}: something is random, or kept between calls.",
     "kept_outside_cache": "{who} uses something that the last forward left outside of the cache: after another forward "
     "call it gives another answer. Take everything from the cache.",
-    "second_call_raises": "A second call of {who} with the same cache fails ({what}): the first call used the cache up.",
+    "second_call_raises": "A second call of {who} with the same cache fails ({what}): it was used up by the first.",
 }
 
 
 class Examination:
     """Calls a (forward, backward) pair on probes and collects findings, notes and observed arrays."""
 
-    def __init__(self, report, forward, backward, names, seconds=runner.TIME_LIMIT, lone_output=False, judged=(True, True)):
+    def __init__(
+        self, report, forward, backward, names, seconds=runner.TIME_LIMIT, lone_output=False, judged=(True, True)
+    ):
         self.report, self.forward_function, self.backward_function = report, forward, backward
         self.names, self.seconds, self.lone_output = names, seconds, lone_output
         self.judge_forward, self.judge_backward = judged
@@ -55,8 +57,15 @@ class Examination:
             self.report.printed = call.printed
         if call.cut_off:
             self.dead.add(who)
-            self.find("endless", who, f"{who} did not come back within {self.seconds:g} s and was cut off: an endless "
-                      "loop?", function, call, mistake="endless_loop", certainty="exact")  # fmt: skip
+            self.find(
+                "endless",
+                who,
+                f"{who} did not come back within {self.seconds:g} s and was cut off: an endless loop?",
+                function,
+                call,
+                mistake="endless_loop",
+                certainty="exact",
+            )
         return call
 
     def forward(self, probe, quiet=False):
@@ -79,8 +88,15 @@ class Examination:
             y, cache = value, None
         else:
             got = f"{len(value)} values" if isinstance(value, tuple) else _kind(value)
-            self.find("no_cache", "forward", f"forward must return two things, (y, cache); yours returned {got}.",
-                      function, call, mistake="no_cache", certainty="exact")  # fmt: skip
+            self.find(
+                "no_cache",
+                "forward",
+                f"forward must return two things, (y, cache); yours returned {got}.",
+                function,
+                call,
+                mistake="no_cache",
+                certainty="exact",
+            )
             self.dead.add("forward")
             return None
         array = self.as_array(y, "y", "forward", function, probe)
@@ -90,31 +106,56 @@ class Examination:
         shapes = ", ".join(f"{n} {np.shape(a)}" for n, a in zip(probe.names, arrays, strict=False))
         if who == "backward":
             shapes = f"dy {np.shape(probe.dy)}, from " + ", ".join(
-                f"{n} {np.shape(a)}" for n, a in zip(probe.names, probe.inputs, strict=True))  # fmt: skip
+                f"{n} {np.shape(a)}" for n, a in zip(probe.names, probe.inputs, strict=True)
+            )
         options = "".join(f", {k}={v}" for k, v in probe.options.items())
         text = f"{type(call.error).__name__}: {call.error}".strip().rstrip(":")
         text = text if len(text) <= 300 else text[:297] + "..."
-        self.find("exception", who, f"{who} raised {text}\n  on {shapes}{options}",
-                  self.forward_function if who == "forward" else self.backward_function, call,
-                  mistake="exception", certainty="exact")  # fmt: skip
+        self.find(
+            "exception",
+            who,
+            f"{who} raised {text}\n  on {shapes}{options}",
+            self.forward_function if who == "forward" else self.backward_function,
+            call,
+            mistake="exception",
+            certainty="exact",
+        )
 
     def as_array(self, value, argument, who, function, probe):
         """A learner's value as a float64-compatible array, or None; wrong kinds of numbers become findings."""
         if hasattr(value, "detach") or not isinstance(value, (np.ndarray, np.generic, list, tuple, int, float)):
-            self.find("not_an_array", argument, f"{argument} is {_kind(value)}, not an array.", function,
-                      mistake="not_an_array", certainty="exact")  # fmt: skip
+            self.find(
+                "not_an_array",
+                argument,
+                f"{argument} is {_kind(value)}, not an array.",
+                function,
+                mistake="not_an_array",
+                certainty="exact",
+            )
             return None
         try:
             array = np.asarray(value)
         except ValueError:
             array = np.empty(0, dtype=object)
         if array.dtype.kind == "c":
-            self.find("wrong_dtype", argument, f"{argument} holds complex numbers ({array.dtype}); after an FFT take "
-                      ".real.", function, mistake="wrong_dtype", certainty="exact")  # fmt: skip
+            self.find(
+                "wrong_dtype",
+                argument,
+                f"{argument} holds complex numbers ({array.dtype}); after an FFT take .real.",
+                function,
+                mistake="wrong_dtype",
+                certainty="exact",
+            )
             return None
         if array.dtype.kind not in "fiub":
-            self.find("not_an_array", argument, f"{argument} cannot be made an array of numbers "
-                      f"({_kind(value)}).", function, mistake="not_an_array", certainty="exact")  # fmt: skip
+            self.find(
+                "not_an_array",
+                argument,
+                f"{argument} cannot be made an array of numbers ({_kind(value)}).",
+                function,
+                mistake="not_an_array",
+                certainty="exact",
+            )
             return None
         # A copy: the learner may hand out the same buffer again, and change it.
         return np.array(array)
@@ -138,11 +179,17 @@ class Examination:
             return None
         out = []
         for name, grad in zip(self.names, grads, strict=True):
-            out.append(None if name is None or grad is None else
-                       self.as_array(grad, name, "backward", function, probe))  # fmt: skip
+            out.append(None if name is None or grad is None else self.as_array(grad, name, "backward", function, probe))
             if name is not None and grad is None:
-                self.find("missing", name, f"backward returned None for {name}.", function, call,
-                          mistake="gradient_missing", certainty="exact")  # fmt: skip
+                self.find(
+                    "missing",
+                    name,
+                    f"backward returned None for {name}.",
+                    function,
+                    call,
+                    mistake="gradient_missing",
+                    certainty="exact",
+                )
         self._aliases(call.value, dy)
         return out
 
@@ -151,8 +198,10 @@ class Examination:
         if "dy" in changed:
             self.behaviour("dy_changed", "dy", function, None, "backward")
         if "input" in changed:
-            which = next((n for n, i, old in zip(probe.names, inputs, probe.inputs, strict=True)
-                          if not np.array_equal(i, old)), "x")  # fmt: skip
+            which = next(
+                (n for n, i, old in zip(probe.names, inputs, probe.inputs, strict=True) if not np.array_equal(i, old)),
+                "x",
+            )
             self.behaviour("input_changed", which, function, None, "backward", which)
         elif "output" in changed:
             self.behaviour("output_changed", "y", function, None, "backward")
@@ -161,8 +210,9 @@ class Examination:
     def _aliases(self, value, dy):
         arrays = [v for v in (value if isinstance(value, (tuple, list)) else [value]) if isinstance(v, np.ndarray)]
         if any(np.ndim(dy) and np.shares_memory(a, dy) for a in arrays if a.size):
-            self.note("A gradient shares its memory with dy. That is right as long as nobody changes one of them in "
-                      "place.")  # fmt: skip
+            self.note(
+                "A gradient shares its memory with dy. That is right as long as nobody changes one of them in place."
+            )
         elif any(a.size and b.size and np.shares_memory(a, b) for k, a in enumerate(arrays) for b in arrays[:k]):
             self.note("Two gradients are one piece of memory. That is right as long as nobody changes one in place.")
 
@@ -183,11 +233,21 @@ class Examination:
             supply = iter(grads)
             return [None if n is None else next(supply) for n in self.names]
         expected = ", ".join(n or "None" for n in self.names)
-        got = "nothing (None)" if value is None else (
-            f"{len(grads)}" if isinstance(value, (tuple, list)) else f"one ({_kind(value)})")  # fmt: skip
-        self.find("gradient_count", "backward", f"backward must return {len(self.names)} gradients ({expected}), in the "
-                  f"order of the inputs; yours returned {got}.", function, call, mistake="gradient_count",
-                  certainty="exact")  # fmt: skip
+        got = (
+            "nothing (None)"
+            if value is None
+            else (f"{len(grads)}" if isinstance(value, (tuple, list)) else f"one ({_kind(value)})")
+        )
+        self.find(
+            "gradient_count",
+            "backward",
+            f"backward must return {len(self.names)} gradients ({expected}), in the "
+            f"order of the inputs; yours returned {got}.",
+            function,
+            call,
+            mistake="gradient_count",
+            certainty="exact",
+        )
         self.dead.add("backward")
         return None
 
@@ -196,9 +256,16 @@ class Examination:
         self.cache_changed_first = getattr(self, "cache_changed", False)
         second = self.backward(probe, cache, inputs, y, quiet=True)
         if second is None:
+            self.stateful.add("backward")
             if "backward" not in self.dead:
-                self.behaviour("second_call_raises", "backward", self.backward_function, None, "backward",
-                               f"{type(self.error).__name__}: {self.error}")  # fmt: skip
+                self.behaviour(
+                    "second_call_raises",
+                    "backward",
+                    self.backward_function,
+                    None,
+                    "backward",
+                    f"{type(self.error).__name__}: {self.error}",
+                )
             return
         purity = {"dy_changed", "input_changed", "output_changed"}
         touched = any(f.kind in purity for f in self.report.findings)
@@ -224,12 +291,15 @@ class Examination:
             return
         later = self.backward(probe, cache, inputs, y, quiet=True, note_changes=False)
         wrong = later is None or any(
-            a is not None and b is not None and not _alike(a, b) for a, b in zip(first, later, strict=True))  # fmt: skip
+            a is not None and b is not None and not _alike(a, b) for a, b in zip(first, later, strict=True)
+        )
         if not wrong:
             return
         if inspect.ismethod(self.backward_function) or not inspect.isroutine(self.backward_function):
-            self.note("backward depends on the last call of forward (the object keeps its state outside of the cache): "
-                      "use one object for each layer.")  # fmt: skip
+            self.note(
+                "backward depends on the last call of forward (the object keeps its state outside of the cache): "
+                "use one object for each layer."
+            )
         elif later is not None or "backward" not in self.dead:
             self.behaviour("kept_outside_cache", "backward", self.backward_function, None, "backward")
 
@@ -241,18 +311,32 @@ class Examination:
         index = tuple(int(i) for i in np.argwhere(bad)[0])
         count = int(bad.sum())
         what = "NaN" if np.isnan(array[index]) else "infinity"
-        self.find("not_finite", argument, f"{argument} holds {what} in {count} of {array.size} places (probe "
-                  f"{probe.name}): a division by 0, the logarithm of 0, or an array from np.empty that was not filled.",
-                  function, mistake="not_finite", certainty="exact",
-                  where=Where(index, float(array[index]), float(right[index]), "all" if bad.all() else "some", count,
-                              array.size, probe.name))  # fmt: skip
+        self.find(
+            "not_finite",
+            argument,
+            f"{argument} holds {what} in {count} of {array.size} places (probe "
+            f"{probe.name}): a division by 0, the logarithm of 0, or an array from np.empty that was not filled.",
+            function,
+            mistake="not_finite",
+            certainty="exact",
+            where=Where(
+                index,
+                float(array[index]),
+                float(right[index]),
+                "all" if bad.all() else "some",
+                count,
+                array.size,
+                probe.name,
+            ),
+        )
         return True
 
 
 def _alike(a, b):
     a, b = np.asarray(a), np.asarray(b)
-    return a.shape == b.shape and compare(a, np.asarray(b, dtype=np.float64)).level == "same" or np.array_equal(
-        a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f")  # fmt: skip
+    return (a.shape == b.shape and compare(a, np.asarray(b, dtype=np.float64)).level == "same") or np.array_equal(
+        a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f"
+    )
 
 
 def _is_array_list(value):

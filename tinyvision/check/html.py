@@ -7,21 +7,27 @@ import numpy as np
 from .show import _certainty, _short, number, slice_of
 
 STYLE = """
-.tvc{--bg:#fff;--fg:#1b1f24;--dim:#5b6570;--line:#d7dde3;--bad:#b3261e;--good:#1a7f37;font:15px/1.5 system-ui,sans-serif;
- color:var(--fg);background:var(--bg);max-width:60rem;margin:0 auto;padding:1.5rem}
-@media (prefers-color-scheme:dark){.tvc{--bg:#14181d;--fg:#e6e9ec;--dim:#9aa5b1;--line:#333c46;--bad:#ff8a80;--good:#6fdd8b}}
-.tvc h1{font-size:1.4rem;margin:0 0 .5rem}.tvc .bad{color:var(--bad)}.tvc .good{color:var(--good)}.tvc .dim{color:var(--dim)}
-.tvc .chip{display:inline-block;border:1px solid var(--line);border-radius:1rem;padding:.05rem .7rem;margin:0 .4rem .4rem 0}
+.tvc{--bg:#fff;--fg:#1b1f24;--dim:#5b6570;--line:#d7dde3;--bad:#b3261e;--good:#1a7f37;
+ font:15px/1.5 system-ui,sans-serif;color:var(--fg);background:var(--bg);max-width:60rem;margin:0 auto;padding:1.5rem}
+@media (prefers-color-scheme:dark){
+ .tvc{--bg:#14181d;--fg:#e6e9ec;--dim:#9aa5b1;--line:#333c46;--bad:#ff8a80;--good:#6fdd8b}}
+.tvc h1{font-size:1.4rem;margin:0 0 .5rem}.tvc h2{font-size:1.1rem;margin:0}
+.tvc .bad{color:var(--bad)}.tvc .good{color:var(--good)}.tvc .dim{color:var(--dim)}
+.tvc .chip{display:inline-block;border:1px solid var(--line);border-radius:1rem;padding:.05rem .7rem;
+ margin:0 .4rem .4rem 0}
 .tvc section{border-top:1px solid var(--line);padding:1rem 0}.tvc p{margin:.3rem 0}.tvc .says{font-size:1.1rem}
-.tvc code{font:13px ui-monospace,monospace}.tvc figure{display:inline-block;margin:.6rem 1.2rem .6rem 0;vertical-align:top}
+.tvc code{font:13px ui-monospace,monospace}
+.tvc figure{display:inline-block;margin:.6rem 1.2rem .6rem 0;vertical-align:top}
 .tvc figcaption{color:var(--dim);font-size:.85rem}.tvc svg{display:block}.tvc table{border-collapse:collapse}
 .tvc td{padding:.1rem .8rem .1rem 0}
 """
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title><style>body{{margin:0;background:#fff}}@media (prefers-color-scheme:dark){{body{{background:#14181d}}}}</style>
+<title>{title}</title>
+<style>body{{margin:0;background:#fff}}@media (prefers-color-scheme:dark){{body{{background:#14181d}}}}</style>
 </head><body>{body}</body></html>
 """
+_MARKS = {"ok": "good", "ours": "good", "wrong": "bad"}
 
 
 def save(report, path):
@@ -38,8 +44,9 @@ def fragment(report):
     """The report as a piece of HTML, for a page or a notebook."""
     verdict = '<span class="good">passed</span>' if report.passed else '<span class="bad">not yet</span>'
     chips = "".join(
-        f'<span class="chip">{html.escape(k)} <b class="{"good" if v in ("ok", "ours") else "bad" if v == "wrong" else "dim"}">'
-        f"{html.escape(v)}</b></span>" for k, v in report.status.items())  # fmt: skip
+        f'<span class="chip">{html.escape(k)} <b class="{_MARKS.get(v, "dim")}">{html.escape(v)}</b></span>'
+        for k, v in report.status.items()
+    )
     parts = [f'<style>{STYLE}</style><div class="tvc"><h1>{html.escape(report.subject)}: {verdict}</h1>{chips}']
     parts += [_section(f) for f in report.findings]
     if report.notes:
@@ -54,16 +61,28 @@ def _section(f):
     rows = []
     if f.where is not None:
         index = "[" + ", ".join(map(str, f.where.index)) + "]" if f.where.index else ""
-        rows.append(("first difference", f"<code>{html.escape(f.argument)}{index}</code> yours <b class=bad>{number(f.where.yours)}"
-                     f"</b>, should be <b class=good>{number(f.where.right)}</b>"))  # fmt: skip
-        rows.append(("where", f"{html.escape(f.where.region)}: {f.where.differing} of {f.where.total} elements"
-                     + (f", probe {html.escape(f.where.probe)}" if f.where.probe else "")))  # fmt: skip
+        rows.append(
+            (
+                "first difference",
+                f"<code>{html.escape(f.argument)}{index}</code> yours <b class=bad>{number(f.where.yours)}"
+                f"</b>, should be <b class=good>{number(f.where.right)}</b>",
+            )
+        )
+        rows.append(
+            (
+                "where",
+                f"{html.escape(f.where.region)}: {f.where.differing} of {f.where.total} elements"
+                + (f", probe {html.escape(f.where.probe)}" if f.where.probe else ""),
+            )
+        )
     if f.file:
         rows.append(("in", f"<code>{html.escape(_short(f.file))}:{f.line}</code>"))
     table = "".join(f"<tr><td class=dim>{a}</td><td>{b}</td></tr>" for a, b in rows)
     facts = "".join(f"<p>{html.escape(x)}</p>" for x in f.facts)
-    return (f"<section><h2>{html.escape(f.argument)}</h2><p class=says>{html.escape(f.message)}</p>"
-            f"<p class=dim>{_certainty(f)}</p>{facts}<table>{table}</table>{_pictures(f)}</section>")  # fmt: skip
+    return (
+        f"<section><h2>{html.escape(f.argument)}</h2><p class=says>{html.escape(f.message)}</p>"
+        f"<p class=dim>{_certainty(f)}</p>{facts}<table>{table}</table>{_pictures(f)}</section>"
+    )
 
 
 def _pictures(f):
@@ -73,8 +92,11 @@ def _pictures(f):
     finite = np.abs(right[np.isfinite(right)])
     scale = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
     panels = [("yours", yours), ("right", right)] + ([("difference", yours - right)] if fit else [])
-    return "".join(f"<figure>{_svg(array, scale)}<figcaption>{title} <code>{html.escape(f.argument + label)}</code>"
-                   f"</figcaption></figure>" for title, array in panels)  # fmt: skip
+    return "".join(
+        f"<figure>{_svg(array, scale)}<figcaption>{title} <code>{html.escape(f.argument + label)}</code>"
+        f"</figcaption></figure>"
+        for title, array in panels
+    )
 
 
 def _svg(array, scale, cell=18, limit=40):
@@ -84,10 +106,14 @@ def _svg(array, scale, cell=18, limit=40):
     for i in range(height):
         for j in range(width):
             value = float(array[i, j])
-            cells.append(f'<rect x="{j * cell}" y="{i * cell}" width="{cell}" height="{cell}" fill="{colour(value, scale)}">'
-                         f"<title>[{i}, {j}] {value:.6g}</title></rect>")  # fmt: skip
-    return (f'<svg role="img" width="{width * cell}" height="{height * cell}" viewBox="0 0 {width * cell} {height * cell}" '
-            f'style="outline:1px solid #8883">{"".join(cells)}</svg>')  # fmt: skip
+            cells.append(
+                f'<rect x="{j * cell}" y="{i * cell}" width="{cell}" height="{cell}" fill="{colour(value, scale)}">'
+                f"<title>[{i}, {j}] {value:.6g}</title></rect>"
+            )
+    return (
+        f'<svg role="img" width="{width * cell}" height="{height * cell}" viewBox="0 0 {width * cell} {height * cell}" '
+        f'style="outline:1px solid #8883">{"".join(cells)}</svg>'
+    )
 
 
 def colour(value, scale):

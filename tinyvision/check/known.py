@@ -8,12 +8,13 @@ import numpy as np
 from ..errors import OptionError
 from . import conventions, numeric, runner
 from .bank import mistakes
-from .diagnose import diagnose
+from .diagnose import diagnose, what_sets_apart
 from .evidence import Evidence
 from .examine import Examination
 from .findings import Finding, Picture, Report
-from .ops import PAIRED, predicates, spec
-from .verdict import compare, merge_regions, where
+from .ops import PAIRED, spec
+from .regions import predicates
+from .verdict import compare, holds_float32, merge_regions, where
 
 
 def op(name, forward=None, backward=None, *, pairs=True, bank=None, signatures=True, time_limit=runner.TIME_LIMIT):
@@ -31,8 +32,13 @@ def op(name, forward=None, backward=None, *, pairs=True, bank=None, signatures=T
         if function is not None and not callable(function):
             raise OptionError(f"check.op: {label} must be a function, got {type(function).__name__}")
     report = Report(known.name)
-    settings = _Settings(known, pairs, mistakes(known.name) if bank is None else
-                         [m for m in bank if m.op == known.name], signatures, time_limit)  # fmt: skip
+    settings = _Settings(
+        known,
+        pairs,
+        mistakes(known.name) if bank is None else [m for m in bank if m.op == known.name],
+        signatures,
+        time_limit,
+    )
     if known.name == "sgd":
         from .trajectory import follow
 
@@ -68,6 +74,7 @@ def _examine(report, settings, forward, backward):
         probes = known.probes(False)
     report.probes = len(probes)
     seen = [_observe(exam, probe) for probe in probes]
+    _where_it_runs(report, seen)
     if judged[0]:
         _judge_output(report, exam, settings, probes, seen)
     forward_right = report.status.get("forward") in ("ok", "ours")
@@ -83,7 +90,10 @@ def _examine(report, settings, forward, backward):
 def _fits(exam, known, settings):
     """The parameter lists take what will be passed."""
     probe = known.probes(settings.pairs)[0]
-    calls = [("forward", exam.forward_function, len(probe.inputs), probe.options), ("backward", exam.backward_function, 2, {})]
+    calls = [
+        ("forward", exam.forward_function, len(probe.inputs), probe.options),
+        ("backward", exam.backward_function, 2, {}),
+    ]
     fine = True
     for (label, function, count, options), judged in zip(calls, (exam.judge_forward, exam.judge_backward), strict=True):
         unfit = runner.accepts(function, count, options) if judged else None
@@ -92,35 +102,55 @@ def _fits(exam, known, settings):
         fine = False
         has = f"it has ({', '.join(unfit.parameters)})"
         call = "(" + ", ".join([*known.arguments, *options] if label == "forward" else ["dy", "cache"]) + ")"
-        lacks = f"has no parameter called {' or '.join(repr(m) for m in unfit.missing)}" if unfit.missing else \
-            f"cannot be called with {count} arguments"  # fmt: skip
-        exam.find("signature", label, f"{runner.name_of(function)} {lacks}; {has}, and is called as {label}{call}.",
-                  function, mistake="signature", certainty="exact")  # fmt: skip
+        lacks = (
+            f"has no parameter called {' or '.join(repr(m) for m in unfit.missing)}"
+            if unfit.missing
+            else f"cannot be called with {count} arguments"
+        )
+        exam.find(
+            "signature",
+            label,
+            f"{runner.name_of(function)} {lacks}; {has}, and is called as {label}{call}.",
+            function,
+            mistake="signature",
+            certainty="exact",
+        )
     return fine
 
 
 def _needs_integers(exam, known, probes):
-    """Does forward fail on pairs, in a way that pairs explain, and run on integers? Says so if it does.
-
-    np.pad, given a pair where a number belongs, complains about the requested shape (4,2)."""
+    """Does forward fail on pairs, in a way that pairs explain, and run on integers? Says so if it does."""
     named = [o for o in PAIRED if o in probes[0].options]
     if not named:
         return False
     first = probes[0]
-    call = runner.call(exam.forward_function, tuple(np.array(i) for i in first.inputs), dict(first.options),
-                       seconds=exam.seconds)  # fmt: skip
-    if call.ok or call.cut_off or not (isinstance(call.error, TypeError) or "tuple" in str(call.error)
-                                       or "requested shape (4,2)" in str(call.error)):  # fmt: skip
+    call = runner.call(
+        exam.forward_function, tuple(np.array(i) for i in first.inputs), dict(first.options), seconds=exam.seconds
+    )
+    if call.ok or call.cut_off:
         return False
+    # Equal pairs must fail as well: otherwise it is not the pair, but height and width taken for each other.
     for probe in known.probes(False):
-        attempt = runner.call(exam.forward_function, tuple(np.array(i) for i in probe.inputs), dict(probe.options),
-                              seconds=exam.seconds)  # fmt: skip
-        if not attempt.ok:
+        doubled = {k: (v, v) if k in PAIRED else v for k, v in probe.options.items()}
+        outcomes = [
+            runner.call(
+                exam.forward_function, tuple(np.array(i) for i in probe.inputs), dict(options), seconds=exam.seconds
+            )
+            for options in (doubled, probe.options)
+        ]
+        if outcomes[0].ok or not outcomes[1].ok:
             return False
     listed = ", ".join(f"{o}={first.options[o]}" for o in named)
-    exam.find("pairs_not_accepted", "forward", f"forward cannot take (height, width) pairs such as {listed}. With plain "
-              "integers it runs, and was checked with those. check.op(..., pairs=False) passes integers.",
-              exam.forward_function, call, mistake="pairs_not_accepted", certainty="exact")  # fmt: skip
+    exam.find(
+        "pairs_not_accepted",
+        "forward",
+        f"forward cannot take (height, width) pairs such as {listed}. With plain "
+        "integers it runs, and was checked with those. check.op(..., pairs=False) passes integers.",
+        exam.forward_function,
+        call,
+        mistake="pairs_not_accepted",
+        certainty="exact",
+    )
     return True
 
 
@@ -152,6 +182,16 @@ def _observe(exam, probe):
     if not exam.stateful:
         seen.kept = (cache, inputs, raw)
     return seen
+
+
+def _where_it_runs(report, seen):
+    """Adds to an exception on which probes it does not happen."""
+    for k, finding in enumerate(report.findings):
+        ran = [s for s in seen if (s.y if finding.argument == "forward" else s.grads) is not None]
+        if finding.kind == "exception" and ran and len(ran) < len(seen):
+            telling = what_sets_apart([s.probe for s in ran], [s.probe for s in seen if s not in ran])
+            if telling:
+                report.findings[k] = replace(finding, facts=(f"It runs on the probes where {' and '.join(telling)}.",))
 
 
 def _equal(a, b):
@@ -187,7 +227,8 @@ def _not_finite(exam, settings, name, evidences, function):
     bad = [e for e in evidences if e.yours is not None and not np.isfinite(e.yours).all()]
     if not bad or diagnose(name, evidences, settings.bank, False).certainty == "exact":
         return False
-    return any([exam.not_finite(name, e.yours, e.right, function, e.probe) for e in bad])
+    found = [exam.not_finite(name, e.yours, e.right, function, e.probe) for e in bad]
+    return any(found)
 
 
 def _optional(exam, evidences, who):
@@ -198,8 +239,9 @@ def _optional(exam, evidences, who):
     if image and raised and all(e.yours is None for e in image) and not any(e.yours is None for e in others):
         evidences[:] = others
         exam.report.findings.remove(raised[0])
-        exam.note(f"{who} takes matrices only: on an image of shape {image[0].probe.inputs[0].shape} it raised an "
-                  "exception.")  # fmt: skip
+        exam.note(
+            f"{who} takes matrices only: on an image of shape {image[0].probe.inputs[0].shape} it raised an exception."
+        )
 
 
 def _judge_gradients(report, exam, settings, probes, seen, forward_right):
@@ -262,7 +304,9 @@ def _behind_a_wrong_forward(report, exam, settings, name, evidences):
 
 def _add(report, exam, settings, name, evidences, function):
     """Diagnose and add the finding, with place, picture and a second witness."""
-    consequence = name != "y" and any(f.kind in IMPURE and f.file == runner.location(function)[0] for f in report.findings)
+    consequence = name != "y" and any(
+        f.kind in IMPURE and f.file == runner.location(function)[0] for f in report.findings
+    )
     found = diagnose(name, evidences, () if consequence else settings.bank, settings.signatures and not consequence)
     if consequence:
         found = replace(found, message="It differs, perhaps because of what is changed in place: mend that first.")
@@ -272,8 +316,10 @@ def _add(report, exam, settings, name, evidences, function):
     unshaped = [e for e in evidences if e.yours is not None and not e.shaped]
     place, picture, message, kind = None, None, found.message, "value"
     if failed:
-        places = [where(e.comparison, e.yours, e.right, e.axes, predicates(settings.spec.name, e.probe, name),
-                        e.probe.name) for e in failed]  # fmt: skip
+        places = [
+            where(e.comparison, e.yours, e.right, e.axes, predicates(settings.spec.name, e.probe, name), e.probe.name)
+            for e in failed
+        ]
         place = replace(places[0], region=merge_regions([p.region for p in places]))
         place = _witnessed(exam, failed[0], place, settings.spec.linear)
         picture = Picture(failed[0].yours, failed[0].right)
@@ -292,8 +338,22 @@ def _add(report, exam, settings, name, evidences, function):
         found = replace(found, mistake="wrong_dtype", certainty="exact")
         message = f"{name} holds integers ({dtype}): the fractions were cut off. Make the array with the dtype of x."
     file, line = runner.location(function)
-    report.findings.append(Finding(name, message, found.mistake, found.signature, found.certainty, place, file, line,
-                                   picture, "", found.facts, kind))  # fmt: skip
+    report.findings.append(
+        Finding(
+            name,
+            message,
+            found.mistake,
+            found.signature,
+            found.certainty,
+            place,
+            file,
+            line,
+            picture,
+            "",
+            found.facts,
+            kind,
+        )
+    )
     if found.certainty == "exact" and any(e.yours is None for e in evidences):
         # The known mistake explains the exceptions as well.
         who = "forward" if name == "y" else "backward"
@@ -312,8 +372,9 @@ def _witnessed(exam, e, place, linear):
 
     def f(value):
         inputs = (*e.probe.inputs[: e.position], value, *e.probe.inputs[e.position + 1 :])
-        call = runner.call(exam.forward_function, tuple(np.array(i) for i in inputs), dict(e.probe.options),
-                           seconds=exam.seconds)  # fmt: skip
+        call = runner.call(
+            exam.forward_function, tuple(np.array(i) for i in inputs), dict(e.probe.options), seconds=exam.seconds
+        )
         y = call.value[0] if isinstance(call.value, (tuple, list)) else call.value
         return np.asarray(y, dtype=np.float64).ravel()
 
@@ -331,20 +392,28 @@ def _precision(exam, name, evidences):
     rounded = [e for e in evidences if e.comparison is not None and e.comparison.level == "rounding"]
     if rounded:
         worst = max(e.comparison.error / max(np.abs(e.right).max(), 1e-300) for e in rounded)
-        exam.note(f"{name} is right to {worst:.0e} of its size, the precision of float32 somewhere inside. Inputs were "
-                  "float64.")  # fmt: skip
+        single = any(holds_float32(e.yours) for e in rounded)
+        why = "which is the precision of float32" if single else "rounding, or a tiny constant such as an epsilon"
+        exam.note(
+            f"{name} differs by {worst:.0e} of its size, {why}: too little to be a mistake. The inputs were float64."
+        )
 
 
 def _other_upstreams(report, exam, settings, usable):
-    """-dy, 0, a large dy and the sum of two: a backward is linear in dy. Judged where dy itself was answered rightly."""
+    """-dy, 0, a large dy and a sum: a backward is linear in dy. Judged where dy itself was answered rightly."""
     right = {n for n in exam.names if n is not None and report.status.get(n) == "ok"}
     if not right or exam.stateful:
         return
     for s in usable[:2]:
         dy = s.probe.dy
         other = np.random.default_rng(77).standard_normal(np.shape(dy))
-        tries = (("-dy", -dy), ("dy = 0", dy * 0.0), ("1000·dy", dy * 1000.0), ("dy + another", dy + other),
-                 ("a dy that is all positive", np.abs(dy)))  # fmt: skip
+        tries = (
+            ("-dy", -dy),
+            ("dy = 0", dy * 0.0),
+            ("1000·dy", dy * 1000.0),
+            ("dy + another", dy + other),
+            ("a dy that is all positive", np.abs(dy)),
+        )
         for words, upstream in tries:
             result = exam.forward(s.probe, quiet=True)
             if result is None:
@@ -364,16 +433,29 @@ def _compare_upstream(report, exam, probe, words, grads, truth, right):
         scale = max(np.abs(np.asarray(probe.truth[position])).max(initial=0.0), np.abs(expected).max(initial=0.0), 1e-3)
         if yours.shape == expected.shape and not np.isfinite(yours).all():
             report.status[name] = "wrong"
-            exam.not_finite(name, yours, expected, exam.backward_function, replace(probe, name=f"{probe.name}, {words}"))
+            exam.not_finite(
+                name, yours, expected, exam.backward_function, replace(probe, name=f"{probe.name}, {words}")
+            )
             continue
         comparison = compare(yours, expected, scale=scale) if yours.shape == expected.shape else None
         if comparison is not None and comparison.level != "different":
             continue
         report.status[name] = "wrong"
-        place = where(comparison, yours, expected, probe.axes[position], (), f"{probe.name}, {words}") if comparison else None
-        exam.find("not_linear", name, f"{name} is not linear in dy: it is right for one dy and wrong for {words}. A "
-                  "gradient must only ever be multiplied by dy and added up.", exam.backward_function,
-                  mistake="not_linear_in_dy", certainty="exact", where=place)  # fmt: skip
+        place = (
+            where(comparison, yours, expected, probe.axes[position], (), f"{probe.name}, {words}")
+            if comparison
+            else None
+        )
+        exam.find(
+            "not_linear",
+            name,
+            f"{name} is not linear in dy: it is right for one dy and wrong for {words}. A "
+            "gradient must only ever be multiplied by dy and added up.",
+            exam.backward_function,
+            mistake="not_linear_in_dy",
+            certainty="exact",
+            where=place,
+        )
 
 
 def _tidy(report):

@@ -24,10 +24,11 @@ ELEMENTS = 24  # looked at one by one in a tensor that fails
 def model(model, batch, loss=None, *, seed=0, time_limit=60.0):
     """Check every parameter's gradient of a `nn.Module` on a batch.
 
-    `batch` is `(x, labels)`, or x alone. `loss(output, labels)`, by default cross-entropy with labels and a random signed
-    weighting of the outputs without, makes one number of the output. The model itself is not touched: a copy in float64
-    is checked, in the mode (train or eval) it is in, with the same random numbers in every evaluation. Frozen parameters
-    are skipped. Returns a Report whose status has one entry per parameter. Raises OptionError if `model` is no Module."""
+    `batch` is `(x, labels)`, or x alone. `loss(output, labels)`, by default cross-entropy with labels and a random
+    signed weighting of the outputs without, makes one number of the output. The model itself is not touched: a copy
+    in float64 is checked, in the mode (train or eval) it is in, with the same random numbers in every evaluation.
+    Frozen parameters are skipped. Returns a Report whose status has one entry per parameter. Raises OptionError if
+    `model` is no Module."""
     from ..nn import Module
 
     if not isinstance(model, Module):
@@ -92,43 +93,46 @@ class _Subject:
         self.model.zero_grad()
         loss = self.evaluate()
         loss.backward()
-        return {name: None if p.grad is None else np.array(getattr(p.grad, "data", p.grad), dtype=np.float64)
-                for name, p in self.model.named_parameters()}  # fmt: skip
+        return {
+            name: None if p.grad is None else np.array(getattr(p.grad, "data", p.grad), dtype=np.float64)
+            for name, p in self.model.named_parameters()
+        }
 
 
 def _gradients(exam, subject):
     """The model's own gradients, computed twice; None, and a finding, if that does not work."""
-    file, line = runner.location(type(subject.model).forward)
+    place = runner.location(type(subject.model).forward)
     first = runner.call(subject.backward, (), seconds=subject.seconds)
     exam.report.printed = first.printed
     if not first.ok:
-        what = "did not come back and was cut off" if first.cut_off else f"raised {type(first.error).__name__}: {first.error}"
-        exam.report.status["forward"] = "wrong"
-        exam.report.findings.append(Finding("model", f"The training step {what}", "exception", certainty="exact", file=file,
-                                            line=line, kind="exception"))  # fmt: skip
-        return None
+        cut = "did not come back and was cut off"
+        what = cut if first.cut_off else f"raised {type(first.error).__name__}: {first.error}"
+        return _stop(exam, "endless_loop" if first.cut_off else "exception", f"The training step {what}", place)
     value = subject.number()
     if not np.isfinite(value):
-        exam.report.status["forward"] = "wrong"
-        exam.report.findings.append(Finding("model", f"The loss is {value}: there is nothing to differentiate.", "not_finite",
-                                            certainty="exact", file=file, line=line, kind="not_finite"))  # fmt: skip
-        return None
+        return _stop(exam, "not_finite", f"The loss is {value}: there is nothing to differentiate.", place)
     if value != subject.number():
-        exam.report.status["forward"] = "wrong"
-        exam.report.findings.append(Finding(
-            "model", "Two equal evaluations gave different losses: something draws random numbers that do not come from "
-            "tinyvision.random, or keeps state.", "differs_each_call", certainty="exact", file=file, line=line,
-            kind="differs_each_call"))  # fmt: skip
-        return None
+        return _stop(
+            exam,
+            "differs_each_call",
+            "Two equal evaluations gave different losses: something draws random numbers that do not come from "
+            "tinyvision.random, or keeps state.",
+            place,
+        )
     exam.report.status["forward"] = "ok"
     second = subject.backward()
     for name, grad in first.value.items():
-        if grad is not None and not np.allclose(grad, second[name], rtol=1e-9, atol=0, equal_nan=True):
-            exam.report.findings.append(Finding(
-                name, f"A second training step on the same batch gave another gradient of {name}: state is kept between "
-                "calls.", "differs_each_call", certainty="exact", file=file, line=line, kind="differs_each_call"))  # fmt: skip
-            exam.report.status[name] = "wrong"
+        if grad is not None and not np.allclose(grad, second[name], rtol=1e-9, atol=1e-12, equal_nan=True):
+            message = f"A second training step on the same batch gave another gradient of {name}: state is kept."
+            _stop(exam, "differs_each_call", message, place, name)
     return first.value
+
+
+def _stop(exam, kind, message, place, argument="model"):
+    exam.report.status["forward" if argument == "model" else argument] = "wrong"
+    exam.report.findings.append(
+        Finding(argument, message, kind, certainty="exact", file=place[0], line=place[1], kind=kind)
+    )
 
 
 def _parameter(exam, subject, name, parameter, grad, rng):
@@ -148,8 +152,13 @@ def _parameter(exam, subject, name, parameter, grad, rng):
         exam.note(f"{name} does not influence the loss; its gradient is 0, as it must be.")
     else:
         exam.report.status[name] = "not judged"
-        exam.find("cannot_judge", name, f"{name} cannot be judged: its gradient is below the rounding noise of the loss, or "
-                  "every direction meets a kink. Try another batch.", certainty="unknown")  # fmt: skip
+        exam.find(
+            "cannot_judge",
+            name,
+            f"{name} cannot be judged: its gradient is below the rounding noise of the loss, or "
+            "every direction meets a kink. Try another batch.",
+            certainty="unknown",
+        )
 
 
 def _direction(subject, parameter, grad, rng):
@@ -203,8 +212,17 @@ def _explain(subject, name, parameter, grad, rng):
     first = int(picked[wrong].min()) if wrong.any() else int(picked[0])
     at = int(np.flatnonzero(picked == first)[0])
     index = tuple(int(i) for i in np.unravel_index(first, shape))
-    place = Where(index, float(yours[at]), float(slopes[at]), "all" if wrong.all() else "some", int(wrong.sum()),
-                  len(picked), "elements chosen at random", witness="numeric", noise=1e-9)  # fmt: skip
+    place = Where(
+        index,
+        float(yours[at]),
+        float(slopes[at]),
+        "all" if wrong.all() else "some",
+        int(wrong.sum()),
+        len(picked),
+        "elements chosen at random",
+        witness="numeric",
+        noise=1e-9,
+    )
     message, certainty, signature = _words(name, grad, yours, slopes, subject)
     return Finding(name, message, None, signature, certainty, place, file, line)
 
@@ -217,8 +235,11 @@ def _element(subject, parameter, k):
 
 def _words(name, grad, yours, slopes, subject):
     if grad is None:
-        return (f"No gradient reached {name}, though the loss depends on it: something on the way was detached.", "likely",
-                "no_gradient")  # fmt: skip
+        return (
+            f"No gradient reached {name}, though the loss depends on it: something on the way was detached.",
+            "likely",
+            "no_gradient",
+        )
     if not yours.any():
         return f"The gradient of {name} is zero, though the loss depends on it.", "likely", "zero"
     usable = np.abs(slopes) > 1e-3 * np.abs(slopes).max()
@@ -227,9 +248,17 @@ def _words(name, grad, yours, slopes, subject):
         middle = float(np.median(ratios))
         if np.abs(ratios - middle).max() <= 1e-3 * abs(middle):
             batch = len(subject.x) if subject.x.ndim else 1
-            named = {-1.0: "-1", 2.0: "2", 0.5: "half", float(batch): f"{batch} (the batch size)",
-                     1 / batch: f"1/{batch} (one over the batch size)"}  # fmt: skip
+            named = {
+                -1.0: "-1",
+                2.0: "2",
+                0.5: "half",
+                float(batch): f"{batch} (the batch size)",
+                1 / batch: f"1/{batch} (one over the batch size)",
+            }
             words = next((w for value, w in named.items() if abs(middle - value) <= 2e-3 * abs(value)), f"{middle:.4g}")
-            return (f"This looks like a factor: the gradient of {name} is {words} times the slope of the loss.", "likely",
-                    f"factor:{words.split()[0]}")  # fmt: skip
+            return (
+                f"This looks like a factor: the gradient of {name} is {words} times the slope of the loss.",
+                "likely",
+                f"factor:{words.split()[0]}",
+            )
     return f"The gradient of {name} is not the slope of the loss; here is where it differs.", "unknown", None

@@ -77,23 +77,22 @@ def kinked(f, x, element, dy, claimed, step=STEP):
     """Does f have a kink at this element, with the claimed slope between the two one-sided ones?
 
     Returns "kink" (a legal convention), "smooth" or "wrong". The one-sided slopes of a smooth function approach each
-    other as the step shrinks; those of a kink at x itself do not."""
+    other as the step shrinks; those of a kink at x itself do not, and a kink nearby leaves the smaller step to judge.
+    With the large step of a float32 function the second is not much smaller, or noise would look like kinks."""
     x = np.asarray(x, dtype=np.float64)
+    shrink, bend = (30.0, 1e-3) if step < STEP_FLOAT32 else (3.0, 5e-2)
     scale = max(1.0, abs(float(x.flat[element])))
     slopes = []
-    for h in (step * scale, step * scale / 30):
+    for h in (step * scale, step * scale / shrink):
         here = float(f(x) @ dy)
         forward = (float(f(_moved(x, element, h)) @ dy) - here) / h
         backward = (here - float(f(_moved(x, element, -h)) @ dy)) / h
         slopes.append((backward, forward))
-    gaps = [abs(a - b) for a, b in slopes]
     size = max(max(abs(s) for pair in slopes for s in pair), abs(claimed), 1e-300)
-    if gaps[0] <= 1e-3 * size:
+    if abs(slopes[0][0] - slopes[0][1]) <= bend * size:
         return "smooth"
-    low, high = min(slopes[1]), max(slopes[1])
-    # A kink between the two steps leaves the two small slopes equal, and they judge; one at x itself leaves them apart.
-    slack = 1e-4 * size
-    return "kink" if low - slack <= claimed <= high + slack else "wrong"
+    slack = 0.1 * bend * size
+    return "kink" if min(slopes[1]) - slack <= claimed <= max(slopes[1]) + slack else "wrong"
 
 
 def slope(f, x, element, dy, linear=False):

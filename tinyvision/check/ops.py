@@ -7,7 +7,7 @@ import numpy as np
 from ..errors import OptionError
 from . import reference
 from .bank.unfold import columns, windows
-from .bank.windows import fold, overlap_count, touches_border, unfold
+from .bank.windows import fold, unfold
 from .probes import Probe, away_from_zero, upstream, well_separated
 
 PAIRED = ("kernel_size", "stride", "padding")
@@ -44,11 +44,20 @@ class Spec:
             symbols["dy"] = float(upstream(y, index))
         axes = tuple(a if len(a) == np.ndim(i) else "" for a, i in zip(self.axes, inputs, strict=True))
         return Probe(
-            name, inputs, options, y, lambda dy: self.backward(inputs, options, dy), upstream(y, index),
+            name,
+            inputs,
+            options,
+            y,
+            lambda dy: self.backward(inputs, options, dy),
+            upstream(y, index),
             symbols=symbols,
-            output=lambda i, o: self.forward(*i, **o), backward=self.backward, names=self.arguments, axes=axes,
-            output_axes=self.output_axes if len(self.output_axes) == np.ndim(y) else "", index=index,
-        )  # fmt: skip
+            output=lambda i, o: self.forward(*i, **o),
+            backward=self.backward,
+            names=self.arguments,
+            axes=axes,
+            output_axes=self.output_axes if len(self.output_axes) == np.ndim(y) else "",
+            index=index,
+        )
 
     def functions(self, mistake=None):
         """The reference as a (forward, backward) pair, with one mistake from the bank built in, or none."""
@@ -66,7 +75,7 @@ class Spec:
         def backward(dy, cache):
             inputs, options = cache
             grads = list(self.backward(inputs, options, dy))
-            if target in self.gradients:
+            if target is not None and target in self.gradients:
                 grads[self.gradients.index(target)] = np.array(wrong(inputs, options, dy))
             return tuple(grads)
 
@@ -126,11 +135,29 @@ def _window_symbols(inputs, options, y):
     sh, sw = reference.pair(options["stride"])
     oh, ow = reference.out_size((h, w), kernel, options["stride"], options["padding"])
     names = {
-        "N": n, "C": c, "H·W": h * w, "KH": kh, "KW": kw, "KH·KW": kh * kw, "OH·OW": oh * ow, "N·OH·OW": n * oh * ow,
-        "C·KH·KW": c * kh * kw, "KH²": kh * kh, "KW²": kw * kw, "(KH·KW)²": (kh * kw) ** 2, "SH·SW": sh * sw,
-        "SH": sh, "SW": sw, "N·C": n * c, "N·H·W": n * h * w, "OH": oh, "OW": ow, "KH/KW": kh / kw,
-        "OH·OW/(KH·KW)": oh * ow / (kh * kw), "SH·SW/(KH·KW)": sh * sw / (kh * kw),
-    }  # fmt: skip
+        "N": n,
+        "C": c,
+        "H·W": h * w,
+        "KH": kh,
+        "KW": kw,
+        "KH·KW": kh * kw,
+        "OH·OW": oh * ow,
+        "N·OH·OW": n * oh * ow,
+        "C·KH·KW": c * kh * kw,
+        "KH²": kh * kh,
+        "KW²": kw * kw,
+        "(KH·KW)²": (kh * kw) ** 2,
+        "SH·SW": sh * sw,
+        "SH": sh,
+        "SW": sw,
+        "N·C": n * c,
+        "N·H·W": n * h * w,
+        "OH": oh,
+        "OW": ow,
+        "KH/KW": kh / kw,
+        "OH·OW/(KH·KW)": oh * ow / (kh * kw),
+        "SH·SW/(KH·KW)": sh * sw / (kh * kw),
+    }
     if len(inputs) > 1:
         names["O"] = np.shape(inputs[1])[0]
     return _distinct(names)
@@ -144,40 +171,82 @@ def _linear_symbols(inputs, options, y):
 
 def _channel_symbols(inputs, options, y):
     n, c, h, w = inputs[0].shape
-    return _distinct({"N": n, "C": c, "H·W": h * w, "N·H·W": n * h * w, "(N·H·W - 1)": n * h * w - 1,
-                      "(N·H·W - 1)/(N·H·W)": (n * h * w - 1) / (n * h * w), "N·C": n * c, "N·C·H·W": n * c * h * w,
-                      "C·H·W": c * h * w, "H": h, "W": w})  # fmt: skip
+    return _distinct(
+        {
+            "N": n,
+            "C": c,
+            "H·W": h * w,
+            "N·H·W": n * h * w,
+            "(N·H·W - 1)": n * h * w - 1,
+            "(N·H·W - 1)/(N·H·W)": (n * h * w - 1) / (n * h * w),
+            "N·C": n * c,
+            "N·C·H·W": n * c * h * w,
+            "C·H·W": c * h * w,
+            "H": h,
+            "W": w,
+        }
+    )
 
 
 def _class_symbols(inputs, options, y):
     n, k = inputs[0].shape
-    return _distinct({"N": n, "K": k, "N·K": n * k, "N²": n * n, "ln 2": np.log(2), "ln 10": np.log(10),
-                      "K - 1": k - 1, "N/K": n / k})  # fmt: skip
+    return _distinct(
+        {
+            "N": n,
+            "K": k,
+            "N·K": n * k,
+            "N²": n * n,
+            "ln 2": np.log(2),
+            "ln 10": np.log(10),
+            "K - 1": k - 1,
+            "N/K": n / k,
+        }
+    )
 
 
 def _make_linear(pairs):
-    for k, (name, n, i, o) in enumerate([("asymmetric", 3, 4, 5), ("square", 4, 4, 4), ("single", 1, 6, 3),
-                                         ("wide", 5, 7, 2), ("small square", 2, 2, 2)]):  # fmt: skip
+    for k, (name, n, i, o) in enumerate(
+        [
+            ("asymmetric", 3, 4, 5),
+            ("square", 4, 4, 4),
+            ("single", 1, 6, 3),
+            ("wide", 5, 7, 2),
+            ("small square", 2, 2, 2),
+        ]
+    ):
         r = _rng(1, k)
-        yield name, (r.standard_normal((n, i)) * (1 + 4 * (k == 3)), r.standard_normal((o, i)), r.standard_normal(o)), {}
+        yield (
+            name,
+            (r.standard_normal((n, i)) * (1 + 4 * (k == 3)), r.standard_normal((o, i)), r.standard_normal(o)),
+            {},
+        )
 
 
 def _make_relu(pairs):
-    for k, (name, shape) in enumerate([("asymmetric", (3, 8)), ("square", (5, 5)), ("large numbers", (4, 9)),
-                                       ("single", (1, 11)), ("image", (2, 3, 4, 5))]):  # fmt: skip
+    for k, (name, shape) in enumerate(
+        [
+            ("asymmetric", (3, 8)),
+            ("square", (5, 5)),
+            ("large numbers", (4, 9)),
+            ("single", (1, 11)),
+            ("image", (2, 3, 4, 5)),
+        ]
+    ):
         yield name, (away_from_zero(_rng(2, k), shape, high=20.0 if k == 2 else 2.5),), {}
 
 
 def _make_add(pairs):
-    for k, (name, shape) in enumerate([("asymmetric", (3, 8)), ("square", (5, 5)), ("single", (1, 11)),
-                                       ("image", (2, 3, 4, 5))]):  # fmt: skip
+    for k, (name, shape) in enumerate(
+        [("asymmetric", (3, 8)), ("square", (5, 5)), ("single", (1, 11)), ("image", (2, 3, 4, 5))]
+    ):
         r = _rng(3, k)
         yield name, (away_from_zero(r, shape), away_from_zero(r, shape, high=3.0)), {}
 
 
 def _make_dropout(pairs):
-    for k, (name, shape, p) in enumerate([("asymmetric", (4, 8), 0.3), ("square", (6, 6), 0.6), ("single", (1, 15), 0.25),
-                                          ("image", (2, 3, 4, 5), 0.4)]):  # fmt: skip
+    for k, (name, shape, p) in enumerate(
+        [("asymmetric", (4, 8), 0.3), ("square", (6, 6), 0.6), ("single", (1, 15), 0.25), ("image", (2, 3, 4, 5), 0.4)]
+    ):
         r = _rng(4, k)
         mask = r.permutation(np.arange(np.prod(shape)) >= p * np.prod(shape)).reshape(shape)
         yield name, (away_from_zero(r, shape), mask), {"p": p}
@@ -192,7 +261,7 @@ def _make_conv2d(pairs):
     plans = [
         ("asymmetric", 3, 2, 5, (8, 11), (3, 2), (2, 3), (1, 2)),
         ("square", 3, 3, 3, (4, 4), (3, 3), (1, 1), (1, 1)),
-        ("single", 1, 2, 3, (6, 5), (2, 3), (1, 2), (2, 1)),
+        ("single", 1, 2, 3, (6, 5), (2, 3), (1, 2), (1, 0)),
         ("gaps", 2, 3, 2, (8, 9), (2, 2), (3, 3), (0, 0)),
         ("tall", 4, 2, 3, (7, 5), (3, 1), (1, 1), (2, 0)),
         ("square batch", 2, 2, 2, (7, 6), (2, 2), (2, 1), (1, 1)),
@@ -226,8 +295,12 @@ def _make_avgpool(pairs):
 
 
 def _make_batchnorm(pairs):
-    plans = [("asymmetric", (3, 2, 4, 5), 0.3), ("square", (3, 3, 3, 3), 0.1), ("single", (1, 4, 3, 5), 0.5),
-             ("many channels", (2, 5, 3, 2), 0.2)]  # fmt: skip
+    plans = [
+        ("asymmetric", (3, 2, 4, 5), 0.3),
+        ("square", (3, 3, 3, 3), 0.1),
+        ("single", (1, 4, 3, 5), 0.5),
+        ("many channels", (2, 5, 3, 2), 0.2),
+    ]
     for k, (name, shape, eps) in enumerate(plans):
         r = _rng(8, k)
         c = shape[1]
@@ -237,14 +310,20 @@ def _make_batchnorm(pairs):
 
 
 def _make_softmax(pairs):
-    for k, (name, shape) in enumerate([("asymmetric", (3, 5)), ("square", (4, 4)), ("single", (1, 6)),
-                                       ("tall", (6, 3)), ("large scores", (5, 4))]):  # fmt: skip
+    for k, (name, shape) in enumerate(
+        [("asymmetric", (3, 5)), ("square", (4, 4)), ("single", (1, 6)), ("tall", (6, 3)), ("large scores", (5, 4))]
+    ):
         yield name, (_rng(9, k).standard_normal(shape) * (3.0 if k == 4 else 1.0) + 0.2,), {}
 
 
 def _make_cross_entropy(pairs):
-    plans = [("asymmetric", (5, 4), [2, 0, 2, 3, 2]), ("square", (4, 4), [1, 3, 1, 0]), ("single", (1, 5), [3]),
-             ("two classes", (3, 2), [1, 1, 0]), ("many classes", (4, 7), [5, 0, 5, 2])]  # fmt: skip
+    plans = [
+        ("asymmetric", (5, 4), [2, 0, 2, 3, 2]),
+        ("square", (4, 4), [1, 3, 1, 0]),
+        ("single", (1, 5), [3]),
+        ("two classes", (3, 2), [1, 1, 0]),
+        ("many classes", (4, 7), [5, 0, 5, 2]),
+    ]
     for k, (name, shape, labels) in enumerate(plans):
         yield name, (_rng(10, k).standard_normal(shape) * (2.0 if k == 4 else 1.0), np.array(labels)), {}
 
@@ -264,7 +343,7 @@ def _make_col2im(pairs):
 _UNFOLDS = [
     ("asymmetric", 3, 2, (8, 11), (3, 2), (2, 3), (1, 2)),
     ("square", 3, 3, (4, 4), (3, 3), (1, 1), (1, 1)),
-    ("single", 1, 2, (6, 5), (2, 3), (1, 2), (2, 1)),
+    ("single", 1, 2, (6, 5), (2, 3), (1, 2), (1, 0)),
     ("gaps", 2, 3, (8, 9), (2, 2), (3, 3), (0, 0)),
     ("tall", 4, 2, (7, 5), (3, 1), (1, 1), (2, 0)),
 ]
@@ -292,66 +371,127 @@ def _sgd(weight, grad, velocity, lr, momentum, weight_decay):
     return weight - lr * velocity, velocity
 
 
-SPECS = {s.name: s for s in (
-    Spec("linear", ("x", "weight", "bias"), ("NI", "OI", "O"), "NO", reference.linear, reference.linear_backward,
-         _make_linear, _linear_symbols),
-    Spec("relu", ("x",), ("NI",), "NI", reference.relu, reference.relu_backward, _make_relu, linear=False),
-    Spec("conv2d", ("x", "weight", "bias"), ("NCHW", "OCHW", "O"), "NOHW", reference.conv2d,
-         reference.conv2d_backward, _make_conv2d, _window_symbols),
-    Spec("maxpool2d", ("x",), ("NCHW",), "NCHW", reference.maxpool2d, reference.maxpool2d_backward, _make_maxpool,
-         _window_symbols, linear=False),
-    Spec("avgpool2d", ("x",), ("NCHW",), "NCHW", reference.avgpool2d, reference.avgpool2d_backward, _make_avgpool,
-         _window_symbols),
-    Spec("batchnorm_train", ("x", "weight", "bias"), ("NCHW", "C", "C"), "NCHW", reference.batchnorm_train,
-         reference.batchnorm_train_backward, _make_batchnorm, _channel_symbols, linear=False),
-    Spec("cross_entropy", ("logits", "labels"), ("NK", "N"), "", reference.cross_entropy,
-         reference.cross_entropy_backward, _make_cross_entropy, _class_symbols, linear=False),
-    Spec("softmax", ("x",), ("NK",), "NK", reference.softmax, reference.softmax_backward, _make_softmax,
-         _class_symbols, linear=False),
-    Spec("add", ("a", "b"), ("NI", "NI"), "NI", reference.add, reference.add_backward, _make_add),
-    Spec("dropout", ("x", "mask"), ("NI", "NI"), "NI", reference.dropout, reference.dropout_backward, _make_dropout),
-    Spec("im2col", ("x",), ("NCHW",), "RQ", _im2col, _im2col_backward, _make_im2col, _window_symbols, lone_output=True),
-    Spec("col2im", ("columns",), ("RQ",), "NCHW", _col2im, _col2im_backward, _make_col2im, _window_symbols,
-         lone_output=True),
-    Spec("sgd", ("weight", "grad", "velocity"), ("", "", ""), "", _sgd, None, None),
-)}  # fmt: skip
+SPECS = {
+    s.name: s
+    for s in (
+        Spec(
+            "linear",
+            ("x", "weight", "bias"),
+            ("NI", "OI", "O"),
+            "NO",
+            reference.linear,
+            reference.linear_backward,
+            _make_linear,
+            _linear_symbols,
+        ),
+        Spec("relu", ("x",), ("NI",), "NI", reference.relu, reference.relu_backward, _make_relu, linear=False),
+        Spec(
+            "conv2d",
+            ("x", "weight", "bias"),
+            ("NCHW", "OCHW", "O"),
+            "NOHW",
+            reference.conv2d,
+            reference.conv2d_backward,
+            _make_conv2d,
+            _window_symbols,
+        ),
+        Spec(
+            "maxpool2d",
+            ("x",),
+            ("NCHW",),
+            "NCHW",
+            reference.maxpool2d,
+            reference.maxpool2d_backward,
+            _make_maxpool,
+            _window_symbols,
+            linear=False,
+        ),
+        Spec(
+            "avgpool2d",
+            ("x",),
+            ("NCHW",),
+            "NCHW",
+            reference.avgpool2d,
+            reference.avgpool2d_backward,
+            _make_avgpool,
+            _window_symbols,
+        ),
+        Spec(
+            "batchnorm_train",
+            ("x", "weight", "bias"),
+            ("NCHW", "C", "C"),
+            "NCHW",
+            reference.batchnorm_train,
+            reference.batchnorm_train_backward,
+            _make_batchnorm,
+            _channel_symbols,
+            linear=False,
+        ),
+        Spec(
+            "cross_entropy",
+            ("logits", "labels"),
+            ("NK", "N"),
+            "",
+            reference.cross_entropy,
+            reference.cross_entropy_backward,
+            _make_cross_entropy,
+            _class_symbols,
+            linear=False,
+        ),
+        Spec(
+            "softmax",
+            ("x",),
+            ("NK",),
+            "NK",
+            reference.softmax,
+            reference.softmax_backward,
+            _make_softmax,
+            _class_symbols,
+            linear=False,
+        ),
+        Spec("add", ("a", "b"), ("NI", "NI"), "NI", reference.add, reference.add_backward, _make_add),
+        Spec(
+            "dropout", ("x", "mask"), ("NI", "NI"), "NI", reference.dropout, reference.dropout_backward, _make_dropout
+        ),
+        Spec(
+            "im2col",
+            ("x",),
+            ("NCHW",),
+            "RQ",
+            _im2col,
+            _im2col_backward,
+            _make_im2col,
+            _window_symbols,
+            lone_output=True,
+        ),
+        Spec(
+            "col2im",
+            ("columns",),
+            ("RQ",),
+            "NCHW",
+            _col2im,
+            _col2im_backward,
+            _make_col2im,
+            _window_symbols,
+            lone_output=True,
+        ),
+        Spec("sgd", ("weight", "grad", "velocity"), ("", "", ""), "", _sgd, None, None),
+    )
+}
 
 
 def spec(name):
     """The known op of that name. Raises OptionError with the list of names."""
-    key = {"max_pool2d": "maxpool2d", "avg_pool2d": "avgpool2d", "batchnorm": "batchnorm_train",
-           "batch_norm": "batchnorm_train", "residual": "add"}.get(name, name)  # fmt: skip
+    key = {
+        "max_pool2d": "maxpool2d",
+        "avg_pool2d": "avgpool2d",
+        "batchnorm": "batchnorm_train",
+        "batch_norm": "batchnorm_train",
+        "residual": "add",
+    }.get(name, name)
     if not isinstance(key, str) or key not in SPECS:
-        raise OptionError(f"check.op: no op is called {name!r}; known are {', '.join(SPECS)}. For any other pair of "
-                          "functions there is check.gradients(forward, backward, inputs)")  # fmt: skip
+        raise OptionError(
+            f"check.op: no op is called {name!r}; known are {', '.join(SPECS)}. For any other pair of "
+            "functions there is check.gradients(forward, backward, inputs)"
+        )
     return SPECS[key]
-
-
-def predicates(op, probe, argument):
-    """Named parts of an argument's array in which mistakes tend to live: (words, boolean array)."""
-    x = np.asarray(probe.inputs[0])
-    out = []
-    shape = probe.options.get("x_shape", x.shape)
-    pictured = argument == "dx" or (argument == "y" and op == "col2im")
-    if "stride" in probe.options and pictured:
-        kernel = probe.inputs[1].shape[2:] if op == "conv2d" else probe.options["kernel_size"]
-        count = overlap_count(shape, kernel, probe.options["stride"], probe.options["padding"])
-        out += [("overlaps", count > 1), ("left-over", count == 0),
-                ("border", touches_border(shape, kernel, probe.options["stride"], probe.options["padding"]))]  # fmt: skip
-    if "stride" in probe.options and argument == "y" and op in ("conv2d", "maxpool2d", "avgpool2d"):
-        kernel = probe.inputs[1].shape[2:] if op == "conv2d" else probe.options["kernel_size"]
-        frame = reference.padded(np.zeros((1, 1, *shape[2:])), probe.options["padding"], 1.0)
-        out.append(("border", unfold(frame, kernel, probe.options["stride"], 0).any(axis=(4, 5))))
-    if op == "cross_entropy" and argument == "dlogits":
-        labels = probe.inputs[1]
-        repeated = np.array([(labels == label).sum() > 1 for label in labels])
-        column = np.arange(x.shape[1]) == labels[:, None]
-        out += [("repeated labels", repeated[:, None]), ("the label's column", column),
-                ("columns of the other classes", ~column)]  # fmt: skip
-    if argument in ("dx", "da", "db", "y") and probe.y.shape == x.shape and op not in ("im2col", "col2im"):
-        out += [("where x < 0", x < 0), ("where x > 0", x > 0)]
-        if argument != "y":
-            out += [("where dy < 0", probe.dy < 0), ("where dy > 0", probe.dy > 0)]
-    if op == "dropout":
-        out += [("where the mask is 0", ~probe.inputs[1]), ("where the mask is 1", probe.inputs[1])]
-    return tuple(out)

@@ -12,13 +12,15 @@ from .evidence import Evidence
 from .examine import Examination
 from .findings import Finding, Picture, Report
 from .probes import Probe, upstream
-from .verdict import Comparison, merge_regions, where
+from .verdict import ROUNDING, ROUNDING_FLOAT32, Comparison, holds_float32, merge_regions, where
 
 BUDGET = 10.0  # seconds of forward calls; beyond it, a random part of the elements is judged, and the report says so
 JACOBIAN_CELLS = 4_000_000
 
 
-def gradients(forward, backward, inputs, options=None, *, names=None, time_limit=runner.TIME_LIMIT, budget=BUDGET, seed=0):
+def gradients(
+    forward, backward, inputs, options=None, *, names=None, time_limit=runner.TIME_LIMIT, budget=BUDGET, seed=0
+):
     """Check `backward(dy, cache)` against central differences of `forward(*inputs, **options) -> (y, cache)`.
 
     `inputs` are arrays; integer and boolean ones (labels, masks) have no gradient. Every element is judged, on the
@@ -98,20 +100,34 @@ class _Set:
 
 
 def _one(exam, names, arrays, options, index, seed, budget):
-    shell = Probe(("given inputs", "nearby inputs")[index], arrays, options, np.zeros(0), None, np.zeros(0), names=names)
+    shell = Probe(
+        ("given inputs", "nearby inputs")[index], arrays, options, np.zeros(0), None, np.zeros(0), names=names
+    )
     result = exam.forward(shell, quiet=index > 0)
     if result is None:
         return None
     y, cache, inputs, raw = result
     if not np.isfinite(y).all():
         if index == 0:
-            exam.find("not_finite", "y", "forward returned NaN or infinity on the inputs given, so there is nothing to "
-                      "compare with.", exam.forward_function, mistake="not_finite", certainty="exact")  # fmt: skip
+            exam.find(
+                "not_finite",
+                "y",
+                "forward returned NaN or infinity on the inputs given, so there is nothing to compare with.",
+                exam.forward_function,
+                mistake="not_finite",
+                certainty="exact",
+            )
             exam.report.status["forward"] = "wrong"
         return None
     if y.dtype.kind != "f":
-        exam.find("wrong_dtype", "y", f"y holds {y.dtype}: the fractions were cut off.", exam.forward_function,
-                  mistake="wrong_dtype", certainty="exact")  # fmt: skip
+        exam.find(
+            "wrong_dtype",
+            "y",
+            f"y holds {y.dtype}: the fractions were cut off.",
+            exam.forward_function,
+            mistake="wrong_dtype",
+            certainty="exact",
+        )
         exam.report.status["forward"] = "wrong"
         return None
     again = exam.forward(shell, quiet=True)
@@ -121,9 +137,19 @@ def _one(exam, names, arrays, options, index, seed, budget):
         return None
     dy = upstream(y, 2 * seed + index)
     tables, gradient = _measure(exam, arrays, options, y, budget)
-    probe = Probe(shell.name, arrays, options, y, gradient, dy, _lengths(names, arrays, y),
-                  tuple(t.noise * np.abs(dy).max(initial=0.0) if t else 0.0 for t in tables), names=names,
-                  axes=tuple("" for _ in arrays), index=index)  # fmt: skip
+    probe = Probe(
+        shell.name,
+        arrays,
+        options,
+        y,
+        gradient,
+        dy,
+        _lengths(names, arrays, y),
+        tuple(t.noise * np.abs(dy).max(initial=0.0) if t else 0.0 for t in tables),
+        names=names,
+        axes=tuple("" for _ in arrays),
+        index=index,
+    )
     grads = exam.backward(probe, cache, inputs, raw)
     if grads is not None and index == 0:
         right = [t if t is not None else 0 for t in probe.truth]
@@ -207,9 +233,13 @@ def _judge(report, exam, seen, position, name):
             notes["kink"] += kinks
             notes["left out"] += int(np.isnan(right).sum())
             cannot |= hopeless
-        evidences.append(Evidence(s.probe, name, yours, right, comparison, "", s.probe.noise[position], (), others, position))
+        evidences.append(
+            Evidence(s.probe, name, yours, right, comparison, "", s.probe.noise[position], (), others, position)
+        )
     if not evidences:
-        report.status[name] = "wrong" if any(f.argument in (name, "backward") for f in report.findings) else "not judged"
+        report.status[name] = (
+            "wrong" if any(f.argument in (name, "backward") for f in report.findings) else "not judged"
+        )
         return
     if name in exam.stateful:
         report.status[name] = "wrong"
@@ -220,9 +250,14 @@ def _judge(report, exam, seen, position, name):
         _add(report, exam, name, evidences)
     elif cannot:
         report.status[name] = "not judged"
-        exam.find("cannot_judge", name, f"{name} cannot be judged: it is smaller than the rounding noise of forward, or "
-                  "too many of its elements lie on kinks. Try other inputs.", exam.forward_function,
-                  certainty="unknown")  # fmt: skip
+        exam.find(
+            "cannot_judge",
+            name,
+            f"{name} cannot be judged: it is smaller than the rounding noise of forward, or "
+            "too many of its elements lie on kinks. Try other inputs.",
+            exam.forward_function,
+            certainty="unknown",
+        )
     else:
         report.status[name] = "ok"
 
@@ -230,11 +265,15 @@ def _judge(report, exam, seen, position, name):
 def _tell_counts(exam, name, evidences, notes):
     total = sum(e.right.size for e in evidences)
     if notes["kink"]:
-        exam.note(f"{name}: {notes['kink']} of {total} elements lie on a kink of forward; any slope between the two "
-                  "one-sided ones is legal there.")  # fmt: skip
+        exam.note(
+            f"{name}: {notes['kink']} of {total} elements lie on a kink of forward; any slope between the two "
+            "one-sided ones is legal there."
+        )
     if notes["left out"]:
-        exam.note(f"{name}: {total - notes['left out']} of {total} elements were judged, chosen at random; forward is too "
-                  "slow for all of them.")  # fmt: skip
+        exam.note(
+            f"{name}: {total - notes['left out']} of {total} elements were judged, chosen at random; forward is too "
+            "slow for all of them."
+        )
 
 
 def _compare(exam, s, position, yours, right, table):
@@ -244,12 +283,10 @@ def _compare(exam, s, position, yours, right, table):
     judged = ~np.isnan(right)
     scale = float(np.abs(right[judged]).max(initial=0.0))
     limit = noise + (1e-12 if table.linear else 3e-7) * max(scale, 1e-300)
-    from .verdict import holds_float32
-
     if holds_float32(yours):
-        limit += 3e-5 * scale
-    elif scale:
-        limit += 3e-6 * scale
+        limit += ROUNDING_FLOAT32 * scale
+    else:
+        limit += ROUNDING * scale
     error = np.where(judged, np.abs(yours.astype(np.float64) - np.nan_to_num(right)), 0.0)
     wrong, kinks = error > limit, 0
     if wrong.any() and not table.linear:
@@ -263,16 +300,16 @@ def _compare(exam, s, position, yours, right, table):
 
 def _skip_kinks(exam, s, position, yours, wrong, dy):
     """Clear `wrong` where the learner's slope is a legal one at a kink; returns how many there were."""
-    f = _flat(exam, *s.call, position)
+    f, step = _flat(exam, *s.call, position), s.tables[position].step
     x, count = s.probe.inputs[position], 0
     candidates = np.flatnonzero(wrong)
     if candidates.size > 200:
         # A true mistake is wrong at hundreds of smooth places; a sample tells the two apart.
         sample = candidates[:: candidates.size // 50]
-        if all(numeric.kinked(f, x, k, dy, float(yours.flat[k])) != "kink" for k in sample):
+        if all(numeric.kinked(f, x, k, dy, float(yours.flat[k]), step) != "kink" for k in sample):
             return 0
     for k in candidates[:2000]:
-        if numeric.kinked(f, x, k, dy, float(yours.flat[k])) == "kink":
+        if numeric.kinked(f, x, k, dy, float(yours.flat[k]), step) == "kink":
             wrong.flat[k] = False
             count += 1
     return count
@@ -284,8 +321,10 @@ def _add(report, exam, name, evidences):
     unshaped = [e for e in evidences if not e.shaped]
     place, picture, message, kind = None, None, found.message, "value"
     if failed:
-        places = [where(e.comparison, e.yours, np.nan_to_num(e.right), e.axes, _where_signs(e), e.probe.name, e.noise)
-                  for e in failed]  # fmt: skip
+        places = [
+            where(e.comparison, e.yours, np.nan_to_num(e.right), e.axes, _where_signs(e), e.probe.name, e.noise)
+            for e in failed
+        ]
         place = replace(places[0], region=merge_regions([p.region for p in places]), witness="numeric")
         picture = Picture(failed[0].yours, np.nan_to_num(failed[0].right))
     if unshaped:
@@ -295,8 +334,22 @@ def _add(report, exam, name, evidences):
         if found.certainty == "unknown":
             found = replace(found, mistake="wrong_shape", certainty="exact")
     file, line = runner.location(exam.backward_function)
-    report.findings.append(Finding(name, message, found.mistake, found.signature, found.certainty, place, file, line,
-                                   picture, "", found.facts, kind))  # fmt: skip
+    report.findings.append(
+        Finding(
+            name,
+            message,
+            found.mistake,
+            found.signature,
+            found.certainty,
+            place,
+            file,
+            line,
+            picture,
+            "",
+            found.facts,
+            kind,
+        )
+    )
 
 
 def _where_signs(e):
@@ -311,8 +364,12 @@ def _linearity(report, exam, s):
     """backward(-dy), backward(0) and backward of a sum, against the same Jacobian."""
     rng = np.random.default_rng(8)
     dy = s.probe.dy
-    for words, other in (("-dy", -dy), ("dy = 0", dy * 0.0), ("1000·dy", dy * 1000.0),
-                         ("dy + another", dy + rng.standard_normal(np.shape(dy)))):  # fmt: skip
+    for words, other in (
+        ("-dy", -dy),
+        ("dy = 0", dy * 0.0),
+        ("1000·dy", dy * 1000.0),
+        ("dy + another", dy + rng.standard_normal(np.shape(dy))),
+    ):
         result = exam.forward(s.probe, quiet=True)
         grads = result and exam.backward(s.probe, result[1], result[2], result[3], np.asarray(other)[()])
         if not grads:
@@ -321,12 +378,20 @@ def _linearity(report, exam, s):
         for k, name in enumerate(exam.names):
             if name is None or grads[k] is None or grads[k].shape != truth[k].shape:
                 continue
-            scale = float(np.nanmax(np.abs(truth[k]), initial=0.0)) + float(np.nanmax(np.abs(s.probe.truth[k]), initial=0.0))
+            scale = float(np.nanmax(np.abs(truth[k]), initial=0.0)) + float(
+                np.nanmax(np.abs(s.probe.truth[k]), initial=0.0)
+            )
             limit = s.tables[k].noise * np.abs(np.asarray(other)).sum() * 2 + 4e-6 * scale
             gap = np.abs(grads[k] - np.nan_to_num(truth[k], nan=0.0)) * ~np.isnan(truth[k])
             smooth = np.abs(s.grads[k] - np.nan_to_num(s.probe.truth[k])) <= limit  # elements on kinks were let pass
             if not np.isfinite(grads[k]).all() or (gap[smooth] > limit).any():
                 report.status[name] = "wrong"
-                exam.find("not_linear", name, f"{name} is not linear in dy: it is right for one dy and wrong for {words}. "
-                          "A gradient must only ever be multiplied by dy and added up.", exam.backward_function,
-                          mistake="not_linear_in_dy", certainty="exact")  # fmt: skip
+                exam.find(
+                    "not_linear",
+                    name,
+                    f"{name} is not linear in dy: it is right for one dy and wrong for {words}. "
+                    "A gradient must only ever be multiplied by dy and added up.",
+                    exam.backward_function,
+                    mistake="not_linear_in_dy",
+                    certainty="exact",
+                )

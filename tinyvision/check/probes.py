@@ -48,7 +48,7 @@ class Probe:
 
 
 def upstream(y, seed):
-    """A random signed gradient of the shape of y, every element between 0.3 and 2 in size; a NumPy scalar for a loss."""
+    """A random signed gradient of the shape of y, 0.3 to 2 in size everywhere; a NumPy scalar for a loss."""
     rng = np.random.default_rng([11, seed])
     shape = np.shape(y)
     dy = rng.uniform(0.3, 2.0, shape) * rng.choice([-1.0, 1.0], shape)

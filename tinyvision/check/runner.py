@@ -131,11 +131,8 @@ def unwrap(function):
             function = function.__func__
         elif hasattr(function, "__wrapped__"):
             function = function.__wrapped__
-        elif not hasattr(function, "__code__") and hasattr(type(function), "__call__"):
-            inner = type(function).__call__
-            if not hasattr(inner, "__code__"):
-                break
-            function = inner
+        elif not hasattr(function, "__code__") and inspect.isfunction(getattr(type(function), "__call__", None)):
+            function = type(function).__call__
         else:
             break
     return function

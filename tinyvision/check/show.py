@@ -7,8 +7,14 @@ import numpy as np
 
 WIDTH = 80
 SHADES = " ░▒▓█"
-_COLOURS = {"bad": "\x1b[1;31m", "good": "\x1b[32m", "dim": "\x1b[2m", "bold": "\x1b[1m", "minus": "\x1b[34m",
-            "plus": "\x1b[33m"}  # fmt: skip
+_COLOURS = {
+    "bad": "\x1b[1;31m",
+    "good": "\x1b[32m",
+    "dim": "\x1b[2m",
+    "bold": "\x1b[1m",
+    "minus": "\x1b[34m",
+    "plus": "\x1b[33m",
+}
 
 
 class _Ink:
@@ -40,7 +46,7 @@ def _headline(report, ink):
     mark = ink("good", "ok") if report.passed else ink("bad", "x")
     words = {"ok": "ok", "wrong": "WRONG", "not judged": "not judged", "ours": "ours", "skipped": "skipped"}
     plain = {"wrong": "bad", "ok": "good", "not judged": "dim", "ours": "dim", "skipped": "dim"}
-    status = {k: v for k, v in report.status.items() if not (k == "purity")}
+    status = {k: v for k, v in report.status.items() if k != "purity"}
     many = len(status) > 8
     if many:
         bad = {k: v for k, v in status.items() if v not in ("ok", "skipped", "ours")}
@@ -85,8 +91,10 @@ def _finding(finding, ink):
     if where is not None:
         index = "[" + ",".join(map(str, where.index)) + "]" if where.index else ""
         witness = f"   ({where.witness}, ±{where.noise:.0e})" if where.witness else ""
-        lines.append(f"   first difference  {finding.argument}{index}   yours {ink('bad', number(where.yours))}   "
-                     f"should be {ink('good', number(where.right))}{witness}")  # fmt: skip
+        lines.append(
+            f"   first difference  {finding.argument}{index}   yours {ink('bad', number(where.yours))}   "
+            f"should be {ink('good', number(where.right))}{witness}"
+        )
         probe = f", probe: {where.probe}" if where.probe else ""
         lines.append(f"   where             {where.region} ({where.differing} of {where.total} elements{probe})")
     tag = f"[{_certainty(finding)}]"
@@ -95,8 +103,9 @@ def _finding(finding, ink):
     for k, paragraph in enumerate(paragraphs):
         text = (head if k == 0 else "") + paragraph + (f"  {tag}" if k == len(paragraphs) - 1 else "")
         indent = "   " if k == 0 else "     "
-        wrapped = textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
-                                break_on_hyphens=False)  # fmt: skip
+        wrapped = textwrap.wrap(
+            text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
         lines += [w.replace(tag, ink("dim", tag)) for w in wrapped]
     for fact in finding.facts:
         lines += textwrap.wrap(fact, WIDTH, initial_indent="   ", subsequent_indent="   ")
@@ -148,8 +157,11 @@ def _picture(finding, ink):
             text, length = block[k] if k < len(block) else ("", 0)
             line += text + " " * (width - length)
         lines.append(line.rstrip())
-    more = [f"{name} {kept} of {size}" for name, kept, size in
-            (("rows", rows, right.shape[0]), ("columns", columns, right.shape[1])) if size > kept]  # fmt: skip
+    more = [
+        f"{name} {kept} of {size}"
+        for name, kept, size in (("rows", rows, right.shape[0]), ("columns", columns, right.shape[1]))
+        if size > kept
+    ]
     if more:
         lines.append(f"   ({', '.join(more)} shown)")
     return lines

@@ -46,7 +46,7 @@ def along(vector, axis, ndim):
 
 
 def _letter(axes, axis):
-    return AXES.get(axes[axis], "index") if axis < len(axes) else f"axis-{axis}"
+    return AXES.get(axes[axis], "index") if axis < len(axes) else f"axis-{axis} slice"
 
 
 def plain(e):
@@ -55,28 +55,39 @@ def plain(e):
     yield Hypothesis("factor", "a constant factor", lambda e: e.right)
     for axis in range(nd):
         what = _letter(e.axes, axis)
-        yield Hypothesis(f"flip:{axis}", f"{{name}} mirrored: its {what}s are in reverse order",
-                         lambda e, a=axis: np.flip(e.right, a))  # fmt: skip
+        yield Hypothesis(
+            f"flip:{axis}",
+            f"{{name}} mirrored: its {what}s are in reverse order",
+            lambda e, a=axis: np.flip(e.right, a),
+        )
     if nd >= 4:
-        yield Hypothesis("rotated", "{name} turned by 180°, upside down and left to right",
-                         lambda e: np.flip(e.right, (-2, -1)))  # fmt: skip
+        yield Hypothesis(
+            "rotated", "{name} turned by 180°, upside down and left to right", lambda e: np.flip(e.right, (-2, -1))
+        )
     for perm in itertools.permutations(range(nd)):
         if perm != tuple(range(nd)) and nd <= 4:
             letters = ", ".join(e.axes[p] if p < len(e.axes) else str(p) for p in perm)
-            yield Hypothesis(f"transposed:{''.join(map(str, perm))}",
-                             f"{{name}} with its axes in the order ({letters})",
-                             lambda e, p=perm: e.right.transpose(p), needs_shape=False)  # fmt: skip
+            yield Hypothesis(
+                f"transposed:{''.join(map(str, perm))}",
+                f"{{name}} with its axes in the order ({letters})",
+                lambda e, p=perm: e.right.transpose(p),
+                needs_shape=False,
+            )
     for perm in itertools.permutations(range(nd)):
         if perm != tuple(range(nd)) and nd <= 4:
             letters = ", ".join(e.axes[p] if p < len(e.axes) else str(p) for p in perm)
-            yield Hypothesis(f"reshaped:{''.join(map(str, perm))}",
-                             f"the right numbers in the wrong places: an array ordered ({letters}) was given the "
-                             "shape of {name} by reshape, where a transpose was needed",
-                             lambda e, p=perm: e.right.transpose(p).reshape(e.right.shape))  # fmt: skip
-            yield Hypothesis(f"misread:{''.join(map(str, perm))}",
-                             f"the right numbers in the wrong places: an array was read as if its axes were ordered "
-                             f"({letters}), by reshape where a transpose was needed",
-                             lambda e, p=perm: _misread(e.right, p))  # fmt: skip
+            yield Hypothesis(
+                f"reshaped:{''.join(map(str, perm))}",
+                f"the right numbers in the wrong places: an array ordered ({letters}) was given the "
+                "shape of {name} by reshape, where a transpose was needed",
+                lambda e, p=perm: e.right.transpose(p).reshape(e.right.shape),
+            )
+            yield Hypothesis(
+                f"misread:{''.join(map(str, perm))}",
+                f"the right numbers in the wrong places: an array was read as if its axes were ordered "
+                f"({letters}), by reshape where a transpose was needed",
+                lambda e, p=perm: _misread(e.right, p),
+            )
 
 
 def _misread(a, perm):
@@ -88,13 +99,16 @@ def shifts(e):
     if e.right.ndim < 3:
         return
     steps = {(0, 1), (1, 0), (1, 1), (0, -1), (-1, 0), (-1, -1)}
-    yield Hypothesis("shift:padding", "{name} moved by the padding: the right picture, but its top left corner is "
-                     "not at [pad_h, pad_w]", lambda e: _shifted(e, 1))  # fmt: skip
-    yield Hypothesis("shift:-padding", "{name} moved by the padding, towards the top left",
-                     lambda e: _shifted(e, -1))  # fmt: skip
+    yield Hypothesis(
+        "shift:padding",
+        "{name} moved by the padding: the right picture, but its top left corner is not at [pad_h, pad_w]",
+        lambda e: _shifted(e, 1),
+    )
+    yield Hypothesis("shift:-padding", "{name} moved by the padding, towards the top left", lambda e: _shifted(e, -1))
     for step in sorted(steps):
-        yield Hypothesis(f"shift:{step[0]},{step[1]}", f"{{name}} moved by {step} pixels",
-                         lambda e, s=step: _moved(e, *s))  # fmt: skip
+        yield Hypothesis(
+            f"shift:{step[0]},{step[1]}", f"{{name}} moved by {step} pixels", lambda e, s=step: _moved(e, *s)
+        )
 
 
 def _shifted(e, sign):
@@ -122,25 +136,43 @@ def reductions(e):
         if nd == 0:
             continue
         what = "all elements" if len(axes) == nd and nd > 1 else " and ".join(_letter(e.axes, a) + "s" for a in axes)
-        yield Hypothesis(f"sum:{''.join(map(str, axes))}", f"the sum of {{name}} over its {what}, everywhere the same",
-                         lambda e, a=axes: np.broadcast_to(e.right.sum(a, keepdims=True), e.right.shape))  # fmt: skip
+        yield Hypothesis(
+            f"sum:{''.join(map(str, axes))}",
+            f"the sum of {{name}} over its {what}, everywhere the same",
+            lambda e, a=axes: np.broadcast_to(e.right.sum(a, keepdims=True), e.right.shape),
+        )
     for axis in range(nd):
         what = _letter(e.axes, axis)
         for which in (0, -1):
-            yield Hypothesis(f"everywhere:{axis}:{which}", f"the {ORDINALS[which]} {what} of {{name}}, repeated for all",
-                             lambda e, a=axis, w=which: np.broadcast_to(
-                                 np.take(e.right, [w], a), e.right.shape))  # fmt: skip
-            yield Hypothesis(f"only:{axis}:{which}", f"the {ORDINALS[which]} {what} of {{name}} only, 0 elsewhere",
-                             lambda e, a=axis, w=which: _only(e.right, a, w))  # fmt: skip
-            yield Hypothesis(f"without:{axis}:{which}", f"{{name}} with 0 for the {ORDINALS[which]} {what}",
-                             lambda e, a=axis, w=which: e.right - _only(e.right, a, w))  # fmt: skip
+            yield Hypothesis(
+                f"everywhere:{axis}:{which}",
+                f"the {ORDINALS[which]} {what} of {{name}}, repeated for all",
+                lambda e, a=axis, w=which: np.broadcast_to(np.take(e.right, [w], a), e.right.shape),
+            )
+            yield Hypothesis(
+                f"only:{axis}:{which}",
+                f"the {ORDINALS[which]} {what} of {{name}} only, 0 elsewhere",
+                lambda e, a=axis, w=which: _only(e.right, a, w),
+            )
+            yield Hypothesis(
+                f"without:{axis}:{which}",
+                f"{{name}} with 0 for the {ORDINALS[which]} {what}",
+                lambda e, a=axis, w=which: e.right - _only(e.right, a, w),
+            )
         for step in (1, -1):
-            yield Hypothesis(f"roll:{axis}:{step}", f"{{name}} moved on by one {what}",
-                             lambda e, a=axis, s=step: np.roll(e.right, s, a))  # fmt: skip
-        yield Hypothesis(f"cumulative:{axis}", f"running sums of {{name}} over its {what}s",
-                         lambda e, a=axis: np.cumsum(e.right, a))  # fmt: skip
-        yield Hypothesis(f"centred:{axis}", f"{{name}} minus its mean over the {what}s",
-                         lambda e, a=axis: e.right - e.right.mean(a, keepdims=True))  # fmt: skip
+            yield Hypothesis(
+                f"roll:{axis}:{step}",
+                f"{{name}} moved on by one {what}",
+                lambda e, a=axis, s=step: np.roll(e.right, s, a),
+            )
+        yield Hypothesis(
+            f"cumulative:{axis}", f"running sums of {{name}} over its {what}s", lambda e, a=axis: np.cumsum(e.right, a)
+        )
+        yield Hypothesis(
+            f"centred:{axis}",
+            f"{{name}} minus its mean over the {what}s",
+            lambda e, a=axis: e.right - e.right.mean(a, keepdims=True),
+        )
 
 
 def _only(array, axis, index):
@@ -157,18 +189,33 @@ def products(e):
         for axis in range(e.right.ndim):
             what = _letter(e.axes, axis)
             for power, words in ((1, "times"), (-1, "divided by"), (2, "twice times")):
-                yield Hypothesis(f"vector:{name}:{axis}:{power}", f"{{name}} {words} {name}, per {what}",
-                                 lambda e, n=name, a=axis, p=power: _by_vector(e, n, a, p))  # fmt: skip
+                yield Hypothesis(
+                    f"vector:{name}:{axis}:{power}",
+                    f"{{name}} {words} {name}, per {what}",
+                    lambda e, n=name, a=axis, p=power: _by_vector(e, n, a, p),
+                )
     for name in known_arrays(e):
         for power, words in ((1, "times"), (-1, "divided by")):
-            yield Hypothesis(f"array:{name}:{power}", f"{{name}} {words} {name}, element by element",
-                             lambda e, n=name, p=power: _by_array(e, n, p))  # fmt: skip
+            yield Hypothesis(
+                f"array:{name}:{power}",
+                f"{{name}} {words} {name}, element by element",
+                lambda e, n=name, p=power: _by_array(e, n, p),
+            )
     yield Hypothesis("absolute", "the absolute values of {name}", lambda e: np.abs(e.right))
     yield Hypothesis("clipped:0", "{name} with its negative numbers set to 0", lambda e: np.maximum(e.right, 0))
     yield Hypothesis("clipped:1", "{name} clipped to the range -1 to 1", lambda e: np.clip(e.right, -1, 1), False)
+    yield Hypothesis("clipped:own", "{name} clipped to a smaller range", _clipped, False)
     yield Hypothesis("signs", "the signs of {name}, all of size 1", lambda e: np.sign(e.right))
     yield Hypothesis("squared", "the squares of {name}", lambda e: e.right**2)
     yield Hypothesis("inverse", "one over {name}", lambda e: 1 / e.right)
+
+
+def _clipped(e):
+    """The right array clipped at the largest of yours, where at least two elements reach it."""
+    limit = np.abs(e.yours).max()
+    if np.count_nonzero(np.abs(e.yours) >= limit * (1 - 1e-12)) < 2 and e.failed:
+        return None
+    return np.clip(e.right, -limit, limit)
 
 
 def _by_vector(e, name, axis, power):
@@ -190,15 +237,22 @@ def _by_array(e, name, power):
 def terms(e):
     """A term too many or too few: yours - right is a known array, with a factor or without."""
     for name in known_arrays(e):
-        yield Hypothesis(f"term:{name}", f"{{name}} plus {name}", lambda e, n=name: _plus(e, known_arrays(e)[n], 1), False)
-        yield Hypothesis(f"term:-{name}", f"{{name}} minus {name}", lambda e, n=name: _plus(e, known_arrays(e)[n], -1),
-                         False)  # fmt: skip
+        yield Hypothesis(
+            f"term:{name}", f"{{name}} plus {name}", lambda e, n=name: _plus(e, known_arrays(e)[n], 1), False
+        )
+        yield Hypothesis(
+            f"term:-{name}", f"{{name}} minus {name}", lambda e, n=name: _plus(e, known_arrays(e)[n], -1), False
+        )
     for name in vectors(e):
         for axis in range(e.right.ndim):
             what = _letter(e.axes, axis)
             for sign, words in ((1, "plus"), (-1, "minus"), (-2, "minus twice")):
-                yield Hypothesis(f"vterm:{name}:{axis}:{sign}", f"{{name}} {words} {name}, per {what}",
-                                 lambda e, n=name, a=axis, s=sign: _plus(e, vectors(e)[n], s, a), False)  # fmt: skip
+                yield Hypothesis(
+                    f"vterm:{name}:{axis}:{sign}",
+                    f"{{name}} {words} {name}, per {what}",
+                    lambda e, n=name, a=axis, s=sign: _plus(e, vectors(e)[n], s, a),
+                    False,
+                )
     for name in e.others:
         yield Hypothesis(f"plus:{name}", f"{{name}} plus {name}", lambda e, n=name: _plus(e, e.others[n], 1), False)
 
@@ -209,9 +263,11 @@ def leaks(e):
         yield Hypothesis(f"leak:{name}", f"{{name}} plus {{c}} times {name}", lambda e, n=name: known_arrays(e)[n])
         for other in known_arrays(e):
             for sign, words in ((1, "> 0"), (-1, "< 0")):
-                yield Hypothesis(f"leak:{name}:{other}{words}",
-                                 f"{{name}} plus {{c}} times {name} where {other} {words}",
-                                 lambda e, n=name, o=other, s=sign: _side(e, n, o, s))  # fmt: skip
+                yield Hypothesis(
+                    f"leak:{name}:{other}{words}",
+                    f"{{name}} plus {{c}} times {name} where {other} {words}",
+                    lambda e, n=name, o=other, s=sign: _side(e, n, o, s),
+                )
 
 
 def _side(e, name, other, sign):
@@ -224,11 +280,15 @@ def pairs(e):
     names = list(known_arrays(e))
     for name, other in itertools.product(names, names):
         if name <= other:
-            yield Hypothesis(f"product:{name}:{other}", f"{name} times {other}",
-                             lambda e, n=name, o=other: _product(e, n, o))  # fmt: skip
+            yield Hypothesis(
+                f"product:{name}:{other}", f"{name} times {other}", lambda e, n=name, o=other: _product(e, n, o)
+            )
         for sign, words in ((1, "> 0"), (-1, "< 0")):
-            yield Hypothesis(f"side:{name}:{other}{words}", f"{name} where {other} {words}, and 0 elsewhere",
-                             lambda e, n=name, o=other, s=sign: _side(e, n, o, s))  # fmt: skip
+            yield Hypothesis(
+                f"side:{name}:{other}{words}",
+                f"{name} where {other} {words}, and 0 elsewhere",
+                lambda e, n=name, o=other, s=sign: _side(e, n, o, s),
+            )
 
 
 def _product(e, name, other):
@@ -247,20 +307,29 @@ def _plus(e, array, sign, axis=None):
 def copies(e):
     """Not this gradient at all: another argument's, an input, the upstream gradient, the output."""
     for name in e.others:
-        yield Hypothesis(f"other:{name}", f"{name}: this is the gradient of another argument, so the gradients may be "
-                         "returned in the wrong order", lambda e, n=name: e.others[n])  # fmt: skip
+        yield Hypothesis(
+            f"other:{name}",
+            f"{name}: this is the gradient of another argument, so the gradients may be returned in the wrong order",
+            lambda e, n=name: e.others[n],
+        )
     for name in known_arrays(e):
         yield Hypothesis(f"copy:{name}", f"{name} itself", lambda e, n=name: known_arrays(e)[n])
-        yield Hypothesis(f"positive:{name}", f"1 where {name} > 0 and 0 elsewhere",
-                         lambda e, n=name: (known_arrays(e)[n] > 0).astype(float))  # fmt: skip
+        yield Hypothesis(
+            f"positive:{name}",
+            f"1 where {name} > 0 and 0 elsewhere",
+            lambda e, n=name: (known_arrays(e)[n] > 0).astype(float),
+        )
 
 
 def masks(e):
     """Zero where it must not be: right wherever some known array has one sign, zero elsewhere."""
     for name in known_arrays(e):
         for test, words in ((1, "> 0"), (-1, "< 0")):
-            yield Hypothesis(f"masked:{name}{words}", f"{{name}} where {name} {words}, and 0 elsewhere",
-                             lambda e, n=name, t=test: _masked(e, known_arrays(e)[n], t))  # fmt: skip
+            yield Hypothesis(
+                f"masked:{name}{words}",
+                f"{{name}} where {name} {words}, and 0 elsewhere",
+                lambda e, n=name, t=test: _masked(e, known_arrays(e)[n], t),
+            )
 
 
 def _masked(e, array, sign):
@@ -298,26 +367,47 @@ def _shape_tests(first):
             if left == list(right.shape) or (count == yours.ndim - right.ndim):
                 listed = ", ".join(map(str, axes))
                 if all(yours.shape[a] == 1 for a in axes):
-                    yield ("axis_too_many", f"the numbers are right, but an axis of length 1 is left over (axis "
-                           f"{listed}): drop it, or reshape to the shape of the input",
-                           lambda e, a=axes: same(e.yours.sum(a), e.right, e.tolerance))  # fmt: skip
-                yield ("not_summed", f"it was not summed: added up over axis {listed}, yours is right",
-                       lambda e, a=axes: same(e.yours.sum(a), e.right, e.tolerance))  # fmt: skip
+                    yield (
+                        "axis_too_many",
+                        f"the numbers are right, but an axis of length 1 is left over (axis "
+                        f"{listed}): drop it, or reshape to the shape of the input",
+                        lambda e, a=axes: same(e.yours.sum(a), e.right, e.tolerance),
+                    )
+                yield (
+                    "not_summed",
+                    f"it was not summed: added up over axis {listed}, yours is right",
+                    lambda e, a=axes: same(e.yours.sum(a), e.right, e.tolerance),
+                )
     for count in range(1, right.ndim + 1):
         for axes in itertools.combinations(range(right.ndim), count):
             listed = ", ".join(map(str, axes))
-            yield ("summed_too_far", f"it was summed too far: yours is the right one added up over axis {listed}",
-                   lambda e, a=axes: same(np.squeeze(e.yours), np.squeeze(e.right.sum(a)), e.tolerance))  # fmt: skip
-            yield ("averaged_away", f"it was averaged too far: yours is the right one averaged over axis {listed}",
-                   lambda e, a=axes: same(np.squeeze(e.yours), np.squeeze(e.right.mean(a)), e.tolerance))  # fmt: skip
+            yield (
+                "summed_too_far",
+                f"it was summed too far: yours is the right one added up over axis {listed}",
+                lambda e, a=axes: same(np.squeeze(e.yours), np.squeeze(e.right.sum(a)), e.tolerance),
+            )
+            yield (
+                "averaged_away",
+                f"it was averaged too far: yours is the right one averaged over axis {listed}",
+                lambda e, a=axes: same(np.squeeze(e.yours), np.squeeze(e.right.mean(a)), e.tolerance),
+            )
     for perm in itertools.permutations(range(right.ndim)):
         if perm != tuple(range(right.ndim)):
-            yield ("transposed", f"its axes are swapped: yours is the right one after .transpose{perm}",
-                   lambda e, p=perm: same(e.yours, e.right.transpose(p), e.tolerance))  # fmt: skip
-    yield ("not_cropped", "the padding is still around it: cut out from [pad_h, pad_w], yours is right",
-           lambda e: same(_inner(e), e.right, e.tolerance))  # fmt: skip
-    yield ("not_reshaped", "the numbers are right and in the right order, only the shape is not: reshape to the shape "
-           "of the input", lambda e: same(e.yours.ravel(), e.right.ravel(), e.tolerance))  # fmt: skip
+            yield (
+                "transposed",
+                f"its axes are swapped: yours is the right one after .transpose{perm}",
+                lambda e, p=perm: same(e.yours, e.right.transpose(p), e.tolerance),
+            )
+    yield (
+        "not_cropped",
+        "the padding is still around it: cut out from [pad_h, pad_w], yours is right",
+        lambda e: same(_inner(e), e.right, e.tolerance),
+    )
+    yield (
+        "not_reshaped",
+        "the numbers are right and in the right order, only the shape is not: reshape to the shape of the input",
+        lambda e: same(e.yours.ravel(), e.right.ravel(), e.tolerance),
+    )
 
 
 def _inner(e):

@@ -6,12 +6,23 @@ every probe, the ingredient is named.
 """
 
 import itertools
+from functools import partial
 
 import numpy as np
 
-from .evidence import Hypothesis
+from .evidence import Hypothesis as _Hypothesis
 
-_PLURAL = {"N": "samples", "C": "channels", "O": "channels", "H": "rows", "W": "columns", "K": "classes", "I": "features"}
+Hypothesis = partial(_Hypothesis, ingredient=True)
+
+_PLURAL = {
+    "N": "samples",
+    "C": "channels",
+    "O": "channels",
+    "H": "rows",
+    "W": "columns",
+    "K": "classes",
+    "I": "features",
+}
 
 
 def _changes(array, axes, output):
@@ -34,12 +45,21 @@ def _changes(array, axes, output):
         yield f"last:{axis}", f"only its last {one}, 0 elsewhere", lambda a, k=axis: _keep(a, k, -1)
         yield f"no-first:{axis}", f"without its first {one}", lambda a, k=axis: a - _keep(a, k, 0)
         yield f"no-last:{axis}", f"without its last {one}", lambda a, k=axis: a - _keep(a, k, -1)
-        yield f"mean:{axis}", f"averaged over its {what}", lambda a, k=axis: np.broadcast_to(
-            a.mean(k, keepdims=True), a.shape).copy()  # fmt: skip
-        yield f"all-first:{axis}", f"its first {one}, repeated", lambda a, k=axis: np.repeat(
-            np.take(a, [0], k), a.shape[k], k)  # fmt: skip
-        yield f"all-last:{axis}", f"its last {one}, repeated", lambda a, k=axis: np.repeat(
-            np.take(a, [-1], k), a.shape[k], k)  # fmt: skip
+        yield (
+            f"mean:{axis}",
+            f"averaged over its {what}",
+            lambda a, k=axis: np.broadcast_to(a.mean(k, keepdims=True), a.shape).copy(),
+        )
+        yield (
+            f"all-first:{axis}",
+            f"its first {one}, repeated",
+            lambda a, k=axis: np.repeat(np.take(a, [0], k), a.shape[k], k),
+        )
+        yield (
+            f"all-last:{axis}",
+            f"its last {one}, repeated",
+            lambda a, k=axis: np.repeat(np.take(a, [-1], k), a.shape[k], k),
+        )
         yield f"roll:{axis}", f"moved on by one, its {what} rolled", lambda a, k=axis: np.roll(a, 1, k)
         yield f"roll-back:{axis}", f"moved back by one, its {what} rolled", lambda a, k=axis: np.roll(a, -1, k)
         yield f"centred:{axis}", f"centred over its {what} first", lambda a, k=axis: a - a.mean(k, keepdims=True)
@@ -47,20 +67,27 @@ def _changes(array, axes, output):
         yield "first-position", "only its first row and column, 0 elsewhere", lambda a: _keep(_keep(a, 2, 0), 3, 0)
         yield "last-position", "only its last row and column, 0 elsewhere", lambda a: _keep(_keep(a, 2, -1), 3, -1)
         yield "rotated", "turned by 180°", lambda a: np.flip(a, (2, 3))
-        yield "spatial-mean", "averaged over rows and columns", lambda a: np.broadcast_to(
-            a.mean((2, 3), keepdims=True), a.shape).copy()  # fmt: skip
+        yield (
+            "spatial-mean",
+            "averaged over rows and columns",
+            lambda a: np.broadcast_to(a.mean((2, 3), keepdims=True), a.shape).copy(),
+        )
     for i, j in itertools.combinations(range(nd), 2):
         letters = f"{axes[i]} and {axes[j]}" if max(i, j) < len(axes) else f"axes {i} and {j}"
         yield f"swap:{i}{j}", f"transposed, {letters} swapped", lambda a, i=i, j=j: np.swapaxes(a, i, j)
     for perm in itertools.permutations(range(nd)):
         if nd <= 4 and perm != tuple(range(nd)):
             order = ", ".join(axes[p] if p < len(axes) else str(p) for p in perm)
-            yield (f"misread:{''.join(map(str, perm))}",
-                   f"read as if its axes were ordered ({order}): reshape without the transpose it needs",
-                   lambda a, p=perm: a.reshape([a.shape[q] for q in p]).transpose(np.argsort(p)))  # fmt: skip
-            yield (f"miswritten:{''.join(map(str, perm))}",
-                   f"put in the order ({order}) and then given its old shape by reshape",
-                   lambda a, p=perm: a.transpose(p).reshape(a.shape))  # fmt: skip
+            yield (
+                f"misread:{''.join(map(str, perm))}",
+                f"read as if its axes were ordered ({order}): reshape without the transpose it needs",
+                lambda a, p=perm: a.reshape([a.shape[q] for q in p]).transpose(np.argsort(p)),
+            )
+            yield (
+                f"miswritten:{''.join(map(str, perm))}",
+                f"put in the order ({order}) and then given its old shape by reshape",
+                lambda a, p=perm: a.transpose(p).reshape(a.shape),
+            )
     yield "negated", "taken with the other sign", np.negative
     yield "squared", "squared", np.square
     yield "sign", "reduced to its signs", np.sign
@@ -84,8 +111,11 @@ def _integers(array):
 def upstream(e):
     """The right formula with another dy."""
     for identifier, words, change in _changes(e.probe.dy, e.probe.output_axes, True):
-        yield Hypothesis(f"dy:{identifier}", f"what the right formula gives when dy is {words}",
-                         lambda e, c=change: e.probe.gradient(_fit(c, e.probe.dy))[e.position])  # fmt: skip
+        yield Hypothesis(
+            f"dy:{identifier}",
+            f"what the right formula gives when dy is {words}",
+            lambda e, c=change: e.probe.gradient(_fit(c, e.probe.dy))[e.position],
+        )
 
 
 def _fit(change, array):
@@ -104,21 +134,36 @@ def ingredients(e):
         array = e.probe.inputs[k]
         if np.asarray(array).dtype.kind == "f":
             for identifier, words, change in _changes(array, e.probe.axes[k], False):
-                yield Hypothesis(f"{name}:{identifier}", f"what the right formula gives when {name} is {words}",
-                                 lambda e, k=k, c=change: _with_input(e, k, _fit(c, e.probe.inputs[k])))  # fmt: skip
+                yield Hypothesis(
+                    f"{name}:{identifier}",
+                    f"what the right formula gives when {name} is {words}",
+                    lambda e, k=k, c=change: _with_input(e, k, _fit(c, e.probe.inputs[k])),
+                )
             if np.shape(array) == np.shape(e.probe.y):
-                yield Hypothesis(f"{name}:y", f"what the right formula gives with the output y in the place of {name}",
-                                 lambda e, k=k: _with_input(e, k, e.probe.y))  # fmt: skip
+                yield Hypothesis(
+                    f"{name}:y",
+                    f"what the right formula gives with the output y in the place of {name}",
+                    lambda e, k=k: _with_input(e, k, e.probe.y),
+                    False,
+                )
         elif np.asarray(array).dtype.kind == "i":
             for identifier, words, change in _integers(array):
-                yield Hypothesis(f"{name}:{identifier}", f"what the right formula gives when the {name} are {words}",
-                                 lambda e, k=k, c=change: _with_input(
-                                     e, k, c(e.probe.inputs[k], np.shape(e.probe.inputs[0])[1])))  # fmt: skip
+                yield Hypothesis(
+                    f"{name}:{identifier}",
+                    f"what the right formula gives when the {name} are {words}",
+                    lambda e, k=k, c=change: _with_input(e, k, c(e.probe.inputs[k], np.shape(e.probe.inputs[0])[1])),
+                )
         elif np.asarray(array).dtype.kind == "b":
-            yield Hypothesis(f"{name}:inverted", f"what the right formula gives when {name} is inverted",
-                             lambda e, k=k: _with_input(e, k, ~e.probe.inputs[k]))  # fmt: skip
-            yield Hypothesis(f"{name}:ignored", f"what the right formula gives when {name} is not applied",
-                             lambda e, k=k: _with_input(e, k, np.ones_like(e.probe.inputs[k])))  # fmt: skip
+            yield Hypothesis(
+                f"{name}:inverted",
+                f"what the right formula gives when {name} is inverted",
+                lambda e, k=k: _with_input(e, k, ~e.probe.inputs[k]),
+            )
+            yield Hypothesis(
+                f"{name}:ignored",
+                f"what the right formula gives when {name} is not applied",
+                lambda e, k=k: _with_input(e, k, np.ones_like(e.probe.inputs[k])),
+            )
     for name, value in e.probe.options.items():
         yield from _options(name, value)
 
@@ -126,9 +171,13 @@ def ingredients(e):
 def _other_axis(e):
     """The whole op with two axes exchanged, there and back: a sum that runs along the wrong one."""
     if e.right.ndim == 2 and all(np.ndim(i) == 2 for i in e.probe.inputs):
-        yield Hypothesis("other-axis", f"what the right formula gives along the other axis, {e.axes[0]} in the place of "
-                         f"{e.axes[1]}" if len(e.axes) == 2 else "what the right formula gives along the other axis",
-                         _along_the_other)  # fmt: skip
+        yield Hypothesis(
+            "other-axis",
+            f"what the right formula gives along the other axis, {e.axes[0]} in the place of {e.axes[1]}"
+            if len(e.axes) == 2
+            else "what the right formula gives along the other axis",
+            _along_the_other,
+        )
 
 
 def _along_the_other(e):
@@ -154,8 +203,11 @@ def _options(name, value):
 
 
 def _option(name, identifier, words, change):
-    return Hypothesis(f"{name}:{identifier}", f"what the right formula gives when {name} is {words}",
-                      lambda e, n=name, c=change: _with_options(e, {**e.probe.options, n: c(e.probe.options[n])}))  # fmt: skip
+    return Hypothesis(
+        f"{name}:{identifier}",
+        f"what the right formula gives when {name} is {words}",
+        lambda e, n=name, c=change: _with_options(e, {**e.probe.options, n: c(e.probe.options[n])}),
+    )
 
 
 def _with_input(e, k, array):

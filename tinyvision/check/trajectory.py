@@ -54,9 +54,15 @@ def follow(report, settings, rule):
     options = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}
     unfit = runner.accepts(rule, 3, options)
     if unfit is not None:
-        exam.find("signature", "weight", f"{runner.name_of(rule)} has ({', '.join(unfit.parameters)}); it is called as "
-                  "rule(weight, grad, velocity, lr, momentum, weight_decay).", rule, mistake="signature",
-                  certainty="exact")  # fmt: skip
+        exam.find(
+            "signature",
+            "weight",
+            f"{runner.name_of(rule)} has ({', '.join(unfit.parameters)}); it is called as "
+            "rule(weight, grad, velocity, lr, momentum, weight_decay).",
+            rule,
+            mistake="signature",
+            certainty="exact",
+        )
         report.status["weight"] = "wrong"
         return
     try:
@@ -74,9 +80,21 @@ def follow(report, settings, rule):
     report.status["weight"] = "wrong"
     found = _name(yours, speeds, right, settings)
     file, line = runner.location(rule)
-    report.findings.append(Finding("weight", found.message, found.mistake, found.signature, found.certainty,
-                                   _place(comparison, yours, right), file, line, Picture(yours, right), "",
-                                   found.facts))  # fmt: skip
+    report.findings.append(
+        Finding(
+            "weight",
+            found.message,
+            found.mistake,
+            found.signature,
+            found.certainty,
+            _place(comparison, yours, right),
+            file,
+            line,
+            Picture(yours, right),
+            "",
+            found.facts,
+        )
+    )
 
 
 def _step(exam, rule, arrays, options):
@@ -89,14 +107,23 @@ def _step(exam, rule, arrays, options):
         raise _Stop
     if not call.ok:
         text = f"{type(call.error).__name__}: {call.error}"
-        exam.find("exception", "weight", f"The rule raised {text[:300]}", rule, call, mistake="exception", certainty="exact")
+        exam.find(
+            "exception", "weight", f"The rule raised {text[:300]}", rule, call, mistake="exception", certainty="exact"
+        )
         raise _Stop
     value = call.value
     if value is None and not np.array_equal(weight, arrays[0]):
         value = (weight, velocity)  # an update in place
     if not isinstance(value, (tuple, list)) or len(value) != 2:
-        exam.find("no_velocity", "weight", "The rule must return two things, (weight, velocity).", rule, call,
-                  mistake="no_velocity", certainty="exact")  # fmt: skip
+        exam.find(
+            "no_velocity",
+            "weight",
+            "The rule must return two things, (weight, velocity).",
+            rule,
+            call,
+            mistake="no_velocity",
+            certainty="exact",
+        )
         raise _Stop
     out = []
     for name, array, like in zip(("weight", "velocity"), value, (weight, velocity), strict=True):
@@ -106,11 +133,19 @@ def _step(exam, rule, arrays, options):
         if array is None:
             raise _Stop
         if array.shape != like.shape:
-            exam.find("shape", name, f"{name} has the shape {array.shape}; it must be {like.shape}.", rule,
-                      mistake="wrong_shape", certainty="exact")  # fmt: skip
+            exam.find(
+                "shape",
+                name,
+                f"{name} has the shape {array.shape}; it must be {like.shape}.",
+                rule,
+                mistake="wrong_shape",
+                certainty="exact",
+            )
             raise _Stop
         if not np.isfinite(array).all():
-            exam.find("not_finite", name, f"{name} holds NaN or infinity.", rule, mistake="not_finite", certainty="exact")
+            exam.find(
+                "not_finite", name, f"{name} holds NaN or infinity.", rule, mistake="not_finite", certainty="exact"
+            )
             raise _Stop
         out.append(np.array(array, dtype=np.float64))
     return out
@@ -123,8 +158,15 @@ def _place(comparison, yours, right):
     scenario, step = divmod(index[0], steps)
     first = min(int(r) % steps for r in rows)
     region = "all" if first == 0 else f"from step {first + 1} on"
-    return Where(index, float(yours[index]), float(right[index]), region, int(comparison.wrong.sum()),
-                 comparison.wrong.size, f"momentum {SCENARIOS[scenario]['momentum']}, step {step + 1}")  # fmt: skip
+    return Where(
+        index,
+        float(yours[index]),
+        float(right[index]),
+        region,
+        int(comparison.wrong.sum()),
+        comparison.wrong.size,
+        f"momentum {SCENARIOS[scenario]['momentum']}, step {step + 1}",
+    )
 
 
 def _name(yours, speeds, right, settings):

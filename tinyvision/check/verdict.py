@@ -15,9 +15,16 @@ ROUNDING = 3e-6
 ROUNDING_FLOAT32 = 3e-5
 
 AXES = {
-    "N": "sample", "C": "channel", "O": "channel", "H": "row", "W": "column", "K": "class", "I": "feature",
-    "R": "row", "Q": "column",
-}  # fmt: skip
+    "N": "sample",
+    "C": "channel",
+    "O": "channel",
+    "H": "row",
+    "W": "column",
+    "K": "class",
+    "I": "feature",
+    "R": "row",
+    "Q": "column",
+}
 
 
 @dataclass(frozen=True)

@@ -36,23 +36,44 @@ def _y(name, says, wrong):
     bank.add("y", name, says, lambda i, o: wrong(_Parts(i, o), i, o))
 
 
-_y("unbiased_variance", "You normalised with the unbiased variance (N·H·W - 1); the biased one (N·H·W) is used here.",
-   lambda q, i, o: _Parts(i, o, ddof=1).y)  # fmt: skip
-_y("eps_outside_root", "You added eps outside of the root: σ = sqrt(var) + eps; it is sqrt(var + eps).",
-   lambda q, i, o: q.gamma * (q.x - q.mean) / (np.sqrt(q.var) + o["eps"]) + q.beta)  # fmt: skip
+_y(
+    "unbiased_variance",
+    "You normalised with the unbiased variance (N·H·W - 1); the biased one (N·H·W) is used here.",
+    lambda q, i, o: _Parts(i, o, ddof=1).y,
+)
+_y(
+    "eps_outside_root",
+    "You added eps outside of the root: σ = sqrt(var) + eps; it is sqrt(var + eps).",
+    lambda q, i, o: q.gamma * (q.x - q.mean) / (np.sqrt(q.var) + o["eps"]) + q.beta,
+)
 _y("eps_missing", "You left out eps.", lambda q, i, o: q.gamma * (q.x - q.mean) / np.sqrt(q.var) + q.beta)
-_y("divided_by_variance", "You divided by the variance; divide by its square root.",
-   lambda q, i, o: q.gamma * (q.x - q.mean) / q.sigma**2 + q.beta)  # fmt: skip
+_y(
+    "divided_by_variance",
+    "You divided by the variance; divide by its square root.",
+    lambda q, i, o: q.gamma * (q.x - q.mean) / q.sigma**2 + q.beta,
+)
 _y("not_divided", "You did not divide by σ.", lambda q, i, o: q.gamma * (q.x - q.mean) + q.beta)
 _y("not_centred", "You did not subtract the mean.", lambda q, i, o: q.gamma * q.x / q.sigma + q.beta)
-_y("over_batch_only", "Your mean and variance are over the batch only; take them over N, H and W.",
-   lambda q, i, o: _Parts(i, o, (0,)).y)  # fmt: skip
-_y("per_sample", "Your mean and variance are over H and W only (instance normalisation); take them over N, H and W.",
-   lambda q, i, o: _Parts(i, o, (2, 3)).y)  # fmt: skip
-_y("layer_norm", "Your mean and variance are over C, H and W (layer normalisation); take them over N, H and W.",
-   lambda q, i, o: _Parts(i, o, (1, 2, 3)).y)  # fmt: skip
-_y("over_everything", "Your mean and variance are over all axes; keep the channels apart.",
-   lambda q, i, o: _Parts(i, o, (0, 1, 2, 3)).y)  # fmt: skip
+_y(
+    "over_batch_only",
+    "Your mean and variance are over the batch only; take them over N, H and W.",
+    lambda q, i, o: _Parts(i, o, (0,)).y,
+)
+_y(
+    "per_sample",
+    "Your mean and variance are over H and W only (instance normalisation); take them over N, H and W.",
+    lambda q, i, o: _Parts(i, o, (2, 3)).y,
+)
+_y(
+    "layer_norm",
+    "Your mean and variance are over C, H and W (layer normalisation); take them over N, H and W.",
+    lambda q, i, o: _Parts(i, o, (1, 2, 3)).y,
+)
+_y(
+    "over_everything",
+    "Your mean and variance are over all axes; keep the channels apart.",
+    lambda q, i, o: _Parts(i, o, (0, 1, 2, 3)).y,
+)
 _y("gamma_missing", "You did not multiply by weight (γ).", lambda q, i, o: q.xhat + q.beta)
 _y("beta_missing", "You did not add bias (β).", lambda q, i, o: q.gamma * q.xhat)
 _y("beta_inside", "You added bias (β) before multiplying by weight (γ).", lambda q, i, o: q.gamma * (q.xhat + q.beta))
@@ -64,62 +85,136 @@ def _dx(name, says, wrong):
     bank.add("dx", name, says, lambda i, o, d: wrong(_Parts(i, o), d, i, o))
 
 
-_dx("statistics_constant", "You treated mean and variance as constants; both depend on x.",
-    lambda q, d, i, o: q.gamma / q.sigma * d)  # fmt: skip
-_dx("mean_term_missing", "The term through the mean is missing: the sum of dx over each channel must be 0.",
-    lambda q, d, i, o: q.gamma / q.sigma * (d - q.xhat * _mean(d * q.xhat)))  # fmt: skip
-_dx("variance_term_missing", "The term through the variance is missing: the sum of dx·x̂ over each channel must be "
-    "(almost) 0.", lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d)))  # fmt: skip
-_dx("gamma_missing", "You did not multiply by weight (γ).",
-    lambda q, d, i, o: 1 / q.sigma * (d - _mean(d) - q.xhat * _mean(d * q.xhat)))  # fmt: skip
-_dx("gamma_twice", "You multiplied by weight (γ) twice.",
-    lambda q, d, i, o: q.gamma**2 / q.sigma * (d - _mean(d) - q.xhat * _mean(d * q.xhat)))  # fmt: skip
-_dx("sigma_missing", "You did not divide by σ.",
-    lambda q, d, i, o: q.gamma * (d - _mean(d) - q.xhat * _mean(d * q.xhat)))  # fmt: skip
-_dx("sigma_squared", "You divided by the variance; divide by σ once.",
-    lambda q, d, i, o: q.gamma / q.sigma**2 * (d - _mean(d) - q.xhat * _mean(d * q.xhat)))  # fmt: skip
-_dx("sigma_multiplied", "You multiplied by σ; divide by it.",
-    lambda q, d, i, o: q.gamma * q.sigma * (d - _mean(d) - q.xhat * _mean(d * q.xhat)))  # fmt: skip
-_dx("divided_by_batch", "In the means of dy and dy·x̂ you divided by N; a channel has N·H·W numbers.",
-    lambda q, d, i, o: q.gamma / q.sigma * (d - (_mean(d) + q.xhat * _mean(d * q.xhat)) * q.m / len(d)))  # fmt: skip
-_dx("sums_not_means", "You took the sums of dy and dy·x̂ where means belong.",
-    lambda q, d, i, o: q.gamma / q.sigma * (d - (_mean(d) + q.xhat * _mean(d * q.xhat)) * q.m))  # fmt: skip
-_dx("unbiased_variance", "Your variance term divides by N·H·W - 1; forward divided by N·H·W.",
-    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) - q.xhat * _mean(d * q.xhat) * q.m / (q.m - 1)))  # fmt: skip
-_dx("unbiased_sigma", "You used the unbiased variance (N·H·W - 1) in backward; forward used the biased one.",
-    lambda q, d, i, o: _whole(_Parts(i, o, ddof=1), d))  # fmt: skip
+_dx(
+    "statistics_constant",
+    "You treated mean and variance as constants; both depend on x.",
+    lambda q, d, i, o: q.gamma / q.sigma * d,
+)
+_dx(
+    "mean_term_missing",
+    "The term through the mean is missing: the sum of dx over each channel must be 0.",
+    lambda q, d, i, o: q.gamma / q.sigma * (d - q.xhat * _mean(d * q.xhat)),
+)
+_dx(
+    "variance_term_missing",
+    "The term through the variance is missing: the sum of dx·x̂ over each channel must be (almost) 0.",
+    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d)),
+)
+_dx(
+    "gamma_missing",
+    "You did not multiply by weight (γ).",
+    lambda q, d, i, o: 1 / q.sigma * (d - _mean(d) - q.xhat * _mean(d * q.xhat)),
+)
+_dx(
+    "gamma_twice",
+    "You multiplied by weight (γ) twice.",
+    lambda q, d, i, o: q.gamma**2 / q.sigma * (d - _mean(d) - q.xhat * _mean(d * q.xhat)),
+)
+_dx(
+    "sigma_missing",
+    "You did not divide by σ.",
+    lambda q, d, i, o: q.gamma * (d - _mean(d) - q.xhat * _mean(d * q.xhat)),
+)
+_dx(
+    "sigma_squared",
+    "You divided by the variance; divide by σ once.",
+    lambda q, d, i, o: q.gamma / q.sigma**2 * (d - _mean(d) - q.xhat * _mean(d * q.xhat)),
+)
+_dx(
+    "sigma_multiplied",
+    "You multiplied by σ; divide by it.",
+    lambda q, d, i, o: q.gamma * q.sigma * (d - _mean(d) - q.xhat * _mean(d * q.xhat)),
+)
+_dx(
+    "divided_by_batch",
+    "In the means of dy and dy·x̂ you divided by N; a channel has N·H·W numbers.",
+    lambda q, d, i, o: q.gamma / q.sigma * (d - (_mean(d) + q.xhat * _mean(d * q.xhat)) * q.m / len(d)),
+)
+_dx(
+    "sums_not_means",
+    "You took the sums of dy and dy·x̂ where means belong.",
+    lambda q, d, i, o: q.gamma / q.sigma * (d - (_mean(d) + q.xhat * _mean(d * q.xhat)) * q.m),
+)
+_dx(
+    "unbiased_variance",
+    "Your variance term divides by N·H·W - 1; forward divided by N·H·W.",
+    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) - q.xhat * _mean(d * q.xhat) * q.m / (q.m - 1)),
+)
+_dx(
+    "unbiased_sigma",
+    "You used the unbiased variance (N·H·W - 1) in backward; forward used the biased one.",
+    lambda q, d, i, o: _whole(_Parts(i, o, ddof=1), d),
+)
 _dx("eps_missing", "You left out eps in σ; forward added it.", lambda q, d, i, o: _whole(_Parts(i, {"eps": 0.0}), d))
-_dx("over_batch_only", "You took the means of dy and dy·x̂ over the batch only; take them over N, H and W.",
-    lambda q, d, i, o: q.gamma / q.sigma * (d - d.mean(0, keepdims=True)
-                                            - q.xhat * (d * q.xhat).mean(0, keepdims=True)))  # fmt: skip
-_dx("per_sample", "You took the means of dy and dy·x̂ over H and W only; take them over N, H and W.",
-    lambda q, d, i, o: q.gamma / q.sigma * (d - d.mean((2, 3), keepdims=True)
-                                            - q.xhat * (d * q.xhat).mean((2, 3), keepdims=True)))  # fmt: skip
-_dx("over_everything", "You took the means of dy and dy·x̂ over all axes; keep the channels apart.",
-    lambda q, d, i, o: q.gamma / q.sigma * (d - d.mean() - q.xhat * (d * q.xhat).mean()))  # fmt: skip
-_dx("variance_sign", "The sign of the variance term is wrong.",
-    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) + q.xhat * _mean(d * q.xhat)))  # fmt: skip
-_dx("mean_sign", "The sign of the mean term is wrong.",
-    lambda q, d, i, o: q.gamma / q.sigma * (d + _mean(d) - q.xhat * _mean(d * q.xhat)))  # fmt: skip
-_dx("raw_x_in_variance_term", "Your variance term uses x; it needs x̂, the normalised one.",
-    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) - q.x * _mean(d * q.x)))  # fmt: skip
-_dx("centred_x_in_variance_term", "Your variance term uses x - mean; it needs x̂, which is divided by σ.",
-    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) - q.xhat * q.sigma * _mean(d * q.xhat * q.sigma)))  # fmt: skip
-_dx("half_variance_term", "The 2 of the derivative of a square is missing: your variance term is half as large as it "
-    "must be.", lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) - 0.5 * q.xhat * _mean(d * q.xhat)))  # fmt: skip
-_dx("double_variance_term", "Your variance term is twice as large as it must be.",
-    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) - 2 * q.xhat * _mean(d * q.xhat)))  # fmt: skip
+_dx(
+    "over_batch_only",
+    "You took the means of dy and dy·x̂ over the batch only; take them over N, H and W.",
+    lambda q, d, i, o: (
+        q.gamma / q.sigma * (d - d.mean(0, keepdims=True) - q.xhat * (d * q.xhat).mean(0, keepdims=True))
+    ),
+)
+_dx(
+    "per_sample",
+    "You took the means of dy and dy·x̂ over H and W only; take them over N, H and W.",
+    lambda q, d, i, o: (
+        q.gamma / q.sigma * (d - d.mean((2, 3), keepdims=True) - q.xhat * (d * q.xhat).mean((2, 3), keepdims=True))
+    ),
+)
+_dx(
+    "over_everything",
+    "You took the means of dy and dy·x̂ over all axes; keep the channels apart.",
+    lambda q, d, i, o: q.gamma / q.sigma * (d - d.mean() - q.xhat * (d * q.xhat).mean()),
+)
+_dx(
+    "variance_sign",
+    "The sign of the variance term is wrong.",
+    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) + q.xhat * _mean(d * q.xhat)),
+)
+_dx(
+    "mean_sign",
+    "The sign of the mean term is wrong.",
+    lambda q, d, i, o: q.gamma / q.sigma * (d + _mean(d) - q.xhat * _mean(d * q.xhat)),
+)
+_dx(
+    "raw_x_in_variance_term",
+    "Your variance term uses x; it needs x̂, the normalised one.",
+    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) - q.x * _mean(d * q.x)),
+)
+_dx(
+    "centred_x_in_variance_term",
+    "Your variance term uses x - mean; it needs x̂, which is divided by σ.",
+    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) - q.xhat * q.sigma * _mean(d * q.xhat * q.sigma)),
+)
+_dx(
+    "half_variance_term",
+    "The 2 of the derivative of a square is missing: your variance term is half as large as it must be.",
+    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) - 0.5 * q.xhat * _mean(d * q.xhat)),
+)
+_dx(
+    "double_variance_term",
+    "Your variance term is twice as large as it must be.",
+    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) - 2 * q.xhat * _mean(d * q.xhat)),
+)
 _dx("gamma_only", "You multiplied dy by weight (γ) and did nothing else.", lambda q, d, i, o: q.gamma * d)
 _dx("identity", "You passed dy through as it is.", lambda q, d, i, o: d * 1.0)
 _dx("sign", "The sign is wrong.", lambda q, d, i, o: -_whole(q, d))
 _dx("dy_ignored", "You never used dy.", lambda q, d, i, o: q.gamma / q.sigma * np.ones_like(d))
 _dx("divided_by_count", "You divided dx by N·H·W once too often.", lambda q, d, i, o: _whole(q, d) / q.m)
-_dx("times_count", "You did not divide by N·H·W at the end (the form with sums needs it).",
-    lambda q, d, i, o: _whole(q, d) * q.m)  # fmt: skip
-_dx("direct_term_missing", "Only the terms through mean and variance are there; the direct term dy is missing.",
-    lambda q, d, i, o: -q.gamma / q.sigma * (_mean(d) + q.xhat * _mean(d * q.xhat)))  # fmt: skip
-_dx("variance_term_without_xhat", "Your variance term is not multiplied by x̂.",
-    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) - _mean(d * q.xhat)))  # fmt: skip
+_dx(
+    "times_count",
+    "You did not divide by N·H·W at the end (the form with sums needs it).",
+    lambda q, d, i, o: _whole(q, d) * q.m,
+)
+_dx(
+    "direct_term_missing",
+    "Only the terms through mean and variance are there; the direct term dy is missing.",
+    lambda q, d, i, o: -q.gamma / q.sigma * (_mean(d) + q.xhat * _mean(d * q.xhat)),
+)
+_dx(
+    "variance_term_without_xhat",
+    "Your variance term is not multiplied by x̂.",
+    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) - _mean(d * q.xhat)),
+)
 _dx("bias_added", "You added bias (β) to a gradient.", lambda q, d, i, o: _whole(q, d) + q.beta)
 _dx("zero", "It is all zero: the result was never stored.", lambda q, d, i, o: np.zeros_like(d))
 
@@ -133,26 +228,52 @@ def _dw(name, says, wrong):
 
 
 _dw("raw_x", "You used x; it is Σ dy·x̂ with the normalised x̂.", lambda q, d, i, o: (d * q.x).sum(ALL))
-_dw("centred_x", "You used x - mean; it is Σ dy·x̂, with x̂ divided by σ.", lambda q, d, i, o: (d * (q.x - q.mean)).sum(ALL))
-_dw("output_used", "You used the output y; it is Σ dy·x̂, before weight and bias.", lambda q, d, i, o: (d * q.y).sum(ALL))
+_dw(
+    "centred_x",
+    "You used x - mean; it is Σ dy·x̂, with x̂ divided by σ.",
+    lambda q, d, i, o: (d * (q.x - q.mean)).sum(ALL),
+)
+_dw(
+    "output_used", "You used the output y; it is Σ dy·x̂, before weight and bias.", lambda q, d, i, o: (d * q.y).sum(ALL)
+)
 _dw("averaged", "You took the mean over N, H and W; take the sum.", lambda q, d, i, o: (d * q.xhat).mean(ALL))
 _dw("divided_by_batch", "You divided by N.", lambda q, d, i, o: (d * q.xhat).sum(ALL) / len(d))
 _dw("xhat_missing", "You forgot x̂: this is dbias.", lambda q, d, i, o: d.sum(ALL))
 _dw("times_gamma", "You multiplied by weight (γ); Σ dy·x̂ is all.", lambda q, d, i, o: (d * q.xhat).sum(ALL) * i[1])
 _dw("over_batch_only", "You summed over the batch only; it must be (C,).", lambda q, d, i, o: (d * q.xhat).sum(0))
 _dw("per_sample", "You summed over H and W only; it must be (C,).", lambda q, d, i, o: (d * q.xhat).sum((2, 3)))
-_dw("first_sample", "You used one image (the first); sum over N, H and W.", lambda q, d, i, o: (d * q.xhat)[0].sum((1, 2)))
-_dw("summed_over_everything", "You summed over the channels too: every entry is the same.",
-    lambda q, d, i, o: np.full(len(i[1]), (d * q.xhat).sum()))  # fmt: skip
-_dw("axes_kept", "You kept the summed axes (keepdims); it must be (C,).", lambda q, d, i, o: (d * q.xhat).sum(ALL, keepdims=True))
+_dw(
+    "first_sample",
+    "You used one image (the first); sum over N, H and W.",
+    lambda q, d, i, o: (d * q.xhat)[0].sum((1, 2)),
+)
+_dw(
+    "summed_over_everything",
+    "You summed over the channels too: every entry is the same.",
+    lambda q, d, i, o: np.full(len(i[1]), (d * q.xhat).sum()),
+)
+_dw(
+    "axes_kept",
+    "You kept the summed axes (keepdims); it must be (C,).",
+    lambda q, d, i, o: (d * q.xhat).sum(ALL, keepdims=True),
+)
 _dw("sign", "The sign is wrong.", lambda q, d, i, o: -(d * q.xhat).sum(ALL))
 _dw("dy_ignored", "You never used dy: the sum of x̂ is 0.", lambda q, d, i, o: q.xhat.sum(ALL))
-_dw("eps_missing", "You left out eps in x̂; forward added it.",
-    lambda q, d, i, o: (d * _Parts(i, {"eps": 0.0}).xhat).sum(ALL))  # fmt: skip
-_dw("unbiased_variance", "You used the unbiased variance in x̂; forward used the biased one.",
-    lambda q, d, i, o: (d * _Parts(i, o, ddof=1).xhat).sum(ALL))  # fmt: skip
-_dw("product_of_sums", "You summed dy and x̂ before multiplying; multiply first, then sum.",
-    lambda q, d, i, o: d.sum(ALL) * q.y.sum(ALL))  # fmt: skip
+_dw(
+    "eps_missing",
+    "You left out eps in x̂; forward added it.",
+    lambda q, d, i, o: (d * _Parts(i, {"eps": 0.0}).xhat).sum(ALL),
+)
+_dw(
+    "unbiased_variance",
+    "You used the unbiased variance in x̂; forward used the biased one.",
+    lambda q, d, i, o: (d * _Parts(i, o, ddof=1).xhat).sum(ALL),
+)
+_dw(
+    "product_of_sums",
+    "You summed dy and x̂ before multiplying; multiply first, then sum.",
+    lambda q, d, i, o: d.sum(ALL) * q.y.sum(ALL),
+)
 
 
 def _db(name, says, wrong):
@@ -165,8 +286,11 @@ _db("over_batch_only", "You summed over the batch only; it must be (C,).", lambd
 _db("per_sample", "You summed over H and W only; it must be (C,).", lambda d, i, o: d.sum((2, 3)))
 _db("first_sample", "You used one image (the first); sum over N, H and W.", lambda d, i, o: d[0].sum((1, 2)))
 _db("times_gamma", "You multiplied by weight (γ).", lambda d, i, o: d.sum(ALL) * i[1])
-_db("summed_over_everything", "You summed over the channels too: every entry is the same.",
-    lambda d, i, o: np.full(len(i[1]), d.sum()))  # fmt: skip
+_db(
+    "summed_over_everything",
+    "You summed over the channels too: every entry is the same.",
+    lambda d, i, o: np.full(len(i[1]), d.sum()),
+)
 _db("axes_kept", "You kept the summed axes (keepdims); it must be (C,).", lambda d, i, o: d.sum(ALL, keepdims=True))
 _db("sign", "The sign is wrong.", lambda d, i, o: -d.sum(ALL))
 _db("this_is_dweight", "This is dweight, Σ dy·x̂; dbias is Σ dy.", lambda d, i, o: (d * _Parts(i, o).xhat).sum(ALL))

@@ -69,58 +69,141 @@ def _overwritten(inputs, o, d):
 for _fault, _says in GATHER_FAULTS.items():
     maximum.add("y", _fault, _says, lambda i, o, f=_fault: _max(i, o, f))
     average.add("y", _fault, _says, lambda i, o, f=_fault: _mean(i, o, f))
-maximum.add("y", "padded_with_zero", "You padded with 0, which wins over negative numbers; pad with -inf.",
-            lambda i, o: _max(i, o, value=0.0))  # fmt: skip
-maximum.add("y", "mean", "You took the mean of each window; take the maximum.",
-            lambda i, o: _mean(i, o))  # fmt: skip
-maximum.add("y", "minimum", "You took the minimum of each window; take the maximum.",
-            lambda i, o: _windows(i, o, value=np.inf).min((4, 5)))  # fmt: skip
-maximum.add("y", "first_element", "You took the first element of each window; take the maximum.",
-            lambda i, o: np.where(np.isfinite(_windows(i, o)[..., 0, 0]), _windows(i, o)[..., 0, 0], 0.0))  # fmt: skip
-maximum.add("y", "absolute", "You compared absolute values; -3 is smaller than 2.",
-            lambda i, o: np.abs(_windows(i, o, value=0.0)).max((4, 5)))  # fmt: skip
-maximum.add("y", "sum", "You took the sum of each window; take the maximum.",
-            lambda i, o: _windows(i, o, value=0.0).sum((4, 5)))  # fmt: skip
-maximum.add("y", "over_channels", "You took the maximum over the channels too.",
-            lambda i, o: np.broadcast_to(_max(i, o).max(1, keepdims=True), _max(i, o).shape))  # fmt: skip
+maximum.add(
+    "y",
+    "padded_with_zero",
+    "You padded with 0, which wins over negative numbers; pad with -inf.",
+    lambda i, o: _max(i, o, value=0.0),
+)
+maximum.add("y", "mean", "You took the mean of each window; take the maximum.", lambda i, o: _mean(i, o))
+maximum.add(
+    "y",
+    "minimum",
+    "You took the minimum of each window; take the maximum.",
+    lambda i, o: _windows(i, o, value=np.inf).min((4, 5)),
+)
+maximum.add(
+    "y",
+    "first_element",
+    "You took the first element of each window; take the maximum.",
+    lambda i, o: np.where(np.isfinite(_windows(i, o)[..., 0, 0]), _windows(i, o)[..., 0, 0], 0.0),
+)
+maximum.add(
+    "y",
+    "absolute",
+    "You compared absolute values; -3 is smaller than 2.",
+    lambda i, o: np.abs(_windows(i, o, value=0.0)).max((4, 5)),
+)
+maximum.add(
+    "y", "sum", "You took the sum of each window; take the maximum.", lambda i, o: _windows(i, o, value=0.0).sum((4, 5))
+)
+maximum.add(
+    "y",
+    "over_channels",
+    "You took the maximum over the channels too.",
+    lambda i, o: np.broadcast_to(_max(i, o).max(1, keepdims=True), _max(i, o).shape),
+)
 
 for _fault, _says in FOLD_FAULTS.items():
     if _fault not in ("averaged", "first_window_only", "kernel_transposed", "assigned"):
         maximum.add("dx", _fault, _says, lambda i, o, d, f=_fault: _dmax(i, o, d, f))
-maximum.add("dx", "assigned", "You wrote = for a winner: a pixel that wins several windows keeps only the last one's dy. "
-            "Use +=.", _overwritten)  # fmt: skip
-maximum.add("dx", "window_assigned", "You wrote a whole window at once with =, zeros included: it erases what earlier "
-            "windows put there. Use +=.", lambda i, o, d: _dmax(i, o, d, "assigned"))  # fmt: skip
-maximum.add("dx", "winner_swapped", "You used the winner's row as its column and its column as its row.", _swapped_winner)
-maximum.add("dx", "spread_over_window", "You spread dy evenly over the window; all of it goes to the winner.",
-            lambda i, o, d: _dmax(i, o, d, shares=np.ones_like(_windows(i, o)) * d[..., None, None]
-                                  / np.prod(pair(o["kernel_size"]))))  # fmt: skip
-maximum.add("dx", "everyone_paid", "Every pixel of the window got the whole dy; only the winner does.",
-            lambda i, o, d: _dmax(i, o, d, shares=np.ones_like(_windows(i, o)) * d[..., None, None]))  # fmt: skip
-maximum.add("dx", "first_element", "The first pixel of each window got dy; the winner does.",
-            lambda i, o, d: _dmax(i, o, d, pick=lambda f: np.zeros(f.shape[:-1], int)))  # fmt: skip
-maximum.add("dx", "last_element", "The last pixel of each window got dy; the winner does.",
-            lambda i, o, d: _dmax(i, o, d, pick=lambda f: np.full(f.shape[:-1], f.shape[-1] - 1)))  # fmt: skip
-maximum.add("dx", "loser_paid", "The smallest pixel of each window got dy; the largest does.",
-            lambda i, o, d: _dmax(i, o, d, pick=lambda f: np.where(np.isinf(f), np.inf, f).argmin(-1)))  # fmt: skip
-maximum.add("dx", "padding_wins", "You looked for the winner with a padding of 0, so padding wins over negative numbers.",
-            lambda i, o, d: _dmax(i, o, d, shares=_picked(_windows(i, o, value=0.0), _first_winner)
-                                  * d[..., None, None]))  # fmt: skip
-maximum.add("dx", "multiplied_by_x", "You multiplied by x (or y); the winner gets dy as it is.",
-            lambda i, o, d: _dmax(i, o, d) * i[0])  # fmt: skip
+maximum.add(
+    "dx",
+    "assigned",
+    "You wrote = for a winner: a pixel that wins several windows keeps only the last one's dy. Use +=.",
+    _overwritten,
+)
+maximum.add(
+    "dx",
+    "window_assigned",
+    "You wrote a whole window at once with =, zeros included: it erases what earlier windows put there. Use +=.",
+    lambda i, o, d: _dmax(i, o, d, "assigned"),
+)
+maximum.add(
+    "dx", "winner_swapped", "You used the winner's row as its column and its column as its row.", _swapped_winner
+)
+maximum.add(
+    "dx",
+    "spread_over_window",
+    "You spread dy evenly over the window; all of it goes to the winner.",
+    lambda i, o, d: _dmax(
+        i, o, d, shares=np.ones_like(_windows(i, o)) * d[..., None, None] / np.prod(pair(o["kernel_size"]))
+    ),
+)
+maximum.add(
+    "dx",
+    "everyone_paid",
+    "Every pixel of the window got the whole dy; only the winner does.",
+    lambda i, o, d: _dmax(i, o, d, shares=np.ones_like(_windows(i, o)) * d[..., None, None]),
+)
+maximum.add(
+    "dx",
+    "first_element",
+    "The first pixel of each window got dy; the winner does.",
+    lambda i, o, d: _dmax(i, o, d, pick=lambda f: np.zeros(f.shape[:-1], int)),
+)
+maximum.add(
+    "dx",
+    "last_element",
+    "The last pixel of each window got dy; the winner does.",
+    lambda i, o, d: _dmax(i, o, d, pick=lambda f: np.full(f.shape[:-1], f.shape[-1] - 1)),
+)
+maximum.add(
+    "dx",
+    "loser_paid",
+    "The smallest pixel of each window got dy; the largest does.",
+    lambda i, o, d: _dmax(i, o, d, pick=lambda f: np.where(np.isinf(f), np.inf, f).argmin(-1)),
+)
+maximum.add(
+    "dx",
+    "padding_wins",
+    "You looked for the winner with a padding of 0, so padding wins over negative numbers.",
+    lambda i, o, d: _dmax(i, o, d, shares=_picked(_windows(i, o, value=0.0), _first_winner) * d[..., None, None]),
+)
+maximum.add(
+    "dx",
+    "multiplied_by_x",
+    "You multiplied by x (or y); the winner gets dy as it is.",
+    lambda i, o, d: _dmax(i, o, d) * i[0],
+)
 maximum.add("dx", "dy_ignored", "You never used dy: the winners got 1.", lambda i, o, d: _dmax(i, o, np.ones_like(d)))
 maximum.add("dx", "sign", "The sign is wrong.", lambda i, o, d: -_dmax(i, o, d))
-maximum.add("dx", "averaged", "You divided by KH·KW; that belongs to average pooling.",
-            lambda i, o, d: _dmax(i, o, d) / np.prod(pair(o["kernel_size"])))  # fmt: skip
+maximum.add(
+    "dx",
+    "averaged",
+    "You divided by KH·KW; that belongs to average pooling.",
+    lambda i, o, d: _dmax(i, o, d) / np.prod(pair(o["kernel_size"])),
+)
 maximum.add("dx", "zero", "It is all zero: the result was never stored.", lambda i, o, d: np.zeros_like(i[0]))
-maximum.add("dx", "first_channel_winner", "You took the first channel's winners for every channel.",
-            lambda i, o, d: _dmax(i, o, d, shares=np.broadcast_to(_picked(_windows(i, o), _first_winner)[:, :1],
-                                                                  _windows(i, o).shape) * d[..., None, None]))  # fmt: skip
-maximum.add("dx", "first_sample_winner", "You took the first image's winners for every image.",
-            lambda i, o, d: _dmax(i, o, d, shares=np.broadcast_to(_picked(_windows(i, o), _first_winner)[:1],
-                                                                  _windows(i, o).shape) * d[..., None, None]))  # fmt: skip
-maximum.add("dx", "paid_once_per_pixel", "You gave dy to the pixels that win any window, once each, and dropped what "
-            "the other windows owe them.", lambda i, o, d: _overwritten_first(i, o, d))  # fmt: skip
+maximum.add(
+    "dx",
+    "first_channel_winner",
+    "You took the first channel's winners for every channel.",
+    lambda i, o, d: _dmax(
+        i,
+        o,
+        d,
+        shares=np.broadcast_to(_picked(_windows(i, o), _first_winner)[:, :1], _windows(i, o).shape)
+        * d[..., None, None],
+    ),
+)
+maximum.add(
+    "dx",
+    "first_sample_winner",
+    "You took the first image's winners for every image.",
+    lambda i, o, d: _dmax(
+        i,
+        o,
+        d,
+        shares=np.broadcast_to(_picked(_windows(i, o), _first_winner)[:1], _windows(i, o).shape) * d[..., None, None],
+    ),
+)
+maximum.add(
+    "dx",
+    "paid_once_per_pixel",
+    "You gave dy to the pixels that win any window, once each, and dropped what the other windows owe them.",
+    lambda i, o, d: _overwritten_first(i, o, d),
+)
 
 
 def _overwritten_first(inputs, o, d):
@@ -167,8 +250,13 @@ def _changes_dy():
     return forward, backward
 
 
-maximum.add("dx", "ties_paid_twice", "Pixels that tie for the maximum each got the whole dy. Pay one of them, or share.",
-            pair=_ties_paid_twice, shows="ties_paid_twice")  # fmt: skip
+maximum.add(
+    "dx",
+    "ties_paid_twice",
+    "Pixels that tie for the maximum each got the whole dy. Pay one of them, or share.",
+    pair=_ties_paid_twice,
+    shows="ties_paid_twice",
+)
 maximum.add("dx", "dy_changed", "dy was changed in place.", pair=_changes_dy, shows="dy_changed")
 
 
@@ -188,40 +276,89 @@ def _area(o):
 
 
 average.add("y", "not_divided", "You summed each window; divide by KH·KW.", lambda i, o: _mean(i, o) * _area(o))
-average.add("y", "divided_by_height", "You divided by KH; divide by KH·KW.",
-            lambda i, o: _mean(i, o) * pair(o["kernel_size"])[1])  # fmt: skip
-average.add("y", "divided_by_height_squared", "You divided by KH²; divide by KH·KW.",
-            lambda i, o: _mean(i, o) * _area(o) / pair(o["kernel_size"])[0] ** 2)  # fmt: skip
-average.add("y", "padding_not_counted", "You divided border windows by the number of real pixels; the padding's zeros "
-            "count too (PyTorch's count_include_pad=True).",
-            lambda i, o: _mean(i, o) * _area(o) / _real_pixels(i, o))  # fmt: skip
+average.add(
+    "y",
+    "divided_by_height",
+    "You divided by KH; divide by KH·KW.",
+    lambda i, o: _mean(i, o) * pair(o["kernel_size"])[1],
+)
+average.add(
+    "y",
+    "divided_by_height_squared",
+    "You divided by KH²; divide by KH·KW.",
+    lambda i, o: _mean(i, o) * _area(o) / pair(o["kernel_size"])[0] ** 2,
+)
+average.add(
+    "y",
+    "padding_not_counted",
+    "You divided border windows by the number of real pixels; the padding's zeros "
+    "count too (PyTorch's count_include_pad=True).",
+    lambda i, o: _mean(i, o) * _area(o) / _real_pixels(i, o),
+)
 average.add("y", "maximum", "You took the maximum of each window; take the mean.", lambda i, o: _max(i, o, value=0.0))
-average.add("y", "divided_by_stride", "You divided by the strides' product; divide by KH·KW.",
-            lambda i, o: _mean(i, o) * _area(o) / np.prod(pair(o["stride"])))  # fmt: skip
+average.add(
+    "y",
+    "divided_by_stride",
+    "You divided by the strides' product; divide by KH·KW.",
+    lambda i, o: _mean(i, o) * _area(o) / np.prod(pair(o["stride"])),
+)
 for _fault, _says in FOLD_FAULTS.items():
     if _fault not in ("flipped", "kernel_transposed", "averaged"):
         average.add("dx", _fault, _says, lambda i, o, d, f=_fault: _davg(i, o, d, f))
 average.add("dx", "not_divided", "You did not divide by KH·KW.", lambda i, o, d: _davg(i, o, d) * _area(o))
-average.add("dx", "divided_by_height", "You divided by KH; divide by KH·KW.",
-            lambda i, o, d: _davg(i, o, d) * pair(o["kernel_size"])[1])  # fmt: skip
-average.add("dx", "divided_by_height_squared", "You divided by KH²; divide by KH·KW. It passes on square windows.",
-            lambda i, o, d: _davg(i, o, d) * _area(o) / pair(o["kernel_size"])[0] ** 2)  # fmt: skip
+average.add(
+    "dx",
+    "divided_by_height",
+    "You divided by KH; divide by KH·KW.",
+    lambda i, o, d: _davg(i, o, d) * pair(o["kernel_size"])[1],
+)
+average.add(
+    "dx",
+    "divided_by_height_squared",
+    "You divided by KH²; divide by KH·KW. It passes on square windows.",
+    lambda i, o, d: _davg(i, o, d) * _area(o) / pair(o["kernel_size"])[0] ** 2,
+)
 average.add("dx", "divided_twice", "You divided by KH·KW twice.", lambda i, o, d: _davg(i, o, d) / _area(o))
-average.add("dx", "divided_by_positions", "You divided by OH·OW; divide by KH·KW.",
-            lambda i, o, d: _davg(i, o, d) * _area(o) / d[0, 0].size)  # fmt: skip
-average.add("dx", "padding_not_counted", "You divided by the number of real pixels in border windows; forward divides by "
-            "KH·KW.", lambda i, o, d: _davg(i, o, d * _area(o) / _real_pixels(i, o)))  # fmt: skip
-average.add("dx", "overlaps_averaged", "You divided each pixel by the number of windows it lies in; the shares must be "
-            "added up.", lambda i, o, d: _davg(i, o, d) / np.maximum(
-                overlap_count(i[0].shape, o["kernel_size"], o["stride"], o["padding"]), 1))  # fmt: skip
-average.add("dx", "first_pixel_only", "Only the first pixel of each window got a share; all of them do.",
-            lambda i, o, d: fold(_first_pixel(i, o, d), i[0].shape, o["stride"], o["padding"]))  # fmt: skip
-average.add("dx", "winner_only", "The largest pixel got all of dy; that is max-pooling.",
-            lambda i, o, d: _dmax(i, o, d, shares=_picked(_windows(i, o), _first_winner) * d[..., None, None]))  # fmt: skip
+average.add(
+    "dx",
+    "divided_by_positions",
+    "You divided by OH·OW; divide by KH·KW.",
+    lambda i, o, d: _davg(i, o, d) * _area(o) / d[0, 0].size,
+)
+average.add(
+    "dx",
+    "padding_not_counted",
+    "You divided by the number of real pixels in border windows; forward divides by KH·KW.",
+    lambda i, o, d: _davg(i, o, d * _area(o) / _real_pixels(i, o)),
+)
+average.add(
+    "dx",
+    "overlaps_averaged",
+    "You divided each pixel by the number of windows it lies in; the shares must be added up.",
+    lambda i, o, d: (
+        _davg(i, o, d) / np.maximum(overlap_count(i[0].shape, o["kernel_size"], o["stride"], o["padding"]), 1)
+    ),
+)
+average.add(
+    "dx",
+    "first_pixel_only",
+    "Only the first pixel of each window got a share; all of them do.",
+    lambda i, o, d: fold(_first_pixel(i, o, d), i[0].shape, o["stride"], o["padding"]),
+)
+average.add(
+    "dx",
+    "winner_only",
+    "The largest pixel got all of dy; that is max-pooling.",
+    lambda i, o, d: _dmax(i, o, d, shares=_picked(_windows(i, o), _first_winner) * d[..., None, None]),
+)
 average.add("dx", "dy_ignored", "You never used dy.", lambda i, o, d: _davg(i, o, np.ones_like(d)))
 average.add("dx", "sign", "The sign is wrong.", lambda i, o, d: -_davg(i, o, d))
-average.add("dx", "multiplied_by_x", "You multiplied by x; the slope of a mean does not depend on x.",
-            lambda i, o, d: _davg(i, o, d) * i[0])  # fmt: skip
+average.add(
+    "dx",
+    "multiplied_by_x",
+    "You multiplied by x; the slope of a mean does not depend on x.",
+    lambda i, o, d: _davg(i, o, d) * i[0],
+)
 
 
 def _first_pixel(inputs, o, d):

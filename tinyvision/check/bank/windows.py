@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from ..reference import out_size, pair, padded
+from ..reference import out_size, padded, pair
 
 
 def _plan(x_shape, kernel, stride, padding, fault):
@@ -104,8 +104,12 @@ def fold(shares, x_shape, stride, padding, fault=None):
         top, left = shape[2] - ((oh - 1) * sh + kh), shape[3] - ((ow - 1) * sw + kw)
     for i in range(oh):
         for j in range(ow):
-            here = (slice(None), slice(None), slice(top + i * sh, top + i * sh + kh),
-                    slice(left + j * sw, left + j * sw + kw))  # fmt: skip
+            here = (
+                slice(None),
+                slice(None),
+                slice(top + i * sh, top + i * sh + kh),
+                slice(left + j * sw, left + j * sw + kw),
+            )
             _put(out, seen, here, shares[:, :, i, j], fault)
     if fault == "averaged":
         out /= np.maximum(seen, 1)

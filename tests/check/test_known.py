@@ -1,0 +1,283 @@
+"""check.op from a learner's side: correct variants pass, and every kind of failure has its own words."""
+
+import contextlib
+import functools
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tinyvision import check
+from tinyvision.check.ops import spec
+from tinyvision.errors import OptionError
+
+FORWARD, BACKWARD = spec("conv2d").functions()
+
+
+def with_backward(change, op="conv2d"):
+    """The report on a right forward and a backward whose list of gradients went through `change`."""
+    forward, backward = spec(op).functions()
+
+    def mine(dy, cache):
+        return change(list(backward(dy, cache)))
+
+    return check.op(op, forward, mine)
+
+
+def only(report):
+    assert not report.passed
+    assert len(report.findings) == 1, str(report)
+    return report.findings[0]
+
+
+def test_unknown_op_and_things_that_are_no_functions():
+    with pytest.raises(OptionError, match="conv2d"):
+        check.op("conv3d")
+    with pytest.raises(OptionError, match="backward must be a function"):
+        check.op("relu", backward=3)
+
+
+def test_where_it_differs():
+    finding = only(with_backward(lambda g: [g[0] * (np.arange(len(g[0])) != 0)[:, None, None, None], *g[1:]]))
+    assert finding.where.region == "one sample"
+    finding = only(with_backward(lambda g: [g[0], g[1] * (np.arange(g[1].shape[1]) != 1)[:, None, None], g[2]]))
+    assert finding.where.region == "one channel"
+    assert finding.where.index[1] == 1
+    assert finding.where.yours == 0
+    assert finding.where.witness == "numeric"
+    assert finding.file.endswith("test_known.py")
+
+
+def test_regions_of_known_mistakes():
+    regions = {
+        "maxpool2d.dx.assigned": "overlaps", "conv2d.y.padded_with_one": "border",
+        "cross_entropy.dlogits.repeated_labels_once": "repeated labels", "relu.dx.no_mask": "where x < 0",
+        "linear.dx.sign": "all",
+    }  # fmt: skip
+    entries = {m.id: m for m in check.mistakes()}
+    for identifier, region in regions.items():
+        m = entries[identifier]
+        finding = check.op(m.op, *m.functions()).findings[0]
+        assert (identifier, finding.where.region) == (identifier, region)
+
+
+def test_swapped_gradients():
+    report = with_backward(lambda g: [g[1], g[0], g[2]])
+    assert {f.signature for f in report.findings} == {"other:dweight", "other:dx"}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        (lambda g: g[:2], "gradient_count", "3 gradients"),
+        (lambda g: g[0], "gradient_count", "an array of shape"),
+        (lambda g: None, "gradient_count", "nothing"),
+        (lambda g: [g[0], g[1], None], "gradient_missing", "None for dbias"),
+        (lambda g: [g[0], g[1], g[2] + 0j], "wrong_dtype", "complex"),
+        (lambda g: [g[0], g[1], g[2].astype(int)], "wrong_dtype", "integers"),
+        (lambda g: [g[0], g[1], "three"], "not_an_array", "a str"),
+        (lambda g: [g[0], g[1], g[2] / np.zeros(len(g[2]))], "not_finite", "infinity"),
+        (lambda g: [g[0], g[1][:-1], g[2]], "wrong_shape", "must be"),
+        (lambda g: g[7], "exception", "IndexError"),
+        (lambda g: sys.exit(3), "exception", "SystemExit"),
+    ],
+)
+def test_each_failure_has_its_own_message(change, kind, words):
+    finding = only(with_backward(change))
+    assert finding.mistake == kind
+    assert finding.certainty == "exact"
+    assert words in finding.message
+
+
+def test_an_exception_is_placed_on_the_line_that_raised():
+    def helper():
+        raise KeyError("columns")
+
+    def backward(dy, cache):
+        dy = dy * 2
+        return helper()
+
+    finding = only(check.op("conv2d", FORWARD, backward))
+    assert finding.file == __file__
+    assert finding.line in (helper.__code__.co_firstlineno + 1, backward.__code__.co_firstlineno + 2)
+
+
+def test_signatures_that_do_not_fit():
+    finding = only(check.op("conv2d", lambda x, w, b, stride, pad: None, BACKWARD))
+    assert finding.mistake == "signature"
+    assert "'padding'" in finding.message
+    assert only(check.op("relu", lambda x: (x, x), lambda dy: dy)).mistake == "signature"
+
+
+def test_forward_without_a_cache():
+    assert only(check.op("relu", lambda x: np.maximum(x, 0), lambda dy, c: dy)).mistake == "no_cache"
+
+
+def test_functions_that_take_integers_only():
+    def forward(x, weight, bias, stride, padding):
+        height = (x.shape[2] + 2 * padding - weight.shape[2]) // stride + 1
+        y, cache = FORWARD(x, weight, bias, stride=stride, padding=padding)
+        assert height == y.shape[2]
+        return y, cache
+
+    assert only(check.op("conv2d", forward, BACKWARD)).mistake == "pairs_not_accepted"
+    assert check.op("conv2d", forward, BACKWARD, pairs=False).passed
+
+
+def changing(what):
+    def forward(x):
+        return np.maximum(x, 0), (x, x > 0)
+
+    def backward(dy, cache):
+        dx = dy * cache[1]
+        if what == "dy":
+            dy *= 0
+        if what == "x":
+            cache[0][...] = 0
+        if what == "cache":
+            cache[1][...] = True
+        return dx
+
+    return check.op("relu", forward, backward)
+
+
+def test_changes_in_place():
+    assert only(changing("dy")).mistake == "dy_changed"
+    assert only(changing("x")).mistake == "input_changed"
+    assert only(changing("cache")).mistake == "cache_changed"
+    assert changing("nothing").passed
+
+
+def test_a_scratch_buffer_in_the_cache_is_a_note():
+    def backward(dy, cache):
+        np.multiply(dy, cache[0], out=cache[1])
+        return cache[1].copy()
+
+    report = check.op("relu", lambda x: (np.maximum(x, 0), (x > 0, np.zeros_like(x))), backward)
+    assert report.passed
+    assert "cache" in report.notes[0]
+
+
+def test_state_between_calls():
+    last = {}
+
+    def forward(x):
+        last["mask"] = x > 0
+        return np.maximum(x, 0), None
+
+    assert only(check.op("relu", forward, lambda dy, cache: dy * last["mask"])).mistake == "kept_outside_cache"
+
+    class Layer:
+        def forward(self, x):
+            self.mask = x > 0
+            return x * self.mask, None
+
+        def backward(self, dy, cache):
+            return dy * self.mask
+
+    layer = Layer()
+    report = check.op("relu", layer.forward, layer.backward)
+    assert report.passed
+    assert "one object for each layer" in report.notes[0]
+
+
+def test_a_cache_that_is_used_up():
+    forward, backward = spec("relu").functions()
+    report = check.op("relu", lambda x: (forward(x)[0], [forward(x)[1]]), lambda dy, cache: backward(dy, cache.pop()))
+    assert only(report).mistake == "second_call_raises"
+
+
+def test_not_linear_in_dy():
+    forward, backward = spec("relu").functions()
+
+    def clipped(dy, cache):
+        return np.clip(backward(dy, cache)[0], -50, 50)
+
+    assert only(check.op("relu", forward, clipped)).mistake == "not_linear_in_dy"
+
+
+def endless(dy, cache):
+    while True:
+        with contextlib.suppress(Exception):  # a learner's loop may swallow these; the time limit is none of them
+            time.sleep(0.001)
+
+
+def test_an_endless_loop_is_cut_off():
+    started = time.perf_counter()
+    report = check.op("relu", lambda x: (np.maximum(x, 0), x), endless, time_limit=0.3)
+    assert only(report).mistake == "endless_loop"
+    assert time.perf_counter() - started < 3
+
+
+def test_an_endless_loop_is_cut_off_in_a_thread():
+    reports = []
+    thread = threading.Thread(target=lambda: reports.append(
+        check.op("relu", lambda x: (np.maximum(x, 0), x), endless, time_limit=0.3)))  # fmt: skip
+    thread.start()
+    thread.join(10)
+    assert only(reports[0]).mistake == "endless_loop"
+
+
+def test_keyboard_interrupt_passes_through():
+    def interrupted(x):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check.op("relu", interrupted, lambda dy, c: dy)
+
+
+def test_a_wrong_forward_is_a_wrong_forward():
+    forward, backward = spec("batchnorm_train").functions()
+
+    def doubled_eps(x, weight, bias, eps):
+        return forward(x, weight, bias, eps=2 * eps)
+
+    report = check.op("batchnorm_train", doubled_eps, backward)
+    assert only(report).argument == "y"
+    assert report.status["dx"] == "not judged"
+
+
+def test_ties_and_kinks():
+    for slope, legal in ((0.0, True), (1.0, True), (0.3, True), (2.0, False), (-0.5, False)):
+        report = check.op("relu", lambda x: (np.maximum(x, 0), x),
+                          lambda dy, x, s=slope: dy * np.where(x > 0, 1.0, np.where(x == 0, s, 0.0)))  # fmt: skip
+        assert report.passed == legal, slope
+        assert bool(report.notes) == (legal and slope > 0)
+
+
+def test_one_side_may_be_left_out():
+    assert check.op("softmax", forward=spec("softmax").functions()[0]).status["forward"] == "ok"
+    from tinyvision.ops import softmax_backward
+
+    assert check.op("softmax", backward=softmax_backward).status == {"forward": "ours", "dx": "ok"}
+    wrong = check.op("softmax", backward=lambda dy, cache: 2 * softmax_backward(dy, cache)[0])
+    assert only(wrong).signature == "factor:2"
+
+
+def test_partials_and_callable_objects_and_prints():
+    class Backward:
+        def __call__(self, dy, cache):
+            print("dy", dy.shape)
+            return BACKWARD(dy, cache)
+
+    report = check.op("conv2d", functools.partial(FORWARD), Backward())
+    assert report.passed
+    assert report.printed.startswith("dy (3, 5, 4, 5)")
+    assert "printed" in str(report)
+
+
+def test_precision_of_float32_is_a_note_and_a_small_slope_is_not():
+    forward, backward = spec("relu").functions()
+    report = check.op("relu", forward, lambda dy, c: backward(dy.astype(np.float32), c)[0].astype(np.float32))
+    assert report.passed
+    assert "float32" in report.notes[0]
+    slope = check.op("relu", forward, lambda dy, c: np.where(c[0][0] > 0, dy, 1e-4 * dy))
+    assert only(slope).signature == "leak:dy:x< 0"
+
+
+def test_a_check_takes_less_than_a_second():
+    started = time.perf_counter()
+    check.op("conv2d", FORWARD, BACKWARD)
+    assert time.perf_counter() - started < 1.0
