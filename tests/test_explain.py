@@ -1,0 +1,179 @@
+"""Grad-CAM, saliency and occlusion, against the same computed with PyTorch and its hooks."""
+
+import numpy as np
+import pytest
+
+import tinyvision as tv
+from tinyvision import explain, nn
+from tinyvision.errors import OptionError, ShapeError
+
+torch = pytest.importorskip("torch")
+
+# Both sides run in float64 and add at most some thousand terms: 1e-10 leaves room for another order of adding.
+CLOSE = {"rtol": 0, "atol": 1e-10}
+
+
+class Net(nn.Module):
+    def __init__(self):
+        self.conv1 = nn.Conv2d(3, 6, 3, padding=1)
+        self.bn = nn.BatchNorm2d(6)
+        self.conv2 = nn.Conv2d(6, 8, (3, 2), stride=2)
+        self.relu = nn.ReLU()
+        self.fc = nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = self.relu(self.bn(self.conv1(x)))
+        x = self.conv2(x).relu()
+        return self.fc(x.mean((2, 3)))
+
+
+class Twin(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = torch.nn.Conv2d(3, 6, 3, padding=1)
+        self.bn = torch.nn.BatchNorm2d(6)
+        self.conv2 = torch.nn.Conv2d(6, 8, (3, 2), stride=2)
+        self.fc = torch.nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = torch.relu(self.bn(self.conv1(x)))
+        return self.fc(torch.relu(self.conv2(x)).mean((2, 3)))
+
+
+@pytest.fixture
+def nets():
+    tv.manual_seed(3)
+    ours = Net().double()
+    rng = np.random.default_rng(0)
+    ours.bn.running_mean.data[...] = rng.standard_normal(6)
+    ours.bn.running_var.data[...] = rng.uniform(0.5, 2, 6)
+    twin = Twin().double()
+    twin.load_state_dict({k: torch.from_numpy(np.ascontiguousarray(v.numpy())) for k, v in ours.state_dict().items()})
+    x = rng.standard_normal((3, 3, 9, 11))
+    return ours, twin.eval(), x
+
+
+def _chosen(scores, target):
+    classes = scores.argmax(1) if target is None else torch.as_tensor(np.broadcast_to(target, (len(scores),)).copy())
+    return scores[torch.arange(len(scores)), classes]
+
+
+TARGETS = [None, 2, np.array([4, 0, 2])]
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+@pytest.mark.parametrize("layer", ["conv1", "bn", "conv2"])
+@pytest.mark.parametrize("upsample", [True, False])
+def test_grad_cam(nets, layer, target, upsample):
+    ours, twin, x = nets
+    kept = {}
+    module = dict(twin.named_modules())[layer]
+    module.register_forward_hook(lambda m, i, o: kept.update(A=o))
+    module.register_full_backward_hook(lambda m, gi, go: kept.update(dA=go[0]))
+    _chosen(twin(torch.from_numpy(x).requires_grad_()), target).sum().backward()
+    cam = torch.relu((kept["dA"].mean((2, 3), keepdim=True) * kept["A"]).sum(1))
+    if upsample:
+        cam = torch.nn.functional.interpolate(cam[:, None], x.shape[2:], mode="bilinear", align_corners=False)[:, 0]
+    assert cam.max() > 0
+    found = explain.grad_cam(ours, tv.from_numpy(x), layer, target, upsample)
+    np.testing.assert_allclose(found.numpy(), cam.detach().numpy(), **CLOSE)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_saliency(nets, target):
+    ours, twin, x = nets
+    t = torch.from_numpy(x).requires_grad_()
+    _chosen(twin(t), target).sum().backward()
+    found = explain.saliency(ours, tv.from_numpy(x), target)
+    np.testing.assert_allclose(found.numpy(), t.grad.abs().amax(1).numpy(), **CLOSE)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+@pytest.mark.parametrize(("size", "stride"), [(4, None), ((3, 5), (2, 3)), ((9, 11), 1)])
+def test_occlusion(nets, target, size, stride):
+    ours, twin, x = nets
+    t, (h, w) = torch.from_numpy(x), (size, size) if isinstance(size, int) else size
+    sh, sw = (h // 2, w // 2) if stride is None else (stride, stride) if isinstance(stride, int) else stride
+    total, count = np.zeros((3, 9, 11)), np.zeros((9, 11))
+    with torch.no_grad():
+        if target is None:
+            target = twin(t).argmax(1).numpy()
+        before = _chosen(twin(t), target)
+        for top in sorted({*range(0, 9 - h + 1, sh), 9 - h}):
+            for left in sorted({*range(0, 11 - w + 1, sw), 11 - w}):
+                covered = t.clone()
+                covered[:, :, top : top + h, left : left + w] = 0.25
+                fall = (before - _chosen(twin(covered), target)).numpy()
+                total[:, top : top + h, left : left + w] += fall[:, None, None]
+                count[top : top + h, left : left + w] += 1
+    found = explain.occlusion(ours, tv.from_numpy(x), None if target is None else target, size, stride, value=0.25)
+    np.testing.assert_allclose(found.numpy(), total / count, **CLOSE)
+
+
+@pytest.mark.parametrize("method", [lambda m, x: explain.grad_cam(m, x, "conv2"), explain.saliency, explain.occlusion])
+def test_the_model_is_left_as_it_was(nets, method):
+    ours, _, x = nets
+    ours.train()
+    ours.fc.freeze()
+    before = {name: value.numpy().copy() for name, value in ours.state_dict().items()}
+    wishes = [p.requires_grad for p in ours.parameters()]
+    with tv.no_grad():  # the caller's mode makes no difference
+        method(ours, tv.from_numpy(x))
+    assert all(np.array_equal(before[name], value.numpy()) for name, value in ours.state_dict().items())
+    assert [p.requires_grad for p in ours.parameters()] == wishes
+    assert all(p.grad is None for p in ours.parameters())
+    assert ours.training
+    assert not ours.fc.training
+    assert not ours._hooks("after")
+
+
+def test_occlusion_finds_the_pixel_that_matters():
+    """A model whose score is one pixel: only the patches over it count."""
+
+    class Pixel(nn.Module):
+        def forward(self, x):
+            return tv.stack([x[:, 0, 4, 5], x[:, 0, 0, 0] * 0], 1)
+
+    found = explain.occlusion(Pixel(), tv.ones(1, 1, 8, 8), target=0, size=2, stride=2).numpy()[0]
+    expected = np.zeros((8, 8))
+    expected[4:6, 4:6] = 1
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_errors(nets):
+    ours, _, x = nets
+    x = tv.from_numpy(x)
+    for wrong in ("conv9", nn.ReLU(), 3):
+        with pytest.raises(OptionError, match="is no layer of the model"):
+            explain.grad_cam(ours, x, wrong)
+    with pytest.raises(ShapeError, match="before the flatten"):
+        explain.grad_cam(ours, x, "fc")
+    with pytest.raises(ShapeError, match=r"x\[None\]"):
+        explain.saliency(ours, x[0])
+    with pytest.raises(OptionError, match="0 to 4"):
+        explain.saliency(ours, x, target=5)
+    with pytest.raises(OptionError, match="one for each of 3"):
+        explain.saliency(ours, x, target=[1, 2])
+    with pytest.raises(OptionError, match="one for each of 3"):
+        explain.saliency(ours, x, target=1.5)
+    with pytest.raises(OptionError, match="leave gaps"):
+        explain.occlusion(ours, x, size=2, stride=3)
+    with pytest.raises(OptionError, match="does not fit"):
+        explain.occlusion(ours, x, size=12)
+    with pytest.raises(OptionError, match="expected a model"):
+        explain.saliency(lambda x: x, x)
+    with pytest.raises(ShapeError, match="scores"):
+        explain.saliency(ours.conv1, x)
+
+
+def test_a_layer_that_runs_twice_is_refused():
+    class Twice(nn.Module):
+        def __init__(self):
+            self.conv = nn.Conv2d(2, 2, 3, padding=1)
+            self.fc = nn.Linear(2, 2)
+
+        def forward(self, x):
+            return self.fc(self.conv(self.conv(x)).mean((2, 3)))
+
+    with pytest.raises(OptionError, match="ran 2 times"):
+        explain.grad_cam(Twice(), tv.randn(1, 2, 5, 5), "conv")

@@ -1,0 +1,174 @@
+"""What in a picture a network's answer rests on: Grad-CAM, saliency, occlusion.
+
+Each takes a model and pictures (N, C, H, W) and gives one map (N, H, W) for a class, by default the class with the
+highest score. The model is used in evaluation mode and left exactly as it was: modes, gradients, running statistics.
+
+A map is a hint, not a proof: make the same map with randomised weights as a control, because a method that draws the
+same edges for a network that knows nothing explains nothing (Adebayo et al., "Sanity checks for saliency maps", 2018).
+"""
+
+from contextlib import contextmanager
+
+import numpy as np
+
+from .errors import OptionError, ShapeError
+from .nn.module import Module
+from .ops.door import pair
+from .tape import Variable, enable_grad, no_grad
+from .tensor import Tensor
+
+
+def grad_cam(model, x, layer, target=None, upsample=True):
+    """relu(Σ_c a_c · A_c), where A (N, C, h, w) is what `layer` puts out and a_c the mean of d(score)/dA_c.
+
+    x (N, C, H, W)  ->  Tensor (N, H, W), enlarged bilinearly, or (N, h, w) with upsample=False; numbers from 0.
+    `layer` is a module of the model or its dotted name, usually the last one before the pooling: "layer4" of a ResNet.
+    `target` is a class, one class for each picture, or None for the highest score. Raises OptionError for a layer that
+    is not in the model or does not run exactly once, ShapeError, DtypeError. (Selvaraju et al., "Grad-CAM", 2017.)"""
+    layer = _find(model, layer)
+    seen = []
+
+    def begin_here(module, inputs, output):
+        """Let the record begin at this layer's output: nothing below it is needed."""
+        seen.append(Tensor(output.data, requires_grad=True))
+        return seen[-1]
+
+    with _at_rest(model), enable_grad():
+        hook = layer.register_forward_hook(begin_here)
+        try:
+            scores = _scores(model, _pictures(x))
+        finally:
+            hook.remove()
+        if len(seen) != 1:
+            raise OptionError(
+                f"grad_cam: the layer ran {len(seen)} times in one forward pass, but exactly one output is needed; "
+                f"choose another layer, or the module around it"
+            )
+        A = seen[0]
+        if A.ndim != 4:
+            raise ShapeError(f"grad_cam: the layer puts out {A.shape}, not (N, C, h, w); choose one before the flatten")
+        _chosen(scores, target).sum().backward()
+    share = A.grad.data.mean(axis=(2, 3), keepdims=True)  # (N, C, 1, 1)
+    cam = np.maximum((share * A.data).sum(axis=1), 0)
+    return Tensor(_enlarged(cam, x.shape[2:]) if upsample else cam)
+
+
+def saliency(model, x, target=None):
+    """max over channels of |d(score)/dx|: how much the score moves when this pixel is nudged.
+
+    x (N, C, H, W)  ->  Tensor (N, H, W); `target` as in `grad_cam`. Raises ShapeError, DtypeError, OptionError.
+    (Simonyan et al., "Deep inside convolutional networks", 2014.)"""
+    pictures = Tensor(_pictures(x).data, requires_grad=True)
+    with _at_rest(model), enable_grad():
+        _chosen(_scores(model, pictures), target).sum().backward()
+    return Tensor(np.abs(pictures.grad.data).max(axis=1))
+
+
+def occlusion(model, x, target=None, size=8, stride=None, value=0.0):
+    """How much the score falls when a patch is covered, averaged for each pixel over the patches that cover it.
+
+    x (N, C, H, W)  ->  Tensor (N, H, W), positive where the picture speaks for the class. Patches of `size` (one number
+    or (height, width)) every `stride` pixels (half a patch by default) are set to `value`; the last ones are moved back
+    so that the whole picture is covered. One forward pass for each patch. Raises OptionError, ShapeError.
+    (Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014.)"""
+    pictures = _pictures(x).data
+    size = pair("occlusion", "size", size, 1)
+    stride = tuple(max(1, s // 2) for s in size) if stride is None else pair("occlusion", "stride", stride, 1)
+    H, W = pictures.shape[2:]
+    if size[0] > H or size[1] > W:
+        raise OptionError(f"occlusion: a patch of {size[0]}x{size[1]} does not fit into a picture of {H}x{W}")
+    if any(step > side for step, side in zip(stride, size, strict=True)):
+        raise OptionError(f"occlusion: with stride {stride} patches of {size} leave gaps; use a smaller stride")
+    total, count = np.zeros_like(pictures[:, 0]), np.zeros_like(pictures[0, 0])
+    with _at_rest(model), no_grad():
+        scores = _scores(model, Tensor(pictures))
+        target = scores.data.argmax(axis=1) if target is None else target
+        before = _chosen(scores, target).data
+        for top in _starts(H, size[0], stride[0]):
+            for left in _starts(W, size[1], stride[1]):
+                patch = (..., slice(top, top + size[0]), slice(left, left + size[1]))
+                covered = pictures.copy()
+                covered[patch] = value
+                fall = before - _chosen(_scores(model, Tensor(covered)), target).data  # (N,)
+                total[patch] += fall[:, None, None]
+                count[patch] += 1
+    return Tensor(total / count)
+
+
+@contextmanager
+def _at_rest(model):
+    """Evaluation mode and no gradients for parameters; afterwards everything is as before."""
+    if not isinstance(model, Module):
+        raise OptionError(f"expected a model, a Module, got {type(model).__name__}")
+    modes = [(module, module.training) for module in model.modules()]
+    wishes = [(p, p.requires_grad) for p in model.parameters()]
+    try:
+        for module, _ in modes:
+            module.training = False
+        for p, _ in wishes:
+            p.requires_grad = False
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for p, wish in wishes:
+            p.requires_grad = wish
+
+
+def _find(model, layer):
+    modules = dict(model.named_modules()) if isinstance(model, Module) else {}
+    if isinstance(layer, str) and layer in modules:
+        return modules[layer]
+    if any(layer is module for module in modules.values()):
+        return layer
+    named = repr(layer) if isinstance(layer, str) else f"a {type(layer).__name__}"
+    known = ", ".join(name for name in modules if name)
+    raise OptionError(f"grad_cam: {named} is no layer of the model; its layers are {known[:300]}")
+
+
+def _pictures(x):
+    """x (N, C, H, W) as a Tensor outside of any recording."""
+    x = x.detach() if isinstance(x, Tensor) else Tensor(x.data if isinstance(x, Variable) else x)
+    if x.ndim != 4:
+        hint = "; a single picture needs a batch axis: x[None]" if x.ndim == 3 else ""
+        raise ShapeError(f"x must be pictures (N, C, H, W), got {x.shape}{hint}")
+    return x
+
+
+def _scores(model, x):
+    scores = model(x)
+    if scores.ndim != 2 or scores.shape[0] != x.shape[0]:
+        raise ShapeError(f"the model must give scores (N, K) for pictures {x.shape}, it gave {scores.shape}")
+    return scores
+
+
+def _chosen(scores, target):
+    """The score (N,) of the target class of every picture."""
+    N, K = scores.shape
+    if target is None:
+        classes = scores.data.argmax(axis=1)
+    else:
+        classes = np.asarray(target.data if isinstance(target, Variable) else target, like=scores.data)
+        if classes.dtype.kind not in "iu" or classes.shape not in ((), (N,)):
+            raise OptionError(f"target: expected a class number, or one for each of {N} pictures, got {target!r}")
+        if bool(((classes < 0) | (classes >= K)).any()):
+            raise OptionError(f"target: the classes are 0 to {K - 1}, got {target!r}")
+        classes = np.broadcast_to(classes, (N,))
+    return scores[np.arange(N, like=scores.data), classes]
+
+
+def _starts(length, size, stride):
+    """Where patches begin: every `stride` pixels, and once where the last one just fits."""
+    starts = list(range(0, length - size + 1, stride))
+    return starts if starts[-1] == length - size else [*starts, length - size]
+
+
+def _enlarged(maps, size):
+    """Maps (N, h, w) at another size, bilinear, pixel centres as in PyTorch's align_corners=False."""
+    for axis, n in ((1, size[0]), (2, size[1])):
+        m = maps.shape[axis]
+        place = np.clip((np.arange(n, dtype=maps.dtype, like=maps) + 0.5) * (m / n) - 0.5, 0, m - 1)
+        low = np.floor(place).astype(int)
+        part = (place - low).reshape([-1 if a == axis else 1 for a in range(3)])
+        maps = maps.take(low, axis) * (1 - part) + maps.take(np.minimum(low + 1, m - 1), axis) * part
+    return maps
