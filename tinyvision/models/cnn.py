@@ -1,7 +1,8 @@
 """A small convolutional network: two convolutions with pooling, two linear layers."""
 
 from .. import nn
-from ..errors import OptionError
+from ..errors import OptionError, ShapeError
+from ..ops.door import is_integer
 
 
 class SimpleCNN(nn.Module):
@@ -9,11 +10,11 @@ class SimpleCNN(nn.Module):
 
     The network that the article describes in words: with pooling and with ReLU after the first linear layer. Its listing
     leaves both out, so there `64 * 6 * 6` only fits images of 6×6 pixels; here the same 64·6·6 numbers come from images of
-    24×24. Other sizes from 4×4 on work too: image_size is a number or (height, width). Raises OptionError."""
+    24×24. Other sizes from 4×4 on work too: image_size is a number or (height, width). Raises OptionError, ShapeError."""
 
     def __init__(self, in_channels=3, num_classes=10, image_size=24, hidden=128):
         size = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
-        if len(size) != 2 or not all(isinstance(n, int) and n >= 4 for n in size):
+        if len(size) != 2 or not all(is_integer(n) and n >= 4 for n in size):
             raise OptionError(f"SimpleCNN: image_size must be at least 4, for two poolings by 2, got {image_size!r}")
         self.in_channels, self.num_classes, self.image_size = in_channels, num_classes, tuple(size)
         self.conv1 = nn.Conv2d(in_channels, 32, 3, stride=1, padding=1)
@@ -25,6 +26,12 @@ class SimpleCNN(nn.Module):
 
     def forward(self, x):
         """Scores (N, num_classes) of images (N, C, H, W)."""
+        if tuple(x.shape[2:]) != self.image_size:
+            made, given = "×".join(map(str, self.image_size)), "×".join(map(str, x.shape[2:]))
+            raise ShapeError(
+                f"SimpleCNN was made for images of {made} pixels, but x is {tuple(x.shape)}: {given}; "
+                f"resize them, or build SimpleCNN(image_size=...)"
+            )
         x = self.pool(self.relu(self.conv1(x)))
         x = self.pool(self.relu(self.conv2(x)))
         x = x.view(x.size(0), -1)

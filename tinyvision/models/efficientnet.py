@@ -69,7 +69,8 @@ class InvertedResidual(nn.Module):
 class EfficientNetLite0(nn.Module):
     """Stem, sixteen inverted residual blocks, head.   (N, 3, H, W) -> (N, num_classes); made for 224×224
 
-    Images are scaled to (x - 127) / 128 from 0 ... 255, as `data.transforms.preprocess_for("efficientnet_lite0")` does."""
+    The published weights expect pixels (x - 127) / 128 with x from 0 to 255, which is what
+    `data.transforms.preprocess_for("efficientnet_lite0")` makes of a photograph."""
 
     def __init__(self, num_classes=1000):
         self.pad = SamePad(3, 2)
