@@ -1,9 +1,9 @@
 """A stand-in for CuPy arrays on a machine without a GPU: it refuses what CuPy refuses.
 
 `StrictArray` keeps its numbers in a NumPy array that nobody else can see, and reaches them only through NumPy's two
-dispatch protocols, as CuPy does. So a line of an op that would turn a GPU array silently into a NumPy array, mix the two
-in one call, use a function or an argument that CuPy 14 does not offer, or count on NumPy handing out scalars, fails here
-with the TypeError that it would meet on a GPU. The signatures below were read from CuPy 14.2's sources.
+dispatch protocols, as CuPy does. So a line of an op that would turn a GPU array silently into a NumPy array, mix the
+two in one call, use a function or an argument that CuPy 14 does not offer, or count on NumPy handing out scalars, fails
+here with the TypeError that it would meet on a GPU. The signatures below were read from CuPy 14.2's sources.
 
 `syncs` counts how often a value was asked back from the "device" (`float()`, `bool()`, `item()`, `get()`), since every
 such question makes a real GPU wait.
@@ -15,11 +15,11 @@ import numpy as np
 
 # ufuncs that exist in CuPy under the same name, as far as ops may want them.
 UFUNCS = {
-    "absolute", "add", "bitwise_and", "bitwise_or", "bitwise_xor", "ceil", "divide", "equal", "exp", "expm1", "floor",
-    "floor_divide", "fmax", "fmin", "greater", "greater_equal", "invert", "isfinite", "isinf", "isnan", "less", "less_equal",
-    "log", "log1p", "logical_and", "logical_not", "logical_or", "logical_xor", "matmul", "maximum", "minimum", "multiply",
-    "negative", "not_equal", "power", "reciprocal", "remainder", "rint", "sign", "sqrt", "square", "subtract", "tanh",
-    "true_divide",
+    "absolute", "add", "bitwise_and", "bitwise_or", "bitwise_xor", "ceil", "divide", "equal", "exp", "expm1",
+    "floor", "floor_divide", "fmax", "fmin", "greater", "greater_equal", "invert", "isfinite", "isinf", "isnan",
+    "less", "less_equal", "log", "log1p", "logical_and", "logical_not", "logical_or", "logical_xor", "matmul",
+    "maximum", "minimum", "multiply", "negative", "not_equal", "power", "reciprocal", "remainder", "rint", "sign",
+    "sqrt", "square", "subtract", "tanh", "true_divide",
 }  # fmt: skip
 UFUNC_KEYWORDS = {"out", "dtype", "casting", "where"}
 SCATTERS = {"add", "maximum", "minimum"}  # the ufuncs whose .at CuPy offers
@@ -73,7 +73,7 @@ class _Flags:
 
 
 class StrictArray:
-    """An array that lives on a pretended device. `StrictArray(numpy_array)` copies it there; `.get()` copies it back."""
+    """An array on a pretended device. `StrictArray(numpy_array)` copies it there; `.get()` copies it back."""
 
     __slots__ = ("__weakref__", "_hidden")
     syncs = 0
@@ -296,7 +296,8 @@ def _operators():
         setattr(StrictArray, f"__r{name}__", lambda a, b, f=ufunc: _binary(f, b, a))
         setattr(StrictArray, f"__i{name}__", lambda a, b, f=ufunc: f(a, b, out=a))
     for name, ufunc in {
-        "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
+        "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
+        "ge": np.greater_equal,
     }.items():  # fmt: skip
         setattr(StrictArray, f"__{name}__", lambda a, b, f=ufunc: _binary(f, a, b))
     for name, ufunc in {"neg": np.negative, "abs": np.absolute, "invert": np.invert}.items():

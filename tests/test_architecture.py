@@ -1,4 +1,4 @@
-"""The import arrow: errors <- device <- parallel <- ops <- tape <- tensor <- nn <- ... <- cli, and it never points back."""
+"""The import arrow, errors <- device <- parallel <- ops <- tape <- tensor <- nn <- ... <- cli, never points back."""
 
 import ast
 import subprocess
@@ -11,8 +11,8 @@ import tinyvision
 
 PACKAGE = Path(tinyvision.__file__).parent
 
-# Each room may use those on lower floors, and its own floor only where it is a package. A file or folder that is not named
-# here fails the test: give it a floor.
+# Each room may use those on lower floors, and its own floor only where it is a package. A file or folder that is not
+# named here fails the test: give it a floor.
 FLOORS = {
     "errors": 0,
     "device": 1, "random": 1, "fetch": 1, "files": 2,
@@ -81,7 +81,12 @@ def test_the_tape_knows_no_op_and_the_ops_know_no_tape():
 
 
 def test_only_the_device_file_imports_cupy():
-    guilty = [p.name for p in FILES for module, _ in imports(p) if module.partition(".")[0] == "cupy" and p.name != "device.py"]
+    guilty = [
+        p.name
+        for p in FILES
+        for module, _ in imports(p)
+        if module.partition(".")[0] == "cupy" and p.name != "device.py"
+    ]
     assert not guilty
 
 
@@ -112,7 +117,9 @@ def test_nothing_dangerous_is_called(path):
                 assert node.func.id not in FORBIDDEN, f"line {node.lineno}: {node.func.id}()"
             for keyword in node.keywords:
                 true = isinstance(keyword.value, ast.Constant) and keyword.value.value is True
-                assert not (true and keyword.arg in ("shell", "allow_pickle")), f"line {node.lineno}: {keyword.arg}=True"
+                assert not (true and keyword.arg in ("shell", "allow_pickle")), (
+                    f"line {node.lineno}: {keyword.arg}=True"
+                )
             if isinstance(node.func, ast.Attribute):
                 assert node.func.attr != "extractall", f"line {node.lineno}: extractall()"
         assert not isinstance(node, ast.Assert), f"line {node.lineno}: assert is not for users' input"

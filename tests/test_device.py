@@ -49,8 +49,10 @@ def test_to_numpy():
 
 def test_precision_is_put_back():
     assert get_precision() == "ieee"
-    with pytest.raises(ZeroDivisionError), precision("tf32"):
+    with precision("tf32"):
         assert get_precision() == "tf32"
+    assert get_precision() == "ieee"
+    with pytest.raises(ZeroDivisionError), precision("tf32"):
         raise ZeroDivisionError
     assert get_precision() == "ieee"
     for wrong in ("fp16", None, "IEEE"):

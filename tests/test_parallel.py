@@ -172,6 +172,8 @@ def test_the_door(threads):
 @pytest.mark.parametrize(("text", "expected"), [("3", "3"), ("0", "cores"), ("many", "cores"), ("", "cores")])
 def test_the_environment_may_name_the_number(text, expected):
     code = "import tinyvision as tv; print(tv.get_num_threads())"
-    result = subprocess.run([sys.executable, "-c", code], env={**os.environ, "TINYVISION_NUM_THREADS": text}, capture_output=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "TINYVISION_NUM_THREADS": text}, capture_output=True
+    )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     assert result.stdout.decode().strip() == (str(cores) if expected == "cores" else expected)

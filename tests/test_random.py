@@ -38,7 +38,9 @@ def test_a_stream_depends_on_its_seed_and_names_alone():
 
 def test_streams_with_other_names_are_others():
     names = [(), ("a",), ("b",), ("a", 1), ("a", "1"), ("a1",), (1, "a"), (1,), (11,), (1, 1), ("a", "b")]
-    drawn = {random.stream(0, *n).random(2).tobytes() for n in names} | {random.stream(1, *n).random(2).tobytes() for n in names}
+    drawn = {random.stream(0, *n).random(2).tobytes() for n in names} | {
+        random.stream(1, *n).random(2).tobytes() for n in names
+    }
     assert len(drawn) == 2 * len(names)
 
 
@@ -50,8 +52,10 @@ def test_streams_are_the_same_in_every_release():
 def test_use_puts_a_generator_in_force_and_back_again():
     outer = random.generator()
     inner = np.random.default_rng(0)
-    with pytest.raises(ZeroDivisionError), random.use(inner) as given:
+    with random.use(inner) as given:
         assert given is inner is random.generator()
+    assert random.generator() is outer
+    with pytest.raises(ZeroDivisionError), random.use(inner):
         raise ZeroDivisionError
     assert random.generator() is outer
 

@@ -79,7 +79,13 @@ def test_by_hand_as_a_list_and_on_the_tape_agree_bit_for_bit(rng):
 # -- sums over paths
 
 
-@given(st.lists(st.tuples(st.sampled_from(["add", "mul", "sub"]), st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["add", "mul", "sub"]), st.integers(0, 99), st.integers(0, 99)),
+        min_size=1,
+        max_size=12,
+    )
+)
 def test_any_graph_like_torch(program):
     torch = pytest.importorskip("torch")
     ours = [leaf(0.5, -1.5), leaf(2.0, 0.25)]
@@ -154,7 +160,9 @@ def test_a_spent_graph_says_so():
     x = leaf(1.0)
     y = F.exp(x)
     y.backward()
-    with pytest.raises(GraphError, match="the graph behind exp has already been used and freed; run the forward pass again"):
+    with pytest.raises(
+        GraphError, match="the graph behind exp has already been used and freed; run the forward pass again"
+    ):
         y.backward()
     z = F.mul(y, y)
     with pytest.raises(GraphError, match="behind exp"):

@@ -32,7 +32,16 @@ def both(numbers, **options):
 
 # -- kinds of numbers
 
-OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.eq, operator.lt, operator.ge, operator.ne]
+OPERATORS = [
+    operator.add,
+    operator.sub,
+    operator.mul,
+    operator.truediv,
+    operator.eq,
+    operator.lt,
+    operator.ge,
+    operator.ne,
+]
 NUMBERS = {"float32": [0.5, -2.0, 4.0], "int64": [1, -2, 4], "bool": [True, False, True]}
 
 
@@ -76,8 +85,13 @@ def test_what_tensor_makes_of_its_argument():
     assert not array.any(), "tensor() copies"
     tv.from_numpy(array).fill_(1)
     assert array.all(), "from_numpy() shares"
-    for wrong, error in (([[1, 2], [3]], ShapeError), ("words", DtypeError), ([None], DtypeError), (object(), DtypeError)):
-        with pytest.raises(error, match="^tensor: "):
+    for wrong, error in (
+        ([[1, 2], [3]], ShapeError),
+        ("words", DtypeError),
+        ([None], DtypeError),
+        (object(), DtypeError),
+    ):
+        with pytest.raises(error, match=r"^tensor: "):
             tv.tensor(wrong)
     with pytest.raises(DtypeError, match="only floating-point tensors can require a gradient, this one is int64"):
         tv.tensor([1, 2], requires_grad=True)
@@ -115,7 +129,22 @@ def test_joining_like_torch():
 
 # -- random programs
 
-UNARY = ["exp", "tanh", "sigmoid", "relu", "neg", "t", "square", "clone", "mean", "sum", "amax", "view", "unsqueeze", "half"]
+UNARY = [
+    "exp",
+    "tanh",
+    "sigmoid",
+    "relu",
+    "neg",
+    "t",
+    "square",
+    "clone",
+    "mean",
+    "sum",
+    "amax",
+    "view",
+    "unsqueeze",
+    "half",
+]
 
 
 def apply(name, x):
@@ -172,9 +201,12 @@ def test_reshaping_like_torch():
     numbers = np.arange(24.0).reshape(2, 1, 3, 4)
     x, y = tv.tensor(numbers), torch.tensor(numbers)
     for name, arguments in [
-        ("view", (-1,)), ("view", (4, -1)), ("view", ((6, 4),)), ("reshape", (2, 12)), ("flatten", ()), ("flatten", (1,)),
-        ("flatten", (-2,)), ("transpose", (1, 2)), ("transpose", (-1, 0)), ("permute", (3, 1, 0, 2)), ("permute", ((0, 2, 1, 3),)),
-        ("squeeze", ()), ("squeeze", (1,)), ("squeeze", (0,)), ("squeeze", (-3,)), ("unsqueeze", (0,)), ("unsqueeze", (-1,)),
+        ("view", (-1,)), ("view", (4, -1)), ("view", ((6, 4),)), ("reshape", (2, 12)), ("flatten", ()),
+        ("flatten", (1,)),
+        ("flatten", (-2,)), ("transpose", (1, 2)), ("transpose", (-1, 0)), ("permute", (3, 1, 0, 2)),
+        ("permute", ((0, 2, 1, 3),)),
+        ("squeeze", ()), ("squeeze", (1,)), ("squeeze", (0,)), ("squeeze", (-3,)), ("unsqueeze", (0,)),
+        ("unsqueeze", (-1,)),
         ("unsqueeze", (2,)), ("contiguous", ()),
     ]:  # fmt: skip
         same(getattr(x, name)(*arguments), getattr(y, name)(*arguments))
@@ -189,10 +221,13 @@ def test_reshaping_like_torch():
         lambda x: x.view(5, -1), lambda x: x.view(2.5, 2), lambda x: x.flatten(4), lambda x: x.flatten(-4),
         lambda x: x.transpose(0, 3), lambda x: x.permute(0, 1), lambda x: x.squeeze(3), lambda x: x.unsqueeze(5),
         lambda x: x.unsqueeze(-5), lambda x: x[2], lambda x: x[0, 0, 0, 0], lambda x: x[tv.tensor([0, 9])],
-        lambda x: x.argmax(3), lambda x: x.sum(3), lambda x: x.max(dim=-4), lambda x: x + tv.zeros(5), lambda x: x == tv.zeros(5),
-        lambda x: x @ tv.zeros(5, 2), lambda x: operator.setitem(x, 7, 1.0), lambda x: operator.setitem(x, 0, tv.zeros(5)),
+        lambda x: x.argmax(3), lambda x: x.sum(3), lambda x: x.max(dim=-4), lambda x: x + tv.zeros(5),
+        lambda x: x == tv.zeros(5),
+        lambda x: x @ tv.zeros(5, 2), lambda x: operator.setitem(x, 7, 1.0),
+        lambda x: operator.setitem(x, 0, tv.zeros(5)),
         lambda x: x.copy_(tv.zeros(5)), lambda x: operator.iadd(x, tv.zeros(5)), lambda x: operator.iadd(x[0], x),
-        lambda x: x.item(), lambda x: bool(x), lambda x: x.softmax(3), lambda x: tv.zeros(0).max(), lambda x: tv.zeros(0).argmax(),
+        lambda x: x.item(), lambda x: bool(x), lambda x: x.softmax(3), lambda x: tv.zeros(0).max(),
+        lambda x: tv.zeros(0).argmax(),
         lambda x: tv.zeros(0, dtype=np.int64).max(),
     ],
 )  # fmt: skip
@@ -346,7 +381,7 @@ def test_hooks_and_retained_gradients():
     x.grad = None
     y.sum().backward()
     assert x.grad.tolist() == [3, 3]
-    with pytest.raises(GraphError, match="a leaf's gradient is simply .grad"):
+    with pytest.raises(GraphError, match=r"a leaf's gradient is simply \.grad"):
         x.register_hook(print)
     with pytest.raises(GraphError, match="does not require a gradient"):
         tv.tensor([1.0]).retain_grad()
@@ -383,7 +418,8 @@ def test_in_place_under_no_grad_changes_the_same_memory():
 @pytest.mark.parametrize(
     "change",
     [
-        lambda x: operator.iadd(x, 1), lambda x: operator.isub(x, 1), lambda x: operator.imul(x, 2), lambda x: operator.itruediv(x, 2),
+        lambda x: operator.iadd(x, 1), lambda x: operator.isub(x, 1), lambda x: operator.imul(x, 2),
+        lambda x: operator.itruediv(x, 2),
         lambda x: x.zero_(), lambda x: x.fill_(1), lambda x: x.copy_(tv.zeros(2)), lambda x: operator.setitem(x, 0, 1),
     ],
 )  # fmt: skip
@@ -468,7 +504,7 @@ def test_dlpack_round_trip_shares_memory():
     back = tv.from_dlpack(there)
     assert np.shares_memory(back.data, x.data)
     assert tv.from_dlpack(torch.ones(2)).tolist() == [1, 1]
-    with pytest.raises(GraphError, match="hand over .detach"):
+    with pytest.raises(GraphError, match=r"hand over \.detach"):
         torch.from_dlpack(tv.ones(2, requires_grad=True))
 
 
@@ -493,7 +529,17 @@ def test_every_method_stays_on_the_device():
     np.testing.assert_array_equal(x.grad.data.get(), here.grad.data)
     assert y.item() == z.item()
     plain = Tensor(StrictArray(numbers))
-    for made in (plain.argmax(1), plain > 2, (plain > 2).any(), plain[plain > 2], -plain, 1 / plain, plain**2, ~(plain > 1), plain.double()):
+    for made in (
+        plain.argmax(1),
+        plain > 2,
+        (plain > 2).any(),
+        plain[plain > 2],
+        -plain,
+        1 / plain,
+        plain**2,
+        ~(plain > 1),
+        plain.double(),
+    ):
         assert isinstance(made.data, StrictArray)
     plain += 1
     plain[0] = 0

@@ -30,7 +30,13 @@ def tensor(data, dtype=None, device="cpu", requires_grad=False):
 
 
 def _unwrapped(data):
-    return [_unwrapped(d) for d in data] if isinstance(data, (list, tuple)) else data.data if isinstance(data, Variable) else data
+    return (
+        [_unwrapped(d) for d in data]
+        if isinstance(data, (list, tuple))
+        else data.data
+        if isinstance(data, Variable)
+        else data
+    )
 
 
 def from_numpy(array):
@@ -41,7 +47,7 @@ def from_numpy(array):
 
 
 def from_dlpack(source):
-    """A tensor that shares the memory of any object with `__dlpack__` (PyTorch, CuPy, JAX arrays), on its own device."""
+    """A tensor that shares the memory of any object with `__dlpack__` (PyTorch, CuPy, JAX), on its own device."""
     kind = source.__dlpack_device__()[0]
     if int(kind) == 1:  # kDLCPU
         return Tensor(np.from_dlpack(source))

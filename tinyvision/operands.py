@@ -1,7 +1,7 @@
 """What may stand beside a tensor in arithmetic, and with which kind of numbers the result comes out.
 
-The rules are PyTorch's where they are simple: a Python number takes the dtype of the tensor, integers beside floats become
-floats, and whole numbers divided or met by a fraction become float32. Two floating-point precisions do not mix.
+The rules are PyTorch's where they are simple: a Python number takes the dtype of the tensor, integers beside floats
+become floats, and whole numbers divided or met by a fraction become float32. Two floating-point precisions do not mix.
 """
 
 import operator
@@ -11,7 +11,6 @@ import numpy as np
 from .device import device_of, to_device
 from .errors import DeviceError, DtypeError, ShapeError
 from .tape import Variable, differentiable
-
 
 # What NumPy's functions mean where an array stands beside a tensor.
 OPERATORS = {
@@ -43,8 +42,9 @@ def is_operand(value):
 
 
 def as_operand(value, like, what):
-    """An operand as an array on the device of `like`. A number takes the dtype of `like`, as do integers beside floats; a float
-    beside integers is a float32."""
+    """An operand as an array on the device of `like`.
+
+    A number takes the dtype of `like`, as do integers beside floats; a float beside integers is a float32."""
     value = value.data if isinstance(value, Variable) else value
     if isinstance(value, (bool, int, float, np.generic)):
         is_float = isinstance(value, (float, np.floating))
@@ -64,14 +64,16 @@ def as_operand(value, like, what):
             raise DtypeError(f"{what}: expected numbers, got {value.dtype}")
         value = value.astype(np.float32) if value.dtype == np.float64 else value
     if device_of(value) != device_of(like):
-        raise DeviceError(f"{what}: one is on {device_of(like)} and the other on {device_of(value)}; move it with .to(...)")
+        raise DeviceError(
+            f"{what}: one is on {device_of(like)}, the other on {device_of(value)}; move it with .to(...)"
+        )
     if value.dtype.kind != "f" and like.dtype.kind == "f":
         return value.astype(like.dtype)
     return value
 
 
 def binary(op, ufunc, a, b):
-    """a and b through a recorded op if a gradient is wanted, else through the plain ufunc, which also takes integers."""
+    """a and b through the op if both are (or become) floats, else through the ufunc, which also takes integers."""
     if not (is_operand(a) and is_operand(b)):
         return NotImplemented
     arrays = [v.data if isinstance(v, Variable) else v for v in (a, b)]

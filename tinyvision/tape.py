@@ -3,9 +3,9 @@
 It knows no op by name. `differentiable(forward, backward)` makes a recording function out of a pair from `ops`; a
 `Variable` is an array that knows which record, if any, produced it.
 
-Why the order is right: an op's inputs exist before the op is called, so walking the records from the newest to the oldest
-meets every op before the ops that fed it. By the time a record is reached, everything that used its output has already
-said what it wants; those wishes are added up. That is the whole of reverse-mode differentiation.
+Why the order is right: an op's inputs exist before the op is called, so walking the records from the newest to the
+oldest meets every op before the ops that fed it. By the time a record is reached, everything that used its output has
+already said what it wants; those wishes are added up. That is the whole of reverse-mode differentiation.
 
 A record points to the records of its inputs, never to its output, so there are no reference cycles, and all memory
 returns the moment the last result goes out of scope.
@@ -20,6 +20,7 @@ import numpy as np
 
 from .device import device_of
 from .errors import DeviceError, GraphError, ShapeError
+from .kernels import choose
 
 _numbers = itertools.count()
 _mode = threading.local()
@@ -91,13 +92,14 @@ class Variable:
     def backward(self, gradient=None, retain_graph=False):
         """Fill `.grad` of every leaf that this value depends on; gradients add to what is already there.
 
-        Starts from 1 for a scalar; otherwise from `gradient`, of this value's shape. Afterwards the graph is used up, unless
-        `retain_graph`. Raises GraphError if there is nothing to go back through, ShapeError for a gradient that does not fit."""
+        Starts from 1 for a scalar; otherwise from `gradient`, of this value's shape. Afterwards the graph is used up,
+        unless `retain_graph`. Raises GraphError if there is nothing to go back through, ShapeError for a gradient that
+        does not fit, DeviceError for one that lives elsewhere."""
         backward(self, gradient, retain_graph)
 
 
 def backward(output, gradient=None, retain_graph=False):
-    """Walk the records behind `output` from the newest to the oldest and hand each its gradient (see `Variable.backward`)."""
+    """Walk the records behind `output`, newest first, and hand each its gradient (see `Variable.backward`)."""
     if not output.requires_grad:
         raise GraphError(
             "backward(): this value does not depend on anything that requires a gradient; "
@@ -140,7 +142,8 @@ def _upstream(output, gradient):
         raise ShapeError(f"backward(): the gradient is {tuple(np.shape(gradient))} but the value is {output.shape}")
     if hasattr(gradient, "dtype") and device_of(gradient) != device_of(output.data):
         raise DeviceError(
-            f"backward(): the gradient is on {device_of(gradient)} but the value on {device_of(output.data)}; move it with .to(...)"
+            f"backward(): the gradient is on {device_of(gradient)} but the value on {device_of(output.data)}; "
+            f"move it with .to(...)"
         )
     return np.asarray(gradient, dtype=output.data.dtype, like=output.data)
 
@@ -164,7 +167,13 @@ def _gradients(record, dy):
         source = record.inputs[i]
         shape = source.shape if isinstance(source, Variable) else source.output_shape
         if not hasattr(dx, "shape") or tuple(dx.shape) != shape:
-            got = f"shape {tuple(dx.shape)}" if hasattr(dx, "shape") else "None" if dx is None else f"a {type(dx).__name__}"
+            got = (
+                f"shape {tuple(dx.shape)}"
+                if hasattr(dx, "shape")
+                else "None"
+                if dx is None
+                else f"a {type(dx).__name__}"
+            )
             raise ShapeError(f"the backward of {record.name} returned {got} for input {i}, whose shape is {shape}")
         wanted.append((source, dx))
     return wanted
@@ -182,22 +191,25 @@ def _accumulate(leaf, gradient):
 
 
 def differentiable(forward, backward):
-    """Make a function of Variables from `forward(*arrays, **options) -> (y, cache)` and `backward(dy, cache, needs) -> gradients`.
+    """Make a function of Variables from `forward(*arrays, **options) -> (y, cache)` and `backward(dy, cache, needs)`.
 
-    Positional arguments are arrays or Variables (or None), keyword arguments are options. If no Variable that requires a
-    gradient is among the arguments, or under `no_grad()`, nothing is recorded; plain arrays give a plain array. The pair stays
-    reachable as `op.forward` and `op.backward`, and another backward may be put in its place."""
+    Positional arguments are arrays or Variables (or None), keyword arguments are options. If no Variable that requires
+    a gradient is among the arguments, or under `no_grad()`, nothing is recorded; plain arrays give a plain array. The
+    pair stays reachable as `op.forward` and `op.backward`, and another backward may be put in its place."""
 
     def op(*arguments, **options):
         inputs = [a if isinstance(a, Variable) else None for a in arguments]
         arrays = [a.data if isinstance(a, Variable) else a for a in arguments]
-        y, cache = op.forward(*arrays, **options)
+        forward, backward = op.forward, op.backward
+        if arrays and not isinstance(arrays[0], np.ndarray):  # on a GPU, a kernel may stand in for the pair
+            forward, backward = choose(forward, backward, arrays, options)
+        y, cache = forward(*arrays, **options)
         kind = next((v for v in inputs if v is not None), None)
         if kind is None:
             return y
         if not (is_grad_enabled() and any(v is not None and v.requires_grad for v in inputs)):
             return kind.like(y)
-        record = Record(op.__name__, op.backward, cache, inputs, tuple(y.shape))
+        record = Record(op.__name__, backward, cache, inputs, tuple(y.shape))
         result = kind.like(y, requires_grad=True, record=record)
         record.watch_result(result)
         return result

@@ -32,13 +32,15 @@ class Tensor(Variable):
 
     @property
     def data(self):
-        """The array itself. Whatever is assigned to it, a Tensor too, becomes an array: `p.data -= lr * p.grad` is fine."""
+        """The array itself. What is assigned to it, a Tensor too, becomes an array: `p.data -= lr * p.grad` is fine."""
         return Variable.data.__get__(self)
 
     @data.setter
     def data(self, value):
         value = value.data if isinstance(value, Variable) else value
-        Variable.data.__set__(self, np.asarray(value) if not hasattr(value, "dtype") or isinstance(value, np.generic) else value)
+        Variable.data.__set__(
+            self, np.asarray(value) if not hasattr(value, "dtype") or isinstance(value, np.generic) else value
+        )
 
     def like(self, data, **state):
         """A Tensor for another array: what ops called on this one return."""
@@ -136,16 +138,20 @@ class Tensor(Variable):
     def requires_grad_(self, requires_grad=True):
         """Ask for a gradient (or no longer), in place. Only for leaves."""
         if self.record is not None:
-            raise GraphError("requires_grad_(): only a leaf can be changed; use detach() for a copy that is not recorded")
+            raise GraphError(
+                "requires_grad_(): only a leaf can be changed; detach() gives a twin that is not recorded"
+            )
         if requires_grad:
             _require_float(self.dtype)
         self.requires_grad = bool(requires_grad)
         return self
 
     def register_hook(self, hook):
-        """Call `hook(gradient array)` when the gradient of this value is known; what it returns, if anything, replaces it."""
+        """Call `hook(gradient array)` once the gradient of this value is known; what it returns replaces it."""
         if self.record is None:
-            raise GraphError("register_hook(): a leaf's gradient is simply .grad; hooks are for values that ops produced")
+            raise GraphError(
+                "register_hook(): a leaf's gradient is simply .grad; hooks are for what ops produced"
+            )
         self.record.hooks.append(hook)
         return lambda: self.record.hooks.remove(hook)
 
@@ -166,11 +172,13 @@ class Tensor(Variable):
     # -- moving and converting
 
     def to(self, *targets, dtype=None, device=None):
-        """The tensor on another device and/or with another dtype: `x.to("cuda")`, `x.to(np.float64)`. A leaf stays a leaf's copy."""
+        """The tensor on another device and/or with another dtype: `x.to("cuda")`, `x.to(np.float64)`."""
         for target in targets:
             if isinstance(target, Variable):
                 dtype, device = target.data.dtype, device_of(target.data)
-            elif isinstance(target, str) and target.partition(":")[0] in ("cpu", "cuda") or type(target).__name__ == "Device":
+            elif (isinstance(target, str) and target.partition(":")[0] in ("cpu", "cuda")) or type(
+                target
+            ).__name__ == "Device":
                 device = target
             else:
                 dtype = target
@@ -392,7 +400,7 @@ class Tensor(Variable):
     __hash__ = object.__hash__
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
-        """`array * tensor` is a tensor; `array -= tensor` changes the array. For NumPy's other functions say .numpy()."""
+        """`array * tensor` is a tensor; `array -= tensor` changes the array. Other NumPy functions want .numpy()."""
         if method != "__call__" or ufunc not in OPERATORS or options:
             return NotImplemented
         if out:

@@ -1,8 +1,8 @@
-"""One table of cases for every op: arguments with no two axes of one size, options off their defaults, kinks kept away from.
+"""One table of cases for every op: no two axes of one size, options off their defaults, kinks kept away from.
 
-`test_every_op.py` runs each of them through everything that holds for all ops: central differences, the stand-in for GPU
-arrays, purity, a second call, float32, memory orders. Comparisons with PyTorch over generated shapes stand in the files
-named after the ops.
+`test_every_op.py` runs each of them through everything that holds for all ops: central differences, the stand-in for
+GPU arrays, purity, a second call, float32, memory orders. Comparisons with PyTorch over generated shapes stand in the
+files named after the ops.
 """
 
 from dataclasses import dataclass, field

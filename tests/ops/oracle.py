@@ -35,7 +35,9 @@ def compare(name, reference, arguments, options=None, smooth=None, layout=lambda
     for i in smooth:
         assert isinstance(gradients[i], np.ndarray)
         assert gradients[i].shape == arguments[i].shape
-        np.testing.assert_allclose(gradients[i], tensors[i].grad.numpy(), **TOLERANCE, err_msg=f"gradient {i} of {name}")
+        np.testing.assert_allclose(
+            gradients[i], tensors[i].grad.numpy(), **TOLERANCE, err_msg=f"gradient {i} of {name}"
+        )
     return y
 
 

@@ -35,7 +35,11 @@ def convolutions(draw, channels=3, size=9):
 def test_like_torch(convolution, layout):
     arguments, options = convolution
     compare(
-        "conv2d", lambda *tensors: torch.nn.functional.conv2d(*tensors, **options), arguments, options, layout=LAYOUTS[layout]
+        "conv2d",
+        lambda *tensors: torch.nn.functional.conv2d(*tensors, **options),
+        arguments,
+        options,
+        layout=LAYOUTS[layout],
     )
 
 
@@ -60,10 +64,16 @@ def test_many_channels_like_torch(shape, padding, channels, layout):
 
 
 @pytest.mark.parametrize("size", [40, 57])
-@pytest.mark.parametrize("options", [{"padding": 1}, {"stride": 2, "padding": 1}, {"padding": 2, "dilation": 2}, {"groups": 8}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"padding": 1}, {"stride": 2, "padding": 1}, {"padding": 2, "dilation": 2}, {"groups": 8}], ids=str
+)
 def test_images_of_several_blocks_like_torch(options, size, rng):
     groups = options.get("groups", 1)
-    arguments = [rng.standard_normal((3, 8, size, size + 3)), rng.standard_normal((16, 8 // groups, 3, 3)), rng.standard_normal(16)]
+    arguments = [
+        rng.standard_normal((3, 8, size, size + 3)),
+        rng.standard_normal((16, 8 // groups, 3, 3)),
+        rng.standard_normal(16),
+    ]
     compare("conv2d", lambda *t: torch.nn.functional.conv2d(*t, **options), arguments, options)
 
 
@@ -74,7 +84,10 @@ def test_float32_is_as_exact_as_torch(C, rng):
     dy = rng.standard_normal((2, 48, 20, 20))
 
     def all_of(dtype):
-        a, b = torch.from_numpy(x.astype(dtype)).requires_grad_(), torch.from_numpy(weight.astype(dtype)).requires_grad_()
+        a, b = (
+            torch.from_numpy(x.astype(dtype)).requires_grad_(),
+            torch.from_numpy(weight.astype(dtype)).requires_grad_(),
+        )
         y = torch.nn.functional.conv2d(a, b, padding=1)
         y.backward(torch.from_numpy(dy.astype(dtype)))
         return y.detach().numpy(), a.grad.numpy(), b.grad.numpy()
@@ -127,13 +140,21 @@ def wrong(**changes):
 
 DOOR = [
     ({"x": np.zeros((1, 2, 5, 5))}, errors.ShapeError, "conv2d: x has 2 channels but weight expects 3"),
-    ({"x": np.zeros((3, 5, 5))}, errors.ShapeError, r"must have 4 axes \(N, C, H, W\), got 3 .*needs a batch axis: x\[None\]"),
+    (
+        {"x": np.zeros((3, 5, 5))},
+        errors.ShapeError,
+        r"must have 4 axes \(N, C, H, W\), got 3 .*needs a batch axis: x\[None\]",
+    ),
     ({"weight": np.zeros((4, 27))}, errors.ShapeError, r"weight must have 4 axes \(O, C/groups, KH, KW\)"),
     ({"bias": np.zeros(3)}, errors.ShapeError, "bias must have one number for each of 4 output channels"),
     ({"weight": np.zeros((4, 3, 6, 6))}, errors.ShapeError, "the kernel spans 6x6 but the padded image is only 5x5"),
     ({"dilation": 3}, errors.ShapeError, "the kernel spans 7x7 but the padded image is only 5x5"),
     ({"weight": np.zeros((4, 3, 0, 3))}, errors.ShapeError, "conv2d: "),
-    ({"x": np.zeros((1, 3, 5, 5), np.uint8)}, errors.DtypeError, "x holds uint8 numbers, but a floating-point array is needed"),
+    (
+        {"x": np.zeros((1, 3, 5, 5), np.uint8)},
+        errors.DtypeError,
+        "x holds uint8 numbers, but a floating-point array is needed",
+    ),
     ({"weight": np.zeros((4, 3, 3, 3), np.float32)}, errors.DtypeError, "x is float64 but weight is float32"),
     ({"groups": 2}, errors.OptionError, "groups must divide both 3 input and 4 output channels, got 2"),
     ({"groups": 0}, errors.OptionError, "groups must divide"),
@@ -151,7 +172,9 @@ DOOR = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "error", "message"), DOOR, ids=lambda v: str(v)[:40] if isinstance(v, dict) else "")
+@pytest.mark.parametrize(
+    ("changes", "error", "message"), DOOR, ids=lambda v: str(v)[:40] if isinstance(v, dict) else ""
+)
 def test_the_door(changes, error, message):
     with pytest.raises(error, match=message) as caught:
         wrong(**changes)()

@@ -17,7 +17,7 @@ each_op = pytest.mark.parametrize("case", CASES, ids=str)
 def with_upstream(case, rng, dtype=np.float64):
     """The arguments, the result, its cache and a random signed upstream gradient."""
     arguments = [a.astype(dtype) if a.dtype.kind == "f" else a for a in case.make(rng)]
-    options = {k: v.astype(dtype) if getattr(v, "dtype", None) == float else v for k, v in case.options.items()}
+    options = {k: v.astype(dtype) if getattr(v, "dtype", None) == np.float64 else v for k, v in case.options.items()}
     y, cache = case.forward(*arguments, **options)
     return arguments, options, y, cache, rng.standard_normal(y.shape).astype(dtype)
 
@@ -65,7 +65,7 @@ def test_gradients_agree_with_central_differences(case, rng):
             below = (case.forward(*arguments, **options)[0] * dy).sum()
             x[place] = saved
             numeric[place] = (above - below) / (2 * step)
-        # The truncation error is step² times a third derivative, the rounding error about 1e-16 · |Σ y·dy| / step = 1e-9.
+        # Truncation: step² times a third derivative. Rounding: about 1e-16 · |Σ y·dy| / step = 1e-9.
         np.testing.assert_allclose(gradients[i], numeric, rtol=1e-6, atol=2e-7, err_msg=f"argument {i}")
 
 
@@ -118,8 +118,8 @@ def test_only_what_is_needed_is_computed(case, rng):
 
 @each_op
 def test_float32_stays_float32(case, rng):
-    exact_arguments, exact_options, exact, _, _ = with_upstream(case, np.random.default_rng(1))
-    arguments, options, y, cache, dy = with_upstream(case, np.random.default_rng(1), np.float32)
+    _, _, exact, _, _ = with_upstream(case, np.random.default_rng(1))
+    arguments, _, y, cache, dy = with_upstream(case, np.random.default_rng(1), np.float32)
     assert isinstance(y, np.ndarray)
     assert y.dtype == np.float32
     # Sums of a few dozen numbers of size about 1 in float32: some units of 1.2e-7 each.
@@ -193,7 +193,9 @@ def strided(a):
     return view
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.op not in ("cross_entropy", "index", "where", "dropout")], ids=str)
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c.op not in ("cross_entropy", "index", "where", "dropout")], ids=str
+)
 def test_arrays_on_two_devices_are_refused(case, rng):
     arguments = case.make(rng)
     if len(arguments) < 2:
@@ -203,7 +205,9 @@ def test_arrays_on_two_devices_are_refused(case, rng):
         case.forward(*mixed, **case.options)
 
 
-FLOAT_ONLY = [c for c in CASES if c.op not in ("sum", "reshape", "flatten", "transpose", "concatenate", "index", "pad", "where")]
+FLOAT_ONLY = [
+    c for c in CASES if c.op not in ("sum", "reshape", "flatten", "transpose", "concatenate", "index", "pad", "where")
+]
 
 
 @pytest.mark.parametrize("case", FLOAT_ONLY, ids=str)

@@ -53,5 +53,5 @@ def test_the_door():
         matmul_forward(x, weight)
     with pytest.raises(errors.ShapeError, match="matmul: the leading axes do not broadcast"):
         matmul_forward(np.zeros((2, 3, 4)), np.zeros((3, 4, 5)))
-    with pytest.raises(errors.ShapeError, match="matmul: both must have at least two axes"):
+    with pytest.raises(errors.ShapeError, match="matmul: both need two axes or more"):
         matmul_forward(x, np.zeros(4))

@@ -92,27 +92,56 @@ LOGITS, LABELS = np.zeros((4, 3)), np.array([0, 1, 2, 1])
 DOOR = [
     ({"labels": np.array([0, 1, 3, 1])}, errors.OptionError, r"labels\[2\] is 3, but the classes are 0 to 2"),
     ({"labels": np.array([0, -1, 2, 1])}, errors.OptionError, r"labels\[1\] is -1, but the classes are 0 to 2"),
-    ({"labels": np.array([-100, -100, -100, -100])}, errors.OptionError, r"every label is ignore_index \(-100\), so there is no mean"),
-    ({"logits": np.zeros((0, 3)), "labels": np.zeros(0, int)}, errors.OptionError, "the batch is empty, so there is no mean"),
-    ({"logits": np.zeros((0, 3)), "labels": np.zeros((0, 3))}, errors.OptionError, "the batch is empty, so there is no mean"),
-    ({"weight": np.array([1.0, 0, 1]), "labels": np.ones(4, int)}, errors.OptionError, "every label that counts has weight 0"),
+    (
+        {"labels": np.array([-100, -100, -100, -100])},
+        errors.OptionError,
+        r"every label is ignore_index \(-100\), so there is no mean",
+    ),
+    (
+        {"logits": np.zeros((0, 3)), "labels": np.zeros(0, int)},
+        errors.OptionError,
+        "the batch is empty, so there is no mean",
+    ),
+    (
+        {"logits": np.zeros((0, 3)), "labels": np.zeros((0, 3))},
+        errors.OptionError,
+        "the batch is empty, so there is no mean",
+    ),
+    (
+        {"weight": np.array([1.0, 0, 1]), "labels": np.ones(4, int)},
+        errors.OptionError,
+        "every label that counts has weight 0",
+    ),
     ({"labels": LABELS[:3]}, errors.ShapeError, "one label is needed for each row of logits"),
     ({"labels": LABELS[:, None]}, errors.ShapeError, "one label is needed for each row of logits"),
-    ({"labels": LABELS.astype(float)}, errors.ShapeError, "labels are floats, so they must be probabilities shaped like logits"),
-    ({"labels": LABELS.astype(bool)}, errors.DtypeError, r"labels must be integers \(class numbers\) or floats .*, got bool"),
+    (
+        {"labels": LABELS.astype(float)},
+        errors.ShapeError,
+        "labels are floats, so they must be probabilities shaped like logits",
+    ),
+    (
+        {"labels": LABELS.astype(bool)},
+        errors.DtypeError,
+        r"labels must be integers \(class numbers\) or floats .*, got bool",
+    ),
     ({"labels": [0, 1, 2, 1]}, errors.DtypeError, "labels must be an array, got list"),
     ({"logits": np.zeros(3)}, errors.ShapeError, r"logits must be \(N, K\)"),
     ({"logits": np.zeros((4, 0))}, errors.ShapeError, "with K > 0"),
     ({"logits": np.zeros((4, 3), int)}, errors.DtypeError, "logits holds int64 numbers"),
     ({"weight": np.ones(2)}, errors.ShapeError, "weight needs 3 numbers"),
     ({"weight": np.ones(3, np.float32)}, errors.DtypeError, "logits is float64 but weight is float32"),
-    *[({"label_smoothing": v}, errors.OptionError, "label_smoothing must be a number") for v in (-0.1, 1.1, float("nan"), True, "1")],
+    *[
+        ({"label_smoothing": v}, errors.OptionError, "label_smoothing must be a number")
+        for v in (-0.1, 1.1, float("nan"), True, "1")
+    ],
     *[({"ignore_index": v}, errors.OptionError, "ignore_index must be an integer") for v in (1.5, None, True)],
     *[({"reduction": v}, errors.OptionError, "reduction must be") for v in ("average", None, "")],
 ]
 
 
-@pytest.mark.parametrize(("changes", "error", "message"), DOOR, ids=lambda v: str(v)[:50] if isinstance(v, dict) else "")
+@pytest.mark.parametrize(
+    ("changes", "error", "message"), DOOR, ids=lambda v: str(v)[:50] if isinstance(v, dict) else ""
+)
 def test_the_door_of_cross_entropy(changes, error, message):
     call = {"logits": LOGITS, "labels": LABELS, **changes}
     with pytest.raises(error, match=f"^cross_entropy: .*{message}"):

@@ -68,11 +68,15 @@ def test_the_statistics_are_those_that_torch_would_keep():
 
 @pytest.mark.parametrize("offset", [0, 30, 3000])
 def test_a_large_mean_does_not_spoil_float32(offset, rng):
-    """E[x²] - E[x]² in float32 would lose everything here; PyTorch adds up in float64, we come within four times its error."""
+    """E[x²] - E[x]² in float32 would lose everything here.
+
+    PyTorch adds up in float64; we come within four times its error."""
     x = (rng.standard_normal((8, 2, 30, 30)) + offset).astype(np.float32)
     one, zero = np.ones(2, np.float32), np.zeros(2, np.float32)
     exact, _ = batchnorm_train_forward(x.astype(float), one.astype(float), zero.astype(float))
-    theirs = batch_norm(torch.from_numpy(x), None, None, torch.from_numpy(one), torch.from_numpy(zero), training=True).numpy()
+    theirs = batch_norm(
+        torch.from_numpy(x), None, None, torch.from_numpy(one), torch.from_numpy(zero), training=True
+    ).numpy()
     ours, _ = batchnorm_train_forward(x, one, zero)
     assert abs(ours - exact).max() <= 4 * abs(theirs - exact).max()
 
@@ -88,7 +92,9 @@ def test_a_gradient_along_the_input_is_lost_in_training():
 
 def test_the_door():
     x, vector = np.zeros((4, 3, 2, 2)), np.zeros(3)
-    with pytest.raises(errors.ShapeError, match="one number per channel has no variance; use a larger batch, or model.eval"):
+    with pytest.raises(
+        errors.ShapeError, match="one number per channel has no variance; use a larger batch"
+    ):
         batchnorm_train_forward(np.zeros((1, 3, 1, 1)), vector, vector)
     with pytest.raises(errors.ShapeError, match=r"x must be \(N, C\) or \(N, C, H, W\), got \(3,\)"):
         batchnorm_train_forward(np.zeros(3), vector, vector)

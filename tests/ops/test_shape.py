@@ -118,14 +118,20 @@ def test_advanced_indexing_like_torch(index):
 @given(st.tuples(*[st.integers(0, 3)] * 4))
 def test_pad_like_torch(padding):
     for layout in LAYOUTS.values():
-        compare("pad", lambda t: torch.nn.functional.pad(t, padding), normal((2, 3, 4, 5)), {"padding": padding}, layout=layout)
+        compare(
+            "pad",
+            lambda t: torch.nn.functional.pad(t, padding),
+            normal((2, 3, 4, 5)),
+            {"padding": padding},
+            layout=layout,
+        )
 
 
 X = np.zeros((2, 3, 4))
 DOOR = [
     ("add", (X, np.zeros((2, 1, 5))), {}, errors.ShapeError, "shapes do not broadcast"),
     ("where", (X, X), {"condition": np.zeros(5, bool)}, errors.ShapeError, "shapes do not broadcast"),
-    ("where", (X, X), {"condition": np.zeros(4, int)}, errors.DtypeError, "the condition must hold truth values, got int64"),
+    ("where", (X, X), {"condition": np.zeros(4, int)}, errors.DtypeError, "must hold truth values, got int64"),
     ("where", (X, X), {"condition": [True]}, errors.DtypeError, "condition must be an array, got list"),
     ("pow", (X,), {"exponent": X}, errors.OptionError, "the exponent must be a number, got ndarray"),
     ("pow", (X,), {"exponent": True}, errors.OptionError, "the exponent must be a number, got bool"),
@@ -134,7 +140,7 @@ DOOR = [
     ("mean", (X,), {"axis": 1.0}, errors.OptionError, "axis must be an integer or several"),
     ("mean", (np.zeros((0, 3)),), {"axis": 0}, errors.ShapeError, "there is nothing to average"),
     ("max", (np.zeros((0, 3)),), {}, errors.ShapeError, "there is no largest number"),
-    ("reshape", (X,), {"shape": (5, -1)}, errors.ShapeError, r"\(2, 3, 4\) holds 24 numbers, which do not fill \(5, -1\)"),
+    ("reshape", (X,), {"shape": (5, -1)}, errors.ShapeError, r"24 numbers, which do not fill \(5, -1\)"),
     ("reshape", (X,), {"shape": 7}, errors.ShapeError, "which do not fill 7"),
     ("reshape", (X,), {"shape": (2.5, 4)}, errors.ShapeError, "do not fill"),
     ("flatten", (X,), {"start": 3}, errors.ShapeError, r"there is no axis 3 in \(2, 3, 4\)"),
@@ -147,8 +153,8 @@ DOOR = [
     ("concatenate", (X, X), {"axis": None}, errors.OptionError, "axis must be an integer"),
     ("index", (X,), {"index": 2}, errors.ShapeError, "index 2 is out of bounds"),
     ("index", (X,), {"index": (0, 0, 0, 0)}, errors.ShapeError, "too many indices"),
-    ("index", (X,), {"index": np.array([0, 2])}, errors.ShapeError, r"a number is out of bounds for axis 0 of \(2, 3, 4\)"),
-    ("index", (X,), {"index": (..., np.array([-5]))}, errors.ShapeError, r"a number is out of bounds for axis 2 of \(2, 3, 4\)"),
+    ("index", (X,), {"index": np.array([0, 2])}, errors.ShapeError, r"out of bounds for axis 0 of \(2, 3, 4\)"),
+    ("index", (X,), {"index": (..., np.array([-5]))}, errors.ShapeError, r"out of bounds for axis 2 of \(2, 3, 4\)"),
     ("index", (X,), {"index": 1.5}, errors.ShapeError, "only integers, slices"),
     ("index", (X,), {"index": np.ones(3, bool)}, errors.ShapeError, "boolean index did not match"),
     ("pad", (X,), {"padding": (1, 1)}, errors.OptionError, "padding must be four integers"),

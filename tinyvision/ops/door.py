@@ -53,7 +53,9 @@ def check_is_array(op, name, a):
 
 
 def check_devices(op, **arrays):
-    """All arrays (None is skipped) live on one device, or a DeviceError says which does not. Raises DtypeError for no array."""
+    """All arrays (None is skipped) live on one device, or a DeviceError says which does not.
+
+    Raises DtypeError for what is no array."""
     given = [(name, a) for name, a in arrays.items() if a is not None]
     for name, a in given:
         check_is_array(op, name, a)
@@ -92,7 +94,9 @@ def as_array(y):
 
 
 def axes_of(op, x, axis):
-    """`axis` (an integer, several, or None for all) as a tuple of axes of x counted from 0. Raises OptionError, ShapeError."""
+    """`axis` (an integer, several, or None for all) as a tuple of axes of x counted from 0.
+
+    Raises OptionError, ShapeError."""
     axes = tuple(range(x.ndim)) if axis is None else tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
     for a in axes:
         if not is_integer(a):

@@ -1,6 +1,5 @@
 """Dropout (Srivastava et al., 2014), in the "inverted" form that needs no change at evaluation."""
 
-
 from .door import as_array, check_arrays, check_devices, fraction, shape_error
 
 

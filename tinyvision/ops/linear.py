@@ -20,7 +20,9 @@ def linear_forward(x, weight, bias=None):
         features = x.shape[-1] if x.ndim else "no"
         raise shape_error("linear", f"x has {features} features but weight expects {weight.shape[1]}", **shown)
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
-        raise shape_error("linear", f"bias must have {weight.shape[0]} numbers", weight=("(O, I)", weight), bias=("(O,)", bias))
+        raise shape_error(
+            "linear", f"bias must have {weight.shape[0]} numbers", weight=("(O, I)", weight), bias=("(O,)", bias)
+        )
     rows = _rows(x)  # (N, I)
     y = parallel.product(rows, weight.T)  # (N, I) @ (I, O)
     if bias is not None:
@@ -40,11 +42,17 @@ def linear_backward(dy, cache, needs=(True, True, True)):
 
 
 def matmul_forward(a, b):
-    """y = a @ b.   a (..., I, J), b (..., J, K)  ->  y (..., I, K), cache; leading axes broadcast. Raises ShapeError."""
+    """y = a @ b.   a (..., I, J), b (..., J, K)  ->  y (..., I, K), cache
+
+    The leading axes broadcast. Raises ShapeError, DtypeError, DeviceError."""
     check_arrays("matmul", a=a, b=b)
     shown = {"a": ("(..., I, J)", a), "b": ("(..., J, K)", b)}
     if a.ndim < 2 or b.ndim < 2:
-        raise shape_error("matmul", "both must have at least two axes; make a vector a row with v[None] or a column with v[:, None]", **shown)
+        raise shape_error(
+            "matmul",
+            "both need two axes or more; make a vector a row with v[None] or a column with v[:, None]",
+            **shown,
+        )
     if a.shape[-1] != b.shape[-2]:
         raise shape_error("matmul", "the inner axes differ", **shown)
     try:

@@ -55,7 +55,9 @@ def cross_entropy_forward(logits, labels, weight=None, ignore_index=-100, label_
         raise ShapeError(f"cross_entropy: logits must be (N, K) or (N, K, ...) with K > 0, got {tuple(logits.shape)}")
     K = logits.shape[1]
     if weight is not None and tuple(weight.shape) != (K,):
-        raise shape_error("cross_entropy", f"weight needs {K} numbers", logits=("(N, K)", logits), weight=("(K,)", weight))
+        raise shape_error(
+            "cross_entropy", f"weight needs {K} numbers", logits=("(N, K)", logits), weight=("(K,)", weight)
+        )
     target, divisor = _target(logits, labels, weight, ignore_index, label_smoothing, reduction)
     log_p, _ = log_softmax_forward(logits, axis=1)
     loss = -(target * log_p).sum(axis=1)
@@ -88,7 +90,9 @@ def mse_forward(x, target, reduction="mean"):
     difference = x - target
     loss = difference * difference
     if reduction == "mean" and x.size == 0:
-        raise ShapeError(f'mse: there is nothing to average in {tuple(x.shape)}; use reduction="sum" for batches that may be empty')
+        raise ShapeError(
+            f'mse: there is nothing to average in {tuple(x.shape)}; reduction="sum" takes empty batches too'
+        )
     divisor = x.size if reduction == "mean" else 1
     if reduction != "none":
         loss = loss.sum() / divisor
@@ -117,8 +121,10 @@ def _target(logits, labels, weight, ignore_index, smoothing, reduction):
     if labels.dtype.kind == "f":
         if tuple(labels.shape) != tuple(logits.shape):
             raise shape_error(
-                "cross_entropy", "labels are floats, so they must be probabilities shaped like logits "
-                "(for class numbers use integers)", logits=("(N, K)", logits), labels=("(N, K)", labels),
+                "cross_entropy",
+                "labels are floats, so they must be probabilities shaped like logits (for class numbers use integers)",
+                logits=("(N, K)", logits),
+                labels=("(N, K)", labels),
             )
         target = labels * (1 - smoothing) + smoothing / K
         target = (target if weight is None else target * weight.reshape(shape)).astype(logits.dtype)
@@ -155,10 +161,12 @@ def _nothing_to_average(labels, ignore_index):
 
 
 def _checked_labels(logits, labels, ignore_index):
-    """(which labels count, labels with the ignored ones replaced by 0), after every label has been found to be a class."""
+    """(which labels count, labels with the ignored ones replaced by 0), once every label is known to be a class."""
     K = logits.shape[1]
     if labels.dtype.kind not in "iu":
-        raise DtypeError(f"cross_entropy: labels must be integers (class numbers) or floats (probabilities), got {labels.dtype}")
+        raise DtypeError(
+            f"cross_entropy: labels must be integers (class numbers) or floats (probabilities), got {labels.dtype}"
+        )
     if tuple(labels.shape) != (logits.shape[0], *logits.shape[2:]):
         shown = describe(logits=("(N, K, ...)", logits), labels=("(N, ...)", labels))
         raise ShapeError(f"cross_entropy: one label is needed for each row of logits\n{shown}")

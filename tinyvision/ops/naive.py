@@ -1,11 +1,11 @@
 """The same calculus as loops: one line per sum, nothing clever, thousands of times slower.
 
-Read these first. Every function has the name, the arguments and the result of the op in `ops` that does the same work in
-blocks and matrix products, and the tests hold the two against each other. NumPy arrays only; a loop over single numbers
-makes no sense on a GPU.
+Read these first. Every function has the name, the arguments and the result of the op in `ops` that does the same work
+in blocks and matrix products, and the tests hold the two against each other. NumPy arrays only; a loop over single
+numbers makes no sense on a GPU.
 
-A backward is its forward read in the other direction: wherever forward says `y += a * b`, backward says `da += dy * b` and
-`db += dy * a`, in the same loops.
+A backward is its forward read in the other direction: wherever forward says `y += a * b`, backward says `da += dy * b`
+and `db += dy * a`, in the same loops.
 """
 
 from itertools import product
@@ -21,7 +21,7 @@ def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups
     x (N, C, H, W), weight (O, C/groups, KH, KW), bias (O,)  ->  y (N, O, OH, OW), cache"""
     (SH, SW), (PH, PW) = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
     DH, DW = pair("conv2d", "dilation", dilation, 1)
-    N, C, H, W = x.shape
+    N, _, H, W = x.shape
     O, CG, KH, KW = weight.shape  # CG = C / groups, the input channels that one output channel reads
     OH, OW = output_size(H, KH, SH, PH, DH), output_size(W, KW, SW, PW, DW)
     y = np.zeros((N, O, OH, OW), x.dtype)
@@ -44,7 +44,7 @@ def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups
 def conv2d_backward(dy, cache, needs=(True, True, True)):
     """dy (N, O, OH, OW)  ->  dx (N, C, H, W), dweight (O, C/groups, KH, KW), dbias (O,)"""
     x, weight, has_bias, (SH, SW), (PH, PW), (DH, DW), groups = cache
-    N, C, H, W = x.shape
+    N, _, H, W = x.shape
     O, CG, KH, KW = weight.shape
     dx, dweight, dbias = np.zeros_like(x), np.zeros_like(weight), np.zeros(O, dy.dtype)
     for n in range(N):
@@ -150,7 +150,12 @@ def _places(x_shape, kernel_size, stride, padding, dilation):
 def _pool_options(op, x, kernel_size, stride, padding):
     kernel_size, padding = pair(op, "kernel_size", kernel_size, 1), pair(op, "padding", padding, 0)
     stride = kernel_size if stride is None else pair(op, "stride", stride, 1)
-    return kernel_size, stride, padding, [output_size(x.shape[2 + a], kernel_size[a], stride[a], padding[a]) for a in (0, 1)]
+    return (
+        kernel_size,
+        stride,
+        padding,
+        [output_size(x.shape[2 + a], kernel_size[a], stride[a], padding[a]) for a in (0, 1)],
+    )
 
 
 def _window(i, j, size, kernel_size, stride, padding):

@@ -15,7 +15,9 @@ def sum_to(dy, shape):
     if tuple(dy.shape) == shape:
         return dy
     extra = dy.ndim - len(shape)
-    repeated = tuple(range(extra)) + tuple(extra + i for i, n in enumerate(shape) if n == 1 and dy.shape[extra + i] != 1)
+    repeated = tuple(range(extra)) + tuple(
+        extra + i for i, n in enumerate(shape) if n == 1 and dy.shape[extra + i] != 1
+    )
     return dy.sum(axis=repeated, keepdims=True).reshape(shape)
 
 
@@ -122,7 +124,7 @@ def log_backward(dy, cache, needs=(True,)):
 
 
 def sum_forward(x, axis=None, keepdims=False):
-    """y = Σ x over `axis` (an integer, several, or all).   ->  y, cache. Raises ShapeError for an axis that is not there."""
+    """y = Σ x over `axis` (an integer, several, or all).   ->  y, cache. Raises ShapeError, OptionError."""
     axis = axes_of("sum", x, axis)
     return as_array(x.sum(axis=axis, keepdims=keepdims)), (x.shape, axis, keepdims)
 
@@ -167,7 +169,7 @@ def max_backward(dy, cache, needs=(True,)):
 
 
 def reshape_forward(x, shape):
-    """y = the numbers of x in reading order, in another shape (one -1 is worked out).   ->  y, cache. Raises ShapeError."""
+    """y = the numbers of x in reading order, in another shape (one -1 is found).   ->  y, cache. Raises ShapeError."""
     try:
         y = x.reshape(shape)
     except (ValueError, TypeError):
@@ -218,7 +220,9 @@ def concatenate_forward(*arrays, axis=0):
     first = arrays[0]
     axis = one_axis("concatenate", first, axis)
     for a in arrays:
-        if a.ndim != first.ndim or any(m != n for i, (m, n) in enumerate(zip(a.shape, first.shape, strict=True)) if i != axis):
+        if a.ndim != first.ndim or any(
+            m != n for i, (m, n) in enumerate(zip(a.shape, first.shape, strict=True)) if i != axis
+        ):
             shown = ", ".join(str(tuple(a.shape)) for a in arrays)
             raise ShapeError(f"concatenate: all axes but {axis} must agree, got {shown}")
     return np.concatenate(arrays, axis=axis), ([a.shape[axis] for a in arrays], axis)
@@ -260,7 +264,7 @@ def read(x, index):
 def _axes_taken(part):
     if part is None or part is Ellipsis or isinstance(part, bool):
         return 0
-    return part.ndim if getattr(part, "dtype", None) == bool else 1
+    return part.ndim if getattr(part, "dtype", None) == np.bool_ else 1
 
 
 def index_backward(dy, cache, needs=(True,)):
@@ -268,7 +272,7 @@ def index_backward(dy, cache, needs=(True,)):
     shape, index = cache
     dx = np.zeros_like(dy, shape=shape)
     parts = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(p, list) or getattr(p, "dtype", bool) != bool and p.ndim for p in parts):
+    if any(isinstance(p, list) or (getattr(p, "dtype", np.bool_) != np.bool_ and p.ndim) for p in parts):
         np.add.at(dx, index, dy)
     else:
         dx[index] = dy  # slices, integers and masks cannot read a place twice
@@ -276,7 +280,9 @@ def index_backward(dy, cache, needs=(True,)):
 
 
 def pad_forward(x, padding):
-    """y = x with zeros around its last two axes; padding is (left, right, top, bottom).   ->  y, cache. Raises OptionError."""
+    """y = x with zeros around its last two axes; padding is (left, right, top, bottom).   ->  y, cache
+
+    Raises OptionError, ShapeError."""
     if len(padding) != 4 or not all(is_integer(n) and n >= 0 for n in padding):
         raise OptionError(f"pad: padding must be four integers from 0 (left, right, top, bottom), got {padding!r}")
     if x.ndim < 2:
@@ -285,7 +291,9 @@ def pad_forward(x, padding):
     H, W = x.shape[-2:]
     channels_last = x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous  # the order in memory stays as it is
     if channels_last:
-        y = np.zeros_like(x, shape=(x.shape[0], H + top + bottom, W + left + right, x.shape[1]), order="C").transpose(0, 3, 1, 2)
+        y = np.zeros_like(x, shape=(x.shape[0], H + top + bottom, W + left + right, x.shape[1]), order="C").transpose(
+            0, 3, 1, 2
+        )
     else:
         y = np.zeros_like(x, shape=(*x.shape[:-2], H + top + bottom, W + left + right), order="C")
     inside = (..., slice(top, top + H), slice(left, left + W))
