@@ -77,7 +77,7 @@ def conv2d_backward(dy, cache, needs=(True, True, True)):
     dx = dweight = dbias = None
     rows = _nhwc(dy)
     if needs[0]:
-        dx = np.empty_like(dy, shape=_nhwc(x).shape, order="C")
+        dx = np.empty_like(dy, shape=(x.shape[0], *x.shape[2:], x.shape[1]), order="C")
         image_gradient(rows, _nhwc(weight), dx, stride, padding, dilation, groups)
         dx = dx.transpose(0, 3, 1, 2)
     if needs[1]:
