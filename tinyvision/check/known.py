@@ -14,7 +14,7 @@ from .examine import Examination
 from .findings import Finding, Picture, Report
 from .ops import PAIRED, spec
 from .regions import predicates
-from .verdict import compare, holds_float32, merge_regions, where
+from .verdict import common_region, compare, holds_float32, where
 
 
 def op(name, forward=None, backward=None, *, pairs=True, bank=None, signatures=True, time_limit=runner.TIME_LIMIT):
@@ -318,9 +318,9 @@ def _add(report, exam, settings, name, evidences, function):
     if failed:
         places = [
             where(e.comparison, e.yours, e.right, e.axes, predicates(settings.spec.name, e.probe, name), e.probe.name)
-            for e in failed
+            for e in [*failed, *(e for e in evidences if e.shaped and not e.failed)]
         ]
-        place = replace(places[0], region=merge_regions([p.region for p in places]))
+        place = replace(places[0][0], region=common_region([regions for _, regions in places]))
         place = _witnessed(exam, failed[0], place, settings.spec.linear)
         picture = Picture(failed[0].yours, failed[0].right)
     if unshaped:
@@ -442,7 +442,7 @@ def _compare_upstream(report, exam, probe, words, grads, truth, right):
             continue
         report.status[name] = "wrong"
         place = (
-            where(comparison, yours, expected, probe.axes[position], (), f"{probe.name}, {words}")
+            where(comparison, yours, expected, probe.axes[position], (), f"{probe.name}, {words}")[0]
             if comparison
             else None
         )

@@ -30,11 +30,14 @@ def predicates(op, probe, argument):
         column = np.arange(x.shape[1]) == labels[:, None]
         out += [
             ("repeated labels", repeated[:, None]),
+            ("repeated labels", repeated[:, None] & column),
             ("the label's column", column),
             ("columns of the other classes", ~column),
         ]
     if argument in ("dx", "da", "db", "y") and probe.y.shape == x.shape and op not in ("im2col", "col2im"):
-        out += [("where x < 0", x < 0), ("where x > 0", x > 0)]
+        for name, array in zip(probe.names, probe.inputs, strict=True):
+            if array.shape == x.shape and array.dtype.kind == "f":
+                out += [(f"where {name} < 0", array < 0), (f"where {name} > 0", array > 0)]
         if argument != "y":
             out += [("where dy < 0", probe.dy < 0), ("where dy > 0", probe.dy > 0)]
     if op == "dropout":

@@ -131,8 +131,8 @@ def unwrap(function):
             function = function.__func__
         elif hasattr(function, "__wrapped__"):
             function = function.__wrapped__
-        elif not hasattr(function, "__code__") and inspect.isfunction(getattr(type(function), "__call__", None)):
-            function = type(function).__call__
+        elif not hasattr(function, "__code__") and "__call__" in vars(type(function)):
+            function = vars(type(function))["__call__"]
         else:
             break
     return function

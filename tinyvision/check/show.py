@@ -90,13 +90,20 @@ def _finding(finding, ink):
     where = finding.where
     if where is not None:
         index = "[" + ",".join(map(str, where.index)) + "]" if where.index else ""
-        witness = f"   ({where.witness}, ±{where.noise:.0e})" if where.witness else ""
+        witness = f"({where.witness}, ±{where.noise:.0e})" if where.witness else ""
+        plain = f"   first difference  {finding.argument}{index}   yours {number(where.yours)}   should be "
+        plain += number(where.right)
         lines.append(
             f"   first difference  {finding.argument}{index}   yours {ink('bad', number(where.yours))}   "
-            f"should be {ink('good', number(where.right))}{witness}"
+            f"should be {ink('good', number(where.right))}"
         )
+        if witness and len(plain) + 3 + len(witness) <= WIDTH:
+            lines[-1] += "   " + witness
+        elif witness:
+            lines.append(" " * 21 + witness)
         probe = f", probe: {where.probe}" if where.probe else ""
-        lines.append(f"   where             {where.region} ({where.differing} of {where.total} elements{probe})")
+        spread = f"{where.region} ({where.differing} of {where.total} elements{probe})"
+        lines += textwrap.wrap(spread, WIDTH, initial_indent="   where             ", subsequent_indent=" " * 21)
     tag = f"[{_certainty(finding)}]"
     paragraphs = finding.message.split("\n")
     head = f"{finding.argument}: " if where is None else ""

@@ -73,43 +73,52 @@ def compare(yours, right, noise=0.0, scale=None):
     return Comparison("different", error > max(limit, floor), worst)
 
 
-def region_of(wrong, yours, right, axes, predicates):
-    """Plain words for the set of wrong elements: (region, size of that region as a part of the whole).
+def candidates(wrong, yours, right, axes, predicates):
+    """What each named region holds: words -> (elements inside, elements in all, wrong ones, all inside?, rank).
 
-    `predicates` is a list of (words, boolean array). A region is named only if the wrong elements all lie in it and
-    would hardly do so by chance (1 in 1000)."""
-    count, total = int(wrong.sum()), wrong.size
+    Elements that are 0 in both arrays cannot differ and do not count. `predicates` is a list of (words, boolean array);
+    they rank before slices along an axis."""
     with np.errstate(invalid="ignore"):
         idle = ~wrong & (right == 0) & (np.asarray(yours) == 0)
-    could = total - int(idle.sum())
-    if count == total or could <= 1:
-        return "all", 1.0
-    found = []
-    for words, inside in list(predicates) + list(_slices(wrong, axes)) + list(_border(wrong, axes)):
-        inside = np.broadcast_to(inside, wrong.shape)
-        size = int((inside & ~idle).sum())
-        if 0 < size < could and not (wrong & ~inside).any():
-            # How often `count` elements strewn at random would all fall inside.
-            chance = np.prod([(size - k) / (could - k) for k in range(min(count, 40))])
-            if chance < 1e-3 or count == size:
-                found.append((size / could, words))
-    if count >= 0.95 * could and not any(share < 0.95 for share, _ in found):
-        return "all", 1.0
-    if found:
-        share, words = min(found, key=lambda pair: pair[0])
-        return words, share
-    return ("all" if count >= 0.95 * could else "some"), count / total
+    could, count, found = wrong.size - int(idle.sum()), int(wrong.sum()), {}
+    slices = [*_slices(wrong, axes), *_border(wrong, axes)] if count else []
+    for rank, regions in enumerate((predicates, slices)):
+        for words, inside in regions:
+            inside = np.broadcast_to(inside, wrong.shape)
+            held = not (wrong & ~inside).any()
+            seen = (int((inside & ~idle).sum()), could, count, held, rank)
+            if words not in found or (held and (not found[words][3] or seen[0] < found[words][0])):
+                found[words] = seen
+    found["all"] = (could, could, count, count >= 0.95 * could, 2)
+    return found
+
+
+def common_region(per_probe):
+    """One region for all probes: the smallest that holds all wrong elements on each and is no accident; else "all" or
+    "some". No accident: as many elements, strewn at random over all probes, would fall inside once in 1000 times."""
+    failed = [found for found in per_probe if found["all"][2]]
+    named = []
+    for words in set(failed[0]).intersection(*failed[1:]) - {"all"}:
+        seen = [found[words] for found in per_probe if words in found]
+        inside, could, count = (sum(part) for part in list(zip(*seen, strict=True))[:3])
+        if not all(held for _, _, _, held, _ in seen) or inside >= 0.95 * could:
+            continue
+        chance = np.prod([(inside - k) / (could - k) for k in range(min(count, 60)) if could > k])
+        if chance < 1e-3 or count == inside:
+            named.append((seen[0][4], inside / could, words))
+    if named:
+        return min(named)[2]
+    return "all" if all(found["all"][3] for found in failed) else "some"
 
 
 def _slices(wrong, axes):
     for axis, letter in enumerate(axes):
-        hit = np.flatnonzero(wrong.any(axis=tuple(a for a in range(wrong.ndim) if a != axis)))
-        if len(hit) == 1 and wrong.shape[axis] > 1:
-            inside = np.zeros(wrong.shape[axis], bool)
-            inside[hit] = True
-            shape = [1] * wrong.ndim
-            shape[axis] = -1
-            yield f"one {AXES.get(letter, 'index')}", inside.reshape(shape)
+        hit = wrong.any(axis=tuple(a for a in range(wrong.ndim) if a != axis))
+        inside, word = hit.reshape([-1 if a == axis else 1 for a in range(wrong.ndim)]), AXES.get(letter, "index")
+        if hit.sum() == 1:
+            yield f"one {word}", inside
+        if hit.sum() == len(hit) - 1:
+            yield f"all but one {word}", inside
 
 
 def _border(wrong, axes):
@@ -120,17 +129,19 @@ def _border(wrong, axes):
 
 
 def where(comparison, yours, right, axes, predicates=(), probe="", noise=0.0):
-    """A Where for a comparison that found differences."""
+    """(Where, region candidates) for a comparison that found differences."""
     wrong = comparison.wrong
     yours, right = np.asarray(yours, dtype=np.float64), np.asarray(right, dtype=np.float64)
-    index = tuple(int(i) for i in np.argwhere(wrong)[0]) if wrong.ndim else ()
-    region, _ = region_of(wrong, yours, right, axes, predicates)
-    return Where(index, float(yours[index]), float(right[index]), region, int(wrong.sum()), wrong.size, probe, noise)
-
-
-def merge_regions(regions):
-    """One region for several probes: the most particular one if the others say the same or "all", else "some"."""
-    particular = {r for r in regions if r != "all"}
-    if not particular:
-        return "all"
-    return particular.pop() if len(particular) == 1 else "some"
+    index = tuple(int(i) for i in np.argwhere(wrong)[0]) if wrong.ndim and wrong.any() else (0,) * wrong.ndim
+    regions = candidates(wrong, yours, right, axes, predicates)
+    place = Where(
+        index,
+        float(yours[index]),
+        float(right[index]),
+        "some",
+        int(wrong.sum()),
+        wrong.size,
+        probe,
+        noise,
+    )
+    return place, regions

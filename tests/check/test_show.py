@@ -1,0 +1,113 @@
+"""What a report looks like: text, HTML, JSON."""
+
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from tinyvision import check
+from tinyvision.errors import FileError
+
+
+def report_of(identifier):
+    mistake = next(m for m in check.mistakes() if m.id == identifier)
+    return check.op(mistake.op, *mistake.functions())
+
+
+def test_the_block_a_learner_reads():
+    text = str(report_of("conv2d.dx.cropped_at_zero"))
+    assert text.startswith(" x conv2d   forward ok   shapes ok   dx WRONG   dweight ok   dbias ok\n")
+    assert "   first difference  dx[0,0,0,0]   yours +1.1224   should be +0.0000\n" in text
+    assert "You cropped the padded gradient at [:H, :W]" in text
+    assert "[exact match with a known mistake]" in text
+    assert "It is right on the probes where padding = 0" in text
+    assert "difference" in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("identifier", [m.id for m in check.mistakes()][::23])
+def test_80_columns(identifier):
+    for line in str(report_of(identifier)).split("\n"):
+        assert len(line) <= 80, line
+
+
+def test_colour_only_for_terminals(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    report, terminal, plain = report_of("softmax.dx.sign"), Terminal(), io.StringIO()
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    report.show(terminal)
+    report.show(plain)
+    assert "\x1b[1;31m" in terminal.getvalue()
+    assert re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()) == plain.getvalue()
+    monkeypatch.setenv("NO_COLOR", "1")
+    report.show(again := Terminal())
+    assert again.getvalue() == plain.getvalue()
+
+
+def test_passing_reports_are_short():
+    report = check.op("add")
+    assert (
+        str(report) == " ok add   forward ok   shapes ok   da ok   db ok\n\n   note: " + report.notes[0]
+        if report.notes
+        else (" ok add   forward ok   shapes ok   da ok   db ok")
+    )
+    assert bool(report)
+
+
+class _Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in ("meta", "rect", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag != "rect":
+            assert self.open.pop() == tag
+
+
+def test_the_page_is_self_contained_and_whole(tmp_path):
+    report = report_of("maxpool2d.dx.winner_swapped")
+    path = report.save(tmp_path / "report.html")
+    page = path.read_text(encoding="utf-8")
+    tags = _Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert sum(tag == "svg" for tag, _ in tags.seen) == 3
+    assert "script" not in page
+    assert not re.search(r"(src|href)=", page)
+    assert "prefers-color-scheme:dark" in page
+    assert report._repr_html_() in page
+
+
+def test_learners_text_is_escaped(tmp_path):
+    def backward(dy, cache):
+        print("<script>alert(1)</script>")
+        raise ValueError("<b>no</b>")
+
+    report = check.op("relu", lambda x: (np.maximum(x, 0), x), backward)
+    page = (report.save(tmp_path / "r.html")).read_text()
+    assert "<script>" not in page
+    assert "<b>no</b>" not in page
+
+
+def test_saving_into_nowhere_says_so(tmp_path):
+    with pytest.raises(FileError):
+        check.op("add").save(tmp_path / "missing" / "r.html")
+
+
+def test_json():
+    data = json.loads(json.dumps(report_of("relu.dx.no_mask").as_dict()))
+    assert data["passed"] is False
+    assert data["findings"][0]["where"]["region"] == "where x < 0"
+    assert data["findings"][0]["mistake"] == "relu.dx.no_mask"
+    json.dumps(report_of("dropout.dx.fresh_mask").as_dict())
