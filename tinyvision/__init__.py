@@ -6,6 +6,7 @@ runs with only its import lines changed.
 """
 
 import importlib
+from types import SimpleNamespace as _SimpleNamespace
 
 import numpy as _np
 
@@ -38,23 +39,72 @@ from .errors import (
     TrainingError,
     WeightsError,
 )
+from .functions import (
+    abs,
+    add,
+    all,
+    allclose,
+    any,
+    argmin,
+    clamp,
+    div,
+    eq,
+    equal,
+    exp,
+    full,
+    ge,
+    gt,
+    is_tensor,
+    isnan,
+    le,
+    log,
+    log_softmax,
+    lt,
+    matmul,
+    max,
+    mean,
+    min,
+    mm,
+    mul,
+    ne,
+    norm,
+    numel,
+    ones_like,
+    permute,
+    pow,
+    randint,
+    randperm,
+    relu,
+    reshape,
+    sigmoid,
+    sqrt,
+    squeeze,
+    std,
+    sub,
+    sum,
+    tanh,
+    topk,
+    transpose,
+    unsqueeze,
+    var,
+    where,
+    zeros_like,
+)
 from .parallel import get_num_threads, set_num_threads
 from .random import manual_seed
-from .tape import enable_grad, is_grad_enabled, no_grad
+from .tape import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .tensor import Tensor
 
 __version__ = "0.1.0"
 
 float32, float64, int64, int32, uint8 = (_np.dtype(n) for n in ("float32", "float64", "int64", "int32", "uint8"))
+bool = _np.dtype(bool)
 long, float, double = int64, float32, float64  # PyTorch's names for dtypes
 
+inference_mode = no_grad  # PyTorch's newer name; here both do the same
+
 # Loaded when first used, so that `import tinyvision` stays as quick as importing NumPy.
-_ROOMS = ("check", "data", "explain", "learn", "models", "nn", "ops", "optim", "random", "train", "weights")
-
-
-def max(x, dim=None, keepdim=False):
-    """The largest number of a tensor, or (largest, where) along `dim` (see `Tensor.max`)."""
-    return (x if isinstance(x, Tensor) else Tensor(x)).max(dim, keepdim)
+_ROOMS = ("check", "cuda", "data", "explain", "learn", "models", "nn", "ops", "optim", "random", "train", "weights")
 
 
 def __getattr__(name):
@@ -62,6 +112,8 @@ def __getattr__(name):
         return importlib.import_module(f"{__name__}.{name}")
     if name in ("load", "save"):
         return getattr(importlib.import_module(f"{__name__}.weights"), name)
+    if name == "utils":  # PyTorch's place for what is in `data`
+        return _SimpleNamespace(data=importlib.import_module(f"{__name__}.data"))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -257,3 +257,25 @@ def no_grad(function=None):
 def enable_grad(function=None):
     """Record again inside a `no_grad()` block; as a context manager or a decorator."""
     return _GradMode(True) if function is None else _GradMode(True)(function)
+
+
+class _GradSwitch(_GradMode):
+    """A _GradMode in force from the moment it is made; a `with` block, if there is one, ends it."""
+
+    def __init__(self, enabled):
+        super().__init__(enabled)
+        self.before, _mode.grad = is_grad_enabled(), enabled
+
+    def __enter__(self):
+        super().__enter__()
+        _mode.outer[-1] = self.before
+        return self
+
+    def __call__(self, function):
+        _mode.grad = self.before
+        return super().__call__(function)
+
+
+def set_grad_enabled(mode):
+    """Record or not, as `mode` says, from here on: `with set_grad_enabled(phase == "train"):` for the length of a block."""
+    return _GradSwitch(bool(mode))

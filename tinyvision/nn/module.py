@@ -221,10 +221,11 @@ class Module:
 
     # -- moving and converting: in place, so that optimizers keep their parameters
 
-    def to(self, *targets, device=None, dtype=None):
+    def to(self, *targets, device=None, dtype=None, non_blocking=False):
         """Move and/or convert all parameters and buffers: `model.to("cuda")`, `model.to(np.float64)`; returns self.
 
-        A tensor as target stands for its device and dtype. Raises DeviceError, DtypeError."""
+        A tensor as target stands for its device and dtype; non_blocking is a permission that is not made use of. Raises
+        DeviceError, DtypeError."""
         for target in targets:
             if isinstance(target, Variable):
                 device, dtype = target.device, target.dtype

@@ -34,7 +34,7 @@ _MISTAKES = (
 )
 
 
-def load(path):
+def load(path, *, map_location=None, weights_only=True):
     """Read the weights in a file -> dict of name -> NumPy array, without running anything that is in it.
 
     path   a file; what it is, is seen from its content:
@@ -48,8 +48,18 @@ def load(path):
     names share is removed. A .npz may unpack to at most 48 MiB + 6 times its size. Checksums are
     compared, except in a zip that was written without any (all zero).
 
-    Raises WeightsError, in one line, if the file cannot be read or holds anything else."""
-    return load_with_metadata(path)[0]
+    map_location   the device on which the arrays shall be, for instance "cuda"; else they are NumPy arrays
+    weights_only   as in PyTorch, but there is no other way here: False is refused
+
+    Raises WeightsError, in one line, if the file cannot be read or holds anything else; OptionError, DeviceError."""
+    if weights_only is not True:
+        raise OptionError("load: only weights are read here, and nothing in a file is ever run; leave weights_only out")
+    state = load_with_metadata(path)[0]
+    if map_location is None:
+        return state
+    from ..device import to_device
+
+    return to_device(state, map_location)
 
 
 def load_with_metadata(path):

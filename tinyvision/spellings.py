@@ -1,0 +1,173 @@
+"""PyTorch's other spellings of what a Tensor can do: every method here is put together from those of Tensor."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import functional as F
+from .errors import OptionError, ShapeError
+from .ops.door import is_integer, one_axis
+
+
+class Extremes(NamedTuple):
+    """The largest or smallest numbers along an axis, and where they are."""
+
+    values: Any
+    indices: Any
+
+
+class Spellings:
+    """Methods that Tensor inherits; `self` is always a Tensor."""
+
+    __slots__ = ()
+
+    def add(self, other):
+        """self + other"""
+        return self + other
+
+    def sub(self, other):
+        """self - other"""
+        return self - other
+
+    def mul(self, other):
+        """self · other"""
+        return self * other
+
+    def div(self, other):
+        """self / other"""
+        return self / other
+
+    def pow(self, exponent):
+        """self ** exponent"""
+        return self**exponent
+
+    def matmul(self, other):
+        """The matrix product self @ other."""
+        return self @ other
+
+    def mm(self, other):
+        """The matrix product self @ other."""
+        return self @ other
+
+    def _changed_in_place(self, name, result):
+        if result is not self:
+            raise OptionError(f"{name}: a value that an op computed is not changed in place; write x = x.{name[:-1]}(...)")
+        return self
+
+    def add_(self, other):
+        """self += other, in place."""
+        return self._changed_in_place("add_", self.__iadd__(other))
+
+    def sub_(self, other):
+        """self -= other, in place."""
+        return self._changed_in_place("sub_", self.__isub__(other))
+
+    def mul_(self, other):
+        """self *= other, in place."""
+        return self._changed_in_place("mul_", self.__imul__(other))
+
+    def div_(self, other):
+        """self /= other, in place."""
+        return self._changed_in_place("div_", self.__itruediv__(other))
+
+    def eq(self, other):
+        """self == other, number by number."""
+        return self == other
+
+    def ne(self, other):
+        """self != other, number by number."""
+        return self != other
+
+    def lt(self, other):
+        """self < other, number by number."""
+        return self < other
+
+    def le(self, other):
+        """self <= other, number by number."""
+        return self <= other
+
+    def gt(self, other):
+        """self > other, number by number."""
+        return self > other
+
+    def ge(self, other):
+        """self >= other, number by number."""
+        return self >= other
+
+    def isnan(self):
+        """Where a number is nan."""
+        return self != self
+
+    def view_as(self, other):
+        """The same numbers in the shape of `other`."""
+        return self.reshape(*other.shape)
+
+    def expand(self, *sizes):
+        """Axes of size 1 repeated to these sizes (-1 keeps one), new ones in front. A copy. Raises ShapeError."""
+        sizes = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+        own = (1,) * (len(sizes) - self.ndim) + self.shape
+        sizes = tuple(n if size == -1 else size for size, n in zip(sizes, own, strict=False))
+        if len(own) != len(sizes) or any(n not in (1, size) for size, n in zip(sizes, own, strict=True)):
+            raise ShapeError(f"expand: {self.shape} cannot be repeated to {sizes}")
+        if self.dtype.kind == "f":
+            return F.add(self, np.zeros_like(self.data, shape=sizes))
+        return self.like(np.broadcast_to(self.data, sizes).copy())
+
+    def expand_as(self, other):
+        """Repeated to the shape of `other`."""
+        return self.expand(*other.shape)
+
+    def min(self, dim=None, keepdim=False):
+        """The smallest number; with `dim`, (values, indices) along that axis."""
+        if dim is None:
+            return -((-self).max())
+        largest = (-self).max(dim, keepdim)
+        return Extremes(-largest[0], largest[1])
+
+    def argmin(self, dim=None, keepdim=False):
+        """Where the (first) smallest number is, over all axes flattened or along `dim`."""
+        return (-self).argmax(dim, keepdim)
+
+    def topk(self, k, dim=-1, largest=True, sorted=True):
+        """The k largest (or smallest) numbers along `dim`, the best first: (values, indices). Among equals, the first is best."""
+        axis = one_axis("topk", self, dim)
+        if not is_integer(k) or not 0 <= k <= self.shape[axis]:
+            raise OptionError(f"topk: k must be from 0 to {self.shape[axis]}, the size of axis {dim}, got {k!r}")
+        order = np.argsort(-self.data if largest else self.data, axis=axis, kind="stable")
+        order = order[(slice(None),) * axis + (slice(0, int(k)),)]
+        index = tuple(
+            order if a == axis else np.arange(n, like=order).reshape([-1 if b == a else 1 for b in range(self.ndim)])
+            for a, n in enumerate(self.shape)
+        )
+        return Extremes(self[index], self.like(np.asarray(order, dtype=np.int64, like=order)))
+
+    def abs(self):
+        """|x|; the slope at 0 is 0."""
+        return F.relu(self) + F.relu(-self) if self.dtype.kind == "f" else self.like(abs(self.data))
+
+    def clamp(self, min=None, max=None):
+        """Every number moved to the nearest from min to max; gradients pass where nothing was moved."""
+        if min is None and max is None:
+            raise OptionError("clamp: give min, max or both")
+        low, high = -np.inf if min is None else min, np.inf if max is None else max
+        clipped = self.like(self.data.clip(min, max).astype(self.dtype))
+        if self.dtype.kind != "f":
+            return clipped
+        return F.where(self, clipped, condition=(self.data >= low) & (self.data <= high))
+
+    def var(self, dim=None, unbiased=True, keepdim=False):
+        """The variance over all axes or over `dim`: of a sample, divided by n - 1, or with unbiased=False by n."""
+        centred = self - self.mean(dim, keepdim=True)
+        count = self.numel() // max(self.mean(dim).numel(), 1)
+        squares = (centred * centred).sum(dim, keepdim)
+        if count - bool(unbiased) < 1:
+            raise ShapeError(f"var: {count} number has no variance; use unbiased=False")
+        return squares / (count - bool(unbiased))
+
+    def std(self, dim=None, unbiased=True, keepdim=False):
+        """The square root of `var`."""
+        return self.var(dim, unbiased, keepdim).sqrt()
+
+    def norm(self, dim=None, keepdim=False):
+        """The Euclidean norm over all axes or over `dim`."""
+        return (self * self).sum(dim, keepdim).sqrt()
