@@ -335,6 +335,24 @@ def _trial_problem(cupy, index):
     return None
 
 
+def compile_cuda(text, index=0):
+    """The kernels of a CUDA C text, compiled for GPU number `index`: an object with `get_function(name)`. Raises DeviceError."""
+    cupy = require_cuda(Device("cuda", index))
+    with cupy.cuda.Device(index):
+        module = cupy.RawModule(code=text, options=("-std=c++17",))
+        try:
+            module.compile()
+        except cupy.cuda.compiler.CompileException as error:
+            raise DeviceError(f"cuda:{index}: a kernel does not compile; please report this: {_one_line(error)}") from error
+    return module
+
+
+def is_capturing():
+    """True while the work of this thread's stream is recorded into a CUDA graph instead of done."""
+    cupy = sys.modules.get("cupy")
+    return bool(cupy is not None and _checked and cupy.cuda.get_current_stream().is_capturing())
+
+
 def is_available():
     """True if a GPU can really be used, as `torch.cuda.is_available()` promises."""
     return cuda_problem() is None

@@ -6,9 +6,12 @@ from .. import functional as F
 from .. import random
 from ..device import device_of, to_device
 from ..errors import DtypeError, OptionError, ShapeError
+from ..kernels import dispatched
+from ..ops import norm
 from ..ops.door import fraction, is_integer
-from ..ops.norm import batch_moments
 from ..tape import Variable
+
+batch_moments = dispatched(norm.batch_moments)
 
 
 def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):

@@ -10,12 +10,14 @@ import copy
 
 from .. import functional as F
 from ..errors import OptionError
+from ..kernels import dispatched
 from ..ops.conv import conv2d_inference
 from ..tape import is_grad_enabled
 from ..tensor import Tensor
 from .layers import BatchNorm2d, Conv2d, Identity, ReLU, ReLU6
 from .module import Parameter
 
+_conv2d_inference = dispatched(conv2d_inference)
 _ACTIVATIONS = {ReLU: "relu", ReLU6: "relu6", Identity: None, type(None): None}
 
 
@@ -53,7 +55,7 @@ def _inference(x, conv, norm, activation, skip):
         scale = norm.weight.data / (norm.running_var.data + norm.eps) ** 0.5
         shift = norm.bias.data - (norm.running_mean.data if shift is None else norm.running_mean.data - shift) * scale
     skip = None if skip is None else skip.data
-    return Tensor(conv2d_inference(
+    return Tensor(_conv2d_inference(
         x.data, conv.weight.data, scale, shift, skip, activation, conv.stride, conv.padding, conv.dilation, conv.groups
     ))
 

@@ -1,0 +1,128 @@
+"""Drop-ins: kernels that stand in for an op's readable body on a GPU, and never for its meaning.
+
+A drop-in has the op's own signature, a condition under which it applies, and a name by which it can be switched off. The
+tape asks `choose` once per call, only for arrays that are not NumPy's; everything else of the engine knows nothing of kernels.
+
+    TINYVISION_KERNELS=off                  the readable ops alone: im2col, cuBLAS products, CuPy's elementwise kernels
+    TINYVISION_KERNELS=batchnorm,pooling    only these
+"""
+
+import functools
+import importlib
+import os
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import device
+from ..errors import OptionError
+
+# The modules that hold drop-ins, each a `DROP_INS`; loaded when the first array that is not NumPy's comes along.
+MODULES = ("conv", "norm", "pool", "loss")
+
+
+@dataclass(frozen=True)
+class DropIn:
+    """`forward` and `backward` stand in for the pair `op` where `applies(*arrays, **options)`; all floats are float32 then.
+
+    Without a backward of its own, a drop-in leaves the same cache as the op, whose backward then follows. `op` is the pair of
+    functions itself, so a pair with another backward (a student's, say) is never replaced; (function, None) if it has none."""
+
+    name: str
+    op: tuple
+    forward: Callable
+    backward: Callable | None = None
+    applies: Callable = lambda *arrays, **options: True
+
+
+_drop_ins = {}
+_wanted = None  # None stands for all
+
+
+def register(drop_in):
+    """Offer a drop-in; the one registered last is asked first."""
+    _drop_ins.setdefault(drop_in.op, []).insert(0, drop_in)
+
+
+def choose(forward, backward, arrays, options):
+    """The pair that shall compute this call: a drop-in's, or the op's own (forward, backward).
+
+    A drop-in is chosen if it is switched on, every array lives on a GPU, all floats are float32, and its condition holds."""
+    for drop_in in _offered().get((forward, backward), ()):
+        if is_on(drop_in.name) and on_gpu_in_float32(arrays) and drop_in.applies(*arrays, **options):
+            return drop_in.forward, drop_in.backward or backward
+    return forward, backward
+
+
+def dispatched(function):
+    """`function`, which has no backward, with its drop-ins: a call for GPU arrays goes to the one that `choose` names."""
+
+    @functools.wraps(function)
+    def call(*arrays, **options):
+        if isinstance(arrays[0], np.ndarray):
+            return function(*arrays, **options)
+        return choose(function, None, arrays, options)[0](*arrays, **options)
+
+    return call
+
+
+def is_on(name):
+    """Whether the drop-ins of this name are switched on."""
+    _offered()
+    return _wanted is None or name in _wanted
+
+
+@contextmanager
+def only(*names):
+    """Inside this block, no drop-in but those of these names stands in: `with kernels.only():` uses none at all.
+
+    Raises OptionError for a name that no drop-in has."""
+    global _wanted
+    previous, _wanted = _wanted, _checked(names)
+    try:
+        yield
+    finally:
+        _wanted = previous
+
+
+def names():
+    """The names of all drop-ins."""
+    return sorted({drop_in.name for several in _offered().values() for drop_in in several} | {"sgd"})
+
+
+def on_gpu_in_float32(arrays):
+    """Whether every array (None is skipped) lives on a GPU and every float is a float32."""
+    given = [a for a in arrays if hasattr(a, "dtype")]
+    return bool(given) and all(
+        device.device_of(a).type == "cuda" and (a.dtype.kind != "f" or a.dtype.itemsize == 4)
+        for a in given
+    )
+
+
+def _offered():
+    global _wanted
+    if not _offered.loaded:
+        _offered.loaded = True
+        for module in MODULES:
+            for drop_in in importlib.import_module(f"{__name__}.{module}").DROP_INS:
+                _drop_ins.setdefault(drop_in.op, []).append(drop_in)
+        _wanted = _from_environment(os.environ.get("TINYVISION_KERNELS", ""))
+    return _drop_ins
+
+
+_offered.loaded = False
+
+
+def _from_environment(text):
+    if text in ("", "on"):
+        return None
+    return _checked(() if text == "off" else tuple(part.strip() for part in text.split(",")))
+
+
+def _checked(wanted):
+    unknown = [name for name in wanted if name not in names()]
+    if unknown:
+        raise OptionError(f"kernels: there is no drop-in {unknown[0]!r}; there are {', '.join(names())} (or: off)")
+    return frozenset(wanted)

@@ -1,0 +1,204 @@
+"""Stage 2: convolution as an implicit matrix product (conv.cu), in place of im2col and a cuBLAS product.
+
+The matrix of windows is KH·KW times as large as the image; writing it and reading it back is what the first layers of a
+network spend their time on. The kernels gather it block by block into shared memory instead. Signatures and caches are
+those of `ops.conv`.
+"""
+
+import math
+
+import numpy as np
+
+from .. import device
+from ..ops import conv as ops_conv
+from ..ops.door import is_integer, output_size, pair
+from . import DropIn
+from . import launch as gpu
+
+# Blocks for which the pixels of a weight gradient are split: about two for each multiprocessor of a large GPU. A fixed
+# number, so that one shape is always summed in one order.
+WANTED_BLOCKS = 264
+
+
+def applies(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, plain_too=False):
+    """Whether these kernels can, and should, compute this convolution.
+
+    They can for float32 with groups of a multiple of 4 channels (one group: any). They should unless cuBLAS is better served:
+    a 1×1 kernel with stride 1 is a plain product already, and from 256 channels on the columns are small beside
+    the arithmetic (a prediction; not yet measured). `plain_too`: where they do more than the product, they should always."""
+    if x.ndim != 4 or weight.ndim != 4 or 0 in (*x.shape, *weight.shape) or not is_integer(groups) or groups < 1:
+        return False
+    O, CG, KH, KW = weight.shape
+    if CG * groups != x.shape[1] or O % groups or (bias is not None and tuple(bias.shape) != (O,)):
+        return False
+    if min(_output_size(x, weight, *_pairs(stride, padding, dilation))) < 1:
+        return False
+    if groups != 1 and (CG % 4 or O // groups % 4 or groups > 65535):
+        return False
+    sizes = (x.size, x.size // x.shape[1] * O, weight.size)
+    if max(sizes) * 2 >= 2**31:  # offsets are 32-bit numbers; channels may be padded
+        return False
+    if plain_too:
+        return True
+    plain = KH == KW == 1 and stride in (1, (1, 1)) and padding in (0, (0, 0))
+    return not plain and not (CG >= 256 and groups == 1)
+
+
+def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """As `ops.conv2d_forward`, without columns in memory."""
+    stride, padding, dilation = _pairs(stride, padding, dilation)
+    y = gpu.empty(x, (x.shape[0], *_output_size(x, weight, stride, padding, dilation), weight.shape[0]))
+    start = (-padding[0], -padding[1])
+    correlate(gpu.channels_last(x), gpu.channels_last(weight), y, stride, start, dilation, groups, shift=bias)
+    return gpu.channels_first(y), (x, weight, bias is not None, stride, padding, dilation, groups)
+
+
+def _pairs(stride, padding, dilation):
+    values = (("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1))
+    return tuple(pair("conv2d", *value) for value in values)
+
+
+def _output_size(x, weight, stride, padding, dilation):
+    return tuple(output_size(x.shape[2 + i], weight.shape[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1))
+
+
+def conv2d_backward(dy, cache, needs=(True, True, True)):
+    """As `ops.conv2d_backward`, without columns in memory."""
+    x, weight, has_bias, stride, padding, dilation, groups = cache
+    rows, kernels = gpu.channels_last(dy), gpu.channels_last(weight)
+    dx = dweight = dbias = None
+    if needs[0]:
+        dx = gpu.empty(dy, (x.shape[0], *x.shape[2:], x.shape[1]))
+        image_gradient(rows, kernels, dx, stride, padding, dilation, groups)
+        dx = gpu.channels_first(dx)
+    if needs[1]:
+        dweight = weight_gradient(gpu.channels_last(x), rows, kernels.shape, stride, padding, dilation, groups)
+        dweight = gpu.channels_first(dweight)
+    if has_bias and needs[2]:
+        dbias = rows.reshape(-1, rows.shape[3]).sum(axis=0)
+    return (dx, dweight, dbias) if has_bias else (dx, dweight)
+
+
+def conv2d_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups):
+    """As `ops.conv.conv2d_inference`: the sums are finished in registers, before they are first written."""
+    y = gpu.empty(x, (x.shape[0], *_output_size(x, weight, stride, padding, dilation), weight.shape[0]))
+    skip = None if skip is None else gpu.channels_last(skip)
+    finish = {"scale": scale, "shift": shift, "skip": skip, "activation": activation}
+    start = (-padding[0], -padding[1])
+    correlate(gpu.channels_last(x), gpu.channels_last(weight), y, stride, start, dilation, groups, **finish)
+    return gpu.channels_first(y)
+
+
+def applies_to_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups):
+    """As `applies`, with everything that is done to the sums fitting them."""
+    if not applies(x, weight, None, stride, padding, dilation, groups, plain_too=True):
+        return False
+    output = (x.shape[0], weight.shape[0], *_output_size(x, weight, stride, padding, dilation))
+    vectors = all(v is None or tuple(v.shape) == output[1:2] for v in (scale, shift))
+    return vectors and (skip is None or tuple(skip.shape) == output) and activation in ACTIVATIONS
+
+
+ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2}
+
+
+def correlate(x, weight, y, stride, start, dilation, groups, kernel=None, scale=None, shift=None, skip=None, activation=None):
+    """Fill y (N, OH, OW, O), which may be a strided view, with x (N, H, W, C) correlated with weight (O, KH, KW, C/groups).
+
+    The window of y[:, 0, 0] begins at pixel `start` of x; outside of x all is 0. Every sum is finished as in
+    `conv2d_inference` (skip laid out as y). `kernel` names one of conv.cu's, instead of the choice by shape and precision."""
+    x, weight = _four_channels(x), _four_channels(weight)
+    N, OH, OW, O = y.shape
+    columns, rows = O // groups, N * OH * OW
+    if kernel is None:
+        wide = columns > 64 and math.ceil(rows / 128) * math.ceil(columns / 128) * groups >= WANTED_BLOCKS // 2
+        kernel = f"correlate_{_arithmetic()}_{128 if wide else 64}"
+    geometry = _geometry(x, weight, y, stride, start, dilation, groups, 1, ACTIVATIONS[activation])
+    if kernel.endswith("simple"):
+        grid = gpu.blocks(rows * O)
+    else:
+        grid = (math.ceil(rows / 128), math.ceil(columns / int(kernel[-3:].strip("_"))), groups)
+    vectors = (v if v is None else gpu.aligned(v) for v in (scale, shift))
+    gpu.launch("conv", kernel, grid, x, weight, *vectors, skip, y, geometry)
+
+
+def image_gradient(dy, weight, dx, stride, padding, dilation, groups, kernel=None):
+    """Fill dx (N, H, W, C) given dy (N, OH, OW, O): one `correlate` of dy for each phase of the stride (see `ops.conv`)."""
+    O, KH, KW, CG = weight.shape
+    turned = weight.reshape(groups, O // groups, KH, KW, CG).transpose(0, 4, 2, 3, 1)  # (G, C/G, KH, KW, O/G)
+    for top in range(min(stride[0], dx.shape[1])):
+        for left in range(min(stride[1], dx.shape[2])):
+            target = dx[:, top :: stride[0], left :: stride[1]]
+            rows, start_h, step_h = _phase(top + padding[0], KH, stride[0], dilation[0])
+            cols, start_w, step_w = _phase(left + padding[1], KW, stride[1], dilation[1])
+            if not rows or not cols:  # no window ever reads these pixels
+                target[...] = 0
+                continue
+            taps = gpu.aligned(turned[:, :, rows][:, :, :, cols]).reshape(groups * CG, len(rows), len(cols), O // groups)
+            correlate(dy, taps, target, (1, 1), (start_h, start_w), (step_h, step_w), groups, kernel)
+
+
+def _phase(shifted, size, stride, dilation):
+    """For the pixels h with h + P = shifted, shifted + S, ...: the taps that reach them, last tap first, the window that the
+    last tap reads them from, and how many windows lie between one tap's and the next's."""
+    taps = [k for k in reversed(range(size)) if (shifted - k * dilation) % stride == 0]
+    return taps, (shifted - taps[0] * dilation) // stride if taps else 0, dilation // math.gcd(stride, dilation)
+
+
+def weight_gradient(x, dy, shape, stride, padding, dilation, groups, kernel=None, splits=None):
+    """dweight (O, KH, KW, C/groups) = Σ over output pixels of dy times window, summed in a fixed order."""
+    O, KH, KW, CG = shape
+    if groups == 1:
+        x, dy = _four_channels(x), _four_channels(dy)
+    C, width, pixels = x.shape[3] // groups, dy.shape[3], math.prod(dy.shape[:3])
+    if kernel is None:
+        kernel = f"weight_gradient_{_arithmetic()}_{128 if width // groups > 64 else 64}"
+    dweight = gpu.empty(dy, (width, KH, KW, C))
+    geometry = {"stride": stride, "start": (-padding[0], -padding[1]), "dilation": dilation, "groups": groups}
+    if kernel.endswith("simple"):
+        launched = _geometry(x, dweight, dy, splits=1, **geometry)
+        gpu.launch("conv", kernel, gpu.blocks(dweight.size), x, dy, dweight, launched)
+    else:
+        tiles = math.ceil(KH * KW * C / 128) * math.ceil(width // groups / int(kernel[-3:].strip("_"))) * groups
+        if splits is None:  # at least 256 pixels each, or adding the parts up would cost more than it wins
+            splits = max(1, min(math.ceil(WANTED_BLOCKS / tiles), pixels // 256, 65535 // groups))
+        partial = dweight if splits == 1 else gpu.empty(dy, (splits, dweight.size))
+        grid = (math.ceil(KH * KW * C / 128), math.ceil(width // groups / int(kernel[-3:].strip("_"))), groups * splits)
+        launched = _geometry(x, dweight, dy, splits=splits, **geometry)
+        gpu.launch("conv", kernel, grid, x, dy, partial, launched)
+        if splits > 1:
+            count = np.int32(dweight.size)
+            gpu.launch("conv", "add_splits", gpu.blocks(dweight.size), partial, dweight, np.int32(splits), count)
+    return dweight[:O, :, :, :CG] if dweight.shape != tuple(shape) else dweight
+
+
+def _arithmetic():
+    return "tf32" if device.get_precision() == "tf32" else "fp32"
+
+
+def _four_channels(x):
+    """x (N, H, W, C) with zeros appended until the channels are a multiple of 4, for the kernels copy four at a time."""
+    missing = -x.shape[3] % 4
+    if not missing:
+        return gpu.aligned(x)
+    padded = gpu.empty(x, (*x.shape[:3], x.shape[3] + missing))
+    padded[..., : x.shape[3]] = x
+    padded[..., x.shape[3] :] = 0
+    return padded
+
+
+def _geometry(x, weight, y, stride, start, dilation, groups, splits, activation=0):
+    """The structure `Conv` of conv.cu, for image x, kernels (O, KH, KW, C/groups) and output y, all channels-last."""
+    N, H, W, C = x.shape
+    return gpu.structure(
+        N=N, H=H, W=W, C=C // groups, OH=y.shape[1], OW=y.shape[2], O=y.shape[3] // groups,
+        KH=weight.shape[1], KW=weight.shape[2], stride_h=stride[0], stride_w=stride[1], start_h=start[0], start_w=start[1],
+        dilation_h=dilation[0], dilation_w=dilation[1], x_pixel=C,
+        y_image=y.strides[0] // 4, y_row=y.strides[1] // 4, y_pixel=y.strides[2] // 4, groups=groups, splits=splits,
+        activation=activation,
+    )
+
+
+DROP_INS = (
+    DropIn("conv2d", (ops_conv.conv2d_forward, ops_conv.conv2d_backward), conv2d_forward, conv2d_backward, applies),
+    DropIn("conv2d_inference", (ops_conv.conv2d_inference, None), conv2d_inference, applies=applies_to_inference),
+)

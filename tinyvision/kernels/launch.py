@@ -1,0 +1,82 @@
+"""Compile the CUDA texts beside this file and launch their kernels on the arrays' own GPU.
+
+Everything that a drop-in needs from the outside goes through `launch`, `empty` and `address`, so the tests can put an emulator
+in their place and run the very same drop-ins, with the very same texts, on NumPy arrays.
+"""
+
+from functools import cache, lru_cache
+from importlib.resources import files
+
+import numpy as np
+
+from .. import device
+
+THREADS = 256
+
+
+@cache
+def text(name):
+    """The CUDA text `name`.cu."""
+    return files(__package__).joinpath(f"{name}.cu").read_text(encoding="utf-8")
+
+
+def launch(source, kernel, grid, *arguments):
+    """Run `kernel` of `source`.cu with 256 threads in each of `grid` blocks (x, y, z) on the GPU of the first array.
+
+    Arguments are arrays (None is a null pointer), np.int32 and np.float32 numbers, and structures as 0-d NumPy arrays."""
+    launch_on(place(arguments[0]), source, kernel, grid, *arguments)
+
+
+def launch_on(index, source, kernel, grid, *arguments):
+    """`launch` on GPU number `index`, for kernels that get all their arrays inside of a structure."""
+    _compiled(source, index).get_function(kernel)(grid, (THREADS, 1, 1), arguments)
+
+
+def place(array):
+    """The number of the GPU on which an array lives."""
+    return device.device_of(array).index
+
+
+def capturing():
+    """True while a CUDA graph is being captured: nothing may be read back from the GPU then."""
+    return device.is_capturing()
+
+
+@cache
+def _compiled(source, index):
+    return device.compile_cuda(text(source), index)
+
+
+def empty(like, shape, dtype=None):
+    """An uninitialised C-ordered array on the device of `like`."""
+    return np.empty_like(like, shape=shape, order="C", dtype=dtype)
+
+
+def address(array):
+    """The address of its first number."""
+    return array.data.ptr if hasattr(array.data, "ptr") else array.ctypes.data
+
+
+def aligned(array):
+    """A C-ordered array that begins at a multiple of 16 bytes: itself, or a copy."""
+    return array if array.flags.c_contiguous and address(array) % 16 == 0 else array.copy(order="C")
+
+
+def channels_last(x):
+    """(N, C, ...) as an aligned (N, ..., C): a view if its memory is in that order already."""
+    return aligned(x.transpose(0, *range(2, x.ndim), 1))
+
+
+def channels_first(rows):
+    """(N, ..., C) seen as (N, C, ...)."""
+    return rows.transpose(0, rows.ndim - 1, *range(1, rows.ndim - 1))
+
+
+def blocks(count, per_block=THREADS):
+    """The grid for `count` pieces of work, `per_block` in a block."""
+    return (-(-count // per_block), 1, 1)
+
+
+def structure(**numbers):
+    """A C structure of ints, passed to a kernel by value."""
+    return np.array(tuple(numbers.values()), dtype=[(name, np.int32) for name in numbers])

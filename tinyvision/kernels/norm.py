@@ -1,0 +1,119 @@
+"""Stage 1: batch normalisation in one pass over memory per direction and purpose (norm.cu), with ReLU and a skip path
+fused in. Signatures and caches are those of `ops.norm`."""
+
+import math
+
+import numpy as np
+
+from ..ops import norm
+from . import DropIn
+from . import launch as gpu
+
+CHANNELS, LANES = 32, 8  # as in norm.cu
+
+
+def batch_moments(x):
+    """As `ops.norm.batch_moments`: each chunk of rows in one block, then the chunks joined."""
+    rows = _rows(x)
+    (M, C), (chunk, chunks) = rows.shape, _chunks(*rows.shape)
+    partial, mean, var = gpu.empty(x, (chunks, 2, C)), gpu.empty(x, (C,)), gpu.empty(x, (C,))
+    sizes = (np.int32(M), np.int32(C), np.int32(chunk))
+    gpu.launch("norm", "moments_of_chunks", (math.ceil(C / CHANNELS), chunks, 1), rows, partial, *sizes)
+    gpu.launch("norm", "moments_joined", (math.ceil(C / CHANNELS), 1, 1), partial, mean, var, *sizes, np.int32(chunks))
+    return mean, var
+
+
+def batchnorm_train_forward(x, weight, bias, eps=1e-5, moments=None):
+    """As `ops.batchnorm_train_forward`."""
+    mean, var = batch_moments(x) if moments is None else moments
+    return _normalized(x, None, weight, bias, mean, var, eps, relu=False), (x, weight, mean, var, eps)
+
+
+def batchnorm_train_backward(dy, cache, needs=(True, True, True)):
+    """As `ops.batchnorm_train_backward`."""
+    return _gradients(dy, None, cache, needs)[:3]
+
+
+def batchnorm_frozen_forward(x, weight, bias, mean, var, eps=1e-5):
+    """As `ops.batchnorm_frozen_forward`."""
+    return _normalized(x, None, weight, bias, mean, var, eps, relu=False), (x, weight, mean, var, eps)
+
+
+def batchnorm_relu_forward(x, weight, bias, skip=None, eps=1e-5, moments=None):
+    """As `ops.batchnorm_relu_forward`."""
+    mean, var = batch_moments(x) if moments is None else moments
+    y = _normalized(x, skip, weight, bias, mean, var, eps, relu=True)
+    return y, ((x, weight, mean, var, eps), y, skip is not None)
+
+
+def batchnorm_relu_backward(dy, cache, needs=(True, True, True, True)):
+    """As `ops.batchnorm_relu_backward`."""
+    inner, y, has_skip = cache
+    return _gradients(dy, y, inner, (*needs, False)[:4] if has_skip else (*needs[:3], False))
+
+
+def _rows(x):
+    """x (N, C, ...) as an aligned matrix (M, C)."""
+    return gpu.channels_last(x).reshape(-1, x.shape[1])
+
+
+def _chunks(M, C):
+    """(rows in a chunk, chunks): enough blocks for a large GPU, at least 64 rows each, no more than 256 parts to join."""
+    wanted = max(1, 1024 // math.ceil(C / CHANNELS))
+    chunk = max(64, math.ceil(M / min(wanted, 256)))
+    return chunk, math.ceil(M / chunk)
+
+
+def _back(rows, x):
+    return gpu.channels_first(rows.reshape(x.shape[0], *x.shape[2:], x.shape[1]))
+
+
+def _normalized(x, skip, weight, bias, mean, var, eps, relu):
+    rows = _rows(x)
+    y, (chunk, chunks) = gpu.empty(x, rows.shape), _chunks(*rows.shape)
+    gpu.launch(
+        "norm", "normalize", (math.ceil(rows.shape[1] / CHANNELS), chunks, 1),
+        rows, None if skip is None else _rows(skip), *map(gpu.aligned, (mean, var, weight, bias)), y,
+        np.int32(rows.shape[0]), np.int32(rows.shape[1]), np.int32(chunk), np.float32(eps), np.int32(relu),
+    )
+    return _back(y, x)
+
+
+def _gradients(dy, y, cache, needs):
+    """(dx, dweight, dbias, dskip), of which dx and dskip only if needed; y, if given, is the output of a ReLU."""
+    x, weight, mean, var, eps = cache
+    rows, drows, yrows = _rows(x), _rows(dy), None if y is None else _rows(y)
+    (M, C), (chunk, chunks) = rows.shape, _chunks(*rows.shape)
+    grid, sizes = (math.ceil(C / CHANNELS), chunks, 1), (np.int32(M), np.int32(C))
+    partial, factors = gpu.empty(x, (chunks, 2, C)), gpu.empty(x, (3, C))
+    dweight, dbias = gpu.empty(x, (C,)), gpu.empty(x, (C,))
+    gpu.launch("norm", "gradient_sums_of_chunks", grid, drows, yrows, rows, mean, partial, *sizes, np.int32(chunk))
+    gpu.launch(
+        "norm", "gradient_sums_joined", (grid[0], 1, 1),
+        partial, var, weight, dweight, dbias, factors, *sizes, np.int32(chunks), np.float32(eps),
+    )
+    dx = gpu.empty(x, rows.shape) if needs[0] else None
+    dskip = gpu.empty(x, rows.shape) if len(needs) > 3 and needs[3] else None
+    if dx is not None or dskip is not None:
+        gpu.launch("norm", "gradient_applied", grid, drows, yrows, rows, mean, factors, dx, dskip, *sizes, np.int32(chunk))
+    dx, dskip = (None if g is None else _back(g, x) for g in (dx, dskip))
+    return dx, dweight if needs[1] else None, dbias if needs[2] else None, dskip
+
+
+def _applies(x, *vectors, eps=1e-5, moments=None):
+    """Whether x is (N, C, ...) with M ≥ 2 rows and fits 32-bit offsets, and every vector is (C,)."""
+    if x.ndim < 2 or x.size < 1 or x.size // x.shape[1] < 2 or x.size >= 2**31:
+        return False
+    return all(tuple(v.shape) == (x.shape[1],) for v in vectors)
+
+
+def _applies_with_skip(x, weight, bias, skip=None, eps=1e-5, moments=None):
+    return _applies(x, weight, bias) and (skip is None or tuple(skip.shape) == tuple(x.shape))
+
+
+DROP_INS = (
+    DropIn("batchnorm", (norm.batch_moments, None), batch_moments, applies=_applies),
+    DropIn("batchnorm", (norm.batchnorm_train_forward, norm.batchnorm_train_backward), batchnorm_train_forward, batchnorm_train_backward, _applies),
+    DropIn("batchnorm", (norm.batchnorm_frozen_forward, norm.batchnorm_frozen_backward), batchnorm_frozen_forward, applies=_applies),
+    DropIn("batchnorm", (norm.batchnorm_relu_forward, norm.batchnorm_relu_backward), batchnorm_relu_forward, batchnorm_relu_backward, _applies_with_skip),
+)

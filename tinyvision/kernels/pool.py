@@ -1,0 +1,96 @@
+"""Stage 1: pooling and col2im as gathers (pool.cu). Signatures are those of `ops.pool` and `ops.im2col`; the maximum's cache
+holds the winning tap of each window, one byte, in place of the image."""
+
+import math
+
+import numpy as np
+
+from ..ops import im2col, pool
+from ..ops.door import output_size, pair
+from . import DropIn
+from . import launch as gpu
+
+
+def max_pool2d_forward(x, kernel_size, stride=None, padding=0):
+    """As `ops.max_pool2d_forward`."""
+    geometry = _geometry(x.shape, kernel_size, stride, padding)
+    y = gpu.empty(x, _output(geometry))
+    taps = gpu.empty(x, y.shape, np.uint8)
+    gpu.launch("pool", "max_pool_forward", gpu.blocks(y.size), gpu.channels_last(x), y, taps, geometry)
+    return gpu.channels_first(y), (taps, geometry)
+
+
+def max_pool2d_backward(dy, cache, needs=(True,)):
+    """As `ops.max_pool2d_backward`."""
+    taps, geometry = cache
+    dx = gpu.empty(dy, _image(geometry))
+    gpu.launch("pool", "max_pool_backward", gpu.blocks(dx.size), gpu.channels_last(dy), taps, dx, geometry)
+    return (gpu.channels_first(dx),)
+
+
+def avg_pool2d_forward(x, kernel_size, stride=None, padding=0, count_include_pad=True):
+    """As `ops.avg_pool2d_forward`."""
+    geometry = _geometry(x.shape, kernel_size, stride, padding, count_include_pad)
+    y = gpu.empty(x, _output(geometry))
+    gpu.launch("pool", "avg_pool_forward", gpu.blocks(y.size), gpu.channels_last(x), y, geometry)
+    return gpu.channels_first(y), geometry
+
+
+def avg_pool2d_backward(dy, cache, needs=(True,)):
+    """As `ops.avg_pool2d_backward`."""
+    dx = gpu.empty(dy, _image(cache))
+    gpu.launch("pool", "avg_pool_backward", gpu.blocks(dx.size), gpu.channels_last(dy), dx, cache)
+    return (gpu.channels_first(dx),)
+
+
+def im2col_backward(dcolumns, cache, needs=(True,)):
+    """As `ops.im2col_backward`."""
+    shape, kernel_size, stride, padding, dilation = cache
+    geometry = _geometry(shape, kernel_size, stride, padding, dilation=dilation)
+    dx = gpu.empty(dcolumns, shape)
+    gpu.launch("pool", "col2im_gather", gpu.blocks(dx.size), gpu.aligned(dcolumns), dx, geometry)
+    return (dx,)
+
+
+def _geometry(shape, kernel_size, stride, padding, count_padding=True, dilation=1):
+    """The structure `Pool` of pool.cu."""
+    N, C, H, W = shape
+    KH, KW = pair("pooling", "kernel_size", kernel_size, 1)
+    SH, SW = (KH, KW) if stride is None else pair("pooling", "stride", stride, 1)
+    (PH, PW), (DH, DW) = pair("pooling", "padding", padding, 0), pair("pooling", "dilation", dilation, 1)
+    return gpu.structure(
+        N=N, H=H, W=W, C=C, OH=output_size(H, KH, SH, PH, DH), OW=output_size(W, KW, SW, PW, DW), KH=KH, KW=KW,
+        stride_h=SH, stride_w=SW, pad_h=PH, pad_w=PW, dilation_h=DH, dilation_w=DW, count_padding=int(bool(count_padding)),
+    )
+
+
+def _output(geometry):
+    return tuple(int(geometry[name]) for name in ("N", "OH", "OW", "C"))
+
+
+def _image(geometry):
+    return tuple(int(geometry[name]) for name in ("N", "H", "W", "C"))
+
+
+def _applies(x, kernel_size, stride=None, padding=0, count_include_pad=True):
+    """Whether these are arguments that the op would accept, for an image and a window of ordinary size."""
+    if x.ndim != 4 or x.size < 1 or x.size >= 2**31:
+        return False
+    geometry = _geometry(x.shape, kernel_size, stride, padding)
+    KH, KW, PH, PW = (int(geometry[name]) for name in ("KH", "KW", "pad_h", "pad_w"))
+    fits = 2 * PH <= KH and 2 * PW <= KW and min(_output(geometry)) >= 1
+    return fits and KH * KW < 255 and math.prod(_output(geometry)) < 2**31
+
+
+def _applies_to_columns(x, kernel_size, stride=1, padding=0, dilation=1):
+    if x.ndim != 4 or x.size < 1:
+        return False
+    output = _output(_geometry(x.shape, kernel_size, stride, padding, dilation=dilation))
+    return min(output) >= 1 and math.prod(output) * math.prod(pair("im2col", "kernel_size", kernel_size, 1)) < 2**31
+
+
+DROP_INS = (
+    DropIn("pooling", (pool.max_pool2d_forward, pool.max_pool2d_backward), max_pool2d_forward, max_pool2d_backward, _applies),
+    DropIn("pooling", (pool.avg_pool2d_forward, pool.avg_pool2d_backward), avg_pool2d_forward, avg_pool2d_backward, _applies),
+    DropIn("col2im", (im2col.im2col_forward, im2col.im2col_backward), im2col.im2col_forward, im2col_backward, _applies_to_columns),
+)

@@ -1,0 +1,47 @@
+"""Stage 1: one launch of SGD for all parameters of a group (sgd.cu). The readable step is `optim.SGD.update`."""
+
+import numpy as np
+
+from . import is_on, on_gpu_in_float32
+from . import launch as gpu
+
+MOST, PER_BLOCK = 96, 2048  # as in sgd.cu
+
+PARAMETERS = np.dtype(
+    [(name, np.uint64, (MOST,)) for name in ("weight", "gradient", "velocity")]
+    + [(name, np.int32, (MOST,)) for name in ("size", "first_block")]
+    + [(name, np.int32) for name in ("count", "first", "nesterov")]
+    + [(name, np.float32) for name in ("lr", "momentum", "decay", "undamped", "sign")]
+)
+
+
+def step(weights, gradients, velocities, group, first):
+    """Update every array of `weights` in place, and its velocity (None without momentum), with the options of an SGD group.
+
+    first: the velocities are uninitialised, and become the gradients. Lists of arrays laid out alike, any length."""
+    for start in range(0, len(weights), MOST):
+        some = slice(start, start + MOST)
+        p, blocks = np.zeros((), PARAMETERS), 0
+        for i, weight in enumerate(weights[some]):
+            p["weight"][i], p["gradient"][i] = gpu.address(weight), gpu.address(gradients[some][i])
+            p["velocity"][i] = gpu.address(velocities[some][i]) if velocities[some][i] is not None else 0
+            p["size"][i], p["first_block"][i] = weight.size, blocks
+            blocks += -(-weight.size // PER_BLOCK)
+        p["count"], p["first"], p["nesterov"] = len(weights[some]), first, group["nesterov"]
+        p["lr"], p["momentum"], p["decay"] = group["lr"], group["momentum"], group["weight_decay"]
+        p["undamped"], p["sign"] = 1 - group["dampening"], -1 if group["maximize"] else 1
+        gpu.launch_on(gpu.place(weights[0]), "sgd", "sgd_step", (blocks, 1, 1), p)
+
+
+def applies(weights, gradients):
+    """Whether one launch can do it: float32 on one GPU, and every gradient laid out in memory as its weight, without gaps."""
+    if not is_on("sgd") or not weights or not on_gpu_in_float32((*weights, *gradients)):
+        return False
+    alike = all(w.strides == g.strides and w.shape == g.shape for w, g in zip(weights, gradients, strict=True))
+    return alike and all(0 < w.size < 2**31 and packed(w) for w in weights)
+
+
+def packed(array):
+    """Whether an array fills its memory without gaps, in whatever order of its axes."""
+    order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+    return bool(array.transpose(order).flags.c_contiguous)
