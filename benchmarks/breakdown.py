@@ -1,0 +1,132 @@
+"""Where the time goes: a sampling profile that tells products, columns and transforms, elementwise passes, and Python
+apart.
+
+A second thread looks every half millisecond at the line that the first one is on. NumPy gives up the interpreter lock
+inside its loops and products, so the samples fall there too, which a profiler of Python calls would not see. On one
+thread, so that no share hides behind another.
+"""
+
+import linecache
+import re
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+from . import contestants, networks
+from .cnn import BATCH, RATE
+from .resnet18 import DECAY, MOMENTUM, TRAINING_BATCH
+from .resnet18 import RATE as RESNET_RATE
+
+INTERVAL = 0.0005
+PRODUCT = re.compile(r"matmul|einsum|[\w)\]] @ [\w(]|\.dot\(")
+
+# Functions (and files) that only rearrange an image for a product, or bring it back.
+COLUMN_FILES = {"im2col.py", "winograd.py"}
+COLUMN_FUNCTIONS = {"_columns", "_slab", "_nhwc", "windows", "image_slab"}
+KINDS = ("product", "columns and transforms", "elementwise", "Python")
+PACKAGE = Path(__file__).resolve().parents[1] / "tinyvision"
+
+
+def kind(path, function, line):
+    """The kind of work on a line of source: a product names itself; the rest is known by where it stands."""
+    inside = path.startswith(str(PACKAGE))
+    if inside and PRODUCT.search(linecache.getline(path, line)):
+        return "product"
+    relative = Path(path).relative_to(PACKAGE) if inside else Path()
+    if inside and (relative.name in COLUMN_FILES or function in COLUMN_FUNCTIONS):
+        return "columns and transforms"
+    return (
+        "elementwise"
+        if inside and relative.parts[0] in ("ops", "optim", "kernels") and relative.name != "door.py"
+        else "Python"
+    )
+
+
+def place(frame):
+    """(kind, "file: function") for the innermost line of ours; NumPy's Python wrappers count for their caller."""
+    at = frame
+    while at is not None and not at.f_code.co_filename.startswith(str(PACKAGE)):
+        at = at.f_back
+    if at is None:
+        return None
+    found = kind(at.f_code.co_filename, at.f_code.co_name, at.f_lineno)
+    return found, f"{Path(at.f_code.co_filename).relative_to(PACKAGE).as_posix()}: {at.f_code.co_name}"
+
+
+def sample(work, seconds):
+    """(Counter of (kind, place), calls, seconds): what this thread did while `work` ran again and again."""
+    counts, done, target = Counter(), threading.Event(), threading.get_ident()
+
+    def watch():
+        while not done.wait(INTERVAL):
+            found = place(sys._current_frames()[target])
+            if found:
+                counts[found] += 1
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(INTERVAL / 5)
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    start, calls = time.perf_counter(), 0
+    try:
+        while time.perf_counter() - start < seconds or calls < 2:
+            work()
+            calls += 1
+    finally:
+        elapsed = time.perf_counter() - start
+        done.set()
+        watcher.join()
+        sys.setswitchinterval(before)
+    return counts, calls, elapsed
+
+
+def shares(counts, busiest=8):
+    """({kind: share}, {place: share} of the busiest places)"""
+    total = max(sum(counts.values()), 1)
+    kinds, places = Counter(), Counter()
+    for (name, where), count in counts.items():
+        kinds[name] += count
+        places[f"{where} ({name})"] += count
+    return {k: kinds[k] / total for k in KINDS}, {p: c / total for p, c in places.most_common(busiest)}
+
+
+def works():
+    """(name, entry) of the steps that the goals are about, by the goals' names."""
+    from .contestants import ours
+
+    state = networks.resnet18()
+    x, labels = networks.images(BATCH, 24)
+    yield "SimpleCNN training step, batch 64", ours.cnn_step(networks.simple_cnn(), x, labels, RATE)[0]
+    x, labels = networks.images(TRAINING_BATCH, 224)
+    yield "ResNet-18 training step, batch 8", ours.resnet_step(state, x, labels, RESNET_RATE, MOMENTUM, DECAY)[0]
+    as_loaded, folded = ours.resnet_inference(state, x)
+    yield "ResNet-18 inference, batch 8, as loaded", as_loaded
+    yield "ResNet-18 inference, batch 8, folded", folded
+    x, _ = networks.images(1, 224)
+    yield "ResNet-18 inference, batch 1, folded", ours.resnet_inference(state, x)[1]
+
+
+def run(suite):
+    """Profile each work on one thread."""
+    parts = suite.extras.setdefault("breakdown", [])
+    contestants.set_threads(suite.modules, 1)
+    try:
+        for name, entry in works():
+            suite.say(f"profile: {name}")
+            entry.run()
+            counts, calls, elapsed = sample(entry.run, 1.0 if suite.quick else 4.0)
+            kinds, places = shares(counts)
+            parts.append(
+                {
+                    "work": name,
+                    "threads": 1,
+                    "seconds": elapsed / calls,
+                    "samples": sum(counts.values()),
+                    "kinds": kinds,
+                    "places": places,
+                }
+            )
+    finally:
+        contestants.set_threads(suite.modules, suite.threads)

@@ -1,0 +1,120 @@
+"""`python -m benchmarks report`: the records in a folder become a page with pictures."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+from tinyvision.errors import DataError
+from tinyvision.files import atomic_write
+
+from . import goals, plots, record, tables
+from .machine import ROOT, busy
+
+RESULTS = ROOT / "benchmarks" / "results"
+HEAD = """\
+# Results
+
+This page and its pictures are made from the records in [`{folder}/`]({folder}) by `python -m benchmarks report`; change
+neither by hand. To measure on your own machine: `pip install ".[bench]"`, then `python -m benchmarks` from the root of
+the repository.
+
+How it is measured. All contestants get the same weights and the same images, in one process and on the same number of
+threads (peak memory and imports: each in processes of its own). Their results are compared with PyTorch's in float32
+first; whoever is further off than rounding explains is not timed. Then they take turns, A B C, C B A, with garbage
+collection off and a pause in between in which idle threads go to sleep. Figures are medians with quartiles. A *ratio*
+is one of medians; *turn by turn* is the median of the ratios of neighbouring turns, which a machine that slows down for
+a while disturbs less. PyTorch is run in both of its memory layouts, and the faster one counts, case by case.
+`OPENBLAS_CORETYPE` is unset before NumPy loads. Absolute times hold for one machine and one day.
+"""
+TITLES = {
+    "cnn": "SimpleCNN and single convolutions",
+    "conv": "The convolutions of ResNet-18",
+    "resnet18": "ResNet-18",
+    "memory": "Memory",
+    "import": "Import",
+    "scaling": "Scaling",
+}
+
+
+def write(results=None, output=None):
+    """Render every record; returns (the page's path, how many records). Raises DataError if there are none."""
+    results = Path(results) if results else RESULTS
+    output = Path(output) if output else results.parent / "RESULTS.md"
+    records = {path: record.read(path) for path in sorted(results.glob("*.json"))} if results.is_dir() else {}
+    if not records:
+        raise DataError(f"no records in {results}; make one with: python -m benchmarks all --json {results}/cpu.json")
+    folder = Path(os.path.relpath(results, output.parent)).as_posix()
+    parts = [HEAD.format(folder=folder)]
+    for path, made in records.items():
+        if made["kind"] == "cpu":
+            parts.append(cpu_section(made, path, folder))
+    parts.append(gpu_sections({path: made for path, made in records.items() if made["kind"] == "gpu"}, results))
+    with atomic_write(output, "w") as file:
+        file.write("\n".join(part.strip("\n") + "\n" for part in parts))
+    return output, len(records)
+
+
+def cpu_section(made, path, folder):
+    """One CPU record: machine, goals, what is missed and why, then every table."""
+    pictures = {name: f"![{text}]({folder}/{file})" for name, (file, text) in plots.draw(made, path).items()}
+    lines = [f"## {made['machine']['cpu']}, {made['machine']['threads']} threads", ""]
+    lines += [f"* {line}" for line in tables.machine_text(made).split("\n")]
+    lines += [f"* {name} does not take part: {why}" for name, why in made.get("missing", {}).items()]
+    lines += [f"* The record: [`{path.name}`]({folder}/{path.name})", ""]
+    if made.get("quick"):
+        lines += ["> A quick run with few turns: good for development only.", ""]
+    if busy(made["load_average"]["start"], made["machine"]["cores"]):
+        lines += [
+            f"> The machine was busy (load average {made['load_average']['start']}): the figures are rough.",
+            "",
+        ]
+    lines += [tables.as_markdown(tables.goals_table(made)), "", pictures.get("goals", ""), "", missed(made, path), ""]
+    lines += [tables.as_markdown(tables.correctness_table(made)), ""]
+    if made.get("ceilings"):
+        lines += [tables.as_markdown(tables.ceilings_table(made)), ""]
+    for benchmark, title in TITLES.items():
+        some = tables.tables_of(made, benchmark)
+        if some:
+            lines += [f"### {title}", ""]
+            lines += [f"{pictures[name]}\n" for name in plots.OF.get(benchmark, ()) if name in pictures]
+            lines += [tables.as_markdown(table) + "\n" for table in some]
+    if made.get("breakdown"):
+        lines += ["### Where the time goes", "", pictures.get("profile", ""), ""]
+        lines += [tables.as_markdown(tables.breakdown_table(part)) + "\n" for part in made["breakdown"]]
+    return "\n".join(lines)
+
+
+def missed(made, path):
+    """By how much goals are missed, where the time goes there, and what was tried (a page that people write)."""
+    breakdown = {part["work"]: part for part in made.get("breakdown", [])}
+    lines = ["### Missed goals", ""]
+    some = [o for o in goals.outcomes(made["cases"]) if o.missed]
+    for o in some:
+        text = f"* **{o.goal.work}**: {o.ratio:.2f}× where at most {o.goal.must:.2f}× is wanted, {o.verdict}."
+        part = breakdown.get(o.goal.work)
+        if part:
+            kinds = ", ".join(f"{name} {100 * share:.0f} %" for name, share in part["kinds"].items())
+            text += f" Where its time goes: {kinds}."
+        lines.append(text)
+    unmeasured = [o.goal.work for o in goals.outcomes(made["cases"]) if o.ratio is None]
+    if unmeasured:
+        lines.append(f"* Not measured: {'; '.join(unmeasured)}.")
+    if len(lines) == 2:
+        lines.append("None.")
+    tried = path.with_suffix(".tried.md")
+    if tried.is_file():
+        lines += ["", "### What was tried", "", tried.read_text(encoding="utf-8").strip()]
+    return "\n".join(lines)
+
+
+def gpu_sections(records, results):
+    """The GPU's records in the words of `benchmarks/gpu.py`, whose `section(record, path)` returns Markdown."""
+    lines = ["## GPU", ""]
+    if not records:
+        lines.append("Not yet measured. On a machine with an NVIDIA GPU: `python -m benchmarks --device cuda`.")
+        return "\n".join(lines)
+    if importlib.util.find_spec("benchmarks.gpu") is None:
+        raise DataError(f"{results}: there are GPU records, but this checkout has no benchmarks/gpu.py")
+    from . import gpu
+
+    return "\n\n".join(["## GPU", *(gpu.section(made, path).strip("\n") for path, made in records.items())])
