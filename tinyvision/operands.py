@@ -107,6 +107,12 @@ def compare(ufunc, a, b):
     return a.like(plain(ufunc, a.data, as_operand(b, a.data, ufunc.__name__)))
 
 
+def require_float(dtype):
+    """Only floats can have a gradient. Raises DtypeError."""
+    if np.dtype(dtype).kind != "f":
+        raise DtypeError(f"only floating-point tensors can require a gradient, this one is {dtype}; use .float()")
+
+
 def shape_of(shape):
     """The sizes given as `f(2, 3)` or as `f((2, 3))`, as a tuple of integers. Raises ShapeError."""
     shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
