@@ -48,7 +48,12 @@ def network():
     """Everything that has state or draws random numbers: batch-norm, dropout."""
     with random.use(random.stream(1, "network")):
         return nn.Sequential(
-            nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(0.3),
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Dropout(0.3),
             nn.Linear(64, 3),
         )
 
@@ -64,7 +69,9 @@ SETTINGS = {
 def training(run, name="momentum", **options):
     """5 epochs of 4 steps; a checkpoint after every third step, so most stops lose some steps."""
     options = {"save_steps": 3, "save_every": 1e9, "log": None, **SETTINGS[name], **options}
-    return train.fit(network(), pictures(), pictures(False), run=run, epochs=5, batch_size=8, seed=3, **options)
+    return train.fit(
+        network(), pictures(), pictures(False), run=run, epochs=5, batch_size=8, seed=3, **options
+    )
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -134,15 +141,21 @@ sys.path[:0] = [{tests!r}, {package!r}]
 import test_resume as t
 import tinyvision.train.loop
 tinyvision.train.loop._Training.draw = lambda self: None
-t.training({run!r}, "adam", loss=t.KillAt({step}, lambda: os.kill(os.getpid(), signal.SIGKILL)), resume={resume})
-"""
+t.training({run!r}, "adam", loss=t.KillAt({step}, lambda: os.kill(os.getpid(), signal.SIGKILL)),
+resume={resume}) """
 
 
 @pytest.mark.parametrize("step", [2, 9])
 def test_kill_9(tmp_path, unbroken, step):
     run = tmp_path / "run"
-    places = {"tests": str(Path(__file__).parent), "package": str(Path(tinyvision.__file__).parents[1]), "run": str(run)}
-    first = subprocess.run([sys.executable, "-c", SCRIPT.format(step=step, resume=False, **places)], timeout=60)
+    places = {
+        "tests": str(Path(__file__).parent),
+        "package": str(Path(tinyvision.__file__).parents[1]),
+        "run": str(run),
+    }
+    first = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(step=step, resume=False, **places)], timeout=60
+    )
     assert first.returncode == -signal.SIGKILL
     second = subprocess.run([sys.executable, "-c", SCRIPT.format(step=-1, resume=True, **places)], timeout=60)
     assert second.returncode == 0

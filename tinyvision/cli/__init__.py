@@ -1,7 +1,7 @@
 """`tinyvision ...`: a thin door onto the library.
 
-Exit codes: 0 all went well; 1 some inputs could not be used, the others were; 2 wrong usage, or an error of ours on
-stderr; 130 after Ctrl-C, 143 after SIGTERM.
+Exit codes: 0 all went well; 1 some inputs could not be used, the others were; 2 wrong usage, or an error of
+ours on stderr; 130 after Ctrl-C, 143 after SIGTERM.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ..errors import TinyVisionError
 from .parser import build_parser
@@ -43,10 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(text: str) -> None:
-    try:
+    with suppress(OSError):  # nobody may be left to read it
         print(text, file=sys.stderr, flush=True)
-    except OSError:  # nobody is left to read it
-        pass
 
 
 __all__ = ["main"]

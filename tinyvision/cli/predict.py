@@ -27,14 +27,33 @@ _BATCH = 16
 
 def add_parser(commands: Any) -> None:
     """Add the command and its options."""
-    p = commands.add_parser("predict", help="say what is on pictures", epilog=_EPILOG,
-                            description="Classify pictures with a trained or a pretrained network.")
-    p.add_argument("inputs", nargs="+", metavar="IMAGE", help="files, folders (searched through), or 'patterns*'")
-    p.add_argument("--model", "--checkpoint", metavar="WHAT", help="a run's folder, a checkpoint, or the name of a pretrained "
-                   "network: resnet18, resnet34, resnet50, efficientnet_lite0 (default: the newest run in runs/)")
-    p.add_argument("--weights", metavar="FILE", help="with the name of a network: its weights, in place of the published ones")
-    p.add_argument("--top", type=whole(1), default=1, metavar="N", help="how many classes to name (default: 1)")
-    p.add_argument("--invert", action="store_true", help="turn dark on light into light on dark, as the digits are")
+    p = commands.add_parser(
+        "predict",
+        help="say what is on pictures",
+        epilog=_EPILOG,
+        description="Classify pictures with a trained or a pretrained network.",
+    )
+    p.add_argument(
+        "inputs", nargs="+", metavar="IMAGE", help="files, folders (searched through), or 'patterns*'"
+    )
+    p.add_argument(
+        "--model",
+        "--checkpoint",
+        metavar="WHAT",
+        help="a run's folder, a checkpoint, or the name of a pretrained "
+        "network: resnet18, resnet34, resnet50, efficientnet_lite0 (default: the newest run in runs/)",
+    )
+    p.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="with the name of a network: its weights, in place of the published ones",
+    )
+    p.add_argument(
+        "--top", type=whole(1), default=1, metavar="N", help="how many classes to name (default: 1)"
+    )
+    p.add_argument(
+        "--invert", action="store_true", help="turn dark on light into light on dark, as the digits are"
+    )
     p.add_argument("--json", action="store_true", help="print JSON")
     add_device(p)
     add_debug(p)
@@ -79,13 +98,16 @@ def find_network(name: str | None, weights: str | None) -> Any:
         except CheckpointError as error:
             if "nothing to resume" not in str(error):
                 raise
-            raise OptionError("there is no run in runs/ yet: train one, or give --model efficientnet_lite0") from None
-    for known in (name, name.lower().replace("-", "_"), name.lower().replace("_", "-")):
-        if known in recipes.NETWORKS:
-            return recipes.pretrained_network(known, weights)
+            raise OptionError(
+                "there is no run in runs/ yet: train one, or give --model efficientnet_lite0"
+            ) from None
+    if recipes.network_name(name) in recipes.NETWORKS:
+        return recipes.pretrained_network(recipes.network_name(name), weights)
     if not os.path.exists(name):
         hint = nearest(name, recipes.NETWORKS)
-        raise OptionError(f"--model {name}: neither a file or folder nor a network (known: {', '.join(recipes.NETWORKS)}){hint}")
+        raise OptionError(
+            f"--model {name}: neither a file or folder nor a network (known: {', '.join(recipes.NETWORKS)}){hint}"
+        )
     if weights:
         raise OptionError(f"--weights goes with the name of a network, but --model {name} is a checkpoint")
     return recipes.load_network(name)
@@ -118,7 +140,13 @@ def _classified(network: Any, waiting: list[tuple[str, Any]], top: int) -> Itera
             continue
         row = next(rows)
         best = row.argsort()[::-1][:top]
-        yield path, [{"class": network.class_name(int(k)), "index": int(k), "probability": float(row[k])} for k in best]
+        yield (
+            path,
+            [
+                {"class": network.class_name(int(k)), "index": int(k), "probability": float(row[k])}
+                for k in best
+            ],
+        )
 
 
 def _expanded(inputs: list[str]) -> Iterator[Path | DataError]:
@@ -129,10 +157,14 @@ def _expanded(inputs: list[str]) -> Iterator[Path | DataError]:
         path = Path(text).expanduser()
         if path.is_dir():
             found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            yield from found or [DataError(f"{text}: no images in this folder")]
+            yield from found
+            if not found:
+                yield DataError(f"{text}: no images in this folder")
         elif not path.exists() and glob.has_magic(text):
-            matches = sorted(glob.glob(str(path), recursive=True))
-            yield from map(Path, matches) if matches else [DataError(f"{text}: nothing matches this pattern")]
+            found = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+            yield from found
+            if not found:
+                yield DataError(f"{text}: nothing matches this pattern")
         else:
             yield path
 

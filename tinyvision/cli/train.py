@@ -6,10 +6,11 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError, OptionError
+from ..errors import CheckpointError, DataError, OptionError
 from .parser import add_debug, add_device, number, use_device, whole
 
 _EPILOG = """\
@@ -20,32 +21,65 @@ examples:
   tinyvision train --resume                          go on with the newest run, wherever it was stopped
   tinyvision train --optimizer adam --lr 0.001 --epochs 10 --run runs/adam
 
-A run keeps last.safetensors (to go on), best.safetensors (to use), history.csv and history.png in its folder, by default
-runs/DATA-1, runs/DATA-2, ... Ctrl-C ends the step, saves, and says how to go on. Resuming computes bit for bit what the
-run would have computed without a stop, given the same number of threads.
+A run keeps last.safetensors (to go on), best.safetensors (to use), history.csv and history.png in its folder,
+by default runs/DATA-1, runs/DATA-2, ... Ctrl-C ends the step, saves, and says how to go on. Resuming computes
+bit for bit what the run would have computed without a stop, given the same number of threads.
 
-The best epoch is chosen by its accuracy on training images that are held back (--val); test images are used once, at the
-end, so the test accuracy is that of pictures on which nothing was learned or chosen."""
+The best epoch is chosen by its accuracy on training images that are held back (--val); test images are used
+once, at the end, so the test accuracy is that of pictures on which nothing was learned or chosen."""
 
-_SETTINGS = ("epochs", "batch_size", "optimizer", "lr", "momentum", "weight_decay", "schedule", "label_smoothing",
-             "clip_norm", "seed")
+_SETTINGS = (
+    "epochs",
+    "batch_size",
+    "optimizer",
+    "lr",
+    "momentum",
+    "weight_decay",
+    "schedule",
+    "label_smoothing",
+    "clip_norm",
+    "seed",
+)
 
 
 def add_parser(commands: Any) -> None:
     """Add the command and its options."""
-    p = commands.add_parser("train", help="train a network (by default on handwritten digits)", epilog=_EPILOG,
-                            description="Train a network on a data set, validate it, test it, keep it.")
+    p = commands.add_parser(
+        "train",
+        help="train a network (by default on handwritten digits)",
+        epilog=_EPILOG,
+        description="Train a network on a data set, validate it, test it, keep it.",
+    )
     what = p.add_argument_group("what to train on what")
-    what.add_argument("--data", metavar="NAME", help="digits (default), fashion-mnist, mnist, cifar10, cifar100, shapes "
-                      "or folder; `tinyvision datasets` lists them")
+    what.add_argument(
+        "--data",
+        metavar="NAME",
+        help="digits (default), fashion-mnist, mnist, cifar10, cifar100, shapes "
+        "or folder; `tinyvision datasets` lists them",
+    )
     what.add_argument("--root", metavar="FOLDER", help="where the data set's files are")
     what.add_argument("--download", action="store_true", help="fetch missing files of the data set")
-    what.add_argument("--model", metavar="NAME", help="simple-cnn (default), resnet18, resnet34, resnet50, efficientnet_lite0")
-    what.add_argument("--image-size", type=whole(8), metavar="N", help="scale images to NxN pixels (default: the data set's)")
-    what.add_argument("--val", type=number, metavar="SHARE", help="share of the training images to hold back (default: 0.1)")
-    what.add_argument("--augment", choices=("on", "off"), help="move and mirror training images at random (default: on)")
+    what.add_argument(
+        "--model",
+        metavar="NAME",
+        help="simple-cnn (default), resnet18, resnet34, resnet50, efficientnet_lite0",
+    )
+    what.add_argument(
+        "--image-size",
+        type=whole(8),
+        metavar="N",
+        help="scale images to NxN pixels (default: the data set's)",
+    )
+    what.add_argument(
+        "--val", type=number, metavar="SHARE", help="share of the training images to hold back (default: 0.1)"
+    )
+    what.add_argument(
+        "--augment", choices=("on", "off"), help="move and mirror training images at random (default: on)"
+    )
     how = p.add_argument_group("how (the defaults suit the data set)")
-    how.add_argument("--epochs", type=whole(1), metavar="N", help="how often to go through the training images")
+    how.add_argument(
+        "--epochs", type=whole(1), metavar="N", help="how often to go through the training images"
+    )
     how.add_argument("--batch-size", type=whole(1), metavar="N", help="images in a step")
     how.add_argument("--optimizer", metavar="NAME", help="sgd (default), nesterov, adam or adamw")
     how.add_argument("--lr", type=number, metavar="X", help="learning rate, at its peak")
@@ -53,18 +87,45 @@ def add_parser(commands: Any) -> None:
     how.add_argument("--weight-decay", type=number, metavar="X", help="(default: 0.0005; adam 0, adamw 0.01)")
     how.add_argument("--schedule", metavar="NAME", help="one-cycle (default), cosine, step or constant")
     how.add_argument("--label-smoothing", type=number, metavar="X", help="0 to 1 (default: 0)")
-    how.add_argument("--clip-norm", type=number, metavar="X", help="largest norm of the gradients (default: no limit)")
-    how.add_argument("--seed", type=whole(0), metavar="N", help="of weights, order, augmentation, dropout (default: 0)")
+    how.add_argument(
+        "--clip-norm", type=number, metavar="X", help="largest norm of the gradients (default: no limit)"
+    )
+    how.add_argument(
+        "--seed", type=whole(0), metavar="N", help="of weights, order, augmentation, dropout (default: 0)"
+    )
     where = p.add_argument_group("where, and what is kept")
     add_device(where)
-    where.add_argument("--workers", type=whole(0), default=0, metavar="N", help="threads that prepare images ahead (default: 0)")
-    where.add_argument("--run", dest="run_folder", metavar="FOLDER", help="the run's folder (default: the next free runs/DATA-N)")
+    where.add_argument(
+        "--workers",
+        type=whole(0),
+        default=0,
+        metavar="N",
+        help="threads that prepare images ahead (default: 0)",
+    )
+    where.add_argument(
+        "--run",
+        dest="run_folder",
+        metavar="FOLDER",
+        help="the run's folder (default: the next free runs/DATA-N)",
+    )
     where.add_argument("--overwrite", action="store_true", help="replace the run that is in that folder")
-    where.add_argument("--resume", nargs="?", const="", metavar="FOLDER",
-                       help="go on with the run in FOLDER (default: that of --run, else the newest in runs/)")
-    where.add_argument("--save-every", type=number, default=30.0, metavar="S",
-                       help="seconds between checkpoints within an epoch (default: 30)")
-    where.add_argument("--json", action="store_true", help="print the result as JSON on stdout (progress stays on stderr)")
+    where.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="go on with the run in FOLDER (default: that of --run, else the newest in runs/)",
+    )
+    where.add_argument(
+        "--save-every",
+        type=number,
+        default=30.0,
+        metavar="S",
+        help="seconds between checkpoints within an epoch (default: 30)",
+    )
+    where.add_argument(
+        "--json", action="store_true", help="print the result as JSON on stdout (progress stays on stderr)"
+    )
     where.add_argument("--quiet", action="store_true", help="no progress, only the result")
     add_debug(where)
     p.set_defaults(run=run)
@@ -75,28 +136,37 @@ def run(args: argparse.Namespace) -> int:
     where = use_device(args)
     settings = {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
     if args.resume is None:
-        return _train(args, where, *_new(args, settings), resume=False)
+        return _train(args, where, _new(args, settings))
     if args.overwrite:
         raise OptionError("--resume goes on with a run and --overwrite replaces it: give one of them")
-    folder = _folder_to_resume(args)
-    return _train(args, where, folder, _description_of(folder, args), settings, resume=True)
+    return _train(args, where, _resumed(_folder_to_resume(args), args, settings))
 
 
-def _new(args: argparse.Namespace, given: dict[str, Any]) -> tuple[Path | None, dict[str, Any], dict[str, Any]]:
-    """(folder or None for the next free one, description, settings) of a new run."""
+@dataclass
+class _Plan:
+    """What is to be trained: the run's folder (None for the next free one), what its checkpoints say, the settings."""
+
+    folder: Path | None
+    description: dict[str, Any]
+    settings: dict[str, Any]
+    seed: int
+    resume: bool
+
+
+def _new(args: argparse.Namespace, given: dict[str, Any]) -> _Plan:
     from ..train import recipes
 
     data = args.data or "digits"
     recipe = recipes.find_recipe(data)
-    network = (args.model or "simple-cnn").lower()
-    for name in (network, network.replace("-", "_")):
-        network = name if name in recipes.NETWORKS else network
-    recipes.network_description(network, recipes.feeding_for(recipe, "simple-cnn"), 1)  # is there such a network?
+    network = recipes.network_name(args.model or "simple-cnn")
     feeding = recipes.feeding_for(recipe, network, args.image_size)
+    recipes.network_description(network, feeding, 1)  # is there such a network?
     description = {
         "data": {
-            "name": data, "root": None if args.root is None else str(Path(args.root).expanduser().absolute()),
-            "val": 0.1 if args.val is None else args.val, "augment": args.augment or "on",
+            "name": data,
+            "root": None if args.root is None else str(Path(args.root).expanduser().absolute()),
+            "val": 0.1 if args.val is None else args.val,
+            "augment": args.augment or "on",
         },
         "input": feeding.as_dict(),
         "model": {"name": network},
@@ -105,7 +175,7 @@ def _new(args: argparse.Namespace, given: dict[str, Any]) -> tuple[Path | None, 
     if given.get("optimizer", "sgd").startswith("adam"):
         defaults.pop("lr")  # tuned for SGD
     folder = None if args.run_folder is None else Path(args.run_folder)
-    return folder, description, {**defaults, **given}
+    return _Plan(folder, description, {**defaults, **given}, given.get("seed", 0), resume=False)
 
 
 def _folder_to_resume(args: argparse.Namespace) -> Path:
@@ -118,88 +188,126 @@ def _folder_to_resume(args: argparse.Namespace) -> Path:
     return folder.parent if folder.is_file() else folder
 
 
-def _description_of(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """What the run in a folder was begun with, after the options given now have been found to agree."""
+def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _Plan:
+    """Going on with the run in a folder, after the options given now have been found to agree with it."""
     from .. import parallel
     from ..train.checkpoint import load_checkpoint
+    from ..train.recipes import network_name
     from ..train.runs import LAST
 
     path = folder / LAST
     if not path.is_file():
         raise CheckpointError(f"nothing to resume: there is no {path}")
     old = load_checkpoint(path)
+    notes = old.description
     try:
-        data, network, size = old.description["data"], old.description["model"]["name"], old.description["input"]["size"]
-        saved = {"data": data["name"], "val": data["val"], "augment": data["augment"], "model": network, "image_size": size[0]}
-    except (KeyError, TypeError, IndexError):
-        raise CheckpointError(f"{path}: was not made by `tinyvision train`; go on with fit(..., resume=True)") from None
+        saved = {name: notes["data"][name] for name in ("val", "augment", "root")}
+        saved.update(
+            data=notes["data"]["name"], model=notes["model"]["name"], image_size=notes["input"]["size"][0]
+        )
+        seed, threads = int(old.settings["seed"]), int(old.notes["threads"])
+    except (KeyError, TypeError, IndexError, ValueError):
+        raise CheckpointError(
+            f"{path}: was not made by `tinyvision train`; go on with fit(..., resume=True)"
+        ) from None
     for name, value in saved.items():
         now = getattr(args, name)
-        if now is not None and now != value:
+        if name == "model" and now is not None:
+            now = network_name(now)
+        if now is not None and now != value and name != "root":  # the data may have moved
             raise CheckpointError(
                 f"{folder}: --{name.replace('_', '-')} was {value} and is now {now}; leave it out, or start a new run"
             )
-    if args.threads is None and type(old.notes["threads"]) is int:
-        parallel.set_num_threads(min(max(old.notes["threads"], 1), 4 * (os.cpu_count() or 1)))
-    return old.description
+    if args.threads is None:
+        parallel.set_num_threads(min(max(threads, 1), 4 * (os.cpu_count() or 1)))
+    return _Plan(folder, notes, given, given.get("seed", seed), resume=True)
 
 
-def _train(
-    args: argparse.Namespace, where: Any, folder: Path | None, description: dict[str, Any], settings: dict[str, Any],
-    resume: bool,
-) -> int:
+def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
     from .. import random, train
     from ..train import recipes
-    from ..train.feeding import Feeding
-    from ..train.runs import BEST, LAST, new_run_folder, open_run
+    from ..train.runs import BEST, LAST, new_run_folder
 
-    if folder is not None and not resume:
-        open_run(folder, False, args.overwrite, make=False)
-    feeding = Feeding.from_dict(description["input"])
-    data = description["data"]
-    seed = settings.get("seed", train.load_checkpoint(folder / LAST).settings["seed"] if resume else 0)
-    if not resume:
-        train.Settings.from_options(settings)  # before data are read and folders made
-    parts = recipes.open_parts(
-        data["name"], feeding, root=args.root or data["root"], val=data["val"], augment=data["augment"] == "on", seed=seed,
-        download=args.download,
+    parts = _open_parts(args, plan)
+    with random.use(random.stream(plan.seed, "init")):
+        model = recipes.build_network(plan.description["model"])
+    fresh = plan.folder is None
+    folder = (
+        plan.folder if plan.folder is not None else new_run_folder("runs", plan.description["data"]["name"])
     )
-    description["model"] = recipes.network_description(description["model"]["name"], feeding, len(parts.classes))
-    with random.use(random.stream(seed, "init")):
-        model = recipes.build_network(description["model"])
-    fresh = folder is None
-    folder = folder if folder is not None else new_run_folder("runs", data["name"])
-    say = (lambda text: None) if args.quiet else (lambda text: print(text, file=sys.stderr, flush=True))
-    say(_headline(parts, model, description, where, folder, resume))
+    if not args.quiet:
+        print(_headline(parts, model, plan, where, folder), file=sys.stderr, flush=True)
     try:
         history = train.fit(
-            model, parts.train, parts.val, run=folder, resume=resume, overwrite=args.overwrite, device=where,
-            workers=args.workers, save_every=args.save_every, log=None if args.quiet else "auto", description=description,
-            **settings,
+            model,
+            parts.train,
+            parts.val,
+            run=folder,
+            resume=plan.resume,
+            overwrite=args.overwrite,
+            device=where,
+            workers=args.workers,
+            save_every=args.save_every,
+            log=None if args.quiet else "auto",
+            description=plan.description,
+            **plan.settings,
         )
     except train.Interrupted as stop:
-        if stop.run is None:
+        if not (folder / LAST).is_file():
             raise
-        text = str(stop).partition(";")[0]
-        raise train.Interrupted(f"{text}; go on with: tinyvision train --resume {folder}", stop.signal, folder) from None
+        text = f"{str(stop).partition(';')[0]}; go on with: tinyvision train --resume {folder}"
+        raise train.Interrupted(text, stop.signal, folder) from None
     finally:
         if fresh and not any(folder.iterdir()):
             folder.rmdir()  # nothing began, so nothing is left
     best = train.load_weights(model, folder / BEST)
-    test = None if parts.test is None else train.evaluate(model, parts.test, device=where, workers=args.workers)
-    _show_result(args.json, history, best.progress.epoch, parts, test, folder, description)
+    test = None
+    if parts.test is not None:
+        test = train.evaluate(model, parts.test, device=where, workers=args.workers)
+    _show_result(args.json, history, best.progress.epoch, parts, test, folder, plan.description)
     return 0
 
 
-def _headline(parts: Any, model: Any, description: dict[str, Any], where: Any, folder: Path, resume: bool) -> str:
+def _open_parts(args: argparse.Namespace, plan: _Plan) -> Any:
+    """The data of a plan; completes the plan's description of the network by the number of classes."""
+    from .. import train
+    from ..train import recipes
+    from ..train.feeding import Feeding
+    from ..train.runs import open_run
+
+    if not plan.resume:  # say what is wrong before data are read and folders made
+        train.Settings.from_options(plan.settings)
+        if plan.folder is not None:
+            open_run(plan.folder, False, args.overwrite, make=False)
+    feeding, data = Feeding.from_dict(plan.description["input"]), plan.description["data"]
+    try:
+        parts = recipes.open_parts(
+            data["name"],
+            feeding,
+            root=args.root or data["root"],
+            val=data["val"],
+            augment=data["augment"] == "on",
+            seed=plan.seed,
+            download=args.download,
+        )
+    except DataError as error:
+        hint = " (on the command line: --root FOLDER, --download)" if "download=True" in str(error) else ""
+        raise DataError(f"{error}{hint}") from None
+    network = plan.description["model"]["name"]
+    plan.description["model"] = recipes.network_description(network, feeding, len(parts.classes))
+    return parts
+
+
+def _headline(parts: Any, model: Any, plan: _Plan, where: Any, folder: Path) -> str:
     from .. import get_num_threads
 
+    name, data = plan.description["model"]["name"], plan.description["data"]["name"]
     place = f"{where} with {get_num_threads()} threads" if where.type == "cpu" else str(where)
     count = sum(p.numel() for p in model.parameters())
     held = f" ({len(parts.val):,} more for validation)" if parts.val is not None else ""
     return (
-        f"{'going on with' if resume else 'training'} {description['model']['name']} ({count:,} parameters) on "
-        f"{len(parts.train):,} images of {description['data']['name']}{held}, {place}, in {folder}"
+        f"{'going on with' if plan.resume else 'training'} {name} ({count:,} parameters) on "
+        f"{len(parts.train):,} images of {data}{held}, {place}, in {folder}"
     )
 
 
@@ -211,20 +319,31 @@ def _show_result(
     row = history.rows[epoch - 1]
     if as_json:
         result = {
-            "run": str(folder), "checkpoint": str(folder / BEST), "data": description["data"]["name"],
-            "model": description["model"]["name"], "best_epoch": epoch, "val_accuracy": row["val_accuracy"],
+            "run": str(folder),
+            "checkpoint": str(folder / BEST),
+            "data": description["data"]["name"],
+            "model": description["model"]["name"],
+            "best_epoch": epoch,
+            "val_accuracy": row["val_accuracy"],
             "test_accuracy": None if test is None else test.accuracy,
-            "test_images": None if test is None else len(test.labels), "history": history.rows,
+            "test_images": None if test is None else len(test.labels),
+            "history": history.rows,
         }
         print(json.dumps(result, indent=2))
         return
     if parts.val is not None:
-        print(f"best epoch: {epoch}, by its validation accuracy of {row['val_accuracy']:.2%} "
-              f"({len(parts.val):,} training images held back)")
+        print(
+            f"best epoch: {epoch}, by its validation accuracy of {row['val_accuracy']:.2%} "
+            f"({len(parts.val):,} training images held back)"
+        )
     if test is not None:
         right = int((test.predictions == test.labels).sum())
-        print(f"test accuracy: {test.accuracy:.2%} ({right:,} of {len(test.labels):,} images that nothing was learned "
-              f"or chosen on)")
+        print(
+            f"test accuracy: {test.accuracy:.2%} ({right:,} of {len(test.labels):,} images that nothing was learned "
+            f"or chosen on)"
+        )
     elif parts.val is None:
-        print(f"training accuracy: {row['train_accuracy']:.2%}; no images were held back, so nothing is known of others")
+        print(
+            f"training accuracy: {row['train_accuracy']:.2%}; no images were held back, so nothing is known of others"
+        )
     print(f"kept: {folder / BEST}   (use it: tinyvision predict IMAGE --model {folder})")

@@ -17,36 +17,69 @@ examples:
   tinyvision transfer PHOTOS --freeze none --epochs 5
   tinyvision transfer --resume runs/transfer-1
 
-PHOTOS may hold train/, val/ and test/ with such folders each; otherwise a share (--val) of the images is held back. The
-run's folder gets report.html (accuracy per class, confusion matrix, the worst mistakes, learning curves) and
-best.safetensors, which `tinyvision predict IMAGE --model RUN` uses. What the frozen layers compute of an image is kept in
-the cache folder, so a second run with other settings starts at once."""
+PHOTOS may hold train/, val/ and test/ with such folders each; otherwise a share (--val) of the images is held
+back. The run's folder gets report.html (accuracy per class, confusion matrix, the worst mistakes, learning
+curves) and best.safetensors, which `tinyvision predict IMAGE --model RUN` uses. What the frozen layers
+compute of an image is kept in the cache folder, so a second run with other settings starts at once."""
 
 _OPTIONS = ("model", "weights", "freeze", "epochs", "head_epochs", "lr", "views", "val", "batch_size", "seed")
 
 
 def add_parser(commands: Any) -> None:
     """Add the command and its options."""
-    p = commands.add_parser("transfer", help="fine-tune a pretrained network on your folders of images", epilog=_EPILOG,
-                            description="Teach a network that knows ImageNet to tell your own classes apart.")
+    p = commands.add_parser(
+        "transfer",
+        help="fine-tune a pretrained network on your folders of images",
+        epilog=_EPILOG,
+        description="Teach a network that knows ImageNet to tell your own classes apart.",
+    )
     p.add_argument("folder", nargs="?", metavar="FOLDER", help="one folder of images for each class")
-    p.add_argument("--model", metavar="NAME", help="efficientnet_lite0 (default), resnet18, resnet34, resnet50")
+    p.add_argument(
+        "--model", metavar="NAME", help="efficientnet_lite0 (default), resnet18, resnet34, resnet50"
+    )
     p.add_argument("--weights", metavar="FILE", help="weights to start from, in place of the published ones")
-    p.add_argument("--freeze", choices=("all", "stem", "none"),
-                   help="what stays as it is: all but the new last layer (default), the first layers, or nothing")
-    p.add_argument("--epochs", type=whole(1), metavar="N",
-                   help="epochs of the whole network (default: 5), or of the last layer with --freeze all (default: 40)")
-    p.add_argument("--head-epochs", type=whole(1), metavar="N", help="epochs of the last layer alone (default: 40)")
-    p.add_argument("--lr", type=number, metavar="X", help="learning rate of the whole network's stage (default: 0.01)")
-    p.add_argument("--views", type=whole(0), metavar="N", help="augmented views of each image for the last layer (default: 3)")
-    p.add_argument("--val", type=number, metavar="SHARE", help="share of the images to hold back (default: 0.2)")
+    p.add_argument(
+        "--freeze",
+        choices=("all", "stem", "none"),
+        help="what stays as it is: all but the new last layer (default), the first layers, or nothing",
+    )
+    p.add_argument(
+        "--epochs",
+        type=whole(1),
+        metavar="N",
+        help="epochs of the whole network (default: 5), or of the last layer with --freeze all (default: 40)",
+    )
+    p.add_argument(
+        "--head-epochs", type=whole(1), metavar="N", help="epochs of the last layer alone (default: 40)"
+    )
+    p.add_argument(
+        "--lr", type=number, metavar="X", help="learning rate of the whole network's stage (default: 0.01)"
+    )
+    p.add_argument(
+        "--views",
+        type=whole(0),
+        metavar="N",
+        help="augmented views of each image for the last layer (default: 3)",
+    )
+    p.add_argument(
+        "--val", type=number, metavar="SHARE", help="share of the images to hold back (default: 0.2)"
+    )
     p.add_argument("--batch-size", type=whole(1), metavar="N", help="images in a step (default: 32)")
     p.add_argument("--seed", type=whole(0), metavar="N", help="of split, order and augmentation (default: 0)")
     add_device(p)
-    p.add_argument("--workers", type=whole(0), default=1, metavar="N", help="threads that read images ahead (default: 1)")
-    p.add_argument("--run", dest="run_folder", metavar="FOLDER", help="the run's folder (default: the next free runs/transfer-N)")
+    p.add_argument(
+        "--workers", type=whole(0), default=1, metavar="N", help="threads that read images ahead (default: 1)"
+    )
+    p.add_argument(
+        "--run",
+        dest="run_folder",
+        metavar="FOLDER",
+        help="the run's folder (default: the next free runs/transfer-N)",
+    )
     p.add_argument("--resume", metavar="FOLDER", help="go on with the run in FOLDER")
-    p.add_argument("--json", action="store_true", help="print the result as JSON on stdout (progress stays on stderr)")
+    p.add_argument(
+        "--json", action="store_true", help="print the result as JSON on stdout (progress stays on stderr)"
+    )
     p.add_argument("--quiet", action="store_true", help="no progress, only the result")
     add_debug(p)
     p.set_defaults(run=run)
@@ -56,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     """Fine-tune as the options say, or go on with a run."""
     from ..train import Interrupted
     from ..train.report import report_path, write_report
-    from ..train.transfer import TransferSettings, transfer
+    from ..train.transfer import TransferSettings, fine_tune
 
     where = use_device(args)
     folder, options = _what(args)
@@ -65,10 +98,19 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         print(f"fine-tuning {settings.model} on {folder}, in {run_folder}", file=sys.stderr, flush=True)
     try:
-        result = transfer(folder, run_folder, settings, resume=args.resume is not None, device=where, workers=args.workers,
-                          log=None if args.quiet else "auto")
+        result = fine_tune(
+            folder,
+            run_folder,
+            settings,
+            resume=args.resume is not None,
+            device=where,
+            workers=args.workers,
+            log=None if args.quiet else "auto",
+        )
     except KeyboardInterrupt as stop:
-        raise Interrupted(f"stopped; go on with: tinyvision transfer --resume {run_folder}", getattr(stop, "signal", 2)) from None
+        raise Interrupted(
+            f"stopped; go on with: tinyvision transfer --resume {run_folder}", getattr(stop, "signal", 2)
+        ) from None
     except BaseException:
         if fresh and not any(run_folder.iterdir()):
             run_folder.rmdir()
@@ -79,19 +121,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _what(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """(folder of images, settings) of a new or a resumed run. Raises OptionError for what contradicts itself."""
+    """(folder of images, settings) of a new or a resumed run. Raises OptionError for what contradicts
+    itself."""
+    from ..train.recipes import network_name
     from ..train.transfer import saved_settings
 
     given = {name: getattr(args, name) for name in _OPTIONS if getattr(args, name) is not None}
     if "model" in given:
-        given["model"] = given["model"].lower().replace("-", "_")
+        given["model"] = network_name(given["model"])
     if args.resume is not None:
         if args.run_folder is not None:
             raise OptionError("--resume names the run's folder already; leave --run out")
         saved = saved_settings(Path(args.resume).expanduser())
         folder = saved.pop("folder")
         if args.folder is not None and Path(args.folder).expanduser().absolute() != Path(folder):
-            raise CheckpointError(f"{args.resume}: the images were in {folder} and are now said to be in {args.folder}")
+            raise CheckpointError(
+                f"{args.resume}: the images were in {folder} and are now said to be in {args.folder}"
+            )
         if given.get("freeze", saved["freeze"]) == "all" and "epochs" in given:
             given["head_epochs"] = given.pop("epochs")
         return folder, {**saved, **given}
@@ -100,10 +146,14 @@ def _what(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     if given.get("freeze", "all") == "all":
         if "epochs" in given:
             if "head_epochs" in given:
-                raise OptionError("with --freeze all there are only the last layer's epochs: give --epochs or --head-epochs")
+                raise OptionError(
+                    "with --freeze all there are only the last layer's epochs: give --epochs or --head-epochs"
+                )
             given["head_epochs"] = given.pop("epochs")
         if "lr" in given:
-            raise OptionError("--lr is of the whole network's stage, which --freeze all leaves out; add --freeze none or stem")
+            raise OptionError(
+                "--lr is of the whole network's stage, which --freeze all leaves out; add --freeze none or stem"
+            )
     else:
         given.setdefault("epochs", 5)
     return args.folder, given
@@ -125,11 +175,21 @@ def _show(as_json: bool, result: Any, run_folder: Path) -> None:
     evaluation = result.evaluation
     right, count = int((evaluation.predictions == evaluation.labels).sum()), len(evaluation.labels)
     if as_json:
-        print(json.dumps({
-            "run": str(run_folder), "checkpoint": str(result.checkpoint), "report": str(report_path(run_folder)),
-            "classes": result.classes, "judged_on": result.judged, "images": count, "accuracy": evaluation.accuracy,
-            "history": {name: history.rows for name, history in result.histories.items()},
-        }, indent=2))
+        print(
+            json.dumps(
+                {
+                    "run": str(run_folder),
+                    "checkpoint": str(result.checkpoint),
+                    "report": str(report_path(run_folder)),
+                    "classes": result.classes,
+                    "judged_on": result.judged,
+                    "images": count,
+                    "accuracy": evaluation.accuracy,
+                    "history": {name: history.rows for name, history in result.histories.items()},
+                },
+                indent=2,
+            )
+        )
         return
     chosen = "" if result.judged == "test" else "; the best epoch was chosen by them"
     print(f"{result.judged} accuracy: {evaluation.accuracy:.2%} ({right:,} of {count:,} images{chosen})")

@@ -9,16 +9,24 @@ from .evaluate import Evaluation, evaluate
 from .history import History
 from .interrupt import Interrupted
 from .loop import fit
+from .recipes import Network, load_network, pretrained_network
 from .settings import Settings
+from .transfer import TransferResult, TransferSettings, fine_tune
 
 __all__ = [
     "Checkpoint",
     "Evaluation",
     "History",
     "Interrupted",
+    "Network",
     "Settings",
+    "TransferResult",
+    "TransferSettings",
     "evaluate",
+    "fine_tune",
     "fit",
     "load_checkpoint",
+    "load_network",
     "load_weights",
+    "pretrained_network",
 ]

@@ -1,8 +1,8 @@
-"""Checkpoints: one safetensors file with the weights, what the optimizer remembers, and how far training has come.
+"""Checkpoints: one safetensors file with weights, the optimizer's memory, and how far training has come.
 
-The weights have the model's own names, so any program that reads safetensors can use them. The optimizer's arrays are
-called `optimizer/<parameter>/<what>`; everything else is JSON in the file's metadata. A file holds no time, no path and
-no random state: two runs that computed the same write the same bytes.
+The weights have the model's own names, so any program that reads safetensors can use them. The optimizer's
+arrays are called `optimizer/<parameter>/<what>`; everything else is JSON in the file's metadata. A file holds
+no time, no path and no random state: two runs that computed the same write the same bytes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,9 @@ class Progress:
         self.lr = lr
         self.step, self.total = self.step + 1, self.total + 1
         self.loss_sum, self.correct, self.seen = (
-            self.loss_sum + loss * images, self.correct + correct, self.seen + images,
+            self.loss_sum + loss * images,
+            self.correct + correct,
+            self.seen + images,
         )
 
     def finish_epoch(self, row: dict[str, Any]) -> None:
@@ -68,7 +70,8 @@ class Checkpoint:
     weights      name -> array, as `model.state_dict()` has them
     settings     the training settings by name
     progress     how far training had come
-    description  what the one who trained said about network and data: how to build and feed the network, class names
+    description  what the one who trained said about network and data: how to build and feed the network,
+                 class names
     notes        {"images", "steps", "shuffle", "threads"} of the run, with which a continued run has to agree
     optimizer    parameter name -> {what: array or number}, or None in a file that keeps the weights only
     groups       [{"lr", "params": names}] of the optimizer"""
@@ -82,7 +85,8 @@ class Checkpoint:
     groups: list[dict[str, Any]] = field(default_factory=list)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file atomically. Raises CheckpointError if that fails; an older file is then untouched."""
+        """Write the file atomically. Raises CheckpointError if that fails; an older file is then
+        untouched."""
         arrays, numbers = dict(self.weights), {}
         for name, state in sorted((self.optimizer or {}).items()):  # in one order, after resuming too
             arrays.update({f"{_PREFIX}{name}/{k}": v for k, v in state.items() if isinstance(v, np.ndarray)})
@@ -99,17 +103,24 @@ class Checkpoint:
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read a checkpoint. Raises CheckpointError if the file is missing, damaged, or no checkpoint of tinyvision's."""
+    """Read a checkpoint. Raises CheckpointError if the file is missing, damaged, or no checkpoint of
+    tinyvision's."""
     try:
         arrays, metadata = load_with_metadata(path)
     except WeightsError as error:
         raise CheckpointError(str(error)) from None
     where = os.fspath(path)
     if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"{where}: these are weights without the notes that make them a checkpoint of tinyvision's")
+        raise CheckpointError(
+            f"{where}: these are weights without the notes that make them a checkpoint of tinyvision's"
+        )
     try:
-        parts = {name: json.loads(metadata[name]) for name in ("settings", "progress", "description", "notes")}
+        parts = {
+            name: json.loads(metadata[name]) for name in ("settings", "progress", "description", "notes")
+        }
         optimizer = json.loads(metadata["optimizer"]) if "optimizer" in metadata else None
+        if set(parts["progress"]) != {entry.name for entry in fields(Progress)}:
+            raise ValueError(f"progress with the entries {sorted(parts['progress'])}")
         progress = Progress(**parts["progress"])
         _check_progress(progress)
         if any(not isinstance(parts[name], dict) for name in ("settings", "description", "notes")):
@@ -117,10 +128,14 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         state = None if optimizer is None else _optimizer_state(arrays, optimizer)
     except (KeyError, TypeError, ValueError, RecursionError, AttributeError) as error:
         reason = str(error)[:120]
-        raise CheckpointError(f"{where}: the notes in this checkpoint are damaged ({type(error).__name__}: {reason})") from None
+        raise CheckpointError(
+            f"{where}: the notes in this checkpoint are damaged ({type(error).__name__}: {reason})"
+        ) from None
     weights = {name: array for name, array in arrays.items() if not name.startswith(_PREFIX)}
     groups = [] if optimizer is None else optimizer["groups"]
-    return Checkpoint(weights, parts["settings"], progress, parts["description"], parts["notes"], state, groups)
+    return Checkpoint(
+        weights, parts["settings"], progress, parts["description"], parts["notes"], state, groups
+    )
 
 
 def _check_progress(progress: Progress) -> None:
@@ -129,6 +144,8 @@ def _check_progress(progress: Progress) -> None:
         raise ValueError("progress must be counted in integers from 0")
     if len(progress.rows) != progress.epoch or any(set(row) != set(COLUMNS) for row in progress.rows):
         raise ValueError("the history does not have one row for each epoch")
+    if any(type(v) not in (int, float, type(None)) for row in progress.rows for v in row.values()):
+        raise ValueError("the history holds something that is no number")
 
 
 def _optimizer_state(arrays: dict[str, np.ndarray], notes: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -138,20 +155,22 @@ def _optimizer_state(arrays: dict[str, np.ndarray], notes: dict[str, Any]) -> di
             raise ValueError("an optimizer group needs a learning rate and names")
     for name, array in arrays.items():
         if name.startswith(_PREFIX):
-            parameter, _, what = name[len(_PREFIX):].rpartition("/")
+            parameter, _, what = name[len(_PREFIX) :].rpartition("/")
             state.setdefault(parameter, {})[what] = array
     return state
 
 
 def capture(model: Module, optimizer: Optimizer, rates: list[float]) -> tuple[Any, Any, list[dict[str, Any]]]:
-    """(weights, the optimizer's state by parameter name, its groups), as NumPy arrays that later steps do not change.
+    """(weights, the optimizer's state by parameter name, its groups), as NumPy arrays that later steps do not
+    change.
 
     `rates` are the groups' learning rates before any schedule changed them."""
     names = {id(p): name for name, p in model.named_parameters()}
     state = {}
     for parameter, values in optimizer.state.items():
         state[names[id(parameter)]] = {
-            what: np.array(to_numpy(value), order="C") if np.ndim(value) else value for what, value in values.items()
+            what: np.array(to_numpy(value), order="C") if np.ndim(value) else value
+            for what, value in values.items()
         }
     groups = [
         {"lr": rate, "params": [names[id(p)] for p in group["params"]]}
@@ -165,7 +184,9 @@ def restore(checkpoint: Checkpoint, model: Module, optimizer: Optimizer, where: 
 
     Raises CheckpointError if it does not fit."""
     if checkpoint.optimizer is None:
-        raise CheckpointError(f"{where}: holds the weights only; training goes on from last.safetensors of the same run")
+        raise CheckpointError(
+            f"{where}: holds the weights only; training goes on from last.safetensors of the same run"
+        )
     names = {id(p): name for name, p in model.named_parameters()}
     own = [[names[id(p)] for p in group["params"]] for group in optimizer.param_groups]
     saved = [group["params"] for group in checkpoint.groups]
@@ -182,7 +203,9 @@ def restore(checkpoint: Checkpoint, model: Module, optimizer: Optimizer, where: 
         model.load_state_dict(checkpoint.weights)
         optimizer.load_state_dict({"state": state, "param_groups": groups})
     except KeyError as error:
-        raise CheckpointError(f"{where}: holds the optimizer's state for an unknown parameter {error}") from None
+        raise CheckpointError(
+            f"{where}: holds the optimizer's state for an unknown parameter {error}"
+        ) from None
     except TinyVisionError as error:
         raise CheckpointError(f"{where}: {error}") from None
 

@@ -39,7 +39,9 @@ class Reporter:
         """An epoch has ended: show its row."""
         now = time.monotonic()
         rate = self.epoch_images / max(now - self.epoch_started, 1e-9)
-        self.line(f"{_row_text(row, self.epochs)}  {rate:,.0f} images/s  {duration(now - self.epoch_started)}")
+        self.line(
+            f"{_row_text(row, self.epochs)}  {rate:,.0f} images/s  {duration(now - self.epoch_started)}"
+        )
         self.epoch_started, self.epoch_images = now, 0
         self.shown = now
 
@@ -59,7 +61,9 @@ class Reporter:
                 shown = now
                 rate = done / (now - started)
                 left = duration((total - done) / rate)
-                self.show_count(what, done, total, f"{done:,} of {total:,}  {rate:,.0f} images/s  {left} left")
+                self.show_count(
+                    what, done, total, f"{done:,} of {total:,}  {rate:,.0f} images/s  {left} left"
+                )
 
         return count
 
@@ -70,7 +74,8 @@ class Reporter:
         """Training has ended, in whatever way."""
 
     def state(self, progress: Any, now: float) -> str:
-        """Loss, accuracy, speed and time left, in words. The time left counts on the steps of this session alone."""
+        """Loss, accuracy, speed and time left, in words. The time left counts on the steps of this session
+        alone."""
         elapsed, made = now - self.started, progress.total - self.done_before
         left = elapsed / max(made, 1) * (self.total - progress.total)
         seen = max(progress.seen, 1)
@@ -86,11 +91,17 @@ class PlainReporter(Reporter):
     every = _PLAIN
 
     def __init__(self, write: Callable[[str], None]) -> None:
-        self.line = write  # type: ignore[method-assign]
+        self.write = write
+
+    def line(self, text: str) -> None:
+        """Hand the line on."""
+        self.write(text)
 
     def show(self, progress: Any, now: float) -> None:
         """A line on the state within an epoch."""
-        self.line(f"epoch {progress.epoch + 1}/{self.epochs}  step {progress.step}  {self.state(progress, now)}")
+        self.line(
+            f"epoch {progress.epoch + 1}/{self.epochs}  step {progress.step}  {self.state(progress, now)}"
+        )
 
     def show_count(self, what: str, done: int, total: int, state: str) -> None:
         """A line on how far a count has come."""
@@ -116,8 +127,12 @@ class LiveReporter(Reporter):
 
         console = Console(file=self.stream, highlight=False, soft_wrap=True)
         self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[state]}"),
-            console=console, transient=True, auto_refresh=False,
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[state]}"),
+            console=console,
+            transient=True,
+            auto_refresh=False,
         )
         self.bar.start()
         self.task = self.bar.add_task("starting", total=total, completed=done, state="")
@@ -135,8 +150,11 @@ class LiveReporter(Reporter):
     def show(self, progress: Any, now: float) -> None:
         """Redraw the bar."""
         self.bar.update(
-            self.task, completed=progress.total, state=self.state(progress, now),
-            description=f"epoch {progress.epoch + 1}/{self.epochs}", refresh=True,
+            self.task,
+            completed=progress.total,
+            state=self.state(progress, now),
+            description=f"epoch {progress.epoch + 1}/{self.epochs}",
+            refresh=True,
         )
 
     def line(self, text: str) -> None:
@@ -192,8 +210,8 @@ class _Text:
 def reporter(log: Any = "auto", stream: TextIO | None = None) -> Reporter:
     """The Reporter that `log` asks for.
 
-    log     "auto": live in a notebook and in a terminal, else plain lines; "live"; "plain"; None: silence; a function
-            that is called with each plain line; or a Reporter
+    log     "auto": live in a notebook and in a terminal, else plain lines; "live"; "plain"; None: silence; a
+            function that is called with each plain line; or a Reporter
     stream  where lines go, by default stderr
 
     Raises OptionError for anything else."""

@@ -61,14 +61,17 @@ def evaluate(
     forward: Callable[[Any], Any] | None = None,
     each_batch: Callable[[], None] | None = None,
 ) -> Evaluation:
-    """Run a model over a dataset (or DataLoader) in evaluation mode; the mode of every layer is restored afterwards.
+    """Run a model over a dataset (or DataLoader) in evaluation mode; the mode of every layer is restored
+    afterwards.
 
     device      where the model lives, by default the device of its first parameter
     forward     called in place of the model, for instance `model.features`
     each_batch  called after every batch; it may raise to stop
 
     Raises DataError and ShapeError for data that cannot be read or does not fit."""
-    loader = data if isinstance(data, DataLoader) else DataLoader(data, batch_size, num_workers=workers, seed=0)
+    loader = (
+        data if isinstance(data, DataLoader) else DataLoader(data, batch_size, num_workers=workers, seed=0)
+    )
     loader.set_epoch(0)
     where = as_device(device) if device is not None else next(iter(model.parameters())).device
     scores, labels = [], []
@@ -82,7 +85,8 @@ def evaluate(
 
 
 class evaluation_mode:
-    """`with evaluation_mode(model):` — dropout and batch-norm as in use; afterwards each layer is as it was."""
+    """`with evaluation_mode(model):` — dropout and batch-norm as in use; afterwards each layer is as it
+    was."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model

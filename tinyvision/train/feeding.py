@@ -1,4 +1,4 @@
-"""How pictures become what a network sees: the same for training, for testing, and for a photo years later."""
+"""How pictures become what a network sees: the same in training, in testing, and for a photo years later."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Feeding:
 
     channels   1 or 3; other pictures are converted
     size       (height, width) that the network gets
-    shorter    the shorter side is first scaled to this length, then the centre is cut out; None: the picture is scaled to
-               `size` whatever its proportions, or left alone if it has that size
+    shorter    the shorter side is first scaled to this length, then the centre is cut out; None: the picture
+               is scaled to `size` whatever its proportions, or left alone if it has that size
     mean, std  per channel, of pixels scaled to 0 to 1
     interpolation  "bilinear" or "bicubic" """
 
@@ -31,7 +31,8 @@ class Feeding:
     interpolation: str = "bilinear"
 
     def transform(self, augment: Sequence[Any] = (), resize: bool = True) -> transforms.Compose:
-        """The transforms as one; `augment` come before the conversion to numbers, in place of `resize` if that is False."""
+        """The transforms as one; `augment` come before the conversion to numbers, in place of `resize` if
+        that is False."""
         steps: list[Any] = []
         if resize and self.shorter is not None:
             steps += [transforms.Resize(self.shorter, self.interpolation), transforms.CenterCrop(self.size)]
@@ -48,21 +49,28 @@ class Feeding:
     def from_dict(cls, notes: Any) -> Feeding:
         """From a checkpoint. Raises CheckpointError if the notes make no sense."""
         try:
-            values = {name: tuple(v) if isinstance(v, list) else v for name, v in notes.items()}
+            values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in notes.items()}
             feeding = cls(**values)
             sizes = [feeding.channels, *feeding.size, *([] if feeding.shorter is None else [feeding.shorter])]
-            if feeding.channels not in (1, 3) or len(feeding.size) != 2 or any(type(n) is not int for n in sizes):
+            if (
+                feeding.channels not in (1, 3)
+                or len(feeding.size) != 2
+                or any(type(n) is not int for n in sizes)
+            ):
                 raise ValueError(f"channels {feeding.channels!r}, size {feeding.size!r}")
             if not all(0 < n <= 8192 for n in sizes) or len(feeding.mean) != len(feeding.std):
                 raise ValueError(f"size {feeding.size!r}, mean {feeding.mean!r}, std {feeding.std!r}")
             feeding.transform()
         except (TypeError, ValueError, AttributeError, OptionError) as error:
-            raise CheckpointError(f"the notes on the network's input are damaged: {str(error)[:120]}") from None
+            raise CheckpointError(
+                f"the notes on the network's input are damaged: {str(error)[:120]}"
+            ) from None
         return feeding
 
 
 class Fit(transforms.Transform):
-    """Scale a picture to (height, width); what has that size already is handed on untouched, batches included."""
+    """Scale a picture to (height, width); what has that size already is handed on untouched, batches
+    included."""
 
     elementwise = True
 
@@ -77,7 +85,8 @@ class Fit(transforms.Transform):
 
 
 class Channels(transforms.Transform):
-    """A uint8 picture (H, W, C), or a batch of them, with 1 or 3 channels: brightness, or three equal channels."""
+    """A uint8 picture (H, W, C), or a batch of them, with 1 or 3 channels: brightness, or three equal
+    channels."""
 
     elementwise = True
 

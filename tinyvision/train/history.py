@@ -15,10 +15,12 @@ COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accur
 class History:
     """One row an epoch, as `train.fit` returns it.
 
-    rows    list of {"epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy"}; the last two are None
-            without validation data. Epochs count from 1; losses are means over images; accuracies are from 0 to 1.
-            Training numbers are taken while the weights change, so validation numbers are often the better ones
-    best    the row of the best epoch: highest validation accuracy, ties to the lower loss; without validation the last
+    rows    list of {"epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy"}; the last two
+            are None without validation data. Epochs count from 1; losses are means over images; accuracies
+            are from 0 to 1. Training numbers are taken while the weights change, so validation numbers are
+            often the better ones
+    best    the row of the best epoch: highest validation accuracy, ties to the lower loss; without validation
+            the last
     run     the folder of the run, or None
 
     Times are left out, so that a resumed run gives the same history as one that was never stopped."""
@@ -64,7 +66,8 @@ class History:
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draw loss and accuracy over the epochs into a .png or .svg file.
 
-        Raises OptionError for another suffix, or if matplotlib is not installed; FileError if writing fails."""
+        Raises OptionError for another suffix, or if matplotlib is not installed; FileError if writing
+        fails."""
         kind = os.fspath(path).rpartition(".")[2].lower()
         if kind not in ("png", "svg"):
             raise OptionError(f"History.plot: a picture is .png or .svg, not {os.fspath(path)!r}")
@@ -77,7 +80,9 @@ class History:
         try:
             from matplotlib.figure import Figure  # a figure of its own needs no display and no global state
         except ImportError:
-            raise OptionError("a plot needs matplotlib, which is not installed: pip install matplotlib") from None
+            raise OptionError(
+                "a plot needs matplotlib, which is not installed: pip install matplotlib"
+            ) from None
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         epochs = [row["epoch"] for row in self.rows]
         for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):

@@ -1,4 +1,5 @@
-"""Looking at model and data before the first step, so that nothing fails, or silently goes wrong, an hour later."""
+"""Looking at model and data before the first step, so that nothing fails, or silently goes wrong, an hour
+later."""
 
 from __future__ import annotations
 
@@ -18,11 +19,15 @@ from .evaluate import evaluation_mode
 def check_data(model: Module, loader: DataLoader, device: Device, name: str) -> None:
     """Run the model over the first two items and compare the labels with its number of classes.
 
-    Raises DataError for items that are not (image, label) and for a label that is no class, ShapeError if the model does
-    not give one score for each class."""
+    Raises DataError for items that are not (image, label) and for a label that is no class, ShapeError if the
+    model does not give one score for each class."""
     few = DataLoader(loader.dataset, min(2, len(loader.dataset)), seed=0, collate_fn=loader.collate_fn)
     batch = next(few.iter_from(0))
-    if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(isinstance(b, Tensor) for b in batch):
+    if (
+        not isinstance(batch, (tuple, list))
+        or len(batch) != 2
+        or not all(isinstance(b, Tensor) for b in batch)
+    ):
         raise DataError(f"{name}: every item must be a pair (image, label)")
     x, y = batch
     if y.dtype.kind not in "iu" or y.ndim != 1:
@@ -30,7 +35,9 @@ def check_data(model: Module, loader: DataLoader, device: Device, name: str) -> 
     with evaluation_mode(model), no_grad():
         scores = model(x.to(device))
     if scores.ndim != 2 or len(scores) != len(x):
-        raise ShapeError(f"{name}: the model must give (N, classes); for {tuple(x.shape)} it gives {tuple(scores.shape)}")
+        raise ShapeError(
+            f"{name}: the model must give (N, classes); for {tuple(x.shape)} it gives {tuple(scores.shape)}"
+        )
     labels = getattr(loader.dataset, "labels", None)
     labels = y.numpy() if labels is None else np.asarray(labels)
     bad = np.flatnonzero((labels < 0) | (labels >= scores.shape[1]))
@@ -53,7 +60,8 @@ def check_same_data(saved: dict[str, Any], now: dict[str, Any], where: str) -> N
             raise CheckpointError(
                 f"{where}: was begun with {saved.get(key)} {words}, now there are {now[key]}; "
                 f"continue with the data of before, or start a new run"
-                if key != "shuffle" else f"{where}: shuffle was {saved.get(key)} and is now {now[key]}"
+                if key != "shuffle"
+                else f"{where}: shuffle was {saved.get(key)} and is now {now[key]}"
             )
     if type(saved.get("threads")) is not int:
         raise CheckpointError(f"{where}: the notes in this checkpoint are damaged (threads)")

@@ -12,7 +12,8 @@ from typing import Any
 class Interrupted(KeyboardInterrupt):
     """Training was asked to stop, has saved what it had, and the message says how to go on.
 
-    `signal` is the number of the signal: 2 for Ctrl-C, 15 for SIGTERM. `run` is the folder of what was saved, or None."""
+    `signal` is the number of the signal: 2 for Ctrl-C, 15 for SIGTERM. `run` is the folder of what was saved,
+    or None."""
 
     def __init__(self, message: str, number: int = signal.SIGINT, run: Path | None = None) -> None:
         super().__init__(message)
@@ -20,10 +21,12 @@ class Interrupted(KeyboardInterrupt):
 
 
 class StopRequest:
-    """Catches SIGINT and SIGTERM for the length of a `with` block; `requested` is the number of the signal, or None.
+    """Catches SIGINT and SIGTERM for the length of a `with` block; `requested` is the number of the signal,
+    or None.
 
-    A second signal raises KeyboardInterrupt wherever the program is; files are written atomically, so nothing is left
-    half-written. Outside of the main thread Python delivers no signals, and the block changes nothing."""
+    A second signal raises KeyboardInterrupt wherever the program is; files are written atomically, so nothing
+    is left half-written. Outside of the main thread Python delivers no signals, and the block changes
+    nothing."""
 
     def __init__(self) -> None:
         self.requested: int | None = None

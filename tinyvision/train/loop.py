@@ -1,7 +1,8 @@
 """The training loop. Read `_Training.step` first: those are the five lines that everything else serves.
 
-All randomness of a step follows from (seed, purpose, epoch, step), so a run that is stopped anywhere and resumed computes
-bit for bit what it would have computed without the stop, given the same number of CPU threads.
+All randomness of a step follows from (seed, purpose, epoch, step), so a run that is stopped anywhere and
+resumed computes bit for bit what it would have computed without the stop, given the same number of CPU
+threads.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ..device import device as as_device
 from ..errors import CheckpointError, OptionError, TrainingError
 from ..nn.module import Module
 from .checkpoint import Checkpoint, Progress, capture, load_checkpoint, restore
-from .console import reporter
+from .console import Reporter, reporter
 from .evaluate import evaluate
 from .history import History
 from .inspection import check_data, check_same_data, classes_of, data_notes
@@ -54,32 +55,38 @@ def fit(
 ) -> History:
     """Train a model on a dataset of (image, class number); returns the History.
 
-        history = train.fit(model, Digits(train=True), Digits(train=False), epochs=20, lr=0.05, run="runs/mine")
+        history = train.fit(model, Digits(train=True), Digits(train=False), epochs=20, run="runs/mine")
 
     train_data   a dataset, or a DataLoader that brings its own batch size and seed
     val_data     a dataset or DataLoader that is evaluated after every epoch, or None
-    settings     epochs, batch_size, optimizer, lr, momentum, weight_decay, schedule, label_smoothing, clip_norm, seed:
-                 see `Settings`. A resumed run takes those that are not given from the checkpoint
-    run          folder for last.safetensors, best.safetensors, history.csv and history.png; None keeps nothing on disk
+    settings     epochs, batch_size, optimizer, lr, momentum, weight_decay, schedule, label_smoothing,
+                 clip_norm, seed: see `Settings`. A resumed run takes those that are not given from the
+                 checkpoint
+    run          folder for last.safetensors, best.safetensors, history.csv and history.png; None keeps
+                 nothing on disk
     resume       continue the run in that folder bit for bit; "auto" begins a new one if there is none
     overwrite    replace the run in that folder
     device       "cpu", "cuda", ...; by default where the model is
     workers      threads that prepare batches ahead
-    parameters   what to train, as an optimizer takes it (groups may have learning rates of their own); by default all
-                 parameters that require a gradient
-    loss         called with scores and labels; by default cross-entropy with the label smoothing of the settings
+    parameters   what to train, as an optimizer takes it (groups may have learning rates of their own); by
+                 default all parameters that require a gradient
+    loss         called with scores and labels; by default cross-entropy with the label smoothing of the
+                 settings
     save_every   seconds between two checkpoints within an epoch; save_steps is the same in steps
     log          "auto", "live", "plain", None or a function, see `console.reporter`
     on_epoch     called with the history's row after every epoch
     description  JSON-like notes for the checkpoint: how to build and feed this network
 
-    Afterwards the model has the weights of the last epoch and is in training mode; `load_weights(model, "best.safetensors")`
-    gives it the best. Ctrl-C finishes the step, saves and raises Interrupted (a KeyboardInterrupt); a second one stops at
-    once. Raises OptionError, DataError, ShapeError before the first step; CheckpointError if a run cannot be continued;
-    TrainingError if the loss is no longer a finite number."""
+    Afterwards the model has the weights of the last epoch and is in training mode; `load_weights(model,
+    "best.safetensors")` gives it the best. Ctrl-C finishes the step, saves and raises Interrupted (a
+    KeyboardInterrupt); a second one stops at once. Raises OptionError, DataError, ShapeError before the first
+    step; CheckpointError if a run cannot be continued; TrainingError if the loss is no longer a finite
+    number."""
     training = _Training(model, train_data, val_data, device, workers, parameters, loss, settings)
     training.prepare(run, resume, overwrite, description or {})
-    training.save_every, training.save_steps, training.on_epoch = _checked_saving(save_every, save_steps, on_epoch)
+    training.save_every, training.save_steps, training.on_epoch = _checked_saving(
+        save_every, save_steps, on_epoch
+    )
     training.console = reporter(log)
     with FolderLock(training.folder) if training.folder else nullcontext(), StopRequest() as training.stop:
         try:
@@ -95,9 +102,22 @@ def fit(
 class _Training:
     """One run: everything the loop needs at hand, and the loop."""
 
+    save_every: float
+    save_steps: int | None
+    on_epoch: Callable[[dict[str, Any]], object] | None
+    console: Reporter
+    stop: StopRequest
+
     def __init__(
-        self, model: Module, train_data: Any, val_data: Any, device: Any, workers: int, parameters: Any,
-        loss: Any, settings: dict[str, Any],
+        self,
+        model: Module,
+        train_data: Any,
+        val_data: Any,
+        device: Any,
+        workers: int,
+        parameters: Any,
+        loss: Any,
+        settings: dict[str, Any],
     ) -> None:
         if not isinstance(model, Module):
             raise OptionError(f"fit: expected a model, got {type(model).__name__}")
@@ -111,7 +131,9 @@ class _Training:
         if isinstance(train_data, DataLoader):
             for name, own in (("batch_size", train_data.batch_size), ("seed", train_data.seed)):
                 if self.wanted.setdefault(name, own) != own:
-                    raise OptionError(f"fit: the DataLoader has {name}={own}; leave {name}={self.wanted[name]} out")
+                    raise OptionError(
+                        f"fit: the DataLoader has {name}={own}; leave {name}={self.wanted[name]} out"
+                    )
 
     # -- getting ready
 
@@ -124,7 +146,8 @@ class _Training:
         settings = Settings.from_options(self.wanted) if not resume else None
         old = self._open_old(run, resume)
         self.settings = settings or (
-            Settings.from_options(self.wanted) if old is None
+            Settings.from_options(self.wanted)
+            if old is None
             else agreed_settings(old.settings, self.wanted, os.fspath(run))
         )
         self.loader = self._loader()
@@ -137,7 +160,8 @@ class _Training:
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.notes = {**data_notes(self.loader), "threads": parallel.get_num_threads()}
         self.description = {"classes": classes_of(self.loader.dataset), **description}
-        self.progress, self.messages = Progress(), []
+        self.progress = Progress()
+        self.messages: list[str] = []
         if old is not None:
             self._continue(old, os.fspath(run))
         self.folder = None if run is None else open_run(run, resume, overwrite)[0]
@@ -187,9 +211,11 @@ class _Training:
         return DataLoader(self.val_data, max(256, self.settings.batch_size), seed=0, num_workers=self.workers)
 
     def _parameters(self) -> Any:
-        chosen = list(self.parameters) if self.parameters is not None else [
-            p for p in self.model.parameters() if p.requires_grad
-        ]
+        chosen = (
+            list(self.parameters)
+            if self.parameters is not None
+            else [p for p in self.model.parameters() if p.requires_grad]
+        )
         own = {id(p) for p in self.model.parameters()}
         for p in (p for g in chosen for p in (g["params"] if isinstance(g, dict) else [g])):
             if id(p) not in own:
@@ -245,7 +271,9 @@ class _Training:
         """Validate, add a row to the history, keep the best and the last weights."""
         progress, validation = self.progress, None
         if self.val_loader is not None:
-            validation = evaluate(self.model, self.val_loader, device=self.device, each_batch=self.stop_if_asked)
+            validation = evaluate(
+                self.model, self.val_loader, device=self.device, each_batch=self.stop_if_asked
+            )
         row = {
             "epoch": progress.epoch + 1,
             "lr": progress.lr,
@@ -265,7 +293,6 @@ class _Training:
             self.on_epoch(dict(row))
         self.stop_if_asked()
 
-
     # -- keeping and stopping
 
     def save(self, name: str = LAST) -> None:
@@ -278,8 +305,13 @@ class _Training:
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 self.fail(f"{key} holds numbers that are not finite after step {self.progress.total}")
         Checkpoint(
-            weights, self.settings.as_dict(), self.progress, self.description, self.notes,
-            state if name == LAST else None, groups if name == LAST else [],
+            weights,
+            self.settings.as_dict(),
+            self.progress,
+            self.description,
+            self.notes,
+            state if name == LAST else None,
+            groups if name == LAST else [],
         ).save(self.folder / name)
 
     def save_if_due(self) -> None:
@@ -298,7 +330,8 @@ class _Training:
             raise Interrupted(f"{where}; nothing was saved, as no run folder was given", self.stop.requested)
         raise Interrupted(
             f"{where} and saved; fit(..., run={str(self.folder)!r}, resume=True) goes on from there",
-            self.stop.requested, self.folder,
+            self.stop.requested,
+            self.folder,
         )
 
     def finite(self, loss: Any, x: Any) -> float:
@@ -308,7 +341,9 @@ class _Training:
             indices = self.loader.batch_indices(self.progress.epoch)[self.progress.step]
             pixels = np.isfinite(to_numpy(x)).reshape(len(indices), -1).all(axis=1)
             if not pixels.all():
-                self.fail(f"image {indices[~pixels][0]} of the training data holds numbers that are not finite")
+                self.fail(
+                    f"image {indices[~pixels][0]} of the training data holds numbers that are not finite"
+                )
             images = ", ".join(map(str, indices[:8])) + (", ..." if len(indices) > 8 else "")
             self.fail(f"the loss is {value} (batch: images {images})")
         return value
@@ -319,7 +354,7 @@ class _Training:
         lines = [
             f"{what}, in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} "
             f"(step {self.progress.total + 1} in all), with learning rate {lr:.3g}",
-            f"    try a smaller learning rate, say lr={self.settings.lr / 10:.2g}, or clip_norm=1.0, "
+            f"    try a smaller learning rate, say lr={self.rates[0] / 10:.2g}, or clip_norm=1.0, "
             f"and look at these images and their labels",
         ]
         if self.folder is not None:

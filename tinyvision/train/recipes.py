@@ -1,4 +1,4 @@
-"""Data sets and networks by name, with the settings that suit them: what `tinyvision train` and `predict` know.
+"""Data sets and networks by name, with the settings that suit them: what the command line knows.
 
 A network is described by {"name", "options"} in a checkpoint, and built again from that.
 """
@@ -30,7 +30,7 @@ IMAGENET = Feeding(3, (224, 224), transforms.IMAGENET_MEAN, transforms.IMAGENET_
 _LITE = Feeding(3, (224, 224), (127 / 255,) * 3, (128 / 255,) * 3, shorter=256, interpolation="bicubic")
 
 # Networks by name: what builds them, and the input for which their published weights were made.
-NETWORKS: dict[str, tuple[Callable[..., Module], Feeding | None]] = {
+NETWORKS: dict[str, tuple[Callable[..., Any], Feeding | None]] = {
     "simple-cnn": (models.SimpleCNN, None),
     "resnet18": (models.resnet18, IMAGENET),
     "resnet34": (models.resnet34, IMAGENET),
@@ -65,32 +65,78 @@ _COLOUR = ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
 
 RECIPES: dict[str, Recipe] = {
     "digits": Recipe(
-        "1,797 handwritten digits, 8x8 grey; comes with tinyvision", 1, 8, (0.305,), (0.376,), False, 1,
-        {"epochs": 30, "batch_size": 64, "lr": 0.1, "label_smoothing": 0.1}, data.Digits,
+        "1,797 handwritten digits, 8x8 grey; comes with tinyvision",
+        1,
+        8,
+        (0.305,),
+        (0.376,),
+        False,
+        1,
+        {"epochs": 30, "batch_size": 64, "lr": 0.1, "label_smoothing": 0.1},
+        data.Digits,
     ),
     "fashion-mnist": Recipe(
-        "70,000 pictures of clothes, 28x28 grey", 1, 28, (0.286,), (0.353,), True, 0,
-        {"epochs": 5, "batch_size": 128, "lr": 0.1}, data.FashionMNIST,
+        "70,000 pictures of clothes, 28x28 grey",
+        1,
+        28,
+        (0.286,),
+        (0.353,),
+        True,
+        0,
+        {"epochs": 5, "batch_size": 128, "lr": 0.1},
+        data.FashionMNIST,
     ),
     "mnist": Recipe(
-        "70,000 handwritten digits, 28x28 grey", 1, 28, (0.131,), (0.308,), False, 2,
-        {"epochs": 3, "batch_size": 128, "lr": 0.1}, data.MNIST,
+        "70,000 handwritten digits, 28x28 grey",
+        1,
+        28,
+        (0.131,),
+        (0.308,),
+        False,
+        2,
+        {"epochs": 3, "batch_size": 128, "lr": 0.1},
+        data.MNIST,
     ),
     "cifar10": Recipe(
-        "60,000 photos of ten kinds of things, 32x32", 3, 32, *_COLOUR, True, 4,
-        {"epochs": 15, "batch_size": 128, "lr": 0.05}, data.CIFAR10,
+        "60,000 photos of ten kinds of things, 32x32",
+        3,
+        32,
+        *_COLOUR,
+        True,
+        4,
+        {"epochs": 15, "batch_size": 128, "lr": 0.05},
+        data.CIFAR10,
     ),
     "cifar100": Recipe(
-        "60,000 photos of a hundred kinds of things, 32x32", 3, 32, *_COLOUR, True, 4,
-        {"epochs": 15, "batch_size": 128, "lr": 0.05}, data.CIFAR100,
+        "60,000 photos of a hundred kinds of things, 32x32",
+        3,
+        32,
+        *_COLOUR,
+        True,
+        4,
+        {"epochs": 15, "batch_size": 128, "lr": 0.05},
+        data.CIFAR100,
     ),
     "shapes": Recipe(
-        "drawn circles, squares, stars and others in colour; made on demand", 3, 32, (0.5,) * 3, (0.25,) * 3,
-        True, 0, {"epochs": 10, "batch_size": 64, "lr": 0.05}, data.Shapes,
+        "drawn circles, squares, stars and others in colour; made on demand",
+        3,
+        32,
+        (0.5,) * 3,
+        (0.25,) * 3,
+        True,
+        0,
+        {"epochs": 10, "batch_size": 64, "lr": 0.05},
+        data.Shapes,
     ),
     "folder": Recipe(
-        "your own images: --root FOLDER with one folder for each class", 3, 64, transforms.IMAGENET_MEAN,
-        transforms.IMAGENET_STD, True, 0, {"epochs": 20, "batch_size": 32, "lr": 0.05},
+        "your own images: --root FOLDER with one folder for each class",
+        3,
+        64,
+        transforms.IMAGENET_MEAN,
+        transforms.IMAGENET_STD,
+        True,
+        0,
+        {"epochs": 20, "batch_size": 32, "lr": 0.05},
     ),
 }
 
@@ -122,16 +168,23 @@ def feeding_for(recipe: Recipe, network: str, image_size: int | None = None) -> 
 
 
 def open_parts(
-    name: str, feeding: Feeding, *, root: str | None = None, val: float = 0.1, augment: bool = True, seed: int = 0,
+    name: str,
+    feeding: Feeding,
+    *,
+    root: str | None = None,
+    val: float = 0.1,
+    augment: bool = True,
+    seed: int = 0,
     download: bool = False,
 ) -> Parts:
     """Open a data set by name.
 
-    val      the share of the training images that is held back for validation; 0 uses all of them for training
+    val      the share of the training images that is held back for validation; 0 uses all of them for
+             training
     augment  whether training images are moved and mirrored at random, as far as the recipe has it
 
-    Test images are never used for validation. An image folder may bring its own parts: train/, val/ and test/.
-    Raises OptionError, DataError, DownloadError."""
+    Test images are never used for validation. An image folder may bring its own parts: train/, val/ and
+    test/. Raises OptionError, DataError, DownloadError."""
     recipe = find_recipe(name)
     if not 0 <= val < 1:
         raise OptionError(f"val must be a share from 0 to below 1, got {val!r}")
@@ -152,7 +205,10 @@ def open_parts(
     resize = not (augment and name == "folder")  # there, the random crop brings pictures to their size
     plain = feeding.transform()
     return Parts(
-        _with(train, feeding.transform(augmentation, resize)), _with(validation, plain), _with(test, plain), classes
+        _with(train, feeding.transform(augmentation, resize)),
+        _with(validation, plain),
+        _with(test, plain),
+        classes,
     )
 
 
@@ -171,40 +227,61 @@ def _augmentation(name: str, recipe: Recipe, feeding: Feeding) -> list[Any]:
     if name == "folder":
         steps.append(transforms.RandomResizedCrop(feeding.size, scale=(0.5, 1.0)))
     if recipe.shift:
-        steps.append(transforms.RandomCrop(feeding.size, padding=recipe.shift * feeding.size[0] // recipe.size))
+        steps.append(
+            transforms.RandomCrop(feeding.size, padding=recipe.shift * feeding.size[0] // recipe.size)
+        )
     return [*steps, transforms.RandomHorizontalFlip()] if recipe.flips else steps
 
 
 def _folder_parts(root: str | None) -> tuple[Any, Any, Any]:
     if root is None:
-        raise OptionError("data 'folder' needs root: the folder that holds one folder of images for each class")
+        raise OptionError(
+            "data 'folder' needs root: the folder that holds one folder of images for each class"
+        )
     return folder_parts(Path(root).expanduser())
 
 
 def folder_parts(root: Path) -> tuple[Any, Any, Any]:
-    """(training, validation, test) ImageFolders of root/train, root/val and root/test, or (all of root, None, None).
+    """(training, validation, test) ImageFolders of root/train, root/val and root/test, or (all of root, None,
+    None).
 
     Raises DataError if the parts have different classes."""
     names = {part: [root / n for n in also if (root / n).is_dir()] for part, also in _PART_NAMES.items()}
     if not names["train"]:
         return data.ImageFolder(root), None, None
-    found = {part: data.ImageFolder(paths[0]) if paths else None for part, paths in names.items()}
+    found: dict[str, Any] = {
+        part: data.ImageFolder(paths[0]) if paths else None for part, paths in names.items()
+    }
     train = found["train"]
     for part in ("val", "test"):
         other = found[part]
         if other is not None and other.classes != train.classes:
             differing = sorted(set(other.classes) ^ set(train.classes))
-            raise DataError(f"{root}: train and {part} differ in the classes {', '.join(map(repr, differing[:5]))}")
+            raise DataError(
+                f"{root}: train and {part} differ in the classes {', '.join(map(repr, differing[:5]))}"
+            )
     return train, found["val"], found["test"]
 
 
-_PART_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+_PART_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+
+
+def network_name(text: str) -> str:
+    """The known name that `text` spells with other hyphens or capitals, or `text` itself."""
+    spellings = (text, text.lower(), text.lower().replace("-", "_"), text.lower().replace("_", "-"))
+    return next((name for name in spellings if name in NETWORKS), text)
 
 
 def network_description(name: str, feeding: Feeding, classes: int) -> dict[str, Any]:
     """{"name", "options"} of a network for pictures fed like that. Raises OptionError for an unknown name."""
     if name not in NETWORKS:
-        raise OptionError(f"model {name!r} is unknown (known: {', '.join(NETWORKS)}){nearest(name, NETWORKS)}")
+        raise OptionError(
+            f"model {name!r} is unknown (known: {', '.join(NETWORKS)}){nearest(name, NETWORKS)}"
+        )
     options: dict[str, Any] = {"num_classes": classes}
     if name == "simple-cnn":
         options.update(in_channels=feeding.channels, image_size=list(feeding.size))
@@ -212,7 +289,8 @@ def network_description(name: str, feeding: Feeding, classes: int) -> dict[str, 
 
 
 def build_network(description: Any) -> Module:
-    """The network that a description stands for, with random weights. Raises CheckpointError if it makes no sense."""
+    """The network that a description stands for, with random weights. Raises CheckpointError if it makes no
+    sense."""
     try:
         build, options = NETWORKS[description["name"]][0], dict(description["options"])
         unknown = options.keys() - inspect.signature(build).parameters.keys() | {"weights"} & options.keys()
@@ -220,7 +298,9 @@ def build_network(description: Any) -> Module:
             raise ValueError(f"options {sorted(options)}")
         return build(**options)
     except (KeyError, TypeError, ValueError, MemoryError) as error:
-        raise CheckpointError(f"the notes on the network are damaged ({type(error).__name__}: {str(error)[:100]})") from None
+        raise CheckpointError(
+            f"the notes on the network are damaged ({type(error).__name__}: {str(error)[:100]})"
+        ) from None
 
 
 def _numbers(value: Any) -> bool:
@@ -237,7 +317,10 @@ def where_of(name: str) -> list[str]:
         return ["--root FOLDER"]
     from ..files import cache_dir
 
-    return [os.fspath(cache_dir() / getattr(source, "folder", source.__name__)), *getattr(source, "system_folders", ())]
+    return [
+        os.fspath(cache_dir() / getattr(source, "folder", source.__name__)),
+        *getattr(source, "system_folders", ()),
+    ]
 
 
 @dataclass
@@ -257,7 +340,9 @@ class Network:
     def probabilities(self, images: list[Any]) -> Any:
         """Pictures uint8 (H, W, C) of any sizes  ->  float64 (N, K), every row adding up to 1."""
         prepare = self.feeding.transform()
-        x = Tensor(np.stack([prepare(image) for image in images])).to(next(iter(self.model.parameters())).device)
+        x = Tensor(np.stack([prepare(image) for image in images])).to(
+            next(iter(self.model.parameters())).device
+        )
         with no_grad():
             scores = to_numpy(self.model(x)).astype(np.float64)
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -292,12 +377,21 @@ def load_network(path: str | os.PathLike[str]) -> Network:
     return Network(model.eval(), feeding, names, str(path))
 
 
-def pretrained_network(name: str, weights: str | None = None) -> Network:
-    """A network with published weights, or with those in a file. Raises OptionError, WeightsError, DownloadError."""
-    build, feeding = NETWORKS[name]
+def published_feeding(name: str) -> Feeding:
+    """How a network is fed for which weights are published. Raises OptionError if there are none."""
+    known = [network for network, (_, feeding) in NETWORKS.items() if feeding is not None]
+    feeding = NETWORKS[name][1] if name in known else None
     if feeding is None:
-        raise OptionError(f"{name} has no published weights; train it, and name its run's folder or checkpoint")
-    model = build(weights=weights or "DEFAULT")
+        hint = "; train it, and name its run's folder" if name in NETWORKS else nearest(name, known)
+        raise OptionError(f"model {name!r} has no published weights (known: {', '.join(known)}){hint}")
+    return feeding
+
+
+def pretrained_network(name: str, weights: str | None = None) -> Network:
+    """A network with published weights, or with those in a file. Raises OptionError, WeightsError,
+    DownloadError."""
+    feeding = published_feeding(name)
+    model = NETWORKS[name][0](weights=weights or "DEFAULT")
     count = len(model.fc.bias.data)
     classes = list(models.imagenet_classes()) if count == 1000 else []
     return Network(model.eval(), feeding, classes, f"{name}, {weights or 'trained on ImageNet'}")

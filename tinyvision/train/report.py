@@ -22,17 +22,19 @@ _WORST = 24
 _THUMBNAIL = 160  # pixels of the longer side
 
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #ddd}
-table{border-collapse:collapse}td,th{padding:.15rem .5rem;text-align:right;font-weight:normal}
+body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0
+1rem;color:#222;background:#fff} h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px
+solid #ddd} table{border-collapse:collapse}td,th{padding:.15rem .5rem;text-align:right;font-weight:normal}
 th{color:#555}td.name,th.name{text-align:left}.big{font-size:2.2rem}
 .bar{display:inline-block;height:.8em;background:#3b7dd8}.track{display:inline-block;width:14rem;background:#eee;text-align:left}
 .matrix td{min-width:2.2rem;border:1px solid #fff}.scroll{overflow-x:auto}
 .mistakes{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:1rem}
-figure{margin:0}figure img{max-width:100%;border-radius:4px}figcaption{font-size:.85rem;overflow-wrap:anywhere}
+figure{margin:0}figure
+img{max-width:100%;border-radius:4px}figcaption{font-size:.85rem;overflow-wrap:anywhere}
 .wrong{color:#b3261e}.right{color:#1b6e3c}svg{max-width:100%;height:auto}
 @media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}th{color:#aaa}.track{background:#333}
-.matrix td{border-color:#181818}.curves{background:#fff;border-radius:4px}.wrong{color:#ff8a80}.right{color:#81c995}}
+.matrix
+td{border-color:#181818}.curves{background:#fff;border-radius:4px}.wrong{color:#ff8a80}.right{color:#81c995}}
 """
 
 
@@ -51,7 +53,8 @@ def write_report(result: TransferResult, settings: TransferSettings, path: str |
             '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width">\n'
             f"<title>{escape(settings.model)}: {evaluation.accuracy:.1%}</title>\n<style>{_STYLE}</style>\n"
-            + "\n".join(body) + "\n</html>\n"
+            + "\n".join(body)
+            + "\n</html>\n"
         )
 
 
@@ -61,9 +64,15 @@ def _summary(result: TransferResult, settings: TransferSettings) -> str:
     if result.judged == "test":
         what = "test images, on which nothing was learned or chosen"
     else:
-        what = ("validation images. Nothing was learned on them, but the best epoch was chosen by them, so expect slightly "
-                "less on new pictures; a test/ folder beside train/ would tell")
-    frozen = {"all": "only the new last layer learned", "stem": "all but the first layers learned", "none": "all layers learned"}
+        what = (
+            "validation images. Nothing was learned on them, but the best epoch was chosen by them, so expect slightly "
+            "less on new pictures; a test/ folder beside train/ would tell"
+        )
+    frozen = {
+        "all": "only the new last layer learned",
+        "stem": "all but the first layers learned",
+        "none": "all layers learned",
+    }
     return (
         f"<h1>{escape(settings.model)} on {len(result.classes)} classes</h1>\n"
         f'<p><span class="big">{evaluation.accuracy:.1%}</span> right: {right:,} of {count:,} {what}.</p>\n'
@@ -83,8 +92,10 @@ def _per_class(evaluation: Evaluation, classes: list[str]) -> str:
         precision = f"{hits / called.sum():.1%}" if called.any() else "–"
         bar = f'<span class="track"><span class="bar" style="width:{share:.1%}"></span></span>'
         told = f"{share:.1%}" if own.any() else "–"
-        rows.append(f'<tr><td class="name">{escape(name)}</td><td class="name">{bar}</td><td>{told}</td>'
-                    f"<td>{hits} of {int(own.sum())}</td><td>{precision}</td></tr>")
+        rows.append(
+            f'<tr><td class="name">{escape(name)}</td><td class="name">{bar}</td><td>{told}</td>'
+            f"<td>{hits} of {int(own.sum())}</td><td>{precision}</td></tr>"
+        )
     head = '<tr><th class="name">class</th><th></th><th>found</th><th></th><th>right when named</th></tr>'
     return f"<h2>Accuracy per class</h2>\n<table>{head}{''.join(rows)}</table>"
 
@@ -96,8 +107,10 @@ def _confusion(evaluation: Evaluation, classes: list[str]) -> str:
     for k, name in enumerate(classes):
         cells = "".join(_cell(int(n), n / max(matrix[k].sum(), 1), k == j) for j, n in enumerate(matrix[k]))
         rows.append(f'<tr><th class="name">{escape(name)}</th>{cells}</tr>')
-    return (f'<h2>Confusion matrix</h2>\n<p>Rows: what it is. Columns: what the network said.</p>\n<div class="scroll">'
-            f'<table class="matrix"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>')
+    return (
+        f'<h2>Confusion matrix</h2>\n<p>Rows: what it is. Columns: what the network said.</p>\n<div class="scroll">'
+        f'<table class="matrix"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
+    )
 
 
 def _cell(count: int, share: float, diagonal: bool) -> str:
@@ -116,7 +129,7 @@ def _mistakes(evaluation: Evaluation, dataset: Any, classes: list[str]) -> str:
     for i in order:
         said, true = int(evaluation.predictions[i]), int(evaluation.labels[i])
         figures.append(
-            f'<figure>{_thumbnail(dataset, int(i))}<figcaption>{escape(path_of(dataset, int(i)).name)}<br>'
+            f"<figure>{_thumbnail(dataset, int(i))}<figcaption>{escape(path_of(dataset, int(i)).name)}<br>"
             f'<span class="wrong">said {escape(classes[said])}, {probabilities[i, said]:.0%}</span><br>'
             f'<span class="right">is {escape(classes[true])}, {probabilities[i, true]:.0%}</span></figcaption></figure>'
         )
@@ -146,7 +159,7 @@ def _curves(name: str, history: History) -> str:
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None})
     svg = stream.getvalue()
-    return f'<h2>Learning curves: {escape(name)}</h2>\n<div class="curves">{svg[svg.index("<svg"):]}</div>'
+    return f'<h2>Learning curves: {escape(name)}</h2>\n<div class="curves">{svg[svg.index("<svg") :]}</div>'
 
 
 def report_path(run: Path) -> Path:

@@ -18,7 +18,8 @@ LAST, BEST, CSV, PLOT = "last.safetensors", "best.safetensors", "history.csv", "
 
 
 def new_run_folder(parent: str | os.PathLike[str], name: str) -> Path:
-    """Make `parent/name-1`, or the next number that is free, and return it. Raises FileError if that is impossible."""
+    """Make `parent/name-1`, or the next number that is free, and return it. Raises FileError if that is
+    impossible."""
     parent = Path(parent).expanduser()
     make_folder(parent)
     taken = [p.name.removeprefix(f"{name}-") for p in parent.iterdir() if p.name.startswith(f"{name}-")]
@@ -43,20 +44,24 @@ def make_folder(folder: Path) -> None:
 
 
 def latest_run(parent: str | os.PathLike[str]) -> Path:
-    """The run folder under `parent` whose last checkpoint is the newest. Raises CheckpointError if there is none."""
+    """The run folder under `parent` whose last checkpoint is the newest. Raises CheckpointError if there is
+    none."""
     found = sorted(Path(parent).expanduser().glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime)
     if not found:
-        raise CheckpointError(f"nothing to resume: no folder in {parent} holds a {LAST}; name the run's folder")
+        raise CheckpointError(
+            f"nothing to resume: no folder in {parent} holds a {LAST}; name the run's folder"
+        )
     return found[-1].parent
 
 
 def open_run(
     folder: str | os.PathLike[str], resume: bool | str, overwrite: bool, make: bool = True
 ) -> tuple[Path, bool]:
-    """(the run's folder, made if need be; whether to continue what is in it). With make=False only the checks are made.
+    """(the run's folder, made if need be; whether to continue what is in it). With make=False only the checks
+    are made.
 
-    Raises CheckpointError if there is nothing to resume, or if something is there and neither resume nor overwrite was
-    asked for; FileError if the folder cannot be made."""
+    Raises CheckpointError if there is nothing to resume, or if something is there and neither resume nor
+    overwrite was asked for; FileError if the folder cannot be made."""
     path = Path(folder).expanduser()
     there = (path / LAST).is_file()
     if path.exists() and not path.is_dir():
@@ -64,7 +69,9 @@ def open_run(
     if resume is True and not there:
         raise CheckpointError(f"nothing to resume: there is no {path / LAST}")
     if not resume and not overwrite and path.is_dir() and any((path / n).exists() for n in (LAST, BEST, CSV)):
-        raise CheckpointError(f"{path} already holds a run; resume it, overwrite it, or choose another folder")
+        raise CheckpointError(
+            f"{path} already holds a run; resume it, overwrite it, or choose another folder"
+        )
     if not make:
         return path, bool(resume) and there
     make_folder(path)
@@ -92,7 +99,9 @@ class FolderLock:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.__exit__()
-            raise CheckpointError(f"another process is training in {self.folder}; wait, or choose another folder") from None
+            raise CheckpointError(
+                f"another process is training in {self.folder}; wait, or choose another folder"
+            ) from None
         except OSError:  # a network disk without locks
             self.__exit__()
 

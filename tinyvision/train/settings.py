@@ -25,7 +25,8 @@ class Settings:
     lr               learning rate, at its highest under a schedule (0.05; with Adam 0.001)
     momentum         of "sgd" and "nesterov" (0.9); Adam has none
     weight_decay     (0.0005; with Adam 0, with AdamW 0.01)
-    schedule         "one-cycle", "cosine", "step" (a tenth at 1/2 and again at 3/4 of the steps) or "constant"
+    schedule         "one-cycle", "cosine", "step" (a tenth at 1/2 and again at 3/4 of the steps) or
+                     "constant"
     label_smoothing  0 to 1, the share of the target that is spread over all classes
     clip_norm        gradients are scaled to this norm at most; None leaves them alone
     seed             of the order of the images, of augmentation and of dropout
@@ -71,7 +72,8 @@ class Settings:
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> Settings:
-        """Settings from keyword arguments. Raises OptionError for an unknown one, with the nearest known name."""
+        """Settings from keyword arguments. Raises OptionError for an unknown one, with the nearest known
+        name."""
         known = [field.name for field in fields(cls)]
         for name in options:
             if name not in known:
@@ -107,8 +109,8 @@ class Settings:
 def agreed_settings(saved: dict[str, Any], wanted: dict[str, Any], where: str) -> Settings:
     """The settings of a run that is continued: the saved ones, with which the newly given ones must agree.
 
-    Only a longer run under a constant learning rate is a new setting that changes nothing already done. Raises
-    CheckpointError naming both values of each setting that differs."""
+    Only a longer run under a constant learning rate is a new setting that changes nothing already done.
+    Raises CheckpointError naming both values of each setting that differs."""
     try:
         settings = Settings.from_options(saved)
     except (OptionError, TypeError) as error:
@@ -129,7 +131,7 @@ def agreed_settings(saved: dict[str, Any], wanted: dict[str, Any], where: str) -
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """"; did you mean ...?" with the most similar of the known names, or "" if none comes near."""
+    """ "; did you mean ...?" with the most similar of the known names, or "" if none comes near."""
     close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
 
@@ -148,7 +150,12 @@ def _check_whole(name: str, value: Any, least: int) -> int:
 
 
 def _check_number(
-    name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf,
+    name: str,
+    value: Any,
+    *,
+    above: float = -math.inf,
+    least: float = -math.inf,
+    most: float = math.inf,
     below: float = math.inf,
 ) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

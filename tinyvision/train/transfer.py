@@ -1,10 +1,10 @@
 """Transfer learning: a pretrained network, a new head, your own folders of images.
 
-1. Everything but the last layer stays as it is, so what it computes of an image (the *features*) is computed once, for the
-   image itself and for a few views of it (moved, cropped, mirrored), and kept in the cache folder.
+1. Everything but the last layer stays as it is, so what it computes of an image (the *features*) is computed
+   once, for the image itself and for a few views of it (cropped, mirrored), and kept in the cache folder.
 2. The new last layer (the *head*) learns on these features: seconds instead of hours.
-3. Unless everything is to stay frozen, the whole network then goes on learning, with a learning rate that is ten times
-   smaller below the head, so that what it knows is adjusted and not forgotten.
+3. Unless everything is to stay frozen, the whole network then goes on learning, with a learning rate that is
+   ten times smaller below the head, so that what it knows is adjusted and not forgotten.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,13 @@ from ..errors import CheckpointError, DataError, OptionError, TinyVisionError
 from ..files import atomic_write, cache_dir
 from ..nn.module import Module, numpy_state
 from ..weights import load, save
-from .checkpoint import Checkpoint, Progress, load_checkpoint, load_weights
+from .checkpoint import Checkpoint, load_checkpoint, load_weights
 from .console import reporter
 from .evaluate import Evaluation, evaluate
 from .history import History
 from .loop import fit
-from .recipes import NETWORKS, folder_parts
-from .runs import BEST, CSV, LAST, PLOT
+from .recipes import NETWORKS, folder_parts, published_feeding
+from .runs import BEST, CSV, LAST, PLOT, make_folder
 from .settings import nearest
 
 FREEZE = ("all", "stem", "none")
@@ -40,10 +41,11 @@ _KEPT = 8  # feature files that stay in the cache
 
 @dataclass(frozen=True)
 class TransferSettings:
-    """What decides the result of `transfer`.
+    """What decides the result of `fine_tune`.
 
     model        a network with published weights: resnet18, resnet34, resnet50, efficientnet_lite0
-    freeze       "all": only the head learns; "stem": the first layers stay as they are; "none": everything learns
+    freeze       "all": only the head learns; "stem": the first layers stay as they are; "none": everything
+                 learns
     head_epochs  epochs of the head on the features
     epochs       epochs of the whole network afterwards; 0 with freeze="all"
     lr           learning rate of the head in the second stage; a tenth of it below the head
@@ -66,24 +68,27 @@ class TransferSettings:
     weights: str | None = None
 
     def __post_init__(self) -> None:
-        known = [name for name, (_, feeding) in NETWORKS.items() if feeding is not None]
-        if self.model not in known:
-            raise OptionError(f"model {self.model!r} has no published weights (known: {', '.join(known)})"
-                              f"{nearest(self.model, known)}")
+        published_feeding(self.model)
         if self.freeze not in FREEZE:
-            raise OptionError(f"freeze {self.freeze!r} is unknown (known: {', '.join(FREEZE)}){nearest(self.freeze, FREEZE)}")
+            raise OptionError(
+                f"freeze {self.freeze!r} is unknown (known: {', '.join(FREEZE)}){nearest(self.freeze, FREEZE)}"
+            )
         if (self.freeze == "all") != (self.epochs == 0):
-            raise OptionError(f"freeze={self.freeze!r} and epochs={self.epochs} contradict each other: "
-                              f"with everything frozen there is nothing to do in these epochs, otherwise there is")
+            raise OptionError(
+                f"freeze={self.freeze!r} and epochs={self.epochs} contradict each other: "
+                f"with everything frozen there is nothing to do in these epochs, otherwise there is"
+            )
         if not 0 < self.val < 1:
             raise OptionError(f"val must lie between 0 and 1, got {self.val!r}")
         if not 0 <= self.views <= 100 or self.head_epochs < 1:
-            raise OptionError(f"views must be 0 to 100 and head_epochs from 1, got {self.views} and {self.head_epochs}")
+            raise OptionError(
+                f"views must be 0 to 100 and head_epochs from 1, got {self.views} and {self.head_epochs}"
+            )
 
 
 @dataclass
 class TransferResult:
-    """What `transfer` returns.
+    """What `fine_tune` returns.
 
     model       with its best weights, in evaluation mode;  checkpoint   the file that holds it
     histories   {"head": History, "whole network": History}, the second only if there was such a stage
@@ -99,7 +104,7 @@ class TransferResult:
     classes: list[str]
 
 
-def transfer(
+def fine_tune(
     folder: str | os.PathLike[str],
     run: str | os.PathLike[str],
     settings: TransferSettings = TransferSettings(),
@@ -109,33 +114,52 @@ def transfer(
     workers: int = 0,
     log: Any = "auto",
 ) -> TransferResult:
-    """Fine-tune a pretrained network on `folder`/class/*.jpg, or on `folder`/train, val and test with such folders.
+    """Fine-tune a pretrained network on the images in `folder`/class, or in `folder`/train/class and val, test.
 
-    What comes of it is kept in the folder `run`, from which a stopped transfer can be resumed with the same settings.
-    Raises DataError (naming every image that cannot be read), WeightsError, OptionError, CheckpointError, TrainingError."""
+    What comes of it is kept in the folder `run`, from which a stopped transfer can be resumed with the same
+    settings. Raises DataError (naming every image that cannot be read), WeightsError, OptionError,
+    CheckpointError, TrainingError."""
     root, run = Path(folder).expanduser(), Path(run).expanduser()
     parts = _Parts(root, settings)
     _keep_settings(run, root, settings, resume)
-    build, feeding = NETWORKS[settings.model]
+    feeding = published_feeding(settings.model)
     with random.use(random.stream(settings.seed, "head")):
-        model = build(weights=settings.weights or "DEFAULT", num_classes=len(parts.classes))
+        model = NETWORKS[settings.model][0](
+            weights=settings.weights or "DEFAULT", num_classes=len(parts.classes)
+        )
     model.to(device).eval()
     description = {
         "model": {"name": settings.model, "options": {"num_classes": len(parts.classes)}},
-        "input": feeding.as_dict(), "classes": parts.classes, "data": {"name": "transfer", "root": str(root.absolute())},
+        "input": feeding.as_dict(),
+        "classes": parts.classes,
+        "data": {"name": "transfer", "root": str(root.absolute())},
     }
     console = reporter(log)
     features = _Features(model, feeding, settings, workers, console)
     train_set, val_set = features.of_training(parts.train), features.of(parts.val)
-    options = {"workers": 0, "log": console, "resume": "auto" if resume else False}
-    head = fit(model.fc, train_set, val_set, run=_made(run / "head"), epochs=settings.head_epochs, optimizer="adamw", lr=0.003,
-               weight_decay=0.01, batch_size=settings.batch_size, seed=settings.seed, save_every=60, **options)
+    options: dict[str, Any] = {"workers": 0, "log": console, "resume": "auto" if resume else False}
+    head = fit(
+        model.fc,
+        train_set,
+        val_set,
+        run=_made(run / "head"),
+        epochs=settings.head_epochs,
+        optimizer="adamw",
+        lr=0.003,
+        weight_decay=0.01,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        save_every=60,
+        **options,
+    )
     load_weights(model.fc, run / "head" / BEST)
     histories = {"head": head}
     if settings.freeze == "all":
         _keep_frozen(model, run, load_checkpoint(run / "head" / BEST), head, description)
     else:
-        histories["whole network"] = _fine_tune(model, parts, feeding, settings, run, description, {**options, "workers": workers})
+        histories["whole network"] = _whole_network(
+            model, parts, feeding, settings, run, description, {**options, "workers": workers}
+        )
     load_weights(model, run / BEST)
     judged = "validation" if parts.test is None else "test"
     part = parts.val if parts.test is None else parts.test
@@ -151,12 +175,17 @@ class _Parts:
         train, val, self.test = folder_parts(root)
         self.classes = list(train.classes)
         if len(self.classes) < 2:
-            raise DataError(f"{root}: there is only the class {self.classes[0]!r}; at least two are needed to tell apart")
-        self.train, self.val = (train, val) if val is not None else split(train, settings.val, seed=settings.seed)
+            raise DataError(
+                f"{root}: there is only the class {self.classes[0]!r}; at least two are needed to tell apart"
+            )
+        if val is None:
+            train, val = split(train, settings.val, seed=settings.seed)
+        self.train, self.val = train, val
 
 
 def _keep_settings(run: Path, root: Path, settings: TransferSettings, resume: bool) -> None:
-    """Write the settings beside the checkpoints, or find that a resumed run has the same. Raises CheckpointError."""
+    """Write the settings beside the checkpoints, or find that a resumed run has the same. Raises
+    CheckpointError."""
     path = run / "transfer.json"
     now = {"folder": str(root.absolute()), **asdict(settings)}
     if not resume:
@@ -173,7 +202,8 @@ def _keep_settings(run: Path, root: Path, settings: TransferSettings, resume: bo
 
 
 def saved_settings(run: Path) -> dict[str, Any]:
-    """The folder and the settings of a transfer that was begun in `run`. Raises CheckpointError if there is none."""
+    """The folder and the settings of a transfer that was begun in `run`. Raises CheckpointError if there is
+    none."""
     path = run / "transfer.json"
     try:
         saved = json.loads(path.read_text("utf-8"))
@@ -187,16 +217,17 @@ def saved_settings(run: Path) -> dict[str, Any]:
 
 
 def _made(folder: Path) -> Path:
-    from .runs import make_folder
-
     make_folder(folder)
     return folder
 
 
 class _Features:
-    """The numbers before the last layer, computed once for each image and view, and kept in the cache folder."""
+    """The numbers before the last layer, computed once for each image and view, and kept in the cache
+    folder."""
 
-    def __init__(self, model: Any, feeding: Any, settings: TransferSettings, workers: int, console: Any) -> None:
+    def __init__(
+        self, model: Any, feeding: Any, settings: TransferSettings, workers: int, console: Any
+    ) -> None:
         self.model, self.feeding, self.settings = model, feeding, settings
         self.workers, self.console = workers, console
         digest = hashlib.sha256()
@@ -212,7 +243,10 @@ class _Features:
 
     def of_training(self, dataset: Any) -> ArrayDataset:
         """The same of the images and of their augmented views."""
-        augment = [transforms.RandomResizedCrop(self.feeding.size, scale=(0.5, 1.0)), transforms.RandomHorizontalFlip()]
+        augment = [
+            transforms.RandomResizedCrop(self.feeding.size, scale=(0.5, 1.0)),
+            transforms.RandomHorizontalFlip(),
+        ]
         views = [self._computed(dataset, self.feeding.transform(), 0)]
         for number in range(1, self.settings.views + 1):
             views.append(self._computed(dataset, self.feeding.transform(augment, resize=False), number))
@@ -231,25 +265,36 @@ class _Features:
         loader = data.DataLoader(tolerant, self.settings.batch_size, seed=seed, num_workers=self.workers)
         what = "features of the images" if view == 0 else f"features of view {view}"
         counter = self.console.counter(what, len(dataset))
-        features = evaluate(self.model, loader, forward=self.model.features,
-                            each_batch=lambda: counter(self.settings.batch_size)).scores
+        features = evaluate(
+            self.model,
+            loader,
+            forward=self.model.features,
+            each_batch=lambda: counter(self.settings.batch_size),
+        ).scores
         self.console.end()
         if tolerant.errors:
             shown = [f"\n    {tolerant.errors[i]}" for i in sorted(tolerant.errors)[:10]]
             more = f"\n    and {len(shown) - 10} more" if len(tolerant.errors) > 10 else ""
-            raise DataError(f"{len(tolerant.errors)} of {len(dataset)} images cannot be used; mend or remove them:"
-                            f"{''.join(shown)}{more}")
+            raise DataError(
+                f"{len(tolerant.errors)} of {len(dataset)} images cannot be used; mend or remove them:"
+                f"{''.join(shown)}{more}"
+            )
         self._keep(path, features)
         return features
 
     def _key(self, dataset: Any, transform: Any, view: int) -> str:
-        """Changes with the weights, the way of feeding, the view, and with every file's name, size and time."""
+        """Changes with the weights, the way of feeding, the view, and with every file's name, size and
+        time."""
         seed = self.settings.seed if view else 0
         digest = hashlib.sha256(f"{self.weights_digest} {transform!r} {seed} {view}".encode())
         for index in range(len(dataset)):
             path = path_of(dataset, index)
             status = path.stat()
-            digest.update(f"\0{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}".encode("utf-8", "surrogateescape"))
+            digest.update(
+                f"\0{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}".encode(
+                    "utf-8", "surrogateescape"
+                )
+            )
         return digest.hexdigest()[:40]
 
     def _keep(self, path: Path, features: np.ndarray) -> None:
@@ -268,7 +313,8 @@ class _Tolerant(data.Dataset):
 
     def __init__(self, dataset: Any, transform: Any, feeding: Any) -> None:
         self.dataset, self.prepare, self.feeding = dataset, transform, feeding
-        self.labels, self.errors = dataset.labels, {}
+        self.labels = dataset.labels
+        self.errors: dict[int, DataError] = {}
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -289,34 +335,55 @@ def path_of(dataset: Any, index: int) -> Path:
     return Path(dataset.samples[index][0])
 
 
-def _keep_frozen(model: Any, run: Path, head: Checkpoint, history: History, description: dict[str, Any]) -> None:
+def _keep_frozen(
+    model: Any, run: Path, head: Checkpoint, history: History, description: dict[str, Any]
+) -> None:
     """best.safetensors of a run in which only the head has learned: the whole network, ready for use."""
     progress = replace(head.progress, rows=history.rows[: head.progress.epoch])
     Checkpoint(numpy_state(model), head.settings, progress, description, head.notes).save(run / BEST)
     history.to_csv(run / CSV)
-    try:
+    with suppress(OptionError):  # no matplotlib: said once already, when the head's own plot was drawn
         history.plot(run / PLOT)
-    except OptionError:
-        pass  # said once already, when the head's own plot was drawn
 
 
-def _fine_tune(
-    model: Any, parts: _Parts, feeding: Any, settings: TransferSettings, run: Path, description: dict[str, Any],
+def _whole_network(
+    model: Any,
+    parts: _Parts,
+    feeding: Any,
+    settings: TransferSettings,
+    run: Path,
+    description: dict[str, Any],
     options: dict[str, Any],
 ) -> History:
     """The stage in which the network below the head learns too."""
     if settings.freeze == "stem":
         for part in _stem(model):
             part.freeze()
-    augment = [transforms.RandomResizedCrop(feeding.size, scale=(0.5, 1.0)), transforms.RandomHorizontalFlip()]
+    augment = [
+        transforms.RandomResizedCrop(feeding.size, scale=(0.5, 1.0)),
+        transforms.RandomHorizontalFlip(),
+    ]
     train_set = Subset(parts.train, range(len(parts.train)), feeding.transform(augment, resize=False))
     val_set = Subset(parts.val, range(len(parts.val)), feeding.transform())
     head = {id(p) for p in model.fc.parameters()}
     below = [p for p in model.parameters() if p.requires_grad and id(p) not in head]
-    groups = [{"params": below, "lr": settings.lr / 10}, {"params": list(model.fc.parameters()), "lr": settings.lr}]
+    groups = [
+        {"params": below, "lr": settings.lr / 10},
+        {"params": list(model.fc.parameters()), "lr": settings.lr},
+    ]
     return fit(
-        model, train_set, val_set, run=run, parameters=groups, epochs=settings.epochs, lr=settings.lr,
-        batch_size=settings.batch_size, seed=settings.seed, clip_norm=5.0, description=description, **options,
+        model,
+        train_set,
+        val_set,
+        run=run,
+        parameters=groups,
+        epochs=settings.epochs,
+        lr=settings.lr,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        clip_norm=5.0,
+        description=description,
+        **options,
     )
 
 
@@ -325,5 +392,3 @@ def _stem(model: Any) -> list[Module]:
     if hasattr(model, "layer1"):
         return [model.conv1, model.bn1, model.layer1]
     return [model.conv_stem, model.bn0, *list(model.blocks)[:3]]
-
-

@@ -1,0 +1,425 @@
+"""The command line: what it prints where, its exit codes, and how it answers mistakes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinyvision
+from tinyvision import train
+from tinyvision.cli import main
+
+ROOT = str(Path(tinyvision.__file__).parents[1])
+ENVIRONMENT = {**os.environ, "PYTHONPATH": ROOT + os.pathsep + os.environ.get("PYTHONPATH", "")}
+QUICK = ["train", "--epochs", "1", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Every test in an empty folder, with an empty cache, without the curves, which take longer than the
+    training."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TINYVISION_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("tinyvision.train.loop._Training.draw", lambda self: None)
+
+
+def tinyvision_process(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "tinyvision", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        **options,
+    )
+
+
+def call(*arguments):
+    """The exit code, where argparse's own exit counts too."""
+    try:
+        return main(list(arguments))
+    except SystemExit as stop:
+        return stop.code
+
+
+def picture(path, seed=0, size=(8, 8)):
+    from PIL import Image
+
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a run of one epoch."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinyvision.train.loop._Training.draw", lambda self: None)
+        assert call(*QUICK, "--run", str(folder)) == 0
+    return folder
+
+
+# -- help
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "transfer", "info", "datasets", "doctor"])
+def test_help(command, capsys):
+    assert call("--help") == 0
+    assert command in capsys.readouterr().out
+    assert call(command, "--help") == 0
+    text = capsys.readouterr().out
+    assert "--debug" in text
+    assert "None" not in text
+    if command not in ("datasets", "doctor"):
+        assert f"tinyvision {command} " in text.partition("examples:")[2]
+
+
+def test_version(capsys):
+    assert call("--version") == 0
+    assert capsys.readouterr().out == f"tinyvision {tinyvision.__version__}\n"
+
+
+# -- mistakes: one line on stderr, exit code 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "COMMAND"),
+        (["trian"], "'trian' is no command; did you mean train?"),
+        (["train", "--epoch", "3"], "unknown option --epoch; did you mean --epochs?"),
+        (["train", "--epochs", "many"], "expected a whole number, got 'many'"),
+        (["train", "--epochs", "0"], "expected a whole number from 1, got 0"),
+        (["train", "--data", "digit"], "did you mean 'digits'?"),
+        (["train", "--model", "resnet19"], "did you mean 'resnet18'?"),
+        (["train", "--device", "gpu"], 'expected "cpu", "cuda" or "cuda:N", got \'gpu\''),
+        (["train", "--device", "cdua"], "did you mean cuda?"),
+        (["train", "--optimizer", "adm"], "did you mean 'adam'?"),
+        (["train", "--schedule", "cosin"], "did you mean 'cosine'?"),
+        (["train", "--augment", "of"], "'of' is no value for --augment; did you mean off?"),
+        (["train", "--lr", "-1"], "lr must be a number above 0, got -1.0"),
+        (["train", "--val", "1"], "val must be a share from 0 to below 1"),
+        (["train", "--data", "mnist"], "--download"),
+        (["train", "--data", "cifar10"], "--download"),
+        (["train", "--data", "fashion-mnist", "--root", "nowhere"], "nowhere"),
+        (["train", "--data", "folder"], "root"),
+        (["train", "--data", "folder", "--root", "nowhere"], "nowhere: no such folder"),
+        (["train", "--root", "x"], "takes no root"),
+        (["train", "--resume"], "nothing to resume"),
+        (["train", "--resume", "nowhere"], "nothing to resume: there is no nowhere"),
+        (["train", "--resume", "--overwrite"], "--resume goes on with a run and --overwrite replaces it"),
+        (["train", "--resume", "a", "--run", "b"], "name different folders"),
+        (["predict"], "IMAGE"),
+        (["predict", "x.png"], "train one, or give --model"),
+        (["predict", "x.png", "--model", "resnet19"], "did you mean 'resnet18'?"),
+        (["predict", "x.png", "--model", "simple-cnn"], "no published weights"),
+        (["predict", "x.png", "--weights", "w.pth"], "--weights needs the name of the network"),
+        (["predict", "x.png", "--model", "resnet18", "--weights", "w.pth"], "there is no file w.pth"),
+        (["info", "resnet19"], "did you mean 'resnet18'?"),
+        (["info", "."], "holds no run"),
+        (["transfer"], "FOLDER"),
+        (["transfer", "nowhere"], "nowhere: no such folder"),
+        (["transfer", "x", "--model", "simple-cnn"], "no published weights"),
+        (["transfer", "x", "--freeze", "al"], "did you mean all?"),
+        (["transfer", "x", "--lr", "0.1"], "--freeze all leaves out"),
+        (["transfer", "--resume", "nowhere"], "nothing to resume"),
+    ],
+)
+def test_mistakes(arguments, words, capsys, tmp_path):
+    assert call(*arguments) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("tinyvision")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_debug_shows_the_traceback():
+    with pytest.raises(tinyvision.OptionError):
+        main(["train", "--data", "digit", "--debug"])
+
+
+def test_cuda_without_a_gpu(capsys):
+    from tinyvision.device import cuda_problem
+
+    if cuda_problem() is None:
+        pytest.skip("there is a GPU")
+    assert call("train", "--device", "cuda") == 2
+    assert "cuda:0 cannot be used: " in capsys.readouterr().err
+
+
+# -- train
+
+
+def test_train_keeps_a_run_in_a_folder_of_its_own(capsys):
+    assert call("train", "--epochs", "1") == 0
+    captured = capsys.readouterr()
+    assert (
+        "training simple-cnn (53,002 parameters) on 1,295 images of digits (143 more for validation)"
+        in captured.err
+    )
+    assert "epoch 1/1" in captured.err
+    assert "test accuracy: " in captured.out
+    assert "of 359 images that nothing was learned or chosen on" in captured.out
+    assert call(*QUICK) == 0
+    assert sorted(os.listdir("runs")) == ["digits-1", "digits-2"]
+    assert (
+        Path("runs/digits-1/last.safetensors").read_bytes()
+        == Path("runs/digits-2/last.safetensors").read_bytes()
+    )
+
+
+def test_train_json(capsys):
+    assert call("train", "--epochs", "2", "--json", "--run", "run") == 0
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert result["checkpoint"] == "run/best.safetensors"
+    assert len(result["history"]) == 2
+    assert 0 < result["test_accuracy"] < 1
+    assert result["best_epoch"] in (1, 2)
+    assert "epoch 2/2" in captured.err
+    assert "\r" not in captured.err
+
+
+def test_train_without_validation(capsys):
+    assert call(*QUICK, "--val", "0", "--augment", "off", "--optimizer", "adam") == 0
+    assert "best epoch" not in capsys.readouterr().out
+
+
+def test_train_shapes_and_folders(capsys, tmp_path):
+    for part, count in (("train", 6), ("val", 2), ("test", 2)):
+        for name in ("cat", "dog"):
+            for i in range(count):
+                picture(tmp_path / "photos" / part / name / f"{i}.png", i, (20, 30))
+    arguments = ["--data", "folder", "--root", "photos", "--image-size", "16", "--json"]
+    assert call(*QUICK, *arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["test_images"] == 4
+    network = train.load_network(result["run"])
+    assert network.classes == ["cat", "dog"]
+    assert network.feeding.size == (16, 16)
+
+
+def test_train_refuses_to_overwrite(trained, capsys):
+    before = (trained / "last.safetensors").read_bytes()
+    assert call(*QUICK, "--run", str(trained)) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert (trained / "last.safetensors").read_bytes() == before
+
+
+def test_resume_refuses_other_settings(trained, capsys):
+    for arguments, words in [
+        (["--lr", "0.3"], "lr was 0.1 and is now 0.3"),
+        (["--data", "shapes"], "--data was digits and is now shapes"),
+        (["--model", "resnet18"], "--model was simple-cnn and is now resnet18"),
+        (["--augment", "off"], "--augment was on and is now off"),
+        (["--val", "0.2"], "--val was 0.1 and is now 0.2"),
+    ]:
+        assert call("train", "--quiet", "--resume", str(trained), *arguments) == 2
+        assert words in capsys.readouterr().err
+
+
+def wait_for_steps(process, checkpoint, steps):
+    """Wait until a run has made more than `steps` steps and is in the middle of an epoch."""
+    for _ in range(3000):
+        if checkpoint.exists():
+            progress = train.load_checkpoint(checkpoint).progress
+            if progress.total > steps and progress.step:
+                return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    pytest.fail("the run does not get on")
+
+
+def test_kill_9_and_resume(tmp_path):
+    options = ["train", "--epochs", "3", "--threads", "1", "--quiet", "--save-every", "0"]
+    killed = tinyvision_process(*options, cwd=tmp_path)
+    wait_for_steps(killed, tmp_path / "runs" / "digits-1" / "last.safetensors", 22)
+    killed.kill()
+    killed.communicate()
+    assert train.load_checkpoint("runs/digits-1/last.safetensors").progress.epoch < 3
+    assert call("train", "--quiet", "--resume") == 0
+    assert call("train", "--epochs", "3", "--threads", "1", "--quiet", "--run", "unbroken") == 0
+    for name in ("last.safetensors", "best.safetensors", "history.csv"):
+        assert (tmp_path / "runs" / "digits-1" / name).read_bytes() == (
+            tmp_path / "unbroken" / name
+        ).read_bytes()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals(tmp_path, number, code):
+    process = tinyvision_process(
+        "train", "--epochs", "200", "--save-every", "0.1", "--run", "run", cwd=tmp_path
+    )
+    wait_for_steps(process, tmp_path / "run" / "last.safetensors", 0)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert out == ""
+    assert "and saved; go on with: tinyvision train --resume run" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert train.load_checkpoint(tmp_path / "run" / "last.safetensors").progress.total > 0
+
+
+def test_a_reader_that_goes_away(tmp_path):
+    process = tinyvision_process("info", "resnet18", cwd=tmp_path)
+    process.stdout.close()
+    process.stdout = None
+    assert "Traceback" not in process.communicate(timeout=60)[1]
+    assert process.returncode in (0, 141)
+
+
+# -- predict
+
+
+def test_predict(trained, tmp_path, capsys):
+    for i in range(3):
+        picture(tmp_path / "in" / "deep" / f"{i}.png", i, (12, 9))
+    assert call("predict", "in", "--model", str(trained)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [f"in/deep/{i}.png" for i in range(3)]
+    assert (
+        call("predict", "in/deep/*.png", "--model", str(trained / "best.safetensors"), "--top", "3", "--json")
+        == 0
+    )
+    results = json.loads(capsys.readouterr().out)
+    assert len(results) == 3
+    probabilities = [one["probability"] for one in results[0]["predictions"]]
+    assert len(probabilities) == 3
+    assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_predict_agrees_with_the_network(trained, tmp_path, capsys):
+    from tinyvision.data import Digits
+
+    images = Digits(train=False).images[:20]
+    from PIL import Image
+
+    for i, image in enumerate(images):
+        Image.fromarray(image[:, :, 0]).save(tmp_path / f"{i:02d}.png")
+    assert call("predict", str(tmp_path), "--model", str(trained), "--json") == 0
+    said = [one["predictions"][0] for one in json.loads(capsys.readouterr().out)]
+    expected = train.load_network(trained).probabilities(list(images))
+    assert [one["index"] for one in said] == expected.argmax(1).tolist()
+    # Three equal channels are weighted to grey again, which may round by one of 255.
+    np.testing.assert_allclose([one["probability"] for one in said], expected.max(1), atol=0.05)
+
+
+def test_predict_with_the_newest_run(tmp_path, capsys):
+    call(*QUICK)
+    picture(tmp_path / "a.png")
+    capsys.readouterr()
+    assert call("predict", "a.png") == 0
+    captured = capsys.readouterr()
+    assert captured.err == "with runs/digits-1/best.safetensors\n"
+    assert captured.out.startswith("a.png  ")
+
+
+def test_one_broken_picture_among_many(trained, tmp_path, capsys):
+    for i in range(40):
+        picture(tmp_path / "in" / f"{i:02d}.png", i)
+    (tmp_path / "in" / "17.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    assert call("predict", "in", "missing.jpg", "none*.png", "--model", str(trained), "--json") == 1
+    captured = capsys.readouterr()
+    results = json.loads(captured.out)
+    assert [one["file"] for one in results if "error" in one] == ["in/17.png", "missing.jpg", "none*.png"]
+    assert sum("predictions" in one for one in results) == 39
+    assert "3 of 42 inputs could not be used" in captured.err
+    assert call("predict", "in", "--model", str(trained)) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 39
+
+
+def test_an_empty_folder(trained, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert call("predict", "empty", "--model", str(trained)) == 1
+    assert "empty: no images in this folder" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_does_not_say_what_it_is(tmp_path, capsys):
+    tinyvision.save({"x": np.zeros(3)}, tmp_path / "x.safetensors")
+    picture(tmp_path / "a.png")
+    assert call("predict", "a.png", "--model", "x.safetensors") == 2
+    assert "without the notes" in capsys.readouterr().err
+
+
+# -- info, datasets, doctor
+
+
+def test_info(trained, tmp_path, capsys):
+    assert call("info", str(trained)) == 0
+    text = capsys.readouterr().out
+    for words in ("network:  simple-cnn", "classes:  10: 0, 1, 2", "progress: 1 of 1 epochs", "conv1.weight"):
+        assert words in text
+    assert call("info", str(trained / "best.safetensors"), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["settings"]["epochs"] == 1
+    assert call("info", "simple-cnn", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] > 50_000
+    assert call("info", "simple-cnn", "--image-size", "28") == 0
+    assert "multiply-adds" in capsys.readouterr().out
+    tinyvision.save({"some.weight": np.zeros((3, 4))}, tmp_path / "w.pth")
+    assert call("info", "w.pth") == 0
+    assert "some.weight  float64   (3, 4)" in capsys.readouterr().out
+    (tmp_path / "broken.pth").write_bytes(b"\x80broken")
+    assert call("info", "broken.pth") == 2
+
+
+def test_datasets(capsys):
+    assert call("datasets", "--json") == 0
+    found = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    assert found["digits"]["installed"] is True
+    assert found["mnist"]["installed"] is False
+    assert found["mnist"]["problem"] is None
+    assert "--download" in found["mnist"]["get"]
+    assert call("datasets") == 0
+    assert "looked in: " in capsys.readouterr().out
+
+
+def test_doctor(capsys, monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    assert call("doctor") == 0
+    text = capsys.readouterr().out
+    for words in ("NumPy", "BLAS", "threads", "GFLOP/s", "OPENBLAS_CORETYPE=Haswell", "cache"):
+        assert words in text
+    assert call("doctor", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"] is True
+    assert any(
+        finding["what"] == "GPU" or finding["what"].startswith("GPU ") for finding in report["findings"]
+    )
+
+
+def test_doctor_names_what_is_missing(capsys, monkeypatch):
+    import importlib.metadata
+
+    real = importlib.metadata.version
+
+    def version(name):
+        if name == "pillow":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert call("doctor") == 1
+    assert "-> pip install pillow" in capsys.readouterr().out
+
+
+# -- starting quickly
+
+
+def test_help_and_mistakes_load_little():
+    script = (
+        "import sys; from tinyvision.cli.parser import build_parser; build_parser(); "
+        "print([m for m in ('rich', 'matplotlib', 'PIL', 'cupy', 'tinyvision.models') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=ENVIRONMENT, timeout=60
+    )
+    assert done.stdout == "[]\n", done.stderr
