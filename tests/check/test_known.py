@@ -35,6 +35,8 @@ def only(report):
 def test_unknown_op_and_things_that_are_no_functions():
     with pytest.raises(OptionError, match="conv2d"):
         check.op("conv3d")
+    with pytest.raises(OptionError, match="no backward"):
+        check.op("sgd", backward=BACKWARD)
     with pytest.raises(OptionError, match="backward must be a function"):
         check.op("relu", backward=3)
 

@@ -21,10 +21,6 @@ def _run(exam, known, name, inputs, options):
     return result[0], grads, probe
 
 
-def _paired(known, **options):
-    return options
-
-
 def ties(report, exam, known):
     """What the learner does at a kink or a tie: any legal choice is a note, anything else a finding."""
     if known.name == "relu":

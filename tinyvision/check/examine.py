@@ -1,7 +1,6 @@
 """One examination: call the learner's functions on the probes, notice what they do, and keep what they return."""
 
 import inspect
-import os
 
 import numpy as np
 
@@ -355,12 +354,3 @@ def _kind(value):
         return f"an array of shape {value.shape}"
     word = type(value).__name__
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
-
-
-def short(path):
-    """A path as one would type it here."""
-    try:
-        relative = os.path.relpath(path)
-    except ValueError:
-        return path
-    return path if relative.startswith("..") else relative

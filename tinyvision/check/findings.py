@@ -54,7 +54,6 @@ class Finding:
     file: str | None = None
     line: int | None = None
     picture: Picture | None = None
-    advice: str = ""
     facts: tuple = ()
     kind: str = "value"
 
@@ -81,7 +80,6 @@ class Finding:
             "signature": self.signature,
             "certainty": self.certainty,
             "message": self.message,
-            "advice": self.advice,
             "facts": list(self.facts),
             "where": where,
             "file": self.file,

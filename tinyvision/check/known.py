@@ -31,6 +31,8 @@ def op(name, forward=None, backward=None, *, pairs=True, bank=None, signatures=T
     for label, function in (("forward", forward), ("backward", backward)):
         if function is not None and not callable(function):
             raise OptionError(f"check.op: {label} must be a function, got {type(function).__name__}")
+    if known.name == "sgd" and backward is not None:
+        raise OptionError("check.op: sgd is an update rule, checked as forward; it has no backward")
     report = Report(known.name)
     settings = _Settings(
         known,
@@ -349,7 +351,6 @@ def _add(report, exam, settings, name, evidences, function):
             file,
             line,
             picture,
-            "",
             found.facts,
             kind,
         )

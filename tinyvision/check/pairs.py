@@ -345,7 +345,6 @@ def _add(report, exam, name, evidences):
             file,
             line,
             picture,
-            "",
             found.facts,
             kind,
         )

@@ -23,7 +23,7 @@ class Probe:
     options: dict
     y: np.ndarray
     gradient: object
-    dy: np.ndarray = None
+    dy: np.ndarray | None = None
     symbols: dict = field(default_factory=dict)
     noise: tuple = ()
     output: object = None  # the right output for other inputs and options, or None if there is no reference

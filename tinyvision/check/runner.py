@@ -46,7 +46,7 @@ class Call:
 @contextlib.contextmanager
 def time_limit(seconds):
     """Raise inside the block after `seconds`, and again every 50 ms in case the first one was swallowed."""
-    if threading.current_thread() is threading.main_thread():
+    if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
         with _alarm(seconds):
             yield
     else:

@@ -91,7 +91,6 @@ def follow(report, settings, rule):
             file,
             line,
             Picture(yours, right),
-            "",
             found.facts,
         )
     )
