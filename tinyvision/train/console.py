@@ -126,14 +126,10 @@ class LiveReporter(Reporter):
         from rich.progress import BarColumn, Progress, TextColumn
 
         console = Console(file=self.stream, highlight=False, soft_wrap=True)
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[state]}"),
-            console=console,
-            transient=True,
-            auto_refresh=False,
-        )
+        texts = [TextColumn("{task.description}"), TextColumn("{task.fields[state]}")]
+        # In 80 columns there is room for the words alone.
+        columns = [texts[0], BarColumn(bar_width=20), texts[1]] if console.width >= 100 else texts
+        self.bar = Progress(*columns, console=console, transient=True, auto_refresh=False)
         self.bar.start()
         self.task = self.bar.add_task("starting", total=total, completed=done, state="")
 
