@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import device
+from ..device import device_of
 from ..errors import OptionError
 
 # The modules that hold drop-ins, each a `DROP_INS`; loaded when the first array that is not NumPy's comes along.
@@ -96,7 +96,7 @@ def on_gpu_in_float32(arrays):
     """Whether every array (None is skipped) lives on a GPU and every float is a float32."""
     given = [a for a in arrays if hasattr(a, "dtype")]
     return bool(given) and all(
-        device.device_of(a).type == "cuda" and (a.dtype.kind != "f" or a.dtype.itemsize == 4)
+        device_of(a).type == "cuda" and (a.dtype.kind != "f" or a.dtype.itemsize == 4)
         for a in given
     )
 

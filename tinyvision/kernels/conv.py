@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from .. import device
+from ..device import get_precision
 from ..ops import conv as ops_conv
 from ..ops.door import is_integer, output_size, pair
 from . import DropIn
@@ -172,7 +172,7 @@ def weight_gradient(x, dy, shape, stride, padding, dilation, groups, kernel=None
 
 
 def _arithmetic():
-    return "tf32" if device.get_precision() == "tf32" else "fp32"
+    return "tf32" if get_precision() == "tf32" else "fp32"
 
 
 def _four_channels(x):

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from .. import device
+from ..device import compile_cuda, device_of, is_capturing
 
 THREADS = 256
 
@@ -34,17 +34,17 @@ def launch_on(index, source, kernel, grid, *arguments):
 
 def place(array):
     """The number of the GPU on which an array lives."""
-    return device.device_of(array).index
+    return device_of(array).index
 
 
 def capturing():
     """True while a CUDA graph is being captured: nothing may be read back from the GPU then."""
-    return device.is_capturing()
+    return is_capturing()
 
 
 @cache
 def _compiled(source, index):
-    return device.compile_cuda(text(source), index)
+    return compile_cuda(text(source), index)
 
 
 def empty(like, shape, dtype=None):

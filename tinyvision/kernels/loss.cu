@@ -36,7 +36,8 @@ extern "C" __global__ void cross_entropy_simple(const float* logits, const long 
     for (int k = 0; k < K; k++) sum += expf(x[k] - largest);
     float shift = logf(sum);
     for (int k = 0; k < K; k++) total += x[k] - largest - shift;
-    log_sums[row] = largest + shift;
+    log_sums[2 * row] = largest;  // apart, or the small one would lose its digits beside the large one
+    log_sums[2 * row + 1] = shift;
     long long label = labels[row];
     bool counts = label != ignored, valid = label >= 0 && label < K;
     float own = counts && valid ? x[label] - largest - shift : 0.f;
@@ -60,7 +61,8 @@ extern "C" __global__ void cross_entropy_rows(const float* logits, const long lo
     total = over_block<false>(total, shared);
     if (threadIdx.x) return;
     float shift = logf(sum);
-    log_sums[row] = largest + shift;
+    log_sums[2 * row] = largest;  // apart, or the small one would lose its digits beside the large one
+    log_sums[2 * row + 1] = shift;
     long long label = labels[row];
     bool counts = label != ignored, valid = label >= 0 && label < K;
     float own = counts && valid ? x[label] - largest - shift : 0.f, spread = smoothing ? smoothing / K * (total - K * shift) : 0.f;
@@ -96,6 +98,6 @@ extern "C" __global__ void cross_entropy_gradient(const float* dy, const float* 
     if (index >= (long long)N * K) return;
     int row = index / K, k = index % K;
     float target = smoothing / K + (labels[row] == k ? 1.f - smoothing : 0.f);
-    float slope = expf(logits[index] - log_sums[row]) - target;
+    float slope = expf(logits[index] - log_sums[2 * row] - log_sums[2 * row + 1]) - target;
     dlogits[index] = labels[row] == ignored ? 0.f : dy[0] / divisor[0] * slope;
 }

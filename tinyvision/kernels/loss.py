@@ -1,5 +1,5 @@
 """Stage 1: softmax and cross-entropy fused (loss.cu), for logits (N, K) and integer labels (N,) without class weights.
-Signatures are those of `ops.loss`; the cache holds one number per row in place of all probabilities."""
+Signatures are those of `ops.loss`; the cache holds two numbers per row in place of all probabilities."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def cross_entropy_forward(logits, labels, weight=None, ignore_index=-100, label_
     makes the loss NaN there instead of raising OptionError."""
     N, K = logits.shape
     logits, labels = gpu.aligned(logits), gpu.aligned(labels.astype(np.int64))
-    log_sums, losses, wrong = gpu.empty(logits, (N,)), gpu.empty(logits, (N,)), gpu.empty(logits, (1,), np.int32)
+    log_sums, losses, wrong = gpu.empty(logits, (N, 2)), gpu.empty(logits, (N,)), gpu.empty(logits, (1,), np.int32)
     loss, divisor = gpu.empty(logits, (1,)), gpu.empty(logits, (1,))
     sizes = (np.int32(N), np.int32(K), np.int64(ignore_index))
     smoothing = np.float32(label_smoothing)

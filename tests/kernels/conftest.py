@@ -1,0 +1,32 @@
+"""The emulated GPU, for every test in this folder."""
+
+import numpy as np
+import pytest
+
+from .emulator import COMPILER, Emulation
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """Where the built texts are kept for the length of a test run."""
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture
+def emulate(monkeypatch, built):
+    """emulate(change=None, order=0): put the emulator in the GPU's place."""
+    if COMPILER is None:
+        pytest.skip("needs g++, which builds the kernels for the CPU")
+    return lambda **options: Emulation(monkeypatch, built, **options)
+
+
+@pytest.fixture
+def emulation(emulate):
+    """The emulator, with the texts as they are."""
+    return emulate()
+
+
+@pytest.fixture
+def rng():
+    """Random numbers, the same in every run."""
+    return np.random.default_rng(20)

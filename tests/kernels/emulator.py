@@ -1,0 +1,115 @@
+"""Build CUDA texts with g++ and emulator.h, and run the package's drop-ins on NumPy arrays through them.
+
+`Emulation` takes the place of `tinyvision.kernels.launch.launch` and `.empty`. Every array that it hands out lies between
+guard zones and is filled with NaN: a kernel that forgets to write a number leaves a NaN, one that writes beyond the
+end damages a guard, and one that reads beyond the end of an input gets a NaN.
+"""
+
+import ctypes
+import hashlib
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from tinyvision.kernels import launch
+
+HERE = Path(__file__).parent
+GUARD = 64  # numbers before and after each array; a multiple of 4, so that alignment is kept
+COMPILER = shutil.which("g++")
+FLAGS = ["-std=c++17", "-fPIC", "-shared", "-fno-strict-aliasing", "-Wno-unknown-pragmas", "-Wno-parentheses"]
+
+
+def kernel_names(text):
+    """The names of all kernels of a CUDA text, those that a macro defines included."""
+    text = re.sub(r"\\\n\s*", " ", text)
+    macros = re.findall(r"#define (\w+)\(name.*?\) .*?__global__", text)
+    names = re.findall(r"__global__ void (?:__launch_bounds__\([^)]*\) )?(\w+)\(", text)
+    for macro in macros:
+        names += re.findall(rf"^{macro}\((\w+)", text, re.M)
+    return [name for name in names if name not in ("name", "__launch_bounds__")]
+
+
+class EmulatorError(AssertionError):
+    """The kernel did something that no GPU would forgive."""
+
+
+def build(text, folder, optimise):
+    """A shared library of the kernels of `text`, built once per text and folder."""
+    table = "".join(
+        f'    if (!strcmp(name, "{n}")) return emulator::run(emulator::launcher({n}), grid, threads, arguments, order);\n'
+        for n in kernel_names(text)
+    )
+    source = (
+        f'#include "{HERE / "emulator.h"}"\n#line 1 "kernel.cu"\n{text}\n'
+        'extern "C" const char* launch(const char* name, const unsigned* grid, unsigned threads, void** arguments, int order) {\n'
+        f'{table}    return "there is no such kernel";\n}}\n'
+    )
+    stem = folder / hashlib.sha256(source.encode()).hexdigest()[:16]
+    library = stem.with_suffix(".so")
+    if not library.exists():
+        stem.with_suffix(".cpp").write_text(source)
+        command = [COMPILER, *FLAGS, "-O1" if optimise else "-O0", "-o", str(library), str(stem.with_suffix(".cpp"))]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        if done.returncode:
+            raise EmulatorError(f"g++ does not accept the text:\n{done.stderr[:2000]}")
+    loaded = ctypes.CDLL(str(library))
+    loaded.launch.restype = ctypes.c_char_p
+    return loaded
+
+
+class Emulation:
+    """Stands in for the GPU while `monkeypatch` lasts. `change(text)` may plant a bug into every text before it is built."""
+
+    def __init__(self, monkeypatch, folder, change=None, order=0):
+        self.folder, self.change, self.order = folder, change or (lambda text: text), order
+        self.optimise = change is None  # a text that is used once is not worth the compiler's time
+        self.guarded, self.launched = [], []
+        monkeypatch.setattr(launch, "launch", self.launch)
+        monkeypatch.setattr(launch, "launch_on", lambda index, *arguments: self.launch(*arguments))
+        monkeypatch.setattr(launch, "empty", self.empty)
+
+    def launch(self, source, kernel, grid, *arguments):
+        """Run a kernel, then look at the guards."""
+        library = build(self.change(launch.text(source)), self.folder, self.optimise)
+        values = [self._value(a) for a in arguments]  # kept alive until the kernel has run
+        array = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
+        failure = library.launch(kernel.encode(), (ctypes.c_uint * 3)(*grid), launch.THREADS, array, self.order)
+        self.launched.append(kernel)
+        if failure:
+            raise EmulatorError(f"{kernel}: {failure.decode()}")
+        self.check_guards(kernel)
+
+    @staticmethod
+    def _value(argument):
+        """The bytes that a kernel receives: an address for an array (0 for None), else the number or structure itself."""
+        if argument is None or (isinstance(argument, np.ndarray) and argument.ndim):
+            return ctypes.c_void_p(None if argument is None else argument.ctypes.data)
+        raw = np.asarray(argument).tobytes()
+        return (ctypes.c_char * len(raw)).from_buffer_copy(raw)
+
+    def empty(self, like, shape, dtype=None):
+        """An array of NaN (or of a large odd integer) between guard zones."""
+        dtype = np.dtype(dtype or like.dtype)
+        size = int(np.prod(shape, dtype=np.int64))
+        raw = np.empty((size + 2 * GUARD) * dtype.itemsize + 16, np.uint8)
+        raw[:] = 0xFF
+        skip = -raw.ctypes.data % 16
+        block = raw[skip : skip + (size + 2 * GUARD) * dtype.itemsize].view(dtype)
+        self.guarded.append((block.view(np.uint8), size * dtype.itemsize, dtype.itemsize))
+        return block[GUARD : GUARD + size].reshape(shape)
+
+    def array(self, values):
+        """A guarded copy of an input."""
+        values = np.asarray(values)
+        out = self.empty(values, values.shape)
+        out[...] = values
+        return out
+
+    def check_guards(self, kernel):
+        """Raise unless every guard zone is as it was."""
+        for block, size, item in self.guarded:
+            if not (block[: GUARD * item] == 0xFF).all() or not (block[GUARD * item + size :] == 0xFF).all():
+                raise EmulatorError(f"{kernel}: wrote outside of an array of {size // item} numbers")

@@ -1,0 +1,124 @@
+"""Which drop-in stands in for which call: by the arrays' device and numbers, the options, and the switch."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tinyvision import functional as F
+from tinyvision import kernels, ops
+from tinyvision.errors import OptionError
+from tinyvision.kernels import conv, norm, pool
+from tinyvision.ops.conv import conv2d_inference
+from tinyvision.tape import Variable
+from tinyvision.tensor import Tensor
+
+
+class GpuArray:
+    """An array that says it lives on a GPU; nobody may look at its numbers."""
+
+    def __init__(self, *shape, dtype=np.float32):
+        self.shape, self.ndim, self.dtype = shape, len(shape), np.dtype(dtype)
+        self.size = int(np.prod(shape))
+        self.device = type("Device", (), {"id": 0})
+
+
+GpuArray.__module__ = "cupy"
+CONV = (ops.conv2d_forward, ops.conv2d_backward)
+X, W = GpuArray(2, 8, 9, 9), GpuArray(4, 8, 3, 3)
+
+
+@pytest.fixture(autouse=True)
+def all_on(monkeypatch):
+    kernels.names()
+    monkeypatch.setattr(kernels, "_wanted", None)
+
+
+@pytest.mark.parametrize(
+    ("pair", "arrays", "options", "chosen"),
+    [
+        (CONV, (X, W), {"padding": 1}, conv.conv2d_forward),
+        (CONV, (X, W, None), {}, conv.conv2d_forward),
+        (CONV, (X, GpuArray(4, 8, 1, 1)), {"stride": 2}, conv.conv2d_forward),
+        (CONV, (X, GpuArray(4, 8, 1, 1)), {}, None),
+        (CONV, (GpuArray(2, 8, 9, 9, dtype=np.float64), GpuArray(4, 8, 3, 3, dtype=np.float64)), {}, None),
+        (CONV, (X, np.zeros((4, 8, 3, 3), np.float32)), {}, None),
+        (CONV, (np.zeros((2, 8, 9, 9), np.float32), np.zeros((4, 8, 3, 3), np.float32)), {}, None),
+        (CONV, (X, GpuArray(4, 7, 3, 3)), {}, None),
+        ((ops.max_pool2d_forward, ops.max_pool2d_backward), (X,), {"kernel_size": 3}, pool.max_pool2d_forward),
+        (
+            (ops.batchnorm_train_forward, ops.batchnorm_train_backward),
+            (X, GpuArray(8), GpuArray(8)), {}, norm.batchnorm_train_forward,
+        ),
+        ((ops.relu_forward, ops.relu_backward), (X,), {}, None),
+    ],
+)  # fmt: skip
+def test_the_right_one_is_chosen(pair, arrays, options, chosen):
+    forward, backward = kernels.choose(*pair, arrays, options)
+    assert forward is (chosen or pair[0])
+    assert chosen is not None or backward is pair[1]
+
+
+def test_all_drop_ins_stand_in_for_something_that_is_there():
+    for module in kernels.MODULES:
+        found = __import__(f"tinyvision.kernels.{module}", fromlist=["DROP_INS"]).DROP_INS
+        assert found
+        for drop_in in found:
+            assert callable(drop_in.op[0])
+            assert drop_in.op[0].__name__ == drop_in.forward.__name__
+            assert drop_in.forward.__doc__ or drop_in.forward is drop_in.op[0]
+
+
+def test_a_backward_of_one_s_own_is_never_replaced():
+    def own(dy, cache, needs):
+        raise AssertionError
+
+    assert kernels.choose(ops.conv2d_forward, own, (X, W), {}) == (ops.conv2d_forward, own)
+
+
+def test_the_switch():
+    with kernels.only():
+        assert kernels.choose(*CONV, (X, W), {}) == CONV
+        with kernels.only("conv2d"):
+            assert kernels.choose(*CONV, (X, W), {})[0] is conv.conv2d_forward
+    with kernels.only("batchnorm", "pooling"):
+        assert kernels.choose(*CONV, (X, W), {}) == CONV
+    assert kernels.choose(*CONV, (X, W), {})[0] is conv.conv2d_forward
+    with pytest.raises(OptionError, match="no drop-in 'convolution'.*conv2d"), kernels.only("convolution"):
+        pass
+
+
+@pytest.mark.parametrize(("value", "expected"), [("off", "False False"), ("on", "True True"), ("pooling", "False True")])
+def test_the_environment_variable(value, expected):
+    code = "from tinyvision import kernels; print(kernels.is_on('conv2d'), kernels.is_on('pooling'))"
+    environment = {**os.environ, "TINYVISION_KERNELS": value}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    assert done.stdout.strip() == expected, done.stderr
+
+
+def test_the_one_registered_last_is_asked_first(monkeypatch):
+    monkeypatch.setattr(kernels, "_drop_ins", {CONV: list(kernels._drop_ins[CONV])})
+    marker = kernels.DropIn("conv2d", CONV, lambda *a, **o: "y", applies=lambda x, weight, **options: x.shape[0] == 1)
+    kernels.register(marker)
+    assert kernels.choose(*CONV, (GpuArray(1, 8, 9, 9), W), {})[0] is marker.forward
+    assert kernels.choose(*CONV, (X, W), {})[0] is conv.conv2d_forward
+
+
+def test_the_tape_records_the_drop_in_s_own_backward(monkeypatch):
+    """The op is called on a NumPy scalar, which is no np.ndarray, so the tape asks; what it is told, it does."""
+    told = (lambda x: (np.asarray(x * 2), "cache"), lambda dy, cache, needs: (np.asarray(dy * 3, np.float32),))
+    monkeypatch.setattr("tinyvision.tape.choose", lambda *asked: told)
+    x = Variable(np.float32(5), requires_grad=True)
+    y = F.relu(x)
+    y.backward(np.ones((), np.float32))
+    assert y.data == 10
+    assert x.grad.data == 3
+
+
+def test_numpy_arrays_never_ask(monkeypatch):
+    monkeypatch.setattr("tinyvision.tape.choose", lambda *a: pytest.fail("asked"))
+    x = Tensor(np.ones((1, 1, 3, 3), np.float32), requires_grad=True)
+    F.conv2d(x, Tensor(np.ones((1, 1, 2, 2), np.float32))).sum().backward()
+    assert kernels.dispatched(conv2d_inference).__wrapped__ is conv2d_inference

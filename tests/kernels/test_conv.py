@@ -1,0 +1,125 @@
+"""The convolution kernels, in every variant, against `ops.conv` in float64."""
+
+import numpy as np
+import pytest
+
+from tinyvision import precision
+from tinyvision.kernels import conv, launch
+from tinyvision.ops import conv2d_backward, conv2d_forward
+from tinyvision.ops.conv import conv2d_inference
+
+from .compare import close, run_both
+
+# Float32 sums of up to 10³ products err by a few 1e-7 of the largest result; TF32 rounds each factor to 11 bits (5e-4
+# at worst, half of that on average, and the errors of a sum partly cancel).
+FP32, TF32 = 3e-6, 1e-3
+VARIANTS = [("simple", FP32), ("fp32_64", FP32), ("fp32_128", FP32), ("tf32_64", TF32), ("tf32_128", TF32)]
+
+# N, C, H, W, O, (KH, KW), stride, padding, dilation, groups
+SHAPES = {
+    "odd everything": (2, 3, 13, 11, 5, (3, 3), (2, 1), (1, 2), (1, 1), 1),
+    "more than a tile of channels": (1, 36, 7, 9, 133, (3, 2), (1, 1), (1, 1), (1, 1), 1),
+    "stem": (1, 3, 22, 23, 64, (7, 7), (2, 2), (3, 3), (1, 1), 1),
+    "left-over windows": (3, 8, 10, 12, 12, (2, 3), (3, 4), (0, 1), (1, 1), 1),
+    "dilated": (2, 4, 12, 11, 6, (3, 3), (2, 2), (2, 1), (2, 3), 1),
+    "groups": (2, 24, 9, 8, 12, (3, 3), (1, 2), (1, 1), (1, 1), 3),
+    "1x1": (2, 20, 6, 7, 9, (1, 1), (2, 2), (0, 0), (1, 1), 1),
+    "larger than one split": (4, 4, 19, 17, 4, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+}
+
+
+def reference(shape, rng):
+    N, C, H, W, O, kernel, stride, padding, dilation, groups = shape
+    f = np.float32  # the same rounded numbers for both sides
+    x, w = rng.standard_normal((N, C, H, W)).astype(f), rng.standard_normal((O, C // groups, *kernel)).astype(f)
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    y, cache = conv2d_forward(x.astype(float), w.astype(float), **options)
+    dy = rng.standard_normal(y.shape).astype(f)
+    return x, w, dy, y, *conv2d_backward(dy.astype(float), cache), (stride, padding, dilation, groups)
+
+
+def run_variant(emulation, x, w, dy, variant, options, splits=None):
+    """(y, dx, dw) of one of conv.cu's variants."""
+    stride, padding, dilation, groups = options
+    x, w, dy = (launch.channels_last(emulation.array(a)) for a in (x, w, dy))
+    y, dx = emulation.empty(x, dy.shape), emulation.empty(x, x.shape)
+    start = (-padding[0], -padding[1])
+    conv.correlate(x, w, y, stride, start, dilation, groups, f"correlate_{variant}")
+    conv.image_gradient(dy, w, dx, stride, padding, dilation, groups, f"correlate_{variant}")
+    dw = conv.weight_gradient(x, dy, w.shape, stride, padding, dilation, groups, f"weight_gradient_{variant}", splits)
+    return [launch.channels_first(a) for a in (y, dx, dw)]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_variant(emulation, rng, name):
+    x, w, dy, *expected, options = reference(SHAPES[name], rng)
+    for variant, tolerance in VARIANTS:
+        results = run_variant(emulation, x, w, dy, variant, options)
+        for what, got, right in zip(("y", "dx", "dw"), results, expected, strict=True):
+            close(got, right, tolerance, f"{variant} {what}")
+
+
+@pytest.mark.parametrize("splits", [1, 2, 7])
+def test_the_weight_gradient_does_not_depend_on_its_splits(emulation, rng, splits):
+    x, w, dy, _, _, right, options = reference(SHAPES["larger than one split"], rng)
+    for variant, tolerance in VARIANTS[1:]:
+        close(run_variant(emulation, x, w, dy, variant, options, splits)[2], right, tolerance, variant)
+
+
+def test_the_order_in_which_threads_run_changes_nothing(emulate, rng):
+    x, w, dy, *_, options = reference(SHAPES["odd everything"], rng)
+    one = run_variant(emulate(), x, w, dy, "tf32_64", options)
+    other = run_variant(emulate(order=1), x, w, dy, "tf32_64", options)
+    for a, b in zip(one, other, strict=True):
+        assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize(("mode", "tolerance"), [("ieee", FP32), ("tf32", TF32)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_drop_in_has_the_op_s_signature_and_cache(emulation, rng, mode, tolerance, bias):
+    arrays = [rng.standard_normal(s) for s in ((2, 5, 9, 8), (7, 5, 3, 3), (7,))]
+    arrays[2] = arrays[2] if bias else None
+    with precision(mode):
+        run_both(emulation, conv.DROP_INS[0], arrays, {"stride": 2, "padding": 1}, rng, tolerance)
+    assert any(("tf32" if mode == "tf32" else "fp32") in kernel for kernel in emulation.launched)
+
+
+def test_only_wanted_gradients_are_computed(emulation, rng):
+    x, w = (emulation.array(rng.standard_normal(s).astype(np.float32)) for s in ((1, 4, 5, 5), (4, 4, 3, 3)))
+    y, cache = conv.conv2d_forward(x, w)
+    emulation.launched.clear()
+    dx, dw = conv.conv2d_backward(y, cache, (False, True))
+    assert dx is None
+    assert dw is not None
+    assert not any("correlate" in kernel for kernel in emulation.launched)
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+@pytest.mark.parametrize("full", [True, False])
+def test_inference_finishes_its_sums(emulation, rng, activation, full):
+    x, w = rng.standard_normal((2, 6, 7, 9)), 3 * rng.standard_normal((10, 6, 3, 3))
+    vectors = [rng.standard_normal(10) if full else None for _ in range(2)]
+    skip = rng.standard_normal((2, 10, 4, 5)) if full else None
+    arrays = [None if a is None else emulation.array(a.astype(np.float32)) for a in (x, w, *vectors, skip)]
+    rest = (activation, (2, 2), (1, 1), (1, 1), 1)
+    assert conv.applies_to_inference(*arrays, *rest)
+    got = conv.conv2d_inference(*arrays, *rest)
+    doubles = [None if a is None else a.astype(np.float64) for a in arrays]
+    close(got, conv2d_inference(*doubles, *rest), FP32)
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "options"),
+    [
+        ((1, 4, 5, 5), (4, 3, 3, 3), {}),
+        ((4, 5, 5), (4, 4, 3, 3), {}),
+        ((1, 4, 2, 2), (4, 4, 3, 3), {}),
+        ((1, 4, 5, 5), (4, 1, 3, 3), {"groups": 4}),
+        ((0, 4, 5, 5), (4, 4, 3, 3), {}),
+        ((1, 4, 5, 5), (4, 4, 1, 1), {}),
+        ((1, 256, 5, 5), (4, 256, 3, 3), {"padding": 1}),
+    ],
+)
+def test_what_is_left_to_the_op(x, weight, options):
+    """Mistakes (whose message the op has), groups of odd sizes, plain products, and deep layers."""
+    assert not conv.applies(np.zeros(x, np.float32), np.zeros(weight, np.float32), **options)

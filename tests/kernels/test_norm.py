@@ -1,0 +1,84 @@
+"""Batch normalisation's kernels, simple and fast, against `ops.norm` in float64."""
+
+import numpy as np
+import pytest
+
+from tinyvision.kernels import launch, norm
+from tinyvision.ops import batchnorm_relu_backward, batchnorm_relu_forward
+from tinyvision.ops.norm import batch_moments
+
+from .compare import close, run_both
+
+TOLERANCE = 3e-6  # float32 statistics of up to 10⁴ numbers, joined pairwise
+SHAPES = [(2, 3, 5, 7), (70, 33), (1, 64, 2, 1), (3, 5, 11, 13), (2, 40, 9)]
+TRAIN, FROZEN, RELU = norm.DROP_INS[1:4]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_training(emulation, rng, shape):
+    arrays = [3 + 2 * rng.standard_normal(shape), rng.standard_normal(shape[1]), rng.standard_normal(shape[1])]
+    run_both(emulation, TRAIN, arrays, {"eps": 1e-4}, rng, TOLERANCE)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("skip", [True, False])
+def test_relu_and_skip(emulation, rng, shape, skip):
+    arrays = [rng.standard_normal(shape), rng.standard_normal(shape[1]), rng.standard_normal(shape[1])]
+    arrays.append(rng.standard_normal(shape) if skip else None)
+    run_both(emulation, RELU, arrays, {}, rng, TOLERANCE)
+
+
+def test_frozen(emulation, rng):
+    C = 19
+    arrays = [rng.standard_normal((3, C, 4, 5)), *rng.standard_normal((3, C)), rng.random(C) + 0.5]
+    run_both(emulation, FROZEN, arrays, {}, rng, TOLERANCE, needs=(True, True, True, False, False))
+
+
+def test_moments_survive_a_mean_that_is_large_beside_the_deviation(emulation, rng):
+    """E[x²] - E[x]² would lose all digits here: 10⁴ squared has 8 of float32's 7 digits."""
+    x = emulation.array((1e4 + rng.standard_normal((20, 5, 16, 16))).astype(np.float32))
+    mean, var = norm.batch_moments(x)
+    right = batch_moments(x.astype(np.float64))
+    close(mean, right[0], 1e-6)
+    close(var, right[1], 1e-3)
+
+
+def test_infinities_and_nan_pass_the_relu_as_they_pass_the_op(emulation):
+    values = np.array([[np.nan, -np.inf, np.inf, -1.0, 2.0]], np.float32).repeat(2, 0)
+    one, zero = np.ones(5, np.float32), np.zeros(5, np.float32)
+    arrays = [emulation.array(a) for a in (values, one, zero)]
+    moments = (emulation.array(zero), emulation.array(one))
+    y, _ = norm.batchnorm_relu_forward(*arrays, None, 0.0, moments)
+    right, _ = batchnorm_relu_forward(values, one, zero, None, 0.0, (zero, one))
+    assert np.array_equal(y, right, equal_nan=True)
+
+
+@pytest.mark.parametrize("relu", [True, False])
+def test_the_simple_versions(emulation, rng, relu):
+    M, C = 29, 37
+    make = lambda *shape: emulation.array(rng.standard_normal(shape).astype(np.float32))  # noqa: E731
+    x, skip, weight, bias, dy = make(M, C), make(M, C), make(C), make(C), make(M, C)
+    mean, var, dweight, dbias = (emulation.empty(x, (C,)) for _ in range(4))
+    y, dx, dskip = (emulation.empty(x, (M, C)) for _ in range(3))
+    sizes, eps = (np.int32(M), np.int32(C)), np.float32(1e-5)
+    grid = launch.blocks(C)
+    launch.launch("norm", "batchnorm_forward_simple", grid, x, skip, weight, bias, mean, var, y, *sizes, eps, np.int32(relu))
+    doubles = [a.astype(np.float64) for a in (x, weight, bias, skip)]
+    if not relu:
+        close(mean, doubles[0].mean(0), TOLERANCE)
+        close(var, doubles[0].var(0), TOLERANCE)
+        return
+    right, cache = batchnorm_relu_forward(*doubles)
+    close(y, right, TOLERANCE)
+    launch.launch(
+        "norm", "batchnorm_backward_simple", grid, dy, y, x, mean, var, weight, dweight, dbias, dx, dskip, *sizes, eps
+    )
+    for got, wanted in zip((dx, dweight, dbias, dskip), batchnorm_relu_backward(dy.astype(float), cache), strict=True):
+        close(got, wanted, TOLERANCE)
+
+
+def test_what_is_left_to_the_op():
+    zeros = lambda *shape: np.zeros(shape, np.float32)  # noqa: E731
+    assert not TRAIN.applies(zeros(1, 4), zeros(4), zeros(4))  # no variance
+    assert not TRAIN.applies(zeros(3, 4), zeros(3), zeros(4))
+    assert not RELU.applies(zeros(3, 4), zeros(4), zeros(4), zeros(2, 4))

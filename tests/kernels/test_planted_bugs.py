@@ -1,0 +1,148 @@
+"""The emulator's tests can fail: mistakes that people make in kernels, planted one at a time, are all noticed."""
+
+import numpy as np
+import pytest
+
+from tinyvision.kernels import conv, loss, norm, pool
+
+from .emulator import EmulatorError
+from .test_conv import SHAPES, TF32, reference, run_variant
+
+CONV = {
+    "dropped barrier": ("        __syncthreads();  // tile `now`", "        // tile `now`"),
+    "copies not waited for": ("copies_wait<STAGES - 2>();", "copies_wait<STAGES>();"),
+    "no check of the left edge": ("ww >= 0 && ww < g.W;", "ww < g.W;"),
+    "no check of the last kernel": ("o < g.O ? o * K : NOWHERE", "o * K"),
+    "no check of k": ("bool inside = k < K && hh", "bool inside = hh"),
+    "no check of the last column": ("if (at >= 0 && o < g.O) finish", "if (at >= 0) finish"),
+    "no check of the last row": ("first_m + threadIdx.x, p = m", "min(first_m + (int)threadIdx.x, M - 1), p = m"),
+    "fragments in the wrong order": ("a[i][1] = to_tf32(top[8 * BK + left]);", "a[i][1] = to_tf32(top[right]);"),
+    "not rounded to TF32": ("b[j][1] = to_tf32(top[right]);", "b[j][1] = __float_as_int(top[right]);"),
+    "bank swizzle on one side only": ("int key = group >> 1 & 3;", "int key = group & 3;"),
+    "weight gradient skips a pixel": ("advance(8);", "advance(9);"),
+    "splits overlap": ("end = begin + share < M ? begin + share : M;", "end = M;"),
+    "a split is not added": ("for (int s = 0; s < splits; s++) sum", "for (int s = 1; s < splits; s++) sum"),
+    "misaligned copies": ("k = threadIdx.x % 4 * 4;", "k = threadIdx.x % 4 * 4 + 1;"),
+}
+
+
+def plant(pair):
+    old, new = pair
+    planted = []
+
+    def change(text):
+        planted.append(old in text)
+        return text.replace(old, new)
+
+    return change, planted
+
+
+def notices(run, planted):
+    """Whether `run` fails; and the mistake was really in the text."""
+    try:
+        run()
+        failed = False
+    except (EmulatorError, AssertionError):
+        failed = True
+    assert any(planted), "there is no such line in the text any more"
+    return failed
+
+
+@pytest.mark.parametrize("name", CONV)
+def test_convolution(emulate, rng, name):
+    change, planted = plant(CONV[name])
+    emulation = emulate(change=change)
+    x, w, dy, *expected, options = reference(SHAPES["odd everything"], rng)
+
+    def run():
+        for got, right in zip(run_variant(emulation, x, w, dy, "tf32_64", options, splits=2), expected, strict=True):
+            assert np.abs(got - right).max() <= TF32 * np.abs(right).max()
+
+    assert notices(run, planted)
+
+
+OTHERS = {
+    "norm: dropped barrier": (
+        "    shared[threadIdx.x] = own;\n    __syncthreads();", "    shared[threadIdx.x] = own;",
+    ),
+    "norm: biased join": ("a.count * share}", "b.count * share}"),
+    "norm: a chunk too many": ("chunk + 1 < chunks ? rows : M - chunk * rows", "rows"),
+    "norm: ReLU's mask forgotten": ("float g = y && !(y[m * C + c] > 0.f) ? 0.f : dy[m * C + c];", "float g = dy[m * C + c];"),
+    "norm: columns not checked": ("    if (c >= C) return;\n    float centre = mean[c], scale = weight", "    float centre = mean[c], scale = weight"),
+    "pool: first window": ("(below + stride - 1) / stride", "below / stride"),
+    "pool: a tie to the last": ("value > best || (value", "value >= best || (value"),
+    "pool: last window": ("if (last > count - 1) last = count - 1;", ""),
+    "loss: dropped barrier": ("    __syncthreads();  // before", "    // before"),
+    "loss: dy forgotten": ("dy[0] / divisor[0] * slope", "slope / divisor[0]"),
+}  # fmt: skip
+
+
+def run_norm(emulation, rng):
+    x, skip, dy = (rng.standard_normal((3, 37, 7, 9)).astype(np.float32) for _ in range(3))
+    weight, bias = rng.standard_normal((2, 37)).astype(np.float32)
+    op = norm.DROP_INS[3].op
+    y, cache = op[0](*(a.astype(float) for a in (x, weight, bias, skip)))
+    expected = (y, *op[1](dy.astype(float), cache))
+    y, cache = norm.batchnorm_relu_forward(*map(emulation.array, (x, weight, bias, skip)))
+    return (y, *norm.batchnorm_relu_backward(emulation.array(dy), cache)), expected
+
+
+def run_pool(emulation, rng):
+    x = rng.integers(-2, 3, (2, 3, 9, 11)).astype(np.float32)
+    options = {"kernel_size": 3, "stride": 2, "padding": 1}
+    op = pool.DROP_INS[0].op
+    y, cache = op[0](x, **options)
+    dy = rng.standard_normal(y.shape).astype(np.float32)
+    expected = (y, *op[1](dy, cache))
+    y, cache = pool.max_pool2d_forward(emulation.array(x), **options)
+    return (y, *pool.max_pool2d_backward(emulation.array(dy), cache)), expected
+
+
+def run_loss(emulation, rng):
+    x, labels = 3 * rng.standard_normal((4, 300)).astype(np.float32), rng.integers(0, 300, 4)
+    op = loss.DROP_INS[0].op
+    y, cache = op[0](x.astype(float), labels)
+    dy = np.array(-2.5)
+    expected = (y, op[1](dy, cache)[0])
+    y, cache = loss.cross_entropy_forward(emulation.array(x), labels)
+    return (y, loss.cross_entropy_backward(emulation.array(dy.reshape(1).astype(np.float32)), cache)[0]), expected
+
+
+RUNS = {"norm": run_norm, "pool": run_pool, "loss": run_loss}
+
+
+def agree(results):
+    for got, right in zip(*results, strict=True):
+        assert np.abs(got - right).max() <= 1e-5 * np.abs(right).max()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_kernels(emulate, rng, name):
+    change, planted = plant(OTHERS[name])
+    run = RUNS[name.partition(":")[0]]
+    # A dropped barrier shows in the order of threads that runs readers before writers.
+    assert any(notices(lambda order=order: agree(run(emulate(change=change, order=order), rng)), planted) for order in (0, 1))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_same_checks_pass_without_a_mistake(emulate, rng, name):
+    for order in (0, 1):
+        agree(RUNS[name](emulate(order=order), rng))
+
+
+def test_the_emulator_sees_a_barrier_that_not_all_threads_reach(emulate, rng):
+    change, _ = plant(("    shared[threadIdx.x] = own;\n    __syncthreads();", "    if (threadIdx.x < 99) __syncthreads();"))
+    with pytest.raises(EmulatorError, match="wait for others that do not come"):
+        norm.batch_moments(emulate(change=change).array(np.ones((4, 3), np.float32)))
+
+
+def test_the_emulator_sees_writes_beyond_the_end(emulate, rng):
+    change, _ = plant(("if (threadIdx.x < CHANNELS && c < C) {\n        mean[c]", "if (threadIdx.x < CHANNELS) {\n        mean[c]"))
+    with pytest.raises(EmulatorError, match="wrote outside of an array of 3 numbers"):
+        norm.batch_moments(emulate(change=change).array(np.ones((4, 3), np.float32)))
+
+
+def test_there_is_a_guarded_array_for_every_result(emulate, rng):
+    x = emulate().array(np.ones((1, 4, 5, 5), np.float32))
+    y = conv.gpu.empty(x, (2, 2))
+    assert np.isnan(y).all()

@@ -1,0 +1,53 @@
+"""One launch of SGD for many parameters against `optim.SGD`, which updates them one by one."""
+
+import numpy as np
+import pytest
+
+from tinyvision import kernels, optim
+from tinyvision.kernels import sgd
+from tinyvision.tensor import Tensor
+
+SHAPES = [(3, 5), (1,), (4000,), (2, 3, 3, 3), (2048,), (17,)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"momentum": 0.9},
+        {"momentum": 0.9, "weight_decay": 0.1, "nesterov": True},
+        {"momentum": 0.5, "dampening": 0.25, "weight_decay": 0.01},
+        {"momentum": 0.9, "maximize": True},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("count", [6, 200])
+def test_three_steps(emulation, rng, options, count):
+    shapes = (SHAPES * 40)[:count]
+    start = [rng.standard_normal(s).astype(np.float32) for s in shapes]
+    ours = [emulation.array(a) for a in start]
+    velocities = [emulation.empty(a, a.shape) if options.get("momentum") else None for a in start]
+    theirs = [Tensor(a.copy(), requires_grad=True) for a in start]
+    optimizer = optim.SGD(theirs, lr=0.1, **options)
+    for step in range(3):
+        gradients = [rng.standard_normal(s).astype(np.float32) for s in shapes]
+        for p, g in zip(theirs, gradients, strict=True):
+            p.grad = Tensor(g.copy())
+        optimizer.step()
+        sgd.step(ours, [emulation.array(g) for g in gradients], velocities, optimizer.param_groups[0], first=step == 0)
+    for got, right in zip(ours, theirs, strict=True):
+        # The same operations in the same order; the compiler may fuse a product and a sum, which saves one rounding.
+        assert np.allclose(got, right.data, rtol=1e-5, atol=1e-6)
+
+
+def test_memory_order(rng):
+    a = np.zeros((2, 3, 4, 5), np.float32)
+    assert sgd.packed(a)
+    assert sgd.packed(a.transpose(0, 3, 1, 2))
+    assert not sgd.packed(a[:, ::2])
+
+
+def test_arrays_on_the_cpu_are_left_to_the_readable_step():
+    a = np.zeros(3, np.float32)
+    assert "sgd" in kernels.names()
+    assert not sgd.applies([a], [a])
