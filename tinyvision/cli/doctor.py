@@ -20,7 +20,6 @@ _OLD_KERNELS = {"prescott", "core2", "penryn", "dunnington", "nehalem", "sandybr
 
 _PACKAGES = {  # distribution -> what it is for
     "pillow": "reading images",
-    "safetensors": "checking our reader in tests",
     "threadpoolctl": "BLAS threads",
     "rich": "the live progress line",
     "matplotlib": "plots and pictures",
@@ -45,7 +44,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check everything."""
-    findings = [*_basics(), *_blas(), *_gpu(), *_packages(), *_folders()]
+    findings = [*_basics(), *_blas(), *_threads(), *_speed(), *_gpu(), *_packages(), *_folders()]
     broken = any(f["state"] == "broken" for f in findings)
     if args.json:
         print(json.dumps({"ok": not broken, "findings": findings}, indent=2))
@@ -93,10 +92,6 @@ def _basics() -> list[dict[str, Any]]:
 
 
 def _blas() -> list[dict[str, Any]]:
-    import numpy as np
-
-    from .. import get_num_threads
-
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
@@ -134,8 +129,15 @@ def _blas() -> list[dict[str, Any]]:
                 "unset it unless you know that it helps on this processor",
             )
         )
+    return findings
+
+
+def _threads() -> list[dict[str, Any]]:
+    from .. import get_num_threads
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = get_num_threads()
+    findings = []
     findings.append(
         _finding(
             "threads",
@@ -155,6 +157,12 @@ def _blas() -> list[dict[str, Any]]:
                     "threads", f"{name}={os.environ[name]} limits BLAS", "note", "unset it to use all cores"
                 )
             )
+    return findings
+
+
+def _speed() -> list[dict[str, Any]]:
+    import numpy as np
+
     a = np.ones((768, 768), np.float32)
     a @ a
     times = []
@@ -163,8 +171,7 @@ def _blas() -> list[dict[str, Any]]:
         a @ a
         times.append(time.perf_counter() - start)
     speed = 2 * 768**3 / min(times) / 1e9
-    findings.append(_finding("matrix product", f"{speed:,.0f} GFLOP/s in float32", gflops=round(speed, 1)))
-    return findings
+    return [_finding("matrix product", f"{speed:,.0f} GFLOP/s in float32", gflops=round(speed, 1))]
 
 
 def _gpu() -> list[dict[str, Any]]:

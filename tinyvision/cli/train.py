@@ -76,7 +76,14 @@ def add_parser(commands: Any) -> None:
     what.add_argument(
         "--augment", choices=("on", "off"), help="move and mirror training images at random (default: on)"
     )
-    how = p.add_argument_group("how (the defaults suit the data set)")
+    _add_settings(p.add_argument_group("how (the defaults suit the data set)"))
+    where = p.add_argument_group("where, and what is kept")
+    _add_places(where)
+    add_debug(where)
+    p.set_defaults(run=run)
+
+
+def _add_settings(how: Any) -> None:
     how.add_argument(
         "--epochs", type=whole(1), metavar="N", help="how often to go through the training images"
     )
@@ -93,7 +100,9 @@ def add_parser(commands: Any) -> None:
     how.add_argument(
         "--seed", type=whole(0), metavar="N", help="of weights, order, augmentation, dropout (default: 0)"
     )
-    where = p.add_argument_group("where, and what is kept")
+
+
+def _add_places(where: Any) -> None:
     add_device(where)
     where.add_argument(
         "--workers",
@@ -127,8 +136,6 @@ def add_parser(commands: Any) -> None:
         "--json", action="store_true", help="print the result as JSON on stdout (progress stays on stderr)"
     )
     where.add_argument("--quiet", action="store_true", help="no progress, only the result")
-    add_debug(where)
-    p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
