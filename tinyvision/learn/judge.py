@@ -1,0 +1,162 @@
+"""Judging one attempt, in this process: load the file, see that nothing is missing, run the exercise's check."""
+
+import ast
+import importlib.util
+import sys
+import time
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+from ..check import Finding, Report, runner
+from ..errors import DataError, OptionError
+from . import lab
+from .course import exercise
+
+LOAD_LIMIT = 3.0  # seconds that the file itself, outside of its functions, may take
+
+
+def check_exercise(name, *functions, **named):
+    """Check your functions for an exercise from a notebook; returns a `tinyvision.check.Report`.
+
+    Most exercises ask for one function, which may have any name; where there are more, give them in the order of the
+    exercise, or by name. Raises OptionError for an unknown exercise or too few or too many functions."""
+    one = exercise(name)
+    if len(functions) > len(one.needs):
+        raise OptionError(f"check_exercise: {one.name} asks for {', '.join(one.needs)}; you gave {len(functions)}")
+    given = dict(zip(one.needs, functions, strict=False))
+    for key, value in named.items():
+        if key not in one.needs or key in given:
+            raise OptionError(f"check_exercise: {one.name} asks for {', '.join(one.needs)}; {key} is not free")
+        given[key] = value
+    missing = [n for n in one.needs if n not in given]
+    if missing:
+        raise OptionError(f"check_exercise: {one.name} also asks for {', '.join(missing)}")
+    return _checked(one, SimpleNamespace(**given))
+
+
+def judge(name, path):
+    """Check the file at `path` as an attempt at the exercise. Raises DataError if it cannot be read."""
+    one, path = exercise(name), Path(path)
+    lab.PRINTED.clear()
+    text = read(path)
+    try:
+        tree = ast.parse(text, str(path))
+    except (SyntaxError, ValueError, RecursionError) as error:
+        return _failed(one, f"Python cannot read the file: {_syntax(error)}", "syntax", path,
+                       getattr(error, "lineno", None))
+    holes = _holes(tree)
+    if holes:
+        return _failed(one, f"Still missing: {one.missing}. Replace the ... on {_lines(holes)}.", "missing", path,
+                       holes[0])
+    module, report = load(path, one.name)
+    if report is not None:
+        report.subject = one.name
+        return report
+    for need in one.needs:
+        if not hasattr(module, need):
+            return _failed(one, f"The file no longer defines {need}, which the check looks for.", "undefined", path, 1)
+    return _checked(one, module)
+
+
+def read(path):
+    """The text of a learner's file. Raises DataError if it is gone or is no text."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(f"learn: {path} is not there") from None
+    except UnicodeDecodeError:
+        raise DataError(f"learn: {path} is not text in UTF-8; save it as UTF-8") from None
+    except OSError as error:
+        raise DataError(f"learn: cannot read {path}: {error.strerror or error}") from None
+
+
+def load(path, name):
+    """(module, None), or (None, a report that says why the file does not run)."""
+    path = Path(path).absolute()
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # last: a learner's file hides no library
+    spec = importlib.util.spec_from_file_location(f"learner_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.dont_write_bytecode = True  # no __pycache__ beside the learner's files
+    anchor = SimpleNamespace(__code__=SimpleNamespace(co_filename=str(path), co_firstlineno=1))
+    told = runner.call(spec.loader.exec_module, (module,), seconds=LOAD_LIMIT)
+    lab.PRINTED.append(told.printed)
+    if told.ok:
+        return module, None
+    error = told.error
+    _, line = runner.innermost(error, anchor) if error is not None else (None, None)
+    if told.cut_off:
+        message = f"Reading the file took more than {LOAD_LIMIT:g} seconds: is there a loop outside of a function?"
+    elif isinstance(error, SyntaxError):
+        message, line = f"Python cannot read the file: {_syntax(error)}", error.lineno
+    elif isinstance(error, SystemExit):
+        message = "The file ends Python (exit or quit) before the check can begin."
+    else:
+        message = f"Reading the file raised {type(error).__name__}: {str(error)[:300]}"
+    finding = Finding(Path(path).name, message, "load", None, "exact", None, str(path), line)
+    return None, Report("", [finding], status={"file": "wrong"}, printed=told.printed)
+
+
+@cache
+def _course_module(name):
+    spec = importlib.util.spec_from_file_location(f"tinyvision.learn.exercises.{name}", exercise(name).path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _checked(one, attempt):
+    started = time.perf_counter()
+    try:
+        report = _course_module(one.name).check(attempt)
+    except lab.Wrong as wrong:
+        argument = wrong.finding.argument
+        report = Report(one.name, [wrong.finding], status={argument: "wrong"} if argument else {})
+    report.subject = one.name
+    report.printed = "".join(lab.PRINTED) + report.printed
+    lab.PRINTED.clear()
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _failed(one, message, kind, path, line):
+    finding = Finding(one.file, message, kind, None, "exact", None, str(Path(path).absolute()), line, kind=kind)
+    return Report(one.name, [finding])
+
+
+def _holes(tree):
+    """The lines on which a bare ... stands for code that is still to be written."""
+    kinds = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return, ast.Expr)
+    return sorted(
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, kinds) and isinstance(node.value, ast.Constant) and node.value.value is ...
+    )
+
+
+def _lines(numbers):
+    if len(numbers) == 1:
+        return f"line {numbers[0]}"
+    return f"lines {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+
+
+def _syntax(error):
+    line = getattr(error, "lineno", None)
+    text = (getattr(error, "text", None) or "").strip()
+    words = getattr(error, "msg", None) or str(error)
+    return f"{words}" + (f", line {line}" if line else "") + (f": {text[:60]}" if text else "")
+
+
+def first_look(report):
+    """The report as it is shown first: what is to be seen, without the name of the mistake, which is there to ask for."""
+    observed = getattr(report, "observed", None)
+    if observed is None:
+        return report
+    findings = []
+    for f in report.findings:
+        if f.certainty == "exact" and f.mistake and "." in f.mistake:
+            f = replace(f, message=observed.get(f.argument, "This mistake is known, and has a name: ask for it."))
+        findings.append(f)
+    return replace(report, findings=findings)

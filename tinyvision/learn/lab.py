@@ -1,0 +1,314 @@
+"""What the exercises' checks are made of: a known op, a function beside the right one, and plain expectations.
+
+Every check returns a `tinyvision.check.Report`. A learner's code is only ever called through here, with a time limit,
+and what it prints, raises or changes in place becomes part of the report.
+"""
+
+import functools
+import inspect
+import os
+from dataclasses import replace
+
+import numpy as np
+
+from .. import check
+from ..check import Finding, Picture, Report, Where, runner
+from ..check.ops import spec
+
+CALL_LIMIT = 3.0  # seconds one call may take; a check's own calls take milliseconds
+
+
+class Wrong(Exception):
+    """A check found something: carries the finding."""
+
+    def __init__(self, message, argument="", function=None, where=None, picture=None, line=None, mistake=None):
+        super().__init__(message)
+        file, first = runner.location(function) if function is not None else (None, None)
+        certainty = "exact"
+        self.finding = Finding(argument, message, mistake, None, certainty, where, file, line or first, picture)
+
+
+def adapted(function, wrapper, parameters):
+    """`wrapper` under the name and place of the learner's `function`, with its own list of parameters."""
+    functools.update_wrapper(wrapper, function)
+    kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    wrapper.__signature__ = inspect.Signature([inspect.Parameter(p, kinds) for p in parameters])
+    return wrapper
+
+
+def forward(op, function):
+    """Check a function that returns y alone, `function(*arrays, **options) -> y`, as the forward of a known op."""
+    known = spec(op)
+
+    def run(*arrays, **options):
+        return function(*arrays, **options), None
+
+    options = list(known.probes()[0].options)
+    _fits(function, [*known.arguments, *options], keywords=options)
+    probe = known.probes()[0]
+    _returns(function, [np.array(a) for a in probe.inputs], probe.options, 1)
+    return _observed(lambda **how: check.op(op, forward=adapted(function, run, [*known.arguments, *options]), **how))
+
+
+def backward(op, function, only, remember):
+    """Check `function(dy, cache)`, which returns the gradients named in `only`: one array, or a tuple of them.
+
+    `remember(*arrays, **options)` makes the cache that the exercise promises; the other gradients are ours."""
+    known = spec(op)
+    _fits(function, ["dy", "cache"])
+    only = (only,) if isinstance(only, str) else only
+    probe = known.probes()[0]
+    cache = remember(*[np.array(a) for a in probe.inputs], **probe.options)
+    _returns(function, (np.array(probe.dy)[()], cache), {}, len(only), only)
+
+    def right_forward(*arrays, **options):
+        own = tuple(np.array(a) for a in arrays)
+        return known.forward(*arrays, **options), (remember(*own, **options), own, options)
+
+    def run(dy, cache):
+        theirs, arrays, options = cache
+        kept = np.array(dy)
+        given = function(dy, theirs)
+        grads = list(known.backward(arrays, options, kept))
+        for name, gradient in zip(only, (given,) if len(only) == 1 else given, strict=True):
+            grads[known.gradients.index(name)] = gradient
+        return tuple(grads)
+
+    def judge(**how):
+        report = check.op(op, right_forward, adapted(function, run, ("dy", "cache")), **how)
+        for name in known.gradients:
+            if name is not None and name not in only:
+                report.status[name] = "skipped"
+        return report
+
+    return _observed(judge)
+
+
+def rule(function):
+    """Check an update rule by following it over several steps; see `check.op("sgd")`."""
+    return _observed(lambda **how: check.op("sgd", forward=function, **how))
+
+
+def _observed(judge):
+    """The report, with what could be seen without knowing the mistake kept beside each finding that names one.
+
+    A learner is first shown the observation, and asks for the name."""
+    report = judge(time_limit=CALL_LIMIT)
+    known = [f for f in report.findings if f.certainty == "exact" and f.mistake and "." in f.mistake]
+    if known:
+        plain = {f.argument: f for f in judge(time_limit=CALL_LIMIT, bank=[]).findings}
+        report.observed = {
+            f.argument: plain[f.argument].message
+            for f in known
+            if f.argument in plain and plain[f.argument].certainty != "unknown"
+        }
+    return report
+
+
+def _returns(function, arrays, options, count, names=()):
+    """One call ahead of the checker's own, for what a learner's first attempts return: nothing, or too little."""
+    told = runner.call(function, arrays, options, seconds=CALL_LIMIT)
+    if not told.ok:
+        return  # the checker says it better
+    name = runner.name_of(function)
+    if told.value is None:
+        raise Wrong(f"{name} returned None: is there a return at its end?", name, function)
+    fits = count == 1 or (isinstance(told.value, (tuple, list)) and len(told.value) == count)
+    if not fits:
+        raise Wrong(f"{name} must return {count} arrays: {', '.join(names)}.", name, function)
+    if count == 1 and isinstance(told.value, tuple):
+        raise Wrong(f"{name} must return one array alone, not a tuple.", name, function)
+    if count > 1 and any(v is None for v in told.value):
+        raise Wrong(f"{name} returned None for {names[[v is None for v in told.value].index(True)]}.", name, function)
+
+
+def _fits(function, parameters, keywords=()):
+    unfit = runner.accepts(function, len(parameters) - len(keywords), dict.fromkeys(keywords))
+    if unfit is not None:
+        name = runner.name_of(function)
+        raise Wrong(
+            f"{name} has the parameters ({', '.join(unfit.parameters)}); it must keep ({', '.join(parameters)}).",
+            name,
+            function,
+        )
+
+
+def call(function, *arrays, argument=None, **options):
+    """What the learner's function returns. Raises Wrong for an exception, a time-out, or an argument changed in place."""
+    name = argument or runner.name_of(function)
+    watched = {p: a for p, a in zip(_parameters(function), arrays, strict=False) if isinstance(a, np.ndarray)}
+    told = runner.call(function, arrays, options, watched, CALL_LIMIT)
+    if told.cut_off:
+        raise Wrong(f"It ran for more than {CALL_LIMIT:g} seconds and was stopped. Is there a loop that never ends?",
+                    name, function, line=told.line)
+    if told.error is not None:
+        if isinstance(told.error, Wrong):
+            raise told.error
+        kind = "exit" if isinstance(told.error, SystemExit) else type(told.error).__name__
+        raise Wrong(f"It raised {kind}: {str(told.error)[:300]}", name, function, line=told.line)
+    if told.changed:
+        raise Wrong(f"It changed its argument {told.changed[0]} in place; work on a copy, or compute a new array.",
+                    name, function, mistake="input_changed")
+    PRINTED.append(told.printed)
+    return told.value
+
+
+PRINTED = []  # what the learner's functions printed, until a report takes it
+
+
+def _parameters(function):
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
+def expect(condition, message, argument="", function=None, mistake=None):
+    """Raise Wrong with the message unless the condition holds."""
+    if not condition:
+        raise Wrong(message, argument, function, mistake=mistake)
+
+
+def equal(yours, right, argument, function=None, told="", tolerance=1e-9, known=()):
+    """Raise Wrong unless two arrays (or numbers) are equal to `tolerance` of the largest value of `right`.
+
+    The default leaves room for the rounding of sums in another order, in float64. `known` are (wrong array, words):
+    if yours equals one of them, the words are the message."""
+    after = f" {told}" if told else ""
+    if yours is None:
+        raise Wrong(f"{argument} is None: has the function a return?{after}", argument, function)
+    try:
+        mine = np.asarray(yours, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise Wrong(f"{argument} is a {type(yours).__name__}, not numbers.{after}", argument, function) from None
+    right = np.asarray(right, dtype=np.float64)
+    if mine.shape == right.shape and _near(mine, right, tolerance).all():
+        return
+    for wrong, words in known:
+        wrong = np.asarray(wrong, dtype=np.float64)
+        if wrong.shape == mine.shape and _near(mine, wrong, tolerance).all():
+            raise Wrong(f"{words}{after}", argument, function, *_place(mine, right, tolerance), mistake="known")
+    if mine.shape != right.shape:
+        raise Wrong(f"{argument} has the shape {mine.shape}; it must be {right.shape}.{after}", argument, function)
+    if not np.isfinite(mine).all():
+        raise Wrong(f"{argument} holds NaN or infinity.{after}", argument, function, *_place(mine, right, tolerance))
+    message = f"{argument} is {float(mine):.6g}; it should be {float(right):.6g}." if right.ndim == 0 else (
+        f"{argument} differs from the right values."
+    )
+    raise Wrong(message + after, argument, function, *_place(mine, right, tolerance))
+
+
+def _near(a, b, tolerance):
+    scale = np.abs(b).max(initial=1e-12)
+    with np.errstate(invalid="ignore"):
+        return (np.abs(a - b) <= tolerance * scale) | (a == b)
+
+
+def _place(mine, right, tolerance):
+    """(Where, Picture) of a difference; nothing to draw for single numbers or other shapes."""
+    if mine.shape != right.shape or right.ndim == 0:
+        return None, None
+    wrong = ~_near(mine, right, tolerance)
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    region = "all" if wrong.all() else "some"
+    where = Where(index, float(mine[index]), float(right[index]), region, int(wrong.sum()), wrong.size)
+    return where, Picture(mine, right)
+
+
+def beside(function, right, cases, argument="y", known=(), tolerance=1e-9):
+    """Check a function beside the right one on `cases`, each a tuple of arguments.
+
+    `known` are (wrong function, words): a function that agrees with one of them on every case is told so."""
+    name = runner.name_of(function)
+    results = []
+    for case in cases:
+        results.append(call(function, *[np.array(a) if isinstance(a, np.ndarray) else a for a in case]))
+    wanted = [right(*case) for case in cases]
+    for wrong, words in known:
+        others = [wrong(*case) for case in cases]
+        if all(_same(a, b, tolerance) for a, b in zip(results, others, strict=True)) and not all(
+            _same(a, b, tolerance) for a, b in zip(wanted, others, strict=True)
+        ):
+            worst = next(k for k in range(len(cases)) if not _same(wanted[k], others[k], tolerance))
+            told = _told(name, cases[worst], results[worst], wanted[worst])
+            raise Wrong(f"{words}{told}", argument, function, mistake="known")
+    for case, result, value in zip(cases, results, wanted, strict=True):
+        if isinstance(value, tuple):
+            fits = isinstance(result, (tuple, list)) and len(result) == len(value)
+            expect(fits, f"{name} must return {len(value)} things.{_told(name, case, result, value)}", argument, function)
+            for k, (one, other) in enumerate(zip(result, value, strict=True)):
+                equal(one, other, f"{argument}[{k}]", function, _told(name, case, result, value).strip(), tolerance)
+        else:
+            equal(result, value, argument, function, _told(name, case, result, value).strip(), tolerance)
+    return done(name)
+
+
+def _same(a, b, tolerance):
+    if isinstance(b, tuple):
+        both = isinstance(a, (tuple, list)) and len(a) == len(b)
+        return both and all(_same(x, y, tolerance) for x, y in zip(a, b, strict=True))
+    try:
+        a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return a.shape == b.shape and bool(_near(a, b, tolerance).all())
+
+
+def _told(name, case, result, value):
+    """ "f(7, 3) gives 3, and should give 4", if that is short enough to be of use."""
+    shown = ", ".join(f"array{a.shape}" if isinstance(a, np.ndarray) and a.size > 6 else _short(a) for a in case)
+    if np.size(value) > 6 or isinstance(value, dict):
+        return f" Seen with {name}({shown})."
+    return f" {name}({shown}) gives {_short(result)}; it should give {_short(value)}."
+
+
+def _short(value):
+    if isinstance(value, (tuple, list)):
+        return "(" + ", ".join(_short(v) for v in value) + ")"
+    if isinstance(value, np.ndarray):
+        return str(np.round(value, 4).tolist())
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.6g}"
+    return str(value)[:60]
+
+
+def done(*parts):
+    """A report that says these parts are ok."""
+    return Report("", status={p: "ok" for p in parts})
+
+
+def together(*checks):
+    """The reports of several checks as one; each check is a function, and all run even if one finds something."""
+    whole = Report("")
+    whole.observed = {}
+    for one in checks:
+        try:
+            report = one()
+        except Wrong as wrong:
+            report = Report("", [wrong.finding], status={wrong.finding.argument: "wrong"})
+        whole.findings += report.findings
+        whole.notes += [n for n in report.notes if n not in whole.notes]
+        for key, value in report.status.items():
+            if whole.status.get(key) != "wrong":
+                whole.status[key] = value
+        whole.observed.update(getattr(report, "observed", {}))
+        whole.printed = whole.printed or report.printed
+        whole.probes += report.probes
+    return whole
+
+
+def named(report, argument):
+    """The report under another name for what is checked: five functions in one file need five names."""
+    report.findings = [replace(f, argument=f"{argument}.{f.argument}" if f.argument else argument)
+                       for f in report.findings]
+    report.status = {argument: "ok" if report.passed else "wrong"}
+    return report
+
+
+def source_line(finding):
+    """The text of the line a finding points at, or None."""
+    if not finding.file or not finding.line or not os.path.isfile(finding.file):
+        return None
+    with open(finding.file, encoding="utf-8", errors="replace") as file:
+        lines = file.read().split("\n")
+    return lines[finding.line - 1].strip() if finding.line <= len(lines) else None

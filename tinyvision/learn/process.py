@@ -1,0 +1,135 @@
+"""Running a check in a process of its own: endless loops, crashes, exits and floods of output stay behind the wall."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import tinyvision
+
+from ..errors import OptionError
+
+LIMIT = 10.0  # seconds a check may take in all; the exercises' own take less than one
+_KEEP = 4000  # characters of a flood of output that are kept
+_ROOT = Path(tinyvision.__file__).parents[1]
+
+
+class Worker:
+    """A process that is ready to judge. `ask` sends a request; a worker that had to be killed is replaced."""
+
+    def __init__(self):
+        self._process = None
+        self.start()
+
+    def start(self):
+        """Start the process now, so that it is warm when a file is saved."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        path = os.pathsep.join(p for p in (str(_ROOT), os.environ.get("PYTHONPATH", "")) if p)
+        threads = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tinyvision.learn.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=_ROOT,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **threads},
+            start_new_session=True,  # so that its children go with it, and Ctrl-C reaches only us
+        )
+        self._answers, self._spilt = queue.Queue(), []
+        self._readers = [threading.Thread(target=self._read_answers, daemon=True),
+                         threading.Thread(target=self._drain, daemon=True)]
+        for thread in self._readers:
+            thread.start()
+
+    def _read_answers(self):
+        process, answers = self._process, self._answers
+        for line in process.stdout:
+            answers.put(line)
+        answers.put(None)
+
+    def _drain(self):
+        process, spilt, kept = self._process, self._spilt, 0
+        while chunk := process.stderr.read1(1 << 16):
+            if kept < _KEEP:
+                spilt.append(chunk[: _KEEP - kept])
+                kept += len(chunk)
+
+    def ask(self, request, limit=LIMIT, again=False):
+        """The answer to a request, as a dict; {"ended": words} if the code ended Python or took more than `limit` s.
+
+        The process is gone afterwards, unless it will be asked `again`, which only trusted code should be."""
+        self.start()
+        line = json.dumps({**request, "cwd": os.getcwd()}) + "\n"
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(line.encode())
+            self._process.stdin.flush()
+        try:
+            answer = self._answers.get(timeout=limit)
+        except queue.Empty:
+            self.close()
+            return {"ended": f"It ran for more than {limit:g} seconds and was stopped."}
+        except BaseException:
+            self.close()
+            raise
+        if answer is None:
+            return self._ended()
+        answer = json.loads(answer)
+        if again:
+            return answer
+        # What compiled code or a child wrote past Python's own capture.
+        answer["spilt"] = b"".join(self._spilt).decode("utf-8", "replace")
+        self.close()
+        return answer
+
+    def _ended(self):
+        code = self._process.wait()
+        self._readers[1].join(1.0)
+        spilt = b"".join(self._spilt).decode("utf-8", "replace")
+        self.close()
+        if code < 0:
+            name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+            return {"ended": f"Your code crashed Python ({name}).", "spilt": spilt}
+        return {"ended": f"Your code ended Python (exit code {code}).", "spilt": spilt}
+
+    def close(self):
+        """End the process and all that it started."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with suppress(OSError):
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+        process.wait()
+        for thread in self._readers:
+            thread.join(1.0)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            with suppress(OSError):
+                pipe.close()
+
+
+def ask(request, limit=LIMIT):
+    """One request to a fresh worker."""
+    worker = Worker()
+    try:
+        return worker.ask(request, limit)
+    finally:
+        worker.close()
+
+
+def seconds(text):
+    """A time limit from the command line. Raises OptionError unless it is a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise OptionError(f"learn: the time limit is a number of seconds above 0, got {text!r}")
+    return value

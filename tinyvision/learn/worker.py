@@ -1,0 +1,93 @@
+"""The other side of the wall: a process that judges one attempt and is gone.
+
+Started ahead of time, it has NumPy and the checker loaded and waits for one line of JSON on standard input:
+{"task": "judge" | "gradcheck", ..., "cwd": folder}. The answer is one line of JSON on its standard output, to which
+nothing else can be written: whatever the learner's code prints goes to standard error.
+"""
+
+import json
+import os
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+MEMORY = 2 << 30  # bytes that the learner's code may take beyond what Python and NumPy hold already
+
+
+def _limit_memory():
+    """Turn an array of a terabyte into a MemoryError instead of a machine that swaps. Linux only."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, hard))
+
+
+def told(report):
+    """A report as JSON, with its text, plain and in colour."""
+    from ..check.show import render
+    from .judge import first_look
+
+    seen = first_look(report)
+    return {
+        **report.as_dict(),
+        "printed": report.printed[:4000],
+        "kinds": [f.kind for f in report.findings],
+        "text": render(seen, colour=False),
+        "colour": render(seen, colour=True),
+        "lines": [source for source in map(_source, report.findings)],
+    }
+
+
+def _source(finding):
+    from .lab import source_line
+
+    return source_line(finding)
+
+
+def _answer(request):
+    from ..errors import TinyVisionError
+
+    try:
+        if request["task"] == "gradcheck":
+            from .gradcheck import examine
+
+            report = examine(request)
+        else:
+            from .judge import judge
+
+            report = judge(request["name"], request["path"])
+        if request.get("html"):
+            report.save(request["html"])
+        return told(report)
+    except TinyVisionError as error:
+        return {"error": str(error)}
+    except MemoryError:
+        return {"error": "learn: out of memory: an array in your code is too large"}
+
+
+def main():
+    """Answer requests, one a line, until standard input ends."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    os.set_inheritable(out.fileno(), False)
+
+    from . import gradcheck, judge  # noqa: F401  (the waiting is for these)
+
+    _limit_memory()
+    for line in sys.stdin:
+        request = json.loads(line)
+        os.chdir(request["cwd"])
+        try:
+            answer = _answer(request)
+        except BaseException:  # a defect of ours: the parent shows it
+            answer = {"crash": traceback.format_exc()}
+        out.write(json.dumps(answer) + "\n")
+        out.flush()
+    os._exit(0)  # threads that the learner's code left running do not hold us
+
+
+if __name__ == "__main__":
+    main()
