@@ -43,7 +43,8 @@ NEEDS = ("conv_loops",)
 MISSING = "the sum over channels and window for one output, y[n, o, i, j]"
 HINTS = (
     "Which pixels of the padded image lie under the window when the output position is (i, j)?",
-    "Its top left corner is at row i·SH, column j·SW. Inside the window, u counts rows and v columns; c runs over channels.",
+    "Its top left corner is at row i·SH, column j·SW. Inside the window, u counts rows and v columns; c runs "
+    "over channels.",
     "total = bias[o]; then for c, for u, for v: total += x_padded[n, c, i * SH + u, j * SW + v] * weight[o, c, u, v]",
 )
 PREDICT = "How many multiplications does one 3×3 convolution from 64 to 64 channels on a 56×56 image take?"

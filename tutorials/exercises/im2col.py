@@ -38,9 +38,11 @@ NEEDS = ("im2col",)
 MISSING = "the slice that one position of the window sees, and the order of the axes"
 HINTS = (
     "Take the top left pixel of every window: which rows and columns of the padded image are those?",
-    "Rows u, u + SH, u + 2·SH, ..., OH of them: a slice with a step. Before the reshape, the axes must stand in the order "
+    "Rows u, u + SH, u + 2·SH, ..., OH of them: a slice with a step. Before the reshape, the axes must stand in "
+    "the order "
     "N, OH, OW, C, KH, KW.",
-    "x_padded[:, :, u : u + OH * SH : SH, ...] for the slice; windows.transpose(0, 4, 5, 1, 2, 3).reshape(...) at the end.",
+    "x_padded[:, :, u : u + OH * SH : SH, ...] for the slice; windows.transpose(0, 4, 5, 1, 2, 3).reshape(...) "
+    "at the end.",
 )
 PREDICT = "A 3×3 window with stride 1: how many times larger than the image are the columns, roughly?"
 ANSWER = "Nine times: every pixel lies in nine windows. That memory is what im2col pays for its speed."

@@ -26,7 +26,8 @@ MISSING = "the number of positions of the window"
 HINTS = (
     "How many pixels are there once the padding is on both sides? How far can the window's first pixel move?",
     "The first pixel of the window can be at 0, stride, 2·stride, ... up to (padded size - kernel_size). Count them.",
-    "(size + 2·padding - kernel_size) // stride gives the number of steps; the position before the first step counts too.",
+    "(size + 2·padding - kernel_size) // stride gives the number of steps; the position before the first step "
+    "counts too.",
 )
 PREDICT = "A 224-pixel image, kernel 7, stride 2, padding 3 (the first layer of ResNet): how large is the output?"
 ANSWER = "112: (224 + 6 - 7) // 2 + 1. The division leaves a remainder of 1: one column of padding is never looked at."
@@ -36,10 +37,12 @@ def check(your):
     right = lambda s, k, t, p: (s + 2 * p - k) // t + 1  # noqa: E731
     cases = [(7, 3, 2, 0), (8, 3, 2, 0), (5, 5, 1, 0), (224, 7, 2, 3), (6, 2, 3, 0), (4, 3, 1, 1), (9, 4, 3, 2)]
     known = [
-        (lambda s, k, t, p: (s + 2 * p - k) // t, "You counted the steps; the position before the first one counts too."),
+        (lambda s, k, t, p: (s + 2 * p - k) // t,
+         "You counted the steps; the position before the first one counts too."),
         (lambda s, k, t, p: (s + p - k) // t + 1, "You added the padding once; it is on both sides."),
         (lambda s, k, t, p: -(-(s + 2 * p - k) // t) + 1, "You rounded up; a window that sticks out does not count."),
-        (lambda s, k, t, p: (s + 2 * p - k) / t + 1, "You divided with /: there are no fractions of a position. Use //."),
+        (lambda s, k, t, p: (s + 2 * p - k) / t + 1,
+         "You divided with /: there are no fractions of a position. Use //."),
         (lambda s, k, t, p: (s + 2 * p - k + 1) // t, "The + 1 belongs outside of the division."),
         (lambda s, k, t, p: (s - k) // t + 1, "The padding is not in your formula."),
         (lambda s, k, t, p: s + 2 * p - k + 1, "The stride is not in your formula."),

@@ -25,7 +25,8 @@ NEEDS = ("relu_forward",)
 MISSING = "x where it is positive, 0 elsewhere"
 HINTS = (
     "What is larger, x or 0? That is the answer for every element.",
-    "NumPy has a function that compares two arrays, or an array and a number, element by element, and keeps the larger.",
+    "NumPy has a function that compares two arrays, or an array and a number, element by element, and keeps the "
+    "larger.",
     "np.maximum(x, 0). (np.max is another function: the largest element of one array.)",
 )
 PREDICT = "What does a network of ten linear layers without a ReLU between them compute?"
