@@ -1,7 +1,7 @@
 """The article's two listings, run as they are printed, with nothing but their import lines exchanged.
 
-The first listing's `64 * 6 * 6` fits images of 6x6 pixels, since it has no pooling; `models.SimpleCNN` is the network that
-the article's text describes."""
+The first listing's `64 * 6 * 6` fits images of 6x6 pixels, since it has no pooling; `models.SimpleCNN` is the network
+that the article's text describes."""
 
 import numpy as np
 import pytest

@@ -17,11 +17,13 @@ OURS = {
     "import torch.optim as optim": "import tinyvision.optim as optim",
     "from torch.optim import lr_scheduler": "from tinyvision.optim import lr_scheduler",
     "from torch.optim.lr_scheduler import StepLR": "from tinyvision.optim.lr_scheduler import StepLR",
-    "from torch.utils.data import DataLoader, TensorDataset": "from tinyvision.data import DataLoader, ArrayDataset as TensorDataset",
+    "from torch.utils.data import DataLoader, TensorDataset": (
+        "from tinyvision.data import DataLoader, ArrayDataset as TensorDataset"
+    ),
     "from torch.utils.data import Dataset, DataLoader": "from tinyvision.data import Dataset, DataLoader",
 }
 
-SMALL_CNN = '''
+SMALL_CNN = """
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -30,8 +32,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 torch.manual_seed(0)
 device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-trainloader = DataLoader(TensorDataset(torch.from_numpy(images), torch.from_numpy(labels)), batch_size=8, shuffle=True, num_workers=0)
-testloader = torch.utils.data.DataLoader(TensorDataset(torch.from_numpy(images), torch.from_numpy(labels)), batch_size=8, shuffle=False)
+dataset = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
+trainloader = DataLoader(dataset, batch_size=8, shuffle=True, num_workers=0)
+testloader = torch.utils.data.DataLoader(dataset, batch_size=8, shuffle=False)
 classes = ("circle", "square", "star", "cross")
 
 class Net(nn.Module):
@@ -86,9 +89,9 @@ with torch.no_grad():
                 correct_pred[classes[label]] += 1
 accuracy = correct / total
 assert sum(correct_pred.values()) == correct
-'''
+"""
 
-TRANSFER = '''
+TRANSFER = """
 import copy
 import os
 import time
@@ -107,7 +110,8 @@ dataset_sizes = {x: len(datasets[x]) for x in ["train", "val"]}
 class Backbone(nn.Module):
     def __init__(self):
         super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.AvgPool2d(4))
+        conv, norm = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.features = nn.Sequential(conv, norm, nn.ReLU(inplace=True), nn.AvgPool2d(4))
         self.dropout = nn.Dropout(0.1)
         self.fc = nn.Linear(8 * 4 * 4, 1000)
 
@@ -168,9 +172,9 @@ optimizer_conv = optim.SGD(filter(lambda p: p.requires_grad, model_conv.paramete
 exp_lr_scheduler = lr_scheduler.StepLR(optimizer_conv, step_size=7, gamma=0.1)
 model_conv, best = train_model(model_conv, criterion, optimizer_conv, exp_lr_scheduler, num_epochs=8)
 accuracy = best.item()
-'''
+"""
 
-DIGITS = '''
+DIGITS = """
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -252,9 +256,9 @@ for epoch in range(1, 5):
     accuracy = test(model, device, test_loader)
     scheduler.step()
 torch.save(model.state_dict(), PATH)
-'''
+"""
 
-RESIDUAL = '''
+RESIDUAL = """
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -294,7 +298,9 @@ class Block(nn.Module):
         self.bn2 = nn.BatchNorm2d(planes)
         self.shortcut = nn.Sequential()
         if stride != 1 or in_planes != planes:
-            self.shortcut = nn.Sequential(nn.Conv2d(in_planes, planes, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(planes))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_planes, planes, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(planes)
+            )
     def forward(self, x):
         out = F.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
@@ -327,7 +333,8 @@ def init_weights(m):
 
 torch.manual_seed(2)
 device = torch.device("cpu")
-loader = DataLoader(TensorDataset(torch.from_numpy(images), torch.from_numpy(labels)), batch_size=16, shuffle=True, drop_last=True)
+dataset = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
+loader = DataLoader(dataset, batch_size=16, shuffle=True, drop_last=True)
 model = Net().apply(init_weights).to(device)
 activations = {}
 handle = model.blocks[-1].register_forward_hook(lambda m, i, o: activations.update(last=o.detach()))
@@ -375,9 +382,9 @@ assert confusion.sum().item() == len(targets)
 accuracy = (probabilities.argmax(dim=1) == targets).float().mean().item()
 total = sum(p.numel() for p in model.parameters() if p.requires_grad)
 torch.save(model.state_dict(), PATH)
-'''
+"""
 
-CHECKPOINTS = '''
+CHECKPOINTS = """
 import copy
 import torch
 import torch.nn as nn
@@ -390,7 +397,8 @@ train_set, val_set = torch.utils.data.random_split(dataset, [len(dataset) - 16, 
 loader = DataLoader(train_set, batch_size=16, shuffle=True)
 
 def build():
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.LeakyReLU(0.1), nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(72, 4))
+    body = [nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.LeakyReLU(0.1), nn.AdaptiveAvgPool2d(3)]
+    model = nn.Sequential(*body, nn.Flatten(), nn.Linear(72, 4))
     optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
     scheduler = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=12)
     return model, optimizer, scheduler
@@ -426,9 +434,15 @@ with torch.no_grad():
     accuracy = 0
     for x, y in DataLoader(val_set, batch_size=4):
         accuracy += torch.eq(model(x).argmax(-1), y).sum().item() / len(val_set)
-'''
+"""
 
-SCRIPTS = {"small_cnn": SMALL_CNN, "transfer": TRANSFER, "digits": DIGITS, "residual": RESIDUAL, "checkpoints": CHECKPOINTS}
+SCRIPTS = {
+    "small_cnn": SMALL_CNN,
+    "transfer": TRANSFER,
+    "digits": DIGITS,
+    "residual": RESIDUAL,
+    "checkpoints": CHECKPOINTS,
+}
 
 
 def pictures():

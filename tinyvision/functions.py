@@ -1,4 +1,5 @@
-"""PyTorch's functions on tensors, `torch.max(x, 1)` beside `x.max(1)`: each calls the method, on arrays and numbers too."""
+"""PyTorch's functions on tensors, `torch.max(x, 1)` beside `x.max(1)`: each calls the method, on arrays and numbers
+too."""
 
 import builtins
 
@@ -22,20 +23,99 @@ def _method(name):
 
 
 (
-    abs, all, any, argmin, clamp, div, eq, exp, ge, gt, isnan, le, log, log_softmax, lt, matmul, max, mean, min, mm, mul, ne,
-    norm, numel, permute, pow, relu, reshape, sigmoid, sqrt, squeeze, std, sub, sum, tanh, topk, transpose, unsqueeze, var,
-) = map(_method, (
-    "abs", "all", "any", "argmin", "clamp", "div", "eq", "exp", "ge", "gt", "isnan", "le", "log", "log_softmax", "lt",
-    "matmul", "max", "mean", "min", "mm", "mul", "ne", "norm", "numel", "permute", "pow", "relu", "reshape", "sigmoid", "sqrt",
-    "squeeze", "std", "sub", "sum", "tanh", "topk", "transpose", "unsqueeze", "var",
-))
+    abs,
+    all,
+    any,
+    argmin,
+    clamp,
+    div,
+    eq,
+    exp,
+    ge,
+    gt,
+    isnan,
+    le,
+    log,
+    log_softmax,
+    lt,
+    matmul,
+    max,
+    mean,
+    min,
+    mm,
+    mul,
+    ne,
+    norm,
+    numel,
+    permute,
+    pow,
+    relu,
+    reshape,
+    sigmoid,
+    sqrt,
+    squeeze,
+    std,
+    sub,
+    sum,
+    tanh,
+    topk,
+    transpose,
+    unsqueeze,
+    var,
+) = map(
+    _method,
+    (
+        "abs",
+        "all",
+        "any",
+        "argmin",
+        "clamp",
+        "div",
+        "eq",
+        "exp",
+        "ge",
+        "gt",
+        "isnan",
+        "le",
+        "log",
+        "log_softmax",
+        "lt",
+        "matmul",
+        "max",
+        "mean",
+        "min",
+        "mm",
+        "mul",
+        "ne",
+        "norm",
+        "numel",
+        "permute",
+        "pow",
+        "relu",
+        "reshape",
+        "sigmoid",
+        "sqrt",
+        "squeeze",
+        "std",
+        "sub",
+        "sum",
+        "tanh",
+        "topk",
+        "transpose",
+        "unsqueeze",
+        "var",
+    ),
+)
 add = _method("add")
 
 
 def where(condition, a, b):
     """a where the condition holds, else b, with broadcasting; gradients flow to a and b."""
     pattern = next(v for v in (a, b, condition) if isinstance(v, Tensor)).data
-    a, b = (v if isinstance(v, Tensor) and v.data.dtype.kind == "f" else Tensor(as_operand(v, pattern, "where")) for v in (a, b))
+    a, b = (
+        v if isinstance(v, Tensor) and v.data.dtype.kind == "f" else Tensor(as_operand(v, pattern, "where"))
+        for v in (a, b)
+    )
     condition = condition.data if isinstance(condition, Tensor) else condition
     if a.dtype.kind == b.dtype.kind == "f":
         return F.where(a, b, condition=condition)
@@ -54,7 +134,9 @@ def ones_like(x, dtype=None):
 
 def full(size, fill_value, dtype=None, device="cpu"):
     """A tensor of one number everywhere; a Python float makes float32, an integer int64."""
-    return tensor(np.full(shape_of((size,)), fill_value), dtype or (np.float32 if isinstance(fill_value, float) else None), device)
+    return tensor(
+        np.full(shape_of((size,)), fill_value), dtype or (np.float32 if isinstance(fill_value, float) else None), device
+    )
 
 
 def randperm(n, device="cpu"):

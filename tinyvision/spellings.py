@@ -51,7 +51,9 @@ class Spellings:
 
     def _changed_in_place(self, name, result):
         if result is not self:
-            raise OptionError(f"{name}: a value that an op computed is not changed in place; write x = x.{name[:-1]}(...)")
+            raise OptionError(
+                f"{name}: a value that an op computed is not changed in place; write x = x.{name[:-1]}(...)"
+            )
         return self
 
     def add_(self, other):
@@ -129,7 +131,8 @@ class Spellings:
         return (-self).argmax(dim, keepdim)
 
     def topk(self, k, dim=-1, largest=True, sorted=True):
-        """The k largest (or smallest) numbers along `dim`, the best first: (values, indices). Among equals, the first is best."""
+        """The k largest (or smallest) numbers along `dim`, the best first: (values, indices). Among equals, the first
+        is best."""
         axis = one_axis("topk", self, dim)
         if not is_integer(k) or not 0 <= k <= self.shape[axis]:
             raise OptionError(f"topk: k must be from 0 to {self.shape[axis]}, the size of axis {dim}, got {k!r}")

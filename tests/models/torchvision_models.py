@@ -1,5 +1,5 @@
-"""torchvision's models, for comparison only. Its compiled half may not fit the installed torch; the Python half is enough
-once the operators that it registers names for exist."""
+"""torchvision's models, for comparison only. Its compiled half may not fit the installed torch; the Python half is
+enough once the operators that it registers names for exist."""
 
 import pytest
 

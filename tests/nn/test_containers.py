@@ -44,7 +44,10 @@ def test_slices_keep_names_and_parameters(part):
 )
 @pytest.mark.parametrize("kind", ["Sequential", "ModuleList"])
 def test_changes_are_pytorchs(change, kind):
-    made = [getattr(library, kind)(*([list(chain(library))] if kind == "ModuleList" else chain(library))) for library in (nn, torch.nn)]
+    made = [
+        getattr(library, kind)(*([list(chain(library))] if kind == "ModuleList" else chain(library)))
+        for library in (nn, torch.nn)
+    ]
     for model, library in zip(made, (nn, torch.nn), strict=True):
         change(model, library)
     assert names(made[0]) == names(made[1])

@@ -73,7 +73,10 @@ def test_values_and_all_gradients(call):
 
 
 def test_batch_norm_updates_running_statistics_in_place():
-    ours, theirs = (tv.zeros(4, dtype=tv.float64), tv.ones(4, dtype=tv.float64)), (torch.zeros(4).double(), torch.ones(4).double())
+    ours, theirs = (
+        (tv.zeros(4, dtype=tv.float64), tv.ones(4, dtype=tv.float64)),
+        (torch.zeros(4).double(), torch.ones(4).double()),
+    )
     F.batch_norm(tv.tensor(IMAGE), *ours, training=True, momentum=0.3)
     T.batch_norm(torch.tensor(IMAGE), *theirs, training=True, momentum=0.3)
     for a, b in zip(ours, theirs, strict=True):
@@ -83,8 +86,13 @@ def test_batch_norm_updates_running_statistics_in_place():
 def test_what_is_not_supported_is_said():
     x = tv.ones(2, 3, 4, 4)
     for wrong in (
-        lambda: F.pad(x, (1, 1), mode="reflect"), lambda: F.pad(x, (1, 1), value=2), lambda: F.pad(x, 3), lambda: F.pad(x, (1, 2, 3)),
-        lambda: F.avg_pool2d(x, 2, ceil_mode=True), lambda: F.batch_norm(x, None, None), lambda: F.dropout(x, 2),
+        lambda: F.pad(x, (1, 1), mode="reflect"),
+        lambda: F.pad(x, (1, 1), value=2),
+        lambda: F.pad(x, 3),
+        lambda: F.pad(x, (1, 2, 3)),
+        lambda: F.avg_pool2d(x, 2, ceil_mode=True),
+        lambda: F.batch_norm(x, None, None),
+        lambda: F.dropout(x, 2),
         lambda: F.conv2d(x, x, padding="full"),
     ):
         with pytest.raises(OptionError):

@@ -26,12 +26,23 @@ def sample(function, *arguments, **options):
 
 
 CASES = [
-    ("uniform_", (), {}), ("uniform_", (-2, 3), {}), ("normal_", (), {}), ("normal_", (1.5, 0.1), {}),
-    ("kaiming_uniform_", (), {}), ("kaiming_uniform_", (), {"a": math.sqrt(5)}), ("kaiming_uniform_", (), {"mode": "fan_out"}),
-    ("kaiming_uniform_", (), {"nonlinearity": "relu"}), ("kaiming_normal_", (), {}), ("xavier_uniform_", (), {}),
-    ("kaiming_normal_", (), {"mode": "fan_out", "nonlinearity": "relu"}), ("kaiming_normal_", (), {"nonlinearity": "tanh"}),
-    ("xavier_uniform_", (), {"gain": 2.0}), ("xavier_normal_", (), {}), ("xavier_normal_", (0.5,), {}),
-    ("trunc_normal_", (), {"std": 0.02}), ("trunc_normal_", (0.5, 1.0, 0.0, 2.0), {}),
+    ("uniform_", (), {}),
+    ("uniform_", (-2, 3), {}),
+    ("normal_", (), {}),
+    ("normal_", (1.5, 0.1), {}),
+    ("kaiming_uniform_", (), {}),
+    ("kaiming_uniform_", (), {"a": math.sqrt(5)}),
+    ("kaiming_uniform_", (), {"mode": "fan_out"}),
+    ("kaiming_uniform_", (), {"nonlinearity": "relu"}),
+    ("kaiming_normal_", (), {}),
+    ("xavier_uniform_", (), {}),
+    ("kaiming_normal_", (), {"mode": "fan_out", "nonlinearity": "relu"}),
+    ("kaiming_normal_", (), {"nonlinearity": "tanh"}),
+    ("xavier_uniform_", (), {"gain": 2.0}),
+    ("xavier_normal_", (), {}),
+    ("xavier_normal_", (0.5,), {}),
+    ("trunc_normal_", (), {"std": 0.02}),
+    ("trunc_normal_", (0.5, 1.0, 0.0, 2.0), {}),
 ]
 
 
@@ -61,7 +72,9 @@ def test_constants():
 @pytest.mark.parametrize("name", ["linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu"])
 def test_gains(name):
     assert init.calculate_gain(name) == pytest.approx(torch.nn.init.calculate_gain(name), rel=1e-12)
-    assert init.calculate_gain("leaky_relu", 0.3) == pytest.approx(torch.nn.init.calculate_gain("leaky_relu", 0.3), rel=1e-12)
+    assert init.calculate_gain("leaky_relu", 0.3) == pytest.approx(
+        torch.nn.init.calculate_gain("leaky_relu", 0.3), rel=1e-12
+    )
 
 
 def test_one_seed_one_model_in_every_precision():

@@ -60,9 +60,12 @@ IDS = [f"{name}{arguments}{options or ''}" for name, arguments, options, _ in CA
 
 def both(name, arguments, options):
     """The same layer here and in PyTorch, in float64 with the same random state."""
-    ours, theirs = getattr(nn, name)(*arguments, **options).double(), getattr(torch.nn, name)(*arguments, **options).double()
+    ours, theirs = (
+        getattr(nn, name)(*arguments, **options).double(),
+        getattr(torch.nn, name)(*arguments, **options).double(),
+    )
     rng = np.random.default_rng(1)
-    for key, value in theirs.state_dict().items():
+    for value in theirs.state_dict().values():
         if value.is_floating_point():
             value.copy_(torch.from_numpy(rng.uniform(0.5, 1.5, tuple(value.shape))))  # also fit to be a variance
     ours.load_state_dict(theirs.state_dict())
@@ -80,7 +83,7 @@ def test_values_and_gradients(name, arguments, options, shape, training):
     assert ours.train(training) is ours
     theirs.train(training)
     rng = np.random.default_rng(2)
-    for step in range(3):  # running statistics of one step enter the next
+    for _ in range(3):  # running statistics of one step enter the next
         x = rng.normal(size=shape) * 3
         mine, other = tv.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
         y, expected = ours(mine), theirs(other)
@@ -111,7 +114,11 @@ def test_repr_is_pytorchs(name, arguments, options, shape):
 
 @pytest.mark.parametrize(
     ("layer", "fan_in"),
-    [(lambda: nn.Conv2d(16, 64, 5), 400), (lambda: nn.Conv2d(64, 64, 5, groups=4), 400), (lambda: nn.Linear(100, 300), 100)],
+    [
+        (lambda: nn.Conv2d(16, 64, 5), 400),
+        (lambda: nn.Conv2d(64, 64, 5, groups=4), 400),
+        (lambda: nn.Linear(100, 300), 100),
+    ],
 )
 def test_initial_weights_are_even_between_the_bounds(layer, fan_in):
     tv.manual_seed(0)
@@ -120,8 +127,9 @@ def test_initial_weights_are_even_between_the_bounds(layer, fan_in):
     w, b = made.weight.detach().numpy(), made.bias.detach().numpy()
     assert w.min() >= -bound
     assert w.max() <= bound
-    # 25,600 and more draws: the extremes come within a thousandth of the bounds, and the variance of an even distribution,
-    # bound² / 3, is met within five standard errors (relative error of a variance: sqrt(0.8 / n) < 0.6 %).
+    # 25,600 and more draws: the extremes come within a thousandth of the bounds, and the variance of an even
+    # distribution, bound² / 3, is met within five standard errors (relative error of a variance: sqrt(0.8 / n) < 0.6
+    # %).
     assert w.max() > 0.999 * bound
     assert w.min() < -0.999 * bound
     assert abs(w.var() / (bound**2 / 3) - 1) < 0.03
@@ -136,7 +144,11 @@ def test_batchnorm_starts_as_one_and_zero_and_can_start_again():
     layer = nn.BatchNorm2d(3)
     fresh = {key: value.numpy().copy() for key, value in layer.state_dict().items()}
     assert {key: value.tolist() for key, value in fresh.items()} == {
-        "weight": [1] * 3, "bias": [0] * 3, "running_mean": [0] * 3, "running_var": [1] * 3, "num_batches_tracked": 0,
+        "weight": [1] * 3,
+        "bias": [0] * 3,
+        "running_mean": [0] * 3,
+        "running_var": [1] * 3,
+        "num_batches_tracked": 0,
     }
     layer(tv.randn(2, 3, 4, 4))
     assert layer.num_batches_tracked.item() == 1

@@ -19,7 +19,11 @@ OPTIONS = [
     {"ignore_index": 1},
     {"ignore_index": -1, "weight": WEIGHT},
 ]
-SMOOTHED = [{"label_smoothing": 0.1}, {"label_smoothing": 0.3, "weight": WEIGHT}, {"label_smoothing": 1, "ignore_index": 0}]
+SMOOTHED = [
+    {"label_smoothing": 0.1},
+    {"label_smoothing": 0.3, "weight": WEIGHT},
+    {"label_smoothing": 1, "ignore_index": 0},
+]
 
 
 def made(name, options):
@@ -73,7 +77,11 @@ def test_mse(reduction):
 
 def test_class_weights_are_state_and_may_be_a_tensor_of_another_precision():
     loss = nn.CrossEntropyLoss(weight=tv.tensor(WEIGHT))
-    assert list(loss.state_dict()) == list(torch.nn.CrossEntropyLoss(weight=torch.tensor(WEIGHT)).state_dict()) == ["weight"]
+    assert (
+        list(loss.state_dict())
+        == list(torch.nn.CrossEntropyLoss(weight=torch.tensor(WEIGHT)).state_dict())
+        == ["weight"]
+    )
     x, y = np.random.default_rng(0).normal(size=(5, 4)), [0, 1, 3, 3, 2]
     compared(loss, torch.nn.CrossEntropyLoss(weight=torch.tensor(WEIGHT).double()), x, y)
     assert loss.double().weight.dtype == np.float64

@@ -23,7 +23,7 @@ def network(library, tensor):
 
     class Block(nn.Module):
         def __init__(self, width):
-            super(Block, self).__init__()
+            super().__init__()
             self.scale = nn.Parameter(tensor([2.0]))
             self.conv = nn.Conv2d(width, width, 3, padding=1, bias=False)
             self.bn = nn.BatchNorm2d(width)
@@ -118,7 +118,13 @@ def test_train_and_eval_reach_everything(pair):
 
 def small():
     return nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Flatten(),
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Conv2d(4, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.Dropout(0.5),
+        nn.Flatten(),
         nn.Linear(4 * 4 * 4, 2),
     )
 
@@ -126,7 +132,9 @@ def small():
 def test_frozen_layers_cost_no_weight_gradients_and_stay_frozen(monkeypatch):
     model, x = small(), tv.randn(2, 3, 8, 8)
     needs = []
-    monkeypatch.setattr(conv2d, "backward", lambda dy, cache, n, real=conv2d.backward: needs.append(n) or real(dy, cache, n))
+    monkeypatch.setattr(
+        conv2d, "backward", lambda dy, cache, n, real=conv2d.backward: needs.append(n) or real(dy, cache, n)
+    )
     model(x).sum().backward()
     assert needs == [(True, True, True), (False, True, True)]  # nobody reads a gradient of the image
     model.zero_grad()
@@ -168,8 +176,11 @@ def test_moving_and_converting_keep_every_parameter_itself():
     parameters = list(model.parameters())
     model(tv.randn(2, 3, 8, 8)).sum().backward()
     for convert, dtype in (
-        (lambda: model.double(), "float64"), (lambda: model.float(), "float32"), (lambda: model.to(np.float64), "float64"),
-        (lambda: model.to("cpu", dtype=tv.float32), "float32"), (lambda: model.to(tv.ones(1, dtype=np.float64)), "float64"),
+        (lambda: model.double(), "float64"),
+        (lambda: model.float(), "float32"),
+        (lambda: model.to(np.float64), "float64"),
+        (lambda: model.to("cpu", dtype=tv.float32), "float32"),
+        (lambda: model.to(tv.ones(1, dtype=np.float64)), "float64"),
         (lambda: model.to(device=tv.device("cpu"), dtype="float32"), "float32"),
     ):
         assert convert() is model
@@ -210,8 +221,18 @@ def test_a_state_dict_that_does_not_fit_is_described_whole_and_changes_nothing()
     state["extra"], state["7.scale"] = np.ones(2), np.ones(3)
     with pytest.raises(WeightsError) as error:
         model.load_state_dict(state)
-    for part in ("missing (2)", "3.weight", "4.running_var", "unexpected (2)", "extra", "7.scale", "not fitting (3)",
-                 "0.weight: the state dict has (4, 2, 3, 3), the model (4, 3, 3, 3)", "7.bias", "1.bias: not an array"):
+    for part in (
+        "missing (2)",
+        "3.weight",
+        "4.running_var",
+        "unexpected (2)",
+        "extra",
+        "7.scale",
+        "not fitting (3)",
+        "0.weight: the state dict has (4, 2, 3, 3), the model (4, 3, 3, 3)",
+        "7.bias",
+        "1.bias: not an array",
+    ):
         assert part in str(error.value)
     with pytest.raises(WeightsError) as error:
         model.load_state_dict(state, strict=False)
@@ -265,7 +286,7 @@ def test_names_that_cannot_be():
         module.register_parameter("w", tv.ones(2))
     module.register_parameter("w", None)
     module.register_parameter("w", nn.Parameter(tv.ones(2)))
-    with pytest.raises(OptionError, match="has no module 'a.b'"):
+    with pytest.raises(OptionError, match=r"has no module 'a\.b'"):
         module.get_submodule("a.b")
     with pytest.raises(OptionError, match="does not define forward"):
         module(1)
@@ -302,7 +323,9 @@ def test_forward_hooks_see_and_replace():
     assert len(calls) == 2
     layer.register_forward_pre_hook(lambda m, inputs: inputs[0] * 2)
     layer.register_forward_hook(lambda m, inputs, output: output + 1)
-    np.testing.assert_allclose(layer(x).detach().numpy(), 2 * y.detach().numpy() - layer.bias.detach().numpy() + 1, rtol=1e-6)
+    np.testing.assert_allclose(
+        layer(x).detach().numpy(), 2 * y.detach().numpy() - layer.bias.detach().numpy() + 1, rtol=1e-6
+    )
 
 
 class Two:

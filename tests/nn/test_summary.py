@@ -10,7 +10,9 @@ from tinyvision.nn.module import numpy_state
 
 
 def test_every_row_of_a_small_network():
-    model = nn.Sequential(nn.Conv2d(4, 6, (3, 2), padding=1, groups=2), nn.BatchNorm2d(6), nn.Flatten(), nn.Linear(6 * 5 * 7, 3))
+    model = nn.Sequential(
+        nn.Conv2d(4, 6, (3, 2), padding=1, groups=2), nn.BatchNorm2d(6), nn.Flatten(), nn.Linear(6 * 5 * 7, 3)
+    )
     model[1].freeze()
     made = nn.summary(model, (4, 5, 6))
     assert [(r.name, r.kind, r.shape, r.parameters, r.multiply_adds) for r in made.rows] == [

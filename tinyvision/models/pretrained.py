@@ -8,13 +8,17 @@ from ..errors import OptionError, WeightsError
 def load_pretrained(name, build, head, weights, num_classes, pretrained, progress, rename=None):
     """The model `build(num_classes)` with the weights that `weights` or `pretrained` ask for, or with random ones.
 
-    `head` names the last layer, whose size follows the number of classes: if that differs from the file's, all but the head
-    is loaded. `rename` maps the file's names to the model's. Raises OptionError, WeightsError, DownloadError."""
-    if num_classes is not None and (isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1):
+    `head` names the last layer, whose size follows the number of classes: if that differs from the file's, all but the
+    head is loaded. `rename` maps the file's names to the model's. Raises OptionError, WeightsError, DownloadError."""
+    if num_classes is not None and (
+        isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1
+    ):
         raise OptionError(f"{name}: num_classes must be a positive integer, got {num_classes!r}")
     if pretrained is not None:
         if not isinstance(pretrained, bool):
-            raise OptionError(f"{name}: pretrained must be True or False, got {pretrained!r}; a file goes into weights=")
+            raise OptionError(
+                f"{name}: pretrained must be True or False, got {pretrained!r}; a file goes into weights="
+            )
         if weights is not None:
             raise OptionError(f"{name}: give weights or pretrained, not both")
         weights = "DEFAULT" if pretrained else None

@@ -10,17 +10,23 @@ from ..tensor import Tensor
 
 
 def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False):
-    """Scale all gradients together so that their norm is at most max_norm; returns the norm before, a tensor with one number.
+    """Scale all gradients together so that their norm is at most max_norm; returns the norm before, a tensor with one
+    number.
 
-    (Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", 2013.) norm_type is 2 (Euclidean),
-    another positive number, or "inf". A norm that is not finite changes nothing and is returned, so that the caller can decide
-    (PyTorch would spoil all gradients here), or raises GraphError with error_if_nonfinite. Raises OptionError."""
+    (Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", 2013.) norm_type is 2
+    (Euclidean), another positive number, or "inf". A norm that is not finite changes nothing and is returned, so that
+    the caller can decide (PyTorch would spoil all gradients here), or raises GraphError with error_if_nonfinite.
+    Raises OptionError."""
     try:
         order, most = float(norm_type), float(max_norm)
     except (TypeError, ValueError):
-        raise OptionError(f"clip_grad_norm_: max_norm and norm_type must be numbers, got {max_norm!r} and {norm_type!r}") from None
+        raise OptionError(
+            f"clip_grad_norm_: max_norm and norm_type must be numbers, got {max_norm!r} and {norm_type!r}"
+        ) from None
     if not (most > 0 and order > 0):
-        raise OptionError(f"clip_grad_norm_: max_norm and norm_type must be positive, got {max_norm!r} and {norm_type!r}")
+        raise OptionError(
+            f"clip_grad_norm_: max_norm and norm_type must be positive, got {max_norm!r} and {norm_type!r}"
+        )
     gradients = _gradients(parameters)
     norms = [_norm(g.data.reshape(-1), order) for g in gradients]
     total = max(norms, default=0.0) if order == math.inf else sum(n**order for n in norms) ** (1 / order)

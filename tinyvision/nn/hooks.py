@@ -28,7 +28,8 @@ _passing = differentiable(_passing_forward, _passing_backward)
 
 
 def watched_inputs(module, inputs, hooks):
-    """(inputs, watch) for backward hooks: inputs that report their gradients, and `watch(output)`, which makes outputs do so.
+    """(inputs, watch) for backward hooks: inputs that report their gradients, and `watch(output)`, which makes outputs
+    do so.
 
     Every input passes through a record that changes nothing. Those records are made one after the other and before any
     record of the module's own, so the walk meets the first input's last of all: then all gradients are known."""
@@ -80,10 +81,13 @@ def watched_inputs(module, inputs, hooks):
 
 
 def _checked(changed, grads, tracked):
-    """What a hook wants instead of `grads`, or an OptionError: by then, only the first input's gradient is still here."""
+    """What a hook wants instead of `grads`, or an OptionError: by then, only the first input's gradient is still
+    here."""
     changed = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
     if len(changed) != len(grads):
         raise OptionError(f"a backward hook returned {len(changed)} gradients for {len(grads)} inputs")
     if any(changed[i] is not grads[i] for i in tracked[1:]):
-        raise OptionError("a backward hook can replace the gradient of the first input only; return the others as they are")
+        raise OptionError(
+            "a backward hook can replace the gradient of the first input only; return the others as they are"
+        )
     return changed

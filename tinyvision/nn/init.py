@@ -23,7 +23,9 @@ def calculate_gain(nonlinearity, param=None):
     if nonlinearity == "leaky_relu":
         return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
     if nonlinearity not in gains:
-        raise OptionError(f"calculate_gain: unknown non-linearity {nonlinearity!r}; known are {', '.join([*gains, 'leaky_relu'])}")
+        raise OptionError(
+            f"calculate_gain: unknown non-linearity {nonlinearity!r}; known are {', '.join([*gains, 'leaky_relu'])}"
+        )
     return gains[nonlinearity]
 
 
@@ -49,7 +51,9 @@ def normal_(tensor, mean=0.0, std=1.0):
 def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0):
     """Normal, with what falls outside of a to b drawn again. Raises OptionError if that could take for ever."""
     if not (std > 0 and a < b and a <= mean + 3 * std and b >= mean - 3 * std):
-        raise OptionError(f"trunc_normal_: {a!r} to {b!r} must lie within 3 std of the mean, got {mean!r} and std {std!r}")
+        raise OptionError(
+            f"trunc_normal_: {a!r} to {b!r} must lie within 3 std of the mean, got {mean!r} and std {std!r}"
+        )
 
     def draw(rng, shape):
         x = rng.normal(mean, std, shape)

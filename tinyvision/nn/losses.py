@@ -25,7 +25,9 @@ class _ClassLoss(_Loss):
         weight = np.asarray(weight, np.float32) if isinstance(weight, (list, tuple)) else weight
         self.weight = None if weight is None else Buffer(weight)
         if self.weight is not None and self.weight.ndim != 1:
-            raise ShapeError(f"{type(self).__name__}: weight must have one number per class (K,), got {self.weight.shape}")
+            raise ShapeError(
+                f"{type(self).__name__}: weight must have one number per class (K,), got {self.weight.shape}"
+            )
 
     def _weight_for(self, input):
         """The class weights in the precision and on the device of the scores."""
@@ -33,7 +35,8 @@ class _ClassLoss(_Loss):
 
 
 class CrossEntropyLoss(_ClassLoss):
-    """Softmax and negative log-likelihood in one: takes scores (N, K) and class numbers (N,) or probabilities (N, K)."""
+    """Softmax and negative log-likelihood in one: takes scores (N, K) and class numbers (N,) or probabilities (N,
+    K)."""
 
     def __init__(self, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
         super().__init__(weight, ignore_index, reduction)

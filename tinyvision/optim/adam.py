@@ -10,14 +10,17 @@ from .optimizer import Optimizer
 
 
 class Adam(Optimizer):
-    """m ← β₁m + (1-β₁)g,   v ← β₂v + (1-β₂)g²,   p ← p - lr · m̂ / (sqrt(v̂) + eps), with m̂, v̂ corrected for their start at 0
+    """m ← β₁m + (1-β₁)g,   v ← β₂v + (1-β₂)g²,   p ← p - lr · m̂ / (sqrt(v̂) + eps), with m̂, v̂ corrected for their
+    start at 0
 
-    (Kingma and Ba, 2015.) weight_decay adds weight_decay·p to the gradient. With amsgrad, v̂ is the largest so far (Reddi,
-    Kale, Kumar, "On the convergence of Adam and beyond", 2018). maximize climbs. Raises OptionError."""
+    (Kingma and Ba, 2015.) weight_decay adds weight_decay·p to the gradient. With amsgrad, v̂ is the largest so far
+    (Reddi, Kale, Kumar, "On the convergence of Adam and beyond", 2018). maximize climbs. Raises OptionError."""
 
     decoupled = False
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, *, maximize=False):
+    def __init__(
+        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, *, maximize=False
+    ):
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
         super().__init__(params, {**options, "maximize": maximize})
 
@@ -74,5 +77,7 @@ class AdamW(Adam):
 
     decoupled = True
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *, maximize=False):
+    def __init__(
+        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *, maximize=False
+    ):
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

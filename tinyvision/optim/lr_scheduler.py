@@ -1,4 +1,5 @@
-"""Learning-rate schedules with PyTorch's names. Each is a formula of the step number, so resuming needs only that number."""
+"""Learning-rate schedules with PyTorch's names. Each is a formula of the step number, so resuming needs only that
+number."""
 
 import math
 import numbers
@@ -9,7 +10,8 @@ from .optimizer import Optimizer
 
 
 class LRScheduler:
-    """Base class: sets every group's lr to `factor(step)` times its first lr. Call `step()` after `optimizer.step()`."""
+    """Base class: sets every group's lr to `factor(step)` times its first lr. Call `step()` after
+    `optimizer.step()`."""
 
     def __init__(self, optimizer, last_epoch=-1):
         _check_optimizer(type(self).__name__, optimizer)
@@ -47,9 +49,13 @@ class LRScheduler:
         try:
             step, bases = state_dict["last_epoch"], list(state_dict["base_lrs"])
         except (TypeError, KeyError):
-            raise CheckpointError('this is not the state of a schedule: it has no "last_epoch" and "base_lrs"') from None
+            raise CheckpointError(
+                'this is not the state of a schedule: it has no "last_epoch" and "base_lrs"'
+            ) from None
         if len(bases) != len(self.base_lrs) or not is_integer(step):
-            raise CheckpointError(f"the state holds {len(bases)} learning rates, the optimizer has {len(self.base_lrs)} groups")
+            raise CheckpointError(
+                f"the state holds {len(bases)} learning rates, the optimizer has {len(self.base_lrs)} groups"
+            )
         self.last_epoch, self.base_lrs = step, bases
         self._apply(step)
 
@@ -130,7 +136,8 @@ class LambdaLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """lr falls along half a cosine to eta_min within T_max steps (Loshchilov and Hutter, "SGDR", 2017, without restarts)."""
+    """lr falls along half a cosine to eta_min within T_max steps (Loshchilov and Hutter, "SGDR", 2017, without
+    restarts)."""
 
     def __init__(self, optimizer, T_max, eta_min=0.0, last_epoch=-1):
         _positive("CosineAnnealingLR", T_max=T_max)
@@ -147,15 +154,29 @@ class CosineAnnealingLR(LRScheduler):
 class OneCycleLR(LRScheduler):
     """lr rises from max_lr / div_factor to max_lr in the first pct_start of the steps, then falls to almost nothing.
 
-    (Smith and Topin, "Super-convergence", 2019.) Both ways along half a cosine or a straight line ("linear"); the end is
-    max_lr / div_factor / final_div_factor. With three_phase, the way down first mirrors the way up. As in PyTorch, momentum
-    (Adam's first beta) goes the other way unless cycle_momentum=False: from max_momentum to base_momentum and back, whatever
-    the optimizer was made with. max_lr and the momenta are numbers, or lists with one for each group. Raises OptionError, also
-    when stepped beyond total_steps."""
+    (Smith and Topin, "Super-convergence", 2019.) Both ways along half a cosine or a straight line ("linear"); the end
+    is max_lr / div_factor / final_div_factor. With three_phase, the way down first mirrors the way up. As in PyTorch,
+    momentum (Adam's first beta) goes the other way unless cycle_momentum=False: from max_momentum to base_momentum and
+    back, whatever the optimizer was made with. max_lr and the momenta are numbers, or lists with one for each group.
+    Raises OptionError, also when stepped beyond total_steps."""
 
-    def __init__(self, optimizer, max_lr, total_steps=None, epochs=None, steps_per_epoch=None, pct_start=0.3,
-                 anneal_strategy="cos", cycle_momentum=True, base_momentum=0.85, max_momentum=0.95, div_factor=25.0,
-                 final_div_factor=1e4, three_phase=False, last_epoch=-1):
+    def __init__(
+        self,
+        optimizer,
+        max_lr,
+        total_steps=None,
+        epochs=None,
+        steps_per_epoch=None,
+        pct_start=0.3,
+        anneal_strategy="cos",
+        cycle_momentum=True,
+        base_momentum=0.85,
+        max_momentum=0.95,
+        div_factor=25.0,
+        final_div_factor=1e4,
+        three_phase=False,
+        last_epoch=-1,
+    ):
         _check_optimizer("OneCycleLR", optimizer)
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
@@ -232,12 +253,22 @@ def _straight(start, end, share):
 class ReduceLROnPlateau:
     """lr times `factor` once `step(metric)` has seen no better metric for more than `patience` steps.
 
-    mode "min" wants the metric to fall, "max" to rise, by more than `threshold` (a share of the best with threshold_mode
-    "rel", an amount with "abs"). After a change it waits `cooldown` steps; min_lr is a number, or a list with one for each
-    group; changes below eps are not made. Raises OptionError."""
+    mode "min" wants the metric to fall, "max" to rise, by more than `threshold` (a share of the best with
+    threshold_mode "rel", an amount with "abs"). After a change it waits `cooldown` steps; min_lr is a number, or a
+    list with one for each group; changes below eps are not made. Raises OptionError."""
 
-    def __init__(self, optimizer, mode="min", factor=0.1, patience=10, threshold=1e-4, threshold_mode="rel", cooldown=0,
-                 min_lr=0, eps=1e-8):
+    def __init__(
+        self,
+        optimizer,
+        mode="min",
+        factor=0.1,
+        patience=10,
+        threshold=1e-4,
+        threshold_mode="rel",
+        cooldown=0,
+        min_lr=0,
+        eps=1e-8,
+    ):
         _check_optimizer("ReduceLROnPlateau", optimizer)
         _number("ReduceLROnPlateau", factor=factor, patience=patience, threshold=threshold, cooldown=cooldown, eps=eps)
         if not 0 <= factor < 1:

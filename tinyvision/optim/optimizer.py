@@ -13,7 +13,8 @@ _SCHEDULES = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
 
 
 class Optimizer:
-    """Base class. `parameters` is an iterable of parameters, or of groups `{"params": [...], "lr": ...}` with own options.
+    """Base class. `parameters` is an iterable of parameters, or of groups `{"params": [...], "lr": ...}` with own
+    options.
 
     Raises OptionError for unknown options, values that mean nothing, no parameters, or one that is given twice."""
 
@@ -68,7 +69,8 @@ class Optimizer:
                     p.grad.zero_()
 
     def step(self, closure=None):
-        """Update every parameter that has a gradient. `closure`, if given, recomputes the loss first; its value is returned."""
+        """Update every parameter that has a gradient. `closure`, if given, recomputes the loss first; its value is
+        returned."""
         loss = None
         if closure is not None:
             if not is_grad_enabled():
@@ -87,7 +89,8 @@ class Optimizer:
         raise OptionError(f"{type(self).__name__} does not define update()")
 
     def state_dict(self):
-        """{"state": {number of the parameter: its state}, "param_groups": [...]}, as in PyTorch; arrays are not copied."""
+        """{"state": {number of the parameter: its state}, "param_groups": [...]}, as in PyTorch; arrays are not
+        copied."""
         params = [p for group in self.param_groups for p in group["params"]]
         number = {id(p): i for i, p in enumerate(params)}
         groups = [{**g, "params": [number[id(p)] for p in g["params"]]} for g in self.param_groups]
@@ -101,7 +104,9 @@ class Optimizer:
             groups, saved_states = list(state_dict["param_groups"]), dict(state_dict["state"])
             sizes = [len(group["params"]) for group in groups]
         except (TypeError, KeyError, ValueError):
-            raise CheckpointError('this is not the state of an optimizer: it has no "state" and "param_groups"') from None
+            raise CheckpointError(
+                'this is not the state of an optimizer: it has no "state" and "param_groups"'
+            ) from None
         own = [len(group["params"]) for group in self.param_groups]
         if sizes != own:
             raise CheckpointError(f"the optimizer's groups hold {own} parameters, those of the state {sizes}")
@@ -113,7 +118,11 @@ class Optimizer:
             p = params[int(number)]
             state[p] = {name: _restored(name, value, p, number) for name, value in saved.items()}
         merged = [
-            {**group, **{key: saved[key] for key in saved if key in group or key in _SCHEDULES}, "params": group["params"]}
+            {
+                **group,
+                **{key: saved[key] for key in saved if key in group or key in _SCHEDULES},
+                "params": group["params"],
+            }
             for group, saved in zip(self.param_groups, groups, strict=True)
         ]
         for group in merged:
@@ -139,7 +148,9 @@ def _restored(name, value, p, number):
     if isinstance(value, Variable):
         value = value.data
     if tuple(np.shape(value)) != p.shape:
-        raise CheckpointError(f"{name} of parameter {number} is {tuple(np.shape(value))}, but the parameter is {p.shape}")
+        raise CheckpointError(
+            f"{name} of parameter {number} is {tuple(np.shape(value))}, but the parameter is {p.shape}"
+        )
     array = np.empty_like(p.data)
     array[...] = to_device(value if hasattr(value, "dtype") else np.asarray(value), p.device)
     return array

@@ -10,14 +10,22 @@ from .optimizer import Optimizer
 class SGD(Optimizer):
     """v ← momentum·v + (1 - dampening)·(g + weight_decay·p),   p ← p - lr·v   (g + momentum·v for v with Nesterov)
 
-    As in `torch.optim.SGD`: the first v is the first gradient itself, undamped, and the learning rate stays outside of v.
-    (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.) Raises OptionError."""
+    As in `torch.optim.SGD`: the first v is the first gradient itself, undamped, and the learning rate stays outside of
+    v. (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.) Raises
+    OptionError."""
 
     def __init__(self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False):
-        super().__init__(params, {
-            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-            "nesterov": nesterov, "maximize": maximize,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "dampening": dampening,
+                "weight_decay": weight_decay,
+                "nesterov": nesterov,
+                "maximize": maximize,
+            },
+        )
 
     def check_options(self, group):
         """Besides the ranges: Nesterov needs a momentum and no dampening."""
