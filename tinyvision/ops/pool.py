@@ -99,13 +99,13 @@ def adaptive_avg_pool2d_forward(x, output_size):
     for i, rows in enumerate(_even_windows(x.shape[2], OH)):
         for j, cols in enumerate(_even_windows(x.shape[3], OW)):
             y[:, :, i, j] = x[:, :, rows, cols].mean(axis=(2, 3))
-    return y, (x.shape, _like_memory(x, (0, *x.shape[1:])))
+    return y, (x.shape, _channels_last(x))
 
 
 def adaptive_avg_pool2d_backward(dy, cache, needs=(True,)):
     """dy (N, C, OH, OW)  ->  dx (N, C, H, W)"""
-    shape, layout = cache
-    dx = _like_memory(layout, shape)
+    shape, channels_last = cache
+    dx = _in_memory(dy, shape, channels_last)
     dx[...] = 0
     for i, rows in enumerate(_even_windows(shape[2], dy.shape[2])):
         for j, cols in enumerate(_even_windows(shape[3], dy.shape[3])):
@@ -133,10 +133,18 @@ def _options(op, x, kernel_size, stride, padding):
 
 def _like_memory(x, shape):
     """An uninitialised (N, C, H, W) array of `shape` whose axes lie in memory in the order of those of x."""
-    if x.transpose(0, 2, 3, 1).flags.c_contiguous:
+    return _in_memory(x, shape, _channels_last(x))
+
+
+def _channels_last(x):
+    return x.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def _in_memory(like, shape, channels_last):
+    if channels_last:
         N, C, H, W = shape
-        return np.empty_like(x, shape=(N, H, W, C), order="C").transpose(0, 3, 1, 2)
-    return np.empty_like(x, shape=shape, order="C")
+        return np.empty_like(like, shape=(N, H, W, C), order="C").transpose(0, 3, 1, 2)
+    return np.empty_like(like, shape=shape, order="C")
 
 
 def _taps(y_shape, x_shape, kernel_size, stride, padding):
