@@ -1,5 +1,4 @@
-"""PyTorch's functions on tensors, `torch.max(x, 1)` beside `x.max(1)`: each calls the method, on arrays and numbers
-too."""
+"""PyTorch's functions on tensors: `torch.max(x, 1)` beside `x.max(1)`. They take arrays and numbers too."""
 
 import builtins
 
@@ -22,91 +21,46 @@ def _method(name):
     return function
 
 
-(
-    abs,
-    all,
-    any,
-    argmin,
-    clamp,
-    div,
-    eq,
-    exp,
-    ge,
-    gt,
-    isnan,
-    le,
-    log,
-    log_softmax,
-    lt,
-    matmul,
-    max,
-    mean,
-    min,
-    mm,
-    mul,
-    ne,
-    norm,
-    numel,
-    permute,
-    pow,
-    relu,
-    reshape,
-    sigmoid,
-    sqrt,
-    squeeze,
-    std,
-    sub,
-    sum,
-    tanh,
-    topk,
-    transpose,
-    unsqueeze,
-    var,
-) = map(
-    _method,
-    (
-        "abs",
-        "all",
-        "any",
-        "argmin",
-        "clamp",
-        "div",
-        "eq",
-        "exp",
-        "ge",
-        "gt",
-        "isnan",
-        "le",
-        "log",
-        "log_softmax",
-        "lt",
-        "matmul",
-        "max",
-        "mean",
-        "min",
-        "mm",
-        "mul",
-        "ne",
-        "norm",
-        "numel",
-        "permute",
-        "pow",
-        "relu",
-        "reshape",
-        "sigmoid",
-        "sqrt",
-        "squeeze",
-        "std",
-        "sub",
-        "sum",
-        "tanh",
-        "topk",
-        "transpose",
-        "unsqueeze",
-        "var",
-    ),
-)
+abs = _method("abs")
 add = _method("add")
+all = _method("all")
+any = _method("any")
+argmin = _method("argmin")
+clamp = _method("clamp")
+div = _method("div")
+eq = _method("eq")
+exp = _method("exp")
+ge = _method("ge")
+gt = _method("gt")
+isnan = _method("isnan")
+le = _method("le")
+log = _method("log")
+log_softmax = _method("log_softmax")
+lt = _method("lt")
+matmul = _method("matmul")
+max = _method("max")
+mean = _method("mean")
+min = _method("min")
+mm = _method("mm")
+mul = _method("mul")
+ne = _method("ne")
+norm = _method("norm")
+numel = _method("numel")
+permute = _method("permute")
+pow = _method("pow")
+relu = _method("relu")
+reshape = _method("reshape")
+sigmoid = _method("sigmoid")
+sqrt = _method("sqrt")
+squeeze = _method("squeeze")
+std = _method("std")
+sub = _method("sub")
+sum = _method("sum")
+tanh = _method("tanh")
+topk = _method("topk")
+transpose = _method("transpose")
+unsqueeze = _method("unsqueeze")
+var = _method("var")
 
 
 def where(condition, a, b):
