@@ -53,27 +53,21 @@ def collect():
         _collected = previous
 
 
-def images(
-    name, *arrays, signed=False, columns=None, digits=None, frames=None, cell=None, limit=None, tolerance=0.01
-):
+def images(name, *arrays, signed=False, columns=None, digits=None, frames=None, cell=None, limit=None, tolerance=0.01):
     """Arrays (H, W), or colour pictures (3, H, W) from 0 to 1, side by side.
 
     signed   0 is white, + orange, - blue, as strong as the largest number of all (or `limit`);
              otherwise black to white from the smallest to the largest number of each array (or 0 to `limit`)
     digits   write the number into each pixel, with so many decimals
     frames   [(which array, row, column, height, width), ...] to outline; a sixth item numbers the colour"""
-    arrays = [
-        np.asarray(getattr(a, "data", a) if not isinstance(a, np.ndarray) else a, dtype=float) for a in arrays
-    ]
+    arrays = [np.asarray(getattr(a, "data", a) if not isinstance(a, np.ndarray) else a, dtype=float) for a in arrays]
     columns = columns or min(len(arrays), 8)
     wide = max(a.shape[-1] for a in arrays)
     cell = cell or (34 if digits is not None else max(3, min(16, 640 // (columns * wide), 320 // wide)))
     strongest = limit or max(max(np.abs(a).max() for a in arrays), 1e-12)
     parts, gap = [], 12
     widths = [max(a.shape[-1] for a in arrays[i::columns]) * cell + gap for i in range(columns)]
-    heights = [
-        max(a.shape[-2] for a in arrays[i : i + columns]) * cell + gap for i in range(0, len(arrays), columns)
-    ]
+    heights = [max(a.shape[-2] for a in arrays[i : i + columns]) * cell + gap for i in range(0, len(arrays), columns)]
     for number, a in enumerate(arrays):
         x, y = gap + sum(widths[: number % columns]), gap + sum(heights[: number // columns])
         inner = _pixels(a, signed, strongest, limit)
@@ -212,9 +206,7 @@ def _axes(px, py, across, up, width, height, left, bottom, top):
     for tick, text in _ticks(*up):
         y = _short(py(tick))
         parts.append(f'<path d="M{left} {y}H{width - 16}" stroke="{PALE}" stroke-width=".5"/>')
-        parts.append(
-            f'<text x="{left - 6}" y="{y}" text-anchor="end" dominant-baseline="central">{text}</text>'
-        )
+        parts.append(f'<text x="{left - 6}" y="{y}" text-anchor="end" dominant-baseline="central">{text}</text>')
     return f'<g font-family="sans-serif" font-size="12" fill="{INK}">{"".join(parts)}</g>'
 
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from . import draw
 
@@ -77,9 +78,7 @@ def blocks(text):
     found = []
     for match in _FENCE.finditer(text):
         options = dict(word.partition("=")[::2] for word in match[2].split())
-        found.append(
-            Block(match[1], options, match[3], match.span(3), text.count("\n", 0, match.start()) + 1)
-        )
+        found.append(Block(match[1], options, match[3], match.span(3), text.count("\n", 0, match.start()) + 1))
     return found
 
 
@@ -89,7 +88,8 @@ def run(path, fix=False):
     report, changes, namespace = Report(), [], {"__name__": path.stem}
     found = blocks(text)
     start = time.process_time()
-    with draw.collect() as figures:
+    # One thread for BLAS: the pages' products are small, and threads that wait for each other count as CPU time.
+    with draw.collect() as figures, threadpool_limits(1, user_api="blas"):
         for block, following in itertools.zip_longest(found, found[1:]):
             if block.language != "python":
                 continue
@@ -142,9 +142,7 @@ def _run_block(path, block, shown, namespace, report, changes):
         report.problems.append(f"line {block.line}: was to raise {wanted}, but did not")
     if shown is None:
         if output.strip():
-            report.problems.append(
-                f"line {block.line}: prints, but no output block follows:\n{output.rstrip()}"
-            )
+            report.problems.append(f"line {block.line}: prints, but no output block follows:\n{output.rstrip()}")
     elif not same(shown.text, output, float(shown.options.get("tolerance", 0))):
         changes.append((shown.span, output.rstrip() + "\n"))
     return True
@@ -220,9 +218,7 @@ def definition(tree, name):
         found = None
         for node in tree.body:
             named = getattr(node, "name", None) == part
-            assigned = isinstance(node, ast.Assign) and any(
-                part in ast.unparse(t).split(", ") for t in node.targets
-            )
+            assigned = isinstance(node, ast.Assign) and any(part in ast.unparse(t).split(", ") for t in node.targets)
             if named or assigned:
                 found = node
         if found is None:

@@ -3,9 +3,9 @@
 COURSE = 1  # raised when exercises are added or changed, so that older folders can be told
 
 ORDER = (
-    "out_size",
-    "conv_loops",
-    "im2col",
-    "relu_forward",
-    "conv_dx",
-)
+    "out_size", "padding", "conv_loops", "im2col", "conv_forward", "relu_forward", "maxpool_forward",
+    "avgpool_forward", "linear_forward", "softmax", "cross_entropy", "accuracy", "numeric_gradient",
+    "linear_backward", "relu_backward", "softmax_backward", "cross_entropy_backward", "col2im", "conv_dweight",
+    "conv_dbias", "conv_dx", "maxpool_backward", "avgpool_backward", "global_avgpool", "batchnorm_forward",
+    "batchnorm_steps", "batchnorm_formula", "batchnorm_frozen", "residual", "dropout",
+)  # fmt: skip
