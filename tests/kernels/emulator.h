@@ -3,7 +3,7 @@
 //
 // Stricter than a GPU, so that mistakes show: shared memory starts as NaN in every block; asynchronous copies write NaN at
 // once and the numbers only when they are waited for; barriers must be the same for all threads; addresses are checked for
-// alignment; the order of the threads can be reversed; tensor cores answer NaN to numbers that were not rounded to TF32.
+// alignment; the order of the threads can be reversed, or a warp run far ahead; copies must read from the arrays given; tensor cores answer NaN to numbers that were not rounded to TF32.
 #define EMULATOR
 #include <math.h>
 #include <setjmp.h>
@@ -71,6 +71,11 @@ static ucontext_t scheduler_context;
 static std::function<void()> body;
 static char failure[400];
 static bool failed;
+
+struct Range {
+    uintptr_t begin, end;
+};
+static std::vector<Range> arrays;  // what a kernel may read
 
 inline void yield() {
     if (!_setjmp(running->resume)) _longjmp(scheduler, 1);
@@ -141,10 +146,14 @@ inline void run_block(int order) {
         unsigned waiting = 0, done = 0;
         long before = 0, after = 0;
         for (unsigned i = 0; i < count; i++) before += warps[i / 32].arrived + 100 * warps[i / 32].generation;
-        for (unsigned i = 0; i < count; i++) {
-            Fiber& fiber = fibers[order ? count - 1 - i : i];
-            if (!fiber.done && !fiber.barrier) run_fiber(fiber);
-            if (failed) return;
+        for (unsigned first = 0; first < count; first += 32)  // order 2: a warp runs as far as it can before the next one
+            for (int round = 0; round < (order == 2 ? 64 : 1); round++)
+                for (unsigned i = first; i < first + 32 && i < count; i++) {
+                    Fiber& fiber = fibers[order == 1 ? count - 1 - i : i];
+                    if (!fiber.done && !fiber.barrier) run_fiber(fiber);
+                    if (failed) return;
+                }
+        for (Fiber& fiber : fibers) {
             waiting += fiber.barrier != 0;
             done += fiber.done;
         }
@@ -236,6 +245,12 @@ inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[
 
 inline void copy16_async(float* shared, const float* global, bool inside) {
     if ((uintptr_t)shared % 16 || (uintptr_t)global % 16) emulator::fail("a copy of 16 bytes at an address that is no multiple of 16");
+    if (inside) {
+        bool known = false;
+        for (auto& array : emulator::arrays)
+            known |= (uintptr_t)global >= array.begin && (uintptr_t)global + 16 <= array.end;
+        if (!known) emulator::fail("a copy reads outside of all arrays");
+    }
     memset(shared, 0xff, 16);
     emulator::running->copies.push_back({shared, global, inside, emulator::running->committed});
 }

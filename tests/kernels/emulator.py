@@ -46,6 +46,8 @@ def build(text, folder, optimise):
         f'#include "{HERE / "emulator.h"}"\n#line 1 "kernel.cu"\n{text}\n'
         'extern "C" const char* launch(const char* name, const unsigned* grid, unsigned threads, void** arguments, int order) {\n'
         f'{table}    return "there is no such kernel";\n}}\n'
+        'extern "C" void arrays(int count, const uintptr_t* ranges) {\n    emulator::arrays.clear();\n'
+        "    for (int i = 0; i < count; i++) emulator::arrays.push_back({ranges[2 * i], ranges[2 * i + 1]});\n}\n"
     )
     stem = folder / hashlib.sha256(source.encode()).hexdigest()[:16]
     library = stem.with_suffix(".so")
@@ -76,6 +78,9 @@ class Emulation:
         library = build(self.change(launch.text(source)), self.folder, self.optimise)
         values = [self._value(a) for a in arguments]  # kept alive until the kernel has run
         array = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
+        given = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim]
+        ranges = [edge for a in given for edge in (a.ctypes.data, a.ctypes.data + a.nbytes)]
+        library.arrays(len(given), (ctypes.c_size_t * len(ranges))(*ranges))
         failure = library.launch(kernel.encode(), (ctypes.c_uint * 3)(*grid), launch.THREADS, array, self.order)
         self.launched.append(kernel)
         if failure:

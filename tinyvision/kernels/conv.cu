@@ -18,7 +18,7 @@
 struct Conv {
     int N, H, W, C;                              // the image; C counts the channels of one group
     int OH, OW, O;                               // the output; O counts the channels of one group
-    int KH, KW;
+    int KH, KW, K;                               // K = KH·KW·C
     int stride_h, stride_w, start_h, start_w;    // the window of output pixel (0, 0) starts at pixel `start`
     int dilation_h, dilation_w;
     int x_pixel;                                 // numbers from one pixel of the image to the next
@@ -109,23 +109,17 @@ struct CorrelateLoader {
     const float *x, *weight;
     const Conv& g;
     int base[2], h[2], w[2];  // of this thread's two windows: the image's first number, the window's first pixel
-    int kernel[TN / 64];      // of its kernels: the first number, or NOWHERE
+    int first_o;              // its first kernel
     int k, c, kw, dh, dw;     // the next k, as channel and tap
-    int K;
 
     __device__ CorrelateLoader(const float* x, const float* weight, const Conv& g, int first_m, int first_o)
-        : x(x), weight(weight), g(g) {
+        : x(x), weight(weight), g(g), first_o(first_o + threadIdx.x / 4) {
         int row = threadIdx.x / 4, M = g.N * g.OH * g.OW;
-        K = g.KH * g.KW * g.C;
         for (int i = 0; i < 2; i++) {
             int m = first_m + row + 64 * i, n = m / (g.OH * g.OW), p = m % (g.OH * g.OW);
             base[i] = n * g.H * g.W;
             h[i] = m < M ? p / g.OW * g.stride_h + g.start_h : NOWHERE;
             w[i] = p % g.OW * g.stride_w + g.start_w;
-        }
-        for (int i = 0; i < TN / 64; i++) {
-            int o = first_o + row + 64 * i;
-            kernel[i] = o < g.O ? o * K : NOWHERE;
         }
         k = threadIdx.x % 4 * 4;
         c = k % g.C;
@@ -140,14 +134,15 @@ struct CorrelateLoader {
 #pragma unroll
         for (int i = 0; i < 2; i++) {
             int hh = h[i] + dh, ww = w[i] + dw;
-            bool inside = k < K && hh >= 0 && hh < g.H && ww >= 0 && ww < g.W;
+            bool inside = k < g.K && hh >= 0 && hh < g.H && ww >= 0 && ww < g.W;
             const float* from = x + (inside ? (base[i] + hh * g.W + ww) * g.x_pixel + c : 0);
             copy16_async(windows + chunk_at(row + 64 * i, chunk), from, inside);
         }
 #pragma unroll
         for (int i = 0; i < TN / 64; i++) {
-            bool inside = k < K && kernel[i] != NOWHERE;
-            copy16_async(kernels + chunk_at(row + 64 * i, chunk), weight + (inside ? kernel[i] + k : 0), inside);
+            int o = first_o + 64 * i;
+            bool inside = k < g.K && o < g.O;
+            copy16_async(kernels + chunk_at(row + 64 * i, chunk), weight + (inside ? o * g.K + k : 0), inside);
         }
         k += BK;
         c += BK;
@@ -229,7 +224,7 @@ struct FullPrecision {
     __device__ FullPrecision() : ty(threadIdx.x / 16), tx(threadIdx.x % 16) {}
 
     __device__ void multiply(const float* windows, const float* kernels) {
-#pragma unroll 1  // unrolled, its loads would be moved ahead and no longer fit the registers
+#pragma unroll 1  // unrolled, its loads would be moved up and no longer fit the registers
         for (int chunk = 0; chunk < 4; chunk++)
 #pragma unroll
             for (int first = 0; first < TN / 16; first += 2) {
@@ -265,9 +260,10 @@ __device__ __forceinline__ void correlate_tiled(const float* x, const float* wei
                                                 const Conv& g, float* ring) {
     constexpr int TILE = (BM + TN) * BK;
     int first_m = blockIdx.x * BM, first_o = blockIdx.y * TN, group = blockIdx.z;
-    CorrelateLoader<TN> loader(x + group * g.C, weight + (long long)group * g.O * g.KH * g.KW * g.C, g, first_m, first_o);
+    CorrelateLoader<TN> loader(x + group * g.C, weight + group * g.O * g.K, g, first_m, first_o);
     Product product;
-    int tiles = (loader.K + BK - 1) / BK;
+    int tiles = (g.K + BK - 1) / BK;
+#pragma unroll 1  // for the registers, again
     for (int s = 0; s < STAGES - 1; s++) {
         if (s < tiles) loader.load(ring + s * TILE, ring + s * TILE + BM * BK);
         copies_commit();
@@ -349,7 +345,7 @@ struct GradientLoader {
         this->dy += first_o + column;
         dy_end = column < TM && first_o + column < g.O ? end : 0;
         dw = tap % g.KW * g.dilation_w + g.start_w;
-        dh = k < g.KH * g.KW * g.C ? tap / g.KW * g.dilation_h + g.start_h : NOWHERE;
+        dh = k < g.K ? tap / g.KW * g.dilation_h + g.start_h : NOWHERE;
         m = begin + threadIdx.x / 32;
         j = m % g.OW;
         i = m / g.OW % g.OH;
@@ -476,7 +472,7 @@ __device__ __forceinline__ void weight_gradient_tiled(const float* x, const floa
                                                       float* ring) {
     constexpr int TILE = (TM + 128) * BK;
     int first_k = blockIdx.x * 128, first_o = blockIdx.y * TM, group = blockIdx.z % g.groups, split = blockIdx.z / g.groups;
-    int K = g.KH * g.KW * g.C, M = g.N * g.OH * g.OW;
+    int K = g.K, M = g.N * g.OH * g.OW;
     int share = ((M + g.splits - 1) / g.splits + BK - 1) / BK * BK;
     int begin = split * share < M ? split * share : M, end = begin + share < M ? begin + share : M;
     GradientLoader<TM> loader(x + group * g.C, dy + group * g.O, g, first_o, first_k, begin, end);

@@ -191,7 +191,7 @@ def _geometry(x, weight, y, stride, start, dilation, groups, splits, activation=
     N, H, W, C = x.shape
     return gpu.structure(
         N=N, H=H, W=W, C=C // groups, OH=y.shape[1], OW=y.shape[2], O=y.shape[3] // groups,
-        KH=weight.shape[1], KW=weight.shape[2], stride_h=stride[0], stride_w=stride[1], start_h=start[0], start_w=start[1],
+        KH=weight.shape[1], KW=weight.shape[2], K=weight.shape[1] * weight.shape[2] * (C // groups), stride_h=stride[0], stride_w=stride[1], start_h=start[0], start_w=start[1],
         dilation_h=dilation[0], dilation_w=dilation[1], x_pixel=C,
         y_image=y.strides[0] // 4, y_row=y.strides[1] // 4, y_pixel=y.strides[2] // 4, groups=groups, splits=splits,
         activation=activation,
