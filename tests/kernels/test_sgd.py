@@ -51,3 +51,25 @@ def test_arrays_on_the_cpu_are_left_to_the_readable_step():
     a = np.zeros(3, np.float32)
     assert "sgd" in kernels.names()
     assert not sgd.applies([a], [a])
+
+
+@pytest.mark.parametrize("momentum", [0, 0.9])
+def test_the_optimizer_launches_once_and_does_the_same(emulation, rng, monkeypatch, momentum):
+    start = [rng.standard_normal(s).astype(np.float32) for s in SHAPES]
+    gradients = [[rng.standard_normal(s).astype(np.float32) for s in SHAPES] for _ in range(3)]
+    results = []
+    for on_gpu in (False, True):
+        monkeypatch.setattr(optim.sgd.parallel, "on_cpu", lambda array, on_gpu=on_gpu: not on_gpu)
+        monkeypatch.setattr(sgd, "on_gpu_in_float32", lambda arrays, on_gpu=on_gpu: on_gpu)
+        parameters = [Tensor(emulation.array(a), requires_grad=True) for a in start]
+        optimizer = optim.SGD(parameters, lr=0.1, momentum=momentum, weight_decay=0.01)
+        for several in gradients:
+            for p, g in zip(parameters, several, strict=True):
+                p.grad = Tensor(emulation.array(g))
+            parameters[1].grad = None
+            optimizer.step()
+        results.append(parameters)
+        assert len(emulation.launched) == (3 if on_gpu else 0)
+    for a, b in zip(*results, strict=True):
+        assert np.allclose(a.data, b.data, rtol=1e-5, atol=1e-6)
+        assert a.version == b.version

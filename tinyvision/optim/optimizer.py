@@ -78,11 +78,17 @@ class Optimizer:
             loss = closure()
         with no_grad():
             for group in self.param_groups:
-                for p in group["params"]:
-                    if p.grad is not None:
+                pending = [p for p in group["params"] if p.grad is not None]
+                if not self.update_together(pending, group):
+                    for p in pending:
                         self.update(p, p.grad.data, self.state.setdefault(p, {}), group)
-                        p.version += 1
+                for p in pending:
+                    p.version += 1
         return loss
+
+    def update_together(self, parameters, group):
+        """Change all these parameters at once and say True, where an optimizer has a faster way; False by default."""
+        return False
 
     def update(self, p, gradient, state, group):
         """Change one parameter in place; every optimizer defines it."""

@@ -4,6 +4,7 @@ import numpy as np
 
 from .. import parallel
 from ..errors import OptionError
+from ..kernels import sgd
 from .optimizer import Optimizer
 
 
@@ -32,6 +33,24 @@ class SGD(Optimizer):
         super().check_options(group)
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise OptionError("SGD: nesterov=True needs a momentum above 0 and dampening 0")
+
+    def update_together(self, parameters, group):
+        """On a GPU, all parameters in one kernel launch; False where `update` is to take them one by one."""
+        weights, gradients = [p.data for p in parameters], [p.grad.data for p in parameters]
+        if not weights or parallel.on_cpu(weights[0]) or not sgd.applies(weights, gradients):
+            return False
+        states = [self.state.setdefault(p, {}) for p in parameters]
+        buffers = [state.get("momentum_buffer") for state in states]
+        first = all(buffer is None for buffer in buffers)
+        if group["momentum"]:
+            if first:
+                buffers = [np.empty_like(w) for w in weights]
+            if not sgd.applies(weights, buffers):  # a parameter that joined later, or a buffer laid out differently
+                return False
+            for state, buffer in zip(states, buffers, strict=True):
+                state["momentum_buffer"] = buffer
+        sgd.step(weights, gradients, buffers, group, first)
+        return True
 
     def update(self, p, gradient, state, group):
         """One step for one parameter, in place."""
