@@ -1,0 +1,133 @@
+"""Training, memory, precision and travelling between devices, on a real GPU."""
+
+import numpy as np
+import pytest
+
+import tinyvision as tv
+from tinyvision import kernels, models, nn, optim
+from tinyvision.device import device_of, memory_errors_explained, prefetch, to_device, to_numpy
+from tinyvision.errors import DeviceError
+
+
+def batches(count, size=24, classes=10):
+    rng = np.random.default_rng(7)
+    for _ in range(count):
+        yield tv.tensor(rng.standard_normal((8, 3, size, size), dtype=np.float32)), tv.tensor(rng.integers(0, classes, 8))
+
+
+def train(where, steps=10, build=models.SimpleCNN):
+    """The losses of some steps, and the model."""
+    tv.manual_seed(3)
+    model = build().to(where)
+    optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
+    criterion, losses = nn.CrossEntropyLoss(), []
+    for x, y in prefetch(batches(steps), where):
+        optimizer.zero_grad()
+        loss = criterion(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, model
+
+
+@pytest.mark.parametrize("with_kernels", [True, False])
+def test_ten_losses_agree_with_the_cpu(with_kernels):
+    expected, _ = train("cpu")
+    if with_kernels:
+        losses, _ = train("cuda")
+    else:
+        with kernels.only():
+            losses, _ = train("cuda")
+    assert np.allclose(losses, expected, rtol=1e-3)  # rounding, amplified by ten steps
+    assert abs(expected[-1] - expected[0]) > 1e-2  # and something was learnt
+
+
+def resnet():
+    return models.resnet18(num_classes=10)
+
+
+def test_three_steps_of_resnet18_agree():
+    assert np.allclose(train("cuda", 3, resnet)[0], train("cpu", 3, resnet)[0], rtol=2e-2)
+
+
+def test_two_runs_are_the_same_to_the_last_bit():
+    (first, one), (second, two) = train("cuda", 5, resnet), train("cuda", 5, resnet)
+    assert first == second
+    for (name, a), b in zip(one.state_dict().items(), two.state_dict().values(), strict=True):
+        assert np.array_equal(to_numpy(a), to_numpy(b)), name
+
+
+def test_memory_returns(cupy):
+    pool = cupy.get_default_memory_pool()
+    train("cuda", 2)
+    before = pool.used_bytes()
+    for _ in range(3):
+        train("cuda", 2)
+    assert pool.used_bytes() == before
+
+
+def test_out_of_memory_says_what_to_reduce_and_leaves_the_engine_working(cupy):
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    pool.set_limit(size=pool.used_bytes() + (32 << 20))
+    try:
+        with pytest.raises(DeviceError, match="smaller batch"):
+            to_device(np.zeros(64 << 20, np.uint8), "cuda")
+        with pytest.raises(DeviceError, match="smaller batch"), memory_errors_explained():
+            model = models.SimpleCNN(image_size=96).to("cuda")
+            model(to_device(tv.zeros(512, 3, 96, 96), "cuda"))
+    finally:
+        pool.set_limit(size=0)
+    model = None
+    assert len(train("cuda", 2)[0]) == 2
+
+
+def test_checkpoints_travel(tmp_path):
+    _, model = train("cuda", 3)
+    tv.save(model.state_dict(), tmp_path / "model.safetensors")
+    other = models.SimpleCNN()
+    other.load_state_dict(tv.load(tmp_path / "model.safetensors"))
+    x = next(batches(1))[0]
+    model.eval()
+    other.eval()
+    with tv.no_grad():
+        expected, got = other(x), model(x.to("cuda"))
+    assert device_of(got.data).type == "cuda"
+    assert np.allclose(to_numpy(got), to_numpy(expected), atol=1e-4)
+    back = models.SimpleCNN().to("cuda")
+    back.load_state_dict(tv.load(tmp_path / "model.safetensors"))
+    assert all(device_of(p.data).type == "cuda" for p in back.parameters())
+
+
+def test_resnet18_predicts_the_same():
+    tv.manual_seed(0)
+    model = models.resnet18().eval()
+    x = tv.randn(2, 3, 224, 224)
+    with tv.no_grad():
+        expected = to_numpy(model(x))
+        got = to_numpy(model.to("cuda")(x.to("cuda")))
+    assert np.abs(got - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_precision_changes_what_it_says(cupy):
+    a = to_device(np.random.default_rng(0).standard_normal((256, 256)).astype(np.float32), "cuda")
+    right = to_numpy(a).astype(np.float64) @ to_numpy(a).astype(np.float64)
+    errors = {}
+    for mode in ("ieee", "tf32", "ieee"):
+        with tv.precision(mode):
+            errors[mode] = np.abs(to_numpy(a @ a) - right).max()
+    assert errors["ieee"] < 1e-4
+    assert errors["ieee"] * 10 < errors["tf32"] < 0.5
+
+
+def test_dlpack_shares_memory_with_pytorch():
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("this PyTorch has no CUDA")
+    theirs = torch.zeros(3, device="cuda")
+    ours = tv.from_dlpack(theirs)
+    theirs += 2
+    torch.cuda.synchronize()
+    assert to_numpy(ours).tolist() == [2, 2, 2]
+    back = torch.from_dlpack(ours)
+    assert back.data_ptr() == theirs.data_ptr()
