@@ -98,7 +98,8 @@ def _common(parser, folder=True, top=False):
     # Given before the command (`learn --json list`), an option must not be reset by the command's own default.
     default = {} if top else {"default": argparse.SUPPRESS}
     if folder:
-        parser.add_argument("--dir", metavar="DIR", help="the course folder (default: this one, or one above)", **default)
+        words = "the course folder (default: this one, or one above)"
+        parser.add_argument("--dir", metavar="DIR", help=words, **default)
     parser.add_argument("--json", action="store_true", help="print JSON", **default)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error", **default)
     if top:

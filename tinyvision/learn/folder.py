@@ -20,8 +20,8 @@ BACKUPS = "backups"
 TRIES_BEFORE_SOLUTION = 3
 
 _README = """\
-These are the exercises of tinyvision. Begin with {first}.py; `tinyvision learn` (run here) watches the files, checks one
-when you save it, and says what is wrong and where.
+These are the exercises of tinyvision. Begin with {first}.py. `tinyvision learn` (run here) watches the files, checks
+one when you save it, and says what is wrong and where.
 
     tinyvision learn              watch: n next  h hint  d diagnose  l list  v picture  x reset  s solution  q quit
     tinyvision learn list         all exercises, in order

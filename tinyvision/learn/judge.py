@@ -4,13 +4,14 @@ import ast
 import importlib.util
 import sys
 import time
+import traceback
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
 from ..check import Finding, Report, runner
-from ..errors import DataError, OptionError
+from ..errors import DataError, OptionError, TinyVisionError
 from . import lab
 from .course import exercise
 
@@ -114,11 +115,26 @@ def _checked(one, attempt):
     except lab.Wrong as wrong:
         argument = wrong.finding.argument
         report = Report(one.name, [wrong.finding], status={argument: "wrong"} if argument else {})
+    except Exception as error:
+        report = _raised_by(attempt, one, error)
+        if report is None:
+            raise
     report.subject = one.name
     report.printed = "".join(lab.PRINTED) + report.printed
     lab.PRINTED.clear()
     report.seconds = time.perf_counter() - started
     return report
+
+
+def _raised_by(attempt, one, error):
+    """A report, if the exception comes from using the learner's code; None if it is a defect of the check."""
+    own = {runner.location(getattr(attempt, name))[0] for name in one.needs}
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in own]
+    if not frames and not isinstance(error, TinyVisionError):
+        return None
+    file, line = (frames[-1].filename, frames[-1].lineno) if frames else (None, None)
+    message = f"It raised {type(error).__name__}: {str(error)[:300]}"
+    return Report(one.name, [Finding("", message, "exception", None, "exact", None, file, line, kind="exception")])
 
 
 def _failed(one, message, kind, path, line):
@@ -150,7 +166,7 @@ def _syntax(error):
 
 
 def first_look(report):
-    """The report as it is shown first: what is to be seen, without the name of the mistake, which is there to ask for."""
+    """The report as it is shown first: what is to be seen, without the name of the mistake, which one may ask for."""
     observed = getattr(report, "observed", None)
     if observed is None:
         return report

@@ -134,7 +134,7 @@ def _fits(function, parameters, keywords=()):
 
 
 def call(function, *arrays, argument=None, **options):
-    """What the learner's function returns. Raises Wrong for an exception, a time-out, or an argument changed in place."""
+    """What the learner's function returns. Raises Wrong for an exception, a time-out, an argument changed in place."""
     name = argument or runner.name_of(function)
     watched = {p: a for p, a in zip(_parameters(function), arrays, strict=False) if isinstance(a, np.ndarray)}
     told = runner.call(function, arrays, options, watched, CALL_LIMIT)
@@ -235,9 +235,10 @@ def beside(function, right, cases, argument="y", known=(), tolerance=1e-9):
     for case, result, value in zip(cases, results, wanted, strict=True):
         if isinstance(value, tuple):
             fits = isinstance(result, (tuple, list)) and len(result) == len(value)
-            expect(fits, f"{name} must return {len(value)} things.{_told(name, case, result, value)}", argument, function)
+            told = _told(name, case, result, value)
+            expect(fits, f"{name} must return {len(value)} things.{told}", argument, function)
             for k, (one, other) in enumerate(zip(result, value, strict=True)):
-                equal(one, other, f"{argument}[{k}]", function, _told(name, case, result, value).strip(), tolerance)
+                equal(one, other, f"{argument}[{k}]", function, told.strip(), tolerance)
         else:
             equal(result, value, argument, function, _told(name, case, result, value).strip(), tolerance)
     return done(name)
@@ -274,7 +275,7 @@ def _short(value):
 
 def done(*parts):
     """A report that says these parts are ok."""
-    return Report("", status={p: "ok" for p in parts})
+    return Report("", status=dict.fromkeys(parts, "ok"))
 
 
 def together(*checks):

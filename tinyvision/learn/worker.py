@@ -29,6 +29,7 @@ def told(report):
     """A report as JSON, with its text, plain and in colour."""
     from ..check.show import render
     from .judge import first_look
+    from .lab import source_line
 
     seen = first_look(report)
     return {
@@ -37,14 +38,8 @@ def told(report):
         "kinds": [f.kind for f in report.findings],
         "text": render(seen, colour=False),
         "colour": render(seen, colour=True),
-        "lines": [source for source in map(_source, report.findings)],
+        "lines": [source_line(f) for f in report.findings],
     }
-
-
-def _source(finding):
-    from .lab import source_line
-
-    return source_line(finding)
 
 
 def _answer(request):

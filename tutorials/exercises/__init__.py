@@ -7,5 +7,7 @@ ORDER = (
     "avgpool_forward", "linear_forward", "softmax", "cross_entropy", "accuracy", "numeric_gradient",
     "linear_backward", "relu_backward", "softmax_backward", "cross_entropy_backward", "col2im", "conv_dweight",
     "conv_dbias", "conv_dx", "maxpool_backward", "avgpool_backward", "global_avgpool", "batchnorm_forward",
-    "batchnorm_steps", "batchnorm_formula", "batchnorm_frozen", "residual", "dropout",
+    "batchnorm_steps", "batchnorm_formula", "batchnorm_frozen", "residual", "dropout", "tape_walk",
+    "bug_hunt_backward", "sgd", "momentum", "weight_decay", "normalise_images", "training_loop",
+    "bug_hunt_training", "kaiming_init", "resnet_block", "load_pretrained", "freeze", "fine_tune", "grad_cam",
 )  # fmt: skip
