@@ -1,23 +1,27 @@
 """Winograd's convolution for 3×3 kernels at stride 1: 16 multiplications where the definition takes 36.
 
-Take two outputs of a 1-D convolution with taps g: y₀ = d₀g₀ + d₁g₁ + d₂g₂ and y₁ = d₁g₀ + d₂g₁ + d₃g₂. Six products, but with
+Take two outputs of a 1-D convolution with taps g: y₀ = d₀g₀ + d₁g₁ + d₂g₂ and y₁ = d₁g₀ + d₂g₁ + d₃g₂. Six products,
+but with
 
     m₀ = (d₀ - d₂)·g₀    m₁ = (d₁ + d₂)·(g₀ + g₁ + g₂)/2    m₂ = (d₂ - d₁)·(g₀ - g₁ + g₂)/2    m₃ = (d₁ - d₃)·g₂
 
-four are enough: y₀ = m₀ + m₁ + m₂ and y₁ = m₁ - m₂ - m₃. In matrices, y = Aᵀ[(G g) ∘ (Bᵀ d)]. Done along rows and columns, a
-tile of 4×4 pixels gives 2×2 outputs for 4·4 products (Winograd 1980; Lavin and Gray, "Fast algorithms for convolutional
-neural networks", 2016, where this is F(2×2, 3×3)). The sums over channels turn the 16 products into 16 matrix products.
+four are enough: y₀ = m₀ + m₁ + m₂ and y₁ = m₁ - m₂ - m₃. In matrices, y = Aᵀ[(G g) ∘ (Bᵀ d)]. Done along rows and
+columns, a tile of 4×4 pixels gives 2×2 outputs for 4·4 products (Winograd 1980; Lavin and Gray, "Fast algorithms for
+convolutional neural networks", 2016, where this is F(2×2, 3×3)). The sums over channels turn the 16 products into 16
+matrix products.
 
-It is the same convolution, rounded a little differently (in float32 the error is about twice that of the definition), and
-where there are enough channels to pay for the additions it takes 0.6 to 0.75 of the time. Gradients: dx is such a
+It is the same convolution, rounded a little differently (in float32 the error is about twice that of the definition),
+and where there are enough channels to pay for the additions it takes 0.6 to 0.75 of the time. Gradients: dx is such a
 convolution itself, with the turned kernel; dweight goes through the same three matrices, transposed.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from .. import parallel
+from ..hints import Array, Pair, Shape
 from .im2col import image_slab
 
 # Kernels: U = G g Gᵀ, (3, 3) -> (4, 4), for all nine taps at once. The turned kernel only reverses the columns of G.
@@ -31,8 +35,8 @@ FEWEST_CHANNELS = 32
 KERNEL_COST = 600
 
 
-def applies(x, y_shape, weight_shape, stride, dilation, groups):
-    """True if this way is defined (3×3, stride 1, no dilation, no groups) and pays (CPU, enough channels, enough pixels)."""
+def applies(x: Array, y_shape: Shape, weight_shape: Shape, stride: Pair, dilation: Pair, groups: int) -> bool:
+    """True if this way is defined (3×3, stride 1, no dilation, no groups) and pays (CPU, many channels and pixels)."""
     O, KH, KW, C = weight_shape
     if (KH, KW) != (3, 3) or stride != (1, 1) or dilation != (1, 1) or groups != 1 or not parallel.on_cpu(x):
         return False
@@ -41,14 +45,14 @@ def applies(x, y_shape, weight_shape, stride, dilation, groups):
     return min(O, C) >= FEWEST_CHANNELS and saved >= KERNEL_COST
 
 
-def correlate(x, weight, y, start, finish):
+def correlate(x: Array, weight: Array, y: Array, start: Pair, finish: Callable[[Array, slice, slice], None]) -> None:
     """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with weight (O, 3, 3, C), as `conv.correlate` does."""
     O, C = weight.shape[0], weight.shape[3]
     U = _GG.astype(weight.dtype) @ weight.reshape(O, 9, C)  # (O, 16, C)
     _correlate(x, U.transpose(1, 2, 0), y, start, finish)
 
 
-def image_gradient(dy, weight, dx, start):
+def image_gradient(dy: Array, weight: Array, dx: Array, start: Pair) -> None:
     """Fill dx (N, H, W, C) with dy (N, OH, OW, O) correlated with the turned weight (O, 3, 3, C)."""
     O, C = weight.shape[0], weight.shape[3]
     U = _GG_TURNED.astype(weight.dtype) @ weight.reshape(O, 9, C)  # (O, 16, C)
@@ -56,7 +60,7 @@ def image_gradient(dy, weight, dx, start):
 
 
 def _correlate(x, U, y, start, finish=None):
-    """y = Aᵀ [U ∘ (Bᵀ x B)] A, where the product of one of the 16 places is a matrix product (T, C) @ (C, O) over T tiles.
+    """y = Aᵀ [U ∘ (Bᵀ x B)] A; the product at each of the 16 places is a matrix product (T, C) @ (C, O) over T tiles.
 
     One row of Bᵀ at a time, so that no more than a quarter of the 16 planes is in the cache at once."""
     U = U.reshape(4, 4, *U.shape[1:])
@@ -83,7 +87,7 @@ def _correlate(x, U, y, start, finish=None):
     parallel.run(work, _blocks(y.shape, x.shape[3], x.dtype.itemsize))
 
 
-def weight_gradient(x, dy, start):
+def weight_gradient(x: Array, dy: Array, start: Pair) -> Array:
     """dweight (O, 3, 3, C) = Gᵀ (Σ over tiles of dMᵀ V) G, with V = Bᵀ x B as in the forward pass and dM = A dy Aᵀ."""
     O, C = dy.shape[3], x.shape[3]
     blocks = _blocks(dy.shape, C, x.dtype.itemsize)
@@ -115,11 +119,13 @@ def _blocks(shape, C, itemsize):
     N, OH, OW, O = shape
     line = 4 * math.ceil(OW / 2) * (C + 3 * O) * itemsize  # bytes of V, M and the sums for one row of tiles
     kernels = 16 * C * O * itemsize
-    budget = min(max(4 * kernels, 2 << 20), 8 << 20)  # large kernels want more tiles to meet each time they are read
+    budget = min(max(4 * kernels, 4 << 20), 8 << 20)  # large kernels want more tiles to meet each time they are read
     lines = math.ceil(OH / 2)
     threads = parallel.get_num_threads()
-    if lines * line <= budget and N >= threads:
-        images = max(1, min(budget // (lines * line), math.ceil(N / threads)))
+    if lines * line <= budget and threads <= N:
+        # Kernels beyond the caches are read once for all images, and BLAS shares out each product, rather than once a thread.
+        most = N if kernels >= 8 << 20 else math.ceil(N / threads)
+        images = max(1, min(budget // (lines * line), most))
         return [(slice(n, min(n + images, N)), slice(0, OH)) for n in range(0, N, images)]
     some = max(1, min(lines, budget // line, math.ceil(N * lines / threads)))
     return [(slice(n, n + 1), slice(2 * r, min(2 * (r + some), OH))) for n in range(N) for r in range(0, lines, some)]
@@ -153,7 +159,7 @@ def _row_of_four(d, i, out):
 
 
 def _sums_to_output(sums, y, tiles):
-    """y (n, OH, OW, O) from sums (2, 4, T, O), the rows already summed: the columns are left, (s₀ + s₁ + s₂, s₁ - s₂ - s₃)."""
+    """y (n, OH, OW, O) from sums (2, 4, T, O) over rows; what is left is (s₀ + s₁ + s₂, s₁ - s₂ - s₃) for columns."""
     (n, TH, TW), O = tiles, y.shape[3]
     whole = y.shape[1:3] == (2 * TH, 2 * TW) and y.flags.c_contiguous
     out = y if whole else parallel.scratch("winograd y", (n, 2 * TH, 2 * TW, O), y)
