@@ -1,12 +1,15 @@
 """Elementwise non-linearities. Each backward multiplies dy by the slope at the point where the forward was."""
 
+from typing import Any
+
 import numpy as np
 
 from .. import parallel
+from ..hints import Array, Gradients, Needs
 from .door import check_arrays
 
 
-def relu_forward(x):
+def relu_forward(x: Array) -> tuple[Array, Any]:
     """y = max(x, 0).   x any shape  ->  y the same shape, cache"""
     check_arrays("relu", x=x)
     y = np.empty_like(x)
@@ -14,7 +17,7 @@ def relu_forward(x):
     return y, y
 
 
-def relu_backward(dy, cache, needs=(True,)):
+def relu_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy where y > 0, else 0: the slope at 0 is taken as 0.   dy  ->  dx"""
     y = cache
     dx = np.empty_like(y)
@@ -22,7 +25,7 @@ def relu_backward(dy, cache, needs=(True,)):
     return (dx,)
 
 
-def relu6_forward(x):
+def relu6_forward(x: Array) -> tuple[Array, Any]:
     """y = min(max(x, 0), 6).   x any shape  ->  y the same shape, cache"""
     check_arrays("relu6", x=x)
     y = np.empty_like(x)
@@ -30,7 +33,7 @@ def relu6_forward(x):
     return y, y
 
 
-def relu6_backward(dy, cache, needs=(True,)):
+def relu6_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy where 0 < y < 6, else 0.   dy  ->  dx"""
     y = cache
     dx = np.empty_like(y)
@@ -38,7 +41,7 @@ def relu6_backward(dy, cache, needs=(True,)):
     return (dx,)
 
 
-def sigmoid_forward(x):
+def sigmoid_forward(x: Array) -> tuple[Array, Any]:
     """y = 1 / (1 + exp(-x)).   x any shape  ->  y the same shape, cache
 
     Computed as (1 + tanh(x / 2)) / 2, the same function, which cannot overflow."""
@@ -55,7 +58,7 @@ def sigmoid_forward(x):
     return y, y
 
 
-def sigmoid_backward(dy, cache, needs=(True,)):
+def sigmoid_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy · y · (1 - y).   dy  ->  dx"""
     y = cache
     dx = np.empty_like(y)
@@ -69,7 +72,7 @@ def sigmoid_backward(dy, cache, needs=(True,)):
     return (dx,)
 
 
-def tanh_forward(x):
+def tanh_forward(x: Array) -> tuple[Array, Any]:
     """y = tanh(x).   x any shape  ->  y the same shape, cache"""
     check_arrays("tanh", x=x)
     y = np.empty_like(x)
@@ -77,7 +80,7 @@ def tanh_forward(x):
     return y, y
 
 
-def tanh_backward(dy, cache, needs=(True,)):
+def tanh_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy · (1 - y²).   dy  ->  dx"""
     y = cache
     dx = np.empty_like(y)

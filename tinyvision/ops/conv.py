@@ -7,11 +7,14 @@ cache. The backward pass makes the columns again rather than keep them.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from .. import parallel
 from ..errors import OptionError
+from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from . import winograd
 from .door import check_arrays, check_rank, is_integer, output_size, pair, shape_error
 from .im2col import image_slab, windows
@@ -21,7 +24,10 @@ from .im2col import image_slab, windows
 COLUMN_BYTES = 2 << 20
 
 
-def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv2d_forward(
+    x: Array, weight: Array, bias: Array | None = None, stride: IntOrPair = 1, padding: IntOrPair = 0,
+    dilation: IntOrPair = 1, groups: int = 1,
+) -> tuple[Array, Any]:
     """y[n, o, i, j] = bias[o] + Σ_{c, k, l} x[n, c, i·SH + k·DH - PH, j·SW + l·DW - PW] · weight[o, c, k, l]
 
     x (N, C, H, W), weight (O, C/groups, KH, KW), bias (O,)  ->  y (N, O, OH, OW), cache
@@ -41,17 +47,21 @@ def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups
     return y.transpose(0, 3, 1, 2), (x, weight, bias is not None, stride, padding, dilation, groups)
 
 
-def conv2d_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups):
+def conv2d_inference(
+    x: Array, weight: Array, scale: Array | None, shift: Array | None, skip: Array | None, activation: str | None,
+    stride: Pair, padding: Pair, dilation: Pair, groups: int,
+) -> Array:
     """activation(scale · conv2d(x, weight) + shift + skip), finished block by block while it is in the cache.   ->  y
 
-    scale, shift (O,) or None: a bias, or a frozen batch-norm; skip like y, or None; activation None, "relu" or "relu6". It has
-    no backward: the layers use it where nothing is recorded, and there it takes the place of up to four ops."""
+    scale, shift (O,) or None: a bias, or a frozen batch-norm; skip like y, or None; activation None, "relu" or "relu6".
+    It has no backward: the layers use it where nothing is recorded, and there it takes the place of up to four ops."""
     N, O, OH, OW = _checked_shape(x, weight, None, stride, padding, dilation, groups)
     y = np.empty_like(x, shape=(N, OH, OW, O), order="C")
     if skip is not None:
         skip = _nhwc(skip)
         if skip.shape != y.shape:
-            raise shape_error("conv2d", "the skip path has another shape", y=("(N, OH, OW, O)", y), skip=("(N, OH, OW, O)", skip))
+            axes = "(N, OH, OW, O)"
+            raise shape_error("conv2d", "the skip path has another shape", y=(axes, y), skip=(axes, skip))
 
     def finish(block, images, rows):
         if scale is not None:
@@ -69,7 +79,7 @@ def conv2d_inference(x, weight, scale, shift, skip, activation, stride, padding,
     return y.transpose(0, 3, 1, 2)
 
 
-def conv2d_backward(dy, cache, needs=(True, True, True)):
+def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
     """dy (N, O, OH, OW)  ->  dx (N, C, H, W), dweight (O, C/groups, KH, KW), dbias (O,)
 
     dweight correlates the image with dy; dx correlates dy with the kernels turned by 180° (tutorial 11)."""
@@ -84,7 +94,8 @@ def conv2d_backward(dy, cache, needs=(True, True, True)):
         dweight = weight_gradient(_nhwc(x), rows, _nhwc(weight).shape, stride, padding, dilation, groups)
         dweight = dweight.transpose(0, 3, 1, 2)
     if has_bias and needs[2]:
-        dbias = sum(parallel.over_rows(lambda some: rows[some].sum(axis=(0, 1, 2)), rows), np.zeros_like(rows, shape=rows.shape[-1]))
+        sums = parallel.over_rows(lambda some: rows[some].sum(axis=(0, 1, 2)), rows)
+        dbias = sum(sums, np.zeros_like(rows, shape=rows.shape[-1]))
     return (dx, dweight, dbias) if has_bias else (dx, dweight)
 
 
@@ -92,11 +103,14 @@ def _leave(block, images, rows):
     """Nothing is left to be done to a block."""
 
 
-def correlate(x, weight, y, stride, start, dilation, groups, finish=_leave):
+def correlate(
+    x: Array, weight: Array, y: Array, stride: Pair, start: Pair, dilation: Pair, groups: int,
+    finish: Callable[[Array, slice, slice], None] = _leave,
+) -> None:
     """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with weight (O, KH, KW, C/groups); outside of x all is 0.
 
-    The window of y[:, 0, 0] begins at pixel `start` of x, which is negative where there is padding. `finish(block, images, rows)`
-    may change each block of y in place while it is still in the cache."""
+    The window of y[:, 0, 0] begins at pixel `start` of x, which is negative where there is padding. `finish(block,
+    images, rows)` may change each block of y in place while it is still in the cache."""
     if winograd.applies(x, y.shape, weight.shape, stride, dilation, groups):
         winograd.correlate(x, weight, y, start, finish)
         return
@@ -119,18 +133,21 @@ def correlate(x, weight, y, stride, start, dilation, groups, finish=_leave):
     parallel.run(work, _blocks(x, y, KH * KW * weight.shape[3]))
 
 
-def image_gradient(dy, weight, dx, stride, padding, dilation, groups):
+def image_gradient(
+    dy: Array, weight: Array, dx: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> None:
     """Fill dx (N, H, W, C) with the gradient of `correlate` for its image, given dy (N, OH, OW, O).
 
     Window i reads pixel h = i·S + k·D - P with tap k, so pixel h hears from the windows i = (h + P - k·D) / S that are
-    whole. Take the pixels of one phase, h + P ≡ r (mod S): they all hear from the same taps, every (S / gcd)-th one, and
-    neighbours hear from neighbouring windows. So each phase is a stride-1 correlation of dy with those taps, turned
+    whole. Take the pixels of one phase, h + P ≡ r (mod S): they all hear from the same taps, every (S / gcd)-th one,
+    and neighbours hear from neighbouring windows. So each phase is a stride-1 correlation of dy with those taps, turned
     around. At stride 1 there is one phase and all taps: the textbook's "convolution with the turned kernel"."""
     O, KH, KW, _ = weight.shape
     if winograd.applies(dy, dx.shape, weight.shape, stride, dilation, groups):
         winograd.image_gradient(dy, weight, dx, (padding[0] - 2, padding[1] - 2))
         return
-    turned = weight.reshape(groups, O // groups, KH, KW, -1).transpose(0, 4, 2, 3, 1)[:, :, ::-1, ::-1]  # (G, C/G, KH, KW, O/G)
+    turned = weight.reshape(groups, O // groups, KH, KW, -1).transpose(0, 4, 2, 3, 1)  # (G, C/G, KH, KW, O/G)
+    turned = turned[:, :, ::-1, ::-1]
     for top in range(stride[0]):
         for left in range(stride[1]):
             target = dx[:, top :: stride[0], left :: stride[1]]
@@ -147,7 +164,7 @@ def image_gradient(dy, weight, dx, stride, padding, dilation, groups):
 
 
 def _phase(shifted, kernel, stride, dilation):
-    """For pixels h with h + P = shifted, shifted + S, ...: their taps in the turned kernel, first window, window step."""
+    """For the pixels h with h + P = shifted, shifted + S, ...: their taps in the turned kernel, first window, step."""
     every, step = stride // math.gcd(stride, dilation), dilation // math.gcd(stride, dilation)
     taps = [k for k in range(kernel) if (shifted - k * dilation) % stride == 0]
     if not taps:
@@ -156,7 +173,9 @@ def _phase(shifted, kernel, stride, dilation):
     return slice(kernel - 1 - taps[-1], kernel - taps[0], every), first_window, step
 
 
-def weight_gradient(x, dy, shape, stride, padding, dilation, groups):
+def weight_gradient(
+    x: Array, dy: Array, shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
     """dweight (O, KH, KW, C/groups): for every tap, the sum over all windows of dy times the pixel under that tap."""
     O, KH, KW, CG = shape
     start = (-padding[0], -padding[1])
@@ -196,7 +215,8 @@ def _checked_shape(x, weight, bias, stride, padding, dilation, groups):
         wanted = f"weight expects {CG}" if groups == 1 else f"weight expects {CG} in each of {groups} groups"
         raise shape_error("conv2d", f"x has {C} channels but {wanted}", **shown)
     if bias is not None and tuple(bias.shape) != (O,):
-        raise shape_error("conv2d", f"bias must have one number for each of {O} output channels", **shown, bias=("(O,)", bias))
+        problem = f"bias must have one number for each of {O} output channels"
+        raise shape_error("conv2d", problem, **shown, bias=("(O,)", bias))
     OH = output_size(H, KH, stride[0], padding[0], dilation[0])
     OW = output_size(W, KW, stride[1], padding[1], dilation[1])
     if OH < 1 or OW < 1 or KH < 1 or KW < 1:
@@ -213,7 +233,7 @@ def _nhwc(a):
 
 
 def _blocks(x, y, row_length):
-    """Cut the output y (N, OH, OW, O) into blocks (images, rows) whose columns, `row_length` numbers each, fit the cache."""
+    """Cut y (N, OH, OW, O) into blocks (images, rows) whose columns, `row_length` numbers each, fit the cache."""
     N, OH, OW, O = y.shape
     if not parallel.on_cpu(x):
         return [(slice(0, N), slice(0, OH))]
@@ -222,7 +242,7 @@ def _blocks(x, y, row_length):
         return [(slice(0, N), slice(0, OH))]
     budget = max(COLUMN_BYTES, O * row_length * x.dtype.itemsize)  # large kernels want more rows to meet at a time
     threads = parallel.get_num_threads()
-    if OH * line <= budget and N >= threads:
+    if OH * line <= budget and threads <= N:
         images = max(1, min(budget // (OH * line), math.ceil(N / threads)))
         return [(slice(n, min(n + images, N)), slice(0, OH)) for n in range(0, N, images)]
     rows = max(1, min(OH, budget // line))

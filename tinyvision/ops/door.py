@@ -5,26 +5,28 @@ remedy where one is known.
 """
 
 import numbers
+from typing import Any
 
 import numpy as np
 
 from ..device import device_of
 from ..errors import DeviceError, DtypeError, OptionError, ShapeError
+from ..hints import Array, Pair, Shape
 
 
-def describe(**arguments):
+def describe(**arguments: tuple[str, Array]) -> str:
     """One line per argument: its name, its axes and its shape. `arguments` maps a name to (axes, array)."""
     rows = [(name, axes, tuple(a.shape)) for name, (axes, a) in arguments.items() if a is not None]
     wide, long = max(len(r[0]) for r in rows), max(len(r[1]) for r in rows)
     return "\n".join(f"    {name:<{wide}}  {axes:<{long}} = {shape}" for name, axes, shape in rows)
 
 
-def shape_error(op, problem, **arguments):
+def shape_error(op: str, problem: str, **arguments: tuple[str, Array]) -> ShapeError:
     """A ShapeError that names the op, the problem, and every argument."""
     return ShapeError(f"{op}: {problem}\n{describe(**arguments)}")
 
 
-def check_arrays(op, **arrays):
+def check_arrays(op: str, **arrays: Array) -> None:
     """All arrays are on one device, and hold floating-point numbers of one precision. None stands for "not given".
 
     Raises DeviceError, DtypeError."""
@@ -46,13 +48,13 @@ def check_arrays(op, **arrays):
             )
 
 
-def check_is_array(op, name, a):
+def check_is_array(op: str, name: str, a: Array) -> None:
     """`a` is an array of some kind, or a DtypeError says what it is instead."""
     if not hasattr(a, "dtype") or not hasattr(a, "shape"):
         raise DtypeError(f"{op}: {name} must be an array, got {type(a).__name__}")
 
 
-def check_devices(op, **arrays):
+def check_devices(op: str, **arrays: Array) -> None:
     """All arrays (None is skipped) live on one device, or a DeviceError says which does not.
 
     Raises DtypeError for what is no array."""
@@ -68,7 +70,7 @@ def check_devices(op, **arrays):
             )
 
 
-def check_rank(op, rank, axes, **array):
+def check_rank(op: str, rank: int, axes: str, **array: Array) -> None:
     """The one named array has `rank` axes, none of them empty beyond the batch. Raises ShapeError."""
     ((name, a),) = array.items()
     if a.ndim != rank:
@@ -78,7 +80,7 @@ def check_rank(op, rank, axes, **array):
         raise ShapeError(f"{op}: {name} must have {rank} axes {axes}, got {a.ndim} axes {tuple(a.shape)}{hint}")
 
 
-def pair(op, name, value, minimum):
+def pair(op: str, name: str, value: Any, minimum: int) -> Pair:
     """An option given as one integer or as a (height, width) pair, as a pair. Raises OptionError."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(values) != 2 or not all(is_integer(v) for v in values):
@@ -88,12 +90,12 @@ def pair(op, name, value, minimum):
     return int(values[0]), int(values[1])
 
 
-def as_array(y):
+def as_array(y: Array) -> Array:
     """y itself, or the array of rank 0 that NumPy's arithmetic has turned into a number."""
     return np.asarray(y) if isinstance(y, np.generic) else y
 
 
-def axes_of(op, x, axis):
+def axes_of(op: str, x: Array, axis: Any) -> Shape:
     """`axis` (an integer, several, or None for all) as a tuple of axes of x counted from 0.
 
     Raises OptionError, ShapeError."""
@@ -109,25 +111,25 @@ def axes_of(op, x, axis):
     return axes
 
 
-def one_axis(op, x, axis):
+def one_axis(op: str, x: Array, axis: Any) -> int:
     """A single axis of x, counted from 0. Raises OptionError, ShapeError."""
     if not is_integer(axis):
         raise OptionError(f"{op}: axis must be an integer, got {axis!r}")
     return axes_of(op, x, axis)[0]
 
 
-def fraction(op, name, value):
+def fraction(op: str, name: str, value: Any) -> float:
     """An option that is a number from 0 to 1, as a float. Raises OptionError."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or not 0 <= value <= 1:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or not 0 <= float(value) <= 1:
         raise OptionError(f"{op}: {name} must be a number from 0 to 1, got {value!r}")
     return float(value)
 
 
-def is_integer(value):
+def is_integer(value: Any) -> bool:
     """True for an integer that is not a bool."""
     return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
 
 
-def output_size(size, kernel, stride, padding, dilation=1):
+def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
     """floor((size + 2·padding - dilation·(kernel - 1) - 1) / stride) + 1: how many windows fit along one axis."""
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1

@@ -1,9 +1,12 @@
 """Dropout (Srivastava et al., 2014), in the "inverted" form that needs no change at evaluation."""
 
+from typing import Any
+
+from ..hints import Array, Gradients, Needs
 from .door import as_array, check_arrays, check_devices, fraction, shape_error
 
 
-def dropout_forward(x, mask, p=0.5):
+def dropout_forward(x: Array, mask: Array, p: float = 0.5) -> tuple[Array, Any]:
     """y = x · mask / (1 - p): units whose mask is 0 are dropped, the others scaled so that the mean stays.
 
     x any shape, mask the same shape holding 0 and 1  ->  y like x, cache. The mask is an argument, so that the op is a
@@ -17,6 +20,6 @@ def dropout_forward(x, mask, p=0.5):
     return as_array(x * factor), factor
 
 
-def dropout_backward(dy, cache, needs=(True, False)):
+def dropout_backward(dy: Array, cache: Any, needs: Needs = (True, False)) -> Gradients:
     """dx = dy · mask / (1 - p).   dy  ->  dx, None (a mask has no gradient)"""
     return as_array(dy * cache), None

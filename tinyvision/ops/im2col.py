@@ -1,16 +1,20 @@
 """im2col: every window of an image becomes one row of a matrix; col2im adds the rows back.
 
-A convolution is then a single matrix product of that matrix with the kernels (Chellapilla, Puri, Simard, "High performance
-convolutional neural networks for document processing", 2006). col2im is its adjoint: <im2col(x), c> = <x, col2im(c)>.
+A convolution is then a single matrix product of that matrix with the kernels (Chellapilla, Puri, Simard, "High
+performance convolutional neural networks for document processing", 2006). col2im is its adjoint: <im2col(x), c> = <x,
+col2im(c)>.
 """
+
+from typing import Any
 
 import numpy as np
 
 from .. import parallel
+from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from .door import check_arrays, check_rank, output_size, pair, shape_error
 
 
-def windows(x, kernel_size, stride=(1, 1), dilation=(1, 1)):
+def windows(x: Array, kernel_size: Pair, stride: Pair = (1, 1), dilation: Pair = (1, 1)) -> Array:
     """All windows of x (N, H, W, C) as a view (N, OH, OW, KH, KW, C): no number is copied."""
     (KH, KW), (SH, SW), (DH, DW) = kernel_size, stride, dilation
     span = (DH * (KH - 1) + 1, DW * (KW - 1) + 1)
@@ -18,8 +22,8 @@ def windows(x, kernel_size, stride=(1, 1), dilation=(1, 1)):
     return view[:, ::SH, ::SW, :, ::DH, ::DW].transpose(0, 1, 2, 4, 5, 3)
 
 
-def image_slab(x, images, rows, cols):
-    """x[images] of x (N, H, W, C), cut to rows top ... bottom and columns left ... right, which may lie outside: zeros there.
+def image_slab(x: Array, images: slice, rows: Pair, cols: Pair) -> Array:
+    """x[images] of x (N, H, W, C), cut to rows top ... bottom and columns left ... right, zeros outside of the image.
 
     A view where nothing lies outside, else scratch memory."""
     (top, bottom), (left, right), (H, W) = rows, cols, x.shape[1:3]
@@ -39,7 +43,9 @@ def image_slab(x, images, rows, cols):
     return slab
 
 
-def im2col_forward(x, kernel_size, stride=1, padding=0, dilation=1):
+def im2col_forward(
+    x: Array, kernel_size: IntOrPair, stride: IntOrPair = 1, padding: IntOrPair = 0, dilation: IntOrPair = 1
+) -> tuple[Array, Any]:
     """columns[n·OH·OW + i·OW + j] = the window of x[n] at (i, j).   x (N, C, H, W)  ->  (N·OH·OW, C·KH·KW), cache
 
     Within a row the order is (c, kh, kw), as in `weight.reshape(O, -1)`. Pixels outside of the image are 0."""
@@ -58,12 +64,15 @@ def im2col_forward(x, kernel_size, stride=1, padding=0, dilation=1):
     return columns.reshape(N * OH * OW, C * KH * KW), (x.shape, (KH, KW), (SH, SW), (PH, PW), (DH, DW))
 
 
-def im2col_backward(dcolumns, cache, needs=(True,)):
+def im2col_backward(dcolumns: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """col2im: dcolumns (N·OH·OW, C·KH·KW)  ->  dx (N, C, H, W): each pixel sums what its windows say."""
     return (col2im(dcolumns, *cache),)
 
 
-def col2im(columns, x_shape, kernel_size, stride=(1, 1), padding=(0, 0), dilation=(1, 1)):
+def col2im(
+    columns: Array, x_shape: Shape, kernel_size: IntOrPair, stride: IntOrPair = (1, 1), padding: IntOrPair = (0, 0),
+    dilation: IntOrPair = (1, 1),
+) -> Array:
     """Add every row of columns (N·OH·OW, C·KH·KW) back into its window.   ->  (N, C, H, W)
 
     The loop runs over the kernel's few offsets, not over the many windows: at one offset no two windows meet, so a

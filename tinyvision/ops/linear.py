@@ -1,15 +1,17 @@
 """The fully connected layer: one matrix product forward, two backward."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 from .. import parallel
+from ..hints import Array, Gradients, Needs
 from .door import check_arrays, check_rank, shape_error
 from .shape import sum_to
 
 
-def linear_forward(x, weight, bias=None):
+def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
     """y = x weightᵀ + bias.   x (N, I), weight (O, I), bias (O,)  ->  y (N, O), cache
 
     x may have more axes in front, (..., I), and y then has them too. Raises ShapeError, DtypeError, DeviceError."""
@@ -30,7 +32,7 @@ def linear_forward(x, weight, bias=None):
     return y.reshape(*x.shape[:-1], weight.shape[0]), (x, weight, bias is not None)
 
 
-def linear_backward(dy, cache, needs=(True, True, True)):
+def linear_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
     """dy (N, O)  ->  dx (N, I), dweight (O, I), dbias (O,)"""
     x, weight, has_bias = cache
     rows, drows = _rows(x), _rows(dy)
@@ -41,7 +43,7 @@ def linear_backward(dy, cache, needs=(True, True, True)):
     return dx, dweight, drows.sum(axis=0) if needs[2] else None
 
 
-def matmul_forward(a, b):
+def matmul_forward(a: Array, b: Array) -> tuple[Array, Any]:
     """y = a @ b.   a (..., I, J), b (..., J, K)  ->  y (..., I, K), cache
 
     The leading axes broadcast. Raises ShapeError, DtypeError, DeviceError."""
@@ -62,7 +64,7 @@ def matmul_forward(a, b):
     return a @ b, (a, b)
 
 
-def matmul_backward(dy, cache, needs=(True, True)):
+def matmul_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
     """dy (..., I, K)  ->  da = dy bᵀ, db = aᵀ dy, summed over broadcast axes"""
     a, b = cache
     da = sum_to(dy @ b.swapaxes(-1, -2), a.shape) if needs[0] else None

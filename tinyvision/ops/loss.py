@@ -1,12 +1,15 @@
 """Softmax and the losses. Classes are axis 1, as in PyTorch: logits are (N, K) or (N, K, H, W)."""
 
+from typing import Any
+
 import numpy as np
 
 from ..errors import DtypeError, OptionError, ShapeError
+from ..hints import Array, Gradients, Needs
 from .door import as_array, check_arrays, check_devices, describe, fraction, is_integer, one_axis, shape_error
 
 
-def softmax_forward(x, axis=-1):
+def softmax_forward(x: Array, axis: int = -1) -> tuple[Array, Any]:
     """y = exp(x) / Σ exp(x) along one axis.   x any shape  ->  y the same shape, cache"""
     axis = _axis("softmax", x, axis)
     y = np.exp(x - x.max(axis=axis, keepdims=True))  # subtracting the largest changes nothing but the overflow
@@ -14,13 +17,13 @@ def softmax_forward(x, axis=-1):
     return y, (y, axis)
 
 
-def softmax_backward(dy, cache, needs=(True,)):
+def softmax_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = y · (dy - Σ dy·y): raising one score lowers all other probabilities.   dy  ->  dx"""
     y, axis = cache
     return (y * (dy - (dy * y).sum(axis=axis, keepdims=True)),)
 
 
-def log_softmax_forward(x, axis=-1):
+def log_softmax_forward(x: Array, axis: int = -1) -> tuple[Array, Any]:
     """y = x - log Σ exp(x) along one axis, computed without overflow.   x any shape  ->  y the same shape, cache"""
     axis = _axis("log_softmax", x, axis)
     y = x - x.max(axis=axis, keepdims=True)
@@ -28,13 +31,16 @@ def log_softmax_forward(x, axis=-1):
     return y, (y, axis)
 
 
-def log_softmax_backward(dy, cache, needs=(True,)):
+def log_softmax_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy - softmax(x) · Σ dy.   dy  ->  dx"""
     y, axis = cache
     return (dy - np.exp(y) * dy.sum(axis=axis, keepdims=True),)
 
 
-def cross_entropy_forward(logits, labels, weight=None, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
+def cross_entropy_forward(
+    logits: Array, labels: Array, weight: Array | None = None, ignore_index: int = -100, label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> tuple[Array, Any]:
     """loss = -Σ target · log softmax(logits), averaged over the batch.
 
     logits (N, K) or (N, K, ...); labels (N,) or (N, ...) integers 0 ... K-1, or probabilities of the shape of logits
@@ -66,7 +72,7 @@ def cross_entropy_forward(logits, labels, weight=None, ignore_index=-100, label_
     return loss, (log_p, target, divisor)
 
 
-def cross_entropy_backward(dy, cache, needs=(True, False)):
+def cross_entropy_backward(dy: Array, cache: Any, needs: Needs = (True, False)) -> Gradients:
     """dlogits = dy · (softmax(logits) · Σ target - target) / divisor.   dy ()  ->  dlogits (N, K), None
 
     With integer labels this is the well-known (softmax - one-hot) / N: every row sums to 0."""
@@ -78,7 +84,7 @@ def cross_entropy_backward(dy, cache, needs=(True, False)):
     return dlogits, None
 
 
-def mse_forward(x, target, reduction="mean"):
+def mse_forward(x: Array, target: Array, reduction: str = "mean") -> tuple[Array, Any]:
     """loss = mean of (x - target)².   x, target any one shape  ->  loss (), cache; reduction as in cross_entropy
 
     Raises ShapeError: unlike NumPy, it does not broadcast, because a (N, 1) against a (N,) is always a mistake."""
@@ -99,7 +105,7 @@ def mse_forward(x, target, reduction="mean"):
     return as_array(loss), (difference, divisor)
 
 
-def mse_backward(dy, cache, needs=(True, True)):
+def mse_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
     """dx = dy · 2 (x - target) / size, dtarget = -dx.   dy ()  ->  dx, dtarget"""
     difference, divisor = cache
     dx = as_array(difference * (2 / divisor) * dy)

@@ -9,13 +9,18 @@ and `db += dy * a`, in the same loops.
 """
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 
+from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from .door import output_size, pair
 
 
-def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv2d_forward(
+    x: Array, weight: Array, bias: Array | None = None, stride: IntOrPair = 1, padding: IntOrPair = 0,
+    dilation: IntOrPair = 1, groups: int = 1,
+) -> tuple[Array, Any]:
     """y[n, o, i, j] = bias[o] + Σ_{c, k, l} x[n, c, i·SH + k·DH - PH, j·SW + l·DW - PW] · weight[o, c, k, l]
 
     x (N, C, H, W), weight (O, C/groups, KH, KW), bias (O,)  ->  y (N, O, OH, OW), cache"""
@@ -41,7 +46,7 @@ def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups
     return y, (x, weight, bias is not None, (SH, SW), (PH, PW), (DH, DW), groups)
 
 
-def conv2d_backward(dy, cache, needs=(True, True, True)):
+def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
     """dy (N, O, OH, OW)  ->  dx (N, C, H, W), dweight (O, C/groups, KH, KW), dbias (O,)"""
     x, weight, has_bias, (SH, SW), (PH, PW), (DH, DW), groups = cache
     N, _, H, W = x.shape
@@ -63,7 +68,9 @@ def conv2d_backward(dy, cache, needs=(True, True, True)):
     return _wanted((dx, dweight, dbias) if has_bias else (dx, dweight), needs)
 
 
-def max_pool2d_forward(x, kernel_size, stride=None, padding=0):
+def max_pool2d_forward(
+    x: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0
+) -> tuple[Array, Any]:
     """y[n, c, i, j] = the largest pixel of the window at (i, j).   x (N, C, H, W)  ->  y (N, C, OH, OW), cache"""
     kernel_size, stride, padding, size = _pool_options("max_pool2d", x, kernel_size, stride, padding)
     y = np.empty((*x.shape[:2], *size), x.dtype)
@@ -78,7 +85,7 @@ def max_pool2d_forward(x, kernel_size, stride=None, padding=0):
     return y, (x.shape, winners)
 
 
-def max_pool2d_backward(dy, cache, needs=(True,)):
+def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dy (N, C, OH, OW)  ->  dx (N, C, H, W): each window's dy goes to the pixel that won it."""
     shape, winners = cache
     dx = np.zeros(shape, dy.dtype)
@@ -87,7 +94,10 @@ def max_pool2d_backward(dy, cache, needs=(True,)):
     return _wanted((dx,), needs)
 
 
-def avg_pool2d_forward(x, kernel_size, stride=None, padding=0, count_include_pad=True):
+def avg_pool2d_forward(
+    x: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0,
+    count_include_pad: bool = True,
+) -> tuple[Array, Any]:
     """y[n, c, i, j] = the mean of the window at (i, j).   x (N, C, H, W)  ->  y (N, C, OH, OW), cache"""
     kernel_size, stride, padding, size = _pool_options("avg_pool2d", x, kernel_size, stride, padding)
     y = np.zeros((*x.shape[:2], *size), x.dtype)
@@ -99,7 +109,7 @@ def avg_pool2d_forward(x, kernel_size, stride=None, padding=0, count_include_pad
     return y, (x.shape, kernel_size, stride, padding, count_include_pad)
 
 
-def avg_pool2d_backward(dy, cache, needs=(True,)):
+def avg_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dy (N, C, OH, OW)  ->  dx (N, C, H, W): every pixel of a window gets an equal share."""
     shape, kernel_size, stride, padding, count_include_pad = cache
     dx = np.zeros(shape, dy.dtype)
@@ -110,7 +120,9 @@ def avg_pool2d_backward(dy, cache, needs=(True,)):
     return _wanted((dx,), needs)
 
 
-def im2col(x, kernel_size, stride=1, padding=0, dilation=1):
+def im2col(
+    x: Array, kernel_size: IntOrPair, stride: IntOrPair = 1, padding: IntOrPair = 0, dilation: IntOrPair = 1
+) -> Array:
     """columns[n·OH·OW + i·OW + j] = the window of x[n] at (i, j), in the order (c, k, l).
 
     x (N, C, H, W)  ->  (N·OH·OW, C·KH·KW)"""
@@ -121,7 +133,10 @@ def im2col(x, kernel_size, stride=1, padding=0, dilation=1):
     return columns
 
 
-def col2im(columns, x_shape, kernel_size, stride=1, padding=0, dilation=1):
+def col2im(
+    columns: Array, x_shape: Shape, kernel_size: IntOrPair, stride: IntOrPair = 1, padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+) -> Array:
     """im2col in the other direction: every number is added to the pixel it was read from.
 
     columns (N·OH·OW, C·KH·KW)  ->  (N, C, H, W)"""
@@ -147,7 +162,7 @@ def _places(x_shape, kernel_size, stride, padding, dilation):
     return places, (N * OH * OW, C * KH * KW)
 
 
-def _pool_options(op, x, kernel_size, stride, padding):
+def _pool_options(op, x, kernel_size, stride, padding) -> tuple[Pair, Pair, Pair, list[int]]:
     kernel_size, padding = pair(op, "kernel_size", kernel_size, 1), pair(op, "padding", padding, 0)
     stride = kernel_size if stride is None else pair(op, "stride", stride, 1)
     return (

@@ -4,26 +4,31 @@ x is (N, C) or (N, C, ...); every channel is normalised over all other axes. Ins
 pixels: channels-last memory *is* that matrix. M = N·H·W counts the numbers that share a mean.
 """
 
+from typing import Any
+
 import numpy as np
 
 from .. import parallel
 from ..errors import ShapeError
+from ..hints import Array, Gradients, Needs
 from .activation import relu_backward
 from .door import check_arrays, describe, shape_error
 
 
-def batchnorm_train_forward(x, weight, bias, eps=1e-5, moments=None):
+def batchnorm_train_forward(
+    x: Array, weight: Array, bias: Array, eps: float = 1e-5, moments: tuple[Array, Array] | None = None
+) -> tuple[Array, Any]:
     """y = weight · (x - mean) / sqrt(var + eps) + bias, with the batch's own mean and (biased) variance.
 
-    x (N, C, ...), weight (C,), bias (C,)  ->  y like x, cache. `moments` hands in `batch_moments(x)` where they are known
-    already: a layer that keeps running averages needs them too. Raises ShapeError, DtypeError, DeviceError."""
+    x (N, C, ...), weight (C,), bias (C,)  ->  y like x, cache. `moments` hands in `batch_moments(x)` where they are
+    known already: a layer that keeps running averages needs them too. Raises ShapeError, DtypeError, DeviceError."""
     _check("batchnorm_train", x, weight=weight, bias=bias)
     mean, var = batch_moments(x) if moments is None else moments
     y = _scaled(_rows(x), mean, weight / np.sqrt(var + eps), bias)
     return _like(y, x), (x, weight, mean, var, eps)
 
 
-def batch_moments(x):
+def batch_moments(x: Array) -> tuple[Array, Array]:
     """(mean, biased variance) of every channel of x (N, C, ...), each (C,).
 
     Raises ShapeError for a single number per channel, which has no variance."""
@@ -31,13 +36,12 @@ def batch_moments(x):
     if x.ndim < 2:
         raise ShapeError(f"batchnorm_train: x must be (N, C) or (N, C, H, W), got {tuple(x.shape)}")
     if x.size // max(x.shape[1], 1) < 2:
-        raise shape_error(
-            "batchnorm_train", "one number per channel has no variance; use a larger batch, or model.eval()", x=("(N, C, ...)", x)
-        )
+        problem = "one number per channel has no variance; use a larger batch, or model.eval()"
+        raise shape_error("batchnorm_train", problem, x=("(N, C, ...)", x))
     return _mean_and_variance(_rows(x))
 
 
-def batchnorm_train_backward(dy, cache, needs=(True, True, True)):
+def batchnorm_train_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
     """dy like x  ->  dx like x, dweight (C,), dbias (C,)
 
     With x̂ = (x - mean) / σ:  dbias = Σ dy,  dweight = Σ dy·x̂,  dx = weight/σ · (dy - (dbias + x̂·dweight) / M).
@@ -64,7 +68,10 @@ def batchnorm_train_backward(dy, cache, needs=(True, True, True)):
     return _like(dx, x), dweight if needs[1] else None, dbias if needs[2] else None
 
 
-def batchnorm_relu_forward(x, weight, bias, skip=None, eps=1e-5, moments=None):
+def batchnorm_relu_forward(
+    x: Array, weight: Array, bias: Array, skip: Array | None = None, eps: float = 1e-5,
+    moments: tuple[Array, Array] | None = None,
+) -> tuple[Array, Any]:
     """y = relu(batchnorm_train(x) + skip), in one walk through memory: the end of a residual block.
 
     x (N, C, ...), weight (C,), bias (C,), skip like x or None  ->  y like x, cache. The arguments are those of
@@ -79,15 +86,19 @@ def batchnorm_relu_forward(x, weight, bias, skip=None, eps=1e-5, moments=None):
     return y, (y, skip is not None, (x, weight, mean, var, eps))
 
 
-def batchnorm_relu_backward(dy, cache, needs=(True, True, True, True)):
-    """dy like x  ->  dx like x, dweight (C,), dbias (C,), dskip like x: dskip = dy where y > 0, and the rest follows from it."""
+def batchnorm_relu_backward(dy: Array, cache: Any, needs: Needs = (True, True, True, True)) -> Gradients:
+    """dy like x  ->  dx like x, dweight (C,), dbias (C,), dskip like x
+
+    dskip = dy where y > 0, and the rest follows from it as in `batchnorm_train_backward`."""
     y, has_skip, norm_cache = cache
     (dskip,) = relu_backward(dy, y)
     gradients = batchnorm_train_backward(dskip, norm_cache, needs[:3])
     return (*gradients, dskip if has_skip and needs[3] else None) if len(needs) > 3 else gradients
 
 
-def batchnorm_frozen_forward(x, weight, bias, mean, var, eps=1e-5):
+def batchnorm_frozen_forward(
+    x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float = 1e-5
+) -> tuple[Array, Any]:
     """y = weight · (x - mean) / sqrt(var + eps) + bias, with a given mean (C,) and variance (C,).
 
     x (N, C, ...), weight (C,), bias (C,)  ->  y like x, cache"""
@@ -96,7 +107,7 @@ def batchnorm_frozen_forward(x, weight, bias, mean, var, eps=1e-5):
     return _like(y, x), (x, weight, mean, var, eps)
 
 
-def batchnorm_frozen_backward(dy, cache, needs=(True, True, True)):
+def batchnorm_frozen_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
     """dy like x  ->  dx like x, dweight (C,), dbias (C,): the statistics are constants, so dx = dy · weight / σ."""
     x, weight, mean, var, eps = cache
     inverse = 1 / np.sqrt(var + eps)
@@ -161,8 +172,8 @@ def _column_sums(rows):
 def _mean_and_variance(rows):
     """Mean and biased variance of every column of rows (M, C), from one walk through memory.
 
-    Each block has its own mean and sum of squares around it; two blocks are joined by the rule of Chan, Golub and LeVeque
-    (1979), which stays exact where E[x²] - E[x]² would cancel."""
+    Each block has its own mean and sum of squares around it; two blocks are joined by the rule of Chan, Golub and
+    LeVeque (1979), which stays exact where E[x²] - E[x]² would cancel."""
 
     def work(some):
         block = rows[some]

@@ -3,14 +3,19 @@
 All loops run over the kernel's few offsets ("taps"); at one tap, the windows form a strided view of the image.
 """
 
+from typing import Any
+
 import numpy as np
 
 from .. import parallel
 from ..errors import OptionError
+from ..hints import Array, Gradients, IntOrPair, Needs
 from .door import check_arrays, check_rank, output_size, pair, shape_error
 
 
-def max_pool2d_forward(x, kernel_size, stride=None, padding=0):
+def max_pool2d_forward(
+    x: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0
+) -> tuple[Array, Any]:
     """y[n, c, i, j] = max over the window at (i, j).   x (N, C, H, W)  ->  y (N, C, OH, OW), cache
 
     stride defaults to kernel_size; padding, at most half a kernel, counts as -inf.
@@ -28,7 +33,7 @@ def max_pool2d_forward(x, kernel_size, stride=None, padding=0):
     return y, (x, y, kernel_size, stride, padding)
 
 
-def max_pool2d_backward(dy, cache, needs=(True,)):
+def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dy (N, C, OH, OW)  ->  dx (N, C, H, W): all of dy goes to the window's first maximum, in reading order."""
     x, y, kernel_size, stride, padding = cache
     dx = np.empty_like(x)
@@ -52,7 +57,10 @@ def max_pool2d_backward(dy, cache, needs=(True,)):
     return (dx,)
 
 
-def avg_pool2d_forward(x, kernel_size, stride=None, padding=0, count_include_pad=True):
+def avg_pool2d_forward(
+    x: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0,
+    count_include_pad: bool = True,
+) -> tuple[Array, Any]:
     """y[n, c, i, j] = mean over the window at (i, j).   x (N, C, H, W)  ->  y (N, C, OH, OW), cache
 
     stride defaults to kernel_size. Padding counts as zeros, or not at all with count_include_pad=False.
@@ -72,7 +80,7 @@ def avg_pool2d_forward(x, kernel_size, stride=None, padding=0, count_include_pad
     return y, (x.shape, share, kernel_size, stride, padding)
 
 
-def avg_pool2d_backward(dy, cache, needs=(True,)):
+def avg_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dy (N, C, OH, OW)  ->  dx (N, C, H, W): every pixel of a window gets an equal share of its dy."""
     shape, share, kernel_size, stride, padding = cache
     dx = _like_memory(dy, shape)
@@ -88,10 +96,11 @@ def avg_pool2d_backward(dy, cache, needs=(True,)):
     return (dx,)
 
 
-def adaptive_avg_pool2d_forward(x, output_size):
-    """y[n, c, i, j] = mean of rows floor(i·H/OH) ... ceil((i+1)·H/OH) and such columns.   x (N, C, H, W)  ->  y (N, C, OH, OW), cache
+def adaptive_avg_pool2d_forward(x: Array, output_size: IntOrPair) -> tuple[Array, Any]:
+    """y[n, c, i, j] = mean of rows floor(i·H/OH) ... ceil((i+1)·H/OH) and such columns.
 
-    The windows are as even as they can be and may overlap by a row or column. Raises ShapeError, OptionError."""
+    x (N, C, H, W)  ->  y (N, C, OH, OW), cache.   The windows are as even as they can be and may overlap by a
+    row or column. Raises ShapeError, OptionError."""
     check_arrays("adaptive_avg_pool2d", x=x)
     check_rank("adaptive_avg_pool2d", 4, "(N, C, H, W)", x=x)
     OH, OW = pair("adaptive_avg_pool2d", "output_size", output_size, 1)
@@ -102,7 +111,7 @@ def adaptive_avg_pool2d_forward(x, output_size):
     return y, (x.shape, _channels_last(x))
 
 
-def adaptive_avg_pool2d_backward(dy, cache, needs=(True,)):
+def adaptive_avg_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dy (N, C, OH, OW)  ->  dx (N, C, H, W)"""
     shape, channels_last = cache
     dx = _in_memory(dy, shape, channels_last)
@@ -148,7 +157,7 @@ def _in_memory(like, shape, channels_last):
 
 
 def _taps(y_shape, x_shape, kernel_size, stride, padding):
-    """For every tap of the kernel: where the windows are for which it lies inside the image, and the pixels under it."""
+    """For every tap of the kernel: the windows for which it lies inside the image, and the pixels under it."""
     for k in range(kernel_size[0]):
         rows_y, rows_x = _inside(k, y_shape[2], x_shape[2], stride[0], padding[0])
         for l in range(kernel_size[1]):

@@ -1,15 +1,18 @@
 """Arithmetic with broadcasting, reductions, and the ops that only move numbers about."""
 
 import numbers
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from .. import parallel
 from ..errors import DtypeError, OptionError, ShapeError
+from ..hints import Array, Axes, Gradients, Needs, Shape
 from .door import as_array, axes_of, check_arrays, check_devices, describe, is_integer, one_axis
 
 
-def sum_to(dy, shape):
+def sum_to(dy: Array, shape: Shape) -> Array:
     """Undo broadcasting: sum dy over the axes along which an operand of `shape` was repeated."""
     dy, shape = as_array(dy), tuple(shape)
     if tuple(dy.shape) == shape:
@@ -38,54 +41,54 @@ def _like_both(ufunc, a, b):
     return y
 
 
-def add_forward(a, b):
+def add_forward(a: Array, b: Array) -> tuple[Array, Any]:
     """y = a + b, with broadcasting.   ->  y, cache. Raises ShapeError, DtypeError, DeviceError."""
     _broadcast("add", a, b)
     return _like_both(np.add, a, b), (a.shape, b.shape)
 
 
-def add_backward(dy, cache, needs=(True, True)):
+def add_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
     """da = db = dy, summed where an operand was repeated.   Shares no memory with dy."""
     return tuple(_own(sum_to(dy, shape), dy) if need else None for shape, need in zip(cache, needs, strict=True))
 
 
-def sub_forward(a, b):
+def sub_forward(a: Array, b: Array) -> tuple[Array, Any]:
     """y = a - b, with broadcasting.   ->  y, cache"""
     _broadcast("sub", a, b)
     return _like_both(np.subtract, a, b), (a.shape, b.shape)
 
 
-def sub_backward(dy, cache, needs=(True, True)):
+def sub_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
     """da = dy, db = -dy, summed where an operand was repeated."""
     da = _own(sum_to(dy, cache[0]), dy) if needs[0] else None
     return da, sum_to(-dy, cache[1]) if needs[1] else None
 
 
-def mul_forward(a, b):
+def mul_forward(a: Array, b: Array) -> tuple[Array, Any]:
     """y = a · b, with broadcasting.   ->  y, cache"""
     _broadcast("mul", a, b)
     return _like_both(np.multiply, a, b), (a, b)
 
 
-def mul_backward(dy, cache, needs=(True, True)):
+def mul_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
     """da = dy · b, db = dy · a, summed where an operand was repeated."""
     a, b = cache
     return sum_to(dy * b, a.shape) if needs[0] else None, sum_to(dy * a, b.shape) if needs[1] else None
 
 
-def div_forward(a, b):
+def div_forward(a: Array, b: Array) -> tuple[Array, Any]:
     """y = a / b, with broadcasting.   ->  y, cache"""
     _broadcast("div", a, b)
     return _like_both(np.true_divide, a, b), (a, b)
 
 
-def div_backward(dy, cache, needs=(True, True)):
+def div_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
     """da = dy / b, db = -dy · a / b², summed where an operand was repeated."""
     a, b = cache
     return sum_to(dy / b, a.shape) if needs[0] else None, sum_to(-dy * a / (b * b), b.shape) if needs[1] else None
 
 
-def pow_forward(x, exponent):
+def pow_forward(x: Array, exponent: float) -> tuple[Array, Any]:
     """y = x ** exponent, for a number `exponent`.   ->  y, cache. Raises OptionError."""
     check_arrays("pow", x=x)
     if isinstance(exponent, bool) or not isinstance(exponent, numbers.Real):
@@ -94,48 +97,48 @@ def pow_forward(x, exponent):
     return as_array(x**exponent), (x, exponent)
 
 
-def pow_backward(dy, cache, needs=(True,)):
+def pow_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy · exponent · x ** (exponent - 1)"""
     x, exponent = cache
     return (as_array(dy * exponent * x ** (exponent - 1)) if exponent else np.zeros_like(dy),)
 
 
-def exp_forward(x):
+def exp_forward(x: Array) -> tuple[Array, Any]:
     """y = exp(x).   ->  y, cache"""
     check_arrays("exp", x=x)
     y = as_array(np.exp(x))
     return y, y
 
 
-def exp_backward(dy, cache, needs=(True,)):
+def exp_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy · y"""
     return (as_array(dy * cache),)
 
 
-def log_forward(x):
+def log_forward(x: Array) -> tuple[Array, Any]:
     """y = log(x), the natural logarithm.   ->  y, cache"""
     check_arrays("log", x=x)
     return as_array(np.log(x)), x
 
 
-def log_backward(dy, cache, needs=(True,)):
+def log_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy / x"""
     return (as_array(dy / cache),)
 
 
-def sum_forward(x, axis=None, keepdims=False):
+def sum_forward(x: Array, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:
     """y = Σ x over `axis` (an integer, several, or all).   ->  y, cache. Raises ShapeError, OptionError."""
     axis = axes_of("sum", x, axis)
     return as_array(x.sum(axis=axis, keepdims=keepdims)), (x.shape, axis, keepdims)
 
 
-def sum_backward(dy, cache, needs=(True,)):
+def sum_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy, repeated along the summed axes."""
     shape, axis, keepdims = cache
     return (_repeated(dy, shape, axis, keepdims),)
 
 
-def mean_forward(x, axis=None, keepdims=False):
+def mean_forward(x: Array, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:
     """y = mean of x over `axis` (an integer, several, or all).   ->  y, cache"""
     check_arrays("mean", x=x)
     axis = axes_of("mean", x, axis)
@@ -144,14 +147,14 @@ def mean_forward(x, axis=None, keepdims=False):
     return as_array(x.mean(axis=axis, keepdims=keepdims)), (x.shape, axis, keepdims)
 
 
-def mean_backward(dy, cache, needs=(True,)):
+def mean_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy / (how many numbers were averaged), repeated along those axes."""
     shape, axis, keepdims = cache
     count = int(np.prod([shape[a] for a in axis]))
     return (as_array(_repeated(dy, shape, axis, keepdims) / count),)
 
 
-def max_forward(x, axis=None, keepdims=False):
+def max_forward(x: Array, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:
     """y = largest of x over `axis` (an integer, several, or all).   ->  y, cache"""
     check_arrays("max", x=x)
     axis = axes_of("max", x, axis)
@@ -161,14 +164,14 @@ def max_forward(x, axis=None, keepdims=False):
     return as_array(y if keepdims else y.squeeze(axis)).copy(), (x, y, axis, keepdims)
 
 
-def max_backward(dy, cache, needs=(True,)):
+def max_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy where x is the largest, shared evenly among ties."""
     x, y, axis, keepdims = cache
     winners = (x == y).astype(x.dtype)
     return (as_array(_repeated(dy, x.shape, axis, keepdims) * winners / winners.sum(axis=axis, keepdims=True)),)
 
 
-def reshape_forward(x, shape):
+def reshape_forward(x: Array, shape: Shape) -> tuple[Array, Any]:
     """y = the numbers of x in reading order, in another shape (one -1 is found).   ->  y, cache. Raises ShapeError."""
     try:
         y = x.reshape(shape)
@@ -177,12 +180,12 @@ def reshape_forward(x, shape):
     return _own(y, x), x.shape
 
 
-def reshape_backward(dy, cache, needs=(True,)):
+def reshape_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy in the shape that x had."""
     return (_own(dy.reshape(cache), dy),)
 
 
-def flatten_forward(x, start=1):
+def flatten_forward(x: Array, start: int = 1) -> tuple[Array, Any]:
     """y = x with the axes from `start` on merged into one.   (N, C, H, W)  ->  (N, C·H·W), cache"""
     if not is_integer(start) or not 0 <= start <= max(x.ndim - 1, 0):
         raise ShapeError(f"flatten: there is no axis {start} in {tuple(x.shape)}")
@@ -190,12 +193,12 @@ def flatten_forward(x, start=1):
     return reshape_forward(x, (*x.shape[:start], length))
 
 
-def flatten_backward(dy, cache, needs=(True,)):
+def flatten_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy in the shape that x had."""
     return reshape_backward(dy, cache)
 
 
-def transpose_forward(x, axes=None):
+def transpose_forward(x: Array, axes: Sequence[int] | None = None) -> tuple[Array, Any]:
     """y = x with its axes in another order (by default reversed).   ->  y, cache. Raises ShapeError."""
     axes = tuple(reversed(range(x.ndim))) if axes is None else tuple(axes)
     if sorted(a % x.ndim if is_integer(a) else -1 for a in axes) != list(range(x.ndim)):
@@ -204,7 +207,7 @@ def transpose_forward(x, axes=None):
     return x.transpose(axes).copy(), axes
 
 
-def transpose_backward(dy, cache, needs=(True,)):
+def transpose_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy with its axes put back."""
     back = [0] * len(cache)
     for place, axis in enumerate(cache):
@@ -212,7 +215,7 @@ def transpose_backward(dy, cache, needs=(True,)):
     return (dy.transpose(back).copy(),)
 
 
-def concatenate_forward(*arrays, axis=0):
+def concatenate_forward(*arrays: Array, axis: int = 0) -> tuple[Array, Any]:
     """y = the arrays one after the other along `axis`.   ->  y, cache. Raises ShapeError."""
     if not arrays:
         raise OptionError("concatenate: at least one array is needed")
@@ -228,7 +231,7 @@ def concatenate_forward(*arrays, axis=0):
     return np.concatenate(arrays, axis=axis), ([a.shape[axis] for a in arrays], axis)
 
 
-def concatenate_backward(dy, cache, needs=None):
+def concatenate_backward(dy: Array, cache: Any, needs: Needs | None = None) -> Gradients:
     """dx of each array = its stretch of dy."""
     sizes, axis = cache
     gradients, start = [], 0
@@ -239,12 +242,12 @@ def concatenate_backward(dy, cache, needs=None):
     return tuple(gradients)
 
 
-def index_forward(x, index):
+def index_forward(x: Array, index: Any) -> tuple[Array, Any]:
     """y = x[index], for slices, integers, masks and index arrays alike.   ->  y, cache. Raises ShapeError."""
     return as_array(read(x, index)).copy(), (x.shape, index)
 
 
-def read(x, index):
+def read(x: Array, index: Any) -> Array:
     """x[index], or a ShapeError that says why there is no such place."""
     axis, parts = 0, index if isinstance(index, tuple) else (index,)
     for i, part in enumerate(parts):
@@ -267,7 +270,7 @@ def _axes_taken(part):
     return part.ndim if getattr(part, "dtype", None) == np.bool_ else 1
 
 
-def index_backward(dy, cache, needs=(True,)):
+def index_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy at the places that were read, 0 elsewhere; a place that was read twice gets both."""
     shape, index = cache
     dx = np.zeros_like(dy, shape=shape)
@@ -279,7 +282,7 @@ def index_backward(dy, cache, needs=(True,)):
     return (dx,)
 
 
-def pad_forward(x, padding):
+def pad_forward(x: Array, padding: Sequence[int]) -> tuple[Array, Any]:
     """y = x with zeros around its last two axes; padding is (left, right, top, bottom).   ->  y, cache
 
     Raises OptionError, ShapeError."""
@@ -301,12 +304,12 @@ def pad_forward(x, padding):
     return y, inside
 
 
-def pad_backward(dy, cache, needs=(True,)):
+def pad_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy without the border."""
     return (dy[cache].copy(order="K"),)
 
 
-def where_forward(a, b, condition):
+def where_forward(a: Array, b: Array, condition: Array) -> tuple[Array, Any]:
     """y = a where the condition holds, else b, with broadcasting.   ->  y, cache. Raises ShapeError, DtypeError."""
     check_devices("where", a=a, b=b, condition=condition)
     if condition.dtype != bool:
@@ -319,7 +322,7 @@ def where_forward(a, b, condition):
     return as_array(np.where(condition, a, b)), (a.shape, b.shape, condition)
 
 
-def where_backward(dy, cache, needs=(True, True)):
+def where_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
     """da = dy where the condition held, db = dy elsewhere."""
     a_shape, b_shape, condition = cache
     zero = np.zeros_like(dy)

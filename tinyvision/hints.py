@@ -1,0 +1,16 @@
+"""The names that type hints use throughout the package."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+# An array of NumPy's or of CuPy's. It is not `np.ndarray`, because the same lines run on both; and no protocol
+# describes what the two share, so a type checker takes an array as it comes.
+Array: TypeAlias = Any
+
+Pair: TypeAlias = tuple[int, int]  # (height, width)
+IntOrPair: TypeAlias = int | Pair  # one number stands for both
+Shape: TypeAlias = tuple[int, ...]
+Axes: TypeAlias = int | Sequence[int] | None  # one axis, several, or None for all
+
+Needs: TypeAlias = Sequence[bool]  # which inputs want a gradient
+Gradients: TypeAlias = tuple[Array, ...]  # one for every input, None where there is none
