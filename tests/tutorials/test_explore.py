@@ -1,0 +1,383 @@
+"""The interactive pages: alone in the world, free of errors in a real browser, and their numbers are tinyvision's."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from functools import cache
+
+import numpy as np
+import pytest
+
+from tinyvision import ops
+from tutorials import pages
+
+FOLDER = pages.FOLDER / "explore"
+PAGES = sorted(FOLDER.glob("*.html"))
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium found on the PATH")
+
+# Plays `actions` on the page, and after each writes down its setting, its numbers, and what stands in its grids.
+PLAYER = """
+<pre id="played"></pre>
+<script>
+const shown = () => Object.fromEntries([...document.querySelectorAll("[role=grid]")].map((grid) => [grid.id,
+  [...grid.children].map((row) => [...row.children].map((cell) => ({
+    text: cell.firstChild.value || cell.firstChild.textContent, mark: cell.className, fixed: cell.firstChild.disabled,
+  })))]));
+const table = () => [...document.querySelectorAll("tbody tr")].map((row) =>
+  [...row.children].map((cell) => cell.textContent));
+byId("played").textContent = JSON.stringify(ACTIONS.map(([what, ...how]) => {
+  let refused = null;
+  const target = what === "set" ? null : document.querySelector(how[0]);
+  try {
+    if (what === "set") explore.set(how[0]);
+    if (what === "click") target.click();
+    if (what === "type") { target.value = how[1]; target.dispatchEvent(new Event("change")); }
+    if (what === "slide") { target.value = how[1]; target.dispatchEvent(new Event("input")); }
+    if (what === "key") { target.focus(); target.dispatchEvent(new KeyboardEvent("keydown", { key: how[1] })); }
+  } catch (error) { refused = `${error.name}: ${error.message}`; }
+  return { refused, setting: explore.setting(), numbers: explore.numbers(), shown: shown(), table: table(),
+    explain: byId("explain").textContent, notice: byId("notice").textContent,
+    focus: document.activeElement.getAttribute("aria-label"), wide: document.documentElement.scrollWidth - innerWidth };
+}));
+</script>
+"""
+
+
+def _open(path, folder, width=1200):
+    """The page's DOM after it has run, and what it wrote to the console."""
+    command = [
+        BROWSER,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--no-first-run",
+    ]
+    command += [
+        f"--user-data-dir={folder / 'profile'}",
+        f"--window-size={width},900",
+        "--enable-logging=stderr",
+        "--dump-dom",
+    ]
+    done = subprocess.run([*command, path], capture_output=True, text=True, encoding="utf-8", timeout=120, check=True)
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+@pytest.fixture(scope="module")
+def play(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("explore")
+
+    def play(name, actions, link="", width=1200):
+        """The states of page `name` after each of the actions. One start of the browser plays them all."""
+        text = (FOLDER / f"{name}.html").read_text(encoding="utf-8")
+        copy = folder / f"{name}.html"
+        copy.write_text(
+            text.replace("</body>", PLAYER.replace("ACTIONS", json.dumps(actions)) + "</body>"), encoding="utf-8"
+        )
+        dom, console = _open(f"{copy.as_uri()}{link}", folder, width)
+        assert console == []
+        return json.loads(html.unescape(re.search(r'<pre id="played">(.*?)</pre>', dom, re.S).group(1)))
+
+    return cache(lambda name, actions, **how: play(name, json.loads(actions), **how))
+
+
+def _cell(grid, i, j):
+    return f"#{grid} > :nth-child({i + 1}) > :nth-child({j + 1}) > *"
+
+
+def _images(*arrays):
+    """(H, W) lists as (1, 1, H, W) arrays."""
+    return [np.array(a, dtype=float)[None, None] for a in arrays]
+
+
+def _number(text):
+    return float(text.replace("−", "-").replace("∞", "inf"))
+
+
+def _assert_shown(shown, values):
+    """Cells show two decimals below 10, one below 100, else none: half a unit of the last one is allowed."""
+    values = np.array(values, dtype=float)
+    texts = np.array(
+        [
+            [_number(cell["text"]) for cell in row if not cell["fixed"]]
+            for row in shown
+            if not all(c["fixed"] for c in row)
+        ]
+    )
+    digits = np.select([abs(values) >= 100, abs(values) >= 10], [0, 1], 2)
+    assert texts.shape == values.shape
+    assert np.all(abs(texts - values) <= 0.5 * 10.0**-digits + 1e-9)
+
+
+def _marked(state, grid, mark):
+    return [
+        (i, j) for i, row in enumerate(state["shown"][grid]) for j, c in enumerate(row) if mark in c["mark"].split()
+    ]
+
+
+# -- without a browser
+
+
+def test_there_are_three():
+    assert [path.stem for path in PAGES] == ["backward", "conv", "maxpool"]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
+def test_nothing_from_outside(path):
+    text = path.read_text(encoding="utf-8")
+    assert (
+        re.findall(
+            r"https?:|//[a-z]+\.|@import|url\(|fetch\(|XMLHttpRequest|WebSocket|import\(|importScripts|<iframe", text
+        )
+        == []
+    )
+    assert re.findall(r"\bsrc\s*=", text) == []
+    assert re.findall(r"<link\b[^>]*>", text) == ['<link rel="icon" href="data:,">']
+    links = re.findall(r'<a\b[^>]*href="([^"#]*)', text)
+    assert links
+    assert [link for link in links if not (FOLDER / link).is_file()] == []
+
+
+@pytest.mark.parametrize("part", ["style", "script"])
+def test_the_shared_parts_are_the_same_in_all_pages(part):
+    found = {
+        re.search(rf'<{part} id="shared-{part}">.*?</{part}>', p.read_text(encoding="utf-8"), re.S).group()
+        for p in PAGES
+    }
+    assert len(found) == 1
+
+
+# -- with one
+
+
+@needs_browser
+def test_an_error_on_a_page_would_be_noticed(tmp_path):
+    path = tmp_path / "broken.html"
+    path.write_text("<!DOCTYPE html><title>broken</title><script>nothing.here()</script>")
+    assert "nothing is not defined" in _open(path.as_uri(), tmp_path)[1][0]
+
+
+def _conv_settings():
+    rng = np.random.default_rng(7)
+    yield {}
+    for size, K, S, P, D in [
+        (6, 3, 2, 1, 1),
+        (8, 3, 2, 2, 2),
+        (5, 2, 1, 0, 3),
+        (7, 5, 3, 2, 1),
+        (4, 1, 3, 0, 1),
+        (8, 4, 1, 1, 2),
+    ]:
+        O = (size + 2 * P - D * (K - 1) - 1) // S + 1
+        yield {
+            "size": size, "kernel_size": K, "stride": S, "padding": P, "dilation": D,
+            "x": rng.integers(-9, 10, (size, size)).tolist(), "weight": rng.normal(size=(K, K)).round(3).tolist(),
+            "dy": rng.normal(size=(O, O)).round(3).tolist(),
+        }  # fmt: skip
+
+
+@needs_browser
+@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_conv_shows_our_numbers(play, number, direction):
+    actions = [["set", {**s, "direction": d}] for s in _conv_settings() for d in ("forward", "backward")]
+    state = play("conv", json.dumps(actions))[2 * number + (direction == "backward")]
+    assert state["refused"] is None
+    s, n = state["setting"], state["numbers"]
+    options = {name: s[name] for name in ("stride", "padding", "dilation")}
+    x, weight, dy = _images(s["x"], s["weight"], s["dy"])
+    y, kept = ops.conv2d_forward(x, weight, **options)
+    columns, kept_columns = ops.im2col_forward(x, s["kernel_size"], **options)
+    dx, _ = ops.conv2d_backward(dy, kept)
+    dcolumns = dy.reshape(-1, 1) * weight.reshape(1, -1)
+    assert n["output_size"] == y.shape[2] == y.shape[3]
+    # Sums of at most 25 float64 products of numbers below 30: what differs is rounding.
+    for name, value in {"y": y[0, 0], "columns": columns, "dx": dx[0, 0], "dcolumns": dcolumns}.items():
+        np.testing.assert_allclose(n[name], value, rtol=0, atol=1e-11, err_msg=name)
+    np.testing.assert_allclose(n["dx"], ops.im2col_backward(dcolumns, kept_columns)[0][0, 0], rtol=0, atol=1e-11)
+
+    forward = direction == "forward"
+    _assert_shown(state["shown"]["x"], s["x"] if forward else dx[0, 0])
+    _assert_shown(state["shown"]["y"], y[0, 0] if forward else dy[0, 0])
+    _assert_shown(state["shown"]["weight"], s["weight"])
+    inner = [[_number(text) for text in (row[1:-1] if forward else row[1:])] for row in state["table"]]
+    np.testing.assert_allclose(inner, columns if forward else dcolumns, rtol=0, atol=0.051)  # one decimal at the least
+
+
+CONV_CLICKS = [
+    ["click", _cell("y", 1, 2)],
+    ["click", _cell("x", 2, 3)],
+    ["click", _cell("x", 0, 0)],
+    ["type", _cell("weight", 0, 0), "1/4"],
+    ["type", _cell("weight", 0, 0), "many"],
+    ["type", "#pixel-value", "-7"],
+    ["slide", "[data-setting=padding]", 1],
+    ["click", "#next"],
+    ["key", _cell("x", 2, 2), "ArrowRight"],
+    ["set", {"size": 3, "kernel_size": 5, "padding": 0}],
+    ["set", {"stride": 9}],
+    ["set", {"x": [[1, 2], [3, 4]]}],
+    ["set", {"colour": 1}],
+]
+
+
+@needs_browser
+def test_conv_clicked(play):
+    output, pixel, corner, quarter, word, typed, padded, stepped, moved, none, *refused = play(
+        "conv", json.dumps(CONV_CLICKS), link="#size=5&weight=[[1,2,3],[4,5,6],[7,8,9]]"
+    )
+    assert output["setting"]["size"] == 5  # from the link
+    assert _marked(output, "x", "read") == [(i, j) for i in (1, 2, 3) for j in (2, 3, 4)]
+    assert _marked(pixel, "y", "grad") == [(i, j) for i in (0, 1, 2) for j in (1, 2)]
+    assert f"= {pixel['shown']['x'][2][3]['text']}" in pixel["explain"]
+    assert _marked(corner, "y", "grad") == [(0, 0)]
+    assert "hears from 1 output" in corner["explain"]
+    assert quarter["setting"]["weight"][0][0] == word["setting"]["weight"][0][0] == 0.25
+    assert "“many” is not a number" in word["notice"]
+    assert word["shown"]["weight"][0][0]["text"] == "0.25"
+    assert typed["setting"]["x"][0][0] == -7
+    assert padded["numbers"]["output_size"] == 5
+    assert stepped["setting"]["pixel"] == [0, 1]
+    assert moved["focus"].startswith("dx[1, 2]")  # one to the right of dx[1, 1], with a border of padding
+    assert none["numbers"]["y"] == []
+    assert "there is no window" in none["notice"]
+    assert all(r["refused"].startswith("RangeError") for r in refused)
+    assert all(r["setting"] == none["setting"] for r in refused)
+
+
+def _backward_settings():
+    rng = np.random.default_rng(8)
+    yield {}
+    for step in (9, 9, 7):
+        arrays = {
+            name: rng.integers(-4, 5, (n, n)).tolist() for name, n in [("x", 6), ("weight", 3), ("bias", 1), ("g", 2)]
+        }
+        yield {**arrays, "step": step}
+    yield {"weight": [[-1.5] * 3] * 3, "x": [[1] * 6] * 6, "bias": [[13.5]], "step": 9}  # all of a is exactly 0
+
+
+@needs_browser
+@pytest.mark.parametrize("number", range(5))
+def test_backward_shows_our_numbers(play, number):
+    state = play("backward", json.dumps([["set", s] for s in _backward_settings()]))[number]
+    assert state["refused"] is None
+    s, n = state["setting"], state["numbers"]
+    x, weight, g = _images(s["x"], s["weight"], s["g"])
+    a, of_conv = ops.conv2d_forward(x, weight, np.array(s["bias"][0], dtype=float))
+    r, of_relu = ops.relu_forward(a)
+    p, of_pool = ops.max_pool2d_forward(r, 2)
+    (dr,) = ops.max_pool2d_backward(g, of_pool)
+    (da,) = ops.relu_backward(dr, of_relu)
+    dx, dweight, dbias = ops.conv2d_backward(da, of_conv)
+    ours = {
+        "a": a,
+        "r": r,
+        "p": p,
+        "L": (g * p).sum(),
+        "dp": g,
+        "dr": dr,
+        "da": da,
+        "dx": dx,
+        "dweight": dweight,
+        "dbias": dbias,
+    }
+    for position, (name, value) in enumerate(ours.items()):
+        value = value.reshape(np.shape(n[name]))
+        # Whole numbers and halves: float64 holds every sum exactly.
+        np.testing.assert_array_equal(n[name], value, err_msg=name)
+        if position <= s["step"]:
+            _assert_shown(state["shown"][name], value)
+        else:
+            assert {cell["text"] for row in state["shown"][name] for cell in row} == {"·"}
+
+
+@needs_browser
+def test_backward_clicked(play):
+    actions = [["click", "#next"], ["click", _cell("dx", 2, 2)], ["type", _cell("x", 0, 0), "9"], ["click", "#ones"]]
+    actions += [["click", _cell("dr", 0, 0)], ["set", {"step": 10}]]
+    second, image, typed, ones, pooled, refused = play("backward", json.dumps(actions), link="#step=0", width=500)
+    assert second["setting"]["step"] == 1
+    assert _marked(image, "da", "grad") == [(i, j) for i in (0, 1, 2) for j in (0, 1, 2)]
+    assert image["explain"].strip().endswith(f"= {image['shown']['dx'][2][2]['text']}")
+    assert typed["setting"]["x"][0][0] == 9
+    assert typed["numbers"]["a"][0][0] == image["numbers"]["a"][0][0] + 9 * image["setting"]["weight"][0][0]
+    assert ones["numbers"]["L"] == [[np.sum(ones["numbers"]["p"])]]
+    assert _marked(pooled, "r", "read") == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert refused["refused"].startswith("RangeError: step must be")
+    assert second["wide"] <= 0  # nothing sticks out at the side of a narrow window
+
+
+def _maxpool_settings():
+    rng = np.random.default_rng(9)
+    yield {}
+    for size, K, S, P in [(7, 3, 2, 1), (5, 2, 1, 0), (6, 3, 1, 1), (7, 4, 3, 2), (4, 1, 1, 0)]:
+        O = (size + 2 * P - K) // S + 1
+        x, dy = rng.integers(-3, 1, (size, size)).tolist(), rng.integers(-9, 10, (O, O)).tolist()
+        yield {
+            "size": size,
+            "kernel_size": K,
+            "stride": S,
+            "padding": P,
+            "x": x,
+            "dy": dy,
+            "chosen": "y",
+            "cell": [0, 0],
+        }
+
+
+def _shared_out(x, dy, kernel_size, stride, padding, ties):
+    """The gradient where equals share dy ("split"), or each get it all ("all")."""
+    padded = np.pad(x, padding, constant_values=-np.inf)
+    dx = np.zeros_like(padded)
+    for i, j in np.ndindex(dy.shape):
+        window = np.s_[i * stride : i * stride + kernel_size, j * stride : j * stride + kernel_size]
+        equal = padded[window] == padded[window].max()
+        dx[window] += dy[i, j] * equal / (equal.sum() if ties == "split" else 1)
+    return dx[padding : padding + len(x), padding : padding + len(x)]
+
+
+@needs_browser
+@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("ties", ["first", "split", "all"])
+def test_maxpool_shows_our_numbers(play, number, ties):
+    every = ["first", "split", "all"]
+    states = play("maxpool", json.dumps([["set", {**s, "ties": t}] for s in _maxpool_settings() for t in every]))
+    state = states[3 * number + every.index(ties)]
+    assert state["refused"] is None
+    s, n = state["setting"], state["numbers"]
+    x, dy = _images(s["x"], s["dy"])
+    y, kept = ops.max_pool2d_forward(x, s["kernel_size"], s["stride"], s["padding"])
+    if ties == "first":
+        (dx,) = ops.max_pool2d_backward(dy, kept)
+    else:
+        dx = _shared_out(x[0, 0], dy[0, 0], s["kernel_size"], s["stride"], s["padding"], ties)[None, None]
+    np.testing.assert_array_equal(n["y"], y[0, 0])
+    # Thirds and the like, of at most 16 windows: rounding alone.
+    np.testing.assert_allclose(n["dx"], dx[0, 0], rtol=0, atol=1e-12)
+    for name, value in {"x": x, "y": y, "dy": dy, "dx": dx}.items():
+        _assert_shown(state["shown"][name], value[0, 0])
+
+
+@needs_browser
+def test_maxpool_clicked(play):
+    actions = [
+        ["click", _cell("y", 0, 0)],
+        ["slide", "[data-setting=ties]", "split"],
+        ["slide", "[data-setting=stride]", 1],
+    ]
+    actions += [["click", _cell("dx", 1, 0)], ["slide", "[data-setting=padding]", 2], ["type", _cell("dy", 0, 0), "-8"]]
+    actions += [["slide", "[data-setting=kernel_size]", 4], ["slide", "[data-setting=padding]", 2]]
+    tie, split, overlap, pixel, refused, typed, _, padded = play("maxpool", json.dumps(actions), link="#stride=2")
+    assert _marked(tie, "x", "won") == [(0, 1)]  # [[3, 9], [9, 1]]: the first nine
+    assert _marked(split, "x", "won") == [(0, 1), (1, 0)]
+    assert "2 pixels are equally large" in split["explain"]
+    assert overlap["numbers"]["output_size"] == 3
+    assert "hears from 2 windows" in pixel["explain"]
+    assert f"= {pixel['shown']['dx'][1][0]['text']}" in pixel["explain"]
+    assert "at most half of the kernel size" in refused["notice"]
+    assert refused["setting"] == pixel["setting"]
+    assert typed["setting"]["dy"][0][0] == -8
+    assert padded["shown"]["x"][0][0] == {"text": "−∞", "mark": padded["shown"]["x"][0][0]["mark"], "fixed": True}
