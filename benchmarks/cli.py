@@ -179,16 +179,17 @@ def _measure(options, argv):
         print(
             f"benchmarks: the machine is busy (load average {run.load}); do not trust these figures", file=sys.stderr
         )
+    console = Console()
     names = {None: DEFAULT, "all": tuple(MEASURES)}.get(options.command, (options.command,))
     for name in names:
         importlib.import_module(f"benchmarks.{MEASURES[name][0]}").run(run)
-    if progress:
-        progress("")
+        run.say("")
+        for table in tables.tables_of(run.record(), name):
+            tables.show(table, console)
     made = run.record()
-    console = Console()
-    print(tables.machine_text(made), end="\n\n")
-    for table in tables.tables(made):
+    for table in tables.summary_tables(made):
         tables.show(table, console)
+    print(tables.machine_text(made), flush=True)
     if options.json:
         record.write(options.json, made)
         print(f"record: {options.json}")

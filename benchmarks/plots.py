@@ -20,7 +20,13 @@ PASSES = {"forward": "#0072b2", "image gradient": "#d55e00", "weight gradient": 
 KINDS = ("#0072b2", "#56b4e9", "#cc79a7", "#bbbbbb")
 
 # benchmark -> the pictures that belong to it
-OF = {"cnn": ("cnn",), "conv": ("layers", "roofline"), "resnet18": ("resnet18",), "scaling": ("scaling",)}
+OF = {
+    "cnn": ("cnn",),
+    "conv": ("layers", "roofline"),
+    "resnet18": ("resnet18",),
+    "scaling": ("scaling",),
+    "profile": ("profile",),
+}
 
 
 def draw(record, path):

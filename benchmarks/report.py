@@ -33,6 +33,7 @@ TITLES = {
     "memory": "Memory",
     "import": "Import",
     "scaling": "Scaling",
+    "profile": "Where the time goes",
 }
 
 
@@ -70,17 +71,12 @@ def cpu_section(made, path, folder):
         ]
     lines += [tables.as_markdown(tables.goals_table(made)), "", pictures.get("goals", ""), "", missed(made, path), ""]
     lines += [tables.as_markdown(tables.correctness_table(made)), ""]
-    if made.get("ceilings"):
-        lines += [tables.as_markdown(tables.ceilings_table(made)), ""]
     for benchmark, title in TITLES.items():
         some = tables.tables_of(made, benchmark)
         if some:
             lines += [f"### {title}", ""]
             lines += [f"{pictures[name]}\n" for name in plots.OF.get(benchmark, ()) if name in pictures]
             lines += [tables.as_markdown(table) + "\n" for table in some]
-    if made.get("breakdown"):
-        lines += ["### Where the time goes", "", pictures.get("profile", ""), ""]
-        lines += [tables.as_markdown(tables.breakdown_table(part)) + "\n" for part in made["breakdown"]]
     return "\n".join(lines)
 
 

@@ -42,7 +42,7 @@ def as_markdown(table):
 def show(table, console):
     """Print it: with lines and colours on a terminal, else as plain text."""
     if not console.is_terminal:
-        print(as_text(table), end="\n\n")
+        print(as_text(table), end="\n\n", flush=True)
         return
     from rich.table import Table as RichTable
 
@@ -312,17 +312,21 @@ def correctness_table(record):
     note = (
         "Errors are shares of the reference. Allowed: "
         + "; ".join(f"{t['share']:.0e} ({t['why']})" for t in reasons.values() if "eps" not in t["why"])
-        + "; for sums of n products 8·eps·√n, as errors add like a random walk and Winograd's are a few times larger."
+        + "; for sums of n products 2·eps·√n, as errors add like a random walk and Winograd's are a few times larger."
     )
     return Table("Correctness: everything of tinyvision's that is timed", columns, rows, note)
 
 
 def tables_of(record, benchmark):
     """The tables of one benchmark."""
+    if benchmark == "profile":
+        return [breakdown_table(part) for part in record.get("breakdown", [])]
     groups, made = {}, []
     for case in record["cases"]:
         if case["benchmark"] == benchmark:
             groups.setdefault(case["group"], []).append(case)
+    if benchmark == "conv" and groups and record.get("ceilings"):
+        made.append(ceilings_table(record))
     for group, cases in groups.items():
         if benchmark == "conv":
             made.append(layers_table(record, group))
@@ -333,12 +337,9 @@ def tables_of(record, benchmark):
     return made
 
 
-def tables(record):
-    """All tables of a record in the order in which they are read on a terminal: the goals come last."""
-    made = [ceilings_table(record)] if record.get("ceilings") else []
-    for benchmark in dict.fromkeys(case["benchmark"] for case in record["cases"]):
-        made += tables_of(record, benchmark)
-    made += [breakdown_table(part) for part in record.get("breakdown", [])]
+def summary_tables(record):
+    """What stands under all others: is everything right, and are the goals met?"""
+    made = []
     if any(case["benchmark"] != "import" for case in record["cases"]):
         made.append(correctness_table(record))
     if any(outcome.ratio is not None for outcome in goals.outcomes(record["cases"])):
