@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from . import pages
 
@@ -59,6 +60,8 @@ def _notebook(paths):
         raise pages.PageError("notebooks are made by jupytext: pip install jupytext") from None
     for path in paths:
         target = path.with_suffix(".ipynb").name
+        if Path(target).exists():
+            raise pages.PageError(f"{target} exists already, perhaps with your notes in it; rename or remove it first")
         jupytext.write(jupytext.reads(pages.for_notebook(path), fmt="md"), target)
         print(target)
     return 0

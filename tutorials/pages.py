@@ -18,6 +18,7 @@ import itertools
 import json
 import re
 import time
+import tokenize
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -192,7 +193,7 @@ def _indented(text):
 
 
 def source(reference):
-    """The text of `ops/conv.py:correlate` (anything tinyvision defines), without its docstring."""
+    """The text of `ops/conv.py:correlate` (anything tinyvision defines), without docstring and type annotations."""
     file, _, name = reference.partition(":")
     path = ROOT / "tinyvision" / file
     if not path.is_file():
@@ -201,15 +202,45 @@ def source(reference):
     node = definition(ast.parse(text), name)
     if node is None:
         raise PageError(f"{path.relative_to(ROOT)} does not define {name}")
-    lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
-    body = getattr(node, "body", [])
-    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and len(body) > 1:
-        first, last = body[0].lineno - node.lineno, body[0].end_lineno - node.lineno
-        del lines[first : last + 1]
-        while not lines[first].strip():
-            del lines[first]
+    lines = text.splitlines()
+    last = node.end_lineno
+    functions = [n for n in ast.walk(node) if isinstance(n, ast.FunctionDef)]
+    for function in sorted(functions, key=lambda n: -n.lineno):  # from the bottom up, so that line numbers stay true
+        before = len(lines)
+        _without_annotations(lines, function)
+        last -= before - len(lines)
+    lines = lines[node.lineno - 1 : last]
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        _without_docstring(lines, node)
     indent = len(lines[0]) - len(lines[0].lstrip())
     return "\n".join(line[indent:] for line in lines) + "\n"
+
+
+def _without_annotations(lines, function):
+    """Put the signature of `function` on one line of `lines`, as it would be without annotations."""
+    first, depth = function.lineno - 1, 0
+    for token in tokenize.generate_tokens(io.StringIO("\n".join(lines[first:]) + "\n").readline):
+        depth += (token.string in tuple("([{")) - (token.string in tuple(")]}"))
+        if token.string == ":" and depth == 0:
+            break
+    arguments = function.args
+    parts = [*arguments.posonlyargs, *arguments.args, arguments.vararg, *arguments.kwonlyargs, arguments.kwarg]
+    for argument in filter(None, parts):
+        argument.annotation = None
+    margin = " " * function.col_offset
+    rest = lines[first + token.end[0] - 1][token.end[1] :]
+    lines[first : first + token.end[0]] = [f"{margin}def {function.name}({ast.unparse(arguments)}):{rest}"]
+
+
+def _without_docstring(lines, node):
+    """Take the docstring out of the lines of a function or class."""
+    if ast.get_docstring(node) is None or len(node.body) == 1:
+        return
+    first = next(i for i, line in enumerate(lines) if line.lstrip().startswith('"""'))
+    long = node.body[0].end_lineno - node.body[0].lineno
+    del lines[first : first + long + 1]
+    while not lines[first].strip():
+        del lines[first]
 
 
 def definition(tree, name):

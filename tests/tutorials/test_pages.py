@@ -185,6 +185,27 @@ def test_fix_writes_what_came_out(tmp_path, monkeypatch):
     assert "return _GradMode(False)" in path.read_text()
 
 
+def test_quotes_leave_out_docstrings_and_annotations(tmp_path, monkeypatch):
+    (tmp_path / "tinyvision").mkdir()
+    text = '''class Kept:
+    """Words."""
+
+    def method(
+        self, a: dict[str, int] = {"b": 1}, *rest: int, key: bool = True,  # gone with the signature
+    ) -> list[int]:
+        # stays
+        return [a["b"]]
+
+
+def short(x: int) -> int: return x
+'''
+    (tmp_path / "tinyvision" / "made.py").write_text(text)
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
+    method = "    def method(self, a={'b': 1}, *rest, key=True):\n        # stays\n        return [a[\"b\"]]\n"
+    assert pages.source("made.py:Kept") == "class Kept:\n" + method
+    assert pages.source("made.py:short") == "def short(x): return x\n"
+
+
 def test_a_page_that_takes_too_long_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "LIMIT", 0.0)
     path = _write(tmp_path, monkeypatch, "```python\nx = sum(range(100_000))\n```\n")
@@ -226,3 +247,12 @@ def test_notebook(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(__import__("sys").modules, "jupytext", None)
     assert command.main(["notebook", "90"]) == 2
     assert "pip install jupytext" in capsys.readouterr().err
+
+
+def test_every_exercise_has_its_page():
+    """Pages end with "`tinyvision learn run a` · `b`": together they name every exercise, and nothing else."""
+    from tutorials.exercises import ORDER
+
+    text = "\n".join(p.read_text(encoding="utf-8").rpartition("## Exercises")[2] for p in PAGES)
+    lists = re.findall(r"^`tinyvision learn run (\w+`(?: · `\w+`)*)", text, flags=re.M)
+    assert {name for names in lists for name in re.findall(r"\w+", names)} == set(ORDER)
