@@ -78,7 +78,7 @@ def goals_picture(record):
         axes.barh(i, o.ratio, 0.55, color="#d55e00" if o.missed else "#0072b2")
         axes.plot([o.goal.must] * 2, [i - 0.4, i + 0.4], color=INK, lw=2, label="must" if i == 0 else None)
         axes.plot([o.goal.aim] * 2, [i - 0.4, i + 0.4], color=INK, lw=1, ls=":", label="aim" if i == 0 else None)
-        axes.text(o.ratio, i, f" {o.ratio:.2f}", va="center", ha="left", fontsize=8)
+        axes.text(max(o.ratio, o.goal.must), i, f"  {o.ratio:.2f}", va="center", ha="left", fontsize=8)
     axes.set_yticks(range(len(outcomes)), [f"{o.goal.work} ({o.goal.against})" for o in outcomes])
     axes.invert_yaxis()
     axes.axvline(1, color=PALE, lw=1, zorder=0)
@@ -190,7 +190,8 @@ def scaling_picture(record):
             )
         if len(cases) > 3:
             axes.set_xscale("log", base=2)
-            axes.set_yscale("log")
+            axes.set_yscale("log", base=2)
+            axes.yaxis.set_major_formatter("{x:g}")
         else:
             axes.set_ylim(bottom=0)
         values = [c["value"] for c in cases]
