@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
 # An array of NumPy's or of CuPy's. It is not `np.ndarray`, because the same lines run on both; and no protocol
 # describes what the two share, so a type checker takes an array as it comes.
 Array: TypeAlias = Any
@@ -11,6 +13,7 @@ Pair: TypeAlias = tuple[int, int]  # (height, width)
 IntOrPair: TypeAlias = int | Pair  # one number stands for both
 Shape: TypeAlias = tuple[int, ...]
 Axes: TypeAlias = int | Sequence[int] | None  # one axis, several, or None for all
+DType: TypeAlias = np.dtype | type | str  # np.float32, "float32"
 
 Needs: TypeAlias = Sequence[bool]  # which inputs want a gradient
 Gradients: TypeAlias = tuple[Array, ...]  # one for every input, None where there is none

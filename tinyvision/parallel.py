@@ -7,23 +7,27 @@ every core busy. Two ideas carry all of it:
 passes over one block before it turns to the next, so that only the first pass waits for main memory.
 
 *One level of threads.* While our threads work on blocks, BLAS is held to one thread each; it gets its own threads back
-afterwards. A single block is left to BLAS's own threads.
+afterwards. A large product that comes alone is shared out by `product`, in the same way.
 
 Arrays that are not NumPy's (CuPy's, for instance) are never cut up: a GPU wants one large piece.
 
 Results are the same in every run with a given number of threads. Sums over the batch (weight gradients, batch-norm
-statistics) add their partial sums in another order under another number of threads, so they may differ in the last bits.
+statistics) add their partial sums in another order under another number of threads: they may differ in the last bits.
 """
 
 import math
 import os
 import threading
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from .errors import OptionError
+from .hints import Array, Shape
 
 # A block should fill a good part of one core's second-level cache (1 to 2 MiB on today's CPUs) and leave room for the
 # matrix product's own packing buffers.
@@ -56,18 +60,19 @@ class _State:
         self.blas = None
         self.users = 0  # how many parallel regions hold BLAS to one thread at this moment
         self.before = []
+        self.malloc_told = False
 
 
 _state = _State()
 _local = threading.local()
 
 
-def get_num_threads():
+def get_num_threads() -> int:
     """How many CPU threads an op may use (TINYVISION_NUM_THREADS, else the cores this process may run on)."""
     return _state.threads
 
 
-def set_num_threads(threads):
+def set_num_threads(threads: int) -> None:
     """Use `threads` CPU threads from now on. Raises OptionError unless it is a positive integer."""
     if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
         raise OptionError(f"set_num_threads: expected a positive integer, got {threads!r}")
@@ -89,8 +94,29 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+def _keep_freed_memory() -> None:
+    """Ask glibc to keep up to 256 MiB of freed memory instead of giving every larger array back to the system at once.
+
+    A training step makes the same activations again and again, and pages fetched anew cost it a fifth of its time.
+    TINYVISION_MALLOC=system leaves the allocator alone; other C libraries do not know the call."""
+    if os.environ.get("TINYVISION_MALLOC") == "system":
+        return
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, TypeError, AttributeError):
+        return
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+    mallopt(trim_threshold, 256 << 20)
+    mallopt(mmap_threshold, 32 << 20)  # the most that glibc takes
+
+
 def _pool():
     with _state.lock:
+        if not _state.malloc_told:
+            _state.malloc_told = True
+            _keep_freed_memory()
         if _state.pool is None:
             _state.pool = ThreadPoolExecutor(_state.threads - 1, thread_name_prefix="tinyvision")
         return _state.pool
@@ -125,30 +151,42 @@ def _blas_libraries():
     return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
-def product(a, b, out=None):
-    """a @ b for matrices, on one BLAS thread where the product is too small to be worth waking others for.
+def product(a: Array, b: Array, out: Array | None = None) -> Array:
+    """a @ b, for matrices (M, K) @ (K, N) or stacks of them (P, M, K) @ (P, K, N), shared out among our own threads.
 
-    Waiting for a second thread costs a few µs on an idle machine, but many ms where that core has other work."""
-    if on_cpu(a) and a.shape[0] * a.shape[1] * b.shape[1] < SMALL_PRODUCT and not getattr(_local, "inside", False):
-        with _blas_on_one_thread():
-            return np.matmul(a, b, out=out)
-    return np.matmul(a, b, out=out)
+    BLAS's threads are never woken: when a product is done they go on spinning for tens of milliseconds, on cores that
+    the next op needs, and where a core has other work, waiting for one of them costs more than a small product takes."""
+    if not on_cpu(a):
+        return np.matmul(a, b, out=out)
+    if out is None:
+        out = np.empty_like(a, shape=(*a.shape[:-1], b.shape[-1]), order="C")
+    shares = _state.threads if out.size * a.shape[-1] >= SMALL_PRODUCT else 1
+    axis = 0 if a.ndim == 3 or out.shape[0] >= out.shape[1] else 1
+
+    def work(some: slice) -> None:
+        if axis == 1:
+            np.matmul(a, b[:, some], out=out[:, some])
+        else:
+            np.matmul(a[some], b[some] if a.ndim == 3 else b, out=out[some])
+
+    run(work, _cut(out.shape[axis], min(shares, out.shape[axis])))
+    return out
 
 
-def on_cpu(array):
+def on_cpu(array: Array) -> bool:
     """True for a NumPy array, the only kind that is cut into blocks."""
     return isinstance(array, np.ndarray)
 
 
-def run(work, pieces):
+def run(work: Callable[..., Any], pieces: Iterable[Any]) -> list[Any]:
     """Call `work(piece)` for every piece, on several threads; returns the results in the order of the pieces.
 
     The pieces must not write to the same memory. An exception in any of them is raised here, after all have stopped."""
     pieces = list(pieces)
-    workers = min(_state.threads, len(pieces))
-    if getattr(_local, "inside", False) or (workers <= 1 < _state.threads):
+    if getattr(_local, "inside", False):
         return [work(piece) for piece in pieces]
-    if workers <= 1:  # one thread was asked for, and BLAS is to keep to it too
+    workers = min(_state.threads, len(pieces))
+    if workers <= 1:
         with _blas_on_one_thread():
             return [work(piece) for piece in pieces]
     results = [None] * len(pieces)
@@ -176,18 +214,22 @@ def run(work, pieces):
     return results
 
 
-def slices(length, item_bytes, block_bytes=BLOCK_BYTES):
-    """Cut range(length) into slices of about `block_bytes`, as many as a multiple of the threads where that is sensible."""
+def slices(length: int, item_bytes: int, block_bytes: int = BLOCK_BYTES) -> list[slice]:
+    """Cut range(length) into slices of about `block_bytes`, a multiple of the threads where that is sensible."""
     total = length * item_bytes
     if total <= SMALL_BYTES or length <= 1:
         return [slice(0, length)]
     count = max(math.ceil(total / block_bytes), _state.threads)
-    count = min(length, math.ceil(count / _state.threads) * _state.threads)
-    edges = [length * i // count for i in range(count + 1)]
-    return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return _cut(length, min(length, math.ceil(count / _state.threads) * _state.threads))
 
 
-def over_rows(work, *arrays):
+def _cut(length: int, count: int) -> list[slice]:
+    """range(length) as `count` slices of almost equal length."""
+    edges = [length * i // max(count, 1) for i in range(max(count, 1) + 1)]
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def over_rows(work: Callable[..., Any], *arrays: Array) -> list[Any]:
     """Call `work(rows)` with slices that together cover axis 0 of `arrays`; returns the list of results.
 
     CPU arrays are cut into cache-sized blocks that run on several threads; other arrays get one slice."""
@@ -200,7 +242,7 @@ def over_rows(work, *arrays):
     return run(work, slices(len(first), item_bytes))
 
 
-def over_memory(work, *arrays):
+def over_memory(work: Callable[..., Any], *arrays: Array) -> None:
     """Call `work(*parts)` on matching parts that together cover all `arrays`, which have one shape.
 
     For elementwise work, where order does not matter. Arrays laid out alike are cut as flat memory; otherwise, along
@@ -210,7 +252,7 @@ def over_memory(work, *arrays):
         work(*arrays)
         return
     flat = [_flat_memory(a) for a in arrays] if all(a.strides == first.strides for a in arrays) else [None]
-    parts = arrays if flat[0] is None else flat
+    parts: Sequence[Array] = arrays if flat[0] is None else flat
     over_rows(lambda some: work(*(a[some] for a in parts)), *parts)
 
 
@@ -221,7 +263,7 @@ def _flat_memory(array):
     return packed.reshape(-1) if packed.flags.c_contiguous else None
 
 
-def scratch(name, shape, like):
+def scratch(name: str, shape: Shape, like: Array) -> Array:
     """An uninitialised array of `shape` with the dtype of `like`, reused by the next call with this name and thread.
 
     Only for memory that nobody holds on to after the op returns. It grows to the largest block asked for, a few MiB,
@@ -238,7 +280,7 @@ def scratch(name, shape, like):
     return buffer[:size].view(like.dtype).reshape(shape)
 
 
-def release():
+def release() -> None:
     """Give back the scratch memory of every thread; the next op asks for what it needs again."""
     global _local
     set_num_threads(_state.threads)  # ends the pool's threads, and their buffers with them

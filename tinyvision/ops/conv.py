@@ -18,6 +18,7 @@ from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from . import winograd
 from .door import check_arrays, check_rank, is_integer, output_size, pair, shape_error
 from .im2col import image_slab, windows
+from .linear import column_sums
 
 # Columns of about this many bytes are filled and multiplied at a time (measured on cores with 1 MiB of cache each: half
 # or twice as much is 10 to 50 % slower).
@@ -94,7 +95,7 @@ def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
         dweight = weight_gradient(_nhwc(x), rows, _nhwc(weight).shape, stride, padding, dilation, groups)
         dweight = dweight.transpose(0, 3, 1, 2)
     if has_bias and needs[2]:
-        sums = parallel.over_rows(lambda some: rows[some].sum(axis=(0, 1, 2)), rows)
+        sums = parallel.over_rows(lambda some: column_sums(_matrix(rows[some])), rows)
         dbias = sum(sums, np.zeros_like(rows, shape=rows.shape[-1]))
     return (dx, dweight, dbias) if has_bias else (dx, dweight)
 

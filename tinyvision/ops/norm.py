@@ -13,6 +13,7 @@ from ..errors import ShapeError
 from ..hints import Array, Gradients, Needs
 from .activation import relu_backward
 from .door import check_arrays, describe, shape_error
+from .linear import column_sums
 
 
 def batchnorm_train_forward(
@@ -117,10 +118,9 @@ def batchnorm_frozen_backward(dy: Array, cache: Any, needs: Needs = (True, True,
         dbias, dweight = _sums(drows, _rows(x), mean)
         dweight *= inverse
     if needs[0]:
-        dx = np.empty_like(drows)
-        scale = weight * inverse
-        parallel.over_rows(lambda some: np.multiply(drows[some], scale, out=dx[some]), drows, dx)
-        dx = _like(dx, x)
+        scale, dx_rows = weight * inverse, np.empty_like(drows)
+        parallel.over_rows(lambda some: np.multiply(drows[some], scale, out=dx_rows[some]), drows, dx_rows)
+        dx = _like(dx_rows, x)
     return dx, dweight if needs[1] else None, dbias if needs[2] else None, None, None
 
 
@@ -164,11 +164,6 @@ def _scaled(rows, mean, scale, bias, skip=None, relu=False):
     return y
 
 
-def _column_sums(rows):
-    """Σ over rows, as a product with a vector of ones: BLAS reads (M, C) once, at the speed of memory."""
-    return np.ones_like(rows, shape=len(rows)) @ rows
-
-
 def _mean_and_variance(rows):
     """Mean and biased variance of every column of rows (M, C), from one walk through memory.
 
@@ -177,10 +172,10 @@ def _mean_and_variance(rows):
 
     def work(some):
         block = rows[some]
-        mean = _column_sums(block) / len(block)
+        mean = column_sums(block) / len(block)
         centred = np.subtract(block, mean, out=parallel.scratch("norm", block.shape, block))
-        missed = _column_sums(centred) / len(block)  # what a sum of large numbers in float32 has rounded away
-        squares = _column_sums(np.multiply(centred, centred, out=centred)) - missed * missed * len(block)
+        missed = column_sums(centred) / len(block)  # what a sum of large numbers in float32 has rounded away
+        squares = column_sums(np.multiply(centred, centred, out=centred)) - missed * missed * len(block)
         return len(block), mean + missed, squares
 
     count, mean, squares = 0, 0, 0
@@ -197,7 +192,7 @@ def _sums(drows, rows, mean):
 
     def work(some):
         block = np.subtract(rows[some], mean, out=parallel.scratch("norm", rows[some].shape, rows))
-        return _column_sums(drows[some]), _column_sums(np.multiply(block, drows[some], out=block))
+        return column_sums(drows[some]), column_sums(np.multiply(block, drows[some], out=block))
 
     parts = parallel.over_rows(work, drows, rows)
     zero = np.zeros_like(mean)

@@ -72,7 +72,7 @@ def _correlate(x, U, y, start, finish=None):
         sums = parallel.scratch("winograd sums", (2, 4, math.prod(tiles), U.shape[3]), x)
         M = parallel.scratch("winograd M", sums.shape[1:], x)
         for i, target in enumerate((sums[0], sums[1], M, M)):
-            np.matmul(_image_to_tiles(slab, i, tiles), U[i], out=target)  # (4, T, C) @ (4, C, O)
+            parallel.product(_image_to_tiles(slab, i, tiles), U[i], out=target)  # (4, T, C) @ (4, C, O)
             if i == 1:
                 sums[0] += sums[1]
             elif i == 2:
@@ -101,7 +101,7 @@ def weight_gradient(x: Array, dy: Array, start: Pair) -> Array:
             for i in range(4):
                 dM, V = _output_to_tiles(grown, i, tiles), _image_to_tiles(slab, i, tiles)
                 target = product if number else total[i]
-                np.matmul(dM.transpose(0, 2, 1), V, out=target)  # (4, O, T) @ (4, T, C)
+                parallel.product(dM.transpose(0, 2, 1), V, out=target)  # (4, O, T) @ (4, T, C)
                 if number:
                     total[i] += product
         return total
@@ -123,7 +123,7 @@ def _blocks(shape, C, itemsize):
     lines = math.ceil(OH / 2)
     threads = parallel.get_num_threads()
     if lines * line <= budget and threads <= N:
-        # Kernels beyond the caches are read once for all images, and BLAS shares out each product, rather than once a thread.
+        # Kernels beyond the caches are read once for all images, and each product is shared out, rather than once a thread.
         most = N if kernels >= 8 << 20 else math.ceil(N / threads)
         images = max(1, min(budget // (lines * line), most))
         return [(slice(n, min(n + images, N)), slice(0, OH)) for n in range(0, N, images)]
