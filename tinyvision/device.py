@@ -2,7 +2,8 @@
 
 Ops are written in plain NumPy and dispatched by the type of the array: CuPy implements NumPy's `__array_ufunc__` and
 `__array_function__` protocols, so `np.maximum(x, 0)` runs on the GPU when `x` lives there. What is left for this file
-is to name devices, to move arrays, to wait for a GPU, to set its precision, and to say honestly whether one can be used.
+is to name devices, to move arrays, to wait for a GPU, to set its precision, and to say honestly whether one can be
+used.
 """
 
 import os
@@ -119,8 +120,8 @@ def memory_errors_explained(where="cuda"):
 
 
 _MEMORY_REMEDY = (
-    "use a smaller batch or smaller images, free tensors that are still referenced (a list of losses keeps their graphs: "
-    "append loss.item()), or close other programs that use the GPU"
+    "use a smaller batch or smaller images, free tensors that are still referenced (a list of losses keeps their "
+    "graphs: append loss.item()), or close other programs that use the GPU"
 )
 
 
@@ -142,7 +143,8 @@ def free_memory(where="cuda"):
 def prefetch(batches, where):
     """Yield every batch (arrays or tensors in dicts, lists, tuples) on the device, the next one already on its way.
 
-    The copy runs from page-locked memory on a stream of its own, so it overlaps with the work on the batch before. On the
+    The copy runs from page-locked memory on a stream of its own, so it overlaps with the work on the batch before. On
+    the
     CPU, batches pass through. Raises DeviceError if the device cannot be used."""
     where = device(where)
     if where.type == "cpu":
@@ -273,7 +275,8 @@ def _driver_problem(cupy, index):
     except Exception as error:
         if "insufficient" in str(error).lower():
             needed = runtime.runtimeGetVersion() // 1000
-            other = " or install tinyvision[cuda12] in place of tinyvision[cuda13]" if needed > 12 <= driver // 1000 else ""
+            older = needed > 12 <= driver // 1000
+            other = " or install tinyvision[cuda12] in place of tinyvision[cuda13]" if older else ""
             return (
                 f"the NVIDIA driver supports CUDA {_version(driver)} only, but this CuPy needs CUDA {needed}; "
                 f"update the driver{other}"
@@ -290,9 +293,13 @@ def _no_device(found):
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return (
-            f"the NVIDIA driver finds no GPU ({found}) and CUDA_VISIBLE_DEVICES is {visible!r}, which may hide them; unset it"
+            f"the NVIDIA driver finds no GPU ({found}) and CUDA_VISIBLE_DEVICES is {visible!r}, which may hide them; "
+            f"unset it"
         )
-    return f"the NVIDIA driver finds no GPU ({found}); `nvidia-smi` must list one (in a container: start it with --gpus all)"
+    return (
+        f"the NVIDIA driver finds no GPU ({found}); `nvidia-smi` must list one "
+        f"(in a container: start it with --gpus all)"
+    )
 
 
 def _version(number):
@@ -322,7 +329,10 @@ def _trial_problem(cupy, index):
             result = float((x @ x).sum())
     except Exception as error:
         if is_out_of_memory(error):
-            return f"no GPU memory is left for even a small array ({_one_line(error)}); close other programs that use the GPU"
+            return (
+                f"no GPU memory is left for even a small array ({_one_line(error)}); "
+                f"close other programs that use the GPU"
+            )
         text = f"{type(error).__name__}: {error}".lower()
         part = next((name for word, name in _LIBRARIES if word in text), None)
         if part:
@@ -336,21 +346,23 @@ def _trial_problem(cupy, index):
 
 
 def compile_cuda(text, index=0):
-    """The kernels of a CUDA C text, compiled for GPU number `index`: an object with `get_function(name)`. Raises DeviceError."""
+    """The kernels of a CUDA C text, compiled for GPU number `index`: an object with `get_function(name)`. Raises
+    DeviceError."""
     cupy = require_cuda(Device("cuda", index))
     with cupy.cuda.Device(index):
         module = cupy.RawModule(code=text, options=("-std=c++17",))
         try:
             module.compile()
         except cupy.cuda.compiler.CompileException as error:
-            raise DeviceError(f"cuda:{index}: a kernel does not compile; please report this: {_one_line(error)}") from error
+            message = f"cuda:{index}: a kernel does not compile; please report this: {_one_line(error)}"
+            raise DeviceError(message) from error
     return module
 
 
 def is_capturing():
     """True while the work of this thread's stream is recorded into a CUDA graph instead of done."""
     cupy = sys.modules.get("cupy")
-    return bool(cupy is not None and _checked and cupy.cuda.get_current_stream().is_capturing())
+    return bool(cupy is not None and any(_checked.values()) and cupy.cuda.get_current_stream().is_capturing())
 
 
 def is_available():
@@ -361,10 +373,12 @@ def is_available():
 def report():
     """What `tinyvision doctor` shows: CuPy's version and packages, driver and runtime versions, the GPUs, the problem.
 
-    {"cupy", "packages", "driver", "runtime", "devices": [{"index", "name", "compute_capability", "memory_gib", "free_gib"}],
+    {"cupy", "packages", "driver", "runtime", "devices": [{"index", "name", "compute_capability", "memory_gib",
+    "free_gib"}],
     "problem"}; what is not there is None or empty. Never raises."""
     problem = cuda_problem()
-    found = {"cupy": None, "packages": _cupy_wheels(), "driver": None, "runtime": None, "devices": [], "problem": problem}
+    found = dict.fromkeys(("cupy", "packages", "driver", "runtime", "devices"))
+    found.update(packages=_cupy_wheels(), devices=[], problem=problem)
     cupy = sys.modules.get("cupy")
     if cupy is None:
         return found
@@ -410,7 +424,8 @@ def get_precision():
 def precision(mode):
     """Compute float32 products on a GPU in full ("ieee") or on tensor cores with 10-bit mantissas ("tf32").
 
-    A context manager; on the CPU it changes nothing, since there is only one way there. Raises OptionError for another mode,
+    A context manager; on the CPU it changes nothing, since there is only one way there. Raises OptionError for
+    another mode,
     DeviceError for "tf32" on a GPU in use that has no such tensor cores (older than compute capability 8.0)."""
     global _precision
     if mode not in ("ieee", "tf32"):
@@ -426,15 +441,17 @@ def precision(mode):
 
 def _apply_precision(mode):
     # CuPy offers this switch only as a private function besides CUPY_TF32, an environment variable that it reads once.
-    # Without a working GPU the function raises, so the mode in force is handed over when the first GPU has passed its test.
+    # Without a working GPU the function raises, so the mode in force is handed over when the first GPU has passed its
+    # test.
     cupy = sys.modules.get("cupy")
     index = next((index for index, works in _checked.items() if works), None)
     if cupy is None or index is None:
         return
-    if mode == "tf32" and int(cupy.cuda.Device(index).compute_capability) < 80:
+    capability = int(cupy.cuda.Device(index).compute_capability)
+    if mode == "tf32" and capability < 80:
         raise DeviceError(
-            f'precision: this GPU has compute capability {cupy.cuda.Device(index).compute_capability}, but "tf32" needs 8.0 '
-            f'(Ampere) or newer; use "ieee"'
+            f"precision: this GPU has compute capability {capability / 10}, "
+            f'but "tf32" needs 8.0 (Ampere) or newer; use "ieee"'
         )
     from cupy._core import _routines_linalg as linalg
 

@@ -1,4 +1,5 @@
-"""Every op on the GPU against the same op on the CPU in float64: the readable bodies, and the drop-ins where they apply."""
+"""Every op on the GPU against the same op on the CPU in float64: the readable bodies, and the drop-ins where they
+apply."""
 
 from contextlib import nullcontext
 
@@ -11,7 +12,6 @@ from tinyvision import kernels, ops, precision
 from tinyvision.device import to_device, to_numpy
 from tinyvision.errors import DeviceError
 from tinyvision.tape import Variable
-
 
 # float64: sums in another order; float32: the same, at 1.2e-7 a rounding, through logarithms and divisions.
 TOLERANCES = {np.float64: 1e-10, np.float32: 2e-4}
@@ -69,7 +69,9 @@ def test_convolutions_of_a_real_network(layer, mode, tolerance, rng):
     with precision(mode):
         for names in ((), ("conv2d",)):
             with kernels.only(*names):
-                pair = kernels.choose(ops.conv2d_forward, ops.conv2d_backward, (x, weight), {"stride": stride, "padding": padding})
+                pair = kernels.choose(
+                    ops.conv2d_forward, ops.conv2d_backward, (x, weight), {"stride": stride, "padding": padding}
+                )
             y, cache = pair[0](x, weight, stride=stride, padding=padding)
             for got, right in zip((y, *pair[1](dy, cache)), expected, strict=True):
                 assert np.abs(to_numpy(got) - right).max() <= tolerance * np.abs(right).max()

@@ -18,7 +18,9 @@ def close(got, expected, tolerance, what="result"):
 
 def run_both(emulation, drop_in, arrays, options, rng, tolerance, needs=None):
     """Forward and backward of a DropIn and of its op, on guarded copies of `arrays` (float64, integers or None)."""
-    single = [None if a is None else emulation.array(a.astype(np.float32) if a.dtype.kind == "f" else a) for a in arrays]
+    single = [
+        None if a is None else emulation.array(a.astype(np.float32) if a.dtype.kind == "f" else a) for a in arrays
+    ]
     before = [None if a is None else a.copy() for a in single]
     double = [None if a is None else a.astype(np.float64) if a.dtype.kind == "f" else a for a in single]
     assert drop_in.applies(*single, **options)

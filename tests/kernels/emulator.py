@@ -1,6 +1,7 @@
 """Build CUDA texts with g++ and emulator.h, and run the package's drop-ins on NumPy arrays through them.
 
-`Emulation` takes the place of `tinyvision.kernels.launch.launch` and `.empty`. Every array that it hands out lies between
+`Emulation` takes the place of `tinyvision.kernels.launch.launch` and `.empty`. Every array that it hands out lies
+between
 guard zones and is filled with NaN: a kernel that forgets to write a number leaves a NaN, one that writes beyond the
 end damages a guard, and one that reads beyond the end of an input gets a NaN.
 """
@@ -39,12 +40,14 @@ class EmulatorError(AssertionError):
 def build(text, folder, optimise):
     """A shared library of the kernels of `text`, built once per text and folder."""
     table = "".join(
-        f'    if (!strcmp(name, "{n}")) return emulator::run(emulator::launcher({n}), grid, threads, arguments, order);\n'
+        f'    if (!strcmp(name, "{n}"))\n'
+        f"        return emulator::run(emulator::launcher({n}), grid, threads, arguments, order);\n"
         for n in kernel_names(text)
     )
     source = (
         f'#include "{HERE / "emulator.h"}"\n#line 1 "kernel.cu"\n{text}\n'
-        'extern "C" const char* launch(const char* name, const unsigned* grid, unsigned threads, void** arguments, int order) {\n'
+        'extern "C" const char* launch(const char* name, const unsigned* grid, unsigned threads, void** arguments,\n'
+        "                              int order) {\n"
         f'{table}    return "there is no such kernel";\n}}\n'
         'extern "C" void arrays(int count, const uintptr_t* ranges) {\n    emulator::arrays.clear();\n'
         "    for (int i = 0; i < count; i++) emulator::arrays.push_back({ranges[2 * i], ranges[2 * i + 1]});\n}\n"
@@ -63,7 +66,8 @@ def build(text, folder, optimise):
 
 
 class Emulation:
-    """Stands in for the GPU while `monkeypatch` lasts. `change(text)` may plant a bug into every text before it is built."""
+    """Stands in for the GPU while `monkeypatch` lasts. `change(text)` may plant a bug into every text before it is
+    built."""
 
     def __init__(self, monkeypatch, folder, change=None, order=0):
         self.folder, self.change, self.order = folder, change or (lambda text: text), order
@@ -89,7 +93,8 @@ class Emulation:
 
     @staticmethod
     def _value(argument):
-        """The bytes that a kernel receives: an address for an array (0 for None), else the number or structure itself."""
+        """The bytes that a kernel receives: an address for an array (0 for None), else the number or structure
+        itself."""
         if argument is None or (isinstance(argument, np.ndarray) and argument.ndim):
             return ctypes.c_void_p(None if argument is None else argument.ctypes.data)
         raw = np.asarray(argument).tobytes()

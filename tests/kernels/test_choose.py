@@ -86,11 +86,13 @@ def test_the_switch():
     with kernels.only("batchnorm", "pooling"):
         assert kernels.choose(*CONV, (X, W), {}) == CONV
     assert kernels.choose(*CONV, (X, W), {})[0] is conv.conv2d_forward
-    with pytest.raises(OptionError, match="no drop-in 'convolution'.*conv2d"), kernels.only("convolution"):
+    with pytest.raises(OptionError, match=r"no drop-in 'convolution'.*conv2d"), kernels.only("convolution"):
         pass
 
 
-@pytest.mark.parametrize(("value", "expected"), [("off", "False False"), ("on", "True True"), ("pooling", "False True")])
+@pytest.mark.parametrize(
+    ("value", "expected"), [("off", "False False"), ("on", "True True"), ("pooling", "False True")]
+)
 def test_the_environment_variable(value, expected):
     code = "from tinyvision import kernels; print(kernels.is_on('conv2d'), kernels.is_on('pooling'))"
     environment = {**os.environ, "TINYVISION_KERNELS": value}

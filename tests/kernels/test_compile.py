@@ -1,4 +1,5 @@
-"""Every kernel compiles with NVRTC, without any header, for three generations of GPUs, and keeps its numbers in registers."""
+"""Every kernel compiles with NVRTC, without any header, for three generations of GPUs, and keeps its numbers in
+registers."""
 
 import re
 from importlib.resources import files
@@ -38,7 +39,8 @@ def test_no_kernel_spills(compiler, name, architecture):
 def test_the_check_notices_a_spill(compiler):
     text = """extern "C" __global__ void __launch_bounds__(1024, 2) greedy(const float* x, float* y) {
         float kept[64]; for (int i = 0; i < 64; i++) kept[i] = x[i * 1024 + threadIdx.x];
-        __syncthreads(); for (int i = 0; i < 64; i++) for (int j = 0; j < 64; j++) y[i * 64 + j] = kept[i] * kept[j]; }"""
+        __syncthreads();
+        for (int i = 0; i < 64; i++) for (int j = 0; j < 64; j++) y[i * 64 + j] = kept[i] * kept[j]; }"""
     _, log = nvrtc.compile_text(compiler, text, "sm_90")
     assert nvrtc.resources(log)["greedy"][1] > 0
 

@@ -62,7 +62,9 @@ def test_the_simple_versions(emulation, rng, relu):
     y, dx, dskip = (emulation.empty(x, (M, C)) for _ in range(3))
     sizes, eps = (np.int32(M), np.int32(C)), np.float32(1e-5)
     grid = launch.blocks(C)
-    launch.launch("norm", "batchnorm_forward_simple", grid, x, skip, weight, bias, mean, var, y, *sizes, eps, np.int32(relu))
+    launch.launch(
+        "norm", "batchnorm_forward_simple", grid, x, skip, weight, bias, mean, var, y, *sizes, eps, np.int32(relu)
+    )
     doubles = [a.astype(np.float64) for a in (x, weight, bias, skip)]
     if not relu:
         close(mean, doubles[0].mean(0), TOLERANCE)

@@ -72,8 +72,8 @@ OTHERS = {
     ),
     "norm: biased join": ("a.count * share}", "b.count * share}"),
     "norm: a chunk too many": ("chunk + 1 < chunks ? rows : M - chunk * rows", "rows"),
-    "norm: ReLU's mask forgotten": ("float g = y && !(y[m * C + c] > 0.f) ? 0.f : dy[m * C + c];", "float g = dy[m * C + c];"),
-    "norm: columns not checked": ("    if (c >= C) return;\n    float centre = mean[c], scale = weight", "    float centre = mean[c], scale = weight"),
+    "norm: ReLU's mask forgotten": ("float g = y && !(y[m * C + c] > 0.f) ? 0.f : ", "float g = "),
+    "norm: columns not checked": ("if (c >= C) return;\n    float centre = mean[c], scale = w", "float centre = mean[c], scale = w"),  # noqa: E501
     "pool: first window": ("(below + stride - 1) / stride", "below / stride"),
     "pool: a tie to the last": ("value > best || (value", "value >= best || (value"),
     "pool: last window": ("if (last > count - 1) last = count - 1;", ""),
@@ -126,7 +126,10 @@ def test_other_kernels(emulate, rng, name):
     change, planted = plant(OTHERS[name])
     run = RUNS[name.partition(":")[0]]
     # A dropped barrier shows where a reader runs before a writer, or a writer of the next round before a reader.
-    assert any(notices(lambda order=order: agree(run(emulate(change=change, order=order), rng)), planted) for order in (0, 1, 2))
+    assert any(
+        notices(lambda order=order: agree(run(emulate(change=change, order=order), rng)), planted)
+        for order in (0, 1, 2)
+    )
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -136,13 +139,17 @@ def test_the_same_checks_pass_without_a_mistake(emulate, rng, name):
 
 
 def test_the_emulator_sees_a_barrier_that_not_all_threads_reach(emulate, rng):
-    change, _ = plant(("    shared[threadIdx.x] = own;\n    __syncthreads();", "    if (threadIdx.x < 99) __syncthreads();"))
+    change, _ = plant(
+        ("    shared[threadIdx.x] = own;\n    __syncthreads();", "    if (threadIdx.x < 99) __syncthreads();")
+    )
     with pytest.raises(EmulatorError, match="wait for others that do not come"):
         norm.batch_moments(emulate(change=change).array(np.ones((4, 3), np.float32)))
 
 
 def test_the_emulator_sees_writes_beyond_the_end(emulate, rng):
-    change, _ = plant(("if (threadIdx.x < CHANNELS && c < C) {\n        mean[c]", "if (threadIdx.x < CHANNELS) {\n        mean[c]"))
+    change, _ = plant(
+        ("if (threadIdx.x < CHANNELS && c < C) {\n        mean[c]", "if (threadIdx.x < CHANNELS) {\n        mean[c]")
+    )
     with pytest.raises(EmulatorError, match="wrote outside of an array of 3 numbers"):
         norm.batch_moments(emulate(change=change).array(np.ones((4, 3), np.float32)))
 

@@ -1,7 +1,9 @@
 """Drop-ins: kernels that stand in for an op's readable body on a GPU, and never for its meaning.
 
-A drop-in has the op's own signature, a condition under which it applies, and a name by which it can be switched off. The
-tape asks `choose` once per call, only for arrays that are not NumPy's; everything else of the engine knows nothing of kernels.
+A drop-in has the op's own signature, a condition under which it applies, and a name by which it can be switched off.
+The
+tape asks `choose` once per call, only for arrays that are not NumPy's; everything else of the engine knows nothing of
+kernels.
 
     TINYVISION_KERNELS=off                  the readable ops alone: im2col, cuBLAS products, CuPy's elementwise kernels
     TINYVISION_KERNELS=batchnorm,pooling    only these
@@ -25,10 +27,13 @@ MODULES = ("conv", "norm", "pool", "loss")
 
 @dataclass(frozen=True)
 class DropIn:
-    """`forward` and `backward` stand in for the pair `op` where `applies(*arrays, **options)`; all floats are float32 then.
+    """`forward` and `backward` stand in for the pair `op` where `applies(*arrays, **options)`; all floats are float32
+    then.
 
-    Without a backward of its own, a drop-in leaves the same cache as the op, whose backward then follows. `op` is the pair of
-    functions itself, so a pair with another backward (a student's, say) is never replaced; (function, None) if it has none."""
+    Without a backward of its own, a drop-in leaves the same cache as the op, whose backward then follows. `op` is the
+    pair of
+    functions itself, so a pair with another backward (a student's, say) is never replaced; (function, None) if it has
+    none."""
 
     name: str
     op: tuple
@@ -49,7 +54,8 @@ def register(drop_in):
 def choose(forward, backward, arrays, options):
     """The pair that shall compute this call: a drop-in's, or the op's own (forward, backward).
 
-    A drop-in is chosen if it is switched on, every array lives on a GPU, all floats are float32, and its condition holds."""
+    A drop-in is chosen if it is switched on, every array lives on a GPU, all floats are float32, and its condition
+    holds."""
     for drop_in in _offered().get((forward, backward), ()):
         if is_on(drop_in.name) and on_gpu_in_float32(arrays) and drop_in.applies(*arrays, **options):
             return drop_in.forward, drop_in.backward or backward
@@ -57,7 +63,8 @@ def choose(forward, backward, arrays, options):
 
 
 def dispatched(function):
-    """`function`, which has no backward, with its drop-ins: a call for GPU arrays goes to the one that `choose` names."""
+    """`function`, which has no backward, with its drop-ins: a call for GPU arrays goes to the one that `choose`
+    names."""
 
     @functools.wraps(function)
     def call(*arrays, **options):

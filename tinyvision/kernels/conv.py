@@ -23,9 +23,11 @@ WANTED_BLOCKS = 264
 def applies(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, plain_too=False):
     """Whether these kernels can, and should, compute this convolution.
 
-    They can for float32 with groups of a multiple of 4 channels (one group: any). They should unless cuBLAS is better served:
+    They can for float32 with groups of a multiple of 4 channels (one group: any). They should unless cuBLAS is better
+    served:
     a 1×1 kernel with stride 1 is a plain product already, and from 256 channels on the columns are small beside
-    the arithmetic (a prediction; not yet measured). `plain_too`: where they do more than the product, they should always."""
+    the arithmetic (a prediction; not yet measured). `plain_too`: where they do more than the product, they should
+    always."""
     if x.ndim != 4 or weight.ndim != 4 or 0 in (*x.shape, *weight.shape) or not is_integer(groups) or groups < 1:
         return False
     O, CG, KH, KW = weight.shape
@@ -101,11 +103,15 @@ def applies_to_inference(x, weight, scale, shift, skip, activation, stride, padd
 ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2}
 
 
-def correlate(x, weight, y, stride, start, dilation, groups, kernel=None, scale=None, shift=None, skip=None, activation=None):
-    """Fill y (N, OH, OW, O), which may be a strided view, with x (N, H, W, C) correlated with weight (O, KH, KW, C/groups).
+def correlate(
+    x, weight, y, stride, start, dilation, groups, kernel=None, scale=None, shift=None, skip=None, activation=None
+):
+    """Fill y (N, OH, OW, O), which may be a strided view, with x (N, H, W, C) correlated with weight (O, KH, KW,
+    C/groups).
 
     The window of y[:, 0, 0] begins at pixel `start` of x; outside of x all is 0. Every sum is finished as in
-    `conv2d_inference` (skip laid out as y). `kernel` names one of conv.cu's, instead of the choice by shape and precision."""
+    `conv2d_inference` (skip laid out as y). `kernel` names one of conv.cu's, instead of the choice by shape and
+    precision."""
     x, weight = _four_channels(x), _four_channels(weight)
     N, OH, OW, O = y.shape
     columns, rows = O // groups, N * OH * OW
@@ -122,7 +128,8 @@ def correlate(x, weight, y, stride, start, dilation, groups, kernel=None, scale=
 
 
 def image_gradient(dy, weight, dx, stride, padding, dilation, groups, kernel=None):
-    """Fill dx (N, H, W, C) given dy (N, OH, OW, O): one `correlate` of dy for each phase of the stride (see `ops.conv`)."""
+    """Fill dx (N, H, W, C) given dy (N, OH, OW, O): one `correlate` of dy for each phase of the stride (see
+    `ops.conv`)."""
     O, KH, KW, CG = weight.shape
     turned = weight.reshape(groups, O // groups, KH, KW, CG).transpose(0, 4, 2, 3, 1)  # (G, C/G, KH, KW, O/G)
     for top in range(min(stride[0], dx.shape[1])):
@@ -133,12 +140,15 @@ def image_gradient(dy, weight, dx, stride, padding, dilation, groups, kernel=Non
             if not rows or not cols:  # no window ever reads these pixels
                 target[...] = 0
                 continue
-            taps = gpu.aligned(turned[:, :, rows][:, :, :, cols]).reshape(groups * CG, len(rows), len(cols), O // groups)
+            taps = gpu.aligned(turned[:, :, rows][:, :, :, cols]).reshape(
+                groups * CG, len(rows), len(cols), O // groups
+            )
             correlate(dy, taps, target, (1, 1), (start_h, start_w), (step_h, step_w), groups, kernel)
 
 
 def _phase(shifted, size, stride, dilation):
-    """For the pixels h with h + P = shifted, shifted + S, ...: the taps that reach them, last tap first, the window that the
+    """For the pixels h with h + P = shifted, shifted + S, ...: the taps that reach them, last tap first, the window
+    that the
     last tap reads them from, and how many windows lie between one tap's and the next's."""
     taps = [k for k in reversed(range(size)) if (shifted - k * dilation) % stride == 0]
     return taps, (shifted - taps[0] * dilation) // stride if taps else 0, dilation // math.gcd(stride, dilation)
@@ -176,7 +186,8 @@ def _arithmetic():
 
 
 def _four_channels(x):
-    """x (N, H, W, C) with zeros appended until the channels are a multiple of 4, for the kernels copy four at a time."""
+    """x (N, H, W, C) with zeros appended until the channels are a multiple of 4, for the kernels copy four at a
+    time."""
     missing = -x.shape[3] % 4
     if not missing:
         return gpu.aligned(x)
@@ -190,10 +201,28 @@ def _geometry(x, weight, y, stride, start, dilation, groups, splits, activation=
     """The structure `Conv` of conv.cu, for image x, kernels (O, KH, KW, C/groups) and output y, all channels-last."""
     N, H, W, C = x.shape
     return gpu.structure(
-        N=N, H=H, W=W, C=C // groups, OH=y.shape[1], OW=y.shape[2], O=y.shape[3] // groups,
-        KH=weight.shape[1], KW=weight.shape[2], K=weight.shape[1] * weight.shape[2] * (C // groups), stride_h=stride[0], stride_w=stride[1], start_h=start[0], start_w=start[1],
-        dilation_h=dilation[0], dilation_w=dilation[1], x_pixel=C,
-        y_image=y.strides[0] // 4, y_row=y.strides[1] // 4, y_pixel=y.strides[2] // 4, groups=groups, splits=splits,
+        N=N,
+        H=H,
+        W=W,
+        C=C // groups,
+        OH=y.shape[1],
+        OW=y.shape[2],
+        O=y.shape[3] // groups,
+        KH=weight.shape[1],
+        KW=weight.shape[2],
+        K=weight.shape[1] * weight.shape[2] * (C // groups),
+        stride_h=stride[0],
+        stride_w=stride[1],
+        start_h=start[0],
+        start_w=start[1],
+        dilation_h=dilation[0],
+        dilation_w=dilation[1],
+        x_pixel=C,
+        y_image=y.strides[0] // 4,
+        y_row=y.strides[1] // 4,
+        y_pixel=y.strides[2] // 4,
+        groups=groups,
+        splits=splits,
         activation=activation,
     )
 

@@ -1,10 +1,11 @@
 """Compile the CUDA texts beside this file and launch their kernels on the arrays' own GPU.
 
-Everything that a drop-in needs from the outside goes through `launch`, `empty` and `address`, so the tests can put an emulator
+Everything that a drop-in needs from the outside goes through `launch`, `empty` and `address`, so the tests can put an
+emulator
 in their place and run the very same drop-ins, with the very same texts, on NumPy arrays.
 """
 
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 
 import numpy as np
@@ -23,7 +24,8 @@ def text(name):
 def launch(source, kernel, grid, *arguments):
     """Run `kernel` of `source`.cu with 256 threads in each of `grid` blocks (x, y, z) on the GPU of the first array.
 
-    Arguments are arrays (None is a null pointer), np.int32 and np.float32 numbers, and structures as 0-d NumPy arrays."""
+    Arguments are arrays (None is a null pointer), np.int32 and np.float32 numbers, and structures as 0-d NumPy
+    arrays."""
     launch_on(place(arguments[0]), source, kernel, grid, *arguments)
 
 

@@ -10,7 +10,8 @@ from . import launch as gpu
 
 
 def cross_entropy_forward(logits, labels, weight=None, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
-    """As `ops.cross_entropy_forward`. While a CUDA graph is captured nothing can be read back, so a label that is no class
+    """As `ops.cross_entropy_forward`. While a CUDA graph is captured nothing can be read back, so a label that is no
+    class
     makes the loss NaN there instead of raising OptionError."""
     N, K = logits.shape
     logits, labels = gpu.aligned(logits), gpu.aligned(labels.astype(np.int64))

@@ -58,7 +58,8 @@ def _rows(x):
 
 
 def _chunks(M, C):
-    """(rows in a chunk, chunks): enough blocks for a large GPU, at least 64 rows each, no more than 256 parts to join."""
+    """(rows in a chunk, chunks): enough blocks for a large GPU, at least 64 rows each, no more than 256 parts to
+    join."""
     wanted = max(1, 1024 // math.ceil(C / CHANNELS))
     chunk = max(64, math.ceil(M / min(wanted, 256)))
     return chunk, math.ceil(M / chunk)
@@ -72,9 +73,18 @@ def _normalized(x, skip, weight, bias, mean, var, eps, relu):
     rows = _rows(x)
     y, (chunk, chunks) = gpu.empty(x, rows.shape), _chunks(*rows.shape)
     gpu.launch(
-        "norm", "normalize", (math.ceil(rows.shape[1] / CHANNELS), chunks, 1),
-        rows, None if skip is None else _rows(skip), *map(gpu.aligned, (mean, var, weight, bias)), y,
-        np.int32(rows.shape[0]), np.int32(rows.shape[1]), np.int32(chunk), np.float32(eps), np.int32(relu),
+        "norm",
+        "normalize",
+        (math.ceil(rows.shape[1] / CHANNELS), chunks, 1),
+        rows,
+        None if skip is None else _rows(skip),
+        *map(gpu.aligned, (mean, var, weight, bias)),
+        y,
+        np.int32(rows.shape[0]),
+        np.int32(rows.shape[1]),
+        np.int32(chunk),
+        np.float32(eps),
+        np.int32(relu),
     )
     return _back(y, x)
 
@@ -89,13 +99,25 @@ def _gradients(dy, y, cache, needs):
     dweight, dbias = gpu.empty(x, (C,)), gpu.empty(x, (C,))
     gpu.launch("norm", "gradient_sums_of_chunks", grid, drows, yrows, rows, mean, partial, *sizes, np.int32(chunk))
     gpu.launch(
-        "norm", "gradient_sums_joined", (grid[0], 1, 1),
-        partial, var, weight, dweight, dbias, factors, *sizes, np.int32(chunks), np.float32(eps),
+        "norm",
+        "gradient_sums_joined",
+        (grid[0], 1, 1),
+        partial,
+        var,
+        weight,
+        dweight,
+        dbias,
+        factors,
+        *sizes,
+        np.int32(chunks),
+        np.float32(eps),
     )
     dx = gpu.empty(x, rows.shape) if needs[0] else None
     dskip = gpu.empty(x, rows.shape) if len(needs) > 3 and needs[3] else None
     if dx is not None or dskip is not None:
-        gpu.launch("norm", "gradient_applied", grid, drows, yrows, rows, mean, factors, dx, dskip, *sizes, np.int32(chunk))
+        gpu.launch(
+            "norm", "gradient_applied", grid, drows, yrows, rows, mean, factors, dx, dskip, *sizes, np.int32(chunk)
+        )
     dx, dskip = (None if g is None else _back(g, x) for g in (dx, dskip))
     return dx, dweight if needs[1] else None, dbias if needs[2] else None, dskip
 
@@ -113,7 +135,24 @@ def _applies_with_skip(x, weight, bias, skip=None, eps=1e-5, moments=None):
 
 DROP_INS = (
     DropIn("batchnorm", (norm.batch_moments, None), batch_moments, applies=_applies),
-    DropIn("batchnorm", (norm.batchnorm_train_forward, norm.batchnorm_train_backward), batchnorm_train_forward, batchnorm_train_backward, _applies),
-    DropIn("batchnorm", (norm.batchnorm_frozen_forward, norm.batchnorm_frozen_backward), batchnorm_frozen_forward, applies=_applies),
-    DropIn("batchnorm", (norm.batchnorm_relu_forward, norm.batchnorm_relu_backward), batchnorm_relu_forward, batchnorm_relu_backward, _applies_with_skip),
+    DropIn(
+        "batchnorm",
+        (norm.batchnorm_train_forward, norm.batchnorm_train_backward),
+        batchnorm_train_forward,
+        batchnorm_train_backward,
+        _applies,
+    ),
+    DropIn(
+        "batchnorm",
+        (norm.batchnorm_frozen_forward, norm.batchnorm_frozen_backward),
+        batchnorm_frozen_forward,
+        applies=_applies,
+    ),
+    DropIn(
+        "batchnorm",
+        (norm.batchnorm_relu_forward, norm.batchnorm_relu_backward),
+        batchnorm_relu_forward,
+        batchnorm_relu_backward,
+        _applies_with_skip,
+    ),
 )

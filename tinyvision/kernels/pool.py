@@ -1,4 +1,5 @@
-"""Stage 1: pooling and col2im as gathers (pool.cu). Signatures are those of `ops.pool` and `ops.im2col`; the maximum's cache
+"""Stage 1: pooling and col2im as gathers (pool.cu). Signatures are those of `ops.pool` and `ops.im2col`; the
+maximum's cache
 holds the winning tap of each window, one byte, in place of the image."""
 
 import math
@@ -59,8 +60,21 @@ def _geometry(shape, kernel_size, stride, padding, count_padding=True, dilation=
     SH, SW = (KH, KW) if stride is None else pair("pooling", "stride", stride, 1)
     (PH, PW), (DH, DW) = pair("pooling", "padding", padding, 0), pair("pooling", "dilation", dilation, 1)
     return gpu.structure(
-        N=N, H=H, W=W, C=C, OH=output_size(H, KH, SH, PH, DH), OW=output_size(W, KW, SW, PW, DW), KH=KH, KW=KW,
-        stride_h=SH, stride_w=SW, pad_h=PH, pad_w=PW, dilation_h=DH, dilation_w=DW, count_padding=int(bool(count_padding)),
+        N=N,
+        H=H,
+        W=W,
+        C=C,
+        OH=output_size(H, KH, SH, PH, DH),
+        OW=output_size(W, KW, SW, PW, DW),
+        KH=KH,
+        KW=KW,
+        stride_h=SH,
+        stride_w=SW,
+        pad_h=PH,
+        pad_w=PW,
+        dilation_h=DH,
+        dilation_w=DW,
+        count_padding=int(bool(count_padding)),
     )
 
 
@@ -90,7 +104,25 @@ def _applies_to_columns(x, kernel_size, stride=1, padding=0, dilation=1):
 
 
 DROP_INS = (
-    DropIn("pooling", (pool.max_pool2d_forward, pool.max_pool2d_backward), max_pool2d_forward, max_pool2d_backward, _applies),
-    DropIn("pooling", (pool.avg_pool2d_forward, pool.avg_pool2d_backward), avg_pool2d_forward, avg_pool2d_backward, _applies),
-    DropIn("col2im", (im2col.im2col_forward, im2col.im2col_backward), im2col.im2col_forward, im2col_backward, _applies_to_columns),
+    DropIn(
+        "pooling",
+        (pool.max_pool2d_forward, pool.max_pool2d_backward),
+        max_pool2d_forward,
+        max_pool2d_backward,
+        _applies,
+    ),
+    DropIn(
+        "pooling",
+        (pool.avg_pool2d_forward, pool.avg_pool2d_backward),
+        avg_pool2d_forward,
+        avg_pool2d_backward,
+        _applies,
+    ),
+    DropIn(
+        "col2im",
+        (im2col.im2col_forward, im2col.im2col_backward),
+        im2col.im2col_forward,
+        im2col_backward,
+        _applies_to_columns,
+    ),
 )

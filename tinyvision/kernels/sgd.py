@@ -16,7 +16,8 @@ PARAMETERS = np.dtype(
 
 
 def step(weights, gradients, velocities, group, first):
-    """Update every array of `weights` in place, and its velocity (None without momentum), with the options of an SGD group.
+    """Update every array of `weights` in place, and its velocity (None without momentum), with the options of an SGD
+    group.
 
     first: the velocities are uninitialised, and become the gradients. Lists of arrays laid out alike, any length."""
     for start in range(0, len(weights), MOST):
@@ -34,8 +35,14 @@ def step(weights, gradients, velocities, group, first):
 
 
 def applies(weights, gradients):
-    """Whether one launch can do it: float32 on one GPU, and every gradient laid out in memory as its weight, without gaps."""
-    if not is_on("sgd") or not weights or any(g is None for g in gradients) or not on_gpu_in_float32((*weights, *gradients)):
+    """Whether one launch can do it: float32 on one GPU, and every gradient laid out in memory as its weight, without
+    gaps."""
+    if (
+        not is_on("sgd")
+        or not weights
+        or any(g is None for g in gradients)
+        or not on_gpu_in_float32((*weights, *gradients))
+    ):
         return False
     alike = all(w.strides == g.strides and w.shape == g.shape for w, g in zip(weights, gradients, strict=True))
     return alike and all(0 < w.size < 2**31 and packed(w) for w in weights)
