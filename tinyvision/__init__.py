@@ -7,6 +7,7 @@ runs with only its import lines changed.
 
 import importlib
 from types import SimpleNamespace as _SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as _np
 
@@ -106,16 +107,50 @@ inference_mode = no_grad  # PyTorch's newer name; here both do the same
 # Loaded when first used, so that `import tinyvision` stays as quick as importing NumPy.
 _ROOMS = ("check", "cuda", "data", "explain", "learn", "models", "nn", "ops", "optim", "random", "train", "weights")
 
+if TYPE_CHECKING:  # what a type checker and an editor see of them
+    from . import check as check
+    from . import cuda as cuda
+    from . import data as data
+    from . import explain as explain
+    from . import learn as learn
+    from . import models as models
+    from . import nn as nn
+    from . import ops as ops
+    from . import optim as optim
+    from . import random as random
+    from . import train as train
+    from . import weights as weights
+    from .weights import load as load
+    from .weights import save as save
 
-def __getattr__(name):
-    if name in _ROOMS:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name in ("load", "save"):
-        return getattr(importlib.import_module(f"{__name__}.weights"), name)
-    if name == "utils":  # PyTorch's place for what is in `data`
-        return _SimpleNamespace(data=importlib.import_module(f"{__name__}.data"))
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    class utils:
+        from . import data as data
+
+else:  # hidden from type checkers, for which a module's __getattr__ would make every misspelt name right
+
+    def __getattr__(name):
+        if name in _ROOMS:
+            return importlib.import_module(f"{__name__}.{name}")
+        if name in ("load", "save"):
+            return getattr(importlib.import_module(f"{__name__}.weights"), name)
+        if name == "utils":  # PyTorch's place for what is in `data`
+            return _SimpleNamespace(data=importlib.import_module(f"{__name__}.data"))
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
-    return sorted([*globals(), *_ROOMS, "load", "save"])
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_ROOMS, "load", "save", "utils"])
+
+
+__all__ = [
+    "CheckpointError", "DataError", "DeviceError", "DownloadError", "DtypeError", "GraphError", "OptionError",
+    "ShapeError", "Tensor", "TinyVisionError", "TrainingError", "WeightsError", "__version__", "abs", "add", "all",
+    "allclose", "any", "arange", "argmax", "argmin", "bool", "cat", "clamp", "device", "div", "double", "enable_grad",
+    "eq", "equal", "exp", "flatten", "float", "float32", "float64", "from_dlpack", "from_numpy", "full", "ge",
+    "get_num_threads", "get_precision", "gt", "inference_mode", "int32", "int64", "is_grad_enabled", "is_tensor",
+    "isnan", "le", "log", "log_softmax", "long", "lt", "manual_seed", "matmul", "max", "mean", "min", "mm", "mul", "ne",
+    "no_grad", "norm", "numel", "ones", "ones_like", "permute", "pow", "precision", "rand", "randint", "randn",
+    "randperm", "relu", "reshape", "set_grad_enabled", "set_num_threads", "sigmoid", "softmax", "sqrt", "squeeze",
+    "stack", "std", "sub", "sum", "synchronize", "tanh", "tensor", "topk", "transpose", "uint8", "unsqueeze", "var",
+    "where", "zeros", "zeros_like",
+]

@@ -1,17 +1,23 @@
 """Making tensors: from lists, from arrays, from nothing, and from other tensors."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from . import functional as F
 from . import random
-from .device import require_cuda, to_device
+from .device import Device, require_cuda, to_device
 from .errors import DtypeError, OptionError, ShapeError
+from .hints import DType
 from .operands import axis_of, shape_of
 from .tape import Variable
 from .tensor import Tensor
 
 
-def tensor(data, dtype=None, device="cpu", requires_grad=False):
+def tensor(
+    data: Any, dtype: DType | None = None, device: str | Device = "cpu", requires_grad: bool = False
+) -> Tensor:
     """A tensor that owns a copy of `data`: numbers, nested lists, arrays or tensors. Python floats become float32.
 
     Raises ShapeError for ragged lists and DtypeError for what is not numbers."""
@@ -39,14 +45,14 @@ def _unwrapped(data):
     )
 
 
-def from_numpy(array):
+def from_numpy(array: np.ndarray) -> Tensor:
     """A tensor that shares the memory of a NumPy array."""
     if not isinstance(array, np.ndarray):
         raise DtypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}")
     return Tensor(array)
 
 
-def from_dlpack(source):
+def from_dlpack(source: Any) -> Tensor:
     """A tensor that shares the memory of any object with `__dlpack__` (PyTorch, CuPy, JAX), on its own device."""
     kind = source.__dlpack_device__()[0]
     if int(kind) == 1:  # kDLCPU
@@ -54,40 +60,48 @@ def from_dlpack(source):
     return Tensor(require_cuda().from_dlpack(source))
 
 
-def zeros(*shape, dtype=np.float32, device="cpu", requires_grad=False):
+def zeros(
+    *shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False
+) -> Tensor:
     """A tensor of zeros."""
     return Tensor(to_device(np.zeros(shape_of(shape), dtype), device), requires_grad)
 
 
-def ones(*shape, dtype=np.float32, device="cpu", requires_grad=False):
+def ones(
+    *shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False
+) -> Tensor:
     """A tensor of ones."""
     return Tensor(to_device(np.ones(shape_of(shape), dtype), device), requires_grad)
 
 
-def randn(*shape, dtype=np.float32, device="cpu", requires_grad=False):
+def randn(
+    *shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False
+) -> Tensor:
     """A tensor of standard normal random numbers, the same on every device for one seed."""
     array = random.generator().standard_normal(shape_of(shape)).astype(dtype)
     return Tensor(to_device(array, device), requires_grad)
 
 
-def rand(*shape, dtype=np.float32, device="cpu", requires_grad=False):
+def rand(
+    *shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False
+) -> Tensor:
     """A tensor of random numbers from [0, 1)."""
     return Tensor(to_device(random.generator().random(shape_of(shape)).astype(dtype), device), requires_grad)
 
 
-def arange(*limits, dtype=None, device="cpu"):
+def arange(*limits: float, dtype: DType | None = None, device: str | Device = "cpu") -> Tensor:
     """A tensor that counts, as Python's range does; with float32 numbers if a limit or the step is a float."""
     counted = np.arange(*limits)
     dtype = np.float32 if dtype is None and counted.dtype.kind == "f" else dtype
     return tensor(counted, dtype=dtype, device=device)
 
 
-def cat(tensors, dim=0):
+def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """The tensors one after the other along `dim`."""
     return F.concatenate(*_several("cat", tensors), axis=dim)
 
 
-def stack(tensors, dim=0):
+def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """The tensors along a new axis `dim`."""
     tensors = _several("stack", tensors)
     shapes = {t.shape for t in tensors}
@@ -108,16 +122,16 @@ def _tensor_of(x):
     return x if isinstance(x, Variable) else Tensor(x)
 
 
-def argmax(x, dim=None, keepdim=False):
+def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the largest number is (see `Tensor.argmax`)."""
     return _tensor_of(x).argmax(dim, keepdim)
 
 
-def flatten(x, start_dim=0):
+def flatten(x: Any, start_dim: int = 0) -> Tensor:
     """The axes from `start_dim` on merged into one."""
     return _tensor_of(x).flatten(start_dim)
 
 
-def softmax(x, dim):
+def softmax(x: Any, dim: int) -> Tensor:
     """exp(x) / Σ exp(x) along `dim`."""
     return _tensor_of(x).softmax(dim)

@@ -1,15 +1,17 @@
 """PyTorch's questions about GPUs, `torch.cuda.is_available()` and the like, answered by `tinyvision.device`."""
 
+from numpy.random import Generator
+
 from .device import free_memory, is_available, report, synchronize
 from .random import manual_seed
 
 
-def device_count():
+def device_count() -> int:
     """How many GPUs the driver sees."""
     return len(report()["devices"])
 
 
-def manual_seed_all(seed):
+def manual_seed_all(seed: int) -> Generator:
     """The same as `manual_seed`: all random numbers come from one generator, whatever device they go to."""
     return manual_seed(seed)
 

@@ -8,24 +8,26 @@ same edges for a network that knows nothing explains nothing (Adebayo et al., "S
 """
 
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from .errors import OptionError, ShapeError
+from .hints import IntOrPair
 from .nn.module import Module
 from .ops.door import pair
 from .tape import Variable, enable_grad, no_grad
 from .tensor import Tensor
 
 
-def grad_cam(model, x, layer, target=None, upsample=True):
+def grad_cam(model: Module, x: Any, layer: Module | str, target: Any = None, upsample: bool = True) -> Tensor:
     """relu(Σ_c a_c · A_c), where A (N, C, h, w) is what `layer` puts out and a_c the mean of d(score)/dA_c.
 
     x (N, C, H, W)  ->  Tensor (N, H, W), enlarged bilinearly, or (N, h, w) with upsample=False; numbers from 0.
     `layer` is a module of the model or its dotted name, usually the last one before the pooling: "layer4" of a ResNet.
     `target` is a class, one class for each picture, or None for the highest score. Raises OptionError for a layer that
     is not in the model or does not run exactly once, ShapeError, DtypeError. (Selvaraju et al., "Grad-CAM", 2017.)"""
-    layer = _find(model, layer)
+    chosen = _find(model, layer)
     seen = []
 
     def begin_here(module, inputs, output):
@@ -34,7 +36,7 @@ def grad_cam(model, x, layer, target=None, upsample=True):
         return seen[-1]
 
     with _at_rest(model), enable_grad():
-        hook = layer.register_forward_hook(begin_here)
+        hook = chosen.register_forward_hook(begin_here)
         try:
             scores = _scores(model, _pictures(x))
         finally:
@@ -53,7 +55,7 @@ def grad_cam(model, x, layer, target=None, upsample=True):
     return Tensor(_enlarged(cam, x.shape[2:]) if upsample else cam)
 
 
-def saliency(model, x, target=None):
+def saliency(model: Module, x: Any, target: Any = None) -> Tensor:
     """max over channels of |d(score)/dx|: how much the score moves when this pixel is nudged.
 
     x (N, C, H, W)  ->  Tensor (N, H, W); `target` as in `grad_cam`. Raises ShapeError, DtypeError, OptionError.
@@ -64,7 +66,9 @@ def saliency(model, x, target=None):
     return Tensor(np.abs(pictures.grad.data).max(axis=1))
 
 
-def occlusion(model, x, target=None, size=8, stride=None, value=0.0):
+def occlusion(
+    model: Module, x: Any, target: Any = None, size: IntOrPair = 8, stride: IntOrPair | None = None, value: float = 0.0
+) -> Tensor:
     """How much the score falls when a patch is covered, averaged for each pixel over the patches that cover it.
 
     x (N, C, H, W)  ->  Tensor (N, H, W), positive where the picture speaks for the class. Patches of `size` (one number
@@ -73,7 +77,8 @@ def occlusion(model, x, target=None, size=8, stride=None, value=0.0):
     (Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014.)"""
     pictures = _pictures(x).data
     size = pair("occlusion", "size", size, 1)
-    stride = tuple(max(1, s // 2) for s in size) if stride is None else pair("occlusion", "stride", stride, 1)
+    half = (max(1, size[0] // 2), max(1, size[1] // 2))
+    stride = half if stride is None else pair("occlusion", "stride", stride, 1)
     H, W = pictures.shape[2:]
     if size[0] > H or size[1] > W:
         raise OptionError(f"occlusion: a patch of {size[0]}x{size[1]} does not fit into a picture of {H}x{W}")

@@ -1,69 +1,78 @@
 """PyTorch's functions on tensors: `torch.max(x, 1)` beside `x.max(1)`. They take arrays and numbers too."""
 
+from __future__ import annotations
+
 import builtins
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
 from . import functional as F
 from . import random
 from .creation import tensor
-from .device import to_device
+from .device import Device, to_device
+from .hints import DType
 from .operands import as_operand, shape_of
 from .tensor import Tensor
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def _method(name):
-    def function(x, *arguments, **options):
-        return getattr(x if isinstance(x, Tensor) else Tensor(x), name)(*arguments, **options)
 
+def _method(method: Callable[Concatenate[Tensor, P], R]) -> Callable[Concatenate[Any, P], R]:
+    def function(x: Any, /, *arguments: P.args, **options: P.kwargs) -> R:
+        return method(x if isinstance(x, Tensor) else Tensor(x), *arguments, **options)
+
+    name = method.__name__
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{getattr(Tensor, name).__doc__} (`Tensor.{name}`)"
+    function.__doc__ = f"{method.__doc__} (`Tensor.{name}`)"
     return function
 
 
-abs = _method("abs")
-add = _method("add")
-all = _method("all")
-any = _method("any")
-argmin = _method("argmin")
-clamp = _method("clamp")
-div = _method("div")
-eq = _method("eq")
-exp = _method("exp")
-ge = _method("ge")
-gt = _method("gt")
-isnan = _method("isnan")
-le = _method("le")
-log = _method("log")
-log_softmax = _method("log_softmax")
-lt = _method("lt")
-matmul = _method("matmul")
-max = _method("max")
-mean = _method("mean")
-min = _method("min")
-mm = _method("mm")
-mul = _method("mul")
-ne = _method("ne")
-norm = _method("norm")
-numel = _method("numel")
-permute = _method("permute")
-pow = _method("pow")
-relu = _method("relu")
-reshape = _method("reshape")
-sigmoid = _method("sigmoid")
-sqrt = _method("sqrt")
-squeeze = _method("squeeze")
-std = _method("std")
-sub = _method("sub")
-sum = _method("sum")
-tanh = _method("tanh")
-topk = _method("topk")
-transpose = _method("transpose")
-unsqueeze = _method("unsqueeze")
-var = _method("var")
+abs = _method(Tensor.abs)
+add = _method(Tensor.add)
+all = _method(Tensor.all)
+any = _method(Tensor.any)
+argmin = _method(Tensor.argmin)
+clamp = _method(Tensor.clamp)
+div = _method(Tensor.div)
+eq = _method(Tensor.eq)
+exp = _method(Tensor.exp)
+ge = _method(Tensor.ge)
+gt = _method(Tensor.gt)
+isnan = _method(Tensor.isnan)
+le = _method(Tensor.le)
+log = _method(Tensor.log)
+log_softmax = _method(Tensor.log_softmax)
+lt = _method(Tensor.lt)
+matmul = _method(Tensor.matmul)
+max = _method(Tensor.max)
+mean = _method(Tensor.mean)
+min = _method(Tensor.min)
+mm = _method(Tensor.mm)
+mul = _method(Tensor.mul)
+ne = _method(Tensor.ne)
+norm = _method(Tensor.norm)
+numel = _method(Tensor.numel)
+permute = _method(Tensor.permute)
+pow = _method(Tensor.pow)
+relu = _method(Tensor.relu)
+reshape = _method(Tensor.reshape)
+sigmoid = _method(Tensor.sigmoid)
+sqrt = _method(Tensor.sqrt)
+squeeze = _method(Tensor.squeeze)
+std = _method(Tensor.std)
+sub = _method(Tensor.sub)
+sum = _method(Tensor.sum)
+tanh = _method(Tensor.tanh)
+topk = _method(Tensor.topk)
+transpose = _method(Tensor.transpose)
+unsqueeze = _method(Tensor.unsqueeze)
+var = _method(Tensor.var)
 
 
-def where(condition, a, b):
+def where(condition: Any, a: Any, b: Any) -> Tensor:
     """a where the condition holds, else b, with broadcasting; gradients flow to a and b."""
     pattern = next(v for v in (a, b, condition) if isinstance(v, Tensor)).data
     a, b = (
@@ -76,44 +85,44 @@ def where(condition, a, b):
     return Tensor(np.where(condition, a.data, b.data))
 
 
-def zeros_like(x, dtype=None):
+def zeros_like(x: Tensor, dtype: DType | None = None) -> Tensor:
     """A tensor of zeros with the shape, dtype and device of x."""
     return Tensor(np.zeros_like(x.data, dtype=dtype))
 
 
-def ones_like(x, dtype=None):
+def ones_like(x: Tensor, dtype: DType | None = None) -> Tensor:
     """A tensor of ones with the shape, dtype and device of x."""
     return Tensor(np.ones_like(x.data, dtype=dtype))
 
 
-def full(size, fill_value, dtype=None, device="cpu"):
+def full(size: Any, fill_value: float, dtype: DType | None = None, device: str | Device = "cpu") -> Tensor:
     """A tensor of one number everywhere; a Python float makes float32, an integer int64."""
     return tensor(
         np.full(shape_of((size,)), fill_value), dtype or (np.float32 if isinstance(fill_value, float) else None), device
     )
 
 
-def randperm(n, device="cpu"):
+def randperm(n: int, device: str | Device = "cpu") -> Tensor:
     """The integers 0 ... n - 1 in random order (int64)."""
     return Tensor(to_device(random.generator().permutation(n).astype(np.int64), device))
 
 
-def randint(low, high, size, dtype=np.int64, device="cpu"):
+def randint(low: int, high: int, size: Any, dtype: DType = np.int64, device: str | Device = "cpu") -> Tensor:
     """A tensor of random integers from low up to, not including, high."""
     return Tensor(to_device(random.generator().integers(low, high, shape_of((size,))).astype(dtype), device))
 
 
-def equal(a, b):
+def equal(a: Tensor, b: Tensor) -> bool:
     """True if two tensors have one shape and the same numbers."""
     return a.shape == b.shape and bool((a.data == b.data).all())
 
 
-def allclose(a, b, rtol=1e-5, atol=1e-8):
+def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
     """True if |a - b| <= atol + rtol · |b| everywhere."""
     difference, allowed = builtins.abs(a.data - b.data), atol + rtol * builtins.abs(b.data)
     return bool((difference <= allowed).all())
 
 
-def is_tensor(value):
+def is_tensor(value: Any) -> bool:
     """True for a Tensor."""
     return isinstance(value, Tensor)

@@ -5,12 +5,15 @@ become floats, and whole numbers divided or met by a fraction become float32. Tw
 """
 
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from .device import device_of, to_device
+from .device import Device, device_of, to_device
 from .errors import DeviceError, DtypeError, ShapeError
-from .tape import Variable, differentiable
+from .hints import Array, DType, Shape
+from .tape import Op, Variable, differentiable
 
 # What NumPy's functions mean where an array stands beside a tensor.
 OPERATORS = {
@@ -28,7 +31,7 @@ OPERATORS = {
 }
 
 
-def fits(shape, place):
+def fits(shape: Sequence[int], place: Sequence[int]) -> bool:
     """Whether numbers of `shape` can be repeated to fill `place` exactly."""
     try:
         return np.broadcast_shapes(tuple(shape), tuple(place)) == tuple(place)
@@ -36,12 +39,12 @@ def fits(shape, place):
         return False
 
 
-def is_operand(value):
+def is_operand(value: Any) -> bool:
     """Whether arithmetic with a tensor makes sense for `value`: tensors, arrays and numbers."""
     return isinstance(value, (Variable, bool, int, float, np.ndarray, np.generic)) or hasattr(value, "__array_ufunc__")
 
 
-def as_operand(value, like, what):
+def as_operand(value: Any, like: Array, what: str) -> Array:
     """An operand as an array on the device of `like`.
 
     A number takes the dtype of `like`, as do integers beside floats; a float beside integers is a float32."""
@@ -72,7 +75,7 @@ def as_operand(value, like, what):
     return value
 
 
-def binary(op, ufunc, a, b):
+def binary(op: Op, ufunc: np.ufunc, a: Any, b: Any) -> Any:
     """a and b through the op if both are (or become) floats, else through the ufunc, which also takes integers."""
     if not (is_operand(a) and is_operand(b)):
         return NotImplemented
@@ -88,7 +91,7 @@ def binary(op, ufunc, a, b):
     return y if isinstance(y, Variable) else one.like(y)
 
 
-def plain(ufunc, left, right):
+def plain(ufunc: np.ufunc, left: Array, right: Array) -> Array:
     """A ufunc on operands that are not all floats, as an array; float64 only where one of them was."""
     try:
         y = np.asarray(ufunc(left, right), like=left)
@@ -100,20 +103,20 @@ def plain(ufunc, left, right):
     return y.astype(np.float32) if narrow else y
 
 
-def compare(ufunc, a, b):
+def compare(ufunc: np.ufunc, a: Any, b: Any) -> Any:
     """Truth values (or bits) that are not recorded; with what is no number, Python's own answer."""
     if not is_operand(b):
         return NotImplemented
     return a.like(plain(ufunc, a.data, as_operand(b, a.data, ufunc.__name__)))
 
 
-def require_float(dtype):
+def require_float(dtype: DType) -> None:
     """Only floats can have a gradient. Raises DtypeError."""
     if np.dtype(dtype).kind != "f":
         raise DtypeError(f"only floating-point tensors can require a gradient, this one is {dtype}; use .float()")
 
 
-def shape_of(shape):
+def shape_of(shape: Sequence[Any]) -> Shape:
     """The sizes given as `f(2, 3)` or as `f((2, 3))`, as a tuple of integers. Raises ShapeError."""
     shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
     try:
@@ -122,7 +125,7 @@ def shape_of(shape):
         raise ShapeError(f"a shape is made of integers, got {tuple(shape)}") from None
 
 
-def axis_of(what, dim, ndim):
+def axis_of(what: str, dim: Any, ndim: int) -> int:
     """`dim` counted from 0, among `ndim` axes."""
     if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or not -ndim <= dim < ndim:
         raise ShapeError(f"{what}: there is no axis {dim!r}; a tensor with {ndim} axes here has {-ndim} to {ndim - 1}")
@@ -149,13 +152,13 @@ _differentiable_cast = differentiable(_cast_forward, _cast_backward)
 _differentiable_move = differentiable(_move_forward, _move_backward)
 
 
-def cast(value, dtype):
+def cast(value: Any, dtype: np.dtype) -> Any:
     """A tensor with other kinds of numbers; gradients flow through it between floats."""
     if dtype.kind != "f" or not value.requires_grad:
         return value.like(value.data.astype(dtype))
     return _differentiable_cast(value, dtype=dtype)
 
 
-def move(value, where):
+def move(value: Any, where: Device) -> Any:
     """A tensor on another device; gradients flow back through it."""
     return _differentiable_move(value, where=where)

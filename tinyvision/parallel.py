@@ -155,7 +155,7 @@ def product(a: Array, b: Array, out: Array | None = None) -> Array:
     """a @ b, for matrices (M, K) @ (K, N) or stacks of them (P, M, K) @ (P, K, N), shared out among our own threads.
 
     BLAS's threads are never woken: when a product is done they go on spinning for tens of milliseconds, on cores that
-    the next op needs, and where a core has other work, waiting for one of them costs more than a small product takes."""
+    the next op needs, and where a core has other work, waiting for one of them costs more than a small product."""
     if not on_cpu(a):
         return np.matmul(a, b, out=out)
     if out is None:

@@ -9,6 +9,7 @@ generator state: the names say it all.
 """
 
 import hashlib
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -18,7 +19,7 @@ from .errors import OptionError
 _current = np.random.Generator(np.random.Philox())
 
 
-def manual_seed(seed):
+def manual_seed(seed: int) -> np.random.Generator:
     """Restart the generator in force from `seed` (an integer, 0 to 2**64 - 1); returns it.
 
     Raises OptionError if the seed is not such an integer."""
@@ -27,12 +28,12 @@ def manual_seed(seed):
     return _current
 
 
-def generator():
+def generator() -> np.random.Generator:
     """The NumPy Generator from which initialisation, dropout and `randn` draw."""
     return _current
 
 
-def stream(seed, *names):
+def stream(seed: int, *names: int | str) -> np.random.Generator:
     """A fresh Generator that depends on nothing but `seed` and `names` (integers or strings). Raises OptionError.
 
     The Philox key is the first 128 bits of SHA-256 over the names, so streams with different names are
@@ -43,7 +44,7 @@ def stream(seed, *names):
 
 
 @contextmanager
-def use(generator):
+def use(generator: np.random.Generator) -> Iterator[np.random.Generator]:
     """Put another Generator in force for the length of a `with` block."""
     global _current
     previous, _current = _current, generator

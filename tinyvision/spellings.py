@@ -1,51 +1,101 @@
 """PyTorch's other spellings of what a Tensor can do: every method here is put together from those of Tensor."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from . import functional as F
 from .errors import OptionError, ShapeError
+from .hints import Axes
 from .ops.door import is_integer, one_axis
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
 
 
 class Extremes(NamedTuple):
     """The largest or smallest numbers along an axis, and where they are."""
 
-    values: Any
-    indices: Any
+    values: Tensor
+    indices: Tensor
 
 
-class Spellings:
+class Conversions:
+    """Methods that Tensor inherits. They stand apart because beside them `int` is no longer the type in a hint."""
+
+    __slots__ = ()
+
+    def cpu(self: Tensor) -> Tensor:
+        """The tensor on the CPU."""
+        return self.to("cpu")
+
+    def cuda(self: Tensor) -> Tensor:
+        """The tensor on the first GPU."""
+        return self.to("cuda")
+
+    def float(self: Tensor) -> Tensor:
+        """As float32."""
+        return self.to(np.float32)
+
+    def double(self: Tensor) -> Tensor:
+        """As float64."""
+        return self.to(np.float64)
+
+    def long(self: Tensor) -> Tensor:
+        """As int64."""
+        return self.to(np.int64)
+
+    def int(self: Tensor) -> Tensor:
+        """As int32."""
+        return self.to(np.int32)
+
+    def bool(self: Tensor) -> Tensor:
+        """As truth values."""
+        return self.to(np.bool_)
+
+
+class Spellings(Conversions):
     """Methods that Tensor inherits; `self` is always a Tensor."""
 
     __slots__ = ()
 
-    def add(self, other):
+    @property
+    def T(self: Tensor) -> Tensor:
+        """All axes reversed."""
+        return self.transpose(*reversed(range(self.ndim)))
+
+    @property
+    def is_cuda(self: Tensor) -> bool:
+        """True if it lives on a GPU."""
+        return self.device.type == "cuda"
+
+    def add(self: Tensor, other: Any) -> Tensor:
         """self + other"""
         return self + other
 
-    def sub(self, other):
+    def sub(self: Tensor, other: Any) -> Tensor:
         """self - other"""
         return self - other
 
-    def mul(self, other):
+    def mul(self: Tensor, other: Any) -> Tensor:
         """self · other"""
         return self * other
 
-    def div(self, other):
+    def div(self: Tensor, other: Any) -> Tensor:
         """self / other"""
         return self / other
 
-    def pow(self, exponent):
+    def pow(self: Tensor, exponent: float) -> Tensor:
         """self ** exponent"""
         return self**exponent
 
-    def matmul(self, other):
+    def matmul(self: Tensor, other: Any) -> Tensor:
         """The matrix product self @ other."""
         return self @ other
 
-    def mm(self, other):
+    def mm(self: Tensor, other: Any) -> Tensor:
         """The matrix product self @ other."""
         return self @ other
 
@@ -56,55 +106,55 @@ class Spellings:
             )
         return self
 
-    def add_(self, other):
+    def add_(self: Tensor, other: Any) -> Tensor:
         """self += other, in place."""
         return self._changed_in_place("add_", self.__iadd__(other))
 
-    def sub_(self, other):
+    def sub_(self: Tensor, other: Any) -> Tensor:
         """self -= other, in place."""
         return self._changed_in_place("sub_", self.__isub__(other))
 
-    def mul_(self, other):
+    def mul_(self: Tensor, other: Any) -> Tensor:
         """self *= other, in place."""
         return self._changed_in_place("mul_", self.__imul__(other))
 
-    def div_(self, other):
+    def div_(self: Tensor, other: Any) -> Tensor:
         """self /= other, in place."""
         return self._changed_in_place("div_", self.__itruediv__(other))
 
-    def eq(self, other):
+    def eq(self: Tensor, other: Any) -> Tensor:
         """self == other, number by number."""
         return self == other
 
-    def ne(self, other):
+    def ne(self: Tensor, other: Any) -> Tensor:
         """self != other, number by number."""
         return self != other
 
-    def lt(self, other):
+    def lt(self: Tensor, other: Any) -> Tensor:
         """self < other, number by number."""
         return self < other
 
-    def le(self, other):
+    def le(self: Tensor, other: Any) -> Tensor:
         """self <= other, number by number."""
         return self <= other
 
-    def gt(self, other):
+    def gt(self: Tensor, other: Any) -> Tensor:
         """self > other, number by number."""
         return self > other
 
-    def ge(self, other):
+    def ge(self: Tensor, other: Any) -> Tensor:
         """self >= other, number by number."""
         return self >= other
 
-    def isnan(self):
+    def isnan(self: Tensor) -> Tensor:
         """Where a number is nan."""
         return self != self
 
-    def view_as(self, other):
+    def view_as(self: Tensor, other: Any) -> Tensor:
         """The same numbers in the shape of `other`."""
         return self.reshape(*other.shape)
 
-    def expand(self, *sizes):
+    def expand(self: Tensor, *sizes: Any) -> Tensor:
         """Axes of size 1 repeated to these sizes (-1 keeps one), new ones in front. A copy. Raises ShapeError."""
         sizes = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
         own = (1,) * (len(sizes) - self.ndim) + self.shape
@@ -115,22 +165,22 @@ class Spellings:
             return F.add(self, np.zeros_like(self.data, shape=sizes))
         return self.like(np.broadcast_to(self.data, sizes).copy())
 
-    def expand_as(self, other):
+    def expand_as(self: Tensor, other: Any) -> Tensor:
         """Repeated to the shape of `other`."""
         return self.expand(*other.shape)
 
-    def min(self, dim=None, keepdim=False):
+    def min(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         """The smallest number; with `dim`, (values, indices) along that axis."""
         if dim is None:
             return -((-self).max())
         largest = (-self).max(dim, keepdim)
         return Extremes(-largest[0], largest[1])
 
-    def argmin(self, dim=None, keepdim=False):
+    def argmin(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """Where the (first) smallest number is, over all axes flattened or along `dim`."""
         return (-self).argmax(dim, keepdim)
 
-    def topk(self, k, dim=-1, largest=True, sorted=True):
+    def topk(self: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Extremes:
         """The k largest (or smallest) numbers along `dim`, the best first: (values, indices). Among equals, the first
         is best."""
         axis = one_axis("topk", self, dim)
@@ -144,11 +194,11 @@ class Spellings:
         )
         return Extremes(self[index], self.like(np.asarray(order, dtype=np.int64, like=order)))
 
-    def abs(self):
+    def abs(self: Tensor) -> Tensor:
         """|x|; the slope at 0 is 0."""
         return F.relu(self) + F.relu(-self) if self.dtype.kind == "f" else self.like(abs(self.data))
 
-    def clamp(self, min=None, max=None):
+    def clamp(self: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
         """Every number moved to the nearest from min to max; gradients pass where nothing was moved."""
         if min is None and max is None:
             raise OptionError("clamp: give min, max or both")
@@ -158,7 +208,7 @@ class Spellings:
             return clipped
         return F.where(self, clipped, condition=(self.data >= low) & (self.data <= high))
 
-    def var(self, dim=None, unbiased=True, keepdim=False):
+    def var(self: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
         """The variance over all axes or over `dim`: of a sample, divided by n - 1, or with unbiased=False by n."""
         centred = self - self.mean(dim, keepdim=True)
         count = self.numel() // max(self.mean(dim).numel(), 1)
@@ -167,10 +217,10 @@ class Spellings:
             raise ShapeError(f"var: {count} number has no variance; use unbiased=False")
         return squares / (count - bool(unbiased))
 
-    def std(self, dim=None, unbiased=True, keepdim=False):
+    def std(self: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
         """The square root of `var`."""
         return self.var(dim, unbiased, keepdim).sqrt()
 
-    def norm(self, dim=None, keepdim=False):
+    def norm(self: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
         """The Euclidean norm over all axes or over `dim`."""
         return (self * self).sum(dim, keepdim).sqrt()

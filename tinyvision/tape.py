@@ -11,19 +11,26 @@ A record points to the records of its inputs, never to its output, so there are 
 returns the moment the last result goes out of scope.
 """
 
+from __future__ import annotations
+
 import functools
 import heapq
 import itertools
 import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar, cast, overload
 
 import numpy as np
 
 from .device import device_of
 from .errors import DeviceError, GraphError, ShapeError
+from .hints import Array, Shape
 from .kernels import choose
 
 _numbers = itertools.count()
 _mode = threading.local()
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Record:
@@ -31,22 +38,28 @@ class Record:
 
     __slots__ = ("backward", "cache", "hooks", "inputs", "name", "needs", "number", "output_shape", "watched")
 
-    def __init__(self, name, backward, cache, inputs, output_shape):
+    backward: Callable[..., Any] | None  # None, like cache and inputs, once the graph has been used up
+    inputs: Sequence[Record | Variable | None]
+
+    def __init__(
+        self, name: str, backward: Callable[..., Any], cache: Any, inputs: Sequence[Variable | None],
+        output_shape: Shape,
+    ) -> None:
         self.number = next(_numbers)
         self.name, self.backward, self.cache, self.output_shape = name, backward, cache, output_shape
         # For every array argument: the record it came from, or the leaf itself, or None where it was a plain array.
         self.inputs = [None if v is None else v.record or v for v in inputs]
         self.needs = tuple(v is not None and v.requires_grad for v in inputs)
         self.watched = [("an input", v.shape, v.changes, v.version) for v in inputs if v is not None]
-        self.hooks = []
+        self.hooks: list[Callable[[Array], Any]] = []
 
-    def watch_result(self, result):
+    def watch_result(self, result: Variable) -> None:
         """Look out for changes of the result as well, if forward has kept it for the backward (as relu does)."""
         kept = self.cache if isinstance(self.cache, tuple) else (self.cache,)
         if any(array is result.data for array in kept):
             self.watched.append(("its result", result.shape, result.changes, result.version))
 
-    def check_unchanged(self):
+    def check_unchanged(self) -> None:
         """What was changed in place after the call would make the backward silently wrong."""
         for which, shape, changes, version in self.watched:
             if changes[0] != version:
@@ -61,35 +74,35 @@ class Variable:
 
     __slots__ = ("__weakref__", "changes", "data", "grad", "record", "requires_grad")
 
-    def __init__(self, data, requires_grad=False, record=None):
+    def __init__(self, data: Array, requires_grad: bool = False, record: Record | None = None) -> None:
         self.data, self.requires_grad, self.record = data, requires_grad, record
-        self.grad = None
+        self.grad: Any = None
         self.changes = [0]  # how often the memory was changed in place: a list, so that all who share it can share this
 
     @property
-    def version(self):
+    def version(self) -> int:
         """How often the data has been changed in place. Whoever changes it adds 1."""
         return self.changes[0]
 
     @version.setter
-    def version(self, count):
+    def version(self, count: int) -> None:
         self.changes[0] = count
 
     @property
-    def shape(self):
+    def shape(self) -> Shape:
         """The sizes of all axes, as a tuple."""
         return tuple(self.data.shape)
 
     @property
-    def is_leaf(self):
+    def is_leaf(self) -> bool:
         """True unless a recorded op produced it. Only leaves keep a `.grad`."""
         return self.record is None
 
-    def like(self, data, **state):
+    def like(self, data: Array, **state: Any) -> Variable:
         """A variable of the same kind for another array: what ops called on this one return."""
         return Variable(data, **state)
 
-    def backward(self, gradient=None, retain_graph=False):
+    def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
         """Fill `.grad` of every leaf that this value depends on; gradients add to what is already there.
 
         Starts from 1 for a scalar; otherwise from `gradient`, of this value's shape. Afterwards the graph is used up,
@@ -98,7 +111,7 @@ class Variable:
         backward(self, gradient, retain_graph)
 
 
-def backward(output, gradient=None, retain_graph=False):
+def backward(output: Variable, gradient: Any = None, retain_graph: bool = False) -> None:
     """Walk the records behind `output`, newest first, and hand each its gradient (see `Variable.backward`)."""
     if not output.requires_grad:
         raise GraphError(
@@ -190,7 +203,17 @@ def _accumulate(leaf, gradient):
         leaf.grad = leaf.like(leaf.grad.data + gradient)
 
 
-def differentiable(forward, backward):
+class Op(Protocol):
+    """What `differentiable` makes: a function that still knows its pair."""
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+    __name__: str
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any: ...
+
+
+def differentiable(forward: Callable[..., Any], backward: Callable[..., Any]) -> Op:
     """Make a function of Variables from `forward(*arrays, **options) -> (y, cache)` and `backward(dy, cache, needs)`.
 
     Positional arguments are arrays or Variables (or None), keyword arguments are options. If no Variable that requires
@@ -214,14 +237,13 @@ def differentiable(forward, backward):
         record.watch_result(result)
         return result
 
-    op.forward, op.backward = forward, backward
+    vars(op).update(forward=forward, backward=backward, __wrapped__=forward)
     op.__name__ = op.__qualname__ = forward.__name__.removesuffix("_forward")
     op.__doc__ = forward.__doc__
-    op.__wrapped__ = forward
-    return op
+    return cast(Op, op)
 
 
-def is_grad_enabled():
+def is_grad_enabled() -> bool:
     """False inside `no_grad()`, in the thread that asks."""
     return getattr(_mode, "grad", True)
 
@@ -229,32 +251,40 @@ def is_grad_enabled():
 class _GradMode:
     """Recording on or off for a `with` block, or for a function it decorates; it may be nested and reused."""
 
-    def __init__(self, enabled):
+    def __init__(self, enabled: bool) -> None:
         self.enabled = enabled
 
-    def __enter__(self):
+    def __enter__(self) -> _GradMode:
         _mode.__dict__.setdefault("outer", []).append(is_grad_enabled())
         _mode.grad = self.enabled
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         _mode.grad = _mode.outer.pop()
 
-    def __call__(self, function):
+    def __call__(self, function: Function) -> Function:
         @functools.wraps(function)
         def wrapped(*args, **kwargs):
             with _GradMode(self.enabled):
                 return function(*args, **kwargs)
 
-        return wrapped
+        return cast(Function, wrapped)
 
 
-def no_grad(function=None):
+@overload
+def no_grad(function: None = None) -> _GradMode: ...
+@overload
+def no_grad(function: Function) -> Function: ...
+def no_grad(function: Any = None) -> Any:
     """Record nothing: `with no_grad():` for inference and for changing parameters, or `@no_grad()` on a function."""
     return _GradMode(False) if function is None else _GradMode(False)(function)
 
 
-def enable_grad(function=None):
+@overload
+def enable_grad(function: None = None) -> _GradMode: ...
+@overload
+def enable_grad(function: Function) -> Function: ...
+def enable_grad(function: Any = None) -> Any:
     """Record again inside a `no_grad()` block; as a context manager or a decorator."""
     return _GradMode(True) if function is None else _GradMode(True)(function)
 
@@ -262,20 +292,20 @@ def enable_grad(function=None):
 class _GradSwitch(_GradMode):
     """A _GradMode in force from the moment it is made; a `with` block, if there is one, ends it."""
 
-    def __init__(self, enabled):
+    def __init__(self, enabled: bool) -> None:
         super().__init__(enabled)
         self.before, _mode.grad = is_grad_enabled(), enabled
 
-    def __enter__(self):
+    def __enter__(self) -> _GradSwitch:
         super().__enter__()
         _mode.outer[-1] = self.before
         return self
 
-    def __call__(self, function):
+    def __call__(self, function: Function) -> Function:
         _mode.grad = self.before
         return super().__call__(function)
 
 
-def set_grad_enabled(mode):
-    """Record or not, as `mode` says, from here on: `with set_grad_enabled(phase == "train"):` for the length of a block."""
+def set_grad_enabled(mode: Any) -> _GradSwitch:
+    """Record or not, as `mode` says, from here on; `with set_grad_enabled(phase == "train"):` only inside the block."""
     return _GradSwitch(bool(mode))

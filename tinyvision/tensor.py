@@ -4,7 +4,11 @@ Everything differentiable here is one call of an op from `functional`. What diff
 copies (no two tensors share memory, except through `detach()`, `numpy()` and `from_numpy`).
 """
 
+from __future__ import annotations
+
 import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +16,14 @@ from . import functional as F
 from .device import Device, device_of, to_device, to_numpy
 from .device import device as as_device
 from .errors import DtypeError, GraphError, OptionError, ShapeError
+from .hints import Array, Axes, DType
 from .operands import OPERATORS, as_operand, axis_of, binary, cast, compare, fits, move, plain, require_float, shape_of
 from .ops.door import axes_of, one_axis
 from .ops.shape import read
 from .spellings import Extremes, Spellings
-from .tape import Variable, is_grad_enabled
+from .tape import Record, Variable, is_grad_enabled
+
+_memory = vars(Variable)["data"]  # the slot behind the property of this name
 
 
 class Tensor(Spellings, Variable):
@@ -26,36 +33,45 @@ class Tensor(Spellings, Variable):
 
     __slots__ = ()
 
-    def __init__(self, data, requires_grad=False, record=None):
+    def __init__(self, data: Any, requires_grad: bool = False, record: Record | None = None) -> None:
         super().__init__(data, requires_grad, record)
         if requires_grad:
             require_float(self.data.dtype)
 
     @property
-    def data(self):
+    def data(self) -> Array:
         """The array itself. What is assigned to it, a Tensor too, becomes an array: `p.data -= lr * p.grad` is fine."""
-        return Variable.data.__get__(self)
+        return _memory.__get__(self)
 
     @data.setter
-    def data(self, value):
+    def data(self, value: Any) -> None:
         value = value.data if isinstance(value, Variable) else value
-        Variable.data.__set__(
+        _memory.__set__(
             self, np.asarray(value) if not hasattr(value, "dtype") or isinstance(value, np.generic) else value
         )
 
-    def like(self, data, **state):
+    def like(self, data: Any, **state: Any) -> Tensor:
         """A Tensor for another array: what ops called on this one return."""
         return Tensor(data, **state)
 
     # -- what it is
 
-    ndim = property(lambda self: self.data.ndim, doc="How many axes it has.")
-    dtype = property(lambda self: self.data.dtype, doc="The NumPy dtype of its numbers.")
-    device = property(lambda self: device_of(self.data), doc="The device on which it lives.")
-    T = property(lambda self: self.transpose(*reversed(range(self.ndim))), doc="All axes reversed.")
-    is_cuda = property(lambda self: self.device.type == "cuda", doc="True if it lives on a GPU.")
+    @property
+    def ndim(self) -> int:
+        """How many axes it has."""
+        return self.data.ndim
 
-    def size(self, dim=None):
+    @property
+    def dtype(self) -> np.dtype:
+        """The NumPy dtype of its numbers."""
+        return self.data.dtype
+
+    @property
+    def device(self) -> Device:
+        """The device on which it lives."""
+        return device_of(self.data)
+
+    def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one axis."""
         if dim is None:
             return self.shape
@@ -63,80 +79,80 @@ class Tensor(Spellings, Variable):
             raise ShapeError(f"size: axis {dim} does not exist in {self.shape}")
         return self.shape[dim]
 
-    def dim(self):
+    def dim(self) -> int:
         """How many axes it has."""
         return self.data.ndim
 
-    def numel(self):
+    def numel(self) -> int:
         """How many numbers it holds."""
         return self.data.size
 
-    def __len__(self):
+    def __len__(self) -> int:
         if not self.shape:
             raise ShapeError("len(): a single number has no length")
         return self.shape[0]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         text = np.array2string(to_numpy(self.data), separator=", ", precision=4, suppress_small=True, prefix="tensor(")
         extra = f", dtype={self.dtype}" if self.dtype not in (np.float32, np.int64, np.bool_) else ""
         extra += f", device={str(self.device)!r}" if self.device.type != "cpu" else ""
         extra += f", op={self.record.name}" if self.record else ", requires_grad=True" if self.requires_grad else ""
         return f"tensor({text}{extra})"
 
-    def __format__(self, spec):
+    def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and self.data.size == 1 else format(repr(self), spec)
 
     # -- out of the tape
 
-    def item(self):
+    def item(self) -> Any:
         """Its only number, as a Python number. Raises ShapeError if there are several."""
         if self.data.size != 1:
             raise ShapeError(f"item(): only a tensor with a single number has one, this one is {self.shape}")
         return to_numpy(self.data).item()
 
-    def __float__(self):
+    def __float__(self) -> float:
         return float(self.item())
 
-    def __int__(self):
+    def __int__(self) -> int:
         return int(self.item())
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         if self.data.size != 1:
             raise ShapeError(f"bool(): the truth of {self.data.size} numbers is ambiguous; use .any() or .all()")
         return bool(self.item())
 
-    def __index__(self):
+    def __index__(self) -> int:
         if self.dtype.kind not in "iu":
             raise DtypeError(f"only an integer can be an index, this is {self.dtype}")
         return self.item()
 
-    def tolist(self):
+    def tolist(self) -> Any:
         """Its numbers as nested Python lists."""
         return to_numpy(self.data).tolist()
 
-    def numpy(self):
+    def numpy(self) -> np.ndarray:
         """Its NumPy array, sharing memory. Raises GraphError if gradients are recorded through it: detach() first."""
         if self.requires_grad:
             raise GraphError("numpy(): this tensor requires a gradient, which NumPy would lose; call .detach().numpy()")
         return to_numpy(self.data)
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: DType | None = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy if copy is not None else None)
 
-    def detach(self):
+    def detach(self) -> Tensor:
         """The same memory as a tensor that is not recorded."""
         result = Tensor(self.data)
         result.changes = self.changes  # a change through either is a change of both
         return result
 
-    def clone(self):
+    def clone(self) -> Tensor:
         """A copy; gradients flow through it."""
         return self + 0 if self.requires_grad else Tensor(self.data.copy())
 
-    def requires_grad_(self, requires_grad=True):
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for a gradient (or no longer), in place. Only for leaves."""
         if self.record is not None:
             raise GraphError("requires_grad_(): only a leaf can be changed; detach() gives a twin that is not recorded")
@@ -145,14 +161,15 @@ class Tensor(Spellings, Variable):
         self.requires_grad = bool(requires_grad)
         return self
 
-    def register_hook(self, hook):
+    def register_hook(self, hook: Callable[[Array], Array | None]) -> Callable[[], None]:
         """Call `hook(gradient array)` once the gradient of this value is known; what it returns replaces it."""
         if self.record is None:
             raise GraphError("register_hook(): a leaf's gradient is simply .grad; hooks are for what ops produced")
-        self.record.hooks.append(hook)
-        return lambda: self.record.hooks.remove(hook)
+        hooks = self.record.hooks
+        hooks.append(hook)
+        return lambda: hooks.remove(hook)
 
-    def retain_grad(self):
+    def retain_grad(self) -> None:
         """Keep `.grad` on this value although it is no leaf."""
         if not self.requires_grad:
             raise GraphError("retain_grad(): this tensor does not require a gradient, so there will be none to keep")
@@ -168,7 +185,10 @@ class Tensor(Spellings, Variable):
 
     # -- moving and converting
 
-    def to(self, *targets, dtype=None, device=None, non_blocking=False):
+    def to(
+        self, *targets: Any, dtype: DType | None = None, device: str | Device | None = None,
+        non_blocking: bool = False,
+    ) -> Tensor:
         """The tensor on another device and/or with another dtype: `x.to("cuda")`, `x.to(np.float64)`.
 
         non_blocking is a permission, not an order, as in PyTorch; `device.prefetch` is what copies ahead."""
@@ -186,61 +206,33 @@ class Tensor(Spellings, Variable):
             result = move(result, as_device(device))
         return result
 
-    def cpu(self):
-        """The tensor on the CPU."""
-        return self.to("cpu")
-
-    def cuda(self):
-        """The tensor on the first GPU."""
-        return self.to("cuda")
-
-    def float(self):
-        """As float32."""
-        return self.to(np.float32)
-
-    def double(self):
-        """As float64."""
-        return self.to(np.float64)
-
-    def long(self):
-        """As int64."""
-        return self.to(np.int64)
-
-    def int(self):
-        """As int32."""
-        return self.to(np.int32)
-
-    def bool(self):
-        """As truth values."""
-        return self.to(np.bool_)
-
-    def contiguous(self):
+    def contiguous(self) -> Tensor:
         """Itself: memory order is our business, not the caller's."""
         return self
 
-    def __dlpack__(self, **options):
+    def __dlpack__(self, **options: Any) -> Any:
         if self.requires_grad:
             raise GraphError("__dlpack__(): this tensor requires a gradient, which would be lost; hand over .detach()")
         return self.data.__dlpack__(**options)
 
-    def __dlpack_device__(self):
+    def __dlpack_device__(self) -> tuple[int, int]:
         return self.data.__dlpack_device__()
 
     # -- shapes
 
-    def reshape(self, *shape):
+    def reshape(self, *shape: Any) -> Tensor:
         """The same numbers in another shape; one size may be -1."""
         return F.reshape(self, shape=shape_of(shape))
 
-    def view(self, *shape):
+    def view(self, *shape: Any) -> Tensor:
         """The same as reshape: any memory order will do."""
         return self.reshape(*shape)
 
-    def flatten(self, start_dim=0):
+    def flatten(self, start_dim: int = 0) -> Tensor:
         """The axes from start_dim on merged into one."""
         return F.flatten(self, start=axis_of("flatten", start_dim, self.ndim or 1))
 
-    def transpose(self, *axes):
+    def transpose(self, *axes: Any) -> Tensor:
         """Two axes swapped, as in PyTorch; with all axes named, their new order, as in NumPy."""
         if len(axes) != 2:
             return F.transpose(self, axes=axes or None)
@@ -249,30 +241,30 @@ class Tensor(Spellings, Variable):
         order[one], order[two] = two, one
         return F.transpose(self, axes=order)
 
-    def t(self):
+    def t(self) -> Tensor:
         """A matrix transposed."""
         return self.T
 
-    def permute(self, *axes):
+    def permute(self, *axes: Any) -> Tensor:
         """The axes in another order."""
         return F.transpose(self, axes=shape_of(axes))
 
-    def squeeze(self, dim=None):
+    def squeeze(self, dim: int | None = None) -> Tensor:
         """Without the axes of size 1, or without that one."""
         only = range(self.ndim) if dim is None else [axis_of("squeeze", dim, self.ndim)]
         drop = [i for i in only if self.shape[i] == 1]
         return self.reshape([n for i, n in enumerate(self.shape) if i not in drop])
 
-    def unsqueeze(self, dim):
+    def unsqueeze(self, dim: int) -> Tensor:
         """With a new axis of size 1 at `dim`."""
         shape = list(self.shape)
         shape.insert(axis_of("unsqueeze", dim, self.ndim + 1), 1)
         return self.reshape(shape)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Tensor:
         return F.index(self, index=_plain_index(index))
 
-    def __setitem__(self, index, value):
+    def __setitem__(self, index: Any, value: Any) -> None:
         self._check_in_place("assignment", value)
         index = _plain_index(index)
         place = tuple(read(self.data, index).shape)
@@ -284,31 +276,31 @@ class Tensor(Spellings, Variable):
 
     # -- arithmetic
 
-    def __add__(self, other):
+    def __add__(self, other: Any) -> Tensor:
         return binary(F.add, np.add, self, other)
 
-    def __sub__(self, other):
+    def __sub__(self, other: Any) -> Tensor:
         return binary(F.sub, np.subtract, self, other)
 
-    def __rsub__(self, other):
+    def __rsub__(self, other: Any) -> Tensor:
         return binary(F.sub, np.subtract, other, self)
 
-    def __mul__(self, other):
+    def __mul__(self, other: Any) -> Tensor:
         return binary(F.mul, np.multiply, self, other)
 
-    def __truediv__(self, other):
+    def __truediv__(self, other: Any) -> Tensor:
         return binary(F.div, np.true_divide, self, other)
 
-    def __rtruediv__(self, other):
+    def __rtruediv__(self, other: Any) -> Tensor:
         return binary(F.div, np.true_divide, other, self)
 
-    def __matmul__(self, other):
+    def __matmul__(self, other: Any) -> Tensor:
         return F.matmul(self, other)
 
-    def __neg__(self):
+    def __neg__(self) -> Tensor:
         return self * -1
 
-    def __pow__(self, exponent):
+    def __pow__(self, exponent: float) -> Tensor:
         if isinstance(exponent, Variable):
             raise OptionError("**: the exponent must be a number, not a tensor")
         if self.dtype.kind != "f" and not self.requires_grad:
@@ -317,16 +309,16 @@ class Tensor(Spellings, Variable):
 
     __radd__, __rmul__ = __add__, __mul__
 
-    def __iadd__(self, other):
+    def __iadd__(self, other: Any) -> Tensor:
         return self if self._in_place("+=", np.add, other) else self + other
 
-    def __isub__(self, other):
+    def __isub__(self, other: Any) -> Tensor:
         return self if self._in_place("-=", np.subtract, other) else self - other
 
-    def __imul__(self, other):
+    def __imul__(self, other: Any) -> Tensor:
         return self if self._in_place("*=", np.multiply, other) else self * other
 
-    def __itruediv__(self, other):
+    def __itruediv__(self, other: Any) -> Tensor:
         return self if self._in_place("/=", np.true_divide, other) else self / other
 
     def _in_place(self, sign, ufunc, other):
@@ -353,18 +345,18 @@ class Tensor(Spellings, Variable):
                 why = "the source requires a gradient, which would be lost by writing it into a plain tensor"
             raise GraphError(f"{what}: {why}; do it inside `with no_grad():`")
 
-    def zero_(self):
+    def zero_(self) -> Tensor:
         """Set all its numbers to 0, in place."""
         return self.fill_(0)
 
-    def fill_(self, value):
+    def fill_(self, value: Any) -> Tensor:
         """Set all its numbers to `value`, in place."""
         self._check_in_place("fill_")
         self.data[...] = value
         self.version += 1
         return self
 
-    def copy_(self, source):
+    def copy_(self, source: Any) -> Tensor:
         """Take over the numbers of `source` (same shape, any device), in place."""
         self._check_in_place("copy_", source)
         array = to_device(source.data if isinstance(source, Variable) else np.asarray(source), self.device)
@@ -376,27 +368,27 @@ class Tensor(Spellings, Variable):
 
     # -- comparisons give truth values, which are not recorded
 
-    def __eq__(self, other):
+    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]  # number by number, not one truth value
         return compare(np.equal, self, other)
 
-    def __ne__(self, other):
+    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
         return compare(np.not_equal, self, other)
 
-    def __lt__(self, other):
+    def __lt__(self, other: Any) -> Tensor:
         return compare(np.less, self, other)
 
-    def __le__(self, other):
+    def __le__(self, other: Any) -> Tensor:
         return compare(np.less_equal, self, other)
 
-    def __gt__(self, other):
+    def __gt__(self, other: Any) -> Tensor:
         return compare(np.greater, self, other)
 
-    def __ge__(self, other):
+    def __ge__(self, other: Any) -> Tensor:
         return compare(np.greater_equal, self, other)
 
     __hash__ = object.__hash__
 
-    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = (), **options: Any) -> Any:
         """`array * tensor` is a tensor; `array -= tensor` changes the array. Other NumPy functions want .numpy()."""
         if method != "__call__" or ufunc not in OPERATORS or options:
             return NotImplemented
@@ -405,28 +397,28 @@ class Tensor(Spellings, Variable):
         left, right = (v.item() if isinstance(v, np.generic) else v for v in inputs)
         return OPERATORS[ufunc](Tensor(left) if isinstance(left, np.ndarray) else left, right)
 
-    def __invert__(self):
+    def __invert__(self) -> Tensor:
         if self.dtype.kind not in "biu":
             raise DtypeError(f"~: only truth values and integers can be inverted, this is {self.dtype}")
         return Tensor(~self.data)
 
-    def __and__(self, other):
+    def __and__(self, other: Any) -> Tensor:
         return compare(np.bitwise_and, self, other)
 
-    def __or__(self, other):
+    def __or__(self, other: Any) -> Tensor:
         return compare(np.bitwise_or, self, other)
 
     # -- reductions and functions
 
-    def sum(self, dim=None, keepdim=False):
+    def sum(self, dim: Axes = None, keepdim: bool = False) -> Tensor:
         """The sum over all axes, or over `dim` (one or several)."""
         return F.sum(self, axis=dim, keepdims=keepdim)
 
-    def mean(self, dim=None, keepdim=False):
+    def mean(self, dim: Axes = None, keepdim: bool = False) -> Tensor:
         """The mean over all axes, or over `dim` (one or several)."""
         return F.mean(self, axis=dim, keepdims=keepdim)
 
-    def max(self, dim=None, keepdim=False):
+    def max(self, dim: int | None = None, keepdim: bool = False) -> Any:
         """The largest number; with `dim`, a pair of (largest, where) along that axis."""
         if self.dtype.kind == "f":
             largest = F.max(self, axis=dim, keepdims=keepdim and dim is not None)
@@ -437,7 +429,7 @@ class Tensor(Spellings, Variable):
             largest = Tensor(self.data.max(axis=axes, keepdims=keepdim and dim is not None))
         return largest if dim is None else Extremes(largest, self.argmax(dim, keepdim))
 
-    def argmax(self, dim=None, keepdim=False):
+    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """Where the (first) largest number is, over all axes flattened or along `dim`."""
         dim = None if dim is None else one_axis("argmax", self, dim)
         if self.data.size == 0:
@@ -445,43 +437,43 @@ class Tensor(Spellings, Variable):
         where = self.data.argmax(axis=dim)
         return Tensor(np.asarray(np.expand_dims(where, dim) if keepdim and dim is not None else where, like=self.data))
 
-    def any(self):
+    def any(self) -> Tensor:
         """True if any number is not zero."""
         return Tensor(np.asarray(self.data.any(), like=self.data))
 
-    def all(self):
+    def all(self) -> Tensor:
         """True if no number is zero."""
         return Tensor(np.asarray(self.data.all(), like=self.data))
 
-    def exp(self):
+    def exp(self) -> Tensor:
         """e to the power of each number."""
         return F.exp(self)
 
-    def log(self):
+    def log(self) -> Tensor:
         """The natural logarithm of each number."""
         return F.log(self)
 
-    def sqrt(self):
+    def sqrt(self) -> Tensor:
         """The square root of each number."""
         return F.power(self, exponent=0.5)
 
-    def relu(self):
+    def relu(self) -> Tensor:
         """max(x, 0)."""
         return F.relu(self)
 
-    def sigmoid(self):
+    def sigmoid(self) -> Tensor:
         """1 / (1 + exp(-x))."""
         return F.sigmoid(self)
 
-    def tanh(self):
+    def tanh(self) -> Tensor:
         """The hyperbolic tangent."""
         return F.tanh(self)
 
-    def softmax(self, dim):
+    def softmax(self, dim: int) -> Tensor:
         """exp(x) / Σ exp(x) along `dim`."""
         return F.softmax(self, axis=dim)
 
-    def log_softmax(self, dim):
+    def log_softmax(self, dim: int) -> Tensor:
         """x - log Σ exp(x) along `dim`."""
         return F.log_softmax(self, axis=dim)
 
