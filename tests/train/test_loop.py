@@ -83,6 +83,8 @@ def test_a_data_loader_brings_its_own_batches():
     assert len(history) == 2
     with pytest.raises(OptionError, match="DataLoader has batch_size=5"):
         train.fit(network(), loader, batch_size=6, log=None)
+    with pytest.raises(OptionError, match="its own num_workers"):
+        train.fit(network(), loader, workers=2, log=None)
 
 
 def test_parameter_groups_and_frozen_layers():
@@ -97,6 +99,33 @@ def test_parameter_groups_and_frozen_layers():
         fit(model)
     with pytest.raises(OptionError, match="not the model's"):
         fit(parameters=network().parameters())
+
+
+def test_groups_may_hold_iterators_as_in_pytorch():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.Linear(4, 2))
+    before = model[2].weight.data.copy()
+    fit(model, parameters=({"params": layer.parameters(), "lr": 0.1} for layer in (model[1], model[2])))
+    assert not np.array_equal(model[2].weight.data, before)
+    with pytest.raises(OptionError, match="parameters names none"):
+        fit(model, parameters=[{"params": []}])
+
+
+def test_only_what_is_trained_counts_in_clipping():
+    # The layer that is left alone asks for gradients too; they must neither add up over the steps nor shrink the others'.
+    def head_after_training(clip_norm, scale):
+        with random.use(random.stream(0, "network")):
+            model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.Linear(4, 2))
+        model[1].weight.data[...] *= scale
+        model[2].weight.data[...] /= scale
+        fit(model, parameters=model[2].parameters(), clip_norm=clip_norm, lr=1e-3, momentum=0.0, weight_decay=0.0)
+        return model
+
+    model = head_after_training(1e3, scale=1e-3)  # gradients: some 0.001 in the head, far more than 1000 below it
+    np.testing.assert_array_equal(model[2].weight.data, head_after_training(None, scale=1e-3)[2].weight.data)
+    last = abs(model[1].weight.grad.data).max()
+    fit(model, parameters=model[2].parameters(), lr=1e-9, epochs=1, batch_size=24)
+    once = abs(model[1].weight.grad.data).max()
+    assert last < 2 * once  # the gradient of one step, not the sum over six
 
 
 # -- refusing before the first step

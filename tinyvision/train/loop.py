@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import nn, parallel, random
+from .. import nn, optim, parallel, random
 from ..data import DataLoader
 from ..device import Device, prefetch, to_numpy
 from ..device import device as as_device
@@ -129,6 +129,8 @@ class _Training:
         self.device = as_device(device) if device is not None else first.device
         self.parameters = parameters
         if isinstance(train_data, DataLoader):
+            if workers:
+                raise OptionError(f"fit: the DataLoader has its own num_workers; leave workers={workers} out")
             for name, own in (("batch_size", train_data.batch_size), ("seed", train_data.seed)):
                 if self.wanted.setdefault(name, own) != own:
                     raise OptionError(
@@ -156,7 +158,7 @@ class _Training:
         check_data(self.model, self.loader, self.device, "training data")
         if self.val_loader is not None:
             check_data(self.model, self.val_loader, self.device, "validation data")
-        self.optimizer = self.settings.make_optimizer(self._parameters())
+        self.optimizer = self._make_optimizer()
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.notes = {**data_notes(self.loader), "threads": parallel.get_num_threads()}
         self.description = {"classes": classes_of(self.loader.dataset), **description}
@@ -210,19 +212,20 @@ class _Training:
             return self.val_data
         return DataLoader(self.val_data, max(256, self.settings.batch_size), seed=0, num_workers=self.workers)
 
-    def _parameters(self) -> Any:
-        chosen = (
-            list(self.parameters)
-            if self.parameters is not None
-            else [p for p in self.model.parameters() if p.requires_grad]
-        )
+    def _make_optimizer(self) -> optim.Optimizer:
+        chosen = self.parameters
+        if chosen is None:
+            chosen = [p for p in self.model.parameters() if p.requires_grad]
+            if not chosen:
+                raise OptionError("fit: every parameter is frozen; unfreeze what is to be trained")
+        optimizer = self.settings.make_optimizer(chosen)  # the only reader: it may be given iterators
+        self.trained = [p for group in optimizer.param_groups for p in group["params"]]
         own = {id(p) for p in self.model.parameters()}
-        for p in (p for g in chosen for p in (g["params"] if isinstance(g, dict) else [g])):
-            if id(p) not in own:
-                raise OptionError("fit: parameters holds one that is not the model's")
-        if not chosen:
-            raise OptionError("fit: every parameter is frozen; unfreeze what is to be trained")
-        return chosen
+        if not self.trained:
+            raise OptionError("fit: parameters names none")
+        if any(id(p) not in own for p in self.trained):
+            raise OptionError("fit: parameters holds one that is not the model's")
+        return optimizer
 
     # -- the loop
 
@@ -257,10 +260,10 @@ class _Training:
         scores = self.model(x)
         loss = self.loss(scores, y)
         value = self.finite(loss, x)
-        self.optimizer.zero_grad()
+        self.model.zero_grad()  # all of it: what the optimizer leaves alone may have gradients too
         loss.backward()
         if self.settings.clip_norm is not None:
-            nn.clip_grad_norm_(list(self.model.parameters()), self.settings.clip_norm)
+            nn.clip_grad_norm_(self.trained, self.settings.clip_norm)
         self.optimizer.step()
         self.rate = float(self.schedule.get_last_lr()[0])
         if self.progress.total + 1 < self.steps:
