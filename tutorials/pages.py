@@ -204,10 +204,13 @@ def source(reference):
         raise PageError(f"{path.relative_to(ROOT)} does not define {name}")
     lines = text.splitlines()
     last = node.end_lineno
-    functions = [n for n in ast.walk(node) if isinstance(n, ast.FunctionDef)]
-    for function in sorted(functions, key=lambda n: -n.lineno):  # from the bottom up, so that line numbers stay true
+    annotated = [n for n in ast.walk(node) if isinstance(n, (ast.FunctionDef, ast.AnnAssign))]
+    for inner in sorted(annotated, key=lambda n: -n.lineno):  # from the bottom up, so that line numbers stay true
         before = len(lines)
-        _without_annotations(lines, function)
+        if isinstance(inner, ast.FunctionDef):
+            _plain_signature(lines, inner)
+        else:
+            _plain_assignment(lines, inner)
         last -= before - len(lines)
     lines = lines[node.lineno - 1 : last]
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -216,7 +219,7 @@ def source(reference):
     return "\n".join(line[indent:] for line in lines) + "\n"
 
 
-def _without_annotations(lines, function):
+def _plain_signature(lines, function):
     """Put the signature of `function` on one line of `lines`, as it would be without annotations."""
     first, depth = function.lineno - 1, 0
     for token in tokenize.generate_tokens(io.StringIO("\n".join(lines[first:]) + "\n").readline):
@@ -230,6 +233,19 @@ def _without_annotations(lines, function):
     margin = " " * function.col_offset
     rest = lines[first + token.end[0] - 1][token.end[1] :]
     lines[first : first + token.end[0]] = [f"{margin}def {function.name}({ast.unparse(arguments)}):{rest}"]
+
+
+def _plain_assignment(lines, node):
+    """Turn `name: type = value` in `lines` into `name = value`, and take a bare `name: type` out."""
+    first = node.lineno - 1
+    if node.value is None:
+        del lines[first : node.end_lineno]
+        if first < len(lines) and not lines[first].strip() and not lines[first - 1].strip():
+            del lines[first]  # of two blank lines that now meet, one
+        return
+    target, value = lines[first].encode(), lines[node.value.lineno - 1].encode()  # ast counts bytes
+    plain = target[: node.target.end_col_offset] + b" = " + value[node.value.col_offset :]
+    lines[first : node.value.lineno] = [plain.decode()]
 
 
 def _without_docstring(lines, node):

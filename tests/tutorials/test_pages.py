@@ -190,19 +190,24 @@ def test_quotes_leave_out_docstrings_and_annotations(tmp_path, monkeypatch):
     text = '''class Kept:
     """Words."""
 
+    b: int
+    c: str | None = "ü"
+
     def method(
         self, a: dict[str, int] = {"b": 1}, *rest: int, key: bool = True,  # gone with the signature
     ) -> list[int]:
         # stays
-        return [a["b"]]
+        d: list[int] = [a["b"]]
+        return d
 
 
 def short(x: int) -> int: return x
 '''
-    (tmp_path / "tinyvision" / "made.py").write_text(text)
+    (tmp_path / "tinyvision" / "made.py").write_text(text, encoding="utf-8")
     monkeypatch.setattr(pages, "ROOT", tmp_path)
-    method = "    def method(self, a={'b': 1}, *rest, key=True):\n        # stays\n        return [a[\"b\"]]\n"
-    assert pages.source("made.py:Kept") == "class Kept:\n" + method
+    body = '        # stays\n        d = [a["b"]]\n        return d\n'
+    method = "    def method(self, a={'b': 1}, *rest, key=True):\n" + body
+    assert pages.source("made.py:Kept") == 'class Kept:\n    c = "ü"\n\n' + method
     assert pages.source("made.py:short") == "def short(x): return x\n"
 
 
