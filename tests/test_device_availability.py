@@ -3,6 +3,7 @@
 A stand-in for the cupy module plays the machines that we do not have; two tests use the real wheel without a driver.
 """
 
+import contextlib
 import importlib.util
 import subprocess
 import sys
@@ -407,3 +408,56 @@ def test_the_real_wheel_on_this_machine():
         "with d.precision('tf32'): pass"
     )
     assert "'cupy': '" in out
+
+
+# -- capturing
+
+
+class FakeGraphStream(FakeStream):
+    def __enter__(self):
+        self.log.append("on side")
+        return self
+
+    def __exit__(self, *exception):
+        self.log.append("off side")
+
+    def begin_capture(self):
+        self.log.append("begin")
+
+    def end_capture(self):
+        self.log.append("end")
+        return types.SimpleNamespace(launch=lambda stream: self.log.append("launch"))
+
+
+def with_graphs(cupy):
+    @contextlib.contextmanager
+    def using_allocator(allocator):
+        cupy.log.append("private pool")
+        yield
+        cupy.log.append("usual pool")
+
+    cupy.cuda.Stream = lambda non_blocking: FakeGraphStream(cupy.log, "side")
+    cupy.cuda.MemoryPool = lambda: types.SimpleNamespace(malloc=None)
+    cupy.cuda.using_allocator = using_allocator
+    return cupy
+
+
+def test_capture_records_on_a_side_stream_from_a_private_pool_and_replays_in_order(install):
+    cupy = install(with_graphs(fake_cupy()))
+    assert device.is_available()
+    cupy.log.clear()
+    result, replay = device.capture(lambda: cupy.log.append("work") or "result")
+    assert result == "result"
+    assert cupy.log == [
+        "main synchronizes", "on side", "private pool", "begin", "work", "end", "usual pool", "off side",
+    ]  # fmt: skip
+    cupy.log.clear()
+    replay()
+    assert cupy.log == ["main records", "side waits", "launch", "side records", "main waits"]
+
+
+def test_a_failing_capture_is_ended(install):
+    cupy = install(with_graphs(fake_cupy()))
+    with pytest.raises(KeyError):
+        device.capture(raising(KeyError("x")))
+    assert "end" in cupy.log

@@ -9,7 +9,7 @@ used.
 import os
 import sys
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -363,6 +363,36 @@ def is_capturing():
     """True while the work of this thread's stream is recorded into a CUDA graph instead of done."""
     cupy = sys.modules.get("cupy")
     return bool(cupy is not None and any(_checked.values()) and cupy.cuda.get_current_stream().is_capturing())
+
+
+def capture(work, where="cuda"):
+    """(what `work()` returns, a function that does the same work again): the launches of `work` as one CUDA graph.
+
+    Nothing is computed before the first replay. All memory that `work` asks for comes from a pool which lives as long
+    as the function, so a replay finds its arrays where they were. Raises what `work` raises, and DeviceError."""
+    where = device(where)
+    cupy = require_cuda(where)
+    with cupy.cuda.Device(where.index):
+        pool, stream = cupy.cuda.MemoryPool(), cupy.cuda.Stream(non_blocking=True)
+        cupy.cuda.get_current_stream().synchronize()
+        with stream, cupy.cuda.using_allocator(pool.malloc):
+            stream.begin_capture()
+            try:
+                result = work()
+            except BaseException:
+                with suppress(Exception):  # it may have ended by itself, with the error that is on its way
+                    stream.end_capture()
+                raise
+            graph = stream.end_capture()
+
+    def replay(pool=pool):  # keeps the pool
+        with cupy.cuda.Device(where.index):
+            present = cupy.cuda.get_current_stream()
+            stream.wait_event(present.record())
+            graph.launch(stream)
+            present.wait_event(stream.record())
+
+    return result, replay
 
 
 def is_available():

@@ -22,7 +22,7 @@ from ..device import device_of
 from ..errors import OptionError
 
 # The modules that hold drop-ins, each a `DROP_INS`; loaded when the first array that is not NumPy's comes along.
-MODULES = ("conv", "norm", "pool", "loss")
+MODULES = ("conv", "linear", "norm", "pool", "loss")
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def applies(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, pla
     sizes = (x.size, x.size // x.shape[1] * O, weight.size)
     if max(sizes) * 2 >= 2**31:  # offsets are 32-bit numbers; channels may be padded
         return False
-    if plain_too:
+    if plain_too or gpu.capturing():  # cuBLAS refuses to be captured
         return True
     plain = KH == KW == 1 and stride in (1, (1, 1)) and padding in (0, (0, 0))
     return not plain and not (CG >= 256 and groups == 1)

@@ -1,0 +1,85 @@
+"""The captured training step, with a capture that only remembers the work and does it again when replayed."""
+
+import numpy as np
+import pytest
+
+from tinyvision import models, nn, optim
+from tinyvision.device import Device
+from tinyvision.errors import DeviceError, OptionError
+from tinyvision.kernels import graph
+from tinyvision.tensor import Tensor
+
+
+@pytest.fixture
+def captures(monkeypatch):
+    """How often a step was captured."""
+    count = []
+
+    def capture(work, where):
+        count.append(where)
+        loss = Tensor(np.zeros((), np.float32))
+
+        def replay():
+            loss.data[...] = work().data
+
+        return loss, replay
+
+    monkeypatch.setattr(graph, "capture", capture)
+    monkeypatch.setattr(graph, "device_of", lambda array: Device("cuda"))
+    monkeypatch.setattr(graph, "to_device", lambda array, where: array)
+    return count
+
+
+def make():
+    import tinyvision
+
+    tinyvision.manual_seed(1)
+    model, criterion = models.SimpleCNN(1, 4, 4), nn.CrossEntropyLoss()
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = criterion(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return step, optimizer
+
+
+def batches(count, size=3):
+    rng = np.random.default_rng(2)
+    for _ in range(count):
+        yield Tensor(rng.standard_normal((size, 1, 4, 4)).astype(np.float32)), Tensor(rng.integers(0, 4, size))
+
+
+def test_the_losses_are_those_of_the_plain_step(captures):
+    plain, _ = make()
+    expected = [float(plain(x, y)) for x, y in batches(6)]
+    graphed = graph.GraphedStep(*make())
+    losses = [graphed(x, y) for x, y in batches(6)]
+    assert [float(loss) for loss in losses] == expected  # kept apart, although every replay writes one place
+    assert len(captures) == 1
+
+
+def test_a_changed_learning_rate_captures_anew(captures):
+    step, optimizer = make()
+    graphed = graph.GraphedStep(step, optimizer)
+    for i, (x, y) in enumerate(batches(6)):
+        if i == 4:
+            optimizer.param_groups[0]["lr"] = 0.01
+        graphed(x, y)
+    assert len(captures) == 2
+
+
+def test_a_batch_of_another_shape_is_refused(captures):
+    graphed = graph.GraphedStep(*make())
+    for x, y in batches(3):
+        graphed(x, y)
+    with pytest.raises(OptionError, match="drop_last=True"):
+        graphed(*next(batches(1, size=2)))
+
+
+def test_the_cpu_is_refused():
+    with pytest.raises(DeviceError, match="needs a GPU"):
+        graph.GraphedStep(*make())(*next(batches(1)))

@@ -1,0 +1,55 @@
+"""Linear layers without cuBLAS, which refuses to run while a CUDA graph is captured: a 1×1 convolution over images of
+one
+pixel *is* a linear layer, so conv.cu computes it. Outside of a capture cuBLAS is the faster one and stays in charge."""
+
+from ..ops import linear as ops_linear
+from . import DropIn, conv
+from . import launch as gpu
+
+PIXEL = {"stride": (1, 1), "dilation": (1, 1), "groups": 1}
+
+
+def linear_forward(x, weight, bias=None):
+    """As `ops.linear_forward`."""
+    rows = _images(x.reshape(-1, x.shape[-1]))
+    y = gpu.empty(x, (len(rows), 1, 1, weight.shape[0]))
+    conv.correlate(rows, _images(weight), y, start=(0, 0), shift=bias, **PIXEL)
+    return y.reshape(*x.shape[:-1], weight.shape[0]), (x, weight, bias is not None)
+
+
+def linear_backward(dy, cache, needs=(True, True, True)):
+    """As `ops.linear_backward`."""
+    x, weight, has_bias = cache
+    rows, drows = _images(x.reshape(-1, x.shape[-1])), _images(dy.reshape(-1, dy.shape[-1]))
+    dx = dweight = None
+    if needs[0]:
+        dx = gpu.empty(dy, rows.shape)
+        conv.correlate(drows, _images(weight.T), dx, start=(0, 0), **PIXEL)
+        dx = dx.reshape(x.shape)
+    if needs[1]:
+        shape = (weight.shape[0], 1, 1, weight.shape[1])
+        dweight = conv.weight_gradient(rows, drows, shape, padding=(0, 0), **PIXEL).reshape(weight.shape)
+    if not has_bias:
+        return dx, dweight
+    return dx, dweight, drows.sum(axis=(0, 1, 2)) if needs[2] else None
+
+
+def _images(rows):
+    """A matrix (N, C) as N images of one pixel, channels-last."""
+    return gpu.aligned(rows).reshape(rows.shape[0], 1, 1, rows.shape[1])
+
+
+def _applies(x, weight, bias=None):
+    if not gpu.capturing() or weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[1]:
+        return False
+    if not x.size or not weight.size:
+        return False
+    fits = 2 * max(x.size, weight.size, x.size // x.shape[-1] * len(weight)) < 2**31
+    return fits and (bias is None or tuple(bias.shape) == weight.shape[:1])
+
+
+DROP_INS = (
+    DropIn(
+        "linear", (ops_linear.linear_forward, ops_linear.linear_backward), linear_forward, linear_backward, _applies
+    ),
+)
