@@ -54,8 +54,8 @@ def place(frame):
     if at is None:
         return None
     found = kind(at.f_code.co_filename, at.f_code.co_name, at.f_lineno)
-    if found == "product" and at.f_code.co_filename == str(PACKAGE / "parallel.py"):
-        at = at.f_back  # whoever wanted it
+    while found == "product" and at.f_back is not None and at.f_code.co_filename == str(PACKAGE / "parallel.py"):
+        at = at.f_back  # the op that wanted it
     return found, f"{Path(at.f_code.co_filename).relative_to(PACKAGE).as_posix()}: {at.f_code.co_name}"
 
 

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tinyvision.errors import OptionError
+
 from . import agreement, contestants, networks, timing
 from .machine import ROOT
 from .resnet18 import DECAY, MOMENTUM, RATE, SIZE, TRAINING_BATCH
@@ -39,7 +41,9 @@ def peak():
 
 def child(entry_name, family, threads, batch=TRAINING_BATCH, size=SIZE):
     """What the process measures: bytes before the first step, at the peak of three steps, and the losses."""
-    modules, _ = contestants.load([family])
+    modules, missing = contestants.load([family])
+    if missing:
+        raise OptionError(f"{family} {missing[family]}")
     contestants.set_threads(modules, threads)
     x, labels = networks.images(batch, size)
     options = {"layouts": (entry_name,)} if family == "PyTorch" else {}
