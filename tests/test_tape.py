@@ -13,7 +13,7 @@ from strict import StrictArray
 
 from tinyvision import functional as F
 from tinyvision import ops
-from tinyvision.errors import DeviceError, GraphError, ShapeError
+from tinyvision.errors import DeviceError, GraphError, OptionError, ShapeError
 from tinyvision.tape import Variable, differentiable, enable_grad, is_grad_enabled, no_grad
 
 
@@ -288,6 +288,14 @@ def test_no_grad_as_block_nested_and_as_decorator():
     assert called().record is bare().record is None
     assert bare.__name__ == "bare"
     assert is_grad_enabled()
+
+
+def test_no_grad_does_not_decorate_a_generator():
+    with pytest.raises(OptionError, match="numbers is a generator"):
+
+        @no_grad()
+        def numbers():
+            yield is_grad_enabled()
 
 
 def test_no_grad_ends_with_an_exception_and_can_be_used_again():

@@ -36,14 +36,17 @@ BLOCK_BYTES = 1 << 20
 # Handing a piece of work to another thread costs some 30 µs; below this much data that is not worth it.
 SMALL_BYTES = 1 << 18
 
+# Work is cut into at least a piece for each thread, so a slip of the hand (--threads 9999999) would seem to hang.
+MOST_THREADS = 1024
+
 # A matrix product of fewer multiplications than this takes one core less than a tenth of a millisecond or so.
 SMALL_PRODUCT = 1 << 23
 
 
 def _threads_from_environment():
     text = os.environ.get("TINYVISION_NUM_THREADS", "")
-    if text.isdigit() and int(text) > 0:
-        return int(text)
+    if text.isascii() and text.isdigit() and int(text[:9]) > 0:
+        return min(int(text[:9]), MOST_THREADS)
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on Linux
@@ -73,9 +76,9 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(threads: int) -> None:
-    """Use `threads` CPU threads from now on. Raises OptionError unless it is a positive integer."""
-    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
-        raise OptionError(f"set_num_threads: expected a positive integer, got {threads!r}")
+    """Use `threads` CPU threads from now on. Raises OptionError unless it is an integer from 1 to 1024."""
+    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or not 1 <= threads <= MOST_THREADS:
+        raise OptionError(f"set_num_threads: expected an integer from 1 to {MOST_THREADS}, got {threads!r}")
     with _state.lock:
         pool, _state.pool, _state.threads = _state.pool, None, int(threads)
     if pool is not None:
@@ -118,7 +121,7 @@ def _pool():
             _state.malloc_told = True
             _keep_freed_memory()
         if _state.pool is None:
-            _state.pool = ThreadPoolExecutor(_state.threads - 1, thread_name_prefix="tinyvision")
+            _state.pool = ThreadPoolExecutor(max(1, _state.threads - 1), thread_name_prefix="tinyvision")
         return _state.pool
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import heapq
+import inspect
 import itertools
 import threading
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from typing import Any, Protocol, TypeVar, cast, overload
 import numpy as np
 
 from .device import device_of
-from .errors import DeviceError, GraphError, ShapeError
+from .errors import DeviceError, GraphError, OptionError, ShapeError
 from .hints import Array, Shape
 from .kernels import choose
 
@@ -263,6 +264,12 @@ class _GradMode:
         _mode.grad = _mode.outer.pop()
 
     def __call__(self, function: Function) -> Function:
+        if inspect.isgeneratorfunction(function):  # its body runs when the call has long returned
+            raise OptionError(
+                f"{function.__name__} is a generator: as a decorator, no_grad() would end before its first line runs; "
+                f"write `with no_grad():` inside, around what is computed between two yields"
+            )
+
         @functools.wraps(function)
         def wrapped(*args, **kwargs):
             with _GradMode(self.enabled):

@@ -111,7 +111,7 @@ def test_groups_may_hold_iterators_as_in_pytorch():
 
 
 def test_only_what_is_trained_counts_in_clipping():
-    # The layer that is left alone asks for gradients too; they must neither add up over the steps nor shrink the others'.
+    # The layer that is left alone asks for gradients too: they must neither add up nor shrink the others'.
     def head_after_training(clip_norm, scale):
         with random.use(random.stream(0, "network")):
             model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.Linear(4, 2))
@@ -120,7 +120,7 @@ def test_only_what_is_trained_counts_in_clipping():
         fit(model, parameters=model[2].parameters(), clip_norm=clip_norm, lr=1e-3, momentum=0.0, weight_decay=0.0)
         return model
 
-    model = head_after_training(1e3, scale=1e-3)  # gradients: some 0.001 in the head, far more than 1000 below it
+    model = head_after_training(1e3, scale=1e-3)  # a head of large weights: large gradients below it
     np.testing.assert_array_equal(model[2].weight.data, head_after_training(None, scale=1e-3)[2].weight.data)
     last = abs(model[1].weight.grad.data).max()
     fit(model, parameters=model[2].parameters(), lr=1e-9, epochs=1, batch_size=24)
