@@ -20,11 +20,14 @@ import re
 import time
 import tokenize
 import traceback
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
+
+from tinyvision import parallel
 
 from . import draw
 
@@ -83,14 +86,25 @@ def blocks(text):
     return found
 
 
+@contextmanager
+def _two_threads():
+    before = parallel.get_num_threads()
+    parallel.set_num_threads(2)
+    try:
+        yield
+    finally:
+        parallel.set_num_threads(before)
+
+
 def run(path, fix=False):
     """Run one page and compare; with `fix`, write down what it printed, quoted and drew instead."""
     text = path.read_text(encoding="utf-8")
     report, changes, namespace = Report(), [], {"__name__": path.stem}
     found = blocks(text)
     start = time.process_time()
-    # One thread for BLAS: the pages' products are small, and threads that wait for each other count as CPU time.
-    with draw.collect() as figures, threadpool_limits(1, user_api="blas"):
+    # One thread for BLAS: the pages' products are small, and threads that wait for each other count as CPU time. And a
+    # fixed number of our own: another number adds sums in another order, which a long training amplifies.
+    with draw.collect() as figures, threadpool_limits(1, user_api="blas"), _two_threads():
         for block, following in itertools.zip_longest(found, found[1:]):
             if block.language != "python":
                 continue
