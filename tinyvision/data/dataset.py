@@ -170,17 +170,19 @@ def split(dataset: Any, fraction: float = 0.2, seed: int = 0) -> tuple[Subset, S
 
 
 def random_split(dataset: Any, lengths: Sequence[float], seed: int | None = None) -> list[Subset]:
-    """Subsets of these lengths, drawn at random, which together are the dataset; lengths may also be shares that add up to 1.
+    """Subsets of these lengths, drawn at random, which together are the dataset.
 
-    Without a seed the order is drawn from tinyvision.random.generator(). Unlike `split`, classes are not balanced. Raises
-    OptionError if the lengths do not add up."""
-    count, sizes = len(dataset), list(lengths)
+    Lengths may also be shares that add up to 1. Without a seed the order is drawn from tinyvision.random.generator().
+    Unlike `split`, classes are not balanced. Raises OptionError if the lengths do not add up."""
+    count = len(dataset)
+    sizes: list[Any] = list(lengths)
     if sizes and all(isinstance(n, float) for n in sizes) and abs(sum(sizes) - 1) < 1e-6:
         sizes = [int(share * count) for share in sizes]
         for i in range(count - sum(sizes)):
             sizes[i % len(sizes)] += 1
     if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in sizes) or sum(sizes) != count:
-        raise OptionError(f"random_split: lengths must add up to {count}, or be shares that add up to 1; got {lengths!r}")
+        wanted = f"lengths must add up to {count}, or be shares that add up to 1"
+        raise OptionError(f"random_split: {wanted}; got {lengths!r}")
     generator = random.generator() if seed is None else random.stream(seed, "split")
     order, ends = generator.permutation(count), np.cumsum([0, *sizes])
     return [Subset(dataset, order[a:b]) for a, b in zip(ends, ends[1:], strict=False)]

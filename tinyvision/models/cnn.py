@@ -2,7 +2,9 @@
 
 from .. import nn
 from ..errors import OptionError, ShapeError
+from ..hints import IntOrPair
 from ..ops.door import is_integer
+from ..tensor import Tensor
 
 
 class SimpleCNN(nn.Module):
@@ -13,7 +15,9 @@ class SimpleCNN(nn.Module):
     from images of 24×24. Other sizes from 4×4 on work too: image_size is a number or (height, width). Raises
     OptionError, ShapeError."""
 
-    def __init__(self, in_channels=3, num_classes=10, image_size=24, hidden=128):
+    def __init__(
+        self, in_channels: int = 3, num_classes: int = 10, image_size: IntOrPair = 24, hidden: int = 128
+    ) -> None:
         size = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
         if len(size) != 2 or not all(is_integer(n) and n >= 4 for n in size):
             raise OptionError(f"SimpleCNN: image_size must be at least 4, for two poolings by 2, got {image_size!r}")
@@ -25,7 +29,7 @@ class SimpleCNN(nn.Module):
         self.fc1 = nn.Linear(64 * (size[0] // 4) * (size[1] // 4), hidden)
         self.fc2 = nn.Linear(hidden, num_classes)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """Scores (N, num_classes) of images (N, C, H, W)."""
         if tuple(x.shape[2:]) != self.image_size:
             made, given = "×".join(map(str, self.image_size)), "×".join(map(str, x.shape[2:]))

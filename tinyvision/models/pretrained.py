@@ -1,11 +1,22 @@
 """Building a model with or without pretrained weights, the same way for every network."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import OptionError, WeightsError
+from ..nn.module import Module
+
+Model = TypeVar("Model", bound=Module)
 
 
-def load_pretrained(name, build, head, weights, num_classes, pretrained, progress, rename=None):
+def load_pretrained(
+    name: str, build: Callable[[int], Model], head: str, weights: str | PathLike[str] | None, num_classes: int | None,
+    pretrained: bool | None, progress: bool, rename: Callable[[str], str] | None = None,
+) -> Model:
     """The model `build(num_classes)` with the weights that `weights` or `pretrained` ask for, or with random ones.
 
     `head` names the last layer, whose size follows the number of classes: if that differs from the file's, all but the

@@ -1,6 +1,7 @@
 """Gradient clipping."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -9,7 +10,10 @@ from ..tape import Variable
 from ..tensor import Tensor
 
 
-def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False):
+def clip_grad_norm_(
+    parameters: Variable | Iterable[Variable], max_norm: float, norm_type: float | str = 2.0,
+    error_if_nonfinite: bool = False,
+) -> Tensor:
     """Scale all gradients together so that their norm is at most max_norm; returns the norm before, a tensor with one
     number.
 
@@ -39,7 +43,7 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     return Tensor(gradients[0].data.dtype.type(total) if gradients else total)
 
 
-def clip_grad_value_(parameters, clip_value):
+def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: float) -> None:
     """Cut every gradient to ± clip_value, in place. Raises OptionError."""
     if not clip_value > 0:
         raise OptionError(f"clip_grad_value_: clip_value must be positive, got {clip_value!r}")

@@ -1,30 +1,38 @@
 """Modules that hold modules."""
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from typing import Any, TypeVar
 
 from ..errors import OptionError
 from ..ops.door import is_integer
+from ..tensor import Tensor
 from .fusing import conv_norm_act
 from .layers import BatchNorm2d, Conv2d, ReLU, ReLU6
 from .module import Module
+
+Self = TypeVar("Self", bound="_Ordered")
 
 
 class _Ordered(Module):
     """What Sequential and ModuleList share: a module whose attributes are its items, in order."""
 
-    def append(self, module):
+    _sliced: Callable[[list[tuple[str, Module]]], Module]  # a container of the same kind with these items
+
+    def append(self: Self, module: Module) -> Self:
         """Add a module at the end; returns self."""
         taken = [int(name) for name, _ in self._items() if name.isdigit()]
         self.add_module(str(max([len(self) - 1, *taken]) + 1), _module(self, module))
         return self
 
-    def extend(self, modules):
+    def extend(self: Self, modules: Iterable[Module]) -> Self:
         """Add several modules at the end; returns self."""
         for module in modules:
             self.append(module)
         return self
 
-    def insert(self, index, module):
+    def insert(self: Self, index: int, module: Module) -> Self:
         """Put a module before the one at `index`; the modules are numbered anew. Returns self."""
         modules = list(self)
         modules.insert(index, _module(self, module))
@@ -40,21 +48,21 @@ class _Ordered(Module):
             raise OptionError(f"{type(self).__name__}: there is no module {index!r} among {len(self)}")
         return self._items()[index][0]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._items())
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return iter([value for _, value in self._items()])  # an item counts as often as it was put in
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return self._sliced(self._items()[index])
         return vars(self)[self._name(index)]
 
-    def __setitem__(self, index, module):
+    def __setitem__(self, index: int, module: Module) -> None:
         setattr(self, self._name(index), _module(self, module))
 
-    def __delitem__(self, index):
+    def __delitem__(self, index: int | slice) -> None:
         names = [name for name, _ in self._items()[index]] if isinstance(index, slice) else [self._name(index)]
         rest = [value for name, value in self._items() if name not in names]
         numbered = all(name.isdigit() for name, _ in self._items())
@@ -67,12 +75,12 @@ class _Ordered(Module):
 class Sequential(_Ordered):
     """Calls its modules one after the other. Takes modules, or one OrderedDict of names and modules."""
 
-    def __init__(self, *modules):
+    def __init__(self, *modules: Module | dict[str, Module]) -> None:
         named = modules[0].items() if len(modules) == 1 and isinstance(modules[0], dict) else enumerate(modules)
         for name, module in named:
             self.add_module(str(name), _module(self, module, f" at {name}"))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """x through all modules in order; a convolution takes the batch-norm and the activation behind it along."""
         modules = list(self)
         while modules:
@@ -85,11 +93,11 @@ class Sequential(_Ordered):
             x = conv_norm_act(x, conv, norm, act)
         return x
 
-    def norm_pairs(self):
+    def norm_pairs(self) -> list[tuple[str, str]]:
         """Every convolution that a batch-norm follows."""
         items = self._items()
         return [
-            (name, after) for (name, conv), (after, norm) in zip(items, items[1:], strict=False)
+            (name, after) for (name, conv), (after, norm) in pairwise(items)
             if type(conv) is Conv2d and type(norm) is BatchNorm2d
         ]
 
@@ -100,7 +108,7 @@ class Sequential(_Ordered):
 class ModuleList(_Ordered):
     """A list of modules whose parameters count as the owner's (those in a plain Python list do not)."""
 
-    def __init__(self, modules=()):
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
         self.extend(modules)
 
     def _sliced(self, items):
@@ -110,40 +118,40 @@ class ModuleList(_Ordered):
 class ModuleDict(Module):
     """Modules by name, whose parameters count as the owner's (those in a plain Python dict do not)."""
 
-    def __init__(self, modules=()):
+    def __init__(self, modules: dict[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
         for name, module in modules.items() if isinstance(modules, dict) else modules:
             self[name] = module
 
-    def keys(self):
+    def keys(self) -> list[str]:
         """The names, in the order in which they were added."""
         return [name for name, value in vars(self).items() if isinstance(value, Module)]
 
-    def values(self):
+    def values(self) -> list[Module]:
         """The modules."""
         return [vars(self)[name] for name in self.keys()]
 
-    def items(self):
+    def items(self) -> list[tuple[str, Module]]:
         """(name, module) pairs."""
         return list(zip(self.keys(), self.values(), strict=True))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.keys())
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
 
-    def __contains__(self, name):
+    def __contains__(self, name: object) -> bool:
         return name in self.keys()
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Any:
         if name not in self:
             raise OptionError(f"ModuleDict: there is no module {name!r}; there are {', '.join(self.keys()) or 'none'}")
         return vars(self)[name]
 
-    def __setitem__(self, name, module):
+    def __setitem__(self, name: str, module: Module) -> None:
         self.add_module(name, _module(self, module))
 
-    def __delitem__(self, name):
+    def __delitem__(self, name: str) -> None:
         self[name]
         delattr(self, name)
 

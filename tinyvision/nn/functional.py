@@ -1,55 +1,63 @@
 """Functions with the names and arguments of `torch.nn.functional`, over the ops on the tape."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from .. import functional as F
 from .. import random
 from ..device import device_of, to_device
 from ..errors import DtypeError, OptionError, ShapeError
+from ..hints import IntOrPair
 from ..kernels import dispatched
 from ..ops import norm
 from ..ops.door import fraction, is_integer
 from ..tape import Variable
+from ..tensor import Tensor
 
 batch_moments = dispatched(norm.batch_moments)
 
 
-def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv2d(
+    input: Any, weight: Any, bias: Any = None, stride: IntOrPair = 1, padding: IntOrPair = 0, dilation: IntOrPair = 1,
+    groups: int = 1,
+) -> Tensor:
     """2-D convolution.   (N, C, H, W) -> (N, O, OH, OW) (see `ops.conv2d_forward`)"""
     return F.conv2d(input, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
-def linear(input, weight, bias=None):
+def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     """input weightᵀ + bias.   (N, I) -> (N, O)"""
     return F.linear(input, weight, bias)
 
 
-def relu(input, inplace=False):
+def relu(input: Any, inplace: bool = False) -> Tensor:
     """max(x, 0); `inplace` changes nothing that can be seen, the result is a new tensor."""
     return F.relu(input)
 
 
-def relu6(input, inplace=False):
+def relu6(input: Any, inplace: bool = False) -> Tensor:
     """min(max(x, 0), 6); `inplace` changes nothing that can be seen."""
     return F.relu6(input)
 
 
-def leaky_relu(input, negative_slope=0.01, inplace=False):
+def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope · x; `inplace` changes nothing that can be seen."""
     return F.where(input, input * negative_slope, condition=input.data > 0)
 
 
-def sigmoid(input):
+def sigmoid(input: Any) -> Tensor:
     """1 / (1 + exp(-x))."""
     return F.sigmoid(input)
 
 
-def tanh(input):
+def tanh(input: Any) -> Tensor:
     """The hyperbolic tangent."""
     return F.tanh(input)
 
 
-def flatten(input, start_dim=0, end_dim=-1):
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The axes from start_dim to end_dim merged into one. Raises ShapeError for an axis that is not there."""
     rank = input.ndim
     if not -rank <= start_dim < rank or not -rank <= end_dim < rank or start_dim % rank > end_dim % rank:
@@ -61,28 +69,36 @@ def flatten(input, start_dim=0, end_dim=-1):
     return F.reshape(input, shape=(*shape[:start], int(np.prod(shape[start : end + 1])), *shape[end + 1 :]))
 
 
-def adaptive_avg_pool2d(input, output_size):
+def adaptive_avg_pool2d(input: Any, output_size: IntOrPair) -> Tensor:
     """Means over windows as even as possible.   (N, C, H, W) -> (N, C, *output_size)"""
     return F.adaptive_avg_pool2d(input, output_size=output_size)
 
 
-def max_pool2d(input, kernel_size, stride=None, padding=0):
+def max_pool2d(input: Any, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0) -> Tensor:
     """The largest number of every window.   (N, C, H, W) -> (N, C, OH, OW)"""
     return F.max_pool2d(input, kernel_size=kernel_size, stride=stride, padding=padding)
 
 
-def avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+def avg_pool2d(
+    input: Any, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0,
+    ceil_mode: bool = False, count_include_pad: bool = True,
+) -> Tensor:
     """The mean of every window.   (N, C, H, W) -> (N, C, OH, OW)"""
     if ceil_mode:
         raise OptionError("avg_pool2d: ceil_mode is not supported")
-    return F.avg_pool2d(input, kernel_size=kernel_size, stride=stride, padding=padding, count_include_pad=count_include_pad)
+    return F.avg_pool2d(
+        input, kernel_size=kernel_size, stride=stride, padding=padding, count_include_pad=count_include_pad
+    )
 
 
-def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+def batch_norm(
+    input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
+    momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:
     """Normalise every channel, by the batch's statistics (and update the running ones in place) or by the running ones.
 
-    momentum is the share of the new batch in the running averages; the running variance is the unbiased one. Without weight
-    and bias they are 1 and 0. Raises ShapeError, OptionError."""
+    momentum is the share of the new batch in the running averages; the running variance is the unbiased one. Without
+    weight and bias they are 1 and 0. Raises ShapeError, OptionError."""
     if input.ndim < 2:
         raise ShapeError(f"batch_norm: input must be (N, C) or (N, C, ...), got {tuple(input.shape)}")
     weight, bias = _affine(input, weight, bias)
@@ -96,7 +112,10 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     return output
 
 
-def batch_norm_relu(input, skip, running_mean, running_var, weight, bias, momentum=0.1, eps=1e-5):
+def batch_norm_relu(
+    input: Any, skip: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
     """relu(batch_norm(input) + skip) with the batch's statistics, in one walk through memory; skip may be None."""
     weight, bias = _affine(input, weight, bias)
     moments = batch_moments(input.data)
@@ -120,14 +139,14 @@ def _update_running(input, moments, running_mean, running_var, momentum):
             running.version += 1
 
 
-def dropout(input, p=0.5, training=True, inplace=False):
+def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Drop each number with probability p and scale the rest by 1 / (1 - p); evaluation passes everything through.
 
     `inplace` changes nothing that can be seen."""
     return _dropout(input, input.shape, p, training)
 
 
-def dropout2d(input, p=0.5, training=True, inplace=False):
+def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Drop whole channels of (N, C, H, W) with probability p and scale the rest by 1 / (1 - p). Raises ShapeError."""
     if input.ndim != 4:
         raise ShapeError(f"dropout2d: input must be (N, C, H, W), got {tuple(input.shape)}")
@@ -142,17 +161,20 @@ def _dropout(input, shape, p, training):
     return F.dropout(input, to_device(mask, device_of(input.data)), p=p)
 
 
-def softmax(input, dim):
+def softmax(input: Any, dim: int) -> Tensor:
     """exp(x) / Σ exp(x) along dim."""
     return F.softmax(input, axis=dim)
 
 
-def log_softmax(input, dim):
+def log_softmax(input: Any, dim: int) -> Tensor:
     """x - log Σ exp(x) along dim."""
     return F.log_softmax(input, axis=dim)
 
 
-def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+def cross_entropy(
+    input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
     """-Σ target · log softmax(input), averaged over the batch (see `ops.cross_entropy_forward`)."""
     weight = weight.data if isinstance(weight, Variable) else weight
     return F.cross_entropy(
@@ -160,7 +182,7 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
     )
 
 
-def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
+def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Tensor:
     """-input[n, target[n]], averaged over the batch: the cross-entropy of log-probabilities, as log_softmax gives them.
 
     input (N, K) or (N, K, ...), target (N,) or (N, ...) class numbers. Raises what cross_entropy raises."""
@@ -174,13 +196,15 @@ def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
     return loss if reduction == "none" else F.sum(loss) / float(divisor)
 
 
-def mse_loss(input, target, reduction="mean"):
+def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
     """The mean of (input - target)²."""
     return F.mse(input, target, reduction=reduction)
 
 
-def pad(input, pad, mode="constant", value=0):
-    """Zeros around the last two axes; pad is (left, right, top, bottom) or (left, right).   (N, C, H, W) -> (N, C, H', W')"""
+def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0) -> Tensor:
+    """Zeros around the last two axes.   (N, C, H, W) -> (N, C, H', W')
+
+    pad is (left, right, top, bottom) or (left, right). Raises OptionError."""
     if mode != "constant" or value:
         raise OptionError(f"pad: only zeros can be put around an image, got mode={mode!r}, value={value!r}")
     if not isinstance(pad, (tuple, list)) or len(pad) not in (2, 4) or not all(is_integer(n) for n in pad):

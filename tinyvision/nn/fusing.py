@@ -1,16 +1,19 @@
 """A convolution, its batch-norm, a skip path and the activation in fewer walks through memory.
 
-`conv_norm_act(x, conv, norm, act, skip)` means `act(norm(conv(x)) + skip)` and computes exactly that. What it saves is memory
-traffic, which on a CPU is a third of a network's time: without recording, the convolution finishes every block of its output
-while that is still in the cache; in training, batch-norm, addition and ReLU share one walk. Where somebody watches the single
-layers through hooks, or a layer is none of ours, the layers are simply called one after the other.
+`conv_norm_act(x, conv, norm, act, skip)` means `act(norm(conv(x)) + skip)` and computes exactly that. What it saves is
+memory traffic, which on a CPU is a third of a network's time: without recording, the convolution finishes every block
+of its output while that is still in the cache; in training, batch-norm, addition and ReLU share one walk. Where
+somebody watches the single layers through hooks, or a layer is none of ours, the layers are simply called one after the
+other.
 """
 
 import copy
+from typing import TypeVar
 
 from .. import functional as F
 from ..errors import OptionError
 from ..kernels import dispatched
+from ..nn.module import Module
 from ..ops.conv import conv2d_inference
 from ..tape import is_grad_enabled
 from ..tensor import Tensor
@@ -18,21 +21,24 @@ from .layers import BatchNorm2d, Conv2d, Identity, ReLU, ReLU6
 from .module import Parameter
 
 _conv2d_inference = dispatched(conv2d_inference)
-_ACTIVATIONS = {ReLU: "relu", ReLU6: "relu6", Identity: None, type(None): None}
+Model = TypeVar("Model", bound=Module)
+_ACTIVATIONS: dict[type, str | None] = {ReLU: "relu", ReLU6: "relu6", Identity: None, type(None): None}
 
 
-def conv_norm_act(x, conv, norm=None, act=None, skip=None):
-    """act(norm(conv(x)) + skip).   x (N, C, H, W) Tensor, norm, act modules or None, skip a Tensor or None  ->  Tensor"""
+def conv_norm_act(
+    x: Tensor, conv: Module, norm: Module | None = None, act: Module | None = None, skip: Tensor | None = None
+) -> Tensor:
+    """act(norm(conv(x)) + skip).   x (N, C, H, W), skip like the result, norm and act modules, or None  ->  Tensor"""
     modules = [m for m in (conv, norm, act) if m is not None]
     ours = type(conv) is Conv2d and type(norm) in (BatchNorm2d, Identity, type(None)) and type(act) in _ACTIVATIONS
     if ours and not any(m.has_hooks() for m in modules):
-        normalises = type(norm) is BatchNorm2d
-        if normalises and not (norm.affine and norm.track_running_stats):
+        batch_norm = norm if type(norm) is BatchNorm2d else None
+        if batch_norm is not None and not (batch_norm.affine and batch_norm.track_running_stats):
             return _one_by_one(x, conv, norm, act, skip)
-        if not _recording(x, skip, conv, norm) and not (normalises and norm.training):
-            return _inference(x, conv, norm if normalises else None, _ACTIVATIONS[type(act)], skip)
-        if normalises and norm.training and type(act) is ReLU:
-            return norm.forward_relu(conv(x), skip)
+        if not _recording(x, skip, conv, norm) and not (batch_norm is not None and batch_norm.training):
+            return _inference(x, conv, batch_norm, _ACTIVATIONS[type(act)], skip)
+        if batch_norm is not None and batch_norm.training and type(act) is ReLU:
+            return batch_norm.forward_relu(conv(x), skip)
     return _one_by_one(x, conv, norm, act, skip)
 
 
@@ -60,11 +66,11 @@ def _inference(x, conv, norm, activation, skip):
     ))
 
 
-def fuse(model):
+def fuse(model: Model) -> Model:
     """A copy of `model` for inference only, with every batch-norm folded into the convolution before it.
 
-    weight' = weight · γ/σ and bias' = β - mean · γ/σ: the same function with fewer numbers. The pairs are those that the modules
-    name in `norm_pairs`. Raises OptionError unless the model is in evaluation mode."""
+    weight' = weight · γ/σ and bias' = β - mean · γ/σ: the same function with fewer numbers. The pairs are those that
+    the modules name in `norm_pairs`. Raises OptionError unless the model is in evaluation mode."""
     if any(m.training and isinstance(m, BatchNorm2d) for m in model.modules()):
         raise OptionError("fuse: batch-norm can be folded only with its running statistics; call model.eval() first")
     fused = copy.deepcopy(model)

@@ -1,5 +1,8 @@
 """Hooks: functions that a module calls around its forward and its backward pass."""
 
+from collections.abc import Callable
+from typing import Any
+
 from ..errors import OptionError
 from ..tape import Variable, differentiable
 from ..tensor import Tensor
@@ -8,10 +11,10 @@ from ..tensor import Tensor
 class RemovableHook:
     """What registering a hook returns: `remove()` takes the hook away again."""
 
-    def __init__(self, hooks, key):
+    def __init__(self, hooks: dict[Any, Any], key: Any) -> None:
         self._hooks, self._key = hooks, key
 
-    def remove(self):
+    def remove(self) -> None:
         """Take the hook away; doing so twice is harmless."""
         self._hooks.pop(self._key, None)
 
@@ -27,13 +30,16 @@ def _passing_backward(dy, cache, needs=(True,)):
 _passing = differentiable(_passing_forward, _passing_backward)
 
 
-def watched_inputs(module, inputs, hooks):
+def watched_inputs(
+    module: Any, inputs: tuple[Any, ...], hooks: list[Callable[..., Any]]
+) -> tuple[tuple[Any, ...], Callable[[Any], None]]:
     """(inputs, watch) for backward hooks: inputs that report their gradients, and `watch(output)`, which makes outputs
     do so.
 
     Every input passes through a record that changes nothing. Those records are made one after the other and before any
     record of the module's own, so the walk meets the first input's last of all: then all gradients are known."""
-    outputs, seen = {}, {}
+    outputs: dict[int, Any] = {}
+    seen: dict[int, Any] = {}
     inputs = tuple(_passing(x) if isinstance(x, Variable) and x.requires_grad else x for x in inputs)
     tracked = [i for i, x in enumerate(inputs) if isinstance(x, Variable) and x.record is not None]
     count = len(inputs)  # the hooks below must not hold on to the inputs themselves: that would be a cycle

@@ -7,9 +7,10 @@ import numpy as np
 from .. import random
 from ..errors import OptionError, ShapeError
 from ..tape import no_grad
+from ..tensor import Tensor
 
 
-def fans(tensor):
+def fans(tensor: Tensor) -> tuple[int, int]:
     """(fan in, fan out) of a weight: how many numbers feed one output, and how many outputs one number feeds."""
     if tensor.ndim < 2:
         raise ShapeError(f"fan in and fan out need a weight of at least 2 axes, got {tensor.shape}")
@@ -17,7 +18,7 @@ def fans(tensor):
     return tensor.shape[1] * field, tensor.shape[0] * field
 
 
-def calculate_gain(nonlinearity, param=None):
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor that keeps the variance through a non-linearity: sqrt(2) for relu, 5/3 for tanh, 1 for linear."""
     gains = {"linear": 1.0, "conv2d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2.0)}
     if nonlinearity == "leaky_relu":
@@ -34,21 +35,21 @@ def _fill(tensor, draw):
         return tensor.copy_(np.asarray(draw(random.generator(), tensor.shape), dtype=tensor.dtype))
 
 
-def uniform_(tensor, a=0.0, b=1.0):
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Even between a and b. Raises OptionError if a is above b."""
     if not a <= b:
         raise OptionError(f"uniform_: a must not be above b, got {a!r} and {b!r}")
     return _fill(tensor, lambda rng, shape: rng.uniform(a, b, shape))
 
 
-def normal_(tensor, mean=0.0, std=1.0):
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Normal with this mean and standard deviation. Raises OptionError for a negative one."""
     if not std >= 0:
         raise OptionError(f"normal_: std must be 0 or more, got {std!r}")
     return _fill(tensor, lambda rng, shape: rng.normal(mean, std, shape))
 
 
-def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0):
+def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
     """Normal, with what falls outside of a to b drawn again. Raises OptionError if that could take for ever."""
     if not (std > 0 and a < b and a <= mean + 3 * std and b >= mean - 3 * std):
         raise OptionError(
@@ -64,39 +65,39 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0):
     return _fill(tensor, draw)
 
 
-def constant_(tensor, value):
+def constant_(tensor: Tensor, value: float) -> Tensor:
     """All the same."""
     return _fill(tensor, lambda rng, shape: np.full(shape, value))
 
 
-def zeros_(tensor):
+def zeros_(tensor: Tensor) -> Tensor:
     """All 0."""
     return constant_(tensor, 0.0)
 
 
-def ones_(tensor):
+def ones_(tensor: Tensor) -> Tensor:
     """All 1."""
     return constant_(tensor, 1.0)
 
 
-def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu"):
+def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
     """Even between ± gain·sqrt(3 / fan) (He et al., "Delving deep into rectifiers", 2015)."""
     bound = math.sqrt(3.0) * calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode))
     return uniform_(tensor, -bound, bound)
 
 
-def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu"):
+def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
     """Normal with standard deviation gain / sqrt(fan) (He et al., 2015)."""
     return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)))
 
 
-def xavier_uniform_(tensor, gain=1.0):
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Even between ± gain·sqrt(6 / (fan in + fan out)) (Glorot and Bengio, 2010)."""
     bound = gain * math.sqrt(6.0 / sum(fans(tensor)))
     return uniform_(tensor, -bound, bound)
 
 
-def xavier_normal_(tensor, gain=1.0):
+def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Normal with standard deviation gain·sqrt(2 / (fan in + fan out)) (Glorot and Bengio, 2010)."""
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(fans(tensor))))
 

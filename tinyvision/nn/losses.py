@@ -1,23 +1,26 @@
 """Losses as modules."""
 
+from typing import Any
+
 import numpy as np
 
 from ..device import to_device
 from ..errors import OptionError, ShapeError
 from ..ops.door import fraction, is_integer
+from ..tensor import Tensor
 from . import functional
 from .module import Buffer, Module
 
 
 class _Loss(Module):
-    def __init__(self, reduction):
+    def __init__(self, reduction: str) -> None:
         if reduction not in ("mean", "sum", "none"):
             raise OptionError(f'{type(self).__name__}: reduction must be "mean", "sum" or "none", got {reduction!r}')
         self.reduction = reduction
 
 
 class _ClassLoss(_Loss):
-    def __init__(self, weight, ignore_index, reduction):
+    def __init__(self, weight: Any, ignore_index: int, reduction: str) -> None:
         super().__init__(reduction)
         if not is_integer(ignore_index):
             raise OptionError(f"{type(self).__name__}: ignore_index must be an integer, got {ignore_index!r}")
@@ -38,11 +41,13 @@ class CrossEntropyLoss(_ClassLoss):
     """Softmax and negative log-likelihood in one: takes scores (N, K) and class numbers (N,) or probabilities (N,
     K)."""
 
-    def __init__(self, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+    def __init__(
+        self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+    ) -> None:
         super().__init__(weight, ignore_index, reduction)
         self.label_smoothing = fraction("CrossEntropyLoss", "label_smoothing", label_smoothing)
 
-    def forward(self, input, target):
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss of scores `input` for `target`."""
         weight = self._weight_for(input)
         return functional.cross_entropy(input, target, weight, self.ignore_index, self.reduction, self.label_smoothing)
@@ -51,10 +56,10 @@ class CrossEntropyLoss(_ClassLoss):
 class NLLLoss(_ClassLoss):
     """Negative log-likelihood: takes log-probabilities (N, K), as LogSoftmax gives them, and class numbers (N,)."""
 
-    def __init__(self, weight=None, ignore_index=-100, reduction="mean"):
+    def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(weight, ignore_index, reduction)
 
-    def forward(self, input, target):
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss of log-probabilities `input` for `target`."""
         return functional.nll_loss(input, target, self._weight_for(input), self.ignore_index, self.reduction)
 
@@ -62,9 +67,9 @@ class NLLLoss(_ClassLoss):
 class MSELoss(_Loss):
     """The mean of (input - target)²."""
 
-    def __init__(self, reduction="mean"):
+    def __init__(self, reduction: str = "mean") -> None:
         super().__init__(reduction)
 
-    def forward(self, input, target):
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss."""
         return functional.mse_loss(input, target, self.reduction)

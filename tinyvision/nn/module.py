@@ -4,17 +4,23 @@ There is no registration machinery: parameters, buffers and sub-modules are plai
 them ("which parameters?", "what is the state?") is a short walk over the attributes in the order they were assigned.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from ..device import Device, to_device, to_numpy
 from ..device import device as as_device
 from ..errors import DtypeError, OptionError, WeightsError
+from ..hints import DType
 from ..tape import Variable
 from ..tensor import Tensor
 from .hooks import RemovableHook, watched_inputs
+
+Self = TypeVar("Self", bound="Module")
 
 
 class Parameter(Tensor):
@@ -22,10 +28,10 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data, requires_grad=True):
+    def __init__(self, data: Any, requires_grad: bool = True) -> None:
         super().__init__(data, requires_grad=requires_grad)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
 
 
@@ -36,23 +42,23 @@ class Buffer(Tensor):
 
     __slots__ = ("persistent",)
 
-    def __init__(self, data, persistent=True):
+    def __init__(self, data: Any, persistent: bool = True) -> None:
         super().__init__(data)
         self.persistent = persistent
 
 
 class Module:
-    """Base class of all layers and networks. Subclasses assign parameters and modules in `__init__` and define `forward`."""
+    """Base class of all layers and networks: a subclass assigns its parts in `__init__` and defines `forward`."""
 
     training = True
     frozen = False
-    optional_state = ()  # names that a state dict may lack, because older files do
+    optional_state: tuple[str, ...] = ()  # names that a state dict may lack, because older files do
 
-    def forward(self, *inputs):
+    def forward(self, *inputs: Any) -> Any:
         """What the module computes; called by `module(...)`. Every subclass defines it."""
         raise OptionError(f"{type(self).__name__} does not define forward()")
 
-    def __call__(self, *inputs, **options):
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
         for hook in self._hooks("before"):
             changed = hook(self, inputs)
             if changed is not None:
@@ -69,22 +75,24 @@ class Module:
             output = output if changed is None else changed
         return output
 
-    def __setattr__(self, name, value):
-        # The only assignment that is not taken as it comes: a plain tensor in the place of a registered one would drop that
-        # name from training and from the state dict without a word.
+    def __setattr__(self, name: str, value: Any) -> None:
+        # The only assignment that is not taken as it comes: a plain tensor in the place of a registered one would drop
+        # that name from training and from the state dict without a word.
         own = vars(self).get(name)
-        if isinstance(own, (Parameter, Buffer)) and isinstance(value, Variable) and not isinstance(value, (Parameter, Buffer)):
+        registered = (Parameter, Buffer)
+        if isinstance(own, registered) and isinstance(value, Variable) and not isinstance(value, registered):
             if isinstance(own, Parameter):
                 raise OptionError(
-                    f"{type(self).__name__}.{name} is a Parameter and cannot become a plain tensor; assign nn.Parameter(...), "
-                    f"or change its numbers in place with {name}.copy_(...) inside `with no_grad():`"
+                    f"{type(self).__name__}.{name} is a Parameter and cannot become a plain tensor; "
+                    f"assign nn.Parameter(...), or change its numbers in place with {name}.copy_(...) "
+                    f"inside `with no_grad():`"
                 )
             value = Buffer(value, own.persistent)
         super().__setattr__(name, value)
 
     # -- the tree
 
-    def named_children(self):
+    def named_children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) for every module that is an attribute of this one, in the order of assignment."""
         seen = set()
         for name, value in list(vars(self).items()):
@@ -92,11 +100,11 @@ class Module:
                 seen.add(id(value))
                 yield name, value
 
-    def children(self):
+    def children(self) -> Iterator[Module]:
         """The modules that are attributes of this one."""
         return (module for _, module in self.named_children())
 
-    def named_modules(self, prefix="", remove_duplicate=True):
+    def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
         """(dotted name, module) for this module and all below it; each once, or under every name that it has."""
         seen, waiting = set(), [(prefix, self)]
         while waiting:
@@ -105,10 +113,10 @@ class Module:
                 continue
             seen.add(id(module))
             yield name, module
-            below = [(_dotted(name, child), value) for child, value in vars(module).items() if isinstance(value, Module)]
-            waiting += reversed(below)
+            below = [(child, value) for child, value in vars(module).items() if isinstance(value, Module)]
+            waiting += ((_dotted(name, child), value) for child, value in reversed(below))
 
-    def modules(self):
+    def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
         return (module for _, module in self.named_modules())
 
@@ -120,43 +128,45 @@ class Module:
                     seen.add(id(value))
                     yield _dotted(name, own), value
 
-    def named_parameters(self, prefix="", recurse=True):
-        """(dotted name, Parameter) for the whole tree, or for this module alone; the names are those of torchvision's models."""
+    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """(dotted name, Parameter) for the whole tree, or for this module alone; models have torchvision's names."""
         return self._named(Parameter, prefix, recurse)
 
-    def parameters(self, recurse=True):
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """Every Parameter of the whole tree, or of this module alone, each once."""
         return (value for _, value in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, prefix="", recurse=True):
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Buffer]]:
         """(dotted name, Buffer) for the whole tree, or for this module alone."""
         return self._named(Buffer, prefix, recurse)
 
-    def buffers(self, recurse=True):
+    def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
         """Every Buffer of the whole tree, or of this module alone, each once."""
         return (value for _, value in self.named_buffers(recurse=recurse))
 
-    def get_submodule(self, target):
-        """The module of a dotted name, such as "layer1.0.conv1"; "" is this one. Raises OptionError if there is none."""
+    def get_submodule(self, target: str) -> Module:
+        """The module of a dotted name, "layer1.0.conv1" for instance; "" is this one. Raises OptionError if none is."""
         module = self
         for name in target.split(".") if target else []:
             child = vars(module).get(name)
             if not isinstance(child, Module):
-                raise OptionError(f"{type(self).__name__} has no module {target!r}: {type(module).__name__} has no {name!r}")
+                where = type(module).__name__
+                raise OptionError(f"{type(self).__name__} has no module {target!r}: {where} has no {name!r}")
             module = child
         return module
 
-    def register_buffer(self, name, tensor, persistent=True):
+    def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
         """PyTorch's spelling of `self.name = Buffer(tensor)`."""
         self._register(name, None if tensor is None else Buffer(tensor, persistent))
 
-    def register_parameter(self, name, parameter):
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
         """PyTorch's spelling of `self.name = Parameter(...)`."""
         if parameter is not None and not isinstance(parameter, Parameter):
-            raise OptionError(f"register_parameter: {name!r} must be a Parameter or None, got {type(parameter).__name__}")
+            given = type(parameter).__name__
+            raise OptionError(f"register_parameter: {name!r} must be a Parameter or None, got {given}")
         self._register(name, parameter)
 
-    def add_module(self, name, module):
+    def add_module(self, name: str, module: Module | None) -> None:
         """PyTorch's spelling of `self.name = module`."""
         if module is not None and not isinstance(module, Module):
             raise OptionError(f"{type(self).__name__}: expected a module as {name!r}, got {type(module).__name__}")
@@ -170,7 +180,7 @@ class Module:
             raise OptionError(f"{type(self).__name__}: {name!r} is the name of something else; choose another")
         setattr(self, name, value)
 
-    def apply(self, function):
+    def apply(self: Self, function: Callable[[Module], Any]) -> Self:
         """Call `function(module)` for all modules below this one, then for this one; returns self."""
         for module in self.children():
             module.apply(function)
@@ -179,7 +189,7 @@ class Module:
 
     # -- modes
 
-    def train(self, mode=True):
+    def train(self: Self, mode: bool = True) -> Self:
         """Training mode for the whole tree, except for what is frozen; returns self."""
         if not isinstance(mode, bool):
             raise OptionError(f"train: mode must be True or False, got {mode!r}")
@@ -187,11 +197,11 @@ class Module:
             module.training = mode and not module.frozen
         return self
 
-    def eval(self):
+    def eval(self: Self) -> Self:
         """Evaluation mode: dropout rests and batch-norm uses its running statistics; returns self."""
         return self.train(False)
 
-    def freeze(self):
+    def freeze(self: Self) -> Self:
         """Stop learning here: no gradients, and evaluation mode that `train()` does not end; returns self.
 
         A frozen batch-norm keeps its running statistics, which is what transfer learning wants."""
@@ -199,19 +209,19 @@ class Module:
             module.frozen, module.training = True, False
         return self.requires_grad_(False)
 
-    def unfreeze(self):
+    def unfreeze(self: Self) -> Self:
         """Learn again; returns self. Call `train()` afterwards to return to training mode."""
         for module in self.modules():
             module.frozen = False
         return self.requires_grad_(True)
 
-    def requires_grad_(self, requires_grad=True):
+    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
         """Ask all parameters for a gradient, or none; returns self."""
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
 
-    def zero_grad(self, set_to_none=True):
+    def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters (or set them to zero)."""
         for parameter in self.parameters():
             if set_to_none:
@@ -221,13 +231,16 @@ class Module:
 
     # -- moving and converting: in place, so that optimizers keep their parameters
 
-    def to(self, *targets, device=None, dtype=None, non_blocking=False):
+    def to(
+        self: Self, *targets: Any, device: str | Device | None = None, dtype: DType | None = None,
+        non_blocking: bool = False,
+    ) -> Self:
         """Move and/or convert all parameters and buffers: `model.to("cuda")`, `model.to(np.float64)`; returns self.
 
         A tensor as target stands for its device and dtype; non_blocking is a permission that is not made use of. Raises
         DeviceError, DtypeError."""
         for target in targets:
-            if isinstance(target, Variable):
+            if isinstance(target, Tensor):
                 device, dtype = target.device, target.dtype
             elif isinstance(target, Device) or (isinstance(target, str) and target.startswith(("cpu", "cuda"))):
                 device = target
@@ -251,19 +264,19 @@ class Module:
             array = array.astype(dtype)
         return array if device is None else to_device(array, device)
 
-    def float(self):
+    def float(self: Self) -> Self:
         """All floating-point state as float32; returns self."""
         return self.to(np.float32)
 
-    def double(self):
+    def double(self: Self) -> Self:
         """All floating-point state as float64; returns self."""
         return self.to(np.float64)
 
-    def cuda(self):
+    def cuda(self: Self) -> Self:
         """Move to the first GPU; returns self."""
         return self.to("cuda")
 
-    def cpu(self):
+    def cpu(self: Self) -> Self:
         """Move to the CPU; returns self."""
         return self.to("cpu")
 
@@ -279,15 +292,16 @@ class Module:
                     if isinstance(value, kind) and getattr(value, "persistent", True):
                         yield _dotted(prefix, name), value, name in module.optional_state
 
-    def state_dict(self):
+    def state_dict(self) -> OrderedDict[str, Tensor]:
         """All parameters and buffers by dotted name, as detached tensors that share the module's memory."""
         return OrderedDict((name, value.detach()) for name, value, _ in self._state())
 
-    def load_state_dict(self, state_dict, strict=True):
-        """Copy arrays or tensors into the parameters and buffers of these names. Returns (missing_keys, unexpected_keys).
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> LoadResult:
+        """Copy arrays or tensors into the parameters and buffers of these names.
 
-        Everything is checked before anything is changed. Raises WeightsError that lists all missing, unexpected and mis-shaped
-        names at once; with strict=False, only mis-shaped ones are an error."""
+        Returns (missing_keys, unexpected_keys). Everything is checked before anything is changed. Raises WeightsError
+        that lists all missing, unexpected and mis-shaped names at once; with strict=False, only mis-shaped ones are an
+        error."""
         if not hasattr(state_dict, "items"):
             raise WeightsError(f"load_state_dict: expected a dict of names and arrays, got {type(state_dict).__name__}")
         own = {name: (value, optional) for name, value, optional in self._state()}
@@ -302,7 +316,8 @@ class Module:
             elif tuple(given[n].shape) != own[n][0].shape:
                 wrong.append(f"{n}: the state dict has {tuple(given[n].shape)}, the model {own[n][0].shape}")
         if wrong or (strict and (missing or unexpected)):
-            raise WeightsError(_misfit(type(self).__name__, missing if strict else [], unexpected if strict else [], wrong))
+            misfits = (missing, unexpected) if strict else ([], [])
+            raise WeightsError(_misfit(type(self).__name__, *misfits, wrong))
         for n in fits:
             target = own[n][0]
             target.data[...] = to_device(given[n], target.device)
@@ -314,15 +329,15 @@ class Module:
     def _hooks(self, when):
         return list(vars(self).get("_hook_lists", {}).get(when, {}).values())
 
-    def has_hooks(self):
+    def has_hooks(self) -> bool:
         """True if somebody has registered a hook here, so that this very module has to be called."""
         return any(vars(self).get("_hook_lists", {}).values())
 
-    def norm_pairs(self):
-        """(convolution, batch-norm) attribute names of this module of which the second follows directly on the first."""
+    def norm_pairs(self) -> list[tuple[str, str]]:
+        """(convolution, batch-norm) attribute names of this module where the second follows directly on the first."""
         return []
 
-    def fuse(self):
+    def fuse(self: Self) -> Self:
         """A copy for inference with every batch-norm folded into its convolution (see `nn.fusing.fuse`)."""
         from .fusing import fuse
 
@@ -334,25 +349,27 @@ class Module:
         hooks[key] = hook
         return RemovableHook(hooks, key)
 
-    def register_forward_pre_hook(self, hook):
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> RemovableHook:
         """Call `hook(module, inputs)` before forward; what it returns, if anything, replaces the inputs."""
         return self._add_hook("before", hook)
 
-    def register_forward_hook(self, hook):
+    def register_forward_hook(self, hook: Callable[..., Any]) -> RemovableHook:
         """Call `hook(module, inputs, output)` after forward; what it returns, if anything, replaces the output."""
         return self._add_hook("after", hook)
 
-    def register_full_backward_hook(self, hook):
-        """Call `hook(module, grad_inputs, grad_outputs)` when both are known; what it returns, if anything, replaces grad_inputs."""
+    def register_full_backward_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+        """Call `hook(module, grad_inputs, grad_outputs)` when both are known.
+
+        What it returns, if anything, replaces grad_inputs."""
         return self._add_hook("backward", hook)
 
     # -- showing
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """The options shown in print(model); subclasses say what matters."""
         return ""
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         children = [(name, child) for name, child in vars(self).items() if isinstance(child, Module)]
         lines = [f"({name}): " + repr(child).replace("\n", "\n  ") for name, child in children]
         extra = self.extra_repr()
@@ -365,8 +382,8 @@ class Module:
 class LoadResult(NamedTuple):
     """What `load_state_dict` returns: the names that the state dict lacked, and those that the module does not have."""
 
-    missing_keys: list
-    unexpected_keys: list
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 def _dotted(prefix, name):
@@ -386,7 +403,7 @@ def _float_dtype(value):
 
 
 def _as_array(value):
-    """An entry of a state dict as an array of numbers, or None if it is none. Foreign tensors are taken as what they hold."""
+    """An entry of a state dict, a foreign tensor too, as an array of numbers; None if it is none."""
     if isinstance(value, Variable):
         return value.data
     if not hasattr(value, "dtype") or not hasattr(value, "__array_function__"):
@@ -411,7 +428,7 @@ def _misfit(model, missing, unexpected, wrong):
     return "\n".join(lines)
 
 
-def numpy_state(module):
+def numpy_state(module: Module) -> dict[str, np.ndarray]:
     """The state dict as NumPy arrays in plain C order, whatever device and memory order the module uses."""
     return {name: np.array(to_numpy(value), order="C") for name, value in module.state_dict().items()}
 

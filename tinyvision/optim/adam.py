@@ -1,11 +1,15 @@
 """Adam and AdamW."""
 
 import numbers
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from .. import parallel
 from ..errors import OptionError
+from ..hints import Array
+from ..tape import Variable
 from .optimizer import Optimizer
 
 
@@ -19,12 +23,13 @@ class Adam(Optimizer):
     decoupled = False
 
     def __init__(
-        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, *, maximize=False
-    ):
+        self, params: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 0.0, amsgrad: bool = False, *, maximize: bool = False,
+    ) -> None:
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
         super().__init__(params, {**options, "maximize": maximize})
 
-    def check_options(self, group):
+    def check_options(self, group: dict[str, Any]) -> None:
         """Besides the ranges: both betas are from 0 up to, not including, 1."""
         super().check_options(group)
         betas = group["betas"]
@@ -32,7 +37,7 @@ class Adam(Optimizer):
         if not pair or not all(0 <= b < 1 for b in betas):
             raise OptionError(f"{type(self).__name__}: betas must be two numbers from 0 to below 1, got {betas!r}")
 
-    def update(self, p, gradient, state, group):
+    def update(self, p: Variable, gradient: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step for one parameter, in place."""
         if not state:
             state.update(step=0, exp_avg=np.zeros_like(p.data), exp_avg_sq=np.zeros_like(p.data))
@@ -78,6 +83,7 @@ class AdamW(Adam):
     decoupled = True
 
     def __init__(
-        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *, maximize=False
-    ):
+        self, params: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False,
+    ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

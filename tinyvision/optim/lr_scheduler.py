@@ -3,6 +3,8 @@ number."""
 
 import math
 import numbers
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ..errors import CheckpointError, OptionError
 from ..ops.door import is_integer
@@ -13,7 +15,7 @@ class LRScheduler:
     """Base class: sets every group's lr to `factor(step)` times its first lr. Call `step()` after
     `optimizer.step()`."""
 
-    def __init__(self, optimizer, last_epoch=-1):
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         _check_optimizer(type(self).__name__, optimizer)
         if not is_integer(last_epoch) or last_epoch < -1:
             raise OptionError(f"{type(self).__name__}: last_epoch must be an integer from -1, got {last_epoch!r}")
@@ -23,11 +25,11 @@ class LRScheduler:
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.step()
 
-    def factor(self, step):
+    def factor(self, step: int) -> float:
         """What the first learning rate is multiplied by at this step (counted from 0); every schedule defines it."""
         raise OptionError(f"{type(self).__name__} does not define factor()")
 
-    def step(self):
+    def step(self) -> None:
         """Go on to the next step's learning rate."""
         self._apply(self.last_epoch + 1)
         self.last_epoch += 1
@@ -36,15 +38,15 @@ class LRScheduler:
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base * self.factor(step)
 
-    def get_last_lr(self):
+    def get_last_lr(self) -> list[float]:
         """The learning rate of every group now."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """The step number and the first learning rates."""
         return {"last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs)}
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from a `state_dict()`. Raises CheckpointError, before anything is changed, if it does not fit."""
         try:
             step, bases = state_dict["last_epoch"], list(state_dict["base_lrs"])
@@ -80,13 +82,13 @@ def _number(schedule, **values):
 class StepLR(LRScheduler):
     """lr times gamma after every `step_size` steps."""
 
-    def __init__(self, optimizer, step_size, gamma=0.1, last_epoch=-1):
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
         _positive("StepLR", step_size=step_size)
         _number("StepLR", gamma=gamma)
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
 
-    def factor(self, step):
+    def factor(self, step: int) -> float:
         """gamma ** floor(step / step_size)"""
         return self.gamma ** (step // self.step_size)
 
@@ -94,14 +96,16 @@ class StepLR(LRScheduler):
 class MultiStepLR(LRScheduler):
     """lr times gamma at each of the `milestones`."""
 
-    def __init__(self, optimizer, milestones, gamma=0.1, last_epoch=-1):
+    def __init__(
+        self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
         if not isinstance(milestones, (list, tuple)) or not all(is_integer(m) and m >= 0 for m in milestones):
             raise OptionError(f"MultiStepLR: milestones must be a list of step numbers, got {milestones!r}")
         _number("MultiStepLR", gamma=gamma)
         self.milestones, self.gamma = sorted(milestones), gamma
         super().__init__(optimizer, last_epoch)
 
-    def factor(self, step):
+    def factor(self, step: int) -> float:
         """gamma ** (how many milestones have been reached)"""
         return self.gamma ** sum(step >= m for m in self.milestones)
 
@@ -109,12 +113,12 @@ class MultiStepLR(LRScheduler):
 class ExponentialLR(LRScheduler):
     """lr times gamma after every step."""
 
-    def __init__(self, optimizer, gamma, last_epoch=-1):
+    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         _number("ExponentialLR", gamma=gamma)
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
-    def factor(self, step):
+    def factor(self, step: int) -> float:
         """gamma ** step"""
         return self.gamma**step
 
@@ -122,7 +126,10 @@ class ExponentialLR(LRScheduler):
 class LambdaLR(LRScheduler):
     """lr times `lr_lambda(step)`: one function, or a list with one for each group."""
 
-    def __init__(self, optimizer, lr_lambda, last_epoch=-1):
+    def __init__(
+        self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:
         _check_optimizer("LambdaLR", optimizer)
         groups = len(optimizer.param_groups)
         self.lr_lambdas = list(lr_lambda) if isinstance(lr_lambda, (list, tuple)) else [lr_lambda] * groups
@@ -139,7 +146,7 @@ class CosineAnnealingLR(LRScheduler):
     """lr falls along half a cosine to eta_min within T_max steps (Loshchilov and Hutter, "SGDR", 2017, without
     restarts)."""
 
-    def __init__(self, optimizer, T_max, eta_min=0.0, last_epoch=-1):
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         _positive("CosineAnnealingLR", T_max=T_max)
         _number("CosineAnnealingLR", eta_min=eta_min)
         self.T_max, self.eta_min = T_max, eta_min
@@ -161,22 +168,12 @@ class OneCycleLR(LRScheduler):
     Raises OptionError, also when stepped beyond total_steps."""
 
     def __init__(
-        self,
-        optimizer,
-        max_lr,
-        total_steps=None,
-        epochs=None,
-        steps_per_epoch=None,
-        pct_start=0.3,
-        anneal_strategy="cos",
-        cycle_momentum=True,
-        base_momentum=0.85,
-        max_momentum=0.95,
-        div_factor=25.0,
-        final_div_factor=1e4,
-        three_phase=False,
-        last_epoch=-1,
-    ):
+        self, optimizer: Optimizer, max_lr: float | Sequence[float], total_steps: int | None = None,
+        epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: float = 0.3,
+        anneal_strategy: str = "cos", cycle_momentum: bool = True, base_momentum: float | Sequence[float] = 0.85,
+        max_momentum: float | Sequence[float] = 0.95, div_factor: float = 25.0, final_div_factor: float = 1e4,
+        three_phase: bool = False, last_epoch: int = -1,
+    ) -> None:
         _check_optimizer("OneCycleLR", optimizer)
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
@@ -258,17 +255,9 @@ class ReduceLROnPlateau:
     list with one for each group; changes below eps are not made. Raises OptionError."""
 
     def __init__(
-        self,
-        optimizer,
-        mode="min",
-        factor=0.1,
-        patience=10,
-        threshold=1e-4,
-        threshold_mode="rel",
-        cooldown=0,
-        min_lr=0,
-        eps=1e-8,
-    ):
+        self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10, threshold: float = 1e-4,
+        threshold_mode: str = "rel", cooldown: int = 0, min_lr: float | Sequence[float] = 0, eps: float = 1e-8,
+    ) -> None:
         _check_optimizer("ReduceLROnPlateau", optimizer)
         _number("ReduceLROnPlateau", factor=factor, patience=patience, threshold=threshold, cooldown=cooldown, eps=eps)
         if not 0 <= factor < 1:
@@ -287,7 +276,7 @@ class ReduceLROnPlateau:
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
 
-    def step(self, metrics):
+    def step(self, metrics: Any) -> None:
         """Take note of a metric (a number or a tensor of one), and reduce the learning rates if it is time."""
         value = float(metrics)
         self.last_epoch += 1
@@ -311,15 +300,15 @@ class ReduceLROnPlateau:
             return sign * value > sign * self.best * (1 + sign * self.threshold)
         return sign * value > sign * self.best + self.threshold
 
-    def get_last_lr(self):
+    def get_last_lr(self) -> list[float]:
         """The learning rate of every group now."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """The best metric and the counters."""
         return {name: getattr(self, name) for name in ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")}
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from a `state_dict()`; the learning rates are in the optimizer's. Raises CheckpointError."""
         own = self.state_dict()
         if not isinstance(state_dict, dict) or not own.keys() <= state_dict.keys():

@@ -1,11 +1,14 @@
 """What all optimizers share: parameter groups, state, and stepping in place."""
 
 import numbers
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from ..device import to_device
 from ..errors import CheckpointError, GraphError, OptionError
+from ..hints import Array
 from ..tape import Variable, is_grad_enabled, no_grad
 
 # What schedules keep in a group besides the optimizer's own options.
@@ -18,10 +21,12 @@ class Optimizer:
 
     Raises OptionError for unknown options, values that mean nothing, no parameters, or one that is given twice."""
 
-    def __init__(self, parameters, defaults):
+    def __init__(self, parameters: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(parameters, (Variable, np.ndarray)) or not hasattr(parameters, "__iter__"):
             raise OptionError("an optimizer takes several parameters: model.parameters(), or a list")
-        self.defaults, self.state, self.param_groups = defaults, {}, []
+        self.defaults = defaults
+        self.state: dict[Variable, dict[str, Any]] = {}
+        self.param_groups: list[dict[str, Any]] = []
         groups = list(parameters)
         if not groups:
             raise OptionError("an optimizer was given no parameters")
@@ -30,7 +35,7 @@ class Optimizer:
         for group in groups:
             self.add_param_group(group)
 
-    def add_param_group(self, group):
+    def add_param_group(self, group: dict[str, Any]) -> None:
         """Add parameters with options of their own; what is not named takes the defaults. Raises OptionError."""
         name = type(self).__name__
         if not isinstance(group, dict) or "params" not in group:
@@ -43,7 +48,7 @@ class Optimizer:
         for p in params:
             if not isinstance(p, Variable):
                 raise OptionError(f"{name}: expected parameters, got {type(p).__name__}")
-            if not p.is_leaf:
+            if p.record is not None:
                 raise OptionError(f"{name}: a value computed by {p.record.name} cannot be optimised, only leaves can")
             if id(p) in known:
                 raise OptionError(f"{name}: a parameter of shape {p.shape} is given twice")
@@ -52,14 +57,14 @@ class Optimizer:
         self.check_options(group)
         self.param_groups.append(group)
 
-    def check_options(self, group):
+    def check_options(self, group: dict[str, Any]) -> None:
         """Raise OptionError if an option of a group has a value without meaning."""
         for name in ("lr", "weight_decay", "eps", "momentum"):
             value = group.get(name, 0)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not value >= 0:
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not float(value) >= 0:
                 raise OptionError(f"{type(self).__name__}: {name} must be 0 or more, got {value!r}")
 
-    def zero_grad(self, set_to_none=True):
+    def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients (or set them to zero)."""
         for group in self.param_groups:
             for p in group["params"]:
@@ -68,7 +73,7 @@ class Optimizer:
                 elif p.grad is not None:
                     p.grad.zero_()
 
-    def step(self, closure=None):
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. `closure`, if given, recomputes the loss first; its value is
         returned."""
         loss = None
@@ -86,15 +91,15 @@ class Optimizer:
                     p.version += 1
         return loss
 
-    def update_together(self, parameters, group):
+    def update_together(self, parameters: list[Any], group: dict[str, Any]) -> bool:
         """Change all these parameters at once and say True, where an optimizer has a faster way; False by default."""
         return False
 
-    def update(self, p, gradient, state, group):
+    def update(self, p: Variable, gradient: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Change one parameter in place; every optimizer defines it."""
         raise OptionError(f"{type(self).__name__} does not define update()")
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """{"state": {number of the parameter: its state}, "param_groups": [...]}, as in PyTorch; arrays are not
         copied."""
         params = [p for group in self.param_groups for p in group["params"]]
@@ -102,7 +107,7 @@ class Optimizer:
         groups = [{**g, "params": [number[id(p)] for p in g["params"]]} for g in self.param_groups]
         return {"state": {number[id(p)]: dict(s) for p, s in self.state.items()}, "param_groups": groups}
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from a `state_dict()`, of ours or of PyTorch's, over the same groups.
 
         Raises CheckpointError, before anything is changed, if it does not fit."""
@@ -137,7 +142,7 @@ class Optimizer:
             group.update(new)
         self.state = state
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         lines = []
         for i, group in enumerate(self.param_groups):
             options = ", ".join(f"{key}={value}" for key, value in group.items() if key != "params")

@@ -1,10 +1,15 @@
 """Stochastic gradient descent."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
 from .. import parallel
 from ..errors import OptionError
+from ..hints import Array
 from ..kernels import sgd
+from ..tape import Variable
 from .optimizer import Optimizer
 
 
@@ -15,7 +20,10 @@ class SGD(Optimizer):
     v. (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.) Raises
     OptionError."""
 
-    def __init__(self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False):
+    def __init__(
+        self, params: Iterable[Any], lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
+        weight_decay: float = 0.0, nesterov: bool = False, maximize: bool = False,
+    ) -> None:
         super().__init__(
             params,
             {
@@ -28,13 +36,13 @@ class SGD(Optimizer):
             },
         )
 
-    def check_options(self, group):
+    def check_options(self, group: dict[str, Any]) -> None:
         """Besides the ranges: Nesterov needs a momentum and no dampening."""
         super().check_options(group)
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise OptionError("SGD: nesterov=True needs a momentum above 0 and dampening 0")
 
-    def update_together(self, parameters, group):
+    def update_together(self, parameters: list[Any], group: dict[str, Any]) -> bool:
         """On a GPU, all parameters in one kernel launch; False where `update` is to take them one by one."""
         weights, gradients = [p.data for p in parameters], [p.grad.data for p in parameters]
         if not weights or parallel.on_cpu(weights[0]) or not sgd.applies(weights, gradients):
@@ -52,7 +60,7 @@ class SGD(Optimizer):
         sgd.step(weights, gradients, buffers, group, first)
         return True
 
-    def update(self, p, gradient, state, group):
+    def update(self, p: Variable, gradient: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step for one parameter, in place."""
         lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
         sign = -1.0 if group["maximize"] else 1.0

@@ -86,13 +86,12 @@ class Settings:
 
     def make_optimizer(self, parameters: Iterable[Any]) -> optim.Optimizer:
         """The optimizer for parameters, or for groups of them that may have learning rates of their own."""
+        options: dict[str, Any] = {"lr": self.lr, "weight_decay": self.weight_decay}
         if self.optimizer in ("adam", "adamw"):
             kind = optim.Adam if self.optimizer == "adam" else optim.AdamW
-            return kind(parameters, lr=self.lr, weight_decay=self.weight_decay)
-        nesterov = self.optimizer == "nesterov"
-        return optim.SGD(
-            parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=nesterov
-        )
+            return kind(parameters, **options)
+        options.update(momentum=self.momentum, nesterov=self.optimizer == "nesterov")
+        return optim.SGD(parameters, **options)
 
     def make_schedule(self, optimizer: optim.Optimizer, steps: int) -> optim.lr_scheduler.LRScheduler:
         """The schedule over all `steps` of the run, at its first step."""
