@@ -45,8 +45,8 @@ def understood(answer, subject, path):
     return answer
 
 
-def as_json(answer, **more):
-    """The answer as it is printed with --json."""
-    kept = {k: v for k, v in answer.items() if k not in ("colour", "kinds", "lines", "spilt")}
-    kept["printed"] = (answer["printed"] + answer.get("spilt", ""))[:4000]
+def as_json(told, **more):
+    """The worker's answer as it is printed with --json."""
+    kept = {k: v for k, v in told.items() if k not in ("colour", "kinds", "lines", "spilt")}
+    kept["printed"] = (told["printed"] + told.get("spilt", ""))[:4000]
     return json.dumps({**more, **kept}, indent=2, ensure_ascii=False)

@@ -175,6 +175,7 @@ def _watch(args):
 
 def _run(args):
     from . import attempt, show
+    from .folder import shown
     from .process import seconds
 
     folder = _folder(args)
@@ -196,8 +197,9 @@ def _run(args):
         following = folder.after(one)
         print(f"   next:  tinyvision learn run {following.name}" if following else show.progress(folder))
         return 0
-    print(f"   edit {folder.file(one)}, then run this again.")
-    print(f"   hint: tinyvision learn hint {one.name}    plainly: tinyvision learn diagnose {one.name}")
+    print(f"   edit {shown(folder.file(one))}, then run this again.")
+    print(f"   a hint:        tinyvision learn hint {one.name}")
+    print(f"   said plainly:  tinyvision learn diagnose {one.name}")
     return 1
 
 

@@ -66,7 +66,8 @@ class Exercise:
 
     def _header(self):
         doc = ast.get_docstring(ast.parse(self._text()))
-        told = f"{self.title}   (difficulty {self.level} of 4, about {self.minutes} minutes; tutorial page {self.page})"
+        page = f"; tutorial page {self.page}" if self.page else ""
+        told = f"{self.title}   (difficulty {self.level} of 4, about {self.minutes} minutes{page})"
         question = textwrap.fill("Predict, before you run it: " + self.predict, 110)
         return f'"""{self.name}: {told}\n\n{doc}\n\n{question}\n"""\n'
 

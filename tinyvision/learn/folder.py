@@ -47,7 +47,7 @@ class Folder:
         if made_with < course.version() and self.warning is None:
             self.warning = (
                 "this folder was made by an older version of the course; "
-                f"`tinyvision learn init {_shown(self.path)}` adds the new exercises and changes no file"
+                f"`tinyvision learn init {shown(self.path)}` adds the new exercises and changes no file"
             )
 
     def file(self, one):
@@ -61,12 +61,12 @@ class Folder:
             return path.read_text(encoding="utf-8")
         except FileNotFoundError:
             raise DataError(
-                f"learn: {_shown(path)} is gone; `tinyvision learn reset {one.name}` puts it back"
+                f"learn: {shown(path)} is gone; `tinyvision learn reset {one.name}` puts it back"
             ) from None
         except UnicodeDecodeError:
-            raise DataError(f"learn: {_shown(path)} is not text in UTF-8; save it as UTF-8") from None
+            raise DataError(f"learn: {shown(path)} is not text in UTF-8; save it as UTF-8") from None
         except OSError as error:
-            raise DataError(f"learn: cannot read {_shown(path)}: {error.strerror or error}") from None
+            raise DataError(f"learn: cannot read {shown(path)}: {error.strerror or error}") from None
 
     def entry(self, one):
         """What is remembered about an exercise: tries, hints, passed (a time or None)."""
@@ -167,7 +167,7 @@ def _read_state(path):
     return empty, f"the record of your progress could not be read; it was kept as {aside.name}, and a new one begins"
 
 
-def _shown(path):
+def shown(path):
     """A path as short as it can be typed from here."""
     try:
         relative = os.path.relpath(path)

@@ -108,9 +108,10 @@ def _observed(judge):
 def _returns(function, arrays, options, count, names=()):
     """One call ahead of the checker's own, for what a learner's first attempts return: nothing, or too little."""
     told = runner.call(function, arrays, options, seconds=CALL_LIMIT)
+    name = runner.name_of(function)
+    _in_time(told, name, function)
     if not told.ok:
         return  # the checker says it better
-    name = runner.name_of(function)
     if told.value is None:
         raise Wrong(f"{name} returned None: is there a return at its end?", name, function)
     fits = count == 1 or (isinstance(told.value, (tuple, list)) and len(told.value) == count)
@@ -138,9 +139,7 @@ def call(function, *arrays, argument=None, **options):
     name = argument or runner.name_of(function)
     watched = {p: a for p, a in zip(_parameters(function), arrays, strict=False) if isinstance(a, np.ndarray)}
     told = runner.call(function, arrays, options, watched, CALL_LIMIT)
-    if told.cut_off:
-        raise Wrong(f"It ran for more than {CALL_LIMIT:g} seconds and was stopped. Is there a loop that never ends?",
-                    name, function, line=told.line)
+    _in_time(told, name, function)
     if told.error is not None:
         if isinstance(told.error, Wrong):
             raise told.error
@@ -153,7 +152,13 @@ def call(function, *arrays, argument=None, **options):
     return told.value
 
 
-PRINTED = []  # what the learner's functions printed, until a report takes it
+def _in_time(told, name, function):
+    if told.cut_off:
+        raise Wrong(f"It ran for more than {CALL_LIMIT:g} seconds and was cut off. Is there a loop that never ends?",
+                    name, function, line=told.line)
+
+
+PRINTED: list[str] = []  # what the learner's functions printed, until a report takes it
 
 
 def _parameters(function):

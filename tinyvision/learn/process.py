@@ -15,6 +15,7 @@ import tinyvision
 from ..errors import OptionError
 
 LIMIT = 10.0  # seconds a check may take in all; the exercises' own take less than one
+_START = 120.0  # seconds in which Python, NumPy and the checker are loaded, even on a machine that is very busy
 _KEEP = 4000  # characters of a flood of output that are kept
 _ROOT = Path(tinyvision.__file__).parents[1]
 
@@ -41,7 +42,7 @@ class Worker:
             env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **threads},
             start_new_session=True,  # so that its children go with it, and Ctrl-C reaches only us
         )
-        self._answers, self._spilt = queue.Queue(), []
+        self._answers, self._spilt, self._ready = queue.Queue(), [], False
         self._readers = [threading.Thread(target=self._read_answers, daemon=True),
                          threading.Thread(target=self._drain, daemon=True)]
         for thread in self._readers:
@@ -70,6 +71,10 @@ class Worker:
             self._process.stdin.write(line.encode())
             self._process.stdin.flush()
         try:
+            # The limit is for the learner's code: until the worker is ready, none of it has run.
+            if not self._ready and self._answers.get(timeout=_START) is None:
+                return {"crash": self._ended().get("spilt", "")}
+            self._ready = True
             answer = self._answers.get(timeout=limit)
         except queue.Empty:
             self.close()

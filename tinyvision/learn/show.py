@@ -32,9 +32,10 @@ def wrap(text, first="   ", rest=None):
 
 def title(one):
     """The line that introduces an exercise."""
+    page = f"   page {one.page}" if one.page else ""
     return (
         f"{ink('bold', one.name)}  {one.title}   {one.number}/{len(course.names())}   {stars(one)}   "
-        f"{one.minutes} min   page {one.page}"
+        f"{one.minutes} min{page}"
     )
 
 

@@ -10,6 +10,7 @@ import time
 from ..errors import TinyVisionError
 from . import course, show
 from .attempt import judge
+from .folder import shown
 from .keys import END, listening
 from .process import LIMIT, Worker
 
@@ -83,7 +84,7 @@ class _Session:
             else:
                 print(f"   n goes on with {following.name}.")
         else:
-            print(f"   Edit {self.folder.file(self.one)} and save it.")
+            print(f"   Edit {shown(self.folder.file(self.one))} and save it.")
         print(f"   {KEYS}", flush=True)
 
     def press(self, key, keys):

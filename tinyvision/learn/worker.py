@@ -1,8 +1,8 @@
 """The other side of the wall: a process that judges one attempt and is gone.
 
 Started ahead of time, it has NumPy and the checker loaded and waits for one line of JSON on standard input:
-{"task": "judge" | "gradcheck", ..., "cwd": folder}. The answer is one line of JSON on its standard output, to which
-nothing else can be written: whatever the learner's code prints goes to standard error.
+{"task": "judge" | "gradcheck", ..., "cwd": folder}. It says "ready" first; the answer is one line of JSON on its
+standard output, to which nothing else can be written: whatever the learner's code prints goes to standard error.
 """
 
 import json
@@ -59,6 +59,8 @@ def _answer(request):
         return told(report)
     except TinyVisionError as error:
         return {"error": str(error)}
+    except KeyboardInterrupt:
+        return {"ended": "Your code raised KeyboardInterrupt."}
     except MemoryError:
         return {"error": "learn: out of memory: an array in your code is too large"}
 
@@ -72,6 +74,8 @@ def main():
     from . import gradcheck, judge  # noqa: F401  (the waiting is for these)
 
     _limit_memory()
+    out.write("ready\n")
+    out.flush()
     for line in sys.stdin:
         request = json.loads(line)
         os.chdir(request["cwd"])

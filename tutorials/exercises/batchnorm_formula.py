@@ -28,7 +28,7 @@ def batchnorm_formula(dy, cache):
 
 from tinyvision.learn import lab
 
-TITLE = "batch-norm backward in one formula"
+TITLE = "batch-norm backward at once"
 LEVEL, MINUTES, PAGE = 3, 15, "13"
 NEEDS = ("batchnorm_formula",)
 MISSING = "the two sums, and the formula with their means"

@@ -1,0 +1,136 @@
+"""Every command: what it prints, what it returns, and with --json."""
+
+import json
+
+import pytest
+
+from tinyvision.cli import main
+from tinyvision.learn import course
+
+CROPPED = ("PH : PH + H, PW : PW + W", ":H, :W")
+
+
+@pytest.fixture
+def learn(capsys):
+    """learn(*words) -> (exit code, standard output, standard error)"""
+
+    def call(*words, command="learn"):
+        code = main([command, *words])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return call
+
+
+@pytest.fixture
+def data(learn):
+    """data(*words) -> (exit code, the JSON that was printed)"""
+
+    def call(*words, **how):
+        code, out, _ = learn(*words, "--json", **how)
+        return code, json.loads(out)
+
+    return call
+
+
+def test_init_run_and_the_next_command(learn, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = learn("init")
+    assert (code, out.split("\n")[1]) == (0, "next:  tinyvision learn run out_size")
+    code, out, _ = learn("run", "out_size")
+    assert code == 1
+    assert out.split("\n")[1].strip().startswith("This is supposed to fail now")
+    assert "Still missing: the number of positions" in " ".join(out.split())
+    code, out, _ = learn("init")
+    assert "Nothing was changed" in out
+
+
+def test_a_known_mistake_is_first_seen_and_then_named(learn, solve):
+    solve("conv_dx", CROPPED)
+    code, out, _ = learn("run", "conv_dx")
+    assert code == 1
+    assert "dx WRONG" in out
+    assert "first difference  dx[0,0,0,0]" in out
+    assert "This looks like the right dx moved by the padding" in out
+    assert "exact match with a known mistake" in out
+    assert "supposed to fail" not in out
+    assert max(map(len, out.split("\n"))) <= 80
+    code, out, _ = learn("diagnose", "conv_dx")
+    assert code == 1
+    assert "You cropped the padded gradient at [:H, :W]" in out
+    assert "conv_dx.py:" in out
+
+
+def test_a_pass_shows_the_answer_and_the_next(learn, solve):
+    solve("out_size")
+    code, out, _ = learn("run", "out_size")
+    assert code == 0
+    assert "out_size is right" in out
+    assert "Answer: 112" in out
+    assert "tinyvision learn run padding" in out
+    assert "x  1 out_size" in learn("list")[1]
+    assert "1 of 44" in learn("progress")[1]
+
+
+def test_hints_come_one_after_the_other(learn, place):
+    for number in (1, 2, 3, 3):
+        assert f"hint {number} of 3" in learn("hint", "sgd")[1]
+    assert "hint 1 of 3" in learn("hint", "sgd", "--level", "1")[1]
+
+
+def test_the_solution_is_earned(learn, solve):
+    code, _, err = learn("solution", "sgd")
+    assert (code, "after 3 tries" in err) == (2, True)
+    for k in range(3):
+        solve("sgd", ("weight - lr", f"weight - {k + 1} - lr"))
+        learn("run", "sgd")
+    code, _, err = learn("solution", "sgd")
+    assert (code, "--yes" in err) == (2, True)
+    code, out, _ = learn("solution", "sgd", "--yes")
+    assert (code, out) == (0, course.exercise("sgd").solution())
+
+
+def test_reset_and_a_deleted_file(learn, place, solve):
+    solve("sgd")
+    code, out, _ = learn("reset", "sgd")
+    assert (code, "backups" in out) == (0, True)
+    place.file(course.exercise("sgd")).unlink()
+    code, _, err = learn("run", "sgd")
+    assert (code, "learn reset sgd" in err) == (2, True)
+    assert learn("reset", "sgd")[0] == 0
+    assert place.untouched(course.exercise("sgd"))
+
+
+def test_wrong_words_are_answered(learn, place, tmp_path, monkeypatch):
+    assert "did you mean conv_dx" in learn("run", "conv_xd")[2]
+    monkeypatch.chdir(tmp_path)
+    code, _, err = learn("run", "conv_dx")
+    assert (code, "tinyvision learn init" in err) == (2, True)
+    assert learn("run", "conv_dx", "--dir", str(place.path))[0] == 1
+    assert "time limit" in learn("run", "--dir", str(place.path), "--time-limit", "-1")[2]
+    assert "no --json" in learn("--json", "--dir", str(place.path))[2]
+
+
+def test_every_command_with_json(data, solve, tmp_path):
+    assert data("init", str(tmp_path / "new"))[1]["added"][0] == "out_size"
+    code, told = data("run", "out_size")
+    assert (code, told["passed"], told["untouched"], told["answer"]) == (1, False, True, None)
+    solve("conv_dx", CROPPED)
+    code, told = data("run", "conv_dx")
+    assert told["findings"][0]["mistake"] == "conv2d.dx.cropped_at_zero"
+    assert data("diagnose", "conv_dx")[1]["findings"][0]["argument"] == "dx"
+    assert data("hint", "conv_dx")[1]["level"] == 1
+    solve("conv_dx")
+    code, told = data("run", "conv_dx")
+    assert (code, told["passed"], told["next"]) == (0, True, "maxpool_backward")
+    assert data("solution", "conv_dx")[1]["solution"].startswith('"""conv_dx')
+    assert len(data("list")[1]) == len(course.names())
+    assert data("progress")[1]["passed"] == 1
+    assert data("reset", "conv_dx")[1]["backup"]
+
+
+def test_html(learn, solve, tmp_path):
+    solve("conv_dx", CROPPED)
+    assert "The picture is in" in learn("run", "conv_dx", "--html", str(tmp_path / "p.html"))[1]
+    assert "<html" in (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert "there is no folder" in learn("run", "conv_dx", "--html", str(tmp_path / "no" / "p.html"))[2]

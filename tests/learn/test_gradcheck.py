@@ -1,0 +1,100 @@
+"""`tinyvision gradcheck` on a file of one's own, with a planted mistake of each op; and checks from a notebook."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinyvision import OptionError
+from tinyvision.cli import main
+from tinyvision.learn import check_exercise
+
+MINE = Path(__file__).with_name("planted.py")
+
+PLANTED = {
+    "linear": ("linear_backward", "linear.dbias."),
+    "relu": ("relu_backward", "relu.dx."),
+    "conv2d": ("conv_backward", "conv2d.dx.cropped_at_zero"),
+    "maxpool2d": ("maxpool_backward", "maxpool2d.dx."),
+    "avgpool2d": ("avgpool_backward", "avgpool2d.dx."),
+    "batchnorm_train": ("batchnorm_backward", "batchnorm_train.dx."),
+    "cross_entropy": ("cross_entropy_backward", "cross_entropy.dlogits."),
+    "softmax": ("softmax_backward", "softmax.dx."),
+    "add": ("add_backward", "add.db."),
+    "dropout": ("dropout_backward", "dropout.dx."),
+    "im2col": ("im2col_backward", "im2col.dx."),
+    "col2im": ("col2im_backward", "col2im.dcolumns."),
+    "sgd": ("sgd", "sgd.weight."),
+}
+
+
+def told(capsys, *words):
+    code = main(["gradcheck", *words])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.parametrize("op", PLANTED)
+def test_a_planted_mistake_of_each_op_is_named(capsys, op):
+    function, mistake = PLANTED[op]
+    forward = function.replace("backward", "forward")
+    words = [] if op == "sgd" else ["--forward", forward]
+    code, out, _ = told(capsys, f"{MINE}:{function}", "--op", op, "--json", *words)
+    answer = json.loads(out)
+    assert code == 1
+    assert [f["mistake"] for f in answer["findings"]] != []
+    assert all((f["mistake"] or "").startswith(mistake) for f in answer["findings"]), answer["findings"]
+    assert all(f["certainty"] == "exact" for f in answer["findings"])
+    assert os.path.basename(answer["findings"][0]["file"]) == MINE.name
+
+
+def test_the_report_is_printed_and_saved(capsys, tmp_path):
+    html = tmp_path / "report.html"
+    words = ("--op", "conv2d", "--forward", "conv_forward", "--html", str(html))
+    code, out, _ = told(capsys, f"{MINE}:conv_backward", *words)
+    assert code == 1
+    assert "You cropped the padded gradient at [:H, :W]" in " ".join(out.split())
+    assert "planted.py:" in out
+    assert "<html" in html.read_text(encoding="utf-8")
+    assert told(capsys, str(MINE), "--op", "conv2d", "--forward", "conv_forward")[0] == 0
+
+
+def test_a_foreign_cache_is_explained(capsys):
+    code, out, _ = told(capsys, f"{MINE}:conv_backward", "--op", "conv2d")
+    assert code == 1
+    assert "--forward conv_forward" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["none.py:f", "--op", "conv2d"], "none.py is not there"),
+        ([f"{MINE}:conv_back", "--op", "conv2d"], "did you mean conv_backward"),
+        ([str(MINE), "--op", "conv2d"], "which function"),
+        ([f"{MINE}:conv_backward", "--op", "conv3d"], "known are linear"),
+        ([f"{MINE}:conv_backward", "--op", "conv2d", "--time-limit", "never"], "time limit"),
+    ],
+)
+def test_wrong_words(capsys, words, message):
+    code, _, err = told(capsys, *words)
+    assert code == 2
+    assert message in err
+
+
+def test_in_a_notebook():
+    assert check_exercise("relu_backward", lambda dy, x: dy * (x > 0)).passed
+    report = check_exercise("relu_backward", lambda dy, x: dy)
+    assert not report.passed
+    assert report.findings[0].mistake == "relu.dx.no_mask" or report.findings[0].mistake.startswith("relu.dx")
+    assert check_exercise("dropout", dropout_backward=lambda dy, c: dy * c[0] / (1 - c[1]),
+                          dropout_forward=lambda x, mask, p: np.where(mask, x, 0) / (1 - p)).passed  # fmt: skip
+    with pytest.raises(OptionError, match="did you mean"):
+        check_exercise("relu_backwards", abs)
+    with pytest.raises(OptionError, match="also asks for dropout_backward"):
+        check_exercise("dropout", abs)
+    with pytest.raises(OptionError, match="you gave 2"):
+        check_exercise("sgd", abs, abs)
+    report = check_exercise("relu_backward", lambda dy, x: 1 / 0)
+    assert "ZeroDivisionError" in str(report)

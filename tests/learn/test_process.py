@@ -1,0 +1,81 @@
+"""The wall around a learner's code: whatever it does, there is an answer, soon, and in words."""
+
+import time
+
+import pytest
+
+from tinyvision.learn import course
+from tinyvision.learn.attempt import judge
+
+ONE = course.exercise("relu_forward")
+
+
+def answer_to(place, body, top="", limit=20.0):
+    lines = "\n    ".join(body.split("\n"))
+    place.file(ONE).write_text(f"import os\nimport sys\nimport numpy as np\n{top}\ndef relu_forward(x):\n    {lines}\n",
+                               encoding="utf-8")  # fmt: skip
+    return judge(place, ONE, limit=limit)
+
+
+def said(answer):
+    return " ".join(f["message"] for f in answer["findings"])
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("while True: pass", "was cut off"),
+        ("while True:\n    try:\n        while True: pass\n    except BaseException: pass", ""),
+        ("os._exit(7)", "ended Python \\(exit code 7\\)"),
+        ("os.abort()", "crashed Python \\(SIGABRT\\)"),
+        ("sys.exit()", "SystemExit"),
+        ("raise KeyError('boo')", "KeyError"),
+        ("return np.zeros((1 << 20, 1 << 20))", "MemoryError"),
+        ("return relu_forward(x)", "RecursionError"),
+        ("x[x < 0] = 0\nreturn x", "in place"),
+        ("pass", "returned None"),
+        ("return x.tolist(), 3", "one array alone"),
+        ("raise KeyboardInterrupt", ""),
+    ],
+)
+def test_what_functions_do(place, body, words):
+    answer = answer_to(place, body, limit=8.0)
+    assert not answer["passed"]
+    assert __import__("re").search(words, said(answer) or answer["text"]), said(answer)
+
+
+@pytest.mark.parametrize(
+    ("top", "words"),
+    [
+        ("while True: pass", "loop outside of a function"),
+        ("sys.exit(0)", "ends Python"),
+        ("import no_such_module", "ModuleNotFoundError"),
+        ("def broken(:", "line 4"),
+        ("1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_what_files_do(place, top, words):
+    answer = answer_to(place, "return np.maximum(x, 0)", top)
+    assert not answer["passed"]
+    assert words in said(answer)
+
+
+def test_prints_are_shown_and_floods_are_cut(place):
+    answer = answer_to(place, "print('shape', x.shape)\nreturn x")
+    assert "shape" in answer["printed"]
+    flood = "for _ in range(300): os.write(1, b'x' * 10000)\nreturn x"
+    answer = answer_to(place, flood)
+    assert not answer["passed"]
+    assert len(answer["spilt"]) <= 4000
+
+
+def test_the_time_limit_holds(place):
+    started = time.monotonic()
+    answer = answer_to(place, "import signal\nsignal.setitimer(signal.ITIMER_REAL, 0)\nwhile True: pass", limit=2.0)
+    assert "more than 2 seconds" in said(answer)
+    assert time.monotonic() - started < 6
+
+
+def test_a_function_that_is_gone_is_asked_for(place):
+    place.file(ONE).write_text("x = 1\n", encoding="utf-8")
+    assert "no longer defines relu_forward" in said(judge(place, ONE))
