@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import tinyvision
 from tinyvision import train
@@ -112,6 +113,9 @@ def test_version(capsys):
         (["train", "--data", "folder"], "root"),
         (["train", "--data", "folder", "--root", "nowhere"], "nowhere: no such folder"),
         (["train", "--root", "x"], "takes no root"),
+        (["train", "--run", ""], "--run is empty"),
+        (["train", "--image-size", "100000"], "image size 100000: pictures are scaled to at most 8192"),
+        (["train", "--threads", "9999999"], "from 1 to 1024"),
         (["train", "--resume"], "nothing to resume"),
         (["train", "--resume", "nowhere"], "nothing to resume: there is no nowhere"),
         (["train", "--resume", "--overwrite"], "--resume goes on with a run and --overwrite replaces it"),
@@ -162,19 +166,13 @@ def test_cuda_without_a_gpu(capsys):
 def test_train_keeps_a_run_in_a_folder_of_its_own(capsys):
     assert call("train", "--epochs", "1") == 0
     captured = capsys.readouterr()
-    assert (
-        "training simple-cnn (53,002 parameters) on 1,295 images of digits (143 more for validation)"
-        in captured.err
-    )
+    assert "training simple-cnn (53,002 parameters) on 1,295 images of digits (143 more for validation)" in captured.err
     assert "epoch 1/1" in captured.err
     assert "test accuracy: " in captured.out
     assert "of 359 images that nothing was learned or chosen on" in captured.out
     assert call(*QUICK) == 0
     assert sorted(os.listdir("runs")) == ["digits-1", "digits-2"]
-    assert (
-        Path("runs/digits-1/last.safetensors").read_bytes()
-        == Path("runs/digits-2/last.safetensors").read_bytes()
-    )
+    assert Path("runs/digits-1/last.safetensors").read_bytes() == Path("runs/digits-2/last.safetensors").read_bytes()
 
 
 def test_train_json(capsys):
@@ -249,24 +247,20 @@ def test_kill_9_and_resume(tmp_path):
     assert call("train", "--quiet", "--resume") == 0
     assert call("train", "--epochs", "3", "--threads", "1", "--quiet", "--run", "unbroken") == 0
     for name in ("last.safetensors", "best.safetensors", "history.csv"):
-        assert (tmp_path / "runs" / "digits-1" / name).read_bytes() == (
-            tmp_path / "unbroken" / name
-        ).read_bytes()
+        assert (tmp_path / "runs" / "digits-1" / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals(tmp_path, number, code):
-    process = tinyvision_process(
-        "train", "--epochs", "200", "--save-every", "0.1", "--run", "run", cwd=tmp_path
-    )
-    wait_for_steps(process, tmp_path / "run" / "last.safetensors", 0)
+    process = tinyvision_process("train", "--epochs", "200", "--save-every", "0.1", "--run", "the run", cwd=tmp_path)
+    wait_for_steps(process, tmp_path / "the run" / "last.safetensors", 0)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert out == ""
-    assert "and saved; go on with: tinyvision train --resume run" in err.splitlines()[-1]
+    assert "and saved; go on with: tinyvision train --resume 'the run'" in err.splitlines()[-1]
     assert "Traceback" not in err
-    assert train.load_checkpoint(tmp_path / "run" / "last.safetensors").progress.total > 0
+    assert train.load_checkpoint(tmp_path / "the run" / "last.safetensors").progress.total > 0
 
 
 def test_a_reader_that_goes_away(tmp_path):
@@ -286,10 +280,7 @@ def test_predict(trained, tmp_path, capsys):
     assert call("predict", "in", "--model", str(trained)) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [f"in/deep/{i}.png" for i in range(3)]
-    assert (
-        call("predict", "in/deep/*.png", "--model", str(trained / "best.safetensors"), "--top", "3", "--json")
-        == 0
-    )
+    assert call("predict", "in/deep/*.png", "--model", str(trained / "best.safetensors"), "--top", "3", "--json") == 0
     results = json.loads(capsys.readouterr().out)
     assert len(results) == 3
     probabilities = [one["probability"] for one in results[0]["predictions"]]
@@ -391,9 +382,7 @@ def test_doctor(capsys, monkeypatch):
     assert call("doctor", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["ok"] is True
-    assert any(
-        finding["what"] == "GPU" or finding["what"].startswith("GPU ") for finding in report["findings"]
-    )
+    assert any(finding["what"] == "GPU" or finding["what"].startswith("GPU ") for finding in report["findings"])
 
 
 def test_doctor_names_what_is_missing(capsys, monkeypatch):
@@ -419,7 +408,45 @@ def test_help_and_mistakes_load_little():
         "import sys; from tinyvision.cli.parser import build_parser; build_parser(); "
         "print([m for m in ('rich', 'matplotlib', 'PIL', 'cupy', 'tinyvision.models') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=ENVIRONMENT, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=ENVIRONMENT, timeout=60)
     assert done.stdout == "[]\n", done.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["predict"], ["transfer"], ["info"], ["datasets"], ["doctor"]])
+def test_help_fits_into_80_columns(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_output_onto_a_full_disk():
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "tinyvision", "datasets"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+        )
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "No space left" in result.stderr
+
+
+def test_file_names_that_a_terminal_would_obey(trained, tmp_path):
+    names = ["new\nline.png", "\x1b[31mred.png", os.fsdecode(b"\xff.png")]
+    for name in names:
+        with open(tmp_path / name, "wb") as file:
+            Image.fromarray(np.zeros((8, 8), np.uint8)).save(file, "png")
+    process = tinyvision_process("predict", "--model", str(trained), *[str(tmp_path / name) for name in names])
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert len(out.splitlines()) == 3
+    assert out.isascii()
+    assert "\x1b" not in out
+
+
+def test_a_pattern_with_a_colon_is_named_whole(trained, capsys):
+    assert main(["predict", "c:no*", "--model", str(trained), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)[0]["file"] == "c:no*"

@@ -35,12 +35,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             _say(str(interrupt))
         return 128 + getattr(interrupt, "signal", signal.SIGINT)
     except BrokenPipeError:
-        # The reader of our output (`| head`) has gone. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_output()  # the reader (`| head`) has gone
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        if "args" in locals() and args.debug:
+            raise
+        _say(f"tinyvision: {error.filename or 'cannot write the output'}: {error.strerror or error}")
+        if error.filename is None:  # standard output, for the files that we write have errors of ours
+            _silence_output()
+        return FAILED
     except MemoryError:
         _say("tinyvision: out of memory; use a smaller --batch-size or smaller images")
         return FAILED
+
+
+def _silence_output() -> None:
+    """Nothing more can be printed; without this Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(text: str) -> None:

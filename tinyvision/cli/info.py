@@ -13,9 +13,9 @@ from .parser import add_debug, whole
 
 _EPILOG = """\
 examples:
-  tinyvision info resnet18                             layers, shapes, parameters, multiply-adds
-  tinyvision info runs/digits-1                        how the run was made and how it went
-  tinyvision info resnet18-f37072fd.pth                the tensors in a weight file"""
+  tinyvision info resnet18               shapes, parameters, multiply-adds
+  tinyvision info runs/digits-1          how the run was made and how it went
+  tinyvision info resnet18-f37072fd.pth  the tensors in a weight file"""
 
 
 def add_parser(commands: Any) -> None:

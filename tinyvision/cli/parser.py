@@ -6,28 +6,40 @@ import argparse
 import difflib
 import importlib
 import importlib.util
+import itertools
 import re
 import sys
+import textwrap
 from typing import Any, NoReturn
 
 _COMMANDS = ("train", "predict", "transfer", "info", "datasets", "doctor")
 
 _EPILOG = """\
 start here:
-  tinyvision train                                  a network learns handwritten digits, within a minute
+  tinyvision train              a network learns handwritten digits, in a minute
   tinyvision predict photo.jpg --model efficientnet_lite0
-  tinyvision transfer PHOTOS                        fine-tune a pretrained network on folders of photos
-  tinyvision doctor                                 is everything here that makes it fast?
+  tinyvision transfer PHOTOS    fine-tune a network on folders of photos
+  tinyvision doctor             is everything here that makes it fast?
 
 tinyvision COMMAND --help explains a command. Exit codes:
 0 fine, 1 some inputs failed, 2 an error, 130 Ctrl-C."""
+
+
+class HelpText(argparse.HelpFormatter):
+    """Paragraphs are wrapped to the terminal; indented lines, which are commands to copy, stay as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        parts = itertools.groupby(text.splitlines(), key=lambda line: line[:1].strip() != "")
+        return "\n".join(
+            textwrap.fill(" ".join(lines), width) if paragraph else "\n".join(lines) for paragraph, lines in parts
+        )
 
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that suggests what may have been meant, and takes no abbreviations."""
 
     def __init__(self, **options: Any) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        options.setdefault("formatter_class", HelpText)
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:

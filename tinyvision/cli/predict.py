@@ -17,7 +17,7 @@ from .parser import add_debug, add_device, use_device, whole
 _EPILOG = """\
 examples:
   tinyvision predict photo.jpg --model efficientnet_lite0 --top 5
-  tinyvision predict photos/ 'more/*.png'              with the newest run in runs/
+  tinyvision predict photos/ 'more/*.png'    with the newest run in runs/
   tinyvision predict photos/ --model runs/transfer-1 --json > labels.json
 
 A picture that cannot be read is reported, the others are done; the exit code is then 1."""
@@ -118,13 +118,12 @@ def _predictions(network: Any, args: argparse.Namespace) -> Iterator[tuple[str, 
     from ..data import read_image
 
     waiting: list[tuple[str, Any]] = []  # pictures, and errors in their place
-    for path in _expanded(args.inputs):
+    for name, path in _expanded(args.inputs):
         try:
             image = path if isinstance(path, DataError) else read_image(path)
+            waiting.append((name, 255 - image if args.invert and not isinstance(image, DataError) else image))
         except DataError as error:
-            image = error
-        name = str(image).partition(":")[0] if isinstance(path, DataError) else str(path)
-        waiting.append((name, 255 - image if args.invert and not isinstance(image, DataError) else image))
+            waiting.append((name, error))
         if len(waiting) == _BATCH:
             yield from _classified(network, waiting, args.top)
             waiting = []
@@ -149,27 +148,27 @@ def _classified(network: Any, waiting: list[tuple[str, Any]], top: int) -> Itera
         )
 
 
-def _expanded(inputs: list[str]) -> Iterator[Path | DataError]:
-    """Every picture that the inputs mean; a DataError in place of an input that means none."""
+def _expanded(inputs: list[str]) -> Iterator[tuple[str, Path | DataError]]:
+    """(name, path) of every picture that the inputs mean; (input, DataError) for an input that means none."""
     from ..data.images import SUFFIXES
 
     for text in inputs:
-        path = Path(text).expanduser()
+        path, problem = Path(text).expanduser(), "no images in this folder"
         if path.is_dir():
             found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            yield from found
-            if not found:
-                yield DataError(f"{text}: no images in this folder")
         elif not path.exists() and glob.has_magic(text):
-            found = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
-            yield from found
-            if not found:
-                yield DataError(f"{text}: nothing matches this pattern")
+            found, problem = sorted(map(Path, glob.glob(str(path), recursive=True))), "nothing matches this pattern"
         else:
-            yield path
+            found = [path]
+        yield from ((str(p), p) for p in found)
+        if not found:
+            yield text, DataError(f"{text}: {problem}")
 
 
 def _print(path: str, found: list[dict[str, Any]]) -> None:
+    from ..data.source import printable
+
+    path = printable(path, 4096)  # a name may hold a newline, what a terminal obeys, or bytes that are no text
     if len(found) == 1:
         print(f"{path}  {found[0]['class']}  {found[0]['probability']:.1%}", flush=True)
         return

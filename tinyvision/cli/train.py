@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,10 @@ from .parser import add_debug, add_device, number, use_device, whole
 
 _EPILOG = """\
 examples:
-  tinyvision train                                   SimpleCNN on the digits that come with tinyvision
-  tinyvision train --data fashion-mnist --root DIR   on the four IDX files in DIR
-  tinyvision train --data folder --root PHOTOS       on your own images, PHOTOS/class/*.jpg
-  tinyvision train --resume                          go on with the newest run, wherever it was stopped
+  tinyvision train                                  on the digits inside
+  tinyvision train --data fashion-mnist --root DIR  the four IDX files in DIR
+  tinyvision train --data folder --root PHOTOS      PHOTOS/class/*.jpg
+  tinyvision train --resume                         go on with the newest run
   tinyvision train --optimizer adam --lr 0.001 --epochs 10 --run runs/adam
 
 A run keeps last.safetensors (to go on), best.safetensors (to use), history.csv and history.png in its folder,
@@ -140,6 +141,8 @@ def _add_places(where: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train as the options say, or go on with a run."""
+    if args.run_folder == "":
+        raise OptionError("--run is empty; name a folder, or leave it out for the next free runs/DATA-N")
     where = use_device(args)
     settings = {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
     if args.resume is None:
@@ -262,7 +265,7 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
     except train.Interrupted as stop:
         if not (folder / LAST).is_file():
             raise
-        text = f"{str(stop).partition(';')[0]}; go on with: tinyvision train --resume {folder}"
+        text = f"{str(stop).partition(';')[0]}; go on with: tinyvision train --resume {shlex.quote(str(folder))}"
         raise train.Interrupted(text, stop.signal, folder) from None
     finally:
         if fresh and not any(folder.iterdir()):
@@ -353,4 +356,4 @@ def _show_result(
         print(
             f"training accuracy: {row['train_accuracy']:.2%}; no images were held back, so nothing is known of others"
         )
-    print(f"kept: {folder / BEST}   (use it: tinyvision predict IMAGE --model {folder})")
+    print(f"kept: {folder / BEST}   (use it: tinyvision predict IMAGE --model {shlex.quote(str(folder))})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from .parser import add_debug, add_device, number, use_device, whole
 
 _EPILOG = """\
 examples:
-  tinyvision transfer PHOTOS                         PHOTOS/cat/*.jpg, PHOTOS/dog/*.jpg, ...
+  tinyvision transfer PHOTOS     PHOTOS/cat/*.jpg, PHOTOS/dog/*.jpg, ...
   tinyvision transfer PHOTOS --freeze none --epochs 5
   tinyvision transfer --resume runs/transfer-1
 
@@ -108,9 +109,8 @@ def run(args: argparse.Namespace) -> int:
             log=None if args.quiet else "auto",
         )
     except KeyboardInterrupt as stop:
-        raise Interrupted(
-            f"stopped; go on with: tinyvision transfer --resume {run_folder}", getattr(stop, "signal", 2)
-        ) from None
+        text = f"stopped; go on with: tinyvision transfer --resume {shlex.quote(str(run_folder))}"
+        raise Interrupted(text, getattr(stop, "signal", 2)) from None
     except BaseException:
         if fresh and not any(run_folder.iterdir()):
             run_folder.rmdir()

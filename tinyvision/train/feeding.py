@@ -11,6 +11,8 @@ import numpy as np
 from ..data import transforms
 from ..errors import CheckpointError, OptionError
 
+LARGEST_SIDE = 8192  # pixels; nobody trains on more, and a damaged note must not ask for all memory
+
 
 @dataclass(frozen=True)
 class Feeding:
@@ -58,7 +60,7 @@ class Feeding:
                 or any(type(n) is not int for n in sizes)
             ):
                 raise ValueError(f"channels {feeding.channels!r}, size {feeding.size!r}")
-            if not all(0 < n <= 8192 for n in sizes) or len(feeding.mean) != len(feeding.std):
+            if not all(0 < n <= LARGEST_SIDE for n in sizes) or len(feeding.mean) != len(feeding.std):
                 raise ValueError(f"size {feeding.size!r}, mean {feeding.mean!r}, std {feeding.std!r}")
             feeding.transform()
         except (TypeError, ValueError, AttributeError, OptionError) as error:

@@ -22,7 +22,7 @@ from ..nn.module import Module
 from ..tape import no_grad
 from ..tensor import Tensor
 from .checkpoint import load_checkpoint
-from .feeding import Feeding
+from .feeding import LARGEST_SIDE, Feeding
 from .runs import BEST
 from .settings import nearest
 
@@ -159,8 +159,12 @@ def find_recipe(name: str) -> Recipe:
 
 
 def feeding_for(recipe: Recipe, network: str, image_size: int | None = None) -> Feeding:
-    """How a network is fed with a data set's pictures: networks made for colour get three channels."""
+    """How a network is fed with a data set's pictures: networks made for colour get three channels.
+
+    Raises OptionError for an image size that makes no sense."""
     size = image_size or recipe.size
+    if size > LARGEST_SIDE:
+        raise OptionError(f"image size {size}: pictures are scaled to at most {LARGEST_SIDE} pixels a side")
     if network == "simple-cnn":
         return Feeding(recipe.channels, (size, size), recipe.mean, recipe.std)
     mean, std = (v if len(v) == 3 else v * 3 for v in (recipe.mean, recipe.std))
