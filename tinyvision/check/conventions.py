@@ -1,5 +1,7 @@
 """Where more than one answer is right (ties, kinks), and where a right formula can overflow."""
 
+from typing import Any
+
 import numpy as np
 
 from .examine import Examination
@@ -21,7 +23,7 @@ def _run(exam, known, name, inputs, options):
     return result[0], grads, probe
 
 
-def ties(report, exam, known):
+def ties(report: Report, exam: Examination, known: Any) -> None:
     """What the learner does at a kink or a tie: any legal choice is a note, anything else a finding."""
     if known.name == "relu":
         _relu_at_zero(report, exam, known)
@@ -108,7 +110,7 @@ def _pool_ties(report, exam, known):
     report.status["dx"] = "wrong"
 
 
-def extremes(report, exam, known):
+def extremes(report: Report, exam: Examination, known: Any) -> None:
     """A right formula that overflows for large scores is told so; it is no wrong gradient."""
     if known.name not in ("softmax", "cross_entropy"):
         return

@@ -1,11 +1,13 @@
 """From wrong numbers to words: the bank first, then the signatures, then the bare facts. Nothing is guessed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from . import signatures, substitutions
-from .evidence import Hypothesis, factor_names, match, ratio, same
+from .evidence import Evidence, Hypothesis, factor_names, match, ratio, same
 from .verdict import AXES
 
 EXACT, LIKELY, UNKNOWN = "exact", "likely", "unknown"
@@ -22,7 +24,7 @@ class Diagnosis:
     facts: tuple = ()
 
 
-def diagnose(name, evidences, bank=(), use_signatures=True):
+def diagnose(name: str, evidences: Sequence[Evidence], bank: Any = (), use_signatures: bool = True) -> Any:
     """Name the mistake behind the evidence on argument `name`, or say what can be said without naming one."""
     evidences = _lead_first(evidences)
     facts = tuple(_facts(name, evidences))
@@ -337,7 +339,7 @@ def _facts(name, evidences):
         yield "Every sign is wrong."
 
 
-def what_sets_apart(good, bad):
+def what_sets_apart(good: Any, bad: Any) -> list[str]:
     """The properties that all good probes have and no bad one has."""
     excluded = {p for probe in bad for p in _properties(probe)}
     return [p for p in _properties(good[0]) if p not in excluded and all(p in _properties(g) for g in good)]

@@ -5,7 +5,9 @@ probe on which it can be evaluated, says something else than the right answer on
 failed), and if it needs a factor, that factor is the same named constant everywhere.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -32,17 +34,17 @@ class Evidence:
     position: int = -1  # which gradient this is; -1 for the output
 
     @property
-    def shaped(self):
+    def shaped(self) -> bool:
         """True if yours has the right shape."""
         return self.yours is not None and self.yours.shape == self.right.shape
 
     @property
-    def failed(self):
+    def failed(self) -> bool:
         """True if this probe speaks against the learner."""
-        return not self.shaped or self.comparison.level == "different"
+        return self.comparison is None or not self.shaped or self.comparison.level == "different"
 
     @property
-    def tolerance(self):
+    def tolerance(self) -> float:
         """How close two arrays must be, relative to their size, to count as the same."""
         return AGREE_FLOAT32 if self.yours is not None and holds_float32(self.yours) else AGREE
 
@@ -53,14 +55,14 @@ class Hypothesis:
     {name} for the argument. With `factor`, a named constant in front is allowed."""
 
     id: str
-    words: object
-    predict: object
+    words: Any
+    predict: Callable[..., Any]
     factor: bool = True
     needs_shape: bool = True
     ingredient: bool = False  # it replaces one ingredient of the right formula: several may give the same numbers
 
 
-def ratio(prediction, evidence):
+def ratio(prediction: Any, evidence: Evidence) -> Any:
     """The constant r with yours = r · prediction, or None."""
     yours = evidence.yours
     if yours is None or np.shape(prediction) != yours.shape:
@@ -88,7 +90,7 @@ def ratio(prediction, evidence):
     return r if p.size > 1 and np.count_nonzero(p) > 1 else None
 
 
-def same(a, b, tolerance=AGREE, noise=0.0):
+def same(a: Any, b: Any, tolerance: float = AGREE, noise: float = 0.0) -> Any:
     """True if two arrays have one shape and agree to `tolerance` of their size."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape:
@@ -100,7 +102,7 @@ def same(a, b, tolerance=AGREE, noise=0.0):
     return bool(close[judged].all())
 
 
-def factor_names(evidences, ratios):
+def factor_names(evidences: Sequence[Evidence], ratios: Any) -> Any:
     """The names of the constants that equal the ratio on every probe: [] if none does, ["1"] if all are 1."""
     pairs = [(e, r) for e, r in zip(evidences, ratios, strict=True) if r is not None]
     loose = max(30 * max(e.tolerance for e, _ in pairs), 1e-8)
@@ -117,7 +119,7 @@ def factor_names(evidences, ratios):
     return plain[:1] if plain else fitting
 
 
-def match(hypothesis, evidences):
+def match(hypothesis: Hypothesis, evidences: Sequence[Evidence]) -> Any:
     """The factor names under which a hypothesis holds on every probe, or None if it does not hold."""
     seen, ratios, informative = [], [], 0
     for e in evidences:

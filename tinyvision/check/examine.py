@@ -1,11 +1,14 @@
 """One examination: call the learner's functions on the probes, notice what they do, and keep what they return."""
 
 import inspect
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from . import runner
-from .findings import Finding, Where
+from .findings import Finding, Report, Where
+from .probes import Probe
 from .verdict import compare
 
 # Ids of what can be seen from outside, whatever the op; they serve as `mistake` with certainty "exact".
@@ -28,23 +31,26 @@ class Examination:
     """Calls a (forward, backward) pair on probes and collects findings, notes and observed arrays."""
 
     def __init__(
-        self, report, forward, backward, names, seconds=runner.TIME_LIMIT, lone_output=False, judged=(True, True)
-    ):
+        self, report: Report, forward: Any, backward: Any, names: Any, seconds: float = runner.TIME_LIMIT,
+        lone_output: bool = False, judged: Any = (True, True),
+    ) -> None:
         self.report, self.forward_function, self.backward_function = report, forward, backward
         self.names, self.seconds, self.lone_output = names, seconds, lone_output
         self.judge_forward, self.judge_backward = judged
-        self.dead = set()  # "forward" or "backward" that may not be called again: it did not come back
-        self.stateful = set()  # arguments whose values depend on earlier calls
-        self.spent = {}
+        self.dead: set[str] = set()  # "forward" or "backward" that may not be called again: it did not come back
+        self.stateful: set[str] = set()  # arguments whose values depend on earlier calls
+        self.spent: dict[Any, Any] = {}
 
-    def find(self, kind, argument, message, function=None, call=None, **more):
+    def find(self, kind: str, argument: str, message: str, function: Any = None, call: Any = None, **more: Any) -> Any:
         """Add a finding, once for each kind and argument."""
         if any(f.kind == kind and f.argument == argument for f in self.report.findings):
             return
         file, line = (call.file, call.line) if call is not None and call.line else runner.location(function)
         self.report.findings.append(Finding(argument, message, file=file, line=line, kind=kind, **more))
 
-    def behaviour(self, kind, argument, function, call=None, who="", what=""):
+    def behaviour(
+        self, kind: str, argument: str, function: Any, call: Any = None, who: str = "", what: str = ""
+    ) -> Any:
         """Add one of the findings in SAYS."""
         message = SAYS[kind].format(who=who, what=what)
         self.find(kind, argument, message, function, call, mistake=kind, certainty="exact")
@@ -67,7 +73,7 @@ class Examination:
             )
         return call
 
-    def forward(self, probe, quiet=False):
+    def forward(self, probe: Probe, quiet: bool = False) -> Any:
         """(y, cache, inputs) of one call on fresh copies of the probe's inputs, or None; failures become findings."""
         if "forward" in self.dead:
             return None
@@ -120,7 +126,7 @@ class Examination:
             certainty="exact",
         )
 
-    def as_array(self, value, argument, who, function, probe):
+    def as_array(self, value: Any, argument: str, who: str, function: Any, probe: Probe) -> Any:
         """A learner's value as a float64-compatible array, or None; wrong kinds of numbers become findings."""
         if hasattr(value, "detach") or not isinstance(value, (np.ndarray, np.generic, list, tuple, int, float)):
             self.find(
@@ -159,7 +165,10 @@ class Examination:
         # A copy: the learner may hand out the same buffer again, and change it.
         return np.array(array)
 
-    def backward(self, probe, cache, inputs, y, dy=None, quiet=False, note_changes=True):
+    def backward(
+        self, probe: Probe, cache: Any, inputs: Sequence[Any], y: np.ndarray, dy: Any = None, quiet: bool = False,
+        note_changes: bool = True,
+    ) -> Any:
         """The list of gradients for one upstream (arrays or None), or None; failures become findings."""
         if "backward" in self.dead:
             return None
@@ -215,7 +224,7 @@ class Examination:
         elif any(a.size and b.size and np.shares_memory(a, b) for k, a in enumerate(arrays) for b in arrays[:k]):
             self.note("Two gradients are one piece of memory. That is right as long as nobody changes one in place.")
 
-    def note(self, text):
+    def note(self, text: str) -> None:
         """Add a note, once."""
         if text not in self.report.notes:
             self.report.notes.append(text)
@@ -250,7 +259,9 @@ class Examination:
         self.dead.add("backward")
         return None
 
-    def again(self, probe, first, cache, inputs, y, right):
+    def again(
+        self, probe: Probe, first: Any, cache: Any, inputs: Sequence[Any], y: np.ndarray, right: np.ndarray
+    ) -> Any:
         """A second call on the same cache must give the same gradients."""
         self.cache_changed_first = getattr(self, "cache_changed", False)
         second = self.backward(probe, cache, inputs, y, quiet=True)
@@ -284,7 +295,7 @@ class Examination:
         if self.cache_changed_first and not self.stateful and not touched:
             self.note("backward changes arrays in the cache, but a second call gives the same answer.")
 
-    def late(self, probe, first, cache, inputs, y):
+    def late(self, probe: Probe, first: Any, cache: Any, inputs: Sequence[Any], y: np.ndarray) -> Any:
         """After other forwards, a backward with the old cache must still give the old gradients."""
         if self.stateful or "backward" in self.dead or first is None:
             return
@@ -302,7 +313,7 @@ class Examination:
         elif later is not None or "backward" not in self.dead:
             self.behaviour("kept_outside_cache", "backward", self.backward_function, None, "backward")
 
-    def not_finite(self, argument, array, right, function, probe):
+    def not_finite(self, argument: str, array: np.ndarray, right: np.ndarray, function: Any, probe: Probe) -> Any:
         """True, and a finding, if there is NaN or infinity where the right number is finite."""
         bad = ~np.isfinite(array)
         if array.shape != right.shape or not bad.any():

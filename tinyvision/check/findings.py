@@ -3,6 +3,8 @@
 import os
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +27,7 @@ class Where:
     noise: float = 0.0
     witness: str = ""
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.region}: {self.differing} of {self.total} elements, first at {list(self.index)}"
 
 
@@ -57,11 +59,11 @@ class Finding:
     facts: tuple = ()
     kind: str = "value"
 
-    def __str__(self):
+    def __str__(self) -> str:
         place = f" ({os.path.basename(self.file)}:{self.line})" if self.file else ""
         return f"{self.argument}: {self.message}{place}"
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """The finding as plain numbers and strings, for JSON."""
         where = None
         if self.where is not None:
@@ -104,24 +106,24 @@ class Report:
     seconds: float = 0.0
 
     @property
-    def passed(self):
+    def passed(self) -> bool:
         """True if everything was judged and nothing was found."""
         return not self.findings and all(s in ("ok", "ours", "skipped") for s in self.status.values())
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self.passed
 
-    def __str__(self):
+    def __str__(self) -> str:
         """The report in 80 columns, in colour when standard output is a terminal and NO_COLOR is not set."""
         from .show import render
 
         return render(self, colour=_in_colour(sys.stdout))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         outcome = "passed" if self.passed else f"{len(self.findings)} findings"
         return f"<Report {self.subject}: {outcome}>"
 
-    def show(self, file=None, colour=None, picture=True):
+    def show(self, file: Any = None, colour: bool | None = None, picture: bool = True) -> None:
         """Print the report, in colour when `file` (standard output) is a terminal and NO_COLOR is not set."""
         from .show import render
 
@@ -129,7 +131,7 @@ class Report:
         colour = _in_colour(file) if colour is None else colour
         print(render(self, colour=colour, picture=picture), file=file)
 
-    def save(self, path):
+    def save(self, path: str | Path) -> str | Path:
         """Write the report as one self-contained HTML page; returns the path. Raises FileError if it cannot."""
         from .html import save
 
@@ -140,7 +142,7 @@ class Report:
 
         return fragment(self)
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """The report as plain numbers and strings, for JSON."""
         return {
             "subject": self.subject,

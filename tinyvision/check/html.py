@@ -1,9 +1,12 @@
 """A report as one self-contained HTML page: the arrays as heat maps, no scripts, nothing fetched."""
 
 import html
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from .findings import Report
 from .show import _certainty, _short, number, slice_of
 
 STYLE = """
@@ -30,7 +33,7 @@ PAGE = """<!doctype html>
 _MARKS = {"ok": "good", "ours": "good", "wrong": "bad"}
 
 
-def save(report, path):
+def save(report: Report, path: str | Path) -> str | Path:
     """Write the page whole or not at all, and return the path. Raises FileError if it cannot be written."""
     from ..files import atomic_write
 
@@ -40,7 +43,7 @@ def save(report, path):
     return path
 
 
-def fragment(report):
+def fragment(report: Report) -> str:
     """The report as a piece of HTML, for a page or a notebook."""
     verdict = '<span class="good">passed</span>' if report.passed else '<span class="bad">not yet</span>'
     chips = "".join(
@@ -116,7 +119,7 @@ def _svg(array, scale, cell=18, limit=40):
     )
 
 
-def colour(value, scale):
+def colour(value: Any, scale: Any) -> Any:
     """Blue for negative, grey-white for 0, orange for positive: told apart by the colour-blind, on light and dark."""
     if not np.isfinite(value):
         return "#d0f"

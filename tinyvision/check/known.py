@@ -1,7 +1,9 @@
 """`check.op`: a learner's version of a known op against every probe, in the order in which mistakes hide each other."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +19,10 @@ from .regions import predicates
 from .verdict import common_region, compare, holds_float32, where
 
 
-def op(name, forward=None, backward=None, *, pairs=True, bank=None, signatures=True, time_limit=runner.TIME_LIMIT):
+def op(
+    name: str, forward: Callable[..., Any] | None = None, backward: Callable[..., Any] | None = None, *,
+    pairs: bool = True, bank: Any = None, signatures: bool = True, time_limit: float = runner.TIME_LIMIT,
+) -> Report:
     """Check `forward(*arrays, **options) -> (y, cache)` and `backward(dy, cache) -> gradients` of a known op.
 
     Either may be left out: tinyvision's own is used, and not judged. Known are linear, relu, conv2d, maxpool2d,

@@ -7,6 +7,7 @@ slopes agree, and a direction on which they never do is counted, not failed.
 
 import copy
 import time
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ RELATIVE = 1e-4  # truncation and a far kink cost up to 1e-5; the factors and mi
 ELEMENTS = 24  # looked at one by one in a tensor that fails
 
 
-def model(model, batch, loss=None, *, seed=0, time_limit=60.0):
+def model(model: Any, batch: Any, loss: Any = None, *, seed: int = 0, time_limit: float = 60.0) -> Report:
     """Check every parameter's gradient of a `nn.Module` on a batch.
 
     `batch` is `(x, labels)`, or x alone. `loss(output, labels)`, by default cross-entropy with labels and a random

@@ -6,7 +6,9 @@ The noise of the function itself is measured (Hamming's difference table, see Mo
 noise", 2011), so a forward that works in float32 inside gets the larger step that it needs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +30,7 @@ class Differences:
     step: float
 
 
-def noise_of(f, x, rng):
+def noise_of(f: Callable[..., Any], x: np.ndarray, rng: np.random.Generator) -> float:
     """The size of the rounding noise of a vector-valued f around x, by fourth differences along a random direction.
 
     A kink within reach also leaves a fourth difference, but one that shrinks with the step, as noise does not: that is
@@ -41,7 +43,7 @@ def noise_of(f, x, rng):
     return sizes[1] if sizes[1] < sizes[0] / 20 else sizes[0]
 
 
-def is_linear(f, x, rng):
+def is_linear(f: Callable[..., Any], x: np.ndarray, rng: np.random.Generator) -> bool:
     """True if f(x + a) + f(x + b) - f(x) - f(x + a + b) is rounding, for large a and b."""
     a, b = rng.standard_normal((2, *np.shape(x)))
     values = [f(x + a), f(x + b), f(x), f(x + a + b)]
@@ -50,7 +52,7 @@ def is_linear(f, x, rng):
     return bool(np.isfinite(gap).all() and np.abs(gap).max(initial=0.0) <= 1e-12 * max(size, 1e-300))
 
 
-def differences(f, x, elements, rng):
+def differences(f: Callable[..., Any], x: np.ndarray, elements: Any, rng: np.random.Generator) -> Any:
     """Central differences of `f: array -> flat array` in the given flat elements of x."""
     x = np.asarray(x, dtype=np.float64)
     base = f(x)
@@ -80,7 +82,7 @@ def _moved(x, element, h):
     return out
 
 
-def kinked(f, x, element, dy, claimed, step=STEP):
+def kinked(f: Callable[..., Any], x: np.ndarray, element: int, dy: Any, claimed: Any, step: float = STEP) -> Any:
     """Does f have a kink at this element, with the claimed slope between the two one-sided ones?
 
     Returns "kink" (a legal convention), "smooth" or "wrong". The one-sided slopes of a smooth function approach each
@@ -102,7 +104,7 @@ def kinked(f, x, element, dy, claimed, step=STEP):
     return "kink" if min(slopes[1]) - slack <= claimed <= max(slopes[1]) + slack else "wrong"
 
 
-def slope(f, x, element, dy, linear=False):
+def slope(f: Callable[..., Any], x: np.ndarray, element: int, dy: Any, linear: bool = False) -> Any:
     """One central difference of f·dy in one element, with its uncertainty: (slope, plus or minus)."""
     x = np.asarray(x, dtype=np.float64)
     h = 1.0 if linear else STEP * max(1.0, abs(float(x.flat[element])))

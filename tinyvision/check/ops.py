@@ -1,6 +1,8 @@
 """The known ops: their arguments, their probes, what is right for them, and ours where the learner brings none."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,19 +23,19 @@ class Spec:
     arguments: tuple
     axes: tuple
     output_axes: str
-    forward: object
-    backward: object
-    make: object
-    symbols: object = None
+    forward: Callable[..., Any]
+    backward: Any  # a function; an update rule has none, and no probes
+    make: Any
+    symbols: Callable[..., Any] | None = None
     linear: bool = True
     lone_output: bool = False  # a forward may return y alone, without a cache
 
     @property
-    def gradients(self):
+    def gradients(self) -> tuple[str | None, ...]:
         """The names of the gradients, in input order: "dx", ...; None for labels and masks."""
         return tuple(None if a in ("labels", "mask") else "d" + a for a in self.arguments)
 
-    def probes(self, pairs=True):
+    def probes(self, pairs: bool = True) -> Any:
         """The op's probes, with options as pairs or as plain integers."""
         return [self._probe(k, *parts) for k, parts in enumerate(self.make(pairs))]
 
@@ -59,7 +61,7 @@ class Spec:
             index=index,
         )
 
-    def functions(self, mistake=None):
+    def functions(self, mistake: Any = None) -> Any:
         """The reference as a (forward, backward) pair, with one mistake from the bank built in, or none."""
         if self.name == "sgd":
             return (mistake.wrong() if mistake else self.forward), None
@@ -81,7 +83,7 @@ class Spec:
 
         return forward, backward
 
-    def ours(self):
+    def ours(self) -> Any:
         """tinyvision's own (forward, backward) for this op, imported when first needed."""
         from .. import ops
 
@@ -480,7 +482,7 @@ SPECS = {
 }
 
 
-def spec(name):
+def spec(name: str) -> Spec:
     """The known op of that name. Raises OptionError with the list of names."""
     key = {
         "max_pool2d": "maxpool2d",

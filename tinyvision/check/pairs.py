@@ -1,7 +1,9 @@
 """`check.gradients`: any (forward, backward) pair, judged by central differences on its own forward."""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +21,10 @@ JACOBIAN_CELLS = 4_000_000
 
 
 def gradients(
-    forward, backward, inputs, options=None, *, names=None, time_limit=runner.TIME_LIMIT, budget=BUDGET, seed=0
-):
+    forward: Callable[..., Any], backward: Callable[..., Any], inputs: Sequence[Any],
+    options: dict[str, Any] | None = None, *, names: Sequence[str] | None = None,
+    time_limit: float = runner.TIME_LIMIT, budget: float = BUDGET, seed: int = 0,
+) -> Report:
     """Check `backward(dy, cache)` against central differences of `forward(*inputs, **options) -> (y, cache)`.
 
     `inputs` are arrays; integer and boolean ones (labels, masks) have no gradient. Every element is judged, on the

@@ -6,7 +6,9 @@ has a single image. Upstream gradients are random and *signed*. No two constants
 the same values on all probes, so a factor can be named.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -22,32 +24,32 @@ class Probe:
     inputs: tuple
     options: dict
     y: np.ndarray
-    gradient: object
-    dy: np.ndarray | None = None
+    gradient: Any  # a function of dy, or None where there is no reference
+    dy: Any = None  # an array; by default a random one like y
     symbols: dict = field(default_factory=dict)
     noise: tuple = ()
-    output: object = None  # the right output for other inputs and options, or None if there is no reference
-    backward: object = None  # the right gradients for other inputs, options and dy, or None
+    output: Callable[..., Any] | None = None  # the right output for other inputs and options, if there is a reference
+    backward: Callable[..., Any] | None = None  # the right gradients for other inputs, options and dy, or None
     names: tuple = ()
     axes: tuple = ()  # one letter per axis of each input: "NCHW"
     output_axes: str = ""
     index: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.noise:
             self.noise = (0.0,) * len(self.inputs)
         if self.dy is None:
             self.dy = upstream(self.y, self.index)
 
     @property
-    def truth(self):
+    def truth(self) -> Any:
         """The right gradients for the probe's own upstream, computed once."""
         if "_truth" not in self.__dict__:
             self._truth = self.gradient(self.dy)
         return self._truth
 
 
-def upstream(y, seed):
+def upstream(y: np.ndarray, seed: int) -> Any:
     """A random signed gradient of the shape of y, 0.3 to 2 in size everywhere; a NumPy scalar for a loss."""
     rng = np.random.default_rng([11, seed])
     shape = np.shape(y)
@@ -57,19 +59,19 @@ def upstream(y, seed):
     return dy
 
 
-def away_from_zero(rng, shape, low=0.05, high=2.0):
+def away_from_zero(rng: np.random.Generator, shape: Sequence[int], low: float = 0.05, high: float = 2.0) -> Any:
     """Signed numbers with low <= |x| <= high: clear of a kink at 0."""
     return rng.uniform(low, high, shape) * rng.choice([-1.0, 1.0], shape)
 
 
-def well_separated(rng, shape):
+def well_separated(rng: np.random.Generator, shape: Sequence[int]) -> Any:
     """Signed numbers no two of which are closer than 0.01: the winner of a window stays the winner."""
     size = int(np.prod(shape))
     values = (np.arange(size) - 0.6 * size) * 0.02 + rng.uniform(-0.004, 0.004, size)
     return rng.permutation(values).reshape(shape)
 
 
-def signs_symbols(symbols):
+def signs_symbols(symbols: Any) -> Any:
     """Every named constant with its inverse, both with the other sign too. Constants equal to 1 are left out."""
     out = {"-1": -1.0, "2": 2.0, "1/2": 0.5, "-2": -2.0, "-1/2": -0.5}
     for name, value in symbols.items():

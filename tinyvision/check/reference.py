@@ -5,27 +5,30 @@ written position by position, with the inputs at hand instead of a cache. `backw
 gradient per input, None for labels and masks. Conventions are PyTorch's.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 
-def pair(value):
+def pair(value: Any) -> Any:
     """(value, value) for an int, the pair itself otherwise."""
     return (int(value), int(value)) if np.ndim(value) == 0 else (int(value[0]), int(value[1]))
 
 
-def out_size(shape, kernel_size, stride, padding):
+def out_size(shape: Sequence[int], kernel_size: Any, stride: Any, padding: Any) -> Any:
     """(OH, OW) of a window op on `shape` (..., H, W), with floor division."""
     (kh, kw), (sh, sw), (ph, pw) = pair(kernel_size), pair(stride), pair(padding)
     return (shape[-2] + 2 * ph - kh) // sh + 1, (shape[-1] + 2 * pw - kw) // sw + 1
 
 
-def padded(x, padding, value=0.0):
+def padded(x: np.ndarray, padding: Any, value: Any = 0.0) -> np.ndarray:
     """x (N, C, H, W) with `padding` (ph, pw) rows and columns of `value` on each side."""
     ph, pw = pair(padding)
     return np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), constant_values=value)
 
 
-def windows(shape, kernel_size, stride, padding, positions=None):
+def windows(shape: Sequence[int], kernel_size: Any, stride: Any, padding: Any, positions: Any = None) -> Any:
     """Yields (i, j, rows, columns): output position and the slices of the padded image it looks at."""
     (kh, kw), (sh, sw) = pair(kernel_size), pair(stride)
     oh, ow = out_size(shape, kernel_size, stride, padding) if positions is None else positions
@@ -34,34 +37,34 @@ def windows(shape, kernel_size, stride, padding, positions=None):
             yield i, j, slice(i * sh, i * sh + kh), slice(j * sw, j * sw + kw)
 
 
-def unpadded(xp, shape, padding):
+def unpadded(xp: Any, shape: Sequence[int], padding: Any) -> Any:
     """The image inside a padded one."""
     ph, pw = pair(padding)
     return xp[:, :, ph : ph + shape[2], pw : pw + shape[3]]
 
 
-def linear(x, weight, bias):
+def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> Any:
     """y[n, o] = Σ_i x[n, i] weight[o, i] + bias[o]."""
     return np.einsum("ni,oi->no", x, weight) + bias
 
 
-def linear_backward(inputs, options, dy):
+def linear_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
     """dx (N, I), dweight (O, I), dbias (O,)."""
     x, weight, _ = inputs
     return np.einsum("no,oi->ni", dy, weight), np.einsum("no,ni->oi", dy, x), np.einsum("no->o", dy)
 
 
-def relu(x):
+def relu(x: np.ndarray) -> np.ndarray:
     """y = x where x > 0, else 0."""
     return np.where(x > 0, x, 0.0)
 
 
-def relu_backward(inputs, options, dy):
+def relu_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
     """dx = dy where x > 0."""
     return (np.where(inputs[0] > 0, dy, 0.0),)
 
 
-def conv2d(x, weight, bias, stride=1, padding=0):
+def conv2d(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, stride: Any = 1, padding: Any = 0) -> np.ndarray:
     """Cross-correlation, one output position at a time."""
     kernel = weight.shape[2:]
     xp = padded(x, padding)
@@ -71,7 +74,7 @@ def conv2d(x, weight, bias, stride=1, padding=0):
     return y
 
 
-def conv2d_backward(inputs, options, dy):
+def conv2d_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
     """dx, dweight, dbias: every window hands its share back to the place it was read from."""
     x, weight, _ = inputs
     stride, padding = options.get("stride", 1), options.get("padding", 0)
@@ -83,7 +86,7 @@ def conv2d_backward(inputs, options, dy):
     return unpadded(dxp, x.shape, padding), dweight, dy.sum(axis=(0, 2, 3))
 
 
-def maxpool2d(x, kernel_size, stride, padding):
+def maxpool2d(x: np.ndarray, kernel_size: Any, stride: Any, padding: Any) -> Any:
     """The largest value of every window; padding is -inf."""
     xp = padded(x, padding, -np.inf)
     y = np.zeros((*x.shape[:2], *out_size(x.shape, kernel_size, stride, padding)))
@@ -92,7 +95,7 @@ def maxpool2d(x, kernel_size, stride, padding):
     return y
 
 
-def maxpool2d_backward(inputs, options, dy):
+def maxpool2d_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
     """dy goes to the first winner of its window."""
     x, (kh, kw) = inputs[0], pair(options["kernel_size"])
     xp = padded(x, options["padding"], -np.inf)
@@ -104,7 +107,7 @@ def maxpool2d_backward(inputs, options, dy):
     return (unpadded(dxp, x.shape, options["padding"]),)
 
 
-def avgpool2d(x, kernel_size, stride, padding):
+def avgpool2d(x: np.ndarray, kernel_size: Any, stride: Any, padding: Any) -> Any:
     """The mean of every window, padding zeros counted."""
     kh, kw = pair(kernel_size)
     xp = padded(x, padding)
@@ -114,7 +117,7 @@ def avgpool2d(x, kernel_size, stride, padding):
     return y
 
 
-def avgpool2d_backward(inputs, options, dy):
+def avgpool2d_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
     """dy / (KH KW) goes to every pixel of its window."""
     x, (kh, kw) = inputs[0], pair(options["kernel_size"])
     dxp = np.zeros(padded(x, options["padding"]).shape)
@@ -123,7 +126,7 @@ def avgpool2d_backward(inputs, options, dy):
     return (unpadded(dxp, x.shape, options["padding"]),)
 
 
-def batchnorm_train(x, weight, bias, eps):
+def batchnorm_train(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float) -> Any:
     """Per channel: (x - mean) / sqrt(var + eps) * weight + bias, with the biased variance."""
     y = np.zeros_like(x)
     for c in range(x.shape[1]):
@@ -132,7 +135,7 @@ def batchnorm_train(x, weight, bias, eps):
     return y
 
 
-def batchnorm_train_backward(inputs, options, dy):
+def batchnorm_train_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
     """Per channel: dx = weight/σ (dy - mean(dy) - x̂ mean(dy x̂)), dweight = Σ dy x̂, dbias = Σ dy."""
     x, weight, _ = inputs
     dx, dweight, dbias = np.zeros_like(x), np.zeros_like(weight), np.zeros_like(weight)
@@ -144,27 +147,27 @@ def batchnorm_train_backward(inputs, options, dy):
     return dx, dweight, dbias
 
 
-def softmax(x, axis=1):
+def softmax(x: np.ndarray, axis: int = 1) -> Any:
     """exp(x) / Σ exp(x) along one axis."""
     e = np.exp(x - x.max(axis=axis, keepdims=True))
     return e / e.sum(axis=axis, keepdims=True)
 
 
-def softmax_backward(inputs, options, dy):
+def softmax_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
     """dx = y (dy - Σ dy y)."""
     axis = options.get("axis", 1)
     y = softmax(inputs[0], axis)
     return (y * (dy - (dy * y).sum(axis=axis, keepdims=True)),)
 
 
-def cross_entropy(logits, labels):
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> Any:
     """Mean over the batch of -log softmax(logits)[n, labels[n]]."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     logp = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return np.float64(-np.mean([logp[n, label] for n, label in enumerate(labels)]))
 
 
-def cross_entropy_backward(inputs, options, dy):
+def cross_entropy_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
     """dlogits = (softmax - one-hot) dy / N, and None for the labels."""
     logits, labels = inputs
     d = softmax(logits)
@@ -173,21 +176,21 @@ def cross_entropy_backward(inputs, options, dy):
     return d * (float(dy) / len(labels)), None
 
 
-def add(a, b):
+def add(a: Any, b: Any) -> Any:
     """a + b."""
     return a + b
 
 
-def add_backward(inputs, options, dy):
+def add_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
     """dy for both."""
     return dy.copy(), dy.copy()
 
 
-def dropout(x, mask, p):
+def dropout(x: np.ndarray, mask: np.ndarray, p: float) -> Any:
     """x mask / (1 - p), mask true where a unit is kept."""
     return np.where(mask, x, 0.0) / (1 - p)
 
 
-def dropout_backward(inputs, options, dy):
+def dropout_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
     """dy mask / (1 - p), and None for the mask."""
     return np.where(inputs[1], dy, 0.0) / (1 - options["p"]), None

@@ -1,12 +1,15 @@
 """Where mistakes tend to live: named parts of an argument's array, for each op."""
 
+from typing import Any
+
 import numpy as np
 
 from . import reference
 from .bank.windows import overlap_count, touches_border, unfold
+from .probes import Probe
 
 
-def predicates(op, probe, argument):
+def predicates(op: str | None, probe: Probe, argument: str) -> Any:
     """Named parts of an argument's array in which mistakes tend to live: (words, boolean array)."""
     x = np.asarray(probe.inputs[0])
     out = []

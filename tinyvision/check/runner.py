@@ -14,7 +14,9 @@ import signal
 import threading
 import traceback
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -38,13 +40,13 @@ class Call:
     changed: tuple = ()  # names of the arguments it changed in place
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         """True when the function returned."""
         return self.error is None and not self.cut_off
 
 
 @contextlib.contextmanager
-def time_limit(seconds):
+def time_limit(seconds: float) -> Iterator[None]:
     """Raise inside the block after `seconds`, and again every 50 ms in case the first one was swallowed."""
     if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
         with _alarm(seconds):
@@ -92,7 +94,9 @@ def _watchdog(seconds):
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(caller), None)
 
 
-def call(function, arrays, options=None, watch=None, seconds=TIME_LIMIT):
+def call(
+    function: Any, arrays: Any, options: dict[str, Any] | None = None, watch: Any = None, seconds: float = TIME_LIMIT
+) -> Call:
     """Call `function(*arrays, **options)` and report everything that happened.
 
     `arrays` are handed over as they are; `watch` (name -> array or nested structure of arrays) is compared before and
@@ -122,7 +126,7 @@ def call(function, arrays, options=None, watch=None, seconds=TIME_LIMIT):
     return result
 
 
-def unwrap(function):
+def unwrap(function: Any) -> Any:
     """The plain Python function behind partials, methods, decorators and callable objects."""
     for _ in range(20):
         if isinstance(function, functools.partial):
@@ -138,18 +142,18 @@ def unwrap(function):
     return function
 
 
-def location(function):
+def location(function: Any) -> Any:
     """(file, first line) of a function, or (None, None) when it was not written in Python."""
     code = getattr(unwrap(function), "__code__", None)
     return (code.co_filename, code.co_firstlineno) if code else (None, None)
 
 
-def name_of(function):
+def name_of(function: Any) -> str:
     """The function's name as its author wrote it."""
     return getattr(unwrap(function), "__name__", type(function).__name__)
 
 
-def innermost(error, function):
+def innermost(error: BaseException, function: Any) -> Any:
     """(file, line) of the deepest frame in the file the function was written in; else of the function itself."""
     file, line = location(function)
     for frame in traceback.extract_tb(error.__traceback__):
@@ -158,7 +162,7 @@ def innermost(error, function):
     return file, line
 
 
-def snapshot(value, depth=0):
+def snapshot(value: Any, depth: int = 0) -> Any:
     """A copy of every array inside nested tuples, lists, dicts and plain objects, to compare with later."""
     if isinstance(value, np.ndarray):
         return value, value.copy()
@@ -173,7 +177,7 @@ def snapshot(value, depth=0):
     return None
 
 
-def changed(old, new=None):
+def changed(old: Any, new: Any = None) -> Any:
     """True if any array remembered in a snapshot no longer holds the numbers it held."""
     if isinstance(old, tuple):
         array, copy = old
@@ -192,7 +196,7 @@ class Signature:
     too_few: bool = False
 
 
-def accepts(function, count, options):
+def accepts(function: Any, count: int, options: dict[str, Any]) -> Signature | None:
     """Compare `function(*count arrays, **options)` with its parameter list; None when it fits or cannot be known."""
     try:
         signature = inspect.signature(function)

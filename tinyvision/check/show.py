@@ -2,8 +2,11 @@
 
 import os
 import textwrap
+from typing import Any
 
 import numpy as np
+
+from .findings import Finding, Report
 
 WIDTH = 80
 SHADES = " ░▒▓█"
@@ -25,7 +28,7 @@ class _Ink:
         return f"{_COLOURS[style]}{text}\x1b[0m" if self.colour else text
 
 
-def render(report, colour=False, picture=True):
+def render(report: Report, colour: bool = False, picture: bool = True) -> str:
     """The whole report as one string."""
     ink = _Ink(colour)
     lines = _headline(report, ink)
@@ -77,7 +80,7 @@ def _certainty(finding):
     return "no cause is named without proof"
 
 
-def number(value):
+def number(value: Any) -> str:
     """A signed number in the space of a word."""
     if not np.isfinite(value):
         return str(value)
@@ -129,9 +132,10 @@ def _short(path):
     return path if relative.startswith("..") else relative
 
 
-def slice_of(finding):
+def slice_of(finding: Finding) -> Any:
     """The two-dimensional slices to draw, through the first difference: (label, yours, right or None)."""
-    yours, right = np.atleast_1d(finding.picture.yours), np.atleast_1d(finding.picture.right)
+    shown: Any = finding.picture
+    yours, right = np.atleast_1d(shown.yours), np.atleast_1d(shown.right)
     index = finding.where.index if finding.where is not None else (0,) * right.ndim
     label, fit = "", yours.shape == right.shape
 

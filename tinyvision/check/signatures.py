@@ -5,16 +5,18 @@ a constant factor, a factor or a term along an axis, other axes, another order, 
 """
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from .evidence import Hypothesis, same
+from .evidence import Evidence, Hypothesis, same
 from .verdict import AXES
 
 ORDINALS = ("first", "last")
 
 
-def known_arrays(e):
+def known_arrays(e: Evidence) -> Any:
     """Arrays that a learner has at hand on a probe: inputs, output, upstream gradient; name -> array."""
     out = {}
     for name, array in zip(e.probe.names, e.probe.inputs, strict=True):
@@ -27,7 +29,7 @@ def known_arrays(e):
     return out
 
 
-def vectors(e):
+def vectors(e: Evidence) -> Any:
     """Numbers per index of one axis: one-dimensional inputs, and mean and spread of x per channel; name -> vector."""
     out = {name: a for name, a in known_arrays(e).items() if a.ndim == 1}
     x = np.asarray(e.probe.inputs[0])
@@ -40,7 +42,7 @@ def vectors(e):
     return out
 
 
-def along(vector, axis, ndim):
+def along(vector: Any, axis: int, ndim: int) -> Any:
     """A vector shaped to broadcast along one axis of an array."""
     return vector.reshape([-1 if a == axis else 1 for a in range(ndim)])
 
@@ -49,7 +51,7 @@ def _letter(axes, axis):
     return AXES.get(axes[axis], "index") if axis < len(axes) else f"axis-{axis} slice"
 
 
-def plain(e):
+def plain(e: Evidence) -> Any:
     """Hypotheses about the right array itself: factor, other axes, other order, other shape."""
     nd = e.right.ndim
     yield Hypothesis("factor", "a constant factor", lambda e: e.right)
@@ -94,7 +96,7 @@ def _misread(a, perm):
     return a.reshape([a.shape[p] for p in perm]).transpose(np.argsort(perm))
 
 
-def shifts(e):
+def shifts(e: Evidence) -> Any:
     """The right picture moved, by the padding or by one."""
     if e.right.ndim < 3:
         return
@@ -128,7 +130,7 @@ def _moved(e, dh, dw):
     return out
 
 
-def reductions(e):
+def reductions(e: Evidence) -> Any:
     """The same everywhere along an axis: a sum, a mean, or one index for all; and one index only, zero elsewhere."""
     nd = e.right.ndim
     groups = [(a,) for a in range(nd)] + ([tuple(range(nd))] if nd > 1 else []) + ([(2, 3)] if nd == 4 else [])
@@ -183,7 +185,7 @@ def _only(array, axis, index):
     return out
 
 
-def products(e):
+def products(e: Evidence) -> Any:
     """A factor too many or too few: one number per index of an axis, or another array of the same shape."""
     for name in vectors(e):
         for axis in range(e.right.ndim):
@@ -234,7 +236,7 @@ def _by_array(e, name, power):
     return np.divide(e.right, array, out=np.zeros_like(e.right), where=array != 0)
 
 
-def terms(e):
+def terms(e: Evidence) -> Any:
     """A term too many or too few: yours - right is a known array, with a factor or without."""
     for name in known_arrays(e):
         yield Hypothesis(
@@ -257,7 +259,7 @@ def terms(e):
         yield Hypothesis(f"plus:{name}", f"{{name}} plus {name}", lambda e, n=name: _plus(e, e.others[n], 1), False)
 
 
-def leaks(e):
+def leaks(e: Evidence) -> Any:
     """A known array that shines through with a constant weight: yours - right = c · array, or c · array on one side."""
     for name in known_arrays(e):
         yield Hypothesis(f"leak:{name}", f"{{name}} plus {{c}} times {name}", lambda e, n=name: known_arrays(e)[n])
@@ -275,7 +277,7 @@ def _side(e, name, other, sign):
     return np.where(sign * arrays[other] > 0, arrays[name], 0.0) if arrays[name].shape == arrays[other].shape else None
 
 
-def pairs(e):
+def pairs(e: Evidence) -> Any:
     """Two known arrays multiplied, or one where the other is positive or negative."""
     names = list(known_arrays(e))
     for name, other in itertools.product(names, names):
@@ -304,7 +306,7 @@ def _plus(e, array, sign, axis=None):
     return e.right + sign * array if array.shape == e.right.shape else None
 
 
-def copies(e):
+def copies(e: Evidence) -> Any:
     """Not this gradient at all: another argument's, an input, the upstream gradient, the output."""
     for name in e.others:
         yield Hypothesis(
@@ -321,7 +323,7 @@ def copies(e):
         )
 
 
-def masks(e):
+def masks(e: Evidence) -> Any:
     """Zero where it must not be: right wherever some known array has one sign, zero elsewhere."""
     for name in known_arrays(e):
         for test, words in ((1, "> 0"), (-1, "< 0")):
@@ -339,7 +341,7 @@ def _masked(e, array, sign):
 GROUPS = (plain, copies, reductions, products, masks, terms, pairs, shifts)
 
 
-def shape_story(evidences):
+def shape_story(evidences: Sequence[Evidence]) -> Any:
     """Why a shape is wrong, tested on every probe: (id, words) or None.
 
     A sum that was not taken, an image that was not cropped, an axis too many, a sum too far, other axes."""

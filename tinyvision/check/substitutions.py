@@ -7,12 +7,13 @@ every probe, the ingredient is named.
 
 import itertools
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from .evidence import Hypothesis as _Hypothesis
+from .evidence import Evidence, Hypothesis
 
-Hypothesis = partial(_Hypothesis, ingredient=True)
+Ingredient = partial(Hypothesis, ingredient=True)
 
 _PLURAL = {
     "N": "samples",
@@ -108,10 +109,10 @@ def _integers(array):
     yield "reversed", "in reverse order", lambda a, k: a[::-1].copy()
 
 
-def upstream(e):
+def upstream(e: Evidence) -> Any:
     """The right formula with another dy."""
     for identifier, words, change in _changes(e.probe.dy, e.probe.output_axes, True):
-        yield Hypothesis(
+        yield Ingredient(
             f"dy:{identifier}",
             f"what the right formula gives when dy is {words}",
             lambda e, c=change: e.probe.gradient(_fit(c, e.probe.dy))[e.position],
@@ -125,7 +126,7 @@ def _fit(change, array):
     return out
 
 
-def ingredients(e):
+def ingredients(e: Evidence) -> Any:
     """The right formula with another value of one input or one option."""
     yield from _other_axis(e)
     order = sorted(range(len(e.probe.names)), key=lambda k: np.asarray(e.probe.inputs[k]).dtype.kind == "f")
@@ -134,13 +135,13 @@ def ingredients(e):
         array = e.probe.inputs[k]
         if np.asarray(array).dtype.kind == "f":
             for identifier, words, change in _changes(array, e.probe.axes[k], False):
-                yield Hypothesis(
+                yield Ingredient(
                     f"{name}:{identifier}",
                     f"what the right formula gives when {name} is {words}",
                     lambda e, k=k, c=change: _with_input(e, k, _fit(c, e.probe.inputs[k])),
                 )
             if np.shape(array) == np.shape(e.probe.y):
-                yield Hypothesis(
+                yield Ingredient(
                     f"{name}:y",
                     f"what the right formula gives with the output y in the place of {name}",
                     lambda e, k=k: _with_input(e, k, e.probe.y),
@@ -148,18 +149,18 @@ def ingredients(e):
                 )
         elif np.asarray(array).dtype.kind == "i":
             for identifier, words, change in _integers(array):
-                yield Hypothesis(
+                yield Ingredient(
                     f"{name}:{identifier}",
                     f"what the right formula gives when the {name} are {words}",
                     lambda e, k=k, c=change: _with_input(e, k, c(e.probe.inputs[k], np.shape(e.probe.inputs[0])[1])),
                 )
         elif np.asarray(array).dtype.kind == "b":
-            yield Hypothesis(
+            yield Ingredient(
                 f"{name}:inverted",
                 f"what the right formula gives when {name} is inverted",
                 lambda e, k=k: _with_input(e, k, ~e.probe.inputs[k]),
             )
-            yield Hypothesis(
+            yield Ingredient(
                 f"{name}:ignored",
                 f"what the right formula gives when {name} is not applied",
                 lambda e, k=k: _with_input(e, k, np.ones_like(e.probe.inputs[k])),
@@ -171,7 +172,7 @@ def ingredients(e):
 def _other_axis(e):
     """The whole op with two axes exchanged, there and back: a sum that runs along the wrong one."""
     if e.right.ndim == 2 and all(np.ndim(i) == 2 for i in e.probe.inputs):
-        yield Hypothesis(
+        yield Ingredient(
             "other-axis",
             f"what the right formula gives along the other axis, {e.axes[0]} in the place of {e.axes[1]}"
             if len(e.axes) == 2
@@ -203,7 +204,7 @@ def _options(name, value):
 
 
 def _option(name, identifier, words, change):
-    return Hypothesis(
+    return Ingredient(
         f"{name}:{identifier}",
         f"what the right formula gives when {name} is {words}",
         lambda e, n=name, c=change: _with_options(e, {**e.probe.options, n: c(e.probe.options[n])}),

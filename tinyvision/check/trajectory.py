@@ -4,15 +4,18 @@ Two parameters of different shapes take turns, the learning rate changes half-wa
 momentum and weight decay, so a velocity that is forgotten, shared, or mixed with the learning rate comes to light.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from . import runner
 from .diagnose import Diagnosis
 from .examine import Examination
-from .findings import Finding, Picture, Where
+from .findings import Finding, Picture, Report, Where
 from .verdict import compare
 
-SCENARIOS = (
+SCENARIOS: tuple[dict[str, Any], ...] = (
     {"lr": (0.1, 0.1, 0.1, 0.02, 0.02, 0.05), "momentum": 0.9, "weight_decay": 0.1},
     {"lr": (0.03, 0.03, 0.2, 0.2, 0.07, 0.07), "momentum": 0.6, "weight_decay": 0.25},
 )
@@ -26,7 +29,7 @@ def _start(scenario):
     return weights, grads
 
 
-def walk(step):
+def walk(step: Callable[..., Any]) -> Any:
     """All weights that a rule visits, one row a step, and all velocities: two arrays (scenarios · steps, elements)."""
     rows, speeds = [], []
     for k, plan in enumerate(SCENARIOS):
@@ -45,7 +48,7 @@ class _Stop(Exception):
     """The learner's rule could not be followed further; the finding is already written."""
 
 
-def follow(report, settings, rule):
+def follow(report: Report, settings: Any, rule: Any) -> None:
     """Compare the learner's trajectory with the right one and name the difference."""
     known = settings.spec
     rule = known.forward if rule is None else rule

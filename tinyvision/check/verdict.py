@@ -1,6 +1,8 @@
 """Are two arrays the same, the same up to rounding, or different, and where?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,13 +38,13 @@ class Comparison:
     error: float = 0.0
 
 
-def scale_of(right):
+def scale_of(right: np.ndarray) -> float:
     """The size that differences are measured against: the largest magnitude in the right answer."""
     finite = np.abs(right[np.isfinite(right)]) if np.size(right) else np.zeros(0)
     return float(finite.max()) if finite.size else 0.0
 
 
-def holds_float32(array):
+def holds_float32(array: np.ndarray) -> bool:
     """True if the array is float32, or holds nothing that float32 could not hold (and is not all simple numbers)."""
     if array.dtype == np.float32 or array.dtype == np.float16:
         return True
@@ -53,7 +55,7 @@ def holds_float32(array):
     return values.size > 0 and bool(np.array_equal(single, values)) and not np.array_equal(quarter, values)
 
 
-def compare(yours, right, noise=0.0, scale=None):
+def compare(yours: Any, right: np.ndarray, noise: float = 0.0, scale: Any = None) -> Comparison:
     """Compare two arrays of one shape; elements where `right` is NaN (not judged) count as equal.
 
     `noise` is the absolute uncertainty of `right`; `scale` stands in for the size of an answer that is all zeros."""
@@ -73,14 +75,15 @@ def compare(yours, right, noise=0.0, scale=None):
     return Comparison("different", error > max(limit, floor), worst)
 
 
-def candidates(wrong, yours, right, axes, predicates):
+def candidates(wrong: Any, yours: Any, right: np.ndarray, axes: str, predicates: Sequence[Any]) -> Any:
     """What each named region holds: words -> (elements inside, elements in all, wrong ones, all inside?, rank).
 
     Elements that are 0 in both arrays cannot differ and do not count. `predicates` is a list of (words, boolean array);
     they rank before slices along an axis."""
     with np.errstate(invalid="ignore"):
         idle = ~wrong & (right == 0) & (np.asarray(yours) == 0)
-    could, count, found = wrong.size - int(idle.sum()), int(wrong.sum()), {}
+    could, count = wrong.size - int(idle.sum()), int(wrong.sum())
+    found: dict[Any, Any] = {}
     slices = [*_slices(wrong, axes), *_border(wrong, axes)] if count else []
     for rank, regions in enumerate((predicates, slices)):
         for words, inside in regions:
@@ -93,7 +96,7 @@ def candidates(wrong, yours, right, axes, predicates):
     return found
 
 
-def common_region(per_probe):
+def common_region(per_probe: Any) -> Any:
     """One region for all probes: the smallest that holds all wrong elements on each and is no accident; else "all" or
     "some". No accident: as many elements, strewn at random over all probes, would fall inside once in 1000 times."""
     failed = [found for found in per_probe if found["all"][2]]
@@ -128,7 +131,10 @@ def _border(wrong, axes):
         yield "border", ring
 
 
-def where(comparison, yours, right, axes, predicates=(), probe="", noise=0.0):
+def where(
+    comparison: Comparison, yours: Any, right: np.ndarray, axes: str, predicates: Sequence[Any] = (), probe: str = "",
+    noise: float = 0.0,
+) -> Any:
     """(Where, region candidates) for a comparison that found differences."""
     wrong = comparison.wrong
     yours, right = np.asarray(yours, dtype=np.float64), np.asarray(right, dtype=np.float64)

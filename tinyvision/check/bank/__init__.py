@@ -5,7 +5,9 @@ probes would be one mistake under two names; a test keeps them apart. The bank i
 exercises: `mistake.functions()` gives the pair of functions with the mistake in it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,11 @@ class Mistake:
     op: str
     argument: str
     says: str
-    wrong: object = None
-    pair: object = None
+    wrong: Callable[..., Any] | None = None
+    pair: Callable[..., Any] | None = None
     shows: str | None = None
 
-    def functions(self):
+    def functions(self) -> tuple[Any, Any]:
         """A fresh (forward, backward) in the ops' convention, with this mistake and no other."""
         if self.pair is not None:
             return self.pair()
@@ -35,16 +37,19 @@ class Mistake:
 class Bank:
     """The mistakes of one op, in the order they were added."""
 
-    def __init__(self, op):
+    def __init__(self, op: str) -> None:
         self.op = op
-        self.mistakes = []
+        self.mistakes: list[Mistake] = []
 
-    def add(self, argument, name, says, wrong=None, pair=None, shows=None):
+    def add(
+        self, argument: str, name: str, says: str, wrong: Callable[..., Any] | None = None,
+        pair: Callable[..., Any] | None = None, shows: str | None = None,
+    ) -> None:
         """Add a mistake; its id is "<op>.<argument>.<name>"."""
         self.mistakes.append(Mistake(f"{self.op}.{argument}.{name}", self.op, argument, says, wrong, pair, shows))
 
 
-def mistakes(op=None):
+def mistakes(op: str | None = None) -> list[Mistake]:
     """All mistakes of one op, or of all ops."""
     from . import batchnorm, conv2d, elementwise, linear, loss, pool, sgd, unfold
 

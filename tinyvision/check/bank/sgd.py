@@ -3,6 +3,10 @@
 `wrong` makes a fresh update rule (weight, grad, velocity, lr, momentum, weight_decay) -> (weight, velocity).
 """
 
+from typing import Any
+
+import numpy as np
+
 from . import Bank, Mistake
 
 
@@ -25,7 +29,9 @@ bank = _Rules("sgd")
 BANKS = [bank]
 
 
-def right(weight, grad, velocity, lr, momentum, weight_decay):
+def right(
+    weight: np.ndarray, grad: np.ndarray, velocity: np.ndarray, lr: float, momentum: float, weight_decay: float
+) -> Any:
     """v = momentum v + (grad + weight_decay weight);  weight - lr v   (torch.optim.SGD)."""
     velocity = momentum * velocity + grad + weight_decay * weight
     return weight - lr * velocity, velocity

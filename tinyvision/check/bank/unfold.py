@@ -1,5 +1,8 @@
 """Mistakes in im2col and col2im."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from ..reference import out_size, pair
@@ -10,13 +13,13 @@ im2col, col2im = Bank("im2col"), Bank("col2im")
 BANKS = [im2col, col2im]
 
 
-def columns(view):
+def columns(view: np.ndarray) -> np.ndarray:
     """Windows (N, C, OH, OW, KH, KW) as the rows (N·OH·OW, C·KH·KW)."""
     n, c, oh, ow, kh, kw = view.shape
     return view.transpose(0, 2, 3, 1, 4, 5).reshape(n * oh * ow, c * kh * kw)
 
 
-def windows(cols, shape, o):
+def windows(cols: np.ndarray, shape: Sequence[int], o: Any) -> Any:
     """Rows (N·OH·OW, C·KH·KW) as windows (N, C, OH, OW, KH, KW)."""
     kernel = pair(o["kernel_size"])
     oh, ow = out_size(shape, kernel, o["stride"], o["padding"])

@@ -3,6 +3,8 @@
 `unfold` gives windows (N, C, OH, OW, KH, KW); `fold` is its adjoint. `fault` names one way to get it wrong.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..reference import out_size, padded, pair
@@ -44,7 +46,7 @@ GATHER_FAULTS = {
 }
 
 
-def unfold(x, kernel, stride, padding, fault=None, value=0.0):
+def unfold(x: np.ndarray, kernel: Any, stride: Any, padding: Any, fault: str | None = None, value: Any = 0.0) -> Any:
     """Windows (N, C, OH, OW, KH, KW) of x (N, C, H, W), padded with `value`."""
     kh, kw = pair(kernel)
     if fault == "kernel_swapped":
@@ -84,7 +86,7 @@ FOLD_FAULTS = {
 }
 
 
-def fold(shares, x_shape, stride, padding, fault=None):
+def fold(shares: Any, x_shape: Any, stride: Any, padding: Any, fault: str | None = None) -> np.ndarray:
     """Add windows (N, C, OH, OW, KH, KW) back into an image of `x_shape`."""
     oh, ow, kh, kw = shares.shape[2:]
     (sh, sw), (ph, pw) = pair(stride), pair(padding)
@@ -140,14 +142,14 @@ def _crop(out, x_shape, padding, fault):
     return out[:, :, ph : ph + h, pw : pw + w]
 
 
-def overlap_count(x_shape, kernel, stride, padding):
+def overlap_count(x_shape: Any, kernel: Any, stride: Any, padding: Any) -> np.ndarray:
     """In how many windows each pixel of the image lies: (H, W)."""
     oh, ow = out_size(x_shape, kernel, stride, padding)
     ones = np.ones((1, 1, oh, ow, *pair(kernel)))
     return fold(ones, (1, 1, *x_shape[2:]), stride, padding)[0, 0]
 
 
-def touches_border(x_shape, kernel, stride, padding):
+def touches_border(x_shape: Any, kernel: Any, stride: Any, padding: Any) -> Any:
     """True for pixels that share a window with the padding: (H, W)."""
     frame = padded(np.zeros((1, 1, *x_shape[2:])), padding, 1.0)
     touched = unfold(frame, kernel, stride, 0).any(axis=(4, 5))[0, 0]
