@@ -238,3 +238,8 @@ REFUSED = [
 def test_mistakes(make, named):
     with pytest.raises(OptionError, match=named):
         make()
+
+
+def test_a_group_without_parameters_in_it():
+    with pytest.raises(OptionError, match="a group's params are parameters, got int"):
+        optim.SGD([{"params": 5}], lr=0.1)

@@ -13,6 +13,7 @@ import tinyvision
 from tinyvision import data, nn, random, train
 from tinyvision.errors import CheckpointError, DataError, FileError, OptionError, ShapeError, TrainingError
 from tinyvision.files import atomic_write
+from tinyvision.train.runs import FolderLock
 
 
 @pytest.fixture(autouse=True)
@@ -220,12 +221,25 @@ def test_a_read_only_folder(tmp_path):
 
 
 def test_two_processes_do_not_train_into_one_folder(tmp_path):
-    from tinyvision.train.runs import FolderLock
-
     (tmp_path / "run").mkdir()
     with FolderLock(tmp_path / "run"), pytest.raises(CheckpointError, match="another process is training"):
         fit(run=tmp_path / "run")
     fit(run=tmp_path / "run")
+
+
+def test_overwrite_deletes_nothing_before_training_can_begin(tmp_path):
+    run = tmp_path / "run"
+    fit(run=run)
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    with FolderLock(run), pytest.raises(CheckpointError, match="another process is training"):
+        fit(run=run, overwrite=True)
+    with pytest.raises(OptionError, match="save_every"):
+        fit(run=run, overwrite=True, save_every=-1)
+    with pytest.raises(OptionError, match="log must be"):
+        fit(run=run, overwrite=True, log="loud")
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    fit(run=run, overwrite=True, epochs=1)
+    assert len(train.load_checkpoint(run / "last.safetensors").progress.rows) == 1
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):

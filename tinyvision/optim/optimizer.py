@@ -40,6 +40,8 @@ class Optimizer:
         name = type(self).__name__
         if not isinstance(group, dict) or "params" not in group:
             raise OptionError(f'{name}: a parameter group is a dict with "params"')
+        if not hasattr(group["params"], "__iter__"):
+            raise OptionError(f"{name}: a group's params are parameters, got {type(group['params']).__name__}")
         params = [group["params"]] if isinstance(group["params"], Variable) else list(group["params"])
         unknown = [key for key in group if key not in self.defaults and key not in ("params", *_SCHEDULES)]
         if unknown:

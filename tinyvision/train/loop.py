@@ -30,7 +30,7 @@ from .evaluate import evaluate
 from .history import History
 from .inspection import check_data, check_same_data, classes_of, data_notes
 from .interrupt import Interrupted, StopRequest
-from .runs import BEST, CSV, LAST, PLOT, FolderLock, open_run
+from .runs import BEST, CSV, LAST, PLOT, FolderLock, clear_run, open_run
 from .settings import Settings, agreed_settings
 
 
@@ -89,6 +89,8 @@ def fit(
     )
     training.console = reporter(log)
     with FolderLock(training.folder) if training.folder else nullcontext(), StopRequest() as training.stop:
+        if training.folder and overwrite and not resume:
+            clear_run(training.folder)  # not sooner: no mistake in the options, and no other process, may cost a run
         try:
             with warnings.catch_warnings():
                 # A diverging loss is reported in our words; NumPy's warnings about it would only come first.

@@ -75,10 +75,16 @@ def open_run(
     if not make:
         return path, bool(resume) and there
     make_folder(path)
-    if overwrite and not resume:
-        for name in (LAST, BEST, CSV, PLOT):
-            (path / name).unlink(missing_ok=True)
     return path, bool(resume) and there
+
+
+def clear_run(folder: Path) -> None:
+    """Delete the run in a folder, under its FolderLock; other files stay. Raises FileError."""
+    for name in (LAST, BEST, CSV, PLOT):
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise FileError(f"cannot delete {folder / name}: {error.strerror}") from None
 
 
 class FolderLock:
