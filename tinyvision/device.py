@@ -9,12 +9,15 @@ used.
 import os
 import sys
 import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .errors import DeviceError, OptionError
+from .hints import Array
 
 
 @dataclass(frozen=True)
@@ -24,17 +27,17 @@ class Device:
     type: str
     index: int = 0
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.type if self.type != "cuda" else f"cuda:{self.index}"
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"device({str(self)!r})"
 
 
 CPU = Device("cpu")
 
 
-def device(name):
+def device(name: str | Device) -> Device:
     """The Device that `name` means: "cpu", "cuda", "cuda:1", or a Device. Raises DeviceError for any other name.
 
     Naming a GPU does not ask whether it is there; moving an array to it does."""
@@ -49,7 +52,7 @@ def device(name):
     raise DeviceError(f'device: expected "cpu", "cuda" or "cuda:N", got {name!r}')
 
 
-def device_of(array):
+def device_of(array: Array) -> Device:
     """The Device on which an array lives."""
     if isinstance(array, (np.ndarray, np.generic)):
         return CPU
@@ -58,7 +61,7 @@ def device_of(array):
     return Device(type(array).__name__)
 
 
-def to_numpy(array):
+def to_numpy(array: Array) -> np.ndarray:
     """The array as a NumPy array, copied from its device if it lives elsewhere. A Tensor gives its data."""
     array = getattr(array, "data", array) if hasattr(array, "requires_grad") else array
     if isinstance(array, np.ndarray):
@@ -68,7 +71,7 @@ def to_numpy(array):
     return np.asarray(array)
 
 
-def to_device(tree, where):
+def to_device(tree: Any, where: str | Device) -> Any:
     """Move an array, or every array in a nest of dicts, lists and tuples, to a device. What is there already stays.
 
     Raises DeviceError, with the remedy, if the device cannot be used or its memory does not suffice."""
@@ -98,7 +101,7 @@ def _moved(array, where):
         return cupy.asarray(array)
 
 
-def synchronize(where="cuda"):
+def synchronize(where: str | Device = "cuda") -> None:
     """Wait until the GPU has finished all work handed to it; on the CPU there is nothing to wait for."""
     where = device(where)
     if where.type == "cuda":
@@ -108,7 +111,7 @@ def synchronize(where="cuda"):
 
 
 @contextmanager
-def memory_errors_explained(where="cuda"):
+def memory_errors_explained(where: str | Device = "cuda") -> Iterator[None]:
     """Inside this block, a GPU that runs out of memory raises a DeviceError that says how much and what to reduce."""
     try:
         yield
@@ -125,12 +128,12 @@ _MEMORY_REMEDY = (
 )
 
 
-def is_out_of_memory(error):
+def is_out_of_memory(error: BaseException) -> bool:
     """True for the exception with which a GPU's allocator reports that it has nothing left."""
     return type(error).__name__ == "OutOfMemoryError" or "cudaErrorMemoryAllocation" in str(error)
 
 
-def free_memory(where="cuda"):
+def free_memory(where: str | Device = "cuda") -> None:
     """Give the memory that CuPy keeps for later arrays back to the driver; arrays in use are not touched."""
     where = device(where)
     if where.type == "cuda":
@@ -140,7 +143,7 @@ def free_memory(where="cuda"):
             cupy.get_default_pinned_memory_pool().free_all_blocks()
 
 
-def prefetch(batches, where):
+def prefetch(batches: Iterable[Any], where: str | Device) -> Iterator[Any]:
     """Yield every batch (arrays or tensors in dicts, lists, tuples) on the device, the next one already on its way.
 
     The copy runs from page-locked memory on a stream of its own, so it overlaps with the work on the batch before. On
@@ -194,7 +197,7 @@ def _receive(cupy, sent, where):
     return sent[0]
 
 
-def require_cuda(where=Device("cuda")):
+def require_cuda(where: Device = Device("cuda")) -> Any:
     """The cupy module, after a small kernel and a small matrix product have really run on the GPU `where`.
 
     Raises DeviceError with the remedy if that fails."""
@@ -204,10 +207,10 @@ def require_cuda(where=Device("cuda")):
     return sys.modules["cupy"]
 
 
-_checked = {}
+_checked: dict[int, bool] = {}
 
 
-def cuda_problem(index=0):
+def cuda_problem(index: int = 0) -> str | None:
     """None if GPU number `index` works, else one sentence that says what is missing and how to get it.
 
     Importing CuPy proves nothing (it succeeds without a driver), so this runs a kernel and a matrix product. A success
@@ -345,7 +348,7 @@ def _trial_problem(cupy, index):
     return None
 
 
-def compile_cuda(text, index=0):
+def compile_cuda(text: str, index: int = 0) -> Any:
     """The kernels of a CUDA C text, compiled for GPU number `index`: an object with `get_function(name)`. Raises
     DeviceError."""
     cupy = require_cuda(Device("cuda", index))
@@ -359,13 +362,13 @@ def compile_cuda(text, index=0):
     return module
 
 
-def is_capturing():
+def is_capturing() -> bool:
     """True while the work of this thread's stream is recorded into a CUDA graph instead of done."""
     cupy = sys.modules.get("cupy")
     return bool(cupy is not None and any(_checked.values()) and cupy.cuda.get_current_stream().is_capturing())
 
 
-def capture(work, where="cuda"):
+def capture(work: Any, where: str | Device = "cuda") -> Any:
     """(what `work()` returns, a function that does the same work again): the launches of `work` as one CUDA graph.
 
     Nothing is computed before the first replay. All memory that `work` asks for comes from a pool which lives as long
@@ -395,19 +398,18 @@ def capture(work, where="cuda"):
     return result, replay
 
 
-def is_available():
+def is_available() -> bool:
     """True if a GPU can really be used, as `torch.cuda.is_available()` promises."""
     return cuda_problem() is None
 
 
-def report():
+def report() -> dict[str, Any]:
     """What `tinyvision doctor` shows: CuPy's version and packages, driver and runtime versions, the GPUs, the problem.
 
     {"cupy", "packages", "driver", "runtime", "devices": [{"index", "name", "compute_capability", "memory_gib",
-    "free_gib"}],
-    "problem"}; what is not there is None or empty. Never raises."""
+    "free_gib"}], "problem"}; what is not there is None or empty. Never raises."""
     problem = cuda_problem()
-    found = dict.fromkeys(("cupy", "packages", "driver", "runtime", "devices"))
+    found: dict[str, Any] = dict.fromkeys(("cupy", "packages", "driver", "runtime", "devices"))
     found.update(packages=_cupy_wheels(), devices=[], problem=problem)
     cupy = sys.modules.get("cupy")
     if cupy is None:
@@ -445,13 +447,13 @@ def _describe_gpu(cupy, index):
 _precision = "ieee"
 
 
-def get_precision():
+def get_precision() -> str:
     """"ieee" or "tf32": how float32 matrix products and convolutions are computed on a GPU."""
     return _precision
 
 
 @contextmanager
-def precision(mode):
+def precision(mode: str) -> Iterator[None]:
     """Compute float32 products on a GPU in full ("ieee") or on tensor cores with 10-bit mantissas ("tf32").
 
     A context manager; on the CPU it changes nothing, since there is only one way there. Raises OptionError for

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from typing import Any
 from urllib.parse import urlsplit
 
 _CHUNK = 1 << 18
@@ -35,7 +36,10 @@ class _Cut(Exception):
 class Fetch:
     """One file from one address, by as many connections as it takes."""
 
-    def __init__(self, url, file, name, *, sha256, size, progress, allow_http, timeout):
+    def __init__(
+        self, url: str, file: Any, name: str, *, sha256: str | None, size: int | None, progress: bool, allow_http: bool,
+        timeout: float,
+    ) -> None:
         """`file` is open for reading and writing; what it holds already is taken for the beginning."""
         self.url, self.file, self.sha256, self.size = url, file, sha256, size
         self.allow_http, self.timeout = allow_http, timeout
@@ -43,7 +47,7 @@ class Fetch:
         self.total = size
         self.bar = _Bar(name, size, progress)
 
-    def run(self):
+    def run(self) -> Any:
         """Returns when `file` holds the bytes with the right hash; raises Failed or NotStored."""
         _check_address(self.url, self.allow_http)
         with self.bar:
@@ -232,7 +236,7 @@ def _opener(allow_http):
     return opener
 
 
-def shown_address(url):
+def shown_address(url: str) -> str:
     """The address without a user's password, and without anything that could upset a terminal."""
     scheme, separator, rest = url.partition("://")
     host, slash, path = rest.partition("/")

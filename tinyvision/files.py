@@ -13,8 +13,11 @@ import secrets
 import stat
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from os import PathLike
 from pathlib import Path
+from typing import IO, Any
 
 from .errors import DownloadError, FileError, OptionError, TinyVisionError
 
@@ -26,7 +29,9 @@ _TIMEOUT = 30.0  # seconds without (noticeable) progress before a connection cou
 
 
 @contextmanager
-def atomic_write(path, mode="wb", *, error=FileError):
+def atomic_write(
+    path: str | PathLike[str], mode: str = "wb", *, error: type[Exception] = FileError
+) -> Iterator[IO[Any]]:
     """Open `path` for writing such that readers only ever see the old file or the whole new one.
 
     Use as `with atomic_write(path) as file: file.write(...)`, with mode "wb" or "w" (UTF-8). The bytes go to
@@ -48,7 +53,7 @@ def atomic_write(path, mode="wb", *, error=FileError):
     except OSError as reason:
         raise error(_cannot_write(path, reason)) from None
     try:
-        text = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
+        text: dict[str, Any] = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
         with os.fdopen(descriptor, mode, **text) as file:
             yield file
             file.flush()
@@ -61,8 +66,8 @@ def atomic_write(path, mode="wb", *, error=FileError):
         with suppress(OSError):
             os.unlink(temporary)
         # An OSError that names a file comes from the caller's block (some other file that it opened there).
-        from_us = isinstance(reason, OSError) and not isinstance(reason, TinyVisionError)
-        if from_us and reason.filename in (None, str(temporary)):
+        from_us = not isinstance(reason, TinyVisionError)
+        if isinstance(reason, OSError) and from_us and reason.filename in (None, str(temporary)):
             raise error(_cannot_write(path, reason)) from None
         raise
 
@@ -114,7 +119,7 @@ def _sync_folder(folder):
         os.close(descriptor)
 
 
-def cache_dir():
+def cache_dir() -> Path:
     """The folder for downloaded files (a Path; it need not exist yet).
 
     `TINYVISION_HOME` if set, else `tinyvision` in `XDG_CACHE_HOME` (which counts only if absolute, as the XDG
@@ -129,7 +134,10 @@ def cache_dir():
 # ------------------------------------------------------------------------------------------ downloading
 
 
-def download(urls, path, *, sha256, size=None, progress=True, allow_http=False, timeout=_TIMEOUT):
+def download(
+    urls: str | Sequence[str], path: str | PathLike[str], *, sha256: str | None, size: int | None = None,
+    progress: bool = True, allow_http: bool = False, timeout: float = _TIMEOUT,
+) -> Path:
     """Fetch a file into `path` unless it is there already; returns `path` as a Path.
 
     urls        one address or several, tried in turn; https, or http for this machine only

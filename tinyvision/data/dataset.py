@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -185,7 +186,7 @@ def random_split(dataset: Any, lengths: Sequence[float], seed: int | None = None
         raise OptionError(f"random_split: {wanted}; got {lengths!r}")
     generator = random.generator() if seed is None else random.stream(seed, "split")
     order, ends = generator.permutation(count), np.cumsum([0, *sizes])
-    return [Subset(dataset, order[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+    return [Subset(dataset, order[a:b]) for a, b in pairwise(ends)]
 
 
 def labels_of(dataset: Any) -> np.ndarray:

@@ -12,14 +12,16 @@ kernels.
 import functools
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..device import device_of
 from ..errors import OptionError
+from ..hints import Array
 
 # The modules that hold drop-ins, each a `DROP_INS`; loaded when the first array that is not NumPy's comes along.
 MODULES = ("conv", "linear", "norm", "pool", "loss")
@@ -42,16 +44,19 @@ class DropIn:
     applies: Callable = lambda *arrays, **options: True
 
 
-_drop_ins = {}
+_drop_ins: dict[Any, list[DropIn]] = {}
+_loaded = False  # the kernels' own files are imported when the first op asks for one
 _wanted = None  # None stands for all
 
 
-def register(drop_in):
+def register(drop_in: DropIn) -> None:
     """Offer a drop-in; the one registered last is asked first."""
     _drop_ins.setdefault(drop_in.op, []).insert(0, drop_in)
 
 
-def choose(forward, backward, arrays, options):
+def choose(
+    forward: Callable[..., Any], backward: Callable[..., Any], arrays: Sequence[Array], options: dict[str, Any]
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The pair that shall compute this call: a drop-in's, or the op's own (forward, backward).
 
     A drop-in is chosen if it is switched on, every array lives on a GPU, all floats are float32, and its condition
@@ -62,7 +67,7 @@ def choose(forward, backward, arrays, options):
     return forward, backward
 
 
-def dispatched(function):
+def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, which has no backward, with its drop-ins: a call for GPU arrays goes to the one that `choose`
     names."""
 
@@ -75,14 +80,14 @@ def dispatched(function):
     return call
 
 
-def is_on(name):
+def is_on(name: str) -> bool:
     """Whether the drop-ins of this name are switched on."""
     _offered()
     return _wanted is None or name in _wanted
 
 
 @contextmanager
-def only(*names):
+def only(*names: str) -> Iterator[None]:
     """Inside this block, no drop-in but those of these names stands in: `with kernels.only():` uses none at all.
 
     Raises OptionError for a name that no drop-in has."""
@@ -94,12 +99,12 @@ def only(*names):
         _wanted = previous
 
 
-def names():
+def names() -> list[str]:
     """The names of all drop-ins."""
     return sorted({drop_in.name for several in _offered().values() for drop_in in several} | {"sgd"})
 
 
-def on_gpu_in_float32(arrays):
+def on_gpu_in_float32(arrays: Sequence[Array]) -> bool:
     """Whether every array (None is skipped) lives on a GPU and every float is a float32."""
     given = [a for a in arrays if hasattr(a, "dtype")]
     return bool(given) and all(
@@ -109,17 +114,14 @@ def on_gpu_in_float32(arrays):
 
 
 def _offered():
-    global _wanted
-    if not _offered.loaded:
-        _offered.loaded = True
+    global _wanted, _loaded
+    if not _loaded:
+        _loaded = True
         for module in MODULES:
             for drop_in in importlib.import_module(f"{__name__}.{module}").DROP_INS:
                 _drop_ins.setdefault(drop_in.op, []).append(drop_in)
         _wanted = _from_environment(os.environ.get("TINYVISION_KERNELS", ""))
     return _drop_ins
-
-
-_offered.loaded = False
 
 
 def _from_environment(text):

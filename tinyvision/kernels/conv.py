@@ -6,10 +6,12 @@ those of `ops.conv`.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
 from ..device import get_precision
+from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from ..ops import conv as ops_conv
 from ..ops.door import is_integer, output_size, pair
 from . import DropIn
@@ -20,7 +22,10 @@ from . import launch as gpu
 WANTED_BLOCKS = 264
 
 
-def applies(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, plain_too=False):
+def applies(
+    x: Array, weight: Array, bias: Array | None = None, stride: IntOrPair = 1, padding: IntOrPair = 0,
+    dilation: IntOrPair = 1, groups: int = 1, plain_too: bool = False,
+) -> bool:
     """Whether these kernels can, and should, compute this convolution.
 
     They can for float32 with groups of a multiple of 4 channels (one group: any). They should unless cuBLAS is better
@@ -46,7 +51,10 @@ def applies(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, pla
     return not plain and not (CG >= 256 and groups == 1)
 
 
-def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv2d_forward(
+    x: Array, weight: Array, bias: Array | None = None, stride: IntOrPair = 1, padding: IntOrPair = 0,
+    dilation: IntOrPair = 1, groups: int = 1,
+) -> tuple[Array, Any]:
     """As `ops.conv2d_forward`, without columns in memory."""
     stride, padding, dilation = _pairs(stride, padding, dilation)
     y = gpu.empty(x, (x.shape[0], *_output_size(x, weight, stride, padding, dilation), weight.shape[0]))
@@ -55,16 +63,16 @@ def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups
     return gpu.channels_first(y), (x, weight, bias is not None, stride, padding, dilation, groups)
 
 
-def _pairs(stride, padding, dilation):
-    values = (("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1))
-    return tuple(pair("conv2d", *value) for value in values)
+def _pairs(stride, padding, dilation) -> tuple[Pair, Pair, Pair]:
+    stride, padding = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
+    return stride, padding, pair("conv2d", "dilation", dilation, 1)
 
 
 def _output_size(x, weight, stride, padding, dilation):
     return tuple(output_size(x.shape[2 + i], weight.shape[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1))
 
 
-def conv2d_backward(dy, cache, needs=(True, True, True)):
+def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
     """As `ops.conv2d_backward`, without columns in memory."""
     x, weight, has_bias, stride, padding, dilation, groups = cache
     rows, kernels = gpu.channels_last(dy), gpu.channels_last(weight)
@@ -81,7 +89,10 @@ def conv2d_backward(dy, cache, needs=(True, True, True)):
     return (dx, dweight, dbias) if has_bias else (dx, dweight)
 
 
-def conv2d_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups):
+def conv2d_inference(
+    x: Array, weight: Array, scale: Array | None, shift: Array | None, skip: Array | None, activation: str | None,
+    stride: Pair, padding: Pair, dilation: Pair, groups: int,
+) -> Array:
     """As `ops.conv.conv2d_inference`: the sums are finished in registers, before they are first written."""
     y = gpu.empty(x, (x.shape[0], *_output_size(x, weight, stride, padding, dilation), weight.shape[0]))
     skip = None if skip is None else gpu.channels_last(skip)
@@ -91,7 +102,10 @@ def conv2d_inference(x, weight, scale, shift, skip, activation, stride, padding,
     return gpu.channels_first(y)
 
 
-def applies_to_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups):
+def applies_to_inference(
+    x: Array, weight: Array, scale: Array | None, shift: Array | None, skip: Array | None, activation: str | None,
+    stride: Pair, padding: Pair, dilation: Pair, groups: int,
+) -> bool:
     """As `applies`, with everything that is done to the sums fitting them."""
     if not applies(x, weight, None, stride, padding, dilation, groups, plain_too=True):
         return False
@@ -104,8 +118,10 @@ ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2}
 
 
 def correlate(
-    x, weight, y, stride, start, dilation, groups, kernel=None, scale=None, shift=None, skip=None, activation=None
-):
+    x: Array, weight: Array, y: Array, stride: Pair, start: Pair, dilation: Pair, groups: int,
+    kernel: str | None = None, scale: Array | None = None, shift: Array | None = None, skip: Array | None = None,
+    activation: str | None = None,
+) -> Any:
     """Fill y (N, OH, OW, O), which may be a strided view, with x (N, H, W, C) correlated with weight (O, KH, KW,
     C/groups).
 
@@ -127,7 +143,10 @@ def correlate(
     gpu.launch("conv", kernel, grid, x, weight, *vectors, skip, y, geometry)
 
 
-def image_gradient(dy, weight, dx, stride, padding, dilation, groups, kernel=None):
+def image_gradient(
+    dy: Array, weight: Array, dx: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int,
+    kernel: str | None = None,
+) -> Any:
     """Fill dx (N, H, W, C) given dy (N, OH, OW, O): one `correlate` of dy for each phase of the stride (see
     `ops.conv`)."""
     O, KH, KW, CG = weight.shape
@@ -154,7 +173,10 @@ def _phase(shifted, size, stride, dilation):
     return taps, (shifted - taps[0] * dilation) // stride if taps else 0, dilation // math.gcd(stride, dilation)
 
 
-def weight_gradient(x, dy, shape, stride, padding, dilation, groups, kernel=None, splits=None):
+def weight_gradient(
+    x: Array, dy: Array, shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int,
+    kernel: str | None = None, splits: int | None = None,
+) -> Any:
     """dweight (O, KH, KW, C/groups) = Σ over output pixels of dy times window, summed in a fixed order."""
     O, KH, KW, CG = shape
     if groups == 1:

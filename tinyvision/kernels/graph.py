@@ -11,8 +11,12 @@ batch 64,
 whose launches hide behind its arithmetic.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from ..device import capture, device_of, to_device
 from ..errors import DeviceError, OptionError
+from ..hints import Array
 
 WARM_UP = 2  # eager steps before the capture: kernels get compiled, optimizers make their buffers
 
@@ -22,15 +26,15 @@ class GraphedStep:
 
     `step` runs the whole training step on two tensors and returns the loss; it must not look at numbers (no `.item()`,
     no printing) and must call `optimizer.zero_grad()` itself. The first two calls run eagerly, the third is captured.
-    An
-    option of the optimizer is part of the graph, so a changed learning rate captures anew: change it between epochs,
+    An option of the optimizer is part of the graph, so a changed learning rate captures anew: change it between epochs,
     not between steps. Raises DeviceError on the CPU, OptionError for a batch of another shape."""
 
-    def __init__(self, step, optimizer):
+    def __init__(self, step: Callable[[Any, Any], Any], optimizer: Any) -> None:
         self.step, self.optimizer = step, optimizer
-        self.calls, self.replay, self.captured_with = 0, None, None
+        self.calls, self.captured_with = 0, None
+        self.replay: Any = None
 
-    def __call__(self, x, y):
+    def __call__(self, x: Array, y: Array) -> Any:
         """The loss of one step, in memory of its own."""
         where = device_of(x.data)
         if where.type != "cuda":

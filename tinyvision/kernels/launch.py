@@ -7,21 +7,23 @@ in their place and run the very same drop-ins, with the very same texts, on NumP
 
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 
 from ..device import compile_cuda, device_of, is_capturing
+from ..hints import Array, DType, Shape
 
 THREADS = 256
 
 
 @cache
-def text(name):
+def text(name: str) -> str:
     """The CUDA text `name`.cu."""
     return files(__package__).joinpath(f"{name}.cu").read_text(encoding="utf-8")
 
 
-def launch(source, kernel, grid, *arguments):
+def launch(source: str, kernel: str, grid: Any, *arguments: Any) -> None:
     """Run `kernel` of `source`.cu with 256 threads in each of `grid` blocks (x, y, z) on the GPU of the first array.
 
     Arguments are arrays (None is a null pointer), np.int32 and np.float32 numbers, and structures as 0-d NumPy
@@ -29,17 +31,17 @@ def launch(source, kernel, grid, *arguments):
     launch_on(place(arguments[0]), source, kernel, grid, *arguments)
 
 
-def launch_on(index, source, kernel, grid, *arguments):
+def launch_on(index: int, source: str, kernel: str, grid: Any, *arguments: Any) -> None:
     """`launch` on GPU number `index`, for kernels that get all their arrays inside of a structure."""
     _compiled(source, index).get_function(kernel)(grid, (THREADS, 1, 1), arguments)
 
 
-def place(array):
+def place(array: Array) -> Any:
     """The number of the GPU on which an array lives."""
     return device_of(array).index
 
 
-def capturing():
+def capturing() -> bool:
     """True while a CUDA graph is being captured: nothing may be read back from the GPU then."""
     return is_capturing()
 
@@ -49,36 +51,36 @@ def _compiled(source, index):
     return compile_cuda(text(source), index)
 
 
-def empty(like, shape, dtype=None):
+def empty(like: Array, shape: Shape, dtype: DType | None = None) -> Array:
     """An uninitialised C-ordered array on the device of `like`."""
     return np.empty_like(like, shape=shape, order="C", dtype=dtype)
 
 
-def address(array):
+def address(array: Array) -> int:
     """The address of its first number."""
     return array.data.ptr if hasattr(array.data, "ptr") else array.ctypes.data
 
 
-def aligned(array):
+def aligned(array: Array) -> Array:
     """A C-ordered array that begins at a multiple of 16 bytes: itself, or a copy."""
     return array if array.flags.c_contiguous and address(array) % 16 == 0 else array.copy(order="C")
 
 
-def channels_last(x):
+def channels_last(x: Array) -> Array:
     """(N, C, ...) as an aligned (N, ..., C): a view if its memory is in that order already."""
     return aligned(x.transpose(0, *range(2, x.ndim), 1))
 
 
-def channels_first(rows):
+def channels_first(rows: Array) -> Array:
     """(N, ..., C) seen as (N, C, ...)."""
     return rows.transpose(0, rows.ndim - 1, *range(1, rows.ndim - 1))
 
 
-def blocks(count, per_block=THREADS):
+def blocks(count: int, per_block: int = THREADS) -> tuple[int, int, int]:
     """The grid for `count` pieces of work, `per_block` in a block."""
     return (-(-count // per_block), 1, 1)
 
 
-def structure(**numbers):
+def structure(**numbers: Any) -> Any:
     """A C structure of ints, passed to a kernel by value."""
     return np.array(tuple(numbers.values()), dtype=[(name, np.int32) for name in numbers])

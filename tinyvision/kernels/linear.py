@@ -2,14 +2,17 @@
 one
 pixel *is* a linear layer, so conv.cu computes it. Outside of a capture cuBLAS is the faster one and stays in charge."""
 
+from typing import Any
+
+from ..hints import Array, Gradients, Needs
 from ..ops import linear as ops_linear
 from . import DropIn, conv
 from . import launch as gpu
 
-PIXEL = {"stride": (1, 1), "dilation": (1, 1), "groups": 1}
+PIXEL: dict[str, Any] = {"stride": (1, 1), "dilation": (1, 1), "groups": 1}
 
 
-def linear_forward(x, weight, bias=None):
+def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
     """As `ops.linear_forward`."""
     rows = _images(x.reshape(-1, x.shape[-1]))
     y = gpu.empty(x, (len(rows), 1, 1, weight.shape[0]))
@@ -17,7 +20,7 @@ def linear_forward(x, weight, bias=None):
     return y.reshape(*x.shape[:-1], weight.shape[0]), (x, weight, bias is not None)
 
 
-def linear_backward(dy, cache, needs=(True, True, True)):
+def linear_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
     """As `ops.linear_backward`."""
     x, weight, has_bias = cache
     rows, drows = _images(x.reshape(-1, x.shape[-1])), _images(dy.reshape(-1, dy.shape[-1]))

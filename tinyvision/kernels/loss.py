@@ -1,15 +1,21 @@
 """Stage 1: softmax and cross-entropy fused (loss.cu), for logits (N, K) and integer labels (N,) without class weights.
 Signatures are those of `ops.loss`; the cache holds two numbers per row in place of all probabilities."""
 
+from typing import Any
+
 import numpy as np
 
 from ..errors import OptionError
+from ..hints import Array, Gradients, Needs
 from ..ops import loss as ops_loss
 from . import DropIn
 from . import launch as gpu
 
 
-def cross_entropy_forward(logits, labels, weight=None, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
+def cross_entropy_forward(
+    logits: Array, labels: Array, weight: Array | None = None, ignore_index: int = -100, label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> tuple[Array, Any]:
     """As `ops.cross_entropy_forward`. While a CUDA graph is captured nothing can be read back, so a label that is no
     class
     makes the loss NaN there instead of raising OptionError."""
@@ -29,7 +35,7 @@ def cross_entropy_forward(logits, labels, weight=None, ignore_index=-100, label_
     return loss.reshape(()), (logits, labels, log_sums, divisor, sizes, smoothing)
 
 
-def cross_entropy_backward(dy, cache, needs=(True, False)):
+def cross_entropy_backward(dy: Array, cache: Any, needs: Needs = (True, False)) -> Gradients:
     """As `ops.cross_entropy_backward`."""
     logits, labels, log_sums, divisor, sizes, smoothing = cache
     dlogits = gpu.empty(logits, logits.shape)

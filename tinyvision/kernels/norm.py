@@ -2,9 +2,11 @@
 fused in. Signatures and caches are those of `ops.norm`."""
 
 import math
+from typing import Any
 
 import numpy as np
 
+from ..hints import Array, Gradients, Needs
 from ..ops import norm
 from . import DropIn
 from . import launch as gpu
@@ -12,7 +14,7 @@ from . import launch as gpu
 CHANNELS, LANES = 32, 8  # as in norm.cu
 
 
-def batch_moments(x):
+def batch_moments(x: Array) -> tuple[Array, Array]:
     """As `ops.norm.batch_moments`: each chunk of rows in one block, then the chunks joined."""
     rows = _rows(x)
     (M, C), (chunk, chunks) = rows.shape, _chunks(*rows.shape)
@@ -23,30 +25,37 @@ def batch_moments(x):
     return mean, var
 
 
-def batchnorm_train_forward(x, weight, bias, eps=1e-5, moments=None):
+def batchnorm_train_forward(
+    x: Array, weight: Array, bias: Array, eps: float = 1e-5, moments: tuple[Array, Array] | None = None
+) -> tuple[Array, Any]:
     """As `ops.batchnorm_train_forward`."""
     mean, var = batch_moments(x) if moments is None else moments
     return _normalized(x, None, weight, bias, mean, var, eps, relu=False), (x, weight, mean, var, eps)
 
 
-def batchnorm_train_backward(dy, cache, needs=(True, True, True)):
+def batchnorm_train_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
     """As `ops.batchnorm_train_backward`."""
     return _gradients(dy, None, cache, needs)[:3]
 
 
-def batchnorm_frozen_forward(x, weight, bias, mean, var, eps=1e-5):
+def batchnorm_frozen_forward(
+    x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float = 1e-5
+) -> tuple[Array, Any]:
     """As `ops.batchnorm_frozen_forward`."""
     return _normalized(x, None, weight, bias, mean, var, eps, relu=False), (x, weight, mean, var, eps)
 
 
-def batchnorm_relu_forward(x, weight, bias, skip=None, eps=1e-5, moments=None):
+def batchnorm_relu_forward(
+    x: Array, weight: Array, bias: Array, skip: Array | None = None, eps: float = 1e-5,
+    moments: tuple[Array, Array] | None = None,
+) -> tuple[Array, Any]:
     """As `ops.batchnorm_relu_forward`."""
     mean, var = batch_moments(x) if moments is None else moments
     y = _normalized(x, skip, weight, bias, mean, var, eps, relu=True)
     return y, ((x, weight, mean, var, eps), y, skip is not None)
 
 
-def batchnorm_relu_backward(dy, cache, needs=(True, True, True, True)):
+def batchnorm_relu_backward(dy: Array, cache: Any, needs: Needs = (True, True, True, True)) -> Gradients:
     """As `ops.batchnorm_relu_backward`."""
     inner, y, has_skip = cache
     return _gradients(dy, y, inner, (*needs, False)[:4] if has_skip else (*needs[:3], False))

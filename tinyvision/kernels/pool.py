@@ -3,16 +3,20 @@ maximum's cache
 holds the winning tap of each window, one byte, in place of the image."""
 
 import math
+from typing import Any
 
 import numpy as np
 
+from ..hints import Array, Gradients, IntOrPair, Needs
 from ..ops import im2col, pool
 from ..ops.door import output_size, pair
 from . import DropIn
 from . import launch as gpu
 
 
-def max_pool2d_forward(x, kernel_size, stride=None, padding=0):
+def max_pool2d_forward(
+    x: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0
+) -> tuple[Array, Any]:
     """As `ops.max_pool2d_forward`."""
     geometry = _geometry(x.shape, kernel_size, stride, padding)
     y = gpu.empty(x, _output(geometry))
@@ -21,7 +25,7 @@ def max_pool2d_forward(x, kernel_size, stride=None, padding=0):
     return gpu.channels_first(y), (taps, geometry)
 
 
-def max_pool2d_backward(dy, cache, needs=(True,)):
+def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """As `ops.max_pool2d_backward`."""
     taps, geometry = cache
     dx = gpu.empty(dy, _image(geometry))
@@ -29,7 +33,10 @@ def max_pool2d_backward(dy, cache, needs=(True,)):
     return (gpu.channels_first(dx),)
 
 
-def avg_pool2d_forward(x, kernel_size, stride=None, padding=0, count_include_pad=True):
+def avg_pool2d_forward(
+    x: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0,
+    count_include_pad: bool = True,
+) -> tuple[Array, Any]:
     """As `ops.avg_pool2d_forward`."""
     geometry = _geometry(x.shape, kernel_size, stride, padding, count_include_pad)
     y = gpu.empty(x, _output(geometry))
@@ -37,14 +44,14 @@ def avg_pool2d_forward(x, kernel_size, stride=None, padding=0, count_include_pad
     return gpu.channels_first(y), geometry
 
 
-def avg_pool2d_backward(dy, cache, needs=(True,)):
+def avg_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """As `ops.avg_pool2d_backward`."""
     dx = gpu.empty(dy, _image(cache))
     gpu.launch("pool", "avg_pool_backward", gpu.blocks(dx.size), gpu.channels_last(dy), dx, cache)
     return (gpu.channels_first(dx),)
 
 
-def im2col_backward(dcolumns, cache, needs=(True,)):
+def im2col_backward(dcolumns: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """As `ops.im2col_backward`."""
     shape, kernel_size, stride, padding, dilation = cache
     geometry = _geometry(shape, kernel_size, stride, padding, dilation=dilation)

@@ -1,7 +1,10 @@
 """Stage 1: one launch of SGD for all parameters of a group (sgd.cu). The readable step is `optim.SGD.update`."""
 
+from typing import Any
+
 import numpy as np
 
+from ..hints import Array
 from . import is_on, on_gpu_in_float32
 from . import launch as gpu
 
@@ -15,7 +18,9 @@ PARAMETERS = np.dtype(
 )
 
 
-def step(weights, gradients, velocities, group, first):
+def step(
+    weights: list[Array], gradients: list[Array], velocities: list[Any], group: dict[str, Any], first: bool
+) -> None:
     """Update every array of `weights` in place, and its velocity (None without momentum), with the options of an SGD
     group.
 
@@ -34,7 +39,7 @@ def step(weights, gradients, velocities, group, first):
         gpu.launch_on(gpu.place(weights[0]), "sgd", "sgd_step", (blocks, 1, 1), p)
 
 
-def applies(weights, gradients):
+def applies(weights: list[Array], gradients: list[Array]) -> bool:
     """Whether one launch can do it: float32 on one GPU, and every gradient laid out in memory as its weight, without
     gaps."""
     if (
@@ -48,7 +53,7 @@ def applies(weights, gradients):
     return alike and all(0 < w.size < 2**31 and packed(w) for w in weights)
 
 
-def packed(array):
+def packed(array: Array) -> Any:
     """Whether an array fills its memory without gaps, in whatever order of its axes."""
     order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
     return bool(array.transpose(order).flags.c_contiguous)

@@ -123,7 +123,7 @@ def _blocks(shape, C, itemsize):
     lines = math.ceil(OH / 2)
     threads = parallel.get_num_threads()
     if lines * line <= budget and threads <= N:
-        # Kernels beyond the caches are read once for all images, and each product is shared out, rather than once a thread.
+        # Kernels beyond the caches are read once for all images and each product shared out, not once a thread.
         most = N if kernels >= 8 << 20 else math.ceil(N / threads)
         images = max(1, min(budget // (lines * line), most))
         return [(slice(n, min(n + images, N)), slice(0, OH)) for n in range(0, N, images)]

@@ -10,7 +10,9 @@ is run.
 import os
 import stat
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +36,7 @@ _MISTAKES = (
 )
 
 
-def load(path, *, map_location=None, weights_only=True):
+def load(path: str | PathLike[str], *, map_location: Any = None, weights_only: bool = True) -> dict[str, Any]:
     """Read the weights in a file -> dict of name -> NumPy array, without running anything that is in it.
 
     path   a file; what it is, is seen from its content:
@@ -62,7 +64,7 @@ def load(path, *, map_location=None, weights_only=True):
     return to_device(state, map_location)
 
 
-def load_with_metadata(path):
+def load_with_metadata(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """As `load`, but -> (arrays by name, metadata): the dict of text that `save` put into a .safetensors
     file.
 
@@ -119,7 +121,7 @@ def _message(path, text):
     return f"{shown}: {text}"[:_MAX_MESSAGE]
 
 
-def save(state, path, *, metadata=None):
+def save(state: Any, path: str | PathLike[str], *, metadata: Mapping[str, str] | None = None) -> None:
     """Write a dict of name -> array to a file: under `path` there is the old file or the whole new one.
 
     state     NumPy or CuPy arrays, or tensors of ours or of PyTorch; in C order and little-endian in the file

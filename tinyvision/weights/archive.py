@@ -8,6 +8,7 @@ name or size.
 
 import struct
 import zlib
+from typing import Any
 
 from .unpickle import Refused, shown
 
@@ -39,9 +40,9 @@ class ZipArchive:
     checksum is zero is read without checking them. Raises Refused for everything that is not exactly a zip
     archive."""
 
-    def __init__(self, file, size, methods=(STORED,)):
+    def __init__(self, file: Any, size: int, methods: Any = (STORED,)) -> None:
         self.file, self.size, self.methods = file, size, methods
-        self.records = {}
+        self.records: dict[str, Any] = {}
         count, start, end = self._directory_extent()
         if count * _CENTRAL.size > end - start:
             raise Refused(f"a zip directory that cannot hold {count:,} records")
@@ -158,7 +159,7 @@ class ZipArchive:
                 if previous_end > directory_start:
                     raise Refused(f"record {shown(name)} is longer than the archive")
 
-    def read(self, name, most):
+    def read(self, name: str, most: int) -> Any:
         """The bytes of one stored record, which may be `most` bytes long."""
         record = self.records[name]
         if record.length > most or record.method != STORED:
@@ -168,27 +169,27 @@ class ZipArchive:
         self._compare(name, record, zlib.crc32(data))
         return data
 
-    def read_into(self, name, *views):
+    def read_into(self, name: str, *views: Any) -> None:
         """Fill `views` (writable memoryviews of bytes), one after the other, with exactly one record."""
         record = self.records[name]
         crc, position = 0, 0
-        views = [view for view in views if len(view)]
+        waiting = [view for view in views if len(view)]
         for piece in self.pieces(name):
             crc = zlib.crc32(piece, crc)
             while len(piece):
-                if not views:
+                if not waiting:
                     raise Refused(f"record {shown(name)} is longer than it says")
-                count = min(len(piece), len(views[0]) - position)
-                views[0][position : position + count] = piece[:count]
+                count = min(len(piece), len(waiting[0]) - position)
+                waiting[0][position : position + count] = piece[:count]
                 position, piece = position + count, piece[count:]
-                if position == len(views[0]):
-                    views.pop(0)
+                if position == len(waiting[0]):
+                    waiting.pop(0)
                     position = 0
-        if views:
+        if waiting:
             raise Refused(f"record {shown(name)} is shorter than it says")
         self._compare(name, record, crc)
 
-    def fill(self, name, view):
+    def fill(self, name: str, view: Any) -> Any:
         """Fill a writable memoryview of bytes with a stored record of that length, without another copy."""
         record = self.records[name]
         self.file.seek(record.start)
@@ -196,7 +197,7 @@ class ZipArchive:
             raise Refused(f"record {shown(name)} cannot be read whole")
         self._compare(name, record, zlib.crc32(view))
 
-    def check(self, name):
+    def check(self, name: str) -> Any:
         """Read a record only to compare its checksum."""
         crc = 0
         for piece in self.pieces(name):
@@ -207,7 +208,7 @@ class ZipArchive:
         if self.has_checksums and crc != record.crc:
             raise Refused(f"record {shown(name)} is damaged: its checksum does not match")
 
-    def pieces(self, name):
+    def pieces(self, name: str) -> Any:
         """The unpacked bytes of a record, in pieces of at most 256 kB; never more than its header
         promises."""
         record = self.records[name]
@@ -292,7 +293,7 @@ def _descriptor_length(data, known, name):
 # ----------------------------------------------------------------------------------------------------- tar
 
 
-def tar_members(file, size, expected):
+def tar_members(file: Any, size: int, expected: Any) -> Any:
     """{name: (first byte, length)} of a tar file that holds exactly the `expected` regular files.
 
     Raises Refused for other members, links, duplicates, damaged headers and pax headers that rename or

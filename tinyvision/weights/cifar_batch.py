@@ -6,6 +6,7 @@ https://www.cs.toronto.edu/~kriz/cifar.html describes the files.
 """
 
 import io
+from typing import Any
 
 import numpy as np
 
@@ -100,7 +101,7 @@ class _CifarProfile(Profile):
         return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if fortran else "C")
 
 
-def read_cifar_batch(data):
+def read_cifar_batch(data: bytes) -> Any:
     """The dict in a CIFAR-10 or CIFAR-100 "python version" batch, read without running anything.
 
     data   bytes of the file: a pickle of protocol 2 with NumPy's (N, 3072) uint8 arrays

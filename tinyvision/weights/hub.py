@@ -3,7 +3,9 @@ network."""
 
 import importlib.util
 import os
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from ..errors import DownloadError, OptionError, WeightsError
 from ..files import cache_dir, download
@@ -44,12 +46,12 @@ _PACKAGED = {
 }
 
 
-def weight_names(model):
+def weight_names(model: str) -> list[str]:
     """The names of the pretrained weights that exist for a model, such as ['IMAGENET1K_V1']."""
     return [*_PUBLISHED.get(model, ()), *_PACKAGED.get(model, ())]
 
 
-def find_weights(model, weights="DEFAULT", *, progress=True):
+def find_weights(model: str, weights: str | PathLike[str] = "DEFAULT", *, progress: bool = True) -> Any:
     """The file (a Path) with pretrained weights for `model`; fetched if it is nowhere yet.
 
     model     'resnet18', 'resnet34', 'resnet50', 'efficientnet_lite0', or any other name together with a file

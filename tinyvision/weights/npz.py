@@ -6,10 +6,13 @@ them together unpack to at most 48 MiB + 6 times the file's size. Weights compre
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from . import tensors
+from .archive import ZipArchive
 from .safe import little_endian_bytes
 from .unpickle import Refused, shown
 
@@ -23,12 +26,12 @@ _HEADER = re.compile(
 _KINDS = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
 
 
-def is_npz(archive):
+def is_npz(archive: ZipArchive) -> bool:
     """Whether a zip archive looks like one of NumPy's."""
     return all(name.endswith(".npy") for name in archive.records)
 
 
-def read(archive):
+def read(archive: ZipArchive) -> Any:
     """Arrays by name from an opened ZipArchive."""
     total = sum(record.length for record in archive.records.values())
     most = (48 << 20) + 6 * archive.size
@@ -76,7 +79,7 @@ def _parse_header(head, name):
     return start, kind, order == ">", fortran == "True", shape
 
 
-def write(file, arrays):
+def write(file: Any, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays by name to a binary file, as `np.savez` does."""
     import zipfile
 

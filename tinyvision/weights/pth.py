@@ -11,11 +11,12 @@ storage against its record, choose the state dict, and only then make arrays.
 """
 
 import io
+from typing import Any
 
 import numpy as np
 
 from . import tensors
-from .archive import tar_members
+from .archive import ZipArchive, tar_members
 from .state_dict import named_tensors
 from .tensors import STORAGE_KINDS, Storage, Tensor, is_index
 from .unpickle import Budget, Dict, Global, List, Node, Profile, Refused, Tuple, interpret, shown
@@ -50,11 +51,11 @@ class _TensorProfile(Profile):
         *_STORAGES,
     }
 
-    def __init__(self):
-        self.tensors = []
-        self.storages = {}
+    def __init__(self) -> None:
+        self.tensors: list[Any] = []
+        self.storages: dict[str, Any] = {}
 
-    def call(self, name, arguments):
+    def call(self, name: str, arguments: Any) -> Any:
         count = len(arguments)
         if name == "torch._utils _rebuild_tensor_v2" and count in (6, 7):
             _, _, _, _, requires_grad, hooks = arguments[:6]
@@ -81,15 +82,15 @@ class _TensorProfile(Profile):
     def _is_tensor(self, node):
         return isinstance(node, Tensor)
 
-    def new(self, name, arguments):
+    def new(self, name: str, arguments: Any) -> Any:
         if name == "torch.nn.parameter Parameter" and not arguments:
             return _Parameter()
         return super().new(name, arguments)
 
-    def build(self, target, state):
+    def build(self, target: Any, state: Any) -> Any:
         if not isinstance(target, _Parameter):
             return super().build(target, state)
-        fields = state.items if isinstance(state, Tuple) else ()
+        fields: Any = state.items if isinstance(state, Tuple) else ()
         if target.tensor is not None or len(fields) != 5 or not self._is_tensor(fields[0]):
             raise Refused("a parameter whose state is not (tensor, gradient, hooks, flag, flag)")
         _, gradient, hooks, *flags = fields
@@ -97,8 +98,8 @@ class _TensorProfile(Profile):
             raise Refused("a parameter with a gradient or with hooks")
         target.tensor = fields[0]
 
-    def persistent(self, key):
-        fields = key.items if isinstance(key, Tuple) else ()
+    def persistent(self, key: Any) -> Any:
+        fields: Any = key.items if isinstance(key, Tuple) else ()
         if len(fields) not in (5, 6) or fields[0] != "storage" or type(fields[0]) is not str:
             raise Refused("a persistent id that is not ('storage', kind, key, device, length)")
         _, kind, name, device, length, *rest = fields
@@ -160,12 +161,12 @@ def _arrays(root, all_tensors, budget, size, read):
 # ----------------------------------------------------------------------------------------------------- zip
 
 
-def is_pth_zip(archive):
+def is_pth_zip(archive: ZipArchive) -> bool:
     """Whether a zip archive looks like one of PyTorch's."""
     return any(name.rsplit("/", 1)[-1] == "data.pkl" for name in archive.records)
 
 
-def read_zip(archive):
+def read_zip(archive: ZipArchive) -> Any:
     """Arrays by name from an opened ZipArchive."""
     records = archive.records
     mains = [name for name in records if name.rsplit("/", 1)[-1] == "data.pkl"]
@@ -213,7 +214,7 @@ def read_zip(archive):
 # -------------------------------------------------------------------------------------------------- legacy
 
 
-def read_legacy(file, size):
+def read_legacy(file: Any, size: int) -> Any:
     """Arrays by name from the magic-number format; `file` is a binary file at its beginning."""
     file.seek(len(LEGACY_MAGIC))
     profile, budget = _TensorProfile(), Budget(size)
@@ -300,7 +301,7 @@ class _DescriptionProfile(Profile):
     names = frozenset({*_STORAGES, *_TENSORS})
 
 
-def read_tar(file, size):
+def read_tar(file: Any, size: int) -> Any:
     """Arrays by name from torch's first format; `file` is a binary file."""
     members = tar_members(file, size, ("sys_info", "pickle", "tensors", "storages"))
     budget = Budget(size)

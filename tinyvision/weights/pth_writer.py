@@ -4,6 +4,10 @@ The pickle is put together opcode by opcode, from the same short list that the r
 """
 
 import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 from .safe import little_endian_bytes
 from .tensors import STORAGE_KINDS
@@ -14,7 +18,7 @@ _ALIGNMENT = 64  # torch maps files into memory and likes its storages to begin 
 _LOCAL_HEADER = 30
 
 
-def write(file, arrays):
+def write(file: Any, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays by name to a binary file, one storage per array."""
     import zipfile
 

@@ -6,6 +6,8 @@ here each of these is refused, and the tensors must cover the data exactly, with
 """
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -33,17 +35,17 @@ _MAX_HEADER = 100_000_000  # the specification's own limit
 _OBJECT_BYTES = 100  # roughly what one JSON value takes up in Python
 
 
-def looks_like_safetensors(head, size):
+def looks_like_safetensors(head: bytes, size: int) -> bool:
     """Whether the first 9 bytes of a file of `size` bytes are the beginning of such a file."""
     return len(head) >= 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8
 
 
-def read(file, size):
+def read(file: Any, size: int) -> Any:
     """(arrays by name, metadata) of a safetensors file, given as a binary file and its length."""
     entries, metadata, start = read_header(file, size)
     arrays = {}
     for name, (kind, shape, begin, end) in entries.items():
-        raw = np.empty(end - begin, np.uint8)
+        raw: Any = np.empty(end - begin, np.uint8)
         file.seek(start + begin)
         if file.readinto(memoryview(raw)) != raw.size:
             raise Refused("the file ends in the middle")
@@ -51,7 +53,7 @@ def read(file, size):
     return arrays, metadata
 
 
-def read_header(file, size):
+def read_header(file: Any, size: int) -> Any:
     """({name: (kind, shape, first byte, byte after the last)}, metadata, where the data begin), all
     checked."""
     file.seek(0)
@@ -137,9 +139,9 @@ def _checked_entry(name, entry):
     return _KINDS[kind], tuple(shape), begin, end
 
 
-def write(file, arrays, metadata):
+def write(file: Any, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None) -> None:
     """Write arrays by name, and a dict of text, to a binary file."""
-    header = {"__metadata__": metadata} if metadata else {}
+    header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
     # The data lie in order of falling element size, so that every array is aligned in a mapped file.
     by_size = sorted(arrays, key=lambda name: -arrays[name].itemsize)
     offsets, position = {}, 0
@@ -156,7 +158,7 @@ def write(file, arrays, metadata):
         file.write(little_endian_bytes(arrays[name]))
 
 
-def little_endian_bytes(array):
+def little_endian_bytes(array: np.ndarray) -> Any:
     """The elements of an array in C order and little-endian, as something that can be written to a file."""
     array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return array.reshape(-1).view(np.uint8).data

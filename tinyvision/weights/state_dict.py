@@ -1,5 +1,7 @@
 """Finding the state dict in what a file holds, and naming its tensors."""
 
+from typing import Any
+
 from .unpickle import Container, Dict, List, Refused, Tuple, shown
 
 # Under these keys training scripts put a model's state dict, next to epochs, optimisers and schedules.
@@ -10,7 +12,7 @@ _VISITS_PER_OPERATION = 4  # every value took an operation to make; sharing may 
 _MAX_CHARACTERS = 1 << 25  # of all names together: a long key above many tensors is part of each name
 
 
-def named_tensors(root, kinds, operations):
+def named_tensors(root: Any, kinds: Any, operations: Any) -> Any:
     """{name: tensor node} of the state dict in a tree.
 
     If the dict at the root holds a dict with tensors under one of the usual keys ('state_dict', 'model',

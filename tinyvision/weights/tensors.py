@@ -6,6 +6,8 @@ per axis. Several tensors may look at one storage (tied weights, slices), and th
 as well.
 """
 
+from typing import Any
+
 import numpy as np
 
 from .unpickle import Node, Refused, shown
@@ -27,7 +29,7 @@ STORAGE_KINDS = {
 }
 
 
-def itemsize(kind):
+def itemsize(kind: Any) -> int:
     """Bytes per element of a kind such as 'f4' or 'bf16'."""
     return 2 if kind == "bf16" else int(kind[1:])
 
@@ -39,7 +41,7 @@ class Storage(Node):
 
     __slots__ = ("key", "kind", "length", "start", "total")
 
-    def __init__(self, key, kind, total, start=0, length=None):
+    def __init__(self, key: str, kind: Any, total: int, start: int = 0, length: Any = None) -> None:
         self.key, self.kind, self.total, self.start = key, kind, total, start
         self.length = total if length is None else length
         if min(total, start, self.length) < 0 or start + self.length > total:
@@ -52,7 +54,7 @@ class Tensor(Node):
     __slots__ = ("offset", "size", "storage", "stride")
     is_value = True
 
-    def __init__(self, storage, offset, size, stride):
+    def __init__(self, storage: Any, offset: int, size: Any, stride: Any) -> None:
         if len(size) != len(stride) or len(size) > MAX_RANK:
             raise Refused(f"a tensor with {len(size)} sizes and {len(stride)} strides")
         if any(not is_index(number) for number in (offset, *size, *stride)):
@@ -66,7 +68,7 @@ class Tensor(Node):
             raise Refused(f"a tensor of size {shown(size)} and stride {shown(stride)} {where}")
 
     @property
-    def nominal_bytes(self):
+    def nominal_bytes(self) -> int:
         """What a copy of the tensor takes up; far more than its storage if it repeats elements (stride 0)."""
         product = itemsize(self.storage.kind)
         for n in self.size:
@@ -74,12 +76,12 @@ class Tensor(Node):
         return product
 
 
-def is_index(value):
+def is_index(value: Any) -> bool:
     """Whether a value is a whole number from 0 to 2**63 - 1 (which True and False are not)."""
     return type(value) is int and 0 <= value < 1 << 63
 
 
-def check_total(tensors, file_size):
+def check_total(tensors: Any, file_size: int) -> None:
     """Refuse tensors which, copied one by one, would take up far more memory than the file they come from."""
     most = (32 << 20) + 4 * file_size
     total = sum(tensor.nominal_bytes for tensor in tensors)
@@ -87,7 +89,7 @@ def check_total(tensors, file_size):
         raise Refused(f"tensors of {shown(total)} bytes in a file of {file_size:,} (repeated elements)")
 
 
-def elements(raw, kind, big_endian=False):
+def elements(raw: np.ndarray, kind: Any, big_endian: bool = False) -> Any:
     """Bytes (a uint8 array that nobody else uses) -> a flat array of native numbers; bfloat16 becomes
     float32.
 
@@ -104,7 +106,7 @@ def elements(raw, kind, big_endian=False):
     return array if array.dtype == native else array.byteswap(inplace=True).view(native)
 
 
-def view(tensor, flat):
+def view(tensor: Any, flat: Any) -> Any:
     """The array of a tensor, as a view of its storage's elements (read-only where elements are repeated)."""
     if 0 in tensor.size:
         return np.empty(tensor.size, flat.dtype)

@@ -13,6 +13,7 @@ The opcodes are described in the module documentation of CPython's Lib/pickletoo
 """
 
 import struct
+from typing import Any
 
 MAX_DEPTH = 100
 MAX_STRING = 1 << 20
@@ -25,7 +26,7 @@ class Refused(Exception):
     """What was found that should not be there. Each door turns it into the error that its users expect."""
 
 
-def shown(value, limit=60):
+def shown(value: Any, limit: int = 60) -> str:
     """A value from a file, fit for an error message: ASCII, short, and no numbers of a thousand digits."""
     if isinstance(value, Node):
         return f"a {type(value).__name__.lower()}"
@@ -38,13 +39,13 @@ def shown(value, limit=60):
 class Budget:
     """What the pickles of one file may use up together: operations, and bytes of memory for their objects."""
 
-    def __init__(self, file_size):
+    def __init__(self, file_size: int) -> None:
         self.operations = MAX_OPERATIONS
         # A tensor's description takes about 2 kB of objects, so the constant part allows for 24,000 tensors.
         self.bytes = (48 << 20) + 5 * file_size
 
     @property
-    def used(self):
+    def used(self) -> Any:
         """Operations so far."""
         return MAX_OPERATIONS - self.operations
 
@@ -62,7 +63,7 @@ class Global(Node):
 
     __slots__ = ("name",)
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name = name
 
 
@@ -71,14 +72,14 @@ class Container(Node):
 
     __slots__ = ("depth", "items", "sealed")
 
-    def __init__(self, items):
+    def __init__(self, items: Any) -> None:
         self.items = items
         self.depth = 1
         self.sealed = False
 
     is_value = True
 
-    def hold(self, value):
+    def hold(self, value: Any) -> None:
         """Take responsibility for a value that is about to be stored: check it, seal it, count its depth."""
         if type(value) in PLAIN:
             return
@@ -90,7 +91,8 @@ class Container(Node):
             if self.depth > MAX_DEPTH:
                 raise Refused(f"values are nested more than {MAX_DEPTH} deep")
 
-    def open_for(self, what):
+    def open_for(self, what: str) -> None:
+        """Raise Refused if something else holds this container already: nothing may change in it any more."""
         if self.sealed:
             raise Refused(f"{what} on a container that is already part of another one")
 
@@ -100,7 +102,7 @@ class Tuple(Container):
 
     __slots__ = ("is_value",)
 
-    def __init__(self, items):
+    def __init__(self, items: Any) -> None:
         super().__init__(items)
         self.is_value = True
         for item in items:
@@ -119,11 +121,12 @@ class Dict(Container):
 
     __slots__ = ("ordered",)
 
-    def __init__(self, ordered=False):
+    def __init__(self, ordered: bool = False) -> None:
         super().__init__([])
         self.ordered = ordered
 
-    def set(self, key, value):
+    def set(self, key: Any, value: Any) -> None:
+        """Add a pair; the key must be text or a number."""
         if type(key) not in PLAIN:
             raise Refused("a dict key is neither text nor a number")
         self.hold(value)
@@ -139,32 +142,32 @@ class Profile:
     names = frozenset({"collections OrderedDict"})
     max_string = MAX_STRING
 
-    def text(self, raw):
+    def text(self, raw: bytes) -> Any:
         """The value of a Python 2 string."""
         return _utf8(raw)
 
-    def call(self, name, arguments):
+    def call(self, name: str, arguments: Any) -> Any:
         """The node for REDUCE: `name` called with `arguments` (a tuple of nodes)."""
         if name == "collections OrderedDict" and not arguments:
             return Dict(ordered=True)
         raise Refused(f"a call of {shown(name)} with {len(arguments)} arguments")
 
-    def new(self, name, arguments):
+    def new(self, name: str, arguments: Any) -> Any:
         """The node for NEWOBJ: an object of class `name`."""
         raise Refused(f"a new object of class {shown(name)}")
 
-    def build(self, target, state):
+    def build(self, target: Any, state: Any) -> Any:
         """BUILD: give `target` its state. An OrderedDict's attributes (`_metadata`) are of no use to us."""
         if not (isinstance(target, Dict) and target.ordered and isinstance(state, Dict) and state.is_value):
             raise Refused("BUILD on something that takes no state, or with a state of another kind")
         target.open_for("BUILD")
 
-    def persistent(self, key):
+    def persistent(self, key: Any) -> Any:
         """The node for BINPERSID: something that is stored outside of the pickle."""
         raise Refused("a persistent id, where none is expected")
 
 
-def interpret(stream, profile, budget):
+def interpret(stream: Any, profile: Profile, budget: Budget) -> Any:
     """Interpret one pickle from the current position of a binary stream; returns its value as a tree of
     nodes.
 
