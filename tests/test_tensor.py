@@ -562,3 +562,26 @@ def test_the_generator_decides_what_is_drawn():
 def test_a_plain_tensor_can_be_pickled_for_worker_processes():
     x = pickle.loads(pickle.dumps(tv.tensor([1.0, 2.0])))
     assert x.tolist() == [1, 2]
+
+
+def test_a_hook_gives_a_gradient_of_the_same_shape():
+    x = tv.randn(2, requires_grad=True)
+    y = x * 2
+    y.register_hook(lambda gradient: Tensor(gradient * 3))
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.data, [6, 6])
+    for wrong in (np.ones(3, np.float32), 1.0):
+        y = x * 2
+        y.register_hook(lambda gradient, wrong=wrong: wrong)
+        with pytest.raises(ShapeError, match="the hook gave"):
+            y.sum().backward()
+
+
+def test_python_s_abs():
+    np.testing.assert_array_equal(abs(Tensor(np.array([-2.0, 3.0]))).data, [2, 3])
+
+
+@pytest.mark.parametrize("make", [tv.zeros, tv.ones, tv.randn, tv.rand])
+def test_no_negative_sizes(make):
+    with pytest.raises(ShapeError, match="a size is 0 or more"):
+        make(2, -1)

@@ -10,7 +10,7 @@ from . import random
 from .device import Device, require_cuda, to_device
 from .errors import DtypeError, OptionError, ShapeError
 from .hints import DType
-from .operands import axis_of, shape_of
+from .operands import axis_of, new_shape
 from .tape import Variable
 from .tensor import Tensor
 
@@ -64,21 +64,21 @@ def zeros(
     *shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False
 ) -> Tensor:
     """A tensor of zeros."""
-    return Tensor(to_device(np.zeros(shape_of(shape), dtype), device), requires_grad)
+    return Tensor(to_device(np.zeros(new_shape(shape), dtype), device), requires_grad)
 
 
 def ones(
     *shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False
 ) -> Tensor:
     """A tensor of ones."""
-    return Tensor(to_device(np.ones(shape_of(shape), dtype), device), requires_grad)
+    return Tensor(to_device(np.ones(new_shape(shape), dtype), device), requires_grad)
 
 
 def randn(
     *shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False
 ) -> Tensor:
     """A tensor of standard normal random numbers, the same on every device for one seed."""
-    array = random.generator().standard_normal(shape_of(shape)).astype(dtype)
+    array = random.generator().standard_normal(new_shape(shape)).astype(dtype)
     return Tensor(to_device(array, device), requires_grad)
 
 
@@ -86,7 +86,7 @@ def rand(
     *shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False
 ) -> Tensor:
     """A tensor of random numbers from [0, 1)."""
-    return Tensor(to_device(random.generator().random(shape_of(shape)).astype(dtype), device), requires_grad)
+    return Tensor(to_device(random.generator().random(new_shape(shape)).astype(dtype), device), requires_grad)
 
 
 def arange(*limits: float, dtype: DType | None = None, device: str | Device = "cpu") -> Tensor:

@@ -13,7 +13,7 @@ from . import random
 from .creation import tensor
 from .device import Device, to_device
 from .hints import DType
-from .operands import as_operand, shape_of
+from .operands import as_operand, new_shape
 from .tensor import Tensor
 
 P = ParamSpec("P")
@@ -98,7 +98,9 @@ def ones_like(x: Tensor, dtype: DType | None = None) -> Tensor:
 def full(size: Any, fill_value: float, dtype: DType | None = None, device: str | Device = "cpu") -> Tensor:
     """A tensor of one number everywhere; a Python float makes float32, an integer int64."""
     return tensor(
-        np.full(shape_of((size,)), fill_value), dtype or (np.float32 if isinstance(fill_value, float) else None), device
+        np.full(new_shape((size,)), fill_value),
+        dtype or (np.float32 if isinstance(fill_value, float) else None),
+        device,
     )
 
 
@@ -109,7 +111,7 @@ def randperm(n: int, device: str | Device = "cpu") -> Tensor:
 
 def randint(low: int, high: int, size: Any, dtype: DType = np.int64, device: str | Device = "cpu") -> Tensor:
     """A tensor of random integers from low up to, not including, high."""
-    return Tensor(to_device(random.generator().integers(low, high, shape_of((size,))).astype(dtype), device))
+    return Tensor(to_device(random.generator().integers(low, high, new_shape((size,))).astype(dtype), device))
 
 
 def equal(a: Tensor, b: Tensor) -> bool:

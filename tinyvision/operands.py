@@ -125,6 +125,14 @@ def shape_of(shape: Sequence[Any]) -> Shape:
         raise ShapeError(f"a shape is made of integers, got {tuple(shape)}") from None
 
 
+def new_shape(shape: Sequence[Any]) -> Shape:
+    """`shape_of` for a tensor that is to be made, where no size is negative. Raises ShapeError."""
+    sizes = shape_of(shape)
+    if any(n < 0 for n in sizes):
+        raise ShapeError(f"a new tensor cannot have the shape {sizes}: a size is 0 or more")
+    return sizes
+
+
 def axis_of(what: str, dim: Any, ndim: int) -> int:
     """`dim` counted from 0, among `ndim` axes."""
     if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or not -ndim <= dim < ndim:

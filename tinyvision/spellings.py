@@ -198,6 +198,8 @@ class Spellings(Conversions):
         """|x|; the slope at 0 is 0."""
         return F.relu(self) + F.relu(-self) if self.dtype.kind == "f" else self.like(abs(self.data))
 
+    __abs__ = abs
+
     def clamp(self: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
         """Every number moved to the nearest from min to max; gradients pass where nothing was moved."""
         if min is None and max is None:

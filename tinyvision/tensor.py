@@ -166,8 +166,16 @@ class Tensor(Spellings, Variable):
         if self.record is None:
             raise GraphError("register_hook(): a leaf's gradient is simply .grad; hooks are for what ops produced")
         hooks = self.record.hooks
-        hooks.append(hook)
-        return lambda: hooks.remove(hook)
+
+        def checked(gradient):
+            changed = hook(gradient)
+            changed = changed.data if isinstance(changed, Variable) else changed
+            if changed is not None and np.shape(changed) != gradient.shape:
+                raise ShapeError(f"register_hook(): the hook gave {np.shape(changed)} for a gradient {gradient.shape}")
+            return changed
+
+        hooks.append(checked)
+        return lambda: hooks.remove(checked)
 
     def retain_grad(self) -> None:
         """Keep `.grad` on this value although it is no leaf."""
