@@ -124,6 +124,8 @@ if TYPE_CHECKING:  # what a type checker and an editor see of them
     from .weights import save as save
 
     class utils:
+        """PyTorch's place for what is in `data`."""
+
         from . import data as data
 
 else:  # hidden from type checkers, for which a module's __getattr__ would make every misspelt name right

@@ -16,7 +16,8 @@ def layers(rng, act, with_norm=True, bias=True, channels=(3, 8), kernel=3, strid
     norm = nn.BatchNorm2d(channels[1]).double() if with_norm else None
     if with_norm:
         norm.weight.data[:], norm.bias.data[:] = rng.standard_normal((2, channels[1]))
-        norm.running_mean.data[:], norm.running_var.data[:] = rng.standard_normal(channels[1]), rng.random(channels[1]) + 0.5
+        norm.running_mean.data[:] = rng.standard_normal(channels[1])
+        norm.running_var.data[:] = rng.random(channels[1]) + 0.5
     return conv, norm, act
 
 
@@ -57,7 +58,8 @@ def test_training_equals_the_single_layers_with_all_gradients_and_statistics(wit
         y.backward(rng.standard_normal(y.shape))
         gradients = [t.grad.data for t in (x, conv.weight, conv.bias, norm.weight, norm.bias)]
         gradients += [skip.grad.data] if with_skip else []
-        results.append([y.data, norm.running_mean.data, norm.running_var.data, norm.num_batches_tracked.data, *gradients])
+        statistics = [norm.running_mean.data, norm.running_var.data, norm.num_batches_tracked.data]
+        results.append([y.data, *statistics, *gradients])
     for got, expected in zip(*results, strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)  # float64, the same sums
 

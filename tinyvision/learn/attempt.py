@@ -1,9 +1,13 @@
 """One attempt at an exercise: judge the learner's file in a worker, and remember how it went."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 from ..errors import TinyVisionError
 from . import show
+from .course import Exercise
+from .folder import Folder
 from .process import LIMIT, Worker
 
 
@@ -11,7 +15,9 @@ class InternalError(TinyVisionError, RuntimeError):
     """The check itself failed; this is a defect of tinyvision, not of the learner's code."""
 
 
-def judge(folder, one, worker=None, limit=LIMIT, html=None, remember=True):
+def judge(
+    folder: Folder, one: Exercise, worker: Any = None, limit: float = LIMIT, html: Any = None, remember: bool = True
+) -> Any:
     """The worker's answer for an exercise, as a dict (see `tinyvision learn run --json`). Raises DataError if the file
     is gone, InternalError if the check itself broke."""
     untouched = folder.untouched(one)
@@ -29,7 +35,7 @@ def judge(folder, one, worker=None, limit=LIMIT, html=None, remember=True):
     return answer
 
 
-def understood(answer, subject, path):
+def understood(answer: Any, subject: Any, path: str | Path) -> Any:
     """The answer with "ended" turned into a finding like any other. Raises InternalError."""
     if "crash" in answer:
         raise InternalError(f"the check of {subject} failed; this is a defect of tinyvision:\n{answer['crash']}")
@@ -45,7 +51,7 @@ def understood(answer, subject, path):
     return answer
 
 
-def as_json(told, **more):
+def as_json(told: Any, **more: Any) -> Any:
     """The worker's answer as it is printed with --json."""
     kept = {k: v for k, v in told.items() if k not in ("colour", "kinds", "lines", "spilt")}
     kept["printed"] = (told["printed"] + told.get("spilt", ""))[:4000]

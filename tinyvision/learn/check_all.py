@@ -3,13 +3,14 @@
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from . import course
 from .attempt import InternalError, understood
 from .process import LIMIT, Worker
 
 
-def check_all(tell=None):
+def check_all(tell: Any = None) -> Any:
     """Check every exercise in order; returns one dict for each, with "problems" (empty if all is well).
 
     The folder grows with the course, so exercise k has the files of 1 to k only. Its skeleton must fail, saying what is

@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import sys
+from typing import Any
 
 from ..errors import OptionError
 
@@ -29,7 +30,7 @@ The file is run, as by python, in a process of its own with a time limit.
 Exit codes: 0 passed, 1 something was found, 2 an error."""
 
 
-def add_parsers(commands):
+def add_parsers(commands: Any) -> None:
     """Add both commands to the parser of `tinyvision`."""
     _add_learn(commands)
     _add_gradcheck(commands)

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from ..errors import DataError, OptionError
 
@@ -45,19 +46,19 @@ class Exercise:
     answer: str
 
     @property
-    def file(self):
+    def file(self) -> str:
         """The name of the learner's file."""
         return f"{self.name}.py"
 
-    def skeleton(self):
+    def skeleton(self) -> str:
         """The file that a learner starts from."""
         return self._header() + _choose(self._body(), "skeleton")
 
-    def solution(self):
+    def solution(self) -> str:
         """The same file with the missing lines in it."""
         return self._header() + _choose(self._body(), "solution")
 
-    def digest(self):
+    def digest(self) -> str:
         """A short fingerprint of the skeleton, to recognise a file that nobody has touched."""
         return fingerprint(self.skeleton())
 
@@ -77,7 +78,7 @@ class Exercise:
         return "\n".join(text.split("\n")[end:]).rstrip() + "\n"
 
 
-def fingerprint(text):
+def fingerprint(text: str) -> str:
     """The first 16 hexadecimal digits of the text's SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -98,7 +99,7 @@ def _choose(text, wanted):
     return "\n".join(out)
 
 
-def folder():
+def folder() -> Any:
     """Where the exercises' sources are: inside the installed package, or in the tutorials of a source tree."""
     here = Path(__file__).parent
     for place in (here / "exercises", here.parents[1] / "tutorials" / "exercises"):
@@ -127,19 +128,19 @@ def _contents():
     return _constants(folder() / "__init__.py")
 
 
-def version():
+def version() -> Any:
     """The number of this course; a learner's folder remembers with which one it was made."""
     return _contents()["COURSE"]
 
 
 @cache
-def names():
+def names() -> Any:
     """The exercises' names in the order of the course."""
     return tuple(_contents()["ORDER"])
 
 
 @cache
-def exercise(name):
+def exercise(name: str) -> Exercise:
     """The exercise of that name. Raises OptionError with the nearest one."""
     name = name.removesuffix(".py")
     if name not in names():
@@ -152,6 +153,6 @@ def exercise(name):
     return Exercise(name, names().index(name) + 1, path, **{**fields, "page": str(fields["page"])})
 
 
-def exercises():
+def exercises() -> list[Exercise]:
     """All exercises in order."""
     return [exercise(name) for name in names()]

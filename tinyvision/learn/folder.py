@@ -9,10 +9,12 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ..errors import DataError, FileError, OptionError
 from ..files import atomic_write
 from . import course
+from .course import Exercise
 
 STATE = ".tinyvision-learn.json"
 DEFAULT = "tinyvision-exercises"
@@ -35,7 +37,7 @@ The lines to write are marked with `...`. All files are yours; updates of tinyvi
 class Folder:
     """One learner's folder and what is remembered about it."""
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.state, self.warning = _read_state(self.path)
         made_with = self.state.get("course", 0)
@@ -50,11 +52,11 @@ class Folder:
                 f"`tinyvision learn init {shown(self.path)}` adds the new exercises and changes no file"
             )
 
-    def file(self, one):
+    def file(self, one: Exercise) -> Any:
         """Where the learner's file of an exercise is."""
         return self.path / one.file
 
-    def text(self, one):
+    def text(self, one: Exercise) -> Any:
         """The learner's file. Raises DataError with the remedy if it is gone."""
         path = self.file(one)
         try:
@@ -68,7 +70,7 @@ class Folder:
         except OSError as error:
             raise DataError(f"learn: cannot read {shown(path)}: {error.strerror or error}") from None
 
-    def entry(self, one):
+    def entry(self, one: Exercise) -> Any:
         """What is remembered about an exercise: tries, hints, passed (a time or None)."""
         entry = self.state["exercises"].get(one.name)
         if not isinstance(entry, dict):
@@ -79,11 +81,11 @@ class Folder:
         self.state["exercises"][one.name] = entry
         return entry
 
-    def untouched(self, one):
+    def untouched(self, one: Exercise) -> bool:
         """True while the learner's file is the skeleton as shipped."""
         return self.text(one) == one.skeleton()
 
-    def attempted(self, one, passed):
+    def attempted(self, one: Exercise, passed: bool) -> Any:
         """Remember one attempt. The same text twice, and the skeleton as shipped, are no new try."""
         entry, now = self.entry(one), course.fingerprint(self.text(one))
         if passed:
@@ -94,20 +96,20 @@ class Folder:
             entry["last"] = now
         self.save()
 
-    def passed(self, one):
+    def passed(self, one: Exercise) -> bool:
         """True if the exercise has been solved at some time."""
         return self.entry(one)["passed"] is not None
 
-    def next(self):
+    def next(self) -> Any:
         """The first exercise that is not solved yet, or None."""
         return next((e for e in course.exercises() if not self.passed(e)), None)
 
-    def after(self, one):
+    def after(self, one: Exercise) -> Any:
         """The next unsolved exercise after this one, else the first unsolved one, else None."""
         rest = course.exercises()[one.number :]
         return next((e for e in rest if not self.passed(e)), None) or self.next()
 
-    def solution_refused(self, one):
+    def solution_refused(self, one: Exercise) -> Any:
         """Why the solution may not be shown yet, or None."""
         entry = self.entry(one)
         if entry["passed"] or entry["tries"] >= TRIES_BEFORE_SOLUTION:
@@ -117,7 +119,7 @@ class Folder:
             f"(so far {entry['tries']}); `hint` helps sooner"
         )
 
-    def hint(self, one, level=None):
+    def hint(self, one: Exercise, level: int | None = None) -> Any:
         """(number of the hint, its text): the next unseen one, or the one of a level 1 to 3."""
         entry = self.entry(one)
         number = level or min(entry["hints"] + 1, len(one.hints))
@@ -125,7 +127,7 @@ class Folder:
         self.save()
         return number, one.hints[number - 1]
 
-    def reset(self, one):
+    def reset(self, one: Exercise) -> Any:
         """Put the skeleton back. Returns the path of the backup, or None if there was nothing to keep."""
         path, backup = self.file(one), None
         if path.exists() and path.read_bytes() != one.skeleton().encode():
@@ -138,7 +140,7 @@ class Folder:
         self.save()
         return backup
 
-    def save(self):
+    def save(self) -> None:
         """Write the state. Raises FileError if the folder cannot be written."""
         _write(self.path / STATE, json.dumps(self.state, indent=1, sort_keys=True) + "\n")
 
@@ -167,7 +169,7 @@ def _read_state(path):
     return empty, f"the record of your progress could not be read; it was kept as {aside.name}, and a new one begins"
 
 
-def shown(path):
+def shown(path: Any) -> Any:
     """A path as short as it can be typed from here."""
     try:
         relative = os.path.relpath(path)
@@ -176,7 +178,7 @@ def shown(path):
     return str(path) if relative.startswith("..") else relative
 
 
-def find(given=None):
+def find(given: Any = None) -> Folder:
     """The learner's folder: the one given, or the current one, one above it, or the default name below it.
 
     Raises OptionError with the remedy if there is none."""
@@ -194,7 +196,7 @@ def find(given=None):
     )
 
 
-def create(given=None):
+def create(given: Any = None) -> tuple[Folder, list[str], bool]:
     """Make a course folder, or add what is missing to one. Returns (Folder, names of files added, whether it was new).
 
     Never overwrites a file. Raises OptionError for a folder with other things in it, FileError if it cannot be made."""
@@ -226,7 +228,7 @@ def create(given=None):
     return folder, added, not known
 
 
-def warn(folder):
+def warn(folder: Folder) -> None:
     """Say on standard error what is odd about the folder, once."""
     if folder.warning:
         print(f"tinyvision learn: {folder.warning}", file=sys.stderr)

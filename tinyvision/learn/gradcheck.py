@@ -3,6 +3,7 @@
 import difflib
 import inspect
 from pathlib import Path
+from typing import Any
 
 from .. import check
 from ..check import Finding, Report
@@ -10,7 +11,7 @@ from ..errors import DataError, OptionError
 from .judge import load, read
 
 
-def split(target):
+def split(target: str) -> Any:
     """("file.py", "function" or None) from "file.py:function"."""
     path, colon, name = target.rpartition(":")
     if not colon or (len(path) == 1 and path.isalpha()):  # no colon, or a Windows drive's
@@ -18,7 +19,7 @@ def split(target):
     return path, name
 
 
-def examine(request):
+def examine(request: dict[str, Any]) -> Any:
     """The report for {"file", "function", "forward", "op", "limit"}. Raises DataError, OptionError."""
     path = Path(request["file"])
     read(path)
@@ -64,6 +65,6 @@ def _find(module, path, name):
     return found
 
 
-def ended(op, words):
+def ended(op: str, words: str) -> Any:
     """A report for code that did not come back."""
     return Report(op, [Finding("process", words, "ended", None, "exact")], status={"process": "wrong"})

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from ..check import Finding, Report, runner
 from ..errors import DataError, OptionError, TinyVisionError
@@ -18,7 +19,7 @@ from .course import exercise
 LOAD_LIMIT = 3.0  # seconds that the file itself, outside of its functions, may take
 
 
-def check_exercise(name, *functions, **named):
+def check_exercise(name: str, *functions: Any, **named: Any) -> Any:
     """Check your functions for an exercise from a notebook; returns a `tinyvision.check.Report`.
 
     Most exercises ask for one function, which may have any name; where there are more, give them in the order of the
@@ -37,7 +38,7 @@ def check_exercise(name, *functions, **named):
     return _checked(one, SimpleNamespace(**given))
 
 
-def judge(name, path):
+def judge(name: str, path: str | Path) -> Any:
     """Check the file at `path` as an attempt at the exercise. Raises DataError if it cannot be read."""
     one, path = exercise(name), Path(path)
     lab.PRINTED.clear()
@@ -61,7 +62,7 @@ def judge(name, path):
     return _checked(one, module)
 
 
-def read(path):
+def read(path: str | Path) -> Any:
     """The text of a learner's file. Raises DataError if it is gone or is no text."""
     try:
         return Path(path).read_text(encoding="utf-8")
@@ -73,12 +74,12 @@ def read(path):
         raise DataError(f"learn: cannot read {path}: {error.strerror or error}") from None
 
 
-def load(path, name):
+def load(path: str | Path, name: str) -> Any:
     """(module, None), or (None, a report that says why the file does not run)."""
     path = Path(path).absolute()
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # last: a learner's file hides no library
-    spec = importlib.util.spec_from_file_location(f"learner_{name}", path)
+    spec: Any = importlib.util.spec_from_file_location(f"learner_{name}", path)
     module = importlib.util.module_from_spec(spec)
     sys.dont_write_bytecode = True  # no __pycache__ beside the learner's files
     anchor = SimpleNamespace(__code__=SimpleNamespace(co_filename=str(path), co_firstlineno=1))
@@ -165,7 +166,7 @@ def _syntax(error):
     return f"{words}" + (f", line {line}" if line else "") + (f": {text[:60]}" if text else "")
 
 
-def first_look(report):
+def first_look(report: Report) -> Any:
     """The report as it is shown first: what is to be seen, without the name of the mistake, which one may ask for."""
     observed = getattr(report, "observed", None)
     if observed is None:

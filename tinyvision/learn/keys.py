@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from contextlib import contextmanager, suppress
+from typing import Any
 
 END = ""  # standard input has ended
 
@@ -13,11 +14,12 @@ END = ""  # standard input has ended
 class Keys:
     """`get(seconds)` waits for one key: its letter, None if none came, END when there can be no more."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.terminal = sys.stdin is not None and sys.stdin.isatty() and _cbreak_is_possible()
-        self._waiting, self._ended = [], sys.stdin is None
+        self._ended = sys.stdin is None
+        self._waiting: list[Any] = []
 
-    def get(self, seconds):
+    def get(self, seconds: float) -> Any:
         """The next key within some seconds."""
         if self._waiting:
             return self._waiting.pop(0)
@@ -64,7 +66,7 @@ def _cbreak_is_possible():
 
 
 @contextmanager
-def listening():
+def listening() -> Any:
     """Keys for the time of the block; the terminal is as it was afterwards, whatever ends the block."""
     keys = Keys()
     if not keys.terminal or os.name == "nt":

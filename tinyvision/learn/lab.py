@@ -7,7 +7,9 @@ and what it prints, raises or changes in place becomes part of the report.
 import functools
 import inspect
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +23,17 @@ CALL_LIMIT = 3.0  # seconds one call may take; a check's own calls take millisec
 class Wrong(Exception):
     """A check found something: carries the finding."""
 
-    def __init__(self, message, argument="", function=None, where=None, picture=None, line=None, mistake=None):
+    def __init__(
+        self, message: str, argument: str = "", function: Any = None, where: Any = None, picture: Any = None,
+        line: int | None = None, mistake: str | None = None,
+    ) -> None:
         super().__init__(message)
         file, first = runner.location(function) if function is not None else (None, None)
         certainty = "exact"
         self.finding = Finding(argument, message, mistake, None, certainty, where, file, line or first, picture)
 
 
-def adapted(function, wrapper, parameters):
+def adapted(function: Any, wrapper: Any, parameters: Any) -> Any:
     """`wrapper` under the name and place of the learner's `function`, with its own list of parameters."""
     functools.update_wrapper(wrapper, function)
     kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -36,7 +41,7 @@ def adapted(function, wrapper, parameters):
     return wrapper
 
 
-def forward(op, function):
+def forward(op: str, function: Any) -> Any:
     """Check a function that returns y alone, `function(*arrays, **options) -> y`, as the forward of a known op."""
     known = spec(op)
 
@@ -50,7 +55,7 @@ def forward(op, function):
     return _observed(lambda **how: check.op(op, forward=adapted(function, run, [*known.arguments, *options]), **how))
 
 
-def backward(op, function, only, remember):
+def backward(op: str, function: Any, only: str | Sequence[str], remember: Callable[..., Any]) -> Any:
     """Check `function(dy, cache)`, which returns the gradients named in `only`: one array, or a tuple of them.
 
     `remember(*arrays, **options)` makes the cache that the exercise promises; the other gradients are ours."""
@@ -84,7 +89,7 @@ def backward(op, function, only, remember):
     return _observed(judge)
 
 
-def rule(function):
+def rule(function: Any) -> Any:
     """Check an update rule by following it over several steps; see `check.op("sgd")`."""
     return _observed(lambda **how: check.op("sgd", forward=function, **how))
 
@@ -134,7 +139,7 @@ def _fits(function, parameters, keywords=()):
         )
 
 
-def call(function, *arrays, argument=None, **options):
+def call(function: Any, *arrays: Any, argument: str | None = None, **options: Any) -> Any:
     """What the learner's function returns. Raises Wrong for an exception, a time-out, an argument changed in place."""
     name = argument or runner.name_of(function)
     watched = {p: a for p, a in zip(_parameters(function), arrays, strict=False) if isinstance(a, np.ndarray)}
@@ -168,13 +173,16 @@ def _parameters(function):
         return []
 
 
-def expect(condition, message, argument="", function=None, mistake=None):
+def expect(condition: Any, message: str, argument: str = "", function: Any = None, mistake: str | None = None) -> Any:
     """Raise Wrong with the message unless the condition holds."""
     if not condition:
         raise Wrong(message, argument, function, mistake=mistake)
 
 
-def equal(yours, right, argument, function=None, told="", tolerance=1e-9, known=()):
+def equal(
+    yours: Any, right: Any, argument: str, function: Any = None, told: str = "", tolerance: float = 1e-9,
+    known: Any = (),
+) -> Any:
     """Raise Wrong unless two arrays (or numbers) are equal to `tolerance` of the largest value of `right`.
 
     The default leaves room for the rounding of sums in another order, in float64. `known` are (wrong array, words):
@@ -192,7 +200,8 @@ def equal(yours, right, argument, function=None, told="", tolerance=1e-9, known=
     for wrong, words in known:
         wrong = np.asarray(wrong, dtype=np.float64)
         if wrong.shape == mine.shape and _near(mine, wrong, tolerance).all():
-            raise Wrong(f"{words}{after}", argument, function, *_place(mine, right, tolerance), mistake="known")
+            where, picture = _place(mine, right, tolerance)
+            raise Wrong(f"{words}{after}", argument, function, where, picture, mistake="known")
     if mine.shape != right.shape:
         raise Wrong(f"{argument} has the shape {mine.shape}; it must be {right.shape}.{after}", argument, function)
     if not np.isfinite(mine).all():
@@ -220,7 +229,7 @@ def _place(mine, right, tolerance):
     return where, Picture(mine, right)
 
 
-def beside(function, right, cases, argument="y", known=(), tolerance=1e-9):
+def beside(function: Any, right: Any, cases: Any, argument: str = "y", known: Any = (), tolerance: float = 1e-9) -> Any:
     """Check a function beside the right one on `cases`, each a tuple of arguments.
 
     `known` are (wrong function, words): a function that agrees with one of them on every case is told so."""
@@ -278,14 +287,14 @@ def _short(value):
     return str(value)[:60]
 
 
-def done(*parts):
+def done(*parts: Any) -> Any:
     """A report that says these parts are ok."""
     return Report("", status=dict.fromkeys(parts, "ok"))
 
 
-def together(*checks):
+def together(*checks: Any) -> Any:
     """The reports of several checks as one; each check is a function, and all run even if one finds something."""
-    whole = Report("")
+    whole: Any = Report("")
     whole.observed = {}
     for one in checks:
         try:
@@ -303,7 +312,7 @@ def together(*checks):
     return whole
 
 
-def named(report, argument):
+def named(report: Report, argument: str) -> Any:
     """The report under another name for what is checked: five functions in one file need five names."""
     report.findings = [replace(f, argument=f"{argument}.{f.argument}" if f.argument else argument)
                        for f in report.findings]
@@ -311,7 +320,7 @@ def named(report, argument):
     return report
 
 
-def source_line(finding):
+def source_line(finding: Any) -> Any:
     """The text of the line a finding points at, or None."""
     if not finding.file or not finding.line or not os.path.isfile(finding.file):
         return None

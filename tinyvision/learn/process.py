@@ -9,6 +9,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import tinyvision
 
@@ -23,11 +24,11 @@ _ROOT = Path(tinyvision.__file__).parents[1]
 class Worker:
     """A process that is ready to judge. `ask` sends a request; a worker that had to be killed is replaced."""
 
-    def __init__(self):
-        self._process = None
+    def __init__(self) -> None:
+        self._process: Any = None
         self.start()
 
-    def start(self):
+    def start(self) -> None:
         """Start the process now, so that it is warm when a file is saved."""
         if self._process is not None and self._process.poll() is None:
             return
@@ -42,7 +43,9 @@ class Worker:
             env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **threads},
             start_new_session=True,  # so that its children go with it, and Ctrl-C reaches only us
         )
-        self._answers, self._spilt, self._ready = queue.Queue(), [], False
+        self._answers: queue.Queue[Any] = queue.Queue()
+        self._spilt: list[bytes] = []
+        self._ready = False
         self._readers = [threading.Thread(target=self._read_answers, daemon=True),
                          threading.Thread(target=self._drain, daemon=True)]
         for thread in self._readers:
@@ -61,7 +64,7 @@ class Worker:
                 spilt.append(chunk[: _KEEP - kept])
                 kept += len(chunk)
 
-    def ask(self, request, limit=LIMIT, again=False):
+    def ask(self, request: dict[str, Any], limit: float = LIMIT, again: bool = False) -> Any:
         """The answer to a request, as a dict; {"ended": words} if the code ended Python or took more than `limit` s.
 
         The process is gone afterwards, unless it will be asked `again`, which only trusted code should be."""
@@ -102,7 +105,7 @@ class Worker:
             return {"ended": f"Your code crashed Python ({name}).", "spilt": spilt}
         return {"ended": f"Your code ended Python (exit code {code}).", "spilt": spilt}
 
-    def close(self):
+    def close(self) -> None:
         """End the process and all that it started."""
         process, self._process = self._process, None
         if process is None:
@@ -120,7 +123,7 @@ class Worker:
                 pipe.close()
 
 
-def ask(request, limit=LIMIT):
+def ask(request: dict[str, Any], limit: float = LIMIT) -> Any:
     """One request to a fresh worker."""
     worker = Worker()
     try:
@@ -129,7 +132,7 @@ def ask(request, limit=LIMIT):
         worker.close()
 
 
-def seconds(text):
+def seconds(text: str) -> Any:
     """A time limit from the command line. Raises OptionError unless it is a number above 0."""
     try:
         value = float(text)

@@ -3,24 +3,27 @@
 import os
 import sys
 import textwrap
+from typing import Any
 
 from . import course
+from .course import Exercise
+from .folder import Folder
 
 WIDTH = 80
 _STYLES = {"bad": "1;31", "good": "32", "dim": "2", "bold": "1"}
 
 
-def in_colour():
+def in_colour() -> bool:
     """True if standard output is a terminal that shows colours, and NO_COLOR is not set."""
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
-def ink(style, text):
+def ink(style: str, text: str) -> str:
     """The text in a style, where there is colour."""
     return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if in_colour() else text
 
 
-def wrap(text, first="   ", rest=None):
+def wrap(text: str, first: str = " ", rest: Any = None) -> Any:
     """The text in 80 columns, each of its own lines wrapped for itself."""
     rest = first if rest is None else rest
     out = []
@@ -30,7 +33,7 @@ def wrap(text, first="   ", rest=None):
     return "\n".join(out)
 
 
-def title(one):
+def title(one: Exercise) -> str:
     """The line that introduces an exercise."""
     page = f"   page {one.page}" if one.page else ""
     return (
@@ -39,12 +42,12 @@ def title(one):
     )
 
 
-def stars(one):
+def stars(one: Exercise) -> str:
     """The difficulty, 1 to 4."""
     return "*" * one.level + "." * (4 - one.level)
 
 
-def attempt(one, answer, untouched):
+def attempt(one: Exercise, answer: Any, untouched: bool) -> Any:
     """One attempt as text: what is wrong, or that it is right, with the answer to the prediction question."""
     lines = []
     if answer["passed"]:
@@ -60,12 +63,12 @@ def attempt(one, answer, untouched):
     return "\n".join(lines)
 
 
-def took(answer):
+def took(answer: Any) -> Any:
     """How long the check took, if anybody could have noticed."""
     return f" ({answer['seconds']:.1f} s)" if answer.get("seconds", 0) > 0.5 else ""
 
 
-def diagnosis(one, answer):
+def diagnosis(one: Exercise, answer: Any) -> Any:
     """Each finding said plainly: the mistake, its place, and when it goes unnoticed."""
     if answer["passed"]:
         return f"   {one.name} is right: there is nothing to diagnose."
@@ -87,7 +90,7 @@ def diagnosis(one, answer):
     return "\n".join(lines).rstrip()
 
 
-def table(folder):
+def table(folder: Folder) -> Any:
     """All exercises with their state."""
     current = folder.next()
     rows = []
@@ -100,7 +103,7 @@ def table(folder):
     return "\n".join([*rows, "", progress(folder)])
 
 
-def progress(folder):
+def progress(folder: Folder) -> Any:
     """How far: a bar, numbers, minutes left, the next one."""
     data = progress_data(folder)
     filled = round(30 * data["passed"] / data["exercises"])
@@ -110,7 +113,7 @@ def progress(folder):
     return f"{text}, about {data['minutes_left']} minutes left\n   next: {data['next']}"
 
 
-def progress_data(folder):
+def progress_data(folder: Folder) -> Any:
     """The same as numbers."""
     left = [e for e in course.exercises() if not folder.passed(e)]
     following = folder.next()
@@ -123,7 +126,7 @@ def progress_data(folder):
     }
 
 
-def described(folder, one):
+def described(folder: Folder, one: Exercise) -> Any:
     """One exercise for JSON."""
     entry = folder.entry(one)
     return {

@@ -6,11 +6,13 @@ old one: what counts is that the text changed. A file may vanish for a moment.
 
 import os
 import time
+from typing import Any
 
 from ..errors import TinyVisionError
 from . import course, show
 from .attempt import judge
-from .folder import shown
+from .course import Exercise
+from .folder import Folder, shown
 from .keys import END, listening
 from .process import LIMIT, Worker
 
@@ -19,7 +21,7 @@ VANISHED = 1.5  # seconds after which a missing file is not being saved but gone
 KEYS = "n next  h hint  d diagnose  l list  v picture  x reset  s solution  q quit"
 
 
-def picture_path(folder, one):
+def picture_path(folder: Folder, one: Exercise) -> Any:
     """Where the picture of an exercise's last failure is written."""
     return folder.path / f".{one.name}.html"
 
@@ -167,7 +169,7 @@ def _yes(keys):
             return key == "y"
 
 
-def watch(folder, start=None, limit=LIMIT):
+def watch(folder: Folder, start: Any = None, limit: float = LIMIT) -> Any:
     """Check the current exercise at once, then whenever it is saved, until q or Ctrl-C.
 
     Where standard input is no terminal, keys are read from its lines, and its end is the end."""

@@ -11,6 +11,7 @@ import sys
 import traceback
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 MEMORY = 2 << 30  # bytes that the learner's code may take beyond what Python and NumPy hold already
 
@@ -25,7 +26,7 @@ def _limit_memory():
         resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, hard))
 
 
-def told(report):
+def told(report: Any) -> dict[str, Any]:
     """A report as JSON, with its text, plain and in colour."""
     from ..check.show import render
     from .judge import first_look
@@ -65,7 +66,7 @@ def _answer(request):
         return {"error": "learn: out of memory: an array in your code is too large"}
 
 
-def main():
+def main() -> None:
     """Answer requests, one a line, until standard input ends."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -113,6 +113,8 @@ class Tuple(Container):
 
 
 class List(Container):
+    """A list."""
+
     __slots__ = ()
 
 

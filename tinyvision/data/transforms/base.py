@@ -37,6 +37,7 @@ def drawing_from(make_generator: Callable[[], np.random.Generator]) -> Iterator[
 
 
 def generator_for(rng: np.random.Generator | None) -> np.random.Generator:
+    """The generator a transform draws from: the one given, else the sample's own, else the one in force."""
     if rng is not None:
         return rng
     sample = _sample_stream.get()
@@ -108,6 +109,7 @@ def checked_image(image: Any, name: str) -> np.ndarray:
 
 
 def told(image: np.ndarray) -> str:
+    """An image in an error message: its dtype and its shape."""
     return f"{image.dtype} {image.shape}"
 
 
@@ -133,18 +135,21 @@ def checked_border(padding: Size, name: str) -> tuple[int, int, int, int]:
 
 
 def checked_padding_mode(mode: str, name: str) -> str:
+    """`mode`, or an OptionError that lists the modes there are."""
     if mode not in ("constant", "edge", "reflect", "symmetric"):
         raise OptionError(f"{name}: padding_mode is constant, edge, reflect or symmetric, got {mode!r}")
     return mode
 
 
 def checked_probability(p: float, name: str) -> float:
+    """`p`, or an OptionError if it does not lie from 0 to 1."""
     if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
         raise OptionError(f"{name}: p must lie from 0 to 1, got {p!r}")
     return p
 
 
 def checked_range(limits: Sequence[float], name: str, most: float | None) -> tuple[float, float]:
+    """(least, most), both above 0 and in this order. Raises OptionError."""
     values = numbers(limits, name)
     if len(values) != 2 or not 0 < values[0] <= values[1] < np.inf or (most is not None and values[1] > most):
         raise OptionError(f"{name} must be (least, most) above 0{f' and up to {most}' if most else ''}, got {limits!r}")
@@ -152,6 +157,7 @@ def checked_range(limits: Sequence[float], name: str, most: float | None) -> tup
 
 
 def numbers(values: Any, name: str) -> tuple[float, ...]:
+    """A number, or several in a list or an array, as a tuple of floats. Raises OptionError."""
     try:
         return tuple(float(v) for v in np.asarray(values, np.float64).reshape(-1))
     except (TypeError, ValueError) as error:

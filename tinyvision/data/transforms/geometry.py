@@ -179,10 +179,12 @@ class RandomResizedCrop(Transform):
 
 
 def is_hwc(image: np.ndarray) -> bool:
+    """True for an image (H, W, C) as it is read, False for (C, H, W) after `ToTensor`."""
     return image.dtype == np.uint8
 
 
 def height_width(image: np.ndarray) -> tuple[int, int]:
+    """(H, W) of an image in either layout."""
     return image.shape[:2] if is_hwc(image) else image.shape[1:]
 
 
