@@ -32,8 +32,9 @@ def test_no_kernel_spills(compiler, name, architecture):
     found = nvrtc.resources(log)
     assert set(found) == set(kernel_names(launch.text(name)))
     assert {kernel: spilled for kernel, (_, spilled) in found.items() if spilled} == {}
-    # Two blocks of 256 threads share the 65,536 registers of a multiprocessor.
-    assert max(registers for registers, _ in found.values()) <= 128
+    # Two blocks of 256 threads share the 65,536 registers of a multiprocessor; this one is alone there (see conv.cu).
+    alone = {"correlate_fp32_128": 255}
+    assert {k: n for k, (n, _) in found.items() if n > alone.get(k, 128)} == {}
 
 
 def test_the_check_notices_a_spill(compiler):

@@ -292,18 +292,20 @@ __device__ __forceinline__ void correlate_tiled(const float* x, const float* wei
     });
 }
 
-#define CORRELATE(name, TN, Product)                                                                                  \
-    extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                          \
+// `resident` blocks are to fit a multiprocessor at once. Two leave 128 registers a thread, which the full-precision
+// product of the wide tile only just fits: now and then the compiler spills a few bytes, so it gets more.
+#define CORRELATE(name, TN, Product, resident)                                                                        \
+    extern "C" __global__ void __launch_bounds__(THREADS, resident)                                                   \
     name(const float* x, const float* weight, const float* scale, const float* shift, const float* skip, float* y,    \
          Conv g) {                                                                                                    \
         __shared__ __align__(16) float ring[STAGES * (BM + TN) * BK];                                                   \
         correlate_tiled<TN, Product<TN>>(x, weight, {scale, shift, skip}, y, g, ring);                                \
     }
 
-CORRELATE(correlate_fp32_128, 128, FullPrecision)
-CORRELATE(correlate_fp32_64, 64, FullPrecision)
-CORRELATE(correlate_tf32_128, 128, TensorCores)
-CORRELATE(correlate_tf32_64, 64, TensorCores)
+CORRELATE(correlate_fp32_128, 128, FullPrecision, 1)
+CORRELATE(correlate_fp32_64, 64, FullPrecision, 2)
+CORRELATE(correlate_tf32_128, 128, TensorCores, 2)
+CORRELATE(correlate_tf32_64, 64, TensorCores, 2)
 
 // ---- weight gradient -------------------------------------------------------------------------------------------------
 
