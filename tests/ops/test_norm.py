@@ -114,3 +114,9 @@ def test_frozen_takes_an_empty_batch():
     assert dx.shape == y.shape
     assert not dweight.any()
     assert not dbias.any()
+
+
+def test_half_precision_is_refused_in_training():
+    x = np.zeros((64, 3, 8, 8), np.float16)
+    with pytest.raises(errors.DtypeError, match="overflow in float16"):
+        norm.batch_moments(x)

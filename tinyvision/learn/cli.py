@@ -39,7 +39,6 @@ def add_parsers(commands: Any) -> None:
 def _add_learn(commands):
     learn = commands.add_parser(
         "learn", help="exercises that know what you did wrong", epilog=_LEARN_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="The exercises: write each forward and backward yourself; the checker names your mistake.",
     )  # fmt: skip
     _common(learn, top=True)
@@ -82,7 +81,6 @@ def _add_learn(commands):
 def _add_gradcheck(commands):
     p = commands.add_parser(
         "gradcheck", help="check your own backward pass; names the mistake", epilog=_GRADCHECK_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Check a forward or backward of a known op in any Python file.",
     )  # fmt: skip
     p.add_argument("target", metavar="FILE.py[:BACKWARD]", help="the file and the backward function in it")

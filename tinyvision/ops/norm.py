@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import parallel
-from ..errors import ShapeError
+from ..errors import DtypeError, ShapeError
 from ..hints import Array, Gradients, Needs
 from .activation import relu_backward
 from .door import check_arrays, describe, shape_error
@@ -32,10 +32,14 @@ def batchnorm_train_forward(
 def batch_moments(x: Array) -> tuple[Array, Array]:
     """(mean, biased variance) of every channel of x (N, C, ...), each (C,).
 
-    Raises ShapeError for a single number per channel, which has no variance."""
+    Raises ShapeError for a single number per channel, which has no variance, and DtypeError for float16."""
     check_arrays("batchnorm_train", x=x)
     if x.ndim < 2:
         raise ShapeError(f"batchnorm_train: x must be (N, C) or (N, C, H, W), got {tuple(x.shape)}")
+    if x.dtype.itemsize < 4:
+        raise DtypeError(
+            f"batchnorm_train: sums over a batch overflow in {x.dtype}; train in float32 (x.float() and model.float())"
+        )
     if x.size // max(x.shape[1], 1) < 2:
         problem = "one number per channel has no variance; use a larger batch, or model.eval()"
         raise shape_error("batchnorm_train", problem, x=("(N, C, ...)", x))

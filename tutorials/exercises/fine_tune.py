@@ -38,7 +38,7 @@ import tinyvision as tv
 from tinyvision.learn import lab
 
 TITLE = "a new head"
-LEVEL, MINUTES, PAGE = 3, 15, ""
+LEVEL, MINUTES, PAGE = 3, 15, "24"
 NEEDS = ("fine_tune",)
 MISSING = "the new head, its optimizer, and the steps of training"
 HINTS = (

@@ -29,7 +29,7 @@ import tinyvision as tv
 from tinyvision.learn import lab
 
 TITLE = "standing still"
-LEVEL, MINUTES, PAGE = 2, 12, ""
+LEVEL, MINUTES, PAGE = 2, 12, "24"
 NEEDS = ("freeze",)
 MISSING = "no gradient for the backbone, and its batch-norms at rest"
 HINTS = (

@@ -26,7 +26,7 @@ def grad_cam(A, dA):
 from tinyvision.learn import lab
 
 TITLE = "where it looks"
-LEVEL, MINUTES, PAGE = 3, 15, ""
+LEVEL, MINUTES, PAGE = 3, 15, "27"
 NEEDS = ("grad_cam",)
 MISSING = "the channels' shares, their weighted sum, and the scale from 0 to 1"
 HINTS = (

@@ -29,7 +29,7 @@ from tinyvision import nn
 from tinyvision.learn import lab
 
 TITLE = "weights by name"
-LEVEL, MINUTES, PAGE = 2, 12, ""
+LEVEL, MINUTES, PAGE = 2, 12, "23"
 NEEDS = ("load_pretrained",)
 MISSING = "the weights that fit by name and shape, and the list of those that do not"
 HINTS = (

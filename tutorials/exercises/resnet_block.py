@@ -47,7 +47,7 @@ from tinyvision.learn import lab
 from tinyvision.models import BasicBlock
 
 TITLE = "a block of ResNet"
-LEVEL, MINUTES, PAGE = 3, 20, "14"
+LEVEL, MINUTES, PAGE = 3, 20, "22"
 NEEDS = ("ResNetBlock",)
 MISSING = "the way down for the skip path, and the forward"
 HINTS = (
