@@ -23,7 +23,7 @@ def test_the_block_a_learner_reads():
     assert "   first difference  dx[0,0,0,0]   yours +1.1224   should be +0.0000\n" in text
     assert "You cropped the padded gradient at [:H, :W]" in text
     assert "[exact match with a known mistake]" in text
-    assert "It is right on the probes where padding = 0" in text
+    assert "It is right when padding = 0." in text
     assert "difference" in text
     assert "\x1b" not in text
 

@@ -9,13 +9,28 @@ from .findings import Report, Where
 from .probes import Probe
 
 
+def answer(exam: Examination, probe: Probe, position: int) -> Any:
+    """The learner's output (position -1) or one gradient on a further probe, without findings; None where it failed."""
+    quiet = _quiet(exam)
+    result = quiet.forward(probe, quiet=True)
+    if result is None or position < 0:
+        return None if result is None else result[0]
+    if result[0].shape != np.shape(probe.y):
+        return None
+    grads = quiet.backward(probe, result[1], result[2], result[3], quiet=True)
+    return None if grads is None else grads[position]
+
+
+def _quiet(exam):
+    functions = exam.forward_function, exam.backward_function
+    return Examination(Report(""), *functions, exam.names, exam.seconds, exam.lone_output)
+
+
 def _run(exam, known, name, inputs, options):
     """(y, gradients, probe) on a special probe, without adding findings to the report; None where a call failed."""
     y = known.forward(*inputs, **options)
     probe = Probe(name, inputs, options, y, lambda dy: known.backward(inputs, options, dy), names=known.arguments)
-    quiet = Examination(
-        Report(known.name), exam.forward_function, exam.backward_function, exam.names, exam.seconds, exam.lone_output
-    )
+    quiet = _quiet(exam)
     result = quiet.forward(probe, quiet=True)
     if result is None:
         return None

@@ -24,10 +24,14 @@ class Diagnosis:
     facts: tuple = ()
 
 
-def diagnose(name: str, evidences: Sequence[Evidence], bank: Any = (), use_signatures: bool = True) -> Any:
-    """Name the mistake behind the evidence on argument `name`, or say what can be said without naming one."""
+def diagnose(
+    name: str, evidences: Sequence[Evidence], bank: Any = (), use_signatures: bool = True, when: Any = None
+) -> Any:
+    """Name the mistake behind the evidence on argument `name`, or say what can be said without naming one.
+
+    `when(right probes, wrong probes)` gives the proven conditions under which the answer is right, or []."""
     evidences = _lead_first(evidences)
-    facts = tuple(_facts(name, evidences))
+    facts = tuple(_facts(name, evidences, when))
     known = [m for m in bank if m.argument == name and m.pair is None and _same_as(m, evidences)]
     if len(known) == 1:
         return Diagnosis(known[0].says, EXACT, known[0].id, None, _hidden(facts))
@@ -40,7 +44,7 @@ def diagnose(name: str, evidences: Sequence[Evidence], bank: Any = (), use_signa
 
 def _hidden(facts):
     """Of the facts, those that say where the mistake does not show: all that is worth saying beside a cause."""
-    return tuple(f for f in facts if f.startswith("It is right"))
+    return tuple(f for f in facts if f.startswith("It is right when"))
 
 
 def _lead_first(evidences):
@@ -320,15 +324,15 @@ def _wrong(mistake, e):
     return np.asarray(mistake.wrong(e.probe.inputs, e.probe.options, e.probe.dy))
 
 
-def _facts(name, evidences):
+def _facts(name, evidences, when):
     """True statements that help without naming a cause."""
     good = [e for e in evidences if not e.failed]
     if good and len(good) < len(evidences):
-        telling = what_sets_apart([e.probe for e in good], [e.probe for e in evidences if e.failed])
+        telling = when([e.probe for e in good], [e.probe for e in evidences if e.failed]) if when else []
         if telling:
-            yield f"It is right on the probes where {' and '.join(telling)}."
+            yield f"It is right when {' and '.join(telling)}."
         else:
-            yield "It is right on the probes " + ", ".join(e.probe.name for e in good) + "."
+            yield f"It is right on the probe{'s' * (len(good) > 1)} " + ", ".join(e.probe.name for e in good) + "."
     shaped = [e for e in evidences if e.shaped and e.failed and np.isfinite(e.yours).all()]
     if not shaped:
         return
@@ -349,7 +353,7 @@ def _properties(probe):
     """What is special about a probe: "N = 1", "stride = 1", ..."""
     options, first = probe.options, np.shape(probe.inputs[0])
     out = []
-    if first and first[0] == 1:
+    if options.get("x_shape", first or (0,))[0] == 1:
         out.append("N = 1")
     for option, value in (("stride", 1), ("padding", 0)):
         if option in options and np.all(np.array(options[option]) == value):
@@ -363,6 +367,8 @@ def _properties(probe):
             out.append("the window is square")
         if "stride" in options and np.all(kernel <= np.broadcast_to(options["stride"], 2)):
             out.append("windows do not overlap")
+        if "stride" in options and np.array_equal(kernel, np.broadcast_to(options["stride"], 2)):
+            out.append("the stride equals the window")
     for option in ("stride", "padding"):
         if option in options and len(set(np.broadcast_to(options[option], 2).tolist())) == 1:
             out.append(f"the {option} is the same in both directions")

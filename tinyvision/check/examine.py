@@ -1,6 +1,5 @@
 """One examination: call the learner's functions on the probes, notice what they do, and keep what they return."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +24,9 @@ SAYS = {
     "call it gives another answer. Take everything from the cache.",
     "second_call_raises": "A second call of {who} with the same cache fails ({what}): it was used up by the first.",
 }
+
+
+TOO_LARGE = 1000  # an answer this many times larger than it must be is not compared, only its shape is told
 
 
 class Examination:
@@ -114,8 +116,7 @@ class Examination:
                 f"{n} {np.shape(a)}" for n, a in zip(probe.names, probe.inputs, strict=True)
             )
         options = "".join(f", {k}={v}" for k, v in probe.options.items())
-        text = f"{type(call.error).__name__}: {call.error}".strip().rstrip(":")
-        text = text if len(text) <= 300 else text[:297] + "..."
+        text = runner.described(call.error)
         self.find(
             "exception",
             who,
@@ -162,8 +163,23 @@ class Examination:
                 certainty="exact",
             )
             return None
+        right = probe.y.shape if argument == "y" else self._shape_of(argument, probe)
+        if array.size > TOO_LARGE * max(1, int(np.prod(right))) and array.size > 1_000_000:
+            self.find(
+                "too_large",
+                argument,
+                f"{argument} has the shape {array.shape}; it must be {right}.",
+                function,
+                mistake="wrong_shape",
+                certainty="exact",
+            )
+            return None
         # A copy: the learner may hand out the same buffer again, and change it.
-        return np.array(array)
+        return np.array(array, dtype=np.float64 if array.dtype.kind == "b" else None)
+
+    def _shape_of(self, argument, probe):
+        """The shape that a gradient must have; an endless one where the probe cannot tell."""
+        return np.shape(probe.inputs[self.names.index(argument)]) if argument in self.names else (np.iinfo(int).max,)
 
     def backward(
         self, probe: Probe, cache: Any, inputs: Sequence[Any], y: np.ndarray, dy: Any = None, quiet: bool = False,
@@ -182,6 +198,7 @@ class Examination:
                 self._raised("backward", call, probe, ())
             self.error = call.error
             return None
+        self.returned = call.value
         grads = self._listed(call.value, probe, function, call)
         if grads is None:
             return None
@@ -221,7 +238,7 @@ class Examination:
             self.note(
                 "A gradient shares its memory with dy. That is right as long as nobody changes one of them in place."
             )
-        elif any(a.size and b.size and np.shares_memory(a, b) for k, a in enumerate(arrays) for b in arrays[:k]):
+        if any(a.size and b.size and np.shares_memory(a, b) for k, a in enumerate(arrays) for b in arrays[:k]):
             self.note("Two gradients are one piece of memory. That is right as long as nobody changes one in place.")
 
     def note(self, text: str) -> None:
@@ -231,7 +248,9 @@ class Examination:
 
     def _listed(self, value, probe, function, call):
         wanted = [n for n in self.names if n is not None]
-        if isinstance(value, (tuple, list)) and not _is_number_list(value):
+        if len(wanted) == 1 and self._written_out(value, wanted[0], probe):
+            grads = [value]
+        elif isinstance(value, (tuple, list)) or self._stacked(value, probe):
             grads = list(value)
         else:
             grads = [value]
@@ -241,6 +260,7 @@ class Examination:
             supply = iter(grads)
             return [None if n is None else next(supply) for n in self.names]
         expected = ", ".join(n or "None" for n in self.names)
+        order = ", in the order of the inputs" if len(self.names) > 1 else ""
         got = (
             "nothing (None)"
             if value is None
@@ -249,8 +269,7 @@ class Examination:
         self.find(
             "gradient_count",
             "backward",
-            f"backward must return {len(self.names)} gradients ({expected}), in the "
-            f"order of the inputs; yours returned {got}.",
+            f"backward must return {_count(len(self.names))} ({expected}){order}; yours returned {got}.",
             function,
             call,
             mistake="gradient_count",
@@ -258,6 +277,21 @@ class Examination:
         )
         self.dead.add("backward")
         return None
+
+    def _stacked(self, value, probe):
+        """True for one array that is all gradients, of one shape, on top of each other: it unpacks as a tuple would."""
+        shapes = {np.shape(i) for i in probe.inputs}
+        several = isinstance(value, np.ndarray) and len(self.names) > 1 and len(shapes) == 1
+        return several and value.shape == (len(self.names), *shapes.pop())
+
+    def _written_out(self, value, name, probe):
+        """True for a list of numbers, or of lists, that is one gradient and not a list of gradients."""
+        if not isinstance(value, list) or not _is_array_list(value):
+            return False
+        try:
+            return _is_number_list(value) or np.shape(value) == self._shape_of(name, probe)
+        except ValueError:
+            return False
 
     def again(
         self, probe: Probe, first: Any, cache: Any, inputs: Sequence[Any], y: np.ndarray, right: np.ndarray
@@ -274,7 +308,7 @@ class Examination:
                     self.backward_function,
                     None,
                     "backward",
-                    f"{type(self.error).__name__}: {self.error}",
+                    runner.described(self.error),
                 )
             return
         purity = {"dy_changed", "input_changed", "output_changed"}
@@ -305,12 +339,17 @@ class Examination:
         )
         if not wrong:
             return
-        if inspect.ismethod(self.backward_function) or not inspect.isroutine(self.backward_function):
+        if later is not None or "backward" not in self.dead:
+            self.outside_cache()
+
+    def outside_cache(self) -> None:
+        """An old cache gave another answer after a later forward: a note for an object, a finding for a function."""
+        if runner.is_object(self.backward_function):
             self.note(
                 "backward depends on the last call of forward (the object keeps its state outside of the cache): "
                 "use one object for each layer."
             )
-        elif later is not None or "backward" not in self.dead:
+        else:
             self.behaviour("kept_outside_cache", "backward", self.backward_function, None, "backward")
 
     def not_finite(self, argument: str, array: np.ndarray, right: np.ndarray, function: Any, probe: Probe) -> Any:
@@ -356,6 +395,10 @@ def _is_array_list(value):
 
 def _is_number_list(value):
     return isinstance(value, list) and bool(value) and all(isinstance(v, (int, float)) for v in value)
+
+
+def _count(number):
+    return "one gradient" if number == 1 else f"{number} gradients"
 
 
 def _kind(value):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError
-from . import conventions, numeric, runner
+from . import conditions, conventions, numeric, runner, sequences
 from .bank import mistakes
-from .diagnose import diagnose, what_sets_apart
+from .diagnose import diagnose
 from .evidence import Evidence
 from .examine import Examination
 from .findings import Finding, Picture, Report
@@ -56,6 +56,7 @@ def op(
     return report
 
 
+UNFIT = ("wrong_dtype", "not_an_array", "missing", "too_large")
 IMPURE = ("dy_changed", "input_changed", "output_changed", "cache_changed")
 
 
@@ -81,14 +82,16 @@ def _examine(report, settings, forward, backward):
         probes = known.probes(False)
     report.probes = len(probes)
     seen = [_observe(exam, probe) for probe in probes]
-    _where_it_runs(report, seen)
+    _where_it_runs(report, exam, settings, seen)
     if judged[0]:
         _judge_output(report, exam, settings, probes, seen)
     forward_right = report.status.get("forward") in ("ok", "ours")
     if judged[1]:
         _judge_gradients(report, exam, settings, probes, seen, forward_right)
-        if forward_right and report.passed:
-            conventions.ties(report, exam, known)
+    if report.passed:
+        sequences.interleaved(report, exam, known, probes[0])
+    if judged[1] and forward_right and report.passed:
+        conventions.ties(report, exam, known)
     if report.passed:
         conventions.extremes(report, exam, known)
     _tidy(report)
@@ -191,14 +194,29 @@ def _observe(exam, probe):
     return seen
 
 
-def _where_it_runs(report, seen):
+def _where_it_runs(report, exam, settings, seen):
     """Adds to an exception on which probes it does not happen."""
     for k, finding in enumerate(report.findings):
         ran = [s for s in seen if (s.y if finding.argument == "forward" else s.grads) is not None]
         if finding.kind == "exception" and ran and len(ran) < len(seen):
-            telling = what_sets_apart([s.probe for s in ran], [s.probe for s in seen if s not in ran])
+            position = -1 if finding.argument == "forward" else 0
+            telling = conditions.verified(
+                settings.spec, settings.pairs, [s.probe for s in ran], [s.probe for s in seen if s not in ran],
+                lambda probe, p=position: conventions.answer(exam, probe, p) is not None,
+            )  # fmt: skip
             if telling:
-                report.findings[k] = replace(finding, facts=(f"It runs on the probes where {' and '.join(telling)}.",))
+                report.findings[k] = replace(finding, facts=(f"It runs when {' and '.join(telling)}.",))
+
+
+def _right_when(exam, settings, position):
+    """The proven conditions under which one argument is right, as a function of the right and the wrong probes."""
+
+    def holds(probe):
+        yours = conventions.answer(exam, probe, position)
+        right = np.asarray(probe.y if position < 0 else probe.truth[position], dtype=np.float64)
+        return yours is not None and yours.shape == right.shape and compare(yours, right).level != "different"
+
+    return lambda good, bad: conditions.verified(settings.spec, settings.pairs, good, bad, holds)
 
 
 def _equal(a, b):
@@ -284,7 +302,7 @@ def _judge_gradient(report, exam, settings, usable, position, name, forward_righ
         return
     bad = forward_right and _not_finite(exam, settings, name, evidences, exam.backward_function)
     failed = [e for e in evidences if e.failed]
-    if any(f.argument == name and f.kind in ("wrong_dtype", "not_an_array", "missing") for f in report.findings) or bad:
+    if bad or any(f.argument == name and f.kind in UNFIT for f in report.findings):
         report.status[name] = "wrong"
     elif not failed:
         report.status[name] = "ok"
@@ -314,7 +332,9 @@ def _add(report, exam, settings, name, evidences, function):
     consequence = name != "y" and any(
         f.kind in IMPURE and f.file == runner.location(function)[0] for f in report.findings
     )
-    found = diagnose(name, evidences, () if consequence else settings.bank, settings.signatures and not consequence)
+    when = _right_when(exam, settings, evidences[0].position)
+    bank, signatures = (() if consequence else settings.bank), settings.signatures and not consequence
+    found = diagnose(name, evidences, bank, signatures, when)
     if consequence:
         found = replace(found, message="It differs, perhaps because of what is changed in place: mend that first.")
     if found.certainty != "exact" and _only_raised(report, evidences, name):
@@ -344,6 +364,9 @@ def _add(report, exam, settings, name, evidences, function):
     if dtype is not None and dtype.kind in "iu" and found.certainty == "unknown":
         found = replace(found, mistake="wrong_dtype", certainty="exact")
         message = f"{name} holds integers ({dtype}): the fractions were cut off. Make the array with the dtype of x."
+    if dtype == np.float16 and found.certainty == "unknown" and _half_precision(failed):
+        found = replace(found, mistake="wrong_dtype", certainty="exact")
+        message = f"{name} is float16, which keeps three digits: too few for a gradient or an output."
     file, line = runner.location(function)
     report.findings.append(
         Finding(
@@ -364,6 +387,11 @@ def _add(report, exam, settings, name, evidences, function):
         # The known mistake explains the exceptions as well.
         who = "forward" if name == "y" else "backward"
         report.findings[:] = [f for f in report.findings if not (f.kind == "exception" and f.argument == who)]
+
+
+def _half_precision(failed):
+    """True if float16's rounding, 5e-4 an operation, explains all differences."""
+    return all(e.comparison.error <= 5e-3 * np.abs(e.right).max() for e in failed)
 
 
 def _only_raised(report, evidences, name):

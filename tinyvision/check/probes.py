@@ -71,12 +71,25 @@ def well_separated(rng: np.random.Generator, shape: Sequence[int]) -> Any:
     return rng.permutation(values).reshape(shape)
 
 
+def _inverse(name):
+    """The name of one over a named constant: a fraction is turned round."""
+    above, slash, below = name.partition("/")
+    if slash and name.count("/") == 1:
+        above, below = (part[1:-1] if part[0] == "(" and part[-1] == ")" else part for part in (above, below))
+        return f"{_in_brackets(below)}/{_in_brackets(above)}"
+    return f"1/{_in_brackets(name)}"
+
+
+def _in_brackets(name):
+    return f"({name})" if set(name) & set("·-/ ") else name
+
+
 def signs_symbols(symbols: Any) -> Any:
     """Every named constant with its inverse, both with the other sign too. Constants equal to 1 are left out."""
     out = {"-1": -1.0, "2": 2.0, "1/2": 0.5, "-2": -2.0, "-1/2": -0.5}
     for name, value in symbols.items():
         out[name] = float(value)
-        out["1/" + (f"({name})" if set(name) & set("·-/ ") else name)] = 1.0 / float(value)
+        out[_inverse(name)] = 1.0 / float(value)
     for name, value in list(out.items()):
         if not name.startswith("-"):
             out.setdefault("-" + name, -value)

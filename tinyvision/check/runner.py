@@ -121,7 +121,7 @@ def call(
     except BaseException as error:  # a learner's exit() or RecursionError is a finding, not our end
         result.error = error
         result.file, result.line = innermost(error, function)
-    result.printed = out.getvalue()
+    result.printed = "" if out.closed else out.getvalue()
     result.changed = tuple(name for name, old in before.items() if changed(old, (watch or {})[name]))
     return result
 
@@ -151,6 +151,25 @@ def location(function: Any) -> Any:
 def name_of(function: Any) -> str:
     """The function's name as its author wrote it."""
     return getattr(unwrap(function), "__name__", type(function).__name__)
+
+
+def is_object(function: Any) -> bool:
+    """True for a bound method or a callable object, whose state is its own."""
+    return inspect.ismethod(function) or not inspect.isroutine(function)
+
+
+def described(error: BaseException) -> str:
+    """The error's type and words in at most 300 printable characters on four lines, even if its own str fails."""
+    try:
+        says = str(error)
+    except Exception:
+        says = ""
+    lines = says.strip().splitlines()
+    lines = lines if len(lines) <= 4 else [*lines[:3], "..."]
+    text = "\n  ".join("".join(c if c.isprintable() else " " for c in line) for line in lines)
+    name = "SystemExit (it calls exit)" if isinstance(error, SystemExit) else type(error).__name__
+    text = name if text in ("", "None") else f"{name}: {text}"
+    return text if len(text) <= 300 else text[:297] + "..."
 
 
 def innermost(error: BaseException, function: Any) -> Any:

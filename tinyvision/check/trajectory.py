@@ -108,9 +108,9 @@ def _step(exam, rule, arrays, options):
     if call.cut_off:
         raise _Stop
     if not call.ok:
-        text = f"{type(call.error).__name__}: {call.error}"
+        text = runner.described(call.error)
         exam.find(
-            "exception", "weight", f"The rule raised {text[:300]}", rule, call, mistake="exception", certainty="exact"
+            "exception", "weight", f"The rule raised {text}", rule, call, mistake="exception", certainty="exact"
         )
         raise _Stop
     value = call.value

@@ -1,0 +1,86 @@
+"""State that shows only when two calls of one shape are interleaved, and results that a later call overwrites."""
+
+import numpy as np
+import pytest
+
+from tinyvision import check
+from tinyvision.check import reference
+
+
+def kinds(report):
+    return {f.kind for f in report.findings}
+
+
+def test_a_cache_that_is_a_buffer_kept_by_shape():
+    buffers = {}
+
+    def forward(x):
+        kept = buffers.setdefault(x.shape, np.empty(x.shape))
+        kept[...] = x
+        return reference.relu(x), kept
+
+    report = check.op("relu", forward, lambda dy, x: dy * (x > 0))
+    assert kinds(report) == {"kept_outside_cache"}
+    assert not report.passed
+
+
+def test_a_mask_that_is_found_once_for_each_shape():
+    masks = {}
+
+    def forward(x):
+        return reference.relu(x), masks.setdefault(x.shape, x > 0)
+
+    report = check.op("relu", forward, lambda dy, mask: dy * mask)
+    assert [(f.argument, f.mistake, f.certainty) for f in report.findings] == [("dx", "kept_between_calls", "exact")]
+    assert report.status["dx"] == "wrong"
+
+
+def test_an_output_that_is_found_once_for_each_shape():
+    results = {}
+
+    def forward(x):
+        return results.setdefault(x.shape, reference.softmax(x)), None
+
+    report = check.op("softmax", forward)
+    assert [(f.argument, f.mistake) for f in report.findings] == [("y", "kept_between_calls")]
+    assert report.status["forward"] == "wrong"
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_buffer_may_be_reused_but_not_handed_out(copied):
+    scratch = {}
+
+    def work(like, which):
+        return scratch.setdefault((which, like.shape), np.empty(like.shape))
+
+    def forward(x):
+        y = np.maximum(x, 0, out=work(x, "y"))
+        return (y.copy() if copied else y), x > 0
+
+    def backward(dy, mask):
+        dx = np.multiply(dy, mask, out=work(dy, "dx"))
+        return dx.copy() if copied else dx
+
+    assert check.op("relu", forward, backward).passed is copied
+    assert kinds(check.op("relu", forward)) == (set() if copied else {"overwritten"})
+
+
+def test_a_layer_object_with_its_own_state_passes_with_a_note():
+    class ReLU:
+        def forward(self, x):
+            self.mask = x > 0
+            return x * self.mask, None
+
+        def backward(self, dy, cache=None):
+            return dy * self.mask
+
+    layer = ReLU()
+    report = check.op("relu", layer.forward, layer.backward)
+    assert report.passed
+    assert any("one object for each layer" in note for note in report.notes)
+
+
+def test_gradients_that_are_one_array_pass_with_a_note():
+    report = check.op("add", lambda a, b: (a + b, None), lambda dy, cache: (dy, dy))
+    assert report.passed
+    assert any("Two gradients are one piece of memory" in note for note in report.notes)

@@ -1,0 +1,98 @@
+"""What only several calls show: numbers kept by shape, caches that share a buffer, results changed by later calls."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import runner
+from .conditions import shuffled
+from .examine import Examination
+from .findings import Report
+from .ops import Spec
+from .probes import Probe
+from .verdict import compare, where
+
+
+def interleaved(report: Report, exam: Examination, known: Spec, probe: Probe) -> None:
+    """Two forwards with different numbers of one shape, then both backwards, the last one first.
+
+    This is what a network does that uses a layer twice; every call must answer for its own numbers."""
+    inputs = shuffled(probe.inputs, np.random.default_rng(505))
+    other = known._probe(505, f"{probe.name}, other numbers", inputs, probe.options)
+    calls = [exam.forward(p, quiet=True) for p in (probe, other)]
+    if any(c is None for c in calls):
+        return
+    if exam.judge_forward:
+        _output(report, exam, probe, other, calls)
+    if not exam.judge_backward or not report.passed:
+        return
+    returned = []
+    for p, (_, cache, arrays, raw) in reversed(list(zip((probe, other), calls, strict=True))):
+        grads = exam.backward(p, cache, arrays, raw, quiet=True, note_changes=False)
+        if grads is None:
+            return
+        returned.append((grads, _arrays(exam.returned)))
+    (grads, kept), (earlier, _) = returned
+    for position, name in enumerate(exam.names):
+        if name is None or grads[position] is None or not report.passed:
+            continue
+        stale = known.backward(probe.inputs, probe.options, other.dy)[position]
+        _second(report, exam, name, other, grads[position], other.truth[position], stale, exam.backward_function)
+        if report.passed and not _close(earlier[position], probe.truth[position]):
+            exam.outside_cache()
+            report.status[name] = report.status[name] if report.passed else "wrong"
+    now = [k for k in kept if not np.array_equal(*k, equal_nan=k[0].dtype.kind == "f")]
+    if now and report.passed:
+        _overwritten(report, exam, "backward", "A gradient", exam.backward_function)
+
+
+def _output(report, exam, probe, other, calls):
+    (y, _, _, raw), (second, _, _, _) = calls
+    _second(report, exam, "y", other, second, other.y, probe.y, exam.forward_function)
+    if report.passed and isinstance(raw, np.ndarray) and not np.array_equal(raw, y, equal_nan=True):
+        _overwritten(report, exam, "y", "The y", exam.forward_function)
+    if not report.passed:
+        report.status["forward"] = "wrong"
+
+
+def _arrays(value: Any) -> Sequence[tuple[np.ndarray, np.ndarray]]:
+    """(the array itself, a copy) for every array that was returned."""
+    parts = value if isinstance(value, (tuple, list)) else [value]
+    return [(p, p.copy()) for p in parts if isinstance(p, np.ndarray)]
+
+
+def _close(yours, right):
+    right = np.asarray(right, dtype=np.float64)
+    return np.shape(yours) == right.shape and compare(yours, right).level != "different"
+
+
+def _second(report, exam, name, probe, yours, right, stale, function):
+    """The answer for other numbers of the same shape, after the first ones."""
+    if _close(yours, right):
+        return
+    if runner.is_object(function):
+        exam.note(f"{name} is wrong after a call with other numbers of the same shape: use one object for each layer.")
+        return
+    right = np.asarray(right, dtype=np.float64)
+    if _close(yours, stale):
+        told = f"With other numbers of the same shape, {name} is still that of an earlier call: something that forward "
+        told += "found out is kept between calls, by shape. Compute it anew in each call."
+        more = {"mistake": "kept_between_calls", "certainty": "exact"}
+    else:
+        told = f"With other numbers of the same shape, {name} is wrong; for the first ones it was right."
+        more = {"certainty": "unknown"}
+    place = None
+    if np.shape(yours) == right.shape:
+        place = where(compare(yours, right), yours, right, "", (), probe.name)[0]
+    exam.find("kept_between_calls", name, told, function, where=place, **more)
+    report.status["forward" if name == "y" else name] = "wrong"
+
+
+def _overwritten(report, exam, argument, what, function):
+    told = f"{what} returned by one call was changed by the next: both are one buffer that is kept between calls. "
+    told += "Return a new array, or a copy."
+    if runner.is_object(function):
+        exam.note(told)
+        return
+    exam.find("overwritten", argument, told, function, mistake="overwritten", certainty="exact")
