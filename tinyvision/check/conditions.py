@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from .conventions import answer
 from .diagnose import what_sets_apart
+from .examine import Examination
 from .ops import PAIRED, Spec
 from .probes import Probe
+from .verdict import compare
 
 SECONDS = 1.0  # for all conditions together; a slow function gets no such remark
 ENOUGH = 4  # fresh probes that a condition must hold on
@@ -38,6 +41,17 @@ def verified(
         if all(outcomes) and len(outcomes) >= ENOUGH:
             return choice
     return []
+
+
+def right_when(exam: Examination, known: Spec, pairs: bool, position: int) -> Callable[..., list[str]]:
+    """The proven conditions under which one argument is right, as a function of the right and the wrong probes."""
+
+    def holds(probe):
+        yours = answer(exam, probe, position)
+        right = np.asarray(probe.y if position < 0 else probe.truth[position], dtype=np.float64)
+        return yours is not None and yours.shape == right.shape and compare(yours, right).level != "different"
+
+    return lambda good, bad: conditions.verified(known, pairs, good, bad, holds)
 
 
 def fresh(known: Spec, properties: Sequence[str], pairs: bool) -> Iterator[Probe]:

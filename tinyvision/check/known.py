@@ -208,17 +208,6 @@ def _where_it_runs(report, exam, settings, seen):
                 report.findings[k] = replace(finding, facts=(f"It runs when {' and '.join(telling)}.",))
 
 
-def _right_when(exam, settings, position):
-    """The proven conditions under which one argument is right, as a function of the right and the wrong probes."""
-
-    def holds(probe):
-        yours = conventions.answer(exam, probe, position)
-        right = np.asarray(probe.y if position < 0 else probe.truth[position], dtype=np.float64)
-        return yours is not None and yours.shape == right.shape and compare(yours, right).level != "different"
-
-    return lambda good, bad: conditions.verified(settings.spec, settings.pairs, good, bad, holds)
-
-
 def _equal(a, b):
     return a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
 
@@ -332,7 +321,7 @@ def _add(report, exam, settings, name, evidences, function):
     consequence = name != "y" and any(
         f.kind in IMPURE and f.file == runner.location(function)[0] for f in report.findings
     )
-    when = _right_when(exam, settings, evidences[0].position)
+    when = conditions.right_when(exam, settings.spec, settings.pairs, evidences[0].position)
     bank, signatures = (() if consequence else settings.bank), settings.signatures and not consequence
     found = diagnose(name, evidences, bank, signatures, when)
     if consequence:
