@@ -51,7 +51,7 @@ def right_when(exam: Examination, known: Spec, pairs: bool, position: int) -> Ca
         right = np.asarray(probe.y if position < 0 else probe.truth[position], dtype=np.float64)
         return yours is not None and yours.shape == right.shape and compare(yours, right).level != "different"
 
-    return lambda good, bad: conditions.verified(known, pairs, good, bad, holds)
+    return lambda good, bad: verified(known, pairs, good, bad, holds)
 
 
 def fresh(known: Spec, properties: Sequence[str], pairs: bool) -> Iterator[Probe]:
