@@ -1,5 +1,7 @@
 """What all tests share: quick Hypothesis settings, and a fresh random stream for every test."""
 
+import signal
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,3 +25,9 @@ def _same_start():
     yield
     if tinyvision.get_num_threads() != threads:
         tinyvision.set_num_threads(threads)
+
+
+def pytest_configure(config):
+    """Some tests press Ctrl-C, which a program started in the background by a shell ignores, and its children too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
