@@ -63,7 +63,6 @@ class _State:
         self.blas = None
         self.users = 0  # how many parallel regions hold BLAS to one thread at this moment
         self.before = []
-        self.malloc_told = False
 
 
 _state = _State()
@@ -117,9 +116,6 @@ def _keep_freed_memory() -> None:
 
 def _pool():
     with _state.lock:
-        if not _state.malloc_told:
-            _state.malloc_told = True
-            _keep_freed_memory()
         if _state.pool is None:
             _state.pool = ThreadPoolExecutor(max(1, _state.threads - 1), thread_name_prefix="tinyvision")
         return _state.pool
@@ -129,8 +125,9 @@ def _pool():
 def _blas_on_one_thread():
     """Hold every BLAS in the process to one thread; the last region to leave restores what was there."""
     with _state.lock:
-        if _state.blas is None:
+        if _state.blas is None:  # the first op of the process
             _state.blas = _blas_libraries()
+            _keep_freed_memory()
         if _state.users == 0:
             _state.before = [library.get_num_threads() for library in _state.blas]
             for library in _state.blas:
