@@ -1,7 +1,7 @@
 """A convolution, its batch-norm, a skip path and the activation in fewer walks through memory.
 
 `conv_norm_act(x, conv, norm, act, skip)` means `act(norm(conv(x)) + skip)` and computes exactly that. What it saves is
-memory traffic, which on a CPU is a third of a network's time: without recording, the convolution finishes every block
+memory traffic: without recording, the convolution finishes every block
 of its output while that is still in the cache; in training, batch-norm, addition and ReLU share one walk. Where
 somebody watches the single layers through hooks, or a layer is none of ours, the layers are simply called one after the
 other.
