@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import strict
 from hypothesis import given
 from hypothesis import strategies as st
+from strict import StrictArray, from_strict
 
 from tinyvision import errors
 from tinyvision.ops import linear_backward, linear_forward, matmul_forward
+from tinyvision.ops.linear import column_sums
 
 from .oracle import LAYOUTS, compare, torch
 
@@ -37,6 +40,15 @@ def test_nothing_in_gives_the_bias_or_nothing(N, I):
     dx, dweight, dbias = linear_backward(np.ones_like(y), cache)
     assert (dx.shape, dweight.shape) == ((N, I), (5, I))
     assert dbias.tolist() == [N] * 5
+
+
+def test_sums_on_a_gpu_are_no_products(rng, monkeypatch):
+    """With tf32, a product with ones would round what it adds up to 10 bits."""
+    monkeypatch.setattr("strict.UFUNCS", strict.UFUNCS - {"matmul"})
+    rows = rng.standard_normal((50, 3))
+    sums = column_sums(StrictArray(rows))
+    np.testing.assert_allclose(from_strict(sums), column_sums(rows), rtol=1e-13)
+    np.testing.assert_allclose(from_strict(sums), rows.sum(axis=0), rtol=1e-13)
 
 
 def test_the_door():

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import basic_indices, mutually_broadcastable_shapes
+from strict import StrictArray, from_strict, to_strict
 
 from tinyvision import errors, ops
 
@@ -115,6 +116,24 @@ def test_advanced_indexing_like_torch(index):
     compare("index", lambda t: t[there], normal((3, 2, 4)), {"index": index})
 
 
+@given(st.data())
+def test_places_read_often_are_added_up_without_a_race(data):
+    shape = tuple(data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
+    count = data.draw(st.integers(0, 40))
+    several = [st.lists(st.integers(-n, n - 1), min_size=count, max_size=count) for n in shape]
+    numbers = [np.array(data.draw(some), int) for some in several]
+    index = data.draw(st.sampled_from([numbers[0], tuple(numbers), (numbers[0], ...), (..., numbers[-1])]))
+    (x,) = normal(shape)
+    y, cache = ops.index_forward(x, index=index)
+    (dy,) = normal(y.shape)
+    there = to_strict(ops.index_forward(StrictArray(x), index=to_strict(index))[1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("strict.SCATTERS", set())  # which is how a GPU would race
+        (dx,) = ops.index_backward(StrictArray(dy), there)
+    # The same numbers in another order: up to 40 of them, of size 3.
+    np.testing.assert_allclose(from_strict(dx), ops.index_backward(dy, cache)[0], rtol=1e-13, atol=1e-13)
+
+
 @given(st.tuples(*[st.integers(0, 3)] * 4))
 def test_pad_like_torch(padding):
     for layout in LAYOUTS.values():
@@ -169,7 +188,5 @@ def test_the_door(name, arguments, options, error, message):
 
 
 def test_indices_out_of_bounds_are_found_where_the_device_would_wrap_them_around():
-    from strict import StrictArray
-
     with pytest.raises(errors.ShapeError, match="out of bounds for axis 1"):
         ops.index_forward(StrictArray(X), (slice(None), StrictArray(np.array([0, 3]))))

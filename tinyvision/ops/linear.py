@@ -44,8 +44,11 @@ def linear_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
 
 
 def column_sums(rows: Array) -> Array:
-    """Σ over the rows of (M, C)  ->  (C,), as a product with a vector of ones: BLAS reads it at the speed of memory."""
-    return np.ones_like(rows, shape=len(rows)) @ rows
+    """Σ over the rows of (M, C)  ->  (C,)
+
+    On a CPU as a product with a vector of ones, which BLAS reads at the speed of memory. On a GPU as a plain sum: there
+    a product may round its factors to 10 bits (`precision("tf32")`), and a sum has no use for that."""
+    return np.ones_like(rows, shape=len(rows)) @ rows if parallel.on_cpu(rows) else rows.sum(axis=0)
 
 
 def matmul_forward(a: Array, b: Array) -> tuple[Array, Any]:

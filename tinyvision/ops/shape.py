@@ -1,5 +1,6 @@
 """Arithmetic with broadcasting, reductions, and the ops that only move numbers about."""
 
+import math
 import numbers
 from collections.abc import Sequence
 from typing import Any
@@ -273,13 +274,37 @@ def _axes_taken(part):
 def index_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy at the places that were read, 0 elsewhere; a place that was read twice gets both."""
     shape, index = cache
-    dx = np.zeros_like(dy, shape=shape)
     parts = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(p, list) or (getattr(p, "dtype", np.bool_) != np.bool_ and p.ndim) for p in parts):
+    often = any(isinstance(p, list) or (getattr(p, "dtype", np.bool_) != np.bool_ and p.ndim) for p in parts)
+    if often and not parallel.on_cpu(dy):
+        return (_summed_at(dy, shape, index),)
+    # Made flat, since CuPy takes an empty shape for none at all.
+    dx = np.zeros_like(dy, shape=math.prod(shape)).reshape(shape)
+    if often:
         np.add.at(dx, index, dy)
     else:
         dx[index] = dy  # slices, integers and masks cannot read a place twice
     return (dx,)
+
+
+def _summed_at(dy, shape, index):
+    """np.add.at on zeros, in an order that is always the same: on a GPU, np.add.at adds in whatever order threads come.
+
+    The numbers are sorted by their place. After round k of the doubling, each has added up the 2ᵏ numbers before it
+    that go to its own place, itself included; in the end, the last one of every place holds the sum."""
+    size = math.prod(shape)
+    places = np.arange(size, like=dy).reshape(shape)[index].ravel()  # (M,), with M numbers in dy
+    order = np.argsort(places, kind="stable")
+    places, sums = places[order], dy.ravel()[order]
+    reach = 1
+    while reach < len(places):
+        later, same = sums[reach:], places[reach:] == places[:-reach]
+        later += np.where(same, sums[:-reach], np.zeros_like(later))
+        reach *= 2
+    dx = np.zeros_like(dy, shape=size + 1)  # one more, for partial sums: choosing by mask would make the GPU wait
+    dx[np.where(places[1:] != places[:-1], places[:-1], np.full_like(places[1:], size))] = sums[:-1]
+    dx[places[-1:]] = sums[-1:]
+    return dx[:size].reshape(shape)
 
 
 def pad_forward(x: Array, padding: Sequence[int]) -> tuple[Array, Any]:
