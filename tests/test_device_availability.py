@@ -12,8 +12,11 @@ import types
 import numpy as np
 import pytest
 
-from tinyvision import errors
-from tinyvision.tape import Variable
+from tinyvision import errors, from_dlpack
+from tinyvision.operands import as_operand
+from tinyvision.ops.door import check_devices
+from tinyvision.optim import Optimizer
+from tinyvision.tape import Variable, differentiable
 
 device = sys.modules["tinyvision.device"]
 
@@ -57,7 +60,7 @@ FakeArray.__module__ = "cupy"
 
 
 class FakeDevice:
-    current = 0
+    current, waited_for = 0, []
 
     def __init__(self, index):
         self.index, self.compute_capability, self.mem_info = index, "90", (3 << 30, 80 << 30)
@@ -68,6 +71,12 @@ class FakeDevice:
 
     def __exit__(self, *exception):
         FakeDevice.current = self.previous
+
+    def use(self):
+        FakeDevice.current = self.index
+
+    def synchronize(self):
+        FakeDevice.waited_for.append(self.index)
 
 
 class FakeStream:
@@ -126,6 +135,9 @@ def fake_cupy(driver=13000, count=1, **replaced):
 @pytest.fixture
 def install(monkeypatch):
     monkeypatch.setattr(device, "_checked", {})
+    monkeypatch.setattr(device, "_gpus", 0)
+    monkeypatch.setattr(FakeDevice, "current", 0)
+    monkeypatch.setattr(FakeDevice, "waited_for", [])
     monkeypatch.setattr(device, "_cupy_wheels", lambda: ["cupy-cuda13x"])
 
     def put(cupy):
@@ -270,6 +282,96 @@ def test_moving_there_and_back_and_between_gpus(install):
     assert device.device_of(other).index == 0
     assert np.array_equal(device.to_device(there, "cpu")["a"], tree["a"])
     assert device.to_device(there["a"], "cuda:1") is there["a"]
+
+
+# -- several GPUs
+
+
+def on(gpu):
+    return FakeArray(np.ones(2, np.float32), gpu)
+
+
+def test_the_gpu_that_was_moved_to_is_the_current_one(install):
+    install(fake_cupy(count=2))
+    device.to_device(np.ones(2), "cuda:1")
+    assert FakeDevice.current == 1
+    device.to_device(on(0), "cuda:0")
+    assert FakeDevice.current == 0, "also where it was there already"
+    device.to_device(on(1), "cpu")
+    assert FakeDevice.current == 0
+
+
+def test_where_there_is_one_gpu_nobody_asks_for_the_current_one(install, monkeypatch):
+    install(fake_cupy())
+    monkeypatch.setattr(FakeDevice, "use", raising(AssertionError))
+    device.to_device(np.ones(2), "cuda")
+    double = differentiable(lambda x: (x, None), lambda dy, cache, needs: (dy,))
+    double(Variable(on(0), requires_grad=True)).record.backward(on(0), None, (True,))
+    assert not device.several_gpus()
+
+
+def test_every_op_and_its_backward_run_on_the_gpu_of_their_arrays(install):
+    install(fake_cupy(count=3))
+    assert device.is_available()
+    seen = []
+
+    def forward(*arrays):
+        seen.append(("forward", FakeDevice.current))
+        return arrays[0], None
+
+    def backward(dy, cache, needs):
+        seen.append(("backward", FakeDevice.current, dy.device.id))
+        return (dy,)
+
+    op = differentiable(forward, backward)
+    y, z = (op(Variable(on(gpu), requires_grad=True)) for gpu in (2, 0))
+    y.record.backward(on(2), None, (True,))
+    z.record.backward(on(1), None, (True,))  # a gradient that began on another one is fetched
+    op(on(1))
+    assert seen == [("forward", 2), ("forward", 0), ("backward", 2, 2), ("backward", 0, 0), ("forward", 1)]
+
+
+def test_optimizers_and_numbers_beside_tensors_go_to_the_gpu_of_the_arrays(install, monkeypatch):
+    install(fake_cupy(count=2))
+    assert device.is_available()
+    seen = []
+
+    class Noting(Optimizer):
+        def update(self, p, gradient, state, group):
+            seen.append(FakeDevice.current)
+
+    parameters = [Variable(on(gpu), requires_grad=True) for gpu in (1, 0)]
+    for p in parameters:
+        p.grad = Variable(on(p.data.device.id))
+    Noting([{"params": [p]} for p in parameters], {"lr": 0.1}).step()
+    assert seen == [1, 0]
+    monkeypatch.setattr("tinyvision.operands.np.asarray", lambda *a, **k: FakeDevice.current)
+    assert as_operand(2.0, on(1), "mul") == 1
+
+
+def test_two_gpus_are_told_apart_at_the_door_of_an_op(install):
+    install(fake_cupy(count=2))
+    with pytest.raises(errors.DeviceError, match="x is on cuda:0 but weight is on cuda:1"):
+        check_devices("linear", x=on(0), weight=on(1))
+
+
+def test_waiting_for_a_gpu_waits_for_that_one(install):
+    install(fake_cupy(count=2))
+    device.synchronize("cuda:1")
+    assert FakeDevice.waited_for == [1]
+
+
+def test_what_comes_by_dlpack_is_taken_over_on_its_own_gpu(install):
+    class Theirs:
+        def __dlpack_device__(self):
+            return 2, 1  # kDLCUDA, number 1
+
+    install(fake_cupy(count=2, from_dlpack=lambda source: on(1)))
+    assert from_dlpack(Theirs()).device == device.Device("cuda", 1)
+    install(fake_cupy(count=1, from_dlpack=raising(AssertionError)))
+    device._checked.clear()
+    with pytest.raises(errors.DeviceError, match="no GPU number 1"):
+        from_dlpack(Theirs())
 
 
 def test_report_names_everything(install):

@@ -54,10 +54,10 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 def from_dlpack(source: Any) -> Tensor:
     """A tensor that shares the memory of any object with `__dlpack__` (PyTorch, CuPy, JAX), on its own device."""
-    kind = source.__dlpack_device__()[0]
-    if int(kind) == 1:  # kDLCPU
+    kind, index = map(int, source.__dlpack_device__())
+    if kind == 1:  # kDLCPU
         return Tensor(np.from_dlpack(source))
-    return Tensor(require_cuda().from_dlpack(source))
+    return Tensor(require_cuda(Device("cuda", index)).from_dlpack(source))
 
 
 def zeros(

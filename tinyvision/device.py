@@ -74,9 +74,12 @@ def to_numpy(array: Array) -> np.ndarray:
 def to_device(tree: Any, where: str | Device) -> Any:
     """Move an array, or every array in a nest of dicts, lists and tuples, to a device. What is there already stays.
 
-    Raises DeviceError, with the remedy, if the device cannot be used or its memory does not suffice."""
+    The GPU that is moved to becomes the current one (see `use`). Raises DeviceError, with the remedy, if the device
+    cannot be used or its memory does not suffice."""
     where = device(where)
-    return _mapped(tree, lambda array: array if device_of(array) == where else _moved(array, where))
+    tree = _mapped(tree, lambda array: array if device_of(array) == where else _moved(array, where))
+    use(where)
+    return tree
 
 
 def _mapped(tree, move):
@@ -101,13 +104,26 @@ def _moved(array, where):
         return cupy.asarray(array)
 
 
+def use(where: Device) -> None:
+    """Make a GPU the current one of this thread: CuPy computes there, and makes its new arrays there.
+
+    Where there are several, every move, every op and its backward, and every optimizer do this for the GPU of the
+    arrays that they are given: `model.to("cuda:1")` is all it takes. It stays the current one, for your own lines of
+    CuPy as well (`with cupy.cuda.Device(0):` changes that). With one GPU, and for the CPU, nothing is done."""
+    if where.type == "cuda" and _gpus > 1:
+        sys.modules["cupy"].cuda.Device(where.index).use()
+
+
+def several_gpus() -> bool:
+    """Whether the engine uses a GPU on a machine that has more than one."""
+    return _gpus > 1
+
+
 def synchronize(where: str | Device = "cuda") -> None:
     """Wait until the GPU has finished all work handed to it; on the CPU there is nothing to wait for."""
     where = device(where)
     if where.type == "cuda":
-        cupy = require_cuda(where)
-        with cupy.cuda.Device(where.index):
-            cupy.cuda.get_current_stream().synchronize()
+        require_cuda(where).cuda.Device(where.index).synchronize()
 
 
 @contextmanager
@@ -147,8 +163,7 @@ def prefetch(batches: Iterable[Any], where: str | Device) -> Iterator[Any]:
     """Yield every batch (arrays or tensors in dicts, lists, tuples) on the device, the next one already on its way.
 
     The copy runs from page-locked memory on a stream of its own, so it overlaps with the work on the batch before. On
-    the
-    CPU, batches pass through. Raises DeviceError if the device cannot be used."""
+    the CPU, batches pass through. Raises DeviceError if the device cannot be used."""
     where = device(where)
     if where.type == "cpu":
         yield from batches
@@ -208,6 +223,7 @@ def require_cuda(where: Device = Device("cuda")) -> Any:
 
 
 _checked: dict[int, bool] = {}
+_gpus = 0  # how many there are, known once one of them is in use
 
 
 def cuda_problem(index: int = 0) -> str | None:
@@ -215,12 +231,14 @@ def cuda_problem(index: int = 0) -> str | None:
 
     Importing CuPy proves nothing (it succeeds without a driver), so this runs a kernel and a matrix product. A success
     is remembered."""
+    global _gpus
     if _checked.get(index):
         return None
     cupy, problem = _import_cupy()
     problem = problem or _driver_problem(cupy, index) or _trial_problem(cupy, index)
     _checked[index] = problem is None
     if problem is None:
+        _gpus = cupy.cuda.runtime.getDeviceCount()
         _apply_precision(_precision)
     return problem
 
@@ -237,11 +255,9 @@ def _import_cupy():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what CuPy warns about at import, the checks below say with the remedy
             import cupy
-    except ImportError as error:
-        if getattr(error, "name", None) == "cupy":
-            return None, f"CuPy is not installed; {_INSTALL}"
-        return None, f"CuPy is installed but cannot be imported ({_one_line(error)}); reinstall it: {_INSTALL}"
     except Exception as error:
+        if isinstance(error, ImportError) and error.name == "cupy":
+            return None, f"CuPy is not installed; {_INSTALL}"
         return None, f"CuPy is installed but cannot be imported ({_one_line(error)}); reinstall it: {_INSTALL}"
     return cupy, None
 
@@ -294,15 +310,10 @@ def _driver_problem(cupy, index):
 
 def _no_device(found):
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    advice = "; `nvidia-smi` must list one (in a container: start it with --gpus all)"
     if visible is not None:
-        return (
-            f"the NVIDIA driver finds no GPU ({found}) and CUDA_VISIBLE_DEVICES is {visible!r}, which may hide them; "
-            f"unset it"
-        )
-    return (
-        f"the NVIDIA driver finds no GPU ({found}); `nvidia-smi` must list one "
-        f"(in a container: start it with --gpus all)"
-    )
+        advice = f" and CUDA_VISIBLE_DEVICES is {visible!r}, which may hide them; unset it"
+    return f"the NVIDIA driver finds no GPU ({found}){advice}"
 
 
 def _version(number):
@@ -332,10 +343,8 @@ def _trial_problem(cupy, index):
             result = float((x @ x).sum())
     except Exception as error:
         if is_out_of_memory(error):
-            return (
-                f"no GPU memory is left for even a small array ({_one_line(error)}); "
-                f"close other programs that use the GPU"
-            )
+            told = f"no GPU memory is left for even a small array ({_one_line(error)})"
+            return f"{told}; close other programs that use the GPU"
         text = f"{type(error).__name__}: {error}".lower()
         part = next((name for word, name in _LIBRARIES if word in text), None)
         if part:
@@ -456,9 +465,8 @@ def get_precision() -> str:
 def precision(mode: str) -> Iterator[None]:
     """Compute float32 products on a GPU in full ("ieee") or on tensor cores with 10-bit mantissas ("tf32").
 
-    A context manager; on the CPU it changes nothing, since there is only one way there. Raises OptionError for
-    another mode,
-    DeviceError for "tf32" on a GPU in use that has no such tensor cores (older than compute capability 8.0)."""
+    A context manager; on the CPU it changes nothing, since there is only one way there. Raises OptionError for another
+    mode, DeviceError for "tf32" on a GPU in use that has no such tensor cores (before compute capability 8.0)."""
     global _precision
     if mode not in ("ieee", "tf32"):
         raise OptionError(f'precision: expected "ieee" or "tf32", got {mode!r}')
@@ -473,8 +481,7 @@ def precision(mode: str) -> Iterator[None]:
 
 def _apply_precision(mode):
     # CuPy offers this switch only as a private function besides CUPY_TF32, an environment variable that it reads once.
-    # Without a working GPU the function raises, so the mode in force is handed over when the first GPU has passed its
-    # test.
+    # Without a working GPU it raises, so the mode in force is handed over when the first GPU has passed its test.
     cupy = sys.modules.get("cupy")
     index = next((index for index, works in _checked.items() if works), None)
     if cupy is None or index is None:

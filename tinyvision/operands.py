@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .device import Device, device_of, to_device
+from .device import Device, device_of, several_gpus, to_device, use
 from .errors import DeviceError, DtypeError, ShapeError
 from .hints import Array, DType, Shape
 from .tape import Op, Variable, differentiable
@@ -49,6 +49,8 @@ def as_operand(value: Any, like: Array, what: str) -> Array:
 
     A number takes the dtype of `like`, as do integers beside floats; a float beside integers is a float32."""
     value = value.data if isinstance(value, Variable) else value
+    if several_gpus():
+        use(device_of(like))
     if isinstance(value, (bool, int, float, np.generic)):
         is_float = isinstance(value, (float, np.floating))
         kind = np.float32 if is_float and like.dtype.kind != "f" else like.dtype

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import device_of
+from ..device import CPU, device_of, several_gpus, to_device, use
 from ..errors import OptionError
 from ..hints import Array
 
@@ -60,11 +60,26 @@ def choose(
     """The pair that shall compute this call: a drop-in's, or the op's own (forward, backward).
 
     A drop-in is chosen if it is switched on, every array lives on a GPU, all floats are float32, and its condition
-    holds."""
+    holds. Where there are several GPUs, that of the arrays becomes the current one, now and again in the backward."""
     for drop_in in _offered().get((forward, backward), ()):
         if is_on(drop_in.name) and on_gpu_in_float32(arrays) and drop_in.applies(*arrays, **options):
-            return drop_in.forward, drop_in.backward or backward
-    return forward, backward
+            forward, backward = drop_in.forward, drop_in.backward or backward
+            break
+    return (forward, backward) if not several_gpus() else (forward, _on_their_gpu(arrays, backward))
+
+
+def _on_their_gpu(arrays, backward):
+    where = next((device_of(a) for a in arrays if hasattr(a, "dtype")), CPU)
+    use(where)
+    if where.type != "cuda" or backward is None:
+        return backward
+
+    @functools.wraps(backward)
+    def there(dy, *arguments):
+        use(where)  # other GPUs may have been at work since the forward, and dy begun on one of them
+        return backward(to_device(dy, where) if device_of(dy).type == "cuda" else dy, *arguments)
+
+    return there
 
 
 def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -63,7 +63,7 @@ def check_devices(op: str, **arrays: Array) -> None:
         check_is_array(op, name, a)
     name, first = given[0]
     for other, a in given[1:]:
-        if type(a) is not type(first) and device_of(a) != device_of(first):
+        if not (isinstance(a, np.ndarray) and isinstance(first, np.ndarray)) and device_of(a) != device_of(first):
             raise DeviceError(
                 f"{op}: {name} is on {device_of(first)} but {other} is on {device_of(a)}; "
                 f"move the model with model.to(...) or the data with x.to(...)"

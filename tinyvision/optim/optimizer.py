@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import to_device
+from ..device import device_of, to_device, use
 from ..errors import CheckpointError, GraphError, OptionError
 from ..hints import Array
 from ..tape import Variable, is_grad_enabled, no_grad
@@ -86,6 +86,8 @@ class Optimizer:
         with no_grad():
             for group in self.param_groups:
                 pending = [p for p in group["params"] if p.grad is not None]
+                if pending:
+                    use(device_of(pending[0].data))
                 if not self.update_together(pending, group):
                     for p in pending:
                         self.update(p, p.grad.data, self.state.setdefault(p, {}), group)
