@@ -76,6 +76,7 @@ class Emulation:
         monkeypatch.setattr(launch, "launch", self.launch)
         monkeypatch.setattr(launch, "launch_on", lambda index, *arguments: self.launch(*arguments))
         monkeypatch.setattr(launch, "empty", self.empty)
+        monkeypatch.setattr(launch, "aligned", lambda array, own=launch.aligned: self._guarded_if_copied(array, own))
 
     def launch(self, source, kernel, grid, *arguments):
         """Run a kernel, then look at the guards."""
@@ -110,6 +111,10 @@ class Emulation:
         block = raw[skip : skip + (size + 2 * GUARD) * dtype.itemsize].view(dtype)
         self.guarded.append((block.view(np.uint8), size * dtype.itemsize, dtype.itemsize))
         return block[GUARD : GUARD + size].reshape(shape)
+
+    def _guarded_if_copied(self, array, aligned):
+        ready = aligned(array)
+        return ready if ready is array else self.array(ready)
 
     def array(self, values):
         """A guarded copy of an input."""

@@ -10,7 +10,7 @@ import pytest
 from tinyvision import functional as F
 from tinyvision import kernels, ops
 from tinyvision.errors import OptionError
-from tinyvision.kernels import conv, norm, pool
+from tinyvision.kernels import conv, depthwise, norm, pool
 from tinyvision.ops.conv import conv2d_inference
 from tinyvision.tape import Variable
 from tinyvision.tensor import Tensor
@@ -43,6 +43,9 @@ def all_on(monkeypatch):
         (CONV, (X, W, None), {}, conv.conv2d_forward),
         (CONV, (X, GpuArray(4, 8, 1, 1)), {"stride": 2}, conv.conv2d_forward),
         (CONV, (X, GpuArray(4, 8, 1, 1)), {}, None),
+        (CONV, (X, GpuArray(8, 1, 3, 3)), {"groups": 8, "stride": 2}, depthwise.conv2d_forward),
+        (CONV, (X, GpuArray(16, 1, 3, 3)), {"groups": 8}, None),
+        (CONV, (X, GpuArray(8, 4, 3, 3)), {"groups": 2}, conv.conv2d_forward),
         (CONV, (GpuArray(2, 8, 9, 9, dtype=np.float64), GpuArray(4, 8, 3, 3, dtype=np.float64)), {}, None),
         (CONV, (X, np.zeros((4, 8, 3, 3), np.float32)), {}, None),
         (CONV, (np.zeros((2, 8, 9, 9), np.float32), np.zeros((4, 8, 3, 3), np.float32)), {}, None),

@@ -7,6 +7,7 @@ import pytest
 
 from tinyvision.kernels import conv, loss, norm, pool
 
+from . import test_depthwise
 from .emulator import EmulatorError
 from .test_conv import SHAPES, TF32, reference, run_variant
 
@@ -79,6 +80,17 @@ OTHERS = {
     "pool: last window": ("if (last > count - 1) last = count - 1;", ""),
     "loss: dropped barrier": ("    __syncthreads();  // before", "    // before"),
     "loss: dy forgotten": ("dy[0] / divisor[0] * slope", "slope / divisor[0]"),
+    "depthwise: no check of the right edge": ("left + p < g.W ?", "true ?"),
+    "depthwise: a strip beyond the row": ("if (j + s < g.OW) finish", "finish"),
+    "depthwise: a strip too few": ("g.pad_w % STRIP + STRIP - 1", "STRIP - 1"),
+    "depthwise: the kernel not turned": ("below = h + g.pad_h - kh,", "below = h + g.pad_h - K + 1 + kh,"),
+    "depthwise: a tap of the wrong phase": ("(s + K * S - kw) % S == 0", "(s + K * S - kw + 1) % S == 0"),
+    "depthwise: windows between strides": ("below % S || i", "i"),
+    "depthwise: the window not kept": ("window[kh][(kw + S) % K]", "window[kh][(kw + 1) % K]"),
+    "depthwise: a row too many": ("begin + g.rows < g.N * g.OH ? begin + g.rows : g.N * g.OH", "begin + g.rows"),
+    "depthwise: dropped barrier": ("shared[threadIdx.x] = sum;\n    __syncthreads();", "shared[threadIdx.x] = sum;"),
+    "depthwise: barrier before reuse dropped": ("    __syncthreads();  // before", "    // before"),
+    "depthwise: a part is not added": ("for (int part = 0;", "for (int part = 1;"),
 }  # fmt: skip
 
 
@@ -113,7 +125,13 @@ def run_loss(emulation, rng):
     return (y, loss.cross_entropy_backward(emulation.array(dy.reshape(1).astype(np.float32)), cache)[0]), expected
 
 
-RUNS = {"norm": run_norm, "pool": run_pool, "loss": run_loss}
+def run_depthwise(emulation, rng):
+    # Stride 2 and an odd padding: strips begin inside of a phase. 15 output rows: two parts, the last is short.
+    x, w, dy, *expected, pairs = test_depthwise.reference((3, 3, 9, 7, (3, 3), (2, 2), (1, 3), (1, 1)), rng)
+    return test_depthwise.run_version(emulation, x, w, dy, pairs), expected
+
+
+RUNS = {"norm": run_norm, "pool": run_pool, "loss": run_loss, "depthwise": run_depthwise}
 
 
 def agree(results):
