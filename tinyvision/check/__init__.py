@@ -5,6 +5,8 @@
     print(check.gradients(forward, backward, inputs, options))       # any pair of functions
     print(check.model(model, batch))                                 # a whole network
 
+All three run where the arrays are: `check.op(..., device="cuda")`, inputs on a GPU, a model on a GPU.
+
 An ordinary checker compares two numbers. This one runs the functions on probes on which no mistake can hide, and then
 says which mistake was made, if it is sure, and where the numbers differ in any case.
 """

@@ -23,7 +23,7 @@ def answer(exam: Examination, probe: Probe, position: int) -> Any:
 
 def _quiet(exam):
     functions = exam.forward_function, exam.backward_function
-    return Examination(Report(""), *functions, exam.names, exam.seconds, exam.lone_output)
+    return Examination(Report(""), *functions, exam.names, exam.seconds, exam.lone_output, at=exam.at)
 
 
 def _run(exam, known, name, inputs, options):

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from ..device import to_numpy
 from . import runner
 from .findings import Finding, Report, Where
+from .place import Place, fetched, is_array
 from .probes import Probe
 from .verdict import compare
 
@@ -34,8 +36,10 @@ class Examination:
 
     def __init__(
         self, report: Report, forward: Any, backward: Any, names: Any, seconds: float = runner.TIME_LIMIT,
-        lone_output: bool = False, judged: Any = (True, True),
+        lone_output: bool = False, judged: Any = (True, True), at: Place | None = None,
     ) -> None:
+        self.at = at or Place()
+        report.device = str(self.at.device)
         self.report, self.forward_function, self.backward_function = report, forward, backward
         self.names, self.seconds, self.lone_output = names, seconds, lone_output
         self.judge_forward, self.judge_backward = judged
@@ -58,7 +62,7 @@ class Examination:
         self.find(kind, argument, message, function, call, mistake=kind, certainty="exact")
 
     def _call(self, function, arrays, options, watch, who):
-        call = runner.call(function, arrays, options, watch, self.seconds)
+        call = runner.call(function, arrays, options, watch, self.seconds, self.at)
         self.report.calls += 1
         if call.printed and not self.report.printed:
             self.report.printed = call.printed
@@ -75,12 +79,17 @@ class Examination:
             )
         return call
 
+    def attempt(self, inputs: Sequence[Any], options: dict[str, Any]) -> runner.Call:
+        """One call of forward on copies of the inputs, of which nothing is noticed but what it did."""
+        arrays = tuple(self.at.send(i) for i in inputs)
+        return runner.call(self.forward_function, arrays, dict(options), seconds=self.seconds, at=self.at)
+
     def forward(self, probe: Probe, quiet: bool = False) -> Any:
         """(y, cache, inputs) of one call on fresh copies of the probe's inputs, or None; failures become findings."""
         if "forward" in self.dead:
             return None
         function = self.forward_function
-        inputs = tuple(np.array(i) for i in probe.inputs)
+        inputs = tuple(self.at.send(i) for i in probe.inputs)
         call = self._call(function, inputs, dict(probe.options), dict(zip(probe.names, inputs, strict=True)), "forward")
         if call.changed and self.judge_forward:
             self.behaviour("input_changed", call.changed[0], function, call, "forward", call.changed[0])
@@ -129,7 +138,8 @@ class Examination:
 
     def as_array(self, value: Any, argument: str, who: str, function: Any, probe: Probe) -> Any:
         """A learner's value as a float64-compatible array, or None; wrong kinds of numbers become findings."""
-        if hasattr(value, "detach") or not isinstance(value, (np.ndarray, np.generic, list, tuple, int, float)):
+        numbers = is_array(value) or isinstance(value, (np.generic, list, tuple, int, float))
+        if hasattr(value, "detach") or not numbers:
             self.find(
                 "not_an_array",
                 argument,
@@ -139,8 +149,20 @@ class Examination:
                 certainty="exact",
             )
             return None
+        elsewhere = self.at.strangers(value)
+        if elsewhere:
+            self.find(
+                "wrong_device",
+                argument,
+                f"{argument} is on {elsewhere[0]}, but the inputs are on {self.at.device}: make it from arrays that "
+                f"are there, and bring nothing from one device to another on the way.",
+                function,
+                mistake="wrong_device",
+                certainty="exact",
+            )
+            return None
         try:
-            array = np.asarray(value)
+            array = np.asarray(fetched(value))
         except ValueError:
             array = np.empty(0, dtype=object)
         if array.dtype.kind == "c":
@@ -188,7 +210,7 @@ class Examination:
         """The list of gradients for one upstream (arrays or None), or None; failures become findings."""
         if "backward" in self.dead:
             return None
-        function, dy = self.backward_function, np.array(probe.dy if dy is None else dy)[()]
+        function, dy = self.backward_function, self.at.send(probe.dy if dy is None else dy)[()]
         watch = {"dy": dy, "input": list(inputs), "output": y, "cache": cache}
         call = self._call(function, (dy, cache), None, watch, "backward")
         if note_changes:
@@ -223,22 +245,20 @@ class Examination:
         if "dy" in changed:
             self.behaviour("dy_changed", "dy", function, None, "backward")
         if "input" in changed:
-            which = next(
-                (n for n, i, old in zip(probe.names, inputs, probe.inputs, strict=True) if not np.array_equal(i, old)),
-                "x",
-            )
+            given = zip(probe.names, inputs, probe.inputs, strict=True)
+            which = next((name for name, now, old in given if not np.array_equal(to_numpy(now), old)), "x")
             self.behaviour("input_changed", which, function, None, "backward", which)
         elif "output" in changed:
             self.behaviour("output_changed", "y", function, None, "backward")
         self.cache_changed = "cache" in changed and not changed & {"input", "output"}
 
     def _aliases(self, value, dy):
-        arrays = [v for v in (value if isinstance(value, (tuple, list)) else [value]) if isinstance(v, np.ndarray)]
-        if any(np.ndim(dy) and np.shares_memory(a, dy) for a in arrays if a.size):
+        arrays = [v for v in (value if isinstance(value, (tuple, list)) else [value]) if is_array(v) and v.size]
+        if dy.ndim and any(_shared(a, dy) for a in arrays):
             self.note(
                 "A gradient shares its memory with dy. That is right as long as nobody changes one of them in place."
             )
-        if any(a.size and b.size and np.shares_memory(a, b) for k, a in enumerate(arrays) for b in arrays[:k]):
+        if any(_shared(a, b) for k, a in enumerate(arrays) for b in arrays[:k]):
             self.note("Two gradients are one piece of memory. That is right as long as nobody changes one in place.")
 
     def note(self, text: str) -> None:
@@ -281,7 +301,7 @@ class Examination:
     def _stacked(self, value, probe):
         """True for one array that is all gradients, of one shape, on top of each other: it unpacks as a tuple would."""
         shapes = {np.shape(i) for i in probe.inputs}
-        several = isinstance(value, np.ndarray) and len(self.names) > 1 and len(shapes) == 1
+        several = is_array(value) and len(self.names) > 1 and len(shapes) == 1
         return several and value.shape == (len(self.names), *shapes.pop())
 
     def _written_out(self, value, name, probe):
@@ -289,7 +309,7 @@ class Examination:
         if not isinstance(value, list) or not _is_array_list(value):
             return False
         try:
-            return _is_number_list(value) or np.shape(value) == self._shape_of(name, probe)
+            return _is_number_list(value) or np.shape(fetched(value)) == self._shape_of(name, probe)
         except ValueError:
             return False
 
@@ -388,6 +408,11 @@ def _alike(a, b):
     )
 
 
+def _shared(a, b):
+    """True if two arrays share memory; those of two devices cannot, and could not be asked."""
+    return type(a) is type(b) and bool(np.shares_memory(a, b))
+
+
 def _is_array_list(value):
     """True for a list that is one array written out, not (y, cache)."""
     return isinstance(value, list) and all(isinstance(v, (int, float, list)) for v in value)
@@ -404,7 +429,7 @@ def _count(number):
 def _kind(value):
     if value is None:
         return "None"
-    if isinstance(value, (np.ndarray, np.generic)):
+    if is_array(value) or isinstance(value, np.generic):
         return f"an array of shape {value.shape}"
     word = type(value).__name__
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"

@@ -104,6 +104,12 @@ class Report:
     probes: int = 0
     calls: int = 0
     seconds: float = 0.0
+    device: str = "cpu"  # where the functions ran
+
+    @property
+    def title(self) -> str:
+        """What was checked, and on which device if not on the CPU."""
+        return self.subject if self.device == "cpu" else f"{self.subject} on {self.device}"
 
     @property
     def passed(self) -> bool:
@@ -121,7 +127,7 @@ class Report:
 
     def __repr__(self) -> str:
         outcome = "passed" if self.passed else f"{len(self.findings)} findings"
-        return f"<Report {self.subject}: {outcome}>"
+        return f"<Report {self.title}: {outcome}>"
 
     def show(self, file: Any = None, colour: bool | None = None, picture: bool = True) -> None:
         """Print the report, in colour when `file` (standard output) is a terminal and NO_COLOR is not set."""
@@ -146,6 +152,7 @@ class Report:
         """The report as plain numbers and strings, for JSON."""
         return {
             "subject": self.subject,
+            "device": self.device,
             "passed": self.passed,
             "status": dict(self.status),
             "findings": [f.as_dict() for f in self.findings],

@@ -37,7 +37,7 @@ def save(report: Report, path: str | Path) -> str | Path:
     """Write the page whole or not at all, and return the path. Raises FileError if it cannot be written."""
     from ..files import atomic_write
 
-    title = html.escape(f"{report.subject}: {'passed' if report.passed else 'not yet'}")
+    title = html.escape(f"{report.title}: {'passed' if report.passed else 'not yet'}")
     with atomic_write(path, "w") as file:
         file.write(PAGE.format(title=title, body=fragment(report)))
     return path
@@ -50,7 +50,7 @@ def fragment(report: Report) -> str:
         f'<span class="chip">{html.escape(k)} <b class="{_MARKS.get(v, "dim")}">{html.escape(v)}</b></span>'
         for k, v in report.status.items()
     )
-    parts = [f'<style>{STYLE}</style><div class="tvc"><h1>{html.escape(report.subject)}: {verdict}</h1>{chips}']
+    parts = [f'<style>{STYLE}</style><div class="tvc"><h1>{html.escape(report.title)}: {verdict}</h1>{chips}']
     parts += [_section(f) for f in report.findings]
     if report.notes:
         parts.append("<section>" + "".join(f"<p>Note: {html.escape(n)}</p>" for n in report.notes) + "</section>")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import Device
 from ..errors import OptionError
 from . import conditions, conventions, numeric, runner, sequences
 from .bank import mistakes
@@ -15,6 +16,7 @@ from .evidence import Evidence
 from .examine import Examination
 from .findings import Finding, Picture, Report
 from .ops import PAIRED, spec
+from .place import Place, fetched
 from .regions import predicates
 from .verdict import common_region, compare, holds_float32, where
 
@@ -22,6 +24,7 @@ from .verdict import common_region, compare, holds_float32, where
 def op(
     name: str, forward: Callable[..., Any] | None = None, backward: Callable[..., Any] | None = None, *,
     pairs: bool = True, bank: Any = None, signatures: bool = True, time_limit: float = runner.TIME_LIMIT,
+    device: str | Device = "cpu",
 ) -> Report:
     """Check `forward(*arrays, **options) -> (y, cache)` and `backward(dy, cache) -> gradients` of a known op.
 
@@ -29,9 +32,10 @@ def op(
     avgpool2d, batchnorm_train, cross_entropy, softmax, add, dropout, im2col, col2im, and sgd, an update rule
     `forward(weight, grad, velocity, lr, momentum, weight_decay) -> (weight, velocity)` that is followed over several
     steps. `pairs=False` passes stride, padding and kernel_size as integers. `bank` replaces the bank of known mistakes,
-    `signatures=False` switches the op-independent diagnosis off. Each call may take `time_limit` seconds.
+    `signatures=False` switches the op-independent diagnosis off. Each call may take `time_limit` seconds. The functions
+    get their arrays on `device`; what they return is compared on the CPU.
 
-    Returns a Report. Raises OptionError if the op is unknown or something is not a function."""
+    Returns a Report. Raises OptionError if the op is unknown or something is not a function, DeviceError."""
     known, started = spec(name), time.perf_counter()
     for label, function in (("forward", forward), ("backward", backward)):
         if function is not None and not callable(function):
@@ -45,6 +49,7 @@ def op(
         mistakes(known.name) if bank is None else [m for m in bank if m.op == known.name],
         signatures,
         time_limit,
+        Place.named(device),
     )
     if known.name == "sgd":
         from .trajectory import follow
@@ -56,13 +61,14 @@ def op(
     return report
 
 
-UNFIT = ("wrong_dtype", "not_an_array", "missing", "too_large")
+UNFIT = ("wrong_dtype", "wrong_device", "not_an_array", "missing", "too_large")
 IMPURE = ("dy_changed", "input_changed", "output_changed", "cache_changed")
 
 
 class _Settings:
-    def __init__(self, known, pairs, bank, signatures, seconds):
-        self.spec, self.pairs, self.bank, self.signatures, self.seconds = known, pairs, bank, signatures, seconds
+    def __init__(self, known, pairs, bank, signatures, seconds, at):
+        self.spec, self.pairs, self.bank, self.signatures = known, pairs, bank, signatures
+        self.seconds, self.at = seconds, at
 
 
 def _examine(report, settings, forward, backward):
@@ -70,7 +76,7 @@ def _examine(report, settings, forward, backward):
     judged = (forward is not None or backward is None, backward is not None or forward is None)
     ours = (None, None) if forward is not None and backward is not None else known.ours()
     own = (forward or ours[0], backward or ours[1])
-    exam = Examination(report, *own, known.gradients, settings.seconds, known.lone_output, judged)
+    exam = Examination(report, *own, known.gradients, settings.seconds, known.lone_output, judged, settings.at)
     if not judged[0]:
         report.status["forward"] = "ours"
     if not _fits(exam, known, settings):
@@ -134,20 +140,13 @@ def _needs_integers(exam, known, probes):
     if not named:
         return False
     first = probes[0]
-    call = runner.call(
-        exam.forward_function, tuple(np.array(i) for i in first.inputs), dict(first.options), seconds=exam.seconds
-    )
+    call = exam.attempt(first.inputs, first.options)
     if call.ok or call.cut_off:
         return False
     # Equal pairs must fail as well: otherwise it is not the pair, but height and width taken for each other.
     for probe in known.probes(False):
         doubled = {k: (v, v) if k in PAIRED else v for k, v in probe.options.items()}
-        outcomes = [
-            runner.call(
-                exam.forward_function, tuple(np.array(i) for i in probe.inputs), dict(options), seconds=exam.seconds
-            )
-            for options in (doubled, probe.options)
-        ]
+        outcomes = [exam.attempt(probe.inputs, options) for options in (doubled, probe.options)]
         if outcomes[0].ok or not outcomes[1].ok:
             return False
     listed = ", ".join(f"{o}={first.options[o]}" for o in named)
@@ -394,12 +393,9 @@ def _witnessed(exam, e, place, linear):
     x = np.asarray(e.probe.inputs[e.position], dtype=np.float64)
 
     def f(value):
-        inputs = (*e.probe.inputs[: e.position], value, *e.probe.inputs[e.position + 1 :])
-        call = runner.call(
-            exam.forward_function, tuple(np.array(i) for i in inputs), dict(e.probe.options), seconds=exam.seconds
-        )
+        call = exam.attempt((*e.probe.inputs[: e.position], value, *e.probe.inputs[e.position + 1 :]), e.probe.options)
         y = call.value[0] if isinstance(call.value, (tuple, list)) else call.value
-        return np.asarray(y, dtype=np.float64).ravel()
+        return np.asarray(fetched(y), dtype=np.float64).ravel()
 
     try:
         element = int(np.ravel_multi_index(place.index, x.shape))

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import OptionError
+from ..device import device_of, to_numpy
+from ..errors import DeviceError, OptionError
 from . import runner
 from .examine import Examination
 from .findings import Finding, Report, Where
+from .place import Place, fetched, is_array
 
 DIRECTIONS = 3
 STEPS = (1e-4, 1e-5, 1e-6, 1e-7)
@@ -28,15 +30,15 @@ def model(model: Any, batch: Any, loss: Any = None, *, seed: int = 0, time_limit
     `batch` is `(x, labels)`, or x alone. `loss(output, labels)`, by default cross-entropy with labels and a random
     signed weighting of the outputs without, makes one number of the output. The model itself is not touched: a copy
     in float64 is checked, in the mode (train or eval) it is in, with the same random numbers in every evaluation.
-    Frozen parameters are skipped. Returns a Report whose status has one entry per parameter. Raises OptionError if
-    `model` is no Module."""
+    It runs on the model's device. Frozen parameters are skipped. Returns a Report whose status has one entry per
+    parameter. Raises OptionError if `model` is no Module, DeviceError if the batch is on another device."""
     from ..nn import Module
 
     if not isinstance(model, Module):
         raise OptionError(f"check.model: expected an nn.Module, got {type(model).__name__}")
     started, report = time.perf_counter(), Report(type(model).__name__)
     subject = _Subject(model, batch, loss, seed, time_limit)
-    exam = Examination(report, model.forward, None, ())
+    exam = Examination(report, model.forward, None, (), at=subject.at)
     report.probes = 1
     grads = _gradients(exam, subject)
     if grads is not None:
@@ -53,9 +55,17 @@ class _Subject:
     def __init__(self, model, batch, loss, seed, seconds):
         self.model, self.calls, self.seconds, self.seed = copy.deepcopy(model).double(), 0, seconds, seed
         self.x, self.labels = batch if isinstance(batch, (tuple, list)) and len(batch) == 2 else (batch, None)
-        self.x = np.asarray(getattr(self.x, "data", self.x), dtype=np.float64)
+        given = next((t.data for t in (*self.model.parameters(), *self.model.buffers())), None)
+        self.at = Place(given)
+        x = self.x.data if hasattr(self.x, "requires_grad") else self.x
+        if given is not None and is_array(x) and device_of(x) != self.at.device:
+            raise DeviceError(
+                f"check.model: the model is on {self.at.device} but the batch is on {device_of(x)}; move one of them "
+                f"with .to(...)"
+            )
+        self.x = np.asarray(fetched(x), dtype=np.float64)
         self.make_loss, self.weights = loss, None
-        self.buffers = {name: np.array(b.data) for name, b in self.model.named_buffers()}
+        self.buffers = {name: to_numpy(b.data).copy() for name, b in self.model.named_buffers()}
 
     def evaluate(self):
         """The loss as a Tensor, from the same state and the same random numbers every time."""
@@ -63,10 +73,10 @@ class _Subject:
         from ..tensor import Tensor
 
         for name, b in self.model.named_buffers():
-            np.copyto(b.data, self.buffers[name])
+            b.data[...] = self.at.send(self.buffers[name])
         self.calls += 1
         with random.use(random.stream(self.seed, "check")):
-            output = self.model(Tensor(self.x.copy()))
+            output = self.model(Tensor(self.at.send(self.x)))
             return self._loss(output)
 
     def _loss(self, output):
@@ -76,18 +86,17 @@ class _Subject:
         if self.make_loss is not None:
             return self.make_loss(output, self.labels) if self.labels is not None else self.make_loss(output)
         if self.labels is not None:
-            labels = np.asarray(getattr(self.labels, "data", self.labels))
-            return functional.cross_entropy(output, Tensor(labels))
+            return functional.cross_entropy(output, Tensor(self.at.send(_plain(self.labels))))
         if self.weights is None:
             self.weights = np.random.default_rng([43, self.seed]).standard_normal(output.shape)
-        return (output * Tensor(self.weights)).sum()
+        return (output * Tensor(self.at.send(self.weights))).sum()
 
     def number(self):
         """The loss as a float."""
         from ..tape import no_grad
 
         with no_grad(), np.errstate(all="ignore"):
-            return float(np.asarray(self.evaluate().data))
+            return float(_plain(self.evaluate()))
 
     def backward(self):
         """All gradients by name, as arrays of their own."""
@@ -95,15 +104,20 @@ class _Subject:
         loss = self.evaluate()
         loss.backward()
         return {
-            name: None if p.grad is None else np.array(getattr(p.grad, "data", p.grad), dtype=np.float64)
+            name: None if p.grad is None else np.array(_plain(p.grad), dtype=np.float64)
             for name, p in self.model.named_parameters()
         }
+
+
+def _plain(value):
+    """The numbers of a tensor, an array or a list as a NumPy array."""
+    return np.asarray(fetched(value.data if hasattr(value, "requires_grad") else value))
 
 
 def _gradients(exam, subject):
     """The model's own gradients, computed twice; None, and a finding, if that does not work."""
     place = runner.location(type(subject.model).forward)
-    first = runner.call(subject.backward, (), seconds=subject.seconds)
+    first = runner.call(subject.backward, (), seconds=subject.seconds, at=subject.at)
     exam.report.printed = first.printed
     if not first.ok:
         cut = "did not come back and was cut off"
@@ -189,13 +203,13 @@ def _direction(subject, parameter, grad, rng):
 
 def _slope(subject, parameter, v, h):
     """(central slope, distance of the two one-sided slopes, noise) of the loss along v."""
-    start = np.array(parameter.data)
+    start = to_numpy(parameter.data).copy()
     here = subject.number()
-    np.copyto(parameter.data, start + h * v)
+    parameter.data[...] = subject.at.send(start + h * v)
     up = subject.number()
-    np.copyto(parameter.data, start - h * v)
+    parameter.data[...] = subject.at.send(start - h * v)
     down = subject.number()
-    np.copyto(parameter.data, start)
+    parameter.data[...] = subject.at.send(start)
     noise = 1e-14 * max(abs(here), abs(up), abs(down), 1e-3) / h
     return (up - down) / (2 * h), abs((up - here) / h - (here - down) / h), noise
 

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import OptionError
+from ..device import device_of
+from ..errors import DeviceError, OptionError
+from ..tape import Variable
 from . import numeric, runner
 from .diagnose import diagnose
 from .evidence import Evidence
 from .examine import Examination
 from .findings import Finding, Picture, Report
+from .place import Place, fetched, is_array
 from .probes import Probe, upstream
 from .verdict import ROUNDING, ROUNDING_FLOAT32, Comparison, common_region, holds_float32, where
 
@@ -27,21 +30,23 @@ def gradients(
 ) -> Report:
     """Check `backward(dy, cache)` against central differences of `forward(*inputs, **options) -> (y, cache)`.
 
-    `inputs` are arrays; integer and boolean ones (labels, masks) have no gradient. Every element is judged, on the
+    `inputs` are arrays or tensors, and the functions get float64 copies of their arrays, on the same device; integer
+    and boolean ones (labels, masks) have no gradient. Every element is judged, on the
     inputs given and on a second set nearby, with random signed upstream gradients; what is known about no particular op
     still names a factor, a transpose, an unused dy and the like. `names` are the arguments' names, by default those of
     forward's parameters. Where forward is slow, `budget` seconds are spent and a random part is judged.
 
-    Returns a Report. Raises OptionError for inputs that are no arrays or functions that are none."""
+    Returns a Report. Raises OptionError for inputs that are no arrays or functions that are none, DeviceError for
+    inputs on several devices."""
     started = time.perf_counter()
     options = dict(options or {})
-    arrays = _arrays(forward, backward, inputs)
+    arrays, at = _arrays(forward, backward, inputs)
     names = _names(forward, len(arrays), names)
     outputs = tuple("d" + n if a.dtype.kind == "f" else None for n, a in zip(names, arrays, strict=True))
     if not any(outputs):
         raise OptionError("check.gradients: none of the inputs holds floating-point numbers, so there is no gradient")
     report = Report(runner.name_of(backward))
-    exam = Examination(report, forward, backward, outputs, time_limit)
+    exam = Examination(report, forward, backward, outputs, time_limit, at=at)
     sets = [arrays, _nearby(arrays, seed)]
     seen = []
     for index, some in enumerate(sets):
@@ -65,18 +70,23 @@ def _arrays(forward, backward, inputs):
     for label, function in (("forward", forward), ("backward", backward)):
         if not callable(function):
             raise OptionError(f"check.gradients: {label} must be a function, got {type(function).__name__}")
-    inputs = (inputs,) if isinstance(inputs, np.ndarray) else inputs
+    inputs = (inputs,) if is_array(inputs) or isinstance(inputs, Variable) else inputs
     if not isinstance(inputs, (tuple, list)) or not inputs:
         raise OptionError("check.gradients: inputs must be a tuple of arrays, one for each argument of forward")
+    inputs = [value.data if isinstance(value, Variable) else value for value in inputs]
+    given = [value for value in inputs if is_array(value)]
+    if len({device_of(a) for a in given}) > 1:
+        shown = ", ".join(str(device_of(a)) for a in given)
+        raise DeviceError(f"check.gradients: the inputs are on several devices ({shown}); move them with .to(...)")
     arrays = []
     for k, value in enumerate(inputs):
-        array = np.array(value)
+        array = np.array(fetched(value))
         if array.dtype.kind not in "fiub":
             raise OptionError(f"check.gradients: input {k} holds {array.dtype}, not numbers")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise OptionError(f"check.gradients: input {k} holds NaN or infinity")
         arrays.append(array.astype(np.float64) if array.dtype.kind == "f" else array)
-    return tuple(arrays)
+    return tuple(arrays), Place(given[0] if given else None)
 
 
 def _names(forward, count, names):
@@ -177,11 +187,10 @@ def _flat(exam, arrays, options, position):
     size = {}
 
     def f(value):
-        inputs = tuple(np.array(value if k == position else a) for k, a in enumerate(arrays))
-        call = runner.call(exam.forward_function, inputs, dict(options), seconds=exam.seconds)
+        call = exam.attempt([value if k == position else a for k, a in enumerate(arrays)], options)
         if call.cut_off or not call.ok:
             return np.full(size.get("y", 1), np.nan)
-        out = np.asarray(call.value[0], dtype=np.float64).ravel()
+        out = np.asarray(fetched(call.value[0]), dtype=np.float64).ravel()
         size["y"] = out.size
         return out
 

@@ -20,6 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from ..device import to_numpy
+from .place import Place, is_array
+
 TIME_LIMIT = 10.0  # seconds one call may take; the probes are small enough for seven nested Python loops
 
 
@@ -95,12 +98,13 @@ def _watchdog(seconds):
 
 
 def call(
-    function: Any, arrays: Any, options: dict[str, Any] | None = None, watch: Any = None, seconds: float = TIME_LIMIT
+    function: Any, arrays: Any, options: dict[str, Any] | None = None, watch: Any = None,
+    seconds: float = TIME_LIMIT, at: Place | None = None,
 ) -> Call:
     """Call `function(*arrays, **options)` and report everything that happened.
 
     `arrays` are handed over as they are; `watch` (name -> array or nested structure of arrays) is compared before and
-    after. KeyboardInterrupt passes through."""
+    after; `at` is where it computes. KeyboardInterrupt passes through."""
     before = {name: snapshot(value) for name, value in (watch or {}).items()}
     out, result = io.StringIO(), Call()
     try:
@@ -111,7 +115,7 @@ def call(
             np.errstate(all="ignore"),
         ):
             warnings.simplefilter("ignore")
-            with time_limit(seconds):
+            with time_limit(seconds), at.running() if at else contextlib.nullcontext():
                 result.value = function(*arrays, **(options or {}))
     except KeyboardInterrupt:
         raise
@@ -183,8 +187,8 @@ def innermost(error: BaseException, function: Any) -> Any:
 
 def snapshot(value: Any, depth: int = 0) -> Any:
     """A copy of every array inside nested tuples, lists, dicts and plain objects, to compare with later."""
-    if isinstance(value, np.ndarray):
-        return value, value.copy()
+    if is_array(value):
+        return value, to_numpy(value).copy()
     if depth > 6:
         return None
     if isinstance(value, dict):
@@ -199,7 +203,7 @@ def snapshot(value: Any, depth: int = 0) -> Any:
 def changed(old: Any, new: Any = None) -> Any:
     """True if any array remembered in a snapshot no longer holds the numbers it held."""
     if isinstance(old, tuple):
-        array, copy = old
+        array, copy = to_numpy(old[0]), old[1]
         return array.shape != copy.shape or not np.array_equal(array, copy, equal_nan=array.dtype.kind in "fc")
     if isinstance(old, list):
         return any(changed(part) for part in old)

@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from ..device import to_numpy
+from ..hints import Array
 from . import runner
 from .conditions import shuffled
 from .examine import Examination
 from .findings import Report
 from .ops import Spec
+from .place import is_array
 from .probes import Probe
 from .verdict import compare, where
 
@@ -42,24 +45,24 @@ def interleaved(report: Report, exam: Examination, known: Spec, probe: Probe) ->
         if report.passed and not _close(earlier[position], probe.truth[position]):
             exam.outside_cache()
             report.status[name] = report.status[name] if report.passed else "wrong"
-    now = [k for k in kept if not np.array_equal(*k, equal_nan=k[0].dtype.kind == "f")]
-    if now and report.passed:
+    now = [(to_numpy(array), then) for array, then in kept]
+    if report.passed and any(not np.array_equal(*k, equal_nan=k[1].dtype.kind == "f") for k in now):
         _overwritten(report, exam, "backward", "A gradient", exam.backward_function)
 
 
 def _output(report, exam, probe, other, calls):
     (y, _, _, raw), (second, _, _, _) = calls
     _second(report, exam, "y", other, second, other.y, probe.y, exam.forward_function)
-    if report.passed and isinstance(raw, np.ndarray) and not np.array_equal(raw, y, equal_nan=True):
+    if report.passed and is_array(raw) and not np.array_equal(to_numpy(raw), y, equal_nan=True):
         _overwritten(report, exam, "y", "The y", exam.forward_function)
     if not report.passed:
         report.status["forward"] = "wrong"
 
 
-def _arrays(value: Any) -> Sequence[tuple[np.ndarray, np.ndarray]]:
-    """(the array itself, a copy) for every array that was returned."""
+def _arrays(value: Any) -> Sequence[tuple[Array, np.ndarray]]:
+    """(the array itself, a NumPy copy) for every array that was returned."""
     parts = value if isinstance(value, (tuple, list)) else [value]
-    return [(p, p.copy()) for p in parts if isinstance(p, np.ndarray)]
+    return [(p, to_numpy(p).copy()) for p in parts if is_array(p)]
 
 
 def _close(yours, right):

@@ -61,7 +61,7 @@ def _headline(report, ink):
     lengths = [len(f"{k} {words[v]}") for k, v in status.items()]
     lengths = [len(parts[0]), *lengths] if many else lengths
     indent = 3 if report.passed else 2
-    lines, line, used = [], f" {mark} {ink('bold', report.subject)}", indent + 1 + len(report.subject)
+    lines, line, used = [], f" {mark} {ink('bold', report.title)}", indent + 1 + len(report.title)
     for part, length in zip(parts, lengths, strict=True):
         if used + 3 + length > WIDTH:
             lines.append(line)

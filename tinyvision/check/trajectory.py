@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import to_numpy
 from . import runner
 from .diagnose import Diagnosis
 from .examine import Examination
@@ -52,7 +53,7 @@ def follow(report: Report, settings: Any, rule: Any) -> None:
     """Compare the learner's trajectory with the right one and name the difference."""
     known = settings.spec
     rule = known.forward if rule is None else rule
-    exam = Examination(report, rule, None, (), settings.seconds, judged=(True, False))
+    exam = Examination(report, rule, None, (), settings.seconds, judged=(True, False), at=settings.at)
     report.probes = len(SCENARIOS)
     options = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}
     unfit = runner.accepts(rule, 3, options)
@@ -101,7 +102,7 @@ def follow(report: Report, settings: Any, rule: Any) -> None:
 
 def _step(exam, rule, arrays, options):
     """One guarded step: (weight, velocity)."""
-    weight, grad, velocity = (np.array(a) for a in arrays)
+    weight, grad, velocity = (exam.at.send(a) for a in arrays)
     call = exam._call(rule, (weight, grad, velocity), options, {"grad": grad}, "weight")
     if call.changed:
         exam.behaviour("input_changed", "grad", rule, None, "The rule", "grad")
@@ -114,7 +115,7 @@ def _step(exam, rule, arrays, options):
         )
         raise _Stop
     value = call.value
-    if value is None and not np.array_equal(weight, arrays[0]):
+    if value is None and not np.array_equal(to_numpy(weight), arrays[0]):
         value = (weight, velocity)  # an update in place
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         exam.find(
@@ -130,7 +131,7 @@ def _step(exam, rule, arrays, options):
     out = []
     for name, array, like in zip(("weight", "velocity"), value, (weight, velocity), strict=True):
         if array is None and name == "velocity":
-            array = np.zeros_like(like)
+            array = exam.at.send(np.zeros(like.shape))
         array = exam.as_array(array, name, "rule", rule, None)
         if array is None:
             raise _Stop
