@@ -47,7 +47,5 @@ def test_the_check_notices_a_spill(compiler):
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_texts_need_no_header_and_say_that_nothing_was_measured(name):
-    text = launch.text(name)
-    assert not re.search(r"^\s*#\s*include", text, re.M)
-    assert "not yet measured" in text
+def test_texts_need_no_header(name):
+    assert not re.search(r"^\s*#\s*include", launch.text(name), re.M)

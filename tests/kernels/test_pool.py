@@ -58,6 +58,30 @@ def test_average(emulation, rng, options, count_include_pad):
     run_both(emulation, AVG, [rng.standard_normal((2, 5, 9, 11))], options, rng, TOLERANCE)
 
 
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("count_include_pad", [True, False])
+def test_the_simple_backward_of_the_average(emulation, rng, options, count_include_pad):
+    options = {**options, "count_include_pad": count_include_pad}
+    right, cache = AVG.op[0](np.zeros((2, 3, 9, 11)), **options)
+    dy = rng.standard_normal(right.shape).astype(np.float32)
+    drows = launch.channels_last(emulation.array(dy))
+    dx = emulation.empty(drows, (2, 9, 11, 3))
+    _, geometry = pool.avg_pool2d_forward(emulation.array(np.zeros((2, 3, 9, 11), np.float32)), **options)
+    launch.launch("pool", "avg_pool_backward_simple", launch.blocks(dx.size), drows, dx, geometry)
+    close(launch.channels_first(dx), AVG.op[1](dy.astype(float), cache)[0], TOLERANCE)
+
+
+@pytest.mark.parametrize("dilation", [1, (2, 3)])
+def test_the_simple_col2im(emulation, rng, dilation):
+    options = {"kernel_size": (3, 2), "stride": (1, 2), "padding": (2, 1), "dilation": dilation}
+    columns, cache = COL2IM.op[0](np.zeros((2, 3, 9, 8)), **options)
+    dcolumns = rng.standard_normal(columns.shape).astype(np.float32)
+    single, dx = emulation.array(dcolumns), emulation.empty(dcolumns, (2, 3, 9, 8))
+    geometry = pool._geometry(dx.shape, **options)
+    launch.launch("pool", "col2im_simple", launch.blocks(dx.size), single, dx, geometry)
+    close(dx, COL2IM.op[1](dcolumns.astype(float), cache)[0], TOLERANCE)
+
+
 @pytest.mark.parametrize("dilation", [1, (2, 3)])
 def test_col2im(emulation, rng, dilation):
     options = {"kernel_size": (3, 2), "stride": (1, 2), "padding": (2, 1), "dilation": dilation}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinyvision import kernels, optim
-from tinyvision.kernels import sgd
+from tinyvision.kernels import launch, sgd
 from tinyvision.tensor import Tensor
 
 SHAPES = [(3, 5), (1,), (4000,), (2, 3, 3, 3), (2048,), (17,)]
@@ -25,8 +25,10 @@ SHAPES = [(3, 5), (1,), (4000,), (2, 3, 3, 3), (2048,), (17,)]
 def test_three_steps(emulation, rng, options, count):
     shapes = (SHAPES * 40)[:count]
     start = [rng.standard_normal(s).astype(np.float32) for s in shapes]
-    ours = [emulation.array(a) for a in start]
-    velocities = [emulation.empty(a, a.shape) if options.get("momentum") else None for a in start]
+    ours, simple = [emulation.array(a) for a in start], [emulation.array(a) for a in start]
+    velocities, others = (
+        [emulation.empty(a, a.shape) if options.get("momentum") else None for a in start] for _ in range(2)
+    )
     theirs = [Tensor(a.copy(), requires_grad=True) for a in start]
     optimizer = optim.SGD(theirs, lr=0.1, **options)
     for step in range(3):
@@ -34,7 +36,13 @@ def test_three_steps(emulation, rng, options, count):
         for p, g in zip(theirs, gradients, strict=True):
             p.grad = Tensor(g.copy())
         optimizer.step()
-        sgd.step(ours, [emulation.array(g) for g in gradients], velocities, optimizer.param_groups[0], first=step == 0)
+        gradients = [emulation.array(g) for g in gradients]
+        sgd.step(ours, gradients, velocities, optimizer.param_groups[0], first=step == 0)
+        rule = sgd.rule(optimizer.param_groups[0], first=step == 0)
+        for w, g, v in zip(simple[:6], gradients, others, strict=False):
+            launch.launch("sgd", "sgd_simple", launch.blocks(w.size), w, g, v, np.int32(w.size), rule)
+    for got, one in zip(ours, simple[:6], strict=False):
+        assert np.array_equal(got, one)
     for got, right in zip(ours, theirs, strict=True):
         # The same operations in the same order; the compiler may fuse a product and a sum, which saves one rounding.
         assert np.allclose(got, right.data, rtol=1e-5, atol=1e-6)

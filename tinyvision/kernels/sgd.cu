@@ -1,7 +1,30 @@
 // One step of SGD for many parameters at once: a launch costs more than the update of a batch-norm's 64 numbers.
 //
-// Prediction (H100, ResNet-18; not yet measured): 62 parameters in one launch, bound by memory (5 numbers moved for each
-// weight, 0.08 ms); the readable update needs about 300 launches, 2 to 3 ms of CPU time.
+// Prediction (H100, ResNet-18): 62 parameters in one launch, bound by memory (5 numbers moved for each
+// weight, 0.08 ms); one launch for each parameter takes 62 launches, 0.6 ms of CPU time; the readable update needs about 300,
+// 2 to 3 ms. Measurement: not yet measured.
+
+// v ← momentum·v + undamped·(sign·g + decay·w), w ← w - lr·v, in the order of operations of optim.SGD.
+struct Rule {
+    float lr, momentum, decay, undamped, sign;
+    int first, nesterov;  // first: the velocities hold nothing yet
+};
+
+__device__ __forceinline__ void update(float& weight, float gradient, float* velocity, const Rule& r) {
+    float step = r.sign * gradient + r.decay * weight;
+    if (r.momentum != 0.f) {
+        float v = r.first ? step : r.momentum * *velocity + r.undamped * step;
+        *velocity = v;
+        step = r.nesterov ? step + r.momentum * v : v;
+    }
+    weight -= r.lr * step;
+}
+
+// Simple: one parameter, one thread per number.
+extern "C" __global__ void sgd_simple(float* weight, const float* gradient, float* velocity, int size, Rule rule) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < size) update(weight[i], gradient[i], velocity + i, rule);
+}
 
 constexpr int MOST = 96;  // parameters in a launch: their addresses travel in the 4 KiB of kernel arguments
 
@@ -11,26 +34,19 @@ struct Parameters {
     float* velocity[MOST];
     int size[MOST];
     int first_block[MOST];
-    int count, first, nesterov;  // first: the velocities hold nothing yet
-    float lr, momentum, decay, undamped, sign;
+    int count;
+    Rule rule;
 };
 
 constexpr int PER_BLOCK = 2048;  // numbers
 
-// v ← momentum·v + undamped·(sign·g + decay·w), w ← w - lr·v, in the order of operations of optim.SGD.
+// Fast: all parameters; a block finds the one that it works on in the table.
 extern "C" __global__ void sgd_step(Parameters p) {
     int which = 0;
     while (which + 1 < p.count && p.first_block[which + 1] <= (int)blockIdx.x) which++;
     int begin = (blockIdx.x - p.first_block[which]) * PER_BLOCK;
     float *weight = p.weight[which], *velocity = p.velocity[which];
     const float* gradient = p.gradient[which];
-    for (int i = begin + threadIdx.x; i < begin + PER_BLOCK && i < p.size[which]; i += blockDim.x) {
-        float step = p.sign * gradient[i] + p.decay * weight[i];
-        if (p.momentum != 0.f) {
-            float v = p.first ? step : p.momentum * velocity[i] + p.undamped * step;
-            velocity[i] = v;
-            step = p.nesterov ? step + p.momentum * v : v;
-        }
-        weight[i] -= p.lr * step;
-    }
+    for (int i = begin + threadIdx.x; i < begin + PER_BLOCK && i < p.size[which]; i += blockDim.x)
+        update(weight[i], gradient[i], velocity + i, p.rule);
 }

@@ -10,11 +10,14 @@ from . import launch as gpu
 
 MOST, PER_BLOCK = 96, 2048  # as in sgd.cu
 
+RULE = np.dtype(
+    [(name, np.float32) for name in ("lr", "momentum", "decay", "undamped", "sign")]
+    + [(name, np.int32) for name in ("first", "nesterov")]
+)
 PARAMETERS = np.dtype(
     [(name, np.uint64, (MOST,)) for name in ("weight", "gradient", "velocity")]
     + [(name, np.int32, (MOST,)) for name in ("size", "first_block")]
-    + [(name, np.int32) for name in ("count", "first", "nesterov")]
-    + [(name, np.float32) for name in ("lr", "momentum", "decay", "undamped", "sign")]
+    + [("count", np.int32), ("rule", RULE)]
 )
 
 
@@ -33,10 +36,15 @@ def step(
             p["velocity"][i] = gpu.address(velocities[some][i]) if velocities[some][i] is not None else 0
             p["size"][i], p["first_block"][i] = weight.size, blocks
             blocks += -(-weight.size // PER_BLOCK)
-        p["count"], p["first"], p["nesterov"] = len(weights[some]), first, group["nesterov"]
-        p["lr"], p["momentum"], p["decay"] = group["lr"], group["momentum"], group["weight_decay"]
-        p["undamped"], p["sign"] = 1 - group["dampening"], -1 if group["maximize"] else 1
+        p["count"], p["rule"] = len(weights[some]), rule(group, first)
         gpu.launch_on(gpu.place(weights[0]), "sgd", "sgd_step", (blocks, 1, 1), p)
+
+
+def rule(group: dict[str, Any], first: bool) -> Any:
+    """The structure `Rule` of sgd.cu, from the options of an SGD group."""
+    sign, undamped = -1 if group["maximize"] else 1, 1 - group["dampening"]
+    numbers = group["lr"], group["momentum"], group["weight_decay"], undamped, sign
+    return np.array((*numbers, first, group["nesterov"]), RULE)
 
 
 def applies(weights: list[Array], gradients: list[Array]) -> bool:

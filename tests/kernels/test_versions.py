@@ -1,0 +1,56 @@
+"""Every fast kernel stands beside a simple one; where there is one version only, the text says why."""
+
+import re
+
+import pytest
+
+from tinyvision.kernels import launch
+
+from .emulator import kernel_names
+from .test_compile import TEXTS
+
+# simple version -> the fast kernels (steps of one computation, or variants) that compute the same
+BESIDE = {
+    "conv": {
+        "correlate_simple": "correlate_(fp32|tf32)_(64|128)",
+        "weight_gradient_simple": "weight_gradient_(fp32|tf32)_(64|128)|add_splits",
+    },
+    "depthwise": {
+        "depthwise_forward_simple": "depthwise_forward_[35]_[12]",
+        "depthwise_image_gradient_simple": "depthwise_image_gradient_[35]_[12]",
+        "depthwise_weight_gradient_simple": "depthwise_weight_gradient_([35]_[12]|any)|depthwise_add_parts",
+    },
+    "loss": {"cross_entropy_simple": "cross_entropy_rows"},
+    "norm": {
+        "batchnorm_forward_simple": "moments_of_chunks|moments_joined|normalize",
+        "batchnorm_backward_simple": "gradient_sums_of_chunks|gradient_sums_joined|gradient_applied",
+    },
+    "pool": {
+        "max_pool_backward_simple": "max_pool_backward",
+        "avg_pool_backward_simple": "avg_pool_backward",
+        "col2im_simple": "col2im_gather",
+    },
+    "sgd": {"sgd_simple": "sgd_step"},
+}
+
+
+def alone(text):
+    """The kernels whose comment says that one version is enough."""
+    return re.findall(r"One version(?:.*\n//)*.*\nextern \"C\" __global__ void (\w+)\(", text)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_simple_beside_fast(name):
+    text = launch.text(name)
+    kernels, pairs, single = set(kernel_names(text)), BESIDE[name], alone(text)
+    fast = [{k for k in kernels if re.fullmatch(pattern, k)} for pattern in pairs.values()]
+    assert all(fast), "a simple version has no fast one"
+    assert sum(map(len, (*fast, pairs, single))) == len(kernels), "a kernel is in no pair, or in two"
+    assert set().union(*fast, pairs, single) == kernels
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_note_predicts_and_tells_that_nothing_was_measured(name):
+    note = launch.text(name).partition("\n\n")[0]
+    assert "Prediction (H100" in note
+    assert "Measurement: not yet measured" in " ".join(line.strip("/ ") for line in note.splitlines())
