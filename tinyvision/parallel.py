@@ -160,7 +160,8 @@ def product(a: Array, b: Array, out: Array | None = None) -> Array:
         return np.matmul(a, b, out=out)
     if out is None:
         out = np.empty_like(a, shape=(*a.shape[:-1], b.shape[-1]), order="C")
-    shares = _state.threads if out.size * a.shape[-1] >= SMALL_PRODUCT else 1
+    alone = not getattr(_local, "inside", False) and out.size * a.shape[-1] >= SMALL_PRODUCT
+    shares = _state.threads if alone else 1
     axis = 0 if a.ndim == 3 or out.shape[0] >= out.shape[1] else 1
 
     def work(some: slice) -> None:

@@ -112,8 +112,9 @@ def correlate(
 
     The window of y[:, 0, 0] begins at pixel `start` of x, which is negative where there is padding. `finish(block,
     images, rows)` may change each block of y in place while it is still in the cache."""
-    if winograd.applies(x, y.shape, weight.shape, stride, dilation, groups):
-        winograd.correlate(x, weight, y, start, finish)
+    tile = winograd.tile_size(x, y.shape, weight.shape, stride, dilation, groups)
+    if tile:
+        winograd.correlate(x, weight, y, start, tile, finish)
         return
     O, KH, KW, _ = weight.shape
     depthwise = groups == x.shape[3] == O
@@ -144,8 +145,9 @@ def image_gradient(
     and neighbours hear from neighbouring windows. So each phase is a stride-1 correlation of dy with those taps, turned
     around. At stride 1 there is one phase and all taps: the textbook's "convolution with the turned kernel"."""
     O, KH, KW, _ = weight.shape
-    if winograd.applies(dy, dx.shape, weight.shape, stride, dilation, groups):
-        winograd.image_gradient(dy, weight, dx, (padding[0] - 2, padding[1] - 2))
+    tile = winograd.tile_size(dy, dx.shape, weight.shape, stride, dilation, groups)
+    if tile:
+        winograd.image_gradient(dy, weight, dx, (padding[0] - 2, padding[1] - 2), tile)
         return
     turned = weight.reshape(groups, O // groups, KH, KW, -1).transpose(0, 4, 2, 3, 1)  # (G, C/G, KH, KW, O/G)
     turned = turned[:, :, ::-1, ::-1]
@@ -180,8 +182,9 @@ def weight_gradient(
     """dweight (O, KH, KW, C/groups): for every tap, the sum over all windows of dy times the pixel under that tap."""
     O, KH, KW, CG = shape
     start = (-padding[0], -padding[1])
-    if winograd.applies(x, dy.shape, shape, stride, dilation, groups):
-        return winograd.weight_gradient(x, dy, start)
+    tile = winograd.tile_size(x, dy.shape, shape, stride, dilation, groups)
+    if tile:
+        return winograd.weight_gradient(x, dy, start, tile)
 
     def work(blocks):
         total = np.zeros_like(dy, shape=(groups, O // groups, KH * KW * CG), order="C")
