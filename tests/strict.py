@@ -48,6 +48,7 @@ def _signatures():
     def may_share_memory(a, b, max_work=None): ...
     def mean(a, axis=None, dtype=None, out=None, keepdims=False): ...
     def moveaxis(a, source, destination): ...
+    def ndim(a): ...
     def nonzero(a): ...
     def pad(array, pad_width, mode="constant", **kwargs): ...
     def shape(a): ...
@@ -166,7 +167,7 @@ class StrictArray:
             return StrictArray._wrap(np.arange(*args, **kwargs))
         _refuse_numpy(name, [*args, *kwargs.values()])
         result = function(*_hidden(args), **{key: _hidden(value) for key, value in kwargs.items()})
-        if name in ("may_share_memory", "shares_memory", "shape"):
+        if name in ("may_share_memory", "shares_memory", "shape", "ndim"):
             return result
         if isinstance(result, tuple):
             return tuple(map(StrictArray._wrap, result))
@@ -247,6 +248,9 @@ class StrictArray:
 
     def all(self, axis=None, out=None, keepdims=False):
         return StrictArray._wrap(self._hidden.all(axis, keepdims=keepdims))
+
+    def take(self, indices, axis=None, out=None):
+        return StrictArray._wrap(self._hidden.take(_hidden(indices), axis, _hidden(out)))
 
     def nonzero(self):
         return tuple(map(StrictArray._wrap, self._hidden.nonzero()))

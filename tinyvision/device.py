@@ -190,7 +190,7 @@ def _send(cupy, batch, where, copying):
     def send(array):
         if not isinstance(array, np.ndarray):
             return to_device(array, where)
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")
         memory = cupy.cuda.alloc_pinned_memory(max(array.nbytes, 1))
         pinned = np.frombuffer(memory, array.dtype, array.size).reshape(array.shape)
         pinned[...] = array

@@ -103,6 +103,18 @@ def test_the_environment_variable(value, expected):
     assert done.stdout.strip() == expected, done.stderr
 
 
+def test_the_first_block_of_all_switches_them_off_too():
+    """The modules of the drop-ins are loaded at first use, and with them the environment variable is read."""
+    code = (
+        "from tinyvision import kernels\n"
+        "with kernels.only(): inside = kernels.is_on('conv2d')\n"
+        "print(inside, kernels.is_on('conv2d'), kernels.is_on('pooling'))"
+    )
+    environment = {**os.environ, "TINYVISION_KERNELS": "pooling"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    assert done.stdout.strip() == "False False True", done.stderr
+
+
 def test_the_one_registered_last_is_asked_first(monkeypatch):
     monkeypatch.setattr(kernels, "_drop_ins", {CONV: list(kernels._drop_ins[CONV])})
     marker = kernels.DropIn("conv2d", CONV, lambda *a, **o: "y", applies=lambda x, weight, **options: x.shape[0] == 1)

@@ -107,6 +107,7 @@ def only(*names: str) -> Iterator[None]:
 
     Raises OptionError for a name that no drop-in has."""
     global _wanted
+    _offered()  # the first look reads the environment, which must not happen inside of the block
     previous, _wanted = _wanted, _checked(names)
     try:
         yield

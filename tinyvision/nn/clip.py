@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..errors import GraphError, OptionError
+from ..parallel import on_cpu
 from ..tape import Variable
 from ..tensor import Tensor
 
@@ -32,8 +33,10 @@ def clip_grad_norm_(
             f"clip_grad_norm_: max_norm and norm_type must be positive, got {max_norm!r} and {norm_type!r}"
         )
     gradients = _gradients(parameters)
-    norms = [_norm(g.data.reshape(-1), order) for g in gradients]
-    total = max(norms, default=0.0) if order == math.inf else sum(n**order for n in norms) ** (1 / order)
+    total = _norm_at_once(gradients) if order == 2 else None
+    if total is None:
+        norms = [_norm(g.data.reshape(-1), order) for g in gradients]
+        total = max(norms, default=0.0) if order == math.inf else sum(n**order for n in norms) ** (1 / order)
     if math.isfinite(total):
         scale = most / (total + 1e-6)
         for g in gradients if scale < 1 else []:
@@ -53,6 +56,16 @@ def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: floa
 
 def _gradients(parameters):
     return [p.grad for p in ([parameters] if isinstance(parameters, Variable) else parameters) if p.grad is not None]
+
+
+def _norm_at_once(gradients):
+    """The Euclidean norm of gradients on a GPU, which is waited for once; None on a CPU, and where squares overflow."""
+    if not gradients or on_cpu(gradients[0].data) or len({g.device for g in gradients}) > 1:
+        return None
+    vectors = [g.data.reshape(-1) for g in gradients]
+    squares = np.stack([vector @ vector for vector in vectors]).astype(np.float64)
+    total = float(squares.sum().item())
+    return math.sqrt(total) if 0 < total < math.inf else None
 
 
 def _norm(vector, order):

@@ -168,12 +168,14 @@ class _BatchNorm(Module):
         if x.ndim not in self.ranks:
             rank = " or ".join(map(str, self.ranks))
             raise ShapeError(f"{type(self).__name__}: x must have {rank} axes, got {x.ndim} axes {tuple(x.shape)}")
-        counts = self.training and self.track_running_stats
-        batches = int(self.num_batches_tracked.item()) + 1 if counts else 0
-        momentum = 1 / max(batches, 1) if self.momentum is None else self.momentum
+        counter = self.num_batches_tracked if self.training and self.track_running_stats else None
+        momentum = self.momentum
+        if momentum is None:  # only here is the counter read, since a GPU has to be waited for
+            momentum = 1 if counter is None else 1 / (int(counter.item()) + 1)
         y = normalise(self.running_mean, self.running_var, self.weight, self.bias, momentum)
-        if counts:
-            self.num_batches_tracked.fill_(batches)
+        if counter is not None:
+            counter.data += 1
+            counter.version += 1
         return y
 
     def extra_repr(self) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import nn
 from ..data import DataLoader
-from ..device import Device, prefetch, to_numpy
+from ..device import Device, memory_errors_explained, prefetch, to_numpy
 from ..device import device as as_device
 from ..nn.module import Module
 from ..tape import no_grad
@@ -75,7 +75,7 @@ def evaluate(
     loader.set_epoch(0)
     where = as_device(device) if device is not None else next(iter(model.parameters())).device
     scores, labels = [], []
-    with evaluation_mode(model), no_grad():
+    with evaluation_mode(model), no_grad(), memory_errors_explained(where):
         for x, y in prefetch(loader, where):
             scores.append(to_numpy((forward or model)(x)))
             labels.append(to_numpy(y))

@@ -20,7 +20,7 @@ import numpy as np
 
 from .. import nn, optim, parallel, random
 from ..data import DataLoader
-from ..device import Device, prefetch, to_numpy
+from ..device import Device, memory_errors_explained, prefetch, to_numpy
 from ..device import device as as_device
 from ..errors import CheckpointError, OptionError, TrainingError
 from ..nn.module import Module
@@ -95,7 +95,8 @@ def fit(
             with warnings.catch_warnings():
                 # A diverging loss is reported in our words; NumPy's warnings about it would only come first.
                 warnings.filterwarnings("ignore", ".*encountered in.*", RuntimeWarning)
-                training.run()
+                with memory_errors_explained(training.device):
+                    training.run()
         finally:
             training.console.end()
     return training.history
