@@ -30,12 +30,12 @@ def captures(monkeypatch):
     return count
 
 
-def make():
+def make(optimizer=optim.SGD, **options):
     import tinyvision
 
     tinyvision.manual_seed(1)
     model, criterion = models.SimpleCNN(1, 4, 4), nn.CrossEntropyLoss()
-    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    optimizer = optimizer(model.parameters(), lr=0.1, **(options or {"momentum": 0.9}))
 
     def step(x, y):
         optimizer.zero_grad()
@@ -78,6 +78,15 @@ def test_a_batch_of_another_shape_is_refused(captures):
         graphed(x, y)
     with pytest.raises(OptionError, match="drop_last=True"):
         graphed(*next(batches(1, size=2)))
+
+
+def test_an_optimizer_that_counts_its_steps_is_refused(captures):
+    graphed = graph.GraphedStep(*make(optim.AdamW, betas=(0.9, 0.99)))
+    for x, y in batches(2):
+        graphed(x, y)
+    with pytest.raises(OptionError, match="AdamW counts its steps"):
+        graphed(*next(batches(1)))
+    assert not captures
 
 
 def test_the_cpu_is_refused():

@@ -27,7 +27,8 @@ class GraphedStep:
     `step` runs the whole training step on two tensors and returns the loss; it must not look at numbers (no `.item()`,
     no printing) and must call `optimizer.zero_grad()` itself. The first two calls run eagerly, the third is captured.
     An option of the optimizer is part of the graph, so a changed learning rate captures anew: change it between epochs,
-    not between steps. Raises DeviceError on the CPU, OptionError for a batch of another shape."""
+    not between steps. Raises DeviceError on the CPU, OptionError for a batch of another shape, and for an optimizer
+    that counts its steps, such as Adam, since the count would be part of the graph as well."""
 
     def __init__(self, step: Callable[[Any, Any], Any], optimizer: Any) -> None:
         self.step, self.optimizer = step, optimizer
@@ -59,6 +60,9 @@ class GraphedStep:
         return [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
 
     def _capture(self, x, y, where):
+        if any("step" in state for state in self.optimizer.state.values()):
+            name = type(self.optimizer).__name__
+            raise OptionError(f"GraphedStep: {name} counts its steps, and a graph repeats one count for ever; use SGD")
         self.replay = None  # lets go of the old graph's pool first
         self.batch = x.detach().clone(), y.detach().clone()
         self.loss, self.replay = capture(lambda: self.step(*self.batch), where)

@@ -263,6 +263,8 @@ class _Training:
         scores = self.model(x)
         loss = self.loss(scores, y)
         value = self.finite(loss, x)
+        # Looked at now, while a GPU is being waited for anyway: after the update, it would have to finish that first.
+        correct = int((to_numpy(scores).argmax(axis=1) == to_numpy(y)).sum())
         self.model.zero_grad()  # all of it: what the optimizer leaves alone may have gradients too
         loss.backward()
         if self.settings.clip_norm is not None:
@@ -271,7 +273,7 @@ class _Training:
         self.rate = float(self.schedule.get_last_lr()[0])
         if self.progress.total + 1 < self.steps:
             self.schedule.step()
-        return value, int((to_numpy(scores).argmax(axis=1) == to_numpy(y)).sum())
+        return value, correct
 
     def finish_epoch(self) -> None:
         """Validate, add a row to the history, keep the best and the last weights."""
