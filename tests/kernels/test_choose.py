@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tinyvision import functional as F
-from tinyvision import kernels, ops
+from tinyvision import kernels, ops, precision
 from tinyvision.errors import OptionError
-from tinyvision.kernels import conv, depthwise, norm, pool
+from tinyvision.kernels import conv, depthwise, norm, pool, winograd
 from tinyvision.ops.conv import conv2d_inference
 from tinyvision.tape import Variable
 from tinyvision.tensor import Tensor
@@ -28,6 +28,7 @@ class GpuArray:
 GpuArray.__module__ = "cupy"
 CONV = (ops.conv2d_forward, ops.conv2d_backward)
 X, W = GpuArray(2, 8, 9, 9), GpuArray(4, 8, 3, 3)
+DEEP = GpuArray(8, 64, 56, 56)
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,8 @@ def all_on(monkeypatch):
         (CONV, (X, W, None), {}, conv.conv2d_forward),
         (CONV, (X, GpuArray(4, 8, 1, 1)), {"stride": 2}, conv.conv2d_forward),
         (CONV, (X, GpuArray(4, 8, 1, 1)), {}, None),
+        (CONV, (DEEP, GpuArray(64, 64, 3, 3)), {"padding": 1}, winograd.conv2d_forward),
+        (CONV, (DEEP, GpuArray(64, 64, 3, 3)), {"padding": 1, "stride": 2}, conv.conv2d_forward),
         (CONV, (X, GpuArray(8, 1, 3, 3)), {"groups": 8, "stride": 2}, depthwise.conv2d_forward),
         (CONV, (X, GpuArray(16, 1, 3, 3)), {"groups": 8}, None),
         (CONV, (X, GpuArray(8, 4, 3, 3)), {"groups": 2}, conv.conv2d_forward),
@@ -62,6 +65,11 @@ def test_the_right_one_is_chosen(pair, arrays, options, chosen):
     forward, backward = kernels.choose(*pair, arrays, options)
     assert forward is (chosen or pair[0])
     assert chosen is not None or backward is pair[1]
+
+
+def test_tf32_has_tensor_cores_for_what_winograd_does_in_full_precision():
+    with precision("tf32"):
+        assert kernels.choose(*CONV, (DEEP, GpuArray(64, 64, 3, 3)), {"padding": 1})[0] is conv.conv2d_forward
 
 
 def test_all_drop_ins_stand_in_for_something_that_is_there():

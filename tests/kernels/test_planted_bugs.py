@@ -7,7 +7,7 @@ import pytest
 
 from tinyvision.kernels import conv, loss, norm, pool
 
-from . import test_depthwise
+from . import test_depthwise, test_winograd
 from .emulator import EmulatorError
 from .test_conv import SHAPES, TF32, reference, run_variant
 
@@ -90,6 +90,14 @@ OTHERS = {
     "depthwise: a row too many": ("begin + g.rows < g.N * g.OH ? begin + g.rows : g.N * g.OH", "begin + g.rows"),
     "depthwise: dropped barrier": ("shared[threadIdx.x] = sum;\n    __syncthreads();", "shared[threadIdx.x] = sum;"),
     "depthwise: barrier before reuse dropped": ("    __syncthreads();  // before", "    // before"),
+    "winograd: no check of the left edge": ("inside = h >= 0 && h < g.H && w >= 0 &&", "inside = h >= 0 && h < g.H &&"),
+    "winograd: no check of the last row": ("if (4 * i + k < g.OH && ", "if ("),
+    "winograd: a wrong sign": ("d4 = even_q - odd_q;", "d4 = odd_q - even_q;"),
+    "winograd: overwritten too early": ("(PP + QQ) * d3 + d5;", "(PP + QQ) * d3 + d5 + 0.001f * d0;"),
+    "winograd: the kernel not turned": ("g.turned ? 8 - tap : tap", "tap"),
+    "winograd: in and out exchanged": ("weight[o * g.out + c * g.in +", "weight[c * g.out + o * g.in +"),
+    "winograd: rows and columns exchanged": ("V[((k * 6 + l) * T", "V[((l * 6 + k) * T"),
+    "winograd: the point at infinity forgotten": ("QQ * Q * difference_q + m5;", "QQ * Q * difference_q;"),
     "depthwise: a part is not added": ("for (int part = 0;", "for (int part = 1;"),
 }  # fmt: skip
 
@@ -131,7 +139,13 @@ def run_depthwise(emulation, rng):
     return test_depthwise.run_version(emulation, x, w, dy, pairs), expected
 
 
-RUNS = {"norm": run_norm, "pool": run_pool, "loss": run_loss, "depthwise": run_depthwise}
+def run_winograd(emulation, rng):
+    x, w, dy, *expected, padding = test_winograd.reference((2, 3, 9, 6, 5, (1, 0)), rng)
+    return test_winograd.run_version(emulation, x, w, dy, padding), expected
+
+
+RUNS = {"norm": run_norm, "pool": run_pool, "loss": run_loss, "depthwise": run_depthwise,
+        "winograd": run_winograd}  # fmt: skip
 
 
 def agree(results):

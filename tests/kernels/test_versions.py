@@ -31,6 +31,7 @@ BESIDE = {
         "col2im_simple": "col2im_gather",
     },
     "sgd": {"sgd_simple": "sgd_step"},
+    "winograd": {f"winograd_{what}_simple": f"winograd_{what}" for what in ("image", "kernel", "output")},
 }
 
 

@@ -24,7 +24,7 @@ from ..errors import OptionError
 from ..hints import Array
 
 # The modules that hold drop-ins, each a `DROP_INS`; loaded when the first array that is not NumPy's comes along.
-MODULES = ("conv", "depthwise", "linear", "norm", "pool", "loss")
+MODULES = ("winograd", "conv", "depthwise", "linear", "norm", "pool", "loss")
 
 
 @dataclass(frozen=True)

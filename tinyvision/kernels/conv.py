@@ -20,6 +20,7 @@ from . import launch as gpu
 # Blocks for which the pixels of a weight gradient are split: about two for each multiprocessor of a large GPU. A fixed
 # number, so that one shape is always summed in one order.
 WANTED_BLOCKS = 264
+DEEP = 256  # channels from which on cuBLAS with columns is the faster one (a prediction; not yet measured)
 
 
 def applies(
@@ -30,15 +31,15 @@ def applies(
 
     They can for float32 with groups of a multiple of 4 channels (one group: any). They should unless cuBLAS is better
     served:
-    a 1×1 kernel with stride 1 is a plain product already, and from 256 channels on the columns are small beside
-    the arithmetic (a prediction; not yet measured). `plain_too`: where they do more than the product, they should
+    a 1×1 kernel with stride 1 is a plain product already, and from DEEP channels on the columns are small beside
+    the arithmetic. `plain_too`: where they do more than the product, they should
     always."""
     if x.ndim != 4 or weight.ndim != 4 or 0 in (*x.shape, *weight.shape) or not is_integer(groups) or groups < 1:
         return False
     O, CG, KH, KW = weight.shape
     if CG * groups != x.shape[1] or O % groups or (bias is not None and tuple(bias.shape) != (O,)):
         return False
-    if min(_output_size(x, weight, *_pairs(stride, padding, dilation))) < 1:
+    if min(output_shape(x, weight, *pairs(stride, padding, dilation))) < 1:
         return False
     if groups != 1 and (CG % 4 or O // groups % 4 or groups > 65535):
         return False
@@ -48,7 +49,7 @@ def applies(
     if plain_too or gpu.capturing():  # cuBLAS refuses to be captured
         return True
     plain = KH == KW == 1 and stride in (1, (1, 1)) and padding in (0, (0, 0))
-    return not plain and not (CG >= 256 and groups == 1)
+    return not plain and not (CG >= DEEP and groups == 1)
 
 
 def conv2d_forward(
@@ -56,19 +57,21 @@ def conv2d_forward(
     dilation: IntOrPair = 1, groups: int = 1,
 ) -> tuple[Array, Any]:
     """As `ops.conv2d_forward`, without columns in memory."""
-    stride, padding, dilation = _pairs(stride, padding, dilation)
-    y = gpu.empty(x, (x.shape[0], *_output_size(x, weight, stride, padding, dilation), weight.shape[0]))
+    stride, padding, dilation = pairs(stride, padding, dilation)
+    y = gpu.empty(x, (x.shape[0], *output_shape(x, weight, stride, padding, dilation), weight.shape[0]))
     start = (-padding[0], -padding[1])
     correlate(gpu.channels_last(x), gpu.channels_last(weight), y, stride, start, dilation, groups, shift=bias)
     return gpu.channels_first(y), (x, weight, bias is not None, stride, padding, dilation, groups)
 
 
-def _pairs(stride, padding, dilation) -> tuple[Pair, Pair, Pair]:
+def pairs(stride: IntOrPair, padding: IntOrPair, dilation: IntOrPair) -> tuple[Pair, Pair, Pair]:
+    """The three options as pairs. Raises OptionError."""
     stride, padding = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
     return stride, padding, pair("conv2d", "dilation", dilation, 1)
 
 
-def _output_size(x, weight, stride, padding, dilation):
+def output_shape(x: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair) -> tuple[int, ...]:
+    """(OH, OW) of x (N, C, H, W) and weight (O, C/groups, KH, KW)."""
     return tuple(output_size(x.shape[2 + i], weight.shape[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1))
 
 
@@ -94,7 +97,7 @@ def conv2d_inference(
     stride: Pair, padding: Pair, dilation: Pair, groups: int,
 ) -> Array:
     """As `ops.conv.conv2d_inference`: the sums are finished in registers, before they are first written."""
-    y = gpu.empty(x, (x.shape[0], *_output_size(x, weight, stride, padding, dilation), weight.shape[0]))
+    y = gpu.empty(x, (x.shape[0], *output_shape(x, weight, stride, padding, dilation), weight.shape[0]))
     skip = None if skip is None else gpu.channels_last(skip)
     finish = {"scale": scale, "shift": shift, "skip": skip, "activation": activation}
     start = (-padding[0], -padding[1])
@@ -109,7 +112,7 @@ def applies_to_inference(
     """As `applies`, with everything that is done to the sums fitting them."""
     if not applies(x, weight, None, stride, padding, dilation, groups, plain_too=True):
         return False
-    output = (x.shape[0], weight.shape[0], *_output_size(x, weight, stride, padding, dilation))
+    output = (x.shape[0], weight.shape[0], *output_shape(x, weight, stride, padding, dilation))
     vectors = all(v is None or tuple(v.shape) == output[1:2] for v in (scale, shift))
     return vectors and (skip is None or tuple(skip.shape) == output) and activation in ACTIVATIONS
 

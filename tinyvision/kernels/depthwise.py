@@ -10,11 +10,10 @@ import numpy as np
 
 from ..hints import Array, Gradients, IntOrPair, Needs, Pair
 from ..ops import conv as ops_conv
-from ..ops.door import is_integer, output_size, pair
-from . import DropIn
+from ..ops.door import is_integer
+from . import DropIn, conv
 from . import launch as gpu
 
-ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2}
 CHANNELS, LANES, STRIP = 32, 8, 4  # as in depthwise.cu
 FAST = (3, 5), (1, 2)  # sizes and strides that depthwise.cu has fast versions for
 WANTED_BLOCKS = 1024  # of a weight gradient; a fixed number, so that one shape is always summed in one order
@@ -30,7 +29,7 @@ def applies(
     C = x.shape[1]
     if not groups == C == weight.shape[0] or weight.shape[1] != 1 or (bias is not None and tuple(bias.shape) != (C,)):
         return False
-    output = _output_size(x, weight, *_pairs(stride, padding, dilation))
+    output = conv.output_shape(x, weight, *conv.pairs(stride, padding, dilation))
     sizes = (x.size, x.shape[0] * C * math.prod(output), weight.size)
     return min(output) >= 1 and max(sizes) < 2**31 and weight.size // C < 2**16  # 32-bit offsets; a grid's second axis
 
@@ -40,8 +39,8 @@ def conv2d_forward(
     dilation: IntOrPair = 1, groups: int = 1,
 ) -> tuple[Array, Any]:
     """As `ops.conv2d_forward`, for groups = C = O."""
-    pairs = _pairs(stride, padding, dilation)
-    y = gpu.empty(x, (x.shape[0], *_output_size(x, weight, *pairs), x.shape[1]))
+    pairs = conv.pairs(stride, padding, dilation)
+    y = gpu.empty(x, (x.shape[0], *conv.output_shape(x, weight, *pairs), x.shape[1]))
     forward(gpu.channels_last(x), _by_taps(weight), y, *pairs, shift=bias)
     return gpu.channels_first(y), (x, weight, bias is not None, *pairs, groups)
 
@@ -66,7 +65,7 @@ def conv2d_inference(
     stride: Pair, padding: Pair, dilation: Pair, groups: int,
 ) -> Array:
     """As `ops.conv.conv2d_inference`, for groups = C = O."""
-    y = gpu.empty(x, (x.shape[0], *_output_size(x, weight, stride, padding, dilation), x.shape[1]))
+    y = gpu.empty(x, (x.shape[0], *conv.output_shape(x, weight, stride, padding, dilation), x.shape[1]))
     finish = {"scale": scale, "shift": shift, "skip": None if skip is None else gpu.channels_last(skip)}
     forward(gpu.channels_last(x), _by_taps(weight), y, stride, padding, dilation, activation=activation, **finish)
     return gpu.channels_first(y)
@@ -77,9 +76,9 @@ def applies_to_inference(
     stride: Pair, padding: Pair, dilation: Pair, groups: int,
 ) -> bool:
     """As `applies`, with everything that is done to the sums fitting them."""
-    if not applies(x, weight, None, stride, padding, dilation, groups) or activation not in ACTIVATIONS:
+    if not applies(x, weight, None, stride, padding, dilation, groups) or activation not in conv.ACTIVATIONS:
         return False
-    output = (*x.shape[:2], *_output_size(x, weight, stride, padding, dilation))
+    output = (*x.shape[:2], *conv.output_shape(x, weight, stride, padding, dilation))
     vectors = all(v is None or tuple(v.shape) == output[1:2] for v in (scale, shift))
     return vectors and (skip is None or tuple(skip.shape) == output)
 
@@ -90,7 +89,7 @@ def forward(
 ) -> None:
     """Fill y (N, OH, OW, C) given x (N, H, W, C) and weight (KH, KW, C). `kernel`: "simple", or the choice by shape."""
     kernel = kernel or _fast(weight.shape, stride, dilation) or "simple"
-    geometry = _geometry(x.shape, y.shape, weight.shape, stride, padding, dilation, activation=ACTIVATIONS[activation])
+    geometry = _geometry(x.shape, y.shape, weight.shape, stride, padding, dilation, 0, conv.ACTIVATIONS[activation])
     strips = y.shape[2] if kernel == "simple" else math.ceil(y.shape[2] / STRIP)
     vectors = (v if v is None else gpu.aligned(v) for v in (scale, shift))
     grid = gpu.blocks(y.shape[0] * y.shape[1] * strips * y.shape[3])
@@ -130,15 +129,6 @@ def weight_gradient(
     sizes = (np.int32(parts), np.int32(taps), np.int32(C))
     gpu.launch("depthwise", "depthwise_add_parts", gpu.blocks(dweight.size), partial, dweight, *sizes)
     return dweight
-
-
-def _pairs(stride, padding, dilation) -> tuple[Pair, Pair, Pair]:
-    stride, padding = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
-    return stride, padding, pair("conv2d", "dilation", dilation, 1)
-
-
-def _output_size(x, weight, stride, padding, dilation):
-    return tuple(output_size(x.shape[2 + i], weight.shape[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1))
 
 
 def _by_taps(weight):

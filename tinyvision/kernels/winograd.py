@@ -1,0 +1,175 @@
+"""Winograd's convolution F(4×4, 3×3) in full FP32 (winograd.cu): a quarter of the multiplications, as 36 products that
+cuBLAS does in one strided-batched call. Signatures and caches are those of `ops.conv`.
+
+Why 4×4 and not 2×2, whose rounding error is four times smaller? F(2×2) moves four times as many numbers as image and
+output hold, for 2.25 times less arithmetic: where a byte costs as much as 16 operations, that buys nothing. And an
+error of 5e-6 of the largest result is far below the noise of a gradient from one batch, and a hundred times below
+that of TF32, with which networks train as well."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..device import get_precision
+from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
+from ..ops import conv as ops_conv
+from . import DropIn, conv
+from . import launch as gpu
+
+FEWEST_CHANNELS = 64
+FLOP_PER_BYTE = 16  # which a large GPU does in FP32 while it moves a byte (H100: 47 TFLOP/s beside 3 TB/s)
+WORKSPACE = 256 << 20  # bytes of V and M; more images than fit are taken in several passes
+
+POINTS = (0.0, 0.625, -0.625, 1.5, -1.5)  # and ∞, as in winograd.cu
+
+
+def matrices(points: tuple[float, ...] = POINTS) -> tuple[Array, Array, Array]:
+    """(Bᵀ (6, 6), G (6, 3), Aᵀ (4, 6)) for these points and ∞, where polynomials are evaluated: Toom and Cook's way
+    (Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016). For the simple kernels."""
+    B, G, A = np.zeros((6, 6)), np.zeros((6, 3)), np.zeros((6, 4))
+    for row, point in enumerate(points):
+        others = [p for p in points if p != point]
+        B[row, :5] = np.poly(others)[::-1]
+        G[row] = np.array([1, point, point**2]) / math.prod(point - p for p in others)
+        A[row] = [1, point, point**2, point**3]
+    B[5], G[5, 2], A[5, 3] = np.poly(points)[::-1], 1, 1
+    return B, G, A.T
+
+
+def applies(
+    x: Array, weight: Array, bias: Array | None = None, stride: IntOrPair = 1, padding: IntOrPair = 0,
+    dilation: IntOrPair = 1, groups: int = 1,
+) -> bool:
+    """Whether this is a 3×3 convolution at stride 1 in full FP32, outside of a capture, with enough channels to pay by
+    the arithmetic of `pays` (a prediction; not yet measured)."""
+    if get_precision() != "ieee" or gpu.capturing():  # tensor cores win; cuBLAS refuses to be captured
+        return False
+    if not conv.applies(x, weight, bias, stride, padding, dilation, groups, plain_too=True):
+        return False
+    stride, padding, dilation = conv.pairs(stride, padding, dilation)
+    if tuple(weight.shape[2:]) != (3, 3) or stride != (1, 1) or dilation != (1, 1) or groups != 1:
+        return False
+    return pays(x.shape, (x.shape[0], weight.shape[0], *conv.output_shape(x, weight, stride, padding, dilation)))
+
+
+def pays(x_shape: Shape, y_shape: Shape) -> bool:
+    """Whether 36 multiplications a tile, and the bytes that the transforms move, take less time than 9 an output."""
+    (N, C, H, W), (_, O, OH, OW) = x_shape, y_shape
+    tiles = math.ceil(OH / 4) * math.ceil(OW / 4)
+    if min(C, O) < FEWEST_CHANNELS or 36 * max(tiles * C, tiles * O, C * O) >= 2**31:
+        return False
+    moved = 4 * (N * (H * W * C + OH * OW * O) + 2 * 36 * (N * tiles * (C + O) + C * O))
+    return 2 * 36 * N * tiles * C * O + FLOP_PER_BYTE * moved < 2 * 9 * N * OH * OW * C * O
+
+
+def conv2d_forward(
+    x: Array, weight: Array, bias: Array | None = None, stride: IntOrPair = 1, padding: IntOrPair = 0,
+    dilation: IntOrPair = 1, groups: int = 1,
+) -> tuple[Array, Any]:
+    """As `ops.conv2d_forward`, for 3×3 kernels at stride 1."""
+    pairs = conv.pairs(stride, padding, dilation)
+    y = gpu.empty(x, (x.shape[0], *conv.output_shape(x, weight, *pairs), weight.shape[0]))
+    start = (-pairs[1][0], -pairs[1][1])
+    correlate(gpu.channels_last(x), transformed(weight), y, start, shift=bias)
+    return gpu.channels_first(y), (x, weight, bias is not None, *pairs, groups)
+
+
+def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
+    """As `ops.conv2d_backward`. The image's gradient is a correlation with the turned kernels, at stride 1 as well; the
+    weights' is left to the kernel, or the op, that computes it without Winograd."""
+    x, weight, has_bias, stride, padding, dilation, groups = cache
+    rows, dx, dweight, dbias = gpu.channels_last(dy), None, None, None
+    if needs[0]:
+        dx = gpu.empty(dy, (x.shape[0], *x.shape[2:], x.shape[1]))
+        correlate(rows, transformed(weight, turned=True), dx, (padding[0] - 2, padding[1] - 2))
+        dx = gpu.channels_first(dx)
+    if needs[1]:
+        by = ops_conv.weight_gradient if x.shape[1] >= conv.DEEP else conv.weight_gradient
+        shape = (weight.shape[0], 3, 3, weight.shape[1])
+        dweight = gpu.channels_first(by(gpu.channels_last(x), rows, shape, stride, padding, dilation, groups))
+    if has_bias and needs[2]:
+        dbias = rows.reshape(-1, rows.shape[3]).sum(axis=0)
+    return (dx, dweight, dbias) if has_bias else (dx, dweight)
+
+
+def conv2d_inference(
+    x: Array, weight: Array, scale: Array | None, shift: Array | None, skip: Array | None, activation: str | None,
+    stride: Pair, padding: Pair, dilation: Pair, groups: int,
+) -> Array:
+    """As `ops.conv.conv2d_inference`, for 3×3 kernels at stride 1."""
+    y = gpu.empty(x, (x.shape[0], *conv.output_shape(x, weight, stride, padding, dilation), weight.shape[0]))
+    skip, start = None if skip is None else gpu.channels_last(skip), (-padding[0], -padding[1])
+    correlate(gpu.channels_last(x), transformed(weight), y, start, scale, shift, skip, activation)
+    return gpu.channels_first(y)
+
+
+def applies_to_inference(
+    x: Array, weight: Array, scale: Array | None, shift: Array | None, skip: Array | None, activation: str | None,
+    stride: Pair, padding: Pair, dilation: Pair, groups: int,
+) -> bool:
+    """As `applies`, with everything that is done to the sums fitting them."""
+    if not applies(x, weight, None, stride, padding, dilation, groups):
+        return False
+    return conv.applies_to_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups)
+
+
+def transformed(weight: Array, turned: bool = False, simple: bool = False) -> Array:
+    """U (36, C, O) of weight (O, C, 3, 3), in whatever order its memory is; turned: (36, O, C) of the kernels turned by
+    180°, for the image's gradient."""
+    if weight.strides[2] != 3 * weight.strides[3]:  # the nine taps must be evenly spaced
+        weight = gpu.aligned(weight)
+    (O, C), (out, into, _, tap) = weight.shape[:2], (stride // 4 for stride in weight.strides)
+    if turned:
+        (O, C), (out, into) = (C, O), (into, out)
+    U = gpu.empty(weight, (36, C, O))
+    taps = gpu.structure(into=into, out=out, tap=tap, turned=int(turned), C=C, O=O)
+    if simple:
+        gpu.launch("winograd", "winograd_kernel_simple", gpu.blocks(U.size), weight, U, taps, _matrix(1))
+    else:
+        gpu.launch("winograd", "winograd_kernel", gpu.blocks(C * O), weight, U, taps)
+    return U
+
+
+def correlate(
+    x: Array, U: Array, y: Array, start: Pair, scale: Array | None = None, shift: Array | None = None,
+    skip: Array | None = None, activation: str | None = None, simple: bool = False,
+) -> None:
+    """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with the kernels behind U (36, C, O)."""
+    (N, H, W, C), (_, OH, OW, O) = x.shape, y.shape
+    TH, TW = math.ceil(OH / 4), math.ceil(OW / 4)
+    several = max(1, min(N, WORKSPACE // (4 * 36 * TH * TW * (C + O))))
+    vectors = [v if v is None else gpu.aligned(v) for v in (scale, shift)]
+    for first in range(0, N, several):
+        some = slice(first, min(first + several, N))
+        images, out = x[some], y[some]
+        tiles = len(images) * TH * TW
+        geometry = gpu.structure(
+            N=len(images), H=H, W=W, C=C, OH=OH, OW=OW, O=O, TH=TH, TW=TW,
+            start_h=start[0], start_w=start[1], activation=conv.ACTIVATIONS[activation],
+        )  # fmt: skip
+        V = gpu.empty(x, (36, tiles, C))
+        if simple:
+            gpu.launch("winograd", "winograd_image_simple", gpu.blocks(V.size), images, V, geometry, _matrix(0))
+        else:
+            gpu.launch("winograd", "winograd_image", gpu.blocks(tiles * C), images, V, geometry)
+        M = V @ U  # (36, T, C) @ (36, C, O)
+        arguments = (M, *vectors, skip if skip is None else skip[some], out, geometry)
+        if simple:
+            gpu.launch("winograd", "winograd_output_simple", gpu.blocks(out.size), *arguments, _matrix(2))
+        else:
+            gpu.launch("winograd", "winograd_output", gpu.blocks(tiles * O), *arguments)
+
+
+def _matrix(which):
+    """The structure `Matrix` of winograd.cu."""
+    matrix = np.zeros((), [("at", np.float32, 36)])
+    flat = matrices()[which].ravel()
+    matrix["at"][: flat.size] = flat
+    return matrix
+
+
+DROP_INS = (
+    DropIn("winograd", (ops_conv.conv2d_forward, ops_conv.conv2d_backward), conv2d_forward, conv2d_backward, applies),
+    DropIn("winograd", (ops_conv.conv2d_inference, None), conv2d_inference, applies=applies_to_inference),
+)
