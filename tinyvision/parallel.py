@@ -3,7 +3,7 @@
 NumPy releases the interpreter lock inside its loops and matrix products, so plain Python threads are enough to keep
 every core busy. Two ideas carry all of it:
 
-*Blocks.* An op that makes several passes over its data cuts the data into blocks of about a megabyte and makes all
+*Blocks.* An op that makes several passes over its data cuts the data into blocks of a few megabytes and makes all
 passes over one block before it turns to the next, so that only the first pass waits for main memory.
 
 *One level of threads.* While our threads work on blocks, BLAS is held to one thread each; it gets its own threads back
@@ -29,9 +29,12 @@ import numpy as np
 from .errors import OptionError
 from .hints import Array, Shape
 
-# A block should fill a good part of one core's second-level cache (1 to 2 MiB on today's CPUs) and leave room for the
-# matrix product's own packing buffers.
-BLOCK_BYTES = 1 << 20
+# A block of several passes should stay in a core's share of the caches. It must not be much smaller: two threads that
+# make many short calls wait for each other, since each call hands the interpreter over (1 MiB was a fifth slower).
+BLOCK_BYTES = 4 << 20
+
+# The most that a scratch buffer may keep.
+SCRATCH_BYTES = 16 << 20
 
 # Handing a piece of work to another thread costs some 30 µs; below this much data that is not worth it.
 SMALL_BYTES = 1 << 18
@@ -276,7 +279,7 @@ def scratch(name: str, shape: Shape, like: Array) -> Array:
     buffer = buffers.get(name)
     if buffer is None or buffer.nbytes < size:
         buffer = np.empty(size, np.uint8)
-        if size <= 16 * BLOCK_BYTES:  # a rare giant is given back at once
+        if size <= SCRATCH_BYTES:  # a rare giant is given back at once
             buffers[name] = buffer
     return buffer[:size].view(like.dtype).reshape(shape)
 

@@ -17,12 +17,15 @@ from ..errors import OptionError
 from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from . import winograd
 from .door import check_arrays, check_rank, is_integer, output_size, pair, shape_error
-from .im2col import image_slab, windows
+from .im2col import image_slab, plane_columns, windows
 from .linear import column_sums
 
 # Columns of about this many bytes are filled and multiplied at a time (measured on cores with 1 MiB of cache each: half
 # or twice as much is 10 to 50 % slower).
 COLUMN_BYTES = 2 << 20
+
+# With so few channels (a photograph has 3) a window's row is too short to be copied quickly: columns of planes instead.
+FEW_CHANNELS = 4
 
 
 def conv2d_forward(
@@ -42,9 +45,9 @@ def conv2d_forward(
 
     def add_bias(block, images, rows):
         if bias is not None:
-            block += bias
+            each_pixel(np.add, block, bias)
 
-    correlate(_nhwc(x), _nhwc(weight), y, stride, (-padding[0], -padding[1]), dilation, groups, finish=add_bias)
+    correlate(_image(x, groups), _nhwc(weight), y, stride, (-padding[0], -padding[1]), dilation, groups, finish=add_bias)
     return y.transpose(0, 3, 1, 2), (x, weight, bias is not None, stride, padding, dilation, groups)
 
 
@@ -66,9 +69,9 @@ def conv2d_inference(
 
     def finish(block, images, rows):
         if scale is not None:
-            block *= scale
+            each_pixel(np.multiply, block, scale)
         if shift is not None:
-            block += shift
+            each_pixel(np.add, block, shift)
         if skip is not None:
             block += skip[images, rows]
         if activation is not None:
@@ -76,7 +79,7 @@ def conv2d_inference(
         if activation == "relu6":
             np.minimum(block, 6, out=block)
 
-    correlate(_nhwc(x), _nhwc(weight), y, stride, (-padding[0], -padding[1]), dilation, groups, finish)
+    correlate(_image(x, groups), _nhwc(weight), y, stride, (-padding[0], -padding[1]), dilation, groups, finish)
     return y.transpose(0, 3, 1, 2)
 
 
@@ -92,7 +95,7 @@ def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
         image_gradient(rows, _nhwc(weight), dx, stride, padding, dilation, groups)
         dx = dx.transpose(0, 3, 1, 2)
     if needs[1]:
-        dweight = weight_gradient(_nhwc(x), rows, _nhwc(weight).shape, stride, padding, dilation, groups)
+        dweight = weight_gradient(_image(x, groups), rows, _nhwc(weight).shape, stride, padding, dilation, groups)
         dweight = dweight.transpose(0, 3, 1, 2)
     if has_bias and needs[2]:
         sums = parallel.over_rows(lambda some: column_sums(_matrix(rows[some])), rows)
@@ -102,6 +105,18 @@ def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
 
 def _leave(block, images, rows):
     """Nothing is left to be done to a block."""
+
+
+def each_pixel(operation: np.ufunc, block: Array, vector: Array) -> None:
+    """block (..., O) = operation(block, vector), in place, with vector (O,) for every pixel.
+
+    NumPy sets out anew for every row of a broadcast operation, which for 32 channels takes longer than the row itself;
+    so several pixels make a row, and as many copies of the vector."""
+    pixels = block.size // max(1, len(vector))
+    repeats = math.gcd(pixels, 64)
+    if parallel.on_cpu(block) and block.flags.c_contiguous and repeats > 1:
+        block, vector = block.reshape(pixels // repeats, -1), np.tile(vector, repeats)
+    operation(block, vector, out=block)
 
 
 def correlate(
@@ -118,18 +133,26 @@ def correlate(
         return
     O, KH, KW, _ = weight.shape
     depthwise = groups == x.shape[3] == O
+    planes = _by_planes(x, groups)
     kernels = weight.reshape(groups, O // groups, -1)  # (G, O/G, KH·KW·C/G), a view
+    if planes:
+        kernels = kernels[0].T.copy()  # (KH·KW·C, O)
 
     def work(block):
         images, rows = block
         out = y[images, rows]
+        if planes:
+            columns = plane_columns(x, images, rows, y.shape[2], (KH, KW), stride, start, dilation)
+            _product(columns.T, kernels, out)  # (rows, KH·KW·C) @ (KH·KW·C, O)
+            finish(out, images, rows)
+            return
         slab = _slab(x, images, rows, y.shape[2], (KH, KW), stride, start, dilation)
         view = windows(slab, (KH, KW), stride, dilation)  # (n, r, OW, KH, KW, C)
         if depthwise:
             _depthwise(view, weight, out)
         else:
             for part, kernel, some in zip(_split(view, groups), kernels, _split(out, groups), strict=True):
-                _product(_columns(part), kernel, some)
+                _product(_columns(part), kernel.T, some)
         finish(out, images, rows)
 
     parallel.run(work, _blocks(x, y, KH * KW * weight.shape[3]))
@@ -186,10 +209,16 @@ def weight_gradient(
     if tile:
         return winograd.weight_gradient(x, dy, start, tile)
 
+    planes = _by_planes(x, groups)
+
     def work(blocks):
         total = np.zeros_like(dy, shape=(groups, O // groups, KH * KW * CG), order="C")
         for images, rows in blocks:
             some = dy[images, rows]
+            if planes:
+                columns = plane_columns(x, images, rows, dy.shape[2], (KH, KW), stride, start, dilation)
+                total[0] += parallel.product(columns, _matrix(some)).T  # ((KH·KW·C, rows) @ (rows, O))ᵀ
+                continue
             slab = _slab(x, images, rows, dy.shape[2], (KH, KW), stride, start, dilation)
             view = windows(slab, (KH, KW), stride, dilation)  # (n, r, OW, KH, KW, C)
             if groups == x.shape[3] == O:
@@ -234,6 +263,17 @@ def _nhwc(a):
     """(N, C, H, W) seen as (N, H, W, C); copied only if its memory is not already in that order."""
     view = a.transpose(0, 2, 3, 1)
     return view if view.flags.c_contiguous else view.copy()
+
+
+def _image(x, groups):
+    """The image (N, C, H, W) seen as (N, H, W, C), for `correlate` and `weight_gradient`: planes stay as they are."""
+    view = x.transpose(0, 2, 3, 1)
+    return view if _by_planes(view, groups) else _nhwc(x)
+
+
+def _by_planes(x, groups):
+    """True if the columns of x (N, H, W, C) are to be made by `plane_columns`."""
+    return groups == 1 and x.shape[3] <= FEW_CHANNELS and parallel.on_cpu(x)
 
 
 def _blocks(x, y, row_length):
@@ -283,12 +323,12 @@ def _matrix(block):
 
 
 def _product(columns, kernels, out):
-    """out (n, r, OW, O) = columns (n·r·OW, K) @ kernelsᵀ (K, O)"""
+    """out (n, r, OW, O) = columns (n·r·OW, K) @ kernels (K, O)"""
     if out.flags.c_contiguous:
-        parallel.product(columns, kernels.T, out=_matrix(out))
+        parallel.product(columns, kernels, out=_matrix(out))
     else:
-        result = parallel.scratch("product", (columns.shape[0], kernels.shape[0]), columns)
-        parallel.product(columns, kernels.T, out=result)
+        result = parallel.scratch("product", (columns.shape[0], kernels.shape[1]), columns)
+        parallel.product(columns, kernels, out=result)
         out[...] = result.reshape(out.shape)
 
 

@@ -16,10 +16,14 @@ from .door import check_arrays, check_rank, output_size, pair, shape_error
 
 def windows(x: Array, kernel_size: Pair, stride: Pair = (1, 1), dilation: Pair = (1, 1)) -> Array:
     """All windows of x (N, H, W, C) as a view (N, OH, OW, KH, KW, C): no number is copied."""
-    (KH, KW), (SH, SW), (DH, DW) = kernel_size, stride, dilation
-    span = (DH * (KH - 1) + 1, DW * (KW - 1) + 1)
-    view = np.lib.stride_tricks.sliding_window_view(x, span, axis=(1, 2))  # (N, ·, ·, C, span)
-    return view[:, ::SH, ::SW, :, ::DH, ::DW].transpose(0, 1, 2, 4, 5, 3)
+    (N, H, W, C), (KH, KW), (SH, SW), (DH, DW) = x.shape, kernel_size, stride, dilation
+    if not parallel.on_cpu(x):  # the one way that every kind of array knows
+        span = (DH * (KH - 1) + 1, DW * (KW - 1) + 1)
+        view = np.lib.stride_tricks.sliding_window_view(x, span, axis=(1, 2))  # (N, ·, ·, C, span)
+        return view[:, ::SH, ::SW, :, ::DH, ::DW].transpose(0, 1, 2, 4, 5, 3)
+    n, h, w, c = x.strides
+    shape = (N, (H - DH * (KH - 1) - 1) // SH + 1, (W - DW * (KW - 1) - 1) // SW + 1, KH, KW, C)
+    return np.lib.stride_tricks.as_strided(x, shape, (n, h * SH, w * SW, h * DH, w * DW, c), writeable=False)
 
 
 def image_slab(x: Array, images: slice, rows: Pair, cols: Pair) -> Array:
@@ -36,6 +40,42 @@ def image_slab(x: Array, images: slice, rows: Pair, cols: Pair) -> Array:
     if h0 < h1 and w0 < w1:
         slab[:, h0 - top : h1 - top, w0 - left : w1 - left] = some[:, h0:h1, w0:w1]
     return slab
+
+
+def plane_columns(
+    x: Array, images: slice, rows: slice, OW: int, kernel_size: Pair, stride: Pair, start: Pair, dilation: Pair
+) -> Array:
+    """im2col of a block, transposed: x (N, H, W, C) in any memory order  ->  (KH·KW·C, n·r·OW) in scratch memory.
+
+    Row (k, l, c) of the result is plane c of the image, shifted by (k, l): one run of memory for every row of pixels.
+    For few channels those runs are far longer than the windows', which have KW·C numbers. To have them whole at a
+    stride as well, the planes are first dealt out into `stride` planes that hold every stride-th column each."""
+    (KH, KW), (SH, SW), (DH, DW) = kernel_size, stride, dilation
+    some = x[images].transpose(0, 3, 1, 2)
+    (n, C, H, W), r = some.shape, rows.stop - rows.start
+    top, height = start[0] + rows.start * SH, (r - 1) * SH + DH * (KH - 1) + 1
+    width = OW + DW * (KW - 1) // SW
+    dealt = parallel.scratch("slab", (SW, n, C, height, width), x)
+    dealt[...] = 0
+    h0, h1 = max(0, top), min(H, top + height)
+    for phase in range(SW if h0 < h1 else 0):
+        cols, pixels = _inside(start[1] + phase, SW, width, W)
+        dealt[phase, :, :, h0 - top : h1 - top, cols] = some[:, :, h0:h1, pixels]
+    columns = parallel.scratch("columns", (KH, KW, C, n, r, OW), x)
+    for l in range(KW):
+        shift = l * DW // SW
+        plane = dealt[l * DW % SW][..., shift : shift + OW].transpose(0, 2, 3, 1)
+        columns[:, l] = windows(plane, (KH, 1), (SH, 1), (DH, 1))[:, :, :, :, 0].transpose(3, 4, 0, 1, 2)
+    return columns.reshape(KH * KW * C, n * r * OW)
+
+
+def _inside(first, step, count, size):
+    """Of the places first, first + step, ... (count of them), those in range(size): which they are, and the places."""
+    a = max(0, -(first // step))  # ceil(-first / step)
+    b = min(count, (size - 1 - first) // step + 1)
+    if a >= b:
+        return slice(0, 0), slice(0, 0)
+    return slice(a, b), slice(first + a * step, first + (b - 1) * step + 1, step)
 
 
 def im2col_forward(

@@ -24,13 +24,25 @@ def max_pool2d_forward(
     y = _like_memory(x, (*x.shape[:2], *size))
 
     def work(images):
-        some = y[images]
-        some[...] = -np.inf
-        for windows, pixels in _taps(y.shape, x.shape, kernel_size, stride, padding):
-            np.maximum(some[windows], x[images][pixels], out=some[windows])
+        rows = _like_memory(x, (images.stop - images.start, x.shape[1], size[0], x.shape[3]))
+        _largest(x[images], rows, 2, kernel_size[0], stride[0], padding[0])
+        _largest(rows, y[images], 3, kernel_size[1], stride[1], padding[1])
 
     parallel.over_rows(work, x, y)
     return y, (x, y, kernel_size, stride, padding)
+
+
+def _largest(x, y, axis, kernel, stride, padding):
+    """y = the maxima of windows along one axis alone: a window's maximum is that of its rows' maxima."""
+    before, size = (slice(None),) * axis, y.shape[axis]
+    taps = [_inside(k, size, x.shape[axis], stride, padding) for k in range(kernel)]
+    taps.sort(key=lambda tap: tap[0] != slice(0, size))  # first, a tap inside of the image for every window
+    if taps[0][0] == slice(0, size):
+        y[...] = x[(*before, taps.pop(0)[1])]
+    else:
+        y[...] = -np.inf
+    for windows, pixels in taps:
+        np.maximum(y[(*before, windows)], x[(*before, pixels)], out=y[(*before, windows)])
 
 
 def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
@@ -38,20 +50,27 @@ def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradie
     x, y, kernel_size, stride, padding = cache
     dx = np.empty_like(x)
     apart = stride[0] >= kernel_size[0] and stride[1] >= kernel_size[1]  # no pixel belongs to two windows
+    covered = stride == kernel_size and padding == (0, 0) and x.shape[2:] == tuple(
+        s * size for s, size in zip(stride, y.shape[2:], strict=True)
+    )  # every pixel belongs to one
 
     def work(images):
         image, dimage, maxima, upstream = x[images], dx[images], y[images], dy[images]
-        dimage[...] = 0
+        if not covered:
+            dimage[...] = 0
+        if upstream.strides != maxima.strides:  # one copy now is quicker than four passes across the grain
+            upstream = np.empty_like(maxima)
+            upstream[...] = dy[images]
         paid = np.zeros_like(maxima, dtype=bool)
-        buffer = np.empty_like(paid)
+        mask, share = np.empty_like(paid), np.empty_like(maxima)
         for windows, pixels in _taps(y.shape, x.shape, kernel_size, stride, padding):
-            first = np.equal(image[pixels], maxima[windows], out=buffer[windows])
+            first = np.equal(image[pixels], maxima[windows], out=mask[windows])
             np.greater(first, paid[windows], out=first)  # it is the maximum, and no earlier pixel was
             paid[windows] |= first
             if apart:
                 np.multiply(upstream[windows], first, out=dimage[pixels])
             else:
-                dimage[pixels] += upstream[windows] * first
+                dimage[pixels] += np.multiply(upstream[windows], first, out=share[windows])
 
     parallel.over_rows(work, x, y)
     return (dx,)
