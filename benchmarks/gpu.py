@@ -2,18 +2,20 @@
 networks.
 
 Contestants: tinyvision on NumPy, tinyvision on CuPy stage by stage (the readable ops; with fused kernels; with the
-implicit-GEMM convolution), and PyTorch eager in both of its layouts, of which the faster counts. Everything is compared
-with tinyvision on the CPU before it is timed; what disagrees is recorded as wrong and not timed. Needs CuPy and PyTorch
-and nothing else that a bare machine may lack.
+implicit-GEMM and depthwise convolutions; with Winograd's, in full precision; as a CUDA graph), and PyTorch eager in
+both of its layouts, of which the faster counts. Everything is compared with tinyvision on the CPU before it is timed;
+what disagrees is recorded as wrong and not timed. Needs CuPy and PyTorch and nothing else that a bare machine may lack;
+pictures are drawn where Matplotlib is installed.
 """
 
 import argparse
-import json
+import importlib.util
 import platform
 import statistics
 import sys
 import time
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +23,30 @@ import numpy as np
 import tinyvision as tv
 from tinyvision import kernels, models, nn, optim
 from tinyvision.device import cuda_problem, free_memory, report, synchronize, to_device, to_numpy
+from tinyvision.kernels.graph import WARM_UP, GraphedStep
 
-from . import conv, networks
+from . import conv, gpu_page, networks, record
+from .contestants import Layer
 
-# The drop-ins that each stage uses; None stands for all.
+# The drop-ins that each stage uses.
+FUSED = ("batchnorm", "pooling", "col2im", "cross_entropy", "sgd")
+GEMM = (*FUSED, "conv2d", "conv2d_inference", "depthwise", "linear")
 STAGES = {
     "CuPy 0: im2col + cuBLAS": (),
-    "CuPy 1: fused": ("batchnorm", "pooling", "col2im", "cross_entropy", "sgd"),
-    "CuPy 2: implicit GEMM": None,
+    "CuPy 1: fused": FUSED,
+    "CuPy 2: implicit GEMM": GEMM,
+    "CuPy 3: Winograd": (*GEMM, "winograd"),  # in full precision; TF32 has tensor cores for the same layers
 }
-NUMPY = "NumPy"
-LAYOUTS = ("PyTorch NCHW", "PyTorch channels-last")
-MODES = ("tf32", "ieee")
+GRAPH = "CuPy: as a graph"  # all drop-ins, and the whole step in one launch
+NUMPY, LAYOUTS, MODES = gpu_page.NUMPY, gpu_page.LAYOUTS, gpu_page.MODES
+
+# EfficientNet-Lite0's depthwise convolutions, the largest of each kind: name, channels, size, kernel, stride, count.
+DEPTHWISE = (
+    ("depthwise 3×3, 32 at 112²", 32, 112, 3, 1, 1),
+    ("depthwise 3×3/2, 96 at 112²", 96, 112, 3, 2, 1),
+    ("depthwise 5×5, 240 at 28²", 240, 28, 5, 1, 1),
+    ("depthwise 5×5/2, 144 at 56²", 144, 56, 5, 2, 1),
+)
 
 # Against float32 on the CPU: sums of up to 5·10³ products in another order; TF32 keeps 10 of 23 bits of each factor;
 # a whole network passes such differences through 18 layers.
@@ -61,14 +75,15 @@ def main(argv=None):
     if problem:
         print(f"benchmarks: cuda cannot be used: {problem}\nNothing was measured.", file=sys.stderr)
         return 2
-    made = measure(
-        options.batch, MODES[:1] if options.quick else MODES, conv.layers(options.batch)[:: 3 if options.quick else 1]
-    )
-    name = made["device"]["name"].lower().replace(" ", "-")
+    name = report()["devices"][0]["name"].lower().replace(" ", "-")
     path = options.json or Path(__file__).parent / "results" / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"{section(made, path)}\n\nrecord: {path}")
+    record.check_writable(path)
+    layers = conv.layers(options.batch) + depthwise_layers(options.batch)
+    made = measure(options.batch, MODES[:1] if options.quick else MODES, layers[:: 3 if options.quick else 1])
+    record.write(path, made)
+    pictures = gpu_page.draw(made, path) if importlib.util.find_spec("matplotlib") else {}
+    print(f"{gpu_page.section(made, path)}\n\nrecord: {path}")
+    print("\n".join(f"picture: {path.with_name(file)}" for file, _ in pictures.values()) or gpu_page.NO_PICTURES)
     return int(any(entry["status"] == "wrong" for case in made["cases"] for entry in case["entries"].values()))
 
 
@@ -77,6 +92,7 @@ def measure(batch, modes, layers, where="cuda"):
     torch, versions = import_torch()
     made = {
         "kind": "gpu",
+        "schema": gpu_page.SCHEMA,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": "python -m benchmarks --device cuda",
         "device": (report()["devices"] or [{"name": platform.processor() or "CPU"}])[0],
@@ -91,12 +107,16 @@ def measure(batch, modes, layers, where="cuda"):
         "ceilings": ceilings(where),
         "cases": [],
     }
-    for mode in modes:
-        for layer in layers:
-            made["cases"] += layer_cases(layer, mode, torch, where)
-        made["cases"] += network_cases(batch, mode, torch, where)
-    made["crossover"] = crossover(where)
+    for layer in layers:
+        made["cases"] += layer_cases(layer, modes, torch, where)
+    made["cases"] += network_cases(batch, modes, torch, where)
+    made["crossover"] = {name: crossover(name, batches, where) for name, batches in CROSSOVERS.items()}
     return made
+
+
+def depthwise_layers(batch):
+    """EfficientNet-Lite0's, as layers with one input channel for each output."""
+    return [Layer(name, batch, 1, c, size, kernel, stride, count) for name, c, size, kernel, stride, count in DEPTHWISE]
 
 
 def import_torch():
@@ -109,8 +129,9 @@ def import_torch():
 
 
 def timed(work, where="cuda", most=200):
-    """The median time of one call in milliseconds, over at most `most` calls and about SECONDS; waits for the
-    device."""
+    """The median time of one call in milliseconds, over at most `most` calls and about SECONDS; waits for the device.
+
+    Work that takes longer than SECONDS is timed twice, so that a slow contestant does not use up everybody's time."""
 
     def once():
         start = time.perf_counter()
@@ -120,9 +141,9 @@ def timed(work, where="cuda", most=200):
         return time.perf_counter() - start
 
     once()
-    times = [once() for _ in range(3)]
-    count = int(min(most, max(3, SECONDS / max(statistics.median(times), 1e-6))))
-    return 1e3 * statistics.median([once() for _ in range(count)])
+    first = once()
+    count = 1 if first > SECONDS else min(most, max(4, int(SECONDS / max(first, 1e-6))))
+    return 1e3 * statistics.median([first, *(once() for _ in range(count))])
 
 
 def ceilings(where):
@@ -139,18 +160,20 @@ def ceilings(where):
     return found
 
 
-def entry(work, expected, tolerance, where):
-    """Compare what `work()` gives with `expected` (a list of NumPy arrays), then time it."""
+def entry(prepare, expected, tolerance, where):
+    """Compare what the work that `prepare()` returns gives with `expected` (a list of NumPy arrays), then time it."""
     try:
+        work = prepare()
         got = [to_host(a) for a in work()]
+        pairs = zip(got, expected, strict=True)
+        worst = max(float(np.abs(g - e).max() / max(np.abs(e).max(), 1e-30)) for g, e in pairs)
+        if not worst <= tolerance:
+            return {"status": "wrong", "difference": worst, "tolerance": tolerance}
+        del got
+        return {"status": "timed", "difference": worst, "ms": timed(work, where)}
     except Exception as error:  # one contestant's failure must not cost the record of the others
-        return {"status": "failed", "why": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
-    differences = [float(np.abs(g - e).max() / max(np.abs(e).max(), 1e-30)) for g, e in zip(got, expected, strict=True)]
-    worst = max(differences)
-    if not worst <= tolerance:
-        return {"status": "wrong", "difference": worst, "tolerance": tolerance}
-    del got
-    return {"status": "timed", "difference": worst, "ms": timed(work, where)}
+        why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        return {"status": "failed", "why": why}
 
 
 def to_host(value):
@@ -160,15 +183,15 @@ def to_host(value):
     return to_numpy(value.detach() if isinstance(value, tv.Tensor) else value)
 
 
-def staged(names, work):
-    """`work` with the drop-ins of one stage."""
+def staged(names, prepare, *arguments, **options):
+    """The work that `prepare` returns, with the drop-ins of one stage alone, while it is prepared as well."""
 
     def run():
-        if names is None:
-            return work()
         with kernels.only(*names):
             return work()
 
+    with kernels.only(*names):
+        work = prepare(*arguments, **options)
     return run
 
 
@@ -178,34 +201,40 @@ def set_torch_precision(torch, mode):
     torch.backends.cudnn.benchmark = True
 
 
-def layer_cases(layer, mode, torch, where):
-    """Forward and backward of one convolution: two cases."""
+def layer_cases(layer, modes, torch, where):
+    """Forward and backward of one convolution: a case for each, in every precision."""
     x, weight, dy = networks.conv_data(layer)
-    options = {"stride": layer.stride, "padding": layer.kernel // 2}
+    options = {"stride": layer.stride, "padding": layer.padding}
+    if layer.channels == 1:  # depthwise: as many channels as kernels
+        x, options["groups"] = networks.conv_data(layer._replace(channels=layer.outputs))[0], layer.outputs
     pair = (tv.ops.conv2d_forward, tv.ops.conv2d_backward)
     y, cache = pair[0](x, weight, **options)
     expected = {"forward": [y], "backward": list(pair[1](dy, cache))}
-    flops = 2 * dy.size * layer.channels * layer.kernel**2
     moved = {"forward": x.nbytes + weight.nbytes + y.nbytes, "backward": 3 * x.nbytes + 2 * (weight.nbytes + y.nbytes)}
+    numpy = {way: timed(_conv_work(pair, x, weight, dy, options, way), "cpu") for way in expected}
     on_gpu, cases = [to_device(a, where) for a in (x, weight, dy)], []
-    for way in ("forward", "backward"):
-        entries, tolerance = {}, TOLERANCE["layer"][mode]
-        entries[NUMPY] = {"status": "timed", "ms": timed(_conv_work(pair, x, weight, dy, options, way), "cpu", most=3)}
+    for mode, way in ((mode, way) for mode in modes for way in expected):
+        entries, tolerance = {NUMPY: {"status": "timed", "ms": numpy[way]}}, TOLERANCE["layer"][mode]
         with tv.precision(mode):
-            for name, names in (("CuPy 0: im2col + cuBLAS", ()), ("CuPy 2: implicit GEMM", None)):
-                with kernels.only(*names) if names is not None else kernels.only(*kernels.names()):
+            used = {}
+            for name, names in STAGES.items():
+                with kernels.only(*names):
                     chosen = kernels.choose(*pair, on_gpu[:2], options)
-                if names is None and chosen == pair:
-                    entries[name] = {"status": "left to stage 0"}
+                if chosen in used.values():
+                    earlier = next(n for n, other in used.items() if other == chosen)
+                    entries[name] = {"status": f"as stage {earlier[5]}"}
                     continue
-                entries[name] = entry(_conv_work(chosen, *on_gpu, options, way), expected[way], tolerance, where)
+                used[name] = chosen
+                work = partial(_conv_work, chosen, *on_gpu, options, way)
+                with kernels.only(*names):
+                    entries[name] = entry(work, expected[way], tolerance, where)
         if torch is not None:
             set_torch_precision(torch, mode)
             for name in LAYOUTS:
-                work = _torch_conv(torch, x, weight, dy, options, way, name, where)
+                work = partial(_torch_conv, torch, x, weight, dy, options, way, name, where)
                 entries[name] = entry(work, expected[way], tolerance, where)
-        work = flops * (1 if way == "forward" else 2)
-        cases.append({"case": layer.name, "group": way, "precision": mode, "count": layer.count, "flops": work,
+        flops = layer.flops * (1 if way == "forward" else 2)
+        cases.append({"case": layer.name, "group": way, "precision": mode, "count": layer.count, "flops": flops,
                       "bytes": moved[way], "entries": entries})  # fmt: skip
     if where != "cpu":
         free_memory(where)
@@ -226,7 +255,7 @@ def _torch_conv(torch, x, weight, dy, options, way, layout, where):
         return lambda: [torch.nn.functional.conv2d(x, weight, **options)]
     pair = [options["stride"]] * 2, [options["padding"]] * 2
     return lambda: torch.ops.aten.convolution_backward(
-        dy, x, weight, None, *pair, [1, 1], False, [0, 0], 1, (True, True, False)
+        dy, x, weight, None, *pair, [1, 1], False, [0, 0], options.get("groups", 1), (True, True, False)
     )[:2]
 
 
@@ -237,35 +266,38 @@ NETWORKS = {
 }
 
 
-def network_cases(batch, mode, torch, where, wanted=tuple(NETWORKS)):
-    """One case for each network."""
+def network_cases(batch, modes, torch, where, wanted=tuple(NETWORKS)):
+    """One case for each network and precision."""
+    return [case for name in wanted for case in _network_cases(name, batch, modes, torch, where)]
+
+
+def _network_cases(name, batch, modes, torch, where):
+    build, weights, size, trains = NETWORKS[name]
+    given = (weights(), *networks.images(batch, size), trains)
+    work = _our_work(build, *given, "cpu")
+    expected, numpy = [to_host(a) for a in work()], timed(work, "cpu")
+    del work
     cases = []
-    for name in wanted:
-        build, weights, size, trains = NETWORKS[name]
-        state, (images, labels) = weights(), networks.images(batch, size)
-        ours = {NUMPY: ("cpu", None), **{stage: (where, names) for stage, names in STAGES.items()}}
-        expected, entries = None, {}
-        for contestant, (place, names) in ours.items():
+    for mode in modes:
+        entries, tolerance = {NUMPY: {"status": "timed", "ms": numpy}}, TOLERANCE["network"][mode]
+        stages = {name: names for name, names in STAGES.items() if mode == "ieee" or "winograd" not in names}
+        stages |= {GRAPH: tuple(kernels.names())} if trains and where != "cpu" else {}
+        for stage, names in stages.items():
             with tv.precision(mode):
-                work = staged(names, _our_work(build, state, images, labels, trains, place))
-                if expected is None:
-                    expected = [to_host(a) for a in work()]
-                    entries[contestant] = {"status": "timed", "ms": timed(work, "cpu", most=3)}
-                else:
-                    entries[contestant] = entry(work, expected, TOLERANCE["network"][mode], where)
-            del work
+                work = partial(staged, names, _our_work, build, *given, where, as_graph=stage == GRAPH)
+                entries[stage] = entry(work, expected, tolerance, where)
             if where != "cpu":
                 free_memory(where)
         if torch is not None:
             set_torch_precision(torch, mode)
             for layout in LAYOUTS:
-                work = _torch_work(torch, name, state, images, labels, trains, layout, where)
-                entries[layout] = entry(work, expected, TOLERANCE["network"][mode], where)
+                work = partial(_torch_work, torch, name, *given, layout, where)
+                entries[layout] = entry(work, expected, tolerance, where)
         cases.append({"case": name, "group": "network", "precision": mode, "entries": entries})
     return cases
 
 
-def _our_work(build, state, images, labels, trains, where):
+def _our_work(build, state, images, labels, trains, where, as_graph=False):
     model = build()
     model.load_state_dict({key: np.array(value) for key, value in state.items()})
     model.to(where)
@@ -281,14 +313,17 @@ def _our_work(build, state, images, labels, trains, where):
     # A learning rate of 0 leaves the weights as they are, so that every step is the same work with the same result.
     optimizer, criterion = optim.SGD(model.parameters(), lr=0.0, momentum=0.9), nn.CrossEntropyLoss()
 
-    def step():
+    def step(x, y):
         optimizer.zero_grad()
         loss = criterion(model(x), y)
         loss.backward()
         optimizer.step()
-        return [loss]
+        return loss.detach()
 
-    return step
+    run = GraphedStep(step, optimizer) if as_graph else step
+    for _ in range(WARM_UP if as_graph else 0):
+        run(x, y)
+    return lambda: [run(x, y)]
 
 
 def _torch_network(torch, name):
@@ -334,77 +369,21 @@ def _torch_work(torch, name, state, images, labels, trains, layout, where):
     return step
 
 
-def crossover(where, batches=(1, 2, 4, 8, 16, 32)):
-    """ResNet-18's inference over batch sizes: {"batches", "cpu_ms", "gpu_ms", "from"}; from: where the GPU
-    overtakes."""
-    build, weights, size, _ = NETWORKS["ResNet-18, inference"]
-    state, times = weights(), {"cpu": [], where: []}
+CROSSOVERS = {
+    "SimpleCNN, training step": (1, 4, 16, 64, 256),
+    "ResNet-18, inference": (1, 2, 4, 8, 16, 32),
+}
+
+
+def crossover(name, batches, where):
+    """A network over batch sizes: {"batches", "cpu_ms", "gpu_ms", "from"}; from: the batch from which on the GPU is the
+    faster one, at this and every larger one that was tried, or None."""
+    build, weights, size, trains = NETWORKS[name]
+    state, times = weights(), {"cpu": [], "gpu": []}
     for batch in batches:
         images, labels = networks.images(batch, size)
-        for place in {"cpu": 0, where: 0}:
-            times[place].append(timed(_our_work(build, state, images, labels, False, place), place, most=3))
-    faster = [b for b, c, g in zip(batches, times["cpu"], times[where], strict=True) if g < c]
-    return {
-        "batches": list(batches),
-        "cpu_ms": times["cpu"],
-        "gpu_ms": times[where],
-        "from": faster[0] if faster else None,
-    }
-
-
-# -- Markdown
-
-
-def best_torch(entries):
-    """Milliseconds of PyTorch's faster layout, or None."""
-    times = [entries[name]["ms"] for name in LAYOUTS if entries.get(name, {}).get("status") == "timed"]
-    return min(times) if times else None
-
-
-def roofline_share(case, milliseconds, found):
-    """The time that the ceilings allow, divided by the time that was needed; None without ceilings."""
-    peak = found.get("tf32_tflops" if case["precision"] == "tf32" else "fp32_tflops")
-    if not peak or "flops" not in case:
-        return None
-    return max(case["flops"] / peak / 1e9, case["bytes"] / found["copy_gb_s"] / 1e6) / milliseconds
-
-
-def section(record, path):
-    """A GPU record as Markdown: ceilings, then a table for each precision and group, with the ratio to PyTorch
-    eager."""
-    device, found = record["device"], record["ceilings"]
-    lines = [f"### {device['name']}", "", f"Record: `{Path(path).name}`, {record['created']}, batch {record['batch']}."]
-    lines.append("Versions: " + ", ".join(f"{name} {version}" for name, version in record["versions"].items()) + ".")
-    if found:
-        lines.append(
-            f"Ceilings measured: copy {found['copy_gb_s']:.0f} GB/s, products "
-            f"{found['fp32_tflops']:.1f} TFLOP/s in FP32, {found['tf32_tflops']:.0f} TFLOP/s in TF32."
-        )
-    for mode in MODES:
-        for group in ("forward", "backward", "network"):
-            cases = [c for c in record["cases"] if c["precision"] == mode and c["group"] == group]
-            if cases:
-                lines += ["", f"**{group}, {mode}** (milliseconds)", "", *_table(cases, found)]
-    cross = record["crossover"]
-    place = f"from batch {cross['from']} on" if cross["from"] else "at no batch size that was tried"
-    lines += ["", f"ResNet-18's inference is faster on the GPU than on the CPU {place} (tried: {cross['batches']})."]
-    return "\n".join(lines)
-
-
-def _table(cases, found):
-    names = list(dict.fromkeys(name for case in cases for name in case["entries"]))
-    rows = ["| | " + " | ".join(names) + " | ratio to PyTorch | roofline |", "|---" * (len(names) + 3) + "|"]
-    for case in cases:
-        cells = [_cell(case["entries"].get(name)) for name in names]
-        ours = [e["ms"] for n, e in case["entries"].items() if n.startswith("CuPy") and e["status"] == "timed"]
-        torch = best_torch(case["entries"])
-        ratio = f"{min(ours) / torch:.2f}" if ours and torch else "—"
-        share = roofline_share(case, min(ours), found) if ours else None
-        rows.append(f"| {case['case']} | {' | '.join(cells)} | {ratio} | {'—' if share is None else f'{share:.0%}'} |")
-    return rows
-
-
-def _cell(found):
-    if found is None:
-        return "—"
-    return f"{found['ms']:.3g}" if found["status"] == "timed" else found["status"]
+        for key, place in (("cpu", "cpu"), ("gpu", where)):
+            times[key].append(timed(_our_work(build, state, images, labels, trains, place), place, most=20))
+    slower = [b for b, c, g in zip(batches, times["cpu"], times["gpu"], strict=True) if not g < c]
+    ahead = [b for b in batches if not slower or b > slower[-1]]
+    return {"batches": list(batches), "cpu_ms": times["cpu"], "gpu_ms": times["gpu"], "from": min(ahead, default=None)}

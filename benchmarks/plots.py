@@ -29,7 +29,7 @@ OF = {
 }
 
 
-def draw(record, path):
+def draw(record, path, pictures=None):
     """Write the pictures that this record has numbers for beside it; returns {name: (file name, what it shows)}."""
     import matplotlib
 
@@ -52,7 +52,7 @@ def draw(record, path):
         }
     ):
         drawn = {}
-        for name, (function, text) in PICTURES.items():
+        for name, (function, text) in (PICTURES if pictures is None else pictures).items():
             figure = function(record)
             if figure is not None:
                 file = Path(path).with_name(f"{Path(path).stem}-{name}.svg")
@@ -61,7 +61,8 @@ def draw(record, path):
     return drawn
 
 
-def _axes(width, height, columns=1, **options):
+def canvas(width, height, columns=1, **options):
+    """A figure with some panels beside one another."""
     from matplotlib.figure import Figure
 
     figure = Figure((width, height), layout="constrained")
@@ -73,7 +74,7 @@ def goals_picture(record):
     outcomes = [o for o in goals.outcomes(record["cases"]) if o.ratio is not None]
     if not outcomes:
         return None
-    figure, axes = _axes(8, 0.42 * len(outcomes) + 0.9)
+    figure, axes = canvas(8, 0.42 * len(outcomes) + 0.9)
     for i, o in enumerate(outcomes):
         axes.barh(i, o.ratio, 0.55, color="#d55e00" if o.missed else "#0072b2")
         axes.plot([o.goal.must] * 2, [i - 0.4, i + 0.4], color=INK, lw=2, label="must" if i == 0 else None)
@@ -94,7 +95,7 @@ def contestants(record, benchmark, group):
     if not cases:
         return None
     timed = [{n: e for n, e in c["entries"].items() if e["status"] == "timed"} for c in cases]
-    figure, panels = _axes(
+    figure, panels = canvas(
         8 if len(cases) == 1 else 4 * len(cases), 0.3 * max(map(len, timed)) + 0.9, len(cases), squeeze=False
     )
     for axes, case, entries in zip(panels[0], cases, timed, strict=True):
@@ -121,7 +122,7 @@ def layers_picture(record):
     if not cases:
         return None
     names = list(dict.fromkeys(c["case"] for c in cases))
-    figure, axes = _axes(8, 0.5 * len(names) + 1)
+    figure, axes = canvas(8, 0.5 * len(names) + 1)
     for j, (group, colour) in enumerate(PASSES.items()):
         some = {
             c["case"]: timing.ratio(fastest(c, "tinyvision"), fastest(c, "PyTorch"))[0]
@@ -145,7 +146,7 @@ def roofline_picture(record):
     cases = [c for c in record["cases"] if c["benchmark"] == "conv" and c["group"] == "forward"]
     if not cases or not ceiling:
         return None
-    figure, axes = _axes(8, 4)
+    figure, axes = canvas(8, 4)
     lean = [c["flops"] / c["least_bytes"] for c in cases]
     span = [min(lean) / 1.5, max(lean) * 1.5]
     knee = ceiling["product"] / ceiling["copy"]
@@ -177,7 +178,7 @@ def scaling_picture(record):
             groups.setdefault(case["group"], []).append(case)
     if not groups:
         return None
-    figure, panels = _axes(3.2 * len(groups), 3, len(groups), squeeze=False)
+    figure, panels = canvas(3.2 * len(groups), 3, len(groups), squeeze=False)
     for axes, (group, cases) in zip(panels[0], groups.items(), strict=True):
         for family, mark in (("tinyvision", "o-"), ("PyTorch", "s--")):
             axes.plot(
@@ -208,7 +209,7 @@ def profile_picture(record):
     parts = record.get("breakdown")
     if not parts:
         return None
-    figure, axes = _axes(8, 0.4 * len(parts) + 0.9)
+    figure, axes = canvas(8, 0.4 * len(parts) + 0.9)
     left = [0.0] * len(parts)
     for name, colour in zip(parts[0]["kinds"], KINDS, strict=True):
         widths = [100 * part["kinds"][name] for part in parts]

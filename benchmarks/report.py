@@ -1,13 +1,12 @@
 """`python -m benchmarks report`: the records in a folder become a page with pictures."""
 
-import importlib.util
 import os
 from pathlib import Path
 
 from tinyvision.errors import DataError
 from tinyvision.files import atomic_write
 
-from . import goals, plots, record, tables
+from . import goals, gpu_page, plots, record, tables
 from .machine import ROOT, busy
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -49,7 +48,7 @@ def write(results=None, output=None):
     for path, made in records.items():
         if made["kind"] == "cpu":
             parts.append(cpu_section(made, path, folder))
-    parts.append(gpu_sections({path: made for path, made in records.items() if made["kind"] == "gpu"}, results))
+    parts.append(gpu_sections({path: made for path, made in records.items() if made["kind"] == "gpu"}, folder))
     with atomic_write(output, "w") as file:
         file.write("\n".join(part.strip("\n") + "\n" for part in parts))
     return output, len(records)
@@ -103,14 +102,15 @@ def missed(made, path):
     return "\n".join(lines)
 
 
-def gpu_sections(records, results):
-    """The GPU's records in the words of `benchmarks/gpu.py`, whose `section(record, path)` returns Markdown."""
+def gpu_sections(records, folder):
+    """Every GPU's record with its pictures, or how to make one."""
     lines = ["## GPU", ""]
     if not records:
         lines.append("Not yet measured. On a machine with an NVIDIA GPU: `python -m benchmarks --device cuda`.")
         return "\n".join(lines)
-    if importlib.util.find_spec("benchmarks.gpu") is None:
-        raise DataError(f"{results}: there are GPU records, but this checkout has no benchmarks/gpu.py")
-    from . import gpu
-
-    return "\n\n".join(["## GPU", *(gpu.section(made, path).strip("\n") for path, made in records.items())])
+    parts = ["## GPU"]
+    for path, made in records.items():
+        gpu_page.check(made, path)
+        pictures = {n: f"![{text}]({folder}/{file})" for n, (file, text) in gpu_page.draw(made, path).items()}
+        parts.append(gpu_page.section(made, path, pictures))
+    return "\n\n".join(parts)

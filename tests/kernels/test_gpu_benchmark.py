@@ -9,7 +9,8 @@ import pytest
 from tinyvision.device import cuda_problem
 
 gpu = pytest.importorskip("benchmarks.gpu")
-from benchmarks import conv  # noqa: E402
+from benchmarks import conv, gpu_page  # noqa: E402
+from tinyvision import kernels  # noqa: E402
 
 
 @pytest.mark.skipif(cuda_problem() is None, reason="there is a GPU here")
@@ -21,29 +22,45 @@ def test_without_a_gpu_nothing_is_measured_and_the_remedy_is_named(capsys):
 def test_the_record_and_its_page(monkeypatch):
     monkeypatch.setattr(gpu, "SECONDS", 0.0)
     torch, versions = gpu.import_torch()
-    layer = conv.layers(1)[3]
-    cases = gpu.layer_cases(layer, "ieee", torch, "cpu")
-    cases += gpu.network_cases(2, "ieee", torch, "cpu", wanted=["SimpleCNN, training step"])
+    layers = [conv.layers(1)[3], gpu.depthwise_layers(1)[3]._replace(channels=1, outputs=6, size=9)]
+    cases = [case for layer in layers for case in gpu.layer_cases(layer, gpu.MODES, torch, "cpu")]
+    cases += gpu.network_cases(2, gpu.MODES, torch, "cpu", wanted=["SimpleCNN, training step"])
+    assert len(cases) == 10
     for case in cases:
         for name, entry in case["entries"].items():
-            assert entry["status"] in ("timed", "left to stage 0"), (case["case"], name, entry)
+            assert entry["status"] in ("timed", "as stage 0"), (case["case"], name, entry)
+    cross = gpu.crossover("SimpleCNN, training step", (1, 2), "cpu")
+    assert len(cross["cpu_ms"]) == len(cross["gpu_ms"]) == 2
     found = {"copy_gb_s": 10.0, "fp32_tflops": 0.1, "tf32_tflops": 0.1}
-    record = {"device": {"name": "Stand-in"}, "created": "now", "batch": 2, "versions": versions, "ceilings": found,
-              "cases": cases, "crossover": {"batches": [1, 2], "from": 2}}  # fmt: skip
-    page = gpu.section(record, "x.json")
+    record = {"kind": "gpu", "schema": 1, "device": {"name": "Stand-in"}, "created": "now", "batch": 2, "cases": cases,
+              "versions": versions, "ceilings": found, "crossover": {"SimpleCNN, training step": cross}}  # fmt: skip
+    gpu_page.check(record, "x.json")
+    page = gpu_page.section(record, "x.json")
     assert "Stand-in" in page
-    assert "from batch 2 on" in page
     assert "1×1" in page
     assert all(case["case"] in page for case in cases)
+
+
+def test_the_gpu_is_ahead_from_where_it_stays_ahead(monkeypatch):
+    times = iter([1, 2, 2, 1, 1, 3, 5, 3, 9, 4])  # CPU, GPU, CPU, GPU, ...
+    monkeypatch.setattr(gpu, "timed", lambda *arguments, **options: next(times))
+    monkeypatch.setattr(gpu, "_our_work", lambda *arguments: None)
+    assert gpu.crossover("SimpleCNN, training step", (1, 2, 4, 8, 16), "cpu")["from"] == 8
+    monkeypatch.setattr(gpu, "timed", lambda *arguments, **options: 1)
+    assert gpu.crossover("SimpleCNN, training step", (1, 2), "cpu")["from"] is None
+
+
+def test_stages_name_drop_ins_that_are_there():
+    assert {name for names in gpu.STAGES.values() for name in names} == set(kernels.names())
 
 
 def test_a_wrong_result_is_not_timed():
     import numpy as np
 
-    made = gpu.entry(lambda: [np.ones(3)], [np.zeros(3)], 1e-3, "cpu")
+    made = gpu.entry(lambda: lambda: [np.ones(3)], [np.zeros(3)], 1e-3, "cpu")
     assert made["status"] == "wrong"
     assert "ms" not in made
-    nan = gpu.entry(lambda: [np.full(3, np.nan)], [np.ones(3)], 1e-3, "cpu")
+    nan = gpu.entry(lambda: lambda: [np.full(3, np.nan)], [np.ones(3)], 1e-3, "cpu")
     assert nan["status"] == "wrong"
 
 
@@ -51,7 +68,8 @@ def test_a_contestant_that_fails_costs_only_its_own_cell():
     def broken():
         raise RuntimeError("no such algorithm")
 
-    assert gpu.entry(broken, [], 1, "cpu")["why"] == "RuntimeError: no such algorithm"
+    for prepare in (broken, lambda: broken):
+        assert gpu.entry(prepare, [], 1, "cpu")["why"] == "RuntimeError: no such algorithm"
 
 
 @pytest.mark.skipif(cuda_problem() is None, reason="there is a GPU here, which would be measured")
