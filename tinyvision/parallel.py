@@ -173,7 +173,7 @@ def product(a: Array, b: Array, out: Array | None = None) -> Array:
         else:
             np.matmul(a[some], b[some] if a.ndim == 3 else b, out=out[some])
 
-    run(work, _cut(out.shape[axis], min(shares, out.shape[axis])))
+    run(work, cut(out.shape[axis], min(shares, out.shape[axis])))
     return out
 
 
@@ -223,11 +223,15 @@ def slices(length: int, item_bytes: int, block_bytes: int = BLOCK_BYTES) -> list
     total = length * item_bytes
     if total <= SMALL_BYTES or length <= 1:
         return [slice(0, length)]
-    count = max(math.ceil(total / block_bytes), _state.threads)
-    return _cut(length, min(length, math.ceil(count / _state.threads) * _state.threads))
+    return fair(length, math.ceil(total / block_bytes))
 
 
-def _cut(length: int, count: int) -> list[slice]:
+def fair(length: int, count: int) -> list[slice]:
+    """Cut range(length) into `count` slices or a few more, as many for every thread where the length allows."""
+    return cut(length, min(length, math.ceil(count / _state.threads) * _state.threads))
+
+
+def cut(length: int, count: int) -> list[slice]:
     """range(length) as `count` slices of almost equal length."""
     edges = [length * i // max(count, 1) for i in range(max(count, 1) + 1)]
     return [slice(a, b) for a, b in pairwise(edges)]

@@ -150,8 +150,11 @@ def image_gradient(
     dy: Array, weight: Array, dx: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int,
     kernel: str | None = None,
 ) -> Any:
-    """Fill dx (N, H, W, C) given dy (N, OH, OW, O): one `correlate` of dy for each phase of the stride (see
-    `ops.conv`)."""
+    """Fill dx (N, H, W, C) given dy (N, OH, OW, O): one `correlate` of dy for each phase of the stride.
+
+    Window i reads pixel h = i·S + k·D - P with tap k, so pixel h hears from the windows i = (h + P - k·D) / S that are
+    whole. The pixels of one phase, h + P ≡ r (mod S), all hear from the same taps, every (S / gcd(S, D))-th one, and
+    neighbours hear from neighbouring windows: a stride-1 correlation of dy with those taps, turned around."""
     O, KH, KW, CG = weight.shape
     turned = weight.reshape(groups, O // groups, KH, KW, CG).transpose(0, 4, 2, 3, 1)  # (G, C/G, KH, KW, O/G)
     for top in range(min(stride[0], dx.shape[1])):

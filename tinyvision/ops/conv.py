@@ -8,6 +8,7 @@ cache. The backward pass makes the columns again rather than keep them.
 
 import math
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..errors import OptionError
 from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from . import winograd
 from .door import check_arrays, check_rank, is_integer, output_size, pair, shape_error
-from .im2col import image_slab, plane_columns, windows
+from .im2col import image_slab, inside, plane_columns, windows
 from .linear import column_sums
 
 # Columns of about this many bytes are filled and multiplied at a time (measured on cores with 1 MiB of cache each: half
@@ -91,9 +92,10 @@ def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
     dx = dweight = dbias = None
     rows = _nhwc(dy)
     if needs[0]:
-        dx = np.empty_like(dy, shape=(x.shape[0], *x.shape[2:], x.shape[1]), order="C")
-        image_gradient(rows, _nhwc(weight), dx, stride, padding, dilation, groups)
-        dx = dx.transpose(0, 3, 1, 2)
+        (N, C, H, W), planes = x.shape, _by_planes(x.transpose(0, 2, 3, 1), groups)
+        dx = np.empty_like(dy, shape=(N, C, H, W) if planes else (N, H, W, C), order="C")
+        dx = dx if planes else dx.transpose(0, 3, 1, 2)
+        image_gradient(rows, _nhwc(weight), dx.transpose(0, 2, 3, 1), stride, padding, dilation, groups)
     if needs[1]:
         dweight = weight_gradient(_image(x, groups), rows, _nhwc(weight).shape, stride, padding, dilation, groups)
         dweight = dweight.transpose(0, 3, 1, 2)
@@ -112,10 +114,9 @@ def each_pixel(operation: np.ufunc, block: Array, vector: Array) -> None:
 
     NumPy sets out anew for every row of a broadcast operation, which for 32 channels takes longer than the row itself;
     so several pixels make a row, and as many copies of the vector."""
-    pixels = block.size // max(1, len(vector))
-    repeats = math.gcd(pixels, 64)
-    if parallel.on_cpu(block) and block.flags.c_contiguous and repeats > 1:
-        block, vector = block.reshape(pixels // repeats, -1), np.tile(vector, repeats)
+    repeats = math.gcd(block.size // max(1, len(vector)), 64)
+    if parallel.on_cpu(block) and block.flags.c_contiguous and block.size:
+        block, vector = block.reshape(-1, repeats * len(vector)), np.tile(vector, repeats)
     operation(block, vector, out=block)
 
 
@@ -163,40 +164,34 @@ def image_gradient(
 ) -> None:
     """Fill dx (N, H, W, C) with the gradient of `correlate` for its image, given dy (N, OH, OW, O).
 
-    Window i reads pixel h = i·S + k·D - P with tap k, so pixel h hears from the windows i = (h + P - k·D) / S that are
-    whole. Take the pixels of one phase, h + P ≡ r (mod S): they all hear from the same taps, every (S / gcd)-th one,
-    and neighbours hear from neighbouring windows. So each phase is a stride-1 correlation of dy with those taps, turned
-    around. At stride 1 there is one phase and all taps: the textbook's "convolution with the turned kernel"."""
-    O, KH, KW, _ = weight.shape
+    Back through the product, dcolumns = dy @ kernels, and back through im2col: what a window's columns were copied
+    from, it adds to (col2im). One tap of the kernel at a time: there, no two windows meet. Winograd's way is another
+    view of the same sum, a correlation of dy with the turned kernel (tutorial 11)."""
+    O, KH, KW, CG = weight.shape
     tile = winograd.tile_size(dy, dx.shape, weight.shape, stride, dilation, groups)
     if tile:
         winograd.image_gradient(dy, weight, dx, (padding[0] - 2, padding[1] - 2), tile)
         return
-    turned = weight.reshape(groups, O // groups, KH, KW, -1).transpose(0, 4, 2, 3, 1)  # (G, C/G, KH, KW, O/G)
-    turned = turned[:, :, ::-1, ::-1]
-    for top in range(stride[0]):
-        for left in range(stride[1]):
-            target = dx[:, top :: stride[0], left :: stride[1]]
-            taps_h, start_h, step_h = _phase(top + padding[0], KH, stride[0], dilation[0])
-            taps_w, start_w, step_w = _phase(left + padding[1], KW, stride[1], dilation[1])
-            taps = turned[:, :, taps_h, taps_w]
-            if 0 in target.shape:
-                continue
-            if 0 in taps.shape:  # no window ever reads these pixels
-                target[...] = 0
-                continue
-            taps = taps.copy().reshape(-1, *taps.shape[2:])  # (C, KH', KW', O/G)
-            correlate(dy, taps, target, (1, 1), (start_h, start_w), (step_h, step_w), groups)
+    planes, depthwise = _by_planes(dx, groups), groups == O == dx.shape[3]
+    dx = dx.reshape(*dx.shape[:3], groups, CG)
 
+    def work(blocks):
+        dx[blocks[0][0]] = 0
+        for images, rows in blocks:
+            some = dy[images, rows]
+            said = None if depthwise else _dcolumns(some, weight, groups, planes)
+            for k in range(KH):
+                for l in range(KW):
+                    top = rows.start * stride[0] + k * dilation[0] - padding[0]
+                    rows_y, rows_x = inside(top, stride[0], some.shape[1], dx.shape[1])
+                    cols_y, cols_x = inside(l * dilation[1] - padding[1], stride[1], some.shape[2], dx.shape[2])
+                    pixels = dx[images, rows_x, cols_x]
+                    if depthwise:
+                        pixels += some[:, rows_y, cols_y, :, None] * weight[:, k, l]
+                    else:
+                        pixels += said[k, l][:, rows_y, cols_y]
 
-def _phase(shifted, kernel, stride, dilation):
-    """For the pixels h with h + P = shifted, shifted + S, ...: their taps in the turned kernel, first window, step."""
-    every, step = stride // math.gcd(stride, dilation), dilation // math.gcd(stride, dilation)
-    taps = [k for k in range(kernel) if (shifted - k * dilation) % stride == 0]
-    if not taps:
-        return slice(0, 0), 0, 1
-    first_window = (shifted - taps[-1] * dilation) // stride  # the largest tap reads from the earliest window
-    return slice(kernel - 1 - taps[-1], kernel - taps[0], every), first_window, step
+    parallel.run(work, _blocks_by_images(dy, dx, KH * KW * dx.shape[-1] * groups))
 
 
 def weight_gradient(
@@ -287,10 +282,28 @@ def _blocks(x, y, row_length):
     budget = max(COLUMN_BYTES, O * row_length * x.dtype.itemsize)  # large kernels want more rows to meet at a time
     threads = parallel.get_num_threads()
     if OH * line <= budget and threads <= N:
-        images = max(1, min(budget // (OH * line), math.ceil(N / threads)))
-        return [(slice(n, min(n + images, N)), slice(0, OH)) for n in range(0, N, images)]
+        return [(images, slice(0, OH)) for images in parallel.fair(N, math.ceil(N * OH * line / budget))]
     rows = max(1, min(OH, budget // line))
     return [(slice(n, n + 1), slice(r, min(r + rows, OH))) for n in range(N) for r in range(0, OH, rows)]
+
+
+def _dcolumns(dy, weight, groups, planes):
+    """dy @ kernels: what each window says to the pixels under it.   dy (n, r, OW, O)  ->  (KH, KW, n, r, OW, G, C/G)"""
+    (n, r, OW, O), (_, KH, KW, CG) = dy.shape, weight.shape
+    kernels = weight.reshape(groups, O // groups, KH * KW * CG)
+    dcolumns = parallel.scratch("columns", (groups, n * r * OW, KH * KW * CG), dy)
+    if planes:
+        parallel.product(kernels[0].T, _matrix(dy).T, out=dcolumns.reshape(KH * KW * CG, -1))
+        return dcolumns.reshape(KH, KW, CG, 1, n, r, OW).transpose(0, 1, 4, 5, 6, 3, 2)
+    for some, kernel, out in zip(_split(dy, groups), kernels, dcolumns, strict=True):
+        parallel.product(_matrix(some), kernel, out=out)  # (rows, O/G) @ (O/G, KH·KW·C/G)
+    return dcolumns.reshape(groups, n, r, OW, KH, KW, CG).transpose(4, 5, 1, 2, 3, 0, 6)
+
+
+def _blocks_by_images(dy, dx, row_length):
+    """`_blocks` of dy in lists that share no image, for work on dx, where the blocks of an image overlap."""
+    blocks = _blocks(dx, dy, row_length)
+    return [list(same) for _, same in groupby(blocks, key=lambda block: block[0].start)]
 
 
 def _slab(x, images, rows, OW, kernel, stride, start, dilation):

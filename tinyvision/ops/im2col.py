@@ -59,7 +59,7 @@ def plane_columns(
     dealt[...] = 0
     h0, h1 = max(0, top), min(H, top + height)
     for phase in range(SW if h0 < h1 else 0):
-        cols, pixels = _inside(start[1] + phase, SW, width, W)
+        cols, pixels = inside(start[1] + phase, SW, width, W)
         dealt[phase, :, :, h0 - top : h1 - top, cols] = some[:, :, h0:h1, pixels]
     columns = parallel.scratch("columns", (KH, KW, C, n, r, OW), x)
     for l in range(KW):
@@ -69,7 +69,7 @@ def plane_columns(
     return columns.reshape(KH * KW * C, n * r * OW)
 
 
-def _inside(first, step, count, size):
+def inside(first: int, step: int, count: int, size: int) -> tuple[slice, slice]:
     """Of the places first, first + step, ... (count of them), those in range(size): which they are, and the places."""
     a = max(0, -(first // step))  # ceil(-first / step)
     b = min(count, (size - 1 - first) // step + 1)

@@ -39,7 +39,7 @@ KERNEL_COST, KERNEL_BYTES = 40, 4 << 20
 SMALL_KERNELS = 1 << 14
 
 # The planes of a block, `_scratch`, should stay in a core's caches (measured: half or twice as much is slower).
-BLOCK_BYTES = 2 << 20
+BLOCK_BYTES = 3 << 20
 
 
 @lru_cache
@@ -156,10 +156,9 @@ def _blocks(shape, C, itemsize, m):
     kernels = places * C * O * itemsize
     budget = min(max(kernels, BLOCK_BYTES), 4 * BLOCK_BYTES)  # large kernels want more tiles each time they are read
     if lines * line <= budget and threads <= N:
-        # Kernels beyond the caches are read once for all images and each product shared out, not once a thread.
-        most = N if kernels >= 4 * BLOCK_BYTES else math.ceil(N / threads)
-        images = max(1, min(budget // (lines * line), most))
-        return [(slice(n, min(n + images, N)), slice(0, OH)) for n in range(0, N, images)]
+        if kernels >= 4 * BLOCK_BYTES and N * lines * line <= budget:
+            return [(slice(0, N), slice(0, OH))]  # the kernels are read once and each product shared out
+        return [(images, slice(0, OH)) for images in parallel.fair(N, math.ceil(N * lines * line / budget))]
     count = math.ceil(lines / max(1, min(budget // line, math.ceil(N * lines / threads))))
     some = math.ceil(lines / count) * m
     return [(slice(n, n + 1), slice(r, min(r + some, OH))) for n in range(N) for r in range(0, OH, some)]
