@@ -1,5 +1,6 @@
 """conv_norm_act and fuse compute what the single layers compute."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -107,3 +108,35 @@ def test_fuse_gives_the_same_scores_without_any_batch_norm(build):
         for scores in (model(x), fused(x)):
             # float64 through up to 50 layers, relative to the largest score
             np.testing.assert_allclose(scores.data, recorded.data, rtol=0, atol=1e-10 * np.abs(recorded.data).max())
+
+
+def test_what_a_folded_convolution_keeps_follows_its_weight():
+    rng = np.random.default_rng(3)
+    x = tv.from_numpy(rng.standard_normal((4, 32, 12, 12)))  # goes through Winograd's convolution
+
+    def folded(seed):
+        conv, norm, _ = layers(np.random.default_rng(seed), None, channels=(32, 40))
+        conv.weight.data[...] = np.random.default_rng(seed).standard_normal(conv.weight.shape)
+        model = nn.Sequential(conv, norm).eval()
+        with tv.no_grad():
+            return model.fuse(), model(x).data
+
+    def is_right(model, expected):
+        with tv.no_grad():
+            for _ in range(2):  # the second call finds what the first has kept
+                np.testing.assert_allclose(model(x).data, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+    (one, of_one), (two, of_two) = folded(1), folded(2)
+    is_right(one, of_one)
+    assert one[0].kept, "this shape is expected to keep its transformed kernels"
+    is_right(copy.deepcopy(one), of_one)
+    with pytest.raises(ValueError, match="read-only"):
+        one[0].weight.data[...] = 0  # would go unnoticed
+    one.load_state_dict(two.state_dict())
+    is_right(one, of_two)
+    one[0].weight.data[...] = 0
+    one[0].bias.data[...] = 0
+    is_right(one, np.zeros_like(of_one))
+    two[0].weight = nn.Parameter(-two[0].weight.data)
+    two[0].bias = nn.Parameter(-two[0].bias.data)
+    is_right(two, -of_two)

@@ -15,6 +15,7 @@ from ..errors import OptionError
 from ..kernels import dispatched
 from ..nn.module import Module
 from ..ops.conv import conv2d_inference
+from ..parallel import on_cpu
 from ..tape import is_grad_enabled
 from ..tensor import Tensor
 from .layers import BatchNorm2d, Conv2d, Identity, ReLU, ReLU6
@@ -61,16 +62,30 @@ def _inference(x, conv, norm, activation, skip):
         scale = norm.weight.data / (norm.running_var.data + norm.eps) ** 0.5
         shift = norm.bias.data - (norm.running_mean.data if shift is None else norm.running_mean.data - shift) * scale
     skip = None if skip is None else skip.data
-    return Tensor(_conv2d_inference(
-        x.data, conv.weight.data, scale, shift, skip, activation, conv.stride, conv.padding, conv.dilation, conv.groups
-    ))
+    arguments = (x.data, conv.weight.data, scale, shift, skip, activation)
+    options = (conv.stride, conv.padding, conv.dilation, conv.groups)
+    kept = _kept(conv)
+    if kept is None:
+        return Tensor(_conv2d_inference(*arguments, *options))
+    return Tensor(conv2d_inference(*arguments, *options, kept))
+
+
+def _kept(conv):
+    """What the op keeps between calls of a folded convolution; None where its weight may change, or is on a GPU."""
+    weight = conv.weight.data
+    if not hasattr(conv, "kept") or not on_cpu(weight) or weight.flags.writeable:
+        return None
+    if conv.kept.get("of") is not weight:  # another weight since then
+        conv.kept = {"of": weight}
+    return conv.kept
 
 
 def fuse(model: Model) -> Model:
     """A copy of `model` for inference only, with every batch-norm folded into the convolution before it.
 
     weight' = weight · γ/σ and bias' = β - mean · γ/σ: the same function with fewer numbers. The pairs are those that
-    the modules name in `norm_pairs`. Raises OptionError unless the model is in evaluation mode."""
+    the modules name in `norm_pairs`. The folded weights are read-only, so that what is computed from them can be kept;
+    `load_state_dict` replaces them. Raises OptionError unless the model is in evaluation mode."""
     if any(m.training and isinstance(m, BatchNorm2d) for m in model.modules()):
         raise OptionError("fuse: batch-norm can be folded only with its running statistics; call model.eval() first")
     fused = copy.deepcopy(model)
@@ -87,4 +102,6 @@ def _fold(conv, norm):
     scale = norm.weight.data / (norm.running_var.data + norm.eps) ** 0.5
     shift = norm.bias.data - norm.running_mean.data * scale
     conv.weight = Parameter(conv.weight.data * scale[:, None, None, None])
+    if on_cpu(conv.weight.data):
+        conv.weight.data.flags.writeable, conv.kept = False, {}
     conv.bias = Parameter(shift if conv.bias is None else shift + conv.bias.data * scale)

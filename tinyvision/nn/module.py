@@ -16,6 +16,7 @@ from ..device import Device, to_device, to_numpy
 from ..device import device as as_device
 from ..errors import DtypeError, OptionError, WeightsError
 from ..hints import DType
+from ..parallel import on_cpu
 from ..tape import Variable
 from ..tensor import Tensor
 from .hooks import RemovableHook, watched_inputs
@@ -320,6 +321,8 @@ class Module:
             raise WeightsError(_misfit(type(self).__name__, *misfits, wrong))
         for n in fits:
             target = own[n][0]
+            if on_cpu(target.data) and not target.data.flags.writeable:  # of a fused model
+                target.data = target.data.copy(order="K")
             target.data[...] = to_device(given[n], target.device)
             target.version += 1
         return LoadResult(missing, unexpected)

@@ -48,20 +48,24 @@ def conv2d_forward(
         if bias is not None:
             each_pixel(np.add, block, bias)
 
-    correlate(_image(x, groups), _nhwc(weight), y, stride, (-padding[0], -padding[1]), dilation, groups, finish=add_bias)
+    start = (-padding[0], -padding[1])
+    correlate(_image(x, groups), _nhwc(weight), y, stride, start, dilation, groups, finish=add_bias)
     return y.transpose(0, 3, 1, 2), (x, weight, bias is not None, stride, padding, dilation, groups)
 
 
 def conv2d_inference(
     x: Array, weight: Array, scale: Array | None, shift: Array | None, skip: Array | None, activation: str | None,
-    stride: Pair, padding: Pair, dilation: Pair, groups: int,
+    stride: Pair, padding: Pair, dilation: Pair, groups: int, kept: dict[Any, Array] | None = None,
 ) -> Array:
     """activation(scale · conv2d(x, weight) + shift + skip), finished block by block while it is in the cache.   ->  y
 
     scale, shift (O,) or None: a bias, or a frozen batch-norm; skip like y, or None; activation None, "relu" or "relu6".
+    kept, if given, belongs to this very weight: what has to be computed from it is left there for the next call.
     It has no backward: the layers use it where nothing is recorded, and there it takes the place of up to four ops."""
     N, O, OH, OW = _checked_shape(x, weight, None, stride, padding, dilation, groups)
     y = np.empty_like(x, shape=(N, OH, OW, O), order="C")
+    if scale is not None and weight.size < y.size:  # the convolution is linear: scale whichever has fewer numbers
+        weight, scale = weight * scale[:, None, None, None], None
     if skip is not None:
         skip = _nhwc(skip)
         if skip.shape != y.shape:
@@ -80,7 +84,8 @@ def conv2d_inference(
         if activation == "relu6":
             np.minimum(block, 6, out=block)
 
-    correlate(_image(x, groups), _nhwc(weight), y, stride, (-padding[0], -padding[1]), dilation, groups, finish)
+    start = (-padding[0], -padding[1])
+    correlate(_image(x, groups), _nhwc(weight), y, stride, start, dilation, groups, finish, kept)
     return y.transpose(0, 3, 1, 2)
 
 
@@ -122,15 +127,15 @@ def each_pixel(operation: np.ufunc, block: Array, vector: Array) -> None:
 
 def correlate(
     x: Array, weight: Array, y: Array, stride: Pair, start: Pair, dilation: Pair, groups: int,
-    finish: Callable[[Array, slice, slice], None] = _leave,
+    finish: Callable[[Array, slice, slice], None] = _leave, kept: dict[Any, Array] | None = None,
 ) -> None:
     """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with weight (O, KH, KW, C/groups); outside of x all is 0.
 
     The window of y[:, 0, 0] begins at pixel `start` of x, which is negative where there is padding. `finish(block,
     images, rows)` may change each block of y in place while it is still in the cache."""
-    tile = winograd.tile_size(x, y.shape, weight.shape, stride, dilation, groups)
+    tile = winograd.tile_size(x, y.shape, weight.shape, stride, dilation, groups, kept is not None)
     if tile:
-        winograd.correlate(x, weight, y, start, tile, finish)
+        winograd.correlate(x, weight, y, start, tile, finish, kept)
         return
     O, KH, KW, _ = weight.shape
     depthwise = groups == x.shape[3] == O

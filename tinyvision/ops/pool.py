@@ -34,15 +34,19 @@ def max_pool2d_forward(
 
 def _largest(x, y, axis, kernel, stride, padding):
     """y = the maxima of windows along one axis alone: a window's maximum is that of its rows' maxima."""
-    before, size = (slice(None),) * axis, y.shape[axis]
+    size = y.shape[axis]
     taps = [_inside(k, size, x.shape[axis], stride, padding) for k in range(kernel)]
     taps.sort(key=lambda tap: tap[0] != slice(0, size))  # first, a tap inside of the image for every window
-    if taps[0][0] == slice(0, size):
-        y[...] = x[(*before, taps.pop(0)[1])]
-    else:
-        y[...] = -np.inf
+    inside = taps[0][0] == slice(0, size)
+    y[...] = _at(x, axis, taps.pop(0)[1]) if inside else -np.inf
     for windows, pixels in taps:
-        np.maximum(y[(*before, windows)], x[(*before, pixels)], out=y[(*before, windows)])
+        target = _at(y, axis, windows)
+        np.maximum(target, _at(x, axis, pixels), out=target)
+
+
+def _at(a, axis, places):
+    """A view of a with these places along one axis, all along the others."""
+    return a[:, :, places] if axis == 2 else a[:, :, :, places]
 
 
 def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:

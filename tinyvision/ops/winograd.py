@@ -21,6 +21,7 @@ goes through the same matrices, transposed.
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -31,9 +32,10 @@ from .im2col import image_slab, windows
 # With fewer channels than this, transforming the image costs more than the saved multiplications.
 FEWEST_CHANNELS = 32
 
-# Making U and reading it back costs as much as this many multiplications for each of its numbers, and twice as much
-# where U does not fit into the caches (measured).
-KERNEL_COST, KERNEL_BYTES = 40, 4 << 20
+# What making U and reading it costs for each of its numbers, in multiplications, if it fits into the caches and if not
+# (measured).
+KERNEL_BYTES = 4 << 20
+MAKING, READING = (35, 50), (5, 30)
 
 # BLAS multiplies small matrices at twice the speed if none is transposed; larger ones are not worth a copy (measured).
 SMALL_KERNELS = 1 << 14
@@ -63,8 +65,12 @@ def transforms(m: int, dtype: np.dtype) -> tuple[Array, Array, Array, Array]:
     return BB, GG, turned, AA
 
 
-def tile_size(x: Array, y_shape: Shape, weight_shape: Shape, stride: Pair, dilation: Pair, groups: int) -> int:
-    """m, where F(m×m, 3×3) is defined (3×3, stride 1, no dilation, no groups) and pays (CPU, many channels), else 0."""
+def tile_size(
+    x: Array, y_shape: Shape, weight_shape: Shape, stride: Pair, dilation: Pair, groups: int, keeps: bool = False
+) -> int:
+    """m, where F(m×m, 3×3) is defined (3×3, stride 1, no dilation, no groups) and pays (CPU, many channels), else 0.
+
+    keeps: U is made once for many calls."""
     O, KH, KW, C = weight_shape
     if (KH, KW) != (3, 3) or stride != (1, 1) or dilation != (1, 1) or groups != 1 or not parallel.on_cpu(x):
         return 0
@@ -75,18 +81,23 @@ def tile_size(x: Array, y_shape: Shape, weight_shape: Shape, stride: Pair, dilat
     for m in (2, 4):
         tiles, q = N * math.ceil(OH / m) * math.ceil(OW / m), m + 2
         U = q**2 * C * O
-        costs[m] = tiles * (q**4 * C + U + m**2 * q**2 * O)
-        costs[m] += U * KERNEL_COST * (1 if U * x.dtype.itemsize <= KERNEL_BYTES else 2)
+        large = U * x.dtype.itemsize > KERNEL_BYTES
+        costs[m] = tiles * (q**4 * C + U + m**2 * q**2 * O) + U * (READING[large] + (0 if keeps else MAKING[large]))
     return min(costs, key=lambda m: costs[m])
 
 
 def correlate(
-    x: Array, weight: Array, y: Array, start: Pair, m: int, finish: Callable[[Array, slice, slice], None] | None
+    x: Array, weight: Array, y: Array, start: Pair, m: int, finish: Callable[[Array, slice, slice], None],
+    kept: dict[Any, Array] | None,
 ) -> None:
     """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with weight (O, 3, 3, C), as `conv.correlate` does."""
-    U = _kernels(weight, transforms(m, x.dtype)[1]).transpose(0, 2, 1)  # (q², C, O)
-    if U[0].size <= SMALL_KERNELS:
-        U = U.copy()
+    U = kept.get(m) if kept else None
+    if U is None:
+        U = _kernels(weight, transforms(m, x.dtype)[1]).transpose(0, 2, 1)  # (q², C, O)
+        if U[0].size <= SMALL_KERNELS or kept is not None:
+            U = U.copy()
+        if kept is not None:
+            kept[m] = U
     _correlate(x, U, y, start, m, finish)
 
 
