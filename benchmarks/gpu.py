@@ -220,11 +220,10 @@ def layer_cases(layer, modes, torch, where):
             for name, names in STAGES.items():
                 with kernels.only(*names):
                     chosen = kernels.choose(*pair, on_gpu[:2], options)
-                if chosen in used.values():
-                    earlier = next(n for n, other in used.items() if other == chosen)
-                    entries[name] = {"status": f"as stage {earlier[5]}"}
+                if chosen[0] in used:
+                    entries[name] = {"status": f"as stage {used[chosen[0]]}"}
                     continue
-                used[name] = chosen
+                used[chosen[0]] = name[len("CuPy ")]
                 work = partial(_conv_work, chosen, *on_gpu, options, way)
                 with kernels.only(*names):
                     entries[name] = entry(work, expected[way], tolerance, where)

@@ -68,7 +68,7 @@ def section(record, path, pictures=None):
         for group in GROUPS:
             cases = _cases(record, mode, group)
             if cases:
-                lines += ["", f"**{group}, {mode}** (milliseconds)", "", *_table(cases, found)]
+                lines += ["", f"**{group}, {mode}** (milliseconds)", "", *_table(cases, found), *_reasons(cases)]
     lines += ["", "**Where the GPU overtakes the CPU**", ""]
     lines += [pictures["crossover"], ""] if "crossover" in pictures else []
     for name, cross in record["crossover"].items():
@@ -91,6 +91,19 @@ def _table(cases, found):
         cells += ["—" if times is None else f"{times:.2f}", "—" if share is None else f"{share:.0%}"]
         rows.append(f"| {case['case']} | {' | '.join(cells)} |")
     return rows
+
+
+def _reasons(cases):
+    """Why some were not timed, each reason once."""
+    found = {}
+    for case in cases:
+        for name, entry in case["entries"].items():
+            if entry["status"] == "failed":
+                found.setdefault(f"{name} failed: {entry['why']}", []).append(case["case"])
+            elif entry["status"] == "wrong":
+                why = f"{name} was off by more than {entry['tolerance']:.0e} of the largest result"
+                found.setdefault(why, []).append(f"{case['case']}: {entry['difference']:.1e}")
+    return ["", *(f"* {why} ({'; '.join(where)})" for why, where in found.items())] if found else []
 
 
 def _cell(found):

@@ -11,6 +11,7 @@ from tinyvision import functional as F
 from tinyvision import kernels, ops, precision
 from tinyvision.device import to_device, to_numpy
 from tinyvision.errors import DeviceError
+from tinyvision.kernels import depthwise
 from tinyvision.tape import Variable
 
 # float64: sums in another order; float32: the same, at 1.2e-7 a rounding, through logarithms and divisions.
@@ -67,7 +68,7 @@ def test_convolutions_of_a_real_network(layer, mode, tolerance, rng):
     expected = (y, *ops.conv2d_backward(dy, cache))
     x, weight, dy = (moved(a, np.float32, "cuda") for a in (x, weight, dy))
     with precision(mode):
-        for names in ((), ("conv2d",)):
+        for names in ((), ("conv2d",), ("conv2d", "winograd")):
             with kernels.only(*names):
                 pair = kernels.choose(
                     ops.conv2d_forward, ops.conv2d_backward, (x, weight), {"stride": stride, "padding": padding}
@@ -75,6 +76,24 @@ def test_convolutions_of_a_real_network(layer, mode, tolerance, rng):
             y, cache = pair[0](x, weight, stride=stride, padding=padding)
             for got, right in zip((y, *pair[1](dy, cache)), expected, strict=True):
                 assert np.abs(to_numpy(got) - right).max() <= tolerance * np.abs(right).max()
+
+
+# Depthwise layers of EfficientNet-Lite0: C, size, kernel, stride.
+@pytest.mark.parametrize("layer", [(32, 112, 3, 1), (96, 112, 3, 2), (240, 28, 5, 1), (144, 56, 5, 2)], ids=str)
+def test_depthwise_convolutions_of_a_real_network(layer, rng):
+    C, size, kernel, stride = layer
+    options = {"stride": stride, "padding": kernel // 2, "groups": C}
+    x, weight = rng.standard_normal((4, C, size, size)), rng.standard_normal((C, 1, kernel, kernel))
+    y, cache = ops.conv2d_forward(x, weight, **options)
+    dy = rng.standard_normal(y.shape)
+    expected = (y, *ops.conv2d_backward(dy, cache))
+    x, weight, dy = (moved(a, np.float32, "cuda") for a in (x, weight, dy))
+    pair = kernels.choose(ops.conv2d_forward, ops.conv2d_backward, (x, weight), options)
+    assert pair[0] is depthwise.conv2d_forward
+    y, cache = pair[0](x, weight, **options)
+    for got, right in zip((y, *pair[1](dy, cache)), expected, strict=True):
+        # float32 sums of up to 5·10⁴ products
+        assert np.abs(to_numpy(got) - right).max() <= 2e-5 * np.abs(right).max()
 
 
 def test_arrays_on_two_devices_are_refused_by_name():

@@ -18,6 +18,7 @@ import numpy as np
 from tinyvision.kernels import launch
 
 HERE = Path(__file__).parent
+TYPES = {"float": np.float32, "int": np.int32, "long long": np.int64, "unsigned char": np.uint8}
 GUARD = 64  # numbers before and after each array; a multiple of 4, so that alignment is kept
 COMPILER = shutil.which("g++")
 FLAGS = ["-std=c++17", "-fPIC", "-shared", "-fno-strict-aliasing", "-Wno-unknown-pragmas", "-Wno-parentheses"]
@@ -33,6 +34,20 @@ def kernel_names(text):
     return [name for name in names if name not in ("name", "__launch_bounds__")]
 
 
+def signatures(text):
+    """{kernel: the types of its parameters} of a CUDA text."""
+    text = re.sub(r"\\\n\s*", " ", text)
+    found = re.findall(r"__global__ void (?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(([^)]*)\)", text)
+    by_macro = dict(re.findall(r"#define (\w+)\(name.*?\) .*?__global__.*?\bname\(([^)]*)\)", text))
+    found += [(kernel, by_macro[m]) for m in by_macro for kernel in re.findall(rf"^{m}\((\w+)", text, re.M)]
+    names = kernel_names(text)
+    return {
+        kernel: [p.replace("const ", "").strip().rpartition(" ")[0] for p in parameters.split(",")]
+        for kernel, parameters in found
+        if kernel in names
+    }
+
+
 class EmulatorError(AssertionError):
     """The kernel did something that no GPU would forgive."""
 
@@ -44,11 +59,14 @@ def build(text, folder, optimise):
         f"        return emulator::run(emulator::launcher({n}), grid, threads, arguments, order);\n"
         for n in kernel_names(text)
     )
+    structures = {t for types in signatures(text).values() for t in types if t[0].isupper()}
+    sizes = "".join(f'    if (!strcmp(name, "{s}")) return sizeof({s});\n' for s in sorted(structures))
     source = (
         f'#include "{HERE / "emulator.h"}"\n#line 1 "kernel.cu"\n{text}\n'
         'extern "C" const char* launch(const char* name, const unsigned* grid, unsigned threads, void** arguments,\n'
         "                              int order) {\n"
         f'{table}    return "there is no such kernel";\n}}\n'
+        f'extern "C" long size_of(const char* name) {{\n{sizes}    return -1;\n}}\n'
         'extern "C" void arrays(int count, const uintptr_t* ranges) {\n    emulator::arrays.clear();\n'
         "    for (int i = 0; i < count; i++) emulator::arrays.push_back({ranges[2 * i], ranges[2 * i + 1]});\n}\n"
     )
@@ -62,6 +80,7 @@ def build(text, folder, optimise):
             raise EmulatorError(f"g++ does not accept the text:\n{done.stderr[:2000]}")
     loaded = ctypes.CDLL(str(library))
     loaded.launch.restype = ctypes.c_char_p
+    loaded.size_of.restype = ctypes.c_long
     return loaded
 
 
@@ -81,6 +100,7 @@ class Emulation:
     def launch(self, source, kernel, grid, *arguments):
         """Run a kernel, then look at the guards."""
         library = build(self.change(launch.text(source)), self.folder, self.optimise)
+        self._check_call(library, kernel, signatures(launch.text(source))[kernel], grid, arguments)
         values = [self._value(a) for a in arguments]  # kept alive until the kernel has run
         array = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
         given = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim]
@@ -93,6 +113,24 @@ class Emulation:
         self.check_guards(kernel)
 
     @staticmethod
+    def _check_call(library, kernel, types, grid, arguments):
+        """What a real launch would refuse, or worse, accept: CuPy and the driver hand over bytes and ask nothing."""
+        if len(types) != len(arguments):
+            raise EmulatorError(f"{kernel}: {len(types)} parameters, but {len(arguments)} arguments")
+        if not (1 <= grid[0] < 2**31 and 1 <= grid[1] < 2**16 and 1 <= grid[2] < 2**16):
+            raise EmulatorError(f"{kernel}: no GPU has a grid of {grid} blocks")
+        for type_, argument in zip(types, arguments, strict=True):
+            if type_.endswith("*"):
+                fits = argument is None or (argument.ndim and argument.dtype == TYPES[type_[:-1]])
+            elif type_ in TYPES:
+                fits = type(argument) is TYPES[type_]
+            else:
+                size = library.size_of(type_.encode())
+                fits = isinstance(argument, np.ndarray) and argument.shape == () and argument.itemsize == size
+            if not fits:
+                raise EmulatorError(f"{kernel}: a parameter {type_} was given {type(argument)} {argument!r:.60}")
+
+    @staticmethod
     def _value(argument):
         """The bytes that a kernel receives: an address for an array (0 for None), else the number or structure
         itself."""
@@ -101,9 +139,9 @@ class Emulation:
         raw = np.asarray(argument).tobytes()
         return (ctypes.c_char * len(raw)).from_buffer_copy(raw)
 
-    def empty(self, like, shape, dtype=None):
+    def empty(self, like, shape, dtype=np.float32):
         """An array of NaN (or of a large odd integer) between guard zones."""
-        dtype = np.dtype(dtype or like.dtype)
+        dtype = np.dtype(dtype)
         size = int(np.prod(shape, dtype=np.int64))
         raw = np.empty((size + 2 * GUARD) * dtype.itemsize + 16, np.uint8)
         raw[:] = 0xFF
@@ -119,7 +157,7 @@ class Emulation:
     def array(self, values):
         """A guarded copy of an input."""
         values = np.asarray(values)
-        out = self.empty(values, values.shape)
+        out = self.empty(values, values.shape, values.dtype)
         out[...] = values
         return out
 

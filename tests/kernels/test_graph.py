@@ -6,7 +6,7 @@ import pytest
 from tinyvision import models, nn, optim
 from tinyvision.device import Device
 from tinyvision.errors import DeviceError, OptionError
-from tinyvision.kernels import graph
+from tinyvision.kernels import graph, launch
 from tinyvision.tensor import Tensor
 
 
@@ -60,6 +60,16 @@ def test_the_losses_are_those_of_the_plain_step(captures):
     losses = [graphed(x, y) for x, y in batches(6)]
     assert [float(loss) for loss in losses] == expected  # kept apart, although every replay writes one place
     assert len(captures) == 1
+
+
+def test_the_eager_steps_load_what_the_capture_needs(captures):
+    step, optimizer = make()
+    seen = []
+    graphed = graph.GraphedStep(lambda x, y: seen.append(launch.without_cublas()) or step(x, y), optimizer)
+    for x, y in batches(3):
+        graphed(x, y)
+    assert seen == [True, True, False]  # the last is a real capture, where CuPy itself says so
+    assert not launch.without_cublas()
 
 
 def test_a_changed_learning_rate_captures_anew(captures):

@@ -1,9 +1,8 @@
 """Drop-ins: kernels that stand in for an op's readable body on a GPU, and never for its meaning.
 
 A drop-in has the op's own signature, a condition under which it applies, and a name by which it can be switched off.
-The
-tape asks `choose` once per call, only for arrays that are not NumPy's; everything else of the engine knows nothing of
-kernels.
+The tape asks `choose` once per call, only for arrays that are not NumPy's; everything else of the engine knows nothing
+of kernels.
 
     TINYVISION_KERNELS=off                  the readable ops alone: im2col, cuBLAS products, CuPy's elementwise kernels
     TINYVISION_KERNELS=batchnorm,pooling    only these
@@ -29,19 +28,19 @@ MODULES = ("winograd", "conv", "depthwise", "linear", "norm", "pool", "loss")
 
 @dataclass(frozen=True)
 class DropIn:
-    """`forward` and `backward` stand in for the pair `op` where `applies(*arrays, **options)`; all floats are float32
-    then.
+    """`forward` and `backward` stand in for the pair `op` where `applies(*arrays, **options)`; all arrays are float32
+    then, but for those that `integers` names.
 
     Without a backward of its own, a drop-in leaves the same cache as the op, whose backward then follows. `op` is the
-    pair of
-    functions itself, so a pair with another backward (a student's, say) is never replaced; (function, None) if it has
-    none."""
+    pair of functions itself, so a pair with another backward (a student's, say) is never replaced; (function, None) if
+    it has none."""
 
     name: str
     op: tuple
     forward: Callable
     backward: Callable | None = None
     applies: Callable = lambda *arrays, **options: True
+    integers: tuple[int, ...] = ()  # which arrays are not floats: labels
 
 
 _drop_ins: dict[Any, list[DropIn]] = {}
@@ -59,10 +58,10 @@ def choose(
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The pair that shall compute this call: a drop-in's, or the op's own (forward, backward).
 
-    A drop-in is chosen if it is switched on, every array lives on a GPU, all floats are float32, and its condition
+    A drop-in is chosen if it is switched on, every array lives on a GPU, all but labels are float32, and its condition
     holds. Where there are several GPUs, that of the arrays becomes the current one, now and again in the backward."""
     for drop_in in _offered().get((forward, backward), ()):
-        if is_on(drop_in.name) and on_gpu_in_float32(arrays) and drop_in.applies(*arrays, **options):
+        if is_on(drop_in.name) and on_gpu_in_float32(arrays, drop_in.integers) and drop_in.applies(*arrays, **options):
             forward, backward = drop_in.forward, drop_in.backward or backward
             break
     return (forward, backward) if not several_gpus() else (forward, _on_their_gpu(arrays, backward))
@@ -120,12 +119,12 @@ def names() -> list[str]:
     return sorted({drop_in.name for several in _offered().values() for drop_in in several} | {"sgd"})
 
 
-def on_gpu_in_float32(arrays: Sequence[Array]) -> bool:
-    """Whether every array (None is skipped) lives on a GPU and every float is a float32."""
-    given = [a for a in arrays if hasattr(a, "dtype")]
+def on_gpu_in_float32(arrays: Sequence[Array], integers: Sequence[int] = ()) -> bool:
+    """Whether every array (None is skipped) lives on a GPU and is of float32, or one of `integers` and of integers."""
+    given = [(i, a) for i, a in enumerate(arrays) if hasattr(a, "dtype")]
     return bool(given) and all(
-        device_of(a).type == "cuda" and (a.dtype.kind != "f" or a.dtype.itemsize == 4)
-        for a in given
+        device_of(a).type == "cuda" and (a.dtype.kind in "iu" if i in integers else a.dtype == np.float32)
+        for i, a in given
     )
 
 

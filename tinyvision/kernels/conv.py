@@ -39,14 +39,17 @@ def applies(
     O, CG, KH, KW = weight.shape
     if CG * groups != x.shape[1] or O % groups or (bias is not None and tuple(bias.shape) != (O,)):
         return False
-    if min(output_shape(x, weight, *pairs(stride, padding, dilation))) < 1:
+    options = pairs(stride, padding, dilation)
+    output = output_shape(x, weight, *options)
+    if min(output) < 1:
         return False
     if groups != 1 and (CG % 4 or O // groups % 4 or groups > 65535):
         return False
-    sizes = (x.size, x.size // x.shape[1] * O, weight.size)
-    if max(sizes) * 2 >= 2**31:  # offsets are 32-bit numbers; channels may be padded
+    N, C, H, W = x.shape
+    sizes = (N * H * W * whole(C), N * math.prod(output) * whole(O), whole(O) * KH * KW * whole(CG))
+    if not gpu.fits(sizes, (H, W, *output, *(n for two in options for n in two))):
         return False
-    if plain_too or gpu.capturing():  # cuBLAS refuses to be captured
+    if plain_too or gpu.without_cublas():
         return True
     plain = KH == KW == 1 and stride in (1, (1, 1)) and padding in (0, (0, 0))
     return not plain and not (CG >= DEEP and groups == 1)
@@ -62,6 +65,11 @@ def conv2d_forward(
     start = (-padding[0], -padding[1])
     correlate(gpu.channels_last(x), gpu.channels_last(weight), y, stride, start, dilation, groups, shift=bias)
     return gpu.channels_first(y), (x, weight, bias is not None, stride, padding, dilation, groups)
+
+
+def whole(channels: int) -> int:
+    """How many channels there are after `_four_channels`."""
+    return channels + -channels % 4
 
 
 def pairs(stride: IntOrPair, padding: IntOrPair, dilation: IntOrPair) -> tuple[Pair, Pair, Pair]:
@@ -216,10 +224,9 @@ def _arithmetic():
 def _four_channels(x):
     """x (N, H, W, C) with zeros appended until the channels are a multiple of 4, for the kernels copy four at a
     time."""
-    missing = -x.shape[3] % 4
-    if not missing:
+    if whole(x.shape[3]) == x.shape[3]:
         return gpu.aligned(x)
-    padded = gpu.empty(x, (*x.shape[:3], x.shape[3] + missing))
+    padded = gpu.empty(x, (*x.shape[:3], whole(x.shape[3])))
     padded[..., : x.shape[3]] = x
     padded[..., x.shape[3] :] = 0
     return padded

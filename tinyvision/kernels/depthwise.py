@@ -29,9 +29,12 @@ def applies(
     C = x.shape[1]
     if not groups == C == weight.shape[0] or weight.shape[1] != 1 or (bias is not None and tuple(bias.shape) != (C,)):
         return False
-    output = conv.output_shape(x, weight, *conv.pairs(stride, padding, dilation))
-    sizes = (x.size, x.shape[0] * C * math.prod(output), weight.size)
-    return min(output) >= 1 and max(sizes) < 2**31 and weight.size // C < 2**16  # 32-bit offsets; a grid's second axis
+    pairs = conv.pairs(stride, padding, dilation)
+    output = conv.output_shape(x, weight, *pairs)
+    if min(output) < 1 or weight.size // C >= 2**16:  # the second axis of a grid ends there
+        return False
+    lengths = (*x.shape[2:], *output, *(n for two in pairs for n in two))
+    return gpu.fits((x.size, x.shape[0] * C * math.prod(output), weight.size), lengths)
 
 
 def conv2d_forward(

@@ -1,14 +1,12 @@
 """A training step as a CUDA graph: recorded once, then replayed with one call.
 
 A small network's step is a hundred launches of 10 µs each; the GPU waits for the CPU most of the time. A graph holds
-all of
-them. Its rules shape this class: the same memory every time (a private pool that lives as long as the graph, and
-buffers of
-its own for the batch), no cuBLAS (`linear` has a drop-in for captures), and nothing read back in between.
+all of them. Its rules shape this class: the same memory every time (a private pool that lives as long as the graph, and
+buffers of its own for the batch), no cuBLAS (`linear` has a drop-in for captures, which the eager steps before it use
+as well, so that nothing is compiled or loaded while capturing), and nothing read back in between.
 
-Prediction (H100, SimpleCNN at batch 64; not yet measured): 0.3 of PyTorch eager's time; no gain for ResNet-18 at
-batch 64,
-whose launches hide behind its arithmetic.
+Prediction (H100, SimpleCNN at batch 64): 0.3 of PyTorch eager's time; no gain for ResNet-18 at batch 64, whose launches
+hide behind its arithmetic. Measurement: not yet measured.
 """
 
 from collections.abc import Callable
@@ -17,6 +15,7 @@ from typing import Any
 from ..device import capture, device_of, to_device
 from ..errors import DeviceError, OptionError
 from ..hints import Array
+from .launch import rehearsal
 
 WARM_UP = 2  # eager steps before the capture: kernels get compiled, optimizers make their buffers
 
@@ -43,7 +42,8 @@ class GraphedStep:
             raise DeviceError(message)
         if self.calls < WARM_UP:
             self.calls += 1
-            return self.step(x, y)
+            with rehearsal():
+                return self.step(x, y)
         if self.replay is None or self.captured_with != self._options():
             self._capture(x, y, where)
         for buffer, new in zip(self.batch, (x, y), strict=True):

@@ -1,10 +1,11 @@
 """Compile the CUDA texts beside this file and launch their kernels on the arrays' own GPU.
 
 Everything that a drop-in needs from the outside goes through `launch`, `empty` and `address`, so the tests can put an
-emulator
-in their place and run the very same drop-ins, with the very same texts, on NumPy arrays.
+emulator in their place and run the very same drop-ins, with the very same texts, on NumPy arrays.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,6 +17,9 @@ from ..hints import Array, DType, Shape
 
 THREADS = 256
 
+# Kernels count numbers and pixels with 32-bit integers, which are faster; some are added to before they are compared.
+LARGEST, LONGEST = 2**31 - 2**24, 2**24  # numbers in an array; pixels in a row or column, steps of a stride or dilation
+
 
 @cache
 def text(name: str) -> str:
@@ -26,14 +30,14 @@ def text(name: str) -> str:
 def launch(source: str, kernel: str, grid: Any, *arguments: Any) -> None:
     """Run `kernel` of `source`.cu with 256 threads in each of `grid` blocks (x, y, z) on the GPU of the first array.
 
-    Arguments are arrays (None is a null pointer), np.int32 and np.float32 numbers, and structures as 0-d NumPy
-    arrays."""
+    Arguments are arrays (None is a null pointer), np.int32, np.int64 and np.float32 numbers, and structures as 0-d
+    NumPy arrays: CuPy hands over their bytes as they are, so each must have its parameter's very type."""
     launch_on(place(arguments[0]), source, kernel, grid, *arguments)
 
 
 def launch_on(index: int, source: str, kernel: str, grid: Any, *arguments: Any) -> None:
     """`launch` on GPU number `index`, for kernels that get all their arrays inside of a structure."""
-    _compiled(source, index).get_function(kernel)(grid, (THREADS, 1, 1), arguments)
+    _function(source, kernel, index)(grid, (THREADS, 1, 1), arguments)
 
 
 def place(array: Array) -> Any:
@@ -46,13 +50,42 @@ def capturing() -> bool:
     return is_capturing()
 
 
+_rehearsing = False
+
+
+@contextmanager
+def rehearsal() -> Iterator[None]:
+    """Inside this block, calls go to the kernels that a capture would use: afterwards, all of them are loaded."""
+    global _rehearsing
+    previous, _rehearsing = _rehearsing, True
+    try:
+        yield
+    finally:
+        _rehearsing = previous
+
+
+def without_cublas() -> bool:
+    """True while cuBLAS, which refuses to be captured, must not be called: in a capture and in its rehearsal."""
+    return _rehearsing or capturing()
+
+
+def fits(sizes: Iterable[int], lengths: Iterable[int] = ()) -> bool:
+    """Whether arrays of these sizes, and sides, strides, paddings, dilations of these lengths, fit 32-bit offsets."""
+    return max(sizes) <= LARGEST and all(length < LONGEST for length in lengths)
+
+
 @cache
 def _compiled(source, index):
     return compile_cuda(text(source), index)
 
 
-def empty(like: Array, shape: Shape, dtype: DType | None = None) -> Array:
-    """An uninitialised C-ordered array on the device of `like`."""
+@cache
+def _function(source, kernel, index):
+    return _compiled(source, index).get_function(kernel)
+
+
+def empty(like: Array, shape: Shape, dtype: DType = np.float32) -> Array:
+    """An uninitialised C-ordered array on the device of `like`, of float32 whatever `like` holds."""
     return np.empty_like(like, shape=shape, order="C", dtype=dtype)
 
 
@@ -62,7 +95,12 @@ def address(array: Array) -> int:
 
 
 def aligned(array: Array) -> Array:
-    """A C-ordered array that begins at a multiple of 16 bytes: itself, or a copy."""
+    """A C-ordered array that begins at a multiple of 16 bytes: itself, or a copy. Floats become float32.
+
+    Everything that reaches a kernel from outside passes here; only a gradient may need that conversion, where the
+    backward of somebody's own op computed it in float64."""
+    if array.dtype.kind == "f" and array.dtype.itemsize != 4:
+        array = array.astype(np.float32)
     return array if array.flags.c_contiguous and address(array) % 16 == 0 else array.copy(order="C")
 
 

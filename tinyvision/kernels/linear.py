@@ -1,6 +1,5 @@
 """Linear layers without cuBLAS, which refuses to run while a CUDA graph is captured: a 1×1 convolution over images of
-one
-pixel *is* a linear layer, so conv.cu computes it. Outside of a capture cuBLAS is the faster one and stays in charge."""
+one pixel *is* a linear layer, so conv.cu computes it. Outside of a capture cuBLAS is faster and stays in charge."""
 
 from typing import Any
 
@@ -43,12 +42,12 @@ def _images(rows):
 
 
 def _applies(x, weight, bias=None):
-    if not gpu.capturing() or weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[1]:
+    if not gpu.without_cublas() or weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[1]:
         return False
     if not x.size or not weight.size:
         return False
-    fits = 2 * max(x.size, weight.size, x.size // x.shape[-1] * len(weight)) < 2**31
-    return fits and (bias is None or tuple(bias.shape) == weight.shape[:1])
+    N, I, O = x.size // x.shape[-1], conv.whole(x.shape[-1]), conv.whole(len(weight))  # channels are padded
+    return gpu.fits((N * I, N * O, O * I)) and (bias is None or tuple(bias.shape) == weight.shape[:1])
 
 
 DROP_INS = (

@@ -48,12 +48,12 @@ def _applies(logits, labels, weight=None, ignore_index=-100, label_smoothing=0.0
     if logits.ndim != 2 or labels.dtype.kind not in "iu" or tuple(labels.shape) != logits.shape[:1]:
         return False
     plain = weight is None and reduction in ("mean", "sum") and 0 <= label_smoothing <= 1
-    return plain and logits.dtype == np.float32 and 0 < logits.size < 2**31 and logits.shape[0] < 2**24
+    return plain and logits.size > 0 and gpu.fits((logits.size,)) and logits.shape[0] < 2**24
 
 
 DROP_INS = (
     DropIn(
         "cross_entropy", (ops_loss.cross_entropy_forward, ops_loss.cross_entropy_backward),
-        cross_entropy_forward, cross_entropy_backward, _applies,
+        cross_entropy_forward, cross_entropy_backward, _applies, integers=(1,),
     ),
 )

@@ -133,7 +133,7 @@ def _gradients(dy, y, cache, needs):
 
 def _applies(x, *vectors, eps=1e-5, moments=None):
     """Whether x is (N, C, ...) with M ≥ 2 rows and fits 32-bit offsets, and every vector is (C,)."""
-    if x.ndim < 2 or x.size < 1 or x.size // x.shape[1] < 2 or x.size >= 2**31:
+    if x.ndim < 2 or x.size < 1 or x.size // x.shape[1] < 2 or not gpu.fits((x.size,)):
         return False
     return all(tuple(v.shape) == (x.shape[1],) for v in vectors)
 

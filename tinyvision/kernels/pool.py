@@ -1,12 +1,12 @@
-"""Stage 1: pooling and col2im as gathers (pool.cu). Signatures are those of `ops.pool` and `ops.im2col`; the
-maximum's cache
-holds the winning tap of each window, one byte, in place of the image."""
+"""Stage 1: pooling and col2im as gathers (pool.cu). Signatures are those of `ops.pool` and `ops.im2col`; the maximum's
+cache holds the winning tap of each window, one byte, in place of the image."""
 
 import math
 from typing import Any
 
 import numpy as np
 
+from ..errors import OptionError
 from ..hints import Array, Gradients, IntOrPair, Needs
 from ..ops import im2col, pool
 from ..ops.door import output_size, pair
@@ -95,19 +95,32 @@ def _image(geometry):
 
 def _applies(x, kernel_size, stride=None, padding=0, count_include_pad=True):
     """Whether these are arguments that the op would accept, for an image and a window of ordinary size."""
-    if x.ndim != 4 or x.size < 1 or x.size >= 2**31:
+    if not _fits(x, kernel_size, stride, padding):
         return False
     geometry = _geometry(x.shape, kernel_size, stride, padding)
     KH, KW, PH, PW = (int(geometry[name]) for name in ("KH", "KW", "pad_h", "pad_w"))
     fits = 2 * PH <= KH and 2 * PW <= KW and min(_output(geometry)) >= 1
-    return fits and KH * KW < 255 and math.prod(_output(geometry)) < 2**31
+    return fits and KH * KW < 255 and gpu.fits((math.prod(_output(geometry)),))
 
 
 def _applies_to_columns(x, kernel_size, stride=1, padding=0, dilation=1):
+    if not _fits(x, kernel_size, stride, padding, dilation):
+        return False
+    geometry = _geometry(x.shape, kernel_size, stride, padding, dilation=dilation)
+    output, taps = _output(geometry), int(geometry["KH"]) * int(geometry["KW"])
+    return min(output) >= 1 and gpu.fits((math.prod(output) * taps,))
+
+
+def _fits(x, kernel_size, stride, padding, dilation=1):
+    """Whether x is an image with pixels, and everything about the window fits the structure `Pool`."""
     if x.ndim != 4 or x.size < 1:
         return False
-    output = _output(_geometry(x.shape, kernel_size, stride, padding, dilation=dilation))
-    return min(output) >= 1 and math.prod(output) * math.prod(pair("im2col", "kernel_size", kernel_size, 1)) < 2**31
+    try:
+        options = ((kernel_size, 1), (1 if stride is None else stride, 1), (padding, 0), (dilation, 1))
+        lengths = [n for value, least in options for n in pair("pooling", "an option", value, least)]
+    except OptionError:  # the op has the better message
+        return False
+    return gpu.fits((x.size,), (*x.shape[2:], *lengths))
 
 
 DROP_INS = (

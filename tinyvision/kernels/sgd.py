@@ -58,7 +58,7 @@ def applies(weights: list[Array], gradients: list[Array]) -> bool:
     ):
         return False
     alike = all(w.strides == g.strides and w.shape == g.shape for w, g in zip(weights, gradients, strict=True))
-    return alike and all(0 < w.size < 2**31 and packed(w) for w in weights)
+    return alike and all(w.size and gpu.fits((w.size,)) and packed(w) for w in weights)
 
 
 def packed(array: Array) -> Any:

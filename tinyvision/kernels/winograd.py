@@ -43,7 +43,7 @@ def applies(
 ) -> bool:
     """Whether this is a 3×3 convolution at stride 1 in full FP32, outside of a capture, with enough channels to pay by
     the arithmetic of `pays` (a prediction; not yet measured)."""
-    if get_precision() != "ieee" or gpu.capturing():  # tensor cores win; cuBLAS refuses to be captured
+    if get_precision() != "ieee" or gpu.without_cublas():  # in TF32, tensor cores win
         return False
     if not conv.applies(x, weight, bias, stride, padding, dilation, groups, plain_too=True):
         return False
@@ -57,7 +57,7 @@ def pays(x_shape: Shape, y_shape: Shape) -> bool:
     """Whether 36 multiplications a tile, and the bytes that the transforms move, take less time than 9 an output."""
     (N, C, H, W), (_, O, OH, OW) = x_shape, y_shape
     tiles = math.ceil(OH / 4) * math.ceil(OW / 4)
-    if min(C, O) < FEWEST_CHANNELS or 36 * max(tiles * C, tiles * O, C * O) >= 2**31:
+    if min(C, O) < FEWEST_CHANNELS or not gpu.fits((36 * tiles * C, 36 * tiles * O, 36 * C * O)):
         return False
     moved = 4 * (N * (H * W * C + OH * OW * O) + 2 * 36 * (N * tiles * (C + O) + C * O))
     return 2 * 36 * N * tiles * C * O + FLOP_PER_BYTE * moved < 2 * 9 * N * OH * OW * C * O
