@@ -19,7 +19,7 @@ from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from . import winograd
 from .door import check_arrays, check_rank, is_integer, output_size, pair, shape_error
 from .im2col import image_slab, inside, plane_columns, windows
-from .linear import column_sums
+from .rows import column_sums, each_row
 
 # Columns of about this many bytes are filled and multiplied at a time (measured on cores with 1 MiB of cache each: half
 # or twice as much is 10 to 50 % slower).
@@ -46,7 +46,7 @@ def conv2d_forward(
 
     def add_bias(block, images, rows):
         if bias is not None:
-            each_pixel(np.add, block, bias)
+            each_row(np.add, block, bias)
 
     start = (-padding[0], -padding[1])
     correlate(_image(x, groups), _nhwc(weight), y, stride, start, dilation, groups, finish=add_bias)
@@ -74,9 +74,9 @@ def conv2d_inference(
 
     def finish(block, images, rows):
         if scale is not None:
-            each_pixel(np.multiply, block, scale)
+            each_row(np.multiply, block, scale)
         if shift is not None:
-            each_pixel(np.add, block, shift)
+            each_row(np.add, block, shift)
         if skip is not None:
             block += skip[images, rows]
         if activation is not None:
@@ -112,17 +112,6 @@ def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
 
 def _leave(block, images, rows):
     """Nothing is left to be done to a block."""
-
-
-def each_pixel(operation: np.ufunc, block: Array, vector: Array) -> None:
-    """block (..., O) = operation(block, vector), in place, with vector (O,) for every pixel.
-
-    NumPy sets out anew for every row of a broadcast operation, which for 32 channels takes longer than the row itself;
-    so several pixels make a row, and as many copies of the vector."""
-    repeats = math.gcd(block.size // max(1, len(vector)), 64)
-    if parallel.on_cpu(block) and block.flags.c_contiguous and block.size:
-        block, vector = block.reshape(-1, repeats * len(vector)), np.tile(vector, repeats)
-    operation(block, vector, out=block)
 
 
 def correlate(

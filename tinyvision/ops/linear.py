@@ -43,22 +43,6 @@ def linear_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
     return dx, dweight, drows.sum(axis=0) if needs[2] else None
 
 
-def column_sums(rows: Array) -> Array:
-    """Σ over the rows of (M, C)  ->  (C,)
-
-    On a CPU as a product with a vector of ones, which BLAS reads at the speed of memory. On a GPU as a sum, since a
-    product may round its factors to 10 bits there (`precision("tf32")`); in parts, or a few columns would occupy a few
-    of its cores."""
-    if parallel.on_cpu(rows):
-        return np.ones_like(rows, shape=len(rows)) @ rows
-    M, C = rows.shape
-    parts = min(256, M // 64)
-    if parts < 2:
-        return rows.sum(axis=0)
-    whole = M - M % parts
-    return rows[:whole].reshape(parts, M // parts, C).sum(axis=1).sum(axis=0) + rows[whole:].sum(axis=0)
-
-
 def matmul_forward(a: Array, b: Array) -> tuple[Array, Any]:
     """y = a @ b.   a (..., I, J), b (..., J, K)  ->  y (..., I, K), cache
 

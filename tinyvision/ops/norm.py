@@ -11,9 +11,8 @@ import numpy as np
 from .. import parallel
 from ..errors import DtypeError, ShapeError
 from ..hints import Array, Gradients, Needs
-from .activation import relu_backward
 from .door import check_arrays, describe, shape_error
-from .linear import column_sums
+from .rows import column_sums, repeated, widened
 
 
 def batchnorm_train_forward(
@@ -51,25 +50,31 @@ def batchnorm_train_backward(dy: Array, cache: Any, needs: Needs = (True, True, 
 
     With x̂ = (x - mean) / σ:  dbias = Σ dy,  dweight = Σ dy·x̂,  dx = weight/σ · (dy - (dbias + x̂·dweight) / M).
     The two subtracted terms are what dy loses by moving the mean and the variance (tutorial 13)."""
+    drows = _rows(dy)
+    return _backward(drows, _sums(drows, _rows(cache[0]), cache[2]), cache, needs)
+
+
+def _backward(drows, sums, cache, needs):
+    """The rest of `batchnorm_train_backward`, once Σ dy and Σ dy·(x - mean) are known."""
     x, weight, mean, var, eps = cache
-    rows, drows = _rows(x), _rows(dy)
-    inverse = 1 / np.sqrt(var + eps)
-    dbias, dweight = _sums(drows, rows, mean)
-    dweight *= inverse
+    rows, inverse = _rows(x), 1 / np.sqrt(var + eps)
+    dbias, dweight = sums[0], sums[1] * inverse
     if not needs[0]:
         return None, dweight if needs[1] else None, dbias if needs[2] else None
     scale, M = weight * inverse, len(rows)
     slope, shift = -scale * inverse * dweight / M, -scale * dbias / M
     dx = np.empty_like(rows)
+    wide, mean, scale, slope, shift = widened(rows, mean, scale, slope, shift)
+    wide_dy, wide_dx = drows.reshape(wide.shape), dx.reshape(wide.shape)
 
     def work(some):  # dx = scale·dy + slope·(x - mean) + shift, three passes over a block in the cache
-        out = np.subtract(rows[some], mean, out=dx[some])
+        out = np.subtract(wide[some], mean, out=wide_dx[some])
         out *= slope
         out += shift
         term = parallel.scratch("norm", out.shape, out)
-        out += np.multiply(drows[some], scale, out=term)
+        out += np.multiply(wide_dy[some], scale, out=term)
 
-    parallel.over_rows(work, rows, drows, dx)
+    parallel.over_rows(work, wide, wide_dy, wide_dx)
     return _like(dx, x), dweight if needs[1] else None, dbias if needs[2] else None
 
 
@@ -96,9 +101,11 @@ def batchnorm_relu_backward(dy: Array, cache: Any, needs: Needs = (True, True, T
 
     dskip = dy where y > 0, and the rest follows from it as in `batchnorm_train_backward`."""
     y, has_skip, norm_cache = cache
-    (dskip,) = relu_backward(dy, y)
-    gradients = batchnorm_train_backward(dskip, norm_cache, needs[:3])
-    return (*gradients, dskip if has_skip and needs[3] else None) if len(needs) > 3 else gradients
+    out = _rows(y)
+    drows = np.empty_like(out)
+    sums = _sums(drows, _rows(norm_cache[0]), norm_cache[2], relu=(_rows(dy), out))
+    gradients = _backward(drows, sums, norm_cache, needs[:3])
+    return (*gradients, _like(drows, y) if has_skip and needs[3] else None) if len(needs) > 3 else gradients
 
 
 def batchnorm_frozen_forward(
@@ -154,9 +161,11 @@ def _like(rows, x):
 def _scaled(rows, mean, scale, bias, skip=None, relu=False):
     """scale · (rows - mean) + bias (+ skip, then max with 0)"""
     y = np.empty_like(rows)
+    wide, mean, scale, bias = widened(rows, mean, scale, bias)
+    wide_y, skip = y.reshape(wide.shape), None if skip is None else skip.reshape(wide.shape)
 
     def work(some):
-        out = np.subtract(rows[some], mean, out=y[some])
+        out = np.subtract(wide[some], mean, out=wide_y[some])
         out *= scale
         out += bias
         if skip is not None:
@@ -164,7 +173,7 @@ def _scaled(rows, mean, scale, bias, skip=None, relu=False):
         if relu:
             np.maximum(out, 0, out=out)
 
-    parallel.over_rows(work, rows, y)
+    parallel.over_rows(work, wide, wide_y)
     return y
 
 
@@ -173,17 +182,19 @@ def _mean_and_variance(rows):
 
     Each block has its own mean and sum of squares around it; two blocks are joined by the rule of Chan, Golub and
     LeVeque (1979), which stays exact where E[x²] - E[x]² would cancel."""
+    (wide,), C = widened(rows), rows.shape[1]
 
     def work(some):
-        block = rows[some]
-        mean = column_sums(block) / len(block)
-        centred = np.subtract(block, mean, out=parallel.scratch("norm", block.shape, block))
-        missed = column_sums(centred) / len(block)  # what a sum of large numbers in float32 has rounded away
-        squares = column_sums(np.multiply(centred, centred, out=centred)) - missed * missed * len(block)
-        return len(block), mean + missed, squares
+        block = wide[some]
+        count, pixels = block.size // C, block.shape[1] // C
+        mean = column_sums(block, C) / count
+        centred = np.subtract(block, repeated(mean, pixels), out=parallel.scratch("norm", block.shape, block))
+        missed = column_sums(centred, C) / count  # what a sum of large numbers in float32 has rounded away
+        squares = column_sums(np.multiply(centred, centred, out=centred), C) - missed * missed * count
+        return count, mean + missed, squares
 
     count, mean, squares = 0, 0, 0
-    for n, block_mean, block_squares in parallel.over_rows(work, rows):
+    for n, block_mean, block_squares in parallel.over_rows(work, wide):
         delta = block_mean - mean
         mean = mean + delta * (n / (count + n))
         squares = squares + block_squares + delta * delta * (count * n / (count + n))
@@ -191,13 +202,18 @@ def _mean_and_variance(rows):
     return mean, squares / count
 
 
-def _sums(drows, rows, mean):
-    """(Σ dy, Σ dy·(x - mean)) over the rows"""
+def _sums(drows, rows, mean, relu=None):
+    """(Σ dy, Σ dy·(x - mean)) over the rows. With relu = (upstream, y), dy = upstream · (y > 0) is first written."""
+    C, zero = len(mean), np.zeros_like(mean)
+    wide, mean = widened(rows, mean)
+    wide_dy, *relu = (a.reshape(wide.shape) for a in (drows, *(relu or ())))
 
     def work(some):
-        block = np.subtract(rows[some], mean, out=parallel.scratch("norm", rows[some].shape, rows))
-        return column_sums(drows[some]), column_sums(np.multiply(block, drows[some], out=block))
+        dy = wide_dy[some]
+        if relu:
+            np.multiply(relu[0][some], relu[1][some] > 0, out=dy)
+        block = np.subtract(wide[some], mean, out=parallel.scratch("norm", dy.shape, dy))
+        return column_sums(dy, C), column_sums(np.multiply(block, dy, out=block), C)
 
-    parts = parallel.over_rows(work, drows, rows)
-    zero = np.zeros_like(mean)
+    parts = parallel.over_rows(work, wide_dy, wide)
     return sum((a for a, _ in parts), zero), sum((b for _, b in parts), zero)

@@ -155,8 +155,9 @@ def weight_gradient(x: Array, dy: Array, start: Pair, m: int) -> Array:
 
     share = math.ceil(len(blocks) / parallel.get_num_threads())
     totals = parallel.run(work, [blocks[i : i + share] for i in range(0, len(blocks), share)])
-    dU = sum(totals[1:], totals[0])
-    return np.matmul(GG.T, dU.transpose(1, 0, 2)).reshape(O, 3, 3, C)  # (9, q²) @ (O, q², C)
+    dU, dtaps = sum(totals[1:], totals[0]).transpose(1, 0, 2), np.empty((O, 9, C), x.dtype)
+    parallel.over_rows(lambda some: np.matmul(GG.T, dU[some], out=dtaps[some]), dtaps)  # (9, q²) @ (O, q², C)
+    return dtaps.reshape(O, 3, 3, C)
 
 
 def _blocks(shape, C, itemsize, m):
