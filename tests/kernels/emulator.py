@@ -19,6 +19,7 @@ from tinyvision.kernels import launch
 
 HERE = Path(__file__).parent
 TYPES = {"float": np.float32, "int": np.int32, "long long": np.int64, "unsigned char": np.uint8}
+STRIDED = ("correlate", "winograd_kernel")  # these are told the strides of an output, or of their kernels
 GUARD = 64  # numbers before and after each array; a multiple of 4, so that alignment is kept
 COMPILER = shutil.which("g++")
 FLAGS = ["-std=c++17", "-fPIC", "-shared", "-fno-strict-aliasing", "-Wno-unknown-pragmas", "-Wno-parentheses"]
@@ -122,6 +123,8 @@ class Emulation:
         for type_, argument in zip(types, arguments, strict=True):
             if type_.endswith("*"):
                 fits = argument is None or (argument.ndim and argument.dtype == TYPES[type_[:-1]])
+                whole = argument is None or argument.flags.c_contiguous
+                fits = fits and (whole or kernel.startswith(STRIDED))
             elif type_ in TYPES:
                 fits = type(argument) is TYPES[type_]
             else:

@@ -37,6 +37,13 @@ def test_no_kernel_spills(compiler, name, architecture):
     assert {k: n for k, (n, _) in found.items() if n > alone.get(k, 128)} == {}
 
 
+@pytest.mark.parametrize("name", TEXTS)
+def test_turing_has_everything_but_tensor_cores_for_tf32(compiler, name):
+    """Nothing in a text may need a newer GPU than the oldest that CUDA 13 knows, if only to be compiled."""
+    _, log = nvrtc.compile_text(compiler, launch.text(name), "sm_75")
+    assert {kernel: spilled for kernel, (_, spilled) in nvrtc.resources(log).items() if spilled} == {}
+
+
 def test_the_check_notices_a_spill(compiler):
     text = """extern "C" __global__ void __launch_bounds__(1024, 2) greedy(const float* x, float* y) {
         float kept[64]; for (int i = 0; i < 64; i++) kept[i] = x[i * 1024 + threadIdx.x];

@@ -43,6 +43,20 @@ def test_moments_survive_a_mean_that_is_large_beside_the_deviation(emulation, rn
     close(var, right[1], 1e-3)
 
 
+def test_every_other_weight(emulation, rng):
+    """Vectors with gaps in memory, as views are; forward and backward."""
+    x, weight, bias = rng.standard_normal((3, 5, 4, 2)), rng.standard_normal(10), rng.standard_normal(10)
+    single = [emulation.array(a.astype(np.float32)) for a in (x, weight, bias)]
+    y, cache = norm.batchnorm_relu_forward(single[0], single[1][::2], single[2][::2])
+    right, op_cache = batchnorm_relu_forward(*(a.astype(float) for a in (single[0], single[1][::2], single[2][::2])))
+    close(y, right, TOLERANCE)
+    dy = rng.standard_normal(y.shape).astype(np.float32)
+    wanted = batchnorm_relu_backward(dy.astype(float), op_cache)
+    for got, expected in zip(norm.batchnorm_relu_backward(dy, cache), wanted, strict=False):
+        if got is not None:
+            close(got, expected, TOLERANCE)
+
+
 def test_infinities_and_nan_pass_the_relu_as_they_pass_the_op(emulation):
     values = np.array([[np.nan, -np.inf, np.inf, -1.0, 2.0]], np.float32).repeat(2, 0)
     one, zero = np.ones(5, np.float32), np.zeros(5, np.float32)

@@ -36,7 +36,9 @@ struct Finish {
 constexpr int THREADS = 256, STAGES = 3, BK = 16, BM = 128;
 constexpr int NOWHERE = -(1 << 28);              // a row of pixels that fails every bounds check
 
-#ifndef EMULATOR  // the CPU emulator of the tests brings functions of these names; everything else runs there unchanged
+// The CPU emulator of the tests brings functions of these names; everything else runs there unchanged.
+#if defined(EMULATOR)
+#elif __CUDA_ARCH__ >= 800
 
 // d (16×8) += a (16×8) · b (8×8) over the 32 lanes of a warp, on tensor cores, from 10-bit mantissas.
 __device__ __forceinline__ void mma_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
@@ -64,6 +66,21 @@ __device__ __forceinline__ void copies_commit() { asm volatile("cp.async.commit_
 // Wait until at most `pending` of this thread's committed groups of copies are still under way.
 template <int pending>
 __device__ __forceinline__ void copies_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(pending) : "memory"); }
+
+#else  // older than Ampere: no such tensor cores (the caller refuses TF32 there), and copies that wait
+
+__device__ __forceinline__ void mma_tf32(float (&)[4], const unsigned (&)[4], const unsigned (&)[2]) { __trap(); }
+
+__device__ __forceinline__ unsigned to_tf32(float x) { return __float_as_uint(x); }
+
+__device__ __forceinline__ void copy16_async(float* shared, const float* global, bool inside) {
+    *(float4*)shared = inside ? *(const float4*)global : make_float4(0.f, 0.f, 0.f, 0.f);
+}
+
+__device__ __forceinline__ void copies_commit() {}
+
+template <int pending>
+__device__ __forceinline__ void copies_wait() {}
 
 #endif
 

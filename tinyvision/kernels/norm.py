@@ -102,6 +102,7 @@ def _gradients(dy, y, cache, needs):
     """(dx, dweight, dbias, dskip), of which dx and dskip only if needed; y, if given, is the output of a ReLU."""
     x, weight, mean, var, eps = cache
     rows, drows, yrows = _rows(x), _rows(dy), None if y is None else _rows(y)
+    weight, mean, var = map(gpu.aligned, (weight, mean, var))
     (M, C), (chunk, chunks) = rows.shape, _chunks(*rows.shape)
     grid, sizes = (math.ceil(C / CHANNELS), chunks, 1), (np.int32(M), np.int32(C))
     partial, factors = gpu.empty(x, (chunks, 2, C)), gpu.empty(x, (3, C))
