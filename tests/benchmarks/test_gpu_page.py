@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from benchmarks import conv, gpu_page, record, report
-from tinyvision.errors import DataError
+from tinyvision.errors import DataError, FileError
 
 STAGES = ("CuPy 0: im2col + cuBLAS", "CuPy 1: fused", "CuPy 2: implicit GEMM", "CuPy 3: Winograd")
 
@@ -157,3 +157,42 @@ def test_a_record_of_another_version_is_refused(made, tmp_path, key):
 def test_nothing_made_up_is_committed():
     for path in report.RESULTS.glob("*.json"):
         assert "Made-up" not in path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def stand_in(made, monkeypatch):
+    """benchmarks.gpu on a machine that claims to have the made-up device, and measures nothing."""
+    gpu = pytest.importorskip("benchmarks.gpu")
+    measured = []
+    monkeypatch.setattr(gpu, "cuda_problem", lambda: None)
+    monkeypatch.setattr(gpu, "report", lambda: {"devices": [made["device"]]})
+    monkeypatch.setattr(gpu, "measure", lambda *arguments: measured.append(arguments) or made)
+    return gpu, measured
+
+
+def test_the_command_writes_record_and_pictures(stand_in, made, tmp_path, capsys):
+    gpu, measured = stand_in
+    assert gpu.main(["--json", str(tmp_path / "r.json"), "--batch", "3", "--quick"]) == 0
+    assert measured[0][:2] == (3, ("tf32",))
+    assert {path.name for path in tmp_path.iterdir()} == {"r.json", *(f"r-{name}.svg" for name in gpu_page.PICTURES)}
+    told = capsys.readouterr().out
+    assert "Made-up device" in told
+    assert f"picture: {tmp_path / 'r-crossover.svg'}" in told
+    assert record.read(tmp_path / "r.json")["batch"] == 64
+    made["cases"][0]["entries"]["NumPy"] = {"status": "wrong", "difference": 1.0, "tolerance": 0.1}
+    assert gpu.main(["--json", str(tmp_path / "r.json")]) == 1
+
+
+def test_without_matplotlib_the_record_is_written_all_the_same(stand_in, tmp_path, monkeypatch, capsys):
+    gpu, _ = stand_in
+    monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda name: None)
+    assert gpu.main(["--json", str(tmp_path / "r.json")]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+    assert "pip install matplotlib" in capsys.readouterr().out
+
+
+def test_where_no_record_can_be_written_nothing_is_measured(stand_in, tmp_path):
+    gpu, measured = stand_in
+    with pytest.raises(FileError, match="does not exist"):
+        gpu.main(["--json", str(tmp_path / "no" / "r.json")])
+    assert measured == []

@@ -1,5 +1,7 @@
 """The convolution kernels, in every variant, against `ops.conv` in float64."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from tinyvision.ops import conv2d_backward, conv2d_forward
 from tinyvision.ops.conv import conv2d_inference
 
 from .compare import close, run_both
+from .emulator import EmulatorError
 
 # Float32 sums of up to 10³ products err by a few 1e-7 of the largest result; TF32 rounds each factor to 11 bits (5e-4
 # at worst, half of that on average, and the errors of a sum partly cancel).
@@ -72,6 +75,23 @@ def test_the_order_in_which_threads_run_changes_nothing(emulate, rng):
     other = run_variant(emulate(order=1), x, w, dy, "tf32_64", options)
     for a, b in zip(one, other, strict=True):
         assert np.array_equal(a, b)
+
+
+def test_gpus_without_asynchronous_copies(emulate, rng):
+    """The branch for GPUs before Ampere, its functions under other names than the emulator's."""
+
+    def older(text):
+        for name in ("mma_tf32", "to_tf32", "copy16_async", "copies_commit", "copies_wait"):
+            text = re.sub(rf"\b{name}\b", f"older_{name}", text)
+        return text.replace("#if defined(EMULATOR)\n#elif __CUDA_ARCH__ >= 800", "#if 0")
+
+    for order in (0, 2):
+        x, w, dy, *expected, options = reference(SHAPES["odd everything"], rng)
+        results = run_variant(emulate(change=older, order=order), x, w, dy, "fp32_64", options, splits=2)
+        for got, right in zip(results, expected, strict=True):
+            close(got, right, FP32)
+    with pytest.raises(EmulatorError, match="a trap"):
+        run_variant(emulate(change=older), x, w, dy, "tf32_64", options)
 
 
 @pytest.mark.parametrize(("mode", "tolerance"), [("ieee", FP32), ("tf32", TF32)])

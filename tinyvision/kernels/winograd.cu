@@ -6,9 +6,10 @@
 //   g  kernel (3, 3)         ->  U (36, C, O)
 //   M = V U (36, T, O)       ->  y tile (4, 4)
 //
-// The matrices come from the points 0, ±5/8, ±3/2 and ∞. The textbook's 0, ±1, ±2, ∞ have more than twice
-// the rounding error; with these it is up to 5e-6 of the largest result (the definition: 5e-7; TF32: 5e-4), and all numbers in
-// A and B are exact in binary. Images are channels-last; offsets are 32-bit numbers, seen to by the caller.
+// The matrices come from the points 0, ±5/8, ±3/2 and ∞. The textbook's 0, ±1, ±2, ∞ have more than twice the rounding error;
+// with these it is up to 5e-6 of the largest result (the definition: 5e-7; TF32: 5e-4), and all numbers in A and B are exact
+// in binary. A NaN or an infinity spreads over the 4×4 outputs of its tiles. Images are channels-last; offsets are 32-bit
+// numbers, seen to by the caller.
 //
 // Prediction (H100, ResNet-18, batch 64, full FP32): the transforms are bound by memory (V and M are 2.25 times as large as
 // image and output; a tile at the edge is half empty at 14² and 7²), the products by 1/4 to 1/3 of the definition's

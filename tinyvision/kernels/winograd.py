@@ -43,12 +43,12 @@ def applies(
 ) -> bool:
     """Whether this is a 3×3 convolution at stride 1 in full FP32, outside of a capture, with enough channels to pay by
     the arithmetic of `pays` (a prediction; not yet measured)."""
-    if get_precision() != "ieee" or gpu.without_cublas():  # in TF32, tensor cores win
-        return False
+    if tuple(weight.shape[2:]) != (3, 3) or get_precision() != "ieee" or gpu.without_cublas():
+        return False  # in TF32, tensor cores win
     if not conv.applies(x, weight, bias, stride, padding, dilation, groups, plain_too=True):
         return False
     stride, padding, dilation = conv.pairs(stride, padding, dilation)
-    if tuple(weight.shape[2:]) != (3, 3) or stride != (1, 1) or dilation != (1, 1) or groups != 1:
+    if stride != (1, 1) or dilation != (1, 1) or groups != 1:
         return False
     return pays(x.shape, (x.shape[0], weight.shape[0], *conv.output_shape(x, weight, stride, padding, dilation)))
 
