@@ -32,13 +32,15 @@ from .im2col import image_slab, windows
 # With fewer channels than this, transforming the image costs more than the saved multiplications.
 FEWEST_CHANNELS = 32
 
-# What making U and reading it costs for each of its numbers, in multiplications, if it fits into the caches and if not
-# (measured).
-KERNEL_BYTES = 4 << 20
-MAKING, READING = (35, 50), (5, 30)
+# What U costs for each of its numbers, in multiplications: to make and to read, or only to read because it was kept. It
+# is kept up to this size; more would cost as much to fetch from memory as to make (all measured).
+MAKING, READING, KERNEL_BYTES = 40, 5, 4 << 20
 
 # BLAS multiplies small matrices at twice the speed if none is transposed; larger ones are not worth a copy (measured).
 SMALL_KERNELS = 1 << 14
+
+# Where the kernels outweigh the image, so many output channels make a piece of work.
+SOME_CHANNELS = 32
 
 # The planes of a block, `_scratch`, should stay in a core's caches (measured: half or twice as much is slower).
 BLOCK_BYTES = 3 << 20
@@ -81,8 +83,8 @@ def tile_size(
     for m in (2, 4):
         tiles, q = N * math.ceil(OH / m) * math.ceil(OW / m), m + 2
         U = q**2 * C * O
-        large = U * x.dtype.itemsize > KERNEL_BYTES
-        costs[m] = tiles * (q**4 * C + U + m**2 * q**2 * O) + U * (READING[large] + (0 if keeps else MAKING[large]))
+        kept = keeps and U * x.dtype.itemsize <= KERNEL_BYTES
+        costs[m] = tiles * (q**4 * C + U + m**2 * q**2 * O) + (READING if kept else MAKING) * U
     return min(costs, key=lambda m: costs[m])
 
 
@@ -91,19 +93,24 @@ def correlate(
     kept: dict[Any, Array] | None,
 ) -> None:
     """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with weight (O, 3, 3, C), as `conv.correlate` does."""
-    U = kept.get(m) if kept else None
-    if U is None:
-        U = _kernels(weight, transforms(m, x.dtype)[1]).transpose(0, 2, 1)  # (q², C, O)
-        if U[0].size <= SMALL_KERNELS or kept is not None:
-            U = U.copy()
-        if kept is not None:
-            kept[m] = U
-    _correlate(x, U, y, start, m, finish)
+    GG = transforms(m, x.dtype)[1]
+
+    def kernels(channels: slice) -> Array:
+        U = _kernels(weight[channels], GG).transpose(0, 2, 1)
+        return U.copy() if weight[..., 0, 0, :].size <= SMALL_KERNELS else U
+
+    if kept is not None and len(GG) * weight[:, 0, 0].nbytes <= KERNEL_BYTES:
+        if m not in kept:
+            kept[m] = _kernels(weight, GG).transpose(0, 2, 1).copy()
+        _correlate(x, lambda channels: kept[m][:, :, channels], weight.shape[0], y, start, m, finish)
+    else:
+        _correlate(x, kernels, weight.shape[0], y, start, m, finish)
 
 
 def image_gradient(dy: Array, weight: Array, dx: Array, start: Pair, m: int) -> None:
     """Fill dx (N, H, W, C) with dy (N, OH, OW, O) correlated with the turned weight (O, 3, 3, C)."""
-    _correlate(dy, _kernels(weight, transforms(m, dy.dtype)[2]), dx, start, m)
+    turned = transforms(m, dy.dtype)[2]
+    _correlate(dy, lambda channels: _kernels(weight[..., channels], turned), weight.shape[3], dx, start, m)
 
 
 def _kernels(weight, GG):
@@ -114,20 +121,26 @@ def _kernels(weight, GG):
     return U
 
 
-def _correlate(x, U, y, start, m, finish=None):
-    """y = Aᵀ [U ∘ (Bᵀ x B)] A, with U (q², C, O); the product ∘ is a matrix product (T, C) @ (C, O) over T tiles."""
-    BB, _, _, AA = transforms(m, x.dtype)
-    (places, C, O) = U.shape
+def _correlate(x, kernels, outputs, y, start, m, finish=None):
+    """y = Aᵀ [U ∘ (Bᵀ x B)] A, where kernels(channels) makes U (q², C, O) for a slice of y's channels."""
+    (N, OH, OW, _), C = y.shape, x.shape[3]
+    everything = slice(0, N), slice(0, OH)
+    if _kernels_outweigh(y.shape, C, x.dtype.itemsize, m):
+        V = _tiles_to_planes(x, *everything, OW, start, m)
+
+        def by_channels(channels):
+            _planes_to_pixels(V, kernels(channels), y[..., channels], m)
+
+        parallel.run(by_channels, parallel.cut(outputs, outputs // SOME_CHANNELS))
+        if finish is not None:
+            finish(y, *everything)
+        return
+    U = kernels(slice(0, outputs))
 
     def work(block):
         images, rows = block
-        V = _tiles_to_planes(x, images, rows, y.shape[2], start, m, BB)  # (q², T, C)
-        M = _scratch(0, (places, V.shape[1], O), x)
-        parallel.product(V, U, out=M)
-        Y = _scratch(1, (m * m, V.shape[1] * O), x)
-        parallel.product(AA, M.reshape(places, -1), out=Y)
         out = y[images, rows]
-        _scatter(Y, out, m)
+        _planes_to_pixels(_tiles_to_planes(x, images, rows, OW, start, m), U, out, m)
         if finish is not None:
             finish(out, images, rows)
 
@@ -136,28 +149,39 @@ def _correlate(x, U, y, start, m, finish=None):
 
 def weight_gradient(x: Array, dy: Array, start: Pair, m: int) -> Array:
     """dweight (O, 3, 3, C) = Gᵀ (Σ over tiles of dMᵀ V) G, with V = Bᵀ x B as in the forward pass and dM = A dy Aᵀ."""
-    O, C = dy.shape[3], x.shape[3]
-    BB, GG, _, AA = transforms(m, x.dtype)
-    blocks = _blocks(dy.shape, C, x.dtype.itemsize, m)
+    (N, OH, OW, O), C = dy.shape, x.shape[3]
+    GG, dtaps = transforms(m, x.dtype)[1], np.empty((O, 9, C), x.dtype)
+    everything = slice(0, N), slice(0, OH)
+    if _kernels_outweigh(dy.shape, C, x.dtype.itemsize, m):
+        V, dM = _tiles_to_planes(x, *everything, OW, start, m), _pixels_to_planes(dy, m)
+
+        def by_channels(channels):
+            dU = np.matmul(dM[:, :, channels].transpose(0, 2, 1), V)  # (q², O, T) @ (q², T, C)
+            np.matmul(GG.T, dU.transpose(1, 0, 2), out=dtaps[channels])  # (9, q²) @ (O, q², C)
+
+        parallel.run(by_channels, parallel.cut(O, O // SOME_CHANNELS))
+        return dtaps.reshape(O, 3, 3, C)
 
     def work(blocks):
-        total = np.empty((len(BB), O, C), x.dtype)
-        for number, (images, rows) in enumerate(blocks):
-            V = _tiles_to_planes(x, images, rows, dy.shape[2], start, m, BB)  # (q², T, C)
-            dY = _gather(dy[images, rows], m, _scratch(0, (m * m, V.shape[1] * O), x))
-            dM = _scratch(2, (len(BB), V.shape[1] * O), x)
-            parallel.product(AA.T, dY, out=dM)
-            target = total if number == 0 else _scratch(0, total.shape, x)
-            parallel.product(dM.reshape(len(BB), -1, O).transpose(0, 2, 1), V, out=target)  # (q², O, T) @ (q², T, C)
-            if number:
-                total += target
+        total = np.zeros(((m + 2) ** 2, O, C), x.dtype)
+        for images, rows in blocks:
+            V, dM = _tiles_to_planes(x, images, rows, OW, start, m), _pixels_to_planes(dy[images, rows], m)
+            total += np.matmul(dM.transpose(0, 2, 1), V, out=_scratch(0, total.shape, x))
         return total
 
+    blocks = _blocks(dy.shape, C, x.dtype.itemsize, m)
     share = math.ceil(len(blocks) / parallel.get_num_threads())
     totals = parallel.run(work, [blocks[i : i + share] for i in range(0, len(blocks), share)])
-    dU, dtaps = sum(totals[1:], totals[0]).transpose(1, 0, 2), np.empty((O, 9, C), x.dtype)
-    parallel.over_rows(lambda some: np.matmul(GG.T, dU[some], out=dtaps[some]), dtaps)  # (9, q²) @ (O, q², C)
+    dU = sum(totals[1:], totals[0]).transpose(1, 0, 2)
+    parallel.over_rows(lambda some: np.matmul(GG.T, dU[some], out=dtaps[some]), dtaps)
     return dtaps.reshape(O, 3, 3, C)
+
+
+def _kernels_outweigh(shape, C, itemsize, m):
+    """True where U is large and the tiles are few: U is then made, used and forgotten by slices of its channels."""
+    N, OH, OW, O = shape
+    places, tiles = (m + 2) ** 2, N * math.ceil(OH / m) * math.ceil(OW / m)
+    return tiles * (C + O) <= C * O and places * C * O * itemsize > KERNEL_BYTES
 
 
 def _blocks(shape, C, itemsize, m):
@@ -168,8 +192,6 @@ def _blocks(shape, C, itemsize, m):
     kernels = places * C * O * itemsize
     budget = min(max(kernels, BLOCK_BYTES), 4 * BLOCK_BYTES)  # large kernels want more tiles each time they are read
     if lines * line <= budget and threads <= N:
-        if kernels >= 4 * BLOCK_BYTES and N * lines * line <= budget:
-            return [(slice(0, N), slice(0, OH))]  # the kernels are read once and each product shared out
         return [(images, slice(0, OH)) for images in parallel.fair(N, math.ceil(N * lines * line / budget))]
     count = math.ceil(lines / max(1, min(budget // line, math.ceil(N * lines / threads))))
     some = math.ceil(lines / count) * m
@@ -181,7 +203,7 @@ def _scratch(number, shape, like):
     return parallel.scratch(("winograd 0", "winograd 1", "winograd 2")[number], shape, like)
 
 
-def _tiles_to_planes(x, images, rows, OW, start, m, BB):
+def _tiles_to_planes(x, images, rows, OW, start, m):
     """V = Bᵀ x B for every tile of q×q pixels under a block of m×m outputs  ->  (q², T, C)"""
     TH, TW, q = math.ceil((rows.stop - rows.start) / m), math.ceil(OW / m), m + 2
     top, left = start[0] + rows.start, start[1]
@@ -190,33 +212,39 @@ def _tiles_to_planes(x, images, rows, OW, start, m, BB):
     d = _scratch(0, tiles.shape, x)
     d[...] = tiles
     V = _scratch(1, (q * q, len(slab) * TH * TW, x.shape[3]), x)
-    parallel.product(BB, d.reshape(q * q, -1), out=V.reshape(q * q, -1))
+    parallel.product(transforms(m, x.dtype)[0], d.reshape(q * q, -1), out=V.reshape(q * q, -1))
     return V
+
+
+def _planes_to_pixels(V, U, y, m):
+    """y (n, OH, OW, O) = Aᵀ M A with M = U ∘ V: (q², T, C) @ (q², C, O)"""
+    M = parallel.product(V, U, out=_scratch(0, (len(V), V.shape[1], U.shape[2]), V))
+    Y = _scratch(2, (m * m, M[0].size), V)
+    parallel.product(transforms(m, V.dtype)[3], M.reshape(len(M), -1), out=Y)
+    n, OH, OW, O = y.shape
+    TH, TW = math.ceil(OH / m), math.ceil(OW / m)
+    planes = Y.reshape(m, m, n, TH, TW, O)
+    whole = (m * TH, m * TW) == (OH, OW) and y.flags.c_contiguous
+    grown = y if whole else _scratch(0, (n, m * TH, m * TW, O), y)
+    _as_tiles(grown, m)[...] = planes
+    if not whole:  # the last tiles reach beyond the image
+        y[...] = grown[:, :OH, :OW]
+
+
+def _pixels_to_planes(dy, m):
+    """dM = A dy Aᵀ for every tile of m×m pixels of dy (n, OH, OW, O)  ->  (q², T, O)"""
+    n, OH, OW, O = dy.shape
+    TH, TW = math.ceil(OH / m), math.ceil(OW / m)
+    if (m * TH, m * TW) != (OH, OW):
+        dy = image_slab(dy, slice(0, n), (0, m * TH), (0, m * TW))
+    planes = _scratch(0, (m, m, n, TH, TW, O), dy)
+    planes[...] = _as_tiles(dy, m)
+    dM = _scratch(2, ((m + 2) ** 2, n * TH * TW, O), dy)
+    parallel.product(transforms(m, dy.dtype)[3].T, planes.reshape(m * m, -1), out=dM.reshape(len(dM), -1))
+    return dM
 
 
 def _as_tiles(y, m):
     """y (n, m·TH, m·TW, O) as (m, m, n, TH, TW, O), a view: the plane of each place in the tiles."""
     n, H, W, O = y.shape
     return y.reshape(n, H // m, m, W // m, m, O).transpose(2, 4, 0, 1, 3, 5)
-
-
-def _scatter(Y, y, m):
-    """Write planes Y (m², T·O) to y (n, OH, OW, O); what the last tiles compute beyond the image is dropped."""
-    n, OH, OW, O = y.shape
-    TH, TW = math.ceil(OH / m), math.ceil(OW / m)
-    planes = Y.reshape(m, m, n, TH, TW, O)
-    whole = (m * TH, m * TW) == (OH, OW) and y.flags.c_contiguous
-    grown = y if whole else parallel.scratch("winograd grown", (n, m * TH, m * TW, O), y)
-    _as_tiles(grown, m)[...] = planes
-    if not whole:
-        y[...] = grown[:, :OH, :OW]
-
-
-def _gather(y, m, planes):
-    """The inverse of `_scatter`, with zeros beyond the image: y (n, OH, OW, O)  ->  planes (m², T·O)"""
-    n, OH, OW, O = y.shape
-    TH, TW = math.ceil(OH / m), math.ceil(OW / m)
-    if (m * TH, m * TW) != (OH, OW):
-        y = image_slab(y, slice(0, n), (0, m * TH), (0, m * TW))
-    planes.reshape(m, m, n, TH, TW, O)[...] = _as_tiles(y, m)
-    return planes
