@@ -5,6 +5,7 @@ performance convolutional neural networks for document processing", 2006). col2i
 col2im(c)>.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,12 @@ def plane_columns(
         cols, pixels = inside(start[1] + phase, SW, width, W)
         dealt[phase, :, :, h0 - top : h1 - top, cols] = some[:, :, h0:h1, pixels]
     columns = parallel.scratch("columns", (KH, KW, C, n, r, OW), x)
-    for l in range(KW):
-        shift = l * DW // SW
-        plane = dealt[l * DW % SW][..., shift : shift + OW].transpose(0, 2, 3, 1)
-        columns[:, l] = windows(plane, (KH, 1), (SH, 1), (DH, 1))[:, :, :, :, 0].transpose(3, 4, 0, 1, 2)
+    every = SW // math.gcd(SW, DW)  # taps so far apart lie in the same of the dealt planes
+    for l in range(min(every, KW)):
+        taps, shift = len(range(l, KW, every)), l * DW // SW
+        plane = dealt[l * DW % SW][..., shift : shift + OW + (taps - 1) * (every * DW // SW)].transpose(0, 2, 3, 1)
+        seen = windows(plane, (KH, taps), (SH, 1), (DH, every * DW // SW))  # (n, r, OW, KH, taps, C)
+        columns[:, l::every] = seen.transpose(3, 4, 5, 0, 1, 2)
     return columns.reshape(KH * KW * C, n * r * OW)
 
 
