@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from strict import StrictArray, from_strict
 
 from tinyvision import errors, ops
-from tinyvision.ops import conv2d_backward, conv2d_forward, naive
+from tinyvision.ops import conv, conv2d_backward, conv2d_forward, naive
 
 from .oracle import LAYOUTS, compare, torch
 
@@ -189,3 +190,25 @@ def test_a_shape_error_lists_every_argument():
         "    x       (N, C, H, W)   = (1, 3, 5, 5)\n"
         "    weight  (O, C, KH, KW) = (4, 2, 3, 3)"
     )
+
+
+def test_a_gpu_makes_columns_of_some_images_at_a_time(monkeypatch):
+    """Without drop-ins, the columns of a whole batch would be KH·KW times as large as the batch."""
+    rng = np.random.default_rng(0)
+    x, weight, bias = (rng.standard_normal(shape) for shape in ((5, 3, 8, 9), (4, 3, 3, 3), (4,)))
+    y, cache = ops.conv2d_forward(x, weight, bias, 2, 1)
+    dy = rng.standard_normal(y.shape)
+    expected = (y, *ops.conv2d_backward(dy, cache))
+    monkeypatch.setattr(conv, "GPU_COLUMN_BYTES", 2 * y[0, 0].size * weight[0].size * x.itemsize)  # of two images
+    lengths, image_slab = [], conv.image_slab
+
+    def watched(x, images, *sides):
+        lengths.append(images.stop - images.start)
+        return image_slab(x, images, *sides)
+
+    monkeypatch.setattr(conv, "image_slab", watched)
+    y, cache = ops.conv2d_forward(*map(StrictArray, (x, weight, bias)), 2, 1)
+    results = (y, *ops.conv2d_backward(StrictArray(dy), cache))
+    assert max(lengths) == 2 and sum(lengths) == 2 * 5  # forward and for dweight; dx needs none
+    for got, want in zip(results, expected, strict=True):
+        np.testing.assert_allclose(from_strict(got), want, rtol=0, atol=1e-12)  # float64, another order of sums

@@ -25,6 +25,9 @@ from .rows import column_sums, each_row
 # or twice as much is 10 to 50 % slower).
 COLUMN_BYTES = 2 << 20
 
+# A GPU wants large pieces, but must have room for them.
+GPU_COLUMN_BYTES = 1 << 30
+
 # With so few channels (a photograph has 3) a window's row is too short to be copied quickly: columns of planes instead.
 FEW_CHANNELS = 4
 
@@ -132,6 +135,8 @@ def correlate(
     kernels = weight.reshape(groups, O // groups, -1)  # (G, O/G, KH·KW·C/G), a view
     if planes:
         kernels = kernels[0].T.copy()  # (KH·KW·C, O)
+    elif depthwise:
+        kernels = weight[..., 0].transpose(1, 2, 0).copy()  # (KH, KW, C)
 
     def work(block):
         images, rows = block
@@ -144,7 +149,7 @@ def correlate(
         slab = _slab(x, images, rows, y.shape[2], (KH, KW), stride, start, dilation)
         view = windows(slab, (KH, KW), stride, dilation)  # (n, r, OW, KH, KW, C)
         if depthwise:
-            _depthwise(view, weight, out)
+            _depthwise(view, kernels, out)
         else:
             for part, kernel, some in zip(_split(view, groups), kernels, _split(out, groups), strict=True):
                 _product(_columns(part), kernel.T, some)
@@ -167,6 +172,10 @@ def image_gradient(
         winograd.image_gradient(dy, weight, dx, (padding[0] - 2, padding[1] - 2), tile)
         return
     planes, depthwise = _by_planes(dx, groups), groups == O == dx.shape[3]
+    if depthwise and stride == (1, 1):  # the turned kernel reads every pixel once, where col2im adds up KH·KW times
+        start = (padding[0] - dilation[0] * (KH - 1), padding[1] - dilation[1] * (KW - 1))
+        correlate(dy, weight[:, ::-1, ::-1], dx, stride, start, dilation, groups)
+        return
     dx = dx.reshape(*dx.shape[:3], groups, CG)
 
     def work(blocks):
@@ -268,9 +277,10 @@ def _by_planes(x, groups):
 def _blocks(x, y, row_length):
     """Cut y (N, OH, OW, O) into blocks (images, rows) whose columns, `row_length` numbers each, fit the cache."""
     N, OH, OW, O = y.shape
-    if not parallel.on_cpu(x):
-        return [(slice(0, N), slice(0, OH))]
     line = OW * row_length * x.dtype.itemsize  # bytes of columns for one row of output pixels
+    if not parallel.on_cpu(x):
+        count = min(N, math.ceil(N * OH * line / GPU_COLUMN_BYTES))
+        return [(images, slice(0, OH)) for images in parallel.cut(N, max(1, count))]
     if N * OH * line <= parallel.SMALL_BYTES:
         return [(slice(0, N), slice(0, OH))]
     budget = max(COLUMN_BYTES, O * row_length * x.dtype.itemsize)  # large kernels want more rows to meet at a time
@@ -339,12 +349,6 @@ def _product(columns, kernels, out):
         out[...] = result.reshape(out.shape)
 
 
-def _depthwise(view, weight, out):
-    """out (n, r, OW, C) = Σ over taps of view (n, r, OW, KH, KW, C) · weight (C, KH, KW, 1): no columns needed."""
-    _, KH, KW, _ = weight.shape
-    term = parallel.scratch("product", out.shape, out)
-    out[...] = 0
-    for k in range(KH):
-        for l in range(KW):
-            np.multiply(view[:, :, :, k, l], weight[:, k, l, 0], out=term)
-            out += term
+def _depthwise(view, taps, out):
+    """out (n, r, OW, C) = Σ over taps of view (n, r, OW, KH, KW, C) · taps (KH, KW, C): no columns needed."""
+    out[...] = np.einsum("nijklc,klc->nijc", view, taps)
