@@ -209,6 +209,7 @@ def test_a_gpu_makes_columns_of_some_images_at_a_time(monkeypatch):
     monkeypatch.setattr(conv, "image_slab", watched)
     y, cache = ops.conv2d_forward(*map(StrictArray, (x, weight, bias)), 2, 1)
     results = (y, *ops.conv2d_backward(StrictArray(dy), cache))
-    assert max(lengths) == 2 and sum(lengths) == 2 * 5  # forward and for dweight; dx needs none
+    assert max(lengths) == 2
+    assert sum(lengths) == 2 * 5  # forward and for dweight; dx needs none
     for got, want in zip(results, expected, strict=True):
         np.testing.assert_allclose(from_strict(got), want, rtol=0, atol=1e-12)  # float64, another order of sums
