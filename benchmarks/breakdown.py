@@ -24,7 +24,7 @@ PRODUCT = re.compile(r"matmul|einsum|[\w)\]] @ [\w(]|\.dot\(")
 
 # Functions (and files) that only rearrange an image for a product, or bring it back.
 COLUMN_FILES = {"im2col.py", "winograd.py"}
-COLUMN_FUNCTIONS = {"_columns", "_slab", "_nhwc", "windows", "image_slab"}
+COLUMN_FUNCTIONS = {"_columns", "_slab", "_nhwc", "image_gradient"}
 KINDS = ("product", "columns and transforms", "elementwise", "Python")
 PACKAGE = Path(__file__).resolve().parents[1] / "tinyvision"
 
@@ -32,9 +32,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "tinyvision"
 def kind(path, function, line):
     """The kind of work on a line of source: a product names itself; the rest is known by where it stands.
 
-    Batch-norm sums its columns by a product with ones, which is a walk through memory like its other work."""
+    Sums over columns are products with ones, but a walk through memory like the elementwise work."""
     inside = path.startswith(str(PACKAGE))
-    if inside and Path(path).name != "norm.py" and PRODUCT.search(linecache.getline(path, line)):
+    if inside and Path(path).name != "rows.py" and PRODUCT.search(linecache.getline(path, line)):
         return "product"
     relative = Path(path).relative_to(PACKAGE) if inside else Path()
     if inside and (relative.name in COLUMN_FILES or function in COLUMN_FUNCTIONS):

@@ -14,6 +14,7 @@ from ..device import get_precision
 from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from ..ops import conv as ops_conv
 from ..ops.door import is_integer, output_size, pair
+from ..ops.rows import column_sums
 from . import DropIn
 from . import launch as gpu
 
@@ -96,7 +97,7 @@ def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
         dweight = weight_gradient(gpu.channels_last(x), rows, kernels.shape, stride, padding, dilation, groups)
         dweight = gpu.channels_first(dweight)
     if has_bias and needs[2]:
-        dbias = rows.reshape(-1, rows.shape[3]).sum(axis=0)
+        dbias = column_sums(rows.reshape(-1, rows.shape[3]))
     return (dx, dweight, dbias) if has_bias else (dx, dweight)
 
 
