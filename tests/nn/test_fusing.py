@@ -140,3 +140,53 @@ def test_what_a_folded_convolution_keeps_follows_its_weight():
     two[0].weight = nn.Parameter(-two[0].weight.data)
     two[0].bias = nn.Parameter(-two[0].bias.data)
     is_right(two, -of_two)
+
+
+def test_what_is_kept_is_of_the_weight_alone():
+    """Another batch-norm behind a folded convolution scales the weight for a large batch, the image for a small one."""
+    first, second = (layers(np.random.default_rng(seed), None, channels=(32, 40))[:2] for seed in (1, 2))
+    conv, other = nn.Sequential(*first).eval().fuse()[0], second[1].eval()
+    with tv.no_grad():
+        for N in (4, 1, 4):
+            x = tv.from_numpy(np.random.default_rng(N).standard_normal((N, 32, 12, 12)))
+            plain = nn.functional.conv2d(x, conv.weight, conv.bias, padding=1)
+            for norm, expected in ((other, other(plain)), (None, plain)):
+                got = conv_norm_act(x, conv, norm)
+                # float64, as above
+                np.testing.assert_allclose(got.data, expected.data, rtol=0, atol=1e-12 * np.abs(expected.data).max())
+
+
+def test_fuse_leaves_what_it_cannot_fold():
+    rng = np.random.default_rng(4)
+    (conv, norm, _), (_, other, _) = layers(rng, None, channels=(8, 8)), layers(rng, None, channels=(8, 8))
+    without = nn.BatchNorm2d(8, affine=False).double(), nn.BatchNorm2d(8, track_running_stats=False).double()
+    watched = layers(rng, None, channels=(8, 8))[:2]
+    seen = []
+    watched[1].register_forward_hook(lambda *call: seen.append(len(call)))
+    x = tv.from_numpy(rng.standard_normal((2, 8, 6, 6)))
+    for parts in (
+        (conv, norm, conv, other), (conv, norm, conv, norm), (conv, nn.ReLU(), conv, norm),
+        (nn.Sequential(conv, norm), nn.Sequential(conv, norm)), (conv, without[0]), (conv, without[1]), watched,
+    ):  # fmt: skip
+        model = nn.Sequential(*parts).eval()
+        with tv.no_grad():
+            # float64, as above
+            expected = model(x).data
+            np.testing.assert_allclose(model.fuse()(x).data, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    assert len(seen) == 2, "the fused model was expected to call the hook as well"
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d(1), nn.BatchNorm2d(4), nn.BatchNorm2d(8).double()])
+def test_a_batch_norm_that_does_not_fit_is_refused_as_by_the_layer(norm):
+    x, conv = tv.randn(2, 3, 6, 6), nn.Conv2d(3, 8, 3)
+    with tv.no_grad(), pytest.raises((tv.ShapeError, tv.DtypeError), match="batchnorm_frozen: x "):
+        conv_norm_act(x, conv, norm.eval())
+
+
+def test_a_bias_or_skip_that_does_not_fit_is_refused_as_by_the_layer():
+    x, conv = tv.randn(2, 3, 6, 6), nn.Conv2d(3, 8, 3)
+    with tv.no_grad(), pytest.raises(tv.DtypeError, match="add: "):
+        conv_norm_act(x, conv, skip=tv.zeros(2, 8, 4, 4).double())
+    conv.bias = nn.Parameter(np.zeros(4, np.float32))
+    with tv.no_grad(), pytest.raises(tv.ShapeError, match="bias must have one number for each of 8"):
+        conv_norm_act(x, conv)

@@ -1,12 +1,14 @@
 """Convolution against PyTorch over generated shapes and options, against the loops, and at its door."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from strict import StrictArray, from_strict
 
-from tinyvision import errors, ops
+from tinyvision import errors, ops, parallel
 from tinyvision.ops import conv, conv2d_backward, conv2d_forward, naive
 
 from .oracle import LAYOUTS, compare, torch
@@ -113,6 +115,25 @@ def test_like_the_loops(convolution):
         np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("C", [3, 8])
+def test_a_stride_beyond_the_image_takes_no_memory(C, rng):
+    x, weight = rng.standard_normal((2, C, 5, 6)), rng.standard_normal((4, C, 3, 3))
+    parallel.release()
+    tracemalloc.start()
+    try:
+        y, cache = conv2d_forward(x, weight, stride=(7, 10**7), padding=1)
+        dx, dweight = conv2d_backward(np.ones_like(y), cache)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert y.shape == (2, 4, 1, 1)
+    corner, taps = x[:, :, :2, :2], weight[:, :, 1:, 1:]  # of the one window, these lie inside of the image
+    np.testing.assert_allclose(y[:, :, 0, 0], np.einsum("nckl,ockl->no", corner, taps), rtol=0, atol=1e-13)
+    np.testing.assert_allclose(dx[0, :, :2, :2], taps.sum(axis=0), rtol=0, atol=1e-13)
+    np.testing.assert_allclose(dweight[0, :, 1:, 1:], corner.sum(axis=0), rtol=0, atol=1e-13)
+    assert peak < 1 << 20  # the arrays are a few KiB; a plane for every place between two windows would be gigabytes
+
+
 def test_one_matrix_product_of_im2col_is_the_convolution(rng):
     x, weight = rng.standard_normal((2, 3, 5, 6)), rng.standard_normal((4, 3, 2, 3))
     columns, _ = ops.im2col_forward(x, kernel_size=(2, 3), padding=1)
@@ -151,6 +172,12 @@ DOOR = [
     ({"weight": np.zeros((4, 3, 6, 6))}, errors.ShapeError, "the kernel spans 6x6 but the padded image is only 5x5"),
     ({"dilation": 3}, errors.ShapeError, "the kernel spans 7x7 but the padded image is only 5x5"),
     ({"weight": np.zeros((4, 3, 0, 3))}, errors.ShapeError, "conv2d: "),
+    ({"weight": np.zeros((0, 3, 3, 3)), "bias": np.zeros(0)}, errors.ShapeError, "are 3 input and 0 output channels"),
+    (
+        {"x": np.zeros((1, 0, 5, 5)), "weight": np.zeros((4, 0, 3, 3))},
+        errors.ShapeError,
+        "there are 0 input and 4 output channels",
+    ),
     (
         {"x": np.zeros((1, 3, 5, 5), np.uint8)},
         errors.DtypeError,

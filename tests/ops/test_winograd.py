@@ -93,3 +93,5 @@ def test_it_is_chosen_where_it_pays_and_only_there():
     assert chosen(weight=(64, 3, 3, 32), groups=2) == 0
     assert chosen(weight=(64, 3, 3, 3)) == 0  # too few channels
     assert chosen(weight=(512, 3, 3, 512), y=(1, 7, 7, 512)) == 0  # too few pixels to pay for the kernels
+    for dtype in (np.float16, np.longdouble):  # too few digits, and more than the transforms have
+        assert winograd.tile_size(x.astype(dtype), (8, 56, 56, 64), (64, 3, 3, 64), (1, 1), (1, 1), 1) == 0

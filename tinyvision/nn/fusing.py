@@ -8,6 +8,7 @@ other.
 """
 
 import copy
+from collections import Counter
 from typing import TypeVar
 
 from .. import functional as F
@@ -32,7 +33,7 @@ def conv_norm_act(
     """act(norm(conv(x)) + skip).   x (N, C, H, W), skip like the result, norm and act modules, or None  ->  Tensor"""
     modules = [m for m in (conv, norm, act) if m is not None]
     ours = type(conv) is Conv2d and type(norm) in (BatchNorm2d, Identity, type(None)) and type(act) in _ACTIVATIONS
-    if ours and not any(m.has_hooks() for m in modules):
+    if ours and not any(m.has_hooks() for m in modules) and _agree(conv, norm, skip):
         batch_norm = norm if type(norm) is BatchNorm2d else None
         if batch_norm is not None and not (batch_norm.affine and batch_norm.track_running_stats):
             return _one_by_one(x, conv, norm, act, skip)
@@ -41,6 +42,15 @@ def conv_norm_act(
         if batch_norm is not None and batch_norm.training and type(act) is ReLU:
             return batch_norm.forward_relu(conv(x), skip)
     return _one_by_one(x, conv, norm, act, skip)
+
+
+def _agree(conv, norm, skip):
+    """True if all have one precision and the channels' vectors fit. Where they do not, the single layers say why."""
+    weight, norms = conv.weight, () if type(norm) is not BatchNorm2d else vars(norm).values()
+    vectors = [v for v in (conv.bias, *norms) if isinstance(v, Tensor) and v.ndim]
+    if any(v.shape != weight.shape[:1] or v.dtype != weight.dtype for v in vectors):
+        return False
+    return skip is None or skip.dtype == weight.dtype
 
 
 def _one_by_one(x, conv, norm, act, skip):
@@ -75,27 +85,36 @@ def _kept(conv):
     weight = conv.weight.data
     if not hasattr(conv, "kept") or not on_cpu(weight) or weight.flags.writeable:
         return None
-    if conv.kept.get("of") is not weight:  # another weight since then
-        conv.kept = {"of": weight}
-    return conv.kept
+    kept = conv.kept
+    if kept.get("of") is not weight:  # another weight since then
+        kept = conv.kept = {"of": weight}
+    return kept
 
 
 def fuse(model: Model) -> Model:
     """A copy of `model` for inference only, with every batch-norm folded into the convolution before it.
 
     weight' = weight · γ/σ and bias' = β - mean · γ/σ: the same function with fewer numbers. The pairs are those that
-    the modules name in `norm_pairs`. The folded weights are read-only, so that what is computed from them can be kept;
-    `load_state_dict` replaces them. Raises OptionError unless the model is in evaluation mode."""
+    the modules name in `norm_pairs`, but for a convolution that stands in several places, whose other callers would get
+    the batch-norm as well, and a batch-norm that has hooks. The folded weights are read-only, so that what is computed
+    from them can be kept; `load_state_dict` replaces them. Raises OptionError unless the model is in evaluation
+    mode."""
     if any(m.training and isinstance(m, BatchNorm2d) for m in model.modules()):
         raise OptionError("fuse: batch-norm can be folded only with its running statistics; call model.eval() first")
     fused = copy.deepcopy(model)
+    places = Counter(id(child) for module in fused.modules() for child in vars(module).values())
     for module in fused.modules():
         for conv_name, norm_name in module.norm_pairs():
             conv, norm = getattr(module, conv_name), getattr(module, norm_name)
-            if type(conv) is Conv2d and type(norm) is BatchNorm2d:
+            if type(conv) is Conv2d and type(norm) is BatchNorm2d and _foldable(conv, norm) and places[id(conv)] == 1:
                 _fold(conv, norm)
                 setattr(module, norm_name, Identity())
     return fused.requires_grad_(False)
+
+
+def _foldable(conv, norm):
+    """True if the norm is a scale and a shift in evaluation mode, and nobody watches it."""
+    return norm.affine and norm.track_running_stats and not norm.has_hooks() and _agree(conv, norm, None)
 
 
 def _fold(conv, norm):

@@ -68,7 +68,7 @@ def conv2d_inference(
     N, O, OH, OW = _checked_shape(x, weight, None, stride, padding, dilation, groups)
     y = np.empty_like(x, shape=(N, OH, OW, O), order="C")
     if scale is not None and weight.size < y.size:  # the convolution is linear: scale whichever has fewer numbers
-        weight, scale = weight * scale[:, None, None, None], None
+        weight, scale, kept = weight * scale[:, None, None, None], None, None  # what is kept is of the weight alone
     if skip is not None:
         skip = _nhwc(skip)
         if skip.shape != y.shape:
@@ -245,6 +245,8 @@ def _checked_shape(x, weight, bias, stride, padding, dilation, groups):
     if CG * groups != C:
         wanted = f"weight expects {CG}" if groups == 1 else f"weight expects {CG} in each of {groups} groups"
         raise shape_error("conv2d", f"x has {C} channels but {wanted}", **shown)
+    if not O or not C:
+        raise shape_error("conv2d", f"there are {C} input and {O} output channels, but at least 1 is needed", **shown)
     if bias is not None and tuple(bias.shape) != (O,):
         problem = f"bias must have one number for each of {O} output channels"
         raise shape_error("conv2d", problem, **shown, bias=("(O,)", bias))

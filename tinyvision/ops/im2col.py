@@ -50,23 +50,24 @@ def plane_columns(
 
     Row (k, l, c) of the result is plane c of the image, shifted by (k, l): one run of memory for every row of pixels.
     For few channels those runs are far longer than the windows', which have KW·C numbers. To have them whole at a
-    stride as well, the planes are first dealt out into `stride` planes that hold every stride-th column each."""
+    stride as well, the planes are first dealt out into planes that hold every stride-th column each."""
     (KH, KW), (SH, SW), (DH, DW) = kernel_size, stride, dilation
     some = x[images].transpose(0, 3, 1, 2)
     (n, C, H, W), r = some.shape, rows.stop - rows.start
     top, height = start[0] + rows.start * SH, (r - 1) * SH + DH * (KH - 1) + 1
     width = OW + DW * (KW - 1) // SW
-    dealt = parallel.scratch("slab", (SW, n, C, height, width), x)
+    every = SW // math.gcd(SW, DW)  # taps so far apart lie in the same of the dealt planes
+    phases = min(every, KW)  # there may be more, which no tap looks at
+    dealt = parallel.scratch("slab", (phases, n, C, height, width), x)
     dealt[...] = 0
     h0, h1 = max(0, top), min(H, top + height)
-    for phase in range(SW if h0 < h1 else 0):
-        cols, pixels = inside(start[1] + phase, SW, width, W)
-        dealt[phase, :, :, h0 - top : h1 - top, cols] = some[:, :, h0:h1, pixels]
+    for l in range(phases if h0 < h1 else 0):
+        cols, pixels = inside(start[1] + l * DW % SW, SW, width, W)
+        dealt[l, :, :, h0 - top : h1 - top, cols] = some[:, :, h0:h1, pixels]
     columns = parallel.scratch("columns", (KH, KW, C, n, r, OW), x)
-    every = SW // math.gcd(SW, DW)  # taps so far apart lie in the same of the dealt planes
-    for l in range(min(every, KW)):
+    for l in range(phases):
         taps, shift = len(range(l, KW, every)), l * DW // SW
-        plane = dealt[l * DW % SW][..., shift : shift + OW + (taps - 1) * (every * DW // SW)].transpose(0, 2, 3, 1)
+        plane = dealt[l, ..., shift : shift + OW + (taps - 1) * (every * DW // SW)].transpose(0, 2, 3, 1)
         seen = windows(plane, (KH, taps), (SH, 1), (DH, every * DW // SW))  # (n, r, OW, KH, taps, C)
         columns[:, l::every] = seen.transpose(3, 4, 5, 0, 1, 2)
     return columns.reshape(KH * KW * C, n * r * OW)

@@ -14,8 +14,9 @@ points, see `transforms`.
 The sums over channels make a matrix product of each of the 16 or 36 products, and the two transforms are matrix
 products as well, of the matrices above with all tiles at once. So a convolution is: gather tiles, three products,
 scatter. It is the same convolution, rounded a little differently: in float32 the error is about that of the definition
-for F(2×2), four times as large for F(4×4). Gradients: dx is such a convolution itself, with the turned kernel; dweight
-goes through the same matrices, transposed.
+for F(2×2), four times as large for F(4×4), and float16 would lose three of its eleven bits. A NaN or an infinity in the
+image spreads over whole tiles of outputs, where the definition gives it only to the 3×3 that see it. Gradients: dx is
+such a convolution itself, with the turned kernel; dweight goes through the same matrices, transposed.
 """
 
 import math
@@ -76,7 +77,7 @@ def tile_size(
     O, KH, KW, C = weight_shape
     if (KH, KW) != (3, 3) or stride != (1, 1) or dilation != (1, 1) or groups != 1 or not parallel.on_cpu(x):
         return 0
-    if min(O, C) < FEWEST_CHANNELS:
+    if min(O, C) < FEWEST_CHANNELS or x.dtype.itemsize not in (4, 8):  # float16 would lose three bits, see above
         return 0
     N, OH, OW = y_shape[:3]
     costs = {0: 9 * N * OH * OW * C * O}  # multiplications; below, of the two transforms, the products, the kernels
