@@ -117,11 +117,11 @@ def _keep_freed_memory() -> None:
     mallopt(mmap_threshold, 32 << 20)  # the most that glibc takes
 
 
-def _pool():
-    with _state.lock:
+def _submit(work, times):
+    with _state.lock:  # `set_num_threads` cannot end the pool in between; what it has taken on, it finishes
         if _state.pool is None:
             _state.pool = ThreadPoolExecutor(max(1, _state.threads - 1), thread_name_prefix="tinyvision")
-        return _state.pool
+        return [_state.pool.submit(work) for _ in range(times)]
 
 
 @contextmanager
@@ -163,8 +163,9 @@ def product(a: Array, b: Array, out: Array | None = None) -> Array:
         return np.matmul(a, b, out=out)
     if out is None:
         out = np.empty_like(a, shape=(*a.shape[:-1], b.shape[-1]), order="C")
-    alone = not getattr(_local, "inside", False) and out.size * a.shape[-1] >= SMALL_PRODUCT
-    shares = _state.threads if alone else 1
+    if getattr(_local, "inside", False):  # of a region: the other cores are busy, and BLAS has been told
+        return np.matmul(a, b, out=out)
+    shares = _state.threads if out.size * a.shape[-1] >= SMALL_PRODUCT else 1
     axis = 0 if a.ndim == 3 or out.shape[0] >= out.shape[1] else 1
 
     def work(some: slice) -> None:
@@ -205,7 +206,7 @@ def run(work: Callable[..., Any], pieces: Iterable[Any]) -> list[Any]:
             _local.inside = False
 
     with _blas_on_one_thread():
-        futures = [_pool().submit(worker) for _ in range(workers - 1)]
+        futures = _submit(worker, workers - 1)
         try:
             worker()
         finally:
