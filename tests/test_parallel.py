@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -123,6 +124,25 @@ def test_the_number_of_threads_may_change_while_others_compute():
     for w in workers:
         w.join()
     assert not wrong
+
+
+def test_the_pool_is_not_ended_while_work_is_handed_to_it(monkeypatch):
+    others = []
+
+    class Interrupted(ThreadPoolExecutor):
+        def submit(self, work):
+            others.append(threading.Thread(target=parallel.set_num_threads, args=(2,)))
+            others[-1].start()
+            others[-1].join(0.05)  # time enough to end the pool, if nothing holds it back
+            return super().submit(work)
+
+    monkeypatch.setattr(parallel, "ThreadPoolExecutor", Interrupted)
+    parallel.set_num_threads(3)
+    assert parallel.run(abs, range(9)) == list(range(9))
+    for other in others:
+        other.join()
+    assert len(others) == 2
+    assert parallel.get_num_threads() == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
