@@ -1,9 +1,10 @@
 """2-D convolution (cross-correlation, as every deep-learning library computes it) and its three gradients.
 
-Both directions are one primitive, `correlate`: slide a kernel over an image whose memory is channels-last, turn the
-windows of a few output rows into the rows of a matrix (im2col) that fits into a core's cache, and multiply that matrix
-by the kernels. The matrix for a whole image would be KH·KW times as large as the image; a block of it never leaves the
-cache. The backward pass makes the columns again rather than keep them.
+Forward is one primitive, `correlate`: slide a kernel over an image whose memory is channels-last, turn the windows of a
+few output rows into the rows of a matrix (im2col) that fits into a core's cache, and multiply that matrix by the
+kernels. The matrix for a whole image would be KH·KW times as large as the image; a block of it never leaves the cache.
+Backward goes the same way in reverse, product and col2im, block by block, and makes the columns for the weights again
+rather than keep them.
 """
 
 import math
@@ -95,7 +96,7 @@ def conv2d_inference(
 def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
     """dy (N, O, OH, OW)  ->  dx (N, C, H, W), dweight (O, C/groups, KH, KW), dbias (O,)
 
-    dweight correlates the image with dy; dx correlates dy with the kernels turned by 180° (tutorial 11)."""
+    dweight correlates the image with dy; for dx see `image_gradient` (tutorial 11)."""
     x, weight, has_bias, stride, padding, dilation, groups = cache
     dx = dweight = dbias = None
     rows = _nhwc(dy)
