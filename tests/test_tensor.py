@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from strict import StrictArray
 
 import tinyvision as tv
+from tinyvision import nn
 from tinyvision.errors import DeviceError, DtypeError, GraphError, OptionError, ShapeError, TinyVisionError
 from tinyvision.tensor import Tensor
 
@@ -445,6 +446,23 @@ def test_plus_equals_on_a_recorded_value_makes_a_new_one():
     total += x * 3
     (y + total).sum().backward()
     assert x.grad.tolist() == [5, 5]
+
+
+def test_read_only_numbers_are_not_changed_in_place():
+    fused = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3)).eval().fuse()
+    weight = fused[0].weight
+
+    def double():
+        nonlocal weight
+        weight *= 2
+
+    with tv.no_grad():
+        for change in (weight.zero_, lambda: weight.copy_(weight), lambda: weight.__setitem__(0, 1.0), double):
+            with pytest.raises(tv.OptionError, match=r"read-only.*fuse"):
+                change()
+    with pytest.raises(tv.OptionError, match="fused model cannot be trained"):
+        tv.optim.SGD(fused.parameters(), lr=0.1)
+
 
 
 def test_in_place_kinds_like_torch():

@@ -352,6 +352,11 @@ class Tensor(Spellings, Variable):
             if not self.requires_grad:
                 why = "the source requires a gradient, which would be lost by writing it into a plain tensor"
             raise GraphError(f"{what}: {why}; do it inside `with no_grad():`")
+        if isinstance(self.data, np.ndarray) and not self.data.flags.writeable:
+            raise OptionError(
+                f"{what}: these numbers are read-only, like the weights of a fused model; change the model and fuse() "
+                f"it again, or work on a .clone()"
+            )
 
     def zero_(self) -> Tensor:
         """Set all its numbers to 0, in place."""

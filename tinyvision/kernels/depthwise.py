@@ -1,7 +1,7 @@
 """Depthwise convolution (depthwise.cu): one kernel for each channel, as in EfficientNet and MobileNet, without columns.
 
-As a matrix product this would be C products with a single row each; the readable op adds up one array per tap instead,
-and moves the image KH·KW times. Signatures and caches are those of `ops.conv`."""
+As a matrix product this would be C products with a single row each; the readable op leaves the sum over taps to
+`einsum`, and its image gradient at a stride adds up one array per tap. Signatures and caches are as in `ops.conv`."""
 
 import math
 from typing import Any

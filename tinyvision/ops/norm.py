@@ -67,7 +67,7 @@ def _backward(drows, sums, cache, needs):
     wide, mean, scale, slope, shift = widened(rows, mean, scale, slope, shift)
     wide_dy, wide_dx = drows.reshape(wide.shape), dx.reshape(wide.shape)
 
-    def work(some):  # dx = scale·dy + slope·(x - mean) + shift, three passes over a block in the cache
+    def work(some):  # dx = scale·dy + slope·(x - mean) + shift, five passes over a block in the cache
         out = np.subtract(wide[some], mean, out=wide_dx[some])
         out *= slope
         out += shift

@@ -52,6 +52,8 @@ class Optimizer:
                 raise OptionError(f"{name}: expected parameters, got {type(p).__name__}")
             if p.record is not None:
                 raise OptionError(f"{name}: a value computed by {p.record.name} cannot be optimised, only leaves can")
+            if isinstance(p.data, np.ndarray) and not p.data.flags.writeable:
+                raise OptionError(f"{name}: a parameter {p.shape} is read-only; a fused model cannot be trained")
             if id(p) in known:
                 raise OptionError(f"{name}: a parameter of shape {p.shape} is given twice")
             known.add(id(p))
