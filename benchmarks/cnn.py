@@ -20,7 +20,7 @@ def run(suite):
     x, labels = networks.images(BATCH, SIZE)
     entries, failed = suite.entries("cnn_step", networks.simple_cnn(), x, labels, RATE)
     name = f"SimpleCNN, batch {BATCH}, 3×{SIZE}×{SIZE}"
-    suite.measure("cnn", "training step", name, entries, STEP, suite.turns(25, 5), failed)
+    suite.measure("cnn", "training step", name, entries, STEP, suite.turns(35, 5), failed)
     for layer in LAYERS:
         x, weight, dy = networks.conv_data(layer)
         name, turns = f"{layer.name}, batch {layer.batch}", suite.turns(11, 3)

@@ -18,14 +18,14 @@ def run(suite):
     x, labels = networks.images(TRAINING_BATCH, SIZE)
     entries, failed = suite.entries("resnet_step", state, x, labels, RATE, MOMENTUM, DECAY)
     name = f"ResNet-18, batch {TRAINING_BATCH}"
-    suite.measure("resnet18", "training step", name, entries, STEP, suite.turns(11, 3), failed, batch=TRAINING_BATCH)
+    suite.measure("resnet18", "training step", name, entries, STEP, suite.turns(15, 3), failed, batch=TRAINING_BATCH)
 
 
 def inference(suite, state, batch):
     """As loaded against eager; folded against frozen."""
     x, _ = networks.images(batch, SIZE)
     entries, failed = suite.entries("resnet_inference", state, x)
-    turns = suite.turns(25 if batch == 1 else 13 if batch <= 8 else 5, 3 if batch <= 8 else 2)
+    turns = suite.turns(35 if batch == 1 else 21 if batch <= 8 else 5, 3 if batch <= 8 else 2)
     suite.measure(
         "resnet18",
         "inference",
