@@ -9,6 +9,7 @@ import pytest
 
 from tinyvision import OptionError
 from tinyvision.cli import main
+from tinyvision.device import is_available
 from tinyvision.learn import check_exercise
 
 MINE = Path(__file__).with_name("planted.py")
@@ -98,3 +99,18 @@ def test_in_a_notebook():
         check_exercise("sgd", abs, abs)
     report = check_exercise("relu_backward", lambda dy, x: 1 / 0)
     assert "ZeroDivisionError" in str(report)
+
+
+@pytest.mark.parametrize(("device", "says"), [("gpu", "gpu"), ("cuda", "cuda")])
+def test_a_device_that_cannot_be_used_is_an_error_with_a_remedy(capsys, device, says):
+    if device == "cuda" and is_available():
+        pytest.skip("this machine has a GPU")
+    code, out, err = told(capsys, f"{MINE}:relu_backward", "--op", "relu", "--device", device)
+    assert code == 2
+    assert not out
+    assert says in err
+
+
+def test_the_device_may_be_named(capsys):
+    code, _, _ = told(capsys, f"{MINE}:relu_backward", "--op", "relu", "--device", "cpu")
+    assert code == 1

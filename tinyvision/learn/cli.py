@@ -86,6 +86,8 @@ def _add_gradcheck(commands):
     p.add_argument("target", metavar="FILE.py[:BACKWARD]", help="the file and the backward function in it")
     p.add_argument("--op", required=True, metavar="NAME", help="conv2d, linear, relu, ... (an unknown one lists all)")
     p.add_argument("--forward", metavar="F", help="your forward: a function of the same file, or OTHER.py:F")
+    p.add_argument("--device", default="cpu", metavar="NAME",
+                   help="where your functions get their arrays: cpu, cuda, or cuda:1 ... (default: cpu)")  # fmt: skip
     p.add_argument("--html", metavar="FILE", help="also write the report as a page with pictures")
     p.add_argument("--time-limit", default="10", metavar="SECONDS", help="for one call (default: 10)")
     p.add_argument("--json", action="store_true", help="print JSON")
@@ -314,6 +316,7 @@ def _check_all(args):
 
 def _gradcheck(args):
     from ..check.ops import spec
+    from ..device import device, require_cuda
     from . import show
     from .attempt import as_json, understood
     from .gradcheck import split
@@ -323,8 +326,10 @@ def _gradcheck(args):
     op, (file, function) = spec(args.op).name, split(args.target)
     if function is None and args.forward is None:
         raise OptionError("gradcheck: which function? FILE.py:BACKWARD, or FILE.py --forward FORWARD")
-    limit, html = seconds(args.time_limit), _html(args)
-    request = {"task": "gradcheck", "file": os.path.abspath(os.path.expanduser(file)), "function": function,
+    limit, html, where = seconds(args.time_limit), _html(args), device(args.device)
+    if where.type == "cuda":
+        require_cuda(where)
+    request = {"task": "gradcheck", "device": str(where), "file": os.path.abspath(os.path.expanduser(file)), "function": function,
                "forward": args.forward, "op": op, "limit": limit, "html": html}  # fmt: skip
     answer = understood(ask(request, 3 * limit + 60), op, file)
     if args.json:

@@ -20,7 +20,7 @@ def split(target: str) -> Any:
 
 
 def examine(request: dict[str, Any]) -> Any:
-    """The report for {"file", "function", "forward", "op", "limit"}. Raises DataError, OptionError."""
+    """The report for {"file", "function", "forward", "op", "limit", "device"}. Raises DataError, OptionError."""
     path = Path(request["file"])
     read(path)
     if path.suffix != ".py":
@@ -33,7 +33,7 @@ def examine(request: dict[str, Any]) -> Any:
     forward = _find_forward(module, path, request["forward"]) if request["forward"] else None
     if request["op"] == "sgd":
         forward, backward = forward or backward, None
-    report = check.op(request["op"], forward, backward, time_limit=request["limit"])
+    report = check.op(request["op"], forward, backward, time_limit=request["limit"], device=request["device"])
     raised = [f for f in report.findings if f.kind == "exception" and f.argument == "backward"]
     if raised and forward is None:
         twin = request["function"].replace("backward", "forward")
