@@ -329,8 +329,9 @@ def _gradcheck(args):
     limit, html, where = seconds(args.time_limit), _html(args), device(args.device)
     if where.type == "cuda":
         require_cuda(where)
-    request = {"task": "gradcheck", "device": str(where), "file": os.path.abspath(os.path.expanduser(file)), "function": function,
-               "forward": args.forward, "op": op, "limit": limit, "html": html}  # fmt: skip
+    path = os.path.abspath(os.path.expanduser(file))
+    request = {"task": "gradcheck", "file": path, "function": function, "forward": args.forward, "op": op,
+               "device": str(where), "limit": limit, "html": html}  # fmt: skip
     answer = understood(ask(request, 3 * limit + 60), op, file)
     if args.json:
         print(as_json(answer, file=file, function=function))
