@@ -16,7 +16,7 @@ _COMMANDS = ("train", "predict", "transfer", "info", "datasets", "doctor")
 
 _EPILOG = """\
 start here:
-  tinyvision train              a network learns handwritten digits, in half a minute
+  tinyvision train              learns handwritten digits, in half a minute
   tinyvision predict photo.jpg --model efficientnet_lite0
   tinyvision transfer PHOTOS    fine-tune a network on folders of photos
   tinyvision doctor             is everything here that makes it fast?
