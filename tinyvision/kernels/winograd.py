@@ -85,9 +85,12 @@ def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
         correlate(rows, transformed(weight, turned=True), dx, (padding[0] - 2, padding[1] - 2))
         dx = gpu.channels_first(dx)
     if needs[1]:
-        by = ops_conv.weight_gradient if x.shape[1] >= conv.DEEP else conv.weight_gradient
-        shape = (weight.shape[0], 3, 3, weight.shape[1])
-        dweight = gpu.channels_first(by(gpu.channels_last(x), rows, shape, stride, padding, dilation, groups))
+        image, shape = gpu.channels_last(x), (weight.shape[0], 3, 3, weight.shape[1])
+        if x.shape[1] >= conv.DEEP:
+            dweight, _ = ops_conv.weight_gradient(image, rows, shape, stride, padding, dilation, groups, biased=False)
+        else:
+            dweight = conv.weight_gradient(image, rows, shape, stride, padding, dilation, groups)
+        dweight = gpu.channels_first(dweight)
     if has_bias and needs[2]:
         dbias = rows.reshape(-1, rows.shape[3]).sum(axis=0)
     return (dx, dweight, dbias) if has_bias else (dx, dweight)

@@ -47,13 +47,8 @@ def conv2d_forward(
     dilation = pair("conv2d", "dilation", dilation, 1)
     N, O, OH, OW = _checked_shape(x, weight, bias, stride, padding, dilation, groups)
     y = np.empty_like(x, shape=(N, OH, OW, O), order="C")
-
-    def add_bias(block, images, rows):
-        if bias is not None:
-            each_row(np.add, block, bias)
-
     start = (-padding[0], -padding[1])
-    correlate(_image(x, groups), _nhwc(weight), y, stride, start, dilation, groups, finish=add_bias)
+    correlate(_image(x, groups), _nhwc(weight), y, stride, start, dilation, groups, bias)
     return y.transpose(0, 3, 1, 2), (x, weight, bias is not None, stride, padding, dilation, groups)
 
 
@@ -70,6 +65,7 @@ def conv2d_inference(
     y = np.empty_like(x, shape=(N, OH, OW, O), order="C")
     if scale is not None and weight.size < y.size:  # the convolution is linear: scale whichever has fewer numbers
         weight, scale, kept = weight * scale[:, None, None, None], None, None  # what is kept is of the weight alone
+    bias, shift = (shift, None) if scale is None else (None, shift)  # a bias comes before a scale, a shift after it
     if skip is not None:
         skip = _nhwc(skip)
         if skip.shape != y.shape:
@@ -84,12 +80,10 @@ def conv2d_inference(
         if skip is not None:
             block += skip[images, rows]
         if activation is not None:
-            np.maximum(block, 0, out=block)
-        if activation == "relu6":
-            np.minimum(block, 6, out=block)
+            np.clip(block, 0, np.inf if activation == "relu" else 6, out=block)
 
     start = (-padding[0], -padding[1])
-    correlate(_image(x, groups), _nhwc(weight), y, stride, start, dilation, groups, finish, kept)
+    correlate(_image(x, groups), _nhwc(weight), y, stride, start, dilation, groups, bias, finish, kept)
     return y.transpose(0, 3, 1, 2)
 
 
@@ -105,10 +99,12 @@ def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
         dx = np.empty_like(dy, shape=(N, C, H, W) if planes else (N, H, W, C), order="C")
         dx = dx if planes else dx.transpose(0, 3, 1, 2)
         image_gradient(rows, _nhwc(weight), dx.transpose(0, 2, 3, 1), stride, padding, dilation, groups)
+    biased = has_bias and needs[2]
     if needs[1]:
-        dweight = weight_gradient(_image(x, groups), rows, _nhwc(weight).shape, stride, padding, dilation, groups)
+        image, shape = _image(x, groups), _nhwc(weight).shape
+        dweight, dbias = weight_gradient(image, rows, shape, stride, padding, dilation, groups, biased)
         dweight = dweight.transpose(0, 3, 1, 2)
-    if has_bias and needs[2]:
+    elif biased:
         sums = parallel.over_rows(lambda some: column_sums(_matrix(rows[some])), rows)
         dbias = sum(sums, np.zeros_like(rows, shape=rows.shape[-1]))
     return (dx, dweight, dbias) if has_bias else (dx, dweight)
@@ -120,22 +116,24 @@ def _leave(block, images, rows):
 
 def correlate(
     x: Array, weight: Array, y: Array, stride: Pair, start: Pair, dilation: Pair, groups: int,
-    finish: Callable[[Array, slice, slice], None] = _leave, kept: dict[Any, Array] | None = None,
+    bias: Array | None = None, finish: Callable[[Array, slice, slice], None] = _leave,
+    kept: dict[Any, Array] | None = None,
 ) -> None:
-    """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with weight (O, KH, KW, C/groups); outside of x all is 0.
+    """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with weight (O, KH, KW, C/groups), plus bias (O,).
 
-    The window of y[:, 0, 0] begins at pixel `start` of x, which is negative where there is padding. `finish(block,
-    images, rows)` may change each block of y in place while it is still in the cache."""
+    Outside of x all is 0. The window of y[:, 0, 0] begins at pixel `start` of x, which is negative where there is
+    padding. `finish(block, images, rows)` may change each block of y in place while it is still in the cache."""
     tile = winograd.tile_size(x, y.shape, weight.shape, stride, dilation, groups, kept is not None)
     if tile:
-        winograd.correlate(x, weight, y, start, tile, finish, kept)
+        winograd.correlate(x, weight, y, start, tile, bias, finish, kept)
         return
     O, KH, KW, _ = weight.shape
     depthwise = groups == x.shape[3] == O
     planes = _by_planes(x, groups)
     kernels = weight.reshape(groups, O // groups, -1)  # (G, O/G, KH·KW·C/G), a view
     if planes:
-        kernels = kernels[0].T.copy()  # (KH·KW·C, O)
+        bias = np.zeros_like(weight, shape=O) if bias is None else bias
+        kernels = np.vstack([kernels[0].T, bias])  # (KH·KW·C + 1, O)
     elif depthwise:
         kernels = weight[..., 0].transpose(1, 2, 0).copy()  # (KH, KW, C)
 
@@ -144,7 +142,7 @@ def correlate(
         out = y[images, rows]
         if planes:
             columns = plane_columns(x, images, rows, y.shape[2], (KH, KW), stride, start, dilation)
-            _product(columns.T, kernels, out)  # (rows, KH·KW·C) @ (KH·KW·C, O)
+            _product(columns.T, kernels, out)  # (rows, KH·KW·C + 1) @ (KH·KW·C + 1, O)
             finish(out, images, rows)
             return
         slab = _slab(x, images, rows, y.shape[2], (KH, KW), stride, start, dilation)
@@ -154,6 +152,8 @@ def correlate(
         else:
             for part, kernel, some in zip(_split(view, groups), kernels, _split(out, groups), strict=True):
                 _product(_columns(part), kernel.T, some)
+        if bias is not None:
+            each_row(np.add, out, bias)
         finish(out, images, rows)
 
     parallel.run(work, _blocks(x, y, KH * KW * weight.shape[3]))
@@ -199,25 +199,32 @@ def image_gradient(
 
 
 def weight_gradient(
-    x: Array, dy: Array, shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int
-) -> Array:
-    """dweight (O, KH, KW, C/groups): for every tap, the sum over all windows of dy times the pixel under that tap."""
+    x: Array, dy: Array, shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int, biased: bool
+) -> tuple[Array, Array | None]:
+    """dweight (O, KH, KW, C/groups): for every tap, the sum over all windows of dy times the pixel under that tap.
+
+    With it dbias (O,), the sum of dy, if it is `biased`, else None."""
     O, KH, KW, CG = shape
     start = (-padding[0], -padding[1])
     tile = winograd.tile_size(x, dy.shape, shape, stride, dilation, groups)
     if tile:
-        return winograd.weight_gradient(x, dy, start, tile)
+        return winograd.weight_gradient(x, dy, start, tile, biased)
 
     planes = _by_planes(x, groups)
 
     def work(blocks):
         total = np.zeros_like(dy, shape=(groups, O // groups, KH * KW * CG), order="C")
+        sums = np.zeros_like(dy, shape=O)
         for images, rows in blocks:
             some = dy[images, rows]
             if planes:
                 columns = plane_columns(x, images, rows, dy.shape[2], (KH, KW), stride, start, dilation)
-                total[0] += parallel.product(columns, _matrix(some)).T  # ((KH·KW·C, rows) @ (rows, O))ᵀ
+                grown = parallel.product(columns, _matrix(some))  # (KH·KW·C + 1, rows) @ (rows, O)
+                total[0] += grown[:-1].T
+                sums += grown[-1]
                 continue
+            if biased:
+                sums += column_sums(_matrix(some))
             slab = _slab(x, images, rows, dy.shape[2], (KH, KW), stride, start, dilation)
             view = windows(slab, (KH, KW), stride, dilation)  # (n, r, OW, KH, KW, C)
             if groups == x.shape[3] == O:
@@ -225,12 +232,13 @@ def weight_gradient(
                 continue
             for g, (part, grown) in enumerate(zip(_split(view, groups), _split(some, groups), strict=True)):
                 total[g] += parallel.product(_matrix(grown).T, _columns(part))  # (O/G, rows) @ (rows, KH·KW·C/G)
-        return total
+        return total, sums
 
     blocks = _blocks(x, dy, KH * KW * CG)
     share = math.ceil(len(blocks) / parallel.get_num_threads())
     totals = parallel.run(work, [blocks[i : i + share] for i in range(0, len(blocks), share)])
-    return sum(totals[1:], totals[0]).reshape(shape)
+    dweight, dbias = (sum(parts[1:], parts[0]) for parts in zip(*totals, strict=True))
+    return dweight.reshape(shape), dbias if biased else None
 
 
 def _checked_shape(x, weight, bias, stride, padding, dilation, groups):

@@ -46,9 +46,10 @@ def image_slab(x: Array, images: slice, rows: Pair, cols: Pair) -> Array:
 def plane_columns(
     x: Array, images: slice, rows: slice, OW: int, kernel_size: Pair, stride: Pair, start: Pair, dilation: Pair
 ) -> Array:
-    """im2col of a block, transposed: x (N, H, W, C) in any memory order  ->  (KH·KW·C, n·r·OW) in scratch memory.
+    """im2col of a block, transposed: x (N, H, W, C) in any memory order  ->  (KH·KW·C + 1, n·r·OW) in scratch memory.
 
     Row (k, l, c) of the result is plane c of the image, shifted by (k, l): one run of memory for every row of pixels.
+    The last row is of ones, to meet the bias.
     For few channels those runs are far longer than the windows', which have KW·C numbers. To have them whole at a
     stride as well, the planes are first dealt out into planes that hold every stride-th column each."""
     (KH, KW), (SH, SW), (DH, DW) = kernel_size, stride, dilation
@@ -64,13 +65,15 @@ def plane_columns(
     for l in range(phases if h0 < h1 else 0):
         cols, pixels = inside(start[1] + l * DW % SW, SW, width, W)
         dealt[l, :, :, h0 - top : h1 - top, cols] = some[:, :, h0:h1, pixels]
-    columns = parallel.scratch("columns", (KH, KW, C, n, r, OW), x)
+    matrix = parallel.planes("columns", (KH * KW * C + 1, n * r * OW), x)
+    matrix[-1] = 1
+    columns = matrix[:-1].reshape(KH, KW, C, n, r, OW)
     for l in range(phases):
         taps, shift = len(range(l, KW, every)), l * DW // SW
         plane = dealt[l, ..., shift : shift + OW + (taps - 1) * (every * DW // SW)].transpose(0, 2, 3, 1)
         seen = windows(plane, (KH, taps), (SH, 1), (DH, every * DW // SW))  # (n, r, OW, KH, taps, C)
         columns[:, l::every] = seen.transpose(3, 4, 5, 0, 1, 2)
-    return columns.reshape(KH * KW * C, n * r * OW)
+    return matrix
 
 
 def inside(first: int, step: int, count: int, size: int) -> tuple[slice, slice]:

@@ -12,7 +12,7 @@ from .. import parallel
 from ..errors import DtypeError, ShapeError
 from ..hints import Array, Gradients, Needs
 from .door import check_arrays, describe, shape_error
-from .rows import column_sums, repeated, widened
+from .rows import column_sums, rectify, repeated, widened
 
 
 def batchnorm_train_forward(
@@ -171,7 +171,7 @@ def _scaled(rows, mean, scale, bias, skip=None, relu=False):
         if skip is not None:
             out += skip[some]
         if relu:
-            np.maximum(out, 0, out=out)
+            rectify(out, out)
 
     parallel.over_rows(work, wide, wide_y)
     return y

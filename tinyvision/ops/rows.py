@@ -34,6 +34,11 @@ def each_row(operation: np.ufunc, rows: Array, vector: Array) -> None:
     operation(rows, vector, out=rows)
 
 
+def rectify(x: Array, out: Array) -> None:
+    """out = max(x, 0), NaN where x is NaN. NumPy's clip takes a quarter of the time of its maximum with a number."""
+    np.clip(x, 0, np.inf, out=out)
+
+
 def column_sums(rows: Array, columns: int | None = None) -> Array:
     """Σ over the rows of (M, C)  ->  (C,). Of `widened` rows, `columns` = C says where the pixels begin.
 

@@ -29,6 +29,7 @@ import numpy as np
 from .. import parallel
 from ..hints import Array, Pair, Shape
 from .im2col import image_slab, windows
+from .rows import column_sums
 
 # With fewer channels than this, transforming the image costs more than the saved multiplications.
 FEWEST_CHANNELS = 32
@@ -90,8 +91,8 @@ def tile_size(
 
 
 def correlate(
-    x: Array, weight: Array, y: Array, start: Pair, m: int, finish: Callable[[Array, slice, slice], None],
-    kept: dict[Any, Array] | None,
+    x: Array, weight: Array, y: Array, start: Pair, m: int, bias: Array | None,
+    finish: Callable[[Array, slice, slice], None], kept: dict[Any, Array] | None,
 ) -> None:
     """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with weight (O, 3, 3, C), as `conv.correlate` does."""
     GG = transforms(m, x.dtype)[1]
@@ -103,9 +104,9 @@ def correlate(
     if kept is not None and len(GG) * weight[:, 0, 0].nbytes <= KERNEL_BYTES:
         if m not in kept:
             kept[m] = _kernels(weight, GG).transpose(0, 2, 1).copy()
-        _correlate(x, lambda channels: kept[m][:, :, channels], weight.shape[0], y, start, m, finish)
+        _correlate(x, lambda channels: kept[m][:, :, channels], weight.shape[0], y, start, m, bias, finish)
     else:
-        _correlate(x, kernels, weight.shape[0], y, start, m, finish)
+        _correlate(x, kernels, weight.shape[0], y, start, m, bias, finish)
 
 
 def image_gradient(dy: Array, weight: Array, dx: Array, start: Pair, m: int) -> None:
@@ -122,15 +123,16 @@ def _kernels(weight, GG):
     return U
 
 
-def _correlate(x, kernels, outputs, y, start, m, finish=None):
-    """y = Aᵀ [U ∘ (Bᵀ x B)] A, where kernels(channels) makes U (q², C, O) for a slice of y's channels."""
+def _correlate(x, kernels, outputs, y, start, m, bias=None, finish=None):
+    """y = Aᵀ [U ∘ (Bᵀ x B)] A + bias, where kernels(channels) makes U (q², C, O) for a slice of y's channels."""
     (N, OH, OW, _), C = y.shape, x.shape[3]
     everything = slice(0, N), slice(0, OH)
     if _kernels_outweigh(y.shape, C, x.dtype.itemsize, m):
         V = _tiles_to_planes(x, *everything, OW, start, m)
 
         def by_channels(channels):
-            _planes_to_pixels(V, kernels(channels), y[..., channels], m)
+            some = None if bias is None else bias[channels]
+            _planes_to_pixels(V, kernels(channels), y[..., channels], m, some)
 
         parallel.run(by_channels, parallel.cut(outputs, outputs // SOME_CHANNELS))
         if finish is not None:
@@ -141,15 +143,17 @@ def _correlate(x, kernels, outputs, y, start, m, finish=None):
     def work(block):
         images, rows = block
         out = y[images, rows]
-        _planes_to_pixels(_tiles_to_planes(x, images, rows, OW, start, m), U, out, m)
+        _planes_to_pixels(_tiles_to_planes(x, images, rows, OW, start, m), U, out, m, bias)
         if finish is not None:
             finish(out, images, rows)
 
     parallel.run(work, _blocks(y.shape, C, x.dtype.itemsize, m))
 
 
-def weight_gradient(x: Array, dy: Array, start: Pair, m: int) -> Array:
-    """dweight (O, 3, 3, C) = Gᵀ (Σ over tiles of dMᵀ V) G, with V = Bᵀ x B as in the forward pass and dM = A dy Aᵀ."""
+def weight_gradient(x: Array, dy: Array, start: Pair, m: int, biased: bool) -> tuple[Array, Array | None]:
+    """dweight (O, 3, 3, C) = Gᵀ (Σ over tiles of dMᵀ V) G, with V = Bᵀ x B as in the forward pass and dM = A dy Aᵀ.
+
+    With it dbias (O,), the sum of dy, if it is `biased`, else None."""
     (N, OH, OW, O), C = dy.shape, x.shape[3]
     GG, dtaps = transforms(m, x.dtype)[1], np.empty((O, 9, C), x.dtype)
     everything = slice(0, N), slice(0, OH)
@@ -161,21 +165,24 @@ def weight_gradient(x: Array, dy: Array, start: Pair, m: int) -> Array:
             np.matmul(GG.T, dU.transpose(1, 0, 2), out=dtaps[channels])  # (9, q²) @ (O, q², C)
 
         parallel.run(by_channels, parallel.cut(O, O // SOME_CHANNELS))
-        return dtaps.reshape(O, 3, 3, C)
+        return dtaps.reshape(O, 3, 3, C), column_sums(dy.reshape(-1, O)) if biased else None
 
     def work(blocks):
-        total = np.zeros(((m + 2) ** 2, O, C), x.dtype)
+        total, sums = np.zeros(((m + 2) ** 2, O, C), x.dtype), np.zeros(O, x.dtype)
         for images, rows in blocks:
             V, dM = _tiles_to_planes(x, images, rows, OW, start, m), _pixels_to_planes(dy[images, rows], m)
             total += np.matmul(dM.transpose(0, 2, 1), V, out=_scratch(0, total.shape, x))
-        return total
+            if biased:
+                sums += column_sums(dy[images, rows].reshape(-1, O))
+        return total, sums
 
     blocks = _blocks(dy.shape, C, x.dtype.itemsize, m)
     share = math.ceil(len(blocks) / parallel.get_num_threads())
     totals = parallel.run(work, [blocks[i : i + share] for i in range(0, len(blocks), share)])
-    dU = sum(totals[1:], totals[0]).transpose(1, 0, 2)
+    total, dbias = (sum(parts[1:], parts[0]) for parts in zip(*totals, strict=True))
+    dU = total.transpose(1, 0, 2)
     parallel.over_rows(lambda some: np.matmul(GG.T, dU[some], out=dtaps[some]), dtaps)
-    return dtaps.reshape(O, 3, 3, C)
+    return dtaps.reshape(O, 3, 3, C), dbias if biased else None
 
 
 def _kernels_outweigh(shape, C, itemsize, m):
@@ -201,7 +208,7 @@ def _blocks(shape, C, itemsize, m):
 
 def _scratch(number, shape, like):
     """Planes of one step; the step after the next writes over them while they are still in the cache."""
-    return parallel.scratch(("winograd 0", "winograd 1", "winograd 2")[number], shape, like)
+    return parallel.planes(("winograd 0", "winograd 1", "winograd 2")[number], shape, like)
 
 
 def _tiles_to_planes(x, images, rows, OW, start, m):
@@ -210,15 +217,15 @@ def _tiles_to_planes(x, images, rows, OW, start, m):
     top, left = start[0] + rows.start, start[1]
     slab = image_slab(x, images, (top, top + m * TH + 2), (left, left + m * TW + 2))
     tiles = windows(slab, (q, q), (m, m)).transpose(3, 4, 0, 1, 2, 5)  # (q, q, n, TH, TW, C)
-    d = _scratch(0, tiles.shape, x)
-    d[...] = tiles
+    d = _scratch(0, (q * q, *tiles.shape[2:]), x)
+    d.reshape(tiles.shape)[...] = tiles
     V = _scratch(1, (q * q, len(slab) * TH * TW, x.shape[3]), x)
     parallel.product(transforms(m, x.dtype)[0], d.reshape(q * q, -1), out=V.reshape(q * q, -1))
     return V
 
 
-def _planes_to_pixels(V, U, y, m):
-    """y (n, OH, OW, O) = Aᵀ M A with M = U ∘ V: (q², T, C) @ (q², C, O)"""
+def _planes_to_pixels(V, U, y, m, bias):
+    """y (n, OH, OW, O) = Aᵀ M A + bias with M = U ∘ V: (q², T, C) @ (q², C, O)"""
     M = parallel.product(V, U, out=_scratch(0, (len(V), V.shape[1], U.shape[2]), V))
     Y = _scratch(2, (m * m, M[0].size), V)
     parallel.product(transforms(m, V.dtype)[3], M.reshape(len(M), -1), out=Y)
@@ -226,8 +233,11 @@ def _planes_to_pixels(V, U, y, m):
     TH, TW = math.ceil(OH / m), math.ceil(OW / m)
     planes = Y.reshape(m, m, n, TH, TW, O)
     whole = (m * TH, m * TW) == (OH, OW) and y.flags.c_contiguous
-    grown = y if whole else _scratch(0, (n, m * TH, m * TW, O), y)
-    _as_tiles(grown, m)[...] = planes
+    grown = y if whole else _scratch(0, (1, n, m * TH, m * TW, O), y)[0]
+    if bias is None:
+        _as_tiles(grown, m)[...] = planes
+    else:
+        np.add(planes, bias, out=_as_tiles(grown, m))
     if not whole:  # the last tiles reach beyond the image
         y[...] = grown[:, :OH, :OW]
 
@@ -238,8 +248,8 @@ def _pixels_to_planes(dy, m):
     TH, TW = math.ceil(OH / m), math.ceil(OW / m)
     if (m * TH, m * TW) != (OH, OW):
         dy = image_slab(dy, slice(0, n), (0, m * TH), (0, m * TW))
-    planes = _scratch(0, (m, m, n, TH, TW, O), dy)
-    planes[...] = _as_tiles(dy, m)
+    planes = _scratch(0, (m * m, n, TH, TW, O), dy)
+    planes.reshape(m, m, n, TH, TW, O)[...] = _as_tiles(dy, m)
     dM = _scratch(2, ((m + 2) ** 2, n * TH * TW, O), dy)
     parallel.product(transforms(m, dy.dtype)[3].T, planes.reshape(m * m, -1), out=dM.reshape(len(dM), -1))
     return dM
