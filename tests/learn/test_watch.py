@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import tinyvision
-from tinyvision.learn import course
+from tinyvision.learn import course, watch
 from tinyvision.learn.folder import Folder
 
 ROOT = Path(tinyvision.__file__).parents[1]
@@ -178,3 +178,16 @@ def test_without_a_terminal_keys_come_from_lines(place):
     assert result.returncode == 0, result.stderr
     assert "hint 1 of 3" in result.stdout
     assert "\x1b" not in result.stdout
+
+
+def test_a_file_in_the_middle_of_being_written_is_not_yet_saved(place, solve):
+    one = course.exercise("conv_dx")
+    solve("conv_dx", ("PH : PH + H, PW : PW + W", ":H, :W"))
+    session = watch._Session(Folder(place.path), one, limit=10.0)
+    text, path = one.solution(), place.file(one)
+    path.write_text("", encoding="utf-8")  # as open(path, "w") leaves it for a moment
+    assert session.saved() is None
+    path.write_text(text, encoding="utf-8")
+    assert session.saved() is None, "it has only just changed"
+    assert session.saved() is one
+    assert session.saved() is None, "one save is one check"

@@ -33,7 +33,7 @@ class _Session:
         self.answer = None
         self.worker = Worker()
         self.seen = {e.name: self._look(e) for e in course.exercises()}
-        self.gone = {}
+        self.settling, self.gone = {}, {}
 
     def _look(self, one):
         """What tells a saved file from the same file before: None while it is not there."""
@@ -52,8 +52,10 @@ class _Session:
                 continue
             self.gone.pop(one.name, None)
             if look != self.seen[one.name]:
-                self.seen[one.name] = look
-                return one
+                if look == self.settling.get(one.name):
+                    self.seen[one.name] = look
+                    return one
+                self.settling[one.name] = look  # an editor may be in the middle of writing: it has to stay like this
         return None
 
     def _missing(self, one):
