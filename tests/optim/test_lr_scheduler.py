@@ -1,5 +1,7 @@
 """Schedules step by step beside torch.optim.lr_scheduler."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,11 @@ CASES = [
 ]
 
 
+def named(value):
+    """A test's name must be the same in every process: a function's address is not."""
+    return re.sub(" at 0x[0-9a-f]+", "", str(value))[:60]
+
+
 def optimizers(name="SGD", **options):
     made = []
     for library, parameter in (
@@ -52,7 +59,7 @@ def compare(mine, other):
 
 @pytest.mark.filterwarnings("ignore:Detected call of")
 @pytest.mark.parametrize("kind", ["SGD", "AdamW"])
-@pytest.mark.parametrize(("name", "options"), CASES, ids=lambda v: str(v)[:60])
+@pytest.mark.parametrize(("name", "options"), CASES, ids=named)
 def test_every_step(name, options, kind):
     mine, other = optimizers(kind)
     schedule, expected = (
@@ -70,7 +77,7 @@ def test_every_step(name, options, kind):
         assert schedule.last_epoch == expected.last_epoch
 
 
-@pytest.mark.parametrize(("name", "options"), CASES, ids=lambda v: str(v)[:60])
+@pytest.mark.parametrize(("name", "options"), CASES, ids=named)
 def test_state_continues(name, options):
     runs = []
     for _ in range(2):
