@@ -1,12 +1,19 @@
 """What all tests share: quick Hypothesis settings, and a fresh random stream for every test."""
 
+import os
 import signal
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+import benchmarks
 import tinyvision
+
+# Importing `benchmarks` takes the variable away. NumPy has read it in this process, and the processes that tests start
+# must get the same kernel: some compare every bit of what they learn.
+if benchmarks.CORETYPE_FOUND is not None:
+    os.environ["OPENBLAS_CORETYPE"] = benchmarks.CORETYPE_FOUND
 
 settings.register_profile("quick", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("quick")
