@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -183,6 +184,34 @@ def test_scratch_is_reused_and_released():
     assert not np.shares_memory(first, parallel.scratch("another test", (5,), like))
     parallel.release()
     assert not np.shares_memory(first, parallel.scratch("a test", (5,), like))
+
+
+def test_release_reaches_every_thread():
+    buffers, made, released = [], threading.Event(), threading.Event()
+
+    def other():
+        buffers.append(weakref.ref(parallel.scratch("a test", (10,), np.zeros(1)).base))
+        made.set()
+        released.wait(10)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert made.wait(10)
+    assert buffers[0]() is not None
+    parallel.release()
+    assert buffers[0]() is None
+    released.set()
+    thread.join()
+
+
+def test_release_inside_a_region_leaves_it_one():
+    parallel.set_num_threads(2)
+
+    def work(piece):
+        parallel.release()
+        return {threading.get_ident()} == set(parallel.run(lambda _: threading.get_ident(), range(8)))
+
+    assert all(parallel.run(work, range(4)))
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2", None, 9_999_999])

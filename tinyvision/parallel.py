@@ -18,6 +18,7 @@ statistics) add their partial sums in another order under another number of thre
 import math
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -59,6 +60,10 @@ def _threads_from_environment():
         return os.cpu_count() or 1
 
 
+class _Buffers(dict):
+    """The scratch memory of one thread, by name. It goes with its thread: a dict that can be referred to weakly."""
+
+
 class _State:
     """The pool and BLAS's thread counts, shared by every caller in the process."""
 
@@ -69,6 +74,7 @@ class _State:
         self.blas = None
         self.users = 0  # how many parallel regions hold BLAS to one thread at this moment
         self.before = []
+        self.buffers = weakref.WeakValueDictionary()  # by thread
 
 
 _state = _State()
@@ -289,7 +295,9 @@ def scratch(name: str, shape: Shape, like: Array) -> Array:
     and `release()` lets go of it."""
     if not on_cpu(like):
         return np.empty_like(like, shape=shape, order="C")
-    buffers = _local.__dict__.setdefault("buffers", {})
+    buffers = getattr(_local, "buffers", None)
+    if buffers is None:
+        buffers = _local.buffers = _state.buffers[threading.get_ident()] = _Buffers()
     size = math.prod(shape) * like.dtype.itemsize
     buffer = buffers.get(name)
     if buffer is None or buffer.nbytes < size:
@@ -311,6 +319,6 @@ def planes(name: str, shape: Shape, like: Array) -> Array:
 
 def release() -> None:
     """Give back the scratch memory of every thread; the next op asks for what it needs again."""
-    global _local
     set_num_threads(_state.threads)  # ends the pool's threads, and their buffers with them
-    _local = threading.local()
+    for buffers in list(_state.buffers.values()):
+        buffers.clear()

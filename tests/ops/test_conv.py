@@ -191,9 +191,9 @@ DOOR = [
     *[
         ({name: value}, errors.OptionError, f"conv2d: {name} must be")
         for name, values in {
-            "stride": [0, -1, 1.5, True, "2", None, (1, 2, 3), (1, 0), (1.0, 1)],
-            "padding": [-1, 0.5, False, "same", (1, -1)],
-            "dilation": [0, -2, 1.5, True, (0, 1)],
+            "stride": [0, -1, 1.5, True, "2", None, (1, 2, 3), (1, 0), (1.0, 1), 2**62],
+            "padding": [-1, 0.5, False, "same", (1, -1), 2**62],
+            "dilation": [0, -2, 1.5, True, (0, 1), 2**31],
         }.items()
         for value in values
     ],

@@ -13,6 +13,9 @@ from ..device import device_of
 from ..errors import DeviceError, DtypeError, OptionError, ShapeError
 from ..hints import Array, Pair, Shape
 
+# No image is that large; sizes and strides computed from anything larger would leave the range of NumPy's integers.
+MOST = 2**31 - 1
+
 
 def describe(**arguments: tuple[str, Array]) -> str:
     """One line per argument: its name, its axes and its shape. `arguments` maps a name to (axes, array)."""
@@ -87,6 +90,8 @@ def pair(op: str, name: str, value: Any, minimum: int) -> Pair:
         raise OptionError(f"{op}: {name} must be an integer or a pair (height, width) of integers, got {value!r}")
     if min(values) < minimum:
         raise OptionError(f"{op}: {name} must be at least {minimum}, got {value!r}")
+    if max(values) > MOST:
+        raise OptionError(f"{op}: {name} must be at most {MOST}, got {value!r}")
     return int(values[0]), int(values[1])
 
 
