@@ -1,16 +1,19 @@
 """Threads: the same numbers, whoever calls; BLAS gets its threads back; exceptions come out; forked children work."""
 
+import gc
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import tinyvision as tv
 from tinyvision import ops, parallel
@@ -69,7 +72,7 @@ def test_several_python_threads_may_compute_at_once():
         t.join()
     for got, want in zip(results, alone, strict=True):
         for a, b in zip(got, want, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
+            np.testing.assert_array_equal(a, b, "whichever thread calls, and whoever else does, the bits are the same")
     assert blas_threads() == before
 
 
@@ -81,6 +84,65 @@ def test_blas_is_held_to_one_thread_and_gets_its_own_back():
     assert len(inside) == 4
     assert all(count == 1 for seen in inside for count in seen)
     assert blas_threads() == before
+
+
+@pytest.fixture
+def two_blas_threads():
+    """BLAS with another number than a region's, whatever the machine; this thread is the one that set it."""
+    with threadpool_limits(2, user_api="blas"):
+        yield
+    for library in parallel._state.blas or ():
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
+
+
+def in_a_thread(work):
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(work).result(timeout=60)
+
+
+def test_any_thread_holds_blas_to_one(two_blas_threads):
+    """threadpoolctl listens to the first thread that sets a number, here the main one, and ignores the others."""
+    parallel.set_num_threads(2)
+    before = blas_threads()
+    assert set(before) == {2}
+    inside = in_a_thread(lambda: parallel.run(lambda i: blas_threads(), range(4)))
+    assert {count for seen in inside for count in seen} == {1}
+    assert blas_threads() == before
+    with threadpool_limits(1, user_api="blas"):
+        assert set(blas_threads()) == {1}, "and others may set it again"
+    assert blas_threads() == before
+
+
+def test_the_last_to_leave_restores_blas_whoever_it_is(two_blas_threads):
+    before, entered = blas_threads(), threading.Event()
+
+    def leave_last():
+        entered.wait(10)
+        parallel.run(lambda i: time.sleep(0.2), range(1))
+
+    other = threading.Thread(target=leave_last)
+    other.start()
+    parallel.run(lambda i: (entered.set(), time.sleep(0.1)), range(1))
+    other.join()
+    assert not parallel._state.regions
+    assert blas_threads() == before
+
+
+def test_a_blas_with_a_number_for_every_thread(monkeypatch):
+    """OpenMP's kind: the caller's number is held and restored, a helping thread's is one from its first moment on."""
+
+    class OpenMP(threading.local):
+        threading_layer, threads = "openmp", 4
+        get_num_threads = lambda self: self.threads  # noqa: E731
+        set_num_threads = lambda self, threads: setattr(self, "threads", threads)  # noqa: E731
+
+    library, both = OpenMP(), threading.Barrier(2, timeout=10)
+    monkeypatch.setattr(parallel, "_state", parallel._State())
+    parallel._state.blas, parallel._state.threads = [library], 2
+    assert parallel.run(lambda i: (both.wait() >= 0, library.threads), range(2)) == [(True, 1)] * 2
+    assert library.threads == 4
+    parallel.release()
 
 
 @pytest.mark.parametrize("culprit", [0, 3, 7])
@@ -97,6 +159,30 @@ def test_an_exception_comes_out_and_blas_gets_its_threads_back(culprit):
         parallel.run(work, range(8))
     assert blas_threads() == before
     assert parallel.run(lambda i: i * i, range(5)) == [0, 1, 4, 9, 16], "and the pool still works"
+
+
+def test_an_exception_of_a_helper_keeps_no_arrays_alive():
+    parallel.set_num_threads(2)
+    both, main, gone = threading.Barrier(2, timeout=10), threading.get_ident(), []
+
+    def fail():
+        array = np.zeros(3)
+        gone.append(weakref.ref(array))
+
+        def work(i):
+            both.wait()
+            if threading.get_ident() != main:
+                raise ZeroDivisionError(array)
+
+        parallel.run(work, range(2))
+
+    gc.disable()
+    try:
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert gone[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_pieces_inside_of_pieces_do_not_wait_for_one_another():
@@ -127,23 +213,53 @@ def test_the_number_of_threads_may_change_while_others_compute():
     assert not wrong
 
 
-def test_the_pool_is_not_ended_while_work_is_handed_to_it(monkeypatch):
-    others = []
+def test_no_more_threads_than_the_system_allows(monkeypatch):
+    parallel.set_num_threads(4)
+    started = []
 
-    class Interrupted(ThreadPoolExecutor):
-        def submit(self, work):
-            others.append(threading.Thread(target=parallel.set_num_threads, args=(2,)))
-            others[-1].start()
-            others[-1].join(0.05)  # time enough to end the pool, if nothing holds it back
-            return super().submit(work)
+    class Scarce(threading.Thread):
+        def start(self):
+            if started:
+                raise RuntimeError("can't start new thread")
+            started.append(self)
+            super().start()
 
-    monkeypatch.setattr(parallel, "ThreadPoolExecutor", Interrupted)
-    parallel.set_num_threads(3)
+    monkeypatch.setattr(parallel.threading, "Thread", Scarce)
     assert parallel.run(abs, range(9)) == list(range(9))
-    for other in others:
-        other.join()
-    assert len(others) == 2
-    assert parallel.get_num_threads() == 2
+    assert len(started) == 1
+    parallel.release()
+
+
+def test_nobody_waits_for_a_helper_that_has_not_begun():
+    """Its job finds nothing left to do, later."""
+    parallel.set_num_threads(2)
+    free = threading.Event()
+    with ThreadPoolExecutor(1) as other:
+        both = threading.Barrier(2, timeout=10)
+        busy = other.submit(parallel.run, lambda i: (both.wait(), free.wait(10)), range(2))  # with the only helper
+        assert parallel.run(abs, range(5)) == list(range(5))
+        free.set()
+        busy.result(timeout=10)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="there are no signals to threads here")
+def test_ctrl_c_waits_for_the_pieces_of_others():
+    """They write to memory of the caller, who may use it for something else once the error is out."""
+    parallel.set_num_threads(2)
+    both, main, ended = threading.Barrier(2, timeout=10), threading.get_ident(), []
+
+    def work(i):
+        both.wait()
+        if threading.get_ident() != main:
+            time.sleep(0.1)  # the main thread has begun to wait
+            signal.pthread_kill(main, signal.SIGINT)
+            time.sleep(0.1)
+            ended.append(i)
+
+    with pytest.raises(KeyboardInterrupt):
+        parallel.run(work, range(2))
+    assert len(ended) == 1
+    assert not parallel._state.regions
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

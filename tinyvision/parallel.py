@@ -20,9 +20,9 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -65,15 +65,16 @@ class _Buffers(dict):
 
 
 class _State:
-    """The pool and BLAS's thread counts, shared by every caller in the process."""
+    """The threads that help, and BLAS's thread counts, shared by every caller in the process."""
 
     def __init__(self):
         self.threads = _threads_from_environment()
         self.lock = threading.Lock()
-        self.pool = None
-        self.blas = None
-        self.users = 0  # how many parallel regions hold BLAS to one thread at this moment
-        self.before = []
+        self.jobs = SimpleQueue()  # taken by the helping threads; None sends one of them home
+        self.helpers = 0
+        self.blas = None  # threadpoolctl's controllers, once the first op has asked for them
+        self.regions = set()  # those of this moment
+        self.before = None  # BLAS's thread counts, while they are held at one
         self.buffers = weakref.WeakValueDictionary()  # by thread
 
 
@@ -90,18 +91,15 @@ def set_num_threads(threads: int) -> None:
     """Use `threads` CPU threads from now on. Raises OptionError unless it is an integer from 1 to 1024."""
     if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or not 1 <= threads <= MOST_THREADS:
         raise OptionError(f"set_num_threads: expected an integer from 1 to {MOST_THREADS}, got {threads!r}")
-    with _state.lock:
-        pool, _state.pool, _state.threads = _state.pool, None, int(threads)
-    if pool is not None:
-        pool.shutdown(wait=False)
+    _dismiss_helpers(int(threads))
 
 
 def _after_fork():
-    # A forked child inherits the pool object but none of its threads, and possibly a lock somebody held.
+    # A forked child inherits none of the threads, and possibly a lock that somebody held. If BLAS was held to one
+    # thread at that moment, the child's first region knows what to give back.
     global _state, _local
-    threads = _state.threads
-    _state, _local = _State(), threading.local()
-    _state.threads = threads
+    old, _state, _local = _state, _State(), threading.local()
+    _state.threads, _state.blas, _state.before = old.threads, old.blas, old.before
 
 
 if hasattr(os, "register_at_fork"):
@@ -126,33 +124,94 @@ def _keep_freed_memory() -> None:
     mallopt(mmap_threshold, 32 << 20)  # the most that glibc takes
 
 
-def _submit(work, times):
-    with _state.lock:  # `set_num_threads` cannot end the pool in between; what it has taken on, it finishes
-        if _state.pool is None:
-            _state.pool = ThreadPoolExecutor(max(1, _state.threads - 1), thread_name_prefix="tinyvision")
-        return [_state.pool.submit(work) for _ in range(times)]
+def _call_helpers(job, count):
+    """Put `job` before `count` other threads, or before those there are, if the system allows no more."""
+    with _state.lock:
+        while _state.helpers < count:
+            thread = threading.Thread(target=_help, args=(_state.jobs,), name="tinyvision", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                break
+            _state.helpers += 1
+        for _ in range(min(count, _state.helpers)):
+            _state.jobs.put(job)
+
+
+def _help(jobs):
+    for library in _per_thread(_state.blas):
+        library.set_num_threads(1)
+    while True:
+        job = jobs.get()
+        if job is None:
+            return
+        job()
+        del job  # and what it refers to, before the next one comes
+
+
+def _dismiss_helpers(threads=None):
+    """Let all helping threads go, with their scratch memory, after what they have been given to do.
+
+    Whoever calls helpers next makes new ones, `threads` from then on if that is given."""
+    with _state.lock:
+        for _ in range(_state.helpers):
+            _state.jobs.put(None)
+        _state.jobs, _state.helpers = SimpleQueue(), 0
+        if threads is not None:
+            _state.threads = threads
 
 
 @contextmanager
 def _blas_on_one_thread():
     """Hold every BLAS in the process to one thread; the last region to leave restores what was there."""
-    with _state.lock:
-        if _state.blas is None:  # the first op of the process
-            _state.blas = _blas_libraries()
-            _keep_freed_memory()
-        if _state.users == 0:
-            _state.before = [library.get_num_threads() for library in _state.blas]
-            for library in _state.blas:
-                library.set_num_threads(1)
-        _state.users += 1
+    region, own = object(), []
     try:
+        with _state.lock:
+            if _state.blas is None:  # the first op of the process
+                _state.blas = _blas_libraries()
+                _keep_freed_memory()
+            own = [(library, library.get_num_threads()) for library in _per_thread(_state.blas)]
+            if _state.before is None:
+                _state.before = [(library, library.get_num_threads()) for library in _shared(_state.blas)]
+            if not _state.regions:
+                _tell((library, 1) for library, _ in _state.before)
+            _state.regions.add(region)
+        for library, _ in own:
+            library.set_num_threads(1)
         yield
     finally:
+        for library, threads in own:
+            library.set_num_threads(threads)
         with _state.lock:
-            _state.users -= 1
-            if _state.users == 0:
-                for library, threads in zip(_state.blas, _state.before, strict=True):
-                    library.set_num_threads(threads)
+            _state.regions.discard(region)
+            if not _state.regions and _state.before is not None:
+                _tell(_state.before, leave=True)
+                _state.before = None
+
+
+def _tell(numbers, leave=False):
+    """Tell each library its number of threads, whoever else may have told it before.
+
+    threadpoolctl listens to one thread of the process only, the first that set OpenBLAS's number, and ignores the
+    others without a word, until that one clears the way."""
+    for library, threads in numbers:
+        library.set_num_threads(threads)
+        clear = getattr(library, "clear_controlling_thread", None)  # older ones have none
+        if clear is not None and library.get_num_threads() != threads:
+            clear(force=True)
+            library.set_num_threads(threads)
+        if clear is not None and leave:
+            clear()
+
+
+def _per_thread(libraries):
+    """Those for which every thread has a number of its own, for the products that it asks for itself."""
+    return [library for library in libraries if getattr(library, "threading_layer", None) == "openmp"]
+
+
+def _shared(libraries):
+    """Those with one number for the whole process."""
+    return [library for library in libraries if getattr(library, "threading_layer", None) != "openmp"]
 
 
 def _blas_libraries():
@@ -204,7 +263,11 @@ def run(work: Callable[..., Any], pieces: Iterable[Any]) -> list[Any]:
         with _blas_on_one_thread():
             return [work(piece) for piece in pieces]
     results = [None] * len(pieces)
+    errors: list[BaseException] = []
     numbers = iter(range(len(pieces)))  # next() on it is atomic under the interpreter lock
+    started: list[bool] = []
+    ended: list[bool] = []
+    bell: SimpleQueue[bool] = SimpleQueue()
 
     def worker():
         _local.inside = True
@@ -214,18 +277,41 @@ def run(work: Callable[..., Any], pieces: Iterable[Any]) -> list[Any]:
         finally:
             _local.inside = False
 
-    with _blas_on_one_thread():
-        futures = _submit(worker, workers - 1)
+    def helper():  # who comes too late finds no number left, and nobody waits for it
+        started.append(True)
         try:
+            worker()
+        except BaseException as error:  # raised below, by the thread that called
+            errors.append(error)
+        ended.append(True)
+        bell.put(True)
+
+    with _blas_on_one_thread():
+        try:
+            _call_helpers(helper, workers - 1)
             worker()
         finally:
             for _ in numbers:  # after an exception, nobody starts another piece
                 pass
-            errors = [future.exception() for future in futures]
-    for error in errors:
-        if error is not None:
-            raise error
+            _wait(started, ended, bell)
+    if errors:
+        del errors[1:]
+        raise errors.pop()  # held by no list that it refers to itself: a cycle would keep the caller's arrays alive
     return results
+
+
+def _wait(started, ended, bell):
+    """Wait until all who started have ended. Ctrl-C must wait as well: the pieces write to the caller's memory."""
+    interrupt = None
+    while len(ended) < len(started):
+        try:
+            bell.get(timeout=1)
+        except Empty:
+            pass
+        except KeyboardInterrupt as caught:
+            interrupt = caught
+    if interrupt is not None:
+        raise interrupt
 
 
 def slices(length: int, item_bytes: int, block_bytes: int = BLOCK_BYTES) -> list[slice]:
@@ -319,6 +405,8 @@ def planes(name: str, shape: Shape, like: Array) -> Array:
 
 def release() -> None:
     """Give back the scratch memory of every thread; the next op asks for what it needs again."""
-    set_num_threads(_state.threads)  # ends the pool's threads, and their buffers with them
-    for buffers in list(_state.buffers.values()):
-        buffers.clear()
+    _dismiss_helpers()
+    for reference in _state.buffers.valuerefs():  # a list, whatever other threads add in the meantime
+        buffers = reference()
+        if buffers is not None:
+            buffers.clear()
