@@ -41,6 +41,26 @@ def test_the_kinks_and_the_far_ends_like_torch(name, dtype):
     np.testing.assert_allclose(dx, t.grad.numpy(), rtol=eps, atol=eps)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("name", ["relu", "relu6"])
+def test_an_overflowed_gradient_stays_where_it_belongs_like_torch(name, dtype):
+    x = np.array([-1, 1, 0, 7, 2, -2, 3], dtype)
+    dy = np.array([np.inf, np.inf, -np.inf, np.nan, np.nan, np.nan, -2], dtype)
+    t = torch.from_numpy(x.copy()).requires_grad_()
+    REFERENCES[name](t).backward(torch.from_numpy(dy.copy()))
+    _, cache = getattr(ops, name + "_forward")(x)
+    np.testing.assert_array_equal(getattr(ops, name + "_backward")(dy, cache)[0], t.grad.numpy())
+
+
+@pytest.mark.parametrize("name", ["relu", "relu6"])
+def test_a_gradient_of_another_precision(name):
+    """What a backward of somebody else's may hand on."""
+    x = np.array([-1, 2, 0, 3], np.float32)
+    dx = getattr(ops, name + "_backward")(np.array([1.5, -2, 3, 4]), getattr(ops, name + "_forward")(x)[1])[0]
+    assert dx.dtype == np.float32
+    assert dx.tolist() == [0, -2, 0, 4]
+
+
 @pytest.mark.parametrize("name", REFERENCES)
 def test_nothing_in_nothing_out(name):
     y, cache = getattr(ops, name + "_forward")(np.zeros((0, 3)))

@@ -87,6 +87,17 @@ def test_minus_infinity_and_nan_in_a_window():
     assert dx[0, 0].tolist() == [[1, 0], [0, 0]]
 
 
+@pytest.mark.parametrize(("kernel_size", "stride"), [(2, 2), (3, 2), (2, 1)])
+def test_an_overflowed_gradient_of_a_maximum_reaches_its_pixel_only(kernel_size, stride, rng):
+    x = rng.standard_normal((2, 3, 7, 7))
+    y, cache = ops.max_pool2d_forward(x, kernel_size, stride)
+    dy = np.ones_like(y)
+    dy[0, 0, 0, 0] = np.inf
+    (dx,) = ops.max_pool2d_backward(dy, cache)
+    assert np.isinf(dx).sum() == 1
+    assert not np.isnan(dx).any()
+
+
 @pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d"])
 def test_large_images_in_blocks_like_torch(name, rng):
     x = rng.standard_normal((5, 16, 41, 38))

@@ -7,7 +7,7 @@ import numpy as np
 from .. import parallel
 from ..hints import Array, Gradients, Needs
 from .door import check_arrays
-from .rows import rectify
+from .rows import keep, rectify
 
 
 def relu_forward(x: Array) -> tuple[Array, Any]:
@@ -22,7 +22,7 @@ def relu_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy where y > 0, else 0: the slope at 0 is taken as 0.   dy  ->  dx"""
     y = cache
     dx = np.empty_like(y)
-    parallel.over_memory(lambda dy, y, dx: np.multiply(dy, y > 0, out=dx), dy, y, dx)
+    parallel.over_memory(lambda dy, y, dx: keep(dy, y > 0, out=dx), dy, y, dx)
     return (dx,)
 
 
@@ -38,7 +38,7 @@ def relu6_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy where 0 < y < 6, else 0.   dy  ->  dx"""
     y = cache
     dx = np.empty_like(y)
-    parallel.over_memory(lambda dy, y, dx: np.multiply(dy, (y > 0) & (y < 6), out=dx), dy, y, dx)
+    parallel.over_memory(lambda dy, y, dx: keep(dy, (y > 0) & (y < 6), out=dx), dy, y, dx)
     return (dx,)
 
 

@@ -12,7 +12,7 @@ from .. import parallel
 from ..errors import DtypeError, ShapeError
 from ..hints import Array, Gradients, Needs
 from .door import check_arrays, describe, shape_error
-from .rows import column_sums, rectify, repeated, widened
+from .rows import column_sums, keep, rectify, repeated, widened
 
 
 def batchnorm_train_forward(
@@ -203,7 +203,7 @@ def _mean_and_variance(rows):
 
 
 def _sums(drows, rows, mean, relu=None):
-    """(Σ dy, Σ dy·(x - mean)) over the rows. With relu = (upstream, y), dy = upstream · (y > 0) is first written."""
+    """(Σ dy, Σ dy·(x - mean)) over the rows. With relu = (upstream, y), dy = upstream where y > 0 is first written."""
     C, zero = len(mean), np.zeros_like(mean)
     wide, mean = widened(rows, mean)
     wide_dy, *relu = (a.reshape(wide.shape) for a in (drows, *(relu or ())))
@@ -211,7 +211,7 @@ def _sums(drows, rows, mean, relu=None):
     def work(some):
         dy = wide_dy[some]
         if relu:
-            np.multiply(relu[0][some], relu[1][some] > 0, out=dy)
+            keep(relu[0][some], relu[1][some] > 0, out=dy)
         block = np.subtract(wide[some], mean, out=parallel.scratch("norm", dy.shape, dy))
         return column_sums(dy, C), column_sums(np.multiply(block, dy, out=block), C)
 

@@ -11,6 +11,7 @@ from .. import parallel
 from ..errors import OptionError
 from ..hints import Array, Gradients, IntOrPair, Needs
 from .door import check_arrays, check_rank, output_size, pair, shape_error
+from .rows import keep
 
 
 def max_pool2d_forward(
@@ -72,9 +73,10 @@ def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradie
             np.greater(first, paid[windows], out=first)  # it is the maximum, and no earlier pixel was
             paid[windows] |= first
             if apart:
-                np.multiply(upstream[windows], first, out=dimage[pixels])
+                keep(upstream[windows], first, out=dimage[pixels])
             else:
-                dimage[pixels] += np.multiply(upstream[windows], first, out=share[windows])
+                keep(upstream[windows], first, out=share[windows])
+                dimage[pixels] += share[windows]
 
     parallel.over_rows(work, x, y)
     return (dx,)

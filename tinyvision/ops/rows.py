@@ -39,6 +39,13 @@ def rectify(x: Array, out: Array) -> None:
     np.clip(x, 0, np.inf, out=out)
 
 
+def keep(a: Array, mask: Array, out: Array) -> None:
+    """out = a where mask (of bool), else 0. Not as a product, in which infinity · 0 is NaN: one overflow in a gradient
+    would reach units that gave nothing. As numbers in two's complement, -1 has all bits set and 0 has none."""
+    bits = f"i{out.dtype.itemsize}"
+    np.bitwise_and(a.astype(out.dtype, copy=False).view(bits), np.negative(mask.view(np.int8)), out=out.view(bits))
+
+
 def column_sums(rows: Array, columns: int | None = None) -> Array:
     """Σ over the rows of (M, C)  ->  (C,). Of `widened` rows, `columns` = C says where the pixels begin.
 
