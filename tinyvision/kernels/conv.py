@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..device import get_precision
+from ..errors import OptionError
 from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from ..ops import conv as ops_conv
 from ..ops.door import is_integer, output_size, pair
@@ -40,7 +41,10 @@ def applies(
     O, CG, KH, KW = weight.shape
     if CG * groups != x.shape[1] or O % groups or (bias is not None and tuple(bias.shape) != (O,)):
         return False
-    options = pairs(stride, padding, dilation)
+    try:
+        options = pairs(stride, padding, dilation)
+    except OptionError:  # the op says it
+        return False
     output = output_shape(x, weight, *options)
     if min(output) < 1:
         return False

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import OptionError
 from ..hints import Array, Gradients, IntOrPair, Needs, Pair
 from ..ops import conv as ops_conv
 from ..ops.door import is_integer
@@ -29,7 +30,10 @@ def applies(
     C = x.shape[1]
     if not groups == C == weight.shape[0] or weight.shape[1] != 1 or (bias is not None and tuple(bias.shape) != (C,)):
         return False
-    pairs = conv.pairs(stride, padding, dilation)
+    try:
+        pairs = conv.pairs(stride, padding, dilation)
+    except OptionError:  # the op says it
+        return False
     output = conv.output_shape(x, weight, *pairs)
     if min(output) < 1 or weight.size // C >= 2**16:  # the second axis of a grid ends there
         return False
