@@ -32,12 +32,13 @@ OTHERS = {
     "gpu": ("gpu", "everything on an NVIDIA GPU (the same as --device cuda)"),
 }
 EPILOG = """\
-Without a command: cnn, conv, resnet18, memory and import, about three minutes on two cores, and the table of goals.
-Results are compared with PyTorch's before anything is timed; contestants take turns; times are medians.
+Without a command: cnn, conv, resnet18, memory and import (about six minutes on
+two cores), and the table of goals. Results are compared with PyTorch's before
+anything is timed; contestants take turns; times are medians.
 
-  python -m benchmarks --quick                     a first look, under a minute and a half, good for development only
+  python -m benchmarks --quick       a first look, good for development only
   python -m benchmarks all --json benchmarks/results/cpu.json
-  python -m benchmarks report                      RESULTS.md from all records in benchmarks/results/
+  python -m benchmarks report        RESULTS.md from all records in results/
 """
 
 

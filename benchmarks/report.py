@@ -13,9 +13,9 @@ RESULTS = ROOT / "benchmarks" / "results"
 HEAD = """\
 # Results
 
-This page and its pictures are made from the records in [`{folder}/`]({folder}) by `python -m benchmarks report`; change
-neither by hand. To measure on your own machine: `pip install ".[bench]"`, then `python -m benchmarks` from the root of
-the repository.
+This page and its pictures are made from the records in [`{folder}/`]({folder}) by `python -m benchmarks report`; only
+"What was tried" is written by hand, in the `.tried.md` beside a record. To measure on your own machine:
+`pip install ".[bench]"`, then `python -m benchmarks` from the root of the repository (`all`: everything on this page).
 
 How it is measured. All contestants get the same weights and the same images, in one process and on the same number of
 threads (peak memory and imports: each in processes of its own). Their results are compared with PyTorch's in float32
@@ -24,6 +24,11 @@ collection off and a pause in between in which idle threads go to sleep. Figures
 is one of medians; *turn by turn* is the median of the ratios of neighbouring turns, which a machine that slows down for
 a while disturbs less. PyTorch is run in both of its memory layouts, and the faster one counts, case by case.
 `OPENBLAS_CORETYPE` is unset before NumPy loads. Absolute times hold for one machine and one day.
+
+Words. *Eager* is PyTorch as a training script runs it; *frozen* is its inference graph after `torch.jit.freeze` and
+`optimize_for_inference`. *As loaded* is our network in `eval()` mode under `no_grad()`; *folded* is the same after one
+call of `fuse()`, which folds batch-norm into the convolutions. *must* is the ratio that we hold ourselves to, *aim* the
+one that we would like to reach. *Turns* is how many times a contestant was timed.
 """
 TITLES = {
     "cnn": "SimpleCNN and single convolutions",
@@ -55,12 +60,19 @@ def write(results=None, output=None):
 
 
 def cpu_section(made, path, folder):
-    """One CPU record: machine, goals, what is missed and why, then every table."""
+    """One CPU record: machine, goals, what is missed and why, then every table.
+
+    Other whole runs of the same day may lie in a folder beside it, cpu.runs/ for cpu.json."""
+    runs = [record.read(other) for other in sorted(path.with_suffix(".runs").glob("*.json"))]
     pictures = {name: f"![{text}]({folder}/{file})" for name, (file, text) in plots.draw(made, path).items()}
     lines = [f"## {made['machine']['cpu']}, {made['machine']['threads']} threads", ""]
     lines += [f"* {line}" for line in tables.machine_text(made).split("\n")]
     lines += [f"* {name} does not take part: {why}" for name, why in made.get("missing", {}).items()]
-    lines += [f"* The record: [`{path.name}`]({folder}/{path.name})", ""]
+    lines += [f"* The record: [`{path.name}`]({folder}/{path.name})"]
+    if runs:
+        others = f"{len(runs)}, in [`{path.stem}.runs/`]({folder}/{path.stem}.runs)"
+        lines += [f"* Other whole runs, before it, in order of time: {others}; the last run is the record"]
+    lines += [""]
     if made.get("quick"):
         lines += ["> A quick run with few turns: good for development only.", ""]
     if busy(made["load_average"]["start"], made["machine"]["cores"]):
@@ -68,7 +80,8 @@ def cpu_section(made, path, folder):
             f"> The machine was busy (load average {made['load_average']['start']}): the figures are rough.",
             "",
         ]
-    lines += [tables.as_markdown(tables.goals_table(made)), "", pictures.get("goals", ""), "", missed(made, path), ""]
+    lines += [tables.as_markdown(tables.goals_table(made, runs=runs)), "", pictures.get("goals", ""), ""]
+    lines += [missed(made, path), ""]
     lines += [tables.as_markdown(tables.correctness_table(made)), ""]
     for benchmark, title in TITLES.items():
         some = tables.tables_of(made, benchmark)

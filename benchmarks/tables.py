@@ -77,10 +77,13 @@ def times(value):
     return "–" if value is None else f"{value:.2f}×"
 
 
-def goals_table(record, only_what_ran=False):
-    """The goals with what was measured; those of benchmarks that did not run can be left out."""
+def goals_table(record, only_what_ran=False, runs=()):
+    """The goals with what was measured; those of benchmarks that did not run can be left out.
+
+    runs: other records of the same machine, whose ratios show how far whole runs differ."""
     rows, ran = [], {case["benchmark"] for case in record["cases"]}
-    for o in goals.outcomes(record["cases"]):
+    others = [[times(o.ratio) for o in goals.outcomes(run["cases"])] for run in runs]
+    for i, o in enumerate(goals.outcomes(record["cases"])):
         if only_what_ran and o.goal.benchmark not in ran:
             continue
         spread = f"{o.spread[0]:.2f} – {o.spread[1]:.2f}" if o.spread else "–"
@@ -95,6 +98,7 @@ def goals_table(record, only_what_ran=False):
                 times(o.ratio),
                 times(o.paired),
                 spread,
+                *([", ".join(ratios[i] for ratios in others)] if others else []),
                 o.verdict,
             )
         )
@@ -108,6 +112,7 @@ def goals_table(record, only_what_ran=False):
         "ratio",
         "turn by turn",
         "quartiles",
+        *(["other runs"] if others else []),
         "verdict",
     )
     note = (
@@ -122,19 +127,20 @@ def case_table(case):
     reference = fastest(case, "PyTorch")
     rows = [_entry_row(name, entry, reference, case) for name, entry in case["entries"].items()]
     best = fastest_name(case, "PyTorch")
-    columns = ("contestant", "median", "quartiles", "ratio", "turn by turn", "error / allowed")
+    columns = ("contestant", "turns", "median", "quartiles", "ratio", "turn by turn", "error / allowed")
     note = f"Ratios are to {best}." if best else "PyTorch is not here, so there are no ratios."
     return Table(f"{case['group']}: {case['case']}", columns, rows, "\n".join([note, *_reasons(case)]))
 
 
 def _entry_row(name, entry, reference, case):
     if entry["status"] != "timed":
-        return (name, "not timed", "–", "–", "–", entry["status"])
+        return (name, "–", "not timed", "–", "–", "–", entry["status"])
     unit = case["unit"]
     pair = timing.ratio(entry, reference) if reference else (None, None)
     spread = f"{amount(entry['q1'], unit)} – {amount(entry['q3'], unit)}"
     return (
         name,
+        str(len(entry["values"])),
         amount(entry["median"], unit),
         spread,
         times(pair[0]),

@@ -190,6 +190,21 @@ def test_the_report_says_where_the_time_of_a_missed_goal_goes_and_what_was_tried
     assert "Standing on one leg." in text
 
 
+def test_other_whole_runs_stand_beside_the_record(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "draw", lambda made, path: {})
+    assert "other runs" not in _written(tmp_path / "results", made).read_text(encoding="utf-8")
+    step, folder = made["cases"][0]["entries"], tmp_path / "results" / "cpu.runs"
+    folder.mkdir()
+    for i, ours in enumerate((12.0, 20.0)):
+        other = copy.deepcopy(made)
+        other["cases"][0]["entries"]["tinyvision"] = step["tinyvision"] | timing.summary([ours] * 3)
+        record.write(folder / f"{i}.json", other)
+    text = _written(tmp_path / "results", made).read_text(encoding="utf-8")
+    row = next(line for line in text.splitlines() if line.startswith("| SimpleCNN training step"))
+    assert "| 1.50×, 2.50× | aim met |" in row
+    assert "Other whole runs, before it, in order of time: 2" in text
+
+
 def test_a_busy_machine_and_a_quick_run_are_told(made, tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "draw", lambda made, path: {})
     made["load_average"]["start"], made["quick"] = 3.0, True
