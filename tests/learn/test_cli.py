@@ -107,7 +107,11 @@ def test_wrong_words_are_answered(learn, place, tmp_path, monkeypatch):
     code, _, err = learn("run", "conv_dx")
     assert (code, "tinyvision learn init" in err) == (2, True)
     assert learn("run", "conv_dx", "--dir", str(place.path))[0] == 1
-    assert "time limit" in learn("run", "--dir", str(place.path), "--time-limit", "-1")[2]
+    for wrong, words in (
+        (["--time-limit", "-1"], "the time limit"),
+        (["--html", "nowhere/report.html"], "cannot write nowhere"),
+    ):
+        assert learn("run", "--dir", str(place.path), *wrong)[2].startswith(f"tinyvision: learn: {words}")
     assert "no --json" in learn("--json", "--dir", str(place.path))[2]
 
 

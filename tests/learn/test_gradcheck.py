@@ -10,7 +10,7 @@ import pytest
 from tinyvision import OptionError
 from tinyvision.cli import main
 from tinyvision.device import is_available
-from tinyvision.learn import check_exercise
+from tinyvision.learn import check_exercise, worker
 
 MINE = Path(__file__).with_name("planted.py")
 
@@ -82,6 +82,39 @@ def test_wrong_words(capsys, words, message):
     code, _, err = told(capsys, *words)
     assert code == 2
     assert message in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["none.py:f"], "none.py is not there"),
+        ([".:f"], "cannot read "),
+        (["latin.py:f"], "is not text in UTF-8"),
+        ([f"{MINE}:conv_backward", "--forward", "none.py:f"], "none.py is not there"),
+        ([f"{MINE}:conv_backward", "--time-limit", "never"], "the time limit is a number of seconds above 0"),
+        ([f"{MINE}:conv_backward", "--html", "nowhere/report.html"], "there is no folder nowhere"),
+    ],
+)
+def test_errors_bear_the_name_of_the_command(capsys, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    Path("latin.py").write_bytes(b"# \xe9\n")
+    code, out, err = told(capsys, *words, "--op", "conv2d")
+    assert (code, out) == (2, "")
+    assert err.startswith("tinyvision: gradcheck: ")
+    assert message in err
+    assert "learn" not in err
+
+
+@pytest.mark.parametrize("task", ["gradcheck", "judge"])
+def test_out_of_memory_is_said_by_the_command(monkeypatch, task):
+    def greedy(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr("tinyvision.learn.gradcheck.examine", greedy)
+    monkeypatch.setattr("tinyvision.learn.judge.judge", greedy)
+    command = {"gradcheck": "gradcheck", "judge": "learn"}[task]
+    answer = worker._answer({"task": task, "name": "sgd", "path": "sgd.py"})
+    assert answer["error"].startswith(f"{command}: out of memory")
 
 
 def test_in_a_notebook():

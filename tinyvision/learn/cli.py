@@ -204,12 +204,12 @@ def _run(args):
     return 1
 
 
-def _html(args):
+def _html(args, command="learn"):
     if args.html is None:
         return None
     path = os.path.abspath(os.path.expanduser(args.html))
     if not os.path.isdir(os.path.dirname(path)):
-        raise OptionError(f"learn: cannot write {args.html}: there is no folder {os.path.dirname(args.html)}")
+        raise OptionError(f"{command}: cannot write {args.html}: there is no folder {os.path.dirname(args.html)}")
     return path
 
 
@@ -326,7 +326,7 @@ def _gradcheck(args):
     op, (file, function) = spec(args.op).name, split(args.target)
     if function is None and args.forward is None:
         raise OptionError("gradcheck: which function? FILE.py:BACKWARD, or FILE.py --forward FORWARD")
-    limit, html, where = seconds(args.time_limit), _html(args), device(args.device)
+    limit, html, where = seconds(args.time_limit, "gradcheck"), _html(args, "gradcheck"), device(args.device)
     if where.type == "cuda":
         require_cuda(where)
     path = os.path.abspath(os.path.expanduser(file))

@@ -22,7 +22,7 @@ def split(target: str) -> Any:
 def examine(request: dict[str, Any]) -> Any:
     """The report for {"file", "function", "forward", "op", "limit", "device"}. Raises DataError, OptionError."""
     path = Path(request["file"])
-    read(path)
+    read(path, "gradcheck")
     if path.suffix != ".py":
         raise OptionError(f"gradcheck: {path} is no Python file; give FILE.py:FUNCTION")
     module, report = load(path, path.stem)
@@ -46,7 +46,7 @@ def _find_forward(module, path, name):
     other, function = split(name)
     if function is None:
         return _find(module, path, name)
-    read(other)
+    read(other, "gradcheck")
     module, report = load(other, Path(other).stem + "_forward")
     if report is not None:
         raise DataError(f"gradcheck: {other}: {report.findings[0].message}")

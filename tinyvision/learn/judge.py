@@ -62,16 +62,16 @@ def judge(name: str, path: str | Path) -> Any:
     return _checked(one, module)
 
 
-def read(path: str | Path) -> Any:
-    """The text of a learner's file. Raises DataError if it is gone or is no text."""
+def read(path: str | Path, command: str = "learn") -> Any:
+    """The text of a learner's file. Raises DataError, in the name of `command`, if it is gone or is no text."""
     try:
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise DataError(f"learn: {path} is not there") from None
+        raise DataError(f"{command}: {path} is not there") from None
     except UnicodeDecodeError:
-        raise DataError(f"learn: {path} is not text in UTF-8; save it as UTF-8") from None
+        raise DataError(f"{command}: {path} is not text in UTF-8; save it as UTF-8") from None
     except OSError as error:
-        raise DataError(f"learn: cannot read {path}: {error.strerror or error}") from None
+        raise DataError(f"{command}: cannot read {path}: {error.strerror or error}") from None
 
 
 def load(path: str | Path, name: str) -> Any:

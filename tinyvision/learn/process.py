@@ -132,12 +132,12 @@ def ask(request: dict[str, Any], limit: float = LIMIT) -> Any:
         worker.close()
 
 
-def seconds(text: str) -> Any:
-    """A time limit from the command line. Raises OptionError unless it is a number above 0."""
+def seconds(text: str, command: str = "learn") -> Any:
+    """A time limit from the command line of `command`. Raises OptionError unless it is a number above 0."""
     try:
         value = float(text)
     except ValueError:
         value = 0.0
     if not 0 < value < 1e6:
-        raise OptionError(f"learn: the time limit is a number of seconds above 0, got {text!r}")
+        raise OptionError(f"{command}: the time limit is a number of seconds above 0, got {text!r}")
     return value

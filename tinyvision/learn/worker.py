@@ -63,7 +63,8 @@ def _answer(request):
     except KeyboardInterrupt:
         return {"ended": "Your code raised KeyboardInterrupt."}
     except MemoryError:
-        return {"error": "learn: out of memory: an array in your code is too large"}
+        command = "gradcheck" if request["task"] == "gradcheck" else "learn"
+        return {"error": f"{command}: out of memory: an array in your code is too large"}
 
 
 def main() -> None:
