@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -204,6 +205,29 @@ def test_train_shapes_and_folders(capsys, tmp_path):
     network = train.load_network(result["run"])
     assert network.classes == ["cat", "dog"]
     assert network.feeding.size == (16, 16)
+
+
+def test_broken_images_are_named_before_a_run_begins(trained, capsys, tmp_path):
+    for part in ("train", "val", "test"):
+        for name in ("cat", "dog"):
+            for i in range(5):
+                picture(tmp_path / "photos" / part / name / f"{i}.png", i, (20, 30))
+    broken = ["test/dog/4.png", "train/cat/2.png", "train/cat/3.png", "val/dog/0.png"]
+    for name in broken:
+        path = tmp_path / "photos" / name
+        path.write_bytes(path.read_bytes()[:200])
+    shutil.copytree(trained, "old")
+    before = sorted((path.name, path.read_bytes()) for path in Path("old").iterdir())
+    for where in ([], ["--run", "mine"], ["--run", "old", "--overwrite"]):
+        assert call(*QUICK, "--data", "folder", "--root", "photos", "--image-size", "16", *where) == 2
+        captured = capsys.readouterr()
+        assert captured.err.startswith("tinyvision: 4 of 30 images cannot be used; mend or remove them:\n")
+        assert [line.split(": ")[0].strip() for line in captured.err.splitlines()[1:]] == [
+            f"photos/{name}" for name in broken
+        ]
+    assert not Path("runs").exists()
+    assert not Path("mine").exists()
+    assert sorted((path.name, path.read_bytes()) for path in Path("old").iterdir()) == before
 
 
 def test_train_refuses_to_overwrite(trained, capsys):

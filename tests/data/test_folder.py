@@ -3,7 +3,8 @@ import os
 import numpy as np
 import pytest
 
-from tinyvision.data import DataLoader, ImageFolder, split, transforms
+from tinyvision.data import DataLoader, ImageFolder, Subset, split, transforms
+from tinyvision.data.folder import unreadable
 from tinyvision.errors import DataError
 
 from .hostile import encode, picture
@@ -46,6 +47,31 @@ def test_same_order_as_torchvision(root):
     visible = [(path, label) for path, label in folder.samples if ".hidden" not in path]
     assert [os.fspath(path) for path, _ in ours.samples] == [path for path, _ in visible]
     assert [ours.classes[label] for _, label in ours.samples] == [folder.classes[label] for _, label in visible]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_unreadable_images_are_found_in_the_part_asked_for(root, threads):
+    for name in ("cat/1.PNG", "dog/1.PNG", "ähre/2.PNG"):
+        (root / name).write_bytes(b"broken")
+    (root / "cat" / "0.PNG").unlink()
+    data, counts = ImageFolder(root), []
+    (root / "dog" / "2.PNG").unlink()  # gone since the folder was listed
+    found = [str(error) for error in unreadable(data, counts.append, threads)]
+    assert [os.path.relpath(text.partition(": ")[0], root) for text in found] == [
+        "cat/1.PNG", "dog/1.PNG", "dog/2.PNG", "ähre/2.PNG",
+    ]  # fmt: skip
+    assert sum(counts) == len(data) == 11
+    part = Subset(Subset(data, [10, 4, 9, 0], transform=None), [3, 1, 0])  # cat/1, dog/1, ähre/deeper/3
+    assert len(unreadable(part, counts.append, threads)) == 2
+    assert sum(counts) == 14
+
+
+def test_reading_images_ahead_of_use_can_be_stopped(root):
+    def stop(count):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        unreadable(ImageFolder(root), stop, 2)
 
 
 def test_broken_images_name_their_file_also_from_a_worker(root):

@@ -2,13 +2,16 @@
 network."""
 
 import re
+import shutil
+import signal
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tinyvision import nn, random, train
-from tinyvision.errors import CheckpointError, DataError, OptionError
+from tinyvision.cli import main
+from tinyvision.errors import CheckpointError, DataError, OptionError, WeightsError
 from tinyvision.train import recipes, transfer
 from tinyvision.train.feeding import Feeding
 from tinyvision.train.report import write_report
@@ -153,15 +156,150 @@ def test_given_parts(tmp_path):
     assert (result.judged, len(result.evaluation.labels)) == ("test", 8)
 
 
+def broken_in(error):
+    """The files that a DataError names, below the folder of the images."""
+    return re.findall(r"photos/(\S.*?): ", str(error))
+
+
 def test_every_broken_picture_is_named(photos, tmp_path):
-    for name in ("0-1.png", "0-5.png"):
-        (photos / "<left>" / name).write_bytes(b"broken")
-    with pytest.raises(DataError) as error:
-        fine_tune(photos, tmp_path / "run", val=0.5)
-    found = set(re.findall(r"0-[15]\.png", str(error.value)))
-    assert "cannot be used; mend or remove them" in str(error.value)
-    assert found <= {"0-1.png", "0-5.png"}
-    assert found
+    names = [f"<left>/0-{i}.png" for i in range(12)]
+    for name in names:
+        (photos / name).write_bytes(b"broken")
+    with pytest.raises(DataError, match="12 of 24 images cannot be used; mend or remove them") as error:
+        fine_tune(photos, tmp_path / "run")
+    assert broken_in(error.value) == sorted(names)
+
+
+def test_broken_pictures_of_all_parts_are_named_at_once(tmp_path):
+    for part, count, seed in (("train", 4, 0), ("val", 3, 1), ("test", 2, 2)):
+        draw(tmp_path / "photos" / part, count, seed)
+    names = ["test/<left>/2-0.png", "train/top & co/0-1.png", "val/<left>/1-2.png"]
+    for name in names:
+        (tmp_path / "photos" / name).write_bytes(b"broken")
+    with pytest.raises(DataError, match="3 of 18 images") as error:
+        fine_tune(tmp_path / "photos", tmp_path / "run")
+    assert broken_in(error.value) == names
+    assert calls == []  # before the network has looked at any
+
+
+def test_pictures_whose_features_are_kept_are_not_checked_again(photos, tmp_path, monkeypatch):
+    fine_tune(photos, tmp_path / "one")
+    checked = []
+    monkeypatch.setattr(recipes, "unreadable", lambda part, *rest: checked.append(len(part)) or [])
+    fine_tune(photos, tmp_path / "two")
+    assert checked == []
+    (photos / "<left>" / "0-3.png").touch()  # one of the 4 that are held back
+    fine_tune(photos, tmp_path / "three")
+    assert checked == [4]
+
+
+def no_weights(**options):
+    raise WeightsError("the weights cannot be fetched")
+
+
+def test_a_transfer_that_cannot_begin_writes_nothing(photos, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    picture = photos / "<left>" / "0-1.png"
+    whole = picture.read_bytes()
+    picture.write_bytes(b"broken")
+    with pytest.raises(DataError):
+        fine_tune(photos, run)
+    picture.write_bytes(whole)
+    with monkeypatch.context() as patch:
+        patch.setitem(recipes.NETWORKS, "small", (no_weights, recipes.NETWORKS["small"][1]))
+        with pytest.raises(WeightsError):
+            fine_tune(photos, run)
+    assert not run.exists()
+    fine_tune(photos, run)
+    assert (run / "best.safetensors").is_file()
+
+
+def test_settings_alone_do_not_take_a_folder(photos, tmp_path, monkeypatch):
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transfer, "fit", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            fine_tune(photos, tmp_path / "run")
+    assert (tmp_path / "run" / "transfer.json").is_file()
+    fine_tune(photos, tmp_path / "run", head_epochs=12)
+    assert transfer.saved_settings(tmp_path / "run")["head_epochs"] == 12
+    (tmp_path / "run" / "best.safetensors").unlink()  # what the head has learned still counts
+    with pytest.raises(CheckpointError, match="already holds a run"):
+        fine_tune(photos, tmp_path / "run")
+    with pytest.raises(CheckpointError, match="is a file"):
+        fine_tune(photos, tmp_path / "run" / "transfer.json")
+
+
+# -- the command line
+
+
+@pytest.fixture
+def here(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+TRAIN = ("train", "--epochs", "1", "--quiet")
+TRANSFER = ("transfer", "photos", "--model", "small", "--head-epochs", "2", "--views", "0", "--quiet")
+
+
+def test_the_newest_run_of_either_command(here, capsys):
+    assert main(list(TRAIN)) == 0
+    assert main(list(TRANSFER)) == 0
+    assert not (here / "runs" / "transfer-1" / "last.safetensors").exists()
+    capsys.readouterr()
+    assert main(["predict", "photos/top & co/0-0.png"]) == 0
+    told = capsys.readouterr()
+    assert told.err == "with runs/transfer-1/best.safetensors\n"
+    assert "  top & co  " in told.out or "  <left>  " in told.out
+    assert main(["train", "--resume", "--quiet"]) == 0
+    assert "kept: runs/digits-1/best.safetensors" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("freeze", ["all", "none"])
+def test_train_and_transfer_do_not_resume_each_other(here, capsys, freeze):
+    epochs = [] if freeze == "all" else ["--freeze", "none", "--epochs", "1"]
+    assert main([*TRANSFER, *epochs]) == 0
+    capsys.readouterr()
+    right = "tinyvision transfer --resume runs/transfer-1"
+    for named in ([], ["runs/transfer-1"]):
+        assert main(["train", "--resume", *named]) == 2
+        assert capsys.readouterr().err.endswith(f": {right}\n")
+    assert main([*TRAIN, "--run", "runs/mine"]) == 0
+    assert main(["transfer", "--resume", "runs/mine"]) == 2
+    assert capsys.readouterr().err.endswith("; go on with: tinyvision train --resume runs/mine\n")
+    shutil.rmtree("runs/transfer-1")
+    shutil.rmtree("runs/mine")
+    data = recipes.open_parts("digits", recipes.feeding_for(recipes.RECIPES["digits"], "simple-cnn")).val
+    train.fit(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), data, run="runs/own", epochs=1, log=None)
+    assert main(["train", "--resume"]) == 2
+    assert "runs/own was made by fit(): go on with fit(..., resume=True)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("named", [[], ["--run", "runs/mine"]])
+def test_a_failed_transfer_leaves_no_folder(here, capsys, named, monkeypatch):
+    picture = here / "photos" / "<left>" / "0-1.png"
+    whole = picture.read_bytes()
+    picture.write_bytes(b"broken")
+    for _ in range(2):
+        assert main([*TRANSFER, *named]) == 2
+        assert "1 of 24 images cannot be used" in capsys.readouterr().err
+    assert main([*TRANSFER, "--freeze", "none", "--lr", "-1", *named]) == 2
+    assert "lr must be a number above 0" in capsys.readouterr().err
+    picture.write_bytes(whole)
+
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transfer, "check_images", stopped)
+        assert main([*TRANSFER, *named]) == 128 + signal.SIGINT
+    assert "before training began" in capsys.readouterr().err
+    assert not (here / "runs").exists()
+    assert main([*TRANSFER, *named]) == 0
+    assert [path.name for path in (here / "runs").iterdir()] == ["mine" if named else "transfer-1"]
 
 
 def test_refusals(photos, tmp_path):
@@ -174,6 +312,10 @@ def test_refusals(photos, tmp_path):
         ({"val": 0}, "val"),
         ({"views": -1}, "views"),
         ({"head_epochs": 0}, "head_epochs"),
+        ({"lr": -1.0}, "lr must be a number above 0"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"seed": -1}, "seed"),
+        ({"freeze": "none", "epochs": -1}, "epochs"),
     ]:
         with pytest.raises(OptionError, match=words):
             settings(**options)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError, DataError, OptionError
+from ..errors import DataError, OptionError
 from .parser import add_debug, add_device, use_device, whole
 
 _EPILOG = """\
@@ -87,20 +87,16 @@ def run(args: argparse.Namespace) -> int:
 def find_network(name: str | None, weights: str | None) -> Any:
     """The network that --model and --weights mean. Raises OptionError or CheckpointError."""
     from ..train import recipes
-    from ..train.runs import latest_run
+    from ..train.runs import BEST, newest_runs
     from ..train.settings import nearest
 
     if name is None:
         if weights:
             raise OptionError("--weights needs the name of the network: --model resnet18 --weights FILE")
-        try:
-            return recipes.load_network(latest_run("runs"))
-        except CheckpointError as error:
-            if "nothing to resume" not in str(error):
-                raise
-            raise OptionError(
-                "there is no run in runs/ yet: train one, or give --model efficientnet_lite0"
-            ) from None
+        runs = newest_runs("runs", BEST)
+        if not runs:
+            raise OptionError(f"no run in runs/ has a {BEST} yet: train one, or give --model efficientnet_lite0")
+        return recipes.load_network(runs[0])
     if recipes.network_name(name) in recipes.NETWORKS:
         return recipes.pretrained_network(recipes.network_name(name), weights)
     if not os.path.exists(name):

@@ -124,7 +124,7 @@ def _add_places(where: Any) -> None:
         nargs="?",
         const="",
         metavar="FOLDER",
-        help="go on with the run in FOLDER (default: that of --run, else the newest in runs/)",
+        help="go on with the run in FOLDER (default: that of --run, else the newest of `train` in runs/)",
     )
     where.add_argument(
         "--save-every",
@@ -189,13 +189,48 @@ def _new(args: argparse.Namespace, given: dict[str, Any]) -> _Plan:
 
 
 def _folder_to_resume(args: argparse.Namespace) -> Path:
-    from ..train.runs import latest_run
-
     named = args.resume or args.run_folder
     if args.resume and args.run_folder and Path(args.resume) != Path(args.run_folder):
         raise OptionError(f"--resume {args.resume} and --run {args.run_folder} name different folders")
-    folder = latest_run("runs") if not named else Path(named).expanduser()
+    folder = _newest_run() if not named else Path(named).expanduser()
     return folder.parent if folder.is_file() else folder
+
+
+def _newest_run() -> Path:
+    """The newest run in runs/ that `tinyvision train` made; runs of `transfer` and of `fit` are passed
+    over."""
+    from ..train.checkpoint import load_checkpoint
+    from ..train.runs import LAST, TRANSFER, newest_runs
+
+    runs = newest_runs("runs", LAST)
+    for folder in runs:
+        if _choices(load_checkpoint(folder / LAST)) is not None:
+            return folder
+    transfers = newest_runs("runs", TRANSFER)
+    hint = "; name the run's folder"
+    if transfers:
+        hint = f"; for the newest transfer: {_transfer_command(transfers[0])}"
+    elif runs:
+        hint = f"; {runs[0]} was made by fit(): go on with fit(..., resume=True)"
+    raise CheckpointError(f"nothing to resume: there is no run of `tinyvision train` in runs/{hint}")
+
+
+def _transfer_command(folder: Path) -> str:
+    return f"tinyvision transfer --resume {shlex.quote(str(folder))}"
+
+
+def _choices(checkpoint: Any) -> tuple[dict[str, Any], int, int] | None:
+    """(options of data and model, seed, threads) with which a run was begun; None if not by `tinyvision
+    train`."""
+    notes = checkpoint.description
+    try:
+        saved = {name: notes["data"][name] for name in ("val", "augment", "root")}
+        saved.update(
+            data=notes["data"]["name"], model=notes["model"]["name"], image_size=notes["input"]["size"][0]
+        )
+        return saved, int(checkpoint.settings["seed"]), int(checkpoint.notes["threads"])
+    except (KeyError, TypeError, IndexError, ValueError):
+        return None
 
 
 def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _Plan:
@@ -203,23 +238,18 @@ def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _
     from .. import parallel
     from ..train.checkpoint import load_checkpoint
     from ..train.recipes import network_name
-    from ..train.runs import LAST
+    from ..train.runs import LAST, TRANSFER
 
     path = folder / LAST
-    if not path.is_file():
+    old = load_checkpoint(path) if path.is_file() else None
+    choices = None if old is None else _choices(old)
+    if choices is None and (folder / TRANSFER).is_file():
+        raise CheckpointError(f"{folder}: was made by `tinyvision transfer`; go on with: {_transfer_command(folder)}")
+    if old is None:
         raise CheckpointError(f"nothing to resume: there is no {path}")
-    old = load_checkpoint(path)
-    notes = old.description
-    try:
-        saved = {name: notes["data"][name] for name in ("val", "augment", "root")}
-        saved.update(
-            data=notes["data"]["name"], model=notes["model"]["name"], image_size=notes["input"]["size"][0]
-        )
-        seed, threads = int(old.settings["seed"]), int(old.notes["threads"])
-    except (KeyError, TypeError, IndexError, ValueError):
-        raise CheckpointError(
-            f"{path}: was not made by `tinyvision train`; go on with fit(..., resume=True)"
-        ) from None
+    if choices is None:
+        raise CheckpointError(f"{path}: was not made by `tinyvision train`; go on with fit(..., resume=True)")
+    saved, seed, threads = choices
     for name, value in saved.items():
         now = getattr(args, name)
         if name == "model" and now is not None:
@@ -230,13 +260,13 @@ def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _
             )
     if args.threads is None:
         parallel.set_num_threads(min(max(threads, 1), 4 * (os.cpu_count() or 1)))
-    return _Plan(folder, notes, given, given.get("seed", seed), resume=True)
+    return _Plan(folder, old.description, given, given.get("seed", seed), resume=True)
 
 
 def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
     from .. import random, train
     from ..train import recipes
-    from ..train.runs import BEST, LAST, new_run_folder
+    from ..train.runs import BEST, LAST, discard_if_empty, new_run_folder
 
     parts = _open_parts(args, plan)
     with random.use(random.stream(plan.seed, "init")):
@@ -268,8 +298,8 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
         text = f"{str(stop).partition(';')[0]}; go on with: tinyvision train --resume {shlex.quote(str(folder))}"
         raise train.Interrupted(text, stop.signal, folder) from None
     finally:
-        if fresh and not any(folder.iterdir()):
-            folder.rmdir()  # nothing began, so nothing is left
+        if fresh:
+            discard_if_empty(folder)  # nothing began, so nothing is left
     best = train.load_weights(model, folder / BEST)
     test = None
     if parts.test is not None:
@@ -282,6 +312,7 @@ def _open_parts(args: argparse.Namespace, plan: _Plan) -> Any:
     """The data of a plan; completes the plan's description of the network by the number of classes."""
     from .. import train
     from ..train import recipes
+    from ..train.console import reporter
     from ..train.feeding import Feeding
     from ..train.runs import open_run
 
@@ -303,6 +334,9 @@ def _open_parts(args: argparse.Namespace, plan: _Plan) -> Any:
     except DataError as error:
         hint = " (on the command line: --root FOLDER, --download)" if "download=True" in str(error) else ""
         raise DataError(f"{error}{hint}") from None
+    if data["name"] == "folder":
+        console = reporter(None if args.quiet else "auto")
+        recipes.check_images([parts.train, parts.val, parts.test], console)
     network = plan.description["model"]["name"]
     plan.description["model"] = recipes.network_description(network, feeding, len(parts.classes))
     return parts

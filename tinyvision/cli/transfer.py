@@ -90,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     """Fine-tune as the options say, or go on with a run."""
     from ..train import Interrupted
     from ..train.report import report_path, write_report
+    from ..train.runs import TRANSFER, discard_if_empty
     from ..train.transfer import TransferSettings, fine_tune
 
     where = use_device(args)
@@ -109,12 +110,13 @@ def run(args: argparse.Namespace) -> int:
             log=None if args.quiet else "auto",
         )
     except KeyboardInterrupt as stop:
-        text = f"stopped; go on with: tinyvision transfer --resume {shlex.quote(str(run_folder))}"
+        text = "stopped before training began; nothing is in the run's folder yet"
+        if (run_folder / TRANSFER).is_file():
+            text = f"stopped; go on with: tinyvision transfer --resume {shlex.quote(str(run_folder))}"
         raise Interrupted(text, getattr(stop, "signal", 2)) from None
-    except BaseException:
-        if fresh and not any(run_folder.iterdir()):
-            run_folder.rmdir()
-        raise
+    finally:
+        if fresh:
+            discard_if_empty(run_folder)  # nothing began, so nothing is left
     write_report(result, settings, report_path(run_folder))
     _show(args.json, result, run_folder)
     return 0
@@ -194,4 +196,4 @@ def _show(as_json: bool, result: Any, run_folder: Path) -> None:
     chosen = "" if result.judged == "test" else "; the best epoch was chosen by them"
     print(f"{result.judged} accuracy: {evaluation.accuracy:.2%} ({right:,} of {count:,} images{chosen})")
     print(f"report: {report_path(run_folder)}")
-    print(f"kept: {result.checkpoint}   (use it: tinyvision predict IMAGE --model {run_folder})")
+    print(f"kept: {result.checkpoint}   (use it: tinyvision predict IMAGE --model {shlex.quote(str(run_folder))})")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import DataError
-from .dataset import Dataset, Transform
+from .dataset import Dataset, Subset, Transform
 from .images import MAX_PIXELS, SUFFIXES, read_image
 from .source import printable
 
@@ -55,6 +57,33 @@ class ImageFolder(Dataset):
         path, label = self.samples[self._index(index)]
         image = read_image(path, self.max_pixels)
         return (image if self.transform is None else self.transform(image)), label
+
+
+def unreadable(dataset: Any, counted: Callable[[int], None], threads: int = 1) -> list[DataError]:
+    """Why images of an ImageFolder, or of a Subset of one, cannot be read: an error that names the file for
+    each.
+
+    Every image is read once, without transforms; `counted` is called with the number of those read since its
+    last call."""
+    indices = np.arange(len(dataset))
+    while isinstance(dataset, Subset):
+        dataset, indices = dataset.dataset, dataset.indices[indices]
+    errors: list[DataError] = []
+
+    def problem(index: int) -> DataError | None:
+        try:
+            read_image(dataset.samples[index][0], dataset.max_pixels)
+        except DataError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(threads, thread_name_prefix="tinyvision-data") as pool:
+        few = 16 * threads  # at a time, so that Ctrl-C waits for these alone
+        for start in range(0, len(indices), few):
+            found = list(pool.map(problem, indices[start : start + few]))
+            errors += [error for error in found if error is not None]
+            counted(len(found))
+    return errors
 
 
 def _class_folders(root: Path) -> list[str]:

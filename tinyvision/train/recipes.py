@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import data, models
+from .. import data, models, parallel
 from ..data import Subset, split, transforms
+from ..data.folder import unreadable
 from ..device import to_numpy
 from ..errors import CheckpointError, DataError, OptionError, WeightsError
 from ..nn.module import Module
 from ..tape import no_grad
 from ..tensor import Tensor
 from .checkpoint import load_checkpoint
+from .console import Reporter
 from .feeding import LARGEST_SIDE, Feeding
 from .runs import BEST
 from .settings import nearest
@@ -266,6 +268,34 @@ def folder_parts(root: Path) -> tuple[Any, Any, Any]:
             )
     return train, found["val"], found["test"]
 
+
+def check_images(parts: Sequence[Any], console: Reporter, known: Callable[[Any], bool] = lambda part: False) -> None:
+    """Read all images of the parts of an image folder once, so that every broken one is named before training,
+    and not one after the other by runs that die of them.
+
+    parts    ImageFolders or Subsets of them; a None is passed over
+    console  shows how far the reading has come
+    known    tells of a part whether its images have been read before, and need no second reading
+
+    Raises DataError naming every image that cannot be read."""
+    present = [part for part in parts if part is not None]
+    unread = [part for part in present if not known(part)]
+    if not unread:
+        return
+    threads = min(parallel.get_num_threads(), _READERS)
+    counted = console.counter("checking the images", sum(map(len, unread)))
+    try:
+        errors = [error for part in unread for error in unreadable(part, counted, threads)]
+    finally:
+        console.end()
+    if errors:
+        named = "".join(f"\n    {text}" for text in sorted(map(str, errors)))
+        raise DataError(
+            f"{len(errors)} of {sum(map(len, present))} images cannot be used; mend or remove them:{named}"
+        )
+
+
+_READERS = 4  # threads; each may hold the pixels of a very large photograph
 
 _PART_NAMES = {
     "train": ("train", "training"),

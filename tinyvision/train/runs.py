@@ -5,16 +5,20 @@ runs/digits-1/
     best.safetensors   the weights of the best epoch, with the same notes
     history.csv        a line an epoch
     history.png        the same as curves, drawn when training ends
+
+A transfer has its settings in transfer.json besides, and its last layer's training in head/.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import CheckpointError, FileError
 
 LAST, BEST, CSV, PLOT = "last.safetensors", "best.safetensors", "history.csv", "history.png"
+TRANSFER = "transfer.json"
 
 
 def new_run_folder(parent: str | os.PathLike[str], name: str) -> Path:
@@ -43,15 +47,19 @@ def make_folder(folder: Path) -> None:
         raise FileError(f"cannot make the folder {folder}: {error.strerror}; name another one") from None
 
 
-def latest_run(parent: str | os.PathLike[str]) -> Path:
-    """The run folder under `parent` whose last checkpoint is the newest. Raises CheckpointError if there is
-    none."""
-    found = sorted(Path(parent).expanduser().glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise CheckpointError(
-            f"nothing to resume: no folder in {parent} holds a {LAST}; name the run's folder"
-        )
-    return found[-1].parent
+def discard_if_empty(folder: Path) -> None:
+    """Take back a `new_run_folder` into which nothing was written, with the folder above if that is empty
+    too."""
+    with suppress(OSError):  # not empty, or taken away by someone else
+        folder.rmdir()
+        folder.parent.rmdir()
+
+
+def newest_runs(parent: str | os.PathLike[str], file: str) -> list[Path]:
+    """The folders in `parent` that hold `file`, which is LAST, BEST or TRANSFER; the one whose file is the
+    newest comes first."""
+    found = sorted(Path(parent).expanduser().glob(f"*/{file}"), key=lambda path: path.stat().st_mtime)
+    return [path.parent for path in reversed(found)]
 
 
 def open_run(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -31,9 +32,9 @@ from .console import reporter
 from .evaluate import Evaluation, evaluate
 from .history import History
 from .loop import fit
-from .recipes import NETWORKS, folder_parts, published_feeding
-from .runs import BEST, CSV, LAST, PLOT, make_folder
-from .settings import nearest
+from .recipes import NETWORKS, check_images, folder_parts, published_feeding
+from .runs import BEST, CSV, LAST, PLOT, TRANSFER, make_folder
+from .settings import Settings, nearest
 
 FREEZE = ("all", "stem", "none")
 _KEPT = 8  # feature files that stay in the cache
@@ -84,6 +85,9 @@ class TransferSettings:
             raise OptionError(
                 f"views must be 0 to 100 and head_epochs from 1, got {self.views} and {self.head_epochs}"
             )
+        # What `fit` would refuse, after an hour perhaps, is refused here.
+        Settings(epochs=self.head_epochs, lr=self.lr, batch_size=self.batch_size, seed=self.seed)
+        Settings(epochs=self.epochs or 1)
 
 
 @dataclass
@@ -117,11 +121,12 @@ def fine_tune(
     """Fine-tune a pretrained network on the images in `folder`/class, or in `folder`/train/class and val, test.
 
     What comes of it is kept in the folder `run`, from which a stopped transfer can be resumed with the same
-    settings. Raises DataError (naming every image that cannot be read), WeightsError, OptionError,
-    CheckpointError, TrainingError."""
+    settings. Nothing is written there before the weights and all images have been read. Raises DataError
+    (naming every image that cannot be read), WeightsError, OptionError, CheckpointError, TrainingError."""
     root, run = Path(folder).expanduser(), Path(run).expanduser()
     parts = _Parts(root, settings)
-    _keep_settings(run, root, settings, resume)
+    chosen = {"folder": str(root.absolute()), **asdict(settings)}
+    _check_run(run, chosen, resume)
     feeding = published_feeding(settings.model)
     with random.use(random.stream(settings.seed, "head")):
         model = NETWORKS[settings.model][0](
@@ -136,7 +141,10 @@ def fine_tune(
     }
     console = reporter(log)
     features = _Features(model, feeding, settings, workers, console)
+    check_images([parts.train, parts.val, parts.test], console, features.has)
     train_set, val_set = features.of_training(parts.train), features.of(parts.val)
+    if not resume:
+        _keep_settings(run, chosen)
     options: dict[str, Any] = {"workers": 0, "log": console, "resume": "auto" if resume else False}
     head = fit(
         model.fc,
@@ -183,34 +191,42 @@ class _Parts:
         self.train, self.val = train, val
 
 
-def _keep_settings(run: Path, root: Path, settings: TransferSettings, resume: bool) -> None:
-    """Write the settings beside the checkpoints, or find that a resumed run has the same. Raises
-    CheckpointError."""
-    path = run / "transfer.json"
-    now = {"folder": str(root.absolute()), **asdict(settings)}
+def _check_run(run: Path, chosen: dict[str, Any], resume: bool) -> None:
+    """Raise CheckpointError unless `run` is free for a new transfer, or was begun with the same settings if it
+    is resumed."""
     if not resume:
-        if any((run / name).exists() for name in ("transfer.json", LAST, BEST)):
+        if run.exists() and not run.is_dir():
+            raise CheckpointError(f"{run} is a file; a run needs a folder")
+        # Settings alone are no run: nothing was learned with them.
+        if any((run / part / name).exists() for part in ("", "head") for name in (LAST, BEST)):
             raise CheckpointError(f"{run} already holds a run; resume it, or choose another folder")
-        _made(run)
-        with atomic_write(path, "w") as file:
-            json.dump(now, file, indent=2)
         return
     saved = saved_settings(run)
-    differing = [f"{k} was {saved.get(k)!r} and is now {v!r}" for k, v in now.items() if saved.get(k) != v]
+    differing = [f"{k} was {saved.get(k)!r} and is now {v!r}" for k, v in chosen.items() if saved.get(k) != v]
     if differing:
         raise CheckpointError(f"{run} cannot be continued with other settings: {'; '.join(differing)}")
+
+
+def _keep_settings(run: Path, chosen: dict[str, Any]) -> None:
+    with atomic_write(_made(run) / TRANSFER, "w") as file:
+        json.dump(chosen, file, indent=2)
 
 
 def saved_settings(run: Path) -> dict[str, Any]:
     """The folder and the settings of a transfer that was begun in `run`. Raises CheckpointError if there is
     none."""
-    path = run / "transfer.json"
+    path = run / TRANSFER
     try:
         saved = json.loads(path.read_text("utf-8"))
         TransferSettings(**{name: value for name, value in saved.items() if name != "folder"})
         Path(saved["folder"])
         return saved
     except FileNotFoundError:
+        if (run / LAST).is_file():
+            raise CheckpointError(
+                f"{run}: was not made by `tinyvision transfer`; go on with: "
+                f"tinyvision train --resume {shlex.quote(str(run))}"
+            ) from None
         raise CheckpointError(f"nothing to resume: there is no {path}") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path}: is damaged ({str(error)[:100]})") from None
@@ -252,35 +268,40 @@ class _Features:
             views.append(self._computed(dataset, self.feeding.transform(augment, resize=False), number))
         return ArrayDataset(np.concatenate(views), np.tile(dataset.labels, len(views)), dataset.classes)
 
+    def has(self, dataset: Any) -> bool:
+        """Whether the features of the images as they are have been kept: then every one of them was read."""
+        try:
+            return self._path(dataset, self.feeding.transform(), 0).is_file()
+        except OSError:  # a file that is gone, or a link that leads nowhere
+            return False
+
     def _computed(self, dataset: Any, transform: Any, view: int) -> np.ndarray:
-        path = cache_dir() / "features" / f"{self._key(dataset, transform, view)}.safetensors"
+        path = self._path(dataset, transform, view)
         try:
             features = load(path)["features"]
             if features.shape[0] == len(dataset) and features.ndim == 2 and np.isfinite(features).all():
                 return features
         except (TinyVisionError, KeyError):
             pass  # not computed before, or no longer readable: then it is computed
-        tolerant = _Tolerant(dataset, transform, self.feeding)
+        images = Subset(dataset, range(len(dataset)), transform)
         seed = (self.settings.seed + view) % 2**64
-        loader = data.DataLoader(tolerant, self.settings.batch_size, seed=seed, num_workers=self.workers)
+        loader = data.DataLoader(images, self.settings.batch_size, seed=seed, num_workers=self.workers)
         what = "features of the images" if view == 0 else f"features of view {view}"
         counter = self.console.counter(what, len(dataset))
-        features = evaluate(
-            self.model,
-            loader,
-            forward=self.model.features,
-            each_batch=lambda: counter(self.settings.batch_size),
-        ).scores
-        self.console.end()
-        if tolerant.errors:
-            shown = [f"\n    {tolerant.errors[i]}" for i in sorted(tolerant.errors)[:10]]
-            more = f"\n    and {len(shown) - 10} more" if len(tolerant.errors) > 10 else ""
-            raise DataError(
-                f"{len(tolerant.errors)} of {len(dataset)} images cannot be used; mend or remove them:"
-                f"{''.join(shown)}{more}"
-            )
+        try:
+            features = evaluate(
+                self.model,
+                loader,
+                forward=self.model.features,
+                each_batch=lambda: counter(self.settings.batch_size),
+            ).scores
+        finally:
+            self.console.end()
         self._keep(path, features)
         return features
+
+    def _path(self, dataset: Any, transform: Any, view: int) -> Path:
+        return cache_dir() / "features" / f"{self._key(dataset, transform, view)}.safetensors"
 
     def _key(self, dataset: Any, transform: Any, view: int) -> str:
         """Changes with the weights, the way of feeding, the view, and with every file's name, size and
@@ -306,26 +327,6 @@ class _Features:
                 old.unlink(missing_ok=True)
         except (TinyVisionError, OSError) as error:
             self.console.line(f"note: the features could not be kept for next time: {error}")
-
-
-class _Tolerant(data.Dataset):
-    """Images with a transform; one that cannot be read becomes a blank, and its error is kept in `errors`."""
-
-    def __init__(self, dataset: Any, transform: Any, feeding: Any) -> None:
-        self.dataset, self.prepare, self.feeding = dataset, transform, feeding
-        self.labels = dataset.labels
-        self.errors: dict[int, DataError] = {}
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> tuple[Any, int]:
-        try:
-            image, label = self.dataset[index]
-        except DataError as error:
-            self.errors[index] = error
-            return np.zeros((self.feeding.channels, *self.feeding.size), np.float32), int(self.labels[index])
-        return self.prepare(image), label
 
 
 def path_of(dataset: Any, index: int) -> Path:
