@@ -18,9 +18,9 @@ OURS = {
     "from torch.optim import lr_scheduler": "from tinyvision.optim import lr_scheduler",
     "from torch.optim.lr_scheduler import StepLR": "from tinyvision.optim.lr_scheduler import StepLR",
     "from torch.utils.data import DataLoader, TensorDataset": (
-        "from tinyvision.data import DataLoader, ArrayDataset as TensorDataset"
+        "from tinyvision.utils.data import DataLoader, TensorDataset"
     ),
-    "from torch.utils.data import Dataset, DataLoader": "from tinyvision.data import Dataset, DataLoader",
+    "from torch.utils.data import Dataset, DataLoader": "from tinyvision.utils.data import Dataset, DataLoader",
 }
 
 SMALL_CNN = """

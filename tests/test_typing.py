@@ -67,6 +67,8 @@ from tinyvision.data import ArrayDataset, DataLoader
 from tinyvision.device import Device
 from tinyvision.models import resnet18
 from tinyvision.nn import functional as F
+from tinyvision.nn.utils import clip_grad_norm_
+from tinyvision.utils.data import Subset, TensorDataset, random_split
 
 
 class Net(nn.Module):
@@ -93,7 +95,8 @@ def train(model: nn.Module, loader: DataLoader, device: Device | str, epochs: in
             optimizer.zero_grad()
             loss: tv.Tensor = criterion(model(images.to(device)), labels.to(device))
             loss.backward()
-            nn.clip_grad_norm_(model.parameters(), 1.0)
+            clip_grad_norm_(model.parameters(), 1.0)
+            nn.utils.clip_grad_value_(model.parameters(), 1.0)
             optimizer.step()
             total += loss.item()
         schedule.step()
@@ -125,6 +128,8 @@ def fine_tune(path: str) -> dict[str, np.ndarray]:
     return {"scores": array}
 
 
+parts: list[Subset] = random_split(TensorDataset(tv.zeros(8, 3), tv.zeros(8)), [6, 2])
+batch = next(iter(tv.utils.data.DataLoader(parts[0], batch_size=2)))
 images, labels = np.zeros((8, 32, 32, 3), np.uint8), np.zeros(8, np.int64)
 print(train(Net(), DataLoader(ArrayDataset(images, labels), batch_size=4, shuffle=True), "cpu", 1))
 '''
@@ -139,6 +144,8 @@ MISTAKES = {
     "tv.zeros(3).shapes": "shapes",
     "tv.zeros(3).sum(dimension=0)": "dimension",
     "nn.Linear(1, 1).train('yes')": "train",
+    "tv.utils.data.DataLader": "DataLader",
+    "nn.utils.clip_grad_norm([])": "clip_grad_norm",
     "tv.manual_seed('seed')": "manual_seed",
     "tv.models.resnet18(num_classes='two')": "num_classes",
     "ops.conv2d_forward(tv.zeros(3).data)": "weight",

@@ -6,7 +6,6 @@ runs with only its import lines changed.
 """
 
 import importlib
-from types import SimpleNamespace as _SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as _np
@@ -105,7 +104,9 @@ long, float, double = int64, float32, float64  # PyTorch's names for dtypes
 inference_mode = no_grad  # PyTorch's newer name; here both do the same
 
 # Loaded when first used, so that `import tinyvision` stays as quick as importing NumPy.
-_ROOMS = ("check", "cuda", "data", "explain", "learn", "models", "nn", "ops", "optim", "random", "train", "weights")
+_ROOMS = (
+    "check", "cuda", "data", "explain", "learn", "models", "nn", "ops", "optim", "random", "train", "utils", "weights",
+)
 
 if TYPE_CHECKING:  # what a type checker and an editor see of them
     from . import check as check
@@ -119,14 +120,10 @@ if TYPE_CHECKING:  # what a type checker and an editor see of them
     from . import optim as optim
     from . import random as random
     from . import train as train
+    from . import utils as utils
     from . import weights as weights
     from .weights import load as load
     from .weights import save as save
-
-    class utils:
-        """PyTorch's place for what is in `data`."""
-
-        from . import data as data
 
 else:  # hidden from type checkers, for which a module's __getattr__ would make every misspelt name right
 
@@ -135,13 +132,11 @@ else:  # hidden from type checkers, for which a module's __getattr__ would make 
             return importlib.import_module(f"{__name__}.{name}")
         if name in ("load", "save"):
             return getattr(importlib.import_module(f"{__name__}.weights"), name)
-        if name == "utils":  # PyTorch's place for what is in `data`
-            return _SimpleNamespace(data=importlib.import_module(f"{__name__}.data"))
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_ROOMS, "load", "save", "utils"])
+    return sorted([*__all__, *_ROOMS, "load", "save"])
 
 
 __all__ = [

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import check_is_array, is_array, is_cupys
 from .errors import DeviceError, OptionError
 from .hints import Array
 
@@ -53,11 +54,12 @@ def device(name: str | Device) -> Device:
 
 
 def device_of(array: Array) -> Device:
-    """The Device on which an array lives."""
+    """The Device on which an array lives. Raises DtypeError for what is no array of NumPy's or CuPy's."""
     if isinstance(array, (np.ndarray, np.generic)):
         return CPU
-    if type(array).__module__.partition(".")[0] == "cupy":
+    if is_cupys(array):
         return Device("cuda", array.device.id)
+    check_is_array("device_of", "array", array)
     return Device(type(array).__name__)
 
 
@@ -77,7 +79,7 @@ def to_device(tree: Any, where: str | Device) -> Any:
     The GPU that is moved to becomes the current one (see `use`). Raises DeviceError, with the remedy, if the device
     cannot be used or its memory does not suffice."""
     where = device(where)
-    tree = _mapped(tree, lambda array: array if device_of(array) == where else _moved(array, where))
+    tree = _mapped(tree, lambda array: array if is_array(array) and device_of(array) == where else _moved(array, where))
     use(where)
     return tree
 
@@ -99,7 +101,7 @@ def _moved(array, where):
         return to_numpy(array)
     cupy = require_cuda(where)
     with cupy.cuda.Device(where.index), memory_errors_explained(where):
-        if device_of(array).type == "cuda":  # from another GPU: asarray would leave it there
+        if is_array(array) and device_of(array).type == "cuda":  # from another GPU: asarray would leave it there
             return array.copy()
         return cupy.asarray(array)
 

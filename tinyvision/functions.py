@@ -20,9 +20,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def _tensor(x):
+    return x if isinstance(x, Tensor) else Tensor(x)
+
+
 def _method(method: Callable[Concatenate[Tensor, P], R]) -> Callable[Concatenate[Any, P], R]:
     def function(x: Any, /, *arguments: P.args, **options: P.kwargs) -> R:
-        return method(x if isinstance(x, Tensor) else Tensor(x), *arguments, **options)
+        return method(_tensor(x), *arguments, **options)
 
     name = method.__name__
     function.__name__ = function.__qualname__ = name
@@ -87,12 +91,12 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
 
 def zeros_like(x: Tensor, dtype: DType | None = None) -> Tensor:
     """A tensor of zeros with the shape, dtype and device of x."""
-    return Tensor(np.zeros_like(x.data, dtype=dtype))
+    return Tensor(np.zeros_like(_tensor(x).data, dtype=dtype))
 
 
 def ones_like(x: Tensor, dtype: DType | None = None) -> Tensor:
     """A tensor of ones with the shape, dtype and device of x."""
-    return Tensor(np.ones_like(x.data, dtype=dtype))
+    return Tensor(np.ones_like(_tensor(x).data, dtype=dtype))
 
 
 def full(size: Any, fill_value: float, dtype: DType | None = None, device: str | Device = "cpu") -> Tensor:
@@ -116,11 +120,13 @@ def randint(low: int, high: int, size: Any, dtype: DType = np.int64, device: str
 
 def equal(a: Tensor, b: Tensor) -> bool:
     """True if two tensors have one shape and the same numbers."""
+    a, b = _tensor(a), _tensor(b)
     return a.shape == b.shape and bool((a.data == b.data).all())
 
 
 def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
     """True if |a - b| <= atol + rtol · |b| everywhere."""
+    a, b = _tensor(a), _tensor(b)
     difference, allowed = builtins.abs(a.data - b.data), atol + rtol * builtins.abs(b.data)
     return bool((difference <= allowed).all())
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import check_is_array, from_numbers, is_array, looks_like_an_array
 from .device import Device, device_of, several_gpus, to_device, use
 from .errors import DeviceError, DtypeError, ShapeError
 from .hints import Array, DType, Shape
@@ -39,9 +40,15 @@ def fits(shape: Sequence[int], place: Sequence[int]) -> bool:
         return False
 
 
-def is_operand(value: Any) -> bool:
-    """Whether arithmetic with a tensor makes sense for `value`: tensors, arrays and numbers."""
-    return isinstance(value, (Variable, bool, int, float, np.ndarray, np.generic)) or hasattr(value, "__array_ufunc__")
+def is_operand(value: Any, what: str) -> bool:
+    """Whether arithmetic with a tensor makes sense for `value`: tensors, arrays and numbers.
+
+    Raises DtypeError for an array of another library, of which Python's own answer would say too little."""
+    if isinstance(value, (Variable, bool, int, float, np.ndarray)) or is_array(value):
+        return True
+    if looks_like_an_array(value):
+        check_is_array(what, "the operand", value)
+    return False
 
 
 def as_operand(value: Any, like: Array, what: str) -> Array:
@@ -61,13 +68,9 @@ def as_operand(value: Any, like: Array, what: str) -> Array:
         except OverflowError:
             raise DtypeError(f"{what}: {value} does not fit into {like.dtype}") from None
     if not hasattr(value, "dtype"):
-        try:
-            value = np.asarray(value, like=like)
-        except ValueError:
-            raise ShapeError(f"{what}: the lists do not form a rectangle") from None
-        if value.dtype.kind not in "biuf":
-            raise DtypeError(f"{what}: expected numbers, got {value.dtype}")
+        value = from_numbers(what, value, like)
         value = value.astype(np.float32) if value.dtype == np.float64 else value
+    check_is_array(what, "the operand", value)
     if device_of(value) != device_of(like):
         raise DeviceError(
             f"{what}: one is on {device_of(like)}, the other on {device_of(value)}; move it with .to(...)"
@@ -79,7 +82,7 @@ def as_operand(value: Any, like: Array, what: str) -> Array:
 
 def binary(op: Op, ufunc: np.ufunc, a: Any, b: Any) -> Any:
     """a and b through the op if both are (or become) floats, else through the ufunc, which also takes integers."""
-    if not (is_operand(a) and is_operand(b)):
+    if not (is_operand(a, op.__name__) and is_operand(b, op.__name__)):
         return NotImplemented
     arrays = [v.data if isinstance(v, Variable) else v for v in (a, b)]
     patterns = [v for v in arrays if hasattr(v, "dtype") and not isinstance(v, np.generic)]
@@ -107,7 +110,7 @@ def plain(ufunc: np.ufunc, left: Array, right: Array) -> Array:
 
 def compare(ufunc: np.ufunc, a: Any, b: Any) -> Any:
     """Truth values (or bits) that are not recorded; with what is no number, Python's own answer."""
-    if not is_operand(b):
+    if not is_operand(b, ufunc.__name__):
         return NotImplemented
     return a.like(plain(ufunc, a.data, as_operand(b, a.data, ufunc.__name__)))
 

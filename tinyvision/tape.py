@@ -23,6 +23,7 @@ from typing import Any, Protocol, TypeVar, cast, overload
 
 import numpy as np
 
+from .arrays import check_is_array, is_array
 from .device import device_of
 from .errors import DeviceError, GraphError, OptionError, ShapeError
 from .hints import Array, Shape
@@ -154,6 +155,8 @@ def _upstream(output, gradient):
         return np.ones_like(output.data)
     if tuple(np.shape(gradient)) != output.shape:
         raise ShapeError(f"backward(): the gradient is {tuple(np.shape(gradient))} but the value is {output.shape}")
+    if hasattr(gradient, "dtype"):
+        check_is_array("backward()", "gradient", gradient)
     if hasattr(gradient, "dtype") and device_of(gradient) != device_of(output.data):
         raise DeviceError(
             f"backward(): the gradient is on {device_of(gradient)} but the value on {device_of(output.data)}; "
@@ -225,7 +228,7 @@ def differentiable(forward: Callable[..., Any], backward: Callable[..., Any]) ->
         inputs = [a if isinstance(a, Variable) else None for a in arguments]
         arrays = [a.data if isinstance(a, Variable) else a for a in arguments]
         forward, backward = op.forward, op.backward
-        if arrays and not isinstance(arrays[0], np.ndarray):  # on a GPU, a kernel may stand in for the pair
+        if arrays and not isinstance(arrays[0], np.ndarray) and is_array(arrays[0]):  # on a GPU, a kernel may stand in
             forward, backward = choose(forward, backward, arrays, options)
         y, cache = forward(*arrays, **options)
         kind = next((v for v in inputs if v is not None), None)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import functional as F
+from .arrays import held
 from .device import Device, device_of, to_device, to_numpy
 from .device import device as as_device
 from .errors import DtypeError, GraphError, OptionError, ShapeError
@@ -46,9 +47,7 @@ class Tensor(Spellings, Variable):
     @data.setter
     def data(self, value: Any) -> None:
         value = value.data if isinstance(value, Variable) else value
-        _memory.__set__(
-            self, np.asarray(value) if not hasattr(value, "dtype") or isinstance(value, np.generic) else value
-        )
+        _memory.__set__(self, value if isinstance(value, np.ndarray) else held(value))
 
     def like(self, data: Any, **state: Any) -> Tensor:
         """A Tensor for another array: what ops called on this one return."""
@@ -304,6 +303,9 @@ class Tensor(Spellings, Variable):
 
     def __matmul__(self, other: Any) -> Tensor:
         return F.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return F.matmul(other, self)
 
     def __neg__(self) -> Tensor:
         return self * -1

@@ -1,9 +1,20 @@
 import numpy as np
 import pytest
 
-from tinyvision.data import ArrayDataset, DataLoader, Dataset, NpzDataset, Subset, split
+import tinyvision as tv
+from tinyvision.data import (
+    ArrayDataset,
+    DataLoader,
+    Dataset,
+    NpzDataset,
+    Subset,
+    TensorDataset,
+    collate,
+    random_split,
+    split,
+)
 from tinyvision.data import transforms as T
-from tinyvision.errors import DataError, OptionError
+from tinyvision.errors import DataError, DtypeError, OptionError
 
 from .hostile import npz_bytes
 
@@ -158,3 +169,77 @@ def test_npz_datasets(tmp_path):
     path.write_bytes(npz_bytes(images=IMAGES, labels=LABELS + 1, classes=np.array(["x", "y", "z"])))
     with pytest.raises(DataError, match=r"set\.npz: label 3 at index 2"):
         NpzDataset(path)
+
+
+def columns():
+    """Three tensors of 6 rows, of three dtypes; the bytes are no images, though they have the shape of some."""
+    return tv.randn(6, 4, dtype="float64"), tv.arange(6).int(), tv.randint(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("index", [0, -1, 3, slice(1, 3)])
+def test_a_tensor_dataset_hands_out_what_pytorch_does(index):
+    torch = pytest.importorskip("torch")
+    ours = TensorDataset(*columns())
+    theirs = torch.utils.data.TensorDataset(*(torch.from_numpy(t.numpy()) for t in ours.tensors))
+    assert len(ours) == len(theirs)
+    assert isinstance(ours[index], tuple)
+    for mine, other in zip(ours[index], theirs[index], strict=True):
+        assert isinstance(mine, tv.Tensor)
+        assert mine.dtype == other.numpy().dtype
+        np.testing.assert_array_equal(mine.numpy(), other.numpy())
+
+
+@pytest.mark.parametrize("options", [{}, {"num_workers": 2}, {"collate_fn": collate}], ids=str)
+@pytest.mark.parametrize("split_first", [False, True])
+def test_batches_of_a_tensor_dataset_are_those_of_pytorch(options, split_first):
+    """Whole batches at once, item by item, and through Subset: no number, shape or dtype is touched."""
+    torch = pytest.importorskip("torch")
+    ours = TensorDataset(*columns())
+    theirs = torch.utils.data.TensorDataset(*(torch.from_numpy(t.numpy()) for t in ours.tensors))
+    if split_first:
+        ours = random_split(ours, [5, 1], seed=0)[0]
+        theirs = torch.utils.data.Subset(theirs, ours.indices)
+    loader, reference = DataLoader(ours, batch_size=4, **options), torch.utils.data.DataLoader(theirs, batch_size=4)
+    for mine, other in zip(loader, reference, strict=True):
+        assert len(mine) == len(other) == 3
+        for a, b in zip(mine, other, strict=True):
+            assert a.dtype == b.numpy().dtype
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_a_tensor_dataset_takes_one_tensor_and_arrays_without_a_copy():
+    array = np.arange(6.0)
+    data = TensorDataset(array)
+    array[2] = 7
+    assert data[2][0].item() == 7
+    assert repr(TensorDataset(*columns())) == "TensorDataset((6, 4), (6,), (6, 8, 8, 3))"
+    (batch,) = next(iter(DataLoader(data, batch_size=6)))
+    np.testing.assert_array_equal(batch.numpy(), array)
+
+
+def test_a_transform_of_a_subset_sees_the_first_part_alone():
+    part = Subset(TensorDataset(*columns()), [2, 1], transform=lambda x: x * 0)
+    assert part[1][0].numpy().tolist() == [0, 0, 0, 0]
+    assert [p.tolist() for p in part[1][1:]] == [p.tolist() for p in part.dataset[1][1:]]
+
+
+def test_a_tensor_dataset_can_be_split_by_its_labels():
+    train, held_out = split(TensorDataset(tv.randn(6, 4), tv.tensor([0, 0, 0, 1, 1, 1])), 0.34)
+    assert [len(train), len(held_out)] == [4, 2]
+    assert sorted(int(held_out[i][1]) for i in range(2)) == [0, 1]
+
+
+def test_tensors_that_make_no_dataset_are_refused():
+    for tensors, error, message in (
+        ((), DataError, "there is no tensor"),
+        ((tv.zeros(3, 2), tv.zeros(4)), DataError, r"one length along their first axis, got \(3, 2\), \(4,\)"),
+        ((tv.tensor(1.0),), DataError, "first axis"),
+        ((tv.zeros(3), [1, 2, 3]), DtypeError, r"tensors\[1\] must be an array, got list"),
+        ((None,), DtypeError, "got NoneType"),
+    ):
+        with pytest.raises(error, match=f"TensorDataset: .*{message}"):
+            TensorDataset(*tensors)
+    data = TensorDataset(tv.zeros(3))
+    for index, error in ((3, IndexError), (-4, IndexError), (1.5, DataError)):
+        with pytest.raises(error, match="TensorDataset: "):
+            data[index]

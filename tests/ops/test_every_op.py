@@ -1,13 +1,14 @@
 """What holds for every op alike, over the table in `op_cases.py`."""
 
 import copy
+import inspect
 
 import numpy as np
 import pytest
 from strict import StrictArray, from_strict, to_strict
 
 from tinyvision import errors, ops, parallel
-from tinyvision.ops import conv
+from tinyvision.ops import conv, door
 
 from .op_cases import CASES
 
@@ -232,6 +233,35 @@ def test_lists_are_refused(case, rng):
     arguments[0] = [[1.0]]
     with pytest.raises(errors.DtypeError, match="must be an array, got list"):
         case.forward(*arguments, **case.options)
+
+
+class Foreign:
+    """An array of a library that the engine has never heard of."""
+
+    def __init__(self, array):
+        self.shape, self.ndim, self.dtype = array.shape, array.ndim, array.dtype
+
+
+@each_op
+def test_arrays_of_another_library_are_refused_by_name(case, rng):
+    for i in range(len(case.make(rng))):
+        arguments = case.make(rng)
+        arguments[i] = Foreign(arguments[i])
+        with pytest.raises(errors.DtypeError, match=rf"^{case.op}: .*{__name__}.Foreign, an array of another library"):
+            case.forward(*arguments, **case.options)
+
+
+@each_op
+def test_none_stands_for_an_array_only_where_an_op_can_do_without(case, rng):
+    names = list(inspect.signature(case.forward).parameters)
+    for i, name in enumerate(names[: len(case.make(rng))]):
+        arguments = case.make(rng)
+        arguments[i] = None
+        if (case.op, name) in door.OPTIONAL:
+            case.forward(*arguments, **case.options)
+        else:
+            with pytest.raises(errors.DtypeError, match=rf"^{case.op}: \w+(\[{i}\])? must be an array, got NoneType"):
+                case.forward(*arguments, **case.options)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -6,7 +6,7 @@ loader = DataLoader(Digits(train=True), batch_size=64, shuffle=True, seed=0)
 
 from . import transforms
 from .cifar import CIFAR10, CIFAR100, read_cifar
-from .dataset import ArrayDataset, Dataset, Subset, random_split, split
+from .dataset import ArrayDataset, Dataset, Subset, TensorDataset, random_split, split
 from .digits import Digits
 from .folder import ImageFolder
 from .idx import read_idx
@@ -31,6 +31,7 @@ __all__ = [
     "NpzDataset",
     "Shapes",
     "Subset",
+    "TensorDataset",
     "ascii_preview",
     "collate",
     "random_split",

@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 
 from .. import random
+from ..arrays import check_is_array
 from ..errors import DataError, OptionError
+from ..tape import Variable
+from ..tensor import Tensor
 
 Transform = Callable[[Any], Any]
 
@@ -36,7 +39,7 @@ class Dataset:
     def __len__(self) -> int:
         raise OptionError(f"{type(self).__name__} must define __len__, the number of its items")
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
+    def __getitem__(self, index: int) -> Any:
         raise OptionError(f"{type(self).__name__} must define __getitem__(index), which returns (image, label)")
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
@@ -102,6 +105,45 @@ class ArrayDataset(Dataset):
         return (images if self.transform is None else self.transform(images)), self.labels[indices]
 
 
+class TensorDataset(Dataset):
+    """Tensors side by side, as PyTorch has it: item i is the tuple of the i-th of each.
+
+    tensors  one or more, (N, ...) with one N; a NumPy array becomes a tensor on the same memory
+
+    DataLoader makes batches of them with no change of dtype, layout or scale, where ArrayDataset knows about images.
+    Raises DataError if there is no tensor, one has no axis, or they differ in length, DtypeError for what is no
+    tensor."""
+
+    def __init__(self, *tensors: Any) -> None:
+        if not tensors:
+            raise DataError("TensorDataset: there is no tensor; give one or more of the same length")
+        for i, tensor in enumerate(tensors):
+            if not isinstance(tensor, Variable):
+                check_is_array("TensorDataset", f"tensors[{i}]", tensor)
+        self.tensors = tuple(t if isinstance(t, Tensor) else Tensor(t) for t in tensors)
+        if len({t.shape[:1] for t in self.tensors} | {()}) != 2:
+            shapes = ", ".join(str(t.shape) for t in self.tensors)
+            raise DataError(f"TensorDataset: all tensors must have one length along their first axis, got {shapes}")
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+    def __getitem__(self, index: int | slice) -> tuple[Tensor, ...]:
+        return self.batch(index if isinstance(index, slice) else self._index(index))
+
+    def __repr__(self) -> str:
+        return f"TensorDataset({', '.join(str(t.shape) for t in self.tensors)})"
+
+    @property
+    def can_batch(self) -> bool:
+        """Whether `batch` gives what items one by one would: if no subclass has its own idea of an item."""
+        return type(self).__getitem__ is TensorDataset.__getitem__
+
+    def batch(self, indices: Any) -> tuple[Tensor, ...]:
+        """The parts of all `indices` (B,) at once, each (B, ...)."""
+        return tuple(t[indices] for t in self.tensors)
+
+
 class Subset(Dataset):
     """The items of `dataset` at `indices`, in that order.
 
@@ -123,9 +165,8 @@ class Subset(Dataset):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        image, label = self.dataset[int(self.indices[self._index(index)])]
-        return (image if self.transform is None else self.transform(image)), label
+    def __getitem__(self, index: int) -> Any:
+        return self._transformed(self.dataset[int(self.indices[self._index(index)])])
 
     @property
     def labels(self) -> np.ndarray:
@@ -138,10 +179,15 @@ class Subset(Dataset):
         plain = type(self).__getitem__ is Subset.__getitem__ and _whole_batches(self.transform)
         return plain and getattr(self.dataset, "can_batch", False)
 
-    def batch(self, indices: Any) -> tuple[Any, np.ndarray]:
-        """(images, labels) of all `indices` (B,) at once: arrays (B, ...) and (B,)."""
-        images, labels = self.dataset.batch(self.indices[indices])
-        return (images if self.transform is None else self.transform(images)), labels
+    def batch(self, indices: Any) -> Any:
+        """What the dataset's own `batch` gives for all `indices` (B,) at once."""
+        return self._transformed(self.dataset.batch(self.indices[indices]))
+
+    def _transformed(self, item):
+        if self.transform is None:
+            return item
+        image, *others = item
+        return self.transform(image), *others
 
 
 def _whole_batches(transform: Transform | None) -> bool:

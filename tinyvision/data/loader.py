@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import random
+from ..device import to_numpy
 from ..errors import DataError, DtypeError, OptionError, ShapeError
 from .transforms import ToTensor, drawing_from
 
@@ -129,8 +130,8 @@ class DataLoader:
     def _gather(self, chunk: np.ndarray, epoch: int) -> Any:
         """What a worker does: read, transform and stack the items of one batch."""
         if self.collate_fn is None and getattr(self.dataset, "can_batch", False):
-            images, labels = self.dataset.batch(chunk)
-            return _float_images(images), labels
+            first, *others = self.dataset.batch(chunk)
+            return first if _is_tensor(first) else _float_images(first), *others
         items = []
         for index in map(int, chunk):
             with drawing_from(partial(random.stream, self.seed, "augment", epoch, index)):
@@ -146,9 +147,9 @@ def collate(items: Sequence[Any]) -> Any:
     """A batch of Tensors out of a list of items: (image, label) pairs, longer tuples, dicts, or single
     values.
 
-    Images uint8 (H, W, C) become float32 (N, C, H, W) of 0 to 1; other floating-point arrays float32 (N,
-    ...); integers int64 (N,); strings a list. Raises ShapeError if the arrays of one batch differ in shape,
-    DtypeError for what cannot be stacked."""
+    Tensors are stacked as they are. Of arrays, images uint8 (H, W, C) become float32 (N, C, H, W) of 0 to 1, other
+    floating-point ones float32 (N, ...) and integers int64 (N,); strings make a list. Raises ShapeError if the arrays
+    of one batch differ in shape, DtypeError for what cannot be stacked."""
     return _as_tensors(collate_arrays(items))
 
 
@@ -165,7 +166,9 @@ def collate_arrays(items: Sequence[Any]) -> Any:
         return {key: collate_arrays([item[key] for item in items]) for key in first}
     if isinstance(first, (str, bytes)):
         return list(items)
-    return _stacked([np.asarray(getattr(item, "data", item) if _is_tensor(item) else item) for item in items])
+    if all(map(_is_tensor, items)):
+        return _stacked([to_numpy(item) for item in items])
+    return _converted(_stacked([to_numpy(item) if _is_tensor(item) else np.asarray(item) for item in items]))
 
 
 def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
@@ -176,7 +179,10 @@ def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
             f"collate: arrays of one batch have different shapes: {some}; "
             f"bring images to one size with transforms.Resize((height, width)) or Resize and CenterCrop"
         )
-    stack = np.stack(arrays)
+    return np.stack(arrays)
+
+
+def _converted(stack: np.ndarray) -> np.ndarray:
     if stack.dtype.kind in "iub" and stack.ndim == 1:
         return stack.astype(np.int64)
     if stack.dtype.kind not in "iubf":

@@ -1,8 +1,6 @@
 """Layers, losses and containers with PyTorch's names: `import tinyvision.nn as nn`."""
 
-from types import SimpleNamespace
-
-from . import functional, init
+from . import functional, init, utils
 from .clip import clip_grad_norm_, clip_grad_value_
 from .containers import ModuleDict, ModuleList, Sequential
 from .layers import (
@@ -28,9 +26,6 @@ from .layers import (
 from .losses import CrossEntropyLoss, MSELoss, NLLLoss
 from .module import Buffer, Module, Parameter
 from .summary import summary
-
-# PyTorch's place for them.
-utils = SimpleNamespace(clip_grad_norm_=clip_grad_norm_, clip_grad_value_=clip_grad_value_)
 
 __all__ = [
     "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Buffer", "Conv2d", "CrossEntropyLoss", "Dropout",

@@ -32,7 +32,7 @@ def clip_grad_norm_(
         raise OptionError(
             f"clip_grad_norm_: max_norm and norm_type must be positive, got {max_norm!r} and {norm_type!r}"
         )
-    gradients = _gradients(parameters)
+    gradients = _gradients("clip_grad_norm_", parameters)
     total = _norm_at_once(gradients) if order == 2 else None
     if total is None:
         norms = [_norm(g.data.reshape(-1), order) for g in gradients]
@@ -50,12 +50,16 @@ def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: floa
     """Cut every gradient to ± clip_value, in place. Raises OptionError."""
     if not clip_value > 0:
         raise OptionError(f"clip_grad_value_: clip_value must be positive, got {clip_value!r}")
-    for g in _gradients(parameters):
+    for g in _gradients("clip_grad_value_", parameters):
         g.data[...] = g.data.clip(-clip_value, clip_value)
 
 
-def _gradients(parameters):
-    return [p.grad for p in ([parameters] if isinstance(parameters, Variable) else parameters) if p.grad is not None]
+def _gradients(what, parameters):
+    several = [parameters] if isinstance(parameters, Variable) else list(parameters)
+    for p in several:
+        if not isinstance(p, Variable):
+            raise OptionError(f"{what}: expected parameters, got {type(p).__module__}.{type(p).__qualname__}")
+    return [p.grad for p in several if p.grad is not None]
 
 
 def _norm_at_once(gradients):

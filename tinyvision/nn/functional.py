@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import functional as F
 from .. import random
+from ..arrays import check_is_array
 from ..device import device_of, to_device
 from ..errors import DtypeError, OptionError, ShapeError
 from ..hints import IntOrPair
@@ -15,6 +16,7 @@ from ..ops import norm
 from ..ops.door import fraction, is_integer
 from ..tape import Variable
 from ..tensor import Tensor
+from .inputs import tensor_input
 
 batch_moments = dispatched(norm.batch_moments)
 
@@ -44,6 +46,7 @@ def relu6(input: Any, inplace: bool = False) -> Tensor:
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope · x; `inplace` changes nothing that can be seen."""
+    input = tensor_input("leaky_relu", "input", input)
     return F.where(input, input * negative_slope, condition=input.data > 0)
 
 
@@ -59,6 +62,8 @@ def tanh(input: Any) -> Tensor:
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The axes from start_dim to end_dim merged into one. Raises ShapeError for an axis that is not there."""
+    if not isinstance(input, Variable):
+        check_is_array("flatten", "input", input)
     rank = input.ndim
     if not -rank <= start_dim < rank or not -rank <= end_dim < rank or start_dim % rank > end_dim % rank:
         raise ShapeError(f"flatten: there are no axes {start_dim} to {end_dim} in {tuple(input.shape)}")
@@ -99,6 +104,7 @@ def batch_norm(
 
     momentum is the share of the new batch in the running averages; the running variance is the unbiased one. Without
     weight and bias they are 1 and 0. Raises ShapeError, OptionError."""
+    input = tensor_input("batch_norm", "input", input)
     if input.ndim < 2:
         raise ShapeError(f"batch_norm: input must be (N, C) or (N, C, ...), got {tuple(input.shape)}")
     weight, bias = _affine(input, weight, bias)
@@ -106,6 +112,8 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise OptionError("batch_norm: without training, running_mean and running_var are needed")
         return F.batchnorm_frozen(input, weight, bias, running_mean, running_var, eps=eps)
+    running_mean = _running("running_mean", running_mean, input)
+    running_var = _running("running_var", running_var, input)
     moments = batch_moments(input.data)
     output = F.batchnorm_train(input, weight, bias, eps=eps, moments=moments)
     _update_running(input, moments, running_mean, running_var, momentum)
@@ -129,11 +137,21 @@ def _affine(input, weight, bias):
     return weight, np.zeros_like(input.data, shape=input.shape[1]) if bias is None else bias
 
 
+def _running(name, average, input):
+    """A running average that a new batch can be added to: one number for every channel, in place."""
+    if average is None:
+        return None
+    average = tensor_input("batch_norm", name, average)
+    if average.shape != input.shape[1:2]:
+        raise ShapeError(f"batch_norm: input has {input.shape[1]} channels but {name} has {average.shape}")
+    return average
+
+
 def _update_running(input, moments, running_mean, running_var, momentum):
-    if running_mean is not None:
-        mean, var = moments
-        count = input.data.size // input.data.shape[1]
-        for running, new in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
+    mean, var = moments
+    count = input.data.size // input.data.shape[1]
+    for running, new in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
+        if running is not None:
             running.data *= 1 - momentum
             running.data += momentum * new
             running.version += 1
@@ -143,11 +161,13 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     """Drop each number with probability p and scale the rest by 1 / (1 - p); evaluation passes everything through.
 
     `inplace` changes nothing that can be seen."""
+    input = tensor_input("dropout", "input", input)
     return _dropout(input, input.shape, p, training)
 
 
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Drop whole channels of (N, C, H, W) with probability p and scale the rest by 1 / (1 - p). Raises ShapeError."""
+    input = tensor_input("dropout2d", "input", input)
     if input.ndim != 4:
         raise ShapeError(f"dropout2d: input must be (N, C, H, W), got {tuple(input.shape)}")
     return _dropout(input, (*input.shape[:2], 1, 1), p, training)
@@ -186,6 +206,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
     """-input[n, target[n]], averaged over the batch: the cross-entropy of log-probabilities, as log_softmax gives them.
 
     input (N, K) or (N, K, ...), target (N,) or (N, ...) class numbers. Raises what cross_entropy raises."""
+    input, target = tensor_input("nll_loss", "input", input), tensor_input("nll_loss", "target", target)
     if target.data.dtype.kind == "f":
         raise DtypeError("nll_loss: target must be class numbers (integers), got floating-point numbers")
     weight = weight.data if isinstance(weight, Variable) else weight

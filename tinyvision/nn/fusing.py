@@ -19,6 +19,7 @@ from ..ops.conv import conv2d_inference
 from ..parallel import on_cpu
 from ..tape import is_grad_enabled
 from ..tensor import Tensor
+from .inputs import tensor_input
 from .layers import BatchNorm2d, Conv2d, Identity, ReLU, ReLU6
 from .module import Parameter
 
@@ -31,6 +32,7 @@ def conv_norm_act(
     x: Tensor, conv: Module, norm: Module | None = None, act: Module | None = None, skip: Tensor | None = None
 ) -> Tensor:
     """act(norm(conv(x)) + skip).   x (N, C, H, W), skip like the result, norm and act modules, or None  ->  Tensor"""
+    x = tensor_input("conv2d", "x", x)
     modules = [m for m in (conv, norm, act) if m is not None]
     ours = type(conv) is Conv2d and type(norm) in (BatchNorm2d, Identity, type(None)) and type(act) in _ACTIVATIONS
     if ours and not any(m.has_hooks() for m in modules) and _agree(conv, norm, skip):

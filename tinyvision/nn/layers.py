@@ -11,6 +11,7 @@ from ..ops.door import fraction, is_integer, pair
 from ..tape import no_grad
 from ..tensor import Tensor
 from . import functional, init
+from .inputs import tensor_input
 from .module import Buffer, Module, Parameter
 
 
@@ -165,6 +166,7 @@ class _BatchNorm(Module):
         )
 
     def _counted(self, x, normalise):
+        x = tensor_input(type(self).__name__, "x", x)
         if x.ndim not in self.ranks:
             rank = " or ".join(map(str, self.ranks))
             raise ShapeError(f"{type(self).__name__}: x must have {rank} axes, got {x.ndim} axes {tuple(x.shape)}")

@@ -9,6 +9,7 @@ from ..errors import OptionError, ShapeError
 from ..ops.door import fraction, is_integer
 from ..tensor import Tensor
 from . import functional
+from .inputs import tensor_input
 from .module import Buffer, Module
 
 
@@ -34,7 +35,10 @@ class _ClassLoss(_Loss):
 
     def _weight_for(self, input):
         """The class weights in the precision and on the device of the scores."""
-        return None if self.weight is None else to_device(self.weight.data.astype(input.dtype), input.device)
+        if self.weight is None:
+            return None
+        input = tensor_input(type(self).__name__, "input", input)
+        return to_device(self.weight.data.astype(input.dtype), input.device)
 
 
 class CrossEntropyLoss(_ClassLoss):

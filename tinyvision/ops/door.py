@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import check_is_array
 from ..device import device_of
 from ..errors import DeviceError, DtypeError, OptionError, ShapeError
 from ..hints import Array, Pair, Shape
 
 # No image is that large; sizes and strides computed from anything larger would leave the range of NumPy's integers.
 MOST = 2**31 - 1
+
+# The arrays that an op can do without: here, and only here, None stands for "not given".
+OPTIONAL = {("conv2d", "bias"), ("linear", "bias"), ("batchnorm_relu", "skip"), ("cross_entropy", "weight")}
 
 
 def describe(**arguments: tuple[str, Array]) -> str:
@@ -30,14 +34,13 @@ def shape_error(op: str, problem: str, **arguments: tuple[str, Array]) -> ShapeE
 
 
 def check_arrays(op: str, **arrays: Array) -> None:
-    """All arrays are on one device, and hold floating-point numbers of one precision. None stands for "not given".
+    """All arrays are on one device, and hold floating-point numbers of one precision. None may stand for those that
+    are OPTIONAL.
 
     Raises DeviceError, DtypeError."""
+    check_devices(op, **arrays)
     given = {name: a for name, a in arrays.items() if a is not None}
     first = next(iter(given))
-    for name, a in given.items():
-        check_is_array(op, name, a)
-    check_devices(op, **given)
     for name, a in given.items():
         if a.dtype.kind != "f":
             raise DtypeError(
@@ -51,17 +54,11 @@ def check_arrays(op: str, **arrays: Array) -> None:
             )
 
 
-def check_is_array(op: str, name: str, a: Array) -> None:
-    """`a` is an array of some kind, or a DtypeError says what it is instead."""
-    if not hasattr(a, "dtype") or not hasattr(a, "shape"):
-        raise DtypeError(f"{op}: {name} must be an array, got {type(a).__name__}")
-
-
 def check_devices(op: str, **arrays: Array) -> None:
-    """All arrays (None is skipped) live on one device, or a DeviceError says which does not.
+    """All arrays live on one device, or a DeviceError says which does not. None may stand for those that are OPTIONAL.
 
     Raises DtypeError for what is no array."""
-    given = [(name, a) for name, a in arrays.items() if a is not None]
+    given = [(name, a) for name, a in arrays.items() if a is not None or (op, name) not in OPTIONAL]
     for name, a in given:
         check_is_array(op, name, a)
     name, first = given[0]

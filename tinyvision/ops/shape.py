@@ -10,7 +10,7 @@ import numpy as np
 from .. import parallel
 from ..errors import DtypeError, OptionError, ShapeError
 from ..hints import Array, Axes, Gradients, Needs, Shape
-from .door import as_array, axes_of, check_arrays, check_devices, describe, is_integer, one_axis
+from .door import as_array, axes_of, check_arrays, check_devices, check_is_array, describe, is_integer, one_axis
 
 
 def sum_to(dy: Array, shape: Shape) -> Array:
@@ -129,6 +129,7 @@ def log_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
 
 def sum_forward(x: Array, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:
     """y = Σ x over `axis` (an integer, several, or all).   ->  y, cache. Raises ShapeError, OptionError."""
+    check_is_array("sum", "x", x)
     axis = axes_of("sum", x, axis)
     return as_array(x.sum(axis=axis, keepdims=keepdims)), (x.shape, axis, keepdims)
 
@@ -174,6 +175,7 @@ def max_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
 
 def reshape_forward(x: Array, shape: Shape) -> tuple[Array, Any]:
     """y = the numbers of x in reading order, in another shape (one -1 is found).   ->  y, cache. Raises ShapeError."""
+    check_is_array("reshape", "x", x)
     try:
         y = x.reshape(shape)
     except (ValueError, TypeError):
@@ -188,6 +190,7 @@ def reshape_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients
 
 def flatten_forward(x: Array, start: int = 1) -> tuple[Array, Any]:
     """y = x with the axes from `start` on merged into one.   (N, C, H, W)  ->  (N, C·H·W), cache"""
+    check_is_array("flatten", "x", x)
     if not is_integer(start) or not 0 <= start <= max(x.ndim - 1, 0):
         raise ShapeError(f"flatten: there is no axis {start} in {tuple(x.shape)}")
     length = int(np.prod(x.shape[start:]))
@@ -201,6 +204,7 @@ def flatten_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients
 
 def transpose_forward(x: Array, axes: Sequence[int] | None = None) -> tuple[Array, Any]:
     """y = x with its axes in another order (by default reversed).   ->  y, cache. Raises ShapeError."""
+    check_is_array("transpose", "x", x)
     axes = tuple(reversed(range(x.ndim))) if axes is None else tuple(axes)
     if sorted(a % x.ndim if is_integer(a) else -1 for a in axes) != list(range(x.ndim)):
         raise ShapeError(f"transpose: {axes} is not an order of the {x.ndim} axes of {tuple(x.shape)}")
@@ -245,6 +249,7 @@ def concatenate_backward(dy: Array, cache: Any, needs: Needs | None = None) -> G
 
 def index_forward(x: Array, index: Any) -> tuple[Array, Any]:
     """y = x[index], for slices, integers, masks and index arrays alike.   ->  y, cache. Raises ShapeError."""
+    check_is_array("index", "x", x)
     return as_array(read(x, index)).copy(), (x.shape, index)
 
 
@@ -252,6 +257,8 @@ def read(x: Array, index: Any) -> Array:
     """x[index], or a ShapeError that says why there is no such place."""
     axis, parts = 0, index if isinstance(index, tuple) else (index,)
     for i, part in enumerate(parts):
+        if hasattr(part, "dtype"):
+            check_is_array("index", "the index", part)
         if part is Ellipsis:
             axis = x.ndim - sum(_axes_taken(p) for p in parts[i + 1 :])
         elif getattr(part, "dtype", np.dtype(bool)).kind in "iu" and axis < x.ndim:
@@ -311,6 +318,7 @@ def pad_forward(x: Array, padding: Sequence[int]) -> tuple[Array, Any]:
     """y = x with zeros around its last two axes; padding is (left, right, top, bottom).   ->  y, cache
 
     Raises OptionError, ShapeError."""
+    check_is_array("pad", "x", x)
     if len(padding) != 4 or not all(is_integer(n) and n >= 0 for n in padding):
         raise OptionError(f"pad: padding must be four integers from 0 (left, right, top, bottom), got {padding!r}")
     if x.ndim < 2:

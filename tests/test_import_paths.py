@@ -1,0 +1,47 @@
+"""The import lines of PyTorch's scripts work with tinyvision's name in them, each in an interpreter of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+import tinyvision
+
+LINES = {
+    "import tinyvision.nn as nn": "nn.Linear",
+    "import tinyvision.nn.functional as F": "F.relu",
+    "from tinyvision.nn import functional as F": "F.relu",
+    "import tinyvision.nn.init as init": "init.kaiming_uniform_",
+    "import tinyvision.nn.utils": "tinyvision.nn.utils.clip_grad_norm_",
+    "from tinyvision.nn.utils import clip_grad_norm_, clip_grad_value_": "clip_grad_value_",
+    "import tinyvision.optim as optim": "optim.SGD",
+    "from tinyvision.optim.lr_scheduler import StepLR": "StepLR",
+    "import tinyvision.utils.data as data": "data.DataLoader",
+    "import tinyvision.utils.data": "tinyvision.utils.data.TensorDataset",
+    "from tinyvision import utils": "utils.data.Subset",
+    "from tinyvision.utils import data": "data.random_split",
+    "from tinyvision.utils.data import DataLoader, Dataset, TensorDataset, Subset, random_split": "TensorDataset",
+    "from tinyvision.utils.data import default_collate": "default_collate",
+    "import tinyvision": "tinyvision.utils.data.DataLoader, tinyvision.nn.utils.clip_grad_norm_",
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_import(line):
+    code = f"{line}\nprint(callable(({LINES[line]},)[-1]))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "True", result.stderr
+
+
+def test_both_places_hold_the_same_things():
+    for name in tinyvision.utils.data.__all__:
+        ours = getattr(tinyvision.data, "collate" if name == "default_collate" else name)
+        assert getattr(tinyvision.utils.data, name) is ours
+    assert tinyvision.nn.utils.clip_grad_norm_ is tinyvision.nn.clip_grad_norm_
+
+
+def test_importing_tinyvision_loads_none_of_them():
+    rooms = "('tinyvision.utils', 'tinyvision.nn', 'tinyvision.data')"
+    code = f"import sys, tinyvision; print(*[m for m in sys.modules if m.startswith({rooms})])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []

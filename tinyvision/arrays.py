@@ -1,0 +1,71 @@
+"""What counts as an array here: NumPy's and CuPy's, and of everything else an error says what to do with it.
+
+Many libraries have arrays with a dtype and a shape. What the ops need is more: NumPy's functions must dispatch to an
+array where it lives, and `get()` must copy it back, as with CuPy's. An array that bears these two marks counts too.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from .errors import DtypeError, ShapeError
+from .hints import Array
+
+
+def is_cupys(value: Any) -> bool:
+    """True for what CuPy made, said without importing it."""
+    return type(value).__module__.partition(".")[0] == "cupy"
+
+
+def is_array(value: Any) -> bool:
+    """True for an array, or a single number, of NumPy's or CuPy's; False for tensors, ours as well, and all else."""
+    if isinstance(value, (np.ndarray, np.generic)) or is_cupys(value):
+        return True
+    return hasattr(type(value), "__array_function__") and hasattr(type(value), "get")
+
+
+def looks_like_an_array(value: Any) -> bool:
+    """True for whatever has a dtype and a shape, of whatever library."""
+    return hasattr(value, "dtype") and hasattr(value, "shape")
+
+
+def check_is_array(op: str, name: str, value: Any) -> None:
+    """`value` is an array that the ops can compute with, or a DtypeError says what it is instead, and the remedy."""
+    if isinstance(value, np.ndarray) or is_array(value):  # the first is what it nearly always is, and quicker
+        return
+    if not looks_like_an_array(value):
+        raise DtypeError(f"{op}: {name} must be an array, got {type(value).__name__}")
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    called = name if name.isidentifier() else "x"
+    if hasattr(value, "requires_grad") and hasattr(value, "like"):  # a value on the tape
+        remedy = f"but ops take plain arrays: pass {called}.data, or call its function in tinyvision.nn.functional"
+    elif hasattr(value, "numpy"):
+        remedy = (
+            f"an array of another library; convert it with tinyvision.from_numpy({called}.numpy()) or "
+            f"tinyvision.from_dlpack({called}), or let tinyvision.data.DataLoader make the batches"
+        )
+    else:
+        remedy = f"an array of another library; convert it with tinyvision.tensor(numpy.asarray({called}))"
+    raise DtypeError(f"{op}: {name} is a {kind}, {remedy}")
+
+
+def from_numbers(what: str, value: Any, like: Array | None = None) -> Array:
+    """A number, or lists of numbers, as an array (of NumPy's, or as `like`). Raises ShapeError, DtypeError."""
+    try:
+        array = np.asarray(value, like=like)
+    except ValueError:
+        raise ShapeError(f"{what}: the lists do not form a rectangle") from None
+    if array.dtype.kind not in "biuf":
+        got = array.dtype if isinstance(value, (list, tuple)) else type(value).__name__
+        raise DtypeError(f"{what}: expected numbers, got {got}")
+    return array
+
+
+def held(value: Any) -> Array:
+    """The array that a tensor holds for `value`: an array itself, numbers and lists of them as one of NumPy's.
+
+    Raises DtypeError for what is neither, ShapeError for lists that are no rectangle."""
+    if looks_like_an_array(value) and not isinstance(value, np.generic):
+        check_is_array("Tensor", "data", value)
+        return value
+    return from_numbers("Tensor", value)

@@ -1,0 +1,15 @@
+"""The door of layers, losses and functions that look at an input before they hand it to an op."""
+
+from typing import Any
+
+from ..arrays import check_is_array
+from ..tape import Variable
+from ..tensor import Tensor
+
+
+def tensor_input(what: str, name: str, x: Any) -> Any:
+    """x itself if it is a tensor; a plain array as a tensor on the same memory. Raises DtypeError for all else."""
+    if isinstance(x, Variable):
+        return x
+    check_is_array(what, name, x)
+    return Tensor(x)
