@@ -167,6 +167,26 @@ def test_moving_converts_and_asking_for_the_device_refuses():
         device_of([1.0])
 
 
+def test_an_error_says_whose_tensor_it_was_given():
+    torch = pytest.importorskip("torch")
+    for call, error in (
+        (tv.from_numpy, DtypeError),
+        (nn.init.zeros_, DtypeError),
+        (nn.init.kaiming_uniform_, DtypeError),
+        (lambda p: tv.optim.SGD([p], lr=0.1), OptionError),
+    ):
+        with pytest.raises(error, match=r"got torch\.nn\.parameter\.Parameter"):
+            call(torch.nn.Parameter(torch.zeros(2, 3)))
+
+
+def test_none_in_the_place_of_an_image_is_no_question_for_a_kernel():
+    """Where the weight is on a GPU, a kernel would be asked whether it applies before the op looks at anything."""
+    weight = type("ndarray", (Foreign,), {"__module__": "cupy", "device": types.SimpleNamespace(id=0)})((4, 3, 3, 3))
+    weight.dtype = np.dtype(np.float32)
+    with pytest.raises(DtypeError, match="conv2d: x must be an array, got NoneType"):
+        F.conv2d(None, weight)
+
+
 def test_gradients_of_foreign_parameters_are_not_clipped_in_silence():
     torch = pytest.importorskip("torch")
     for clip in (nn.utils.clip_grad_norm_, nn.utils.clip_grad_value_):

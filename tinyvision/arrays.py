@@ -29,13 +29,18 @@ def looks_like_an_array(value: Any) -> bool:
     return hasattr(value, "dtype") and hasattr(value, "shape")
 
 
+def full_name(value: Any) -> str:
+    """The name of a value's type with its module, since a `Tensor` may be anybody's; Python's own types go without."""
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
 def check_is_array(op: str, name: str, value: Any) -> None:
     """`value` is an array that the ops can compute with, or a DtypeError says what it is instead, and the remedy."""
     if isinstance(value, np.ndarray) or is_array(value):  # the first is what it nearly always is, and quicker
         return
     if not looks_like_an_array(value):
         raise DtypeError(f"{op}: {name} must be an array, got {type(value).__name__}")
-    kind = f"{type(value).__module__}.{type(value).__qualname__}"
     called = name if name.isidentifier() else "x"
     if hasattr(value, "requires_grad") and hasattr(value, "like"):  # a value on the tape
         remedy = f"but ops take plain arrays: pass {called}.data, or call its function in tinyvision.nn.functional"
@@ -46,7 +51,7 @@ def check_is_array(op: str, name: str, value: Any) -> None:
         )
     else:
         remedy = f"an array of another library; convert it with tinyvision.tensor(numpy.asarray({called}))"
-    raise DtypeError(f"{op}: {name} is a {kind}, {remedy}")
+    raise DtypeError(f"{op}: {name} is a {full_name(value)}, {remedy}")
 
 
 def from_numbers(what: str, value: Any, like: Array | None = None) -> Array:

@@ -7,6 +7,7 @@ import numpy as np
 
 from . import functional as F
 from . import random
+from .arrays import full_name
 from .device import Device, require_cuda, to_device
 from .errors import DtypeError, OptionError, ShapeError
 from .hints import DType
@@ -48,7 +49,7 @@ def _unwrapped(data):
 def from_numpy(array: np.ndarray) -> Tensor:
     """A tensor that shares the memory of a NumPy array."""
     if not isinstance(array, np.ndarray):
-        raise DtypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}")
+        raise DtypeError(f"from_numpy: expected a NumPy array, got {full_name(array)}")
     return Tensor(array)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..arrays import full_name
 from ..errors import GraphError, OptionError
 from ..parallel import on_cpu
 from ..tape import Variable
@@ -58,7 +59,7 @@ def _gradients(what, parameters):
     several = [parameters] if isinstance(parameters, Variable) else list(parameters)
     for p in several:
         if not isinstance(p, Variable):
-            raise OptionError(f"{what}: expected parameters, got {type(p).__module__}.{type(p).__qualname__}")
+            raise OptionError(f"{what}: expected parameters, got {full_name(p)}")
     return [p.grad for p in several if p.grad is not None]
 
 

@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from .. import random
-from ..errors import OptionError, ShapeError
-from ..tape import no_grad
+from ..arrays import full_name
+from ..errors import DtypeError, OptionError, ShapeError
+from ..tape import Variable, no_grad
 from ..tensor import Tensor
 
 
@@ -31,6 +32,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def _fill(tensor, draw):
+    if not isinstance(tensor, Variable):
+        raise DtypeError(f"init: expected a tensor of tinyvision's to fill, got {full_name(tensor)}")
     with no_grad():
         return tensor.copy_(np.asarray(draw(random.generator(), tensor.shape), dtype=tensor.dtype))
 

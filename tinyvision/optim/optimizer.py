@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import full_name
 from ..device import device_of, to_device, use
 from ..errors import CheckpointError, GraphError, OptionError
 from ..hints import Array
@@ -49,7 +50,7 @@ class Optimizer:
         known = {id(p) for g in self.param_groups for p in g["params"]}
         for p in params:
             if not isinstance(p, Variable):
-                raise OptionError(f"{name}: expected parameters, got {type(p).__name__}")
+                raise OptionError(f"{name}: expected parameters, got {full_name(p)}")
             if p.record is not None:
                 raise OptionError(f"{name}: a value computed by {p.record.name} cannot be optimised, only leaves can")
             if isinstance(p.data, np.ndarray) and not p.data.flags.writeable:
