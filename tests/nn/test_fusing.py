@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -140,6 +141,26 @@ def test_what_a_folded_convolution_keeps_follows_its_weight():
     two[0].weight = nn.Parameter(-two[0].weight.data)
     two[0].bias = nn.Parameter(-two[0].bias.data)
     is_right(two, -of_two)
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_of_a_fused_model_is_one(duplicate):
+    tv.manual_seed(0)
+    fused = nn.Sequential(nn.Conv2d(32, 48, 3, padding=1), nn.BatchNorm2d(48), nn.ReLU()).eval().fuse()
+    x = tv.randn(2, 32, 12, 12)
+    with tv.no_grad():
+        scores = fused(x).numpy()
+        twin = nn.Sequential(*map(duplicate, fused))
+        for _ in range(2):
+            np.testing.assert_array_equal(twin(x).numpy(), scores, "to the bit: by the same kernels")
+    conv = twin[0]
+    assert not conv.weight.data.flags.writeable
+    assert conv.kept is not fused[0].kept
+    assert set(conv.kept) == set(fused[0].kept)
+    with pytest.raises(tv.TinyVisionError, match="read-only"):
+        conv.weight.mul_(2)
+    fused.load_state_dict(fused.state_dict())  # from then on, it can be written to
+    assert duplicate(fused[0]).weight.data.flags.writeable
 
 
 def test_what_is_kept_is_of_the_weight_alone():

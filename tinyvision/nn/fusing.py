@@ -124,5 +124,5 @@ def _fold(conv, norm):
     shift = norm.bias.data - norm.running_mean.data * scale
     conv.weight = Parameter(conv.weight.data * scale[:, None, None, None])
     if on_cpu(conv.weight.data):
-        conv.weight.data.flags.writeable, conv.kept = False, {}
+        conv.weight.data.flags.writeable, conv.kept = False, {"of": conv.weight.data}
     conv.bias = Parameter(shift if conv.bias is None else shift + conv.bias.data * scale)

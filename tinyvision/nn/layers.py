@@ -8,6 +8,7 @@ from ..device import Device
 from ..errors import OptionError, ShapeError
 from ..hints import DType, IntOrPair
 from ..ops.door import fraction, is_integer, pair
+from ..parallel import on_cpu
 from ..tape import no_grad
 from ..tensor import Tensor
 from . import functional, init
@@ -69,6 +70,13 @@ class Conv2d(Module):
         if self.bias is not None:
             bound = 1 / math.sqrt(init.fans(self.weight)[0])
             init.uniform_(self.bias, -bound, bound)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy. One of a `fuse()`d layer keeps what it computes from its weight, which is read-only for that."""
+        vars(self).update(state)
+        weight = self.weight.data
+        if state.get("kept", {}).get("of") is weight and on_cpu(weight):
+            weight.flags.writeable, self.kept = False, {"of": weight}
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution of x."""

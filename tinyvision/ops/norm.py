@@ -87,9 +87,9 @@ def batchnorm_relu_forward(
     x (N, C, ...), weight (C,), bias (C,), skip like x or None  ->  y like x, cache. The arguments are those of
     `batchnorm_train_forward`. Raises ShapeError, DtypeError, DeviceError."""
     _check("batchnorm_relu", x, weight=weight, bias=bias)
+    check_arrays("batchnorm_relu", x=x, skip=skip)
     if skip is not None and tuple(skip.shape) != tuple(x.shape):
         raise shape_error("batchnorm_relu", "x and skip differ", x=("(N, C, ...)", x), skip=("(N, C, ...)", skip))
-    check_arrays("batchnorm_relu", x=x, skip=skip)
     mean, var = batch_moments(x) if moments is None else moments
     y = _scaled(_rows(x), mean, weight / np.sqrt(var + eps), bias, None if skip is None else _rows(skip), relu=True)
     y = _like(y, x)
