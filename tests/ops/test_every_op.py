@@ -111,8 +111,11 @@ def test_only_what_is_needed_is_computed(case, rng):
     for i in case.smooth:
         some = gradients_of(case, dy, cache, needs_for(arguments, (i,)))
         for j, gradient in enumerate(some):
-            if j == i:  # the same sum, if perhaps in another order: float64, and never more than some hundred terms
+            if j == i and (case.op, i) == ("conv2d", 2):
+                # Beside dweight, dbias comes of a row of ones: some hundred terms of float64 in another order.
                 np.testing.assert_allclose(gradient, full[i], rtol=1e-12, atol=1e-12)
+            elif j == i:
+                np.testing.assert_array_equal(gradient, full[i])
             else:
                 assert gradient is None, f"{case.op} computed a gradient for argument {j}, which nobody wanted"
 
