@@ -30,9 +30,7 @@ def for_sums(terms):
 
 
 LOGITS = Tolerance(1e-5, "largest", "logits: 20 layers whose sums have up to 4,608 terms, each right to about 1e-6")
-LOSS = Tolerance(
-    1e-4, "largest", "losses: those of the second and third step also carry what the gradients differ by"
-)
+LOSS = Tolerance(1e-4, "largest", "losses: those of the second and third step also carry what the gradients differ by")
 GRADIENT = Tolerance(1e-3, "all", "gradients: sums of up to 36,864 terms, and ReLU may fall either side of 0")
 # Two layouts of PyTorch itself differ by 0.8 % here.
 DEEP_GRADIENT = Tolerance(

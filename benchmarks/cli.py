@@ -58,9 +58,7 @@ def build_parser():
     _add_options(commands.add_parser("all", help=text, description=text), default=argparse.SUPPRESS)
     for name, (_, text) in OTHERS.items():
         commands.add_parser(name, help=text, add_help=False)
-    report = commands.add_parser(
-        "report", help="render the records in benchmarks/results/ into benchmarks/RESULTS.md"
-    )
+    report = commands.add_parser("report", help="render the records in benchmarks/results/ into benchmarks/RESULTS.md")
     report.add_argument(
         "--results", type=Path, metavar="FOLDER", help="where the *.json records are (default benchmarks/results)"
     )
@@ -177,9 +175,7 @@ def _measure(options, argv):
     for name, why in run.missing.items():
         print(f"benchmarks: {name} does not take part: {why}", file=sys.stderr)
     if machine.busy(run.load, os.cpu_count() or 1):
-        print(
-            f"benchmarks: the machine is busy (load average {run.load}); do not trust these figures", file=sys.stderr
-        )
+        print(f"benchmarks: the machine is busy (load average {run.load}); do not trust these figures", file=sys.stderr)
     console = Console()
     names = {None: DEFAULT, "all": tuple(MEASURES)}.get(options.command, (options.command,))
     for name in names:
@@ -201,9 +197,7 @@ def _measure(options, argv):
         if e["family"].startswith("tinyvision") and e["status"] != "timed"
     ]
     return (
-        _fail(f"tinyvision itself was not timed in {len(wrong)} cases: {'; '.join(wrong[:3])}", WRONG)
-        if wrong
-        else OK
+        _fail(f"tinyvision itself was not timed in {len(wrong)} cases: {'; '.join(wrong[:3])}", WRONG) if wrong else OK
     )
 
 

@@ -129,9 +129,7 @@ def layers_picture(record):
             for c in cases
             if c["group"] == group
         }
-        axes.barh(
-            [names.index(n) + 0.27 * (j - 1) for n in some], list(some.values()), 0.25, color=colour, label=group
-        )
+        axes.barh([names.index(n) + 0.27 * (j - 1) for n in some], list(some.values()), 0.25, color=colour, label=group)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.axvline(1, color=INK, lw=1)

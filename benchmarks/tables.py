@@ -32,9 +32,7 @@ def as_text(table):
 def as_markdown(table):
     """A Markdown table under a bold title."""
     rule = "|".join([":--", *["--:"] * (len(table.columns) - 1)])
-    rows = [
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [table.columns, *table.rows]
-    ]
+    rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [table.columns, *table.rows]]
     rows.insert(1, f"|{rule}|")
     return "\n".join([f"**{table.title}**", "", *rows, *(["", table.note] if table.note else [])])
 

@@ -184,9 +184,7 @@ class Origin(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def answer(
-        self, data=DATA, *, ranges=True, cut=None, etag=None, length=None, kind="application/octet-stream"
-    ):
+    def answer(self, data=DATA, *, ranges=True, cut=None, etag=None, length=None, kind="application/octet-stream"):
         """Send `data` (or the range asked for), but no more than `cut` bytes of it."""
         wanted = self.headers.get("Range") if ranges else None
         if wanted and self.headers.get("If-Range", etag) != etag:

@@ -464,7 +464,6 @@ def test_read_only_numbers_are_not_changed_in_place():
         tv.optim.SGD(fused.parameters(), lr=0.1)
 
 
-
 def test_in_place_kinds_like_torch():
     x, y = both([1, 2])
     x += True

@@ -59,7 +59,7 @@ def test_the_search_for_bare_functions_finds_them(tmp_path):
 
 
 # What users write. `nn.Module.__call__` returns Any, as in PyTorch, so the strict rule `warn_return_any` is left out.
-SCRIPT = '''
+SCRIPT = """
 import numpy as np
 import tinyvision as tv
 from tinyvision import nn, optim
@@ -132,7 +132,7 @@ parts: list[Subset] = random_split(TensorDataset(tv.zeros(8, 3), tv.zeros(8)), [
 batch = next(iter(tv.utils.data.DataLoader(parts[0], batch_size=2)))
 images, labels = np.zeros((8, 32, 32, 3), np.uint8), np.zeros(8, np.int64)
 print(train(Net(), DataLoader(ArrayDataset(images, labels), batch_size=4, shuffle=True), "cpu", 1))
-'''
+"""
 
 # One mistake on a line, and the word that mypy's message about it must contain.
 MISTAKES = {
@@ -174,7 +174,11 @@ def findings(tmp_path_factory, request):
     cache = folder / "cache" if kept is None else kept.mkdir("mypy")
     result = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", "--cache-dir", str(cache), "right.py", "wrong.py"],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=300,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert result.returncode in (0, 1), result.stdout + result.stderr
     found = {"right.py": {}, "wrong.py": {}}

@@ -16,9 +16,7 @@ from .tape import Variable
 from .tensor import Tensor
 
 
-def tensor(
-    data: Any, dtype: DType | None = None, device: str | Device = "cpu", requires_grad: bool = False
-) -> Tensor:
+def tensor(data: Any, dtype: DType | None = None, device: str | Device = "cpu", requires_grad: bool = False) -> Tensor:
     """A tensor that owns a copy of `data`: numbers, nested lists, arrays or tensors. Python floats become float32.
 
     Raises ShapeError for ragged lists and DtypeError for what is not numbers."""
@@ -61,31 +59,23 @@ def from_dlpack(source: Any) -> Tensor:
     return Tensor(require_cuda(Device("cuda", index)).from_dlpack(source))
 
 
-def zeros(
-    *shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False
-) -> Tensor:
+def zeros(*shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False) -> Tensor:
     """A tensor of zeros."""
     return Tensor(to_device(np.zeros(new_shape(shape), dtype), device), requires_grad)
 
 
-def ones(
-    *shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False
-) -> Tensor:
+def ones(*shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False) -> Tensor:
     """A tensor of ones."""
     return Tensor(to_device(np.ones(new_shape(shape), dtype), device), requires_grad)
 
 
-def randn(
-    *shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False
-) -> Tensor:
+def randn(*shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False) -> Tensor:
     """A tensor of standard normal random numbers, the same on every device for one seed."""
     array = random.generator().standard_normal(new_shape(shape)).astype(dtype)
     return Tensor(to_device(array, device), requires_grad)
 
 
-def rand(
-    *shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False
-) -> Tensor:
+def rand(*shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False) -> Tensor:
     """A tensor of random numbers from [0, 1)."""
     return Tensor(to_device(random.generator().random(new_shape(shape)).astype(dtype), device), requires_grad)
 

@@ -459,7 +459,7 @@ _precision = "ieee"
 
 
 def get_precision() -> str:
-    """"ieee" or "tf32": how float32 matrix products and convolutions are computed on a GPU."""
+    """ "ieee" or "tf32": how float32 matrix products and convolutions are computed on a GPU."""
     return _precision
 
 

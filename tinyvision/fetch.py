@@ -37,7 +37,15 @@ class Fetch:
     """One file from one address, by as many connections as it takes."""
 
     def __init__(
-        self, url: str, file: Any, name: str, *, sha256: str | None, size: int | None, progress: bool, allow_http: bool,
+        self,
+        url: str,
+        file: Any,
+        name: str,
+        *,
+        sha256: str | None,
+        size: int | None,
+        progress: bool,
+        allow_http: bool,
         timeout: float,
     ) -> None:
         """`file` is open for reading and writing; what it holds already is taken for the beginning."""

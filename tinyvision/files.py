@@ -47,9 +47,7 @@ def atomic_write(
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
     try:
         # Unlike tempfile's 0600, 0666 is narrowed by the umask: a new file gets the permissions of any other.
-        descriptor = os.open(
-            temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
-        )
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except OSError as reason:
         raise error(_cannot_write(path, reason)) from None
     try:
@@ -135,8 +133,14 @@ def cache_dir() -> Path:
 
 
 def download(
-    urls: str | Sequence[str], path: str | PathLike[str], *, sha256: str | None, size: int | None = None,
-    progress: bool = True, allow_http: bool = False, timeout: float = _TIMEOUT,
+    urls: str | Sequence[str],
+    path: str | PathLike[str],
+    *,
+    sha256: str | None,
+    size: int | None = None,
+    progress: bool = True,
+    allow_http: bool = False,
+    timeout: float = _TIMEOUT,
 ) -> Path:
     """Fetch a file into `path` unless it is there already; returns `path` as a Path.
 

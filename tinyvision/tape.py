@@ -44,7 +44,11 @@ class Record:
     inputs: Sequence[Record | Variable | None]
 
     def __init__(
-        self, name: str, backward: Callable[..., Any], cache: Any, inputs: Sequence[Variable | None],
+        self,
+        name: str,
+        backward: Callable[..., Any],
+        cache: Any,
+        inputs: Sequence[Variable | None],
         output_shape: Shape,
     ) -> None:
         self.number = next(_numbers)

@@ -193,7 +193,10 @@ class Tensor(Spellings, Variable):
     # -- moving and converting
 
     def to(
-        self, *targets: Any, dtype: DType | None = None, device: str | Device | None = None,
+        self,
+        *targets: Any,
+        dtype: DType | None = None,
+        device: str | Device | None = None,
         non_blocking: bool = False,
     ) -> Tensor:
         """The tensor on another device and/or with another dtype: `x.to("cuda")`, `x.to(np.float64)`.

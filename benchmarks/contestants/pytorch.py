@@ -64,9 +64,9 @@ def _one_gradient(name, layer, tensors, mask, which):
 
     def run():
         with torch.inference_mode():
-            return torch.ops.aten.convolution_backward(
-                *tensors, None, stride, padding, [1, 1], False, [0, 0], 1, mask
-            )[mask.index(True)]
+            return torch.ops.aten.convolution_backward(*tensors, None, stride, padding, [1, 1], False, [0, 0], 1, mask)[
+                mask.index(True)
+            ]
 
     return _entry(name, run, lambda: {which: _numpy(run())})
 

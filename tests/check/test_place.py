@@ -188,6 +188,7 @@ def test_any_pair_there(change):
 def test_kinks_labels_and_losses_there():
     x, labels = np.array([[0.0, 1, 2], [-1, 0, 3]]), np.array([2, 0])
     for slope, legal in ((0.0, True), (3.0, False)):
+
         def backward(dy, x, s=slope):
             return dy * np.where(x == 0, s + 0 * x, np.sign(x))
 

@@ -88,9 +88,7 @@ def attempt(exercise, mistake):
     if exercise == "weight_decay":
         return check_exercise(exercise, wrong[0])
     first, second = (wrong, right) if mistake.argument == "y" else (right, wrong)
-    return check_exercise(
-        exercise, wrong_forward(mistake.op, first), wrong_backward(*PAIRS[exercise], second)
-    )
+    return check_exercise(exercise, wrong_forward(mistake.op, first), wrong_backward(*PAIRS[exercise], second))
 
 
 PAIRS = {

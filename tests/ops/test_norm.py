@@ -92,9 +92,7 @@ def test_a_gradient_along_the_input_is_lost_in_training():
 
 def test_the_door():
     x, vector = np.zeros((4, 3, 2, 2)), np.zeros(3)
-    with pytest.raises(
-        errors.ShapeError, match="one number per channel has no variance; use a larger batch"
-    ):
+    with pytest.raises(errors.ShapeError, match="one number per channel has no variance; use a larger batch"):
         batchnorm_train_forward(np.zeros((1, 3, 1, 1)), vector, vector)
     with pytest.raises(errors.ShapeError, match=r"x must be \(N, C\) or \(N, C, H, W\), got \(3,\)"):
         batchnorm_train_forward(np.zeros(3), vector, vector)

@@ -23,8 +23,14 @@ def convolve(way, monkeypatch, x, weight, padding):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    N=st.integers(1, 4), C=st.integers(1, 9), O=st.integers(1, 9), H=st.integers(1, 9), W=st.integers(1, 9),
-    PH=st.integers(0, 3), PW=st.integers(0, 3), seed=st.integers(0, 9),
+    N=st.integers(1, 4),
+    C=st.integers(1, 9),
+    O=st.integers(1, 9),
+    H=st.integers(1, 9),
+    W=st.integers(1, 9),
+    PH=st.integers(0, 3),
+    PW=st.integers(0, 3),
+    seed=st.integers(0, 9),
 )
 def test_same_values_and_gradients(N, C, O, H, W, PH, PW, seed):
     if H + 2 * PH < 3 or W + 2 * PW < 3:

@@ -40,9 +40,7 @@ def network(outputs=2):
 
 def fit(model=None, dataset=None, **options):
     options = {"log": None, "batch_size": 8, "epochs": 2, **options}
-    return train.fit(
-        network() if model is None else model, stripes() if dataset is None else dataset, **options
-    )
+    return train.fit(network() if model is None else model, stripes() if dataset is None else dataset, **options)
 
 
 def test_it_learns():
@@ -324,9 +322,7 @@ def test_a_loss_that_is_not_finite_names_step_and_images():
 def test_a_picture_that_is_not_finite_is_named():
     images = np.zeros((24, 1, 8, 8), np.float32)
     images[13, 0, 2, 2] = np.inf
-    with pytest.raises(
-        TrainingError, match="image 13 of the training data holds numbers that are not finite"
-    ):
+    with pytest.raises(TrainingError, match="image 13 of the training data holds numbers that are not finite"):
         fit(dataset=data.ArrayDataset(images, np.arange(24) % 2))
 
 
@@ -347,9 +343,7 @@ class SignalAt:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_finishes_the_step_and_saves(tmp_path, number):
     before = signal.getsignal(number)
-    with pytest.raises(
-        train.Interrupted, match=r"epoch 2 after step 1 of 3 and saved; fit\(.*resume=True\)"
-    ) as stop:
+    with pytest.raises(train.Interrupted, match=r"epoch 2 after step 1 of 3 and saved; fit\(.*resume=True\)") as stop:
         fit(run=tmp_path / "stopped", loss=SignalAt(3, number), save_every=1e9)
     assert stop.value.signal == number
     assert isinstance(stop.value, KeyboardInterrupt)

@@ -69,9 +69,7 @@ SETTINGS = {
 def training(run, name="momentum", **options):
     """5 epochs of 4 steps; a checkpoint after every third step, so most stops lose some steps."""
     options = {"save_steps": 3, "save_every": 1e9, "log": None, **SETTINGS[name], **options}
-    return train.fit(
-        network(), pictures(), pictures(False), run=run, epochs=5, batch_size=8, seed=3, **options
-    )
+    return train.fit(network(), pictures(), pictures(False), run=run, epochs=5, batch_size=8, seed=3, **options)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -153,9 +151,7 @@ def test_kill_9(tmp_path, unbroken, step):
         "package": str(Path(tinyvision.__file__).parents[1]),
         "run": str(run),
     }
-    first = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(step=step, resume=False, **places)], timeout=60
-    )
+    first = subprocess.run([sys.executable, "-c", SCRIPT.format(step=step, resume=False, **places)], timeout=60)
     assert first.returncode == -signal.SIGKILL
     second = subprocess.run([sys.executable, "-c", SCRIPT.format(step=-1, resume=True, **places)], timeout=60)
     assert second.returncode == 0

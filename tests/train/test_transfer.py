@@ -27,9 +27,7 @@ class Small(nn.Module):
         with random.use(random.stream(7, "small")):
             self.conv1, self.bn1 = nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8)
             self.layer1 = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
-            self.layer2 = nn.Sequential(
-                nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.BatchNorm2d(16), nn.ReLU()
-            )
+            self.layer2 = nn.Sequential(nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.BatchNorm2d(16), nn.ReLU())
             self.pool = nn.AdaptiveAvgPool2d(2)
         self.fc = nn.Linear(64, num_classes)
 
@@ -45,9 +43,7 @@ class Small(nn.Module):
 def small_network(monkeypatch, tmp_path):
     calls.clear()
     feeding = Feeding(3, (SIZE, SIZE), (0.5,) * 3, (0.25,) * 3, shorter=18)
-    monkeypatch.setitem(
-        recipes.NETWORKS, "small", (lambda weights=None, num_classes=2: Small(num_classes), feeding)
-    )
+    monkeypatch.setitem(recipes.NETWORKS, "small", (lambda weights=None, num_classes=2: Small(num_classes), feeding))
     monkeypatch.setenv("TINYVISION_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("tinyvision.train.loop._Training.draw", lambda self: None)
 
@@ -71,9 +67,7 @@ def photos(tmp_path):
 
 
 def settings(**options):
-    return train.TransferSettings(
-        **{"model": "small", "head_epochs": 10, "views": 1, "batch_size": 8, **options}
-    )
+    return train.TransferSettings(**{"model": "small", "head_epochs": 10, "views": 1, "batch_size": 8, **options})
 
 
 def fine_tune(photos, run, resume=False, **options):
@@ -122,9 +116,7 @@ def test_the_whole_network_learns(photos, tmp_path, freeze, unchanged):
     state, fresh = result.model.state_dict(), Small(2).state_dict()
     for name in state:
         if not name.endswith("num_batches_tracked"):
-            assert np.array_equal(state[name].data, fresh[name].data) == name.startswith(unchanged or "-"), (
-                name
-            )
+            assert np.array_equal(state[name].data, fresh[name].data) == name.startswith(unchanged or "-"), name
     assert list(result.histories) == ["head", "whole network"]
     groups = train.load_checkpoint(tmp_path / "run" / "last.safetensors").groups
     assert [group["lr"] for group in groups] == [0.001, 0.01]

@@ -35,8 +35,15 @@ class Examination:
     """Calls a (forward, backward) pair on probes and collects findings, notes and observed arrays."""
 
     def __init__(
-        self, report: Report, forward: Any, backward: Any, names: Any, seconds: float = runner.TIME_LIMIT,
-        lone_output: bool = False, judged: Any = (True, True), at: Place | None = None,
+        self,
+        report: Report,
+        forward: Any,
+        backward: Any,
+        names: Any,
+        seconds: float = runner.TIME_LIMIT,
+        lone_output: bool = False,
+        judged: Any = (True, True),
+        at: Place | None = None,
     ) -> None:
         self.at = at or Place()
         report.device = str(self.at.device)
@@ -204,7 +211,13 @@ class Examination:
         return np.shape(probe.inputs[self.names.index(argument)]) if argument in self.names else (np.iinfo(int).max,)
 
     def backward(
-        self, probe: Probe, cache: Any, inputs: Sequence[Any], y: np.ndarray, dy: Any = None, quiet: bool = False,
+        self,
+        probe: Probe,
+        cache: Any,
+        inputs: Sequence[Any],
+        y: np.ndarray,
+        dy: Any = None,
+        quiet: bool = False,
         note_changes: bool = True,
     ) -> Any:
         """The list of gradients for one upstream (arrays or None), or None; failures become findings."""

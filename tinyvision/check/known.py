@@ -22,8 +22,14 @@ from .verdict import common_region, compare, holds_float32, where
 
 
 def op(
-    name: str, forward: Callable[..., Any] | None = None, backward: Callable[..., Any] | None = None, *,
-    pairs: bool = True, bank: Any = None, signatures: bool = True, time_limit: float = runner.TIME_LIMIT,
+    name: str,
+    forward: Callable[..., Any] | None = None,
+    backward: Callable[..., Any] | None = None,
+    *,
+    pairs: bool = True,
+    bank: Any = None,
+    signatures: bool = True,
+    time_limit: float = runner.TIME_LIMIT,
     device: str | Device = "cpu",
 ) -> Report:
     """Check `forward(*arrays, **options) -> (y, cache)` and `backward(dy, cache) -> gradients` of a known op.

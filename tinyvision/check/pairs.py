@@ -24,9 +24,15 @@ JACOBIAN_CELLS = 4_000_000
 
 
 def gradients(
-    forward: Callable[..., Any], backward: Callable[..., Any], inputs: Sequence[Any],
-    options: dict[str, Any] | None = None, *, names: Sequence[str] | None = None,
-    time_limit: float = runner.TIME_LIMIT, budget: float = BUDGET, seed: int = 0,
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    inputs: Sequence[Any],
+    options: dict[str, Any] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    time_limit: float = runner.TIME_LIMIT,
+    budget: float = BUDGET,
+    seed: int = 0,
 ) -> Report:
     """Check `backward(dy, cache)` against central differences of `forward(*inputs, **options) -> (y, cache)`.
 

@@ -98,8 +98,12 @@ def _watchdog(seconds):
 
 
 def call(
-    function: Any, arrays: Any, options: dict[str, Any] | None = None, watch: Any = None,
-    seconds: float = TIME_LIMIT, at: Place | None = None,
+    function: Any,
+    arrays: Any,
+    options: dict[str, Any] | None = None,
+    watch: Any = None,
+    seconds: float = TIME_LIMIT,
+    at: Place | None = None,
 ) -> Call:
     """Call `function(*arrays, **options)` and report everything that happened.
 

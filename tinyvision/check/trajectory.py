@@ -110,9 +110,7 @@ def _step(exam, rule, arrays, options):
         raise _Stop
     if not call.ok:
         text = runner.described(call.error)
-        exam.find(
-            "exception", "weight", f"The rule raised {text}", rule, call, mistake="exception", certainty="exact"
-        )
+        exam.find("exception", "weight", f"The rule raised {text}", rule, call, mistake="exception", certainty="exact")
         raise _Stop
     value = call.value
     if value is None and not np.array_equal(to_numpy(weight), arrays[0]):

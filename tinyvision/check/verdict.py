@@ -132,7 +132,12 @@ def _border(wrong, axes):
 
 
 def where(
-    comparison: Comparison, yours: Any, right: np.ndarray, axes: str, predicates: Sequence[Any] = (), probe: str = "",
+    comparison: Comparison,
+    yours: Any,
+    right: np.ndarray,
+    axes: str,
+    predicates: Sequence[Any] = (),
+    probe: str = "",
     noise: float = 0.0,
 ) -> Any:
     """(Where, region candidates) for a comparison that found differences."""

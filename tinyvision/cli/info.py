@@ -27,9 +27,7 @@ def add_parser(commands: Any) -> None:
         description="Describe a network by name, a run or checkpoint, or any .pth, .safetensors, .npz file.",
     )
     p.add_argument("what", metavar="MODEL|CHECKPOINT|FILE")
-    p.add_argument(
-        "--image-size", type=whole(8), metavar="N", help="for a network's name: images of NxN pixels"
-    )
+    p.add_argument("--image-size", type=whole(8), metavar="N", help="for a network's name: images of NxN pixels")
     p.add_argument("--json", action="store_true", help="print JSON")
     add_debug(p)
     p.set_defaults(run=run)
@@ -46,9 +44,7 @@ def run(args: argparse.Namespace) -> int:
         return _network(recipes.network_name(args.what), args)
     if not path.exists():
         hint = nearest(args.what, recipes.NETWORKS)
-        raise OptionError(
-            f"{args.what}: neither a file nor a network (known: {', '.join(recipes.NETWORKS)}){hint}"
-        )
+        raise OptionError(f"{args.what}: neither a file nor a network (known: {', '.join(recipes.NETWORKS)}){hint}")
     if args.image_size:
         raise OptionError("--image-size goes with the name of a network")
     if path.is_dir():
@@ -85,11 +81,7 @@ def _network(name: str, args: argparse.Namespace) -> int:
         return 0
     print(table)
     names = weight_names(name)
-    print(
-        f"published weights: {', '.join(names)}"
-        if names
-        else "no published weights; `tinyvision train` trains it"
-    )
+    print(f"published weights: {', '.join(names)}" if names else "no published weights; `tinyvision train` trains it")
     return 0
 
 
@@ -98,9 +90,7 @@ def _file(path: Path, as_json: bool) -> int:
     from ..weights import load_with_metadata
 
     arrays, metadata = load_with_metadata(path)
-    checkpoint = (
-        load_checkpoint(path) if metadata.get("format", "").startswith("tinyvision checkpoint") else None
-    )
+    checkpoint = load_checkpoint(path) if metadata.get("format", "").startswith("tinyvision checkpoint") else None
     tensors = arrays if checkpoint is None else checkpoint.weights
     numbers = sum(a.size for a in tensors.values())
     if as_json:
@@ -135,8 +125,7 @@ def _print_checkpoint(checkpoint: Any) -> None:
         names = [str(name) for name in notes["classes"]]
         print(f"classes:  {len(names)}: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}")
     print(
-        "settings: "
-        + ", ".join(f"{name} {value}" for name, value in checkpoint.settings.items() if value is not None)
+        "settings: " + ", ".join(f"{name} {value}" for name, value in checkpoint.settings.items() if value is not None)
     )
     print(
         f"progress: {progress.epoch} of {checkpoint.settings.get('epochs')} epochs, {progress.total:,} steps"

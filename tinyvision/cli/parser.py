@@ -47,9 +47,7 @@ class Parser(argparse.ArgumentParser):
         known = [o for action in self._actions for o in action.option_strings]
         if match := re.match(r"unrecognized arguments: (.*)", message):
             wrong = match[1].split()[0]
-            message = (
-                f"unknown {'option' if wrong.startswith('-') else 'argument'} {wrong}{_nearest(wrong, known)}"
-            )
+            message = f"unknown {'option' if wrong.startswith('-') else 'argument'} {wrong}{_nearest(wrong, known)}"
         elif match := re.match(r"argument (.*?): invalid choice: '?(.*?)'? \(choose from (.*)\)$", message):
             choices = re.findall(r"[^', ]+", match[3])
             what = "command" if "COMMAND" in match[1] else f"value for {match[1]}"
@@ -97,9 +95,7 @@ def add_debug(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Where to compute, and with how many threads."""
-    parser.add_argument(
-        "--device", default="cpu", metavar="NAME", help="cpu, cuda, or cuda:1 ... (default: cpu)"
-    )
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, or cuda:1 ... (default: cpu)")
     parser.add_argument("--threads", type=whole(1), metavar="N", help="CPU threads (default: all cores)")
 
 

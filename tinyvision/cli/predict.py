@@ -33,9 +33,7 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         description="Classify pictures with a trained or a pretrained network.",
     )
-    p.add_argument(
-        "inputs", nargs="+", metavar="IMAGE", help="files, folders (searched through), or 'patterns*'"
-    )
+    p.add_argument("inputs", nargs="+", metavar="IMAGE", help="files, folders (searched through), or 'patterns*'")
     p.add_argument(
         "--model",
         "--checkpoint",
@@ -48,12 +46,8 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="with the name of a network: its weights, in place of the published ones",
     )
-    p.add_argument(
-        "--top", type=whole(1), default=1, metavar="N", help="how many classes to name (default: 1)"
-    )
-    p.add_argument(
-        "--invert", action="store_true", help="turn dark on light into light on dark, as the digits are"
-    )
+    p.add_argument("--top", type=whole(1), default=1, metavar="N", help="how many classes to name (default: 1)")
+    p.add_argument("--invert", action="store_true", help="turn dark on light into light on dark, as the digits are")
     p.add_argument("--json", action="store_true", help="print JSON")
     add_device(p)
     add_debug(p)
@@ -137,10 +131,7 @@ def _classified(network: Any, waiting: list[tuple[str, Any]], top: int) -> Itera
         best = row.argsort()[::-1][:top]
         yield (
             path,
-            [
-                {"class": network.class_name(int(k)), "index": int(k), "probability": float(row[k])}
-                for k in best
-            ],
+            [{"class": network.class_name(int(k)), "index": int(k), "probability": float(row[k])} for k in best],
         )
 
 

@@ -85,9 +85,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _add_settings(how: Any) -> None:
-    how.add_argument(
-        "--epochs", type=whole(1), metavar="N", help="how often to go through the training images"
-    )
+    how.add_argument("--epochs", type=whole(1), metavar="N", help="how often to go through the training images")
     how.add_argument("--batch-size", type=whole(1), metavar="N", help="images in a step")
     how.add_argument("--optimizer", metavar="NAME", help="sgd (default), nesterov, adam or adamw")
     how.add_argument("--lr", type=number, metavar="X", help="learning rate, at its peak")
@@ -95,12 +93,8 @@ def _add_settings(how: Any) -> None:
     how.add_argument("--weight-decay", type=number, metavar="X", help="(default: 0.0005; adam 0, adamw 0.01)")
     how.add_argument("--schedule", metavar="NAME", help="one-cycle (default), cosine, step or constant")
     how.add_argument("--label-smoothing", type=number, metavar="X", help="0 to 1 (default: 0)")
-    how.add_argument(
-        "--clip-norm", type=number, metavar="X", help="largest norm of the gradients (default: no limit)"
-    )
-    how.add_argument(
-        "--seed", type=whole(0), metavar="N", help="of weights, order, augmentation, dropout (default: 0)"
-    )
+    how.add_argument("--clip-norm", type=number, metavar="X", help="largest norm of the gradients (default: no limit)")
+    how.add_argument("--seed", type=whole(0), metavar="N", help="of weights, order, augmentation, dropout (default: 0)")
 
 
 def _add_places(where: Any) -> None:
@@ -225,9 +219,7 @@ def _choices(checkpoint: Any) -> tuple[dict[str, Any], int, int] | None:
     notes = checkpoint.description
     try:
         saved = {name: notes["data"][name] for name in ("val", "augment", "root")}
-        saved.update(
-            data=notes["data"]["name"], model=notes["model"]["name"], image_size=notes["input"]["size"][0]
-        )
+        saved.update(data=notes["data"]["name"], model=notes["model"]["name"], image_size=notes["input"]["size"][0])
         return saved, int(checkpoint.settings["seed"]), int(checkpoint.notes["threads"])
     except (KeyError, TypeError, IndexError, ValueError):
         return None
@@ -272,9 +264,7 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
     with random.use(random.stream(plan.seed, "init")):
         model = recipes.build_network(plan.description["model"])
     fresh = plan.folder is None
-    folder = (
-        plan.folder if plan.folder is not None else new_run_folder("runs", plan.description["data"]["name"])
-    )
+    folder = plan.folder if plan.folder is not None else new_run_folder("runs", plan.description["data"]["name"])
     if not args.quiet:
         print(_headline(parts, model, plan, where, folder), file=sys.stderr, flush=True)
     try:

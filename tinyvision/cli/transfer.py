@@ -35,9 +35,7 @@ def add_parser(commands: Any) -> None:
         description="Teach a network that knows ImageNet to tell your own classes apart.",
     )
     p.add_argument("folder", nargs="?", metavar="FOLDER", help="one folder of images for each class")
-    p.add_argument(
-        "--model", metavar="NAME", help="efficientnet_lite0 (default), resnet18, resnet34, resnet50"
-    )
+    p.add_argument("--model", metavar="NAME", help="efficientnet_lite0 (default), resnet18, resnet34, resnet50")
     p.add_argument("--weights", metavar="FILE", help="weights to start from, in place of the published ones")
     p.add_argument(
         "--freeze",
@@ -50,21 +48,15 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help="epochs of the whole network (default: 5), or of the last layer with --freeze all (default: 40)",
     )
-    p.add_argument(
-        "--head-epochs", type=whole(1), metavar="N", help="epochs of the last layer alone (default: 40)"
-    )
-    p.add_argument(
-        "--lr", type=number, metavar="X", help="learning rate of the whole network's stage (default: 0.01)"
-    )
+    p.add_argument("--head-epochs", type=whole(1), metavar="N", help="epochs of the last layer alone (default: 40)")
+    p.add_argument("--lr", type=number, metavar="X", help="learning rate of the whole network's stage (default: 0.01)")
     p.add_argument(
         "--views",
         type=whole(0),
         metavar="N",
         help="augmented views of each image for the last layer (default: 3)",
     )
-    p.add_argument(
-        "--val", type=number, metavar="SHARE", help="share of the images to hold back (default: 0.2)"
-    )
+    p.add_argument("--val", type=number, metavar="SHARE", help="share of the images to hold back (default: 0.2)")
     p.add_argument("--batch-size", type=whole(1), metavar="N", help="images in a step (default: 32)")
     p.add_argument("--seed", type=whole(0), metavar="N", help="of split, order and augmentation (default: 0)")
     add_device(p)
@@ -78,9 +70,7 @@ def add_parser(commands: Any) -> None:
         help="the run's folder (default: the next free runs/transfer-N)",
     )
     p.add_argument("--resume", metavar="FOLDER", help="go on with the run in FOLDER")
-    p.add_argument(
-        "--json", action="store_true", help="print the result as JSON on stdout (progress stays on stderr)"
-    )
+    p.add_argument("--json", action="store_true", help="print the result as JSON on stdout (progress stays on stderr)")
     p.add_argument("--quiet", action="store_true", help="no progress, only the result")
     add_debug(p)
     p.set_defaults(run=run)
@@ -137,9 +127,7 @@ def _what(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         saved = saved_settings(Path(args.resume).expanduser())
         folder = saved.pop("folder")
         if args.folder is not None and Path(args.folder).expanduser().absolute() != Path(folder):
-            raise CheckpointError(
-                f"{args.resume}: the images were in {folder} and are now said to be in {args.folder}"
-            )
+            raise CheckpointError(f"{args.resume}: the images were in {folder} and are now said to be in {args.folder}")
         if given.get("freeze", saved["freeze"]) == "all" and "epochs" in given:
             given["head_epochs"] = given.pop("epochs")
         return folder, {**saved, **given}

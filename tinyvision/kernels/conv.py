@@ -26,8 +26,14 @@ DEEP = 256  # channels from which on cuBLAS with columns is the faster one (a pr
 
 
 def applies(
-    x: Array, weight: Array, bias: Array | None = None, stride: IntOrPair = 1, padding: IntOrPair = 0,
-    dilation: IntOrPair = 1, groups: int = 1, plain_too: bool = False,
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
+    plain_too: bool = False,
 ) -> bool:
     """Whether these kernels can, and should, compute this convolution.
 
@@ -61,8 +67,13 @@ def applies(
 
 
 def conv2d_forward(
-    x: Array, weight: Array, bias: Array | None = None, stride: IntOrPair = 1, padding: IntOrPair = 0,
-    dilation: IntOrPair = 1, groups: int = 1,
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
 ) -> tuple[Array, Any]:
     """As `ops.conv2d_forward`, without columns in memory."""
     stride, padding, dilation = pairs(stride, padding, dilation)
@@ -106,8 +117,16 @@ def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
 
 
 def conv2d_inference(
-    x: Array, weight: Array, scale: Array | None, shift: Array | None, skip: Array | None, activation: str | None,
-    stride: Pair, padding: Pair, dilation: Pair, groups: int,
+    x: Array,
+    weight: Array,
+    scale: Array | None,
+    shift: Array | None,
+    skip: Array | None,
+    activation: str | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
 ) -> Array:
     """As `ops.conv.conv2d_inference`: the sums are finished in registers, before they are first written."""
     y = gpu.empty(x, (x.shape[0], *output_shape(x, weight, stride, padding, dilation), weight.shape[0]))
@@ -119,8 +138,16 @@ def conv2d_inference(
 
 
 def applies_to_inference(
-    x: Array, weight: Array, scale: Array | None, shift: Array | None, skip: Array | None, activation: str | None,
-    stride: Pair, padding: Pair, dilation: Pair, groups: int,
+    x: Array,
+    weight: Array,
+    scale: Array | None,
+    shift: Array | None,
+    skip: Array | None,
+    activation: str | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
 ) -> bool:
     """As `applies`, with everything that is done to the sums fitting them."""
     if not applies(x, weight, None, stride, padding, dilation, groups, plain_too=True):
@@ -134,8 +161,17 @@ ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2}
 
 
 def correlate(
-    x: Array, weight: Array, y: Array, stride: Pair, start: Pair, dilation: Pair, groups: int,
-    kernel: str | None = None, scale: Array | None = None, shift: Array | None = None, skip: Array | None = None,
+    x: Array,
+    weight: Array,
+    y: Array,
+    stride: Pair,
+    start: Pair,
+    dilation: Pair,
+    groups: int,
+    kernel: str | None = None,
+    scale: Array | None = None,
+    shift: Array | None = None,
+    skip: Array | None = None,
     activation: str | None = None,
 ) -> Any:
     """Fill y (N, OH, OW, O), which may be a strided view, with x (N, H, W, C) correlated with weight (O, KH, KW,
@@ -160,7 +196,13 @@ def correlate(
 
 
 def image_gradient(
-    dy: Array, weight: Array, dx: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int,
+    dy: Array,
+    weight: Array,
+    dx: Array,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
     kernel: str | None = None,
 ) -> Any:
     """Fill dx (N, H, W, C) given dy (N, OH, OW, O): one `correlate` of dy for each phase of the stride.
@@ -193,8 +235,15 @@ def _phase(shifted, size, stride, dilation):
 
 
 def weight_gradient(
-    x: Array, dy: Array, shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int,
-    kernel: str | None = None, splits: int | None = None,
+    x: Array,
+    dy: Array,
+    shape: Shape,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    kernel: str | None = None,
+    splits: int | None = None,
 ) -> Any:
     """dweight (O, KH, KW, C/groups) = Σ over output pixels of dy times window, summed in a fixed order."""
     O, KH, KW, CG = shape

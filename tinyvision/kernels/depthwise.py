@@ -21,8 +21,13 @@ WANTED_BLOCKS = 1024  # of a weight gradient; a fixed number, so that one shape 
 
 
 def applies(
-    x: Array, weight: Array, bias: Array | None = None, stride: IntOrPair = 1, padding: IntOrPair = 0,
-    dilation: IntOrPair = 1, groups: int = 1,
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
 ) -> bool:
     """Whether this is a depthwise convolution (groups = C = O) without a mistake in it, and fits 32-bit offsets."""
     if x.ndim != 4 or weight.ndim != 4 or 0 in (*x.shape, *weight.shape) or not is_integer(groups):
@@ -42,8 +47,13 @@ def applies(
 
 
 def conv2d_forward(
-    x: Array, weight: Array, bias: Array | None = None, stride: IntOrPair = 1, padding: IntOrPair = 0,
-    dilation: IntOrPair = 1, groups: int = 1,
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
 ) -> tuple[Array, Any]:
     """As `ops.conv2d_forward`, for groups = C = O."""
     pairs = conv.pairs(stride, padding, dilation)
@@ -68,8 +78,16 @@ def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
 
 
 def conv2d_inference(
-    x: Array, weight: Array, scale: Array | None, shift: Array | None, skip: Array | None, activation: str | None,
-    stride: Pair, padding: Pair, dilation: Pair, groups: int,
+    x: Array,
+    weight: Array,
+    scale: Array | None,
+    shift: Array | None,
+    skip: Array | None,
+    activation: str | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
 ) -> Array:
     """As `ops.conv.conv2d_inference`, for groups = C = O."""
     y = gpu.empty(x, (x.shape[0], *conv.output_shape(x, weight, stride, padding, dilation), x.shape[1]))
@@ -79,8 +97,16 @@ def conv2d_inference(
 
 
 def applies_to_inference(
-    x: Array, weight: Array, scale: Array | None, shift: Array | None, skip: Array | None, activation: str | None,
-    stride: Pair, padding: Pair, dilation: Pair, groups: int,
+    x: Array,
+    weight: Array,
+    scale: Array | None,
+    shift: Array | None,
+    skip: Array | None,
+    activation: str | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
 ) -> bool:
     """As `applies`, with everything that is done to the sums fitting them."""
     if not applies(x, weight, None, stride, padding, dilation, groups) or activation not in conv.ACTIVATIONS:
@@ -91,8 +117,17 @@ def applies_to_inference(
 
 
 def forward(
-    x: Array, weight: Array, y: Array, stride: Pair, padding: Pair, dilation: Pair, kernel: str | None = None,
-    scale: Array | None = None, shift: Array | None = None, skip: Array | None = None, activation: str | None = None,
+    x: Array,
+    weight: Array,
+    y: Array,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    kernel: str | None = None,
+    scale: Array | None = None,
+    shift: Array | None = None,
+    skip: Array | None = None,
+    activation: str | None = None,
 ) -> None:
     """Fill y (N, OH, OW, C) given x (N, H, W, C) and weight (KH, KW, C). `kernel`: "simple", or the choice by shape."""
     kernel = kernel or _fast(weight.shape, stride, dilation) or "simple"

@@ -13,7 +13,11 @@ from . import launch as gpu
 
 
 def cross_entropy_forward(
-    logits: Array, labels: Array, weight: Array | None = None, ignore_index: int = -100, label_smoothing: float = 0.0,
+    logits: Array,
+    labels: Array,
+    weight: Array | None = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
     reduction: str = "mean",
 ) -> tuple[Array, Any]:
     """As `ops.cross_entropy_forward`. While a CUDA graph is captured nothing can be read back, so a label that is no
@@ -53,7 +57,11 @@ def _applies(logits, labels, weight=None, ignore_index=-100, label_smoothing=0.0
 
 DROP_INS = (
     DropIn(
-        "cross_entropy", (ops_loss.cross_entropy_forward, ops_loss.cross_entropy_backward),
-        cross_entropy_forward, cross_entropy_backward, _applies, integers=(1,),
+        "cross_entropy",
+        (ops_loss.cross_entropy_forward, ops_loss.cross_entropy_backward),
+        cross_entropy_forward,
+        cross_entropy_backward,
+        _applies,
+        integers=(1,),
     ),
 )

@@ -46,7 +46,11 @@ def batchnorm_frozen_forward(
 
 
 def batchnorm_relu_forward(
-    x: Array, weight: Array, bias: Array, skip: Array | None = None, eps: float = 1e-5,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    skip: Array | None = None,
+    eps: float = 1e-5,
     moments: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Any]:
     """As `ops.batchnorm_relu_forward`."""

@@ -38,8 +38,13 @@ def matrices(points: tuple[float, ...] = POINTS) -> tuple[Array, Array, Array]:
 
 
 def applies(
-    x: Array, weight: Array, bias: Array | None = None, stride: IntOrPair = 1, padding: IntOrPair = 0,
-    dilation: IntOrPair = 1, groups: int = 1,
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
 ) -> bool:
     """Whether this is a 3×3 convolution at stride 1 in full FP32, outside of a capture, with enough channels to pay by
     the arithmetic of `pays` (a prediction; not yet measured)."""
@@ -64,8 +69,13 @@ def pays(x_shape: Shape, y_shape: Shape) -> bool:
 
 
 def conv2d_forward(
-    x: Array, weight: Array, bias: Array | None = None, stride: IntOrPair = 1, padding: IntOrPair = 0,
-    dilation: IntOrPair = 1, groups: int = 1,
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
 ) -> tuple[Array, Any]:
     """As `ops.conv2d_forward`, for 3×3 kernels at stride 1."""
     pairs = conv.pairs(stride, padding, dilation)
@@ -97,8 +107,16 @@ def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
 
 
 def conv2d_inference(
-    x: Array, weight: Array, scale: Array | None, shift: Array | None, skip: Array | None, activation: str | None,
-    stride: Pair, padding: Pair, dilation: Pair, groups: int,
+    x: Array,
+    weight: Array,
+    scale: Array | None,
+    shift: Array | None,
+    skip: Array | None,
+    activation: str | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
 ) -> Array:
     """As `ops.conv.conv2d_inference`, for 3×3 kernels at stride 1."""
     y = gpu.empty(x, (x.shape[0], *conv.output_shape(x, weight, stride, padding, dilation), weight.shape[0]))
@@ -108,8 +126,16 @@ def conv2d_inference(
 
 
 def applies_to_inference(
-    x: Array, weight: Array, scale: Array | None, shift: Array | None, skip: Array | None, activation: str | None,
-    stride: Pair, padding: Pair, dilation: Pair, groups: int,
+    x: Array,
+    weight: Array,
+    scale: Array | None,
+    shift: Array | None,
+    skip: Array | None,
+    activation: str | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
 ) -> bool:
     """As `applies`, with everything that is done to the sums fitting them."""
     if not applies(x, weight, None, stride, padding, dilation, groups):
@@ -135,8 +161,15 @@ def transformed(weight: Array, turned: bool = False, simple: bool = False) -> Ar
 
 
 def correlate(
-    x: Array, U: Array, y: Array, start: Pair, scale: Array | None = None, shift: Array | None = None,
-    skip: Array | None = None, activation: str | None = None, simple: bool = False,
+    x: Array,
+    U: Array,
+    y: Array,
+    start: Pair,
+    scale: Array | None = None,
+    shift: Array | None = None,
+    skip: Array | None = None,
+    activation: str | None = None,
+    simple: bool = False,
 ) -> None:
     """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with the kernels behind U (36, C, O)."""
     (N, H, W, C), (_, OH, OW, O) = x.shape, y.shape

@@ -23,8 +23,12 @@ def judge(
     untouched = folder.untouched(one)
     own = Worker() if worker is None else worker
     try:
-        request = {"task": "judge", "name": one.name, "path": str(folder.file(one).resolve()),
-                   "html": str(html) if html else None}
+        request = {
+            "task": "judge",
+            "name": one.name,
+            "path": str(folder.file(one).resolve()),
+            "html": str(html) if html else None,
+        }
         answer = understood(own.ask(request, limit), one.name, str(folder.file(one)))
     finally:
         if worker is None:
@@ -42,12 +46,34 @@ def understood(answer: Any, subject: Any, path: str | Path) -> Any:
     if "error" in answer:
         raise InternalError(answer["error"])
     if "ended" in answer:
-        finding = {"argument": "", "mistake": "ended", "signature": None, "certainty": "exact",
-                   "message": answer["ended"], "advice": "", "facts": [], "where": None, "file": path, "line": 1}
+        finding = {
+            "argument": "",
+            "mistake": "ended",
+            "signature": None,
+            "certainty": "exact",
+            "message": answer["ended"],
+            "advice": "",
+            "facts": [],
+            "where": None,
+            "file": path,
+            "line": 1,
+        }
         text = f" x {subject}\n\n{show.wrap(answer['ended'])}"
-        answer = {"subject": subject, "passed": False, "status": {}, "findings": [finding], "notes": [], "probes": 0,
-                  "seconds": 0.0, "printed": "", "kinds": ["ended"], "text": text, "colour": text, "lines": [None],
-                  "spilt": answer.get("spilt", "")}
+        answer = {
+            "subject": subject,
+            "passed": False,
+            "status": {},
+            "findings": [finding],
+            "notes": [],
+            "probes": 0,
+            "seconds": 0.0,
+            "printed": "",
+            "kinds": ["ended"],
+            "text": text,
+            "colour": text,
+            "lines": [None],
+            "spilt": answer.get("spilt", ""),
+        }
     return answer
 
 

@@ -62,9 +62,7 @@ class Folder:
         try:
             return path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise DataError(
-                f"learn: {shown(path)} is gone; `tinyvision learn reset {one.name}` puts it back"
-            ) from None
+            raise DataError(f"learn: {shown(path)} is gone; `tinyvision learn reset {one.name}` puts it back") from None
         except UnicodeDecodeError:
             raise DataError(f"learn: {shown(path)} is not text in UTF-8; save it as UTF-8") from None
         except OSError as error:

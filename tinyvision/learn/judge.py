@@ -46,12 +46,14 @@ def judge(name: str, path: str | Path) -> Any:
     try:
         tree = ast.parse(text, str(path))
     except (SyntaxError, ValueError, RecursionError) as error:
-        return _failed(one, f"Python cannot read the file: {_syntax(error)}", "syntax", path,
-                       getattr(error, "lineno", None))
+        return _failed(
+            one, f"Python cannot read the file: {_syntax(error)}", "syntax", path, getattr(error, "lineno", None)
+        )
     holes = _holes(tree)
     if holes:
-        return _failed(one, f"Still missing: {one.missing}. Replace the ... on {_lines(holes)}.", "missing", path,
-                       holes[0])
+        return _failed(
+            one, f"Still missing: {one.missing}. Replace the ... on {_lines(holes)}.", "missing", path, holes[0]
+        )
     module, report = load(path, one.name)
     if report is not None:
         report.subject = one.name

@@ -24,8 +24,14 @@ class Wrong(Exception):
     """A check found something: carries the finding."""
 
     def __init__(
-        self, message: str, argument: str = "", function: Any = None, where: Any = None, picture: Any = None,
-        line: int | None = None, mistake: str | None = None,
+        self,
+        message: str,
+        argument: str = "",
+        function: Any = None,
+        where: Any = None,
+        picture: Any = None,
+        line: int | None = None,
+        mistake: str | None = None,
     ) -> None:
         super().__init__(message)
         file, first = runner.location(function) if function is not None else (None, None)
@@ -151,16 +157,24 @@ def call(function: Any, *arrays: Any, argument: str | None = None, **options: An
         kind = "exit" if isinstance(told.error, SystemExit) else type(told.error).__name__
         raise Wrong(f"It raised {kind}: {str(told.error)[:300]}", name, function, line=told.line)
     if told.changed:
-        raise Wrong(f"It changed its argument {told.changed[0]} in place; work on a copy, or compute a new array.",
-                    name, function, mistake="input_changed")
+        raise Wrong(
+            f"It changed its argument {told.changed[0]} in place; work on a copy, or compute a new array.",
+            name,
+            function,
+            mistake="input_changed",
+        )
     PRINTED.append(told.printed)
     return told.value
 
 
 def _in_time(told, name, function):
     if told.cut_off:
-        raise Wrong(f"It ran for more than {CALL_LIMIT:g} seconds and was cut off. Is there a loop that never ends?",
-                    name, function, line=told.line)
+        raise Wrong(
+            f"It ran for more than {CALL_LIMIT:g} seconds and was cut off. Is there a loop that never ends?",
+            name,
+            function,
+            line=told.line,
+        )
 
 
 PRINTED: list[str] = []  # what the learner's functions printed, until a report takes it
@@ -180,7 +194,12 @@ def expect(condition: Any, message: str, argument: str = "", function: Any = Non
 
 
 def equal(
-    yours: Any, right: Any, argument: str, function: Any = None, told: str = "", tolerance: float = 1e-9,
+    yours: Any,
+    right: Any,
+    argument: str,
+    function: Any = None,
+    told: str = "",
+    tolerance: float = 1e-9,
     known: Any = (),
 ) -> Any:
     """Raise Wrong unless two arrays (or numbers) are equal to `tolerance` of the largest value of `right`.
@@ -206,8 +225,10 @@ def equal(
         raise Wrong(f"{argument} has the shape {mine.shape}; it must be {right.shape}.{after}", argument, function)
     if not np.isfinite(mine).all():
         raise Wrong(f"{argument} holds NaN or infinity.{after}", argument, function, *_place(mine, right, tolerance))
-    message = f"{argument} is {float(mine):.6g}; it should be {float(right):.6g}." if right.ndim == 0 else (
-        f"{argument} differs from the right values."
+    message = (
+        f"{argument} is {float(mine):.6g}; it should be {float(right):.6g}."
+        if right.ndim == 0
+        else (f"{argument} differs from the right values.")
     )
     raise Wrong(message + after, argument, function, *_place(mine, right, tolerance))
 
@@ -314,8 +335,9 @@ def together(*checks: Any) -> Any:
 
 def named(report: Report, argument: str) -> Any:
     """The report under another name for what is checked: five functions in one file need five names."""
-    report.findings = [replace(f, argument=f"{argument}.{f.argument}" if f.argument else argument)
-                       for f in report.findings]
+    report.findings = [
+        replace(f, argument=f"{argument}.{f.argument}" if f.argument else argument) for f in report.findings
+    ]
     report.status = {argument: "ok" if report.passed else "wrong"}
     return report
 

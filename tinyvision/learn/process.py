@@ -46,8 +46,10 @@ class Worker:
         self._answers: queue.Queue[Any] = queue.Queue()
         self._spilt: list[bytes] = []
         self._ready = False
-        self._readers = [threading.Thread(target=self._read_answers, daemon=True),
-                         threading.Thread(target=self._drain, daemon=True)]
+        self._readers = [
+            threading.Thread(target=self._read_answers, daemon=True),
+            threading.Thread(target=self._drain, daemon=True),
+        ]
         for thread in self._readers:
             thread.start()
 

@@ -28,8 +28,14 @@ def wrap(text: str, first: str = " ", rest: Any = None) -> Any:
     rest = first if rest is None else rest
     out = []
     for k, line in enumerate(text.split("\n")):
-        out += textwrap.wrap(line, WIDTH, initial_indent=first if k == 0 else rest, subsequent_indent=rest,
-                             break_long_words=False, break_on_hyphens=False) or [""]
+        out += textwrap.wrap(
+            line,
+            WIDTH,
+            initial_indent=first if k == 0 else rest,
+            subsequent_indent=rest,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [""]
     return "\n".join(out)
 
 
@@ -98,8 +104,9 @@ def table(folder: Folder) -> Any:
         mark = "x" if folder.passed(one) else ">" if one is current else " "
         tries = folder.entry(one)["tries"]
         more = f"{tries} tries" if tries > 1 else "1 try" if tries else ""
-        rows.append(f" {mark} {one.number:2} {one.name:22} {stars(one)} {one.minutes:3} min  {one.title[:28]:28} {more}"
-                    .rstrip())
+        rows.append(
+            f" {mark} {one.number:2} {one.name:22} {stars(one)} {one.minutes:3} min  {one.title[:28]:28} {more}".rstrip()
+        )
     return "\n".join([*rows, "", progress(folder)])
 
 

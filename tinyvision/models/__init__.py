@@ -8,8 +8,16 @@ from .efficientnet import EfficientNetLite0, efficientnet_lite0
 from .resnet import BasicBlock, Bottleneck, ResNet, resnet18, resnet34, resnet50
 
 __all__ = [
-    "BasicBlock", "Bottleneck", "EfficientNetLite0", "ResNet", "SimpleCNN", "efficientnet_lite0", "imagenet_classes",
-    "resnet18", "resnet34", "resnet50",
+    "BasicBlock",
+    "Bottleneck",
+    "EfficientNetLite0",
+    "ResNet",
+    "SimpleCNN",
+    "efficientnet_lite0",
+    "imagenet_classes",
+    "resnet18",
+    "resnet34",
+    "resnet50",
 ]
 
 

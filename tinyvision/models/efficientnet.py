@@ -124,7 +124,9 @@ class EfficientNetLite0(nn.Module):
 
 
 def efficientnet_lite0(
-    weights: str | PathLike[str] | None = None, num_classes: int | None = None, pretrained: bool | None = None,
+    weights: str | PathLike[str] | None = None,
+    num_classes: int | None = None,
+    pretrained: bool | None = None,
     progress: bool = True,
 ) -> EfficientNetLite0:
     """EfficientNet-Lite0: 4.7 million parameters, 0.4 billion multiply-adds for an image of 224×224.

@@ -14,8 +14,14 @@ Model = TypeVar("Model", bound=Module)
 
 
 def load_pretrained(
-    name: str, build: Callable[[int], Model], head: str, weights: str | PathLike[str] | None, num_classes: int | None,
-    pretrained: bool | None, progress: bool, rename: Callable[[str], str] | None = None,
+    name: str,
+    build: Callable[[int], Model],
+    head: str,
+    weights: str | PathLike[str] | None,
+    num_classes: int | None,
+    pretrained: bool | None,
+    progress: bool,
+    rename: Callable[[str], str] | None = None,
 ) -> Model:
     """The model `build(num_classes)` with the weights that `weights` or `pretrained` ask for, or with random ones.
 

@@ -116,7 +116,9 @@ class ResNet(nn.Module):
 
 
 def resnet18(
-    weights: str | PathLike[str] | None = None, num_classes: int | None = None, pretrained: bool | None = None,
+    weights: str | PathLike[str] | None = None,
+    num_classes: int | None = None,
+    pretrained: bool | None = None,
     progress: bool = True,
 ) -> ResNet:
     """ResNet-18: 11.7 million parameters, 1.8 billion multiply-adds for an image of 224×224.
@@ -129,7 +131,9 @@ def resnet18(
 
 
 def resnet34(
-    weights: str | PathLike[str] | None = None, num_classes: int | None = None, pretrained: bool | None = None,
+    weights: str | PathLike[str] | None = None,
+    num_classes: int | None = None,
+    pretrained: bool | None = None,
     progress: bool = True,
 ) -> ResNet:
     """ResNet-34: 21.8 million parameters. The arguments are those of `resnet18`."""
@@ -138,7 +142,9 @@ def resnet34(
 
 
 def resnet50(
-    weights: str | PathLike[str] | None = None, num_classes: int | None = None, pretrained: bool | None = None,
+    weights: str | PathLike[str] | None = None,
+    num_classes: int | None = None,
+    pretrained: bool | None = None,
     progress: bool = True,
 ) -> ResNet:
     """ResNet-50: 25.6 million parameters. The arguments are those of `resnet18`."""

@@ -13,7 +13,9 @@ from ..tensor import Tensor
 
 
 def clip_grad_norm_(
-    parameters: Variable | Iterable[Variable], max_norm: float, norm_type: float | str = 2.0,
+    parameters: Variable | Iterable[Variable],
+    max_norm: float,
+    norm_type: float | str = 2.0,
     error_if_nonfinite: bool = False,
 ) -> Tensor:
     """Scale all gradients together so that their norm is at most max_norm; returns the norm before, a tensor with one

@@ -97,7 +97,8 @@ class Sequential(_Ordered):
         """Every convolution that a batch-norm follows."""
         items = self._items()
         return [
-            (name, after) for (name, conv), (after, norm) in pairwise(items)
+            (name, after)
+            for (name, conv), (after, norm) in pairwise(items)
             if type(conv) is Conv2d and type(norm) is BatchNorm2d
         ]
 

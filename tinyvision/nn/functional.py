@@ -22,7 +22,12 @@ batch_moments = dispatched(norm.batch_moments)
 
 
 def conv2d(
-    input: Any, weight: Any, bias: Any = None, stride: IntOrPair = 1, padding: IntOrPair = 0, dilation: IntOrPair = 1,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
     groups: int = 1,
 ) -> Tensor:
     """2-D convolution.   (N, C, H, W) -> (N, O, OH, OW) (see `ops.conv2d_forward`)"""
@@ -85,8 +90,12 @@ def max_pool2d(input: Any, kernel_size: IntOrPair, stride: IntOrPair | None = No
 
 
 def avg_pool2d(
-    input: Any, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0,
-    ceil_mode: bool = False, count_include_pad: bool = True,
+    input: Any,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
 ) -> Tensor:
     """The mean of every window.   (N, C, H, W) -> (N, C, OH, OW)"""
     if ceil_mode:
@@ -97,8 +106,14 @@ def avg_pool2d(
 
 
 def batch_norm(
-    input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
-    momentum: float = 0.1, eps: float = 1e-5,
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
 ) -> Tensor:
     """Normalise every channel, by the batch's statistics (and update the running ones in place) or by the running ones.
 
@@ -121,7 +136,13 @@ def batch_norm(
 
 
 def batch_norm_relu(
-    input: Any, skip: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, momentum: float = 0.1,
+    input: Any,
+    skip: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any,
+    bias: Any,
+    momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
     """relu(batch_norm(input) + skip) with the batch's statistics, in one walk through memory; skip may be None."""
@@ -192,7 +213,11 @@ def log_softmax(input: Any, dim: int) -> Tensor:
 
 
 def cross_entropy(
-    input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean",
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """-Σ target · log softmax(input), averaged over the batch (see `ops.cross_entropy_forward`)."""

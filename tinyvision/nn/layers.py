@@ -30,9 +30,18 @@ class Conv2d(Module):
     nothing."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: IntOrPair, stride: IntOrPair = 1,
-        padding: IntOrPair | str = 0, dilation: IntOrPair = 1, groups: int = 1, bias: bool = True,
-        padding_mode: str = "zeros", device: str | Device | None = None, dtype: DType | None = None,
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntOrPair,
+        stride: IntOrPair = 1,
+        padding: IntOrPair | str = 0,
+        dilation: IntOrPair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: str | Device | None = None,
+        dtype: DType | None = None,
     ) -> None:
         _positive("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
         if padding_mode != "zeros":
@@ -97,7 +106,11 @@ class Linear(Module):
     """y = x weightᵀ + bias.   (N, in_features) -> (N, out_features)"""
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, device: str | Device | None = None,
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: str | Device | None = None,
         dtype: DType | None = None,
     ) -> None:
         _positive("Linear", in_features=in_features, out_features=out_features)
@@ -128,8 +141,14 @@ class _BatchNorm(Module):
     ranks: tuple[int, ...] = ()
 
     def __init__(
-        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-        track_running_stats: bool = True, device: str | Device | None = None, dtype: DType | None = None,
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: str | Device | None = None,
+        dtype: DType | None = None,
     ) -> None:
         name = type(self).__name__
         _positive(name, num_features=num_features)
@@ -150,8 +169,11 @@ class _BatchNorm(Module):
         """Weight 1 and bias 0, running mean 0 and variance 1, as in a new layer."""
         with no_grad():
             for tensor, value in (
-                (self.weight, 1), (self.bias, 0),
-                (self.running_mean, 0), (self.running_var, 1), (self.num_batches_tracked, 0),
+                (self.weight, 1),
+                (self.bias, 0),
+                (self.running_mean, 0),
+                (self.running_var, 1),
+                (self.num_batches_tracked, 0),
             ):
                 if tensor is not None:
                     tensor.fill_(value)
@@ -160,17 +182,19 @@ class _BatchNorm(Module):
         """x normalised: by the batch in training, or where no running statistics are kept; else by the running ones."""
         by_batch = self.training or not self.track_running_stats
         return self._counted(
-            x, lambda mean, var, weight, bias, momentum: functional.batch_norm(
+            x,
+            lambda mean, var, weight, bias, momentum: functional.batch_norm(
                 x, mean, var, weight, bias, by_batch, momentum, self.eps
-            )
+            ),
         )
 
     def forward_relu(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
         """relu(forward(x) + skip) in one walk through memory, where x is normalised by the batch."""
         return self._counted(
-            x, lambda mean, var, weight, bias, momentum: functional.batch_norm_relu(
+            x,
+            lambda mean, var, weight, bias, momentum: functional.batch_norm_relu(
                 x, skip, mean, var, weight, bias, momentum, self.eps
-            )
+            ),
         )
 
     def _counted(self, x, normalise):
@@ -210,8 +234,13 @@ class MaxPool2d(Module):
     """The largest number of every window.   (N, C, H, W) -> (N, C, OH, OW)"""
 
     def __init__(
-        self, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0, dilation: IntOrPair = 1,
-        return_indices: bool = False, ceil_mode: bool = False,
+        self,
+        kernel_size: IntOrPair,
+        stride: IntOrPair | None = None,
+        padding: IntOrPair = 0,
+        dilation: IntOrPair = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
     ) -> None:
         if dilation not in (1, (1, 1)) or return_indices or ceil_mode:
             raise OptionError("MaxPool2d: dilation, return_indices and ceil_mode are not supported")
@@ -232,8 +261,13 @@ class AvgPool2d(Module):
     """The mean of every window.   (N, C, H, W) -> (N, C, OH, OW)"""
 
     def __init__(
-        self, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0, ceil_mode: bool = False,
-        count_include_pad: bool = True, divisor_override: int | None = None,
+        self,
+        kernel_size: IntOrPair,
+        stride: IntOrPair | None = None,
+        padding: IntOrPair = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
     ) -> None:
         if ceil_mode or divisor_override is not None:
             raise OptionError("AvgPool2d: ceil_mode and divisor_override are not supported")
@@ -412,5 +446,8 @@ class Identity(Module):
         return x
 
 
-__all__ = [name for name, value in list(globals().items()) if isinstance(value, type) and issubclass(value, Module)
-           and not name.startswith("_") and value is not Module]
+__all__ = [
+    name
+    for name, value in list(globals().items())
+    if isinstance(value, type) and issubclass(value, Module) and not name.startswith("_") and value is not Module
+]

@@ -233,7 +233,10 @@ class Module:
     # -- moving and converting: in place, so that optimizers keep their parameters
 
     def to(
-        self: Self, *targets: Any, device: str | Device | None = None, dtype: DType | None = None,
+        self: Self,
+        *targets: Any,
+        device: str | Device | None = None,
+        dtype: DType | None = None,
         non_blocking: bool = False,
     ) -> Self:
         """Move and/or convert all parameters and buffers: `model.to("cuda")`, `model.to(np.float64)`; returns self.

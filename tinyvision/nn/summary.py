@@ -83,8 +83,12 @@ def summary(model: Module, input_shape: Sequence[int]) -> Summary:
             module.training = mode
     parameters = list(model.parameters())
     return Summary(
-        type(model).__name__, shape, rows, sum(p.numel() for p in parameters),
-        sum(p.numel() for p in parameters if p.requires_grad), sum(r.multiply_adds for r in rows),
+        type(model).__name__,
+        shape,
+        rows,
+        sum(p.numel() for p in parameters),
+        sum(p.numel() for p in parameters if p.requires_grad),
+        sum(r.multiply_adds for r in rows),
     )
 
 

@@ -34,8 +34,13 @@ FEW_CHANNELS = 4
 
 
 def conv2d_forward(
-    x: Array, weight: Array, bias: Array | None = None, stride: IntOrPair = 1, padding: IntOrPair = 0,
-    dilation: IntOrPair = 1, groups: int = 1,
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
 ) -> tuple[Array, Any]:
     """y[n, o, i, j] = bias[o] + Σ_{c, k, l} x[n, c, i·SH + k·DH - PH, j·SW + l·DW - PW] · weight[o, c, k, l]
 
@@ -53,8 +58,17 @@ def conv2d_forward(
 
 
 def conv2d_inference(
-    x: Array, weight: Array, scale: Array | None, shift: Array | None, skip: Array | None, activation: str | None,
-    stride: Pair, padding: Pair, dilation: Pair, groups: int, kept: dict[Any, Array] | None = None,
+    x: Array,
+    weight: Array,
+    scale: Array | None,
+    shift: Array | None,
+    skip: Array | None,
+    activation: str | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    kept: dict[Any, Array] | None = None,
 ) -> Array:
     """activation(scale · conv2d(x, weight) + shift + skip), finished block by block while it is in the cache.   ->  y
 
@@ -115,8 +129,15 @@ def _leave(block, images, rows):
 
 
 def correlate(
-    x: Array, weight: Array, y: Array, stride: Pair, start: Pair, dilation: Pair, groups: int,
-    bias: Array | None = None, finish: Callable[[Array, slice, slice], None] = _leave,
+    x: Array,
+    weight: Array,
+    y: Array,
+    stride: Pair,
+    start: Pair,
+    dilation: Pair,
+    groups: int,
+    bias: Array | None = None,
+    finish: Callable[[Array, slice, slice], None] = _leave,
     kept: dict[Any, Array] | None = None,
 ) -> None:
     """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with weight (O, KH, KW, C/groups), plus bias (O,).

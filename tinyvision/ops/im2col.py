@@ -112,7 +112,11 @@ def im2col_backward(dcolumns: Array, cache: Any, needs: Needs = (True,)) -> Grad
 
 
 def col2im(
-    columns: Array, x_shape: Shape, kernel_size: IntOrPair, stride: IntOrPair = (1, 1), padding: IntOrPair = (0, 0),
+    columns: Array,
+    x_shape: Shape,
+    kernel_size: IntOrPair,
+    stride: IntOrPair = (1, 1),
+    padding: IntOrPair = (0, 0),
     dilation: IntOrPair = (1, 1),
 ) -> Array:
     """Add every row of columns (N·OH·OW, C·KH·KW) back into its window.   ->  (N, C, H, W)
@@ -125,7 +129,8 @@ def col2im(
     OH, OW = output_size(H, KH, SH, PH, DH), output_size(W, KW, SW, PW, DW)
     if tuple(columns.shape) != (N * OH * OW, C * KH * KW):
         raise shape_error(
-            "col2im", f"expected {(N * OH * OW, C * KH * KW)} columns for an image {tuple(x_shape)}",
+            "col2im",
+            f"expected {(N * OH * OW, C * KH * KW)} columns for an image {tuple(x_shape)}",
             columns=("(N·OH·OW, C·KH·KW)", columns),
         )
     blocks = columns.reshape(N, OH, OW, C, KH, KW).transpose(4, 5, 0, 3, 1, 2)  # (KH, KW, N, C, OH, OW)

@@ -38,7 +38,11 @@ def log_softmax_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradi
 
 
 def cross_entropy_forward(
-    logits: Array, labels: Array, weight: Array | None = None, ignore_index: int = -100, label_smoothing: float = 0.0,
+    logits: Array,
+    labels: Array,
+    weight: Array | None = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
     reduction: str = "mean",
 ) -> tuple[Array, Any]:
     """loss = -Σ target · log softmax(logits), averaged over the batch.

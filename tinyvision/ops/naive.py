@@ -18,8 +18,13 @@ from .door import output_size, pair
 
 
 def conv2d_forward(
-    x: Array, weight: Array, bias: Array | None = None, stride: IntOrPair = 1, padding: IntOrPair = 0,
-    dilation: IntOrPair = 1, groups: int = 1,
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
 ) -> tuple[Array, Any]:
     """y[n, o, i, j] = bias[o] + Σ_{c, k, l} x[n, c, i·SH + k·DH - PH, j·SW + l·DW - PW] · weight[o, c, k, l]
 
@@ -95,7 +100,10 @@ def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradie
 
 
 def avg_pool2d_forward(
-    x: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0,
+    x: Array,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
     count_include_pad: bool = True,
 ) -> tuple[Array, Any]:
     """y[n, c, i, j] = the mean of the window at (i, j).   x (N, C, H, W)  ->  y (N, C, OH, OW), cache"""
@@ -134,7 +142,11 @@ def im2col(
 
 
 def col2im(
-    columns: Array, x_shape: Shape, kernel_size: IntOrPair, stride: IntOrPair = 1, padding: IntOrPair = 0,
+    columns: Array,
+    x_shape: Shape,
+    kernel_size: IntOrPair,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
     dilation: IntOrPair = 1,
 ) -> Array:
     """im2col in the other direction: every number is added to the pixel it was read from.

@@ -79,7 +79,11 @@ def _backward(drows, sums, cache, needs):
 
 
 def batchnorm_relu_forward(
-    x: Array, weight: Array, bias: Array, skip: Array | None = None, eps: float = 1e-5,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    skip: Array | None = None,
+    eps: float = 1e-5,
     moments: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Any]:
     """y = relu(batchnorm_train(x) + skip), in one walk through memory: the end of a residual block.

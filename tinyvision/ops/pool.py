@@ -55,8 +55,10 @@ def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradie
     x, y, kernel_size, stride, padding = cache
     dx = np.empty_like(x)
     apart = stride[0] >= kernel_size[0] and stride[1] >= kernel_size[1]  # no pixel belongs to two windows
-    covered = stride == kernel_size and padding == (0, 0) and x.shape[2:] == tuple(
-        s * size for s, size in zip(stride, y.shape[2:], strict=True)
+    covered = (
+        stride == kernel_size
+        and padding == (0, 0)
+        and x.shape[2:] == tuple(s * size for s, size in zip(stride, y.shape[2:], strict=True))
     )  # every pixel belongs to one
 
     def work(images):
@@ -83,7 +85,10 @@ def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradie
 
 
 def avg_pool2d_forward(
-    x: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0,
+    x: Array,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
     count_include_pad: bool = True,
 ) -> tuple[Array, Any]:
     """y[n, c, i, j] = mean over the window at (i, j).   x (N, C, H, W)  ->  y (N, C, OH, OW), cache

@@ -91,8 +91,14 @@ def tile_size(
 
 
 def correlate(
-    x: Array, weight: Array, y: Array, start: Pair, m: int, bias: Array | None,
-    finish: Callable[[Array, slice, slice], None], kept: dict[Any, Array] | None,
+    x: Array,
+    weight: Array,
+    y: Array,
+    start: Pair,
+    m: int,
+    bias: Array | None,
+    finish: Callable[[Array, slice, slice], None],
+    kept: dict[Any, Array] | None,
 ) -> None:
     """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with weight (O, 3, 3, C), as `conv.correlate` does."""
     GG = transforms(m, x.dtype)[1]

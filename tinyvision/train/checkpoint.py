@@ -115,9 +115,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             f"{where}: these are weights without the notes that make them a checkpoint of tinyvision's"
         )
     try:
-        parts = {
-            name: json.loads(metadata[name]) for name in ("settings", "progress", "description", "notes")
-        }
+        parts = {name: json.loads(metadata[name]) for name in ("settings", "progress", "description", "notes")}
         optimizer = json.loads(metadata["optimizer"]) if "optimizer" in metadata else None
         if set(parts["progress"]) != {entry.name for entry in fields(Progress)}:
             raise ValueError(f"progress with the entries {sorted(parts['progress'])}")
@@ -133,9 +131,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         ) from None
     weights = {name: array for name, array in arrays.items() if not name.startswith(_PREFIX)}
     groups = [] if optimizer is None else optimizer["groups"]
-    return Checkpoint(
-        weights, parts["settings"], progress, parts["description"], parts["notes"], state, groups
-    )
+    return Checkpoint(weights, parts["settings"], progress, parts["description"], parts["notes"], state, groups)
 
 
 def _check_progress(progress: Progress) -> None:
@@ -169,8 +165,7 @@ def capture(model: Module, optimizer: Optimizer, rates: list[float]) -> tuple[An
     state = {}
     for parameter, values in optimizer.state.items():
         state[names[id(parameter)]] = {
-            what: np.array(to_numpy(value), order="C") if np.ndim(value) else value
-            for what, value in values.items()
+            what: np.array(to_numpy(value), order="C") if np.ndim(value) else value for what, value in values.items()
         }
     groups = [
         {"lr": rate, "params": [names[id(p)] for p in group["params"]]}
@@ -203,9 +198,7 @@ def restore(checkpoint: Checkpoint, model: Module, optimizer: Optimizer, where: 
         model.load_state_dict(checkpoint.weights)
         optimizer.load_state_dict({"state": state, "param_groups": groups})
     except KeyError as error:
-        raise CheckpointError(
-            f"{where}: holds the optimizer's state for an unknown parameter {error}"
-        ) from None
+        raise CheckpointError(f"{where}: holds the optimizer's state for an unknown parameter {error}") from None
     except TinyVisionError as error:
         raise CheckpointError(f"{where}: {error}") from None
 

@@ -39,9 +39,7 @@ class Reporter:
         """An epoch has ended: show its row."""
         now = time.monotonic()
         rate = self.epoch_images / max(now - self.epoch_started, 1e-9)
-        self.line(
-            f"{_row_text(row, self.epochs)}  {rate:,.0f} images/s  {duration(now - self.epoch_started)}"
-        )
+        self.line(f"{_row_text(row, self.epochs)}  {rate:,.0f} images/s  {duration(now - self.epoch_started)}")
         self.epoch_started, self.epoch_images = now, 0
         self.shown = now
 
@@ -61,9 +59,7 @@ class Reporter:
                 shown = now
                 rate = done / (now - started)
                 left = duration((total - done) / rate)
-                self.show_count(
-                    what, done, total, f"{done:,} of {total:,}  {rate:,.0f} images/s  {left} left"
-                )
+                self.show_count(what, done, total, f"{done:,} of {total:,}  {rate:,.0f} images/s  {left} left")
 
         return count
 
@@ -99,9 +95,7 @@ class PlainReporter(Reporter):
 
     def show(self, progress: Any, now: float) -> None:
         """A line on the state within an epoch."""
-        self.line(
-            f"epoch {progress.epoch + 1}/{self.epochs}  step {progress.step}  {self.state(progress, now)}"
-        )
+        self.line(f"epoch {progress.epoch + 1}/{self.epochs}  step {progress.step}  {self.state(progress, now)}")
 
     def show_count(self, what: str, done: int, total: int, state: str) -> None:
         """A line on how far a count has come."""

@@ -54,19 +54,13 @@ class Feeding:
             values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in notes.items()}
             feeding = cls(**values)
             sizes = [feeding.channels, *feeding.size, *([] if feeding.shorter is None else [feeding.shorter])]
-            if (
-                feeding.channels not in (1, 3)
-                or len(feeding.size) != 2
-                or any(type(n) is not int for n in sizes)
-            ):
+            if feeding.channels not in (1, 3) or len(feeding.size) != 2 or any(type(n) is not int for n in sizes):
                 raise ValueError(f"channels {feeding.channels!r}, size {feeding.size!r}")
             if not all(0 < n <= LARGEST_SIDE for n in sizes) or len(feeding.mean) != len(feeding.std):
                 raise ValueError(f"size {feeding.size!r}, mean {feeding.mean!r}, std {feeding.std!r}")
             feeding.transform()
         except (TypeError, ValueError, AttributeError, OptionError) as error:
-            raise CheckpointError(
-                f"the notes on the network's input are damaged: {str(error)[:120]}"
-            ) from None
+            raise CheckpointError(f"the notes on the network's input are damaged: {str(error)[:120]}") from None
         return feeding
 
 

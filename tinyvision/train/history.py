@@ -80,9 +80,7 @@ class History:
         try:
             from matplotlib.figure import Figure  # a figure of its own needs no display and no global state
         except ImportError:
-            raise OptionError(
-                "a plot needs matplotlib, which is not installed: pip install matplotlib"
-            ) from None
+            raise OptionError("a plot needs matplotlib, which is not installed: pip install matplotlib") from None
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         epochs = [row["epoch"] for row in self.rows]
         for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):

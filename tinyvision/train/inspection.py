@@ -23,11 +23,7 @@ def check_data(model: Module, loader: DataLoader, device: Device, name: str) -> 
     model does not give one score for each class."""
     few = DataLoader(loader.dataset, min(2, len(loader.dataset)), seed=0, collate_fn=loader.collate_fn)
     batch = next(few.iter_from(0))
-    if (
-        not isinstance(batch, (tuple, list))
-        or len(batch) != 2
-        or not all(isinstance(b, Tensor) for b in batch)
-    ):
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(isinstance(b, Tensor) for b in batch):
         raise DataError(f"{name}: every item must be a pair (image, label)")
     x, y = batch
     if y.dtype.kind not in "iu" or y.ndim != 1:

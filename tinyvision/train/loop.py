@@ -84,9 +84,7 @@ def fit(
     number."""
     training = _Training(model, train_data, val_data, device, workers, parameters, loss, settings)
     training.prepare(run, resume, overwrite, description or {})
-    training.save_every, training.save_steps, training.on_epoch = _checked_saving(
-        save_every, save_steps, on_epoch
-    )
+    training.save_every, training.save_steps, training.on_epoch = _checked_saving(save_every, save_steps, on_epoch)
     training.console = reporter(log)
     with FolderLock(training.folder) if training.folder else nullcontext(), StopRequest() as training.stop:
         if training.folder and overwrite and not resume:
@@ -136,9 +134,7 @@ class _Training:
                 raise OptionError(f"fit: the DataLoader has its own num_workers; leave workers={workers} out")
             for name, own in (("batch_size", train_data.batch_size), ("seed", train_data.seed)):
                 if self.wanted.setdefault(name, own) != own:
-                    raise OptionError(
-                        f"fit: the DataLoader has {name}={own}; leave {name}={self.wanted[name]} out"
-                    )
+                    raise OptionError(f"fit: the DataLoader has {name}={own}; leave {name}={self.wanted[name]} out")
 
     # -- getting ready
 
@@ -279,9 +275,7 @@ class _Training:
         """Validate, add a row to the history, keep the best and the last weights."""
         progress, validation = self.progress, None
         if self.val_loader is not None:
-            validation = evaluate(
-                self.model, self.val_loader, device=self.device, each_batch=self.stop_if_asked
-            )
+            validation = evaluate(self.model, self.val_loader, device=self.device, each_batch=self.stop_if_asked)
         row = {
             "epoch": progress.epoch + 1,
             "lr": progress.lr,
@@ -349,9 +343,7 @@ class _Training:
             indices = self.loader.batch_indices(self.progress.epoch)[self.progress.step]
             pixels = np.isfinite(to_numpy(x)).reshape(len(indices), -1).all(axis=1)
             if not pixels.all():
-                self.fail(
-                    f"image {indices[~pixels][0]} of the training data holds numbers that are not finite"
-                )
+                self.fail(f"image {indices[~pixels][0]} of the training data holds numbers that are not finite")
             images = ", ".join(map(str, indices[:8])) + (", ..." if len(indices) > 8 else "")
             self.fail(f"the loss is {value} (batch: images {images})")
         return value

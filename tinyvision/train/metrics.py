@@ -1,7 +1,7 @@
 """How good is it? Accuracy, confusion matrix, running averages: on plain arrays, nothing of the tape.
 
 Scores may be anything whose largest entry is the prediction: logits, log-probabilities, probabilities.
-Arrays on any device and Tensors are taken; the results are NumPy's. """
+Arrays on any device and Tensors are taken; the results are NumPy's."""
 
 from __future__ import annotations
 
@@ -135,7 +135,5 @@ def _class_numbers(numbers: np.ndarray, classes: int, name: str) -> np.ndarray:
     bad = (numbers < 0) | (numbers >= classes)
     if bad.any():
         index = int(np.flatnonzero(bad)[0])
-        raise DataError(
-            f"accuracy: {name} {numbers[index]} at index {index}; they go from 0 to {classes - 1}"
-        )
+        raise DataError(f"accuracy: {name} {numbers[index]} at index {index}; they go from 0 to {classes - 1}")
     return numbers.astype(np.int64)

@@ -233,17 +233,13 @@ def _augmentation(name: str, recipe: Recipe, feeding: Feeding) -> list[Any]:
     if name == "folder":
         steps.append(transforms.RandomResizedCrop(feeding.size, scale=(0.5, 1.0)))
     if recipe.shift:
-        steps.append(
-            transforms.RandomCrop(feeding.size, padding=recipe.shift * feeding.size[0] // recipe.size)
-        )
+        steps.append(transforms.RandomCrop(feeding.size, padding=recipe.shift * feeding.size[0] // recipe.size))
     return [*steps, transforms.RandomHorizontalFlip()] if recipe.flips else steps
 
 
 def _folder_parts(root: str | None) -> tuple[Any, Any, Any]:
     if root is None:
-        raise OptionError(
-            "data 'folder' needs root: the folder that holds one folder of images for each class"
-        )
+        raise OptionError("data 'folder' needs root: the folder that holds one folder of images for each class")
     return folder_parts(Path(root).expanduser())
 
 
@@ -255,17 +251,13 @@ def folder_parts(root: Path) -> tuple[Any, Any, Any]:
     names = {part: [root / n for n in also if (root / n).is_dir()] for part, also in _PART_NAMES.items()}
     if not names["train"]:
         return data.ImageFolder(root), None, None
-    found: dict[str, Any] = {
-        part: data.ImageFolder(paths[0]) if paths else None for part, paths in names.items()
-    }
+    found: dict[str, Any] = {part: data.ImageFolder(paths[0]) if paths else None for part, paths in names.items()}
     train = found["train"]
     for part in ("val", "test"):
         other = found[part]
         if other is not None and other.classes != train.classes:
             differing = sorted(set(other.classes) ^ set(train.classes))
-            raise DataError(
-                f"{root}: train and {part} differ in the classes {', '.join(map(repr, differing[:5]))}"
-            )
+            raise DataError(f"{root}: train and {part} differ in the classes {', '.join(map(repr, differing[:5]))}")
     return train, found["val"], found["test"]
 
 
@@ -290,9 +282,7 @@ def check_images(parts: Sequence[Any], console: Reporter, known: Callable[[Any],
         console.end()
     if errors:
         named = "".join(f"\n    {text}" for text in sorted(map(str, errors)))
-        raise DataError(
-            f"{len(errors)} of {sum(map(len, present))} images cannot be used; mend or remove them:{named}"
-        )
+        raise DataError(f"{len(errors)} of {sum(map(len, present))} images cannot be used; mend or remove them:{named}")
 
 
 _READERS = 4  # threads; each may hold the pixels of a very large photograph
@@ -313,9 +303,7 @@ def network_name(text: str) -> str:
 def network_description(name: str, feeding: Feeding, classes: int) -> dict[str, Any]:
     """{"name", "options"} of a network for pictures fed like that. Raises OptionError for an unknown name."""
     if name not in NETWORKS:
-        raise OptionError(
-            f"model {name!r} is unknown (known: {', '.join(NETWORKS)}){nearest(name, NETWORKS)}"
-        )
+        raise OptionError(f"model {name!r} is unknown (known: {', '.join(NETWORKS)}){nearest(name, NETWORKS)}")
     options: dict[str, Any] = {"num_classes": classes}
     if name == "simple-cnn":
         options.update(in_channels=feeding.channels, image_size=list(feeding.size))
@@ -374,9 +362,7 @@ class Network:
     def probabilities(self, images: list[Any]) -> Any:
         """Pictures uint8 (H, W, C) of any sizes  ->  float64 (N, K), every row adding up to 1."""
         prepare = self.feeding.transform()
-        x = Tensor(np.stack([prepare(image) for image in images])).to(
-            next(iter(self.model.parameters())).device
-        )
+        x = Tensor(np.stack([prepare(image) for image in images])).to(next(iter(self.model.parameters())).device)
         with no_grad():
             scores = to_numpy(self.model(x)).astype(np.float64)
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))

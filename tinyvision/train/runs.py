@@ -77,9 +77,7 @@ def open_run(
     if resume is True and not there:
         raise CheckpointError(f"nothing to resume: there is no {path / LAST}")
     if not resume and not overwrite and path.is_dir() and any((path / n).exists() for n in (LAST, BEST, CSV)):
-        raise CheckpointError(
-            f"{path} already holds a run; resume it, overwrite it, or choose another folder"
-        )
+        raise CheckpointError(f"{path} already holds a run; resume it, overwrite it, or choose another folder")
     if not make:
         return path, bool(resume) and there
     make_folder(path)

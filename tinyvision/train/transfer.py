@@ -82,9 +82,7 @@ class TransferSettings:
         if not 0 < self.val < 1:
             raise OptionError(f"val must lie between 0 and 1, got {self.val!r}")
         if not 0 <= self.views <= 100 or self.head_epochs < 1:
-            raise OptionError(
-                f"views must be 0 to 100 and head_epochs from 1, got {self.views} and {self.head_epochs}"
-            )
+            raise OptionError(f"views must be 0 to 100 and head_epochs from 1, got {self.views} and {self.head_epochs}")
         # What `fit` would refuse, after an hour perhaps, is refused here.
         Settings(epochs=self.head_epochs, lr=self.lr, batch_size=self.batch_size, seed=self.seed)
         Settings(epochs=self.epochs or 1)
@@ -129,9 +127,7 @@ def fine_tune(
     _check_run(run, chosen, resume)
     feeding = published_feeding(settings.model)
     with random.use(random.stream(settings.seed, "head")):
-        model = NETWORKS[settings.model][0](
-            weights=settings.weights or "DEFAULT", num_classes=len(parts.classes)
-        )
+        model = NETWORKS[settings.model][0](weights=settings.weights or "DEFAULT", num_classes=len(parts.classes))
     model.to(device).eval()
     description = {
         "model": {"name": settings.model, "options": {"num_classes": len(parts.classes)}},
@@ -241,9 +237,7 @@ class _Features:
     """The numbers before the last layer, computed once for each image and view, and kept in the cache
     folder."""
 
-    def __init__(
-        self, model: Any, feeding: Any, settings: TransferSettings, workers: int, console: Any
-    ) -> None:
+    def __init__(self, model: Any, feeding: Any, settings: TransferSettings, workers: int, console: Any) -> None:
         self.model, self.feeding, self.settings = model, feeding, settings
         self.workers, self.console = workers, console
         digest = hashlib.sha256()
@@ -312,9 +306,7 @@ class _Features:
             path = path_of(dataset, index)
             status = path.stat()
             digest.update(
-                f"\0{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}".encode(
-                    "utf-8", "surrogateescape"
-                )
+                f"\0{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}".encode("utf-8", "surrogateescape")
             )
         return digest.hexdigest()[:40]
 
@@ -336,9 +328,7 @@ def path_of(dataset: Any, index: int) -> Path:
     return Path(dataset.samples[index][0])
 
 
-def _keep_frozen(
-    model: Any, run: Path, head: Checkpoint, history: History, description: dict[str, Any]
-) -> None:
+def _keep_frozen(model: Any, run: Path, head: Checkpoint, history: History, description: dict[str, Any]) -> None:
     """best.safetensors of a run in which only the head has learned: the whole network, ready for use."""
     progress = replace(head.progress, rows=history.rows[: head.progress.epoch])
     Checkpoint(numpy_state(model), head.settings, progress, description, head.notes).save(run / BEST)

@@ -37,8 +37,7 @@ HINTS = (
 )
 PREDICT = "All inputs are multiplied by 10. What happens to y?"
 ANSWER = (
-    "Nothing (but for eps): mean and spread grow by 10 as well. So the scale of the weights before it hardly "
-    "matters."
+    "Nothing (but for eps): mean and spread grow by 10 as well. So the scale of the weights before it hardly matters."
 )
 
 

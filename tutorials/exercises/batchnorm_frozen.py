@@ -44,12 +44,10 @@ HINTS = (
     "dx = dy * (weight * r)[:, None, None]; dweight = (dy * xhat).sum(axis=(0, 2, 3)); dbias = dy.sum(axis=(0, 2, 3))",
 )
 PREDICT = (
-    "A frozen network is fine-tuned on 8 pictures of cats. What goes wrong if its batch-norms stay in training "
-    "mode?"
+    "A frozen network is fine-tuned on 8 pictures of cats. What goes wrong if its batch-norms stay in training mode?"
 )
 ANSWER = (
-    "They normalise with the statistics of 8 cats and forget the ones learnt: the frozen weights meet other "
-    "inputs."
+    "They normalise with the statistics of 8 cats and forget the ones learnt: the frozen weights meet other inputs."
 )
 
 
@@ -67,17 +65,25 @@ def check(your):
     def batch(x, w, b, m, v, eps):
         return right_forward(x, w, b, x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3)), eps)
 
-    known = [(batch, "You used the batch's own mean and variance; in use the remembered ones count."),
-             (lambda x, w, b, m, v, eps: right_forward(x, w, b, m, (v + eps) ** 2 - eps, eps),
-              "You divided by the variance; divide by its square root."),
-             (lambda x, w, b, m, v, eps: right_forward(x, w, b, m, v - eps, eps), "eps is not in your formula.")]
+    known = [
+        (batch, "You used the batch's own mean and variance; in use the remembered ones count."),
+        (
+            lambda x, w, b, m, v, eps: right_forward(x, w, b, m, (v + eps) ** 2 - eps, eps),
+            "You divided by the variance; divide by its square root.",
+        ),
+        (lambda x, w, b, m, v, eps: right_forward(x, w, b, m, v - eps, eps), "eps is not in your formula."),
+    ]
 
     def pair():
         def pass_on(x, weight, bias):
             return right_forward(x, weight, bias, m, v, eps), (x, weight, m, v, eps)
 
-        lab.expect(np.shape(lab.call(backward, np.ones_like(x), (x, w, m, v, eps))[0]) == x.shape,
-                   "batchnorm_frozen_backward must return dx, dweight, dbias, dx in the shape of x.", "dx", backward)
+        lab.expect(
+            np.shape(lab.call(backward, np.ones_like(x), (x, w, m, v, eps))[0]) == x.shape,
+            "batchnorm_frozen_backward must return dx, dweight, dbias, dx in the shape of x.",
+            "dx",
+            backward,
+        )
         return checker.gradients(pass_on, backward, (x, w, b), time_limit=lab.CALL_LIMIT)
 
     return lab.together(lambda: lab.beside(forward, right_forward, [(x, w, b, m, v, eps)], "y", known), pair)

@@ -72,8 +72,15 @@ from tinyvision.learn import lab
 
 TITLE = "which of five is wrong?"
 LEVEL, MINUTES, PAGE = 3, 25, "16"
-NEEDS = ("GUILTY", "WHY", "linear_backward", "relu_backward", "softmax_backward", "avgpool_backward",
-         "batchnorm_backward")
+NEEDS = (
+    "GUILTY",
+    "WHY",
+    "linear_backward",
+    "relu_backward",
+    "softmax_backward",
+    "avgpool_backward",
+    "batchnorm_backward",
+)
 MISSING = "the name of the wrong backward, and the reason the classic check passes it"
 HINTS = (
     "What does the sum of an op's outputs do when an input moves? For one of the five it can not move at all.",
@@ -107,10 +114,16 @@ def check(your):
     lab.expect(your.GUILTY in judge, f"GUILTY is {your.GUILTY!r}; it must be one of {', '.join(judge)}.", "GUILTY")
     lab.expect(your.GUILTY == "softmax_backward", f"{your.GUILTY} is right, on every probe. It is another.", "GUILTY")
     lab.expect(your.WHY in ("a", "b", "c", "d"), f"WHY is {your.WHY!r}; it must be 'a', 'b', 'c' or 'd'.", "WHY")
-    lab.expect(your.WHY == "b", {
-        "a": "It is wrong on arrays of any size. Look at what is sent into the backward.",
-        "c": "Both sides agree to the last digit: no tolerance is small enough. Look at what is sent into the "
-        "backward.",
-        "d": "Softmax has no kink. Look at what is sent into the backward.",
-    }[str(your.WHY)] if your.WHY != "b" else "", "WHY")
+    lab.expect(
+        your.WHY == "b",
+        {
+            "a": "It is wrong on arrays of any size. Look at what is sent into the backward.",
+            "c": "Both sides agree to the last digit: no tolerance is small enough. Look at what is sent into the "
+            "backward.",
+            "d": "Softmax has no kink. Look at what is sent into the backward.",
+        }[str(your.WHY)]
+        if your.WHY != "b"
+        else "",
+        "WHY",
+    )
     return lab.together(*[lambda name=name: lab.named(judge[name](), name) for name in judge])

@@ -130,8 +130,17 @@ def check(your):
     found = {"network": alive(your), "batches": matched(your), "train": stepwise(your)}
     share = share_right(your)
     mended = sum(found.values())
-    lab.expect(mended == 3, f"{mended} {MISSING}. After three epochs it knows {share:.0%} of the digits that it has "
-               "not seen; about 90 % are to be had.", "network, batches, train")
-    lab.expect(share > 0.8, f"All three are mended, but it knows only {share:.0%} of the digits; was something else "
-               "changed (learning rate, epochs, layers)?", "train", your.train)
+    lab.expect(
+        mended == 3,
+        f"{mended} {MISSING}. After three epochs it knows {share:.0%} of the digits that it has "
+        "not seen; about 90 % are to be had.",
+        "network, batches, train",
+    )
+    lab.expect(
+        share > 0.8,
+        f"All three are mended, but it knows only {share:.0%} of the digits; was something else "
+        "changed (learning rate, epochs, layers)?",
+        "train",
+        your.train,
+    )
     return lab.done("network", "batches", "train")

@@ -82,14 +82,29 @@ def check(your):
     trained = lab.call(your.fine_tune, model, loader, 2, 12, 0.3)
     lab.expect(isinstance(trained, nn.Module), "fine_tune() must return the model.", "model", your.fine_tune)
     shape = tuple(trained.fc.weight.shape)
-    lab.expect(shape == (2, 6), f"The head's weight is {shape}; for 2 classes and 6 features it must be (2, 6).", "fc",
-               your.fine_tune)
+    lab.expect(
+        shape == (2, 6),
+        f"The head's weight is {shape}; for 2 classes and 6 features it must be (2, 6).",
+        "fc",
+        your.fine_tune,
+    )
     for name, value in backbone.items():
-        lab.equal(trained.state_dict()[name].numpy(), value, name, your.fine_tune,
-                  "The backbone must stay as it was, bit for bit.", tolerance=0.0)
+        lab.equal(
+            trained.state_dict()[name].numpy(),
+            value,
+            name,
+            your.fine_tune,
+            "The backbone must stay as it was, bit for bit.",
+            tolerance=0.0,
+        )
     with tv.no_grad():
         scores = trained.eval()(tv.tensor(images)).numpy()
     share = float((scores.argmax(axis=1) == labels).mean())
-    lab.expect(share >= 0.9, f"After training it knows {share:.0%} of two easy kinds of pictures; over 90 % are to be "
-               "had. Is every step there: zero_grad, loss, backward, step?", "fc", your.fine_tune)
+    lab.expect(
+        share >= 0.9,
+        f"After training it knows {share:.0%} of two easy kinds of pictures; over 90 % are to be "
+        "had. Is every step there: zero_grad, loss, backward, step?",
+        "fc",
+        your.fine_tune,
+    )
     return lab.done("fc", "backbone")

@@ -58,21 +58,49 @@ def check(your):
     model = Network().train()
     result = lab.call(your.freeze, model)
     asking = [n for n, p in model.named_parameters() if p.requires_grad]
-    lab.expect("fc.weight" in asking and "fc.bias" in asking, f"The head is frozen as well; still trained: {asking}.",
-               "fc", your.freeze)
-    lab.expect("fcx.weight" not in asking, "fcx.weight is still trained: its name begins with fc, but it is another "
-               "layer. Ask for 'fc.'.", "fcx", your.freeze)
-    lab.expect(asking == ["fc.weight", "fc.bias"], f"Still trained: {', '.join(asking)}; only fc's two should be.",
-               "requires_grad", your.freeze)
-    lab.expect(list(result or ()) == asking, "Return the names of the parameters that are still trained.", "result",
-               your.freeze)
+    lab.expect(
+        "fc.weight" in asking and "fc.bias" in asking,
+        f"The head is frozen as well; still trained: {asking}.",
+        "fc",
+        your.freeze,
+    )
+    lab.expect(
+        "fcx.weight" not in asking,
+        "fcx.weight is still trained: its name begins with fc, but it is another layer. Ask for 'fc.'.",
+        "fcx",
+        your.freeze,
+    )
+    lab.expect(
+        asking == ["fc.weight", "fc.bias"],
+        f"Still trained: {', '.join(asking)}; only fc's two should be.",
+        "requires_grad",
+        your.freeze,
+    )
+    lab.expect(
+        list(result or ()) == asking,
+        "Return the names of the parameters that are still trained.",
+        "result",
+        your.freeze,
+    )
     before = model.bn.running_mean.numpy().copy()
     x = tv.tensor(np.random.default_rng(29).standard_normal((4, 1, 5, 5)).astype(np.float32))
     model(x).sum().backward()
-    lab.expect(np.array_equal(before, model.bn.running_mean.numpy()), "The batch-norm's running mean moved in a "
-               "forward pass: put every nn.BatchNorm2d into evaluation mode.", "bn", your.freeze)
-    lab.expect(model.conv.weight.grad is None and model.fc.weight.grad is not None,
-               "The gradients are not where they should be: none for conv, one for fc.", "grad", your.freeze)
-    lab.expect(tuple(model.fc.weight.shape) == (3, 2), "The head was changed; it should only stay trainable.", "fc",
-               your.freeze)
+    lab.expect(
+        np.array_equal(before, model.bn.running_mean.numpy()),
+        "The batch-norm's running mean moved in a forward pass: put every nn.BatchNorm2d into evaluation mode.",
+        "bn",
+        your.freeze,
+    )
+    lab.expect(
+        model.conv.weight.grad is None and model.fc.weight.grad is not None,
+        "The gradients are not where they should be: none for conv, one for fc.",
+        "grad",
+        your.freeze,
+    )
+    lab.expect(
+        tuple(model.fc.weight.shape) == (3, 2),
+        "The head was changed; it should only stay trainable.",
+        "fc",
+        your.freeze,
+    )
     return lab.done("requires_grad", "batch-norm")

@@ -46,9 +46,11 @@ ANSWER = "Whatever H and W are, C numbers come out, and the linear layer behind 
 def check(your):
     rng = np.random.default_rng(7)
     cases = [(rng.standard_normal(shape),) for shape in ((2, 3, 4, 5), (1, 2, 3, 3))]
-    known = [(lambda x: x.sum(axis=(2, 3)), "That is the sum; divide by the number of pixels."),
-             (lambda x: x.mean(axis=(1, 2, 3)), "The mean runs over the channels too; each channel keeps its own."),
-             (lambda x: x.mean(axis=(2, 3), keepdims=True), "The result has four axes; (N, C) is asked for.")]
+    known = [
+        (lambda x: x.sum(axis=(2, 3)), "That is the sum; divide by the number of pixels."),
+        (lambda x: x.mean(axis=(1, 2, 3)), "The mean runs over the channels too; each channel keeps its own."),
+        (lambda x: x.mean(axis=(2, 3), keepdims=True), "The result has four axes; (N, C) is asked for."),
+    ]
     forward, backward = your.global_avgpool_forward, your.global_avgpool_backward
 
     def pair():

@@ -52,14 +52,20 @@ def check(your):
     A, dA = np.abs(rng.standard_normal((3, 4, 5, 6))), rng.standard_normal((3, 4, 5, 6))
     dA[2] = -np.abs(dA[2])  # everything speaks against the class: a map of zeros
     known = [
-        (lambda A, dA: right(A, dA, positive=False),
-         "What speaks against the class is in your map; keep the positive."),
-        (lambda A, dA: right(A, dA, share=np.ones((1, 1, 1, 1))),
-         "The gradient is not used: every channel counts alike."),
+        (
+            lambda A, dA: right(A, dA, positive=False),
+            "What speaks against the class is in your map; keep the positive.",
+        ),
+        (
+            lambda A, dA: right(A, dA, share=np.ones((1, 1, 1, 1))),
+            "The gradient is not used: every channel counts alike.",
+        ),
         (lambda A, dA: right(A, dA, share=dA), "Each pixel's own gradient is used; a channel's share is its mean."),
         (lambda A, dA: right(A, dA, each=False), "All maps are divided by one maximum; each picture has its own."),
         (lambda A, dA: right(A, np.abs(dA)), "You took the gradient's size; its sign says for or against."),
-        (lambda A, dA: np.maximum((dA.mean(axis=(2, 3), keepdims=True) * A).sum(axis=1), 0),
-         "The maps are not scaled to a maximum of 1."),
+        (
+            lambda A, dA: np.maximum((dA.mean(axis=(2, 3), keepdims=True) * A).sum(axis=1), 0),
+            "The maps are not scaled to a maximum of 1.",
+        ),
     ]
     return lab.beside(your.grad_cam, right, [(A, dA)], "map", known)

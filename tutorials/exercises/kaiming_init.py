@@ -38,8 +38,12 @@ ANSWER = "2^20 times, a million. Half as large: a millionth. In deep networks a 
 def check(your):
     for shape in ((300, 40), (48, 30, 3, 2)):
         weight = lab.call(your.kaiming_init, np.random.default_rng(20), shape)
-        lab.expect(np.shape(weight) == shape, f"The shape is {np.shape(weight)}; it must be {shape}.", "weight",
-                   your.kaiming_init)
+        lab.expect(
+            np.shape(weight) == shape,
+            f"The shape is {np.shape(weight)}; it must be {shape}.",
+            "weight",
+            your.kaiming_init,
+        )
         n, spread, fan_in = np.size(weight), np.std(weight), int(np.prod(shape[1:]))
         right = (2 / fan_in) ** 0.5
         words = {
@@ -52,12 +56,24 @@ def check(your):
         # The standard deviation of n normal numbers is off by about 1/sqrt(2n), here 0.7 %; four times that is 3 %.
         if abs(spread / right - 1) > 4 / (2 * n) ** 0.5:
             told = next((w for s, w in words.items() if abs(spread / s - 1) < 0.03), "that is none of the usual ones.")
-            lab.expect(False, f"The standard deviation for {shape} is {spread:.4f}; it should be {right:.4f}. It looks "
-                       f"like {told}", "weight", your.kaiming_init)
-        lab.expect(abs(np.mean(weight)) < 5 * right / n**0.5, f"The mean is {np.mean(weight):.4f}; it should be 0.",
-                   "weight", your.kaiming_init)
+            lab.expect(
+                False,
+                f"The standard deviation for {shape} is {spread:.4f}; it should be {right:.4f}. It looks like {told}",
+                "weight",
+                your.kaiming_init,
+            )
+        lab.expect(
+            abs(np.mean(weight)) < 5 * right / n**0.5,
+            f"The mean is {np.mean(weight):.4f}; it should be 0.",
+            "weight",
+            your.kaiming_init,
+        )
     again = lab.call(your.kaiming_init, np.random.default_rng(21), (3, 4))
     same = lab.call(your.kaiming_init, np.random.default_rng(21), (3, 4))
-    lab.expect(np.array_equal(again, same), "Two calls with equal generators differ: draw from rng, and nothing else.",
-               "weight", your.kaiming_init)
+    lab.expect(
+        np.array_equal(again, same),
+        "Two calls with equal generators differ: draw from rng, and nothing else.",
+        "weight",
+        your.kaiming_init,
+    )
     return lab.done("weight")

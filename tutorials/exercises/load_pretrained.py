@@ -48,14 +48,19 @@ def network(classes):
 def check(your):
     rng = np.random.default_rng(28)
     model = network(3)
-    published = {n: rng.standard_normal(v.shape).astype(np.float32) for n, v in network(5).state_dict().items()
-                 if v.ndim}
+    published = {
+        n: rng.standard_normal(v.shape).astype(np.float32) for n, v in network(5).state_dict().items() if v.ndim
+    }
     del published["1.bias"]
     published["extra.weight"] = np.ones(3, dtype=np.float32)
     before = {n: v.numpy().copy() for n, v in model.state_dict().items()}
     result = lab.call(your.load_pretrained, model, dict(published))
-    lab.expect(isinstance(result, tuple) and len(result) == 2, "Return two lists: copied, not copied.", "result",
-               your.load_pretrained)
+    lab.expect(
+        isinstance(result, tuple) and len(result) == 2,
+        "Return two lists: copied, not copied.",
+        "result",
+        your.load_pretrained,
+    )
     copied, left = list(result[0]), list(result[1])
     after = {n: v.numpy() for n, v in model.state_dict().items()}
     fits = sorted(n for n in published if n in before and published[n].shape == before[n].shape)
@@ -65,6 +70,10 @@ def check(your):
         lab.equal(after[name], before[name], name, your.load_pretrained, "It does not fit, and must stay as it was.")
     lab.expect(copied == fits, f"The first list is {copied}; copied were {fits}.", "copied", your.load_pretrained)
     rest = sorted(set(before) - set(fits))
-    lab.expect(left == rest, f"The second list is {left}; the model's names that were not copied are {rest}.", "left",
-               your.load_pretrained)
+    lab.expect(
+        left == rest,
+        f"The second list is {left}; the model's names that were not copied are {rest}.",
+        "left",
+        your.load_pretrained,
+    )
     return lab.done("copied", "left")

@@ -55,30 +55,47 @@ def rule(make):
 def check(your):
     def guarded(*arrays):
         result = lab.call(your.momentum_step, *arrays)
-        lab.expect(isinstance(result, (tuple, list)) and len(result) == 2,
-                   "Return two arrays: the new weight, the new velocity.", "velocity", your.momentum_step)
+        lab.expect(
+            isinstance(result, (tuple, list)) and len(result) == 2,
+            "Return two arrays: the new weight, the new velocity.",
+            "velocity",
+            your.momentum_step,
+        )
         return result
 
     known = [
         (lambda g, v, lr, m: (m * v + g, lr * (m * v + g)), "You walked uphill."),
-        (lambda g, v, lr, m: (m * v + (1 - m) * g, -lr * (m * v + (1 - m) * g)),
-         "You damped the gradient by 1 - momentum; here it is added in full."),
-        (lambda g, v, lr, m: (m * v - lr * g, m * v - lr * g),
-         "The learning rate is inside of your velocity. It shows when the rate changes: old steps keep their old "
-         "rate."),
-        (lambda g, v, lr, m: (m * v + lr * g, -(m * v + lr * g)),
-         "The learning rate is inside of your velocity. It shows when the rate changes: old steps keep their old "
-         "rate."),
+        (
+            lambda g, v, lr, m: (m * v + (1 - m) * g, -lr * (m * v + (1 - m) * g)),
+            "You damped the gradient by 1 - momentum; here it is added in full.",
+        ),
+        (
+            lambda g, v, lr, m: (m * v - lr * g, m * v - lr * g),
+            "The learning rate is inside of your velocity. It shows when the rate changes: old steps keep their old "
+            "rate.",
+        ),
+        (
+            lambda g, v, lr, m: (m * v + lr * g, -(m * v + lr * g)),
+            "The learning rate is inside of your velocity. It shows when the rate changes: old steps keep their old "
+            "rate.",
+        ),
         (lambda g, v, lr, m: (v, -lr * (m * v + g)), "The velocity you return is the old one: it is never carried on."),
         (lambda g, v, lr, m: (m * v + g, -lr * v), "The step uses the old velocity; it should use the new one."),
         (lambda g, v, lr, m: (m * v + g, -lr * g), "The step uses the gradient alone, and not the velocity."),
         (lambda g, v, lr, m: (m * v + g, -lr * (g + m * (m * v + g))), "That is Nesterov's momentum: one look ahead."),
         (lambda g, v, lr, m: (v + g, -lr * (v + g)), "The old velocity is not multiplied by momentum."),
         (lambda g, v, lr, m: (m * (v + g), -lr * m * (v + g)), "momentum multiplies the old velocity alone."),
-        (lambda g, v, lr, m: ((1 - m) * v + g, -lr * ((1 - m) * v + g)),
-         "The velocity keeps 1 - momentum of itself; it should keep momentum."),
+        (
+            lambda g, v, lr, m: ((1 - m) * v + g, -lr * ((1 - m) * v + g)),
+            "The velocity keeps 1 - momentum of itself; it should keep momentum.",
+        ),
     ]
-    lab.equal(walk(guarded), walk(lambda w, g, v, lr, m: (w - lr * (m * v + g), m * v + g)), "weight",
-              your.momentum_step, "(Followed over six steps.)",
-              known=[(walk(rule(make)), words) for make, words in known])
+    lab.equal(
+        walk(guarded),
+        walk(lambda w, g, v, lr, m: (w - lr * (m * v + g), m * v + g)),
+        "weight",
+        your.momentum_step,
+        "(Followed over six steps.)",
+        known=[(walk(rule(make)), words) for make, words in known],
+    )
     return lab.done("weight", "velocity")

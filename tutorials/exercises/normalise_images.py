@@ -48,7 +48,7 @@ def check(your):
         (lambda i, m, s: ((i - m) / s).transpose(0, 3, 1, 2), "The pixels are not divided by 255."),
         (lambda i, m, s: (i / 255).transpose(0, 3, 1, 2), "Mean and std are not used."),
         (lambda i, m, s: ((i / 255 - m) * s).transpose(0, 3, 1, 2), "You multiplied by std; divide."),
-        (lambda i, m, s: ((i / 255 - m) / s), "The channel is still the last axis; it belongs behind N."),
+        (lambda i, m, s: (i / 255 - m) / s, "The channel is still the last axis; it belongs behind N."),
         (lambda i, m, s: ((i / 255 - m) / s).reshape(2, 3, 4, 5), "reshape moves no number; transpose the axes."),
         (lambda i, m, s: ((i / 255 - m) / s).transpose(0, 3, 2, 1), "Height and width are exchanged."),
         (lambda i, m, s: ((i[..., ::-1] / 255 - m) / s).transpose(0, 3, 1, 2), "Red and blue are exchanged."),
@@ -57,6 +57,10 @@ def check(your):
     # float32 has 7 digits, and the result is a difference: 1e-5 of the largest value leaves room for its rounding.
     report = lab.beside(your.normalise_images, right, [(images, mean, std)], "x", known, tolerance=1e-5)
     dtype = lab.call(your.normalise_images, images, mean, std).dtype
-    lab.expect(dtype == np.float32, f"The result is {dtype}; float32 is asked for: half the memory, twice the speed.",
-               "x", your.normalise_images)
+    lab.expect(
+        dtype == np.float32,
+        f"The result is {dtype}; float32 is asked for: half the memory, twice the speed.",
+        "x",
+        your.normalise_images,
+    )
     return report

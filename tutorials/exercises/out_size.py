@@ -37,12 +37,16 @@ def check(your):
     right = lambda s, k, t, p: (s + 2 * p - k) // t + 1  # noqa: E731
     cases = [(7, 3, 2, 0), (8, 3, 2, 0), (5, 5, 1, 0), (224, 7, 2, 3), (6, 2, 3, 0), (4, 3, 1, 1), (9, 4, 3, 2)]
     known = [
-        (lambda s, k, t, p: (s + 2 * p - k) // t,
-         "You counted the steps; the position before the first one counts too."),
+        (
+            lambda s, k, t, p: (s + 2 * p - k) // t,
+            "You counted the steps; the position before the first one counts too.",
+        ),
         (lambda s, k, t, p: (s + p - k) // t + 1, "You added the padding once; it is on both sides."),
         (lambda s, k, t, p: -(-(s + 2 * p - k) // t) + 1, "You rounded up; a window that sticks out does not count."),
-        (lambda s, k, t, p: (s + 2 * p - k) / t + 1,
-         "You divided with /: there are no fractions of a position. Use //."),
+        (
+            lambda s, k, t, p: (s + 2 * p - k) / t + 1,
+            "You divided with /: there are no fractions of a position. Use //.",
+        ),
         (lambda s, k, t, p: (s + 2 * p - k + 1) // t, "The + 1 belongs outside of the division."),
         (lambda s, k, t, p: (s - k) // t + 1, "The padding is not in your formula."),
         (lambda s, k, t, p: s + 2 * p - k + 1, "The stride is not in your formula."),

@@ -42,17 +42,28 @@ def check(your):
         return np.pad(x, ((0, 0), (0, 0), (p[0], p[0]), (p[1], p[1])))
 
     rng = np.random.default_rng(0)
-    cases = [(rng.standard_normal((2, 3, 4, 5)), (1, 2)), (rng.standard_normal((1, 2, 3, 3)), (0, 1)),
-             (rng.standard_normal((1, 1, 2, 3)), (0, 0))]
+    cases = [
+        (rng.standard_normal((2, 3, 4, 5)), (1, 2)),
+        (rng.standard_normal((1, 2, 3, 3)), (0, 1)),
+        (rng.standard_normal((1, 1, 2, 3)), (0, 0)),
+    ]
     known = [
         (lambda x, p: np.pad(x, ((0, 0), (0, 0), (p[1], p[1]), (p[0], p[0]))), "Height and width are exchanged."),
-        (lambda x, p: np.pad(x, ((0, 0), (0, 0), (0, 2 * p[0]), (0, 2 * p[1]))),
-         "The image lies in the top left corner; it belongs in the middle."),
-        (lambda x, p: np.pad(x, ((0, 0), (0, 0), (p[0], p[0]), (p[1], p[1])), mode="edge"),
-         "You repeated the pixels at the border; the frame is of zeros."),
+        (
+            lambda x, p: np.pad(x, ((0, 0), (0, 0), (0, 2 * p[0]), (0, 2 * p[1]))),
+            "The image lies in the top left corner; it belongs in the middle.",
+        ),
+        (
+            lambda x, p: np.pad(x, ((0, 0), (0, 0), (p[0], p[0]), (p[1], p[1])), mode="edge"),
+            "You repeated the pixels at the border; the frame is of zeros.",
+        ),
     ]
     report = lab.beside(your.padding, right, cases, "padded", known)
     dtype = getattr(lab.call(your.padding, np.ones((1, 1, 2, 2), dtype=np.float32), (1, 1)), "dtype", None)
-    lab.expect(dtype == np.float32, f"x is float32, but the result is {dtype}; give np.zeros the dtype of x.",
-               "padded", your.padding)
+    lab.expect(
+        dtype == np.float32,
+        f"x is float32, but the result is {dtype}; give np.zeros the dtype of x.",
+        "padded",
+        your.padding,
+    )
     return report

@@ -49,10 +49,13 @@ def check(your):
 
             dy = np.ones((2, 2))
             dx, dbranch = lab.call(backward, dy, None)
-            lab.expect(not (np.shares_memory(dx, dbranch) or np.shares_memory(dx, dy) or np.shares_memory(dbranch, dy)),
-                       "Two of dy, dx and dbranch share their memory: change one, and the other changes. Return "
-                       "copies.",
-                       "da", backward, mistake="shared_memory")
+            lab.expect(
+                not (np.shares_memory(dx, dbranch) or np.shares_memory(dx, dy) or np.shares_memory(dbranch, dy)),
+                "Two of dy, dx and dbranch share their memory: change one, and the other changes. Return copies.",
+                "da",
+                backward,
+                mistake="shared_memory",
+            )
         return report
 
     return lab.together(lambda: lab.forward("add", lab.adapted(forward, lambda a, b: forward(a, b), ("a", "b"))), sides)

@@ -63,9 +63,13 @@ ANSWER = "The branch could then only ever add; so it can also take away from wha
 def filled(block, seed):
     """The block with random parameters and statistics, in evaluation mode."""
     rng = np.random.default_rng(seed)
-    state = {n: rng.uniform(0.5, 1.5, v.shape).astype(np.float32) * rng.choice([-1, 1], v.shape)
-             if "weight" in n else rng.uniform(0.5, 1.5, v.shape).astype(np.float32)
-             for n, v in block.state_dict().items() if v.ndim}
+    state = {
+        n: rng.uniform(0.5, 1.5, v.shape).astype(np.float32) * rng.choice([-1, 1], v.shape)
+        if "weight" in n
+        else rng.uniform(0.5, 1.5, v.shape).astype(np.float32)
+        for n, v in block.state_dict().items()
+        if v.ndim
+    }
     block.load_state_dict({n: a.astype(np.float32) for n, a in state.items()}, strict=False)
     return block.eval()
 
@@ -79,10 +83,17 @@ def check(your):
         theirs = filled(BasicBlock(inplanes, planes, stride, down), 26)
         wanted, given = set(theirs.state_dict()), set(mine.state_dict())
         lost, added = (", ".join(sorted(s)) or "none" for s in (wanted - given, given - wanted))
-        lab.expect(wanted == given, f"The names of the parameters differ from torchvision's: missing {lost}; too many "
-                   f"{added}.", "state_dict", mine.forward)
-        shapes = [f"{n} is {mine.state_dict()[n].shape}, should be {v.shape}" for n, v in theirs.state_dict().items()
-                  if mine.state_dict()[n].shape != v.shape]
+        lab.expect(
+            wanted == given,
+            f"The names of the parameters differ from torchvision's: missing {lost}; too many {added}.",
+            "state_dict",
+            mine.forward,
+        )
+        shapes = [
+            f"{n} is {mine.state_dict()[n].shape}, should be {v.shape}"
+            for n, v in theirs.state_dict().items()
+            if mine.state_dict()[n].shape != v.shape
+        ]
         lab.expect(not shapes, "; ".join(shapes[:2]) + ".", "state_dict", mine.forward)
         mine.load_state_dict(theirs.state_dict())
         mine.eval()
@@ -101,6 +112,13 @@ def check(your):
                 (theirs.relu(bare + skip).numpy(), "The ReLU between bn1 and conv2 is missing."),
             ]
             # float32 sums of a few dozen products: 1e-4 of the largest value is far above their rounding.
-            lab.equal(yours.numpy(), theirs(x).numpy(), "y", mine.forward,
-                      f"(inplanes {inplanes}, planes {planes}, stride {stride}.)", 1e-4, known)
+            lab.equal(
+                yours.numpy(),
+                theirs(x).numpy(),
+                "y",
+                mine.forward,
+                f"(inplanes {inplanes}, planes {planes}, stride {stride}.)",
+                1e-4,
+                known,
+            )
     return lab.done("downsample", "forward")

@@ -30,8 +30,7 @@ HINTS = (
 )
 PREDICT = "f(w) = ½·20·w². For which learning rates does the walk never arrive?"
 ANSWER = (
-    "From 0.1 on: each step multiplies w by 1 - 20·lr, and from lr = 2/20 that factor is no longer below 1 in "
-    "size."
+    "From 0.1 on: each step multiplies w by 1 - 20·lr, and from lr = 2/20 that factor is no longer below 1 in size."
 )
 
 

@@ -38,6 +38,10 @@ def check(your):
     report = lab.forward("softmax", your.softmax)
     if report.passed:
         y = lab.call(your.softmax, large)
-        lab.expect(np.isfinite(y).all(), "With scores of 1000 it gives NaN: exp(1000) is infinite. Subtract each row's "
-                   "maximum before exp.", "y", your.softmax)
+        lab.expect(
+            np.isfinite(y).all(),
+            "With scores of 1000 it gives NaN: exp(1000) is infinite. Subtract each row's maximum before exp.",
+            "y",
+            your.softmax,
+        )
     return report

@@ -30,8 +30,7 @@ HINTS = (
 )
 PREDICT = "dy is 1 everywhere. What is dx?"
 ANSWER = (
-    "0: the probabilities always add up to 1, and nothing can move that sum. So a check with a dy of ones sees "
-    "nothing."
+    "0: the probabilities always add up to 1, and nothing can move that sum. So a check with a dy of ones sees nothing."
 )
 
 

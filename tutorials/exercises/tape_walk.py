@@ -70,13 +70,20 @@ def check(your):
     gradients = lab.call(your.tape_walk, calls, "loss")
     lab.expect(isinstance(gradients, dict), "The result must be a dict of gradients.", "gradients", your.tape_walk)
     lab.expect("a" in gradients, "a has got no gradient at all.", "gradients", your.tape_walk)
-    lab.expect(gradients.get("axis", 0) is not None, "A None was stored as a gradient; leave it out.", "gradients",
-               your.tape_walk)
-    known = [(a * b, "a is used twice, and only what it was told first is left: add the second to it."),
-             (a * b * 1.0 + 0 * a, "a is used twice, and one of the two is lost: they add up."),
-             (b * a, "a is used twice, and only the last is left: they add up.")]
-    lab.equal(gradients["a"], 2 * a * b, "gradients['a']", your.tape_walk, "loss = Σ (a·b)·a, so it is 2·a·b.",
-              known=known)
+    lab.expect(
+        gradients.get("axis", 0) is not None,
+        "A None was stored as a gradient; leave it out.",
+        "gradients",
+        your.tape_walk,
+    )
+    known = [
+        (a * b, "a is used twice, and only what it was told first is left: add the second to it."),
+        (a * b * 1.0 + 0 * a, "a is used twice, and one of the two is lost: they add up."),
+        (b * a, "a is used twice, and only the last is left: they add up."),
+    ]
+    lab.equal(
+        gradients["a"], 2 * a * b, "gradients['a']", your.tape_walk, "loss = Σ (a·b)·a, so it is 2·a·b.", known=known
+    )
     lab.equal(gradients["b"], a * a, "gradients['b']", your.tape_walk, "loss = Σ (a·b)·a, so it is a².")
 
     shared = np.array([1.0, 2.0, 3.0])
@@ -86,6 +93,11 @@ def check(your):
 
     # a + a with one array handed to both: adding in place would change what the caller still holds
     lab.call(your.tape_walk, [(both, None, ("p", "p"), "loss")], "loss")
-    lab.expect(np.array_equal(shared, [1.0, 2.0, 3.0]), "You added in place (+=) into an array that belongs to "
-               "somebody else. Write g = g + more, which makes a new one.", "gradients", your.tape_walk)
+    lab.expect(
+        np.array_equal(shared, [1.0, 2.0, 3.0]),
+        "You added in place (+=) into an array that belongs to "
+        "somebody else. Write g = g + more, which makes a new one.",
+        "gradients",
+        your.tape_walk,
+    )
     return lab.done("gradients")

@@ -54,8 +54,9 @@ def world():
     model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
     for p in model.parameters():
         p.data[...] = rng.standard_normal(p.shape) * 0.5
-    loader = [(tv.tensor(rng.standard_normal((6, 4)).astype(np.float32)), tv.tensor(rng.integers(0, 3, 6)))
-              for _ in range(2)]
+    loader = [
+        (tv.tensor(rng.standard_normal((6, 4)).astype(np.float32)), tv.tensor(rng.integers(0, 3, 6))) for _ in range(2)
+    ]
     return model, loader, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
 
 
@@ -95,16 +96,23 @@ def check(your):
 
     no_gradient = all(p.grad is None for p in model.parameters())
     known = [
-        (start, "No weight has moved: there is no optimizer.step(), or no gradient when it comes"
-         + (" (backward() was never called, or its gradients were thrown away)." if no_gradient else ".")),
+        (
+            start,
+            "No weight has moved: there is no optimizer.step(), or no gradient when it comes"
+            + (" (backward() was never called, or its gradients were thrown away)." if no_gradient else "."),
+        ),
         (variant(zero=False), "The gradients of all batches add up: optimizer.zero_grad() is missing."),
         (variant(every=False), "The gradients are forgotten once an epoch; it must be before every batch."),
     ]
     # float32 weights after six steps: 1e-5 of the largest is a hundred times their rounding.
-    lab.equal(yours, wanted, "weights", your.training_loop, "(All weights, after three epochs of two batches.)", 1e-5,
-              known)
-    lab.expect(isinstance(losses, list) and all(isinstance(v, float) for v in losses),
-               "The losses must be plain floats: float(loss). A tensor keeps its whole graph in memory.", "losses",
-               your.training_loop)
+    lab.equal(
+        yours, wanted, "weights", your.training_loop, "(All weights, after three epochs of two batches.)", 1e-5, known
+    )
+    lab.expect(
+        isinstance(losses, list) and all(isinstance(v, float) for v in losses),
+        "The losses must be plain floats: float(loss). A tensor keeps its whole graph in memory.",
+        "losses",
+        your.training_loop,
+    )
     lab.equal(losses, means, "losses", your.training_loop, tolerance=1e-5)
     return lab.done("weights", "losses")

@@ -42,8 +42,13 @@ class Bank:
         self.mistakes: list[Mistake] = []
 
     def add(
-        self, argument: str, name: str, says: str, wrong: Callable[..., Any] | None = None,
-        pair: Callable[..., Any] | None = None, shows: str | None = None,
+        self,
+        argument: str,
+        name: str,
+        says: str,
+        wrong: Callable[..., Any] | None = None,
+        pair: Callable[..., Any] | None = None,
+        shows: str | None = None,
     ) -> None:
         """Add a mistake; its id is "<op>.<argument>.<name>"."""
         self.mistakes.append(Mistake(f"{self.op}.{argument}.{name}", self.op, argument, says, wrong, pair, shows))
