@@ -34,14 +34,14 @@ def kind(path, function, line):
 
     Sums over columns are products with ones, but a walk through memory like the elementwise work."""
     inside = path.startswith(str(PACKAGE))
-    if inside and Path(path).name != "rows.py" and PRODUCT.search(linecache.getline(path, line)):
+    if inside and Path(path).name != "channels.py" and PRODUCT.search(linecache.getline(path, line)):
         return "product"
     relative = Path(path).relative_to(PACKAGE) if inside else Path()
     if inside and (relative.name in COLUMN_FILES or function in COLUMN_FUNCTIONS):
         return "columns and transforms"
     return (
         "elementwise"
-        if inside and relative.parts[0] in ("ops", "optim", "kernels") and relative.name != "door.py"
+        if inside and relative.parts[0] in ("ops", "optim", "kernels") and relative.name != "checks.py"
         else "Python"
     )
 

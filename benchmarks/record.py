@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from tinyvision.errors import DataError, FileError
-from tinyvision.files import atomic_write
+from tinyvision.formats.files import atomic_write
 
 from .suite import SCHEMA
 

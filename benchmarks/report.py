@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from tinyvision.errors import DataError
-from tinyvision.files import atomic_write
+from tinyvision.formats.files import atomic_write
 
 from . import goals, gpu_page, plots, record, tables
 from .machine import ROOT, busy

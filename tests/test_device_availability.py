@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from tinyvision import errors, from_dlpack
-from tinyvision.operands import as_operand
-from tinyvision.ops.door import check_devices
+from tinyvision.ops.checks import check_devices
 from tinyvision.optim import Optimizer
 from tinyvision.tape import Variable, differentiable
+from tinyvision.tensors.operands import as_operand
 
 device = sys.modules["tinyvision.device"]
 
@@ -345,7 +345,7 @@ def test_optimizers_and_numbers_beside_tensors_go_to_the_gpu_of_the_arrays(insta
         p.grad = Variable(on(p.data.device.id))
     Noting([{"params": [p]} for p in parameters], {"lr": 0.1}).step()
     assert seen == [1, 0]
-    monkeypatch.setattr("tinyvision.operands.np.asarray", lambda *a, **k: FakeDevice.current)
+    monkeypatch.setattr("tinyvision.tensors.operands.np.asarray", lambda *a, **k: FakeDevice.current)
     assert as_operand(2.0, on(1), "mul") == 1
 
 

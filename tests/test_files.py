@@ -13,9 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from tinyvision import fetch, files
 from tinyvision.errors import DownloadError, FileError, OptionError
-from tinyvision.files import atomic_write, cache_dir, download
+from tinyvision.formats import download as fetch
+from tinyvision.formats import files
+from tinyvision.formats.files import atomic_write, cache_dir, download
 
 # ---------------------------------------------------------------------------------------------- writing
 

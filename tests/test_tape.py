@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strict import StrictArray
 
-from tinyvision import functional as F
 from tinyvision import ops
 from tinyvision.errors import DeviceError, GraphError, OptionError, ShapeError
 from tinyvision.tape import Variable, differentiable, enable_grad, is_grad_enabled, no_grad
+from tinyvision.tensors import taped as F
 
 
 def leaf(*numbers):

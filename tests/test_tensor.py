@@ -12,7 +12,7 @@ from strict import StrictArray
 import tinyvision as tv
 from tinyvision import nn
 from tinyvision.errors import DeviceError, DtypeError, GraphError, OptionError, ShapeError, TinyVisionError
-from tinyvision.tensor import Tensor
+from tinyvision.tensors.tensor import Tensor
 
 torch = pytest.importorskip("torch")
 

@@ -10,21 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as _np
 
-from .creation import (
-    arange,
-    argmax,
-    cat,
-    flatten,
-    from_dlpack,
-    from_numpy,
-    ones,
-    rand,
-    randn,
-    softmax,
-    stack,
-    tensor,
-    zeros,
-)
 from .device import device, get_precision, precision, synchronize
 from .errors import (
     CheckpointError,
@@ -39,7 +24,25 @@ from .errors import (
     TrainingError,
     WeightsError,
 )
-from .functions import (
+from .parallel import get_num_threads, set_num_threads
+from .random import manual_seed
+from .tape import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .tensors.creation import (
+    arange,
+    argmax,
+    cat,
+    flatten,
+    from_dlpack,
+    from_numpy,
+    ones,
+    rand,
+    randn,
+    softmax,
+    stack,
+    tensor,
+    zeros,
+)
+from .tensors.functions import (
     abs,
     add,
     all,
@@ -90,10 +93,7 @@ from .functions import (
     where,
     zeros_like,
 )
-from .parallel import get_num_threads, set_num_threads
-from .random import manual_seed
-from .tape import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from .tensor import Tensor
+from .tensors.tensor import Tensor
 
 __version__ = "0.1.0"
 

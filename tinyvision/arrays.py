@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .errors import DtypeError, ShapeError
-from .hints import Array
+from .types import Array
 
 
 def is_cupys(value: Any) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 
 from .arrays import check_is_array, is_array, is_cupys
 from .errors import DeviceError, OptionError
-from .hints import Array
+from .types import Array
 
 
 @dataclass(frozen=True)

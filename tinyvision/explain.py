@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from .errors import OptionError, ShapeError
-from .hints import IntOrPair
 from .nn.module import Module
-from .ops.door import pair
+from .ops.checks import pair
 from .tape import Variable, enable_grad, no_grad
-from .tensor import Tensor
+from .tensors.tensor import Tensor
+from .types import IntOrPair
 
 
 def grad_cam(model: Module, x: Any, layer: Module | str, target: Any = None, upsample: bool = True) -> Tensor:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from .errors import OptionError
-from .hints import Array, Shape
+from .types import Array, Shape
 
 # A block of several passes should stay in a core's share of the caches. It must not be much smaller: two threads that
 # make many short calls wait for each other, since each call hands the interpreter over (1 MiB was a fifth slower).

@@ -26,8 +26,8 @@ import numpy as np
 from .arrays import check_is_array, is_array
 from .device import device_of
 from .errors import DeviceError, GraphError, OptionError, ShapeError
-from .hints import Array, Shape
 from .kernels import choose
+from .types import Array, Shape
 
 _numbers = itertools.count()
 _mode = threading.local()

@@ -15,7 +15,7 @@ from tinyvision.device import CPU, Device, device_of
 from tinyvision.errors import DeviceError
 from tinyvision.ops import linear_backward, linear_forward
 from tinyvision.tape import differentiable
-from tinyvision.tensor import Tensor
+from tinyvision.tensors.tensor import Tensor
 
 STRICT = Device("StrictArray")
 RNG = np.random.default_rng(4)

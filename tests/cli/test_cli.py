@@ -204,7 +204,7 @@ def test_train_shapes_and_folders(capsys, tmp_path):
     assert result["test_images"] == 4
     network = train.load_network(result["run"])
     assert network.classes == ["cat", "dog"]
-    assert network.feeding.size == (16, 16)
+    assert network.preprocessing.size == (16, 16)
 
 
 def test_broken_images_are_named_before_a_run_begins(trained, capsys, tmp_path):

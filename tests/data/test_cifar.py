@@ -10,7 +10,7 @@ import pytest
 from tinyvision.data import CIFAR10, CIFAR100, read_cifar
 from tinyvision.errors import DataError, OptionError
 
-from . import hostile as h
+from ..formats import hostile_data as h
 
 
 @pytest.mark.parametrize("classes", [10, 100])

@@ -7,7 +7,7 @@ from tinyvision.data import DataLoader, ImageFolder, Subset, split, transforms
 from tinyvision.data.folder import unreadable
 from tinyvision.errors import DataError
 
-from .hostile import encode, picture
+from ..formats.hostile_data import encode, picture
 
 
 @pytest.fixture

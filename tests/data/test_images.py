@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 from tinyvision.data import read_image
 from tinyvision.errors import DataError, OptionError
 
-from . import hostile as h
+from ..formats import hostile_data as h
 
 PICTURE = h.picture()
 

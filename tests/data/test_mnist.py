@@ -8,7 +8,7 @@ import pytest
 from tinyvision.data import MNIST, FashionMNIST
 from tinyvision.errors import DataError
 
-from .hostile import idx_bytes
+from ..formats.hostile_data import idx_bytes
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
 LABELS = (np.arange(20) % 10).astype(np.uint8)
@@ -58,7 +58,7 @@ def test_without_root_the_cache_folder_is_used(tmp_path, monkeypatch):
 
 
 def test_download_fetches_what_is_missing(tmp_path, monkeypatch):
-    from tinyvision import files
+    from tinyvision.formats import files
 
     asked = []
 

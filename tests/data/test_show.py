@@ -7,7 +7,7 @@ from tinyvision.data import ascii_preview, read_image, show, to_image
 from tinyvision.data import transforms as T
 from tinyvision.errors import DtypeError, OptionError, ShapeError
 
-from .hostile import picture
+from ..formats.hostile_data import picture
 
 PICTURE = picture(20, 30)
 

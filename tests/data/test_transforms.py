@@ -9,7 +9,7 @@ from tinyvision.data import transforms as T
 from tinyvision.data.transforms import color
 from tinyvision.errors import DtypeError, OptionError, ShapeError
 
-from .hostile import encode, picture
+from ..formats.hostile_data import encode, picture
 
 IMAGE = picture(31, 37)
 FLOAT = T.ToTensor()(IMAGE)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from ops.op_cases import CASES
 
-from tinyvision import functional as F
 from tinyvision import kernels, ops, precision
 from tinyvision.device import to_device, to_numpy
 from tinyvision.errors import DeviceError
 from tinyvision.kernels import depthwise
 from tinyvision.tape import Variable
+from tinyvision.tensors import taped as F
 
 # float64: sums in another order; float32: the same, at 1.2e-7 a rounding, through logarithms and divisions.
 TOLERANCES = {np.float64: 1e-10, np.float32: 2e-4}

@@ -7,13 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from tinyvision import functional as F
 from tinyvision import kernels, ops, precision
 from tinyvision.errors import OptionError
 from tinyvision.kernels import conv, depthwise, norm, pool, winograd
 from tinyvision.ops.conv import conv2d_inference
 from tinyvision.tape import Variable
-from tinyvision.tensor import Tensor
+from tinyvision.tensors import taped as F
+from tinyvision.tensors.tensor import Tensor
 
 
 class GpuArray:

@@ -7,7 +7,7 @@ from tinyvision import models, nn, optim
 from tinyvision.device import Device
 from tinyvision.errors import DeviceError, OptionError
 from tinyvision.kernels import graph, launch
-from tinyvision.tensor import Tensor
+from tinyvision.tensors.tensor import Tensor
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from tinyvision import kernels, optim
 from tinyvision.kernels import launch, sgd
-from tinyvision.tensor import Tensor
+from tinyvision.tensors.tensor import Tensor
 
 SHAPES = [(3, 5), (1,), (4000,), (2, 3, 3, 3), (2048,), (17,)]
 

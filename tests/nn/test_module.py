@@ -11,8 +11,8 @@ import pytest
 import tinyvision as tv
 from tinyvision import nn
 from tinyvision.errors import DeviceError, DtypeError, OptionError, WeightsError
-from tinyvision.functional import conv2d
 from tinyvision.nn.module import numpy_state
+from tinyvision.tensors.taped import conv2d
 
 torch = pytest.importorskip("torch")
 

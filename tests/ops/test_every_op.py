@@ -8,7 +8,8 @@ import pytest
 from strict import StrictArray, from_strict, to_strict
 
 from tinyvision import errors, ops, parallel
-from tinyvision.ops import conv, door
+from tinyvision.ops import checks as door
+from tinyvision.ops import conv
 
 from .op_cases import CASES
 

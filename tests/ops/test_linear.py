@@ -9,7 +9,7 @@ from strict import StrictArray, from_strict
 
 from tinyvision import errors
 from tinyvision.ops import linear_backward, linear_forward, matmul_forward
-from tinyvision.ops.rows import column_sums
+from tinyvision.ops.channels import column_sums
 
 from .oracle import LAYOUTS, compare, torch
 

@@ -12,7 +12,7 @@ import pytest
 import tinyvision
 from tinyvision import data, nn, random, train
 from tinyvision.errors import CheckpointError, DataError, FileError, OptionError, ShapeError, TrainingError
-from tinyvision.files import atomic_write
+from tinyvision.formats.files import atomic_write
 from tinyvision.train.runs import FolderLock
 
 
@@ -248,7 +248,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tinyvision.files.os.fsync", full)
+    monkeypatch.setattr("tinyvision.formats.files.os.fsync", full)
     with pytest.raises(CheckpointError, match=r"disk that holds .* is full"):
         fit(run=tmp_path / "other")
     with pytest.raises(CheckpointError, match=r"disk that holds .* is full"):

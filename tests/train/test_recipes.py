@@ -9,8 +9,8 @@ from tinyvision.train import recipes
 
 
 def parts_of(name, network="simple-cnn", size=None, **options):
-    feeding = recipes.feeding_for(recipes.RECIPES[name], network, size)
-    return feeding, recipes.open_parts(name, feeding, **options)
+    preprocessing = recipes.preprocessing_for(recipes.RECIPES[name], network, size)
+    return preprocessing, recipes.open_parts(name, preprocessing, **options)
 
 
 def test_digits_are_split_without_touching_the_test_images():
@@ -42,10 +42,10 @@ def test_nothing_held_back():
 
 @pytest.mark.parametrize("network", recipes.NETWORKS)
 def test_networks_fit_the_digits(network):
-    feeding, parts = parts_of("digits", network)
+    preprocessing, parts = parts_of("digits", network)
     image, _ = parts.train[0]
     assert image.shape == (1 if network == "simple-cnn" else 3, 8, 8)
-    description = recipes.network_description(network, feeding, 10)
+    description = recipes.network_description(network, preprocessing, 10)
     model = recipes.build_network(description).eval()
     from tinyvision import Tensor, no_grad
 
@@ -54,9 +54,9 @@ def test_networks_fit_the_digits(network):
 
 
 def test_shapes_have_the_size_asked_for():
-    feeding, parts = parts_of("shapes", size=20)
+    preprocessing, parts = parts_of("shapes", size=20)
     assert parts.train[0][0].shape == (3, 20, 20)
-    assert feeding.size == (20, 20)
+    assert preprocessing.size == (20, 20)
 
 
 def test_folders_with_other_classes_are_refused(tmp_path):

@@ -13,7 +13,7 @@ from tinyvision import nn, random, train
 from tinyvision.cli import main
 from tinyvision.errors import CheckpointError, DataError, OptionError, WeightsError
 from tinyvision.train import recipes, transfer
-from tinyvision.train.feeding import Feeding
+from tinyvision.train.preprocessing import Preprocessing
 from tinyvision.train.report import write_report
 
 SIZE = 16
@@ -42,8 +42,10 @@ class Small(nn.Module):
 @pytest.fixture(autouse=True)
 def small_network(monkeypatch, tmp_path):
     calls.clear()
-    feeding = Feeding(3, (SIZE, SIZE), (0.5,) * 3, (0.25,) * 3, shorter=18)
-    monkeypatch.setitem(recipes.NETWORKS, "small", (lambda weights=None, num_classes=2: Small(num_classes), feeding))
+    preprocessing = Preprocessing(3, (SIZE, SIZE), (0.5,) * 3, (0.25,) * 3, shorter=18)
+    monkeypatch.setitem(
+        recipes.NETWORKS, "small", (lambda weights=None, num_classes=2: Small(num_classes), preprocessing)
+    )
     monkeypatch.setenv("TINYVISION_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("tinyvision.train.loop._Training.draw", lambda self: None)
 
@@ -264,7 +266,7 @@ def test_train_and_transfer_do_not_resume_each_other(here, capsys, freeze):
     assert capsys.readouterr().err.endswith("; go on with: tinyvision train --resume runs/mine\n")
     shutil.rmtree("runs/transfer-1")
     shutil.rmtree("runs/mine")
-    data = recipes.open_parts("digits", recipes.feeding_for(recipes.RECIPES["digits"], "simple-cnn")).val
+    data = recipes.open_parts("digits", recipes.preprocessing_for(recipes.RECIPES["digits"], "simple-cnn")).val
     train.fit(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), data, run="runs/own", epochs=1, log=None)
     assert main(["train", "--resume"]) == 2
     assert "runs/own was made by fit(): go on with fit(..., resume=True)" in capsys.readouterr().err

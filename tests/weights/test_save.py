@@ -8,8 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from tinyvision import files
 from tinyvision.errors import OptionError, WeightsError
+from tinyvision.formats import files
 from tinyvision.weights import load, save
 
 SUFFIXES = [".safetensors", ".npz", ".pth", ".pt"]

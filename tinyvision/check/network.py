@@ -70,7 +70,7 @@ class _Subject:
     def evaluate(self):
         """The loss as a Tensor, from the same state and the same random numbers every time."""
         from .. import random
-        from ..tensor import Tensor
+        from ..tensors.tensor import Tensor
 
         for name, b in self.model.named_buffers():
             b.data[...] = self.at.send(self.buffers[name])
@@ -81,7 +81,7 @@ class _Subject:
 
     def _loss(self, output):
         from ..nn import functional
-        from ..tensor import Tensor
+        from ..tensors.tensor import Tensor
 
         if self.make_loss is not None:
             return self.make_loss(output, self.labels) if self.labels is not None else self.make_loss(output)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..device import CPU, Device, device_of, synchronize, to_device, to_numpy, use
 from ..device import device as as_device
-from ..hints import Array
+from ..types import Array
 
 
 class Place:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..device import to_numpy
-from ..hints import Array
+from ..types import Array
 from . import runner
 from .conditions import shuffled
 from .examine import Examination

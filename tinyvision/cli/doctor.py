@@ -213,7 +213,7 @@ def _packages() -> list[dict[str, Any]]:
 
 
 def _folders() -> list[dict[str, Any]]:
-    from ..files import cache_dir
+    from ..formats.files import cache_dir
 
     folder = cache_dir()
     above = next(p for p in (folder, *folder.parents) if p.exists())

@@ -59,8 +59,8 @@ def _network(name: str, args: argparse.Namespace) -> int:
     from ..train import recipes
     from ..weights.hub import weight_names
 
-    feeding = recipes.NETWORKS[name][1]
-    size = args.image_size or (feeding.size[0] if feeding else 24)
+    preprocessing = recipes.NETWORKS[name][1]
+    size = args.image_size or (preprocessing.size[0] if preprocessing else 24)
     options = {"image_size": size} if name == "simple-cnn" else {}
     table = summary(recipes.NETWORKS[name][0](**options), (3, size, size))
     if args.json:

@@ -163,8 +163,8 @@ def _new(args: argparse.Namespace, given: dict[str, Any]) -> _Plan:
     data = args.data or "digits"
     recipe = recipes.find_recipe(data)
     network = recipes.network_name(args.model or "simple-cnn")
-    feeding = recipes.feeding_for(recipe, network, args.image_size)
-    recipes.network_description(network, feeding, 1)  # is there such a network?
+    preprocessing = recipes.preprocessing_for(recipe, network, args.image_size)
+    recipes.network_description(network, preprocessing, 1)  # is there such a network?
     description = {
         "data": {
             "name": data,
@@ -172,7 +172,7 @@ def _new(args: argparse.Namespace, given: dict[str, Any]) -> _Plan:
             "val": 0.1 if args.val is None else args.val,
             "augment": args.augment or "on",
         },
-        "input": feeding.as_dict(),
+        "input": preprocessing.as_dict(),
         "model": {"name": network},
     }
     defaults = dict(recipe.settings)
@@ -303,18 +303,18 @@ def _open_parts(args: argparse.Namespace, plan: _Plan) -> Any:
     from .. import train
     from ..train import recipes
     from ..train.console import reporter
-    from ..train.feeding import Feeding
+    from ..train.preprocessing import Preprocessing
     from ..train.runs import open_run
 
     if not plan.resume:  # say what is wrong before data are read and folders made
         train.Settings.from_options(plan.settings)
         if plan.folder is not None:
             open_run(plan.folder, False, args.overwrite, make=False)
-    feeding, data = Feeding.from_dict(plan.description["input"]), plan.description["data"]
+    preprocessing, data = Preprocessing.from_dict(plan.description["input"]), plan.description["data"]
     try:
         parts = recipes.open_parts(
             data["name"],
-            feeding,
+            preprocessing,
             root=args.root or data["root"],
             val=data["val"],
             augment=data["augment"] == "on",
@@ -328,7 +328,7 @@ def _open_parts(args: argparse.Namespace, plan: _Plan) -> Any:
         console = reporter(None if args.quiet else "auto")
         recipes.check_images([parts.train, parts.val, parts.test], console)
     network = plan.description["model"]["name"]
-    plan.description["model"] = recipes.network_description(network, feeding, len(parts.classes))
+    plan.description["model"] = recipes.network_description(network, preprocessing, len(parts.classes))
     return parts
 
 

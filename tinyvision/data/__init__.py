@@ -4,12 +4,12 @@ from tinyvision.data import DataLoader, Digits, transforms
 loader = DataLoader(Digits(train=True), batch_size=64, shuffle=True, seed=0)
 """
 
+from ..formats.idx import read_idx
 from . import transforms
 from .cifar import CIFAR10, CIFAR100, read_cifar
 from .dataset import ArrayDataset, Dataset, Subset, TensorDataset, random_split, split
 from .digits import Digits
 from .folder import ImageFolder
-from .idx import read_idx
 from .images import read_image
 from .loader import DataLoader, collate
 from .mnist import MNIST, FashionMNIST

@@ -16,10 +16,10 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from ..errors import OptionError
+from ..formats.source import SPARE, Source, gunzip, is_gzip, printable, read_bytes, refuse, unpack_limit
+from ..formats.tar import Pieces, is_tar, tar_members
 from .cifar_names import CIFAR10_CLASSES, CIFAR100_COARSE, CIFAR100_FINE
 from .dataset import ArrayDataset, Transform
-from .source import SPARE, Source, gunzip, is_gzip, printable, read_bytes, refuse, unpack_limit
-from .tar import Pieces, is_tar, tar_members
 
 _PIXELS = 3 * 32 * 32
 _PIECE = 1 << 20
@@ -209,8 +209,8 @@ def _binary(data: bytes, name: str, classes: int | None) -> tuple[np.ndarray, di
 
 
 def _pickled(data: bytes, name: str, classes: int | None) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
-    from ..weights.cifar_batch import read_cifar_batch
-    from ..weights.unpickle import Refused
+    from ..formats.cifar_batch import read_cifar_batch
+    from ..formats.unpickle import Refused
 
     try:
         batch = read_cifar_batch(data)
@@ -265,7 +265,7 @@ class CIFAR10(ArrayDataset):
     ) -> None:
         path = self._place(root)
         if download and not self._is_there(path):
-            from ..files import download as fetch
+            from ..formats.files import download as fetch
 
             path = Path(fetch(self.url, path / self.url.rpartition("/")[2], sha256=self.sha256))
         elif not path.exists():
@@ -278,7 +278,7 @@ class CIFAR10(ArrayDataset):
     def _place(cls, root: str | os.PathLike[str] | None) -> Path:
         if root is not None:
             return Path(root).expanduser()
-        from ..files import cache_dir
+        from ..formats.files import cache_dir
 
         return Path(cache_dir()) / cls.__name__
 

@@ -17,7 +17,7 @@ from .. import random
 from ..arrays import check_is_array
 from ..errors import DataError, OptionError
 from ..tape import Variable
-from ..tensor import Tensor
+from ..tensors.tensor import Tensor
 
 Transform = Callable[[Any], Any]
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..formats.source import printable
 from .dataset import Dataset, Subset, Transform
 from .images import MAX_PIXELS, SUFFIXES, read_image
-from .source import printable
 
 _PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 

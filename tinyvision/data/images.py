@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError, OptionError
-from .image_checks import problem_in
-from .source import Source, read_bytes, refuse
+from ..formats.image_checks import problem_in
+from ..formats.source import Source, read_bytes, refuse
 
 if TYPE_CHECKING:
     from PIL import Image

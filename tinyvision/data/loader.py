@@ -204,7 +204,7 @@ def _is_tensor(item: Any) -> bool:
 
 
 def _as_tensors(tree: Any) -> Any:
-    from ..tensor import Tensor
+    from ..tensors.tensor import Tensor
 
     if isinstance(tree, np.ndarray):
         return Tensor(tree)

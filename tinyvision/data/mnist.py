@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import DataError
+from ..formats.idx import read_idx
+from ..formats.source import printable
 from .dataset import ArrayDataset, Transform
-from .idx import read_idx
-from .source import printable
 
 _PARTS = {
     True: ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -65,7 +65,7 @@ class MNIST(ArrayDataset):
     def _folders(cls, root: str | os.PathLike[str] | None) -> list[Path]:
         """Where to look, the place to download to first."""
         if root is None:
-            from ..files import cache_dir
+            from ..formats.files import cache_dir
 
             return [Path(cache_dir()) / cls.folder, *map(Path, cls.system_folders)]
         base = Path(root).expanduser()
@@ -84,7 +84,7 @@ class MNIST(ArrayDataset):
                 f"{cls.__name__}: {part}.gz (or {part}) is not in {printable(folders[0])}; "
                 f"put the four IDX files there, give their folder as root=..., or pass download=True"
             )
-        from ..files import download as fetch
+        from ..formats.files import download as fetch
 
         urls = [f"{mirror}{part}.gz" for mirror in cls.mirrors]
         return Path(fetch(urls, folders[0] / f"{part}.gz", sha256=cls.sha256[part]))

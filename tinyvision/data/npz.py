@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 
 from ..errors import DataError
-from .source import MAX_FILE, SPARE, Source, count, fill, printable, read_bytes, refuse, unpack_limit
+from ..formats.source import MAX_FILE, SPARE, Source, count, fill, printable, read_bytes, refuse, unpack_limit
 
 _MAX_DIRECTORY = 1 << 20  # bytes of a zip file's table of contents: some ten thousand arrays
 _FIELDS = (

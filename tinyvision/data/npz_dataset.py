@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from ..errors import DataError
+from ..formats.source import printable
 from .dataset import ArrayDataset, Transform
 from .npz import read_npz
-from .source import printable
 
 
 class NpzDataset(ArrayDataset):

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..device import CPU, device_of, several_gpus, to_device, use
 from ..errors import OptionError
-from ..hints import Array
+from ..types import Array
 
 # The modules that hold drop-ins, each a `DROP_INS`; loaded when the first array that is not NumPy's comes along.
 MODULES = ("winograd", "conv", "depthwise", "linear", "norm", "pool", "loss")

@@ -12,10 +12,10 @@ import numpy as np
 
 from ..device import get_precision
 from ..errors import OptionError
-from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from ..ops import conv as ops_conv
-from ..ops.door import is_integer, output_size, pair
-from ..ops.rows import column_sums
+from ..ops.channels import column_sums
+from ..ops.checks import is_integer, output_size, pair
+from ..types import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from . import DropIn
 from . import launch as gpu
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError
-from ..hints import Array, Gradients, IntOrPair, Needs, Pair
 from ..ops import conv as ops_conv
-from ..ops.door import is_integer
+from ..ops.checks import is_integer
+from ..types import Array, Gradients, IntOrPair, Needs, Pair
 from . import DropIn, conv
 from . import launch as gpu
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..device import capture, device_of, to_device
 from ..errors import DeviceError, OptionError
-from ..hints import Array
+from ..types import Array
 from .launch import rehearsal
 
 WARM_UP = 2  # eager steps before the capture: kernels get compiled, optimizers make their buffers

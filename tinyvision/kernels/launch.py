@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..device import compile_cuda, device_of, is_capturing
-from ..hints import Array, DType, Shape
+from ..types import Array, DType, Shape
 
 THREADS = 256
 

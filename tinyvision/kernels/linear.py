@@ -3,8 +3,8 @@ one pixel *is* a linear layer, so conv.cu computes it. Outside of a capture cuBL
 
 from typing import Any
 
-from ..hints import Array, Gradients, Needs
 from ..ops import linear as ops_linear
+from ..types import Array, Gradients, Needs
 from . import DropIn, conv
 from . import launch as gpu
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError
-from ..hints import Array, Gradients, Needs
 from ..ops import loss as ops_loss
+from ..types import Array, Gradients, Needs
 from . import DropIn
 from . import launch as gpu
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..hints import Array, Gradients, Needs
 from ..ops import norm
+from ..types import Array, Gradients, Needs
 from . import DropIn
 from . import launch as gpu
 

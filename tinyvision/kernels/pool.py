@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError
-from ..hints import Array, Gradients, IntOrPair, Needs
 from ..ops import im2col, pool
-from ..ops.door import output_size, pair
+from ..ops.checks import output_size, pair
+from ..types import Array, Gradients, IntOrPair, Needs
 from . import DropIn
 from . import launch as gpu
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..hints import Array
+from ..types import Array
 from . import is_on, on_gpu_in_float32
 from . import launch as gpu
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..device import get_precision
-from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from ..ops import conv as ops_conv
+from ..types import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from . import DropIn, conv
 from . import launch as gpu
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, FileError, OptionError
-from ..files import atomic_write
+from ..formats.files import atomic_write
 from . import course
 from .course import Exercise
 

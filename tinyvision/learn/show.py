@@ -104,9 +104,8 @@ def table(folder: Folder) -> Any:
         mark = "x" if folder.passed(one) else ">" if one is current else " "
         tries = folder.entry(one)["tries"]
         more = f"{tries} tries" if tries > 1 else "1 try" if tries else ""
-        rows.append(
-            f" {mark} {one.number:2} {one.name:22} {stars(one)} {one.minutes:3} min  {one.title[:28]:28} {more}".rstrip()
-        )
+        row = f" {mark} {one.number:2} {one.name:22} {stars(one)} {one.minutes:3} min  {one.title[:28]:28} {more}"
+        rows.append(row.rstrip())
     return "\n".join([*rows, "", progress(folder)])
 
 

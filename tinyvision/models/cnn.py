@@ -2,9 +2,9 @@
 
 from .. import nn
 from ..errors import OptionError, ShapeError
-from ..hints import IntOrPair
-from ..ops.door import is_integer
-from ..tensor import Tensor
+from ..ops.checks import is_integer
+from ..tensors.tensor import Tensor
+from ..types import IntOrPair
 
 
 class SimpleCNN(nn.Module):

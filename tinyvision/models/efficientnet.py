@@ -13,7 +13,7 @@ from os import PathLike
 from .. import nn
 from ..nn import init
 from ..nn.fusing import conv_norm_act
-from ..tensor import Tensor
+from ..tensors.tensor import Tensor
 from .pretrained import load_pretrained
 
 # Per stage: blocks, kernel size, stride of the first block, expansion, output channels.

@@ -9,7 +9,7 @@ from ..arrays import full_name
 from ..errors import GraphError, OptionError
 from ..parallel import on_cpu
 from ..tape import Variable
-from ..tensor import Tensor
+from ..tensors.tensor import Tensor
 
 
 def clip_grad_norm_(

@@ -6,8 +6,8 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from ..errors import OptionError
-from ..ops.door import is_integer
-from ..tensor import Tensor
+from ..ops.checks import is_integer
+from ..tensors.tensor import Tensor
 from .fusing import conv_norm_act
 from .layers import BatchNorm2d, Conv2d, ReLU, ReLU6
 from .module import Module

@@ -5,17 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from .. import functional as F
 from .. import random
 from ..arrays import check_is_array
 from ..device import device_of, to_device
 from ..errors import DtypeError, OptionError, ShapeError
-from ..hints import IntOrPair
 from ..kernels import dispatched
 from ..ops import norm
-from ..ops.door import fraction, is_integer
+from ..ops.checks import fraction, is_integer
 from ..tape import Variable
-from ..tensor import Tensor
+from ..tensors import taped as F
+from ..tensors.tensor import Tensor
+from ..types import IntOrPair
 from .inputs import tensor_input
 
 batch_moments = dispatched(norm.batch_moments)

@@ -11,14 +11,14 @@ import copy
 from collections import Counter
 from typing import TypeVar
 
-from .. import functional as F
 from ..errors import OptionError
 from ..kernels import dispatched
 from ..nn.module import Module
 from ..ops.conv import conv2d_inference
 from ..parallel import on_cpu
 from ..tape import is_grad_enabled
-from ..tensor import Tensor
+from ..tensors import taped as F
+from ..tensors.tensor import Tensor
 from .inputs import tensor_input
 from .layers import BatchNorm2d, Conv2d, Identity, ReLU, ReLU6
 from .module import Parameter

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..errors import OptionError
 from ..tape import Variable, differentiable
-from ..tensor import Tensor
+from ..tensors.tensor import Tensor
 
 
 class RemovableHook:

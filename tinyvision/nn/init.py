@@ -8,7 +8,7 @@ from .. import random
 from ..arrays import full_name
 from ..errors import DtypeError, OptionError, ShapeError
 from ..tape import Variable, no_grad
-from ..tensor import Tensor
+from ..tensors.tensor import Tensor
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:

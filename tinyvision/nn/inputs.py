@@ -4,7 +4,7 @@ from typing import Any
 
 from ..arrays import check_is_array
 from ..tape import Variable
-from ..tensor import Tensor
+from ..tensors.tensor import Tensor
 
 
 def tensor_input(what: str, name: str, x: Any) -> Any:

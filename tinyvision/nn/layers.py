@@ -3,14 +3,14 @@
 import math
 from typing import Any
 
-from ..creation import zeros
 from ..device import Device
 from ..errors import OptionError, ShapeError
-from ..hints import DType, IntOrPair
-from ..ops.door import fraction, is_integer, pair
+from ..ops.checks import fraction, is_integer, pair
 from ..parallel import on_cpu
 from ..tape import no_grad
-from ..tensor import Tensor
+from ..tensors.creation import zeros
+from ..tensors.tensor import Tensor
+from ..types import DType, IntOrPair
 from . import functional, init
 from .inputs import tensor_input
 from .module import Buffer, Module, Parameter

@@ -6,8 +6,8 @@ import numpy as np
 
 from ..device import to_device
 from ..errors import OptionError, ShapeError
-from ..ops.door import fraction, is_integer
-from ..tensor import Tensor
+from ..ops.checks import fraction, is_integer
+from ..tensors.tensor import Tensor
 from . import functional
 from .inputs import tensor_input
 from .module import Buffer, Module

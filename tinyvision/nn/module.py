@@ -15,10 +15,10 @@ import numpy as np
 from ..device import Device, to_device, to_numpy
 from ..device import device as as_device
 from ..errors import DtypeError, OptionError, WeightsError
-from ..hints import DType
 from ..parallel import on_cpu
 from ..tape import Variable
-from ..tensor import Tensor
+from ..tensors.tensor import Tensor
+from ..types import DType
 from .hooks import RemovableHook, watched_inputs
 
 Self = TypeVar("Self", bound="Module")

@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..creation import zeros
 from ..errors import OptionError
 from ..nn.module import Module
-from ..ops.door import is_integer
+from ..ops.checks import is_integer
 from ..tape import no_grad
+from ..tensors.creation import zeros
 from .layers import Conv2d, Linear
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from .. import parallel
-from ..hints import Array, Gradients, Needs
-from .door import check_arrays
-from .rows import keep, rectify
+from ..types import Array, Gradients, Needs
+from .channels import keep, rectify
+from .checks import check_arrays
 
 
 def relu_forward(x: Array) -> tuple[Array, Any]:

@@ -16,11 +16,11 @@ import numpy as np
 
 from .. import parallel
 from ..errors import OptionError
-from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
+from ..types import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from . import winograd
-from .door import check_arrays, check_rank, is_integer, output_size, pair, shape_error
+from .channels import column_sums, each_row
+from .checks import check_arrays, check_rank, is_integer, output_size, pair, shape_error
 from .im2col import image_slab, inside, plane_columns, windows
-from .rows import column_sums, each_row
 
 # Columns of about this many bytes are filled and multiplied at a time (measured on cores with 1 MiB of cache each: half
 # or twice as much is 10 to 50 % slower).

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ..hints import Array, Gradients, Needs
-from .door import as_array, check_arrays, check_devices, fraction, shape_error
+from ..types import Array, Gradients, Needs
+from .checks import as_array, check_arrays, check_devices, fraction, shape_error
 
 
 def dropout_forward(x: Array, mask: Array, p: float = 0.5) -> tuple[Array, Any]:

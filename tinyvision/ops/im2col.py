@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from .. import parallel
-from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
-from .door import check_arrays, check_rank, output_size, pair, shape_error
+from ..types import Array, Gradients, IntOrPair, Needs, Pair, Shape
+from .checks import check_arrays, check_rank, output_size, pair, shape_error
 
 
 def windows(x: Array, kernel_size: Pair, stride: Pair = (1, 1), dilation: Pair = (1, 1)) -> Array:

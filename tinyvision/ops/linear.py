@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from .. import parallel
-from ..hints import Array, Gradients, Needs
-from .door import check_arrays, check_rank, shape_error
+from ..types import Array, Gradients, Needs
+from .checks import check_arrays, check_rank, shape_error
 from .shape import sum_to
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DtypeError, OptionError, ShapeError
-from ..hints import Array, Gradients, Needs
-from .door import as_array, check_arrays, check_devices, describe, fraction, is_integer, one_axis, shape_error
+from ..types import Array, Gradients, Needs
+from .checks import as_array, check_arrays, check_devices, describe, fraction, is_integer, one_axis, shape_error
 
 
 def softmax_forward(x: Array, axis: int = -1) -> tuple[Array, Any]:

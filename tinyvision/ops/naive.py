@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..hints import Array, Gradients, IntOrPair, Needs, Pair, Shape
-from .door import output_size, pair
+from ..types import Array, Gradients, IntOrPair, Needs, Pair, Shape
+from .checks import output_size, pair
 
 
 def conv2d_forward(

@@ -10,9 +10,9 @@ import numpy as np
 
 from .. import parallel
 from ..errors import DtypeError, ShapeError
-from ..hints import Array, Gradients, Needs
-from .door import check_arrays, describe, shape_error
-from .rows import column_sums, keep, rectify, repeated, widened
+from ..types import Array, Gradients, Needs
+from .channels import column_sums, keep, rectify, repeated, widened
+from .checks import check_arrays, describe, shape_error
 
 
 def batchnorm_train_forward(

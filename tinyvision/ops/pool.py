@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import parallel
 from ..errors import OptionError
-from ..hints import Array, Gradients, IntOrPair, Needs
-from .door import check_arrays, check_rank, output_size, pair, shape_error
-from .rows import keep
+from ..types import Array, Gradients, IntOrPair, Needs
+from .channels import keep
+from .checks import check_arrays, check_rank, output_size, pair, shape_error
 
 
 def max_pool2d_forward(

@@ -9,8 +9,8 @@ import numpy as np
 
 from .. import parallel
 from ..errors import DtypeError, OptionError, ShapeError
-from ..hints import Array, Axes, Gradients, Needs, Shape
-from .door import as_array, axes_of, check_arrays, check_devices, check_is_array, describe, is_integer, one_axis
+from ..types import Array, Axes, Gradients, Needs, Shape
+from .checks import as_array, axes_of, check_arrays, check_devices, check_is_array, describe, is_integer, one_axis
 
 
 def sum_to(dy: Array, shape: Shape) -> Array:

@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 
 from .. import parallel
-from ..hints import Array, Pair, Shape
+from ..types import Array, Pair, Shape
+from .channels import column_sums
 from .im2col import image_slab, windows
-from .rows import column_sums
 
 # With fewer channels than this, transforming the image costs more than the saved multiplications.
 FEWEST_CHANNELS = 32

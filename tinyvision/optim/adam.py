@@ -8,8 +8,8 @@ import numpy as np
 
 from .. import parallel
 from ..errors import OptionError
-from ..hints import Array
 from ..tape import Variable
+from ..types import Array
 from .optimizer import Optimizer
 
 

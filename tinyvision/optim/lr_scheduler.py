@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import CheckpointError, OptionError
-from ..ops.door import is_integer
+from ..ops.checks import is_integer
 from .optimizer import Optimizer
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from ..arrays import full_name
 from ..device import device_of, to_device, use
 from ..errors import CheckpointError, GraphError, OptionError
-from ..hints import Array
 from ..tape import Variable, is_grad_enabled, no_grad
+from ..types import Array
 
 # What schedules keep in a group besides the optimizer's own options.
 _SCHEDULES = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")

@@ -7,9 +7,9 @@ import numpy as np
 
 from .. import parallel
 from ..errors import OptionError
-from ..hints import Array
 from ..kernels import sgd
 from ..tape import Variable
+from ..types import Array
 from .optimizer import Optimizer
 
 

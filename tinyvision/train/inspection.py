@@ -12,7 +12,7 @@ from ..device import Device
 from ..errors import CheckpointError, DataError, ShapeError
 from ..nn.module import Module
 from ..tape import no_grad
-from ..tensor import Tensor
+from ..tensors.tensor import Tensor
 from .evaluate import evaluation_mode
 
 

@@ -21,18 +21,18 @@ from ..device import to_numpy
 from ..errors import CheckpointError, DataError, OptionError, WeightsError
 from ..nn.module import Module
 from ..tape import no_grad
-from ..tensor import Tensor
+from ..tensors.tensor import Tensor
 from .checkpoint import load_checkpoint
 from .console import Reporter
-from .feeding import LARGEST_SIDE, Feeding
+from .preprocessing import LARGEST_SIDE, Preprocessing
 from .runs import BEST
 from .settings import nearest
 
-IMAGENET = Feeding(3, (224, 224), transforms.IMAGENET_MEAN, transforms.IMAGENET_STD, shorter=256)
-_LITE = Feeding(3, (224, 224), (127 / 255,) * 3, (128 / 255,) * 3, shorter=256, interpolation="bicubic")
+IMAGENET = Preprocessing(3, (224, 224), transforms.IMAGENET_MEAN, transforms.IMAGENET_STD, shorter=256)
+_LITE = Preprocessing(3, (224, 224), (127 / 255,) * 3, (128 / 255,) * 3, shorter=256, interpolation="bicubic")
 
 # Networks by name: what builds them, and the input for which their published weights were made.
-NETWORKS: dict[str, tuple[Callable[..., Any], Feeding | None]] = {
+NETWORKS: dict[str, tuple[Callable[..., Any], Preprocessing | None]] = {
     "simple-cnn": (models.SimpleCNN, None),
     "resnet18": (models.resnet18, IMAGENET),
     "resnet34": (models.resnet34, IMAGENET),
@@ -160,7 +160,7 @@ def find_recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
-def feeding_for(recipe: Recipe, network: str, image_size: int | None = None) -> Feeding:
+def preprocessing_for(recipe: Recipe, network: str, image_size: int | None = None) -> Preprocessing:
     """How a network is fed with a data set's pictures: networks made for colour get three channels.
 
     Raises OptionError for an image size that makes no sense."""
@@ -168,14 +168,14 @@ def feeding_for(recipe: Recipe, network: str, image_size: int | None = None) -> 
     if size > LARGEST_SIDE:
         raise OptionError(f"image size {size}: pictures are scaled to at most {LARGEST_SIDE} pixels a side")
     if network == "simple-cnn":
-        return Feeding(recipe.channels, (size, size), recipe.mean, recipe.std)
+        return Preprocessing(recipe.channels, (size, size), recipe.mean, recipe.std)
     mean, std = (v if len(v) == 3 else v * 3 for v in (recipe.mean, recipe.std))
-    return Feeding(3, (size, size), mean, std)
+    return Preprocessing(3, (size, size), mean, std)
 
 
 def open_parts(
     name: str,
-    feeding: Feeding,
+    preprocessing: Preprocessing,
     *,
     root: str | None = None,
     val: float = 0.1,
@@ -197,7 +197,7 @@ def open_parts(
     if name == "folder":
         train, validation, test = _folder_parts(root)
     else:
-        options: dict[str, Any] = {"size": feeding.size[0]} if name == "shapes" else {}
+        options: dict[str, Any] = {"size": preprocessing.size[0]} if name == "shapes" else {}
         if name in ("digits", "shapes") and (root or download):
             raise OptionError(f"data {name!r} comes with tinyvision and takes no root and no download")
         if name not in ("digits", "shapes"):
@@ -207,11 +207,11 @@ def open_parts(
     classes = list(train.classes)
     if validation is None and val > 0:
         train, validation = split(train, val, seed=seed)
-    augmentation = _augmentation(name, recipe, feeding) if augment else []
+    augmentation = _augmentation(name, recipe, preprocessing) if augment else []
     resize = not (augment and name == "folder")  # there, the random crop brings pictures to their size
-    plain = feeding.transform()
+    plain = preprocessing.transform()
     return Parts(
-        _with(train, feeding.transform(augmentation, resize)),
+        _with(train, preprocessing.transform(augmentation, resize)),
         _with(validation, plain),
         _with(test, plain),
         classes,
@@ -228,12 +228,14 @@ def _with(dataset: Any, transform: Any) -> Any:
     return None if dataset is None else Subset(dataset, range(len(dataset)), transform)
 
 
-def _augmentation(name: str, recipe: Recipe, feeding: Feeding) -> list[Any]:
+def _augmentation(name: str, recipe: Recipe, preprocessing: Preprocessing) -> list[Any]:
     steps: list[Any] = []
     if name == "folder":
-        steps.append(transforms.RandomResizedCrop(feeding.size, scale=(0.5, 1.0)))
+        steps.append(transforms.RandomResizedCrop(preprocessing.size, scale=(0.5, 1.0)))
     if recipe.shift:
-        steps.append(transforms.RandomCrop(feeding.size, padding=recipe.shift * feeding.size[0] // recipe.size))
+        steps.append(
+            transforms.RandomCrop(preprocessing.size, padding=recipe.shift * preprocessing.size[0] // recipe.size)
+        )
     return [*steps, transforms.RandomHorizontalFlip()] if recipe.flips else steps
 
 
@@ -300,13 +302,13 @@ def network_name(text: str) -> str:
     return next((name for name in spellings if name in NETWORKS), text)
 
 
-def network_description(name: str, feeding: Feeding, classes: int) -> dict[str, Any]:
+def network_description(name: str, preprocessing: Preprocessing, classes: int) -> dict[str, Any]:
     """{"name", "options"} of a network for pictures fed like that. Raises OptionError for an unknown name."""
     if name not in NETWORKS:
         raise OptionError(f"model {name!r} is unknown (known: {', '.join(NETWORKS)}){nearest(name, NETWORKS)}")
     options: dict[str, Any] = {"num_classes": classes}
     if name == "simple-cnn":
-        options.update(in_channels=feeding.channels, image_size=list(feeding.size))
+        options.update(in_channels=preprocessing.channels, image_size=list(preprocessing.size))
     return {"name": name, "options": options}
 
 
@@ -337,7 +339,7 @@ def where_of(name: str) -> list[str]:
         return ["inside tinyvision"]
     if source is None:
         return ["--root FOLDER"]
-    from ..files import cache_dir
+    from ..formats.files import cache_dir
 
     return [
         os.fspath(cache_dir() / getattr(source, "folder", source.__name__)),
@@ -350,18 +352,18 @@ class Network:
     """A trained network ready for use: `scores = network(read_image("photo.jpg"))`.
 
     model    in evaluation mode
-    feeding  how pictures become its input
+    preprocessing  how pictures become its input
     classes  the names of its classes
     origin   where its weights come from, in words"""
 
     model: Module
-    feeding: Feeding
+    preprocessing: Preprocessing
     classes: list[str]
     origin: str
 
     def probabilities(self, images: list[Any]) -> Any:
         """Pictures uint8 (H, W, C) of any sizes  ->  float64 (N, K), every row adding up to 1."""
-        prepare = self.feeding.transform()
+        prepare = self.preprocessing.transform()
         x = Tensor(np.stack([prepare(image) for image in images])).to(next(iter(self.model.parameters())).device)
         with no_grad():
             scores = to_numpy(self.model(x)).astype(np.float64)
@@ -387,31 +389,31 @@ def load_network(path: str | os.PathLike[str]) -> Network:
             f"build the model yourself and call train.load_weights(model, path)"
         )
     try:
-        model, feeding = build_network(notes["model"]), Feeding.from_dict(notes["input"])
+        model, preprocessing = build_network(notes["model"]), Preprocessing.from_dict(notes["input"])
         model.load_state_dict(checkpoint.weights)
         names = notes.get("classes", [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise CheckpointError("the names of the classes are damaged")
     except (CheckpointError, WeightsError) as error:
         raise CheckpointError(f"{path}: {error}") from None
-    return Network(model.eval(), feeding, names, str(path))
+    return Network(model.eval(), preprocessing, names, str(path))
 
 
-def published_feeding(name: str) -> Feeding:
+def published_preprocessing(name: str) -> Preprocessing:
     """How a network is fed for which weights are published. Raises OptionError if there are none."""
-    known = [network for network, (_, feeding) in NETWORKS.items() if feeding is not None]
-    feeding = NETWORKS[name][1] if name in known else None
-    if feeding is None:
+    known = [network for network, (_, preprocessing) in NETWORKS.items() if preprocessing is not None]
+    preprocessing = NETWORKS[name][1] if name in known else None
+    if preprocessing is None:
         hint = "; train it, and name its run's folder" if name in NETWORKS else nearest(name, known)
         raise OptionError(f"model {name!r} has no published weights (known: {', '.join(known)}){hint}")
-    return feeding
+    return preprocessing
 
 
 def pretrained_network(name: str, weights: str | None = None) -> Network:
     """A network with published weights, or with those in a file. Raises OptionError, WeightsError,
     DownloadError."""
-    feeding = published_feeding(name)
+    preprocessing = published_preprocessing(name)
     model = NETWORKS[name][0](weights=weights or "DEFAULT")
     count = len(model.fc.bias.data)
     classes = list(models.imagenet_classes()) if count == 1000 else []
-    return Network(model.eval(), feeding, classes, f"{name}, {weights or 'trained on ImageNet'}")
+    return Network(model.eval(), preprocessing, classes, f"{name}, {weights or 'trained on ImageNet'}")

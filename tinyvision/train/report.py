@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, OptionError
-from ..files import atomic_write
+from ..formats.files import atomic_write
 from .evaluate import Evaluation
 from .history import History
 from .metrics import confusion_matrix

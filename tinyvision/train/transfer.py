@@ -24,7 +24,7 @@ from .. import data, random
 from ..data import ArrayDataset, Subset, split, transforms
 from ..device import Device
 from ..errors import CheckpointError, DataError, OptionError, TinyVisionError
-from ..files import atomic_write, cache_dir
+from ..formats.files import atomic_write, cache_dir
 from ..nn.module import Module, numpy_state
 from ..weights import load, save
 from .checkpoint import Checkpoint, load_checkpoint, load_weights
@@ -32,7 +32,7 @@ from .console import reporter
 from .evaluate import Evaluation, evaluate
 from .history import History
 from .loop import fit
-from .recipes import NETWORKS, check_images, folder_parts, published_feeding
+from .recipes import NETWORKS, check_images, folder_parts, published_preprocessing
 from .runs import BEST, CSV, LAST, PLOT, TRANSFER, make_folder
 from .settings import Settings, nearest
 
@@ -69,7 +69,7 @@ class TransferSettings:
     weights: str | None = None
 
     def __post_init__(self) -> None:
-        published_feeding(self.model)
+        published_preprocessing(self.model)
         if self.freeze not in FREEZE:
             raise OptionError(
                 f"freeze {self.freeze!r} is unknown (known: {', '.join(FREEZE)}){nearest(self.freeze, FREEZE)}"
@@ -125,18 +125,18 @@ def fine_tune(
     parts = _Parts(root, settings)
     chosen = {"folder": str(root.absolute()), **asdict(settings)}
     _check_run(run, chosen, resume)
-    feeding = published_feeding(settings.model)
+    preprocessing = published_preprocessing(settings.model)
     with random.use(random.stream(settings.seed, "head")):
         model = NETWORKS[settings.model][0](weights=settings.weights or "DEFAULT", num_classes=len(parts.classes))
     model.to(device).eval()
     description = {
         "model": {"name": settings.model, "options": {"num_classes": len(parts.classes)}},
-        "input": feeding.as_dict(),
+        "input": preprocessing.as_dict(),
         "classes": parts.classes,
         "data": {"name": "transfer", "root": str(root.absolute())},
     }
     console = reporter(log)
-    features = _Features(model, feeding, settings, workers, console)
+    features = _Features(model, preprocessing, settings, workers, console)
     check_images([parts.train, parts.val, parts.test], console, features.has)
     train_set, val_set = features.of_training(parts.train), features.of(parts.val)
     if not resume:
@@ -162,12 +162,12 @@ def fine_tune(
         _keep_frozen(model, run, load_checkpoint(run / "head" / BEST), head, description)
     else:
         histories["whole network"] = _whole_network(
-            model, parts, feeding, settings, run, description, {**options, "workers": workers}
+            model, parts, preprocessing, settings, run, description, {**options, "workers": workers}
         )
     load_weights(model, run / BEST)
     judged = "validation" if parts.test is None else "test"
     part = parts.val if parts.test is None else parts.test
-    with_transform = Subset(part, range(len(part)), feeding.transform())
+    with_transform = Subset(part, range(len(part)), preprocessing.transform())
     evaluation = evaluate(model, with_transform, batch_size=settings.batch_size, workers=workers)
     return TransferResult(model.eval(), run / BEST, histories, evaluation, judged, part, parts.classes)
 
@@ -237,8 +237,8 @@ class _Features:
     """The numbers before the last layer, computed once for each image and view, and kept in the cache
     folder."""
 
-    def __init__(self, model: Any, feeding: Any, settings: TransferSettings, workers: int, console: Any) -> None:
-        self.model, self.feeding, self.settings = model, feeding, settings
+    def __init__(self, model: Any, preprocessing: Any, settings: TransferSettings, workers: int, console: Any) -> None:
+        self.model, self.preprocessing, self.settings = model, preprocessing, settings
         self.workers, self.console = workers, console
         digest = hashlib.sha256()
         for name, array in sorted(numpy_state(model).items()):
@@ -248,24 +248,24 @@ class _Features:
 
     def of(self, dataset: Any) -> ArrayDataset:
         """A dataset of (features, label) of the images as they are."""
-        features = self._computed(dataset, self.feeding.transform(), 0)
+        features = self._computed(dataset, self.preprocessing.transform(), 0)
         return ArrayDataset(features, dataset.labels, dataset.classes)
 
     def of_training(self, dataset: Any) -> ArrayDataset:
         """The same of the images and of their augmented views."""
         augment = [
-            transforms.RandomResizedCrop(self.feeding.size, scale=(0.5, 1.0)),
+            transforms.RandomResizedCrop(self.preprocessing.size, scale=(0.5, 1.0)),
             transforms.RandomHorizontalFlip(),
         ]
-        views = [self._computed(dataset, self.feeding.transform(), 0)]
+        views = [self._computed(dataset, self.preprocessing.transform(), 0)]
         for number in range(1, self.settings.views + 1):
-            views.append(self._computed(dataset, self.feeding.transform(augment, resize=False), number))
+            views.append(self._computed(dataset, self.preprocessing.transform(augment, resize=False), number))
         return ArrayDataset(np.concatenate(views), np.tile(dataset.labels, len(views)), dataset.classes)
 
     def has(self, dataset: Any) -> bool:
         """Whether the features of the images as they are have been kept: then every one of them was read."""
         try:
-            return self._path(dataset, self.feeding.transform(), 0).is_file()
+            return self._path(dataset, self.preprocessing.transform(), 0).is_file()
         except OSError:  # a file that is gone, or a link that leads nowhere
             return False
 
@@ -298,7 +298,7 @@ class _Features:
         return cache_dir() / "features" / f"{self._key(dataset, transform, view)}.safetensors"
 
     def _key(self, dataset: Any, transform: Any, view: int) -> str:
-        """Changes with the weights, the way of feeding, the view, and with every file's name, size and
+        """Changes with the weights, the preprocessing, the view, and with every file's name, size and
         time."""
         seed = self.settings.seed if view else 0
         digest = hashlib.sha256(f"{self.weights_digest} {transform!r} {seed} {view}".encode())
@@ -340,7 +340,7 @@ def _keep_frozen(model: Any, run: Path, head: Checkpoint, history: History, desc
 def _whole_network(
     model: Any,
     parts: _Parts,
-    feeding: Any,
+    preprocessing: Any,
     settings: TransferSettings,
     run: Path,
     description: dict[str, Any],
@@ -351,11 +351,11 @@ def _whole_network(
         for part in _stem(model):
             part.freeze()
     augment = [
-        transforms.RandomResizedCrop(feeding.size, scale=(0.5, 1.0)),
+        transforms.RandomResizedCrop(preprocessing.size, scale=(0.5, 1.0)),
         transforms.RandomHorizontalFlip(),
     ]
-    train_set = Subset(parts.train, range(len(parts.train)), feeding.transform(augment, resize=False))
-    val_set = Subset(parts.val, range(len(parts.val)), feeding.transform())
+    train_set = Subset(parts.train, range(len(parts.train)), preprocessing.transform(augment, resize=False))
+    val_set = Subset(parts.val, range(len(parts.val)), preprocessing.transform())
     head = {id(p) for p in model.fc.parameters()}
     below = [p for p in model.parameters() if p.requires_grad and id(p) not in head]
     groups = [

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError, WeightsError
-from ..files import atomic_write
-from . import npz, pth, pth_writer, safe
-from .archive import DEFLATED, STORED, ZipArchive
-from .unpickle import Refused
+from ..formats import npz, pth, pth_writer
+from ..formats import safetensors as safe
+from ..formats.files import atomic_write
+from ..formats.unpickle import Refused
+from ..formats.zip import DEFLATED, STORED, ZipArchive
 
 __all__ = ["load", "load_with_metadata", "save"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DownloadError, OptionError, WeightsError
-from ..files import cache_dir, download
+from ..formats.files import cache_dir, download
 
 ORIGIN = "https://download.pytorch.org/models"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import tensors
+from . import storages as tensors
 from .unpickle import Refused, shown
 
 _KINDS = {

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from . import functional as F
-from . import random
-from .arrays import full_name
-from .device import Device, require_cuda, to_device
-from .errors import DtypeError, OptionError, ShapeError
-from .hints import DType
+from .. import random
+from ..arrays import full_name
+from ..device import Device, require_cuda, to_device
+from ..errors import DtypeError, OptionError, ShapeError
+from ..tape import Variable
+from ..types import DType
+from . import taped as F
 from .operands import axis_of, new_shape
-from .tape import Variable
 from .tensor import Tensor
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from tinyvision.data import read_cifar, read_idx, read_image, read_npz
-from tinyvision.data.source import fill, gunzip, printable, read_bytes
 from tinyvision.errors import DataError
+from tinyvision.formats.source import fill, gunzip, printable, read_bytes
 
 READERS = [read_idx, read_npz, read_image, read_cifar]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .safe import little_endian_bytes
-from .tensors import STORAGE_KINDS
+from .safetensors import little_endian_bytes
+from .storages import STORAGE_KINDS
 
 _STORAGE_NAMES = {kind: f"{name}Storage" for name, kind in STORAGE_KINDS.items()}
 KINDS = frozenset(_STORAGE_NAMES) - {"bf16"}

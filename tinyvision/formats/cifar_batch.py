@@ -10,20 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .unpickle import (
-    MAX_STRING,
-    PLAIN,
-    Budget,
-    Dict,
-    Global,
-    List,
-    Node,
-    Profile,
-    Refused,
-    Tuple,
-    interpret,
-    shown,
-)
+from .unpickle import MAX_STRING, PLAIN, Budget, Dict, Global, List, Node, Profile, Refused, Tuple, interpret, shown
 
 _MAX_ENTRIES = 100  # real batches have four or five
 

@@ -15,7 +15,7 @@ LARGEST_SIDE = 8192  # pixels; nobody trains on more, and a damaged note must no
 
 
 @dataclass(frozen=True)
-class Feeding:
+class Preprocessing:
     """The way from a uint8 picture (H, W, C) to a network's input (C, H, W).
 
     channels   1 or 3; other pictures are converted
@@ -48,20 +48,28 @@ class Feeding:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, notes: Any) -> Feeding:
+    def from_dict(cls, notes: Any) -> Preprocessing:
         """From a checkpoint. Raises CheckpointError if the notes make no sense."""
         try:
             values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in notes.items()}
-            feeding = cls(**values)
-            sizes = [feeding.channels, *feeding.size, *([] if feeding.shorter is None else [feeding.shorter])]
-            if feeding.channels not in (1, 3) or len(feeding.size) != 2 or any(type(n) is not int for n in sizes):
-                raise ValueError(f"channels {feeding.channels!r}, size {feeding.size!r}")
-            if not all(0 < n <= LARGEST_SIDE for n in sizes) or len(feeding.mean) != len(feeding.std):
-                raise ValueError(f"size {feeding.size!r}, mean {feeding.mean!r}, std {feeding.std!r}")
-            feeding.transform()
+            preprocessing = cls(**values)
+            sizes = [
+                preprocessing.channels,
+                *preprocessing.size,
+                *([] if preprocessing.shorter is None else [preprocessing.shorter]),
+            ]
+            if (
+                preprocessing.channels not in (1, 3)
+                or len(preprocessing.size) != 2
+                or any(type(n) is not int for n in sizes)
+            ):
+                raise ValueError(f"channels {preprocessing.channels!r}, size {preprocessing.size!r}")
+            if not all(0 < n <= LARGEST_SIDE for n in sizes) or len(preprocessing.mean) != len(preprocessing.std):
+                raise ValueError(f"size {preprocessing.size!r}, mean {preprocessing.mean!r}, std {preprocessing.std!r}")
+            preprocessing.transform()
         except (TypeError, ValueError, AttributeError, OptionError) as error:
             raise CheckpointError(f"the notes on the network's input are damaged: {str(error)[:120]}") from None
-        return feeding
+        return preprocessing
 
 
 class Fit(transforms.Transform):

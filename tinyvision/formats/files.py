@@ -19,7 +19,7 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
-from .errors import DownloadError, FileError, OptionError, TinyVisionError
+from ..errors import DownloadError, FileError, OptionError, TinyVisionError
 
 _CHUNK = 1 << 18
 _TIMEOUT = 30.0  # seconds without (noticeable) progress before a connection counts as stalled
@@ -181,7 +181,7 @@ def download(
 
 
 def _fetch_from_any(urls, path, **options):
-    from .fetch import Failed, Fetch, NotStored, shown_address  # urllib is slow to import
+    from .download import Failed, Fetch, NotStored, shown_address  # urllib is slow to import
 
     part = path.with_name(f".{path.name}.part")
     failures = []

@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pytest
 
-from tinyvision.weights.cifar_batch import read_cifar_batch
-from tinyvision.weights.unpickle import Refused
+from tinyvision.formats.cifar_batch import read_cifar_batch
+from tinyvision.formats.unpickle import Refused
 
 from .hostile import CALLS, CANARY
 from .layouts import name, number, pickled, text, tuple_of

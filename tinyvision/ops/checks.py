@@ -12,7 +12,7 @@ import numpy as np
 from ..arrays import check_is_array
 from ..device import device_of
 from ..errors import DeviceError, DtypeError, OptionError, ShapeError
-from ..hints import Array, Pair, Shape
+from ..types import Array, Pair, Shape
 
 # No image is that large; sizes and strides computed from anything larger would leave the range of NumPy's integers.
 MOST = 2**31 - 1

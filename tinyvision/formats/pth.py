@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from . import tensors
-from .archive import ZipArchive, tar_members
-from .state_dict import named_tensors
-from .tensors import STORAGE_KINDS, Storage, Tensor, is_index
+from ..weights.state_dict import named_tensors
+from . import storages as tensors
+from .storages import STORAGE_KINDS, Storage, Tensor, is_index
 from .unpickle import Budget, Dict, Global, List, Node, Profile, Refused, Tuple, interpret, shown
+from .zip import ZipArchive, tar_members
 
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # the number 0x1950a86a20f9469cfc6c
 

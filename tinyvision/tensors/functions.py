@@ -8,11 +8,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from . import functional as F
-from . import random
+from .. import random
+from ..device import Device, to_device
+from ..types import DType
+from . import taped as F
 from .creation import tensor
-from .device import Device, to_device
-from .hints import DType
 from .operands import as_operand, new_shape
 from .tensor import Tensor
 

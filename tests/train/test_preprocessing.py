@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tinyvision.errors import CheckpointError
-from tinyvision.train.feeding import Channels, Feeding, Fit
+from tinyvision.train.preprocessing import Channels, Fit, Preprocessing
 
-GREY = Feeding(1, (8, 8), (0.5,), (0.25,))
-PHOTO = Feeding(3, (16, 16), (0.5,) * 3, (0.25,) * 3, shorter=20)
+GREY = Preprocessing(1, (8, 8), (0.5,), (0.25,))
+PHOTO = Preprocessing(3, (16, 16), (0.5,) * 3, (0.25,) * 3, shorter=20)
 
 
 def test_a_picture_of_the_right_size_is_only_scaled(rng):
@@ -25,10 +25,10 @@ def test_a_batch_equals_its_pictures(rng):
 
 
 @pytest.mark.parametrize("shape", [(30, 40, 3), (40, 30, 3), (9, 100, 3), (8, 8, 1)])
-@pytest.mark.parametrize("feeding", [GREY, PHOTO])
-def test_any_picture_gets_the_right_shape(rng, feeding, shape):
-    x = feeding.transform()(rng.integers(0, 256, shape, np.uint8))
-    assert x.shape == (feeding.channels, *feeding.size)
+@pytest.mark.parametrize("preprocessing", [GREY, PHOTO])
+def test_any_picture_gets_the_right_shape(rng, preprocessing, shape):
+    x = preprocessing.transform()(rng.integers(0, 256, shape, np.uint8))
+    assert x.shape == (preprocessing.channels, *preprocessing.size)
     assert x.dtype == np.float32
 
 
@@ -47,8 +47,8 @@ def test_fit_on_a_batch(rng):
 
 
 def test_there_and_back():
-    for feeding in (GREY, PHOTO):
-        assert Feeding.from_dict(feeding.as_dict()) == feeding
+    for preprocessing in (GREY, PHOTO):
+        assert Preprocessing.from_dict(preprocessing.as_dict()) == preprocessing
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,6 @@ def test_there_and_back():
 )
 def test_damaged_notes(change):
     with pytest.raises(CheckpointError, match="damaged"):
-        Feeding.from_dict({**GREY.as_dict(), **change})
+        Preprocessing.from_dict({**GREY.as_dict(), **change})
     with pytest.raises(CheckpointError, match="damaged"):
-        Feeding.from_dict(None)
+        Preprocessing.from_dict(None)

@@ -1,7 +1,7 @@
 """One file from one address over HTTP: resumed where it was cut, bounded in every way, verified before it
 counts.
 
-`tinyvision.files.download` is the door to this; see there for what it promises.
+`tinyvision.formats.files.download` is the door to this; see there for what it promises.
 """
 
 import hashlib

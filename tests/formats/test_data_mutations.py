@@ -10,7 +10,7 @@ import pytest
 from tinyvision.data import read_cifar, read_idx, read_image, read_npz
 from tinyvision.errors import DataError
 
-from . import hostile as h
+from . import hostile_data as h
 
 MUTANTS = int(os.environ.get("TINYVISION_FUZZ", "2000"))
 IDX = h.idx_bytes(np.arange(2 * 5 * 4, dtype="i2").reshape(2, 5, 4))

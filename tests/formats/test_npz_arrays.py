@@ -8,7 +8,7 @@ import pytest
 from tinyvision.data import read_npz
 from tinyvision.errors import DataError
 
-from .hostile import npz_bytes
+from .hostile_data import npz_bytes
 
 ARRAYS = {
     "bytes": np.arange(6, dtype=np.uint8).reshape(2, 3),

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from .. import parallel
-from ..hints import Array
+from ..types import Array
 
 # Rows longer than this many pixels would gain nothing more.
 MOST_PIXELS = 64

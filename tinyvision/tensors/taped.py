@@ -1,7 +1,7 @@
 """Every op of `ops`, put on the tape: the whole registration is one line per op."""
 
-from . import ops
-from .tape import differentiable
+from .. import ops
+from ..tape import differentiable
 
 conv2d = differentiable(ops.conv2d_forward, ops.conv2d_backward)
 max_pool2d = differentiable(ops.max_pool2d_forward, ops.max_pool2d_backward)

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from . import functional as F
-from .arrays import held
-from .device import Device, device_of, to_device, to_numpy
-from .device import device as as_device
-from .errors import DtypeError, GraphError, OptionError, ShapeError
-from .hints import Array, Axes, DType
+from ..arrays import held
+from ..device import Device, device_of, to_device, to_numpy
+from ..device import device as as_device
+from ..errors import DtypeError, GraphError, OptionError, ShapeError
+from ..ops.checks import axes_of, one_axis
+from ..ops.shape import read
+from ..tape import Record, Variable, is_grad_enabled
+from ..types import Array, Axes, DType
+from . import taped as F
 from .operands import OPERATORS, as_operand, axis_of, binary, cast, compare, fits, move, plain, require_float, shape_of
-from .ops.door import axes_of, one_axis
-from .ops.shape import read
 from .spellings import Extremes, Spellings
-from .tape import Record, Variable, is_grad_enabled
 
 _memory = vars(Variable)["data"]  # the slot behind the property of this name
 

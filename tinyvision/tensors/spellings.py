@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import functional as F
-from .errors import OptionError, ShapeError
-from .hints import Axes
-from .ops.door import is_integer, one_axis
+from ..errors import OptionError, ShapeError
+from ..ops.checks import is_integer, one_axis
+from ..types import Axes
+from . import taped as F
 
 if TYPE_CHECKING:
     from .tensor import Tensor

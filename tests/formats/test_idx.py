@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from tinyvision.data import read_idx
 from tinyvision.errors import DataError
 
-from .hostile import idx_bytes
+from .hostile_data import idx_bytes
 
 TYPES = ["u1", "i1", "<i2", "<i4", "<f4", "<f8"]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from . import tensors
-from .archive import ZipArchive
-from .safe import little_endian_bytes
+from . import storages as tensors
+from .safetensors import little_endian_bytes
 from .unpickle import Refused, shown
+from .zip import ZipArchive
 
 _MAGIC = b"\x93NUMPY"
 _MAX_NPY_HEADER = 1 << 16

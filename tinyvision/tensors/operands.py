@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import check_is_array, from_numbers, is_array, looks_like_an_array
-from .device import Device, device_of, several_gpus, to_device, use
-from .errors import DeviceError, DtypeError, ShapeError
-from .hints import Array, DType, Shape
-from .tape import Op, Variable, differentiable
+from ..arrays import check_is_array, from_numbers, is_array, looks_like_an_array
+from ..device import Device, device_of, several_gpus, to_device, use
+from ..errors import DeviceError, DtypeError, ShapeError
+from ..tape import Op, Variable, differentiable
+from ..types import Array, DType, Shape
 
 # What NumPy's functions mean where an array stands beside a tensor.
 OPERATORS = {
