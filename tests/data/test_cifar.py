@@ -6,11 +6,10 @@ import zlib
 
 import numpy as np
 import pytest
+from formats import hostile_data as h
 
 from tinyvision.data import CIFAR10, CIFAR100, read_cifar
 from tinyvision.errors import DataError, OptionError
-
-from ..formats import hostile_data as h
 
 
 @pytest.mark.parametrize("classes", [10, 100])

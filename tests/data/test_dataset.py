@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from formats.hostile_data import npz_bytes
 
 import tinyvision as tv
 from tinyvision.data import (
@@ -15,8 +16,6 @@ from tinyvision.data import (
 )
 from tinyvision.data import transforms as T
 from tinyvision.errors import DataError, DtypeError, OptionError
-
-from ..formats.hostile_data import npz_bytes
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 6, 5, 3), dtype=np.uint8)
 LABELS = np.arange(30) % 3

@@ -2,12 +2,11 @@ import os
 
 import numpy as np
 import pytest
+from formats.hostile_data import encode, picture
 
 from tinyvision.data import DataLoader, ImageFolder, Subset, split, transforms
 from tinyvision.data.folder import unreadable
 from tinyvision.errors import DataError
-
-from ..formats.hostile_data import encode, picture
 
 
 @pytest.fixture

@@ -3,12 +3,11 @@ import struct
 
 import numpy as np
 import pytest
+from formats import hostile_data as h
 from PIL import Image, ImageOps
 
 from tinyvision.data import read_image
 from tinyvision.errors import DataError, OptionError
-
-from ..formats import hostile_data as h
 
 PICTURE = h.picture()
 

@@ -4,11 +4,10 @@ import os
 
 import numpy as np
 import pytest
+from formats.hostile_data import idx_bytes
 
 from tinyvision.data import MNIST, FashionMNIST
 from tinyvision.errors import DataError
-
-from ..formats.hostile_data import idx_bytes
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
 LABELS = (np.arange(20) % 10).astype(np.uint8)

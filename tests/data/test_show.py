@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
+from formats.hostile_data import picture
 from PIL import Image
 
 import tinyvision
 from tinyvision.data import ascii_preview, read_image, show, to_image
 from tinyvision.data import transforms as T
 from tinyvision.errors import DtypeError, OptionError, ShapeError
-
-from ..formats.hostile_data import picture
 
 PICTURE = picture(20, 30)
 

@@ -2,14 +2,13 @@ import threading
 
 import numpy as np
 import pytest
+from formats.hostile_data import encode, picture
 
 from tinyvision import random
 from tinyvision.data import read_image
 from tinyvision.data import transforms as T
 from tinyvision.data.transforms import color
 from tinyvision.errors import DtypeError, OptionError, ShapeError
-
-from ..formats.hostile_data import encode, picture
 
 IMAGE = picture(31, 37)
 FLOAT = T.ToTensor()(IMAGE)

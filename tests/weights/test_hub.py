@@ -8,13 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from formats.layouts import zip_file
 
 from tinyvision.errors import DownloadError, OptionError, WeightsError
 from tinyvision.formats import download as fetch
 from tinyvision.weights import hub, load
 from tinyvision.weights.hub import find_weights, weight_names
-
-from ..formats.layouts import zip_file
 
 DATA = zip_file({"w": np.arange(3, dtype="f4")})
 FILE = "resnet18-f37072fd.pth"

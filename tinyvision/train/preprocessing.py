@@ -52,24 +52,20 @@ class Preprocessing:
         """From a checkpoint. Raises CheckpointError if the notes make no sense."""
         try:
             values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in notes.items()}
-            preprocessing = cls(**values)
+            made = cls(**values)
             sizes = [
-                preprocessing.channels,
-                *preprocessing.size,
-                *([] if preprocessing.shorter is None else [preprocessing.shorter]),
+                made.channels,
+                *made.size,
+                *([] if made.shorter is None else [made.shorter]),
             ]
-            if (
-                preprocessing.channels not in (1, 3)
-                or len(preprocessing.size) != 2
-                or any(type(n) is not int for n in sizes)
-            ):
-                raise ValueError(f"channels {preprocessing.channels!r}, size {preprocessing.size!r}")
-            if not all(0 < n <= LARGEST_SIDE for n in sizes) or len(preprocessing.mean) != len(preprocessing.std):
-                raise ValueError(f"size {preprocessing.size!r}, mean {preprocessing.mean!r}, std {preprocessing.std!r}")
-            preprocessing.transform()
+            if made.channels not in (1, 3) or len(made.size) != 2 or any(type(n) is not int for n in sizes):
+                raise ValueError(f"channels {made.channels!r}, size {made.size!r}")
+            if not all(0 < n <= LARGEST_SIDE for n in sizes) or len(made.mean) != len(made.std):
+                raise ValueError(f"size {made.size!r}, mean {made.mean!r}, std {made.std!r}")
+            made.transform()
         except (TypeError, ValueError, AttributeError, OptionError) as error:
             raise CheckpointError(f"the notes on the network's input are damaged: {str(error)[:120]}") from None
-        return preprocessing
+        return made
 
 
 class Fit(transforms.Transform):
