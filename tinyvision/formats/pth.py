@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..weights.state_dict import named_tensors
 from . import storages as tensors
+from .state_dict import named_tensors
 from .storages import STORAGE_KINDS, Storage, Tensor, is_index
 from .unpickle import Budget, Dict, Global, List, Node, Profile, Refused, Tuple, interpret, shown
 from .zip import ZipArchive, tar_members

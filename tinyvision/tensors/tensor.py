@@ -33,6 +33,7 @@ class Tensor(Spellings, Variable):
     `Tensor(array)` wraps an array without a copy; `tensor(...)` copies and converts lists and numbers."""
 
     __slots__ = ()
+    __module__ = "tinyvision"  # its public name, in errors and for pickle
 
     def __init__(self, data: Any, requires_grad: bool = False, record: Record | None = None) -> None:
         super().__init__(data, requires_grad, record)
@@ -139,7 +140,7 @@ class Tensor(Spellings, Variable):
         return to_numpy(self.data)
 
     def __array__(self, dtype: DType | None = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.numpy(), dtype=dtype, copy=copy if copy is not None else None)
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def detach(self) -> Tensor:
         """The same memory as a tensor that is not recorded."""
@@ -192,13 +193,7 @@ class Tensor(Spellings, Variable):
 
     # -- moving and converting
 
-    def to(
-        self,
-        *targets: Any,
-        dtype: DType | None = None,
-        device: str | Device | None = None,
-        non_blocking: bool = False,
-    ) -> Tensor:
+    def to(self, *targets: Any, dtype: DType | None = None, device: Any = None, non_blocking: bool = False) -> Tensor:
         """The tensor on another device and/or with another dtype: `x.to("cuda")`, `x.to(np.float64)`.
 
         non_blocking is a permission, not an order, as in PyTorch; `device.prefetch` is what copies ahead."""
