@@ -95,6 +95,35 @@ def _divisor(rng):
     return [rng.standard_normal((2, 3, 4)), rng.random((3, 1)) + 0.5]
 
 
+def _inside(rng):
+    return [rng.random((3, 4)) * 1.8 - 0.9]
+
+
+def _between(rng):
+    return [rng.integers(-3, 3, (3, 4)) + rng.random((3, 4)) * 0.4 + 0.05]  # no step, and no half, within reach
+
+
+def _unequal(rng):
+    a = rng.standard_normal((2, 3, 4))
+    return [a, (a[:, :, :1] + 1).mean(axis=0)]
+
+
+def _bases(rng):
+    return [rng.random((2, 3, 4)) + 0.5, rng.standard_normal((3, 1))]
+
+
+def _divided(rng):
+    b = rng.choice([-1, 1], (3, 4)) * (rng.random((3, 4)) + 1)
+    return [b * (rng.integers(-3, 3, (2, 3, 4)) + 0.2 + 0.6 * rng.random((2, 3, 4))), b]
+
+
+def _with_zeros(rng):
+    x = rng.standard_normal((2, 3, 4))
+    x[0, 0, 1] = x[1, 1, 0] = x[1, 1, 2] = 0
+    return [x]
+
+
+INDEX = np.array([[3, 0, 3, 1], [1, 1, 0, 2]])
 WEIGHTS = np.array([0.5, 2.0, 1.0, 0.25, 3.0])
 BOTH = (0, 1)
 
@@ -163,5 +192,30 @@ CASES = [
     Case("index", normal((2, 3)), {"index": np.array([[True, False, True], [False, True, True]])}, note="mask"),
     Case("index", normal((4, 3)), {"index": (np.array([[0], [2]]), np.array([1, 2]))}, note="grid"),
     Case("pad", normal((2, 3, 4, 5)), {"padding": (1, 2, 0, 3)}),
+    *(
+        Case(name, normal((3, 4)))
+        for name in ("abs", "sin", "cos", "tan", "atan", "sinh", "cosh", "asinh", "expm1", "erf")
+    ),
+    *(Case(name, _inside) for name in ("asin", "acos", "atanh", "log1p")),
+    *(Case(name, _positive) for name in ("log2", "log10")),
+    Case("acosh", lambda rng: [rng.random((3, 4)) + 1.5]),
+    *(Case("steps", _between, {"kind": kind}) for kind in ("floor", "ceil", "trunc", "round", "sign")),
+    *(Case(name, _unequal, {}, BOTH) for name in ("maximum", "minimum", "atan2")),
+    Case("power", _bases, {}, BOTH),
+    *(Case(name, _divided, {}, BOTH) for name in ("remainder", "fmod")),
+    Case("cumsum", normal((2, 3, 4)), {"axis": 1}),
+    Case("cumprod", normal((2, 5, 3)), {"axis": 1}),
+    Case("cumprod", _with_zeros, {"axis": -1}, note="zeros"),
+    Case("prod", _with_zeros, {"axis": (0, 2)}),
+    Case("prod", normal((2, 3, 2)), {"axis": 1, "keepdims": True}),
+    Case("prod", normal((2, 3))),
+    Case("logsumexp", normal((2, 3, 4)), {"axis": (0, 2), "keepdims": True}),
+    Case("logsumexp", normal((2, 3, 4)), {"axis": 1}),
+    Case("gather", normal((3, 4)), {"index": INDEX, "axis": 1}),
+    Case("scatter", normal((3, 4), (2, 4)), {"index": np.array([[3, 0, 2], [1, 2, 0]]), "axis": 1}, BOTH),
+    Case("scatter_add", normal((3, 4), (3, 5)), {"index": INDEX, "axis": 1}, BOTH),
+    Case("flip", normal((2, 3, 4)), {"axis": (0, -1)}),
+    Case("roll", normal((2, 3, 4)), {"shifts": (1, -2), "axis": (0, 2)}),
+    Case("repeat", normal((3, 4)), {"repeats": (2, 1, 3)}),
     Case("where", normal((2, 3, 4), (3, 1)), {"condition": np.arange(12).reshape(3, 4) % 3 == 0}, BOTH, "mask"),
 ]

@@ -16,8 +16,42 @@ from .activation import (
     tanh_backward,
     tanh_forward,
 )
+from .arranging import (
+    flip_backward,
+    flip_forward,
+    repeat_backward,
+    repeat_forward,
+    roll_backward,
+    roll_forward,
+)
+from .binary import (
+    atan2_backward,
+    atan2_forward,
+    fmod_backward,
+    fmod_forward,
+    maximum_backward,
+    maximum_forward,
+    minimum_backward,
+    minimum_forward,
+    power_backward,
+    power_forward,
+    remainder_backward,
+    remainder_forward,
+)
 from .conv import conv2d_backward, conv2d_forward
 from .dropout import dropout_backward, dropout_forward
+from .erf import (
+    erf_backward,
+    erf_forward,
+)
+from .gathering import (
+    gather_backward,
+    gather_forward,
+    scatter_add_backward,
+    scatter_add_forward,
+    scatter_backward,
+    scatter_forward,
+)
 from .im2col import col2im, im2col_backward, im2col_forward
 from .linear import linear_backward, linear_forward, matmul_backward, matmul_forward
 from .loss import (
@@ -45,6 +79,16 @@ from .pool import (
     avg_pool2d_forward,
     max_pool2d_backward,
     max_pool2d_forward,
+)
+from .running import (
+    cumprod_backward,
+    cumprod_forward,
+    cumsum_backward,
+    cumsum_forward,
+    logsumexp_backward,
+    logsumexp_forward,
+    prod_backward,
+    prod_forward,
 )
 from .shape import (
     add_backward,
@@ -81,6 +125,42 @@ from .shape import (
     transpose_forward,
     where_backward,
     where_forward,
+)
+from .unary import (
+    abs_backward,
+    abs_forward,
+    acos_backward,
+    acos_forward,
+    acosh_backward,
+    acosh_forward,
+    asin_backward,
+    asin_forward,
+    asinh_backward,
+    asinh_forward,
+    atan_backward,
+    atan_forward,
+    atanh_backward,
+    atanh_forward,
+    cos_backward,
+    cos_forward,
+    cosh_backward,
+    cosh_forward,
+    expm1_backward,
+    expm1_forward,
+    log1p_backward,
+    log1p_forward,
+    log2_backward,
+    log2_forward,
+    log10_backward,
+    log10_forward,
+    sin_backward,
+    sin_forward,
+    sinh_backward,
+    sinh_forward,
+    steps_backward,
+    steps_forward,
+    tan_backward,
+    tan_forward,
 )
 
 __all__ = sorted(name for name in globals() if name.endswith(("_forward", "_backward")) or name == "col2im")

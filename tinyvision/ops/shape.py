@@ -25,7 +25,8 @@ def sum_to(dy: Array, shape: Shape) -> Array:
     return dy.sum(axis=repeated, keepdims=True).reshape(shape)
 
 
-def _broadcast(op, a, b):
+def broadcast_of(op: str, a: Array, b: Array) -> Shape:
+    """The shape of what an op makes of both together. Raises ShapeError, DtypeError, DeviceError."""
     check_arrays(op, a=a, b=b)
     try:
         return np.broadcast_shapes(a.shape, b.shape)
@@ -44,7 +45,7 @@ def _like_both(ufunc, a, b):
 
 def add_forward(a: Array, b: Array) -> tuple[Array, Any]:
     """y = a + b, with broadcasting.   ->  y, cache. Raises ShapeError, DtypeError, DeviceError."""
-    _broadcast("add", a, b)
+    broadcast_of("add", a, b)
     return _like_both(np.add, a, b), (a.shape, b.shape)
 
 
@@ -55,7 +56,7 @@ def add_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradient
 
 def sub_forward(a: Array, b: Array) -> tuple[Array, Any]:
     """y = a - b, with broadcasting.   ->  y, cache"""
-    _broadcast("sub", a, b)
+    broadcast_of("sub", a, b)
     return _like_both(np.subtract, a, b), (a.shape, b.shape)
 
 
@@ -67,7 +68,7 @@ def sub_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradient
 
 def mul_forward(a: Array, b: Array) -> tuple[Array, Any]:
     """y = a · b, with broadcasting.   ->  y, cache"""
-    _broadcast("mul", a, b)
+    broadcast_of("mul", a, b)
     return _like_both(np.multiply, a, b), (a, b)
 
 
@@ -79,7 +80,7 @@ def mul_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradient
 
 def div_forward(a: Array, b: Array) -> tuple[Array, Any]:
     """y = a / b, with broadcasting.   ->  y, cache"""
-    _broadcast("div", a, b)
+    broadcast_of("div", a, b)
     return _like_both(np.true_divide, a, b), (a, b)
 
 
@@ -348,7 +349,7 @@ def where_forward(a: Array, b: Array, condition: Array) -> tuple[Array, Any]:
     if condition.dtype != bool:
         raise DtypeError(f"where: the condition must hold truth values, got {condition.dtype}")
     try:
-        np.broadcast_shapes(_broadcast("where", a, b), condition.shape)
+        np.broadcast_shapes(broadcast_of("where", a, b), condition.shape)
     except ValueError:
         shown = describe(a=("(...)", a), b=("(...)", b), condition=("(...)", condition))
         raise ShapeError(f"where: shapes do not broadcast\n{shown}") from None

@@ -1,0 +1,74 @@
+"""The error function, erf(x) = 2/√π ∫₀ˣ exp(-t²) dt, which NumPy lacks.
+
+It rises from -1 to 1 and reaches both, to the last bit of float64, before |x| = 6. For x from 0 to 6
+
+    erf(x) = 1 - exp(-x²) · g(x),   g(x) = exp(x²) · erfc(x),
+
+where g falls smoothly from 1 to 0.09 and, written in t = (x - 2) / (x + 2), is a polynomial to 16 digits. It is fitted
+once, through Chebyshev's points, to the erfc of Python's `math`. Near 0 that difference would lose digits; there
+the series of the integral, x - x³/3 + x⁵/(2!·5) - ..., is short.
+"""
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+from numpy.polynomial import chebyshev
+
+from ..types import Array, Gradients, Needs
+from .checks import as_array, check_arrays
+
+END, DEGREE = 6.0, 22
+NEAR, TERMS = 0.5, 11  # 0.5²² / (11! · 23) is 3e-16
+
+
+def _t(x):
+    return (x - 2) / (x + 2)
+
+
+@functools.cache
+def _polynomials() -> tuple[list[float], list[float]]:
+    """The coefficients of g in powers of t, and of erf(x) / x in powers of x², the highest first."""
+    low, high = _t(0.0), _t(END)
+
+    def g(s):  # t runs from low to high as s runs from -1 to 1
+        t = low + (s + 1) / 2 * (high - low)
+        x = 2 * (1 + t) / (1 - t)
+        return np.array([math.exp(v * v) * math.erfc(v) for v in x])
+
+    fitted = np.polynomial.Polynomial(chebyshev.cheb2poly(chebyshev.chebinterpolate(g, DEGREE)))
+    in_t = fitted(np.polynomial.Polynomial([-1 - 2 * low / (high - low), 2 / (high - low)]))
+    series = [2 / math.sqrt(math.pi) * (-1) ** n / (math.factorial(n) * (2 * n + 1)) for n in range(TERMS)]
+    return [float(c) for c in in_t.coef[::-1]], series[::-1]
+
+
+def _at(coefficients, x):
+    """The polynomial at x, by Horner's rule."""
+    y = np.full_like(x, coefficients[0])
+    for c in coefficients[1:]:
+        y *= x
+        y += c
+    return y
+
+
+def erf(x: Array) -> Array:
+    """erf of every number, to the precision of its dtype."""
+    of_t, of_square = _polynomials()
+    size = np.minimum(np.abs(x), END)  # nan stays
+    square = size * size
+    far = 1 - np.exp(-square) * _at(of_t, _t(size))
+    near = size * _at(of_square, np.minimum(square, NEAR * NEAR))
+    return as_array(np.copysign(np.where(size < NEAR, near, far), x))
+
+
+def erf_forward(x: Array) -> tuple[Array, Any]:
+    """y = erf(x).   ->  y, cache"""
+    check_arrays("erf", x=x)
+    return erf(x), x
+
+
+def erf_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
+    """dx = dy · 2/√π · exp(-x²)"""
+    x = cache
+    return (as_array(dy * (2 / math.sqrt(math.pi)) * np.exp(-x * x)),)

@@ -1,0 +1,97 @@
+"""Sums and products along an axis, running and whole, and the logarithm of a sum of exponentials."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..types import Array, Axes, Gradients, Needs
+from .checks import as_array, axes_of, check_arrays, one_axis
+
+
+def cumsum_forward(x: Array, axis: int) -> tuple[Array, Any]:
+    """y_i = x_0 + ... + x_i along `axis`.   ->  y, cache"""
+    check_arrays("cumsum", x=x)
+    axis = one_axis("cumsum", x, axis)
+    return np.cumsum(x, axis=axis), axis
+
+
+def cumsum_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
+    """dx_i = dy_i + dy_{i+1} + ...: x_i is in every sum from its own on."""
+    return (_from_the_end(dy, cache).copy(),)
+
+
+def _from_the_end(x, axis):
+    back = (slice(None),) * axis + (slice(None, None, -1),)
+    return np.cumsum(x[back], axis=axis)[back]
+
+
+def cumprod_forward(x: Array, axis: int) -> tuple[Array, Any]:
+    """y_i = x_0 · ... · x_i along `axis`.   ->  y, cache"""
+    check_arrays("cumprod", x=x)
+    axis = one_axis("cumprod", x, axis)
+    y = np.cumprod(x, axis=axis)
+    return y, (x, axis)
+
+
+def cumprod_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
+    """dx_i = Σ_{j ≥ i} dy_j · (the product up to j without x_i)
+
+    With p_i = x_0 · ... · x_{i-1} and r_i = dy_i + x_{i+1} · r_{i+1}, what follows x_i counted from the end, this is
+    dx_i = p_i · r_i. Nothing is divided, so that a zero among the numbers is no special case."""
+    x, axis = cache
+    x, dy = np.moveaxis(x, axis, 0), np.moveaxis(dy, axis, 0)  # (n, ...)
+    dx = np.empty_like(dy, order="C")
+    rest = np.zeros_like(dy, shape=dy.shape[1:])
+    for i in range(len(x) - 1, -1, -1):
+        rest = dy[i] + (x[i + 1] * rest if i + 1 < len(x) else rest)
+        dx[i] = rest
+    if len(x) > 1:
+        dx[1:] *= np.cumprod(x[:-1], axis=0)
+    return (np.moveaxis(dx, 0, axis),)
+
+
+def prod_forward(x: Array, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:
+    """y = the product of x over `axis` (an integer, several, or all).   ->  y, cache"""
+    check_arrays("prod", x=x)
+    axis = axes_of("prod", x, axis)
+    return as_array(np.prod(x, axis=axis, keepdims=keepdims)), (x, axis)
+
+
+def prod_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
+    """dx_i = dy · (the product of all others) = dy · (of those before i) · (of those after i), zeros or not."""
+    x, axis = cache
+    kept = [a for a in range(x.ndim) if a not in axis]
+    order = [*kept, *axis]
+    shape = [x.shape[a] for a in kept]
+    flat = x.transpose(order).reshape(*shape, math.prod(x.shape[a] for a in axis))  # the axes multiplied over, as one
+    before, after = np.ones_like(flat), np.ones_like(flat)
+    if flat.shape[-1] > 1:
+        before[..., 1:] = np.cumprod(flat[..., :-1], axis=-1)
+        after[..., :-1] = np.cumprod(flat[..., :0:-1], axis=-1)[..., ::-1]
+    dx = dy.reshape(*shape, 1) * before * after
+    back = [order.index(a) for a in range(x.ndim)]
+    return (dx.reshape([x.shape[a] for a in order]).transpose(back),)
+
+
+def logsumexp_forward(x: Array, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:
+    """y = log Σ exp(x) over `axis`.   ->  y, cache
+
+    With m the largest, log Σ exp(x) = m + log Σ exp(x - m), where no exponential overflows and one is 1."""
+    check_arrays("logsumexp", x=x)
+    axis = axes_of("logsumexp", x, axis)
+    if 0 in [x.shape[a] for a in axis]:  # the logarithm of an empty sum
+        m = np.zeros_like(x, shape=[1 if a in axis else n for a, n in enumerate(x.shape)])
+    else:
+        m = x.max(axis=axis, keepdims=True)
+        m = np.where(np.isinf(m), np.zeros_like(m), m)  # ∞ - ∞ would be nan
+    with np.errstate(all="ignore"):
+        y = m + np.log(np.exp(x - m).sum(axis=axis, keepdims=True))
+    return as_array(y if keepdims else y.squeeze(axis)).copy(), (x, y)
+
+
+def logsumexp_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
+    """dx = dy · exp(x - y), the softmax of x."""
+    x, y = cache
+    with np.errstate(all="ignore"):
+        return (as_array(dy.reshape(y.shape) * np.exp(x - y)),)
