@@ -14,7 +14,6 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import chebyshev
 
 from ..types import Array, Gradients, Needs
 from .checks import as_array, check_arrays
@@ -30,6 +29,8 @@ def _t(x):
 @functools.cache
 def _polynomials() -> tuple[list[float], list[float]]:
     """The coefficients of g in powers of t, and of erf(x) / x in powers of x², the highest first."""
+    from numpy.polynomial import Polynomial, chebyshev  # here, as it would make importing the package slower
+
     low, high = _t(0.0), _t(END)
 
     def g(s):  # t runs from low to high as s runs from -1 to 1
@@ -37,8 +38,8 @@ def _polynomials() -> tuple[list[float], list[float]]:
         x = 2 * (1 + t) / (1 - t)
         return np.array([math.exp(v * v) * math.erfc(v) for v in x])
 
-    fitted = np.polynomial.Polynomial(chebyshev.cheb2poly(chebyshev.chebinterpolate(g, DEGREE)))
-    in_t = fitted(np.polynomial.Polynomial([-1 - 2 * low / (high - low), 2 / (high - low)]))
+    fitted = Polynomial(chebyshev.cheb2poly(chebyshev.chebinterpolate(g, DEGREE)))
+    in_t = fitted(Polynomial([-1 - 2 * low / (high - low), 2 / (high - low)]))
     series = [2 / math.sqrt(math.pi) * (-1) ** n / (math.factorial(n) * (2 * n + 1)) for n in range(TERMS)]
     return [float(c) for c in in_t.coef[::-1]], series[::-1]
 
