@@ -12,11 +12,12 @@ says which mistake was made, if it is sure, and where the numbers differ in any 
 """
 
 from .bank import Mistake, mistakes
-from .findings import Finding, Picture, Report, Where
-from .known import op
-from .network import model
+from .check_gradients import gradients
+from .check_model import model
+from .check_op import op
+from .findings import Finding, Picture, Where
 from .ops import SPECS
-from .pairs import gradients
+from .report import Report
 
 OPS = tuple(SPECS)
 

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from .examine import Examination
-from .findings import Report, Where
+from .findings import Where
 from .probes import Probe
+from .report import Report
 
 
 def answer(exam: Examination, probe: Probe, position: int) -> Any:

@@ -7,9 +7,10 @@ import numpy as np
 
 from ..device import to_numpy
 from . import runner
-from .findings import Finding, Report, Where
+from .findings import Finding, Where
 from .place import Place, fetched, is_array
 from .probes import Probe
+from .report import Report
 from .verdict import compare
 
 # Ids of what can be seen from outside, whatever the op; they serve as `mistake` with certainty "exact".

@@ -1,9 +1,7 @@
-"""What the checker has to say: `Finding`, `Where` and `Report`."""
+"""What the checker has to say, as data: `Finding` with its `Where` and `Picture`, and the `Outcome` of a check."""
 
 import os
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,11 +88,8 @@ class Finding:
 
 
 @dataclass
-class Report:
-    """The outcome of a check: `passed`, `findings`, `notes` (conventions and precision, no errors), `status`.
-
-    `status` maps what was looked at ("forward", "dx", ...) to "ok", "wrong" or "not judged". `print(report)` shows all
-    of it in 80 columns; `report.save("report.html")` writes a page with the arrays as heat maps."""
+class Outcome:
+    """What a check found, as data: the text and the page are drawn from it, and `Report` can show itself with both."""
 
     subject: str
     findings: list = field(default_factory=list)
@@ -116,38 +111,6 @@ class Report:
         """True if everything was judged and nothing was found."""
         return not self.findings and all(s in ("ok", "ours", "skipped") for s in self.status.values())
 
-    def __bool__(self) -> bool:
-        return self.passed
-
-    def __str__(self) -> str:
-        """The report in 80 columns, in colour when standard output is a terminal and NO_COLOR is not set."""
-        from .show import render
-
-        return render(self, colour=_in_colour(sys.stdout))
-
-    def __repr__(self) -> str:
-        outcome = "passed" if self.passed else f"{len(self.findings)} findings"
-        return f"<Report {self.title}: {outcome}>"
-
-    def show(self, file: Any = None, colour: bool | None = None, picture: bool = True) -> None:
-        """Print the report, in colour when `file` (standard output) is a terminal and NO_COLOR is not set."""
-        from .show import render
-
-        file = sys.stdout if file is None else file
-        colour = _in_colour(file) if colour is None else colour
-        print(render(self, colour=colour, picture=picture), file=file)
-
-    def save(self, path: str | Path) -> str | Path:
-        """Write the report as one self-contained HTML page; returns the path. Raises FileError if it cannot."""
-        from .html import save
-
-        return save(self, path)
-
-    def _repr_html_(self):
-        from .html import fragment
-
-        return fragment(self)
-
     def as_dict(self) -> dict[str, Any]:
         """The report as plain numbers and strings, for JSON."""
         return {
@@ -160,7 +123,3 @@ class Report:
             "probes": self.probes,
             "seconds": round(self.seconds, 4),
         }
-
-
-def _in_colour(file):
-    return hasattr(file, "isatty") and file.isatty() and "NO_COLOR" not in os.environ

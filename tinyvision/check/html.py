@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .findings import Report
-from .show import _certainty, _short, number, slice_of
+from .findings import Outcome
+from .show import certainty_words, number, short_path, slice_of
 
 STYLE = """
 .tvc{--bg:#fff;--fg:#1b1f24;--dim:#5b6570;--line:#d7dde3;--bad:#b3261e;--good:#1a7f37;
@@ -33,7 +33,7 @@ PAGE = """<!doctype html>
 _MARKS = {"ok": "good", "ours": "good", "wrong": "bad"}
 
 
-def save(report: Report, path: str | Path) -> str | Path:
+def save(report: Outcome, path: str | Path) -> str | Path:
     """Write the page whole or not at all, and return the path. Raises FileError if it cannot be written."""
     from ..formats.files import atomic_write
 
@@ -43,7 +43,7 @@ def save(report: Report, path: str | Path) -> str | Path:
     return path
 
 
-def fragment(report: Report) -> str:
+def fragment(report: Outcome) -> str:
     """The report as a piece of HTML, for a page or a notebook."""
     verdict = '<span class="good">passed</span>' if report.passed else '<span class="bad">not yet</span>'
     chips = "".join(
@@ -79,12 +79,12 @@ def _section(f):
             )
         )
     if f.file:
-        rows.append(("in", f"<code>{html.escape(_short(f.file))}:{f.line}</code>"))
+        rows.append(("in", f"<code>{html.escape(short_path(f.file))}:{f.line}</code>"))
     table = "".join(f"<tr><td class=dim>{a}</td><td>{b}</td></tr>" for a, b in rows)
     facts = "".join(f"<p>{html.escape(x)}</p>" for x in f.facts)
     return (
         f"<section><h2>{html.escape(f.argument)}</h2><p class=says>{html.escape(f.message)}</p>"
-        f"<p class=dim>{_certainty(f)}</p>{facts}<table>{table}</table>{_pictures(f)}</section>"
+        f"<p class=dim>{certainty_words(f)}</p>{facts}<table>{table}</table>{_pictures(f)}</section>"
     )
 
 

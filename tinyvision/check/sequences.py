@@ -10,10 +10,10 @@ from ..types import Array
 from . import runner
 from .conditions import shuffled
 from .examine import Examination
-from .findings import Report
 from .ops import Spec
 from .place import is_array
 from .probes import Probe
+from .report import Report
 from .verdict import compare, where
 
 

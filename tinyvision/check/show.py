@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .findings import Finding, Report
+from .findings import Finding, Outcome
 
 WIDTH = 80
 SHADES = " ░▒▓█"
@@ -28,7 +28,7 @@ class _Ink:
         return f"{_COLOURS[style]}{text}\x1b[0m" if self.colour else text
 
 
-def render(report: Report, colour: bool = False, picture: bool = True) -> str:
+def render(report: Outcome, colour: bool = False, picture: bool = True) -> str:
     """The whole report as one string."""
     ink = _Ink(colour)
     lines = _headline(report, ink)
@@ -70,7 +70,8 @@ def _headline(report, ink):
     return [*lines, line]
 
 
-def _certainty(finding):
+def certainty_words(finding: Finding) -> str:
+    """How sure the checker is, in the words that stand behind a finding."""
     if finding.certainty == "exact" and finding.mistake and "." in finding.mistake:
         return "exact match with a known mistake"
     if finding.certainty == "exact":
@@ -107,7 +108,7 @@ def _finding(finding, ink):
         probe = f", probe: {where.probe}" if where.probe else ""
         spread = f"{where.region} ({where.differing} of {where.total} elements{probe})"
         lines += textwrap.wrap(spread, WIDTH, initial_indent="   where             ", subsequent_indent=" " * 21)
-    tag = f"[{_certainty(finding)}]"
+    tag = f"[{certainty_words(finding)}]"
     paragraphs = finding.message.split("\n")
     head = f"{finding.argument}: " if where is None else ""
     for k, paragraph in enumerate(paragraphs):
@@ -120,11 +121,12 @@ def _finding(finding, ink):
     for fact in finding.facts:
         lines += textwrap.wrap(fact, WIDTH, initial_indent="   ", subsequent_indent="   ")
     if finding.file:
-        lines.append("   " + ink("dim", f"{_short(finding.file)}:{finding.line}"))
+        lines.append("   " + ink("dim", f"{short_path(finding.file)}:{finding.line}"))
     return lines
 
 
-def _short(path):
+def short_path(path: str) -> str:
+    """The path from here, if the file is below the current folder."""
     try:
         relative = os.path.relpath(path)
     except ValueError:

@@ -13,7 +13,8 @@ from ..device import to_numpy
 from . import runner
 from .diagnose import Diagnosis
 from .examine import Examination
-from .findings import Finding, Picture, Report, Where
+from .findings import Finding, Picture, Where
+from .report import Report
 from .verdict import compare
 
 SCENARIOS: tuple[dict[str, Any], ...] = (

@@ -11,13 +11,14 @@ from ..device import device_of
 from ..errors import DeviceError, OptionError
 from ..tape import Variable
 from . import numeric, runner
+from .describe import described
 from .diagnose import diagnose
 from .evidence import Evidence
 from .examine import Examination
-from .findings import Finding, Picture, Report
 from .place import Place, fetched, is_array
 from .probes import Probe, upstream
-from .verdict import ROUNDING, ROUNDING_FLOAT32, Comparison, common_region, holds_float32, where
+from .report import Report
+from .verdict import ROUNDING, ROUNDING_FLOAT32, Comparison, holds_float32
 
 BUDGET = 10.0  # seconds of forward calls; beyond it, a random part of the elements is judged, and the report says so
 JACOBIAN_CELLS = 4_000_000
@@ -335,39 +336,10 @@ def _skip_kinks(exam, s, position, yours, wrong, dy):
 
 
 def _add(report, exam, name, evidences):
-    found = diagnose(name, evidences)
-    failed = [e for e in evidences if e.shaped and e.failed]
-    unshaped = [e for e in evidences if not e.shaped]
-    place, picture, message, kind = None, None, found.message, "value"
-    if failed:
-        places = [
-            where(e.comparison, e.yours, np.nan_to_num(e.right), e.axes, _where_signs(e), e.probe.name, e.noise)
-            for e in failed
-        ]
-        place = replace(places[0][0], region=common_region([r for _, r in places]), witness="numeric")
-        picture = Picture(failed[0].yours, np.nan_to_num(failed[0].right))
-    if unshaped:
-        e, kind = unshaped[0], "shape"
-        told = f"{name} has the shape {e.yours.shape}; it must be {e.right.shape}."
-        message = told if found.certainty == "unknown" else f"{told} {message}"
-        if found.certainty == "unknown":
-            found = replace(found, mistake="wrong_shape", certainty="exact")
-    file, line = runner.location(exam.backward_function)
-    report.findings.append(
-        Finding(
-            name,
-            message,
-            found.mistake,
-            found.signature,
-            found.certainty,
-            place,
-            file,
-            line,
-            picture,
-            found.facts,
-            kind,
-        )
-    )
+    finding = described(name, diagnose(name, evidences), evidences, exam.backward_function, _where_signs)
+    if finding.where is not None:
+        finding = replace(finding, where=replace(finding.where, witness="numeric"))
+    report.findings.append(finding)
 
 
 def _where_signs(e):

@@ -15,8 +15,9 @@ from ..device import device_of, to_numpy
 from ..errors import DeviceError, OptionError
 from . import runner
 from .examine import Examination
-from .findings import Finding, Report, Where
+from .findings import Finding, Where
 from .place import Place, fetched, is_array
+from .report import Report
 
 DIRECTIONS = 3
 STEPS = (1e-4, 1e-5, 1e-6, 1e-7)

@@ -49,7 +49,7 @@ def test_where_it_differs():
     assert finding.where.index[1] == 1
     assert finding.where.yours == 0
     assert finding.where.witness == "numeric"
-    assert finding.file.endswith("test_known.py")
+    assert finding.file.endswith("test_check_op.py")
 
 
 def test_regions_of_known_mistakes():

@@ -11,14 +11,15 @@ from ..device import Device
 from ..errors import OptionError
 from . import conditions, conventions, numeric, runner, sequences
 from .bank import mistakes
+from .describe import described
 from .diagnose import diagnose
 from .evidence import Evidence
 from .examine import Examination
-from .findings import Finding, Picture, Report
 from .ops import PAIRED, spec
 from .place import Place, fetched
 from .regions import predicates
-from .verdict import common_region, compare, holds_float32, where
+from .report import Report
+from .verdict import compare, holds_float32, where
 
 
 def op(
@@ -335,52 +336,32 @@ def _add(report, exam, settings, name, evidences, function):
         return
     failed = [e for e in evidences if e.shaped and e.failed]
     unshaped = [e for e in evidences if e.yours is not None and not e.shaped]
-    place, picture, message, kind = None, None, found.message, "value"
-    if failed:
-        places = [
-            where(e.comparison, e.yours, e.right, e.axes, predicates(settings.spec.name, e.probe, name), e.probe.name)
-            for e in [*failed, *(e for e in evidences if e.shaped and not e.failed)]
-        ]
-        place = replace(places[0][0], region=common_region([regions for _, regions in places]))
-        place = _witnessed(exam, failed[0], place, settings.spec.linear)
-        picture = Picture(failed[0].yours, failed[0].right)
-    if unshaped:
-        e, kind = unshaped[0], "shape"
-        report.status["shapes"] = "wrong"
-        told = f"{name} has the shape {e.yours.shape}; it must be {e.right.shape}."
-        message = f"{told} {message}" if found.certainty != "unknown" else told
-        if found.certainty == "unknown":
-            found = replace(found, mistake="wrong_shape", certainty="exact")
-        picture = picture or Picture(e.yours, e.right)
     if not failed and not unshaped:
         return
-    dtype = next((e.yours.dtype for e in evidences if e.yours is not None), None)
-    if dtype is not None and dtype.kind in "iu" and found.certainty == "unknown":
-        found = replace(found, mistake="wrong_dtype", certainty="exact")
-        message = f"{name} holds integers ({dtype}): the fractions were cut off. Make the array with the dtype of x."
-    if dtype == np.float16 and found.certainty == "unknown" and _half_precision(failed):
-        found = replace(found, mistake="wrong_dtype", certainty="exact")
-        message = f"{name} is float16, which keeps three digits: too few for a gradient or an output."
-    file, line = runner.location(function)
-    report.findings.append(
-        Finding(
-            name,
-            message,
-            found.mistake,
-            found.signature,
-            found.certainty,
-            place,
-            file,
-            line,
-            picture,
-            found.facts,
-            kind,
-        )
-    )
+    finding = described(name, found, evidences, function, lambda e: predicates(settings.spec.name, e.probe, name))
+    if failed:
+        finding = replace(finding, where=_witnessed(exam, failed[0], finding.where, settings.spec.linear))
+    if unshaped:
+        report.status["shapes"] = "wrong"
+    elif found.certainty == "unknown":
+        finding = _by_dtype(finding, evidences, failed)
+    report.findings.append(finding)
     if found.certainty == "exact" and any(e.yours is None for e in evidences):
         # The known mistake explains the exceptions as well.
         who = "forward" if name == "y" else "backward"
         report.findings[:] = [f for f in report.findings if not (f.kind == "exception" and f.argument == who)]
+
+
+def _by_dtype(finding, evidences, failed):
+    """A kind of number that cannot hold the result explains what no mistake does."""
+    name, dtype = finding.argument, next((e.yours.dtype for e in evidences if e.yours is not None), None)
+    if dtype is not None and dtype.kind in "iu":
+        told = f"{name} holds integers ({dtype}): the fractions were cut off. Make the array with the dtype of x."
+    elif dtype == np.float16 and _half_precision(failed):
+        told = f"{name} is float16, which keeps three digits: too few for a gradient or an output."
+    else:
+        return finding
+    return replace(finding, message=told, mistake="wrong_dtype", certainty="exact")
 
 
 def _half_precision(failed):
