@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from .verdict import holds_float32
+
 STEP = 6e-6
 STEP_FLOAT32 = 5e-3
 
@@ -58,16 +60,19 @@ def differences(f: Callable[..., Any], x: np.ndarray, elements: Any, rng: np.ran
     base = f(x)
     linear = is_linear(f, x, rng)
     noise = noise_of(f, x, rng)
+    size = float(np.abs(base).max(initial=0.0))
+    if holds_float32(base):
+        # Steps smaller than the spacing of float32 move nothing, and look like no noise at all.
+        noise = max(noise, 6e-8 * size)
     # float64 leaves 1e-16, float32 1e-8; a kink seen with the smaller step, up to 1e-9.
-    rough = noise > 1e-9 * max(float(np.abs(base).max(initial=0.0)), 1e-300)
-    noise = noise if rough else min(noise, 1e-12 * float(np.abs(base).max(initial=0.0)))
+    rough = noise > 1e-9 * max(size, 1e-300)
+    noise = noise if rough else min(noise, 1e-12 * size)
     step = 1.0 if linear else (STEP_FLOAT32 if rough else STEP)
     rows = np.empty((len(elements), base.size))
     for row, element in enumerate(elements):
         h = step if linear else step * max(1.0, abs(float(x.flat[element])))
         plus, minus = _moved(x, element, h), _moved(x, element, -h)
         rows[row] = (f(plus) - f(minus)) / (plus.flat[element] - minus.flat[element])
-    size = float(np.abs(base).max(initial=0.0))
     floor = (8 * noise + 4e-16 * size) / step + (0.0 if linear else (1e-4 if rough else 1e-9) * _scale(rows))
     return Differences(rows, np.asarray(elements), floor, linear, step)
 
