@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinyvision.errors import CheckpointError
-from tinyvision.train.preprocessing import Channels, Fit, Preprocessing
+from tinyvision.train.preprocessing import Channels, Preprocessing, ToSize
 
 GREY = Preprocessing(1, (8, 8), (0.5,), (0.25,))
 PHOTO = Preprocessing(3, (16, 16), (0.5,) * 3, (0.25,) * 3, shorter=20)
@@ -42,7 +42,7 @@ def test_channels(rng):
 
 def test_fit_on_a_batch(rng):
     images = rng.integers(0, 256, (3, 12, 10, 3), np.uint8)
-    fit = Fit((6, 7))
+    fit = ToSize((6, 7))
     np.testing.assert_array_equal(fit(images), np.stack([fit(image) for image in images]))
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ..errors import OptionError, WeightsError
 from ..nn.module import Module
+from ..ops.checks import is_integer
 
 Model = TypeVar("Model", bound=Module)
 
@@ -27,9 +28,7 @@ def load_pretrained(
 
     `head` names the last layer, whose size follows the number of classes: if that differs from the file's, all but the
     head is loaded. `rename` maps the file's names to the model's. Raises OptionError, WeightsError, DownloadError."""
-    if num_classes is not None and (
-        isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1
-    ):
+    if num_classes is not None and (not is_integer(num_classes) or num_classes < 1):
         raise OptionError(f"{name}: num_classes must be a positive integer, got {num_classes!r}")
     if pretrained is not None:
         if not isinstance(pretrained, bool):

@@ -345,7 +345,7 @@ class Module:
 
     def fuse(self: Self) -> Self:
         """A copy for inference with every batch-norm folded into its convolution (see `nn.fusing.fuse`)."""
-        from .fusing import fuse
+        from .fusing import fuse  # a method of every module that is made of modules: loaded when it is called
 
         return fuse(self)
 

@@ -122,7 +122,7 @@ def one_axis(op: str, x: Array, axis: Any) -> int:
 
 def fraction(op: str, name: str, value: Any) -> float:
     """An option that is a number from 0 to 1, as a float. Raises OptionError."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or not 0 <= float(value) <= 1:
+    if not is_number(value) or not 0 <= float(value) <= 1:
         raise OptionError(f"{op}: {name} must be a number from 0 to 1, got {value!r}")
     return float(value)
 
@@ -130,6 +130,11 @@ def fraction(op: str, name: str, value: Any) -> float:
 def is_integer(value: Any) -> bool:
     """True for an integer that is not a bool."""
     return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
+
+
+def is_number(value: Any) -> bool:
+    """True for a real number that is not a bool, infinities and NaN among them."""
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:

@@ -1,7 +1,6 @@
 """Arithmetic with broadcasting, reductions, and the ops that only move numbers about."""
 
 import math
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,17 @@ import numpy as np
 from .. import parallel
 from ..errors import DtypeError, OptionError, ShapeError
 from ..types import Array, Axes, Gradients, Needs, Shape
-from .checks import as_array, axes_of, check_arrays, check_devices, check_is_array, describe, is_integer, one_axis
+from .checks import (
+    as_array,
+    axes_of,
+    check_arrays,
+    check_devices,
+    check_is_array,
+    describe,
+    is_integer,
+    is_number,
+    one_axis,
+)
 
 
 def sum_to(dy: Array, shape: Shape) -> Array:
@@ -93,7 +102,7 @@ def div_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradient
 def pow_forward(x: Array, exponent: float) -> tuple[Array, Any]:
     """y = x ** exponent, for a number `exponent`.   ->  y, cache. Raises OptionError."""
     check_arrays("pow", x=x)
-    if isinstance(exponent, bool) or not isinstance(exponent, numbers.Real):
+    if not is_number(exponent):
         raise OptionError(f"pow: the exponent must be a number, got {type(exponent).__name__}")
     exponent = int(exponent) if is_integer(exponent) else float(exponent)  # a NumPy number would widen float32
     return as_array(x**exponent), (x, exponent)

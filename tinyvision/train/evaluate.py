@@ -13,6 +13,7 @@ from ..data import DataLoader
 from ..device import Device, memory_errors_explained, prefetch, to_numpy
 from ..device import device as as_device
 from ..nn.module import Module
+from ..ops import log_softmax_forward
 from ..tape import no_grad
 from .metrics import accuracy
 
@@ -47,8 +48,7 @@ class Evaluation:
     @property
     def log_probabilities(self) -> np.ndarray:
         """log softmax of the scores, (N, K) float64."""
-        shifted = self.scores.astype(np.float64) - self.scores.max(axis=1, keepdims=True)
-        return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        return log_softmax_forward(self.scores.astype(np.float64), axis=1)[0]
 
 
 def evaluate(

@@ -24,6 +24,7 @@ from ..device import Device, memory_errors_explained, prefetch, to_numpy
 from ..device import device as as_device
 from ..errors import CheckpointError, OptionError, TrainingError
 from ..nn.module import Module
+from ..ops.checks import is_integer, is_number
 from .checkpoint import Checkpoint, Progress, capture, load_checkpoint, restore
 from .console import Reporter, reporter
 from .evaluate import evaluate
@@ -371,9 +372,9 @@ class _Training:
 
 
 def _checked_saving(save_every: Any, save_steps: Any, on_epoch: Any) -> tuple[float, int | None, Any]:
-    if isinstance(save_every, bool) or not isinstance(save_every, (int, float)) or not save_every >= 0:
+    if not is_number(save_every) or not save_every >= 0:
         raise OptionError(f"fit: save_every must be a number of seconds from 0, got {save_every!r}")
-    if save_steps is not None and (type(save_steps) is not int or save_steps < 1):
+    if save_steps is not None and (not is_integer(save_steps) or save_steps < 1):
         raise OptionError(f"fit: save_steps must be a positive integer, got {save_steps!r}")
     if on_epoch is not None and not callable(on_epoch):
         raise OptionError(f"fit: on_epoch must be a function, got {on_epoch!r}")

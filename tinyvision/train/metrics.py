@@ -11,6 +11,8 @@ import numpy as np
 
 from ..device import to_numpy
 from ..errors import DataError, OptionError, ShapeError
+from ..ops.checks import is_integer
+from ..tape import Variable
 
 
 def topk_accuracy(scores: Any, labels: Any, k: int = 1) -> float:
@@ -20,7 +22,7 @@ def topk_accuracy(scores: Any, labels: Any, k: int = 1) -> float:
     wrong. Raises ShapeError for other shapes, DataError for labels outside of 0 to K - 1, OptionError
     unless 1 <= k <= K."""
     scores, labels = _pair(scores, labels)
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= scores.shape[1]:
+    if not is_integer(k) or not 1 <= k <= scores.shape[1]:
         raise OptionError(f"topk_accuracy: k must be an integer from 1 to {scores.shape[1]}, got {k!r}")
     own = scores[np.arange(len(labels)), labels][:, None]
     before = np.arange(scores.shape[1]) < labels[:, None]
@@ -42,7 +44,7 @@ def confusion_matrix(predictions: Any, labels: Any, classes: int | None = None) 
     classes      K; by default the number of scores, or one more than the largest class number
 
     Raises ShapeError for other shapes, DataError for class numbers outside of 0 to K - 1."""
-    predictions, labels = np.asarray(to_numpy(_data(predictions))), np.asarray(to_numpy(_data(labels)))
+    predictions, labels = _numpy(predictions), _numpy(labels)
     if predictions.ndim == 2:
         classes = predictions.shape[1] if classes is None else classes
         predictions = predictions.argmax(1)
@@ -53,7 +55,7 @@ def confusion_matrix(predictions: Any, labels: Any, classes: int | None = None) 
         )
     if classes is None:
         classes = int(max(predictions.max(initial=-1), labels.max(initial=-1))) + 1
-    if isinstance(classes, bool) or not isinstance(classes, (int, np.integer)) or classes < 0:
+    if not is_integer(classes) or classes < 0:
         raise OptionError(f"confusion_matrix: classes must be an integer from 0, got {classes!r}")
     predictions = _class_numbers(predictions, classes, "prediction")
     labels = _class_numbers(labels, classes, "label")
@@ -89,7 +91,7 @@ class Mean:
         Raises OptionError if `count` is negative, ShapeError if `value` is not one number."""
         if not count >= 0:
             raise OptionError(f"Mean: count must not be negative, got {count!r}")
-        array = np.asarray(to_numpy(_data(value)))
+        array = _numpy(value)
         if array.size != 1:
             raise ShapeError(f"Mean: expected one number, got an array {array.shape}")
         term = float(array.reshape(())) * count
@@ -114,13 +116,13 @@ class Mean:
         return f"Mean({self.value:.6g} of {self.count:g})"
 
 
-def _data(value: Any) -> Any:
-    """The array in a Tensor, or what was given."""
-    return value.data if hasattr(value, "requires_grad") else value
+def _numpy(value: Any) -> np.ndarray:
+    """A Tensor, an array on any device, or numbers, as NumPy's array."""
+    return np.asarray(to_numpy(value.data if isinstance(value, Variable) else value))
 
 
 def _pair(scores: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    scores, labels = np.asarray(to_numpy(_data(scores))), np.asarray(to_numpy(_data(labels)))
+    scores, labels = _numpy(scores), _numpy(labels)
     if scores.ndim != 2 or labels.shape != scores.shape[:1] or 0 in scores.shape:
         raise ShapeError(
             f"accuracy: expected scores (N, K) and labels (N,) of at least one row, "

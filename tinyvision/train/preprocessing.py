@@ -39,7 +39,7 @@ class Preprocessing:
         if resize and self.shorter is not None:
             steps += [transforms.Resize(self.shorter, self.interpolation), transforms.CenterCrop(self.size)]
         elif resize:
-            steps.append(Fit(self.size, self.interpolation))
+            steps.append(ToSize(self.size, self.interpolation))
         steps += [*augment, Channels(self.channels), transforms.ToTensor()]
         return transforms.Compose([*steps, transforms.Normalize(self.mean, self.std)])
 
@@ -68,7 +68,7 @@ class Preprocessing:
         return made
 
 
-class Fit(transforms.Transform):
+class ToSize(transforms.Transform):
     """Scale a picture to (height, width); what has that size already is handed on untouched, batches
     included."""
 

@@ -20,6 +20,7 @@ from ..data.folder import unreadable
 from ..device import to_numpy
 from ..errors import CheckpointError, DataError, OptionError, WeightsError
 from ..nn.module import Module
+from ..ops import softmax_forward
 from ..tape import no_grad
 from ..tensors.tensor import Tensor
 from .checkpoint import load_checkpoint
@@ -367,8 +368,7 @@ class Network:
         x = Tensor(np.stack([prepare(image) for image in images])).to(next(iter(self.model.parameters())).device)
         with no_grad():
             scores = to_numpy(self.model(x)).astype(np.float64)
-        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return scores / scores.sum(axis=1, keepdims=True)
+        return softmax_forward(scores, axis=1)[0]
 
     def class_name(self, index: int) -> str:
         """The name of a class, or its number where it has none."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import optim
 from ..errors import CheckpointError, OptionError
+from ..ops.checks import is_integer, is_number
 
 OPTIMIZERS = ("sgd", "nesterov", "adam", "adamw")
 SCHEDULES = ("constant", "one-cycle", "cosine", "step")
@@ -58,9 +59,9 @@ class Settings:
         for name, value in usual.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)  # the dataclass is frozen for everybody else
-        for name in ("epochs", "batch_size"):
-            _check_whole(name, getattr(self, name), 1)
-        if _check_whole("seed", self.seed, 0) >= 2**64:
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
+            object.__setattr__(self, name, _whole(name, getattr(self, name), least))
+        if self.seed >= 2**64:
             raise OptionError(f"seed must be below 2**64, got {self.seed}")
         _check_number("lr", self.lr, above=0)
         _check_number("weight_decay", self.weight_decay, least=0)
@@ -142,10 +143,10 @@ def _check_choice(name: str, value: Any, known: tuple[str, ...]) -> None:
         raise OptionError(f"{name} {value!r} is unknown (known: {', '.join(known)}){nearest(value, known)}")
 
 
-def _check_whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+def _whole(name: str, value: Any, least: int) -> int:
+    if not is_integer(value) or value < least:
         raise OptionError(f"{name} must be an integer from {least}, got {value!r}")
-    return value
+    return int(value)  # NumPy's integers do not go into a checkpoint's notes
 
 
 def _check_number(
@@ -157,8 +158,7 @@ def _check_number(
     most: float = math.inf,
     below: float = math.inf,
 ) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not (above < value < below and least <= value <= most):
+    if not (is_number(value) and math.isfinite(value)) or not (above < value < below and least <= value <= most):
         bounds = [f"above {above}" if above > -math.inf else "", f"from {least}" if least > -math.inf else ""]
         bounds += [f"to {most}" if most < math.inf else "", f"and below {below}" if below < math.inf else ""]
         raise OptionError(f"{name} must be a number {' '.join(b for b in bounds if b)}, got {value!r}")
