@@ -3,6 +3,8 @@
 from typing import Any
 
 from ..arrays import check_is_array
+from ..errors import OptionError
+from ..ops.checks import is_integer
 from ..tape import Variable
 from ..tensors.tensor import Tensor
 
@@ -13,3 +15,10 @@ def tensor_input(what: str, name: str, x: Any) -> Any:
         return x
     check_is_array(what, name, x)
     return Tensor(x)
+
+
+def check_positive(layer: str, **sizes: Any) -> None:
+    """Every size is an integer from 1, or an OptionError names the one that is not."""
+    for name, value in sizes.items():
+        if not is_integer(value) or value < 1:
+            raise OptionError(f"{layer}: {name} must be a positive integer, got {value!r}")

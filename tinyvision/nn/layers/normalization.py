@@ -1,0 +1,106 @@
+"""Normalisation as layers, which own the running statistics."""
+
+from ...device import Device
+from ...errors import OptionError, ShapeError
+from ...ops.checks import fraction
+from ...tape import no_grad
+from ...tensors.creation import zeros
+from ...tensors.tensor import Tensor
+from ...types import DType
+from .. import functional
+from ..inputs import check_positive, tensor_input
+from ..module import Buffer, Module, Parameter
+
+
+class _BatchNorm(Module):
+    optional_state = ("num_batches_tracked",)
+    ranks: tuple[int, ...] = ()
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: str | Device | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        name = type(self).__name__
+        check_positive(name, num_features=num_features)
+        if not eps >= 0:
+            raise OptionError(f"{name}: eps must be 0 or more, got {eps!r}")
+        if momentum is not None:
+            momentum = fraction(name, "momentum (or None for a plain average)", momentum)
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = bool(affine), bool(track_running_stats)
+        self.weight = Parameter(zeros(num_features) + 1) if affine else None
+        self.bias = Parameter(zeros(num_features)) if affine else None
+        self.running_mean = Buffer(zeros(num_features)) if track_running_stats else None
+        self.running_var = Buffer(zeros(num_features) + 1) if track_running_stats else None
+        self.num_batches_tracked = Buffer(zeros(dtype="int64")) if track_running_stats else None
+        self.to(device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        """Weight 1 and bias 0, running mean 0 and variance 1, as in a new layer."""
+        with no_grad():
+            for tensor, value in (
+                (self.weight, 1),
+                (self.bias, 0),
+                (self.running_mean, 0),
+                (self.running_var, 1),
+                (self.num_batches_tracked, 0),
+            ):
+                if tensor is not None:
+                    tensor.fill_(value)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x normalised: by the batch in training, or where no running statistics are kept; else by the running ones."""
+        by_batch = self.training or not self.track_running_stats
+        return self._counted(
+            x,
+            lambda mean, var, weight, bias, momentum: functional.batch_norm(
+                x, mean, var, weight, bias, by_batch, momentum, self.eps
+            ),
+        )
+
+    def forward_relu(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
+        """relu(forward(x) + skip) in one walk through memory, where x is normalised by the batch."""
+        return self._counted(
+            x,
+            lambda mean, var, weight, bias, momentum: functional.batch_norm_relu(
+                x, skip, mean, var, weight, bias, momentum, self.eps
+            ),
+        )
+
+    def _counted(self, x, normalise):
+        x = tensor_input(type(self).__name__, "x", x)
+        if x.ndim not in self.ranks:
+            rank = " or ".join(map(str, self.ranks))
+            raise ShapeError(f"{type(self).__name__}: x must have {rank} axes, got {x.ndim} axes {tuple(x.shape)}")
+        counter = self.num_batches_tracked if self.training and self.track_running_stats else None
+        momentum = self.momentum
+        if momentum is None:  # only here is the counter read, since a GPU has to be waited for
+            momentum = 1 if counter is None else 1 / (int(counter.item()) + 1)
+        y = normalise(self.running_mean, self.running_var, self.weight, self.bias, momentum)
+        if counter is not None:
+            counter.data += 1
+            counter.version += 1
+        return y
+
+    def extra_repr(self) -> str:
+        """The options."""
+        text = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
+        return text + f", track_running_stats={self.track_running_stats}"
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch normalisation of (N, C) or (N, C, L) (see `ops/norm.py`)."""
+
+    ranks = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """Batch normalisation of (N, C, H, W) (see `ops/norm.py`)."""
+
+    ranks = (4,)
