@@ -89,7 +89,7 @@ def test_saliency(nets, target):
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
-@pytest.mark.parametrize(("size", "stride"), [(4, None), ((3, 5), (2, 3)), ((9, 11), 1)])
+@pytest.mark.parametrize(("size", "stride"), [(4, None), ((3, 7), None), ((3, 5), (2, 3)), ((9, 11), 1)])
 def test_occlusion(nets, target, size, stride):
     ours, twin, x = nets
     t, (h, w) = torch.from_numpy(x), (size, size) if isinstance(size, int) else size

@@ -138,6 +138,13 @@ def test_leaving_early_stops_the_workers():
     _no_workers_left()
 
 
+def test_nobody_reads_any_more_once_an_iterator_is_closed():
+    iterator = iter(DataLoader(Counting(400, delay=0.02), 4, num_workers=2))
+    next(iterator)
+    iterator.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("tinyvision-data")]
+
+
 def test_work_ahead_is_bounded_while_nobody_takes_batches():
     data = Counting(400)
     iterator = iter(DataLoader(data, 4, num_workers=2))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tinyvision.formats.cifar_batch import read_cifar_batch
-from tinyvision.formats.unpickle import Refused
+from tinyvision.formats.refused import Refused
 
 from .hostile import CALLS, CANARY
 from .layouts import name, number, pickled, text, tuple_of

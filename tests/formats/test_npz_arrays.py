@@ -51,6 +51,13 @@ def _nothing():
     return contextlib.nullcontext()
 
 
+def _one(descr, length, body):
+    """An archive of one array."""
+    return _zip(
+        ("a.npy", _npy(f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({length},), }}".encode(), body))
+    )
+
+
 GOOD = _npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }\n", b"abc")
 
 
@@ -59,22 +66,26 @@ GOOD = _npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }\n", b"ab
     [
         (npz_bytes(a=np.array([{}], dtype=object)), "Python objects"),
         (npz_bytes(a=np.zeros(2, [("x", "f4")])), "structured"),
-        (npz_bytes(a=np.zeros(2, "M8[s]")), "damaged|type"),
-        (_zip(("a.npy", GOOD), ("a.npy", GOOD)), "two arrays"),
+        (npz_bytes(a=np.zeros(2, "M8[s]")), "damaged"),
+        (_zip(("a.npy", GOOD), ("a.npy", GOOD)), "two records"),
         (_zip(("a.txt", b"hello")), "no .npy array"),
-        (_zip(("../a.npy", GOOD[:-1])), "cut short"),
-        (_zip(("a.npy", GOOD + b"x")), "more than"),
-        (_zip(("a.npy", b"\x93NUMPY\x03\x00" + GOOD[8:])), "not a NumPy array"),
+        (_zip(("../a.npy", GOOD)), "a zip record with the name"),
+        (_zip(("a.npy", GOOD[:-1])), "should take 3 bytes, but has 2"),
+        (_zip(("a.npy", GOOD + b"x")), "should take 3 bytes, but has 4"),
+        (_zip(("a.npy", b"\x93NUMPY\x04\x00" + GOOD[8:])), "not in NumPy's format"),
         (_zip(("a.npy", _npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (-3,), }"))), "damaged"),
         (
             _zip(("a.npy", _npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (9999999999999,), }"))),
-            "announces",
+            "should take",
         ),
         (_zip(("a.npy", _npy(b"{'descr': '|u1', 'fortran_order': False}"))), "damaged"),
         (_zip(("a.npy", _npy(b"__import__('os').system('true')"))), "damaged"),
         (_zip(("a.npy", _npy(b"(" * 9000))), "damaged"),
-        (npz_bytes(a=np.arange(9))[:-10], "cut short"),
-        (b"PK\x03\x04" + bytes(40), "cut short"),
+        (_one("|b1", 2, b"\1\2"), "neither 0 nor 1"),
+        (_one("<U1", 1, b"\0\0\x11\0"), "do not exist"),
+        (_one("<c8", 1, bytes(8)), "type 'c8'"),
+        (npz_bytes(a=np.arange(9))[:-10], "cut off|does not end"),
+        (b"PK\x03\x04" + bytes(40), "cut off"),
         (b"\x93NUMPY", "not an .npz"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -87,7 +98,7 @@ def test_wrong_files(data, reason):
 def test_flipped_bits_are_found():
     data = bytearray(npz_bytes(compressed=False, a=np.arange(1000)))
     data[2000] ^= 1
-    with pytest.raises(DataError, match="CRC"):
+    with pytest.raises(DataError, match="checksum"):
         read_npz(bytes(data))
 
 
@@ -107,7 +118,7 @@ def test_a_bomb_costs_little_memory():
         for _ in range(249):
             member.write(bytes(1 << 20))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(DataError, match="cut short"):
+    with pytest.raises(DataError, match="unpack to"):
         read_npz(out.getvalue())
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     assert grown < (64 << 20) + 6 * len(out.getvalue())

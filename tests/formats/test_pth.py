@@ -170,6 +170,7 @@ def test_module_prefix(save):
     assert list(load(save({"module.a": tensor, "module.b.c": tensor}))) == ["a", "b.c"]
     assert list(load(save({"state_dict": {"module.a": tensor}}))) == ["a"]
     assert list(load(save({"module.a": tensor, "b": tensor}))) == ["module.a", "b"]
+    assert list(load(save({"module.a": tensor, "module.": tensor}))) == ["module.a", "module."]  # no name is empty
 
 
 def test_empty_state_dicts(save):

@@ -6,7 +6,9 @@ import pytest
 
 from tinyvision.data import read_cifar, read_idx, read_image, read_npz
 from tinyvision.errors import DataError
-from tinyvision.formats.source import fill, gunzip, printable, read_bytes
+from tinyvision.formats.gzip import gunzip
+from tinyvision.formats.source import fill, read_bytes
+from tinyvision.printable import printable
 
 READERS = [read_idx, read_npz, read_image, read_cifar]
 

@@ -76,6 +76,14 @@ def test_the_history_is_that_of_the_weights():
     assert rows[-1]["val_loss"] == evaluation.loss
 
 
+def test_the_same_loader_is_evaluated_the_same_way_every_time():
+    dataset = stripes(seed=1)
+    dataset.transform = data.transforms.Compose([data.transforms.RandomCrop(8, padding=3), data.transforms.ToTensor()])
+    loader, model = data.DataLoader(dataset, batch_size=5, seed=9), network()
+    first = train.evaluate(model, loader).scores
+    np.testing.assert_array_equal(train.evaluate(model, loader).scores, first)
+
+
 def test_a_data_loader_brings_its_own_batches():
     loader = data.DataLoader(stripes(), batch_size=5, shuffle=True, seed=9, drop_last=True)
     history = train.fit(network(), loader, epochs=2, log=None)

@@ -15,6 +15,7 @@ from tinyvision.errors import CheckpointError, DataError, OptionError, WeightsEr
 from tinyvision.train import recipes, transfer
 from tinyvision.train.preprocessing import Preprocessing
 from tinyvision.train.report import write_report
+from tinyvision.weights import load
 
 SIZE = 16
 calls = []
@@ -102,6 +103,14 @@ def test_features_are_computed_once(photos, tmp_path):
     (photos / "<left>" / "0-3.png").touch()  # a changed file is read anew
     fine_tune(photos, tmp_path / "three")
     assert sum(calls) > cached
+
+
+def test_every_view_is_another(photos, tmp_path):
+    fine_tune(photos, tmp_path / "one", views=3)
+    kept = [load(path)["features"] for path in (tmp_path / "cache" / "features").iterdir()]
+    of_training = [features for features in kept if len(features) == 20]
+    assert len(of_training) == 4  # the images as they are, and three views of them
+    assert len({features.tobytes() for features in of_training}) == 4
 
 
 def test_damaged_features_in_the_cache_are_computed_again(photos, tmp_path):

@@ -153,7 +153,7 @@ def _expanded(inputs: list[str]) -> Iterator[tuple[str, Path | DataError]]:
 
 
 def _print(path: str, found: list[dict[str, Any]]) -> None:
-    from ..formats.source import printable
+    from ..printable import printable
 
     path = printable(path, 4096)  # a name may hold a newline, what a terminal obeys, or bytes that are no text
     if len(found) == 1:

@@ -13,8 +13,7 @@ from .folder import ImageFolder
 from .images import read_image
 from .loader import DataLoader, collate
 from .mnist import MNIST, FashionMNIST
-from .npz import read_npz
-from .npz_dataset import NpzDataset
+from .npz import NpzDataset, read_npz
 from .shapes import Shapes
 from .show import ascii_preview, show, to_image
 

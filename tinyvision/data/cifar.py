@@ -16,8 +16,11 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from ..errors import OptionError
-from ..formats.source import SPARE, Source, gunzip, is_gzip, printable, read_bytes, refuse, unpack_limit
+from ..formats.gzip import gunzip, is_gzip
+from ..formats.refused import Refused
+from ..formats.source import SPARE, Source, read_bytes, refuse, unpack_limit
 from ..formats.tar import Pieces, is_tar, tar_members
+from ..printable import printable
 from .cifar_names import CIFAR10_CLASSES, CIFAR100_COARSE, CIFAR100_FINE
 from .dataset import ArrayDataset, Transform
 
@@ -122,10 +125,13 @@ def _from_file(data: bytes, name: str, train: bool | None, classes: int | None, 
     budget = SPARE + 4 * len(data)
     if not is_gzip(data) and not is_tar(data):
         return [_single(data, name, train, classes, labels)]
-    stream = Pieces(gunzip(data, name) if is_gzip(data) else _slices(data), name, unpack_limit(len(data)))
-    if is_tar(stream.peek()):
-        return _from_tar(stream, name, train is None or train, classes, labels, budget)
-    unpacked = stream.read(budget + 1)
+    stream = Pieces(gunzip(data, name) if is_gzip(data) else _slices(data), unpack_limit(len(data)))
+    try:
+        if is_tar(stream.peek()):
+            return _from_tar(stream, name, train is None or train, classes, labels, budget)
+        unpacked = stream.read(budget + 1)
+    except Refused as reason:
+        refuse(name, f"is not a readable archive: {reason}", reason)
     if len(unpacked) > budget:
         refuse(name, f"unpacks to more than {budget:,} bytes: a decompression bomb")
     return [_single(unpacked, name, train, classes, labels)]
@@ -144,19 +150,17 @@ def _slices(data: bytes) -> Iterator[bytes]:
 def _from_tar(stream: Pieces, name: str, train: bool, classes: int | None, labels: str, budget: int) -> list[_Batch]:
     owners = {file: layout for layout in _LAYOUTS for file in layout.files(train)}
     found: dict[str, _Batch] = {}
-    for member, plain, size, read in tar_members(stream, name):
-        parts = member.split("/")
+    for member in tar_members(stream):
+        parts = member.name.split("/")
         layout = owners.get(parts[-1])
         if layout is None or (len(parts) > 1 and parts[-2] not in (layout.folder, ".")):
             continue
-        if not plain or parts[-1] in found:
-            refuse(
-                name,
-                f"its member {printable(member, 60)} is {'there twice' if plain else 'not a plain file'}",
-            )
-        if (budget := budget - size) < 0:
+        if not member.is_plain or parts[-1] in found:
+            what = "there twice" if member.is_plain else "not a plain file"
+            refuse(name, f"its member {printable(member.name, 60)} is {what}")
+        if (budget := budget - member.length) < 0:
             refuse(name, "unpacks to far more than photographs would: a decompression bomb")
-        found[parts[-1]] = _batch(read(), f"{name}: {printable(member, 60)}", layout.classes, labels)
+        found[parts[-1]] = _batch(member.read(), f"{name}: {printable(member.name, 60)}", layout.classes, labels)
     layouts = {owners[file] for file in found}
     if classes is not None:
         layouts = {layout for layout in layouts if layout.classes == classes}
@@ -210,7 +214,6 @@ def _binary(data: bytes, name: str, classes: int | None) -> tuple[np.ndarray, di
 
 def _pickled(data: bytes, name: str, classes: int | None) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
     from ..formats.cifar_batch import read_cifar_batch
-    from ..formats.unpickle import Refused
 
     try:
         batch = read_cifar_batch(data)

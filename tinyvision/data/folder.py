@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ..formats.source import printable
+from ..printable import printable
 from .dataset import Dataset, Subset, Transform
 from .images import MAX_PIXELS, SUFFIXES, read_image
 

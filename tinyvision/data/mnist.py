@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ..errors import DataError
 from ..formats.idx import read_idx
-from ..formats.source import printable
+from ..printable import printable
 from .dataset import ArrayDataset, Transform
 
 _PARTS = {

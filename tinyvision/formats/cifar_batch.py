@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .unpickle import MAX_STRING, PLAIN, Budget, Dict, Global, List, Node, Profile, Refused, Tuple, interpret, shown
+from .refused import Refused, shown
+from .unpickle import MAX_STRING, PLAIN, Budget, Dict, Global, List, Node, Profile, Tuple, interpret
 
 _MAX_ENTRIES = 100  # real batches have four or five
 

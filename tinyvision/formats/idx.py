@@ -7,7 +7,8 @@ from itertools import chain
 
 import numpy as np
 
-from .source import SPARE, Source, count, fill, gunzip, is_gzip, read_bytes, refuse, unpack_limit
+from .gzip import gunzip, is_gzip
+from .source import SPARE, Source, count, fill, read_bytes, refuse, unpack_limit
 
 # The third byte of the magic number names the type; numbers are stored most significant byte first.
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

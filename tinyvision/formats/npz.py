@@ -1,8 +1,9 @@
 """NumPy's .npz: a zip archive of .npy records, each a short header and the elements.
 
 numpy.lib.format describes .npy. Arrays of Python objects, which NumPy itself stores as pickles, are refused,
-as is everything else but numbers. `np.savez_compressed` deflates its records; they are read as long as all of
-them together unpack to at most 48 MiB + 6 times the file's size. Weights compress far less than that.
+as is everything else but numbers and, where a caller wants it, text. `np.savez_compressed` deflates its
+records; they are read as long as all of them together unpack to at most 48 MiB + 6 times the file's size.
+Weights and photographs compress far less than that.
 """
 
 import re
@@ -12,18 +13,19 @@ from typing import Any
 import numpy as np
 
 from . import storages as tensors
+from .refused import Refused, shown
 from .safetensors import little_endian_bytes
-from .unpickle import Refused, shown
 from .zip import ZipArchive
 
 _MAGIC = b"\x93NUMPY"
 _MAX_NPY_HEADER = 1 << 16
-# The header is a Python dict display, but of one shape only.
+# The header is a Python dict display, but of one shape only; it is matched, never evaluated.
 _HEADER = re.compile(
-    r"\{'descr': '([<>|=]?)([a-zA-Z]\d{1,2})', 'fortran_order': (True|False), "
-    r"'shape': \(((?:\d{1,19}L?, )*(?:\d{1,19}L?,?)?)\), ?\}\s*"
+    r"\{'descr': '([<>|=]?)([a-zA-Z]\d{1,4})', 'fortran_order': (True|False), "
+    r"'shape': \(((?:\d{1,19}L?, )*(?:\d{1,19}L?,?)?)\),? ?\}\s*"
 )
 _KINDS = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
+_LAST_CHARACTER = 0x10FFFF
 
 
 def is_npz(archive: ZipArchive) -> bool:
@@ -31,16 +33,18 @@ def is_npz(archive: ZipArchive) -> bool:
     return all(name.endswith(".npy") for name in archive.records)
 
 
-def read(archive: ZipArchive) -> Any:
-    """Arrays by name from an opened ZipArchive."""
+def read(archive: ZipArchive, *, text: bool = False) -> Any:
+    """Arrays by name from an opened ZipArchive, in the machine's byte order; strings of fixed length too with `text`.
+
+    Raises Refused for everything else that an array can hold, and for arrays that unpack to too much."""
     total = sum(record.length for record in archive.records.values())
     most = (48 << 20) + 6 * archive.size
     if total > most:
         raise Refused(f"arrays that unpack to {total:,} bytes, more than {most:,}; save them uncompressed")
-    return {name[: -len(".npy")]: _read_array(archive, name) for name in archive.records}
+    return {name[: -len(".npy")]: _read_array(archive, name, text) for name in archive.records}
 
 
-def _read_array(archive, name):
+def _read_array(archive, name, text):
     record = archive.records[name]
     head = b""
     for piece in archive.pieces(name):
@@ -48,14 +52,28 @@ def _read_array(archive, name):
         if len(head) > _MAX_NPY_HEADER or len(head) >= record.length:
             break
     start, kind, big_endian, fortran, shape = _parse_header(head, name)
-    size = tensors.itemsize(kind)
+    is_text = text and kind[0] in "SU"
+    if kind not in _KINDS and not is_text:
+        wanted = "numbers, booleans and strings" if text else "numbers and booleans"
+        raise Refused(f"array {shown(name)} has the type {shown(kind)}; {wanted} are read")
+    size = np.dtype(kind).itemsize
     for n in shape:
         size *= n
     if start + size != record.length:
         raise Refused(f"array {shown(name)} should take {shown(size)} bytes, but has {record.length - start:,}")
     raw = np.empty(size, np.uint8)
     archive.read_into(name, memoryview(bytearray(start)), memoryview(raw))
-    return tensors.elements(raw, kind, big_endian).reshape(shape, order="F" if fortran else "C")
+    flat = _strings(raw, kind, big_endian, name) if is_text else tensors.elements(raw, kind, big_endian)
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _strings(raw, kind, big_endian, name):
+    if kind == "U0" or kind == "S0":
+        raise Refused(f"array {shown(name)} holds strings without characters")
+    order = ">" if big_endian else "<"
+    if kind[0] == "U" and raw.size and raw.view(f"{order}u4").max() > _LAST_CHARACTER:
+        raise Refused(f"array {shown(name)} holds text with characters that do not exist")
+    return raw.view(order + kind).astype(f"={kind}", copy=False)
 
 
 def _parse_header(head, name):
@@ -68,8 +86,10 @@ def _parse_header(head, name):
         raise Refused(f"record {shown(name)} has a header of {start:,} bytes")
     text = head[8 + width : start].decode("latin-1")
     match = _HEADER.fullmatch(text)
-    if not match or match[2] not in _KINDS:
-        raise Refused(f"array {shown(name)} is not a plain array of numbers: {shown(text.strip(), 100)}")
+    if not match:
+        if "|O" in text:
+            raise Refused(f"array {shown(name)} holds Python objects, which are never read; store numbers")
+        raise Refused(f"array {shown(name)} has a header that is damaged, or describes structured data")
     order, kind, fortran, shape = match.groups()
     shape = tuple(int(digits.strip(" L")) for digits in shape.split(",") if digits.strip())
     if len(shape) > tensors.MAX_RANK or not all(map(tensors.is_index, shape)):

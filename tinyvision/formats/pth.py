@@ -16,12 +16,17 @@ from typing import Any
 import numpy as np
 
 from . import storages as tensors
+from .refused import Refused, shown
 from .state_dict import named_tensors
 from .storages import STORAGE_KINDS, Storage, Tensor, is_index
-from .unpickle import Budget, Dict, Global, List, Node, Profile, Refused, Tuple, interpret, shown
-from .zip import ZipArchive, tar_members
+from .tar import Pieces, tar_members
+from .unpickle import Budget, Dict, Global, List, Node, Profile, Tuple, interpret
+from .zip import ZipArchive
 
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # the number 0x1950a86a20f9469cfc6c
+
+_MEMBERS = ("sys_info", "pickle", "tensors", "storages")  # of a tar file
+_PIECE = 1 << 18
 
 _STORAGES = {f"torch {name}Storage": kind for name, kind in STORAGE_KINDS.items()}
 _TENSORS = {f"torch {name}Tensor": kind for name, kind in STORAGE_KINDS.items()}
@@ -303,7 +308,7 @@ class _DescriptionProfile(Profile):
 
 def read_tar(file: Any, size: int) -> Any:
     """Arrays by name from torch's first format; `file` is a binary file."""
-    members = tar_members(file, size, ("sys_info", "pickle", "tensors", "storages"))
+    members = _tar_places(file, size)
     budget = Budget(size)
 
     def pickle_of(name, profile):
@@ -335,6 +340,19 @@ def read_tar(file: Any, size: int) -> Any:
             flats[key] = _read_flat(file, places[key], storages[key])
         arrays[name] = tensors.view(tensor, flats[key])
     return arrays
+
+
+def _tar_places(file, size):
+    """{name: (first byte, length)} of the four members, and there are no others."""
+    file.seek(0)
+    places = {}
+    for member in tar_members(Pieces(iter(lambda: file.read(_PIECE), b""), size)):
+        if member.name not in _MEMBERS or not member.is_plain or member.name in places:
+            raise Refused(f"a tar archive with a member {shown(member.name)}, which is not expected, or not twice")
+        places[member.name] = (member.start, member.length)
+    if missing := [name for name in _MEMBERS if name not in places]:
+        raise Refused(f"a tar archive without {missing[0]}")
+    return places
 
 
 def _tar_storages(file, member, budget):

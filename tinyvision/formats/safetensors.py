@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import storages as tensors
-from .unpickle import Refused, shown
+from .refused import Refused, shown
 
 _KINDS = {
     "F64": "f8",

@@ -8,31 +8,23 @@ from __future__ import annotations
 
 import os
 import stat
-import zlib
 from collections.abc import Iterator
 from typing import NoReturn
 
 import numpy as np
 
 from ..errors import DataError
+from ..printable import printable
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 MAX_FILE = 4 << 30  # bytes; larger than any file that the readers here are meant for
 SPARE = 32 << 20  # bytes that may be unpacked however small the file is
-_SLICE = 1 << 13  # compressed bytes handed to zlib at a time; it copies what it leaves, so keep them few
-_PIECE = 1 << 20  # unpacked bytes at a time
 
 
 def refuse(name: str, reason: str, cause: BaseException | None = None) -> NoReturn:
     """Raise DataError `name: reason`, as one printable line of at most 300 characters or so."""
     raise DataError(f"{name}: {printable(reason, 200)}") from cause
-
-
-def printable(text: object, longest: int = 120) -> str:
-    """`text` as one line: control characters escaped, the middle left out beyond `longest` characters."""
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text)[: 4 * longest])
-    return line if len(line) <= longest else f"{line[: longest // 2]}...{line[-longest // 3 :]}"
 
 
 def source_name(source: object) -> str:
@@ -84,38 +76,6 @@ def unpack_limit(packed: int) -> int:
 
     Photographs shrink tenfold at best, and looking through a bomb costs time even where it costs no memory."""
     return min((256 << 20) + 50 * packed, MAX_FILE)
-
-
-def is_gzip(data: bytes) -> bool:
-    """Whether `data` begins as a gzip file does."""
-    return data[:2] == b"\x1f\x8b"
-
-
-def gunzip(data: bytes, name: str) -> Iterator[bytes]:
-    """The unpacked content of a gzip file (RFC 1952), in pieces of at most 1 MiB, checksums verified.
-
-    Raises DataError when the stream is damaged, cut short, or followed by something else."""
-    position, size = 0, len(data)
-    while position < size:
-        if not data[position] and not data[position:].strip(b"\0"):
-            return  # zero padding, as tape and disk tools leave it
-        if data[position : position + 2] != b"\x1f\x8b":
-            refuse(name, f"unexpected bytes after the gzip data, at {position:,}")
-        unpacker, pending = zlib.decompressobj(wbits=31), b""
-        while not unpacker.eof:
-            if not pending:
-                pending = data[position : position + _SLICE]
-                position += len(pending)
-            if not pending:
-                refuse(name, "the gzip data is cut short")
-            try:
-                piece = unpacker.decompress(pending, _PIECE)
-            except zlib.error as error:
-                refuse(name, f"the gzip data is damaged ({error})", error)
-            pending = unpacker.unconsumed_tail
-            if piece:
-                yield piece
-        position -= len(unpacker.unused_data)
 
 
 def fill(pieces: Iterator[bytes], size: int, name: str) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from .unpickle import Container, Dict, List, Refused, Tuple, shown
+from .refused import Refused, shown
+from .unpickle import Container, Dict, List, Tuple
 
 # Under these keys training scripts put a model's state dict, next to epochs, optimisers and schedules.
 _USUAL_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params")

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .unpickle import Node, Refused, shown
+from .refused import Refused, shown
+from .unpickle import Node
 
 MAX_RANK = 32
 

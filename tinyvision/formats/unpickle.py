@@ -15,25 +15,13 @@ The opcodes are described in the module documentation of CPython's Lib/pickletoo
 import struct
 from typing import Any
 
+from .refused import Refused, shown
+
 MAX_DEPTH = 100
 MAX_STRING = 1 << 20
 MAX_OPERATIONS = 3_000_000
 _START_OPERATIONS, _GLOBAL_OPERATIONS = 15, 5  # what these cost in time, compared with a common operation
 _MAX_NAME = 256  # bytes of a module's or a function's name
-
-
-class Refused(Exception):
-    """What was found that should not be there. Each door turns it into the error that its users expect."""
-
-
-def shown(value: Any, limit: int = 60) -> str:
-    """A value from a file, fit for an error message: ASCII, short, and no numbers of a thousand digits."""
-    if isinstance(value, Node):
-        return f"a {type(value).__name__.lower()}"
-    if isinstance(value, int) and abs(value) >= 1 << 63:
-        return f"{'-' if value < 0 else ''}2**{value.bit_length() - 1} or more"
-    text = ascii(value[: limit + 1] if isinstance(value, (str, bytes)) else value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 class Budget:
@@ -56,6 +44,9 @@ class Node:
 
     __slots__ = ()
     is_value = False
+
+    def __repr__(self) -> str:
+        return f"a {type(self).__name__.lower()}"
 
 
 class Global(Node):

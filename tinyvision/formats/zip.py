@@ -1,16 +1,14 @@
-"""Records in zip and tar files, read where they lie: nothing is extracted, nothing is trusted twice.
+"""Records in zip files, read where they lie: nothing is extracted, nothing is trusted twice.
 
 Zip is read by its central directory (PKWARE's APPNOTE.TXT 6.3, sections 4.3 and 4.4) and every local header
 must say the same. Records may not overlap, so reading them all costs no more memory than the file has bytes.
-Tar is read in POSIX's ustar layout with pax extension headers, which may carry times and owners but no other
-name or size.
 """
 
 import struct
 import zlib
 from typing import Any
 
-from .unpickle import Refused, shown
+from .refused import Refused, shown
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -288,71 +286,3 @@ def _descriptor_length(data, known, name):
         if len(data) >= size and struct.unpack_from(form, data) == (*start, crc, packed, length):
             return size
     raise Refused(f"record {shown(name)} has a descriptor that does not match")
-
-
-# ----------------------------------------------------------------------------------------------------- tar
-
-
-def tar_members(file: Any, size: int, expected: Any) -> Any:
-    """{name: (first byte, length)} of a tar file that holds exactly the `expected` regular files.
-
-    Raises Refused for other members, links, duplicates, damaged headers and pax headers that rename or
-    resize."""
-    members = {}
-    position = 0
-    while True:
-        file.seek(position)
-        block = _exactly(file, 512)
-        if not any(block):
-            break
-        name, kind, length = _tar_header(block)
-        position += 512
-        if position + length > size:
-            raise Refused(f"member {shown(name)} is longer than the archive")
-        if kind == b"x":
-            if length > 1 << 16:
-                raise Refused(f"a pax header of {length:,} bytes")
-            _check_pax(_exactly(file, length))
-        elif kind not in (b"0", b"\0") or name not in expected or name in members:
-            raise Refused(f"member {shown(name)} of type {shown(kind)}, which is not expected here, or not twice")
-        else:
-            members[name] = (position, length)
-        position += -(-length // 512) * 512
-    while rest := file.read(_CHUNK):
-        if any(rest):
-            raise Refused("bytes after the end of the tar archive")
-    if missing := [name for name in expected if name not in members]:
-        raise Refused(f"a tar archive without {missing[0]}")
-    return members
-
-
-def _tar_header(block):
-    if block[257:263] not in (b"ustar\0", b"ustar "):
-        raise Refused("a damaged tar header")
-    total = sum(block[:148]) + 8 * ord(" ") + sum(block[156:])
-    if _octal(block[148:156]) != total:
-        raise Refused("a tar header with a wrong checksum")
-    if any(block[345:500]) and block[257:263] == b"ustar\0":
-        raise Refused("a tar member in a folder")
-    name = block[:100].rstrip(b"\0").decode("latin-1")
-    return name, block[156:157], _octal(block[124:136])
-
-
-def _octal(field):
-    digits = field.strip(b" \0")
-    if not digits or any(digit not in b"01234567" for digit in digits):
-        raise Refused("a tar header with something else than a number")
-    return int(digits, 8)
-
-
-def _check_pax(data):
-    while data:
-        length, _, _ = data.partition(b" ")
-        if not (0 < len(length) < 6 and length.isdigit()) or not len(length) < int(length) <= len(data):
-            raise Refused("a damaged pax header")
-        key, equals, _ = data[len(length) + 1 : int(length)].partition(b"=")
-        if not equals or data[int(length) - 1 : int(length)] != b"\n":
-            raise Refused("a damaged pax header")
-        if key not in (b"mtime", b"atime", b"ctime", b"uid", b"gid", b"uname", b"gname", b"comment"):
-            raise Refused(f"a pax header that sets {shown(key)}")
-        data = data[int(length) :]

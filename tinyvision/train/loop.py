@@ -171,8 +171,7 @@ class _Training:
         self.steps = self.settings.epochs * len(self.loader)
         self.schedule = self.settings.make_schedule(self.optimizer, self.steps)
         if self.progress.total:
-            reached = min(self.progress.total, self.steps - 1)
-            self.schedule.load_state_dict({**self.schedule.state_dict(), "last_epoch": reached})
+            self.schedule.load_state_dict({**self.schedule.state_dict(), "last_epoch": self.progress.total})
 
     def _open_old(self, run: Any, resume: bool | str) -> Checkpoint | None:
         path = None if run is None else Path(run).expanduser() / LAST
@@ -268,8 +267,7 @@ class _Training:
             nn.clip_grad_norm_(self.trained, self.settings.clip_norm)
         self.optimizer.step()
         self.rate = float(self.schedule.get_last_lr()[0])
-        if self.progress.total + 1 < self.steps:
-            self.schedule.step()
+        self.schedule.step()
         return value, correct
 
     def finish_epoch(self) -> None:

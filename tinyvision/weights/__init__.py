@@ -20,7 +20,7 @@ from ..errors import OptionError, WeightsError
 from ..formats import npz, pth, pth_writer
 from ..formats import safetensors as safe
 from ..formats.files import atomic_write
-from ..formats.unpickle import Refused
+from ..formats.refused import Refused
 from ..formats.zip import DEFLATED, STORED, ZipArchive
 
 __all__ = ["load", "load_with_metadata", "save"]

@@ -1,0 +1,15 @@
+"""Text that we did not write, made fit for a terminal: the one way by which names from files and folders are shown."""
+
+
+def printable(text: object, longest: int | None = 120) -> str:
+    """`text` as one line that cannot move a cursor, ring a bell or forge another line.
+
+    Control characters, line breaks, marks that change the direction of writing, and bytes that are no text
+    (lone surrogates) are escaped. Beyond `longest` characters, unless that is None, the middle is left out."""
+    given = str(text)
+    line = "".join(
+        c if c.isprintable() else ascii(c)[1:-1] for c in (given if longest is None else given[: 4 * longest])
+    )
+    if longest is None or len(line) <= longest:
+        return line
+    return f"{line[: longest // 2]}...{line[-longest // 3 :]}"
