@@ -15,6 +15,7 @@ from tutorials import draw, pages
 
 PAGES = pages.all_pages()
 TEXTS = [*PAGES, pages.FOLDER / "README.md"]
+OTHERS = [pages.ROOT / name for name in ("README.md", ".github/CONTRIBUTING.md", "benchmarks/RESULTS.md")]
 FIGURES = sorted(pages.FIGURES.glob("*.svg"))
 
 
@@ -48,7 +49,7 @@ def _prose(path):
     return re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", TEXTS + OTHERS, ids=lambda p: p.stem)
 def test_links_lead_somewhere(path):
     broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", _prose(path)):
