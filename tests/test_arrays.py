@@ -146,7 +146,7 @@ def test_what_counts_as_an_array():
 
 
 def test_a_tensor_given_to_an_op_is_told_what_to_do():
-    with pytest.raises(DtypeError, match=r"relu: x is a tinyvision\.Tensor, .* pass x\.data"):
+    with pytest.raises(DtypeError, match=r"relu: x is a tinyvision\.Tensor, .* pass x\.array"):
         tv.ops.relu_forward(tv.zeros(3))
 
 
@@ -155,7 +155,7 @@ def test_layers_take_plain_arrays_where_they_look_at_their_input():
     for name, layer, shape in layers():
         if shape == IMAGES and "Dropout" not in name:
             mine, expected = layer.eval()(x), layer(tv.from_numpy(x))
-            np.testing.assert_array_equal(mine.data if isinstance(mine, tv.Tensor) else mine, expected.data)
+            np.testing.assert_array_equal(mine.array if isinstance(mine, tv.Tensor) else mine, expected.array)
 
 
 def test_moving_converts_and_asking_for_the_device_refuses():

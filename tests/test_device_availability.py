@@ -342,7 +342,7 @@ def test_optimizers_and_numbers_beside_tensors_go_to_the_gpu_of_the_arrays(insta
 
     parameters = [Variable(on(gpu), requires_grad=True) for gpu in (1, 0)]
     for p in parameters:
-        p.grad = Variable(on(p.data.device.id))
+        p.grad = Variable(on(p.array.device.id))
     Noting([{"params": [p]} for p in parameters], {"lr": 0.1}).step()
     assert seen == [1, 0]
     monkeypatch.setattr("tinyvision.tensors.operands.np.asarray", lambda *a, **k: FakeDevice.current)
@@ -472,7 +472,7 @@ def test_prefetch_moves_values_on_the_tape_and_copies_what_it_got(install):
     (moved,) = device.prefetch([Variable(source)], "cuda")
     source[:] = 5
     assert isinstance(moved, Variable)
-    assert moved.data.get().tolist() == [0, 0]
+    assert moved.array.get().tolist() == [0, 0]
 
 
 def test_prefetch_reports_memory(install):

@@ -69,7 +69,7 @@ def test_by_hand_as_a_list_and_on_the_tape_agree_bit_for_bit(rng):
     h = F.max_pool2d(F.relu(F.conv2d(Variable(x), leaves[0], leaves[1], padding=1)), kernel_size=2)
     output = F.cross_entropy(F.linear(F.flatten(h), leaves[2], leaves[3]), labels)
     output.backward()
-    on_the_tape = [output.data, *[v.grad.data for v in leaves]]
+    on_the_tape = [output.array, *[v.grad.array for v in leaves]]
 
     for hand, listed, taped in zip(by_hand, as_a_list, on_the_tape, strict=True):
         np.testing.assert_array_equal(hand, listed)
@@ -89,7 +89,7 @@ def test_by_hand_as_a_list_and_on_the_tape_agree_bit_for_bit(rng):
 def test_any_graph_like_torch(program):
     torch = pytest.importorskip("torch")
     ours = [leaf(0.5, -1.5), leaf(2.0, 0.25)]
-    theirs = [torch.tensor(v.data, requires_grad=True) for v in ours]
+    theirs = [torch.tensor(v.array, requires_grad=True) for v in ours]
     for name, i, j in program:
         ours.append(getattr(F, name)(ours[i % len(ours)], ours[j % len(ours)]))
         theirs.append(getattr(torch, name)(theirs[i % len(theirs)], theirs[j % len(theirs)]))
@@ -101,32 +101,32 @@ def test_any_graph_like_torch(program):
     for mine, other in zip(ours[:2], theirs[:2], strict=True):
         assert (mine.grad is None) == (other.grad is None)
         if mine.grad is not None:
-            np.testing.assert_allclose(mine.grad.data, other.grad.numpy(), rtol=1e-12)
+            np.testing.assert_allclose(mine.grad.array, other.grad.numpy(), rtol=1e-12)
 
 
 def test_gradients_add_up_over_several_calls():
     p = leaf(1.0, 2.0)
     for calls in (1, 2, 3):
         F.sum(F.mul(p, p)).backward()
-        np.testing.assert_array_equal(p.grad.data, calls * 2 * p.data)
+        np.testing.assert_array_equal(p.grad.array, calls * 2 * p.array)
 
 
 def test_a_diamond_and_the_same_value_twice():
     x = leaf(3.0)
     a = F.mul(x, x)
     F.add(F.mul(a, a), F.add(a, a)).backward()  # x⁴ + 2x²
-    assert x.grad.data.item() == 4 * 27 + 4 * 3
+    assert x.grad.array.item() == 4 * 27 + 4 * 3
 
 
 def test_every_leaf_owns_its_gradient():
     p, q = leaf(1.0, 2.0), leaf(3.0, 4.0)
     upstream = np.array([1.0, -1.0])
     F.add(p, q).backward(upstream)
-    assert not np.shares_memory(p.grad.data, q.grad.data)
-    assert not np.shares_memory(p.grad.data, upstream)
+    assert not np.shares_memory(p.grad.array, q.grad.array)
+    assert not np.shares_memory(p.grad.array, upstream)
     first = p.grad
     p.backward(upstream)
-    assert first.data.tolist() == [1, -1], "a gradient that somebody holds is not changed under his hands"
+    assert first.array.tolist() == [1, -1], "a gradient that somebody holds is not changed under his hands"
 
 
 def test_inner_values_keep_no_gradient():
@@ -147,7 +147,7 @@ def test_only_what_needs_a_gradient_is_recorded_and_computed():
     multiply = differentiable(ops.mul_forward, backward)
     x, p = Variable(np.array([2.0])), leaf(3.0)
     assert multiply(x, x).record is None
-    assert isinstance(multiply(x.data, x.data), np.ndarray), "plain arrays give a plain array"
+    assert isinstance(multiply(x.array, x.array), np.ndarray), "plain arrays give a plain array"
     multiply(x, p).backward()
     assert asked == [(False, True)]
     assert x.grad is None
@@ -174,7 +174,7 @@ def test_retain_graph_keeps_it():
     y = F.mul(x, x)
     y.backward(retain_graph=True)
     y.backward()
-    assert x.grad.data.item() == 8
+    assert x.grad.array.item() == 8
     with pytest.raises(GraphError, match="already been used"):
         y.backward()
 
@@ -212,17 +212,17 @@ def test_one_gradient_need_not_be_in_a_tuple():
     op = differentiable(ops.exp_forward, lambda dy, cache, needs: dy * cache)
     x = leaf(0.0)
     op(x).backward()
-    assert x.grad.data.item() == 1
+    assert x.grad.array.item() == 1
 
 
 def test_a_students_own_backward_can_be_swapped_in():
     square = differentiable(lambda x: (x * x, x), lambda dy, x, needs: (2 * x * dy,))
     x = leaf(3.0)
     square(x).backward()
-    assert x.grad.data.item() == 6
+    assert x.grad.array.item() == 6
     square.backward = lambda dy, x, needs: (x * dy,)
     square(x).backward()
-    assert x.grad.data.item() == 9
+    assert x.grad.array.item() == 9
     assert square.forward(2.0)[0] == 4
     assert F.conv2d.forward is ops.conv2d_forward
     assert F.conv2d.backward is ops.conv2d_backward
@@ -232,7 +232,7 @@ def test_a_students_own_backward_can_be_swapped_in():
 def test_an_input_changed_in_place_is_noticed():
     x, p = leaf(1.0), leaf(2.0)
     y = F.mul(x, p)
-    p.data += 1
+    p.array += 1
     p.version += 1
     with pytest.raises(GraphError, match=r"mul: an input of shape \(1,\) was changed in place after the call"):
         y.backward()
@@ -241,7 +241,7 @@ def test_an_input_changed_in_place_is_noticed():
 def test_a_kept_result_changed_in_place_is_noticed():
     y = F.exp(leaf(1.0))
     z = F.sum(y)
-    y.data *= 0
+    y.array *= 0
     y.version += 1
     with pytest.raises(GraphError, match="changed in place after the call"):
         z.backward()
@@ -257,7 +257,7 @@ def test_a_hook_sees_the_gradient_and_may_replace_it():
     y.record.hooks.append(lambda dy: dy * 10)
     F.add(y, y).backward()
     assert [s.tolist() for s in seen] == [[2.0]], "once, when all paths have been added up"
-    assert x.grad.data.item() == 2 * 10 * 4
+    assert x.grad.array.item() == 2 * 10 * 4
 
 
 # -- no_grad
@@ -328,7 +328,7 @@ def test_threads_build_and_walk_their_own_graphs():
         p = leaf(float(i + 1))
         for _ in range(100):
             F.sum(F.mul(F.mul(p, p), p)).backward()
-        results[i] = p.grad.data.item()
+        results[i] = p.grad.array.item()
 
     results = [None] * 6
     threads = [threading.Thread(target=work, args=(results, i)) for i in range(6)]
@@ -348,7 +348,7 @@ def test_a_graph_of_twenty_thousand_ops():
     for _ in range(20_000):
         y = F.add(y, one)
     y.backward()
-    assert x.grad.data.item() == 1
+    assert x.grad.array.item() == 1
 
 
 def test_a_deep_graph_that_nobody_walks_goes_quietly():
@@ -365,7 +365,7 @@ def test_a_wide_graph_costs_one_call_for_each_op():
     for _ in range(60):
         y = F.add(y, y)
     y.backward()
-    assert x.grad.data.item() == 2.0**60
+    assert x.grad.array.item() == 2.0**60
 
 
 class Watched(np.ndarray):
@@ -403,6 +403,6 @@ def test_the_graph_is_freed_with_its_loss():
         assert alive() is not None, "the backward still needs it"
         loss.backward()
         assert alive() is None, "and then no more, although the loss is still there"
-        assert loss.data == 0
+        assert loss.array == 0
     finally:
         gc.enable()

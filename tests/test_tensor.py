@@ -362,7 +362,7 @@ def test_detach_shares_memory_and_tells_of_changes():
     z = y.detach()
     assert not z.requires_grad
     assert z.is_leaf
-    assert np.shares_memory(z.data, y.data)
+    assert np.shares_memory(z.array, y.array)
     z += 1
     with pytest.raises(GraphError, match="changed in place"):
         y.sum().backward()
@@ -403,7 +403,7 @@ def test_requires_grad_can_be_asked_for_on_leaves_only():
 
 def test_in_place_under_no_grad_changes_the_same_memory():
     x = tv.tensor([1.0, 2.0], requires_grad=True)
-    memory = x.data
+    memory = x.array
     with tv.no_grad():
         x += 1
         x *= 2
@@ -411,7 +411,7 @@ def test_in_place_under_no_grad_changes_the_same_memory():
         x /= 3
         x[0] = 5
         x.copy_(tv.tensor([7.0, 8.0]))
-    assert x.data is memory
+    assert x.array is memory
     assert x.tolist() == [7, 8]
     assert x.zero_.__self__ is x
 
@@ -484,7 +484,7 @@ def test_assigning_data_with_a_tensor():
     p = tv.ones(2, requires_grad=True)
     (p * p).sum().backward()
     p.data -= 0.25 * p.grad
-    assert isinstance(p.data, np.ndarray)
+    assert isinstance(p.array, np.ndarray)
     assert p.tolist() == [0.5, 0.5]
 
 
@@ -519,7 +519,7 @@ def test_dlpack_round_trip_shares_memory():
     there += 1
     assert x.tolist() == [[1, 2, 3], [4, 5, 6]]
     back = tv.from_dlpack(there)
-    assert np.shares_memory(back.data, x.data)
+    assert np.shares_memory(back.array, x.array)
     assert tv.from_dlpack(torch.ones(2)).tolist() == [1, 1]
     with pytest.raises(GraphError, match=r"hand over \.detach"):
         torch.from_dlpack(tv.ones(2, requires_grad=True))
@@ -527,8 +527,8 @@ def test_dlpack_round_trip_shares_memory():
 
 def test_moving_to_where_it_is_copies_nothing():
     x = tv.ones(2)
-    assert x.to("cpu").data is x.data
-    assert x.cpu().data is x.data
+    assert x.to("cpu").array is x.array
+    assert x.cpu().array is x.array
     assert x.to(tv.ones(1, dtype=np.float64)).dtype == np.float64
     assert str(x.device) == "cpu"
     assert not x.is_cuda
@@ -539,11 +539,11 @@ def test_every_method_stays_on_the_device():
     x = Tensor(StrictArray(numbers), requires_grad=True)
     y = (x.view(2, 6).tanh() * 2 + 1).transpose(0, 1)[1:].softmax(1).sum(0, keepdim=True).max(1)[0].mean() / 3 - 1
     y.backward()
-    assert isinstance(x.grad.data, StrictArray)
+    assert isinstance(x.grad.array, StrictArray)
     here = tv.tensor(numbers, requires_grad=True)
     z = (here.view(2, 6).tanh() * 2 + 1).transpose(0, 1)[1:].softmax(1).sum(0, keepdim=True).max(1)[0].mean() / 3 - 1
     z.backward()
-    np.testing.assert_array_equal(x.grad.data.get(), here.grad.data)
+    np.testing.assert_array_equal(x.grad.array.get(), here.grad.array)
     assert y.item() == z.item()
     plain = Tensor(StrictArray(numbers))
     for made in (
@@ -557,7 +557,7 @@ def test_every_method_stays_on_the_device():
         ~(plain > 1),
         plain.double(),
     ):
-        assert isinstance(made.data, StrictArray)
+        assert isinstance(made.array, StrictArray)
     plain += 1
     plain[0] = 0
     plain[plain > 5] = 1
@@ -586,7 +586,7 @@ def test_a_hook_gives_a_gradient_of_the_same_shape():
     y = x * 2
     y.register_hook(lambda gradient: Tensor(gradient * 3))
     y.sum().backward()
-    np.testing.assert_array_equal(x.grad.data, [6, 6])
+    np.testing.assert_array_equal(x.grad.array, [6, 6])
     for wrong in (np.ones(3, np.float32), 1.0):
         y = x * 2
         y.register_hook(lambda gradient, wrong=wrong: wrong)
@@ -595,7 +595,7 @@ def test_a_hook_gives_a_gradient_of_the_same_shape():
 
 
 def test_python_s_abs():
-    np.testing.assert_array_equal(abs(Tensor(np.array([-2.0, 3.0]))).data, [2, 3])
+    np.testing.assert_array_equal(abs(Tensor(np.array([-2.0, 3.0]))).array, [2, 3])
 
 
 @pytest.mark.parametrize("make", [tv.zeros, tv.ones, tv.randn, tv.rand])

@@ -148,7 +148,7 @@ MISTAKES = {
     "nn.utils.clip_grad_norm([])": "clip_grad_norm",
     "tv.manual_seed('seed')": "manual_seed",
     "tv.models.resnet18(num_classes='two')": "num_classes",
-    "ops.conv2d_forward(tv.zeros(3).data)": "weight",
+    "ops.conv2d_forward(tv.zeros(3).array)": "weight",
 }
 
 

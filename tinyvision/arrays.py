@@ -43,7 +43,7 @@ def check_is_array(op: str, name: str, value: Any) -> None:
         raise DtypeError(f"{op}: {name} must be an array, got {type(value).__name__}")
     called = name if name.isidentifier() else "x"
     if hasattr(value, "requires_grad") and hasattr(value, "like"):  # a value on the tape
-        remedy = f"but ops take plain arrays: pass {called}.data, or call its function in tinyvision.nn.functional"
+        remedy = f"but ops take plain arrays: pass {called}.array, or call its function in tinyvision.nn.functional"
     elif hasattr(value, "numpy"):
         remedy = (
             f"an array of another library; convert it with tinyvision.from_numpy({called}.numpy()) or "

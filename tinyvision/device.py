@@ -92,7 +92,7 @@ def _mapped(tree, move):
         items = [_mapped(value, move) for value in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
     if hasattr(tree, "requires_grad") and hasattr(tree, "like"):  # a value on the tape
-        return tree.like(_mapped(tree.data, move))
+        return tree.like(_mapped(tree.array, move))
     return move(tree) if hasattr(tree, "dtype") and hasattr(tree, "shape") else tree
 
 

@@ -32,7 +32,7 @@ def grad_cam(model: Module, x: Any, layer: Module | str, target: Any = None, ups
 
     def begin_here(module, inputs, output):
         """Let the record begin at this layer's output: nothing below it is needed."""
-        seen.append(Tensor(output.data, requires_grad=True))
+        seen.append(Tensor(output.array, requires_grad=True))
         return seen[-1]
 
     with _at_rest(model), enable_grad():
@@ -50,8 +50,8 @@ def grad_cam(model: Module, x: Any, layer: Module | str, target: Any = None, ups
         if A.ndim != 4:
             raise ShapeError(f"grad_cam: the layer puts out {A.shape}, not (N, C, h, w); choose one before the flatten")
         _chosen(scores, target).sum().backward()
-    share = A.grad.data.mean(axis=(2, 3), keepdims=True)  # (N, C, 1, 1)
-    cam = np.maximum((share * A.data).sum(axis=1), 0)
+    share = A.grad.array.mean(axis=(2, 3), keepdims=True)  # (N, C, 1, 1)
+    cam = np.maximum((share * A.array).sum(axis=1), 0)
     return Tensor(_enlarged(cam, x.shape[2:]) if upsample else cam)
 
 
@@ -60,10 +60,10 @@ def saliency(model: Module, x: Any, target: Any = None) -> Tensor:
 
     x (N, C, H, W)  ->  Tensor (N, H, W); `target` as in `grad_cam`. Raises ShapeError, DtypeError, OptionError.
     (Simonyan et al., "Deep inside convolutional networks", 2014.)"""
-    pictures = Tensor(_pictures(x).data, requires_grad=True)
+    pictures = Tensor(_pictures(x).array, requires_grad=True)
     with _at_rest(model), enable_grad():
         _chosen(_scores(model, pictures), target).sum().backward()
-    return Tensor(np.abs(pictures.grad.data).max(axis=1))
+    return Tensor(np.abs(pictures.grad.array).max(axis=1))
 
 
 def occlusion(
@@ -75,7 +75,7 @@ def occlusion(
     or (height, width)) every `stride` pixels (half a patch by default) are set to `value`; the last ones are moved back
     so that the whole picture is covered. One forward pass for each patch. Raises OptionError, ShapeError.
     (Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014.)"""
-    pictures = _pictures(x).data
+    pictures = _pictures(x).array
     size = pair("occlusion", "size", size, 1)
     half = (max(1, size[0] // 2), max(1, size[1] // 2))
     stride = half if stride is None else pair("occlusion", "stride", stride, 1)
@@ -87,14 +87,14 @@ def occlusion(
     total, count = np.zeros_like(pictures[:, 0]), np.zeros_like(pictures[0, 0])
     with _at_rest(model), no_grad():
         scores = _scores(model, Tensor(pictures))
-        target = scores.data.argmax(axis=1) if target is None else target
-        before = _chosen(scores, target).data
+        target = scores.array.argmax(axis=1) if target is None else target
+        before = _chosen(scores, target).array
         for top in _starts(H, size[0], stride[0]):
             for left in _starts(W, size[1], stride[1]):
                 patch = (..., slice(top, top + size[0]), slice(left, left + size[1]))
                 covered = pictures.copy()
                 covered[patch] = value
-                fall = before - _chosen(_scores(model, Tensor(covered)), target).data  # (N,)
+                fall = before - _chosen(_scores(model, Tensor(covered)), target).array  # (N,)
                 total[patch] += fall[:, None, None]
                 count[patch] += 1
     return Tensor(total / count)
@@ -133,7 +133,7 @@ def _find(model, layer):
 
 def _pictures(x):
     """x (N, C, H, W) as a Tensor outside of any recording."""
-    x = x.detach() if isinstance(x, Tensor) else Tensor(x.data if isinstance(x, Variable) else x)
+    x = x.detach() if isinstance(x, Tensor) else Tensor(x.array if isinstance(x, Variable) else x)
     if x.ndim != 4:
         hint = "; a single picture needs a batch axis: x[None]" if x.ndim == 3 else ""
         raise ShapeError(f"x must be pictures (N, C, H, W), got {x.shape}{hint}")
@@ -151,15 +151,15 @@ def _chosen(scores, target):
     """The score (N,) of the target class of every picture."""
     N, K = scores.shape
     if target is None:
-        classes = scores.data.argmax(axis=1)
+        classes = scores.array.argmax(axis=1)
     else:
-        classes = np.asarray(target.data if isinstance(target, Variable) else target, like=scores.data)
+        classes = np.asarray(target.array if isinstance(target, Variable) else target, like=scores.array)
         if classes.dtype.kind not in "iu" or classes.shape not in ((), (N,)):
             raise OptionError(f"target: expected a class number, or one for each of {N} pictures, got {target!r}")
         if bool(((classes < 0) | (classes >= K)).any()):
             raise OptionError(f"target: the classes are 0 to {K - 1}, got {target!r}")
         classes = np.broadcast_to(classes, (N,))
-    return scores[np.arange(N, like=scores.data), classes]
+    return scores[np.arange(N, like=scores.array), classes]
 
 
 def _starts(length, size, stride):

@@ -62,7 +62,7 @@ class Record:
     def watch_result(self, result: Variable) -> None:
         """Look out for changes of the result as well, if forward has kept it for the backward (as relu does)."""
         kept = self.cache if isinstance(self.cache, tuple) else (self.cache,)
-        if any(array is result.data for array in kept):
+        if any(array is result.array for array in kept):
             self.watched.append(("its result", result.shape, result.changes, result.version))
 
     def check_unchanged(self) -> None:
@@ -76,18 +76,18 @@ class Record:
 
 
 class Variable:
-    """An array on the tape. `data` is the array, `grad` its gradient once `backward()` has run, `record` its origin."""
+    """An array on the tape: `array` is what it holds, `grad` its gradient once `backward()` has run, `record` its origin."""
 
-    __slots__ = ("__weakref__", "changes", "data", "grad", "record", "requires_grad")
+    __slots__ = ("__weakref__", "array", "changes", "grad", "record", "requires_grad")
 
-    def __init__(self, data: Array, requires_grad: bool = False, record: Record | None = None) -> None:
-        self.data, self.requires_grad, self.record = data, requires_grad, record
+    def __init__(self, array: Array, requires_grad: bool = False, record: Record | None = None) -> None:
+        self.array, self.requires_grad, self.record = array, requires_grad, record
         self.grad: Any = None
         self.changes = [0]  # how often the memory was changed in place: a list, so that all who share it can share this
 
     @property
     def version(self) -> int:
-        """How often the data has been changed in place. Whoever changes it adds 1."""
+        """How often the array has been changed in place. Whoever changes it adds 1."""
         return self.changes[0]
 
     @version.setter
@@ -97,16 +97,16 @@ class Variable:
     @property
     def shape(self) -> Shape:
         """The sizes of all axes, as a tuple."""
-        return tuple(self.data.shape)
+        return tuple(self.array.shape)
 
     @property
     def is_leaf(self) -> bool:
         """True unless a recorded op produced it. Only leaves keep a `.grad`."""
         return self.record is None
 
-    def like(self, data: Array, **state: Any) -> Variable:
+    def like(self, array: Array, **state: Any) -> Variable:
         """A variable of the same kind for another array: what ops called on this one return."""
-        return Variable(data, **state)
+        return Variable(array, **state)
 
     def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
         """Fill `.grad` of every leaf that this value depends on; gradients add to what is already there.
@@ -149,24 +149,24 @@ def backward(output: Variable, gradient: Any = None, retain_graph: bool = False)
 
 
 def _upstream(output, gradient):
-    gradient = getattr(gradient, "data", gradient) if isinstance(gradient, Variable) else gradient
+    gradient = gradient.array if isinstance(gradient, Variable) else gradient
     if gradient is None:
-        if output.data.size != 1:
+        if output.array.size != 1:
             raise GraphError(
                 f"backward(): only a single number can start on its own, this value is {output.shape}; "
                 f"call .sum() or .mean() first, or pass the gradient"
             )
-        return np.ones_like(output.data)
+        return np.ones_like(output.array)
     if tuple(np.shape(gradient)) != output.shape:
         raise ShapeError(f"backward(): the gradient is {tuple(np.shape(gradient))} but the value is {output.shape}")
     if hasattr(gradient, "dtype"):
         check_is_array("backward()", "gradient", gradient)
-    if hasattr(gradient, "dtype") and device_of(gradient) != device_of(output.data):
+    if hasattr(gradient, "dtype") and device_of(gradient) != device_of(output.array):
         raise DeviceError(
-            f"backward(): the gradient is on {device_of(gradient)} but the value on {device_of(output.data)}; "
+            f"backward(): the gradient is on {device_of(gradient)} but the value on {device_of(output.array)}; "
             f"move it with .to(...)"
         )
-    return np.asarray(gradient, dtype=output.data.dtype, like=output.data)
+    return np.asarray(gradient, dtype=output.array.dtype, like=output.array)
 
 
 def _gradients(record, dy):
@@ -204,11 +204,11 @@ def _accumulate(leaf, gradient):
     """Add to `.grad`, which is always memory of its own: p + q must not make p.grad and q.grad one array."""
     if leaf.grad is None:
         # A plain copy, except that the memory order follows the leaf, as optimizers walk both side by side.
-        own = np.empty_like(leaf.data)
+        own = np.empty_like(leaf.array)
         own[...] = gradient
         leaf.grad = leaf.like(own)
     else:
-        leaf.grad = leaf.like(leaf.grad.data + gradient)
+        leaf.grad = leaf.like(leaf.grad.array + gradient)
 
 
 class Op(Protocol):
@@ -230,7 +230,7 @@ def differentiable(forward: Callable[..., Any], backward: Callable[..., Any]) ->
 
     def op(*arguments, **options):
         inputs = [a if isinstance(a, Variable) else None for a in arguments]
-        arrays = [a.data if isinstance(a, Variable) else a for a in arguments]
+        arrays = [a.array if isinstance(a, Variable) else a for a in arguments]
         forward, backward = op.forward, op.backward
         if arrays and not isinstance(arrays[0], np.ndarray) and is_array(arrays[0]):  # on a GPU, a kernel may stand in
             forward, backward = choose(forward, backward, arrays, options)

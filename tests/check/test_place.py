@@ -236,7 +236,7 @@ class Small(nn.Module):
 def there(model):
     """The model with its arrays on the pretended device."""
     for t in (*model.parameters(), *model.buffers()):
-        t.data = StrictArray(t.data)
+        t.array = StrictArray(t.array)
     return model
 
 
@@ -259,7 +259,7 @@ def test_a_network_there(factor, labels):
     op = differentiable(linear_forward, backward)
     x, y = tv.Tensor(StrictArray(IMAGES)), tv.Tensor(StrictArray(LABELS))
     model = there(small(op))
-    before = {name: a.data.get() for name, a in model.state_dict().items()}
+    before = {name: a.array.get() for name, a in model.state_dict().items()}
     report = check.model(model, (x, y) if labels else x)
     here = check.model(small(op), (tv.Tensor(IMAGES), LABELS) if labels else IMAGES)
     assert report.device == "StrictArray"
@@ -267,7 +267,7 @@ def test_a_network_there(factor, labels):
     assert [f.signature for f in report.findings] == [f.signature for f in here.findings]
     assert report.passed == (factor == 1)
     for name, a in model.state_dict().items():
-        np.testing.assert_array_equal(a.data.get(), before[name])
+        np.testing.assert_array_equal(a.array.get(), before[name])
 
 
 def test_a_batch_elsewhere_is_refused():

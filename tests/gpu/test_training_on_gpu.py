@@ -132,11 +132,11 @@ def test_checkpoints_travel(tmp_path):
     other.eval()
     with tv.no_grad():
         expected, got = other(x), model(x.to("cuda"))
-    assert device_of(got.data).type == "cuda"
+    assert device_of(got.array).type == "cuda"
     assert np.allclose(to_numpy(got), to_numpy(expected), atol=1e-4)
     back = models.SimpleCNN().to("cuda")
     back.load_state_dict(tv.load(tmp_path / "model.safetensors"))
-    assert all(device_of(p.data).type == "cuda" for p in back.parameters())
+    assert all(device_of(p.array).type == "cuda" for p in back.parameters())
 
 
 def test_resnet18_predicts_the_same():

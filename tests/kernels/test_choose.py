@@ -138,8 +138,8 @@ def test_the_tape_records_the_drop_in_s_own_backward(monkeypatch):
     x = Variable(np.float32(5), requires_grad=True)
     y = F.relu(x)
     y.backward(np.ones((), np.float32))
-    assert y.data == 10
-    assert x.grad.data == 3
+    assert y.array == 10
+    assert x.grad.array == 3
 
 
 def test_numpy_arrays_never_ask(monkeypatch):

@@ -146,5 +146,5 @@ def test_efficientnet_makes_no_columns_for_its_depthwise_convolutions():
     assert len(found) == 16
     for m in found:
         x = np.zeros((1, m.in_channels, 7, 7), np.float32)
-        assert depthwise.applies(x, m.weight.data, None, m.stride, m.padding, m.dilation, m.groups)
+        assert depthwise.applies(x, m.weight.array, None, m.stride, m.padding, m.dilation, m.groups)
         assert depthwise._fast(m.weight.shape[2:], m.stride, m.dilation)

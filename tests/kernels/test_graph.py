@@ -20,7 +20,7 @@ def captures(monkeypatch):
         loss = Tensor(np.zeros((), np.float32))
 
         def replay():
-            loss.data[...] = work().data
+            loss.array[...] = work().array
 
         return loss, replay
 

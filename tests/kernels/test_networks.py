@@ -54,7 +54,7 @@ def run(build, channels):
     model.eval()
     with tv.no_grad():
         scores = model(x)
-    return float(loss.data), {name: p.grad.numpy() for name, p in model.named_parameters()}, scores.numpy()
+    return float(loss.array), {name: p.grad.numpy() for name, p in model.named_parameters()}, scores.numpy()
 
 
 NETWORKS = {

@@ -45,7 +45,7 @@ def test_three_steps(emulation, rng, options, count):
         assert np.array_equal(got, one)
     for got, right in zip(ours, theirs, strict=True):
         # The same operations in the same order; the compiler may fuse a product and a sum, which saves one rounding.
-        assert np.allclose(got, right.data, rtol=1e-5, atol=1e-6)
+        assert np.allclose(got, right.array, rtol=1e-5, atol=1e-6)
 
 
 def test_memory_order(rng):
@@ -79,5 +79,5 @@ def test_the_optimizer_launches_once_and_does_the_same(emulation, rng, monkeypat
         results.append(parameters)
         assert len(emulation.launched) == (3 if on_gpu else 0)
     for a, b in zip(*results, strict=True):
-        assert np.allclose(a.data, b.data, rtol=1e-5, atol=1e-6)
+        assert np.allclose(a.array, b.array, rtol=1e-5, atol=1e-6)
         assert a.version == b.version

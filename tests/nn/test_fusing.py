@@ -17,9 +17,9 @@ def layers(rng, act, with_norm=True, bias=True, channels=(3, 8), kernel=3, strid
     conv = nn.Conv2d(*channels, kernel, stride=stride, padding=kernel // 2, bias=bias).double()
     norm = nn.BatchNorm2d(channels[1]).double() if with_norm else None
     if with_norm:
-        norm.weight.data[:], norm.bias.data[:] = rng.standard_normal((2, channels[1]))
-        norm.running_mean.data[:] = rng.standard_normal(channels[1])
-        norm.running_var.data[:] = rng.random(channels[1]) + 0.5
+        norm.weight.array[:], norm.bias.array[:] = rng.standard_normal((2, channels[1]))
+        norm.running_mean.array[:] = rng.standard_normal(channels[1])
+        norm.running_var.array[:] = rng.random(channels[1]) + 0.5
     return conv, norm, act
 
 
@@ -45,7 +45,7 @@ def test_inference_equals_the_single_layers(act, with_norm, with_skip, bias, cha
     with tv.no_grad():
         got, expected = conv_norm_act(x, conv, norm, act, skip), one_by_one(x, conv, norm, act, skip)
     # float64; the frozen batch-norm is applied as scale and shift, which rounds a few times differently
-    np.testing.assert_allclose(got.data, expected.data, rtol=0, atol=1e-12 * np.abs(expected.data).max())
+    np.testing.assert_allclose(got.array, expected.array, rtol=0, atol=1e-12 * np.abs(expected.array).max())
 
 
 @pytest.mark.parametrize("with_skip", [True, False])
@@ -58,10 +58,10 @@ def test_training_equals_the_single_layers_with_all_gradients_and_statistics(wit
         skip = tv.tensor(rng.standard_normal((4, 8, 7, 6)), requires_grad=True) if with_skip else None
         y = run(x, conv, norm, act, skip)
         y.backward(rng.standard_normal(y.shape))
-        gradients = [t.grad.data for t in (x, conv.weight, conv.bias, norm.weight, norm.bias)]
-        gradients += [skip.grad.data] if with_skip else []
-        statistics = [norm.running_mean.data, norm.running_var.data, norm.num_batches_tracked.data]
-        results.append([y.data, *statistics, *gradients])
+        gradients = [t.grad.array for t in (x, conv.weight, conv.bias, norm.weight, norm.bias)]
+        gradients += [skip.grad.array] if with_skip else []
+        statistics = [norm.running_mean.array, norm.running_var.array, norm.num_batches_tracked.array]
+        results.append([y.array, *statistics, *gradients])
     for got, expected in zip(*results, strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)  # float64, the same sums
 
@@ -86,8 +86,8 @@ def test_a_subclass_with_its_own_forward_is_called():
     x = tv.randn(1, 3, 6, 6)
     with tv.no_grad():
         expected = nn.functional.conv2d(x, conv.weight, conv.bias) * 2
-        np.testing.assert_allclose(conv_norm_act(x, conv).data, expected.data, rtol=1e-6)
-        np.testing.assert_allclose(nn.Sequential(conv)(x).data, expected.data, rtol=1e-6)
+        np.testing.assert_allclose(conv_norm_act(x, conv).array, expected.array, rtol=1e-6)
+        np.testing.assert_allclose(nn.Sequential(conv)(x).array, expected.array, rtol=1e-6)
 
 
 @pytest.mark.parametrize("build", [models.resnet18, models.resnet50, models.efficientnet_lite0])
@@ -96,8 +96,8 @@ def test_fuse_gives_the_same_scores_without_any_batch_norm(build):
     model = build(num_classes=5).double()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.data[:] = 0.1 * rng.standard_normal(module.num_features)
-            module.running_var.data[:] = 0.5 + rng.random(module.num_features)
+            module.running_mean.array[:] = 0.1 * rng.standard_normal(module.num_features)
+            module.running_var.array[:] = 0.5 + rng.random(module.num_features)
     with pytest.raises(tv.OptionError, match="eval"):
         model.fuse()
     x = tv.from_numpy(rng.standard_normal((2, 3, 64, 64)))
@@ -108,7 +108,7 @@ def test_fuse_gives_the_same_scores_without_any_batch_norm(build):
     with tv.no_grad():
         for scores in (model(x), fused(x)):
             # float64 through up to 50 layers, relative to the largest score
-            np.testing.assert_allclose(scores.data, recorded.data, rtol=0, atol=1e-10 * np.abs(recorded.data).max())
+            np.testing.assert_allclose(scores.array, recorded.array, rtol=0, atol=1e-10 * np.abs(recorded.array).max())
 
 
 def test_what_a_folded_convolution_keeps_follows_its_weight():
@@ -117,29 +117,29 @@ def test_what_a_folded_convolution_keeps_follows_its_weight():
 
     def folded(seed):
         conv, norm, _ = layers(np.random.default_rng(seed), None, channels=(32, 40))
-        conv.weight.data[...] = np.random.default_rng(seed).standard_normal(conv.weight.shape)
+        conv.weight.array[...] = np.random.default_rng(seed).standard_normal(conv.weight.shape)
         model = nn.Sequential(conv, norm).eval()
         with tv.no_grad():
-            return model.fuse(), model(x).data
+            return model.fuse(), model(x).array
 
     def is_right(model, expected):
         with tv.no_grad():
             for _ in range(2):  # the second call finds what the first has kept
-                np.testing.assert_allclose(model(x).data, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+                np.testing.assert_allclose(model(x).array, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
     (one, of_one), (two, of_two) = folded(1), folded(2)
     is_right(one, of_one)
     assert one[0].kept, "this shape is expected to keep its transformed kernels"
     is_right(copy.deepcopy(one), of_one)
     with pytest.raises(ValueError, match="read-only"):
-        one[0].weight.data[...] = 0  # would go unnoticed
+        one[0].weight.array[...] = 0  # would go unnoticed
     one.load_state_dict(two.state_dict())
     is_right(one, of_two)
-    one[0].weight.data[...] = 0
-    one[0].bias.data[...] = 0
+    one[0].weight.array[...] = 0
+    one[0].bias.array[...] = 0
     is_right(one, np.zeros_like(of_one))
-    two[0].weight = nn.Parameter(-two[0].weight.data)
-    two[0].bias = nn.Parameter(-two[0].bias.data)
+    two[0].weight = nn.Parameter(-two[0].weight.array)
+    two[0].bias = nn.Parameter(-two[0].bias.array)
     is_right(two, -of_two)
 
 
@@ -154,13 +154,13 @@ def test_a_copy_of_a_fused_model_is_one(duplicate):
         for _ in range(2):
             np.testing.assert_array_equal(twin(x).numpy(), scores, "to the bit: by the same kernels")
     conv = twin[0]
-    assert not conv.weight.data.flags.writeable
+    assert not conv.weight.array.flags.writeable
     assert conv.kept is not fused[0].kept
     assert set(conv.kept) == set(fused[0].kept)
     with pytest.raises(tv.TinyVisionError, match="read-only"):
         conv.weight.mul_(2)
     fused.load_state_dict(fused.state_dict())  # from then on, it can be written to
-    assert duplicate(fused[0]).weight.data.flags.writeable
+    assert duplicate(fused[0]).weight.array.flags.writeable
 
 
 def test_what_is_kept_is_of_the_weight_alone():
@@ -174,7 +174,7 @@ def test_what_is_kept_is_of_the_weight_alone():
             for norm, expected in ((other, other(plain)), (None, plain)):
                 got = conv_norm_act(x, conv, norm)
                 # float64, as above
-                np.testing.assert_allclose(got.data, expected.data, rtol=0, atol=1e-12 * np.abs(expected.data).max())
+                np.testing.assert_allclose(got.array, expected.array, rtol=0, atol=1e-12 * np.abs(expected.array).max())
 
 
 def test_fuse_leaves_what_it_cannot_fold():
@@ -192,8 +192,8 @@ def test_fuse_leaves_what_it_cannot_fold():
         model = nn.Sequential(*parts).eval()
         with tv.no_grad():
             # float64, as above
-            expected = model(x).data
-            np.testing.assert_allclose(model.fuse()(x).data, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+            expected = model(x).array
+            np.testing.assert_allclose(model.fuse()(x).array, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
     assert len(seen) == 2, "the fused model was expected to call the hook as well"
 
 

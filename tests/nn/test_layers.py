@@ -205,9 +205,9 @@ def test_layers_take_device_and_dtype():
 def test_weights_of_convolutions_lie_channels_last_and_stay_so():
     layer = nn.Conv2d(3, 4, 5)
     for converted in (layer, layer.double(), layer.float(), layer.to("cpu")):
-        assert converted.weight.data.transpose(0, 2, 3, 1).flags.c_contiguous
+        assert converted.weight.array.transpose(0, 2, 3, 1).flags.c_contiguous
     layer.load_state_dict({"weight": np.ones((4, 3, 5, 5), np.float32), "bias": np.zeros(4)})
-    assert layer.weight.data.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert layer.weight.array.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
 REFUSED = [

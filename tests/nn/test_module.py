@@ -208,7 +208,7 @@ def test_state_dicts_share_memory_and_copies_do_not():
     assert model.load_state_dict(saved) == ([], [])
     np.testing.assert_array_equal(model[0].weight.detach().numpy(), twin[0].weight.detach().numpy())
     assert isinstance(twin[0].weight, nn.Parameter)
-    assert twin[0].weight.data.strides == model[0].weight.data.strides
+    assert twin[0].weight.array.strides == model[0].weight.array.strides
 
 
 def test_a_state_dict_that_does_not_fit_is_described_whole_and_changes_nothing():

@@ -27,7 +27,7 @@ def made(shapes=SHAPES, seed=0):
     ours = [nn.Parameter(np.array(v)) for v in values]
     for p in ours:
         if p.ndim == 4:
-            p.data = p.data.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
+            p.array = p.array.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
     return ours, [torch.nn.Parameter(torch.tensor(v)) for v in values]
 
 

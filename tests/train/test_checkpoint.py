@@ -61,9 +61,9 @@ def test_other_programs_can_read_it(run):
 
 def test_load_weights(run):
     model = network()
-    model[1].weight.data[...] = 0
+    model[1].weight.array[...] = 0
     checkpoint = train.load_weights(model, run / "best.safetensors")
-    np.testing.assert_array_equal(model[1].weight.data, checkpoint.weights["1.weight"])
+    np.testing.assert_array_equal(model[1].weight.array, checkpoint.weights["1.weight"])
     with pytest.raises(CheckpointError, match="does not fit"):
         train.load_weights(network(3), run / "best.safetensors")
 

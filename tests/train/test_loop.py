@@ -55,15 +55,15 @@ def test_it_learns():
 def test_the_first_step_is_the_formula():
     # lr 1, no momentum, no decay, one batch: the weights move by the gradient, which for softmax is known.
     model, dataset = network(), stripes(4)
-    before = model[1].weight.data.copy()
+    before = model[1].weight.array.copy()
     x = (dataset.images.reshape(4, 64) / 255.0).astype(np.float32)
-    scores = x @ before.T + model[1].bias.data
+    scores = x @ before.T + model[1].bias.array
     p = np.exp(scores - scores.max(1, keepdims=True))
     p /= p.sum(1, keepdims=True)
     gradient = (p - np.eye(2)[dataset.labels]).T @ x / 4
     fit(model, dataset, epochs=1, batch_size=4, lr=1.0, momentum=0.0, weight_decay=0.0, schedule="constant")
     # float32 sums of 64 products of numbers up to 1
-    np.testing.assert_allclose(model[1].weight.data, before - gradient, atol=1e-5)
+    np.testing.assert_allclose(model[1].weight.array, before - gradient, atol=1e-5)
 
 
 def test_the_history_is_that_of_the_weights():
@@ -97,10 +97,10 @@ def test_a_data_loader_brings_its_own_batches():
 def test_parameter_groups_and_frozen_layers():
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.Linear(4, 2))
     model[1].freeze()
-    frozen, free = model[1].weight.data.copy(), model[2].weight.data.copy()
+    frozen, free = model[1].weight.array.copy(), model[2].weight.array.copy()
     fit(model)
-    np.testing.assert_array_equal(model[1].weight.data, frozen)
-    assert not np.array_equal(model[2].weight.data, free)
+    np.testing.assert_array_equal(model[1].weight.array, frozen)
+    assert not np.array_equal(model[2].weight.array, free)
     model.freeze()
     with pytest.raises(OptionError, match="every parameter is frozen"):
         fit(model)
@@ -110,9 +110,9 @@ def test_parameter_groups_and_frozen_layers():
 
 def test_groups_may_hold_iterators_as_in_pytorch():
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.Linear(4, 2))
-    before = model[2].weight.data.copy()
+    before = model[2].weight.array.copy()
     fit(model, parameters=({"params": layer.parameters(), "lr": 0.1} for layer in (model[1], model[2])))
-    assert not np.array_equal(model[2].weight.data, before)
+    assert not np.array_equal(model[2].weight.array, before)
     with pytest.raises(OptionError, match="parameters names none"):
         fit(model, parameters=[{"params": []}])
 
@@ -122,16 +122,16 @@ def test_only_what_is_trained_counts_in_clipping():
     def head_after_training(clip_norm, scale):
         with random.use(random.stream(0, "network")):
             model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.Linear(4, 2))
-        model[1].weight.data[...] *= scale
-        model[2].weight.data[...] /= scale
+        model[1].weight.array[...] *= scale
+        model[2].weight.array[...] /= scale
         fit(model, parameters=model[2].parameters(), clip_norm=clip_norm, lr=1e-3, momentum=0.0, weight_decay=0.0)
         return model
 
     model = head_after_training(1e3, scale=1e-3)  # a head of large weights: large gradients below it
-    np.testing.assert_array_equal(model[2].weight.data, head_after_training(None, scale=1e-3)[2].weight.data)
-    last = abs(model[1].weight.grad.data).max()
+    np.testing.assert_array_equal(model[2].weight.array, head_after_training(None, scale=1e-3)[2].weight.array)
+    last = abs(model[1].weight.grad.array).max()
     fit(model, parameters=model[2].parameters(), lr=1e-9, epochs=1, batch_size=24)
-    once = abs(model[1].weight.grad.data).max()
+    once = abs(model[1].weight.grad.array).max()
     assert last < 2 * once  # the gradient of one step, not the sum over six
 
 
@@ -166,14 +166,14 @@ def test_wrong_options(options, words):
 
 def test_wrong_labels_are_found_before_the_first_step():
     model = network()
-    before = model[1].weight.data.copy()
+    before = model[1].weight.array.copy()
     dataset = stripes()
     dataset.labels[17] = 2
     with pytest.raises(DataError, match=r"item 17 has label 2, but the model tells 2 classes apart"):
         fit(model, dataset)
     with pytest.raises(DataError, match="validation data: item 17"):
         fit(model, val_data=dataset)
-    np.testing.assert_array_equal(model[1].weight.data, before)
+    np.testing.assert_array_equal(model[1].weight.array, before)
 
 
 def test_data_that_are_no_data():

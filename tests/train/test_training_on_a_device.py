@@ -52,7 +52,7 @@ def test_the_history_is_that_of_the_cpu(options, monkeypatch):
         assert row["val_loss"] == pytest.approx(right["val_loss"], rel=1e-4)
     assert all(p.device == tv.device("cuda") for p in there.parameters())
     for name, a in there.state_dict().items():
-        np.testing.assert_allclose(to_numpy(a), here.state_dict()[name].data, rtol=1e-3, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(to_numpy(a), here.state_dict()[name].array, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
 @pytest.mark.parametrize(("first", "then"), [("cuda", "cpu"), ("cpu", "cuda")])

@@ -81,7 +81,7 @@ def test_only_the_head_learns(photos, tmp_path):
     result = fine_tune(photos, tmp_path / "run")
     state, fresh = result.model.state_dict(), Small(2).state_dict()
     for name in state:
-        assert np.array_equal(state[name].data, fresh[name].data) != name.startswith("fc.")
+        assert np.array_equal(state[name].array, fresh[name].array) != name.startswith("fc.")
     assert result.evaluation.accuracy > 0.9
     assert result.judged == "validation"
     network = train.load_network(tmp_path / "run")
@@ -127,7 +127,7 @@ def test_the_whole_network_learns(photos, tmp_path, freeze, unchanged):
     state, fresh = result.model.state_dict(), Small(2).state_dict()
     for name in state:
         if not name.endswith("num_batches_tracked"):
-            assert np.array_equal(state[name].data, fresh[name].data) == name.startswith(unchanged or "-"), name
+            assert np.array_equal(state[name].array, fresh[name].array) == name.startswith(unchanged or "-"), name
     assert list(result.histories) == ["head", "whole network"]
     groups = train.load_checkpoint(tmp_path / "run" / "last.safetensors").groups
     assert [group["lr"] for group in groups] == [0.001, 0.01]

@@ -80,7 +80,7 @@ def _arrays(forward, backward, inputs):
     inputs = (inputs,) if is_array(inputs) or isinstance(inputs, Variable) else inputs
     if not isinstance(inputs, (tuple, list)) or not inputs:
         raise OptionError("check.gradients: inputs must be a tuple of arrays, one for each argument of forward")
-    inputs = [value.data if isinstance(value, Variable) else value for value in inputs]
+    inputs = [value.array if isinstance(value, Variable) else value for value in inputs]
     given = [value for value in inputs if is_array(value)]
     if len({device_of(a) for a in given}) > 1:
         shown = ", ".join(str(device_of(a)) for a in given)

@@ -56,9 +56,9 @@ class _Subject:
     def __init__(self, model, batch, loss, seed, seconds):
         self.model, self.calls, self.seconds, self.seed = copy.deepcopy(model).double(), 0, seconds, seed
         self.x, self.labels = batch if isinstance(batch, (tuple, list)) and len(batch) == 2 else (batch, None)
-        given = next((t.data for t in (*self.model.parameters(), *self.model.buffers())), None)
+        given = next((t.array for t in (*self.model.parameters(), *self.model.buffers())), None)
         self.at = Place(given)
-        x = self.x.data if hasattr(self.x, "requires_grad") else self.x
+        x = self.x.array if hasattr(self.x, "requires_grad") else self.x
         if given is not None and is_array(x) and device_of(x) != self.at.device:
             raise DeviceError(
                 f"check.model: the model is on {self.at.device} but the batch is on {device_of(x)}; move one of them "
@@ -66,7 +66,7 @@ class _Subject:
             )
         self.x = np.asarray(fetched(x), dtype=np.float64)
         self.make_loss, self.weights = loss, None
-        self.buffers = {name: to_numpy(b.data).copy() for name, b in self.model.named_buffers()}
+        self.buffers = {name: to_numpy(b.array).copy() for name, b in self.model.named_buffers()}
 
     def evaluate(self):
         """The loss as a Tensor, from the same state and the same random numbers every time."""
@@ -74,7 +74,7 @@ class _Subject:
         from ..tensors.tensor import Tensor
 
         for name, b in self.model.named_buffers():
-            b.data[...] = self.at.send(self.buffers[name])
+            b.array[...] = self.at.send(self.buffers[name])
         self.calls += 1
         with random.use(random.stream(self.seed, "check")):
             output = self.model(Tensor(self.at.send(self.x)))
@@ -112,7 +112,7 @@ class _Subject:
 
 def _plain(value):
     """The numbers of a tensor, an array or a list as a NumPy array."""
-    return np.asarray(fetched(value.data if hasattr(value, "requires_grad") else value))
+    return np.asarray(fetched(value.array if hasattr(value, "requires_grad") else value))
 
 
 def _gradients(exam, subject):
@@ -204,13 +204,13 @@ def _direction(subject, parameter, grad, rng):
 
 def _slope(subject, parameter, v, h):
     """(central slope, distance of the two one-sided slopes, noise) of the loss along v."""
-    start = to_numpy(parameter.data).copy()
+    start = to_numpy(parameter.array).copy()
     here = subject.number()
-    parameter.data[...] = subject.at.send(start + h * v)
+    parameter.array[...] = subject.at.send(start + h * v)
     up = subject.number()
-    parameter.data[...] = subject.at.send(start - h * v)
+    parameter.array[...] = subject.at.send(start - h * v)
     down = subject.number()
-    parameter.data[...] = subject.at.send(start)
+    parameter.array[...] = subject.at.send(start)
     noise = 1e-14 * max(abs(here), abs(up), abs(down), 1e-3) / h
     return (up - down) / (2 * h), abs((up - here) / h - (here - down) / h), noise
 

@@ -36,7 +36,7 @@ class GraphedStep:
 
     def __call__(self, x: Array, y: Array) -> Any:
         """The loss of one step, in memory of its own."""
-        where = device_of(x.data)
+        where = device_of(x.array)
         if where.type != "cuda":
             message = f"GraphedStep: a CUDA graph needs a GPU, but the batch is on {where}; move it with x.to(...)"
             raise DeviceError(message)
@@ -47,14 +47,14 @@ class GraphedStep:
         if self.replay is None or self.captured_with != self._options():
             self._capture(x, y, where)
         for buffer, new in zip(self.batch, (x, y), strict=True):
-            if tuple(buffer.shape) != tuple(new.shape) or buffer.dtype != new.data.dtype:
+            if tuple(buffer.shape) != tuple(new.shape) or buffer.dtype != new.array.dtype:
                 raise OptionError(
-                    f"GraphedStep: captured for a batch {tuple(buffer.shape)} of {buffer.data.dtype}, got "
-                    f"{tuple(new.shape)} of {new.data.dtype}; leave out the incomplete last batch (drop_last=True)"
+                    f"GraphedStep: captured for a batch {tuple(buffer.shape)} of {buffer.array.dtype}, got "
+                    f"{tuple(new.shape)} of {new.array.dtype}; leave out the incomplete last batch (drop_last=True)"
                 )
-            buffer.data[...] = to_device(new.data, where)
+            buffer.array[...] = to_device(new.array, where)
         self.replay()
-        return self.loss.like(self.loss.data.copy())
+        return self.loss.like(self.loss.array.copy())
 
     def _options(self):
         return [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]

@@ -38,15 +38,15 @@ def clip_grad_norm_(
     gradients = _gradients("clip_grad_norm_", parameters)
     total = _norm_at_once(gradients) if order == 2 else None
     if total is None:
-        norms = [_norm(g.data.reshape(-1), order) for g in gradients]
+        norms = [_norm(g.array.reshape(-1), order) for g in gradients]
         total = max(norms, default=0.0) if order == math.inf else sum(n**order for n in norms) ** (1 / order)
     if math.isfinite(total):
         scale = most / (total + 1e-6)
         for g in gradients if scale < 1 else []:
-            g.data *= scale
+            g.array *= scale
     elif error_if_nonfinite:
         raise GraphError(f"clip_grad_norm_: the norm of the gradients is {total}")
-    return Tensor(gradients[0].data.dtype.type(total) if gradients else total)
+    return Tensor(gradients[0].array.dtype.type(total) if gradients else total)
 
 
 def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: float) -> None:
@@ -54,7 +54,7 @@ def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: floa
     if not clip_value > 0:
         raise OptionError(f"clip_grad_value_: clip_value must be positive, got {clip_value!r}")
     for g in _gradients("clip_grad_value_", parameters):
-        g.data[...] = g.data.clip(-clip_value, clip_value)
+        g.array[...] = g.array.clip(-clip_value, clip_value)
 
 
 def _gradients(what, parameters):
@@ -67,9 +67,9 @@ def _gradients(what, parameters):
 
 def _norm_at_once(gradients):
     """The Euclidean norm of gradients on a GPU, which is waited for once; None on a CPU, and where squares overflow."""
-    if not gradients or on_cpu(gradients[0].data) or len({g.device for g in gradients}) > 1:
+    if not gradients or on_cpu(gradients[0].array) or len({g.device for g in gradients}) > 1:
         return None
-    vectors = [g.data.reshape(-1) for g in gradients]
+    vectors = [g.array.reshape(-1) for g in gradients]
     squares = np.stack([vector @ vector for vector in vectors]).astype(np.float64)
     total = float(squares.sum().item())
     return math.sqrt(total) if 0 < total < math.inf else None

@@ -69,12 +69,12 @@ def _recording(x, skip, conv, norm):
 
 def _inference(x, conv, norm, activation, skip):
     """The whole chain on plain arrays, a frozen batch-norm as one scale and one shift for every channel."""
-    scale, shift = None, None if conv.bias is None else conv.bias.data
+    scale, shift = None, None if conv.bias is None else conv.bias.array
     if norm is not None:
-        scale = norm.weight.data / (norm.running_var.data + norm.eps) ** 0.5
-        shift = norm.bias.data - (norm.running_mean.data if shift is None else norm.running_mean.data - shift) * scale
-    skip = None if skip is None else skip.data
-    arguments = (x.data, conv.weight.data, scale, shift, skip, activation)
+        scale = norm.weight.array / (norm.running_var.array + norm.eps) ** 0.5
+        shift = norm.bias.array - (norm.running_mean.array if shift is None else norm.running_mean.array - shift) * scale
+    skip = None if skip is None else skip.array
+    arguments = (x.array, conv.weight.array, scale, shift, skip, activation)
     options = (conv.stride, conv.padding, conv.dilation, conv.groups)
     kept = _kept(conv)
     if kept is None:
@@ -84,7 +84,7 @@ def _inference(x, conv, norm, activation, skip):
 
 def _kept(conv):
     """What the op keeps between calls of a folded convolution; None where its weight may change, or is on a GPU."""
-    weight = conv.weight.data
+    weight = conv.weight.array
     if not hasattr(conv, "kept") or not on_cpu(weight) or weight.flags.writeable:
         return None
     kept = conv.kept
@@ -120,9 +120,9 @@ def _foldable(conv, norm):
 
 
 def _fold(conv, norm):
-    scale = norm.weight.data / (norm.running_var.data + norm.eps) ** 0.5
-    shift = norm.bias.data - norm.running_mean.data * scale
-    conv.weight = Parameter(conv.weight.data * scale[:, None, None, None])
-    if on_cpu(conv.weight.data):
-        conv.weight.data.flags.writeable, conv.kept = False, {"of": conv.weight.data}
-    conv.bias = Parameter(shift if conv.bias is None else shift + conv.bias.data * scale)
+    scale = norm.weight.array / (norm.running_var.array + norm.eps) ** 0.5
+    shift = norm.bias.array - norm.running_mean.array * scale
+    conv.weight = Parameter(conv.weight.array * scale[:, None, None, None])
+    if on_cpu(conv.weight.array):
+        conv.weight.array.flags.writeable, conv.kept = False, {"of": conv.weight.array}
+    conv.bias = Parameter(shift if conv.bias is None else shift + conv.bias.array * scale)

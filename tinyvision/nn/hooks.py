@@ -59,7 +59,7 @@ def watched_inputs(
             if i != tracked[0]:
                 return None
             changed = call()[i]
-            return changed.data if isinstance(changed, Variable) else None
+            return changed.array if isinstance(changed, Variable) else None
 
         return report
 

@@ -38,7 +38,7 @@ class _ClassLoss(_Loss):
         if self.weight is None:
             return None
         input = tensor_input(type(self).__name__, "input", input)
-        return to_device(self.weight.data.astype(input.dtype), input.device)
+        return to_device(self.weight.array.astype(input.dtype), input.device)
 
 
 class CrossEntropyLoss(_ClassLoss):

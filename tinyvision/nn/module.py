@@ -255,11 +255,11 @@ class Module:
         tensors = [*self.parameters(), *self.buffers()]
         moved = []  # all or nothing, should memory run out
         for t in tensors:
-            grad = None if t.grad is None else Tensor(self._moved(t.grad.data, device, dtype))
-            moved.append((self._moved(t.data, device, dtype), grad))
+            grad = None if t.grad is None else Tensor(self._moved(t.grad.array, device, dtype))
+            moved.append((self._moved(t.array, device, dtype), grad))
         for t, (data, grad) in zip(tensors, moved, strict=True):
-            if data is not t.data:
-                t.data, t.version, t.grad = data, t.version + 1, grad
+            if data is not t.array:
+                t.array, t.version, t.grad = data, t.version + 1, grad
         return self
 
     @staticmethod
@@ -324,9 +324,9 @@ class Module:
             raise WeightsError(_misfit(type(self).__name__, *misfits, wrong))
         for n in fits:
             target = own[n][0]
-            if on_cpu(target.data) and not target.data.flags.writeable:  # of a fused model
-                target.data = target.data.copy(order="K")
-            target.data[...] = to_device(given[n], target.device)
+            if on_cpu(target.array) and not target.array.flags.writeable:  # of a fused model
+                target.array = target.array.copy(order="K")
+            target.array[...] = to_device(given[n], target.device)
             target.version += 1
         return LoadResult(missing, unexpected)
 
@@ -411,7 +411,7 @@ def _float_dtype(value):
 def _as_array(value):
     """An entry of a state dict, a foreign tensor too, as an array of numbers; None if it is none."""
     if isinstance(value, Variable):
-        return value.data
+        return value.array
     if not hasattr(value, "dtype") or not hasattr(value, "__array_function__"):
         try:
             value = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)

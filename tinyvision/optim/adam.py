@@ -47,7 +47,7 @@ class Adam(Optimizer):
     def update(self, p: Variable, gradient: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step for one parameter, in place."""
         if not state:
-            state.update(step=0, exp_avg=np.zeros_like(p.data), exp_avg_sq=np.zeros_like(p.data))
+            state.update(step=0, exp_avg=np.zeros_like(p.array), exp_avg_sq=np.zeros_like(p.array))
         if group["amsgrad"] and "max_exp_avg_sq" not in state:
             state["max_exp_avg_sq"] = state["exp_avg_sq"].copy(order="K")
         state["step"] += 1
@@ -79,7 +79,7 @@ class Adam(Optimizer):
             p -= term
 
         largest = [state["max_exp_avg_sq"]] if group["amsgrad"] else []
-        parallel.over_memory(work, p.data, gradient, state["exp_avg"], state["exp_avg_sq"], *largest)
+        parallel.over_memory(work, p.array, gradient, state["exp_avg"], state["exp_avg_sq"], *largest)
 
 
 class AdamW(Adam):

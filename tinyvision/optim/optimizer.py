@@ -53,7 +53,7 @@ class Optimizer:
                 raise OptionError(f"{name}: expected parameters, got {full_name(p)}")
             if p.record is not None:
                 raise OptionError(f"{name}: a value computed by {p.record.name} cannot be optimised, only leaves can")
-            if isinstance(p.data, np.ndarray) and not p.data.flags.writeable:
+            if isinstance(p.array, np.ndarray) and not p.array.flags.writeable:
                 raise OptionError(f"{name}: a parameter {p.shape} is read-only; a fused model cannot be trained")
             if id(p) in known:
                 raise OptionError(f"{name}: a parameter of shape {p.shape} is given twice")
@@ -90,10 +90,10 @@ class Optimizer:
             for group in self.param_groups:
                 pending = [p for p in group["params"] if p.grad is not None]
                 if pending:
-                    use(device_of(pending[0].data))
+                    use(device_of(pending[0].array))
                 if not self.update_together(pending, group):
                     for p in pending:
-                        self.update(p, p.grad.data, self.state.setdefault(p, {}), group)
+                        self.update(p, p.grad.array, self.state.setdefault(p, {}), group)
                 for p in pending:
                     p.version += 1
         return loss
@@ -164,11 +164,11 @@ def _restored(name, value, p, number):
     if name == "step":
         return int(value)
     if isinstance(value, Variable):
-        value = value.data
+        value = value.array
     if tuple(np.shape(value)) != p.shape:
         raise CheckpointError(
             f"{name} of parameter {number} is {tuple(np.shape(value))}, but the parameter is {p.shape}"
         )
-    array = np.empty_like(p.data)
+    array = np.empty_like(p.array)
     array[...] = to_device(value if hasattr(value, "dtype") else np.asarray(value), p.device)
     return array

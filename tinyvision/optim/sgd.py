@@ -50,7 +50,7 @@ class SGD(Optimizer):
 
     def update_together(self, parameters: list[Any], group: dict[str, Any]) -> bool:
         """On a GPU, all parameters in one kernel launch; False where `update` is to take them one by one."""
-        weights, gradients = [p.data for p in parameters], [p.grad.data for p in parameters]
+        weights, gradients = [p.array for p in parameters], [p.grad.array for p in parameters]
         if not weights or parallel.on_cpu(weights[0]) or not sgd.applies(weights, gradients):
             return False
         states = [self.state.setdefault(p, {}) for p in parameters]
@@ -72,8 +72,8 @@ class SGD(Optimizer):
         sign = -1.0 if group["maximize"] else 1.0
         first = momentum and state.get("momentum_buffer") is None
         if first:
-            state["momentum_buffer"] = np.empty_like(p.data)
-        velocity = state["momentum_buffer"] if momentum else p.data
+            state["momentum_buffer"] = np.empty_like(p.array)
+        velocity = state["momentum_buffer"] if momentum else p.array
 
         def work(p, g, v):  # a block in the cache at a time
             step = parallel.scratch("step", g.shape, g)
@@ -93,4 +93,4 @@ class SGD(Optimizer):
             step *= lr
             p -= step
 
-        parallel.over_memory(work, p.data, gradient, velocity)
+        parallel.over_memory(work, p.array, gradient, velocity)

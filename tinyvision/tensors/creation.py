@@ -21,7 +21,7 @@ def tensor(data: Any, dtype: DType | None = None, device: str | Device = "cpu", 
 
     Raises ShapeError for ragged lists and DtypeError for what is not numbers."""
     if isinstance(data, Variable):
-        data = data.data
+        data = data.array
     try:
         array = data.copy() if hasattr(data, "dtype") and hasattr(data, "copy") else np.array(_unwrapped(data))
     except ValueError as error:
@@ -38,7 +38,7 @@ def _unwrapped(data):
     return (
         [_unwrapped(d) for d in data]
         if isinstance(data, (list, tuple))
-        else data.data
+        else data.array
         if isinstance(data, Variable)
         else data
     )
@@ -109,7 +109,7 @@ def _several(what, tensors):
 
 
 def _tensor_of(x):
-    """x itself, or an array such as `outputs.data` as a tensor."""
+    """x itself, or an array such as `outputs.array` as a tensor."""
     return x if isinstance(x, Variable) else Tensor(x)
 
 

@@ -78,25 +78,25 @@ var = _method(Tensor.var)
 
 def where(condition: Any, a: Any, b: Any) -> Tensor:
     """a where the condition holds, else b, with broadcasting; gradients flow to a and b."""
-    pattern = next(v for v in (a, b, condition) if isinstance(v, Tensor)).data
+    pattern = next(v for v in (a, b, condition) if isinstance(v, Tensor)).array
     a, b = (
-        v if isinstance(v, Tensor) and v.data.dtype.kind == "f" else Tensor(as_operand(v, pattern, "where"))
+        v if isinstance(v, Tensor) and v.array.dtype.kind == "f" else Tensor(as_operand(v, pattern, "where"))
         for v in (a, b)
     )
-    condition = condition.data if isinstance(condition, Tensor) else condition
+    condition = condition.array if isinstance(condition, Tensor) else condition
     if a.dtype.kind == b.dtype.kind == "f":
         return F.where(a, b, condition=condition)
-    return Tensor(np.where(condition, a.data, b.data))
+    return Tensor(np.where(condition, a.array, b.array))
 
 
 def zeros_like(x: Tensor, dtype: DType | None = None) -> Tensor:
     """A tensor of zeros with the shape, dtype and device of x."""
-    return Tensor(np.zeros_like(_tensor(x).data, dtype=dtype))
+    return Tensor(np.zeros_like(_tensor(x).array, dtype=dtype))
 
 
 def ones_like(x: Tensor, dtype: DType | None = None) -> Tensor:
     """A tensor of ones with the shape, dtype and device of x."""
-    return Tensor(np.ones_like(_tensor(x).data, dtype=dtype))
+    return Tensor(np.ones_like(_tensor(x).array, dtype=dtype))
 
 
 def full(size: Any, fill_value: float, dtype: DType | None = None, device: str | Device = "cpu") -> Tensor:
@@ -121,13 +121,13 @@ def randint(low: int, high: int, size: Any, dtype: DType = np.int64, device: str
 def equal(a: Tensor, b: Tensor) -> bool:
     """True if two tensors have one shape and the same numbers."""
     a, b = _tensor(a), _tensor(b)
-    return a.shape == b.shape and bool((a.data == b.data).all())
+    return a.shape == b.shape and bool((a.array == b.array).all())
 
 
 def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
     """True if |a - b| <= atol + rtol · |b| everywhere."""
     a, b = _tensor(a), _tensor(b)
-    difference, allowed = builtins.abs(a.data - b.data), atol + rtol * builtins.abs(b.data)
+    difference, allowed = builtins.abs(a.array - b.array), atol + rtol * builtins.abs(b.array)
     return bool((difference <= allowed).all())
 
 

@@ -55,7 +55,7 @@ def as_operand(value: Any, like: Array, what: str) -> Array:
     """An operand as an array on the device of `like`.
 
     A number takes the dtype of `like`, as do integers beside floats; a float beside integers is a float32."""
-    value = value.data if isinstance(value, Variable) else value
+    value = value.array if isinstance(value, Variable) else value
     if several_gpus():
         use(device_of(like))
     if isinstance(value, (bool, int, float, np.generic)):
@@ -84,7 +84,7 @@ def binary(op: Op, ufunc: np.ufunc, a: Any, b: Any) -> Any:
     """a and b through the op if both are (or become) floats, else through the ufunc, which also takes integers."""
     if not (is_operand(a, op.__name__) and is_operand(b, op.__name__)):
         return NotImplemented
-    arrays = [v.data if isinstance(v, Variable) else v for v in (a, b)]
+    arrays = [v.array if isinstance(v, Variable) else v for v in (a, b)]
     patterns = [v for v in arrays if hasattr(v, "dtype") and not isinstance(v, np.generic)]
     pattern = next((v for v in patterns if v.dtype.kind == "f"), patterns[0])
     left, right = (as_operand(v, pattern, op.__name__) for v in arrays)
@@ -112,7 +112,7 @@ def compare(ufunc: np.ufunc, a: Any, b: Any) -> Any:
     """Truth values (or bits) that are not recorded; with what is no number, Python's own answer."""
     if not is_operand(b, ufunc.__name__):
         return NotImplemented
-    return a.like(plain(ufunc, a.data, as_operand(b, a.data, ufunc.__name__)))
+    return a.like(plain(ufunc, a.array, as_operand(b, a.array, ufunc.__name__)))
 
 
 def require_float(dtype: DType) -> None:
@@ -168,7 +168,7 @@ _differentiable_move = differentiable(_move_forward, _move_backward)
 def cast(value: Any, dtype: np.dtype) -> Any:
     """A tensor with other kinds of numbers; gradients flow through it between floats."""
     if dtype.kind != "f" or not value.requires_grad:
-        return value.like(value.data.astype(dtype))
+        return value.like(value.array.astype(dtype))
     return _differentiable_cast(value, dtype=dtype)
 
 

@@ -162,8 +162,8 @@ class Spellings(Conversions):
         if len(own) != len(sizes) or any(n not in (1, size) for size, n in zip(sizes, own, strict=True)):
             raise ShapeError(f"expand: {self.shape} cannot be repeated to {sizes}")
         if self.dtype.kind == "f":
-            return F.add(self, np.zeros_like(self.data, shape=sizes))
-        return self.like(np.broadcast_to(self.data, sizes).copy())
+            return F.add(self, np.zeros_like(self.array, shape=sizes))
+        return self.like(np.broadcast_to(self.array, sizes).copy())
 
     def expand_as(self: Tensor, other: Any) -> Tensor:
         """Repeated to the shape of `other`."""
@@ -186,7 +186,7 @@ class Spellings(Conversions):
         axis = one_axis("topk", self, dim)
         if not is_integer(k) or not 0 <= k <= self.shape[axis]:
             raise OptionError(f"topk: k must be from 0 to {self.shape[axis]}, the size of axis {dim}, got {k!r}")
-        order = np.argsort(-self.data if largest else self.data, axis=axis, kind="stable")
+        order = np.argsort(-self.array if largest else self.array, axis=axis, kind="stable")
         order = order[(slice(None),) * axis + (slice(0, int(k)),)]
         index = tuple(
             order if a == axis else np.arange(n, like=order).reshape([-1 if b == a else 1 for b in range(self.ndim)])
@@ -196,7 +196,7 @@ class Spellings(Conversions):
 
     def abs(self: Tensor) -> Tensor:
         """|x|; the slope at 0 is 0."""
-        return F.relu(self) + F.relu(-self) if self.dtype.kind == "f" else self.like(abs(self.data))
+        return F.relu(self) + F.relu(-self) if self.dtype.kind == "f" else self.like(abs(self.array))
 
     __abs__ = abs
 
@@ -205,10 +205,10 @@ class Spellings(Conversions):
         if min is None and max is None:
             raise OptionError("clamp: give min, max or both")
         low, high = -np.inf if min is None else min, np.inf if max is None else max
-        clipped = self.like(self.data.clip(min, max).astype(self.dtype))
+        clipped = self.like(self.array.clip(min, max).astype(self.dtype))
         if self.dtype.kind != "f":
             return clipped
-        return F.where(self, clipped, condition=(self.data >= low) & (self.data <= high))
+        return F.where(self, clipped, condition=(self.array >= low) & (self.array <= high))
 
     def var(self: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
         """The variance over all axes or over `dim`: of a sample, divided by n - 1, or with unbiased=False by n."""

@@ -24,8 +24,6 @@ from . import taped as F
 from .operands import OPERATORS, as_operand, axis_of, binary, cast, compare, fits, move, plain, require_float, shape_of
 from .spellings import Extremes, Spellings
 
-_memory = vars(Variable)["data"]  # the slot behind the property of this name
-
 
 class Tensor(Spellings, Variable):
     """An array on the tape, with PyTorch's spelling: `x.view(x.size(0), -1)`, `loss.backward()`, `x.to("cuda")`.
@@ -36,19 +34,18 @@ class Tensor(Spellings, Variable):
     __module__ = "tinyvision"  # its public name, in errors and for pickle
 
     def __init__(self, data: Any, requires_grad: bool = False, record: Record | None = None) -> None:
-        super().__init__(data, requires_grad, record)
+        super().__init__(_array_of(data), requires_grad, record)
         if requires_grad:
-            require_float(self.data.dtype)
+            require_float(self.array.dtype)
 
     @property
     def data(self) -> Array:
         """The array itself. What is assigned to it, a Tensor too, becomes an array: `p.data -= lr * p.grad` is fine."""
-        return _memory.__get__(self)
+        return self.array
 
     @data.setter
     def data(self, value: Any) -> None:
-        value = value.data if isinstance(value, Variable) else value
-        _memory.__set__(self, value if isinstance(value, np.ndarray) else held(value))
+        self.array = _array_of(value)
 
     def like(self, data: Any, **state: Any) -> Tensor:
         """A Tensor for another array: what ops called on this one return."""
@@ -59,17 +56,17 @@ class Tensor(Spellings, Variable):
     @property
     def ndim(self) -> int:
         """How many axes it has."""
-        return self.data.ndim
+        return self.array.ndim
 
     @property
     def dtype(self) -> np.dtype:
         """The NumPy dtype of its numbers."""
-        return self.data.dtype
+        return self.array.dtype
 
     @property
     def device(self) -> Device:
         """The device on which it lives."""
-        return device_of(self.data)
+        return device_of(self.array)
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one axis."""
@@ -81,11 +78,11 @@ class Tensor(Spellings, Variable):
 
     def dim(self) -> int:
         """How many axes it has."""
-        return self.data.ndim
+        return self.array.ndim
 
     def numel(self) -> int:
         """How many numbers it holds."""
-        return self.data.size
+        return self.array.size
 
     def __len__(self) -> int:
         if not self.shape:
@@ -96,22 +93,22 @@ class Tensor(Spellings, Variable):
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        text = np.array2string(to_numpy(self.data), separator=", ", precision=4, suppress_small=True, prefix="tensor(")
+        text = np.array2string(to_numpy(self.array), separator=", ", precision=4, suppress_small=True, prefix="tensor(")
         extra = f", dtype={self.dtype}" if self.dtype not in (np.float32, np.int64, np.bool_) else ""
         extra += f", device={str(self.device)!r}" if self.device.type != "cpu" else ""
         extra += f", op={self.record.name}" if self.record else ", requires_grad=True" if self.requires_grad else ""
         return f"tensor({text}{extra})"
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.data.size == 1 else format(repr(self), spec)
+        return format(self.item(), spec) if spec and self.array.size == 1 else format(repr(self), spec)
 
     # -- out of the tape
 
     def item(self) -> Any:
         """Its only number, as a Python number. Raises ShapeError if there are several."""
-        if self.data.size != 1:
+        if self.array.size != 1:
             raise ShapeError(f"item(): only a tensor with a single number has one, this one is {self.shape}")
-        return to_numpy(self.data).item()
+        return to_numpy(self.array).item()
 
     def __float__(self) -> float:
         return float(self.item())
@@ -120,8 +117,8 @@ class Tensor(Spellings, Variable):
         return int(self.item())
 
     def __bool__(self) -> bool:
-        if self.data.size != 1:
-            raise ShapeError(f"bool(): the truth of {self.data.size} numbers is ambiguous; use .any() or .all()")
+        if self.array.size != 1:
+            raise ShapeError(f"bool(): the truth of {self.array.size} numbers is ambiguous; use .any() or .all()")
         return bool(self.item())
 
     def __index__(self) -> int:
@@ -131,26 +128,26 @@ class Tensor(Spellings, Variable):
 
     def tolist(self) -> Any:
         """Its numbers as nested Python lists."""
-        return to_numpy(self.data).tolist()
+        return to_numpy(self.array).tolist()
 
     def numpy(self) -> np.ndarray:
         """Its NumPy array, sharing memory. Raises GraphError if gradients are recorded through it: detach() first."""
         if self.requires_grad:
             raise GraphError("numpy(): this tensor requires a gradient, which NumPy would lose; call .detach().numpy()")
-        return to_numpy(self.data)
+        return to_numpy(self.array)
 
     def __array__(self, dtype: DType | None = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def detach(self) -> Tensor:
         """The same memory as a tensor that is not recorded."""
-        result = Tensor(self.data)
+        result = Tensor(self.array)
         result.changes = self.changes  # a change through either is a change of both
         return result
 
     def clone(self) -> Tensor:
         """A copy; gradients flow through it."""
-        return self + 0 if self.requires_grad else Tensor(self.data.copy())
+        return self + 0 if self.requires_grad else Tensor(self.array.copy())
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for a gradient (or no longer), in place. Only for leaves."""
@@ -169,7 +166,7 @@ class Tensor(Spellings, Variable):
 
         def checked(gradient):
             changed = hook(gradient)
-            changed = changed.data if isinstance(changed, Variable) else changed
+            changed = changed.array if isinstance(changed, Variable) else changed
             if changed is not None and np.shape(changed) != gradient.shape:
                 raise ShapeError(f"register_hook(): the hook gave {np.shape(changed)} for a gradient {gradient.shape}")
             return changed
@@ -187,7 +184,7 @@ class Tensor(Spellings, Variable):
             def keep(gradient):
                 value = reference()
                 if value is not None:
-                    value.grad = Tensor(gradient.copy() if value.grad is None else value.grad.data + gradient)
+                    value.grad = Tensor(gradient.copy() if value.grad is None else value.grad.array + gradient)
 
             self.record.hooks.append(keep)
 
@@ -199,7 +196,7 @@ class Tensor(Spellings, Variable):
         non_blocking is a permission, not an order, as in PyTorch; `device.prefetch` is what copies ahead."""
         for target in targets:
             if isinstance(target, Variable):
-                dtype, device = target.data.dtype, device_of(target.data)
+                dtype, device = target.array.dtype, device_of(target.array)
             elif isinstance(target, Device) or (isinstance(target, str) and target.startswith(("cpu", "cuda"))):
                 device = target
             else:
@@ -207,7 +204,7 @@ class Tensor(Spellings, Variable):
         result = self
         if dtype is not None and np.dtype(dtype) != self.dtype:
             result = cast(result, np.dtype(dtype))
-        if device is not None and device_of(result.data) != as_device(device):
+        if device is not None and device_of(result.array) != as_device(device):
             result = move(result, as_device(device))
         return result
 
@@ -218,10 +215,10 @@ class Tensor(Spellings, Variable):
     def __dlpack__(self, **options: Any) -> Any:
         if self.requires_grad:
             raise GraphError("__dlpack__(): this tensor requires a gradient, which would be lost; hand over .detach()")
-        return self.data.__dlpack__(**options)
+        return self.array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return self.data.__dlpack_device__()
+        return self.array.__dlpack_device__()
 
     # -- shapes
 
@@ -272,11 +269,11 @@ class Tensor(Spellings, Variable):
     def __setitem__(self, index: Any, value: Any) -> None:
         self._check_in_place("assignment", value)
         index = _plain_index(index)
-        place = tuple(read(self.data, index).shape)
-        value = as_operand(value, self.data, "assignment")
+        place = tuple(read(self.array, index).shape)
+        value = as_operand(value, self.array, "assignment")
         if not fits(value.shape, place):
             raise ShapeError(f"assignment: the value is {tuple(value.shape)} but the place is {place}")
-        self.data[index] = value
+        self.array[index] = value
         self.version += 1
 
     # -- arithmetic
@@ -312,7 +309,7 @@ class Tensor(Spellings, Variable):
         if isinstance(exponent, Variable):
             raise OptionError("**: the exponent must be a number, not a tensor")
         if self.dtype.kind != "f" and not self.requires_grad:
-            return Tensor(plain(np.power, self.data, as_operand(exponent, self.data, "**")))
+            return Tensor(plain(np.power, self.array, as_operand(exponent, self.array, "**")))
         return F.power(self, exponent=exponent)
 
     __radd__, __rmul__ = __add__, __mul__
@@ -335,14 +332,14 @@ class Tensor(Spellings, Variable):
         if recorded and (self.record is not None or not self.requires_grad):
             return False
         self._check_in_place(sign)
-        other = as_operand(other, self.data, sign)
+        other = as_operand(other, self.array, sign)
         if not fits(other.shape, self.shape):
             raise ShapeError(f"{sign}: {tuple(other.shape)} does not fit into {self.shape}")
         kind = np.result_type(other.dtype, self.dtype)
         kind = np.result_type(kind, np.float32) if ufunc is np.true_divide else kind
         if not np.can_cast(kind, self.dtype, "same_kind"):
             raise DtypeError(f"{sign}: the result is {kind}, which does not go into a tensor of {self.dtype}")
-        ufunc(self.data, other, out=self.data, casting="same_kind")
+        ufunc(self.array, other, out=self.array, casting="same_kind")
         self.version += 1
         return True
 
@@ -352,7 +349,7 @@ class Tensor(Spellings, Variable):
             if not self.requires_grad:
                 why = "the source requires a gradient, which would be lost by writing it into a plain tensor"
             raise GraphError(f"{what}: {why}; do it inside `with no_grad():`")
-        if isinstance(self.data, np.ndarray) and not self.data.flags.writeable:
+        if isinstance(self.array, np.ndarray) and not self.array.flags.writeable:
             raise OptionError(
                 f"{what}: these numbers are read-only, like the weights of a fused model; change the model and fuse() "
                 f"it again, or work on a .clone()"
@@ -365,17 +362,17 @@ class Tensor(Spellings, Variable):
     def fill_(self, value: Any) -> Tensor:
         """Set all its numbers to `value`, in place."""
         self._check_in_place("fill_")
-        self.data[...] = value
+        self.array[...] = value
         self.version += 1
         return self
 
     def copy_(self, source: Any) -> Tensor:
         """Take over the numbers of `source` (same shape, any device), in place."""
         self._check_in_place("copy_", source)
-        array = to_device(source.data if isinstance(source, Variable) else np.asarray(source), self.device)
+        array = to_device(source.array if isinstance(source, Variable) else np.asarray(source), self.device)
         if tuple(array.shape) != self.shape:
             raise ShapeError(f"copy_: the source is {tuple(array.shape)} but the tensor is {self.shape}")
-        self.data[...] = array
+        self.array[...] = array
         self.version += 1
         return self
 
@@ -413,7 +410,7 @@ class Tensor(Spellings, Variable):
     def __invert__(self) -> Tensor:
         if self.dtype.kind not in "biu":
             raise DtypeError(f"~: only truth values and integers can be inverted, this is {self.dtype}")
-        return Tensor(~self.data)
+        return Tensor(~self.array)
 
     def __and__(self, other: Any) -> Tensor:
         return compare(np.bitwise_and, self, other)
@@ -439,24 +436,24 @@ class Tensor(Spellings, Variable):
             axes = axes_of("max", self, dim)
             if 0 in [self.shape[a] for a in axes]:
                 raise ShapeError(f"max: there is no largest number along {axes} of {self.shape}")
-            largest = Tensor(self.data.max(axis=axes, keepdims=keepdim and dim is not None))
+            largest = Tensor(self.array.max(axis=axes, keepdims=keepdim and dim is not None))
         return largest if dim is None else Extremes(largest, self.argmax(dim, keepdim))
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """Where the (first) largest number is, over all axes flattened or along `dim`."""
         dim = None if dim is None else one_axis("argmax", self, dim)
-        if self.data.size == 0:
+        if self.array.size == 0:
             raise ShapeError(f"argmax: there is no largest number in {self.shape}")
-        where = self.data.argmax(axis=dim)
-        return Tensor(np.asarray(np.expand_dims(where, dim) if keepdim and dim is not None else where, like=self.data))
+        where = self.array.argmax(axis=dim)
+        return Tensor(np.asarray(np.expand_dims(where, dim) if keepdim and dim is not None else where, like=self.array))
 
     def any(self) -> Tensor:
         """True if any number is not zero."""
-        return Tensor(np.asarray(self.data.any(), like=self.data))
+        return Tensor(np.asarray(self.array.any(), like=self.array))
 
     def all(self) -> Tensor:
         """True if no number is zero."""
-        return Tensor(np.asarray(self.data.all(), like=self.data))
+        return Tensor(np.asarray(self.array.all(), like=self.array))
 
     def exp(self) -> Tensor:
         """e to the power of each number."""
@@ -491,7 +488,17 @@ class Tensor(Spellings, Variable):
         return F.log_softmax(self, axis=dim)
 
 
+def _array_of(data):
+    """What a tensor holds for `data`: an array as it is, another tensor's array, numbers in lists as float32."""
+    if isinstance(data, np.ndarray):
+        return data
+    if isinstance(data, Variable):
+        return data.array
+    array = held(data)
+    return array.astype(np.float32) if isinstance(data, (list, tuple)) else array
+
+
 def _plain_index(index):
     if isinstance(index, tuple):
         return tuple(_plain_index(i) for i in index)
-    return index.data if isinstance(index, Variable) else index
+    return index.array if isinstance(index, Variable) else index

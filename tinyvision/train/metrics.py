@@ -118,7 +118,7 @@ class Mean:
 
 def _numpy(value: Any) -> np.ndarray:
     """A Tensor, an array on any device, or numbers, as NumPy's array."""
-    return np.asarray(to_numpy(value.data if isinstance(value, Variable) else value))
+    return np.asarray(to_numpy(value.array if isinstance(value, Variable) else value))
 
 
 def _pair(scores: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:

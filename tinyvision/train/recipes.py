@@ -414,6 +414,6 @@ def pretrained_network(name: str, weights: str | None = None) -> Network:
     DownloadError."""
     preprocessing = published_preprocessing(name)
     model = NETWORKS[name][0](weights=weights or "DEFAULT")
-    count = len(model.fc.bias.data)
+    count = len(model.fc.bias.array)
     classes = list(models.imagenet_classes()) if count == 1000 else []
     return Network(model.eval(), preprocessing, classes, f"{name}, {weights or 'trained on ImageNet'}")

@@ -17,11 +17,11 @@ def network():
     for layer in (model[1], model[3]):
         O, I = layer.weight.shape
         # solution:
-        layer.weight.data[...] = rng.standard_normal((O, I)) * (2 / I) ** 0.5
+        layer.weight.array[...] = rng.standard_normal((O, I)) * (2 / I) ** 0.5
         # skeleton:
-        # layer.weight.data[...] = rng.standard_normal((O, I)) * 0
+        # layer.weight.array[...] = rng.standard_normal((O, I)) * 0
         # end
-        layer.bias.data[...] = 0
+        layer.bias.array[...] = 0
     return model
 
 
@@ -79,7 +79,7 @@ ANSWER = "At log 10 = 2.30: the best that can be learnt from random labels is ho
 def alive(your):
     """Different units begin differently."""
     model = lab.call(your.network)
-    return all(np.ptp(model[k].weight.data, axis=0).min() > 0 for k in (1, 3))
+    return all(np.ptp(model[k].weight.array, axis=0).min() > 0 for k in (1, 3))
 
 
 def matched(your):
@@ -100,7 +100,7 @@ def stepwise(your):
     for k in range(2):
         model, start = lab.call(your.network), np.random.default_rng(25)
         for p in model.parameters():
-            p.data[...] = start.standard_normal(p.shape) * 0.1
+            p.array[...] = start.standard_normal(p.shape) * 0.1
         if k == 0:
             trained = lab.call(your.train, model, images, labels, epochs=2, lr=0.05)
             lab.expect(trained is not None, "train() must return the model.", "train", your.train)
@@ -111,7 +111,7 @@ def stepwise(your):
                     optimizer.zero_grad()
                     nn.CrossEntropyLoss()(model(x), y).backward()
                     optimizer.step()
-        models.append(np.concatenate([p.data.ravel() for p in model.parameters()]))
+        models.append(np.concatenate([p.array.ravel() for p in model.parameters()]))
     return np.allclose(*models, atol=1e-5)  # float32 after four steps
 
 

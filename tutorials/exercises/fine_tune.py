@@ -67,7 +67,7 @@ def world():
     rng = np.random.default_rng(30)
     model = Network()
     for p in model.parameters():
-        p.data[...] = rng.standard_normal(p.shape) * 0.5
+        p.array[...] = rng.standard_normal(p.shape) * 0.5
     images = rng.standard_normal((32, 1, 6, 6)).astype(np.float32) * 0.3
     labels = np.arange(32) % 2
     images[labels == 0, :, ::2] += 1.5

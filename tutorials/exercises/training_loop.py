@@ -53,7 +53,7 @@ def world():
     rng = np.random.default_rng(23)
     model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
     for p in model.parameters():
-        p.data[...] = rng.standard_normal(p.shape) * 0.5
+        p.array[...] = rng.standard_normal(p.shape) * 0.5
     loader = [
         (tv.tensor(rng.standard_normal((6, 4)).astype(np.float32)), tv.tensor(rng.integers(0, 3, 6))) for _ in range(2)
     ]
@@ -64,7 +64,7 @@ def weights(train):
     """All parameters after three epochs, and the losses."""
     model, loader, criterion, optimizer = world()
     losses = train(model, loader, criterion, optimizer, 3)
-    return np.concatenate([p.data.ravel() for p in model.parameters()]), losses, model
+    return np.concatenate([p.array.ravel() for p in model.parameters()]), losses, model
 
 
 def right(model, loader, criterion, optimizer, epochs, zero=True, backward=True, step=True, every=True):
@@ -89,7 +89,7 @@ def right(model, loader, criterion, optimizer, epochs, zero=True, backward=True,
 def check(your):
     yours, losses, model = weights(lambda *parts: lab.call(your.training_loop, *parts))
     wanted, means, _ = weights(right)
-    start = np.concatenate([p.data.ravel() for p in world()[0].parameters()])
+    start = np.concatenate([p.array.ravel() for p in world()[0].parameters()])
 
     def variant(**how):
         return weights(lambda *parts: right(*parts, **how))[0]

@@ -20,7 +20,7 @@ def relu6(input: Any, inplace: bool = False) -> Tensor:
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope · x; `inplace` changes nothing that can be seen."""
     input = tensor_input("leaky_relu", "input", input)
-    return F.where(input, input * negative_slope, condition=input.data > 0)
+    return F.where(input, input * negative_slope, condition=input.array > 0)
 
 
 def sigmoid(input: Any) -> Tensor:

@@ -34,4 +34,4 @@ def _dropout(input, shape, p, training):
     if not training or p == 0:
         return input
     mask = np.broadcast_to(random.generator().random(shape, dtype=np.float32) >= p, input.shape)
-    return F.dropout(input, to_device(mask, device_of(input.data)), p=p)
+    return F.dropout(input, to_device(mask, device_of(input.array)), p=p)

@@ -18,7 +18,7 @@ def cross_entropy(
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """-Σ target · log softmax(input), averaged over the batch (see `ops.cross_entropy_forward`)."""
-    weight = weight.data if isinstance(weight, Variable) else weight
+    weight = weight.array if isinstance(weight, Variable) else weight
     return F.cross_entropy(
         input, target, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing, reduction=reduction
     )
@@ -29,12 +29,12 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
 
     input (N, K) or (N, K, ...), target (N,) or (N, ...) class numbers. Raises what cross_entropy raises."""
     input, target = tensor_input("nll_loss", "input", input), tensor_input("nll_loss", "target", target)
-    if target.data.dtype.kind == "f":
+    if target.array.dtype.kind == "f":
         raise DtypeError("nll_loss: target must be class numbers (integers), got floating-point numbers")
-    weight = weight.data if isinstance(weight, Variable) else weight
+    weight = weight.array if isinstance(weight, Variable) else weight
     # Cross-entropy's forward checks everything and leaves its target in the cache; only its softmax is not wanted here.
     options = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
-    _, (_, chosen, divisor) = F.cross_entropy.forward(input.data, target.data, **options)
+    _, (_, chosen, divisor) = F.cross_entropy.forward(input.array, target.array, **options)
     loss = F.sum(F.mul(input, -chosen), axis=1)
     return loss if reduction == "none" else F.sum(loss) / float(divisor)
 

@@ -38,7 +38,7 @@ def batch_norm(
         return F.batchnorm_frozen(input, weight, bias, running_mean, running_var, eps=eps)
     running_mean = _running("running_mean", running_mean, input)
     running_var = _running("running_var", running_var, input)
-    moments = batch_moments(input.data)
+    moments = batch_moments(input.array)
     output = F.batchnorm_train(input, weight, bias, eps=eps, moments=moments)
     _update_running(input, moments, running_mean, running_var, momentum)
     return output
@@ -56,15 +56,15 @@ def batch_norm_relu(
 ) -> Tensor:
     """relu(batch_norm(input) + skip) with the batch's statistics, in one walk through memory; skip may be None."""
     weight, bias = _affine(input, weight, bias)
-    moments = batch_moments(input.data)
+    moments = batch_moments(input.array)
     output = F.batchnorm_relu(input, weight, bias, skip, eps=eps, moments=moments)
     _update_running(input, moments, running_mean, running_var, momentum)
     return output
 
 
 def _affine(input, weight, bias):
-    weight = np.ones_like(input.data, shape=input.shape[1]) if weight is None else weight
-    return weight, np.zeros_like(input.data, shape=input.shape[1]) if bias is None else bias
+    weight = np.ones_like(input.array, shape=input.shape[1]) if weight is None else weight
+    return weight, np.zeros_like(input.array, shape=input.shape[1]) if bias is None else bias
 
 
 def _running(name, average, input):
@@ -79,9 +79,9 @@ def _running(name, average, input):
 
 def _update_running(input, moments, running_mean, running_var, momentum):
     mean, var = moments
-    count = input.data.size // input.data.shape[1]
+    count = input.array.size // input.array.shape[1]
     for running, new in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
         if running is not None:
-            running.data *= 1 - momentum
-            running.data += momentum * new
+            running.array *= 1 - momentum
+            running.array += momentum * new
             running.version += 1

@@ -50,7 +50,7 @@ class Conv2d(Module):
         self.padding = self._padding(padding)
         # Channels-last in memory, as the convolution reads it: its matrix (O, KH·KW·C) is then a view of the weight.
         memory = zeros(out_channels, *self.kernel_size, in_channels // groups)
-        self.weight = Parameter(memory.data.transpose(0, 3, 1, 2))
+        self.weight = Parameter(memory.array.transpose(0, 3, 1, 2))
         self.bias = Parameter(zeros(out_channels)) if bias else None
         self.reset_parameters()
         self.to(device=device, dtype=dtype)
@@ -76,7 +76,7 @@ class Conv2d(Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy. One of a `fuse()`d layer keeps what it computes from its weight, which is read-only for that."""
         vars(self).update(state)
-        weight = self.weight.data
+        weight = self.weight.array
         if state.get("kept", {}).get("of") is weight and on_cpu(weight):
             weight.flags.writeable, self.kept = False, {"of": weight}
 

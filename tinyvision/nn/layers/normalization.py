@@ -84,7 +84,7 @@ class _BatchNorm(Module):
             momentum = 1 if counter is None else 1 / (int(counter.item()) + 1)
         y = normalise(self.running_mean, self.running_var, self.weight, self.bias, momentum)
         if counter is not None:
-            counter.data += 1
+            counter.array += 1
             counter.version += 1
         return y
 
