@@ -16,7 +16,7 @@ PACKAGE = Path(tinyvision.__file__).parent
 FLOORS = {
     "errors": 0, "printable": 0, "types": 0,
     "arrays": 0.5,
-    "device": 1, "random": 1,
+    "device": 1, "random": 1, "grad_mode": 1,
     "parallel": 2,
     "kernels": 3, "ops": 3,
     "tape": 4,

@@ -13,7 +13,8 @@ from strict import StrictArray
 
 from tinyvision import ops
 from tinyvision.errors import DeviceError, GraphError, OptionError, ShapeError
-from tinyvision.tape import Variable, differentiable, enable_grad, is_grad_enabled, no_grad
+from tinyvision.grad_mode import enable_grad, is_grad_enabled, no_grad
+from tinyvision.tape import Variable, differentiable
 from tinyvision.tensors import taped as F
 
 

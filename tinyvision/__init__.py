@@ -24,23 +24,23 @@ from .errors import (
     TrainingError,
     WeightsError,
 )
+from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .parallel import get_num_threads, set_num_threads
 from .random import manual_seed
-from .tape import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .tensors.creation import (
     arange,
-    argmax,
-    cat,
-    flatten,
     from_dlpack,
     from_numpy,
+    full,
     ones,
+    ones_like,
     rand,
+    randint,
     randn,
-    softmax,
-    stack,
+    randperm,
     tensor,
     zeros,
+    zeros_like,
 )
 from .tensors.functions import (
     abs,
@@ -48,13 +48,15 @@ from .tensors.functions import (
     all,
     allclose,
     any,
+    argmax,
     argmin,
+    cat,
     clamp,
     div,
     eq,
     equal,
     exp,
-    full,
+    flatten,
     ge,
     gt,
     is_tensor,
@@ -72,16 +74,15 @@ from .tensors.functions import (
     ne,
     norm,
     numel,
-    ones_like,
     permute,
     pow,
-    randint,
-    randperm,
     relu,
     reshape,
     sigmoid,
+    softmax,
     sqrt,
     squeeze,
+    stack,
     std,
     sub,
     sum,
@@ -91,7 +92,6 @@ from .tensors.functions import (
     unsqueeze,
     var,
     where,
-    zeros_like,
 )
 from .tensors.tensor import Tensor
 

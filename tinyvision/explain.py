@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from .errors import OptionError, ShapeError
+from .grad_mode import enable_grad, no_grad
 from .nn.module import Module
 from .ops.checks import pair
-from .tape import Variable, enable_grad, no_grad
+from .tape import Variable
 from .tensors.tensor import Tensor
 from .types import IntOrPair
 

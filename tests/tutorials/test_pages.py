@@ -158,7 +158,7 @@ def test_tolerance():
         ("```python\n1 / 0\n```\n", "ZeroDivisionError"),
         ("```python raises=KeyError\npass\n```\n", "was to raise KeyError"),
         ("```python raises=KeyError\n1 / 0\n```\n", "ZeroDivisionError"),
-        ("```python source=tape.py:no_grad\npass\n```\n", "the page says"),
+        ("```python source=grad_mode.py:no_grad\npass\n```\n", "the page says"),
         ("```python source=tape.py:nothing\npass\n```\n", "does not define nothing"),
         ("```python source=nothing.py:no_grad\npass\n```\n", "there is no"),
         ("![a](figures/90-a.svg)", "shown but not drawn"),
@@ -176,7 +176,7 @@ def test_a_wrong_page_is_found(tmp_path, monkeypatch, text, problem):
 def test_fix_writes_what_came_out(tmp_path, monkeypatch):
     text = (
         "```python\nprint(1)\n```\n```output\n2\n```\n\n"
-        "```python raises=KeyError\n{}['a']\n```\n```output\n```\n\n```python source=tape.py:no_grad\n```\n"
+        "```python raises=KeyError\n{}['a']\n```\n```output\n```\n\n```python source=grad_mode.py:no_grad\n```\n"
     )
     path = _write(tmp_path, monkeypatch, text)
     assert pages.run(path, fix=True).problems == []

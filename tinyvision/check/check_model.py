@@ -94,7 +94,7 @@ class _Subject:
 
     def number(self):
         """The loss as a float."""
-        from ..tape import no_grad
+        from ..grad_mode import no_grad
 
         with no_grad(), np.errstate(all="ignore"):
             return float(_plain(self.evaluate()))

@@ -12,11 +12,11 @@ from collections import Counter
 from typing import TypeVar
 
 from ..errors import OptionError
+from ..grad_mode import is_grad_enabled
 from ..kernels import dispatched
 from ..nn.module import Module
 from ..ops.conv import conv2d_inference
 from ..parallel import on_cpu
-from ..tape import is_grad_enabled
 from ..tensors import taped as F
 from ..tensors.tensor import Tensor
 from .inputs import tensor_input
@@ -72,7 +72,9 @@ def _inference(x, conv, norm, activation, skip):
     scale, shift = None, None if conv.bias is None else conv.bias.array
     if norm is not None:
         scale = norm.weight.array / (norm.running_var.array + norm.eps) ** 0.5
-        shift = norm.bias.array - (norm.running_mean.array if shift is None else norm.running_mean.array - shift) * scale
+        shift = (
+            norm.bias.array - (norm.running_mean.array if shift is None else norm.running_mean.array - shift) * scale
+        )
     skip = None if skip is None else skip.array
     arguments = (x.array, conv.weight.array, scale, shift, skip, activation)
     options = (conv.stride, conv.padding, conv.dilation, conv.groups)

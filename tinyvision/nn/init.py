@@ -7,7 +7,8 @@ import numpy as np
 from .. import random
 from ..arrays import full_name
 from ..errors import DtypeError, OptionError, ShapeError
-from ..tape import Variable, no_grad
+from ..grad_mode import no_grad
+from ..tape import Variable
 from ..tensors.tensor import Tensor
 
 

@@ -1,20 +1,10 @@
-"""The door of layers, losses and functions that look at an input before they hand it to an op."""
+"""The door of layers and losses: sizes that must be positive, and inputs that may be plain arrays."""
 
 from typing import Any
 
-from ..arrays import check_is_array
 from ..errors import OptionError
 from ..ops.checks import is_integer
-from ..tape import Variable
-from ..tensors.tensor import Tensor
-
-
-def tensor_input(what: str, name: str, x: Any) -> Any:
-    """x itself if it is a tensor; a plain array as a tensor on the same memory. Raises DtypeError for all else."""
-    if isinstance(x, Variable):
-        return x
-    check_is_array(what, name, x)
-    return Tensor(x)
+from ..tensors.inputs import tensor_input as tensor_input
 
 
 def check_positive(layer: str, **sizes: Any) -> None:

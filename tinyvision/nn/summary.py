@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import OptionError
+from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..ops.checks import is_integer
-from ..tape import no_grad
 from ..tensors.creation import zeros
 from .layers import Conv2d, Linear
 

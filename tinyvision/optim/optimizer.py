@@ -9,7 +9,8 @@ import numpy as np
 from ..arrays import full_name
 from ..device import device_of, to_device, use
 from ..errors import CheckpointError, GraphError, OptionError
-from ..tape import Variable, is_grad_enabled, no_grad
+from ..grad_mode import is_grad_enabled, no_grad
+from ..tape import Variable
 from ..types import Array
 
 # What schedules keep in a group besides the optimizer's own options.

@@ -1,6 +1,5 @@
 """Making tensors: from lists, from arrays, from nothing, and from other tensors."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,11 +7,11 @@ import numpy as np
 from .. import random
 from ..arrays import full_name
 from ..device import Device, require_cuda, to_device
-from ..errors import DtypeError, OptionError, ShapeError
+from ..errors import DtypeError, ShapeError
 from ..tape import Variable
 from ..types import DType
-from . import taped as F
-from .operands import axis_of, new_shape
+from .arguments import new_shape
+from .inputs import tensor_input
 from .tensor import Tensor
 
 
@@ -87,42 +86,30 @@ def arange(*limits: float, dtype: DType | None = None, device: str | Device = "c
     return tensor(counted, dtype=dtype, device=device)
 
 
-def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """The tensors one after the other along `dim`."""
-    return F.concatenate(*_several("cat", tensors), axis=dim)
+def zeros_like(x: Any, dtype: DType | None = None) -> Tensor:
+    """A tensor of zeros with the shape, dtype and device of x."""
+    return Tensor(np.zeros_like(tensor_input("zeros_like", "x", x).array, dtype=dtype))
 
 
-def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """The tensors along a new axis `dim`."""
-    tensors = _several("stack", tensors)
-    shapes = {t.shape for t in tensors}
-    if len(shapes) > 1:
-        raise ShapeError(f"stack: all tensors must have one shape, got {', '.join(map(str, sorted(shapes)))}")
-    dim = axis_of("stack", dim, tensors[0].ndim + 1)
-    return cat([t.unsqueeze(dim) for t in tensors], dim)
+def ones_like(x: Any, dtype: DType | None = None) -> Tensor:
+    """A tensor of ones with the shape, dtype and device of x."""
+    return Tensor(np.ones_like(tensor_input("ones_like", "x", x).array, dtype=dtype))
 
 
-def _several(what, tensors):
-    if not isinstance(tensors, (list, tuple)) or not tensors:
-        raise OptionError(f"{what}: expected a list of one or more tensors, got {type(tensors).__name__}")
-    return [_tensor_of(t) for t in tensors]
+def full(size: Any, fill_value: float, dtype: DType | None = None, device: str | Device = "cpu") -> Tensor:
+    """A tensor of one number everywhere; a Python float makes float32, an integer int64."""
+    return tensor(
+        np.full(new_shape((size,)), fill_value),
+        dtype or (np.float32 if isinstance(fill_value, float) else None),
+        device,
+    )
 
 
-def _tensor_of(x):
-    """x itself, or an array such as `outputs.array` as a tensor."""
-    return x if isinstance(x, Variable) else Tensor(x)
+def randperm(n: int, device: str | Device = "cpu") -> Tensor:
+    """The integers 0 ... n - 1 in random order (int64)."""
+    return Tensor(to_device(random.generator().permutation(n).astype(np.int64), device))
 
 
-def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Where the largest number is (see `Tensor.argmax`)."""
-    return _tensor_of(x).argmax(dim, keepdim)
-
-
-def flatten(x: Any, start_dim: int = 0) -> Tensor:
-    """The axes from `start_dim` on merged into one."""
-    return _tensor_of(x).flatten(start_dim)
-
-
-def softmax(x: Any, dim: int) -> Tensor:
-    """exp(x) / Σ exp(x) along `dim`."""
-    return _tensor_of(x).softmax(dim)
+def randint(low: int, high: int, size: Any, dtype: DType = np.int64, device: str | Device = "cpu") -> Tensor:
+    """A tensor of random integers from low up to, not including, high."""
+    return Tensor(to_device(random.generator().integers(low, high, new_shape((size,))).astype(dtype), device))

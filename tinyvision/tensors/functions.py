@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from .. import random
-from ..device import Device, to_device
-from ..types import DType
-from . import taped as F
-from .creation import tensor
-from .operands import as_operand, new_shape
+from ..errors import OptionError, ShapeError
+from . import taped
+from .arguments import axis_of
+from .inputs import tensor_input
+from .operands import as_operand
 from .tensor import Tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _tensor(x):
-    return x if isinstance(x, Tensor) else Tensor(x)
-
-
 def _method(method: Callable[Concatenate[Tensor, P], R]) -> Callable[Concatenate[Any, P], R]:
-    def function(x: Any, /, *arguments: P.args, **options: P.kwargs) -> R:
-        return method(_tensor(x), *arguments, **options)
-
     name = method.__name__
+
+    def function(x: Any, /, *arguments: P.args, **options: P.kwargs) -> R:
+        return method(tensor_input(name, "x", x), *arguments, **options)
+
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{method.__doc__} (`Tensor.{name}`)"
     return function
@@ -38,11 +34,13 @@ abs = _method(Tensor.abs)
 add = _method(Tensor.add)
 all = _method(Tensor.all)
 any = _method(Tensor.any)
+argmax = _method(Tensor.argmax)
 argmin = _method(Tensor.argmin)
 clamp = _method(Tensor.clamp)
 div = _method(Tensor.div)
 eq = _method(Tensor.eq)
 exp = _method(Tensor.exp)
+flatten = _method(Tensor.flatten)
 ge = _method(Tensor.ge)
 gt = _method(Tensor.gt)
 isnan = _method(Tensor.isnan)
@@ -64,6 +62,7 @@ pow = _method(Tensor.pow)
 relu = _method(Tensor.relu)
 reshape = _method(Tensor.reshape)
 sigmoid = _method(Tensor.sigmoid)
+softmax = _method(Tensor.softmax)
 sqrt = _method(Tensor.sqrt)
 squeeze = _method(Tensor.squeeze)
 std = _method(Tensor.std)
@@ -76,6 +75,27 @@ unsqueeze = _method(Tensor.unsqueeze)
 var = _method(Tensor.var)
 
 
+def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
+    """The tensors one after the other along `dim`."""
+    return taped.concatenate(*_several("cat", tensors), axis=dim)
+
+
+def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
+    """The tensors along a new axis `dim`."""
+    tensors = _several("stack", tensors)
+    shapes = {t.shape for t in tensors}
+    if len(shapes) > 1:
+        raise ShapeError(f"stack: all tensors must have one shape, got {', '.join(map(str, sorted(shapes)))}")
+    dim = axis_of("stack", dim, tensors[0].ndim + 1)
+    return cat([t.unsqueeze(dim) for t in tensors], dim)
+
+
+def _several(what, tensors):
+    if not isinstance(tensors, (list, tuple)) or not tensors:
+        raise OptionError(f"{what}: expected a list of one or more tensors, got {type(tensors).__name__}")
+    return [tensor_input(what, "a tensor", t) for t in tensors]
+
+
 def where(condition: Any, a: Any, b: Any) -> Tensor:
     """a where the condition holds, else b, with broadcasting; gradients flow to a and b."""
     pattern = next(v for v in (a, b, condition) if isinstance(v, Tensor)).array
@@ -85,48 +105,19 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
     )
     condition = condition.array if isinstance(condition, Tensor) else condition
     if a.dtype.kind == b.dtype.kind == "f":
-        return F.where(a, b, condition=condition)
+        return taped.where(a, b, condition=condition)
     return Tensor(np.where(condition, a.array, b.array))
-
-
-def zeros_like(x: Tensor, dtype: DType | None = None) -> Tensor:
-    """A tensor of zeros with the shape, dtype and device of x."""
-    return Tensor(np.zeros_like(_tensor(x).array, dtype=dtype))
-
-
-def ones_like(x: Tensor, dtype: DType | None = None) -> Tensor:
-    """A tensor of ones with the shape, dtype and device of x."""
-    return Tensor(np.ones_like(_tensor(x).array, dtype=dtype))
-
-
-def full(size: Any, fill_value: float, dtype: DType | None = None, device: str | Device = "cpu") -> Tensor:
-    """A tensor of one number everywhere; a Python float makes float32, an integer int64."""
-    return tensor(
-        np.full(new_shape((size,)), fill_value),
-        dtype or (np.float32 if isinstance(fill_value, float) else None),
-        device,
-    )
-
-
-def randperm(n: int, device: str | Device = "cpu") -> Tensor:
-    """The integers 0 ... n - 1 in random order (int64)."""
-    return Tensor(to_device(random.generator().permutation(n).astype(np.int64), device))
-
-
-def randint(low: int, high: int, size: Any, dtype: DType = np.int64, device: str | Device = "cpu") -> Tensor:
-    """A tensor of random integers from low up to, not including, high."""
-    return Tensor(to_device(random.generator().integers(low, high, new_shape((size,))).astype(dtype), device))
 
 
 def equal(a: Tensor, b: Tensor) -> bool:
     """True if two tensors have one shape and the same numbers."""
-    a, b = _tensor(a), _tensor(b)
+    a, b = tensor_input("equal", "a", a), tensor_input("equal", "b", b)
     return a.shape == b.shape and bool((a.array == b.array).all())
 
 
 def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
     """True if |a - b| <= atol + rtol · |b| everywhere."""
-    a, b = _tensor(a), _tensor(b)
+    a, b = tensor_input("allclose", "a", a), tensor_input("allclose", "b", b)
     difference, allowed = builtins.abs(a.array - b.array), atol + rtol * builtins.abs(b.array)
     return bool((difference <= allowed).all())
 

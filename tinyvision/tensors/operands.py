@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..arrays import check_is_array, from_numbers, is_array, looks_like_an_array
-from ..device import Device, device_of, several_gpus, to_device, use
+from ..device import device_of, several_gpus, use
 from ..errors import DeviceError, DtypeError, ShapeError
-from ..tape import Op, Variable, differentiable
-from ..types import Array, DType, Shape
+from ..tape import Op, Variable
+from ..types import Array
 
 # What NumPy's functions mean where an array stands beside a tensor.
 OPERATORS = {
@@ -113,65 +113,3 @@ def compare(ufunc: np.ufunc, a: Any, b: Any) -> Any:
     if not is_operand(b, ufunc.__name__):
         return NotImplemented
     return a.like(plain(ufunc, a.array, as_operand(b, a.array, ufunc.__name__)))
-
-
-def require_float(dtype: DType) -> None:
-    """Only floats can have a gradient. Raises DtypeError."""
-    if np.dtype(dtype).kind != "f":
-        raise DtypeError(f"only floating-point tensors can require a gradient, this one is {dtype}; use .float()")
-
-
-def shape_of(shape: Sequence[Any]) -> Shape:
-    """The sizes given as `f(2, 3)` or as `f((2, 3))`, as a tuple of integers. Raises ShapeError."""
-    shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-    try:
-        return tuple(operator.index(n) for n in shape)
-    except TypeError:
-        raise ShapeError(f"a shape is made of integers, got {tuple(shape)}") from None
-
-
-def new_shape(shape: Sequence[Any]) -> Shape:
-    """`shape_of` for a tensor that is to be made, where no size is negative. Raises ShapeError."""
-    sizes = shape_of(shape)
-    if any(n < 0 for n in sizes):
-        raise ShapeError(f"a new tensor cannot have the shape {sizes}: a size is 0 or more")
-    return sizes
-
-
-def axis_of(what: str, dim: Any, ndim: int) -> int:
-    """`dim` counted from 0, among `ndim` axes."""
-    if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or not -ndim <= dim < ndim:
-        raise ShapeError(f"{what}: there is no axis {dim!r}; a tensor with {ndim} axes here has {-ndim} to {ndim - 1}")
-    return int(dim) % ndim
-
-
-def _cast_forward(x, dtype):
-    return x.astype(dtype), x.dtype
-
-
-def _cast_backward(dy, cache, needs=(True,)):
-    return (dy.astype(cache),)
-
-
-def _move_forward(x, where):
-    return to_device(x, where), device_of(x)
-
-
-def _move_backward(dy, cache, needs=(True,)):
-    return (to_device(dy, cache),)
-
-
-_differentiable_cast = differentiable(_cast_forward, _cast_backward)
-_differentiable_move = differentiable(_move_forward, _move_backward)
-
-
-def cast(value: Any, dtype: np.dtype) -> Any:
-    """A tensor with other kinds of numbers; gradients flow through it between floats."""
-    if dtype.kind != "f" or not value.requires_grad:
-        return value.like(value.array.astype(dtype))
-    return _differentiable_cast(value, dtype=dtype)
-
-
-def move(value: Any, where: Device) -> Any:
-    """A tensor on another device; gradients flow back through it."""
-    return _differentiable_move(value, where=where)

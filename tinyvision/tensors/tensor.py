@@ -16,16 +16,19 @@ from ..arrays import held
 from ..device import Device, device_of, to_device, to_numpy
 from ..device import device as as_device
 from ..errors import DtypeError, GraphError, OptionError, ShapeError
+from ..grad_mode import is_grad_enabled
 from ..ops.checks import axes_of, one_axis
 from ..ops.shape import read
-from ..tape import Record, Variable, is_grad_enabled
+from ..tape import Record, Variable
 from ..types import Array, Axes, DType
-from . import taped as F
-from .operands import OPERATORS, as_operand, axis_of, binary, cast, compare, fits, move, plain, require_float, shape_of
-from .spellings import Extremes, Spellings
+from . import taped
+from .arguments import axis_of, shape_of
+from .conversion import cast, move, require_float
+from .methods import Extremes, Methods
+from .operands import OPERATORS, as_operand, binary, compare, fits, plain
 
 
-class Tensor(Spellings, Variable):
+class Tensor(Methods, Variable):
     """An array on the tape, with PyTorch's spelling: `x.view(x.size(0), -1)`, `loss.backward()`, `x.to("cuda")`.
 
     `Tensor(array)` wraps an array without a copy; `tensor(...)` copies and converts lists and numbers."""
@@ -224,7 +227,7 @@ class Tensor(Spellings, Variable):
 
     def reshape(self, *shape: Any) -> Tensor:
         """The same numbers in another shape; one size may be -1."""
-        return F.reshape(self, shape=shape_of(shape))
+        return taped.reshape(self, shape=shape_of(shape))
 
     def view(self, *shape: Any) -> Tensor:
         """The same as reshape: any memory order will do."""
@@ -232,16 +235,16 @@ class Tensor(Spellings, Variable):
 
     def flatten(self, start_dim: int = 0) -> Tensor:
         """The axes from start_dim on merged into one."""
-        return F.flatten(self, start=axis_of("flatten", start_dim, self.ndim or 1))
+        return taped.flatten(self, start=axis_of("flatten", start_dim, self.ndim or 1))
 
     def transpose(self, *axes: Any) -> Tensor:
         """Two axes swapped, as in PyTorch; with all axes named, their new order, as in NumPy."""
         if len(axes) != 2:
-            return F.transpose(self, axes=axes or None)
+            return taped.transpose(self, axes=axes or None)
         one, two = (axis_of("transpose", a, self.ndim) for a in axes)
         order = list(range(self.ndim))
         order[one], order[two] = two, one
-        return F.transpose(self, axes=order)
+        return taped.transpose(self, axes=order)
 
     def t(self) -> Tensor:
         """A matrix transposed."""
@@ -249,7 +252,7 @@ class Tensor(Spellings, Variable):
 
     def permute(self, *axes: Any) -> Tensor:
         """The axes in another order."""
-        return F.transpose(self, axes=shape_of(axes))
+        return taped.transpose(self, axes=shape_of(axes))
 
     def squeeze(self, dim: int | None = None) -> Tensor:
         """Without the axes of size 1, or without that one."""
@@ -264,7 +267,7 @@ class Tensor(Spellings, Variable):
         return self.reshape(shape)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return F.index(self, index=_plain_index(index))
+        return taped.index(self, index=_plain_index(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._check_in_place("assignment", value)
@@ -279,28 +282,28 @@ class Tensor(Spellings, Variable):
     # -- arithmetic
 
     def __add__(self, other: Any) -> Tensor:
-        return binary(F.add, np.add, self, other)
+        return binary(taped.add, np.add, self, other)
 
     def __sub__(self, other: Any) -> Tensor:
-        return binary(F.sub, np.subtract, self, other)
+        return binary(taped.sub, np.subtract, self, other)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return binary(F.sub, np.subtract, other, self)
+        return binary(taped.sub, np.subtract, other, self)
 
     def __mul__(self, other: Any) -> Tensor:
-        return binary(F.mul, np.multiply, self, other)
+        return binary(taped.mul, np.multiply, self, other)
 
     def __truediv__(self, other: Any) -> Tensor:
-        return binary(F.div, np.true_divide, self, other)
+        return binary(taped.div, np.true_divide, self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return binary(F.div, np.true_divide, other, self)
+        return binary(taped.div, np.true_divide, other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
-        return F.matmul(self, other)
+        return taped.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return F.matmul(other, self)
+        return taped.matmul(other, self)
 
     def __neg__(self) -> Tensor:
         return self * -1
@@ -310,7 +313,7 @@ class Tensor(Spellings, Variable):
             raise OptionError("**: the exponent must be a number, not a tensor")
         if self.dtype.kind != "f" and not self.requires_grad:
             return Tensor(plain(np.power, self.array, as_operand(exponent, self.array, "**")))
-        return F.power(self, exponent=exponent)
+        return taped.power(self, exponent=exponent)
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -422,16 +425,16 @@ class Tensor(Spellings, Variable):
 
     def sum(self, dim: Axes = None, keepdim: bool = False) -> Tensor:
         """The sum over all axes, or over `dim` (one or several)."""
-        return F.sum(self, axis=dim, keepdims=keepdim)
+        return taped.sum(self, axis=dim, keepdims=keepdim)
 
     def mean(self, dim: Axes = None, keepdim: bool = False) -> Tensor:
         """The mean over all axes, or over `dim` (one or several)."""
-        return F.mean(self, axis=dim, keepdims=keepdim)
+        return taped.mean(self, axis=dim, keepdims=keepdim)
 
     def max(self, dim: int | None = None, keepdim: bool = False) -> Any:
         """The largest number; with `dim`, a pair of (largest, where) along that axis."""
         if self.dtype.kind == "f":
-            largest = F.max(self, axis=dim, keepdims=keepdim and dim is not None)
+            largest = taped.max(self, axis=dim, keepdims=keepdim and dim is not None)
         else:
             axes = axes_of("max", self, dim)
             if 0 in [self.shape[a] for a in axes]:
@@ -454,38 +457,6 @@ class Tensor(Spellings, Variable):
     def all(self) -> Tensor:
         """True if no number is zero."""
         return Tensor(np.asarray(self.array.all(), like=self.array))
-
-    def exp(self) -> Tensor:
-        """e to the power of each number."""
-        return F.exp(self)
-
-    def log(self) -> Tensor:
-        """The natural logarithm of each number."""
-        return F.log(self)
-
-    def sqrt(self) -> Tensor:
-        """The square root of each number."""
-        return F.power(self, exponent=0.5)
-
-    def relu(self) -> Tensor:
-        """max(x, 0)."""
-        return F.relu(self)
-
-    def sigmoid(self) -> Tensor:
-        """1 / (1 + exp(-x))."""
-        return F.sigmoid(self)
-
-    def tanh(self) -> Tensor:
-        """The hyperbolic tangent."""
-        return F.tanh(self)
-
-    def softmax(self, dim: int) -> Tensor:
-        """exp(x) / Σ exp(x) along `dim`."""
-        return F.softmax(self, axis=dim)
-
-    def log_softmax(self, dim: int) -> Tensor:
-        """x - log Σ exp(x) along `dim`."""
-        return F.log_softmax(self, axis=dim)
 
 
 def _array_of(data):

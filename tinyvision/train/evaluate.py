@@ -12,9 +12,9 @@ from .. import nn
 from ..data import DataLoader
 from ..device import Device, memory_errors_explained, prefetch, to_numpy
 from ..device import device as as_device
+from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..ops import log_softmax_forward
-from ..tape import no_grad
 from .metrics import accuracy
 
 

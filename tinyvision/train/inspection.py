@@ -10,8 +10,8 @@ import numpy as np
 from ..data import DataLoader
 from ..device import Device
 from ..errors import CheckpointError, DataError, ShapeError
+from ..grad_mode import no_grad
 from ..nn.module import Module
-from ..tape import no_grad
 from ..tensors.tensor import Tensor
 from .evaluate import evaluation_mode
 

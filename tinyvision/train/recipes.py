@@ -19,9 +19,9 @@ from ..data import Subset, split, transforms
 from ..data.folder import unreadable
 from ..device import to_numpy
 from ..errors import CheckpointError, DataError, OptionError, WeightsError
+from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..ops import softmax_forward
-from ..tape import no_grad
 from ..tensors.tensor import Tensor
 from .checkpoint import load_checkpoint
 from .console import Reporter

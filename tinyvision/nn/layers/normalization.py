@@ -2,8 +2,8 @@
 
 from ...device import Device
 from ...errors import OptionError, ShapeError
+from ...grad_mode import no_grad
 from ...ops.checks import fraction
-from ...tape import no_grad
 from ...tensors.creation import zeros
 from ...tensors.tensor import Tensor
 from ...types import DType

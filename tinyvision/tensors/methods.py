@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import OptionError, ShapeError
 from ..ops.checks import is_integer, one_axis
 from ..types import Axes
-from . import taped as F
+from . import taped
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -56,7 +56,7 @@ class Conversions:
         return self.to(np.bool_)
 
 
-class Spellings(Conversions):
+class Methods(Conversions):
     """Methods that Tensor inherits; `self` is always a Tensor."""
 
     __slots__ = ()
@@ -162,7 +162,7 @@ class Spellings(Conversions):
         if len(own) != len(sizes) or any(n not in (1, size) for size, n in zip(sizes, own, strict=True)):
             raise ShapeError(f"expand: {self.shape} cannot be repeated to {sizes}")
         if self.dtype.kind == "f":
-            return F.add(self, np.zeros_like(self.array, shape=sizes))
+            return taped.add(self, np.zeros_like(self.array, shape=sizes))
         return self.like(np.broadcast_to(self.array, sizes).copy())
 
     def expand_as(self: Tensor, other: Any) -> Tensor:
@@ -196,7 +196,7 @@ class Spellings(Conversions):
 
     def abs(self: Tensor) -> Tensor:
         """|x|; the slope at 0 is 0."""
-        return F.relu(self) + F.relu(-self) if self.dtype.kind == "f" else self.like(abs(self.array))
+        return taped.relu(self) + taped.relu(-self) if self.dtype.kind == "f" else self.like(abs(self.array))
 
     __abs__ = abs
 
@@ -208,7 +208,7 @@ class Spellings(Conversions):
         clipped = self.like(self.array.clip(min, max).astype(self.dtype))
         if self.dtype.kind != "f":
             return clipped
-        return F.where(self, clipped, condition=(self.array >= low) & (self.array <= high))
+        return taped.where(self, clipped, condition=(self.array >= low) & (self.array <= high))
 
     def var(self: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
         """The variance over all axes or over `dim`: of a sample, divided by n - 1, or with unbiased=False by n."""
@@ -226,3 +226,35 @@ class Spellings(Conversions):
     def norm(self: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
         """The Euclidean norm over all axes or over `dim`."""
         return (self * self).sum(dim, keepdim).sqrt()
+
+    def exp(self: Tensor) -> Tensor:
+        """e to the power of each number."""
+        return taped.exp(self)
+
+    def log(self: Tensor) -> Tensor:
+        """The natural logarithm of each number."""
+        return taped.log(self)
+
+    def sqrt(self: Tensor) -> Tensor:
+        """The square root of each number."""
+        return taped.power(self, exponent=0.5)
+
+    def relu(self: Tensor) -> Tensor:
+        """max(x, 0)."""
+        return taped.relu(self)
+
+    def sigmoid(self: Tensor) -> Tensor:
+        """1 / (1 + exp(-x))."""
+        return taped.sigmoid(self)
+
+    def tanh(self: Tensor) -> Tensor:
+        """The hyperbolic tangent."""
+        return taped.tanh(self)
+
+    def softmax(self: Tensor, dim: int) -> Tensor:
+        """exp(x) / Σ exp(x) along `dim`."""
+        return taped.softmax(self, axis=dim)
+
+    def log_softmax(self: Tensor, dim: int) -> Tensor:
+        """x - log Σ exp(x) along `dim`."""
+        return taped.log_softmax(self, axis=dim)

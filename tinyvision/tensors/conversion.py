@@ -1,0 +1,48 @@
+"""Tensors as another kind of numbers, or on another device: on the tape where gradients flow through."""
+
+from typing import Any
+
+import numpy as np
+
+from ..device import Device, device_of, to_device
+from ..errors import DtypeError
+from ..tape import differentiable
+from ..types import DType
+
+
+def require_float(dtype: DType) -> None:
+    """Only floats can have a gradient. Raises DtypeError."""
+    if np.dtype(dtype).kind != "f":
+        raise DtypeError(f"only floating-point tensors can require a gradient, this one is {dtype}; use .float()")
+
+
+def _cast_forward(x, dtype):
+    return x.astype(dtype), x.dtype
+
+
+def _cast_backward(dy, cache, needs=(True,)):
+    return (dy.astype(cache),)
+
+
+def _move_forward(x, where):
+    return to_device(x, where), device_of(x)
+
+
+def _move_backward(dy, cache, needs=(True,)):
+    return (to_device(dy, cache),)
+
+
+_differentiable_cast = differentiable(_cast_forward, _cast_backward)
+_differentiable_move = differentiable(_move_forward, _move_backward)
+
+
+def cast(value: Any, dtype: np.dtype) -> Any:
+    """A tensor with other kinds of numbers; gradients flow through it between floats."""
+    if dtype.kind != "f" or not value.requires_grad:
+        return value.like(value.array.astype(dtype))
+    return _differentiable_cast(value, dtype=dtype)
+
+
+def move(value: Any, where: Device) -> Any:
+    """A tensor on another device; gradients flow back through it."""
+    return _differentiable_move(value, where=where)
