@@ -23,10 +23,11 @@ INTERVAL = 0.0005
 PRODUCT = re.compile(r"matmul|einsum|[\w)\]] @ [\w(]|\.dot\(")
 
 # Functions (and files) that only rearrange an image for a product, or bring it back.
-COLUMN_FILES = {"im2col.py", "winograd.py"}
-COLUMN_FUNCTIONS = {"_columns", "_slab", "_nhwc", "image_gradient"}
+COLUMN_FILES = {"im2col.py", "winograd.py", "sliding.py"}
+COLUMN_FUNCTIONS = {"_columns", "plane_columns", "image_gradient"}
 KINDS = ("product", "columns and transforms", "elementwise", "Python")
 PACKAGE = Path(__file__).resolve().parents[1] / "tinyvision"
+SHARED_OUT = {str(PACKAGE / "blocks.py"), str(PACKAGE / "threads.py")}  # where a product is cut up
 
 
 def kind(path, function, line):
@@ -54,7 +55,7 @@ def place(frame):
     if at is None:
         return None
     found = kind(at.f_code.co_filename, at.f_code.co_name, at.f_lineno)
-    while found == "product" and at.f_back is not None and at.f_code.co_filename == str(PACKAGE / "parallel.py"):
+    while found == "product" and at.f_back is not None and at.f_code.co_filename in SHARED_OUT:
         at = at.f_back  # the op that wanted it
     return found, f"{Path(at.f_code.co_filename).relative_to(PACKAGE).as_posix()}: {at.f_code.co_name}"
 

@@ -25,7 +25,6 @@ from .errors import (
     WeightsError,
 )
 from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from .parallel import get_num_threads, set_num_threads
 from .random import manual_seed
 from .tensors.creation import (
     arange,
@@ -94,6 +93,7 @@ from .tensors.functions import (
     where,
 )
 from .tensors.tensor import Tensor
+from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from tinyvision import parallel
+from tinyvision import get_num_threads, set_num_threads
 
 from . import draw
 
@@ -88,12 +88,12 @@ def blocks(text):
 
 @contextmanager
 def _two_threads():
-    before = parallel.get_num_threads()
-    parallel.set_num_threads(2)
+    before = get_num_threads()
+    set_num_threads(2)
     try:
         yield
     finally:
-        parallel.set_num_threads(before)
+        set_num_threads(before)
 
 
 def run(path, fix=False):

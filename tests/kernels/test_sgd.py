@@ -67,7 +67,7 @@ def test_the_optimizer_launches_once_and_does_the_same(emulation, rng, monkeypat
     gradients = [[rng.standard_normal(s).astype(np.float32) for s in SHAPES] for _ in range(3)]
     results = []
     for on_gpu in (False, True):
-        monkeypatch.setattr(optim.sgd.parallel, "on_cpu", lambda array, on_gpu=on_gpu: not on_gpu)
+        monkeypatch.setattr(optim.sgd.blocks, "on_cpu", lambda array, on_gpu=on_gpu: not on_gpu)
         monkeypatch.setattr(sgd, "on_gpu_in_float32", lambda arrays, on_gpu=on_gpu: on_gpu)
         parameters = [Tensor(emulation.array(a), requires_grad=True) for a in start]
         optimizer = optim.SGD(parameters, lr=0.1, momentum=momentum, weight_decay=0.01)

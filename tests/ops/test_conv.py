@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from strict import StrictArray, from_strict
 
-from tinyvision import errors, ops, parallel
+from tinyvision import blocks, errors, ops
 from tinyvision.ops import conv, conv2d_backward, conv2d_forward, naive
 
 from .oracle import LAYOUTS, compare, torch
@@ -118,7 +118,7 @@ def test_like_the_loops(convolution):
 @pytest.mark.parametrize("C", [3, 8])
 def test_a_stride_beyond_the_image_takes_no_memory(C, rng):
     x, weight = rng.standard_normal((2, C, 5, 6)), rng.standard_normal((4, C, 3, 3))
-    parallel.release()
+    blocks.release()
     tracemalloc.start()
     try:
         y, cache = conv2d_forward(x, weight, stride=(7, 10**7), padding=1)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from strict import StrictArray, from_strict, to_strict
 
-from tinyvision import errors, ops, parallel
+from tinyvision import blocks, errors, ops, threads
 from tinyvision.ops import checks as door
-from tinyvision.ops import conv
+from tinyvision.ops.convolution import sliding
 
 from .op_cases import CASES
 
@@ -269,16 +269,16 @@ def test_none_stands_for_an_array_only_where_an_op_can_do_without(case, rng):
                 case.forward(*arguments, **case.options)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2, 3])
 @each_op
-def test_blocks_and_threads_change_nothing_but_the_last_bits(case, threads, rng, monkeypatch):
+def test_blocks_and_threads_change_nothing_but_the_last_bits(case, count, rng, monkeypatch):
     arguments, options, y, cache, dy = with_upstream(case, rng)
     needs = needs_for(arguments, case.smooth)
     expected = gradients_of(case, dy, cache, needs)
-    monkeypatch.setattr(parallel, "SMALL_BYTES", 0)  # so that even these small arrays are cut up
-    monkeypatch.setattr(parallel.slices, "__defaults__", (128,))
-    monkeypatch.setattr(conv, "COLUMN_BYTES", 512)
-    parallel.set_num_threads(threads)
+    monkeypatch.setattr(blocks, "SMALL_BYTES", 0)  # so that even these small arrays are cut up
+    monkeypatch.setattr(blocks.slices, "__defaults__", (128,))
+    monkeypatch.setattr(sliding, "COLUMN_BYTES", 512)
+    threads.set_num_threads(count)
     z, cache = case.forward(*arguments, **options)
     np.testing.assert_allclose(z, y, rtol=1e-12, atol=1e-12)
     for got, want in zip(gradients_of(case, dy, cache, needs), expected, strict=True):

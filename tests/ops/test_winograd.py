@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinyvision import ops, parallel
-from tinyvision.ops import winograd
+from tinyvision import ops, threads
+from tinyvision.ops.convolution import winograd
+from tinyvision.ops.convolution.sliding import Sliding
 
 WAYS = IM2COL, F2, F4 = 0, 2, 4  # the tile's size
 
@@ -46,16 +47,16 @@ def test_same_values_and_gradients(N, C, O, H, W, PH, PW, seed):
 
 
 @pytest.mark.parametrize("size", [(56, 56), (31, 29), (7, 7)])
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_many_blocks_and_threads(size, threads, monkeypatch):
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_many_blocks_and_threads(size, count, monkeypatch):
     rng = np.random.default_rng(0)
     x, weight = rng.standard_normal((5, 48, *size)), rng.standard_normal((40, 48, 3, 3))
-    before = parallel.get_num_threads()
+    before = threads.get_num_threads()
     try:
-        parallel.set_num_threads(threads)
+        threads.set_num_threads(count)
         exact, *others = [convolve(way, monkeypatch, x, weight, (1, 1)) for way in WAYS]
     finally:
-        parallel.set_num_threads(before)
+        threads.set_num_threads(before)
     for results in others:
         for got, expected in zip(results, exact, strict=True):
             np.testing.assert_allclose(got, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
@@ -89,7 +90,7 @@ def test_it_is_chosen_where_it_pays_and_only_there():
     x = np.zeros((8, 56, 56, 64), np.float32)
 
     def chosen(weight=(64, 3, 3, 64), y=(8, 56, 56, 64), stride=(1, 1), dilation=(1, 1), groups=1):
-        return winograd.tile_size(x, y, weight, stride, dilation, groups)
+        return winograd.tile_size(x, weight, y, Sliding(stride, (1, 1), dilation, groups))
 
     assert chosen() == 4
     assert chosen(weight=(64, 3, 3, 64), y=(8, 6, 6, 64)) == 2  # F(4×4) would compute 8×8 outputs for 6×6
@@ -100,4 +101,4 @@ def test_it_is_chosen_where_it_pays_and_only_there():
     assert chosen(weight=(64, 3, 3, 3)) == 0  # too few channels
     assert chosen(weight=(512, 3, 3, 512), y=(1, 7, 7, 512)) == 0  # too few pixels to pay for the kernels
     for dtype in (np.float16, np.longdouble):  # too few digits, and more than the transforms have
-        assert winograd.tile_size(x.astype(dtype), (8, 56, 56, 64), (64, 3, 3, 64), (1, 1), (1, 1), 1) == 0
+        assert winograd.tile_size(x.astype(dtype), (64, 3, 3, 64), (8, 56, 56, 64), Sliding()) == 0

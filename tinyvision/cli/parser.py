@@ -102,12 +102,12 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 def use_device(args: argparse.Namespace) -> Any:
     """The Device that the options name, after it has been found to work. Raises DeviceError or
     OptionError."""
-    from .. import parallel
+    from .. import threads
     from ..device import device, require_cuda
     from ..errors import DeviceError
 
     if args.threads is not None:
-        parallel.set_num_threads(args.threads)
+        threads.set_num_threads(args.threads)
     try:
         where = device(args.device)
     except DeviceError as error:

@@ -227,7 +227,7 @@ def _choices(checkpoint: Any) -> tuple[dict[str, Any], int, int] | None:
 
 def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _Plan:
     """Going on with the run in a folder, after the options given now have been found to agree with it."""
-    from .. import parallel
+    from ..threads import set_num_threads
     from ..train.checkpoint import load_checkpoint
     from ..train.recipes import network_name
     from ..train.runs import LAST, TRANSFER
@@ -251,7 +251,7 @@ def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _
                 f"{folder}: --{name.replace('_', '-')} was {value} and is now {now}; leave it out, or start a new run"
             )
     if args.threads is None:
-        parallel.set_num_threads(min(max(threads, 1), 4 * (os.cpu_count() or 1)))
+        set_num_threads(min(max(threads, 1), 4 * (os.cpu_count() or 1)))
     return _Plan(folder, old.description, given, given.get("seed", seed), resume=True)
 
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from ..device import get_precision
 from ..ops import conv as ops_conv
+from ..ops.convolution import columns
+from ..ops.convolution.sliding import Sliding
 from ..types import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from . import DropIn, conv
 from . import launch as gpu
@@ -97,7 +99,7 @@ def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
     if needs[1]:
         image, shape = gpu.channels_last(x), (weight.shape[0], 3, 3, weight.shape[1])
         if x.shape[1] >= conv.DEEP:
-            dweight, _ = ops_conv.weight_gradient(image, rows, shape, stride, padding, dilation, groups, biased=False)
+            dweight, _ = columns.weight_gradient(image, rows, shape, Sliding(stride, padding, dilation, groups))
         else:
             dweight = conv.weight_gradient(image, rows, shape, stride, padding, dilation, groups)
         dweight = gpu.channels_first(dweight)

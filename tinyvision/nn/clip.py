@@ -6,8 +6,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..arrays import full_name
+from ..blocks import on_cpu
 from ..errors import GraphError, OptionError
-from ..parallel import on_cpu
 from ..tape import Variable
 from ..tensors.tensor import Tensor
 

@@ -11,12 +11,12 @@ import copy
 from collections import Counter
 from typing import TypeVar
 
+from ..blocks import on_cpu
 from ..errors import OptionError
 from ..grad_mode import is_grad_enabled
 from ..kernels import dispatched
 from ..nn.module import Module
 from ..ops.conv import conv2d_inference
-from ..parallel import on_cpu
 from ..tensors import taped as F
 from ..tensors.tensor import Tensor
 from .inputs import tensor_input

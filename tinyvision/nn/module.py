@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from ..blocks import on_cpu
 from ..device import Device, to_device, to_numpy
 from ..device import device as as_device
 from ..errors import DtypeError, OptionError, WeightsError
-from ..parallel import on_cpu
 from ..tape import Variable
 from ..tensors.tensor import Tensor
 from ..types import DType

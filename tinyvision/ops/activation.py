@@ -4,17 +4,28 @@ from typing import Any
 
 import numpy as np
 
-from .. import parallel
+from .. import blocks
 from ..types import Array, Gradients, Needs
-from .channels import keep, rectify
 from .checks import check_arrays
+
+
+def rectify(x: Array, out: Array) -> None:
+    """out = max(x, 0), NaN where x is NaN. NumPy's clip takes a quarter of the time of its maximum with a number."""
+    np.clip(x, 0, np.inf, out=out)
+
+
+def keep(a: Array, mask: Array, out: Array) -> None:
+    """out = a where mask (of bool), else 0. Not as a product, in which infinity · 0 is NaN: one overflow in a gradient
+    would reach units that gave nothing. As numbers in two's complement, -1 has all bits set and 0 has none."""
+    bits = f"i{out.dtype.itemsize}"
+    np.bitwise_and(a.astype(out.dtype, copy=False).view(bits), np.negative(mask.view(np.int8)), out=out.view(bits))
 
 
 def relu_forward(x: Array) -> tuple[Array, Any]:
     """y = max(x, 0).   x any shape  ->  y the same shape, cache"""
     check_arrays("relu", x=x)
     y = np.empty_like(x)
-    parallel.over_memory(rectify, x, y)
+    blocks.over_memory(rectify, x, y)
     return y, y
 
 
@@ -22,7 +33,7 @@ def relu_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy where y > 0, else 0: the slope at 0 is taken as 0.   dy  ->  dx"""
     y = cache
     dx = np.empty_like(y)
-    parallel.over_memory(lambda dy, y, dx: keep(dy, y > 0, out=dx), dy, y, dx)
+    blocks.over_memory(lambda dy, y, dx: keep(dy, y > 0, out=dx), dy, y, dx)
     return (dx,)
 
 
@@ -30,7 +41,7 @@ def relu6_forward(x: Array) -> tuple[Array, Any]:
     """y = min(max(x, 0), 6).   x any shape  ->  y the same shape, cache"""
     check_arrays("relu6", x=x)
     y = np.empty_like(x)
-    parallel.over_memory(lambda x, y: np.clip(x, 0, 6, out=y), x, y)
+    blocks.over_memory(lambda x, y: np.clip(x, 0, 6, out=y), x, y)
     return y, y
 
 
@@ -38,7 +49,7 @@ def relu6_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy where 0 < y < 6, else 0.   dy  ->  dx"""
     y = cache
     dx = np.empty_like(y)
-    parallel.over_memory(lambda dy, y, dx: keep(dy, (y > 0) & (y < 6), out=dx), dy, y, dx)
+    blocks.over_memory(lambda dy, y, dx: keep(dy, (y > 0) & (y < 6), out=dx), dy, y, dx)
     return (dx,)
 
 
@@ -55,7 +66,7 @@ def sigmoid_forward(x: Array) -> tuple[Array, Any]:
         y += 1
         y *= 0.5
 
-    parallel.over_memory(work, x, y)
+    blocks.over_memory(work, x, y)
     return y, y
 
 
@@ -69,7 +80,7 @@ def sigmoid_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients
         dx *= y
         dx *= dy
 
-    parallel.over_memory(work, dy, y, dx)
+    blocks.over_memory(work, dy, y, dx)
     return (dx,)
 
 
@@ -77,7 +88,7 @@ def tanh_forward(x: Array) -> tuple[Array, Any]:
     """y = tanh(x).   x any shape  ->  y the same shape, cache"""
     check_arrays("tanh", x=x)
     y = np.empty_like(x)
-    parallel.over_memory(lambda x, y: np.tanh(x, out=y), x, y)
+    blocks.over_memory(lambda x, y: np.tanh(x, out=y), x, y)
     return y, y
 
 
@@ -91,5 +102,5 @@ def tanh_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
         np.subtract(1, dx, out=dx)
         dx *= dy
 
-    parallel.over_memory(work, dy, y, dx)
+    blocks.over_memory(work, dy, y, dx)
     return (dx,)

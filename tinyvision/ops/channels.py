@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from .. import parallel
+from .. import blocks
 from ..types import Array
 
 # Rows longer than this many pixels would gain nothing more.
@@ -18,7 +18,7 @@ MOST_PIXELS = 64
 def widened(rows: Array, *vectors: Array) -> tuple[Array, ...]:
     """rows (M, C) seen as (M/r, r·C), and copies of the vectors (C,) as (r·C,). On a GPU, and for odd M, r = 1."""
     M, C = rows.shape
-    r = math.gcd(M, MOST_PIXELS) if parallel.on_cpu(rows) and rows.flags.c_contiguous and rows.size else 1
+    r = math.gcd(M, MOST_PIXELS) if blocks.on_cpu(rows) and rows.flags.c_contiguous and rows.size else 1
     return rows.reshape(-1, r * C) if r > 1 else rows, *(repeated(v, r) for v in vectors)
 
 
@@ -29,21 +29,9 @@ def repeated(vector: Array, times: int) -> Array:
 
 def each_row(operation: np.ufunc, rows: Array, vector: Array) -> None:
     """rows (..., C) = operation(rows, vector), in place, with vector (C,) for every row."""
-    if parallel.on_cpu(rows) and rows.flags.c_contiguous:
+    if blocks.on_cpu(rows) and rows.flags.c_contiguous:
         rows, vector = widened(rows.reshape(-1, len(vector)), vector)
     operation(rows, vector, out=rows)
-
-
-def rectify(x: Array, out: Array) -> None:
-    """out = max(x, 0), NaN where x is NaN. NumPy's clip takes a quarter of the time of its maximum with a number."""
-    np.clip(x, 0, np.inf, out=out)
-
-
-def keep(a: Array, mask: Array, out: Array) -> None:
-    """out = a where mask (of bool), else 0. Not as a product, in which infinity · 0 is NaN: one overflow in a gradient
-    would reach units that gave nothing. As numbers in two's complement, -1 has all bits set and 0 has none."""
-    bits = f"i{out.dtype.itemsize}"
-    np.bitwise_and(a.astype(out.dtype, copy=False).view(bits), np.negative(mask.view(np.int8)), out=out.view(bits))
 
 
 def column_sums(rows: Array, columns: int | None = None) -> Array:
@@ -52,7 +40,7 @@ def column_sums(rows: Array, columns: int | None = None) -> Array:
     On a CPU as a product with a vector of ones, which BLAS reads at the speed of memory. On a GPU as a sum, since a
     product may round its factors to 10 bits there (`precision("tf32")`); in parts, or a few columns would occupy a few
     of its cores."""
-    if parallel.on_cpu(rows):
+    if blocks.on_cpu(rows):
         sums = np.ones_like(rows, shape=len(rows)) @ rows
         return sums if columns in (None, len(sums)) else sums.reshape(-1, columns).sum(axis=0)
     M, C = rows.shape

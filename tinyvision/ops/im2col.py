@@ -5,12 +5,11 @@ performance convolutional neural networks for document processing", 2006). col2i
 col2im(c)>.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 
-from .. import parallel
+from .. import blocks
 from ..types import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from .checks import check_arrays, check_rank, output_size, pair, shape_error
 
@@ -18,7 +17,7 @@ from .checks import check_arrays, check_rank, output_size, pair, shape_error
 def windows(x: Array, kernel_size: Pair, stride: Pair = (1, 1), dilation: Pair = (1, 1)) -> Array:
     """All windows of x (N, H, W, C) as a view (N, OH, OW, KH, KW, C): no number is copied."""
     (N, H, W, C), (KH, KW), (SH, SW), (DH, DW) = x.shape, kernel_size, stride, dilation
-    if not parallel.on_cpu(x):  # the one way that every kind of array knows
+    if not blocks.on_cpu(x):  # the one way that every kind of array knows
         span = (DH * (KH - 1) + 1, DW * (KW - 1) + 1)
         view = np.lib.stride_tricks.sliding_window_view(x, span, axis=(1, 2))  # (N, ·, ·, C, span)
         return view[:, ::SH, ::SW, :, ::DH, ::DW].transpose(0, 1, 2, 4, 5, 3)
@@ -35,45 +34,12 @@ def image_slab(x: Array, images: slice, rows: Pair, cols: Pair) -> Array:
     some = x[images]
     if top >= 0 and bottom <= H and left >= 0 and right <= W:
         return some[:, top:bottom, left:right]
-    slab = parallel.scratch("slab", (len(some), bottom - top, right - left, x.shape[3]), x)
+    slab = blocks.scratch("slab", (len(some), bottom - top, right - left, x.shape[3]), x)
     h0, h1, w0, w1 = max(top, 0), min(bottom, H), max(left, 0), min(right, W)
     slab[...] = 0  # one call that writes all of it is quicker than four that write the borders
     if h0 < h1 and w0 < w1:
         slab[:, h0 - top : h1 - top, w0 - left : w1 - left] = some[:, h0:h1, w0:w1]
     return slab
-
-
-def plane_columns(
-    x: Array, images: slice, rows: slice, OW: int, kernel_size: Pair, stride: Pair, start: Pair, dilation: Pair
-) -> Array:
-    """im2col of a block, transposed: x (N, H, W, C) in any memory order  ->  (KH·KW·C + 1, n·r·OW) in scratch memory.
-
-    Row (k, l, c) of the result is plane c of the image, shifted by (k, l): one run of memory for every row of pixels.
-    The last row is of ones, to meet the bias.
-    For few channels those runs are far longer than the windows', which have KW·C numbers. To have them whole at a
-    stride as well, the planes are first dealt out into planes that hold every stride-th column each."""
-    (KH, KW), (SH, SW), (DH, DW) = kernel_size, stride, dilation
-    some = x[images].transpose(0, 3, 1, 2)
-    (n, C, H, W), r = some.shape, rows.stop - rows.start
-    top, height = start[0] + rows.start * SH, (r - 1) * SH + DH * (KH - 1) + 1
-    width = OW + DW * (KW - 1) // SW
-    every = SW // math.gcd(SW, DW)  # taps so far apart lie in the same of the dealt planes
-    phases = min(every, KW)  # there may be more, which no tap looks at
-    dealt = parallel.scratch("slab", (phases, n, C, height, width), x)
-    dealt[...] = 0
-    h0, h1 = max(0, top), min(H, top + height)
-    for l in range(phases if h0 < h1 else 0):
-        cols, pixels = inside(start[1] + l * DW % SW, SW, width, W)
-        dealt[l, :, :, h0 - top : h1 - top, cols] = some[:, :, h0:h1, pixels]
-    matrix = parallel.planes("columns", (KH * KW * C + 1, n * r * OW), x)
-    matrix[-1] = 1
-    columns = matrix[:-1].reshape(KH, KW, C, n, r, OW)
-    for l in range(phases):
-        taps, shift = len(range(l, KW, every)), l * DW // SW
-        plane = dealt[l, ..., shift : shift + OW + (taps - 1) * (every * DW // SW)].transpose(0, 2, 3, 1)
-        seen = windows(plane, (KH, taps), (SH, 1), (DH, every * DW // SW))  # (n, r, OW, KH, taps, C)
-        columns[:, l::every] = seen.transpose(3, 4, 5, 0, 1, 2)
-    return matrix
 
 
 def inside(first: int, step: int, count: int, size: int) -> tuple[slice, slice]:

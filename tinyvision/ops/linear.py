@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import parallel
+from .. import blocks
 from ..types import Array, Gradients, Needs
 from .checks import check_arrays, check_rank, shape_error
 from .shape import sum_to
@@ -26,7 +26,7 @@ def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[
             "linear", f"bias must have {weight.shape[0]} numbers", weight=("(O, I)", weight), bias=("(O,)", bias)
         )
     rows = _rows(x)  # (N, I)
-    y = parallel.product(rows, weight.T)  # (N, I) @ (I, O)
+    y = blocks.product(rows, weight.T)  # (N, I) @ (I, O)
     if bias is not None:
         y += bias
     return y.reshape(*x.shape[:-1], weight.shape[0]), (x, weight, bias is not None)
@@ -36,8 +36,8 @@ def linear_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
     """dy (N, O)  ->  dx (N, I), dweight (O, I), dbias (O,)"""
     x, weight, has_bias = cache
     rows, drows = _rows(x), _rows(dy)
-    dx = parallel.product(drows, weight).reshape(x.shape) if needs[0] else None  # (N, O) @ (O, I)
-    dweight = parallel.product(drows.T, rows) if needs[1] else None  # (O, N) @ (N, I)
+    dx = blocks.product(drows, weight).reshape(x.shape) if needs[0] else None  # (N, O) @ (O, I)
+    dweight = blocks.product(drows.T, rows) if needs[1] else None  # (O, N) @ (N, I)
     if not has_bias:
         return dx, dweight
     return dx, dweight, drows.sum(axis=0) if needs[2] else None

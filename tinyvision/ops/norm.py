@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import parallel
+from .. import blocks
 from ..errors import DtypeError, ShapeError
 from ..types import Array, Gradients, Needs
-from .channels import column_sums, keep, rectify, repeated, widened
+from .activation import keep, rectify
+from .channels import column_sums, repeated, widened
 from .checks import check_arrays, describe, shape_error
 
 
@@ -71,10 +72,10 @@ def _backward(drows, sums, cache, needs):
         out = np.subtract(wide[some], mean, out=wide_dx[some])
         out *= slope
         out += shift
-        term = parallel.scratch("norm", out.shape, out)
+        term = blocks.scratch("norm", out.shape, out)
         out += np.multiply(wide_dy[some], scale, out=term)
 
-    parallel.over_rows(work, wide, wide_dy, wide_dx)
+    blocks.over_rows(work, wide, wide_dy, wide_dx)
     return _like(dx, x), dweight if needs[1] else None, dbias if needs[2] else None
 
 
@@ -134,7 +135,7 @@ def batchnorm_frozen_backward(dy: Array, cache: Any, needs: Needs = (True, True,
         dweight *= inverse
     if needs[0]:
         scale, dx_rows = weight * inverse, np.empty_like(drows)
-        parallel.over_rows(lambda some: np.multiply(drows[some], scale, out=dx_rows[some]), drows, dx_rows)
+        blocks.over_rows(lambda some: np.multiply(drows[some], scale, out=dx_rows[some]), drows, dx_rows)
         dx = _like(dx_rows, x)
     return dx, dweight if needs[1] else None, dbias if needs[2] else None, None, None
 
@@ -177,7 +178,7 @@ def _scaled(rows, mean, scale, bias, skip=None, relu=False):
         if relu:
             rectify(out, out)
 
-    parallel.over_rows(work, wide, wide_y)
+    blocks.over_rows(work, wide, wide_y)
     return y
 
 
@@ -192,13 +193,13 @@ def _mean_and_variance(rows):
         block = wide[some]
         count, pixels = block.size // C, block.shape[1] // C
         mean = column_sums(block, C) / count
-        centred = np.subtract(block, repeated(mean, pixels), out=parallel.scratch("norm", block.shape, block))
+        centred = np.subtract(block, repeated(mean, pixels), out=blocks.scratch("norm", block.shape, block))
         missed = column_sums(centred, C) / count  # what a sum of large numbers in float32 has rounded away
         squares = column_sums(np.multiply(centred, centred, out=centred), C) - missed * missed * count
         return count, mean + missed, squares
 
     count, mean, squares = 0, 0, 0
-    for n, block_mean, block_squares in parallel.over_rows(work, wide):
+    for n, block_mean, block_squares in blocks.over_rows(work, wide):
         delta = block_mean - mean
         mean = mean + delta * (n / (count + n))
         squares = squares + block_squares + delta * delta * (count * n / (count + n))
@@ -216,8 +217,8 @@ def _sums(drows, rows, mean, relu=None):
         dy = wide_dy[some]
         if relu:
             keep(relu[0][some], relu[1][some] > 0, out=dy)
-        block = np.subtract(wide[some], mean, out=parallel.scratch("norm", dy.shape, dy))
+        block = np.subtract(wide[some], mean, out=blocks.scratch("norm", dy.shape, dy))
         return column_sums(dy, C), column_sums(np.multiply(block, dy, out=block), C)
 
-    parts = parallel.over_rows(work, wide_dy, wide)
+    parts = blocks.over_rows(work, wide_dy, wide)
     return sum((a for a, _ in parts), zero), sum((b for _, b in parts), zero)

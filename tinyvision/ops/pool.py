@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import parallel
+from .. import blocks
 from ..errors import OptionError
 from ..types import Array, Gradients, IntOrPair, Needs
-from .channels import keep
+from .activation import keep
 from .checks import check_arrays, check_rank, output_size, pair, shape_error
 
 
@@ -29,7 +29,7 @@ def max_pool2d_forward(
         _largest(x[images], rows, 2, kernel_size[0], stride[0], padding[0])
         _largest(rows, y[images], 3, kernel_size[1], stride[1], padding[1])
 
-    parallel.over_rows(work, x, y)
+    blocks.over_rows(work, x, y)
     return y, (x, y, kernel_size, stride, padding)
 
 
@@ -80,7 +80,7 @@ def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradie
                 keep(upstream[windows], first, out=share[windows])
                 dimage[pixels] += share[windows]
 
-    parallel.over_rows(work, x, y)
+    blocks.over_rows(work, x, y)
     return (dx,)
 
 
@@ -106,7 +106,7 @@ def avg_pool2d_forward(
             some[windows] += x[images][pixels]
         some *= share
 
-    parallel.over_rows(work, x, y)
+    blocks.over_rows(work, x, y)
     return y, (x.shape, share, kernel_size, stride, padding)
 
 
@@ -122,7 +122,7 @@ def avg_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradie
         for windows, pixels in _taps(dy.shape, shape, kernel_size, stride, padding):
             some[pixels] += shared[windows]
 
-    parallel.over_rows(work, dx, dy)
+    blocks.over_rows(work, dx, dy)
     return (dx,)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import parallel
+from .. import blocks
 from ..errors import DtypeError, OptionError, ShapeError
 from ..types import Array, Axes, Gradients, Needs, Shape
 from .checks import (
@@ -48,7 +48,7 @@ def _like_both(ufunc, a, b):
     if a.shape != b.shape:
         return as_array(ufunc(a, b))
     y = np.empty_like(a)
-    parallel.over_memory(lambda a, b, y: ufunc(a, b, out=y), a, b, y)
+    blocks.over_memory(lambda a, b, y: ufunc(a, b, out=y), a, b, y)
     return y
 
 
@@ -293,7 +293,7 @@ def index_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     shape, index = cache
     parts = index if isinstance(index, tuple) else (index,)
     often = any(isinstance(p, list) or (getattr(p, "dtype", np.bool_) != np.bool_ and p.ndim) for p in parts)
-    if often and not parallel.on_cpu(dy):
+    if often and not blocks.on_cpu(dy):
         return (_summed_at(dy, shape, index),)
     # Made flat, since CuPy takes an empty shape for none at all.
     dx = np.zeros_like(dy, shape=math.prod(shape)).reshape(shape)

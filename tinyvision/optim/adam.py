@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import parallel
+from .. import blocks
 from ..errors import OptionError
 from ..tape import Variable
 from ..types import Array
@@ -57,7 +57,7 @@ class Adam(Optimizer):
         sign = -1.0 if group["maximize"] else 1.0
 
         def work(p, gradient, m, v, *largest):  # a block in the cache at a time
-            term, g = parallel.scratch("term", p.shape, p), parallel.scratch("step", p.shape, p)
+            term, g = blocks.scratch("term", p.shape, p), blocks.scratch("step", p.shape, p)
             np.multiply(gradient, sign, out=g)
             if decay and self.decoupled:
                 p *= 1 - lr * decay
@@ -79,7 +79,7 @@ class Adam(Optimizer):
             p -= term
 
         largest = [state["max_exp_avg_sq"]] if group["amsgrad"] else []
-        parallel.over_memory(work, p.array, gradient, state["exp_avg"], state["exp_avg_sq"], *largest)
+        blocks.over_memory(work, p.array, gradient, state["exp_avg"], state["exp_avg_sq"], *largest)
 
 
 class AdamW(Adam):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import parallel
+from .. import blocks
 from ..errors import OptionError
 from ..kernels import sgd
 from ..tape import Variable
@@ -51,7 +51,7 @@ class SGD(Optimizer):
     def update_together(self, parameters: list[Any], group: dict[str, Any]) -> bool:
         """On a GPU, all parameters in one kernel launch; False where `update` is to take them one by one."""
         weights, gradients = [p.array for p in parameters], [p.grad.array for p in parameters]
-        if not weights or parallel.on_cpu(weights[0]) or not sgd.applies(weights, gradients):
+        if not weights or blocks.on_cpu(weights[0]) or not sgd.applies(weights, gradients):
             return False
         states = [self.state.setdefault(p, {}) for p in parameters]
         buffers = [state.get("momentum_buffer") for state in states]
@@ -76,10 +76,10 @@ class SGD(Optimizer):
         velocity = state["momentum_buffer"] if momentum else p.array
 
         def work(p, g, v):  # a block in the cache at a time
-            step = parallel.scratch("step", g.shape, g)
+            step = blocks.scratch("step", g.shape, g)
             np.multiply(g, sign, out=step)
             if decay:
-                step += np.multiply(p, decay, out=parallel.scratch("term", p.shape, p))
+                step += np.multiply(p, decay, out=blocks.scratch("term", p.shape, p))
             if momentum:
                 if first:
                     v[...] = step
@@ -87,10 +87,10 @@ class SGD(Optimizer):
                     v *= momentum
                     v += step if not group["dampening"] else step * (1 - group["dampening"])
                 if group["nesterov"]:
-                    step += np.multiply(v, momentum, out=parallel.scratch("term", p.shape, p))
+                    step += np.multiply(v, momentum, out=blocks.scratch("term", p.shape, p))
                 else:
                     step[...] = v
             step *= lr
             p -= step
 
-        parallel.over_memory(work, p.array, gradient, velocity)
+        blocks.over_memory(work, p.array, gradient, velocity)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import nn, optim, parallel, random
+from .. import nn, optim, random, threads
 from ..data import DataLoader
 from ..device import Device, memory_errors_explained, prefetch, to_numpy
 from ..device import device as as_device
@@ -160,7 +160,7 @@ class _Training:
             check_data(self.model, self.val_loader, self.device, "validation data")
         self.optimizer = self._make_optimizer()
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.notes = {**data_notes(self.loader), "threads": parallel.get_num_threads()}
+        self.notes = {**data_notes(self.loader), "threads": threads.get_num_threads()}
         self.description = {"classes": classes_of(self.loader.dataset), **description}
         self.progress = Progress()
         self.messages: list[str] = []

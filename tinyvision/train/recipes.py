@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import data, models, parallel
+from .. import data, models, threads
 from ..data import Subset, split, transforms
 from ..data.folder import unreadable
 from ..device import to_numpy
@@ -277,10 +277,10 @@ def check_images(parts: Sequence[Any], console: Reporter, known: Callable[[Any],
     unread = [part for part in present if not known(part)]
     if not unread:
         return
-    threads = min(parallel.get_num_threads(), _READERS)
+    readers = min(threads.get_num_threads(), _READERS)
     counted = console.counter("checking the images", sum(map(len, unread)))
     try:
-        errors = [error for part in unread for error in unreadable(part, counted, threads)]
+        errors = [error for part in unread for error in unreadable(part, counted, readers)]
     finally:
         console.end()
     if errors:

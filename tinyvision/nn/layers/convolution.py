@@ -3,10 +3,10 @@
 import math
 from typing import Any
 
+from ...blocks import on_cpu
 from ...device import Device
 from ...errors import OptionError
 from ...ops.checks import pair
-from ...parallel import on_cpu
 from ...tensors.creation import zeros
 from ...tensors.tensor import Tensor
 from ...types import DType, IntOrPair

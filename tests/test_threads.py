@@ -16,14 +16,14 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import tinyvision as tv
-from tinyvision import ops, parallel
+from tinyvision import blocks, ops, threads
 from tinyvision.errors import OptionError
 
 
 def blas_threads():
     """How many threads NumPy's BLAS would use now; other packages may have loaded a BLAS of their own since."""
-    parallel.run(abs, range(2))
-    ours = {library.filepath for library in parallel._state.blas}
+    threads.run(abs, range(2))
+    ours = {library.filepath for library in threads._state.blas}
     return [library["num_threads"] for library in threadpool_info() if library["filepath"] in ours]
 
 
@@ -43,11 +43,11 @@ def step(seed=0):
     return [p, dx, dweight, dscale, dshift]
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_the_number_of_threads_changes_only_last_bits(threads):
-    parallel.set_num_threads(1)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_number_of_threads_changes_only_last_bits(count):
+    threads.set_num_threads(1)
     alone = step()
-    parallel.set_num_threads(threads)
+    threads.set_num_threads(count)
     together, again = step(), step()
     for a, b, c in zip(alone, together, again, strict=True):
         # Partial sums of about a thousand numbers of size 1 to 100, in another order.
@@ -56,7 +56,7 @@ def test_the_number_of_threads_changes_only_last_bits(threads):
 
 
 def test_several_python_threads_may_compute_at_once():
-    parallel.set_num_threads(3)
+    threads.set_num_threads(3)
     alone = [step(seed) for seed in range(4)]
     results = [None] * 4
 
@@ -65,10 +65,10 @@ def test_several_python_threads_may_compute_at_once():
             results[i] = step(i)
 
     before = blas_threads()
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for t in threads:
+    callers = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for t in callers:
         t.start()
-    for t in threads:
+    for t in callers:
         t.join()
     for got, want in zip(results, alone, strict=True):
         for a, b in zip(got, want, strict=True):
@@ -77,10 +77,10 @@ def test_several_python_threads_may_compute_at_once():
 
 
 def test_blas_is_held_to_one_thread_and_gets_its_own_back():
-    parallel.set_num_threads(2)
+    threads.set_num_threads(2)
     before = blas_threads()
     assert before
-    inside = parallel.run(lambda i: blas_threads(), range(4))
+    inside = threads.run(lambda i: blas_threads(), range(4))
     assert len(inside) == 4
     assert all(count == 1 for seen in inside for count in seen)
     assert blas_threads() == before
@@ -91,7 +91,7 @@ def two_blas_threads():
     """BLAS with another number than a region's, whatever the machine; this thread is the one that set it."""
     with threadpool_limits(2, user_api="blas"):
         yield
-    for library in parallel._state.blas or ():
+    for library in threads._state.blas or ():
         if hasattr(library, "clear_controlling_thread"):
             library.clear_controlling_thread(force=True)
 
@@ -103,10 +103,10 @@ def in_a_thread(work):
 
 def test_any_thread_holds_blas_to_one(two_blas_threads):
     """threadpoolctl listens to the first thread that sets a number, here the main one, and ignores the others."""
-    parallel.set_num_threads(2)
+    threads.set_num_threads(2)
     before = blas_threads()
     assert set(before) == {2}
-    inside = in_a_thread(lambda: parallel.run(lambda i: blas_threads(), range(4)))
+    inside = in_a_thread(lambda: threads.run(lambda i: blas_threads(), range(4)))
     assert {count for seen in inside for count in seen} == {1}
     assert blas_threads() == before
     with threadpool_limits(1, user_api="blas"):
@@ -119,13 +119,13 @@ def test_the_last_to_leave_restores_blas_whoever_it_is(two_blas_threads):
 
     def leave_last():
         entered.wait(10)
-        parallel.run(lambda i: time.sleep(0.2), range(1))
+        threads.run(lambda i: time.sleep(0.2), range(1))
 
     other = threading.Thread(target=leave_last)
     other.start()
-    parallel.run(lambda i: (entered.set(), time.sleep(0.1)), range(1))
+    threads.run(lambda i: (entered.set(), time.sleep(0.1)), range(1))
     other.join()
-    assert not parallel._state.regions
+    assert not threads._state.regions
     assert blas_threads() == before
 
 
@@ -138,16 +138,16 @@ def test_a_blas_with_a_number_for_every_thread(monkeypatch):
         set_num_threads = lambda self, threads: setattr(self, "threads", threads)  # noqa: E731
 
     library, both = OpenMP(), threading.Barrier(2, timeout=10)
-    monkeypatch.setattr(parallel, "_state", parallel._State())
-    parallel._state.blas, parallel._state.threads = [library], 2
-    assert parallel.run(lambda i: (both.wait() >= 0, library.threads), range(2)) == [(True, 1)] * 2
+    monkeypatch.setattr(threads, "_state", threads._State())
+    threads._state.blas, threads._state.threads = [library], 2
+    assert threads.run(lambda i: (both.wait() >= 0, library.threads), range(2)) == [(True, 1)] * 2
     assert library.threads == 4
-    parallel.release()
+    blocks.release()
 
 
 @pytest.mark.parametrize("culprit", [0, 3, 7])
 def test_an_exception_comes_out_and_blas_gets_its_threads_back(culprit):
-    parallel.set_num_threads(3)
+    threads.set_num_threads(3)
     before, done = blas_threads(), []
 
     def work(i):
@@ -156,13 +156,13 @@ def test_an_exception_comes_out_and_blas_gets_its_threads_back(culprit):
         done.append(i)
 
     with pytest.raises(ZeroDivisionError):
-        parallel.run(work, range(8))
+        threads.run(work, range(8))
     assert blas_threads() == before
-    assert parallel.run(lambda i: i * i, range(5)) == [0, 1, 4, 9, 16], "and the pool still works"
+    assert threads.run(lambda i: i * i, range(5)) == [0, 1, 4, 9, 16], "and the pool still works"
 
 
 def test_an_exception_of_a_helper_keeps_no_arrays_alive():
-    parallel.set_num_threads(2)
+    threads.set_num_threads(2)
     both, main, gone = threading.Barrier(2, timeout=10), threading.get_ident(), []
 
     def fail():
@@ -174,7 +174,7 @@ def test_an_exception_of_a_helper_keeps_no_arrays_alive():
             if threading.get_ident() != main:
                 raise ZeroDivisionError(array)
 
-        parallel.run(work, range(2))
+        threads.run(work, range(2))
 
     gc.disable()
     try:
@@ -186,8 +186,8 @@ def test_an_exception_of_a_helper_keeps_no_arrays_alive():
 
 
 def test_pieces_inside_of_pieces_do_not_wait_for_one_another():
-    parallel.set_num_threads(2)
-    result = parallel.run(lambda i: sum(parallel.run(lambda j: i * j, range(5))), range(6))
+    threads.set_num_threads(2)
+    result = threads.run(lambda i: sum(threads.run(lambda j: i * j, range(5))), range(6))
     assert result == [10 * i for i in range(6)]
 
 
@@ -197,7 +197,7 @@ def test_the_number_of_threads_may_change_while_others_compute():
     def work():
         while not stop.is_set():
             try:
-                if parallel.run(lambda i: i, range(9)) != list(range(9)):
+                if threads.run(lambda i: i, range(9)) != list(range(9)):
                     wrong.append("result")
             except Exception as error:
                 wrong.append(error)
@@ -206,7 +206,7 @@ def test_the_number_of_threads_may_change_while_others_compute():
     for w in workers:
         w.start()
     for i in range(60):
-        parallel.set_num_threads(1 + i % 3)
+        threads.set_num_threads(1 + i % 3)
     stop.set()
     for w in workers:
         w.join()
@@ -214,7 +214,7 @@ def test_the_number_of_threads_may_change_while_others_compute():
 
 
 def test_no_more_threads_than_the_system_allows(monkeypatch):
-    parallel.set_num_threads(4)
+    threads.set_num_threads(4)
     started = []
 
     class Scarce(threading.Thread):
@@ -224,20 +224,20 @@ def test_no_more_threads_than_the_system_allows(monkeypatch):
             started.append(self)
             super().start()
 
-    monkeypatch.setattr(parallel.threading, "Thread", Scarce)
-    assert parallel.run(abs, range(9)) == list(range(9))
+    monkeypatch.setattr(threads.threading, "Thread", Scarce)
+    assert threads.run(abs, range(9)) == list(range(9))
     assert len(started) == 1
-    parallel.release()
+    blocks.release()
 
 
 def test_nobody_waits_for_a_helper_that_has_not_begun():
     """Its job finds nothing left to do, later."""
-    parallel.set_num_threads(2)
+    threads.set_num_threads(2)
     free = threading.Event()
     with ThreadPoolExecutor(1) as other:
         both = threading.Barrier(2, timeout=10)
-        busy = other.submit(parallel.run, lambda i: (both.wait(), free.wait(10)), range(2))  # with the only helper
-        assert parallel.run(abs, range(5)) == list(range(5))
+        busy = other.submit(threads.run, lambda i: (both.wait(), free.wait(10)), range(2))  # with the only helper
+        assert threads.run(abs, range(5)) == list(range(5))
         free.set()
         busy.result(timeout=10)
 
@@ -245,7 +245,7 @@ def test_nobody_waits_for_a_helper_that_has_not_begun():
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="there are no signals to threads here")
 def test_ctrl_c_waits_for_the_pieces_of_others():
     """They write to memory of the caller, who may use it for something else once the error is out."""
-    parallel.set_num_threads(2)
+    threads.set_num_threads(2)
     both, main, ended = threading.Barrier(2, timeout=10), threading.get_ident(), []
 
     def work(i):
@@ -257,84 +257,36 @@ def test_ctrl_c_waits_for_the_pieces_of_others():
             ended.append(i)
 
     with pytest.raises(KeyboardInterrupt):
-        parallel.run(work, range(2))
+        threads.run(work, range(2))
     assert len(ended) == 1
-    assert not parallel._state.regions
+    assert not threads._state.regions
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_computes_too():
-    parallel.set_num_threads(2)
+    threads.set_num_threads(2)
     expected = step()
     with multiprocessing.get_context("fork").Pool(1) as pool:
         for got, want in zip(pool.apply_async(step).get(timeout=60), expected, strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-10)
 
 
-def test_slices_cover_everything_once():
-    for threads in (1, 2, 3):
-        parallel.set_num_threads(threads)
-        for length in (0, 1, 2, 5, 100):
-            for item in (0, 1, 1 << 12, 1 << 22):
-                covered = [i for s in parallel.slices(length, item) for i in range(length)[s]]
-                assert covered == list(range(length))
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_elementwise_work_reaches_every_number_whatever_the_memory(order, rng):
-    parallel.set_num_threads(2)
-    x = np.asarray(rng.standard_normal((5, 40, 50, 30)), order=order)
-    for a in (x, x[:, ::2], x.transpose(2, 0, 3, 1), x[::-1], x[:0], x[:, :, :1, :1]):
-        y = np.full(a.shape, np.nan)
-        parallel.over_memory(lambda a, y: np.negative(a, out=y), a, y)
-        np.testing.assert_array_equal(y, -a)
-
-
-def test_scratch_is_reused_and_released():
-    like = np.zeros(1, np.float32)
-    first = parallel.scratch("a test", (10, 20), like)
-    assert first.shape == (10, 20)
-    assert first.dtype == np.float32
-    assert np.shares_memory(first, parallel.scratch("a test", (5,), like))
-    assert not np.shares_memory(first, parallel.scratch("another test", (5,), like))
-    parallel.release()
-    assert not np.shares_memory(first, parallel.scratch("a test", (5,), like))
-
-
-def test_release_reaches_every_thread():
-    buffers, made, released = [], threading.Event(), threading.Event()
-
-    def other():
-        buffers.append(weakref.ref(parallel.scratch("a test", (10,), np.zeros(1)).base))
-        made.set()
-        released.wait(10)
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    assert made.wait(10)
-    assert buffers[0]() is not None
-    parallel.release()
-    assert buffers[0]() is None
-    released.set()
-    thread.join()
-
-
 def test_release_inside_a_region_leaves_it_one():
-    parallel.set_num_threads(2)
+    threads.set_num_threads(2)
 
     def work(piece):
-        parallel.release()
-        return {threading.get_ident()} == set(parallel.run(lambda _: threading.get_ident(), range(8)))
+        blocks.release()
+        return {threading.get_ident()} == set(threads.run(lambda _: threading.get_ident(), range(8)))
 
-    assert all(parallel.run(work, range(4)))
+    assert all(threads.run(work, range(4)))
 
 
-@pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2", None, 9_999_999])
-def test_the_door(threads):
+@pytest.mark.parametrize("count", [0, -1, 1.5, True, "2", None, 9_999_999])
+def test_the_door(count):
     before = tv.get_num_threads()
     with pytest.raises(OptionError, match="expected an integer from 1 to 1024"):
-        tv.set_num_threads(threads)
+        tv.set_num_threads(count)
     assert tv.get_num_threads() == before
 
 

@@ -20,16 +20,16 @@ such a convolution itself, with the turned kernel; dweight goes through the same
 """
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from .. import parallel
-from ..types import Array, Pair, Shape
-from .channels import column_sums
-from .im2col import image_slab, windows
+from ... import blocks, threads
+from ...types import Array, Shape
+from ..channels import column_sums
+from ..im2col import image_slab, windows
+from .sliding import Finish, Sliding, channels_last, matrix, nothing, sum_over_blocks
 
 # With fewer channels than this, transforming the image costs more than the saved multiplications.
 FEWEST_CHANNELS = 32
@@ -69,23 +69,33 @@ def transforms(m: int, dtype: np.dtype) -> tuple[Array, Array, Array, Array]:
     return BB, GG, turned, AA
 
 
-def tile_size(
-    x: Array, y_shape: Shape, weight_shape: Shape, stride: Pair, dilation: Pair, groups: int, keeps: bool = False
-) -> int:
+def applies(x: Array, weight_shape: Shape, y_shape: Shape, sliding: Sliding, keeps: bool = False) -> bool:
+    """Where some F(m×m, 3×3) is defined, and pays."""
+    return tile_size(x, weight_shape, y_shape, sliding, keeps) > 0
+
+
+def tile_size(x: Array, weight_shape: Shape, y_shape: Shape, sliding: Sliding, keeps: bool = False) -> int:
     """m, where F(m×m, 3×3) is defined (3×3, stride 1, no dilation, no groups) and pays (CPU, many channels), else 0.
 
     keeps: U is made once for many calls."""
     O, KH, KW, C = weight_shape
-    if (KH, KW) != (3, 3) or stride != (1, 1) or dilation != (1, 1) or groups != 1 or not parallel.on_cpu(x):
+    if (KH, KW) != (3, 3) or sliding.stride != (1, 1) or sliding.dilation != (1, 1) or sliding.groups != 1:
         return 0
-    if min(O, C) < FEWEST_CHANNELS or x.dtype.itemsize not in (4, 8):  # float16 would lose three bits, see above
+    if min(O, C) < FEWEST_CHANNELS or not blocks.on_cpu(x):
         return 0
-    N, OH, OW = y_shape[:3]
+    itemsize = x.dtype.itemsize
+    if itemsize not in (4, 8):  # float16 would lose three bits, see above
+        return 0
+    return _cheapest(*y_shape[:3], C, O, itemsize, keeps)
+
+
+@lru_cache(maxsize=1024)
+def _cheapest(N, OH, OW, C, O, itemsize, keeps):
     costs = {0: 9 * N * OH * OW * C * O}  # multiplications; below, of the two transforms, the products, the kernels
     for m in (2, 4):
         tiles, q = N * math.ceil(OH / m) * math.ceil(OW / m), m + 2
         U = q**2 * C * O
-        kept = keeps and U * x.dtype.itemsize <= KERNEL_BYTES
+        kept = keeps and U * itemsize <= KERNEL_BYTES
         costs[m] = tiles * (q**4 * C + U + m**2 * q**2 * O) + (READING if kept else MAKING) * U
     return min(costs, key=lambda m: costs[m])
 
@@ -93,14 +103,14 @@ def tile_size(
 def correlate(
     x: Array,
     weight: Array,
-    y: Array,
-    start: Pair,
-    m: int,
-    bias: Array | None,
-    finish: Callable[[Array, slice, slice], None],
-    kept: dict[Any, Array] | None,
-) -> None:
-    """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with weight (O, 3, 3, C), as `conv.correlate` does."""
+    y_shape: Shape,
+    sliding: Sliding,
+    bias: Array | None = None,
+    finish: Finish = nothing,
+    kept: dict[Any, Array] | None = None,
+) -> Array:
+    """As `columns.correlate`. What is computed from the weight alone is left in `kept`, if given, up to a size."""
+    m = tile_size(x, weight.shape, y_shape, sliding, kept is not None)
     GG = transforms(m, x.dtype)[1]
 
     def kernels(channels: slice) -> Array:
@@ -110,28 +120,30 @@ def correlate(
     if kept is not None and len(GG) * weight[:, 0, 0].nbytes <= KERNEL_BYTES:
         if m not in kept:
             kept[m] = _kernels(weight, GG).transpose(0, 2, 1).copy()
-        _correlate(x, lambda channels: kept[m][:, :, channels], weight.shape[0], y, start, m, bias, finish)
-    else:
-        _correlate(x, kernels, weight.shape[0], y, start, m, bias, finish)
+        return _correlate(x, lambda channels: kept[m][:, :, channels], y_shape, sliding.start, m, bias, finish)
+    return _correlate(x, kernels, y_shape, sliding.start, m, bias, finish)
 
 
-def image_gradient(dy: Array, weight: Array, dx: Array, start: Pair, m: int) -> None:
-    """Fill dx (N, H, W, C) with dy (N, OH, OW, O) correlated with the turned weight (O, 3, 3, C)."""
+def image_gradient(dy: Array, weight: Array, x_shape: Shape, sliding: Sliding) -> Array:
+    """dx (N, H, W, C): dy (N, OH, OW, O) correlated with the turned weight (O, 3, 3, C)."""
+    m = tile_size(dy, weight.shape, x_shape, sliding)
     turned = transforms(m, dy.dtype)[2]
-    _correlate(dy, lambda channels: _kernels(weight[..., channels], turned), weight.shape[3], dx, start, m)
+    start = sliding.turned((3, 3)).start
+    return _correlate(dy, lambda channels: _kernels(weight[..., channels], turned), x_shape, start, m)
 
 
 def _kernels(weight, GG):
     """U = G g Gᵀ of every kernel: weight (O, 3, 3, C)  ->  (q², O, C)"""
     O, C = weight.shape[0], weight.shape[3]
     taps, U = weight.reshape(O, 9, C), np.empty((len(GG), O, C), weight.dtype)
-    parallel.over_rows(lambda some: np.matmul(GG, taps[some], out=U[:, some].transpose(1, 0, 2)), taps)
+    blocks.over_rows(lambda some: np.matmul(GG, taps[some], out=U[:, some].transpose(1, 0, 2)), taps)
     return U
 
 
-def _correlate(x, kernels, outputs, y, start, m, bias=None, finish=None):
+def _correlate(x, kernels, y_shape, start, m, bias=None, finish=nothing):
     """y = Aᵀ [U ∘ (Bᵀ x B)] A + bias, where kernels(channels) makes U (q², C, O) for a slice of y's channels."""
-    (N, OH, OW, _), C = y.shape, x.shape[3]
+    (N, OH, OW, O), C, x = y_shape, x.shape[3], channels_last(x)
+    y = np.empty_like(x, shape=y_shape, order="C")
     everything = slice(0, N), slice(0, OH)
     if _kernels_outweigh(y.shape, C, x.dtype.itemsize, m):
         V = _tiles_to_planes(x, *everything, OW, start, m)
@@ -140,26 +152,26 @@ def _correlate(x, kernels, outputs, y, start, m, bias=None, finish=None):
             some = None if bias is None else bias[channels]
             _planes_to_pixels(V, kernels(channels), y[..., channels], m, some)
 
-        parallel.run(by_channels, parallel.cut(outputs, outputs // SOME_CHANNELS))
-        if finish is not None:
-            finish(y, *everything)
-        return
-    U = kernels(slice(0, outputs))
+        threads.run(by_channels, blocks.cut(O, O // SOME_CHANNELS))
+        finish(y, *everything)
+        return y
+    U = kernels(slice(0, O))
 
     def work(block):
-        images, rows = block
-        out = y[images, rows]
-        _planes_to_pixels(_tiles_to_planes(x, images, rows, OW, start, m), U, out, m, bias)
-        if finish is not None:
-            finish(out, images, rows)
+        _planes_to_pixels(_tiles_to_planes(x, *block, OW, start, m), U, y[block], m, bias)
+        finish(y[block], *block)
 
-    parallel.run(work, _blocks(y.shape, C, x.dtype.itemsize, m))
+    threads.run(work, _blocks(y_shape, C, x.dtype.itemsize, m))
+    return y
 
 
-def weight_gradient(x: Array, dy: Array, start: Pair, m: int, biased: bool) -> tuple[Array, Array | None]:
+def weight_gradient(
+    x: Array, dy: Array, weight_shape: Shape, sliding: Sliding, biased: bool = False
+) -> tuple[Array, Array | None]:
     """dweight (O, 3, 3, C) = Gᵀ (Σ over tiles of dMᵀ V) G, with V = Bᵀ x B as in the forward pass and dM = A dy Aᵀ.
 
     With it dbias (O,), the sum of dy, if it is `biased`, else None."""
+    m, start, x = tile_size(x, weight_shape, dy.shape, sliding), sliding.start, channels_last(x)
     (N, OH, OW, O), C = dy.shape, x.shape[3]
     GG, dtaps = transforms(m, x.dtype)[1], np.empty((O, 9, C), x.dtype)
     everything = slice(0, N), slice(0, OH)
@@ -170,25 +182,19 @@ def weight_gradient(x: Array, dy: Array, start: Pair, m: int, biased: bool) -> t
             dU = np.matmul(dM[:, :, channels].transpose(0, 2, 1), V)  # (q², O, T) @ (q², T, C)
             np.matmul(GG.T, dU.transpose(1, 0, 2), out=dtaps[channels])  # (9, q²) @ (O, q², C)
 
-        parallel.run(by_channels, parallel.cut(O, O // SOME_CHANNELS))
-        return dtaps.reshape(O, 3, 3, C), column_sums(dy.reshape(-1, O)) if biased else None
+        threads.run(by_channels, blocks.cut(O, O // SOME_CHANNELS))
+        return dtaps.reshape(weight_shape), column_sums(matrix(dy)) if biased else None
 
-    def work(blocks):
-        total, sums = np.zeros(((m + 2) ** 2, O, C), x.dtype), np.zeros(O, x.dtype)
-        for images, rows in blocks:
-            V, dM = _tiles_to_planes(x, images, rows, OW, start, m), _pixels_to_planes(dy[images, rows], m)
-            total += np.matmul(dM.transpose(0, 2, 1), V, out=_scratch(0, total.shape, x))
-            if biased:
-                sums += column_sums(dy[images, rows].reshape(-1, O))
-        return total, sums
+    def part(block):
+        V, dM = _tiles_to_planes(x, *block, OW, start, m), _pixels_to_planes(dy[block], m)
+        dU = np.matmul(dM.transpose(0, 2, 1), V, out=_scratch(0, ((m + 2) ** 2, O, C), x))
+        return dU, column_sums(matrix(dy[block])) if biased else 0
 
-    blocks = _blocks(dy.shape, C, x.dtype.itemsize, m)
-    share = math.ceil(len(blocks) / parallel.get_num_threads())
-    totals = parallel.run(work, [blocks[i : i + share] for i in range(0, len(blocks), share)])
-    total, dbias = (sum(parts[1:], parts[0]) for parts in zip(*totals, strict=True))
+    pieces = _blocks(dy.shape, C, x.dtype.itemsize, m)
+    total, dbias = sum_over_blocks(part, pieces, x, ((m + 2) ** 2, O, C), (O,))
     dU = total.transpose(1, 0, 2)
-    parallel.over_rows(lambda some: np.matmul(GG.T, dU[some], out=dtaps[some]), dtaps)
-    return dtaps.reshape(O, 3, 3, C), dbias if biased else None
+    blocks.over_rows(lambda some: np.matmul(GG.T, dU[some], out=dtaps[some]), dtaps)
+    return dtaps.reshape(weight_shape), dbias if biased else None
 
 
 def _kernels_outweigh(shape, C, itemsize, m):
@@ -201,20 +207,20 @@ def _kernels_outweigh(shape, C, itemsize, m):
 def _blocks(shape, C, itemsize, m):
     """Cut the output (N, OH, OW, O) into blocks (images, rows) of whole tiles whose planes fit the caches."""
     N, OH, OW, O = shape
-    places, lines, threads = (m + 2) ** 2, math.ceil(OH / m), parallel.get_num_threads()
+    places, lines, at_once = (m + 2) ** 2, math.ceil(OH / m), threads.get_num_threads()
     line = places * math.ceil(OW / m) * (C + O) * itemsize  # bytes of V and M for one row of tiles
     kernels = places * C * O * itemsize
     budget = min(max(kernels, BLOCK_BYTES), 4 * BLOCK_BYTES)  # large kernels want more tiles each time they are read
-    if lines * line <= budget and threads <= N:
-        return [(images, slice(0, OH)) for images in parallel.fair(N, math.ceil(N * lines * line / budget))]
-    count = math.ceil(lines / max(1, min(budget // line, math.ceil(N * lines / threads))))
+    if lines * line <= budget and at_once <= N:
+        return [(images, slice(0, OH)) for images in blocks.fair(N, math.ceil(N * lines * line / budget))]
+    count = math.ceil(lines / max(1, min(budget // line, math.ceil(N * lines / at_once))))
     some = math.ceil(lines / count) * m
     return [(slice(n, n + 1), slice(r, min(r + some, OH))) for n in range(N) for r in range(0, OH, some)]
 
 
 def _scratch(number, shape, like):
     """Planes of one step; the step after the next writes over them while they are still in the cache."""
-    return parallel.planes(("winograd 0", "winograd 1", "winograd 2")[number], shape, like)
+    return blocks.planes(("winograd 0", "winograd 1", "winograd 2")[number], shape, like)
 
 
 def _tiles_to_planes(x, images, rows, OW, start, m):
@@ -226,15 +232,15 @@ def _tiles_to_planes(x, images, rows, OW, start, m):
     d = _scratch(0, (q * q, *tiles.shape[2:]), x)
     d.reshape(tiles.shape)[...] = tiles
     V = _scratch(1, (q * q, len(slab) * TH * TW, x.shape[3]), x)
-    parallel.product(transforms(m, x.dtype)[0], d.reshape(q * q, -1), out=V.reshape(q * q, -1))
+    blocks.product(transforms(m, x.dtype)[0], d.reshape(q * q, -1), out=V.reshape(q * q, -1))
     return V
 
 
 def _planes_to_pixels(V, U, y, m, bias):
     """y (n, OH, OW, O) = Aᵀ M A + bias with M = U ∘ V: (q², T, C) @ (q², C, O)"""
-    M = parallel.product(V, U, out=_scratch(0, (len(V), V.shape[1], U.shape[2]), V))
+    M = blocks.product(V, U, out=_scratch(0, (len(V), V.shape[1], U.shape[2]), V))
     Y = _scratch(2, (m * m, M[0].size), V)
-    parallel.product(transforms(m, V.dtype)[3], M.reshape(len(M), -1), out=Y)
+    blocks.product(transforms(m, V.dtype)[3], M.reshape(len(M), -1), out=Y)
     n, OH, OW, O = y.shape
     TH, TW = math.ceil(OH / m), math.ceil(OW / m)
     planes = Y.reshape(m, m, n, TH, TW, O)
@@ -257,7 +263,7 @@ def _pixels_to_planes(dy, m):
     planes = _scratch(0, (m * m, n, TH, TW, O), dy)
     planes.reshape(m, m, n, TH, TW, O)[...] = _as_tiles(dy, m)
     dM = _scratch(2, ((m + 2) ** 2, n * TH * TW, O), dy)
-    parallel.product(transforms(m, dy.dtype)[3].T, planes.reshape(m * m, -1), out=dM.reshape(len(dM), -1))
+    blocks.product(transforms(m, dy.dtype)[3].T, planes.reshape(m * m, -1), out=dM.reshape(len(dM), -1))
     return dM
 
 

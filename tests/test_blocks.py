@@ -1,0 +1,57 @@
+"""Blocks cover everything once, whatever the memory; scratch memory is reused, and released."""
+
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+from tinyvision import blocks, threads
+
+
+def test_slices_cover_everything_once():
+    for count in (1, 2, 3):
+        threads.set_num_threads(count)
+        for length in (0, 1, 2, 5, 100):
+            for item in (0, 1, 1 << 12, 1 << 22):
+                covered = [i for s in blocks.slices(length, item) for i in range(length)[s]]
+                assert covered == list(range(length))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_elementwise_work_reaches_every_number_whatever_the_memory(order, rng):
+    threads.set_num_threads(2)
+    x = np.asarray(rng.standard_normal((5, 40, 50, 30)), order=order)
+    for a in (x, x[:, ::2], x.transpose(2, 0, 3, 1), x[::-1], x[:0], x[:, :, :1, :1]):
+        y = np.full(a.shape, np.nan)
+        blocks.over_memory(lambda a, y: np.negative(a, out=y), a, y)
+        np.testing.assert_array_equal(y, -a)
+
+
+def test_scratch_is_reused_and_released():
+    like = np.zeros(1, np.float32)
+    first = blocks.scratch("a test", (10, 20), like)
+    assert first.shape == (10, 20)
+    assert first.dtype == np.float32
+    assert np.shares_memory(first, blocks.scratch("a test", (5,), like))
+    assert not np.shares_memory(first, blocks.scratch("another test", (5,), like))
+    blocks.release()
+    assert not np.shares_memory(first, blocks.scratch("a test", (5,), like))
+
+
+def test_release_reaches_every_thread():
+    buffers, made, released = [], threading.Event(), threading.Event()
+
+    def other():
+        buffers.append(weakref.ref(blocks.scratch("a test", (10,), np.zeros(1)).base))
+        made.set()
+        released.wait(10)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert made.wait(10)
+    assert buffers[0]() is not None
+    blocks.release()
+    assert buffers[0]() is None
+    released.set()
+    thread.join()
