@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyvision.errors import WeightsError
-from tinyvision.weights import load
+from tinyvision.weights import load_arrays as load
 
 from . import layouts
 from .layouts import Entry

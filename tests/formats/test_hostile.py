@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tinyvision.errors import WeightsError
-from tinyvision.weights import load
+from tinyvision.weights import load_arrays as load
 
 from .hostile import CANARY, CASES
 
@@ -60,7 +60,7 @@ def _refuse(path):
 ALONE = """
 import sys, time
 from tinyvision.errors import WeightsError
-from tinyvision.weights import load
+from tinyvision.weights import load_arrays as load
 def peak():
     # Not getrusage: its peak is handed down from the process that started this one.
     with open("/proc/self/status") as status:

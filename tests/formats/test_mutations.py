@@ -7,7 +7,7 @@ import pytest
 
 from tinyvision.data import read_npz
 from tinyvision.errors import DataError, WeightsError
-from tinyvision.weights import load
+from tinyvision.weights import load_arrays as load
 
 from .hostile import CANARY
 from .mutations import KINDS, npz_mutant, try_mutants

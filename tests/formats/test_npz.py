@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tinyvision.errors import WeightsError
-from tinyvision.weights import load, save
+from tinyvision.weights import load_arrays as load
+from tinyvision.weights import save
 
 from .layouts import Entry, npy, plain_zip
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinyvision.errors import WeightsError
-from tinyvision.weights import load
+from tinyvision.weights import load_arrays as load
 
 from . import layouts
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tinyvision.errors import OptionError
-from tinyvision.weights import load, load_with_metadata, save
+from tinyvision.weights import load_arrays as load
+from tinyvision.weights import load_with_metadata, save
 
 from .layouts import safe_file
 

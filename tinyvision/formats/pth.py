@@ -7,7 +7,10 @@ tar     torch 0.1.1 to 0.1.9: members `pickle`, `tensors` and `storages`
 
 torch/serialization.py and torch/_utils.py describe what writers do. The reader's order of work is the same
 for all three: interpret the pickles into a tree, check every tensor in it against its storage and every
-storage against its record, choose the state dict, and only then make arrays.
+storage against its record, and only then make Python values and arrays of it.
+
+Every reader takes two functions: `leaf` makes a value of a `Stored` tensor, and `take` makes what the caller wants of
+the tree of such values; what `take` leaves out is not read.
 """
 
 import io
@@ -16,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from . import storages as tensors
+from .plain_data import Growing, Made, PlainProfile
 from .refused import Refused, shown
-from .state_dict import named_tensors
 from .storages import STORAGE_KINDS, Storage, Tensor, is_index
 from .tar import Pieces, tar_members
 from .unpickle import Budget, Dict, Global, List, Node, Profile, Tuple, interpret
@@ -28,32 +31,45 @@ LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # t
 _MEMBERS = ("sys_info", "pickle", "tensors", "storages")  # of a tar file
 _PIECE = 1 << 18
 
-_STORAGES = {f"torch {name}Storage": kind for name, kind in STORAGE_KINDS.items()}
+_STORAGES = {
+    f"{module} {name}Storage": kind for module in ("torch", "torch.cuda") for name, kind in STORAGE_KINDS.items()
+}
+_UNTYPED = ("torch.storage UntypedStorage", "torch UntypedStorage")
 _TENSORS = {f"torch {name}Tensor": kind for name, kind in STORAGE_KINDS.items()}
 
 
 class _Parameter(Node):
-    """A Parameter of torch before 0.4: made empty, and given its tensor afterwards."""
+    """A Parameter. Torch before 0.4 made it empty, and gave it its tensor afterwards."""
 
-    __slots__ = ("tensor",)
+    __slots__ = ("requires_grad", "tensor")
 
-    def __init__(self):
-        self.tensor = None
+    def __init__(self, requires_grad=True):
+        self.tensor, self.requires_grad = None, requires_grad
 
     @property
     def is_value(self):
         return self.tensor is not None
 
 
-class _TensorProfile(Profile):
+class Stored:
+    """A tensor in a file: `array()` reads it, the same array each time."""
+
+    def __init__(self, array: Any, device: str, requires_grad: bool, is_parameter: bool) -> None:
+        self.array, self.device = array, device
+        self.requires_grad, self.is_parameter = requires_grad, is_parameter
+
+
+class _TensorProfile(PlainProfile):
     """The names in PyTorch's files. `tensors` lists all tensors, `storages` the storages by key."""
 
-    names = Profile.names | {
+    names = PlainProfile.names | {
         "torch._utils _rebuild_tensor",
         "torch._utils _rebuild_tensor_v2",
+        "torch._utils _rebuild_tensor_v3",
         "torch._utils _rebuild_parameter",
         "torch.nn.parameter Parameter",
         *_STORAGES,
+        *_UNTYPED,
     }
 
     def __init__(self) -> None:
@@ -66,23 +82,44 @@ class _TensorProfile(Profile):
             _, _, _, _, requires_grad, hooks = arguments[:6]
             if type(requires_grad) is not bool or not _is_empty(hooks) or not _is_empty(*arguments[6:]):
                 raise Refused("a tensor with hooks or with further attributes")
-            return self._tensor(arguments[:4])
+            return self._tensor(arguments[:4], requires_grad)
+        if name == "torch._utils _rebuild_tensor_v3" and count in (7, 8):
+            storage, _, _, _, requires_grad, hooks, dtype = arguments[:7]
+            if type(requires_grad) is not bool or not _is_empty(hooks, *arguments[7:]):
+                raise Refused("a tensor with hooks or with further attributes")
+            self._give_kind(storage, dtype)
+            return self._tensor(arguments[:4], requires_grad)
         if name == "torch._utils _rebuild_tensor" and count == 4:
             return self._tensor(arguments)
         if name == "torch._utils _rebuild_parameter" and count == 3:
             tensor, requires_grad, hooks = arguments
             if self._is_tensor(tensor) and type(requires_grad) is bool and _is_empty(hooks):
-                return tensor
+                made = _Parameter(requires_grad)
+                made.tensor = tensor
+                return made
             raise Refused("a parameter that is not (tensor, flag, no hooks)")
         return super().call(name, arguments)
 
-    def _tensor(self, arguments):
+    def _tensor(self, arguments, requires_grad=False):
         storage, offset, size, stride = arguments
         if not (isinstance(storage, Storage) and isinstance(size, Tuple) and isinstance(stride, Tuple)):
             raise Refused("a tensor that is not (storage, offset, size, stride)")
-        tensor = Tensor(storage, offset, size.items, stride.items)
+        if storage.kind == "raw":
+            raise Refused("a tensor of bytes without a dtype")
+        tensor = Tensor(storage, offset, size.items, stride.items, requires_grad)
         self.tensors.append(tensor)
         return tensor
+
+    def _give_kind(self, storage, dtype):
+        """Newer dtypes have no storage class of their own: their storages are bytes, and the tensor says of what."""
+        if not isinstance(storage, Storage) or not isinstance(dtype, Made) or not isinstance(dtype.value, np.dtype):
+            raise Refused("a tensor of bytes without a dtype that is read here")
+        kind = dtype.value.str[1:]
+        if storage.kind == "raw" and storage.total % dtype.value.itemsize == 0:
+            storage.kind, storage.total = kind, storage.total // dtype.value.itemsize
+            storage.length = storage.total
+        if storage.kind != kind:
+            raise Refused(f"storage {shown(storage.key)} is described in two ways")
 
     def _is_tensor(self, node):
         return isinstance(node, Tensor)
@@ -101,18 +138,18 @@ class _TensorProfile(Profile):
         _, gradient, hooks, *flags = fields
         if gradient is not None or not _is_empty(hooks) or any(type(flag) is not bool for flag in flags):
             raise Refused("a parameter with a gradient or with hooks")
-        target.tensor = fields[0]
+        target.tensor, target.requires_grad = fields[0], flags[0]
 
     def persistent(self, key: Any) -> Any:
         fields: Any = key.items if isinstance(key, Tuple) else ()
         if len(fields) not in (5, 6) or fields[0] != "storage" or type(fields[0]) is not str:
             raise Refused("a persistent id that is not ('storage', kind, key, device, length)")
         _, kind, name, device, length, *rest = fields
-        if not isinstance(kind, Global) or kind.name not in _STORAGES:
+        if not isinstance(kind, Global) or kind.name not in (*_STORAGES, *_UNTYPED):
             raise Refused("a storage of unknown kind")
         if type(name) is not str or type(device) is not str or not is_index(length):
             raise Refused("a storage whose key, device or length is of the wrong kind")
-        return self._view(Storage(name, _STORAGES[kind.name], length), *rest)
+        return self._view(Storage(name, _STORAGES.get(kind.name, "raw"), length, device=device), *rest)
 
     def _view(self, storage, view=None):
         """A storage under its own key, or a part of it under another one (torch 0.2 to 0.3 shared storages
@@ -123,7 +160,7 @@ class _TensorProfile(Profile):
         fields = view.items if isinstance(view, Tuple) else ()
         if len(fields) != 3 or type(fields[0]) is not str or not all(map(is_index, fields[1:])):
             raise Refused("a storage view that is not (key, start, length)")
-        part = Storage(storage.key, storage.kind, storage.total, fields[1], fields[2])
+        part = Storage(storage.key, storage.kind, storage.total, fields[1], fields[2], storage.device)
         self._remember((fields[0],), part)
         return part
 
@@ -139,28 +176,32 @@ def _is_empty(*nodes):
     return all(node is None or (isinstance(node, Dict) and not node.items) for node in nodes)
 
 
-def _unwrap(node):
-    return node.tensor if isinstance(node, _Parameter) else node
+def _grown(root, all_tensors, size, read, leaf, take, described=lambda tensor: tensor):
+    """take(the tree below `root`, its tensors replaced by leaf(Stored)).
 
-
-def _arrays(root, all_tensors, budget, size, read):
-    """The state dict below `root` as arrays; `read(key)` brings a storage's flat array and is called once a
-    key."""
-    chosen = named_tensors(root, (Tensor, _Parameter), budget.used)
-    chosen = {name: _unwrap(node) for name, node in chosen.items()}
+    `read(key)` brings a storage's flat array and is called at most once a key; `described(node)` is a tensor's
+    description."""
     tensors.check_total(all_tensors, size)
-    flats = {}
-    arrays = {}
-    made = {}
-    for name, tensor in chosen.items():
-        key = tensor.storage.key
-        if key not in flats:
-            flats[key] = read(key)
-        # The same tensor under two names (tied weights) is the same array.
-        if id(tensor) not in made:
-            made[id(tensor)] = tensors.view(tensor, flats[key])
-        arrays[name] = made[id(tensor)]
-    return arrays
+    flats, arrays = {}, {}
+
+    def array(tensor):
+        if id(tensor) not in arrays:  # the same tensor under two names (tied weights) is the same array
+            key = tensor.storage.key
+            if key not in flats:
+                flats[key] = read(key)
+            arrays[id(tensor)] = tensors.view(tensor, flats[key])
+        return arrays[id(tensor)]
+
+    def stored(node):
+        is_parameter = isinstance(node, _Parameter)
+        inner = node.tensor if is_parameter else node
+        if not is_parameter and not isinstance(node, (Tensor, _TarReference)):
+            raise Refused(f"a {type(node).__name__.lower()} where a value should be")
+        tensor = described(inner)
+        requires_grad = node.requires_grad if is_parameter else tensor.requires_grad
+        return leaf(Stored(lambda: array(tensor), tensor.storage.device, requires_grad, is_parameter))
+
+    return take(Growing(stored).value(root))
 
 
 # ----------------------------------------------------------------------------------------------------- zip
@@ -171,8 +212,8 @@ def is_pth_zip(archive: ZipArchive) -> bool:
     return any(name.rsplit("/", 1)[-1] == "data.pkl" for name in archive.records)
 
 
-def read_zip(archive: ZipArchive) -> Any:
-    """Arrays by name from an opened ZipArchive."""
+def read_zip(archive: ZipArchive, leaf: Any, take: Any) -> Any:
+    """What is in an opened ZipArchive."""
     records = archive.records
     mains = [name for name in records if name.rsplit("/", 1)[-1] == "data.pkl"]
     prefix = mains[0][: -len("data.pkl")]
@@ -199,6 +240,8 @@ def read_zip(archive: ZipArchive) -> Any:
         there = records[name].length if name in records else None
         if there is None:
             raise Refused(f"storage {shown(key)} is missing")
+        if storage.kind == "raw":
+            raise Refused(f"storage {shown(key)} is of unknown kind")
         if there != storage.total * tensors.itemsize(storage.kind):
             raise Refused(f"storage {shown(key)} should have {storage.total:,} elements, but has {there:,} bytes")
 
@@ -210,17 +253,17 @@ def read_zip(archive: ZipArchive) -> Any:
         unread.discard(keys[key])
         return tensors.elements(raw, profile.storages[key].kind, big_endian)
 
-    arrays = _arrays(root, profile.tensors, budget, archive.size, read)
+    value = _grown(root, profile.tensors, archive.size, read, leaf, take)
     for name in unread:
         archive.check(name)
-    return arrays
+    return value
 
 
 # -------------------------------------------------------------------------------------------------- legacy
 
 
-def read_legacy(file: Any, size: int) -> Any:
-    """Arrays by name from the magic-number format; `file` is a binary file at its beginning."""
+def read_legacy(file: Any, size: int, leaf: Any, take: Any) -> Any:
+    """What is in a file of the magic-number format; `file` is a binary file."""
     file.seek(len(LEGACY_MAGIC))
     profile, budget = _TensorProfile(), Budget(size)
     if interpret(file, Profile(), budget) != 1001:
@@ -237,6 +280,8 @@ def read_legacy(file: Any, size: int) -> Any:
     position = file.tell()
     for key in keys:
         storage = profile.storages[key]
+        if storage.kind == "raw":
+            raise Refused(f"storage {shown(key)} is of unknown kind")
         position = _skip_storage(file, position, size, storage)
         places[key] = position - storage.total * tensors.itemsize(storage.kind)
     if position != size:
@@ -245,7 +290,7 @@ def read_legacy(file: Any, size: int) -> Any:
     def read(key):
         return _read_flat(file, places[key], profile.storages[key])
 
-    return _arrays(root, profile.tensors, budget, size, read)
+    return _grown(root, profile.tensors, size, read, leaf, take)
 
 
 def _skip_storage(file, position, size, storage):
@@ -287,7 +332,7 @@ class _TarReference(Node):
 
 
 class _TarProfile(_TensorProfile):
-    names = Profile.names | {"torch.nn.parameter Parameter"}
+    names = PlainProfile.names | {"torch.nn.parameter Parameter"}
 
     def _is_tensor(self, node):
         return isinstance(node, _TarReference)
@@ -306,8 +351,8 @@ class _DescriptionProfile(Profile):
     names = frozenset({*_STORAGES, *_TENSORS})
 
 
-def read_tar(file: Any, size: int) -> Any:
-    """Arrays by name from torch's first format; `file` is a binary file."""
+def read_tar(file: Any, size: int, leaf: Any, take: Any) -> Any:
+    """What is in a file of torch's first format; `file` is a binary file."""
     members = _tar_places(file, size)
     budget = Budget(size)
 
@@ -330,16 +375,12 @@ def read_tar(file: Any, size: int) -> Any:
     for reference in profile.tensors:
         if reference.key not in table:
             raise Refused(f"tensor {reference.key}, which is not in the table")
-    chosen = named_tensors(root, (_TarReference, _Parameter), budget.used)
-    flats, arrays = {}, {}
-    tensors.check_total([table[reference.key] for reference in profile.tensors], size)
-    for name, node in chosen.items():
-        tensor = table[_unwrap(node).key]
-        key = tensor.storage.key
-        if key not in flats:
-            flats[key] = _read_flat(file, places[key], storages[key])
-        arrays[name] = tensors.view(tensor, flats[key])
-    return arrays
+
+    def read(key):
+        return _read_flat(file, places[key], storages[key])
+
+    all_tensors = [table[reference.key] for reference in profile.tensors]
+    return _grown(root, all_tensors, size, read, leaf, take, lambda reference: table[reference.key])
 
 
 def _tar_places(file, size):
@@ -366,7 +407,7 @@ def _tar_storages(file, member, budget):
         if type(device) is not str or not isinstance(kind, Global) or kind.name not in _STORAGES or key in storages:
             raise Refused(f"storage {shown(key)} is of unknown kind, or is there twice")
         total = int.from_bytes(_exactly(file, 8), "little")
-        storages[key] = Storage(key, _STORAGES[kind.name], total)
+        storages[key] = Storage(key, _STORAGES[kind.name], total, device=device)
         places[key] = file.tell()
         position = places[key] + total * tensors.itemsize(storages[key].kind)
         if position > end:
@@ -378,7 +419,7 @@ def _tar_storages(file, member, budget):
         if len(fields) != 4 or not all(map(is_index, fields)) or fields[0] in storages or fields[1] not in places:
             raise Refused("a storage view that is not (new key, key, start, length)")
         root = storages[fields[1]]
-        storages[fields[0]] = Storage(root.key, root.kind, root.total, fields[2], fields[3])
+        storages[fields[0]] = Storage(root.key, root.kind, root.total, fields[2], fields[3], root.device)
     if file.tell() != end:
         raise Refused("member storages does not end with its views")
     return storages, places

@@ -3,29 +3,53 @@
 The pickle is put together opcode by opcode, from the same short list that the reader knows.
 """
 
+import argparse
+import pathlib
 import struct
-from collections.abc import Mapping
-from typing import Any
+import types
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .refused import Refused, shown
 from .safetensors import little_endian_bytes
 from .storages import STORAGE_KINDS
+from .unpickle import MAX_DEPTH, MAX_STRING
 
 _STORAGE_NAMES = {kind: f"{name}Storage" for name, kind in STORAGE_KINDS.items()}
 KINDS = frozenset(_STORAGE_NAMES) - {"bf16"}
+_DTYPE_NAMES = {
+    "f8": "float64", "f4": "float32", "f2": "float16", "i8": "int64", "i4": "int32", "i2": "int16", "i1": "int8",
+    "u1": "uint8", "u2": "uint16", "u4": "uint32", "u8": "uint64", "b1": "bool",
+}  # fmt: skip
 _ALIGNMENT = 64  # torch maps files into memory and likes its storages to begin on a cache line
 _LOCAL_HEADER = 30
+_NO_HOOKS = b"ccollections\nOrderedDict\n)R"
 
 
-def write(file: Any, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays by name to a binary file, one storage per array."""
+class ToStore(NamedTuple):
+    """A tensor for a file: its numbers, and what else PyTorch's files say of it."""
+
+    array: np.ndarray
+    requires_grad: bool = False
+    is_parameter: bool = False
+
+
+def write(file: Any, value: Any, as_tensor: Callable[[Any, str], ToStore | None]) -> None:
+    """Write a value to a binary file: dicts, lists, tuples, sets, numbers, text, bytes, None, and tensors.
+
+    `as_tensor(value, where)` gives what is to be stored of a tensor, and None of anything else. Raises Refused for
+    what PyTorch's files cannot hold without naming code, saying where it is."""
     import zipfile
 
+    pickle = _Pickle(as_tensor)
+    program = b"".join([b"\x80\x02", *pickle.parts(value, ()), b"."])
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        _write_record(archive, file, "archive/data.pkl", _pickled(arrays))
+        _write_record(archive, file, "archive/data.pkl", program)
         _write_record(archive, file, "archive/byteorder", b"little")
-        for key, array in enumerate(arrays.values()):
+        for key, array in enumerate(pickle.storages):
             _write_record(archive, file, f"archive/data/{key}", little_endian_bytes(array))
         _write_record(archive, file, "archive/version", b"3\n")
 
@@ -42,25 +66,127 @@ def _write_record(archive, file, name, data):
         out.write(data)
 
 
-def _pickled(arrays):
-    """OrderedDict of name -> _rebuild_tensor_v2(storage, 0, size, stride, False, OrderedDict())"""
-    parts = [b"\x80\x02ccollections\nOrderedDict\n)R("]
-    for key, (name, array) in enumerate(arrays.items()):
+class _Pickle:
+    """Opcodes for a value; `storages` collects the arrays that the records will hold."""
+
+    def __init__(self, as_tensor: Callable[[Any, str], ToStore | None]) -> None:
+        self.as_tensor = as_tensor
+        self.storages: list[np.ndarray] = []
+        self._keys: dict[Any, int] = {}
+
+    def parts(self, value: Any, where: tuple[Any, ...]) -> list[bytes]:
+        """Opcodes that leave `value` on the stack; `where` are the keys that lead to it."""
+        if len(where) >= MAX_DEPTH:
+            raise Refused(f"{place(where)} is nested more than {MAX_DEPTH} deep, or contains itself")
+        simple = _simple(value, where)
+        if simple is not None:
+            return [simple]
+        stored = self.as_tensor(value, place(where))
+        if stored is not None:
+            return self._tensor(stored)
+        if isinstance(value, Counter):
+            return [b"ccollections\nCounter\n", *self._pairs(value, b"}", where), b"\x85R"]
+        if isinstance(value, Mapping):
+            return self._pairs(value, _NO_HOOKS if isinstance(value, OrderedDict) else b"}", where)
+        if type(value) in (list, tuple):
+            opening, closing = (b"](", b"e") if type(value) is list else (b"(", b"t")
+            inner = [part for i, item in enumerate(value) for part in self.parts(item, (*where, i))]
+            return [opening, *inner, closing]
+        if isinstance(value, (set, frozenset)):
+            name = type(value).__name__.encode()
+            members = [part for item in value for part in self._key(item, where)]
+            return [b"c__builtin__\n", name, b"\n](", *members, b"e\x85R"]
+        for module, kind in (("argparse", argparse.Namespace), ("types", types.SimpleNamespace)):
+            if type(value) is kind:
+                made = f"c{module}\n{kind.__name__}\n".encode() + (b")\x81" if module == "argparse" else b")R")
+                return [made, *self._pairs(vars(value), b"}", where), b"b"]
+        if hasattr(value, "state_dict"):
+            raise Refused(
+                f"{place(where)} is a {type(value).__name__}; files hold no objects: save its state_dict() instead"
+            )
+        raise Refused(f"{place(where)} is a {type(value).__name__}, which is neither plain data nor a tensor")
+
+    def _pairs(self, mapping, opening, where):
+        inner = []
+        for key, value in mapping.items():
+            inner += self._key(key, where)
+            inner += self.parts(value, (*where, key))
+        return [opening, b"(", *inner, b"u"] if inner else [opening]
+
+    def _key(self, key, where):
+        if isinstance(key, np.generic):
+            key = key.item()
+        if key is not None and type(key) not in (str, int, float, bool, bytes):
+            raise Refused(f"{place(where)} has the key {shown(key)}; a key is text or a number")
+        return [_simple(key, where)]
+
+    def _tensor(self, stored):
+        """_rebuild_tensor_v2(storage, 0, size, stride, requires_grad, OrderedDict())"""
+        array = stored.array
+        memory = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str)
+        key = self._keys.setdefault(memory if array.size else len(self._keys), len(self.storages))
+        if key == len(self.storages):
+            self.storages.append(array)
         kind = _STORAGE_NAMES[array.dtype.str[1:]]
-        parts += [_text(name), b"ctorch._utils\n_rebuild_tensor_v2\n(("]
-        parts += [_text("storage"), f"ctorch\n{kind}\n".encode("ascii"), _text(str(key)), _text("cpu")]
-        parts += [_whole(array.size), b"tQ", _whole(0)]
-        parts += [_shape(array.shape), _shape(_strides(array.shape)), b"\x89ccollections\nOrderedDict\n)RtR"]
-    return b"".join([*parts, b"u."])
+        flag = b"\x88" if stored.requires_grad else b"\x89"
+        tensor = [b"ctorch._utils\n_rebuild_tensor_v2\n(("]
+        tensor += [_text("storage"), f"ctorch\n{kind}\n".encode("ascii"), _text(str(key)), _text("cpu")]
+        tensor += [_whole(array.size), b"tQ", _whole(0), _shape(array.shape), _shape(_strides(array.shape))]
+        if stored.is_parameter:
+            tensor += [b"\x89", _NO_HOOKS, b"tR"]
+            return [b"ctorch._utils\n_rebuild_parameter\n(", *tensor, flag, _NO_HOOKS, b"tR"]
+        return [*tensor, flag, _NO_HOOKS, b"tR"]
+
+
+def place(where: tuple[Any, ...]) -> str:
+    """Where something is, as one would write it: state["optimizer"]["lr"]."""
+    return "state" + "".join(f"[{shown(key, 40)}]" for key in where[:8])
+
+
+def _simple(value, where):
+    """The opcodes of a plain value, or None."""
+    if isinstance(value, np.generic):
+        if value.dtype.kind not in "biufc":
+            raise Refused(f"{place(where)} is a {type(value).__name__}, which is no number")
+        value = value.item()
+    if value is None:
+        return b"N"
+    if isinstance(value, (bool, int)):
+        if isinstance(value, bool):
+            return b"\x88" if value else b"\x89"
+        if not -(1 << 63) <= value < 1 << 63:
+            raise Refused(f"{place(where)} is an integer of more than 64 bits; save it as text")
+        return _whole(int(value))
+    if isinstance(value, float):
+        return b"G" + struct.pack(">d", value)
+    if isinstance(value, complex):
+        return b"c__builtin__\ncomplex\n(" + b"".join(_simple(v, ()) for v in (value.real, value.imag)) + b"tR"
+    if isinstance(value, (str, bytes)) and len(value) > MAX_STRING // 4:
+        raise Refused(f"{place(where)} is text of {len(value):,} characters; files hold up to {MAX_STRING // 4:,}")
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, bytes):
+        return b"c_codecs\nencode\n(" + _text(value.decode("latin-1")) + _text("latin1") + b"tR"
+    if isinstance(value, pathlib.PurePath):
+        name = type(value).__name__
+        return f"cpathlib\n{name}\n(".encode() + b"".join(map(_text, value.parts)) + b"tR"
+    if isinstance(value, np.dtype) and value.str[1:] in _DTYPE_NAMES:
+        return f"ctorch\n{_DTYPE_NAMES[value.str[1:]]}\n".encode()
+    return None
 
 
 def _text(value):
-    raw = value.encode("utf-8")
+    try:
+        raw = value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise Refused(f"the text {shown(value)} cannot be written as UTF-8") from None
     return b"X" + struct.pack("<L", len(raw)) + raw
 
 
 def _whole(value):
-    return b"J" + struct.pack("<l", value) if value < 1 << 31 else b"\x8a\x08" + struct.pack("<q", value)
+    if -(1 << 31) <= value < 1 << 31:
+        return b"J" + struct.pack("<l", value)
+    return b"\x8a\x08" + struct.pack("<q", value)
 
 
 def _shape(sizes):

@@ -38,12 +38,15 @@ def itemsize(kind: Any) -> int:
 class Storage(Node):
     """`length` elements of a kind, from element `start` on, of the data that is filed under `key`.
 
-    `total` is the number of elements under that key; only a view has other values than 0 and `total`."""
+    `total` is the number of elements under that key; only a view has other values than 0 and `total`. `device` is
+    the word for where the elements were when the file was written."""
 
-    __slots__ = ("key", "kind", "length", "start", "total")
+    __slots__ = ("device", "key", "kind", "length", "start", "total")
 
-    def __init__(self, key: str, kind: Any, total: int, start: int = 0, length: Any = None) -> None:
-        self.key, self.kind, self.total, self.start = key, kind, total, start
+    def __init__(
+        self, key: str, kind: Any, total: int, start: int = 0, length: Any = None, device: str = "cpu"
+    ) -> None:
+        self.key, self.kind, self.total, self.start, self.device = key, kind, total, start, device
         self.length = total if length is None else length
         if min(total, start, self.length) < 0 or start + self.length > total:
             raise Refused(f"a view of {shown(length)} elements from {shown(start)} on a storage of {shown(total)}")
@@ -52,15 +55,16 @@ class Storage(Node):
 class Tensor(Node):
     """A window onto a storage, checked to lie inside of it."""
 
-    __slots__ = ("offset", "size", "storage", "stride")
+    __slots__ = ("offset", "requires_grad", "size", "storage", "stride")
     is_value = True
 
-    def __init__(self, storage: Any, offset: int, size: Any, stride: Any) -> None:
+    def __init__(self, storage: Any, offset: int, size: Any, stride: Any, requires_grad: bool = False) -> None:
         if len(size) != len(stride) or len(size) > MAX_RANK:
             raise Refused(f"a tensor with {len(size)} sizes and {len(stride)} strides")
         if any(not is_index(number) for number in (offset, *size, *stride)):
             raise Refused("a tensor with a negative or absurd offset, size or stride")
         self.storage, self.offset, self.size, self.stride = storage, offset, size, stride
+        self.requires_grad = requires_grad
         # Python's integers cannot wrap around, so this is the true last element, however large the figures
         # are.
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))

@@ -139,6 +139,10 @@ class Profile:
         """The value of a Python 2 string."""
         return _utf8(raw)
 
+    def named(self, name: str) -> Any:
+        """The node for GLOBAL: one of `names`."""
+        return Global(name)
+
     def call(self, name: str, arguments: Any) -> Any:
         """The node for REDUCE: `name` called with `arguments` (a tuple of nodes)."""
         if name == "collections OrderedDict" and not arguments:
@@ -428,8 +432,11 @@ def _global(m):
         raise Refused("a global without an end")
     name = b" ".join(line[:-1] for line in lines).decode("latin-1")
     if name not in m.profile.names:
-        raise Refused(f"global {shown(name, 120)}, which is not on the list of names that weights need")
-    m.push(Global(name), 60)
+        raise Refused(
+            f"global {shown(name, 120)}, which is not on the list of names that weights and plain data need; "
+            "of a pickled model or other object, save its state_dict() instead"
+        )
+    m.push(m.profile.named(name), 60)
 
 
 def _callee(m, what):

@@ -41,11 +41,11 @@ def load_pretrained(
     if weights is None:
         return build(1000 if num_classes is None else num_classes)
 
-    from ..weights import load
+    from ..weights import load_arrays
     from ..weights.hub import find_weights
 
     path = find_weights(name, weights, progress=progress)
-    state = load(path)
+    state = load_arrays(path)
     if rename is not None:
         state = {rename(key): value for key, value in state.items()}
     last = state.get(f"{head}.weight")

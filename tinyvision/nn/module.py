@@ -6,6 +6,7 @@ them ("which parameters?", "what is the state?") is a short walk over the attrib
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -20,6 +21,7 @@ from ..tape import Variable
 from ..tensors.tensor import Tensor
 from ..types import DType
 from .hooks import RemovableHook, watched_inputs
+from .matching import matched
 
 Self = TypeVar("Self", bound="Module")
 
@@ -303,12 +305,19 @@ class Module:
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> LoadResult:
         """Copy arrays or tensors into the parameters and buffers of these names.
 
+        A checkpoint of which no name fits is searched for its state dict ('state_dict', 'model', ...), and the
+        prefixes of wrappers ('module.', '_orig_mod.', 'model.', 'net.') are removed; a warning says so.
         Returns (missing_keys, unexpected_keys). Everything is checked before anything is changed. Raises WeightsError
         that lists all missing, unexpected and mis-shaped names at once; with strict=False, only mis-shaped ones are an
         error."""
         if not hasattr(state_dict, "items"):
             raise WeightsError(f"load_state_dict: expected a dict of names and arrays, got {type(state_dict).__name__}")
         own = {name: (value, optional) for name, value, optional in self._state()}
+        state_dict, done = matched(state_dict, own)
+        if done:
+            warnings.warn(
+                f"load_state_dict: nothing fitted {type(self).__name__}, so it {' and '.join(done)}", stacklevel=2
+            )
         given = {name: _as_array(value) for name, value in state_dict.items()}
         missing = [n for n, (_, optional) in own.items() if n not in given and not optional]
         unexpected = [n for n in given if n not in own]

@@ -26,7 +26,7 @@ from ..device import Device
 from ..errors import CheckpointError, DataError, OptionError, TinyVisionError
 from ..formats.files import atomic_write, cache_dir
 from ..nn.module import Module, numpy_state
-from ..weights import load, save
+from ..weights import load_arrays, save
 from .checkpoint import Checkpoint, load_checkpoint, load_weights
 from .console import reporter
 from .evaluate import Evaluation, evaluate
@@ -272,7 +272,7 @@ class _Features:
     def _computed(self, dataset: Any, transform: Any, view: int) -> np.ndarray:
         path = self._path(dataset, transform, view)
         try:
-            features = load(path)["features"]
+            features = load_arrays(path)["features"]
             if features.shape[0] == len(dataset) and features.ndim == 2 and np.isfinite(features).all():
                 return features
         except (TinyVisionError, KeyError):

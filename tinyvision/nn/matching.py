@@ -1,0 +1,112 @@
+"""Matching a checkpoint to a model: where in it the state dict is, and what wrappers have put before its names."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from ..errors import WeightsError
+
+# Under these keys training scripts put a model's state dict, next to epochs, optimisers and schedules.
+USUAL_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params")
+# What wrappers put before a name: DataParallel, torch.compile, and classes that hold the network as an attribute.
+WRAPPERS = ("module", "_orig_mod", "model", "net")
+_MAX_NAMES = 200_000
+_MAX_VISITS = 500_000
+_MAX_CHARACTERS = 1 << 25  # of all names together: a long key above many tensors is part of each name
+
+
+def matched(state: Mapping[str, Any], own: Iterable[str]) -> tuple[Any, list[str]]:
+    """(state dict for a model whose names are `own`, what was done to `state` to get it, in words).
+
+    A state dict of which at least one name fits is left as it is. Else it may be an entry of the checkpoint
+    ('state_dict', 'model', ...), and its names may have a prefix made of 'module.', '_orig_mod.', 'model.' and
+    'net.'; of these prefixes the one is removed with which most names fit."""
+    own = set(own)
+    done = []
+    if not own & state.keys():
+        key = _entry(state, _has_shape)
+        if key is not None:
+            state = state[key]
+            done.append(f"took its entry {key!r}")
+    if own and not own & state.keys():
+        names = [name for name in state if isinstance(name, str)]
+        prefixes = sorted({prefix for name in names for prefix in _prefixes(name)}, key=len)
+        fits = {p: sum(n.removeprefix(p) in own for n in names if n.startswith(p)) for p in prefixes}
+        best = max(prefixes, key=fits.__getitem__, default="")
+        if best and fits[best]:
+            state = {name.removeprefix(best) if isinstance(name, str) else name: v for name, v in state.items()}
+            done.append(f"removed the prefix {best!r} from {fits[best]} names")
+    return state, done
+
+
+def _has_shape(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def _prefixes(name: str) -> Iterator[str]:
+    """Every beginning of a name that consists of wrappers: 'module.model.conv' has 'module.' and 'module.model.'."""
+    prefix = ""
+    for part in name.split(".")[:-1]:
+        if part not in WRAPPERS:
+            return
+        prefix += f"{part}."
+        yield prefix
+
+
+def _entry(state: Mapping[Any, Any], is_tensor: Callable[[Any], bool]) -> Any:
+    """The key under which a checkpoint keeps the model's state dict, or None if the checkpoint is one itself."""
+    if any(map(is_tensor, state.values())):
+        return None
+    inner = {key: value for key, value in state.items() if isinstance(value, Mapping)}
+    for key in USUAL_KEYS:
+        if key in inner and (not inner[key] or any(map(is_tensor, inner[key].values()))):
+            return key
+    holding = [key for key, value in inner.items() if any(map(is_tensor, value.values()))]
+    return holding[0] if len(holding) == 1 else None
+
+
+def named_tensors(root: Any, is_tensor: Callable[[Any], bool]) -> dict[str, Any]:
+    """{name: tensor} of the state dict in what a file holds.
+
+    If there is an entry with a state dict, that one is taken and the rest (optimiser, epoch, ...) is left out.
+    Otherwise all tensors count, and those in inner dicts and lists get dotted names ('generator.conv.weight'). A
+    prefix 'module.' that all names share is removed. Raises WeightsError if there are no tensors."""
+    if not isinstance(root, Mapping):
+        raise WeightsError(f"no dict of tensors, but a {'tensor' if is_tensor(root) else type(root).__name__}")
+    key = _entry(root, is_tensor)
+    walk = _Walk(is_tensor)
+    names = walk.collect(root if key is None else root[key])
+    if not names and root and key is None:
+        raise WeightsError("a dict without tensors")
+    if names and all(name.startswith("module.") and len(name) > 7 for name in names):
+        names = {name[7:]: value for name, value in names.items()}
+    return names
+
+
+class _Walk:
+    """Collects tensors; the depth of what was read from a file is bounded, but sharing could multiply visits."""
+
+    def __init__(self, is_tensor):
+        self.is_tensor = is_tensor
+        self.visits = _MAX_VISITS
+        self.characters = 0
+
+    def collect(self, root):
+        names = {}
+        self._walk(root, "", names)
+        return names
+
+    def _walk(self, node, prefix, names):
+        for key, value in node.items() if isinstance(node, Mapping) else enumerate(node):
+            self.visits -= 1
+            if self.visits < 0:
+                raise WeightsError("containers that are shared so often that they unfold without end")
+            if self.is_tensor(value):
+                name = f"{prefix}{key}"
+                if name in names:
+                    raise WeightsError(f"two tensors with the name {name[:60]!r}")
+                self.characters += len(name)
+                if len(names) >= _MAX_NAMES or self.characters > _MAX_CHARACTERS:
+                    raise WeightsError(f"more than {_MAX_NAMES:,} tensors, or names of {self.characters:,} characters")
+                names[name] = value
+            elif isinstance(value, (Mapping, list, tuple)):
+                self._walk(value, f"{prefix}{key}.", names)
