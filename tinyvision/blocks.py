@@ -137,6 +137,19 @@ def over_memory(work: Callable[..., Any], *arrays: Array) -> None:
     over_rows(lambda some: work(*(a[some] for a in parts)), *parts)
 
 
+def pointwise(formula: Callable[..., Array], *arrays: Array) -> Array:
+    """formula(*arrays), which works number by number on arrays of one shape, in memory like the last of them: block by
+    block, so that what the formula makes on its way stays in the cache."""
+    y = np.empty_like(arrays[-1])
+
+    def work(*parts):
+        with np.errstate(over="ignore", invalid="ignore"):  # far out, a result may be infinite, or nan as PyTorch's is
+            np.copyto(parts[-1], formula(*parts[:-1]))
+
+    over_memory(work, *arrays, y)
+    return y
+
+
 def _flat_memory(array):
     """The memory of an array as a vector, whatever the order of its axes, or None if there are gaps in it."""
     order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])

@@ -123,6 +123,33 @@ def _with_zeros(rng):
     return [x]
 
 
+def _affine(*shape, over):
+    """A maker of x and of weight and bias shaped like the axes `over` of it."""
+    return normal(shape, tuple(shape[a] for a in over), tuple(shape[a] for a in over))
+
+
+def _scores(rng):
+    return [rng.standard_normal((3, 4)), rng.random((3, 4))]
+
+
+def _two_probabilities(rng):
+    return [0.1 + 0.8 * rng.random((3, 4)), 0.1 + 0.8 * rng.random((3, 4))]
+
+
+def _differing(rng):
+    """Pairs whose differences stay away from 0 and from one another."""
+    target = rng.standard_normal((3, 4))
+    return [target + apart(rng, 3, 4, gap=0.3), target]
+
+
+def _boxes(rng):
+    a = rng.random((5, 4)) * 4
+    a[:, 2:] += a[:, :2] + 0.5
+    b = a + rng.standard_normal((5, 4)) * 0.2
+    b[0] += 20  # these two do not meet
+    return [a, b]
+
+
 INDEX = np.array([[3, 0, 3, 1], [1, 1, 0, 2]])
 WEIGHTS = np.array([0.5, 2.0, 1.0, 0.25, 3.0])
 BOTH = (0, 1)
@@ -192,6 +219,47 @@ CASES = [
     Case("index", normal((2, 3)), {"index": np.array([[True, False, True], [False, True, True]])}, note="mask"),
     Case("index", normal((4, 3)), {"index": (np.array([[0], [2]]), np.array([1, 2]))}, note="grid"),
     Case("pad", normal((2, 3, 4, 5)), {"padding": (1, 2, 0, 3)}),
+    Case("pad", normal((2, 3, 4)), {"padding": (1, -2, 0, 3, -1, 2), "value": 0.5}),
+    Case("pad", normal((2, 3, 4, 5)), {"padding": (3, 2, 2, -1), "mode": "reflect"}),
+    Case("pad", normal((2, 3, 4, 5)), {"padding": (3, 2, 7, 0), "mode": "replicate"}),
+    Case("pad", normal((2, 3, 4, 5)), {"padding": (3, 2, 2, -1), "mode": "circular"}),
+    Case("resize", normal((2, 3, 4, 5)), {"size": (7, 3)}),
+    Case("resize", normal((2, 3, 4, 5)), {"size": (8, 10), "mode": "nearest-exact"}),
+    Case("resize", normal((2, 3, 4, 5)), {"size": (8, 12), "mode": "linear", "scales": (2.1, 2.4)}),
+    Case("resize", normal((2, 3, 4, 5)), {"size": (3, 9), "mode": "linear", "align_corners": True}),
+    Case("resize", normal((1, 2, 6, 5)), {"size": (4, 7), "mode": "cubic"}),
+    Case("resize", normal((1, 2, 7, 6)), {"size": (3, 4), "mode": "cubic", "antialias": True}),
+    Case("resize", normal((1, 2, 7)), {"size": (3,), "mode": "linear", "antialias": True}),
+    Case("resize", normal((1, 2, 3, 4, 5)), {"size": (2, 5, 3), "mode": "area"}),
+    Case("leaky_relu", kinked(2, 3, 4), {"negative_slope": 0.2}),
+    Case("prelu", lambda rng: [apart(rng, 2, 3, 4), rng.standard_normal(3)], {}, BOTH),
+    Case("prelu", lambda rng: [apart(rng, 2, 3, 4), rng.standard_normal(1)], {}, BOTH, "one"),
+    Case("elu", kinked(2, 3, 4), {"alpha": 1.7, "scale": 1.2, "input_scale": 0.8}),
+    Case("softplus", normal((3, 4)), {"beta": 2.0, "threshold": 3.0}),
+    Case("silu", normal((3, 4))),
+    Case("mish", normal((3, 4))),
+    Case("gelu", normal((3, 4))),
+    Case("gelu", normal((3, 4)), {"approximate": "tanh"}),
+    Case("hardtanh", lambda rng: [apart(rng, 5, 8)], {"min_val": -0.5, "max_val": 1.2}),
+    Case("hardsigmoid", lambda rng: [apart(rng, 5, 24)]),
+    Case("hardswish", lambda rng: [apart(rng, 5, 24)]),
+    Case("threshold", kinked(3, 4), {"threshold": 0.0, "value": 2.5}),
+    Case("group_norm", _affine(2, 6, 3, 4, over=(1,)), {"groups": 3, "eps": 1e-3}, (0, 1, 2)),
+    Case("group_norm", normal((3, 4, 5)), {"groups": 4}, (0,), "instance"),
+    Case("layer_norm", _affine(2, 3, 4, 5, over=(2, 3)), {"shape": (4, 5)}, (0, 1, 2)),
+    Case("layer_norm", normal((2, 3, 4)), {"shape": (4,), "eps": 1e-3}, (0,), "plain"),
+    Case("l1", _differing, {}, BOTH),
+    Case("smooth_l1", _differing, {"beta": 0.5}, BOTH),
+    Case("huber", _differing, {"delta": 0.5}, BOTH),
+    Case("bce", _two_probabilities, {}, BOTH),
+    Case("bce_with_logits", _scores, {}, BOTH),
+    Case("bce_with_logits", lambda rng: [*_scores(rng), rng.random(4) + 0.5], {}, BOTH, "pos_weight"),
+    Case("kl_div", _two_probabilities, {}, BOTH),
+    Case("kl_div", _two_probabilities, {"log_target": True}, BOTH),
+    Case("focal", _scores, {"gamma": 2.0, "alpha": 0.25}),
+    Case("focal", _scores, {"gamma": 0.5}),
+    Case("box_agreement", _boxes, {}, BOTH),
+    Case("box_agreement", _boxes, {"generalized": False}, BOTH),
     *(
         Case(name, normal((3, 4)))
         for name in ("abs", "sin", "cos", "tan", "atan", "sinh", "cosh", "asinh", "expm1", "erf")

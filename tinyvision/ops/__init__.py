@@ -38,6 +38,10 @@ from .binary import (
     remainder_backward,
     remainder_forward,
 )
+from .boxes import (
+    box_agreement_backward,
+    box_agreement_forward,
+)
 from .conv import conv2d_backward, conv2d_forward
 from .dropout import dropout_backward, dropout_forward
 from .erf import (
@@ -51,6 +55,12 @@ from .gathering import (
     scatter_add_forward,
     scatter_backward,
     scatter_forward,
+)
+from .group_norm import (
+    group_norm_backward,
+    group_norm_forward,
+    layer_norm_backward,
+    layer_norm_forward,
 )
 from .im2col import col2im, im2col_backward, im2col_forward
 from .linear import linear_backward, linear_forward, matmul_backward, matmul_forward
@@ -72,6 +82,40 @@ from .norm import (
     batchnorm_train_backward,
     batchnorm_train_forward,
 )
+from .pad import (
+    pad_backward,
+    pad_forward,
+)
+from .piecewise import (
+    hardsigmoid_backward,
+    hardsigmoid_forward,
+    hardswish_backward,
+    hardswish_forward,
+    hardtanh_backward,
+    hardtanh_forward,
+    leaky_relu_backward,
+    leaky_relu_forward,
+    prelu_backward,
+    prelu_forward,
+    threshold_backward,
+    threshold_forward,
+)
+from .pointwise_losses import (
+    bce_backward,
+    bce_forward,
+    bce_with_logits_backward,
+    bce_with_logits_forward,
+    focal_backward,
+    focal_forward,
+    huber_backward,
+    huber_forward,
+    kl_div_backward,
+    kl_div_forward,
+    l1_backward,
+    l1_forward,
+    smooth_l1_backward,
+    smooth_l1_forward,
+)
 from .pool import (
     adaptive_avg_pool2d_backward,
     adaptive_avg_pool2d_forward,
@@ -79,6 +123,10 @@ from .pool import (
     avg_pool2d_forward,
     max_pool2d_backward,
     max_pool2d_forward,
+)
+from .resize import (
+    resize_backward,
+    resize_forward,
 )
 from .running import (
     cumprod_backward,
@@ -111,8 +159,6 @@ from .shape import (
     mean_forward,
     mul_backward,
     mul_forward,
-    pad_backward,
-    pad_forward,
     pow_backward,
     pow_forward,
     reshape_backward,
@@ -125,6 +171,18 @@ from .shape import (
     transpose_forward,
     where_backward,
     where_forward,
+)
+from .smooth import (
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    mish_backward,
+    mish_forward,
+    silu_backward,
+    silu_forward,
+    softplus_backward,
+    softplus_forward,
 )
 from .unary import (
     abs_backward,

@@ -18,7 +18,17 @@ from ..types import Array, Pair, Shape
 MOST = 2**31 - 1
 
 # The arrays that an op can do without: here, and only here, None stands for "not given".
-OPTIONAL = {("conv2d", "bias"), ("linear", "bias"), ("batchnorm_relu", "skip"), ("cross_entropy", "weight")}
+OPTIONAL = {
+    ("conv2d", "bias"),
+    ("linear", "bias"),
+    ("batchnorm_relu", "skip"),
+    ("cross_entropy", "weight"),
+    ("group_norm", "weight"),
+    ("group_norm", "bias"),
+    ("layer_norm", "weight"),
+    ("layer_norm", "bias"),
+    ("bce_with_logits", "pos_weight"),
+}
 
 
 def describe(**arguments: tuple[str, Array]) -> str:

@@ -324,34 +324,6 @@ def _summed_at(dy, shape, index):
     return dx[:size].reshape(shape)
 
 
-def pad_forward(x: Array, padding: Sequence[int]) -> tuple[Array, Any]:
-    """y = x with zeros around its last two axes; padding is (left, right, top, bottom).   ->  y, cache
-
-    Raises OptionError, ShapeError."""
-    check_is_array("pad", "x", x)
-    if len(padding) != 4 or not all(is_integer(n) and n >= 0 for n in padding):
-        raise OptionError(f"pad: padding must be four integers from 0 (left, right, top, bottom), got {padding!r}")
-    if x.ndim < 2:
-        raise ShapeError(f"pad: x must have at least two axes (..., H, W), got {tuple(x.shape)}")
-    left, right, top, bottom = padding
-    H, W = x.shape[-2:]
-    channels_last = x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous  # the order in memory stays as it is
-    if channels_last:
-        y = np.zeros_like(x, shape=(x.shape[0], H + top + bottom, W + left + right, x.shape[1]), order="C").transpose(
-            0, 3, 1, 2
-        )
-    else:
-        y = np.zeros_like(x, shape=(*x.shape[:-2], H + top + bottom, W + left + right), order="C")
-    inside = (..., slice(top, top + H), slice(left, left + W))
-    y[inside] = x
-    return y, inside
-
-
-def pad_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
-    """dx = dy without the border."""
-    return (dy[cache].copy(order="K"),)
-
-
 def where_forward(a: Array, b: Array, condition: Array) -> tuple[Array, Any]:
     """y = a where the condition holds, else b, with broadcasting.   ->  y, cache. Raises ShapeError, DtypeError."""
     check_devices("where", a=a, b=b, condition=condition)
