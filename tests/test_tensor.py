@@ -494,9 +494,9 @@ def test_assigning_data_with_a_tensor():
 @pytest.mark.parametrize(
     ("call", "error"),
     [
-        (lambda x: x ** tv.tensor(2.0), OptionError), (lambda x: ~x, DtypeError), (lambda x: x.view("a"), ShapeError),
+        (lambda x: tv.tensor([1]) // 0, OptionError), (lambda x: ~x, DtypeError), (lambda x: x.view("a"), ShapeError),
         (lambda x: x.to("cuda:x"), TinyVisionError), (lambda x: tv.tensor([1, 2]).mean(), DtypeError),
-        (lambda x: x.sum(dim=1.5), OptionError), (lambda x: tv.tensor([1]).exp(), DtypeError),
+        (lambda x: x.sum(dim=1.5), OptionError),
     ],
 )  # fmt: skip
 def test_other_doors(call, error):

@@ -279,6 +279,8 @@ CASES = [
     Case("prod", normal((2, 3))),
     Case("logsumexp", normal((2, 3, 4)), {"axis": (0, 2), "keepdims": True}),
     Case("logsumexp", normal((2, 3, 4)), {"axis": 1}),
+    *(Case("norm", kinked(2, 3, 4), {"p": p, "axis": (0, 2)}) for p in (1, 2, 3, 1.5)),
+    Case("norm", normal((2, 3, 4)), {"keepdims": True}),
     Case("gather", normal((3, 4)), {"index": INDEX, "axis": 1}),
     Case("scatter", normal((3, 4), (2, 4)), {"index": np.array([[3, 0, 2], [1, 2, 0]]), "axis": 1}, BOTH),
     Case("scatter_add", normal((3, 4), (3, 5)), {"index": INDEX, "axis": 1}, BOTH),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tinyvision import errors, ops
 
-from .oracle import LAYOUTS, compare
+from .oracle import LAYOUTS, compare, torch
 
 layouts = st.sampled_from(list(LAYOUTS))
 
@@ -53,3 +53,25 @@ def test_an_axis_that_is_not_there_is_refused():
     for name in ("cumsum", "cumprod", "prod", "logsumexp"):
         with pytest.raises(errors.ShapeError, match=f"{name}: axis 2 does not exist in"):
             getattr(ops, name + "_forward")(np.zeros((2, 3)), axis=2)
+
+
+@given(arrays(), layouts, st.booleans(), st.sampled_from([1, 2, 2.0, 3, 1.5, 0.5]), st.data())
+def test_norms_like_torch(x, layout, keepdims, p, data):
+    axes = tuple(data.draw(st.lists(st.integers(0, x.ndim - 1), min_size=1, unique=True)))
+    options = {"p": p, "axis": axes, "keepdims": keepdims}
+    compare("norm", lambda t: torch.linalg.vector_norm(t, p, axes, keepdims), [x], options, layout=LAYOUTS[layout])
+
+
+def test_norms_of_nothing_but_zeros_like_torch():
+    for p in (1, 2, 3):
+        compare("norm", lambda t, p=p: t.norm(p, 1), [np.array([[0.0, 0, 0], [0, 3, 4]])], {"p": p, "axis": 1})
+
+
+def test_a_norm_of_halves_does_not_overflow():
+    assert ops.norm_forward(np.full(4, 300, np.float16))[0] == 600
+
+
+@pytest.mark.parametrize("p", [0, -1, np.inf, "fro", True])
+def test_other_norms_are_refused(p):
+    with pytest.raises(errors.OptionError, match="norm: p must be a number above 0"):
+        ops.norm_forward(np.ones(3), p=p)

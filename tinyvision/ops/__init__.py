@@ -135,6 +135,8 @@ from .running import (
     cumsum_forward,
     logsumexp_backward,
     logsumexp_forward,
+    norm_backward,
+    norm_forward,
     prod_backward,
     prod_forward,
 )

@@ -1,10 +1,11 @@
-"""Sums and products along an axis, running and whole, and the logarithm of a sum of exponentials."""
+"""Sums and products along an axis, running and whole; the logarithm of a sum of exponentials; norms."""
 
 import math
 from typing import Any
 
 import numpy as np
 
+from ..errors import OptionError
 from ..types import Array, Axes, Gradients, Needs
 from .checks import as_array, axes_of, check_arrays, one_axis
 
@@ -95,3 +96,35 @@ def logsumexp_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradien
     x, y = cache
     with np.errstate(all="ignore"):
         return (as_array(dy.reshape(y.shape) * np.exp(x - y)),)
+
+
+def norm_forward(x: Array, p: float = 2, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:
+    """y = (Σ |x|ᵖ)^(1/p) over `axis`, for a number p above 0.   ->  y, cache. Raises OptionError.
+
+    float16 is added up in float32, where squares do not overflow."""
+    check_arrays("norm", x=x)
+    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 < p < math.inf:
+        raise OptionError(f"norm: p must be a number above 0, got {p!r}")
+    axis = axes_of("norm", x, axis)
+    wide = x.astype(np.float32) if x.dtype == np.float16 else x
+    with np.errstate(over="ignore"):
+        if p == 1:
+            y = np.abs(wide).sum(axis=axis, keepdims=True)
+        elif p == 2:
+            y = np.sqrt((wide * wide).sum(axis=axis, keepdims=True))
+        else:
+            y = (np.abs(wide) ** p).sum(axis=axis, keepdims=True) ** (1 / p)
+        y = as_array(y).astype(x.dtype)
+    return as_array(y if keepdims else y.squeeze(axis)).copy(), (x, y, p)
+
+
+def norm_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
+    """dx = dy · sign(x) · (|x| / y)^(p-1), for p = 2 simply dy · x / y; 0 where the norm is."""
+    x, y, p = cache
+    dy = dy.reshape(y.shape)
+    with np.errstate(all="ignore"):
+        if p == 1:
+            return (as_array(dy * np.sign(x)),)
+        share = x / y if p == 2 else np.sign(x) * (np.abs(x) / y) ** (p - 1)
+        flat = y == 0 if p >= 1 else x == 0  # where the slope is taken as 0
+        return (np.where(flat, np.zeros_like(share), dy * share),)

@@ -1,13 +1,43 @@
 """Shapes and axes as people write them, `f(2, 3)` or `f((2, 3))`, `dim=-1`, as tuples and numbers counted from 0."""
 
+import functools
+import inspect
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from ..errors import ShapeError
 from ..types import Shape
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Kind = TypeVar("Kind", bound=type)
+
+NUMPYS_NAMES = {"axis": "dim", "keepdims": "keepdim"}
+NAMES_OF_THE_FIRST = ("input", "x", "a", "x1", "self")
+
+
+def takes_numpys_names(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, which then also takes `axis` for `dim` and `keepdims` for `keepdim`, as PyTorch's functions do."""
+
+    @functools.wraps(function)
+    def renamed(*arguments: P.args, **options: P.kwargs) -> R:
+        for theirs, ours in NUMPYS_NAMES.items():
+            if theirs in options and ours not in options:
+                options[ours] = options.pop(theirs)
+        return function(*arguments, **options)
+
+    return renamed
+
+
+def whose_methods_take_numpys_names(kind: Kind) -> Kind:
+    """A class, all of whose methods that have a `dim` take NumPy's names too."""
+    for name, method in list(vars(kind).items()):
+        if inspect.isfunction(method) and "dim" in inspect.signature(method).parameters:
+            setattr(kind, name, takes_numpys_names(method))
+    return kind
 
 
 def shape_of(shape: Sequence[Any]) -> Shape:

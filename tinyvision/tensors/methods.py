@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import OptionError, ShapeError
-from ..ops.checks import is_integer, one_axis
+from ..errors import ShapeError
 from ..types import Axes
-from . import taped
+from . import arranging, choosing, elementwise, products, reductions, taped
+from .arguments import whose_methods_take_numpys_names
+from .in_place import both
+from .reductions import Extremes
 
 if TYPE_CHECKING:
     from .tensor import Tensor
-
-
-class Extremes(NamedTuple):
-    """The largest or smallest numbers along an axis, and where they are."""
-
-    values: Tensor
-    indices: Tensor
 
 
 class Conversions:
@@ -56,6 +51,7 @@ class Conversions:
         return self.to(np.bool_)
 
 
+@whose_methods_take_numpys_names
 class Methods(Conversions):
     """Methods that Tensor inherits; `self` is always a Tensor."""
 
@@ -71,84 +67,204 @@ class Methods(Conversions):
         """True if it lives on a GPU."""
         return self.device.type == "cuda"
 
-    def add(self: Tensor, other: Any) -> Tensor:
-        """self + other"""
-        return self + other
+    # The table: a row for every name, `name_` being the form in place. Functions stand in the files they name.
 
-    def sub(self: Tensor, other: Any) -> Tensor:
-        """self - other"""
-        return self - other
+    # elementwise
+    abs, abs_ = both(elementwise.magnitude)
+    absolute, absolute_ = both(elementwise.magnitude)
+    neg, neg_ = both(elementwise.neg)
+    negative, negative_ = both(elementwise.neg)
+    square, square_ = both(elementwise.square)
+    sign, sign_ = both(elementwise.sign)
+    floor, floor_ = both(elementwise.floor)
+    ceil, ceil_ = both(elementwise.ceil)
+    trunc, trunc_ = both(elementwise.trunc)
+    fix, fix_ = both(elementwise.trunc)
+    round, round_ = both(elementwise.round)
+    frac, frac_ = both(elementwise.frac)
+    sin, sin_ = both(elementwise.sin)
+    cos, cos_ = both(elementwise.cos)
+    tan, tan_ = both(elementwise.tan)
+    asin, asin_ = both(elementwise.asin)
+    arcsin, arcsin_ = both(elementwise.asin)
+    acos, acos_ = both(elementwise.acos)
+    arccos, arccos_ = both(elementwise.acos)
+    atan, atan_ = both(elementwise.atan)
+    arctan, arctan_ = both(elementwise.atan)
+    sinh, sinh_ = both(elementwise.sinh)
+    cosh, cosh_ = both(elementwise.cosh)
+    tanh, tanh_ = both(elementwise.tanh)
+    asinh, asinh_ = both(elementwise.asinh)
+    arcsinh, arcsinh_ = both(elementwise.asinh)
+    acosh, acosh_ = both(elementwise.acosh)
+    arccosh, arccosh_ = both(elementwise.acosh)
+    atanh, atanh_ = both(elementwise.atanh)
+    arctanh, arctanh_ = both(elementwise.atanh)
+    exp, exp_ = both(elementwise.exp)
+    exp2, exp2_ = both(elementwise.exp2)
+    expm1, expm1_ = both(elementwise.expm1)
+    log, log_ = both(elementwise.log)
+    log1p, log1p_ = both(elementwise.log1p)
+    log2, log2_ = both(elementwise.log2)
+    log10, log10_ = both(elementwise.log10)
+    logit, logit_ = both(elementwise.logit)
+    erf, erf_ = both(elementwise.erf)
+    sqrt, sqrt_ = both(elementwise.sqrt)
+    rsqrt, rsqrt_ = both(elementwise.rsqrt)
+    reciprocal, reciprocal_ = both(elementwise.reciprocal)
+    sigmoid, sigmoid_ = both(elementwise.sigmoid)
+    deg2rad, deg2rad_ = both(elementwise.deg2rad)
+    rad2deg, rad2deg_ = both(elementwise.rad2deg)
+    nan_to_num, nan_to_num_ = both(elementwise.nan_to_num)
+    add, add_ = both(elementwise.add)
+    sub, sub_ = both(elementwise.sub)
+    subtract, subtract_ = both(elementwise.sub)
+    mul, mul_ = both(elementwise.mul)
+    multiply, multiply_ = both(elementwise.mul)
+    div, div_ = both(elementwise.div)
+    divide, divide_ = both(elementwise.div)
+    true_divide, true_divide_ = both(elementwise.div)
+    floor_divide, floor_divide_ = both(elementwise.floor_divide)
+    remainder, remainder_ = both(elementwise.remainder)
+    fmod, fmod_ = both(elementwise.fmod)
+    pow, pow_ = both(elementwise.power)
+    atan2, atan2_ = both(elementwise.atan2)
+    arctan2, arctan2_ = both(elementwise.atan2)
+    hypot, hypot_ = both(elementwise.hypot)
+    lerp, lerp_ = both(elementwise.lerp)
+    addcmul, addcmul_ = both(elementwise.addcmul)
+    addcdiv, addcdiv_ = both(elementwise.addcdiv)
+    clamp, clamp_ = both(elementwise.clamp)
+    clip, clip_ = both(elementwise.clamp)
+    clamp_min, clamp_min_ = both(elementwise.clamp_min)
+    clamp_max, clamp_max_ = both(elementwise.clamp_max)
+    logical_and, logical_and_ = both(elementwise.logical_and)
+    logical_or, logical_or_ = both(elementwise.logical_or)
+    logical_xor, logical_xor_ = both(elementwise.logical_xor)
+    logical_not, logical_not_ = both(elementwise.logical_not)
+    bitwise_and, bitwise_and_ = both(elementwise.bitwise_and)
+    bitwise_or, bitwise_or_ = both(elementwise.bitwise_or)
+    bitwise_xor, bitwise_xor_ = both(elementwise.bitwise_xor)
+    bitwise_not, bitwise_not_ = both(elementwise.bitwise_not)
+    eq, eq_ = both(elementwise.eq)
+    ne, ne_ = both(elementwise.ne)
+    lt, lt_ = both(elementwise.lt)
+    le, le_ = both(elementwise.le)
+    gt, gt_ = both(elementwise.gt)
+    ge, ge_ = both(elementwise.ge)
+    positive = elementwise.positive
+    maximum = elementwise.maximum
+    minimum = elementwise.minimum
+    logaddexp = elementwise.logaddexp
+    isnan = elementwise.isnan
+    isinf = elementwise.isinf
+    isfinite = elementwise.isfinite
+    isposinf = elementwise.isposinf
+    isneginf = elementwise.isneginf
+    signbit = elementwise.signbit
+    isclose = elementwise.isclose
+    not_equal = elementwise.ne
+    less = elementwise.lt
+    less_equal = elementwise.le
+    greater = elementwise.gt
+    greater_equal = elementwise.ge
 
-    def mul(self: Tensor, other: Any) -> Tensor:
-        """self · other"""
-        return self * other
+    __abs__, __pos__ = elementwise.magnitude, elementwise.positive
+    __pow__, __rpow__, __ipow__ = elementwise.power, elementwise.reversed_power, pow_
+    __mod__, __rmod__, __imod__ = elementwise.remainder, elementwise.reversed_remainder, remainder_
+    __floordiv__, __rfloordiv__ = elementwise.floor_divide, elementwise.reversed_floor_divide
+    __ifloordiv__ = floor_divide_
+    __xor__ = __rxor__ = elementwise.bitwise_xor
+    __rand__, __ror__ = elementwise.bitwise_and, elementwise.bitwise_or
+    __ixor__, __iand__, __ior__ = bitwise_xor_, bitwise_and_, bitwise_or_
 
-    def div(self: Tensor, other: Any) -> Tensor:
-        """self / other"""
-        return self / other
+    # reductions
+    cumsum, cumsum_ = both(reductions.cumsum)
+    cumprod, cumprod_ = both(reductions.cumprod)
+    prod = reductions.prod
+    logsumexp = reductions.logsumexp
+    amax = reductions.amax
+    amin = reductions.amin
+    aminmax = reductions.aminmax
+    any = reductions.any
+    all = reductions.all
+    count_nonzero = reductions.count_nonzero
+    nansum = reductions.nansum
+    nanmean = reductions.nanmean
+    median = reductions.median
+    quantile = reductions.quantile
+    norm = reductions.norm
+    dist = reductions.dist
+    trace = reductions.trace
 
-    def pow(self: Tensor, exponent: float) -> Tensor:
-        """self ** exponent"""
-        return self**exponent
+    # choosing
+    scatter, scatter_ = both(choosing.scatter)
+    scatter_add, scatter_add_ = both(choosing.scatter_add)
+    index_add, index_add_ = both(choosing.index_add)
+    index_copy, index_copy_ = both(choosing.index_copy)
+    index_fill, index_fill_ = both(choosing.index_fill)
+    masked_fill, masked_fill_ = both(choosing.masked_fill)
+    gather = choosing.gather
+    take_along_dim = choosing.take_along_dim
+    index_select = choosing.index_select
+    masked_select = choosing.masked_select
+    take = choosing.take
+    nonzero = choosing.nonzero
+    argwhere = choosing.argwhere
+    argsort = choosing.argsort
+    sort = choosing.sort
+    msort = choosing.msort
+    topk = choosing.topk
+    kthvalue = choosing.kthvalue
+    unique = choosing.unique
+    bincount = choosing.bincount
+    histc = choosing.histc
+    isin = choosing.isin
 
-    def matmul(self: Tensor, other: Any) -> Tensor:
-        """The matrix product self @ other."""
-        return self @ other
+    # arranging
+    triu, triu_ = both(arranging.triu)
+    tril, tril_ = both(arranging.tril)
+    narrow = arranging.narrow
+    select = arranging.select
+    split = arranging.split
+    chunk = arranging.chunk
+    tensor_split = arranging.tensor_split
+    unbind = arranging.unbind
+    diagonal = arranging.diagonal
+    diag = arranging.diag
+    diag_embed = arranging.diag_embed
+    movedim = arranging.movedim
+    moveaxis = arranging.movedim
+    swapaxes = arranging.swapaxes
+    swapdims = arranging.swapaxes
+    adjoint = arranging.adjoint
+    unflatten = arranging.unflatten
+    ravel = arranging.ravel
+    flip = arranging.flip
+    fliplr = arranging.fliplr
+    flipud = arranging.flipud
+    roll = arranging.roll
+    rot90 = arranging.rot90
+    repeat = arranging.repeat
+    tile = arranging.tile
+    repeat_interleave = arranging.repeat_interleave
+    broadcast_to = arranging.broadcast_to
 
-    def mm(self: Tensor, other: Any) -> Tensor:
-        """The matrix product self @ other."""
-        return self @ other
-
-    def _changed_in_place(self, name, result):
-        if result is not self:
-            raise OptionError(
-                f"{name}: a value that an op computed is not changed in place; write x = x.{name[:-1]}(...)"
-            )
-        return self
-
-    def add_(self: Tensor, other: Any) -> Tensor:
-        """self += other, in place."""
-        return self._changed_in_place("add_", self.__iadd__(other))
-
-    def sub_(self: Tensor, other: Any) -> Tensor:
-        """self -= other, in place."""
-        return self._changed_in_place("sub_", self.__isub__(other))
-
-    def mul_(self: Tensor, other: Any) -> Tensor:
-        """self *= other, in place."""
-        return self._changed_in_place("mul_", self.__imul__(other))
-
-    def div_(self: Tensor, other: Any) -> Tensor:
-        """self /= other, in place."""
-        return self._changed_in_place("div_", self.__itruediv__(other))
-
-    def eq(self: Tensor, other: Any) -> Tensor:
-        """self == other, number by number."""
-        return self == other
-
-    def ne(self: Tensor, other: Any) -> Tensor:
-        """self != other, number by number."""
-        return self != other
-
-    def lt(self: Tensor, other: Any) -> Tensor:
-        """self < other, number by number."""
-        return self < other
-
-    def le(self: Tensor, other: Any) -> Tensor:
-        """self <= other, number by number."""
-        return self <= other
-
-    def gt(self: Tensor, other: Any) -> Tensor:
-        """self > other, number by number."""
-        return self > other
-
-    def ge(self: Tensor, other: Any) -> Tensor:
-        """self >= other, number by number."""
-        return self >= other
-
-    def isnan(self: Tensor) -> Tensor:
-        """Where a number is nan."""
-        return self != self
+    # products
+    addmm, addmm_ = both(products.addmm)
+    baddbmm, baddbmm_ = both(products.baddbmm)
+    addmv, addmv_ = both(products.addmv)
+    addr, addr_ = both(products.addr)
+    matmul = products.matmul
+    __matmul__, __rmatmul__ = products.matmul, products.reversed_matmul
+    mm = products.mm
+    bmm = products.bmm
+    mv = products.mv
+    dot = products.dot
+    inner = products.inner
+    outer = products.outer
+    ger = products.outer
+    cross = products.cross
 
     def view_as(self: Tensor, other: Any) -> Tensor:
         """The same numbers in the shape of `other`."""
@@ -180,36 +296,6 @@ class Methods(Conversions):
         """Where the (first) smallest number is, over all axes flattened or along `dim`."""
         return (-self).argmax(dim, keepdim)
 
-    def topk(self: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Extremes:
-        """The k largest (or smallest) numbers along `dim`, the best first: (values, indices). Among equals, the first
-        is best."""
-        axis = one_axis("topk", self, dim)
-        if not is_integer(k) or not 0 <= k <= self.shape[axis]:
-            raise OptionError(f"topk: k must be from 0 to {self.shape[axis]}, the size of axis {dim}, got {k!r}")
-        order = np.argsort(-self.array if largest else self.array, axis=axis, kind="stable")
-        order = order[(slice(None),) * axis + (slice(0, int(k)),)]
-        index = tuple(
-            order if a == axis else np.arange(n, like=order).reshape([-1 if b == a else 1 for b in range(self.ndim)])
-            for a, n in enumerate(self.shape)
-        )
-        return Extremes(self[index], self.like(np.asarray(order, dtype=np.int64, like=order)))
-
-    def abs(self: Tensor) -> Tensor:
-        """|x|; the slope at 0 is 0."""
-        return taped.relu(self) + taped.relu(-self) if self.dtype.kind == "f" else self.like(abs(self.array))
-
-    __abs__ = abs
-
-    def clamp(self: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
-        """Every number moved to the nearest from min to max; gradients pass where nothing was moved."""
-        if min is None and max is None:
-            raise OptionError("clamp: give min, max or both")
-        low, high = -np.inf if min is None else min, np.inf if max is None else max
-        clipped = self.like(self.array.clip(min, max).astype(self.dtype))
-        if self.dtype.kind != "f":
-            return clipped
-        return taped.where(self, clipped, condition=(self.array >= low) & (self.array <= high))
-
     def var(self: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
         """The variance over all axes or over `dim`: of a sample, divided by n - 1, or with unbiased=False by n."""
         centred = self - self.mean(dim, keepdim=True)
@@ -223,33 +309,9 @@ class Methods(Conversions):
         """The square root of `var`."""
         return self.var(dim, unbiased, keepdim).sqrt()
 
-    def norm(self: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
-        """The Euclidean norm over all axes or over `dim`."""
-        return (self * self).sum(dim, keepdim).sqrt()
-
-    def exp(self: Tensor) -> Tensor:
-        """e to the power of each number."""
-        return taped.exp(self)
-
-    def log(self: Tensor) -> Tensor:
-        """The natural logarithm of each number."""
-        return taped.log(self)
-
-    def sqrt(self: Tensor) -> Tensor:
-        """The square root of each number."""
-        return taped.power(self, exponent=0.5)
-
     def relu(self: Tensor) -> Tensor:
         """max(x, 0)."""
         return taped.relu(self)
-
-    def sigmoid(self: Tensor) -> Tensor:
-        """1 / (1 + exp(-x))."""
-        return taped.sigmoid(self)
-
-    def tanh(self: Tensor) -> Tensor:
-        """The hyperbolic tangent."""
-        return taped.tanh(self)
 
     def softmax(self: Tensor, dim: int) -> Tensor:
         """exp(x) / Σ exp(x) along `dim`."""

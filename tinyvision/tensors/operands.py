@@ -4,6 +4,7 @@ The rules are PyTorch's where they are simple: a Python number takes the dtype o
 become floats, and whole numbers divided or met by a fraction become float32. Two floating-point precisions do not mix.
 """
 
+import functools
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,8 @@ import numpy as np
 
 from ..arrays import check_is_array, from_numbers, is_array, looks_like_an_array
 from ..device import device_of, several_gpus, use
-from ..errors import DeviceError, DtypeError, ShapeError
+from ..dtypes import promote_types
+from ..errors import DeviceError, DtypeError, ShapeError, TinyVisionError
 from ..tape import Op, Variable
 from ..types import Array
 
@@ -100,6 +102,8 @@ def plain(ufunc: np.ufunc, left: Array, right: Array) -> Array:
     """A ufunc on operands that are not all floats, as an array; float64 only where one of them was."""
     try:
         y = np.asarray(ufunc(left, right), like=left)
+    except TinyVisionError:
+        raise
     except ValueError as error:
         raise ShapeError(f"{ufunc.__name__}: {tuple(left.shape)} and {tuple(right.shape)}: {error}") from None
     except TypeError as error:
@@ -113,3 +117,9 @@ def compare(ufunc: np.ufunc, a: Any, b: Any) -> Any:
     if not is_operand(b, ufunc.__name__):
         return NotImplemented
     return a.like(plain(ufunc, a.array, as_operand(b, a.array, ufunc.__name__)))
+
+
+def promoted(tensors: Sequence[Any]) -> list[Any]:
+    """All tensors as the dtype in which their numbers meet."""
+    kind = functools.reduce(promote_types, [t.dtype for t in tensors])
+    return [t.to(kind) for t in tensors]

@@ -25,7 +25,7 @@ from . import taped
 from .arguments import axis_of, shape_of
 from .conversion import cast, move, require_float
 from .methods import Extremes, Methods
-from .operands import OPERATORS, as_operand, binary, compare, fits, plain
+from .operands import OPERATORS, as_operand, binary, compare, fits
 
 
 class Tensor(Methods, Variable):
@@ -299,21 +299,8 @@ class Tensor(Methods, Variable):
     def __rtruediv__(self, other: Any) -> Tensor:
         return binary(taped.div, np.true_divide, other, self)
 
-    def __matmul__(self, other: Any) -> Tensor:
-        return taped.matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return taped.matmul(other, self)
-
     def __neg__(self) -> Tensor:
         return self * -1
-
-    def __pow__(self, exponent: float) -> Tensor:
-        if isinstance(exponent, Variable):
-            raise OptionError("**: the exponent must be a number, not a tensor")
-        if self.dtype.kind != "f" and not self.requires_grad:
-            return Tensor(plain(np.power, self.array, as_operand(exponent, self.array, "**")))
-        return taped.power(self, exponent=exponent)
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -449,14 +436,6 @@ class Tensor(Methods, Variable):
             raise ShapeError(f"argmax: there is no largest number in {self.shape}")
         where = self.array.argmax(axis=dim)
         return Tensor(np.asarray(np.expand_dims(where, dim) if keepdim and dim is not None else where, like=self.array))
-
-    def any(self) -> Tensor:
-        """True if any number is not zero."""
-        return Tensor(np.asarray(self.array.any(), like=self.array))
-
-    def all(self) -> Tensor:
-        """True if no number is zero."""
-        return Tensor(np.asarray(self.array.all(), like=self.array))
 
 
 def _array_of(data):

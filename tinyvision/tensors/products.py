@@ -1,0 +1,249 @@
+"""Products of vectors and matrices: `matmul` and what can be said with it."""
+
+from __future__ import annotations
+
+import string
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import OptionError, ShapeError
+from ..ops.checks import is_integer
+from ..tape import Variable
+from . import taped
+from .arranging import stack
+from .operands import as_operand, is_operand, promoted
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+def matmul(x: Tensor, other: Any) -> Tensor:
+    """x @ other: matrices, stacks of them that broadcast, and vectors, which stand as a row before and a column behind.
+
+    Raises ShapeError."""
+    if not isinstance(other, Variable):
+        if not is_operand(other, "matmul"):
+            return NotImplemented
+        other = x.like(as_operand(other, x.array, "matmul"))
+    x, other = promoted([x, other])
+    if not x.ndim or not other.ndim:
+        raise ShapeError(f"matmul: a single number has no matrix product, got {x.shape} and {other.shape}; use *")
+    left = x.unsqueeze(0) if x.ndim == 1 else x
+    right = other.unsqueeze(1) if other.ndim == 1 else other
+    if left.shape[-1] != right.shape[-2]:
+        raise ShapeError(f"matmul: the inner axes differ in {x.shape} @ {other.shape}")
+    if x.dtype.kind == "f":
+        y = taped.matmul(left, right)
+    else:
+        y = x.like(left.array @ right.array)
+    y = y.squeeze(-1) if other.ndim == 1 else y
+    return y.squeeze(-1 if other.ndim == 1 else -2) if x.ndim == 1 else y
+
+
+def reversed_matmul(x: Tensor, other: Any) -> Tensor:
+    """other @ x"""
+    return matmul(x.like(as_operand(other, x.array, "matmul")), x)
+
+
+def _of_rank(what, **tensors):
+    for name, (x, rank) in tensors.items():
+        if x.ndim != rank:
+            raise ShapeError(f"{what}: {name} must have {rank} axes, got {x.shape}; matmul takes more kinds")
+
+
+def mm(x: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices."""
+    _of_rank("mm", x=(x, 2), mat2=(mat2, 2))
+    return matmul(x, mat2)
+
+
+def bmm(x: Tensor, mat2: Tensor) -> Tensor:
+    """The products of two stacks of matrices, (B, I, J) @ (B, J, K)."""
+    _of_rank("bmm", x=(x, 3), mat2=(mat2, 3))
+    if x.shape[0] != mat2.shape[0]:
+        raise ShapeError(f"bmm: the stacks hold {x.shape[0]} and {mat2.shape[0]} matrices: {x.shape} and {mat2.shape}")
+    return matmul(x, mat2)
+
+
+def mv(x: Tensor, vec: Tensor) -> Tensor:
+    """The product of a matrix and a vector."""
+    _of_rank("mv", x=(x, 2), vec=(vec, 1))
+    return matmul(x, vec)
+
+
+def dot(x: Tensor, other: Tensor) -> Tensor:
+    """The sum of the products of two vectors' numbers."""
+    _of_rank("dot", x=(x, 1), other=(other, 1))
+    if x.shape != other.shape:
+        raise ShapeError(f"dot: the vectors have {x.shape[0]} and {other.shape[0]} numbers")
+    return matmul(x, other)
+
+
+def inner(x: Tensor, other: Tensor) -> Tensor:
+    """The sums of products along the last axis of both."""
+    if not x.ndim or not other.ndim:
+        return x * other
+    return tensordot(x, other, ([-1], [-1]))
+
+
+def outer(x: Tensor, vec2: Tensor) -> Tensor:
+    """Every number of one vector times every number of another."""
+    _of_rank("outer", x=(x, 1), vec2=(vec2, 1))
+    return x.unsqueeze(1) * vec2
+
+
+def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta · x + alpha · (mat1 @ mat2)"""
+    return _plus(x, mm(mat1, mat2), beta, alpha)
+
+
+def baddbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta · x + alpha · (batch1 @ batch2), for stacks of matrices"""
+    return _plus(x, bmm(batch1, batch2), beta, alpha)
+
+
+def addmv(x: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta · x + alpha · (mat @ vec)"""
+    return _plus(x, mv(mat, vec), beta, alpha)
+
+
+def addr(x: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta · x + alpha · outer(vec1, vec2)"""
+    return _plus(x, outer(vec1, vec2), beta, alpha)
+
+
+def _plus(x, product, beta, alpha):
+    product = product if alpha == 1 else product * alpha
+    if not beta:  # x may hold anything then, nan as well
+        return product
+    return (x if beta == 1 else x * beta) + product
+
+
+def tensordot(x: Tensor, other: Tensor, dims: Any = 2) -> Tensor:
+    """The sums of products over some axes of both: the last `dims` of x with the first of other, or two lists."""
+    if is_integer(dims):
+        ours, theirs = list(range(x.ndim - dims, x.ndim)), list(range(dims))
+    else:
+        ours, theirs = ([int(d) for d in (part if not is_integer(part) else [part])] for part in dims)
+    ours, theirs = [d % x.ndim for d in ours], [d % other.ndim for d in theirs]
+    if [x.shape[d] for d in ours] != [other.shape[d] for d in theirs]:
+        raise ShapeError(f"tensordot: axes {ours} of {x.shape} and {theirs} of {other.shape} differ in size")
+    left = [d for d in range(x.ndim) if d not in ours]
+    right = [d for d in range(other.ndim) if d not in theirs]
+    count = int(np.prod([x.shape[d] for d in ours]))
+    rows = x.permute(left + ours).reshape(int(np.prod([x.shape[d] for d in left])), count)
+    columns = other.permute(theirs + right).reshape(count, int(np.prod([other.shape[d] for d in right])))
+    return matmul(rows, columns).reshape([x.shape[d] for d in left] + [other.shape[d] for d in right])
+
+
+def cross(x: Tensor, other: Tensor, dim: int = -1) -> Tensor:
+    """The vector that stands upright on two others, along an axis of three."""
+    if x.shape[dim] != 3 or other.shape[dim] != 3:
+        raise ShapeError(f"cross: axis {dim} must hold three numbers, got {x.shape} and {other.shape}")
+    a, b = x.unbind(dim), other.unbind(dim)
+    turned = [a[(i + 1) % 3] * b[(i + 2) % 3] - a[(i + 2) % 3] * b[(i + 1) % 3] for i in range(3)]
+    return stack(turned, dim)
+
+
+def cdist(x: Tensor, other: Tensor, p: float = 2.0) -> Tensor:
+    """The distance of every row of x to every row of other: (..., P, M), (..., R, M)  ->  (..., P, R)"""
+    return (x.unsqueeze(-2) - other.unsqueeze(-3)).norm(p, -1)
+
+
+# -- einsum
+
+
+def einsum(equation: str, *operands: Any) -> Tensor:
+    """Sums of products as Einstein wrote them: "ij,jk->ik" multiplies two matrices, "bhqd,bhkd->bhqk" scores attention.
+
+    The operands are multiplied two by two, from the left, each pair as one matrix product. Raises OptionError for an
+    equation that cannot be read, ShapeError for operands that do not fit it."""
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
+    inputs, output = _read(equation, operands)
+    sizes: dict[str, int] = {}
+    for letters, x in zip(inputs, operands, strict=True):
+        for letter, n in zip(letters, x.shape, strict=True):
+            if sizes.setdefault(letter, n) not in (n, 1) and n != 1:
+                raise ShapeError(f"einsum: in {equation!r}, {letter!r} is {sizes[letter]} once and {n} once")
+            sizes[letter] = max(sizes[letter], n) if n != 0 else 0
+    parts = [_without_doubles(x, letters) for letters, x in zip(inputs, promoted(list(operands)), strict=True)]
+    y, letters = parts[0]
+    for i, (other, others) in enumerate(parts[1:], start=2):
+        later = set(output).union(*(set(p[1]) for p in parts[i:]))
+        y, letters = _product(y, letters, other, others, later)
+    gone = [i for i, letter in enumerate(letters) if letter not in output]
+    y = y.sum(gone) if gone else y
+    letters = [letter for letter in letters if letter in output]
+    return y.permute([letters.index(letter) for letter in output]) if letters else y
+
+
+def _read(equation, operands):
+    """The letters of every operand and of the result; an ellipsis becomes capital letters that nobody wrote."""
+    text = equation.replace(" ", "")
+    left, arrow, right = text.partition("->")
+    inputs = left.split(",")
+    if len(inputs) != len(operands):
+        raise OptionError(f"einsum: {equation!r} names {len(inputs)} operands, but {len(operands)} are given")
+    if not set(text.replace("->", "").replace("...", "")) <= {*string.ascii_letters, ","}:
+        raise OptionError(f"einsum: {equation!r} may hold letters, commas, '...' and one '->'")
+    free = [chr(0x100 + i) for i in range(max((x.ndim for x in operands), default=0))]
+    read = []
+    longest = 0
+    for term, x in zip(inputs, operands, strict=True):
+        rest = x.ndim - len(term.replace("...", ""))
+        if rest < 0 or (rest and "..." not in term):
+            raise ShapeError(f"einsum: {term!r} in {equation!r} does not name the {x.ndim} axes of {x.shape}")
+        longest = max(longest, rest if "..." in term else 0)
+        read.append((term, rest))
+    dots = free[:longest]
+    terms = [list(_spread(term, dots[longest - rest :] if rest else [])) for term, rest in read]
+    if not arrow:
+        once = [c for c in sorted(set(left) - set(".,")) if left.count(c) == 1]
+        return terms, dots + once
+    output = _spread(right, dots)
+    unknown = [c for c in output if not any(c in t for t in terms)]
+    if unknown or len(set(output)) != len(output):
+        raise OptionError(f"einsum: the result of {equation!r} must name axes of the operands, each once")
+    return terms, output
+
+
+def _spread(term, dots):
+    before, ellipsis, after = term.partition("...")
+    return [*before, *(dots if ellipsis else []), *after]
+
+
+def _without_doubles(x, letters):
+    """An operand that names an axis twice, such as "ii", read along its diagonal."""
+    while len(set(letters)) != len(letters):
+        twice = next(c for c in letters if letters.count(c) > 1)
+        first, second = [i for i, c in enumerate(letters) if c == twice][:2]
+        x = x.diagonal(0, first, second)
+        letters = [c for i, c in enumerate(letters) if i not in (first, second)] + [twice]
+    return x, letters
+
+
+def _product(x, ours, other, theirs, later):
+    """Two operands as one batch of matrix products, (kept, ours, summed) @ (kept, summed, theirs), and its letters."""
+    for letter in [c for c in ours if c not in theirs and c not in later]:
+        x, ours = x.sum(ours.index(letter)), [c for c in ours if c != letter]
+    for letter in [c for c in theirs if c not in ours and c not in later]:
+        other, theirs = other.sum(theirs.index(letter)), [c for c in theirs if c != letter]
+    shared = [c for c in ours if c in theirs]
+    batch, summed = [c for c in shared if c in later], [c for c in shared if c not in later]
+    left, right = [c for c in ours if c not in theirs], [c for c in theirs if c not in ours]
+    named = [*zip(ours, x.shape, strict=True), *zip(theirs, other.shape, strict=True)]
+    size = {c: n for c, n in named if n != 1}
+
+    def n(letters):
+        return [size.get(c, 1) for c in letters]
+
+    def laid(t, letters, order):
+        t = t.permute([letters.index(c) for c in order])
+        return t.expand(n(order)) if list(t.shape) != n(order) else t
+
+    total = [int(np.prod(n(group))) for group in (left, summed, right)]
+    rows = laid(x, ours, batch + left + summed).reshape(*n(batch), total[0], total[1])
+    columns = laid(other, theirs, batch + summed + right).reshape(*n(batch), total[1], total[2])
+    return matmul(rows, columns).reshape(n(batch + left + right)), batch + left + right

@@ -1,0 +1,204 @@
+"""What many numbers make together: sums, products, extremes, norms and truths, over all axes or along some."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..errors import OptionError, ShapeError
+from ..ops.checks import axes_of, one_axis
+from ..types import Axes, DType
+from . import taped
+from .elementwise import floating, magnitude
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+class Extremes(NamedTuple):
+    """The largest or smallest numbers along an axis, or all of them in order, and where they are."""
+
+    values: Tensor
+    indices: Tensor
+
+
+class Range(NamedTuple):
+    """The smallest and the largest number."""
+
+    min: Tensor
+    max: Tensor
+
+
+def whole(x: Tensor) -> Tensor:
+    """Truth values and short integers as int64, in which they are added up and multiplied."""
+    return x if x.dtype.kind == "f" or x.dtype == np.int64 else x.to(np.int64)
+
+
+def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
+    """The product over all axes, or over `dim`."""
+    x = whole(x) if dtype is None else x.to(dtype)
+    if x.dtype.kind == "f":
+        return taped.prod(x, axis=dim, keepdims=keepdim)
+    axes = axes_of("prod", x, dim)
+    return x.like(np.asarray(np.prod(x.array, axis=axes, keepdims=keepdim), like=x.array))
+
+
+def cumsum(x: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
+    """The running sum along `dim`."""
+    x = whole(x) if dtype is None else x.to(dtype)
+    if not x.ndim:
+        one_axis("cumsum", x.reshape(1), dim)
+        return x.clone()
+    if x.dtype.kind == "f":
+        return taped.cumsum(x, axis=dim)
+    return x.like(np.cumsum(x.array, axis=one_axis("cumsum", x, dim)))
+
+
+def cumprod(x: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
+    """The running product along `dim`."""
+    x = whole(x) if dtype is None else x.to(dtype)
+    if not x.ndim:
+        one_axis("cumprod", x.reshape(1), dim)
+        return x.clone()
+    if x.dtype.kind == "f":
+        return taped.cumprod(x, axis=dim)
+    return x.like(np.cumprod(x.array, axis=one_axis("cumprod", x, dim)))
+
+
+def logsumexp(x: Tensor, dim: Axes, keepdim: bool = False) -> Tensor:
+    """log Σ exp(x) along `dim`, computed without overflow."""
+    return taped.logsumexp(floating(x), axis=dim, keepdims=keepdim)
+
+
+def amax(x: Tensor, dim: Axes = (), keepdim: bool = False) -> Tensor:
+    """The largest number over `dim`, several or (by default) all; ties share the gradient."""
+    axes = None if isinstance(dim, (tuple, list)) and not dim else dim
+    if x.dtype.kind == "f":
+        return taped.max(x, axis=axes, keepdims=keepdim)
+    axes = axes_of("amax", x, axes)
+    if 0 in [x.shape[a] for a in axes]:
+        raise ShapeError(f"amax: there is no largest number along {axes} of {x.shape}")
+    return x.like(np.asarray(x.array.max(axis=axes, keepdims=keepdim), like=x.array))
+
+
+def amin(x: Tensor, dim: Axes = (), keepdim: bool = False) -> Tensor:
+    """The smallest number over `dim`, several or (by default) all; ties share the gradient."""
+    if x.dtype.kind == "f":
+        return -amax(-x, dim, keepdim)
+    return ~amax(~x, dim, keepdim)  # turns the order round for every integer, the least one too
+
+
+def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Range:
+    """The smallest and the largest number, over all axes or along `dim`."""
+    axes = () if dim is None else dim
+    return Range(amin(x, axes, keepdim), amax(x, axes, keepdim))
+
+
+def any(x: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
+    """Whether any number is not zero, over all axes or along `dim`."""
+    return x.like(np.asarray(x.array.any(axis=axes_of("any", x, dim), keepdims=keepdim), like=x.array))
+
+
+def all(x: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
+    """Whether no number is zero, over all axes or along `dim`."""
+    return x.like(np.asarray(x.array.all(axis=axes_of("all", x, dim), keepdims=keepdim), like=x.array))
+
+
+def count_nonzero(x: Tensor, dim: Axes = None) -> Tensor:
+    """How many numbers are not zero, over all axes or along `dim`."""
+    return (x.detach() != 0).sum(dim)
+
+
+def nansum(x: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
+    """The sum of all that is not nan."""
+    return x.masked_fill(x != x, 0).sum(dim, keepdim)
+
+
+def nanmean(x: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
+    """The mean of all that is not nan."""
+    return nansum(x, dim, keepdim) / (x == x).sum(dim, keepdim)
+
+
+def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The middle number, of two the lower; with `dim`, (values, indices) along it. nan where there is one."""
+    if dim is None:
+        if not x.numel():
+            raise ShapeError(f"median: there is no middle number in {x.shape}")
+        return median(x.reshape(-1), 0).values
+    axis = one_axis("median", x if x.ndim else x.reshape(1), dim)
+    if not x.ndim:
+        return Extremes(x.clone(), x.like(np.zeros_like(x.array, dtype=np.int64)))
+    values, order = x.sort(axis)
+    last = values.select(axis, -1).unsqueeze(axis)
+    middle = np.where(last.array != last.array, x.shape[axis] - 1, (x.shape[axis] - 1) // 2)  # nan is sorted to the end
+    place = x.like(np.asarray(middle, np.int64, like=x.array))
+    values, order = values.gather(axis, place), order.gather(axis, place)
+    return Extremes(values, order) if keepdim else Extremes(values.squeeze(axis), order.squeeze(axis))
+
+
+def quantile(x: Tensor, q: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The number below which the share q of all lies, read off linearly between neighbours."""
+    if dim is None:
+        found = quantile(x.reshape(-1), q, 0)
+        return found.reshape(*found.shape, *(1,) * x.ndim) if keepdim else found
+    axis = one_axis("quantile", x, dim)
+    if x.dtype.kind != "f":
+        raise OptionError(f"quantile: only floats have quantiles between them, this is {x.dtype}; use .float()")
+    q = q if hasattr(q, "array") else x.like(np.asarray(q, dtype=x.dtype, like=x.array))
+    if not bool(((q >= 0) & (q <= 1)).all()):
+        raise OptionError("quantile: q must be from 0 to 1")
+    place = q.reshape(-1) * (x.shape[axis] - 1)
+    below = place.floor()
+    values = x.sort(axis).values.movedim(axis, 0)
+    share = (place - below).reshape(-1, *(1,) * (x.ndim - 1))
+    found = (
+        values[below.long()].lerp(values[place.ceil().long()], share).masked_fill((values != values).any(0), math.nan)
+    )
+    found = found.unsqueeze(axis + 1) if keepdim else found
+    return found if q.ndim else found[0]
+
+
+def var_mean(
+    x: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False, **options: Any
+) -> tuple[Tensor, Tensor]:
+    """The variance and the mean."""
+    return x.var(dim, unbiased, keepdim, **options), x.mean(dim, keepdim)
+
+
+def std_mean(
+    x: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False, **options: Any
+) -> tuple[Tensor, Tensor]:
+    """The standard deviation and the mean."""
+    return x.std(dim, unbiased, keepdim, **options), x.mean(dim, keepdim)
+
+
+def norm(x: Tensor, p: Any = "fro", dim: Axes = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
+    """(Σ |x|ᵖ)^(1/p) over all axes or over `dim`: p=2 by default, ∞ the largest, 0 how many are not zero.
+
+    Raises OptionError for the matrix norms, which need singular values."""
+    x = x if dtype is None else x.to(dtype)
+    if x.dtype.kind != "f":
+        raise OptionError(f"norm: only floats have a norm here, this is {x.dtype}; use .float()")
+    p = 2 if p in ("fro", None) else p
+    if isinstance(p, (str, bool)):
+        raise OptionError(f"norm: p={p!r} is not supported; p is a number, inf or 'fro'")
+    axes = axes_of("norm", x, dim)
+    if p == math.inf:
+        return amax(magnitude(x), axes, keepdim) if axes else magnitude(x)
+    if p == -math.inf:
+        return amin(magnitude(x), axes, keepdim) if axes else magnitude(x)
+    if p == 0:
+        return (x.detach() != 0).sum(axes, keepdim).to(x.dtype)
+    return taped.norm(x, p=p, axis=axes, keepdims=keepdim)
+
+
+def dist(x: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The p-norm of the difference."""
+    return norm(x - other, p)
+
+
+def trace(x: Tensor) -> Tensor:
+    """The sum of a matrix's diagonal."""
+    return whole(x.diagonal()).sum()
