@@ -7,8 +7,9 @@
     ```output                       what the block before it prints
     ```output tolerance=0.05        the same, with numbers compared relatively to the larger one
 
-Numbers may differ by one unit in the last place shown, integers not at all; `...` stands for anything. A
-block that prints must be followed by its output.
+Numbers of three digits and more may differ by one unit in the last place shown, which other machines round
+otherwise; shorter ones and integers (`3` and `3.`) not at all; `...` stands for anything. A block that prints
+must be followed by its output.
 """
 
 import ast
@@ -186,15 +187,17 @@ def _same_token(a, b, tolerance):
         return True
     if tolerance:
         return abs(x - y) <= tolerance * max(abs(x), abs(y))
-    return abs(x - y) <= 1.01 * min(_last_place(a), _last_place(b))
+    unit = min(_last_place(a), _last_place(b))
+    return unit <= 0.01 * max(abs(x), abs(y)) and abs(x - y) <= 1.01 * unit
 
 
 def _last_place(number):
-    """The value of one unit in the last place of a number as written; 0 for an integer."""
+    """The value of one unit in the last place of a number as written; 0 for an integer, which NumPy may write `3.`."""
     mantissa, _, exponent = number.lower().partition("e")
-    if "." not in mantissa and not exponent:
+    decimals = mantissa.partition(".")[2]
+    if not decimals and not exponent:
         return 0.0
-    return 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+    return 10.0 ** (int(exponent or 0) - len(decimals))
 
 
 def difference(expected, printed):

@@ -1,6 +1,7 @@
 """The pages run, print and draw what they say; their links lead somewhere; and a changed op is noticed."""
 
 import ast
+import code
 import itertools
 import json
 import re
@@ -131,7 +132,9 @@ def test_drawing_everything(tmp_path, monkeypatch):
         ("a 1.23", "a  1.24", True),  # one unit in the last place
         ("a 1.23", "a 1.25", False),
         ("3 apples", "4 apples", False),  # integers are exact
-        ("1.0e-12", "1.1e-12", True),
+        ("[3. 0.]", "[4. 0.]", False),  # as NumPy writes the number 3
+        ("0.1", "0.2", False),  # a tenth of what is shown is no rounding
+        ("1.00e-12", "1.01e-12", True),
         ("1e-12", "1e-10", False),
         ("[ 0. -1.]", "[-0. -1.]", True),
         ("took ... s\nend", "took 0.3 s\nend", True),
@@ -143,6 +146,55 @@ def test_drawing_everything(tmp_path, monkeypatch):
 )
 def test_comparing(expected, printed, same):
     assert pages.same(expected, printed) is same
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
+def test_a_planted_wrong_digit_is_found(path):
+    """Every number of every output: a wrong first digit, and, unless a tolerance is declared, a wrong last one."""
+    passed, planted = [], 0
+    for block in pages.blocks(path.read_text(encoding="utf-8")):
+        if block.language != "output":
+            continue
+        tolerance = float(block.options.get("tolerance", 0))
+        for number in re.finditer(r"\d+(\.\d*)?|\.\d+", block.text):
+            digits = [i for i in range(*number.span()) if block.text[i].isdigit()]
+            first = next((i for i in digits if block.text[i] != "0"), digits[0])
+            for place in {first} if tolerance else {first, digits[-1]}:
+                wrong = str((int(block.text[place]) + 5) % 10)
+                text = block.text[:place] + wrong + block.text[place + 1 :]
+                planted += 1
+                if pages.same(block.text, text, tolerance):
+                    passed.append(f"line {block.line}: {number[0]} with the digit {wrong}")
+    assert passed == []
+    assert planted or path.stem.startswith("26")  # which runs without a GPU, and shows no numbers
+
+
+def _refused_by_a_repl(text):
+    """The line of `text` at which Python's prompt, fed line by line, reports an error; None if it takes all."""
+    waiting = []
+    for number, line in enumerate([*text.split("\n"), ""], 1):
+        waiting.append(line)
+        if not "".join(waiting).strip():
+            waiting = []
+            continue
+        try:
+            if code.compile_command("\n".join(waiting), "<page>", "single") is not None:
+                waiting = []
+        except SyntaxError:
+            return number
+    return number if waiting else None
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
+def test_every_block_can_be_pasted_into_the_prompt(path):
+    found = [b for b in pages.blocks(path.read_text(encoding="utf-8")) if b.language == "python"]
+    refused = {b.line: _refused_by_a_repl(b.text) for b in found if "source" not in b.options}
+    assert {line: at for line, at in refused.items() if at} == {}
+
+
+def test_the_prompt_wants_a_blank_line_after_a_suite():
+    assert _refused_by_a_repl("for i in range(3):\n    print(i)\nprint(4)\n") == 3
+    assert _refused_by_a_repl("for i in range(3):\n    print(i)\n\nprint(4)\n") is None
 
 
 def test_tolerance():

@@ -11,7 +11,7 @@ from .npz import read_npz
 
 
 class Digits(ArrayDataset):
-    """1,797 handwritten digits of 43 people: uint8 (8, 8, 1), ten classes.
+    """1,797 handwritten digits of 13 people (the test part of the collection): uint8 (8, 8, 1), ten classes.
 
     train=True gives 1,438 of them, train=False the other 359, about 36 of each class; always the same ones.
     The originals' 17 grey levels are spread over 0 to 255 (16 becomes 255).
