@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tinyvision import ops
+from tinyvision.learn import course
 from tutorials import __main__ as command
 from tutorials import draw, pages
 
@@ -81,6 +82,30 @@ def test_pages_follow_each_other():
         assert f"]({before.name})" in after.read_text(encoding="utf-8"), after.name
     contents = (pages.FOLDER / "README.md").read_text(encoding="utf-8")
     assert [p.name for p in PAGES if f"]({p.name})" not in contents] == []
+
+
+def test_the_contents_add_up():
+    """Minutes on the page, in the table and in the three ways are the same, and the sums in words are right."""
+    contents = (pages.FOLDER / "README.md").read_text(encoding="utf-8")
+    minutes = {}
+    for path in PAGES:
+        said = int(re.search(r"^\*(\d+) minutes", path.read_text(encoding="utf-8"), flags=re.M)[1])
+        listed = re.search(rf"^\| \d+ \| .*\]\({path.name}\).*\| (\d+) \|$", contents, flags=re.M)
+        assert int(listed[1]) == said, path.name
+        minutes[path.name] = said
+    for name, said in re.findall(r"\]\(([\w-]+\.md)\) \((\d+)(?: min)?\)", contents):
+        assert int(said) == minutes[name], name
+    ways = re.findall(r"^\*\*The (.*?)(?=^\*\*The |^## )", contents, flags=re.M | re.S)
+    gym = next(text for text in ways if text.startswith("gradient gym"))
+    backward = sum(minutes[name] for name in set(re.findall(r"\]\(([\w-]+\.md)\)", gym)))
+    exercises = sum(one.minutes for one in course.exercises() if 8 <= int(one.page) <= 16)
+    assert f"{_hours(backward)} hours of pages, and about {_hours(exercises)} hours of exercises" in gym
+    assert f"about {_hours(sum(minutes.values()))} hours" in ways[0]
+
+
+def _hours(minutes):
+    quarters = round(minutes / 15)
+    return f"{quarters // 4}{['', '¼', '½', '¾'][quarters % 4]}"
 
 
 # -- figures
