@@ -274,7 +274,7 @@ def test_kill_9_and_resume(tmp_path):
         assert (tmp_path / "runs" / "digits-1" / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_signals(tmp_path, number, code):
     process = tinyvision_process("train", "--epochs", "200", "--save-every", "0.1", "--run", "the run", cwd=tmp_path)
     wait_for_steps(process, tmp_path / "the run" / "last.safetensors", 0)

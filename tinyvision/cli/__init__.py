@@ -1,62 +1,81 @@
 """`tinyvision ...`: a thin door onto the library.
 
 Exit codes: 0 all went well; 1 some inputs could not be used, the others were; 2 wrong usage, or an error of
-ours on stderr; 130 after Ctrl-C, 143 after SIGTERM.
+ours on stderr; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP (the terminal was closed).
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
 from ..errors import TinyVisionError
 from .parser import build_parser
+from .terminal import note, silence, usable_streams
 
 OK, SOME_FAILED, FAILED = 0, 1, 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    with usable_streams():
+        try:
+            with _asked_to_stop():
+                try:
+                    args = build_parser().parse_args(argv)
+                    return args.run(args)
+                finally:
+                    sys.stdout.flush()  # here, where a reader who has gone is noticed, and not at exit
+        except TinyVisionError as error:
+            if "args" in locals() and args.debug:
+                raise
+            note(f"tinyvision: {error}")
+            return FAILED
+        except KeyboardInterrupt as interrupt:
+            if str(interrupt):
+                note(str(interrupt))
+            return 128 + getattr(interrupt, "signal", signal.SIGINT)
+        except BrokenPipeError:
+            silence()  # the reader (`| head`) has gone
+            return 128 + signal.SIGPIPE
+        except OSError as error:
+            if "args" in locals() and args.debug:
+                raise
+            note(f"tinyvision: {error.filename or 'cannot write the output'}: {error.strerror or error}")
+            if error.filename is None:  # standard output, for the files that we write have errors of ours
+                silence()
+            return FAILED
+        except MemoryError:
+            note("tinyvision: out of memory; use a smaller --batch-size or smaller images")
+            return FAILED
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[None]:
+    """SIGTERM, and SIGHUP where a terminal is closed, end a command as Ctrl-C does: files are removed that are only
+    half written, and a line says so. Training, which has something to save, catches them itself meanwhile."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    caught = []
+    if threading.current_thread() is threading.main_thread():
+        caught = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    for number in caught:
+        signal.signal(number, _stop)
     try:
-        args = build_parser().parse_args(argv)
-        code = args.run(args)
-        sys.stdout.flush()
-        return code
-    except TinyVisionError as error:
-        if "args" in locals() and args.debug:
-            raise
-        _say(f"tinyvision: {error}")
-        return FAILED
-    except KeyboardInterrupt as interrupt:
-        if str(interrupt):
-            _say(str(interrupt))
-        return 128 + getattr(interrupt, "signal", signal.SIGINT)
-    except BrokenPipeError:
-        _silence_output()  # the reader (`| head`) has gone
-        return 128 + signal.SIGPIPE
-    except OSError as error:
-        if "args" in locals() and args.debug:
-            raise
-        _say(f"tinyvision: {error.filename or 'cannot write the output'}: {error.strerror or error}")
-        if error.filename is None:  # standard output, for the files that we write have errors of ours
-            _silence_output()
-        return FAILED
-    except MemoryError:
-        _say("tinyvision: out of memory; use a smaller --batch-size or smaller images")
-        return FAILED
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
 
 
-def _silence_output() -> None:
-    """Nothing more can be printed; without this Python would complain once more when it flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    from ..train.interrupt import Interrupted
 
-
-def _say(text: str) -> None:
-    with suppress(OSError):  # nobody may be left to read it
-        print(text, file=sys.stderr, flush=True)
+    raise Interrupted(f"tinyvision: stopped by {signal.Signals(number).name}; nothing was being trained", number)
 
 
 __all__ = ["main"]

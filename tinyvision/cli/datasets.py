@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
 from ..errors import DataError
 from .parser import add_debug
+from .terminal import answer, answer_json
 
 
 def add_parser(commands: Any) -> None:
@@ -29,15 +29,15 @@ def run(args: argparse.Namespace) -> int:
 
     found = [_look(name) for name in RECIPES]
     if args.json:
-        print(json.dumps(found, indent=2))
+        answer_json(found)
         return 0
     for one in found:
         state = {True: "here", False: "not here", None: ""}[one["installed"]]
-        print(f"{one['name']:14} {state:9} {one['about']}")
-        print(f"{'':24} looked in: {', '.join(one['looked_in'])}")
+        answer(f"{one['name']:14} {state:9} {one['about']}")
+        answer(f"{'':24} looked in: {', '.join(one['looked_in'])}")
         if one["problem"]:
-            print(f"{'':24} {one['problem']}")
-        print(f"{'':24} {one['get']}")
+            answer(f"{'':24} {one['problem']}")
+        answer(f"{'':24} {one['get']}")
     return 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import importlib.util
-import json
 import os
 import platform
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .parser import add_debug
+from .terminal import answer, answer_json
 
 # Kernels that OpenBLAS falls back to on a processor it does not recognise; none of them uses AVX2.
 _OLD_KERNELS = {"prescott", "core2", "penryn", "dunnington", "nehalem", "sandybridge", "generic", "armv8"}
@@ -45,14 +45,14 @@ def run(args: argparse.Namespace) -> int:
     findings = [*_basics(), *_blas(), *_threads(), *_speed(), *_gpu(), *_packages(), *_folders()]
     broken = any(f["state"] == "broken" for f in findings)
     if args.json:
-        print(json.dumps({"ok": not broken, "findings": findings}, indent=2))
+        answer_json({"ok": not broken, "findings": findings})
         return 1 if broken else 0
     marks = {"ok": "ok  ", "note": "note", "missing": "-   ", "broken": "BAD "}
     for f in findings:
-        print(f"{marks[f['state']]} {f['what']:14} {f['found']}")
+        answer(f"{marks[f['state']]} {f['what']:14} {f['found']}")
         if f["remedy"]:
-            print(f"{'':19} -> {f['remedy']}")
-    print("something that tinyvision needs is broken, see above" if broken else "tinyvision can work here")
+            answer(*f"{'':19} -> {f['remedy']}".splitlines())
+    answer("something that tinyvision needs is broken, see above" if broken else "tinyvision can work here")
     return 1 if broken else 0
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, OptionError
+from ..printable import printable
 from .parser import add_debug, whole
+from .terminal import answer, answer_json
 
 _EPILOG = """\
 examples:
@@ -65,23 +66,20 @@ def _network(name: str, args: argparse.Namespace) -> int:
     table = summary(recipes.NETWORKS[name][0](**options), (3, size, size))
     if args.json:
         layers = [vars(row) for row in table.rows]
-        print(
-            json.dumps(
-                {
-                    "model": name,
-                    "input_shape": table.input_shape,
-                    "parameters": table.parameters,
-                    "multiply_adds": table.multiply_adds,
-                    "weights": weight_names(name),
-                    "layers": layers,
-                },
-                indent=2,
-            )
+        answer_json(
+            {
+                "model": name,
+                "input_shape": table.input_shape,
+                "parameters": table.parameters,
+                "multiply_adds": table.multiply_adds,
+                "weights": weight_names(name),
+                "layers": layers,
+            }
         )
         return 0
-    print(table)
+    answer(*str(table).splitlines())
     names = weight_names(name)
-    print(f"published weights: {', '.join(names)}" if names else "no published weights; `tinyvision train` trains it")
+    answer(f"published weights: {', '.join(names)}" if names else "no published weights; `tinyvision train` trains it")
     return 0
 
 
@@ -102,14 +100,15 @@ def _file(path: Path, as_json: bool) -> int:
                 description=checkpoint.description,
                 history=checkpoint.progress.rows,
             )
-        print(json.dumps(result, indent=2))
+        answer_json(result)
         return 0
     if checkpoint is not None:
         _print_checkpoint(checkpoint)
-    wide = max((len(name) for name in tensors), default=0)
-    for name, array in tensors.items():
-        print(f"{name:{wide}}  {array.dtype!s:8}  {tuple(array.shape)}")
-    print(f"{path}: {len(tensors)} tensors, {numbers:,} numbers, {os.path.getsize(path):,} bytes")
+    shown = {printable(name): array for name, array in tensors.items()}
+    wide = max(map(len, shown), default=0)
+    for name, array in shown.items():
+        answer(f"{name:{wide}}  {array.dtype!s:8}  {tuple(array.shape)}")
+    answer(f"{path}: {len(tensors)} tensors, {numbers:,} numbers, {os.path.getsize(path):,} bytes")
     return 0
 
 
@@ -118,19 +117,19 @@ def _print_checkpoint(checkpoint: Any) -> None:
 
     notes, progress = checkpoint.description, checkpoint.progress
     if isinstance(notes.get("model"), dict):
-        print(f"network:  {notes['model'].get('name')}")
+        answer(f"network:  {notes['model'].get('name')}")
     if isinstance(notes.get("data"), dict):
-        print(f"data:     {notes['data'].get('name')}, {checkpoint.notes.get('images', 0):,} training images")
+        answer(f"data:     {notes['data'].get('name')}, {checkpoint.notes.get('images', 0):,} training images")
     if notes.get("classes"):
         names = [str(name) for name in notes["classes"]]
-        print(f"classes:  {len(names)}: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}")
-    print(
+        answer(f"classes:  {len(names)}: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}")
+    answer(
         "settings: " + ", ".join(f"{name} {value}" for name, value in checkpoint.settings.items() if value is not None)
     )
-    print(
+    answer(
         f"progress: {progress.epoch} of {checkpoint.settings.get('epochs')} epochs, {progress.total:,} steps"
         + (f" ({progress.step} in the unfinished epoch)" if progress.step else "")
     )
     if progress.rows:
-        print(History(progress.rows))
-    print()
+        answer(*str(History(progress.rows)).splitlines())
+    answer("")

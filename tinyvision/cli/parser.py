@@ -8,9 +8,11 @@ import importlib
 import importlib.util
 import itertools
 import re
-import sys
 import textwrap
 from typing import Any, NoReturn
+
+from ..printable import printable
+from .terminal import note
 
 _COMMANDS = ("train", "predict", "transfer", "info", "datasets", "doctor")
 
@@ -52,7 +54,7 @@ class Parser(argparse.ArgumentParser):
             choices = re.findall(r"[^', ]+", match[3])
             what = "command" if "COMMAND" in match[1] else f"value for {match[1]}"
             message = f"{match[2]!r} is no {what}{_nearest(match[2], choices)} (known: {', '.join(choices)})"
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        note(f"{self.prog}: {printable(message, None)}; see {self.prog} --help")
         raise SystemExit(2)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:

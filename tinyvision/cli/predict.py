@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import glob
-import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, OptionError
 from .parser import add_debug, add_device, use_device, whole
+from .terminal import answer, answer_json, note
 
 _EPILOG = """\
 examples:
@@ -60,21 +59,21 @@ def run(args: argparse.Namespace) -> int:
     network = find_network(args.model, args.weights)
     network.model.to(where)
     if args.model is None:
-        print(f"with {network.origin}", file=sys.stderr)
+        note(f"with {network.origin}")
     results, failed = [], 0
     for path, found in _predictions(network, args):
         if isinstance(found, DataError):
             failed += 1
-            print(f"tinyvision: {found}", file=sys.stderr)
+            note(f"tinyvision: {found}")
             results.append({"file": path, "error": str(found)})
             continue
         results.append({"file": path, "predictions": found})
         if not args.json:
             _print(path, found)
     if args.json:
-        print(json.dumps(results, indent=2))
+        answer_json(results)
     if failed and len(results) > 1:
-        print(f"tinyvision: {failed} of {len(results)} inputs could not be used", file=sys.stderr)
+        note(f"tinyvision: {failed} of {len(results)} inputs could not be used")
     return 1 if failed else 0
 
 
@@ -153,12 +152,9 @@ def _expanded(inputs: list[str]) -> Iterator[tuple[str, Path | DataError]]:
 
 
 def _print(path: str, found: list[dict[str, Any]]) -> None:
-    from ..printable import printable
-
-    path = printable(path, 4096)  # a name may hold a newline, what a terminal obeys, or bytes that are no text
     if len(found) == 1:
-        print(f"{path}  {found[0]['class']}  {found[0]['probability']:.1%}", flush=True)
+        answer(f"{path}  {found[0]['class']}  {found[0]['probability']:.1%}")
         return
-    print(path)
+    answer(path)
     for one in found:
-        print(f"  {one['probability']:6.1%}  {one['class']}", flush=True)
+        answer(f"  {one['probability']:6.1%}  {one['class']}")

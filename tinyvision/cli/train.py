@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, DataError, OptionError
 from .parser import add_debug, add_device, number, use_device, whole
+from .terminal import answer, answer_json, note
 
 _EPILOG = """\
 examples:
@@ -266,7 +265,7 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
     fresh = plan.folder is None
     folder = plan.folder if plan.folder is not None else new_run_folder("runs", plan.description["data"]["name"])
     if not args.quiet:
-        print(_headline(parts, model, plan, where, folder), file=sys.stderr, flush=True)
+        note(_headline(parts, model, plan, where, folder))
     try:
         history = train.fit(
             model,
@@ -363,21 +362,21 @@ def _show_result(
             "test_images": None if test is None else len(test.labels),
             "history": history.rows,
         }
-        print(json.dumps(result, indent=2))
+        answer_json(result)
         return
     if parts.val is not None:
-        print(
+        answer(
             f"best epoch: {epoch}, by its validation accuracy of {row['val_accuracy']:.2%} "
             f"({len(parts.val):,} training images held back)"
         )
     if test is not None:
         right = int((test.predictions == test.labels).sum())
-        print(
+        answer(
             f"test accuracy: {test.accuracy:.2%} ({right:,} of {len(test.labels):,} images that nothing was learned "
             f"or chosen on)"
         )
     elif parts.val is None:
-        print(
+        answer(
             f"training accuracy: {row['train_accuracy']:.2%}; no images were held back, so nothing is known of others"
         )
-    print(f"kept: {folder / BEST}   (use it: tinyvision predict IMAGE --model {shlex.quote(str(folder))})")
+    answer(f"kept: {folder / BEST}   (use it: tinyvision predict IMAGE --model {shlex.quote(str(folder))})")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, OptionError
+from ..printable import printable
 from .parser import add_debug, add_device, number, use_device, whole
+from .terminal import answer, answer_json, note
 
 _EPILOG = """\
 examples:
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     settings = TransferSettings(**options)
     run_folder, fresh = _run_folder(args, Path(folder))
     if not args.quiet:
-        print(f"fine-tuning {settings.model} on {folder}, in {run_folder}", file=sys.stderr, flush=True)
+        note(f"fine-tuning {settings.model} on {printable(folder)}, in {printable(run_folder)}")
     try:
         result = fine_tune(
             folder,
@@ -165,23 +165,20 @@ def _show(as_json: bool, result: Any, run_folder: Path) -> None:
     evaluation = result.evaluation
     right, count = int((evaluation.predictions == evaluation.labels).sum()), len(evaluation.labels)
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "run": str(run_folder),
-                    "checkpoint": str(result.checkpoint),
-                    "report": str(report_path(run_folder)),
-                    "classes": result.classes,
-                    "judged_on": result.judged,
-                    "images": count,
-                    "accuracy": evaluation.accuracy,
-                    "history": {name: history.rows for name, history in result.histories.items()},
-                },
-                indent=2,
-            )
+        answer_json(
+            {
+                "run": str(run_folder),
+                "checkpoint": str(result.checkpoint),
+                "report": str(report_path(run_folder)),
+                "classes": result.classes,
+                "judged_on": result.judged,
+                "images": count,
+                "accuracy": evaluation.accuracy,
+                "history": {name: history.rows for name, history in result.histories.items()},
+            }
         )
         return
     chosen = "" if result.judged == "test" else "; the best epoch was chosen by them"
-    print(f"{result.judged} accuracy: {evaluation.accuracy:.2%} ({right:,} of {count:,} images{chosen})")
-    print(f"report: {report_path(run_folder)}")
-    print(f"kept: {result.checkpoint}   (use it: tinyvision predict IMAGE --model {shlex.quote(str(run_folder))})")
+    answer(f"{result.judged} accuracy: {evaluation.accuracy:.2%} ({right:,} of {count:,} images{chosen})")
+    answer(f"report: {report_path(run_folder)}")
+    answer(f"kept: {result.checkpoint}   (use it: tinyvision predict IMAGE --model {shlex.quote(str(run_folder))})")

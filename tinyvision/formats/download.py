@@ -258,7 +258,7 @@ class _Bar:
     def __init__(self, name, total, wanted):
         self.name, self.total = name, total
         self.progress = None
-        self.wanted = wanted and sys.stderr.isatty()
+        self.wanted = wanted and sys.stderr is not None and sys.stderr.isatty()
 
     def __enter__(self):
         if not self.wanted:

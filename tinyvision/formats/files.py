@@ -206,7 +206,7 @@ def _fetch_from_any(urls, path, **options):
         return
     raise DownloadError(
         f"could not fetch {path.name}\n" + "\n".join(failures) + f"\n    into  {path.parent}\n"
-        f"Fetch it in some other way and put it into that folder as {path.name} "
+        f"    Fetch it in some other way and put it into that folder as {path.name} "
         f"(SHA-256 {options['sha256']})."
     )
 
@@ -230,7 +230,7 @@ def _lock(path, progress):
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         if not _try_lock(descriptor):
-            if progress and sys.stderr.isatty():
+            if progress and sys.stderr is not None and sys.stderr.isatty():
                 print(f"waiting for another process that is fetching {path.name[1:-5]}", file=sys.stderr)
             while not _try_lock(descriptor):
                 time.sleep(0.1)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TextIO
 
 from ..errors import OptionError
+from ..printable import printable
 
 _REDRAW = 0.1  # seconds between two pictures of the live line
 _PLAIN = 10.0  # seconds between two plain lines within an epoch
@@ -102,12 +104,33 @@ class PlainReporter(Reporter):
         self.line(f"{what}: {state}")
 
 
+class _Onlooker:
+    """A stream that may go away, as a terminal does that is closed: what nobody can read is no reason to stop."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write if that is possible."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush if that is possible."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 class LiveReporter(Reporter):
     """A bar that is redrawn in place in a terminal; finished epochs scroll by above it."""
 
     every = _REDRAW
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self.stream = stream
 
     def begin(self, total_steps: int, done: int, epochs: int) -> None:
@@ -149,6 +172,7 @@ class LiveReporter(Reporter):
 
     def line(self, text: str) -> None:
         """A line above the bar."""
+        text = printable(text, None)
         if hasattr(self, "bar"):
             self.bar.console.print(text, markup=False)
         else:
@@ -202,10 +226,11 @@ def reporter(log: Any = "auto", stream: TextIO | None = None) -> Reporter:
 
     log     "auto": live in a notebook and in a terminal, else plain lines; "live"; "plain"; None: silence; a
             function that is called with each plain line; or a Reporter
-    stream  where lines go, by default stderr
+    stream  where lines go, by default stderr; if it goes away meanwhile, or there is none, nothing is shown
 
     Raises OptionError for anything else."""
-    stream = sys.stderr if stream is None else stream
+    given = sys.stderr if stream is None else stream
+    stream = None if given is None else _Onlooker(given)
     if isinstance(log, Reporter):
         return log
     if log is None:
@@ -214,11 +239,13 @@ def reporter(log: Any = "auto", stream: TextIO | None = None) -> Reporter:
         return PlainReporter(log)
     if log == "auto" and _in_notebook():
         return NotebookReporter()
+    if log not in ("auto", "plain", "live"):
+        raise OptionError(f'log must be "auto", "live", "plain", None or a function, got {log!r}')
+    if stream is None:
+        return Reporter()
     if log == "live" or (log == "auto" and _is_terminal(stream)):
         return LiveReporter(stream)
-    if log in ("auto", "plain"):
-        return PlainReporter(lambda text: print(text, file=stream, flush=True))
-    raise OptionError(f'log must be "auto", "live", "plain", None or a function, got {log!r}')
+    return PlainReporter(lambda text: print(printable(text, None), file=stream, flush=True))
 
 
 def duration(seconds: float) -> str:
@@ -241,7 +268,7 @@ def _row_text(row: dict[str, Any], epochs: int) -> str:
     return text
 
 
-def _is_terminal(stream: TextIO) -> bool:
+def _is_terminal(stream: Any) -> bool:
     import os
 
     return hasattr(stream, "isatty") and stream.isatty() and os.environ.get("TERM") != "dumb"

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks training to stop after the step, the second stops it at once."""
+"""Ctrl-C, SIGTERM, SIGHUP of a closed terminal: the first asks training to stop after the step, the second at once."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from typing import Any
 class Interrupted(KeyboardInterrupt):
     """Training was asked to stop, has saved what it had, and the message says how to go on.
 
-    `signal` is the number of the signal: 2 for Ctrl-C, 15 for SIGTERM. `run` is the folder of what was saved,
-    or None."""
+    `signal` is the number of the signal: 2 for Ctrl-C, 15 for SIGTERM, 1 for SIGHUP. `run` is the folder of
+    what was saved, or None."""
 
     def __init__(self, message: str, number: int = signal.SIGINT, run: Path | None = None) -> None:
         super().__init__(message)
         self.signal, self.run = int(number), run
 
 
+# SIGHUP, which a closed terminal sends, does not exist on every system.
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 class StopRequest:
-    """Catches SIGINT and SIGTERM for the length of a `with` block; `requested` is the number of the signal,
+    """Catches SIGINT, SIGTERM and SIGHUP for the length of a `with` block; `requested` is the number of the signal,
     or None.
 
     A second signal raises KeyboardInterrupt wherever the program is; files are written atomically, so nothing
@@ -34,7 +38,7 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _SIGNALS:
                 # A signal that the parent told us to ignore (nohup, a background job) stays ignored.
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._note)

