@@ -55,3 +55,12 @@ def test_release_reaches_every_thread():
     assert buffers[0]() is None
     released.set()
     thread.join()
+
+
+def test_a_rare_giant_is_given_back_at_once():
+    like, sizes = np.zeros(1, np.uint8), (blocks.SCRATCH_BYTES, blocks.SCRATCH_BYTES + 1)
+    blocks.release()
+    kept, given_back = (weakref.ref(blocks.scratch("a test", (size,), like).base) for size in sizes)
+    assert kept() is not None
+    assert given_back() is None
+    blocks.release()

@@ -407,3 +407,28 @@ def test_the_graph_is_freed_with_its_loss():
         assert loss.array == 0
     finally:
         gc.enable()
+
+
+def test_a_backward_may_return_one_array_for_two_inputs():
+    """What one of the inputs hears from elsewhere must not be added to the other one's."""
+    both = differentiable(lambda a, b: (a + b, None), lambda dy, cache, needs: (dy, dy))
+    x, z = leaf(1, 2), leaf(3, 4)
+    a, b = F.mul(x, leaf(1, 1)), F.mul(z, leaf(1, 1))
+    elsewhere = F.mul(a, leaf(5, 5))
+    F.add(F.sum(both(a, b)), F.sum(elsewhere)).backward()
+    np.testing.assert_array_equal(x.grad.array, [6, 6])
+    np.testing.assert_array_equal(z.grad.array, [1, 1])
+
+
+def test_backward_goes_on_in_the_values_own_precision():
+    seen = []
+
+    def backward(dy, cache, needs):
+        seen.append(dy.dtype)
+        return (dy,)
+
+    identity = differentiable(lambda x: (x.copy(), None), backward)
+    for gradient in (np.ones(2), [1, 2], np.ones(2, np.int64)):
+        y = identity(Variable(np.ones(2, np.float32), requires_grad=True))
+        y.backward(gradient)
+    assert seen == [np.float32] * 3

@@ -191,6 +191,60 @@ def test_pieces_inside_of_pieces_do_not_wait_for_one_another():
     assert result == [10 * i for i in range(6)]
 
 
+def test_after_an_exception_nobody_starts_another_piece():
+    threads.set_num_threads(2)
+    both, main, begun = threading.Barrier(2, timeout=10), threading.get_ident(), []
+
+    def work(i):
+        begun.append(i)
+        if len(begun) <= 2:
+            both.wait()
+            if threading.get_ident() == main:
+                raise ZeroDivisionError
+            time.sleep(0.2)  # the main thread says meanwhile that it is over
+
+    with pytest.raises(ZeroDivisionError):
+        threads.run(work, range(50))
+    assert len(begun) == 2
+
+
+class CountedBlas:
+    threading_layer, threads, told = "pthreads", 2, 0
+
+    def get_num_threads(self):
+        return self.threads
+
+    def set_num_threads(self, count):
+        self.threads, self.told = count, self.told + 1
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_region_inside_of_one_that_a_thread_runs_alone_tells_blas_nothing(count, monkeypatch):
+    library = CountedBlas()
+    monkeypatch.setattr(threads, "_state", threads._State())
+    threads._state.blas, threads._state.threads = [library], count
+    seen = threads.run(lambda _: [threads.run(lambda _: library.threads, range(1)) for _ in range(9)], range(1))
+    assert seen == [[[1]] * 9]
+    assert library.told == 2  # held, and given back
+    assert library.threads == 2
+    blocks.release()
+
+
+def test_a_piece_that_is_alone_may_still_share_out_its_products():
+    threads.set_num_threads(2)
+    both = threading.Barrier(2, timeout=10)
+
+    def work(_):
+        assert not threads.inside_region()
+        return threads.run(lambda _: (both.wait() >= 0, threading.get_ident()), range(2))
+
+    ((one, other),) = threads.run(work, range(1))
+    assert one != other
+    threads.set_num_threads(1)
+    assert threads.run(lambda _: threads.inside_region(), range(1)) == [True]
+    assert not threads.inside_region()
+
+
 def test_the_number_of_threads_may_change_while_others_compute():
     stop, wrong = threading.Event(), []
 

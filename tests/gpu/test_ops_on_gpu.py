@@ -89,7 +89,7 @@ def test_depthwise_convolutions_of_a_real_network(layer, rng):
     expected = (y, *ops.conv2d_backward(dy, cache))
     x, weight, dy = (moved(a, np.float32, "cuda") for a in (x, weight, dy))
     pair = kernels.choose(ops.conv2d_forward, ops.conv2d_backward, (x, weight), options)
-    assert pair[0] is depthwise.conv2d_forward
+    assert pair[0] is depthwise.DROP_INS[0].forward
     y, cache = pair[0](x, weight, **options)
     for got, right in zip((y, *pair[1](dy, cache)), expected, strict=True):
         # float32 sums of up to 5·10⁴ products

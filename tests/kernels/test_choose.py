@@ -40,15 +40,15 @@ def all_on(monkeypatch):
 @pytest.mark.parametrize(
     ("pair", "arrays", "options", "chosen"),
     [
-        (CONV, (X, W), {"padding": 1}, conv.conv2d_forward),
-        (CONV, (X, W, None), {}, conv.conv2d_forward),
-        (CONV, (X, GpuArray(4, 8, 1, 1)), {"stride": 2}, conv.conv2d_forward),
+        (CONV, (X, W), {"padding": 1}, conv.DROP_INS[0].forward),
+        (CONV, (X, W, None), {}, conv.DROP_INS[0].forward),
+        (CONV, (X, GpuArray(4, 8, 1, 1)), {"stride": 2}, conv.DROP_INS[0].forward),
         (CONV, (X, GpuArray(4, 8, 1, 1)), {}, None),
-        (CONV, (DEEP, GpuArray(64, 64, 3, 3)), {"padding": 1}, winograd.conv2d_forward),
-        (CONV, (DEEP, GpuArray(64, 64, 3, 3)), {"padding": 1, "stride": 2}, conv.conv2d_forward),
-        (CONV, (X, GpuArray(8, 1, 3, 3)), {"groups": 8, "stride": 2}, depthwise.conv2d_forward),
+        (CONV, (DEEP, GpuArray(64, 64, 3, 3)), {"padding": 1}, winograd.DROP_INS[0].forward),
+        (CONV, (DEEP, GpuArray(64, 64, 3, 3)), {"padding": 1, "stride": 2}, conv.DROP_INS[0].forward),
+        (CONV, (X, GpuArray(8, 1, 3, 3)), {"groups": 8, "stride": 2}, depthwise.DROP_INS[0].forward),
         (CONV, (X, GpuArray(16, 1, 3, 3)), {"groups": 8}, None),
-        (CONV, (X, GpuArray(8, 4, 3, 3)), {"groups": 2}, conv.conv2d_forward),
+        (CONV, (X, GpuArray(8, 4, 3, 3)), {"groups": 2}, conv.DROP_INS[0].forward),
         (CONV, (GpuArray(2, 8, 9, 9, dtype=np.float64), GpuArray(4, 8, 3, 3, dtype=np.float64)), {}, None),
         (CONV, (X, np.zeros((4, 8, 3, 3), np.float32)), {}, None),
         (CONV, (np.zeros((2, 8, 9, 9), np.float32), np.zeros((4, 8, 3, 3), np.float32)), {}, None),
@@ -69,7 +69,7 @@ def test_the_right_one_is_chosen(pair, arrays, options, chosen):
 
 def test_tf32_has_tensor_cores_for_what_winograd_does_in_full_precision():
     with precision("tf32"):
-        assert kernels.choose(*CONV, (DEEP, GpuArray(64, 64, 3, 3)), {"padding": 1})[0] is conv.conv2d_forward
+        assert kernels.choose(*CONV, (DEEP, GpuArray(64, 64, 3, 3)), {"padding": 1})[0] is conv.DROP_INS[0].forward
 
 
 def test_all_drop_ins_stand_in_for_something_that_is_there():
@@ -93,10 +93,10 @@ def test_the_switch():
     with kernels.only():
         assert kernels.choose(*CONV, (X, W), {}) == CONV
         with kernels.only("conv2d"):
-            assert kernels.choose(*CONV, (X, W), {})[0] is conv.conv2d_forward
+            assert kernels.choose(*CONV, (X, W), {})[0] is conv.DROP_INS[0].forward
     with kernels.only("batchnorm", "pooling"):
         assert kernels.choose(*CONV, (X, W), {}) == CONV
-    assert kernels.choose(*CONV, (X, W), {})[0] is conv.conv2d_forward
+    assert kernels.choose(*CONV, (X, W), {})[0] is conv.DROP_INS[0].forward
     with pytest.raises(OptionError, match=r"no drop-in 'convolution'.*conv2d"), kernels.only("convolution"):
         pass
 
@@ -128,7 +128,7 @@ def test_the_one_registered_last_is_asked_first(monkeypatch):
     marker = kernels.DropIn("conv2d", CONV, lambda *a, **o: "y", applies=lambda x, weight, **options: x.shape[0] == 1)
     kernels.register(marker)
     assert kernels.choose(*CONV, (GpuArray(1, 8, 9, 9), W), {})[0] is marker.forward
-    assert kernels.choose(*CONV, (X, W), {})[0] is conv.conv2d_forward
+    assert kernels.choose(*CONV, (X, W), {})[0] is conv.DROP_INS[0].forward
 
 
 def test_the_tape_records_the_drop_in_s_own_backward(monkeypatch):

@@ -106,9 +106,9 @@ def test_the_drop_in_has_the_op_s_signature_and_cache(emulation, rng, mode, tole
 
 def test_only_wanted_gradients_are_computed(emulation, rng):
     x, w = (emulation.array(rng.standard_normal(s).astype(np.float32)) for s in ((1, 4, 5, 5), (4, 4, 3, 3)))
-    y, cache = conv.conv2d_forward(x, w)
+    y, cache = conv.DROP_INS[0].forward(x, w)
     emulation.launched.clear()
-    dx, dw = conv.conv2d_backward(y, cache, (False, True))
+    dx, dw = conv.DROP_INS[0].backward(y, cache, (False, True))
     assert dx is None
     assert dw is not None
     assert not any("correlate" in kernel for kernel in emulation.launched)
@@ -122,8 +122,8 @@ def test_inference_finishes_its_sums(emulation, rng, activation, full):
     skip = rng.standard_normal((2, 10, 4, 5)) if full else None
     arrays = [None if a is None else emulation.array(a.astype(np.float32)) for a in (x, w, *vectors, skip)]
     rest = (activation, (2, 2), (1, 1), (1, 1), 1)
-    assert conv.applies_to_inference(*arrays, *rest)
-    got = conv.conv2d_inference(*arrays, *rest)
+    assert conv.DROP_INS[1].applies(*arrays, *rest)
+    got = conv.DROP_INS[1].forward(*arrays, *rest)
     doubles = [None if a is None else a.astype(np.float64) for a in arrays]
     close(got, conv2d_inference(*doubles, *rest), FP32)
 
@@ -142,4 +142,4 @@ def test_inference_finishes_its_sums(emulation, rng, activation, full):
 )
 def test_what_is_left_to_the_op(x, weight, options):
     """Mistakes (whose message the op has), groups of odd sizes, plain products, and deep layers."""
-    assert not conv.applies(np.zeros(x, np.float32), np.zeros(weight, np.float32), **options)
+    assert not conv.DROP_INS[0].applies(np.zeros(x, np.float32), np.zeros(weight, np.float32), **options)

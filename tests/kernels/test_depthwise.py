@@ -98,9 +98,9 @@ def test_the_drop_in_has_the_op_s_signature_and_cache(emulation, rng, bias, opti
 
 def test_only_wanted_gradients_are_computed(emulation, rng):
     x, w = (emulation.array(rng.standard_normal(s).astype(np.float32)) for s in ((1, 4, 5, 5), (4, 1, 3, 3)))
-    y, cache = depthwise.conv2d_forward(x, w, groups=4)
+    y, cache = depthwise.DROP_INS[0].forward(x, w, groups=4)
     emulation.launched.clear()
-    dx, dw = depthwise.conv2d_backward(y, cache, (False, True))
+    dx, dw = depthwise.DROP_INS[0].backward(y, cache, (False, True))
     assert dx is None
     assert dw.flags.c_contiguous  # laid out as its weight
     assert not any("image" in kernel for kernel in emulation.launched)
@@ -116,8 +116,8 @@ def test_inference_finishes_its_sums(emulation, rng, activation, full, size):
     shape = conv2d_inference(x, w, None, None, None, *rest).shape
     skip = rng.standard_normal(shape) if full else None
     arrays = [None if a is None else emulation.array(a.astype(np.float32)) for a in (x, w, *vectors, skip)]
-    assert depthwise.applies_to_inference(*arrays, *rest)
-    got = depthwise.conv2d_inference(*arrays, *rest)
+    assert depthwise.DROP_INS[1].applies(*arrays, *rest)
+    got = depthwise.DROP_INS[1].forward(*arrays, *rest)
     doubles = [None if a is None else a.astype(np.float64) for a in arrays]
     close(got, conv2d_inference(*doubles, *rest), TOLERANCE)
 
@@ -137,7 +137,7 @@ def test_inference_finishes_its_sums(emulation, rng, activation, full, size):
 )
 def test_what_is_left_to_the_op(x, weight, options):
     """Mistakes (whose message the op has), empty batches, and every other kind of groups."""
-    assert not depthwise.applies(np.zeros(x, np.float32), np.zeros(weight, np.float32), **options)
+    assert not depthwise.DROP_INS[0].applies(np.zeros(x, np.float32), np.zeros(weight, np.float32), **options)
 
 
 def test_efficientnet_makes_no_columns_for_its_depthwise_convolutions():
@@ -146,5 +146,5 @@ def test_efficientnet_makes_no_columns_for_its_depthwise_convolutions():
     assert len(found) == 16
     for m in found:
         x = np.zeros((1, m.in_channels, 7, 7), np.float32)
-        assert depthwise.applies(x, m.weight.array, None, m.stride, m.padding, m.dilation, m.groups)
+        assert depthwise.DROP_INS[0].applies(x, m.weight.array, None, m.stride, m.padding, m.dilation, m.groups)
         assert depthwise._fast(m.weight.shape[2:], m.stride, m.dilation)

@@ -75,18 +75,19 @@ def of_shape(*shape, dtype=np.float32):
 
 
 C64 = of_shape(64)
+CONV_APPLIES, DEPTHWISE, WINOGRAD = (module.DROP_INS[0].applies for module in (conv, depthwise, winograd))
 TOO_LARGE = {
-    "conv": (conv.applies, (of_shape(2, 32, 1 << 13, 1 << 12), of_shape(4, 32, 3, 3)), {}),
-    "conv, channels padded": (conv.applies, (of_shape(1, 1, 1 << 15, 1 << 14), of_shape(4, 1, 3, 3)), {}),
-    "conv, outputs padded": (conv.applies, (of_shape(1, 1, 1 << 15, 1 << 14), of_shape(1, 1, 3, 3)), {"padding": 1}),
-    "conv, one long row": (conv.applies, (of_shape(1, 4, 1, 1 << 26), of_shape(4, 4, 1, 3)), {}),
-    "conv, stride": (conv.applies, (of_shape(1, 4, 9, 9), of_shape(4, 4, 3, 3)), {"stride": 1 << 31}),
-    "conv, padding": (conv.applies, (of_shape(1, 4, 9, 9), of_shape(4, 4, 3, 3)),
+    "conv": (CONV_APPLIES, (of_shape(2, 32, 1 << 13, 1 << 12), of_shape(4, 32, 3, 3)), {}),
+    "conv, channels padded": (CONV_APPLIES, (of_shape(1, 1, 1 << 15, 1 << 14), of_shape(4, 1, 3, 3)), {}),
+    "conv, outputs padded": (CONV_APPLIES, (of_shape(1, 1, 1 << 15, 1 << 14), of_shape(1, 1, 3, 3)), {"padding": 1}),
+    "conv, one long row": (CONV_APPLIES, (of_shape(1, 4, 1, 1 << 26), of_shape(4, 4, 1, 3)), {}),
+    "conv, stride": (CONV_APPLIES, (of_shape(1, 4, 9, 9), of_shape(4, 4, 3, 3)), {"stride": 1 << 31}),
+    "conv, padding": (CONV_APPLIES, (of_shape(1, 4, 9, 9), of_shape(4, 4, 3, 3)),
                       {"stride": 1 << 29, "padding": 1 << 30}),
-    "depthwise": (depthwise.applies, (of_shape(2, 32, 1 << 13, 1 << 12), of_shape(32, 1, 3, 3)), {"groups": 32}),
-    "depthwise, dilation": (depthwise.applies, (of_shape(1, 4, 9, 9), of_shape(4, 1, 1, 1)),
+    "depthwise": (DEPTHWISE, (of_shape(2, 32, 1 << 13, 1 << 12), of_shape(32, 1, 3, 3)), {"groups": 32}),
+    "depthwise, dilation": (DEPTHWISE, (of_shape(1, 4, 9, 9), of_shape(4, 1, 1, 1)),
                             {"groups": 4, "dilation": 1 << 31}),
-    "winograd": (winograd.applies, (of_shape(1, 64, 1 << 13, 1 << 12), of_shape(64, 64, 3, 3)), {}),
+    "winograd": (WINOGRAD, (of_shape(1, 64, 1 << 13, 1 << 12), of_shape(64, 64, 3, 3)), {}),
     "max pooling": (pool.DROP_INS[0].applies, (of_shape(2, 32, 1 << 13, 1 << 12),), {"kernel_size": 2}),
     "max pooling, stride": (pool.DROP_INS[0].applies, (of_shape(2, 3, 9, 9),), {"kernel_size": 2, "stride": 1 << 31}),
     "average": (pool.DROP_INS[1].applies, (of_shape(2, 32, 1 << 13, 1 << 12),), {"kernel_size": 2}),
@@ -106,8 +107,8 @@ def test_what_does_not_fit_32_bits_is_left_to_the_op(name):
 @pytest.mark.parametrize(
     ("applies", "arrays", "options"),
     [
-        (conv.applies, (of_shape(1, 1, 1 << 14, 1 << 14), of_shape(4, 1, 3, 3)), {}),
-        (depthwise.applies, (of_shape(2, 16, 1 << 13, 1 << 12), of_shape(16, 1, 3, 3)), {"groups": 16}),
+        (CONV_APPLIES, (of_shape(1, 1, 1 << 14, 1 << 14), of_shape(4, 1, 3, 3)), {}),
+        (DEPTHWISE, (of_shape(2, 16, 1 << 13, 1 << 12), of_shape(16, 1, 3, 3)), {"groups": 16}),
         (pool.DROP_INS[0].applies, (of_shape(2, 16, 1 << 13, 1 << 12),), {"kernel_size": 2}),
         (norm.DROP_INS[1].applies, (of_shape(16, 64, 1 << 10, 1 << 10), C64, C64), {}),
     ],
@@ -139,10 +140,10 @@ def test_no_kernel_reads_integers_as_floats():
 def test_a_gradient_in_float64_is_converted(emulation, rng):
     """As it comes out of the backward of somebody's own op."""
     x, weight = (emulation.array(rng.standard_normal(s).astype(np.float32)) for s in ((1, 4, 6, 5), (4, 4, 3, 3)))
-    y, cache = conv.conv2d_forward(x, weight)
+    y, cache = conv.DROP_INS[0].forward(x, weight)
     dy = rng.standard_normal(y.shape)
     right = ops.conv2d_backward(dy, (x.astype(float), weight.astype(float), *cache[2:]))
-    for got, wanted in zip(conv.conv2d_backward(dy, cache), right, strict=True):
+    for got, wanted in zip(conv.DROP_INS[0].backward(dy, cache), right, strict=True):
         close(got, wanted, 3e-6)
 
 

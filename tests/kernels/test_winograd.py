@@ -133,9 +133,9 @@ def test_kernels_in_any_memory_order(emulation, rng):
 
 def test_only_wanted_gradients_are_computed(emulation, rng, always):
     x, w = (emulation.array(rng.standard_normal(s).astype(np.float32)) for s in ((1, 4, 5, 5), (4, 4, 3, 3)))
-    y, cache = winograd.conv2d_forward(x, w)
+    y, cache = winograd.DROP_INS[0].forward(x, w)
     emulation.launched.clear()
-    dx, dw = winograd.conv2d_backward(y, cache, (False, True))
+    dx, dw = winograd.DROP_INS[0].backward(y, cache, (False, True))
     assert dx is None
     assert dw is not None
     assert not any("winograd" in kernel for kernel in emulation.launched)
@@ -150,9 +150,9 @@ def test_inference_finishes_its_sums(emulation, rng, always, monkeypatch, activa
     skip = rng.standard_normal((2, 10, 7, 9)) if full else None
     arrays = [None if a is None else emulation.array(a.astype(np.float32)) for a in (x, w, *vectors, skip)]
     rest = (activation, (1, 1), (1, 1), (1, 1), 1)
-    assert winograd.applies_to_inference(*arrays, *rest)
+    assert winograd.DROP_INS[1].applies(*arrays, *rest)
     doubles = [None if a is None else a.astype(np.float64) for a in arrays]
-    close(winograd.conv2d_inference(*arrays, *rest), conv2d_inference(*doubles, *rest), TOLERANCE)
+    close(winograd.DROP_INS[1].forward(*arrays, *rest), conv2d_inference(*doubles, *rest), TOLERANCE)
 
 
 # Channels and size of ResNet-18's 3×3 layers, and the smallest batch (of powers of 2) from which Winograd is predicted
@@ -163,9 +163,9 @@ LAYERS = [(64, 56, 1), (128, 28, 1), (256, 14, 4), (512, 7, 16)]
 @pytest.mark.parametrize(("channels", "size", "batch"), LAYERS)
 def test_where_it_is_predicted_to_pay(channels, size, batch):
     x, w = (np.broadcast_to(np.float32(0), s) for s in ((64, channels, size, size), (channels, channels, 3, 3)))
-    assert winograd.applies(x, w, padding=1)
+    assert winograd.DROP_INS[0].applies(x, w, padding=1)
     with precision("tf32"):
-        assert not winograd.applies(x, w, padding=1)
+        assert not winograd.DROP_INS[0].applies(x, w, padding=1)
     pays = [winograd.pays((n, channels, size, size), (n, channels, size, size)) for n in (1, 2, 4, 8, 16, 32, 64)]
     assert pays == sorted(pays)
     assert pays.index(True) == [1, 2, 4, 8, 16, 32, 64].index(batch)
@@ -186,11 +186,11 @@ def test_where_it_is_predicted_to_pay(channels, size, batch):
 )
 def test_what_is_left_to_others(x, weight, options):
     x, weight = (np.broadcast_to(np.float32(0), shape) for shape in (x, weight))
-    assert not winograd.applies(x, weight, **options)
+    assert not winograd.DROP_INS[0].applies(x, weight, **options)
 
 
 def test_cublas_refuses_to_be_captured(monkeypatch):
     x, w = (np.broadcast_to(np.float32(0), s) for s in ((64, 64, 56, 56), (64, 64, 3, 3)))
-    assert winograd.applies(x, w, padding=1)
+    assert winograd.DROP_INS[0].applies(x, w, padding=1)
     monkeypatch.setattr(launch, "capturing", lambda: True)
-    assert not winograd.applies(x, w, padding=1)
+    assert not winograd.DROP_INS[0].applies(x, w, padding=1)

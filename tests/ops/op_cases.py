@@ -192,6 +192,8 @@ CASES = [
     Case("cross_entropy", _dense_labels, {"weight": WEIGHTS, "ignore_index": 2}, note="dense"),
     Case("cross_entropy", _probabilities, {"label_smoothing": 0.1, "weight": WEIGHTS}, note="probabilities"),
     Case("cross_entropy", _labels, {"reduction": "sum"}),
+    Case("nll_loss", _labels, {"weight": WEIGHTS}),
+    Case("nll_loss", _dense_labels, {"reduction": "none", "ignore_index": 2}, note="dense"),
     Case("mse", normal((3, 4), (3, 4)), {}, BOTH),
     Case("mse", normal((3, 4), (3, 4)), {"reduction": "none"}, BOTH),
     Case("add", normal((2, 3, 4), (3, 1)), {}, BOTH),

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyvision import errors, ops
+from tinyvision import blocks, errors, ops
 from tinyvision.ops import col2im, im2col_backward, im2col_forward, naive
+from tinyvision.ops.im2col import image_slab
 
 from .oracle import LAYOUTS, torch
 from .test_conv import convolutions
@@ -50,3 +51,13 @@ def test_the_door():
     for name in ("kernel_size", "stride", "dilation"):
         with pytest.raises(errors.OptionError, match=f"im2col: {name} must be at least 1, got 0"):
             im2col_forward(np.zeros((1, 2, 4, 5)), **{"kernel_size": 2, name: 0})
+
+
+@pytest.mark.parametrize(("rows", "cols"), [((-4, -1), (0, 3)), ((0, 3), (5, 8)), ((-2, 3), (-1, 6))])
+def test_a_slab_is_0_outside_of_the_image_whatever_the_scratch_memory_held(rows, cols, rng):
+    x = rng.standard_normal((2, 4, 5, 3))
+    height, width = rows[1] - rows[0], cols[1] - cols[0]
+    blocks.scratch("slab", (2, height, width, 3), x)[...] = np.nan
+    padded = np.pad(x, ((0, 0), (9, 9), (9, 9), (0, 0)))
+    expected = padded[:, rows[0] + 9 : rows[1] + 9, cols[0] + 9 : cols[1] + 9]
+    np.testing.assert_array_equal(image_slab(x, slice(0, 2), rows, cols), expected)

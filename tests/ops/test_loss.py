@@ -178,3 +178,31 @@ def test_the_other_doors():
         for axis in (None, 1.0, True, (0, 1)):
             with pytest.raises(errors.OptionError, match=f"{name}: axis must be an integer"):
                 getattr(ops, name + "_forward")(np.zeros((3, 4)), axis=axis)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_a_class_that_is_impossible_says_nothing_unless_it_is_the_target(reduction):
+    """Scores of -inf mask a class out, and 0 · -inf would be NaN."""
+    logits = np.array([[0.5, -np.inf, 1.5], [-np.inf, 2.0, -1.0]])
+    labels, options = np.array([2, 1]), {"reduction": reduction}
+
+    def cross_entropy(x, t):
+        return functional.cross_entropy(x, t, **options)
+
+    def nll(x, t):
+        return functional.nll_loss(x, t, **options)
+
+    assert np.isfinite(compare("cross_entropy", cross_entropy, [logits, labels], options, smooth=[0])).all()
+    log_p, _ = ops.log_softmax_forward(logits, axis=1)
+    assert np.isfinite(compare("nll_loss", nll, [log_p, labels], options, smooth=[0])).all()
+    assert compare("nll_loss", nll, [log_p, np.array([1, 0])], options, smooth=[0]).max() == np.inf
+
+
+def test_an_ignored_label_loses_nothing_and_not_minus_nothing():
+    loss, _ = cross_entropy_forward(np.array([[1.0, 2.0]]), np.array([-100]), reduction="none")
+    assert str(loss) == "[0.]"
+
+
+def test_nll_loss_wants_class_numbers():
+    with pytest.raises(errors.DtypeError, match=r"^nll_loss: labels must be class numbers"):
+        ops.nll_loss_forward(np.zeros((2, 3)), np.zeros((2, 3)))

@@ -118,3 +118,10 @@ def test_half_precision_is_refused_in_training():
     x = np.zeros((64, 3, 8, 8), np.float16)
     with pytest.raises(errors.DtypeError, match="overflow in float16"):
         norm.batch_moments(x)
+
+
+def test_the_mean_of_large_numbers_is_the_nearest_but_one():
+    """A sum of many thousands in float32 loses some of their last digits: what it missed is added again."""
+    x = (np.random.default_rng(0).standard_normal((16, 3, 64, 64)) + 3000).astype(np.float32)
+    mean, _ = norm.batch_moments(x)
+    assert np.abs(mean - x.mean(axis=(0, 2, 3), dtype=np.float64)).max() < np.spacing(np.float32(3000))

@@ -1,8 +1,9 @@
 """Drop-ins: kernels that stand in for an op's readable body on a GPU, and never for its meaning.
 
 A drop-in has the op's own signature, a condition under which it applies, and a name by which it can be switched off.
-The tape asks `choose` once per call, only for arrays that are not NumPy's; everything else of the engine knows nothing
-of kernels.
+The tape asks `choose` once per call, only for arrays that are not NumPy's. What is not recorded on the tape asks
+itself: batch-norm's statistics and the fused inference through `dispatched`, SGD for one launch over all parameters.
+No op knows of kernels.
 
     TINYVISION_KERNELS=off                  the readable ops alone: im2col, cuBLAS products, CuPy's elementwise kernels
     TINYVISION_KERNELS=batchnorm,pooling    only these

@@ -1,8 +1,7 @@
 """Stage 2: convolution as an implicit matrix product (conv.cu), in place of im2col and a cuBLAS product.
 
 The matrix of windows is KH·KW times as large as the image; writing it and reading it back is what the first layers of a
-network spend their time on. The kernels gather it block by block into shared memory instead. Signatures and caches are
-those of `ops.conv`.
+network spend their time on. The kernels gather it block by block into shared memory instead.
 """
 
 import math
@@ -11,13 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..device import get_precision
-from ..errors import OptionError
-from ..ops import conv as ops_conv
-from ..ops.channels import column_sums
-from ..ops.checks import is_integer, output_size, pair
-from ..types import Array, Gradients, IntOrPair, Needs, Pair, Shape
-from . import DropIn
+from ..ops.convolution.sliding import Sliding
+from ..types import Array, Pair, Shape
 from . import launch as gpu
+from .ways import ACTIVATIONS, Way, drop_ins, lengths, outputs
 
 # Blocks for which the pixels of a weight gradient are split: about two for each multiprocessor of a large GPU. A fixed
 # number, so that one shape is always summed in one order.
@@ -25,139 +21,27 @@ WANTED_BLOCKS = 264
 DEEP = 256  # channels from which on cuBLAS with columns is the faster one (a prediction; not yet measured)
 
 
-def applies(
-    x: Array,
-    weight: Array,
-    bias: Array | None = None,
-    stride: IntOrPair = 1,
-    padding: IntOrPair = 0,
-    dilation: IntOrPair = 1,
-    groups: int = 1,
-    plain_too: bool = False,
-) -> bool:
+def applies(x: Array, weight: Array, output: Pair, sliding: Sliding, finished: bool) -> bool:
     """Whether these kernels can, and should, compute this convolution.
 
     They can for float32 with groups of a multiple of 4 channels (one group: any). They should unless cuBLAS is better
-    served:
-    a 1×1 kernel with stride 1 is a plain product already, and from DEEP channels on the columns are small beside
-    the arithmetic. `plain_too`: where they do more than the product, they should
-    always."""
-    if x.ndim != 4 or weight.ndim != 4 or 0 in (*x.shape, *weight.shape) or not is_integer(groups) or groups < 1:
-        return False
-    O, CG, KH, KW = weight.shape
-    if CG * groups != x.shape[1] or O % groups or (bias is not None and tuple(bias.shape) != (O,)):
-        return False
-    try:
-        options = pairs(stride, padding, dilation)
-    except OptionError:  # the op says it
-        return False
-    output = output_shape(x, weight, *options)
-    if min(output) < 1:
-        return False
+    served: a 1×1 kernel with stride 1 is a plain product already, and from DEEP channels on the columns are small
+    beside the arithmetic. Where they do more than the product, `finished`, they should always."""
+    (N, C, H, W), (O, CG, KH, KW), groups = x.shape, weight.shape, sliding.groups
     if groups != 1 and (CG % 4 or O // groups % 4 or groups > 65535):
         return False
-    N, C, H, W = x.shape
-    sizes = (N * H * W * whole(C), N * math.prod(output) * whole(O), whole(O) * KH * KW * whole(CG))
-    if not gpu.fits(sizes, (H, W, *output, *(n for two in options for n in two))):
+    sizes = (N * H * W * whole(C), outputs(x, output) * whole(O), whole(O) * KH * KW * whole(CG))
+    if not gpu.fits(sizes, lengths(x, output, sliding)):
         return False
-    if plain_too or gpu.without_cublas():
+    if finished or gpu.without_cublas():
         return True
-    plain = KH == KW == 1 and stride in (1, (1, 1)) and padding in (0, (0, 0))
+    plain = KH == KW == 1 and sliding.stride == (1, 1) and sliding.padding == (0, 0)
     return not plain and not (CG >= DEEP and groups == 1)
-
-
-def conv2d_forward(
-    x: Array,
-    weight: Array,
-    bias: Array | None = None,
-    stride: IntOrPair = 1,
-    padding: IntOrPair = 0,
-    dilation: IntOrPair = 1,
-    groups: int = 1,
-) -> tuple[Array, Any]:
-    """As `ops.conv2d_forward`, without columns in memory."""
-    stride, padding, dilation = pairs(stride, padding, dilation)
-    y = gpu.empty(x, (x.shape[0], *output_shape(x, weight, stride, padding, dilation), weight.shape[0]))
-    start = (-padding[0], -padding[1])
-    correlate(gpu.channels_last(x), gpu.channels_last(weight), y, stride, start, dilation, groups, shift=bias)
-    return gpu.channels_first(y), (x, weight, bias is not None, stride, padding, dilation, groups)
 
 
 def whole(channels: int) -> int:
     """How many channels there are after `_four_channels`."""
     return channels + -channels % 4
-
-
-def pairs(stride: IntOrPair, padding: IntOrPair, dilation: IntOrPair) -> tuple[Pair, Pair, Pair]:
-    """The three options as pairs. Raises OptionError."""
-    stride, padding = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
-    return stride, padding, pair("conv2d", "dilation", dilation, 1)
-
-
-def output_shape(x: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair) -> tuple[int, ...]:
-    """(OH, OW) of x (N, C, H, W) and weight (O, C/groups, KH, KW)."""
-    return tuple(output_size(x.shape[2 + i], weight.shape[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1))
-
-
-def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
-    """As `ops.conv2d_backward`, without columns in memory."""
-    x, weight, has_bias, stride, padding, dilation, groups = cache
-    rows, kernels = gpu.channels_last(dy), gpu.channels_last(weight)
-    dx = dweight = dbias = None
-    if needs[0]:
-        dx = gpu.empty(dy, (x.shape[0], *x.shape[2:], x.shape[1]))
-        image_gradient(rows, kernels, dx, stride, padding, dilation, groups)
-        dx = gpu.channels_first(dx)
-    if needs[1]:
-        dweight = weight_gradient(gpu.channels_last(x), rows, kernels.shape, stride, padding, dilation, groups)
-        dweight = gpu.channels_first(dweight)
-    if has_bias and needs[2]:
-        dbias = column_sums(rows.reshape(-1, rows.shape[3]))
-    return (dx, dweight, dbias) if has_bias else (dx, dweight)
-
-
-def conv2d_inference(
-    x: Array,
-    weight: Array,
-    scale: Array | None,
-    shift: Array | None,
-    skip: Array | None,
-    activation: str | None,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> Array:
-    """As `ops.conv.conv2d_inference`: the sums are finished in registers, before they are first written."""
-    y = gpu.empty(x, (x.shape[0], *output_shape(x, weight, stride, padding, dilation), weight.shape[0]))
-    skip = None if skip is None else gpu.channels_last(skip)
-    finish = {"scale": scale, "shift": shift, "skip": skip, "activation": activation}
-    start = (-padding[0], -padding[1])
-    correlate(gpu.channels_last(x), gpu.channels_last(weight), y, stride, start, dilation, groups, **finish)
-    return gpu.channels_first(y)
-
-
-def applies_to_inference(
-    x: Array,
-    weight: Array,
-    scale: Array | None,
-    shift: Array | None,
-    skip: Array | None,
-    activation: str | None,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> bool:
-    """As `applies`, with everything that is done to the sums fitting them."""
-    if not applies(x, weight, None, stride, padding, dilation, groups, plain_too=True):
-        return False
-    output = (x.shape[0], weight.shape[0], *output_shape(x, weight, stride, padding, dilation))
-    vectors = all(v is None or tuple(v.shape) == output[1:2] for v in (scale, shift))
-    return vectors and (skip is None or tuple(skip.shape) == output) and activation in ACTIVATIONS
-
-
-ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2}
 
 
 def correlate(
@@ -316,7 +200,19 @@ def _geometry(x, weight, y, stride, start, dilation, groups, splits, activation=
     )
 
 
-DROP_INS = (
-    DropIn("conv2d", (ops_conv.conv2d_forward, ops_conv.conv2d_backward), conv2d_forward, conv2d_backward, applies),
-    DropIn("conv2d_inference", (ops_conv.conv2d_inference, None), conv2d_inference, applies=applies_to_inference),
-)
+def _correlate(x, weight, y, sliding, **finish):
+    kernels = gpu.channels_last(weight)
+    correlate(x, kernels, y, sliding.stride, sliding.start, sliding.dilation, sliding.groups, **finish)
+
+
+def _image_gradient(dy, weight, dx, sliding):
+    image_gradient(dy, gpu.channels_last(weight), dx, *sliding)
+
+
+def dweight(x: Array, dy: Array, shape: Shape, sliding: Sliding) -> Array:
+    """`weight_gradient` in the op's order of axes, shape = (O, C/groups, KH, KW)."""
+    O, CG, KH, KW = shape
+    return gpu.channels_first(weight_gradient(x, dy, (O, KH, KW, CG), *sliding))
+
+
+DROP_INS = drop_ins(Way(applies, _correlate, _image_gradient, dweight), "conv2d", "conv2d_inference")

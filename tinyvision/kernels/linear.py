@@ -4,6 +4,7 @@ one pixel *is* a linear layer, so conv.cu computes it. Outside of a capture cuBL
 from typing import Any
 
 from ..ops import linear as ops_linear
+from ..ops.channels import column_sums
 from ..types import Array, Gradients, Needs
 from . import DropIn, conv
 from . import launch as gpu
@@ -33,7 +34,7 @@ def linear_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
         dweight = conv.weight_gradient(rows, drows, shape, padding=(0, 0), **PIXEL).reshape(weight.shape)
     if not has_bias:
         return dx, dweight
-    return dx, dweight, drows.sum(axis=(0, 1, 2)) if needs[2] else None
+    return dx, dweight, column_sums(drows[:, 0, 0]) if needs[2] else None
 
 
 def _images(rows):

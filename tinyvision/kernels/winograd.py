@@ -1,5 +1,5 @@
 """Winograd's convolution F(4×4, 3×3) in full FP32 (winograd.cu): a quarter of the multiplications, as 36 products that
-cuBLAS does in one strided-batched call. Signatures and caches are those of `ops.conv`.
+cuBLAS does in one strided-batched call.
 
 Why 4×4 and not 2×2, whose rounding error is four times smaller? F(2×2) moves four times as many numbers as image and
 output hold, for 2.25 times less arithmetic: where a byte costs as much as 16 operations, that buys nothing. And an
@@ -7,17 +7,16 @@ error of 5e-6 of the largest result is far below the noise of a gradient from on
 that of TF32, with which networks train as well."""
 
 import math
-from typing import Any
 
 import numpy as np
 
 from ..device import get_precision
-from ..ops import conv as ops_conv
 from ..ops.convolution import columns
 from ..ops.convolution.sliding import Sliding
-from ..types import Array, Gradients, IntOrPair, Needs, Pair, Shape
-from . import DropIn, conv
+from ..types import Array, Pair, Shape
+from . import conv
 from . import launch as gpu
+from .ways import ACTIVATIONS, Way, drop_ins
 
 FEWEST_CHANNELS = 64
 FLOP_PER_BYTE = 16  # which a large GPU does in FP32 while it moves a byte (H100: 47 TFLOP/s beside 3 TB/s)
@@ -39,25 +38,16 @@ def matrices(points: tuple[float, ...] = POINTS) -> tuple[Array, Array, Array]:
     return B, G, A.T
 
 
-def applies(
-    x: Array,
-    weight: Array,
-    bias: Array | None = None,
-    stride: IntOrPair = 1,
-    padding: IntOrPair = 0,
-    dilation: IntOrPair = 1,
-    groups: int = 1,
-) -> bool:
+def applies(x: Array, weight: Array, output: Pair, sliding: Sliding, finished: bool) -> bool:
     """Whether this is a 3×3 convolution at stride 1 in full FP32, outside of a capture, with enough channels to pay by
     the arithmetic of `pays` (a prediction; not yet measured)."""
     if tuple(weight.shape[2:]) != (3, 3) or get_precision() != "ieee" or gpu.without_cublas():
         return False  # in TF32, tensor cores win
-    if not conv.applies(x, weight, bias, stride, padding, dilation, groups, plain_too=True):
+    if not conv.applies(x, weight, output, sliding, finished=True):
         return False
-    stride, padding, dilation = conv.pairs(stride, padding, dilation)
-    if stride != (1, 1) or dilation != (1, 1) or groups != 1:
+    if sliding.stride != (1, 1) or sliding.dilation != (1, 1) or sliding.groups != 1:
         return False
-    return pays(x.shape, (x.shape[0], weight.shape[0], *conv.output_shape(x, weight, stride, padding, dilation)))
+    return pays(x.shape, (x.shape[0], weight.shape[0], *output))
 
 
 def pays(x_shape: Shape, y_shape: Shape) -> bool:
@@ -68,81 +58,6 @@ def pays(x_shape: Shape, y_shape: Shape) -> bool:
         return False
     moved = 4 * (N * (H * W * C + OH * OW * O) + 2 * 36 * (N * tiles * (C + O) + C * O))
     return 2 * 36 * N * tiles * C * O + FLOP_PER_BYTE * moved < 2 * 9 * N * OH * OW * C * O
-
-
-def conv2d_forward(
-    x: Array,
-    weight: Array,
-    bias: Array | None = None,
-    stride: IntOrPair = 1,
-    padding: IntOrPair = 0,
-    dilation: IntOrPair = 1,
-    groups: int = 1,
-) -> tuple[Array, Any]:
-    """As `ops.conv2d_forward`, for 3×3 kernels at stride 1."""
-    pairs = conv.pairs(stride, padding, dilation)
-    y = gpu.empty(x, (x.shape[0], *conv.output_shape(x, weight, *pairs), weight.shape[0]))
-    start = (-pairs[1][0], -pairs[1][1])
-    correlate(gpu.channels_last(x), transformed(weight), y, start, shift=bias)
-    return gpu.channels_first(y), (x, weight, bias is not None, *pairs, groups)
-
-
-def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
-    """As `ops.conv2d_backward`. The image's gradient is a correlation with the turned kernels, at stride 1 as well; the
-    weights' is left to the kernel, or the op, that computes it without Winograd."""
-    x, weight, has_bias, stride, padding, dilation, groups = cache
-    rows, dx, dweight, dbias = gpu.channels_last(dy), None, None, None
-    if needs[0]:
-        dx = gpu.empty(dy, (x.shape[0], *x.shape[2:], x.shape[1]))
-        correlate(rows, transformed(weight, turned=True), dx, (padding[0] - 2, padding[1] - 2))
-        dx = gpu.channels_first(dx)
-    if needs[1]:
-        image, shape = gpu.channels_last(x), (weight.shape[0], 3, 3, weight.shape[1])
-        if x.shape[1] >= conv.DEEP:
-            dweight, _ = columns.weight_gradient(image, rows, shape, Sliding(stride, padding, dilation, groups))
-        else:
-            dweight = conv.weight_gradient(image, rows, shape, stride, padding, dilation, groups)
-        dweight = gpu.channels_first(dweight)
-    if has_bias and needs[2]:
-        dbias = rows.reshape(-1, rows.shape[3]).sum(axis=0)
-    return (dx, dweight, dbias) if has_bias else (dx, dweight)
-
-
-def conv2d_inference(
-    x: Array,
-    weight: Array,
-    scale: Array | None,
-    shift: Array | None,
-    skip: Array | None,
-    activation: str | None,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> Array:
-    """As `ops.conv.conv2d_inference`, for 3×3 kernels at stride 1."""
-    y = gpu.empty(x, (x.shape[0], *conv.output_shape(x, weight, stride, padding, dilation), weight.shape[0]))
-    skip, start = None if skip is None else gpu.channels_last(skip), (-padding[0], -padding[1])
-    correlate(gpu.channels_last(x), transformed(weight), y, start, scale, shift, skip, activation)
-    return gpu.channels_first(y)
-
-
-def applies_to_inference(
-    x: Array,
-    weight: Array,
-    scale: Array | None,
-    shift: Array | None,
-    skip: Array | None,
-    activation: str | None,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> bool:
-    """As `applies`, with everything that is done to the sums fitting them."""
-    if not applies(x, weight, None, stride, padding, dilation, groups):
-        return False
-    return conv.applies_to_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups)
 
 
 def transformed(weight: Array, turned: bool = False, simple: bool = False) -> Array:
@@ -184,7 +99,7 @@ def correlate(
         tiles = len(images) * TH * TW
         geometry = gpu.structure(
             N=len(images), H=H, W=W, C=C, OH=OH, OW=OW, O=O, TH=TH, TW=TW,
-            start_h=start[0], start_w=start[1], activation=conv.ACTIVATIONS[activation],
+            start_h=start[0], start_w=start[1], activation=ACTIVATIONS[activation],
         )  # fmt: skip
         V = gpu.empty(x, (36, tiles, C))
         if simple:
@@ -207,7 +122,21 @@ def _matrix(which):
     return matrix
 
 
-DROP_INS = (
-    DropIn("winograd", (ops_conv.conv2d_forward, ops_conv.conv2d_backward), conv2d_forward, conv2d_backward, applies),
-    DropIn("winograd", (ops_conv.conv2d_inference, None), conv2d_inference, applies=applies_to_inference),
-)
+def _correlate(x, weight, y, sliding, **finish):
+    correlate(x, transformed(weight), y, sliding.start, **finish)
+
+
+def _image_gradient(dy, weight, dx, sliding):
+    """A correlation with the turned kernels, at stride 1 as well."""
+    correlate(dy, transformed(weight, turned=True), dx, sliding.turned((3, 3)).start)
+
+
+def _weight_gradient(x, dy, shape, sliding):
+    """Left to the kernel, or the op, that computes it without Winograd."""
+    O, CG, KH, KW = shape
+    if CG < conv.DEEP:
+        return conv.dweight(x, dy, shape, sliding)
+    return gpu.channels_first(columns.weight_gradient(x, dy, (O, KH, KW, CG), sliding)[0])
+
+
+DROP_INS = drop_ins(Way(applies, _correlate, _image_gradient, _weight_gradient), "winograd", "winograd")

@@ -71,6 +71,8 @@ from .loss import (
     log_softmax_forward,
     mse_backward,
     mse_forward,
+    nll_loss_backward,
+    nll_loss_forward,
     softmax_backward,
     softmax_forward,
 )

@@ -23,6 +23,7 @@ OPTIONAL = {
     ("linear", "bias"),
     ("batchnorm_relu", "skip"),
     ("cross_entropy", "weight"),
+    ("nll_loss", "weight"),
     ("group_norm", "weight"),
     ("group_norm", "bias"),
     ("layer_norm", "weight"),
@@ -81,7 +82,7 @@ def check_devices(op: str, **arrays: Array) -> None:
 
 
 def check_rank(op: str, rank: int, axes: str, **array: Array) -> None:
-    """The one named array has `rank` axes, none of them empty beyond the batch. Raises ShapeError."""
+    """The one named array has `rank` axes. Raises ShapeError."""
     ((name, a),) = array.items()
     if a.ndim != rank:
         hint = ""

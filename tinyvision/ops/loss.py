@@ -54,26 +54,11 @@ def cross_entropy_forward(
     Labels equal to ignore_index count nothing. `label_smoothing` ε moves ε of the target evenly onto all K classes
     (Szegedy et al., 2016). Raises ShapeError, DtypeError, DeviceError, OptionError, and names a label that is no class;
     a mean over no label at all is an error too, where a silent nan would spoil every weight."""
-    check_arrays("cross_entropy", logits=logits, weight=weight)
-    check_devices("cross_entropy", logits=logits, labels=labels)
     label_smoothing = fraction("cross_entropy", "label_smoothing", label_smoothing)
-    if not is_integer(ignore_index):
-        raise OptionError(f"cross_entropy: ignore_index must be an integer, got {ignore_index!r}")
-    if reduction not in ("mean", "sum", "none"):
-        raise OptionError(f'cross_entropy: reduction must be "mean", "sum" or "none", got {reduction!r}')
-    if logits.ndim < 2 or logits.shape[1] == 0:
-        raise ShapeError(f"cross_entropy: logits must be (N, K) or (N, K, ...) with K > 0, got {tuple(logits.shape)}")
-    K = logits.shape[1]
-    if weight is not None and tuple(weight.shape) != (K,):
-        raise shape_error(
-            "cross_entropy", f"weight needs {K} numbers", logits=("(N, K)", logits), weight=("(K,)", weight)
-        )
-    target, divisor = _target(logits, labels, weight, ignore_index, label_smoothing, reduction)
+    _check_classes("cross_entropy", logits, labels, weight, ignore_index, reduction)
+    target, divisor = _target("cross_entropy", logits, labels, weight, ignore_index, label_smoothing, reduction)
     log_p, _ = log_softmax_forward(logits, axis=1)
-    loss = -(target * log_p).sum(axis=1)
-    if reduction != "none":
-        loss = as_array(loss.sum() / divisor)
-    return loss, (log_p, target, divisor)
+    return _minus_likelihood(log_p, target, divisor, reduction), (log_p, target, divisor)
 
 
 def cross_entropy_backward(dy: Array, cache: Any, needs: Needs = (True, False)) -> Gradients:
@@ -86,6 +71,26 @@ def cross_entropy_backward(dy: Array, cache: Any, needs: Needs = (True, False)) 
     dlogits -= target
     dlogits *= (np.expand_dims(dy, 1) if dy.ndim else dy) / divisor
     return dlogits, None
+
+
+def nll_loss_forward(
+    log_p: Array, labels: Array, weight: Array | None = None, ignore_index: int = -100, reduction: str = "mean"
+) -> tuple[Array, Any]:
+    """loss = -Σ log_p[n, labels[n]], averaged over the batch: the cross-entropy of what is a logarithm already.
+
+    log_p (N, K) or (N, K, ...), labels (N,) or (N, ...) integers  ->  loss (), cache. Options and errors are those of
+    `cross_entropy_forward`."""
+    _check_classes("nll_loss", log_p, labels, weight, ignore_index, reduction)
+    if labels.dtype.kind == "f":
+        raise DtypeError("nll_loss: labels must be class numbers (integers), got floating-point numbers")
+    target, divisor = _target("nll_loss", log_p, labels, weight, ignore_index, 0, reduction)
+    return _minus_likelihood(log_p, target, divisor, reduction), (target, divisor)
+
+
+def nll_loss_backward(dy: Array, cache: Any, needs: Needs = (True, False)) -> Gradients:
+    """dlog_p = -dy · target / divisor.   dy ()  ->  dlog_p (N, K), None"""
+    target, divisor = cache
+    return target * -((np.expand_dims(dy, 1) if dy.ndim else dy) / divisor), None
 
 
 def mse_forward(x: Array, target: Array, reduction: str = "mean") -> tuple[Array, Any]:
@@ -124,14 +129,35 @@ def _axis(op, x, axis):
     return axis
 
 
-def _target(logits, labels, weight, ignore_index, smoothing, reduction):
+def _check_classes(op, scores, labels, weight, ignore_index, reduction):
+    """What is asked of every loss over classes, but for the labels themselves."""
+    check_arrays(op, logits=scores, weight=weight)
+    check_devices(op, logits=scores, labels=labels)
+    if not is_integer(ignore_index):
+        raise OptionError(f"{op}: ignore_index must be an integer, got {ignore_index!r}")
+    if reduction not in ("mean", "sum", "none"):
+        raise OptionError(f'{op}: reduction must be "mean", "sum" or "none", got {reduction!r}')
+    if scores.ndim < 2 or scores.shape[1] == 0:
+        raise ShapeError(f"{op}: logits must be (N, K) or (N, K, ...) with K > 0, got {tuple(scores.shape)}")
+    K = scores.shape[1]
+    if weight is not None and tuple(weight.shape) != (K,):
+        raise shape_error(op, f"weight needs {K} numbers", logits=("(N, K)", scores), weight=("(K,)", weight))
+
+
+def _minus_likelihood(log_p, target, divisor, reduction):
+    """-Σ target · log_p over the classes, reduced. A class that is no target says nothing, impossible (-inf) or not."""
+    loss = 0 - (target * np.where(target != 0, log_p, 0)).sum(axis=1)
+    return loss if reduction == "none" else as_array(loss.sum() / divisor)
+
+
+def _target(op, logits, labels, weight, ignore_index, smoothing, reduction):
     """What every log-probability is multiplied by, (N, K, ...), and the number by which the sum is divided."""
     K = logits.shape[1]
     shape = (1, K) + (1,) * (logits.ndim - 2)
     if labels.dtype.kind == "f":
         if tuple(labels.shape) != tuple(logits.shape):
             raise shape_error(
-                "cross_entropy",
+                op,
                 "labels are floats, so they must be probabilities shaped like logits (for class numbers use integers)",
                 logits=("(N, K)", logits),
                 labels=("(N, K)", labels),
@@ -140,9 +166,9 @@ def _target(logits, labels, weight, ignore_index, smoothing, reduction):
         target = (target if weight is None else target * weight.reshape(shape)).astype(logits.dtype)
         divisor = labels.size // K if reduction == "mean" else 1
         if divisor == 0:
-            raise _nothing_to_average(labels, ignore_index)
+            raise _nothing_to_average(op, labels, ignore_index)
         return target, divisor
-    counts, safe = _checked_labels(logits, labels, ignore_index)
+    counts, safe = _checked_labels(op, logits, labels, ignore_index)
     classes = np.arange(K, like=labels).reshape(shape)
     target = (np.expand_dims(safe, 1) == classes).astype(logits.dtype)
     counts = np.expand_dims(counts, 1).astype(logits.dtype)
@@ -152,7 +178,7 @@ def _target(logits, labels, weight, ignore_index, smoothing, reduction):
         target *= weight
     divisor = target.sum() if reduction == "mean" else 1  # without weights: how many labels count
     if reduction == "mean" and float(divisor) == 0:
-        raise _nothing_to_average(labels, ignore_index)
+        raise _nothing_to_average(op, labels, ignore_index)
     if smoothing:
         target *= 1 - smoothing
         evenly = counts * (smoothing / K)
@@ -160,30 +186,28 @@ def _target(logits, labels, weight, ignore_index, smoothing, reduction):
     return target, divisor
 
 
-def _nothing_to_average(labels, ignore_index):
+def _nothing_to_average(op, labels, ignore_index):
     if labels.size == 0:
         why = "the batch is empty"
     elif labels.dtype.kind in "iu" and not bool((labels != ignore_index).any()):
         why = f"every label is ignore_index ({ignore_index})"
     else:
         why = "every label that counts has weight 0"
-    return OptionError(f'cross_entropy: {why}, so there is no mean; skip this batch or use reduction="sum"')
+    return OptionError(f'{op}: {why}, so there is no mean; skip this batch or use reduction="sum"')
 
 
-def _checked_labels(logits, labels, ignore_index):
+def _checked_labels(op, logits, labels, ignore_index):
     """(which labels count, labels with the ignored ones replaced by 0), once every label is known to be a class."""
     K = logits.shape[1]
     if labels.dtype.kind not in "iu":
-        raise DtypeError(
-            f"cross_entropy: labels must be integers (class numbers) or floats (probabilities), got {labels.dtype}"
-        )
+        raise DtypeError(f"{op}: labels must be integers (class numbers) or floats (probabilities), got {labels.dtype}")
     if tuple(labels.shape) != (logits.shape[0], *logits.shape[2:]):
         shown = describe(logits=("(N, K, ...)", logits), labels=("(N, ...)", labels))
-        raise ShapeError(f"cross_entropy: one label is needed for each row of logits\n{shown}")
+        raise ShapeError(f"{op}: one label is needed for each row of logits\n{shown}")
     counts = labels != ignore_index
     wrong = counts & ((labels < 0) | (labels >= K))
     if bool(wrong.any()):
         at = tuple(int(i[0]) for i in np.nonzero(wrong))
         at = at[0] if len(at) == 1 else at
-        raise OptionError(f"cross_entropy: labels[{at}] is {int(labels[at])}, but the classes are 0 to {K - 1}")
+        raise OptionError(f"{op}: labels[{at}] is {int(labels[at])}, but the classes are 0 to {K - 1}")
     return counts, np.where(counts, labels, 0)

@@ -20,6 +20,7 @@ dropout = differentiable(ops.dropout_forward, ops.dropout_backward)
 softmax = differentiable(ops.softmax_forward, ops.softmax_backward)
 log_softmax = differentiable(ops.log_softmax_forward, ops.log_softmax_backward)
 cross_entropy = differentiable(ops.cross_entropy_forward, ops.cross_entropy_backward)
+nll_loss = differentiable(ops.nll_loss_forward, ops.nll_loss_backward)
 mse = differentiable(ops.mse_forward, ops.mse_backward)
 
 add = differentiable(ops.add_forward, ops.add_backward)

@@ -1,0 +1,137 @@
+"""Convolution on a GPU: the op's pair and its inference, written once for every way to compute them.
+
+The ways are `conv` (an implicit product), `winograd` and `depthwise`. Signatures and caches are those of `ops.conv`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import OptionError
+from ..ops import conv as ops_conv
+from ..ops.channels import column_sums
+from ..ops.checks import is_integer, output_size, pair
+from ..ops.convolution.sliding import Sliding
+from ..types import Array, Gradients, IntOrPair, Needs, Pair
+from . import DropIn
+from . import launch as gpu
+
+ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2}  # as in the .cu files
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a convolution and its gradients are computed. Images are channels-last here, (N, H, W, C), and weights as the
+    op has them, (O, C/groups, KH, KW).
+
+    applies(x, weight, output, sliding, finished)   whether it can, and pays, for arguments without a mistake in them:
+                                                    output (OH, OW); finished: with a scale, a skip, an activation
+    correlate(x, weight, y, sliding, **finish)      fills y; finish: scale, shift, skip, activation
+    image_gradient(dy, weight, dx, sliding)         fills dx
+    weight_gradient(x, dy, shape, sliding)          ->  dweight of that shape"""
+
+    applies: Callable[..., bool]
+    correlate: Callable[..., None]
+    image_gradient: Callable[..., None]
+    weight_gradient: Callable[..., Array]
+
+
+def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
+    """`ops.conv2d_forward` with its backward, and `ops.conv.conv2d_inference`, computed in this way."""
+
+    def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+        """As `ops.conv2d_forward`."""
+        sliding = _sliding(stride, padding, dilation, groups)
+        return _forward(way, x, weight, sliding, shift=bias), (x, weight, bias is not None, *sliding)
+
+    def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
+        """As `ops.conv2d_backward`."""
+        return _backward(way, dy, cache, needs)
+
+    def conv2d_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups):
+        """As `ops.conv.conv2d_inference`: the sums are finished in registers, before they are first written."""
+        skip = None if skip is None else gpu.channels_last(skip)
+        finish = {"scale": scale, "shift": shift, "skip": skip, "activation": activation}
+        return _forward(way, x, weight, Sliding(stride, padding, dilation, groups), **finish)
+
+    def applies(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+        return _fits(x, weight, (bias,)) and _accepts(way, x, weight, (stride, padding, dilation, groups), False)
+
+    def applies_to_inference(x, weight, scale, shift, skip, activation, *options):
+        if not _fits(x, weight, (scale, shift)) or activation not in ACTIVATIONS:
+            return False
+        if skip is not None and tuple(skip.shape) != (len(x), len(weight), *output_shape(x, weight, Sliding(*options))):
+            return False
+        return _accepts(way, x, weight, options, True)
+
+    pair_of_the_op = (ops_conv.conv2d_forward, ops_conv.conv2d_backward)
+    return (
+        DropIn(name, pair_of_the_op, conv2d_forward, conv2d_backward, applies),
+        DropIn(inference_name, (ops_conv.conv2d_inference, None), conv2d_inference, applies=applies_to_inference),
+    )
+
+
+def output_shape(x: Array, weight: Array, sliding: Sliding) -> Pair:
+    """(OH, OW) of x (N, C, H, W) and weight (O, C/groups, KH, KW)."""
+    OH, OW = (
+        output_size(x.shape[2 + i], weight.shape[2 + i], sliding.stride[i], sliding.padding[i], sliding.dilation[i])
+        for i in (0, 1)
+    )
+    return OH, OW
+
+
+def _forward(way, x, weight, sliding, **finish):
+    y = gpu.empty(x, (x.shape[0], *output_shape(x, weight, sliding), weight.shape[0]))
+    way.correlate(gpu.channels_last(x), weight, y, sliding, **finish)
+    return gpu.channels_first(y)
+
+
+def _backward(way, dy, cache, needs):
+    x, weight, has_bias, *options = cache
+    sliding, rows, dx, dweight, dbias = Sliding(*options), gpu.channels_last(dy), None, None, None
+    if needs[0]:
+        dx = gpu.empty(dy, (x.shape[0], *x.shape[2:], x.shape[1]))
+        way.image_gradient(rows, weight, dx, sliding)
+        dx = gpu.channels_first(dx)
+    if needs[1]:
+        dweight = way.weight_gradient(gpu.channels_last(x), rows, weight.shape, sliding)
+    if has_bias and needs[2]:
+        dbias = column_sums(rows.reshape(-1, rows.shape[3]))
+    return (dx, dweight, dbias) if has_bias else (dx, dweight)
+
+
+def _sliding(stride: IntOrPair, padding: IntOrPair, dilation: IntOrPair, groups: int) -> Sliding:
+    """The options as the op understands them. Raises OptionError."""
+    stride, padding = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
+    return Sliding(stride, padding, pair("conv2d", "dilation", dilation, 1), groups)
+
+
+def _fits(x, weight, vectors):
+    """Whether x, weight and what meets every output channel have the shapes of a convolution with something in it."""
+    if x.ndim != 4 or weight.ndim != 4 or 0 in (*x.shape, *weight.shape):
+        return False
+    return all(v is None or tuple(v.shape) == weight.shape[:1] for v in vectors)
+
+
+def _accepts(way, x, weight, options, finished):
+    """Whether the op would accept these options, and the way these arguments."""
+    (O, CG), groups = weight.shape[:2], options[3]
+    if not is_integer(groups) or groups < 1 or CG * groups != x.shape[1] or O % groups:
+        return False
+    try:
+        sliding = _sliding(*options)
+    except OptionError:  # the op says it
+        return False
+    output = output_shape(x, weight, sliding)
+    return min(output) >= 1 and way.applies(x, weight, output, sliding, finished)
+
+
+def lengths(x: Array, output: Pair, sliding: Sliding) -> tuple[int, ...]:
+    """Everything about a convolution that must fit the 32-bit fields of a kernel's structure."""
+    return (*x.shape[2:], *output, *sliding.stride, *sliding.padding, *sliding.dilation)
+
+
+def outputs(x: Array, output: Pair) -> int:
+    """How many pixels there are in the results of a batch."""
+    return x.shape[0] * math.prod(output)
