@@ -170,11 +170,17 @@ def test_a_file_of_torch_gives_the_same_scores(published, file):
 def test_the_environment_names_the_file_for_every_spelling(published, monkeypatch):
     other, folder = published
     monkeypatch.setenv("TINYVISION_WEIGHTS_RESNET18", str(folder / "zip.pth"))
-    for options in ({"pretrained": True}, {"weights": "IMAGENET1K_V1"}, {"weights": "DEFAULT"}, {"weights": True}):
-        state = numpy_state(models.resnet18(**options))
+    enum = models.ResNet18_Weights
+    for weights in ("IMAGENET1K_V1", "DEFAULT", enum.DEFAULT, enum.IMAGENET1K_V1, "ResNet18_Weights.DEFAULT"):
+        state = numpy_state(models.resnet18(weights=weights))
+        np.testing.assert_array_equal(state["fc.bias"], other.fc.bias.detach().numpy())
+    for options in ({"pretrained": True}, {"weights": True}):
+        with pytest.warns(UserWarning, match=r'old spelling of weights="IMAGENET1K_V1"$'):
+            state = numpy_state(models.resnet18(**options))
         np.testing.assert_array_equal(state["fc.bias"], other.fc.bias.detach().numpy())
     tv.manual_seed(0)
-    first = numpy_state(models.resnet18(pretrained=False))
+    with pytest.warns(UserWarning, match="old spelling of weights=None"):
+        first = numpy_state(models.resnet18(pretrained=False))
     tv.manual_seed(0)
     assert all(np.array_equal(v, first[k]) for k, v in numpy_state(models.resnet18()).items())
 
@@ -225,6 +231,8 @@ def test_files_of_another_network(published, tmp_path):
         {"pretrained": "yes"},
         {"pretrained": True, "weights": "DEFAULT"},
         {"weights": "IMAGENET1K_V9"},
+        {"weights": "ResNet18_Weights.IMAGENET1K_V9"},
+        {"weights": models.ResNet50_Weights.DEFAULT},
         {"weights": 3},
     ],
     ids=str,

@@ -15,7 +15,7 @@ from tinyvision.errors import CheckpointError, DataError, OptionError, WeightsEr
 from tinyvision.train import recipes, transfer
 from tinyvision.train.preprocessing import Preprocessing
 from tinyvision.train.report import write_report
-from tinyvision.weights import load
+from tinyvision.weights import load_arrays
 
 SIZE = 16
 calls = []
@@ -107,7 +107,7 @@ def test_features_are_computed_once(photos, tmp_path):
 
 def test_every_view_is_another(photos, tmp_path):
     fine_tune(photos, tmp_path / "one", views=3)
-    kept = [load(path)["features"] for path in (tmp_path / "cache" / "features").iterdir()]
+    kept = [load_arrays(path)["features"] for path in (tmp_path / "cache" / "features").iterdir()]
     of_training = [features for features in kept if len(features) == 20]
     assert len(of_training) == 4  # the images as they are, and three views of them
     assert len({features.tobytes() for features in of_training}) == 4

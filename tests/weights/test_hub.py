@@ -1,6 +1,7 @@
 """Where pretrained weights are looked for, in which order, and what is said when they are nowhere."""
 
 import hashlib
+import re
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from formats.layouts import zip_file
 
 from tinyvision.errors import DownloadError, OptionError, WeightsError
 from tinyvision.formats import download as fetch
-from tinyvision.weights import hub
+from tinyvision.weights import hub, published
 from tinyvision.weights import load_arrays as load
 from tinyvision.weights.hub import find_weights, weight_names
 
@@ -28,8 +29,7 @@ def home(monkeypatch, tmp_path):
     monkeypatch.setenv("TINYVISION_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(fetch, "_BACKOFF", 0.01)
     monkeypatch.setattr(hub, "ORIGIN", "http://127.0.0.1:9/models")
-    published = {"IMAGENET1K_V1": (FILE, len(DATA), hashlib.sha256(DATA).hexdigest())}
-    monkeypatch.setitem(hub._PUBLISHED, "resnet18", published)
+    monkeypatch.setitem(published.EXACT, FILE, (len(DATA), hashlib.sha256(DATA).hexdigest()))
     return tmp_path / "home"
 
 
@@ -59,12 +59,31 @@ def mirror(monkeypatch):
 
 
 def test_published_figures_agree_with_the_names():
-    models = {model: table["IMAGENET1K_V1"] for model, table in hub._PUBLISHED.items() if model != "resnet18"}
-    assert set(models) == {"resnet34", "resnet50"}
-    for file, size, sha256 in models.values():
-        assert len(sha256) == 64
-        assert file.endswith(f"-{sha256[:8]}.pth")
-        assert size > 10**7
+    for file, (size, sha256) in published.EXACT.items():
+        if file != FILE:
+            assert re.fullmatch("[0-9a-f]{64}", sha256)
+            assert file.endswith(f"-{sha256[:8]}.pth")
+            assert size is None or size > 10**7
+    for rows in published.PUBLISHED.values():
+        for row in rows.values():
+            assert row.package or re.fullmatch("[0-9a-f]{8,64}", row.sha256)
+            assert row.parameters > 10**6
+
+
+def test_a_file_of_which_only_the_first_digits_are_known(home, mirror, monkeypatch):
+    digits = hashlib.sha256(DATA).hexdigest()[:8]
+    row = published.Published(f"mine-{digits}.pth", 3, None)
+    monkeypatch.setitem(published._BY_MODEL, "mine", {"IMAGENET1K_V1": row})
+    mirror.files = {f"/{row.file}": DATA[:-1] + b"x"}
+    with pytest.raises(DownloadError, match=rf"another SHA-256(.|\n)*{digits}\.\.\."):
+        find_weights("mine")
+    mirror.files = {f"/{row.file}": DATA}
+    assert find_weights("mine").read_bytes() == DATA
+    # Over plain http from another machine, anybody between could put in a file with these digits.
+    monkeypatch.setenv("TINYVISION_WEIGHTS_URL", "http://mirror.invalid")
+    (home / "weights" / row.file).unlink()
+    with pytest.raises(DownloadError, match="only https"):
+        find_weights("mine")
 
 
 def test_from_the_mirror_and_then_from_the_cache(home, mirror):

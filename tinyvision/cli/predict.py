@@ -38,7 +38,7 @@ def add_parser(commands: Any) -> None:
         "--checkpoint",
         metavar="WHAT",
         help="a run's folder, a checkpoint, or the name of a pretrained "
-        "network: resnet18, resnet34, resnet50, efficientnet_lite0 (default: the newest run in runs/)",
+        "network, such as efficientnet_lite0 or mobilenet_v2 (default: the newest run in runs/)",
     )
     p.add_argument(
         "--weights",

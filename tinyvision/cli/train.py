@@ -62,7 +62,7 @@ def add_parser(commands: Any) -> None:
     what.add_argument(
         "--model",
         metavar="NAME",
-        help="simple-cnn (default), resnet18, resnet34, resnet50, efficientnet_lite0",
+        help="simple-cnn (default), resnet18, mobilenet_v2, ...",
     )
     what.add_argument(
         "--image-size",

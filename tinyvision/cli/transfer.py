@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> None:
         description="Teach a network that knows ImageNet to tell your own classes apart.",
     )
     p.add_argument("folder", nargs="?", metavar="FOLDER", help="one folder of images for each class")
-    p.add_argument("--model", metavar="NAME", help="efficientnet_lite0 (default), resnet18, resnet34, resnet50")
+    p.add_argument("--model", metavar="NAME", help="efficientnet_lite0 (default), resnet18, mobilenet_v2, ...")
     p.add_argument("--weights", metavar="FILE", help="weights to start from, in place of the published ones")
     p.add_argument(
         "--freeze",

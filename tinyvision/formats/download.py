@@ -48,7 +48,8 @@ class Fetch:
         allow_http: bool,
         timeout: float,
     ) -> None:
-        """`file` is open for reading and writing; what it holds already is taken for the beginning."""
+        """`file` is open for reading and writing; what it holds already is taken for the beginning. `sha256` may be
+        the first digits only."""
         self.url, self.file, self.sha256, self.size = url, file, sha256, size
         self.allow_http, self.timeout = allow_http, timeout
         self.etag = None
@@ -61,7 +62,7 @@ class Fetch:
         with self.bar:
             self._adopt_part()
             mismatches = 0
-            while self.hash.hexdigest() != self.sha256:
+            while not self.hash.hexdigest().startswith(self.sha256):
                 if self.done == self.total:
                     mismatches += 1
                     # Pieces may stem from two versions of the file: then once more, from the first byte.

