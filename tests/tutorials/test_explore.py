@@ -46,8 +46,8 @@ byId("played").textContent = JSON.stringify(ACTIONS.map(([what, ...how]) => {
 """
 
 
-def _open(path, folder, width=1200):
-    """The page's DOM after it has run, and what it wrote to the console."""
+def _open(path, folder, width=1200, wait=None):
+    """The page's DOM after it has run (for `wait` ms of its own time), and what it wrote to the console."""
     command = [
         BROWSER,
         "--headless",
@@ -62,6 +62,7 @@ def _open(path, folder, width=1200):
         "--enable-logging=stderr",
         "--dump-dom",
     ]
+    command += [] if wait is None else [f"--virtual-time-budget={wait}"]
     done = subprocess.run([*command, path], capture_output=True, text=True, encoding="utf-8", timeout=120, check=True)
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
@@ -386,3 +387,61 @@ def test_maxpool_clicked(play):
     assert typed["setting"]["dy"][0][0] == -8
     assert padded["wide"] <= 0
     assert padded["shown"]["x"][0][0] == {"text": "−∞", "mark": padded["shown"]["x"][0][0]["mark"], "fixed": True}
+
+
+# Goes through every setting of the sliders (`EVERY`: name -> values; not all of them go together), and writes down
+# where two cards share a place on the screen, or the page is wider than the window.
+WALKER = """
+<script>
+const names = Object.keys(EVERY), faults = [];
+let tried = 0;
+const walk = (k, setting) => {
+  if (k < names.length) return EVERY[names[k]].forEach((value) => walk(k + 1, { ...setting, [names[k]]: value }));
+  try { explore.set(setting); } catch (error) { if (error instanceof RangeError) return; throw error; }
+  tried += 1;
+  const boxes = [...document.querySelectorAll(".card:not(.follow)")].map((card) => card.getBoundingClientRect());
+  const inside = [...document.querySelectorAll(".card > :not(.scroll):not(script)")].filter((part) => {
+    const [a, b] = [part.getBoundingClientRect(), part.parentElement.getBoundingClientRect()];
+    return a.right > b.right + 1 && getComputedStyle(part.parentElement).overflowX === "visible";
+  });
+  const over = boxes.some((a, i) => boxes.some((b, j) => i < j && a.width && b.width
+    && a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1));
+  const wide = document.documentElement.scrollWidth - innerWidth;
+  if (over || wide > 0 || inside.length) faults.push({ setting, over, wide, sticking_out: inside.length });
+};
+walk(0, {});
+parent.postMessage(JSON.stringify({ tried, width: innerWidth, faults: faults.slice(0, 5) }), "*");
+</script>
+"""
+# No window of a browser without a screen is narrower than 500 pixels; a frame in it can be as narrow as a phone.
+FRAME = """<!DOCTYPE html><pre id="played"></pre>
+<script>onmessage = (message) => { document.getElementById("played").textContent = message.data; };</script>
+<iframe src="page.html" style="width: WIDTHpx; height: 900px; border: 0"></iframe>
+"""
+
+SLIDERS = {
+    "conv": {
+        "size": [3, 5, 8], "kernel_size": [1, 3, 4, 5], "stride": [1, 3], "padding": [0, 2], "dilation": [1, 2],
+        "direction": ["forward", "backward"],
+    },
+    "backward": {},
+    "maxpool": {"size": [4, 7], "kernel_size": [1, 2, 4], "stride": [1, 4], "padding": [0, 2]},
+}  # fmt: skip
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [360, 768, 1200, 1920])
+@pytest.mark.parametrize("name", SLIDERS)
+def test_no_card_covers_another(name, width, tmp_path):
+    text = (FOLDER / f"{name}.html").read_text(encoding="utf-8")
+    page = tmp_path / "page.html"
+    every = json.dumps(SLIDERS[name])
+    page.write_text(text.replace("</body>", WALKER.replace("EVERY", every) + "</body>"), encoding="utf-8")
+    frame = tmp_path / "frame.html"
+    frame.write_text(FRAME.replace("WIDTH", str(width)), encoding="utf-8")
+    dom, console = _open(frame.as_uri(), tmp_path, width + 40, wait=10_000)
+    assert console == []
+    played = json.loads(html.unescape(re.search(r'<pre id="played">(.*?)</pre>', dom, re.S).group(1)))
+    assert played["width"] == width
+    assert played["tried"] >= np.prod([len(values) for values in SLIDERS[name].values()]) / 2
+    assert played["faults"] == []
