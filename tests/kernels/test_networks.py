@@ -8,7 +8,7 @@ import pytest
 import tinyvision as tv
 from tinyvision import kernels, models, nn
 from tinyvision.kernels import winograd
-from tinyvision.models.efficientnet import InvertedResidual
+from tinyvision.models.efficientnet_lite import InvertedResidual
 from tinyvision.models.resnet import BasicBlock
 
 
