@@ -1,5 +1,6 @@
 """Random numbers: one generator in force, and streams that depend on their names alone."""
 
+import copy
 import subprocess
 import sys
 
@@ -81,3 +82,76 @@ def test_any_64_bit_seed_will_do():
     for seed in (0, 2**64 - 1, np.int64(3), np.uint64(2**63)):
         random.stream(seed, "x").random()
         tv.manual_seed(seed)
+
+
+def test_a_state_brings_the_same_numbers_back():
+    tv.manual_seed(3)
+    tv.rand(5)
+    state = tv.get_rng_state()
+    first = tv.randn(4), random.generator().random(3, dtype=np.float32), tv.randint(9, (5,))
+    tv.set_rng_state(state)
+    again = tv.randn(4), random.generator().random(3, dtype=np.float32), tv.randint(9, (5,))
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+    with random.fork_rng():
+        inside = tv.rand(2)
+    np.testing.assert_array_equal(inside.numpy(), tv.rand(2).numpy())
+
+
+@pytest.mark.parametrize("state", [np.zeros(3, np.uint8), np.zeros(104, np.float32), np.full(104, 255, np.uint8)])
+def test_what_is_no_state_is_refused(state):
+    with pytest.raises(OptionError, match="set_rng_state"):
+        tv.set_rng_state(state)
+
+
+def test_a_generator_of_one_s_own():
+    one, other = tv.Generator().manual_seed(5), tv.Generator(device="cpu").manual_seed(5)
+    np.testing.assert_array_equal(tv.randn(3, generator=one).numpy(), tv.randn(3, generator=other).numpy())
+    assert one.initial_seed() == 5
+    copied = copy.deepcopy(one)
+    assert copied.initial_seed() == 5
+    np.testing.assert_array_equal(copied.random(3), one.random(3))
+    assert tv.manual_seed(8).initial_seed() == tv.initial_seed() == 8
+    assert tv.seed() == tv.initial_seed() != 8
+    with pytest.raises(OptionError, match=r"expected a tinyvision\.Generator"):
+        tv.randn(3, generator=5)
+    with pytest.raises(OptionError, match="only Philox"):
+        random.state_of(np.random.default_rng(0))
+
+
+def test_samples_have_the_distribution_that_they_should():
+    tv.manual_seed(0)
+    n = 20000  # a mean then strays by 3 / √20000 = 0.02 standard deviations at the very most
+    close = {"rtol": 0, "atol": 0.03}
+    weights = tv.tensor([[1.0, 3.0, 0.0, 6.0], [1.0, 1.0, 1.0, 1.0]])
+    drawn = tv.multinomial(weights, n, replacement=True)
+    shares = [tv.bincount(row, minlength=4) / n for row in drawn]
+    np.testing.assert_allclose(tv.stack(shares).numpy(), (weights / weights.sum(1, keepdim=True)).numpy(), **close)
+    first = tv.stack([tv.multinomial(weights[0], 2)[0] for _ in range(3000)])
+    np.testing.assert_allclose(tv.bincount(first, minlength=4).numpy() / 3000, [0.1, 0.3, 0, 0.6], atol=0.04)
+    assert {tuple(sorted(row)) for row in tv.multinomial(weights[:1].expand(50, 4), 3).tolist()} == {(0, 1, 3)}
+    np.testing.assert_allclose(float(tv.bernoulli(tv.full((n,), 0.3)).mean()), 0.3, **close)
+    x = tv.empty(n).normal_(2, 3)
+    np.testing.assert_allclose([x.mean().item(), x.std().item()], [2, 3], atol=0.1)
+    x = tv.empty(n).uniform_(-1, 3)
+    assert x.min() >= -1
+    assert x.max() < 3
+    np.testing.assert_allclose(x.mean().item(), 1, atol=0.05)
+    np.testing.assert_allclose(tv.empty(n).exponential_(2).mean().item(), 0.5, **close)
+    counts = tv.bincount(tv.zeros(n, dtype=tv.int64).random_(2, 5))
+    np.testing.assert_allclose(counts.numpy() / n, [0, 0, 1 / 3, 1 / 3, 1 / 3], **close)
+    x = tv.normal(tv.tensor([0.0, 100.0]), tv.tensor([1.0, 0.0]))
+    assert x[1] == 100
+    assert tv.normal(1.0, 2.0, (2, 3)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("draw", [
+    lambda: tv.multinomial(tv.tensor([1.0, 0.0]), 2), lambda: tv.multinomial(tv.tensor([0.0, 0.0]), 1),
+    lambda: tv.multinomial(tv.tensor([-1.0, 2.0]), 1), lambda: tv.bernoulli(tv.tensor([2.0])),
+    lambda: tv.zeros(2).normal_(0, -1), lambda: tv.zeros(2).uniform_(1, 0), lambda: tv.randint(3, 3, (2,)),
+    lambda: tv.randint(5), lambda: tv.zeros(2).random_(5, 5), lambda: tv.normal(tv.zeros(2), 1, size=(3,)),
+    lambda: tv.arange(5, 0), lambda: tv.arange(0, 5, 0), lambda: tv.zeros(2, size=(3,)),
+])  # fmt: skip
+def test_what_cannot_be_drawn_is_refused(draw):
+    with pytest.raises(OptionError):
+        draw()

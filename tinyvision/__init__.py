@@ -6,11 +6,37 @@ runs with only its import lines changed.
 """
 
 import importlib
+import math as _math
 from typing import TYPE_CHECKING
 
-import numpy as _np
-
 from .device import device, get_precision, precision, synchronize
+from .dtypes import (
+    boolean,
+    double,
+    dtype,
+    finfo,
+    float16,
+    float32,
+    float64,
+    float_,
+    get_default_dtype,
+    half,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    int_,
+    is_floating_point,
+    long,
+    promote_types,
+    set_default_dtype,
+    short,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
 from .errors import (
     CheckpointError,
     DataError,
@@ -25,22 +51,30 @@ from .errors import (
     WeightsError,
 )
 from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from .random import manual_seed
+from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from .tensors import functions as _functions
 from .tensors.creation import (
     arange,
+    as_tensor,
+    asarray,
+    empty,
+    eye,
     from_dlpack,
     from_numpy,
     full,
+    linspace,
+    logspace,
+    normal,
     ones,
-    ones_like,
     rand,
     randint,
     randn,
     randperm,
+    scalar_tensor,
     tensor,
+    tril_indices,
+    triu_indices,
     zeros,
-    zeros_like,
 )
 from .tensors.functions import *  # every row of that table
 from .tensors.tensor import Tensor
@@ -48,9 +82,12 @@ from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 
-float32, float64, int64, int32, uint8 = (_np.dtype(n) for n in ("float32", "float64", "int64", "int32", "uint8"))
-bool = _np.dtype(bool)
-long, float, double = int64, float32, float64  # PyTorch's names for dtypes
+bool = boolean
+float, int = float_, int_  # PyTorch's names for dtypes; Python's own are builtins.float and builtins.int
+
+e, pi, inf, nan = _math.e, _math.pi, _math.inf, _math.nan
+strided = "strided"  # the only layout of numbers in memory here, and the names of orders that are accepted as hints
+contiguous_format, channels_last, preserve_format = "contiguous_format", "channels_last", "preserve_format"
 
 inference_mode = no_grad  # PyTorch's newer name; here both do the same
 
@@ -108,6 +145,7 @@ __all__ = [
     "DeviceError",
     "DownloadError",
     "DtypeError",
+    "Generator",
     "GraphError",
     "OptionError",
     "ShapeError",
@@ -117,38 +155,74 @@ __all__ = [
     "WeightsError",
     "__version__",
     "arange",
+    "as_tensor",
+    "asarray",
     "bool",
+    "channels_last",
+    "contiguous_format",
     "device",
     "double",
+    "dtype",
+    "e",
+    "empty",
     "enable_grad",
+    "eye",
+    "finfo",
     "float",
+    "float16",
     "float32",
     "float64",
     "from_dlpack",
     "from_numpy",
     "full",
+    "get_default_dtype",
     "get_num_threads",
     "get_precision",
+    "get_rng_state",
+    "half",
+    "iinfo",
+    "inf",
     "inference_mode",
+    "initial_seed",
+    "int",
+    "int8",
+    "int16",
     "int32",
     "int64",
+    "is_floating_point",
     "is_grad_enabled",
+    "linspace",
+    "logspace",
     "long",
     "manual_seed",
+    "nan",
     "no_grad",
+    "normal",
     "ones",
-    "ones_like",
+    "pi",
     "precision",
+    "preserve_format",
+    "promote_types",
     "rand",
     "randint",
     "randn",
     "randperm",
+    "scalar_tensor",
+    "seed",
+    "set_default_dtype",
     "set_grad_enabled",
     "set_num_threads",
+    "set_rng_state",
+    "short",
+    "strided",
     "synchronize",
     "tensor",
+    "tril_indices",
+    "triu_indices",
     "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
     "zeros",
-    "zeros_like",
 ]
 __all__ += [name for name in vars(_functions) if not name.startswith("_") and name != "annotations"]

@@ -9,28 +9,135 @@ generator state: the names say it all.
 """
 
 import hashlib
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from .errors import OptionError
 
-_current = np.random.Generator(np.random.Philox())
+
+class Generator(np.random.Generator):
+    """A NumPy Generator with the methods of PyTorch's: `Generator().manual_seed(0)`, for `randn(3, generator=g)`.
+
+    Numbers are drawn on the CPU whatever the device, which is accepted for that reason."""
+
+    def __init__(self, device: Any = "cpu", *, key: int | None = None) -> None:
+        self._seed = secrets.randbits(64) if key is None else key
+        super().__init__(np.random.Philox(key=self._seed))
+
+    def manual_seed(self, seed: int) -> "Generator":
+        """Start again from `seed`, an integer from 0 to 2**64 - 1. Raises OptionError."""
+        self._seed = _checked(seed)
+        self.bit_generator.state = np.random.Philox(key=self._seed).state
+        return self
+
+    def seed(self) -> int:
+        """Start again from a seed that nobody can know, and return it."""
+        return self.manual_seed(secrets.randbits(64)).initial_seed()
+
+    def initial_seed(self) -> int:
+        """The seed that it started from."""
+        return self._seed
+
+    def get_state(self) -> np.ndarray:
+        """All there is to know about the numbers to come, as bytes (uint8)."""
+        return state_of(self)
+
+    def set_state(self, state: Any) -> "Generator":
+        """Go on from where `get_state` was called. Raises OptionError for bytes that are no state."""
+        restore(self, state)
+        return self
+
+    def __reduce__(self) -> Any:
+        return _copied, (self._seed, self.get_state())
 
 
-def manual_seed(seed: int) -> np.random.Generator:
+def _copied(seed, state):
+    return Generator(key=seed).set_state(state)
+
+
+_current: np.random.Generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
     """Restart the generator in force from `seed` (an integer, 0 to 2**64 - 1); returns it.
 
     Raises OptionError if the seed is not such an integer."""
     global _current
-    _current = np.random.Generator(np.random.Philox(key=_checked(seed)))
-    return _current
+    _current = fresh = Generator(key=_checked(seed))
+    return fresh
+
+
+def seed() -> int:
+    """Restart the generator in force from a seed that nobody can know; returns that seed."""
+    return manual_seed(secrets.randbits(64)).initial_seed()
+
+
+def initial_seed() -> int:
+    """The seed that the generator in force started from."""
+    if not isinstance(_current, Generator):
+        raise OptionError("initial_seed: the generator in force came from elsewhere; its seed is not known")
+    return _current.initial_seed()
 
 
 def generator() -> np.random.Generator:
     """The NumPy Generator from which initialisation, dropout and `randn` draw."""
     return _current
+
+
+def get_rng_state() -> np.ndarray:
+    """All there is to know about the numbers that the generator in force will give, as bytes (uint8)."""
+    return state_of(_current)
+
+
+def set_rng_state(state: Any) -> None:
+    """Go on with the numbers that followed when `get_rng_state` was called. Raises OptionError."""
+    restore(_current, state)
+
+
+@contextmanager
+def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
+    """A `with` block after which the generator in force goes on as if nothing had been drawn inside."""
+    before = get_rng_state()
+    try:
+        yield
+    finally:
+        if enabled:
+            set_rng_state(before)
+
+
+_WORDS = 13  # Philox: a counter of 4, a key of 2, a buffer of 4 numbers of 64 bits, and 3 that say how much is used up
+
+
+def state_of(generator: np.random.Generator) -> np.ndarray:
+    """The state of a Philox generator as bytes. Raises OptionError for another kind."""
+    state: Any = generator.bit_generator.state
+    if state["bit_generator"] != "Philox":
+        raise OptionError(f"get_rng_state: only Philox generators have a state here, this is {state['bit_generator']}")
+    rest = [state["buffer_pos"], state["has_uint32"], state["uinteger"]]
+    parts = [state["state"]["counter"], state["state"]["key"], state["buffer"], np.array(rest, np.uint64)]
+    return np.concatenate(parts).astype("<u8").view(np.uint8)
+
+
+def restore(generator: np.random.Generator, state: Any) -> None:
+    """Put a Philox generator into a state that `state_of` gave. Raises OptionError."""
+    found = np.ascontiguousarray(state)
+    if found.dtype != np.uint8 or found.size != 8 * _WORDS:
+        raise OptionError(f"set_rng_state: expected {8 * _WORDS} bytes, got {found.dtype} {found.shape}")
+    words = found.view("<u8")
+    if words[10] > 4 or words[11] > 1:
+        raise OptionError("set_rng_state: these bytes are no state of a generator")
+    generator.bit_generator.state = {
+        "bit_generator": "Philox",
+        "state": {"counter": words[:4].astype(np.uint64), "key": words[4:6].astype(np.uint64)},
+        "buffer": words[6:10].astype(np.uint64),
+        "buffer_pos": int(words[10]),
+        "has_uint32": int(words[11]),
+        "uinteger": int(words[12]),
+    }
 
 
 def stream(seed: int, *names: int | str) -> np.random.Generator:

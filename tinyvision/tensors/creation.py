@@ -1,46 +1,84 @@
-"""Making tensors: from lists, from arrays, from nothing, and from other tensors."""
+"""Making tensors: from lists, from arrays, from nothing, of one number, of counted and of random ones.
 
+Where no dtype is named, Python's floats and numbers from nowhere become the default dtype, float32 unless it was set.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import random
 from ..arrays import full_name
 from ..device import Device, require_cuda, to_device
-from ..errors import DtypeError, ShapeError
+from ..dtypes import get_default_dtype
+from ..errors import DtypeError, OptionError, ShapeError
 from ..tape import Variable
 from ..types import DType
 from .arguments import new_shape
-from .inputs import tensor_input
+from .sampling import Generator, source
 from .tensor import Tensor
 
+Place = str | Device | None
 
-def tensor(data: Any, dtype: DType | None = None, device: str | Device = "cpu", requires_grad: bool = False) -> Tensor:
+
+def placed(array: np.ndarray, device: Place = None, requires_grad: bool = False) -> Tensor:
+    """A NumPy array that was just made, as a tensor on a device (the CPU by default)."""
+    return Tensor(to_device(array, "cpu" if device is None else device), requires_grad)
+
+
+def tensor(
+    data: Any,
+    dtype: DType | None = None,
+    device: Place = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor that owns a copy of `data`: numbers, nested lists, arrays or tensors. Python floats become float32.
 
-    Raises ShapeError for ragged lists and DtypeError for what is not numbers."""
+    pin_memory changes nothing: copies to a GPU are prepared where they are made. Raises ShapeError for ragged lists and
+    DtypeError for what is not numbers."""
     if isinstance(data, Variable):
         data = data.array
-    try:
-        array = data.copy() if hasattr(data, "dtype") and hasattr(data, "copy") else np.array(_unwrapped(data))
-    except ValueError as error:
-        raise ShapeError(f"tensor: the lists do not form a rectangle ({error})") from None
+    if hasattr(data, "dtype") and hasattr(data, "copy"):
+        array, of_python = data.copy(), False
+    else:
+        plain = _unwrapped(data)
+        try:
+            array = np.array(plain)
+        except ValueError as error:
+            raise ShapeError(f"tensor: the lists do not form a rectangle ({error})") from None
+        of_python = not isinstance(_first(plain), (np.generic, np.ndarray))
     if array.dtype.kind not in "biuf":
         raise DtypeError(f"tensor: expected numbers, got {array.dtype} from {type(data).__name__}")
-    if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
-        dtype = np.float32
-    array = to_device(array if dtype is None else array.astype(dtype), device)
-    return Tensor(array, requires_grad=requires_grad)
+    if dtype is None and array.dtype == np.float64 and of_python:
+        dtype = get_default_dtype()
+    array = array if dtype is None else array.astype(dtype)
+    return Tensor(array if device is None else to_device(array, device), requires_grad=requires_grad)
 
 
 def _unwrapped(data):
-    return (
-        [_unwrapped(d) for d in data]
-        if isinstance(data, (list, tuple))
-        else data.array
-        if isinstance(data, Variable)
-        else data
-    )
+    if isinstance(data, (list, tuple)):
+        return [_unwrapped(d) for d in data]
+    return data.array if isinstance(data, Variable) else data
+
+
+def _first(data):
+    """The first number in nested lists."""
+    while isinstance(data, list) and data:
+        data = data[0]
+    return data
+
+
+def as_tensor(data: Any, dtype: DType | None = None, device: Place = None) -> Tensor:
+    """`data` as a tensor without a copy where that is possible: a tensor itself, an array's own memory."""
+    if isinstance(data, np.ndarray):
+        data = from_numpy(data)
+    if not isinstance(data, Tensor):
+        return tensor(data, dtype, device)
+    return data.to(dtype=dtype, device=device)
+
+
+asarray = as_tensor
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -58,58 +96,230 @@ def from_dlpack(source: Any) -> Tensor:
     return Tensor(require_cuda(Device("cuda", index)).from_dlpack(source))
 
 
-def zeros(*shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False) -> Tensor:
+def sizes_of(what: str, shape: Sequence[Any], size: Any) -> tuple[int, ...]:
+    """The shape of a tensor that is to be made, given as `f(2, 3)`, `f((2, 3))` or `f(size=(2, 3))`."""
+    if size is not None and shape:
+        raise OptionError(f"{what}: the shape is given twice, as {shape} and as size={size}")
+    return new_shape(shape if size is None else (tuple(size),))
+
+
+def kind_of(dtype: DType | None) -> np.dtype:
+    """A dtype, the default one where none is named."""
+    return get_default_dtype() if dtype is None else np.dtype(dtype)
+
+
+def zeros(
+    *shape: Any,
+    size: Any = None,
+    dtype: DType | None = None,
+    device: Place = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor of zeros."""
-    return Tensor(to_device(np.zeros(new_shape(shape), dtype), device), requires_grad)
+    return placed(np.zeros(sizes_of("zeros", shape, size), kind_of(dtype)), device, requires_grad)
 
 
-def ones(*shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False) -> Tensor:
+def ones(
+    *shape: Any,
+    size: Any = None,
+    dtype: DType | None = None,
+    device: Place = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor of ones."""
-    return Tensor(to_device(np.ones(new_shape(shape), dtype), device), requires_grad)
+    return placed(np.ones(sizes_of("ones", shape, size), kind_of(dtype)), device, requires_grad)
 
 
-def randn(*shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False) -> Tensor:
+def empty(
+    *shape: Any,
+    size: Any = None,
+    dtype: DType | None = None,
+    device: Place = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """A tensor of zeros, to be written over. (PyTorch's holds whatever the memory held.)"""
+    return placed(np.zeros(sizes_of("empty", shape, size), kind_of(dtype)), device, requires_grad)
+
+
+def full(
+    size: Any,
+    fill_value: Any,
+    dtype: DType | None = None,
+    device: Place = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of one number everywhere; a Python float makes float32, an integer int64, a truth value bool."""
+    value = fill_value.item() if isinstance(fill_value, Variable) else fill_value
+    if dtype is None and isinstance(value, float):
+        dtype = get_default_dtype()
+    return placed(np.full(new_shape((size,)), value, dtype), device, requires_grad)
+
+
+def scalar_tensor(s: float, dtype: DType | None = None, device: Place = None) -> Tensor:
+    """One number, of the default dtype where none is named."""
+    return placed(np.array(s, kind_of(dtype)), device)
+
+
+def eye(
+    n: int, m: int | None = None, dtype: DType | None = None, device: Place = None, requires_grad: bool = False
+) -> Tensor:
+    """A matrix (n, m), square by default, with ones on its diagonal and zeros elsewhere."""
+    sizes = new_shape((n, n if m is None else m))
+    return placed(np.eye(*sizes, dtype=kind_of(dtype)), device, requires_grad)
+
+
+def arange(
+    *limits: Any,
+    start: Any = None,
+    end: Any = None,
+    step: Any = None,
+    dtype: DType | None = None,
+    device: Place = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor that counts: `arange(end)`, `arange(start, end, step)`; floats if a limit or the step is a float.
+
+    Raises OptionError."""
+    given = [v.item() if isinstance(v, Variable) else v for v in limits]
+    if len(given) == 1 and end is None:
+        given = [0 if start is None else start, *given]
+    elif not given:
+        given = [0 if start is None else start]
+    if len(given) < 2 and end is not None:
+        given.append(end)
+    if len(given) == 2:
+        given.append(1 if step is None else step)
+    if len(given) != 3:
+        raise OptionError(f"arange: expected (end), (start, end) or (start, end, step), got {limits}")
+    first, last, by = given
+    if not by or (last - first) / by < 0:
+        raise OptionError(f"arange: counting from {first} by {by} does not lead to {last}")
+    if dtype is None:
+        dtype = get_default_dtype() if any(isinstance(v, (float, np.floating)) for v in given) else np.int64
+    # Counted in float64 or whole numbers, and rounded once.
+    return placed(np.arange(first, last, by).astype(dtype), device, requires_grad)
+
+
+def linspace(
+    start: float,
+    end: float,
+    steps: int,
+    dtype: DType | None = None,
+    device: Place = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`steps` numbers from start to end, both included, at equal distances."""
+    return placed(np.linspace(start, end, steps).astype(kind_of(dtype)), device, requires_grad)
+
+
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    dtype: DType | None = None,
+    device: Place = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`steps` numbers from base ** start to base ** end, each the same multiple of the one before."""
+    return placed((base ** np.linspace(start, end, steps)).astype(kind_of(dtype)), device, requires_grad)
+
+
+def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
+    """The places on and below the diagonal of a matrix: its row numbers above its column numbers."""
+    return Tensor(np.array(np.tril_indices(row, offset, col), np.int64))
+
+
+def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
+    """The places on and above the diagonal of a matrix: its row numbers above its column numbers."""
+    return Tensor(np.array(np.triu_indices(row, offset, col), np.int64))
+
+
+# -- drawn: one seed gives the same numbers on every device
+
+
+def randn(
+    *shape: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Place = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor of standard normal random numbers, the same on every device for one seed."""
-    array = random.generator().standard_normal(new_shape(shape)).astype(dtype)
-    return Tensor(to_device(array, device), requires_grad)
+    array = source(generator).standard_normal(sizes_of("randn", shape, size)).astype(kind_of(dtype))
+    return placed(array, device, requires_grad)
 
 
-def rand(*shape: Any, dtype: DType = np.float32, device: str | Device = "cpu", requires_grad: bool = False) -> Tensor:
+def rand(
+    *shape: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Place = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor of random numbers from [0, 1)."""
-    return Tensor(to_device(random.generator().random(new_shape(shape)).astype(dtype), device), requires_grad)
+    array = source(generator).random(sizes_of("rand", shape, size)).astype(kind_of(dtype))
+    return placed(array, device, requires_grad)
 
 
-def arange(*limits: float, dtype: DType | None = None, device: str | Device = "cpu") -> Tensor:
-    """A tensor that counts, as Python's range does; with float32 numbers if a limit or the step is a float."""
-    counted = np.arange(*limits)
-    dtype = np.float32 if dtype is None and counted.dtype.kind == "f" else dtype
-    return tensor(counted, dtype=dtype, device=device)
+def randint(
+    *limits: Any,
+    low: int = 0,
+    high: int | None = None,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: DType = np.int64,
+    device: Place = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Random integers up to, not including, high: `randint(high, size)` from 0, `randint(low, high, size)` from low.
+
+    Raises OptionError."""
+    given = list(limits)
+    if given and size is None:
+        size = given.pop()
+    if high is None:
+        if not given:
+            raise OptionError("randint: give high, up to which the numbers go, and the size")
+        high = given.pop()
+    low = given.pop() if given else low
+    if given or size is None:
+        raise OptionError(f"randint: expected (high, size) or (low, high, size), got {limits}")
+    if low >= high:
+        raise OptionError(f"randint: there is no integer from {low} up to {high}")
+    numbers = source(generator).integers(low, high, new_shape((size,)))
+    return placed(numbers.astype(dtype), device, requires_grad)
 
 
-def zeros_like(x: Any, dtype: DType | None = None) -> Tensor:
-    """A tensor of zeros with the shape, dtype and device of x."""
-    return Tensor(np.zeros_like(tensor_input("zeros_like", "x", x).array, dtype=dtype))
-
-
-def ones_like(x: Any, dtype: DType | None = None) -> Tensor:
-    """A tensor of ones with the shape, dtype and device of x."""
-    return Tensor(np.ones_like(tensor_input("ones_like", "x", x).array, dtype=dtype))
-
-
-def full(size: Any, fill_value: float, dtype: DType | None = None, device: str | Device = "cpu") -> Tensor:
-    """A tensor of one number everywhere; a Python float makes float32, an integer int64."""
-    return tensor(
-        np.full(new_shape((size,)), fill_value),
-        dtype or (np.float32 if isinstance(fill_value, float) else None),
-        device,
-    )
-
-
-def randperm(n: int, device: str | Device = "cpu") -> Tensor:
+def randperm(n: int, *, generator: Generator | None = None, dtype: DType = np.int64, device: Place = None) -> Tensor:
     """The integers 0 ... n - 1 in random order (int64)."""
-    return Tensor(to_device(random.generator().permutation(n).astype(np.int64), device))
+    return placed(source(generator).permutation(n).astype(dtype), device)
 
 
-def randint(low: int, high: int, size: Any, dtype: DType = np.int64, device: str | Device = "cpu") -> Tensor:
-    """A tensor of random integers from low up to, not including, high."""
-    return Tensor(to_device(random.generator().integers(low, high, new_shape((size,))).astype(dtype), device))
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Place = None,
+) -> Tensor:
+    """Normal random numbers; mean and std are numbers (with a size) or tensors, each number of which has its own."""
+    given = [v.detach() for v in (mean, std) if isinstance(v, Tensor)]
+    if given and size is not None:
+        raise OptionError("normal: the size is that of mean and std, which are tensors")
+    if given:
+        size = np.broadcast_shapes(*(t.shape for t in given))
+        dtype, device = given[0].dtype, given[0].device
+    drawn = randn(size=() if size is None else size, generator=generator, dtype=dtype, device=device)
+    return drawn * (std.detach() if isinstance(std, Tensor) else std) + (
+        mean.detach() if isinstance(mean, Tensor) else mean
+    )

@@ -17,11 +17,13 @@ from typing import TypeVar as _TypeVar
 import numpy as _np
 
 from ..errors import DtypeError as _DtypeError
+from . import alike as _alike
 from . import arranging as _arranging
 from . import choosing as _choosing
 from . import elementwise as _elementwise
 from . import products as _products
 from . import reductions as _reductions
+from . import sampling as _sampling
 from .arguments import NAMES_OF_THE_FIRST as _NAMES_OF_THE_FIRST
 from .arguments import takes_numpys_names as _takes_numpys_names
 from .inputs import tensor_input as _tensor_input
@@ -332,6 +334,16 @@ bucketize = _of_tensors(_choosing.bucketize)
 tensordot = _of_tensors(_products.tensordot)
 cdist = _of_tensors(_products.cdist)
 einsum = _products.einsum
+zeros_like = _method(_alike.zeros_like)
+ones_like = _method(_alike.ones_like)
+empty_like = _method(_alike.empty_like)
+full_like = _method(_alike.full_like)
+rand_like = _method(_sampling.rand_like)
+randn_like = _method(_sampling.randn_like)
+randint_like = _method(_sampling.randint_like)
+bernoulli = _method(_sampling.bernoulli)
+multinomial = _method(_sampling.multinomial)
+poisson = _method(_sampling.poisson)
 
 
 def equal(a: _Any, b: _Any) -> bool:

@@ -8,9 +8,9 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..types import Axes
-from . import arranging, choosing, elementwise, products, reductions, taped
+from . import alike, arranging, choosing, elementwise, products, reductions, sampling, taped
 from .arguments import whose_methods_take_numpys_names
-from .in_place import both
+from .in_place import both, in_place
 from .reductions import Extremes
 
 if TYPE_CHECKING:
@@ -177,6 +177,24 @@ class Methods(Conversions):
     __xor__ = __rxor__ = elementwise.bitwise_xor
     __rand__, __ror__ = elementwise.bitwise_and, elementwise.bitwise_or
     __ixor__, __iand__, __ior__ = bitwise_xor_, bitwise_and_, bitwise_or_
+
+    # alike
+    new = alike.new
+    new_zeros = alike.new_zeros
+    new_empty = alike.new_zeros
+    new_ones = alike.new_ones
+    new_full = alike.new_full
+    new_tensor = alike.new_tensor
+    fill_diagonal_ = in_place(alike.fill_diagonal)
+
+    # sampling
+    normal_ = in_place(sampling.drawn_normal)
+    uniform_ = in_place(sampling.drawn_uniform)
+    bernoulli_ = in_place(sampling.drawn_bernoulli)
+    exponential_ = in_place(sampling.drawn_exponential)
+    random_ = in_place(sampling.drawn_whole)
+    bernoulli = sampling.bernoulli
+    multinomial = sampling.multinomial
 
     # reductions
     cumsum, cumsum_ = both(reductions.cumsum)

@@ -1,0 +1,109 @@
+"""Tensors made in the likeness of another: on its device, of its dtype where none is named, of its shape or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..device import Device
+from ..errors import OptionError
+from ..types import DType
+from .arguments import new_shape
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+def _made(x, make, shape, dtype, device, requires_grad, *value):
+    array = make(x.array, *value, dtype=x.dtype if dtype is None else np.dtype(dtype), shape=shape)
+    made = x.like(array).to(device=device)
+    return made.requires_grad_() if requires_grad else made
+
+
+def new_zeros(
+    x: Tensor, *size: Any, dtype: DType | None = None, device: str | Device | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Zeros in another shape."""
+    return _made(x, np.zeros_like, new_shape(size), dtype, device, requires_grad)
+
+
+def new_ones(
+    x: Tensor, *size: Any, dtype: DType | None = None, device: str | Device | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Ones in another shape."""
+    return _made(x, np.ones_like, new_shape(size), dtype, device, requires_grad)
+
+
+def new_full(
+    x: Tensor,
+    size: Any,
+    fill_value: Any,
+    dtype: DType | None = None,
+    device: str | Device | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """One number everywhere, in another shape."""
+    value = fill_value.item() if hasattr(fill_value, "array") else fill_value
+    return _made(x, np.full_like, new_shape((size,)), dtype, device, requires_grad, value)
+
+
+def new_tensor(
+    x: Tensor, data: Any, dtype: DType | None = None, device: str | Device | None = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of `data`, numbers in lists or an array."""
+    array = np.asarray(
+        data.array if hasattr(data, "array") else data, x.dtype if dtype is None else dtype, like=x.array
+    )
+    made = x.like(array.copy()).to(device=device)
+    return made.requires_grad_() if requires_grad else made
+
+
+def new(x: Tensor, *arguments: Any) -> Tensor:
+    """The old spelling: `x.new(2, 3)` of sizes (zeros here), `x.new([1, 2])` of numbers."""
+    if len(arguments) == 1 and isinstance(arguments[0], (list, np.ndarray)):
+        return new_tensor(x, arguments[0])
+    return new_zeros(x, *(arguments or (0,)))
+
+
+def zeros_like(
+    x: Tensor, dtype: DType | None = None, device: str | Device | None = None, requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
+    """Zeros in the shape of x."""
+    return _made(x, np.zeros_like, x.shape, dtype, device, requires_grad)
+
+
+def ones_like(
+    x: Tensor, dtype: DType | None = None, device: str | Device | None = None, requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
+    """Ones in the shape of x."""
+    return _made(x, np.ones_like, x.shape, dtype, device, requires_grad)
+
+
+def empty_like(
+    x: Tensor, dtype: DType | None = None, device: str | Device | None = None, requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
+    """Zeros in the shape of x, to be written over. (PyTorch's hold whatever the memory held.)"""
+    return _made(x, np.zeros_like, x.shape, dtype, device, requires_grad)
+
+
+def full_like(
+    x: Tensor, fill_value: Any, dtype: DType | None = None, device: str | Device | None = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """One number everywhere, in the shape of x."""
+    return new_full(x, x.shape, fill_value, dtype, device, requires_grad)
+
+
+def fill_diagonal(x: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+    """x with one number wherever all coordinates are equal."""
+    if wrap:
+        raise OptionError("fill_diagonal_: wrap=True, which goes on below a tall matrix, is not supported")
+    if x.ndim < 2:
+        raise OptionError(f"fill_diagonal_: there must be two axes or more, got {x.shape}")
+    mask = np.zeros_like(x.array, dtype=bool)
+    mask[(np.arange(min(x.shape), like=x.array),) * x.ndim] = True
+    return x.masked_fill(x.like(mask), fill_value)
