@@ -72,6 +72,9 @@ def product(a: Array, b: Array, out: Array | None = None) -> Array:
     if threads.inside_region():  # the other cores are busy, and BLAS has been told
         return np.matmul(a, b, out=out)
     shares = threads.get_num_threads() if out.size * a.shape[-1] >= SMALL_PRODUCT else 1
+    if shares == 1:
+        with threads.one_blas_thread():
+            return np.matmul(a, b, out=out)
     axis = 0 if a.ndim == 3 or out.shape[0] >= out.shape[1] else 1
 
     def work(some: slice) -> None:

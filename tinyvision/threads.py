@@ -10,7 +10,7 @@ statistics) add their partial sums in another order under another number of thre
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -136,7 +136,7 @@ def dismiss_helpers(threads: int | None = None) -> None:
 
 
 @contextmanager
-def _blas_on_one_thread():
+def one_blas_thread() -> Iterator[None]:
     """Hold every BLAS in the process to one thread; the last region to leave restores what was there."""
     if _local.holding:  # this thread is in a region already, and nobody helps it
         yield
@@ -208,7 +208,7 @@ def run(work: Callable[..., Any], pieces: Iterable[Any]) -> list[Any]:
         return [work(piece) for piece in pieces]
     workers = min(_state.threads, len(pieces))
     if workers <= 1:  # its products may still be shared out among the other threads
-        with _blas_on_one_thread(), _alone():
+        with one_blas_thread(), _alone():
             return [work(piece) for piece in pieces]
     results = [None] * len(pieces)
     errors: list[BaseException] = []
@@ -234,7 +234,7 @@ def run(work: Callable[..., Any], pieces: Iterable[Any]) -> list[Any]:
         ended.append(True)
         bell.put(True)
 
-    with _blas_on_one_thread():
+    with one_blas_thread():
         try:
             _call_helpers(helper, workers - 1)
             worker()
@@ -250,7 +250,7 @@ def run(work: Callable[..., Any], pieces: Iterable[Any]) -> list[Any]:
 
 @contextmanager
 def _alone():
-    """This thread works on a region by itself: what it runs in it, BLAS knows about already."""
+    """This thread runs a region by itself, with BLAS held at one thread already."""
     before, _local.holding, _local.inside = _local.holding, True, _state.threads == 1
     try:
         yield
