@@ -160,6 +160,37 @@ def test_kill_9(tmp_path, unbroken, step):
     assert not [name for name in os.listdir(run) if name.endswith(".tmp")]
 
 
+def test_what_is_derived_from_a_checkpoint_is_rebuilt_from_it(tmp_path, unbroken):
+    """As after a kill between the last checkpoint and history.csv, and one in the middle of a write."""
+    run = tmp_path / "run"
+    training(run)
+    csv = (run / "history.csv").read_bytes()
+    leftovers = [".last.safetensors.0123456789abcdef.tmp", ".history.png.0123456789abcdef.tmp"]
+    for damaged in (None, csv[:100], csv[: csv.rindex(b"\n", 0, -1) + 1]):
+        (run / "history.csv").unlink()
+        if damaged is not None:
+            (run / "history.csv").write_bytes(damaged)
+        for name in (*leftovers, ".mine.tmp"):
+            (run / name).write_bytes(b"half")
+        training(run, resume=True)
+        assert (run / "history.csv").read_bytes() == csv
+        assert sorted(os.listdir(run)) == [".mine.tmp", *sorted(FILES)]  # what is not ours stays
+    (run / leftovers[0]).write_bytes(b"half")
+    training(run, overwrite=True)
+    assert not (run / leftovers[0]).exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="traces system calls as Linux does")
+def test_killed_at_some_system_calls():
+    """`kills` by hand tries every tenth of them; a sixth of a minute is what there is here."""
+    command = [sys.executable, "-m", "tests.train.kills", "train", "900"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=300)
+    if "may not be traced" in done.stderr:
+        pytest.skip("processes may not be traced here")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 of them left something else" in done.stdout
+
+
 def test_resume_refuses_other_settings(tmp_path):
     run = tmp_path / "run"
     training(run)

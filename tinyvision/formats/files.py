@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import DownloadError, FileError, OptionError, TinyVisionError
+from ..printable import printable
 
 _CHUNK = 1 << 18
 _TIMEOUT = 30.0  # seconds without (noticeable) progress before a connection counts as stalled
@@ -44,7 +45,7 @@ def atomic_write(
     if mode not in ("wb", "w"):
         raise OptionError(f"atomic_write: mode is 'wb' or 'w', got {mode!r}")
     target, old_mode = _write_target(path, error)
-    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f"{_temporary_prefix(target.name)}{secrets.token_hex(8)}.tmp")
     try:
         # Unlike tempfile's 0600, 0666 is narrowed by the umask: a new file gets the permissions of any other.
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
@@ -68,6 +69,25 @@ def atomic_write(
         if isinstance(reason, OSError) and from_us and reason.filename in (None, str(temporary)):
             raise error(_cannot_write(path, reason)) from None
         raise
+
+
+def remove_leftovers(folder: str | PathLike[str], names: Sequence[str]) -> None:
+    """Delete what `atomic_write`s of these files in a folder left behind when their process was killed.
+
+    Only for a caller who knows that nobody is writing them now. Raises FileError."""
+    patterns = [re.compile(re.escape(_temporary_prefix(name)) + r"[0-9a-f]{16}\.tmp") for name in names]
+    try:
+        for path in Path(folder).iterdir():
+            if any(pattern.fullmatch(path.name) for pattern in patterns):
+                path.unlink(missing_ok=True)
+    except FileNotFoundError:  # no folder, nothing in it
+        return
+    except OSError as reason:
+        raise FileError(f"cannot tidy up in {printable(folder)}: {reason.strerror}") from None
+
+
+def _temporary_prefix(name):
+    return f".{name[:40]}."
 
 
 def _write_target(path, error):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
@@ -57,11 +59,16 @@ class History:
         return "\n".join(lines)
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the rows as comma-separated values with a line of names. Raises FileError if that fails."""
+        """Write the rows as comma-separated values with a line of names. Raises FileError if that fails.
+
+        A file that says the same already is left alone."""
+        lines = [",".join("" if row[name] is None else str(row[name]) for name in COLUMNS) for row in self.rows]
+        text = "\n".join([",".join(COLUMNS), *lines, ""])
+        with suppress(OSError, ValueError):
+            if Path(path).read_text("utf-8") == text:
+                return
         with atomic_write(path, "w") as file:
-            file.write(",".join(COLUMNS) + "\n")
-            for row in self.rows:
-                file.write(",".join("" if row[name] is None else str(row[name]) for name in COLUMNS) + "\n")
+            file.write(text)
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draw loss and accuracy over the epochs into a .png or .svg file.

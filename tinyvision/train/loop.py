@@ -31,7 +31,7 @@ from .evaluate import evaluate
 from .history import History
 from .inspection import check_data, check_same_data, classes_of, data_notes
 from .interrupt import Interrupted, StopRequest
-from .runs import BEST, CSV, LAST, PLOT, FolderLock, clear_run, open_run
+from .runs import BEST, CSV, LAST, PLOT, FolderLock, clear_run, open_run, tidy_run
 from .settings import Settings, agreed_settings
 
 
@@ -90,6 +90,8 @@ def fit(
     with FolderLock(training.folder) if training.folder else nullcontext(), StopRequest() as training.stop:
         if training.folder and overwrite and not resume:
             clear_run(training.folder)  # not sooner: no mistake in the options, and no other process, may cost a run
+        if training.folder:
+            tidy_run(training.folder)
         try:
             with warnings.catch_warnings():
                 # A diverging loss is reported in our words; NumPy's warnings about it would only come first.
@@ -237,6 +239,7 @@ class _Training:
         self.saved_at, self.saved_step = time.monotonic(), self.progress.total
         if not self.progress.total:
             self.save()  # from here on, whatever happens, there is something to resume
+        self.keep_history()  # a kill may have come between the last checkpoint and this
         for epoch in range(self.progress.epoch, self.settings.epochs):
             self.train_epoch(epoch)
             self.finish_epoch()
@@ -288,8 +291,7 @@ class _Training:
         if self.history.best is row:
             self.save(BEST)
         self.save()
-        if self.folder:
-            self.history.to_csv(self.folder / CSV)
+        self.keep_history()
         if self.on_epoch is not None:
             self.on_epoch(dict(row))
         self.stop_if_asked()
@@ -314,6 +316,11 @@ class _Training:
             state if name == LAST else None,
             groups if name == LAST else [],
         ).save(self.folder / name)
+
+    def keep_history(self) -> None:
+        """The rows as a file that other programs read."""
+        if self.folder and self.progress.rows:
+            self.history.to_csv(self.folder / CSV)
 
     def save_if_due(self) -> None:
         """A checkpoint within the epoch, so that a crash loses seconds and not an epoch."""

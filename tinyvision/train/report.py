@@ -17,6 +17,7 @@ from ..printable import printable
 from .evaluate import Evaluation
 from .history import History
 from .metrics import confusion_matrix
+from .runs import REPORT
 from .transfer import TransferResult, TransferSettings, path_of
 
 _WORST = 24
@@ -162,12 +163,15 @@ def _curves(name: str, history: History) -> str:
         figure = history.figure()
     except OptionError as error:
         return f"<h2>Learning curves: {escape(name)}</h2>\n<p>{escape(str(error))}</p>"
+    import matplotlib
+
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None})
+    with matplotlib.rc_context({"svg.hashsalt": name}):  # the same curves give the same text
+        figure.savefig(stream, format="svg", metadata={"Date": None})
     svg = stream.getvalue()
     return f'<h2>Learning curves: {escape(name)}</h2>\n<div class="curves">{svg[svg.index("<svg") :]}</div>'
 
 
 def report_path(run: Path) -> Path:
     """Where the report of a run lies."""
-    return run / "report.html"
+    return run / REPORT

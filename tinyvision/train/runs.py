@@ -6,7 +6,8 @@ runs/digits-1/
     history.csv        a line an epoch
     history.png        the same as curves, drawn when training ends
 
-A transfer has its settings in transfer.json besides, and its last layer's training in head/.
+A transfer has its settings in transfer.json and its report in report.html besides, and its last layer's training in
+head/. All but the two checkpoints and the settings are derived: going on with a run writes them anew.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import CheckpointError, FileError
+from ..formats.files import remove_leftovers
+from ..printable import printable
 
 LAST, BEST, CSV, PLOT = "last.safetensors", "best.safetensors", "history.csv", "history.png"
-TRANSFER = "transfer.json"
+TRANSFER, REPORT = "transfer.json", "report.html"
+_FILES = (LAST, BEST, CSV, PLOT, TRANSFER, REPORT)
 
 
 def new_run_folder(parent: str | os.PathLike[str], name: str) -> Path:
@@ -36,7 +40,7 @@ def new_run_folder(parent: str | os.PathLike[str], name: str) -> Path:
         except FileExistsError:  # another process was faster
             number += 1
         except OSError as error:
-            raise FileError(f"cannot make the folder {folder}: {error.strerror}") from None
+            raise FileError(f"cannot make the folder {printable(folder)}: {error.strerror}") from None
 
 
 def make_folder(folder: Path) -> None:
@@ -44,7 +48,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FileError(f"cannot make the folder {folder}: {error.strerror}; name another one") from None
+        raise FileError(f"cannot make the folder {printable(folder)}: {error.strerror}; name another one") from None
 
 
 def discard_if_empty(folder: Path) -> None:
@@ -73,11 +77,14 @@ def open_run(
     path = Path(folder).expanduser()
     there = (path / LAST).is_file()
     if path.exists() and not path.is_dir():
-        raise CheckpointError(f"{path} is a file; a run needs a folder")
+        raise CheckpointError(f"{printable(path)} is a file; a run needs a folder")
     if resume is True and not there:
-        raise CheckpointError(f"nothing to resume: there is no {path / LAST}")
+        raise CheckpointError(f"nothing to resume: there is no {printable(path / LAST)}")
     if not resume and not overwrite and path.is_dir() and any((path / n).exists() for n in (LAST, BEST, CSV)):
-        raise CheckpointError(f"{path} already holds a run; resume it, overwrite it, or choose another folder")
+        raise CheckpointError(
+            f"{printable(path)} already holds a run; go on with it (--resume, in Python resume=True), replace it "
+            f"(--overwrite, overwrite=True), or choose another folder"
+        )
     if not make:
         return path, bool(resume) and there
     make_folder(path)
@@ -86,11 +93,16 @@ def open_run(
 
 def clear_run(folder: Path) -> None:
     """Delete the run in a folder, under its FolderLock; other files stay. Raises FileError."""
-    for name in (LAST, BEST, CSV, PLOT):
+    for name in _FILES:
         try:
             (folder / name).unlink(missing_ok=True)
         except OSError as error:
-            raise FileError(f"cannot delete {folder / name}: {error.strerror}") from None
+            raise FileError(f"cannot delete {printable(folder / name)}: {error.strerror}") from None
+
+
+def tidy_run(folder: Path) -> None:
+    """Delete the half-written files of a process that was killed, under the folder's FolderLock. Raises FileError."""
+    remove_leftovers(folder, _FILES)
 
 
 class FolderLock:
@@ -112,7 +124,7 @@ class FolderLock:
         except BlockingIOError:
             self.__exit__()
             raise CheckpointError(
-                f"another process is training in {self.folder}; wait, or choose another folder"
+                f"another process is training in {printable(self.folder)}; wait, or choose another folder"
             ) from None
         except OSError:  # a network disk without locks
             self.__exit__()

@@ -34,7 +34,7 @@ from .evaluate import Evaluation, evaluate
 from .history import History
 from .loop import fit
 from .recipes import NETWORKS, check_images, folder_parts, published_preprocessing
-from .runs import BEST, CSV, LAST, PLOT, TRANSFER, make_folder
+from .runs import BEST, CSV, LAST, PLOT, TRANSFER, FolderLock, make_folder, tidy_run
 from .settings import Settings, nearest
 
 FREEZE = ("all", "stem", "none")
@@ -159,6 +159,8 @@ def fine_tune(
         save_every=60,
         **options,
     )
+    with FolderLock(run):
+        tidy_run(run)
     load_weights(last, run / "head" / BEST)
     histories = {"head": head}
     if settings.freeze == "all":
