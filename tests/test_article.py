@@ -139,10 +139,10 @@ def test_listing_4_1():
 
 def test_listing_4_2(tmp_path, monkeypatch):
     torch = pytest.importorskip("torch")
-    from models.torchvision_models import models as theirs
+    from torchvision_oracle import torchvision
 
     torch.manual_seed(0)
-    network = theirs.resnet18()
+    network = torchvision.models.resnet18()
     torch.save(network.state_dict(), tmp_path / "my.pth")
     monkeypatch.setenv("TINYVISION_WEIGHTS_RESNET18", str(tmp_path / "my.pth"))
     names, losses = run(LISTING_4_2, loader(32, 10, 5, 1.0))

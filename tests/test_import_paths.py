@@ -22,6 +22,15 @@ LINES = {
     "from tinyvision.utils import data": "data.random_split",
     "from tinyvision.utils.data import DataLoader, Dataset, TensorDataset, Subset, random_split": "TensorDataset",
     "from tinyvision.utils.data import default_collate": "default_collate",
+    "from tinyvision import torchvision": "torchvision.models.resnet18, torchvision.ops.nms",
+    "import tinyvision.torchvision as torchvision": "torchvision.datasets.MNIST, torchvision.transforms.Compose",
+    "import tinyvision.torchvision.transforms as transforms": "transforms.ToTensor",
+    "import tinyvision.torchvision.models as models": "models.ResNet18_Weights, models.vgg16",
+    "from tinyvision.torchvision import datasets, models, transforms, utils": "utils.save_image",
+    "from tinyvision.torchvision.utils import make_grid, save_image": "make_grid",
+    "from tinyvision.torchvision.ops import box_iou, nms": "nms",
+    "from tinyvision.torchvision.models import resnet18, ResNet18_Weights": "resnet18",
+    "from tinyvision.torchvision.models.resnet import BasicBlock, Bottleneck": "Bottleneck",
     "import tinyvision": "tinyvision.utils.data.DataLoader, tinyvision.nn.utils.clip_grad_norm_",
 }
 
@@ -41,7 +50,7 @@ def test_both_places_hold_the_same_things():
 
 
 def test_importing_tinyvision_loads_none_of_them():
-    rooms = "('tinyvision.utils', 'tinyvision.nn', 'tinyvision.data')"
+    rooms = "('tinyvision.utils', 'tinyvision.nn', 'tinyvision.data', 'tinyvision.torchvision')"
     code = f"import sys, tinyvision; print(*[m for m in sys.modules if m.startswith({rooms})])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []

@@ -103,6 +103,7 @@ _ROOMS = (
     "ops",
     "optim",
     "random",
+    "torchvision",
     "train",
     "utils",
     "weights",
@@ -119,6 +120,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see of them
     from . import ops as ops
     from . import optim as optim
     from . import random as random
+    from . import torchvision as torchvision
     from . import train as train
     from . import utils as utils
     from . import weights as weights

@@ -1,19 +1,7 @@
-"""torchvision, for comparison only.
+"""torchvision's datasets and transforms, for comparison only."""
 
-Its compiled half may not fit the installed torch; the Python half is enough once the two operators exist
-that it registers names for."""
+from torchvision_oracle import torch, torchvision
 
-import pytest
-
-torch = pytest.importorskip("torch")
-try:
-    from torchvision import datasets, transforms
-except RuntimeError:
-    _library = torch.library.Library("torchvision", "DEF")
-    for _name in ("nms", "qnms"):
-        _library.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    from torchvision import datasets, transforms
-except ImportError:
-    pytest.skip("torchvision is not installed", allow_module_level=True)
+datasets, transforms = torchvision.datasets, torchvision.transforms
 
 __all__ = ["datasets", "torch", "transforms"]

@@ -4,12 +4,12 @@ import os
 
 import numpy as np
 import pytest
+from torchvision_oracle import torch, torchvision
 
 import tinyvision as tv
 from tinyvision import models, nn
 
-from .torchvision_models import models as theirs
-from .torchvision_models import torch
+theirs = torchvision.models
 
 # {network: side of the images}: the smallest of each kind, at a size where the last stage still has a few pixels to
 # normalise by. All others are compared by hand: TINYVISION_ALL_MODELS=1 pytest tests/models/test_all_models.py

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
+from torchvision_oracle import torch, torchvision
 
 import tinyvision as tv
 from tinyvision import models, nn, optim
 from tinyvision.errors import OptionError, WeightsError
 from tinyvision.nn.module import numpy_state
 
-from .torchvision_models import models as theirs
-from .torchvision_models import torch
+theirs = torchvision.models
 
 NAMES = ["resnet18", "resnet34", "resnet50"]
 

@@ -57,16 +57,7 @@ PUBLISHED: dict[str, dict[str, Published]] = {
     "VGG11_BN": {"IMAGENET1K_V1": Published("vgg11_bn-6002323d.pth", 132_868_840, 70.37)},
     "VGG13": {"IMAGENET1K_V1": Published("vgg13-19584684.pth", 133_047_848, 69.928)},
     "VGG13_BN": {"IMAGENET1K_V1": Published("vgg13_bn-abd245e5.pth", 133_053_736, 71.586)},
-    "VGG16": {
-        "IMAGENET1K_V1": Published("vgg16-397923af.pth", 138_357_544, 71.592),
-        "IMAGENET1K_FEATURES": Published(
-            "vgg16_features-amdegroot-88682ab5.pth",
-            138_357_544,
-            None,
-            mean=(0.48235, 0.45882, 0.40784),
-            std=(1 / 255,) * 3,
-        ),
-    },
+    "VGG16": {"IMAGENET1K_V1": Published("vgg16-397923af.pth", 138_357_544, 71.592)},
     "VGG16_BN": {"IMAGENET1K_V1": Published("vgg16_bn-6c64b313.pth", 138_365_992, 73.36)},
     "VGG19": {"IMAGENET1K_V1": Published("vgg19-dcbb9e9d.pth", 143_667_240, 72.376)},
     "VGG19_BN": {"IMAGENET1K_V1": Published("vgg19_bn-c79401a0.pth", 143_678_248, 74.218)},

@@ -1,0 +1,7 @@
+"""torchvision's import paths: `from tinyvision import torchvision`, `from tinyvision.torchvision import transforms`.
+
+What is behind them lives in `tinyvision.models`, `data`, `boxes`, `drawing`; here the names are handed on."""
+
+from . import datasets, models, ops, transforms, utils
+
+__all__ = ["datasets", "models", "ops", "transforms", "utils"]

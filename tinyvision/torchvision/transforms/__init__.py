@@ -1,0 +1,3 @@
+"""torchvision's place for what is in `tinyvision.data.transforms`."""
+
+from ...data.transforms import *
