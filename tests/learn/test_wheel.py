@@ -14,6 +14,7 @@ from tinyvision.learn import course
 
 ROOT = Path(__file__).parents[2]
 WANTED = {
+    "tinyvision_command.py",
     *(str(p.relative_to(ROOT)) for p in (ROOT / "tinyvision").rglob("*.py")),
     *(f"tinyvision/learn/exercises/{p.name}" for p in (ROOT / "tutorials" / "exercises").glob("*.py")),
 }
