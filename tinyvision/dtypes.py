@@ -6,6 +6,7 @@ A dtype here is NumPy's own: `x.dtype == torch.float32`, `np.float32` and `"floa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -88,9 +89,9 @@ class iinfo:
             object.__setattr__(self, name, value)
 
 
-def is_floating_point(x: object) -> bool:
+def is_floating_point(x: Any) -> bool:
     """True for a tensor, or a dtype, of floating-point numbers."""
-    return np.dtype(getattr(x, "dtype", x)).kind == "f"  # type: ignore[arg-type]
+    return np.dtype(getattr(x, "dtype", x)).kind == "f"
 
 
 def promote_types(one: DType, other: DType) -> np.dtype:

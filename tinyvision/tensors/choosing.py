@@ -100,8 +100,9 @@ def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
 def index_fill(x: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
     """x with one number in all slices that `index` names along `dim`."""
     chosen = np.zeros_like(x.array, dtype=bool)
-    place = _rows("index_fill", x, dim, index)
-    chosen[(*place[:-1], place[-1].array)] = True
+    *before, rows = _rows("index_fill", x, dim, index)
+    place = (*before, rows.array)
+    chosen[place] = True
     return masked_fill(x, x.like(chosen), value)
 
 
@@ -254,6 +255,8 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """`input` where the condition holds, else `other`, with broadcasting; gradients flow to both.
 
     With the condition alone, the coordinates of where it holds, one tensor for each axis."""
+    if not isinstance(condition, Variable):
+        raise DtypeError(f"where: the condition must be an array of truth values, got {type(condition).__name__}")
     if input is None and other is None:
         return nonzero(condition, as_tuple=True)
     if condition.dtype != bool:

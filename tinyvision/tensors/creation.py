@@ -152,7 +152,7 @@ def full(
     requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of one number everywhere; a Python float makes float32, an integer int64, a truth value bool."""
-    value = fill_value.item() if isinstance(fill_value, Variable) else fill_value
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     if dtype is None and isinstance(value, float):
         dtype = get_default_dtype()
     return placed(np.full(new_shape((size,)), value, dtype), device, requires_grad)
@@ -183,7 +183,7 @@ def arange(
     """A tensor that counts: `arange(end)`, `arange(start, end, step)`; floats if a limit or the step is a float.
 
     Raises OptionError."""
-    given = [v.item() if isinstance(v, Variable) else v for v in limits]
+    given = [v.item() if isinstance(v, Tensor) else v for v in limits]
     if len(given) == 1 and end is None:
         given = [0 if start is None else start, *given]
     elif not given:

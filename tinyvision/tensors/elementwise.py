@@ -18,12 +18,33 @@ from ..ops.checks import is_integer
 from ..tape import Op, Variable
 from ..types import Array
 from . import taped
-from .operands import as_operand, binary, compare
+from .operands import as_operand, binary, compare, is_operand
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
 Unary = Callable[["Tensor"], "Tensor"]
+Binary = Callable[["Tensor", Any], "Tensor"]
+
+
+def operators(function: Binary, turned_round: Binary) -> tuple[Binary, Binary]:
+    """`x % y` and `y % x` of their functions: Python's operators leave what is no number to the other side."""
+
+    def of(function):
+        def operator(x: Tensor, other: Any) -> Tensor:
+            return function(x, other) if is_operand(other, function.__name__) else NotImplemented
+
+        return operator
+
+    return of(function), of(turned_round)
+
+
+def _of_numbers(name, x, other):
+    """Both again, or a DtypeError for what arithmetic makes no sense of."""
+    for value in (x, other):
+        if not is_operand(value, name):
+            raise DtypeError(f"{name}: expected a tensor, an array or a number, got {type(value).__name__}")
+    return x, other
 
 
 def floating(x: Tensor) -> Tensor:
@@ -199,7 +220,7 @@ def power(x: Tensor, exponent: Any) -> Tensor:
     if isinstance(exponent, Variable) or is_array(exponent):
         return binary(taped.power_of, whole_power, x, exponent)
     if isinstance(exponent, bool) or not isinstance(exponent, (int, float)):
-        return NotImplemented
+        raise DtypeError(f"pow: the exponent must be a number or a tensor, got {type(exponent).__name__}")
     if x.dtype.kind == "f" or not is_integer(exponent):
         return taped.power(floating(x), exponent=exponent)
     if exponent < 0:
@@ -209,7 +230,7 @@ def power(x: Tensor, exponent: Any) -> Tensor:
 
 def reversed_power(x: Tensor, base: Any) -> Tensor:
     """base ** x"""
-    return binary(taped.power_of, whole_power, base, x)
+    return binary(taped.power_of, whole_power, *_of_numbers("pow", base, x))
 
 
 def whole_power(base: Array, exponent: Array) -> Array:
@@ -222,7 +243,7 @@ def whole_power(base: Array, exponent: Array) -> Array:
 def floor_divide(x: Tensor, other: Any) -> Tensor:
     """x // other, rounded down; nothing is recorded, as it is flat between its steps."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return compare(whole_quotient, x.detach(), other)
+        return compare(whole_quotient, *_of_numbers("floor_divide", x.detach(), other))
 
 
 def reversed_floor_divide(x: Tensor, other: Any) -> Tensor:
@@ -256,10 +277,10 @@ def reversed_remainder(x: Tensor, other: Any) -> Tensor:
     return remainder(x.like(as_operand(other, x.array, "%")), x)
 
 
-def _of_two(name: str, op: Op, ufunc: np.ufunc, does: str) -> Callable[[Tensor, Any], Tensor]:
+def _of_two(name: str, op: Op, ufunc: Callable[..., Any], does: str) -> Binary:
     def function(x: Tensor, other: Any) -> Tensor:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return binary(op, ufunc, x, other)
+            return binary(op, ufunc, *_of_numbers(name, x, other))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = does
@@ -403,9 +424,9 @@ def isclose(x: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, eq
     return x.like(close | ((a != a) & (b != b)) if equal_nan else close)
 
 
-def _logical(name: str, ufunc: np.ufunc, does: str) -> Callable[[Tensor, Any], Tensor]:
+def _logical(name: str, ufunc: Callable[..., Any], does: str) -> Binary:
     def function(x: Tensor, other: Any) -> Tensor:
-        return compare(ufunc, x, other)
+        return compare(ufunc, *_of_numbers(name, x, other))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = does

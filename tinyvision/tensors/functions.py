@@ -54,14 +54,20 @@ def _method(method: _Callable[_Concatenate[_Tensor, _P], _R]) -> _Callable[_Conc
 def _of_tensors(function: _Callable[_P, _R]) -> _Callable[_P, _R]:
     """A function of several tensors, or of a list of them, which may be arrays."""
 
-    def as_tensor(value: _Any) -> _Any:
+    def as_tensors(value: _Any) -> _Any:
         if isinstance(value, (list, tuple)):
-            return [as_tensor(v) for v in value]
-        return _tensor_input(function.__name__, "x", value) if isinstance(value, _np.ndarray) else value
+            return [as_tensors(v) for v in value]
+        return _tensor_input(function.__name__, "x", value)
+
+    def as_operand(value: _Any) -> _Any:
+        is_option = value is None or isinstance(value, (bool, int, float, str, list, tuple))
+        return value if is_option else _tensor_input(function.__name__, "x", value)
 
     @_functools.wraps(function)
     def called(*arguments: _P.args, **options: _P.kwargs) -> _R:
-        return function(*map(as_tensor, arguments), **options)
+        first = [as_tensors(v) for v in arguments[:1] if v is not None] or arguments[:1]
+        rest = [as_operand(v) for v in arguments[1:]]
+        return function(*first, *rest, **options)
 
     return _takes_numpys_names(called) if "dim" in function.__code__.co_varnames else called
 

@@ -10,6 +10,7 @@ from ..errors import ShapeError
 from ..types import Axes
 from . import alike, arranging, choosing, elementwise, products, reductions, sampling, taped
 from .arguments import whose_methods_take_numpys_names
+from .elementwise import operators
 from .in_place import both, in_place
 from .reductions import Extremes
 
@@ -170,12 +171,14 @@ class Methods(Conversions):
     greater_equal = elementwise.ge
 
     __abs__, __pos__ = elementwise.magnitude, elementwise.positive
-    __pow__, __rpow__, __ipow__ = elementwise.power, elementwise.reversed_power, pow_
-    __mod__, __rmod__, __imod__ = elementwise.remainder, elementwise.reversed_remainder, remainder_
-    __floordiv__, __rfloordiv__ = elementwise.floor_divide, elementwise.reversed_floor_divide
+    __pow__, __rpow__ = operators(elementwise.power, elementwise.reversed_power)
+    __ipow__ = pow_
+    __mod__, __rmod__ = operators(elementwise.remainder, elementwise.reversed_remainder)
+    __imod__ = remainder_
+    __floordiv__, __rfloordiv__ = operators(elementwise.floor_divide, elementwise.reversed_floor_divide)
     __ifloordiv__ = floor_divide_
-    __xor__ = __rxor__ = elementwise.bitwise_xor
-    __rand__, __ror__ = elementwise.bitwise_and, elementwise.bitwise_or
+    __xor__, __rxor__ = operators(elementwise.bitwise_xor, elementwise.bitwise_xor)
+    __rand__, __ror__ = operators(elementwise.bitwise_and, elementwise.bitwise_or)
     __ixor__, __iand__, __ior__ = bitwise_xor_, bitwise_and_, bitwise_or_
 
     # alike
@@ -274,7 +277,7 @@ class Methods(Conversions):
     addmv, addmv_ = both(products.addmv)
     addr, addr_ = both(products.addr)
     matmul = products.matmul
-    __matmul__, __rmatmul__ = products.matmul, products.reversed_matmul
+    __matmul__, __rmatmul__ = operators(products.matmul, products.reversed_matmul)
     mm = products.mm
     bmm = products.bmm
     mv = products.mv

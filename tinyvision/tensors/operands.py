@@ -6,7 +6,7 @@ become floats, and whole numbers divided or met by a fraction become float32. Tw
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,7 @@ def as_operand(value: Any, like: Array, what: str) -> Array:
     return value
 
 
-def binary(op: Op, ufunc: np.ufunc, a: Any, b: Any) -> Any:
+def binary(op: Op, ufunc: Callable[..., Any], a: Any, b: Any) -> Any:
     """a and b through the op if both are (or become) floats, else through the ufunc, which also takes integers."""
     if not (is_operand(a, op.__name__) and is_operand(b, op.__name__)):
         return NotImplemented
@@ -98,7 +98,7 @@ def binary(op: Op, ufunc: np.ufunc, a: Any, b: Any) -> Any:
     return y if isinstance(y, Variable) else one.like(y)
 
 
-def plain(ufunc: np.ufunc, left: Array, right: Array) -> Array:
+def plain(ufunc: Callable[..., Any], left: Array, right: Array) -> Array:
     """A ufunc on operands that are not all floats, as an array; float64 only where one of them was."""
     try:
         y = np.asarray(ufunc(left, right), like=left)
@@ -112,7 +112,7 @@ def plain(ufunc: np.ufunc, left: Array, right: Array) -> Array:
     return y.astype(np.float32) if narrow else y
 
 
-def compare(ufunc: np.ufunc, a: Any, b: Any) -> Any:
+def compare(ufunc: Callable[..., Any], a: Any, b: Any) -> Any:
     """Truth values (or bits) that are not recorded; with what is no number, Python's own answer."""
     if not is_operand(b, ufunc.__name__):
         return NotImplemented

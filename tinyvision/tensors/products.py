@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import OptionError, ShapeError
+from ..errors import DtypeError, OptionError, ShapeError
 from ..ops.checks import is_integer
 from ..tape import Variable
 from . import taped
@@ -24,7 +24,7 @@ def matmul(x: Tensor, other: Any) -> Tensor:
     Raises ShapeError."""
     if not isinstance(other, Variable):
         if not is_operand(other, "matmul"):
-            return NotImplemented
+            raise DtypeError(f"matmul: expected a tensor or an array, got {type(other).__name__}")
         other = x.like(as_operand(other, x.array, "matmul"))
     x, other = promoted([x, other])
     if not x.ndim or not other.ndim:
