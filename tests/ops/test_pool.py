@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyvision import errors, ops
-from tinyvision.ops import naive
+from tinyvision.ops import adaptive_pool, naive
+from tinyvision.ops import pool as pool_ops
 
 from .oracle import LAYOUTS, compare, torch
 
@@ -27,18 +28,25 @@ def pools(draw, size=10):
     return x, {"kernel_size": kernel, "stride": stride, "padding": padding}
 
 
-@given(pools(), st.sampled_from(list(LAYOUTS)))
+@given(pools(), st.data(), st.sampled_from(list(LAYOUTS)))
 @settings(max_examples=60)
-def test_max_pool_like_torch(pool, layout):
+def test_max_pool_like_torch(pool, data, layout):
     x, options = pool
+    if data.draw(st.booleans()):
+        fits = (n >= 2 * (k - 1) + 1 for k, n in zip(options["kernel_size"], x.shape[2:], strict=True))
+        dilation = tuple(2 if fit and data.draw(st.booleans()) else 1 for fit in fits)
+        options = {**options, "dilation": dilation, "ceil_mode": data.draw(st.booleans())}
+        winners = pool_ops.max_pool2d_indices(x, **options)
+        _, expected = torch.nn.functional.max_pool2d(torch.from_numpy(x), **options, return_indices=True)
+        np.testing.assert_array_equal(winners, expected.numpy())
     compare("max_pool2d", lambda t: torch.nn.functional.max_pool2d(t, **options), [x], options, layout=LAYOUTS[layout])
 
 
-@given(pools(), st.booleans(), st.sampled_from(list(LAYOUTS)))
+@given(pools(), st.booleans(), st.booleans(), st.sampled_from([None, None, 3]), st.sampled_from(list(LAYOUTS)))
 @settings(max_examples=60)
-def test_avg_pool_like_torch(pool, count_include_pad, layout):
+def test_avg_pool_like_torch(pool, count_include_pad, ceil_mode, divisor, layout):
     x, options = pool
-    options = {**options, "count_include_pad": count_include_pad}
+    options = {**options, "count_include_pad": count_include_pad, "ceil_mode": ceil_mode, "divisor_override": divisor}
     compare("avg_pool2d", lambda t: torch.nn.functional.avg_pool2d(t, **options), [x], options, layout=LAYOUTS[layout])
 
 
@@ -52,9 +60,26 @@ def test_adaptive_avg_pool_like_torch(size, output_size, layout):
     )  # fmt: skip
 
 
-@given(pools(size=6), st.booleans())
-def test_like_the_loops(pool, count_include_pad):
+@given(st.tuples(*[st.integers(1, 9)] * 2), st.tuples(*[st.integers(1, 7)] * 2), st.sampled_from(list(LAYOUTS)))
+def test_adaptive_max_pool_like_torch_and_the_loops(size, output_size, layout):
+    x = np.random.default_rng(0).permutation(6 * size[0] * size[1]).reshape(2, 3, *size) / 7.0
+    compare(
+        "adaptive_max_pool2d", lambda t: torch.nn.functional.adaptive_max_pool2d(t, output_size), [x],
+        {"output_size": output_size}, layout=LAYOUTS[layout],
+    )  # fmt: skip
+    _, places = torch.nn.functional.adaptive_max_pool2d(torch.from_numpy(x), output_size, return_indices=True)
+    np.testing.assert_array_equal(adaptive_pool.adaptive_max_pool2d_indices(x, output_size), places.numpy())
+    y, cache = naive.adaptive_max_pool2d_forward(x, output_size)
+    ours, own_cache = ops.adaptive_max_pool2d_forward(x, output_size)
+    np.testing.assert_array_equal(y, ours)
+    (dx,), (expected,) = naive.adaptive_max_pool2d_backward(y, cache), (ops.adaptive_max_pool2d_backward(y, own_cache))
+    np.testing.assert_allclose(dx, expected, rtol=1e-13, atol=1e-13)
+
+
+@given(pools(size=6), st.booleans(), st.booleans())
+def test_like_the_loops(pool, count_include_pad, ceil_mode):
     x, options = pool
+    options = {**options, "ceil_mode": ceil_mode}
     for name, more in (("max_pool2d", {}), ("avg_pool2d", {"count_include_pad": count_include_pad})):
         y, cache = getattr(ops, name + "_forward")(x, **options, **more)
         looped, looped_cache = getattr(naive, name + "_forward")(x, **options, **more)

@@ -15,9 +15,14 @@ from . import launch as gpu
 
 
 def max_pool2d_forward(
-    x: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0
+    x: Array,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    ceil_mode: bool = False,
 ) -> tuple[Array, Any]:
-    """As `ops.max_pool2d_forward`."""
+    """As `ops.max_pool2d_forward`, without dilation and ceil_mode."""
     geometry = _geometry(x.shape, kernel_size, stride, padding)
     y = gpu.empty(x, _output(geometry))
     taps = gpu.empty(x, y.shape, np.uint8)
@@ -39,8 +44,10 @@ def avg_pool2d_forward(
     stride: IntOrPair | None = None,
     padding: IntOrPair = 0,
     count_include_pad: bool = True,
+    ceil_mode: bool = False,
+    divisor_override: int | None = None,
 ) -> tuple[Array, Any]:
-    """As `ops.avg_pool2d_forward`."""
+    """As `ops.avg_pool2d_forward`, without ceil_mode and divisor_override."""
     geometry = _geometry(x.shape, kernel_size, stride, padding, count_include_pad)
     y = gpu.empty(x, _output(geometry))
     gpu.launch("pool", "avg_pool_forward", gpu.blocks(y.size), gpu.channels_last(x), y, geometry)
@@ -96,8 +103,12 @@ def _image(geometry):
     return tuple(int(geometry[name]) for name in ("N", "H", "W", "C"))
 
 
-def _applies(x, kernel_size, stride=None, padding=0, count_include_pad=True):
-    """Whether these are arguments that the op would accept, for an image and a window of ordinary size."""
+def _applies(
+    x, kernel_size, stride=None, padding=0, count_include_pad=True, dilation=1, ceil_mode=False, divisor_override=None
+):
+    """Whether these are arguments that the op would accept, for an image and a window of ordinary size and kind."""
+    if ceil_mode or dilation not in (1, (1, 1)) or divisor_override is not None:
+        return False
     if not _fits(x, kernel_size, stride, padding):
         return False
     geometry = _geometry(x.shape, kernel_size, stride, padding)

@@ -16,6 +16,12 @@ from .activation import (
     tanh_backward,
     tanh_forward,
 )
+from .adaptive_pool import (
+    adaptive_avg_pool2d_backward,
+    adaptive_avg_pool2d_forward,
+    adaptive_max_pool2d_backward,
+    adaptive_max_pool2d_forward,
+)
 from .arranging import (
     flip_backward,
     flip_forward,
@@ -43,6 +49,7 @@ from .boxes import (
     box_agreement_forward,
 )
 from .conv import conv2d_backward, conv2d_forward
+from .conv_transpose import conv_transpose2d_backward, conv_transpose2d_forward
 from .dropout import dropout_backward, dropout_forward
 from .erf import (
     erf_backward,
@@ -119,8 +126,6 @@ from .pointwise_losses import (
     smooth_l1_forward,
 )
 from .pool import (
-    adaptive_avg_pool2d_backward,
-    adaptive_avg_pool2d_forward,
     avg_pool2d_backward,
     avg_pool2d_forward,
     max_pool2d_backward,
@@ -224,5 +229,6 @@ from .unary import (
     tan_backward,
     tan_forward,
 )
+from .unfold import fold_backward, fold_forward, unfold_backward, unfold_forward
 
 __all__ = sorted(name for name in globals() if name.endswith(("_forward", "_backward")) or name == "col2im")

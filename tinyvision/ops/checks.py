@@ -20,6 +20,7 @@ MOST = 2**31 - 1
 # The arrays that an op can do without: here, and only here, None stands for "not given".
 OPTIONAL = {
     ("conv2d", "bias"),
+    ("conv_transpose2d", "bias"),
     ("linear", "bias"),
     ("batchnorm_relu", "skip"),
     ("cross_entropy", "weight"),

@@ -74,16 +74,21 @@ def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
 
 
 def max_pool2d_forward(
-    x: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0
+    x: Array,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    ceil_mode: bool = False,
 ) -> tuple[Array, Any]:
     """y[n, c, i, j] = the largest pixel of the window at (i, j).   x (N, C, H, W)  ->  y (N, C, OH, OW), cache"""
-    kernel_size, stride, padding, size = _pool_options("max_pool2d", x, kernel_size, stride, padding)
+    window, size = _pool_options("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode)
     y = np.empty((*x.shape[:2], *size), x.dtype)
     winners = {}  # for every window: the row and the column of its first maximum, in reading order
     for place in np.ndindex(y.shape):
         n, c, i, j = place
         best = -np.inf
-        for h, w in _window(i, j, x.shape[2:], kernel_size, stride, padding):
+        for h, w in _window(i, j, x.shape[2:], *window):
             if x[n, c, h, w] > best or place not in winners:
                 best, winners[place] = x[n, c, h, w], (h, w)
         y[place] = best
@@ -105,27 +110,91 @@ def avg_pool2d_forward(
     stride: IntOrPair | None = None,
     padding: IntOrPair = 0,
     count_include_pad: bool = True,
+    ceil_mode: bool = False,
+    divisor_override: int | None = None,
 ) -> tuple[Array, Any]:
     """y[n, c, i, j] = the mean of the window at (i, j).   x (N, C, H, W)  ->  y (N, C, OH, OW), cache"""
-    kernel_size, stride, padding, size = _pool_options("avg_pool2d", x, kernel_size, stride, padding)
+    window, size = _pool_options("avg_pool2d", x, kernel_size, stride, padding, 1, ceil_mode)
     y = np.zeros((*x.shape[:2], *size), x.dtype)
+    shares = {}  # for every window: its pixels, and the number by which their sum is divided
     for n, c, i, j in np.ndindex(y.shape):
-        window = _window(i, j, x.shape[2:], kernel_size, stride, padding)
-        for h, w in window:
+        pixels = _window(i, j, x.shape[2:], *window)
+        padded = _window(i, j, x.shape[2:], *window, border=window[2])
+        shares[n, c, i, j] = pixels, divisor_override or len(padded if count_include_pad else pixels)
+        for h, w in pixels:
             y[n, c, i, j] += x[n, c, h, w]
-        y[n, c, i, j] /= kernel_size[0] * kernel_size[1] if count_include_pad else len(window)
-    return y, (x.shape, kernel_size, stride, padding, count_include_pad)
+        y[n, c, i, j] /= shares[n, c, i, j][1]
+    return y, (x.shape, shares)
 
 
 def avg_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dy (N, C, OH, OW)  ->  dx (N, C, H, W): every pixel of a window gets an equal share."""
-    shape, kernel_size, stride, padding, count_include_pad = cache
+    shape, shares = cache
     dx = np.zeros(shape, dy.dtype)
-    for n, c, i, j in np.ndindex(dy.shape):
-        window = _window(i, j, shape[2:], kernel_size, stride, padding)
-        for h, w in window:
-            dx[n, c, h, w] += dy[n, c, i, j] / (kernel_size[0] * kernel_size[1] if count_include_pad else len(window))
+    for (n, c, i, j), (pixels, divisor) in shares.items():
+        for h, w in pixels:
+            dx[n, c, h, w] += dy[n, c, i, j] / divisor
     return _wanted((dx,), needs)
+
+
+def conv_transpose2d_forward(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    output_padding: IntOrPair = 0,
+    groups: int = 1,
+    dilation: IntOrPair = 1,
+) -> tuple[Array, Any]:
+    """y[n, o, i·SH + k·DH - PH, j·SW + l·DW - PW] += x[n, c, i, j] · weight[c, o, k, l], on top of bias[o]
+
+    x (N, C, H, W), weight (C, O/groups, KH, KW), bias (O,)  ->  y (N, O, OH, OW), cache"""
+    (SH, SW), (PH, PW) = pair("conv", "stride", stride, 1), pair("conv", "padding", padding, 0)
+    (DH, DW), (MH, MW) = pair("conv", "dilation", dilation, 1), pair("conv", "output_padding", output_padding, 0)
+    (N, C, H, W), (_, OG, KH, KW) = x.shape, weight.shape
+    OH, OW = (H - 1) * SH - 2 * PH + DH * (KH - 1) + MH + 1, (W - 1) * SW - 2 * PW + DW * (KW - 1) + MW + 1
+    y = np.zeros((N, OG * groups, OH, OW), x.dtype)
+    places = []
+    for n, c, o, i, j, k, l in product(*map(range, (N, C, OG, H, W, KH, KW))):
+        h, w = i * SH + k * DH - PH, j * SW + l * DW - PW
+        if 0 <= h < OH and 0 <= w < OW:
+            place = (n, c // (C // groups) * OG + o, h, w)
+            y[place] += x[n, c, i, j] * weight[c, o, k, l]
+            places.append((place, (n, c, i, j), (c, o, k, l)))
+    if bias is not None:
+        for o in range(OG * groups):
+            y[:, o] += bias[o]
+    return y, (x, weight, bias is not None, places)
+
+
+def conv_transpose2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
+    """dy (N, O, OH, OW)  ->  dx (N, C, H, W), dweight (C, O/groups, KH, KW), dbias (O,)"""
+    x, weight, has_bias, places = cache
+    dx, dweight, dbias = np.zeros_like(x), np.zeros_like(weight), np.zeros(dy.shape[1], dy.dtype)
+    for place, pixel, tap in places:
+        dx[pixel] += dy[place] * weight[tap]
+        dweight[tap] += dy[place] * x[pixel]
+    for n, o, h, w in np.ndindex(dy.shape):
+        dbias[o] += dy[n, o, h, w]
+    return _wanted((dx, dweight, dbias) if has_bias else (dx, dweight), needs)
+
+
+def adaptive_max_pool2d_forward(x: Array, output_size: IntOrPair) -> tuple[Array, Any]:
+    """y[n, c, i, j] = the largest pixel from row floor(i·H/OH) to ceil((i+1)·H/OH), and such columns."""
+    y = np.empty((*x.shape[:2], *pair("adaptive_max_pool2d", "output_size", output_size, 1)), x.dtype)
+    winners = {}
+    for n, c, i, j in np.ndindex(y.shape):
+        rows, columns = (
+            range(p * size // count, -(-(p + 1) * size // count))
+            for p, size, count in zip((i, j), x.shape[2:], y.shape[2:], strict=True)
+        )
+        winners[n, c, i, j] = max(product(rows, columns), key=lambda at, n=n, c=c: x[n, c, at[0], at[1]])
+        y[n, c, i, j] = x[(n, c, *winners[n, c, i, j])]
+    return y, (x.shape, winners)
+
+
+adaptive_max_pool2d_backward = max_pool2d_backward  # each window's dy goes to the pixel that won it
 
 
 def im2col(
@@ -174,23 +243,28 @@ def _places(x_shape, kernel_size, stride, padding, dilation):
     return places, (N * OH * OW, C * KH * KW)
 
 
-def _pool_options(op, x, kernel_size, stride, padding) -> tuple[Pair, Pair, Pair, list[int]]:
+def _pool_options(op, x, kernel_size, stride, padding, dilation, ceil_mode) -> tuple[tuple[Pair, ...], list[int]]:
+    """(kernel_size, stride, padding, dilation) as pairs, and the size of the output."""
     kernel_size, padding = pair(op, "kernel_size", kernel_size, 1), pair(op, "padding", padding, 0)
     stride = kernel_size if stride is None else pair(op, "stride", stride, 1)
-    return (
-        kernel_size,
-        stride,
-        padding,
-        [output_size(x.shape[2 + a], kernel_size[a], stride[a], padding[a]) for a in (0, 1)],
-    )
+    dilation = pair(op, "dilation", dilation, 1)
+    sizes = []
+    for a in (0, 1):
+        beyond = stride[a] - 1 if ceil_mode else 0  # how far the last window may reach over the padding's end
+        end = x.shape[2 + a] + padding[a]
+        starts = range(-padding[a], end + beyond - dilation[a] * (kernel_size[a] - 1), stride[a])
+        sizes.append(len([start for start in starts if not ceil_mode or start < x.shape[2 + a]]))
+    return (kernel_size, stride, padding, dilation), sizes
 
 
-def _window(i, j, size, kernel_size, stride, padding):
-    """The pixels (h, w) under the window at (i, j), in reading order, without those outside of the image."""
+def _window(i, j, size, kernel_size, stride, padding, dilation, border=(0, 0)):
+    """The pixels (h, w) under the window at (i, j), in reading order, without those outside of the image and a
+    border."""
     top, left = i * stride[0] - padding[0], j * stride[1] - padding[1]
-    rows = [h for h in range(top, top + kernel_size[0]) if 0 <= h < size[0]]
-    cols = [w for w in range(left, left + kernel_size[1]) if 0 <= w < size[1]]
-    return [(h, w) for h in rows for w in cols]
+    rows = [top + k * dilation[0] for k in range(kernel_size[0])]
+    cols = [left + l * dilation[1] for l in range(kernel_size[1])]
+    rows = [h for h in rows if -border[0] <= h < size[0] + border[0]]
+    return [(h, w) for h in rows for w in cols if -border[1] <= w < size[1] + border[1]]
 
 
 def _wanted(gradients, needs):

@@ -3,40 +3,46 @@
 All loops run over the kernel's few offsets ("taps"); at one tap, the windows form a strided view of the image.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import blocks
 from ..errors import OptionError
-from ..types import Array, Gradients, IntOrPair, Needs
+from ..types import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from .activation import keep
-from .checks import check_arrays, check_rank, output_size, pair, shape_error
+from .checks import check_arrays, check_rank, is_integer, output_size, pair, shape_error
 
 
 def max_pool2d_forward(
-    x: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0
+    x: Array,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    ceil_mode: bool = False,
 ) -> tuple[Array, Any]:
     """y[n, c, i, j] = max over the window at (i, j).   x (N, C, H, W)  ->  y (N, C, OH, OW), cache
 
     stride defaults to kernel_size; padding, at most half a kernel, counts as -inf.
-    OH = floor((H + 2·PH - KH) / SH) + 1. Raises ShapeError, DtypeError, OptionError."""
-    kernel_size, stride, padding, size = _options("max_pool2d", x, kernel_size, stride, padding)
+    OH = floor((H + 2·PH - DH·(KH - 1) - 1) / SH) + 1; with ceil_mode rounded up, for a last window that is only partly
+    covered by pixels. Raises ShapeError, DtypeError, OptionError."""
+    window, size = _window("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode)
     y = _like_memory(x, (*x.shape[:2], *size))
 
     def work(images):
         rows = _like_memory(x, (images.stop - images.start, x.shape[1], size[0], x.shape[3]))
-        _largest(x[images], rows, 2, kernel_size[0], stride[0], padding[0])
-        _largest(rows, y[images], 3, kernel_size[1], stride[1], padding[1])
+        _largest(x[images], rows, 2, *window.along(0))
+        _largest(rows, y[images], 3, *window.along(1))
 
     blocks.over_rows(work, x, y)
-    return y, (x, y, kernel_size, stride, padding)
+    return y, (x, y, window)
 
 
-def _largest(x, y, axis, kernel, stride, padding):
+def _largest(x, y, axis, kernel, stride, padding, dilation):
     """y = the maxima of windows along one axis alone: a window's maximum is that of its rows' maxima."""
     size = y.shape[axis]
-    taps = [_inside(k, size, x.shape[axis], stride, padding) for k in range(kernel)]
+    taps = [_inside(k * dilation, size, x.shape[axis], stride, padding) for k in range(kernel)]
     taps.sort(key=lambda tap: tap[0] != slice(0, size))  # first, a tap inside of the image for every window
     inside = taps[0][0] == slice(0, size)
     y[...] = _at(x, axis, taps.pop(0)[1]) if inside else -np.inf
@@ -52,12 +58,14 @@ def _at(a, axis, places):
 
 def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dy (N, C, OH, OW)  ->  dx (N, C, H, W): all of dy goes to the window's first maximum, in reading order."""
-    x, y, kernel_size, stride, padding = cache
+    x, y, window = cache
     dx = np.empty_like(x)
-    apart = stride[0] >= kernel_size[0] and stride[1] >= kernel_size[1]  # no pixel belongs to two windows
+    kernel_size, stride, plain = window.kernel_size, window.stride, window.dilation == (1, 1)
+    apart = plain and stride[0] >= kernel_size[0] and stride[1] >= kernel_size[1]  # no pixel belongs to two windows
     covered = (
-        stride == kernel_size
-        and padding == (0, 0)
+        plain
+        and stride == kernel_size
+        and window.padding == (0, 0)
         and x.shape[2:] == tuple(s * size for s, size in zip(stride, y.shape[2:], strict=True))
     )  # every pixel belongs to one
 
@@ -70,7 +78,7 @@ def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradie
             upstream[...] = dy[images]
         paid = np.zeros_like(maxima, dtype=bool)
         mask, share = np.empty_like(paid), np.empty_like(maxima)
-        for windows, pixels in _taps(y.shape, x.shape, kernel_size, stride, padding):
+        for windows, pixels in _taps(y.shape, x.shape, window):
             first = np.equal(image[pixels], maxima[windows], out=mask[windows])
             np.greater(first, paid[windows], out=first)  # it is the maximum, and no earlier pixel was
             paid[windows] |= first
@@ -90,108 +98,130 @@ def avg_pool2d_forward(
     stride: IntOrPair | None = None,
     padding: IntOrPair = 0,
     count_include_pad: bool = True,
+    ceil_mode: bool = False,
+    divisor_override: int | None = None,
 ) -> tuple[Array, Any]:
     """y[n, c, i, j] = mean over the window at (i, j).   x (N, C, H, W)  ->  y (N, C, OH, OW), cache
 
-    stride defaults to kernel_size. Padding counts as zeros, or not at all with count_include_pad=False.
+    stride defaults to kernel_size. Padding counts as zeros, or not at all with count_include_pad=False; what ceil_mode
+    lets a window see beyond the padding never counts. divisor_override divides every sum by that number instead.
     Raises ShapeError, DtypeError, OptionError."""
-    kernel_size, stride, padding, size = _options("avg_pool2d", x, kernel_size, stride, padding)
+    window, size = _window("avg_pool2d", x, kernel_size, stride, padding, 1, ceil_mode)
+    if divisor_override is not None and (not is_integer(divisor_override) or divisor_override == 0):
+        raise OptionError(f"avg_pool2d: divisor_override must be an integer and not 0, got {divisor_override!r}")
     y = _like_memory(x, (*x.shape[:2], *size))
-    share = _shares(x, size, kernel_size, stride, padding, count_include_pad)
+    share = 1 / divisor_override if divisor_override else _shares(x, size, window, count_include_pad)
 
     def work(images):
         some = y[images]
         some[...] = 0
-        for windows, pixels in _taps(y.shape, x.shape, kernel_size, stride, padding):
+        for windows, pixels in _taps(y.shape, x.shape, window):
             some[windows] += x[images][pixels]
         some *= share
 
     blocks.over_rows(work, x, y)
-    return y, (x.shape, share, kernel_size, stride, padding)
+    return y, (x.shape, share, window)
 
 
 def avg_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dy (N, C, OH, OW)  ->  dx (N, C, H, W): every pixel of a window gets an equal share of its dy."""
-    shape, share, kernel_size, stride, padding = cache
+    shape, share, window = cache
     dx = _like_memory(dy, shape)
 
     def work(images):
         some = dx[images]
         some[...] = 0
         shared = dy[images] * share
-        for windows, pixels in _taps(dy.shape, shape, kernel_size, stride, padding):
+        for windows, pixels in _taps(dy.shape, shape, window):
             some[pixels] += shared[windows]
 
     blocks.over_rows(work, dx, dy)
     return (dx,)
 
 
-def adaptive_avg_pool2d_forward(x: Array, output_size: IntOrPair) -> tuple[Array, Any]:
-    """y[n, c, i, j] = mean of rows floor(i·H/OH) ... ceil((i+1)·H/OH) and such columns.
-
-    x (N, C, H, W)  ->  y (N, C, OH, OW), cache.   The windows are as even as they can be and may overlap by a
-    row or column. Raises ShapeError, OptionError."""
-    check_arrays("adaptive_avg_pool2d", x=x)
-    check_rank("adaptive_avg_pool2d", 4, "(N, C, H, W)", x=x)
-    OH, OW = pair("adaptive_avg_pool2d", "output_size", output_size, 1)
-    y = np.empty_like(x, shape=(*x.shape[:2], OH, OW), order="C")
-    for i, rows in enumerate(_even_windows(x.shape[2], OH)):
-        for j, cols in enumerate(_even_windows(x.shape[3], OW)):
-            y[:, :, i, j] = x[:, :, rows, cols].mean(axis=(2, 3))
-    return y, (x.shape, _channels_last(x))
-
-
-def adaptive_avg_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
-    """dy (N, C, OH, OW)  ->  dx (N, C, H, W)"""
-    shape, channels_last = cache
-    dx = _in_memory(dy, shape, channels_last)
-    dx[...] = 0
-    for i, rows in enumerate(_even_windows(shape[2], dy.shape[2])):
-        for j, cols in enumerate(_even_windows(shape[3], dy.shape[3])):
-            area = (rows.stop - rows.start) * (cols.stop - cols.start)
-            dx[:, :, rows, cols] += dy[:, :, i, j][:, :, None, None] / area
-    return (dx,)
+def max_pool2d_indices(
+    x: Array,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    ceil_mode: bool = False,
+) -> Array:
+    """Where the maxima are: h·W + w of each window's first one, in reading order.   (N, C, OH, OW) of int64"""
+    y, (_, _, window) = max_pool2d_forward(x, kernel_size, stride, padding, dilation, ceil_mode)
+    W = x.shape[3]
+    place = np.arange(x.shape[2] * W, like=x).astype(np.int64).reshape(1, 1, -1, W)
+    winners = np.full_like(y, -1, dtype=np.int64, order="C")
+    for windows, pixels in _taps(y.shape, x.shape, window):
+        seen = x[pixels]
+        first = ((seen == y[windows]) | (seen != seen)) & (winners[windows] < 0)
+        winners[windows] = np.where(first, place[:, :, pixels[2], pixels[3]], winners[windows])
+    return winners
 
 
-def _options(op, x, kernel_size, stride, padding):
-    """The options as pairs and the output's (OH, OW), or the error that says why they do not fit."""
+class Window(NamedTuple):
+    """How a window slides over an image, each option a pair (rows, columns)."""
+
+    kernel_size: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+
+    def along(self, axis: int) -> tuple[int, int, int, int]:
+        """(kernel, stride, padding, dilation) along rows (0) or columns (1)."""
+        return tuple(option[axis] for option in self)
+
+
+def _window(op, x, kernel_size, stride, padding, dilation, ceil_mode):
+    """The Window and the output's (OH, OW), or the error that says why the options do not fit."""
     check_arrays(op, x=x)
     check_rank(op, 4, "(N, C, H, W)", x=x)
     kernel_size = pair(op, "kernel_size", kernel_size, 1)
     stride = kernel_size if stride is None else pair(op, "stride", stride, 1)
-    padding = pair(op, "padding", padding, 0)
+    padding, dilation = pair(op, "padding", padding, 0), pair(op, "dilation", dilation, 1)
     if padding[0] * 2 > kernel_size[0] or padding[1] * 2 > kernel_size[1]:
         raise OptionError(f"{op}: padding must be at most half of kernel_size, got {padding} and {kernel_size}")
-    size = tuple(output_size(x.shape[2 + i], kernel_size[i], stride[i], padding[i]) for i in (0, 1))
+    window = Window(kernel_size, stride, padding, dilation)
+    size = tuple(_output_size(x.shape[2 + a], *window.along(a), ceil_mode) for a in (0, 1))
     if min(size) < 1:
         padded = f"{x.shape[2] + 2 * padding[0]}x{x.shape[3] + 2 * padding[1]}"
-        window = f"{kernel_size[0]}x{kernel_size[1]}"
-        raise shape_error(op, f"the window is {window} but the padded image is only {padded}", x=("(N, C, H, W)", x))
-    return kernel_size, stride, padding, size
+        spans = "x".join(str(d * (k - 1) + 1) for k, d in zip(kernel_size, dilation, strict=True))
+        raise shape_error(op, f"the window is {spans} but the padded image is only {padded}", x=("(N, C, H, W)", x))
+    return window, size
+
+
+def _output_size(size, kernel, stride, padding, dilation, ceil_mode):
+    if not ceil_mode:
+        return output_size(size, kernel, stride, padding, dilation)
+    count = -((dilation * (kernel - 1) + 1 - size - 2 * padding) // stride) + 1  # rounded up
+    return count - 1 if (count - 1) * stride >= size + padding else count  # a window must begin inside or at its left
 
 
 def _like_memory(x, shape):
     """An uninitialised (N, C, H, W) array of `shape` whose axes lie in memory in the order of those of x."""
-    return _in_memory(x, shape, _channels_last(x))
+    return in_memory(x, shape, channels_last(x))
 
 
-def _channels_last(x):
+def channels_last(x: Array) -> bool:
+    """Whether the memory of x (N, C, H, W) is in the order N, H, W, C."""
     return x.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
-def _in_memory(like, shape, channels_last):
-    if channels_last:
+def in_memory(like: Array, shape: Shape, last: bool) -> Array:
+    """An uninitialised (N, C, H, W) array of `shape`, with its channels last in memory or not."""
+    if last:
         N, C, H, W = shape
         return np.empty_like(like, shape=(N, H, W, C), order="C").transpose(0, 3, 1, 2)
     return np.empty_like(like, shape=shape, order="C")
 
 
-def _taps(y_shape, x_shape, kernel_size, stride, padding):
+def _taps(y_shape, x_shape, window):
     """For every tap of the kernel: the windows for which it lies inside the image, and the pixels under it."""
-    for k in range(kernel_size[0]):
-        rows_y, rows_x = _inside(k, y_shape[2], x_shape[2], stride[0], padding[0])
-        for l in range(kernel_size[1]):
-            cols_y, cols_x = _inside(l, y_shape[3], x_shape[3], stride[1], padding[1])
+    (KH, SH, PH, DH), (KW, SW, PW, DW) = window.along(0), window.along(1)
+    for k in range(KH):
+        rows_y, rows_x = _inside(k * DH, y_shape[2], x_shape[2], SH, PH)
+        for l in range(KW):
+            cols_y, cols_x = _inside(l * DW, y_shape[3], x_shape[3], SW, PW)
             yield (slice(None), slice(None), rows_y, cols_y), (slice(None), slice(None), rows_x, cols_x)
 
 
@@ -205,16 +235,14 @@ def _inside(tap, windows, size, stride, padding):
     return slice(first, last + 1), slice(start, start + (last - first) * stride + 1, stride)
 
 
-def _shares(x, size, kernel_size, stride, padding, count_include_pad):
+def _shares(x, size, window, count_include_pad):
     """1 / (how many pixels a window counts): one number, or (OH, OW) where windows at the border count fewer."""
-    if count_include_pad or padding == (0, 0):
-        return 1 / (kernel_size[0] * kernel_size[1])
     counts = []
     for axis in (0, 1):
-        start = np.arange(size[axis]) * stride[axis] - padding[axis]
-        counts.append(np.minimum(start + kernel_size[axis], x.shape[2 + axis]) - np.maximum(start, 0))
+        kernel, stride, padding, _ = window.along(axis)
+        around = padding if count_include_pad else 0
+        start = np.arange(size[axis]) * stride - padding
+        counts.append(np.minimum(start + kernel, x.shape[2 + axis] + around) - np.maximum(start, -around))
+    if all((count == kernel).all() for count, kernel in zip(counts, window.kernel_size, strict=True)):
+        return 1 / (window.kernel_size[0] * window.kernel_size[1])
     return np.asarray(1 / np.multiply.outer(*counts), dtype=x.dtype, like=x)
-
-
-def _even_windows(size, count):
-    return [slice(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
