@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from strict import StrictArray, from_strict
 
 from tinyvision import blocks, errors, ops
-from tinyvision.ops import conv, conv2d_backward, conv2d_forward, naive
+from tinyvision.ops import conv2d_backward, conv2d_forward, naive
+from tinyvision.ops.convolution import sliding
 
 from .oracle import LAYOUTS, compare, torch
 
@@ -226,14 +227,14 @@ def test_a_gpu_makes_columns_of_some_images_at_a_time(monkeypatch):
     y, cache = ops.conv2d_forward(x, weight, bias, 2, 1)
     dy = rng.standard_normal(y.shape)
     expected = (y, *ops.conv2d_backward(dy, cache))
-    monkeypatch.setattr(conv, "GPU_COLUMN_BYTES", 2 * y[0, 0].size * weight[0].size * x.itemsize)  # of two images
-    lengths, image_slab = [], conv.image_slab
+    monkeypatch.setattr(sliding, "GPU_COLUMN_BYTES", 2 * y[0, 0].size * weight[0].size * x.itemsize)  # of two images
+    lengths, image_slab = [], sliding.image_slab
 
     def watched(x, images, *sides):
         lengths.append(images.stop - images.start)
         return image_slab(x, images, *sides)
 
-    monkeypatch.setattr(conv, "image_slab", watched)
+    monkeypatch.setattr(sliding, "image_slab", watched)
     y, cache = ops.conv2d_forward(*map(StrictArray, (x, weight, bias)), 2, 1)
     results = (y, *ops.conv2d_backward(StrictArray(dy), cache))
     assert max(lengths) == 2
