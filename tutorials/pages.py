@@ -29,8 +29,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tinyvision import get_num_threads, set_num_threads
-
-from . import draw
+from tinyvision.learn import draw
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
@@ -348,4 +347,6 @@ def for_notebook(path):
             body = "".join("    " + line + "\n" for line in block.text.splitlines())
             caught = f"try:\n{body}except Exception as error:\n    print(type(error).__name__ + ':', error)\n"
             text = text[:first] + "```python\n" + caught + text[block.span[1] :]
-    return text.replace("](figures/", f"]({FIGURES.as_posix()}/")
+    return re.sub(
+        r"^!\[[^\n]*\]\(figures/[^\n]*\n", "", text, flags=re.M
+    )  # the cells above show the figures themselves

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tinyvision import ops
-from tinyvision.learn import course
+from tinyvision.learn import course, draw
 from tutorials import __main__ as command
-from tutorials import draw, pages
+from tutorials import pages
 
 PAGES = pages.all_pages()
 TEXTS = [*PAGES, pages.FOLDER / "README.md"]
@@ -122,7 +122,7 @@ def test_figure_is_small_and_without_words(path):
 
 def test_figure_numbers_are_compared(tmp_path, monkeypatch):
     text = (
-        "```python\nimport numpy as np\nfrom tutorials import draw\nx = np.arange(6.0)\n"
+        "```python\nimport numpy as np\nfrom tinyvision.learn import draw\nx = np.arange(6.0)\n"
         '_ = draw.curves("90-line", x, [x])\n```\n![line](figures/90-line.svg)\n'
     )
     path = _write(tmp_path, monkeypatch, text)
@@ -240,7 +240,7 @@ def test_tolerance():
         ("```python source=nothing.py:no_grad\npass\n```\n", "there is no"),
         ("![a](figures/90-a.svg)", "shown but not drawn"),
         (
-            "```python\nfrom tutorials import draw\n_ = draw.bars('90-a', [1, 2])\n```\n",
+            "```python\nfrom tinyvision.learn import draw\n_ = draw.bars('90-a', [1, 2])\n```\n",
             "drawn but not shown",
         ),
     ],
@@ -330,6 +330,21 @@ def test_notebook(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(__import__("sys").modules, "jupytext", None)
     assert command.main(["notebook", "90"]) == 2
     assert "pip install jupytext" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
+def test_a_notebook_runs_anywhere_and_shows_every_figure_once(path):
+    """It needs what is installed, not the repository; a figure is the result of its cell, and no link beside it."""
+    made = pages.for_notebook(path)
+    imported = re.findall(r"^ *(?:from|import) (\w+)", "\n".join(b.text for b in pages.blocks(made)), flags=re.M)
+    assert not {"tutorials", "tests", "benchmarks"} & set(imported)
+    assert "figures/" not in made
+    shown = []
+    for block in pages.blocks(made):
+        last = ast.parse(block.text).body[-1] if block.language == "python" else None
+        if isinstance(last, ast.Expr) and ast.unparse(last).startswith("draw."):
+            shown.append(last.value.args[0].value)
+    assert sorted(shown) == sorted(re.findall(r"\]\(figures/([\w-]+)\.svg\)", path.read_text(encoding="utf-8")))
 
 
 def test_every_exercise_has_its_page():

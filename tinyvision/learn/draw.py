@@ -1,4 +1,4 @@
-"""Figures for the pages: small SVG pictures without words, made of the page's own arrays.
+"""Figures for the pages of the tutorials: small SVG pictures without words, made of the page's own arrays.
 
     draw.images("02-edges", picture, edges)           side by side; signed=True: orange +, blue -
     draw.curves("08-nudge", h, [error], log=True)     lines over one axis
@@ -9,13 +9,19 @@ Every figure has a light panel of its own, so it reads the same on light and dar
 colour, dash and mark.
 """
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from ..tape import Variable
 
 INK, PALE, PANEL = "#444444", "#bbbbbb", "#fbfaf7"
 # Okabe and Ito's palette, in the order in which neighbours differ most in lightness too.
@@ -23,7 +29,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7a5c00", "#56b4e9")
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 2", "1 2")
 LEVELS = 24  # shades: steps too small to see would only make the files larger
 
-_collected = None
+_collected: dict[str, Figure] | None = None
 
 
 @dataclass
@@ -32,18 +38,18 @@ class Figure:
 
     name: str
     svg: str
-    numbers: dict
+    numbers: dict[str, Any]
     path: Path | None = None
 
-    def _repr_svg_(self):
+    def _repr_svg_(self) -> str:
         return self.svg
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Figure({self.path or self.name})"
 
 
 @contextlib.contextmanager
-def collect():
+def collect() -> Iterator[dict[str, Figure]]:
     """Gather the figures drawn inside a `with` block in a dict, instead of writing them to files."""
     global _collected
     previous, _collected = _collected, {}
@@ -53,14 +59,24 @@ def collect():
         _collected = previous
 
 
-def images(name, *arrays, signed=False, columns=None, digits=None, frames=None, cell=None, limit=None, tolerance=0.01):
+def images(
+    name: str,
+    *arrays: Any,
+    signed: bool = False,
+    columns: int | None = None,
+    digits: int | None = None,
+    frames: Sequence[tuple[int, ...]] | None = None,
+    cell: int | None = None,
+    limit: float | None = None,
+    tolerance: float = 0.01,
+) -> Figure:
     """Arrays (H, W), or colour pictures (3, H, W) from 0 to 1, side by side.
 
     signed   0 is white, + orange, - blue, as strong as the largest number of all (or `limit`);
              otherwise black to white from the smallest to the largest number of each array (or 0 to `limit`)
     digits   write the number into each pixel, with so many decimals
     frames   [(which array, row, column, height, width), ...] to outline; a sixth item numbers the colour"""
-    arrays = [np.asarray(getattr(a, "data", a) if not isinstance(a, np.ndarray) else a, dtype=float) for a in arrays]
+    arrays = [np.asarray(a.array if isinstance(a, Variable) else a, dtype=float) for a in arrays]
     columns = columns or min(len(arrays), 8)
     wide = max(a.shape[-1] for a in arrays)
     cell = cell or (34 if digits is not None else max(3, min(16, 640 // (columns * wide), 320 // wide)))
@@ -82,7 +98,16 @@ def images(name, *arrays, signed=False, columns=None, digits=None, frames=None, 
     return _finish(name, (gap + sum(widths), gap + sum(heights)), parts, arrays, tolerance)
 
 
-def curves(name, x, ys, log=False, log_x=False, log_y=False, marks=None, tolerance=0.02):
+def curves(
+    name: str,
+    x: Any,
+    ys: Sequence[Any],
+    log: bool = False,
+    log_x: bool = False,
+    log_y: bool = False,
+    marks: bool | None = None,
+    tolerance: float = 0.02,
+) -> Figure:
     """Lines y over one shared x. `log` makes both axes logarithmic; few points get marks as well."""
     log_x, log_y = log or log_x, log or log_y
     x, ys = np.asarray(x, float), [np.asarray(y, float) for y in ys]
@@ -111,7 +136,7 @@ def curves(name, x, ys, log=False, log_x=False, log_y=False, marks=None, toleran
     return _finish(name, (width, height), parts, [x, *ys], tolerance)
 
 
-def bars(name, *groups, tolerance=0.02):
+def bars(name: str, *groups: Any, tolerance: float = 0.02) -> Figure:
     """Bars from 0, one panel for each array of numbers (K,), all to one scale."""
     groups = [np.asarray(g, float) for g in groups]
     high, low = max(0.0, *(g.max() for g in groups)), min(0.0, *(g.min() for g in groups))
@@ -131,7 +156,7 @@ def bars(name, *groups, tolerance=0.02):
     return _finish(name, (x, height + 28), parts, groups, tolerance)
 
 
-def same_numbers(kept, drawn):
+def same_numbers(kept: dict[str, Any], drawn: dict[str, Any]) -> bool:
     """Whether two figures' numbers agree, to the figure's tolerance of the largest number of each array."""
 
     def agree(a, b):
