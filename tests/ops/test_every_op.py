@@ -104,6 +104,16 @@ def test_backward_twice_gives_the_same(case, rng):
 
 
 @each_op
+def test_without_needs_every_gradient_comes(case, rng):
+    arguments, _, _, cache, dy = with_upstream(case, rng)
+    full = gradients_of(case, dy, cache, needs_for(arguments, case.smooth))
+    asked_nothing = case.backward(dy, cache)
+    for i in case.smooth:
+        assert asked_nothing[i] is not None
+        np.testing.assert_array_equal(asked_nothing[i], full[i])
+
+
+@each_op
 def test_only_what_is_needed_is_computed(case, rng):
     arguments, _, _, cache, dy = with_upstream(case, rng)
     full = gradients_of(case, dy, cache, needs_for(arguments, case.smooth))
