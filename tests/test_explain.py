@@ -177,3 +177,35 @@ def test_a_layer_that_runs_twice_is_refused():
 
     with pytest.raises(OptionError, match="ran 2 times"):
         explain.grad_cam(Twice(), tv.randn(1, 2, 5, 5), "conv")
+
+
+class Stages(nn.Module):
+    """A squeeze after the last convolution, and a pooling at the end of the features."""
+
+    def __init__(self):
+        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(nn.Conv2d(4, 4, 3), nn.ReLU()), nn.MaxPool2d(2))
+        self.squeeze = nn.Conv2d(4, 4, 1)
+        self.fc = nn.Linear(4, 5)
+
+    def forward(self, x):
+        x = self.features(x)
+        return self.fc((x * self.squeeze(x.mean((2, 3), keepdim=True))).mean((2, 3)))
+
+
+def test_the_last_convolution_is_found():
+    model, x = Stages(), tv.randn(2, 3, 12, 12)
+    assert explain.last_convolution(model, x) == "features.1"
+    model.features[2] = nn.Identity()
+    assert explain.last_convolution(model, x) == "features"
+    found = explain.grad_cam(model, x)
+    np.testing.assert_array_equal(found.numpy(), explain.grad_cam(model, x, "features").numpy())
+    assert model.training
+    assert not any(module.has_hooks() for module in model.modules())
+
+
+def test_there_is_no_convolution_to_be_found():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    with pytest.raises(OptionError, match="name the layer"):
+        explain.grad_cam(model, tv.randn(1, 3, 2, 2))
+    with pytest.raises(OptionError, match="larger pictures"):
+        explain.grad_cam(nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten()), tv.randn(1, 3, 3, 3))

@@ -14,6 +14,7 @@ import numpy as np
 
 from .errors import OptionError, ShapeError
 from .grad_mode import enable_grad, no_grad
+from .nn import Conv2d
 from .nn.module import Module
 from .ops.checks import pair
 from .tape import Variable
@@ -21,14 +22,17 @@ from .tensors.tensor import Tensor
 from .types import IntOrPair
 
 
-def grad_cam(model: Module, x: Any, layer: Module | str, target: Any = None, upsample: bool = True) -> Tensor:
+def grad_cam(
+    model: Module, x: Any, layer: Module | str | None = None, target: Any = None, upsample: bool = True
+) -> Tensor:
     """relu(Σ_c a_c · A_c), where A (N, C, h, w) is what `layer` puts out and a_c the mean of d(score)/dA_c.
 
     x (N, C, H, W)  ->  Tensor (N, H, W), enlarged bilinearly, or (N, h, w) with upsample=False; numbers from 0.
-    `layer` is a module of the model or its dotted name, usually the last one before the pooling: "layer4" of a ResNet.
+    `layer` is a module of the model or its dotted name, usually the last one before the pooling: "layer4" of a ResNet;
+    None takes `last_convolution`.
     `target` is a class, one class for each picture, or None for the highest score. Raises OptionError for a layer that
     is not in the model or does not run exactly once, ShapeError, DtypeError. (Selvaraju et al., "Grad-CAM", 2017.)"""
-    chosen = _find(model, layer)
+    chosen = model.get_submodule(last_convolution(model, x)) if layer is None else _find(model, layer)
     seen = []
 
     def begin_here(module, inputs, output):
@@ -54,6 +58,37 @@ def grad_cam(model: Module, x: Any, layer: Module | str, target: Any = None, ups
     share = A.grad.array.mean(axis=(2, 3), keepdims=True)  # (N, C, 1, 1)
     cam = np.maximum((share * A.array).sum(axis=1), 0)
     return Tensor(_enlarged(cam, x.shape[2:]) if upsample else cam)
+
+
+def last_convolution(model: Module, x: Any) -> str:
+    """The dotted name of the last convolution that puts out more than one pixel, or of the largest module around it
+    whose output is of that size: "layer4" of a ResNet, "features.28" of VGG-16, whose `features` end with a pooling.
+
+    x (N, C, H, W) are pictures that the model takes; it runs once. Raises OptionError if there is no convolution."""
+    finished: list[tuple[Module, tuple[int, ...]]] = []  # in the order in which the modules put something out
+
+    def note(module, inputs, output):
+        if isinstance(output, Variable):
+            finished.append((module, tuple(output.shape)))
+
+    with _at_rest(model), no_grad():
+        modules = {module: name for name, module in model.named_modules()}
+        hooks = [module.register_forward_hook(note) for module in modules]
+        try:
+            _scores(model, _pictures(x))
+        finally:
+            for hook in hooks:
+                hook.remove()
+    runs = [module for module, _ in finished]
+    once = [(module, shape) for module, shape in finished if len(shape) == 4 and runs.count(module) == 1]
+    convolutions = [(m, shape) for m, shape in once if isinstance(m, Conv2d) and shape[2] * shape[3] > 1]
+    if not convolutions:
+        raise OptionError(
+            "grad_cam: no convolution puts out more than one pixel; name the layer, or use larger pictures"
+        )
+    last, shape = convolutions[-1]
+    around = [m for m, other in once if other[2:] == shape[2:] and any(last is part for part in m.modules())]
+    return modules[around[-1]]
 
 
 def saliency(model: Module, x: Any, target: Any = None) -> Tensor:
