@@ -98,3 +98,14 @@ def test_mistakes():
             wrong()
     with pytest.raises(ShapeError, match="at least 2 axes"):
         init.xavier_uniform_(tv.zeros(3))
+
+
+def test_the_names_of_old_scripts():
+    for name in ("uniform", "normal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"):
+        tv.manual_seed(0)
+        with pytest.warns(FutureWarning, match=f"old name of {name}_"):
+            old = getattr(init, name)(tv.zeros(3, 4))
+        tv.manual_seed(0)
+        assert old.tolist() == getattr(init, f"{name}_")(tv.zeros(3, 4)).tolist()
+    with pytest.warns(FutureWarning):
+        assert init.constant(tv.zeros(2), 3).tolist() == [3, 3]

@@ -413,3 +413,11 @@ def test_hooks_are_quiet_under_no_grad():
     with tv.no_grad():
         assert not layer(tv.ones(1, 2, requires_grad=True)).requires_grad
     assert seen == []
+
+
+def test_attributes_by_pytorchs_method():
+    layer = nn.Linear(2, 3)
+    assert layer.__getattr__("weight") is layer.weight
+    assert not hasattr(layer, "wait")
+    with pytest.raises(AttributeError, match="'Linear' object has no attribute 'wait'"):
+        layer.wait  # noqa: B018

@@ -1,6 +1,10 @@
 """Initialisation, in place, with PyTorch's names and defaults. Numbers come from `tinyvision.random.generator()`."""
 
+import functools
 import math
+import warnings
+from collections.abc import Callable
+from typing import ParamSpec
 
 import numpy as np
 
@@ -10,6 +14,8 @@ from ..errors import DtypeError, OptionError, ShapeError
 from ..grad_mode import no_grad
 from ..tape import Variable
 from ..tensors.tensor import Tensor
+
+_P = ParamSpec("_P")
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
@@ -110,3 +116,19 @@ def _fan(tensor, mode):
     if mode not in ("fan_in", "fan_out"):
         raise OptionError(f'mode must be "fan_in" or "fan_out", got {mode!r}')
     return fans(tensor)[mode == "fan_out"]
+
+
+def _old_name(function: Callable[_P, Tensor]) -> Callable[_P, Tensor]:
+    name = function.__name__
+
+    @functools.wraps(function)
+    def renamed(*arguments: _P.args, **options: _P.kwargs) -> Tensor:
+        warnings.warn(f"nn.init.{name[:-1]} is the old name of {name}", FutureWarning, stacklevel=2)
+        return function(*arguments, **options)
+
+    return renamed
+
+
+uniform, normal, constant = _old_name(uniform_), _old_name(normal_), _old_name(constant_)
+xavier_uniform, xavier_normal = _old_name(xavier_uniform_), _old_name(xavier_normal_)
+kaiming_uniform, kaiming_normal = _old_name(kaiming_uniform_), _old_name(kaiming_normal_)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -92,6 +92,15 @@ class Module:
                 )
             value = Buffer(value, own.persistent)
         super().__setattr__(name, value)
+
+    if not TYPE_CHECKING:  # for type checkers, it would make every misspelt attribute right
+
+        def __getattr__(self, name: str) -> Any:
+            """PyTorch's modules have this method, and scripts call it: `self.__getattr__("layer1")`. Python itself
+            calls it for attributes that are not there."""
+            if name in vars(self):
+                return vars(self)[name]
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     # -- the tree
 
