@@ -59,7 +59,8 @@ def _changes(node):
         new = COMPARISONS[type(node.ops[0])]
         yield f"{ast.unparse(node)}  with {new.__name__}", lambda n: n.ops.__setitem__(0, new())
     elif isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in ARITHMETIC:
-        if not any(isinstance(n, (ast.JoinedStr, ast.List)) for n in ast.walk(node)):
+        hint = isinstance(node.op, ast.BitOr) and "None" in ast.unparse(node)  # `int | None`
+        if not hint and not any(isinstance(n, (ast.JoinedStr, ast.List)) for n in ast.walk(node)):
             new = ARITHMETIC[type(node.op)]
             yield f"{ast.unparse(node)}  with {new.__name__}", lambda n: setattr(n, "op", new())
     elif isinstance(node, ast.BoolOp):

@@ -16,7 +16,7 @@ from tutorials import __main__ as command
 from tutorials import pages
 
 PAGES = pages.all_pages()
-TEXTS = [*PAGES, pages.FOLDER / "README.md"]
+TEXTS = [*PAGES, *(pages.FOLDER / name for name in ("README.md", "glossary.md", "formulas.md"))]
 OTHERS = [pages.ROOT / name for name in ("README.md", ".github/CONTRIBUTING.md", "benchmarks/RESULTS.md")]
 FIGURES = sorted(pages.FIGURES.glob("*.svg"))
 
