@@ -25,12 +25,12 @@ FLOORS = {
     "nn": 9,
     "weights": 10,
     "check": 11, "data": 11, "optim": 11,
-    "boxes": 11, "drawing": 11, "models": 12, "learn": 12, "explain": 12,
+    "boxes": 11, "drawing": 11, "hub": 11, "models": 12, "learn": 12, "explain": 12,
     "train": 13, "utils": 13, "torchvision": 13,
     "cli": 14, "__main__": 15,
 }  # fmt: skip
 PYTORCHS_PLACES = {  # import paths of scripts, and nothing else
-    "utils/__init__.py", "utils/data.py", "nn/utils.py",
+    "utils/__init__.py", "utils/data.py", "utils/model_zoo.py", "nn/utils.py",
     *(p.relative_to(PACKAGE).as_posix() for p in (PACKAGE / "torchvision").rglob("*.py")),
 }  # fmt: skip
 NAMELESS = {"utils", "common", "helpers", "misc", "util", "helper"}

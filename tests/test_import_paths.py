@@ -22,6 +22,8 @@ LINES = {
     "from tinyvision.utils import data": "data.random_split",
     "from tinyvision.utils.data import DataLoader, Dataset, TensorDataset, Subset, random_split": "TensorDataset",
     "from tinyvision.utils.data import default_collate": "default_collate",
+    "import tinyvision.utils.model_zoo as model_zoo": "model_zoo.load_url",
+    "from tinyvision.hub import load_state_dict_from_url": "load_state_dict_from_url",
     "from tinyvision import torchvision": "torchvision.models.resnet18, torchvision.ops.nms",
     "import tinyvision.torchvision as torchvision": "torchvision.datasets.MNIST, torchvision.transforms.Compose",
     "import tinyvision.torchvision.transforms as transforms": "transforms.ToTensor",

@@ -97,6 +97,7 @@ _ROOMS = (
     "cuda",
     "data",
     "explain",
+    "hub",
     "learn",
     "models",
     "nn",
@@ -114,6 +115,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see of them
     from . import cuda as cuda
     from . import data as data
     from . import explain as explain
+    from . import hub as hub
     from . import learn as learn
     from . import models as models
     from . import nn as nn

@@ -4,18 +4,19 @@ network."""
 import re
 import shutil
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tinyvision import nn, random, train
+from tinyvision import models, nn, random, train
 from tinyvision.cli import main
 from tinyvision.errors import CheckpointError, DataError, OptionError, WeightsError
 from tinyvision.train import recipes, transfer
 from tinyvision.train.preprocessing import Preprocessing
 from tinyvision.train.report import write_report
-from tinyvision.weights import load_arrays
+from tinyvision.weights import load_arrays, save
 
 SIZE = 16
 calls = []
@@ -88,6 +89,35 @@ def test_only_the_head_learns(photos, tmp_path):
     assert network.classes == ["<left>", "top & co"]
     picture = np.asarray(Image.open(next((photos / "top & co").iterdir())))
     assert network.class_name(int(network.probabilities([picture]).argmax())) == "top & co"
+
+
+# By what their last layer is called.
+@pytest.mark.parametrize(
+    ("name", "freeze"),
+    [("mobilenet_v2", "all"), ("shufflenet_v2_x0_5", "stem"), ("resnet18", "none")],
+)
+def test_networks_of_torchvision(photos, tmp_path, monkeypatch, name, freeze):
+    build, preprocessing = recipes.NETWORKS[name]
+    monkeypatch.setitem(recipes.NETWORKS, name, (build, replace(preprocessing, size=(33, 33), shorter=36)))
+    published = models.get_model(name, num_classes=7)
+    save(published.state_dict(), tmp_path / "seven.pth")
+    epochs = 0 if freeze == "all" else 1
+    result = fine_tune(photos, tmp_path / "run", model=name, weights=str(tmp_path / "seven.pth"), freeze=freeze,
+                       epochs=epochs, head_epochs=2)  # fmt: skip
+    assert len(result.histories) == 1 + epochs
+    before = published.state_dict()
+    changed = {k for k, v in result.model.named_parameters() if not np.array_equal(v.array, before[k].array)}
+    head = {f"{build.head}.weight", f"{build.head}.bias"}
+    learned = {k for k, _ in result.model.named_parameters()}
+    if freeze == "all":
+        assert changed == head
+    elif freeze == "none":
+        assert changed == learned
+    else:
+        stem = {k for k in learned if k.startswith("conv1.")}
+        assert changed == learned - stem
+    network = train.load_network(tmp_path / "run")
+    assert network.probabilities([np.zeros((40, 50, 3), np.uint8)]).shape == (1, 2)
 
 
 def test_features_are_computed_once(photos, tmp_path):

@@ -1,5 +1,5 @@
-"""PyTorch's place for what is in `tinyvision.data`."""
+"""PyTorch's place for what is in `tinyvision.data` and `tinyvision.hub`."""
 
-from . import data
+from . import data, model_zoo
 
-__all__ = ["data"]
+__all__ = ["data", "model_zoo"]
