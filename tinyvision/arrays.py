@@ -74,3 +74,24 @@ def held(value: Any) -> Array:
         check_is_array("Tensor", "data", value)
         return value
     return from_numbers("Tensor", value)
+
+
+def is_channels_last(array: Array) -> bool:
+    """Whether images (N, C, H, W) lie in memory with the channels of a pixel side by side, as the layers leave them."""
+    return array.ndim == 4 and not array.flags.c_contiguous and array.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def memory_of(array: Array) -> Any:
+    """The array, or whatever it is, that owns the memory which `array` looks at."""
+    while getattr(array, "base", None) is not None:
+        array = array.base
+    return array
+
+
+def holds(cache: Any, memory: int | None = None) -> bool:
+    """Whether a cache keeps an array (one that lives in that memory, named by the `id` of its owner)."""
+    if isinstance(cache, (tuple, list)):
+        return any(holds(part, memory) for part in cache)
+    if isinstance(cache, dict):
+        return any(holds(part, memory) for part in cache.values())
+    return is_array(cache) and (memory is None or id(memory_of(cache)) == memory)

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
-from .arrays import check_is_array, is_array
+from .arrays import check_is_array, holds, is_array, memory_of
 from .device import device_of
 from .errors import DeviceError, GraphError, ShapeError
 from .grad_mode import is_grad_enabled
@@ -45,40 +46,76 @@ class Record:
         cache: Any,
         inputs: Sequence[Variable | None],
         output_shape: Shape,
+        reads: Sequence[Sequence[int]] | None = None,
     ) -> None:
         self.number = next(_numbers)
         self.name, self.backward, self.cache, self.output_shape = name, backward, cache, output_shape
-        # For every array argument: the record it came from, or the leaf itself, or None where it was a plain array.
-        self.inputs = [None if v is None else v.record or v for v in inputs]
         self.needs = tuple(v is not None and v.requires_grad for v in inputs)
-        self.watched = [("an input", v.shape, v.changes, v.version) for v in inputs if v is not None]
+        # For every input whose gradient is wanted: the record that it came from, or the leaf itself.
+        self.inputs = [v.record or v if v is not None and v.requires_grad else None for v in inputs]
+        read = inputs if reads is None else [inputs[i] for i in _read(reads, self.needs)]
+        self.watched = [_watch("an input", v) for v in read if v is not None]
         self.hooks: list[Callable[[Array], Any]] = []
 
     def watch_result(self, result: Variable) -> None:
         """Look out for changes of the result as well, if forward has kept it for the backward (as relu does)."""
         kept = self.cache if isinstance(self.cache, tuple) else (self.cache,)
         if any(array is result.array for array in kept):
-            self.watched.append(("its result", result.shape, result.changes, result.version))
+            self.watched.append(_watch("its result", result))
 
     def check_unchanged(self) -> None:
-        """What was changed in place after the call would make the backward silently wrong."""
-        for which, shape, changes, version in self.watched:
-            if changes[0] != version:
+        """What was changed in place after the call would make the backward silently wrong, if it is in the cache."""
+        for which, shape, changes, version, memory in self.watched:
+            if changes[0] != version and holds(self.cache, memory):
                 raise GraphError(
                     f"{self.name}: {which} of shape {shape} was changed in place after the call; "
                     f"call backward() before changing it (before optimizer.step(), for instance), or change a clone()"
                 )
 
 
-class Variable:
-    """An array on the tape. `grad` is its gradient once `backward()` has run, `record` the call that produced it."""
+def _watch(which, value):
+    return which, value.shape, value.changes, value.changes[0], id(memory_of(value.array))
 
-    __slots__ = ("__weakref__", "array", "changes", "grad", "record", "requires_grad")
+
+def _read(reads, needs):
+    """Which inputs the wanted gradients are computed from, where `reads` names those of every gradient."""
+    return {j for sources, need in zip(reads, needs, strict=True) if need for j in sources}
+
+
+class Origin(NamedTuple):
+    """Where a view comes from: the value that has the memory, and the ops that lead from there to the view."""
+
+    base: Variable
+    steps: tuple[tuple[Op, dict[str, Any]], ...]
+    writable: bool  # while recording: not if it was taken under no_grad(), or as one of several (by unbind, chunk)
+
+
+class Variable:
+    """An array on the tape. `grad` is its gradient once `backward()` has run, `record` the call that produced it.
+
+    A view knows its `origin` and keeps it alive; the origin knows its `views` for as long as somebody else does."""
+
+    __slots__ = (
+        "__weakref__",
+        "array",
+        "changes",
+        "copy_of",
+        "grad",
+        "hooks",
+        "origin",
+        "record",
+        "requires_grad",
+        "views",
+    )
 
     def __init__(self, array: Array, requires_grad: bool = False, record: Record | None = None) -> None:
         self.array, self.requires_grad, self.record = array, requires_grad, record
         self.grad: Any = None
         self.changes = [0]  # how often the memory was changed in place: a list, so that all who share it can share this
+        self.origin: Origin | None = None
+        self.views: weakref.WeakValueDictionary[int, Variable] | None = None
+        self.copy_of: weakref.ref[Variable] | None = None  # of what it could not be a view of (see tensors.writing)
+        self.hooks: list[Callable[[Array], Any]] | None = None  # those of a leaf; a record has its own
 
     @property
     def version(self) -> int:
@@ -121,26 +158,35 @@ def backward(output: Variable, gradient: Any = None, retain_graph: bool = False)
         )
     upstream = _upstream(output, gradient)
     if output.record is None:
-        _accumulate(output, upstream)
+        _accumulate(output, _after_hooks(output.hooks or (), upstream))
         return
     waiting = {output.record.number: upstream}  # gradients in flight, by the number of the record they are for
     queue = [(-output.record.number, output.record)]
+    hooked: dict[int, tuple[Variable, Array]] = {}  # the leaves whose hooks want to see the whole gradient, and it
     while queue:
         _, record = heapq.heappop(queue)
-        dy = waiting.pop(record.number)
-        for hook in record.hooks:
-            changed = hook(dy)
-            dy = dy if changed is None else changed
+        dy = _after_hooks(record.hooks, waiting.pop(record.number))
         for source, dx in _gradients(record, dy):
-            if isinstance(source, Variable):
+            if isinstance(source, Variable) and source.hooks:
+                hooked[id(source)] = source, hooked[id(source)][1] + dx if id(source) in hooked else dx
+            elif isinstance(source, Variable):
                 _accumulate(source, dx)
             elif source.number in waiting:
                 waiting[source.number] = waiting[source.number] + dx
             else:
                 waiting[source.number] = dx
                 heapq.heappush(queue, (-source.number, source))
-        if not retain_graph:
+        if not retain_graph and holds(record.cache):
             record.cache, record.inputs, record.backward = None, (), None
+    for leaf, gradient in hooked.values():
+        _accumulate(leaf, _after_hooks(leaf.hooks, gradient))
+
+
+def _after_hooks(hooks, gradient):
+    for hook in hooks:
+        changed = hook(gradient)
+        gradient = gradient if changed is None else changed
+    return gradient
 
 
 def _upstream(output, gradient):
@@ -216,12 +262,20 @@ class Op(Protocol):
     def __call__(self, *arguments: Any, **options: Any) -> Any: ...
 
 
-def differentiable(forward: Callable[..., Any], backward: Callable[..., Any]) -> Op:
+def differentiable(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    reads: Sequence[Sequence[int]] | None = None,
+    views: bool = False,
+) -> Op:
     """Make a function of Variables from `forward(*arrays, **options) -> (y, cache)` and `backward(dy, cache, needs)`.
 
     Positional arguments are arrays or Variables (or None), keyword arguments are options. If no Variable that requires
     a gradient is among the arguments, or under `no_grad()`, nothing is recorded; plain arrays give a plain array. The
-    pair stays reachable as `op.forward` and `op.backward`, and another backward may be put in its place."""
+    pair stays reachable as `op.forward` and `op.backward`, and another backward may be put in its place.
+
+    `reads` says for every input which inputs its gradient is computed from, where that is not all of what the cache
+    keeps: a factor's from the other factor. `views` says that y may be a look at the memory of the first input."""
 
     def op(*arguments, **options):
         inputs = [a if isinstance(a, Variable) else None for a in arguments]
@@ -233,14 +287,29 @@ def differentiable(forward: Callable[..., Any], backward: Callable[..., Any]) ->
         kind = next((v for v in inputs if v is not None), None)
         if kind is None:
             return y
-        if not (is_grad_enabled() and any(v is not None and v.requires_grad for v in inputs)):
-            return kind.like(y)
-        record = Record(op.__name__, backward, cache, inputs, tuple(y.shape))
-        result = kind.like(y, requires_grad=True, record=record)
-        record.watch_result(result)
+        if is_grad_enabled() and any(v is not None and v.requires_grad for v in inputs):
+            record = Record(op.__name__, backward, cache, inputs, tuple(y.shape), reads)
+            result = kind.like(y, requires_grad=True, record=record)
+            record.watch_result(result)
+        else:
+            result = kind.like(y)
+        if views:
+            _note_view(result, kind, (op, options))
         return result
 
     vars(op).update(forward=forward, backward=backward, __wrapped__=forward)
     op.__name__ = op.__qualname__ = forward.__name__.removesuffix("_forward")
     op.__doc__ = forward.__doc__
     return cast(Op, op)
+
+
+def _note_view(view, x, step):
+    """If `view` looks at the memory of x, the two share the count of its changes, and the base knows of the view."""
+    if not np.may_share_memory(view.array, x.array):
+        return  # a copy, as of chosen places or of another order in memory
+    base, steps, writable = x.origin or (x, (), True)
+    view.changes, view.requires_grad = x.changes, x.requires_grad
+    view.origin = Origin(base, (*steps, step), writable and is_grad_enabled())
+    if base.views is None:
+        base.views = weakref.WeakValueDictionary()
+    base.views[id(view)] = view

@@ -5,18 +5,8 @@ from typing import Any
 
 from ..errors import OptionError
 from ..tape import Variable, differentiable
+from ..tensors.hooks import RemovableHook as RemovableHook
 from ..tensors.tensor import Tensor
-
-
-class RemovableHook:
-    """What registering a hook returns: `remove()` takes the hook away again."""
-
-    def __init__(self, hooks: dict[Any, Any], key: Any) -> None:
-        self._hooks, self._key = hooks, key
-
-    def remove(self) -> None:
-        """Take the hook away; doing so twice is harmless."""
-        self._hooks.pop(self._key, None)
 
 
 def _passing_forward(x):
@@ -27,7 +17,7 @@ def _passing_backward(dy, cache, needs=(True,)):
     return (dy,)
 
 
-_passing = differentiable(_passing_forward, _passing_backward)
+_passing = differentiable(_passing_forward, _passing_backward, views=True)
 
 
 def watched_inputs(

@@ -152,10 +152,14 @@ from .shape import (
     add_forward,
     concatenate_backward,
     concatenate_forward,
+    diagonal_backward,
+    diagonal_forward,
     div_backward,
     div_forward,
     exp_backward,
     exp_forward,
+    expand_backward,
+    expand_forward,
     flatten_backward,
     flatten_forward,
     index_backward,
@@ -230,5 +234,6 @@ from .unary import (
     tan_forward,
 )
 from .unfold import fold_backward, fold_forward, unfold_backward, unfold_forward
+from .write import write_backward, write_forward
 
 __all__ = sorted(name for name in globals() if name.endswith(("_forward", "_backward")) or name == "col2im")

@@ -1,4 +1,9 @@
-"""Arithmetic with broadcasting, reductions, and the ops that only move numbers about."""
+"""Arithmetic with broadcasting, reductions, and the ops that only move numbers about.
+
+No output of an op shares memory with an input, with one declared exception: `reshape`, `flatten`, `transpose`,
+`index`, `diagonal` and `expand` only look at x in another way, as in NumPy, and their y is a view of it wherever it can
+be one. Their backwards give memory of their own, like all others.
+"""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +13,7 @@ import numpy as np
 
 from .. import blocks
 from ..errors import DtypeError, OptionError, ShapeError
-from ..types import Array, Axes, Gradients, Needs, Shape
+from ..types import Array, Axes, Gradients, Needs, Pair, Shape
 from .checks import (
     as_array,
     axes_of,
@@ -184,13 +189,15 @@ def max_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
 
 
 def reshape_forward(x: Array, shape: Shape) -> tuple[Array, Any]:
-    """y = the numbers of x in reading order, in another shape (one -1 is found).   ->  y, cache. Raises ShapeError."""
+    """y = the numbers of x in reading order, in another shape (one -1 is found).   ->  y, cache. Raises ShapeError.
+
+    A view, unless the memory order of x makes NumPy copy."""
     check_is_array("reshape", "x", x)
     try:
         y = x.reshape(shape)
     except (ValueError, TypeError):
         raise ShapeError(f"reshape: {tuple(x.shape)} holds {x.size} numbers, which do not fill {shape}") from None
-    return _own(y, x), x.shape
+    return y, x.shape
 
 
 def reshape_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
@@ -213,13 +220,13 @@ def flatten_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients
 
 
 def transpose_forward(x: Array, axes: Sequence[int] | None = None) -> tuple[Array, Any]:
-    """y = x with its axes in another order (by default reversed).   ->  y, cache. Raises ShapeError."""
+    """y = x with its axes in another order (by default reversed), a view.   ->  y, cache. Raises ShapeError."""
     check_is_array("transpose", "x", x)
     axes = tuple(reversed(range(x.ndim))) if axes is None else tuple(axes)
     if sorted(a % x.ndim if is_integer(a) else -1 for a in axes) != list(range(x.ndim)):
         raise ShapeError(f"transpose: {axes} is not an order of the {x.ndim} axes of {tuple(x.shape)}")
     axes = tuple(a % x.ndim for a in axes)
-    return x.transpose(axes).copy(), axes
+    return x.transpose(axes), axes
 
 
 def transpose_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
@@ -258,9 +265,14 @@ def concatenate_backward(dy: Array, cache: Any, needs: Needs | None = None) -> G
 
 
 def index_forward(x: Array, index: Any) -> tuple[Array, Any]:
-    """y = x[index], for slices, integers, masks and index arrays alike.   ->  y, cache. Raises ShapeError."""
+    """y = x[index], for slices, integers, masks and index arrays alike.   ->  y, cache. Raises ShapeError.
+
+    A view where `index` holds only slices, integers, None and Ellipsis."""
     check_is_array("index", "x", x)
-    return as_array(read(x, index)).copy(), (x.shape, index)
+    parts = index if isinstance(index, tuple) else (index,)
+    whole = any(part is Ellipsis for part in parts)
+    # With an Ellipsis, NumPy gives the place of a single number and not the number.
+    return read(x, parts if whole else (*parts, Ellipsis)), (x.shape, index)
 
 
 def read(x: Array, index: Any) -> Array:
@@ -322,6 +334,45 @@ def _summed_at(dy, shape, index):
     dx[np.where(places[1:] != places[:-1], places[:-1], np.full_like(places[1:], size))] = sums[:-1]
     dx[places[-1:]] = sums[-1:]
     return dx[:size].reshape(shape)
+
+
+def expand_forward(x: Array, shape: Shape) -> tuple[Array, Any]:
+    """y = x with axes of size 1 repeated to `shape`, a view that cannot be written to.   ->  y, cache.
+
+    In `shape`, -1 keeps a size; new axes come first. Raises ShapeError."""
+    check_is_array("expand", "x", x)
+    own = (1,) * (len(shape) - x.ndim) + tuple(x.shape)
+    sizes = tuple(n if size == -1 else size for size, n in zip(shape, own, strict=False))
+    if len(own) != len(sizes) or any(n not in (1, size) for size, n in zip(sizes, own, strict=True)):
+        raise ShapeError(f"expand: {tuple(x.shape)} cannot be repeated to {tuple(shape)}")
+    return np.broadcast_to(x, sizes), x.shape
+
+
+def expand_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
+    """dx = dy, summed where x was repeated."""
+    return (_own(sum_to(dy, cache), dy),)
+
+
+def diagonal_forward(x: Array, offset: int = 0, axes: Pair = (0, 1)) -> tuple[Array, Any]:
+    """y = the numbers of x at equal places along two axes, as a last axis, a view.   ->  y, cache. Raises ShapeError.
+
+    With an offset, place i of the first axis meets place i + offset of the second."""
+    check_is_array("diagonal", "x", x)
+    one, two = axes_of("diagonal", x, axes)
+    y = np.diagonal(x, offset, one, two)
+    if isinstance(y, np.ndarray) and x.flags.writeable:
+        y.flags.writeable = True  # NumPy means to allow it one day, as CuPy does
+    return y, (x.shape, y.shape[-1], offset, (one, two))
+
+
+def diagonal_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
+    """dx = dy on the diagonal, 0 elsewhere."""
+    shape, length, offset, axes = cache
+    dx = np.zeros_like(dy, shape=shape)
+    places = np.arange(length, like=dy)
+    last = dx.transpose([a for a in range(len(shape)) if a not in axes] + list(axes))
+    last[..., places + max(-offset, 0), places + max(offset, 0)] = dy
+    return (dx,)
 
 
 def where_forward(a: Array, b: Array, condition: Array) -> tuple[Array, Any]:

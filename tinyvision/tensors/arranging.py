@@ -14,6 +14,7 @@ from ..ops.checks import is_integer, one_axis
 from . import taped
 from .arguments import axis_of, shape_of
 from .operands import promoted
+from .writing import views_of_several
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -118,7 +119,7 @@ def split(x: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
             raise OptionError(f"split: the size of a piece must be a positive integer, got {split_size!r}")
         sizes = [min(split_size, n - start) for start in range(0, n, split_size or 1)] or [0]
     ends = np.cumsum([0, *sizes])
-    return tuple(narrow(x, axis, start, size) for start, size in zip(ends, sizes, strict=False))
+    return views_of_several([narrow(x, axis, start, size) for start, size in zip(ends, sizes, strict=False)])
 
 
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
@@ -142,23 +143,19 @@ def tensor_split(x: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Ten
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices of x along `dim`, without that axis. Views of x."""
     axis = one_axis("unbind", x, dim)
-    return tuple(select(x, axis, i) for i in range(x.shape[axis]))
+    return views_of_several([select(x, axis, i) for i in range(x.shape[axis])])
 
 
 def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The numbers at equal places along two axes (`offset` to the right, or below), as a last axis. A copy."""
+    """The numbers at equal places along two axes (`offset` to the right, or below), as a last axis. A view."""
     one, two = one_axis("diagonal", x, dim1), one_axis("diagonal", x, dim2)
     if one == two:
         raise OptionError(f"diagonal: dim1 and dim2 must be two axes, got {dim1} and {dim2}")
-    rows, columns = x.shape[one], x.shape[two]
-    length = max(min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns), 0)
-    count = np.arange(length, like=x.array)
-    last = x.permute([a for a in range(x.ndim) if a not in (one, two)] + [one, two])
-    return last[(..., x.like(count + max(-offset, 0)), x.like(count + max(offset, 0)))]
+    return taped.diagonal(x, offset=offset, axes=(one, two))
 
 
 def diag(x: Tensor, diagonal: int = 0) -> Tensor:
-    """The diagonal of a matrix (a copy), or a matrix with this diagonal and zeros elsewhere."""
+    """The diagonal of a matrix (a view), or a matrix with this diagonal and zeros elsewhere."""
     if x.ndim not in (1, 2):
         raise ShapeError(f"diag: expected a row of numbers or a matrix, got {x.shape}")
     return x.diagonal(diagonal) if x.ndim == 2 else diag_embed(x, diagonal)

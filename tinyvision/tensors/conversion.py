@@ -32,6 +32,15 @@ def _move_backward(dy, cache, needs=(True,)):
     return (to_device(dy, cache),)
 
 
+def _copy_forward(x, order="K"):
+    return x.copy(order=order), None
+
+
+def _copy_backward(dy, cache, needs=(True,)):
+    return (dy.copy(order="K"),)
+
+
+copied = differentiable(_copy_forward, _copy_backward)
 _differentiable_cast = differentiable(_cast_forward, _cast_backward)
 _differentiable_move = differentiable(_move_forward, _move_backward)
 

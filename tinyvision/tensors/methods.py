@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..types import Axes
 from . import alike, arranging, choosing, elementwise, products, reductions, sampling, taped
-from .arguments import whose_methods_take_numpys_names
+from .arguments import shape_of, whose_methods_take_numpys_names
 from .elementwise import operators
 from .in_place import both, in_place
 from .reductions import Extremes
@@ -292,15 +292,10 @@ class Methods(Conversions):
         return self.reshape(*other.shape)
 
     def expand(self: Tensor, *sizes: Any) -> Tensor:
-        """Axes of size 1 repeated to these sizes (-1 keeps one), new ones in front. A copy. Raises ShapeError."""
-        sizes = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
-        own = (1,) * (len(sizes) - self.ndim) + self.shape
-        sizes = tuple(n if size == -1 else size for size, n in zip(sizes, own, strict=False))
-        if len(own) != len(sizes) or any(n not in (1, size) for size, n in zip(sizes, own, strict=True)):
-            raise ShapeError(f"expand: {self.shape} cannot be repeated to {sizes}")
-        if self.dtype.kind == "f":
-            return taped.add(self, np.zeros_like(self.array, shape=sizes))
-        return self.like(np.broadcast_to(self.array, sizes).copy())
+        """Axes of size 1 repeated to these sizes (-1 keeps one), new ones in front. Raises ShapeError.
+
+        A view, whose numbers cannot be changed: several of them are one in memory."""
+        return taped.expand(self, shape=shape_of(sizes))
 
     def expand_as(self: Tensor, other: Any) -> Tensor:
         """Repeated to the shape of `other`."""
@@ -333,6 +328,8 @@ class Methods(Conversions):
     def relu(self: Tensor) -> Tensor:
         """max(x, 0)."""
         return taped.relu(self)
+
+    relu_ = in_place(relu)
 
     def softmax(self: Tensor, dim: int) -> Tensor:
         """exp(x) / Σ exp(x) along `dim`."""

@@ -1,7 +1,7 @@
 """What may stand beside a tensor in arithmetic, and with which kind of numbers the result comes out.
 
-The rules are PyTorch's where they are simple: a Python number takes the dtype of the tensor, integers beside floats
-become floats, and whole numbers divided or met by a fraction become float32. Two floating-point precisions do not mix.
+The rules are PyTorch's (see `result_type`): a Python number takes the dtype of the tensor, integers beside floats
+become floats, and whole numbers divided or met by a fraction become float32.
 """
 
 import functools
@@ -13,10 +13,11 @@ import numpy as np
 
 from ..arrays import check_is_array, from_numbers, is_array, looks_like_an_array
 from ..device import device_of, several_gpus, use
-from ..dtypes import promote_types
+from ..dtypes import get_default_dtype, promote_types
 from ..errors import DeviceError, DtypeError, ShapeError, TinyVisionError
 from ..tape import Op, Variable
 from ..types import Array
+from .conversion import cast
 
 # What NumPy's functions mean where an array stands beside a tensor.
 OPERATORS = {
@@ -32,6 +33,8 @@ OPERATORS = {
     np.greater: operator.gt,
     np.greater_equal: operator.ge,
 }
+
+KINDS = {"b": 0, "i": 1, "u": 1, "f": 2}  # truth values, whole numbers, floats: the higher kind wins
 
 
 def fits(shape: Sequence[int], place: Sequence[int]) -> bool:
@@ -82,41 +85,87 @@ def as_operand(value: Any, like: Array, what: str) -> Array:
     return value
 
 
+def result_type(*values: Any) -> np.dtype:
+    """The dtype in which tensors, arrays and Python's numbers meet, as in PyTorch.
+
+    Tensors with axes decide; a tensor without axes, and after those a number, counts only if it is of a higher kind:
+    a float beside whole numbers, whole numbers beside truth values."""
+    ranks: list[list[np.dtype]] = [[], [], []]
+    for value in values:
+        value = value.array if isinstance(value, Variable) else value
+        if isinstance(value, (bool, int, float, np.generic)):
+            ranks[2].append(_dtype_of_number(value))
+        else:
+            ranks[0 if value.ndim else 1].append(value.dtype)
+    found = [functools.reduce(promote_types, rank) for rank in ranks if rank]
+    result = found[0]
+    for kind in found[1:]:
+        if KINDS[kind.kind] > KINDS[result.kind]:
+            result = kind
+    return result
+
+
+def _dtype_of_number(value):
+    if isinstance(value, (bool, np.bool_)):
+        return np.dtype(bool)
+    return np.dtype(np.int64) if isinstance(value, (int, np.integer)) else get_default_dtype()
+
+
 def binary(op: Op, ufunc: Callable[..., Any], a: Any, b: Any) -> Any:
-    """a and b through the op if both are (or become) floats, else through the ufunc, which also takes integers."""
+    """a and b through the op if they meet in a float, else through the ufunc, which also takes integers."""
     if not (is_operand(a, op.__name__) and is_operand(b, op.__name__)):
         return NotImplemented
-    arrays = [v.array if isinstance(v, Variable) else v for v in (a, b)]
-    patterns = [v for v in arrays if hasattr(v, "dtype") and not isinstance(v, np.generic)]
-    pattern = next((v for v in patterns if v.dtype.kind == "f"), patterns[0])
-    left, right = (as_operand(v, pattern, op.__name__) for v in arrays)
+    kind = result_type(a, b)
+    if kind.kind != "f" and ufunc is np.true_divide:
+        kind = get_default_dtype()
     one = a if isinstance(a, Variable) else b
-    if left.dtype.kind != "f" or right.dtype.kind != "f":
+    if kind.kind != "f":
+        left, right = (_as(kind, v, one.array, op.__name__, on_the_tape=False) for v in (a, b))
         return one.like(plain(ufunc, left, right))
-    left, right = (v if isinstance(v, Variable) and v.requires_grad else x for v, x in ((a, left), (b, right)))
-    y = op(left, right)
-    return y if isinstance(y, Variable) else one.like(y)
+    left, right = (_as(kind, v, one.array, op.__name__) for v in (a, b))
+    return op(left, right)
+
+
+def _as(kind, value, like, what, on_the_tape=True):
+    """An operand of this dtype, on the device of `like`: a Variable, if gradients flow through it, or an array."""
+    if several_gpus():
+        use(device_of(like))
+    if isinstance(value, Variable):
+        if on_the_tape:
+            return value if value.array.dtype == kind else cast(value, kind)
+        value = value.array
+    if isinstance(value, (bool, int, float, np.generic)):
+        try:
+            return np.asarray(value, dtype=kind, like=like)
+        except OverflowError:
+            raise DtypeError(f"{what}: {value} does not fit into {kind}") from None
+    check_is_array(what, "the operand", value)
+    if device_of(value) != device_of(like):
+        raise DeviceError(
+            f"{what}: one is on {device_of(like)}, the other on {device_of(value)}; move it with .to(...)"
+        )
+    return value if value.dtype == kind else value.astype(kind)
 
 
 def plain(ufunc: Callable[..., Any], left: Array, right: Array) -> Array:
-    """A ufunc on operands that are not all floats, as an array; float64 only where one of them was."""
+    """A ufunc on operands of one dtype, as an array. Raises ShapeError, DtypeError."""
     try:
-        y = np.asarray(ufunc(left, right), like=left)
+        return np.asarray(ufunc(left, right), like=left)
     except TinyVisionError:
         raise
     except ValueError as error:
         raise ShapeError(f"{ufunc.__name__}: {tuple(left.shape)} and {tuple(right.shape)}: {error}") from None
     except TypeError as error:
         raise DtypeError(f"{ufunc.__name__}: {left.dtype} and {right.dtype}: {error}") from None
-    narrow = y.dtype == np.float64 and np.float64 not in (left.dtype, right.dtype)
-    return y.astype(np.float32) if narrow else y
 
 
 def compare(ufunc: Callable[..., Any], a: Any, b: Any) -> Any:
     """Truth values (or bits) that are not recorded; with what is no number, Python's own answer."""
     if not is_operand(b, ufunc.__name__):
         return NotImplemented
-    return a.like(plain(ufunc, a.array, as_operand(b, a.array, ufunc.__name__)))
+    kind = result_type(a, b)
+    left, right = (_as(kind, v, a.array, ufunc.__name__, on_the_tape=False) for v in (a, b))
+    return a.like(plain(ufunc, left, right))
 
 
 def promoted(tensors: Sequence[Any]) -> list[Any]:

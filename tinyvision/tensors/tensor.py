@@ -6,26 +6,30 @@ copies (no two tensors share memory, except through `detach()`, `numpy()` and `f
 
 from __future__ import annotations
 
+import math
+import operator
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..arrays import held
-from ..device import Device, device_of, to_device, to_numpy
+from ..arrays import held, is_channels_last
+from ..device import Device, device_of, to_numpy
 from ..device import device as as_device
-from ..errors import DtypeError, GraphError, OptionError, ShapeError
-from ..grad_mode import is_grad_enabled
+from ..errors import DtypeError, GraphError, ShapeError
 from ..ops.checks import axes_of, one_axis
 from ..ops.shape import read
 from ..tape import Record, Variable
-from ..types import Array, Axes, DType
+from ..types import Axes, DType
 from . import taped
 from .arguments import axis_of, shape_of
-from .conversion import cast, move, require_float
+from .conversion import cast, copied, move, require_float
+from .hooks import RemovableHook
+from .indexing import own_index, steps_of, without_ones
 from .methods import Extremes, Methods
-from .operands import OPERATORS, as_operand, binary, compare, fits
+from .operands import OPERATORS, binary, compare
+from .writing import as_value, check_writable, instead_of_view, is_recorded, overwrite, update
 
 
 class Tensor(Methods, Variable):
@@ -42,17 +46,19 @@ class Tensor(Methods, Variable):
             require_float(self.array.dtype)
 
     @property
-    def data(self) -> Array:
-        """The array itself. What is assigned to it, a Tensor too, becomes an array: `p.data -= lr * p.grad` is fine."""
-        return self.array
+    def data(self) -> Tensor:
+        """The same memory as a tensor that is not recorded, and whose changes nobody counts: `p.data -= lr * p.grad`.
+
+        What is assigned to it, a tensor or an array, is what this tensor holds from then on."""
+        return Tensor(self.array)
 
     @data.setter
     def data(self, value: Any) -> None:
         self.array = _array_of(value)
 
-    def like(self, data: Any, **state: Any) -> Tensor:
+    def like(self, array: Any, **state: Any) -> Tensor:
         """A Tensor for another array: what ops called on this one return."""
-        return Tensor(data, **state)
+        return Tensor(array, **state)
 
     # -- what it is
 
@@ -93,7 +99,9 @@ class Tensor(Methods, Variable):
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
+        if not self.shape:
+            raise ShapeError("iter(): a single number cannot be walked through")
+        return iter(self.unbind(0))
 
     def __repr__(self) -> str:
         text = np.array2string(to_numpy(self.array), separator=", ", precision=4, suppress_small=True, prefix="tensor(")
@@ -150,38 +158,48 @@ class Tensor(Methods, Variable):
 
     def clone(self) -> Tensor:
         """A copy; gradients flow through it."""
-        return self + 0 if self.requires_grad else Tensor(self.array.copy())
+        return copied(self)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for a gradient (or no longer), in place. Only for leaves."""
-        if self.record is not None:
+        if self.record is not None and not requires_grad:
             raise GraphError("requires_grad_(): only a leaf can be changed; detach() gives a twin that is not recorded")
         if requires_grad:
             require_float(self.dtype)
         self.requires_grad = bool(requires_grad)
         return self
 
-    def register_hook(self, hook: Callable[[Array], Array | None]) -> Callable[[], None]:
-        """Call `hook(gradient array)` once the gradient of this value is known; what it returns replaces it."""
-        if self.record is None:
-            raise GraphError("register_hook(): a leaf's gradient is simply .grad; hooks are for what ops produced")
-        hooks = self.record.hooks
+    @property
+    def grad_fn(self) -> Record | None:
+        """The call that produced it: None for leaves."""
+        return self.record
+
+    def register_hook(self, hook: Callable[[Tensor], Any]) -> RemovableHook:
+        """Call `hook(gradient)` once the gradient of this value is known; what it returns replaces it.
+
+        `remove()` of what is returned takes the hook away again. Raises GraphError; the backward raises ShapeError."""
+        if not self.requires_grad:
+            raise GraphError("register_hook(): this tensor does not require a gradient, so there will be none to see")
 
         def checked(gradient):
-            changed = hook(gradient)
+            changed = hook(Tensor(gradient))
             changed = changed.array if isinstance(changed, Variable) else changed
             if changed is not None and np.shape(changed) != gradient.shape:
                 raise ShapeError(f"register_hook(): the hook gave {np.shape(changed)} for a gradient {gradient.shape}")
             return changed
 
+        if self.record is not None:
+            hooks = self.record.hooks
+        else:
+            hooks = self.hooks = self.hooks or []
         hooks.append(checked)
-        return lambda: hooks.remove(checked)
+        return RemovableHook(hooks, checked)
 
     def retain_grad(self) -> None:
         """Keep `.grad` on this value although it is no leaf."""
         if not self.requires_grad:
             raise GraphError("retain_grad(): this tensor does not require a gradient, so there will be none to keep")
-        if self.record is not None:
+        if self.record is not None and not any(hasattr(hook, "of_value") for hook in self.record.hooks):
             reference = weakref.ref(self)  # a record must not keep its own output alive
 
             def keep(gradient):
@@ -189,6 +207,7 @@ class Tensor(Methods, Variable):
                 if value is not None:
                     value.grad = Tensor(gradient.copy() if value.grad is None else value.grad.array + gradient)
 
+            vars(keep)["of_value"] = True  # so that it follows the value when it is written to
             self.record.hooks.append(keep)
 
     # -- moving and converting
@@ -212,8 +231,12 @@ class Tensor(Methods, Variable):
         return result
 
     def contiguous(self) -> Tensor:
-        """Itself: memory order is our business, not the caller's."""
-        return self
+        """Itself if its numbers lie in memory in reading order, else a copy in which they do."""
+        return self if _in_reading_order(self.array) else instead_of_view(copied(self, order="C"), self)
+
+    def is_contiguous(self) -> bool:
+        """Whether its numbers lie in memory in reading order; channels last, as layers leave images, counts as such."""
+        return _in_reading_order(self.array) or is_channels_last(self.array)
 
     def __dlpack__(self, **options: Any) -> Any:
         if self.requires_grad:
@@ -226,16 +249,29 @@ class Tensor(Methods, Variable):
     # -- shapes
 
     def reshape(self, *shape: Any) -> Tensor:
-        """The same numbers in another shape; one size may be -1."""
-        return taped.reshape(self, shape=shape_of(shape))
+        """The same numbers in another shape; one size may be -1. A view where the order in memory allows it."""
+        return instead_of_view(taped.reshape(self, shape=shape_of(shape)), self)
 
     def view(self, *shape: Any) -> Tensor:
-        """The same as reshape: any memory order will do."""
-        return self.reshape(*shape)
+        """The same memory in another shape; one size may be -1. Raises ShapeError where its order does not allow it.
 
-    def flatten(self, start_dim: int = 0) -> Tensor:
-        """The axes from start_dim on merged into one."""
-        return taped.flatten(self, start=axis_of("flatten", start_dim, self.ndim or 1))
+        Images that the layers left channels last are copied."""
+        y = self.reshape(*shape)
+        if y.origin is None and y.array.size and not is_channels_last(self.array):
+            raise ShapeError(
+                f"view: {self.shape} does not lie in memory so that it could be seen as {y.shape}; "
+                f"use .reshape(...), which copies"
+            )
+        return y
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+        """The axes from start_dim to end_dim merged into one. A view where the order in memory allows it."""
+        start, end = (axis_of("flatten", a, self.ndim or 1) for a in (start_dim, end_dim))
+        if start > end:
+            raise ShapeError(f"flatten: there are no axes {start_dim} to {end_dim} in {self.shape}")
+        if self.ndim and end == self.ndim - 1:
+            return instead_of_view(taped.flatten(self, start=start), self)
+        return self.reshape(*self.shape[:start], math.prod(self.shape[start : end + 1]), *self.shape[end + 1 :])
 
     def transpose(self, *axes: Any) -> Tensor:
         """Two axes swapped, as in PyTorch; with all axes named, their new order, as in NumPy."""
@@ -267,17 +303,17 @@ class Tensor(Methods, Variable):
         return self.reshape(shape)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return taped.index(self, index=_plain_index(index))
+        looks, chooses = steps_of(index, self.ndim)
+        seen = self if looks is None else taped.index(self, index=looks)
+        return seen if chooses is None else taped.index(seen, index=own_index(chooses))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self._check_in_place("assignment", value)
-        index = _plain_index(index)
-        place = tuple(read(self.array, index).shape)
-        value = as_operand(value, self.array, "assignment")
-        if not fits(value.shape, place):
-            raise ShapeError(f"assignment: the value is {tuple(value.shape)} but the place is {place}")
-        self.array[index] = value
-        self.version += 1
+        looks, chooses = steps_of(index, self.ndim)
+        place = self if looks is None else taped.index(self, index=looks)
+        check_writable("assignment", self, is_recorded(self, value))
+        chooses = ... if chooses is None else chooses
+        value = without_ones(as_value(value, self.array, "assignment"), read(place.array, chooses).ndim)
+        overwrite("assignment", place, value, chooses)
 
     # -- arithmetic
 
@@ -300,50 +336,23 @@ class Tensor(Methods, Variable):
         return binary(taped.div, np.true_divide, other, self)
 
     def __neg__(self) -> Tensor:
-        return self * -1
+        if self.dtype.kind == "b":
+            raise DtypeError("-: truth values have no negative; ~x turns them round")
+        return self * -1 if self.dtype.kind == "f" else Tensor(np.asarray(-self.array, like=self.array))
 
     __radd__, __rmul__ = __add__, __mul__
 
     def __iadd__(self, other: Any) -> Tensor:
-        return self if self._in_place("+=", np.add, other) else self + other
+        return update("+=", self, operator.add, other)
 
     def __isub__(self, other: Any) -> Tensor:
-        return self if self._in_place("-=", np.subtract, other) else self - other
+        return update("-=", self, operator.sub, other)
 
     def __imul__(self, other: Any) -> Tensor:
-        return self if self._in_place("*=", np.multiply, other) else self * other
+        return update("*=", self, operator.mul, other)
 
     def __itruediv__(self, other: Any) -> Tensor:
-        return self if self._in_place("/=", np.true_divide, other) else self / other
-
-    def _in_place(self, sign, ufunc, other):
-        """Change the data itself and say True, or False where the result must be a new, recorded value."""
-        recorded = is_grad_enabled() and (self.requires_grad or getattr(other, "requires_grad", False))
-        if recorded and (self.record is not None or not self.requires_grad):
-            return False
-        self._check_in_place(sign)
-        other = as_operand(other, self.array, sign)
-        if not fits(other.shape, self.shape):
-            raise ShapeError(f"{sign}: {tuple(other.shape)} does not fit into {self.shape}")
-        kind = np.result_type(other.dtype, self.dtype)
-        kind = np.result_type(kind, np.float32) if ufunc is np.true_divide else kind
-        if not np.can_cast(kind, self.dtype, "same_kind"):
-            raise DtypeError(f"{sign}: the result is {kind}, which does not go into a tensor of {self.dtype}")
-        ufunc(self.array, other, out=self.array, casting="same_kind")
-        self.version += 1
-        return True
-
-    def _check_in_place(self, what, source=None):
-        if is_grad_enabled() and (self.requires_grad or getattr(source, "requires_grad", False)):
-            why = "a tensor that requires a gradient cannot be changed in place while recording"
-            if not self.requires_grad:
-                why = "the source requires a gradient, which would be lost by writing it into a plain tensor"
-            raise GraphError(f"{what}: {why}; do it inside `with no_grad():`")
-        if isinstance(self.array, np.ndarray) and not self.array.flags.writeable:
-            raise OptionError(
-                f"{what}: these numbers are read-only, like the weights of a fused model; change the model and fuse() "
-                f"it again, or work on a .clone()"
-            )
+        return update("/=", self, operator.truediv, other)
 
     def zero_(self) -> Tensor:
         """Set all its numbers to 0, in place."""
@@ -351,20 +360,15 @@ class Tensor(Methods, Variable):
 
     def fill_(self, value: Any) -> Tensor:
         """Set all its numbers to `value`, in place."""
-        self._check_in_place("fill_")
-        self.array[...] = value
-        self.version += 1
-        return self
+        value = as_value(value, self.array, "fill_")
+        if value.ndim:
+            raise ShapeError(f"fill_: the value must be a single number, got {tuple(value.shape)}")
+        return overwrite("fill_", self, value)
 
-    def copy_(self, source: Any) -> Tensor:
-        """Take over the numbers of `source` (same shape, any device), in place."""
-        self._check_in_place("copy_", source)
-        array = to_device(source.array if isinstance(source, Variable) else np.asarray(source), self.device)
-        if tuple(array.shape) != self.shape:
-            raise ShapeError(f"copy_: the source is {tuple(array.shape)} but the tensor is {self.shape}")
-        self.array[...] = array
-        self.version += 1
-        return self
+    def copy_(self, source: Any, non_blocking: bool = False) -> Tensor:
+        """Take over the numbers of `source`, repeated to this shape, from any device, in place."""
+        source = source if isinstance(source, Variable) else Tensor(source)
+        return overwrite("copy_", self, source.to(self.device))
 
     # -- comparisons give truth values, which are not recorded
 
@@ -448,7 +452,5 @@ def _array_of(data):
     return array.astype(np.float32) if isinstance(data, (list, tuple)) else array
 
 
-def _plain_index(index):
-    if isinstance(index, tuple):
-        return tuple(_plain_index(i) for i in index)
-    return index.array if isinstance(index, Variable) else index
+def _in_reading_order(array):
+    return array.flags.c_contiguous

@@ -1,0 +1,86 @@
+"""What may stand in the brackets of `x[...]`, in two steps as PyTorch takes them.
+
+First everything that only looks: slices, integers, None and Ellipsis give a view. Then whatever chooses, masks and
+arrays of integers, and that gives a copy. NumPy takes integers for chosen ones too, and puts the axes elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..arrays import is_array
+from ..errors import DtypeError, ShapeError
+from ..tape import Variable
+from ..types import Array
+
+
+def steps_of(index: Any, ndim: int) -> tuple[Any, Any]:
+    """An index as (what looks, what chooses), each an index of its own; None for a step that there is not.
+
+    Raises DtypeError, ShapeError."""
+    parts = [_plain(part) for part in (index if isinstance(index, tuple) else (index,))]
+    if not any(_chooses(part) for part in parts):
+        return tuple(parts), None
+    taken = sum(_axes(part) for part in parts)
+    if taken > ndim:
+        raise ShapeError(f"index: {taken} axes are named, but the tensor has {ndim}")
+    if not any(part is Ellipsis for part in parts):
+        parts.append(Ellipsis)
+    looks: list[Any] = []
+    chooses: list[Any] = []
+    for part in parts:
+        if part is Ellipsis:
+            looks += [slice(None)] * (ndim - taken)
+            chooses += [slice(None)] * (ndim - taken)
+        elif _chooses(part):
+            looks += [slice(None)] * _axes(part)
+            chooses.append(part)
+        else:
+            looks.append(part)
+            chooses += [] if isinstance(part, int) else [slice(None)]
+    trivial = all(isinstance(part, slice) and part == slice(None) for part in looks)
+    return None if trivial else tuple(looks), tuple(chooses)
+
+
+def _plain(part):
+    """A part of an index with arrays for tensors and lists, and integers for what is a single one."""
+    part = part.array if isinstance(part, Variable) else np.asarray(part) if isinstance(part, (list, tuple)) else part
+    if isinstance(part, (bool, np.bool_)):
+        return np.asarray(part)
+    if isinstance(part, slice):
+        return slice(*(_bound(n) for n in (part.start, part.stop, part.step)))
+    if not is_array(part):
+        return part
+    if part.size == 0 and isinstance(part, np.ndarray) and part.dtype.kind == "f":  # an empty list
+        return part.astype(np.int64)
+    if part.dtype.kind not in "biu":
+        raise DtypeError(f"index: masks hold truth values and places are integers, got {part.dtype}")
+    return int(part) if part.ndim == 0 and part.dtype.kind in "iu" else part
+
+
+def _bound(n):
+    return int(n) if isinstance(n, Variable) else n
+
+
+def _chooses(part: Any) -> bool:
+    return is_array(part)
+
+
+def _axes(part: Any) -> int:
+    if part is None or part is Ellipsis:
+        return 0
+    return part.ndim if is_array(part) and part.dtype.kind == "b" else 1
+
+
+def own_index(index: Any) -> Any:
+    """An index whose arrays nobody else can change."""
+    return tuple(part.copy() if is_array(part) else part for part in index) if isinstance(index, tuple) else index
+
+
+def without_ones(array: Array, ndim: int) -> Array:
+    """The array without as many axes of size 1 in front as it has more than `ndim`."""
+    while array.ndim > ndim and array.shape[0] == 1:
+        array = array[0]
+    return array
