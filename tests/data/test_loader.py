@@ -1,3 +1,4 @@
+import collections
 import os
 import signal
 import subprocess
@@ -10,7 +11,21 @@ import numpy as np
 import pytest
 
 import tinyvision
-from tinyvision.data import ArrayDataset, DataLoader, Dataset, collate
+from tinyvision.data import (
+    ArrayDataset,
+    BatchSampler,
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    StackDataset,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+    collate,
+    get_worker_info,
+)
 from tinyvision.data import transforms as T
 from tinyvision.errors import DataError, DtypeError, OptionError, ShapeError
 
@@ -31,7 +46,7 @@ def same(a, b):
         np.testing.assert_array_equal(y, v)
 
 
-@pytest.mark.parametrize("transform", [None, T.ToTensor(), lambda image: image], ids=["none", "tensor", "callable"])
+@pytest.mark.parametrize("transform", [T.ToTensor(), lambda image: T.ToTensor()(image)], ids=["tensor", "callable"])
 def test_what_a_batch_is(transform):
     loader = DataLoader(ArrayDataset(IMAGES, LABELS, transform=transform), batch_size=5)
     found = list(loader)
@@ -44,6 +59,13 @@ def test_what_a_batch_is(transform):
     np.testing.assert_array_equal(x.numpy(), IMAGES[5:10].transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255))
     np.testing.assert_array_equal(y.numpy(), LABELS[5:10])
     assert len(list(DataLoader(ArrayDataset(IMAGES, LABELS), 5, drop_last=True))) == 4
+
+
+@pytest.mark.parametrize("transform", [None, lambda image: image], ids=["at once", "one by one"])
+def test_what_a_dataset_returns_is_left_as_it_is(transform):
+    x, y = next(iter(DataLoader(ArrayDataset(IMAGES, LABELS, transform=transform), 5)))
+    np.testing.assert_array_equal(x.numpy(), IMAGES[:5], strict=True)
+    np.testing.assert_array_equal(y.numpy(), LABELS[:5], strict=True)
 
 
 def test_order_follows_from_seed_and_epoch():
@@ -191,24 +213,70 @@ def test_ctrl_c_ends_the_program(held, tmp_path):
     assert process.returncode != 0
 
 
-def test_collate():
-    x, label, name = collate([(np.zeros(3), 1, "a"), (np.ones(3), 2, "b")])
-    assert x.shape == (2, 3)
-    assert x.dtype == np.float32
-    assert label.dtype == np.int64
-    assert name == ["a", "b"]
-    assert collate([{"x": np.zeros((2, 2, 3), np.uint8)}] * 2)["x"].shape == (2, 3, 2, 2)
-    assert collate([tinyvision.tensor([1.0, 2.0])] * 3).shape == (3, 2)
-    assert collate([1.5, 2.5]).dtype == np.float32
-    assert collate([True, False]).dtype == np.int64
+PAIR = collections.namedtuple("PAIR", "image label")
+RNG = np.random.default_rng(1)
+BATCHES = {
+    "masks": [(RNG.integers(0, 9, (4, 5), np.uint8), 1), (RNG.integers(0, 9, (4, 5), np.uint8), 2)],
+    "planes": [RNG.integers(0, 9, (3, 6, 6), np.uint8) for _ in range(3)],
+    "pictures": [RNG.integers(0, 9, (6, 6, 3), np.uint8) for _ in range(3)],
+    "shorts": [np.arange(3, dtype=np.uint16)] * 2,
+    "doubles": [np.zeros(3), np.ones(3)],
+    "bools": [np.array([True, False])] * 2,
+    "integers": [1, 2, 3],
+    "floats": [1.5, 2.5],
+    "truth": [True, False],
+    "numpy numbers": [np.float32(1.5), np.float32(2)],
+    "numpy integers": [np.int32(1), np.int32(2)],
+    "text": ["a", "b"],
+    "bytes": [b"a", b"b"],
+    "dicts": [{"x": np.ones((2, 3)), "y": 1}, {"x": np.zeros((2, 3)), "y": 2}],
+    "nested": [((1, [2.0, "a"]), {"z": (3,)})] * 2,
+    "named": [PAIR(np.ones(2), 1), PAIR(np.zeros(2), 2)],
+}
+
+
+def same_tree(ours, theirs):
+    if hasattr(theirs, "numpy"):
+        assert isinstance(ours, tinyvision.Tensor)
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), strict=True)
+    elif isinstance(theirs, dict):
+        assert ours.keys() == theirs.keys()
+        for key in theirs:
+            same_tree(ours[key], theirs[key])
+    elif isinstance(theirs, (list, tuple)):
+        assert type(ours) is type(theirs)
+        for a, b in zip(ours, theirs, strict=True):
+            same_tree(a, b)
+    else:
+        assert ours == theirs
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_collate_is_pytorch_s(name):
+    torch = pytest.importorskip("torch")
+    same_tree(collate(BATCHES[name]), torch.utils.data.default_collate(BATCHES[name]))
+    for workers in (0, 2):
+        ours = DataLoader(BATCHES[name], 2, num_workers=workers)
+        for a, b in zip(ours, torch.utils.data.DataLoader(BATCHES[name], 2), strict=True):
+            same_tree(a, b)
+        for a, b in zip(DataLoader(BATCHES[name], None), torch.utils.data.DataLoader(BATCHES[name], None), strict=True):
+            same_tree(a, b)
+
+
+def test_what_makes_no_batch():
     with pytest.raises(ShapeError, match=r"transforms\.Resize"):
         collate([(np.zeros((2, 2, 3), np.uint8), 0), (np.zeros((3, 2, 3), np.uint8), 0)])
     with pytest.raises(ShapeError, match="numbers of parts"):
         collate([(1, 2), (1,)])
     with pytest.raises(ShapeError, match="keys"):
         collate([{"a": 1}, {"b": 1}])
-    with pytest.raises(DtypeError, match="object"):
+    with pytest.raises(DtypeError, match="not of NoneType"):
         collate([None, None])
+    with pytest.raises(DtypeError, match="no number"):
+        collate([1, "a"])
+    Image = pytest.importorskip("PIL.Image")
+    with pytest.raises(DtypeError, match=r"put transforms\.ToTensor\(\) into"):
+        collate([(Image.new("L", (2, 2)), 0)])
 
 
 def test_a_collate_function_of_one_s_own():
@@ -229,6 +297,14 @@ def test_a_collate_function_of_one_s_own():
         ({"seed": "x"}, OptionError, "seed"),
         ({"batch_size": 24, "drop_last": True}, OptionError, "drop_last leaves nothing"),
         ({"collate_fn": 3}, OptionError, "collate_fn"),
+        ({"worker_init_fn": 3, "num_workers": 1}, OptionError, "worker_init_fn"),
+        ({"persistent_workers": True}, OptionError, "persistent_workers needs num_workers"),
+        ({"prefetch_factor": 2}, OptionError, "prefetch_factor needs num_workers"),
+        ({"timeout": -1, "num_workers": 1}, OptionError, "timeout"),
+        ({"sampler": [0, 1], "shuffle": True}, OptionError, "sampler or shuffle"),
+        ({"batch_sampler": [[0, 1]], "batch_size": 2}, OptionError, "batch_sampler goes without"),
+        ({"batch_size": None, "drop_last": True}, OptionError, "drop_last"),
+        ({"generator": 3}, OptionError, "Generator"),
     ],
 )
 def test_options_without_meaning(options, error, reason):
@@ -243,6 +319,116 @@ def test_other_mistakes():
         DataLoader(3)
     with pytest.raises(OptionError, match="epoch"):
         DataLoader([(0.0, 1)]).set_epoch(-1)
-    with pytest.warns(UserWarning, match="pin_memory"):
-        DataLoader([(0.0, 1)], pin_memory=True)
+    DataLoader([(0.0, 1)], pin_memory=True, pin_memory_device="cuda", in_order=False)
     assert "batch_size=1" in repr(DataLoader([(0.0, 1)], seed=0))
+
+
+def test_samplers_give_the_order():
+    data = list(range(7))
+
+    def batches_of(**options):
+        return [batch.tolist() for batch in DataLoader(data, **options)]
+
+    assert batches_of(batch_size=3, sampler=[5, 1, 1, 6]) == [[5, 1, 1], [6]]
+    assert batches_of(batch_size=3, sampler=[5, 1, 1, 6], drop_last=True) == [[5, 1, 1]]
+    assert batches_of(batch_sampler=[[0, 3], [6]]) == [[0, 3], [6]]
+    assert batches_of(batch_sampler=BatchSampler(SequentialSampler(data), 4, False), num_workers=2) == [
+        [0, 1, 2, 3],
+        [4, 5, 6],
+    ]
+    assert sorted(batches_of(sampler=RandomSampler(data))) == [[i] for i in data]
+    assert sorted(SubsetRandomSampler([2, 5, 6])) == [2, 5, 6]
+    assert len(list(RandomSampler(data, num_samples=17))) == len(RandomSampler(data, num_samples=17)) == 17
+    assert sorted(list(RandomSampler(data, num_samples=17))[:14]) == sorted(2 * data)
+    assert set(RandomSampler(data, replacement=True, num_samples=200)) == set(data)
+    drawn = collections.Counter(WeightedRandomSampler([1.0, 0.0, 3.0], 4000))
+    assert set(drawn) == {0, 2}
+    assert 2.6 < drawn[2] / drawn[0] < 3.4
+    assert sorted(WeightedRandomSampler([1, 1, 0, 5], 3, replacement=False)) == [0, 1, 3]
+    loader = DataLoader(data, 2, shuffle=True)
+    assert (len(loader.sampler), len(loader.batch_sampler)) == (7, 4)
+    same = [list(RandomSampler(data, generator=np.random.default_rng(3))) for _ in range(2)]
+    assert same[0] == same[1]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RandomSampler([1], num_samples=0),
+        lambda: RandomSampler([1], replacement=1),
+        lambda: WeightedRandomSampler([-1.0, 2.0], 3),
+        lambda: WeightedRandomSampler([1.0, 0.0], 2, replacement=False),
+        lambda: WeightedRandomSampler([1.0], 0),
+        lambda: BatchSampler([1, 2], 0, False),
+    ],
+)
+def test_samplers_without_meaning(make):
+    with pytest.raises(OptionError):
+        make()
+
+
+class Countdown(IterableDataset):
+    def __iter__(self):
+        info = get_worker_info()
+        share = range(10) if info is None else range(info.id, 10, info.num_workers)
+        return iter([(np.uint8(i), info is not None and info.id) for i in share])
+
+
+def test_datasets_that_are_read_from_beginning_to_end():
+    for options, expected in (
+        ({"batch_size": 4}, [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]),
+        ({"batch_size": 4, "drop_last": True}, [[0, 1, 2, 3], [4, 5, 6, 7]]),
+        ({"batch_size": None}, list(range(10))),
+    ):
+        assert [x.tolist() for x, _ in DataLoader(Countdown(), **options)] == expected
+    batches = [(x.tolist(), set(w.tolist())) for x, w in DataLoader(Countdown(), 2, num_workers=3)]
+    assert sorted(i for x, _ in batches for i in x) == list(range(10))
+    assert [w for _, w in batches] == [{0}, {1}, {2}, {0}, {1}, {2}]  # 4, 3 and 3 items, taken in turns
+    with pytest.raises(OptionError, match="own order"):
+        DataLoader(Countdown(), shuffle=True)
+    assert len(list(Countdown() + Countdown())) == 20
+
+
+def test_workers_know_themselves():
+    seen, started = set(), []
+
+    class Asking(Dataset):
+        def __len__(self):
+            return 12
+
+        def __getitem__(self, index):
+            info = get_worker_info()
+            seen.add((info.id, info.num_workers, index // 2 % 3))
+            return index
+
+    loader = DataLoader(Asking(), 2, num_workers=3, worker_init_fn=started.append, persistent_workers=True)
+    assert [batch.tolist() for batch in loader] == [[i, i + 1] for i in range(0, 12, 2)]
+    assert seen == {(i, 3, i) for i in range(3)}
+    assert sorted(started) == [0, 1, 2]
+    assert get_worker_info() is None
+    with pytest.raises(DataError, match=r"more than timeout=0\.05"):
+        list(DataLoader(Counting(4, delay=0.3), 2, num_workers=1, timeout=0.05))
+
+
+def test_datasets_of_datasets():
+    both = ConcatDataset([[1, 2], [3]]) + ConcatDataset([[4, 5]])
+    assert len(both) == 5
+    assert [both[i] for i in (0, 2, 3, -1)] == [1, 3, 4, 5]
+    assert ConcatDataset([[1, 2], [3]]).cumulative_sizes == [2, 3]
+    with pytest.raises(DataError):
+        both[5]
+    assert StackDataset([1, 2], "ab")[1] == (2, "b")
+    assert StackDataset(x=[1, 2], y="ab")[0] == {"x": 1, "y": "a"}
+    with pytest.raises(DataError, match="2, 3 items"):
+        StackDataset([1, 2], "abc")
+    with pytest.raises(DataError, match="no dataset"):
+        ConcatDataset([])
+
+
+def test_a_generator_draws_the_order():
+    data = ArrayDataset(IMAGES, LABELS)
+
+    def order(generator):
+        return [y.tolist() for _, y in DataLoader(data, 23, shuffle=True, generator=generator)]
+
+    assert order(np.random.default_rng(3)) == order(np.random.default_rng(3)) != order(np.random.default_rng(4))

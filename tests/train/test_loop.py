@@ -85,7 +85,11 @@ def test_the_same_loader_is_evaluated_the_same_way_every_time():
 
 
 def test_a_data_loader_brings_its_own_batches():
-    loader = data.DataLoader(stripes(), batch_size=5, shuffle=True, seed=9, drop_last=True)
+    dataset = stripes()
+    loader = data.DataLoader(dataset, batch_size=5, shuffle=True, seed=9, drop_last=True)
+    with pytest.raises(DataError, match=r"images are uint8 .* transform=transforms\.ToTensor"):
+        train.fit(network(), loader, epochs=2, log=None)
+    dataset.transform = data.transforms.ToTensor()
     history = train.fit(network(), loader, epochs=2, log=None)
     assert len(history) == 2
     with pytest.raises(OptionError, match="DataLoader has batch_size=5"):

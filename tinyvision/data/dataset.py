@@ -18,6 +18,7 @@ from ..arrays import check_is_array
 from ..errors import DataError, OptionError
 from ..tape import Variable
 from ..tensors.tensor import Tensor
+from .samplers import numpy_generator
 
 Transform = Callable[[Any], Any]
 
@@ -25,6 +26,10 @@ Transform = Callable[[Any], Any]
 class OutOfRange(DataError, IndexError):
     """An index beyond the end of a dataset; also an IndexError, which is how Python ends a loop over
     items."""
+
+
+class NoLength(OptionError, TypeError):
+    """A dataset whose number of items is not known; also a TypeError, which `list` takes for just that."""
 
 
 class Dataset:
@@ -37,13 +42,22 @@ class Dataset:
     transform: Transform | None = None
 
     def __len__(self) -> int:
-        raise OptionError(f"{type(self).__name__} must define __len__, the number of its items")
+        raise NoLength(f"{type(self).__name__} must define __len__, the number of its items")
 
     def __getitem__(self, index: int) -> Any:
         raise OptionError(f"{type(self).__name__} must define __getitem__(index), which returns (image, label)")
 
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+    def __class_getitem__(cls, kind: Any) -> type:
+        return cls  # Dataset[Any], as type hints write it
+
+    def __iter__(self) -> Iterator[Any]:
         return (self[index] for index in range(len(self)))
+
+    def __add__(self, other: Any) -> Any:
+        """The items of this dataset, and then those of another (see ConcatDataset)."""
+        from .combined import ConcatDataset
+
+        return ConcatDataset([self, other])
 
     def __repr__(self) -> str:
         classes = f", {len(self.classes)} classes" if len(self.classes) else ""
@@ -216,10 +230,13 @@ def split(dataset: Any, fraction: float = 0.2, seed: int = 0) -> tuple[Subset, S
     return Subset(dataset, np.flatnonzero(~held_out)), Subset(dataset, np.flatnonzero(held_out))
 
 
-def random_split(dataset: Any, lengths: Sequence[float], seed: int | None = None) -> list[Subset]:
+def random_split(
+    dataset: Any, lengths: Sequence[float], generator: Any = None, *, seed: int | None = None
+) -> list[Subset]:
     """Subsets of these lengths, drawn at random, which together are the dataset.
 
-    Lengths may also be shares that add up to 1. Without a seed the order is drawn from tinyvision.random.generator().
+    Lengths may also be shares that add up to 1. The order is drawn from `generator` (a tinyvision or NumPy Generator,
+    by default the one in force), or follows from `seed`.
     Unlike `split`, classes are not balanced. Raises OptionError if the lengths do not add up."""
     count = len(dataset)
     sizes: list[Any] = list(lengths)
@@ -230,8 +247,8 @@ def random_split(dataset: Any, lengths: Sequence[float], seed: int | None = None
     if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in sizes) or sum(sizes) != count:
         wanted = f"lengths must add up to {count}, or be shares that add up to 1"
         raise OptionError(f"random_split: {wanted}; got {lengths!r}")
-    generator = random.generator() if seed is None else random.stream(seed, "split")
-    order, ends = generator.permutation(count), np.cumsum([0, *sizes])
+    rng = numpy_generator(generator) if seed is None else random.stream(seed, "split")
+    order, ends = rng.permutation(count), np.cumsum([0, *sizes])
     return [Subset(dataset, order[a:b]) for a, b in pairwise(ends)]
 
 

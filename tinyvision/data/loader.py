@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -13,24 +10,31 @@ from typing import Any
 import numpy as np
 
 from .. import random
-from ..device import to_numpy
-from ..errors import DataError, DtypeError, OptionError, ShapeError
-from .transforms import ToTensor, drawing_from
+from ..errors import DataError, OptionError
+from .collate import default_collate, default_convert
+from .combined import IterableDataset
+from .samplers import BatchSampler, RandomSampler, SequentialSampler, numpy_generator
+from .transforms import drawing_from
+from .workers import Workers
 
 _AHEAD = 2  # batches that each worker may be ahead of the one in use
 
 
 class DataLoader:
-    """Iterates over a dataset in batches: (Tensor (N, C, H, W) float32, Tensor (N,) int64) for images with
-    labels.
+    """Iterates over a dataset in batches; items are put together as they are, by `default_collate`.
 
-    dataset      anything with `len(dataset)` and `dataset[i] -> (image, label)`
-    batch_size   items in a batch; the last one may be smaller, unless drop_last
-    shuffle      a new order every epoch, which follows from (seed, epoch) alone
-    seed         0 to 2**64 - 1; None draws one from tinyvision.random.generator()
-    num_workers  threads that read and transform ahead of use; 0 does it when a batch is asked for
-    collate_fn   makes a batch out of a list of items, in place of `collate`
-    pin_memory   has no use for threads in one process; True warns that nothing comes of it
+    dataset        anything with `len(dataset)` and `dataset[i]`, or an IterableDataset
+    batch_size     items in a batch; the last one may be smaller, unless drop_last; None: single items, no batches
+    shuffle        a new order every epoch, which follows from (seed, epoch) alone
+    sampler        gives the indices in place of shuffle; batch_sampler gives a list of indices for every batch
+    num_workers    threads of this process that read, transform and collate ahead of use; 0 does it when a batch is
+                   asked for. `prefetch_factor` batches (2) may each be ahead; worker_init_fn(number) is called in each
+    collate_fn     makes a batch out of a list of items, in place of `default_collate`; called in the caller's thread
+    timeout        seconds that a worker may need for a batch, 0 for any time
+    generator      a tinyvision or NumPy Generator that the order is drawn from, anew in every epoch
+    seed           0 to 2**64 - 1; None draws one from the generator in force when the loader is made
+    pin_memory, persistent_workers, multiprocessing_context, pin_memory_device, in_order
+                   change nothing here: the workers are threads, and batches always come in order
 
     Every `for` loop over the loader is an epoch: 0, 1, 2, ...; `set_epoch(e)` says which one is next.
     Random transforms draw, for the item at `index`, from `random.stream(seed, "augment", epoch, index)`:
@@ -38,43 +42,104 @@ class DataLoader:
     epoch in its middle, without reading what lies before. An error in a worker is raised where the batch
     would have come.
 
-    Images of uint8 (H, W, C) are scaled to 0 to 1 and moved to (C, H, W), as by transforms.ToTensor.
     Raises OptionError for options without meaning, DataError for an empty dataset."""
 
     def __init__(
         self,
         dataset: Any,
-        batch_size: int = 1,
-        shuffle: bool = False,
-        seed: int | None = None,
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
+        sampler: Iterable[Any] | None = None,
+        batch_sampler: Iterable[Any] | None = None,
         num_workers: int = 0,
-        drop_last: bool = False,
         collate_fn: Callable[[list[Any]], Any] | None = None,
         pin_memory: bool = False,
+        drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        multiprocessing_context: Any = None,
+        generator: Any = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
+        seed: int | None = None,
     ) -> None:
-        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise OptionError(f"DataLoader: a {type(dataset).__name__} has no length or no items; it is no dataset")
-        _whole_number(batch_size, "batch_size", 1)
-        _whole_number(num_workers, "num_workers", 0)
-        if len(dataset) == 0:
-            raise DataError("DataLoader: the dataset is empty")
-        if drop_last and len(dataset) < batch_size:
-            raise OptionError(
-                f"DataLoader: drop_last leaves nothing of {len(dataset)} items in batches of {batch_size}"
-            )
-        if collate_fn is not None and not callable(collate_fn):
-            raise OptionError(f"DataLoader: collate_fn must be callable, got {collate_fn!r}")
-        if pin_memory:
-            warnings.warn("DataLoader: pin_memory=True has no effect here", stacklevel=2)
         self.dataset, self.batch_size, self.shuffle = dataset, batch_size, bool(shuffle)
         self.num_workers, self.drop_last, self.collate_fn = num_workers, bool(drop_last), collate_fn
-        self.seed = int(random.generator().integers(2**63)) if seed is None else seed
-        random.stream(self.seed)  # refuses what is no seed, here instead of in the first batch
-        self.epoch = 0
+        self.timeout, self.worker_init_fn, self.generator = timeout, worker_init_fn, generator
+        self.pin_memory, self.persistent_workers = bool(pin_memory), bool(persistent_workers)
+        self.prefetch_factor = prefetch_factor
+        self._iterable = isinstance(dataset, IterableDataset)
+        self._check_order(sampler, batch_sampler)
+        self._check_workers()
+        if seed is None:
+            seed = int(numpy_generator(generator).integers(2**63))
+        random.stream(seed)  # refuses what is no seed, here instead of in the first batch
+        self.seed, self.epoch = seed, 0
+        self._sampler, self._batch_sampler = sampler, batch_sampler
+
+    def _check_order(self, sampler, batch_sampler):
+        dataset, kind = self.dataset, type(self.dataset).__name__
+        if not self._iterable and not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+            raise OptionError(f"DataLoader: a {kind} has no length or no items; it is no dataset")
+        if self.batch_size is not None:
+            _whole_number(self.batch_size, "batch_size", 1)
+        elif self.drop_last:
+            raise OptionError("DataLoader: drop_last has no meaning without batches (batch_size=None)")
+        if self._iterable and (self.shuffle or sampler is not None or batch_sampler is not None):
+            raise OptionError("DataLoader: an IterableDataset gives its own order; leave shuffle and samplers out")
+        if sampler is not None and self.shuffle:
+            raise OptionError("DataLoader: give sampler or shuffle, not both")
+        if batch_sampler is not None:
+            if self.batch_size != 1 or self.shuffle or sampler is not None or self.drop_last:
+                raise OptionError("DataLoader: batch_sampler goes without batch_size, shuffle, sampler, drop_last")
+            self.batch_size = None
+        elif not self._iterable and len(dataset) == 0:
+            raise DataError("DataLoader: the dataset is empty")
+        elif not self._iterable and sampler is None and self.drop_last and len(dataset) < self.batch_size:
+            raise OptionError(
+                f"DataLoader: drop_last leaves nothing of {len(dataset)} items in batches of {self.batch_size}"
+            )
+
+    def _check_workers(self):
+        _whole_number(self.num_workers, "num_workers", 0)
+        for name in ("collate_fn", "worker_init_fn"):
+            value = getattr(self, name)
+            if value is not None and not callable(value):
+                raise OptionError(f"DataLoader: {name} must be callable, got {value!r}")
+        if isinstance(self.timeout, bool) or not isinstance(self.timeout, (int, float)) or not self.timeout >= 0:
+            raise OptionError(f"DataLoader: timeout is a number of seconds from 0, got {self.timeout!r}")
+        if self.prefetch_factor is not None:
+            _whole_number(self.prefetch_factor, "prefetch_factor", 1)
+        if not self.num_workers:
+            for name in ("timeout", "prefetch_factor", "persistent_workers"):
+                if getattr(self, name):
+                    raise OptionError(f"DataLoader: {name} needs num_workers of 1 or more")
+
+    @property
+    def sampler(self) -> Any:
+        """What gives the indices: the sampler that was handed in, or one that stands for `shuffle`."""
+        if self._sampler is not None or self._iterable:
+            return self._sampler
+        return (RandomSampler if self.shuffle else SequentialSampler)(self.dataset)
+
+    @property
+    def batch_sampler(self) -> Any:
+        """What gives the indices of a batch, or None where there are no batches of indices."""
+        if self._batch_sampler is not None or self.batch_size is None or self._iterable:
+            return self._batch_sampler
+        return BatchSampler(self.sampler, self.batch_size, self.drop_last)
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        whole, rest = divmod(len(self.dataset), self.batch_size)
+        if self._batch_sampler is not None:
+            return len(self._batch_sampler)  # type: ignore[arg-type]
+        items = len(self.dataset if self._sampler is None else self._sampler)  # type: ignore[arg-type]
+        if self.batch_size is None:
+            return items
+        whole, rest = divmod(items, self.batch_size)
         return whole + bool(rest and not self.drop_last)
 
     def set_epoch(self, epoch: int) -> None:
@@ -87,132 +152,114 @@ class DataLoader:
     def iter_from(self, step: int) -> Iterator[Any]:
         """The batches of this epoch from number `step` (0 is the first), exactly as a whole iteration has
         them."""
-        if _whole_number(step, "step", 0) > len(self):
+        if _whole_number(step, "step", 0) and self._iterable:
+            raise OptionError("DataLoader: an IterableDataset can only be read from its beginning")
+        if step and step > len(self):
             raise OptionError(f"DataLoader: step {step} lies beyond the epoch's {len(self)} batches")
         epoch, self.epoch = self.epoch, self.epoch + 1
-        chunks = self.batch_indices(epoch)[step:]
-        return self._in_threads(chunks, epoch) if self.num_workers else self._one_by_one(chunks, epoch)
+        if self.generator is not None:
+            self.seed = int(numpy_generator(self.generator).integers(2**63))
+        if self._iterable:
+            return self._streamed(epoch)
+        jobs = (partial(self._gather, chunk, epoch) for chunk in islice(self._chunks(epoch), step, None))
+        return self._in_threads(jobs) if self.num_workers else self._one_by_one(jobs)
 
     def __repr__(self) -> str:
+        batches = "" if self._iterable else f": {len(self)} batches"
         return (
             f"DataLoader({self.dataset!r}, batch_size={self.batch_size}, shuffle={self.shuffle}, "
-            f"seed={self.seed}, "
-            f"num_workers={self.num_workers}, drop_last={self.drop_last}): {len(self)} batches"
+            f"seed={self.seed}, num_workers={self.num_workers}, drop_last={self.drop_last}){batches}"
         )
 
-    def batch_indices(self, epoch: int) -> list[np.ndarray]:
-        """The numbers of the items in each batch of an epoch."""
+    def batch_indices(self, epoch: int) -> list[Any]:
+        """The numbers of the items in each batch of an epoch; only a sampler's own may differ from call to call."""
+        return list(self._chunks(epoch))
+
+    def _chunks(self, epoch):
+        """For every batch its indices; without batches, for every item its index."""
+        if self._batch_sampler is not None:
+            return iter(self._batch_sampler)
+        if self._sampler is not None:
+            single = self.batch_size is None
+            return iter(self._sampler if single else BatchSampler(self._sampler, self.batch_size, self.drop_last))
         count = len(self.dataset)
         order = random.stream(self.seed, "shuffle", epoch).permutation(count) if self.shuffle else np.arange(count)
-        return [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(len(self))]
+        if self.batch_size is None:
+            return iter(order.tolist())
+        return (order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(len(self)))
 
-    def _one_by_one(self, chunks: list[np.ndarray], epoch: int) -> Iterator[Any]:
-        for chunk in chunks:
-            yield self._finish(self._gather(chunk, epoch))
+    def _one_by_one(self, jobs: Iterator[Callable[[], Any]]) -> Iterator[Any]:
+        for job in jobs:
+            yield self._finish(job())
 
-    def _in_threads(self, chunks: list[np.ndarray], epoch: int) -> Iterator[Any]:
-        """Batches in order, made by threads that stay a bounded number of batches ahead."""
-        todo = iter(chunks)
-        pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="tinyvision-data")
-        try:
-            started = islice(todo, _AHEAD * self.num_workers)
-            pending = deque(pool.submit(self._gather, chunk, epoch) for chunk in started)
-            while pending:
-                ready = pending.popleft().result()
-                for chunk in islice(todo, 1):
-                    pending.append(pool.submit(self._gather, chunk, epoch))
-                yield self._finish(ready)
-        finally:
-            # Reached at the end, after an error, on Ctrl-C, and when a loop is left early and drops the
-            # iterator.
-            pool.shutdown(wait=True, cancel_futures=True)
+    def _in_threads(self, jobs: Iterator[Callable[[], Any]]) -> Iterator[Any]:
+        workers = Workers(self.num_workers, self.dataset, self.seed, self.worker_init_fn)
+        for ready in workers.in_order(jobs, self.prefetch_factor or _AHEAD, self.timeout):
+            yield self._finish(ready)
 
-    def _gather(self, chunk: np.ndarray, epoch: int) -> Any:
-        """What a worker does: read, transform and stack the items of one batch."""
+    def _gather(self, chunk: Any, epoch: int) -> Any:
+        """What a worker does: read, transform and collate the items of one batch."""
+        if self.batch_size is None and self._batch_sampler is None:
+            return self._item(chunk, epoch)
         if self.collate_fn is None and getattr(self.dataset, "can_batch", False):
-            first, *others = self.dataset.batch(chunk)
-            return first if _is_tensor(first) else _float_images(first), *others
-        items = []
-        for index in map(int, chunk):
-            with drawing_from(partial(random.stream, self.seed, "augment", epoch, index)):
-                items.append(self.dataset[index])
-        return items if self.collate_fn is not None else collate_arrays(items)
+            return default_convert(list(self._whole(np.asarray(chunk))))
+        items = [self._item(index, epoch) for index in chunk]
+        return items if self.collate_fn is not None else default_collate(items)
+
+    def _whole(self, chunk: np.ndarray) -> Any:
+        """The parts of all items of a batch at once, of a dataset that can give them."""
+        return self.dataset.batch(chunk)
+
+    def _item(self, index: Any, epoch: int) -> Any:
+        if isinstance(index, np.integer):
+            index = int(index)
+        if not isinstance(index, int):  # the index of a sampler may be anything that the dataset understands
+            return self.dataset[index]
+        with drawing_from(partial(random.stream, self.seed, "augment", epoch, index)):
+            return self.dataset[index]
 
     def _finish(self, ready: Any) -> Any:
-        """What is left to the caller's thread: an unknown collate_fn, and making tensors."""
-        return _as_tensors(ready) if self.collate_fn is None else self.collate_fn(ready)
+        """What is left to the caller's thread: an unknown collate_fn."""
+        if self.collate_fn is not None:
+            return self.collate_fn(ready)
+        return default_convert(ready) if self.batch_size is None and self._batch_sampler is None else ready
 
+    def _streamed(self, epoch: int) -> Iterator[Any]:
+        """The batches of an IterableDataset; every worker reads the dataset, and they take turns."""
+        if not self.num_workers:
+            yield from map(self._finish, self._read(0, epoch))
+            return
+        shares = [self._read(number, epoch) for number in range(self.num_workers)]
+        reading, end = set(range(self.num_workers)), object()
 
-def collate(items: Sequence[Any]) -> Any:
-    """A batch of Tensors out of a list of items: (image, label) pairs, longer tuples, dicts, or single
-    values.
+        def job(number):
+            ready = next(shares[number], end)
+            if ready is end:
+                reading.discard(number)
+            return ready
 
-    Tensors are stacked as they are. Of arrays, images uint8 (H, W, C) become float32 (N, C, H, W) of 0 to 1, other
-    floating-point ones float32 (N, ...) and integers int64 (N,); strings make a list. Raises ShapeError if the arrays
-    of one batch differ in shape, DtypeError for what cannot be stacked."""
-    return _as_tensors(collate_arrays(items))
+        def jobs():
+            while reading:
+                yield from (partial(job, number) for number in range(self.num_workers))
 
+        workers = Workers(self.num_workers, self.dataset, self.seed, self.worker_init_fn)
+        for ready in workers.in_order(jobs(), self.prefetch_factor or _AHEAD, self.timeout):
+            if ready is not end:
+                yield self._finish(ready)
 
-def collate_arrays(items: Sequence[Any]) -> Any:
-    """As `collate`, with arrays in place of Tensors."""
-    first = items[0]
-    if isinstance(first, (tuple, list)):
-        if any(not isinstance(item, (tuple, list)) or len(item) != len(first) for item in items):
-            raise ShapeError("collate: the items of one batch have different numbers of parts")
-        return tuple(collate_arrays(part) for part in zip(*items, strict=True))
-    if isinstance(first, dict):
-        if any(not isinstance(item, dict) or item.keys() != first.keys() for item in items):
-            raise ShapeError("collate: the items of one batch have different keys")
-        return {key: collate_arrays([item[key] for item in items]) for key in first}
-    if isinstance(first, (str, bytes)):
-        return list(items)
-    if all(map(_is_tensor, items)):
-        return _stacked([to_numpy(item) for item in items])
-    return _converted(_stacked([to_numpy(item) if _is_tensor(item) else np.asarray(item) for item in items]))
-
-
-def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
-    shapes = {array.shape for array in arrays}
-    if len(shapes) > 1:
-        some = ", ".join(map(str, sorted(shapes)[:4]))
-        raise ShapeError(
-            f"collate: arrays of one batch have different shapes: {some}; "
-            f"bring images to one size with transforms.Resize((height, width)) or Resize and CenterCrop"
-        )
-    return np.stack(arrays)
-
-
-def _converted(stack: np.ndarray) -> np.ndarray:
-    if stack.dtype.kind in "iub" and stack.ndim == 1:
-        return stack.astype(np.int64)
-    if stack.dtype.kind not in "iubf":
-        raise DtypeError(f"collate: cannot make a batch of {stack.dtype} values")
-    return _float_images(stack) if stack.dtype.kind == "f" or stack.dtype == np.uint8 else stack.astype(np.int64)
-
-
-_to_tensor = ToTensor()
-
-
-def _float_images(images: np.ndarray) -> np.ndarray:
-    if images.dtype == np.uint8 and images.ndim in (3, 4):
-        return _to_tensor(images if images.ndim == 4 else images[..., None])
-    return np.ascontiguousarray(images, np.float32) if images.dtype.kind == "f" else images.astype(np.int64)
-
-
-def _is_tensor(item: Any) -> bool:
-    return hasattr(item, "requires_grad")
-
-
-def _as_tensors(tree: Any) -> Any:
-    from ..tensors.tensor import Tensor
-
-    if isinstance(tree, np.ndarray):
-        return Tensor(tree)
-    if isinstance(tree, tuple):
-        return tuple(_as_tensors(part) for part in tree)
-    if isinstance(tree, dict):
-        return {key: _as_tensors(part) for key, part in tree.items()}
-    return tree
+    def _read(self, worker: int, epoch: int) -> Iterator[Any]:
+        """The batches that one worker makes of an IterableDataset."""
+        rng = random.stream(self.seed, "augment", epoch, worker)
+        size, items = self.batch_size or 1, iter(self.dataset)
+        while True:
+            with drawing_from(lambda: rng):
+                chunk = list(islice(items, size))
+            if not chunk or (self.drop_last and len(chunk) < size):
+                return
+            if self.batch_size is None:
+                yield chunk[0]
+            else:
+                yield chunk if self.collate_fn is not None else default_collate(chunk)
 
 
 def _whole_number(value: Any, name: str, least: int) -> int:

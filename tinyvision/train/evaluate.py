@@ -15,6 +15,7 @@ from ..device import device as as_device
 from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..ops import log_softmax_forward
+from .feeding import ImageLoader
 from .metrics import accuracy
 
 
@@ -69,7 +70,7 @@ def evaluate(
     each_batch  called after every batch; it may raise to stop
 
     Raises DataError and ShapeError for data that cannot be read or does not fit."""
-    loader = data if isinstance(data, DataLoader) else DataLoader(data, batch_size, num_workers=workers, seed=0)
+    loader = data if isinstance(data, DataLoader) else ImageLoader(data, batch_size, num_workers=workers, seed=0)
     loader.set_epoch(0)
     where = as_device(device) if device is not None else next(iter(model.parameters())).device
     scores, labels = [], []

@@ -21,11 +21,16 @@ def check_data(model: Module, loader: DataLoader, device: Device, name: str) -> 
 
     Raises DataError for items that are not (image, label) and for a label that is no class, ShapeError if the
     model does not give one score for each class."""
-    few = DataLoader(loader.dataset, min(2, len(loader.dataset)), seed=0, collate_fn=loader.collate_fn)
+    few = type(loader)(loader.dataset, min(2, len(loader.dataset)), seed=0, collate_fn=loader.collate_fn)
     batch = next(few.iter_from(0))
     if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(isinstance(b, Tensor) for b in batch):
         raise DataError(f"{name}: every item must be a pair (image, label)")
     x, y = batch
+    if x.dtype.kind != "f":
+        raise DataError(
+            f"{name}: images are {x.dtype} {tuple(x.shape)}; give the dataset transform=transforms.ToTensor(), which "
+            f"makes numbers (N, C, H, W) from 0 to 1 of them"
+        )
     if y.dtype.kind not in "iu" or y.ndim != 1:
         raise DataError(f"{name}: labels must be integers, one for an image; got {y.dtype} {tuple(y.shape)}")
     with evaluation_mode(model), no_grad():

@@ -28,6 +28,7 @@ from ..ops.checks import is_integer, is_number
 from .checkpoint import Checkpoint, Progress, capture, load_checkpoint, restore
 from .console import Reporter, reporter
 from .evaluate import evaluate
+from .feeding import ImageLoader
 from .history import History
 from .inspection import check_data, check_same_data, classes_of, data_notes
 from .interrupt import Interrupted, StopRequest
@@ -206,12 +207,12 @@ class _Training:
         if isinstance(self.train_data, DataLoader):
             return self.train_data
         size, seed = self.settings.batch_size, self.settings.seed
-        return DataLoader(self.train_data, size, shuffle=True, seed=seed, num_workers=self.workers)
+        return ImageLoader(self.train_data, size, shuffle=True, seed=seed, num_workers=self.workers)
 
     def _val_loader(self) -> DataLoader | None:
         if self.val_data is None or isinstance(self.val_data, DataLoader):
             return self.val_data
-        return DataLoader(self.val_data, max(256, self.settings.batch_size), seed=0, num_workers=self.workers)
+        return ImageLoader(self.val_data, max(256, self.settings.batch_size), seed=0, num_workers=self.workers)
 
     def _make_optimizer(self) -> optim.Optimizer:
         chosen = self.parameters

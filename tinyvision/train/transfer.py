@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import data, random
+from .. import random
 from ..data import ArrayDataset, Subset, split, transforms
 from ..device import Device
 from ..errors import CheckpointError, DataError, OptionError, TinyVisionError
@@ -31,6 +31,7 @@ from ..weights import load_arrays, save
 from .checkpoint import Checkpoint, load_checkpoint, load_weights
 from .console import reporter
 from .evaluate import Evaluation, evaluate
+from .feeding import ImageLoader
 from .history import History
 from .loop import fit
 from .recipes import NETWORKS, check_images, folder_parts, published_preprocessing
@@ -286,7 +287,7 @@ class _Features:
             pass  # not computed before, or no longer readable: then it is computed
         images = Subset(dataset, range(len(dataset)), transform)
         seed = (self.settings.seed + view) % 2**64
-        loader = data.DataLoader(images, self.settings.batch_size, seed=seed, num_workers=self.workers)
+        loader = ImageLoader(images, self.settings.batch_size, seed=seed, num_workers=self.workers)
         what = "features of the images" if view == 0 else f"features of view {view}"
         counter = self.console.counter(what, len(dataset))
         try:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
 from typing import Any
 
 import numpy as np
 
 from ... import random
+from ...device import to_numpy
 from ...errors import DtypeError, OptionError, ShapeError
+from ...tape import Variable
+from ...tensors.tensor import Tensor
 
 Size = int | Sequence[int]
 
@@ -45,15 +49,35 @@ def generator_for(rng: np.random.Generator | None) -> np.random.Generator:
 
 
 class Transform:
-    """Base of the transforms: shows its settings, checks its image.
+    """Base of the transforms: shows its settings, checks its image, gives back the kind that it was given.
+
+    An image is a Pillow image, a uint8 array (H, W, C) or (H, W), or a Tensor (C, H, W); a floating-point array is
+    (C, H, W) too. `apply` sees uint8 arrays (H, W, C) and floating-point arrays (C, H, W).
 
     elementwise   whether a batch (N, ...) may be passed in place of one image, with the same result"""
 
     elementwise = False
 
-    def __call__(self, image: Any, rng: np.random.Generator | None = None) -> np.ndarray:
+    def __call__(self, image: Any, rng: np.random.Generator | None = None) -> Any:
         """The transformed image; `image` itself is left as it is. `rng` matters to random transforms only."""
-        return self.apply(checked_image(image, type(self).__name__), rng)
+        name = type(self).__name__
+        if is_pillow(image):
+            return as_pillow(self._for(image.mode).apply(pillow_pixels(image, name), rng), image)
+        if isinstance(image, Variable):
+            array = to_numpy(image)
+            if array.dtype != np.uint8:
+                return Tensor(self.apply(checked_image(array, name), rng))
+            pixels = checked_image(np.moveaxis(array, -3, -1) if array.ndim > 2 else array, name)
+            return Tensor(np.ascontiguousarray(np.moveaxis(self.apply(pixels, rng), -1, -3)))
+        return self.apply(checked_image(image, name), rng)
+
+    def _for(self, mode: str) -> Transform:
+        """This transform for a Pillow image of a mode: between the entries of a palette there is nothing."""
+        if mode not in ("1", "P") or getattr(self, "interpolation", "nearest") == "nearest":
+            return self
+        nearest = copy(self)
+        nearest.interpolation = "nearest"  # type: ignore[attr-defined]
+        return nearest
 
     def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         """What a transform does to an image that has been checked."""
@@ -93,12 +117,41 @@ class Compose:
         return f"Compose([{inner}\n])" if inner else "Compose([])"
 
 
+def is_pillow(image: Any) -> bool:
+    """Whether it is a Pillow image (Pillow need not be there to say no)."""
+    return hasattr(image, "__array_interface__") and hasattr(image, "mode") and hasattr(image, "getbands")
+
+
+def pillow_pixels(image: Any, name: str) -> np.ndarray:
+    """A Pillow image of 8 bits a band as uint8 (H, W, C). Raises DtypeError for other modes."""
+    pixels = np.asarray(image)
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * 255
+    if pixels.dtype != np.uint8:
+        raise DtypeError(f"{name}: a Pillow image of mode {image.mode!r} is not of 8 bits; convert it first")
+    return pixels if pixels.ndim == 3 else pixels[:, :, None]
+
+
+def as_pillow(pixels: np.ndarray, model: Any) -> Any:
+    """uint8 (H, W, C) as a Pillow image of the mode of `model` if that has as many bands, else of L, RGB or RGBA."""
+    from PIL import Image
+
+    bands = pixels.shape[2]
+    image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if bands == 1 else pixels))
+    if len(model.getbands()) != bands or model.mode == image.mode:
+        return image
+    if model.mode == "1":
+        return image.convert("1")
+    image = Image.frombytes(model.mode, image.size, image.tobytes())
+    if model.mode == "P":
+        image.putpalette(model.getpalette())
+    return image
+
+
 def checked_image(image: Any, name: str) -> np.ndarray:
-    """`image` as an array of one of the two kinds; a Pillow image is taken as its pixels."""
+    """`image` as an array of one of the two kinds. Raises DtypeError, ShapeError."""
     if not isinstance(image, np.ndarray):
-        if not hasattr(image, "__array_interface__"):
-            raise DtypeError(f"{name}: expected a NumPy array, got {type(image).__name__}")
-        image = np.asarray(image)
+        raise DtypeError(f"{name}: expected a Pillow image, a Tensor or a NumPy array, got {type(image).__name__}")
     if image.dtype != np.uint8 and image.dtype.kind != "f":
         raise DtypeError(f"{name}: expected uint8 pixels or floating-point numbers, got {told(image)}")
     if image.ndim == 2 and image.dtype == np.uint8:

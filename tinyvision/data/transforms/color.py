@@ -7,27 +7,35 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import full_name
 from ...errors import DtypeError, OptionError, ShapeError
-from .base import Transform, checked_probability, checked_range, generator_for, numbers, told
+from ...tensors.tensor import Tensor
+from .base import Transform, checked_probability, checked_range, generator_for, is_pillow, numbers, told
 from .geometry import height_width, is_hwc
 
 
 class ToTensor(Transform):
-    """uint8 (H, W, C) or (H, W) of 0 to 255  ->  float32 (C, H, W) of 0 to 1, or a batch (N, H, W, C) of
-                                              them.
+    """A picture  ->  a Tensor (C, H, W): uint8 of 0 to 255 becomes float32 of 0 to 1, other numbers stay as they are.
 
-    Raises DtypeError for anything but uint8: of other numbers nobody knows the range."""
+    A picture is a Pillow image of any mode, or an array (H, W, C) or (H, W); of arrays, a batch (N, H, W, C) too.
+    Raises DtypeError for anything else, a Tensor among them: it is one already."""
 
     elementwise = True
 
-    def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        if image.dtype != np.uint8:
-            raise DtypeError(f"ToTensor: expected uint8 pixels (H, W, C) of 0 to 255, got {told(image)}")
-        if image.ndim not in (2, 3, 4):
-            raise ShapeError(f"ToTensor: expected an image (H, W, C), got {told(image)}")
-        if image.ndim == 2:
-            image = image[:, :, None]
-        return np.ascontiguousarray(np.moveaxis(image, -1, -3)).astype(np.float32) / np.float32(255)
+    def __call__(self, image: Any, rng: np.random.Generator | None = None) -> Tensor:
+        if is_pillow(image):
+            image = np.asarray(image)
+            image = image.astype(np.uint8) * np.uint8(255) if image.dtype == bool else image
+            image = image.astype(np.int32) if image.dtype.kind == "i" else image
+        if not isinstance(image, np.ndarray):
+            raise DtypeError(f"ToTensor: expected a Pillow image or a NumPy array, got {full_name(image)}")
+        if image.ndim not in (2, 3, 4) or image.dtype.kind not in "biuf":
+            raise ShapeError(f"ToTensor: expected a picture (H, W, C) or (H, W), got {told(image)}")
+        if 0 in image.shape:
+            raise ShapeError(f"ToTensor: the picture has no pixels: {told(image)}")
+        image = image[:, :, None] if image.ndim == 2 else image
+        planes = np.ascontiguousarray(np.moveaxis(image, -1, -3))
+        return Tensor(planes.astype(np.float32) / np.float32(255) if planes.dtype == np.uint8 else planes)
 
 
 class Normalize(Transform):
