@@ -6,8 +6,26 @@ Several statements are separated by "; ", and the last one is the value.
 """
 
 VALUES = """
+a.type(torch.float64)
+a.type('torch.DoubleTensor')
+a.type(torch.LongTensor)
+a.type()
+i.type_as(a)
+(a > 0).type(torch.FloatTensor).sum()
+torch.FloatTensor([1, 2])
+torch.FloatTensor(np.ones((2, 2))).dtype
+torch.LongTensor([[1, 2]])
+torch.FloatTensor(2, 3).shape
+torch.FloatTensor(2, 3).fill_(1.5)
+torch.ByteTensor([0, 255])
+torch.BoolTensor([True, False])
+torch.DoubleTensor([1])
 torch.Tensor([1, 2])
 torch.Tensor([[1, 2], [3, 4]]).dtype
+isinstance(a, torch.FloatTensor), isinstance(i, torch.FloatTensor)
+a.is_floating_point(), i.is_floating_point(), torch.is_floating_point(a)
+torch.autograd.Variable(a).sum()
+isinstance(a, torch.autograd.Variable)
 a.repeat(2, 1)
 r.repeat(3, 1, 2).shape
 r.tile(2)
@@ -102,6 +120,7 @@ a.all()
 a.norm(), a.norm(2), a.norm(1), a.norm(p=float('inf'))
 a.norm(dim=1), a.norm(2, 1), a.norm(p=2, dim=1, keepdim=True)
 torch.norm(a), torch.norm(a, 2), torch.norm(a, p=1, dim=0)
+torch.linalg.norm(a), torch.linalg.norm(a, dim=1), torch.linalg.vector_norm(a, 1)
 torch.dist(a, b)
 a.std(), a.std(0), a.std(1, keepdim=True), a.var(dim=1, unbiased=False)
 torch.std(a, 1), torch.var(a, 0, unbiased=False)
@@ -182,13 +201,20 @@ a.clamp(0), a.clamp(-0.5, 0.5), a.clamp(min=0), a.clamp(max=0), torch.clamp(a, m
 a.clamp(min=b), torch.clamp(i, 0, 2), i.clamp(0.5), a.clamp_min(0), torch.clamp_max(a, 0)
 torch.nan_to_num(a / 0)
 a.relu(), torch.relu(a), torch.softmax(a, 1), torch.softmax(a, dim=-1), a.softmax(0), torch.log_softmax(a, 1), a.log_softmax(-1)
+a.view(-1), a.view(4, 3), a.view(2, -1), a.reshape(-1, 6), a.reshape((4, 3)), a.view(-1, 2, 3).shape, a.view_as(b), a.reshape_as(b)
+s.permute(2, 0, 1), s.permute((1, 0, 2)).shape, torch.permute(s, (2, 1, 0)), s.transpose(0, 2), torch.transpose(a, 0, 1), a.t(), a.T, s.mT.shape
 s.movedim(0, -1).shape, torch.moveaxis(s, 0, 2).shape, s.swapaxes(0, 1).shape, s.swapdims(0, 1).shape
 a.unsqueeze(0).shape, a.unsqueeze(-1).squeeze(-1), a[None].squeeze(), torch.unsqueeze(a, 1).shape, torch.squeeze(a[None], 0), a[:, :1].squeeze(1)
 r.expand(3, 4), r.expand(3, -1), r[:, None].expand(4, 2), r.expand_as(a), torch.broadcast_to(r, (3, 4)), r.unsqueeze(1).expand(-1, 5).shape
 torch.broadcast_tensors(a, r)[1]
 s.unflatten(2, (2, 2)).shape, a.narrow(1, 1, 2), a.select(0, 1), torch.narrow(a, 0, 0, 2)
+a.size(), a.size(0), a.shape, a.shape[1], a.dim(), a.ndim, a.numel(), a.nelement(), len(a), a.ndimension(), a.size(-1)
+a.shape == torch.Size([3, 4]), a.size().numel(), isinstance(a.shape, torch.Size), a.shape[:1] + (2,), tuple(a.shape)
 N, C = a.shape; N * C
 a.dtype, i.dtype, a.dtype == torch.float32, a.dtype is torch.float32, torch.float, torch.double == torch.float64, torch.long == torch.int64
+a.is_leaf, p.is_leaf, (p * 1).is_leaf, p.grad is None, (p * 1).grad_fn is None, a.grad_fn is None, (p * 1).requires_grad
+a.is_cuda, a.device.type, str(a.device), a.device == torch.device('cpu'), a.get_device(), a.layout == torch.strided, a.is_sparse
+a.half().dtype, a.double().dtype, a.int(), a.long().dtype, a.bool(), a.byte().dtype, a.short().dtype, a.char().dtype, i.float().dtype, i.bool()
 a.to(torch.float64).dtype, a.to('cpu').dtype, a.to(i).dtype, a.to('cpu', torch.float16).dtype, a.to(device='cpu', dtype=torch.long), a.cpu()
 a.item() if a.numel() == 1 else a[0, 0].item(), a.tolist(), a.numpy(), np.array(a), a[0].detach().cpu().numpy(), i[0, 0].item()
 float(a[0, 0]), int(i[0, 0]), bool(m[0, 0]), round(a[0, 0].item(), 2), f'{a[0, 0]:.3f}', '{:.2f}'.format(a[0, 1]), '%.2f' % a[0, 0]
@@ -199,6 +225,7 @@ torch.pi, torch.inf, torch.nan != torch.nan, torch.e
 torch.get_default_dtype() == torch.float32
 torch.is_tensor(a), torch.is_tensor(1), torch.numel(a), isinstance(p, torch.Tensor), isinstance(a, nn.Parameter), torch.is_grad_enabled()
 torch.searchsorted(torch.tensor([0., 1, 2]), a), torch.bucketize(r, torch.tensor([0., 0.5]))
+copy.deepcopy(a), a.clone().detach(), a.detach().clone(), a.data, torch.clone(a)
 hash(a) == hash(a), a in [a], {a: 1}[a]
 bool(a.sum() > 0), bool((a == a).all()), not a[0, 0] == 100
 """
@@ -215,6 +242,8 @@ x = a.clone(); x.clamp_(0, 1); x
 x = a.clone(); x.clamp_(min=0); x
 x = a.clone(); x.abs_().sqrt_().exp_().neg_(); x
 x = a.clone(); x.sigmoid_().tanh_().sin_(); x
+x = a.clone(); x.relu_(); x
+x = a.clone(); torch.relu_(x); x
 x = a.clone(); x.pow_(2); x
 x = a.clone(); x.floor_().sign_(); x
 x = a.clone(); x.copy_(b); x
@@ -243,6 +272,13 @@ p.requires_grad = False; p.requires_grad
 p.requires_grad_(False).requires_grad
 x = a.clone().requires_grad_(); (x * x).sum().backward(); x.grad
 x = a.clone().requires_grad_(); y = x * 2; y.retain_grad(); y.sum().backward(); y.grad
+x = a.clone().requires_grad_(); torch.autograd.grad((x ** 3).sum(), x)[0]
+x = a.clone().requires_grad_(); torch.autograd.grad(x * 2, x, grad_outputs=torch.ones_like(x))[0]
+x = a.clone().requires_grad_(); torch.autograd.grad([x.sum(), (x * b).sum()], [x])[0]
+x = a.clone().requires_grad_(); y = x.exp(); torch.autograd.grad(y.sum(), y)[0]
+x = a.clone().requires_grad_(); torch.autograd.grad(x.sum(), [x, p], allow_unused=True)[1] is None
+x = a.clone().requires_grad_(); torch.autograd.grad((x * x).sum(), x); x.grad is None
+x = a.clone().requires_grad_(); torch.autograd.backward([x.sum(), (x * 2).sum()]); x.grad
 x = a.clone().requires_grad_(); x.backward(torch.ones_like(x)); x.grad
 x = a.clone().requires_grad_(); y = x * 3; y.register_hook(lambda g: g + 1); y.sum().backward(); x.grad
 x = a.clone().requires_grad_(); y = (x * 2).detach(); y.requires_grad

@@ -50,7 +50,7 @@ from .errors import (
     TrainingError,
     WeightsError,
 )
-from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from .tensors import functions as _functions
 from .tensors.creation import (
@@ -77,7 +77,19 @@ from .tensors.creation import (
     zeros,
 )
 from .tensors.functions import *  # every row of that table
+from .tensors.size import Size
 from .tensors.tensor import Tensor
+from .tensors.typed import (
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)
 from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
@@ -89,16 +101,17 @@ e, pi, inf, nan = _math.e, _math.pi, _math.inf, _math.nan
 strided = "strided"  # the only layout of numbers in memory here, and the names of orders that are accepted as hints
 contiguous_format, channels_last, preserve_format = "contiguous_format", "channels_last", "preserve_format"
 
-inference_mode = no_grad  # PyTorch's newer name; here both do the same
-
 # Loaded when first used, so that `import tinyvision` stays as quick as importing NumPy.
 _ROOMS = (
+    "autograd",
     "check",
     "cuda",
     "data",
+    "distributions",
     "explain",
     "hub",
     "learn",
+    "linalg",
     "models",
     "nn",
     "ops",
@@ -111,12 +124,15 @@ _ROOMS = (
 )
 
 if TYPE_CHECKING:  # what a type checker and an editor see of them
+    from . import autograd as autograd
     from . import check as check
     from . import cuda as cuda
     from . import data as data
+    from . import distributions as distributions
     from . import explain as explain
     from . import hub as hub
     from . import learn as learn
+    from . import linalg as linalg
     from . import models as models
     from . import nn as nn
     from . import ops as ops
@@ -144,15 +160,25 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "BoolTensor",
+    "ByteTensor",
+    "CharTensor",
     "CheckpointError",
     "DataError",
     "DeviceError",
+    "DoubleTensor",
     "DownloadError",
     "DtypeError",
+    "FloatTensor",
     "Generator",
     "GraphError",
+    "HalfTensor",
+    "IntTensor",
+    "LongTensor",
     "OptionError",
     "ShapeError",
+    "ShortTensor",
+    "Size",
     "Tensor",
     "TinyVisionError",
     "TrainingError",

@@ -87,3 +87,41 @@ class _GradSwitch(_GradMode):
 def set_grad_enabled(mode: Any) -> _GradSwitch:
     """Record or not, as `mode` says, from here on; `with set_grad_enabled(phase == "train"):` only inside the block."""
     return _GradSwitch(bool(mode))
+
+
+def inference_mode(mode: Any = True) -> Any:
+    """PyTorch's newer `no_grad`, the same here: a `with` block, or a decorator with and without brackets."""
+    if callable(mode):
+        return _GradMode(False)(mode)
+    return _GradMode(is_grad_enabled() and not mode)
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether a backward that gives nan is to be named, in the thread that asks."""
+    return getattr(_mode, "anomaly", False)
+
+
+class set_detect_anomaly:
+    """From here on, an error names the op whose backward gives nan; in a `with` block, only inside."""
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self.before, _mode.anomaly = is_anomaly_enabled(), bool(mode) and check_nan
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exception: object) -> None:
+        _mode.anomaly = self.before
+
+
+class detect_anomaly:
+    """`with detect_anomaly():` an error names the op whose backward gives nan."""
+
+    def __init__(self, check_nan: bool = True) -> None:
+        self.check_nan = check_nan
+
+    def __enter__(self) -> None:
+        self.switch = set_detect_anomaly(True, self.check_nan)
+
+    def __exit__(self, *exception: object) -> None:
+        self.switch.__exit__()

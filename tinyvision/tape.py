@@ -24,7 +24,7 @@ import numpy as np
 from .arrays import check_is_array, holds, is_array, memory_of
 from .device import device_of
 from .errors import DeviceError, GraphError, ShapeError
-from .grad_mode import is_grad_enabled
+from .grad_mode import is_anomaly_enabled, is_grad_enabled
 from .kernels import choose
 from .types import Array, Shape
 
@@ -237,6 +237,8 @@ def _gradients(record, dy):
                 else f"a {type(dx).__name__}"
             )
             raise ShapeError(f"the backward of {record.name} returned {got} for input {i}, whose shape is {shape}")
+        if is_anomaly_enabled() and bool((dx != dx).any()):
+            raise GraphError(f"the backward of {record.name} gave nan for input {i}, whose shape is {shape}")
         wanted.append((source, dx))
     return wanted
 

@@ -21,6 +21,7 @@ from . import alike as _alike
 from . import arranging as _arranging
 from . import choosing as _choosing
 from . import elementwise as _elementwise
+from . import facts as _facts
 from . import products as _products
 from . import reductions as _reductions
 from . import sampling as _sampling
@@ -317,6 +318,9 @@ unique = _method(_Tensor.unique)
 unsqueeze = _method(_Tensor.unsqueeze)
 var = _method(_Tensor.var)
 
+clone = _method(_Tensor.clone)
+relu_ = _method(_Tensor.relu_)
+is_complex = _method(_facts.is_complex)
 cat = _of_tensors(_arranging.cat)
 concat = concatenate = cat
 stack = _of_tensors(_arranging.stack)

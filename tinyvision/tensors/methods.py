@@ -8,11 +8,12 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..types import Axes
-from . import alike, arranging, choosing, elementwise, products, reductions, sampling, taped
+from . import alike, arranging, choosing, elementwise, facts, kinds, products, reductions, sampling, taped
 from .arguments import shape_of, whose_methods_take_numpys_names
 from .elementwise import operators
 from .in_place import both, in_place
 from .reductions import Extremes
+from .size import Size
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -62,6 +63,41 @@ class Methods(Conversions):
     def T(self: Tensor) -> Tensor:
         """All axes reversed."""
         return self.transpose(*reversed(range(self.ndim)))
+
+    @property
+    def mT(self: Tensor) -> Tensor:
+        """The last two axes swapped."""
+        return self.transpose(-2, -1)
+
+    @property
+    def shape(self: Tensor) -> Size:  # type: ignore[override]
+        """The sizes of all axes."""
+        return Size(self.array.shape)
+
+    @property
+    def grad_fn(self: Tensor) -> Any:
+        """The record of the call that produced it, None for a leaf."""
+        return self.record
+
+    @property
+    def itemsize(self: Tensor) -> Any:
+        """How many bytes one number takes."""
+        return self.array.itemsize
+
+    @property
+    def nbytes(self: Tensor) -> Any:
+        """How many bytes all numbers take."""
+        return self.array.nbytes
+
+    @property
+    def layout(self: Tensor) -> str:
+        """ "strided", the only one there is here."""
+        return "strided"
+
+    @property
+    def is_sparse(self: Tensor) -> Any:
+        """False: there are no sparse tensors here."""
+        return False
 
     @property
     def is_cuda(self: Tensor) -> bool:
@@ -181,6 +217,33 @@ class Methods(Conversions):
     __rand__, __ror__ = operators(elementwise.bitwise_and, elementwise.bitwise_or)
     __ixor__, __iand__, __ior__ = bitwise_xor_, bitwise_and_, bitwise_or_
 
+    # facts
+    stride = facts.stride
+    is_contiguous = facts.is_contiguous
+    element_size = facts.element_size
+    storage_offset = facts.storage_offset
+    data_ptr = facts.data_ptr
+    get_device = facts.get_device
+    nelement = facts.numel
+    ndimension = facts.ndimension
+    is_floating_point = facts.is_floating_point
+    is_complex = facts.is_complex
+    is_signed = facts.is_signed
+    is_same_size = facts.is_same_size
+    pin_memory = facts.itself
+    share_memory_ = facts.itself
+    conj = facts.itself
+    __contains__ = facts.contains
+
+    # kinds
+    type = kinds.type
+    type_as = kinds.type_as
+    half = kinds.half
+    short = kinds.short
+    byte = kinds.byte
+    char = kinds.char
+    bfloat16 = kinds.bfloat16
+
     # alike
     new = alike.new
     new_zeros = alike.new_zeros
@@ -287,6 +350,16 @@ class Methods(Conversions):
     ger = products.outer
     cross = products.cross
 
+    def relu(self: Tensor) -> Tensor:
+        """max(x, 0)."""
+        return taped.relu(self)
+
+    relu_ = in_place(relu)
+
+    def reshape_as(self: Tensor, other: Any) -> Tensor:
+        """The same numbers in the shape of `other`."""
+        return self.reshape(*other.shape)
+
     def view_as(self: Tensor, other: Any) -> Tensor:
         """The same numbers in the shape of `other`."""
         return self.reshape(*other.shape)
@@ -324,12 +397,6 @@ class Methods(Conversions):
     def std(self: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
         """The square root of `var`."""
         return self.var(dim, unbiased, keepdim).sqrt()
-
-    def relu(self: Tensor) -> Tensor:
-        """max(x, 0)."""
-        return taped.relu(self)
-
-    relu_ = in_place(relu)
 
     def softmax(self: Tensor, dim: int) -> Tensor:
         """exp(x) / Σ exp(x) along `dim`."""

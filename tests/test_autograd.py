@@ -1,0 +1,179 @@
+"""torch.autograd's names: gradients by name, functions with a backward of one's own, anomalies; against PyTorch."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+import tinyvision as tv
+from tinyvision import autograd
+from tinyvision.errors import GraphError, OptionError, ShapeError
+
+pytest.importorskip("torch")
+ENGINES = ("tinyvision", "torch")
+X = np.array([[0.5, -1.5, 2.0], [1.0, 3.0, -0.25]])
+
+
+def both(run):
+    """run(torch) with either engine; equal results."""
+    ours, theirs = (run(importlib.import_module(name)) for name in ENGINES)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(np.asarray(one.detach()), other.detach().numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_gradients_by_name_like_torch():
+    def run(torch):
+        x = torch.tensor(X, requires_grad=True)
+        w = torch.tensor(X + 1, requires_grad=True)
+        y = (x * w).exp()
+        z = y.sum(0)
+        start = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+        first = torch.autograd.grad(z, [x, w, y], start, retain_graph=True)
+        second = torch.autograd.grad([z, (x * x).sum()], x, [start, None], retain_graph=True)
+        assert x.grad is None
+        torch.autograd.backward([z, w.sum()], [start, None], retain_graph=True)
+        torch.autograd.backward(z, start, inputs=[x])
+        return [*first, *second, x.grad, w.grad]
+
+    both(run)
+
+
+def test_grads_that_were_there_stay():
+    x, other = tv.ones(2, requires_grad=True), tv.ones(2, requires_grad=True)
+    (x * other).sum().backward()
+    before = x.grad, other.grad
+    (found,) = autograd.grad((x * other * 3).sum(), x)
+    assert (x.grad, other.grad) == before
+    assert found.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize(("error", "message", "call"), [
+    (GraphError, "create_graph=True asks for a gradient of the gradient",
+     lambda x: autograd.grad(x.sum(), x, create_graph=True)),
+    (GraphError, "create_graph=True", lambda x: autograd.backward(x.sum(), create_graph=True)),
+    (GraphError, "do not depend on one of the inputs",
+     lambda x: autograd.grad(x.sum(), tv.ones(1, requires_grad=True))),
+    (GraphError, "does not require a gradient", lambda x: autograd.grad(x.sum(), tv.ones(1))),
+    (GraphError, "only a single number can start", lambda x: autograd.grad(x * 2, x)),
+    (ShapeError, "the gradient is", lambda x: autograd.grad(x * 2, x, tv.ones(1))),
+    (ShapeError, "2 gradients are given for 1", lambda x: autograd.backward([x], [x, x])),
+    (OptionError, "volatile=True", lambda x: autograd.Variable(x, volatile=True)),
+    (OptionError, "is_grads_batched", lambda x: autograd.grad(x.sum(), x, is_grads_batched=True)),
+])  # fmt: skip
+def test_doors(error, message, call):
+    with pytest.raises(error, match=message):
+        call(tv.ones(3, requires_grad=True))
+
+
+def functions(torch):
+    class Scale(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, factor):
+            ctx.save_for_backward(x)
+            ctx.factor = factor
+            return x * x * factor
+
+        @staticmethod
+        def backward(ctx, dy):
+            (x,) = ctx.saved_tensors
+            assert ctx.needs_input_grad == (True, False)
+            return 2 * x * dy * ctx.factor, None
+
+    class Split(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, w):
+            ctx.save_for_backward(x, w)
+            sign = (x > 0).long()
+            ctx.mark_non_differentiable(sign)
+            return x * w, x + w, sign
+
+        @staticmethod
+        def backward(ctx, dproduct, dsum, dsign):
+            x, w = ctx.saved_tensors
+            return dproduct * w + dsum, dproduct * x + dsum
+
+    return Scale, Split
+
+
+def test_functions_with_a_backward_of_one_s_own_like_torch():
+    def run(torch):
+        scale, split = functions(torch)
+        x = torch.tensor(X, requires_grad=True)
+        w = torch.tensor(X[:, ::-1].copy(), requires_grad=True)
+        product, total, sign = split.apply(scale.apply(x, 3.0), w)
+        assert not sign.requires_grad
+        (product.sin() + total.exp() * 0.1).sum().backward()
+        one = [x.grad.clone(), w.grad.clone()]
+        product, _, _ = split.apply(x, w)  # an output that nobody uses
+        product.sum().backward()
+        return [*one, x.grad, w.grad, sign]
+
+    both(run)
+    with tv.no_grad():
+        assert not functions(tv)[0].apply(tv.ones(2, requires_grad=True), 2.0).requires_grad
+
+
+def test_a_function_that_is_not_whole_says_so():
+    class Nothing(autograd.Function):
+        pass
+
+    class Few(autograd.Function):
+        @staticmethod
+        def forward(ctx, x, w):
+            return x * w
+
+        @staticmethod
+        def backward(ctx, dy):
+            return dy
+
+    class Number(autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return 3
+
+    x = tv.ones(2, requires_grad=True)
+    with pytest.raises(GraphError, match=r"static method forward"):
+        Nothing.apply(x)
+    with pytest.raises(GraphError, match="Few: backward gave 1 gradients for 2 arguments"):
+        Few.apply(x, x).sum().backward()
+    with pytest.raises(GraphError, match="forward must return tensors, got a int"):
+        Number.apply(x)
+
+
+def test_gradcheck_finds_a_wrong_backward():
+    class Wrong(autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, dy):
+            return ctx.saved_tensors[0] * dy
+
+    x = tv.tensor(X, requires_grad=True)
+    assert autograd.gradcheck(lambda a: (a * a).sin(), (x,))
+    assert not autograd.gradcheck(Wrong.apply, (x,), raise_exception=False)
+    with pytest.raises(GraphError, match="do not agree with central differences"):
+        autograd.gradcheck(Wrong.apply, (x,))
+
+
+def test_an_anomaly_is_named_only_where_it_was_asked_for():
+    class Spoilt(autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, dy):
+            return dy * float("nan")
+
+    def run():
+        Spoilt.apply(tv.zeros(2, requires_grad=True)).sum().backward()
+
+    run()
+    with autograd.detect_anomaly(), pytest.raises(GraphError, match="the backward of Spoilt gave nan"):
+        run()
+    with autograd.set_detect_anomaly(True), pytest.raises(GraphError, match="gave nan"):
+        run()
+    run()

@@ -1,0 +1,338 @@
+"""PyTorch's `torch.autograd`: gradients asked for by name, functions with a backward of one's own, old spellings.
+
+Gradients of gradients are not recorded: `create_graph=True` is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import GraphError, OptionError, ShapeError
+from .grad_mode import (
+    detect_anomaly,
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_detect_anomaly,
+    set_grad_enabled,
+)
+from .tape import Record, differentiable
+from .tape import Variable as _OnTheTape
+from .tape import backward as _backward
+from .tensors.inputs import tensor_input
+from .tensors.tensor import Tensor
+
+__all__ = [
+    "Function",
+    "Variable",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "once_differentiable",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]
+
+
+class _IsATensor(type):
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, Tensor)
+
+
+class Variable(metaclass=_IsATensor):
+    """The old name for a tensor: `Variable(x)` is x, detached; with requires_grad a leaf that asks for one."""
+
+    def __new__(cls, data: Any = None, requires_grad: bool = False, volatile: bool = False) -> Any:
+        if volatile:
+            raise OptionError("Variable: volatile=True is no longer known; compute inside `with no_grad():`")
+        x = tensor_input("Variable", "data", data).detach()
+        return x.requires_grad_() if requires_grad else x
+
+
+def _several(value):
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _refuse_create_graph(what, create_graph):
+    if create_graph:
+        raise GraphError(
+            f"{what}: create_graph=True asks for a gradient of the gradient, as a gradient penalty does, but backwards "
+            f"are not recorded here; spectral normalisation or weight clipping do without"
+        )
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Fill `.grad` of the leaves behind one or several tensors; `grad_tensors` start them where they are no numbers.
+
+    With `inputs`, only theirs. Raises GraphError, ShapeError."""
+    _refuse_create_graph("backward", create_graph)
+    tensors = _several(tensors)
+    given = [None] * len(tensors) if grad_tensors is None else _several(grad_tensors)
+    if len(given) != len(tensors):
+        raise ShapeError(f"backward: {len(given)} gradients are given for {len(tensors)} tensors")
+    if inputs is None:
+        _joined(tensors, given).backward(retain_graph=bool(retain_graph))
+        return
+    for x, gradient in zip(_several(inputs), grad(tensors, inputs, given, retain_graph), strict=True):
+        x.grad = gradient if x.grad is None else x.grad + gradient
+
+
+def _joined(tensors, gradients):
+    """One number whose gradients are those of all tensors from their own starts: Σ tensor · gradient."""
+    total = None
+    for x, gradient in zip(tensors, gradients, strict=True):
+        if gradient is None:
+            if x.numel() != 1:
+                raise GraphError(
+                    f"backward: only a single number can start on its own, this value is {tuple(x.shape)}; "
+                    f"call .sum() or .mean() first, or pass its gradient"
+                )
+            part = x.reshape(())
+        else:
+            gradient = tensor_input("backward", "gradient", gradient).detach()
+            if gradient.shape != x.shape:
+                raise ShapeError(f"backward: the gradient is {gradient.shape} but the value is {x.shape}")
+            part = _weighted(x, gradient.array.astype(x.dtype, copy=False))
+        total = part if total is None else total + part.to(total.dtype)
+    return total
+
+
+# Not a product and a sum: 0 · ∞ in the value is of no concern, only the gradient is.
+_weighted = differentiable(
+    lambda x, gradient: (np.zeros_like(x, shape=()), gradient),
+    lambda dy, gradient, needs=(True, False): (dy * gradient, None),
+)
+_weighted.__name__ = "backward"
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of `outputs` (their sum, if they are several) for each of `inputs`; nobody's `.grad` is touched.
+
+    Raises GraphError for an input that the outputs do not depend on, unless allow_unused, and for create_graph."""
+    _refuse_create_graph("grad", create_graph)
+    if is_grads_batched or not only_inputs:
+        raise OptionError("grad: is_grads_batched and only_inputs=False are not supported")
+    wanted, outputs = _several(inputs), _several(outputs)
+    for x in wanted:
+        if not x.requires_grad:
+            raise GraphError("grad: one of the inputs does not require a gradient")
+    given = [None] * len(outputs) if grad_outputs is None else _several(grad_outputs)
+    found = _gradients(_joined(outputs, given), wanted, bool(retain_graph))
+    if materialize_grads:
+        return tuple(Tensor(np.zeros_like(x.array)) if g is None else g for x, g in zip(wanted, found, strict=True))
+    if not allow_unused and any(g is None for g in found):
+        raise GraphError(
+            "grad: the outputs do not depend on one of the inputs; with allow_unused=True its gradient is None"
+        )
+    return tuple(found)
+
+
+def _gradients(output, wanted, retain_graph):
+    """The gradients for `wanted`, None where there is none; every `.grad` is afterwards what it was before."""
+    leaves = {id(x): x for x in [*_leaves(output), *(x for x in wanted if x.record is None)]}
+    kept = {key: x.grad for key, x in leaves.items()}
+    caught: dict[int, Any] = {}
+
+    def catch(record):
+        def hook(gradient):
+            caught[id(record)] = Tensor(gradient.copy())
+
+        record.hooks.append(hook)
+        return record, hook
+
+    hooks = [catch(x.record) for x in wanted if x.record is not None]
+    try:
+        for x in leaves.values():
+            x.grad = None
+        _backward(output, None, retain_graph)
+        return [x.grad if x.record is None else caught.get(id(x.record)) for x in wanted]
+    finally:
+        for key, x in leaves.items():
+            x.grad = kept[key]
+        for record, hook in hooks:
+            record.hooks.remove(hook)
+
+
+def _leaves(output):
+    """All leaves behind a value."""
+    if output.record is None:
+        yield output
+        return
+    waiting, seen = [output.record], {id(output.record)}
+    while waiting:
+        for source in waiting.pop().inputs:
+            if isinstance(source, _OnTheTape):
+                yield source
+            elif source is not None and id(source) not in seen:
+                seen.add(id(source))
+                waiting.append(source)
+
+
+# -- functions with a backward of one's own
+
+
+class Context:
+    """What a Function's forward leaves for its backward: `ctx.save_for_backward(x)`, and any attribute."""
+
+    def __init__(self, needs: Sequence[bool]) -> None:
+        self.needs_input_grad = tuple(needs)
+        self.saved_tensors: tuple[Any, ...] = ()
+        self._without_gradient: tuple[Any, ...] = ()
+        self._zeros_for_none = True
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keep tensors, which backward finds in `ctx.saved_tensors`."""
+        self.saved_tensors = tensors
+
+    def mark_non_differentiable(self, *outputs: Any) -> None:
+        """These outputs have no gradient."""
+        self._without_gradient = outputs
+
+    def mark_dirty(self, *inputs: Any) -> None:
+        """Refused: a forward must leave its inputs as they are. Raises GraphError."""
+        raise GraphError("Function: a forward that changes its inputs in place is not supported; return a new tensor")
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Accepted: a gradient of an output that nobody used is zeros here in any case."""
+        self._zeros_for_none = bool(value)
+
+
+class Function:
+    """A forward and a backward of one's own, as static methods; `MyFunction.apply(x, ...)` puts the call on the tape.
+
+    forward(ctx, *arguments) returns a tensor or several, backward(ctx, *gradients) a gradient for every argument, None
+    for what is no tensor. With `setup_context(ctx, inputs, output)`, forward does without ctx."""
+
+    @staticmethod
+    def forward(*arguments: Any) -> Any:
+        """The values. Raises GraphError where a subclass forgot it."""
+        raise GraphError("Function: a subclass must define a static method forward(ctx, ...)")
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """A gradient for every argument of forward. Raises GraphError where a subclass forgot it."""
+        raise GraphError("Function: a subclass must define a static method backward(ctx, ...)")
+
+    @classmethod
+    def apply(cls, *arguments: Any) -> Any:
+        """The result of forward, on the tape if an argument requires a gradient. Raises GraphError, ShapeError."""
+        tensors = [a if isinstance(a, Tensor) else None for a in arguments]
+        needs = [t is not None and t.requires_grad for t in tensors]
+        context = Context(needs)
+        with no_grad():
+            if hasattr(cls, "setup_context"):
+                result = cls.forward(*arguments)
+                cls.setup_context(context, arguments, result)
+            else:
+                result = cls.forward(context, *arguments)
+        outputs = list(result) if isinstance(result, tuple) else [result]
+        for y in outputs:
+            if not isinstance(y, Tensor):
+                raise GraphError(f"{cls.__name__}: forward must return tensors, got a {type(y).__name__}")
+        if any(needs) and is_grad_enabled():
+            outputs = _recorded(cls, context, tensors, outputs)
+        return tuple(outputs) if isinstance(result, tuple) else outputs[0]
+
+
+def _recorded(cls, context, tensors, outputs):
+    """The outputs as parts of one long row of numbers, which one record makes: so each gets its own gradient, and the
+    backward is called once, when all of them are known."""
+    smooth = [y.dtype.kind == "f" and not any(y is other for other in context._without_gradient) for y in outputs]
+    sizes = [y.numel() if kept else 0 for y, kept in zip(outputs, smooth, strict=True)]
+    ends = np.cumsum([0, *sizes])
+
+    def backward(dy, cache, needs):
+        parts = [
+            Tensor(dy[start : start + size].reshape(y.shape).astype(y.dtype)) if kept else None
+            for y, start, size, kept in zip(cache, ends, sizes, smooth, strict=False)
+        ]
+        with no_grad():
+            gradients = _several(cls.backward(context, *parts))
+        if len(gradients) < len(tensors):
+            raise GraphError(f"{cls.__name__}: backward gave {len(gradients)} gradients for {len(tensors)} arguments")
+        return tuple(
+            None if x is None else _array_or_zeros(g, x).astype(x.dtype, copy=False)
+            for g, x in zip(gradients, tensors, strict=False)
+        )
+
+    kept = [y.detach() for y in outputs]
+    arrays = [y.array.reshape(-1) for y, keep in zip(outputs, smooth, strict=True) if keep]
+    if not arrays:
+        return outputs
+    row = np.concatenate(arrays)
+    record = Record(cls.__name__, backward, kept, tensors, tuple(row.shape))
+    whole = Tensor(row, requires_grad=True, record=record)
+    return [
+        _part(whole, start, size, y) if keep else y
+        for y, start, size, keep in zip(outputs, ends, sizes, smooth, strict=False)
+    ]
+
+
+def _part(whole, start, size, like):
+    return whole[int(start) : int(start) + size].reshape(like.shape).to(like.dtype)
+
+
+def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function itself: no backward is ever differentiated here."""
+    return function
+
+
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    *,
+    eps: float | None = None,
+    atol: float | None = None,
+    rtol: float | None = None,
+    raise_exception: bool = True,
+    **options: Any,
+) -> bool:
+    """True if the gradients of `func` agree with central differences, as `tinyvision.check.gradients` judges them.
+
+    It chooses step and tolerance itself, from the noise of func; eps, atol and rtol are not used. Raises GraphError
+    with its report if they do not agree, or returns False without raise_exception."""
+    from .check import gradients as judged
+
+    def forward(*arrays):
+        leaves = [Tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
+        y = func(*leaves)
+        return y.array, (y, leaves)
+
+    def check_backward(dy, cache):
+        y, leaves = cache
+        found = iter(grad(y, [x for x in leaves if x.requires_grad], Tensor(dy), retain_graph=True, allow_unused=True))
+        return tuple(_array_or_zeros(next(found), x) if x.requires_grad else None for x in leaves)
+
+    report = judged(forward, check_backward, tuple(_several(inputs)))
+    if not report and raise_exception:
+        raise GraphError(f"gradcheck: the gradients do not agree with central differences\n{report}")
+    return bool(report)
+
+
+def _array_or_zeros(gradient, x):
+    return np.zeros_like(x.array) if gradient is None else gradient.array

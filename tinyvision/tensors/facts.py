@@ -1,0 +1,95 @@
+"""What can be asked of a tensor: how it lies in memory, what it is, and what it is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..device import device_of
+from ..errors import ShapeError
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+def stride(x: Tensor, dim: int | None = None) -> Any:
+    """How many numbers on in memory the next one along each axis is, or along one axis."""
+    steps = tuple(step // x.array.itemsize for step in x.array.strides)
+    if dim is None:
+        return steps
+    if not -x.ndim <= dim < x.ndim:
+        raise ShapeError(f"stride: axis {dim} does not exist in {x.shape}")
+    return steps[dim]
+
+
+def is_contiguous(x: Tensor, memory_format: Any = None) -> bool:
+    """Whether the numbers lie in memory in reading order, or with memory_format=channels_last with channels last."""
+    if str(memory_format).endswith("channels_last") and x.ndim == 4:
+        return bool(x.array.transpose(0, 2, 3, 1).flags.c_contiguous)
+    return bool(x.array.flags.c_contiguous)
+
+
+def element_size(x: Tensor) -> int:
+    """How many bytes one number takes."""
+    return int(x.array.itemsize)
+
+
+def data_ptr(x: Tensor) -> int:
+    """The address of the first number, for comparing where tensors live."""
+    array = x.array
+    return int(array.__array_interface__["data"][0] if isinstance(array, np.ndarray) else array.data.ptr)
+
+
+def storage_offset(x: Tensor) -> int:
+    """How many numbers of the memory that x looks at lie before its first."""
+    base = x.array
+    while getattr(base, "base", None) is not None and hasattr(base.base, "dtype"):
+        base = base.base
+    return (data_ptr(x) - data_ptr(x.like(base))) // element_size(x)
+
+
+def get_device(x: Tensor) -> int:
+    """The number of the GPU that it lives on, -1 on the CPU."""
+    place = device_of(x.array)
+    return (place.index or 0) if place.type == "cuda" else -1
+
+
+def numel(x: Tensor) -> int:
+    """How many numbers it holds."""
+    return int(x.array.size)
+
+
+def ndimension(x: Tensor) -> int:
+    """How many axes it has."""
+    return int(x.array.ndim)
+
+
+def is_floating_point(x: Tensor) -> bool:
+    """Whether it holds floating-point numbers."""
+    return x.dtype.kind == "f"
+
+
+def is_complex(x: Tensor) -> bool:
+    """False: there are no complex numbers here."""
+    return False
+
+
+def is_signed(x: Tensor) -> bool:
+    """Whether its dtype has negative numbers."""
+    return x.dtype.kind in "if"
+
+
+def is_same_size(x: Tensor, other: Tensor) -> bool:
+    """Whether both have one shape."""
+    return x.shape == other.shape
+
+
+def itself(x: Tensor) -> Tensor:
+    """x: nothing has to be done for this here."""
+    return x
+
+
+def contains(x: Tensor, value: Any) -> bool:
+    """Whether any number of x equals `value`."""
+    return bool((x.detach() == value).any())

@@ -1,0 +1,95 @@
+"""PyTorch's older names for kinds of numbers: `torch.FloatTensor([1, 2])`, `x.type(torch.LongTensor)`, `x.half()`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..device import device_of
+from ..errors import DtypeError, OptionError
+from ..types import DType
+from .arguments import new_shape
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+NAMES = {
+    "FloatTensor": "float32", "DoubleTensor": "float64", "HalfTensor": "float16", "ByteTensor": "uint8",
+    "CharTensor": "int8", "ShortTensor": "int16", "IntTensor": "int32", "LongTensor": "int64", "BoolTensor": "bool",
+}  # fmt: skip
+
+
+def described(what: str) -> tuple[np.dtype, str]:
+    """The dtype and the kind of device that "torch.FloatTensor" or "torch.cuda.LongTensor" names. Raises DtypeError."""
+    _, _, name = what.rpartition(".")
+    if name not in NAMES:
+        raise DtypeError(f"type: {what!r} names no kind of tensor here; there are {', '.join(NAMES)}")
+    return np.dtype(NAMES[name]), "cuda" if ".cuda." in what else "cpu"
+
+
+def numbers(arguments: tuple[Any, ...], dtype: DType, what: str) -> np.ndarray:
+    """The array that `FloatTensor(...)` makes: of sizes (zeros here), or a copy of numbers in lists or an array."""
+    if len(arguments) == 1 and not isinstance(arguments[0], (int, np.integer)) and _holds_numbers(arguments[0]):
+        given = arguments[0]
+        return np.array(given.array if hasattr(given, "array") else _plain(given), dtype)
+    if any(isinstance(n, (float, str)) for n in arguments):
+        raise OptionError(f"{what}: expected sizes, or numbers in a list or an array, got {arguments}")
+    return np.zeros(new_shape(arguments or (0,)), dtype)
+
+
+def _holds_numbers(value):
+    return not hasattr(value, "numel") or hasattr(value, "array")  # a Size has the one, a tensor has both
+
+
+def _plain(value):
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value.array if hasattr(value, "array") else value
+
+
+def type(x: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """x as another kind of numbers, or (without one) the name of the kind that it is: "torch.FloatTensor"."""
+    if dtype is None:
+        return name_of(x)
+    if isinstance(dtype, str) and dtype.endswith("Tensor"):
+        kind, place = described(dtype)
+        return x.to(kind, device=place if place != device_of(x.array).type else None)
+    kind = getattr(dtype, "of_dtype", dtype)
+    return x.to(kind, device=getattr(dtype, "of_device", None))
+
+
+def name_of(x: Tensor) -> str:
+    """The name of its kind: "torch.FloatTensor", "torch.cuda.LongTensor"."""
+    place = "cuda." if device_of(x.array).type == "cuda" else ""
+    return next((f"torch.{place}{name}" for name, kind in NAMES.items() if x.dtype == kind), f"torch.{place}{x.dtype}")
+
+
+def type_as(x: Tensor, other: Tensor) -> Tensor:
+    """x as the kind of numbers that `other` holds, on its device."""
+    return x.to(other)
+
+
+def half(x: Tensor) -> Tensor:
+    """As float16."""
+    return x.to(np.float16)
+
+
+def short(x: Tensor) -> Tensor:
+    """As int16."""
+    return x.to(np.int16)
+
+
+def byte(x: Tensor) -> Tensor:
+    """As uint8."""
+    return x.to(np.uint8)
+
+
+def char(x: Tensor) -> Tensor:
+    """As int8."""
+    return x.to(np.int8)
+
+
+def bfloat16(x: Tensor) -> Tensor:
+    """Refused: NumPy has no bfloat16. Raises DtypeError."""
+    raise DtypeError("bfloat16: NumPy has no such numbers; use .half() to save memory, or stay with float32")
