@@ -190,6 +190,7 @@ i // 2, i % 2, i % -2, a % 1, a // 0.5, 7 // (i.abs() + 1), 7 % (i.abs() + 1), t
 2 ** i.abs(), 2.0 ** a, a ** 2, i ** 2, a.abs() ** b, a.pow(3), torch.pow(a, 2), torch.pow(2, i.abs()), i ** 0.5, a ** -1
 1 / a.exp(), 1 - a, 2 * a, 1 + i, 3 - i, 1 / i.abs().add(1), a / i.abs().add(1)
 i + 1.5, i * 2.0, m + 1, m * a, (m * 1).dtype, i + m, a + i, (a + 1).dtype, (i + 1).dtype, (i.int() + i).dtype
+a.double() + a, (a.half() + 1).dtype, (a.half() + a).dtype
 m & (a > 0), m | (a > 0), m ^ (a > 0), ~m, i & 1, i | 1, i ^ 1, ~i
 torch.logical_and(m, a > 0), torch.logical_not(m), torch.logical_or(a, b), m.logical_xor(a > 0)
 a.eq(b), a.ne(b), a.gt(0), a.ge(b), a.lt(0), a.le(0), torch.eq(a, b).sum(), torch.gt(a, 0), torch.ne(i, 0)
@@ -202,6 +203,7 @@ a.clamp(min=b), torch.clamp(i, 0, 2), i.clamp(0.5), a.clamp_min(0), torch.clamp_
 torch.nan_to_num(a / 0)
 a.relu(), torch.relu(a), torch.softmax(a, 1), torch.softmax(a, dim=-1), a.softmax(0), torch.log_softmax(a, 1), a.log_softmax(-1)
 a.view(-1), a.view(4, 3), a.view(2, -1), a.reshape(-1, 6), a.reshape((4, 3)), a.view(-1, 2, 3).shape, a.view_as(b), a.reshape_as(b)
+a.flatten(), s.flatten(1), s.flatten(start_dim=1), s.flatten(0, 1).shape, torch.flatten(s, 1), torch.ravel(a)
 s.permute(2, 0, 1), s.permute((1, 0, 2)).shape, torch.permute(s, (2, 1, 0)), s.transpose(0, 2), torch.transpose(a, 0, 1), a.t(), a.T, s.mT.shape
 s.movedim(0, -1).shape, torch.moveaxis(s, 0, 2).shape, s.swapaxes(0, 1).shape, s.swapdims(0, 1).shape
 a.unsqueeze(0).shape, a.unsqueeze(-1).squeeze(-1), a[None].squeeze(), torch.unsqueeze(a, 1).shape, torch.squeeze(a[None], 0), a[:, :1].squeeze(1)
@@ -211,6 +213,8 @@ s.unflatten(2, (2, 2)).shape, a.narrow(1, 1, 2), a.select(0, 1), torch.narrow(a,
 a.size(), a.size(0), a.shape, a.shape[1], a.dim(), a.ndim, a.numel(), a.nelement(), len(a), a.ndimension(), a.size(-1)
 a.shape == torch.Size([3, 4]), a.size().numel(), isinstance(a.shape, torch.Size), a.shape[:1] + (2,), tuple(a.shape)
 N, C = a.shape; N * C
+a.stride(), a.t().stride(), a.stride(0), a.is_contiguous(), a.t().is_contiguous(), a.t().contiguous().is_contiguous()
+a.element_size(), a.storage_offset(), a[1].storage_offset(), a.itemsize, a.nbytes
 a.dtype, i.dtype, a.dtype == torch.float32, a.dtype is torch.float32, torch.float, torch.double == torch.float64, torch.long == torch.int64
 a.is_leaf, p.is_leaf, (p * 1).is_leaf, p.grad is None, (p * 1).grad_fn is None, a.grad_fn is None, (p * 1).requires_grad
 a.is_cuda, a.device.type, str(a.device), a.device == torch.device('cpu'), a.get_device(), a.layout == torch.strided, a.is_sparse
@@ -247,6 +251,7 @@ x = a.clone(); torch.relu_(x); x
 x = a.clone(); x.pow_(2); x
 x = a.clone(); x.floor_().sign_(); x
 x = a.clone(); x.copy_(b); x
+x = a.clone(); x.copy_(r); x
 x = a.clone(); x[0] = 5; x[:, 1] = r[:3]; x[m] = 0; x[x > 1] = 1; x
 x = a.clone(); x[0, 0] += 1; x[1] *= 2; x
 x = a.clone(); x[k, k] = -1.0; x
@@ -260,13 +265,26 @@ x = a.clone(); x.lerp_(b, 0.1); x
 x = a.clone(); x.addcmul_(b, b, value=0.1).addcdiv_(b, b.exp(), value=-1); x
 x = a.clone(); x.cumsum_(1); x
 x = torch.zeros(3, 3); x.fill_diagonal_(1); x
+x = a.clone(); x.data.mul_(2); x
 x = a.clone(); x.data = b; x
+x = a.clone(); x.view(-1)[0] = 100; x
+x = a.clone(); x[1].zero_(); x
+x = a.clone(); x[:, 0].add_(5); x
+x = a.clone(); x.t()[0].fill_(1); x
 for c in a.clone().unbind(0): c.zero_(); c
+x = a.clone(); y, z = x.chunk(2, 1); y.zero_(); x
+x = a.clone(); x.narrow(1, 0, 2).fill_(2); x
 x = a.clone(); x.detach().zero_(); x
 x = a.clone(); x.eq_(b); x
+p.data.fill_(2); p
+p.data.add_(1); p
+p.data.copy_(torch.ones(2, 3)); p.detach()
 p.data -= 0.1; p.detach()
 p.grad = torch.ones(2, 3); p.grad.zero_(); p.grad
+p.sum().backward(); p.grad.data.zero_(); p.grad
+p.sum().backward(); p.grad.data.mul_(2); p.grad
 (p ** 2).sum().backward(); p.grad.norm(2)
+(p ** 2).sum().backward(); p.data.add_(p.grad.data, alpha=-0.1); p.detach()
 (p * 2).sum().backward(); p.grad.clamp_(-1, 1); p.grad
 p.requires_grad = False; p.requires_grad
 p.requires_grad_(False).requires_grad
@@ -280,8 +298,13 @@ x = a.clone().requires_grad_(); torch.autograd.grad(x.sum(), [x, p], allow_unuse
 x = a.clone().requires_grad_(); torch.autograd.grad((x * x).sum(), x); x.grad is None
 x = a.clone().requires_grad_(); torch.autograd.backward([x.sum(), (x * 2).sum()]); x.grad
 x = a.clone().requires_grad_(); x.backward(torch.ones_like(x)); x.grad
+x = a.clone().requires_grad_(); h = x.register_hook(lambda g: g * 2); x.sum().backward(); x.grad
+x = a.clone().requires_grad_(); h = x.register_hook(lambda g: g * 2); h.remove(); x.sum().backward(); x.grad
 x = a.clone().requires_grad_(); y = x * 3; y.register_hook(lambda g: g + 1); y.sum().backward(); x.grad
 x = a.clone().requires_grad_(); y = (x * 2).detach(); y.requires_grad
+x = a.clone().requires_grad_(); y = x.clone(); y[0] = 0; (y * b).sum().backward(); x.grad
+x = a.clone().requires_grad_(); y = x * 1; y.mul_(b); y.sum().backward(); x.grad
+x = a.clone().requires_grad_(); y = x * 1; y.relu_(); (y * b).sum().backward(); x.grad
 """
 
 
