@@ -20,11 +20,13 @@ torch.FloatTensor(2, 3).fill_(1.5)
 torch.ByteTensor([0, 255])
 torch.BoolTensor([True, False])
 torch.DoubleTensor([1])
+torch.Tensor(2, 3).shape
 torch.Tensor([1, 2])
 torch.Tensor([[1, 2], [3, 4]]).dtype
 isinstance(a, torch.FloatTensor), isinstance(i, torch.FloatTensor)
 a.is_floating_point(), i.is_floating_point(), torch.is_floating_point(a)
 torch.autograd.Variable(a).sum()
+torch.autograd.Variable(torch.Tensor(2, 1).fill_(1.0), requires_grad=False).requires_grad
 isinstance(a, torch.autograd.Variable)
 a.repeat(2, 1)
 r.repeat(3, 1, 2).shape
@@ -66,6 +68,7 @@ torch.where(a > 0, a, 0.0)
 torch.where(a > 0, 1, 0)
 torch.where(a > 0, 1.0, 0.0).dtype
 torch.where(m)[0]
+torch.where(i > 0, i, a)
 torch.take(a, torch.tensor([0, 5]))
 torch.take_along_dim(a, a.argsort(1), 1)
 torch.nonzero(m)
@@ -107,6 +110,9 @@ torch.aminmax(a)
 a.max()
 a.max(1)
 a.max(dim=1, keepdim=True)[0]
+torch.max(a, b)
+torch.min(a, b)
+a.max(b)
 torch.max(a, dim=0).values
 torch.maximum(a, b)
 torch.minimum(a, torch.zeros(1))
@@ -124,14 +130,19 @@ torch.linalg.norm(a), torch.linalg.norm(a, dim=1), torch.linalg.vector_norm(a, 1
 torch.dist(a, b)
 a.std(), a.std(0), a.std(1, keepdim=True), a.var(dim=1, unbiased=False)
 torch.std(a, 1), torch.var(a, 0, unbiased=False)
+a.var(1, correction=0)
 torch.var_mean(a, 1)
 torch.std_mean(a)
 a.mean((0, 1)), a.mean(-1), a.mean(dim=0, keepdim=True)
+a.sum(axis=1), a.sum(axis=0, keepdims=True), a.mean(axis=-1)
 torch.sum(a, dim=1), torch.sum(input=a), torch.mean(a, 0, True)
+i.sum().dtype, m.sum().dtype, i.sum(dtype=torch.float32).dtype
+a.sum(dtype=torch.float64).dtype
 a.sum((0, 1)), s.sum([1, 2])
 i.float().mean(), m.float().mean()
 torch.mean(a, dim=[0, 1])
 a.count_nonzero(), (a > 0).count_nonzero(dim=0)
+a.flip(0), a.flip(1), torch.flip(a, [0, 1]), a.flip((0,)), torch.flip(a, dims=(1,))
 torch.fliplr(a), torch.flipud(a)
 a.roll(1), torch.roll(a, 1, 0), torch.roll(a, shifts=(1, -1), dims=(0, 1))
 torch.rot90(a, 1, [0, 1])
@@ -154,6 +165,7 @@ torch.zeros_like(a, requires_grad=True).requires_grad
 a.new_zeros(2, 3), a.new_ones((2,)), i.new_zeros(3), a.new_full((2,), 3), a.new_tensor([1, 2]), a.new_empty(3).shape
 torch.tensor([1, 2]), torch.tensor([1., 2]), torch.tensor(3), torch.tensor(2.5), torch.tensor([True]), torch.tensor([[1, 2.]])
 torch.tensor([1, 2], dtype=torch.float32), torch.tensor(np.zeros(2)).dtype, torch.tensor([1., 2.], requires_grad=True)
+torch.tensor([a.sum(), 2.0])
 torch.as_tensor([1, 2]), torch.as_tensor(np.ones(2)).dtype, torch.as_tensor(a) is a, torch.from_numpy(np.arange(3))
 torch.as_tensor(a, dtype=torch.float64).dtype
 n = np.zeros(3); t = torch.from_numpy(n); t[0] = 5; n
@@ -164,6 +176,7 @@ torch.cat([torch.tensor([]), r]), torch.concat([r, r])
 torch.stack([r, r]), torch.stack((r, r), dim=1), torch.stack([a, b], -1).shape
 torch.hstack([r, r]), torch.vstack([r, r]), torch.dstack([r, r]).shape, torch.column_stack([r, r]).shape
 torch.meshgrid(torch.arange(2), torch.arange(3), indexing='ij')
+torch.meshgrid(torch.arange(2), torch.arange(3), indexing='xy')[0]
 torch.cartesian_prod(torch.arange(2), torch.arange(3))
 torch.einsum('ij,kj->ik', a, b), torch.einsum('ij->ji', a), torch.einsum('ij,j->i', a, r), torch.einsum('ii', torch.ones(3, 3))
 torch.einsum('bij,bjk->bik', s, s.transpose(1, 2)), torch.einsum('...ij->...ji', s), torch.einsum('i,j->ij', r, r)
@@ -202,11 +215,13 @@ a.clamp(0), a.clamp(-0.5, 0.5), a.clamp(min=0), a.clamp(max=0), torch.clamp(a, m
 a.clamp(min=b), torch.clamp(i, 0, 2), i.clamp(0.5), a.clamp_min(0), torch.clamp_max(a, 0)
 torch.nan_to_num(a / 0)
 a.relu(), torch.relu(a), torch.softmax(a, 1), torch.softmax(a, dim=-1), a.softmax(0), torch.log_softmax(a, 1), a.log_softmax(-1)
+torch.softmax(a, dim=1, dtype=torch.float64).dtype
 a.view(-1), a.view(4, 3), a.view(2, -1), a.reshape(-1, 6), a.reshape((4, 3)), a.view(-1, 2, 3).shape, a.view_as(b), a.reshape_as(b)
 a.flatten(), s.flatten(1), s.flatten(start_dim=1), s.flatten(0, 1).shape, torch.flatten(s, 1), torch.ravel(a)
 s.permute(2, 0, 1), s.permute((1, 0, 2)).shape, torch.permute(s, (2, 1, 0)), s.transpose(0, 2), torch.transpose(a, 0, 1), a.t(), a.T, s.mT.shape
 s.movedim(0, -1).shape, torch.moveaxis(s, 0, 2).shape, s.swapaxes(0, 1).shape, s.swapdims(0, 1).shape
 a.unsqueeze(0).shape, a.unsqueeze(-1).squeeze(-1), a[None].squeeze(), torch.unsqueeze(a, 1).shape, torch.squeeze(a[None], 0), a[:, :1].squeeze(1)
+a[None, :, None].squeeze((0, 2)).shape
 r.expand(3, 4), r.expand(3, -1), r[:, None].expand(4, 2), r.expand_as(a), torch.broadcast_to(r, (3, 4)), r.unsqueeze(1).expand(-1, 5).shape
 torch.broadcast_tensors(a, r)[1]
 s.unflatten(2, (2, 2)).shape, a.narrow(1, 1, 2), a.select(0, 1), torch.narrow(a, 0, 0, 2)
@@ -228,6 +243,7 @@ torch.finfo(torch.float32).eps, torch.finfo(a.dtype).max, torch.finfo(torch.floa
 torch.pi, torch.inf, torch.nan != torch.nan, torch.e
 torch.get_default_dtype() == torch.float32
 torch.is_tensor(a), torch.is_tensor(1), torch.numel(a), isinstance(p, torch.Tensor), isinstance(a, nn.Parameter), torch.is_grad_enabled()
+torch.result_type(a, i), torch.promote_types(torch.int32, torch.float32), torch.can_cast(torch.float32, torch.int32)
 torch.searchsorted(torch.tensor([0., 1, 2]), a), torch.bucketize(r, torch.tensor([0., 0.5]))
 copy.deepcopy(a), a.clone().detach(), a.detach().clone(), a.data, torch.clone(a)
 hash(a) == hash(a), a in [a], {a: 1}[a]
@@ -265,6 +281,10 @@ x = a.clone(); x.lerp_(b, 0.1); x
 x = a.clone(); x.addcmul_(b, b, value=0.1).addcdiv_(b, b.exp(), value=-1); x
 x = a.clone(); x.cumsum_(1); x
 x = torch.zeros(3, 3); x.fill_diagonal_(1); x
+x = a.clone(); x.unsqueeze_(0); x.shape
+x = a.clone(); x.squeeze_(); x.shape
+x = a.clone(); x.t_(); x.shape
+x = a.clone(); x.transpose_(0, 1); x
 x = a.clone(); x.data.mul_(2); x
 x = a.clone(); x.data = b; x
 x = a.clone(); x.view(-1)[0] = 100; x

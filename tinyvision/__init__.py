@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .device import device, get_precision, precision, synchronize
 from .dtypes import (
     boolean,
+    can_cast,
     double,
     dtype,
     finfo,
@@ -188,6 +189,7 @@ __all__ = [
     "as_tensor",
     "asarray",
     "bool",
+    "can_cast",
     "channels_last",
     "contiguous_format",
     "device",

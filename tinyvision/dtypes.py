@@ -94,6 +94,12 @@ def is_floating_point(x: Any) -> bool:
     return np.dtype(getattr(x, "dtype", x)).kind == "f"
 
 
+def can_cast(from_: DType, to: DType) -> bool:
+    """Whether an operation may turn one kind of numbers into another: truth values, whole numbers, floats, upwards."""
+    ranks = {"b": 0, "u": 1, "i": 1, "f": 2}
+    return ranks[np.dtype(from_).kind] <= ranks[np.dtype(to).kind]
+
+
 def promote_types(one: DType, other: DType) -> np.dtype:
     """The dtype in which numbers of two dtypes meet: a float beside whole numbers stays as it is."""
     one, other = np.dtype(one), np.dtype(other)

@@ -74,12 +74,9 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     rows = list(tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors)
     if indexing not in ("ij", "xy"):
         raise OptionError(f'meshgrid: indexing must be "ij" or "xy", got {indexing!r}')
-    swap = indexing == "xy" and len(rows) > 1
-    rows = [rows[1], rows[0], *rows[2:]] if swap else rows
     shape = [row.numel() for row in rows]
     grids = [row.reshape([-1 if a == i else 1 for a in range(len(rows))]).expand(shape) for i, row in enumerate(rows)]
-    grids = [g.transpose(0, 1) for g in grids] if swap else grids
-    return tuple([grids[1], grids[0], *grids[2:]] if swap else grids)
+    return tuple(g.transpose(0, 1) if indexing == "xy" and len(rows) > 1 else g for g in grids)
 
 
 def cartesian_prod(*tensors: Tensor) -> Tensor:
@@ -208,9 +205,9 @@ def ravel(x: Tensor) -> Tensor:
     return x.reshape(-1)
 
 
-def flip(x: Tensor, *dims: Any) -> Tensor:
+def flip(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """x read backwards along some axes. A copy."""
-    return taped.flip(x, axis=shape_of(dims))
+    return taped.flip(x, axis=shape_of(axes) if dims is None else dims)
 
 
 def fliplr(x: Tensor) -> Tensor:
@@ -252,9 +249,9 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
     return taped.repeat(x, repeats=shape_of(repeats))
 
 
-def tile(x: Tensor, *dims: Any) -> Tensor:
+def tile(x: Tensor, *repeats: Any, dims: Any = None) -> Tensor:
     """`repeat`, where axes that are not named stay as they are."""
-    times = shape_of(dims)
+    times = shape_of(repeats if dims is None else (dims,))
     return taped.repeat(x, repeats=(1,) * (x.ndim - len(times)) + times)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dtypes import get_default_dtype
+from ..dtypes import get_default_dtype, promote_types
 from ..errors import DtypeError, OptionError, ShapeError
 from ..ops.checks import is_integer, one_axis
 from ..tape import Variable
@@ -264,7 +264,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
             raise DtypeError(f"where: the condition must hold truth values, got {condition.dtype}; use .bool()")
         condition = condition.bool()
     input, other = _as_tensors(condition, input, other)
-    kind = np.result_type(input.dtype, other.dtype)
+    kind = promote_types(input.dtype, other.dtype)
     input, other = input.to(kind), other.to(kind)
     if kind.kind == "f":
         return taped.where(input, other, condition=condition.array)

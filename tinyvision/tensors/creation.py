@@ -3,6 +3,7 @@
 Where no dtype is named, Python's floats and numbers from nowhere become the default dtype, float32 unless it was set.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..arrays import full_name
 from ..device import Device, require_cuda, to_device
-from ..dtypes import get_default_dtype
+from ..dtypes import get_default_dtype, promote_types
 from ..errors import DtypeError, OptionError, ShapeError
 from ..tape import Variable
 from ..types import DType
@@ -23,7 +24,7 @@ Place = str | Device | None
 
 def placed(array: np.ndarray, device: Place = None, requires_grad: bool = False) -> Tensor:
     """A NumPy array that was just made, as a tensor on a device (the CPU by default)."""
-    return Tensor(to_device(array, "cpu" if device is None else device), requires_grad)
+    return Tensor(to_device(array, "cpu" if device is None else device), requires_grad=requires_grad)
 
 
 def tensor(
@@ -50,8 +51,8 @@ def tensor(
         of_python = not isinstance(_first(plain), (np.generic, np.ndarray))
     if array.dtype.kind not in "biuf":
         raise DtypeError(f"tensor: expected numbers, got {array.dtype} from {type(data).__name__}")
-    if dtype is None and array.dtype == np.float64 and of_python:
-        dtype = get_default_dtype()
+    if dtype is None and array.dtype == np.float64:
+        dtype = get_default_dtype() if of_python else _of_numbers(data)
     array = array if dtype is None else array.astype(dtype)
     return Tensor(array if device is None else to_device(array, device), requires_grad=requires_grad)
 
@@ -60,6 +61,13 @@ def _unwrapped(data):
     if isinstance(data, (list, tuple)):
         return [_unwrapped(d) for d in data]
     return data.array if isinstance(data, Variable) else data
+
+
+def _of_numbers(data):
+    """The dtype in which Python's numbers and those of arrays, in one list, meet; float64 for an array itself."""
+    if isinstance(data, (list, tuple)):
+        return functools.reduce(promote_types, map(_of_numbers, data))
+    return getattr(data, "dtype", get_default_dtype() if isinstance(data, float) else np.dtype(bool))
 
 
 def _first(data):

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
+from ..errors import GraphError
+from ..grad_mode import is_grad_enabled
 from .writing import update
 
 if TYPE_CHECKING:
@@ -31,4 +33,25 @@ def in_place(function: Callable[Concatenate[Tensor, P], Tensor]) -> Callable[Con
 
     changed.__name__ = changed.__qualname__ = name
     changed.__doc__ = f"{function.__doc__} In place."
+    return changed
+
+
+def rearranged(
+    name: str, function: Callable[Concatenate[Tensor, P], Tensor]
+) -> Callable[Concatenate[Tensor, P], Tensor]:
+    """`unsqueeze_` and its like: x looks at its own memory in another shape from now on. Returns x.
+
+    Raises GraphError for a leaf that asks for a gradient, and where views of x exist, or x is one, while recording."""
+
+    def changed(x: Tensor, *arguments: P.args, **options: P.kwargs) -> Tensor:
+        y = function(x, *arguments, **options)
+        if is_grad_enabled() and x.requires_grad and x.record is None:
+            raise GraphError(f"{name}: a leaf that requires a gradient keeps its shape; write x.{name[:-1]}(...)")
+        if is_grad_enabled() and (x.origin is not None or [v for v in (x.views or {}).values() if v is not y]):
+            raise GraphError(f"{name}: others look at this memory; write x = x.{name[:-1]}(...)")
+        x.array, x.record = y.array, y.record
+        return x
+
+    changed.__name__ = changed.__qualname__ = name
+    changed.__doc__ = f"`{name[:-1]}`, where the tensor itself takes on the new shape."
     return changed

@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ShapeError
-from ..types import Axes
 from . import alike, arranging, choosing, elementwise, facts, kinds, products, reductions, sampling, taped
 from .arguments import shape_of, whose_methods_take_numpys_names
 from .elementwise import operators
-from .in_place import both, in_place
-from .reductions import Extremes
+from .in_place import both, in_place, rearranged
 from .size import Size
 
 if TYPE_CHECKING:
@@ -263,6 +260,16 @@ class Methods(Conversions):
     multinomial = sampling.multinomial
 
     # reductions
+    sum = reductions.sum
+    mean = reductions.mean
+    max = reductions.max
+    min = reductions.min
+    argmax = reductions.argmax
+    argmin = reductions.argmin
+    var = reductions.var
+    std = reductions.std
+    softmax = reductions.softmax
+    log_softmax = reductions.log_softmax
     cumsum, cumsum_ = both(reductions.cumsum)
     cumprod, cumprod_ = both(reductions.cumprod)
     prod = reductions.prod
@@ -334,6 +341,11 @@ class Methods(Conversions):
     repeat_interleave = arranging.repeat_interleave
     broadcast_to = arranging.broadcast_to
 
+    squeeze_ = rearranged("squeeze_", lambda x, dim=None: x.squeeze(dim))
+    unsqueeze_ = rearranged("unsqueeze_", lambda x, dim: x.unsqueeze(dim))
+    transpose_ = rearranged("transpose_", lambda x, dim0, dim1: x.transpose(dim0, dim1))
+    t_ = rearranged("t_", lambda x: x.t())
+
     # products
     addmm, addmm_ = both(products.addmm)
     baddbmm, baddbmm_ = both(products.baddbmm)
@@ -373,35 +385,3 @@ class Methods(Conversions):
     def expand_as(self: Tensor, other: Any) -> Tensor:
         """Repeated to the shape of `other`."""
         return self.expand(*other.shape)
-
-    def min(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-        """The smallest number; with `dim`, (values, indices) along that axis."""
-        if dim is None:
-            return -((-self).max())
-        largest = (-self).max(dim, keepdim)
-        return Extremes(-largest[0], largest[1])
-
-    def argmin(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-        """Where the (first) smallest number is, over all axes flattened or along `dim`."""
-        return (-self).argmax(dim, keepdim)
-
-    def var(self: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
-        """The variance over all axes or over `dim`: of a sample, divided by n - 1, or with unbiased=False by n."""
-        centred = self - self.mean(dim, keepdim=True)
-        count = self.numel() // max(self.mean(dim).numel(), 1)
-        squares = (centred * centred).sum(dim, keepdim)
-        if count - bool(unbiased) < 1:
-            raise ShapeError(f"var: {count} number has no variance; use unbiased=False")
-        return squares / (count - bool(unbiased))
-
-    def std(self: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
-        """The square root of `var`."""
-        return self.var(dim, unbiased, keepdim).sqrt()
-
-    def softmax(self: Tensor, dim: int) -> Tensor:
-        """exp(x) / Σ exp(x) along `dim`."""
-        return taped.softmax(self, axis=dim)
-
-    def log_softmax(self: Tensor, dim: int) -> Tensor:
-        """x - log Σ exp(x) along `dim`."""
-        return taped.log_softmax(self, axis=dim)

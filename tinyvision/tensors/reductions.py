@@ -9,9 +9,10 @@ import numpy as np
 
 from ..errors import OptionError, ShapeError
 from ..ops.checks import axes_of, one_axis
+from ..tape import Variable
 from ..types import Axes, DType
 from . import taped
-from .elementwise import floating, magnitude
+from .elementwise import floating, magnitude, maximum, minimum
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -34,6 +35,118 @@ class Range(NamedTuple):
 def whole(x: Tensor) -> Tensor:
     """Truth values and short integers as int64, in which they are added up and multiplied."""
     return x if x.dtype.kind == "f" or x.dtype == np.int64 else x.to(np.int64)
+
+
+def sum(x: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
+    """The sum over all axes, or over `dim` (one or several); of whole numbers and truth values as int64."""
+    x = whole(x) if dtype is None else x.to(dtype)
+    return taped.sum(x, axis=_all_if_none(dim), keepdims=keepdim)
+
+
+def mean(x: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
+    """The mean over all axes, or over `dim` (one or several)."""
+    return taped.mean(x if dtype is None else x.to(dtype), axis=_all_if_none(dim), keepdims=keepdim)
+
+
+def _all_if_none(dim):
+    return None if isinstance(dim, (tuple, list)) and not dim else dim
+
+
+def _place(what, x, dim):
+    """x with an axis at least, and which one is meant."""
+    x = x if x.ndim else x.reshape(1)
+    axis = one_axis(what, x, dim)
+    if not x.shape[axis]:
+        raise ShapeError(f"{what}: there is nothing along axis {dim} of {x.shape}")
+    return x, axis
+
+
+def _argument(what, x, dim, keepdim, find):
+    if dim is None:
+        if not x.numel():
+            raise ShapeError(f"{what}: there is nothing in {x.shape}")
+        found = np.asarray(find(x.array, axis=None), np.int64, like=x.array)
+        return x.like(found.reshape((1,) * x.ndim) if keepdim else found)
+    wide, axis = _place(what, x, dim)
+    found = np.asarray(find(wide.array, axis=axis), np.int64, like=x.array)
+    return x.like(np.expand_dims(found, axis) if keepdim and x.ndim else found)
+
+
+def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the (first) largest number is, over all axes flattened or along `dim`; nan is larger than any."""
+    return _argument("argmax", x, dim, keepdim, np.argmax)
+
+
+def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the (first) smallest number is, over all axes flattened or along `dim`; nan is smaller than any."""
+    return _argument("argmin", x, dim, keepdim, np.argmin)
+
+
+def _extreme(what, x, dim, keepdim, argument):
+    """The number at the place that `argument` finds along `dim`, which alone gets the gradient, and that place."""
+    wide, axis = _place(what, x, dim)
+    places = argument(wide, axis, keepdim=True)
+    values = wide.gather(axis, places)
+    if keepdim and x.ndim:
+        return Extremes(values, places)
+    return Extremes(values.squeeze(axis), places.squeeze(axis))
+
+
+def max(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    """The largest number (equal ones share its gradient); with `dim`, (values, indices) along that axis, where the
+    first gets the gradient; with another tensor, the larger of two number by number."""
+    other = dim if isinstance(dim, Variable) else other
+    if other is not None:
+        return maximum(x, other)
+    return amax(x) if dim is None else _extreme("max", x, dim, keepdim, argmax)
+
+
+def min(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    """The smallest number (equal ones share its gradient); with `dim`, (values, indices) along that axis, where the
+    first gets the gradient; with another tensor, the smaller of two number by number."""
+    other = dim if isinstance(dim, Variable) else other
+    if other is not None:
+        return minimum(x, other)
+    return amin(x) if dim is None else _extreme("min", x, dim, keepdim, argmin)
+
+
+def _spread(what, x, dim, unbiased, correction):
+    """The differences from the mean, the axes it was taken over, and by how much their squares are to be divided."""
+    if isinstance(dim, bool):  # the old spelling: std(False)
+        dim, unbiased = None, dim
+    axes = axes_of(what, x, _all_if_none(dim))
+    correction = int(unbiased) if correction is None else correction
+    count = math.prod(x.shape[a] for a in axes)
+    if count - correction <= 0:
+        raise ShapeError(f"{what}: {count} number has no variance; use unbiased=False")
+    return x - mean(x, axes, keepdim=True), axes, count - correction
+
+
+def var(
+    x: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> Tensor:
+    """The variance over all axes or over `dim`: the squares are divided by n - 1, or with unbiased=False by n, or with
+    a correction by n - correction."""
+    centred, axes, count = _spread("var", x, dim, unbiased, correction)
+    return sum(centred * centred, axes, keepdim) / count
+
+
+def std(
+    x: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> Tensor:
+    """The square root of `var`. Where all numbers are equal, its gradient is 0."""
+    centred, axes, count = _spread("std", x, dim, unbiased, correction)
+    return taped.norm(centred, axis=axes, keepdims=keepdim) / math.sqrt(count)
+
+
+def softmax(x: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
+    """exp(x) / Σ exp(x) along `dim`."""
+    return taped.softmax(x if dtype is None else x.to(dtype), axis=dim)
+
+
+def log_softmax(x: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
+    """x - log Σ exp(x) along `dim`."""
+    return taped.log_softmax(x if dtype is None else x.to(dtype), axis=dim)
 
 
 def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
@@ -74,7 +187,7 @@ def logsumexp(x: Tensor, dim: Axes, keepdim: bool = False) -> Tensor:
 
 def amax(x: Tensor, dim: Axes = (), keepdim: bool = False) -> Tensor:
     """The largest number over `dim`, several or (by default) all; ties share the gradient."""
-    axes = None if isinstance(dim, (tuple, list)) and not dim else dim
+    axes = _all_if_none(dim)
     if x.dtype.kind == "f":
         return taped.max(x, axis=axes, keepdims=keepdim)
     axes = axes_of("amax", x, axes)

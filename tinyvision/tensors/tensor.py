@@ -17,18 +17,19 @@ import numpy as np
 from ..arrays import held, is_channels_last
 from ..device import Device, device_of, to_numpy
 from ..device import device as as_device
-from ..errors import DtypeError, GraphError, ShapeError
-from ..ops.checks import axes_of, one_axis
+from ..dtypes import get_default_dtype
+from ..errors import DtypeError, GraphError, OptionError, ShapeError
 from ..ops.shape import read
 from ..tape import Record, Variable
 from ..types import Axes, DType
 from . import taped
-from .arguments import axis_of, shape_of
+from .arguments import axis_of, new_shape, shape_of
 from .conversion import cast, copied, move, require_float
 from .hooks import RemovableHook
 from .indexing import own_index, steps_of, without_ones
-from .methods import Extremes, Methods
+from .methods import Methods
 from .operands import OPERATORS, binary, compare
+from .size import Size
 from .writing import as_value, check_writable, instead_of_view, is_recorded, overwrite, update
 
 
@@ -40,7 +41,7 @@ class Tensor(Methods, Variable):
     __slots__ = ()
     __module__ = "tinyvision"  # its public name, in errors and for pickle
 
-    def __init__(self, data: Any, requires_grad: bool = False, record: Record | None = None) -> None:
+    def __init__(self, *data: Any, requires_grad: bool = False, record: Record | None = None) -> None:
         super().__init__(_array_of(data), requires_grad, record)
         if requires_grad:
             require_float(self.array.dtype)
@@ -54,7 +55,7 @@ class Tensor(Methods, Variable):
 
     @data.setter
     def data(self, value: Any) -> None:
-        self.array = _array_of(value)
+        self.array = _array_of((value,))
 
     def like(self, array: Any, **state: Any) -> Tensor:
         """A Tensor for another array: what ops called on this one return."""
@@ -273,8 +274,9 @@ class Tensor(Methods, Variable):
             return instead_of_view(taped.flatten(self, start=start), self)
         return self.reshape(*self.shape[:start], math.prod(self.shape[start : end + 1]), *self.shape[end + 1 :])
 
-    def transpose(self, *axes: Any) -> Tensor:
+    def transpose(self, *axes: Any, dim0: int | None = None, dim1: int | None = None) -> Tensor:
         """Two axes swapped, as in PyTorch; with all axes named, their new order, as in NumPy."""
+        axes = (*axes, *(d for d in (dim0, dim1) if d is not None))
         if len(axes) != 2:
             return taped.transpose(self, axes=axes or None)
         one, two = (axis_of("transpose", a, self.ndim) for a in axes)
@@ -286,13 +288,14 @@ class Tensor(Methods, Variable):
         """A matrix transposed."""
         return self.T
 
-    def permute(self, *axes: Any) -> Tensor:
+    def permute(self, *axes: Any, dims: Any = None) -> Tensor:
         """The axes in another order."""
-        return taped.transpose(self, axes=shape_of(axes))
+        return taped.transpose(self, axes=shape_of(axes if dims is None else (dims,)))
 
-    def squeeze(self, dim: int | None = None) -> Tensor:
-        """Without the axes of size 1, or without that one."""
-        only = range(self.ndim) if dim is None else [axis_of("squeeze", dim, self.ndim)]
+    def squeeze(self, dim: Axes = None) -> Tensor:
+        """Without the axes of size 1, or without those of them that `dim` names."""
+        named = [dim] if isinstance(dim, int) else range(self.ndim) if dim is None else dim
+        only = [axis_of("squeeze", a, self.ndim or 1) for a in named if self.ndim]
         drop = [i for i in only if self.shape[i] == 1]
         return self.reshape([n for i, n in enumerate(self.shape) if i not in drop])
 
@@ -414,36 +417,17 @@ class Tensor(Methods, Variable):
 
     # -- reductions and functions
 
-    def sum(self, dim: Axes = None, keepdim: bool = False) -> Tensor:
-        """The sum over all axes, or over `dim` (one or several)."""
-        return taped.sum(self, axis=dim, keepdims=keepdim)
-
-    def mean(self, dim: Axes = None, keepdim: bool = False) -> Tensor:
-        """The mean over all axes, or over `dim` (one or several)."""
-        return taped.mean(self, axis=dim, keepdims=keepdim)
-
-    def max(self, dim: int | None = None, keepdim: bool = False) -> Any:
-        """The largest number; with `dim`, a pair of (largest, where) along that axis."""
-        if self.dtype.kind == "f":
-            largest = taped.max(self, axis=dim, keepdims=keepdim and dim is not None)
-        else:
-            axes = axes_of("max", self, dim)
-            if 0 in [self.shape[a] for a in axes]:
-                raise ShapeError(f"max: there is no largest number along {axes} of {self.shape}")
-            largest = Tensor(self.array.max(axis=axes, keepdims=keepdim and dim is not None))
-        return largest if dim is None else Extremes(largest, self.argmax(dim, keepdim))
-
-    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
-        """Where the (first) largest number is, over all axes flattened or along `dim`."""
-        dim = None if dim is None else one_axis("argmax", self, dim)
-        if self.array.size == 0:
-            raise ShapeError(f"argmax: there is no largest number in {self.shape}")
-        where = self.array.argmax(axis=dim)
-        return Tensor(np.asarray(np.expand_dims(where, dim) if keepdim and dim is not None else where, like=self.array))
-
 
 def _array_of(data):
-    """What a tensor holds for `data`: an array as it is, another tensor's array, numbers in lists as float32."""
+    """What `Tensor(*data)` holds: an array as it is, another tensor's array, numbers in lists as float32; for sizes, or
+    for nothing at all, zeros of the default dtype."""
+    if not data or (isinstance(data[0], int) and not isinstance(data[0], bool)):
+        return np.zeros(new_shape(data or (0,)), get_default_dtype())
+    if len(data) > 1:
+        raise OptionError(f"Tensor: expected sizes, or one array or list of numbers, got {len(data)} arguments")
+    (data,) = data
+    if isinstance(data, Size):
+        return np.zeros(data, get_default_dtype())
     if isinstance(data, np.ndarray):
         return data
     if isinstance(data, Variable):
