@@ -75,8 +75,9 @@ def pair(name):
     return ours.double(), other.double()
 
 
-def close(ours, theirs, what, tolerance):
-    scale = max(1e-3, float(np.abs(theirs).max()))
+def close(ours, theirs, what, tolerance, least=1e-3):
+    """Equal up to a share of the largest of their numbers, or of `least`."""
+    scale = max(least, float(np.abs(theirs).max()))
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * scale, err_msg=what)
 
 
@@ -102,9 +103,14 @@ def test_beside_torchvision(name, narrow):
     assert loss.item() == pytest.approx(expected.item(), rel=1e-10)
     loss.backward()
     expected.backward()
-    close(mine.grad.numpy(), them.grad.numpy(), "images", 1e-8)
+    # Statistics of few numbers in the last stage magnify rounding. Gradients that are nearly 0, because what follows
+    # undoes the parameter, show the rounding of the large ones.
+    # PyTorch's slope of Hardsigmoid is 1 / 6 as a float32 has it, off by 3e-8, in float64 as well.
+    tolerance = 2e-7 if name.startswith("mobilenet_v3") else 1e-8
+    close(mine.grad.numpy(), them.grad.numpy(), "images", tolerance)
+    largest = max(float(q.grad.abs().max()) for q in other.parameters())
     for (key, p), q in zip(ours.named_parameters(), other.parameters(), strict=True):
-        close(p.grad.numpy(), q.grad.numpy(), key, 1e-8)
+        close(p.grad.numpy(), q.grad.numpy(), key, tolerance, 0.01 * largest)
     for (key, b), c in zip(ours.state_dict().items(), other.state_dict().values(), strict=True):
         close(b.numpy(), c.numpy(), key, 1e-10)
 
