@@ -29,7 +29,7 @@ ONE_OF_EACH = {
     "efficientnet_v2_s": 33,
     "convnext_tiny": 32,
 }
-SIZES = {"squeezenet": 33, "inception": 107, "alexnet": 63, "vgg": 48}  # where 40 pixels are too few, or too many
+SIZES = {"squeezenet": 33, "inception": 107, "vgg": 48, "densenet": 64}  # where 40 pixels are too few, or too many
 HERE = [name for name in models.list_models() if hasattr(theirs, name)]
 RUN = HERE if os.environ.get("TINYVISION_ALL_MODELS") else [name for name in ONE_OF_EACH if name in HERE]
 

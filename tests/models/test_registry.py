@@ -4,11 +4,11 @@ import pickle
 
 import numpy as np
 import pytest
+from PIL import Image
 from torchvision_oracle import torchvision
 
 import tinyvision as tv
 from tinyvision import models
-from tinyvision.data.transforms import Compose
 from tinyvision.errors import OptionError
 from tinyvision.weights.published import PUBLISHED
 
@@ -49,12 +49,20 @@ def test_weights_are_torchvisions(ours):
 def test_transforms_make_an_input():
     weights = models.ResNet50_Weights.DEFAULT
     assert weights is models.ResNet50_Weights.IMAGENET1K_V2 is models.get_weight("ResNet50_Weights.IMAGENET1K_V2")
-    prepare = weights.transforms()
-    assert isinstance(prepare, Compose)
+    prepare, preset = weights.transforms(), theirs.ResNet50_Weights.DEFAULT.transforms()
     picture = np.random.default_rng(0).integers(0, 255, (300, 260, 3)).astype("u1")
-    assert tuple(prepare(picture).shape) == (3, 224, 224)
+    expected = preset(Image.fromarray(picture)).numpy()
+    assert expected.shape == (3, 224, 224)
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
+    for given in (picture, Image.fromarray(picture), tv.tensor(planes), tv.tensor(planes[None])):
+        made = prepare(given)
+        assert isinstance(made, tv.Tensor)
+        np.testing.assert_allclose(np.squeeze(made.numpy()), expected, rtol=0, atol=1e-5)
+    # Numbers are not rounded to 256 levels on the way: up to one of them, over the standard deviation.
+    made = prepare(tv.tensor((planes / 255).astype("f4")))
+    np.testing.assert_allclose(made.numpy(), expected, rtol=0, atol=1 / 255 / 0.22)
     inception = models.Inception_V3_Weights.DEFAULT.transforms()
-    assert tuple(inception(picture).shape) == (3, 299, 299)
+    assert inception(picture).shape == (3, 299, 299)
 
 
 def test_members_by_name():

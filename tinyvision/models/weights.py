@@ -5,8 +5,12 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..data import transforms
 from ..errors import OptionError
+from ..tensors.arranging import stack
+from ..tensors.tensor import Tensor
 from ..weights import load_arrays
 from ..weights.hub import ORIGIN, find_weights
 from ..weights.published import PUBLISHED, Published, default_name
@@ -71,6 +75,22 @@ __all__ = [
 Weights = Published
 
 
+class Preprocessing(transforms.Compose):
+    """What makes a network's input: `preprocess_for` for Pillow images and arrays, which also takes Tensors.
+
+    Tensors are (C, H, W) or (N, C, H, W), uint8 or numbers from 0 to 1."""
+
+    def __call__(self, image: Any, rng: Any = None) -> Tensor:
+        """The input, (C, H, W) or (N, C, H, W)."""
+        if not isinstance(image, Tensor):
+            return super().__call__(image, rng)
+        if image.ndim == 4:
+            return stack([self(one, rng) for one in image])
+        resize, crop, _, normalize = self.transforms
+        image = crop(resize(image))
+        return normalize(image.float() / 255 if image.dtype == np.uint8 else image)
+
+
 class WeightsEnum(Enum):
     """The weights that are published for one network; each member's value is a `weights.published.Published`."""
 
@@ -99,9 +119,9 @@ class WeightsEnum(Enum):
             "_metrics": {"ImageNet-1K": accuracy},
         }
 
-    def transforms(self) -> transforms.Compose:
-        """What makes the network's input of a picture."""
-        return transforms.preprocess_for(self.model, self.name)
+    def transforms(self) -> Preprocessing:
+        """What makes the network's input of a picture, or of several."""
+        return Preprocessing(transforms.preprocess_for(self.model, self.name).transforms)
 
     def get_state_dict(self, progress: bool = True, check_hash: bool = True) -> dict[str, Any]:
         """The file's arrays by name, fetched if it is nowhere yet; its hash is checked in any case.
