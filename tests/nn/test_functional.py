@@ -86,11 +86,19 @@ def test_batch_norm_updates_running_statistics_in_place():
 def test_what_is_not_supported_is_said():
     x = tv.ones(2, 3, 4, 4)
     for wrong in (
-        lambda: F.pad(x, (1, 1), mode="reflect"),
-        lambda: F.pad(x, (1, 1), value=2),
+        lambda: F.pad(x, (1, 1), mode="mirror"),
+        lambda: F.pad(x, (1, 1), mode="reflect", value=2),
         lambda: F.pad(x, 3),
+        lambda: F.interpolate(x, 3, scale_factor=2),
+        lambda: F.interpolate(x),
+        lambda: F.interpolate(x, 3, mode="cubic"),
+        lambda: F.interpolate(x, 3, align_corners=True),
+        lambda: F.embedding(tv.tensor([0, 4]), tv.ones(3, 2)),
+        lambda: F.embedding(tv.tensor([0]), tv.ones(3, 2), max_norm=1.0),
+        lambda: F.one_hot(tv.tensor([3]), 2),
+        lambda: F.triplet_margin_loss(x, x, x, margin=0),
+        lambda: F.l1_loss(x, x, reduction="avg"),
         lambda: F.pad(x, (1, 2, 3)),
-        lambda: F.avg_pool2d(x, 2, ceil_mode=True),
         lambda: F.batch_norm(x, None, None),
         lambda: F.dropout(x, 2),
         lambda: F.conv2d(x, x, padding="full"),

@@ -134,18 +134,6 @@ def test_places_read_often_are_added_up_without_a_race(data):
     np.testing.assert_allclose(from_strict(dx), ops.index_backward(dy, cache)[0], rtol=1e-13, atol=1e-13)
 
 
-@given(st.tuples(*[st.integers(0, 3)] * 4))
-def test_pad_like_torch(padding):
-    for layout in LAYOUTS.values():
-        compare(
-            "pad",
-            lambda t: torch.nn.functional.pad(t, padding),
-            normal((2, 3, 4, 5)),
-            {"padding": padding},
-            layout=layout,
-        )
-
-
 X = np.zeros((2, 3, 4))
 DOOR = [
     ("add", (X, np.zeros((2, 1, 5))), {}, errors.ShapeError, "shapes do not broadcast"),
@@ -176,8 +164,6 @@ DOOR = [
     ("index", (X,), {"index": (..., np.array([-5]))}, errors.ShapeError, r"out of bounds for axis 2 of \(2, 3, 4\)"),
     ("index", (X,), {"index": 1.5}, errors.ShapeError, "only integers, slices"),
     ("index", (X,), {"index": np.ones(3, bool)}, errors.ShapeError, "boolean index did not match"),
-    ("pad", (X,), {"padding": (1, 1)}, errors.OptionError, "padding must be four integers"),
-    ("pad", (X,), {"padding": (1, 1, -1, 0)}, errors.OptionError, "padding must be four integers"),
 ]  # fmt: skip
 
 

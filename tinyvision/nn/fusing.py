@@ -34,7 +34,12 @@ def conv_norm_act(
     """act(norm(conv(x)) + skip).   x (N, C, H, W), skip like the result, norm and act modules, or None  ->  Tensor"""
     x = tensor_input("conv2d", "x", x)
     modules = [m for m in (conv, norm, act) if m is not None]
-    ours = type(conv) is Conv2d and type(norm) in (BatchNorm2d, Identity, type(None)) and type(act) in _ACTIVATIONS
+    ours = (
+        type(conv) is Conv2d
+        and conv.border is None
+        and type(norm) in (BatchNorm2d, Identity, type(None))
+        and type(act) in _ACTIVATIONS
+    )
     if ours and not any(m.has_hooks() for m in modules) and _agree(conv, norm, skip):
         batch_norm = norm if type(norm) is BatchNorm2d else None
         if batch_norm is not None and not (batch_norm.affine and batch_norm.track_running_stats):

@@ -1,5 +1,6 @@
 """Dropout, whose masks come from `tinyvision.random.generator()`."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,28 +11,63 @@ from ...errors import ShapeError
 from ...ops.checks import fraction
 from ...tensors import taped as F
 from ...tensors.tensor import Tensor
-from ..inputs import tensor_input
+from .activation import SELU_ALPHA, SELU_SCALE
+from .in_place import applied
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Drop each number with probability p and scale the rest by 1 / (1 - p); evaluation passes everything through.
+    """Drop each number with probability p and scale the rest by 1 / (1 - p); evaluation passes everything through."""
+    return applied(_dropout, input, inplace, p=p, training=training)
 
-    `inplace` changes nothing that can be seen."""
-    input = tensor_input("dropout", "input", input)
-    return _dropout(input, input.shape, p, training)
+
+def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Drop whole channels of (N, C, L) or (C, L). Raises ShapeError."""
+    return applied(_dropout_channels, input, inplace, p=p, training=training, name="dropout1d", axes="L")
 
 
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Drop whole channels of (N, C, H, W) with probability p and scale the rest by 1 / (1 - p). Raises ShapeError."""
-    input = tensor_input("dropout2d", "input", input)
-    if input.ndim != 4:
-        raise ShapeError(f"dropout2d: input must be (N, C, H, W), got {tuple(input.shape)}")
-    return _dropout(input, (*input.shape[:2], 1, 1), p, training)
+    return applied(_dropout_channels, input, inplace, p=p, training=training, name="dropout2d", axes="H, W")
 
 
-def _dropout(input, shape, p, training):
+def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Drop whole channels of (N, C, D, H, W). Raises ShapeError."""
+    return applied(_dropout_channels, input, inplace, p=p, training=training, name="dropout3d", axes="D, H, W")
+
+
+def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+    """Dropout for SELU: what is dropped becomes SELU's lowest value, and scale and shift keep mean 0 and variance 1."""
+    return applied(_alpha_dropout, input, inplace, p=p, training=training)
+
+
+def _dropout(input, p, training, shape=None):
     p = fraction("dropout", "p", p)
     if not training or p == 0:
         return input
+    return F.dropout(input, _kept(input, p, shape or input.shape), p=p)
+
+
+def _dropout_channels(input, p, training, name, axes):
+    rank = 2 + len(axes.split(","))
+    if input.ndim != rank and not (rank != 4 and input.ndim == rank - 1):
+        raise ShapeError(f"{name}: input must be (N, C, {axes}), got {tuple(input.shape)}")
+    channels = input.ndim - rank + 2
+    return _dropout(input, p, training, (*input.shape[:channels], *(1 for _ in input.shape[channels:])))
+
+
+def _alpha_dropout(input, p, training):
+    p = fraction("alpha_dropout", "p", p)
+    if not training or p == 0:
+        return input
+    if p == 1:
+        return input * 0
+    lowest = -SELU_ALPHA * SELU_SCALE
+    scale = 1 / math.sqrt((1 - p) * (1 + p * lowest * lowest))
+    kept = _kept(input, p, input.shape)
+    dropped = F.where(input, np.full_like(input.array, lowest), condition=kept)
+    return dropped * scale - scale * p * lowest
+
+
+def _kept(input, p, shape):
     mask = np.broadcast_to(random.generator().random(shape, dtype=np.float32) >= p, input.shape)
-    return F.dropout(input, to_device(mask, device_of(input.array)), p=p)
+    return to_device(mask, device_of(input.array))

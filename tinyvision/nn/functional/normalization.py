@@ -1,5 +1,7 @@
 """Normalisation, and the running statistics that go with it."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +42,7 @@ def batch_norm(
     running_var = _running("running_var", running_var, input)
     moments = batch_moments(input.array)
     output = F.batchnorm_train(input, weight, bias, eps=eps, moments=moments)
-    _update_running(input, moments, running_mean, running_var, momentum)
+    _update_running(input.array.size // input.shape[1], moments, running_mean, running_var, momentum)
     return output
 
 
@@ -58,7 +60,7 @@ def batch_norm_relu(
     weight, bias = _affine(input, weight, bias)
     moments = batch_moments(input.array)
     output = F.batchnorm_relu(input, weight, bias, skip, eps=eps, moments=moments)
-    _update_running(input, moments, running_mean, running_var, momentum)
+    _update_running(input.array.size // input.shape[1], moments, running_mean, running_var, momentum)
     return output
 
 
@@ -77,11 +79,65 @@ def _running(name, average, input):
     return average
 
 
-def _update_running(input, moments, running_mean, running_var, momentum):
+def _update_running(count, moments, running_mean, running_var, momentum):
     mean, var = moments
-    count = input.array.size // input.array.shape[1]
     for running, new in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
         if running is not None:
             running.array *= 1 - momentum
             running.array += momentum * new
             running.version += 1
+
+
+def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Tensor:
+    """Normalise groups of channels of each image (see `ops.group_norm_forward`).   (N, C, ...)"""
+    input = tensor_input("group_norm", "input", input)
+    if input.ndim > 1 and input.shape[0] * math.prod(input.shape[1:]) == num_groups:
+        raise ShapeError(f"group_norm: one number has no variance; input {tuple(input.shape)}, {num_groups} groups")
+    return F.group_norm(input, weight, bias, groups=num_groups, eps=eps)
+
+
+def layer_norm(
+    input: Any, normalized_shape: Sequence[int] | int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Tensor:
+    """Normalise over the last axes, of normalized_shape (see `ops.layer_norm_forward`)."""
+    shape = tuple(normalized_shape) if isinstance(normalized_shape, Sequence) else (normalized_shape,)
+    return F.layer_norm(input, weight, bias, shape=shape, eps=eps)
+
+
+def instance_norm(
+    input: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise every channel of each image by its own statistics, or all by the running ones.   (N, C, ...)
+
+    Running averages, where given, take the images' mean statistics up, in place."""
+    input = tensor_input("instance_norm", "input", input)
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    count = math.prod(input.shape[2:])
+    if input.ndim < 3 or count < 2:
+        raise ShapeError(f"instance_norm: more than one number for each channel is needed, got {tuple(input.shape)}")
+    output = F.group_norm(input, weight, bias, groups=input.shape[1], eps=eps)
+    if running_mean is not None or running_var is not None:
+        axes = tuple(range(2, input.ndim))
+        mean = input.array.mean(axis=axes, keepdims=True)
+        variance = ((input.array - mean) ** 2).mean(axis=axes)
+        moments = mean.reshape(mean.shape[:2]).mean(axis=0), variance.mean(axis=0)
+        running = (_running(n, a, input) for n, a in (("running_mean", running_mean), ("running_var", running_var)))
+        _update_running(count, moments, *running, momentum)
+    return output
+
+
+def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Tensor:
+    """x / sqrt(mean(x²) + eps) · weight over the last axes, of normalized_shape; eps is the dtype's own if left out."""
+    input = tensor_input("rms_norm", "input", input)
+    axes = tuple(range(input.ndim - len(tuple(normalized_shape)), input.ndim))
+    eps = float(np.finfo(input.dtype).eps) if eps is None else eps
+    output = input / F.power(F.mean(input * input, axis=axes, keepdims=True) + eps, exponent=0.5)
+    return output if weight is None else output * weight

@@ -1,92 +1,201 @@
 """Non-linearities as layers."""
 
+from typing import Any
+
+import numpy as np
+
 from ...errors import OptionError
 from ...ops.checks import is_integer
+from ...tensors.creation import zeros
 from ...tensors.tensor import Tensor
 from .. import functional
-from ..module import Module
+from ..inputs import check_positive
+from ..module import Module, Parameter
+from .declared import Declared
 
 
-class _Activation(Module):
-    """An elementwise function. `inplace` is accepted and changes nothing to be seen: the result is a new tensor."""
+class ReLU(Declared, function=functional.relu):
+    """max(x, 0)"""
 
-    def __init__(self, inplace: bool = False) -> None:
-        self.inplace = inplace
+    inplace: bool = False
+
+
+class ReLU6(Declared, function=functional.relu6):
+    """min(max(x, 0), 6)"""
+
+    inplace: bool = False
+
+
+class LeakyReLU(Declared, function=functional.leaky_relu):
+    """x where x > 0, else negative_slope · x"""
+
+    negative_slope: float = 0.01
+    inplace: bool = False
+
+
+class ELU(Declared, function=functional.elu):
+    """x where x > 0, else alpha · (exp(x) - 1)"""
+
+    alpha: float = 1.0
+    inplace: bool = False
+
+
+class SELU(Declared, function=functional.selu):
+    """ELU with the alpha and the scale that keep mean 0 and variance 1."""
+
+    inplace: bool = False
+
+
+class CELU(Declared, function=functional.celu):
+    """x where x > 0, else alpha · (exp(x / alpha) - 1)"""
+
+    alpha: float = 1.0
+    inplace: bool = False
+
+
+class GELU(Declared, function=functional.gelu):
+    """x · Φ(x), Φ the normal distribution's share below x; approximate="tanh" is nearly the same."""
+
+    approximate: str = "none"
 
     def extra_repr(self) -> str:
-        """The option, if given."""
-        return "inplace=True" if self.inplace else ""
+        """The option."""
+        return f"approximate={self.approximate!r}"
 
 
-class ReLU(_Activation):
-    """max(x, 0). `inplace` is accepted and changes nothing that can be seen: the result is a new tensor."""
+class SiLU(Declared, function=functional.silu):
+    """x · sigmoid(x)"""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """max(x, 0)"""
-        return functional.relu(x)
+    inplace: bool = False
 
 
-class ReLU6(_Activation):
-    """min(max(x, 0), 6). `inplace` changes nothing that can be seen."""
+class Mish(Declared, function=functional.mish):
+    """x · tanh(softplus(x))"""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """min(max(x, 0), 6)"""
-        return functional.relu6(x)
+    inplace: bool = False
 
 
-class LeakyReLU(_Activation):
-    """x where x > 0, else negative_slope · x. `inplace` changes nothing that can be seen."""
+class Hardswish(Declared, function=functional.hardswish):
+    """x · hardsigmoid(x)"""
 
-    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        super().__init__(inplace)
-        self.negative_slope = negative_slope
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x where x > 0, else negative_slope · x"""
-        return functional.leaky_relu(x, self.negative_slope)
-
-    def extra_repr(self) -> str:
-        """The slope."""
-        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
+    inplace: bool = False
+    hidden = ("inplace",)
 
 
-class Sigmoid(Module):
-    """1 / (1 + exp(-x))."""
+class Hardsigmoid(Declared, function=functional.hardsigmoid):
+    """x / 6 + 1/2, cut off at 0 and 1."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """1 / (1 + exp(-x))"""
-        return functional.sigmoid(x)
+    inplace: bool = False
+    hidden = ("inplace",)
 
 
-class Tanh(Module):
+class Hardtanh(Declared, function=functional.hardtanh):
+    """x, moved to the nearest from min_val to max_val."""
+
+    min_val: float = -1.0
+    max_val: float = 1.0
+    inplace: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.min_val < self.max_val:
+            raise OptionError(f"Hardtanh: min_val must be below max_val, got {self.min_val!r} and {self.max_val!r}")
+
+
+class Softplus(Declared, function=functional.softplus):
+    """log(1 + exp(beta · x)) / beta; x itself where beta · x > threshold"""
+
+    beta: float = 1.0
+    threshold: float = 20.0
+
+
+class Threshold(Declared, function=functional.threshold):
+    """x where x > threshold, else value"""
+
+    threshold: float
+    value: float
+    inplace: bool = False
+
+
+class Softshrink(Declared, function=functional.softshrink):
+    """x, moved by lambd towards 0 and no further."""
+
+    lambd: float = 0.5
+    bare = ("lambd",)
+
+
+class Hardshrink(Declared, function=functional.hardshrink):
+    """x where |x| > lambd, else 0"""
+
+    lambd: float = 0.5
+    bare = ("lambd",)
+
+
+class Tanhshrink(Declared, function=functional.tanhshrink):
+    """x - tanh(x)"""
+
+
+class Softsign(Declared, function=functional.softsign):
+    """x / (1 + |x|)"""
+
+
+class LogSigmoid(Declared, function=functional.logsigmoid):
+    """log(sigmoid(x))"""
+
+
+class Sigmoid(Declared, function=functional.sigmoid):
+    """1 / (1 + exp(-x))"""
+
+
+class Tanh(Declared, function=functional.tanh):
     """The hyperbolic tangent."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """tanh(x)"""
-        return functional.tanh(x)
+
+class GLU(Declared, function=functional.glu):
+    """The first half along dim, times the sigmoid of the second."""
+
+    dim: int = -1
 
 
-class Softmax(Module):
-    """exp(x) / Σ exp(x) along `dim`."""
+class Softmax(Declared, function=functional.softmax):
+    """exp(x) / Σ exp(x) along `dim`. Without one, PyTorch's old rule chooses the axis, with its warning."""
 
-    def __init__(self, dim: int) -> None:
-        if not is_integer(dim):
+    dim: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.dim is not None and not is_integer(self.dim):
             name = type(self).__name__
-            raise OptionError(f"{name}: dim must say along which axis, for instance 1 for classes; got {dim!r}")
-        self.dim = dim
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Probabilities."""
-        return functional.softmax(x, self.dim)
-
-    def extra_repr(self) -> str:
-        """The axis."""
-        return f"dim={self.dim}"
+            raise OptionError(f"{name}: dim must say along which axis, for instance 1 for classes; got {self.dim!r}")
 
 
-class LogSoftmax(Softmax):
+class LogSoftmax(Softmax, function=functional.log_softmax):
     """x - log Σ exp(x) along `dim`."""
 
+
+class Softmin(Softmax, function=functional.softmin):
+    """exp(-x) / Σ exp(-x) along `dim`."""
+
+
+class Softmax2d(Module):
+    """Softmax over the channels of (N, C, H, W) or (C, H, W)."""
+
     def forward(self, x: Tensor) -> Tensor:
-        """Logarithms of probabilities."""
-        return functional.log_softmax(x, self.dim)
+        """Probabilities for each pixel."""
+        return functional.softmax(x, -3)
+
+
+class PReLU(Module):
+    """x where x > 0, else weight · x, with one learned weight, or one for each channel of (N, C, ...)."""
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
+        check_positive("PReLU", num_parameters=num_parameters)
+        self.num_parameters, self.init = num_parameters, init
+        self.weight = Parameter(zeros(num_parameters) + np.float32(init))
+        self.to(device=device, dtype=dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x, or weight · x."""
+        return functional.prelu(x, self.weight)
+
+    def extra_repr(self) -> str:
+        """How many weights."""
+        return f"num_parameters={self.num_parameters}"

@@ -1,4 +1,4 @@
-"""Convolution as a layer."""
+"""Convolution as layers."""
 
 import math
 from typing import Any
@@ -14,13 +14,18 @@ from .. import functional, init
 from ..inputs import check_positive
 from ..module import Module, Parameter
 
+# How the function `pad` calls what padding_mode says.
+_BORDERS = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
+
 
 class Conv2d(Module):
     """2-D convolution.   (N, in_channels, H, W) -> (N, out_channels, OH, OW)
 
     weight (out_channels, in_channels / groups, KH, KW), bias (out_channels,). padding is a number, a pair, "valid" or
-    "same" (stride 1 and kernels that span an odd number of pixels only). Raises OptionError for values that mean
-    nothing."""
+    "same" (at stride 1); padding_mode says what it holds: "zeros", "reflect", "replicate" or "circular". Raises
+    OptionError for values that mean nothing."""
+
+    border: tuple[int, int, int, int] | None = None  # what is padded before the convolution, which has no padding then
 
     def __init__(
         self,
@@ -37,8 +42,8 @@ class Conv2d(Module):
         dtype: DType | None = None,
     ) -> None:
         check_positive("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
-        if padding_mode != "zeros":
-            raise OptionError(f'Conv2d: padding_mode {padding_mode!r} is not supported, only "zeros" is')
+        if padding_mode not in _BORDERS:
+            raise OptionError(f"Conv2d: padding_mode must be one of {', '.join(_BORDERS)}, got {padding_mode!r}")
         if in_channels % groups or out_channels % groups:
             raise OptionError(
                 f"Conv2d: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
@@ -47,7 +52,8 @@ class Conv2d(Module):
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
         self.stride = pair("Conv2d", "stride", stride, 1)
         self.dilation = pair("Conv2d", "dilation", dilation, 1)
-        self.padding = self._padding(padding)
+        self.padding_mode = padding_mode
+        self.padding, self.border = self._padding(padding)
         # Channels-last in memory, as the convolution reads it: its matrix (O, KH·KW·C) is then a view of the weight.
         memory = zeros(out_channels, *self.kernel_size, in_channels // groups)
         self.weight = Parameter(memory.array.transpose(0, 3, 1, 2))
@@ -56,22 +62,19 @@ class Conv2d(Module):
         self.to(device=device, dtype=dtype)
 
     def _padding(self, padding):
-        if not isinstance(padding, str):
-            return pair("Conv2d", "padding", padding, 0)
-        if padding == "valid":
-            return (0, 0)
-        if padding != "same":
-            raise OptionError(f'Conv2d: padding must be numbers, "valid" or "same", got {padding!r}')
-        if self.stride != (1, 1) or any(d * (k - 1) % 2 for k, d in zip(self.kernel_size, self.dilation, strict=True)):
-            raise OptionError('Conv2d: padding="same" needs stride 1 and kernels that span an odd number of pixels')
-        return tuple(d * (k - 1) // 2 for k, d in zip(self.kernel_size, self.dilation, strict=True))
+        """(padding of the convolution, what has to be padded before it or None)"""
+        if isinstance(padding, str):
+            sides = functional.padding_around("Conv2d", padding, self.kernel_size, self.stride, self.dilation)
+        else:
+            high, wide = pair("Conv2d", "padding", padding, 0)
+            sides = (wide, wide, high, high)
+        left, right, top, bottom = sides
+        even = left == right and top == bottom
+        return ((top, left), None) if even and self.padding_mode == "zeros" else ((0, 0), sides)
 
     def reset_parameters(self) -> None:
         """Draw new parameters as PyTorch does: even between ± 1 / sqrt(fan in)."""
-        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        if self.bias is not None:
-            bound = 1 / math.sqrt(init.fans(self.weight)[0])
-            init.uniform_(self.bias, -bound, bound)
+        _draw(self.weight, self.bias)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy. One of a `fuse()`d layer keeps what it computes from its weight, which is read-only for that."""
@@ -82,6 +85,8 @@ class Conv2d(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution of x."""
+        if self.border is not None:
+            x = functional.pad(x, self.border, _BORDERS[self.padding_mode])
         return functional.conv2d(
             x, self.weight, self.bias, self.stride, self.padding, dilation=self.dilation, groups=self.groups
         )
@@ -89,7 +94,140 @@ class Conv2d(Module):
     def extra_repr(self) -> str:
         """The options, defaults left out."""
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        text += f", padding={self.padding}" if self.padding != (0, 0) else ""
+        padding = self.padding if self.border is None else self.border[2::-2]
+        padding = "same" if self.border is not None and padding != self.border[3::-2] else padding
+        text += f", padding={padding}" if padding != (0, 0) else ""
         text += f", dilation={self.dilation}" if self.dilation != (1, 1) else ""
         text += f", groups={self.groups}" if self.groups != 1 else ""
-        return text + (", bias=False" if self.bias is None else "")
+        text += ", bias=False" if self.bias is None else ""
+        return text + (f", padding_mode={self.padding_mode}" if self.padding_mode != "zeros" else "")
+
+
+class Conv1d(Module):
+    """1-D convolution: the 2-D one of signals of height 1.   (N, in_channels, L) -> (N, out_channels, OL)"""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: str | Device | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        options = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
+        one = {name: v[0] if isinstance(v, (tuple, list)) and len(v) == 1 else v for name, v in options.items()}
+        check_positive("Conv1d", in_channels=in_channels, out_channels=out_channels, groups=groups, **one)
+        if padding_mode != "zeros":
+            raise OptionError(f'Conv1d: padding_mode {padding_mode!r} is not supported, only "zeros" is')
+        if in_channels % groups or out_channels % groups:
+            raise OptionError(
+                f"Conv1d: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
+            )
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size, self.stride, self.dilation = ((v,) for v in one.values())
+        self.padding = padding if isinstance(padding, (str, tuple)) else (padding,)
+        self.weight = Parameter(zeros(out_channels, in_channels // groups, *self.kernel_size))
+        self.bias = Parameter(zeros(out_channels)) if bias else None
+        _draw(self.weight, self.bias)
+        self.to(device=device, dtype=dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The convolution of x."""
+        options = (self.stride, self.padding, self.dilation, self.groups)
+        return functional.conv1d(x, self.weight, self.bias, *options)
+
+    def extra_repr(self) -> str:
+        """The options, defaults left out."""
+        return _shown(self, (0,), (1,))
+
+
+class ConvTranspose2d(Module):
+    """Transposed convolution, which makes images larger.   (N, in_channels, H, W) -> (N, out_channels, OH, OW)
+
+    weight (in_channels, out_channels / groups, KH, KW), bias (out_channels,). OH = (H - 1)·SH - 2·PH + DH·(KH - 1) +
+    output_padding + 1. Raises OptionError for values that mean nothing."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntOrPair,
+        stride: IntOrPair = 1,
+        padding: IntOrPair = 0,
+        output_padding: IntOrPair = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: IntOrPair = 1,
+        padding_mode: str = "zeros",
+        device: str | Device | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        name = "ConvTranspose2d"
+        check_positive(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
+        if padding_mode != "zeros":
+            raise OptionError(f'{name}: padding_mode {padding_mode!r} means nothing here, only "zeros" does')
+        if in_channels % groups or out_channels % groups:
+            raise OptionError(
+                f"{name}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
+            )
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size, self.stride = pair(name, "kernel_size", kernel_size, 1), pair(name, "stride", stride, 1)
+        self.padding, self.dilation = pair(name, "padding", padding, 0), pair(name, "dilation", dilation, 1)
+        self.output_padding = pair(name, "output_padding", output_padding, 0)
+        # Channels-last in memory, as the convolution reads it.
+        memory = zeros(in_channels, *self.kernel_size, out_channels // groups)
+        self.weight = Parameter(memory.array.transpose(0, 3, 1, 2))
+        self.bias = Parameter(zeros(out_channels)) if bias else None
+        self.reset_parameters()
+        self.to(device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        """Draw new parameters as PyTorch does: even between ± 1 / sqrt(fan in)."""
+        _draw(self.weight, self.bias)
+
+    def forward(self, x: Tensor, output_size: Any = None) -> Tensor:
+        """The transposed convolution of x; output_size (OH, OW) chooses the output_padding that leads to it."""
+        more = self.output_padding if output_size is None else self._output_padding(x, tuple(output_size)[-2:])
+        options = (self.stride, self.padding, more, self.groups, self.dilation)
+        return functional.conv_transpose2d(x, self.weight, self.bias, *options)
+
+    def _output_padding(self, x, size):
+        least = [
+            (n - 1) * s - 2 * p + d * (k - 1) + 1
+            for n, s, p, d, k in zip(
+                x.shape[-2:], self.stride, self.padding, self.dilation, self.kernel_size, strict=True
+            )
+        ]
+        more = tuple(n - m for n, m in zip(size, least, strict=True))
+        if any(not 0 <= m < s for m, s in zip(more, self.stride, strict=True)):
+            most = tuple(m + s - 1 for m, s in zip(least, self.stride, strict=True))
+            raise OptionError(f"ConvTranspose2d: output_size must be from {tuple(least)} to {most}, got {size}")
+        return more
+
+    def extra_repr(self) -> str:
+        """The options, defaults left out."""
+        return _shown(self, (0, 0), (1, 1))
+
+
+def _draw(weight, bias):
+    """Even between ± 1 / sqrt(fan in), as PyTorch draws."""
+    init.kaiming_uniform_(weight, a=math.sqrt(5))
+    if bias is not None:
+        bound = 1 / math.sqrt(init.fans(weight)[0])
+        init.uniform_(bias, -bound, bound)
+
+
+def _shown(layer, none, ones):
+    text = f"{layer.in_channels}, {layer.out_channels}, kernel_size={layer.kernel_size}, stride={layer.stride}"
+    text += f", padding={layer.padding}" if layer.padding != none else ""
+    text += f", dilation={layer.dilation}" if layer.dilation != ones else ""
+    more = getattr(layer, "output_padding", none)
+    text += f", output_padding={more}" if more != none else ""
+    text += f", groups={layer.groups}" if layer.groups != 1 else ""
+    return text + (", bias=False" if layer.bias is None else "")

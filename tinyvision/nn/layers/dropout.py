@@ -1,29 +1,46 @@
 """Dropout as layers."""
 
+from typing import Any
+
 from ...ops.checks import fraction
 from ...tensors.tensor import Tensor
 from .. import functional
-from ..module import Module
+from .declared import Declared
 
 
-class Dropout(Module):
+class Dropout(Declared, function=functional.dropout):
     """Drops each number with probability p in training and scales the rest by 1 / (1 - p); in evaluation, nothing."""
 
-    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        self.p, self.inplace = fraction(type(self).__name__, "p", p), inplace
+    p: float = 0.5
+    inplace: bool = False
+
+    def __post_init__(self) -> None:
+        self.p = fraction(type(self).__name__, "p", self.p)
+
+    def options(self) -> dict[str, Any]:
+        """The options, and whether this is training."""
+        return {**super().options(), "training": self.training}
 
     def forward(self, x: Tensor) -> Tensor:
         """x, thinned out in training."""
-        return functional.dropout(x, self.p, self.training)
+        return super().forward(x)
 
     def extra_repr(self) -> str:
         """The options."""
         return f"p={self.p}, inplace={self.inplace}"
 
 
-class Dropout2d(Dropout):
+class Dropout1d(Dropout, function=functional.dropout1d):
+    """Drops whole channels of (N, C, L) with probability p in training."""
+
+
+class Dropout2d(Dropout, function=functional.dropout2d):
     """Drops each channel of an image with probability p in training: (N, C, H, W), whole planes at a time."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x, some of its channels 0 in training."""
-        return functional.dropout2d(x, self.p, self.training)
+
+class Dropout3d(Dropout, function=functional.dropout3d):
+    """Drops whole channels of (N, C, D, H, W) with probability p in training."""
+
+
+class AlphaDropout(Dropout, function=functional.alpha_dropout):
+    """Dropout for SELU, which keeps mean 0 and variance 1."""

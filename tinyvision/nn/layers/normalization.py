@@ -1,5 +1,7 @@
 """Normalisation as layers, which own the running statistics."""
 
+from typing import Any
+
 from ...device import Device
 from ...errors import OptionError, ShapeError
 from ...grad_mode import no_grad
@@ -102,5 +104,107 @@ class BatchNorm1d(_BatchNorm):
 
 class BatchNorm2d(_BatchNorm):
     """Batch normalisation of (N, C, H, W) (see `ops/norm.py`)."""
+
+    ranks = (4,)
+
+
+class GroupNorm(Module):
+    """Normalises groups of channels of each image on its own.   (N, C, ...)"""
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: str | Device | None = None,
+        dtype: DType | None = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        check_positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
+        if num_channels % num_groups:
+            raise OptionError(f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}")
+        self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, bool(affine)
+        self.weight = Parameter(zeros(num_channels) + 1) if affine else None
+        self.bias = Parameter(zeros(num_channels)) if affine and bias else None
+        self.to(device=device, dtype=dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x, normalised."""
+        return functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        shown = f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return f"{shown}, bias={self.bias is not None}"
+
+
+class LayerNorm(Module):
+    """Normalises over the last axes, of normalized_shape.   (..., *normalized_shape)"""
+
+    def __init__(
+        self,
+        normalized_shape: Any,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: str | Device | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
+        check_positive("LayerNorm", **{f"normalized_shape[{i}]": n for i, n in enumerate(shape)})
+        self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, bool(elementwise_affine)
+        self.weight = Parameter(zeros(*shape) + 1) if elementwise_affine else None
+        self.bias = Parameter(zeros(*shape)) if elementwise_affine and bias else None
+        self.to(device=device, dtype=dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x, normalised."""
+        return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        shown = f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        return f"{shown}, bias={self.bias is not None}"
+
+
+class _InstanceNorm(_BatchNorm):
+    """Batch-norm's parts with other defaults; each image has statistics of its own."""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: str | Device | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x, each channel of each image normalised."""
+        x = tensor_input(type(self).__name__, "x", x)
+        if x.ndim not in self.ranks and x.ndim + 1 not in self.ranks:
+            rank = " or ".join(map(str, self.ranks))
+            raise ShapeError(f"{type(self).__name__}: x must have {rank} axes, got {x.ndim} axes {tuple(x.shape)}")
+        if x.ndim not in self.ranks:
+            return self.forward(x.unsqueeze(0)).squeeze(0)
+        own = self.training or not self.track_running_stats
+        momentum = 0.0 if self.momentum is None else self.momentum
+        running = (self.running_mean, self.running_var)
+        return functional.instance_norm(x, *running, self.weight, self.bias, own, momentum, self.eps)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Normalises each channel of each signal.   (N, C, L)"""
+
+    ranks = (3,)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Normalises each channel of each image.   (N, C, H, W)"""
 
     ranks = (4,)

@@ -1,87 +1,140 @@
 """Pooling as layers."""
 
+from typing import Any
+
 from ...errors import OptionError
 from ...ops.checks import pair
-from ...tensors.tensor import Tensor
-from ...types import IntOrPair
 from .. import functional
-from ..module import Module
+from .declared import Declared
 
 
-class MaxPool2d(Module):
+class _Windowed(Declared):
+    kernel_size: Any
+    stride: Any
+    padding: Any
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        kernel, padding = pair(name, "kernel_size", self.kernel_size, 1), pair(name, "padding", self.padding, 0)
+        self.stride = self.kernel_size if self.stride is None else self.stride
+        pair(name, "stride", self.stride, 1)
+        if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+            raise OptionError(f"{name}: padding must be at most half of kernel_size, got {padding} and {kernel}")
+
+
+class MaxPool2d(_Windowed, function=functional.max_pool2d):
     """The largest number of every window.   (N, C, H, W) -> (N, C, OH, OW)"""
 
-    def __init__(
-        self,
-        kernel_size: IntOrPair,
-        stride: IntOrPair | None = None,
-        padding: IntOrPair = 0,
-        dilation: IntOrPair = 1,
-        return_indices: bool = False,
-        ceil_mode: bool = False,
-    ) -> None:
-        if dilation not in (1, (1, 1)) or return_indices or ceil_mode:
-            raise OptionError("MaxPool2d: dilation, return_indices and ceil_mode are not supported")
-        _pool_options("MaxPool2d", kernel_size, stride, padding)
-        self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The maxima."""
-        return functional.max_pool2d(x, self.kernel_size, self.stride, self.padding)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        text = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-        return text + ", dilation=1, ceil_mode=False"
+    kernel_size: Any
+    stride: Any = None
+    padding: Any = 0
+    dilation: Any = 1
+    return_indices: bool = False
+    ceil_mode: bool = False
+    hidden = ("return_indices",)
 
 
-class AvgPool2d(Module):
+class MaxPool1d(MaxPool2d, function=functional.max_pool1d):
+    """The largest number of every window.   (N, C, L) -> (N, C, OL)"""
+
+
+class AvgPool2d(_Windowed, function=functional.avg_pool2d):
     """The mean of every window.   (N, C, H, W) -> (N, C, OH, OW)"""
 
-    def __init__(
-        self,
-        kernel_size: IntOrPair,
-        stride: IntOrPair | None = None,
-        padding: IntOrPair = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-        divisor_override: int | None = None,
-    ) -> None:
-        if ceil_mode or divisor_override is not None:
-            raise OptionError("AvgPool2d: ceil_mode and divisor_override are not supported")
-        _pool_options("AvgPool2d", kernel_size, stride, padding)
-        self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
-        self.count_include_pad = count_include_pad
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The means."""
-        count = self.count_include_pad
-        return functional.avg_pool2d(x, self.kernel_size, self.stride, self.padding, count_include_pad=count)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+    kernel_size: Any
+    stride: Any = None
+    padding: Any = 0
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+    divisor_override: int | None = None
+    hidden = ("ceil_mode", "count_include_pad", "divisor_override")
 
 
-def _pool_options(layer, kernel_size, stride, padding):
-    kernel_size, padding = pair(layer, "kernel_size", kernel_size, 1), pair(layer, "padding", padding, 0)
-    if stride is not None:
-        pair(layer, "stride", stride, 1)
-    if any(2 * p > k for p, k in zip(padding, kernel_size, strict=True)):
-        raise OptionError(f"{layer}: padding must be at most half of kernel_size, got {padding} and {kernel_size}")
+class AvgPool1d(_Windowed, function=functional.avg_pool1d):
+    """The mean of every window.   (N, C, L) -> (N, C, OL)"""
+
+    kernel_size: Any
+    stride: Any = None
+    padding: Any = 0
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("kernel_size", "stride", "padding"):  # PyTorch keeps them as tuples of one
+            value = getattr(self, name)
+            setattr(self, name, value if isinstance(value, tuple) else (value,))
+
+    hidden = ("ceil_mode", "count_include_pad")
 
 
-class AdaptiveAvgPool2d(Module):
+class _ToSize(Declared):
+    output_size: Any
+
+    def __post_init__(self) -> None:
+        given = self.output_size if isinstance(self.output_size, (tuple, list)) else (self.output_size,) * 2
+        pair(type(self).__name__, "output_size", tuple(1 if n is None else n for n in given), 1)
+
+
+class AdaptiveAvgPool2d(_ToSize, function=functional.adaptive_avg_pool2d):
     """Means over windows as even as possible, for an output of given size.   (N, C, H, W) -> (N, C, *output_size)"""
 
-    def __init__(self, output_size: IntOrPair) -> None:
-        pair("AdaptiveAvgPool2d", "output_size", output_size, 1)
-        self.output_size = output_size
+    output_size: Any
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The means."""
-        return functional.adaptive_avg_pool2d(x, self.output_size)
 
-    def extra_repr(self) -> str:
-        """The output size."""
-        return f"output_size={self.output_size}"
+class AdaptiveAvgPool1d(_ToSize, function=functional.adaptive_avg_pool1d):
+    """Means over windows as even as possible.   (N, C, L) -> (N, C, output_size)"""
+
+    output_size: Any
+
+
+class AdaptiveMaxPool2d(_ToSize, function=functional.adaptive_max_pool2d):
+    """Maxima over windows as even as possible.   (N, C, H, W) -> (N, C, *output_size)"""
+
+    output_size: Any
+    return_indices: bool = False
+    hidden = ("return_indices",)
+
+
+class AdaptiveMaxPool1d(_ToSize, function=functional.adaptive_max_pool1d):
+    """Maxima over windows as even as possible.   (N, C, L) -> (N, C, output_size)"""
+
+    output_size: Any
+    return_indices: bool = False
+    hidden = ("return_indices",)
+
+
+class MaxUnpool2d(Declared, function=functional.max_unpool2d):
+    """Zeros, with the maxima back where `MaxPool2d(..., return_indices=True)` found them."""
+
+    kernel_size: Any
+    stride: Any = None
+    padding: Any = 0
+
+    def __post_init__(self) -> None:
+        self.kernel_size = pair("MaxUnpool2d", "kernel_size", self.kernel_size, 1)
+        self.stride = self.kernel_size if self.stride is None else pair("MaxUnpool2d", "stride", self.stride, 1)
+        self.padding = pair("MaxUnpool2d", "padding", self.padding, 0)
+
+    def forward(self, input: Any, indices: Any, output_size: Any = None) -> Any:
+        """The maxima among zeros."""
+        return functional.max_unpool2d(input, indices, **self.options(), output_size=output_size)
+
+
+class LPPool2d(Declared, function=functional.lp_pool2d):
+    """(Σ x^p)^(1/p) over every window."""
+
+    norm_type: float
+    kernel_size: Any
+    stride: Any = None
+    ceil_mode: bool = False
+
+
+class LocalResponseNorm(Declared, function=functional.local_response_norm):
+    """x / (k + alpha · mean of x² over `size` neighbouring channels)^beta, as in AlexNet."""
+
+    size: int
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
+    bare = ("size",)
