@@ -49,5 +49,9 @@ class CheckpointError(TinyVisionError, ValueError):
     """A training checkpoint cannot be written, read, or continued with the present settings."""
 
 
+class ExportError(TinyVisionError, ValueError):
+    """A model has a part that another engine's format cannot say."""
+
+
 class TrainingError(TinyVisionError, ArithmeticError):
     """Training cannot go on, for instance because the loss is no longer a finite number."""

@@ -1,0 +1,175 @@
+"""Listening to a model: which ops one forward pass calls, on what, and in which layer.
+
+A pass is heard twice, with batches of two sizes and other numbers in them. What is the same both times belongs to the
+network; a size that is the batch's both times *is* the batch; and an array that differs, but that no op on the tape has
+made, was computed beside the tape from the input: a graph that leaves that out would be wrong, so it is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ExportError
+from ..nn.module import Module
+from ..tape import Variable, listening
+from ..tensors.tensor import Tensor
+
+
+class Value(NamedTuple):
+    """What an op of the pass has made (number 0 is the model's input)."""
+
+    number: int
+
+
+class Stored(NamedTuple):
+    """A parameter or a buffer, by its name in the model."""
+
+    name: str
+
+
+class Constant(NamedTuple):
+    """An array that is the same whatever the input."""
+
+    array: np.ndarray
+
+
+@dataclass
+class Call:
+    """One call of an op: its name, where its arguments come from, its options, the value it made, and the layer.
+
+    shape  of the value; -1 stands for the batch's size or a multiple of it, as in `options` and in `shapes`"""
+
+    op: str
+    arguments: list[Value | Stored | Constant | None]
+    shapes: list[tuple[int, ...] | None]
+    options: dict[str, Any]
+    result: Value
+    shape: tuple[int, ...]
+    layer: str
+
+
+@dataclass
+class Pass:
+    """What was heard: all calls in order, and which value the model has returned."""
+
+    calls: list[Call]
+    outputs: list[Value]
+    stored: dict[str, np.ndarray]
+
+
+def listen_to(model: Module, example: Any) -> Pass:
+    """All calls of one forward pass of `model` in evaluation mode, with the batch's size left open.
+
+    example  an input (N, ...) of the right shape and dtype; its numbers do not matter
+
+    Raises ExportError for what depends on the input beside the tape, or on the size of the batch."""
+    shape, dtype = tuple(example.shape), np.dtype(example.dtype)
+    was_training = [m for m in model.modules() if m.training]
+    model.eval()
+    try:
+        first, second = (_hear(model, _example((size, *shape[1:]), dtype, size)) for size in (_ONE, _OTHER))
+    finally:
+        for module in was_training:
+            module.training = True
+    if [c.op for c in first.calls] != [c.op for c in second.calls]:
+        raise ExportError("export: the model calls other ops for another batch; a graph cannot say that")
+    for one, other in zip(first.calls, second.calls, strict=True):
+        _merge(one, other)
+    return first
+
+
+_ONE, _OTHER = 2, 3  # sizes of the two batches
+
+
+def _example(shape, dtype, seed):
+    rng = np.random.default_rng(seed)
+    if dtype.kind == "f":
+        return rng.standard_normal(shape).astype(dtype)
+    return rng.integers(0, 2, shape).astype(dtype)
+
+
+def _hear(model, x):
+    stored = {id(t.array): name for name, t in [*model.named_parameters(), *model.named_buffers()]}
+    arrays = {name: t.array for name, t in [*model.named_parameters(), *model.named_buffers()]}
+    image = Tensor(x)
+    known, kept, calls, layers = {id(image.array): Value(0)}, [image], [], [""]
+
+    def heard(op, arguments, options, result):
+        sources = []
+        for argument in arguments:
+            array = argument.array if isinstance(argument, Variable) else argument
+            kept.append(array)  # or its id could be another array's
+            if array is None:
+                sources.append(None)
+            elif id(array) in known:
+                sources.append(known[id(array)])
+            elif id(array) in stored:
+                sources.append(Stored(stored[id(array)]))
+            else:
+                sources.append(Constant(np.asarray(array)))
+        shapes = [None if a is None else tuple(np.shape(a.array if isinstance(a, Variable) else a)) for a in arguments]
+        value = Value(len(calls) + 1)
+        known[id(result.array)] = value
+        kept.append(result)
+        calls.append(Call(op.__name__, sources, shapes, dict(options), value, tuple(result.shape), layers[-1]))
+
+    def entering(name):
+        return lambda module, inputs: layers.append(name)
+
+    def leaving(module, inputs, output):
+        layers.pop()
+
+    handles = []
+    for name, module in model.named_modules():
+        # Hooks also keep layers from being computed together, so that each is heard by itself.
+        handles += [module.register_forward_pre_hook(entering(name)), module.register_forward_hook(leaving)]
+    try:
+        with listening(heard):
+            output = model(image)
+    finally:
+        for handle in handles:
+            handle.remove() if hasattr(handle, "remove") else handle()
+    outputs = list(output) if isinstance(output, (tuple, list)) else [output]
+    unheard = [o for o in outputs if not isinstance(o, Variable) or id(o.array) not in known]
+    if unheard:
+        raise ExportError(
+            f"export: the model returned a {type(unheard[0]).__name__} that no op on the tape has made; it must return "
+            f"a tensor, or a tuple of tensors, computed from its input"
+        )
+    return Pass(calls, [known[id(o.array)] for o in outputs], arrays)
+
+
+def _merge(one, other):
+    """Mark in `one` what is the size of the batch, by comparing it with the same call for another batch."""
+    where = f"{one.op} in {one.layer or 'the model'}"
+    for source, twin in zip(one.arguments, other.arguments, strict=True):
+        if type(source) is not type(twin):
+            raise ExportError(f"export: {where}: an argument is {source} in one pass and {twin} in another")
+        if isinstance(source, Constant) and not _equal(source.array, twin.array):
+            raise ExportError(
+                f"export: {where}: an argument {source.array.shape} was computed from the input, but not by an op on "
+                f"the tape; the graph would leave that out. Write that step with ops that have gradients"
+            )
+    one.shapes = [_open(a, b, where) for a, b in zip(one.shapes, other.shapes, strict=True)]
+    one.shape = _open(one.shape, other.shape, where)
+    one.options = {name: _open(value, other.options[name], where) for name, value in one.options.items()}
+
+
+def _equal(a, b):
+    return a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+
+
+def _open(a, b, where):
+    """`a` with -1 for every size that belongs to the batch."""
+    if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)) and len(a) == len(b):
+        return tuple(_open(x, y, where) for x, y in zip(a, b, strict=True))
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and _equal(a, b):
+        return a
+    if type(a) is type(b) and not isinstance(a, np.ndarray) and (a == b or a is b):
+        return a
+    if isinstance(a, int) and isinstance(b, int) and a * _OTHER == b * _ONE:
+        return -1
+    raise ExportError(f"export: {where}: an option depends on the input or on the batch ({a!r} and {b!r})")

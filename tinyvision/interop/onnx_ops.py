@@ -1,0 +1,563 @@
+"""From ONNX's nodes to ops: one table, kind of node -> what it computes (https://onnx.ai/onnx/operators, opsets 7 to 22).
+
+A reader is called with the node and its arguments: Tensors, or NumPy arrays where integers (shapes, axes, indices) are
+computed. It returns one result, or a tuple.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import OptionError, WeightsError
+from ..tape import Variable
+from ..tensors import taped as F
+from ..tensors.tensor import Tensor
+
+READERS: dict[str, Callable[..., Any]] = {}
+
+
+def reads(*kinds: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter a reader for these kinds of nodes into the table."""
+
+    def enter(reader):
+        READERS.update(dict.fromkeys(kinds, reader))
+        return reader
+
+    return enter
+
+
+def plain(value: Any) -> np.ndarray:
+    """The array in a Tensor, or the array that was given."""
+    return value.array if isinstance(value, Variable) else np.asarray(value)
+
+
+def _integers(value):
+    return [int(v) for v in np.asarray(plain(value)).reshape(-1)]
+
+
+def _is_number(value):
+    return isinstance(value, Variable) or plain(value).dtype.kind == "f"
+
+
+def _tensor(value, like=None):
+    if isinstance(value, Variable):
+        return value
+    array = np.asarray(value)
+    return Tensor(array if like is None else array.astype(like.array.dtype))
+
+
+def _pointwise(op, integers=None):
+    def reader(node, *arguments, training=False):
+        if not any(map(_is_number, arguments)) and integers is not None:
+            return integers(*map(plain, arguments))
+        like = next((a for a in arguments if isinstance(a, Variable)), None)
+        return op(*(_tensor(a, like) for a in arguments))
+
+    return reader
+
+
+def _folded(op):
+    """Max, Min and Sum take any number of arguments."""
+
+    def fold(first, *others):
+        for other in others:
+            first = op(first, other)
+        return first
+
+    return fold
+
+
+def _toward_zero(a, b):
+    """Division of integers as ONNX has it."""
+    quotient = np.abs(a) // np.abs(b)
+    return np.where((a < 0) != (b < 0), -quotient, quotient)
+
+
+READERS.update(
+    {
+        "Add": _pointwise(F.add, np.add),
+        "Sub": _pointwise(F.sub, np.subtract),
+        "Mul": _pointwise(F.mul, np.multiply),
+        "Div": _pointwise(F.div, _toward_zero),
+        "Pow": _pointwise(F.power_of, np.power),
+        "Max": _pointwise(_folded(F.maximum), _folded(np.maximum)),
+        "Min": _pointwise(_folded(F.minimum), _folded(np.minimum)),
+        "Sum": _pointwise(_folded(F.add), _folded(np.add)),
+        "MatMul": _pointwise(F.matmul),
+        "Neg": _pointwise(lambda x: F.mul(x, _tensor(-1.0, x)), np.negative),
+        "Sqrt": _pointwise(lambda x: F.power(x, exponent=0.5)),
+        "Reciprocal": _pointwise(lambda x: F.power(x, exponent=-1)),
+    }
+)
+for _kind in [
+    "Relu",
+    "Sigmoid",
+    "Tanh",
+    "Exp",
+    "Log",
+    "Abs",
+    "Erf",
+    "Sin",
+    "Cos",
+    "Tan",
+    "Asin",
+    "Acos",
+    "Atan",
+    "Sinh",
+    "Cosh",
+    "Asinh",
+    "Acosh",
+    "Atanh",
+    "Softplus",
+    "Mish",
+]:
+    READERS[_kind] = _pointwise(getattr(F, _kind.lower()))
+READERS["HardSwish"] = _pointwise(F.hardswish)
+
+
+@reads("Identity", "Dropout")
+def _identity(node, x, *others, training=False):
+    return x
+
+
+# -- convolution, pooling, normalisation
+
+
+def _symmetric(node, size, kernel, stride, dilation):
+    """(padding as a pair, what has to be padded first): pads of ONNX may differ between the two sides."""
+    pads, auto = node.get("pads"), node.get("auto_pad", "NOTSET")
+    if auto in ("SAME_UPPER", "SAME_LOWER"):
+        total = [
+            max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
+            for n, k, s, d in zip(size, kernel, stride, dilation, strict=True)
+        ]
+        small, large = [t // 2 for t in total], [t - t // 2 for t in total]
+        pads = [*small, *large] if auto == "SAME_UPPER" else [*large, *small]
+    pads = pads or [0, 0, 0, 0]
+    top, left, bottom, right = pads
+    if (top, left) == (bottom, right):
+        return (top, left), None
+    return (0, 0), (left, right, top, bottom)
+
+
+def _two(value, name):
+    if len(value) != 2:
+        raise WeightsError(f"{name}: only pictures, with two axes, are known here, this has {len(value)}")
+    return tuple(value)
+
+
+@reads("Conv")
+def _conv(node, x, weight, bias=None, training=False):
+    kernel = _two(weight.shape[2:], node.name)
+    stride, dilation = _two(node.get("strides", [1, 1]), node.name), _two(node.get("dilations", [1, 1]), node.name)
+    padding, first = _symmetric(node, x.shape[2:], kernel, stride, dilation)
+    x = F.pad(x, padding=first) if first else x
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": node.get("group", 1)}
+    return F.conv2d(x, weight, bias, **options)
+
+
+@reads("ConvTranspose")
+def _conv_transpose(node, x, weight, bias=None, training=False):
+    stride, dilation = _two(node.get("strides", [1, 1]), node.name), _two(node.get("dilations", [1, 1]), node.name)
+    more, pads = list(node.get("output_padding", [0, 0])), node.get("pads", [0, 0, 0, 0])
+    kernel = weight.shape[2:]
+    wanted = node.get("output_shape")
+    if wanted or node.get("auto_pad", "NOTSET").startswith("SAME"):
+        wanted = wanted or [n * s for n, s in zip(x.shape[2:], stride, strict=True)]
+        total = [
+            max(s * (n - 1) + m + (k - 1) * d + 1 - w, 0)
+            for s, n, m, k, d, w in zip(stride, x.shape[2:], more, kernel, dilation, wanted[-2:], strict=True)
+        ]
+        lower = node.get("auto_pad", "NOTSET") == "SAME_LOWER"
+        begin = [t - t // 2 if lower else t // 2 for t in total]
+        pads = [*begin, *(t - b for t, b in zip(total, begin, strict=True))]
+    padding = (min(pads[0], pads[2]), min(pads[1], pads[3]))
+    options = {"stride": stride, "padding": padding, "output_padding": tuple(more), "dilation": dilation}
+    y = F.conv_transpose2d(x, weight, bias, groups=node.get("group", 1), **options)
+    cut = [p - padding[i % 2] for i, p in enumerate(pads)]
+    if any(cut):
+        H, W = y.shape[2:]
+        y = F.index(y, index=(..., slice(cut[0], H - cut[2]), slice(cut[1], W - cut[3])))
+    return y
+
+
+@reads("Gemm")
+def _gemm(node, a, b, c=None, training=False):
+    a = F.transpose(a, axes=(1, 0)) if node.get("transA") else a
+    alpha, beta = node.get("alpha", 1.0), node.get("beta", 1.0)
+    if node.get("transB") and alpha == beta == 1.0 and (c is None or len(c.shape) == 1):
+        return F.linear(a, b, c)
+    y = F.matmul(a, F.transpose(b, axes=(1, 0)) if node.get("transB") else b)
+    y = y if alpha == 1.0 else F.mul(y, _tensor(alpha, y))
+    if c is None:
+        return y
+    return F.add(y, c if beta == 1.0 else F.mul(c, _tensor(beta, y)))
+
+
+@reads("BatchNormalization")
+def _batchnorm(node, x, weight, bias, mean, var, training=False):
+    from ..nn.functional import batch_norm  # the layer's function: it also keeps the running statistics
+
+    momentum = 1 - node.get("momentum", 0.9)
+    return batch_norm(x, mean, var, weight, bias, training, momentum, node.get("epsilon", 1e-5))
+
+
+@reads("InstanceNormalization")
+def _instancenorm(node, x, weight, bias, training=False):
+    return F.group_norm(x, weight, bias, groups=x.shape[1], eps=node.get("epsilon", 1e-5))
+
+
+@reads("GroupNormalization")
+def _groupnorm(node, x, weight, bias, training=False):
+    groups = node.get("num_groups")
+    if weight.shape[0] != x.shape[1]:
+        raise WeightsError(f"{node.name}: a scale for each group (opset 18) is not known here; export with opset 21")
+    return F.group_norm(x, weight, bias, groups=groups, eps=node.get("epsilon", 1e-5))
+
+
+@reads("LayerNormalization")
+def _layernorm(node, x, weight, bias=None, training=False):
+    axis = node.get("axis", -1) % len(x.shape)
+    return F.layer_norm(x, weight, bias, shape=tuple(x.shape[axis:]), eps=node.get("epsilon", 1e-5))
+
+
+@reads("MaxPool", "AveragePool")
+def _pool(node, x, training=False):
+    kernel = _two(node.get("kernel_shape"), node.name)
+    stride, dilation = _two(node.get("strides", [1, 1]), node.name), _two(node.get("dilations", [1, 1]), node.name)
+    padding, first = _symmetric(node, x.shape[2:], kernel, stride, dilation)
+    options = {"stride": stride, "padding": padding, "ceil_mode": bool(node.get("ceil_mode", 0))}
+    if node.kind == "MaxPool":
+        x = F.pad(x, padding=first, value=-np.inf) if first else x
+        return F.max_pool2d(x, kernel_size=kernel, dilation=dilation, **options)
+    counted = bool(node.get("count_include_pad", 0))
+    if first and not counted:
+        raise WeightsError(f"{node.name}: a mean over windows that leave out padding of two sizes is not known here")
+    x = F.pad(x, padding=first) if first else x
+    return F.avg_pool2d(x, kernel_size=kernel, count_include_pad=counted, **options)
+
+
+@reads("GlobalAveragePool")
+def _global_average(node, x, training=False):
+    return F.mean(x, axis=tuple(range(2, len(x.shape))), keepdims=True)
+
+
+@reads("GlobalMaxPool")
+def _global_max(node, x, training=False):
+    return F.max(x, axis=tuple(range(2, len(x.shape))), keepdims=True)
+
+
+@reads("Resize", "Upsample")
+def _resize(node, x, *sizes, training=False):
+    given = [s for s in (sizes if node.kind == "Upsample" else sizes[1:]) if s is not None and plain(s).size]
+    H, W = x.shape[2:]
+    scales, size = None, None
+    if node.kind == "Upsample" and not given:
+        given = [np.array(node.get("scales"), np.float32)]
+    if plain(given[-1]).dtype.kind == "f":
+        factors = [float(v) for v in plain(given[-1]).reshape(-1)][-2:]
+        size, scales = (int(np.floor(H * factors[0])), int(np.floor(W * factors[1]))), tuple(factors)
+    else:
+        size = tuple(_integers(given[-1])[-2:])
+    mode, where = node.get("mode", "nearest"), node.get("coordinate_transformation_mode", "half_pixel")
+    if node.kind == "Upsample":
+        where = "asymmetric"
+    if mode == "nearest":
+        whole = size[0] % H == 0 and size[1] % W == 0
+        if where == "asymmetric" and (whole or node.get("nearest_mode", "floor") == "floor"):
+            return F.resize(x, size=size, mode="nearest", scales=scales)
+        if where in ("half_pixel", "pytorch_half_pixel"):
+            return F.resize(x, size=size, mode="nearest-exact", scales=scales)
+    elif mode in ("linear", "cubic") and where in ("half_pixel", "pytorch_half_pixel", "align_corners"):
+        corners = where == "align_corners"
+        if mode == "cubic" and node.get("cubic_coeff_a", -0.75) != -0.75:
+            raise WeightsError(f"{node.name}: cubic with A = {node.get('cubic_coeff_a')} is not known here, only -0.75")
+        return F.resize(
+            x, size=size, mode=mode, align_corners=corners, scales=scales, antialias=bool(node.get("antialias"))
+        )
+    raise WeightsError(f"{node.name}: resizing with mode {mode!r} and coordinates {where!r} is not known here")
+
+
+# -- non-linearities with options
+
+
+@reads("Clip")
+def _clip(node, x, low=None, high=None, training=False):
+    low = node.get("min") if low is None else float(plain(low))
+    high = node.get("max") if high is None else float(plain(high))
+    low, high = -np.inf if low is None else low, np.inf if high is None else high
+    if not _is_number(x):
+        return np.clip(plain(x), low, high).astype(plain(x).dtype)
+    return F.hardtanh(x, min_val=low, max_val=high)
+
+
+@reads("LeakyRelu")
+def _leaky_relu(node, x, training=False):
+    return F.leaky_relu(x, negative_slope=node.get("alpha", 0.01))
+
+
+@reads("PRelu")
+def _prelu(node, x, slope, training=False):
+    if slope.array.size in (1, x.shape[1]):
+        return F.prelu(x, F.reshape(slope, shape=(-1,)))
+    return F.add(F.relu(x), F.mul(slope, F.minimum(x, _tensor(0.0, x))))
+
+
+@reads("Elu")
+def _elu(node, x, training=False):
+    return F.elu(x, alpha=node.get("alpha", 1.0))
+
+
+@reads("Selu")
+def _selu(node, x, training=False):
+    return F.elu(x, alpha=node.get("alpha", 1.6732632), scale=node.get("gamma", 1.0507010))
+
+
+@reads("Celu")
+def _celu(node, x, training=False):
+    alpha = node.get("alpha", 1.0)
+    return F.elu(x, alpha=alpha, input_scale=1 / alpha)
+
+
+@reads("Gelu")
+def _gelu(node, x, training=False):
+    return F.gelu(x, approximate=node.get("approximate", "none"))
+
+
+@reads("HardSigmoid")
+def _hardsigmoid(node, x, training=False):
+    alpha, beta = node.get("alpha", 0.2), node.get("beta", 0.5)
+    if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
+        return F.hardsigmoid(x)
+    return F.hardtanh(F.add(F.mul(x, _tensor(alpha, x)), _tensor(beta, x)), min_val=0.0, max_val=1.0)
+
+
+@reads("Softmax", "LogSoftmax")
+def _softmax(node, x, training=False):
+    return (F.softmax if node.kind == "Softmax" else F.log_softmax)(x, axis=node.get("axis", -1))
+
+
+@reads("Where")
+def _where(node, condition, a, b, training=False):
+    if not (_is_number(a) or _is_number(b)):
+        return np.where(plain(condition), plain(a), plain(b))
+    like = a if isinstance(a, Variable) else b
+    return F.where(_tensor(a, like), _tensor(b, like), condition=plain(condition))
+
+
+for _kind, _compare in {
+    "Equal": np.equal, "Greater": np.greater, "Less": np.less, "GreaterOrEqual": np.greater_equal,
+    "LessOrEqual": np.less_equal, "And": np.logical_and, "Or": np.logical_or, "Not": np.logical_not,
+}.items():  # fmt: skip
+    READERS[_kind] = lambda node, *a, training=False, compare=_compare: compare(*map(plain, a))
+
+
+# -- reductions
+
+
+@reads("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2")
+def _reduction(node, x, axes=None, training=False):
+    axes = node.get("axes") if axes is None else _integers(axes)
+    if not axes and node.get("noop_with_empty_axes"):
+        return x
+    options = {"axis": tuple(axes) if axes else None, "keepdims": bool(node.get("keepdims", 1))}
+    if not _is_number(x):
+        ways = {"ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min, "ReduceProd": np.prod}
+        return np.asarray(ways[node.kind](plain(x), **options))
+    if node.kind == "ReduceL2":
+        return F.power(F.sum(F.mul(x, x), **options), exponent=0.5)
+    if node.kind == "ReduceMin":
+        minus = _tensor(-1.0, x)
+        return F.mul(F.max(F.mul(x, minus), **options), minus)
+    return {"ReduceMean": F.mean, "ReduceSum": F.sum, "ReduceMax": F.max, "ReduceProd": F.prod}[node.kind](x, **options)
+
+
+@reads("ArgMax")
+def _argmax(node, x, training=False):
+    return np.argmax(plain(x), axis=node.get("axis", 0), keepdims=bool(node.get("keepdims", 1)))
+
+
+# -- shapes, and arithmetic with them
+
+
+@reads("Shape")
+def _shape(node, x, training=False):
+    return np.array(plain(x).shape, np.int64)[node.get("start", 0) : node.get("end", None)]
+
+
+@reads("Constant")
+def _constant(node, training=False):
+    for name, kind in (
+        ("value_int", np.int64),
+        ("value_ints", np.int64),
+        ("value_float", np.float32),
+        ("value_floats", np.float32),
+    ):
+        if name in node.options:
+            return np.array(node.options[name], kind)
+    return node.options["value"]
+
+
+@reads("ConstantOfShape")
+def _constant_of_shape(node, shape, training=False):
+    size = _integers(shape)
+    if np.prod(size, dtype=float) > 1e8:
+        raise OptionError(f"{node.name}: a constant of shape {size} is larger than any picture")
+    return np.full(size, node.get("value", np.zeros(1, np.float32)).reshape(-1)[0])
+
+
+@reads("Cast", "CastLike")
+def _cast(node, x, like=None, training=False):
+    from .onnx_export import package
+
+    dtype = (
+        plain(like).dtype if like is not None else np.dtype(package().helper.tensor_dtype_to_np_dtype(node.get("to")))
+    )
+    if isinstance(x, Variable) and dtype.kind == "f":
+        return x.to(dtype)
+    array = plain(x).astype(dtype)
+    return Tensor(array) if dtype.kind == "f" and array.ndim else array
+
+
+@reads("Gather")
+def _gather(node, x, indices, training=False):
+    axis, indices = node.get("axis", 0), plain(indices)
+    if not _is_number(x):
+        return np.take(plain(x), indices, axis=axis)
+    place = (slice(None),) * (axis % len(x.shape))
+    chosen = int(indices) if indices.ndim == 0 else indices
+    return F.index(_tensor(x), index=(*place, chosen))
+
+
+@reads("Range")
+def _range(node, start, limit, delta, training=False):
+    return np.arange(plain(start).item(), plain(limit).item(), plain(delta).item(), dtype=plain(start).dtype)
+
+
+# -- arranging
+
+
+@reads("Reshape")
+def _reshape(node, x, shape=None, training=False):
+    wanted = node.get("shape") if shape is None else _integers(shape)
+    old = plain(x).shape
+    wanted = [old[i] if n == 0 and not node.get("allowzero") else n for i, n in enumerate(wanted)]
+    return F.reshape(x, shape=tuple(wanted)) if isinstance(x, Variable) else plain(x).reshape(wanted)
+
+
+@reads("Flatten")
+def _flatten(node, x, training=False):
+    axis = node.get("axis", 1)
+    rows = int(np.prod(x.shape[:axis], dtype=np.int64))
+    return F.reshape(x, shape=(rows, -1))
+
+
+def _axes(node, axes):
+    return node.get("axes") if axes is None else _integers(axes)
+
+
+@reads("Squeeze")
+def _squeeze(node, x, axes=None, training=False):
+    axes, shape = _axes(node, axes), plain(x).shape
+    drop = {a % len(shape) for a in axes} if axes else {i for i, n in enumerate(shape) if n == 1}
+    return _reshaped(x, tuple(n for i, n in enumerate(shape) if i not in drop))
+
+
+@reads("Unsqueeze")
+def _unsqueeze(node, x, axes=None, training=False):
+    axes, shape = _axes(node, axes), list(plain(x).shape)
+    rank = len(shape) + len(axes)
+    for axis in sorted(a % rank for a in axes):
+        shape.insert(axis, 1)
+    return _reshaped(x, tuple(shape))
+
+
+def _reshaped(x, shape):
+    return F.reshape(x, shape=shape) if isinstance(x, Variable) else plain(x).reshape(shape)
+
+
+@reads("Transpose")
+def _transpose(node, x, training=False):
+    order = node.get("perm") or list(range(len(plain(x).shape)))[::-1]
+    return F.transpose(x, axes=tuple(order)) if isinstance(x, Variable) else plain(x).transpose(order)
+
+
+@reads("Concat")
+def _concat(node, *arrays, training=False):
+    if not any(isinstance(a, Variable) for a in arrays):
+        return np.concatenate([np.atleast_1d(plain(a)) for a in arrays], axis=node.get("axis"))
+    return F.concatenate(*map(_tensor, arrays), axis=node.get("axis"))
+
+
+@reads("Slice")
+def _slice(node, x, starts=None, ends=None, axes=None, steps=None, training=False):
+    starts, ends = (_axes_of(node, v, name) for v, name in ((starts, "starts"), (ends, "ends")))
+    rank = len(plain(x).shape)
+    axes = _axes_of(node, axes, "axes") or list(range(len(starts)))
+    steps = [1] * len(starts) if steps is None else _integers(steps)
+    index = [slice(None)] * rank
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        if step < 0 and end < -plain(x).shape[axis]:
+            end = None  # before the first: a slice says so by saying nothing
+        index[axis] = slice(start, end, step)
+    return F.index(x, index=tuple(index)) if isinstance(x, Variable) else plain(x)[tuple(index)]
+
+
+def _axes_of(node, given, name):
+    return node.get(name) if given is None else _integers(given)
+
+
+@reads("Split")
+def _split(node, x, sizes=None, training=False):
+    axis = node.get("axis", 0)
+    n = plain(x).shape[axis]
+    sizes = node.get("split") if sizes is None else _integers(sizes)
+    if not sizes:
+        count = node.get("num_outputs") or len(node.outputs)
+        each = -(-n // count)
+        sizes = [min(each, n - i * each) for i in range(count)]
+    starts = np.cumsum([0, *sizes])
+    place = (slice(None),) * (axis % len(plain(x).shape))
+    take = (lambda i: F.index(x, index=i)) if isinstance(x, Variable) else (lambda i: plain(x)[i])
+    return tuple(take((*place, slice(int(a), int(b)))) for a, b in zip(starts[:-1], starts[1:], strict=True))
+
+
+@reads("Pad")
+def _pad(node, x, pads=None, value=None, axes=None, training=False):
+    pads = node.get("pads") if pads is None else _integers(pads)
+    value = node.get("value", 0.0) if value is None else float(plain(value))
+    rank = len(x.shape)
+    axes = [a % rank for a in _integers(axes)] if axes is not None else list(range(rank))
+    before, after = dict(zip(axes, pads, strict=False)), dict(zip(axes, pads[len(axes) :], strict=False))
+    padding = [n for axis in reversed(range(rank)) for n in (before.get(axis, 0), after.get(axis, 0))]
+    while len(padding) > 2 and padding[-2:] == [0, 0]:
+        padding = padding[:-2]
+    mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}[
+        node.get("mode", "constant")
+    ]
+    return F.pad(x, padding=tuple(padding), mode=mode, value=value)
+
+
+@reads("Expand", "Tile")
+def _expand(node, x, sizes, training=False):
+    wanted = _integers(sizes)
+    if node.kind == "Tile":
+        return F.repeat(x, repeats=tuple(wanted)) if isinstance(x, Variable) else np.tile(plain(x), wanted)
+    shape = np.broadcast_shapes(plain(x).shape, tuple(wanted))
+    if not isinstance(x, Variable):
+        return np.broadcast_to(plain(x), shape)
+    return F.add(x, Tensor(np.zeros(shape, x.array.dtype)))
+
+
+@reads("DepthToSpace")
+def _depth_to_space(node, x, training=False):
+    N, C, H, W = x.shape
+    b = node.get("blocksize")
+    if node.get("mode", "DCR") == "DCR":
+        y = F.transpose(F.reshape(x, shape=(N, b, b, C // b**2, H, W)), axes=(0, 3, 4, 1, 5, 2))
+    else:
+        y = F.transpose(F.reshape(x, shape=(N, C // b**2, b, b, H, W)), axes=(0, 1, 4, 2, 5, 3))
+    return F.reshape(y, shape=(N, C // b**2, H * b, W * b))
