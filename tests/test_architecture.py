@@ -25,7 +25,7 @@ FLOORS = {
     "nn": 9,
     "weights": 10,
     "check": 11, "data": 11, "optim": 11,
-    "boxes": 11, "drawing": 11, "hub": 11, "autograd": 12, "models": 12, "learn": 12, "explain": 12,
+    "interop": 10.5, "boxes": 11, "drawing": 11, "hub": 11, "autograd": 12, "models": 12, "learn": 12, "explain": 12,
     "train": 13, "utils": 13, "torchvision": 13,
     "cli": 14, "__main__": 15,
 }  # fmt: skip

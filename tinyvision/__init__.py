@@ -111,6 +111,7 @@ _ROOMS = (
     "distributions",
     "explain",
     "hub",
+    "interop",
     "learn",
     "linalg",
     "models",
@@ -124,6 +125,8 @@ _ROOMS = (
     "weights",
 )
 
+_FROM_ROOMS = {"export": "interop", "load": "weights", "save": "weights"}  # single names, loaded likewise
+
 if TYPE_CHECKING:  # what a type checker and an editor see of them
     from . import autograd as autograd
     from . import check as check
@@ -132,6 +135,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see of them
     from . import distributions as distributions
     from . import explain as explain
     from . import hub as hub
+    from . import interop as interop
     from . import learn as learn
     from . import linalg as linalg
     from . import models as models
@@ -143,6 +147,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see of them
     from . import train as train
     from . import utils as utils
     from . import weights as weights
+    from .interop import export as export
     from .weights import load as load
     from .weights import save as save
 
@@ -151,13 +156,13 @@ else:  # hidden from type checkers, for which a module's __getattr__ would make 
     def __getattr__(name):
         if name in _ROOMS:
             return importlib.import_module(f"{__name__}.{name}")
-        if name in ("load", "save"):
-            return getattr(importlib.import_module(f"{__name__}.weights"), name)
+        if name in _FROM_ROOMS:
+            return getattr(importlib.import_module(f"{__name__}.{_FROM_ROOMS[name]}"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_ROOMS, "load", "save"])
+    return sorted([*__all__, *_ROOMS, *_FROM_ROOMS])
 
 
 __all__ = [

@@ -16,7 +16,8 @@ from __future__ import annotations
 import heapq
 import itertools
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -254,6 +255,25 @@ def _accumulate(leaf, gradient):
         leaf.grad = leaf.like(leaf.grad.array + gradient)
 
 
+_listeners: list[Callable[..., object]] = []
+
+
+@contextmanager
+def listening(heard: Callable[..., object]) -> Iterator[None]:
+    """Inside the `with` block, `heard(name, arguments, options, result)` is called after every op on Variables."""
+    _listeners.append(heard)
+    try:
+        yield
+    finally:
+        _listeners.remove(heard)
+
+
+def announce(name: str, arguments: Sequence[Any], options: dict[str, Any], result: Variable) -> None:
+    """Tell those who are `listening` that `name` has made `result` out of `arguments`."""
+    for heard in _listeners:
+        heard(name, arguments, options, result)
+
+
 class Op(Protocol):
     """What `differentiable` makes: a function that still knows its pair."""
 
@@ -297,6 +317,7 @@ def differentiable(
             result = kind.like(y)
         if views:
             _note_view(result, kind, (op, options))
+        announce(op.__name__, arguments, options, result)
         return result
 
     vars(op).update(forward=forward, backward=backward, __wrapped__=forward)

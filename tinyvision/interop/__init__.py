@@ -1,6 +1,6 @@
 """Networks that come from elsewhere and go elsewhere: ONNX, out and in.
 
-Writing and reading the files is left to the package `onnx` (`pip install "tinyvision[onnx]"`); what the networks mean is ours.
+The files are written and read by the package `onnx` (`pip install "tinyvision[onnx]"`); what is in them is ours.
 """
 
 from .onnx_export import export

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ExportError
+from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..tape import Variable, listening
 from ..tensors.tensor import Tensor
@@ -40,7 +41,8 @@ class Constant(NamedTuple):
 class Call:
     """One call of an op: its name, where its arguments come from, its options, the value it made, and the layer.
 
-    shape  of the value; -1 stands for the batch's size or a multiple of it, as in `options` and in `shapes`"""
+    shape  of the value; BATCH stands for the batch's size and GROWING for a multiple of it, here, in `options` and in
+           `shapes`"""
 
     op: str
     arguments: list[Value | Stored | Constant | None]
@@ -81,6 +83,7 @@ def listen_to(model: Module, example: Any) -> Pass:
     return first
 
 
+BATCH, GROWING = -1, -2  # what stands for a size: that of the batch, and a multiple of it
 _ONE, _OTHER = 2, 3  # sizes of the two batches
 
 
@@ -98,6 +101,9 @@ def _hear(model, x):
     known, kept, calls, layers = {id(image.array): Value(0)}, [image], [], [""]
 
     def heard(op, arguments, options, result):
+        if op in ("write", "overwrite"):
+            _follow_write(op, arguments[-1], result, known, layers[-1])
+            return
         sources = []
         for argument in arguments:
             array = argument.array if isinstance(argument, Variable) else argument
@@ -114,7 +120,7 @@ def _hear(model, x):
         value = Value(len(calls) + 1)
         known[id(result.array)] = value
         kept.append(result)
-        calls.append(Call(op.__name__, sources, shapes, dict(options), value, tuple(result.shape), layers[-1]))
+        calls.append(Call(op, sources, shapes, dict(options), value, tuple(result.shape), layers[-1]))
 
     def entering(name):
         return lambda module, inputs: layers.append(name)
@@ -127,7 +133,7 @@ def _hear(model, x):
         # Hooks also keep layers from being computed together, so that each is heard by itself.
         handles += [module.register_forward_pre_hook(entering(name)), module.register_forward_hook(leaving)]
     try:
-        with listening(heard):
+        with no_grad(), listening(heard):
             output = model(image)
     finally:
         for handle in handles:
@@ -140,6 +146,20 @@ def _hear(model, x):
             f"a tensor, or a tuple of tensors, computed from its input"
         )
     return Pass(calls, [known[id(o.array)] for o in outputs], arrays)
+
+
+def _follow_write(op, value, written, known, layer):
+    """A whole tensor changed in place is from now on what was written. Parts of one, and what others look at, are not
+    followed."""
+    value = value.array if isinstance(value, Variable) else value
+    if not {id(value), id(written.array)} & known.keys():
+        return  # both are the same whatever the input
+    where = f"export: a value is changed in place in {layer or 'the model'}"
+    if op == "overwrite":
+        raise ExportError(f"{where}, a part of it (x[...] = ...), which a graph cannot say; use cat or where")
+    if written.origin is not None or written.views:
+        raise ExportError(f"{where} while others look at its memory; use the form that is not in place")
+    known[id(written.array)] = known[id(value)]
 
 
 def _merge(one, other):
@@ -171,5 +191,6 @@ def _open(a, b, where):
     if type(a) is type(b) and not isinstance(a, np.ndarray) and (a == b or a is b):
         return a
     if isinstance(a, int) and isinstance(b, int) and a * _OTHER == b * _ONE:
-        return -1
-    raise ExportError(f"export: {where}: an option depends on the input or on the batch ({a!r} and {b!r})")
+        return BATCH if a == _ONE else GROWING
+    said = " and ".join(f"an array {v.shape}" if isinstance(v, np.ndarray) else repr(v) for v in (a, b))
+    raise ExportError(f"export: {where}: an option depends on the input or on the batch ({said})")

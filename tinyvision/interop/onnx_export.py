@@ -12,7 +12,7 @@ from .. import __version__
 from ..errors import ExportError, OptionError
 from ..formats.files import atomic_write
 from ..nn.module import Module
-from .listening import Call, Constant, Pass, Stored, Value, listen_to
+from .listening import BATCH, GROWING, Constant, Pass, Stored, Value, listen_to
 from .onnx_nodes import WRITERS
 
 OPSET = 20
@@ -79,7 +79,9 @@ class _Graph:
     """Nodes and initializers of a graph that is being built; every name is given once."""
 
     def __init__(self, onnx: Any) -> None:
-        self.onnx, self.nodes, self.initializers, self.layer = onnx, [], {}, ""
+        self.onnx, self.layer = onnx, ""
+        self.nodes: list[Any] = []
+        self.initializers: dict[str, np.ndarray] = {}
         self.used: set[str] = set()
         self.taken: set[str] = set()
         self.shared: dict[tuple[Any, ...], str] = {}
@@ -97,8 +99,9 @@ class _Graph:
         array = np.asarray(array)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self.shared:
-            self.shared[key] = self._unused("constant")
-            self.initializer(self.shared[key], array)
+            name = self.shared[key] = self._unused("constant")
+            value = self.onnx.numpy_helper.from_array(array, name)  # no initializer: those are what training changes
+            self.nodes.append(self.onnx.helper.make_node("Constant", [], [name], name=name, value=value))
         return self.shared[key]
 
     def integers(self, values: Any) -> str:
@@ -123,13 +126,14 @@ class _Graph:
     ) -> Any:
         """The finished model: inputs and outputs with an open batch, and the initializers that some node reads."""
         helper, numpy_helper = self.onnx.helper, self.onnx.numpy_helper
+        shapes = {Value(0): (BATCH, *shape[1:]), **{call.result: call.shape for call in heard.calls}}
         outputs = []
         for number, value in enumerate(heard.outputs):
             name = output_name if len(heard.outputs) == 1 else f"{output_name}_{number}"
             self.nodes.append(helper.make_node("Identity", [names[value]], [name], name=name))
             self.used.add(names[value])
-            outputs.append(_described(helper, name, dtype, _shape_of(value, heard.calls)))
-        inputs = [_described(helper, input_name, dtype, (-1, *shape[1:]))]
+            outputs.append(_described(helper, name, dtype, shapes[value]))
+        inputs = [_described(helper, input_name, dtype, shapes[Value(0)])]
         kept = [numpy_helper.from_array(a, name) for name, a in self.initializers.items() if name in self.used]
         graph = helper.make_graph(self.nodes, "tinyvision", inputs, outputs, kept)
         opset = helper.make_opsetid("", OPSET)
@@ -144,10 +148,7 @@ class _Graph:
         return name
 
 
-def _shape_of(value: Value, calls: list[Call]) -> tuple[int, ...]:
-    return next(c.shape for c in calls if c.result == value)
-
-
 def _described(helper, name, dtype, shape):
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    return helper.make_tensor_value_info(name, kind, ["batch" if size == -1 else size for size in shape])
+    named = {BATCH: "batch", GROWING: None}
+    return helper.make_tensor_value_info(name, kind, [named.get(size, size) for size in shape])

@@ -16,6 +16,7 @@ from ..errors import FileError, ShapeError, WeightsError
 from ..nn.module import Buffer, Module, Parameter
 from ..tape import Variable
 from ..tensors.tensor import Tensor
+from . import onnx_shapes  # noqa: F401  enters its readers into the table
 from .onnx_export import package
 from .onnx_ops import READERS, plain
 
@@ -26,7 +27,7 @@ MOST_NODES = 100_000
 def from_onnx(path: str | os.PathLike[str]) -> OnnxModel:
     """The network in an ONNX file, as a Module that takes the graph's inputs in order.
 
-    Floating-point initializers are Parameters under their names in the file, `a.b.weight` those of a module in a module;
+    Floating-point initializers are Parameters under their names in the file, `a.b.weight` that of a module in a module;
     the running statistics of batch-norms are buffers. Raises FileError if there is no such file, WeightsError if it is
     no ONNX model, if it is damaged, or if it has nodes that are not known here (all are listed)."""
     onnx = package()
@@ -57,7 +58,8 @@ class OnnxModel(Module):
         self.output_names = tuple(o.name for o in graph.output)
         self.metadata = {entry.key: entry.value for entry in proto.metadata_props}
         self._nodes = [_Node(node) for node in graph.node]
-        self._fixed = {name: a for name, a in arrays.items() if a.dtype.kind != "f"}
+        # Single numbers (the 3 of `x + 3`) and integers belong to the graph; what is larger was learnt.
+        self._fixed = {name: a for name, a in arrays.items() if a.dtype.kind != "f" or a.size <= 1}
         statistics = {name for node in self._nodes if node.kind == "BatchNormalization" for name in node.inputs[3:5]}
         self._places: dict[str, tuple[Module, str]] = {}
         for name, array in arrays.items():
@@ -160,7 +162,11 @@ def _checked(onnx, proto, path):
     for tensor in graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _read_external(onnx, tensor, path.parent)
-    kinds = [f"{n.domain}.{n.op_type}" if n.domain not in ("", "ai.onnx") else n.op_type for n in graph.node]
+    kinds = [n.op_type if n.domain in ("", "ai.onnx") else f"{n.domain}.{n.op_type}" for n in graph.node]
+    names = [*kinds, *(n.name for n in graph.node), *(text for n in graph.node for text in (*n.input, *n.output))]
+    names += [t.name for t in (*graph.initializer, *graph.input, *graph.output)]
+    if not all(isinstance(name, str) for name in names):  # what is no UTF-8 comes as bytes
+        raise WeightsError("names that are no text")
     unknown = sorted({kind for kind in kinds if kind not in READERS})
     if unknown:
         raise WeightsError(f"nodes that are not known here: {', '.join(unknown)}")
@@ -193,7 +199,8 @@ def _read_external(onnx, tensor, folder):
     place = (folder / said.get("location", "")).resolve()
     if not place.is_relative_to(folder.resolve()) or not place.is_file():
         raise WeightsError(
-            f"the array {tensor.name[:60]!r} is said to lie in {said.get('location', '')[:80]!r}, which is no file beside the model"
+            f"the array {tensor.name[:60]!r} is said to lie in {said.get('location', '')[:80]!r}, "
+            f"which is no file beside the model"
         )
     try:
         offset, length = int(said.get("offset", 0)), int(said.get("length", -1))

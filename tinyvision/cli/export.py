@@ -1,0 +1,61 @@
+"""`tinyvision export`: take a network to another engine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import OptionError
+from .parser import add_debug, whole
+from .predict import find_network
+from .terminal import answer
+
+_EPILOG = """\
+examples:
+  tinyvision export runs/digits-1 digits.onnx
+  tinyvision export efficientnet_lite0 lite0.onnx
+  tinyvision export resnet18 net.onnx --weights resnet18-f37072fd.pth
+
+Needs the package onnx: pip install "tinyvision[onnx]". The file takes batches
+of any size; how pictures are prepared, and the classes, are kept in it as
+metadata, for ONNX Runtime and whoever else reads the file."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command and its options."""
+    p = commands.add_parser(
+        "export",
+        help="write a network as an ONNX file",
+        epilog=_EPILOG,
+        description="Write a trained or a pretrained network as an ONNX file, for other engines.",
+    )
+    p.add_argument("what", metavar="MODEL|RUN", help="a run's folder, a checkpoint, or the name of a network")
+    p.add_argument("out", metavar="OUT.onnx")
+    p.add_argument("--weights", metavar="FILE", help="with the name of a network: its weights")
+    p.add_argument("--image-size", type=whole(8), metavar="N", help="pictures of NxN pixels")
+    p.add_argument("--overwrite", action="store_true", help="replace the file if there is one")
+    add_debug(p)
+    p.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the file."""
+    from ..interop import export
+
+    out = Path(args.out).expanduser()
+    if out.suffix.lower() != ".onnx":
+        raise OptionError(f"{args.out}: only .onnx files are written; name it {out.with_suffix('.onnx')}")
+    if out.exists() and not args.overwrite:
+        raise OptionError(f"{args.out} exists already; --overwrite replaces it")
+    network = find_network(args.what, args.weights)
+    prepared = network.preprocessing
+    height, width = (args.image_size, args.image_size) if args.image_size else prepared.size
+    notes = {"classes": json.dumps(network.classes), "preprocessing": json.dumps(prepared.as_dict())}
+    export(network.model, np.zeros((1, prepared.channels, height, width), np.float32), out, metadata=notes)
+    shape = f"({prepared.channels}, {height}, {width})"
+    answer(f"{args.out}: {network.origin}, for pictures {shape}, {out.stat().st_size:,} bytes")
+    return 0
