@@ -2,11 +2,12 @@
 
 from collections import OrderedDict
 
+import numpy as np
 import pytest
 
 import tinyvision as tv
 from tinyvision import nn
-from tinyvision.errors import OptionError
+from tinyvision.errors import OptionError, ShapeError
 
 torch = pytest.importorskip("torch")
 
@@ -129,3 +130,37 @@ def test_module_list_and_dict():
 def test_mistakes(wrong):
     with pytest.raises(OptionError):
         wrong()
+
+
+def test_a_parameter_list_is_part_of_its_owner():
+    owner = nn.Module()
+    owner.scales = nn.ParameterList([nn.Parameter(tv.ones(2)), tv.zeros(3)])
+    assert [name for name, _ in owner.named_parameters()] == ["scales.0", "scales.1"]
+    assert len(owner.scales) == 2
+    assert owner.scales[-1].shape == (3,)
+    owner.scales[0] = tv.zeros(4)
+    assert [p.shape for p in owner.scales] == [(4,), (3,)]
+    with pytest.raises(OptionError, match="no parameter 2"):
+        owner.scales[2]
+
+
+def test_parameters_as_a_vector_and_back():
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    vector = nn.utils.parameters_to_vector(model.parameters())
+    assert vector.shape == (13,)
+    nn.utils.vector_to_parameters(tv.arange(13).float(), model.parameters())
+    assert nn.utils.parameters_to_vector(model.parameters()).tolist() == list(range(13))
+    with pytest.raises(ShapeError, match="hold 13 numbers"):
+        nn.utils.vector_to_parameters(tv.zeros(12), model.parameters())
+
+
+def test_parts_by_their_dotted_names():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    assert model.get_parameter("0.weight") is model[0].weight
+    assert model.get_buffer("1.running_var") is model[1].running_var
+    assert next(iter(model.state_dict(prefix="net."))) == "net.0.weight"
+    for wrong in (lambda: model.get_parameter("1.running_var"), lambda: model.get_buffer("0.weight")):
+        with pytest.raises(OptionError, match="has no"):
+            wrong()
+    assert {p.dtype for p in model.half().parameters()} == {np.dtype(np.float16)}
+    assert {p.dtype for p in model.type(np.float64).parameters()} == {np.dtype(np.float64)}

@@ -109,3 +109,27 @@ def test_the_names_of_old_scripts():
         assert old.tolist() == getattr(init, f"{name}_")(tv.zeros(3, 4)).tolist()
     with pytest.warns(FutureWarning):
         assert init.constant(tv.zeros(2), 3).tolist() == [3, 3]
+
+
+def test_identities_and_orthogonal_matrices():
+    w = tv.zeros(4, 3)
+    np.testing.assert_array_equal(nn.init.eye_(w).numpy(), np.eye(4, 3))
+    for groups in (1, 2):
+        ours, theirs = tv.zeros(6, 2, 3, 3), torch.zeros(6, 2, 3, 3)
+        np.testing.assert_array_equal(
+            nn.init.dirac_(ours, groups).numpy(), torch.nn.init.dirac_(theirs, groups).numpy()
+        )
+    for shape in ((3, 2, 2, 2), (20, 2, 3)):
+        q = nn.init.orthogonal_(tv.zeros(*shape, dtype=tv.float64), gain=2).numpy().reshape(shape[0], -1)
+        product = q @ q.T if shape[0] < q.shape[1] else q.T @ q
+        np.testing.assert_allclose(product, 4 * np.eye(len(product)), atol=1e-12)
+    x = nn.init.sparse_(tv.zeros(10, 7), 0.25).numpy()
+    assert ((x == 0).sum(axis=0) == 3).all()
+    for name in ("conv_transpose2d", "selu", "tanh", "linear"):
+        assert nn.init.calculate_gain(name) == torch.nn.init.calculate_gain(name)
+
+
+@pytest.mark.parametrize("fill", [nn.init.eye_, nn.init.orthogonal_, nn.init.dirac_, lambda t: nn.init.sparse_(t, 0.5)])
+def test_what_a_vector_cannot_be(fill):
+    with pytest.raises(ShapeError):
+        fill(tv.zeros(3))

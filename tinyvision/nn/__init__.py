@@ -2,7 +2,7 @@
 
 from . import functional, init, utils
 from .clip import clip_grad_norm_, clip_grad_value_
-from .containers import ModuleDict, ModuleList, Sequential
+from .containers import ModuleDict, ModuleList, ParameterList, Sequential
 from .layers import (
     CELU,
     ELU,
@@ -189,6 +189,7 @@ __all__ = [
     "PReLU",
     "PairwiseDistance",
     "Parameter",
+    "ParameterList",
     "PixelShuffle",
     "PixelUnshuffle",
     "PoissonNLLLoss",

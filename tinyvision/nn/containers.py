@@ -10,9 +10,10 @@ from ..ops.checks import is_integer
 from ..tensors.tensor import Tensor
 from .fusing import conv_norm_act
 from .layers import BatchNorm2d, Conv2d, ReLU, ReLU6
-from .module import Module
+from .module import Module, Parameter
 
 Self = TypeVar("Self", bound="_Ordered")
+List = TypeVar("List", bound="ParameterList")
 
 
 class _Ordered(Module):
@@ -155,6 +156,39 @@ class ModuleDict(Module):
     def __delitem__(self, name: str) -> None:
         self[name]
         delattr(self, name)
+
+
+class ParameterList(Module):
+    """A list of parameters that count as the owner's (those in a plain list do not); tensors become parameters."""
+
+    def __init__(self, values: Iterable[Any] = ()) -> None:
+        self.extend(values)
+
+    def append(self: List, value: Any) -> List:
+        """Add a parameter at the end; returns self."""
+        self.register_parameter(str(len(self)), value if isinstance(value, Parameter) else Parameter(value))
+        return self
+
+    def extend(self: List, values: Iterable[Any]) -> List:
+        """Add several parameters at the end; returns self."""
+        for value in values:
+            self.append(value)
+        return self
+
+    def __len__(self) -> int:
+        return sum(isinstance(value, Parameter) for value in vars(self).values())
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter([value for value in vars(self).values() if isinstance(value, Parameter)])
+
+    def __getitem__(self, index: int) -> Parameter:
+        if not is_integer(index) or not -len(self) <= index < len(self):
+            raise OptionError(f"ParameterList: there is no parameter {index!r} among {len(self)}")
+        return list(self)[index]
+
+    def __setitem__(self, index: int, value: Any) -> None:
+        self[index]
+        setattr(self, str(index % len(self)), value if isinstance(value, Parameter) else Parameter(value))
 
 
 def _module(container, module, where=""):

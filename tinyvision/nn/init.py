@@ -26,9 +26,13 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * field, tensor.shape[0] * field
 
 
+_calculate_fan_in_and_fan_out = fans  # as scripts call it
+
+
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor that keeps the variance through a non-linearity: sqrt(2) for relu, 5/3 for tanh, 1 for linear."""
-    gains = {"linear": 1.0, "conv2d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2.0)}
+    linear = ("linear", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "sigmoid")
+    gains = {**dict.fromkeys(linear, 1.0), "tanh": 5 / 3, "relu": math.sqrt(2.0), "selu": 3 / 4}
     if nonlinearity == "leaky_relu":
         return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
     if nonlinearity not in gains:
@@ -88,6 +92,60 @@ def zeros_(tensor: Tensor) -> Tensor:
 def ones_(tensor: Tensor) -> Tensor:
     """All 1."""
     return constant_(tensor, 1.0)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity: 1 on the diagonal of a matrix, 0 elsewhere. Raises ShapeError for other ranks."""
+    if tensor.ndim != 2:
+        raise ShapeError(f"eye_: a matrix is needed, got {tensor.shape}")
+    return _fill(tensor, lambda rng, shape: np.eye(*shape))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """A convolution (O, C, KH, KW) that hands its channels on: 1 in the middle of kernel (o, o mod O/groups).
+
+    Raises ShapeError, OptionError."""
+    if tensor.ndim not in (3, 4, 5):
+        raise ShapeError(f"dirac_: a convolution's weight is needed, got {tensor.shape}")
+    if tensor.shape[0] % groups:
+        raise OptionError(f"dirac_: groups={groups!r} must divide the {tensor.shape[0]} output channels")
+
+    def draw(rng, shape):
+        x, share = np.zeros(shape), shape[0] // groups
+        for o in range(shape[0]):
+            if o % share < shape[1]:
+                x[(o, o % share, *(k // 2 for k in shape[2:]))] = 1
+        return x
+
+    return _fill(tensor, draw)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1) -> Tensor:
+    """A matrix (O, C·KH·KW) with orthonormal rows, or columns where there are fewer, times gain (Saxe et al., 2013)."""
+    if tensor.ndim < 2:
+        raise ShapeError(f"orthogonal_: at least 2 axes are needed, got {tensor.shape}")
+
+    def draw(rng, shape):
+        flat = rng.standard_normal((shape[0], math.prod(shape[1:])))
+        q, r = np.linalg.qr(flat.T if flat.shape[0] < flat.shape[1] else flat)
+        q = q * np.sign(np.diag(r))  # or the distribution would not be even
+        return gain * (q.T if flat.shape[0] < flat.shape[1] else q).reshape(shape)
+
+    return _fill(tensor, draw)
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
+    """A matrix drawn from a normal distribution, the share `sparsity` of every column set to 0 (Martens, 2010)."""
+    if tensor.ndim != 2:
+        raise ShapeError(f"sparse_: a matrix is needed, got {tensor.shape}")
+
+    def draw(rng, shape):
+        x = rng.normal(0, std, shape)
+        for column in range(shape[1]):
+            x[rng.permutation(shape[0])[: math.ceil(sparsity * shape[0])], column] = 0
+        return x
+
+    return _fill(tensor, draw)
 
 
 def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:

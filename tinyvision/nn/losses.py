@@ -229,7 +229,8 @@ class CrossEntropyLoss(_ClassLoss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss of scores `input` for `target`."""
         weight, smoothing = self._weight_for(input), self.label_smoothing
-        options = {"ignore_index": self.ignore_index, "reduction": self.reduction, "label_smoothing": smoothing}
+        options: dict[str, Any] = {"ignore_index": self.ignore_index, "reduction": self.reduction}
+        options["label_smoothing"] = smoothing
         return functional.cross_entropy(input, target, weight, **options)
 
 
@@ -248,7 +249,7 @@ class NLLLoss(_ClassLoss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss of log-probabilities `input` for `target`."""
-        options = {"ignore_index": self.ignore_index, "reduction": self.reduction}
+        options: dict[str, Any] = {"ignore_index": self.ignore_index, "reduction": self.reduction}
         return functional.nll_loss(input, target, self._weight_for(input), **options)
 
 

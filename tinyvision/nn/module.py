@@ -167,6 +167,21 @@ class Module:
             module = child
         return module
 
+    def get_parameter(self, target: str) -> Parameter:
+        """The Parameter of a dotted name, "layer1.0.conv1.weight" for instance. Raises OptionError if none is."""
+        return self._get(target, Parameter)
+
+    def get_buffer(self, target: str) -> Buffer:
+        """The Buffer of a dotted name. Raises OptionError if none is."""
+        return self._get(target, Buffer)
+
+    def _get(self, target, kind):
+        place, _, name = target.rpartition(".")
+        value = vars(self.get_submodule(place)).get(name)
+        if not isinstance(value, kind):
+            raise OptionError(f"{type(self).__name__} has no {kind.__name__} {target!r}")
+        return value
+
     def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
         """PyTorch's spelling of `self.name = Buffer(tensor)`."""
         self._register(name, None if tensor is None else Buffer(tensor, persistent))
@@ -283,6 +298,14 @@ class Module:
         """All floating-point state as float32; returns self."""
         return self.to(np.float32)
 
+    def half(self: Self) -> Self:
+        """All floating-point state as float16; returns self."""
+        return self.to(np.float16)
+
+    def type(self: Self, dtype: DType) -> Self:
+        """All floating-point state as `dtype`; returns self."""
+        return self.to(dtype=dtype)
+
     def double(self: Self) -> Self:
         """All floating-point state as float64; returns self."""
         return self.to(np.float64)
@@ -307,9 +330,9 @@ class Module:
                     if isinstance(value, kind) and getattr(value, "persistent", True):
                         yield _dotted(prefix, name), value, name in module.optional_state
 
-    def state_dict(self) -> OrderedDict[str, Tensor]:
-        """All parameters and buffers by dotted name, as detached tensors that share the module's memory."""
-        return OrderedDict((name, value.detach()) for name, value, _ in self._state())
+    def state_dict(self, *, prefix: str = "") -> OrderedDict[str, Tensor]:
+        """All parameters and buffers by dotted name, the prefix before each, as detached tensors that share memory."""
+        return OrderedDict((prefix + name, value.detach()) for name, value, _ in self._state())
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> LoadResult:
         """Copy arrays or tensors into the parameters and buffers of these names.

@@ -1,5 +1,6 @@
-"""PyTorch's place for gradient clipping: `from tinyvision.nn.utils import clip_grad_norm_`."""
+"""PyTorch's place for what works on all parameters at once: `from tinyvision.nn.utils import clip_grad_norm_`."""
 
 from .clip import clip_grad_norm_, clip_grad_value_
+from .vectors import parameters_to_vector, vector_to_parameters
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]

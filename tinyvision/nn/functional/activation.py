@@ -143,8 +143,8 @@ def glu(input: Any, dim: int = -1) -> Tensor:
     half, odd = divmod(input.shape[axis], 2)
     if odd:
         raise ShapeError(f"glu: axis {dim} of {tuple(input.shape)} cannot be halved")
-    before = (slice(None),) * axis
-    return input[(*before, slice(0, half))] * F.sigmoid(input[(*before, slice(half, None))])
+    first, second = ((slice(None),) * axis + (part,) for part in (slice(0, half), slice(half, None)))
+    return input[first] * F.sigmoid(input[second])
 
 
 def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
@@ -204,5 +204,5 @@ def _over(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return changed
 
 
-relu_, leaky_relu_, elu_, selu_, celu_ = map(_over, (relu, leaky_relu, elu, selu, celu))
-hardtanh_, threshold_ = _over(hardtanh), _over(threshold)
+relu_, leaky_relu_, elu_ = _over(relu), _over(leaky_relu), _over(elu)
+selu_, celu_, hardtanh_, threshold_ = _over(selu), _over(celu), _over(hardtanh), _over(threshold)

@@ -129,8 +129,9 @@ def instance_norm(
         mean = input.array.mean(axis=axes, keepdims=True)
         variance = ((input.array - mean) ** 2).mean(axis=axes)
         moments = mean.reshape(mean.shape[:2]).mean(axis=0), variance.mean(axis=0)
-        running = (_running(n, a, input) for n, a in (("running_mean", running_mean), ("running_var", running_var)))
-        _update_running(count, moments, *running, momentum)
+        running_mean = _running("running_mean", running_mean, input)
+        running_var = _running("running_var", running_var, input)
+        _update_running(count, moments, running_mean, running_var, momentum)
     return output
 
 
