@@ -13,6 +13,7 @@ says which mistake was made, if it is sure, and where the numbers differ in any 
 
 from .bank import Mistake, mistakes
 from .check_gradients import gradients
+from .check_layer import layer
 from .check_model import model
 from .check_op import op
 from .findings import Finding, Picture, Where
@@ -21,4 +22,4 @@ from .report import Report
 
 OPS = tuple(SPECS)
 
-__all__ = ["OPS", "Finding", "Mistake", "Picture", "Report", "Where", "gradients", "mistakes", "model", "op"]
+__all__ = ["OPS", "Finding", "Mistake", "Picture", "Report", "Where", "gradients", "layer", "mistakes", "model", "op"]

@@ -1,25 +1,21 @@
 """`check.op`: a learner's version of a known op against every probe, in the order in which mistakes hide each other."""
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..device import Device
+from ..device import CPU, Device
 from ..errors import OptionError
-from . import conditions, conventions, numeric, runner, sequences
+from . import runner
 from .bank import mistakes
-from .describe import described
-from .diagnose import diagnose
-from .evidence import Evidence
-from .examine import Examination
-from .ops import PAIRED, spec
-from .place import Place, fetched
-from .regions import predicates
+from .judge import Settings, adopt, examine
+from .ops import spec
+from .place import Place, is_array
+from .reading import Functions, recognise
 from .report import Report
-from .verdict import compare, holds_float32, where
+from .supports import demands_of
 
 
 def op(
@@ -32,6 +28,8 @@ def op(
     signatures: bool = True,
     time_limit: float = runner.TIME_LIMIT,
     device: str | Device = "cpu",
+    supports: str | Sequence[str] | None = None,
+    strict: bool = False,
 ) -> Report:
     """Check `forward(*arrays, **options) -> (y, cache)` and `backward(dy, cache) -> gradients` of a known op.
 
@@ -42,6 +40,11 @@ def op(
     `signatures=False` switches the op-independent diagnosis off. Each call may take `time_limit` seconds. The functions
     get their arrays on `device`; what they return is compared on the CPU.
 
+    Functions of another form are read as they are: CS231n's `conv_param`, NHWC, weights (I, O), a loss that returns
+    `(loss, dx)`; the report says what was found. What a forward does not support (padding, windows that are not square)
+    is not judged, and the report says that too; `supports="square,nopad"` says it ahead. `strict=True` asks for this
+    library's form and for everything. A class goes to `check.layer`.
+
     Returns a Report. Raises OptionError if the op is unknown or something is not a function, DeviceError."""
     known, started = spec(name), time.perf_counter()
     for label, function in (("forward", forward), ("backward", backward)):
@@ -50,424 +53,57 @@ def op(
     if known.name == "sgd" and backward is not None:
         raise OptionError("check.op: sgd is an update rule, checked as forward; it has no backward")
     report = Report(known.name)
-    settings = _Settings(
+    settings = Settings(
         known,
         pairs,
         mistakes(known.name) if bank is None else [m for m in bank if m.op == known.name],
         signatures,
         time_limit,
         Place.named(device),
+        demands_of(supports),
+        strict,
     )
     if known.name == "sgd":
         from .trajectory import follow
 
         follow(report, settings, forward)
     else:
-        _examine(report, settings, forward, backward)
+        forward, backward = _read(report, settings, forward, backward)
+        examine(report, settings, forward, backward)
     report.seconds = time.perf_counter() - started
     return report
 
 
-UNFIT = ("wrong_dtype", "wrong_device", "not_an_array", "missing", "too_large")
-IMPURE = ("dy_changed", "input_changed", "output_changed", "cache_changed")
+def _read(report, settings, forward, backward):
+    """The pair itself where it has this library's form, else a pair that calls it as it wants to be called."""
+    if settings.strict or forward is None or settings.at.device != CPU:
+        return forward, backward
+    if _usual(settings, forward, backward):
+        return forward, backward
+    loss = backward is None and settings.spec.name == "cross_entropy"
+    if backward is None and not loss:
+        return forward, backward
+    reading, right = recognise(settings.spec, Functions(forward, backward, settings.spec.arguments))
+    if not right:
+        return forward, backward
+    return adopt(settings, reading)
 
 
-class _Settings:
-    def __init__(self, known, pairs, bank, signatures, seconds, at):
-        self.spec, self.pairs, self.bank, self.signatures = known, pairs, bank, signatures
-        self.seconds, self.at = seconds, at
-
-
-def _examine(report, settings, forward, backward):
-    known = settings.spec
-    judged = (forward is not None or backward is None, backward is not None or forward is None)
-    ours = (None, None) if forward is not None and backward is not None else known.ours()
-    own = (forward or ours[0], backward or ours[1])
-    exam = Examination(report, *own, known.gradients, settings.seconds, known.lone_output, judged, settings.at)
-    if not judged[0]:
-        report.status["forward"] = "ours"
-    if not _fits(exam, known, settings):
-        report.status.update({"forward": "wrong"} if judged[0] else {}, backward="not judged")
-        return
-    probes = known.probes(settings.pairs)
-    if settings.pairs and judged[0] and _needs_integers(exam, known, probes):
-        settings.pairs = False
-        probes = known.probes(False)
-    report.probes = len(probes)
-    seen = [_observe(exam, probe) for probe in probes]
-    _where_it_runs(report, exam, settings, seen)
-    if judged[0]:
-        _judge_output(report, exam, settings, probes, seen)
-    forward_right = report.status.get("forward") in ("ok", "ours")
-    if judged[1]:
-        _judge_gradients(report, exam, settings, probes, seen, forward_right)
-    if report.passed:
-        sequences.interleaved(report, exam, known, probes[0])
-    if judged[1] and forward_right and report.passed:
-        conventions.ties(report, exam, known)
-    if report.passed:
-        conventions.extremes(report, exam, known)
-    _tidy(report)
-
-
-def _fits(exam, known, settings):
-    """The parameter lists take what will be passed."""
-    probe = known.probes(settings.pairs)[0]
-    calls = [
-        ("forward", exam.forward_function, len(probe.inputs), probe.options),
-        ("backward", exam.backward_function, 2, {}),
-    ]
-    fine = True
-    for (label, function, count, options), judged in zip(calls, (exam.judge_forward, exam.judge_backward), strict=True):
-        unfit = runner.accepts(function, count, options) if judged else None
-        if unfit is None:
-            continue
-        fine = False
-        has = f"it has ({', '.join(unfit.parameters)})"
-        call = "(" + ", ".join([*known.arguments, *options] if label == "forward" else ["dy", "cache"]) + ")"
-        lacks = (
-            f"has no parameter called {' or '.join(repr(m) for m in unfit.missing)}"
-            if unfit.missing
-            else f"cannot be called with {count} arguments"
-        )
-        exam.find(
-            "signature",
-            label,
-            f"{runner.name_of(function)} {lacks}; {has}, and is called as {label}{call}.",
-            function,
-            mistake="signature",
-            certainty="exact",
-        )
-    return fine
-
-
-def _needs_integers(exam, known, probes):
-    """Does forward fail on pairs, in a way that pairs explain, and run on integers? Says so if it does."""
-    named = [o for o in PAIRED if o in probes[0].options]
-    if not named:
-        return False
-    first = probes[0]
-    call = exam.attempt(first.inputs, first.options)
-    if call.ok or call.cut_off:
-        return False
-    # Equal pairs must fail as well: otherwise it is not the pair, but height and width taken for each other.
-    for probe in known.probes(False):
-        doubled = {k: (v, v) if k in PAIRED else v for k, v in probe.options.items()}
-        outcomes = [exam.attempt(probe.inputs, options) for options in (doubled, probe.options)]
-        if outcomes[0].ok or not outcomes[1].ok:
-            return False
-    listed = ", ".join(f"{o}={first.options[o]}" for o in named)
-    exam.find(
-        "pairs_not_accepted",
-        "forward",
-        f"forward cannot take (height, width) pairs such as {listed}. With plain "
-        "integers it runs, and was checked with those. check.op(..., pairs=False) passes integers.",
-        exam.forward_function,
-        call,
-        mistake="pairs_not_accepted",
-        certainty="exact",
-    )
-    return True
-
-
-class _Seen:
-    """What was observed on one probe."""
-
-    def __init__(self, probe):
-        self.probe, self.y, self.grads, self.kept = probe, None, None, None
-
-
-def _observe(exam, probe):
-    """Forward, forward again, backward, backward again on one probe; then backward for other upstreams."""
-    seen = _Seen(probe)
-    result = exam.forward(probe)
-    if result is None:
-        return seen
-    seen.y, cache, inputs, raw = result
-    if exam.judge_forward and probe.index < 2:
-        repeated = exam.forward(probe, quiet=True)
-        if repeated is not None and not _equal(repeated[0], seen.y):
-            exam.behaviour("differs_each_call", "y", exam.forward_function, None, "forward", "y")
-    if not exam.judge_backward or seen.y.shape != np.shape(probe.y):
-        return seen
-    seen.grads = exam.backward(probe, cache, inputs, raw)
-    if seen.grads is None:
-        return seen
-    if probe.index < 2:
-        exam.again(probe, seen.grads, cache, inputs, raw, probe.truth)
-    if not exam.stateful:
-        seen.kept = (cache, inputs, raw)
-    return seen
-
-
-def _where_it_runs(report, exam, settings, seen):
-    """Adds to an exception on which probes it does not happen."""
-    for k, finding in enumerate(report.findings):
-        ran = [s for s in seen if (s.y if finding.argument == "forward" else s.grads) is not None]
-        if finding.kind == "exception" and ran and len(ran) < len(seen):
-            position = -1 if finding.argument == "forward" else 0
-            telling = conditions.verified(
-                settings.spec, settings.pairs, [s.probe for s in ran], [s.probe for s in seen if s not in ran],
-                lambda probe, p=position: conventions.answer(exam, probe, p) is not None,
-            )  # fmt: skip
-            if telling:
-                report.findings[k] = replace(finding, facts=(f"It runs when {' and '.join(telling)}.",))
-
-
-def _equal(a, b):
-    return a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
-
-
-def _evidence(settings, name, probe, yours, right, others, position):
-    right = np.asarray(right, dtype=np.float64)
-    comparison = None
-    if yours is not None and yours.shape == right.shape:
-        comparison = compare(yours, right, scale=max(np.abs(right).max(initial=0.0), 1e-3))
-    axes = probe.output_axes if position < 0 else probe.axes[position]
-    return Evidence(probe, name, yours, right, comparison, axes, 0.0, (), others, position)
-
-
-def _judge_output(report, exam, settings, probes, seen):
-    """The output against the reference, on every probe."""
-    evidences = [_evidence(settings, "y", s.probe, s.y, s.probe.y, {}, -1) for s in seen]
-    bad = _not_finite(exam, settings, "y", evidences, exam.forward_function)
-    _optional(exam, evidences, "forward")
-    failed = [e for e in evidences if e.failed]
-    troubled = any(f.argument in ("y", "forward") and f.kind not in ("pairs_not_accepted",) for f in report.findings)
-    report.status["forward"] = "wrong" if failed or bad or troubled else "ok"
-    report.status["shapes"] = "ok" if all(e.shaped or e.yours is None for e in evidences) else "wrong"
-    if failed and not bad and not any(f.kind == "differs_each_call" and f.argument == "y" for f in report.findings):
-        _add(report, exam, settings, "y", evidences, exam.forward_function)
-    elif not failed:
-        _precision(exam, "y", evidences)
-
-
-def _not_finite(exam, settings, name, evidences, function):
-    """True, and a finding, if there is NaN or infinity that no known mistake explains."""
-    bad = [e for e in evidences if e.yours is not None and not np.isfinite(e.yours).all()]
-    if not bad or diagnose(name, evidences, settings.bank, False).certainty == "exact":
-        return False
-    found = [exam.not_finite(name, e.yours, e.right, function, e.probe) for e in bad]
-    return any(found)
-
-
-def _optional(exam, evidences, who):
-    """A function that runs on matrices but not on images is told so, no more."""
-    image = [e for e in evidences if e.probe.name == "image"]
-    others = [e for e in evidences if e.probe.name != "image"]
-    raised = [f for f in exam.report.findings if f.kind == "exception" and f.argument == who]
-    if image and raised and all(e.yours is None for e in image) and not any(e.yours is None for e in others):
-        evidences[:] = others
-        exam.report.findings.remove(raised[0])
-        exam.note(
-            f"{who} takes matrices only: on an image of shape {image[0].probe.inputs[0].shape} it raised an exception."
-        )
-
-
-def _judge_gradients(report, exam, settings, probes, seen, forward_right):
-    """Every gradient against the reference on every probe, then linearity and the late second call."""
-    names = [n for n in exam.names if n is not None]
-    usable = [s for s in seen if s.y is not None and s.y.shape == np.shape(s.probe.y)]
-    if not usable:
-        report.status.update(dict.fromkeys(names, "not judged"))
-        return
-    for position, name in enumerate(exam.names):
-        if name is not None:
-            _judge_gradient(report, exam, settings, usable, position, name, forward_right)
-    if forward_right:
-        _other_upstreams(report, exam, settings, usable)
-    first = usable[0]
-    if first.kept and len(usable) > 1 and not any(f.kind == "value" for f in report.findings):
-        exam.late(first.probe, first.grads, *first.kept)
-        if any(f.kind == "kept_outside_cache" for f in report.findings):
-            report.status["backward"] = "wrong"
-
-
-def _judge_gradient(report, exam, settings, usable, position, name, forward_right):
-    evidences = []
-    for s in usable:
-        truth = s.probe.truth
-        others = {n: truth[k] for k, n in enumerate(exam.names) if n is not None and k != position}
-        yours = s.grads[position] if s.grads is not None else None
-        evidences.append(_evidence(settings, name, s.probe, yours, truth[position], others, position))
-    _optional(exam, evidences, "backward")
-    if name in exam.stateful:
-        # Earlier calls colour the later ones: what the first call of all gave still counts as seen.
-        report.status[name] = "wrong"
-        return
-    bad = forward_right and _not_finite(exam, settings, name, evidences, exam.backward_function)
-    failed = [e for e in evidences if e.failed]
-    if bad or any(f.argument == name and f.kind in UNFIT for f in report.findings):
-        report.status[name] = "wrong"
-    elif not failed:
-        report.status[name] = "ok"
-        _precision(exam, name, evidences)
-    elif not any(e.yours is not None and e.failed for e in evidences):
-        report.status[name] = "not judged"  # it is right wherever backward ran at all
-    elif forward_right:
-        report.status[name] = "wrong"
-        _add(report, exam, settings, name, evidences, exam.backward_function)
-    else:
-        _behind_a_wrong_forward(report, exam, settings, name, evidences)
-
-
-def _behind_a_wrong_forward(report, exam, settings, name, evidences):
-    """With a wrong forward, a gradient is accused only if it equals a known mistake with a right forward."""
-    found = diagnose(name, evidences, settings.bank, False)
-    if found.certainty == "exact":
-        report.status[name] = "wrong"
-        _add(report, exam, settings, name, evidences, exam.backward_function)
-    else:
-        report.status[name] = "not judged"
-        exam.note(f"{name} was not judged: it follows from what forward keeps, and forward is not right yet.")
-
-
-def _add(report, exam, settings, name, evidences, function):
-    """Diagnose and add the finding, with place, picture and a second witness."""
-    consequence = name != "y" and any(
-        f.kind in IMPURE and f.file == runner.location(function)[0] for f in report.findings
-    )
-    when = conditions.right_when(exam, settings.spec, settings.pairs, evidences[0].position)
-    bank, signatures = (() if consequence else settings.bank), settings.signatures and not consequence
-    found = diagnose(name, evidences, bank, signatures, when)
-    if consequence:
-        found = replace(found, message="It differs, perhaps because of what is changed in place: mend that first.")
-    if found.certainty != "exact" and _only_raised(report, evidences, name):
-        return
-    failed = [e for e in evidences if e.shaped and e.failed]
-    unshaped = [e for e in evidences if e.yours is not None and not e.shaped]
-    if not failed and not unshaped:
-        return
-    finding = described(name, found, evidences, function, lambda e: predicates(settings.spec.name, e.probe, name))
-    if failed:
-        finding = replace(finding, where=_witnessed(exam, failed[0], finding.where, settings.spec.linear))
-    if unshaped:
-        report.status["shapes"] = "wrong"
-    elif found.certainty == "unknown":
-        finding = _by_dtype(finding, evidences, failed)
-    report.findings.append(finding)
-    if found.certainty == "exact" and any(e.yours is None for e in evidences):
-        # The known mistake explains the exceptions as well.
-        who = "forward" if name == "y" else "backward"
-        report.findings[:] = [f for f in report.findings if not (f.kind == "exception" and f.argument == who)]
-
-
-def _by_dtype(finding, evidences, failed):
-    """A kind of number that cannot hold the result explains what no mistake does."""
-    name, dtype = finding.argument, next((e.yours.dtype for e in evidences if e.yours is not None), None)
-    if dtype is not None and dtype.kind in "iu":
-        told = f"{name} holds integers ({dtype}): the fractions were cut off. Make the array with the dtype of x."
-    elif dtype == np.float16 and _half_precision(failed):
-        told = f"{name} is float16, which keeps three digits: too few for a gradient or an output."
-    else:
-        return finding
-    return replace(finding, message=told, mistake="wrong_dtype", certainty="exact")
-
-
-def _half_precision(failed):
-    """True if float16's rounding, 5e-4 an operation, explains all differences."""
-    return all(e.comparison.error <= 5e-3 * np.abs(e.right).max() for e in failed)
-
-
-def _only_raised(report, evidences, name):
-    return not any(e.yours is not None and e.failed for e in evidences)
-
-
-def _witnessed(exam, e, place, linear):
-    """The right value at the place, confirmed by a central difference on the learner's own forward where possible."""
-    if e.position < 0 or "forward" in exam.dead:
-        return place
-    x = np.asarray(e.probe.inputs[e.position], dtype=np.float64)
-
-    def f(value):
-        call = exam.attempt((*e.probe.inputs[: e.position], value, *e.probe.inputs[e.position + 1 :]), e.probe.options)
-        y = call.value[0] if isinstance(call.value, (tuple, list)) else call.value
-        return np.asarray(fetched(y), dtype=np.float64).ravel()
-
-    try:
-        element = int(np.ravel_multi_index(place.index, x.shape))
-        value, doubt = numeric.slope(f, x, element, np.asarray(e.probe.dy, dtype=np.float64).ravel(), linear)
-    except (ValueError, TypeError, IndexError):
-        return place
-    if abs(value - place.right) <= 100 * doubt + 1e-6 * max(1.0, abs(place.right)):
-        return replace(place, noise=doubt, witness="numeric")
-    return place
-
-
-def _precision(exam, name, evidences):
-    rounded = [e for e in evidences if e.comparison is not None and e.comparison.level == "rounding"]
-    if rounded:
-        worst = max(e.comparison.error / max(np.abs(e.right).max(), 1e-300) for e in rounded)
-        single = any(holds_float32(e.yours) for e in rounded)
-        why = "which is the precision of float32" if single else "rounding, or a tiny constant such as an epsilon"
-        exam.note(
-            f"{name} differs by {worst:.0e} of its size, {why}: too little to be a mistake. The inputs were float64."
-        )
-
-
-def _other_upstreams(report, exam, settings, usable):
-    """-dy, 0, a large dy and a sum: a backward is linear in dy. Judged where dy itself was answered rightly."""
-    right = {n for n in exam.names if n is not None and report.status.get(n) == "ok"}
-    if not right or exam.stateful:
-        return
-    for s in usable[:2]:
-        dy = s.probe.dy
-        other = np.random.default_rng(77).standard_normal(np.shape(dy))
-        tries = (
-            ("-dy", -dy),
-            ("dy = 0", dy * 0.0),
-            ("1000·dy", dy * 1000.0),
-            ("dy + another", dy + other),
-            ("a dy that is all positive", np.abs(dy)),
-        )
-        for words, upstream in tries:
-            result = exam.forward(s.probe, quiet=True)
-            if result is None:
-                return
-            grads = exam.backward(s.probe, result[1], result[2], result[3], np.asarray(upstream)[()])
-            if grads is None:
-                return
-            truth = s.probe.gradient(upstream)
-            _compare_upstream(report, exam, s.probe, words, grads, truth, right)
-
-
-def _compare_upstream(report, exam, probe, words, grads, truth, right):
-    for position, name in enumerate(exam.names):
-        if name not in right or grads[position] is None:
-            continue
-        yours, expected = grads[position], np.asarray(truth[position], dtype=np.float64)
-        scale = max(np.abs(np.asarray(probe.truth[position])).max(initial=0.0), np.abs(expected).max(initial=0.0), 1e-3)
-        if yours.shape == expected.shape and not np.isfinite(yours).all():
-            report.status[name] = "wrong"
-            exam.not_finite(
-                name, yours, expected, exam.backward_function, replace(probe, name=f"{probe.name}, {words}")
-            )
-            continue
-        comparison = compare(yours, expected, scale=scale) if yours.shape == expected.shape else None
-        if comparison is not None and comparison.level != "different":
-            continue
-        report.status[name] = "wrong"
-        place = (
-            where(comparison, yours, expected, probe.axes[position], (), f"{probe.name}, {words}")[0]
-            if comparison
-            else None
-        )
-        exam.find(
-            "not_linear",
-            name,
-            f"{name} is not linear in dy: it is right for one dy and wrong for {words}. A "
-            "gradient must only ever be multiplied by dy and added up.",
-            exam.backward_function,
-            mistake="not_linear_in_dy",
-            certainty="exact",
-            where=place,
-        )
-
-
-def _tidy(report):
-    """Anything found about backward as a whole leaves no gradient standing as ok without saying so."""
-    for finding in report.findings:
-        if finding.argument in ("forward", "backward") and finding.kind != "pairs_not_accepted":
-            report.status[finding.argument] = "wrong"
-        elif finding.argument in ("dy", "cache") or finding.kind in ("input_changed", "output_changed"):
-            report.status.setdefault("purity", "wrong")
+def _usual(settings, forward, backward):
+    """Does forward take this library's call, and answer in the right shape where all axes have sizes of their own?"""
+    parameters = (runner.parameters(forward) or {}).values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return True
+    for pairs in (settings.pairs, False):
+        for probe in settings.spec.probes(pairs)[:1]:
+            if runner.accepts(forward, len(probe.inputs), probe.options) is not None:
+                return False
+            call = runner.call(forward, [np.array(i) for i in probe.inputs], probe.options, seconds=settings.seconds)
+            if call.cut_off:
+                return True
+            pair = isinstance(call.value, (tuple, list)) and len(call.value) == 2
+            if call.ok and (pair or settings.spec.lone_output):
+                y = call.value[0] if pair else call.value
+                if (is_array(y) or np.isscalar(y)) and np.shape(y) == np.shape(probe.y):
+                    return backward is not None or not pair or not is_array(call.value[1])
+    return False

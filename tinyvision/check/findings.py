@@ -100,6 +100,8 @@ class Outcome:
     calls: int = 0
     seconds: float = 0.0
     device: str = "cpu"  # where the functions ran
+    read_as: list = field(default_factory=list)  # how code of another form was understood
+    beyond: list = field(default_factory=list)  # what the code does not support, and was not judged
 
     @property
     def title(self) -> str:
@@ -120,6 +122,8 @@ class Outcome:
             "status": dict(self.status),
             "findings": [f.as_dict() for f in self.findings],
             "notes": list(self.notes),
+            "read_as": list(self.read_as),
+            "not_judged": list(self.beyond),
             "probes": self.probes,
             "seconds": round(self.seconds, 4),
         }

@@ -52,6 +52,9 @@ def fragment(report: Outcome) -> str:
     )
     parts = [f'<style>{STYLE}</style><div class="tvc"><h1>{html.escape(report.title)}: {verdict}</h1>{chips}']
     parts += [_section(f) for f in report.findings]
+    for title, words in (("Read as", report.read_as), ("Not judged", report.beyond)):
+        if words:
+            parts.append(f"<p><span class=dim>{title}</span> {html.escape(', '.join(words))}</p>")
     if report.notes:
         parts.append("<section>" + "".join(f"<p>Note: {html.escape(n)}</p>" for n in report.notes) + "</section>")
     if report.printed.strip():

@@ -223,6 +223,14 @@ class Signature:
     too_few: bool = False
 
 
+def parameters(function: Any) -> dict[str, inspect.Parameter] | None:
+    """A function's parameters by name, without self; None where it does not tell."""
+    try:
+        return dict(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return None
+
+
 def accepts(function: Any, count: int, options: dict[str, Any]) -> Signature | None:
     """Compare `function(*count arrays, **options)` with its parameter list; None when it fits or cannot be known."""
     try:

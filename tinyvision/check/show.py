@@ -36,6 +36,7 @@ def render(report: Outcome, colour: bool = False, picture: bool = True) -> str:
         lines += ["", *_finding(finding, ink)]
         if picture and finding.picture is not None:
             lines += _picture(finding, ink)
+    lines += _reading(report)
     if report.notes:
         lines.append("")
         for note in report.notes:
@@ -68,6 +69,16 @@ def _headline(report, ink):
             line, used = "  ", 2
         line, used = f"{line}   {part}", used + 3 + length
     return [*lines, line]
+
+
+def _reading(report):
+    """How code of another form was understood, and what it does not support."""
+    lines = []
+    for title, parts in (("read as", report.read_as), ("not judged", report.beyond)):
+        if parts:
+            text = f"{title:<12}{', '.join(parts)}"
+            lines += textwrap.wrap(text, WIDTH, initial_indent="   ", subsequent_indent=" " * 15)
+    return ["", *lines] if lines else []
 
 
 def certainty_words(finding: Finding) -> str:

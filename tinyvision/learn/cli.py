@@ -83,9 +83,13 @@ def _add_gradcheck(commands):
         "gradcheck", help="check your own backward pass; names the mistake", epilog=_GRADCHECK_EPILOG,
         description="Check a forward or backward of a known op in any Python file.",
     )  # fmt: skip
-    p.add_argument("target", metavar="FILE.py[:BACKWARD]", help="the file and the backward function in it")
+    p.add_argument("target", metavar="FILE.py[:NAME]", help="the file, and the backward function or the class in it")
     p.add_argument("--op", required=True, metavar="NAME", help="conv2d, linear, relu, ... (an unknown one lists all)")
     p.add_argument("--forward", metavar="F", help="your forward: a function of the same file, or OTHER.py:F")
+    p.add_argument("--make", metavar="CODE", help="how a layer of your class is made, such as "
+                   "'Conv(in_channels, out_channels, kernel_size)'")  # fmt: skip
+    p.add_argument("--supports", metavar="WORDS", help="what your code is limited to: square,nopad,dividing,...")
+    p.add_argument("--strict", action="store_true", help="ask for this library's form, and for every option")
     p.add_argument("--device", default="cpu", metavar="NAME",
                    help="where your functions get their arrays: cpu, cuda, or cuda:1 ... (default: cpu)")  # fmt: skip
     p.add_argument("--html", metavar="FILE", help="also write the report as a page with pictures")
@@ -331,7 +335,8 @@ def _gradcheck(args):
         require_cuda(where)
     path = os.path.abspath(os.path.expanduser(file))
     request = {"task": "gradcheck", "file": path, "function": function, "forward": args.forward, "op": op,
-               "device": str(where), "limit": limit, "html": html}  # fmt: skip
+               "device": str(where), "limit": limit, "html": html, "make": args.make, "supports": args.supports,
+               "strict": args.strict}  # fmt: skip
     answer = understood(ask(request, 3 * limit + 60), op, file)
     if args.json:
         print(as_json(answer, file=file, function=function))

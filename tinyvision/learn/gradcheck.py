@@ -1,5 +1,6 @@
 """`tinyvision gradcheck FILE.py:FUNCTION --op NAME`: the checker on anybody's own file, outside of the course."""
 
+import ast
 import difflib
 import inspect
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from .. import check
 from ..check import Finding, Report
 from ..errors import DataError, OptionError
-from .judge import load, read
+from .judge import LOAD_LIMIT, load, read
 
 
 def split(target: str) -> Any:
@@ -20,26 +21,87 @@ def split(target: str) -> Any:
 
 
 def examine(request: dict[str, Any]) -> Any:
-    """The report for {"file", "function", "forward", "op", "limit", "device"}. Raises DataError, OptionError."""
+    """The report for {"file", "function", "forward", "op", "limit", "device"} and what else the command line says.
+
+    Raises DataError, OptionError."""
     path = Path(request["file"])
     read(path, "gradcheck")
     if path.suffix != ".py":
-        raise OptionError(f"gradcheck: {path} is no Python file; give FILE.py:FUNCTION")
-    module, report = load(path, path.stem)
+        raise OptionError(f"gradcheck: {path} is no Python file; give FILE.py:FUNCTION or FILE.py:CLASS")
+    module, report = load(path, path.stem, max(LOAD_LIMIT, request["limit"]))
     if report is not None:
         report.subject = request["op"]
         return report
-    backward = _find(module, path, request["function"]) if request["function"] else None
-    forward = _find_forward(module, path, request["forward"]) if request["forward"] else None
+    how = {"time_limit": request["limit"], "supports": request.get("supports"), "strict": request.get("strict", False)}
+    named = _find(module, path, request["function"]) if request["function"] else None
+    owner = _owner(module, request["function"])
+    if owner is not None or request.get("make"):
+        layer = owner or named
+        return check.layer(layer, request["op"], make=_maker(module, request.get("make")), **how)
+    backward, forward = named, _find_forward(module, path, request["forward"]) if request["forward"] else None
     if request["op"] == "sgd":
         forward, backward = forward or backward, None
-    report = check.op(request["op"], forward, backward, time_limit=request["limit"], device=request["device"])
-    raised = [f for f in report.findings if f.kind == "exception" and f.argument == "backward"]
-    if raised and forward is None:
-        twin = request["function"].replace("backward", "forward")
-        named = f" --forward {twin}" if twin != request["function"] and hasattr(module, twin) else " --forward NAME"
-        report.notes.append(f"The cache came from tinyvision's own forward. To use yours, add{named}.")
+    report = check.op(request["op"], forward, backward, device=request["device"], **how)
+    if forward is None and backward is not None:
+        report = _with_its_own_forward(module, report, backward, request, how)
     return report
+
+
+def _with_its_own_forward(module, report, backward, request, how):
+    """A backward that does not fit tinyvision's cache is checked again with the forward of its name in the same file.
+
+    conv_backward goes with conv_forward."""
+    twin = request["function"].replace("backward", "forward")
+    forward = getattr(module, twin, None) if twin != request["function"] else None
+    raised = any(f.kind == "exception" and f.argument == "backward" for f in report.findings)
+    if raised and forward is None:
+        report.notes.append("The cache came from tinyvision's own forward. To use yours, add --forward NAME.")
+    if report.passed or forward is None:
+        return report
+    together = check.op(request["op"], forward, backward, device=request["device"], **how)
+    if not raised and not together.passed and not together.read_as:
+        return report
+    report = together
+    report.notes.append(f"Checked together with {twin}, as with --forward {twin}: the cache is its own.")
+    return report
+
+
+def _owner(module, name):
+    """The class that is meant by CLASS or by CLASS.backward; None for a function."""
+    found = module
+    for part in (name or "").split("."):
+        found = getattr(found, part, None)
+        if inspect.isclass(found):
+            return found
+    return None
+
+
+def _maker(module, code):
+    """A function of sizes, such as in_channels, out of words like "Conv(in_channels, out_channels, kernel=3)"."""
+    if code is None:
+        return None
+    wanted = "a call of your class with names of sizes, and numbers: 'Conv(in_channels, out_channels, 3)'"
+    try:
+        call = ast.parse(code, mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise OptionError(f"gradcheck: --make is {wanted}; got {code!r}")
+        given = [(None, a) for a in call.args] + [(k.arg, k.value) for k in call.keywords]
+        parts = [(k, v.id if isinstance(v, ast.Name) else None, v) for k, v in given]
+        fixed = [None if name else ast.literal_eval(v) for _, name, v in parts]
+    except (SyntaxError, ValueError):
+        raise OptionError(f"gradcheck: --make is {wanted}; got {code!r}") from None
+    layer = getattr(module, call.func.id, None)
+    if layer is None:
+        raise OptionError(f"gradcheck: --make calls {call.func.id}, which the file does not define")
+
+    def make(**sizes):
+        values = [(k, sizes[name] if name else f) for (k, name, _), f in zip(parts, fixed, strict=True)]
+        return layer(*[v for k, v in values if k is None], **{k: v for k, v in values if k is not None})
+
+    free = dict.fromkeys(name for _, name, _ in parts if name)
+    signature = inspect.Signature([inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in free])
+    make.__signature__ = signature  # type: ignore[attr-defined]
+    return make
 
 
 def _find_forward(module, path, name):

@@ -76,8 +76,8 @@ def read(path: str | Path, command: str = "learn") -> Any:
         raise DataError(f"{command}: cannot read {path}: {error.strerror or error}") from None
 
 
-def load(path: str | Path, name: str) -> Any:
-    """(module, None), or (None, a report that says why the file does not run)."""
+def load(path: str | Path, name: str, limit: float = LOAD_LIMIT) -> Any:
+    """(module, None), or (None, a report that says why the file does not run within `limit` seconds)."""
     path = Path(path).absolute()
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # last: a learner's file hides no library
@@ -85,14 +85,14 @@ def load(path: str | Path, name: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.dont_write_bytecode = True  # no __pycache__ beside the learner's files
     anchor = SimpleNamespace(__code__=SimpleNamespace(co_filename=str(path), co_firstlineno=1))
-    told = runner.call(spec.loader.exec_module, (module,), seconds=LOAD_LIMIT)
+    told = runner.call(spec.loader.exec_module, (module,), seconds=limit)
     lab.PRINTED.append(told.printed)
     if told.ok:
         return module, None
     error = told.error
     _, line = runner.innermost(error, anchor) if error is not None else (None, None)
     if told.cut_off:
-        message = f"Reading the file took more than {LOAD_LIMIT:g} seconds: is there a loop outside of a function?"
+        message = f"Reading the file took more than {limit:g} seconds: is there a loop outside of a function?"
     elif isinstance(error, SyntaxError):
         message, line = f"Python cannot read the file: {_syntax(error)}", error.lineno
     elif isinstance(error, SystemExit):

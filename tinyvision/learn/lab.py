@@ -104,10 +104,10 @@ def _observed(judge):
     """The report, with what could be seen without knowing the mistake kept beside each finding that names one.
 
     A learner is first shown the observation, and asks for the name."""
-    report = judge(time_limit=CALL_LIMIT)
+    report = judge(time_limit=CALL_LIMIT, strict=True)
     known = [f for f in report.findings if f.certainty == "exact" and f.mistake and "." in f.mistake]
     if known:
-        plain = {f.argument: f for f in judge(time_limit=CALL_LIMIT, bank=[]).findings}
+        plain = {f.argument: f for f in judge(time_limit=CALL_LIMIT, bank=[], strict=True).findings}
         report.observed = {
             f.argument: plain[f.argument].message
             for f in known

@@ -1,0 +1,48 @@
+"""`check.layer`: a layer as people write it, a class with forward and backward that keeps its weights in itself."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..errors import OptionError
+from . import runner
+from .bank import mistakes
+from .judge import Settings, adopt, examine
+from .ops import spec
+from .place import Place
+from .reading import Layer, is_layer, recognise
+from .report import Report
+from .supports import demands_of
+
+
+def layer(
+    layer: Any,
+    op: str,
+    *,
+    make: Callable[..., Any] | None = None,
+    supports: str | Sequence[str] | None = None,
+    strict: bool = False,
+    bank: Any = None,
+    signatures: bool = True,
+    time_limit: float = runner.TIME_LIMIT,
+) -> Report:
+    """Check a class with `forward` (or `__call__`) and `backward`, or an object of it, as the op of that name.
+
+    The constructor is called by the names of its parameters (`in_channels`, `num_filters`, `W`, `pad`, ...); where
+    they do not tell, `make` does it: `make=lambda in_channels, out_channels, kernel_size: Conv(...)`, or without
+    parameters `make=lambda: Conv(3, 8, 5)` for a layer whose sizes are its own. Weights and gradients are found by
+    their usual names in attributes, dictionaries and what is returned, or in the step that backward takes. The report
+    says what was found. `supports` and `strict` are those of `check.op`.
+
+    Returns a Report. Raises OptionError if the op is unknown, or if `layer` is no layer."""
+    known, started = spec(op), time.perf_counter()
+    if make is None and not is_layer(layer):
+        raise OptionError(f"check.layer: {runner.name_of(layer)} is no class with forward and backward")
+    report = Report(known.name)
+    chosen = mistakes(known.name) if bank is None else [m for m in bank if m.op == known.name]
+    settings = Settings(known, False, chosen, signatures, time_limit, Place(), demands_of(supports), strict)
+    reading, _ = recognise(known, Layer(make or layer, known.arguments))
+    forward, backward = adopt(settings, reading)
+    examine(report, settings, forward, backward)
+    report.seconds = time.perf_counter() - started
+    return report

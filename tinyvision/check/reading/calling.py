@@ -1,0 +1,158 @@
+"""Filling a parameter list by its names: which of the things at hand does each parameter want?"""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..reference import pair
+from . import words
+
+# What a call or a constructor may ask for, most telling first: the order decides where one name can mean two things.
+CALL = ("labels", "mask", "stride", "stride_height", "stride_width", "padding", "kernel_height", "kernel_width",
+        "kernel_size", "eps", "p", "axis", "mode", "training", "learning_rate")  # fmt: skip
+BUILD = ("in_channels", "out_channels", "filter_shape", "input_shape", "kernel_height", "kernel_width", "kernel_size",
+         "stride", "stride_height", "stride_width", "padding", "eps", "p", "axis", "mode", "activation", "use_bias",
+         "learning_rate", "momentum", "batch")  # fmt: skip
+PAIRED = {"stride", "padding", "kernel_size"}
+
+
+class Unmet(Exception):
+    """The code has no way to be told this: `demand` names what it lacks."""
+
+    def __init__(self, demand: str) -> None:
+        super().__init__(demand)
+        self.demand = demand
+
+
+@dataclass
+class Offer:
+    """What there is to hand over: arrays by role, in their layout, and options by role; `pairs` names those options
+    that are given as (height, width)."""
+
+    arrays: dict = field(default_factory=dict)
+    options: dict = field(default_factory=dict)
+    pairs: frozenset = frozenset()
+    mode: Any = None  # what a parameter called mode wants: "train", "max", ...
+
+    def value(self, role: str, parameter: inspect.Parameter | None = None) -> Any:
+        """The value for a role, in the form that the parameter's default shows. Raises Unmet, KeyError."""
+        default = inspect.Parameter.empty if parameter is None else parameter.default
+        if role in self.arrays:
+            return self.arrays[role]
+        if role in PAIRED:
+            return self._paired(role, default)
+        if role == "training":
+            return "train" if isinstance(default, str) else True
+        if role == "mode":
+            return self.mode
+        return self.options[role]
+
+    def _paired(self, role, default):
+        height, width = pair(self.options[role])
+        if isinstance(default, str) and role == "padding":
+            return self._padding_word(height, width)
+        if isinstance(default, (tuple, list)) or role in self.pairs:
+            return (height, width)
+        if height != width:
+            raise Unmet("square")
+        return height
+
+    def _padding_word(self, height, width):
+        kernel = pair(self.options["kernel_size"])
+        if (height, width) == (0, 0):
+            return "valid"
+        if (2 * height + 1, 2 * width + 1) == kernel and pair(self.options["stride"]) == (1, 1):
+            return "same"
+        raise Unmet("nopad")
+
+    def dictionary(self) -> dict[str, Any]:
+        """All options under all the keys that code looks for."""
+        out: dict[str, Any] = {}
+        options = dict(self.options)
+        for role in ("stride", "padding", "kernel_size", "kernel_height", "kernel_width", "eps", "momentum", "p"):
+            if role not in options:
+                continue
+            for key in words.KEYS[role]:
+                out.setdefault(key, self._paired(role, None) if role in PAIRED else options[role])
+        if "padding" in options and "p" in out and "p" not in options and "kernel_size" not in options:
+            out["p"] = out["pad"]
+        out["mode"] = self.mode or "train"
+        return out
+
+
+@dataclass(frozen=True)
+class Plan:
+    """For each parameter of a function: the role that fills it, "{}" for a dictionary of options, None to leave out."""
+
+    roles: dict
+    spread: tuple = ()  # roles handed over by position, to *args
+    unknown: tuple = ()  # required parameters that nothing fits
+    loose: bool = False  # it takes **options, which get the names of this library
+
+    def uses(self, role: str) -> bool:
+        """True if the role is handed over, alone or in a dictionary."""
+        return role in self.roles.values() or role in self.spread or "{}" in self.roles.values() or self.loose
+
+    def arguments(self, parameters: dict[str, Any], offer: Offer) -> tuple[list, dict]:
+        """(args, kwargs) for one call. Raises Unmet where an option cannot be expressed."""
+        args, kwargs = [], {}
+        for name, role in self.roles.items():
+            if role is None:
+                continue
+            value = offer.dictionary() if role == "{}" else offer.value(role, parameters[name])
+            if self.spread or parameters[name].kind is inspect.Parameter.POSITIONAL_ONLY:
+                args.append(value)
+            else:
+                kwargs[name] = value
+        return args + [offer.value(role) for role in self.spread], kwargs
+
+
+def plan(parameters: dict[str, inspect.Parameter], arrays: Sequence[str], roles: Sequence[str]) -> Plan:
+    """Which role fills which parameter. `arrays` are taken by name, and then in their order by what is left over."""
+    empty = inspect.Parameter.empty
+    ordinary = {n: p for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    found: dict[str, Any] = dict.fromkeys(ordinary)
+    taken: set[str] = set()
+    dictionaries = [n for n in ordinary if words.DICTIONARIES.fullmatch(n)]
+    known = (*arrays, *roles)
+    possible = {n: [r for r in known if words.is_role(n, r)] for n in ordinary if n not in dictionaries}
+    for name in dictionaries:
+        found[name] = "{}"
+    first = next(iter(ordinary), None)
+    for name, choices in sorted(possible.items(), key=lambda kv: (kv[0] != first, len(kv[1]))):
+        default = ordinary[name].default
+        for role in choices:
+            if role in taken or not _fits(role, default, arrays):
+                continue
+            found[name] = role
+            taken.add(role)
+            if role == "input_shape":
+                taken.add("in_channels")
+            break
+    rest = [r for r in arrays if r not in taken]
+    for name, role in found.items():
+        if role == "dy" and ordinary[name].default is not empty:  # a loss is the end: it has no upstream but 1
+            found[name] = None
+    for name, parameter in ordinary.items():
+        if found[name] is None and parameter.default is empty and rest:
+            found[name] = rest.pop(0)
+    unknown = tuple(n for n, p in ordinary.items() if found[n] is None and p.default is empty)
+    spread = tuple(rest) if any(p.kind is p.VAR_POSITIONAL for p in parameters.values()) else ()
+    loose = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return Plan(found, spread, unknown, loose)
+
+
+def _fits(role, default, arrays):
+    """A default that is True, a number or a word says what a parameter is not."""
+    if default is inspect.Parameter.empty or default is None:
+        return True
+    if role in arrays:
+        return not isinstance(default, (bool, str, int, float, tuple)) or role in ("dy", "cache")
+    if role == "training":
+        return isinstance(default, (bool, str, int))
+    if isinstance(default, bool):
+        return False
+    if role == "mode":
+        return isinstance(default, str)
+    return not isinstance(default, str) or role == "padding"

@@ -1,0 +1,68 @@
+"""Dropout that draws its own mask: the generator is seeded before each call, and the mask read off the output.
+
+The probes hold no zeros, so where y is 0 the unit was dropped. Whether `p` is the share that is dropped or kept is
+counted on a large input, and whether kept units are scaled is read off their quotients.
+"""
+
+import random
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..ops import Spec
+from ..place import fetched
+
+SHARE = 0.3  # of the large input on which the kept units are counted
+
+
+@contextmanager
+def seeded(x: np.ndarray) -> Iterator[None]:
+    """NumPy's and Python's random numbers as a function of x, also for generators that are made without a seed."""
+    seed, make = zlib.crc32(np.ascontiguousarray(x).tobytes()), np.random.default_rng
+    state, other = np.random.get_state(), random.getstate()
+    np.random.seed(seed)
+    random.seed(seed)
+    np.random.default_rng = lambda given=None: make(seed if given is None else given)
+    try:
+        yield
+    finally:
+        np.random.default_rng = make
+        np.random.set_state(state)
+        random.setstate(other)
+
+
+def observed(known: Spec, forward: Any) -> tuple[Spec, bool, list[str]] | None:
+    """(the op with the masks that `forward(x, p)` draws, p is the share kept?, what to say); None if it draws none."""
+    x = np.random.default_rng(31).uniform(0.5, 2.0, (64, 64))
+    y = fetched(forward(x, SHARE))
+    if np.shape(y) != x.shape:
+        return None
+    kept = np.asarray(y) != 0
+    share = float(kept.mean())
+    keeps = abs(share - SHARE) < abs(share - (1 - SHARE))
+    if not 0.02 < share < 0.98:
+        return None
+    scale = float(np.median(np.asarray(y)[kept] / x[kept]))
+    plain = abs(scale - 1) < 1e-6
+
+    def right(x, mask, p):
+        return np.where(mask, x, 0.0) / (1.0 if plain else 1 - p)
+
+    def right_backward(inputs, options, dy):
+        return np.where(inputs[1], dy, 0.0) / (1.0 if plain else 1 - options["p"]), None
+
+    def make(pairs):
+        for name, (values, _), options in known.make(pairs):
+            y = np.asarray(fetched(forward(values, options["p"])))
+            yield name, (values, y != 0), options
+
+    says = ["a mask that it draws itself, read off its output"]
+    if keeps:
+        says.append("p as the share that is kept")
+    if plain:
+        says.append("no scaling in training")
+    return replace(known, forward=right, backward=right_backward, make=make), keeps, says

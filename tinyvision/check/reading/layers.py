@@ -1,0 +1,324 @@
+"""Driving a layer: a class that keeps its weights, what forward saw and its gradients in itself.
+
+A new layer is made for every forward, so that nothing is left over from the last call, and a second backward runs on a
+copy of what the layer was after forward: layers that step their weights or add up their gradients answer it as they
+answered the first.
+"""
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..place import is_array
+from ..runner import parameters
+from . import words
+from .calling import BUILD, CALL, Offer, Unmet, plan
+from .functions import scaled
+from .returned import output_of
+
+DEPTH = 3  # a weight lies in the layer, in a dictionary of the layer, or in a parameter in that dictionary
+OUTPUTS = ("output", "out", "y", "a", "z", "outputs", "activation", "result", "loss")
+INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "dA_prev", "din", "grad", "delta", "input_gradient",
+                   "d_input", "dA", "dprev", "grad_x", "dlogits")  # fmt: skip
+
+
+@dataclass
+class Slot:
+    """A place in a layer where an array of numbers lies: the way to it, its holder and the key there."""
+
+    path: tuple
+    holder: Any
+    key: Any
+
+    @property
+    def array(self) -> np.ndarray:
+        """The array that lies there now."""
+        return vars(self.holder)[self.key] if isinstance(self.key, _Attribute) else self.holder[self.key]
+
+    def put(self, value: np.ndarray) -> None:
+        """Put another array there; in place where that is not allowed."""
+        try:
+            if isinstance(self.key, _Attribute):
+                setattr(self.holder, str(self.key), value)
+            else:
+                self.holder[self.key] = value
+        except (AttributeError, TypeError):
+            self.array[...] = value
+
+
+class _Attribute(str):
+    """The name of an attribute, as against a key of a dictionary."""
+
+
+def slots(thing: Any, path: tuple = (), seen: set | None = None) -> list[Slot]:
+    """Every array of floating-point numbers in a layer, shallow ones first."""
+    seen = set() if seen is None else seen
+    if len(path) > DEPTH or id(thing) in seen:
+        return []
+    seen.add(id(thing))
+    if isinstance(thing, dict):
+        items = list(thing.items())
+    elif isinstance(thing, list):
+        items = list(enumerate(thing))
+    elif hasattr(thing, "__dict__") and not callable_or_module(thing, path):
+        items = [(_Attribute(k), v) for k, v in vars(thing).items()]
+    else:
+        return []
+    found = [Slot((*path, k), thing, k) for k, v in items if is_array(v) and v.ndim and v.dtype.kind == "f"]
+    for key, value in items:
+        if not is_array(value):
+            found += slots(value, (*path, key), seen)
+    return sorted(found, key=lambda s: len(s.path))
+
+
+def callable_or_module(thing: Any, path: tuple) -> bool:
+    """True for functions, classes and modules, in which no weights are looked for; a layer may be callable."""
+    return bool(path) and (inspect.isroutine(thing) or inspect.isclass(thing) or inspect.ismodule(thing))
+
+
+class Steps:
+    """Stands in for an optimiser: it hands the gradient on as a step of size 1, so that it can be read back."""
+
+    learning_rate = lr = 1.0
+
+    def update(self, weight: Any, grad: Any, *rest: Any) -> Any:
+        """The weight after one step."""
+        return weight - grad
+
+    __call__ = step = update
+
+
+class Layer:
+    """A class, an instance or a function that makes one, driven as a pair."""
+
+    parameters_inside = True
+
+    def __init__(self, make: Any, arrays: Sequence[str], target: Any = None) -> None:
+        self.make, self.arrays, self.target = make, tuple(arrays), target if target is not None else make
+        self.fixed = not callable(make) or not (inspect.isclass(make) or inspect.isroutine(make))
+        self.parameters = {} if self.fixed else parameters(make) or {}
+        inner = [a for a in arrays if a not in ("x", "logits", "labels", "a", "b", "columns", "mask")]
+        self.plan = plan(self.parameters, (), _build_roles(self.parameters, inner))
+        if self.plan.unknown:
+            self.plan = plan(self.parameters, [*inner, *self._in_order()], _build_roles(self.parameters, ()))
+        self.inner, self.outer = tuple(inner), tuple(a for a in arrays if a not in inner)
+        self.found: dict[str, str] = {}
+        self.notes: list[str] = []
+        self.unset: set[str] = set()
+        self.front = self.rear = None
+        self.kind: Any = make if inspect.isclass(make) else type(make)
+
+    def _in_order(self):
+        return (
+            ("in_channels", "out_channels", "kernel_size", "stride", "padding")
+            if "weight" in self.arrays
+            else ("kernel_size", "stride", "padding")
+        )
+
+    @property
+    def asks(self) -> tuple:
+        """The plans of all that is called with options."""
+        return (self.plan, self.front_plan) if self.front is not None else (self.plan,)
+
+    @property
+    def written(self) -> tuple:
+        """The methods as their author wrote them."""
+        kind = self.kind
+        return getattr(kind, self.front or "", kind), getattr(kind, self.rear or "", kind)
+
+    def build(self, offer: Offer) -> Any:
+        """A new layer."""
+        if self.fixed:
+            return copy.deepcopy(self.make)
+        args, kwargs = self.plan.arguments(self.parameters, offer)
+        made = self.make(*args, **kwargs)
+        self._methods(made)
+        return made
+
+    def _methods(self, layer):
+        names = [n for n in dir(type(layer)) if callable(getattr(layer, n, None))]
+        front = next((n for n in words.FORWARDS if n in names and (n != "__call__" or _own_call(layer))), None)
+        rear = next((n for n in words.BACKWARDS if n in names), None)
+        if front is None:
+            raise Unmet("forward")
+        self.front, self.rear, self.kind = front, rear, type(layer)
+        outer = parameters(getattr(layer, front)) or {}
+        self.front_plan = plan(outer, self.outer, CALL)
+        if len(self.front_plan.unknown):
+            self.front_plan = plan(outer, self.arrays, CALL)
+        self.front_parameters = outer
+        self.behind = (parameters(getattr(layer, rear)) or {}) if rear else {}
+        self.rear_plan = plan(self.behind, ("dy", "cache", *self.arrays, "y"), CALL)
+
+    def forward(self, offer: Offer, shape: tuple) -> Any:
+        """(output, state) of one call on a new layer that holds the weights given."""
+        layer = self.build(offer)
+        if self.fixed:
+            self._methods(layer)
+        self._prepare(layer)
+        late = self._set(layer, offer)
+        value = self._call(layer, offer)
+        if late and not self._set(layer, offer):  # its weights are made when forward sees the first images
+            value = self._call(layer, offer)
+        if value is None:
+            value = next((vars(layer)[n] for n in OUTPUTS if is_array(getattr(layer, n, None))), None)
+        y, cache = output_of(value, shape)
+        return y, _State(layer, offer, y, cache)
+
+    def _prepare(self, layer):
+        for name in ("initialize", "init_weights", "initialise", "build"):
+            method = getattr(layer, name, None)
+            wanted = parameters(method) if callable(method) else None
+            if wanted is not None and all(
+                p.default is not p.empty or n in ("optimizer", "optimiser", "opt") for n, p in wanted.items()
+            ):
+                with suppress(Exception):
+                    method(*[Steps()] * any(n in ("optimizer", "optimiser", "opt") for n in wanted))
+        for flag in ("training", "is_training", "train_mode", "is_train"):
+            if isinstance(getattr(layer, flag, None), bool):
+                setattr(layer, flag, True)
+
+    def _call(self, layer, offer):
+        args, kwargs = self.front_plan.arguments(self.front_parameters, offer)
+        return getattr(layer, self.front)(*args, **kwargs)
+
+    def _set(self, layer, offer):
+        """Give the layer its weights; the roles for which it has no place yet."""
+        late = []
+        for role in self.inner:
+            if role not in offer.arrays or self.plan.uses(role) or self.front_plan.uses(role):
+                continue
+            place = self.place(layer, role, offer.arrays[role])
+            if place is None:
+                late.append(role)
+                continue
+            value, old = np.array(offer.arrays[role]), place.array
+            if old.shape != value.shape:
+                raise Unmet(f"{role} of shape {old.shape}")
+            for slot in slots(layer):
+                if slot.array is old:
+                    slot.put(value)
+            self.found[role] = spelled(place.path)
+        self.unset = set(late)
+        return late
+
+    def place(self, layer: Any, role: str, value: np.ndarray) -> Slot | None:
+        """Where the layer keeps a parameter: by its name, else by its size if only one array has it."""
+        fits = [s for s in slots(layer) if s.array.size == value.size and not words.gradient_of(s.path, role)]
+        named = [s for s in fits if _named(s.path, role)]
+        if named:
+            return named[0]
+        shaped = [s for s in fits if s.array.shape == value.shape and role == "weight" and value.ndim > 1]
+        return shaped[0] if len(shaped) == 1 else None
+
+    def backward(self, dy: Any, state: Any) -> Any:
+        """(what backward returned, gradients found in the layer by role)."""
+        layer = state.next()
+        before = {s.path: (s.array, s.array.copy()) for s in slots(layer)}
+        arrays = {**state.offer.arrays, "dy": dy, "cache": state.cache, "y": state.y}
+        offer = Offer(arrays, {"learning_rate": 1.0, **state.offer.options}, state.offer.pairs, state.offer.mode)
+        if self.rear is None:
+            raise Unmet("backward")
+        args, kwargs = self.rear_plan.arguments(self.behind, offer)
+        value = getattr(layer, self.rear)(*args, **kwargs)
+        if value is None:
+            value = next((vars(layer)[n] for n in INPUT_GRADIENTS if is_array(getattr(layer, n, None))), None)
+        if not self.rear_plan.uses("dy"):
+            value = scaled(value, dy)
+        return value, self._gradients(layer, before, state)
+
+    def _gradients(self, layer, before, state):
+        out = {}
+        now = slots(layer)
+        for role in self.inner:
+            if role not in state.offer.arrays:
+                continue
+            size = np.size(state.offer.arrays[role])
+            named = [s for s in now if s.array.size == size and words.gradient_of(s.path, role)]
+            if named:
+                out[role] = named[0].array
+                self.found["d" + role] = spelled(named[0].path)
+                continue
+            place = self.place(layer, role, np.asarray(state.offer.arrays[role]))
+            if place is not None and place.path in before and not np.array_equal(before[place.path][1], place.array):
+                out[role] = (before[place.path][1] - place.array) / self._rate(layer)
+                self.found["d" + role] = f"the step that backward takes from {spelled(place.path)}"
+                continue
+            fresh = [
+                s for s in now
+                if s.array.size == size and (s.path not in before or before[s.path][0] is not s.array)
+                and not _named(s.path, role)
+            ]  # fmt: skip
+            if len(fresh) == 1:
+                out[role] = fresh[0].array
+                self.found["d" + role] = spelled(fresh[0].path)
+        return out
+
+    def _rate(self, layer):
+        if self.rear_plan.uses("learning_rate"):
+            return 1.0
+        for name, value in vars(layer).items():
+            if words.is_role(name, "learning_rate") and isinstance(value, float) and value:
+                return value
+        return 1.0
+
+
+class _State:
+    """A layer after forward. It has no __dict__: what a layer does to itself is its own affair."""
+
+    __slots__ = ("cache", "layer", "offer", "pristine", "used", "y")
+
+    def __init__(self, layer, offer, y, cache):
+        self.layer, self.offer, self.y, self.cache, self.used = layer, offer, y, cache, False
+        try:
+            self.pristine = copy.deepcopy(layer)
+        except Exception:  # a layer that cannot be copied is used again as it is
+            self.pristine = None
+
+    def next(self):
+        """The layer itself the first time, then copies of what it was after forward."""
+        if not self.used or self.pristine is None:
+            self.used = True
+            return self.layer
+        return copy.deepcopy(self.pristine)
+
+
+def _build_roles(parameters, inner):
+    """Constructors that ask for sizes mean sizes by "filters"; those that take W and b mean arrays."""
+    sizes = {r for n in parameters for r in ("in_channels", "out_channels", "kernel_size") if words.is_role(n, r)}
+    plainly = [n for n in parameters if words.plain(n) in ("w", "weight", "weights", "gamma")]
+    return (*inner, *BUILD) if plainly or not sizes else (*BUILD, *inner)
+
+
+def _named(path, role):
+    names = [p for p in path if isinstance(p, str)]
+    if not names:
+        return False
+    last = names[-1]
+    if len(names) > 1 and words.plain(last) in words.VALUES and words.is_role(names[-2], role):
+        return True
+    return words.is_role(last.lstrip("_"), role)
+
+
+def _own_call(layer):
+    return "__call__" in {n for c in type(layer).__mro__[:-1] for n in vars(c)}
+
+
+def spelled(path: tuple) -> str:
+    """The way to an array as one would write it: self.grads['W']."""
+    return "self" + "".join(f".{p}" if isinstance(p, _Attribute) else f"[{p!r}]" for p in path)
+
+
+def is_layer(thing: Callable[..., Any] | Any) -> bool:
+    """True for a class, or an object, with a forward and a backward."""
+    names = set(dir(thing))
+    return (
+        not inspect.isroutine(thing)
+        and bool(names & set(words.FORWARDS[:1] + words.FORWARDS[2:]))
+        and bool(names & set(words.BACKWARDS))
+    )

@@ -1,0 +1,62 @@
+"""What comes back: the output among the things that forward returns, and each gradient among those of backward."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..place import is_array
+from . import words
+
+
+def output_of(value: Any, shape: tuple) -> tuple[Any, Any]:
+    """(y, all the rest) of what a forward returned: a tuple begins with y, or holds one array of its shape."""
+    if not isinstance(value, tuple):
+        return value, None
+    if not value:
+        return None, None
+    place = 0
+    if np.shape(_array(value[0])) != shape:
+        place = next((k for k, v in enumerate(value) if is_array(v) and v.shape == shape), 0)
+    rest = value[:place] + value[place + 1 :]
+    return value[place], rest[0] if len(rest) == 1 else rest
+
+
+def _array(value):
+    return value if is_array(value) else np.asarray(value) if isinstance(value, (int, float, np.generic)) else ()
+
+
+def gradients_of(value: Any, names: Sequence[str], shapes: dict[str, tuple]) -> tuple[dict[str, Any], bool]:
+    """({argument: gradient}, in another order than the arguments?) of what a backward returned.
+
+    A dictionary is read by its keys, a tuple by its order; where the shapes of a tuple fit only with the data's
+    gradient at another place, that is its order."""
+    if isinstance(value, dict):
+        return _by_key(value, names), False
+    parts = list(value) if isinstance(value, (tuple, list)) else [value]
+    parts = [p for p in parts if p is None or is_array(p) or np.isscalar(p)] if len(parts) > len(names) else parts
+    if len(parts) == 1 or len(names) == 1:
+        return ({names[0]: parts[0]} if parts and parts[0] is not None else {}), False
+    orders = [list(names)]
+    if len(names) > 2:
+        orders.append([*names[1:], names[0]])
+    fits = [order for order in orders if _fit(parts, order, shapes)]
+    order = (fits or orders)[0]
+    return {n: p for n, p in zip(order, parts, strict=False) if p is not None}, bool(fits) and order != list(names)
+
+
+def _fit(parts, order, shapes):
+    return all(np.size(p) == np.prod(shapes[n], dtype=int) for n, p in zip(order, parts, strict=False) if n in shapes)
+
+
+def _by_key(value, names):
+    out = {}
+    for name in names:
+        for key, array in value.items():
+            if words.gradient_of((str(key),), name) or words.is_role(str(key), name):
+                out.setdefault(name, array)
+    if names and names[0] not in out:
+        rest = [v for k, v in value.items() if not any(v is taken for taken in out.values())]
+        if len(rest) == 1:
+            out[names[0]] = rest[0]
+    return out

@@ -1,0 +1,111 @@
+"""The names that people give to the same thing, as one table: role -> spellings, compared without case and underscores.
+
+A role is an argument of a known op ("x", "weight", "dy"), one of its options ("stride", "kernel_height") or something
+that only code in the wild asks for ("training", "learning_rate", "in_channels").
+"""
+
+import re
+
+_SPELLINGS = {
+    "x": "x xs a aprev aprevious ain hprev prev previous inp inps input inputs inputdata inputtensor inputs_ indata "
+    "img imgs image images data z zin feature features featuremap bottom batch tensor arr array matrix src source "
+    "xin xinput inputx inputimage inputlayer layerinput signal val vals value values activations activation_in h "
+    "scores logits ypred pred predictions yhat",
+    "weight": "w ws weight weights wt wts kernel kernels filter filters filt filts k f theta gamma g scale kern wconv "
+    "convw convweights wmat weightmatrix coefficients filtersweights filterweights gammas",
+    "bias": "b bs bias biases beta shift betas offset offsets biasvector bvec",
+    "labels": "y t labels label target targets ytrue truth groundtruth gt onehot yonehot trueys truelabels tlabels "
+    "classes yt actual expected ys desired",
+    "logits": "x scores logits logit z a ypred pred predictions yhat output outputs out input inputs score inp p probs "
+    "probabilities prediction yp ypredicted yproba",
+    "mask": "mask keep kept m",
+    "a": "a x x1 left main branch f fx out",
+    "b": "b y x2 right skip shortcut residual identity",
+    "columns": "col cols column columns x dcol dx_cols xcol",
+    "dy": "dy dout douts dz da dldout dldy dlda dldz grad grads gradoutput gradout gradoutputs outgrad outputgrad "
+    "gradient gradients upstream upstreamgrad upstreamgradient delta deltas error errors err eta accumgrad topdiff "
+    "residual dvalues dnext derror dh dlout dl doutput dprev gradinput gradin g nextgrad lossgrad outputgradient dloss "
+    "output_delta dupstream gy dlossdout backwardgrad errortensor outerror prevgrad dlogits dscores dresult topgrad "
+    "dldoutput gradz gradafter gradsout dforward chain inputgrad inputgradient diff ograd gout sensitivity",
+    "cache": "cache caches ctx context saved memory tape state stored",
+    "y": "y out output outputs a",
+    "stride": "stride strides s step steps strideshape stridesize",
+    "stride_height": "strideh sh stridey strideheight",
+    "stride_width": "stridew sw stridex stridewidth",
+    "padding": "padding pad pads p zeropad zeropadding paddingsize padsize npad",
+    "kernel_size": "kernelsize ksize k f filtersize poolsize poolingsize size window windowsize kernel pool filter "
+    "fsize poolshape kernelshape filtershape poolingshape windowshape psize kernelsizes kernelwidth_ field",
+    "kernel_height": "poolh poolheight kernelh kernelheight kh fh hh filterh filterheight windowh ph hf hpool",
+    "kernel_width": "poolw poolwidth kernelw kernelwidth kw fw ww filterw filterwidth windoww pw wf wpool",
+    "eps": "eps epsilon e",
+    "momentum": "momentum decay rho alpha",
+    "p": "p rate droprate dropoutrate ratio dropoutratio dropratio prob probability dropprob dropoutprob keepprob keep "
+    "pkeep pdrop dropp dropout keeprate keepratio",
+    "axis": "axis dim",
+    "training": "train training trainflg trainflag istrain istraining trainmode isttraining savecache usecache "
+    "keepcache istrainable phase cached",
+    "mode": "mode",
+    "learning_rate": "lr learningrate alpha eta stepsize rate learnrate",
+    "in_channels": "inchannels inchannel cin inc inputchannels nin inplanes ninputs inputdepth numchannels nchannels "
+    "channels c channelsin prevchannels inputdim indim infeatures inputsize insize din d i ni numin inputs inputunits "
+    "ncin depth numinputs numfeatures nfeatures features ninput inputfeatures dimin nchannel "
+    "inunits fanin inputchannel",
+    "out_channels": "outchannels outchannel cout outc outputchannels nout numfilters nfilters filters outplanes "
+    "noutputs numkernels nkernels kernels o outputdim outdim outfeatures outputsize outsize dout m no numout units "
+    "nunits neurons nneurons hidden nf ncout numoutputs channelsout noutput outputfeatures dimout outunits fanout "
+    "numberfilters numfilter outputdepth nkernel numunits numberoffilters outputs depthout kernelnum filternum",
+    "input_shape": "inputshape inshape xshape shape inputdims inputshapes imageshape imgshape",
+    "batch": "batchsize n nbatch m minibatch",
+    "filter_shape": "filtershape kernelshape wshape weightshape weightsshape filtersshape convshape convolutionshape",
+    "activation": "activation act nonlinearity activationfn",
+    "use_bias": "usebias bias hasbias withbias",
+}
+ROLES = {role: frozenset(spellings.replace("_", "").split()) for role, spellings in _SPELLINGS.items()}
+
+# Dictionaries of options, and the keys under which each option is looked for in them.
+DICTIONARIES = re.compile(r"(conv|pool|bn|ln|gn|dropout|norm|batchnorm)_?params?|hyper_?param(eter)?s?|hparams?"
+                          r"|hparameters?|params?|options?|opts?|config|cfg|settings", re.I)  # fmt: skip
+KEYS = {
+    "stride": ("stride", "strides", "s"),
+    "padding": ("pad", "padding", "p"),
+    "kernel_size": ("f", "kernel_size", "pool_size", "filter_size", "size"),
+    "kernel_height": ("pool_height", "pool_h", "kernel_height", "HH"),
+    "kernel_width": ("pool_width", "pool_w", "kernel_width", "WW"),
+    "eps": ("eps", "epsilon"),
+    "momentum": ("momentum",),
+    "p": ("p", "keep_prob", "rate"),
+    "training": ("mode",),
+    "axis": ("axis",),
+}
+
+FORWARDS = ("forward", "__call__", "forward_pass", "forward_propagate", "forward_propagation", "forward_prop", "fwd",
+            "feed_forward", "feedforward", "propagate", "fprop", "apply", "call", "compute", "forwardprop", "predict",
+            "calculate", "loss", "run", "activate")  # fmt: skip
+BACKWARDS = ("backward", "backward_pass", "back_propagate", "backward_propagate", "backward_propagation", "backprop",
+             "back_propagation", "backpropagation", "backpropagate", "back_prop", "bwd", "bprop", "gradient", "grad",
+             "derivative", "backward_prop", "prime", "back", "diff")  # fmt: skip
+VALUES = ("data", "value", "val", "array", "w", "param", "weight", "tensor", "x", "v", "weights")
+GRADIENTS = ("grad", "gradient", "g", "dw", "d", "diff", "delta", "derivative")
+
+
+def plain(name: str) -> str:
+    """A name without case, underscores and the number at its end: "self.W_1" -> "w"."""
+    return re.sub(r"\d+$", "", name.lower().replace("_", "")) or name.lower()
+
+
+def is_role(name: str, role: str) -> bool:
+    """True if people call `role` by that name."""
+    words = ROLES[role]
+    return plain(name) in words or name.lower().replace("_", "") in words
+
+
+def gradient_of(path: tuple, role: str) -> bool:
+    """True if the names on the way to a number read as the gradient of a parameter: ("grads", "W"), ("dW",), ..."""
+    names = [str(p) for p in path if isinstance(p, str)]
+    for marker in ("gradients", "gradient", "grads", "grad", "delta", "derivative", "diff", "nabla"):
+        marked = [n for n in names if marker in plain(n)]
+        if marked:
+            rest = [plain(n).replace(marker, "", 1) for n in names]
+            return any(r and (is_role(r, role) or (r[0] == "d" and is_role(r[1:] or "?", role))) for r in rest)
+    last = plain(names[-1]) if names else ""
+    return len(last) > 1 and last[0] == "d" and is_role(last[1:], role)
