@@ -1,5 +1,6 @@
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -78,9 +79,17 @@ def test_other_modes_become_rgb(mode):
     data = h.encode(image, kind)
     expected = Image.open(io.BytesIO(data))
     expected.info.pop("transparency", None)
-    np.testing.assert_array_equal(read_image(data), np.asarray(expected.convert("RGB")))
+    dropped = read_image(data, background=None)
+    np.testing.assert_array_equal(dropped, np.asarray(expected.convert("RGB")))
     if mode == "alpha":  # dropped, not blended: the colours are those that are stored
-        np.testing.assert_array_equal(read_image(data), PICTURE)
+        np.testing.assert_array_equal(dropped, PICTURE)
+    if "alpha" in mode:
+        on_white = Image.new("RGBA", image.size, "white")
+        on_white.alpha_composite(Image.open(io.BytesIO(data)).convert("RGBA"))
+        difference = read_image(data).astype(int) - np.asarray(on_white.convert("RGB"))
+        assert np.abs(difference).max() <= 1  # Pillow rounds otherwise
+    else:
+        np.testing.assert_array_equal(read_image(data), dropped)
     if mode.startswith("cmyk"):  # through CMYK and back; JPEG loses a little more
         assert np.abs(read_image(data).astype(int) - PICTURE).mean() < 12
 
@@ -93,6 +102,93 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped(kind):
     assert found.max() == 255
     np.testing.assert_array_equal(found[..., 0], found[..., 2])
     np.testing.assert_array_equal(found[..., 0], np.rint(levels / 257))
+
+
+@pytest.mark.parametrize("bits", [1, 8, 16])
+def test_a_tiff_whose_zero_is_white_is_no_negative(bits):
+    """Its tag 262, PhotometricInterpretation, says what 0 means: white here, black in the other file."""
+    levels = np.arange(12 * 16).reshape(12, 16) * (1 << bits) // (12 * 16)
+    out = [read_image(grey_tiff(levels, bits, photometric)) for photometric in (0, 1)]
+    np.testing.assert_array_equal(out[0], 255 - out[1])
+    assert out[1][0, 0, 0] == 0
+    assert out[1][-1, -1, 0] > 250
+
+
+def grey_tiff(levels, bits, photometric):
+    """A TIFF of one strip, written out here, for Pillow writes no such file of 16 bits."""
+    packed = np.packbits(levels.astype(np.uint8), axis=1) if bits == 1 else levels.astype(f"<u{bits // 8}")
+    pixels, (height, width) = packed.tobytes(), levels.shape
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, photometric), (273, 8), (277, 1), (278, height)]
+    tags.append((279, len(pixels)))
+    entries = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<L", 8 + len(pixels)) + pixels + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def test_a_black_drawing_on_nothing_is_black_on_white():
+    pixels = np.zeros((6, 6, 4), np.uint8)
+    pixels[2:4, 2:4, 3] = 255
+    found = read_image(h.encode(Image.fromarray(pixels), "PNG"))
+    assert found[0, 0].tolist() == [255, 255, 255]
+    assert found[2, 2].tolist() == [0, 0, 0]
+    assert read_image(h.encode(Image.fromarray(pixels), "PNG"), background=(9, 8, 7))[0, 0].tolist() == [9, 8, 7]
+
+
+def test_notes_beside_the_pixels_do_not_matter():
+    whole = h.encode(PICTURE, "PNG")
+    for chunk in (
+        h.png_chunk(b"iCCP", b"profile\0\0" + zlib.compress(bytes(1_500_000))),
+        h.png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"x" * 2_000_000)),
+        h.png_chunk(b"tEXt", b"Comment\0" + b"x" * 2_000_000),
+        h.png_chunk(b"tIME", bytes(7))[:-1] + b"!",  # a wrong checksum
+        h.png_chunk(b"tRNS", bytes(7))[:-1] + b"!",
+    ):
+        np.testing.assert_array_equal(read_image(whole[:33] + chunk + whole[33:]), PICTURE)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = h.encode(PICTURE, "PNG", exif=exif)
+    note = h.png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"x" * 2_000_000))
+    np.testing.assert_array_equal(read_image(turned[:33] + note + turned[33:]), read_image(turned))
+    assert read_image(turned).shape == (17, 12, 3)
+
+
+def test_the_size_field_of_a_bmp_is_not_believed():
+    data = bytearray(h.encode(PICTURE, "BMP"))
+    data[2:6] = struct.pack("<L", len(data) + 1000)
+    np.testing.assert_array_equal(read_image(bytes(data)), PICTURE)
+    with pytest.raises(DataError, match=r"cut short: .* of .* bytes"):
+        read_image(bytes(data[:-1]))
+
+
+@pytest.mark.parametrize(
+    ("beginning", "words"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "is HEIC"),
+        (b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "is AVIF"),
+        (b"\n<!DOCTYPE html>\n<html>", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a", "it is a Git LFS pointer, .*git lfs pull"),
+        (b"%PDF-1.7", "it is a PDF"),
+        (b"<?xml version='1.0'?><svg>", "it is an SVG drawing"),
+        (b"\xff\x0a" + bytes(30), "it is JPEG XL"),
+    ],
+)
+def test_what_is_no_picture_under_the_name_of_one_is_called_by_its_own(tmp_path, beginning, words):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(beginning + bytes(100))
+    with pytest.raises(DataError, match=words):
+        read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_kinds_that_need_a_package(kind):
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    Image.init()
+    if kind not in Image.SAVE:
+        pytest.skip(f"this Pillow has no {kind}")
+    smooth = np.repeat(np.arange(64, dtype=np.uint8)[:, None] * 3, 64, axis=1)
+    found = read_image(h.encode(np.repeat(smooth[:, :, None], 3, 2), kind))
+    assert found.shape == (64, 64, 3)
+    assert np.abs(found.astype(int) - smooth[:, :, None]).mean() < 4  # both lose a little
 
 
 def test_pixels_of_unknown_range_are_refused():
@@ -191,7 +287,7 @@ def test_kinds_that_are_not_meant_are_not_opened(tmp_path):
             read_image(data)
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"<html>404</html>")
-    with pytest.raises(DataError, match=r"photo\.jpg: is not an image"):
+    with pytest.raises(DataError, match=r"photo\.jpg: is not an image of a known kind: it is a web page"):
         read_image(path)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from ..errors import DataError
 from ..printable import printable
 from .dataset import Dataset, Subset, Transform
 from .images import MAX_PIXELS, SUFFIXES, read_image
+from .picture_files import PictureFiles, not_read
 
 _PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
@@ -21,33 +24,48 @@ _PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 class ImageFolder(Dataset):
     """Images from `root/class/*.jpg` and the like; the class folders' names, sorted, are the classes.
 
-    Images may lie deeper inside a class folder. Hidden files and folders, and files without the suffix of
-    an image (.jpg .jpeg .png .gif .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm), are passed over. An image is
+    Images may lie deeper inside a class folder. Hidden files and folders, runs of tinyvision's and files without the
+    suffix of a picture are passed over; two spellings of one name in Unicode are one class. An image is
     read when it is asked for, by `read_image`: uint8 RGB (H, W, 3), with at most `max_pixels` pixels.
 
     samples       list of (path, label)
     labels        int64 (N,)
     class_to_idx  label by class name
+    others        how many files of the class folders are no pictures that can be read, by suffix: {".heic": 12}
 
-    Raises DataError if `root` is missing, is no folder, has no class folders, or a class folder has no
-    images; and when a broken image is asked for, naming it."""
+    `ignore` names folders that are passed over, too. Raises DataError if `root` is missing, is no folder, has no
+    class folders, or a class folder has no images; and when a broken image is asked for, naming it."""
 
     def __init__(
         self,
         root: str | os.PathLike[str],
         transform: Transform | None = None,
         max_pixels: int = MAX_PIXELS,
+        ignore: Collection[Path] = (),
     ) -> None:
         self.root = Path(root).expanduser()
         self.transform, self.max_pixels = transform, max_pixels
-        self.classes = _class_folders(self.root)
+        found: dict[str, list[PictureFiles]] = {}
+        for folder in _class_folders(self.root):
+            files = PictureFiles(self.root / folder, ignore)
+            if files.paths or not files.runs:  # a folder of nothing but our runs is no class
+                found.setdefault(unicodedata.normalize("NFC", folder), []).append(files)
+        if not found:
+            raise DataError(f"{printable(self.root)}: holds runs of tinyvision's and no images")
+        self.classes = sorted(found)
         self.class_to_idx = {name: label for label, name in enumerate(self.classes)}
-        found = [_images_in(self.root / name) for name in self.classes]
-        empty = [name for name, paths in zip(self.classes, found, strict=True) if not paths]
-        if empty:
+        self.others = sum((files.others for kind in found.values() for files in kind), Counter())
+        if empty := [name for name in self.classes if not any(files.paths for files in found[name])]:
             names = printable(", ".join(ascii(name) for name in empty), 150)
-            raise DataError(f"{printable(self.root)}: no images in the class folders {names}; remove or fill them")
-        self.samples = [(path, label) for label, paths in enumerate(found) for path in paths]
+            hint = f" ({told})" if (told := not_read(0, self.others)) else ""
+            raise DataError(
+                f"{printable(self.root)}: no images in the class folders {names}{hint}; remove or fill them"
+            )
+        self.samples = [
+            (path, label)
+            for label, name in enumerate(self.classes)
+            for path in sorted(path for files in found[name] for path in files.paths)
+        ]
         self.labels = np.array([label for _, label in self.samples], np.int64)
 
     def __len__(self) -> int:
@@ -104,19 +122,5 @@ def _class_folders(root: Path) -> list[str]:
         raise DataError(f"{name}: {found}; put the images of each class into a folder of their own")
     parts = set(map(str.lower, classes)) <= _PARTS
     if parts and any(next(os.walk(root / part), ("", [], []))[1] for part in classes):
-        raise DataError(f"{name}: holds {', '.join(classes)} instead of classes; open one of these folders")
+        raise DataError(f"{name}: holds {printable(', '.join(classes))} instead of classes; open one of these folders")
     return classes
-
-
-def _images_in(folder: Path) -> list[Path]:
-    """Image files anywhere below `folder`, in the order of their paths; links to other folders are not
-    followed."""
-    paths = []
-    for place, folders, names in os.walk(folder, onerror=_cannot_list):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths += [Path(place, n) for n in names if not n.startswith(".") and n.lower().endswith(SUFFIXES)]
-    return sorted(paths)
-
-
-def _cannot_list(error: OSError) -> None:
-    raise DataError(f"{printable(error.filename)}: cannot be read: {error.strerror}") from error

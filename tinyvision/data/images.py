@@ -2,33 +2,55 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import DataError, OptionError
-from ..formats.image_checks import problem_in
+from ..formats.image_checks import kind_of, problem_in, without_needless_chunks
 from ..formats.source import Source, read_bytes, refuse
 
 if TYPE_CHECKING:
     from PIL import Image
 
 # Pillow opens forty formats by content; one of them, EPS, starts another program. These are the ones meant
-# here.
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+# here; the last two where this Pillow, or the package pillow-heif, can read them.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "HEIF")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif", ".hif"),
+)
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn of decompression bombs; it refuses above twice that
+WHITE = (255, 255, 255)
 _MAX_SIDE = 1 << 20
 
 
-def read_image(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+@cache
+def needs(suffix: str) -> str | None:
+    """What to install so that files with this suffix can be read, such as "pip install pillow-heif"; or None."""
+    from PIL import features
+
+    if suffix in (".heic", ".heif", ".hif") and importlib.util.find_spec("pillow_heif") is None:
+        return "pip install pillow-heif"
+    if suffix == ".avif" and not features.check("avif"):
+        return 'pip install "pillow>=11.3"'
+    return None
+
+
+def read_image(
+    source: Source, max_pixels: int = MAX_PIXELS, background: tuple[int, int, int] | None = WHITE
+) -> np.ndarray:
     """The picture in a file, as uint8 RGB (H, W, 3). `source` is a path, or the file's bytes.
 
-    JPEG, PNG, GIF, BMP, WebP, TIFF and PPM/PGM/PBM are recognised by content. The camera's orientation
-    (EXIF) is applied. Grey becomes three equal channels; 16-bit grey is scaled (65535 becomes 255), never
-    clipped; palettes and CMYK are converted; an alpha channel is dropped, not blended, as in torchvision's
-    image loader. Of animated or many-page files the first picture is read.
+    JPEG, PNG, GIF, BMP, WebP, TIFF and PPM/PGM/PBM, and where they are installed AVIF and HEIC, are recognised by
+    content. The camera's orientation (EXIF) is applied. Grey becomes three equal channels; 16-bit grey is scaled (65535
+    becomes 255), never clipped; palettes and CMYK are converted. What is transparent shows `background`, as on a white
+    page, for a black drawing on nothing would be black on black; with None transparency is dropped and the stored
+    colours come out, as in torchvision's image loader. Of animated or many-page files the first picture is read. Notes
+    beside the pixels (profiles, texts) that are damaged or huge are no reason to refuse a picture.
 
     Raises DataError if the file is missing, cut short, damaged, of another kind, has more than `max_pixels`
     pixels (looked up before any pixel is decoded), or holds 32-bit pixels, whose range nothing tells;
@@ -37,22 +59,32 @@ def read_image(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise OptionError(f"read_image: max_pixels must be an integer from 1 to {2 * MAX_PIXELS:,}, got {max_pixels}")
     data, name = read_bytes(source)
     try:
-        return _decode(data, name, max_pixels)
+        return _decode(data, name, max_pixels, background)
     except DataError:
         raise
     except Exception as error:  # Pillow's plug-ins raise almost any type when a file is damaged
         refuse(name, f"cannot be decoded: {_pillow_said(error)}", error)
 
 
-def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
+def _decode(data: bytes, name: str, max_pixels: int, background: tuple[int, int, int] | None) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     if problem := problem_in(data, max_pixels):
         refuse(name, problem)
+    what = kind_of(data)
+    if what == "HEIC" and needs(".heic") is None:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    Image.init()
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(without_needless_chunks(data)), formats=[f for f in FORMATS if f in Image.OPEN])
     except UnidentifiedImageError as error:
-        refuse(name, f"is not an image of a known kind ({', '.join(FORMATS)})", error)
+        remedy = needs(f".{what.lower()}") if what else None
+        if what in _PICTURES:
+            refuse(name, f"is {what}, but cannot be opened: it is damaged{f', or {remedy}' if remedy else ''}", error)
+        known = f"it is {what}; " if what else ""
+        refuse(name, f"is not an image of a known kind: {known}{', '.join(FORMATS)} are read", error)
     except Image.DecompressionBombError as error:
         refuse(name, f"has too many pixels; the most that is allowed is max_pixels={max_pixels:,}", error)
     with image:
@@ -64,21 +96,40 @@ def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
         kind = image.format
         image.load()
         # A copy, for Pillow's own memory is read-only.
-        return np.array(_upright(_rgb(image, kind, name), image), order="C")
+        return np.array(_upright(_rgb(image, kind, name, background), image), order="C")
 
 
-def _rgb(image: Image.Image, kind: str | None, name: str) -> np.ndarray:
+_PICTURES = ("HEIC", "AVIF", "JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF")
+
+
+def _rgb(image: Image.Image, kind: str | None, name: str, background: tuple[int, int, int] | None) -> np.ndarray:
     """Pixels of any mode as uint8 (H, W, 3)."""
     mode = image.mode
     if mode.startswith("I;16") or (mode == "I" and kind in ("PNG", "PPM")):
         # Pillow's own conversion clips at 255. 65535 / 257 = 255 exactly.
-        wide = np.asarray(image).astype(np.int64)
-        grey = ((np.clip(wide, 0, 65535) + 128) // 257).astype(np.uint8)
+        wide = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        if kind == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # type: ignore[attr-defined]
+            wide = 65535 - wide  # Pillow turns it round for 1 and 8 bits only
+        grey = ((wide + 128) // 257).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if mode in ("I", "F", "LAB"):
         refuse(name, f"holds pixels of mode {mode}, whose range is unknown; save the picture with 8 or 16 bits")
+    if background is not None and (mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info):
+        return _on_background(np.asarray(image.convert("RGBA")), background)
     image.info.pop("transparency", None)  # or Pillow warns that it is about to be dropped
     return np.asarray(image if mode == "RGB" else image.convert("RGB"))
+
+
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # a TIFF's tag, and what it may say
+
+
+def _on_background(rgba: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
+    """rgb alpha + background (1 - alpha), rounded to the nearest."""
+    alpha = rgba[:, :, 3:].astype(np.uint32)
+    if (alpha == 255).all():
+        return rgba[:, :, :3]
+    mixed = rgba[:, :, :3] * alpha + np.array(background, np.uint32) * (255 - alpha)
+    return ((mixed + 127) // 255).astype(np.uint8)
 
 
 def _upright(pixels: np.ndarray, image: Image.Image) -> np.ndarray:

@@ -31,9 +31,89 @@ def problem_in(data: bytes, max_pixels: int) -> str | None:
         return _gif(data)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "is cut short" if int.from_bytes(data[4:8], "little") + 8 > len(data) else None
-    if data[:2] == b"BM":
+    return _bmp(data) if data[:2] == b"BM" else None
+
+
+_KINDS = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG", "PNG"),
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"version https://git-lfs", "a Git LFS pointer, fetch the file itself with `git lfs pull`"),
+    (b"%PDF", "a PDF"),
+    (b"%!PS", "PostScript"),
+    (b"8BPS", "a Photoshop file"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"\0\0\x01\0", "an icon (ICO)"),
+)
+# The brand in the first box of a file of ISO's base media format.
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"mp42": "a video", b"isom": "a video", b"qt  ": "a video"}
+_BRANDS |= dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC")
+
+
+def kind_of(data: bytes) -> str | None:
+    """What a file is by its first bytes, whatever its name says: "HEIC", "a web page" ...; or None."""
+    if data[4:8] == b"ftyp":
+        return _BRANDS.get(data[8:12])
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WebP"
+    text = data[:512].lstrip().lower()
+    if text.startswith((b"<!doctype html", b"<html")):
+        return "a web page, the download went wrong"
+    if text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in text):
+        return "an SVG drawing"
+    return next((kind for beginning, kind in _KINDS if data.startswith(beginning)), None)
+
+
+def _bmp(data: bytes) -> str | None:
+    """Rows whole, by the two headers; the file's size, which the first header also states, is often wrong."""
+    if len(data) < 30:
+        return "is cut short: its header is not whole"
+    start, header = struct.unpack_from("<2L", data, 10)
+    if header < 40:  # the oldest kind: 16-bit sizes
+        width, height, _, bits = struct.unpack_from("<4H", data, 18)
+        packed = 0
+    elif len(data) < 34:
+        return "is cut short: its header is not whole"
+    else:
+        width, height, _, bits, packed = struct.unpack_from("<2l2HL", data, 18)
+    if packed in (1, 2):  # run lengths: nothing but the header tells where they end
         return "is cut short" if int.from_bytes(data[2:6], "little") > len(data) else None
-    return None
+    needed = start + (abs(width) * bits + 31) // 32 * 4 * abs(height)
+    return f"is cut short: {len(data):,} of {needed:,} bytes" if needed > len(data) else None
+
+
+_NOTES = (b"iCCP", b"iTXt", b"zTXt", b"tEXt")  # chunks that may unpack to any size and change no pixel here
+_EXIF_AS_TEXT = b"Raw profile type"  # older writers keep the camera's orientation in such a text
+_LARGE_NOTE = 1 << 16
+
+
+def without_needless_chunks(data: bytes) -> bytes:
+    """A PNG without the notes that a reader might stumble over: texts and profiles, and whatever is damaged beside the
+    pixels. As the PNG specification has it (section 13.2), an error in an ancillary chunk is no error of the picture.
+
+    Files of other kinds, and those without notes, are returned as they are."""
+    if data[:8] != b"\x89PNG\r\n\x1a\n":
+        return data
+    view, kept, position, dropped = memoryview(data), [data[:8]], 8, False
+    while position + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        exif = data.startswith(_EXIF_AS_TEXT, position + 8) and length <= _LARGE_NOTE
+        stated = int.from_bytes(view[end - 4 : end], "big")
+        damaged = kind[0] & 0x20 and zlib.crc32(view[position + 4 : end - 4]) != stated
+        if damaged or (kind in _NOTES and not exif):
+            dropped = True
+        else:
+            kept.append(view[position:end])
+        position = end
+        if kind == b"IEND":
+            break
+    return b"".join(kept) if dropped else data
 
 
 def _png(data: bytes, max_pixels: int) -> str | None:
