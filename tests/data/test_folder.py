@@ -1,4 +1,5 @@
 import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -6,7 +7,10 @@ from formats.hostile_data import encode, picture
 
 from tinyvision.data import DataLoader, ImageFolder, Subset, split, transforms
 from tinyvision.data.folder import unreadable
+from tinyvision.data.picture_files import RUN_FILES
 from tinyvision.errors import DataError
+from tinyvision.train.image_folders import folder_parts, passed_over
+from tinyvision.train.runs import BEST, LAST, TRANSFER
 
 
 @pytest.fixture
@@ -108,6 +112,57 @@ def test_train_and_val_are_not_classes(root, tmp_path_factory):
     with pytest.raises(DataError, match="holds train, val instead of classes"):
         ImageFolder(above)
     assert len(ImageFolder(above / "train")) == 12
+
+
+def test_runs_of_ours_are_no_data(root, monkeypatch):
+    for name in RUN_FILES:
+        for place in (root / "experiments" / f"with {name}", root / "dog" / f"with {name}"):
+            (place / "deeper").mkdir(parents=True)
+            (place / name).write_bytes(b"")
+            for picture_name in ("history.png", "deeper/1.png"):
+                (place / picture_name).write_bytes(encode(picture(), "PNG"))
+    monkeypatch.setenv("TINYVISION_HOME", str(root / "kept"))
+    (root / "kept").mkdir()
+    (root / "kept" / "a.png").write_bytes(encode(picture(), "PNG"))
+    (root / "new" / "transfer-1").mkdir(parents=True)
+    assert set(RUN_FILES) == {LAST, BEST, TRANSFER}
+    data = ImageFolder(root, ignore=[root / "new" / "transfer-1"])
+    assert data.classes == ["cat", "dog", "ähre"]
+    assert len(data) == 12
+
+
+def test_files_that_are_passed_over_are_counted(root):
+    for number in range(3):
+        (root / "dog" / f"{number}.heic").write_bytes(b"")
+    (root / "cat" / "a.jfif").write_bytes(encode(picture(), "JPEG"))
+    (root / "cat" / "b.JPE").write_bytes(encode(picture(), "JPEG"))
+    with pytest.MonkeyPatch.context() as patch:
+        remedy = {".heic": "pip install pillow-heif"}.get
+        patch.setattr("tinyvision.data.picture_files.needs", remedy)
+        data = ImageFolder(root)
+        told = passed_over([Subset(data, [1]), data, None])
+    assert len(data) == 14
+    assert told == "6 of 20 files were not read: 3 .db, 3 .heic (pip install pillow-heif)"
+
+
+def test_two_spellings_in_unicode_are_one_class(root):
+    (root / unicodedata.normalize("NFD", "ähre")).mkdir()
+    (root / unicodedata.normalize("NFD", "ähre") / "x.png").write_bytes(encode(picture(), "PNG"))
+    assert ImageFolder(root).classes == ["cat", "dog", "ähre"]
+    assert ImageFolder(root).labels.tolist().count(2) == 5
+
+
+def test_a_root_one_level_too_high_is_refused(root, tmp_path_factory):
+    above = tmp_path_factory.mktemp("above")
+    (above / "images").symlink_to(root)
+    with pytest.raises(DataError, match=r"only class is 'images', with the folders 'cat', 'dog', .* name the folder"):
+        folder_parts(above)
+    (above / "more").symlink_to(root)
+    with pytest.raises(DataError, match=r"\('images', 'more'\) hold the same folders .* name one of them"):
+        folder_parts(above)
+    assert folder_parts(root)[0].classes == ["cat", "dog", "ähre"]
+    with pytest.raises(DataError, match="only the class 'deeper'"):
+        folder_parts(root / "cat")
 
 
 def test_links_in_circles_end(root):

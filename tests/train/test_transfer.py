@@ -13,7 +13,7 @@ from PIL import Image
 from tinyvision import models, nn, random, train
 from tinyvision.cli import main
 from tinyvision.errors import CheckpointError, DataError, OptionError, WeightsError
-from tinyvision.train import recipes, transfer
+from tinyvision.train import image_folders, recipes, transfer
 from tinyvision.train.preprocessing import Preprocessing
 from tinyvision.train.report import write_report
 from tinyvision.weights import load_arrays, save
@@ -218,7 +218,7 @@ def test_broken_pictures_of_all_parts_are_named_at_once(tmp_path):
 def test_pictures_whose_features_are_kept_are_not_checked_again(photos, tmp_path, monkeypatch):
     fine_tune(photos, tmp_path / "one")
     checked = []
-    monkeypatch.setattr(recipes, "unreadable", lambda part, *rest: checked.append(len(part)) or [])
+    monkeypatch.setattr(image_folders, "unreadable", lambda part, *rest: checked.append(len(part)) or [])
     fine_tune(photos, tmp_path / "two")
     assert checked == []
     (photos / "<left>" / "0-3.png").touch()  # one of the 4 that are held back

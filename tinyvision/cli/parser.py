@@ -101,6 +101,19 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=whole(1), metavar="N", help="CPU threads (default: all cores)")
 
 
+def add_max_pixels(parser: Any) -> None:
+    """How large a picture may be."""
+    from ..data.images import MAX_PIXELS
+
+    parser.add_argument(
+        "--max-pixels",
+        type=whole(1),
+        default=MAX_PIXELS,
+        metavar="N",
+        help=f"pixels that a picture may have (default: {MAX_PIXELS:,}; at most {2 * MAX_PIXELS:,})",
+    )
+
+
 def use_device(args: argparse.Namespace) -> Any:
     """The Device that the options name, after it has been found to work. Raises DeviceError or
     OptionError."""

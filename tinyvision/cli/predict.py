@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, OptionError
-from .parser import add_debug, add_device, use_device, whole
+from ..printable import printable
+from .parser import add_debug, add_device, add_max_pixels, use_device, whole
 from .terminal import answer, answer_json, note
 
 _EPILOG = """\
@@ -49,6 +50,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--invert", action="store_true", help="turn dark on light into light on dark, as the digits are")
     p.add_argument("--json", action="store_true", help="print JSON")
     add_device(p)
+    add_max_pixels(p)
     add_debug(p)
     p.set_defaults(run=run)
 
@@ -109,7 +111,7 @@ def _predictions(network: Any, args: argparse.Namespace) -> Iterator[tuple[str, 
     waiting: list[tuple[str, Any]] = []  # pictures, and errors in their place
     for name, path in _expanded(args.inputs):
         try:
-            image = path if isinstance(path, DataError) else read_image(path)
+            image = path if isinstance(path, DataError) else read_image(path, args.max_pixels)
             waiting.append((name, 255 - image if args.invert and not isinstance(image, DataError) else image))
         except DataError as error:
             waiting.append((name, error))
@@ -136,19 +138,22 @@ def _classified(network: Any, waiting: list[tuple[str, Any]], top: int) -> Itera
 
 def _expanded(inputs: list[str]) -> Iterator[tuple[str, Path | DataError]]:
     """(name, path) of every picture that the inputs mean; (input, DataError) for an input that means none."""
-    from ..data.images import SUFFIXES
+    from ..data.picture_files import PictureFiles, not_read
 
     for text in inputs:
         path, problem = Path(text).expanduser(), "no images in this folder"
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            files = PictureFiles(path)
+            found = files.paths
+            if told := not_read(len(found), files.others):
+                note(f"note: {printable(text)}: {told}")
         elif not path.exists() and glob.has_magic(text):
             found, problem = sorted(map(Path, glob.glob(str(path), recursive=True))), "nothing matches this pattern"
         else:
             found = [path]
         yield from ((str(p), p) for p in found)
         if not found:
-            yield text, DataError(f"{text}: {problem}")
+            yield text, DataError(f"{printable(text)}: {problem}")
 
 
 def _print(path: str, found: list[dict[str, Any]]) -> None:

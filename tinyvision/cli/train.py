@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, DataError, OptionError
-from .parser import add_debug, add_device, number, use_device, whole
+from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole
 from .terminal import answer, answer_json, note
 
 _EPILOG = """\
@@ -98,6 +98,7 @@ def _add_settings(how: Any) -> None:
 
 def _add_places(where: Any) -> None:
     add_device(where)
+    add_max_pixels(where)
     where.add_argument(
         "--workers",
         type=whole(0),
@@ -300,7 +301,7 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
 def _open_parts(args: argparse.Namespace, plan: _Plan) -> Any:
     """The data of a plan; completes the plan's description of the network by the number of classes."""
     from .. import train
-    from ..train import recipes
+    from ..train import image_folders, recipes
     from ..train.console import reporter
     from ..train.preprocessing import Preprocessing
     from ..train.runs import open_run
@@ -319,13 +320,17 @@ def _open_parts(args: argparse.Namespace, plan: _Plan) -> Any:
             augment=data["augment"] == "on",
             seed=plan.seed,
             download=args.download,
+            max_pixels=args.max_pixels,
         )
     except DataError as error:
         hint = " (on the command line: --root FOLDER, --download)" if "download=True" in str(error) else ""
         raise DataError(f"{error}{hint}") from None
     if data["name"] == "folder":
         console = reporter(None if args.quiet else "auto")
-        recipes.check_images([parts.train, parts.val, parts.test], console)
+        present = [parts.train, parts.val, parts.test]
+        if told := image_folders.passed_over(present):
+            console.line(f"note: {told}")
+        image_folders.check_images(present, console)
     network = plan.description["model"]["name"]
     plan.description["model"] = recipes.network_description(network, preprocessing, len(parts.classes))
     return parts

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import CheckpointError, OptionError
 from ..printable import printable
-from .parser import add_debug, add_device, number, use_device, whole
+from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole
 from .terminal import answer, answer_json, note
 
 _EPILOG = """\
@@ -60,6 +60,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--batch-size", type=whole(1), metavar="N", help="images in a step (default: 32)")
     p.add_argument("--seed", type=whole(0), metavar="N", help="of split, order and augmentation (default: 0)")
     add_device(p)
+    add_max_pixels(p)
     p.add_argument(
         "--workers", type=whole(0), default=1, metavar="N", help="threads that read images ahead (default: 1)"
     )
@@ -97,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
             resume=args.resume is not None,
             device=where,
             workers=args.workers,
+            max_pixels=args.max_pixels,
             log=None if args.quiet else "auto",
         )
     except KeyboardInterrupt as stop:
@@ -150,12 +152,12 @@ def _what(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 
 def _run_folder(args: argparse.Namespace, folder: Path) -> tuple[Path, bool]:
-    from ..train.recipes import folder_parts
+    from ..train.image_folders import folder_parts
     from ..train.runs import new_run_folder
 
     if args.resume is not None or args.run_folder is not None:
         return Path(args.resume or args.run_folder).expanduser(), False
-    folder_parts(folder.expanduser())  # before a run's folder is made for images that are not there
+    folder_parts(folder.expanduser(), args.max_pixels)  # before a run's folder is made for images that are not there
     return new_run_folder("runs", "transfer"), True
 
 

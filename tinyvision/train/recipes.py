@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial, update_wrapper
 from pathlib import Path
@@ -15,18 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from .. import data, models, threads
+from .. import data, models
 from ..data import Subset, split, transforms
-from ..data.folder import unreadable
 from ..device import to_numpy
-from ..errors import CheckpointError, DataError, OptionError, WeightsError
+from ..errors import CheckpointError, OptionError, WeightsError
 from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..ops import softmax_forward
 from ..tensors.tensor import Tensor
 from ..weights.published import Published, default_name, published, published_file
 from .checkpoint import load_checkpoint
-from .console import Reporter
+from .image_folders import folder_parts
 from .preprocessing import LARGEST_SIDE, Preprocessing
 from .runs import BEST
 from .settings import nearest
@@ -196,12 +195,14 @@ def open_parts(
     augment: bool = True,
     seed: int = 0,
     download: bool = False,
+    max_pixels: int | None = None,
 ) -> Parts:
     """Open a data set by name.
 
     val      the share of the training images that is held back for validation; 0 uses all of them for
              training
     augment  whether training images are moved and mirrored at random, as far as the recipe has it
+    max_pixels  the most that an image of a folder may have
 
     Test images are never used for validation. An image folder may bring its own parts: train/, val/ and
     test/. Raises OptionError, DataError, DownloadError."""
@@ -209,7 +210,9 @@ def open_parts(
     if not 0 <= val < 1:
         raise OptionError(f"val must be a share from 0 to below 1, got {val!r}")
     if name == "folder":
-        train, validation, test = _folder_parts(root)
+        if root is None:
+            raise OptionError("data 'folder' needs root: the folder that holds one folder of images for each class")
+        train, validation, test = folder_parts(Path(root).expanduser(), max_pixels or data.images.MAX_PIXELS)
     else:
         options: dict[str, Any] = {"size": preprocessing.size[0]} if name == "shapes" else {}
         if name in ("digits", "shapes") and (root or download):
@@ -251,63 +254,6 @@ def _augmentation(name: str, recipe: Recipe, preprocessing: Preprocessing) -> li
             transforms.RandomCrop(preprocessing.size, padding=recipe.shift * preprocessing.size[0] // recipe.size)
         )
     return [*steps, transforms.RandomHorizontalFlip()] if recipe.flips else steps
-
-
-def _folder_parts(root: str | None) -> tuple[Any, Any, Any]:
-    if root is None:
-        raise OptionError("data 'folder' needs root: the folder that holds one folder of images for each class")
-    return folder_parts(Path(root).expanduser())
-
-
-def folder_parts(root: Path) -> tuple[Any, Any, Any]:
-    """(training, validation, test) ImageFolders of root/train, root/val and root/test, or (all of root, None,
-    None).
-
-    Raises DataError if the parts have different classes."""
-    names = {part: [root / n for n in also if (root / n).is_dir()] for part, also in _PART_NAMES.items()}
-    if not names["train"]:
-        return data.ImageFolder(root), None, None
-    found: dict[str, Any] = {part: data.ImageFolder(paths[0]) if paths else None for part, paths in names.items()}
-    train = found["train"]
-    for part in ("val", "test"):
-        other = found[part]
-        if other is not None and other.classes != train.classes:
-            differing = sorted(set(other.classes) ^ set(train.classes))
-            raise DataError(f"{root}: train and {part} differ in the classes {', '.join(map(repr, differing[:5]))}")
-    return train, found["val"], found["test"]
-
-
-def check_images(parts: Sequence[Any], console: Reporter, known: Callable[[Any], bool] = lambda part: False) -> None:
-    """Read all images of the parts of an image folder once, so that every broken one is named before training,
-    and not one after the other by runs that die of them.
-
-    parts    ImageFolders or Subsets of them; a None is passed over
-    console  shows how far the reading has come
-    known    tells of a part whether its images have been read before, and need no second reading
-
-    Raises DataError naming every image that cannot be read."""
-    present = [part for part in parts if part is not None]
-    unread = [part for part in present if not known(part)]
-    if not unread:
-        return
-    readers = min(threads.get_num_threads(), _READERS)
-    counted = console.counter("checking the images", sum(map(len, unread)))
-    try:
-        errors = [error for part in unread for error in unreadable(part, counted, readers)]
-    finally:
-        console.end()
-    if errors:
-        named = "".join(f"\n    {text}" for text in sorted(map(str, errors)))
-        raise DataError(f"{len(errors)} of {sum(map(len, present))} images cannot be used; mend or remove them:{named}")
-
-
-_READERS = 4  # threads; each may hold the pixels of a very large photograph
-
-_PART_NAMES = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
 
 
 def network_name(text: str) -> str:

@@ -24,7 +24,7 @@ import numpy as np
 from .. import random
 from ..data import ArrayDataset, Subset, split, transforms
 from ..device import Device
-from ..errors import CheckpointError, DataError, OptionError, TinyVisionError
+from ..errors import CheckpointError, OptionError, TinyVisionError
 from ..formats.files import atomic_write, cache_dir
 from ..nn.module import Module, numpy_state
 from ..weights import load_arrays, save
@@ -33,8 +33,9 @@ from .console import reporter
 from .evaluate import Evaluation, evaluate
 from .feeding import ImageLoader
 from .history import History
+from .image_folders import check_images, folder_parts, passed_over
 from .loop import fit
-from .recipes import NETWORKS, check_images, folder_parts, published_preprocessing
+from .recipes import NETWORKS, published_preprocessing
 from .runs import BEST, CSV, LAST, PLOT, TRANSFER, FolderLock, make_folder, tidy_run
 from .settings import Settings, nearest
 
@@ -117,14 +118,16 @@ def fine_tune(
     device: str | Device = "cpu",
     workers: int = 0,
     log: Any = "auto",
+    max_pixels: int = data.images.MAX_PIXELS,
 ) -> TransferResult:
     """Fine-tune a pretrained network on the images in `folder`/class, or in `folder`/train/class and val, test.
 
     What comes of it is kept in the folder `run`, from which a stopped transfer can be resumed with the same
-    settings. Nothing is written there before the weights and all images have been read. Raises DataError
-    (naming every image that cannot be read), WeightsError, OptionError, CheckpointError, TrainingError."""
+    settings. `max_pixels` is the most that an image may have. Nothing is written there before the weights and all
+    images have been read. Raises DataError (naming every image that cannot be read), WeightsError, OptionError,
+    CheckpointError, TrainingError."""
     root, run = Path(folder).expanduser(), Path(run).expanduser()
-    parts = _Parts(root, settings)
+    parts = _Parts(root, settings, run, max_pixels)
     chosen = {"folder": str(root.absolute()), **asdict(settings)}
     _check_run(run, chosen, resume)
     preprocessing = published_preprocessing(settings.model, settings.weights)
@@ -140,6 +143,8 @@ def fine_tune(
     }
     console = reporter(log)
     features = _Features(model, top, preprocessing, settings, workers, console)
+    if told := passed_over([parts.train, parts.val, parts.test]):
+        console.line(f"note: {told}")
     check_images([parts.train, parts.val, parts.test], console, features.has)
     train_set, val_set = features.of_training(parts.train), features.of(parts.val)
     if not resume:
@@ -181,13 +186,9 @@ def fine_tune(
 class _Parts:
     """Training, validation and test images without transforms."""
 
-    def __init__(self, root: Path, settings: TransferSettings) -> None:
-        train, val, self.test = folder_parts(root)
+    def __init__(self, root: Path, settings: TransferSettings, run: Path, max_pixels: int) -> None:
+        train, val, self.test = folder_parts(root, max_pixels, ignore=[run])
         self.classes = list(train.classes)
-        if len(self.classes) < 2:
-            raise DataError(
-                f"{root}: there is only the class {self.classes[0]!r}; at least two are needed to tell apart"
-            )
         if val is None:
             train, val = split(train, settings.val, seed=settings.seed)
         self.train, self.val = train, val
