@@ -5,7 +5,8 @@ import io
 import numpy as np
 import pytest
 
-from tinyvision.errors import WeightsError
+from tinyvision.data import read_npz
+from tinyvision.errors import DataError, WeightsError
 from tinyvision.weights import load_arrays as load
 from tinyvision.weights import save
 
@@ -64,7 +65,10 @@ def test_python_2_wrote_long_integers(tmp_path):
 
 def test_an_archive_without_arrays(tmp_path):
     np.savez(tmp_path / "a.npz")
-    assert load(tmp_path / "a.npz") == {}
+    with pytest.raises(WeightsError, match="an archive without arrays"):
+        load(tmp_path / "a.npz")
+    with pytest.raises(DataError, match="an archive without arrays"):
+        read_npz(tmp_path / "a.npz")
 
 
 def test_compressed_weights_within_the_bound(tmp_path):

@@ -1,6 +1,7 @@
 """Fine-tuning on a folder of pictures, and the report on it, with a small stand-in for a pretrained
 network."""
 
+import os
 import re
 import shutil
 import signal
@@ -130,9 +131,28 @@ def test_features_are_computed_once(photos, tmp_path):
     assert cached < computed / 3
     assert first.evaluation.labels.tolist() == second.evaluation.labels.tolist()
     calls.clear()
-    (photos / "<left>" / "0-3.png").touch()  # a changed file is read anew
-    fine_tune(photos, tmp_path / "three")
-    assert sum(calls) > cached
+    (photos / "<left>" / "0-3.png").touch()  # the same picture, whatever its time and its folder are
+    shutil.copytree(photos, tmp_path / "copy")
+    fine_tune(tmp_path / "copy", tmp_path / "three")
+    assert sum(calls) == cached
+
+
+def test_features_follow_what_is_in_a_file(photos, tmp_path):
+    """Two folders of files of one size and time change places: neither path nor size nor time tells."""
+    for path in photos.rglob("*.png"):
+        path.write_bytes(path.read_bytes().ljust(4000, b"\0"))
+        os.utime(path, (1e9, 1e9))
+    before = fine_tune(photos, tmp_path / "one")
+    os.rename(photos / "<left>", photos / "x")
+    os.rename(photos / "top & co", photos / "<left>")
+    os.rename(photos / "x", photos / "top & co")
+    after = fine_tune(photos, tmp_path / "two")
+    assert before.evaluation.accuracy == after.evaluation.accuracy == 1.0
+    for run, bright_left in (("one", "<left>"), ("two", "top & co")):
+        picture = np.zeros((20, 24, 3), np.uint8) + 50
+        picture[:, :12] += 120
+        network = train.load_network(tmp_path / run)
+        assert network.class_name(int(network.probabilities([picture]).argmax())) == bright_left
 
 
 def test_every_view_is_another(photos, tmp_path):
@@ -221,7 +241,8 @@ def test_pictures_whose_features_are_kept_are_not_checked_again(photos, tmp_path
     monkeypatch.setattr(image_folders, "unreadable", lambda part, *rest: checked.append(len(part)) or [])
     fine_tune(photos, tmp_path / "two")
     assert checked == []
-    (photos / "<left>" / "0-3.png").touch()  # one of the 4 that are held back
+    path = photos / "<left>" / "0-3.png"  # one of the 4 that are held back
+    path.write_bytes(path.read_bytes() + b"changed")
     fine_tune(photos, tmp_path / "three")
     assert checked == [4]
 

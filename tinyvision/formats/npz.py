@@ -37,6 +37,8 @@ def read(archive: ZipArchive, *, text: bool = False) -> Any:
     """Arrays by name from an opened ZipArchive, in the machine's byte order; strings of fixed length too with `text`.
 
     Raises Refused for everything else that an array can hold, and for arrays that unpack to too much."""
+    if not archive.records:
+        raise Refused("an archive without arrays")
     total = sum(record.length for record in archive.records.values())
     most = (48 << 20) + 6 * archive.size
     if total > most:
