@@ -29,6 +29,17 @@ CASES = [
         {"max_lr": 1.0, "total_steps": 24, "three_phase": True, "base_momentum": [0.5, 0.6], "max_momentum": 0.99},
     ),
     ("OneCycleLR", {"max_lr": 1.0, "total_steps": 24, "cycle_momentum": False}),
+    ("ConstantLR", {"factor": 0.3, "total_iters": 4}),
+    ("LinearLR", {"start_factor": 0.1, "total_iters": 7}),
+    ("LinearLR", {"start_factor": 1.0, "end_factor": 0.0, "total_iters": 30}),
+    ("PolynomialLR", {"total_iters": 9, "power": 2.0}),
+    ("MultiplicativeLR", {"lr_lambda": lambda step: 0.9 + 0.01 * step}),
+    ("CosineAnnealingWarmRestarts", {"T_0": 3}),
+    ("CosineAnnealingWarmRestarts", {"T_0": 3, "T_mult": 2, "eta_min": 0.01}),
+    ("CyclicLR", {"base_lr": 0.01, "max_lr": [0.1, 0.4], "step_size_up": 3, "step_size_down": 5}),
+    ("CyclicLR", {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 4, "mode": "triangular2"}),
+    ("CyclicLR", {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 4, "mode": "exp_range", "gamma": 0.95}),
+    ("CyclicLR", {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 4, "scale_fn": lambda x: 1 / x}),
 ]
 
 
@@ -168,6 +179,93 @@ def test_mistakes(make):
 
 def test_states_that_are_none():
     for schedule in (optim.lr_scheduler.StepLR(SGD, 3), optim.lr_scheduler.ReduceLROnPlateau(SGD)):
-        for state in ({}, None, {"last_epoch": 3, "base_lrs": [0.1]}):
+        for state in ({}, None, {"last_epoch": 3, "base_lrs": [0.1]}, {"last_epoch": 2.5}):
             with pytest.raises(CheckpointError):
                 schedule.load_state_dict(state)
+
+
+PARTS = {
+    "step": lambda s, o: s.StepLR(o, 7, 0.5),
+    "multi": lambda s, o: s.MultiStepLR(o, [3, 40, 90], 0.3),
+    "exp": lambda s, o: s.ExponentialLR(o, 0.97),
+    "cosine": lambda s, o: s.CosineAnnealingLR(o, 30, 0.001),
+    "linear": lambda s, o: s.LinearLR(o, 0.1, total_iters=8),
+    "constant": lambda s, o: s.ConstantLR(o, 0.5, 6),
+    "poly": lambda s, o: s.PolynomialLR(o, 150, 0.9),
+    "lambda": lambda s, o: s.LambdaLR(o, lambda step: 0.95**step),
+    "times": lambda s, o: s.MultiplicativeLR(o, lambda step: 0.98),
+    "restarts": lambda s, o: s.CosineAnnealingWarmRestarts(o, 9, 2),
+    "sequence": lambda s, o: s.SequentialLR(o, [s.LinearLR(o, 0.2, total_iters=5), s.ExponentialLR(o, 0.9)], [5]),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of", "ignore:The epoch parameter")
+@pytest.mark.parametrize("seed", range(24))
+def test_generated_sequences(seed):
+    """Several schedules stepped in turns, rates that the script changes, cuts, sequences and late groups."""
+    rng = np.random.default_rng(seed)
+    sides = []
+    names = rng.choice(list(PARTS), rng.integers(1, 4), replace=False)
+    chain, sequence = rng.random() < 0.3, rng.random() < 0.4
+    names = sorted(names, key="sequence".__ne__)  # one that is made of others can only be the first of a sequence
+    milestones = sorted(rng.choice(np.arange(1, 180), len(names) - 1, replace=False).tolist())
+    for optimizer, library in zip(optimizers(), (optim, torch.optim), strict=True):
+        s = library.lr_scheduler
+        made = [PARTS[name](s, optimizer) for name in names]
+        if sequence and len(made) > 1:
+            made = [s.SequentialLR(optimizer, made, milestones)]
+        elif chain:
+            made = [s.ChainedScheduler(made)]
+        sides.append((optimizer, made, s.ReduceLROnPlateau(optimizer, patience=25, factor=0.5)))
+    for step in range(200):
+        which, event, metric = rng.random(), rng.random(), float(rng.normal())
+        for optimizer, made, plateau in sides:
+            for schedule in made if which < 0.6 else made[:1]:
+                schedule.step()
+            if event < 0.02:
+                optimizer.param_groups[0]["lr"] = 0.05 + metric**2
+            if event > 0.8:
+                plateau.step(metric)
+        compare(sides[0][0], sides[1][0])
+        for ours, theirs in zip(sides[0][1], sides[1][1], strict=True):
+            assert ours.get_last_lr() == pytest.approx(theirs.get_last_lr(), rel=1e-9, abs=1e-14)
+            assert getattr(ours, "last_epoch", step) == getattr(theirs, "last_epoch", step)
+
+
+def test_a_group_that_comes_later():
+    for name in ("StepLR", "ExponentialLR", "LambdaLR"):
+        argument = {"StepLR": 2, "ExponentialLR": 0.9, "LambdaLR": lambda step: 0.5**step}[name]
+        sides = []
+        for optimizer, library, one in zip(
+            optimizers(),
+            (optim, torch.optim),
+            (nn.Parameter(np.ones(2)), torch.nn.Parameter(torch.ones(2))),
+            strict=True,
+        ):
+            schedule = getattr(library.lr_scheduler, name)(optimizer, argument)
+            optimizer.add_param_group({"params": [one], "lr": 0.7})
+            sides.append((optimizer, schedule))
+        if name == "LambdaLR":
+            with pytest.raises(OptionError, match="after add_param_group"):
+                sides[0][1].step()
+            continue
+        for _ in range(9):
+            for optimizer, schedule in sides:
+                optimizer.step()
+                schedule.step()
+            compare(*(optimizer for optimizer, _ in sides))
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of")
+@pytest.mark.parametrize("name", PARTS)
+def test_states_are_pytorch_s(name):
+    (mine, other), steps = optimizers(), 11
+    ours, theirs = PARTS[name](optim.lr_scheduler, mine), PARTS[name](torch.optim.lr_scheduler, other)
+    for _ in range(steps):
+        theirs.step()
+    mine.load_state_dict(other.state_dict())
+    ours.load_state_dict(theirs.state_dict())
+    for _ in range(20):
+        compare(mine, other)
+        ours.step()
+        theirs.step()

@@ -173,8 +173,8 @@ class _Training:
         self.history = History(self.progress.rows, None if self.folder is None else str(self.folder))
         self.steps = self.settings.epochs * len(self.loader)
         self.schedule = self.settings.make_schedule(self.optimizer, self.steps)
-        if self.progress.total:
-            self.schedule.load_state_dict({**self.schedule.state_dict(), "last_epoch": self.progress.total})
+        for _ in range(self.progress.total):  # the same roundings as in an unbroken run
+            self.schedule.step()
 
     def _open_old(self, run: Any, resume: bool | str) -> Checkpoint | None:
         path = None if run is None else Path(run).expanduser() / LAST
