@@ -75,3 +75,9 @@ def test_vectors_shared_layers_and_layers_without_a_tensor():
     assert made.parameters == 20
     assert made.multiply_adds == 2 * 16
     assert made.rows[0].shape == ()
+
+
+def test_a_transposed_convolution_counts_every_kernel_that_it_puts_down():
+    table = nn.summary(nn.ConvTranspose2d(3, 4, 2, stride=2, bias=False), (3, 5, 6))
+    assert table.rows[0].shape == (1, 4, 10, 12)
+    assert table.multiply_adds == 5 * 6 * 3 * (4 * 2 * 2)

@@ -114,7 +114,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         x, share = np.zeros(shape), shape[0] // groups
         for o in range(shape[0]):
             if o % share < shape[1]:
-                x[(o, o % share, *(k // 2 for k in shape[2:]))] = 1
+                middle = (o, o % share, *(k // 2 for k in shape[2:]))
+                x[middle] = 1
         return x
 
     return _fill(tensor, draw)

@@ -9,7 +9,7 @@ from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..ops.checks import is_integer
 from ..tensors.creation import zeros
-from .layers import Conv2d, Linear
+from .layers import Conv1d, Conv2d, ConvTranspose2d, Linear
 
 
 @dataclass
@@ -96,13 +96,15 @@ def _recorder(name, rows):
     def record(module, inputs, output):
         own = sum(p.numel() for p in module.parameters())
         shape = getattr(output, "shape", ())
-        rows.append(Row(name, type(module).__name__, tuple(shape), own, _multiply_adds(module, shape)))
+        rows.append(Row(name, type(module).__name__, tuple(shape), own, _multiply_adds(module, inputs, shape)))
 
     return record
 
 
-def _multiply_adds(module, shape):
-    if isinstance(module, (Conv2d, Linear)):
+def _multiply_adds(module, inputs, shape):
+    if isinstance(module, ConvTranspose2d):  # every pixel that comes in meets the whole kernel
+        return math.prod(inputs[0].shape[1:]) * math.prod(module.weight.shape[1:])
+    if isinstance(module, (Conv1d, Conv2d, Linear)):
         return math.prod(shape[1:]) * math.prod(module.weight.shape[1:])
     return 0
 
