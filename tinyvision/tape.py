@@ -246,6 +246,11 @@ def _gradients(record, dy):
 
 def _accumulate(leaf, gradient):
     """Add to `.grad`, which is always memory of its own: p + q must not make p.grad and q.grad one array."""
+    if leaf.origin is not None and leaf.origin.base.requires_grad:
+        raise GraphError(
+            f"backward(): a view of shape {leaf.shape} was taken under no_grad(), and what it depends on is not "
+            f"known; take it outside, or use .detach()"
+        )
     if leaf.grad is None:
         # A plain copy, except that the memory order follows the leaf, as optimizers walk both side by side.
         own = np.empty_like(leaf.array)
@@ -328,7 +333,7 @@ def differentiable(
 
 def _note_view(view, x, step):
     """If `view` looks at the memory of x, the two share the count of its changes, and the base knows of the view."""
-    if not np.may_share_memory(view.array, x.array):
+    if view.array.size and not np.may_share_memory(view.array, x.array):
         return  # a copy, as of chosen places or of another order in memory
     base, steps, writable = x.origin or (x, (), True)
     view.changes, view.requires_grad = x.changes, x.requires_grad

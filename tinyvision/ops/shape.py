@@ -345,7 +345,7 @@ def expand_forward(x: Array, shape: Shape) -> tuple[Array, Any]:
     sizes = tuple(n if size == -1 else size for size, n in zip(shape, own, strict=False))
     if len(own) != len(sizes) or any(n not in (1, size) for size, n in zip(sizes, own, strict=True)):
         raise ShapeError(f"expand: {tuple(x.shape)} cannot be repeated to {tuple(shape)}")
-    return np.broadcast_to(x, sizes), x.shape
+    return x[...] if sizes == tuple(x.shape) else np.broadcast_to(x, sizes), x.shape
 
 
 def expand_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dtypes import get_default_dtype, promote_types
+from ..dtypes import get_default_dtype
 from ..errors import DtypeError, OptionError, ShapeError
 from ..ops.checks import is_integer, one_axis
 from ..tape import Variable
 from . import taped
-from .operands import as_operand
+from .operands import as_operand, result_type
 from .reductions import Extremes
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
             raise DtypeError(f"where: the condition must hold truth values, got {condition.dtype}; use .bool()")
         condition = condition.bool()
     input, other = _as_tensors(condition, input, other)
-    kind = promote_types(input.dtype, other.dtype)
+    kind = result_type(input, other)
     input, other = input.to(kind), other.to(kind)
     if kind.kind == "f":
         return taped.where(input, other, condition=condition.array)

@@ -13,9 +13,10 @@ import numpy as np
 
 from ..arrays import is_array
 from ..dtypes import get_default_dtype
-from ..errors import DtypeError, OptionError
+from ..errors import DtypeError, GraphError, OptionError
 from ..ops.checks import is_integer
-from ..tape import Op, Variable
+from ..ops.shape import broadcast_of
+from ..tape import Op, Variable, differentiable
 from ..types import Array
 from . import taped
 from .operands import as_operand, binary, compare, is_operand
@@ -164,6 +165,7 @@ def positive(x: Tensor) -> Tensor:
 
 def square(x: Tensor) -> Tensor:
     """x²"""
+    x = x.long() if x.dtype.kind == "b" else x
     return x * x
 
 
@@ -241,9 +243,21 @@ def whole_power(base: Array, exponent: Array) -> Array:
 
 
 def floor_divide(x: Tensor, other: Any) -> Tensor:
-    """x // other, rounded down; nothing is recorded, as it is flat between its steps."""
+    """x // other, rounded down. It is flat between its steps, and like PyTorch's, its backward refuses to say so."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return compare(whole_quotient, *_of_numbers("floor_divide", x.detach(), other))
+        return binary(_floor_divide, whole_quotient, *_of_numbers("floor_divide", x, other))
+
+
+def _floor_divide_forward(a, b):
+    broadcast_of("floor_divide", a, b)
+    return whole_quotient(a, b), None
+
+
+def _floor_divide_backward(dy, cache, needs):
+    raise GraphError("floor_divide: whole quotients have no gradient; use .detach(), or x / other")
+
+
+_floor_divide = differentiable(_floor_divide_forward, _floor_divide_backward)
 
 
 def reversed_floor_divide(x: Tensor, other: Any) -> Tensor:

@@ -211,12 +211,17 @@ def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Rang
 
 def any(x: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
     """Whether any number is not zero, over all axes or along `dim`."""
-    return x.like(np.asarray(x.array.any(axis=axes_of("any", x, dim), keepdims=keepdim), like=x.array))
+    return _truth(x, x.array.any(axis=axes_of("any", x, dim), keepdims=keepdim))
 
 
 def all(x: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
     """Whether no number is zero, over all axes or along `dim`."""
-    return x.like(np.asarray(x.array.all(axis=axes_of("all", x, dim), keepdims=keepdim), like=x.array))
+    return _truth(x, x.array.all(axis=axes_of("all", x, dim), keepdims=keepdim))
+
+
+def _truth(x, found):
+    """Truth values: those about bytes are bytes, as PyTorch had it before it knew truth values."""
+    return x.like(np.asarray(found, dtype=np.uint8 if x.dtype == np.uint8 else bool, like=x.array))
 
 
 def count_nonzero(x: Tensor, dim: Axes = None) -> Tensor:

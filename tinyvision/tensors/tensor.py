@@ -30,7 +30,7 @@ from .indexing import own_index, steps_of, without_ones
 from .methods import Methods
 from .operands import OPERATORS, binary, compare
 from .size import Size
-from .writing import as_value, check_writable, instead_of_view, is_recorded, overwrite, update
+from .writing import as_value, instead_of_view, overwrite, update
 
 
 class Tensor(Methods, Variable):
@@ -168,6 +168,9 @@ class Tensor(Methods, Variable):
         if requires_grad:
             require_float(self.dtype)
         self.requires_grad = bool(requires_grad)
+        for view in (self.views or {}).values():  # the same memory, so they ask for one too, as leaves of their own
+            if view.origin and view.record is None:
+                view.requires_grad = self.requires_grad
         return self
 
     @property
@@ -270,6 +273,8 @@ class Tensor(Methods, Variable):
         start, end = (axis_of("flatten", a, self.ndim or 1) for a in (start_dim, end_dim))
         if start > end:
             raise ShapeError(f"flatten: there are no axes {start_dim} to {end_dim} in {self.shape}")
+        if self.ndim and start == end:
+            return self
         if self.ndim and end == self.ndim - 1:
             return instead_of_view(taped.flatten(self, start=start), self)
         return self.reshape(*self.shape[:start], math.prod(self.shape[start : end + 1]), *self.shape[end + 1 :])
@@ -313,7 +318,6 @@ class Tensor(Methods, Variable):
     def __setitem__(self, index: Any, value: Any) -> None:
         looks, chooses = steps_of(index, self.ndim)
         place = self if looks is None else taped.index(self, index=looks)
-        check_writable("assignment", self, is_recorded(self, value))
         chooses = ... if chooses is None else chooses
         value = without_ones(as_value(value, self.array, "assignment"), read(place.array, chooses).ndim)
         overwrite("assignment", place, value, chooses)

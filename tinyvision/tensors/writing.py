@@ -67,7 +67,7 @@ def overwrite(name: str, x: Any, value: Any, index: Any = ...) -> Any:
     """x[index] = value: a Tensor, or an array, that can be repeated to fill the place. Returns x.
 
     Raises ShapeError, DeviceError and what `update` raises."""
-    recorded = is_recorded(x, value)
+    recorded = is_recorded(x, value) and x.array.dtype.kind == "f"  # whole numbers have no gradient to hand on
     check_writable(name, x, recorded)
     size = tuple(read(x.array, index).shape)
     array = value.array if isinstance(value, Variable) else value
