@@ -112,7 +112,7 @@ def test_scores_equal_the_rebuild(network, size):
     torch = pytest.importorskip("torch")
     state = {name: value.double() for name, value in torch.load(weight_file(), weights_only=True).items()}
     height, width = size if isinstance(size, tuple) else (size, size)
-    picture = preprocess_for("efficientnet_lite0")(photographs()["chelsea"])
+    picture = preprocess_for("efficientnet_lite0")(photographs()["chelsea"]).numpy()
     picture = picture if isinstance(size, int) else picture[:, :height, :width]
     with torch.no_grad(), tv.no_grad():
         expected = rebuilt(torch, state, torch.from_numpy(picture[None]).double()).numpy()

@@ -92,10 +92,10 @@ def test_only_the_head_learns(photos, tmp_path):
     assert network.class_name(int(network.probabilities([picture]).argmax())) == "top & co"
 
 
-# By what their last layer is called.
+# By what their last layer is called, which in SqueezeNet is a convolution; GoogLeNet has heads that help in training.
 @pytest.mark.parametrize(
     ("name", "freeze"),
-    [("mobilenet_v2", "all"), ("shufflenet_v2_x0_5", "stem"), ("resnet18", "none")],
+    [("mobilenet_v2", "all"), ("shufflenet_v2_x0_5", "stem"), ("squeezenet1_1", "none"), ("googlenet", "none")],
 )
 def test_networks_of_torchvision(photos, tmp_path, monkeypatch, name, freeze):
     build, preprocessing = recipes.NETWORKS[name]
