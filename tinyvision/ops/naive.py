@@ -190,7 +190,8 @@ def adaptive_max_pool2d_forward(x: Array, output_size: IntOrPair) -> tuple[Array
             for p, size, count in zip((i, j), x.shape[2:], y.shape[2:], strict=True)
         )
         winners[n, c, i, j] = max(product(rows, columns), key=lambda at, n=n, c=c: x[n, c, at[0], at[1]])
-        y[n, c, i, j] = x[(n, c, *winners[n, c, i, j])]
+        h, w = winners[n, c, i, j]
+        y[n, c, i, j] = x[n, c, h, w]
     return y, (x.shape, winners)
 
 

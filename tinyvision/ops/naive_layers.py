@@ -370,10 +370,10 @@ def box_agreement_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -
             for edge in range(4):
                 moved = []
                 for direction in (1, -1):
-                    pair = [a[place].copy(), b[place].copy()]
+                    first, second = pair = a[place].copy(), b[place].copy()
                     pair[k][edge] += direction * step
-                    moved.append(_agreement(*pair, generalized))
-                gradient[(*place, edge)] = dy[place] * (moved[0] - moved[1]) / (2 * step)
+                    moved.append(_agreement(first, second, generalized))
+                gradient[place][edge] = dy[place] * (moved[0] - moved[1]) / (2 * step)
     return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))
 
 
