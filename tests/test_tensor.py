@@ -613,3 +613,37 @@ def test_python_s_abs():
 def test_no_negative_sizes(make):
     with pytest.raises(ShapeError, match="a size is 0 or more"):
         make(2, -1)
+
+
+def test_printing_can_be_changed():
+    x = tv.tensor([1.0, 0.123456])
+    try:
+        tv.set_printoptions(precision=2)
+        assert repr(x) == "tensor([1.  , 0.12])"
+        tv.set_printoptions(sci_mode=True)
+        assert repr(x) == "tensor([1.00e+00, 1.23e-01])"
+        tv.set_printoptions(profile="full")
+        assert "..." not in repr(tv.arange(2000))
+        tv.set_printoptions(profile="default", edgeitems=1)
+        assert repr(tv.arange(2000)) == "tensor([   0, ..., 1999])"
+        with pytest.raises(OptionError, match="profile must be one of default, short, full"):
+            tv.set_printoptions(profile="long")
+    finally:
+        tv.set_printoptions(profile="default")
+    assert repr(x) == "tensor([1.    , 0.1235])"
+
+
+def test_numbers_that_there_are_not_are_refused_by_name():
+    x = tv.ones(2)
+    for call in (lambda: x + 1j, lambda: 1j * x, x.bfloat16, tv.nn.Linear(1, 1).bfloat16):
+        with pytest.raises(DtypeError, match=r"complex|bfloat16"):
+            call()
+
+
+def test_a_tensor_of_sizes():
+    assert tv.Tensor(2, 3).tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert tv.Tensor(3).shape == (3,)
+    assert tv.Tensor(tv.zeros(2, 1).shape).shape == (2, 1)
+    assert tv.Tensor().shape == (0,)
+    with pytest.raises(OptionError, match="expected sizes"):
+        tv.Tensor([1.0], [2.0])

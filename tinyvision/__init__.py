@@ -78,6 +78,7 @@ from .tensors.creation import (
     zeros,
 )
 from .tensors.functions import *  # every row of that table
+from .tensors.printing import set_printoptions
 from .tensors.size import Size
 from .tensors.tensor import Tensor
 from .tensors.typed import (
@@ -249,6 +250,7 @@ __all__ = [
     "set_default_dtype",
     "set_grad_enabled",
     "set_num_threads",
+    "set_printoptions",
     "set_rng_state",
     "short",
     "strided",

@@ -310,6 +310,14 @@ class Module:
         """All floating-point state as float64; returns self."""
         return self.to(np.float64)
 
+    def half(self: Self) -> Self:
+        """All floating-point state as float16; returns self."""
+        return self.to(np.float16)
+
+    def bfloat16(self: Self) -> Self:
+        """Refused: NumPy has no bfloat16. Raises DtypeError."""
+        raise DtypeError("bfloat16: NumPy has no such numbers; use .half() to save memory, or stay with float32")
+
     def cuda(self: Self) -> Self:
         """Move to the first GPU; returns self."""
         return self.to("cuda")

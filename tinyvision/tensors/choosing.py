@@ -255,7 +255,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """`input` where the condition holds, else `other`, with broadcasting; gradients flow to both.
 
     With the condition alone, the coordinates of where it holds, one tensor for each axis."""
-    if not isinstance(condition, Variable):
+    if not hasattr(condition, "array"):
         raise DtypeError(f"where: the condition must be an array of truth values, got {type(condition).__name__}")
     if input is None and other is None:
         return nonzero(condition, as_tuple=True)

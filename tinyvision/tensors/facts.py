@@ -23,13 +23,6 @@ def stride(x: Tensor, dim: int | None = None) -> Any:
     return steps[dim]
 
 
-def is_contiguous(x: Tensor, memory_format: Any = None) -> bool:
-    """Whether the numbers lie in memory in reading order, or with memory_format=channels_last with channels last."""
-    if str(memory_format).endswith("channels_last") and x.ndim == 4:
-        return bool(x.array.transpose(0, 2, 3, 1).flags.c_contiguous)
-    return bool(x.array.flags.c_contiguous)
-
-
 def element_size(x: Tensor) -> int:
     """How many bytes one number takes."""
     return int(x.array.itemsize)

@@ -216,7 +216,6 @@ class Methods(Conversions):
 
     # facts
     stride = facts.stride
-    is_contiguous = facts.is_contiguous
     element_size = facts.element_size
     storage_offset = facts.storage_offset
     data_ptr = facts.data_ptr

@@ -53,6 +53,8 @@ def is_operand(value: Any, what: str) -> bool:
         return True
     if looks_like_an_array(value):
         check_is_array(what, "the operand", value)
+    if isinstance(value, complex):
+        raise DtypeError(f"{what}: there are no complex numbers here, got {value}; keep real and imaginary parts apart")
     return False
 
 

@@ -29,6 +29,7 @@ from .hooks import RemovableHook
 from .indexing import own_index, steps_of, without_ones
 from .methods import Methods
 from .operands import OPERATORS, binary, compare
+from .printing import numbers_as_text
 from .size import Size
 from .writing import as_value, instead_of_view, overwrite, update
 
@@ -105,7 +106,7 @@ class Tensor(Methods, Variable):
         return iter(self.unbind(0))
 
     def __repr__(self) -> str:
-        text = np.array2string(to_numpy(self.array), separator=", ", precision=4, suppress_small=True, prefix="tensor(")
+        text = numbers_as_text(to_numpy(self.array), prefix="tensor(")
         extra = f", dtype={self.dtype}" if self.dtype not in (np.float32, np.int64, np.bool_) else ""
         extra += f", device={str(self.device)!r}" if self.device.type != "cpu" else ""
         extra += f", op={self.record.name}" if self.record else ", requires_grad=True" if self.requires_grad else ""
@@ -238,8 +239,12 @@ class Tensor(Methods, Variable):
         """Itself if its numbers lie in memory in reading order, else a copy in which they do."""
         return self if _in_reading_order(self.array) else instead_of_view(copied(self, order="C"), self)
 
-    def is_contiguous(self) -> bool:
-        """Whether its numbers lie in memory in reading order; channels last, as layers leave images, counts as such."""
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Whether its numbers lie in memory in reading order; channels last, as layers leave images, counts as such.
+
+        With memory_format=channels_last, only that does."""
+        if memory_format == "channels_last":
+            return is_channels_last(self.array)
         return _in_reading_order(self.array) or is_channels_last(self.array)
 
     def __dlpack__(self, **options: Any) -> Any:

@@ -69,7 +69,7 @@ def load(
     def leaf(stored):
         array = to_device(stored.array(), target(stored.device))
         trained = stored.requires_grad and array.dtype.kind == "f"
-        return Parameter(array, trained) if stored.is_parameter else Tensor(array, trained)
+        return Parameter(array, trained) if stored.is_parameter else Tensor(array, requires_grad=trained)
 
     value, metadata = _opened(path, lambda file, size: _read(file, size, leaf, lambda tree: tree))
     if metadata is None:
