@@ -298,10 +298,6 @@ class Module:
         """All floating-point state as float32; returns self."""
         return self.to(np.float32)
 
-    def half(self: Self) -> Self:
-        """All floating-point state as float16; returns self."""
-        return self.to(np.float16)
-
     def type(self: Self, dtype: DType) -> Self:
         """All floating-point state as `dtype`; returns self."""
         return self.to(dtype=dtype)
