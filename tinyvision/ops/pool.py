@@ -169,7 +169,7 @@ class Window(NamedTuple):
 
     def along(self, axis: int) -> tuple[int, int, int, int]:
         """(kernel, stride, padding, dilation) along rows (0) or columns (1)."""
-        return tuple(option[axis] for option in self)
+        return self.kernel_size[axis], self.stride[axis], self.padding[axis], self.dilation[axis]
 
 
 def _window(op, x, kernel_size, stride, padding, dilation, ceil_mode):

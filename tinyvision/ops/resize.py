@@ -83,6 +83,7 @@ def axis_map(
         place = np.minimum(np.floor((i + half) * step).astype(np.int64), inputs - 1)
         return AxisMap(np.arange(outputs), place, None, outputs, inputs)
     place = i * step if align_corners else (i + precision(0.5)) * step - precision(0.5)
+    offsets: tuple[int, ...]
     if mode == "linear":
         place = i if inputs == outputs else np.maximum(place, 0)
         first = np.minimum(place.astype(np.int64), inputs - 1)
