@@ -304,6 +304,7 @@ def _leaky_relu(node, x, training=False):
 
 @reads("PRelu")
 def _prelu(node, x, slope, training=False):
+    slope = tensor(slope, x)
     if slope.array.size in (1, x.shape[1]):
         return F.prelu(x, F.reshape(slope, shape=(-1,)))
     return F.add(F.relu(x), F.mul(slope, F.minimum(x, tensor(0.0, x))))
