@@ -89,7 +89,8 @@ def atan2_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradie
 
 def remainder_forward(a: Array, b: Array) -> tuple[Array, Any]:
     """y = a - b · floor(a / b): what is left, with the sign of b, as Python's `%` has it.   ->  y, cache"""
-    return _value("remainder", np.remainder, a, b)
+    y, cache = _value("remainder", np.remainder, a, b)
+    return np.where(y == 0, np.copysign(y, a), y), cache  # nothing left of -0.0 or -2.0 is -0.0, as in PyTorch
 
 
 def remainder_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
