@@ -105,7 +105,10 @@ contiguous_format, channels_last, preserve_format = "contiguous_format", "channe
 
 # Loaded when first used, so that `import tinyvision` stays as quick as importing NumPy.
 _ROOMS = (
+    "accelerator",
+    "amp",
     "autograd",
+    "backends",
     "check",
     "cuda",
     "data",
@@ -126,10 +129,29 @@ _ROOMS = (
     "weights",
 )
 
-_FROM_ROOMS = {"export": "interop", "load": "weights", "save": "weights"}  # single names, loaded likewise
+_FROM_ROOMS = {
+    "autocast": "amp",
+    "compile": "speed",
+    "export": "interop",
+    "load": "weights",
+    "save": "weights",
+    "set_float32_matmul_precision": "speed",
+    "use_deterministic_algorithms": "speed",
+}  # single names, loaded likewise
+
+_REASONS = {  # why a name of PyTorch's is not here
+    "jit": "models are not compiled; save a model's state_dict(), or export it to ONNX with tinyvision.export",
+    "multiprocessing": "a DataLoader's workers are threads; run processes of your own with Python's multiprocessing",
+    "sparse": "there are no sparse tensors",
+    "quantization": "there are no quantised tensors",
+    "fft": "there are no complex numbers",
+}
 
 if TYPE_CHECKING:  # what a type checker and an editor see of them
+    from . import accelerator as accelerator
+    from . import amp as amp
     from . import autograd as autograd
+    from . import backends as backends
     from . import check as check
     from . import cuda as cuda
     from . import data as data
@@ -148,7 +170,11 @@ if TYPE_CHECKING:  # what a type checker and an editor see of them
     from . import train as train
     from . import utils as utils
     from . import weights as weights
+    from .amp import autocast as autocast
     from .interop import export as export
+    from .speed import compile as compile
+    from .speed import set_float32_matmul_precision as set_float32_matmul_precision
+    from .speed import use_deterministic_algorithms as use_deterministic_algorithms
     from .weights import load as load
     from .weights import save as save
 
@@ -159,7 +185,9 @@ else:  # hidden from type checkers, for which a module's __getattr__ would make 
             return importlib.import_module(f"{__name__}.{name}")
         if name in _FROM_ROOMS:
             return getattr(importlib.import_module(f"{__name__}.{_FROM_ROOMS[name]}"), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .missing import missing
+
+        return missing("torch", __dir__(), _REASONS)(name)
 
 
 def __dir__() -> list[str]:

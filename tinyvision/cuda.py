@@ -2,7 +2,8 @@
 
 from numpy.random import Generator
 
-from .device import free_memory, is_available, report, synchronize
+from . import amp
+from .device import device, free_memory, is_available, report, synchronize
 from .random import manual_seed
 
 
@@ -16,6 +17,24 @@ def manual_seed_all(seed: int) -> Generator:
     return manual_seed(seed)
 
 
-empty_cache = free_memory
+def current_device() -> int:
+    """The number of the GPU in use. Raises DeviceError if there is none that can be used."""
+    return device("cuda").index or 0
 
-__all__ = ["device_count", "empty_cache", "is_available", "manual_seed", "manual_seed_all", "synchronize"]
+
+def empty_cache() -> None:
+    """Give unused GPU memory back to the driver; without a GPU, nothing."""
+    if is_available():
+        free_memory()
+
+
+__all__ = [
+    "amp",
+    "current_device",
+    "device_count",
+    "empty_cache",
+    "is_available",
+    "manual_seed",
+    "manual_seed_all",
+    "synchronize",
+]

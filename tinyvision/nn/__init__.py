@@ -3,6 +3,7 @@
 from . import functional, init, utils
 from .clip import clip_grad_norm_, clip_grad_value_
 from .containers import ModuleDict, ModuleList, ParameterList, Sequential
+from .data_parallel import DataParallel
 from .layers import (
     CELU,
     ELU,
@@ -145,6 +146,7 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "DataParallel",
     "DiceLoss",
     "Dropout",
     "Dropout1d",

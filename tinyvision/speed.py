@@ -1,0 +1,27 @@
+"""PyTorch's functions that ask for speed or for repeatable results, and change nothing here."""
+
+from typing import Any
+
+from .errors import OptionError
+
+
+def compile(model: Any = None, **options: Any) -> Any:
+    """The model or function itself: nothing is compiled, and the results are those of the model. The options, which
+    choose a compiler, change nothing; without a model, a decorator."""
+    return (lambda function: function) if model is None else model
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Allow products of lower precision ("high", "medium") or not ("highest"); use is made of that by
+    `tinyvision.precision` alone, so float32 stays float32. Raises OptionError."""
+    if precision not in ("highest", "high", "medium"):
+        raise OptionError(f"set_float32_matmul_precision: highest, high or medium, got {precision!r}")
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Ask for the same result in every run: on one machine with one number of threads that is so on the CPU anyway."""
+    if type(mode) is not bool:
+        raise OptionError(f"use_deterministic_algorithms: True or False, got {mode!r}")
+
+
+__all__ = ["compile", "set_float32_matmul_precision", "use_deterministic_algorithms"]
