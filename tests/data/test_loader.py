@@ -432,3 +432,10 @@ def test_a_generator_draws_the_order():
         return [y.tolist() for _, y in DataLoader(data, 23, shuffle=True, generator=generator)]
 
     assert order(np.random.default_rng(3)) == order(np.random.default_rng(3)) != order(np.random.default_rng(4))
+
+
+def test_grey_and_colour_pictures_in_one_batch_are_called_that():
+    with pytest.raises(ShapeError, match=r"different numbers of channels: \(1, 4, 5\), \(3, 4, 5\)"):
+        collate([(np.zeros((1, 4, 5), np.float32), 0), (np.zeros((3, 4, 5), np.float32), 1)])
+    with pytest.raises(ShapeError, match="Resize"):
+        collate([(np.zeros((3, 4, 5), np.float32), 0), (np.zeros((3, 5, 5), np.float32), 1)])
