@@ -15,6 +15,7 @@ from .describe import described
 from .diagnose import diagnose
 from .evidence import Evidence
 from .examine import Examination
+from .order import other_order
 from .place import Place, fetched, is_array
 from .probes import Probe, upstream
 from .report import Report
@@ -64,8 +65,10 @@ def gradients(
             seen.append(one)
     report.probes = len(seen)
     report.status.setdefault("forward", "ok" if seen else "wrong")
+    swapped = other_order(exam, [(s.grads, s.probe.truth) for s in seen if s.grads is not None])
+    report.status.update(dict.fromkeys(swapped, "wrong"))
     for position, name in enumerate(outputs):
-        if name is not None:
+        if name is not None and name not in swapped:
             _judge(report, exam, seen, position, name)
     if seen and all(s in ("ok", "skipped") for s in report.status.values()):
         _linearity(report, exam, seen[0])
@@ -326,12 +329,13 @@ def _skip_kinks(exam, s, position, yours, wrong, dy):
     if candidates.size > 200:
         # A true mistake is wrong at hundreds of smooth places; a sample tells the two apart.
         sample = candidates[:: candidates.size // 50]
-        if all(numeric.kinked(f, x, k, dy, float(yours.flat[k]), step) != "kink" for k in sample):
+        if all(numeric.kinked(f, x, k, dy, float(yours.flat[k]), step) in ("smooth", "wrong") for k in sample):
             return 0
     for k in candidates[:2000]:
-        if numeric.kinked(f, x, k, dy, float(yours.flat[k]), step) == "kink":
+        verdict = numeric.kinked(f, x, k, dy, float(yours.flat[k]), step)
+        if verdict in ("kink", "right"):
             wrong.flat[k] = False
-            count += 1
+            count += verdict == "kink"
     return count
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from ..errors import OptionError
 from . import runner
 from .bank import mistakes
+from .halves import halves
 from .judge import Settings, adopt, examine
 from .ops import spec
 from .place import Place
@@ -44,5 +45,7 @@ def layer(
     reading, _ = recognise(known, Layer(make or layer, known.arguments))
     forward, backward = adopt(settings, reading)
     examine(report, settings, forward, backward)
+    if not strict:
+        halves(report, known.name)
     report.seconds = time.perf_counter() - started
     return report

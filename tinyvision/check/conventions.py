@@ -8,6 +8,7 @@ from .examine import Examination
 from .findings import Where
 from .probes import Probe
 from .report import Report
+from .verdict import ROUNDING_FLOAT32, holds_float32
 
 
 def answer(exam: Examination, probe: Probe, position: int) -> Any:
@@ -53,9 +54,9 @@ def _relu_at_zero(report, exam, known):
     if seen is None or seen[1] is None or seen[1][0] is None or seen[1][0].shape != x.shape:
         return
     _, (dx,), probe = seen
-    share = dx[x == 0] / probe.dy[x == 0]
-    if np.isfinite(share).all() and (share >= -1e-9).all() and (share <= 1 + 1e-9).all():
-        if np.abs(share).max() > 1e-9:
+    share, slack = dx[x == 0] / probe.dy[x == 0], _slack(dx)
+    if np.isfinite(share).all() and (share >= -slack).all() and (share <= 1 + slack).all():
+        if np.abs(share).max() > slack:
             what = (
                 "1" if np.allclose(share, 1) else f"{share[0]:.3g}" if np.allclose(share, share[0]) else "not constant"
             )
@@ -72,6 +73,11 @@ def _relu_at_zero(report, exam, known):
         where=place,
     )
     report.status["dx"] = "wrong"
+
+
+def _slack(dx):
+    """How far a share of dy may be off: rounding, which float32 has more of."""
+    return ROUNDING_FLOAT32 if holds_float32(dx) else 1e-9
 
 
 def _place(probe, yours, right, wrong):
@@ -97,7 +103,8 @@ def _pool_ties(report, exam, known):
     share = dx / dy
     total = share.reshape(1, 1, 2, 2, 2, 2).sum(axis=(3, 5))
     right = probe.truth[0]
-    fair = (share >= -1e-9).all() and np.abs(share[~winners]).max() <= 1e-9 and np.abs(total - 1).max() <= 1e-9
+    slack = _slack(dx)
+    fair = (share >= -slack).all() and np.abs(share[~winners]).max() <= slack and np.abs(total - 1).max() <= slack
     if fair:
         if not np.allclose(dx, right):
             exam.note(

@@ -79,16 +79,16 @@ def _by_shape(name, evidences):
     seen = [e for e in evidences if e.yours is not None]
     if all(e.shaped for e in seen):
         return None
-    for other in seen[0].others:
-        if all(other in e.others and same(e.yours, e.others[other], e.tolerance, e.noise) for e in seen):
-            return Diagnosis(
-                f"This is {other}: the gradients are returned in another order than the inputs.",
-                LIKELY,
-                None,
-                f"other:{other}",
-            )
     story = signatures.shape_story(evidences)
     if story is None:
+        for other in seen[0].others:
+            if all(other in e.others and same(e.yours, e.others[other], e.tolerance, e.noise) for e in seen):
+                return Diagnosis(
+                    f"This is {other}: the gradients are returned in another order than the inputs.",
+                    LIKELY,
+                    None,
+                    f"other:{other}",
+                )
         return None
     identifier, words = story
     return Diagnosis(

@@ -111,7 +111,7 @@ class Outcome:
     @property
     def passed(self) -> bool:
         """True if everything was judged and nothing was found."""
-        return not self.findings and all(s in ("ok", "ours", "skipped") for s in self.status.values())
+        return not self.findings and all(s in ("ok", "ours", "skipped", "half") for s in self.status.values())
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain numbers and strings, for JSON."""

@@ -13,6 +13,7 @@ from .diagnose import diagnose
 from .evidence import Evidence
 from .examine import Examination
 from .ops import PAIRED, Spec
+from .order import other_order
 from .place import Place, fetched, is_array
 from .reading import Reading
 from .regions import predicates
@@ -281,8 +282,11 @@ def _judge_gradients(report, exam, settings, probes, seen, forward_right):
     if not usable:
         report.status.update(dict.fromkeys(names, "not judged"))
         return
+    swapped = other_order(exam, [(s.grads, s.probe.truth) for s in usable if s.grads is not None])
     for position, name in enumerate(exam.names):
-        if name is not None:
+        if name in swapped:
+            report.status[name] = "wrong"
+        elif name is not None:
             _judge_gradient(report, exam, settings, usable, position, name, forward_right)
     if forward_right:
         _other_upstreams(report, exam, settings, usable)

@@ -16,6 +16,7 @@ from .verdict import holds_float32
 
 STEP = 6e-6
 STEP_FLOAT32 = 5e-3
+NEAR = 0.1  # nearer to 0 than this, a step that does not know x may reach to where the function is another one
 
 
 @dataclass
@@ -37,7 +38,9 @@ def noise_of(f: Callable[..., Any], x: np.ndarray, rng: np.random.Generator) -> 
 
     A kink within reach also leaves a fourth difference, but one that shrinks with the step, as noise does not: that is
     why it is taken with two steps."""
-    direction = rng.uniform(-1.0, 1.0, np.shape(x)) * np.maximum(1.0, np.abs(x))
+    # Near 0 it moves in proportion to x, and stays where a square root or a logarithm is defined.
+    size = np.where(np.abs(x) < NEAR, np.abs(x), np.maximum(1.0, np.abs(x)))
+    direction = rng.uniform(-1.0, 1.0, np.shape(x)) * size
     sizes = []
     for step in (STEP, STEP / 100):
         values = np.array([f(x + t * step * direction) for t in range(-3, 4)])
@@ -73,8 +76,24 @@ def differences(f: Callable[..., Any], x: np.ndarray, elements: Any, rng: np.ran
         h = step if linear else step * max(1.0, abs(float(x.flat[element])))
         plus, minus = _moved(x, element, h), _moved(x, element, -h)
         rows[row] = (f(plus) - f(minus)) / (plus.flat[element] - minus.flat[element])
+        if not linear and not rough and 0 < abs(x.flat[element]) < NEAR:
+            rows[row] = _closer(f, x, element, rows[row])
     floor = (8 * noise + 4e-16 * size) / step + (0.0 if linear else (1e-4 if rough else 1e-9) * _scale(rows))
     return Differences(rows, np.asarray(elements), floor, linear, step)
+
+
+def _closer(f, x, element, coarse):
+    """The slope with a step in proportion to x, where that tells another one: near 0 a function may turn sharply."""
+    h = STEP * abs(float(x.flat[element]))
+    plus, minus = _moved(x, element, h), _moved(x, element, -h)
+    width = plus.flat[element] - minus.flat[element]
+    if not width:
+        return coarse
+    up, down = f(plus), f(minus)
+    fine, doubt = (up - down) / width, 4e-16 * (np.abs(up) + np.abs(down)) / width
+    with np.errstate(invalid="ignore"):
+        keep = np.abs(coarse - fine) <= 8 * doubt + 1e-7 * np.abs(fine)
+    return np.where(keep, coarse, fine)
 
 
 def _scale(rows):
@@ -90,12 +109,17 @@ def _moved(x, element, h):
 def kinked(f: Callable[..., Any], x: np.ndarray, element: int, dy: Any, claimed: Any, step: float = STEP) -> Any:
     """Does f have a kink at this element, with the claimed slope between the two one-sided ones?
 
-    Returns "kink" (a legal convention), "smooth" or "wrong". The one-sided slopes of a smooth function approach each
+    Returns "kink" (a legal convention), "smooth", "wrong", or "right" where a closer look finds the claimed slope.
+    The one-sided slopes of a smooth function approach each
     other as the step shrinks; those of a kink at x itself do not, and a kink nearby leaves the smaller step to judge.
     With the large step of a float32 function the second is not much smaller, or noise would look like kinks."""
     x = np.asarray(x, dtype=np.float64)
     shrink, bend = (30.0, 1e-3) if step < STEP_FLOAT32 else (3.0, 5e-2)
     scale = max(1.0, abs(float(x.flat[element])))
+    if step < STEP_FLOAT32 and 0 < abs(x.flat[element]) < NEAR:
+        near = _smooth_nearby(f, x, element, dy, claimed)
+        if near:
+            return near
     slopes = []
     for h in (step * scale, step * scale / shrink):
         here = float(f(x) @ dy)
@@ -107,6 +131,22 @@ def kinked(f: Callable[..., Any], x: np.ndarray, element: int, dy: Any, claimed:
         return "smooth"
     slack = 0.1 * bend * size
     return "kink" if min(slopes[1]) - slack <= claimed <= max(slopes[1]) + slack else "wrong"
+
+
+def _smooth_nearby(f, x, element, dy, claimed):
+    """ "right" or "wrong" where f is smooth within a ten-thousandth of x, so that there is no kink at x; else None."""
+    h = 1e-4 * abs(float(x.flat[element]))
+    up, here, down = (f(_moved(x, element, d)) @ dy for d in (h, 0.0, -h))
+    forward, backward = (up - here) / h, (here - down) / h
+    doubt = 8e-16 * float(np.abs(f(x)) @ np.abs(dy)) / h
+    size = max(abs(forward), abs(backward), abs(claimed), 1e-300)
+    if (
+        not np.isfinite([forward, backward]).all()
+        or abs(forward - backward) > 1e-3 * size + doubt
+        or doubt > 1e-4 * size
+    ):
+        return None
+    return "right" if abs(claimed - (forward + backward) / 2) <= 1e-6 * size + doubt else "wrong"
 
 
 def slope(f: Callable[..., Any], x: np.ndarray, element: int, dy: Any, linear: bool = False) -> Any:

@@ -48,12 +48,19 @@ def render(report: Outcome, colour: bool = False, picture: bool = True) -> str:
 
 def _headline(report, ink):
     mark = ink("good", "ok") if report.passed else ink("bad", "x")
-    words = {"ok": "ok", "wrong": "WRONG", "not judged": "not judged", "ours": "ours", "skipped": "skipped"}
-    plain = {"wrong": "bad", "ok": "good", "not judged": "dim", "ours": "dim", "skipped": "dim"}
+    words = {
+        "ok": "ok",
+        "wrong": "WRONG",
+        "not judged": "not judged",
+        "ours": "ours",
+        "skipped": "skipped",
+        "half": "half",
+    }
+    plain = {"wrong": "bad", "ok": "good", "not judged": "dim", "ours": "dim", "skipped": "dim", "half": "bold"}
     status = {k: v for k, v in report.status.items() if k != "purity"}
     many = len(status) > 8
     if many:
-        bad = {k: v for k, v in status.items() if v not in ("ok", "skipped", "ours")}
+        bad = {k: v for k, v in status.items() if v not in ("ok", "skipped", "ours", "half")}
         status = dict(list(bad.items())[:12])
         parts = [f"{len(report.status) - len(bad)} ok"]
     else:

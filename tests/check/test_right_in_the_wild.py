@@ -1,0 +1,71 @@
+"""Right code that a checker is quick to call wrong: float32, places near a singularity, swaps that are none."""
+
+import numpy as np
+import pytest
+
+from tinyvision import check
+from tinyvision.check.ops import spec
+
+
+def in_float32(op):
+    forward, backward = spec(op).functions()
+
+    def single(value):
+        return np.asarray(value, np.float32) if np.asarray(value).dtype.kind == "f" else value
+
+    def front(*inputs, **options):
+        y, cache = forward(*[single(i) for i in inputs], **options)
+        return single(y), cache
+
+    def back(dy, cache):
+        return tuple(None if g is None else single(g) for g in backward(single(dy), cache))
+
+    return front, back
+
+
+@pytest.mark.parametrize("op", ["relu", "maxpool2d", "avgpool2d", "linear", "softmax", "cross_entropy", "dropout"])
+def test_float32_is_no_mistake(op):
+    report = check.op(op, *in_float32(op))
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize(
+    ("function", "slope", "x"),
+    [
+        (np.sqrt, lambda x: 0.5 / np.sqrt(x), [1e-12, 0.3, 2.0]),
+        (np.log, lambda x: 1 / x, [1e-3, 0.5, 1.5]),
+        (lambda x: 1 / x, lambda x: -1 / x**2, [1e-3, -2e-3, 1.0]),
+    ],
+)
+def test_near_a_singular_point_right_passes_and_wrong_is_no_kink(function, slope, x):
+    x = np.array(x)
+    forward = lambda x: (function(x), x)  # noqa: E731
+    assert check.gradients(forward, lambda dy, x: dy * slope(x), (x,)).passed
+
+    def wrong_at_the_first(dy, x):
+        dx = dy * slope(x)
+        dx[0] *= 1.5
+        return dx
+
+    report = check.gradients(forward, wrong_at_the_first, (x,))
+    assert report.status["dx"] == "wrong"
+    assert not any("kink" in note for note in report.notes)
+
+
+def test_batchnorm_gradients_in_another_order_are_called_that():
+    forward, backward = spec("batchnorm_train").functions()
+
+    def swapped(dy, cache):
+        dx, dweight, dbias = backward(dy, cache)
+        return dx, dbias, dweight
+
+    (finding,) = check.op("batchnorm_train", forward, swapped).findings
+    assert finding.mistake == "gradient_order"
+
+
+def test_a_broadcast_bias_that_is_not_summed_is_no_other_order():
+    x, b = np.random.default_rng(0).standard_normal((3, 4)), np.arange(1.0, 5.0)
+    report = check.gradients(lambda x, b: (x + b, None), lambda dy, _: (dy, dy.copy()), (x, b))
+    (finding,) = report.findings
+    assert finding.argument == "db"
+    assert finding.signature == "shape:not_summed"
