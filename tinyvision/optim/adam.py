@@ -10,7 +10,7 @@ from .. import blocks
 from ..errors import OptionError
 from ..tape import Variable
 from ..types import Array
-from .optimizer import Optimizer
+from .optimizer import Optimizer, refuse_differentiable
 
 
 class Adam(Optimizer):
@@ -18,7 +18,8 @@ class Adam(Optimizer):
     start at 0
 
     (Kingma and Ba, 2015.) weight_decay adds weight_decay·p to the gradient. With amsgrad, v̂ is the largest so far
-    (Reddi, Kale, Kumar, "On the convergence of Adam and beyond", 2018). maximize climbs. Raises OptionError."""
+    (Reddi, Kale, Kumar, "On the convergence of Adam and beyond", 2018). maximize climbs. foreach,
+    capturable and fused choose among ways to compute the same and change nothing here. Raises OptionError."""
 
     decoupled = False
 
@@ -32,7 +33,12 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
+        refuse_differentiable(type(self).__name__, differentiable)
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
         super().__init__(params, {**options, "maximize": maximize})
 
@@ -99,5 +105,10 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
+        refuse_differentiable(type(self).__name__, differentiable)
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

@@ -158,6 +158,12 @@ class Optimizer:
         return "\n".join([f"{type(self).__name__} (", *lines, ")"])
 
 
+def refuse_differentiable(name: str, differentiable: bool) -> None:
+    """Raise OptionError if a step is to be on the tape."""
+    if differentiable:
+        raise OptionError(f"{name}: differentiable=True is not there: a step is not on the tape")
+
+
 def _restored(name, value, p, number):
     """A saved entry: a step as an integer, an array as a copy on the device and in the memory order of p."""
     if value is None:

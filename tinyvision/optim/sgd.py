@@ -10,15 +10,15 @@ from ..errors import OptionError
 from ..kernels import sgd
 from ..tape import Variable
 from ..types import Array
-from .optimizer import Optimizer
+from .optimizer import Optimizer, refuse_differentiable
 
 
 class SGD(Optimizer):
     """v ← momentum·v + (1 - dampening)·(g + weight_decay·p),   p ← p - lr·v   (g + momentum·v for v with Nesterov)
 
     As in `torch.optim.SGD`: the first v is the first gradient itself, undamped, and the learning rate stays outside of
-    v. (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.) Raises
-    OptionError."""
+    v. (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.) foreach and
+    fused choose among ways to compute the same and change nothing here. Raises OptionError."""
 
     def __init__(
         self,
@@ -29,7 +29,12 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
         maximize: bool = False,
+        *,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
+        refuse_differentiable("SGD", differentiable)
         super().__init__(
             params,
             {
