@@ -270,6 +270,8 @@ def compare(seed, length=12):
     refused_together = 0
     for _ in range(length):
         step = a_step(rng, [tuple(v.shape) for v in theirs])
+        if step[0] == "hook" and theirs[step[1]]._is_view():
+            continue  # PyTorch itself dies of, or forgets, hooks on views that were written to
         steps.append(step)
         errors = []
         for t, values in ((torch, theirs), (tinyvision, ours)):

@@ -333,7 +333,10 @@ def differentiable(
 
 def _note_view(view, x, step):
     """If `view` looks at the memory of x, the two share the count of its changes, and the base knows of the view."""
-    if view.array.size and not np.may_share_memory(view.array, x.array):
+    shared = (
+        np.may_share_memory(view.array, x.array) if view.array.size else memory_of(view.array) is memory_of(x.array)
+    )
+    if not shared:
         return  # a copy, as of chosen places or of another order in memory
     base, steps, writable = x.origin or (x, (), True)
     view.changes, view.requires_grad = x.changes, x.requires_grad

@@ -31,7 +31,7 @@ from .methods import Methods
 from .operands import OPERATORS, binary, compare
 from .printing import numbers_as_text
 from .size import Size
-from .writing import as_value, instead_of_view, overwrite, update
+from .writing import as_value, instead_of_view, is_recorded, overwrite, update
 
 
 class Tensor(Methods, Variable):
@@ -321,6 +321,11 @@ class Tensor(Methods, Variable):
         return seen if chooses is None else taped.index(seen, index=own_index(chooses))
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        if self.dtype.kind != "f" and is_recorded(value):
+            raise GraphError(
+                f"assignment: the value requires a gradient, which whole numbers cannot hand on ({self.dtype}); "
+                f"assign value.detach()"
+            )
         looks, chooses = steps_of(index, self.ndim)
         place = self if looks is None else taped.index(self, index=looks)
         chooses = ... if chooses is None else chooses
