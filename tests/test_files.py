@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from tinyvision.errors import DownloadError, FileError, OptionError
+from tinyvision.folders import cache_dir
 from tinyvision.formats import download as fetch
 from tinyvision.formats import files
-from tinyvision.formats.files import atomic_write, cache_dir, download
+from tinyvision.formats.files import atomic_write, download
 
 # ---------------------------------------------------------------------------------------------- writing
 

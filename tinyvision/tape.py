@@ -26,7 +26,7 @@ from .arrays import check_is_array, holds, is_array, memory_of
 from .device import device_of
 from .errors import DeviceError, GraphError, ShapeError
 from .grad_mode import is_anomaly_enabled, is_grad_enabled
-from .kernels import choose
+from .kernels import choose, choose_on_cpu
 from .types import Array, Shape
 
 _numbers = itertools.count()
@@ -308,7 +308,9 @@ def differentiable(
         inputs = [a if isinstance(a, Variable) else None for a in arguments]
         arrays = [a.array if isinstance(a, Variable) else a for a in arguments]
         forward, backward = op.forward, op.backward
-        if arrays and not isinstance(arrays[0], np.ndarray) and is_array(arrays[0]):  # on a GPU, a kernel may stand in
+        if arrays and isinstance(arrays[0], np.ndarray):  # a kernel may stand in
+            forward, backward = choose_on_cpu(forward, backward, arrays, options)
+        elif arrays and is_array(arrays[0]):
             forward, backward = choose(forward, backward, arrays, options)
         y, cache = forward(*arrays, **options)
         kind = next((v for v in inputs if v is not None), None)

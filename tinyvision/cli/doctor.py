@@ -36,13 +36,16 @@ def add_parser(commands: Any) -> None:
         "problem. The exit code is 1 if something that is needed is missing or broken.",
     )
     p.add_argument("--json", action="store_true", help="print JSON")
+    p.add_argument("--compile", action="store_true", help="first compile the CPU's loops (needs the extra fast)")
     add_debug(p)
     p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Check everything."""
-    findings = [*_basics(), *_blas(), *_threads(), *_speed(), *_gpu(), *_packages(), *_folders()]
+    if args.compile:
+        _compile(quiet=args.json)
+    findings = [*_basics(), *_blas(), *_threads(), *_loops(), *_speed(), *_gpu(), *_packages(), *_folders()]
     broken = any(f["state"] == "broken" for f in findings)
     if args.json:
         answer_json({"ok": not broken, "findings": findings})
@@ -212,8 +215,32 @@ def _packages() -> list[dict[str, Any]]:
     return findings
 
 
+def _compile(quiet: bool) -> None:
+    from ..errors import FileError
+    from ..kernels.cpu import compiled
+
+    try:
+        compiled.compile_all(lambda name: None if quiet else answer(f"compiling {name}"))
+    except OSError as error:
+        raise FileError(f"compiled loops cannot be kept in {compiled.folder()}: {error.strerror}") from None
+
+
+def _loops() -> list[dict[str, Any]]:
+    from ..kernels.cpu import compiled
+
+    if not compiled.installed():
+        remedy = 'pip install "tinyvision[fast]", then tinyvision doctor --compile: about twice as fast pooling and '
+        return [_finding("compiled loops", "numba is not installed", "missing", f"{remedy}batch-norm, depthwise more")]
+    if not compiled.is_complete():
+        remedy = "tinyvision doctor --compile, which takes about ten seconds, once"
+        return [_finding("compiled loops", "not compiled yet, so NumPy does all the work", "missing", remedy)]
+    off = os.environ.get("TINYVISION_KERNELS") == "off"
+    how = "switched off by TINYVISION_KERNELS" if off else "ready"
+    return [_finding("compiled loops", f"{how}, in {compiled.folder()}", "note" if off else "ok")]
+
+
 def _folders() -> list[dict[str, Any]]:
-    from ..formats.files import cache_dir
+    from ..folders import cache_dir
 
     folder = cache_dir()
     above = next(p for p in (folder, *folder.parents) if p.exists())

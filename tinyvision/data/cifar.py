@@ -281,7 +281,7 @@ class CIFAR10(ArrayDataset):
     def _place(cls, root: str | os.PathLike[str] | None) -> Path:
         if root is not None:
             return Path(root).expanduser()
-        from ..formats.files import cache_dir
+        from ..folders import cache_dir
 
         return Path(cache_dir()) / cls.__name__
 

@@ -65,7 +65,7 @@ class MNIST(ArrayDataset):
     def _folders(cls, root: str | os.PathLike[str] | None) -> list[Path]:
         """Where to look, the place to download to first."""
         if root is None:
-            from ..formats.files import cache_dir
+            from ..folders import cache_dir
 
             return [Path(cache_dir()) / cls.folder, *map(Path, cls.system_folders)]
         base = Path(root).expanduser()

@@ -1,11 +1,12 @@
-"""Drop-ins: kernels that stand in for an op's readable body on a GPU, and never for its meaning.
+"""Drop-ins: kernels that stand in for an op's readable body, and never for its meaning.
 
-A drop-in has the op's own signature, a condition under which it applies, and a name by which it can be switched off.
-The tape asks `choose` once per call, only for arrays that are not NumPy's. What is not recorded on the tape asks
+CUDA kernels on a GPU, and compiled loops (`cpu`) on NumPy's arrays, where the extra `fast` is installed. A drop-in has
+the op's own signature, a condition under which it applies, and a name by which it can be switched off.
+The tape asks `choose` or `choose_on_cpu` once per call. What is not recorded on the tape asks
 itself: batch-norm's statistics and the fused inference through `dispatched`, SGD for one launch over all parameters.
 No op knows of kernels.
 
-    TINYVISION_KERNELS=off                  the readable ops alone: im2col, cuBLAS products, CuPy's elementwise kernels
+    TINYVISION_KERNELS=off                  the readable ops alone: im2col, (cu)BLAS products, elementwise passes
     TINYVISION_KERNELS=batchnorm,pooling    only these
 """
 
@@ -45,6 +46,7 @@ class DropIn:
 
 
 _drop_ins: dict[Any, list[DropIn]] = {}
+_on_cpu: dict[Any, list[DropIn]] | None = None  # the compiled loops', None before the first op asks
 _loaded = False  # the kernels' own files are imported when the first op asks for one
 _wanted = None  # None stands for all
 
@@ -68,6 +70,35 @@ def choose(
     return (forward, backward) if not several_gpus() else (forward, _on_their_gpu(arrays, backward))
 
 
+def choose_on_cpu(
+    forward: Callable[..., Any], backward: Callable[..., Any], arrays: Sequence[Any], options: dict[str, Any]
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`choose` for NumPy's arrays, among the compiled loops: all arrays are of float32 then."""
+    for drop_in in _offered_on_cpu().get((forward, backward), ()):
+        if is_on(drop_in.name) and _in_float32(arrays) and drop_in.applies(*arrays, **options):
+            return drop_in.forward, drop_in.backward or backward
+    return forward, backward
+
+
+def _in_float32(arrays):
+    given = [a for a in arrays if hasattr(a, "dtype")]
+    return all(isinstance(a, np.ndarray) and a.dtype == np.float32 for a in given)
+
+
+def _offered_on_cpu():
+    global _on_cpu
+    if _on_cpu is None:
+        from .cpu import compiled
+
+        found: dict[Any, list[DropIn]] = {}
+        if os.environ.get("TINYVISION_KERNELS") != "off" and compiled.ready():
+            for module in compiled.MODULES:
+                for drop_in in importlib.import_module(f"{compiled.__package__}.{module}").DROP_INS:
+                    found.setdefault(drop_in.op, []).append(drop_in)
+        _on_cpu = found
+    return _on_cpu
+
+
 def _on_their_gpu(arrays, backward):
     where = next((device_of(a) for a in arrays if hasattr(a, "dtype")), CPU)
     use(where)
@@ -83,14 +114,12 @@ def _on_their_gpu(arrays, backward):
 
 
 def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, which has no backward, with its drop-ins: a call for GPU arrays goes to the one that `choose`
-    names."""
+    """`function`, which has no backward, with its drop-ins: a call goes to the one that is chosen for its arrays."""
 
     @functools.wraps(function)
     def call(*arrays, **options):
-        if isinstance(arrays[0], np.ndarray):
-            return function(*arrays, **options)
-        return choose(function, None, arrays, options)[0](*arrays, **options)
+        find = choose_on_cpu if isinstance(arrays[0], np.ndarray) else choose
+        return find(function, None, arrays, options)[0](*arrays, **options)
 
     return call
 
@@ -117,7 +146,7 @@ def only(*names: str) -> Iterator[None]:
 
 def names() -> list[str]:
     """The names of all drop-ins."""
-    return sorted({drop_in.name for several in _offered().values() for drop_in in several} | {"sgd"})
+    return sorted({drop_in.name for several in _offered().values() for drop_in in several} | {"sgd", "activation"})
 
 
 def on_gpu_in_float32(arrays: Sequence[Array], integers: Sequence[int] = ()) -> bool:

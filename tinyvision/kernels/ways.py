@@ -1,6 +1,7 @@
-"""Convolution on a GPU: the op's pair and its inference, written once for every way to compute them.
+"""Convolution by kernels: the op's pair and its inference, written once for every way to compute them.
 
-The ways are `conv` (an implicit product), `winograd` and `depthwise`. Signatures and caches are those of `ops.conv`.
+On a GPU the ways are `conv` (an implicit product), `winograd` and `depthwise`; on a CPU, `cpu.depthwise`. Signatures
+and caches are those of `ops.conv`.
 """
 
 import math
@@ -49,7 +50,7 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
         """As `ops.conv2d_backward`."""
         return _backward(way, dy, cache, needs)
 
-    def conv2d_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups):
+    def conv2d_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups, kept=None):
         """As `ops.conv.conv2d_inference`: the sums are finished in registers, before they are first written."""
         skip = None if skip is None else gpu.channels_last(skip)
         finish = {"scale": scale, "shift": shift, "skip": skip, "activation": activation}
@@ -58,7 +59,8 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
     def applies(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         return _fits(x, weight, (bias,)) and _accepts(way, x, weight, (stride, padding, dilation, groups), False)
 
-    def applies_to_inference(x, weight, scale, shift, skip, activation, *options):
+    def applies_to_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups, kept=None):
+        options = (stride, padding, dilation, groups)
         if not _fits(x, weight, (scale, shift)) or activation not in ACTIVATIONS:
             return False
         if skip is not None and tuple(skip.shape) != (len(x), len(weight), *output_shape(x, weight, Sliding(*options))):

@@ -83,10 +83,7 @@ def _inference(x, conv, norm, activation, skip):
     skip = None if skip is None else skip.array
     arguments = (x.array, conv.weight.array, scale, shift, skip, activation)
     options = (conv.stride, conv.padding, conv.dilation, conv.groups)
-    kept = _kept(conv)
-    if kept is None:
-        return Tensor(_conv2d_inference(*arguments, *options))
-    return Tensor(conv2d_inference(*arguments, *options, kept))
+    return Tensor(_conv2d_inference(*arguments, *options, _kept(conv)))
 
 
 def _kept(conv):

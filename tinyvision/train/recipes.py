@@ -299,7 +299,7 @@ def where_of(name: str) -> list[str]:
         return ["inside tinyvision"]
     if source is None:
         return ["--root FOLDER"]
-    from ..formats.files import cache_dir
+    from ..folders import cache_dir
 
     return [
         os.fspath(cache_dir() / getattr(source, "folder", source.__name__)),

@@ -26,7 +26,8 @@ from ..data import ArrayDataset, Subset, split, transforms
 from ..data.images import MAX_PIXELS
 from ..device import Device
 from ..errors import CheckpointError, OptionError, TinyVisionError
-from ..formats.files import atomic_write, cache_dir
+from ..folders import cache_dir
+from ..formats.files import atomic_write
 from ..nn.module import Module, numpy_state
 from ..weights import load_arrays, save
 from .checkpoint import Checkpoint, load_checkpoint, load_weights

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DownloadError, OptionError, WeightsError
-from ..formats.files import cache_dir, download
+from ..folders import cache_dir
+from ..formats.files import download
 from .published import default_name, published
 
 ORIGIN = "https://download.pytorch.org/models"

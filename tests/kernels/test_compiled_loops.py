@@ -1,0 +1,279 @@
+"""The CPU's loops against their ops in float64: as plain Python, and compiled where numba is installed."""
+
+import importlib
+import importlib.util
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tinyvision import kernels, ops, threads
+from tinyvision.errors import DeviceError
+from tinyvision.kernels import DropIn
+from tinyvision.kernels.cpu import compiled
+from tinyvision.ops.conv import conv2d_inference
+
+NUMBA = importlib.util.find_spec("numba") is not None
+needs_numba = pytest.mark.skipif(not NUMBA, reason="numba is not installed")
+DROP_INS = [
+    drop_in
+    for module in compiled.MODULES
+    for drop_in in importlib.import_module(f"tinyvision.kernels.cpu.{module}").DROP_INS
+]
+BY_OP = {drop_in.op[0].__name__: drop_in for drop_in in DROP_INS}
+TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}  # float32: sums of a few hundred terms of size about 1
+
+
+@pytest.fixture(scope="module")
+def machine_code(tmp_path_factory):
+    """Every loop compiled, into a folder of this run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYVISION_HOME", str(tmp_path_factory.mktemp("home")))
+        compiled.compile_all()
+        loops = [one for _, one in compiled._loops()]
+        with compiled._kept_in(compiled.folder()):
+            return [(one, compiled._machine(one)) for one in loops]
+
+
+@pytest.fixture(params=["python", pytest.param("compiled", marks=needs_numba)])
+def loops(request, monkeypatch):
+    if request.param == "compiled":
+        for one, machine in request.getfixturevalue("machine_code"):
+            monkeypatch.setattr(one, "run", machine)
+    else:
+        for _, one in compiled._loops():
+            monkeypatch.setattr(one, "run", one.function)
+
+
+def last(a):
+    """The same numbers with the channels last in memory."""
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1) if a.ndim > 2 else a
+
+
+def images(*shapes):
+    return lambda rng: [rng.standard_normal(shape) for shape in shapes]
+
+
+def with_nan(rng):
+    x = rng.standard_normal((2, 3, 5, 6))
+    x[0, 1, 2, 3], x[1, 0, 0, 0], x[1, 2, 4, 5] = np.nan, np.inf, -np.inf
+    return [x]
+
+
+def all_the_same(rng):
+    return [np.full((1, 2, 4, 5), -np.inf)]
+
+
+CASES = [
+    ("relu", images((2, 3, 5, 4)), {}),
+    ("relu", images((7,)), {}),
+    ("relu", with_nan, {}),
+    ("relu6", lambda rng: [rng.standard_normal((2, 3, 5, 4)) * 8], {}),
+    ("relu6", with_nan, {}),
+    ("max_pool2d", images((2, 3, 6, 4)), {"kernel_size": 2}),
+    ("max_pool2d", images((1, 5, 8, 7)), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    ("max_pool2d", images((2, 1, 7, 9)), {"kernel_size": (2, 3), "stride": (3, 1), "padding": (1, 0)}),
+    ("max_pool2d", with_nan, {"kernel_size": 2, "stride": 1}),
+    ("max_pool2d", all_the_same, {"kernel_size": 2, "padding": 1}),
+    ("max_pool2d", lambda rng: [rng.integers(0, 3, (2, 2, 6, 6)).astype(float)], {"kernel_size": 3, "stride": 2}),
+    ("avg_pool2d", images((2, 3, 6, 4)), {"kernel_size": 2}),
+    ("avg_pool2d", images((1, 5, 8, 7)), {"kernel_size": (3, 2), "stride": 2, "padding": 1}),
+    ("avg_pool2d", images((2, 3, 7, 8)), {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False}),
+    ("avg_pool2d", with_nan, {"kernel_size": 2}),
+    ("batchnorm_train", images((3, 5, 4, 3), (5,), (5,)), {}),
+    ("batchnorm_train", images((7, 3), (3,), (3,)), {"eps": 1e-2}),
+    ("batchnorm_relu", images((3, 5, 4, 3), (5,), (5,)), {}),
+    ("batchnorm_relu", images((2, 3, 5, 1), (3,), (3,), (2, 3, 5, 1)), {"eps": 1e-3}),
+    ("batchnorm_frozen", lambda rng: [*images((3, 4, 2, 5), (4,), (4,), (4,))(rng), rng.random(4) + 0.5], {}),
+    ("conv2d", images((2, 3, 6, 5), (3, 1, 3, 3), (3,)), {"padding": 1, "groups": 3}),
+    ("conv2d", images((1, 4, 9, 7), (4, 1, 3, 2)), {"stride": (2, 3), "padding": (2, 1), "groups": 4}),
+    ("conv2d", images((2, 2, 8, 9), (2, 1, 2, 3), (2,)), {"stride": (1, 2), "dilation": (3, 2), "groups": 2}),
+    ("conv2d", images((1, 2, 4, 4), (2, 1, 5, 5)), {"stride": 5, "padding": 7, "groups": 2}),
+]
+
+
+def small(a):
+    return last(a).astype(np.float32)
+
+
+@pytest.mark.parametrize("layout", ["last", "first"])
+@pytest.mark.parametrize(("name", "make", "options"), CASES, ids=[f"{i}-{case[0]}" for i, case in enumerate(CASES)])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NaN and infinities, where NumPy's scalars compute
+def test_like_the_op_both_ways(name, make, options, layout, rng, loops):
+    drop_in, arrays = BY_OP[name + "_forward"], make(rng)
+    forward, backward = drop_in.op
+    ours = [small(a) for a in arrays]
+    assert drop_in.applies(*ours, **options)
+    before = [a.copy() for a in ours]
+    expected, its_cache = forward(*[small(a).astype(float) for a in arrays], **options)
+    y, cache = drop_in.forward(*ours, **options)
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y, expected, **TOLERANCE)
+    dy = rng.standard_normal(y.shape)
+    upstream = (last(dy) if layout == "last" else dy).astype(np.float32)
+    needs = (True,) * len(arrays)
+    wanted = backward(upstream.astype(float), its_cache, needs)
+    for _ in range(2):  # the second call gives the same
+        got = (drop_in.backward or backward)(upstream, cache, needs)
+        assert len(got) == len(wanted)
+        for a, b in zip(got, wanted, strict=True):
+            if b is not None:
+                assert a.shape == b.shape
+                assert a.dtype == np.float32
+                np.testing.assert_allclose(a, b, **TOLERANCE)
+    for a, b in zip(ours, before, strict=True):
+        np.testing.assert_array_equal(a, b, "no input is changed")
+
+
+@pytest.mark.parametrize("needs", [(True, False, False), (False, True, False), (False, False, True)])
+@pytest.mark.parametrize("name", ["batchnorm_train", "conv2d"])
+def test_only_what_is_needed_is_computed(name, needs, rng, loops):
+    make, options = next((make, options) for op, make, options in CASES if op == name)
+    drop_in, ours = BY_OP[name + "_forward"], [small(a) for a in make(rng)]
+    y, cache = drop_in.forward(*ours, **options)
+    got = drop_in.backward(np.ones_like(y), cache, needs)
+    assert tuple(g is not None for g in got) == needs
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+@pytest.mark.parametrize("given", ["", "scale", "shift", "skip", "scale shift skip"])
+def test_inference_finishes_its_sums(given, activation, rng, loops):
+    x, weight, skip = rng.standard_normal((2, 3, 5, 6)), rng.standard_normal((3, 1, 3, 3)), None
+    scale, shift = (rng.standard_normal(3) if word in given else None for word in ("scale", "shift"))
+    if "skip" in given:
+        skip = rng.standard_normal((2, 3, 3, 3)) * 4
+    arrays = [None if a is None else small(a) for a in (x, weight, scale, shift, skip)]
+    rest = (activation, (2, 2), (1, 1), (1, 1), 3)
+    drop_in = BY_OP["conv2d_inference"]
+    assert drop_in.applies(*arrays, *rest, {})
+    doubles = [None if a is None else a.astype(float) for a in arrays]
+    np.testing.assert_allclose(drop_in.forward(*arrays, *rest, {}), conv2d_inference(*doubles, *rest), **TOLERANCE)
+
+
+@pytest.mark.parametrize("offset", [0, 30, 3000])
+def test_statistics_are_as_good_as_the_ops(offset, rng, loops):
+    x = last(rng.standard_normal((3, 2, 9, 11)) + offset).astype(np.float32)
+    mean, var = BY_OP["batch_moments"].forward(x)
+    exact = x.astype(float)
+    np.testing.assert_allclose(mean, exact.mean(axis=(0, 2, 3)), rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(var, exact.var(axis=(0, 2, 3)), rtol=1e-6)
+
+
+@needs_numba
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_threads_change_only_last_bits(count, rng, machine_code, monkeypatch):
+    for one, machine in machine_code:
+        monkeypatch.setattr(one, "run", machine)
+    monkeypatch.setattr("tinyvision.blocks.SMALL_BYTES", 0)
+    cases = [(name, [small(a) for a in make(rng)], options) for name, make, options in CASES if make is not with_nan]
+
+    def run():
+        results = []
+        for name, arrays, options in cases:
+            y, cache = BY_OP[name + "_forward"].forward(*arrays, **options)
+            drop_in = BY_OP[name + "_forward"]
+            gradients = (drop_in.backward or drop_in.op[1])(y, cache, (True,) * len(arrays))
+            results += [y, *[g for g in gradients if g is not None]]
+        return results
+
+    threads.set_num_threads(1)
+    alone = run()
+    threads.set_num_threads(count)
+    for one, two, three in zip(run(), run(), alone, strict=True):
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_allclose(one, three, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays", "options"),
+    [
+        ("max_pool2d", [np.zeros((1, 2, 6, 6), np.float32)], {"kernel_size": 2}),  # the channels are not last
+        ("max_pool2d", [small(np.zeros((1, 2, 6, 6)))], {"kernel_size": 2, "dilation": 2}),
+        ("max_pool2d", [small(np.zeros((1, 2, 6, 6)))], {"kernel_size": 2, "ceil_mode": True}),
+        ("max_pool2d", [small(np.zeros((1, 2, 6, 6)))], {"kernel_size": 2, "padding": 2}),
+        ("max_pool2d", [small(np.zeros((1, 2, 6, 6)))], {"kernel_size": 7}),
+        ("max_pool2d", [small(np.zeros((1, 2, 6, 6)))], {"kernel_size": "two"}),
+        ("max_pool2d", [small(np.zeros((1, 1, 20, 20)))], {"kernel_size": 16}),  # a tap must fit a byte
+        ("max_pool2d", [small(np.zeros((0, 2, 6, 6)))], {"kernel_size": 2}),
+        ("avg_pool2d", [small(np.zeros((1, 2, 6, 6)))], {"kernel_size": 2, "divisor_override": 3}),
+        ("batchnorm_train", [np.zeros((1, 3), np.float32), *[np.zeros(3, np.float32)] * 2], {}),  # no variance
+        ("batchnorm_train", [small(np.zeros((2, 3, 4, 4))), *[np.zeros(2, np.float32)] * 2], {}),
+        ("conv2d", [small(np.zeros((1, 4, 5, 5))), np.zeros((4, 2, 3, 3), np.float32)], {"groups": 2}),
+        ("conv2d", [small(np.zeros((1, 4, 5, 5))), np.zeros((4, 1, 9, 9), np.float32)], {"groups": 4}),
+        ("relu", [np.zeros((4, 6), np.float32)[:, ::2]], {}),
+    ],
+)  # fmt: skip
+def test_the_rest_is_left_to_the_op(name, arrays, options):
+    assert not BY_OP[name + "_forward"].applies(*arrays, **options)
+
+
+def test_the_switch_and_float64(monkeypatch):
+    pair = (ops.relu_forward, ops.relu_backward)
+    marker = DropIn("activation", pair, lambda x: "forward", lambda *a: "backward")
+    monkeypatch.setattr(kernels, "_on_cpu", {pair: [marker]})
+    x = np.zeros(3, np.float32)
+    assert kernels.choose_on_cpu(*pair, [x], {}) == (marker.forward, marker.backward)
+    assert kernels.choose_on_cpu(*pair, [x.astype(float)], {}) == pair
+    with kernels.only("pooling"):
+        assert kernels.choose_on_cpu(*pair, [x], {}) == pair
+    with kernels.only("activation"):
+        assert kernels.choose_on_cpu(*pair, [x], {})[0] is marker.forward
+
+
+def in_a_process(code, **environment):
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}, check=True
+    )
+    return result.stdout.split()
+
+
+USE = (
+    "import sys, numpy as np, tinyvision as tv; from tinyvision import nn;"
+    "tv.relu(tv.zeros(3)); print('numba' in sys.modules)"
+)
+
+
+def test_without_compiled_loops_nothing_is_imported(tmp_path):
+    assert in_a_process(USE, TINYVISION_HOME=str(tmp_path)) == ["False"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_compiling_needs_numba(monkeypatch):
+    monkeypatch.setattr(compiled, "installed", lambda: False)
+    with pytest.raises(DeviceError, match=r"numba, which is not installed: pip install"):
+        compiled.compile_all()
+
+
+@needs_numba
+def test_compiled_ahead_they_are_used_from_then_on(tmp_path):
+    home = {"TINYVISION_HOME": str(tmp_path)}
+    ahead = "from tinyvision.kernels.cpu import compiled; print(compiled.is_complete()); compiled.compile_all();"
+    assert in_a_process(ahead + "print(compiled.is_complete())", **home) == ["False", "True"]
+    assert in_a_process(USE, **home) == ["True"]
+    assert in_a_process(USE, **home, TINYVISION_KERNELS="off") == ["False"]
+    (marker,) = tmp_path.glob(f"compiled/*/{compiled.COMPLETE}")
+    marker.write_text("another processor", encoding="utf-8")
+    assert in_a_process(ahead.replace("compiled.compile_all();", "print(compiled.ready())"), **home) == [
+        "True",
+        "False",
+    ]
+
+
+@needs_numba
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_uses_them_too(machine_code, monkeypatch, rng):
+    for one, machine in machine_code:
+        monkeypatch.setattr(one, "run", machine)
+    x = small(rng.standard_normal((2, 3, 8, 8)))
+    y, _ = BY_OP["max_pool2d_forward"].forward(x, 2)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        again = pool.apply_async(_pooled, (x,)).get(timeout=60)
+    np.testing.assert_array_equal(again, y)
+
+
+def _pooled(x):
+    return BY_OP["max_pool2d_forward"].forward(x, 2)[0]

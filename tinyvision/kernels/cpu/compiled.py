@@ -1,0 +1,146 @@
+"""Compiling the loops of this room, keeping them on disk, and finding them there again."""
+
+import functools
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...errors import DeviceError
+from ...folders import cache_dir
+
+# The files that hold loops and drop-ins.
+MODULES = ("activation", "pool", "norm", "depthwise")
+
+COMPLETE = "complete"  # this file says that all loops beside it are there, and for which processor
+
+
+class Loop:
+    """A plain Python function over arrays, and what it becomes once it is compiled."""
+
+    def __init__(self, function: Callable[..., None], signature: str) -> None:
+        self.function, self.signature = function, signature
+        self.run = function
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *arguments: Any) -> None:
+        self.run(*arguments)
+
+
+def loop(signature: str) -> Callable[[Callable[..., None]], Loop]:
+    """Mark a function to be compiled for arguments of these types, in numba's spelling: f4[:, ::1] is a C-ordered
+    matrix of float32, u1 a byte, i8 an int64, f8 a double, b1 a bool."""
+    return lambda function: Loop(function, signature)
+
+
+_lock = threading.Lock()
+_ready: bool | None = None  # None: nobody has asked yet
+
+
+if hasattr(os, "register_at_fork"):  # a child must not be born while another thread loads
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+
+
+def ready() -> bool:
+    """Whether all loops are compiled and loaded. The first answer looks for them on disk and stands for good."""
+    global _ready
+    if _ready is None:
+        with _lock:
+            if _ready is None:
+                _ready = _load()
+    return _ready
+
+
+def installed() -> bool:
+    """Whether numba could be imported."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def folder() -> Path:
+    """Where the compiled loops of this version are kept: another one of tinyvision, Python or numba has its own."""
+    seen = hashlib.sha256()
+    for name in ("numba", "llvmlite", "numpy"):
+        seen.update(f"{name} {importlib.metadata.version(name)} ".encode())
+    seen.update(str(sys.implementation.cache_tag).encode())
+    for module in MODULES:
+        path = Path(__file__).with_name(f"{module}.py")
+        seen.update(f"{path} {path.stat().st_mtime_ns} ".encode())  # numba goes by these
+        seen.update(path.read_bytes())
+    return cache_dir() / "compiled" / seen.hexdigest()[:16]
+
+
+def is_complete() -> bool:
+    """Whether a process that starts now would find all loops on disk, compiled for a processor like this."""
+    return installed() and (folder() / COMPLETE).is_file()
+
+
+def compile_all(tell: Callable[[str], None] = lambda text: None) -> Path:
+    """Compile every loop that is not on disk yet, `tell` of each, and return their folder.
+
+    Raises DeviceError without numba, OSError where nothing can be written."""
+    if not installed():
+        raise DeviceError('compiled loops need numba, which is not installed: pip install "tinyvision[fast]"')
+    place = folder()
+    place.mkdir(parents=True, exist_ok=True)
+    with _lock, _kept_in(place):
+        for name, one in _loops():
+            tell(name)
+            _machine(one)
+    temporary = place / f"{COMPLETE}.{os.getpid()}"
+    temporary.write_text(_processor(), encoding="utf-8")
+    temporary.replace(place / COMPLETE)
+    return place
+
+
+def _load():
+    if not is_complete():
+        return False
+    place = folder()
+    if (place / COMPLETE).read_text(encoding="utf-8") != _processor():
+        return False  # a home directory that several machines share
+    with _kept_in(place):
+        for _, one in _loops():
+            one.run = _machine(one)
+    return True
+
+
+def _loops():
+    for module in MODULES:
+        for name, value in vars(importlib.import_module(f"{__package__}.{module}")).items():
+            if isinstance(value, Loop):
+                yield f"{module}: {name}", value
+
+
+def _machine(one):
+    """The loop as machine code: from disk, or compiled now. A product and a sum may become one instruction; nothing is
+    reordered, so NaN and infinities stay what they are."""
+    import numba
+
+    options = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
+    return numba.njit(one.signature, **options)(one.function)
+
+
+def _processor():
+    import llvmlite.binding
+
+    features = llvmlite.binding.get_host_cpu_features()
+    return f"{llvmlite.binding.get_host_cpu_name()} {features.flatten()}"
+
+
+@contextmanager
+def _kept_in(place: Path) -> Iterator[None]:
+    """numba has one folder for all that it keeps; here it is ours for a moment."""
+    from numba import config
+
+    before, config.CACHE_DIR = config.CACHE_DIR, str(place)
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = before

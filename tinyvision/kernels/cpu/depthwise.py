@@ -1,0 +1,165 @@
+"""Depthwise convolution in all three directions: every tap multiplies along the channels, and nothing is copied."""
+
+import math
+
+import numpy as np
+
+from ..ways import ACTIVATIONS, Way, drop_ins
+from .compiled import loop
+from .lines import channels_are_last, share_out
+
+NO_VECTOR = np.empty(0, np.float32)
+NO_IMAGE = np.empty((0, 0, 0, 0), np.float32)
+
+
+@loop("void(f4[:,:,:,::1], f4[:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)")
+def correlated(x, taps, y, window, begin, end):
+    """y of lines begin ... end = x (N, H, W, C) correlated with taps (KH, KW, C)."""
+    SH, SW, PH, PW, DH, DW = window
+    _, H, W, C = x.shape
+    _, OH, OW, _ = y.shape
+    KH, KW, _ = taps.shape
+    for line in range(begin, end):
+        n, i = line // OH, line % OH
+        for j in range(OW):
+            for c in range(C):
+                y[n, i, j, c] = 0
+            for k in range(KH):
+                h = i * SH + k * DH - PH
+                if h < 0 or h >= H:
+                    continue
+                for l in range(KW):
+                    w = j * SW + l * DW - PW
+                    if w < 0 or w >= W:
+                        continue
+                    for c in range(C):
+                        y[n, i, j, c] += x[n, h, w, c] * taps[k, l, c]
+
+
+@loop("void(f4[:,:,:,::1], f4[::1], f4[::1], f4[:,:,:,::1], i8, i8, i8)")
+def finished(y, scale, shift, skip, activation, begin, end):
+    """y = activation(scale · y + shift + skip) for lines begin ... end; what is empty is left out."""
+    _, OH, OW, C = y.shape
+    for line in range(begin, end):
+        n, i = line // OH, line % OH
+        for j in range(OW):
+            if scale.size:
+                for c in range(C):
+                    y[n, i, j, c] *= scale[c]
+            if shift.size:
+                for c in range(C):
+                    y[n, i, j, c] += shift[c]
+            if skip.size:
+                for c in range(C):
+                    y[n, i, j, c] += skip[n, i, j, c]
+            if activation:
+                for c in range(C):
+                    if y[n, i, j, c] <= 0:
+                        y[n, i, j, c] = 0
+            if activation == 2:
+                for c in range(C):
+                    if y[n, i, j, c] >= 6:
+                        y[n, i, j, c] = 6
+
+
+@loop("void(f4[:,:,:,::1], f4[:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)")
+def gathered(dy, taps, dx, window, begin, end):
+    """dx of lines begin ... end: every pixel hears from the windows over it, times the tap that it lies under."""
+    SH, SW, PH, PW, DH, DW = window
+    _, H, W, C = dx.shape
+    _, OH, OW, _ = dy.shape
+    KH, KW, _ = taps.shape
+    for line in range(begin, end):
+        n, h = line // H, line % H
+        for w in range(W):
+            for c in range(C):
+                dx[n, h, w, c] = 0
+            for k in range(KH):
+                i = h + PH - k * DH
+                if i < 0 or i % SH or i // SH >= OH:
+                    continue
+                i //= SH
+                for l in range(KW):
+                    j = w + PW - l * DW
+                    if j < 0 or j % SW or j // SW >= OW:
+                        continue
+                    j //= SW
+                    for c in range(C):
+                        dx[n, h, w, c] += dy[n, i, j, c] * taps[k, l, c]
+
+
+@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], f8[:,:,::1], f4[:,:,::1], i8[::1], i8, i8)")
+def tap_sums(x, dy, total, one, window, begin, end):
+    """total (KH, KW, C) = Σ over lines begin ... end of dy times the pixel under each tap; `one` holds a line's."""
+    SH, SW, PH, PW, DH, DW = window
+    _, H, W, C = x.shape
+    _, OH, OW, _ = dy.shape
+    KH, KW, _ = total.shape
+    total[...] = 0
+    for line in range(begin, end):
+        n, i = line // OH, line % OH
+        for k in range(KH):
+            h = i * SH + k * DH - PH
+            if h < 0 or h >= H:
+                continue
+            for l in range(KW):
+                for c in range(C):
+                    one[k, l, c] = 0
+            for j in range(OW):
+                for l in range(KW):
+                    w = j * SW + l * DW - PW
+                    if w < 0 or w >= W:
+                        continue
+                    for c in range(C):
+                        one[k, l, c] += dy[n, i, j, c] * x[n, h, w, c]
+            for l in range(KW):
+                for c in range(C):
+                    total[k, l, c] += one[k, l, c]
+
+
+def _correlate(x, weight, y, sliding, scale=None, shift=None, skip=None, activation=None):
+    taps, window, (N, OH, _, _) = _by_taps(weight), _window(sliding), y.shape
+    vectors = [NO_VECTOR if v is None else np.ascontiguousarray(v) for v in (scale, shift)]
+    added = NO_IMAGE if skip is None else skip
+    what = ACTIVATIONS[activation]
+
+    def work(begin, end):
+        correlated(x, taps, y, window, begin, end)
+        if scale is not None or shift is not None or skip is not None or what:
+            finished(y, *vectors, added, what, begin, end)
+
+    share_out(work, N * OH, x.nbytes)
+
+
+def _image_gradient(dy, weight, dx, sliding):
+    taps, window, (N, H, _, _) = _by_taps(weight), _window(sliding), dx.shape
+    share_out(lambda begin, end: gathered(dy, taps, dx, window, begin, end), N * H, dx.nbytes)
+
+
+def _weight_gradient(x, dy, shape, sliding):
+    (C, _, KH, KW), window = shape, _window(sliding)
+
+    def work(begin, end):
+        total, one = np.empty((KH, KW, C)), np.empty((KH, KW, C), np.float32)
+        tap_sums(x, dy, total, one, window, begin, end)
+        return total
+
+    total = sum(share_out(work, math.prod(dy.shape[:2]), x.nbytes))
+    return total.transpose(2, 0, 1)[:, None].astype(np.float32, order="C")
+
+
+def _by_taps(weight):
+    """weight (C, 1, KH, KW) as (KH, KW, C)."""
+    return np.ascontiguousarray(weight[:, 0].transpose(1, 2, 0))
+
+
+def _window(sliding):
+    return np.array([*sliding.stride, *sliding.padding, *sliding.dilation])
+
+
+def _applies(x, weight, output, sliding, finished):
+    """Whether every channel has a kernel of its own, and the channels are last in memory."""
+    return sliding.groups == x.shape[1] == weight.shape[0] > 1 and channels_are_last(x)
+
+
+DROP_INS = drop_ins(Way(_applies, _correlate, _image_gradient, _weight_gradient), "depthwise", "depthwise")

@@ -1,0 +1,225 @@
+"""Batch normalisation: one pass for the statistics, one to normalise, two back; sums are taken in float64.
+
+A product of two float32 numbers is exact in float64, and E[x²] - E[x]² loses there no more than the numbers themselves
+have lost by being float32."""
+
+from typing import Any
+
+import numpy as np
+
+from ...ops import norm
+from ...types import Array, Gradients, Needs
+from .. import DropIn
+from .compiled import loop
+from .lines import channels_are_last, first, last, matrix, share_out
+
+
+@loop("void(f4[:,::1], f8[:,::1], i8, i8)")
+def moments(x, sums, begin, end):
+    """sums (2, C) = Σ x and Σ x² over rows begin ... end."""
+    C = x.shape[1]
+    for c in range(C):
+        sums[0, c] = 0
+        sums[1, c] = 0
+    whole = begin + (end - begin) // 4 * 4
+    for m in range(begin, whole, 4):
+        for c in range(C):
+            p, q = np.float64(x[m, c]), np.float64(x[m + 1, c])
+            r, s = np.float64(x[m + 2, c]), np.float64(x[m + 3, c])
+            sums[0, c] += (p + q) + (r + s)
+            sums[1, c] += (p * p + q * q) + (r * r + s * s)
+    for m in range(whole, end):
+        for c in range(C):
+            p = np.float64(x[m, c])
+            sums[0, c] += p
+            sums[1, c] += p * p
+
+
+@loop("void(f4[:,::1], f4[:,::1], b1, f4[::1], f4[::1], f4[::1], f4[:,::1], b1, i8, i8)")
+def normalized(x, skip, skips, mean, scale, bias, y, relu, begin, end):
+    """y = (x - mean) · scale + bias (+ skip, then max with 0) for rows begin ... end."""
+    C = x.shape[1]
+    for m in range(begin, end):
+        for c in range(C):
+            y[m, c] = (x[m, c] - mean[c]) * scale[c] + bias[c]
+        if skips:
+            for c in range(C):
+                y[m, c] += skip[m, c]
+        if relu:
+            for c in range(C):
+                if y[m, c] <= 0:
+                    y[m, c] = 0
+
+
+@loop("void(f4[:,::1], f4[:,::1], b1, f4[:,::1], f4[::1], f8[:,::1], i8, i8)")
+def gradient_sums(dy, y, relu, x, mean, sums, begin, end):
+    """sums (2, C) = Σ dy and Σ dy · (x - mean) over rows begin ... end; with relu, of dy where y > 0."""
+    C = x.shape[1]
+    for c in range(C):
+        sums[0, c] = 0
+        sums[1, c] = 0
+    for m in range(begin, end):
+        if relu:
+            for c in range(C):
+                g = np.float64(dy[m, c]) if y[m, c] > 0 else 0.0
+                sums[0, c] += g
+                sums[1, c] += g * (np.float64(x[m, c]) - np.float64(mean[c]))
+        else:
+            for c in range(C):
+                g = np.float64(dy[m, c])
+                sums[0, c] += g
+                sums[1, c] += g * (np.float64(x[m, c]) - np.float64(mean[c]))
+
+
+@loop("void(f4[:,::1], f4[:,::1], b1, f4[:,::1], f4[::1], f4[:,::1], f4[:,::1], f4[:,::1], b1, i8, i8)")
+def applied(dy, y, relu, x, mean, factors, dx, dskip, skips, begin, end):
+    """dx = scale · dy + slope · (x - mean) + shift for rows begin ... end, and dskip = dy; with relu, dy where y > 0.
+
+    factors (3, C) are scale, slope, shift."""
+    C = x.shape[1]
+    for m in range(begin, end):
+        for c in range(C):
+            g = dy[m, c]
+            if relu and not y[m, c] > 0:
+                g = np.float32(0)
+            dx[m, c] = (x[m, c] - mean[c]) * factors[1, c] + factors[2, c] + g * factors[0, c]
+        if skips:
+            for c in range(C):
+                dskip[m, c] = dy[m, c] if y[m, c] > 0 else np.float32(0)
+
+
+def batch_moments(x: Array) -> tuple[Array, Array]:
+    """As `ops.norm.batch_moments`."""
+    rows = matrix(last(x))
+
+    def work(begin, end):
+        sums = np.empty((2, rows.shape[1]))
+        moments(rows, sums, begin, end)
+        return sums
+
+    mean, squares = sum(share_out(work, len(rows), rows.nbytes)) / len(rows)
+    return mean.astype(np.float32), np.maximum(squares - mean * mean, 0).astype(np.float32)
+
+
+def batchnorm_train_forward(
+    x: Array, weight: Array, bias: Array, eps: float = 1e-5, moments: tuple[Array, Array] | None = None
+) -> tuple[Array, Any]:
+    """As `ops.batchnorm_train_forward`."""
+    mean, var = batch_moments(x) if moments is None else moments
+    return _normalized(x, None, weight, bias, mean, var, eps, relu=False), (x, weight, mean, var, eps)
+
+
+def batchnorm_train_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
+    """As `ops.batchnorm_train_backward`."""
+    return _gradients(dy, None, cache, needs)[:3]
+
+
+def batchnorm_frozen_forward(
+    x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float = 1e-5
+) -> tuple[Array, Any]:
+    """As `ops.batchnorm_frozen_forward`."""
+    return _normalized(x, None, weight, bias, mean, var, eps, relu=False), (x, weight, mean, var, eps)
+
+
+def batchnorm_relu_forward(
+    x: Array,
+    weight: Array,
+    bias: Array,
+    skip: Array | None = None,
+    eps: float = 1e-5,
+    moments: tuple[Array, Array] | None = None,
+) -> tuple[Array, Any]:
+    """As `ops.batchnorm_relu_forward`."""
+    mean, var = batch_moments(x) if moments is None else moments
+    y = _normalized(x, skip, weight, bias, mean, var, eps, relu=True)
+    return y, (y, skip is not None, (x, weight, mean, var, eps))
+
+
+def batchnorm_relu_backward(dy: Array, cache: Any, needs: Needs = (True, True, True, True)) -> Gradients:
+    """As `ops.batchnorm_relu_backward`."""
+    y, has_skip, inner = cache
+    gradients = _gradients(dy, y, inner, needs, has_skip and len(needs) > 3 and needs[3])
+    return gradients[: len(needs)]
+
+
+def _vector(v):
+    return np.ascontiguousarray(v, dtype=np.float32)
+
+
+def _normalized(x, skip, weight, bias, mean, var, eps, relu):
+    image = last(x)
+    rows, y = matrix(image), np.empty_like(image)
+    scale, out = weight / np.sqrt(var + np.float32(eps)), matrix(y)
+    vectors = [_vector(v) for v in (mean, scale, bias)]
+    added = rows if skip is None else matrix(last(skip))
+
+    def work(begin, end):
+        normalized(rows, added, skip is not None, *vectors, out, relu, begin, end)
+
+    share_out(work, len(rows), rows.nbytes)
+    return first(y)
+
+
+def _gradients(dy, y, cache, needs, wants_skip=False):
+    """(dx, dweight, dbias, dskip), of which dx and dskip only if needed; y, if given, is the output of a ReLU."""
+    x, weight, mean, var, eps = cache
+    image, drows = last(x), matrix(last(dy))
+    rows, mean, relu = matrix(image), _vector(mean), y is not None
+    out = matrix(last(y)) if relu else drows
+
+    def add_up(begin, end):
+        sums = np.empty((2, rows.shape[1]))
+        gradient_sums(drows, out, relu, rows, mean, sums, begin, end)
+        return sums
+
+    inverse = 1 / np.sqrt(var.astype(np.float64) + eps)
+    dbias, dweight = sum(share_out(add_up, len(rows), 2 * rows.nbytes))
+    dweight = dweight * inverse
+    dx, dskip = np.empty_like(image), np.empty_like(image) if wants_skip else image
+    if needs[0] or wants_skip:
+        scale = weight * inverse
+        slope, shift = -scale * inverse * dweight / len(rows), -scale * dbias / len(rows)
+        factors, dx_rows = np.array([scale, slope, shift], np.float32), matrix(dx)
+
+        def work(begin, end):
+            applied(drows, out, relu, rows, mean, factors, dx_rows, matrix(dskip), wants_skip, begin, end)
+
+        share_out(work, len(rows), 3 * rows.nbytes)
+    vectors = [v.astype(np.float32) if need else None for v, need in zip((dweight, dbias), needs[1:3], strict=True)]
+    return first(dx) if needs[0] else None, *vectors, first(dskip) if wants_skip else None
+
+
+def _applies(x, *vectors, eps=1e-5, moments=None):
+    """Whether x is (N, C, ...) with the channels last and at least 2 rows, and every vector is (C,)."""
+    if not channels_are_last(x) or x.size < 1 or x.size // x.shape[1] < 2:
+        return False
+    return all(tuple(v.shape) == (x.shape[1],) for v in vectors)
+
+
+def _applies_with_skip(x, weight, bias, skip=None, eps=1e-5, moments=None):
+    return _applies(x, weight, bias) and (skip is None or tuple(skip.shape) == tuple(x.shape))
+
+
+DROP_INS = (
+    DropIn("batchnorm", (norm.batch_moments, None), batch_moments, applies=_applies),
+    DropIn(
+        "batchnorm",
+        (norm.batchnorm_train_forward, norm.batchnorm_train_backward),
+        batchnorm_train_forward,
+        batchnorm_train_backward,
+        _applies,
+    ),
+    DropIn(
+        "batchnorm",
+        (norm.batchnorm_frozen_forward, norm.batchnorm_frozen_backward),
+        batchnorm_frozen_forward,
+        applies=_applies,
+    ),
+    DropIn(
+        "batchnorm",
+        (norm.batchnorm_relu_forward, norm.batchnorm_relu_backward),
+        batchnorm_relu_forward,
+        batchnorm_relu_backward,
+        _applies_with_skip,
+    ),
+)
