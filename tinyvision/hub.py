@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from .errors import DownloadError, OptionError
-from .formats.files import cache_dir, download
+from .folders import cache_dir
+from .formats.files import download
 from .weights import load as load_file
 
 

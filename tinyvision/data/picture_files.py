@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ..errors import DataError
-from ..formats.files import cache_dir
+from ..folders import cache_dir
 from ..printable import printable
 from .images import SUFFIXES, needs
 
