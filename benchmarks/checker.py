@@ -17,6 +17,7 @@ from tinyvision.check.ops import SPECS, spec
 
 from . import checker_policies as policies
 from . import checker_variants as variants
+from . import checker_wild as wild
 
 
 def examine(mistake, bank=None, signatures=True):
@@ -98,6 +99,7 @@ def main(argv=None):
     print(f"false alarms: {len(alarms)} in {runs} runs of {len(variants.VARIANTS)} correct variants ({seconds:.0f} s)")
     for name, count in Counter(alarms).items():
         print(f"    {name}: {count}")
+    fine &= wild.table()
     if not options.no_policies:
         print()
         policies.compare(bank, np.random.default_rng(0))

@@ -49,6 +49,8 @@ class Settings:
 def adopt(settings: Settings, reading: Reading) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Take a reading of the code as settled; returns it as a pair of functions."""
     settings.reading, settings.spec, settings.pairs = reading, reading.spec, False
+    if any("channels" in layout.needs for layout in reading.layouts.values()):
+        settings.missing = settings.missing | {"channels"}
     return reading.pair()
 
 

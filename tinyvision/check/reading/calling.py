@@ -25,6 +25,28 @@ class Unmet(Exception):
         self.demand = demand
 
 
+class Options(dict):
+    """A dictionary of options that remembers which of them were asked for."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        self.asked: set[str] = set()
+
+    def __getitem__(self, key: str) -> Any:
+        self.asked.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """As of any dictionary."""
+        self.asked.add(key)
+        return super().get(key, default)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """As of any dictionary."""
+        self.asked.add(key)
+        return super().setdefault(key, default)
+
+
 @dataclass
 class Offer:
     """What there is to hand over: arrays by role, in their layout, and options by role; `pairs` names those options
@@ -34,6 +56,7 @@ class Offer:
     options: dict = field(default_factory=dict)
     pairs: frozenset = frozenset()
     mode: Any = None  # what a parameter called mode wants: "train", "max", ...
+    given: list = field(default_factory=list)  # the dictionaries of options that were handed over
 
     def value(self, role: str, parameter: inspect.Parameter | None = None) -> Any:
         """The value for a role, in the form that the parameter's default shows. Raises Unmet, KeyError."""
@@ -78,7 +101,13 @@ class Offer:
         if "padding" in options and "p" in out and "p" not in options and "kernel_size" not in options:
             out["p"] = out["pad"]
         out["mode"] = self.mode or "train"
-        return out
+        self.given.append(Options(out))
+        return self.given[-1]
+
+    def unread(self, role: str) -> bool:
+        """True if options were asked for in a dictionary, but never this one."""
+        asked = {key for options in self.given for key in options.asked}
+        return bool(asked) and not asked & set(words.KEYS[role])
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,8 @@ class Layer:
         value = self._call(layer, offer)
         if late and not self._set(layer, offer):  # its weights are made when forward sees the first images
             value = self._call(layer, offer)
+        if "weight" in self.unset:
+            raise Unmet("weight")
         if value is None:
             value = next((vars(layer)[n] for n in OUTPUTS if is_array(getattr(layer, n, None))), None)
         y, cache = output_of(value, shape)
@@ -245,10 +247,14 @@ class Layer:
                 self.found["d" + role] = spelled(named[0].path)
                 continue
             place = self.place(layer, role, np.asarray(state.offer.arrays[role]))
-            if place is not None and place.path in before and not np.array_equal(before[place.path][1], place.array):
-                out[role] = (before[place.path][1] - place.array) / self._rate(layer)
-                self.found["d" + role] = f"the step that backward takes from {spelled(place.path)}"
-                continue
+            if place is not None and place.path in before:
+                step, told = (
+                    before[place.path][1] - place.array,
+                    f"the step that backward takes from {spelled(place.path)}",
+                )
+                if step.any() or self.found.get("d" + role) == told:  # no upstream, no step
+                    out[role], self.found["d" + role] = step / self._rate(layer), told
+                    continue
             fresh = [
                 s for s in now
                 if s.array.size == size and (s.path not in before or before[s.path][0] is not s.array)

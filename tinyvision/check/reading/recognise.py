@@ -109,6 +109,10 @@ class Reading:
         expected = self._shape(inputs, options)
         with seeded(inputs[0]) if self.seeds else nullcontext():
             y, state = self.driver.forward(offer, self._there(expected))
+        if "padding" in options and any(reference.pair(options["padding"])) and offer.unread("padding"):
+            raise Unmet("padding")
+        if "bias" in getattr(self.driver, "unset", ()) and "bias" not in self.without:
+            self.without = (*self.without, "bias")
         for array, mine, before, layout in handed:
             if mine.shape == before.shape and not np.array_equal(mine, before):
                 array[...] = layout.back(mine, np.shape(array))
@@ -269,17 +273,19 @@ def recognise(known: Spec, driver: Any, seconds: float = SECONDS) -> tuple[Readi
     end = time.perf_counter() + seconds
     if known.name == "dropout" and not any("mask" in (*p.roles.values(), *p.spread) for p in driver.asks):
         return _drawn(known, driver)
-    best, error, usual = None, np.inf, None
+    best, error, usual, right = None, np.inf, None, None
     for candidate in _candidates(known, driver):
         usual = usual or candidate
         found = _error(candidate)
-        if found == 0.0:
+        if found == 0.0 and _backward_runs(candidate):
             return _settled(candidate), True
-        if found is not None and found < error:
+        if found == 0.0:
+            right = right or candidate
+        elif found is not None and found < error:
             best, error = candidate, found
         if time.perf_counter() > end:
             break
-    return best or usual, False
+    return (_settled(right), True) if right else (best or usual, False)
 
 
 def _drawn(known, driver):
@@ -297,14 +303,26 @@ def _drawn(known, driver):
     return reading, True
 
 
+def _backward_runs(reading):
+    """Does backward return without an exception, the data's gradient in the right shape?"""
+    probe = _plain(reading).probes(False)[0]
+    call = runner.call(reading.forward, [np.array(i) for i in probe.inputs], probe.options, seconds=2.0)
+    back = runner.call(reading.backward, (np.array(probe.dy)[()], call.value[1]), seconds=2.0) if call.ok else call
+    return back.ok and np.shape(back.value[0]) == np.shape(probe.inputs[0])
+
+
+def _plain(reading):
+    """The op with plain probes, of one channel where the layout has no place for more."""
+    missing = set(supports.DEMANDS) - {"batch", "channels"}
+    if any("channels" in layout.needs for layout in reading.layouts.values()):
+        missing.add("channels")
+    return supports.tamed(reading.spec, missing, reading.fixed)
+
+
 def _error(reading):
     """How far the forward is from right on plain probes: 0 for right, None if it raises or has another shape."""
-    plain = supports.tamed(reading.spec, set(supports.DEMANDS) - {"batch", "channels"}, reading.fixed)
-    channels = [r for r in reading.layouts.values() if "channels" in r.needs]
-    if channels:
-        plain = supports.tamed(plain, {"channels"}, reading.fixed)
     worst = 0.0
-    for probe in plain.probes(False)[:2]:
+    for probe in _plain(reading).probes(False)[:2]:
         call = runner.call(reading.forward, [np.array(i) for i in probe.inputs], probe.options, seconds=2.0)
         if not call.ok:
             return None
@@ -364,8 +382,7 @@ def _settled(reading):
 
 
 def _gradient_shapes_fit(reading):
-    plain = supports.tamed(reading.spec, set(supports.DEMANDS) - {"batch", "channels"}, reading.fixed)
-    probe = plain.probes(False)[0]
+    probe = _plain(reading).probes(False)[0]
     call = runner.call(reading.forward, [np.array(i) for i in probe.inputs], probe.options, seconds=2.0)
     if not call.ok:
         return True

@@ -49,7 +49,7 @@ _SPELLINGS = {
     "in_channels": "inchannels inchannel cin inc inputchannels nin inplanes ninputs inputdepth numchannels nchannels "
     "channels c channelsin prevchannels inputdim indim infeatures inputsize insize din d i ni numin inputs inputunits "
     "ncin depth numinputs numfeatures nfeatures features ninput inputfeatures dimin nchannel "
-    "inunits fanin inputchannel",
+    "inunits fanin inputchannel dim dims nfeature size",
     "out_channels": "outchannels outchannel cout outc outputchannels nout numfilters nfilters filters outplanes "
     "noutputs numkernels nkernels kernels o outputdim outdim outfeatures outputsize outsize dout m no numout units "
     "nunits neurons nneurons hidden nf ncout numoutputs channelsout noutput outputfeatures dimout outunits fanout "

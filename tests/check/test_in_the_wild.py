@@ -1,0 +1,99 @@
+"""Code in the shapes that people give it: right ones pass, wrong ones are caught and named, each with one call."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import checker_wild as wild
+from tinyvision import check
+from tinyvision.errors import OptionError
+
+CASES = [(s, None, ()) for s in wild.SHAPES] + [(s, f, ids) for s in wild.SHAPES for f, *ids in s[3]]
+
+
+@pytest.mark.parametrize(("code", "fault", "ids"), CASES, ids=[f"{s[1]}: {s[0]}: {f or 'right'}" for s, f, _ in CASES])
+def test_right_code_passes_and_wrong_code_is_named(code, fault, ids):
+    _, op, make, _ = code
+    report = wild.judged(op, make(fault))
+    if fault is None:
+        assert report.passed, str(report)
+    else:
+        assert wild.verdict(report, ids) == "named", str(report)
+
+
+def test_what_a_forward_does_not_support_is_said_and_not_judged():
+    report = check.op("maxpool2d", *wild.pool_param(None))
+    assert report.passed
+    assert "padding" in report.beyond
+    assert "not judged" in str(report)
+    assert report.as_dict()["not_judged"] == report.beyond
+
+
+def test_strict_asks_for_everything():
+    assert not check.op("maxpool2d", *wild.pool_param(None), strict=True).passed
+
+
+def test_supports_says_it_ahead():
+    forward, backward = check.ops.spec("conv2d").functions()
+
+    def limited(x, weight, bias, stride, padding):
+        if np.any(np.array(padding)) or x.shape[2] != x.shape[3]:
+            raise AssertionError("called with what it does not support")
+        return forward(x, weight, bias, stride=stride, padding=padding)
+
+    report = check.op("conv2d", limited, backward, supports="squareimage,nopad")
+    assert report.passed, str(report)
+    assert report.beyond == ["images that are not square", "padding"]
+    with pytest.raises(OptionError, match="nopadding"):
+        check.op("conv2d", limited, backward, supports="nopadding")
+
+
+def test_the_report_says_how_code_was_read():
+    report = check.layer(wild.affine(None), "linear")
+    assert "weights (I, O)" in report.read_as
+    assert "dweight in self.dW" in report.read_as
+
+
+def test_a_layer_whose_loss_does_the_other_half_is_half():
+    report = check.layer(wild.softmax_half(None), "softmax")
+    assert report.passed
+    assert report.status["dx"] == "half"
+    assert any("p - onehot" in note for note in report.notes)
+
+
+def test_make_says_how_a_layer_is_built():
+    kind = wild.conv_first(None)
+
+    class Odd(kind):
+        def __init__(self, spec_of_all):
+            super().__init__(*spec_of_all)
+
+    made = check.layer(
+        Odd, "conv2d", make=lambda in_channels, out_channels, k, s, p: Odd((in_channels, out_channels, k, s, p))
+    )
+    assert made.passed, str(made)
+
+
+def test_what_is_no_layer_is_refused():
+    with pytest.raises(OptionError, match="no class with forward and backward"):
+        check.layer(dict, "linear")
+
+
+def test_the_command_line_takes_classes(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "class Affine:\n"
+        "    def __init__(self, W, b):\n        self.W, self.b = W, b\n"
+        "    def forward(self, x):\n        self.x = x\n        return x @ self.W + self.b\n"
+        "    def backward(self, dout):\n"
+        "        self.dW, self.db = self.x.T @ dout, dout.mean(0)\n        return dout @ self.W.T\n"
+    )
+    command = [sys.executable, "-m", "tinyvision", "gradcheck", f"{file}:Affine", "--op", "linear"]
+    told = subprocess.run(command, capture_output=True, text=True)
+    assert told.returncode == 1
+    assert "dbias WRONG" in told.stdout
+    assert "exact match with a known mistake" in " ".join(told.stdout.split())
+    made = subprocess.run([*command, "--make", "Affine(W, b)"], capture_output=True, text=True)
+    assert "dbias WRONG" in made.stdout, made.stdout + made.stderr
