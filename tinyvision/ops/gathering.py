@@ -98,7 +98,7 @@ def _places(op, x, index, axis):
         np.arange(n, like=index).reshape([-1 if b == a else 1 for b in range(x.ndim)])
         for a, n in enumerate(index.shape)
     ]
-    own[axis] = index
+    own[axis] = index.copy()  # the caller may change it before the backward
     return tuple(own)
 
 

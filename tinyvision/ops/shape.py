@@ -385,7 +385,7 @@ def where_forward(a: Array, b: Array, condition: Array) -> tuple[Array, Any]:
     except ValueError:
         shown = describe(a=("(...)", a), b=("(...)", b), condition=("(...)", condition))
         raise ShapeError(f"where: shapes do not broadcast\n{shown}") from None
-    return as_array(np.where(condition, a, b)), (a.shape, b.shape, condition)
+    return as_array(np.where(condition, a, b)), (a.shape, b.shape, condition.copy())  # the caller may change it
 
 
 def where_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:

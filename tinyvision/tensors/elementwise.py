@@ -349,6 +349,8 @@ def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
         y = x if min is None else _bound(x, min, np.greater_equal, maximum)
         return y if max is None else _bound(y, max, np.less_equal, minimum)
     if x.dtype.kind != "f":
+        if x.dtype.kind == "u" and ((min or 0) < 0 or (max or 0) < 0):
+            raise OptionError(f"clamp: {x.dtype} has no negative numbers to be moved to, got {min} to {max}")
         return (
             x.like(np.clip(x.array, min, max))
             if not (_is_fraction(min) or _is_fraction(max))
