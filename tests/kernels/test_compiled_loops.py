@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 
@@ -24,15 +25,34 @@ DROP_INS = [
     for drop_in in importlib.import_module(f"tinyvision.kernels.cpu.{module}").DROP_INS
 ]
 BY_OP = {drop_in.op[0].__name__: drop_in for drop_in in DROP_INS}
+AHEAD = (
+    "from tinyvision.kernels.cpu import compiled; print(compiled.is_complete());"
+    "compiled.compile_all(); print(compiled.is_complete())"
+)
+READY = "from tinyvision.kernels.cpu import compiled; print(compiled.ready())"
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}  # float32: sums of a few hundred terms of size about 1
 
 
+def in_a_process(code, **environment):
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}, check=True
+    )
+    return result.stdout.split()
+
+
 @pytest.fixture(scope="module")
-def machine_code(tmp_path_factory):
-    """Every loop compiled, into a folder of this run."""
+def compiled_home(tmp_path_factory):
+    """A TINYVISION_HOME of this run with every loop compiled, in a process of its own."""
+    home = tmp_path_factory.mktemp("compiled") / "home"
+    assert in_a_process(AHEAD, TINYVISION_HOME=str(home)) == ["False", "True"]
+    return home
+
+
+@pytest.fixture(scope="module")
+def machine_code(compiled_home):
+    """Every loop as machine code, from disk."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TINYVISION_HOME", str(tmp_path_factory.mktemp("home")))
-        compiled.compile_all()
+        patch.setenv("TINYVISION_HOME", str(compiled_home))
         loops = [one for _, one in compiled._loops()]
         with compiled._kept_in(compiled.folder()):
             return [(one, compiled._machine(one)) for one in loops]
@@ -223,13 +243,6 @@ def test_the_switch_and_float64(monkeypatch):
         assert kernels.choose_on_cpu(*pair, [x], {})[0] is marker.forward
 
 
-def in_a_process(code, **environment):
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}, check=True
-    )
-    return result.stdout.split()
-
-
 USE = (
     "import sys, numpy as np, tinyvision as tv; from tinyvision import nn;"
     "tv.relu(tv.zeros(3)); print('numba' in sys.modules)"
@@ -248,18 +261,26 @@ def test_compiling_needs_numba(monkeypatch):
 
 
 @needs_numba
-def test_compiled_ahead_they_are_used_from_then_on(tmp_path):
-    home = {"TINYVISION_HOME": str(tmp_path)}
-    ahead = "from tinyvision.kernels.cpu import compiled; print(compiled.is_complete()); compiled.compile_all();"
-    assert in_a_process(ahead + "print(compiled.is_complete())", **home) == ["False", "True"]
+def test_compiled_ahead_they_are_used_from_then_on(compiled_home, tmp_path):
+    home = {"TINYVISION_HOME": str(shutil.copytree(compiled_home, tmp_path / "home"))}
+    assert in_a_process(READY, **home) == ["True"]
     assert in_a_process(USE, **home) == ["True"]
     assert in_a_process(USE, **home, TINYVISION_KERNELS="off") == ["False"]
-    (marker,) = tmp_path.glob(f"compiled/*/{compiled.COMPLETE}")
+    (marker,) = tmp_path.glob(f"home/compiled/*/{compiled.COMPLETE}")
     marker.write_text("another processor", encoding="utf-8")
-    assert in_a_process(ahead.replace("compiled.compile_all();", "print(compiled.ready())"), **home) == [
-        "True",
-        "False",
-    ]
+    assert in_a_process(READY, **home) == ["False"]
+
+
+@needs_numba
+def test_broken_files_are_said_and_made_again(compiled_home, tmp_path):
+    home = {"TINYVISION_HOME": str(shutil.copytree(compiled_home, tmp_path / "home"))}
+    for path in tmp_path.glob("home/compiled/*/*/*.nb?"):
+        path.write_bytes(path.read_bytes()[:100])
+    assert in_a_process("import warnings; warnings.simplefilter('ignore');" + READY, **home) == ["False"]
+    with pytest.raises(subprocess.CalledProcessError):
+        in_a_process("import warnings; warnings.simplefilter('error');" + READY, **home)
+    assert in_a_process(AHEAD, **home) == ["True", "True"]
+    assert in_a_process(READY, **home) == ["True"]
 
 
 @needs_numba

@@ -6,8 +6,10 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
+import shutil
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +42,7 @@ def loop(signature: str) -> Callable[[Callable[..., None]], Loop]:
     return lambda function: Loop(function, signature)
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a thread that forks while it loads must not wait for itself
 _ready: bool | None = None  # None: nobody has asked yet
 
 
@@ -88,15 +90,26 @@ def compile_all(tell: Callable[[str], None] = lambda text: None) -> Path:
     if not installed():
         raise DeviceError('compiled loops need numba, which is not installed: pip install "tinyvision[fast]"')
     place = folder()
-    place.mkdir(parents=True, exist_ok=True)
-    with _lock, _kept_in(place):
-        for name, one in _loops():
-            tell(name)
-            _machine(one)
+    with _lock:
+        try:
+            _compile_into(place, tell)
+        except OSError:
+            raise
+        except Exception:  # a file of an earlier time that was cut off
+            shutil.rmtree(place)
+            _compile_into(place, tell)
     temporary = place / f"{COMPLETE}.{os.getpid()}"
     temporary.write_text(_processor(), encoding="utf-8")
     temporary.replace(place / COMPLETE)
     return place
+
+
+def _compile_into(place, tell):
+    place.mkdir(parents=True, exist_ok=True)
+    with _kept_in(place):
+        for name, one in _loops():
+            tell(name)
+            _machine(one)
 
 
 def _load():
@@ -105,9 +118,15 @@ def _load():
     place = folder()
     if (place / COMPLETE).read_text(encoding="utf-8") != _processor():
         return False  # a home directory that several machines share
-    with _kept_in(place):
-        for _, one in _loops():
-            one.run = _machine(one)
+    try:
+        with _kept_in(place):
+            machines = [(one, _machine(one)) for _, one in _loops()]
+    except Exception as error:
+        again = "NumPy does all the work until `tinyvision doctor --compile` has made them again"
+        warnings.warn(f"the compiled loops in {place} cannot be loaded ({error!r}); {again}", stacklevel=2)
+        return False
+    for one, machine in machines:
+        one.run = machine
     return True
 
 
@@ -137,8 +156,7 @@ def _processor():
 @contextmanager
 def _kept_in(place: Path) -> Iterator[None]:
     """numba has one folder for all that it keeps; here it is ours for a moment."""
-    from numba import config
-
+    config: Any = importlib.import_module("numba").config
     before, config.CACHE_DIR = config.CACHE_DIR, str(place)
     try:
         yield
