@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import checker_wild as wild
 from tinyvision import check
+from tinyvision.check.testing import assert_gradients
 from tinyvision.errors import OptionError
 
 CASES = [(s, None, ()) for s in wild.SHAPES] + [(s, f, ids) for s in wild.SHAPES for f, *ids in s[3]]
@@ -74,6 +75,16 @@ def test_make_says_how_a_layer_is_built():
         Odd, "conv2d", make=lambda in_channels, out_channels, k, s, p: Odd((in_channels, out_channels, k, s, p))
     )
     assert made.passed, str(made)
+
+
+def test_in_a_test_the_report_is_the_message():
+    assert assert_gradients(wild.affine(None), op="linear").passed
+    assert assert_gradients(*wild.relu_pair(None), op="relu").passed
+    assert assert_gradients(lambda x: (x**2, x), lambda dy, x: 2 * x * dy, np.array([1.0, -2.0])).passed
+    with pytest.raises(AssertionError, match="dbias WRONG"):
+        assert_gradients(wild.affine("averaged"), op="linear")
+    with pytest.raises(AssertionError, match="dx"):
+        assert_gradients(lambda x: (x**2, x), lambda dy, x: x * dy, np.array([1.0, -2.0]))
 
 
 def test_what_is_no_layer_is_refused():

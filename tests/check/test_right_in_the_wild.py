@@ -69,3 +69,17 @@ def test_a_broadcast_bias_that_is_not_summed_is_no_other_order():
     (finding,) = report.findings
     assert finding.argument == "db"
     assert finding.signature == "shape:not_summed"
+
+
+def test_a_slice_that_is_empty_without_padding_is_told():
+    forward, backward = spec("conv2d").functions()
+
+    def cropped(dy, cache):
+        dx, dweight, dbias = backward(dy, cache)
+        ph, pw = np.broadcast_to(cache[1]["padding"], 2)
+        padded = np.pad(dx, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
+        return padded[:, :, ph:-ph, pw:-pw], dweight, dbias
+
+    (finding,) = check.op("conv2d", forward, cropped).findings
+    assert finding.argument == "dx"
+    assert "[p:-p]" in finding.message

@@ -39,7 +39,7 @@ def demands_of(supports: str | Sequence[str] | None) -> set[str]:
     for word in (w.strip() for w in listed if w.strip()):
         if word not in WORDS and word not in ALSO:
             raise OptionError(f"check: supports takes {', '.join([*WORDS, 'int'])}, got {word!r}")
-        out.update(ALSO.get(word, (WORDS.get(word),)))
+        out.update(ALSO[word] if word in ALSO else (WORDS[word],))
     return out
 
 

@@ -26,7 +26,7 @@ def seeded(x: np.ndarray) -> Iterator[None]:
     state, other = np.random.get_state(), random.getstate()
     np.random.seed(seed)
     random.seed(seed)
-    np.random.default_rng = lambda given=None: make(seed if given is None else given)
+    np.random.default_rng = lambda given=None: make(seed if given is None else given)  # type: ignore[assignment, misc]
     try:
         yield
     finally:

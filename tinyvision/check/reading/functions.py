@@ -45,7 +45,7 @@ class Functions:
     def backward(self, dy: Any, state: Any) -> Any:
         """What backward returned, and {} for gradients that lie elsewhere."""
         offer, cache, value = state
-        if self.rear is None:
+        if self.rear is None or self.rear_plan is None:
             return _own_gradient(value, cache, dy), {}
         arrays = {**offer.arrays, "dy": dy, "cache": cache}
         inside = Offer(arrays, {"learning_rate": 1.0, **offer.options}, offer.pairs, offer.mode)

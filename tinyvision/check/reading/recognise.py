@@ -26,7 +26,7 @@ from .layers import Layer
 from .returned import gradients_of
 
 SECONDS = 1.5  # for the search; code that is right is found in the first tries
-PAIRS = (frozenset(), frozenset({"kernel_size"}), frozenset({"kernel_size", "stride"}),
+PAIRS: tuple[frozenset, ...] = (frozenset(), frozenset({"kernel_size"}), frozenset({"kernel_size", "stride"}),
          frozenset({"kernel_size", "stride", "padding"}))  # fmt: skip
 MODES = {"maxpool2d": ("max", "MAX"), "avgpool2d": ("average", "avg", "mean", "AVG")}
 LABELS = {
@@ -182,7 +182,7 @@ class Reading:
         for n, state in enumerate(cache.states):
             part = dy / len(cache.states) if loss else dy[n : n + 1]
             parts.append(self._gradients(part, state, cache.options))
-        out = []
+        out: list[Any] = []
         for k, axes in enumerate(self.spec.axes):
             grads = [p[k] for p in parts]
             if any(g is None for g in grads):
@@ -273,7 +273,10 @@ def recognise(known: Spec, driver: Any, seconds: float = SECONDS) -> tuple[Readi
     end = time.perf_counter() + seconds
     if known.name == "dropout" and not any("mask" in (*p.roles.values(), *p.spread) for p in driver.asks):
         return _drawn(known, driver)
-    best, error, usual, right = None, np.inf, None, None
+    best: Any = None
+    right: Any = None
+    usual: Any = None
+    error = np.inf
     for candidate in _candidates(known, driver):
         usual = usual or candidate
         found = _error(candidate)

@@ -17,13 +17,16 @@ def output_of(value: Any, shape: tuple) -> tuple[Any, Any]:
         return None, None
     place = 0
     if np.shape(_array(value[0])) != shape:
-        place = next((k for k, v in enumerate(value) if is_array(v) and v.shape == shape), 0)
+        place = next((k for k, v in enumerate(value) if np.shape(_array(v)) == shape), 0)
     rest = value[:place] + value[place + 1 :]
     return value[place], rest[0] if len(rest) == 1 else rest
 
 
 def _array(value):
-    return value if is_array(value) else np.asarray(value) if isinstance(value, (int, float, np.generic)) else ()
+    """A number or an array as an array; for anything else one of a shape that no output has."""
+    if is_array(value):
+        return value
+    return np.asarray(value) if isinstance(value, (int, float, np.generic)) else np.empty((0, 0, 0))
 
 
 def gradients_of(value: Any, names: Sequence[str], shapes: dict[str, tuple]) -> tuple[dict[str, Any], bool]:
