@@ -109,7 +109,7 @@ def without_needless_chunks(data: bytes) -> bytes:
         if damaged or (kind in _NOTES and not exif):
             dropped = True
         else:
-            kept.append(view[position:end])
+            kept.append(bytes(view[position:end]))
         position = end
         if kind == b"IEND":
             break

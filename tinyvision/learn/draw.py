@@ -76,7 +76,7 @@ def images(
              otherwise black to white from the smallest to the largest number of each array (or 0 to `limit`)
     digits   write the number into each pixel, with so many decimals
     frames   [(which array, row, column, height, width), ...] to outline; a sixth item numbers the colour"""
-    arrays = [np.asarray(a.array if isinstance(a, Variable) else a, dtype=float) for a in arrays]
+    arrays = tuple(np.asarray(a.array if isinstance(a, Variable) else a, dtype=float) for a in arrays)
     columns = columns or min(len(arrays), 8)
     wide = max(a.shape[-1] for a in arrays)
     cell = cell or (34 if digits is not None else max(3, min(16, 640 // (columns * wide), 320 // wide)))
@@ -138,7 +138,7 @@ def curves(
 
 def bars(name: str, *groups: Any, tolerance: float = 0.02) -> Figure:
     """Bars from 0, one panel for each array of numbers (K,), all to one scale."""
-    groups = [np.asarray(g, float) for g in groups]
+    groups = tuple(np.asarray(g, float) for g in groups)
     high, low = max(0.0, *(g.max() for g in groups)), min(0.0, *(g.min() for g in groups))
     span, height, wide, gap = max(high - low, 1e-12), 130, 16, 18
     parts, x = [], gap

@@ -88,7 +88,7 @@ def max_pool2d_forward(
     for place in np.ndindex(y.shape):
         n, c, i, j = place
         best = -np.inf
-        for h, w in _window(i, j, x.shape[2:], *window):
+        for h, w in _window(i, j, x.shape[2:], window):
             if x[n, c, h, w] > best or place not in winners:
                 best, winners[place] = x[n, c, h, w], (h, w)
         y[place] = best
@@ -118,8 +118,8 @@ def avg_pool2d_forward(
     y = np.zeros((*x.shape[:2], *size), x.dtype)
     shares = {}  # for every window: its pixels, and the number by which their sum is divided
     for n, c, i, j in np.ndindex(y.shape):
-        pixels = _window(i, j, x.shape[2:], *window)
-        padded = _window(i, j, x.shape[2:], *window, border=window[2])
+        pixels = _window(i, j, x.shape[2:], window)
+        padded = _window(i, j, x.shape[2:], window, border=window[2])
         shares[n, c, i, j] = pixels, divisor_override or len(padded if count_include_pad else pixels)
         for h, w in pixels:
             y[n, c, i, j] += x[n, c, h, w]
@@ -189,7 +189,8 @@ def adaptive_max_pool2d_forward(x: Array, output_size: IntOrPair) -> tuple[Array
             range(p * size // count, -(-(p + 1) * size // count))
             for p, size, count in zip((i, j), x.shape[2:], y.shape[2:], strict=True)
         )
-        winners[n, c, i, j] = max(product(rows, columns), key=lambda at, n=n, c=c: x[n, c, at[0], at[1]])
+        plane = x[n, c]
+        winners[n, c, i, j] = max(product(rows, columns), key=plane.__getitem__)
         h, w = winners[n, c, i, j]
         y[n, c, i, j] = x[n, c, h, w]
     return y, (x.shape, winners)
@@ -258,9 +259,10 @@ def _pool_options(op, x, kernel_size, stride, padding, dilation, ceil_mode) -> t
     return (kernel_size, stride, padding, dilation), sizes
 
 
-def _window(i, j, size, kernel_size, stride, padding, dilation, border=(0, 0)):
+def _window(i, j, size, window, border=(0, 0)):
     """The pixels (h, w) under the window at (i, j), in reading order, without those outside of the image and a
     border."""
+    kernel_size, stride, padding, dilation = window
     top, left = i * stride[0] - padding[0], j * stride[1] - padding[1]
     rows = [top + k * dilation[0] for k in range(kernel_size[0])]
     cols = [left + l * dilation[1] for l in range(kernel_size[1])]

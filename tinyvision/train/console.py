@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from ..errors import OptionError
 from ..printable import printable
@@ -230,7 +230,7 @@ def reporter(log: Any = "auto", stream: TextIO | None = None) -> Reporter:
 
     Raises OptionError for anything else."""
     given = sys.stderr if stream is None else stream
-    stream = None if given is None else _Onlooker(given)
+    onlooker = None if given is None else _Onlooker(given)
     if isinstance(log, Reporter):
         return log
     if log is None:
@@ -241,11 +241,11 @@ def reporter(log: Any = "auto", stream: TextIO | None = None) -> Reporter:
         return NotebookReporter()
     if log not in ("auto", "plain", "live"):
         raise OptionError(f'log must be "auto", "live", "plain", None or a function, got {log!r}')
-    if stream is None:
+    if onlooker is None:
         return Reporter()
-    if log == "live" or (log == "auto" and _is_terminal(stream)):
-        return LiveReporter(stream)
-    return PlainReporter(lambda text: print(printable(text, None), file=stream, flush=True))
+    if log == "live" or (log == "auto" and _is_terminal(onlooker)):
+        return LiveReporter(onlooker)
+    return PlainReporter(lambda text: print(printable(text, None), file=cast(TextIO, onlooker), flush=True))
 
 
 def duration(seconds: float) -> str:
