@@ -61,6 +61,31 @@ def disguised(forward, backward, seed):
     return front, back
 
 
+def in_float32(forward, backward):
+    """The same functions working in float32: what they are given and what they return is rounded to it."""
+
+    def rounded(value):
+        array = np.asarray(value)
+        return array.astype(np.float32) if array.dtype == np.float64 and not np.isscalar(value) else value
+
+    @functools.wraps(forward)
+    def front(*arrays, **options):
+        result = forward(*[rounded(a) for a in arrays], **options)
+        return (rounded(result[0]), result[1]) if isinstance(result, tuple) else rounded(result)
+
+    if backward is None:
+        return front, None
+
+    @functools.wraps(backward)
+    def back(dy, cache):
+        grads = backward(rounded(dy), cache)
+        if isinstance(grads, (tuple, list)):
+            return tuple(g if g is None else rounded(g) for g in grads)
+        return rounded(grads)
+
+    return front, back
+
+
 # --- convolution ---------------------------------------------------------------------------------------------------
 
 

@@ -104,6 +104,16 @@ def _usual(settings, forward, backward):
             pair = isinstance(call.value, (tuple, list)) and len(call.value) == 2
             if call.ok and (pair or settings.spec.lone_output):
                 y = call.value[0] if pair else call.value
-                if (is_array(y) or np.isscalar(y)) and np.shape(y) == np.shape(probe.y):
+                if _shape(y) == np.shape(probe.y):
                     return backward is not None or not pair or not is_array(call.value[1])
     return False
+
+
+def _shape(value):
+    """The shape of an array, or of lists that are one written out; None for anything else."""
+    if is_array(value) or np.isscalar(value):
+        return np.shape(value)
+    try:
+        return np.shape(value) if isinstance(value, list) else None
+    except ValueError:
+        return None

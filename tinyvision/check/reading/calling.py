@@ -125,15 +125,17 @@ class Plan:
 
     def arguments(self, parameters: dict[str, Any], offer: Offer) -> tuple[list, dict]:
         """(args, kwargs) for one call. Raises Unmet where an option cannot be expressed."""
-        args, kwargs = [], {}
+        args, kwargs, left_out = [], {}, False
         for name, role in self.roles.items():
             if role is None:
+                left_out = True
                 continue
             value = offer.dictionary() if role == "{}" else offer.value(role, parameters[name])
-            if self.spread or parameters[name].kind is inspect.Parameter.POSITIONAL_ONLY:
-                args.append(value)
-            else:
+            # By position while nothing is left out: a decorated function may have other names than it shows.
+            if left_out or parameters[name].kind is inspect.Parameter.KEYWORD_ONLY:
                 kwargs[name] = value
+            else:
+                args.append(value)
         return args + [offer.value(role) for role in self.spread], kwargs
 
 
