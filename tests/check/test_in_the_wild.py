@@ -77,6 +77,13 @@ def test_make_says_how_a_layer_is_built():
     assert made.passed, str(made)
 
 
+def test_a_layer_that_is_made_already_keeps_its_sizes():
+    assert check.layer(wild.attributes(None)(4, 3), "linear").passed
+    assert check.layer(None, "conv2d", make=lambda: wild.conv_first(None)(3, 4, 3)).passed
+    with pytest.raises(OptionError, match="update rule"):
+        check.layer(wild.relu_class(None), "sgd")
+
+
 def test_in_a_test_the_report_is_the_message():
     assert assert_gradients(wild.affine(None), op="linear").passed
     assert assert_gradients(*wild.relu_pair(None), op="relu").passed

@@ -39,6 +39,8 @@ def layer(
     known, started = spec(op), time.perf_counter()
     if make is None and not is_layer(layer):
         raise OptionError(f"check.layer: {runner.name_of(layer)} is no class with forward and backward")
+    if known.name == "sgd":
+        raise OptionError("check.layer: sgd is an update rule, and no layer; check.op('sgd', rule) follows it")
     report = Report(known.name)
     chosen = mistakes(known.name) if bank is None else [m for m in bank if m.op == known.name]
     settings = Settings(known, False, chosen, signatures, time_limit, Place(), demands_of(supports), strict)

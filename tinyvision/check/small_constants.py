@@ -20,7 +20,7 @@ def guarded(known: Spec, attempt: Any) -> tuple[Spec, float]:
     for probe in known.probes():
         call = attempt(probe.inputs, probe.options)
         value = call.value[0] if isinstance(call.value, (tuple, list)) and call.value else call.value
-        if not call.ok or np.size(fetched(value)) != 1:
+        if not call.ok or value is None or np.size(fetched(value)) != 1:
             return known, 0.0
         seen.append((probe, float(np.asarray(fetched(value)).ravel()[0])))
     plain = [_close(y, float(probe.y)) for probe, y in seen]

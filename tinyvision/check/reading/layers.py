@@ -125,6 +125,13 @@ class Layer:
         """The plans of all that is called with options."""
         return (self.plan, self.front_plan) if self.front is not None else (self.plan,)
 
+    def own_shape(self) -> tuple | None:
+        """The shape of the weight of a layer that is made without being told any size; None for others."""
+        if self.parameters or (not self.fixed and inspect.isclass(self.make)):
+            return None
+        layer = self.make if self.fixed else self.make()
+        return next((s.array.shape for s in slots(layer) if _named(s.path, "weight")), None)
+
     @property
     def written(self) -> tuple:
         """The methods as their author wrote them."""
