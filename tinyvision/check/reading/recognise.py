@@ -20,6 +20,7 @@ from ..place import fetched
 from ..verdict import compare
 from . import layouts as lay
 from .calling import Offer, Unmet
+from .choices import LABELS, layout_choices
 from .drawn import observed, seeded
 from .functions import Functions
 from .layers import Layer
@@ -29,12 +30,6 @@ SECONDS = 3.0  # of CPU for the search; code that is right is found in the first
 PAIRS: tuple[frozenset, ...] = (frozenset(), frozenset({"kernel_size"}), frozenset({"kernel_size", "stride"}),
          frozenset({"kernel_size", "stride", "padding"}))  # fmt: skip
 MODES = {"maxpool2d": ("max", "MAX"), "avgpool2d": ("average", "avg", "mean", "AVG")}
-LABELS = {
-    "one-hot": lambda labels, classes: np.eye(classes)[labels],
-    "one-hot, one a column": lambda labels, classes: np.eye(classes)[labels].T.copy(),
-    "in a column (N, 1)": lambda labels, classes: labels[:, None],
-    "in a row (1, N)": lambda labels, classes: labels[None],
-}
 OWN = {"stride": (1, "kernel", 2), "padding": (0, "same", 1, 2), "kernel_size": (2, 3)}
 
 
@@ -399,7 +394,7 @@ def _gradient_shapes_fit(reading):
 def _candidates(known: Spec, driver: Any) -> Iterator[Reading]:
     """Readings, the likeliest first."""
     for fixed in _fixed_choices(known, driver):
-        for chosen in _layout_choices(known, driver):
+        for chosen in layout_choices(known):
             forms = PAIRS if known.name in ("conv2d", "maxpool2d", "avgpool2d") else PAIRS[:1]
             for pairs in forms:
                 for mode in MODES.get(known.name, ("train",)):
@@ -448,37 +443,6 @@ def _options_of(known):
     return next(iter(known.make(False)))[2]
 
 
-def _layout_choices(known, driver):
-    if known.name == "conv2d":
-        yield from _conv_layouts()
-    elif known.name in ("maxpool2d", "avgpool2d"):
-        for image in lay.IMAGES:
-            yield {"x": image, "y": image}
-    elif known.name == "linear":
-        for rows in (lay.ROWS[0], lay.ROWS[1], lay.ROWS[2], lay.ROWS[3], lay.ROWS[4]):
-            for matrix in lay.MATRICES:
-                for vector in lay.VECTORS[:3]:
-                    yield {"x": rows, "y": rows, "weight": matrix, "bias": vector}
-    elif known.name == "batchnorm_train":
-        for image in lay.NORMALISED:
-            for vector in lay.VECTORS:
-                yield {"x": image, "y": image, "weight": vector, "bias": vector}
-    elif known.name == "softmax":
-        for rows in lay.ROWS:
-            yield {"x": rows, "y": rows}
-    elif known.name == "cross_entropy":
-        yield from _loss_layouts()
-    else:
-        yield {}
-
-
-def _loss_layouts():
-    for summed, takes in ((False, "logits"), (False, "probabilities"), (True, "logits"), (True, "probabilities")):
-        for rows in lay.ROWS:
-            for labels in ("integers", *LABELS):
-                yield {"logits": rows, "labels": labels, "takes": takes, "summed": summed}
-
-
 def _summed(known):
     """The loss as the sum over the batch where the usual one is the mean."""
     return replace(
@@ -486,19 +450,3 @@ def _summed(known):
         forward=lambda logits, labels: known.forward(logits, labels) * len(labels),
         backward=lambda i, o, dy: tuple(None if g is None else g * len(i[1]) for g in known.backward(i, o, dy)),
     )
-
-
-def _conv_layouts():
-    first, last = (lay.IMAGES[0], lay.IMAGES[2]), (lay.IMAGES[1], lay.IMAGES[3])
-    rest = (*lay.IMAGES[4:],)
-    kernels = {k.name: k for k in lay.KERNELS}
-    families = [
-        (first, ["usual", "COHW", "O(CHW)", "(CHW)O", "CHWO", "HWCO"]),
-        (last, ["HWCO", "OHWC", "usual", "HWOC", "O(HWC)", "(HWC)O", "CHWO"]),
-        (rest, list(kernels)),
-    ]
-    for images, named in families:
-        for image in images:
-            for name in named:
-                for vector in lay.VECTORS:
-                    yield {"x": image, "y": image, "weight": kernels[name], "bias": vector}
