@@ -1,13 +1,11 @@
 """Adam and AdamW."""
 
-import numbers
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from .. import blocks
-from ..errors import OptionError
 from ..tape import Variable
 from ..types import Array
 from .optimizer import Optimizer, refuse_differentiable
@@ -41,14 +39,6 @@ class Adam(Optimizer):
         refuse_differentiable(type(self).__name__, differentiable)
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
         super().__init__(params, {**options, "maximize": maximize})
-
-    def check_options(self, group: dict[str, Any]) -> None:
-        """Besides the ranges: both betas are from 0 up to, not including, 1."""
-        super().check_options(group)
-        betas = group["betas"]
-        pair = isinstance(betas, (tuple, list)) and len(betas) == 2 and all(isinstance(b, numbers.Real) for b in betas)
-        if not pair or not all(0 <= b < 1 for b in betas):
-            raise OptionError(f"{type(self).__name__}: betas must be two numbers from 0 to below 1, got {betas!r}")
 
     def update(self, p: Variable, gradient: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step for one parameter, in place."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import blocks
 from ..arrays import full_name
 from ..device import device_of, to_device, use
 from ..errors import CheckpointError, GraphError, OptionError
@@ -15,6 +16,11 @@ from ..types import Array
 
 # What schedules keep in a group besides the optimizer's own options.
 _SCHEDULES = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
+
+# Options that are numbers of 0 or more, whichever optimizer has them.
+_FROM_ZERO = ("lr", "lr_decay", "weight_decay", "momentum_decay", "eps", "momentum", "initial_accumulator_value")
+# Entries of a state that are one number, however large the parameter.
+_NUMBERS = {"step": int, "mu_product": float}
 
 
 class Optimizer:
@@ -65,10 +71,17 @@ class Optimizer:
 
     def check_options(self, group: dict[str, Any]) -> None:
         """Raise OptionError if an option of a group has a value without meaning."""
-        for name in ("lr", "weight_decay", "eps", "momentum"):
+        for name in _FROM_ZERO:
             value = group.get(name, 0)
             if isinstance(value, bool) or not isinstance(value, numbers.Real) or not float(value) >= 0:
                 raise OptionError(f"{type(self).__name__}: {name} must be 0 or more, got {value!r}")
+        rho = group.get("rho", 0)
+        if not isinstance(rho, numbers.Real) or not 0 <= rho <= 1:
+            raise OptionError(f"{type(self).__name__}: rho must be from 0 to 1, got {rho!r}")
+        betas = group.get("betas", (0, 0))
+        pair = isinstance(betas, (tuple, list)) and len(betas) == 2 and all(isinstance(b, numbers.Real) for b in betas)
+        if not pair or not all(0 <= b < 1 for b in betas):
+            raise OptionError(f"{type(self).__name__}: betas must be two numbers from 0 to below 1, got {betas!r}")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients (or set them to zero)."""
@@ -164,12 +177,25 @@ def refuse_differentiable(name: str, differentiable: bool) -> None:
         raise OptionError(f"{name}: differentiable=True is not there: a step is not on the tape")
 
 
+def followed(p: Array, gradient: Array, group: Mapping[str, Any]) -> Array:
+    """The direction whose opposite a step takes, in scratch memory: gradient + weight_decay·p, and the gradient's
+    opposite if it is to climb. A decoupled weight decay is taken off p itself instead."""
+    g = blocks.scratch("step", p.shape, p)
+    np.multiply(gradient, -1.0 if group["maximize"] else 1.0, out=g)
+    decay = group["weight_decay"]
+    if decay and group.get("decoupled_weight_decay"):
+        p *= 1 - group["lr"] * decay
+    elif decay:
+        g += np.multiply(p, decay, out=blocks.scratch("term", p.shape, p))
+    return g
+
+
 def _restored(name, value, p, number):
-    """A saved entry: a step as an integer, an array as a copy on the device and in the memory order of p."""
+    """A saved entry: a number as such, an array as a copy on the device and in the memory order of p."""
     if value is None:
         return None
-    if name == "step":
-        return int(value)
+    if name in _NUMBERS:
+        return _NUMBERS[name](value)
     if isinstance(value, Variable):
         value = value.array
     if tuple(np.shape(value)) != p.shape:
