@@ -233,6 +233,8 @@ CASES = [
     Case("expand", normal((2, 1, 4)), {"shape": (3, -1, 5, 4)}),
     Case("diagonal", normal((2, 3, 4)), {"offset": 1, "axes": (0, 2)}),
     Case("diagonal", normal((4, 3)), {"offset": -2}),
+    Case("slide", normal((3, 8, 2)), {"axis": 1, "size": 4, "step": 2}),
+    Case("slide", normal((7, 2)), {"axis": 0, "size": 2, "step": 3}, note="apart"),
     Case("write", normal((3, 4), (2, 1)), {"look": lambda x: x.T[1:3], "index": (slice(None), slice(1, None))}, BOTH),
     Case("write", normal((3, 4), (2,)), {"index": (np.array([2, 0]), np.array([1, 3]))}, BOTH, "places"),
     Case("concatenate", normal((2, 3, 4), (2, 1, 4), (2, 2, 4)), {"axis": 1}, (0, 1, 2)),

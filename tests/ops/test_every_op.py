@@ -13,7 +13,15 @@ from tinyvision.ops.convolution import sliding
 
 from .op_cases import CASES
 
-VIEWS = {"reshape", "flatten", "transpose", "index", "diagonal", "expand"}  # the declared exception: y may be a view
+VIEWS = {
+    "reshape",
+    "flatten",
+    "transpose",
+    "index",
+    "diagonal",
+    "expand",
+    "slide",
+}  # the declared exception: y may be a view
 
 each_op = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -226,7 +234,7 @@ def test_arrays_on_two_devices_are_refused(case, rng):
 
 MOVERS = ["sum", "reshape", "flatten", "transpose", "concatenate", "index", "pad", "where"]
 MOVERS += ["gather", "scatter", "scatter_add", "flip", "roll", "repeat"]
-MOVERS += ["expand", "diagonal", "write"]
+MOVERS += ["expand", "diagonal", "slide", "write"]
 FLOAT_ONLY = [c for c in CASES if c.op not in MOVERS]
 
 

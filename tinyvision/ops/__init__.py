@@ -176,6 +176,8 @@ from .shape import (
     pow_forward,
     reshape_backward,
     reshape_forward,
+    slide_backward,
+    slide_forward,
     sub_backward,
     sub_forward,
     sum_backward,

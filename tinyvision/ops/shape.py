@@ -1,8 +1,8 @@
 """Arithmetic with broadcasting, reductions, and the ops that only move numbers about.
 
 No output of an op shares memory with an input, with one declared exception: `reshape`, `flatten`, `transpose`,
-`index`, `diagonal` and `expand` only look at x in another way, as in NumPy, and their y is a view of it wherever it can
-be one. Their backwards give memory of their own, like all others.
+`index`, `diagonal`, `slide` and `expand` only look at x in another way, as in NumPy, and their y is a view of it
+wherever it can be one. Their backwards give memory of their own, like all others.
 """
 
 import math
@@ -372,6 +372,31 @@ def diagonal_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradient
     places = np.arange(length, like=dy)
     last = dx.transpose([a for a in range(len(shape)) if a not in axes] + list(axes))
     last[..., places + max(-offset, 0), places + max(offset, 0)] = dy
+    return (dx,)
+
+
+def slide_forward(x: Array, axis: int, size: int, step: int) -> tuple[Array, Any]:
+    """y[..., i, ..., k] = x[..., i · step + k, ...]: windows of `size` along an axis, as a last axis.   ->  y, cache
+
+    A view, which can only be written to where no two windows overlap. Raises ShapeError, OptionError."""
+    check_is_array("slide", "x", x)
+    axis = one_axis("slide", x, axis)
+    if not is_integer(size) or not is_integer(step) or size < 0 or step < 1:
+        raise OptionError(f"slide: size must be 0 or more and step 1 or more, got {size!r} and {step!r}")
+    if size > x.shape[axis]:
+        raise ShapeError(f"slide: a window of {size} does not fit along axis {axis} of {tuple(x.shape)}")
+    alone = {"writeable": x.flags.writeable and size <= step} if isinstance(x, np.ndarray) else {}
+    every = np.lib.stride_tricks.sliding_window_view(x, size, axis=axis, **alone)
+    return every[(slice(None),) * axis + (slice(None, None, step),)], (x.shape, axis, size, step)
+
+
+def slide_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
+    """dx[..., i · step + k, ...] += dy[..., i, ..., k]"""
+    shape, axis, size, step = cache
+    dx = np.zeros_like(dy, shape=shape)
+    count = dy.shape[axis]
+    for k in range(size):
+        dx[(slice(None),) * axis + (slice(k, k + (count - 1) * step + 1, step),)] += dy[..., k]
     return (dx,)
 
 

@@ -143,6 +143,13 @@ def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return views_of_several([select(x, axis, i) for i in range(x.shape[axis])])
 
 
+def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """All windows of `size` numbers along an axis, `step` apart, as a last axis. A view."""
+    if not x.ndim:
+        return unfold(x.reshape(1), dimension, size, step)[0]
+    return taped.slide(x, axis=dimension, size=size, step=step)
+
+
 def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The numbers at equal places along two axes (`offset` to the right, or below), as a last axis. A view."""
     one, two = one_axis("diagonal", x, dim1), one_axis("diagonal", x, dim2)
@@ -174,14 +181,14 @@ def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
     """Some axes moved to other places, the rest in their order."""
     sources = [source] if is_integer(source) else list(source)
     places = [destination] if is_integer(destination) else list(destination)
-    sources = [axis_of("movedim", a, x.ndim) for a in sources]
-    places = [axis_of("movedim", a, x.ndim) for a in places]
+    sources = [axis_of("movedim", a, x.ndim or 1) for a in sources]
+    places = [axis_of("movedim", a, x.ndim or 1) for a in places]
     if len(set(sources)) != len(set(places)) or len(sources) != len(places):
         raise OptionError(f"movedim: {source} and {destination} do not name the same number of axes, each once")
     order = [a for a in range(x.ndim) if a not in sources]
     for place, axis in sorted(zip(places, sources, strict=True)):
         order.insert(place, axis)
-    return x.permute(order)
+    return x.permute(order) if x.ndim else x[...]
 
 
 def swapaxes(x: Tensor, axis0: int, axis1: int) -> Tensor:
@@ -207,7 +214,12 @@ def ravel(x: Tensor) -> Tensor:
 
 def flip(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """x read backwards along some axes. A copy."""
-    return taped.flip(x, axis=shape_of(axes) if dims is None else dims)
+    axes = shape_of(axes if dims is None else (dims,))
+    if not x.ndim:
+        for axis in axes:
+            axis_of("flip", axis, 1)
+        return x.clone()
+    return taped.flip(x, axis=axes)
 
 
 def fliplr(x: Tensor) -> Tensor:

@@ -221,8 +221,10 @@ def power(x: Tensor, exponent: Any) -> Tensor:
     """x ** exponent, a number or a tensor. Raises DtypeError for whole numbers to a negative whole power."""
     if isinstance(exponent, Variable) or is_array(exponent):
         return binary(taped.power_of, whole_power, x, exponent)
-    if isinstance(exponent, bool) or not isinstance(exponent, (int, float)):
+    if not isinstance(exponent, (int, float)):
         raise DtypeError(f"pow: the exponent must be a number or a tensor, got {type(exponent).__name__}")
+    if isinstance(exponent, bool):
+        return x.logical_or(not exponent) if x.dtype.kind == "b" else power(x, int(exponent))
     if x.dtype.kind == "f" or not is_integer(exponent):
         return taped.power(floating(x), exponent=exponent)
     if exponent < 0:
@@ -237,6 +239,8 @@ def reversed_power(x: Tensor, base: Any) -> Tensor:
 
 def whole_power(base: Array, exponent: Array) -> Array:
     """Whole numbers to whole powers; to negative ones, rounded towards 0."""
+    if exponent.dtype.kind == "u":
+        return np.power(base, exponent)
     y = np.power(base, np.maximum(exponent, 0))
     sign = np.where(base == 1, 1, np.where(base == -1, 1 - 2 * (exponent % 2), 0))
     return np.where(exponent < 0, sign, y).astype(y.dtype)

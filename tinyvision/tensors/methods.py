@@ -63,8 +63,8 @@ class Methods(Conversions):
 
     @property
     def mT(self: Tensor) -> Tensor:
-        """The last two axes swapped."""
-        return self.transpose(-2, -1)
+        """The last two axes swapped; a single number is itself."""
+        return self.transpose(-2, -1) if self.ndim else self
 
     @property
     def shape(self: Tensor) -> Size:  # type: ignore[override]
@@ -329,6 +329,7 @@ class Methods(Conversions):
     swapdims = arranging.swapaxes
     adjoint = arranging.adjoint
     unflatten = arranging.unflatten
+    unfold = arranging.unfold
     ravel = arranging.ravel
     flip = arranging.flip
     fliplr = arranging.fliplr
@@ -363,7 +364,7 @@ class Methods(Conversions):
 
     def relu(self: Tensor) -> Tensor:
         """max(x, 0)."""
-        return taped.relu(self)
+        return taped.relu(self) if self.dtype.kind in "fb" else self.clamp(min=0)
 
     relu_ = in_place(relu)
 

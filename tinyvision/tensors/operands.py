@@ -70,10 +70,7 @@ def as_operand(value: Any, like: Array, what: str) -> Array:
         kind = np.float32 if is_float and like.dtype.kind != "f" else like.dtype
         if like.dtype == bool and not is_float:
             kind = bool if isinstance(value, (bool, np.bool_)) else np.int64
-        try:
-            return np.asarray(value, dtype=kind, like=like)
-        except OverflowError:
-            raise DtypeError(f"{what}: {value} does not fit into {like.dtype}") from None
+        return _number(value, np.dtype(kind), like, what)
     if not hasattr(value, "dtype"):
         value = from_numbers(what, value, like)
         value = value.astype(np.float32) if value.dtype == np.float64 else value
@@ -137,16 +134,23 @@ def _as(kind, value, like, what, on_the_tape=True):
             return value if value.array.dtype == kind else cast(value, kind)
         value = value.array
     if isinstance(value, (bool, int, float, np.generic)):
-        try:
-            return np.asarray(value, dtype=kind, like=like)
-        except OverflowError:
-            raise DtypeError(f"{what}: {value} does not fit into {kind}") from None
+        return _number(value, kind, like, what)
     check_is_array(what, "the operand", value)
     if device_of(value) != device_of(like):
         raise DeviceError(
             f"{what}: one is on {device_of(like)}, the other on {device_of(value)}; move it with .to(...)"
         )
     return value if value.dtype == kind else value.astype(kind)
+
+
+def _number(value, kind, like, what):
+    """A number in this dtype. A whole number beyond its range comes round at the other end, as in PyTorch."""
+    if kind.kind not in "iu":
+        return np.asarray(value, dtype=kind, like=like)
+    try:
+        return np.asarray(value, np.int64, like=like).astype(kind)
+    except OverflowError:
+        raise DtypeError(f"{what}: {value} does not fit into int64") from None
 
 
 def plain(ufunc: Callable[..., Any], left: Array, right: Array) -> Array:

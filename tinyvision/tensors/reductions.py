@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -117,8 +118,11 @@ def _spread(what, x, dim, unbiased, correction):
     axes = axes_of(what, x, _all_if_none(dim))
     correction = int(unbiased) if correction is None else correction
     count = math.prod(x.shape[a] for a in axes)
-    if count - correction <= 0:
-        raise ShapeError(f"{what}: {count} number has no variance; use unbiased=False")
+    if count <= correction:
+        if count > 1:
+            raise ShapeError(f"{what}: of {count} numbers there is no variance with a correction of {correction}")
+        warnings.warn(f"{what}: a single number has no variance, so it is nan; use unbiased=False", stacklevel=3)
+        return x * math.nan, axes, 1
     return x - mean(x, axes, keepdim=True), axes, count - correction
 
 
@@ -141,12 +145,17 @@ def std(
 
 def softmax(x: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
     """exp(x) / Σ exp(x) along `dim`."""
-    return taped.softmax(x if dtype is None else x.to(dtype), axis=dim)
+    return _along(taped.softmax, x if dtype is None else x.to(dtype), dim)
 
 
 def log_softmax(x: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
     """x - log Σ exp(x) along `dim`."""
-    return taped.log_softmax(x if dtype is None else x.to(dtype), axis=dim)
+    return _along(taped.log_softmax, x if dtype is None else x.to(dtype), dim)
+
+
+def _along(op, x, dim):
+    """The op along an axis; a single number counts as one with one axis."""
+    return op(x, axis=dim) if x.ndim else op(x.reshape(1), axis=dim).reshape(())
 
 
 def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:

@@ -41,6 +41,7 @@ transpose = differentiable(ops.transpose_forward, ops.transpose_backward, views=
 concatenate = differentiable(ops.concatenate_forward, ops.concatenate_backward)
 expand = differentiable(ops.expand_forward, ops.expand_backward, views=True)
 diagonal = differentiable(ops.diagonal_forward, ops.diagonal_backward, views=True)
+slide = differentiable(ops.slide_forward, ops.slide_backward, views=True)
 index = differentiable(ops.index_forward, ops.index_backward, views=True)
 where = differentiable(ops.where_forward, ops.where_backward)
 im2col = differentiable(ops.im2col_forward, ops.im2col_backward)

@@ -168,7 +168,7 @@ class Tensor(Methods, Variable):
             raise GraphError("requires_grad_(): only a leaf can be changed; detach() gives a twin that is not recorded")
         if requires_grad:
             require_float(self.dtype)
-        self.requires_grad = bool(requires_grad)
+        self.requires_grad = bool(requires_grad) or (self.origin is not None and self.origin.base.requires_grad)
         for view in (self.views or {}).values():  # the same memory, so they ask for one too, as leaves of their own
             if view.origin and view.record is None:
                 view.requires_grad = self.requires_grad
@@ -289,7 +289,9 @@ class Tensor(Methods, Variable):
         axes = (*axes, *(d for d in (dim0, dim1) if d is not None))
         if len(axes) != 2:
             return taped.transpose(self, axes=axes or None)
-        one, two = (axis_of("transpose", a, self.ndim) for a in axes)
+        one, two = (axis_of("transpose", a, self.ndim or 1) for a in axes)
+        if not self.ndim:
+            return taped.transpose(self)
         order = list(range(self.ndim))
         order[one], order[two] = two, one
         return taped.transpose(self, axes=order)
@@ -321,6 +323,8 @@ class Tensor(Methods, Variable):
         return seen if chooses is None else taped.index(seen, index=own_index(chooses))
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        if index is False:  # nothing is chosen, and as in PyTorch nobody asks what would have been written
+            return
         if self.dtype.kind != "f" and is_recorded(value):
             raise GraphError(
                 f"assignment: the value requires a gradient, which whole numbers cannot hand on ({self.dtype}); "

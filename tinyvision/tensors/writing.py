@@ -116,6 +116,8 @@ def as_value(value: Any, like: Any, name: str) -> Any:
     array = from_numbers(name, value, like)
     if like.dtype.kind in "iu":
         low, high = np.iinfo(like.dtype).min, np.iinfo(like.dtype).max
+        if like.dtype.kind == "u" and array.dtype.kind == "i":
+            low = -high  # -1 is the largest, as in PyTorch: they are counted from the end
         if not bool(((array >= low) & (array <= high)).all()):  # nan is neither
             raise DtypeError(f"{name}: {value} does not fit into {like.dtype}")
     return array.astype(like.dtype)
@@ -129,8 +131,10 @@ def is_recorded(*values: Any) -> bool:
 def check_writable(name: str, x: Any, recorded: bool) -> None:
     """x may be written to, and the tape, if it records, can say what that means. Raises GraphError, OptionError."""
     if not _may_write(x.array):
-        if 0 in x.array.strides:
-            raise OptionError(f"{name}: several numbers of an expanded tensor are one in memory; write into a .clone()")
+        if 0 in x.array.strides or (x.origin and _may_write(x.origin.base.array)):
+            raise OptionError(
+                f"{name}: several numbers of an expanded tensor or of windows are one in memory; write into a .clone()"
+            )
         raise OptionError(
             f"{name}: these numbers are read-only, like the weights of a fused model; change the model and fuse() "
             f"it again, or work on a .clone()"

@@ -1,0 +1,51 @@
+"""Small things that scripts rely on without knowing: windows, one number alone, whole numbers beyond their range."""
+
+import numpy as np
+import pytest
+
+import tinyvision as tv
+from tinyvision.errors import OptionError, ShapeError
+
+torch = pytest.importorskip("torch")
+
+
+def test_windows_along_an_axis_are_pytorchs_and_share_memory():
+    x, theirs = tv.arange(10.0).reshape(2, 5), torch.arange(10.0).reshape(2, 5)
+    for axis, size, step in ((1, 2, 1), (1, 2, 3), (-1, 5, 1), (0, 1, 1), (1, 0, 2)):
+        assert x.unfold(axis, size, step).tolist() == theirs.unfold(axis, size, step).tolist()
+    x.unfold(1, 2, 2)[0, 1] = -1
+    theirs.unfold(1, 2, 2)[0, 1] = -1
+    assert x.tolist() == theirs.tolist()
+    with pytest.raises(OptionError, match="are one in memory"):
+        x.unfold(1, 2, 1).zero_()
+    with pytest.raises(ShapeError, match=r"a window of 6 does not fit along axis 1 of \(2, 5\)"):
+        x.unfold(1, 6, 1)
+
+
+@pytest.mark.parametrize("name", ["std", "var"])
+def test_one_number_has_no_spread(name):
+    for engine in (tv, torch):
+        x = engine.tensor([3.0], requires_grad=True)
+        with pytest.warns(UserWarning, match=name):
+            y = getattr(x, name)()
+        y.backward()
+        assert np.isnan([y.item(), x.grad.item()]).all()
+
+
+@pytest.mark.parametrize(
+    "wraps",
+    [
+        lambda t, x: x + 300,
+        lambda t, x: x * -1,
+        lambda t, x: x > 300,
+        lambda t, x: x.fill_(-1),
+        lambda t, x: x.__setitem__(0, -2) or x,
+        lambda t, x: x.relu(),
+        lambda t, x: x**True,
+        lambda t, x: x.bool() ** False,
+    ],
+)
+def test_whole_numbers_beyond_their_range_come_round(wraps):
+    ours, theirs = (wraps(t, t.tensor([1, 200], dtype=t.uint8)) for t in (tv, torch))
+    assert ours.tolist() == theirs.tolist()
+    assert str(ours.dtype) == str(theirs.dtype).removeprefix("torch.")
