@@ -112,6 +112,7 @@ _ROOMS = (
     "check",
     "cuda",
     "data",
+    "distributed",
     "distributions",
     "explain",
     "hub",
@@ -119,6 +120,7 @@ _ROOMS = (
     "learn",
     "linalg",
     "models",
+    "multiprocessing",
     "nn",
     "ops",
     "optim",
@@ -141,7 +143,6 @@ _FROM_ROOMS = {
 
 _REASONS = {  # why a name of PyTorch's is not here
     "jit": "models are not compiled; save a model's state_dict(), or export it to ONNX with tinyvision.export",
-    "multiprocessing": "a DataLoader's workers are threads; run processes of your own with Python's multiprocessing",
     "sparse": "there are no sparse tensors",
     "quantization": "there are no quantised tensors",
     "fft": "there are no complex numbers",
@@ -155,6 +156,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see of them
     from . import check as check
     from . import cuda as cuda
     from . import data as data
+    from . import distributed as distributed
     from . import distributions as distributions
     from . import explain as explain
     from . import hub as hub
@@ -162,6 +164,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see of them
     from . import learn as learn
     from . import linalg as linalg
     from . import models as models
+    from . import multiprocessing as multiprocessing
     from . import nn as nn
     from . import ops as ops
     from . import optim as optim

@@ -1,6 +1,7 @@
 """PyTorch's switches of its backends. They choose among ways to compute the same thing, which here is chosen by
 itself: setting one is accepted and changes nothing."""
 
+import sys
 from typing import Any
 
 from .device import is_available as _gpu_is_available
@@ -33,5 +34,7 @@ cudnn = _Switches(
 cuda = _Switches("cuda", matmul=_Switches("cuda.matmul", allow_tf32=False), is_built=_gpu_is_available)
 mps = _Switches("mps", is_available=lambda: False, is_built=lambda: False)
 mkldnn = _Switches("mkldnn", enabled=False, is_available=lambda: False)
+
+sys.modules[f"{__name__}.cudnn"] = cudnn  # type: ignore[assignment]  # for "import torch.backends.cudnn as cudnn"
 
 __all__ = ["cuda", "cudnn", "mkldnn", "mps"]

@@ -18,6 +18,7 @@ from .mnist import MNIST, FashionMNIST
 from .npz import NpzDataset, read_npz
 from .samplers import (
     BatchSampler,
+    DistributedSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -41,6 +42,7 @@ __all__ = [
     "DataLoader",
     "Dataset",
     "Digits",
+    "DistributedSampler",
     "FashionMNIST",
     "ImageFolder",
     "IterableDataset",

@@ -1,0 +1,5 @@
+"""PyTorch's place for the sampler of which each of several processes takes a share."""
+
+from ...data import DistributedSampler
+
+__all__ = ["DistributedSampler"]
