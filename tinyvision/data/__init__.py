@@ -14,7 +14,7 @@ from .digits import Digits
 from .folder import ImageFolder
 from .images import read_image
 from .loader import DataLoader
-from .mnist import MNIST, FashionMNIST
+from .mnist import KMNIST, MNIST, FashionMNIST
 from .npz import NpzDataset, read_npz
 from .samplers import (
     BatchSampler,
@@ -34,6 +34,7 @@ collate = default_collate  # its older name here
 __all__ = [
     "CIFAR10",
     "CIFAR100",
+    "KMNIST",
     "MNIST",
     "ArrayDataset",
     "BatchSampler",

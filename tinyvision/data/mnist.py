@@ -84,6 +84,11 @@ class MNIST(ArrayDataset):
                 f"{cls.__name__}: {part}.gz (or {part}) is not in {printable(folders[0])}; "
                 f"put the four IDX files there, give their folder as root=..., or pass download=True"
             )
+        if part not in cls.sha256:
+            raise DataError(
+                f"{cls.__name__}: {part}.gz is not in {printable(folders[0])}, and cannot be downloaded: no SHA-256 of "
+                f"it is known here. Put the four IDX files there; they are published at {cls.mirrors[0]}"
+            )
         from ..formats.files import download as fetch
 
         urls = [f"{mirror}{part}.gz" for mirror in cls.mirrors]
@@ -113,3 +118,15 @@ class FashionMNIST(MNIST):
         "t10k-images-idx3-ubyte": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
         "t10k-labels-idx1-ubyte": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
     }
+
+
+class KMNIST(MNIST):
+    """Handwritten hiragana (Clanuwat et al., 2018): uint8 (28, 28, 1), ten classes, 60,000 and 10,000 images.
+
+    Arguments and errors as for MNIST, but the files cannot be downloaded: they are published without https, and no
+    SHA-256 of them is known here."""
+
+    names = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+    folder = "KMNIST"
+    mirrors = ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",)
+    sha256: ClassVar[dict[str, str]] = {}

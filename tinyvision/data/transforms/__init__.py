@@ -1,26 +1,38 @@
 """Transforms of single images, spelled as in torchvision.
 
-An image is a uint8 array (H, W, C), pixels of 0 to 255, or after `ToTensor` a float32 array (C, H, W) of 0
-to 1. Every geometric transform takes both and gives back the kind it was given.
+An image is a Pillow image, a Tensor (C, H, W), a uint8 array (H, W, C) with pixels of 0 to 255, or a float32 array
+(C, H, W) of 0 to 1. Every transform gives back the kind it was given. Pillow images and Tensors come out as
+torchvision's own transforms would leave them; `functional` says which arithmetic arrays get.
 
 Random transforms take their numbers from the generator in force, `tinyvision.random.generator()`, or from
 one that is handed in: `flip(image, rng)`. A DataLoader puts a stream of its own into force for every sample
 (`drawing_from`), so what happens to an image follows from seed, epoch and index alone, whichever thread
-does the work."""
+does the work. The distributions are torchvision's, the numbers are not."""
 
 from ...errors import OptionError
 from ...weights.published import IMAGENET_MEAN, IMAGENET_STD, default_name, published
+from . import functional as functional
+from .augment import RandAugment, TrivialAugmentWide
 from .base import Compose, Transform, drawing_from
+from .choosing import FiveCrop, Lambda, RandomApply, RandomChoice, RandomOrder, TenCrop
 from .color import ColorJitter, Grayscale, Normalize, RandomErasing, ToTensor
-from .geometry import (
-    CenterCrop,
-    Pad,
-    RandomCrop,
-    RandomHorizontalFlip,
-    RandomResizedCrop,
-    RandomVerticalFlip,
-    Resize,
+from .convert import ConvertImageDtype, PILToTensor, ToDtype, ToImage, ToPILImage
+from .drawn import (
+    GaussianBlur,
+    RandomAdjustSharpness,
+    RandomAffine,
+    RandomAutocontrast,
+    RandomEqualize,
+    RandomGrayscale,
+    RandomInvert,
+    RandomPerspective,
+    RandomPosterize,
+    RandomRotation,
+    RandomSolarize,
 )
+from .geometry import CenterCrop, Pad, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, RandomVerticalFlip, Resize
+from .interpolation import InterpolationMode
+from .mixing import CutMix, MixUp
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -28,17 +40,44 @@ __all__ = [
     "CenterCrop",
     "ColorJitter",
     "Compose",
+    "ConvertImageDtype",
+    "CutMix",
+    "FiveCrop",
+    "GaussianBlur",
     "Grayscale",
+    "InterpolationMode",
+    "Lambda",
+    "MixUp",
     "Normalize",
+    "PILToTensor",
     "Pad",
+    "RandAugment",
+    "RandomAdjustSharpness",
+    "RandomAffine",
+    "RandomApply",
+    "RandomAutocontrast",
+    "RandomChoice",
     "RandomCrop",
+    "RandomEqualize",
     "RandomErasing",
+    "RandomGrayscale",
     "RandomHorizontalFlip",
+    "RandomInvert",
+    "RandomOrder",
+    "RandomPerspective",
+    "RandomPosterize",
     "RandomResizedCrop",
+    "RandomRotation",
+    "RandomSolarize",
     "RandomVerticalFlip",
     "Resize",
+    "TenCrop",
+    "ToDtype",
+    "ToImage",
+    "ToPILImage",
     "ToTensor",
     "Transform",
+    "TrivialAugmentWide",
     "drawing_from",
     "imagenet_preprocess",
     "preprocess_for",

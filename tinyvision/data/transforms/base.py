@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ... import random
+from ...arrays import full_name
 from ...device import to_numpy
 from ...errors import DtypeError, OptionError, ShapeError
 from ...tape import Variable
@@ -43,6 +44,9 @@ def drawing_from(make_generator: Callable[[], np.random.Generator]) -> Iterator[
 def generator_for(rng: np.random.Generator | None) -> np.random.Generator:
     """The generator a transform draws from: the one given, else the sample's own, else the one in force."""
     if rng is not None:
+        if not isinstance(rng, np.random.Generator):
+            what = "a transform takes one image, and as second argument the NumPy Generator to draw from"
+            raise OptionError(f"{what}, got {full_name(rng)}")
         return rng
     sample = _sample_stream.get()
     return random.generator() if sample is None else sample()
@@ -54,22 +58,42 @@ class Transform:
     An image is a Pillow image, a uint8 array (H, W, C) or (H, W), or a Tensor (C, H, W); a floating-point array is
     (C, H, W) too. `apply` sees uint8 arrays (H, W, C) and floating-point arrays (C, H, W).
 
-    elementwise   whether a batch (N, ...) may be passed in place of one image, with the same result"""
+    elementwise   whether a batch (N, ...) may be passed in place of one image, with the same result
+    moves         whether it only moves pixels, so that all pictures of a Tensor (..., C, H, W) can be moved alike"""
 
     elementwise = False
+    moves = False
 
     def __call__(self, image: Any, rng: np.random.Generator | None = None) -> Any:
         """The transformed image; `image` itself is left as it is. `rng` matters to random transforms only."""
-        name = type(self).__name__
         if is_pillow(image):
-            return as_pillow(self._for(image.mode).apply(pillow_pixels(image, name), rng), image)
+            return self.of_pillow(image, rng)
         if isinstance(image, Variable):
-            array = to_numpy(image)
-            if array.dtype != np.uint8:
-                return Tensor(self.apply(checked_image(array, name), rng))
-            pixels = checked_image(np.moveaxis(array, -3, -1) if array.ndim > 2 else array, name)
-            return Tensor(np.ascontiguousarray(np.moveaxis(self.apply(pixels, rng), -1, -3)))
-        return self.apply(checked_image(image, name), rng)
+            return self.of_tensor(image, rng)
+        return self.apply(self._checked(image), rng)
+
+    def of_pillow(self, image: Any, rng: np.random.Generator | None) -> Any:
+        """What the transform does to a Pillow image; for those in which Pillow's arithmetic is another one."""
+        return as_pillow(self._for(image.mode).apply(pillow_pixels(image, type(self).__name__), rng), image)
+
+    def of_tensor(self, image: Variable, rng: np.random.Generator | None) -> Tensor:
+        """What the transform does to a Tensor; for those in which the arithmetic of tensors is another one."""
+        array = to_numpy(image)
+        before = array.shape[:-3]
+        if self.moves and before:
+            array = array.reshape(-1, *array.shape[-2:])
+        if array.dtype != np.uint8:
+            made = self.apply(self._checked(array), rng)
+        else:
+            pixels = self._checked(np.moveaxis(array, -3, -1) if array.ndim > 2 else array)
+            made = np.ascontiguousarray(np.moveaxis(self.apply(pixels, rng), -1, -3))
+        return Tensor(made.reshape(*before, -1, *made.shape[-2:]) if self.moves and before else made)
+
+    def _checked(self, image: Any) -> np.ndarray:
+        array = checked_image(image, type(self).__name__)
+        if array.ndim != 3 and not self.elementwise:
+            raise ShapeError(f"{type(self).__name__}: expected one image of three axes, got {told(array)}")
+        return array
 
     def _for(self, mode: str) -> Transform:
         """This transform for a Pillow image of a mode: between the entries of a palette there is nothing."""

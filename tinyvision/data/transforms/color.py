@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...arrays import full_name
+from ...device import to_numpy
 from ...errors import DtypeError, OptionError, ShapeError
+from ...tape import Variable
 from ...tensors.tensor import Tensor
+from . import pillow, planes
 from .base import Transform, checked_probability, checked_range, generator_for, is_pillow, numbers, told
 from .geometry import height_width, is_hwc
 
@@ -41,12 +44,15 @@ class ToTensor(Transform):
 class Normalize(Transform):
     """(x - mean) / std, channel by channel: x float (C, H, W) or (N, C, H, W), mean and std numbers or (C,).
 
+    inplace   write into x, a Tensor or an array, and return it
+
     Raises DtypeError for integers (put ToTensor before it), ShapeError if the channels do not match,
     OptionError if a std is not positive."""
 
     elementwise = True
 
-    def __init__(self, mean: float | Sequence[float], std: float | Sequence[float]) -> None:
+    def __init__(self, mean: float | Sequence[float], std: float | Sequence[float], inplace: bool = False) -> None:
+        self.inplace = inplace
         self.mean, self.std = numbers(mean, "mean"), numbers(std, "std")
         if not np.all(np.isfinite(self.mean)) or not np.all(np.asarray(self.std) > 0):
             raise OptionError(f"Normalize: mean must be finite and std positive, got {mean!r} and {std!r}")
@@ -60,7 +66,16 @@ class Normalize(Transform):
         if image.ndim not in (3, 4) or channels not in (1, image.shape[-3]):
             raise ShapeError(f"Normalize: {channels} means and deviations do not fit {told(image)}")
         mean, std = (np.array(v, image.dtype).reshape(-1, 1, 1) for v in (self.mean, self.std))
-        return (image - mean) / std
+        made = (image - mean) / std
+        if self.inplace:
+            image[...] = made
+            return image
+        return made
+
+    def of_tensor(self, image: Variable, rng: np.random.Generator | None) -> Tensor:
+        if not self.inplace:
+            return super().of_tensor(image, rng)
+        return image.copy_(Tensor(Normalize(self.mean, self.std).apply(to_numpy(image), rng)))  # type: ignore[attr-defined]
 
 
 class RandomErasing(Transform):
@@ -77,7 +92,10 @@ class RandomErasing(Transform):
         scale: Sequence[float] = (0.02, 0.33),
         ratio: Sequence[float] = (0.3, 3.3),
         value: float | Sequence[float] | str = 0,
+        inplace: bool = False,
     ) -> None:
+        if inplace:
+            raise OptionError("RandomErasing: inplace=True is not supported; use what the transform returns")
         self.p = checked_probability(p, "RandomErasing")
         self.scale = checked_range(scale, "RandomErasing: scale", 1)
         self.ratio = checked_range(ratio, "RandomErasing: ratio", None)
@@ -123,6 +141,12 @@ class Grayscale(Transform):
             raise OptionError(f"Grayscale: num_output_channels is 1 or 3, got {num_output_channels!r}")
         self.num_output_channels = num_output_channels
 
+    def of_tensor(self, image: Variable, rng: np.random.Generator | None) -> Tensor:
+        array = to_numpy(image)
+        if array.ndim < 3 or array.shape[-3] not in (1, 3):
+            raise ShapeError(f"Grayscale: expected 1 or 3 channels, got {told(array)}")
+        return Tensor(np.repeat(planes.luma(array), self.num_output_channels, -3))
+
     def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         axis = 2 if is_hwc(image) else 0
         channels = image.shape[axis]
@@ -155,10 +179,18 @@ class ColorJitter(Transform):
         self.hue = _jitter(hue, "hue", centre=0.0, least=-0.5, most=0.5)
 
     def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        return self._changed(image, rng, (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue))
+
+    def of_pillow(self, image: Any, rng: np.random.Generator | None) -> Any:
+        steps = (pillow.adjust_brightness, pillow.adjust_contrast, pillow.adjust_saturation, pillow.adjust_hue)
+        return self._changed(image, rng, steps)
+
+    def _changed(
+        self, image: Any, rng: np.random.Generator | None, steps: Sequence[Callable[[Any, float], Any]]
+    ) -> Any:
         rng = generator_for(rng)
         order = rng.permutation(4)
         factors = [rng.uniform(*limits) for limits in (self.brightness, self.contrast, self.saturation, self.hue)]
-        steps = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
         for i in order:
             if factors[i] != (0.0 if i == 3 else 1.0):
                 image = steps[i](image, factors[i])

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from ...device import to_numpy
 from ...errors import OptionError, ShapeError
+from ...tape import Variable
+from ...tensors.tensor import Tensor
+from . import planes
 from .base import (
     Size,
     Transform,
@@ -17,40 +22,47 @@ from .base import (
     checked_size,
     generator_for,
 )
+from .interpolation import checked_interpolation, pillows
 
 
 class Resize(Transform):
     """Scale to `size`: an integer for the shorter side (the longer one follows), or (height, width).
 
-    Bilinear with antialiasing, as Pillow and torchvision do it; interpolation may also be "nearest" or
-    "bicubic". max_size limits the longer side, where size is an integer."""
+    Bilinear with antialiasing, as Pillow and torchvision do it; interpolation may also be another one of
+    InterpolationMode, or its name. max_size limits the longer side, where size is an integer."""
 
     def __init__(
-        self, size: Size, interpolation: str = "bilinear", max_size: int | None = None, antialias: bool = True
+        self, size: Size, interpolation: Any = "bilinear", max_size: int | None = None, antialias: bool = True
     ) -> None:
         self.size = checked_size(size, "Resize", shorter=True)
-        if interpolation not in ("nearest", "bilinear", "bicubic"):
-            raise OptionError(f"Resize: interpolation is nearest, bilinear or bicubic, got {interpolation!r}")
         if antialias is not True:
             raise OptionError("Resize: antialias=False is not supported; it makes images that networks read badly")
         if max_size is not None and (not isinstance(self.size, int) or max_size <= self.size):
             raise OptionError(f"Resize: max_size={max_size} needs an integer size below it, got {size!r}")
-        self.interpolation, self.max_size = interpolation, max_size
+        self.interpolation, self.max_size = checked_interpolation(interpolation, "Resize"), max_size
 
     def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        height, width = height_width(image)
+        return _resize(image, self.new_size(*height_width(image)), self.interpolation)
+
+    def of_tensor(self, image: Variable, rng: np.random.Generator | None) -> Tensor:
+        array = to_numpy(image)
+        return Tensor(planes.resize(array, self.new_size(*array.shape[-2:]), self.interpolation))
+
+    def new_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) that an image of this height and width gets."""
         if not isinstance(self.size, int):
-            return _resize(image, self.size, self.interpolation)
+            return self.size
         short, long = min(height, width), max(height, width)
         new_short, new_long = self.size, int(self.size * long / short)
         if self.max_size is not None and new_long > self.max_size:
             new_short, new_long = max(int(self.max_size * new_short / new_long), 1), self.max_size
-        new = (new_short, new_long) if height <= width else (new_long, new_short)
-        return _resize(image, new, self.interpolation)
+        return (new_short, new_long) if height <= width else (new_long, new_short)
 
 
 class CenterCrop(Transform):
     """The middle of the image, (size, size) or (height, width); smaller images get a black border first."""
+
+    moves = True
 
     def __init__(self, size: Size) -> None:
         self.size = checked_size(size, "CenterCrop")
@@ -73,7 +85,9 @@ class Pad(Transform):
 
     padding_mode is constant (with `fill`, in the image's own range), edge, reflect or symmetric."""
 
-    def __init__(self, padding: Size, fill: float = 0, padding_mode: str = "constant") -> None:
+    moves = True
+
+    def __init__(self, padding: Size, fill: Any = 0, padding_mode: str = "constant") -> None:
         self.padding, self.fill = checked_border(padding, "Pad"), fill
         self.padding_mode = checked_padding_mode(padding_mode, "Pad")
 
@@ -86,12 +100,14 @@ class RandomCrop(Transform):
 
     pad_if_needed widens images that are too small; without it they raise ShapeError."""
 
+    moves = True
+
     def __init__(
         self,
         size: Size,
         padding: Size | None = None,
         pad_if_needed: bool = False,
-        fill: float = 0,
+        fill: Any = 0,
         padding_mode: str = "constant",
     ) -> None:
         self.size = checked_size(size, "RandomCrop")
@@ -121,23 +137,25 @@ class RandomCrop(Transform):
 class RandomHorizontalFlip(Transform):
     """Mirror left and right with probability p."""
 
+    moves = True
+
     def __init__(self, p: float = 0.5) -> None:
         self.p = checked_probability(p, "RandomHorizontalFlip")
 
     def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        flip = generator_for(rng).random() < self.p
-        return np.ascontiguousarray(image[:, ::-1] if is_hwc(image) else image[:, :, ::-1]) if flip else image
+        return mirrored(image) if generator_for(rng).random() < self.p else image
 
 
 class RandomVerticalFlip(Transform):
     """Mirror top and bottom with probability p."""
 
+    moves = True
+
     def __init__(self, p: float = 0.5) -> None:
         self.p = checked_probability(p, "RandomVerticalFlip")
 
     def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        flip = generator_for(rng).random() < self.p
-        return np.ascontiguousarray(image[::-1] if is_hwc(image) else image[:, ::-1]) if flip else image
+        return upside_down(image) if generator_for(rng).random() < self.p else image
 
 
 class RandomResizedCrop(Transform):
@@ -151,16 +169,22 @@ class RandomResizedCrop(Transform):
         size: Size,
         scale: Sequence[float] = (0.08, 1.0),
         ratio: Sequence[float] = (3 / 4, 4 / 3),
-        interpolation: str = "bilinear",
+        interpolation: Any = "bilinear",
+        antialias: bool = True,
     ) -> None:
         self.size = checked_size(size, "RandomResizedCrop")
         self.scale = checked_range(scale, "RandomResizedCrop: scale", 1)
         self.ratio = checked_range(ratio, "RandomResizedCrop: ratio", None)
-        self.interpolation = Resize(size, interpolation).interpolation
+        self.interpolation = Resize(size, interpolation, antialias=antialias).interpolation
 
     def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         top, left, height, width = self._box(*height_width(image), generator_for(rng))
         return _resize(_crop(image, top, left, height, width), self.size, self.interpolation)
+
+    def of_tensor(self, image: Variable, rng: np.random.Generator | None) -> Tensor:
+        array = to_numpy(image)
+        top, left, height, width = self._box(array.shape[-2], array.shape[-1], generator_for(rng))
+        return Tensor(planes.resize(array[..., top : top + height, left : left + width], self.size, self.interpolation))
 
     def _box(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
         low, high = np.log(self.ratio)
@@ -188,12 +212,36 @@ def height_width(image: np.ndarray) -> tuple[int, int]:
     return image.shape[:2] if is_hwc(image) else image.shape[1:]
 
 
+def mirrored(image: np.ndarray) -> np.ndarray:
+    """Left and right exchanged."""
+    return np.ascontiguousarray(image[:, ::-1] if is_hwc(image) else image[:, :, ::-1])
+
+
+def upside_down(image: np.ndarray) -> np.ndarray:
+    """Top and bottom exchanged."""
+    return np.ascontiguousarray(image[::-1] if is_hwc(image) else image[:, ::-1])
+
+
+def cropped(image: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
+    """`height` x `width` pixels from (top, left) on; black where they lie outside of the image."""
+    full_height, full_width = height_width(image)
+    if height < 1 or width < 1:
+        raise OptionError(f"crop: height and width must be positive, got {height!r} and {width!r}")
+    border = (
+        *(max(-left, 0), max(-top, 0)),
+        *(max(left + width - full_width, 0), max(top + height - full_height, 0)),
+    )
+    if any(border):
+        image = _pad(image, border, 0, "constant")
+    return _crop(image, max(top, 0), max(left, 0), height, width)
+
+
 def _crop(image: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
     rows, columns = slice(top, top + height), slice(left, left + width)
     return np.ascontiguousarray(image[rows, columns] if is_hwc(image) else image[:, rows, columns])
 
 
-def _pad(image: np.ndarray, border: tuple[int, int, int, int], fill: float, mode: str) -> np.ndarray:
+def _pad(image: np.ndarray, border: tuple[int, int, int, int], fill: Any, mode: str) -> np.ndarray:
     left, top, right, bottom = border
     height, width = height_width(image)
     if mode == "reflect" and (max(top, bottom) >= height or max(left, right) >= width):
@@ -203,12 +251,20 @@ def _pad(image: np.ndarray, border: tuple[int, int, int, int], fill: float, mode
         shape = list(image.shape)
         axis = 0 if is_hwc(image) else 1
         shape[axis], shape[axis + 1] = height + top + bottom, width + left + right
-        padded = np.full(shape, fill, image.dtype)
+        padded = np.empty(shape, image.dtype)
+        padded[...] = fill if np.ndim(fill) == 0 else _per_channel(fill, image)
         padded[(rows, columns) if is_hwc(image) else (slice(None), rows, columns)] = image
         return padded
     edges = [(top, bottom), (left, right)]
     edges.insert(2 if is_hwc(image) else 0, (0, 0))
     return np.pad(image, edges, mode)  # type: ignore[call-overload]
+
+
+def _per_channel(fill: Any, image: np.ndarray) -> np.ndarray:
+    values = np.asarray(fill).astype(image.dtype).reshape(-1)
+    if len(values) not in (1, image.shape[2 if is_hwc(image) else 0]):
+        raise ShapeError(f"fill={fill!r} has {len(values)} values, which do not fit an image of shape {image.shape}")
+    return values if is_hwc(image) else values[:, None, None]
 
 
 def _resize(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
@@ -217,8 +273,7 @@ def _resize(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.
 
     if tuple(size) == height_width(image):
         return image
-    how = {"nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR}
-    method = how.get(interpolation, Image.Resampling.BICUBIC)
+    method = pillows(interpolation)
 
     def scaled(plane: np.ndarray) -> np.ndarray:
         return np.asarray(Image.fromarray(plane).resize((size[1], size[0]), method))
