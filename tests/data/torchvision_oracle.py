@@ -1,7 +1,11 @@
 """torchvision's datasets and transforms, for comparison only."""
 
+import importlib
+
 from torchvision_oracle import torch, torchvision
 
-datasets, transforms = torchvision.datasets, torchvision.transforms
+importlib.import_module("torchvision.transforms.v2")
 
-__all__ = ["datasets", "torch", "transforms"]
+datasets, transforms, v2 = torchvision.datasets, torchvision.transforms, torchvision.transforms.v2
+
+__all__ = ["datasets", "torch", "transforms", "v2"]

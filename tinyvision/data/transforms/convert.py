@@ -97,6 +97,30 @@ def _converted(array: np.ndarray, new: np.dtype) -> np.ndarray:
     return array.astype(new) * new.type((other + 1) // (white + 1))
 
 
+def to_image(picture: Any) -> Tensor:
+    """A Pillow image or an array (H, W, C) or (H, W) as a Tensor (C, H, W) of its own numbers; a Tensor stays as it
+    is."""
+    if isinstance(picture, Tensor):
+        return picture
+    if is_pillow(picture):
+        return pil_to_tensor(picture)
+    if not isinstance(picture, np.ndarray) or picture.ndim not in (2, 3):
+        raise DtypeError(f"to_image: expected a Pillow image, Tensor or array (H, W, C), got {full_name(picture)}")
+    array = picture[:, :, None] if picture.ndim == 2 else picture
+    return Tensor(np.ascontiguousarray(np.moveaxis(array, 2, 0)))
+
+
+def to_dtype(image: Any, dtype: Any = np.float32, scale: bool = False) -> Any:
+    """A Tensor or an array of another dtype; with `scale` white remains white, as convert_image_dtype has it. A Pillow
+    image stays as it is."""
+    if is_pillow(image):
+        return image
+    if scale:
+        return convert_image_dtype(image, dtype)
+    new = _dtype(dtype)
+    return Tensor(to_numpy(image).astype(new)) if isinstance(image, Variable) else np.asarray(image).astype(new)
+
+
 class ToPILImage:
     """A Tensor or an array as a Pillow image (see functional.to_pil_image)."""
 
@@ -136,17 +160,10 @@ class ConvertImageDtype:
 
 
 class ToImage:
-    """v2: any picture as a Tensor (C, H, W) of its own numbers. A Tensor stays what it is."""
+    """v2: any picture as a Tensor (C, H, W) of its own numbers (see to_image)."""
 
     def __call__(self, picture: Any) -> Tensor:
-        if isinstance(picture, Tensor):
-            return picture
-        if is_pillow(picture):
-            return pil_to_tensor(picture)
-        if not isinstance(picture, np.ndarray) or picture.ndim not in (2, 3):
-            raise DtypeError(f"ToImage: expected a Pillow image, Tensor or array (H, W, C), got {full_name(picture)}")
-        array = picture[:, :, None] if picture.ndim == 2 else picture
-        return Tensor(np.ascontiguousarray(np.moveaxis(array, 2, 0)))
+        return to_image(picture)
 
     def __repr__(self) -> str:
         return "ToImage()"
@@ -163,12 +180,7 @@ class ToDtype:
         self.dtype, self.scale = dtype, scale
 
     def __call__(self, image: Any) -> Any:
-        if is_pillow(image):
-            return image
-        if self.scale:
-            return convert_image_dtype(image, self.dtype)
-        new = _dtype(self.dtype)
-        return Tensor(to_numpy(image).astype(new)) if isinstance(image, Variable) else np.asarray(image).astype(new)
+        return to_dtype(image, self.dtype, self.scale)
 
     def __repr__(self) -> str:
         return f"ToDtype({self.dtype!r}, scale={self.scale})"

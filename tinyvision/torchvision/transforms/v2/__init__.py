@@ -4,9 +4,10 @@ They take one image, or `MixUp` and `CutMix` a batch and its labels; boxes and m
 
 from typing import TYPE_CHECKING
 
-from ...data.transforms import *
-from ...data.transforms import __all__ as _here
-from ...missing import missing
+from ....data.transforms import *
+from ....data.transforms import __all__ as _here
+from ....missing import missing
+from . import functional
 
 _LEARNED = "its learned policies are not here; TrivialAugmentWide and RandAugment need none"
 _BOXES = "transforms here take pictures alone; move the boxes in your dataset"
