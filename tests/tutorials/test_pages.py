@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tinyvision import ops
+from tinyvision.errors import OptionError
 from tinyvision.learn import course, draw
 from tutorials import __main__ as command
 from tutorials import pages
@@ -19,6 +20,7 @@ PAGES = pages.all_pages()
 TEXTS = [*PAGES, *(pages.FOLDER / name for name in ("README.md", "glossary.md", "formulas.md"))]
 OTHERS = [pages.ROOT / name for name in ("README.md", ".github/CONTRIBUTING.md", "benchmarks/RESULTS.md")]
 FIGURES = sorted(pages.FIGURES.glob("*.svg"))
+MOVING = [path for path in FIGURES if "@keyframes" in path.read_text()]
 
 
 def _write(tmp_path, monkeypatch, text, number="90"):
@@ -113,7 +115,7 @@ def _hours(minutes):
 
 @pytest.mark.parametrize("path", FIGURES, ids=lambda p: p.stem)
 def test_figure_is_small_and_without_words(path):
-    assert path.stat().st_size < 100_000
+    assert path.stat().st_size < (300_000 if path in MOVING else 100_000)
     tree = ElementTree.parse(path)
     words = ["".join(e.itertext()) for e in tree.iter() if e.tag.endswith(("text", "title", "desc"))]
     assert [w for w in words if any(a.isalpha() and b.isalpha() for a, b in itertools.pairwise(w))] == []
@@ -146,6 +148,48 @@ def test_drawing_everything(tmp_path, monkeypatch):
     for figure in figures:
         ElementTree.fromstring(figure.svg)
         assert figure.path.read_text() == figure.svg == figure._repr_svg_()
+
+
+@pytest.mark.parametrize("path", MOVING, ids=lambda p: p.stem)
+def test_a_moving_figure_is_still_for_those_who_ask_for_it(path):
+    """One frame stands alone wherever the style does not apply, and the style asks first."""
+    text = path.read_text()
+    assert re.findall(r'visibility="(\w+)"', text).count("visible") == 1
+    style = re.search(r"<style>(.*?)</style>", text)[1]
+    moves = re.findall(r"animation:", style)
+    assert style.startswith("@media screen and (prefers-reduced-motion:no-preference){")
+    assert len(moves) == 1 == style.split("}}")[0].count("animation:")
+    assert f".figure-{path.stem}{{" in style  # no other figure on the same page is touched
+    delays = [float(d) for d in re.findall(r"animation-delay:(-[\d.]+)s", text)]
+    assert delays == sorted(delays)
+    assert len(delays) > 3
+
+
+def test_moving_frames(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    a = np.linspace(-1, 1, 12).reshape(3, 4)
+
+    def frame(t):
+        return draw.images(None, a, np.where(np.arange(4) <= t, a, np.nan), signed=True, digits=1)
+
+    with draw.collect() as kept:
+        figure = draw.moving("m", [frame(t) for t in range(4)], seconds=0.5, still=0)
+    assert list(kept) == ["m"]  # frames are kept nowhere
+    tree = ElementTree.fromstring(figure.svg)
+    frames = [g for g in tree if g.get("visibility")]
+    assert [g.get("visibility") for g in frames] == ["visible", "hidden", "hidden", "hidden"]
+    assert len(tree) == 3 + 4  # panel, style and the picture that is alike in all; then what is not
+    digits = [len([e for e in g.iter() if e.tag.endswith("text")]) for g in frames]
+    assert digits == [3, 6, 9, 12]  # NaN is not drawn
+    assert len(figure.numbers["arrays"]) == 5
+    other = draw.moving("m", [frame(t) for t in (0, 1, 2, 2)])
+    assert not draw.same_numbers(figure.numbers, other.numbers)
+    assert draw.same_numbers(json.loads(json.dumps(figure.numbers)), figure.numbers)
+    draw.moving("w", [draw.walks(None, a, (0, 1, 0, 1), [[(0, 0), (1, t)]]) for t in (0, 1)])
+    with pytest.raises(OptionError, match="one size"):
+        draw.moving("m", [draw.images(None, a), draw.images(None, a.T)])
+    with pytest.raises(OptionError, match="none"):
+        draw.moving("m", [])
 
 
 # -- the runner

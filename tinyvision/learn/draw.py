@@ -3,8 +3,11 @@
     draw.images("02-edges", picture, edges)           side by side; signed=True: orange +, blue -
     draw.curves("08-nudge", h, [error], log=True)     lines over one axis
     draw.bars("07-softmax", probabilities)            bars
+    draw.walks("17-bowl", heights, box, paths)        walks over a valley, seen from above
+    draw.moving("05-im2col", [draw.images(None, ...), ...])   figures in turn
 
 Each returns a Figure, which notebooks display; a plain Python session finds it as runs/figures/NAME.svg.
+A figure of name None is a frame for `moving`, and is kept nowhere. NaN is not drawn.
 Every figure has a light panel of its own, so it reads the same on light and dark pages. Lines differ in
 colour, dash and mark.
 """
@@ -15,12 +18,13 @@ import contextlib
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..errors import OptionError
 from ..tape import Variable
 
 INK, PALE, PANEL = "#444444", "#bbbbbb", "#fbfaf7"
@@ -34,12 +38,14 @@ _collected: dict[str, Figure] | None = None
 
 @dataclass
 class Figure:
-    """A picture: its name, its SVG text, and the numbers it shows."""
+    """A picture: its name, its SVG text, the numbers it shows, and the elements and the size it is made of."""
 
-    name: str
+    name: str | None
     svg: str
     numbers: dict[str, Any]
     path: Path | None = None
+    parts: Sequence[str] = field(default=(), repr=False)
+    size: tuple[int, int] = (0, 0)
 
     def _repr_svg_(self) -> str:
         return self.svg
@@ -60,7 +66,7 @@ def collect() -> Iterator[dict[str, Figure]]:
 
 
 def images(
-    name: str,
+    name: str | None,
     *arrays: Any,
     signed: bool = False,
     columns: int | None = None,
@@ -80,7 +86,7 @@ def images(
     columns = columns or min(len(arrays), 8)
     wide = max(a.shape[-1] for a in arrays)
     cell = cell or (34 if digits is not None else max(3, min(16, 640 // (columns * wide), 320 // wide)))
-    strongest = limit or max(max(np.abs(a).max() for a in arrays), 1e-12)
+    strongest = limit or max(max(_largest(np.abs(a)) for a in arrays), 1e-12)
     parts, gap = [], 12
     widths = [max(a.shape[-1] for a in arrays[i::columns]) * cell + gap for i in range(columns)]
     heights = [max(a.shape[-2] for a in arrays[i : i + columns]) * cell + gap for i in range(0, len(arrays), columns)]
@@ -99,7 +105,7 @@ def images(
 
 
 def curves(
-    name: str,
+    name: str | None,
     x: Any,
     ys: Sequence[Any],
     log: bool = False,
@@ -136,7 +142,7 @@ def curves(
     return _finish(name, (width, height), parts, [x, *ys], tolerance)
 
 
-def bars(name: str, *groups: Any, tolerance: float = 0.02) -> Figure:
+def bars(name: str | None, *groups: Any, tolerance: float = 0.02) -> Figure:
     """Bars from 0, one panel for each array of numbers (K,), all to one scale."""
     groups = tuple(np.asarray(g, float) for g in groups)
     high, low = max(0.0, *(g.max() for g in groups)), min(0.0, *(g.min() for g in groups))
@@ -156,17 +162,83 @@ def bars(name: str, *groups: Any, tolerance: float = 0.02) -> Figure:
     return _finish(name, (x, height + 28), parts, groups, tolerance)
 
 
+def walks(
+    name: str | None,
+    heights: Any,
+    box: tuple[float, float, float, float],
+    paths: Sequence[Any],
+    tolerance: float = 0.02,
+) -> Figure:
+    """Walks over a valley seen from above, low places dark, with a ball where each walk ends.
+
+    heights (H, W) over box (left, right, bottom, top), row 0 at the bottom; each path (T, 2): places (across, up)"""
+    heights, paths = np.asarray(heights, float), [np.asarray(path, float) for path in paths]
+    (rows, columns), (left, right, bottom, top), gap = heights.shape, box, 12
+    cell = max(3, 560 // columns)
+    place = f'transform="translate({gap} {gap}) scale({cell})" shape-rendering="crispEdges"'
+    ground = f"<g {place}>{_pixels(heights[::-1], False, 1, None)}</g>"
+    parts = [ground]
+    for number, path in enumerate(paths):
+        across = gap + (path[:, 0] - left) / (right - left) * columns * cell
+        down = gap + (top - path[:, 1]) / (top - bottom) * rows * cell
+        line = " ".join(f"{_short(a)},{_short(b)}" for a, b in zip(across, down, strict=True))
+        halo, look = 'fill="none" stroke="#fff" stroke-width="5"', f'fill="none" stroke="{COLOURS[number % 6]}"'
+        dashed = f' stroke-dasharray="{DASHES[number % 6]}"' if number else ""
+        parts.append(f'<polyline points="{line}" {halo}/><polyline points="{line}" {look} stroke-width="3"{dashed}/>')
+        ball = f'cx="{_short(across[-1])}" cy="{_short(down[-1])}" r="8" fill="{COLOURS[number % 6]}"'
+        parts.append(f'<circle {ball} stroke="#fff" stroke-width="2"/>')
+    size = (2 * gap + columns * cell, 2 * gap + rows * cell)
+    return _finish(name, size, parts, [heights, *paths], tolerance)
+
+
+def moving(name: str, frames: Sequence[Figure], seconds: float = 0.6, still: int = -1) -> Figure:
+    """Figures of one size, each shown for so many `seconds` (the last for three times that), again and again.
+
+    Where nothing may move, in print or for a reader whose system asks for less motion, frame number `still` stands
+    alone. What is alike in all frames is drawn once. Raises OptionError for frames of several sizes, or of none."""
+    sizes = {frame.size for frame in frames}
+    if len(sizes) != 1:
+        raise OptionError(f"moving: frames must be figures of one size, got {sorted(sizes) or 'none'}")
+    (size,), last = sizes, len(frames) - 1
+    alike = [len(set(parts)) == 1 for parts in zip(*(frame.parts for frame in frames), strict=False)]
+    steps = len(frames) + 2
+    css = f"figure-{name}"  # of its own, since a notebook's figures share one page
+    turns = f".{css}{{animation:{css} {_short(steps * seconds)}s step-end infinite}}"
+    longer = f".{css}-last{{animation-name:{css}-last}}"
+    style = f"<style>@media screen and (prefers-reduced-motion:no-preference){{{turns}{longer}}}"
+    for rule, turn in ((css, 100), (f"{css}-last", 300)):
+        style += f"@keyframes {rule}{{0%{{visibility:visible}}{turn / steps:.4f}%{{visibility:hidden}}}}"
+    style += "</style>"
+    parts = [style, *(part for part, shared in zip(frames[0].parts, alike, strict=False) if shared)]
+    for number, frame in enumerate(frames):
+        own = [part for i, part in enumerate(frame.parts) if i >= len(alike) or not alike[i]]
+        classes = f"{css} {css}-last" if number == last else css
+        # A negative delay, so that every frame is somewhere in its turn from the very beginning.
+        begins = f'style="animation-delay:{(number - steps) * seconds:.4g}s"'
+        seen = "visible" if number == still % len(frames) else "hidden"
+        parts.append(f'<g class="{classes}" {begins} visibility="{seen}">{"".join(own)}</g>')
+    arrays = []
+    for one in zip(*(frame.numbers["arrays"] for frame in frames), strict=True):
+        arrays += [np.asarray(a) for a in (one[:1] if all(a == one[0] for a in one) else one)]
+    return _finish(name, size, parts, arrays, max(frame.numbers["tolerance"] for frame in frames))
+
+
 def same_numbers(kept: dict[str, Any], drawn: dict[str, Any]) -> bool:
     """Whether two figures' numbers agree, to the figure's tolerance of the largest number of each array."""
 
     def agree(a, b):
         a, b = np.asarray(a, float), np.asarray(b, float)
-        room = kept["tolerance"] * np.nanmax(np.abs(a))
+        room = kept["tolerance"] * _largest(np.abs(a))
         return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=room, equal_nan=True)
 
     if len(kept["arrays"]) != len(drawn["arrays"]):
         return False
     return all(agree(a, b) for a, b in zip(kept["arrays"], drawn["arrays"], strict=True))
+
+
+def _largest(a):
+    """The largest number of an array, NaN left out; 0 if nothing is left."""
+    return float(np.max(a, initial=0.0, where=~np.isnan(a)))
 
 
 def _pixels(a, signed, strongest, limit):
@@ -176,18 +248,27 @@ def _pixels(a, signed, strongest, limit):
         keys = (steps[0] << 16) + (steps[1] << 8) + steps[2]
         colours = {k: f"#{k:06x}" for k in np.unique(keys)}
     elif signed:
-        keys = np.rint(np.clip(a / strongest, -1, 1) * LEVELS).astype(int)
+        keys = np.rint(np.clip(np.nan_to_num(a) / strongest, -1, 1) * LEVELS).astype(int)
         colours = {k: _signed_colour(k / LEVELS) for k in np.unique(keys)}
     else:
-        low, high = (0, limit) if limit else (a.min(), a.max())
-        keys = np.rint(np.clip((a - low) / max(high - low, 1e-12), 0, 1) * LEVELS).astype(int)
+        low, high = _range(a, limit)
+        keys = np.rint(np.clip((np.nan_to_num(a) - low) / max(high - low, 1e-12), 0, 1) * LEVELS).astype(int)
         colours = {k: "#" + f"{round(255 * k / LEVELS):02x}" * 3 for k in np.unique(keys)}
+    if a.ndim == 2 and np.isnan(a).any():
+        keys[np.isnan(a)] = 2 * LEVELS  # a level that no number has
+        colours[2 * LEVELS] = PANEL
     paths = {k: [] for k in colours}
     for row, line in enumerate(keys):
         edges = [0, *(np.flatnonzero(np.diff(line)) + 1), len(line)]
         for start, end in itertools.pairwise(edges):
             paths[line[start]].append(f"M{start} {row}h{end - start}v1h-{end - start}z")
     return "".join(f'<path fill="{colours[k]}" d="{"".join(p)}"/>' for k, p in paths.items())
+
+
+def _range(a, limit):
+    """The numbers that are black and white."""
+    seen = a[~np.isnan(a)]
+    return (0, limit) if limit else (seen.min(), seen.max()) if seen.size else (0, 1)
 
 
 def _outline(x, y, width, height, colour, thickness):
@@ -203,8 +284,10 @@ def _signed_colour(value):
 
 def _digits(a, decimals, signed, strongest, limit):
     parts = []
-    low, high = (0, limit) if limit else (a.min(), a.max())
+    low, high = _range(a, limit)
     for (row, column), value in np.ndenumerate(a):
+        if np.isnan(value):
+            continue
         dark = abs(value) / strongest > 0.6 if signed else (value - low) / max(high - low, 1e-12) < 0.5
         text = f"{value:.{decimals}f}".replace("-", "−")
         text = text.removeprefix("−") if float(text.replace("−", "-")) == 0 else text
@@ -273,7 +356,10 @@ def _finish(name, size, parts, arrays, tolerance):
     panel = f'<rect {size} rx="6" fill="{PANEL}"/>'
     opening = f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {width} {height}">'
     svg = opening + panel + "\n".join(parts) + "</svg>\n"
-    figure = Figure(name, svg, {"arrays": [_rounded(a) for a in arrays], "tolerance": tolerance})
+    numbers = {"arrays": [_rounded(a) for a in arrays], "tolerance": tolerance}
+    figure = Figure(name, svg, numbers, parts=parts, size=(width, height))
+    if name is None:
+        return figure
     if _collected is not None:
         _collected[name] = figure
         return figure
