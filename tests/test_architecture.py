@@ -14,7 +14,7 @@ PACKAGE = Path(tinyvision.__file__).parent
 # Each room may use those on lower floors, and its own floor only where it is a package. A file or folder that is not
 # named here fails the test: give it a floor.
 FLOORS = {
-    "missing": 0, "distributed": 0.1, "multiprocessing": 0.1, "folders": 0, "errors": 0, "printable": 0, "types": 0,
+    "missing": 0, "multiprocessing": 0.1, "folders": 0, "errors": 0, "printable": 0, "types": 0,
     "arrays": 0.5, "dtypes": 0.5,
     "device": 1, "random": 1, "grad_mode": 1,
     "threads": 2, "blocks": 2.5,
@@ -31,7 +31,7 @@ FLOORS = {
     "cli": 14, "__main__": 15,
 }  # fmt: skip
 PYTORCHS_PLACES = {  # import paths of scripts, and nothing else
-    "utils/__init__.py", "utils/data/__init__.py", "utils/data/distributed.py", "utils/model_zoo.py", "nn/utils.py",
+    "utils/__init__.py", "utils/data.py", "utils/model_zoo.py", "nn/utils.py",
     *(p.relative_to(PACKAGE).as_posix() for p in (PACKAGE / "torchvision").rglob("*.py")),
 }  # fmt: skip
 NAMELESS = {"utils", "common", "helpers", "misc", "util", "helper"}

@@ -22,10 +22,7 @@ LINES = {
     "from tinyvision.utils import data": "data.random_split",
     "from tinyvision.utils.data import DataLoader, Dataset, TensorDataset, Subset, random_split": "TensorDataset",
     "from tinyvision.utils.data import default_collate": "default_collate",
-    "import tinyvision.utils.data.distributed": "tinyvision.utils.data.distributed.DistributedSampler",
     "import tinyvision.backends.cudnn as cudnn": "cudnn.is_available",
-    "import tinyvision.nn.parallel": "tinyvision.nn.parallel.data_parallel",
-    "import tinyvision.distributed as dist": "dist.is_available",
     "import tinyvision.multiprocessing as mp": "mp.__getattr__",
     "import tinyvision.utils.model_zoo as model_zoo": "model_zoo.load_url",
     "from tinyvision.hub import load_state_dict_from_url": "load_state_dict_from_url",
@@ -63,13 +60,8 @@ def test_importing_tinyvision_loads_none_of_them():
     assert result.stdout.split() == []
 
 
-def test_what_needs_several_processes_says_that_there_is_one():
-    import tinyvision.distributed as dist
+def test_multiprocessing_says_that_tensors_are_not_shared():
     import tinyvision.multiprocessing as mp
 
-    assert not dist.is_available()
-    assert not dist.is_initialized()
-    with pytest.raises(AttributeError, match="one process, on one device"):
-        dist.init_process_group("gloo")
     with pytest.raises(AttributeError, match="not shared between processes"):
         mp.spawn(print, nprocs=2)

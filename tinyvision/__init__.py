@@ -112,7 +112,6 @@ _ROOMS = (
     "check",
     "cuda",
     "data",
-    "distributed",
     "distributions",
     "explain",
     "hub",
@@ -156,7 +155,6 @@ if TYPE_CHECKING:  # what a type checker and an editor see of them
     from . import check as check
     from . import cuda as cuda
     from . import data as data
-    from . import distributed as distributed
     from . import distributions as distributions
     from . import explain as explain
     from . import hub as hub

@@ -18,7 +18,6 @@ from .mnist import KMNIST, MNIST, FashionMNIST
 from .npz import NpzDataset, read_npz
 from .samplers import (
     BatchSampler,
-    DistributedSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -43,7 +42,6 @@ __all__ = [
     "DataLoader",
     "Dataset",
     "Digits",
-    "DistributedSampler",
     "FashionMNIST",
     "ImageFolder",
     "IterableDataset",

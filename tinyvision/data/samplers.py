@@ -146,49 +146,6 @@ class BatchSampler(Sampler):
         return whole + bool(rest and not self.drop_last)
 
 
-class DistributedSampler(Sampler):
-    """The share of one process out of several: every `num_replicas`-th index of an order that all of them have alike.
-
-    num_replicas, rank   how many processes there are, and which one this is, from 0
-    shuffle, seed        the order, another one in each epoch: call `set_epoch(epoch)` before each
-    drop_last            leave the remainder out; otherwise the first indices come again, so that all shares are equal
-    Processes do not talk to each other here, so both numbers must be given. Raises OptionError."""
-
-    def __init__(
-        self,
-        dataset: Sized,
-        num_replicas: int | None = None,
-        rank: int | None = None,
-        shuffle: bool = True,
-        seed: int = 0,
-        drop_last: bool = False,
-    ) -> None:
-        super().__init__(dataset)
-        if type(num_replicas) is not int or type(rank) is not int or not 0 <= rank < num_replicas:
-            raise OptionError(
-                f"DistributedSampler: give num_replicas, and rank from 0 to num_replicas - 1 (no process group "
-                f"can be asked), got {num_replicas!r} and {rank!r}"
-            )
-        self.dataset, self.num_replicas, self.rank = dataset, num_replicas, rank
-        self.shuffle, self.seed, self.drop_last, self.epoch = shuffle, seed, drop_last, 0
-        count = len(dataset)
-        self.num_samples = count // num_replicas if drop_last else -(-count // num_replicas)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order of an epoch."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        order = np.arange(len(self.dataset))
-        if self.shuffle:
-            order = random.Generator().manual_seed(self.seed + self.epoch).permutation(order)
-        order = np.resize(order, self.num_samples * self.num_replicas)  # cut off, or from the start again
-        return iter(order[self.rank :: self.num_replicas].tolist())
-
-    def __len__(self) -> int:
-        return self.num_samples
-
-
 def numpy_generator(generator: Any) -> np.random.Generator:
     """The NumPy Generator behind `generator`, by default the one in force. Raises OptionError."""
     if generator is None:

@@ -3,6 +3,7 @@
 from . import functional, init, utils
 from .clip import clip_grad_norm_, clip_grad_value_
 from .containers import ModuleDict, ModuleList, ParameterList, Sequential
+from .data_parallel import DataParallel
 from .layers import (
     CELU,
     ELU,
@@ -111,7 +112,6 @@ from .losses import (
     TripletMarginLoss,
 )
 from .module import Buffer, Module, Parameter
-from .parallel import DataParallel
 from .summary import summary
 
 __all__ = [

@@ -1,12 +1,11 @@
 """PyTorch's names for what is in `tinyvision.data`: `from tinyvision.utils.data import DataLoader, TensorDataset`."""
 
-from ...data import (
+from ..data import (
     BatchSampler,
     ChainDataset,
     ConcatDataset,
     DataLoader,
     Dataset,
-    DistributedSampler,
     IterableDataset,
     RandomSampler,
     Sampler,
@@ -28,7 +27,6 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
-    "DistributedSampler",
     "IterableDataset",
     "RandomSampler",
     "Sampler",

@@ -26,16 +26,3 @@ class DataParallel(Module):
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the module makes of them."""
         return self.module(*inputs, **options)
-
-
-def data_parallel(
-    module: Module,
-    inputs: Any,
-    device_ids: Sequence[Any] | None = None,
-    output_device: Any = None,
-    dim: int = 0,
-    module_kwargs: dict[str, Any] | None = None,
-) -> Any:
-    """What the module makes of the inputs, one or a tuple of them: DataParallel, as a function."""
-    inputs = inputs if isinstance(inputs, tuple) else (inputs,)
-    return DataParallel(module, device_ids, output_device, dim)(*inputs, **(module_kwargs or {}))
