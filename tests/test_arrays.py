@@ -8,7 +8,7 @@ import pytest
 from strict import StrictArray
 
 import tinyvision as tv
-from tinyvision import nn
+from tinyvision import data, nn, ops
 from tinyvision.arrays import check_is_array, is_array
 from tinyvision.device import device_of, to_device
 from tinyvision.errors import DtypeError, OptionError
@@ -136,7 +136,7 @@ def test_the_remedies_work():
 
 
 def test_what_counts_as_an_array():
-    for array in (np.zeros(3), np.float32(1), np.ma.zeros(3), StrictArray(np.zeros(3))):
+    for array in (np.zeros(3), np.float32(1), np.zeros(3).view(Own), StrictArray(np.zeros(3))):
         assert is_array(array)
         check_is_array("op", "x", array)
     for other in (None, 1, [1.0], tv.zeros(3), Foreign((3,)), "text"):
@@ -206,3 +206,50 @@ def test_running_averages_may_be_plain_arrays():
     F.batch_norm(x, mean, var, training=True, momentum=1.0)
     # The mean of 128 float32 numbers of size 1: rounding stays below 1e-6.
     np.testing.assert_allclose(mean, x.numpy().mean((0, 2, 3)), atol=1e-6)
+
+
+class Own(np.ndarray):
+    """A class of somebody's own."""
+
+
+MASKED = np.ma.array([[1.0, 2.0], [3.0, 4.0]], mask=[[0, 1], [0, 0]])
+
+
+@pytest.mark.parametrize(
+    "door",
+    [
+        tv.Tensor, tv.tensor, tv.as_tensor, tv.from_numpy, tv.nn.Parameter, tv.nn.functional.relu,
+        lambda m: tv.tensor([m, m]), lambda m: tv.Tensor([m, m]), lambda m: tv.ones(2, 2) + m,
+        lambda m: tv.ones(2, 2).copy_(m), lambda m: tv.ones(2, 2).__setitem__(0, m[0]), lambda m: ops.relu_forward(m),
+        lambda m: data.default_collate([m, m]), lambda m: data.default_collate([(m, 1), (m, 2)]),
+        lambda m: data.ArrayDataset(m, [0, 1]), lambda m: data.ArrayDataset([m, m], [0, 1]),
+        lambda m: data.ArrayDataset(np.zeros((2, 2)), m[0].astype(int)), data.transforms.ToTensor(),
+    ],
+)  # fmt: skip
+def test_a_masked_array_is_refused_before_its_masked_numbers_count(door):
+    with pytest.raises(DtypeError, match="masked"):
+        door(MASKED)
+
+
+@pytest.mark.parametrize("kind", [np.matrix, Own, np.memmap])
+def test_an_array_of_a_class_of_its_own_becomes_a_plain_one(kind, tmp_path):
+    numbers = np.array([[1.0, 2.0], [3.0, 4.0]])
+    if kind is np.memmap:
+        own = np.memmap(tmp_path / "x", numbers.dtype, "w+", shape=(2, 2))
+        own[:] = numbers
+    else:
+        own = numbers.view(kind)
+    shared, copied = tv.Tensor(own), tv.tensor(own)
+    assert type(shared.array) is type(copied.array) is np.ndarray
+    assert np.shares_memory(shared.array, own)
+    assert not np.shares_memory(copied.array, own)
+    # For np.matrix, * is a product of matrices: what Tensor() left as it is would be silently wrong.
+    np.testing.assert_array_equal((shared * shared).array, numbers * numbers)
+    np.testing.assert_array_equal(shared.sum(1).array, [3, 7])
+    assert data.default_collate([own, own]).shape == (2, 2, 2)
+
+
+def test_ops_refuse_a_matrix_whose_operators_mean_something_else():
+    for door in (ops.relu_forward, lambda m: tv.ones(2, 2) * m):
+        with pytest.raises(DtypeError, match=r"numpy\.matrix.*numpy\.asarray"):
+            door(np.matrix([[1.0, 2.0], [3.0, 4.0]]))

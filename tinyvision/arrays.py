@@ -37,7 +37,12 @@ def full_name(value: Any) -> str:
 
 def check_is_array(op: str, name: str, value: Any) -> None:
     """`value` is an array that the ops can compute with, or a DtypeError says what it is instead, and the remedy."""
-    if isinstance(value, np.ndarray) or is_array(value):  # the first is what it nearly always is, and quicker
+    if type(value) is np.ndarray:  # what it nearly always is
+        return
+    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
+        plain(op, name, value)  # refuses the one; the other's operators mean something else
+        raise DtypeError(f"{op}: {name} is a numpy.matrix, whose * is a product of matrices; pass numpy.asarray(...)")
+    if is_array(value):
         return
     if not looks_like_an_array(value):
         raise DtypeError(f"{op}: {name} must be an array, got {type(value).__name__}")
@@ -54,8 +59,23 @@ def check_is_array(op: str, name: str, value: Any) -> None:
     raise DtypeError(f"{op}: {name} is a {full_name(value)}, {remedy}")
 
 
+def plain(op: str, name: str, array: np.ndarray) -> np.ndarray:
+    """A NumPy array as one without a class of its own, on the same memory: an np.matrix, whose `*` means something
+    else, an np.memmap, ... Raises DtypeError for a masked array, whose masked numbers would count."""
+    if type(array) is np.ndarray:
+        return array
+    if isinstance(array, np.ma.MaskedArray):
+        raise DtypeError(
+            f"{op}: {name} is a masked array, and masks are not known here: the masked numbers would count; "
+            f"give them a value with .filled(0), or leave them out with .compressed()"
+        )
+    return array.view(np.ndarray)
+
+
 def from_numbers(what: str, value: Any, like: Array | None = None) -> Array:
     """A number, or lists of numbers, as an array (of NumPy's, or as `like`). Raises ShapeError, DtypeError."""
+    if isinstance(value, (list, tuple)):
+        refuse_masked(what, value)
     try:
         array = np.asarray(value, like=like)
     except ValueError:
@@ -66,10 +86,21 @@ def from_numbers(what: str, value: Any, like: Array | None = None) -> Array:
     return array
 
 
+def refuse_masked(what: str, numbers: Any) -> None:
+    """Raise DtypeError for a masked array anywhere in nested lists: NumPy would take its masked numbers as well."""
+    if isinstance(numbers, (list, tuple)):
+        for part in numbers:
+            refuse_masked(what, part)
+    elif isinstance(numbers, np.ma.MaskedArray):
+        plain(what, "an array", numbers)
+
+
 def held(value: Any) -> Array:
     """The array that a tensor holds for `value`: an array itself, numbers and lists of them as one of NumPy's.
 
     Raises DtypeError for what is neither, ShapeError for lists that are no rectangle."""
+    if isinstance(value, np.ndarray):
+        return plain("Tensor", "data", value)
     if looks_like_an_array(value) and not isinstance(value, np.generic):
         check_is_array("Tensor", "data", value)
         return value

@@ -270,7 +270,7 @@ def test_what_makes_no_batch():
         collate([(1, 2), (1,)])
     with pytest.raises(ShapeError, match="keys"):
         collate([{"a": 1}, {"b": 1}])
-    with pytest.raises(DtypeError, match="not of NoneType"):
+    with pytest.raises(DtypeError, match="2 of the 2 values in one batch are None"):
         collate([None, None])
     with pytest.raises(DtypeError, match="no number"):
         collate([1, "a"])
@@ -439,3 +439,25 @@ def test_grey_and_colour_pictures_in_one_batch_are_called_that():
         collate([(np.zeros((1, 4, 5), np.float32), 0), (np.zeros((3, 4, 5), np.float32), 1)])
     with pytest.raises(ShapeError, match="Resize"):
         collate([(np.zeros((3, 4, 5), np.float32), 0), (np.zeros((3, 5, 5), np.float32), 1)])
+
+
+@pytest.mark.parametrize("batch", [[np.zeros(2), None], [None, np.zeros(2)], [1, None], [1.0, None], [None, {}]])
+def test_what_is_missing_in_a_batch_is_said(batch):
+    where = [item is None for item in batch].index(True)
+    for items in (batch, [(0, item) for item in batch], [{"x": item} for item in batch]):
+        with pytest.raises(
+            DtypeError, match=rf"1 of the 2 values in one batch are None \(at {where} of.*no return"
+        ) as e:
+            collate(items)
+        assert "Resize" not in str(e.value)
+
+
+def test_what_is_mixed_in_a_batch_is_said():
+    Image = pytest.importorskip("PIL.Image")
+    with pytest.raises(DtypeError, match=r"mixes arrays with PIL.Image.Image \(at 1 of the batch\)"):
+        collate([np.zeros((2, 2)), Image.new("L", (2, 2))])
+    with pytest.raises(DtypeError, match=r"mixes dicts with list \(at 1, 2 of"):
+        collate([{"a": 1}, [1], [1]])
+    with pytest.raises(ShapeError, match=r"numbers of channels.*Grayscale"):
+        collate([np.zeros((1, 4, 4)), np.zeros((3, 4, 4))])
+    assert collate([tinyvision.zeros(2), np.ones(2)]).shape == (2, 2)  # both are numbers in one shape

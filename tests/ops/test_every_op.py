@@ -220,6 +220,68 @@ def strided(a):
     return view
 
 
+def read_only(a):
+    """The same numbers, which nobody may change."""
+    a = a.copy()
+    a.setflags(write=False)
+    return a
+
+
+def big_endian(a):
+    """The same numbers, with the first byte the largest."""
+    return a.astype(a.dtype.newbyteorder(">"))
+
+
+@each_op
+@pytest.mark.parametrize("changed", [read_only, big_endian])
+def test_read_only_and_big_endian_arrays_give_the_same(case, changed, rng):
+    arguments, options, y, cache, dy = with_upstream(case, rng)
+    needs = needs_for(arguments, case.smooth)
+    expected = gradients_of(case, dy, cache, needs)
+    options = {name: changed(v) if isinstance(v, np.ndarray) else v for name, v in options.items()}
+    z, cache = case.forward(*[changed(a) for a in arguments], **options)
+    np.testing.assert_allclose(z, y, rtol=1e-12, atol=1e-12)
+    for got, want in zip(gradients_of(case, changed(dy), cache, needs), expected, strict=True):
+        if want is not None:
+            np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+
+
+@each_op
+def test_half_precision_is_near_or_refused(case, rng):
+    arguments, options, y, cache, dy = with_upstream(case, rng)
+    needs = needs_for(arguments, case.smooth)
+    expected = gradients_of(case, dy, cache, needs)
+    half = [a.astype(np.float16) if a.dtype.kind == "f" else a for a in arguments]
+    options = {n: v.astype(np.float16) if getattr(v, "dtype", None) == np.float64 else v for n, v in options.items()}
+    if case.op in ("batchnorm_train", "batchnorm_relu", "box_agreement"):
+        with pytest.raises(errors.DtypeError, match="float16"):  # their sums and squares overflow
+            case.forward(*half, **options)
+        return
+    z, cache = case.forward(*half, **options)
+    # A float16 has 11 bits; in a few sums of ten numbers or so, 5 of them may be lost.
+    np.testing.assert_allclose(z, y, rtol=0.05, atol=0.05)
+    for got, want in zip(gradients_of(case, dy.astype(z.dtype), cache, needs), expected, strict=True):
+        if want is not None:
+            np.testing.assert_allclose(got, want, rtol=0.05, atol=0.05)
+
+
+@each_op
+def test_no_images_at_all_are_an_empty_result_or_are_refused(case, rng):
+    arguments, options, _, _, _ = with_upstream(case, rng)
+    N = arguments[0].shape[:1]
+    alike = [i for i, a in enumerate(arguments) if i == 0 or (i == 1 and a.shape[:1] == N and a.ndim < 3)]
+    for emptied in ([0], alike):  # the others may be weights, or belong to the images
+        few = [a[:0] if i in emptied and a.ndim else a for i, a in enumerate(arguments)]
+        try:
+            y, cache = case.forward(*few, **options)
+        except errors.TinyVisionError:
+            continue
+        gradients = gradients_of(case, np.zeros_like(y), cache, needs_for(few, case.smooth))
+        for i in case.smooth:
+            assert gradients[i].shape == few[i].shape
+            assert not gradients[i].any()  # no image, no wish
+
+
 @pytest.mark.parametrize(
     "case", [c for c in CASES if c.op not in ("cross_entropy", "nll_loss", "index", "where", "dropout")], ids=str
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import looks_like_an_array, plain
 from ..device import to_numpy
 from ..errors import DtypeError, ShapeError
 from ..tensors.tensor import Tensor
@@ -22,23 +23,52 @@ def default_collate(batch: Sequence[Any]) -> Any:
     DtypeError for anything else."""
     first = batch[0]
     if _is_tensor(first):
+        _check_alike(batch, looks_like_an_array, "tensors")
         return Tensor(stacked([to_numpy(item) for item in batch]))
     if isinstance(first, (np.ndarray, np.generic)):
-        return Tensor(stacked([np.asarray(item) for item in batch]))
+        _check_alike(batch, looks_like_an_array, "arrays")
+        return Tensor(stacked([np.asarray(_plain(item)) for item in batch]))
     if isinstance(first, (bool, int, float)):
         return Tensor(_numbers(batch, first))
     if isinstance(first, (str, bytes)):
         return batch
     if isinstance(first, Mapping):
-        if any(not isinstance(item, Mapping) or item.keys() != first.keys() for item in batch):
+        _check_alike(batch, lambda item: isinstance(item, Mapping), "dicts")
+        if any(item.keys() != first.keys() for item in batch):
             raise ShapeError("collate: the items of one batch have different keys")
         return {key: default_collate([item[key] for item in batch]) for key in first}
     if isinstance(first, (tuple, list)):
-        if any(not isinstance(item, (tuple, list)) or len(item) != len(first) for item in batch):
+        _check_alike(batch, lambda item: isinstance(item, (tuple, list)), "tuples")
+        if any(len(item) != len(first) for item in batch):
             raise ShapeError("collate: the items of one batch have different numbers of parts")
         parts = [default_collate(part) for part in zip(*batch, strict=True)]
         return type(first)(*parts) if hasattr(first, "_fields") else parts
+    if first is None:
+        _check_alike(batch, lambda item: item is not None, "values")  # says that they are missing
     raise DtypeError(_unknown(first))
+
+
+def _check_alike(batch, is_alike, kind):
+    """Raise DtypeError unless all items of a batch, which has begun with one of these, are of this kind."""
+    others = [(i, item) for i, item in enumerate(batch) if not is_alike(item)]
+    if not others:
+        return
+    where = ", ".join(str(i) for i, _ in others[:5]) + (", ..." if len(others) > 5 else "")
+    if any(item is None for _, item in others):
+        missing = sum(item is None for item in batch)
+        raise DtypeError(
+            f"collate: {missing} of the {len(batch)} values in one batch are None (at {where} of the batch): "
+            f"the dataset has returned nothing for them, or its transform has no return; "
+            f"leave them out of the dataset, or drop them in a collate_fn of your own"
+        )
+    raise DtypeError(
+        f"collate: one batch mixes {kind} with {_name(others[0][1])} (at {where} of the batch); "
+        f"every item of a dataset must be of one kind"
+    )
+
+
+def _plain(item):
+    return plain("collate", "an item", item) if isinstance(item, np.ndarray) else item
 
 
 def default_convert(item: Any) -> Any:
@@ -46,7 +76,7 @@ def default_convert(item: Any) -> Any:
     if _is_tensor(item) or isinstance(item, (str, bytes)):
         return item
     if isinstance(item, (np.ndarray, np.generic)) and item.dtype.kind in "biuf":
-        return Tensor(np.asarray(item))
+        return Tensor(np.asarray(_plain(item)))
     if isinstance(item, Mapping):
         return {key: default_convert(value) for key, value in item.items()}
     if isinstance(item, (tuple, list)):
@@ -76,6 +106,7 @@ def stacked(arrays: list[np.ndarray]) -> np.ndarray:
 
 
 def _numbers(batch, first):
+    _check_alike(batch, lambda item: item is not None, "numbers")
     try:
         array = np.array(batch)
     except ValueError:
@@ -86,9 +117,13 @@ def _numbers(batch, first):
 
 
 def _unknown(first):
-    what = f"{type(first).__module__}.{type(first).__qualname__}".removeprefix("builtins.")
+    what = _name(first)
     hint = "; put transforms.ToTensor() into the dataset's transform" if what.startswith("PIL.") else ""
     return f"collate: a batch is made of tensors, arrays, numbers, text, tuples, lists or dicts, not of {what}{hint}"
+
+
+def _name(item):
+    return f"{type(item).__module__}.{type(item).__qualname__}".removeprefix("builtins.")
 
 
 def _is_tensor(item: Any) -> bool:

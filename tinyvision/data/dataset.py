@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import random
-from ..arrays import check_is_array
+from ..arrays import check_is_array, plain, refuse_masked
 from ..errors import DataError, OptionError
 from ..tape import Variable
 from ..tensors.tensor import Tensor
@@ -94,7 +94,7 @@ class ArrayDataset(Dataset):
         name: str | None = None,
     ) -> None:
         name = name or type(self).__name__
-        self.images = _checked_images(np.asarray(images), name)
+        self.images = _checked_images(as_plain(name, "images", images), name)
         self.labels = checked_labels(labels, len(self.images), None if classes is None else len(classes), name)
         self.classes = list(classes) if classes is not None else [str(i) for i in range(self.labels.max() + 1)]
         self.transform = transform
@@ -264,7 +264,7 @@ def labels_of(dataset: Any) -> np.ndarray:
 def checked_labels(labels: Any, images: int, classes: int | None, name: str) -> np.ndarray:
     """`labels` as int64 (N,). Raises DataError unless they are integers, one an image, from 0 to classes -
     1."""
-    array = np.asarray(labels)
+    array = as_plain(name, "labels", labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.dtype.kind not in "iu" or array.ndim != 1:
@@ -279,6 +279,13 @@ def checked_labels(labels: Any, images: int, classes: int | None, name: str) -> 
         allowed = "from 0" if classes is None else f"from 0 to {classes - 1}"
         raise DataError(f"{name}: label {array[index]} at index {index}; labels go {allowed}")
     return array.astype(np.int64)
+
+
+def as_plain(what: str, name: str, numbers: Any) -> np.ndarray:
+    """Arrays, tensors or lists of numbers as NumPy's array. Raises DtypeError for masked arrays."""
+    refuse_masked(what, numbers)
+    array = np.asanyarray(numbers)
+    return plain(what, name, array)
 
 
 def _checked_images(images: np.ndarray, name: str) -> np.ndarray:

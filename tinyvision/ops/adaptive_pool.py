@@ -49,8 +49,9 @@ def adaptive_max_pool2d_forward(x: Array, output_size: IntOrPair) -> tuple[Array
     Raises ShapeError, OptionError."""
     size = _checked_size("adaptive_max_pool2d", x, output_size)
     winners = adaptive_max_pool2d_indices(x, size)
-    flat = x.reshape(*x.shape[:2], -1)
-    y = np.take_along_axis(flat, winners.reshape(*x.shape[:2], -1), axis=2).reshape(winners.shape)
+    N, C, H, W = x.shape
+    flat = x.reshape(N, C, H * W)
+    y = np.take_along_axis(flat, winners.reshape(N, C, size[0] * size[1]), axis=2).reshape(winners.shape)
     return y, (x.shape, winners)
 
 
@@ -72,8 +73,8 @@ def adaptive_max_pool2d_indices(x: Array, output_size: IntOrPair) -> Array:
     winners = np.empty_like(x, shape=(N, C, OH, OW), dtype=np.int64, order="C")
     for i, rows in enumerate(even_windows(H, OH)):
         for j, columns in enumerate(even_windows(W, OW)):
-            width = columns.stop - columns.start
-            place = x[:, :, rows, columns].reshape(N, C, -1).argmax(axis=2)
+            height, width = rows.stop - rows.start, columns.stop - columns.start
+            place = x[:, :, rows, columns].reshape(N, C, height * width).argmax(axis=2)
             winners[:, :, i, j] = (rows.start + place // width) * W + columns.start + place % width
     return winners
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DtypeError
 from ..types import Array, Gradients, Needs
 from .checks import check_arrays, shape_error
 
@@ -21,6 +22,8 @@ def box_agreement_forward(a: Array, b: Array, generalized: bool = True) -> tuple
     check_arrays("box_agreement", a=a, b=b)
     if tuple(a.shape) != tuple(b.shape) or a.ndim < 1 or a.shape[-1] != 4:
         raise shape_error("box_agreement", "boxes are (..., 4), one b for each a", a=("(..., 4)", a), b=("(..., 4)", b))
+    if a.dtype.itemsize == 2:
+        raise DtypeError("box_agreement: squared areas overflow in float16; compare boxes in float32 (boxes.float())")
     inner, union, outer, _, _ = _areas(a, b)
     y = inner / (union + LEAST_AREA)
     if generalized:

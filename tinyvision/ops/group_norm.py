@@ -42,18 +42,18 @@ def group_norm_forward(
     y = normed.copy() if weight is None else normed * _to_channels(weight, x.ndim)
     if bias is not None:
         y += _to_channels(bias, x.ndim)
-    return y, (normed, inverse, weight, bias is not None)
+    return y, (normed, inverse, weight, bias is not None, groups)
 
 
 def group_norm_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
     """dy like x  ->  dx like x, dweight (C,) = Σ dy·x̂, dbias (C,) = Σ dy, over all axes but the channels."""
-    normed, inverse, weight, has_bias = cache
+    normed, inverse, weight, has_bias, groups = cache
     needs = (*needs, False, False)[:3]
     others = (0, *range(2, dy.ndim))
     dx = None
     if needs[0]:
         through = dy if weight is None else dy * _to_channels(weight, dy.ndim)
-        shape = (inverse.shape[0], -1)
+        shape = (inverse.shape[0], math.prod(dy.shape[1:]) // groups)
         dx = _through_rows(through.reshape(shape), normed.reshape(shape), inverse).reshape(dy.shape)
     dweight = (dy * normed).sum(axis=others) if needs[1] and weight is not None else None
     return dx, dweight, dy.sum(axis=others) if needs[2] and has_bias else None
@@ -77,7 +77,7 @@ def layer_norm_forward(
     for name, v in (("weight", weight), ("bias", bias)):
         if v is not None and tuple(v.shape) != shape:
             raise shape_error("layer_norm", f"{name} should be {shape}", x=("(...)", x), **{name: ("(...)", v)})
-    normed, inverse = _standardised(x.reshape(-1, math.prod(shape)), eps)
+    normed, inverse = _standardised(x.reshape(x.size // math.prod(shape), math.prod(shape)), eps)
     normed = normed.reshape(x.shape)
     y = normed.copy() if weight is None else normed * weight
     if bias is not None:

@@ -44,7 +44,7 @@ def resize_forward(
     if 0 in x.shape[1:]:
         raise shape_error("resize", "there is nothing to resize in an image without pixels", x=("(...)", x))
     scales = (None,) * len(size) if scales is None else scales
-    precision = np.float64 if x.dtype == np.float64 else np.float32
+    precision = np.float64 if x.dtype.itemsize == 8 else np.float32  # whatever its byte order
     maps = [
         (2 + a, axis_map(x.shape[2 + a], int(size[a]), mode, align_corners, scales[a], antialias, precision))
         for a in range(len(size))

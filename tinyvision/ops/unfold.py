@@ -16,7 +16,7 @@ def unfold_forward(
     check_arrays("unfold", x=x)
     check_rank("unfold", 4, "(N, C, H, W)", x=x)
     columns, cache = im2col_forward(x, kernel_size, stride, padding, dilation)
-    return _arranged(columns, x.shape[0]), cache
+    return _arranged(columns, x.shape[0], _window_count(x.shape[2:], *cache[1:])), cache
 
 
 def unfold_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
@@ -47,13 +47,13 @@ def fold_forward(
         wanted = f"{kernel[0] * kernel[1]} numbers for each channel, and {windows} windows in an image {size}"
         raise shape_error("fold", f"a column must hold {wanted}", x=("(N, C·KH·KW, OH·OW)", x))
     C = x.shape[1] // (kernel[0] * kernel[1])
-    return col2im(_as_rows(x), (x.shape[0], C, *size), kernel, *options), (x.shape[0], (kernel, *options))
+    return col2im(_as_rows(x), (x.shape[0], C, *size), kernel, *options), (x.shape[0], windows, (kernel, *options))
 
 
 def fold_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dy (N, C, H, W)  ->  dx (N, C·KH·KW, OH·OW): what a column was added to, it reads."""
-    N, options = cache
-    return (_arranged(im2col_forward(dy, *options)[0], N),)
+    N, windows, options = cache
+    return (_arranged(im2col_forward(dy, *options)[0], N, windows),)
 
 
 def _window_count(size, kernel, stride, padding, dilation):
@@ -61,11 +61,11 @@ def _window_count(size, kernel, stride, padding, dilation):
     return OH * OW if OH > 0 and OW > 0 else 0
 
 
-def _arranged(columns, N):
+def _arranged(columns, N, windows):
     """(N·OH·OW, C·KH·KW) as (N, C·KH·KW, OH·OW)"""
-    return columns.reshape(N, -1, columns.shape[1]).transpose(0, 2, 1).copy()
+    return columns.reshape(N, windows, columns.shape[1]).transpose(0, 2, 1).copy()
 
 
 def _as_rows(y):
     """(N, C·KH·KW, OH·OW) as (N·OH·OW, C·KH·KW)"""
-    return y.transpose(0, 2, 1).reshape(-1, y.shape[1])
+    return y.transpose(0, 2, 1).reshape(y.shape[0] * y.shape[2], y.shape[1])

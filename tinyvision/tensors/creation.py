@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import full_name
+from ..arrays import full_name, plain, refuse_masked
 from ..device import Device, require_cuda, to_device
 from ..dtypes import get_default_dtype, promote_types
 from ..errors import DtypeError, OptionError, ShapeError
@@ -40,15 +40,18 @@ def tensor(
     DtypeError for what is not numbers."""
     if isinstance(data, Variable):
         data = data.array
-    if hasattr(data, "dtype") and hasattr(data, "copy"):
+    if isinstance(data, np.ndarray):
+        array, of_python = plain("tensor", "data", data).copy(), False
+    elif hasattr(data, "dtype") and hasattr(data, "copy"):
         array, of_python = data.copy(), False
     else:
-        plain = _unwrapped(data)
+        refuse_masked("tensor", data)
+        numbers = _unwrapped(data)
         try:
-            array = np.array(plain)
+            array = np.array(numbers)
         except ValueError as error:
             raise ShapeError(f"tensor: the lists do not form a rectangle ({error})") from None
-        of_python = not isinstance(_first(plain), (np.generic, np.ndarray))
+        of_python = not isinstance(_first(numbers), (np.generic, np.ndarray))
     if array.dtype.kind not in "biuf":
         raise DtypeError(f"tensor: expected numbers, got {array.dtype} from {type(data).__name__}")
     if dtype is None and array.dtype == np.float64:

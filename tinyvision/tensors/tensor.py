@@ -446,7 +446,7 @@ def _array_of(data):
     (data,) = data
     if isinstance(data, Size):
         return np.zeros(data, get_default_dtype())
-    if isinstance(data, np.ndarray):
+    if type(data) is np.ndarray:
         return data
     if isinstance(data, Variable):
         return data.array

@@ -99,6 +99,8 @@ def load_with_metadata(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[
         return {name: stored.array() for name, stored in names.items()}
 
     value, metadata = _opened(path, lambda file, size: _read(file, size, lambda stored: stored, take))
+    if not value:
+        raise WeightsError(_message(path, "it is whole, but holds no tensors"))
     return value, metadata or {}
 
 

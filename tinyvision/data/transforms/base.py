@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ... import random
-from ...arrays import full_name
+from ...arrays import full_name, plain
 from ...device import to_numpy
 from ...errors import DtypeError, OptionError, ShapeError
 from ...tape import Variable
@@ -176,6 +176,7 @@ def checked_image(image: Any, name: str) -> np.ndarray:
     """`image` as an array of one of the two kinds. Raises DtypeError, ShapeError."""
     if not isinstance(image, np.ndarray):
         raise DtypeError(f"{name}: expected a Pillow image, a Tensor or a NumPy array, got {type(image).__name__}")
+    image = plain(name, "the image", image)
     if image.dtype != np.uint8 and image.dtype.kind != "f":
         raise DtypeError(f"{name}: expected uint8 pixels or floating-point numbers, got {told(image)}")
     if image.ndim == 2 and image.dtype == np.uint8:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import full_name
+from ...arrays import full_name, plain
 from ...device import to_numpy
 from ...errors import DtypeError, OptionError, ShapeError
 from ...tape import Variable
@@ -32,6 +32,7 @@ class ToTensor(Transform):
             image = image.astype(np.int32) if image.dtype.kind == "i" else image
         if not isinstance(image, np.ndarray):
             raise DtypeError(f"ToTensor: expected a Pillow image or a NumPy array, got {full_name(image)}")
+        image = plain("ToTensor", "the picture", image)
         if image.ndim not in (2, 3, 4) or image.dtype.kind not in "biuf":
             raise ShapeError(f"ToTensor: expected a picture (H, W, C) or (H, W), got {told(image)}")
         if 0 in image.shape:
