@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import alike, arranging, choosing, elementwise, facts, kinds, products, reductions, sampling, taped
+from . import alike, arranging, choosing, copying, elementwise, facts, kinds, products, reductions, sampling, taped
 from .arguments import shape_of, whose_methods_take_numpys_names
 from .elementwise import operators
 from .in_place import both, in_place, rearranged
@@ -213,6 +213,12 @@ class Methods(Conversions):
     __xor__, __rxor__ = operators(elementwise.bitwise_xor, elementwise.bitwise_xor)
     __rand__, __ror__ = operators(elementwise.bitwise_and, elementwise.bitwise_or)
     __ixor__, __iand__, __ior__ = bitwise_xor_, bitwise_and_, bitwise_or_
+
+    # copying
+    __getstate__ = copying.state_of
+    __setstate__ = copying.take_state
+    __copy__ = copying.shallow_copy
+    __deepcopy__ = copying.deep_copy
 
     # facts
     stride = facts.stride

@@ -113,7 +113,9 @@ class Tensor(Methods, Variable):
         return f"tensor({text}{extra})"
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.array.size == 1 else format(repr(self), spec)
+        if not self.array.ndim or (spec and self.array.size == 1):  # as PyTorch has it for single numbers
+            return format(self.item(), spec)
+        return format(repr(self), spec)
 
     # -- out of the tape
 
@@ -411,7 +413,8 @@ class Tensor(Methods, Variable):
     def __ge__(self, other: Any) -> Tensor:
         return compare(np.greater_equal, self, other)
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        return id(self)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = (), **options: Any) -> Any:
         """`array * tensor` is a tensor; `array -= tensor` changes the array. Other NumPy functions want .numpy()."""
