@@ -81,6 +81,8 @@ FUNCTIONS = {
     "matmul": lambda x: x @ x.transpose(2, 3),
     "squeeze": lambda x: x.mean(dim=1, keepdim=True).squeeze(1).unsqueeze(-1),
     "written in place": lambda x: (x * 2).add_(x).mul_(0.5),
+    "a view written in place": lambda x: (x * 2).flatten(1).relu_() + 1,
+    "dropout in place of a view": lambda x: nn.functional.dropout((x * 2).flatten(1), training=False, inplace=True) * 3,
 }
 
 
@@ -242,6 +244,16 @@ def test_writing_into_a_part_is_refused(tmp_path):
 
     with pytest.raises(ExportError, match=r"changed in place .* a part of it"):
         export(Lambda(part), np.zeros((1, 3), np.float32), tmp_path / "a.onnx")
+
+
+def test_memory_that_was_written_over_is_not_used(tmp_path):
+    def both(x):
+        y = x * 2
+        y.view(-1).relu_()
+        return y * 3
+
+    with pytest.raises(ExportError, match="mul in the model uses another look at the same memory"):
+        export(Lambda(both), np.zeros((1, 3), np.float32), tmp_path / "a.onnx")
 
 
 def test_all_that_cannot_be_exported_is_named_with_its_layer(tmp_path):

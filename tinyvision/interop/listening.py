@@ -37,6 +37,12 @@ class Constant(NamedTuple):
     array: np.ndarray
 
 
+class Stale(NamedTuple):
+    """What was written over through another tensor, and why that matters."""
+
+    reason: str
+
+
 @dataclass
 class Call:
     """One call of an op: its name, where its arguments come from, its options, the value it made, and the layer.
@@ -111,7 +117,7 @@ def _hear(model, x):
             if array is None:
                 sources.append(None)
             elif id(array) in known:
-                sources.append(known[id(array)])
+                sources.append(_fresh(known[id(array)], op, layers[-1]))
             elif id(array) in stored:
                 sources.append(Stored(stored[id(array)]))
             else:
@@ -145,21 +151,36 @@ def _hear(model, x):
             f"export: the model returned a {type(unheard[0]).__name__} that no op on the tape has made; it must return "
             f"a tensor, or a tuple of tensors, computed from its input"
         )
-    return Pass(calls, [known[id(o.array)] for o in outputs], arrays)
+    return Pass(calls, [_fresh(known[id(o.array)], "the end", "") for o in outputs], arrays)
 
 
 def _follow_write(op, value, written, known, layer):
-    """A whole tensor changed in place is from now on what was written. Parts of one, and what others look at, are not
-    followed."""
+    """A whole tensor changed in place is from now on what was written; whoever else looks at its memory must not be
+    used any more. Parts of one are not followed."""
     value = value.array if isinstance(value, Variable) else value
-    if not {id(value), id(written.array)} & known.keys():
-        return  # both are the same whatever the input
-    where = f"export: a value is changed in place in {layer or 'the model'}"
+    before, after = known.get(id(written.array)), known.get(id(value))
+    if before == after:
+        return  # the same numbers (dropout in evaluation), or the same whatever the input
+    where = f"a value is changed in place in {layer or 'the model'}"
     if op == "overwrite":
-        raise ExportError(f"{where}, a part of it (x[...] = ...), which a graph cannot say; use cat or where")
-    if written.origin is not None or written.views:
-        raise ExportError(f"{where} while others look at its memory; use the form that is not in place")
-    known[id(written.array)] = known[id(value)]
+        raise ExportError(f"export: {where}, a part of it (x[...] = ...), which a graph cannot say; use cat or where")
+    base = written.origin.base if written.origin else written
+    for other in (base, *(base.views or {}).values()):
+        if other is not written and id(other.array) in known:
+            known[id(other.array)] = Stale(where)
+    if after is None:
+        del known[id(written.array)]
+    else:
+        known[id(written.array)] = after
+
+
+def _fresh(source, op, layer):
+    if isinstance(source, Stale):
+        raise ExportError(
+            f"export: {source.reason}, and {op} in {layer or 'the model'} uses another look at the same memory, "
+            f"which a graph does not have; use the form that is not in place"
+        )
+    return source
 
 
 def _merge(one, other):
