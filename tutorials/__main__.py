@@ -1,10 +1,10 @@
-"""`python -m tutorials check [NN ...]`, `fix NN ...`, `notebook NN ...`, from the root of the repository."""
+"""`python -m tutorials check [NN ...]`, `fix NN ...`, `notebook NN ...` or `--all FOLDER`, in the repository."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from . import pages
+from . import notebooks, pages
 
 
 def main(arguments=None):
@@ -14,15 +14,21 @@ def main(arguments=None):
     for name, text in (
         ("check", "run pages (all, if none is named) and compare what they print and draw"),
         ("fix", "run pages and write down what they print and draw"),
-        ("notebook", "make a Jupyter notebook out of pages, in the current folder (needs jupytext)"),
+        ("notebook", "make Jupyter notebooks out of pages, in the current folder"),
     ):
         command = commands.add_parser(name, help=text, description=text)
-        count = "*" if name == "check" else "+"
+        count = "+" if name == "fix" else "*"
         command.add_argument("pages", nargs=count, metavar="NN", help="page numbers, such as 4 or 04")
+        if name == "notebook":
+            command.add_argument("--all", type=Path, metavar="FOLDER", help="all pages, into this folder")
     options = parser.parse_args(arguments)
+    if options.command == "notebook" and bool(options.pages) == bool(options.all):
+        parser.error("notebook: name pages, or say --all FOLDER")
     try:
         chosen = [pages.find(number) for number in options.pages] or pages.all_pages()
-        return {"check": _check, "fix": _fix, "notebook": _notebook}[options.command](chosen)
+        if options.command == "notebook":
+            return _notebook(chosen, options.all or Path())
+        return {"check": _check, "fix": _fix}[options.command](chosen)
     except pages.PageError as error:
         print(f"tutorials: {error}", file=sys.stderr)
         return 2
@@ -53,17 +59,9 @@ def _fix(paths):
     return status
 
 
-def _notebook(paths):
-    try:
-        import jupytext
-    except ImportError:
-        raise pages.PageError("notebooks are made by jupytext: pip install jupytext") from None
+def _notebook(paths, folder):
     for path in paths:
-        target = path.with_suffix(".ipynb").name
-        if Path(target).exists():
-            raise pages.PageError(f"{target} exists already, perhaps with your notes in it; rename or remove it first")
-        jupytext.write(jupytext.reads(pages.for_notebook(path), fmt="md"), target)
-        print(target)
+        print(notebooks.write(path, folder))
     return 0
 
 

@@ -331,22 +331,3 @@ def _compare_figures(path, text, figures, report, fix):
         else:
             remedy = f"python -m tutorials fix {path.name[:2]}"
             report.problems.append(f"figure {name} draws other numbers than are stored; {remedy}")
-
-
-def for_notebook(path):
-    """The page's text for jupytext: what runs stays code, outputs are left for the notebook to make."""
-    text = path.read_text(encoding="utf-8")
-    for block in reversed(blocks(text)):
-        first = text.rindex("```", 0, block.span[0])
-        last = text.index("\n", block.span[1]) if "\n" in text[block.span[1] :] else len(text)
-        if block.language == "output":
-            text = text[:first] + text[last:]
-        elif "source" in block.options:
-            text = text[:first] + "```\n" + text[block.span[0] :]
-        elif "raises" in block.options:
-            body = "".join("    " + line + "\n" for line in block.text.splitlines())
-            caught = f"try:\n{body}except Exception as error:\n    print(type(error).__name__ + ':', error)\n"
-            text = text[:first] + "```python\n" + caught + text[block.span[1] :]
-    return re.sub(
-        r"^!\[[^\n]*\]\(figures/[^\n]*\n", "", text, flags=re.M
-    )  # the cells above show the figures themselves

@@ -362,36 +362,6 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     assert "there is no page" in capsys.readouterr().err
 
 
-def test_notebook(tmp_path, monkeypatch, capsys):
-    text = (
-        "# Title\n\n```python\nprint(1)\n```\n```output\n1\n```\n\n"
-        "```python raises=KeyError\n{}['a']\n```\n```output\nKeyError: 'a'\n```\n"
-    )
-    path = _write(tmp_path, monkeypatch, text)
-    made = pages.for_notebook(path)
-    assert "output" not in made
-    assert "except Exception" in made
-    monkeypatch.setitem(__import__("sys").modules, "jupytext", None)
-    assert command.main(["notebook", "90"]) == 2
-    assert "pip install jupytext" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
-def test_a_notebook_runs_anywhere_and_shows_every_figure_once(path):
-    """It needs what is installed, not the repository; a figure is the result of its cell, and no link beside it."""
-    made = pages.for_notebook(path)
-    imported = re.findall(r"^ *(?:from|import) (\w+)", "\n".join(b.text for b in pages.blocks(made)), flags=re.M)
-    assert not {"tutorials", "tests", "benchmarks"} & set(imported)
-    assert "](figures/" not in made
-    shown = []
-    for block in pages.blocks(made):
-        last = ast.parse(block.text).body[-1] if block.language == "python" else None
-        if isinstance(last, ast.Expr) and isinstance(last.value, ast.Call) and last.value.args:
-            shown += [a.value for a in last.value.args[:1] if isinstance(a, ast.Constant)]
-    figures = set(re.findall(r"\]\(figures/([\w-]+)\.svg\)", path.read_text(encoding="utf-8")))
-    assert sorted(name for name in shown if name in figures) == sorted(figures)
-
-
 def test_every_exercise_has_its_page():
     """Pages end with "`tinyvision learn run a` · `b`": together they name every exercise, and nothing else."""
     from tutorials.exercises import ORDER
