@@ -177,3 +177,25 @@ def test_every_public_function_of_the_engine_says_what_it_does():
                 if not (n.name.startswith("_") or hidden or spoken_for or ast.get_docstring(n)):
                     silent.append(f"{path.relative_to(PACKAGE)}:{n.name}")
     assert not silent
+
+
+def _files_imported(path):
+    """The files of the package that the imports at the top of `path` name."""
+    here = path.relative_to(PACKAGE.parent).parts[:-1]
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = PACKAGE.parent.joinpath(*here[: len(here) - node.level + 1], *(node.module or "").split("."))
+            for alias in node.names:
+                inner = base / alias.name
+                places = inner.with_suffix(".py"), inner / "__init__.py", base.with_suffix(".py"), base / "__init__.py"
+                yield next(place for place in places if place.is_file())
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """Among the imports at the top of files. Those inside of a function say beside them why they are there."""
+    graph = {path: set(_files_imported(path)) - {path} for path in FILES}
+    ordered, waiting = set(), set(graph)
+    while free := {path for path in waiting if graph[path] <= ordered}:
+        ordered |= free
+        waiting -= free
+    assert sorted(str(path.relative_to(PACKAGE)) for path in waiting) == []

@@ -55,7 +55,7 @@ class Dataset:
 
     def __add__(self, other: Any) -> Any:
         """The items of this dataset, and then those of another (see ConcatDataset)."""
-        from .combined import ConcatDataset
+        from .combined import ConcatDataset  # which is made of datasets: loaded when two are added
 
         return ConcatDataset([self, other])
 
