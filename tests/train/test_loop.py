@@ -1,5 +1,7 @@
 """What `fit` checks, keeps, says, and how it stops."""
 
+import dataclasses
+import inspect
 import os
 import signal
 import subprocess
@@ -14,6 +16,7 @@ from tinyvision import data, nn, random, train
 from tinyvision.errors import CheckpointError, DataError, FileError, OptionError, ShapeError, TrainingError
 from tinyvision.formats.files import atomic_write
 from tinyvision.train.runs import FolderLock
+from tinyvision.train.settings import SettingsGiven
 
 
 @pytest.fixture(autouse=True)
@@ -419,3 +422,52 @@ def test_other_errors_of_ours_pass_through(tmp_path):
 
     with pytest.raises(FileError, match="no folder"):
         fit(on_epoch=broken)
+
+
+# -- a batch of one
+
+
+def normed(single):
+    """A network whose batch-norm gets one number per channel of an image, or several."""
+    norm = [nn.Flatten(), nn.Linear(16, 4), nn.BatchNorm1d(4)] if single else [nn.BatchNorm2d(1), nn.Flatten()]
+    return nn.Sequential(*norm, nn.Linear(4 if single else 16, 2))
+
+
+def images(count):
+    rng = np.random.default_rng(0)
+    return data.ArrayDataset(rng.random((count, 1, 4, 4), dtype=np.float32), np.arange(count) % 2)
+
+
+def test_a_batch_of_one_before_batch_norm_is_said_before_the_first_step(tmp_path):
+    model = normed(single=True)
+    before = {name: array.copy() for name, array in nn.module.numpy_state(model).items()}
+    with pytest.raises(DataError, match=r"9 images in batches of 4, one batch.*'2' gets.*batch_size=3 leaves") as e:
+        train.fit(model, images(9), epochs=1, batch_size=4, log=None, run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    for name, array in nn.module.numpy_state(model).items():
+        np.testing.assert_array_equal(array, before[name])  # looking has changed nothing, running statistics included
+    # What the message recommends works.
+    assert "batch_size=4, drop_last=True" in str(e.value)
+    loader = data.DataLoader(images(9), batch_size=4, drop_last=True, seed=0)
+    assert len(train.fit(model, loader, epochs=1, log=None).rows) == 1
+    assert len(train.fit(model, images(9), epochs=1, batch_size=3, log=None).rows) == 1
+
+
+def test_a_batch_of_one_is_fine_where_every_channel_has_several_numbers():
+    assert len(train.fit(normed(single=False), images(9), epochs=1, batch_size=4, log=None).rows) == 1
+    assert len(train.fit(normed(single=True), images(10), epochs=1, batch_size=4, log=None).rows) == 1
+
+
+def test_a_batch_of_one_in_a_network_that_fuses_its_layers():
+    pictures = data.ArrayDataset(np.zeros((3, 3, 32, 32), np.float32), [0, 1, 0])
+    with pytest.raises(DataError, match="single image, and batch-norm 'layer4"):
+        train.fit(tinyvision.models.resnet18(num_classes=2), pictures, epochs=1, batch_size=2, log=None)
+
+
+def test_an_editor_sees_the_settings_of_fit():
+    shown = inspect.signature(train.fit).parameters
+    for name, setting in inspect.signature(train.Settings).parameters.items():
+        assert shown[name].kind is inspect.Parameter.KEYWORD_ONLY
+        assert shown[name].default == setting.default
+    assert not any(p.kind is p.VAR_KEYWORD for p in shown.values())
+    assert set(SettingsGiven.__annotations__) == {field.name for field in dataclasses.fields(train.Settings)}

@@ -5,6 +5,7 @@ import pytest
 
 import tinyvision
 from tinyvision.errors import DataError, OptionError, ShapeError
+from tinyvision.train import Evaluation
 from tinyvision.train.metrics import Mean, accuracy, confusion_matrix, per_class_accuracy, topk_accuracy
 
 RNG = np.random.default_rng(0)
@@ -95,3 +96,17 @@ def test_mean_is_weighted_and_exact():
     assert float(mean) == math.inf
     mean.add(float("nan"))
     assert math.isnan(mean.value)
+
+
+def test_balanced_accuracy_is_not_carried_by_the_commonest_class():
+    labels = np.array([0] * 56 + [1] * 2)
+    always_first = Evaluation(np.tile([1.0, 0.0, -1.0], (58, 1)).astype("f4"), labels)
+    assert always_first.accuracy == 56 / 58
+    assert always_first.balanced_accuracy == 0.5  # the third class does not occur
+    assert always_first.is_uneven
+    half = Evaluation(always_first.scores.copy(), labels)
+    half.scores[-1] = 0, 1, 0
+    half.scores[:14] = 0, 1, 0
+    assert half.balanced_accuracy == (42 / 56 + 1 / 2) / 2
+    assert not Evaluation(np.zeros((5, 2), "f4"), np.array([0, 1, 0, 1, 0])).is_uneven
+    assert Evaluation(np.zeros((5, 2), "f4"), np.array([0, 1, 0, 0, 0])).is_uneven

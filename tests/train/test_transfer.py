@@ -1,6 +1,7 @@
 """Fine-tuning on a folder of pictures, and the report on it, with a small stand-in for a pretrained
 network."""
 
+import json
 import os
 import re
 import shutil
@@ -404,3 +405,60 @@ def test_the_report(photos, tmp_path):
     # Self-contained: nothing is fetched from anywhere.
     assert not re.search(r'(src|href)="(?!data:|#)[^"]', text)
     assert f"{result.evaluation.right:,} of {len(result.evaluation.labels):,}" in text
+
+
+def test_overwrite_replaces_a_transfer_and_nothing_else(here, capsys):
+    named = [*TRANSFER, "--run", "mine"]
+    assert main(named) == 0
+    (here / "mine" / "notes.txt").write_text("own")
+    before = (here / "mine" / "best.safetensors").stat().st_mtime_ns
+    capsys.readouterr()
+    assert main(named) == 2
+    told = capsys.readouterr().err
+    assert "--resume" in told
+    assert "--overwrite" in told
+    assert main([*named, "--overwrite", "--head-epochs", "3"]) == 0
+    assert (here / "mine" / "best.safetensors").stat().st_mtime_ns > before
+    assert transfer.saved_settings(here / "mine")["head_epochs"] == 3
+    assert len((here / "mine" / "head" / "history.csv").read_text().splitlines()) == 4
+    assert (here / "mine" / "notes.txt").read_text() == "own"
+
+
+def test_a_mistake_costs_no_run(here):
+    named = [*TRANSFER, "--run", "mine"]
+    assert main(named) == 0
+    picture = here / "photos" / "<left>" / "0-1.png"
+    picture.write_bytes(b"broken")
+    assert main([*named, "--overwrite"]) == 2
+    assert (here / "mine" / "best.safetensors").is_file()
+
+
+def test_classes_are_checked_before_a_transfer_is_announced(here, capsys):
+    shutil.rmtree(here / "photos" / "<left>")
+    assert main([*TRANSFER[:-1], "--run", "mine"]) == 2
+    told = capsys.readouterr().err
+    assert "at least two are needed" in told
+    assert "fine-tuning" not in told
+
+
+def test_info_counts_images_and_not_views(here, capsys):
+    assert main([*TRANSFER, "--views", "2", "--val", "0.25"]) == 0
+    capsys.readouterr()
+    assert main(["info", "runs/transfer-1"]) == 0
+    assert "data:     transfer, 18 training images\n" in capsys.readouterr().out  # of 24, a quarter is held back
+
+
+def test_balanced_accuracy_stands_beside_an_uneven_one(here, capsys):
+    for i in range(9):
+        (here / "photos" / "<left>" / f"0-{i}.png").unlink()
+    for part, names in (("train", (9, 10)), ("val", (11,))):
+        for name in ("<left>", "top & co"):
+            folder = here / "parts" / part / name
+            folder.mkdir(parents=True)
+            for i in names if name == "<left>" else range(12):
+                shutil.copy(here / "photos" / name / f"0-{i}.png", folder)
+    command = ["transfer", "parts", *TRANSFER[2:]]
+    assert main(command) == 0
+    assert ", the mean over the classes, which are uneven (1 to 12 images)\n" in capsys.readouterr().out
+    assert main([*command, "--json"]) == 0
+    assert 0 <= json.loads(capsys.readouterr().out)["balanced_accuracy"] <= 1

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if recipes.network_name(args.what) in recipes.NETWORKS:
         return _network(recipes.network_name(args.what), args)
     if not path.exists():
-        hint = nearest(args.what, recipes.NETWORKS)
+        hint = nearest(args.what, recipes.by_familiarity())
         raise OptionError(f"{args.what}: neither a file nor a network (known: {', '.join(recipes.NETWORKS)}){hint}")
     if args.image_size:
         raise OptionError("--image-size goes with the name of a network")

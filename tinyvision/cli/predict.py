@@ -95,7 +95,7 @@ def find_network(name: str | None, weights: str | None) -> Any:
     if recipes.network_name(name) in recipes.NETWORKS:
         return recipes.pretrained_network(recipes.network_name(name), weights)
     if not os.path.exists(name):
-        hint = nearest(name, recipes.NETWORKS)
+        hint = nearest(name, recipes.by_familiarity())
         raise OptionError(
             f"--model {name}: neither a file or folder nor a network (known: {', '.join(recipes.NETWORKS)}){hint}"
         )

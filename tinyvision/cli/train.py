@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import CheckpointError, DataError, OptionError
 from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole
-from .terminal import answer, answer_json, note
+from .terminal import answer, answer_json, balanced, note
 
 _EPILOG = """\
 examples:
@@ -364,6 +364,7 @@ def _show_result(
             "best_epoch": epoch,
             "val_accuracy": row["val_accuracy"],
             "test_accuracy": None if test is None else test.accuracy,
+            "test_balanced_accuracy": None if test is None else test.balanced_accuracy,
             "test_images": None if test is None else len(test.labels),
             "history": history.rows,
         }
@@ -380,6 +381,8 @@ def _show_result(
             f"test accuracy: {test.accuracy:.2%} ({right:,} of {len(test.labels):,} images that nothing was learned "
             f"or chosen on)"
         )
+        if test.is_uneven:
+            answer(balanced(test))
     elif parts.val is None:
         answer(
             f"training accuracy: {row['train_accuracy']:.2%}; no images were held back, so nothing is known of others"

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import CheckpointError, OptionError
 from ..printable import printable
 from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole
-from .terminal import answer, answer_json, note
+from .terminal import answer, answer_json, balanced, note
 
 _EPILOG = """\
 examples:
@@ -70,6 +70,7 @@ def add_parser(commands: Any) -> None:
         metavar="FOLDER",
         help="the run's folder (default: the next free runs/transfer-N)",
     )
+    p.add_argument("--overwrite", action="store_true", help="replace the run that is in that folder")
     p.add_argument("--resume", metavar="FOLDER", help="go on with the run in FOLDER")
     p.add_argument("--json", action="store_true", help="print the result as JSON on stdout (progress stays on stderr)")
     p.add_argument("--quiet", action="store_true", help="no progress, only the result")
@@ -85,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
     from ..train.transfer import TransferSettings, fine_tune
 
     where = use_device(args)
+    if args.resume is not None and args.overwrite:
+        raise OptionError("--resume goes on with a run and --overwrite replaces it: give one of them")
     folder, options = _what(args)
     settings = TransferSettings(**options)
     run_folder, fresh = _run_folder(args, Path(folder))
@@ -96,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
             run_folder,
             settings,
             resume=args.resume is not None,
+            overwrite=args.overwrite,
             device=where,
             workers=args.workers,
             max_pixels=args.max_pixels,
@@ -155,10 +159,11 @@ def _run_folder(args: argparse.Namespace, folder: Path) -> tuple[Path, bool]:
     from ..train.image_folders import folder_parts
     from ..train.runs import new_run_folder
 
-    if args.resume is not None or args.run_folder is not None:
-        return Path(args.resume or args.run_folder).expanduser(), False
-    folder_parts(folder.expanduser(), args.max_pixels)  # before a run's folder is made for images that are not there
-    return new_run_folder("runs", "transfer"), True
+    named = args.resume or args.run_folder
+    run = None if named is None else Path(named).expanduser()
+    # Before a run is announced, or its folder made, for images that are not there.
+    folder_parts(folder.expanduser(), args.max_pixels, ignore=[] if run is None else [run])
+    return (run, False) if run is not None else (new_run_folder("runs", "transfer"), True)
 
 
 def _show(as_json: bool, result: Any, run_folder: Path) -> None:
@@ -176,11 +181,14 @@ def _show(as_json: bool, result: Any, run_folder: Path) -> None:
                 "judged_on": result.judged,
                 "images": count,
                 "accuracy": evaluation.accuracy,
+                "balanced_accuracy": evaluation.balanced_accuracy,
                 "history": {name: history.rows for name, history in result.histories.items()},
             }
         )
         return
     chosen = "" if result.judged == "test" else "; the best epoch was chosen by them"
     answer(f"{result.judged} accuracy: {evaluation.accuracy:.2%} ({right:,} of {count:,} images{chosen})")
+    if evaluation.is_uneven:
+        answer(balanced(evaluation))
     answer(f"report: {report_path(run_folder)}")
     answer(f"kept: {result.checkpoint}   (use it: tinyvision predict IMAGE --model {shlex.quote(str(run_folder))})")

@@ -16,7 +16,7 @@ from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..ops import log_softmax_forward
 from .feeding import ImageLoader
-from .metrics import accuracy
+from .metrics import accuracy, confusion_matrix, per_class_accuracy
 
 
 @dataclass
@@ -40,6 +40,20 @@ class Evaluation:
     def accuracy(self) -> float:
         """The share of images whose highest score is that of their label."""
         return accuracy(self.scores, self.labels)
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean over the classes that occur of the share of each that was recognised: guessing the commonest class
+        of K gives 1 / K, however common it is."""
+        return float(
+            np.nanmean(per_class_accuracy(confusion_matrix(self.predictions, self.labels, self.scores.shape[1])))
+        )
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether one class has more than half as many images again as another, so that accuracy alone misleads."""
+        counts = np.bincount(self.labels)
+        return bool(counts.max() > 1.5 * counts[counts > 0].min())
 
     @property
     def loss(self) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import nn
 from ..data import DataLoader
 from ..device import Device
 from ..errors import CheckpointError, DataError, ShapeError
@@ -21,8 +22,7 @@ def check_data(model: Module, loader: DataLoader, device: Device, name: str) -> 
 
     Raises DataError for items that are not (image, label) and for a label that is no class, ShapeError if the
     model does not give one score for each class."""
-    few = type(loader)(loader.dataset, min(2, len(loader.dataset)), seed=0, collate_fn=loader.collate_fn)
-    batch = next(few.iter_from(0))
+    batch = _first_batch(loader)
     if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(isinstance(b, Tensor) for b in batch):
         raise DataError(f"{name}: every item must be a pair (image, label)")
     x, y = batch
@@ -47,6 +47,57 @@ def check_data(model: Module, loader: DataLoader, device: Device, name: str) -> 
             f"{name}: item {bad[0]} has label {labels[bad[0]]}, but the model tells {scores.shape[1]} classes apart "
             f"(0 to {scores.shape[1] - 1}); give it {int(labels.max()) + 1} outputs, or mend the labels"
         )
+
+
+def check_batches_of_one(model: Module, loader: DataLoader, device: Device) -> None:
+    """Raise DataError if a batch of one image would meet a batch-norm that gets one number per channel of an image.
+
+    One number has no variance, so an epoch would end there. Images are not added to another batch: that would change
+    what a step is; the remedy is a choice between two sizes, or leaving them out."""
+    size, images = loader.batch_size, len(loader.dataset)
+    if (
+        size is None
+        or 1 not in map(len, loader.batch_indices(0))
+        or not (norms := _norms_of_single_numbers(model, loader, device))
+    ):
+        return
+    better = [n for n in range(max(size - 8, 2), size + 9) if images % n != 1 and n <= images]
+    nearest = min(better, key=lambda n: abs(n - size), default=None)
+    remedy = "" if nearest is None else f"batch_size={nearest} leaves none alone, or "
+    raise DataError(
+        f"training data: of {images} images in batches of {size}, one batch holds a single image, and batch-norm "
+        f"{norms[0]} gets one number per channel of it, which has no variance; {remedy}"
+        f"DataLoader(..., batch_size={max(size, 2)}, drop_last=True) leaves out what remains"
+    )
+
+
+def _norms_of_single_numbers(model: Module, loader: DataLoader, device: Device) -> list[str]:
+    """The names of the batch-norms that get one number per channel of each image."""
+    found: list[str] = []
+
+    def look(name: str, inputs: Any) -> None:
+        if inputs[0].ndim == 2 or inputs[0].numel() == inputs[0].size(0) * inputs[0].size(1):
+            found.append(repr(name))
+
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d)
+    hooks = [
+        module.register_forward_pre_hook(lambda _, inputs, name=name: look(name, inputs))
+        for name, module in model.named_modules()
+        if type(module) in kinds
+    ]
+    try:
+        with evaluation_mode(model), no_grad():
+            model(_first_batch(loader)[0].to(device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _first_batch(loader: DataLoader) -> Any:
+    """The first two items of the data, or the only one."""
+    few = type(loader)(loader.dataset, min(2, len(loader.dataset)), seed=0, collate_fn=loader.collate_fn)
+    return next(few.iter_from(0))
 
 
 def data_notes(loader: DataLoader) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,12 +30,16 @@ from .console import Reporter, reporter
 from .evaluate import evaluate
 from .feeding import ImageLoader
 from .history import History
-from .inspection import check_data, check_same_data, classes_of, data_notes
+from .inspection import check_batches_of_one, check_data, check_same_data, classes_of, data_notes
 from .interrupt import Interrupted, StopRequest
 from .runs import BEST, CSV, LAST, PLOT, FolderLock, clear_run, open_run, tidy_run
-from .settings import Settings, agreed_settings
+from .settings import Settings, SettingsGiven, agreed_settings, shows_settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
+@shows_settings
 def fit(
     model: Module,
     train_data: Any,
@@ -53,7 +57,7 @@ def fit(
     log: Any = "auto",
     on_epoch: Callable[[dict[str, Any]], object] | None = None,
     description: dict[str, Any] | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingsGiven],
 ) -> History:
     """Train a model on a dataset of (image, class number); returns the History.
 
@@ -84,7 +88,7 @@ def fit(
     KeyboardInterrupt); a second one stops at once. Raises OptionError, DataError, ShapeError before the first
     step; CheckpointError if a run cannot be continued; TrainingError if the loss is no longer a finite
     number."""
-    training = _Training(model, train_data, val_data, device, workers, parameters, loss, settings)
+    training = _Training(model, train_data, val_data, device, workers, parameters, loss, dict(settings))
     training.prepare(run, resume, overwrite, description or {})
     training.save_every, training.save_steps, training.on_epoch = _checked_saving(save_every, save_steps, on_epoch)
     training.console = reporter(log)
@@ -161,6 +165,7 @@ class _Training:
         check_data(self.model, self.loader, self.device, "training data")
         if self.val_loader is not None:
             check_data(self.model, self.val_loader, self.device, "validation data")
+        check_batches_of_one(self.model, self.loader, self.device)
         self.optimizer = self._make_optimizer()
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.notes = {**data_notes(self.loader), "threads": threads.get_num_threads()}

@@ -262,10 +262,16 @@ def network_name(text: str) -> str:
     return next((name for name in spellings if name in NETWORKS), text)
 
 
+def by_familiarity() -> list[str]:
+    """The names of all networks, first the one of each family to which a family's name alone should lead."""
+    first = ("efficientnet_lite0", "resnet18", "mobilenet_v2", "vgg16", "densenet121", "convnext_tiny")
+    return [*first, *(name for name in NETWORKS if name not in first)]
+
+
 def network_description(name: str, preprocessing: Preprocessing, classes: int) -> dict[str, Any]:
     """{"name", "options"} of a network for pictures fed like that. Raises OptionError for an unknown name."""
     if name not in NETWORKS:
-        raise OptionError(f"model {name!r} is unknown (known: {', '.join(NETWORKS)}){nearest(name, NETWORKS)}")
+        raise OptionError(f"model {name!r} is unknown (known: {', '.join(NETWORKS)}){nearest(name, by_familiarity())}")
     options: dict[str, Any] = {"num_classes": classes}
     if name == "simple-cnn":
         options.update(in_channels=preprocessing.channels, image_size=list(preprocessing.size))
@@ -365,7 +371,7 @@ def published_preprocessing(name: str, weights: str | None = None) -> Preprocess
     known = [network for network, (_, preprocessing) in NETWORKS.items() if preprocessing is not None]
     preprocessing = NETWORKS[name][1] if name in known else None
     if preprocessing is None:
-        hint = "; train it, and name its run's folder" if name in NETWORKS else nearest(name, known)
+        hint = "; train it, and name its run's folder" if name in NETWORKS else nearest(name, by_familiarity())
         raise OptionError(f"model {name!r} has no published weights (known: {', '.join(known)}){hint}")
     row = None if weights is None else published_file(name, Path(weights).name)
     return preprocessing if row is None else _trained_for(row)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 from .. import optim
 from ..errors import CheckpointError, OptionError
@@ -106,6 +107,34 @@ class Settings:
         return schedules.MultiStepLR(optimizer, milestones)
 
 
+class SettingsGiven(TypedDict, total=False):
+    """The `Settings` as keyword arguments of `fit`, each of which may be left out."""
+
+    epochs: int
+    batch_size: int
+    optimizer: str
+    lr: float | None
+    momentum: float | None
+    weight_decay: float | None
+    schedule: str
+    label_smoothing: float
+    clip_norm: float | None
+    seed: int
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def shows_settings(function: Function) -> Function:
+    """Let help() and a notebook's editor show every one of the settings in place of `**settings`."""
+    own = inspect.signature(function)
+    settings = inspect.signature(Settings).parameters.values()
+    parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    parameters += [p.replace(kind=p.KEYWORD_ONLY) for p in settings]
+    function.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return function
+
+
 def agreed_settings(saved: dict[str, Any], wanted: dict[str, Any], where: str) -> Settings:
     """The settings of a run that is continued: the saved ones, with which the newly given ones must agree.
 
@@ -131,9 +160,18 @@ def agreed_settings(saved: dict[str, Any], wanted: dict[str, Any], where: str) -
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean ...?" with the most similar of the known names, or "" if none comes near."""
-    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    """ "; did you mean ...?" with the first known name that `name` shortens (effnet), else the most similar one, or ""
+    if none comes near."""
+    known = list(known)
+    close = [other for other in known if _shortens(str(name).lower(), other)][:1]
+    close = close or difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _shortens(short: str, name: str) -> bool:
+    """Whether `short` is `name` with letters left out, though not the first."""
+    rest = iter(name)
+    return len(short) > 2 and short[0] == name[0] and all(letter in rest for letter in short)
 
 
 def _check_choice(name: str, value: Any, known: tuple[str, ...]) -> None:

@@ -29,6 +29,7 @@ from ..errors import CheckpointError, OptionError, TinyVisionError
 from ..folders import cache_dir
 from ..formats.files import atomic_write
 from ..nn.module import Module, numpy_state
+from ..printable import printable
 from ..weights import load_arrays, save
 from .checkpoint import Checkpoint, load_checkpoint, load_weights
 from .console import reporter
@@ -38,7 +39,7 @@ from .history import History
 from .image_folders import check_images, folder_parts, passed_over
 from .loop import fit
 from .recipes import NETWORKS, published_preprocessing
-from .runs import BEST, CSV, LAST, PLOT, TRANSFER, FolderLock, make_folder, tidy_run
+from .runs import BEST, CSV, LAST, PLOT, TRANSFER, FolderLock, clear_run, make_folder, tidy_run
 from .settings import Settings, nearest
 
 FREEZE = ("all", "stem", "none")
@@ -117,6 +118,7 @@ def fine_tune(
     settings: TransferSettings = TransferSettings(),
     *,
     resume: bool = False,
+    overwrite: bool = False,
     device: str | Device = "cpu",
     workers: int = 0,
     log: Any = "auto",
@@ -125,13 +127,13 @@ def fine_tune(
     """Fine-tune a pretrained network on the images in `folder`/class, or in `folder`/train/class and val, test.
 
     What comes of it is kept in the folder `run`, from which a stopped transfer can be resumed with the same
-    settings. `max_pixels` is the most that an image may have. Nothing is written there before the weights and all
-    images have been read. Raises DataError (naming every image that cannot be read), WeightsError, OptionError,
-    CheckpointError, TrainingError."""
+    settings; `overwrite` replaces the run that is there. `max_pixels` is the most that an image may have. Nothing is
+    written there before the weights and all images have been read. Raises DataError (naming every image that cannot
+    be read), WeightsError, OptionError, CheckpointError, TrainingError."""
     root, run = Path(folder).expanduser(), Path(run).expanduser()
     parts = _Parts(root, settings, run, max_pixels)
     chosen = {"folder": str(root.absolute()), **asdict(settings)}
-    _check_run(run, chosen, resume)
+    _check_run(run, chosen, resume, overwrite)
     preprocessing = published_preprocessing(settings.model, settings.weights)
     with random.use(random.stream(settings.seed, "head")):
         model = NETWORKS[settings.model][0](weights=settings.weights or "DEFAULT", num_classes=len(parts.classes))
@@ -150,6 +152,8 @@ def fine_tune(
     check_images([parts.train, parts.val, parts.test], console, features.has)
     train_set, val_set = features.of_training(parts.train), features.of(parts.val)
     if not resume:
+        if overwrite:
+            _clear(run)
         _keep_settings(run, chosen)
     options: dict[str, Any] = {"workers": 0, "log": console, "resume": "auto" if resume else False}
     last = model.get_submodule(top)
@@ -172,7 +176,7 @@ def fine_tune(
     load_weights(last, run / "head" / BEST)
     histories = {"head": head}
     if settings.freeze == "all":
-        _keep_frozen(model, run, load_checkpoint(run / "head" / BEST), head, description)
+        _keep_frozen(model, run, load_checkpoint(run / "head" / BEST), head, description, len(parts.train))
     else:
         histories["whole network"] = _whole_network(
             model, last, parts, preprocessing, settings, run, description, {**options, "workers": workers}
@@ -196,20 +200,31 @@ class _Parts:
         self.train, self.val = train, val
 
 
-def _check_run(run: Path, chosen: dict[str, Any], resume: bool) -> None:
+def _check_run(run: Path, chosen: dict[str, Any], resume: bool, overwrite: bool) -> None:
     """Raise CheckpointError unless `run` is free for a new transfer, or was begun with the same settings if it
     is resumed."""
     if not resume:
         if run.exists() and not run.is_dir():
             raise CheckpointError(f"{run} is a file; a run needs a folder")
         # Settings alone are no run: nothing was learned with them.
-        if any((run / part / name).exists() for part in ("", "head") for name in (LAST, BEST)):
-            raise CheckpointError(f"{run} already holds a run; resume it, or choose another folder")
+        if not overwrite and any((run / part / name).exists() for part in ("", "head") for name in (LAST, BEST)):
+            raise CheckpointError(
+                f"{printable(run)} already holds a run; go on with it (--resume, in Python resume=True), replace it "
+                f"(--overwrite, overwrite=True), or choose another folder"
+            )
         return
     saved = saved_settings(run)
     differing = [f"{k} was {saved.get(k)!r} and is now {v!r}" for k, v in chosen.items() if saved.get(k) != v]
     if differing:
         raise CheckpointError(f"{run} cannot be continued with other settings: {'; '.join(differing)}")
+
+
+def _clear(run: Path) -> None:
+    """Delete the run in a folder, unless another process is training there."""
+    for folder in (run, run / "head"):
+        if folder.is_dir():
+            with FolderLock(folder):
+                clear_run(folder)
 
 
 def _keep_settings(run: Path, chosen: dict[str, Any]) -> None:
@@ -352,10 +367,13 @@ def path_of(dataset: Any, index: int) -> Path:
     return Path(dataset.samples[index][0])
 
 
-def _keep_frozen(model: Any, run: Path, head: Checkpoint, history: History, description: dict[str, Any]) -> None:
+def _keep_frozen(
+    model: Any, run: Path, head: Checkpoint, history: History, description: dict[str, Any], images: int
+) -> None:
     """best.safetensors of a run in which only the head has learned: the whole network, ready for use."""
     progress = replace(head.progress, rows=history.rows[: head.progress.epoch])
-    Checkpoint(numpy_state(model), head.settings, progress, description, head.notes).save(run / BEST)
+    notes = {**head.notes, "images": images}  # the head has counted its views
+    Checkpoint(numpy_state(model), head.settings, progress, description, notes).save(run / BEST)
     history.to_csv(run / CSV)
     with suppress(OptionError):  # no matplotlib: said once already, when the head's own plot was drawn
         history.plot(run / PLOT)
