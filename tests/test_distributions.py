@@ -78,3 +78,10 @@ def test_gradients_flow_through_draws():
 def test_doors(call):
     with pytest.raises(OptionError):
         call()
+
+
+@pytest.mark.parametrize("name", ["Bernoulli", "Categorical", "Normal", "Uniform"])
+def test_each_has_a_module_of_its_own_as_in_pytorch(name):
+    for engine in ("tinyvision", "torch"):
+        module = importlib.import_module(f"{engine}.distributions.{name.lower()}")
+        assert getattr(module, name) is getattr(importlib.import_module(f"{engine}.distributions"), name)
