@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...device import to_numpy
-from ...errors import OptionError, ShapeError
+from ...errors import OptionError, ShapeError, TinyVisionError
 from ...tape import Variable
 from ...tensors.tensor import Tensor
 from . import color, geometry, pillow, planes
@@ -96,7 +96,7 @@ def _by_pillow(name: str, change: Change, image: Any) -> Any:
     try:
         return change(image)
     except (OSError, NotImplementedError, ValueError) as error:
-        if isinstance(error, (OptionError, ShapeError)):
+        if isinstance(error, TinyVisionError):
             raise
         raise ShapeError(f"{name}: Pillow says of an image of mode {image.mode}: {error}") from error
 
@@ -297,6 +297,13 @@ def _not_negative(value: float, name: str) -> float:
     return float(value)
 
 
+def _finite(value: float, name: str) -> float:
+    found = numbers(value, name)
+    if len(found) != 1 or not math.isfinite(found[0]):
+        raise OptionError(f"{name} must be one finite number, got {value!r}")
+    return found[0]
+
+
 def invert(img: Any) -> Any:
     """White minus each value."""
     return _by_kind("invert", img, pillow.invert, planes.invert)
@@ -355,7 +362,7 @@ def rotate(
     center   (x, y) of the point that stays, by default the middle of the image
     expand   make the image as large as the result needs, which holds for turns about the middle
     fill     what appears at the corners: a number, or one for each channel"""
-    mode = checked_interpolation(interpolation, "rotate")
+    mode, angle = checked_interpolation(interpolation, "rotate"), _finite(angle, "rotate: angle")
 
     def of_planes(array: np.ndarray) -> np.ndarray:
         matrix = _inverse_affine(_from_centre(center, array), -angle, (0, 0), 1, (0, 0))
@@ -377,7 +384,7 @@ def affine(
 ) -> Any:
     """Sheared by `shear` degrees (x, y), scaled, turned clockwise by `angle` degrees, and moved by `translate` pixels
     (x, y); `center` and `fill` as for rotate."""
-    mode = checked_interpolation(interpolation, "affine")
+    mode, angle = checked_interpolation(interpolation, "affine"), _finite(angle, "affine: angle")
     shears, shift = numbers(shear, "affine: shear"), numbers(translate, "affine: translate")
     if len(shears) == 1:
         shears = shears * 2 if isinstance(shear, (tuple, list)) else (shears[0], 0.0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import OptionError, ShapeError
+from ...errors import DtypeError, OptionError, ShapeError
 from .interpolation import pillows
 
 _WARPS = ("nearest", "nearest-exact", "bilinear", "bicubic")  # what Pillow warps with
@@ -37,7 +37,12 @@ def adjust_sharpness(image: Any, factor: float) -> Any:
 def _enhanced(kind: str, image: Any, factor: float) -> Any:
     from PIL import ImageEnhance
 
-    return getattr(ImageEnhance, kind)(image).enhance(factor)
+    try:
+        return getattr(ImageEnhance, kind)(image).enhance(factor)
+    except ValueError as error:
+        raise DtypeError(
+            f"Pillow cannot change the {kind.lower()} of an image of mode {image.mode}: {error}"
+        ) from error
 
 
 def adjust_hue(image: Any, turn: float) -> Any:
