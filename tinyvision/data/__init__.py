@@ -16,6 +16,7 @@ from .images import read_image
 from .loader import DataLoader
 from .mnist import KMNIST, MNIST, FashionMNIST
 from .npz import NpzDataset, read_npz
+from .photograph import photograph
 from .samplers import (
     BatchSampler,
     RandomSampler,
@@ -60,6 +61,7 @@ __all__ = [
     "default_collate",
     "default_convert",
     "get_worker_info",
+    "photograph",
     "random_split",
     "read_cifar",
     "read_idx",

@@ -242,7 +242,7 @@ def _largest(a):
 
 
 def _pixels(a, signed, strongest, limit):
-    """Rectangles, those of one colour in one path, neighbours in a row merged."""
+    """Strokes as wide as a pixel, those of one colour in one path, neighbours in a row merged."""
     if a.ndim == 3:
         steps = np.rint(np.clip(a, 0, 1) * 15).astype(int) * 17
         keys = (steps[0] << 16) + (steps[1] << 8) + steps[2]
@@ -261,8 +261,9 @@ def _pixels(a, signed, strongest, limit):
     for row, line in enumerate(keys):
         edges = [0, *(np.flatnonzero(np.diff(line)) + 1), len(line)]
         for start, end in itertools.pairwise(edges):
-            paths[line[start]].append(f"M{start} {row}h{end - start}v1h-{end - start}z")
-    return "".join(f'<path fill="{colours[k]}" d="{"".join(p)}"/>' for k, p in paths.items())
+            paths[line[start]].append(f"M{start} {row}h{end - start}")
+    rows = "".join(f'<path stroke="{colours[k]}" d="{"".join(p)}"/>' for k, p in paths.items())
+    return f'<g transform="translate(0 .5)" fill="none">{rows}</g>'
 
 
 def _range(a, limit):
