@@ -22,6 +22,7 @@ FLOORS = {
     "tape": 4,
     "tensors": 5, "cuda": 6.5, "distributions": 6, "linalg": 6,
     "amp": 6, "backends": 6, "accelerator": 7, "speed": 6,
+    "distributed": 7,
     "formats": 8,
     "nn": 9,
     "weights": 10,
@@ -31,7 +32,7 @@ FLOORS = {
     "cli": 14, "__main__": 15,
 }  # fmt: skip
 PYTORCHS_PLACES = {  # import paths of scripts, and nothing else
-    "utils/__init__.py", "utils/data.py", "utils/model_zoo.py", "nn/utils.py",
+    "utils/__init__.py", "utils/data/__init__.py", "utils/data/distributed.py", "utils/model_zoo.py", "nn/utils.py",
     *(p.relative_to(PACKAGE).as_posix() for p in (PACKAGE / "torchvision").rglob("*.py")),
 }  # fmt: skip
 NAMELESS = {"utils", "common", "helpers", "misc", "util", "helper"}

@@ -42,6 +42,7 @@ from .errors import (
     CheckpointError,
     DataError,
     DeviceError,
+    DistributedError,
     DownloadError,
     DtypeError,
     GraphError,
@@ -112,6 +113,7 @@ _ROOMS = (
     "check",
     "cuda",
     "data",
+    "distributed",
     "distributions",
     "explain",
     "hub",
@@ -155,6 +157,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see of them
     from . import check as check
     from . import cuda as cuda
     from . import data as data
+    from . import distributed as distributed
     from . import distributions as distributions
     from . import explain as explain
     from . import hub as hub
@@ -202,6 +205,7 @@ __all__ = [
     "CheckpointError",
     "DataError",
     "DeviceError",
+    "DistributedError",
     "DoubleTensor",
     "DownloadError",
     "DtypeError",

@@ -55,3 +55,7 @@ class ExportError(TinyVisionError, ValueError):
 
 class TrainingError(TinyVisionError, ArithmeticError):
     """Training cannot go on, for instance because the loss is no longer a finite number."""
+
+
+class DistributedError(TinyVisionError, RuntimeError):
+    """The processes of a job cannot find each other, do not agree, or one of them is gone. The message says which."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -161,8 +162,19 @@ def backward(output: Variable, gradient: Any = None, retain_graph: bool = False)
     if output.record is None:
         _accumulate(output, _after_hooks(output.hooks or (), upstream))
         return
-    waiting = {output.record.number: upstream}  # gradients in flight, by the number of the record they are for
-    queue = [(-output.record.number, output.record)]
+    endings: list[Callable[[], object]] = []
+    _walks.endings.append(endings)
+    try:
+        _walk(output.record, upstream, retain_graph)
+    finally:
+        _walks.endings.pop()
+    for ending in endings:
+        ending()
+
+
+def _walk(record, upstream, retain_graph):
+    waiting = {record.number: upstream}  # gradients in flight, by the number of the record they are for
+    queue = [(-record.number, record)]
     hooked: dict[int, tuple[Variable, Array]] = {}  # the leaves whose hooks want to see the whole gradient, and it
     while queue:
         _, record = heapq.heappop(queue)
@@ -181,6 +193,22 @@ def backward(output: Variable, gradient: Any = None, retain_graph: bool = False)
             record.cache, record.inputs, record.backward = None, (), None
     for leaf, gradient in hooked.values():
         _accumulate(leaf, _after_hooks(leaf.hooks, gradient))
+
+
+class _Walks(threading.local):
+    """What is to be done when the walks that this thread is in are over, the innermost last."""
+
+    def __init__(self):
+        self.endings = []
+
+
+_walks = _Walks()
+
+
+def at_the_end(ending: Callable[[], object]) -> None:
+    """In a backward or a hook: call `ending()` once, when this walk is over and every leaf has its gradient."""
+    if ending not in _walks.endings[-1]:
+        _walks.endings[-1].append(ending)
 
 
 def _after_hooks(hooks, gradient):

@@ -19,6 +19,7 @@ from .npz import NpzDataset, read_npz
 from .photograph import photograph
 from .samplers import (
     BatchSampler,
+    DistributedSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -43,6 +44,7 @@ __all__ = [
     "DataLoader",
     "Dataset",
     "Digits",
+    "DistributedSampler",
     "FashionMNIST",
     "ImageFolder",
     "IterableDataset",

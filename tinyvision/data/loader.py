@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from .. import random
+from ..distributed.shares import hand_out, share_of
 from ..errors import DataError, OptionError
 from .collate import default_collate, default_convert
 from .combined import IterableDataset
-from .samplers import BatchSampler, RandomSampler, SequentialSampler, numpy_generator
+from .samplers import BatchSampler, DistributedSampler, RandomSampler, SequentialSampler, numpy_generator
 from .transforms import drawing_from
 from .workers import Workers
 
@@ -33,6 +34,9 @@ class DataLoader:
     timeout        seconds that a worker may need for a batch, 0 for any time
     generator      a tinyvision or NumPy Generator that the order is drawn from, anew in every epoch
     seed           0 to 2**64 - 1; None draws one from the generator in force when the loader is made
+    shard          (rank, world): each batch is cut into `world` shares of neighbours, and this loader gives number
+                   `rank`. batch_size, len and batch_indices speak of whole batches. Where a batch has fewer items than
+                   there are ranks, some get a stand-in (see `distributed.shares`)
     pin_memory, persistent_workers, multiprocessing_context, pin_memory_device, in_order
                    change nothing here: the workers are threads, and batches always come in order
 
@@ -65,6 +69,7 @@ class DataLoader:
         pin_memory_device: str = "",
         in_order: bool = True,
         seed: int | None = None,
+        shard: tuple[int, int] | None = None,
     ) -> None:
         self.dataset, self.batch_size, self.shuffle = dataset, batch_size, bool(shuffle)
         self.num_workers, self.drop_last, self.collate_fn = num_workers, bool(drop_last), collate_fn
@@ -72,13 +77,19 @@ class DataLoader:
         self.pin_memory, self.persistent_workers = bool(pin_memory), bool(persistent_workers)
         self.prefetch_factor = prefetch_factor
         self._iterable = isinstance(dataset, IterableDataset)
+        if isinstance(sampler, DistributedSampler):
+            if shard is not None or batch_size is None:
+                raise OptionError("DataLoader: a DistributedSampler goes without shard, and with batches")
+            shard = sampler.rank, sampler.num_replicas
+            self.batch_size = _whole_number(batch_size, "batch_size", 1) * sampler.num_replicas
+        self._sampler, self._batch_sampler = sampler, batch_sampler
         self._check_order(sampler, batch_sampler)
+        self.shard = self._checked_shard(shard)
         self._check_workers()
         if seed is None:
             seed = int(numpy_generator(generator).integers(2**63))
         random.stream(seed)  # refuses what is no seed, here instead of in the first batch
         self.seed, self.epoch = seed, 0
-        self._sampler, self._batch_sampler = sampler, batch_sampler
 
     def _check_order(self, sampler, batch_sampler):
         dataset, kind = self.dataset, type(self.dataset).__name__
@@ -102,6 +113,16 @@ class DataLoader:
             raise OptionError(
                 f"DataLoader: drop_last leaves nothing of {len(dataset)} items in batches of {self.batch_size}"
             )
+
+    def _checked_shard(self, shard):
+        if shard is None:
+            return None
+        whole = isinstance(shard, (tuple, list)) and len(shard) == 2 and all(type(n) is int for n in shard)
+        if not whole or not 0 <= shard[0] < shard[1]:
+            raise OptionError(f"DataLoader: shard is (rank, world) with 0 <= rank < world, got {shard!r}")
+        if self._iterable or (self.batch_size is None and self._batch_sampler is None):
+            raise OptionError("DataLoader: shard cuts batches of a dataset with indices; here there are none")
+        return tuple(shard)
 
     def _check_workers(self):
         _whole_number(self.num_workers, "num_workers", 0)
@@ -130,12 +151,15 @@ class DataLoader:
         """What gives the indices of a batch, or None where there are no batches of indices."""
         if self._batch_sampler is not None or self.batch_size is None or self._iterable:
             return self._batch_sampler
-        return BatchSampler(self.sampler, self.batch_size, self.drop_last)
+        order = self.sampler.of_all() if isinstance(self.sampler, DistributedSampler) else self.sampler
+        return BatchSampler(order, self.batch_size, self.drop_last)
 
     def __len__(self) -> int:
         """Batches in an epoch."""
         if self._batch_sampler is not None:
             return len(self._batch_sampler)  # type: ignore[arg-type]
+        if isinstance(self._sampler, DistributedSampler):
+            return len(self.batch_sampler)
         items = len(self.dataset if self._sampler is None else self._sampler)  # type: ignore[arg-type]
         if self.batch_size is None:
             return items
@@ -161,8 +185,25 @@ class DataLoader:
             self.seed = int(numpy_generator(self.generator).integers(2**63))
         if self._iterable:
             return self._streamed(epoch)
-        jobs = (partial(self._gather, chunk, epoch) for chunk in islice(self._chunks(epoch), step, None))
+        chunks = islice(self._chunks(epoch), step, None)
+        if self.shard is not None:
+            return self._shares(list(chunks), epoch)
+        return self._batches(chunks, epoch)
+
+    def _batches(self, chunks: Iterable[Any], epoch: int) -> Iterator[Any]:
+        jobs = (partial(self._gather, chunk, epoch) for chunk in chunks)
         return self._in_threads(jobs) if self.num_workers else self._one_by_one(jobs)
+
+    def _shares(self, chunks: list[Any], epoch: int) -> Iterator[Any]:
+        """This rank's rows of every batch."""
+        shares = [chunk[share_of(len(chunk), *self.shard)] for chunk in chunks]  # type: ignore[misc]
+        stand_ins = [chunk[:1] if not len(share) else share for chunk, share in zip(chunks, shares, strict=True)]
+        try:
+            for share, batch in zip(shares, self._batches(stand_ins, epoch), strict=True):
+                hand_out(stand_in=not len(share))
+                yield batch
+        finally:
+            hand_out(stand_in=False)
 
     def __repr__(self) -> str:
         batches = "" if self._iterable else f": {len(self)} batches"
@@ -181,7 +222,7 @@ class DataLoader:
             return iter(self._batch_sampler)
         if self._sampler is not None:
             single = self.batch_size is None
-            return iter(self._sampler if single else BatchSampler(self._sampler, self.batch_size, self.drop_last))
+            return iter(self._sampler if single else self.batch_sampler)
         count = len(self.dataset)
         order = random.stream(self.seed, "shuffle", epoch).permutation(count) if self.shuffle else np.arange(count)
         if self.batch_size is None:

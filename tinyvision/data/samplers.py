@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import random
+from .. import distributed, random
 from ..arrays import full_name
 from ..device import to_numpy
 from ..errors import OptionError
@@ -117,6 +117,56 @@ class WeightedRandomSampler(Sampler):
 
     def __len__(self) -> int:
         return self.num_samples
+
+
+class DistributedSampler(Sampler):
+    """One rank's share of a dataset: of all indices in their order, every `num_replicas`-th from number `rank` on.
+
+    num_replicas, rank   by default those of the job (see `tinyvision.distributed`)
+    shuffle              a new order for each epoch that `set_epoch` names, which follows from (seed, epoch) alone
+    drop_last            leave out what cannot be shared out evenly
+
+    No index comes twice to make the shares equal, so that some ranks may have one more than others. A DataLoader takes
+    it as `shard=(rank, num_replicas)` with batches of `batch_size` for every rank: all ranks have equally many batches.
+    Raises OptionError."""
+
+    def __init__(
+        self,
+        dataset: Sized,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        super().__init__(dataset)
+        self.num_replicas = distributed.world_size() if num_replicas is None else num_replicas
+        self.rank = distributed.rank() if rank is None else rank
+        if any(type(n) is not int for n in (self.num_replicas, self.rank)) or not 0 <= self.rank < self.num_replicas:
+            raise OptionError(
+                f"DistributedSampler: rank is an integer from 0 to below num_replicas, "
+                f"got rank={rank!r}, num_replicas={num_replicas!r}"
+            )
+        random.stream(seed)  # refuses what is no seed
+        self.dataset, self.shuffle, self.seed, self.drop_last = dataset, bool(shuffle), seed, bool(drop_last)
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch whose order comes next; call it before each, or all epochs have the same."""
+        self.epoch = epoch
+
+    def of_all(self) -> list[int]:
+        """The indices of all ranks, in order."""
+        count = len(self.dataset)
+        rng = random.stream(self.seed, "shuffle", self.epoch)
+        order = rng.permutation(count) if self.shuffle else np.arange(count)
+        return order[: count - count % self.num_replicas if self.drop_last else count].tolist()
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.of_all()[self.rank :: self.num_replicas])
+
+    def __len__(self) -> int:
+        return len(range(self.rank, len(self.of_all()), self.num_replicas))
 
 
 class BatchSampler(Sampler):

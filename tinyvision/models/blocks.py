@@ -118,7 +118,7 @@ def stochastic_depth(input: Tensor, p: float, mode: str, training: bool = True) 
         raise OptionError(f'stochastic_depth: mode must be "batch" or "row", got {mode!r}')
     if not training or p == 0:
         return input
-    shape = (input.shape[0] if mode == "row" else 1, *[1] * (input.ndim - 1))
+    shape = (input.shape[0], *[1] * (input.ndim - 1)) if mode == "row" else (1,)  # one number, not one for a row
     kept = (random.generator().random(shape) >= p).astype(input.dtype) / (1 - p if p < 1 else 1)
     return input * Tensor(to_device(kept.astype(input.dtype), device_of(input.array)))
 

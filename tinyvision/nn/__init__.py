@@ -112,6 +112,7 @@ from .losses import (
     TripletMarginLoss,
 )
 from .module import Buffer, Module, Parameter
+from .parallel import SyncBatchNorm
 from .summary import summary
 
 __all__ = [
@@ -214,6 +215,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "SyncBatchNorm",
     "Tanh",
     "Tanhshrink",
     "Threshold",

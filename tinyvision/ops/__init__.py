@@ -90,6 +90,8 @@ from .norm import (
     batchnorm_relu_forward,
     batchnorm_train_backward,
     batchnorm_train_forward,
+    sync_batchnorm_backward,
+    sync_batchnorm_forward,
 )
 from .pad import (
     pad_backward,

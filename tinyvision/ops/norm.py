@@ -1,9 +1,11 @@
-"""Batch normalisation (Ioffe and Szegedy, 2015), as two pairs: with the batch's statistics, and with frozen ones.
+"""Batch normalisation (Ioffe and Szegedy, 2015): with the batch's statistics, with those of a batch that lies on
+several processes, and with frozen ones.
 
 x is (N, C) or (N, C, ...); every channel is normalised over all other axes. Inside, x is a matrix (M, C) whose rows are
 pixels: channels-last memory *is* that matrix. M = N·H·W counts the numbers that share a mean.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,10 @@ from ..types import Array, Gradients, Needs
 from .activation import keep, rectify
 from .channels import column_sums, repeated, widened
 from .checks import check_arrays, describe, shape_error
+
+
+def _alone(array):
+    return array[None]
 
 
 def batchnorm_train_forward(
@@ -55,14 +61,14 @@ def batchnorm_train_backward(dy: Array, cache: Any, needs: Needs = (True, True, 
     return _backward(drows, _sums(drows, _rows(cache[0]), cache[2]), cache, needs)
 
 
-def _backward(drows, sums, cache, needs):
-    """The rest of `batchnorm_train_backward`, once Σ dy and Σ dy·(x - mean) are known."""
+def _backward(drows, sums, cache, needs, count=None):
+    """The rest of `batchnorm_train_backward`, once Σ dy and Σ dy·(x - mean) over all `count` rows are known."""
     x, weight, mean, var, eps = cache
     rows, inverse = _rows(x), 1 / np.sqrt(var + eps)
     dbias, dweight = sums[0], sums[1] * inverse
     if not needs[0]:
         return None, dweight if needs[1] else None, dbias if needs[2] else None
-    scale, M = weight * inverse, len(rows)
+    scale, M = weight * inverse, len(rows) if count is None else count
     slope, shift = -scale * inverse * dweight / M, -scale * dbias / M
     dx = np.empty_like(rows)
     wide, mean, scale, slope, shift = widened(rows, mean, scale, slope, shift)
@@ -140,6 +146,67 @@ def batchnorm_frozen_backward(dy: Array, cache: Any, needs: Needs = (True, True,
     return dx, dweight if needs[1] else None, dbias if needs[2] else None, None, None
 
 
+def sync_batchnorm_forward(
+    x: Array,
+    weight: Array,
+    bias: Array,
+    eps: float = 1e-5,
+    gather: Callable[[Array], Array] = _alone,
+    counted: bool = True,
+    moments: tuple[int, Array, Array] | None = None,
+) -> tuple[Array, Any]:
+    """batchnorm_train of a batch whose rows lie on several processes, all of which call this.
+
+    x (N, C, ...), this process's rows, may be none; weight (C,), bias (C,)  ->  y like x, cache. `gather(a)` gives the
+    arrays of all processes as (P, *a.shape). Rows that are not `counted` are normalised and no more. `moments` hands in
+    `gathered_moments(x, gather, counted)`. Raises ShapeError, DtypeError, DeviceError."""
+    _check("sync_batchnorm", x, weight=weight, bias=bias)
+    count, mean, var = gathered_moments(x, gather, counted) if moments is None else moments
+    y = _scaled(_rows(x), mean, weight / np.sqrt(var + eps), bias)
+    return _like(y, x), (x, weight, mean, var, eps, count, gather, counted)
+
+
+def gathered_moments(
+    x: Array, gather: Callable[[Array], Array] = _alone, counted: bool = True
+) -> tuple[int, Array, Array]:
+    """(numbers per channel, mean, biased variance) of x (N, C, ...) on all processes together: one exchange.
+
+    Each process sends its own count, mean and Σ(x - mean)²; they are joined in the order of processes, so that all get
+    the same bits. Raises ShapeError if there are fewer than two numbers per channel in all, and DtypeError."""
+    check_arrays("sync_batchnorm", x=x)
+    if x.ndim < 2 or not x.shape[1]:
+        raise ShapeError(f"sync_batchnorm: x must be (N, C) or (N, C, H, W), got {tuple(x.shape)}")
+    if x.dtype.itemsize < 4:
+        raise DtypeError(f"sync_batchnorm: sums over a batch overflow in {x.dtype}; train in float32")
+    C = x.shape[1]
+    own = np.zeros_like(x, shape=2 * C + 1, dtype=np.float64)
+    if counted and x.size:
+        own[0] = x.size // C
+        own[1 : C + 1], own[C + 1 :] = _mean_and_variance(_rows(x))
+        own[C + 1 :] *= own[0]
+    count, mean, squares = _joined((int(row[0]), row[1 : C + 1], row[C + 1 :]) for row in gather(own))
+    if count < 2:
+        raise shape_error("sync_batchnorm", "one number per channel has no variance", x=("(N, C, ...)", x))
+    return count, mean.astype(x.dtype), (squares / count).astype(x.dtype)
+
+
+def sync_batchnorm_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
+    """dy like x  ->  dx like x, dweight (C,), dbias (C,)
+
+    As `batchnorm_train_backward`, with M, Σ dy and Σ dy·(x - mean) over the rows of all processes: one exchange.
+    dweight and dbias are this process's part: like every other weight's, they are added up by whoever trains. All dy
+    must belong to one loss: the mean over all rows, not that over a process's own."""
+    x, _, mean, var, eps, count, gather, counted = cache
+    drows = _rows(dy)
+    own = _sums(drows, _rows(x), mean)
+    dx = None
+    if needs[0]:
+        sums = gather(np.concatenate(own)).sum(axis=0).reshape(2, -1)
+        dx = _backward(drows, sums, cache[:5], (True, False, False), count)[0] if counted else np.zeros_like(x)
+    dweight = own[1] / np.sqrt(var + eps) if needs[1] else None
+    return dx, dweight, own[0] if needs[2] else None
+
+
 def _check(op, x, **vectors):
     check_arrays(op, x=x, **vectors)
     if x.ndim < 2:
@@ -198,13 +265,21 @@ def _mean_and_variance(rows):
         squares = column_sums(np.multiply(centred, centred, out=centred), C) - missed * missed * count
         return count, mean + missed, squares
 
+    count, mean, squares = _joined(blocks.over_rows(work, wide))
+    return mean, squares / count
+
+
+def _joined(parts):
+    """(count, mean, Σ(x - mean)²) of several parts together."""
     count, mean, squares = 0, 0, 0
-    for n, block_mean, block_squares in blocks.over_rows(work, wide):
+    for n, block_mean, block_squares in parts:
+        if not n:
+            continue
         delta = block_mean - mean
         mean = mean + delta * (n / (count + n))
         squares = squares + block_squares + delta * delta * (count * n / (count + n))
         count += n
-    return mean, squares / count
+    return count, mean, squares
 
 
 def _sums(drows, rows, mean, relu=None):

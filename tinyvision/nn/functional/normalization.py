@@ -33,7 +33,7 @@ def batch_norm(
     input = tensor_input("batch_norm", "input", input)
     if input.ndim < 2:
         raise ShapeError(f"batch_norm: input must be (N, C) or (N, C, ...), got {tuple(input.shape)}")
-    weight, bias = _affine(input, weight, bias)
+    weight, bias = affine(input, weight, bias)
     if not training:
         if running_mean is None or running_var is None:
             raise OptionError("batch_norm: without training, running_mean and running_var are needed")
@@ -42,7 +42,7 @@ def batch_norm(
     running_var = _running("running_var", running_var, input)
     moments = batch_moments(input.array)
     output = F.batchnorm_train(input, weight, bias, eps=eps, moments=moments)
-    _update_running(input.array.size // input.shape[1], moments, running_mean, running_var, momentum)
+    update_running(input.array.size // input.shape[1], moments, running_mean, running_var, momentum)
     return output
 
 
@@ -57,14 +57,15 @@ def batch_norm_relu(
     eps: float = 1e-5,
 ) -> Tensor:
     """relu(batch_norm(input) + skip) with the batch's statistics, in one walk through memory; skip may be None."""
-    weight, bias = _affine(input, weight, bias)
+    weight, bias = affine(input, weight, bias)
     moments = batch_moments(input.array)
     output = F.batchnorm_relu(input, weight, bias, skip, eps=eps, moments=moments)
-    _update_running(input.array.size // input.shape[1], moments, running_mean, running_var, momentum)
+    update_running(input.array.size // input.shape[1], moments, running_mean, running_var, momentum)
     return output
 
 
-def _affine(input, weight, bias):
+def affine(input: Tensor, weight: Any, bias: Any) -> tuple[Any, Any]:
+    """weight and bias, 1 and 0 in the place of what is None."""
     weight = np.ones_like(input.array, shape=input.shape[1]) if weight is None else weight
     return weight, np.zeros_like(input.array, shape=input.shape[1]) if bias is None else bias
 
@@ -79,7 +80,8 @@ def _running(name, average, input):
     return average
 
 
-def _update_running(count, moments, running_mean, running_var, momentum):
+def update_running(count: int, moments: tuple[Any, Any], running_mean: Any, running_var: Any, momentum: float) -> None:
+    """Take the mean and variance of `count` numbers per channel up into the running ones, in place."""
     mean, var = moments
     for running, new in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
         if running is not None:
@@ -131,7 +133,7 @@ def instance_norm(
         moments = mean.reshape(mean.shape[:2]).mean(axis=0), variance.mean(axis=0)
         running_mean = _running("running_mean", running_mean, input)
         running_var = _running("running_var", running_var, input)
-        _update_running(count, moments, running_mean, running_var, momentum)
+        update_running(count, moments, running_mean, running_var, momentum)
     return output
 
 

@@ -1,11 +1,12 @@
 """PyTorch's names for what is in `tinyvision.data`: `from tinyvision.utils.data import DataLoader, TensorDataset`."""
 
-from ..data import (
+from ...data import (
     BatchSampler,
     ChainDataset,
     ConcatDataset,
     DataLoader,
     Dataset,
+    DistributedSampler,
     IterableDataset,
     RandomSampler,
     Sampler,
@@ -27,6 +28,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "IterableDataset",
     "RandomSampler",
     "Sampler",

@@ -1,0 +1,191 @@
+"""Programs that several ranks run under mpiexec; rank 0 writes what came out to a .npz.   python ranks.py NAME [OUT]"""
+
+import os
+import signal
+import sys
+import time
+from contextlib import nullcontext
+
+import numpy as np
+
+import tinyvision as tv
+from tinyvision import distributed, nn, optim, random
+from tinyvision.data import DataLoader
+from tinyvision.data.transforms.base import generator_for
+from tinyvision.distributed import shares
+from tinyvision.nn.parallel import DistributedDataParallel
+
+ROWS, BATCH = 17, 7  # the last of three batches has three rows: of five ranks, two have none of it
+
+
+class Pictures:
+    """17 pictures of random brightness; what is drawn for one must not depend on who reads it."""
+
+    def __init__(self):
+        rng = np.random.default_rng(3)
+        self.x, self.y = rng.standard_normal((ROWS, 3, 8, 8)), rng.integers(0, 4, ROWS)
+
+    def __len__(self):
+        return ROWS
+
+    def __getitem__(self, index):
+        return self.x[index] * generator_for(None).uniform(0.5, 1.5), int(self.y[index])
+
+
+class Network(nn.Module):
+    def __init__(self, norm):
+        random.manual_seed(1)
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 6, 3, stride=2, padding=1),
+            nn.BatchNorm2d(6) if norm else nn.Identity(),
+            nn.ReLU(),
+            nn.Conv2d(6, 8, 3),
+            nn.BatchNorm2d(8) if norm else nn.Identity(),
+            nn.Flatten(),
+            nn.Dropout(0.3),
+        )
+        self.head = nn.Linear(32, 4)
+        self.never = nn.Linear(3, 3)  # no rank uses it
+        self.double()
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+def train(norm=None, wrap=DistributedDataParallel):
+    """Two epochs of SGD on what this process has of every batch -> all weights."""
+    model = Network(norm)
+    if norm == "sync":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    model = wrap(model)
+    shard = (distributed.rank(), distributed.world_size())
+    loader = DataLoader(Pictures(), BATCH, shuffle=True, seed=5, shard=shard if shard[1] > 1 else None)
+    optimizer, loss = optim.SGD(model.parameters(), lr=0.1, momentum=0.9), nn.CrossEntropyLoss()
+    for epoch in range(2):
+        for step, (x, y) in enumerate(loader):
+            with random.use(random.stream(7, "dropout", epoch, step)):
+                scores = model(x)
+            optimizer.zero_grad()
+            loss(scores, y).backward()
+            optimizer.step()
+    if norm == "local" and distributed.world_size() > 1:
+        model.sync_buffers()
+    distributed.check_equal(model)
+    return {name.removeprefix("module."): v.numpy() for name, v in model.state_dict().items()}
+
+
+class PlainMean(DistributedDataParallel):
+    """The control: gradients averaged over ranks as if all had equally many rows."""
+
+    def _rows(self, inputs, options):
+        rows, start, _, total = super()._rows(inputs, options)
+        return rows, start, total / distributed.world_size(), total
+
+
+def one_stream(model):
+    """The control: every rank draws the first numbers of the stream for its own rows."""
+    shares.rows_of_all = lambda *rows: nullcontext()
+    return DistributedDataParallel(model)
+
+
+def accumulate():
+    """Two batches into one gradient, the first under no_sync; then a third on top of what was exchanged."""
+    model = DistributedDataParallel(Network(None).eval())
+    model.train()
+    model.module.body[6].p = 0.0
+    pictures, grads = Pictures(), []
+    loss = nn.CrossEntropyLoss()
+
+    def backward(a, b):
+        rows = shares.share_of(b - a, distributed.rank(), distributed.world_size())
+        x, y = tv.tensor(pictures.x[a:b][rows]), tv.tensor(pictures.y[a:b][rows])
+        loss(model(x), y).backward()
+
+    with model.no_sync():
+        backward(0, 7)
+    backward(7, 12)
+    grads.append(model.module.head.weight.grad.numpy().copy())
+    backward(12, 17)
+    grads.append(model.module.head.weight.grad.numpy().copy())
+    return {"two": grads[0], "three": grads[1]}
+
+
+class Branches(nn.Module):
+    """Each rank uses another layer."""
+
+    def __init__(self):
+        random.manual_seed(2)
+        self.layers = nn.ModuleList([nn.Linear(4, 1) for _ in range(6)]).double()
+
+    def forward(self, x, which):
+        return self.layers[which](x)
+
+
+def unused():
+    model = DistributedDataParallel(Branches())
+    model(tv.ones(1, 4, dtype="float64"), distributed.rank()).sum().backward()
+    grads = [layer.weight.grad for layer in model.module.layers]
+    return {"there": np.array([g is not None for g in grads]), "first": grads[0].numpy()}
+
+
+def collectives():
+    me, world = distributed.rank(), distributed.world_size()
+    a = distributed.all_reduce(tv.tensor([1.0, me]))
+    b = distributed.all_reduce(np.array([me]), distributed.ReduceOp.MAX)
+    c = distributed.broadcast(np.array([me * 10]), src=world - 1)
+    table = distributed.gather(np.array([me, me]))
+    drawn = distributed.gather(random.generator().random(3))
+    distributed.barrier()
+    threads = distributed.gather(np.array([tv.get_num_threads()]))
+    return {"sum": a.numpy(), "max": b, "last": c, "table": table, "drawn": drawn, "threads": threads}
+
+
+# -- failures
+
+
+def late(what):
+    """All ranks come to a barrier, but rank 1, to which `what` happens before the second."""
+    distributed.barrier()
+    if distributed.rank() == 1:
+        what()
+    distributed.barrier("the second barrier")
+
+
+def other_model():
+    DistributedDataParallel(nn.Linear(3, 2 + distributed.rank() // 2))
+
+
+def different_calls():
+    if distributed.rank():
+        distributed.barrier("the end of the epoch")
+    else:
+        distributed.gather(np.zeros(1000000), "the sum of losses")
+
+
+def raising():
+    raise ValueError("of its own")
+
+
+PROGRAMS = {
+    "plain": train,
+    "sync": lambda: train("sync"),
+    "local": lambda: train("local"),
+    "plain_mean": lambda: train(wrap=PlainMean),
+    "one_stream": lambda: train(wrap=one_stream),
+    "accumulate": accumulate,
+    "unused": unused,
+    "collectives": collectives,
+    "killed": lambda: late(lambda: os.kill(os.getpid(), signal.SIGKILL)),
+    "frozen": lambda: late(lambda: os.kill(os.getpid(), signal.SIGSTOP)),
+    "raising": lambda: late(raising),
+    "leaving": lambda: late(sys.exit),
+    "asleep_at_the_end": lambda: distributed.rank() == 1 and time.sleep(60),
+    "other_model": other_model,
+    "different_calls": different_calls,
+}
+
+if __name__ == "__main__":
+    distributed.init(timeout=float(os.environ.get("RANKS_TIMEOUT", "30")))
+    results = PROGRAMS[sys.argv[1]]()
+    if results and len(sys.argv) > 2 and distributed.rank() == 0:
+        np.savez(sys.argv[2], **results)

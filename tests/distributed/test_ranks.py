@@ -1,0 +1,125 @@
+"""Several ranks on this machine against one process, in float64, and what happens when one of them fails."""
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROGRAM = Path(__file__).with_name("ranks.py")
+CLOSE = 1e-12  # float64, sums in another order; the controls are off by 1e-2 and more
+
+
+def of_mpich(name):
+    """A file of the mpich wheel, which need not be in the environment that is active."""
+    try:
+        files = importlib.metadata.distribution("mpich").files
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("mpich is not installed")
+    return os.path.realpath(next(f for f in files if f.name == name).locate())
+
+
+def mpiexec(ranks, *arguments, timeout=30.0):
+    """Run ranks.py on so many ranks, under a timeout of its own, one thread each."""
+    environment = {
+        **os.environ,
+        "MPI4PY_LIBMPI": of_mpich("libmpi.so.12"),
+        "RANKS_TIMEOUT": str(timeout),
+        "TINYVISION_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    command = [of_mpich("mpiexec"), "-n", str(ranks), sys.executable, str(PROGRAM), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=90, env=environment)
+
+
+@pytest.fixture(scope="session")
+def outcome(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+
+    @cache
+    def run(program, ranks):
+        out = folder / f"{program}{ranks}.npz"
+        result = mpiexec(ranks, program, out)
+        assert result.returncode == 0, result.stdout + result.stderr
+        with np.load(out) as arrays:
+            return dict(arrays)
+
+    return run
+
+
+def apart(a, b):
+    assert a.keys() == b.keys()
+    return max(np.abs(a[name] - b[name]).max() for name in a)
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 5])
+def test_ranks_train_as_one_process_does(outcome, ranks):
+    assert apart(outcome("plain", ranks), outcome("plain", 1)) < CLOSE
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 5])
+def test_with_synchronised_batch_norm_too(outcome, ranks):
+    assert apart(outcome("sync", ranks), outcome("local", 1)) < CLOSE
+
+
+@pytest.mark.parametrize(("control", "of"), [("plain_mean", "plain"), ("local", "local"), ("one_stream", "plain")])
+def test_without_what_is_done_for_it_they_do_not(outcome, control, of):
+    assert apart(outcome(control, 3), outcome(of, 1)) > 1e-3
+
+
+def test_gradients_gathered_without_exchange_are_exchanged_later(outcome):
+    assert apart(outcome("accumulate", 3), outcome("accumulate", 1)) < CLOSE
+
+
+def test_a_parameter_that_one_rank_uses_has_a_gradient_on_all(outcome):
+    found = outcome("unused", 3)
+    assert found["there"].tolist() == [True] * 3 + [False] * 3
+    np.testing.assert_allclose(found["first"], np.full((1, 4), 1 / 3))
+
+
+def test_collective_calls(outcome):
+    found = outcome("collectives", 3)
+    assert found["sum"].tolist() == [3, 3]
+    assert found["max"].tolist() == [2]
+    assert found["last"].tolist() == [20]
+    assert found["table"].tolist() == [[0, 0], [1, 1], [2, 2]]
+    assert (found["drawn"] == found["drawn"][0]).all()
+
+
+FAILURES = {
+    "frozen": r"rank 1 did not come to the second barrier within 2 s: it is frozen",
+    "raising": r"ValueError: of its own\ntinyvision: rank 1 ended the job with ValueError: of its own",
+    "leaving": r"rank 1 ended while rank \d waited for it in the second barrier",
+    "asleep_at_the_end": r"rank 1 did not end within 2 s of rank",
+    "other_model": r"the names or shapes of the weights on rank 2 differ from those on rank 0",
+    "different_calls": r"the sum of losses",
+    "killed": r"(?i)killed|exit code: 9",  # it is MPI's launcher that sees this, and ends the others
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_failing_rank_ends_the_job_in_time(failure):
+    begun = time.monotonic()
+    result = mpiexec(3, failure, timeout=30 if failure in ("raising", "leaving", "other_model", "killed") else 2)
+    assert result.returncode != 0
+    assert re.search(FAILURES[failure], result.stdout + result.stderr), result.stdout + result.stderr
+    assert time.monotonic() - begun < 25
+
+
+def test_the_launcher_of_another_mpi_is_recognised():
+    environment = {
+        **os.environ,
+        "MPI4PY_LIBMPI": of_mpich("libmpi.so.12"),
+        "OMPI_COMM_WORLD_RANK": "2",
+        "OMPI_COMM_WORLD_SIZE": "4",
+    }
+    command = [sys.executable, str(PROGRAM), "collectives"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    assert result.returncode == 1
+    assert "Open MPI's mpirun started this process as number 2 of 4, but its MPI" in result.stderr

@@ -1,0 +1,24 @@
+"""What a launcher has written into the environment: how many processes it believes to have started."""
+
+import os
+from collections.abc import Mapping
+
+# (launcher, the number of this process, how many there are). A batch job of Slurm has SLURM_NTASKS even where nothing
+# was started with srun; only a step's own number says how many processes run side by side.
+_LAUNCHERS = (
+    ("Open MPI's mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("MPICH's or Intel's mpiexec", "PMI_RANK", "PMI_SIZE"),
+    ("MVAPICH's mpirun", "MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"),
+    ("srun", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+    ("torchrun", "RANK", "WORLD_SIZE"),
+)
+
+
+def launched_as(environment: Mapping[str, str] | None = None) -> tuple[str, int, int] | None:
+    """(launcher, number of this process, number of processes) if one of several, as the environment says; else None."""
+    environment = os.environ if environment is None else environment
+    for launcher, number, count in _LAUNCHERS:
+        texts = environment.get(number, ""), environment.get(count, "")
+        if all(text.isascii() and text.isdigit() for text in texts) and int(texts[1]) > 1:
+            return launcher, int(texts[0]), int(texts[1])
+    return None

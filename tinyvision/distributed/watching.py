@@ -1,0 +1,160 @@
+"""Waiting for the other ranks, but not for ever: who has ended, who does not come, and the end of the whole job.
+
+MPI itself waits without end for a rank that has left or is frozen. Here every wait looks at the clock, and the ranks
+tell each other two things on a line of their own: LEFT when a process ends, HERE when one has waited too long. A rank
+that gets HERE while it waits answers with its own; who stays silent is who is missed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import time
+import traceback
+from typing import Any
+
+from ..errors import DistributedError
+
+_LEFT, _HERE = 1, 2  # tags
+_LOOK = 0.02  # seconds between two looks at what others have sent
+_BRISK = 0.001  # seconds in which a wait does not sleep: most are shorter
+_ANSWER = 2.0  # seconds in which a rank that is alive and waits has answered, or finished what it was about to send
+
+
+class Watch:
+    """One rank's view of its group.
+
+    comm      what collective calls go through
+    line      where ranks tell each other LEFT and HERE
+    timeout   seconds that a rank may let the others wait"""
+
+    def __init__(self, MPI: Any, comm: Any, line: Any, timeout: float) -> None:
+        self.MPI, self.comm, self.line, self.timeout = MPI, comm, line, timeout
+        self.left: dict[int, float] = {}  # when it was heard that a rank has ended
+        self.here: dict[int, str] = {}  # what ranks that have waited too long wait for
+        self.answered: set[int] = set()
+        self.sent: list[Any] = []  # a message must live until it has arrived
+        self.ended = False
+
+    @property
+    def others(self) -> list[int]:
+        """All ranks but this one."""
+        return [r for r in range(self.comm.size) if r != self.comm.rank]
+
+    def guard(self) -> None:
+        """From now on, an exception that nobody catches ends the job, and the end of this process is told."""
+        shown = sys.excepthook
+
+        def end(kind, error, trace):
+            self.end_job(error, lambda: shown(kind, error, trace))
+
+        sys.excepthook = end
+        atexit.register(self.leave)
+
+    def wait(self, request: Any, what: str) -> None:
+        """Return once `request` is done. Raises DistributedError after `timeout` seconds, or when it cannot be done."""
+        self.here.clear()
+        self.answered.clear()
+        begun = looked = time.monotonic()
+        try:
+            while not request.Test():
+                now = time.monotonic()
+                if now - begun > _BRISK:
+                    time.sleep(0.0001)
+                if now - looked > _LOOK:
+                    looked = now
+                    self.hear(what)
+                    gone = [r for r, when in self.left.items() if now - when > _ANSWER]
+                    if gone and not request.Test():
+                        raise DistributedError(
+                            f"{_ranks(gone)} ended while rank {self.comm.rank} waited for it in {what}; all ranks must "
+                            f"make the same calls, as many batches and backward passes each"
+                        )
+                if now - begun > self.timeout:
+                    self.blame(what)
+        except self.MPI.Exception as error:
+            raise DistributedError(
+                f"{what}: MPI says {error}; ranks called different things, or with arrays of different sizes"
+            ) from None
+
+    def hear(self, what: str) -> None:
+        """Take in what other ranks have told, and answer those who ask."""
+        status = self.MPI.Status()
+        while self.line.Iprobe(self.MPI.ANY_SOURCE, self.MPI.ANY_TAG, status):
+            text = bytearray(status.Get_count(self.MPI.BYTE))
+            source = status.Get_source()
+            self.line.Recv([text, self.MPI.BYTE], source, status.Get_tag())
+            if status.Get_tag() == _LEFT:
+                self.left[source] = time.monotonic()
+            else:
+                self.here[source] = text.decode()
+                if source not in self.answered:
+                    self.tell(source, _HERE, what)
+
+    def tell(self, other: int, tag: int, text: str) -> None:
+        """Send without waiting for it to arrive."""
+        data = text.encode()
+        self.answered.add(other)
+        self.sent = [pair for pair in self.sent if not pair[0].Test()]
+        self.sent.append((self.line.Isend([data, self.MPI.BYTE], other, tag), data))
+
+    def blame(self, what: str) -> None:
+        """Ask all ranks what they wait for, and raise DistributedError about those that do not answer."""
+        for other in self.others:
+            if other not in self.answered:
+                self.tell(other, _HERE, what)
+        until = time.monotonic() + _ANSWER
+        while time.monotonic() < until and len(self.here.keys() | self.left.keys()) < len(self.others):
+            self.hear(what)
+            time.sleep(0.001)
+        silent = [r for r in self.others if r not in self.here]
+        if silent:
+            how = "ended" if all(r in self.left for r in silent) else "is frozen, or needs longer than that"
+            raise DistributedError(
+                f"{_ranks(silent)} did not come to {what} within {self.timeout:g} s: it {how}; "
+                f"init(timeout=...) says how long ranks wait"
+            )
+        places = {self.comm.rank: what, **self.here}
+        listed = ", ".join(f"rank {r} in {places[r]}" for r in sorted(places))
+        raise DistributedError(f"the ranks wait for different things: {listed}; all must make the same calls")
+
+    def leave(self) -> None:
+        """Tell the others that this process ends, and wait until they end as well: MPI can only stop together."""
+        if self.ended:
+            return
+        for other in self.others:
+            self.tell(other, _LEFT, "")
+        try:
+            self._farewell()
+        except DistributedError as error:
+            self.end_job(error, lambda: None)
+
+    def _farewell(self):
+        request, begun = self.line.Ibarrier(), time.monotonic()  # on the line: others may be in a barrier of their own
+        while not request.Test():
+            self.hear("the end")
+            if time.monotonic() - begun > self.timeout:
+                silent = [r for r in self.others if r not in self.left]
+                raise DistributedError(
+                    f"{_ranks(silent or self.others)} did not end within {self.timeout:g} s of rank {self.comm.rank}; "
+                    f"init(timeout=...) says how long ranks wait"
+                )
+            time.sleep(0.001)
+
+    def end_job(self, error: BaseException, show: Any) -> None:
+        """Say what happened, and end all ranks at once."""
+        self.ended = True
+        if isinstance(error, DistributedError):
+            # All who waited know the same; the lowest of them says so, and the job ends before the others get to it.
+            time.sleep(min(0.1 * self.comm.rank, _ANSWER))
+            print(f"tinyvision: {error}", file=sys.stderr, flush=True)
+        else:
+            show()
+            last = traceback.format_exception_only(type(error), error)[-1].strip()
+            print(f"tinyvision: rank {self.comm.rank} ended the job with {last}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        self.comm.Abort(1)
+
+
+def _ranks(numbers):
+    return ("rank " if len(numbers) == 1 else "ranks ") + ", ".join(map(str, sorted(numbers)))

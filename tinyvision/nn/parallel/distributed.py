@@ -1,0 +1,177 @@
+"""DistributedDataParallel: one model on several processes, whose gradients are those of one process.
+
+Each rank computes its own rows of a batch. The loss of the whole batch is the mean over all rows, so a rank's gradient
+counts by its share of them: n of N rows. The share is multiplied in where the backward enters the model, so that
+everything inside, SyncBatchNorm as well, sees gradients of one and the same loss; when the backward is over, the
+gradients are added up, and all ranks take the same step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ... import distributed
+from ...device import device_of, to_device, to_numpy
+from ...distributed import shares
+from ...distributed.group import check_agreement, digest
+from ...errors import DistributedError, OptionError, ShapeError
+from ...grad_mode import is_grad_enabled
+from ...tape import Variable, at_the_end, differentiable
+from ...tensors.tensor import Tensor
+from ..module import Module
+
+_PIECE = 1 << 22  # gradients are sent so many numbers at a time, which bounds the memory that it takes
+
+
+def _entered_forward(x, weight=1.0, exchange=None):
+    """y = x: the door between a model and its loss."""
+    return x, (weight, exchange)
+
+
+def _entered_backward(dy, cache, needs=(True,)):
+    """dx = weight · dy, and the exchange of the gradients once this backward is over."""
+    weight, exchange = cache
+    if exchange is not None:
+        at_the_end(exchange)
+    return (dy * dy.dtype.type(weight),)
+
+
+_entered = differentiable(_entered_forward, _entered_backward, views=True)
+
+
+class DistributedDataParallel(Module):
+    """Calls `module`; after every backward, each rank's gradients are those of the mean over the rows of all ranks.
+
+    module   the same on all ranks; it begins with rank 0's weights. Names in the state dict begin with 'module.'
+    find_unused_parameters, bucket_cap_mb, gradient_as_bucket_view, static_graph, broadcast_buffers
+             change nothing here: which parameters were used, on whatever rank, is always counted. Buffers are each
+             rank's own, until `sync_buffers()`
+
+    The loss must be the mean over the rows of a batch, with labels that all count alike. Ranks may have different
+    numbers of rows; random numbers that are drawn for rows are those that one process draws. With batch-norm, only
+    nn.SyncBatchNorm computes what one process does.
+    Raises OptionError, and DistributedError if the ranks have different models or do not come."""
+
+    def __init__(
+        self,
+        module: Module,
+        device_ids: Sequence[Any] | None = None,
+        output_device: Any = None,
+        dim: int = 0,
+        broadcast_buffers: bool = True,
+        *,
+        find_unused_parameters: bool = False,
+        bucket_cap_mb: float | None = None,
+        gradient_as_bucket_view: bool = False,
+        static_graph: bool = False,
+    ) -> None:
+        if not isinstance(module, Module):
+            raise OptionError(f"DistributedDataParallel: expected a module, got {type(module).__name__}")
+        if (device_ids is not None and len(device_ids) > 1) or dim != 0:
+            raise OptionError("DistributedDataParallel: a rank has one device, and batches lie along axis 0")
+        self.module, self._syncing = module, True
+        self._check_same_model()
+        for tensor in (*module.parameters(), *module.buffers()):
+            distributed.broadcast(tensor, what="the copying of rank 0's weights")
+
+    def _check_same_model(self):
+        named = [*self.module.named_parameters(), *self.module.named_buffers()]
+        shapes = {f"{name} {t.dtype} {tuple(t.shape)}": np.zeros(0) for name, t in named}
+        own = np.frombuffer(digest(shapes), np.uint8)
+        table = distributed.gather(own, "the comparison of the models")
+        check_agreement(table, "DistributedDataParallel: the names or shapes of the weights on", "from those on rank 0")
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """What the module makes of this rank's rows: axis 0 of the first tensor."""
+        if not self.training or not is_grad_enabled() or distributed.world_size() == 1:
+            return self.module(*inputs, **options)
+        rows, start, counted, total = self._rows(inputs, options)
+        with shares.rows_of_all(start, rows, total):
+            output = self.module(*inputs, **options)
+        # Gradients are averaged over the ranks: what is equal on all of them already, such as a gradient that was
+        # exchanged before and is added to, then stays as it is.
+        weight = counted / total * distributed.world_size()
+        return _through(output, weight, self._exchange if self._syncing else None)
+
+    def _rows(self, inputs, options):
+        """(rows that this rank computes, number of the first, how many of them count, rows of all ranks)"""
+        first = next((x for x in (*inputs, *options.values()) if isinstance(x, Variable) and x.shape), None)
+        if first is None:
+            raise ShapeError("DistributedDataParallel: no input is a tensor with rows along axis 0")
+        rows, counted = first.shape[0], 0 if shares.is_stand_in() else first.shape[0]
+        if rows != 1 and shares.is_stand_in():
+            raise DistributedError(
+                f"DistributedDataParallel: rank {distributed.rank()} has no row of this batch and was handed one as a "
+                f"stand-in, but the model got {rows}; call it with the batch that came last"
+            )
+        counts = distributed.gather(np.array([counted], np.int64), "the count of the batch's rows").ravel()
+        total = int(counts.sum())
+        if not total:
+            raise ShapeError("DistributedDataParallel: no rank has any row")
+        start = int(counts[: distributed.rank()].sum()) if counted else 0
+        return rows, start, counted, total
+
+    @contextmanager
+    def no_sync(self) -> Iterator[None]:
+        """A `with` block in which gradients gather on each rank: the next backward after it exchanges their sum."""
+        before, self._syncing = self._syncing, False
+        try:
+            yield
+        finally:
+            self._syncing = before
+
+    def sync_buffers(self) -> None:
+        """Average the running statistics of all ranks, which local batch-norm lets drift apart; all ranks call it.
+
+        Do so before evaluating or saving. Buffers of whole numbers become rank 0's. Raises DistributedError."""
+        for buffer in self.module.buffers():
+            if buffer.dtype.kind == "f":
+                distributed.all_reduce(buffer, "mean", "the averaging of buffers")
+            else:
+                distributed.broadcast(buffer, what="the averaging of buffers")
+
+    def _exchange(self):
+        """Make every gradient the mean over all ranks; one that no rank has stays None."""
+        parameters = list(self.module.parameters())
+        used = distributed.gather(
+            np.array([p.grad is not None for p in parameters], np.uint8), "the count of gradients"
+        )
+        wanted = [p for p, some in zip(parameters, used.any(axis=0), strict=True) if some]
+        for p in wanted:
+            if p.grad is None:
+                p.grad = Tensor(np.zeros_like(p.array))
+        for piece in _pieces(wanted):
+            together = np.concatenate([to_numpy(p.grad.array).ravel() for p in piece])
+            distributed.all_reduce(together, "mean", "the exchange of gradients")
+            ends = np.cumsum([p.grad.array.size for p in piece])
+            for p, numbers in zip(piece, np.split(together, ends[:-1]), strict=True):
+                p.grad.array[...] = to_device(numbers.reshape(p.shape), device_of(p.array))
+                p.grad.version += 1
+
+
+def _through(output, weight, exchange):
+    """All tensors of an output that depend on parameters, handed through the door."""
+    if isinstance(output, Variable):
+        return _entered(output, weight=weight, exchange=exchange) if output.requires_grad else output
+    if isinstance(output, dict):
+        return type(output)((key, _through(value, weight, exchange)) for key, value in output.items())
+    if isinstance(output, (tuple, list)):
+        parts = [_through(value, weight, exchange) for value in output]
+        return type(output)(*parts) if hasattr(output, "_fields") else type(output)(parts)
+    return output
+
+
+def _pieces(parameters):
+    """Neighbours of one dtype, about _PIECE numbers at a time."""
+    piece: list[Any] = []
+    for p in parameters:
+        if piece and (p.dtype != piece[0].dtype or sum(q.array.size for q in piece) + p.array.size > _PIECE):
+            yield piece
+            piece = []
+        piece.append(p)
+    if piece:
+        yield piece

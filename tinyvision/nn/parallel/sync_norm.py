@@ -1,0 +1,66 @@
+"""Batch-norm whose batch lies on several processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ... import distributed
+from ...distributed import shares
+from ...ops.norm import gathered_moments
+from ...tensors import taped as F
+from ...tensors.tensor import Tensor
+from .. import functional
+from ..functional.normalization import affine, update_running
+from ..layers import BatchNorm1d, BatchNorm2d
+from ..layers.normalization import _BatchNorm
+from ..module import Module
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Batch-norm with the mean and variance of all ranks' rows together; alone, it is BatchNorm1d or BatchNorm2d.
+
+    x (N, C) or (N, C, ...). All ranks call it, also one without rows; that takes one exchange in the forward pass and
+    one in the backward. Gradients are exact inside of DistributedDataParallel, which gives all ranks one loss."""
+
+    ranks = (2, 3, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x normalised: by the batch of all ranks in training, else as BatchNorm2d does."""
+        if not self.training or distributed.world_size() == 1:
+            return super().forward(x)
+        return self._counted(x, lambda *state: self._normalised(x, *state))
+
+    def _normalised(self, x, running_mean, running_var, weight, bias, momentum):
+        def gather(array):
+            return distributed.gather(array, "the exchange of a SyncBatchNorm")
+
+        weight, bias = affine(x, weight, bias)
+        counted = not shares.is_stand_in()
+        moments = gathered_moments(x.array, gather, counted)
+        y = F.sync_batchnorm(x, weight, bias, eps=self.eps, gather=gather, counted=counted, moments=moments)
+        update_running(moments[0], moments[1:], running_mean, running_var, momentum)
+        return y
+
+    def forward_relu(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
+        """relu(forward(x) + skip)."""
+        y = self.forward(x)
+        return functional.relu(y if skip is None else y + skip)
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """The same tree with a SyncBatchNorm, which has its parameters and buffers, for every batch-norm in it.
+
+        Convert a model before an optimizer or DistributedDataParallel gets it. Returns the module, or what took its
+        place."""
+        made: dict[int, Module] = {}
+        for parent in list(module.modules()):
+            for name, child in list(vars(parent).items()):
+                if type(child) in (BatchNorm1d, BatchNorm2d):
+                    setattr(parent, name, made.setdefault(id(child), _converted(cls, child)))
+        return _converted(cls, module) if type(module) in (BatchNorm1d, BatchNorm2d) else module
+
+
+def _converted(cls, norm):
+    new = cls.__new__(cls)
+    vars(new).update(vars(norm))
+    return new

@@ -1,0 +1,5 @@
+"""PyTorch's place of `DistributedSampler`."""
+
+from ...data import DistributedSampler
+
+__all__ = ["DistributedSampler"]
