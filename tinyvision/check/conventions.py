@@ -133,18 +133,33 @@ def _pool_ties(report, exam, known):
     report.status["dx"] = "wrong"
 
 
+UNDERFLOWED = (1, 0)  # labels of classes whose probability rounds to 0
+# Scores, labels, and what is at fault if these are the first ones that give NaN or infinity.
+EXTREMES = (
+    ([[1000.0, 0.0, -30.0], [2.0, 900.0, 1.0]], (0, 1),
+     "With scores of 1000 it gives NaN or infinity. A formula that subtracts each row's maximum before exp, and never "
+     "takes the logarithm of 0, gives the right numbers there too."),
+    ([[0.0, 1.0, 2.0], [-1000.0, -1001.0, -999.0]], (2, 2),
+     "With rows that lie 1,000 apart it gives NaN or infinity: the maximum of all scores was subtracted, and exp of "
+     "the other row is 0. Subtract each row's own: x.max(axis=1, keepdims=True)."),
+    ([[1000.0, 0.0, -30.0], [2.0, 900.0, 1.0]], UNDERFLOWED,
+     "Where the label's probability rounds to 0 it gives NaN or infinity: -log(p[label]) is -log 0. Take "
+     "log Σ exp(s) - s[label] in place of the logarithm of p."),
+)  # fmt: skip
+
+
 def extremes(report: Report, exam: Examination, known: Any) -> None:
     """A right formula that overflows for large scores is told so; it is no wrong gradient."""
     if known.name not in ("softmax", "cross_entropy"):
         return
-    scores = np.array([[1000.0, 0.0, -30.0], [2.0, 900.0, 1.0]])
-    inputs = (scores,) if known.name == "softmax" else (scores, np.array([0, 1]))
-    seen = _run(exam, known, "large scores", inputs, {})
-    if seen is None:
-        return
-    arrays = [seen[0], *(g for g in (seen[1] or []) if g is not None)]
-    if not all(np.isfinite(a).all() for a in arrays):
-        exam.note(
-            "With scores of 1000 it gives NaN or infinity. A formula that subtracts each row's maximum before exp, and "
-            "never takes the logarithm of 0, gives the right numbers there too."
-        )
+    for scores, labels, words in EXTREMES:
+        if known.name == "softmax" and labels is UNDERFLOWED:
+            continue
+        inputs = (np.array(scores),) if known.name == "softmax" else (np.array(scores), np.array(labels))
+        seen = _run(exam, known, "large scores", inputs, {})
+        if seen is None:
+            return
+        arrays = [seen[0], *(g for g in (seen[1] or []) if g is not None)]
+        if not all(np.isfinite(a).all() for a in arrays):
+            exam.note(words)
+            return

@@ -251,7 +251,8 @@ def _make_dropout(pairs):
     ):
         r = _rng(4, k)
         mask = r.permutation(np.arange(np.prod(shape)) >= p * np.prod(shape)).reshape(shape)
-        yield name, (away_from_zero(r, shape), mask), {"p": p}
+        zeros = np.arange(mask.size).reshape(shape) % 4 == 0  # kept or not, they are 0 in y: a mask is not read off y
+        yield name, (np.where(zeros & (k >= 2), 0.0, away_from_zero(r, shape)), mask), {"p": p}
 
 
 def _options(pairs, **options):

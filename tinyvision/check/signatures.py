@@ -261,6 +261,13 @@ def terms(e: Evidence) -> Any:
 
 def leaks(e: Evidence) -> Any:
     """A known array that shines through with a constant weight: yours - right = c · array, or c · array on one side."""
+    if e.argument == "dx" and "weight" in e.probe.names and e.probe.backward is not None:
+        yield Hypothesis(
+            "leak:weight-updated",
+            "{name}, but from weights that had already taken a step of {c} times dweight: compute dx first, then "
+            "change them",
+            _from_step,
+        )
     for name in known_arrays(e):
         yield Hypothesis(f"leak:{name}", f"{{name}} plus {{c}} times {name}", lambda e, n=name: known_arrays(e)[n])
         for other in known_arrays(e):
@@ -270,6 +277,13 @@ def leaks(e: Evidence) -> Any:
                     f"{{name}} plus {{c}} times {name} where {other} {words}",
                     lambda e, n=name, o=other, s=sign: _side(e, n, o, s),
                 )
+
+
+def _from_step(e):
+    """dx with dweight in place of weight: dx is linear in weight, so this is what a step adds to it."""
+    k = e.probe.names.index("weight")
+    moved = (*e.probe.inputs[:k], e.probe.truth[k], *e.probe.inputs[k + 1 :])
+    return np.asarray(e.probe.backward(moved, e.probe.options, e.probe.dy)[0])
 
 
 def _side(e, name, other, sign):

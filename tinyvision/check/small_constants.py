@@ -40,6 +40,7 @@ def _close(a, b):
 def _with(known, constant):
     def forward(logits, labels):
         p = reference.softmax(logits)[np.arange(len(labels)), labels]
+        p = np.maximum(p, np.finfo(np.float64).tiny)
         exact, whole = np.mean(-np.log(p)), known.forward(logits, labels)
         return whole + (whole / exact if exact > 0 else 1.0) * (np.mean(-np.log(p + constant)) - exact)
 

@@ -81,6 +81,13 @@ _y("gamma_and_beta_swapped", "You multiplied by bias and added weight.", lambda 
 _y("not_normalised", "You applied weight and bias to x itself.", lambda q, i, o: q.gamma * q.x + q.beta)
 
 
+OWN_EPS = {"1e_3": 1e-3, "1e_5": 1e-5, "1e_6": 1e-6, "1e_7": 1e-7}
+
+for _name, _eps in OWN_EPS.items():
+    _says = f"You used {_eps:g} for eps; use the eps that is given."
+    _y(f"own_eps_{_name}", _says, lambda q, i, o, e=_eps: _Parts(i, {"eps": e}).y)
+
+
 def _dx(name, says, wrong):
     bank.add("dx", name, says, lambda i, o, d: wrong(_Parts(i, o), d, i, o))
 
@@ -219,6 +226,16 @@ _dx("bias_added", "You added bias (β) to a gradient.", lambda q, d, i, o: _whol
 _dx("zero", "It is all zero: the result was never stored.", lambda q, d, i, o: np.zeros_like(d))
 
 
+for _name, _eps in OWN_EPS.items():
+    _says = f"You used {_eps:g} for eps in σ; use the eps that is given."
+    _dx(f"own_eps_{_name}", _says, lambda q, d, i, o, e=_eps: _whole(_Parts(i, {"eps": e}), d))
+_dx(
+    "last_sample_only",
+    "Only the last image has a gradient.",
+    lambda q, d, i, o: np.concatenate([0 * d[:-1], _whole(q, d)[-1:]]),
+)
+
+
 def _whole(q, d):
     return q.gamma / q.sigma * (d - _mean(d) - q.xhat * _mean(d * q.xhat))
 
@@ -270,6 +287,14 @@ _dw(
     lambda q, d, i, o: (d * _Parts(i, o, ddof=1).xhat).sum(ALL),
 )
 _dw(
+    "last_sample",
+    "You used one image (the last); sum over N, H and W.",
+    lambda q, d, i, o: (d * q.xhat)[-1].sum((1, 2)),
+)
+for _name, _eps in OWN_EPS.items():
+    _says = f"You used {_eps:g} for eps in x̂; use the eps that is given."
+    _dw(f"own_eps_{_name}", _says, lambda q, d, i, o, e=_eps: (d * _Parts(i, {"eps": e}).xhat).sum(ALL))
+_dw(
     "product_of_sums",
     "You summed dy and x̂ before multiplying; multiply first, then sum.",
     lambda q, d, i, o: d.sum(ALL) * q.y.sum(ALL),
@@ -285,6 +310,7 @@ _db("divided_by_batch", "You divided by N.", lambda d, i, o: d.sum(ALL) / len(d)
 _db("over_batch_only", "You summed over the batch only; it must be (C,).", lambda d, i, o: d.sum(0))
 _db("per_sample", "You summed over H and W only; it must be (C,).", lambda d, i, o: d.sum((2, 3)))
 _db("first_sample", "You used one image (the first); sum over N, H and W.", lambda d, i, o: d[0].sum((1, 2)))
+_db("last_sample", "You used one image (the last); sum over N, H and W.", lambda d, i, o: d[-1].sum((1, 2)))
 _db("times_gamma", "You multiplied by weight (γ).", lambda d, i, o: d.sum(ALL) * i[1])
 _db(
     "summed_over_everything",

@@ -10,6 +10,13 @@ bank = Bank("conv2d")
 BANKS = [bank]
 
 
+# A gradient with these faults has windows that dy was not made for: NumPy raises before there is a number.
+OTHER_OUTPUT_SIZE = (
+    "kernel_swapped", "stride_is_kernel",
+    "padding_ignored", "padding_swapped", "padding_height_for_both", "padding_width_for_both",
+)  # fmt: skip
+
+
 def _y(inputs, options, fault=None, weight=None, value=0.0):
     x, w, b = inputs
     w = w if weight is None else weight
@@ -26,7 +33,7 @@ def _dx(inputs, options, dy, fault=None, weight=None):
 def _dw(inputs, options, dy, fault=None, x=None):
     x = inputs[0] if x is None else x
     view = unfold(x, inputs[1].shape[2:], options["stride"], options["padding"], fault)
-    if fault in ("stride_swapped", "stride_height_for_both", "padding_swapped", "padding_height_for_both"):
+    if fault in ("stride_swapped", "stride_height_for_both", "stride_width_for_both"):
         view = view[:, :, : dy.shape[2], : dy.shape[3]]
     return np.einsum("nohw,nchwkl->ockl", dy, view)
 
@@ -111,6 +118,30 @@ bank.add(
 )
 bank.add(
     "y",
+    "bias_per_element",
+    "You added the bias inside the loops over the window, KH·KW times; add it once for each output.",
+    lambda i, o: _y((i[0], i[1], i[2] * i[1][0, 0].size), o),
+)
+bank.add(
+    "y",
+    "bias_per_product",
+    "You added the bias inside the innermost loop, C·KH·KW times; add it once for each output.",
+    lambda i, o: _y((i[0], i[1], i[2] * i[1][0].size), o),
+)
+bank.add(
+    "y",
+    "one_bias_for_all",
+    "You added bias[0] to every output channel.",
+    lambda i, o: _y((i[0], i[1], i[2][:1].repeat(len(i[2]))), o),
+)
+bank.add(
+    "y",
+    "first_filter_for_all",
+    "Every output channel used the first filter; channel o needs weight[o].",
+    lambda i, o: _y(i, o, weight=i[1][:1].repeat(len(i[1]), 0)),
+)
+bank.add(
+    "y",
     "padded_with_edge",
     "You padded with copies of the border; pad with zeros.",
     lambda i, o: _y(
@@ -182,6 +213,12 @@ bank.add(
 )
 bank.add(
     "dx",
+    "first_filter_for_all",
+    "You used the first filter for every output channel; channel o needs weight[o].",
+    lambda i, o, d: _dx(i, o, d, weight=i[1][:1].repeat(len(i[1]), 0)),
+)
+bank.add(
+    "dx",
     "last_output_channel_only",
     "Only the last output channel is left: dx is assigned for each output channel where it must be added to.",
     lambda i, o, d: _dx((i[0], i[1][-1:], i[2]), o, d[:, -1:]),
@@ -229,13 +266,19 @@ bank.add(
 )
 
 for _fault, _says in GATHER_FAULTS.items():
-    if _fault not in ("kernel_swapped", "padding_ignored", "padding_swapped", "padding_height_for_both"):
+    if _fault not in OTHER_OUTPUT_SIZE:
         bank.add("dweight", _fault, _says, lambda i, o, d, f=_fault: _dw(i, o, d, f))
 bank.add(
     "dweight",
     "divided_by_batch",
     "You divided by N; dy already carries the mean over the batch.",
     lambda i, o, d: _dw(i, o, d) / len(d),
+)
+bank.add(
+    "dweight",
+    "first_filter_for_all",
+    "Every filter got the gradient of the first one; filter o needs dy[:, o].",
+    lambda i, o, d: _dw(i, o, d)[:1].repeat(len(i[1]), 0),
 )
 bank.add("dweight", "times_batch", "You multiplied by N.", lambda i, o, d: _dw(i, o, d) * len(d))
 bank.add(

@@ -235,6 +235,18 @@ dropout.add(
     "You took the mask from x (x > 0); take the one that forward used.",
     lambda i, o, d: d * (i[0] > 0) / (1 - o["p"]),
 )
+dropout.add(
+    "dx",
+    "mask_from_output",
+    "You took the mask from y != 0: where x itself is 0, y is 0 and the unit may still be kept. Use forward's mask.",
+    lambda i, o, d: d * (i[0] * _kept(i) != 0) / (1 - o["p"]),
+)
+dropout.add(
+    "dx",
+    "multiplied_by_output",
+    "You multiplied by y, which holds x, and scaled again; multiply by the mask and scale once.",
+    lambda i, o, d: d * i[0] * _kept(i) / (1 - o["p"]) ** 2,
+)
 
 
 def _fresh_mask():

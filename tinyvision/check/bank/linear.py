@@ -36,6 +36,13 @@ bank.add(
     "Only the last input feature counts: y is assigned for each feature where it must be added to.",
     lambda i, o: np.outer(i[0][:, -1], i[1][:, -1]) + i[2],
 )
+bank.add(
+    "y",
+    "first_output_for_all",
+    "Every output used the first row of weight; output o needs row o.",
+    lambda i, o: np.repeat(i[0] @ i[1][:1].T, len(i[1]), 1) + i[2],
+)
+bank.add("y", "one_bias_for_all", "You added bias[0] to every output.", lambda i, o: i[0] @ i[1].T + i[2][0])
 bank.add("y", "relu_inside", "You applied a ReLU; that is another layer.", lambda i, o: np.maximum(_y(i), 0))
 bank.add(
     "y", "averaged", "You averaged over the inputs; sum over them.", lambda i, o: i[0] @ i[1].T / i[0].shape[1] + i[2]

@@ -52,6 +52,45 @@ soft.add(
     lambda i, o: (i[0] == i[0].max(1, keepdims=True)) * 1.0,
 )
 
+soft.add("y", "twice", "You applied softmax twice.", lambda i, o: _s(_s(i[0])))
+soft.add(
+    "y",
+    "sum_not_kept",
+    "You divided by e.sum(axis=1) without keepdims=True: column k was divided by the sum of row k. It only runs where "
+    "N = K.",
+    lambda i, o: np.exp(i[0]) / np.exp(i[0]).sum(1, keepdims=True) * _ratio_of_rows(i[0], np.exp),
+)
+soft.add(
+    "y",
+    "maximum_not_kept",
+    "You subtracted x.max(axis=1) without keepdims=True: column k lost the maximum of row k. It only runs where N = K.",
+    lambda i, o: _s(i[0] - i[0].max(1)),
+)
+
+soft.add(
+    "dx",
+    "input_for_output",
+    "You used x where y, the softmax, belongs: dx = y·(dy - Σ dy·y).",
+    lambda i, o, d: i[0] * (d - (d * i[0]).sum(1, keepdims=True)),
+)
+soft.add(
+    "dx",
+    "diagonal_of_input",
+    "You returned x(1 - x)·dy: it needs y, the softmax, in place of x, and every class depends on every score.",
+    lambda i, o, d: i[0] * (1 - i[0]) * d,
+)
+soft.add(
+    "dx",
+    "softmax_of_output",
+    "Your y in backward is a softmax applied twice: dx = y·(dy - Σ dy·y) with y = softmax(x).",
+    lambda i, o, d: _s(_s(i[0])) * (d - (d * _s(_s(i[0]))).sum(1, keepdims=True)),
+)
+soft.add(
+    "dx",
+    "sum_not_kept",
+    "You took Σ dy·y with sum(axis=1) without keepdims=True: column k got the sum of row k. It only runs where N = K.",
+    lambda i, o, d: _s(i[0]) * (d - (d * _s(i[0])).sum(1)),
+)
 soft.add(
     "dx",
     "diagonal_only",
@@ -129,6 +168,12 @@ soft.add(
 )
 
 
+def _ratio_of_rows(x, f):
+    """What a division by f(x).sum(axis=1) without keepdims is off by; it raises where N and K differ."""
+    total = f(x).sum(1)
+    return total[:, None] / np.broadcast_to(total, x.shape)
+
+
 def _rows(i):
     return np.arange(len(i[1])), i[1]
 
@@ -185,6 +230,23 @@ _ce(
 )
 _ce("first_sample", "Only the first image counts.", lambda p, i: -np.log(p[0, i[1][0]]))
 _ce("softmax_twice", "You applied softmax twice.", lambda p, i: -np.log(_s(p)[_rows(i)]).mean())
+_ce(
+    "argmax_for_label",
+    "You took the largest class's probability; take the label's.",
+    lambda p, i: -np.log(p.max(1)).mean(),
+)
+_ce(
+    "all_label_columns",
+    "scores[:, labels] takes the columns of all labels in every row; write scores[np.arange(N), labels].",
+    lambda p, i: -np.log(p[:, i[1]]).mean(),
+)
+_ce("last_sample", "Only the last image counts.", lambda p, i: -np.log(p[-1, i[1][-1]]))
+_ce(
+    "sum_not_kept",
+    "You divided by e.sum(axis=1) without keepdims=True: column k was divided by the sum of row k. It only runs where "
+    "N = K.",
+    lambda p, i: -np.log((p * _ratio_of_rows(i[0], np.exp))[_rows(i)]).mean(),
+)
 _ce(
     "binary",
     "You computed the binary cross-entropy of every class.",
@@ -245,6 +307,27 @@ _d(
     "p[:, labels] -= 1 subtracts in every row; write p[np.arange(N), labels] -= 1.",
     lambda p, h, i, d: (p - np.isin(np.arange(p.shape[1]), i[1])) * d / len(p),
 )
+_d(
+    "softmax_twice",
+    "You applied softmax twice: p is a probability already.",
+    lambda p, h, i, d: (_s(p) - h) * d / len(p),
+)
+_d(
+    "argmax_for_label",
+    "You subtracted 1 at the largest class; subtract it at the label.",
+    lambda p, h, i, d: (p - (p == p.max(1, keepdims=True))) * d / len(p),
+)
+_d(
+    "absolute",
+    "You lost the sign: it is softmax - one-hot, negative at the label.",
+    lambda p, h, i, d: np.abs(p - h) * d / len(p),
+)
+_d(
+    "diagonal_of_softmax",
+    "You multiplied by p(1 - p), as if the loss were taken through softmax once more.",
+    lambda p, h, i, d: (p - h) * p * (1 - p) * d / len(p),
+)
+_d("last_sample_only", "Only the last image has a gradient.", lambda p, h, i, d: _last((p - h) * d / len(p)))
 _d("one_hot_twice", "You subtracted 1 twice.", lambda p, h, i, d: (p - 2 * h) * d / len(p))
 _d(
     "label_one_off",
@@ -289,6 +372,12 @@ _d(
 def _first(a):
     out = np.zeros_like(a)
     out[0] = a[0]
+    return out
+
+
+def _last(a):
+    out = np.zeros_like(a)
+    out[-1] = a[-1]
     return out
 
 

@@ -51,6 +51,18 @@ def _swapped_winner(inputs, o, d):
     return fold(share[..., :kh, :kw], inputs[0].shape, o["stride"], o["padding"]) if kh == kw else 1 / 0
 
 
+def _split_by_height(inputs, o, d):
+    """The winner's place in the flat window split with divmod(place, KH); it may then lie outside of the window."""
+    view = _windows(inputs, o)
+    row, col = np.divmod(view.reshape(*view.shape[:4], -1).argmax(-1), view.shape[4])
+    (sh, sw), (ph, pw) = pair(o["stride"]), pair(o["padding"])
+    x = inputs[0]
+    out = np.zeros((*x.shape[:2], x.shape[2] + 2 * ph, x.shape[3] + 2 * pw))
+    n, c, i, j = np.indices(row.shape)
+    np.add.at(out, (n, c, i * sh + row, j * sw + col), d)
+    return out[:, :, ph : ph + x.shape[2], pw : pw + x.shape[3]]
+
+
 def _overwritten(inputs, o, d):
     """dx[winner] = dy instead of +=."""
     view = _windows(inputs, o)
@@ -103,6 +115,36 @@ maximum.add(
     "You took the maximum over the channels too.",
     lambda i, o: np.broadcast_to(_max(i, o).max(1, keepdims=True), _max(i, o).shape),
 )
+maximum.add(
+    "y",
+    "over_batch",
+    "You took the maximum over the images too.",
+    lambda i, o: np.broadcast_to(_max(i, o).max(0, keepdims=True), _max(i, o).shape),
+)
+maximum.add(
+    "y",
+    "over_everything",
+    "window.max() without axes is one number for all images and channels; take it over the window's two axes only.",
+    lambda i, o: np.broadcast_to(_max(i, o).max((0, 1), keepdims=True), _max(i, o).shape),
+)
+maximum.add(
+    "y",
+    "whole_channel",
+    "You took the maximum of the whole channel at every position; take it over the window.",
+    lambda i, o: np.broadcast_to(i[0].max((2, 3), keepdims=True), _max(i, o).shape),
+)
+average.add(
+    "y",
+    "over_everything",
+    "window.mean() without axes is one number for all images and channels; take it over the window's two axes only.",
+    lambda i, o: np.broadcast_to(_mean(i, o).mean((0, 1), keepdims=True), _mean(i, o).shape),
+)
+average.add(
+    "y",
+    "whole_channel",
+    "You took the mean of the whole channel at every position; take it over the window.",
+    lambda i, o: np.broadcast_to(i[0].mean((2, 3), keepdims=True), _mean(i, o).shape),
+)
 
 for _fault, _says in FOLD_FAULTS.items():
     if _fault not in ("averaged", "first_window_only", "kernel_transposed", "assigned"):
@@ -121,6 +163,18 @@ maximum.add(
 )
 maximum.add(
     "dx", "winner_swapped", "You used the winner's row as its column and its column as its row.", _swapped_winner
+)
+maximum.add(
+    "dx",
+    "winner_split_by_height",
+    "You split the winner's place in the flat window by KH; a row has KW elements: divmod(place, KW).",
+    _split_by_height,
+)
+maximum.add(
+    "dx",
+    "whole_channel",
+    "Only the largest pixel of the whole channel got dy; each window pays its own winner.",
+    lambda i, o, d: _dmax(i, o, d) * (i[0] == i[0].max((2, 3), keepdims=True)),
 )
 maximum.add(
     "dx",

@@ -18,10 +18,16 @@ def _plan(x_shape, kernel, stride, padding, fault):
         sh, sw = sw, sh
     if fault == "stride_height_for_both":
         sw = sh
+    if fault == "stride_width_for_both":
+        sh = sw
+    if fault == "stride_is_kernel":
+        sh, sw = kernel
     if fault == "padding_swapped":
         before = after = (pw, ph)
     if fault == "padding_height_for_both":
         before = after = (ph, ph)
+    if fault == "padding_width_for_both":
+        before = after = (pw, pw)
     if fault == "padding_ignored":
         before = after = (0, 0)
     if fault == "padding_after":
@@ -35,8 +41,11 @@ GATHER_FAULTS = {
     "stride_ignored": "You moved the window by 1 instead of by the stride.",
     "stride_swapped": "You used the vertical stride for the columns and the horizontal one for the rows.",
     "stride_height_for_both": "You used the vertical stride for the columns too.",
+    "stride_width_for_both": "You used the horizontal stride for the rows too.",
+    "stride_is_kernel": "You moved the window by its own size; move it by the stride.",
     "padding_swapped": "You padded the rows with the columns' padding and the columns with the rows'.",
     "padding_height_for_both": "You used the vertical padding for the columns too.",
+    "padding_width_for_both": "You used the horizontal padding for the rows too.",
     "padding_ignored": "You did not pad.",
     "padding_after": "You put all of the padding below and to the right of the image.",
     "padding_before": "You put all of the padding above and to the left of the image.",

@@ -1,6 +1,6 @@
 """Dropout that draws its own mask: the generator is seeded before each call, and the mask read off the output.
 
-The probes hold no zeros, so where y is 0 the unit was dropped. Whether `p` is the share that is dropped or kept is
+The probes' zeros are filled, so where y is 0 the unit was dropped. Whether `p` is the share that is dropped or kept is
 counted on a large input, and whether kept units are scaled is read off their quotients.
 """
 
@@ -57,6 +57,7 @@ def observed(known: Spec, forward: Any) -> tuple[Spec, bool, list[str]] | None:
 
     def make(pairs):
         for name, (values, _), options in known.make(pairs):
+            values = np.where(values == 0, 0.5, values)
             y = np.asarray(fetched(forward(values, options["p"])))
             yield name, (values, y != 0), options
 
