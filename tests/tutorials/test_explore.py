@@ -14,7 +14,8 @@ from tinyvision import ops
 from tutorials import pages
 
 FOLDER = pages.FOLDER / "explore"
-PAGES = sorted(FOLDER.glob("*.html"))
+CONTENTS = FOLDER / "index.html"
+PAGES = sorted(set(FOLDER.glob("*.html")) - {CONTENTS})
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium found on the PATH")
 
@@ -126,7 +127,7 @@ def test_there_are_three():
     assert [path.stem for path in PAGES] == ["backward", "conv", "maxpool"]
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [*PAGES, CONTENTS], ids=lambda p: p.stem)
 def test_nothing_from_outside(path):
     text = path.read_text(encoding="utf-8")
     assert (
@@ -149,6 +150,14 @@ def test_the_shared_parts_are_the_same_in_all_pages(part):
         for p in PAGES
     }
     assert len(found) == 1
+
+
+def test_the_contents_lead_to_every_page_and_back():
+    text = CONTENTS.read_text(encoding="utf-8")
+    assert sorted(re.findall(r'<a\b[^>]*href="([^"]*)"', text)) == [p.name for p in PAGES]
+    assert [p.name for p in PAGES if 'href="index.html"' not in p.read_text(encoding="utf-8")] == []
+    shared = re.search(r'<style id="shared-style">.*?</style>', PAGES[0].read_text(encoding="utf-8"), re.S)[0]
+    assert shared in text
 
 
 # -- with one
