@@ -119,12 +119,12 @@ def norm_forward(x: Array, p: float = 2, axis: Axes = None, keepdims: bool = Fal
 
 
 def norm_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
-    """dx = dy · sign(x) · (|x| / y)^(p-1), for p = 2 simply dy · x / y; 0 where the norm is."""
+    """dx = dy · sign(x) · (|x| / y)^(p-1), for p = 2 simply dy · x / y; 0 where the norm is, for p = 1 at nan too."""
     x, y, p = cache
     dy = dy.reshape(y.shape)
     with np.errstate(all="ignore"):
         if p == 1:
-            return (as_array(dy * np.sign(x)),)
+            return (as_array(dy * np.where(x == x, np.sign(x), np.zeros_like(x))),)
         share = x / y if p == 2 else np.sign(x) * (np.abs(x) / y) ** (p - 1)
         flat = y == 0 if p >= 1 else x == 0  # where the slope is taken as 0
         return (np.where(flat, np.zeros_like(share), dy * share),)

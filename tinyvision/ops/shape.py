@@ -110,13 +110,23 @@ def pow_forward(x: Array, exponent: float) -> tuple[Array, Any]:
     if not is_number(exponent):
         raise OptionError(f"pow: the exponent must be a number, got {type(exponent).__name__}")
     exponent = int(exponent) if is_integer(exponent) else float(exponent)  # a NumPy number would widen float32
-    return as_array(x**exponent), (x, exponent)
+    return as_array(_power(x, exponent)), (x, exponent)
+
+
+def _power(x, exponent):
+    """x ** exponent; to ±1/2 a root, which -∞ has none of, although pow(-∞, 1/2) is ∞."""
+    if exponent == 0.5:
+        return np.sqrt(x)
+    return 1 / np.sqrt(x) if exponent == -0.5 else x**exponent
 
 
 def pow_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy · exponent · x ** (exponent - 1)"""
     x, exponent = cache
-    return (as_array(dy * exponent * x ** (exponent - 1)) if exponent else np.zeros_like(dy),)
+    if not exponent:
+        return (np.zeros_like(dy),)
+    slope = _power(x, -0.5) ** 3 if exponent == -0.5 else _power(x, exponent - 1)
+    return (as_array(dy * exponent * slope),)
 
 
 def exp_forward(x: Array) -> tuple[Array, Any]:
@@ -182,9 +192,9 @@ def max_forward(x: Array, axis: Axes = None, keepdims: bool = False) -> tuple[Ar
 
 
 def max_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
-    """dx = dy where x is the largest, shared evenly among ties."""
+    """dx = dy where x is the largest, shared evenly among ties. nan is larger than any number."""
     x, y, axis, keepdims = cache
-    winners = (x == y).astype(x.dtype)
+    winners = ((x == y) | ((x != x) & (y != y))).astype(x.dtype)
     return (as_array(_repeated(dy, x.shape, axis, keepdims) * winners / winners.sum(axis=axis, keepdims=True)),)
 
 

@@ -372,8 +372,10 @@ def _bound(x, limit, inside, pick):
         limit = x.like(np.full_like(x.array, limit, shape=()))
     if x.dtype.kind != "f" or limit.dtype.kind != "f":
         return pick(x, limit)
-    kept = inside(x.array, limit.array) | (x.array != x.array)
-    return taped.where(x, limit.to(x.dtype), condition=kept)
+    limit = limit.to(x.dtype)
+    # nan stays nan, and like PyTorch's, its gradient goes nowhere.
+    held = taped.where(x, limit, condition=inside(x.array, limit.array))
+    return held.masked_fill((x.detach() != x.detach()) | (limit.detach() != limit.detach()), math.nan)
 
 
 def clamp_min(x: Tensor, min: Any) -> Tensor:

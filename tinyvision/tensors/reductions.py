@@ -131,16 +131,21 @@ def var(
 ) -> Tensor:
     """The variance over all axes or over `dim`: the squares are divided by n - 1, or with unbiased=False by n, or with
     a correction by n - correction."""
-    centred, axes, count = _spread("var", x, dim, unbiased, correction)
-    return sum(centred * centred, axes, keepdim) / count
+    centred, axes, count = _spread("var", _in_double(x), dim, unbiased, correction)
+    return (sum(centred * centred, axes, keepdim) / count).to(x.dtype)
 
 
 def std(
     x: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
     """The square root of `var`. Where all numbers are equal, its gradient is 0."""
-    centred, axes, count = _spread("std", x, dim, unbiased, correction)
-    return taped.norm(centred, axis=axes, keepdims=keepdim) / math.sqrt(count)
+    centred, axes, count = _spread("std", _in_double(x), dim, unbiased, correction)
+    return (taped.norm(centred, axis=axes, keepdims=keepdim) / math.sqrt(count)).to(x.dtype)
+
+
+def _in_double(x):
+    """x as float64, in which the squares of float32 neither overflow nor vanish."""
+    return x.to(np.float64) if x.dtype.kind == "f" else x
 
 
 def softmax(x: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
@@ -195,7 +200,9 @@ def logsumexp(x: Tensor, dim: Axes, keepdim: bool = False) -> Tensor:
 
 
 def amax(x: Tensor, dim: Axes = (), keepdim: bool = False) -> Tensor:
-    """The largest number over `dim`, several or (by default) all; ties share the gradient."""
+    """The largest number over `dim`, several or (by default) all; ties share the gradient.
+
+    Where that is nan, it gets the gradient as in `max`; PyTorch's amax gives nan to all."""
     axes = _all_if_none(dim)
     if x.dtype.kind == "f":
         return taped.max(x, axis=axes, keepdims=keepdim)
@@ -253,13 +260,17 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     if dim is None:
         if not x.numel():
             raise ShapeError(f"median: there is no middle number in {x.shape}")
-        return median(x.reshape(-1), 0).values
+        middle = median(x.detach().reshape(-1), 0).values
+        others = (x.detach() != middle) & ((x == x) | (middle == middle))
+        return (
+            x.masked_fill(others, -math.inf).max() if x.dtype.kind == "f" else middle
+        )  # equal ones share the gradient
     axis = one_axis("median", x if x.ndim else x.reshape(1), dim)
     if not x.ndim:
         return Extremes(x.clone(), x.like(np.zeros_like(x.array, dtype=np.int64)))
     values, order = x.sort(axis)
-    last = values.select(axis, -1).unsqueeze(axis)
-    middle = np.where(last.array != last.array, x.shape[axis] - 1, (x.shape[axis] - 1) // 2)  # nan is sorted to the end
+    numbers = (values.array == values.array).sum(axis=axis, keepdims=True)  # nan is sorted to the end
+    middle = np.where(numbers < x.shape[axis], numbers, (x.shape[axis] - 1) // 2)
     place = x.like(np.asarray(middle, np.int64, like=x.array))
     values, order = values.gather(axis, place), order.gather(axis, place)
     return Extremes(values, order) if keepdim else Extremes(values.squeeze(axis), order.squeeze(axis))
@@ -280,9 +291,9 @@ def quantile(x: Tensor, q: Any, dim: int | None = None, keepdim: bool = False) -
     below = place.floor()
     values = x.sort(axis).values.movedim(axis, 0)
     share = (place - below).reshape(-1, *(1,) * (x.ndim - 1))
-    found = (
-        values[below.long()].lerp(values[place.ceil().long()], share).masked_fill((values != values).any(0), math.nan)
-    )
+    found = values[below.long()].lerp(values[place.ceil().long()], share)
+    numbers = (values.array == values.array).all(axis=0)
+    found = taped.where(found, values[-1], condition=np.asarray(numbers, like=x.array))  # nan is sorted to the end
     found = found.unsqueeze(axis + 1) if keepdim else found
     return found if q.ndim else found[0]
 
