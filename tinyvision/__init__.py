@@ -116,16 +116,21 @@ _ROOMS = (
     "distributed",
     "distributions",
     "explain",
+    "fft",
     "hub",
     "interop",
+    "jit",
     "learn",
     "linalg",
     "models",
     "multiprocessing",
     "nn",
+    "onnx",
     "ops",
     "optim",
+    "profiler",
     "random",
+    "sparse",
     "torchvision",
     "train",
     "utils",
@@ -141,13 +146,6 @@ _FROM_ROOMS = {
     "set_float32_matmul_precision": "speed",
     "use_deterministic_algorithms": "speed",
 }  # single names, loaded likewise
-
-_REASONS = {  # why a name of PyTorch's is not here
-    "jit": "models are not compiled; save a model's state_dict(), or export it to ONNX with tinyvision.export",
-    "sparse": "there are no sparse tensors",
-    "quantization": "there are no quantised tensors",
-    "fft": "there are no complex numbers",
-}
 
 if TYPE_CHECKING:  # what a type checker and an editor see of them
     from . import accelerator as accelerator
@@ -191,7 +189,7 @@ else:  # hidden from type checkers, for which a module's __getattr__ would make 
             return getattr(importlib.import_module(f"{__name__}.{_FROM_ROOMS[name]}"), name)
         from .missing import missing
 
-        return missing("torch", __dir__(), _REASONS)(name)
+        return missing("torch", __dir__())(name)
 
 
 def __dir__() -> list[str]:

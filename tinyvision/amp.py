@@ -3,9 +3,10 @@
 import warnings
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import OptionError
+from .missing import missing
 
 
 class autocast:
@@ -84,3 +85,6 @@ class GradScaler:
 
 
 __all__ = ["GradScaler", "autocast"]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.amp", __all__)

@@ -6,7 +6,7 @@ Gradients of gradients are not recorded: `create_graph=True` is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from .grad_mode import (
     set_detect_anomaly,
     set_grad_enabled,
 )
+from .missing import missing
 from .tape import Record, differentiable
 from .tape import Variable as _OnTheTape
 from .tape import backward as _backward
@@ -336,3 +337,7 @@ def gradcheck(
 
 def _array_or_zeros(gradient, x):
     return np.zeros_like(x.array) if gradient is None else gradient.array
+
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.autograd", __all__)

@@ -1,9 +1,12 @@
 """PyTorch's questions about GPUs, `torch.cuda.is_available()` and the like, answered by `tinyvision.device`."""
 
+from typing import TYPE_CHECKING
+
 from numpy.random import Generator
 
 from . import amp
 from .device import device, free_memory, is_available, report, synchronize
+from .missing import missing
 from .random import manual_seed
 
 
@@ -38,3 +41,6 @@ __all__ = [
     "manual_seed_all",
     "synchronize",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.cuda", __all__)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import OptionError
+from .missing import missing
 from .tensors.functions import diagonal as diagonal
 from .tensors.functions import matmul as matmul
 from .tensors.inputs import tensor_input
@@ -48,3 +49,7 @@ def norm(x: Any, ord: Any = None, dim: Axes = None, keepdim: bool = False, *, dt
     if of_matrices:
         return matrix_norm(x, ord, (-2, -1) if axes is None else axes, keepdim, dtype=dtype)
     return vector_norm(x, ord, dim, keepdim, dtype=dtype)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.linalg", __all__)

@@ -2,11 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from .missing import missing
+
 __all__: list[str] = []
 
 if not TYPE_CHECKING:
-    from .missing import missing
-
-    _REASON = "tensors are not shared between processes; run processes of your own with Python's multiprocessing"
-    _NAMES = ("Pool", "Process", "Queue", "get_context", "set_sharing_strategy", "set_start_method", "spawn")
-    __getattr__ = missing("torch.multiprocessing", __all__, dict.fromkeys(_NAMES, _REASON))
+    __getattr__ = missing("torch.multiprocessing", __all__)

@@ -4,6 +4,9 @@
 Bayes", 2014); `sample` draws the same without.
 """
 
+from typing import TYPE_CHECKING
+
+from ..missing import missing
 from .bernoulli import Bernoulli
 from .categorical import Categorical
 from .distribution import Distribution
@@ -12,3 +15,6 @@ from .normal import Normal
 from .uniform import Uniform
 
 __all__ = ["Bernoulli", "Categorical", "Distribution", "Normal", "Uniform", "kl_divergence"]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.distributions", __all__)

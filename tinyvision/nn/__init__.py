@@ -1,5 +1,8 @@
 """Layers, losses and containers with PyTorch's names: `import tinyvision.nn as nn`."""
 
+from typing import TYPE_CHECKING
+
+from ..missing import missing
 from . import functional, init, utils
 from .clip import clip_grad_norm_, clip_grad_value_
 from .containers import ModuleDict, ModuleList, ParameterList, Sequential
@@ -235,3 +238,6 @@ __all__ = [
     "summary",
     "utils",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.nn", __all__)

@@ -4,7 +4,7 @@ import functools
 import math
 import warnings
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from .. import random
 from ..arrays import full_name
 from ..errors import DtypeError, OptionError, ShapeError
 from ..grad_mode import no_grad
+from ..missing import missing
 from ..tape import Variable
 from ..tensors.tensor import Tensor
 
@@ -191,3 +192,7 @@ def _old_name(function: Callable[_P, Tensor]) -> Callable[_P, Tensor]:
 uniform, normal, constant = _old_name(uniform_), _old_name(normal_), _old_name(constant_)
 xavier_uniform, xavier_normal = _old_name(xavier_uniform_), _old_name(xavier_normal_)
 kaiming_uniform, kaiming_normal = _old_name(kaiming_uniform_), _old_name(kaiming_normal_)
+
+if not TYPE_CHECKING:
+    _HERE = [name for name, value in globals().items() if getattr(value, "__module__", "") == __name__]
+    __getattr__ = missing("torch.nn.init", _HERE)

@@ -1,5 +1,8 @@
 """Optimizers and learning-rate schedules with PyTorch's names: `import tinyvision.optim as optim`."""
 
+from typing import TYPE_CHECKING
+
+from ..missing import missing
 from . import lr_scheduler
 from .adadelta import Adadelta
 from .adagrad import Adagrad
@@ -24,3 +27,6 @@ __all__ = [
     "RMSprop",
     "lr_scheduler",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.optim", __all__)

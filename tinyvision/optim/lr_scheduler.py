@@ -1,5 +1,8 @@
 """Learning-rate schedules under PyTorch's names."""
 
+from typing import TYPE_CHECKING
+
+from ..missing import missing
 from .cycles import CosineAnnealingLR, CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR
 from .decays import (
     ConstantLR,
@@ -35,3 +38,6 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.optim.lr_scheduler", __all__)

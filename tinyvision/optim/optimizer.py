@@ -76,7 +76,7 @@ class Optimizer:
             if isinstance(value, bool) or not isinstance(value, numbers.Real) or not float(value) >= 0:
                 raise OptionError(f"{type(self).__name__}: {name} must be 0 or more, got {value!r}")
         rho = group.get("rho", 0)
-        if not isinstance(rho, numbers.Real) or not 0 <= rho <= 1:
+        if not isinstance(rho, numbers.Real) or not 0 <= float(rho) <= 1:
             raise OptionError(f"{type(self).__name__}: rho must be from 0 to 1, got {rho!r}")
         betas = group.get("betas", (0, 0))
         pair = isinstance(betas, (tuple, list)) and len(betas) == 2 and all(isinstance(b, numbers.Real) for b in betas)

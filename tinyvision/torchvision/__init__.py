@@ -2,6 +2,12 @@
 
 What is behind them lives in `tinyvision.models`, `data`, `boxes`, `drawing`; here the names are handed on."""
 
+from typing import TYPE_CHECKING
+
+from ..missing import missing
 from . import datasets, models, ops, transforms, utils
 
 __all__ = ["datasets", "models", "ops", "transforms", "utils"]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torchvision", __all__)

@@ -8,4 +8,4 @@ from ..missing import missing
 __all__ = ["draw_bounding_boxes", "draw_keypoints", "draw_segmentation_masks", "make_grid", "save_image"]
 
 if not TYPE_CHECKING:
-    __getattr__ = missing("torchvision.utils", __all__, {"flow_to_image": "there is no optical flow here"})
+    __getattr__ = missing("torchvision.utils", __all__)

@@ -1,5 +1,11 @@
 """PyTorch's place for what is in `tinyvision.data` and `tinyvision.hub`."""
 
-from . import data, model_zoo
+from typing import TYPE_CHECKING
 
-__all__ = ["data", "model_zoo"]
+from ..missing import missing
+from . import data, model_zoo, tensorboard
+
+__all__ = ["data", "model_zoo", "tensorboard"]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.utils", __all__)

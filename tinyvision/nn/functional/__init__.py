@@ -1,5 +1,8 @@
 """Functions with the names and arguments of `torch.nn.functional`, over the ops on the tape, by kind."""
 
+from typing import TYPE_CHECKING
+
+from ...missing import missing
 from .activation import (
     celu,
     celu_,
@@ -190,3 +193,6 @@ __all__ = [
     "unfold",
     "upsample",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.nn.functional", __all__)

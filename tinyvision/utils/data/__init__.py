@@ -1,5 +1,7 @@
 """PyTorch's names for what is in `tinyvision.data`: `from tinyvision.utils.data import DataLoader, TensorDataset`."""
 
+from typing import TYPE_CHECKING
+
 from ...data import (
     BatchSampler,
     ChainDataset,
@@ -21,6 +23,7 @@ from ...data import (
     get_worker_info,
     random_split,
 )
+from ...missing import missing
 
 __all__ = [
     "BatchSampler",
@@ -43,3 +46,6 @@ __all__ = [
     "get_worker_info",
     "random_split",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.utils.data", __all__)

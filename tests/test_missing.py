@@ -1,0 +1,142 @@
+"""What is said of names that PyTorch has and this has not: why, and what there is instead."""
+
+import copy
+import importlib
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tinyvision as tv
+from tinyvision import reasons
+from tinyvision.missing import MissingName, missing
+
+SAID = {
+    "nn.LSTM": "torch.nn has no LSTM here: recurrent layers are for sequences",
+    "nn.TransformerEncoder": "convolutional",
+    "nn.Conv3d": "volumes and videos.*instead: nn.Conv2d",
+    "nn.LazyLinear": "made with their sizes.*in_features",
+    "nn.Conv2D": r"did you mean Conv2d\?",
+    "nn.functional.conv3d": "volumes",
+    "nn.functional.grid_sample": "numbers that a network learns",
+    "nn.functional.rellu": r"did you mean relu\?",
+    "nn.init.orthogonal": "orthogonal_",
+    "nn.utils.spectral_norm": "through another",
+    "optim.LBFGS": "many times in one step; instead: SGD",
+    "optim.SparseAdam": "sparse",
+    "optim.Muon": "language models",
+    "optim.Adma": r"there are Adadelta, .*did you mean Ada",
+    "optim.lr_scheduler.StepLr": r"did you mean StepLR\?",
+    "utils.data.IterDataPipe": "DataLoader",
+    "utils.tensorboard.SummaryWriter": "no event files.*tensorboardX",
+    "torchvision.transforms.Compos": r"did you mean Compose\?",
+    "torchvision.datasets.Kinetics": "videos",
+    "torchvision.models.vit_b_16": "convolutional",
+    "torchvision.ops.roi_align": "two stages",
+    "torchvision.utils.flow_to_image": "optical flow",
+    "jit.script": "models are not compiled",
+    "fft.fft2": "complex",
+    "sparse.mm": "sparse",
+    "profiler.profile": "cProfile",
+    "complex64": "complex",
+    "svd": "np.linalg",
+    "conv2d_": r"did you mean",
+    "linalg.svd": "np.linalg",
+    "cuda.Stream": "CuPy",
+    "onnx.dynamo_export": "torch.onnx has no dynamo_export",
+}
+
+
+def attribute(path):
+    value = tv
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+@pytest.mark.parametrize("path", SAID)
+def test_the_reason_or_the_nearest_name(path):
+    with pytest.raises(AttributeError, match=SAID[path]):
+        attribute(path)
+    room, _, name = path.rpartition(".")
+    assert not hasattr(attribute(room) if room else tv, name)
+    # The same to an import, for which Python's own error would hide it.
+    module = f"tinyvision.{room}" if room else "tinyvision"
+    importlib.import_module(module)
+    code = compile(f"from {module} import {name}", "script", "exec")
+    with pytest.raises(ImportError, match=SAID[path]):
+        exec(code, {})
+
+
+def test_an_import_of_a_submodule_is_none_of_its_business():
+    code = "from tinyvision import models, nn; from tinyvision.nn import layers, init; print(layers.__name__)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.split() == ["tinyvision.nn.layers"], result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("svd", "Tensor has no svd here: matrices"),
+        ("to_sparse", "sparse"),
+        ("reshap", r"did you mean reshape\?"),
+        ("backwards", r"did you mean backward\?"),
+        ("cfloat", "complex"),
+    ],
+)
+def test_a_tensor(name, said):
+    x = tv.ones(2)
+    assert not hasattr(x, name)
+    with pytest.raises(AttributeError, match=said):
+        getattr(x, name)
+    with pytest.raises(AttributeError):
+        getattr(tv.nn.Parameter(np.ones(2)), name)
+
+
+def test_a_tensor_is_copied_kept_and_read_by_numpy_as_ever():
+    x = tv.ones(2, 3)
+    for twin in (copy.copy(x), copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        np.testing.assert_array_equal(np.asarray(twin), np.ones((2, 3)))
+    assert getattr(x, "missing", 7) == 7
+    bare = tv.Tensor.__new__(tv.Tensor)  # as a copy is before it is filled
+    with pytest.raises(AttributeError):
+        bare.array  # noqa: B018
+
+
+def test_a_property_that_fails_speaks_for_itself():
+    class Odd(tv.Tensor):
+        @property
+        def mean_of_rows(self):
+            return self.array.no_such_thing
+
+    with pytest.raises(AttributeError, match="no attribute 'no_such_thing'"):
+        Odd(np.ones(2)).mean_of_rows  # noqa: B018
+
+
+def test_asking_is_quick_because_the_sentence_is_made_when_read(monkeypatch):
+    monkeypatch.setattr(reasons, "reason", lambda *_: pytest.fail("nobody read it"))
+    for _ in range(100):
+        assert not hasattr(tv.ones(1), "lstm")
+        assert not hasattr(tv.nn, "LSTM")
+
+
+def test_reasons_of_a_modules_own_come_first():
+    ask = missing("torch.attic", ["desk"], {"LSTM": "the roof leaks"})
+    with pytest.raises(MissingName, match=r"^torch.attic has no LSTM here: the roof leaks$"):
+        ask("LSTM")
+    with pytest.raises(MissingName, match=r"there are desk; did you mean desk\?"):
+        ask("dessk")
+
+
+def test_what_stands_in_the_tables_can_be_met():
+    """No remedy for a name that is here, and none that names what is not."""
+    rooms = [tv, tv.nn, tv.nn.functional, tv.nn.init, tv.optim]
+    for name, remedy in reasons.INSTEAD.items():
+        found = [room.__name__ for room in rooms if hasattr(room, name)]
+        assert not found, name
+        for word in remedy.replace(",", " ").replace(";", " ").split():
+            dotted = word.split("(")[0].rstrip(".").removeprefix("torch.")
+            if dotted.startswith("nn.") or (word.startswith("torch.") and "." in word):
+                attribute(dotted)

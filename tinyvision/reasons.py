@@ -1,0 +1,238 @@
+"""Why names of PyTorch's are not here, by kind, and what there is instead.
+
+A name belongs to the first kind one of whose patterns it matches; a pattern with a dot is for one room alone. Of what
+no kind speaks it can only be said that it is not built. `tutorials/SUPPORTED.md` shows all of it."""
+
+from fnmatch import fnmatchcase
+
+UNBUILT = "it is not built"
+INNER = "it is an inner part of PyTorch's, or a name that a module of PyTorch's imports for itself"
+
+# (why, patterns of names)
+KINDS = (
+    (
+        "tensors are not shared between processes; run processes of your own with Python's multiprocessing",
+        "torch.multiprocessing.*",
+    ),
+    ("models are not compiled, they run as they are written", "torch.jit torch.jit.* torch.fx torch.fx.*"),
+    ("there are no complex numbers", "torch.fft torch.fft.*"),
+    ("there are no sparse tensors", "torch.sparse torch.sparse.*"),
+    ("there are no quantised tensors", "torch.quantization torch.quantization.* torch.ao torch.ao.*"),
+    ("nothing here writes PyTorch's traces", "torch.profiler torch.profiler.* torch.autograd.profiler"),
+    (
+        INNER,
+        """BroadcastingList* DType TYPE_CHECKING ScalingType SwizzleType *_MODES boolean_dispatch
+        assert_int_or_pair handle_torch_function has_torch_function* reproducibility_notes *_support_notes
+        tf32_notes common_notes factory_kwargs grouped_mm *scaled_mm scaled_grouped_mm functional_datapipe
+        argument_validation runtime_validation* guaranteed_datapipes_determinism non_deterministic Counter
+        EPOCH_DEPRECATION_WARNING annotations bisect_right ref torch.optim.lr_scheduler.Optimizer
+        torch.optim.lr_scheduler.Tensor torch.optim.lr_scheduler.inf
+        torch.nn.functional.Tensor torchvision.utils.repeat classproperty FunctionType PILLOW_VERSION_STRING
+        swap_in_optimizer* torch.*Type torch.*Types torch.Async* torch.AVG torch.SUM AliasDb Argument*
+        AwaitType Benchmark* torch.Block BufferDict CallStack Capsule torch.Code Compil* CompleteArgument*
+        Concrete* DeepCopy* Deserialization* DeviceObjType DisableTorch* Dispatch* ErrorReport Exclude*
+        ExecutionPlan FatalError FileCheck FunctionSchema Future Gradient torch.Graph GraphExecutorState
+        IODescriptor JITException Lite* Locking* LoggerBase torch.ModuleDict torch.Node Noop* OperatorInfo
+        torch.ParameterDict PyTorchFile* Script* Serialization* StaticModule StreamObjType Sym* sym_*
+        torch.Tag Throughput* TracingState torch.Use torch.Value PRIVATE_OPS USE_* *_copy batch_norm_*
+        cudnn_* miopen_* mkldnn_* fbgemm_* fused_* native_* init_num_threads import_ir_* merge_type_*
+        parse_* unify_type_list compiled_with_cxx11_abi get_file_path prepare_multiprocessing_environment
+        profiler_allow_* thread_safe_generator norm_except_dim module_load reinforce is_set_to record_stream
+        hash_tensor map2_ output_nr volatile conv_tbc *_decrement_nesting *_increment_nesting
+        clear_autocast_cache has_lapack has_mkl has_openmp has_spectral torch.adaptive_*1d *_with_indices
+        torch.affine_grid_generator torch.convolution torch.cudnn_* embedding_renorm_ torch.feature_dropout*
+        nonzero_static from_file torch.typename unsafe_* is_storage torch.cond while_loop slice_inverse
+        torch.wait torch.fork const_data_ptr is_view_replay_enabled kineto_available Profiler* DeviceType
+        SavedTensor NestedIOFunction variable is_multithreading_enabled is_tensor_like
+        set_multithreading_enabled enforce_grad_layout_policy DEVICE_REQUIREMENT PYTORCH_RELEASES_CODE_CC""",
+    ),
+    ("it walks along a line and asks for the loss many times in one step", "LBFGS"),
+    ("it is for full batches", "Rprop"),
+    (
+        "it is made for very large language models",
+        "Adafactor Muon linear_cross_entropy LinearCrossEntropy* AdaptiveLogSoftmaxWithLoss",
+    ),
+    ("it gives marks to sequences, as speech and handwriting have, and tinyvision is for images", "CTCLoss ctc_loss"),
+    (
+        "it learns or renews a weight through another, which layers here do not",
+        "*weight_norm *spectral_norm parametriz* parametrize",
+    ),
+    ("there are no event files here", "SummaryWriter FileWriter RecordWriter"),
+    (
+        "recurrent layers are for sequences, and tinyvision is for images",
+        "*LSTM* *lstm* *GRU* *gru torch.gru* *RNN* *rnn*",
+    ),
+    (
+        "attention and transformers are not here: the networks of tinyvision are convolutional",
+        "*Transformer* MultiheadAttention multi_head_* scaled_dot_* Swin* swin_* ViT* vit_* MaxVit* maxvit_*",
+    ),
+    (
+        "it is for volumes and videos, and tinyvision is for images",
+        """*3d *3d_* Conv3d* DropBlock3d torchvision.datasets.*MNIST3D UniformTemporal* Kinetics HMDB51 UCF101
+        MovingMNIST""",
+    ),
+    (
+        "there are no complex numbers",
+        """*omplex* cdouble cfloat chalf real imag angle conj* polar resolve_conj resolve_neg is_conj is_neg H
+        mH stft istft isreal view_as_real* sgn *_window eigvals eig""",
+    ),
+    (
+        "there are no sparse tensors",
+        """*sparse* Sparse* *coalesce* *_coo* *_csr* *_csc* *_bsr* *_bsc* crow_* ccol_* col_indices row_indices indices
+        dense_dim smm hsmm dsmm saddmm sspaddmm spmm hspmm to_dense resize_as_sparse_ values indices_copy""",
+    ),
+    (
+        "there are no quantised tensors",
+        """quant* *_quant empty_quantized is_quantized fake_quant* choose_qparams* dequantize q_* qint* quint*
+        QInt* QUInt* qscheme int_repr per_channel_* per_tensor_* bits* bit float4* float8* int[1-7]
+        uint[1-7]""",
+    ),
+    (
+        "its place is torch.nn.functional",
+        """torch.alpha_dropout torch.avg_pool1d torch.batch_norm torch.binary_cross_entropy_with_logits
+        torch.celu torch.celu_ torch.channel_shuffle torch.conv1d torch.conv2d torch.conv_transpose1d
+        torch.conv_transpose2d torch.cosine_embedding_loss torch.cosine_similarity torch.dropout
+        torch.embedding torch.group_norm torch.hardshrink torch.hinge_embedding_loss torch.instance_norm
+        torch.kl_div torch.layer_norm torch.margin_ranking_loss torch.max_pool1d torch.max_pool2d
+        torch.pairwise_distance torch.pixel_shuffle torch.pixel_unshuffle torch.poisson_nll_loss torch.prelu
+        torch.rms_norm torch.selu torch.selu_ torch.threshold torch.threshold_ torch.triplet_margin_loss""",
+    ),
+    ("bfloat16 is a type that NumPy does not have; float16 and float32 are here", "bfloat16 BFloat16*"),
+    ("layers are made with their sizes, which a forward pass does not find out", "Lazy* Uninitialized*"),
+    (
+        "training here runs in one process, on one device",
+        "SyncBatchNorm Distributed* RRef* is_distributed convert_sync*",
+    ),
+    (
+        "matrices are factorised and solved by NumPy: np.linalg on x.numpy(), off the tape",
+        """*svd* qr *cholesky* eig* symeig lu lu_* ldl_* *solve *solve_ex solve_triangular det logdet slogdet
+        inverse cholesky_inverse inv_ex pinv* matrix_* geqrf orgqr ormqr lstsq lobpcg pca_lowrank
+        torch.linalg.cond multi_dot householder* tensorinv chain_matmul nuclear_norm frobenius_norm
+        LinAlgError vander vecdot""",
+    ),
+    (
+        "special functions are SciPy's: scipy.special on x.numpy(), off the tape",
+        """*gamma* erfc* erfinv* i0* sinc* xlogy* logaddexp2 nextafter* gcd* lcm* ldexp* frexp heaviside*
+        copysign*""",
+    ),
+    (
+        "tensors are views of NumPy's memory, which is not laid out anew by hand",
+        """as_strided* set_ resize_* resize_as* *torage* new_empty_strided empty_strided empty_permuted
+        as_strided_scatter diagonal_scatter select_scatter slice_scatter is_shared dim_order
+        legacy_contiguous_format jagged memory_format layout""",
+    ),
+    (
+        "there are two devices here, cpu and cuda",
+        """ipu xpu mtia hpu is_ipu is_xpu is_xla is_mps is_mtia is_maia is_meta is_vulkan* is_mkldnn to_mkldnn
+        is_nested to_padded_tensor *_ipu_* *_xla_*""",
+    ),
+    ("a tensor has no names of axes", "refine_names rename* align_* names"),
+    ("autocast changes nothing here, and has no settings", "*autocast*"),
+    (
+        "streams, graphs and memory pools of a GPU belong to CuPy here",
+        "*Stream *stream* *Event torch.cuda.* default_generators",
+    ),
+    (
+        "optical flow and stereo are not here",
+        "*Flow flow_to_image *Stereo* *Kitti* Sintel* HD1K CREStereo FlyingChairs FlyingThings* ETH3D*",
+    ),
+    (
+        "it cuts regions out of feature maps, for detectors of two stages, which are not here",
+        "*roi_align RoIAlign MultiScaleRoIAlign *roi_pool RoIPool PSRoI*",
+    ),
+    (
+        "its windows move by numbers that a network learns, which no op here does",
+        "deform_* Deform* grid_sampl* affine_grid*",
+    ),
+    (
+        "this network is not among those built here",
+        "MNASNet* mnasnet* RegNet* regnet_* ResNeXt101_64* resnext101_64*",
+    ),
+    ("this data set has no reader here", "torchvision.datasets.*"),
+    ("data is read by a DataLoader from a Dataset", "*DataPipe* DataChunk"),
+)
+
+# What there is, or what to write, instead of a name (of one room alone, if it has a dot); it follows the reason.
+INSTEAD = {
+    "LBFGS": "SGD with momentum, or Adam",
+    "ASGD": "SGD, and an average of the parameters kept beside it",
+    "Rprop": "RMSprop, the same idea for mini-batches",
+    "SparseAdam": "Adam",
+    "Adafactor": "Adam or AdamW",
+    "Muon": "SGD with momentum, or AdamW",
+    "swa_utils": "an average of model.state_dict() kept beside the optimizer",
+    "ConvTranspose1d": "nn.functional.conv_transpose1d, or nn.ConvTranspose2d over a height of 1",
+    "BatchNorm3d": "nn.BatchNorm2d",
+    "InstanceNorm3d": "nn.InstanceNorm2d",
+    "Conv3d": "nn.Conv2d",
+    "conv3d": "nn.functional.conv2d",
+    "ConvTranspose3d": "nn.ConvTranspose2d",
+    "MaxPool3d": "nn.MaxPool2d",
+    "AvgPool3d": "nn.AvgPool2d",
+    "AdaptiveAvgPool3d": "nn.AdaptiveAvgPool2d",
+    "AdaptiveMaxPool3d": "nn.AdaptiveMaxPool2d",
+    "LazyConv2d": "nn.Conv2d, with in_channels named",
+    "LazyLinear": "nn.Linear, with in_features named",
+    "LazyBatchNorm2d": "nn.BatchNorm2d, with num_features named",
+    "CrossMapLRN2d": "nn.LocalResponseNorm",
+    "NLLLoss2d": "nn.NLLLoss, which takes images as well",
+    "RMSNorm": "nn.functional.rms_norm",
+    "TripletMarginWithDistanceLoss": "nn.functional.triplet_margin_with_distance_loss",
+    "MultiLabelMarginLoss": "nn.MultiLabelSoftMarginLoss",
+    "RReLU": "nn.LeakyReLU",
+    "rrelu": "nn.functional.leaky_relu",
+    "EmbeddingBag": "nn.Embedding, and a mean or sum over its rows",
+    "Bilinear": "torch.einsum('ni,oij,nj->no', x, weight, y)",
+    "bilinear": "torch.einsum('ni,oij,nj->no', x, weight, y)",
+    "MultiheadAttention": "nn.Linear, torch.bmm and softmax, of which it is made",
+    "scaled_dot_product_attention": "torch.bmm and softmax, of which it is made",
+    "upsample_bilinear": "nn.functional.interpolate(x, mode='bilinear', align_corners=True)",
+    "upsample_nearest": "nn.functional.interpolate(x, mode='nearest')",
+    "clip_grad_norm": "nn.utils.clip_grad_norm_",
+    "fuse_conv_bn_eval": "model.fuse()",
+    "fuse_conv_bn_weights": "model.fuse()",
+    "ParameterDict": "nn.ParameterList, or parameters under names of their own",
+    "DropBlock2d": "nn.Dropout2d, which drops whole channels",
+    "drop_block2d": "nn.functional.dropout2d, which drops whole channels",
+    "FeaturePyramidNetwork": "nn.Conv2d and nn.functional.interpolate, of which it is made",
+    "complete_box_iou_loss": "1 - complete_box_iou of each pair",
+    "distance_box_iou_loss": "1 - distance_box_iou of each pair",
+    "SummaryWriter": "`tinyvision train`, which writes a history and a report; or the package tensorboardX",
+    "profile": "Python's own cProfile, or py-spy",
+    "torch.jit.script": "the model as it is; torch.compile(model) is accepted, and torch.onnx.export writes a file",
+    "torch.jit.trace": "torch.onnx.export, which writes what one pass calls",
+    "vmap": "broadcasting, with the batch as an axis",
+    "Event": "synchronize(), and time.perf_counter()",
+    "set_default_tensor_type": "torch.set_default_dtype",
+    "set_default_device": "model.to(device), and device= of what makes tensors",
+    "range": "torch.arange, which leaves out the end",
+    "storage": "x.numpy(), which is its memory",
+    "untyped_storage": "x.numpy(), which is its memory",
+    "resize_": "reshape, or a new tensor",
+    "as_strided": "unfold, slices and reshape",
+    "trapz": "np.trapezoid on x.numpy()",
+    "trapezoid": "np.trapezoid on x.numpy()",
+    "newaxis": "None between the brackets",
+    "weight_norm": "batch-norm or group-norm",
+    "spectral_norm": "batch-norm or group-norm",
+    "get_total_norm": "nn.utils.clip_grad_norm_(parameters, inf), which returns it",
+    "Tensor.allclose": "torch.allclose",
+    "Tensor.equal": "torch.equal",
+    "Tensor.where": "torch.where",
+}
+
+_PATTERNS = tuple((why, tuple(patterns.split())) for why, patterns in KINDS)
+
+
+def reason(room: str, name: str) -> str:
+    """Why `room`, as PyTorch calls it, has no such name here."""
+    spelled = f"{room}.{name}"
+    for why, patterns in _PATTERNS:
+        if any(fnmatchcase(spelled if "." in p else name, p) for p in patterns):
+            return why
+    return UNBUILT
+
+
+def instead(room: str, name: str) -> str:
+    """What there is instead of it, "" if nothing comes near."""
+    return INSTEAD.get(f"{room}.{name}") or INSTEAD.get(name, "")
