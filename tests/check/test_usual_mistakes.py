@@ -190,3 +190,18 @@ def test_a_loss_that_takes_the_logarithm_of_an_underflowed_probability_is_told_s
     report = check.op("cross_entropy", *loss_of())
     assert report.passed
     assert any("rounds to 0" in note for note in report.notes), report.notes
+
+
+def test_one_of_several_is_spoken_of_as_one():
+    def forward(a, b):
+        return a @ b, (a, b)
+
+    def backward(dy, cache):
+        a, b = cache
+        kept = np.zeros_like(dy)
+        kept[0] = dy[0]
+        return dy @ b.T, a.T @ kept
+
+    rng = np.random.default_rng(0)
+    report = check.gradients(forward, backward, (rng.standard_normal((3, 4)), rng.standard_normal((4, 5))))
+    assert "its first entry of axis 0" in report.findings[0].message, str(report)

@@ -26,6 +26,13 @@ _PLURAL = {
 }
 
 
+def _singular(what):
+    """One of them: "image" of "images", "entry of axis 0" of "entries of axis 0"."""
+    known = {"classes": "class", "entries": "entry"}
+    first, space, rest = what.partition(" ")
+    return known.get(first, first[:-1] if first.endswith("s") else first) + space + rest
+
+
 def _changes(array, axes, output):
     """(id, words, function) for ways an array may have been misused; `words` completes "when NAME is ..."."""
     nd = np.ndim(array)
@@ -40,7 +47,7 @@ def _changes(array, axes, output):
     yield "zeros", "taken as 0", np.zeros_like
     for axis in range(nd):
         what = _PLURAL.get(axes[axis], "entries") if axis < len(axes) else f"entries of axis {axis}"
-        one = what[:-1] if what != "classes" else "class"
+        one = _singular(what)
         yield f"flip:{axis}", f"mirrored, its {what} in reverse order", lambda a, k=axis: np.flip(a, k)
         yield f"first:{axis}", f"only its first {one}, 0 elsewhere", lambda a, k=axis: _keep(a, k, 0)
         yield f"last:{axis}", f"only its last {one}, 0 elsewhere", lambda a, k=axis: _keep(a, k, -1)
@@ -65,8 +72,16 @@ def _changes(array, axes, output):
         yield f"roll-back:{axis}", f"moved back by one, its {what} rolled", lambda a, k=axis: np.roll(a, -1, k)
         yield f"centred:{axis}", f"centred over its {what} first", lambda a, k=axis: a - a.mean(k, keepdims=True)
     if nd == 4:
-        yield "first-position", "only its first row and column, 0 elsewhere", lambda a: _keep(_keep(a, 2, 0), 3, 0)
-        yield "last-position", "only its last row and column, 0 elsewhere", lambda a: _keep(_keep(a, 2, -1), 3, -1)
+        yield (
+            "first-position",
+            "only its first position (row 0, column 0), 0 elsewhere",
+            lambda a: _keep(_keep(a, 2, 0), 3, 0),
+        )
+        yield (
+            "last-position",
+            "only its last position (last row, last column), 0 elsewhere",
+            lambda a: _keep(_keep(a, 2, -1), 3, -1),
+        )
         yield "rotated", "turned by 180°", lambda a: np.flip(a, (2, 3))
         yield (
             "spatial-mean",
