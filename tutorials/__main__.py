@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import notebooks, pages
+from . import notebooks, pages, supported
 
 
 def main(arguments=None):
@@ -21,7 +21,15 @@ def main(arguments=None):
         command.add_argument("pages", nargs=count, metavar="NN", help="page numbers, such as 4 or 04")
         if name == "notebook":
             command.add_argument("--all", type=Path, metavar="FOLDER", help="all pages, into this folder")
+    text = "print how many of PyTorch's names are here (tutorials/SUPPORTED.md)"
+    supported_names = commands.add_parser("supported", help=text, description=text)
+    supported_names.add_argument("--write", action="store_true", help="make the page anew (needs torchvision)")
     options = parser.parse_args(arguments)
+    if options.command == "supported":
+        if options.write:
+            supported.PAGE.write_text(supported.page(), encoding="utf-8")
+        print(supported.counts())
+        return 0
     if options.command == "notebook" and bool(options.pages) == bool(options.all):
         parser.error("notebook: name pages, or say --all FOLDER")
     try:
