@@ -100,7 +100,7 @@ KINDS = (
     ("bfloat16 is a type that NumPy does not have; float16 and float32 are here", "bfloat16 BFloat16*"),
     ("layers are made with their sizes, which a forward pass does not find out", "Lazy* Uninitialized*"),
     (
-        "training here runs in one process, on one device",
+        "processes are started by MPI and find each other in tinyvision.distributed",
         "SyncBatchNorm Distributed* RRef* is_distributed convert_sync*",
     ),
     (
