@@ -11,7 +11,7 @@ from ..tensors.tensor import Tensor
 from .distribution import Distribution, parameters
 
 
-def log_sigmoid(x):
+def log_sigmoid(x: Any) -> Any:
     """log(1 / (1 + exp(-x))), without overflow."""
     return x.clamp(max=0) - (-x.abs()).exp().log1p()
 

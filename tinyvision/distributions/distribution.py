@@ -14,7 +14,7 @@ from ..tensors.inputs import tensor_input
 from ..tensors.tensor import Tensor
 
 
-def parameters(what, **given):
+def parameters(what: str, **given: Any) -> Any:
     """The parameters as floating-point tensors of one shape."""
     tensors = [
         tensor_input(what, name, np.float32(v) if isinstance(v, (int, float)) else v) for name, v in given.items()
@@ -22,7 +22,7 @@ def parameters(what, **given):
     return broadcast_tensors(*(t if t.is_floating_point() else t.float() for t in tensors))
 
 
-def drawn(like, numbers):
+def drawn(like: Any, numbers: Any) -> Any:
     """Drawn numbers as a tensor of the dtype and on the device of another."""
     return like.like(to_device(numbers.astype(like.dtype), device_of(like.array)))
 

@@ -12,7 +12,7 @@ from .compiled import loop
 
 
 @loop("void(f4[::1], f4[::1], f4)")
-def clipped(x, y, top):
+def clipped(x: Array, y: Array, top: float) -> None:
     """y = min(max(x, 0), top), NaN where x is NaN. A top of NaN is none."""
     for i in range(x.size):
         value = x[i]
@@ -24,7 +24,7 @@ def clipped(x, y, top):
 
 
 @loop("void(f4[::1], f4[::1], f4[::1], f4)")
-def slope(dy, y, dx, top):
+def slope(dy: Array, y: Array, dx: Array, top: float) -> None:
     """dx = dy where 0 < y < top, else 0. A top of NaN is none."""
     for i in range(y.size):
         dx[i] = dy[i] if y[i] > 0 and not y[i] >= top else np.float32(0)

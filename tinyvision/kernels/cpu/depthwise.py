@@ -1,9 +1,11 @@
 """Depthwise convolution in all three directions: every tap multiplies along the channels, and nothing is copied."""
 
 import math
+from typing import Any
 
 import numpy as np
 
+from ...types import Array
 from ..ways import ACTIVATIONS, Way, drop_ins
 from .compiled import loop
 from .lines import channels_are_last, share_out
@@ -13,7 +15,7 @@ NO_IMAGE = np.empty((0, 0, 0, 0), np.float32)
 
 
 @loop("void(f4[:,:,:,::1], f4[:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)")
-def correlated(x, taps, y, window, begin, end):
+def correlated(x: Array, taps: Any, y: Array, window: Any, begin: int, end: int) -> None:
     """y of lines begin ... end = x (N, H, W, C) correlated with taps (KH, KW, C)."""
     SH, SW, PH, PW, DH, DW = window
     _, H, W, C = x.shape
@@ -37,7 +39,7 @@ def correlated(x, taps, y, window, begin, end):
 
 
 @loop("void(f4[:,:,:,::1], f4[::1], f4[::1], f4[:,:,:,::1], i8, i8, i8)")
-def finished(y, scale, shift, skip, activation, begin, end):
+def finished(y: Array, scale: Array, shift: Array, skip: Array, activation: int, begin: int, end: int) -> None:
     """y = activation(scale · y + shift + skip) for lines begin ... end; what is empty is left out."""
     _, OH, OW, C = y.shape
     for line in range(begin, end):
@@ -63,7 +65,7 @@ def finished(y, scale, shift, skip, activation, begin, end):
 
 
 @loop("void(f4[:,:,:,::1], f4[:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)")
-def gathered(dy, taps, dx, window, begin, end):
+def gathered(dy: Array, taps: Any, dx: Array, window: Any, begin: int, end: int) -> None:
     """dx of lines begin ... end: every pixel hears from the windows over it, times the tap that it lies under."""
     SH, SW, PH, PW, DH, DW = window
     _, H, W, C = dx.shape
@@ -89,7 +91,7 @@ def gathered(dy, taps, dx, window, begin, end):
 
 
 @loop("void(f4[:,:,:,::1], f4[:,:,:,::1], f8[:,:,::1], f4[:,:,::1], i8[::1], i8, i8)")
-def tap_sums(x, dy, total, one, window, begin, end):
+def tap_sums(x: Array, dy: Array, total: Array, one: Array, window: Any, begin: int, end: int) -> None:
     """total (KH, KW, C) = Σ over lines begin ... end of dy times the pixel under each tap; `one` holds a line's."""
     SH, SW, PH, PW, DH, DW = window
     _, H, W, C = x.shape

@@ -15,7 +15,7 @@ from .lines import channels_are_last, first, last, matrix, share_out
 
 
 @loop("void(f4[:,::1], f8[:,::1], i8, i8)")
-def moments(x, sums, begin, end):
+def moments(x: Array, sums: Array, begin: int, end: int) -> None:
     """sums (2, C) = Σ x and Σ x² over rows begin ... end."""
     C = x.shape[1]
     for c in range(C):
@@ -36,7 +36,18 @@ def moments(x, sums, begin, end):
 
 
 @loop("void(f4[:,::1], f4[:,::1], b1, f4[::1], f4[::1], f4[::1], f4[:,::1], b1, i8, i8)")
-def normalized(x, skip, skips, mean, scale, bias, y, relu, begin, end):
+def normalized(
+    x: Array,
+    skip: Array,
+    skips: bool,
+    mean: Array,
+    scale: Array,
+    bias: Array,
+    y: Array,
+    relu: bool,
+    begin: int,
+    end: int,
+) -> None:
     """y = (x - mean) · scale + bias (+ skip, then max with 0) for rows begin ... end."""
     C = x.shape[1]
     for m in range(begin, end):
@@ -52,7 +63,7 @@ def normalized(x, skip, skips, mean, scale, bias, y, relu, begin, end):
 
 
 @loop("void(f4[:,::1], f4[:,::1], b1, f4[:,::1], f4[::1], f8[:,::1], i8, i8)")
-def gradient_sums(dy, y, relu, x, mean, sums, begin, end):
+def gradient_sums(dy: Array, y: Array, relu: bool, x: Array, mean: Array, sums: Array, begin: int, end: int) -> None:
     """sums (2, C) = Σ dy and Σ dy · (x - mean) over rows begin ... end; with relu, of dy where y > 0."""
     C = x.shape[1]
     for c in range(C):
@@ -72,7 +83,19 @@ def gradient_sums(dy, y, relu, x, mean, sums, begin, end):
 
 
 @loop("void(f4[:,::1], f4[:,::1], b1, f4[:,::1], f4[::1], f4[:,::1], f4[:,::1], f4[:,::1], b1, i8, i8)")
-def applied(dy, y, relu, x, mean, factors, dx, dskip, skips, begin, end):
+def applied(
+    dy: Array,
+    y: Array,
+    relu: bool,
+    x: Array,
+    mean: Array,
+    factors: Array,
+    dx: Array,
+    dskip: Array,
+    skips: bool,
+    begin: int,
+    end: int,
+) -> None:
     """dx = scale · dy + slope · (x - mean) + shift for rows begin ... end, and dskip = dy; with relu, dy where y > 0.
 
     factors (3, C) are scale, slope, shift."""

@@ -17,7 +17,7 @@ NOBODY = 255  # the tap of a window with NaN in it, whose maximum equals no pixe
 
 
 @loop("void(f4[:,:,:,::1], f4[:,:,:,::1], u1[:,:,:,::1], i8[::1], i8, i8)")
-def largest(x, y, taps, window, begin, end):
+def largest(x: Array, y: Array, taps: Any, window: Any, begin: int, end: int) -> None:
     """y = the maxima of the windows of lines begin ... end, and which tap was the first to have each."""
     KH, KW, SH, SW, PH, PW = window
     _, H, W, C = x.shape
@@ -49,7 +49,7 @@ def largest(x, y, taps, window, begin, end):
 
 
 @loop("void(f4[:,:,:,::1], u1[:,:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)")
-def to_the_largest(dy, taps, dx, window, begin, end):
+def to_the_largest(dy: Array, taps: Any, dx: Array, window: Any, begin: int, end: int) -> None:
     """dx of images begin ... end: every pixel that won a window gets its dy."""
     KH, KW, SH, SW, PH, PW = window
     _, H, W, C = dx.shape
@@ -73,7 +73,7 @@ def to_the_largest(dy, taps, dx, window, begin, end):
 
 
 @loop("void(f4[:,:,:,::1], f4[:,:,:,::1], f4[:,::1], i8[::1], i8, i8)")
-def mean(x, y, shares, window, begin, end):
+def mean(x: Array, y: Array, shares: Array, window: Any, begin: int, end: int) -> None:
     """y = the sums of the windows of lines begin ... end, times each window's share (OH, OW)."""
     KH, KW, SH, SW, PH, PW = window
     _, H, W, C = x.shape
@@ -95,7 +95,7 @@ def mean(x, y, shares, window, begin, end):
 
 
 @loop("void(f4[:,:,:,::1], f4[:,:,:,::1], f4[:,::1], i8[::1], i8, i8)")
-def to_all(dy, dx, shares, window, begin, end):
+def to_all(dy: Array, dx: Array, shares: Array, window: Any, begin: int, end: int) -> None:
     """dx of images begin ... end: every pixel gets its windows' shares of dy."""
     KH, KW, SH, SW, PH, PW = window
     _, H, W, C = dx.shape
