@@ -120,6 +120,9 @@ def test_asking_is_quick_because_the_sentence_is_made_when_read(monkeypatch):
     for _ in range(100):
         assert not hasattr(tv.ones(1), "lstm")
         assert not hasattr(tv.nn, "LSTM")
+    with pytest.raises(MissingName) as caught:
+        tv.ones(1).lstm  # noqa: B018
+    assert caught.value.args[2] is tv.Tensor  # its names are listed when the sentence is read
 
 
 def test_reasons_of_a_modules_own_come_first():

@@ -12,7 +12,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 class MissingName(AttributeError):
     """An attribute that is not there. Its sentence is made when it is read: hasattr() asks, and never reads it."""
 
-    def __init__(self, room: str, name: str, here: Iterable[str], reasons: Mapping[str, str] = _NONE) -> None:
+    def __init__(self, room: str, name: str, here: Iterable[str] | type, reasons: Mapping[str, str] = _NONE) -> None:
         super().__init__(room, name, here, reasons)
 
     def __str__(self) -> str:
@@ -35,8 +35,10 @@ def missing(module: str, here: Iterable[str], reasons: Mapping[str, str] = _NONE
     return __getattr__
 
 
-def sentence(room: str, name: str, here: Iterable[str], reasons: Mapping[str, str] = _NONE) -> str:
-    """What is said of a name: why it is not there, what there is instead, or else the name that it nearly is."""
+def sentence(room: str, name: str, here: Iterable[str] | type, reasons: Mapping[str, str] = _NONE) -> str:
+    """What is said of a name: why it is not there, what there is instead, or else the name that it nearly is.
+
+    here   the names that are there, or the class that has them"""
     import difflib  # only for a message: `import tinyvision` is to be quick
 
     from .reasons import UNBUILT, instead, reason
@@ -46,7 +48,7 @@ def sentence(room: str, name: str, here: Iterable[str], reasons: Mapping[str, st
     if name in reasons or why != UNBUILT or other:
         known = why if name in reasons or why != UNBUILT else ""
         return start + (f": {known}" if known else "") + (f"; instead: {other}" if other else "")
-    names = sorted(n for n in here if not n.startswith("_"))
+    names = sorted(n for n in (dir(here) if isinstance(here, type) else here) if not n.startswith("_"))
     near = difflib.get_close_matches(name, names, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     listed = f"; there are {', '.join(names)}" if names and len(names) <= _LISTED else ""

@@ -65,9 +65,11 @@ class Tensor(Methods, Variable):
             # Python comes here only for what it did not find. That this method exists costs every attribute some
             # 15 ns, because CPython looks up names of such classes in a slower way: 1 to 2 in 100 of an op's time, with
             # the smallest tensors.
+            if name.startswith("_"):  # NumPy and copy ask for such names, and read no sentence
+                raise AttributeError(name)
             if hasattr(type(self), name):  # a property of ours went wrong: what it says counts
                 return object.__getattribute__(self, name)
-            raise MissingName("Tensor", name, dir(type(self)))
+            raise MissingName("Tensor", name, type(self))
 
     def like(self, array: Any, **state: Any) -> Tensor:
         """A Tensor for another array: what ops called on this one return."""
