@@ -35,6 +35,8 @@ def _same_start():
 
 
 def pytest_configure(config):
-    """Some tests press Ctrl-C, which a program started in the background by a shell ignores, and its children too."""
+    """Some tests press Ctrl-C, or close a terminal, which a program in the background ignores, and its children too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)

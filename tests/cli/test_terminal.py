@@ -199,14 +199,17 @@ def test_training_saves_when_its_terminal_is_closed(tmp_path):
         env={**os.environ, "PYTHONPATH": ROOT},
         preexec_fn=take_the_terminal,
     ) as process:
-        os.close(theirs)
-        last = tmp_path / "run" / "last.safetensors"
-        deadline = time.monotonic() + 60
-        while not (last.exists() and load_checkpoint(last).progress.total > 30):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        os.close(ours)
-        assert process.wait(60) == 129
+        try:
+            os.close(theirs)
+            last = tmp_path / "run" / "last.safetensors"
+            deadline = time.monotonic() + 60
+            while not (last.exists() and load_checkpoint(last).progress.total > 30):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            os.close(ours)
+            assert process.wait(60) == 129
+        finally:
+            process.kill()  # a failure must not leave it running, and the tests waiting for it
     assert sorted(path.name for path in (tmp_path / "run").glob(".*")) == []
     assert load_checkpoint(last).progress.total > 30
 
