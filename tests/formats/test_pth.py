@@ -174,8 +174,9 @@ def test_module_prefix(save):
 
 
 def test_empty_state_dicts(save):
-    assert load(save(OrderedDict())) == {}
-    assert load(save({"state_dict": {}, "epoch": 1})) == {}
+    for nothing in (OrderedDict(), {"state_dict": {}, "epoch": 1}):
+        with pytest.raises(WeightsError, match="it is whole, but holds no tensors"):
+            load(save(nothing))
 
 
 def test_large_dicts_are_written_in_batches(save):
