@@ -143,7 +143,7 @@ def _hear(model, x):
             output = model(image)
     finally:
         for handle in handles:
-            handle.remove() if hasattr(handle, "remove") else handle()
+            handle.remove()
     outputs = list(output) if isinstance(output, (tuple, list)) else [output]
     unheard = [o for o in outputs if not isinstance(o, Variable) or id(o.array) not in known]
     if unheard:

@@ -41,7 +41,7 @@ WRITERS.update(
             "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "abs": "Abs",
             "erf": "Erf", "sin": "Sin", "cos": "Cos", "tan": "Tan", "asin": "Asin", "acos": "Acos", "atan": "Atan",
             "sinh": "Sinh", "cosh": "Cosh", "asinh": "Asinh", "acosh": "Acosh", "atanh": "Atanh",
-            "maximum": "Max", "minimum": "Min", "hardswish": "HardSwish", "mish": "Mish", "passing": "Identity",
+            "maximum": "Max", "minimum": "Min", "hardswish": "HardSwish", "mish": "Mish",
         }.items()
     }
 )  # fmt: skip
