@@ -115,3 +115,8 @@ def test_the_command_line_takes_classes(tmp_path):
     assert "exact match with a known mistake" in " ".join(told.stdout.split())
     made = subprocess.run([*command, "--make", "Affine(W, b)"], capture_output=True, text=True)
     assert "dbias WRONG" in made.stdout, made.stdout + made.stderr
+
+
+def test_a_backward_that_was_forgotten_is_asked_for():
+    with pytest.raises(OptionError, match="give the backward"):
+        assert_gradients(lambda x: (x, None), inputs=(np.ones(3),))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..errors import OptionError
 from .check_gradients import gradients
 from .check_layer import layer
 from .check_op import op as check_op
@@ -22,13 +23,10 @@ def assert_gradients(
         report = layer(forward, op, **how)
     elif op:
         report = check_op(op, forward, backward, **how)
+    elif backward is None:
+        raise OptionError("assert_gradients: give the backward that belongs to forward, or op= with a layer")
     else:
-        report = gradients(forward, backward or _missing, inputs, **how)
+        report = gradients(forward, backward, inputs, **how)
     if not report.passed:
         raise AssertionError(f"\n{report}")
     return report
-
-
-def _missing(dy, cache):
-    """In the place of a backward that was not given."""
-    raise NotImplementedError("no backward was given")
