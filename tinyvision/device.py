@@ -1,9 +1,9 @@
 """Where arrays live: the only file that knows CuPy.
 
-Ops are written in plain NumPy and dispatched by the type of the array: CuPy implements NumPy's `__array_ufunc__` and
-`__array_function__` protocols, so `np.maximum(x, 0)` runs on the GPU when `x` lives there. What is left for this file
-is to name devices, to move arrays, to wait for a GPU, to set its precision, and to say honestly whether one can be
-used.
+Ops are written in plain NumPy and dispatched by the type of the array: CuPy implements NumPy's `__array_ufunc__`
+and `__array_function__` protocols, so `np.maximum(x, 0)` runs on the GPU when `x` lives there. What is left for
+this file is to name devices, to move arrays, to wait for a GPU, to set its precision, and to say honestly whether
+one can be used.
 """
 
 import os
@@ -360,8 +360,8 @@ def _trial_problem(cupy, index):
 
 
 def compile_cuda(text: str, index: int = 0) -> Any:
-    """The kernels of a CUDA C text, compiled for GPU number `index`: an object with `get_function(name)`. Raises
-    DeviceError."""
+    """The kernels of a CUDA C text, compiled for GPU number `index`: an object with `get_function(name)`.
+    Raises DeviceError."""
     cupy = require_cuda(Device("cuda", index))
     with cupy.cuda.Device(index):
         module = cupy.RawModule(code=text, options=("-std=c++17",))

@@ -58,8 +58,7 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As in argparse, but a command's unknown options are its own parser's error, which knows its
-        options."""
+        """As in argparse, but a command's unknown options are its own parser's error, which knows its options."""
         known, rest = super().parse_known_args(args, namespace)
         if rest and self._subparsers is None:
             self.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -115,8 +114,7 @@ def add_max_pixels(parser: Any) -> None:
 
 
 def use_device(args: argparse.Namespace) -> Any:
-    """The Device that the options name, after it has been found to work. Raises DeviceError or
-    OptionError."""
+    """The Device that the options name, after it has been found to work. Raises DeviceError or OptionError."""
     from .. import threads
     from ..device import device, require_cuda
     from ..errors import DeviceError

@@ -191,8 +191,7 @@ def _folder_to_resume(args: argparse.Namespace) -> Path:
 
 
 def _newest_run() -> Path:
-    """The newest run in runs/ that `tinyvision train` made; runs of `transfer` and of `fit` are passed
-    over."""
+    """The newest run in runs/ that `tinyvision train` made; runs of `transfer` and of `fit` are passed over."""
     from ..train.checkpoint import load_checkpoint
     from ..train.runs import LAST, TRANSFER, newest_runs
 
@@ -214,8 +213,7 @@ def _transfer_command(folder: Path) -> str:
 
 
 def _choices(checkpoint: Any) -> tuple[dict[str, Any], int, int] | None:
-    """(options of data and model, seed, threads) with which a run was begun; None if not by `tinyvision
-    train`."""
+    """(options of data and model, seed, threads) with which a run was begun; None if not by `tinyvision train`."""
     notes = checkpoint.description
     try:
         saved = {name: notes["data"][name] for name in ("val", "augment", "root")}

@@ -119,8 +119,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _what(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """(folder of images, settings) of a new or a resumed run. Raises OptionError for what contradicts
-    itself."""
+    """(folder of images, settings) of a new or a resumed run. Raises OptionError for what contradicts itself."""
     from ..train.recipes import network_name
     from ..train.transfer import saved_settings
 

@@ -197,8 +197,7 @@ def _batch(data: bytes, name: str, classes: int | None, labels: str) -> _Batch:
 
 
 def _binary(data: bytes, name: str, classes: int | None) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
-    """Records of a label and 3,072 pixels (CIFAR-10), or a coarse label, a fine one and the pixels
-    (CIFAR-100)."""
+    """Records of a label and 3,072 pixels (CIFAR-10), or a coarse label, a fine one and the pixels (CIFAR-100)."""
     fitting = [(c, n) for c, n in ((10, 1), (100, 2)) if len(data) % (n + _PIXELS) == 0 and classes in (None, c)]
     for count, label_bytes in fitting:
         records = np.frombuffer(data, np.uint8).reshape(-1, label_bytes + _PIXELS)

@@ -1,8 +1,7 @@
 """Datasets: anything with a length whose items are (image, label).
 
-Before any transform an image is a uint8 array (H, W, C), C being 1 or 3; a label is an integer. Datasets
-that hold all their images in one array also hand out whole batches at once, which spares a Python call per
-image."""
+Before any transform an image is a uint8 array (H, W, C), C being 1 or 3; a label is an integer. Datasets that hold all
+their images in one array also hand out whole batches at once, which spares a Python call per image."""
 
 from __future__ import annotations
 
@@ -24,8 +23,7 @@ Transform = Callable[[Any], Any]
 
 
 class OutOfRange(DataError, IndexError):
-    """An index beyond the end of a dataset; also an IndexError, which is how Python ends a loop over
-    items."""
+    """An index beyond the end of a dataset; also an IndexError, which is how Python ends a loop over items."""
 
 
 class NoLength(OptionError, TypeError):
@@ -124,9 +122,9 @@ class TensorDataset(Dataset):
 
     tensors  one or more, (N, ...) with one N; a NumPy array becomes a tensor on the same memory
 
-    DataLoader makes batches of them with no change of dtype, layout or scale, where ArrayDataset knows about images.
-    Raises DataError if there is no tensor, one has no axis, or they differ in length, DtypeError for what is no
-    tensor."""
+    DataLoader makes batches of them with no change of dtype, layout or scale, where ArrayDataset knows about
+    images. Raises DataError if there is no tensor, one has no axis, or they differ in length, DtypeError for what
+    is no tensor."""
 
     def __init__(self, *tensors: Any) -> None:
         if not tensors:
@@ -262,8 +260,7 @@ def labels_of(dataset: Any) -> np.ndarray:
 
 
 def checked_labels(labels: Any, images: int, classes: int | None, name: str) -> np.ndarray:
-    """`labels` as int64 (N,). Raises DataError unless they are integers, one an image, from 0 to classes -
-    1."""
+    """`labels` as int64 (N,). Raises DataError unless they are integers, one an image, from 0 to classes - 1."""
     array = as_plain(name, "labels", labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]

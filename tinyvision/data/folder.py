@@ -78,8 +78,7 @@ class ImageFolder(Dataset):
 
 
 def unreadable(dataset: Any, counted: Callable[[int], None], threads: int = 1) -> list[DataError]:
-    """Why images of an ImageFolder, or of a Subset of one, cannot be read: an error that names the file for
-    each.
+    """Why images of an ImageFolder, or of a Subset of one, cannot be read: an error that names the file for each.
 
     Every image is read once, without transforms; `counted` is called with the number of those read since its
     last call."""

@@ -174,8 +174,7 @@ class DataLoader:
         return self.iter_from(0)
 
     def iter_from(self, step: int) -> Iterator[Any]:
-        """The batches of this epoch from number `step` (0 is the first), exactly as a whole iteration has
-        them."""
+        """The batches of this epoch from number `step` (0 is the first), exactly as a whole iteration has them."""
         if _whole_number(step, "step", 0) and self._iterable:
             raise OptionError("DataLoader: an IterableDataset can only be read from its beginning")
         if step and step > len(self):

@@ -18,8 +18,7 @@ _PARTS = {
 
 
 class MNIST(ArrayDataset):
-    """Handwritten digits (LeCun, Cortes and Burges): uint8 (28, 28, 1), ten classes, 60,000 and 10,000
-    images.
+    """Handwritten digits (LeCun, Cortes and Burges): uint8 (28, 28, 1), ten classes, 60,000 and 10,000 images.
 
     root      the folder with the IDX files, gzipped or not, or one that holds them in `raw`, `MNIST` or
               `MNIST/raw`

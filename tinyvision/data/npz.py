@@ -19,10 +19,10 @@ from .dataset import ArrayDataset, Transform
 def read_npz(source: Source) -> dict[str, np.ndarray]:
     """All arrays of an `.npz` file by name. `source` is a path, or the file's bytes.
 
-    Real numbers, booleans and strings of fixed length are read; Python objects never are. Raises DataError if
-    the file is missing, empty, damaged, cut short, encrypted, no such archive, unpacks to more than 48 MiB
-    and six times its size, or holds object or structured arrays, or two arrays of one name. Format:
-    https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html"""
+    Real numbers, booleans and strings of fixed length are read; Python objects never are. Raises
+    DataError if the file is missing, empty, damaged, cut short, encrypted, no such archive, unpacks to
+    more than 48 MiB and six times its size, or holds object or structured arrays, or two arrays of one
+    name. Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html"""
     data, name = read_bytes(source)
     if data[:4] not in (b"PK\x03\x04", b"PK\x05\x06"):
         refuse(name, f"is not an .npz archive: it begins with the bytes {data[:4].hex(' ')}")

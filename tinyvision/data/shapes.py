@@ -126,8 +126,7 @@ def _free_place(
 
 
 def _coverage(kind: str, height: int, width: int, place: tuple[float, float, float], angle: float) -> np.ndarray:
-    """How much of each pixel a shape covers, 0 to 1, (H, W): its signed distance in pixels, cut at half a
-    pixel."""
+    """How much of each pixel a shape covers, 0 to 1, (H, W): its signed distance in pixels, cut at half a pixel."""
     centre_x, centre_y, radius = place
     y, x = np.mgrid[:height, :width] + 0.5
     u, v = x - centre_x, y - centre_y

@@ -25,8 +25,7 @@ def show(
     captions: Sequence[str] | None = None,
     scale: int = 1,
 ) -> Image.Image:
-    """A grid of images as one Pillow image, which a notebook displays; written to `path` (.png) as well if
-    given.
+    """A grid of images as one Pillow image, which a notebook displays; written to `path` (.png) as well if given.
 
     images    one image or several, each as `to_image` takes them; sizes may differ
     columns   images in a row (default: about as many as rows)

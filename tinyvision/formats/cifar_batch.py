@@ -1,5 +1,4 @@
-"""The "python version" batches of CIFAR-10 and CIFAR-100: pickles that Python 2 wrote, read without running
-them.
+"""The "python version" batches of CIFAR-10 and CIFAR-100: pickles that Python 2 wrote, read without running them.
 
 A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009;
 https://www.cs.toronto.edu/~kriz/cifar.html describes the files.
@@ -96,8 +95,7 @@ def read_cifar_batch(data: bytes) -> Any:
     ->     dict from str to a read-only uint8 array (N, 3072), a list of int or str, a str, an int, a float or
            None. Python 2's strings become str (Latin-1).
 
-    Raises Refused, whose text says what was found; a caller turns that into the error that its own users
-    expect."""
+    Raises Refused, whose text says what was found; a caller turns that into the error that its own users expect."""
     stream = io.BytesIO(data)
     root = interpret(stream, _CifarProfile(len(data)), Budget(len(data)))
     if stream.tell() != len(data):

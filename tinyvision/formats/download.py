@@ -1,5 +1,4 @@
-"""One file from one address over HTTP: resumed where it was cut, bounded in every way, verified before it
-counts.
+"""One file from one address over HTTP: resumed where it was cut, bounded in every way, verified before it counts.
 
 `tinyvision.formats.files.download` is the door to this; see there for what it promises.
 """

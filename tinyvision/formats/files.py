@@ -1,8 +1,7 @@
 """Writing files so that they are whole, and fetching files so that they are the right ones.
 
-Everything in tinyvision that writes a file goes through `atomic_write`, and everything that comes from
-another machine goes through `download`: under its final name a file is complete and verified, or it is not
-there.
+Everything in tinyvision that writes a file goes through `atomic_write`, and everything that comes from another machine
+goes through `download`: under its final name a file is complete and verified, or it is not there.
 """
 
 import errno
@@ -122,8 +121,7 @@ def _cannot_write(path, reason):
 
 
 def _sync_folder(folder):
-    """Make a rename durable. Some systems cannot open or sync a folder; there the rename is as durable as it
-    gets."""
+    """Make a rename durable. Some systems cannot open or sync a folder; there the rename is as durable as it gets."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -226,8 +224,7 @@ def _fetch_from_any(urls, path, **options):
 
 
 def _is_verified(path, sha256, size):
-    """Whether `path` is a file with this hash. The cache is checked each time: a disk forgets, and so do
-    people."""
+    """Whether `path` is a file with this hash. The cache is checked each time: a disk forgets, and so do people."""
     if not path.is_file() or (size is not None and path.stat().st_size != size):
         return False
     digest = hashlib.sha256()
@@ -239,8 +236,7 @@ def _is_verified(path, sha256, size):
 
 @contextmanager
 def _lock(path, progress):
-    """Hold an advisory lock: it ends with the process that holds it, however that ends, so it cannot go
-    stale."""
+    """Hold an advisory lock: it ends with the process that holds it, however that ends, so it cannot go stale."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         if not _try_lock(descriptor):

@@ -17,8 +17,7 @@ _DEFLATE_LIMIT = 1032  # no deflate stream grows by more than this factor
 
 
 def read_idx(source: Source) -> np.ndarray:
-    """The array in an IDX file, gzipped or not (the content tells, not the name), in the machine's byte
-    order.
+    """The array in an IDX file, gzipped or not (the content tells, not the name), in the machine's byte order.
 
     `source` is a path, or the file's bytes. All six types are read: uint8, int8, int16, int32, float32,
     float64. Raises DataError for a file that is missing, empty, cut short, too long, or no IDX file, and for a

@@ -1,5 +1,4 @@
-"""PyTorch's own files (.pth, .pt): a pickle that describes tensors, and their storages, in one of three
-containers.
+"""PyTorch's own files (.pth, .pt): a pickle that describes tensors, and their storages, in one of three containers.
 
 zip     since torch 1.6: records `<name>/data.pkl`, `<name>/data/<key>`, and a few words about versions
 legacy  torch 0.1.10 to 1.5: five pickles and the storages, back to back, behind a magic number
@@ -152,8 +151,7 @@ class _TensorProfile(PlainProfile):
         return self._view(Storage(name, _STORAGES.get(kind.name, "raw"), length, device=device), *rest)
 
     def _view(self, storage, view=None):
-        """A storage under its own key, or a part of it under another one (torch 0.2 to 0.3 shared storages
-        so)."""
+        """A storage under its own key, or a part of it under another one (torch 0.2 to 0.3 shared storages so)."""
         self._remember(storage.key, storage)
         if view is None:
             return storage
@@ -179,8 +177,8 @@ def _is_empty(*nodes):
 def _grown(root, all_tensors, size, read, leaf, take, described=lambda tensor: tensor):
     """take(the tree below `root`, its tensors replaced by leaf(Stored)).
 
-    `read(key)` brings a storage's flat array and is called at most once a key; `described(node)` is a tensor's
-    description."""
+    `read(key)` brings a storage's flat array and is called at most once a key; `described(node)` is a
+    tensor's description."""
     tensors.check_total(all_tensors, size)
     flats, arrays = {}, {}
 
@@ -397,8 +395,7 @@ def _tar_places(file, size):
 
 
 def _tar_storages(file, member, budget):
-    """({key: Storage}, {key: first byte}) from the member `storages`: a count, the storages, a list of
-    views."""
+    """({key: Storage}, {key: first byte}) from the member `storages`: a count, the storages, a list of views."""
     position, length = member
     end = position + length
     storages, places = {}, {}

@@ -54,8 +54,7 @@ def read(file: Any, size: int) -> Any:
 
 
 def read_header(file: Any, size: int) -> Any:
-    """({name: (kind, shape, first byte, byte after the last)}, metadata, where the data begin), all
-    checked."""
+    """({name: (kind, shape, first byte, byte after the last)}, metadata, where the data begin), all checked."""
     file.seek(0)
     head = file.read(8)
     length = int.from_bytes(head, "little")

@@ -79,8 +79,7 @@ def unpack_limit(packed: int) -> int:
 
 
 def fill(pieces: Iterator[bytes], size: int, name: str) -> np.ndarray:
-    """Exactly `size` bytes out of `pieces`, as a uint8 array (size,). Raises DataError for too few or too
-    many.
+    """Exactly `size` bytes out of `pieces`, as a uint8 array (size,). Raises DataError for too few or too many.
 
     Memory is touched only as bytes arrive, so a false promise of size costs nothing."""
     try:

@@ -1,5 +1,4 @@
-"""From the description of a tensor to a NumPy array: storages, views into them, and the checks between the
-two.
+"""From the description of a tensor to a NumPy array: storages, views into them, and the checks between the two.
 
 A *storage* is a row of numbers of one kind; a *tensor* is a window onto it: first element, size and stride
 per axis. Several tensors may look at one storage (tied weights, slices), and their arrays then share memory
@@ -95,8 +94,7 @@ def check_total(tensors: Any, file_size: int) -> None:
 
 
 def elements(raw: np.ndarray, kind: Any, big_endian: bool = False) -> Any:
-    """Bytes (a uint8 array that nobody else uses) -> a flat array of native numbers; bfloat16 becomes
-    float32.
+    """Bytes (a uint8 array that nobody else uses) -> a flat array of native numbers; bfloat16 becomes float32.
 
     Works in place where it can. Raises Refused for booleans that are neither 0 nor 1."""
     if kind == "bf16":

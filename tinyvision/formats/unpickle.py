@@ -39,8 +39,7 @@ class Budget:
 
 
 class Node:
-    """Anything in the tree that is not a plain Python value. `is_value` if it may be stored in a list or a
-    dict."""
+    """Anything in the tree that is not a plain Python value. `is_value` if it may be stored in a list or a dict."""
 
     __slots__ = ()
     is_value = False
@@ -165,8 +164,7 @@ class Profile:
 
 
 def interpret(stream: Any, profile: Profile, budget: Budget) -> Any:
-    """Interpret one pickle from the current position of a binary stream; returns its value as a tree of
-    nodes.
+    """Interpret one pickle from the current position of a binary stream; returns its value as a tree of nodes.
 
     Afterwards the stream stands right behind the pickle. Raises Refused for whatever is not understood."""
     machine = _Machine(stream, profile, budget)

@@ -34,9 +34,8 @@ class ZipArchive:
     methods  the compression methods that are accepted
 
     A record's CRC-32 is checked whenever it is read. PyTorch can be told to write no checksums
-    (`torch.serialization.set_crc32_options(False)`) and then writes zeros: an archive in which *every*
-    checksum is zero is read without checking them. Raises Refused for everything that is not exactly a zip
-    archive."""
+    (`torch.serialization.set_crc32_options(False)`) and then writes zeros: an archive in which *every* checksum is zero
+    is read without checking them. Raises Refused for everything that is not exactly a zip archive."""
 
     def __init__(self, file: Any, size: int, methods: Any = (STORED,)) -> None:
         self.file, self.size, self.methods = file, size, methods
@@ -207,8 +206,7 @@ class ZipArchive:
             raise Refused(f"record {shown(name)} is damaged: its checksum does not match")
 
     def pieces(self, name: str) -> Any:
-        """The unpacked bytes of a record, in pieces of at most 256 kB; never more than its header
-        promises."""
+        """The unpacked bytes of a record, in pieces of at most 256 kB; never more than its header promises."""
         record = self.records[name]
         self.file.seek(record.start)
         packed_pieces = self._packed_pieces(record.packed)

@@ -111,8 +111,8 @@ class SqueezeExcitation(nn.Module):
 def stochastic_depth(input: Tensor, p: float, mode: str, training: bool = True) -> Tensor:
     """Drop with probability p, in training, the whole batch (mode "batch") or single samples of it ("row").
 
-    What is left is scaled by 1 / (1 - p). Raises OptionError. (Huang et al., "Deep networks with stochastic depth",
-    2016.)"""
+    What is left is scaled by 1 / (1 - p). Raises OptionError. (Huang et al., "Deep networks with stochastic
+    depth", 2016.)"""
     p = fraction("stochastic_depth", "p", p)
     if mode not in ("batch", "row"):
         raise OptionError(f'stochastic_depth: mode must be "batch" or "row", got {mode!r}')

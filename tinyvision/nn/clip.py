@@ -18,8 +18,8 @@ def clip_grad_norm_(
     norm_type: float | str = 2.0,
     error_if_nonfinite: bool = False,
 ) -> Tensor:
-    """Scale all gradients together so that their norm is at most max_norm; returns the norm before, a tensor with one
-    number.
+    """Scale all gradients together so that their norm is at most max_norm; returns the norm before, a tensor
+    with one number.
 
     (Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", 2013.) norm_type is 2
     (Euclidean), another positive number, or "inf". A norm that is not finite changes nothing and is returned, so that

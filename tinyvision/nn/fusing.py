@@ -1,10 +1,9 @@
 """A convolution, its batch-norm, a skip path and the activation in fewer walks through memory.
 
 `conv_norm_act(x, conv, norm, act, skip)` means `act(norm(conv(x)) + skip)` and computes exactly that. What it saves is
-memory traffic: without recording, the convolution finishes every block
-of its output while that is still in the cache; in training, batch-norm, addition and ReLU share one walk. Where
-somebody watches the single layers through hooks, or a layer is none of ours, the layers are simply called one after the
-other.
+memory traffic: without recording, the convolution finishes every block of its output while that is still in the cache;
+in training, batch-norm, addition and ReLU share one walk. Where somebody watches the single layers through hooks, or a
+layer is none of ours, the layers are simply called one after the other.
 """
 
 import copy
@@ -101,10 +100,10 @@ def fuse(model: Model) -> Model:
     """A copy of `model` for inference only, with every batch-norm folded into the convolution before it.
 
     weight' = weight · γ/σ and bias' = β - mean · γ/σ: the same function with fewer numbers. The pairs are those that
-    the modules name in `norm_pairs`, but for a convolution that stands in several places, whose other callers would get
-    the batch-norm as well, and a batch-norm that has hooks. The folded weights are read-only, so that what is computed
-    from them can be kept; `load_state_dict` replaces them. Raises OptionError unless the model is in evaluation
-    mode."""
+    the modules name in `norm_pairs`, but for a convolution that stands in several places, whose other callers would
+    get the batch-norm as well, and a batch-norm that has hooks. The folded weights are read-only, so that what is
+    computed from them can be kept; `load_state_dict` replaces them. Raises OptionError unless the model is in
+    evaluation mode."""
     if any(m.training and isinstance(m, BatchNorm2d) for m in model.modules()):
         raise OptionError("fuse: batch-norm can be folded only with its running statistics; call model.eval() first")
     fused = copy.deepcopy(model)

@@ -77,8 +77,8 @@ def watched_inputs(
 
 
 def _checked(changed, grads, tracked):
-    """What a hook wants instead of `grads`, or an OptionError: by then, only the first input's gradient is still
-    here."""
+    """What a hook wants instead of `grads`, or an OptionError: by then, only the first input's gradient
+    is still here."""
     changed = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
     if len(changed) != len(grads):
         raise OptionError(f"a backward hook returned {len(changed)} gradients for {len(grads)} inputs")

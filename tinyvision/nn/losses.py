@@ -211,8 +211,8 @@ class _ClassLoss(Module):
 
 
 class CrossEntropyLoss(_ClassLoss):
-    """Softmax and negative log-likelihood in one: takes scores (N, K) and class numbers (N,) or probabilities (N,
-    K)."""
+    """Softmax and negative log-likelihood in one: takes scores (N, K) and class numbers (N,) or
+    probabilities (N, K)."""
 
     def __init__(
         self,

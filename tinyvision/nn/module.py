@@ -341,11 +341,10 @@ class Module:
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> LoadResult:
         """Copy arrays or tensors into the parameters and buffers of these names.
 
-        A checkpoint of which no name fits is searched for its state dict ('state_dict', 'model', ...), and the
-        prefixes of wrappers ('module.', '_orig_mod.', 'model.', 'net.') are removed; a warning says so.
-        Returns (missing_keys, unexpected_keys). Everything is checked before anything is changed. Raises WeightsError
-        that lists all missing, unexpected and mis-shaped names at once; with strict=False, only mis-shaped ones are an
-        error."""
+        A checkpoint of which no name fits is searched for its state dict ('state_dict', 'model', ...), and the prefixes
+        of wrappers ('module.', '_orig_mod.', 'model.', 'net.') are removed; a warning says so. Returns (missing_keys,
+        unexpected_keys). Everything is checked before anything is changed. Raises WeightsError that lists all missing,
+        unexpected and mis-shaped names at once; with strict=False, only mis-shaped ones are an error."""
         if not hasattr(state_dict, "items"):
             raise WeightsError(f"load_state_dict: expected a dict of names and arrays, got {type(state_dict).__name__}")
         own = {name: (value, optional) for name, value, optional in self._state()}

@@ -1,8 +1,8 @@
 """im2col: every window of an image becomes one row of a matrix; col2im adds the rows back.
 
 A convolution is then a single matrix product of that matrix with the kernels (Chellapilla, Puri, Simard, "High
-performance convolutional neural networks for document processing", 2006). col2im is its adjoint: <im2col(x), c> = <x,
-col2im(c)>.
+performance convolutional neural networks for document processing", 2006). col2im is its adjoint: <im2col(x), c> =
+<x, col2im(c)>.
 """
 
 from typing import Any

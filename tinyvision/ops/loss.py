@@ -78,8 +78,8 @@ def nll_loss_forward(
 ) -> tuple[Array, Any]:
     """loss = -Σ log_p[n, labels[n]], averaged over the batch: the cross-entropy of what is a logarithm already.
 
-    log_p (N, K) or (N, K, ...), labels (N,) or (N, ...) integers  ->  loss (), cache. Options and errors are those of
-    `cross_entropy_forward`."""
+    log_p (N, K) or (N, K, ...), labels (N,) or (N, ...) integers  ->  loss (), cache. Options and errors are those
+    of `cross_entropy_forward`."""
     _check_classes("nll_loss", log_p, labels, weight, ignore_index, reduction)
     if labels.dtype.kind == "f":
         raise DtypeError("nll_loss: labels must be class numbers (integers), got floating-point numbers")

@@ -260,8 +260,8 @@ def _pool_options(op, x, kernel_size, stride, padding, dilation, ceil_mode) -> t
 
 
 def _window(i, j, size, window, border=(0, 0)):
-    """The pixels (h, w) under the window at (i, j), in reading order, without those outside of the image and a
-    border."""
+    """The pixels (h, w) under the window at (i, j), in reading order, without those outside of the image
+    and a border."""
     kernel_size, stride, padding, dilation = window
     top, left = i * stride[0] - padding[0], j * stride[1] - padding[1]
     rows = [top + k * dilation[0] for k in range(kernel_size[0])]

@@ -17,9 +17,9 @@ class NAdam(Optimizer):
         p ← p - lr · [(1 - μₜ)/(1 - Πₜ) · g + μₜ₊₁/(1 - Πₜ₊₁) · m] / (sqrt(v / (1 - β₂ᵗ)) + eps)
 
     Adam that looks ahead, as Nesterov's momentum does (Dozat, "Incorporating Nesterov momentum into Adam", 2016).
-    weight_decay adds weight_decay·p to the gradient, or with decoupled_weight_decay takes lr·weight_decay·p off p.
-    maximize climbs. foreach and capturable choose among ways to compute the same and change nothing here. Raises
-    OptionError."""
+    weight_decay adds weight_decay·p to the gradient, or with decoupled_weight_decay takes lr·weight_decay·p off
+    p. maximize climbs. foreach and capturable choose among ways to compute the same and change nothing here.
+    Raises OptionError."""
 
     def __init__(
         self,

@@ -24,8 +24,8 @@ _NUMBERS = {"step": int, "mu_product": float}
 
 
 class Optimizer:
-    """Base class. `parameters` is an iterable of parameters, or of groups `{"params": [...], "lr": ...}` with own
-    options.
+    """Base class. `parameters` is an iterable of parameters, or of groups `{"params": [...], "lr": ...}`
+    with own options.
 
     Raises OptionError for unknown options, values that mean nothing, no parameters, or one that is given twice."""
 
@@ -93,8 +93,8 @@ class Optimizer:
                     p.grad.zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient. `closure`, if given, recomputes the loss first; its value is
-        returned."""
+        """Update every parameter that has a gradient. `closure`, if given, recomputes the loss first; its
+        value is returned."""
         loss = None
         if closure is not None:
             if not is_grad_enabled():
@@ -121,8 +121,8 @@ class Optimizer:
         raise OptionError(f"{type(self).__name__} does not define update()")
 
     def state_dict(self) -> dict[str, Any]:
-        """{"state": {number of the parameter: its state}, "param_groups": [...]}, as in PyTorch; arrays are not
-        copied."""
+        """{"state": {number of the parameter: its state}, "param_groups": [...]}, as in PyTorch; arrays
+        are not copied."""
         params = [p for group in self.param_groups for p in group["params"]]
         number = {id(p): i for i, p in enumerate(params)}
         groups = [{**g, "params": [number[id(p)] for p in g["params"]]} for g in self.param_groups]

@@ -15,11 +15,11 @@ class RAdam(Optimizer):
     """m and v as in Adam,   p ← p - lr · r · m̂ · sqrt(1 - β₂ᵗ) / (sqrt(v) + eps) once v has seen enough, and before
     that   p ← p - lr · m̂
 
-    (Liu et al., "On the variance of the adaptive learning rate and beyond", 2020.) r, from 0 up to 1, is the factor
-    that keeps the variance of the step as it will be in the end; "enough" is a length ρₜ of the running mean above 5.
-    weight_decay adds weight_decay·p to the gradient, or with decoupled_weight_decay takes lr·weight_decay·p off p.
-    maximize climbs. foreach and capturable choose among ways to compute the same and change nothing here. Raises
-    OptionError."""
+    (Liu et al., "On the variance of the adaptive learning rate and beyond", 2020.) r, from 0 up to 1, is the
+    factor that keeps the variance of the step as it will be in the end; "enough" is a length ρₜ of the running
+    mean above 5. weight_decay adds weight_decay·p to the gradient, or with decoupled_weight_decay takes
+    lr·weight_decay·p off p. maximize climbs. foreach and capturable choose among ways to compute the same and
+    change nothing here. Raises OptionError."""
 
     def __init__(
         self,

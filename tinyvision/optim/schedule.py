@@ -12,8 +12,8 @@ from .optimizer import Optimizer
 
 
 class LRScheduler:
-    """Base class, and of yours: `get_lr()` gives the groups' next learning rates. Call `step()` after
-    `optimizer.step()`.
+    """Base class, and of yours: `get_lr()` gives the groups' next learning rates. Call `step()`
+    after `optimizer.step()`.
 
     Most schedules compute the next learning rate from the one that a group has, as PyTorch's do: several of them
     may take turns on one optimizer, and a learning rate that somebody else has changed stays changed.

@@ -85,8 +85,7 @@ class Checkpoint:
     groups: list[dict[str, Any]] = field(default_factory=list)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file atomically. Raises CheckpointError if that fails; an older file is then
-        untouched."""
+        """Write the file atomically. Raises CheckpointError if that fails; an older file is then untouched."""
         arrays, numbers = dict(self.weights), {}
         for name, state in sorted((self.optimizer or {}).items()):  # in one order, after resuming too
             arrays.update({f"{_PREFIX}{name}/{k}": v for k, v in state.items() if isinstance(v, np.ndarray)})
@@ -103,8 +102,7 @@ class Checkpoint:
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read a checkpoint. Raises CheckpointError if the file is missing, damaged, or no checkpoint of
-    tinyvision's."""
+    """Read a checkpoint. Raises CheckpointError if the file is missing, damaged, or no checkpoint of tinyvision's."""
     try:
         arrays, metadata = load_with_metadata(path)
     except WeightsError as error:
@@ -157,8 +155,7 @@ def _optimizer_state(arrays: dict[str, np.ndarray], notes: dict[str, Any]) -> di
 
 
 def capture(model: Module, optimizer: Optimizer, rates: list[float]) -> tuple[Any, Any, list[dict[str, Any]]]:
-    """(weights, the optimizer's state by parameter name, its groups), as NumPy arrays that later steps do not
-    change.
+    """(weights, the optimizer's state by parameter name, its groups), as NumPy arrays that later steps do not change.
 
     `rates` are the groups' learning rates before any schedule changed them."""
     names = {id(p): name for name, p in model.named_parameters()}

@@ -72,8 +72,7 @@ class Reporter:
         """Training has ended, in whatever way."""
 
     def state(self, progress: Any, now: float) -> str:
-        """Loss, accuracy, speed and time left, in words. The time left counts on the steps of this sitting
-        alone."""
+        """Loss, accuracy, speed and time left, in words. The time left counts on the steps of this sitting alone."""
         elapsed, made = now - self.started, progress.total - self.done_before
         left = elapsed / max(made, 1) * (self.total - progress.total)
         seen = max(progress.seen, 1)

@@ -76,8 +76,7 @@ def evaluate(
     forward: Callable[[Any], Any] | None = None,
     each_batch: Callable[[], None] | None = None,
 ) -> Evaluation:
-    """Run a model over a dataset (or DataLoader) in evaluation mode; the mode of every layer is restored
-    afterwards.
+    """Run a model over a dataset (or DataLoader) in evaluation mode; the mode of every layer is restored afterwards.
 
     device      where the model lives, by default the device of its first parameter
     forward     called in place of the model, for instance `model.features`
@@ -98,8 +97,7 @@ def evaluate(
 
 
 class evaluation_mode:
-    """`with evaluation_mode(model):` — dropout and batch-norm as in use; afterwards each layer is as it
-    was."""
+    """`with evaluation_mode(model):` — dropout and batch-norm as in use; afterwards each layer is as it was."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model

@@ -73,8 +73,7 @@ class History:
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draw loss and accuracy over the epochs into a .png or .svg file.
 
-        Raises OptionError for another suffix, or if matplotlib is not installed; FileError if writing
-        fails."""
+        Raises OptionError for another suffix, or if matplotlib is not installed; FileError if writing fails."""
         kind = os.fspath(path).rpartition(".")[2].lower()
         if kind not in ("png", "svg"):
             raise OptionError(f"History.plot: a picture is .png or .svg, not {os.fspath(path)!r}")

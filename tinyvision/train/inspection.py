@@ -1,5 +1,4 @@
-"""Looking at model and data before the first step, so that nothing fails, or silently goes wrong, an hour
-later."""
+"""Looking at model and data before the first step, so that nothing fails, or silently goes wrong, an hour later."""
 
 from __future__ import annotations
 

@@ -28,9 +28,8 @@ class StopRequest:
     """Catches SIGINT, SIGTERM and SIGHUP for the length of a `with` block; `requested` is the number of the signal,
     or None.
 
-    A second signal raises KeyboardInterrupt wherever the program is; files are written atomically, so nothing
-    is left half-written. Outside of the main thread Python delivers no signals, and the block changes
-    nothing."""
+    A second signal raises KeyboardInterrupt wherever the program is; files are written atomically, so nothing is left
+    half-written. Outside of the main thread Python delivers no signals, and the block changes nothing."""
 
     def __init__(self) -> None:
         self.requested: int | None = None

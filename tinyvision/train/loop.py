@@ -1,8 +1,7 @@
 """The training loop. Read `_Training.step` first: those are the five lines that everything else serves.
 
-All randomness of a step follows from (seed, purpose, epoch, step), so a run that is stopped anywhere and
-resumed computes bit for bit what it would have computed without the stop, given the same number of CPU
-threads.
+All randomness of a step follows from (seed, purpose, epoch, step), so a run that is stopped anywhere and resumed
+computes bit for bit what it would have computed without the stop, given the same number of CPU threads.
 """
 
 from __future__ import annotations
@@ -85,9 +84,8 @@ def fit(
 
     Afterwards the model has the weights of the last epoch and is in training mode; `load_weights(model,
     "best.safetensors")` gives it the best. Ctrl-C finishes the step, saves and raises Interrupted (a
-    KeyboardInterrupt); a second one stops at once. Raises OptionError, DataError, ShapeError before the first
-    step; CheckpointError if a run cannot be continued; TrainingError if the loss is no longer a finite
-    number."""
+    KeyboardInterrupt); a second one stops at once. Raises OptionError, DataError, ShapeError before the first step;
+    CheckpointError if a run cannot be continued; TrainingError if the loss is no longer a finite number."""
     training = _Training(model, train_data, val_data, device, workers, parameters, loss, dict(settings))
     training.prepare(run, resume, overwrite, description or {})
     training.save_every, training.save_steps, training.on_epoch = _checked_saving(save_every, save_steps, on_epoch)

@@ -31,8 +31,7 @@ def topk_accuracy(scores: Any, labels: Any, k: int = 1) -> float:
 
 
 def accuracy(scores: Any, labels: Any) -> float:
-    """Share of rows whose highest score is the label's: scores (N, K), labels (N,) -> 0 to 1. Errors as
-    topk."""
+    """Share of rows whose highest score is the label's: scores (N, K), labels (N,) -> 0 to 1. Errors as topk."""
     return topk_accuracy(scores, labels, 1)
 
 

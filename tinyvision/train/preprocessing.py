@@ -69,8 +69,7 @@ class Preprocessing:
 
 
 class ToSize(transforms.Transform):
-    """Scale a picture to (height, width); what has that size already is handed on untouched, batches
-    included."""
+    """Scale a picture to (height, width); what has that size already is handed on untouched, batches included."""
 
     elementwise = True
 
@@ -85,8 +84,7 @@ class ToSize(transforms.Transform):
 
 
 class Channels(transforms.Transform):
-    """A uint8 picture (H, W, C), or a batch of them, with 1 or 3 channels: brightness, or three equal
-    channels."""
+    """A uint8 picture (H, W, C), or a batch of them, with 1 or 3 channels: brightness, or three equal channels."""
 
     elementwise = True
 

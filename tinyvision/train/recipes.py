@@ -279,8 +279,7 @@ def network_description(name: str, preprocessing: Preprocessing, classes: int) -
 
 
 def build_network(description: Any) -> Module:
-    """The network that a description stands for, with random weights. Raises CheckpointError if it makes no
-    sense."""
+    """The network that a description stands for, with random weights. Raises CheckpointError if it makes no sense."""
     try:
         build, options = NETWORKS[description["name"]][0], dict(description["options"])
         unknown = options.keys() - inspect.signature(build).parameters.keys() | {"weights"} & options.keys()
@@ -378,8 +377,7 @@ def published_preprocessing(name: str, weights: str | None = None) -> Preprocess
 
 
 def pretrained_network(name: str, weights: str | None = None) -> Network:
-    """A network with published weights, or with those in a file. Raises OptionError, WeightsError,
-    DownloadError."""
+    """A network with published weights, or with those in a file. Raises OptionError, WeightsError, DownloadError."""
     preprocessing = published_preprocessing(name, weights)
     model = NETWORKS[name][0](weights=weights or "DEFAULT")
     count = model.get_submodule(models.get_model_builder(name).head).weight.shape[0]

@@ -26,8 +26,7 @@ _FILES = (LAST, BEST, CSV, PLOT, TRANSFER, REPORT)
 
 
 def new_run_folder(parent: str | os.PathLike[str], name: str) -> Path:
-    """Make `parent/name-1`, or the next number that is free, and return it. Raises FileError if that is
-    impossible."""
+    """Make `parent/name-1`, or the next number that is free, and return it. Raises FileError if that is impossible."""
     parent = Path(parent).expanduser()
     make_folder(parent)
     taken = [p.name.removeprefix(f"{name}-") for p in parent.iterdir() if p.name.startswith(f"{name}-")]
@@ -52,8 +51,7 @@ def make_folder(folder: Path) -> None:
 
 
 def discard_if_empty(folder: Path) -> None:
-    """Take back a `new_run_folder` into which nothing was written, with the folder above if that is empty
-    too."""
+    """Take back a `new_run_folder` into which nothing was written, with the folder above if that is empty too."""
     with suppress(OSError):  # not empty, or taken away by someone else
         folder.rmdir()
         folder.parent.rmdir()

@@ -74,8 +74,7 @@ class Settings:
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> Settings:
-        """Settings from keyword arguments. Raises OptionError for an unknown one, with the nearest known
-        name."""
+        """Settings from keyword arguments. Raises OptionError for an unknown one, with the nearest known name."""
         known = [field.name for field in fields(cls)]
         for name in options:
             if name not in known:

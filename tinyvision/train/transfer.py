@@ -233,8 +233,7 @@ def _keep_settings(run: Path, chosen: dict[str, Any]) -> None:
 
 
 def saved_settings(run: Path) -> dict[str, Any]:
-    """The folder and the settings of a transfer that was begun in `run`. Raises CheckpointError if there is
-    none."""
+    """The folder and the settings of a transfer that was begun in `run`. Raises CheckpointError if there is none."""
     path = run / TRANSFER
     try:
         saved = json.loads(path.read_text("utf-8"))
@@ -258,8 +257,7 @@ def _made(folder: Path) -> Path:
 
 
 class _Features:
-    """The numbers before the last layer, computed once for each image and view, and kept in the cache
-    folder."""
+    """The numbers before the last layer, computed once for each image and view, and kept in the cache folder."""
 
     def __init__(
         self, model: Any, top: str, preprocessing: Any, settings: TransferSettings, workers: int, console: Any

@@ -1,5 +1,4 @@
-"""Where pretrained weights come from: a file of the user's, the cache folder, an installed package, or the
-network."""
+"""Where pretrained weights come from: a file of the user's, the cache folder, an installed package, or the network."""
 
 import importlib.util
 import os
@@ -35,9 +34,8 @@ def find_weights(model: str, weights: str | PathLike[str] = "DEFAULT", *, progre
     files only its first digits are known, from the file's name: those show an accident but no forgery, so such a
     file is fetched over https alone.
 
-    Raises OptionError for unknown names, WeightsError for a named file that is missing or a package that is
-    not installed, DownloadError if the file cannot be fetched: it names the file, the address and the
-    folder."""
+    Raises OptionError for unknown names, WeightsError for a named file that is missing or a package that is not
+    installed, DownloadError if the file cannot be fetched: it names the file, the address and the folder."""
     names = weight_names(model)
     if weights is True or (isinstance(weights, str) and weights.upper() == "DEFAULT"):
         weights = default_name(model)

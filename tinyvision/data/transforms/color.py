@@ -259,8 +259,7 @@ def _is_colour(image: np.ndarray) -> bool:
 
 
 def _luma(image: np.ndarray) -> np.ndarray:
-    """Brightness with one channel, in the image's layout and type; integers are cut off, as in
-    torchvision."""
+    """Brightness with one channel, in the image's layout and type; integers are cut off, as in torchvision."""
     if is_hwc(image):
         red, green, blue = (image[:, :, c : c + 1].astype(np.float32) for c in range(3))
     else:

@@ -20,9 +20,9 @@ _MODES_OF_ONE: dict[str, tuple[str, ...]] = {"uint8": ("L",), "int16": ("I;16",)
 def to_pil_image(pic: Any, mode: str | None = None) -> Any:
     """A Tensor (C, H, W) or (H, W), or an array (H, W, C) or (H, W), as a Pillow image.
 
-    Floating-point numbers of 0 to 1 become 0 to 255, cut off, except for mode="F". C is 1 to 4; without `mode` the
-    image is L, LA, RGB or RGBA (of one channel of other integers I;16 or I). Raises DtypeError, ShapeError,
-    OptionError."""
+    Floating-point numbers of 0 to 1 become 0 to 255, cut off, except for mode="F". C is 1 to 4; without
+    `mode` the image is L, LA, RGB or RGBA (of one channel of other integers I;16 or I). Raises DtypeError,
+    ShapeError, OptionError."""
     from PIL import Image
 
     if isinstance(pic, Variable):
@@ -98,8 +98,8 @@ def _converted(array: np.ndarray, new: np.dtype) -> np.ndarray:
 
 
 def to_image(picture: Any) -> Tensor:
-    """A Pillow image or an array (H, W, C) or (H, W) as a Tensor (C, H, W) of its own numbers; a Tensor stays as it
-    is."""
+    """A Pillow image or an array (H, W, C) or (H, W) as a Tensor (C, H, W) of its own numbers; a Tensor
+    stays as it is."""
     if isinstance(picture, Tensor):
         return picture
     if is_pillow(picture):

@@ -80,8 +80,7 @@ class CenterCrop(Transform):
 
 
 class Pad(Transform):
-    """A border of `padding` pixels: one number, (left and right, top and bottom), or (left, top, right,
-    bottom).
+    """A border of `padding` pixels: one number, (left and right, top and bottom), or (left, top, right, bottom).
 
     padding_mode is constant (with `fill`, in the image's own range), edge, reflect or symmetric."""
 

@@ -82,8 +82,8 @@ def _centred_grid(size: Sequence[int], planes: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _sampled(planes: np.ndarray, x: np.ndarray, y: np.ndarray, mode: str, fill: Any) -> np.ndarray:
-    """`planes` at x, y (OH, OW) of -1 to 1 from edge to edge; beyond the edges 0, or `fill`: a number, or one for each
-    channel."""
+    """`planes` at x, y (OH, OW) of -1 to 1 from edge to edge; beyond the edges 0, or `fill`: a number, or one for
+    each channel."""
     checked_interpolation(mode, "warp of a Tensor", OF_WARPED_TENSORS)
     height, width = planes.shape[-2:]
     kind = x.dtype.type

@@ -33,8 +33,8 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """A border around the last axes; pad is (left, right, top, bottom, ...), the last axis first (see
-    `ops.pad_forward`).
+    """A border around the last axes; pad is (left, right, top, bottom, ...), the last axis first
+    (see `ops.pad_forward`).
 
     mode is "constant" (filled with `value`, 0 if left out), "reflect", "replicate" or "circular". A negative padding
     cuts off. Raises OptionError, ShapeError."""

@@ -50,8 +50,8 @@ class SyncBatchNorm(_BatchNorm):
     def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
         """The same tree with a SyncBatchNorm, which has its parameters and buffers, for every batch-norm in it.
 
-        Convert a model before an optimizer or DistributedDataParallel gets it. Returns the module, or what took its
-        place."""
+        Convert a model before an optimizer or DistributedDataParallel gets it. Returns the module, or what
+        took its place."""
         made: dict[int, Module] = {}
         for parent in list(module.modules()):
             for name, child in list(vars(parent).items()):

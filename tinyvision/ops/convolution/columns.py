@@ -1,9 +1,9 @@
 """The general way: im2col and one product, a block of output rows at a time.
 
 The windows of a few output rows become the rows of a matrix that fits into a core's cache, and that matrix meets the
-kernels. The matrix for a whole image would be KH·KW times as large as the image; a block of it never leaves the cache.
-Backward goes the same way in reverse, product and col2im, and makes the columns for the weights again rather than keep
-them.
+kernels. The matrix for a whole image would be KH·KW times as large as the image; a block of it never leaves the
+cache. Backward goes the same way in reverse, product and col2im, and makes the columns for the weights again rather
+than keep them.
 """
 
 from typing import Any
