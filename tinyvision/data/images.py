@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import DataError, OptionError
 from ..formats.image_checks import kind_of, problem_in, without_needless_chunks
 from ..formats.source import Source, read_bytes, refuse
+from ..ops.checks import is_integer
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,7 +56,7 @@ def read_image(
     Raises DataError if the file is missing, cut short, damaged, of another kind, has more than `max_pixels`
     pixels (looked up before any pixel is decoded), or holds 32-bit pixels, whose range nothing tells;
     OptionError if `max_pixels` is not from 1 to 178,956,970 (Pillow's own limit)."""
-    if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or not 1 <= max_pixels <= 2 * MAX_PIXELS:
+    if not is_integer(max_pixels) or not 1 <= max_pixels <= 2 * MAX_PIXELS:
         raise OptionError(f"read_image: max_pixels must be an integer from 1 to {2 * MAX_PIXELS:,}, got {max_pixels}")
     data, name = read_bytes(source)
     try:

@@ -12,6 +12,7 @@ import numpy as np
 from .. import random
 from ..distributed.shares import hand_out, share_of
 from ..errors import DataError, OptionError
+from ..ops.checks import is_integer
 from .collate import default_collate, default_convert
 from .combined import IterableDataset
 from .samplers import BatchSampler, DistributedSampler, RandomSampler, SequentialSampler, numpy_generator
@@ -303,6 +304,6 @@ class DataLoader:
 
 
 def _whole_number(value: Any, name: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+    if not is_integer(value) or value < least:
         raise OptionError(f"DataLoader: {name} must be an integer from {least}, got {value!r}")
     return int(value)

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import random
 from ..errors import OptionError
+from ..ops.checks import is_integer
 from .dataset import Dataset, Transform
 
 _CLASSES = ("circle", "square", "triangle", "star", "cross", "ring")
@@ -51,7 +52,7 @@ class Shapes(Dataset):
     ) -> None:
         sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
         numbers = (length, objects, *sides)
-        if len(sides) != 2 or any(isinstance(n, bool) or not isinstance(n, int) for n in numbers):
+        if len(sides) != 2 or not all(is_integer(n) for n in numbers):
             raise OptionError(f"Shapes: length, objects and size must be integers, got {length}, {objects}, {size}")
         if length < 1 or not 1 <= objects <= 100 or min(sides) < 16:
             raise OptionError("Shapes: length must be from 1, objects from 1 to 100, height and width from 16")

@@ -20,6 +20,7 @@ import numpy as np
 from .. import random, threads
 from ..device import device_of, to_device, to_numpy
 from ..errors import DistributedError, OptionError
+from ..ops.checks import is_integer
 from ..tape import Variable
 from .launcher import launched_as
 from .watching import Watch
@@ -139,7 +140,7 @@ def broadcast(value: Value, src: int = 0, what: str = "broadcast()") -> Value:
     """Put the numbers of rank `src` into `value`, an array or tensor of one shape and dtype on all ranks; returns it.
 
     Raises OptionError, DistributedError."""
-    if isinstance(src, bool) or not isinstance(src, int) or not 0 <= src < world_size():
+    if not is_integer(src) or not 0 <= src < world_size():
         raise OptionError(f"broadcast: src is the number of a rank, 0 to {world_size() - 1}, got {src!r}")
     if _watch is not None and world_size() > 1:
         own = _sent("broadcast", value)

@@ -16,6 +16,32 @@ from .activation import (
     tanh_backward,
     tanh_forward,
 )
+from .activation_piecewise import (
+    hardsigmoid_backward,
+    hardsigmoid_forward,
+    hardswish_backward,
+    hardswish_forward,
+    hardtanh_backward,
+    hardtanh_forward,
+    leaky_relu_backward,
+    leaky_relu_forward,
+    prelu_backward,
+    prelu_forward,
+    threshold_backward,
+    threshold_forward,
+)
+from .activation_smooth import (
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    mish_backward,
+    mish_forward,
+    silu_backward,
+    silu_forward,
+    softplus_backward,
+    softplus_forward,
+)
 from .adaptive_pool import (
     adaptive_avg_pool2d_backward,
     adaptive_avg_pool2d_forward,
@@ -83,35 +109,7 @@ from .loss import (
     softmax_backward,
     softmax_forward,
 )
-from .norm import (
-    batchnorm_frozen_backward,
-    batchnorm_frozen_forward,
-    batchnorm_relu_backward,
-    batchnorm_relu_forward,
-    batchnorm_train_backward,
-    batchnorm_train_forward,
-    sync_batchnorm_backward,
-    sync_batchnorm_forward,
-)
-from .pad import (
-    pad_backward,
-    pad_forward,
-)
-from .piecewise import (
-    hardsigmoid_backward,
-    hardsigmoid_forward,
-    hardswish_backward,
-    hardswish_forward,
-    hardtanh_backward,
-    hardtanh_forward,
-    leaky_relu_backward,
-    leaky_relu_forward,
-    prelu_backward,
-    prelu_forward,
-    threshold_backward,
-    threshold_forward,
-)
-from .pointwise_losses import (
+from .loss_pointwise import (
     bce_backward,
     bce_forward,
     bce_with_logits_backward,
@@ -126,6 +124,20 @@ from .pointwise_losses import (
     l1_forward,
     smooth_l1_backward,
     smooth_l1_forward,
+)
+from .norm import (
+    batchnorm_frozen_backward,
+    batchnorm_frozen_forward,
+    batchnorm_relu_backward,
+    batchnorm_relu_forward,
+    batchnorm_train_backward,
+    batchnorm_train_forward,
+    sync_batchnorm_backward,
+    sync_batchnorm_forward,
+)
+from .pad import (
+    pad_backward,
+    pad_forward,
 )
 from .pool import (
     avg_pool2d_backward,
@@ -188,18 +200,6 @@ from .shape import (
     transpose_forward,
     where_backward,
     where_forward,
-)
-from .smooth import (
-    elu_backward,
-    elu_forward,
-    gelu_backward,
-    gelu_forward,
-    mish_backward,
-    mish_forward,
-    silu_backward,
-    silu_forward,
-    softplus_backward,
-    softplus_forward,
 )
 from .unary import (
     abs_backward,

@@ -1,4 +1,6 @@
-"""Elementwise non-linearities. Each backward multiplies dy by the slope at the point where the forward was."""
+"""The non-linearities of ResNet and its kin. Each backward multiplies dy by the slope where the forward was.
+
+The wider families are next door: `activation_piecewise` (leaky, hard, clipped), `activation_smooth` (GELU, SiLU)."""
 
 from typing import Any
 

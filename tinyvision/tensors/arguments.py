@@ -6,9 +6,8 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
-
 from ..errors import ShapeError
+from ..ops.checks import is_integer
 from ..types import Shape
 
 P = ParamSpec("P")
@@ -59,6 +58,6 @@ def new_shape(shape: Sequence[Any]) -> Shape:
 
 def axis_of(what: str, dim: Any, ndim: int) -> int:
     """`dim` counted from 0, among `ndim` axes."""
-    if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or not -ndim <= dim < ndim:
+    if not is_integer(dim) or not -ndim <= dim < ndim:
         raise ShapeError(f"{what}: there is no axis {dim!r}; a tensor with {ndim} axes here has {-ndim} to {ndim - 1}")
     return int(dim) % ndim

@@ -28,6 +28,7 @@ from . import sampling as _sampling
 from .arguments import NAMES_OF_THE_FIRST as _NAMES_OF_THE_FIRST
 from .arguments import takes_numpys_names as _takes_numpys_names
 from .inputs import tensor_input as _tensor_input
+from .operands import result_type as _result_type
 from .tensor import Tensor as _Tensor
 
 _P = _ParamSpec("_P")
@@ -379,7 +380,8 @@ def is_nonzero(x: _Any) -> bool:
 
 
 def result_type(a: _Any, b: _Any) -> _np.dtype:
-    """The dtype that adding two tensors, or a tensor and a number, gives."""
-    if not (isinstance(a, _Tensor) or isinstance(b, _Tensor)):
-        raise _DtypeError("result_type: one of the two must be a tensor")
-    return (a.detach() + b).dtype if isinstance(a, _Tensor) else (b.detach() + a).dtype
+    """The dtype in which two tensors, or a tensor and a number, meet. Raises DtypeError for anything else."""
+    kinds = (_Tensor, _builtins.bool, _builtins.int, _builtins.float)
+    if not (isinstance(a, kinds) and isinstance(b, kinds)):
+        raise _DtypeError(f"result_type: expected tensors and numbers, got {type(a).__name__} and {type(b).__name__}")
+    return _result_type(a, b)

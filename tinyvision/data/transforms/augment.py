@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import OptionError
+from ...ops.checks import is_integer
 from . import functional as F
 from .drawn import Drawn
 from .interpolation import InterpolationMode, checked_interpolation
@@ -105,6 +106,6 @@ def _one_change(
 
 
 def _whole(value: Any, least: int, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+    if not is_integer(value) or value < least:
         raise OptionError(f"{name} must be an integer from {least}, got {value!r}")
     return int(value)

@@ -14,6 +14,7 @@ from ... import random
 from ...arrays import full_name, plain
 from ...device import to_numpy
 from ...errors import DtypeError, OptionError, ShapeError
+from ...ops.checks import is_integer
 from ...tape import Variable
 from ...tensors.tensor import Tensor
 
@@ -194,8 +195,8 @@ def told(image: np.ndarray) -> str:
 def checked_size(size: Size, name: str, shorter: bool = False) -> Any:
     """`size` as (height, width), or as an integer where that means the shorter side."""
     sides = [size] if isinstance(size, (int, np.integer)) else list(size) if isinstance(size, Sequence) else []
-    good = all(isinstance(s, (int, np.integer)) and not isinstance(s, bool) and 0 < s < 1 << 20 for s in sides)
-    if len(sides) not in (1, 2) or not good or isinstance(size, bool):
+    good = all(is_integer(s) and 0 < s < 1 << 20 for s in sides)
+    if len(sides) not in (1, 2) or not good:
         raise OptionError(f"{name}: size must be a positive integer or (height, width), got {size!r}")
     if len(sides) == 1 and shorter:
         return int(sides[0])
@@ -205,7 +206,7 @@ def checked_size(size: Size, name: str, shorter: bool = False) -> Any:
 def checked_border(padding: Size, name: str) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) out of 1, 2 or 4 numbers."""
     sides: list[Any] = list(padding) if isinstance(padding, (tuple, list)) else [padding]
-    good = all(isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s >= 0 for s in sides)
+    good = all(is_integer(s) and s >= 0 for s in sides)
     if len(sides) not in (1, 2, 4) or not good:
         raise OptionError(f"{name}: padding must be 1, 2 or 4 integers from 0, got {padding!r}")
     left, top, right, bottom = (int(s) for s in (sides * 4 if len(sides) == 1 else sides * 2)[:4])

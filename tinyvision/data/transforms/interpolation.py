@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from ...errors import OptionError
+from ...ops.checks import is_integer
 
 
 class InterpolationMode(Enum):
@@ -30,7 +31,7 @@ OF_WARPED_TENSORS = ("nearest", "bilinear")
 def checked_interpolation(mode: Any, name: str, allowed: Sequence[str] = ALL) -> str:
     """`mode` as one of our strings. Raises OptionError, which lists those that are allowed."""
     value: Any = mode.value if isinstance(mode, InterpolationMode) else mode
-    if isinstance(value, int) and not isinstance(value, bool):
+    if is_integer(value):
         value = _PILLOWS.get(int(value))
     if value not in allowed:
         raise OptionError(f"{name}: interpolation is {', '.join(allowed[:-1])} or {allowed[-1]}, got {mode!r}")

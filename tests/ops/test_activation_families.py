@@ -1,4 +1,4 @@
-"""The non-linearities of piecewise.py and smooth.py against PyTorch: anywhere, at their kinks, and far out."""
+"""The piecewise and the smooth non-linearities against PyTorch: anywhere, at their kinks, and far out."""
 
 import numpy as np
 import pytest
