@@ -4,11 +4,14 @@ import errno
 import hashlib
 import multiprocessing
 import os
+import re
 import signal
+import ssl
 import stat
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -415,6 +418,84 @@ def test_a_redirect_to_another_kind_of_address_is_refused(origin, tmp_path, wher
     assert len(origin.requests) == 1
 
 
+def test_a_redirect_without_an_address_and_an_unasked_304_are_called_by_their_names(origin, tmp_path):
+    origin.behave = lambda handler, number: handler.send_error(301)
+    refused(origin, tmp_path, "HTTP 301: it redirects without saying where to")
+    origin.behave = lambda handler, number: handler.send_error(304)
+    refused(origin, tmp_path, "HTTP 304: it says that the file has not changed, which nobody asked")
+
+
+def test_what_a_server_says_is_shown_without_quotes_of_ours(origin, tmp_path):
+    origin.behave = lambda handler, number: handler.send_error(418, "I'm a teapot\x1b[2J")
+    message = refused(origin, tmp_path, "HTTP 418: I'm a teapot")
+    assert "\x1b" not in message
+    assert not re.search(r"""["']$""", message.splitlines()[1])
+
+
+def busy_until_the_third(seconds):
+    def behave(handler, number):
+        if number > 2:
+            return handler.answer()
+        handler.send_response(429)
+        handler.send_header("Retry-After", seconds)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return behave
+
+
+@pytest.mark.parametrize(("asked", "least"), [("1", 1.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("soon", 0), ("²", 0)])
+def test_a_busy_server_says_when_to_come_again(origin, tmp_path, monkeypatch, asked, least):
+    waits = []
+    monkeypatch.setattr(fetch.time, "sleep", waits.append)
+    origin.behave = busy_until_the_third(asked)
+    assert download(origin.url, tmp_path / "f.bin", sha256=SHA256).read_bytes() == DATA
+    assert len(waits) == 2
+    assert all(least <= wait < 1.1 for wait in waits)
+
+
+def test_a_server_that_asks_for_an_hour_is_not_waited_for(origin, tmp_path):
+    origin.behave = busy_until_the_third("3600")
+    refused(origin, tmp_path, "asks to be left alone for 3,600 s")
+    assert len(origin.requests) == 1
+
+
+def test_the_whole_has_a_time_limit_and_goes_on_in_the_next_call(origin, tmp_path):
+    def behave(handler, number):
+        if number > 1:
+            return handler.answer()
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(DATA)))
+        handler.end_headers()
+        for start in range(0, len(DATA), 20_000):
+            handler.wfile.write(DATA[start : start + 20_000])
+            time.sleep(0.05)
+
+    origin.behave = behave
+    refused(origin, tmp_path, "the time for it is over", time_limit=0.2)
+    assert 0 < (tmp_path / ".f.bin.part").stat().st_size < len(DATA)
+    assert download(origin.url, tmp_path / "f.bin", sha256=SHA256).read_bytes() == DATA
+    assert origin.requests[1][1]["Range"].startswith("bytes=")
+
+
+def test_a_roughly_known_length_bounds_the_file(origin, tmp_path):
+    refused(origin, tmp_path, "300,000 bytes; at most 200,000 were expected", at_most=200_000)
+    assert list(tmp_path.iterdir()) == []
+    assert download(origin.url, tmp_path / "f.bin", sha256=SHA256, at_most=300_000).exists()
+
+
+def test_https_with_a_certificate_that_nobody_signed_is_refused(origin, tmp_path, monkeypatch):
+    certificate = Path(__file__).with_name("localhost.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    origin.socket = context.wrap_socket(origin.socket, server_side=True)
+    url = f"https://localhost:{origin.server_port}/f.bin"
+    refused(origin, tmp_path, "(?i)no connection.*certificate", url=url)
+    assert origin.requests == []
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # whoever trusts it gets the file, by the same way
+    assert download(url, tmp_path / "f.bin", sha256=SHA256).read_bytes() == DATA
+
+
 def test_a_redirect_loop_ends(origin, tmp_path):
     origin.behave = lambda handler, number: handler.redirect(f"/{number}")
     refused(origin, tmp_path, "redirects too often")
@@ -552,6 +633,35 @@ def test_eight_processes_at_once_fetch_once(origin, tmp_path):
     assert results == [True] * 8
     assert len(origin.requests) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["f.bin"]
+
+
+def _fail_in_child(url, path, queue):
+    try:
+        download(url, path, sha256=SHA256)
+    except DownloadError as reason:
+        queue.put(str(reason))
+
+
+def test_those_who_waited_fail_with_the_first_one_and_do_not_ask_again(origin, tmp_path):
+    def behave(handler, number):
+        time.sleep(0.7)
+        handler.send_error(404)
+
+    origin.behave = behave
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    children = [context.Process(target=_fail_in_child, args=(origin.url, tmp_path / "f.bin", queue)) for _ in range(8)]
+    for child in children:
+        child.start()
+    messages = [queue.get(timeout=30) for _ in children]
+    for child in children:
+        child.join(30)
+    assert len(set(messages)) == 1
+    assert "there is no such file" in messages[0]
+    assert len(origin.requests) == 1
+    assert list(tmp_path.iterdir()) == []
+    origin.behave = lambda handler, number: handler.answer()  # a later call asks for itself
+    assert download(origin.url, tmp_path / "f.bin", sha256=SHA256).read_bytes() == DATA
 
 
 def test_a_lock_of_a_dead_process_does_not_hold_anyone_up(origin, tmp_path):

@@ -25,6 +25,7 @@ from .cifar_names import CIFAR10_CLASSES, CIFAR100_COARSE, CIFAR100_FINE
 from .dataset import ArrayDataset, Transform
 
 _PIXELS = 3 * 32 * 32
+_LARGEST = 180_000_000  # bytes that neither archive exceeds, so that a wrong one cannot fill the disk
 _PIECE = 1 << 20
 
 
@@ -269,7 +270,7 @@ class CIFAR10(ArrayDataset):
         if download and not self._is_there(path):
             from ..formats.files import download as fetch
 
-            path = Path(fetch(self.url, path / self.url.rpartition("/")[2], sha256=self.sha256))
+            path = Path(fetch(self.url, path / self.url.rpartition("/")[2], sha256=self.sha256, at_most=_LARGEST))
         elif not path.exists():
             hint = f"download=True, or put {self.url.rpartition('/')[2]} there"
             refuse(printable(path, 150), f"no such file or folder; pass {hint}")

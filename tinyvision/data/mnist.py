@@ -11,6 +11,7 @@ from ..formats.idx import read_idx
 from ..printable import printable
 from .dataset import ArrayDataset, Transform
 
+_LARGEST = 30_000_000  # bytes that no file of these sets exceeds, so that a wrong one cannot fill the disk
 _PARTS = {
     True: ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     False: ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
@@ -91,7 +92,7 @@ class MNIST(ArrayDataset):
         from ..formats.files import download as fetch
 
         urls = [f"{mirror}{part}.gz" for mirror in cls.mirrors]
-        return Path(fetch(urls, folders[0] / f"{part}.gz", sha256=cls.sha256[part]))
+        return Path(fetch(urls, folders[0] / f"{part}.gz", sha256=cls.sha256[part], at_most=_LARGEST))
 
 
 class FashionMNIST(MNIST):

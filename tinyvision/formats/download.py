@@ -3,6 +3,7 @@
 `tinyvision.formats.files.download` is the door to this; see there for what it promises.
 """
 
+import email.utils
 import hashlib
 import http.client
 import sys
@@ -18,6 +19,7 @@ _ATTEMPTS = 5  # connections per address; each goes on where the one before was 
 _MAX_UNSIZED = 1 << 33  # bytes accepted from a server when nobody said how long the file is
 _STALL_BYTES = 1024  # fewer bytes than this in a whole timeout are a stall, too
 _BACKOFF = 0.5  # seconds before the second connection, doubled each time
+_LONGEST_WAIT = 60.0  # seconds that a busy server may ask for (Retry-After) before its address is given up
 
 
 class Failed(Exception):
@@ -29,7 +31,11 @@ class NotStored(Exception):
 
 
 class _Cut(Exception):
-    """The connection broke, stalled, or the server is busy: worth another try."""
+    """The connection broke, stalled, or the server is busy: worth another try, after `wait` seconds at least."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
 
 
 class Fetch:
@@ -43,14 +49,17 @@ class Fetch:
         *,
         sha256: str | None,
         size: int | None,
+        at_most: int | None,
         progress: bool,
         allow_http: bool,
         timeout: float,
+        deadline: float,
     ) -> None:
         """`file` is open for reading and writing; what it holds already is taken for the beginning. `sha256` may be
-        the first digits only."""
+        the first digits only; `deadline` is a reading of `time.monotonic`."""
         self.url, self.file, self.sha256, self.size = url, file, sha256, size
-        self.allow_http, self.timeout = allow_http, timeout
+        self.limit = size if size is not None else _MAX_UNSIZED if at_most is None else at_most
+        self.allow_http, self.timeout, self.deadline = allow_http, timeout, deadline
         self.etag = None
         self.total = size
         self.bar = _Bar(name, size, progress)
@@ -77,7 +86,7 @@ class Fetch:
         while chunk := self.file.read(_CHUNK):
             self.hash.update(chunk)
             self.done += len(chunk)
-        if self.size is not None and self.done > self.size:
+        if self.done > self.limit:
             self._restart()
         self.pieced = self.done > 0
 
@@ -87,14 +96,17 @@ class Fetch:
         self.hash, self.done, self.total, self.pieced = hashlib.sha256(), 0, self.size, False
 
     def _receive_with_retries(self):
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                time.sleep(_BACKOFF * 2 ** (attempt - 1))
+        for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return self._receive()
             except _Cut as reason:
-                last = reason
-        raise Failed(f"{last} ({_ATTEMPTS} tries; {self.done:,} bytes are kept for the next one)")
+                if reason.wait > _LONGEST_WAIT:
+                    raise Failed(f"{reason}, and asks to be left alone for {reason.wait:,.0f} s") from None
+                wait = max(_BACKOFF * 2 ** (attempt - 1), reason.wait)
+                if attempt == _ATTEMPTS or time.monotonic() + wait > self.deadline:
+                    tries = f"{attempt} {'try' if attempt == 1 else 'tries'}"
+                    raise Failed(f"{reason} ({tries}; {self.done:,} bytes are kept for the next one)") from None
+            time.sleep(wait)
 
     def _receive(self):
         """One connection: append what it brings. Returns when the body is complete."""
@@ -113,17 +125,18 @@ class Fetch:
             if reason.code == 416 and self.done:
                 self._restart()
                 raise _Cut("the server no longer has the rest of the file") from None
-            again = reason.code in (408, 429) or reason.code >= 500
-            raise (_Cut if again else Failed)(_status(reason)) from None
+            if reason.code in (408, 429) or reason.code >= 500:
+                raise _Cut(_status(reason), _retry_after(reason.headers)) from None
+            raise Failed(_status(reason)) from None
         except urllib.error.URLError as reason:
             timed_out = isinstance(reason.reason, TimeoutError)
-            raise (_Cut if timed_out else Failed)(f"no connection: {reason.reason}") from None
+            raise (_Cut if timed_out else Failed)(f"no connection: {_plain(reason.reason)}") from None
         except TimeoutError:
             raise _Cut(f"the connection stalled for {self.timeout:g} s") from None
         except (OSError, http.client.IncompleteRead, http.client.BadStatusLine) as reason:
-            raise _Cut(f"the connection was cut: {ascii(str(reason))[1:100]}") from None
+            raise _Cut(f"the connection was cut: {_plain(reason)}") from None
         except (http.client.HTTPException, ValueError) as reason:
-            raise Failed(f"the address or the answer cannot be used: {ascii(str(reason))[1:100]}") from None
+            raise Failed(f"the address or the answer cannot be used: {_plain(reason)}") from None
 
     def _accept(self, response):
         """Check the head of an answer and place the file's end where the body belongs."""
@@ -146,12 +159,14 @@ class Fetch:
             raise Failed(f"unexpected answer: HTTP {response.status}")
         if self.size is not None and total is not None and total != self.size:
             raise Failed(f"the server's file has {total:,} bytes instead of {self.size:,}")
+        if total is not None and total > self.limit:
+            raise Failed(f"the server's file has {total:,} bytes; at most {self.limit:,} were expected")
         self.total = self.size if self.size is not None else total
         self.etag = headers.get("ETag") if not headers.get("ETag", "W/").startswith("W/") else None
         self.bar.move(self.done, self.total)
 
     def _copy(self, response):
-        limit = self.total if self.total is not None else _MAX_UNSIZED
+        limit = self.total if self.total is not None else self.limit
         self.file.seek(self.done)
         checked, at_check = time.monotonic(), self.done
         while chunk := response.read1(_CHUNK):
@@ -160,10 +175,13 @@ class Fetch:
                 raise Failed(f"the server sends more than {limit:,} bytes")
             self._store(chunk)
             self.bar.move(self.done, self.total)
-            if time.monotonic() - checked > self.timeout:
+            now = time.monotonic()
+            if now > self.deadline:
+                raise Failed(f"the time for it is over ({self.done:,} bytes are kept for the next try)")
+            if now - checked > self.timeout:
                 if self.done - at_check < _STALL_BYTES:
                     raise TimeoutError
-                checked, at_check = time.monotonic(), self.done
+                checked, at_check = now, self.done
         if self.total is not None and self.done < self.total:
             raise _Cut(f"the connection was cut after {self.done:,} of {self.total:,} bytes")
         self.total = self.done
@@ -187,16 +205,35 @@ def _content_range(value):
     return int(start), int(total) if total.isascii() and total.isdigit() else None
 
 
+def _retry_after(headers):
+    """The seconds that a busy server asks for: `Retry-After` is a number of them, or a date (RFC 9110, 10.2.3)."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+
+
+def _plain(reason):
+    """What another program, or another machine, said: in ASCII, and not at length."""
+    return ascii(str(reason))[1:-1][:100]
+
+
 def _status(reason):
     known = {
+        304: "it says that the file has not changed, which nobody asked",
         401: "a login is required",
         403: "access is forbidden",
         404: "there is no such file",
         503: "the server is busy",
     }
-    if 300 <= reason.code < 400:
+    if reason.code in (301, 302, 303, 307, 308):
+        if not (reason.headers.get("Location") or reason.headers.get("URI")):
+            return f"HTTP {reason.code}: it redirects without saying where to"
         return f"HTTP {reason.code}: it redirects too often, or to an address that is not https"
-    return f"HTTP {reason.code}: {known.get(reason.code, ascii(str(reason.reason))[1:60])}"
+    return f"HTTP {reason.code}: {known.get(reason.code) or _plain(reason.reason)}"
 
 
 def _check_address(url, allow_http):

@@ -23,6 +23,8 @@ from ..printable import printable
 
 _CHUNK = 1 << 18
 _TIMEOUT = 30.0  # seconds without (noticeable) progress before a connection counts as stalled
+_TIME_LIMIT = 4 * 3600.0  # seconds for one file: 170 MB at 12 kB/s; the next call goes on where this one stopped
+_LONGEST_NOTE = 1 << 16  # bytes of a failure that are handed on to those who waited
 
 
 # ---------------------------------------------------------------------------------------------- writing
@@ -145,9 +147,11 @@ def download(
     sha256: str | None = None,
     sha256_prefix: str | None = None,
     size: int | None = None,
+    at_most: int | None = None,
     progress: bool = True,
     allow_http: bool = False,
     timeout: float = _TIMEOUT,
+    time_limit: float = _TIME_LIMIT,
 ) -> Path:
     """Fetch a file into `path` unless it is there already; returns `path` as a Path.
 
@@ -157,14 +161,17 @@ def download(
     sha256_prefix   in place of sha256 where only its beginning is known, 8 digits or more: an accident shows,
                 but whoever wants to can make another file that begins alike, so plain http is not allowed then
     size        length in bytes, if known: then neither more nor less is accepted
+    at_most     bytes that the file cannot exceed, where its length is known roughly (default: 8 GiB)
     progress    show a bar on stderr (only where that is a terminal)
     allow_http  accept plain http from any host, for a mirror that the user has named; a redirect from https
                 to http is refused all the same
     timeout     seconds after which a silent connection is given up
+    time_limit  seconds after which the whole is given up, all addresses and tries together
 
     The bytes are collected in `.NAME.part` beside `path`; a cut or interrupted download goes on from there,
     in this call or in a later one. Of several processes that ask at once, one fetches and the others wait for
-    it. Proxies are taken from the environment (`https_proxy`, `no_proxy`, ...).
+    it; where it fails, they fail with its reason, and do not try the same addresses one after the other.
+    Proxies are taken from the environment (`https_proxy`, `no_proxy`, ...).
 
     Raises DownloadError, which names the file, the addresses with what went wrong at each, and the folder."""
     urls = [urls] if isinstance(urls, str) else list(urls)
@@ -179,10 +186,11 @@ def download(
         if _is_verified(path, sha256, size):
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + time_limit
         with _lock(path.with_name(f".{path.name}.lock"), progress):
             if not _is_verified(path, sha256, size):  # another process may have been faster
-                options = {"progress": progress, "allow_http": allow_http, "timeout": timeout}
-                _fetch_from_any(urls, path, sha256=sha256, size=size, **options)
+                options = {"size": size, "at_most": at_most, "progress": progress, "allow_http": allow_http}
+                _fetch_from_any(urls, path, sha256=sha256, **options, timeout=timeout, deadline=deadline)
     except TinyVisionError:
         raise
     except OSError as reason:
@@ -236,21 +244,32 @@ def _is_verified(path, sha256, size):
 
 @contextmanager
 def _lock(path, progress):
-    """Hold an advisory lock: it ends with the process that holds it, however that ends, so it cannot go stale."""
+    """Hold an advisory lock: it ends with the process that holds it, however that ends, so it cannot go stale.
+
+    A DownloadError under the lock is left in its file for those who are waiting now, and is raised there, too."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-        if not _try_lock(descriptor):
+        waited = not _try_lock(descriptor)
+        if waited:
             if progress and sys.stderr is not None and sys.stderr.isatty():
                 print(f"waiting for another process that is fetching {path.name[1:-5]}", file=sys.stderr)
             while not _try_lock(descriptor):
                 time.sleep(0.1)
+            if note := os.read(descriptor, _LONGEST_NOTE):
+                os.close(descriptor)
+                raise DownloadError(note.decode(errors="replace"))
         # The holder before us removed the file; a newcomer may meanwhile hold a new one of that name.
         with suppress(OSError):
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 break
         os.close(descriptor)
     try:
+        os.ftruncate(descriptor, 0)  # of a file that could not be removed
         yield
+    except DownloadError as reason:
+        with suppress(OSError):
+            os.write(descriptor, str(reason).encode(errors="replace")[:_LONGEST_NOTE])
+        raise
     finally:
         with suppress(OSError):
             os.unlink(path)
