@@ -1,7 +1,5 @@
 """Several ranks on this machine against one process, in float64, and what happens when one of them fails."""
 
-import importlib.metadata
-import os
 import re
 import subprocess
 import sys
@@ -12,30 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-PROGRAM = Path(__file__).with_name("ranks.py")
+from tests.distributed.mpiexec import environment, mpiexec
+
 CLOSE = 1e-12  # float64, sums in another order; the controls are off by 1e-2 and more
-
-
-def of_mpich(name):
-    """A file of the mpich wheel, which need not be in the environment that is active."""
-    try:
-        files = importlib.metadata.distribution("mpich").files
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip("mpich is not installed")
-    return os.path.realpath(next(f for f in files if f.name == name).locate())
-
-
-def mpiexec(ranks, *arguments, timeout=30.0):
-    """Run ranks.py on so many ranks, under a timeout of its own, one thread each."""
-    environment = {
-        **os.environ,
-        "MPI4PY_LIBMPI": of_mpich("libmpi.so.12"),
-        "RANKS_TIMEOUT": str(timeout),
-        "TINYVISION_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-    command = [of_mpich("mpiexec"), "-n", str(ranks), sys.executable, str(PROGRAM), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=90, env=environment)
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +22,7 @@ def outcome(tmp_path_factory):
     @cache
     def run(program, ranks):
         out = folder / f"{program}{ranks}.npz"
-        result = mpiexec(ranks, program, out)
+        result = mpiexec(ranks, "ranks.py", program, out)
         assert result.returncode == 0, result.stdout + result.stderr
         with np.load(out) as arrays:
             return dict(arrays)
@@ -106,20 +83,16 @@ FAILURES = {
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_failing_rank_ends_the_job_in_time(failure):
     begun = time.monotonic()
-    result = mpiexec(3, failure, timeout=30 if failure in ("raising", "leaving", "other_model", "killed") else 2)
+    told = failure in ("raising", "leaving", "other_model", "killed")  # where the others need not wait to know it
+    result = mpiexec(3, "ranks.py", failure, timeout=30 if told else 2)
     assert result.returncode != 0
     assert re.search(FAILURES[failure], result.stdout + result.stderr), result.stdout + result.stderr
     assert time.monotonic() - begun < 25
 
 
 def test_the_launcher_of_another_mpi_is_recognised():
-    environment = {
-        **os.environ,
-        "MPI4PY_LIBMPI": of_mpich("libmpi.so.12"),
-        "OMPI_COMM_WORLD_RANK": "2",
-        "OMPI_COMM_WORLD_SIZE": "4",
-    }
-    command = [sys.executable, str(PROGRAM), "collectives"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    told = {**environment(), "OMPI_COMM_WORLD_RANK": "2", "OMPI_COMM_WORLD_SIZE": "4"}
+    program = [sys.executable, str(Path(__file__).with_name("ranks.py")), "collectives"]
+    result = subprocess.run(program, capture_output=True, text=True, timeout=60, env=told)
     assert result.returncode == 1
     assert "Open MPI's mpirun started this process as number 2 of 4, but its MPI" in result.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -170,6 +171,13 @@ class DataLoader:
     def set_epoch(self, epoch: int) -> None:
         """The epoch that the next iteration will be; the ones after it count on from there."""
         self.epoch = _whole_number(epoch, "epoch", 0)
+
+    def cut(self, rank: int, world: int) -> DataLoader:
+        """The same loader, beginning at the same epoch, with shard=(rank, world). Raises OptionError if it cannot be
+        cut."""
+        share = copy(self)
+        share.shard = self._checked_shard((rank, world))
+        return share
 
     def __iter__(self) -> Iterator[Any]:
         return self.iter_from(0)

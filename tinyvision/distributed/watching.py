@@ -144,9 +144,9 @@ class Watch:
     def end_job(self, error: BaseException, show: Any) -> None:
         """Say what happened, and end all ranks at once."""
         self.ended = True
+        # Often all know the same; the lowest of them says so, and the job ends before the others get to it.
+        time.sleep(min(0.1 * self.comm.rank, _ANSWER))
         if isinstance(error, DistributedError):
-            # All who waited know the same; the lowest of them says so, and the job ends before the others get to it.
-            time.sleep(min(0.1 * self.comm.rank, _ANSWER))
             print(f"tinyvision: {error}", file=sys.stderr, flush=True)
         else:
             show()

@@ -10,13 +10,14 @@ import numpy as np
 
 from .. import nn
 from ..data import DataLoader
-from ..device import Device, memory_errors_explained, prefetch, to_numpy
+from ..device import Device, memory_errors_explained, to_numpy
 from ..device import device as as_device
 from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..ops import log_softmax_forward
 from .feeding import ImageLoader
 from .metrics import accuracy, confusion_matrix, per_class_accuracy
+from .ranks import Ranks
 
 
 @dataclass
@@ -82,18 +83,23 @@ def evaluate(
     forward     called in place of the model, for instance `model.features`
     each_batch  called after every batch; it may raise to stop
 
-    Raises DataError and ShapeError for data that cannot be read or does not fit."""
+    A DataLoader with a `shard` is evaluated by all ranks together: all call it, and all get the whole Evaluation.
+
+    Raises DataError and ShapeError for data that cannot be read or does not fit, OptionError for a shard of another
+    number of ranks."""
     loader = data if isinstance(data, DataLoader) else ImageLoader(data, batch_size, num_workers=workers, seed=0)
+    ranks = Ranks(alone=loader.shard is None)
+    loader = ranks.shared(loader)
     loader.set_epoch(0)
     where = as_device(device) if device is not None else next(iter(model.parameters())).device
     scores, labels = [], []
     with evaluation_mode(model), no_grad(), memory_errors_explained(where):
-        for x, y in prefetch(loader, where):
+        for x, y in ranks.batches(loader, 0, where):
             scores.append(to_numpy((forward or model)(x)))
             labels.append(to_numpy(y))
             if each_batch is not None:
                 each_batch()
-    return Evaluation(np.concatenate(scores), np.concatenate(labels))
+    return Evaluation(ranks.together(scores, loader), ranks.together(labels, loader))
 
 
 class evaluation_mode:

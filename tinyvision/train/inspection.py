@@ -9,7 +9,7 @@ import numpy as np
 from .. import nn
 from ..data import DataLoader
 from ..device import Device
-from ..errors import CheckpointError, DataError, ShapeError
+from ..errors import CheckpointError, DataError, OptionError, ShapeError
 from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..tensors.tensor import Tensor
@@ -93,6 +93,20 @@ def _norms_of_single_numbers(model: Module, loader: DataLoader, device: Device) 
     return found
 
 
+def check_loss_of_shares(model: Module, loader: DataLoader, device: Device, loss: Any) -> None:
+    """Raise OptionError if a loss is not the mean over the images, as it must be where processes share a batch."""
+    x, y = (part.to(device) for part in _first_batch(loader))
+    with evaluation_mode(model), no_grad():
+        scores = model(x)
+        y = y[:1] if len(y) < 2 else Tensor(np.array([0, scores.shape[1] - 1], y.dtype)).to(device)  # two that differ
+        whole, each = loss(scores, y).item(), [loss(scores[i : i + 1], y[i : i + 1]).item() for i in range(len(y))]
+    if not np.isclose(whole, np.mean(each), rtol=1e-4, atol=1e-6):
+        raise OptionError(
+            f"fit: the loss of two images is {whole:.6g} and the mean of their losses {np.mean(each):.6g}; several "
+            f"processes need a loss that is the mean over the images, which all count alike"
+        )
+
+
 def _first_batch(loader: DataLoader) -> Any:
     """The first two items of the data, or the only one."""
     few = type(loader)(loader.dataset, min(2, len(loader.dataset)), seed=0, collate_fn=loader.collate_fn)
@@ -102,6 +116,13 @@ def _first_batch(loader: DataLoader) -> Any:
 def data_notes(loader: DataLoader) -> dict[str, Any]:
     """What has to be the same when a run is continued."""
     return {"images": len(loader.dataset), "steps": len(loader), "shuffle": loader.shuffle}
+
+
+def how_computed(notes: dict[str, Any]) -> str:
+    """ "2 processes of 1 CPU thread": on what the last bits of a run depend."""
+    count, threads = notes.get("processes", 1), notes["threads"]  # older checkpoints are of one process
+    words = f"{threads} CPU thread" + "s" * (threads != 1)
+    return words if count == 1 else f"{count} processes of {words}"
 
 
 def check_same_data(saved: dict[str, Any], now: dict[str, Any], where: str) -> None:
@@ -114,8 +135,8 @@ def check_same_data(saved: dict[str, Any], now: dict[str, Any], where: str) -> N
                 if key != "shuffle"
                 else f"{where}: shuffle was {saved.get(key)} and is now {now[key]}"
             )
-    if type(saved.get("threads")) is not int:
-        raise CheckpointError(f"{where}: the notes in this checkpoint are damaged (threads)")
+    if type(saved.get("threads")) is not int or type(saved.get("processes", 1)) is not int:
+        raise CheckpointError(f"{where}: the notes in this checkpoint are damaged (threads, processes)")
 
 
 def classes_of(dataset: Any) -> list[str]:

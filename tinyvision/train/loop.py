@@ -11,7 +11,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import nn, optim, random, threads
 from ..data import DataLoader
-from ..device import Device, memory_errors_explained, prefetch, to_numpy
+from ..device import Device, memory_errors_explained, to_numpy
 from ..device import device as as_device
 from ..errors import CheckpointError, OptionError, TrainingError
 from ..nn.module import Module
@@ -29,8 +29,17 @@ from .console import Reporter, reporter
 from .evaluate import evaluate
 from .feeding import ImageLoader
 from .history import History
-from .inspection import check_batches_of_one, check_data, check_same_data, classes_of, data_notes
+from .inspection import (
+    check_batches_of_one,
+    check_data,
+    check_loss_of_shares,
+    check_same_data,
+    classes_of,
+    data_notes,
+    how_computed,
+)
 from .interrupt import Interrupted, StopRequest
+from .ranks import Ranks, Verdict
 from .runs import BEST, CSV, LAST, PLOT, FolderLock, clear_run, open_run, tidy_run
 from .settings import Settings, SettingsGiven, agreed_settings, shows_settings
 
@@ -82,6 +91,10 @@ def fit(
     on_epoch     called with the history's row after every epoch
     description  JSON-like notes for the checkpoint: how to build and feed this network
 
+    After `distributed.init()`, all ranks call fit alike and train together: batches are cut between them, batch-norm is
+    over whole batches, `loss` must be the mean over the images, rank 0 writes and shows, and any number of processes
+    goes on with any other's run.
+
     Afterwards the model has the weights of the last epoch and is in training mode; `load_weights(model,
     "best.safetensors")` gives it the best. Ctrl-C finishes the step, saves and raises Interrupted (a
     KeyboardInterrupt); a second one stops at once. Raises OptionError, DataError, ShapeError before the first step;
@@ -89,12 +102,10 @@ def fit(
     training = _Training(model, train_data, val_data, device, workers, parameters, loss, dict(settings))
     training.prepare(run, resume, overwrite, description or {})
     training.save_every, training.save_steps, training.on_epoch = _checked_saving(save_every, save_steps, on_epoch)
-    training.console = reporter(log)
-    with FolderLock(training.folder) if training.folder else nullcontext(), StopRequest() as training.stop:
-        if training.folder and overwrite and not resume:
-            clear_run(training.folder)  # not sooner: no mistake in the options, and no other process, may cost a run
-        if training.folder:
-            tidy_run(training.folder)
+    training.console = reporter(log if training.ranks.rank == 0 else None)
+    with ExitStack() as held, StopRequest() as training.stop:
+        training.take_folder(held, clear=overwrite and not resume)
+        training.model_called = held.enter_context(training.ranks.trained(model))
         try:
             with warnings.catch_warnings():
                 # A diverging loss is reported in our words; NumPy's warnings about it would only come first.
@@ -114,6 +125,7 @@ class _Training:
     on_epoch: Callable[[dict[str, Any]], object] | None
     console: Reporter
     stop: StopRequest
+    model_called: Callable[[Any], Any]  # the model, or what stands for it where several processes train it
 
     def __init__(
         self,
@@ -131,6 +143,7 @@ class _Training:
         first = next(iter(model.parameters()), None)
         if first is None:
             raise OptionError("fit: the model has no parameters to train")
+        self.ranks = Ranks()
         self.model, self.loss, self.wanted = model, loss, dict(settings)
         self.train_data, self.val_data, self.workers = train_data, val_data, workers
         self.device = as_device(device) if device is not None else first.device
@@ -164,9 +177,11 @@ class _Training:
         if self.val_loader is not None:
             check_data(self.model, self.val_loader, self.device, "validation data")
         check_batches_of_one(self.model, self.loader, self.device)
+        if self.ranks.count > 1 and self.loss is not None:
+            check_loss_of_shares(self.model, self.loader, self.device, self.loss)
         self.optimizer = self._make_optimizer()
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.notes = {**data_notes(self.loader), "threads": threads.get_num_threads()}
+        self.notes = {**data_notes(self.loader), "threads": threads.get_num_threads(), "processes": self.ranks.count}
         self.description = {"classes": classes_of(self.loader.dataset), **description}
         self.progress = Progress()
         self.messages: list[str] = []
@@ -178,6 +193,9 @@ class _Training:
         self.schedule = self.settings.make_schedule(self.optimizer, self.steps)
         for _ in range(self.progress.total):  # the same roundings as in an unbroken run
             self.schedule.step()
+        self.ranks.check_same(
+            {"settings": self.settings, "seed": self.loader.seed, **data_notes(self.loader), **vars(self.progress)}
+        )
 
     def _open_old(self, run: Any, resume: bool | str) -> Checkpoint | None:
         path = None if run is None else Path(run).expanduser() / LAST
@@ -200,22 +218,26 @@ class _Training:
         self.description = {**old.description, **self.description}
         restore(old, self.model, self.optimizer, where)
         self.progress = old.progress
-        if old.notes["threads"] != self.notes["threads"]:
+        before, now = how_computed(old.notes), how_computed(self.notes)
+        if before != now:
             self.messages.append(
-                f"note: this run was begun with {old.notes['threads']} CPU threads and goes on with "
-                f"{self.notes['threads']}; its numbers may differ in the last bits from those of an unbroken run"
+                f"note: this run was begun with {before} and goes on with {now}; its numbers may differ in the last "
+                f"bits from those of an unbroken run"
             )
 
     def _loader(self) -> DataLoader:
         if isinstance(self.train_data, DataLoader):
-            return self.train_data
+            return self.ranks.shared(self.train_data)
         size, seed = self.settings.batch_size, self.settings.seed
-        return ImageLoader(self.train_data, size, shuffle=True, seed=seed, num_workers=self.workers)
+        return self.ranks.shared(ImageLoader(self.train_data, size, shuffle=True, seed=seed, num_workers=self.workers))
 
     def _val_loader(self) -> DataLoader | None:
-        if self.val_data is None or isinstance(self.val_data, DataLoader):
-            return self.val_data
-        return ImageLoader(self.val_data, max(256, self.settings.batch_size), seed=0, num_workers=self.workers)
+        if self.val_data is None:
+            return None
+        if isinstance(self.val_data, DataLoader):
+            return self.ranks.shared(self.val_data)
+        size = max(256, self.settings.batch_size)
+        return self.ranks.shared(ImageLoader(self.val_data, size, seed=0, num_workers=self.workers))
 
     def _make_optimizer(self) -> optim.Optimizer:
         chosen = self.parameters
@@ -231,6 +253,18 @@ class _Training:
         if any(id(p) not in own for p in self.trained):
             raise OptionError("fit: parameters holds one that is not the model's")
         return optimizer
+
+    def take_folder(self, held: ExitStack, clear: bool) -> None:
+        """Keep other runs out of the folder as long as `held`, and delete the run in it if asked to."""
+
+        def take():
+            held.enter_context(FolderLock(self.folder))
+            if clear:  # not sooner: no mistake in the options, and no other process, may cost a run
+                clear_run(self.folder)
+            tidy_run(self.folder)
+
+        if self.folder:
+            self.ranks.first(take, "the opening of the run's folder")
 
     # -- the loop
 
@@ -253,21 +287,21 @@ class _Training:
         """The steps of one epoch that are still to be done."""
         self.model.train()
         self.loader.set_epoch(epoch)
-        for x, y in prefetch(self.loader.iter_from(self.progress.step), self.device):
+        for x, y in self.ranks.batches(self.loader, self.progress.step, self.device):
             with random.use(random.stream(self.settings.seed, "dropout", epoch, self.progress.step)):
-                loss, correct = self.step(x, y)
-            self.progress.add(loss, correct, len(y), self.rate)
-            self.console.step(self.progress, len(y))
-            self.save_if_due()
-            self.stop_if_asked()
+                verdict = self.step(x, y)
+            self.progress.add(verdict.loss, verdict.correct, verdict.images, self.rate)
+            self.console.step(self.progress, verdict.images)
+            if verdict.save:
+                self.save()
+            self.stop_if_asked(verdict.stop)
 
-    def step(self, x: Any, y: Any) -> tuple[float, int]:
-        """One step of training on images x (N, C, H, W) and labels y (N,) -> (loss, how many were right)."""
-        scores = self.model(x)
+    def step(self, x: Any, y: Any) -> Verdict:
+        """One step of training on images x (N, C, H, W) and labels y (N,) -> what the whole batch has shown."""
+        scores = self.model_called(x)
         loss = self.loss(scores, y)
-        value = self.finite(loss, x)
         # Looked at now, while a GPU is being waited for anyway: after the update, it would have to finish that first.
-        correct = int((to_numpy(scores).argmax(axis=1) == to_numpy(y)).sum())
+        verdict = self.verdict(loss.item(), int((to_numpy(scores).argmax(axis=1) == to_numpy(y)).sum()), x)
         self.model.zero_grad()  # all of it: what the optimizer leaves alone may have gradients too
         loss.backward()
         if self.settings.clip_norm is not None:
@@ -275,13 +309,13 @@ class _Training:
         self.optimizer.step()
         self.rate = float(self.schedule.get_last_lr()[0])
         self.schedule.step()
-        return value, correct
+        return verdict
 
     def finish_epoch(self) -> None:
         """Validate, add a row to the history, keep the best and the last weights."""
         progress, validation = self.progress, None
         if self.val_loader is not None:
-            validation = evaluate(self.model, self.val_loader, device=self.device, each_batch=self.stop_if_asked)
+            validation = evaluate(self.model, self.val_loader, device=self.device, each_batch=self.look_up)
         row = {
             "epoch": progress.epoch + 1,
             "lr": progress.lr,
@@ -298,7 +332,7 @@ class _Training:
         self.keep_history()
         if self.on_epoch is not None:
             self.on_epoch(dict(row))
-        self.stop_if_asked()
+        self.look_up()
 
     # -- keeping and stopping
 
@@ -311,7 +345,7 @@ class _Training:
         for key, array in weights.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 self.fail(f"{key} holds numbers that are not finite after step {self.progress.total}")
-        Checkpoint(
+        checkpoint = Checkpoint(
             weights,
             self.settings.as_dict(),
             self.progress,
@@ -319,44 +353,51 @@ class _Training:
             self.notes,
             state if name == LAST else None,
             groups if name == LAST else [],
-        ).save(self.folder / name)
+        )
+        path = self.folder / name
+        self.ranks.first(lambda: checkpoint.save(path), f"the saving of {name}")
 
     def keep_history(self) -> None:
         """The rows as a file that other programs read."""
         if self.folder and self.progress.rows:
-            self.history.to_csv(self.folder / CSV)
+            path = self.folder / CSV
+            self.ranks.first(lambda: self.history.to_csv(path), f"the saving of {CSV}")
 
-    def save_if_due(self) -> None:
-        """A checkpoint within the epoch, so that a crash loses seconds and not an epoch."""
-        steps = self.progress.total - self.saved_step
-        if self.folder and (time.monotonic() - self.saved_at >= self.save_every or steps == self.save_steps):
-            self.save()
+    def look_up(self) -> None:
+        """Between steps: stop if that is wished."""
+        self.stop_if_asked(self.ranks.most(self.stop.requested or 0, "the question whether to stop"))
 
-    def stop_if_asked(self) -> None:
-        """After a Ctrl-C or SIGTERM: save, and raise Interrupted, which says how to go on."""
-        if self.stop.requested is None or self.progress.epoch == self.settings.epochs:
+    def stop_if_asked(self, asked: int) -> None:
+        """After a Ctrl-C or SIGTERM, whose number is `asked`: save, and raise Interrupted, which says how to go on."""
+        if not asked or self.progress.epoch == self.settings.epochs:
             return
         self.save()
         where = f"stopped in epoch {self.progress.epoch + 1} after step {self.progress.step} of {len(self.loader)}"
         if self.folder is None:
-            raise Interrupted(f"{where}; nothing was saved, as no run folder was given", self.stop.requested)
+            raise Interrupted(f"{where}; nothing was saved, as no run folder was given", asked)
         raise Interrupted(
             f"{where} and saved; fit(..., run={str(self.folder)!r}, resume=True) goes on from there",
-            self.stop.requested,
+            asked,
             self.folder,
         )
 
-    def finite(self, loss: Any, x: Any) -> float:
-        """The loss as a number. Raises TrainingError, before anything is changed, if it is not finite."""
-        value = loss.item()
-        if not math.isfinite(value):
+    def verdict(self, loss: float, correct: int, x: Any) -> Verdict:
+        """What all ranks think of this step. Raises TrainingError, before anything is changed, if the loss of the whole
+        batch is not finite."""
+        # A checkpoint within the epoch, so that a crash loses seconds and not an epoch.
+        late = time.monotonic() - self.saved_at >= self.save_every
+        due = self.folder is not None and (late or self.progress.total + 1 - self.saved_step == self.save_steps)
+        found = self.ranks.decide(loss, correct, len(x), self.stop.requested or 0, due)
+        if not math.isfinite(found.loss):
             indices = self.loader.batch_indices(self.progress.epoch)[self.progress.step]
-            pixels = np.isfinite(to_numpy(x)).reshape(len(indices), -1).all(axis=1)
-            if not pixels.all():
-                self.fail(f"image {indices[~pixels][0]} of the training data holds numbers that are not finite")
+            own = self.ranks.rows_of(indices)
+            pixels = np.isfinite(to_numpy(x)).reshape(len(x), -1).all(axis=1)
+            bad = self.ranks.most(-1 if pixels.all() else int(own[~pixels][0]), "the search for a picture")
+            if bad >= 0:
+                self.fail(f"image {bad} of the training data holds numbers that are not finite")
             images = ", ".join(map(str, indices[:8])) + (", ..." if len(indices) > 8 else "")
-            self.fail(f"the loss is {value} (batch: images {images})")
-        return value
+            self.fail(f"the loss is {found.loss} (batch: images {images})")
+        return found
 
     def fail(self, what: str) -> None:
         """Raise TrainingError: where it happened, what is left, what to try."""
@@ -373,11 +414,16 @@ class _Training:
 
     def draw(self) -> None:
         """The curves of the whole run."""
-        if self.folder is not None:
+
+        def plot(path):
             try:
-                self.history.plot(self.folder / PLOT)
+                self.history.plot(path)
             except OptionError as error:
                 self.console.line(f"note: no {PLOT}: {error}")
+
+        if self.folder is not None:
+            path = self.folder / PLOT
+            self.ranks.first(lambda: plot(path), f"the drawing of {PLOT}")
 
 
 def _checked_saving(save_every: Any, save_steps: Any, on_epoch: Any) -> tuple[float, int | None, Any]:
