@@ -2,11 +2,20 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import tinyvision
 from tinyvision.errors import DataError, OptionError, ShapeError
 from tinyvision.train import Evaluation
-from tinyvision.train.metrics import Mean, accuracy, confusion_matrix, per_class_accuracy, topk_accuracy
+from tinyvision.train.metrics import (
+    Mean,
+    accuracy,
+    confusion_matrix,
+    per_class_accuracy,
+    ranks,
+    topk_accuracy,
+    wilson_interval,
+)
 
 RNG = np.random.default_rng(0)
 SCORES = RNG.standard_normal((200, 7))
@@ -110,3 +119,27 @@ def test_balanced_accuracy_is_not_carried_by_the_commonest_class():
     assert half.balanced_accuracy == (42 / 56 + 1 / 2) / 2
     assert not Evaluation(np.zeros((5, 2), "f4"), np.array([0, 1, 0, 1, 0])).is_uneven
     assert Evaluation(np.zeros((5, 2), "f4"), np.array([0, 1, 0, 0, 0])).is_uneven
+
+
+@pytest.mark.parametrize(
+    ("right", "count"), [(0, 1), (1, 1), (3, 10), (0, 50), (50, 50), (712, 1000), (49_999, 50_000)]
+)
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.99])
+def test_wilson_s_interval_is_scipy_s(right, count, confidence):
+    theirs = stats.binomtest(right, count).proportion_ci(confidence, method="wilson")
+    assert wilson_interval(right, count, confidence) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+def test_wilson_s_interval_at_the_ends():
+    assert wilson_interval(0, 0) == (0, 1)
+    assert wilson_interval(0, 7)[0] == 0
+    assert wilson_interval(7, 7)[1] == 1
+    for right, count, confidence in ((-1, 3, 0.9), (4, 3, 0.9), (1.5, 3, 0.9), (1, 3, 1.0), (1, 3, 0)):
+        with pytest.raises(OptionError):
+            wilson_interval(right, count, confidence)
+
+
+def test_ranks_count_the_classes_before_the_label_s():
+    scores = np.array([[3.0, 1, 2], [1, 1, 1], [0, 5, 5], [np.nan, 1, 2]])
+    assert ranks(scores, [0, 1, 2, 2]).tolist() == [0, 1, 1, 3]
+    assert Evaluation(scores, np.array([2, 0, 1, 1])).ranks.tolist() == [1, 0, 0, 3]

@@ -13,7 +13,7 @@ from ..printable import printable
 from .images import SUFFIXES, needs
 
 # A folder with one of these is a run of ours, whatever it is called; its curves are no picture to learn from.
-RUN_FILES = ("last.safetensors", "best.safetensors", "transfer.json")
+RUN_FILES = ("last.safetensors", "best.safetensors", "transfer.json", "evaluation.json")
 
 
 class PictureFiles:

@@ -13,7 +13,7 @@ from .densenet import *
 from .efficientnet import *
 from .efficientnet_lite import *
 from .googlenet import *
-from .imagenet import imagenet_classes
+from .imagenet import imagenet_classes, imagenet_wordnet_ids
 from .inception import *
 from .mobilenetv2 import *
 from .mobilenetv3 import *

@@ -7,6 +7,7 @@ no time, no path and no random state: two runs that computed the same write the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -99,6 +100,17 @@ class Checkpoint:
             save(arrays, path, metadata={"format": FORMAT, **metadata})
         except WeightsError as error:
             raise CheckpointError(str(error)) from None
+
+
+def weights_digest(model: Module, without: str = "") -> str:
+    """The SHA-256 of a model's weights and their names: what was computed with others is of another model.
+
+    `without` names a part that does not count, such as "fc"."""
+    digest = hashlib.sha256()
+    for name, array in sorted(numpy_state(model).items()):
+        if not without or not name.startswith(f"{without}."):
+            digest.update(name.encode() + array.tobytes())
+    return digest.hexdigest()
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:

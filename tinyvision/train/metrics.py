@@ -5,6 +5,8 @@ Arrays on any device and Tensors are taken; the results are NumPy's."""
 
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,18 @@ from ..device import to_numpy
 from ..errors import DataError, OptionError, ShapeError
 from ..ops.checks import is_integer
 from ..tape import Variable
+
+
+def ranks(scores: Any, labels: Any) -> np.ndarray:
+    """How many classes come before the label's: scores (N, K), labels (N,) -> int64 (N,), 0 where it is the highest.
+
+    Of equal scores the lower class number counts as higher, as argmax has it; a row with a NaN has rank K. Raises
+    ShapeError for other shapes, DataError for labels outside of 0 to K - 1."""
+    scores, labels = _pair(scores, labels)
+    own = scores[np.arange(len(labels)), labels][:, None]
+    before = np.arange(scores.shape[1]) < labels[:, None]
+    rank = ((scores > own) | ((scores == own) & before)).sum(1)
+    return np.where(np.isnan(scores).any(1), scores.shape[1], rank)
 
 
 def topk_accuracy(scores: Any, labels: Any, k: int = 1) -> float:
@@ -24,10 +38,7 @@ def topk_accuracy(scores: Any, labels: Any, k: int = 1) -> float:
     scores, labels = _pair(scores, labels)
     if not is_integer(k) or not 1 <= k <= scores.shape[1]:
         raise OptionError(f"topk_accuracy: k must be an integer from 1 to {scores.shape[1]}, got {k!r}")
-    own = scores[np.arange(len(labels)), labels][:, None]
-    before = np.arange(scores.shape[1]) < labels[:, None]
-    rank = ((scores > own) | ((scores == own) & before)).sum(1)
-    return float(np.mean((rank < k) & ~np.isnan(scores).any(1)))
+    return float(np.mean(ranks(scores, labels) < k))
 
 
 def accuracy(scores: Any, labels: Any) -> float:
@@ -70,6 +81,24 @@ def per_class_accuracy(confusion: Any) -> np.ndarray:
         raise ShapeError(f"per_class_accuracy: expected a confusion matrix (K, K), got {confusion.shape}")
     total = confusion.sum(1)
     return np.where(total > 0, np.diag(confusion) / np.maximum(total, 1), np.nan)
+
+
+def wilson_interval(right: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """(low, high): where the share of which `right` of `count` are a sample lies, with this confidence.
+
+    The shares p whose distance to right / count is at most z standard errors √(p·(1 - p) / count) (Wilson, 1927):
+    unlike p ± z·error it is not empty at 0 and at 1, and stays within them. (0, 1) for a count of 0. It takes for
+    granted that the cases were drawn independently. Raises OptionError."""
+    if not (is_integer(right) and is_integer(count) and 0 <= right <= count):
+        raise OptionError(f"wilson_interval: right must be from 0 to count, got {right!r} of {count!r}")
+    if not 0 < confidence < 1:
+        raise OptionError(f"wilson_interval: confidence lies between 0 and 1, got {confidence!r}")
+    if count == 0:
+        return 0.0, 1.0
+    z, share = NormalDist().inv_cdf((1 + confidence) / 2), right / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return (0.0 if right == 0 else middle - half), (1.0 if right == count else middle + half)
 
 
 class Mean:

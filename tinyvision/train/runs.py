@@ -21,7 +21,7 @@ from ..formats.files import remove_leftovers
 from ..printable import printable
 
 LAST, BEST, CSV, PLOT = "last.safetensors", "best.safetensors", "history.csv", "history.png"
-TRANSFER, REPORT = "transfer.json", "report.html"
+TRANSFER, EVALUATION, REPORT = "transfer.json", "evaluation.json", "report.html"
 _FILES = (LAST, BEST, CSV, PLOT, TRANSFER, REPORT)
 
 

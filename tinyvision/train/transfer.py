@@ -31,7 +31,7 @@ from ..formats.files import atomic_write
 from ..nn.module import Module, numpy_state
 from ..printable import printable
 from ..weights import load_arrays, save
-from .checkpoint import Checkpoint, load_checkpoint, load_weights
+from .checkpoint import Checkpoint, load_checkpoint, load_weights, weights_digest
 from .console import reporter
 from .evaluate import Evaluation, evaluate
 from .feeding import ImageLoader
@@ -264,11 +264,7 @@ class _Features:
     ) -> None:
         self.model, self.top, self.preprocessing, self.settings = model, top, preprocessing, settings
         self.workers, self.console = workers, console
-        digest = hashlib.sha256()
-        for name, array in sorted(numpy_state(model).items()):
-            if not name.startswith(f"{top}."):
-                digest.update(name.encode() + array.tobytes())
-        self.weights_digest = digest.hexdigest()
+        self.weights_digest = weights_digest(model, without=top)
         self.contents: dict[Path, bytes] = {}
 
     def of(self, dataset: Any) -> ArrayDataset:
