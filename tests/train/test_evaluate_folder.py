@@ -91,7 +91,7 @@ def test_torchvision_s_own_evaluation_gives_the_same(tmp_path):
     for k in (1, 5):
         right = (np.argsort(-want, 1)[:, :k] == labels[:, None]).any(1)
         assert 0 < right.sum() < 10
-        np.testing.assert_array_equal(result.evaluation.ranks < k, right)
+        np.testing.assert_array_equal(result.evaluation.label_ranks < k, right)
 
 
 def test_ctrl_c_keeps_what_is_done_and_resuming_goes_on(tmp_path):

@@ -11,8 +11,8 @@ from tinyvision.train.metrics import (
     Mean,
     accuracy,
     confusion_matrix,
+    label_ranks,
     per_class_accuracy,
-    ranks,
     topk_accuracy,
     wilson_interval,
 )
@@ -141,5 +141,5 @@ def test_wilson_s_interval_at_the_ends():
 
 def test_ranks_count_the_classes_before_the_label_s():
     scores = np.array([[3.0, 1, 2], [1, 1, 1], [0, 5, 5], [np.nan, 1, 2]])
-    assert ranks(scores, [0, 1, 2, 2]).tolist() == [0, 1, 1, 3]
-    assert Evaluation(scores, np.array([2, 0, 1, 1])).ranks.tolist() == [1, 0, 0, 3]
+    assert label_ranks(scores, [0, 1, 2, 2]).tolist() == [0, 1, 1, 3]
+    assert Evaluation(scores, np.array([2, 0, 1, 1])).label_ranks.tolist() == [1, 0, 0, 3]

@@ -165,7 +165,7 @@ def _summary(result: Any, network: Any, settings: Any, run_folder: Path) -> dict
     import numpy as np
 
     evaluation = result.evaluation
-    ranks, labels, classes = evaluation.ranks, evaluation.labels, evaluation.scores.shape[1]
+    ranks, labels, classes = evaluation.label_ranks, evaluation.labels, evaluation.scores.shape[1]
     found: dict[str, Any] = {
         "run": str(run_folder),
         "network": network.origin,
@@ -242,7 +242,12 @@ def _write_csv(path: str, result: Any, network: Any) -> None:
         writer = csv.writer(file)
         writer.writerow(["file", "class", "answer", "probability", "probability_of_class", "rank"])
         for i, (label, said, rank) in enumerate(
-            zip(evaluation.labels.tolist(), evaluation.predictions.tolist(), evaluation.ranks.tolist(), strict=True)
+            zip(
+                evaluation.labels.tolist(),
+                evaluation.predictions.tolist(),
+                evaluation.label_ranks.tolist(),
+                strict=True,
+            )
         ):
             name = printable(result.name(i), None)
             row = [name, network.class_name(label), network.class_name(said)]

@@ -16,7 +16,7 @@ from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..ops import log_softmax_forward
 from .feeding import ImageLoader
-from .metrics import accuracy, confusion_matrix, per_class_accuracy, ranks
+from .metrics import accuracy, confusion_matrix, label_ranks, per_class_accuracy
 from .ranks import Ranks
 
 
@@ -43,9 +43,9 @@ class Evaluation:
         return accuracy(self.scores, self.labels)
 
     @property
-    def ranks(self) -> np.ndarray:
+    def label_ranks(self) -> np.ndarray:
         """How many classes have a higher score than the label's, (N,): 0 where the image is recognised."""
-        return ranks(self.scores, self.labels)
+        return label_ranks(self.scores, self.labels)
 
     @property
     def balanced_accuracy(self) -> float:

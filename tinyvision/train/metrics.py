@@ -17,7 +17,7 @@ from ..ops.checks import is_integer
 from ..tape import Variable
 
 
-def ranks(scores: Any, labels: Any) -> np.ndarray:
+def label_ranks(scores: Any, labels: Any) -> np.ndarray:
     """How many classes come before the label's: scores (N, K), labels (N,) -> int64 (N,), 0 where it is the highest.
 
     Of equal scores the lower class number counts as higher, as argmax has it; a row with a NaN has rank K. Raises
@@ -38,7 +38,7 @@ def topk_accuracy(scores: Any, labels: Any, k: int = 1) -> float:
     scores, labels = _pair(scores, labels)
     if not is_integer(k) or not 1 <= k <= scores.shape[1]:
         raise OptionError(f"topk_accuracy: k must be an integer from 1 to {scores.shape[1]}, got {k!r}")
-    return float(np.mean(ranks(scores, labels) < k))
+    return float(np.mean(label_ranks(scores, labels) < k))
 
 
 def accuracy(scores: Any, labels: Any) -> float:
