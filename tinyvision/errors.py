@@ -4,9 +4,21 @@ All of them derive from `TinyVisionError`, and each also derives from the built-
 programmer would expect, so `except ValueError` keeps working for code that has never heard of us.
 """
 
+from .printable import printable
+
 
 class TinyVisionError(Exception):
-    """Base class: `except TinyVisionError` catches whatever this library raises deliberately."""
+    """Base class: `except TinyVisionError` catches whatever this library raises deliberately.
+
+    A message often names a file, a class or a tensor, and somebody else chose that name: what could move the cursor of
+    a terminal or turn the direction of writing is escaped here, whoever raises the error and whoever shows it."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(_readable(a) if isinstance(a, str) else a for a in args))
+
+
+def _readable(message):
+    return "\n".join(printable(line, None) for line in message.split("\n"))
 
 
 class ShapeError(TinyVisionError, ValueError):
