@@ -31,6 +31,9 @@ class _Stream:
     def synchronize(self):
         pass
 
+    def is_capturing(self):
+        return False
+
 
 class _Device:
     def __init__(self, index):

@@ -4,6 +4,8 @@ Many libraries have arrays with a dtype and a shape. What the ops need is more: 
 array where it lives, and `get()` must copy it back, as with CuPy's. An array that bears these two marks counts too.
 """
 
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -112,11 +114,39 @@ def is_channels_last(array: Array) -> bool:
     return array.ndim == 4 and not array.flags.c_contiguous and array.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
+def in_its_order(array: Array, copy: Callable[[Array], Array]) -> Array:
+    """What `copy` makes of an array, with the axes in the order in memory that they had, where copies have C order.
+
+    A convolution's weight lies channels last: its kernel would have to reorder another order at every call."""
+    if array.ndim < 2 or array.flags.c_contiguous:
+        return copy(array)
+    order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    return copy(array.transpose(order)).transpose([order.index(axis) for axis in range(array.ndim)])
+
+
 def memory_of(array: Array) -> Any:
     """The array, or whatever it is, that owns the memory which `array` looks at."""
     while getattr(array, "base", None) is not None:
         array = array.base
     return array
+
+
+def is_only_here(owner: Any, name: str, like: Array) -> bool:
+    """Whether `owner.name` is an array laid out as `like` whose memory nobody else knows, so that it can be given away.
+
+    Python counts who refers to an object. Here there are two, the attribute and the question itself, as long as no
+    variable, no cache, no list of somebody's own layer has the array, or another look at its memory."""
+    array = getattr(owner, name)
+    alike = type(array) is type(like) and array.dtype == like.dtype and array.strides == like.strides
+    if not alike or not hasattr(array, "base") or not getattr(array.flags, "writeable", True):
+        return False
+    base = array.base
+    if base is not None and (type(base) is not type(like) or base.base is not None or base.nbytes != array.nbytes):
+        return False
+    has_base = base is not None
+    del array, base  # they would count
+    alone = sys.getrefcount(getattr(owner, name)) == 2
+    return alone and (not has_base or sys.getrefcount(getattr(owner, name).base) == 2)
 
 
 def holds(cache: Any, memory: int | None = None) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import check_is_array, is_array, is_cupys
+from .arrays import check_is_array, in_its_order, is_array, is_cupys
 from .errors import DeviceError, OptionError
 from .types import Array
 
@@ -102,8 +102,8 @@ def _moved(array, where):
     cupy = require_cuda(where)
     with cupy.cuda.Device(where.index), memory_errors_explained(where):
         if is_array(array) and device_of(array).type == "cuda":  # from another GPU: asarray would leave it there
-            return array.copy()
-        return cupy.asarray(array)
+            return in_its_order(array, lambda array: array.copy())
+        return in_its_order(array, cupy.asarray)
 
 
 def use(where: Device) -> None:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
-from .arrays import check_is_array, holds, is_array, memory_of
+from .arrays import check_is_array, holds, is_array, is_only_here, memory_of
 from .device import device_of
 from .errors import DeviceError, GraphError, ShapeError
 from .grad_mode import is_anomaly_enabled, is_grad_enabled
@@ -160,7 +160,7 @@ def backward(output: Variable, gradient: Any = None, retain_graph: bool = False)
         )
     upstream = _upstream(output, gradient)
     if output.record is None:
-        _accumulate(output, _after_hooks(output.hooks or (), upstream))
+        _accumulate(_Wish(output, _after_hooks(output.hooks or (), upstream)))
         return
     endings: list[Callable[[], object]] = []
     _walks.endings.append(endings)
@@ -179,20 +179,22 @@ def _walk(record, upstream, retain_graph):
     while queue:
         _, record = heapq.heappop(queue)
         dy = _after_hooks(record.hooks, waiting.pop(record.number))
-        for source, dx in _gradients(record, dy):
+        for wish in _gradients(record, dy):
+            source = wish.source
             if isinstance(source, Variable) and source.hooks:
-                hooked[id(source)] = source, hooked[id(source)][1] + dx if id(source) in hooked else dx
+                seen = hooked.get(id(source))
+                hooked[id(source)] = source, wish.gradient if seen is None else seen[1] + wish.gradient
             elif isinstance(source, Variable):
-                _accumulate(source, dx)
+                _accumulate(wish)
             elif source.number in waiting:
-                waiting[source.number] = waiting[source.number] + dx
+                waiting[source.number] = waiting[source.number] + wish.gradient
             else:
-                waiting[source.number] = dx
+                waiting[source.number] = wish.gradient
                 heapq.heappush(queue, (-source.number, source))
         if not retain_graph and holds(record.cache):
             record.cache, record.inputs, record.backward = None, (), None
     for leaf, gradient in hooked.values():
-        _accumulate(leaf, _after_hooks(leaf.hooks, gradient))
+        _accumulate(_Wish(leaf, _after_hooks(leaf.hooks, gradient)))
 
 
 class _Walks(threading.local):
@@ -239,8 +241,19 @@ def _upstream(output, gradient):
     return np.asarray(gradient, dtype=output.array.dtype, like=output.array)
 
 
+class _Wish:
+    """What an input is to change by, in the view of one call: the record or leaf that it came from, and its gradient.
+
+    Nothing else refers to the gradient while it is on its way, so `_accumulate` can see whether anybody else does."""
+
+    __slots__ = ("gradient", "source")
+
+    def __init__(self, source, gradient):
+        self.source, self.gradient = source, gradient
+
+
 def _gradients(record, dy):
-    """(input, gradient) for those inputs of one record that need one, each checked against its input's shape."""
+    """A wish for those inputs of one record that need one, each checked against its input's shape."""
     if record.backward is None:
         raise GraphError(
             f"backward(): the graph behind {record.name} has already been used and freed; "
@@ -268,24 +281,26 @@ def _gradients(record, dy):
             raise ShapeError(f"the backward of {record.name} returned {got} for input {i}, whose shape is {shape}")
         if is_anomaly_enabled() and bool((dx != dx).any()):
             raise GraphError(f"the backward of {record.name} gave nan for input {i}, whose shape is {shape}")
-        wanted.append((source, dx))
+        wanted.append(_Wish(source, dx))
     return wanted
 
 
-def _accumulate(leaf, gradient):
+def _accumulate(wish):
     """Add to `.grad`, which is always memory of its own: p + q must not make p.grad and q.grad one array."""
+    leaf = wish.source
     if leaf.origin is not None and leaf.origin.base.requires_grad:
         raise GraphError(
             f"backward(): a view of shape {leaf.shape} was taken under no_grad(), and what it depends on is not "
             f"known; take it outside, or use .detach()"
         )
-    if leaf.grad is None:
-        # A plain copy, except that the memory order follows the leaf, as optimizers walk both side by side.
+    if leaf.grad is not None:
+        leaf.grad = leaf.like(leaf.grad.array + wish.gradient)
+    elif is_only_here(wish, "gradient", leaf.array):
+        leaf.grad = leaf.like(wish.gradient)
+    else:  # a copy; its memory order follows the leaf, as optimizers walk both side by side
         own = np.empty_like(leaf.array)
-        own[...] = gradient
+        own[...] = wish.gradient
         leaf.grad = leaf.like(own)
-    else:
-        leaf.grad = leaf.like(leaf.grad.array + gradient)
 
 
 _listeners: list[Callable[..., object]] = []

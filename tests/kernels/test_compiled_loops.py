@@ -16,6 +16,7 @@ from tinyvision.errors import DeviceError
 from tinyvision.kernels import DropIn
 from tinyvision.kernels.cpu import compiled
 from tinyvision.ops.conv import conv2d_inference
+from tinyvision.ops.norm import running_moments
 
 NUMBA = importlib.util.find_spec("numba") is not None
 needs_numba = pytest.mark.skipif(not NUMBA, reason="numba is not installed")
@@ -180,6 +181,15 @@ def test_statistics_are_as_good_as_the_ops(offset, rng, loops):
     exact = x.astype(float)
     np.testing.assert_allclose(mean, exact.mean(axis=(0, 2, 3)), rtol=1e-7, atol=1e-7)
     np.testing.assert_allclose(var, exact.var(axis=(0, 2, 3)), rtol=1e-6)
+
+
+def test_running_averages_take_the_statistics_up(rng, loops):
+    x, kept = last(rng.standard_normal((3, 2, 9, 11))).astype(np.float32), rng.standard_normal((2, 2))
+    own, counter = small(kept), np.array(4)
+    moments = BY_OP["running_moments"].forward(x, *own, counter=counter, momentum=0.3)
+    right = running_moments(x.astype(float), *kept, momentum=0.3)
+    np.testing.assert_allclose([*moments, *own], [*right, *kept], rtol=1e-5)
+    assert counter == 5
 
 
 @needs_numba

@@ -5,7 +5,7 @@ import pytest
 
 from tinyvision.kernels import launch, norm
 from tinyvision.ops import batchnorm_relu_backward, batchnorm_relu_forward
-from tinyvision.ops.norm import batch_moments
+from tinyvision.ops.norm import batch_moments, running_moments
 
 from .compare import close, run_both
 
@@ -41,6 +41,34 @@ def test_moments_survive_a_mean_that_is_large_beside_the_deviation(emulation, rn
     right = batch_moments(x.astype(np.float64))
     close(mean, right[0], 1e-6)
     close(var, right[1], 1e-3)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_running_averages_are_kept_up_in_the_same_launches(emulation, rng, shape):
+    kept, counter = rng.standard_normal((2, shape[1])).astype(np.float32), np.array(41)
+    own, op_kept = [emulation.array(a) for a in kept], [a.astype(np.float64) for a in kept]
+    own_counter, op_counter = emulation.array(counter), counter.copy()
+    x = emulation.array((2 + rng.standard_normal(shape)).astype(np.float32))
+    assert norm.DROP_INS[-1].applies(x, *own, counter=own_counter)
+    got = norm.running_moments(x, *own, counter=own_counter, momentum=0.3)
+    right = running_moments(x.astype(np.float64), *op_kept, counter=op_counter, momentum=0.3)
+    for a, b in zip((*got, *own), (*right, *op_kept), strict=True):
+        close(a, b, TOLERANCE)
+    assert own_counter == op_counter == 42
+    assert emulation.launched == ["moments_of_chunks", "moments_joined"]
+    norm.running_moments(x, own[0], None, momentum=1.0)
+    close(own[0], right[0], TOLERANCE)
+    close(own[1], op_kept[1], TOLERANCE, "what was not given")
+
+
+def test_averages_that_a_kernel_cannot_write_to_are_left_to_the_op():
+    x, kept = np.zeros((3, 4), np.float32), np.zeros(4, np.float32)
+    applies = norm.DROP_INS[-1].applies
+    assert applies(x, kept, None)
+    assert applies(x, kept, kept, counter=np.array(1))
+    assert not applies(x, kept[:3], kept)
+    assert not applies(x, np.zeros(8, np.float32)[::2], kept)
+    assert not applies(x, kept, kept, counter=np.array(1, np.int32))
 
 
 def test_every_other_weight(emulation, rng):

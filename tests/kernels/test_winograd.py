@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinyvision import precision
-from tinyvision.kernels import conv, launch, winograd
+from tinyvision.kernels import launch, winograd
 from tinyvision.ops import conv2d_backward, conv2d_forward
 from tinyvision.ops.conv import conv2d_inference
 
@@ -114,13 +114,11 @@ def test_images_in_one_pass_or_several(emulation, rng, monkeypatch, size):
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("deep", [True, False])
-def test_the_drop_in_has_the_op_s_signature_and_cache(emulation, rng, always, monkeypatch, bias, deep):
-    monkeypatch.setattr(conv, "DEEP", 1 if deep else 256)
+def test_the_drop_in_has_the_op_s_signature_and_cache(emulation, rng, always, bias):
     arrays = [rng.standard_normal(s) for s in ((2, 5, 9, 8), (7, 5, 3, 3), (7,))]
     arrays[2] = arrays[2] if bias else None
     run_both(emulation, CONV, arrays, {"padding": (1, 0)}, rng, TOLERANCE)
-    assert any("weight_gradient" in kernel for kernel in emulation.launched) != deep
+    assert any("weight_gradient" in kernel for kernel in emulation.launched)
 
 
 def test_kernels_in_any_memory_order(emulation, rng):

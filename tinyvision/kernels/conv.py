@@ -18,15 +18,13 @@ from .ways import ACTIVATIONS, Way, drop_ins, lengths, outputs
 # Blocks for which the pixels of a weight gradient are split: about two for each multiprocessor of a large GPU. A fixed
 # number, so that one shape is always summed in one order.
 WANTED_BLOCKS = 264
-DEEP = 256  # channels from which on cuBLAS with columns is the faster one (a prediction; not yet measured)
 
 
 def applies(x: Array, weight: Array, output: Pair, sliding: Sliding, finished: bool) -> bool:
     """Whether these kernels can, and should, compute this convolution.
 
-    They can for float32 with groups of a multiple of 4 channels (one group: any). They should unless cuBLAS is better
-    served: a 1×1 kernel with stride 1 is a plain product already, and from DEEP channels on the columns are small
-    beside the arithmetic. Where they do more than the product, `finished`, they should always."""
+    They can for float32 with groups of a multiple of 4 channels (one group: any). They should unless a 1×1 kernel with
+    stride 1 is a plain product already, which cuBLAS does. Where they do more than the product, `finished`, always."""
     (N, C, H, W), (O, CG, KH, KW), groups = x.shape, weight.shape, sliding.groups
     if groups != 1 and (CG % 4 or O // groups % 4 or groups > 65535):
         return False
@@ -35,8 +33,7 @@ def applies(x: Array, weight: Array, output: Pair, sliding: Sliding, finished: b
         return False
     if finished or gpu.without_cublas():
         return True
-    plain = KH == KW == 1 and sliding.stride == (1, 1) and sliding.padding == (0, 0)
-    return not plain and not (CG >= DEEP and groups == 1)
+    return not (KH == KW == 1 and sliding.stride == (1, 1) and sliding.padding == (0, 0))
 
 
 def whole(channels: int) -> int:
@@ -101,21 +98,25 @@ def image_gradient(
             target = dx[:, top :: stride[0], left :: stride[1]]
             rows, start_h, step_h = _phase(top + padding[0], KH, stride[0], dilation[0])
             cols, start_w, step_w = _phase(left + padding[1], KW, stride[1], dilation[1])
-            if not rows or not cols:  # no window ever reads these pixels
+            if rows is None or cols is None:  # no window ever reads these pixels
                 target[...] = 0
                 continue
-            taps = gpu.aligned(turned[:, :, rows][:, :, :, cols]).reshape(
-                groups * CG, len(rows), len(cols), O // groups
-            )
+            taps = gpu.aligned(turned[:, :, rows, cols])
+            taps = taps.reshape(groups * CG, *taps.shape[2:4], O // groups)
             correlate(dy, taps, target, (1, 1), (start_h, start_w), (step_h, step_w), groups, kernel)
 
 
 def _phase(shifted, size, stride, dilation):
-    """For the pixels h with h + P = shifted, shifted + S, ...: the taps that reach them, last tap first, the window
-    that the
-    last tap reads them from, and how many windows lie between one tap's and the next's."""
+    """For the pixels h with h + P = shifted, shifted + S, ...: the taps that reach them, last tap first (None if there
+    are none), the window that the last tap reads them from, and how many windows lie between one tap's and the next's.
+
+    The taps are a slice: of a list, CuPy would make an array on the GPU, and wait for it."""
     taps = [k for k in reversed(range(size)) if (shifted - k * dilation) % stride == 0]
-    return taps, (shifted - taps[0] * dilation) // stride if taps else 0, dilation // math.gcd(stride, dilation)
+    if not taps:
+        return None, 0, 1
+    step = stride // math.gcd(stride, dilation)
+    last = slice(taps[0], taps[-1] - 1 if taps[-1] else None, -step)
+    return last, (shifted - taps[0] * dilation) // stride, dilation // math.gcd(stride, dilation)
 
 
 def weight_gradient(

@@ -99,7 +99,10 @@ extern "C" __global__ void moments_of_chunks(const float* x, float* partial, int
     }
 }
 
-extern "C" __global__ void moments_joined(const float* partial, float* mean, float* var, int M, int C, int rows, int chunks) {
+// The chunks' moments become those of the batch; running averages (of the unbiased variance) and a counter of batches take
+// them up in the same launch, where there are any.
+extern "C" __global__ void moments_joined(const float* partial, float* mean, float* var, int M, int C, int rows, int chunks,
+                                          float* running_mean, float* running_var, long long* counter, float momentum) {
     __shared__ Moments shared[CHANNELS * LANES];
     int c = blockIdx.x * CHANNELS + threadIdx.x % CHANNELS, lane = threadIdx.x / CHANNELS;
     Moments own = {0.f, 0.f, 0.f};
@@ -112,7 +115,10 @@ extern "C" __global__ void moments_joined(const float* partial, float* mean, flo
     if (threadIdx.x < CHANNELS && c < C) {
         mean[c] = all.mean;
         var[c] = all.squares / M;
+        if (running_mean) running_mean[c] = (1.f - momentum) * running_mean[c] + momentum * all.mean;
+        if (running_var) running_var[c] = (1.f - momentum) * running_var[c] + momentum * (all.squares / (M - 1));
     }
+    if (counter && blockIdx.x == 0 && threadIdx.x == 0) *counter += 1;
 }
 
 // y = relu?(weight · (x - mean) / sqrt(var + eps) + bias + skip?)

@@ -15,13 +15,28 @@ CHANNELS, LANES = 32, 8  # as in norm.cu
 
 
 def batch_moments(x: Array) -> tuple[Array, Array]:
-    """As `ops.norm.batch_moments`: each chunk of rows in one block, then the chunks joined."""
+    """As `ops.norm.batch_moments`."""
+    return running_moments(x, None, None)
+
+
+def running_moments(
+    x: Array,
+    running_mean: Array | None,
+    running_var: Array | None,
+    counter: Array | None = None,
+    momentum: float = 0.1,
+) -> tuple[Array, Array]:
+    """As `ops.norm.running_moments`: each chunk of rows in one block; what joins the chunks also sees to the averages
+    and the counter, which would be seven launches of a few numbers each."""
     rows = _rows(x)
     (M, C), (chunk, chunks) = rows.shape, _chunks(*rows.shape)
     partial, mean, var = gpu.empty(x, (chunks, 2, C)), gpu.empty(x, (C,)), gpu.empty(x, (C,))
     sizes = (np.int32(M), np.int32(C), np.int32(chunk))
     gpu.launch("norm", "moments_of_chunks", (math.ceil(C / CHANNELS), chunks, 1), rows, partial, *sizes)
-    gpu.launch("norm", "moments_joined", (math.ceil(C / CHANNELS), 1, 1), partial, mean, var, *sizes, np.int32(chunks))
+    kept = (running_mean, running_var, None if counter is None else counter.reshape(1), np.float32(momentum))
+    gpu.launch(
+        "norm", "moments_joined", (math.ceil(C / CHANNELS), 1, 1), partial, mean, var, *sizes, np.int32(chunks), *kept
+    )
     return mean, var
 
 
@@ -147,6 +162,14 @@ def _applies_with_skip(x, weight, bias, skip=None, eps=1e-5, moments=None):
     return _applies(x, weight, bias) and (skip is None or tuple(skip.shape) == tuple(x.shape))
 
 
+def _applies_to_running(x, running_mean, running_var, counter=None, momentum=0.1):
+    """Whether the averages can be written to where they are: (C,) without gaps, and a counter of 64 bits."""
+    kept = [v for v in (running_mean, running_var) if v is not None]
+    if counter is not None and (counter.dtype != np.int64 or counter.size != 1):
+        return False
+    return _applies(x, *kept) and all(v.flags.c_contiguous for v in kept)
+
+
 DROP_INS = (
     DropIn("batchnorm", (norm.batch_moments, None), batch_moments, applies=_applies),
     DropIn(
@@ -169,4 +192,5 @@ DROP_INS = (
         batchnorm_relu_backward,
         _applies_with_skip,
     ),
+    DropIn("batchnorm", (norm.running_moments, None), running_moments, applies=_applies_to_running),
 )

@@ -11,7 +11,6 @@ import math
 import numpy as np
 
 from ..device import get_precision
-from ..ops.convolution import columns
 from ..ops.convolution.sliding import Sliding
 from ..types import Array, Pair, Shape
 from . import conv
@@ -131,12 +130,5 @@ def _image_gradient(dy, weight, dx, sliding):
     correlate(dy, transformed(weight, turned=True), dx, sliding.turned((3, 3)).start)
 
 
-def _weight_gradient(x, dy, shape, sliding):
-    """Left to the kernel, or the op, that computes it without Winograd."""
-    O, CG, KH, KW = shape
-    if CG < conv.DEEP:
-        return conv.dweight(x, dy, shape, sliding)
-    return gpu.channels_first(columns.weight_gradient(x, dy, (O, KH, KW, CG), sliding)[0])
-
-
-DROP_INS = drop_ins(Way(applies, _correlate, _image_gradient, _weight_gradient), "winograd", "winograd")
+# The weight's gradient is left to the kernel that computes it without Winograd.
+DROP_INS = drop_ins(Way(applies, _correlate, _image_gradient, conv.dweight), "winograd", "winograd")

@@ -48,4 +48,5 @@ def column_sums(rows: Array, columns: int | None = None) -> Array:
     if parts < 2:
         return rows.sum(axis=0)
     whole = M - M % parts
-    return rows[:whole].reshape(parts, M // parts, C).sum(axis=1).sum(axis=0) + rows[whole:].sum(axis=0)
+    sums = rows[:whole].reshape(parts, M // parts, C).sum(axis=1).sum(axis=0)
+    return sums if whole == M else sums + rows[whole:].sum(axis=0)

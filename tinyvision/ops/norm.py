@@ -52,6 +52,35 @@ def batch_moments(x: Array) -> tuple[Array, Array]:
     return _mean_and_variance(_rows(x))
 
 
+def running_moments(
+    x: Array,
+    running_mean: Array | None,
+    running_var: Array | None,
+    counter: Array | None = None,
+    momentum: float = 0.1,
+) -> tuple[Array, Array]:
+    """`batch_moments(x)`, which a layer's running averages take up, in place; its counter of batches (1,) goes up by 1.
+
+    Unlike an op, it writes: averages that are new arrays in every step would be none of the layer's."""
+    moments = batch_moments(x)
+    take_up(x.size // x.shape[1], moments, running_mean, running_var, momentum)
+    if counter is not None:
+        counter += 1
+    return moments
+
+
+def take_up(
+    count: int, moments: tuple[Array, Array], running_mean: Array | None, running_var: Array | None, momentum: float
+) -> None:
+    """running ← (1 - momentum)·running + momentum·new, in place, for the mean and the unbiased variance of `count`
+    numbers per channel."""
+    mean, var = moments
+    for running, new in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
+        if running is not None:
+            running *= 1 - momentum
+            running += momentum * new
+
+
 def batchnorm_train_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
     """dy like x  ->  dx like x, dweight (C,), dbias (C,)
 

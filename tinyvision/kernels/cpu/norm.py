@@ -124,6 +124,21 @@ def batch_moments(x: Array) -> tuple[Array, Array]:
     return mean.astype(np.float32), np.maximum(squares - mean * mean, 0).astype(np.float32)
 
 
+def running_moments(
+    x: Array,
+    running_mean: Array | None,
+    running_var: Array | None,
+    counter: Array | None = None,
+    momentum: float = 0.1,
+) -> tuple[Array, Array]:
+    """As `ops.norm.running_moments`."""
+    moments = batch_moments(x)
+    norm.take_up(x.size // x.shape[1], moments, running_mean, running_var, momentum)
+    if counter is not None:
+        counter += 1
+    return moments
+
+
 def batchnorm_train_forward(
     x: Array, weight: Array, bias: Array, eps: float = 1e-5, moments: tuple[Array, Array] | None = None
 ) -> tuple[Array, Any]:
@@ -223,6 +238,10 @@ def _applies_with_skip(x, weight, bias, skip=None, eps=1e-5, moments=None):
     return _applies(x, weight, bias) and (skip is None or tuple(skip.shape) == tuple(x.shape))
 
 
+def _applies_to_running(x, running_mean, running_var, counter=None, momentum=0.1):
+    return _applies(x, *(v for v in (running_mean, running_var) if v is not None))
+
+
 DROP_INS = (
     DropIn("batchnorm", (norm.batch_moments, None), batch_moments, applies=_applies),
     DropIn(
@@ -245,4 +264,5 @@ DROP_INS = (
         batchnorm_relu_backward,
         _applies_with_skip,
     ),
+    DropIn("batchnorm", (norm.running_moments, None), running_moments, applies=_applies_to_running),
 )

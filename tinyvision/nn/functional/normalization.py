@@ -13,7 +13,7 @@ from ...tensors import taped as F
 from ...tensors.tensor import Tensor
 from ..inputs import tensor_input
 
-batch_moments = dispatched(norm.batch_moments)
+running_moments = dispatched(norm.running_moments)
 
 
 def batch_norm(
@@ -25,11 +25,14 @@ def batch_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    *,
+    num_batches_tracked: Any = None,
 ) -> Tensor:
     """Normalise every channel, by the batch's statistics (and update the running ones in place) or by the running ones.
 
     momentum is the share of the new batch in the running averages; the running variance is the unbiased one. Without
-    weight and bias they are 1 and 0. Raises ShapeError, OptionError."""
+    weight and bias they are 1 and 0. num_batches_tracked, a layer's counter, goes up by 1 in training.
+    Raises ShapeError, OptionError."""
     input = tensor_input("batch_norm", "input", input)
     if input.ndim < 2:
         raise ShapeError(f"batch_norm: input must be (N, C) or (N, C, ...), got {tuple(input.shape)}")
@@ -40,10 +43,8 @@ def batch_norm(
         return F.batchnorm_frozen(input, weight, bias, running_mean, running_var, eps=eps)
     running_mean = _running("running_mean", running_mean, input)
     running_var = _running("running_var", running_var, input)
-    moments = batch_moments(input.array)
-    output = F.batchnorm_train(input, weight, bias, eps=eps, moments=moments)
-    update_running(input.array.size // input.shape[1], moments, running_mean, running_var, momentum)
-    return output
+    moments = _moments(input, running_mean, running_var, num_batches_tracked, momentum)
+    return F.batchnorm_train(input, weight, bias, eps=eps, moments=moments)
 
 
 def batch_norm_relu(
@@ -55,13 +56,24 @@ def batch_norm_relu(
     bias: Any,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    *,
+    num_batches_tracked: Any = None,
 ) -> Tensor:
     """relu(batch_norm(input) + skip) with the batch's statistics, in one walk through memory; skip may be None."""
     weight, bias = affine(input, weight, bias)
-    moments = batch_moments(input.array)
-    output = F.batchnorm_relu(input, weight, bias, skip, eps=eps, moments=moments)
-    update_running(input.array.size // input.shape[1], moments, running_mean, running_var, momentum)
-    return output
+    moments = _moments(input, running_mean, running_var, num_batches_tracked, momentum)
+    return F.batchnorm_relu(input, weight, bias, skip, eps=eps, moments=moments)
+
+
+def _moments(input, running_mean, running_var, counter, momentum):
+    """The moments of a batch, which the running averages have taken up."""
+    kept = (running_mean, running_var, counter)
+    averages, count = [None if v is None else v.array for v in kept[:2]], None if counter is None else counter.array
+    moments = running_moments(input.array, *averages, counter=count, momentum=momentum)
+    for value in kept:
+        if value is not None:
+            value.version += 1
+    return moments
 
 
 def affine(input: Tensor, weight: Any, bias: Any) -> tuple[Any, Any]:
@@ -82,11 +94,10 @@ def _running(name, average, input):
 
 def update_running(count: int, moments: tuple[Any, Any], running_mean: Any, running_var: Any, momentum: float) -> None:
     """Take the mean and variance of `count` numbers per channel up into the running ones, in place."""
-    mean, var = moments
-    for running, new in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
+    arrays = (None if v is None else v.array for v in (running_mean, running_var))
+    norm.take_up(count, moments, *arrays, momentum)
+    for running in (running_mean, running_var):
         if running is not None:
-            running.array *= 1 - momentum
-            running.array += momentum * new
             running.version += 1
 
 

@@ -61,8 +61,8 @@ class _BatchNorm(Module):
         by_batch = self.training or not self.track_running_stats
         return self._counted(
             x,
-            lambda mean, var, weight, bias, momentum: functional.batch_norm(
-                x, mean, var, weight, bias, by_batch, momentum, self.eps
+            lambda mean, var, weight, bias, momentum, counter: functional.batch_norm(
+                x, mean, var, weight, bias, by_batch, momentum, self.eps, num_batches_tracked=counter
             ),
         )
 
@@ -70,8 +70,8 @@ class _BatchNorm(Module):
         """relu(forward(x) + skip) in one walk through memory, where x is normalised by the batch."""
         return self._counted(
             x,
-            lambda mean, var, weight, bias, momentum: functional.batch_norm_relu(
-                x, skip, mean, var, weight, bias, momentum, self.eps
+            lambda mean, var, weight, bias, momentum, counter: functional.batch_norm_relu(
+                x, skip, mean, var, weight, bias, momentum, self.eps, num_batches_tracked=counter
             ),
         )
 
@@ -84,11 +84,7 @@ class _BatchNorm(Module):
         momentum = self.momentum
         if momentum is None:  # only here is the counter read, since a GPU has to be waited for
             momentum = 1 if counter is None else 1 / (int(counter.item()) + 1)
-        y = normalise(self.running_mean, self.running_var, self.weight, self.bias, momentum)
-        if counter is not None:
-            counter.array += 1
-            counter.version += 1
-        return y
+        return normalise(self.running_mean, self.running_var, self.weight, self.bias, momentum, counter)
 
     def extra_repr(self) -> str:
         """The options."""

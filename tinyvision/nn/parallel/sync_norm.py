@@ -30,7 +30,7 @@ class SyncBatchNorm(_BatchNorm):
             return super().forward(x)
         return self._counted(x, lambda *state: self._normalised(x, *state))
 
-    def _normalised(self, x, running_mean, running_var, weight, bias, momentum):
+    def _normalised(self, x, running_mean, running_var, weight, bias, momentum, counter):
         def gather(array):
             return distributed.gather(array, "the exchange of a SyncBatchNorm")
 
@@ -39,6 +39,9 @@ class SyncBatchNorm(_BatchNorm):
         moments = gathered_moments(x.array, gather, counted)
         y = F.sync_batchnorm(x, weight, bias, eps=self.eps, gather=gather, counted=counted, moments=moments)
         update_running(moments[0], moments[1:], running_mean, running_var, momentum)
+        if counter is not None:
+            counter.array += 1
+            counter.version += 1
         return y
 
     def forward_relu(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
