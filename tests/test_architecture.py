@@ -17,7 +17,7 @@ FLOORS = {
     "reasons": -1, "missing": 0, "multiprocessing": 0.1, "jit": 0.1, "fft": 0.1, "sparse": 0.1, "profiler": 0.1,
     "folders": 0, "errors": 0, "printable": -0.5, "types": 0,
     "arrays": 0.5, "dtypes": 0.5,
-    "device": 1, "random": 1, "grad_mode": 1,
+    "device": 1, "random": 1, "grad_mode": 1, "launcher": 1, "cores": 1.5,
     "threads": 2, "blocks": 2.5,
     "ops": 3, "kernels": 3.5,
     "tape": 4,

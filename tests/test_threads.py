@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import tinyvision as tv
 from tinyvision import blocks, ops, threads
+from tinyvision.cores import available_cores
 from tinyvision.errors import OptionError
 
 
@@ -326,6 +327,39 @@ def test_a_forked_child_computes_too():
             np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_waits_for_whoever_is_inside_threadpoolctl():
+    """It has a lock that no thread of the child would ever give back."""
+    threads.set_num_threads(2)
+    threads.run(abs, range(2))
+    inside, their_lock = threading.Event(), threading.Lock()
+
+    class Library:
+        def set_num_threads(self, number):
+            with their_lock:
+                inside.set()
+                time.sleep(0.2)
+
+        def get_num_threads(self):
+            return 1
+
+    def region():
+        with threads._state.lock:
+            threads._tell([(Library(), 1)])
+
+    other = threading.Thread(target=region)
+    other.start()
+    inside.wait(10)
+    child = os.fork()
+    if not child:
+        os._exit(not their_lock.acquire(timeout=5))
+    assert os.waitpid(child, 0)[1] == 0
+    other.join()
+    assert not threads._forking
+    assert threads.run(abs, range(4)) == list(range(4))
+
+
 def test_release_inside_a_region_leaves_it_one():
     threads.set_num_threads(2)
 
@@ -350,8 +384,7 @@ def test_the_door(count):
 )
 def test_the_environment_may_name_the_number(text, expected):
     code = "import tinyvision as tv; print(tv.get_num_threads())"
-    result = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "TINYVISION_NUM_THREADS": text}, capture_output=True
-    )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    told = {**os.environ, "TINYVISION_NUM_THREADS": text, "OMP_NUM_THREADS": ""}
+    result = subprocess.run([sys.executable, "-c", code], env=told, capture_output=True)
+    cores = available_cores()
     assert result.stdout.decode().strip() == (str(cores) if expected == "cores" else expected)

@@ -17,28 +17,19 @@ from typing import Any
 
 import numpy as np
 
+from .cores import threads_at_first
 from .errors import OptionError
 
 # Work is cut into at least a piece for each thread, so a slip of the hand (--threads 9999999) would seem to hang.
 MOST_THREADS = 1024
 
 
-def _threads_from_environment():
-    text = os.environ.get("TINYVISION_NUM_THREADS", "")
-    if text.isascii() and text.isdigit() and int(text[:9]) > 0:
-        return min(int(text[:9]), MOST_THREADS)
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
-        return os.cpu_count() or 1
-
-
 class _State:
     """The threads that help, and BLAS's thread counts, shared by every caller in the process."""
 
     def __init__(self):
-        self.threads = _threads_from_environment()
-        self.lock = threading.Lock()
+        self.threads = min(threads_at_first(), MOST_THREADS)
+        self.lock = threading.RLock()  # a signal's handler, which may fork, runs in whatever thread has it
         self.jobs = SimpleQueue()  # taken by the helping threads; None sends one of them home
         self.helpers = 0
         self.blas = None  # threadpoolctl's controllers, once the first op has asked for them
@@ -57,7 +48,8 @@ _state, _local = _State(), _Local()
 
 
 def get_num_threads() -> int:
-    """How many CPU threads an op may use (TINYVISION_NUM_THREADS, else the cores this process may run on)."""
+    """How many CPU threads an op may use: TINYVISION_NUM_THREADS or OMP_NUM_THREADS, else the cores that this process
+    may keep busy, and 1 in a process that MPI has started among others, until `distributed.init()`."""
     return _state.threads
 
 
@@ -68,16 +60,29 @@ def set_num_threads(threads: int) -> None:
     dismiss_helpers(int(threads))
 
 
+def _before_fork():
+    # Under our lock, other threads are inside threadpoolctl, which has locks of its own: a child that is forked then
+    # would wait for them for ever. So whoever forks waits until they are out.
+    _forking.append(_state)
+    _state.lock.acquire()
+
+
+def _after_fork_in_parent():
+    _forking.pop().lock.release()
+
+
 def _after_fork():
-    # A forked child inherits none of the threads, and possibly a lock that somebody held. If BLAS was held to one
-    # thread at that moment, the child's first region knows what to give back.
+    # A forked child inherits none of the threads. If BLAS was held to one thread at that moment, the child's first
+    # region knows what to give back.
     global _state, _local
+    _forking.clear()
     old, _state, _local = _state, _State(), _Local()
     _state.threads, _state.blas, _state.before = old.threads, old.blas, old.before
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    _forking: list[_State] = []
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
 
 
 def _keep_freed_memory() -> None:
@@ -113,8 +118,7 @@ def _call_helpers(job, count):
 
 
 def _help(jobs):
-    for library in _per_thread(_state.blas):
-        library.set_num_threads(1)
+    _tell_this_thread((library, 1) for library in _per_thread(_state.blas))
     while True:
         job = jobs.get()
         if job is None:
@@ -153,17 +157,21 @@ def one_blas_thread() -> Iterator[None]:
             if not _state.regions:
                 _tell((library, 1) for library, _ in _state.before)
             _state.regions.add(region)
-        for library, _ in own:
-            library.set_num_threads(1)
+        _tell_this_thread((library, 1) for library, _ in own)
         yield
     finally:
-        for library, threads in own:
-            library.set_num_threads(threads)
+        _tell_this_thread(own)
         with _state.lock:
             _state.regions.discard(region)
             if not _state.regions and _state.before is not None:
                 _tell(_state.before, leave=True)
                 _state.before = None
+
+
+def _tell_this_thread(numbers):
+    for library, threads in numbers:
+        with _state.lock:
+            library.set_num_threads(threads)
 
 
 def _tell(numbers, leave=False):

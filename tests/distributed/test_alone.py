@@ -11,7 +11,7 @@ import tinyvision as tv
 from tinyvision import distributed, errors, nn, ops, random, tape
 from tinyvision.data import DataLoader
 from tinyvision.distributed import shares
-from tinyvision.distributed.launcher import launched_as
+from tinyvision.launcher import launched_as
 from tinyvision.nn.parallel import DistributedDataParallel
 from tinyvision.utils.data.distributed import DistributedSampler
 

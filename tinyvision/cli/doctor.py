@@ -129,8 +129,9 @@ def _blas() -> list[dict[str, Any]]:
 
 def _threads() -> list[dict[str, Any]]:
     from .. import get_num_threads
+    from ..cores import available_cores
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = available_cores()
     threads = get_num_threads()
     findings = []
     findings.append(
@@ -143,10 +144,14 @@ def _threads() -> list[dict[str, Any]]:
             cores=cores,
         )
     )
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    for name, limited in (
+        ("OMP_NUM_THREADS", "ops and BLAS"),
+        ("OPENBLAS_NUM_THREADS", "BLAS"),
+        ("MKL_NUM_THREADS", "BLAS"),
+    ):
         if os.environ.get(name):
             findings.append(
-                _finding("threads", f"{name}={os.environ[name]} limits BLAS", "note", "unset it to use all cores")
+                _finding("threads", f"{name}={os.environ[name]} limits {limited}", "note", "unset it to use all cores")
             )
     return findings
 

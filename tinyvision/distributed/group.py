@@ -10,19 +10,18 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
-import os
 from datetime import timedelta
 from enum import Enum
 from typing import Any, TypeVar
 
 import numpy as np
 
-from .. import random, threads
+from .. import cores, random, threads
 from ..device import device_of, to_device, to_numpy
 from ..errors import DistributedError, OptionError
+from ..launcher import launched_as
 from ..ops.checks import is_integer
 from ..tape import Variable
-from .launcher import launched_as
 from .watching import Watch
 
 Value = TypeVar("Value")
@@ -48,8 +47,9 @@ def init(timeout: float = 60.0) -> None:
               rank does alone, such as rank 0's evaluation or saving
 
     Afterwards all ranks draw the same random numbers, rank 0's, so that seeds and first weights agree; ops use the
-    rank's share of the cores, unless TINYVISION_NUM_THREADS says how many. An exception that nobody catches ends the
-    whole job. Raises OptionError, and DistributedError if MPI is missing or another one than the launcher's."""
+    rank's share of the cores, unless TINYVISION_NUM_THREADS or OMP_NUM_THREADS says how many. An exception that nobody
+    catches ends the whole job. Raises OptionError, and DistributedError if MPI is missing or another one than the
+    launcher's."""
     global _watch
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < float("inf"):
         raise OptionError(f"init: timeout is a number of seconds above 0, got {timeout!r}")
@@ -68,8 +68,9 @@ def init(timeout: float = 60.0) -> None:
     if world_size() > 1:
         _watch.guard()
         random.set_rng_state(broadcast(_state()))
-        if not os.environ.get("TINYVISION_NUM_THREADS"):
-            threads.set_num_threads(max(1, threads.get_num_threads() // _neighbours(MPI, comm)))
+        if cores.threads_told() is None:
+            share = cores.available_cores() // _neighbours(MPI, comm)
+            threads.set_num_threads(min(max(1, share), threads.MOST_THREADS))
 
 
 def _mpi() -> Any:
@@ -98,11 +99,7 @@ def _state():
 
 def _neighbours(MPI, comm):
     """How many ranks share this one's cores: those of its machine, unless the launcher has given each its own."""
-    try:
-        cores = sorted(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
-        cores = []
-    mine = int.from_bytes(hashlib.sha256(repr(cores).encode()).digest()[:8], "little", signed=True)
+    mine = int.from_bytes(hashlib.sha256(repr(cores.affinity()).encode()).digest()[:8], "little", signed=True)
     machine = comm.Split_type(MPI.COMM_TYPE_SHARED)
     found = np.empty(machine.size, np.int64)
     machine.Allgather(np.array([mine], np.int64), found)
