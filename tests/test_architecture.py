@@ -31,7 +31,7 @@ FLOORS = {
     "interop": 10.5, "onnx": 11,
     "boxes": 11, "drawing": 11, "hub": 11, "autograd": 12, "models": 12, "learn": 12, "explain": 12,
     "train": 13, "utils": 13, "torchvision": 13,
-    "cli": 14, "__main__": 15,
+    "tasks": 13.5, "cli": 14, "__main__": 15,
 }  # fmt: skip
 PYTORCHS_PLACES = {  # import paths of scripts, and nothing else
     "utils/__init__.py", "utils/data/__init__.py", "utils/data/distributed.py", "utils/model_zoo.py",

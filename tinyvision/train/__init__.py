@@ -5,21 +5,28 @@ history = train.fit(models.SimpleCNN(1, 10, 8), data.Digits(train=True), data.Di
 """
 
 from .checkpoint import Checkpoint, load_checkpoint, load_weights
-from .evaluate import Evaluation, evaluate
+from .classification import Classification, Evaluation
+from .evaluate import evaluate
 from .history import History
 from .interrupt import Interrupted
 from .loop import fit
 from .recipes import Network, load_network, pretrained_network
 from .settings import Settings
+from .task import Judge, Judgement, Metric, Task
 from .transfer import TransferResult, TransferSettings, fine_tune
 
 __all__ = [
     "Checkpoint",
+    "Classification",
     "Evaluation",
     "History",
     "Interrupted",
+    "Judge",
+    "Judgement",
+    "Metric",
     "Network",
     "Settings",
+    "Task",
     "TransferResult",
     "TransferSettings",
     "evaluate",

@@ -22,7 +22,8 @@ from ..errors import CheckpointError, TinyVisionError, WeightsError
 from ..nn.module import Module, numpy_state
 from ..optim import Optimizer
 from ..weights import load_with_metadata, save
-from .history import COLUMNS
+from .classification import Classification
+from .history import is_row
 
 FORMAT = "tinyvision checkpoint 1"
 _PREFIX = "optimizer/"
@@ -35,7 +36,8 @@ class Progress:
     epoch      epochs that are finished
     step       steps done in the one that is not
     total      steps done in all
-    loss_sum, correct, seen   over the images of the unfinished epoch
+    loss_sum, correct, seen   over the images of the unfinished epoch; correct is how many were right, or another
+                              task's training metric summed over them
     lr         learning rate of the last step
     rows       the history (see `History`)"""
 
@@ -43,12 +45,12 @@ class Progress:
     step: int = 0
     total: int = 0
     loss_sum: float = 0.0
-    correct: int = 0
+    correct: float = 0
     seen: int = 0
     lr: float = 0.0
     rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, loss: float, correct: int, images: int, lr: float) -> None:
+    def add(self, loss: float, correct: float, images: int, lr: float) -> None:
         """Count one step over `images` images with their mean loss, done with learning rate `lr`."""
         self.lr = lr
         self.step, self.total = self.step + 1, self.total + 1
@@ -145,10 +147,11 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _check_progress(progress: Progress) -> None:
-    counts = (progress.epoch, progress.step, progress.total, progress.correct, progress.seen)
-    if any(type(n) is not int or n < 0 for n in counts) or not math.isfinite(progress.loss_sum + progress.lr):
+    counts = (progress.epoch, progress.step, progress.total, progress.seen)
+    sums = progress.loss_sum + progress.lr + progress.correct
+    if any(type(n) is not int or n < 0 for n in counts) or not math.isfinite(sums):
         raise ValueError("progress must be counted in integers from 0")
-    if len(progress.rows) != progress.epoch or any(set(row) != set(COLUMNS) for row in progress.rows):
+    if len(progress.rows) != progress.epoch or not all(map(is_row, progress.rows)):
         raise ValueError("the history does not have one row for each epoch")
     if any(type(v) not in (int, float, type(None)) for row in progress.rows for v in row.values()):
         raise ValueError("the history holds something that is no number")
@@ -210,6 +213,17 @@ def restore(checkpoint: Checkpoint, model: Module, optimizer: Optimizer, where: 
         raise CheckpointError(f"{where}: holds the optimizer's state for an unknown parameter {error}") from None
     except TinyVisionError as error:
         raise CheckpointError(f"{where}: {error}") from None
+
+
+def task_of(checkpoint: Checkpoint) -> str:
+    """The name of the task that a checkpoint was trained for."""
+    return str(checkpoint.description.get("task", Classification.name))
+
+
+def check_same_task(checkpoint: Checkpoint, name: str, where: str) -> None:
+    """Raise CheckpointError if a run is to be continued with another task than it was begun with."""
+    if task_of(checkpoint) != name:
+        raise CheckpointError(f"{where}: was begun as {task_of(checkpoint)} and is now {name}; start a new run")
 
 
 def load_weights(model: Module, path: str | os.PathLike[str]) -> Checkpoint:

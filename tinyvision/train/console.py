@@ -10,6 +10,8 @@ from typing import Any, TextIO, cast
 
 from ..errors import OptionError
 from ..printable import printable
+from .classification import Classification
+from .task import Task
 
 _REDRAW = 0.1  # seconds between two pictures of the live line
 _PLAIN = 10.0  # seconds between two plain lines within an epoch
@@ -19,6 +21,7 @@ class Reporter:
     """Says nothing. The base of the reporters, and what `log=None` gives."""
 
     every = float("inf")
+    task: Task = Classification()  # whose metrics are shown; `fit` sets its own
 
     def begin(self, total_steps: int, done: int, epochs: int) -> None:
         """Training starts: `done` of `total_steps` have been made before."""
@@ -41,7 +44,7 @@ class Reporter:
         """An epoch has ended: show its row."""
         now = time.monotonic()
         rate = self.epoch_images / max(now - self.epoch_started, 1e-9)
-        self.line(f"{_row_text(row, self.epochs)}  {rate:,.0f} images/s  {duration(now - self.epoch_started)}")
+        self.line(f"{self._row_text(row)}  {rate:,.0f} images/s  {duration(now - self.epoch_started)}")
         self.epoch_started, self.epoch_images = now, 0
         self.shown = now
 
@@ -72,14 +75,27 @@ class Reporter:
         """Training has ended, in whatever way."""
 
     def state(self, progress: Any, now: float) -> str:
-        """Loss, accuracy, speed and time left, in words. The time left counts on the steps of this sitting alone."""
+        """Loss, training metric, speed and time left, in words. The time left counts on this sitting's steps alone."""
         elapsed, made = now - self.started, progress.total - self.done_before
         left = elapsed / max(made, 1) * (self.total - progress.total)
         seen = max(progress.seen, 1)
+        metric = self.task.training_metric
         return (
-            f"loss {progress.loss_sum / seen:.4f}  accuracy {progress.correct / seen:6.2%}  "
-            f"{self.images / max(elapsed, 1e-9):,.0f} images/s  {duration(left)} left"
+            f"loss {progress.loss_sum / seen:.4f}  "
+            + (f"{metric.title} {metric.text(progress.correct / seen)}  " if metric else "")
+            + f"{self.images / max(elapsed, 1e-9):,.0f} images/s  {duration(left)} left"
         )
+
+    def _row_text(self, row: dict[str, Any]) -> str:
+        def measured(part: str, metric: Any) -> str:
+            text = f"loss {row[f'{part}_loss']:.4f}"
+            return f"{text}  {metric.title} {metric.text(row[f'{part}_{metric.name}'])}" if metric else text
+
+        text = f"epoch {row['epoch']:{len(str(self.epochs))}d}/{self.epochs}  "
+        text += measured("train", self.task.training_metric)
+        if row["val_loss"] is not None:
+            text += f"  |  validation {measured('val', self.task.metric)}  |"
+        return text
 
 
 class PlainReporter(Reporter):
@@ -147,22 +163,22 @@ class LiveReporter(Reporter):
         columns = [texts[0], BarColumn(bar_width=20), texts[1]] if console.width >= 100 else texts
         self.bar = Progress(*columns, console=console, transient=True, auto_refresh=False)
         self.bar.start()
-        self.task = self.bar.add_task("starting", total=total, completed=done, state="")
+        self.counting = self.bar.add_task("starting", total=total, completed=done, state="")
 
     def counter(self, what: str, total: int) -> Callable[[int], None]:
         """Count with a bar."""
         self._put_up(total, 0)
-        self.bar.update(self.task, description=what)
+        self.bar.update(self.counting, description=what)
         return super().counter(what, total)
 
     def show_count(self, what: str, done: int, total: int, state: str) -> None:
         """Redraw the count."""
-        self.bar.update(self.task, completed=done, state=state, refresh=True)
+        self.bar.update(self.counting, completed=done, state=state, refresh=True)
 
     def show(self, progress: Any, now: float) -> None:
         """Redraw the bar."""
         self.bar.update(
-            self.task,
+            self.counting,
             completed=progress.total,
             state=self.state(progress, now),
             description=f"epoch {progress.epoch + 1}/{self.epochs}",
@@ -257,14 +273,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d} min"
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
-
-
-def _row_text(row: dict[str, Any], epochs: int) -> str:
-    text = f"epoch {row['epoch']:{len(str(epochs))}d}/{epochs}  loss {row['train_loss']:.4f}  "
-    text += f"accuracy {row['train_accuracy']:6.2%}"
-    if row["val_loss"] is not None:
-        text += f"  |  validation loss {row['val_loss']:.4f}  accuracy {row['val_accuracy']:6.2%}  |"
-    return text
 
 
 def _is_terminal(stream: Any) -> bool:

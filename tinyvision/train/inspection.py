@@ -8,21 +8,23 @@ import numpy as np
 
 from .. import nn
 from ..data import DataLoader
-from ..device import Device
-from ..errors import CheckpointError, DataError, OptionError, ShapeError
+from ..device import Device, to_device
+from ..errors import CheckpointError, DataError, OptionError
 from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..tensors.tensor import Tensor
+from .classification import Classification
 from .evaluate import evaluation_mode
+from .task import Task
 
 
-def check_data(model: Module, loader: DataLoader, device: Device, name: str) -> None:
-    """Run the model over the first two items and compare the labels with its number of classes.
+def check_data(model: Module, task: Task, loader: DataLoader, device: Device, name: str) -> None:
+    """Run the model over the first two items, and let the task compare what it gives with what is true.
 
-    Raises DataError for items that are not (image, label) and for a label that is no class, ShapeError if the
-    model does not give one score for each class."""
+    Raises DataError for items that are not pairs, or not fit for the task, ShapeError if the model's outputs are
+    not."""
     batch = _first_batch(loader)
-    if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(isinstance(b, Tensor) for b in batch):
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not isinstance(batch[0], Tensor):
         raise DataError(f"{name}: every item must be a pair (image, label)")
     x, y = batch
     if x.dtype.kind != "f":
@@ -30,25 +32,12 @@ def check_data(model: Module, loader: DataLoader, device: Device, name: str) -> 
             f"{name}: images are {x.dtype} {tuple(x.shape)}; give the dataset transform=transforms.ToTensor(), which "
             f"makes numbers (N, C, H, W) from 0 to 1 of them"
         )
-    if y.dtype.kind not in "iu" or y.ndim != 1:
-        raise DataError(f"{name}: labels must be integers, one for an image; got {y.dtype} {tuple(y.shape)}")
     with evaluation_mode(model), no_grad():
-        scores = model(x.to(device))
-    if scores.ndim != 2 or len(scores) != len(x):
-        raise ShapeError(
-            f"{name}: the model must give (N, classes); for {tuple(x.shape)} it gives {tuple(scores.shape)}"
-        )
-    labels = getattr(loader.dataset, "labels", None)
-    labels = y.numpy() if labels is None else np.asarray(labels)
-    bad = np.flatnonzero((labels < 0) | (labels >= scores.shape[1]))
-    if bad.size:
-        raise DataError(
-            f"{name}: item {bad[0]} has label {labels[bad[0]]}, but the model tells {scores.shape[1]} classes apart "
-            f"(0 to {scores.shape[1] - 1}); give it {int(labels.max()) + 1} outputs, or mend the labels"
-        )
+        outputs = task.outputs(model, x.to(device), to_device(y, device))
+    task.check(outputs, x, y, loader.dataset, name)
 
 
-def check_batches_of_one(model: Module, loader: DataLoader, device: Device) -> None:
+def check_batches_of_one(model: Module, task: Task, loader: DataLoader, device: Device) -> None:
     """Raise DataError if a batch of one image would meet a batch-norm that gets one number per channel of an image.
 
     One number has no variance, so an epoch would end there. Images are not added to another batch: that would change
@@ -57,7 +46,7 @@ def check_batches_of_one(model: Module, loader: DataLoader, device: Device) -> N
     if (
         size is None
         or 1 not in map(len, loader.batch_indices(0))
-        or not (norms := _norms_of_single_numbers(model, loader, device))
+        or not (norms := _norms_of_single_numbers(model, task, loader, device))
     ):
         return
     better = [n for n in range(max(size - 8, 2), size + 9) if images % n != 1 and n <= images]
@@ -70,7 +59,7 @@ def check_batches_of_one(model: Module, loader: DataLoader, device: Device) -> N
     )
 
 
-def _norms_of_single_numbers(model: Module, loader: DataLoader, device: Device) -> list[str]:
+def _norms_of_single_numbers(model: Module, task: Task, loader: DataLoader, device: Device) -> list[str]:
     """The names of the batch-norms that get one number per channel of each image."""
     found: list[str] = []
 
@@ -86,7 +75,8 @@ def _norms_of_single_numbers(model: Module, loader: DataLoader, device: Device) 
     ]
     try:
         with evaluation_mode(model), no_grad():
-            model(_first_batch(loader)[0].to(device))
+            x, y = _first_batch(loader)
+            task.outputs(model, x.to(device), to_device(y, device))
     finally:
         for hook in hooks:
             hook.remove()
@@ -123,6 +113,12 @@ def how_computed(notes: dict[str, Any]) -> str:
     count, threads = notes.get("processes", 1), notes["threads"]  # older checkpoints are of one process
     words = f"{threads} CPU thread" + "s" * (threads != 1)
     return words if count == 1 else f"{count} processes of {words}"
+
+
+def task_notes(task: Task) -> dict[str, str]:
+    """{"task": its name} for a checkpoint's description; of classification, which was all there was, nothing is
+    said."""
+    return {} if task.name == Classification.name else {"task": task.name}
 
 
 def check_same_data(saved: dict[str, Any], now: dict[str, Any], where: str) -> None:

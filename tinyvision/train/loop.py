@@ -24,7 +24,8 @@ from ..device import device as as_device
 from ..errors import CheckpointError, OptionError, TrainingError
 from ..nn.module import Module
 from ..ops.checks import is_integer, is_number
-from .checkpoint import Checkpoint, Progress, capture, load_checkpoint, restore
+from .checkpoint import Checkpoint, Progress, capture, check_same_task, load_checkpoint, restore
+from .classification import Classification
 from .console import Reporter, reporter
 from .evaluate import evaluate
 from .feeding import ImageLoader
@@ -37,11 +38,13 @@ from .inspection import (
     classes_of,
     data_notes,
     how_computed,
+    task_notes,
 )
 from .interrupt import Interrupted, StopRequest
 from .ranks import Ranks, Verdict
 from .runs import BEST, CSV, LAST, PLOT, FolderLock, clear_run, open_run, tidy_run
 from .settings import Settings, SettingsGiven, agreed_settings, shows_settings
+from .task import Task
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -60,6 +63,7 @@ def fit(
     workers: int = 0,
     parameters: Any = None,
     loss: Callable[[Any, Any], Any] | None = None,
+    task: Task | None = None,
     save_every: float = 30.0,
     save_steps: int | None = None,
     log: Any = "auto",
@@ -67,7 +71,7 @@ def fit(
     description: dict[str, Any] | None = None,
     **settings: Unpack[SettingsGiven],
 ) -> History:
-    """Train a model on a dataset of (image, class number); returns the History.
+    """Train a model on a dataset of (image, class number), or of what another task takes; returns the History.
 
         history = train.fit(model, Digits(train=True), Digits(train=False), epochs=20, run="runs/mine")
 
@@ -84,8 +88,10 @@ def fit(
     workers      threads that prepare batches ahead
     parameters   what to train, as an optimizer takes it (groups may have learning rates of their own); by
                  default all parameters that require a gradient
-    loss         called with scores and labels; by default cross-entropy with the label smoothing of the
-                 settings
+    loss         called with scores and labels; by default the task's, for Classification cross-entropy with the
+                 label smoothing of the settings
+    task         what is learned: how a batch becomes a loss, and what is measured (see `train.Task`); by default
+                 Classification
     save_every   seconds between two checkpoints within an epoch; save_steps is the same in steps
     log          "auto", "live", "plain", None or a function, see `console.reporter`
     on_epoch     called with the history's row after every epoch
@@ -99,7 +105,7 @@ def fit(
     "best.safetensors")` gives it the best. Ctrl-C finishes the step, saves and raises Interrupted (a
     KeyboardInterrupt); a second one stops at once. Raises OptionError, DataError, ShapeError before the first step;
     CheckpointError if a run cannot be continued; TrainingError if the loss is no longer a finite number."""
-    training = _Training(model, train_data, val_data, device, workers, parameters, loss, dict(settings))
+    training = _Training(model, train_data, val_data, device, workers, parameters, loss, task, dict(settings))
     training.prepare(run, resume, overwrite, description or {})
     training.save_every, training.save_steps, training.on_epoch = _checked_saving(save_every, save_steps, on_epoch)
     training.console = reporter(log if training.ranks.rank == 0 else None)
@@ -136,14 +142,20 @@ class _Training:
         workers: int,
         parameters: Any,
         loss: Any,
+        task: Any,
         settings: dict[str, Any],
     ) -> None:
+        if not isinstance(task, (Task, type(None))):
+            raise OptionError(f"fit: task must be a Task such as train.Classification(), got {task!r}")
         if not isinstance(model, Module):
             raise OptionError(f"fit: expected a model, got {type(model).__name__}")
         first = next(iter(model.parameters()), None)
         if first is None:
             raise OptionError("fit: the model has no parameters to train")
         self.ranks = Ranks()
+        self.task: Task = task or Classification()
+        if self.ranks.count > 1 and not self.task.over_processes:
+            raise OptionError(f"fit: {self.task.name} is not trained over several processes; start one")
         self.model, self.loss, self.wanted = model, loss, dict(settings)
         self.train_data, self.val_data, self.workers = train_data, val_data, workers
         self.device = as_device(device) if device is not None else first.device
@@ -170,25 +182,27 @@ class _Training:
             if old is None
             else agreed_settings(old.settings, self.wanted, os.fspath(run))
         )
+        own_loss = self.task.checked_loss(self.settings)
         self.loader = self._loader()
         self.val_loader = self._val_loader()
         self.model.to(device=self.device)
-        check_data(self.model, self.loader, self.device, "training data")
+        check_data(self.model, self.task, self.loader, self.device, "training data")
         if self.val_loader is not None:
-            check_data(self.model, self.val_loader, self.device, "validation data")
-        check_batches_of_one(self.model, self.loader, self.device)
+            check_data(self.model, self.task, self.val_loader, self.device, "validation data")
+        check_batches_of_one(self.model, self.task, self.loader, self.device)
         if self.ranks.count > 1 and self.loss is not None:
             check_loss_of_shares(self.model, self.loader, self.device, self.loss)
+        self.loss = self.loss or own_loss
         self.optimizer = self._make_optimizer()
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.notes = {**data_notes(self.loader), "threads": threads.get_num_threads(), "processes": self.ranks.count}
-        self.description = {"classes": classes_of(self.loader.dataset), **description}
+        self.description = {"classes": classes_of(self.loader.dataset), **task_notes(self.task), **description}
         self.progress = Progress()
         self.messages: list[str] = []
         if old is not None:
             self._continue(old, os.fspath(run))
         self.folder = None if run is None else open_run(run, resume, overwrite)[0]
-        self.history = History(self.progress.rows, None if self.folder is None else str(self.folder))
+        self.history = History(self.progress.rows, None if self.folder is None else str(self.folder), self.task)
         self.steps = self.settings.epochs * len(self.loader)
         self.schedule = self.settings.make_schedule(self.optimizer, self.steps)
         for _ in range(self.progress.total):  # the same roundings as in an unbroken run
@@ -208,6 +222,7 @@ class _Training:
         return load_checkpoint(path)
 
     def _continue(self, old: Checkpoint, where: str) -> None:
+        check_same_task(old, self.task.name, where)
         check_same_data(old.notes, self.notes, where)
         for name in old.description.keys() & self.description.keys():
             if old.description[name] != self.description[name]:
@@ -229,15 +244,18 @@ class _Training:
         if isinstance(self.train_data, DataLoader):
             return self.ranks.shared(self.train_data)
         size, seed = self.settings.batch_size, self.settings.seed
-        return self.ranks.shared(ImageLoader(self.train_data, size, shuffle=True, seed=seed, num_workers=self.workers))
+        return self._image_loader(self.train_data, size, shuffle=True, seed=seed)
 
     def _val_loader(self) -> DataLoader | None:
         if self.val_data is None:
             return None
         if isinstance(self.val_data, DataLoader):
             return self.ranks.shared(self.val_data)
-        size = max(256, self.settings.batch_size)
-        return self.ranks.shared(ImageLoader(self.val_data, size, seed=0, num_workers=self.workers))
+        return self._image_loader(self.val_data, max(self.task.evaluation_batch, self.settings.batch_size), seed=0)
+
+    def _image_loader(self, dataset: Any, size: int, **options: Any) -> DataLoader:
+        options |= {"num_workers": self.workers, "collate_fn": self.task.collate}
+        return self.ranks.shared(ImageLoader(dataset, size, **options))
 
     def _make_optimizer(self) -> optim.Optimizer:
         chosen = self.parameters
@@ -270,10 +288,10 @@ class _Training:
 
     def run(self) -> None:
         """All epochs that are still to be done."""
+        self.console.task = self.task
         self.console.begin(self.steps, self.progress.total, self.settings.epochs)
         for message in self.messages:
             self.console.line(message)
-        self.loss = self.loss or nn.CrossEntropyLoss(label_smoothing=self.settings.label_smoothing)
         self.saved_at, self.saved_step = time.monotonic(), self.progress.total
         if not self.progress.total:
             self.save()  # from here on, whatever happens, there is something to resume
@@ -297,11 +315,12 @@ class _Training:
             self.stop_if_asked(verdict.stop)
 
     def step(self, x: Any, y: Any) -> Verdict:
-        """One step of training on images x (N, C, H, W) and labels y (N,) -> what the whole batch has shown."""
-        scores = self.model_called(x)
-        loss = self.loss(scores, y)
+        """One step of training on images x (N, C, H, W) and what is true of them, such as labels y (N,) -> what the
+        whole batch has shown."""
+        outputs = self.task.outputs(self.model_called, x, y)
+        loss = self.loss(outputs, y)
         # Looked at now, while a GPU is being waited for anyway: after the update, it would have to finish that first.
-        verdict = self.verdict(loss.item(), int((to_numpy(scores).argmax(axis=1) == to_numpy(y)).sum()), x)
+        verdict = self.verdict(loss.item(), self.task.score(outputs, y), x)
         self.model.zero_grad()  # all of it: what the optimizer leaves alone may have gradients too
         loss.backward()
         if self.settings.clip_norm is not None:
@@ -315,15 +334,10 @@ class _Training:
         """Validate, add a row to the history, keep the best and the last weights."""
         progress, validation = self.progress, None
         if self.val_loader is not None:
-            validation = evaluate(self.model, self.val_loader, device=self.device, each_batch=self.look_up)
-        row = {
-            "epoch": progress.epoch + 1,
-            "lr": progress.lr,
-            "train_loss": progress.loss_sum / progress.seen,
-            "train_accuracy": progress.correct / progress.seen,
-            "val_loss": None if validation is None else validation.loss,
-            "val_accuracy": None if validation is None else validation.accuracy,
-        }
+            validation = evaluate(
+                self.model, self.val_loader, device=self.device, each_batch=self.look_up, task=self.task
+            )
+        row = self.history.row(progress, validation)
         progress.finish_epoch(row)
         self.console.epoch(row)
         if self.history.best is row:
@@ -381,7 +395,7 @@ class _Training:
             self.folder,
         )
 
-    def verdict(self, loss: float, correct: int, x: Any) -> Verdict:
+    def verdict(self, loss: float, correct: float, x: Any) -> Verdict:
         """What all ranks think of this step. Raises TrainingError, before anything is changed, if the loss of the whole
         batch is not finite."""
         # A checkpoint within the epoch, so that a crash loses seconds and not an epoch.

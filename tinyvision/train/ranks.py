@@ -27,12 +27,12 @@ from ..nn.parallel import DistributedDataParallel, SyncBatchNorm
 class Verdict(NamedTuple):
     """What all ranks together have found and want, after the forward pass of a step.
 
-    loss, correct, images   of the whole batch
+    loss, correct, images   of the whole batch; correct is how many were right, or the sum of another training metric
     stop                    the number of the signal that has asked one of them to stop, 0 if none
     save                    whether it is time for a checkpoint"""
 
     loss: float
-    correct: int
+    correct: float
     images: int
     stop: int
     save: bool
@@ -101,17 +101,16 @@ class Ranks:
         table = distributed.gather(np.frombuffer(digest(own), np.uint8), "the beginning of fit()")
         check_agreement(table, "fit: settings, data or checkpoint on", "from those on rank 0")
 
-    def decide(self, loss: float, correct: int, images: int, stop: int, save: bool) -> Verdict:
+    def decide(self, loss: float, correct: float, images: int, stop: int, save: bool) -> Verdict:
         """The Verdict on a step, out of what every rank found on its own rows."""
         if self.count == 1:
             return Verdict(loss, correct, images, stop, save)
         rows = 0 if is_stand_in() else images
         own = np.array([loss * rows, correct if rows else 0, rows, stop, save], np.float64)
         table = distributed.gather(own, "the loss of a step")
-        total = int(table[:, 2].sum())
-        return Verdict(
-            float(table[:, 0].sum() / total), int(table[:, 1].sum()), total, int(table[:, 3].max()), bool(table[0, 4])
-        )
+        total, right = int(table[:, 2].sum()), float(table[:, 1].sum())
+        right = int(right) if isinstance(correct, int) else right  # a count stays one
+        return Verdict(float(table[:, 0].sum() / total), right, total, int(table[:, 3].max()), bool(table[0, 4]))
 
     def rows_of(self, batch: Any) -> Any:
         """This rank's part of a batch, or the first of it where there is none, as its loader hands out."""
