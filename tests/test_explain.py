@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import tinyvision as tv
 from tinyvision import explain, nn
@@ -209,3 +210,51 @@ def test_there_is_no_convolution_to_be_found():
         explain.grad_cam(model, tv.randn(1, 3, 2, 2))
     with pytest.raises(OptionError, match="larger pictures"):
         explain.grad_cam(nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten()), tv.randn(1, 3, 3, 3))
+
+
+# -- the control
+
+
+def test_randomized_weights_are_the_same_numbers_in_other_places(nets):
+    ours = nets[0]
+    before = {name: p.array.copy() for name, p in ours.named_parameters()}
+    other = explain.randomized(ours)
+    for name, parameter in other.named_parameters():
+        np.testing.assert_array_equal(np.sort(parameter.array, axis=None), np.sort(before[name], axis=None))
+        assert (parameter.array != before[name]).any() == (parameter.ndim >= 2), name
+        np.testing.assert_array_equal(dict(ours.named_parameters())[name].array, before[name])
+    again, seeded = explain.randomized(ours), explain.randomized(ours, seed=1)
+    name = next(name for name, p in ours.named_parameters() if p.ndim == 4)
+    first, same, another = (dict(m.named_parameters())[name].array for m in (other, again, seeded))
+    np.testing.assert_array_equal(first, same)
+    assert (first != another).any()
+
+
+@pytest.mark.parametrize("method", [explain.grad_cam, explain.saliency, explain.occlusion])
+def test_the_control_is_the_map_of_the_randomized_network_for_the_same_class(nets, method):
+    ours, x = nets[0], nets[-1]
+    target = ours.eval()(tv.tensor(x)).array.argmax(1)
+    options = {"size": 4} if method is explain.occlusion else {}
+    found = explain.control(method, ours, x, seed=3, **options).numpy()
+    options |= {"layer": explain.last_convolution(ours, x)} if method is explain.grad_cam else {}
+    np.testing.assert_array_equal(found, method(explain.randomized(ours, 3), x, target=target, **options).numpy())
+    assert (found != method(ours, x, **options).numpy()).any()
+
+
+def test_the_control_takes_a_layer_as_the_method_does(nets):
+    ours, x = nets[0], nets[-1]
+    name = explain.last_convolution(ours, x)
+    by_name = explain.control(explain.grad_cam, ours, x, layer=name)
+    by_module = explain.control(explain.grad_cam, ours, x, layer=ours.get_submodule(name))
+    np.testing.assert_array_equal(by_name.numpy(), by_module.numpy())
+
+
+def test_agreement_is_spearman_s(rng):
+    a, b = rng.standard_normal((3, 5, 6)).round(1), rng.standard_normal((3, 5, 6)).round(1)
+    b[1], b[2] = np.exp(a[1]), -a[2]
+    want = [stats.spearmanr(one.ravel(), other.ravel()).statistic for one, other in zip(a, b, strict=True)]
+    np.testing.assert_allclose(explain.agreement(a, tv.tensor(b)), want, atol=1e-12)
+    np.testing.assert_allclose(want[1:], [1, -1])
+    assert np.isnan(explain.agreement(np.zeros((1, 2, 2)), np.ones((1, 2, 2)))).all()
+    with pytest.raises(ShapeError, match="agreement"):
+        explain.agreement(a, b[:2])

@@ -3,15 +3,20 @@
 Each takes a model and pictures (N, C, H, W) and gives one map (N, H, W) for a class, by default the class with the
 highest score. The model is used in evaluation mode and left exactly as it was: modes, gradients, running statistics.
 
-A map is a hint, not a proof: make the same map with randomised weights as a control, because a method that draws the
-same edges for a network that knows nothing explains nothing (Adebayo et al., "Sanity checks for saliency maps", 2018).
+A map is a hint, not a proof: `control` makes the same map with randomised weights, because a method that draws the
+same edges for a network that knows nothing explains nothing (Adebayo et al., "Sanity checks for saliency maps", 2018),
+and `agreement` says how alike the two are.
 """
 
+from collections.abc import Callable
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
+from . import random
+from .device import to_numpy
 from .errors import OptionError, ShapeError
 from .grad_mode import enable_grad, no_grad
 from .nn import Conv2d
@@ -134,6 +139,64 @@ def occlusion(
                 total[patch] += fall[:, None, None]
                 count[patch] += 1
     return Tensor(total / count)
+
+
+def control(
+    method: Callable[..., Tensor], model: Module, x: Any, *, target: Any = None, seed: int = 0, **options: Any
+) -> Tensor:
+    """The map that `method` draws for a network of the same layers that knows nothing: `randomized(model, seed)`.
+
+    method, x, options   as for the map itself: control(grad_cam, model, x, layer="layer4")
+    target               by default the classes that `model` itself answers, so that both maps are of the same
+
+    x (N, C, H, W)  ->  Tensor (N, H, W). What it shows, nothing that was learned has put there."""
+    if target is None:
+        with _at_rest(model), no_grad():
+            target = _scores(model, _pictures(x)).array.argmax(axis=1)
+    if isinstance(layer := options.get("layer"), Module):
+        names = {module: name for name, module in model.named_modules()}
+        options["layer"] = names.get(layer, layer)
+    if method is grad_cam and options.get("layer") is None:
+        options["layer"] = last_convolution(model, x)
+    return method(randomized(model, seed), x, target=target, **options)
+
+
+def randomized(model: Module, seed: int = 0) -> Module:
+    """A copy of a model in which the numbers of every weight of two and more axes have changed places.
+
+    Each layer keeps the numbers that it has, so its outputs stay of their size; what they had learned to say together
+    is gone. Biases and the numbers of batch-norm, one for each channel, are left."""
+    other = deepcopy(model)
+    for name, parameter in other.named_parameters():
+        if parameter.ndim >= 2:
+            order = random.stream(seed, "randomized", name).permutation(parameter.array.size)
+            flat = parameter.array.reshape(-1)
+            parameter.array = flat[np.asarray(order, like=flat)].reshape(parameter.array.shape)
+    return other
+
+
+def agreement(maps: Any, others: Any) -> np.ndarray:
+    """Spearman's rank correlation of maps (N, H, W) with others (N, H, W)  ->  float64 (N,), -1 to 1.
+
+    1: the same places in the same order; about 0: nothing in common; NaN where a map is the same everywhere. Between a
+    map and its control, much above 0 means that the map is drawn by the picture and the layers more than by what was
+    learned. Raises ShapeError."""
+    a, b = (to_numpy(m.array if isinstance(m, Variable) else np.asarray(m)) for m in (maps, others))
+    if a.ndim != 3 or a.shape != b.shape:
+        raise ShapeError(f"agreement: two arrays of maps (N, H, W) are compared, got {a.shape} and {b.shape}")
+    return np.array([_correlation(_ranks(one.ravel()), _ranks(other.ravel())) for one, other in zip(a, b, strict=True)])
+
+
+def _ranks(numbers):
+    """The place of each number among all, equal ones sharing their mean place."""
+    _, group, count = np.unique(numbers, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[group]
+
+
+def _correlation(a, b):
+    a, b = a - a.mean(), b - b.mean()
+    size = np.sqrt((a * a).sum() * (b * b).sum())
+    return (a * b).sum() / size if size > 0 else np.nan
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def label_ranks(scores: Any, labels: Any) -> np.ndarray:
 
     Of equal scores the lower class number counts as higher, as argmax has it; a row with a NaN has rank K. Raises
     ShapeError for other shapes, DataError for labels outside of 0 to K - 1."""
-    scores, labels = _pair(scores, labels)
+    scores, labels = check_scores(scores, labels)
     own = scores[np.arange(len(labels)), labels][:, None]
     before = np.arange(scores.shape[1]) < labels[:, None]
     rank = ((scores > own) | ((scores == own) & before)).sum(1)
@@ -35,7 +35,7 @@ def topk_accuracy(scores: Any, labels: Any, k: int = 1) -> float:
     Of equal scores the lower class number counts as higher, as argmax has it; a row with a NaN counts as
     wrong. Raises ShapeError for other shapes, DataError for labels outside of 0 to K - 1, OptionError
     unless 1 <= k <= K."""
-    scores, labels = _pair(scores, labels)
+    scores, labels = check_scores(scores, labels)
     if not is_integer(k) or not 1 <= k <= scores.shape[1]:
         raise OptionError(f"topk_accuracy: k must be an integer from 1 to {scores.shape[1]}, got {k!r}")
     return float(np.mean(label_ranks(scores, labels) < k))
@@ -149,7 +149,8 @@ def _numpy(value: Any) -> np.ndarray:
     return np.asarray(to_numpy(value.array if isinstance(value, Variable) else value))
 
 
-def _pair(scores: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+def check_scores(scores: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (N, K) and labels (N,) as NumPy arrays. Raises ShapeError; DataError for labels outside of 0 to K - 1."""
     scores, labels = _numpy(scores), _numpy(labels)
     if scores.ndim != 2 or labels.shape != scores.shape[:1] or 0 in scores.shape:
         raise ShapeError(

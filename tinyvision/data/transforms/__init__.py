@@ -17,6 +17,7 @@ from .base import Compose, Transform, drawing_from
 from .choosing import FiveCrop, Lambda, RandomApply, RandomChoice, RandomOrder, TenCrop
 from .color import ColorJitter, Grayscale, Normalize, RandomErasing, ToTensor
 from .convert import ConvertImageDtype, PILToTensor, ToDtype, ToImage, ToPILImage
+from .corrupt import CORRUPTIONS, Corrupt
 from .drawn import (
     GaussianBlur,
     RandomAdjustSharpness,
@@ -35,12 +36,14 @@ from .interpolation import InterpolationMode
 from .mixing import CutMix, MixUp
 
 __all__ = [
+    "CORRUPTIONS",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "CenterCrop",
     "ColorJitter",
     "Compose",
     "ConvertImageDtype",
+    "Corrupt",
     "CutMix",
     "FiveCrop",
     "GaussianBlur",
