@@ -359,20 +359,6 @@ def _trial_problem(cupy, index):
     return None
 
 
-def compile_cuda(text: str, index: int = 0) -> Any:
-    """The kernels of a CUDA C text, compiled for GPU number `index`: an object with `get_function(name)`.
-    Raises DeviceError."""
-    cupy = require_cuda(Device("cuda", index))
-    with cupy.cuda.Device(index):
-        module = cupy.RawModule(code=text, options=("-std=c++17",))
-        try:
-            module.compile()
-        except cupy.cuda.compiler.CompileException as error:
-            message = f"cuda:{index}: a kernel does not compile; please report this: {_one_line(error)}"
-            raise DeviceError(message) from error
-    return module
-
-
 def is_capturing() -> bool:
     """True while the work of this thread's stream is recorded into a CUDA graph instead of done."""
     cupy = sys.modules.get("cupy")

@@ -19,7 +19,7 @@ from tinyvision.kernels import launch
 
 HERE = Path(__file__).parent
 TYPES = {"float": np.float32, "int": np.int32, "long long": np.int64, "unsigned char": np.uint8}
-STRIDED = ("correlate", "winograd_kernel")  # these are told the strides of an output, or of their kernels
+STRIDED = ("correlate", "winograd_kernel", "arrange")  # these are told the strides of an output, or of their kernels
 GUARD = 64  # numbers before and after each array; a multiple of 4, so that alignment is kept
 COMPILER = shutil.which("g++")
 FLAGS = ["-std=c++17", "-fPIC", "-shared", "-fno-strict-aliasing", "-Wno-unknown-pragmas", "-Wno-parentheses"]
@@ -57,15 +57,15 @@ def build(text, folder, optimise):
     """A shared library of the kernels of `text`, built once per text and folder."""
     table = "".join(
         f'    if (!strcmp(name, "{n}"))\n'
-        f"        return emulator::run(emulator::launcher({n}), grid, threads, arguments, order);\n"
+        f"        return emulator::run(emulator::launcher({n}), grid, threads, shared, arguments, order);\n"
         for n in kernel_names(text)
     )
     structures = {t for types in signatures(text).values() for t in types if t[0].isupper()}
     sizes = "".join(f'    if (!strcmp(name, "{s}")) return sizeof({s});\n' for s in sorted(structures))
     source = (
         f'#include "{HERE / "emulator.h"}"\n#line 1 "kernel.cu"\n{text}\n'
-        'extern "C" const char* launch(const char* name, const unsigned* grid, unsigned threads, void** arguments,\n'
-        "                              int order) {\n"
+        'extern "C" const char* launch(const char* name, const unsigned* grid, unsigned threads,\n'
+        "                              unsigned shared, void** arguments, int order) {\n"
         f'{table}    return "there is no such kernel";\n}}\n'
         f'extern "C" long size_of(const char* name) {{\n{sizes}    return -1;\n}}\n'
         'extern "C" void arrays(int count, const uintptr_t* ranges) {\n    emulator::arrays.clear();\n'
@@ -87,18 +87,19 @@ def build(text, folder, optimise):
 
 class Emulation:
     """Stands in for the GPU while `monkeypatch` lasts. `change(text)` may plant a bug into every text before it is
-    built."""
+    built. `generation` is that of the GPU, as in `launch.generation`."""
 
-    def __init__(self, monkeypatch, folder, change=None, order=0):
+    def __init__(self, monkeypatch, folder, change=None, order=0, generation=None):
         self.folder, self.change, self.order = folder, change or (lambda text: text), order
         self.optimise = change is None  # a text that is used once is not worth the compiler's time
         self.guarded, self.launched = [], []
         monkeypatch.setattr(launch, "launch", self.launch)
-        monkeypatch.setattr(launch, "launch_on", lambda index, *arguments: self.launch(*arguments))
+        monkeypatch.setattr(launch, "launch_on", lambda index, *a, **options: self.launch(*a, **options))
+        monkeypatch.setattr(launch, "generation", lambda array: generation)
         monkeypatch.setattr(launch, "empty", self.empty)
         monkeypatch.setattr(launch, "aligned", lambda array, own=launch.aligned: self._guarded_if_copied(array, own))
 
-    def launch(self, source, kernel, grid, *arguments):
+    def launch(self, source, kernel, grid, *arguments, threads=launch.THREADS, shared=0):
         """Run a kernel, then look at the guards."""
         library = build(self.change(launch.text(source)), self.folder, self.optimise)
         self._check_call(library, kernel, signatures(launch.text(source))[kernel], grid, arguments)
@@ -107,7 +108,7 @@ class Emulation:
         given = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim]
         ranges = [edge for a in given for edge in (a.ctypes.data, a.ctypes.data + a.nbytes)]
         library.arrays(len(given), (ctypes.c_size_t * len(ranges))(*ranges))
-        failure = library.launch(kernel.encode(), (ctypes.c_uint * 3)(*grid), launch.THREADS, array, self.order)
+        failure = library.launch(kernel.encode(), (ctypes.c_uint * 3)(*grid), threads, shared, array, self.order)
         self.launched.append(kernel)
         if failure:
             raise EmulatorError(f"{kernel}: {failure.decode()}")

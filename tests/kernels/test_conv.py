@@ -28,6 +28,7 @@ SHAPES = {
     "groups": (2, 24, 9, 8, 12, (3, 3), (1, 2), (1, 1), (1, 1), 3),
     "1x1": (2, 20, 6, 7, 9, (1, 1), (2, 2), (0, 0), (1, 1), 1),
     "larger than one split": (4, 4, 19, 17, 4, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "odd everything, several tiles": (2, 19, 13, 11, 17, (3, 3), (2, 1), (1, 2), (1, 1), 1),
 }
 
 
@@ -42,14 +43,20 @@ def reference(shape, rng):
 
 
 def run_variant(emulation, x, w, dy, variant, options, splits=None):
-    """(y, dx, dw) of one of conv.cu's variants."""
+    """(y, dx, dw) of one of conv.cu's variants, or of a kernel for each primitive."""
     stride, padding, dilation, groups = options
-    x, w, dy = (launch.channels_last(emulation.array(a)) for a in (x, w, dy))
+    if isinstance(variant, str):
+        variant = (f"correlate_{variant}", f"weight_gradient_{variant}")
+    forward, backward = variant
+    weight = emulation.array(w)
+    x, dy = (launch.channels_last(emulation.array(a)) for a in (x, dy))
     y, dx = emulation.empty(x, dy.shape), emulation.empty(x, x.shape)
-    start = (-padding[0], -padding[1])
-    conv.correlate(x, w, y, stride, start, dilation, groups, f"correlate_{variant}")
-    conv.image_gradient(dy, w, dx, stride, padding, dilation, groups, f"correlate_{variant}")
-    dw = conv.weight_gradient(x, dy, w.shape, stride, padding, dilation, groups, f"weight_gradient_{variant}", splits)
+    start, shape = (-padding[0], -padding[1]), tuple(w.shape[i] for i in (0, 2, 3, 1))
+    with precision("ieee" if "fp32" in forward or "simple" in forward else "tf32"):
+        taps = conv.arranged(conv.by_group(weight, groups))
+        conv.correlate(x, taps, y, stride, start, dilation, groups, forward)
+        conv.image_gradient(dy, weight, dx, stride, padding, dilation, groups, forward)
+    dw = conv.weight_gradient(x, dy, shape, stride, padding, dilation, groups, backward, splits)
     return [launch.channels_first(a) for a in (y, dx, dw)]
 
 

@@ -84,6 +84,26 @@ __device__ __forceinline__ void copies_wait() {}
 
 #endif
 
+// ---- kernels in the order that the products read ---------------------------------------------------------------------
+
+struct Arrangement {
+    int groups, O, KH, KW, C;                      // of the result: (groups·O, KH, KW, C)
+    int given;                                     // channels there are; 0 in those beyond
+    int group, out, into, down, right;             // numbers from one to the next in the source; may be negative
+    int round;                                     // 1: to TF32
+};
+
+// Kernels in whatever order, a selection of their taps, turned or not, as whole chunks of channels. One version: every number
+// is read and written once.
+extern "C" __global__ void arrange(const float* kernels, float* arranged, Arrangement g) {
+    int index = blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= g.groups * g.O * g.KH * g.KW * g.C) return;
+    int c = index % g.C, kw = index / g.C % g.KW, kh = index / g.C / g.KW % g.KH, o = index / g.C / g.KW / g.KH;
+    float value = 0.f;
+    if (c < g.given) value = kernels[o / g.O * g.group + o % g.O * g.out + c * g.into + kh * g.down + kw * g.right];
+    arranged[index] = g.round ? __uint_as_float(to_tf32(value)) : value;
+}
+
 // ---- correlate -------------------------------------------------------------------------------------------------------
 
 // y at `index` = activation(scale · sum + shift + skip), for output channel o.
@@ -531,10 +551,14 @@ WEIGHT_GRADIENT(weight_gradient_fp32_64, 64, GradientFullPrecision)
 WEIGHT_GRADIENT(weight_gradient_tf32_128, 128, GradientTensorCores)
 WEIGHT_GRADIENT(weight_gradient_tf32_64, 64, GradientTensorCores)
 
-extern "C" __global__ void add_splits(const float* partial, float* dw, int splits, int count) {
+// dw (O, taps, channels) = Σ partial (splits, padded O, taps, C).
+extern "C" __global__ void add_splits(const float* partial, float* dw, int splits, int padded, int O, int taps, int C,
+                                      int channels) {
     int index = blockIdx.x * blockDim.x + threadIdx.x;
-    if (index >= count) return;
+    if (index >= O * taps * channels) return;
+    int from = index / channels * C + index % channels;
     float sum = 0.f;
-    for (int s = 0; s < splits; s++) sum += partial[(long long)s * count + index];
+#pragma unroll 8
+    for (int s = 0; s < splits; s++) sum += partial[(long long)s * padded * taps * C + from];
     dw[index] = sum;
 }

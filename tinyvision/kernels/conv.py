@@ -1,4 +1,5 @@
-"""Stage 2: convolution as an implicit matrix product (conv.cu), in place of im2col and a cuBLAS product.
+"""Stage 2: convolution as an implicit matrix product (conv.cu, and tensor_cores.cu in TF32), in place of im2col and a
+cuBLAS product.
 
 The matrix of windows is KH·KW times as large as the image; writing it and reading it back is what the first layers of a
 network spend their time on. The kernels gather it block by block into shared memory instead.
@@ -13,6 +14,7 @@ from ..device import get_precision
 from ..ops.convolution.sliding import Sliding
 from ..types import Array, Pair, Shape
 from . import launch as gpu
+from . import tensor_cores
 from .ways import ACTIVATIONS, Way, drop_ins, lengths, outputs
 
 # Blocks for which the pixels of a weight gradient are split: about two for each multiprocessor of a large GPU. A fixed
@@ -56,24 +58,40 @@ def correlate(
     activation: str | None = None,
 ) -> Any:
     """Fill y (N, OH, OW, O), which may be a strided view, with x (N, H, W, C) correlated with weight (O, KH, KW,
-    C/groups).
+    C/groups), which comes from `arranged`.
 
     The window of y[:, 0, 0] begins at pixel `start` of x; outside of x all is 0. Every sum is finished as in
-    `conv2d_inference` (skip laid out as y). `kernel` names one of conv.cu's, instead of the choice by shape and
-    precision."""
-    x, weight = _four_channels(x), _four_channels(weight)
+    `conv2d_inference` (skip laid out as y). `kernel` names one of conv.cu's or tensor_cores.cu's, instead of the choice
+    by shape, precision and GPU."""
+    x = _four_channels(x)
     N, OH, OW, O = y.shape
     columns, rows = O // groups, N * OH * OW
-    if kernel is None:
-        wide = columns > 64 and math.ceil(rows / 128) * math.ceil(columns / 128) * groups >= WANTED_BLOCKS // 2
-        kernel = f"correlate_{_arithmetic()}_{128 if wide else 64}"
-    geometry = _geometry(x, weight, y, stride, start, dilation, groups, 1, ACTIVATIONS[activation])
-    if kernel.endswith("simple"):
-        grid = gpu.blocks(rows * O)
-    else:
-        grid = (math.ceil(rows / 128), math.ceil(columns / int(kernel[-3:].strip("_"))), groups)
+    kernel = kernel or _kernel(x, "correlate", rows, columns, groups)
     vectors = (v if v is None else gpu.aligned(v) for v in (scale, shift))
-    gpu.launch("conv", kernel, grid, x, weight, *vectors, skip, y, geometry)
+    geometry = _geometry(x, weight, y, stride, start, dilation, groups, 1, ACTIVATIONS[activation])
+    _launch(kernel, rows, columns, groups, x, weight, *vectors, skip, y, geometry)
+
+
+def arranged(kernels: Array) -> Array:
+    """kernels (groups, O, C, KH, KW), in whatever order their memory is, as (groups·O, KH, KW, C) with zeros in
+    channels up to a multiple of 4; rounded to TF32 where that is the precision."""
+    groups, O, C, KH, KW = kernels.shape
+    rounds, as_they_are = get_precision() == "tf32", kernels.transpose(0, 1, 3, 4, 2)
+    if not rounds and C % 4 == 0 and as_they_are.flags.c_contiguous:
+        return gpu.aligned(as_they_are.reshape(groups * O, KH, KW, C))
+    out = gpu.empty(kernels, (groups * O, KH, KW, whole(C)))
+    group, step_o, step_c, down, right = (stride // 4 for stride in kernels.strides)
+    order = gpu.structure(
+        groups=groups, O=O, KH=KH, KW=KW, C=whole(C), given=C,
+        group=group, out=step_o, into=step_c, down=down, right=right, round=int(rounds),
+    )  # fmt: skip
+    gpu.launch("conv", "arrange", gpu.blocks(out.size), kernels, out, order)
+    return out
+
+
+def by_group(weight: Array, groups: int) -> Array:
+    """weight (O, C/groups, KH, KW) as (groups, O/groups, C/groups, KH, KW)."""
+    return weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
 
 
 def image_gradient(
@@ -86,13 +104,14 @@ def image_gradient(
     groups: int,
     kernel: str | None = None,
 ) -> Any:
-    """Fill dx (N, H, W, C) given dy (N, OH, OW, O): one `correlate` of dy for each phase of the stride.
+    """Fill dx (N, H, W, C) given dy (N, OH, OW, O) and weight (O, C/groups, KH, KW), in any order of memory: one
+    `correlate` of dy for each phase of the stride.
 
     Window i reads pixel h = i·S + k·D - P with tap k, so pixel h hears from the windows i = (h + P - k·D) / S that are
     whole. The pixels of one phase, h + P ≡ r (mod S), all hear from the same taps, every (S / gcd(S, D))-th one, and
     neighbours hear from neighbouring windows: a stride-1 correlation of dy with those taps, turned around."""
-    O, KH, KW, CG = weight.shape
-    turned = weight.reshape(groups, O // groups, KH, KW, CG).transpose(0, 4, 2, 3, 1)  # (G, C/G, KH, KW, O/G)
+    KH, KW = weight.shape[2:]
+    turned = by_group(weight, groups).transpose(0, 2, 1, 3, 4)  # (G, C/G, O/G, KH, KW)
     for top in range(min(stride[0], dx.shape[1])):
         for left in range(min(stride[1], dx.shape[2])):
             target = dx[:, top :: stride[0], left :: stride[1]]
@@ -101,8 +120,7 @@ def image_gradient(
             if rows is None or cols is None:  # no window ever reads these pixels
                 target[...] = 0
                 continue
-            taps = gpu.aligned(turned[:, :, rows, cols])
-            taps = taps.reshape(groups * CG, *taps.shape[2:4], O // groups)
+            taps = arranged(turned[:, :, :, rows, cols])
             correlate(dy, taps, target, (1, 1), (start_h, start_w), (step_h, step_w), groups, kernel)
 
 
@@ -134,30 +152,64 @@ def weight_gradient(
     O, KH, KW, CG = shape
     if groups == 1:
         x, dy = _four_channels(x), _four_channels(dy)
-    C, width, pixels = x.shape[3] // groups, dy.shape[3], math.prod(dy.shape[:3])
-    if kernel is None:
-        kernel = f"weight_gradient_{_arithmetic()}_{128 if width // groups > 64 else 64}"
-    dweight = gpu.empty(dy, (width, KH, KW, C))
-    geometry = {"stride": stride, "start": (-padding[0], -padding[1]), "dilation": dilation, "groups": groups}
-    if kernel.endswith("simple"):
-        launched = _geometry(x, dweight, dy, splits=1, **geometry)
-        gpu.launch("conv", kernel, gpu.blocks(dweight.size), x, dy, dweight, launched)
+    C, width, pixels, taps = x.shape[3] // groups, dy.shape[3], math.prod(dy.shape[:3]), KH * KW
+    kernel = kernel or _kernel(x, "weight_gradient", width // groups, taps * C, groups)
+    if splits is None:
+        splits = 1 if kernel.endswith("simple") else _splits(kernel, width // groups, taps * C, groups, pixels)
+    padded = gpu.empty(dy, (splits, width, taps, C))
+    start = (-padding[0], -padding[1])
+    geometry = _geometry(x, padded[0].reshape(width, KH, KW, C), dy, stride, start, dilation, groups, splits)
+    _launch(kernel, width // groups, taps * C, groups * splits, x, dy, padded, geometry)
+    dweight = gpu.empty(dy, (O, KH, KW, CG))
+    sizes = map(np.int32, (splits, width, O, taps, C, CG))
+    gpu.launch("conv", "add_splits", gpu.blocks(dweight.size), padded, dweight, *sizes)
+    return dweight
+
+
+def _splits(kernel, rows, columns, groups, pixels):
+    """Blocks that share the pixels of one tile of weights: at least 256 pixels each, or adding their parts up would
+    cost more than it wins."""
+    wanted = math.ceil(WANTED_BLOCKS / (_blocks(kernel, rows, columns) * groups))
+    return max(1, min(wanted, pixels // 256, 65535 // groups))
+
+
+def _kernel(x, primitive, rows, columns, groups):
+    """The kernel for a matrix of sums rows × columns, in the precision that is set, on the GPU of x."""
+    tf32 = get_precision() == "tf32"
+    generation = gpu.generation(x) if tf32 else None
+    if generation:
+        return tensor_cores.choose(generation, primitive, rows, columns)
+    if primitive == "weight_gradient":
+        wide = rows > 64
     else:
-        tiles = math.ceil(KH * KW * C / 128) * math.ceil(width // groups / int(kernel[-3:].strip("_"))) * groups
-        if splits is None:  # at least 256 pixels each, or adding the parts up would cost more than it wins
-            splits = max(1, min(math.ceil(WANTED_BLOCKS / tiles), pixels // 256, 65535 // groups))
-        partial = dweight if splits == 1 else gpu.empty(dy, (splits, dweight.size))
-        grid = (math.ceil(KH * KW * C / 128), math.ceil(width // groups / int(kernel[-3:].strip("_"))), groups * splits)
-        launched = _geometry(x, dweight, dy, splits=splits, **geometry)
-        gpu.launch("conv", kernel, grid, x, dy, partial, launched)
-        if splits > 1:
-            count = np.int32(dweight.size)
-            gpu.launch("conv", "add_splits", gpu.blocks(dweight.size), partial, dweight, np.int32(splits), count)
-    return dweight[:O, :, :, :CG] if dweight.shape != tuple(shape) else dweight
+        wide = columns > 64 and math.ceil(rows / 128) * math.ceil(columns / 128) * groups >= WANTED_BLOCKS // 2
+    return f"{primitive}_{'tf32' if tf32 else 'fp32'}_{128 if wide else 64}"
 
 
-def _arithmetic():
-    return "tf32" if get_precision() == "tf32" else "fp32"
+def _tile(kernel):
+    """The tile of sums of a kernel's block, (rows, columns)."""
+    if kernel in tensor_cores.TILES:
+        return tensor_cores.TILES[kernel].rows, tensor_cores.TILES[kernel].columns
+    narrow = int(kernel.rpartition("_")[2])
+    return (narrow, 128) if kernel.startswith("weight_gradient") else (128, narrow)
+
+
+def _blocks(kernel, rows, columns):
+    return math.ceil(rows / _tile(kernel)[0]) * math.ceil(columns / _tile(kernel)[1])
+
+
+def _launch(kernel, rows, columns, depth, *arguments):
+    """Run a kernel for `depth` matrices of sums, rows × columns each."""
+    if kernel.endswith("simple"):
+        gpu.launch("conv", kernel, gpu.blocks(rows * columns * depth), *arguments)
+        return
+    down, across = (math.ceil(size / tile) for size, tile in zip((rows, columns), _tile(kernel), strict=True))
+    grid = (across, down, depth) if kernel.startswith("weight_gradient") else (down, across, depth)
+    tile = tensor_cores.TILES.get(kernel)
+    if tile is None:
+        gpu.launch("conv", kernel, grid, *arguments)
+    else:
+        gpu.launch("tensor_cores", kernel, grid, *arguments, threads=tile.threads, shared=tile.shared)
 
 
 def _four_channels(x):
@@ -202,12 +254,12 @@ def _geometry(x, weight, y, stride, start, dilation, groups, splits, activation=
 
 
 def _correlate(x, weight, y, sliding, **finish):
-    kernels = gpu.channels_last(weight)
+    kernels = arranged(by_group(weight, sliding.groups))
     correlate(x, kernels, y, sliding.stride, sliding.start, sliding.dilation, sliding.groups, **finish)
 
 
 def _image_gradient(dy, weight, dx, sliding):
-    image_gradient(dy, gpu.channels_last(weight), dx, *sliding)
+    image_gradient(dy, weight, dx, *sliding)
 
 
 def dweight(x: Array, dy: Array, shape: Shape, sliding: Sliding) -> Array:

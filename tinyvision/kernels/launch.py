@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..device import compile_cuda, device_of, is_capturing
+from ..device import device_of, is_capturing
 from ..types import Array, DType, Shape
+from . import machine_code
 
 THREADS = 256
 
@@ -27,17 +28,26 @@ def text(name: str) -> str:
     return files(__package__).joinpath(f"{name}.cu").read_text(encoding="utf-8")
 
 
-def launch(source: str, kernel: str, grid: Any, *arguments: Any) -> None:
-    """Run `kernel` of `source`.cu with 256 threads in each of `grid` blocks (x, y, z) on the GPU of the first array.
+def launch(source: str, kernel: str, grid: Any, *arguments: Any, threads: int = THREADS, shared: int = 0) -> None:
+    """Run `kernel` of `source`.cu with `threads` threads in each of `grid` blocks (x, y, z) on the GPU of the first
+    array; `shared`: how many bytes of shared memory a block gets besides those that the text declares.
 
     Arguments are arrays (None is a null pointer), np.int32, np.int64 and np.float32 numbers, and structures as 0-d
     NumPy arrays: CuPy hands over their bytes as they are, so each must have its parameter's very type."""
-    launch_on(place(arguments[0]), source, kernel, grid, *arguments)
+    launch_on(place(arguments[0]), source, kernel, grid, *arguments, threads=threads, shared=shared)
 
 
-def launch_on(index: int, source: str, kernel: str, grid: Any, *arguments: Any) -> None:
+def launch_on(
+    index: int, source: str, kernel: str, grid: Any, *arguments: Any, threads: int = THREADS, shared: int = 0
+) -> None:
     """`launch` on GPU number `index`, for kernels that get all their arrays inside of a structure."""
-    _function(source, kernel, index)(grid, (THREADS, 1, 1), arguments)
+    _function(source, kernel, index, shared)(grid, (threads, 1, 1), arguments, shared_mem=shared)
+
+
+def generation(array: Array) -> str | None:
+    """Whose tensor cores the GPU of an array has for TF32: "ampere" for all since then, "hopper", None for none."""
+    index = place(array)
+    return None if index is None else machine_code.generation(index)
 
 
 def place(array: Array) -> Any:
@@ -76,12 +86,15 @@ def fits(sizes: Iterable[int], lengths: Iterable[int] = ()) -> bool:
 
 @cache
 def _compiled(source, index):
-    return compile_cuda(text(source), index)
+    return machine_code.compiled(text(source), index)
 
 
 @cache
-def _function(source, kernel, index):
-    return _compiled(source, index).get_function(kernel)
+def _function(source, kernel, index, shared):
+    function = _compiled(source, index).get_function(kernel)
+    if shared:
+        function.max_dynamic_shared_size_bytes = shared  # beyond 48 KiB the driver wants to be asked
+    return function
 
 
 def empty(like: Array, shape: Shape, dtype: DType = np.float32) -> Array:

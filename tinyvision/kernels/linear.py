@@ -16,7 +16,7 @@ def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[
     """As `ops.linear_forward`."""
     rows = _images(x.reshape(-1, x.shape[-1]))
     y = gpu.empty(x, (len(rows), 1, 1, weight.shape[0]))
-    conv.correlate(rows, _images(weight), y, start=(0, 0), shift=bias, **PIXEL)
+    conv.correlate(rows, _kernels(weight), y, start=(0, 0), shift=bias, **PIXEL)
     return y.reshape(*x.shape[:-1], weight.shape[0]), (x, weight, bias is not None)
 
 
@@ -27,7 +27,7 @@ def linear_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
     dx = dweight = None
     if needs[0]:
         dx = gpu.empty(dy, rows.shape)
-        conv.correlate(drows, _images(weight.T), dx, start=(0, 0), **PIXEL)
+        conv.correlate(drows, _kernels(weight.T), dx, start=(0, 0), **PIXEL)
         dx = dx.reshape(x.shape)
     if needs[1]:
         shape = (weight.shape[0], 1, 1, weight.shape[1])
@@ -40,6 +40,11 @@ def linear_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
 def _images(rows):
     """A matrix (N, C) as N images of one pixel, channels-last."""
     return gpu.aligned(rows).reshape(rows.shape[0], 1, 1, rows.shape[1])
+
+
+def _kernels(weight):
+    """weight (O, I), in whatever order its memory is, as 1×1 kernels."""
+    return conv.arranged(weight[None, :, :, None, None])
 
 
 def _applies(x, weight, bias=None):

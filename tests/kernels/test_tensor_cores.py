@@ -1,0 +1,195 @@
+"""The kernels for tensor cores, of both generations: against `ops.conv` in float64, and with mistakes planted."""
+
+import re
+
+import numpy as np
+import pytest
+
+from tinyvision import precision
+from tinyvision.kernels import conv, launch, linear, tensor_cores
+
+from .compare import close, run_both
+from .test_conv import SHAPES, TF32, reference, run_variant
+from .test_planted_bugs import notices
+
+# (of correlate, of the weight gradient)
+PAIRS = {
+    "mma, small": ("correlate_mma_64x64", "weight_gradient_mma_64x64"),
+    "mma, narrow": ("correlate_mma_128x64", "weight_gradient_mma_64x64"),
+    "mma, wide": ("correlate_mma_128x128", "weight_gradient_mma_128x128"),
+    "wgmma, narrow": ("correlate_wgmma_128x64", "weight_gradient_wgmma_64x64"),
+    "wgmma, long": ("correlate_wgmma_256x64", "weight_gradient_wgmma_64x192"),
+    "wgmma, wide": ("correlate_wgmma_128x128", "weight_gradient_wgmma_128x128"),
+    "wgmma, wider": ("correlate_wgmma_128x256", "weight_gradient_wgmma_128x128"),
+}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_kernel(emulation, rng, name, pair):
+    x, w, dy, *expected, options = reference(SHAPES[name], rng)
+    results = run_variant(emulation, x, w, dy, PAIRS[pair], options)
+    for what, got, right in zip(("y", "dx", "dw"), results, expected, strict=True):
+        close(got, right, TF32, f"{pair} {what}")
+
+
+def test_every_kernel_is_in_a_pair():
+    assert {kernel for pair in PAIRS.values() for kernel in pair} == set(tensor_cores.TILES)
+
+
+def test_the_table_is_what_the_text_declares():
+    text = launch.text("tensor_cores")
+    declared = re.findall(r"^(CORRELATE|WEIGHT_GRADIENT)\((\w+), ([\d, ]+), \w+Product", text, re.M)
+    assert len(declared) == len(tensor_cores.TILES)
+    for primitive, kernel, numbers in declared:
+        rows, columns, *rest = map(int, numbers.split(", "))
+        stages, threads = (rest[0], rest[2]) if primitive == "CORRELATE" else (rest[0] + 2, rest[1])
+        assert tensor_cores.TILES[kernel] == tensor_cores.Tile(rows, columns, stages, threads)
+
+
+@pytest.mark.parametrize("kernel", tensor_cores.TILES)
+def test_the_ring_fits_the_gpus_that_the_kernel_is_for(kernel):
+    assert tensor_cores.TILES[kernel].shared <= (227 if "wgmma" in kernel else 99) * 1024
+
+
+@pytest.mark.parametrize("choice", tensor_cores.CHOICES)
+def test_every_size_has_a_kernel(choice):
+    generation, primitive = choice
+    chosen = {
+        tensor_cores.choose(generation, primitive, rows, columns)
+        for rows in (1, 64, 65, 3136, 200704)
+        for columns in (1, 64, 65, 128, 193, 512, 4608)
+    }
+    assert chosen == {kernel for kernel, *_ in tensor_cores.CHOICES[choice]}
+    assert all(("wgmma" in kernel) == (generation == "hopper") and kernel.startswith(primitive) for kernel in chosen)
+
+
+@pytest.mark.parametrize("generation", ["ampere", "hopper"])
+def test_the_drop_in_takes_them_in_tf32(emulate, rng, generation):
+    emulation = emulate(generation=generation)
+    arrays = [rng.standard_normal(s) for s in ((2, 5, 9, 8), (7, 5, 3, 3), (7,))]
+    with precision("tf32"):
+        run_both(emulation, conv.DROP_INS[0], arrays, {"stride": 2, "padding": 1}, rng, TF32)
+    used = {kernel for kernel in emulation.launched if kernel not in ("arrange", "add_splits")}
+    assert used <= set(tensor_cores.TILES)
+    with precision("ieee"):
+        conv.DROP_INS[0].forward(*(emulation.array(a.astype(np.float32)) for a in arrays))
+    assert emulation.launched[-1] == "correlate_fp32_64"
+
+
+@pytest.mark.parametrize("generation", ["ampere", "hopper"])
+def test_inference_finishes_its_sums(emulate, rng, generation):
+    emulation = emulate(generation=generation)
+    for channels in (9, 10):  # 10: two sums are stored at once
+        x, w = rng.standard_normal((2, 6, 7, 9)), rng.standard_normal((channels, 6, 3, 3))
+        scale, shift, skip = (rng.standard_normal(s) for s in (channels, channels, (2, channels, 4, 5)))
+        doubles = [a.astype(np.float32).astype(float) for a in (x, w, scale, shift, skip)]
+        arrays = [emulation.array(a.astype(np.float32)) for a in doubles]
+        for activation in (None, "relu", "relu6"):
+            rest = (activation, (2, 2), (1, 1), (1, 1), 1)
+            with precision("tf32"):
+                got = conv.DROP_INS[1].forward(*arrays, *rest)
+            close(got, conv.DROP_INS[1].op[0](*doubles, *rest), TF32)
+
+
+def test_linear_layers_of_a_capture(emulate, rng, monkeypatch):
+    monkeypatch.setattr(launch, "capturing", lambda: True)
+    arrays = [rng.standard_normal(s) for s in ((70, 37), (11, 37), (11,))]
+    for generation in ("ampere", "hopper"):
+        with precision("tf32"):
+            run_both(emulate(generation=generation), linear.DROP_INS[0], arrays, {}, rng, TF32)
+
+
+@pytest.mark.parametrize("rounded", [True, False])
+def test_kernels_are_arranged_from_any_order_of_memory(emulation, rng, rounded):
+    weight = rng.standard_normal((6, 3, 5, 2)).astype(np.float32)
+    last = np.ascontiguousarray(weight.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    with precision("tf32" if rounded else "ieee"):
+        for source in (weight, last):
+            kernels = conv.by_group(emulation.array(weight) if source is weight else last, 2)
+            got = conv.arranged(kernels)
+            turned = conv.arranged(kernels.transpose(0, 2, 1, 3, 4)[:, :, :, 3::-2])
+            assert got.shape == (6, 5, 2, 4)
+            assert not got[..., 3].any()
+            close(got[..., :3], weight.transpose(0, 2, 3, 1), 5e-4 if rounded else 0)
+            assert (np.ascontiguousarray(got).view(np.uint32) & 0x1FFF).any() != rounded
+            right = weight.reshape(2, 3, 3, 5, 2).transpose(0, 2, 3, 4, 1)[:, :, 3::-2].reshape(6, 2, 2, 3)
+            close(turned[..., :3], right, 5e-4 if rounded else 0)
+
+
+MMA, WGMMA, WITHOUT_LEAD = PAIRS["mma, small"], PAIRS["wgmma, narrow"], PAIRS["wgmma, wide"]
+MULTIPLY = "product.multiply(tile, tile + TM * ROW);\n            if"
+MISTAKES = {  # the kernels to run, and what is changed in them
+    "ldmatrix: another key": (MMA, ("int key = lane % 8;", "int key = lane % 4;")),
+    "ldmatrix: no swizzle": (
+        MMA, ("int key = lane % 8;", "int key = 0;"), ("((c ^ (r & 7)) << 4)", "(c << 4)"), ("turned ? 2 : 0", "0"),
+        ("threadIdx.x & 2;", "false;"),
+    ),
+    "ldmatrix: fragments of a in the wrong order": (MMA, ("lane % 16) * ROW", "lane / 2) * ROW")),
+    "ldmatrix: fragments of b in the wrong order": (MMA, ("lane / 8 % 2 ^ key", "lane / 16 ^ key")),
+    "mma: dropped barrier": (MMA, ("__syncthreads();  // the same", ";")),
+    "mma: copies not waited for": (MMA, ("copies_wait<AHEAD - 1>();", "copies_wait<AHEAD>();")),
+    "mma: kernels not rounded": (MMA, ("g.round ?", "false ?")),
+    "mma: sums beyond the last row": (MMA, ("int m = first_m + row, p", "int m = min(first_m + row, M - 1), p")),
+    "mma: sums beyond the last kernel": (MMA, ("if (at < 0 || o >= g.O) return;", "if (at < 0) return;")),
+    "mma: pairs where a row is odd": (MMA, ("bool pairs =", "bool pairs = true ||")),
+    "mma: taps beyond the last": (MMA, ("k < g.K && hh >= 0", "hh >= 0"), ("k < g.K && o < g.O", "o < g.O")),
+    "mma: a ring one stage short": (MMA, ("now = now + 1 == STAGES", "now = now + 2 >= STAGES")),
+    "wgmma: dropped barrier": (WGMMA, ("__syncthreads();  // tile `now`", "// tile `now`")),
+    "wgmma: no proxy fence": (WGMMA, ("            Product::publish();", "")),
+    "wgmma: proxy fence after the barrier": (
+        WGMMA, ("            Product::publish();", ""), (MULTIPLY, "Product::publish(); " + MULTIPLY),
+    ),
+    "wgmma: a tile refilled too early": (WGMMA, ("if (LEAD) Product::template wait<LEAD>();", "")),
+    "wgmma: a tile refilled too early, without a lead": (WITHOUT_LEAD, ("if (!LEAD) Product::template wait<0>();", "")),
+    "wgmma: filled a stage too far ahead": (WGMMA, ("AHEAD = STAGES - 1 - LEAD;", "AHEAD = STAGES - LEAD;")),
+    "wgmma: sums not waited for": (WGMMA, ("    Product::template wait<0>();\n    int M", "    int M")),
+    "wgmma: no fence of the registers": (WGMMA, ("        wgmma_fence();\n", "")),
+    "wgmma: a descriptor without swizzle": (WGMMA, (" | 1ull << 62;", ";")),
+    "wgmma: a descriptor of denser rows": (WGMMA, ("(1024ull >> 4) << 32", "(512ull >> 4) << 32")),
+    "wgmma: tiles that begin anywhere": (WGMMA, ("(shared_begin() + 1023) & ~1023u", "shared_begin()")),
+    "wgmma: a step of another length": (WGMMA, ("first_n * ROW + step * 32", "first_n * ROW + step * 16")),
+    "wgmma: less shared memory than the ring": (WGMMA, ("s * STAGE + TM * ROW", "s * STAGE + TM * ROW + 65536")),
+    "weight gradient: lanes that meet in a bank": (MMA, ("threadIdx.x & 2;", "false;")),
+    "weight gradient: rows of the other half": (MMA, ("turned ? pixel.z : pixel.x", "turned ? pixel.x : pixel.z")),
+    "weight gradient: dropped barrier": (MMA, ("__syncthreads();  // the tile", "// the tile")),
+    "weight gradient: a pixel beyond the split": (MMA, ("bool inside = m + p < end;", "bool inside = true;")),
+    "weight gradient: no proxy fence": (WGMMA, ("        Product::publish();\n        __sync", "        __sync")),
+    "weight gradient: a tile overwritten": (WGMMA, ("Product::template wait<LEAD>();\n        Product", "Product")),
+    "weight gradient: sums not waited for": (
+        WGMMA, ("    Product::template wait<0>();\n    float* out", "    float* out"),
+    ),
+}  # fmt: skip
+OTHER_KERNELS = r"^(CORRELATE|WEIGHT_GRADIENT)\((?!{0},|{1},).*\n"  # not run, so not built
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_planted_mistakes_are_noticed(emulate, rng, name):
+    kernels, *changes = MISTAKES[name]
+    others, planted = re.compile(OTHER_KERNELS.format(*kernels), re.M), []
+
+    def change(text):
+        if "WarpProduct" in text:
+            text = others.sub("", text)
+        for old, new in changes:
+            planted.append(old in text)
+            text = text.replace(old, new)
+        return text
+
+    def run(order):
+        x, w, dy, *expected, options = reference(SHAPES["odd everything, several tiles"], rng)
+        results = run_variant(emulate(change=change, order=order), x, w, dy, kernels, options, splits=2)
+        for got, right in zip(results, expected, strict=True):
+            assert np.abs(got - right).max() <= TF32 * np.abs(right).max()
+
+    assert any(notices(lambda order=order: run(order), planted) for order in (0, 1, 2))
+    assert sum(planted) >= len(changes)
+
+
+@pytest.mark.parametrize("kernels", [MMA, WGMMA, WITHOUT_LEAD])
+def test_the_same_checks_pass_without_a_mistake(emulate, rng, kernels):
+    x, w, dy, *expected, options = reference(SHAPES["odd everything, several tiles"], rng)
+    for order in (0, 1, 2):
+        results = run_variant(emulate(order=order), x, w, dy, kernels, options, splits=2)
+        for got, right in zip(results, expected, strict=True):
+            assert np.abs(got - right).max() <= TF32 * np.abs(right).max()

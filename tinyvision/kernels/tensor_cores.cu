@@ -1,0 +1,569 @@
+// Convolution on tensor cores in TF32: for every GPU since Ampere by `mma.sync`, and for Hopper by `wgmma` as well, which
+// takes both factors from shared memory and runs beside the threads. The primitives are conv.cu's:
+//
+//   correlate        y[m][o]  = Σ_k window[m][k] · weight[o][k]        forward, and the image gradient by phases
+//   weight_gradient  dw[o][k] = Σ_m dy[m][o] · window[m][k]
+//
+// m numbers the output pixels (n, i, j), k the taps and channels (kh, kw, c). Images are channels-last (N, H, W, C), kernels
+// (O, KH, KW, C), C and O multiples of 4, rows aligned to 16 bytes, no array of 2³¹ numbers or more.
+//
+// A kernel is put together from two parts. A *loader* fills a tile of shared memory for each factor, 32 numbers deep along
+// the axis that is summed over. A *product* multiplies two tiles and keeps the sums in registers. All tiles are laid out
+// alike: a row is 128 bytes, eight chunks of 16, and chunk c of row r lies at place c ^ (r & 7). So the eight rows of one
+// chunk, which `ldmatrix` reads at once, lie in different banks; and this very layout is what wgmma calls 128-byte swizzle.
+//
+// The simple versions, from the definition, are conv.cu's `correlate_simple` and `weight_gradient_simple`.
+//
+// Rounding: kernels come rounded to TF32 (conv.cu's `arrange`), the weight gradient rounds both factors on their way
+// through registers. Windows, which go from the image to shared memory without passing a thread, are cut by the tensor
+// cores: their products are up to 1e-3, on average 3.5e-4, nearer to 0.
+//
+// Prediction (H100, ResNet-18's layers, batch 64): forward by wgmma 0.95 of cuDNN's time, by mma.sync 1.25 (so a sketch of
+// this scheme did). Weight gradient by wgmma: half of cuDNN's time from 128 channels on, since every number passes the
+// registers once for 128 products; by mma.sync 1.3. Measurement: not yet measured.
+
+struct Conv {  // as in conv.cu
+    int N, H, W, C;
+    int OH, OW, O;
+    int KH, KW, K;
+    int stride_h, stride_w, start_h, start_w;
+    int dilation_h, dilation_w;
+    int x_pixel;
+    int y_image, y_row, y_pixel;
+    int groups, splits;
+    int activation;
+};
+
+struct Finish {
+    const float *scale, *shift, *skip;
+};
+
+constexpr int DEEP = 32, ROW = 128;    // numbers, and bytes, of a tile's row
+constexpr int NOWHERE = -(1 << 28);    // a row of pixels that fails every bounds check
+
+// The CPU emulator of the tests brings functions of these names; everything else runs there unchanged.
+#if !defined(EMULATOR) && __CUDA_ARCH__ >= 800
+
+extern __shared__ unsigned char shared_memory[];
+
+// Where the block's shared memory begins. Addresses in shared memory are 32-bit numbers throughout.
+__device__ __forceinline__ unsigned shared_begin() { return (unsigned)__cvta_generic_to_shared(shared_memory); }
+
+// Start copying 16 bytes to shared memory, or writing 16 zero bytes there.
+__device__ __forceinline__ void copy16(unsigned to, const float* from, bool inside) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(to), "l"(from), "r"(inside ? 16 : 0) : "memory");
+}
+
+__device__ __forceinline__ void copies_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+// Wait until at most `pending` of this thread's committed groups of copies are still under way.
+template <int pending>
+__device__ __forceinline__ void copies_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(pending) : "memory"); }
+
+__device__ __forceinline__ void put16(unsigned to, unsigned a, unsigned b, unsigned c, unsigned d) {
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" :: "r"(to), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}
+
+// x rounded to the nearest TF32 number.
+__device__ __forceinline__ unsigned to_tf32(float x) {
+    unsigned rounded;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(x));
+    return rounded;
+}
+
+// Four matrices of 8 rows of 16 bytes: lane l names row l % 8 of matrix l / 8, and gets number l % 4 of row l / 4 of each.
+__device__ __forceinline__ void load_matrices(unsigned (&to)[4], unsigned row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(row) : "memory");
+}
+
+// d (16×8) += a (16×8) · b (8×8) over the 32 lanes of a warp. The low 13 bits of a factor count as 0.
+__device__ __forceinline__ void mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+// What this thread has written to shared memory becomes visible to wgmma, which reads it by another way (a "proxy").
+__device__ __forceinline__ void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+// Registers written so far may be used as sums by the next wgmma.
+__device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+
+__device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+
+// Wait until at most `pending` committed groups are still under way: the sums and the tiles of older ones are free.
+template <int pending>
+__device__ __forceinline__ void wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(pending) : "memory"); }
+
+// d (64×N) += a (64×8) · b (N×8)ᵀ over the 128 threads of a warpgroup, a and b tiles in shared memory. Runs on until
+// it is waited for.
+template <int N>
+__device__ void wgmma_tf32(float (&d)[N / 2], unsigned long long a, unsigned long long b);
+
+#define SUMS_4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
+#define SUMS_16(i) SUMS_4(i), SUMS_4(i + 4), SUMS_4(i + 8), SUMS_4(i + 12)
+#define NAMES_32 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
+#define NAMES_48 NAMES_32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47"
+#define NAMES_64 NAMES_48 ",%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
+#define NAMES_128 NAMES_64 \
+    ",%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79,%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95" \
+    ",%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111,%112,%113,%114,%115,%116,%117,%118,%119,%120,%121,%122,%123,%124,%125,%126,%127"
+
+#define WGMMA(N, names, a_name, b_name, ...)                                                                          \
+    template <>                                                                                                       \
+    __device__ __forceinline__ void wgmma_tf32<N>(float (&d)[N / 2], unsigned long long a, unsigned long long b) {    \
+        asm volatile("wgmma.mma_async.sync.aligned.m64n" #N "k8.f32.tf32.tf32 {" names "}, " a_name ", " b_name       \
+                     ", 1, 1, 1;" : __VA_ARGS__ : "l"(a), "l"(b) : "memory");                                         \
+    }
+
+WGMMA(64, NAMES_32, "%32", "%33", SUMS_16(0), SUMS_16(16))
+WGMMA(96, NAMES_48, "%48", "%49", SUMS_16(0), SUMS_16(16), SUMS_16(32))
+WGMMA(128, NAMES_64, "%64", "%65", SUMS_16(0), SUMS_16(16), SUMS_16(32), SUMS_16(48))
+WGMMA(256, NAMES_128, "%128", "%129", SUMS_16(0), SUMS_16(16), SUMS_16(32), SUMS_16(48), SUMS_16(64), SUMS_16(80),
+      SUMS_16(96), SUMS_16(112))
+
+#endif
+#endif
+
+#if defined(EMULATOR) || __CUDA_ARCH__ >= 800  // older GPUs have no such tensor cores; the caller refuses TF32 there
+
+// A multiple of 1024 bytes, after which wgmma's swizzle repeats; the launch asks for that much more.
+__device__ __forceinline__ unsigned first_tile() { return (shared_begin() + 1023) & ~1023u; }
+
+// Where chunk c of row r lies in a tile.
+__device__ __forceinline__ unsigned chunk_at(int r, int c) { return r * ROW + ((c ^ (r & 7)) << 4); }
+
+// ---- products --------------------------------------------------------------------------------------------------------
+
+// mma.sync: WM × WN warps share the TM × TN sums. A warp of 64 × 64 reads 4 + 4 fragments for 32 products of 8; smaller ones are
+// bound by these reads.
+template <int TM, int TN, int WM, int WN>
+struct WarpProduct {
+    static constexpr int THREADS = 32 * WM * WN, MI = TM / WM / 16, NI = TN / WN / 8;
+    static constexpr bool RUNS_ON = false;
+    float sum[MI][NI][4] = {};
+    int first_m, first_n, lane;
+
+    __device__ WarpProduct() {
+        int warp = threadIdx.x / 32;
+        first_m = warp % WM * MI * 16;
+        first_n = warp / WM * NI * 8;
+        lane = threadIdx.x % 32;
+    }
+
+    // A product is done when `multiply` returns, and sees what any thread wrote before the barrier.
+    template <int pending>
+    __device__ __forceinline__ static void wait() {}
+
+    __device__ __forceinline__ static void publish() {}
+
+    // One load brings the fragment of 16 rows of a, one that of 2 × 8 rows of b: which lane names which row.
+    __device__ __forceinline__ void multiply(unsigned a, unsigned b) {
+        a += (first_m + lane % 16) * ROW;
+        b += (first_n + lane % 8 + lane / 16 * 8) * ROW;
+        int key = lane % 8;
+#pragma unroll
+        for (int step = 0; step < DEEP / 8; step++) {
+            unsigned left[MI][4], right[NI / 2][4];
+#pragma unroll
+            for (int i = 0; i < MI; i++) load_matrices(left[i], a + i * 16 * ROW + ((2 * step + lane / 16 ^ key) << 4));
+#pragma unroll
+            for (int j = 0; j < NI / 2; j++) load_matrices(right[j], b + j * 16 * ROW + ((2 * step + lane / 8 % 2 ^ key) << 4));
+#pragma unroll
+            for (int i = 0; i < MI; i++)
+#pragma unroll
+                for (int j = 0; j < NI; j++) mma_tf32(sum[i][j], left[i], right[j / 2][j % 2 * 2], right[j / 2][j % 2 * 2 + 1]);
+        }
+    }
+
+    // put_row(row of the tile) says where it goes, put(that, column, sum, the next column's sum) stores.
+    template <class Row, class Put>
+    __device__ __forceinline__ void store(Row put_row, Put put) {
+#pragma unroll
+        for (int i = 0; i < MI; i++)
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                auto at = put_row(first_m + i * 16 + half * 8 + lane / 4);
+#pragma unroll
+                for (int j = 0; j < NI; j++)
+                    put(at, first_n + j * 8 + lane % 4 * 2, sum[i][j][half * 2], sum[i][j][half * 2 + 1]);
+            }
+    }
+};
+
+#if defined(EMULATOR) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+// How wgmma is told of a tile: its address, 1024 bytes from eight rows to the next eight, swizzled by 128 bytes.
+__device__ __forceinline__ unsigned long long descriptor(unsigned at) {
+    return (unsigned long long)((at & 0x3FFFF) >> 4) | 1ull << 16 | (1024ull >> 4) << 32 | 1ull << 62;
+}
+
+// wgmma: GM × GN warpgroups share the sums, each MI times 64 rows and N columns.
+template <int TM, int TN, int GM, int GN>
+struct GroupProduct {
+    static constexpr int THREADS = 128 * GM * GN, MI = TM / GM / 64, N = TN / GN;
+    static constexpr bool RUNS_ON = true;
+    float sum[MI][N / 2] = {};
+    int first_m, first_n, row, column;
+
+    __device__ GroupProduct() {
+        int group = threadIdx.x / 128;
+        first_m = group % GM * MI * 64;
+        first_n = group / GM * N;
+        row = threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4;
+        column = threadIdx.x % 4 * 2;
+    }
+
+    // Wait until at most `pending` products of this thread's warpgroup are under way.
+    template <int pending>
+    __device__ __forceinline__ static void wait() {
+        wgmma_wait<pending>();
+    }
+
+    // Let products after the next barrier see what this thread has written to shared memory.
+    __device__ __forceinline__ static void publish() { proxy_fence(); }
+
+    __device__ __forceinline__ void multiply(unsigned a, unsigned b) {
+        wgmma_fence();
+#pragma unroll
+        for (int step = 0; step < DEEP / 8; step++)
+#pragma unroll
+            for (int i = 0; i < MI; i++)
+                wgmma_tf32<N>(sum[i], descriptor(a + (first_m + i * 64) * ROW + step * 32), descriptor(b + first_n * ROW + step * 32));
+        wgmma_commit();
+    }
+
+    template <class Row, class Put>
+    __device__ __forceinline__ void store(Row put_row, Put put) {
+#pragma unroll
+        for (int i = 0; i < MI; i++)
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                auto at = put_row(first_m + i * 64 + half * 8 + row);
+#pragma unroll
+                for (int j = 0; j < N / 8; j++)
+                    put(at, first_n + j * 8 + column, sum[i][j * 4 + half * 2], sum[i][j * 4 + half * 2 + 1]);
+            }
+    }
+};
+
+#endif
+
+// ---- correlate -------------------------------------------------------------------------------------------------------
+
+// Fills tiles of windows (TM rows) and kernels (TN rows) by asynchronous copies. Every thread copies one chunk of a few rows,
+// and keeps track of the tap and channel that its k stands for.
+template <int TM, int TN, int THREADS>
+struct WindowLoader {
+    static constexpr int STEP = THREADS / 8, WINDOWS = TM / STEP, KERNELS = TN / STEP;
+    const float *x, *weight;
+    const Conv& g;
+    int base[WINDOWS], h[WINDOWS], w[WINDOWS];  // of this thread's windows: the image's first pixel, the window's first
+    int first_o;                                // its first kernel
+    int k, c, kw, dh, dw;                       // the next k, as channel and tap
+    unsigned at;
+
+    __device__ WindowLoader(const float* x, const float* weight, const Conv& g, int first_m, int first_o)
+        : x(x), weight(weight), g(g), first_o(first_o + threadIdx.x / 8) {
+        int row = threadIdx.x / 8, chunk = threadIdx.x % 8, M = g.N * g.OH * g.OW;
+#pragma unroll
+        for (int i = 0; i < WINDOWS; i++) {
+            int m = first_m + row + STEP * i, n = m / (g.OH * g.OW), p = m % (g.OH * g.OW);
+            base[i] = n * g.H * g.W;
+            h[i] = m < M ? p / g.OW * g.stride_h + g.start_h : NOWHERE;
+            w[i] = p % g.OW * g.stride_w + g.start_w;
+        }
+        k = chunk * 4;
+        find_tap();
+        at = chunk_at(row, chunk);
+    }
+
+    __device__ void find_tap() {
+        int tap = k / g.C;
+        c = k % g.C;
+        kw = tap % g.KW;
+        dw = kw * g.dilation_w;
+        dh = tap / g.KW * g.dilation_h;
+    }
+
+    __device__ __forceinline__ void load(unsigned windows, unsigned kernels) {
+#pragma unroll
+        for (int i = 0; i < WINDOWS; i++) {
+            int hh = h[i] + dh, ww = w[i] + dw;
+            bool inside = k < g.K && hh >= 0 && hh < g.H && ww >= 0 && ww < g.W;
+            copy16(windows + at + i * STEP * ROW, x + (inside ? (base[i] + hh * g.W + ww) * g.x_pixel + c : 0), inside);
+        }
+#pragma unroll
+        for (int i = 0; i < KERNELS; i++) {
+            int o = first_o + STEP * i;
+            bool inside = k < g.K && o < g.O;
+            copy16(kernels + at + i * STEP * ROW, weight + (inside ? o * g.K + k : 0), inside);
+        }
+        k += DEEP;
+        c += DEEP;
+        if (c < g.C) return;
+        if (g.C < DEEP) {  // several taps further on
+            find_tap();
+            return;
+        }
+        c -= g.C;
+        dw += g.dilation_w;
+        if (++kw < g.KW) return;
+        kw = 0;
+        dw = 0;
+        dh += g.dilation_h;
+    }
+};
+
+// activation(scale · sum + shift + skip), for output channel o at `index` of y.
+__device__ __forceinline__ float finished(float sum, int index, int o, const Finish& f, int activation) {
+    if (f.scale) sum *= f.scale[o];
+    if (f.shift) sum += f.shift[o];
+    if (f.skip) sum += f.skip[index];
+    if (activation && sum < 0.f) sum = 0.f;
+    if (activation == 2 && sum > 6.f) sum = 6.f;
+    return sum;
+}
+
+// A ring of STAGES tiles, filled ahead of the product. With wgmma, LEAD groups of products are under way while the threads go
+// on: a tile is refilled only after everybody has waited for the group that read it.
+template <int TM, int TN, class Product, int STAGES, int LEAD>
+__device__ __forceinline__ void correlate_tiled(const float* x, const float* weight, const Finish& f, float* y, const Conv& g) {
+    constexpr int STAGE = (TM + TN) * ROW, AHEAD = STAGES - 1 - LEAD;
+    int first_m = blockIdx.x * TM, first_o = blockIdx.y * TN, group = blockIdx.z;
+    WindowLoader<TM, TN, Product::THREADS> loader(x + group * g.C, weight + group * g.O * g.K, g, first_m, first_o);
+    Product product;
+    unsigned ring = first_tile();
+    int tiles = (g.K + DEEP - 1) / DEEP;
+#pragma unroll 1
+    for (int s = 0; s < AHEAD; s++) {
+        if (s < tiles) loader.load(ring + s * STAGE, ring + s * STAGE + TM * ROW);
+        copies_commit();
+    }
+    int now = 0, next = AHEAD;
+#pragma unroll 1
+    for (int t = 0; t < tiles; t++) {
+        unsigned tile = ring + now * STAGE, free = ring + next * STAGE;
+        copies_wait<AHEAD - 1>();
+        if constexpr (Product::RUNS_ON) {
+            if (!LEAD) Product::template wait<0>();
+            Product::publish();
+            __syncthreads();  // tile `now` has arrived for everybody, and nobody's product still reads the free one
+            product.multiply(tile, tile + TM * ROW);
+            if (LEAD) Product::template wait<LEAD>();
+            if (t + AHEAD < tiles) loader.load(free, free + TM * ROW);
+            copies_commit();
+        } else {
+            __syncthreads();  // the same
+            if (t + AHEAD < tiles) loader.load(free, free + TM * ROW);
+            copies_commit();
+            product.multiply(tile, tile + TM * ROW);
+        }
+        now = now + 1 == STAGES ? 0 : now + 1;
+        next = next + 1 == STAGES ? 0 : next + 1;
+    }
+    Product::template wait<0>();
+    int M = g.N * g.OH * g.OW;
+    bool pairs = !((unsigned long long)y & 7) && !((g.y_image | g.y_row | g.y_pixel | g.O) & 1);  // two numbers at once
+    auto place = [&](int row) {
+        int m = first_m + row, p = m % (g.OH * g.OW), n = m / (g.OH * g.OW);
+        return m < M ? n * g.y_image + p / g.OW * g.y_row + p % g.OW * g.y_pixel + group * g.O : -1;
+    };
+    product.store(place, [&](int at, int column, float left, float right) {
+        int o = first_o + column, channel = group * g.O + o;
+        if (at < 0 || o >= g.O) return;
+        left = finished(left, at + o, channel, f, g.activation);
+        if (o + 1 < g.O) right = finished(right, at + o + 1, channel + 1, f, g.activation);
+        if (pairs) {
+            *(float2*)(y + at + o) = make_float2(left, right);
+        } else {
+            y[at + o] = left;
+            if (o + 1 < g.O) y[at + o + 1] = right;
+        }
+    });
+}
+
+// `resident` blocks are to fit a multiprocessor at once; the ring needs STAGES · (TM + TN) · 128 bytes of shared memory and
+// 1024 more, at most 99 KiB where the kernel is for every GPU.
+#define CORRELATE(name, TM, TN, STAGES, LEAD, threads, resident, ...)                                                 \
+    extern "C" __global__ void __launch_bounds__(threads, resident)                                                   \
+    name(const float* x, const float* weight, const float* scale, const float* shift, const float* skip, float* y,    \
+         Conv g) {                                                                                                    \
+        correlate_tiled<TM, TN, __VA_ARGS__, STAGES, LEAD>(x, weight, {scale, shift, skip}, y, g);                    \
+    }
+
+CORRELATE(correlate_mma_128x128, 128, 128, 3, 0, 128, 2, WarpProduct<128, 128, 2, 2>)
+CORRELATE(correlate_mma_128x64, 128, 64, 3, 0, 128, 3, WarpProduct<128, 64, 2, 2>)
+CORRELATE(correlate_mma_64x64, 64, 64, 4, 0, 128, 3, WarpProduct<64, 64, 2, 2>)
+
+#if defined(EMULATOR) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+CORRELATE(correlate_wgmma_128x128, 128, 128, 3, 0, 256, 2, GroupProduct<128, 128, 2, 1>)
+CORRELATE(correlate_wgmma_128x64, 128, 64, 4, 1, 256, 2, GroupProduct<128, 64, 2, 1>)
+CORRELATE(correlate_wgmma_256x64, 256, 64, 4, 1, 256, 1, GroupProduct<256, 64, 2, 1>)
+CORRELATE(correlate_wgmma_128x256, 128, 256, 4, 1, 256, 1, GroupProduct<128, 256, 2, 1>)
+
+#endif
+
+// ---- weight gradient -------------------------------------------------------------------------------------------------
+
+// Fills tiles of dy (TM rows: channels o) and windows (TN rows: numbers of k), 32 pixels m deep. In memory both lie the other
+// way round, so they pass through registers: a thread fetches 4 channels of 4 pixels, and puts them down as 4 pixels of 4
+// channels, rounded to TF32. What it fetches is put down a tile later, so the product does not wait for memory.
+//
+// A warp looks after 4 × 4 channels and 8 × 4 pixels. Where bit 1 of a lane is set, it puts its rows down in the order 2, 3, 0, 1:
+// then the eight lanes of one access differ in their banks.
+template <int TM, int TN, int THREADS>
+struct GradientLoader {
+    static constexpr int SLOTS = (TM + TN) * DEEP / 16 / THREADS, STEP = THREADS / 32 * 16;
+    const Conv& g;
+    const float* from[SLOTS];       // this thread's channels of dy, or of the image
+    int dh[SLOTS], dw[SLOTS];       // the tap of its windows; NOWHERE for a k beyond the end
+    float4 kept[SLOTS][4];          // what was fetched: a pixel each
+    int n, i, j, m, end;            // its next four pixels begin here
+
+    __device__ GradientLoader(const float* x, const float* dy, const Conv& g, int first_o, int first_k, int begin, int end)
+        : g(g), end(end) {
+#pragma unroll
+        for (int s = 0; s < SLOTS; s++) {
+            int row = row_of(s), k = first_k + row - TM, tap = k / g.C;
+            if (is_gradient(s)) {
+                from[s] = dy + first_o + row;
+                dh[s] = first_o + row < g.O ? 0 : NOWHERE;
+            } else {
+                from[s] = x + k % g.C;
+                dw[s] = tap % g.KW * g.dilation_w + g.start_w;
+                dh[s] = k < g.K ? tap / g.KW * g.dilation_h + g.start_h : NOWHERE;
+            }
+        }
+        m = begin + threadIdx.x % 32 / 4 * 4;
+        j = m % g.OW;
+        i = m / g.OW % g.OH;
+        n = m / g.OW / g.OH;
+    }
+
+    // The first of the four rows that slot s fills: rows of dy from 0, rows of the windows from TM on.
+    __device__ static int row_of(int s) { return s * STEP + threadIdx.x / 32 * 16 + threadIdx.x % 4 * 4; }
+
+    __device__ static bool is_gradient(int s) { return s * STEP + threadIdx.x / 32 * 16 < TM; }  // alike for all of a warp
+
+    __device__ __forceinline__ void fetch() {
+        int nn = n, ii = i, jj = j;
+#pragma unroll
+        for (int p = 0; p < 4; p++) {
+#pragma unroll
+            for (int s = 0; s < SLOTS; s++) {
+                bool inside = m + p < end;
+                int offset;
+                if (is_gradient(s)) {
+                    inside = inside && dh[s] == 0;
+                    offset = (m + p) * g.y_pixel;
+                } else {
+                    int h = ii * g.stride_h + dh[s], w = jj * g.stride_w + dw[s];
+                    inside = inside && h >= 0 && h < g.H && w >= 0 && w < g.W;
+                    offset = ((nn * g.H + h) * g.W + w) * g.x_pixel;
+                }
+                kept[s][p] = inside ? *(const float4*)(from[s] + offset) : make_float4(0.f, 0.f, 0.f, 0.f);
+            }
+            if (++jj == g.OW) {
+                jj = 0;
+                if (++ii == g.OH) {
+                    ii = 0;
+                    nn++;
+                }
+            }
+        }
+        m += DEEP;
+        j += DEEP;
+        while (j >= g.OW) {
+            j -= g.OW;
+            if (++i == g.OH) {
+                i = 0;
+                n++;
+            }
+        }
+    }
+
+    __device__ __forceinline__ void put(unsigned tile) {
+        int chunk = threadIdx.x % 32 / 4;
+        bool turned = threadIdx.x & 2;
+#pragma unroll
+        for (int s = 0; s < SLOTS; s++) {
+            int row = row_of(s);
+#pragma unroll
+            for (int r = 0; r < 4; r++) {
+                unsigned number[4];
+#pragma unroll
+                for (int p = 0; p < 4; p++) {
+                    float4 pixel = kept[s][p];
+                    float value = r == 0   ? (turned ? pixel.z : pixel.x)
+                                  : r == 1 ? (turned ? pixel.w : pixel.y)
+                                  : r == 2 ? (turned ? pixel.x : pixel.z)
+                                           : (turned ? pixel.y : pixel.w);
+                    number[p] = to_tf32(value);
+                }
+                put16(tile + chunk_at(row + (r ^ (turned ? 2 : 0)), chunk), number[0], number[1], number[2], number[3]);
+            }
+        }
+    }
+};
+
+// The pixels are split over `splits` blocks for each tile of weights; each writes sums of its own, which conv.cu's
+// `add_splits` adds up in a fixed order. No atomics: the result is the same in every run.
+//
+// A tile is put down while the product of the one before it runs on, and fetched while its own does. LEAD as in `correlate`; the
+// ring has LEAD + 2 stages.
+template <int TM, int TN, class Product, int LEAD>
+__device__ __forceinline__ void weight_gradient_tiled(const float* x, const float* dy, float* partial, const Conv& g) {
+    constexpr int STAGE = (TM + TN) * ROW, STAGES = LEAD + 2;
+    int first_k = blockIdx.x * TN, first_o = blockIdx.y * TM, group = blockIdx.z % g.groups, split = blockIdx.z / g.groups;
+    int K = g.K, M = g.N * g.OH * g.OW;
+    int share = ((M + g.splits - 1) / g.splits + DEEP - 1) / DEEP * DEEP;
+    int begin = split * share < M ? split * share : M, end = begin + share < M ? begin + share : M;
+    GradientLoader<TM, TN, Product::THREADS> loader(x + group * g.C, dy + group * g.O, g, first_o, first_k, begin, end);
+    Product product;
+    unsigned ring = first_tile();
+    int tiles = (end - begin + DEEP - 1) / DEEP, now = 0;
+    loader.fetch();
+#pragma unroll 1
+    for (int t = 0; t < tiles; t++) {
+        unsigned tile = ring + now * STAGE;
+        loader.put(tile);
+        Product::template wait<LEAD>();
+        Product::publish();
+        __syncthreads();  // the tile is there; and all products that read the next tile's place are done
+        if constexpr (Product::RUNS_ON) product.multiply(tile, tile + TM * ROW);
+        if (t + 1 < tiles) loader.fetch();
+        if constexpr (!Product::RUNS_ON) product.multiply(tile, tile + TM * ROW);
+        now = now + 1 == STAGES ? 0 : now + 1;
+    }
+    Product::template wait<0>();
+    float* out = partial + ((long long)split * g.groups + group) * g.O * K;
+    product.store([&](int row) { return first_o + row < g.O ? (first_o + row) * K : -1; },
+                  [&](int at, int column, float left, float right) {
+                      int k = first_k + column;
+                      if (at >= 0 && k < K) *(float2*)(out + at + k) = make_float2(left, right);
+                  });
+}
+
+#define WEIGHT_GRADIENT(name, TM, TN, LEAD, threads, resident, ...)                                                   \
+    extern "C" __global__ void __launch_bounds__(threads, resident)                                                   \
+    name(const float* x, const float* dy, float* partial, Conv g) {                                                   \
+        weight_gradient_tiled<TM, TN, __VA_ARGS__, LEAD>(x, dy, partial, g);                                          \
+    }
+
+WEIGHT_GRADIENT(weight_gradient_mma_128x128, 128, 128, 0, 256, 1, WarpProduct<128, 128, 2, 4>)
+WEIGHT_GRADIENT(weight_gradient_mma_64x64, 64, 64, 0, 128, 2, WarpProduct<64, 64, 2, 2>)
+
+#if defined(EMULATOR) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+WEIGHT_GRADIENT(weight_gradient_wgmma_128x128, 128, 128, 0, 256, 2, GroupProduct<128, 128, 2, 1>)
+WEIGHT_GRADIENT(weight_gradient_wgmma_64x192, 64, 192, 0, 256, 2, GroupProduct<64, 192, 1, 2>)
+WEIGHT_GRADIENT(weight_gradient_wgmma_64x64, 64, 64, 0, 128, 3, GroupProduct<64, 64, 1, 1>)
+
+#endif
+#endif
