@@ -189,7 +189,7 @@ for _name in ("sum", "mean", "max", "min", "argmax", "any", "all", "take"):
 Ghost.T = property(lambda self: self.transpose())
 
 
-def _launch_on(index, source, kernel, grid, *arguments):
+def _launch_on(index, source, kernel, grid, *arguments, threads=256, shared=0):
     count("launches")
     counts[f"kernel {kernel}"] += 1
 
@@ -197,7 +197,7 @@ def _launch_on(index, source, kernel, grid, *arguments):
 @contextmanager
 def counting():
     """A machine whose only GPU counts; yields the Counter."""
-    with pretended_gpu.pretending() as cupy, kernels_as_they_are(), patch.object(launch, "launch_on", _launch_on):
+    with pretended_gpu.pretending() as cupy, kernels_as_they_are(), launched():
         cupy.asarray = lambda array, **options: array if isinstance(array, Ghost) else Ghost(np.asarray(array))
         cupy.empty = lambda shape, dtype: Ghost._wrap(np.zeros(shape, dtype))
         counts.clear()
@@ -209,4 +209,11 @@ def kernels_as_they_are():
     """All drop-ins, whatever the environment says."""
     kernels.names()
     with patch.object(kernels, "_wanted", None):
+        yield
+
+
+@contextmanager
+def launched():
+    """Inside, a launch is counted, as on a GPU of Hopper's generation."""
+    with patch.object(launch, "launch_on", _launch_on), patch.object(launch, "generation", lambda array: "hopper"):
         yield

@@ -83,6 +83,7 @@ def test_inference_finishes_its_sums(emulate, rng, generation):
     for channels in (9, 10):  # 10: two sums are stored at once
         x, w = rng.standard_normal((2, 6, 7, 9)), rng.standard_normal((channels, 6, 3, 3))
         scale, shift, skip = (rng.standard_normal(s) for s in (channels, channels, (2, channels, 4, 5)))
+        x = (np.float32(x).view(np.uint32) & 0xFFFFE000).view(np.float32)  # nothing to cut: ReLU6 leaves small numbers
         doubles = [a.astype(np.float32).astype(float) for a in (x, w, scale, shift, skip)]
         arrays = [emulation.array(a.astype(np.float32)) for a in doubles]
         for activation in (None, "relu", "relu6"):
