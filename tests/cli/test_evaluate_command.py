@@ -153,3 +153,15 @@ def test_names_that_a_terminal_would_obey_are_escaped(trained, tmp_path, capsys)
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "a.png")
     assert call(trained, tmp_path / "p") == 2
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_the_report_lies_in_the_run_and_its_figures_in_the_json(trained, tmp_path, capsys):
+    assert call(trained, draw(tmp_path / "p", 60), "--report", "--json", "--quiet") == 0
+    found = json.loads(capsys.readouterr().out)
+    text = Path(found["report"]).read_text("utf-8")
+    assert found["report"] == "runs/evaluate-1/report.html"
+    assert f"{found['calibration']['error']:.1%}" in text
+    assert found["spoilt"]["right"] == found["top1"]["right"]
+    assert call(trained, "p", "--unknown", "p") == 2
+    assert "give --report too" in capsys.readouterr().err
+    assert call(trained, "p", "--report", "--unknown", "nowhere") == 2

@@ -10,7 +10,7 @@ from tinyvision.data.folder import unreadable
 from tinyvision.data.picture_files import RUN_FILES
 from tinyvision.errors import DataError
 from tinyvision.train.image_folders import folder_parts, passed_over
-from tinyvision.train.runs import BEST, LAST, TRANSFER
+from tinyvision.train.runs import BEST, EVALUATION, LAST, TRANSFER
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_runs_of_ours_are_no_data(root, monkeypatch):
     (root / "kept").mkdir()
     (root / "kept" / "a.png").write_bytes(encode(picture(), "PNG"))
     (root / "new" / "transfer-1").mkdir(parents=True)
-    assert set(RUN_FILES) == {LAST, BEST, TRANSFER}
+    assert set(RUN_FILES) == {LAST, BEST, TRANSFER, EVALUATION}
     data = ImageFolder(root, ignore=[root / "new" / "transfer-1"])
     assert data.classes == ["cat", "dog", "ähre"]
     assert len(data) == 12

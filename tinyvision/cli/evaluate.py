@@ -20,7 +20,7 @@ examples:
   tinyvision evaluate runs/transfer-1 PHOTOS/test      PHOTOS/test/cat/*.jpg, ...
   tinyvision evaluate efficientnet_lite0 PHOTOS --labels labels.csv --limit 500
   tinyvision evaluate resnet18 ILSVRC2012/val --as-stored
-  tinyvision evaluate --resume runs/evaluate-1
+  tinyvision evaluate --resume runs/evaluate-1 --report
 
 The folder has one folder for each class; or it is any folder of pictures, and
 --labels names a file with a line for each: "photo.jpg,cat". Classes are the
@@ -31,7 +31,12 @@ figures that are published.
 
 Behind a share stands where it lies with 95% confidence (Wilson's interval), if
 the pictures are a random sample of what the network will meet. A picture that
-cannot be read is named and left out, and the exit code is then 1."""
+cannot be read is named and left out, and the exit code is then 1.
+
+--report writes report.html into the run's folder: what confidence is worth,
+before and after temperature scaling; noise, blur, JPEG and contrast at five
+strengths; pictures of none of the classes; the mistakes, each with Grad-CAM
+and the same map of a network that knows nothing."""
 
 _SHOWN_CLASSES = 5
 _PUBLISHED_PICTURES = 50_000
@@ -53,6 +58,10 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--seed", type=whole(0), metavar="N", help="of that draw (default: 0)")
     p.add_argument("--as-stored", action="store_true", help="decode as torchvision does: neither turned nor on white")
     p.add_argument("--csv", metavar="FILE", help="write a line for each picture: class, answer, probability, rank")
+    p.add_argument(
+        "--report", action="store_true", help="write report.html: confidence, spoilt pictures, mistakes, maps"
+    )
+    p.add_argument("--unknown", metavar="FOLDER", help="with --report: pictures that show none of the classes")
     p.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
     p.add_argument("--quiet", action="store_true", help="no progress, only the result")
     where = p.add_argument_group("where, and what is kept")
@@ -77,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     where = use_device(args)
     settings = _settings(args)
     _check_writable(args.csv)
+    _check_unknown(args)
     network = find_network(settings.model, settings.weights)
     network.model.to(where)
     run_folder, fresh = _run_folder(args)
@@ -105,6 +115,8 @@ def run(args: argparse.Namespace) -> int:
     if args.csv:
         _write_csv(args.csv, result, network)
     found = _summary(result, network, settings, run_folder)
+    if args.report:
+        found |= _examined(result, network, settings, run_folder, args)
     if args.json:
         answer_json(found)
     else:
@@ -153,6 +165,13 @@ def _check_writable(path: str | None) -> None:
         raise OptionError(f"--csv {path}: {'is a folder' if target.is_dir() else 'its folder does not exist'}")
 
 
+def _check_unknown(args: argparse.Namespace) -> None:
+    if args.unknown is not None and not args.report:
+        raise OptionError("--unknown goes into the report: give --report too")
+    if args.unknown is not None and not Path(args.unknown).expanduser().is_dir():
+        raise OptionError(f"--unknown {args.unknown}: no such folder")
+
+
 def _run_folder(args: argparse.Namespace) -> tuple[Path, bool]:
     from ..train.runs import new_run_folder
 
@@ -189,6 +208,30 @@ def _summary(result: Any, network: Any, settings: Any, run_folder: Path) -> dict
     return found
 
 
+def _examined(result: Any, network: Any, settings: Any, run_folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Look beyond the accuracy, and write the report."""
+    from ..train.report import report_path
+    from ..train.trust import examine
+    from ..train.trust_report import write_trust_report
+
+    unknown = None if args.unknown is None else Path(args.unknown).expanduser()
+    log = None if args.quiet else "auto"
+    trust = examine(network, result, unknown=unknown, seed=settings.seed, batch_size=args.batch_size, log=log)
+    write_trust_report(network, result, trust, settings.folder, report_path(run_folder))
+    calibration = trust.calibration and {
+        "error": trust.calibration.before.error,
+        "temperature": trust.calibration.temperature,
+        "error_with_temperature": trust.calibration.after.error,
+        "pictures": trust.calibration.judged_on,
+    }
+    return {
+        "report": str(report_path(run_folder)),
+        "calibration": calibration,
+        "spoilt": {"pictures": trust.sampled, "right": trust.right, "right_by_strength": trust.spoilt},
+        "told_apart_from_unknown": trust.auc,
+    }
+
+
 def _share(right: int, count: int) -> dict[str, Any]:
     from ..train.metrics import wilson_interval
 
@@ -223,6 +266,11 @@ def _show(found: dict[str, Any], result: Any) -> None:
         answer(f"  {one['class'][:30]:30} {_told(one)}")
     if found["pictures_per_second"] is not None:
         answer(f"{found['pictures_per_second']:,.1f} pictures/s")
+    if calibration := found.get("calibration"):
+        answer(f"calibration error: {calibration['error']:.1%}, {calibration['error_with_temperature']:.1%} at the "
+               f"temperature {calibration['temperature']:.2f}")  # fmt: skip
+    if "report" in found:
+        answer(f"report: {found['report']}")
     answer(f"kept: {found['run']}")
 
 

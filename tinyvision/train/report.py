@@ -1,4 +1,4 @@
-"""report.html: what a fine-tuned network can do and where it fails, in one file that needs nothing else."""
+"""report.html: what a network can do and where it fails, in one file that needs nothing else."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ th{color:#555}td.name,th.name{text-align:left}.big{font-size:2.2rem}
 .mistakes{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:1rem}
 figure{margin:0}figure
 img{max-width:100%;border-radius:4px}figcaption{font-size:.85rem;overflow-wrap:anywhere}
+.maps img{width:31%;margin-right:1%}
 .wrong{color:#b3261e}.right{color:#1b6e3c}svg{max-width:100%;height:auto}
 @media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}th{color:#aaa}.track{background:#333}
 .matrix
@@ -45,18 +47,21 @@ def write_report(result: TransferResult, settings: TransferSettings, path: str |
     evaluation = result.evaluation
     body = [
         _summary(result, settings),
-        _per_class(evaluation, result.classes),
-        _confusion(evaluation, result.classes),
+        per_class(evaluation, result.classes),
+        confusion(evaluation, result.classes),
         _mistakes(evaluation, result.dataset, result.classes),
         *(_curves(name, history) for name, history in result.histories.items()),
     ]
+    write_page(path, f"{settings.model}: {evaluation.accuracy:.1%}", body)
+
+
+def write_page(path: str | os.PathLike[str], title: str, sections: Sequence[str]) -> None:
+    """Write sections of HTML as one page, with the style of all reports. Raises FileError if that fails."""
     with atomic_write(path, "w") as file:
         file.write(
             '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width">\n'
-            f"<title>{escape(settings.model)}: {evaluation.accuracy:.1%}</title>\n<style>{_STYLE}</style>\n"
-            + "\n".join(body)
-            + "\n</html>\n"
+            f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n" + "\n".join(sections) + "\n</html>\n"
         )
 
 
@@ -89,7 +94,8 @@ def _summary(result: TransferResult, settings: TransferSettings) -> str:
     )
 
 
-def _per_class(evaluation: Evaluation, classes: list[str]) -> str:
+def per_class(evaluation: Evaluation, classes: list[str]) -> str:
+    """A section with a bar for each class: how many of its images were found, how often the name was right."""
     rows = []
     for k, name in enumerate(classes):
         own = evaluation.labels == k
@@ -107,7 +113,8 @@ def _per_class(evaluation: Evaluation, classes: list[str]) -> str:
     return f"<h2>Accuracy per class</h2>\n<table>{head}{''.join(rows)}</table>"
 
 
-def _confusion(evaluation: Evaluation, classes: list[str]) -> str:
+def confusion(evaluation: Evaluation, classes: list[str]) -> str:
+    """A section with the confusion matrix."""
     matrix = confusion_matrix(evaluation.predictions, evaluation.labels, len(classes))
     head = "".join(f'<th title="{escape(name)}">{escape(name[:8])}</th>' for name in classes)
     rows = []
@@ -145,14 +152,21 @@ def _mistakes(evaluation: Evaluation, dataset: Any, classes: list[str]) -> str:
 
 
 def _thumbnail(dataset: Any, index: int) -> str:
-    from PIL import Image
-
     try:
         pixels, _ = dataset[index]
     except DataError as error:  # it could be read a minute ago, but the file is not ours
         return f"<p>{escape(str(error))}</p>"
+    return picture_tag(pixels)
+
+
+def picture_tag(pixels: np.ndarray, side: int = _THUMBNAIL) -> str:
+    """A uint8 picture (H, W, 3) as part of the page, at most `side` pixels wide and high; tiny ones are enlarged."""
+    from PIL import Image
+
     picture = Image.fromarray(pixels)
-    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    if (times := side // max(picture.size)) > 1:
+        picture = picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
+    picture.thumbnail((side, side))
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=85)
     return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}">'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +13,7 @@ from ...ops.checks import is_integer
 from .base import Transform, generator_for
 from .planes import gaussian_blur
 
-_SIDE = 224  # pixels of the shorter side for which the strengths of the blur are meant
+_SIDE = 224  # pixels of the shorter side for which the widths of the blur are meant
 
 
 def _noise(image: np.ndarray, sigma: float, rng: np.random.Generator | None) -> np.ndarray:
@@ -21,7 +22,7 @@ def _noise(image: np.ndarray, sigma: float, rng: np.random.Generator | None) -> 
 
 def _blur(image: np.ndarray, sigma: float, rng: np.random.Generator | None) -> np.ndarray:
     planes = np.moveaxis(image, -1, 0).astype(np.float32)
-    sigma *= min(planes.shape[1:]) / _SIDE
+    sigma *= math.sqrt(min(planes.shape[1:]) / _SIDE)
     sides = planes.shape[:0:-1]
     sizes = [2 * min(int(3 * sigma) + 1, side - 1) + 1 for side in sides]
     return np.moveaxis(gaussian_blur(planes, sizes, (sigma, sigma)), 0, -1)
@@ -57,7 +58,8 @@ class Corrupt(Transform):
     """A uint8 picture (H, W, C) with "noise", "blur", "jpeg" or "contrast" at a strength of 1 to 5.
 
     The same picture, kind, strength and generator give the same result; only noise draws from it. The blur's width is
-    of a picture whose shorter side has 224 pixels, and shrinks with it. Raises OptionError, DtypeError."""
+    that of a picture whose shorter side has 224 pixels, and goes with the square root of the side: small pictures hold
+    less detail that a blur could take. Raises OptionError, DtypeError."""
 
     def __init__(self, kind: str, strength: int = 3) -> None:
         if kind not in CORRUPTIONS:
