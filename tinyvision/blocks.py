@@ -33,6 +33,9 @@ CACHE_LINE = 64
 # Handing a piece of work to another thread costs some 30 µs; below this much data that is not worth it.
 SMALL_BYTES = 1 << 18
 
+# Telling BLAS its number of threads takes longer than a product of so few multiplications, for which it wakes none.
+TINY_PRODUCT = 1 << 13
+
 # A matrix product of fewer multiplications than this takes one core less than a tenth of a millisecond or so.
 SMALL_PRODUCT = 1 << 23
 
@@ -69,7 +72,7 @@ def product(a: Array, b: Array, out: Array | None = None) -> Array:
         return np.matmul(a, b, out=out)
     if out is None:
         out = np.empty_like(a, shape=(*a.shape[:-1], b.shape[-1]), order="C")
-    if threads.inside_region():  # the other cores are busy, and BLAS has been told
+    if threads.inside_region() or out.size * a.shape[-1] <= TINY_PRODUCT:  # BLAS has been told, or needs no telling
         return np.matmul(a, b, out=out)
     shares = threads.get_num_threads() if out.size * a.shape[-1] >= SMALL_PRODUCT else 1
     if shares == 1:
@@ -137,6 +140,9 @@ def over_memory(work: Callable[..., Any], *arrays: Array) -> None:
         return
     flat = [_flat_memory(a) for a in arrays] if all(a.strides == first.strides for a in arrays) else [None]
     parts: Sequence[Array] = arrays if flat[0] is None else flat
+    if first.nbytes * len(arrays) <= SMALL_BYTES:  # one piece, and nobody to be told
+        work(*parts)
+        return
     over_rows(lambda some: work(*(a[some] for a in parts)), *parts)
 
 
@@ -155,6 +161,8 @@ def pointwise(formula: Callable[..., Array], *arrays: Array) -> Array:
 
 def _flat_memory(array):
     """The memory of an array as a vector, whatever the order of its axes, or None if there are gaps in it."""
+    if array.flags.c_contiguous:
+        return array.reshape(-1)
     order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
     packed = array.transpose(order)
     return packed.reshape(-1) if packed.flags.c_contiguous else None

@@ -42,6 +42,8 @@ def sum_to(dy: Array, shape: Shape) -> Array:
 def broadcast_of(op: str, a: Array, b: Array) -> Shape:
     """The shape of what an op makes of both together. Raises ShapeError, DtypeError, DeviceError."""
     check_arrays(op, a=a, b=b)
+    if a.shape == b.shape:
+        return a.shape
     try:
         return np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
@@ -50,7 +52,7 @@ def broadcast_of(op: str, a: Array, b: Array) -> Shape:
 
 def _like_both(ufunc, a, b):
     """ufunc(a, b); on several threads where both are large and laid out alike."""
-    if a.shape != b.shape:
+    if a.shape != b.shape or a.nbytes <= blocks.SMALL_BYTES // 3:
         return as_array(ufunc(a, b))
     y = np.empty_like(a)
     blocks.over_memory(lambda a, b, y: ufunc(a, b, out=y), a, b, y)

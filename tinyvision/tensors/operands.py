@@ -34,6 +34,7 @@ OPERATORS = {
     np.greater_equal: operator.ge,
 }
 
+_FLOAT32 = np.dtype(np.float32)
 KINDS = {"b": 0, "i": 1, "u": 1, "f": 2}  # truth values, whole numbers, floats: the higher kind wins
 
 
@@ -112,6 +113,8 @@ def _dtype_of_number(value):
 
 def binary(op: Op, ufunc: Callable[..., Any], a: Any, b: Any) -> Any:
     """a and b through the op if they meet in a float, else through the ufunc, which also takes integers."""
+    if isinstance(a, Variable) and isinstance(b, Variable) and a.array.dtype is b.array.dtype is _FLOAT32:
+        return op(a, b)  # what it nearly always is, and needs no rules
     if not (is_operand(a, op.__name__) and is_operand(b, op.__name__)):
         return NotImplemented
     kind = result_type(a, b)
@@ -146,7 +149,9 @@ def _as(kind, value, like, what, on_the_tape=True):
 def _number(value, kind, like, what):
     """A number in this dtype. A whole number beyond its range comes round at the other end, as in PyTorch."""
     if kind.kind not in "iu":
-        return np.asarray(value, dtype=kind, like=like)
+        if isinstance(like, np.ndarray):
+            return np.asarray(value, dtype=kind)
+        return np.full_like(like, value, dtype=kind, shape=(1,)).reshape(())  # asarray would copy it from the host
     try:
         return np.asarray(value, np.int64, like=like).astype(kind)
     except OverflowError:

@@ -71,9 +71,13 @@ class Tensor(Methods, Variable):
                 return object.__getattribute__(self, name)
             raise MissingName("Tensor", name, type(self))
 
-    def like(self, array: Any, **state: Any) -> Tensor:
+    def like(self, array: Any, requires_grad: bool = False, record: Record | None = None) -> Tensor:
         """A Tensor for another array: what ops called on this one return."""
-        return Tensor(array, **state)
+        if type(array) is not np.ndarray or (requires_grad and record is None):
+            return Tensor(array, requires_grad=requires_grad, record=record)
+        result = Tensor.__new__(Tensor)  # what an op made needs none of the questions that a user's array is asked
+        Variable.__init__(result, array, requires_grad, record)
+        return result
 
     # -- what it is
 
