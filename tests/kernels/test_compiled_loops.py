@@ -14,7 +14,7 @@ import pytest
 from tinyvision import kernels, ops, threads
 from tinyvision.errors import DeviceError
 from tinyvision.kernels import DropIn
-from tinyvision.kernels.cpu import compiled
+from tinyvision.kernels.cpu import compiled, winograd
 from tinyvision.ops.conv import conv2d_inference
 from tinyvision.ops.norm import running_moments
 
@@ -25,7 +25,7 @@ DROP_INS = [
     for module in compiled.MODULES
     for drop_in in importlib.import_module(f"tinyvision.kernels.cpu.{module}").DROP_INS
 ]
-BY_OP = {drop_in.op[0].__name__: drop_in for drop_in in DROP_INS}
+BY_OP = {drop_in.op[0].__name__: drop_in for drop_in in DROP_INS}  # of several, the last
 AHEAD = (
     "from tinyvision.kernels.cpu import compiled; print(compiled.is_complete());"
     "compiled.compile_all(); print(compiled.is_complete())"
@@ -67,6 +67,19 @@ def loops(request, monkeypatch):
     else:
         for _, one in compiled._loops():
             monkeypatch.setattr(one, "run", one.function)
+
+
+@pytest.fixture(autouse=True)
+def small_images_as_well(monkeypatch):
+    """Where an image is so small that a loop does not pay, it computes the same."""
+    monkeypatch.setattr(winograd, "pays", lambda N, OH, OW, O, C: True)
+
+
+def stand_in(name, *arrays, **options):
+    """The drop-in that is chosen for these arrays."""
+    chosen = [d for d in DROP_INS if d.op[0].__name__ == name and d.applies(*arrays, **options)]
+    assert chosen, f"no loop for {name}"
+    return chosen[0]
 
 
 def last(a):
@@ -113,6 +126,10 @@ CASES = [
     ("conv2d", images((1, 4, 9, 7), (4, 1, 3, 2)), {"stride": (2, 3), "padding": (2, 1), "groups": 4}),
     ("conv2d", images((2, 2, 8, 9), (2, 1, 2, 3), (2,)), {"stride": (1, 2), "dilation": (3, 2), "groups": 2}),
     ("conv2d", images((1, 2, 4, 4), (2, 1, 5, 5)), {"stride": 5, "padding": 7, "groups": 2}),
+    ("conv2d", images((2, 5, 8, 12), (7, 5, 3, 3), (7,)), {"padding": 1}),
+    ("conv2d", images((3, 4, 7, 6), (5, 4, 3, 3)), {"padding": (0, 2)}),
+    ("conv2d", images((1, 3, 3, 4), (2, 3, 3, 3), (2,)), {}),
+    ("conv2d", images((1, 2, 1, 1), (3, 2, 3, 3)), {"padding": (1, 2)}),
 ]
 
 
@@ -124,10 +141,10 @@ def small(a):
 @pytest.mark.parametrize(("name", "make", "options"), CASES, ids=[f"{i}-{case[0]}" for i, case in enumerate(CASES)])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NaN and infinities, where NumPy's scalars compute
 def test_like_the_op_both_ways(name, make, options, layout, rng, loops):
-    drop_in, arrays = BY_OP[name + "_forward"], make(rng)
-    forward, backward = drop_in.op
+    arrays = make(rng)
     ours = [small(a) for a in arrays]
-    assert drop_in.applies(*ours, **options)
+    drop_in = stand_in(name + "_forward", *ours, **options)
+    forward, backward = drop_in.op
     before = [a.copy() for a in ours]
     expected, its_cache = forward(*[small(a).astype(float) for a in arrays], **options)
     y, cache = drop_in.forward(*ours, **options)
@@ -153,7 +170,8 @@ def test_like_the_op_both_ways(name, make, options, layout, rng, loops):
 @pytest.mark.parametrize("name", ["batchnorm_train", "conv2d"])
 def test_only_what_is_needed_is_computed(name, needs, rng, loops):
     make, options = next((make, options) for op, make, options in CASES if op == name)
-    drop_in, ours = BY_OP[name + "_forward"], [small(a) for a in make(rng)]
+    ours = [small(a) for a in make(rng)]
+    drop_in = stand_in(name + "_forward", *ours, **options)
     y, cache = drop_in.forward(*ours, **options)
     got = drop_in.backward(np.ones_like(y), cache, needs)
     assert tuple(g is not None for g in got) == needs
@@ -161,17 +179,58 @@ def test_only_what_is_needed_is_computed(name, needs, rng, loops):
 
 @pytest.mark.parametrize("activation", [None, "relu", "relu6"])
 @pytest.mark.parametrize("given", ["", "scale", "shift", "skip", "scale shift skip"])
-def test_inference_finishes_its_sums(given, activation, rng, loops):
-    x, weight, skip = rng.standard_normal((2, 3, 5, 6)), rng.standard_normal((3, 1, 3, 3)), None
+@pytest.mark.parametrize("groups", [1, 3])  # Winograd's way and depthwise
+def test_inference_finishes_its_sums(given, activation, groups, rng, loops):
+    x, weight, skip = rng.standard_normal((2, 3, 5, 6)), rng.standard_normal((3, 3 // groups, 3, 3)), None
     scale, shift = (rng.standard_normal(3) if word in given else None for word in ("scale", "shift"))
+    stride = (1, 1) if groups == 1 else (2, 2)
     if "skip" in given:
-        skip = rng.standard_normal((2, 3, 3, 3)) * 4
+        skip = rng.standard_normal((2, 3, 5, 6) if groups == 1 else (2, 3, 3, 3)) * 4
     arrays = [None if a is None else small(a) for a in (x, weight, scale, shift, skip)]
-    rest = (activation, (2, 2), (1, 1), (1, 1), 3)
-    drop_in = BY_OP["conv2d_inference"]
-    assert drop_in.applies(*arrays, *rest, {})
+    kept, rest = {}, (activation, stride, (1, 1), (1, 1), groups)
+    drop_in = stand_in("conv2d_inference", *arrays, *rest, kept)
     doubles = [None if a is None else a.astype(float) for a in arrays]
-    np.testing.assert_allclose(drop_in.forward(*arrays, *rest, {}), conv2d_inference(*doubles, *rest), **TOLERANCE)
+    expected = conv2d_inference(*doubles, *rest)
+    for _ in range(2):  # with what the first call has kept, and without
+        np.testing.assert_allclose(drop_in.forward(*arrays, *rest, kept), expected, **TOLERANCE)
+    np.testing.assert_allclose(drop_in.forward(*arrays, *rest, None), expected, **TOLERANCE)
+    assert (kept != {}) == (groups == 1)
+
+
+@pytest.mark.parametrize("budget", [1, 20000, 1 << 20])
+@pytest.mark.parametrize("outweighed", [True, False])
+def test_winograd_in_pieces_of_any_size(outweighed, budget, rng, loops, monkeypatch):
+    monkeypatch.setattr(winograd, "outweighed", lambda tiles, C, O: outweighed)
+    for name, value in (("BLOCK_BYTES", budget), ("SUM_BYTES", budget), ("SOME_CHANNELS", 2)):
+        monkeypatch.setattr(winograd, name, value)
+    x, weight, bias = images((3, 4, 9, 5), (5, 4, 3, 3), (5,))(rng)
+    drop_in = stand_in("conv2d_forward", small(x), small(weight), bias.astype(np.float32), padding=1)
+    y, cache = drop_in.forward(small(x), small(weight), bias.astype(np.float32), padding=1)
+    expected, its_cache = ops.conv2d_forward(x, weight, bias, padding=1)
+    np.testing.assert_allclose(y, expected, **TOLERANCE)
+    dy = rng.standard_normal(y.shape)
+    for a, b in zip(drop_in.backward(small(dy), cache), ops.conv2d_backward(dy, its_cache), strict=True):
+        np.testing.assert_allclose(a, b, **TOLERANCE)
+
+
+@needs_numba
+def test_winograd_is_as_exact_as_the_op(rng, machine_code, monkeypatch):
+    monkeypatch.setattr("tinyvision.ops.convolution.winograd._cheapest", lambda *sizes: 4)  # of its two, F(4×4, 3×3)
+    for one, machine in machine_code:
+        monkeypatch.setattr(one, "run", machine)
+    x, dy = (small(rng.standard_normal((2, 64, 16, 16))) for _ in range(2))
+    weight = small(rng.standard_normal((64, 64, 3, 3)) / 24)
+    drop_in = stand_in("conv2d_forward", x, weight, padding=1)
+    exact, cache = ops.conv2d_forward(x.astype(float), weight.astype(float), padding=1)
+    exact = [exact, *ops.conv2d_backward(dy.astype(float), cache)]
+
+    def errors(forward, backward):
+        y, cache = forward(x, weight, padding=1)
+        got = [y, *backward(dy, cache)]
+        return [np.sqrt(np.mean((a - b) ** 2) / np.mean(b**2)) for a, b in zip(got, exact, strict=True)]
+
+    of_loop, of_op = errors(drop_in.forward, drop_in.backward), errors(ops.conv2d_forward, ops.conv2d_backward)
+    assert all(a < 1.25 * b for a, b in zip(of_loop, of_op, strict=True)), (of_loop, of_op)
 
 
 @pytest.mark.parametrize("offset", [0, 30, 3000])
@@ -203,8 +262,8 @@ def test_threads_change_only_last_bits(count, rng, machine_code, monkeypatch):
     def run():
         results = []
         for name, arrays, options in cases:
-            y, cache = BY_OP[name + "_forward"].forward(*arrays, **options)
-            drop_in = BY_OP[name + "_forward"]
+            drop_in = stand_in(name + "_forward", *arrays, **options)
+            y, cache = drop_in.forward(*arrays, **options)
             gradients = (drop_in.backward or drop_in.op[1])(y, cache, (True,) * len(arrays))
             results += [y, *[g for g in gradients if g is not None]]
         return results
@@ -214,7 +273,10 @@ def test_threads_change_only_last_bits(count, rng, machine_code, monkeypatch):
     threads.set_num_threads(count)
     for one, two, three in zip(run(), run(), alone, strict=True):
         np.testing.assert_array_equal(one, two)
-        np.testing.assert_allclose(one, three, rtol=1e-5, atol=1e-6)
+        largest = np.abs(three[np.isfinite(three)]).max(
+            initial=1
+        )  # Winograd's sums cancel: their last bits are those of the largest
+        np.testing.assert_allclose(one, three, rtol=1e-5, atol=1e-6 * largest)
 
 
 @pytest.mark.parametrize(

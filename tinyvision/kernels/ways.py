@@ -1,7 +1,7 @@
 """Convolution by kernels: the op's pair and its inference, written once for every way to compute them.
 
-On a GPU the ways are `conv` (an implicit product), `winograd` and `depthwise`; on a CPU, `cpu.depthwise`. Signatures
-and caches are those of `ops.conv`.
+On a GPU the ways are `conv` (an implicit product), `winograd` and `depthwise`; on a CPU, `cpu.winograd` and
+`cpu.depthwise`. Signatures and caches are those of `ops.conv`.
 """
 
 import math
@@ -30,12 +30,14 @@ class Way:
                                                     output (OH, OW); finished: with a scale, a skip, an activation
     correlate(x, weight, y, sliding, **finish)      fills y; finish: scale, shift, skip, activation
     image_gradient(dy, weight, dx, sliding)         fills dx
-    weight_gradient(x, dy, shape, sliding)          ->  dweight of that shape"""
+    weight_gradient(x, dy, shape, sliding)          ->  dweight of that shape
+    keeps                                           whether correlate also takes `kept`, as `conv2d_inference` does"""
 
     applies: Callable[..., bool]
     correlate: Callable[..., None]
     image_gradient: Callable[..., None]
     weight_gradient: Callable[..., Array]
+    keeps: bool = False
 
 
 def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
@@ -54,6 +56,8 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
         """As `ops.conv.conv2d_inference`: the sums are finished in registers, before they are first written."""
         skip = None if skip is None else gpu.channels_last(skip)
         finish = {"scale": scale, "shift": shift, "skip": skip, "activation": activation}
+        if way.keeps:
+            finish["kept"] = kept
         return _forward(way, x, weight, Sliding(stride, padding, dilation, groups), **finish)
 
     def applies(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):

@@ -9,19 +9,24 @@ import os
 import shutil
 import sys
 import threading
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import DeviceError
 from ...folders import cache_dir
 
 # The files that hold loops and drop-ins.
-MODULES = ("activation", "pool", "norm", "depthwise")
+MODULES = ("activation", "pool", "norm", "winograd", "depthwise")
 
 COMPLETE = "complete"  # this file says that all loops beside it are there, and for which processor
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_parts: set[Callable[..., Any]] = set()
 
 
 class Loop:
@@ -34,6 +39,12 @@ class Loop:
 
     def __call__(self, *arguments: Any) -> None:
         self.run(*arguments)
+
+
+def part(function: _Function) -> _Function:
+    """Mark a function to be compiled into the loops of its file that call it. Called from Python, it is what it is."""
+    _parts.add(function)
+    return function
 
 
 def loop(signature: str) -> Callable[[Callable[..., None]], Loop]:
@@ -71,7 +82,7 @@ def folder() -> Path:
     for name in ("numba", "llvmlite", "numpy"):
         seen.update(f"{name} {importlib.metadata.version(name)} ".encode())
     seen.update(str(sys.implementation.cache_tag).encode())
-    for module in MODULES:
+    for module in (*MODULES, "compiled"):
         path = Path(__file__).with_name(f"{module}.py")
         seen.update(f"{path} {path.stat().st_mtime_ns} ".encode())  # numba goes by these
         seen.update(path.read_bytes())
@@ -142,8 +153,31 @@ def _machine(one):
     reordered, so NaN and infinities stay what they are."""
     import numba
 
-    options = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
-    return numba.njit(one.signature, **options)(one.function)
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+    function, names = one.function, one.function.__globals__
+    parts = {name: numba.njit(**options)(names[name]) for name in _parts_in(function)}
+    if parts:
+        function = types.FunctionType(function.__code__, {**names, **parts}, function.__name__)
+        functools.update_wrapper(function, one.function)
+    return numba.njit(one.signature, cache=True, **options, **_apart())(function)
+
+
+def _parts_in(function):
+    names = function.__globals__
+    return [name for name in function.__code__.co_names if callable(names.get(name)) and names[name] in _parts]
+
+
+def _apart():
+    """The option which says that no two arrays of a call share memory where one of them is written, as none of ours do.
+    Without it, a loop that writes to several rows first looks whether any two of them overlap. numba has the option for
+    parallel loops of its own, but no name by which it could be asked for."""
+    from numba.core import compiler, cpu, options
+
+    if not hasattr(compiler.Flags, "noalias"):  # another numba: its loops are right, and slower
+        return {}
+    if not hasattr(cpu.CPUTargetOptions, "noalias"):
+        cpu.CPUTargetOptions.noalias = options.TargetOptions.Mapping("noalias")
+    return {"noalias": True}
 
 
 def _processor():
