@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             with _asked_to_stop():
                 try:
                     args = build_parser().parse_args(argv)
+                    args.argv = list(sys.argv[1:] if argv is None else argv)
                     return args.run(args)
                 finally:
                     sys.stdout.flush()  # here, where a reader who has gone is noticed, and not at exit

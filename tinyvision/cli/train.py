@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, DataError, OptionError
 from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole
+from .processes import add_processes, check_launch, start, together
 from .terminal import answer, answer_json, balanced, note
 
 _EPILOG = """\
@@ -20,10 +22,13 @@ examples:
   tinyvision train --data folder --root PHOTOS      PHOTOS/class/*.jpg
   tinyvision train --resume                         go on with the newest run
   tinyvision train --optimizer adam --lr 0.001 --epochs 10 --run runs/adam
+  tinyvision train --processes 2                    on two processes of this machine
+  mpirun -n 4 tinyvision train --distributed        on processes that MPI has started
 
 A run keeps last.safetensors (to go on), best.safetensors (to use), history.csv and history.png in its folder,
 by default runs/DATA-1, runs/DATA-2, ... Ctrl-C ends the step, saves, and says how to go on. Resuming computes
-bit for bit what the run would have computed without a stop, given the same number of threads.
+bit for bit what the run would have computed without a stop, given the same number of threads and processes;
+any number of processes goes on with any other's run.
 
 The best epoch is chosen by its accuracy on training images that are held back (--val); test images are used
 once, at the end, so the test accuracy is that of pictures on which nothing was learned or chosen."""
@@ -80,6 +85,7 @@ def add_parser(commands: Any) -> None:
     where = p.add_argument_group("where, and what is kept")
     _add_places(where)
     add_debug(where)
+    add_processes(p.add_argument_group("on several processes"))
     p.set_defaults(run=run)
 
 
@@ -137,6 +143,16 @@ def run(args: argparse.Namespace) -> int:
     """Train as the options say, or go on with a run."""
     if args.run_folder == "":
         raise OptionError("--run is empty; name a folder, or leave it out for the next free runs/DATA-N")
+    check_launch(args)
+    if args.download and (args.distributed or (args.processes or 1) > 1):
+        raise OptionError("--download is for one process; fetch the files once without --processes or --distributed")
+    if args.processes is not None and args.processes > 1:
+        return start(args.argv, args.processes)
+    with together(args) if args.distributed else nullcontext():
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     where = use_device(args)
     settings = {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
     if args.resume is None:
@@ -212,19 +228,22 @@ def _transfer_command(folder: Path) -> str:
     return f"tinyvision transfer --resume {shlex.quote(str(folder))}"
 
 
-def _choices(checkpoint: Any) -> tuple[dict[str, Any], int, int] | None:
-    """(options of data and model, seed, threads) with which a run was begun; None if not by `tinyvision train`."""
+def _choices(checkpoint: Any) -> tuple[dict[str, Any], int, int, int] | None:
+    """(options of data and model, seed, processes, threads) with which a run was begun; None if not by `tinyvision
+    train`."""
     notes = checkpoint.description
     try:
         saved = {name: notes["data"][name] for name in ("val", "augment", "root")}
         saved.update(data=notes["data"]["name"], model=notes["model"]["name"], image_size=notes["input"]["size"][0])
-        return saved, int(checkpoint.settings["seed"]), int(checkpoint.notes["threads"])
+        processes = int(checkpoint.notes.get("processes", 1))
+        return saved, int(checkpoint.settings["seed"]), processes, int(checkpoint.notes["threads"])
     except (KeyError, TypeError, IndexError, ValueError):
         return None
 
 
 def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _Plan:
     """Going on with the run in a folder, after the options given now have been found to agree with it."""
+    from ..distributed import world_size
     from ..threads import set_num_threads
     from ..train.checkpoint import load_checkpoint
     from ..train.recipes import network_name
@@ -239,7 +258,7 @@ def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _
         raise CheckpointError(f"nothing to resume: there is no {path}")
     if choices is None:
         raise CheckpointError(f"{path}: was not made by `tinyvision train`; go on with fit(..., resume=True)")
-    saved, seed, threads = choices
+    saved, seed, processes, threads = choices
     for name, value in saved.items():
         now = getattr(args, name)
         if name == "model" and now is not None:
@@ -248,7 +267,7 @@ def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _
             raise CheckpointError(
                 f"{folder}: --{name.replace('_', '-')} was {value} and is now {now}; leave it out, or start a new run"
             )
-    if args.threads is None:
+    if args.threads is None and processes == world_size():
         set_num_threads(min(max(threads, 1), 4 * (os.cpu_count() or 1)))
     return _Plan(folder, old.description, given, given.get("seed", seed), resume=True)
 
@@ -256,13 +275,17 @@ def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _
 def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
     from .. import random, train
     from ..train import recipes
+    from ..train.feeding import ImageLoader
+    from ..train.ranks import Ranks
     from ..train.runs import BEST, LAST, discard_if_empty, new_run_folder
 
+    ranks = Ranks()
     parts = _open_parts(args, plan)
     with random.use(random.stream(plan.seed, "init")):
         model = recipes.build_network(plan.description["model"])
     fresh = plan.folder is None
-    folder = plan.folder if plan.folder is not None else new_run_folder("runs", plan.description["data"]["name"])
+    name = plan.description["data"]["name"]
+    folder = Path(ranks.first(lambda: str(plan.folder or new_run_folder("runs", name)), "the making of a folder"))
     if not args.quiet:
         note(_headline(parts, model, plan, where, folder))
     try:
@@ -286,13 +309,15 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
         text = f"{str(stop).partition(';')[0]}; go on with: tinyvision train --resume {shlex.quote(str(folder))}"
         raise train.Interrupted(text, stop.signal, folder) from None
     finally:
-        if fresh:
+        if fresh and ranks.rank == 0:
             discard_if_empty(folder)  # nothing began, so nothing is left
     best = train.load_weights(model, folder / BEST)
     test = None
     if parts.test is not None:
-        test = train.evaluate(model, parts.test, device=where, workers=args.workers)
-    _show_result(args.json, history, best.progress.epoch, parts, test, folder, plan.description)
+        loader = ImageLoader(parts.test, 256, num_workers=args.workers, seed=0, shard=ranks.shard)
+        test = train.evaluate(model, loader, device=where)
+    if ranks.rank == 0:
+        _show_result(args.json, history, best.progress.epoch, parts, test, folder, plan.description)
     return 0
 
 
@@ -336,9 +361,12 @@ def _open_parts(args: argparse.Namespace, plan: _Plan) -> Any:
 
 def _headline(parts: Any, model: Any, plan: _Plan, where: Any, folder: Path) -> str:
     from .. import get_num_threads
+    from ..distributed import world_size
 
     name, data = plan.description["model"]["name"], plan.description["data"]["name"]
     place = f"{where} with {get_num_threads()} threads" if where.type == "cpu" else str(where)
+    if world_size() > 1:
+        place = f"{world_size()} processes, each {place}"
     count = sum(p.numel() for p in model.parameters())
     held = f" ({len(parts.val):,} more for validation)" if parts.val is not None else ""
     return (

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def init(timeout: float = 60.0) -> None:
             f"({MPI.Get_library_version().splitlines()[0].strip()[:60]}) sees {comm.size}: they are not of one kind; "
             f"start the script with the mpiexec of that MPI, or install mpi4py against the launcher's"
         )
-    _watch = Watch(MPI, comm.Dup(), comm.Dup(), float(timeout))
+    _watch = Watch(MPI, comm, float(timeout))
     if world_size() > 1:
         _watch.guard()
         random.set_rng_state(broadcast(_state()))
@@ -186,6 +187,15 @@ def check_equal(value: Any, name: str = "the weights") -> str:
     table = gather(np.frombuffer(own, np.uint8), f"the comparison of {name}")
     check_agreement(table, f"check_equal: {name} of", "from those of rank 0")
     return own.hex()
+
+
+def end_job(say: Callable[[], object], code: int) -> NoReturn:
+    """End all processes of the job, with an exit code, after say() has told why on one of them."""
+    if _watch is None:
+        say()
+    else:
+        _watch.end_job(say, code)
+    raise SystemExit(code)
 
 
 def digest(tensors: Any) -> bytes:

@@ -11,6 +11,7 @@ import atexit
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import DistributedError
@@ -18,6 +19,7 @@ from ..errors import DistributedError
 _LEFT, _HERE = 1, 2  # tags
 _LOOK = 0.02  # seconds between two looks at what others have sent
 _BRISK = 0.001  # seconds in which a wait does not sleep: most are shorter
+_MOMENT = 0.5  # seconds within which all ranks meet the same error
 _ANSWER = 2.0  # seconds in which a rank that is alive and waits has answered, or finished what it was about to send
 
 
@@ -26,10 +28,12 @@ class Watch:
 
     comm      what collective calls go through
     line      where ranks tell each other LEFT and HERE
+    ends      where those meet that end the job
     timeout   seconds that a rank may let the others wait"""
 
-    def __init__(self, MPI: Any, comm: Any, line: Any, timeout: float) -> None:
-        self.MPI, self.comm, self.line, self.timeout = MPI, comm, line, timeout
+    def __init__(self, MPI: Any, comm: Any, timeout: float) -> None:
+        self.MPI, self.timeout = MPI, timeout
+        self.comm, self.line, self.ends = comm.Dup(), comm.Dup(), comm.Dup()
         self.left: dict[int, float] = {}  # when it was heard that a rank has ended
         self.here: dict[int, str] = {}  # what ranks that have waited too long wait for
         self.answered: set[int] = set()
@@ -46,7 +50,7 @@ class Watch:
         shown = sys.excepthook
 
         def end(kind, error, trace):
-            self.end_job(error, lambda: shown(kind, error, trace))
+            self.fail(error, lambda: shown(kind, error, trace))
 
         sys.excepthook = end
         atexit.register(self.leave)
@@ -127,7 +131,7 @@ class Watch:
         try:
             self._farewell()
         except DistributedError as error:
-            self.end_job(error, lambda: None)
+            self.fail(error, lambda: None)
 
     def _farewell(self):
         request, begun = self.line.Ibarrier(), time.monotonic()  # on the line: others may be in a barrier of their own
@@ -141,19 +145,39 @@ class Watch:
                 )
             time.sleep(0.001)
 
-    def end_job(self, error: BaseException, show: Any) -> None:
-        """Say what happened, and end all ranks at once."""
-        self.ended = True
-        # Often all know the same; the lowest of them says so, and the job ends before the others get to it.
-        time.sleep(min(0.1 * self.comm.rank, _ANSWER))
-        if isinstance(error, DistributedError):
-            print(f"tinyvision: {error}", file=sys.stderr, flush=True)
-        else:
-            show()
+    def fail(self, error: BaseException, show: Callable[[], object]) -> None:
+        """End all ranks because of an error on this one; show() prints where an error of the program's own arose."""
+
+        def say():
+            if not isinstance(error, DistributedError):
+                show()
             last = traceback.format_exception_only(type(error), error)[-1].strip()
-            print(f"tinyvision: rank {self.comm.rank} ended the job with {last}", file=sys.stderr, flush=True)
+            why = error if isinstance(error, DistributedError) else f"rank {self.comm.rank} ended the job with {last}"
+            print(f"tinyvision: {why}", file=sys.stderr, flush=True)
+
+        self.end_job(say)
+
+    def end_job(self, say: Callable[[], object], code: int = 1) -> None:
+        """Say what happened, and end all ranks at once; return if all of them have come here, and end by themselves."""
+        if self.all_come():
+            if self.comm.rank == 0:
+                say()
+            return
+        self.ended = True
+        # Often several know the same; the lowest of them says so, and the job ends before the others get to it.
+        time.sleep(min(0.1 * self.comm.rank, _ANSWER))
+        say()
         sys.stdout.flush()
-        self.comm.Abort(1)
+        self.comm.Abort(code)
+
+    def all_come(self) -> bool:
+        """Whether all ranks end the job in this moment, as they do after a mistake in what all were told to do."""
+        request, begun = self.ends.Ibarrier(), time.monotonic()
+        while not request.Test():
+            if time.monotonic() - begun > _MOMENT:
+                return False
+            time.sleep(0.001)
+        return True
 
 
 def _ranks(numbers):

