@@ -40,6 +40,15 @@ def add_processes(group: Any) -> None:
     )
 
 
+def check_alone(command: str) -> None:
+    """Raise OptionError if a command that keeps a run folder was started several times at once."""
+    launch = launched_as()
+    if launch is not None:
+        if launch[1] > 0:
+            raise SystemExit(2)  # number 0 says so
+        raise OptionError(f"tinyvision {command} runs in one process, and {launch[0]} has started {launch[2]}")
+
+
 def check_launch(args: argparse.Namespace) -> None:
     """Raise OptionError where processes were started in one way and are wanted in another."""
     launch = launched_as()

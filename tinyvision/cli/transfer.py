@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import CheckpointError, OptionError
 from ..printable import printable
 from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole
+from .processes import check_alone
 from .terminal import answer, answer_json, balanced, note
 
 _EPILOG = """\
@@ -85,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     from ..train.runs import TRANSFER, discard_if_empty
     from ..train.transfer import TransferSettings, fine_tune
 
+    check_alone("transfer")
     where = use_device(args)
     if args.resume is not None and args.overwrite:
         raise OptionError("--resume goes on with a run and --overwrite replaces it: give one of them")

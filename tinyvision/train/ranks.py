@@ -88,10 +88,12 @@ class Ranks:
             for name, child in vars(parent).items()
             if type(child) in (nn.BatchNorm1d, nn.BatchNorm2d)
         ]
-        yield DistributedDataParallel(SyncBatchNorm.convert_sync_batchnorm(model))
-        for parent, name, norm in before:
-            vars(norm).update(vars(getattr(parent, name)))
-            setattr(parent, name, norm)
+        try:
+            yield DistributedDataParallel(SyncBatchNorm.convert_sync_batchnorm(model))
+        finally:
+            for parent, name, norm in before:
+                vars(norm).update(vars(getattr(parent, name)))
+                setattr(parent, name, norm)
 
     def check_same(self, what: dict[str, Any]) -> None:
         """Raise DistributedError unless all ranks have come with the same notes on what is to be done."""

@@ -25,6 +25,7 @@ from .. import random
 from ..data import ArrayDataset, Subset, split, transforms
 from ..data.images import MAX_PIXELS
 from ..device import Device
+from ..distributed import world_size
 from ..errors import CheckpointError, OptionError, TinyVisionError
 from ..folders import cache_dir
 from ..formats.files import atomic_write
@@ -130,6 +131,8 @@ def fine_tune(
     settings; `overwrite` replaces the run that is there. `max_pixels` is the most that an image may have. Nothing is
     written there before the weights and all images have been read. Raises DataError (naming every image that cannot
     be read), WeightsError, OptionError, CheckpointError, TrainingError."""
+    if world_size() > 1:
+        raise OptionError("fine_tune: a transfer runs in one process; several train with fit")
     root, run = Path(folder).expanduser(), Path(run).expanduser()
     parts = _Parts(root, settings, run, max_pixels)
     chosen = {"folder": str(root.absolute()), **asdict(settings)}
