@@ -14,11 +14,13 @@ from .parser import add_debug, whole
 from .predict import find_network
 from .terminal import answer
 
+_KERAS = (".keras", ".h5", ".hdf5", ".json")
 _EPILOG = """\
 examples:
   tinyvision export runs/digits-1 digits.onnx
   tinyvision export efficientnet_lite0 lite0.onnx
   tinyvision export resnet18 net.onnx --weights resnet18-f37072fd.pth
+  tinyvision export net.keras net.onnx        (Keras, also .h5 and TensorFlow.js)
 
 Needs the package onnx: pip install "tinyvision[onnx]". The file takes batches
 of any size; how pictures are prepared, and the classes, are kept in it as
@@ -33,7 +35,9 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         description="Write a trained or a pretrained network as an ONNX file, for other engines.",
     )
-    p.add_argument("what", metavar="MODEL|RUN", help="a run's folder, a checkpoint, or the name of a network")
+    p.add_argument(
+        "what", metavar="MODEL|RUN", help="a run's folder, a checkpoint, a file of Keras's, or the name of a network"
+    )
     p.add_argument("out", metavar="OUT.onnx")
     p.add_argument("--weights", metavar="FILE", help="with the name of a network: its weights")
     p.add_argument("--image-size", type=whole(8), metavar="N", help="pictures of NxN pixels")
@@ -51,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError(f"{args.out}: only .onnx files are written; name it {out.with_suffix('.onnx')}")
     if out.exists() and not args.overwrite:
         raise OptionError(f"{args.out} exists already; --overwrite replaces it")
+    if Path(args.what).suffix.lower() in _KERAS and Path(args.what).exists():
+        return _from_keras(args, out)
     network = find_network(args.what, args.weights)
     prepared = network.preprocessing
     height, width = (args.image_size, args.image_size) if args.image_size else prepared.size
@@ -58,4 +64,21 @@ def run(args: argparse.Namespace) -> int:
     export(network.model, np.zeros((1, prepared.channels, height, width), np.float32), out, metadata=notes)
     shape = f"({prepared.channels}, {height}, {width})"
     answer(f"{args.out}: {network.origin}, for pictures {shape}, {out.stat().st_size:,} bytes")
+    return 0
+
+
+def _from_keras(args, out):
+    """The same for a network that Keras has written, whose file says for which inputs it is."""
+    from ..interop import export, from_keras
+
+    model = from_keras(args.what).eval()
+    if len(model.input_shapes) != 1:
+        raise OptionError(f"{args.what}: a network with {len(model.input_shapes)} inputs; only one is written")
+    shape = model.input_shapes[0] or ()
+    if args.image_size and len(shape) == 3:
+        shape = (shape[0], args.image_size, args.image_size)
+    if not shape or not all(isinstance(n, int) and 0 < n < 1 << 16 for n in shape):
+        raise OptionError(f"{args.what}: the file leaves open for which inputs it is, {shape}; give --image-size")
+    export(model, np.zeros((1, *shape), np.float32), out)
+    answer(f"{args.out}: {args.what}, for inputs {shape}, {out.stat().st_size:,} bytes")
     return 0

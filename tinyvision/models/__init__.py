@@ -5,6 +5,7 @@
 Every network's page says what it is; `models.ResNet18_Weights.DEFAULT` says what is published for it.
 """
 
+from ..interop.keras_import import from_keras
 from ..interop.onnx_import import from_onnx
 from .alexnet import *
 from .cnn import SimpleCNN

@@ -1,0 +1,281 @@
+"""A Keras model as a Module: `.keras`, `.h5`, or TensorFlow.js's `model.json`.
+
+Its layers become modules under their names in Keras, their arrays Parameters, so it predicts, trains, is checked and is
+exported like any other network. The file is only read: a Lambda layer, which is Python code, is refused by name.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import ShapeError, WeightsError
+from ..formats.refused import Refused
+from ..nn.module import Module
+from ..tape import Variable
+from ..tensors.tensor import Tensor
+from . import keras_functions  # noqa: F401  enters its layers into the table
+from .keras_files import DEEPEST, read
+from .keras_layers import LAYERS, Options
+
+MOST_LAYERS = 10_000
+_MODELS = ("Functional", "Model", "Sequential")
+
+
+def from_keras(path: str | os.PathLike[str]) -> KerasModel:
+    """The network in a file of Keras's (1 to 3) or TensorFlow.js's, as a Module.
+
+    It takes and gives pictures as (N, C, H, W), the order of this package; `x.permute(0, 3, 1, 2)` makes it of Keras's.
+    Layers that were not trainable are frozen. In training the running variance of a batch-norm is the unbiased one, as
+    everywhere here, where Keras takes the biased one.
+
+    Raises FileError if there is no such file, WeightsError if it is damaged, or has layers that are not known here (all
+    are listed), OptionError if the package h5py is missing."""
+    path = Path(path).expanduser()
+    try:
+        saved = read(path)
+        version = int(saved.version.partition(".")[0] or 2) if saved.version[:1].isdigit() else 2
+        _check_layers(saved.config)
+        return KerasModel(saved.config, saved.arrays, version)
+    except (WeightsError, Refused) as error:
+        prefix = "" if str(error).startswith(f"{path.name}: ") else f"{path.name}: "
+        raise WeightsError(f"{prefix}{error}") from None
+
+
+class _Node(NamedTuple):
+    """One use of a layer."""
+
+    key: tuple[str, int]  # the layer's name, and which use of it this is
+    module: str
+    arguments: Any  # lists, numbers, and _Value where another node's result goes
+
+
+class _Value(NamedTuple):
+    """The result of a node, or one of its results."""
+
+    key: tuple[str, int]
+    part: int
+
+
+class KerasModel(Module):
+    """A graph of Keras's layers; see `from_keras`.
+
+    input_names, output_names  the layers that stand at the ends, in order
+    input_shapes               what the file says of the inputs, (C, H, W) or (K,), None where any size will do"""
+
+    def __init__(self, config: dict[str, Any], arrays: Any, version: int, depth: int = 0) -> None:
+        super().__init__()
+        if depth > DEEPEST:
+            raise WeightsError("models inside of models without end")
+        inner = config.get("config")
+        # Keras 1 and 2.0 kept a Sequential's layers as a plain list.
+        described = inner if isinstance(inner, dict) else {"layers": inner}
+        rows = described.get("layers")
+        if not isinstance(rows, list) or not rows or len(rows) > MOST_LAYERS:
+            raise WeightsError("a model without layers")
+        self._nodes: list[_Node] = []
+        self._modules_of: dict[str, str] = {}
+        self._build(rows, arrays, version, depth)
+        chain = config.get("class_name") == "Sequential"
+        inputs, nodes = _chain(rows) if chain else _graph(rows, described)
+        if chain:
+            outputs = [_Value(nodes[-1][0], 0)] if nodes else [_Value(inputs[0], 0)]
+        else:
+            outputs = [_Value(*_place(ref)) for ref in _references(described.get("output_layers"))]
+        self._inputs, self._outputs = inputs, outputs
+        self._nodes = _in_order(inputs, nodes, outputs, self._modules_of)
+        self.input_names = tuple(name for name, _ in inputs)
+        self.input_shapes = _input_shapes(rows, self.input_names)
+        self.output_names = tuple(value.key[0] for value in outputs)
+
+    def _build(self, rows, arrays, version, depth):
+        turns: dict[str, int] = {}
+        for row in rows:
+            kind, options = row["class_name"], row["config"]
+            options, name = options if isinstance(options, dict) else {}, _name(row)
+            turn = turns[kind] = turns.get(kind, -1) + 1
+            if kind == "InputLayer":
+                continue
+            if kind in _MODELS:
+                module: Module = KerasModel(row, arrays.inside(name, kind, turn), version, depth + 1)
+            else:
+                module = LAYERS[kind](Options(kind, {**options, "name": name}, version), arrays.of(name, kind, turn))
+            if options.get("trainable") is False:
+                module.freeze()
+            attribute = name.replace(".", "_").replace("/", "_")
+            while hasattr(self, attribute):
+                attribute += "_"
+            setattr(self, attribute, module)
+            self._modules_of[name] = attribute
+
+    def forward(self, *inputs: Any) -> Any:
+        """The outputs for the inputs, pictures as (N, C, H, W); a tuple if there are several. Raises ShapeError."""
+        if len(inputs) != len(self._inputs):
+            raise ShapeError(f"this model takes {len(self._inputs)} inputs, got {len(inputs)}")
+        known: dict[tuple[str, int], Any] = {
+            key: x if isinstance(x, Variable) else Tensor(x) for key, x in zip(self._inputs, inputs, strict=True)
+        }
+        for node in self._nodes:
+            known[node.key] = getattr(self, node.module)(*_filled(node.arguments, known))
+        outputs = tuple(_filled(self._outputs, known))
+        return outputs if len(outputs) > 1 else outputs[0]
+
+
+def _input_shapes(rows, names):
+    """From the InputLayers, or in a Sequential without one from its first layer, where it says so."""
+    shapes = {}
+    for row in (r for r in rows if r["class_name"] == "InputLayer" or r is rows[0]):
+        options = row["config"] if isinstance(row["config"], dict) else {}
+        shape = options.get("batch_shape") or options.get("batch_input_shape")
+        if isinstance(shape, list) and len(shape) > 1:
+            _, *sides = shape
+            order = sides[2:] + sides[:2] if len(sides) == 3 else sides
+            shapes[_name(row)] = tuple(order)
+    if names == ("input",) and "input" not in shapes:
+        return tuple(shapes.values())[:1] or (None,)
+    return tuple(shapes.get(name) for name in names)
+
+
+def _filled(arguments, known):
+    filled = []
+    for a in arguments:
+        if isinstance(a, _Value):
+            result = known[a.key]
+            filled.append(result[a.part] if isinstance(result, tuple) else result)
+        else:
+            filled.append(_filled(a, known) if isinstance(a, list) else a)
+    return filled
+
+
+def _name(row):
+    """A layer's name, which lies beside its options or among them."""
+    options = row["config"] if isinstance(row["config"], dict) else {}
+    return str(row.get("name") or options.get("name") or row["class_name"])
+
+
+def _check_layers(config):
+    """Everything that is not known here, at once; and the shape of the description itself."""
+    unknown, code, left = set(), [], [(config, 0)]
+    while left:
+        row, depth = left.pop()
+        kind = row.get("class_name") if isinstance(row, dict) else None
+        if not isinstance(kind, str) or "config" not in row or depth > DEEPEST:
+            raise WeightsError("a layer that is not described as it should be")
+        if kind in _MODELS:
+            inner = row["config"]
+            layers = inner.get("layers") if isinstance(inner, dict) else inner
+            if not isinstance(layers, list) or len(layers) + len(left) > MOST_LAYERS:
+                raise WeightsError("a model without layers, or with too many")
+            left += [(child, depth + 1) for child in layers]
+        elif kind in ("Lambda", "TFOpLambda"):
+            code.append(_name(row))
+        elif kind not in LAYERS and kind != "InputLayer":
+            unknown.add(kind)
+    if code:
+        raise WeightsError(
+            f"Lambda layers hold code, which is never run: {', '.join(sorted(code))[:200]}; put layers in their place"
+        )
+    if unknown:
+        raise WeightsError(f"layers that are not known here: {', '.join(sorted(unknown))[:400]}")
+
+
+def _chain(rows):
+    """(inputs, [(key, arguments)]) of layers one after the other."""
+    start = ("input", 0)
+    nodes, before = [], start
+    for k, row in enumerate(rows):
+        name = _name(row)
+        if row["class_name"] == "InputLayer":
+            if k:
+                raise WeightsError("an InputLayer in the middle of a Sequential")
+            continue
+        nodes.append(((name, 0), [_Value(before, 0)]))
+        before = (name, 0)
+    return [start], nodes
+
+
+def _graph(rows, described):
+    """(inputs, [(key, arguments)]) of a graph: every use of a layer is a node."""
+    inputs = [_place(ref)[0] for ref in _references(described.get("input_layers"))]
+    nodes = []
+    for row in rows:
+        if row["class_name"] == "InputLayer":
+            continue
+        uses = row.get("inbound_nodes")
+        if not isinstance(uses, list):
+            raise WeightsError("a layer of a graph that does not say where it stands")
+        nodes += [((_name(row), k), _arguments(use)) for k, use in enumerate(uses)]
+    return inputs, nodes
+
+
+def _arguments(use):
+    """What a node is called with: {"args": ..., "kwargs": ...} in Keras 3, [[layer, node, tensor, {}], ...] before."""
+    if isinstance(use, dict):
+        options = use.get("kwargs") or {}
+        if any(v is not None for k, v in options.items() if k not in ("mask", "training")):
+            raise WeightsError(f"a layer that is called with options: {', '.join(sorted(options))[:100]}")
+        return [_argument(a) for a in use.get("args") or []]
+    values = [_Value(*_place(ref)) for ref in _references(use)]
+    return values if len(values) == 1 else [values]
+
+
+def _argument(a):
+    if isinstance(a, list):
+        return [_argument(b) for b in a]
+    if isinstance(a, dict) and a.get("class_name") == "__keras_tensor__":
+        return _Value(*_place((a.get("config") or {}).get("keras_history")))
+    if isinstance(a, (int, float)) and not isinstance(a, bool):
+        return a
+    raise WeightsError("a layer that is called with what is neither a tensor nor a number")
+
+
+def _references(value):
+    """[name, 0, 0], or a list (of lists) of such, as a list."""
+    if isinstance(value, list) and value and isinstance(value[0], str):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list) or not value or not all(isinstance(v, (list, tuple)) for v in value):
+        raise WeightsError("a graph that does not say how its layers hang together")
+    return [ref for v in value for ref in ([v] if v and isinstance(v[0], str) else _references(v))]
+
+
+def _place(ref):
+    """((layer, use), index of the result)."""
+    try:
+        name, use, index = ref[:3]
+        return (str(name), int(use)), int(index)
+    except (TypeError, ValueError):
+        raise WeightsError("a graph that does not say how its layers hang together") from None
+
+
+def _in_order(inputs, nodes, outputs, modules):
+    """The nodes that the outputs need, each after those that it needs. Raises WeightsError for a circle."""
+    arguments = dict(nodes)
+    done, order, waiting = dict.fromkeys(inputs), [], [(value.key, False) for value in reversed(outputs)]
+    opened: set[tuple[str, int]] = set()
+    while waiting:
+        key, whole = waiting.pop()
+        if key in done:
+            continue
+        if key not in arguments or key[0] not in modules:
+            raise WeightsError(f"the graph has no layer {key[0][:60]!r} where it needs one")
+        if whole:
+            done[key] = None
+            order.append(_Node(key, modules[key[0]], arguments[key]))
+            continue
+        if key in opened:
+            raise WeightsError(f"the layer {key[0][:60]!r} needs its own result")
+        opened.add(key)
+        waiting.append((key, True))
+        waiting += [(value.key, False) for value in _values(arguments[key])]
+    return order
+
+
+def _values(arguments):
+    for a in arguments:
+        if isinstance(a, _Value):
+            yield a
+        elif isinstance(a, list):
+            yield from _values(a)
