@@ -57,6 +57,8 @@ CONVOLUTIONS = {
     "batch-norm": nn.BatchNorm2d(4),
     "identity": nn.Identity(),
     "dropout": nn.Dropout(0.5),
+    "clamp": Lambda(lambda x: x.clamp(max=0.5)),
+    "clamp to both": Lambda(lambda x: x.clamp(-0.3, 0.5)),
     "relu in place": nn.Sequential(
         nn.Conv2d(4, 4, 1), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 1), nn.ReLU6(inplace=True)
     ),

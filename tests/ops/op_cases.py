@@ -266,6 +266,7 @@ CASES = [
     Case("mish", normal((3, 4))),
     Case("gelu", normal((3, 4))),
     Case("gelu", normal((3, 4)), {"approximate": "tanh"}),
+    Case("clamp", lambda rng: [apart(rng, 5, 8)], {"low": -0.5, "high": 1.2}),
     Case("hardtanh", lambda rng: [apart(rng, 5, 8)], {"min_val": -0.5, "max_val": 1.2}),
     Case("hardsigmoid", lambda rng: [apart(rng, 5, 24)]),
     Case("hardswish", lambda rng: [apart(rng, 5, 24)]),

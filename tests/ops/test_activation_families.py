@@ -17,6 +17,7 @@ SELU = {"alpha": 1.6732632423543772848170429916717, "scale": 1.05070098735548049
 # name, options of the op, PyTorch's function
 REFERENCES = {
     "leaky_relu": ("leaky_relu", {"negative_slope": 0.2}, lambda x: F.leaky_relu(x, 0.2)),
+    "clamp": ("clamp", {"low": -0.5, "high": 2.0}, lambda x: x.clamp(-0.5, 2.0)),
     "hardtanh": ("hardtanh", {"min_val": -0.5, "max_val": 2.0}, lambda x: F.hardtanh(x, -0.5, 2.0)),
     # PyTorch's own backward rounds 1/6 to float32 whatever the precision; see the test of float32 below.
     "hardsigmoid": ("hardsigmoid", {}, lambda x: F.relu6(x + 3) / 6),

@@ -203,10 +203,15 @@ def _resize(graph, call, x):
 # -- non-linearities with options
 
 
-@writes("relu6", "hardtanh")
+@writes("relu6", "hardtanh", "clamp")
 def _clip(graph, call, x):
-    low, high = (0, 6) if call.op == "relu6" else (call.options.get("min_val", -1.0), call.options.get("max_val", 1.0))
+    low, high = _BOUNDS[call.op]
+    low, high = call.options.get("min_val", low), call.options.get("max_val", high)
+    low, high = call.options.get("low", low), call.options.get("high", high)
     return graph.node("Clip", [x, graph.constant(np.float32(low)), graph.constant(np.float32(high))])
+
+
+_BOUNDS = {"relu6": (0, 6), "hardtanh": (-1, 1), "clamp": (-np.inf, np.inf)}
 
 
 @writes("leaky_relu")

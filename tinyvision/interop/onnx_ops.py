@@ -294,7 +294,7 @@ def _clip(node, x, low=None, high=None, training=False):
     low, high = -np.inf if low is None else low, np.inf if high is None else high
     if not is_number(x):
         return np.clip(plain(x), low, high).astype(plain(x).dtype)
-    return F.hardtanh(x, min_val=low, max_val=high)
+    return F.clamp(x, low=low, high=high)
 
 
 @reads("LeakyRelu")

@@ -17,6 +17,8 @@ from .activation import (
     tanh_forward,
 )
 from .activation_piecewise import (
+    clamp_backward,
+    clamp_forward,
     hardsigmoid_backward,
     hardsigmoid_forward,
     hardswish_backward,

@@ -70,6 +70,18 @@ def hardtanh_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradient
     return (pointwise(lambda dy, x: np.where((x <= low) | (x >= high), np.zeros_like(dy), dy), dy, x),)
 
 
+def clamp_forward(x: Array, low: float = -np.inf, high: float = np.inf) -> tuple[Array, Any]:
+    """y = x, moved to the nearest from low to high.   ->  y, cache"""
+    check_arrays("clamp", x=x)
+    return pointwise(lambda x: np.clip(x, low, high), x), (x, low, high)
+
+
+def clamp_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
+    """dx = dy where nothing was moved, so at low and high themselves, too, where `hardtanh` gives 0."""
+    x, low, high = cache
+    return (pointwise(lambda dy, x: np.where((x >= low) & (x <= high), dy, np.zeros_like(dy)), dy, x),)
+
+
 def hardsigmoid_forward(x: Array) -> tuple[Array, Any]:
     """y = clip(x / 6 + 1/2, 0, 1).   ->  y, cache"""
     check_arrays("hardsigmoid", x=x)

@@ -87,6 +87,10 @@ gelu_forward, gelu_backward = pointwise(
         else normal_share(x) + x * math.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
     ),
 )
+clamp_forward, clamp_backward = pointwise(
+    lambda x, low=-math.inf, high=math.inf: min(max(x, low), high),
+    lambda x, low=-math.inf, high=math.inf: 1 if low <= x <= high else 0,
+)
 hardtanh_forward, hardtanh_backward = pointwise(
     lambda x, min_val=-1, max_val=1: min(max(x, min_val), max_val),
     lambda x, min_val=-1, max_val=1: 1 if min_val < x < max_val else 0,

@@ -360,10 +360,7 @@ def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
             if not (_is_fraction(min) or _is_fraction(max))
             else clamp(floating(x), min, max)
         )
-    low, high = -np.inf if min is None else min, np.inf if max is None else max
-    clipped = x.like(x.array.clip(min, max).astype(x.dtype))
-    inside = (x.array >= low) & (x.array <= high)
-    return taped.where(x, clipped, condition=inside)
+    return taped.clamp(x, low=-np.inf if min is None else min, high=np.inf if max is None else max)
 
 
 def _bound(x, limit, inside, pick):

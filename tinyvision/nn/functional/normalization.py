@@ -94,8 +94,8 @@ def _running(name, average, input):
 
 def update_running(count: int, moments: tuple[Any, Any], running_mean: Any, running_var: Any, momentum: float) -> None:
     """Take the mean and variance of `count` numbers per channel up into the running ones, in place."""
-    arrays = (None if v is None else v.array for v in (running_mean, running_var))
-    norm.take_up(count, moments, *arrays, momentum)
+    mean, var = (None if v is None else v.array for v in (running_mean, running_var))
+    norm.take_up(count, moments, mean, var, momentum)
     for running in (running_mean, running_var):
         if running is not None:
             running.version += 1
