@@ -138,9 +138,9 @@ class Variable:
         """True unless a recorded op produced it. Only leaves keep a `.grad`."""
         return self.record is None
 
-    def like(self, array: Array, **state: Any) -> Variable:
+    def like(self, array: Array, requires_grad: bool = False, record: Record | None = None) -> Variable:
         """A variable of the same kind for another array: what ops called on this one return."""
-        return Variable(array, **state)
+        return Variable(array, requires_grad, record)
 
     def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
         """Fill `.grad` of every leaf that this value depends on; gradients add to what is already there.
