@@ -254,6 +254,14 @@ inline unsigned char* at_shared(unsigned address, unsigned bytes) {
     return space + address;
 }
 
+// Four numbers that a kernel may read at once.
+inline void known(const float* from) {
+    if ((uintptr_t)from % 16) fail("a copy of 16 bytes from an address that is no multiple of 16");
+    for (auto& array : arrays)
+        if ((uintptr_t)from >= array.begin && (uintptr_t)from + 16 <= array.end) return;
+    fail("a copy reads outside of all arrays");
+}
+
 inline void written(const void* place) {
     if (place < space || place >= space + sizeof space) return;  // of the other kind of shared memory
     Chunk& chunk = chunks[((const unsigned char*)place - space) / 16];
@@ -313,12 +321,13 @@ inline void begin_product(float* sums, int columns, uint64_t a, uint64_t b) {
     fiber.products.push_back(product);
 }
 
-inline float number(uint64_t tile, int row, int k, bool cut) {
+// What a tensor core sees of a number.
+inline unsigned cut(unsigned bits) { return (bits & 0x7f800000) == 0x7f800000 ? bits : bits & ~0x1fffu; }
+
+inline float number(uint64_t tile, int row, int k) {
     uint32_t bits;
     memcpy(&bits, space + in_tile(tile, row, k * 4), 4);
-    bool special = (bits & 0x7f800000) == 0x7f800000;
-    if (!cut && bits & 0x1fff && !special) return NAN;
-    if (!special) bits &= ~0x1fffu;
+    bits = cut(bits);
     float value;
     memcpy(&value, &bits, 4);
     return value;
@@ -342,7 +351,7 @@ inline void finish_products(int pending) {
         for (int i = 0; i < product.columns / 2; i++) {
             int row = threadIdx.x % 128 / 32 * 16 + i / 2 % 2 * 8 + threadIdx.x % 32 / 4;
             int column = i / 4 * 8 + threadIdx.x % 4 * 2 + i % 2;
-            for (int k = 0; k < 8; k++) sums[i] += number(product.a, row, k, true) * number(product.b, column, k, false);
+            for (int k = 0; k < 8; k++) sums[i] += number(product.a, row, k) * number(product.b, column, k);
         }
     }
     fiber.products = kept;
@@ -369,6 +378,13 @@ inline float exchanged(float value, unsigned source) {
 }
 inline float __shfl_xor_sync(unsigned, float value, int mask) { return exchanged(value, threadIdx.x % 32 ^ mask); }
 inline float __shfl_sync(unsigned, float value, int lane) { return exchanged(value, lane); }
+inline int __shfl_sync(unsigned, int value, int lane) {
+    float bits;
+    memcpy(&bits, &value, 4);
+    bits = exchanged(bits, lane);
+    memcpy(&value, &bits, 4);
+    return value;
+}
 
 inline unsigned to_tf32(float x) {  // to nearest, ties away from zero
     uint32_t bits;
@@ -399,13 +415,8 @@ inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[
 }
 
 inline void copy16_async(float* shared, const float* global, bool inside) {
-    if ((uintptr_t)shared % 16 || (uintptr_t)global % 16) emulator::fail("a copy of 16 bytes at an address that is no multiple of 16");
-    if (inside) {
-        bool known = false;
-        for (auto& array : emulator::arrays)
-            known |= (uintptr_t)global >= array.begin && (uintptr_t)global + 16 <= array.end;
-        if (!known) emulator::fail("a copy reads outside of all arrays");
-    }
+    if ((uintptr_t)shared % 16) emulator::fail("a copy of 16 bytes to an address that is no multiple of 16");
+    if (inside) emulator::known(global);
     memset(shared, 0xff, 16);
     emulator::written(shared);
     emulator::running->copies.push_back({shared, global, inside, emulator::running->committed});
@@ -437,8 +448,14 @@ inline void copy16(unsigned to, const float* from, bool inside) {
     copy16_async((float*)emulator::at_shared(to, 16), from, inside);
 }
 
-inline void put16(unsigned to, unsigned a, unsigned b, unsigned c, unsigned d) {
-    unsigned numbers[4] = {a, b, c, d};
+inline float4 load16(const float* from, bool inside) {
+    if (!inside) return {0.f, 0.f, 0.f, 0.f};
+    emulator::known(from);
+    return *(const float4*)from;
+}
+
+inline void put16(unsigned to, float a, float b, float c, float d) {
+    float numbers[4] = {a, b, c, d};
     unsigned char* place = emulator::at_shared(to, 16);
     emulator::differ_in_banks(to);
     memcpy(place, numbers, 16);
@@ -455,9 +472,10 @@ inline void load_matrices(unsigned (&to)[4], unsigned row) {
     }
 }
 
-inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {  // cuts a; b has been rounded
-    unsigned cut[4] = {a[0] & ~0x1fffu, a[1] & ~0x1fffu, a[2] & ~0x1fffu, a[3] & ~0x1fffu}, b[2] = {b0, b1};
-    mma_tf32(d, cut, b);
+inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {  // cuts what was not rounded
+    unsigned left[4], right[2] = {emulator::cut(b0), emulator::cut(b1)};
+    for (int i = 0; i < 4; i++) left[i] = emulator::cut(a[i]);
+    mma_tf32(d, left, right);
 }
 
 inline void proxy_fence() {

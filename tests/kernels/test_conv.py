@@ -32,13 +32,15 @@ SHAPES = {
 }
 
 
-def reference(shape, rng):
+def reference(shape, rng, positive=False):
     N, C, H, W, O, kernel, stride, padding, dilation, groups = shape
     f = np.float32  # the same rounded numbers for both sides
     x, w = rng.standard_normal((N, C, H, W)).astype(f), rng.standard_normal((O, C // groups, *kernel)).astype(f)
+    x, w = (np.abs(x), np.abs(w)) if positive else (x, w)
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     y, cache = conv2d_forward(x.astype(float), w.astype(float), **options)
     dy = rng.standard_normal(y.shape).astype(f)
+    dy = np.abs(dy) if positive else dy
     return x, w, dy, y, *conv2d_backward(dy.astype(float), cache), (stride, padding, dilation, groups)
 
 

@@ -26,6 +26,7 @@ struct Conv {
     int y_image, y_row, y_pixel;                 // numbers from one image, row, pixel of the output to the next
     int groups, splits;
     int activation;                              // 0: none, 1: ReLU, 2: ReLU6
+    int phases_h, phases_w, apart_h, apart_w;    // for tensor_cores.cu; here a launch computes one phase
 };
 
 // What happens to a sum before it is stored; null pointers are left out. A batch-norm that is frozen is scale and shift.

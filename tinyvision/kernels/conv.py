@@ -66,9 +66,9 @@ def correlate(
     x = _four_channels(x)
     N, OH, OW, O = y.shape
     columns, rows = O // groups, N * OH * OW
-    kernel = kernel or _kernel(x, "correlate", rows, columns, groups)
+    kernel = kernel or _kernel(x, "correlate", rows, columns, groups, weight.shape[1:3])
     vectors = (v if v is None else gpu.aligned(v) for v in (scale, shift))
-    geometry = _geometry(x, weight, y, stride, start, dilation, groups, 1, ACTIVATIONS[activation])
+    geometry = _geometry(x, weight, y, stride, start, dilation, groups, 1, activation)
     _launch(kernel, rows, columns, groups, x, weight, *vectors, skip, y, geometry)
 
 
@@ -112,6 +112,10 @@ def image_gradient(
     neighbours hear from neighbouring windows: a stride-1 correlation of dy with those taps, turned around."""
     KH, KW = weight.shape[2:]
     turned = by_group(weight, groups).transpose(0, 2, 1, 3, 4)  # (G, C/G, O/G, KH, KW)
+    kernel = kernel or _kernel(dy, "correlate", math.prod(dx.shape[:3]), dx.shape[3] // groups, groups, (KH, KW))
+    if kernel in tensor_cores.TILES:
+        _all_phases(_four_channels(dy), arranged(turned), dx, stride, padding, dilation, groups, kernel)
+        return
     for top in range(min(stride[0], dx.shape[1])):
         for left in range(min(stride[1], dx.shape[2])):
             target = dx[:, top :: stride[0], left :: stride[1]]
@@ -122,6 +126,15 @@ def image_gradient(
                 continue
             taps = arranged(turned[:, :, :, rows, cols])
             correlate(dy, taps, target, (1, 1), (start_h, start_w), (step_h, step_w), groups, kernel)
+
+
+def _all_phases(dy, turned, dx, stride, padding, dilation, groups, kernel):
+    """tensor_cores.cu computes all phases in one launch, from the kernels as they are."""
+    (N, H, W, C), phases = dx.shape, (min(stride[0], dx.shape[1]), min(stride[1], dx.shape[2]))
+    rows = N * math.ceil(H / stride[0]) * math.ceil(W / stride[1])  # of the largest phase
+    start = (-padding[0], -padding[1])
+    geometry = _geometry(dy, turned, dx, stride, start, dilation, groups, 1, phases=phases)
+    _launch(kernel, rows, C // groups, groups * math.prod(phases), dy, turned, None, None, None, dx, geometry)
 
 
 def _phase(shifted, size, stride, dilation):
@@ -153,7 +166,7 @@ def weight_gradient(
     if groups == 1:
         x, dy = _four_channels(x), _four_channels(dy)
     C, width, pixels, taps = x.shape[3] // groups, dy.shape[3], math.prod(dy.shape[:3]), KH * KW
-    kernel = kernel or _kernel(x, "weight_gradient", width // groups, taps * C, groups)
+    kernel = kernel or _kernel(x, "weight_gradient", width // groups, taps * C, groups, (KH, KW))
     if splits is None:
         splits = 1 if kernel.endswith("simple") else _splits(kernel, width // groups, taps * C, groups, pixels)
     padded = gpu.empty(dy, (splits, width, taps, C))
@@ -173,10 +186,10 @@ def _splits(kernel, rows, columns, groups, pixels):
     return max(1, min(wanted, pixels // 256, 65535 // groups))
 
 
-def _kernel(x, primitive, rows, columns, groups):
+def _kernel(x, primitive, rows, columns, groups, taps):
     """The kernel for a matrix of sums rows × columns, in the precision that is set, on the GPU of x."""
     tf32 = get_precision() == "tf32"
-    generation = gpu.generation(x) if tf32 else None
+    generation = gpu.generation(x) if tf32 and max(taps) <= tensor_cores.MOST_TAPS else None
     if generation:
         return tensor_cores.choose(generation, primitive, rows, columns)
     if primitive == "weight_gradient":
@@ -223,34 +236,19 @@ def _four_channels(x):
     return padded
 
 
-def _geometry(x, weight, y, stride, start, dilation, groups, splits, activation=0):
-    """The structure `Conv` of conv.cu, for image x, kernels (O, KH, KW, C/groups) and output y, all channels-last."""
-    N, H, W, C = x.shape
+def _geometry(x, weight, y, stride, start, dilation, groups, splits, activation=None, phases=(0, 0)):
+    """The structure `Conv` of conv.cu and of tensor_cores.cu, for image x, kernels (O, KH, KW, C/groups) and output y,
+    all channels-last; phases: where y is the image's gradient, how many a stride makes of it."""
+    (N, H, W, C), (_, OH, OW, O), (_, KH, KW, CG) = x.shape, y.shape, weight.shape
     return gpu.structure(
-        N=N,
-        H=H,
-        W=W,
-        C=C // groups,
-        OH=y.shape[1],
-        OW=y.shape[2],
-        O=y.shape[3] // groups,
-        KH=weight.shape[1],
-        KW=weight.shape[2],
-        K=weight.shape[1] * weight.shape[2] * (C // groups),
-        stride_h=stride[0],
-        stride_w=stride[1],
-        start_h=start[0],
-        start_w=start[1],
-        dilation_h=dilation[0],
-        dilation_w=dilation[1],
-        x_pixel=C,
-        y_image=y.strides[0] // 4,
-        y_row=y.strides[1] // 4,
-        y_pixel=y.strides[2] // 4,
-        groups=groups,
-        splits=splits,
-        activation=activation,
-    )
+        N=N, H=H, W=W, C=C // groups, OH=OH, OW=OW, O=O // groups, KH=KH, KW=KW, K=KH * KW * CG,
+        stride_h=stride[0], stride_w=stride[1], start_h=start[0], start_w=start[1],
+        dilation_h=dilation[0], dilation_w=dilation[1], x_pixel=C,
+        y_image=y.strides[0] // 4, y_row=y.strides[1] // 4, y_pixel=y.strides[2] // 4,
+        groups=groups, splits=splits, activation=ACTIVATIONS[activation],
+        phases_h=phases[0], phases_w=phases[1],
+        apart_h=stride[0] // math.gcd(stride[0], dilation[0]), apart_w=stride[1] // math.gcd(stride[1], dilation[1]),
+    )  # fmt: skip
 
 
 def _correlate(x, weight, y, sliding, **finish):

@@ -14,26 +14,30 @@
 //
 // The simple versions, from the definition, are conv.cu's `correlate_simple` and `weight_gradient_simple`.
 //
-// Rounding: kernels come rounded to TF32 (conv.cu's `arrange`), the weight gradient rounds both factors on their way
-// through registers. Windows, which go from the image to shared memory without passing a thread, are cut by the tensor
-// cores: their products are up to 1e-3, on average 3.5e-4, nearer to 0.
+// Rounding: a tensor core takes no notice of a factor's low 13 bits. Kernels come rounded to TF32 (conv.cu's `arrange`).
+// Windows, which go from the image to shared memory without passing a thread, are cut: a product is up to 1e-3, on average
+// 3.5e-4, nearer to 0. What passes through registers for the weight gradient is stretched first, so that cutting it is
+// right on average.
 //
 // Prediction (H100, ResNet-18's layers, batch 64): forward by wgmma 0.95 of cuDNN's time, by mma.sync 1.25 (so a sketch of
 // this scheme did). Weight gradient by wgmma: half of cuDNN's time from 128 channels on, since every number passes the
 // registers once for 128 products; by mma.sync 1.3. Measurement: not yet measured.
 
-struct Conv {  // as in conv.cu
-    int N, H, W, C;
-    int OH, OW, O;
-    int KH, KW, K;
-    int stride_h, stride_w, start_h, start_w;
+struct Conv {
+    int N, H, W, C;                            // the image that windows are cut from; C counts the channels of one group
+    int OH, OW, O;                             // the result; O counts the channels of one group
+    int KH, KW, K;                             // K = KH·KW·C: a kernel as it lies in memory; at most 15 taps each way
+    int stride_h, stride_w, start_h, start_w;  // of the convolution; start = -padding
     int dilation_h, dilation_w;
-    int x_pixel;
-    int y_image, y_row, y_pixel;
+    int x_pixel;                               // numbers from one pixel of the image to the next
+    int y_image, y_row, y_pixel;               // numbers from one image, row, pixel of the result to the next
     int groups, splits;
-    int activation;
+    int activation;                            // 0: none, 1: ReLU, 2: ReLU6
+    int phases_h, phases_w;                    // of an image gradient; 0: this is none
+    int apart_h, apart_w;                      // of an image gradient: stride / gcd(stride, dilation)
 };
 
+// What happens to a sum before it is stored; null pointers are left out.
 struct Finish {
     const float *scale, *shift, *skip;
 };
@@ -60,15 +64,16 @@ __device__ __forceinline__ void copies_commit() { asm volatile("cp.async.commit_
 template <int pending>
 __device__ __forceinline__ void copies_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(pending) : "memory"); }
 
-__device__ __forceinline__ void put16(unsigned to, unsigned a, unsigned b, unsigned c, unsigned d) {
-    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" :: "r"(to), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+__device__ __forceinline__ void put16(unsigned to, float a, float b, float c, float d) {
+    asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" :: "r"(to), "f"(a), "f"(b), "f"(c), "f"(d) : "memory");
 }
 
-// x rounded to the nearest TF32 number.
-__device__ __forceinline__ unsigned to_tf32(float x) {
-    unsigned rounded;
-    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(x));
-    return rounded;
+// Four neighbouring numbers, or zeros. No branch: all loads of a thread are on their way before the first is waited for.
+__device__ __forceinline__ float4 load16(const float* from, bool inside) {
+    float4 x = make_float4(0.f, 0.f, 0.f, 0.f);
+    asm volatile("{ .reg .pred p; setp.ne.u32 p, %5, 0; @p ld.global.nc.v4.f32 {%0, %1, %2, %3}, [%4]; }"
+                 : "+f"(x.x), "+f"(x.y), "+f"(x.z), "+f"(x.w) : "l"(from), "r"((unsigned)inside));
+    return x;
 }
 
 // Four matrices of 8 rows of 16 bytes: lane l names row l % 8 of matrix l / 8, and gets number l % 4 of row l / 4 of each.
@@ -131,6 +136,9 @@ WGMMA(256, NAMES_128, "%128", "%129", SUMS_16(0), SUMS_16(16), SUMS_16(32), SUMS
 
 #if defined(EMULATOR) || __CUDA_ARCH__ >= 800  // older GPUs have no such tensor cores; the caller refuses TF32 there
 
+// x, which is the same in all lanes of a warp, where the compiler shall know that.
+__device__ __forceinline__ int uniform(int x) { return __shfl_sync(~0u, x, 0); }
+
 // A multiple of 1024 bytes, after which wgmma's swizzle repeats; the launch asks for that much more.
 __device__ __forceinline__ unsigned first_tile() { return (shared_begin() + 1023) & ~1023u; }
 
@@ -149,7 +157,7 @@ struct WarpProduct {
     int first_m, first_n, lane;
 
     __device__ WarpProduct() {
-        int warp = threadIdx.x / 32;
+        int warp = uniform(threadIdx.x / 32);
         first_m = warp % WM * MI * 16;
         first_n = warp / WM * NI * 8;
         lane = threadIdx.x % 32;
@@ -199,7 +207,7 @@ struct WarpProduct {
 
 // How wgmma is told of a tile: its address, 1024 bytes from eight rows to the next eight, swizzled by 128 bytes.
 __device__ __forceinline__ unsigned long long descriptor(unsigned at) {
-    return (unsigned long long)((at & 0x3FFFF) >> 4) | 1ull << 16 | (1024ull >> 4) << 32 | 1ull << 62;
+    return (unsigned long long)(1u << 30 | 1024 >> 4) << 32 | (at >> 4 | 1u << 16);
 }
 
 // wgmma: GM × GN warpgroups share the sums, each MI times 64 rows and N columns.
@@ -211,7 +219,7 @@ struct GroupProduct {
     int first_m, first_n, row, column;
 
     __device__ GroupProduct() {
-        int group = threadIdx.x / 128;
+        int group = uniform(threadIdx.x / 128);
         first_m = group % GM * MI * 64;
         first_n = group / GM * N;
         row = threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4;
@@ -255,67 +263,101 @@ struct GroupProduct {
 
 // ---- correlate -------------------------------------------------------------------------------------------------------
 
+// Along one side of the image: which taps there are, which pixels they read, and where the results lie.
+struct Axis {
+    int taps, first, step;        // tap t of the sum is the kernel's tap first + t·step
+    int start, stride, dilation;  // for result i it reads pixel start + i·stride + t·dilation
+    int size, from, spread;       // result i of `size` lies at from + i·spread
+
+    __device__ static Axis forward(int taps, int start, int stride, int dilation, int size) {
+        return {taps, 0, 1, start, stride, dilation, size, 0, 1};
+    }
+
+    // The image gradient's pixels h = r, r + S, ... Window i reads pixel h = i·S + k·D - P with tap k; so h hears from the
+    // windows i = (h + P - k·D) / S that are whole, through every (S / gcd(S, D))-th tap: the last such tap first.
+    __device__ static Axis phase(int r, int taps, int start, int stride, int dilation, int apart, int size) {
+        int shifted = r - start, first = taps - 1;
+        while (first >= 0 && (shifted - first * dilation) % stride) first--;
+        int count = first < 0 ? 0 : first / apart + 1;
+        return {count, first, -apart, (shifted - first * dilation) / stride, 1, dilation * apart / stride,
+                (size - r + stride - 1) / stride, r, stride};
+    }
+};
+
 // Fills tiles of windows (TM rows) and kernels (TN rows) by asynchronous copies. Every thread copies one chunk of a few rows,
-// and keeps track of the tap and channel that its k stands for.
+// and keeps track of the tap and channel that its k stands for. Of a window it knows the first pixel's place, and a bit for
+// each row and column of taps that lies inside of the image: so a copy costs a handful of instructions, which is what the
+// narrow tiles are bound by.
 template <int TM, int TN, int THREADS>
 struct WindowLoader {
     static constexpr int STEP = THREADS / 8, WINDOWS = TM / STEP, KERNELS = TN / STEP;
     const float *x, *weight;
     const Conv& g;
-    int base[WINDOWS], h[WINDOWS], w[WINDOWS];  // of this thread's windows: the image's first pixel, the window's first
-    int first_o;                                // its first kernel
-    int k, c, kw, dh, dw;                       // the next k, as channel and tap
+    const Axis &down, &across;
+    int place[WINDOWS];        // of this thread's windows: the first pixel's first number
+    unsigned inside[WINDOWS];  // bit t: row t of taps; bit 16 + t: column t
+    int kernel;                // its first kernel
+    int c, kh, kw;             // the channel and tap of the next k
+    int more_c, more_taps;     // from a tile to the next
     unsigned at;
 
-    __device__ WindowLoader(const float* x, const float* weight, const Conv& g, int first_m, int first_o)
-        : x(x), weight(weight), g(g), first_o(first_o + threadIdx.x / 8) {
-        int row = threadIdx.x / 8, chunk = threadIdx.x % 8, M = g.N * g.OH * g.OW;
+    __device__ WindowLoader(const float* x, const float* weight, const Conv& g, const Axis& down, const Axis& across,
+                            int first_m, int first_o)
+        : x(x), weight(weight), g(g), down(down), across(across), kernel(first_o + threadIdx.x / 8) {
+        int row = threadIdx.x / 8, chunk = threadIdx.x % 8, pixels = down.size * across.size, M = g.N * pixels;
 #pragma unroll
         for (int i = 0; i < WINDOWS; i++) {
-            int m = first_m + row + STEP * i, n = m / (g.OH * g.OW), p = m % (g.OH * g.OW);
-            base[i] = n * g.H * g.W;
-            h[i] = m < M ? p / g.OW * g.stride_h + g.start_h : NOWHERE;
-            w[i] = p % g.OW * g.stride_w + g.start_w;
+            int m = first_m + row + STEP * i, n = m / pixels, p = m % pixels;
+            int h = p / across.size * down.stride + down.start, w = p % across.size * across.stride + across.start;
+            place[i] = ((n * g.H + h) * g.W + w) * g.x_pixel;
+            inside[i] = 0;
+#pragma unroll 1
+            for (int t = 0; t < down.taps; t++) {
+                int at = h + t * down.dilation;
+                if (m < M && at >= 0 && at < g.H) inside[i] |= 1u << t;
+            }
+#pragma unroll 1
+            for (int t = 0; t < across.taps; t++) {
+                int at = w + t * across.dilation;
+                if (at >= 0 && at < g.W) inside[i] |= 65536u << t;
+            }
         }
-        k = chunk * 4;
-        find_tap();
+        more_taps = DEEP / g.C;
+        more_c = DEEP % g.C;
+        c = chunk * 4 % g.C;
+        kh = 0;
+        kw = chunk * 4 / g.C;
+        next_row();
         at = chunk_at(row, chunk);
     }
 
-    __device__ void find_tap() {
-        int tap = k / g.C;
-        c = k % g.C;
-        kw = tap % g.KW;
-        dw = kw * g.dilation_w;
-        dh = tap / g.KW * g.dilation_h;
+    __device__ __forceinline__ void next_row() {
+        while (kw >= across.taps && kh < down.taps) {
+            kw -= across.taps;
+            kh++;
+        }
     }
 
     __device__ __forceinline__ void load(unsigned windows, unsigned kernels) {
+        bool any = kh < down.taps;  // k is not beyond the last
+        unsigned tap = any ? 1u << kh | 65536u << kw : ~0u;
+        int pixel = (kh * down.dilation * g.W + kw * across.dilation) * g.x_pixel + c;
 #pragma unroll
-        for (int i = 0; i < WINDOWS; i++) {
-            int hh = h[i] + dh, ww = w[i] + dw;
-            bool inside = k < g.K && hh >= 0 && hh < g.H && ww >= 0 && ww < g.W;
-            copy16(windows + at + i * STEP * ROW, x + (inside ? (base[i] + hh * g.W + ww) * g.x_pixel + c : 0), inside);
-        }
+        for (int i = 0; i < WINDOWS; i++)
+            copy16(windows + at + i * STEP * ROW, x + (place[i] + pixel), (inside[i] & tap) == tap);
+        int number = ((down.first + kh * down.step) * g.KW + across.first + kw * across.step) * g.C + c;
 #pragma unroll
         for (int i = 0; i < KERNELS; i++) {
-            int o = first_o + STEP * i;
-            bool inside = k < g.K && o < g.O;
-            copy16(kernels + at + i * STEP * ROW, weight + (inside ? o * g.K + k : 0), inside);
+            int o = kernel + STEP * i;
+            copy16(kernels + at + i * STEP * ROW, weight + (o * g.K + number), any && o < g.O);
         }
-        k += DEEP;
-        c += DEEP;
-        if (c < g.C) return;
-        if (g.C < DEEP) {  // several taps further on
-            find_tap();
-            return;
+        c += more_c;
+        kw += more_taps;
+        if (c >= g.C) {
+            c -= g.C;
+            kw++;
         }
-        c -= g.C;
-        dw += g.dilation_w;
-        if (++kw < g.KW) return;
-        kw = 0;
-        dw = 0;
-        dh += g.dilation_h;
+        next_row();
     }
 };
 
@@ -334,11 +376,19 @@ __device__ __forceinline__ float finished(float sum, int index, int o, const Fin
 template <int TM, int TN, class Product, int STAGES, int LEAD>
 __device__ __forceinline__ void correlate_tiled(const float* x, const float* weight, const Finish& f, float* y, const Conv& g) {
     constexpr int STAGE = (TM + TN) * ROW, AHEAD = STAGES - 1 - LEAD;
-    int first_m = blockIdx.x * TM, first_o = blockIdx.y * TN, group = blockIdx.z;
-    WindowLoader<TM, TN, Product::THREADS> loader(x + group * g.C, weight + group * g.O * g.K, g, first_m, first_o);
+    int first_m = blockIdx.x * TM, first_o = blockIdx.y * TN, group = blockIdx.z % g.groups;
+    Axis down = Axis::forward(g.KH, g.start_h, g.stride_h, g.dilation_h, g.OH);
+    Axis across = Axis::forward(g.KW, g.start_w, g.stride_w, g.dilation_w, g.OW);
+    if (g.phases_h) {  // the last ones first: they have the most taps where padding is (size - 1) / 2
+        int phase = g.phases_h * g.phases_w - 1 - blockIdx.z / g.groups;
+        down = Axis::phase(phase / g.phases_w, g.KH, g.start_h, g.stride_h, g.dilation_h, g.apart_h, g.OH);
+        across = Axis::phase(phase % g.phases_w, g.KW, g.start_w, g.stride_w, g.dilation_w, g.apart_w, g.OW);
+        if (first_m >= g.N * down.size * across.size) return;  // phases differ by a row or column of pixels
+    }
+    WindowLoader<TM, TN, Product::THREADS> loader(x + group * g.C, weight + group * g.O * g.K, g, down, across, first_m, first_o);
     Product product;
     unsigned ring = first_tile();
-    int tiles = (g.K + DEEP - 1) / DEEP;
+    int tiles = (down.taps * across.taps * g.C + DEEP - 1) / DEEP;  // none where no window reads these pixels
 #pragma unroll 1
     for (int s = 0; s < AHEAD; s++) {
         if (s < tiles) loader.load(ring + s * STAGE, ring + s * STAGE + TM * ROW);
@@ -367,11 +417,12 @@ __device__ __forceinline__ void correlate_tiled(const float* x, const float* wei
         next = next + 1 == STAGES ? 0 : next + 1;
     }
     Product::template wait<0>();
-    int M = g.N * g.OH * g.OW;
+    int pixels = down.size * across.size, M = g.N * pixels;
     bool pairs = !((unsigned long long)y & 7) && !((g.y_image | g.y_row | g.y_pixel | g.O) & 1);  // two numbers at once
     auto place = [&](int row) {
-        int m = first_m + row, p = m % (g.OH * g.OW), n = m / (g.OH * g.OW);
-        return m < M ? n * g.y_image + p / g.OW * g.y_row + p % g.OW * g.y_pixel + group * g.O : -1;
+        int m = first_m + row, p = m % pixels, i = p / across.size, j = p % across.size;
+        int h = down.from + i * down.spread, w = across.from + j * across.spread;
+        return m < M ? m / pixels * g.y_image + h * g.y_row + w * g.y_pixel + group * g.O : -1;
     };
     product.store(place, [&](int at, int column, float left, float right) {
         int o = first_o + column, channel = group * g.O + o;
@@ -403,28 +454,32 @@ CORRELATE(correlate_mma_64x64, 64, 64, 4, 0, 128, 3, WarpProduct<64, 64, 2, 2>)
 #if defined(EMULATOR) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 CORRELATE(correlate_wgmma_128x128, 128, 128, 3, 0, 256, 2, GroupProduct<128, 128, 2, 1>)
-CORRELATE(correlate_wgmma_128x64, 128, 64, 4, 1, 256, 2, GroupProduct<128, 64, 2, 1>)
-CORRELATE(correlate_wgmma_256x64, 256, 64, 4, 1, 256, 1, GroupProduct<256, 64, 2, 1>)
+CORRELATE(correlate_wgmma_128x64, 128, 64, 3, 0, 256, 3, GroupProduct<128, 64, 2, 1>)
 CORRELATE(correlate_wgmma_128x256, 128, 256, 4, 1, 256, 1, GroupProduct<128, 256, 2, 1>)
 
 #endif
 
 // ---- weight gradient -------------------------------------------------------------------------------------------------
 
+// x so much larger that cutting its low 13 bits is right on average: cutting takes half a unit, (0.5 / m) 2⁻¹⁰ of a number
+// whose leading digits are m; the average of 0.5 / m over all digits is 0.36. Exact for what is a TF32 number already, since
+// less than a unit is added; and one instruction, where rounding takes four.
+__device__ __forceinline__ float stretched(float x) { return x * (1.f + 0.36f / 1024.f); }
+
 // Fills tiles of dy (TM rows: channels o) and windows (TN rows: numbers of k), 32 pixels m deep. In memory both lie the other
 // way round, so they pass through registers: a thread fetches 4 channels of 4 pixels, and puts them down as 4 pixels of 4
-// channels, rounded to TF32. What it fetches is put down a tile later, so the product does not wait for memory.
+// channels. What it fetches is put down a tile later, so the product does not wait for memory.
 //
-// A warp looks after 4 × 4 channels and 8 × 4 pixels. Where bit 1 of a lane is set, it puts its rows down in the order 2, 3, 0, 1:
-// then the eight lanes of one access differ in their banks.
+// A warp looks after 16 channels and 32 pixels. Eight lanes in a row fetch 2 × 4 channels of 4 pixels: whole sectors of 32
+// bytes, and what they put down lies in different banks.
 template <int TM, int TN, int THREADS>
 struct GradientLoader {
     static constexpr int SLOTS = (TM + TN) * DEEP / 16 / THREADS, STEP = THREADS / 32 * 16;
     const Conv& g;
-    const float* from[SLOTS];       // this thread's channels of dy, or of the image
-    int dh[SLOTS], dw[SLOTS];       // the tap of its windows; NOWHERE for a k beyond the end
-    float4 kept[SLOTS][4];          // what was fetched: a pixel each
-    int n, i, j, m, end;            // its next four pixels begin here
+    const float* from[SLOTS];  // this thread's channels of dy, or of the image under its tap
+    int dh[SLOTS], dw[SLOTS];  // the tap of its windows; NOWHERE for a k, or a channel of dy, beyond the end
+    float4 kept[SLOTS][4];     // what was fetched: a pixel each
+    int n, i, j, m, end;       // its next four pixels begin here
 
     __device__ GradientLoader(const float* x, const float* dy, const Conv& g, int first_o, int first_k, int begin, int end)
         : g(g), end(end) {
@@ -435,19 +490,24 @@ struct GradientLoader {
                 from[s] = dy + first_o + row;
                 dh[s] = first_o + row < g.O ? 0 : NOWHERE;
             } else {
-                from[s] = x + k % g.C;
                 dw[s] = tap % g.KW * g.dilation_w + g.start_w;
-                dh[s] = k < g.K ? tap / g.KW * g.dilation_h + g.start_h : NOWHERE;
+                dh[s] = tap / g.KW * g.dilation_h + g.start_h;
+                from[s] = x + (dh[s] * g.W + dw[s]) * g.x_pixel + k % g.C;
+                if (k >= g.K) dh[s] = NOWHERE;
             }
         }
-        m = begin + threadIdx.x % 32 / 4 * 4;
+        m = begin + chunk_of() * 4;
         j = m % g.OW;
         i = m / g.OW % g.OH;
         n = m / g.OW / g.OH;
     }
 
     // The first of the four rows that slot s fills: rows of dy from 0, rows of the windows from TM on.
-    __device__ static int row_of(int s) { return s * STEP + threadIdx.x / 32 * 16 + threadIdx.x % 4 * 4; }
+    __device__ static int row_of(int s) {
+        return s * STEP + threadIdx.x / 32 * 16 + threadIdx.x % 32 / 16 * 8 + threadIdx.x % 2 * 4;
+    }
+
+    __device__ static int chunk_of() { return threadIdx.x % 16 / 2; }
 
     __device__ static bool is_gradient(int s) { return s * STEP + threadIdx.x / 32 * 16 < TM; }  // alike for all of a warp
 
@@ -455,6 +515,7 @@ struct GradientLoader {
         int nn = n, ii = i, jj = j;
 #pragma unroll
         for (int p = 0; p < 4; p++) {
+            int h = ii * g.stride_h, w = jj * g.stride_w, pixel = ((nn * g.H + h) * g.W + w) * g.x_pixel;
 #pragma unroll
             for (int s = 0; s < SLOTS; s++) {
                 bool inside = m + p < end;
@@ -463,11 +524,10 @@ struct GradientLoader {
                     inside = inside && dh[s] == 0;
                     offset = (m + p) * g.y_pixel;
                 } else {
-                    int h = ii * g.stride_h + dh[s], w = jj * g.stride_w + dw[s];
-                    inside = inside && h >= 0 && h < g.H && w >= 0 && w < g.W;
-                    offset = ((nn * g.H + h) * g.W + w) * g.x_pixel;
+                    inside = inside && (unsigned)(h + dh[s]) < (unsigned)g.H && (unsigned)(w + dw[s]) < (unsigned)g.W;
+                    offset = pixel;
                 }
-                kept[s][p] = inside ? *(const float4*)(from[s] + offset) : make_float4(0.f, 0.f, 0.f, 0.f);
+                kept[s][p] = load16(from[s] + offset, inside);
             }
             if (++jj == g.OW) {
                 jj = 0;
@@ -489,25 +549,14 @@ struct GradientLoader {
     }
 
     __device__ __forceinline__ void put(unsigned tile) {
-        int chunk = threadIdx.x % 32 / 4;
-        bool turned = threadIdx.x & 2;
 #pragma unroll
         for (int s = 0; s < SLOTS; s++) {
-            int row = row_of(s);
-#pragma unroll
-            for (int r = 0; r < 4; r++) {
-                unsigned number[4];
-#pragma unroll
-                for (int p = 0; p < 4; p++) {
-                    float4 pixel = kept[s][p];
-                    float value = r == 0   ? (turned ? pixel.z : pixel.x)
-                                  : r == 1 ? (turned ? pixel.w : pixel.y)
-                                  : r == 2 ? (turned ? pixel.x : pixel.z)
-                                           : (turned ? pixel.y : pixel.w);
-                    number[p] = to_tf32(value);
-                }
-                put16(tile + chunk_at(row + (r ^ (turned ? 2 : 0)), chunk), number[0], number[1], number[2], number[3]);
-            }
+            const float4* p = kept[s];
+            int row = row_of(s), chunk = chunk_of();
+            put16(tile + chunk_at(row, chunk), stretched(p[0].x), stretched(p[1].x), stretched(p[2].x), stretched(p[3].x));
+            put16(tile + chunk_at(row + 1, chunk), stretched(p[0].y), stretched(p[1].y), stretched(p[2].y), stretched(p[3].y));
+            put16(tile + chunk_at(row + 2, chunk), stretched(p[0].z), stretched(p[1].z), stretched(p[2].z), stretched(p[3].z));
+            put16(tile + chunk_at(row + 3, chunk), stretched(p[0].w), stretched(p[1].w), stretched(p[2].w), stretched(p[3].w));
         }
     }
 };

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+MOST_TAPS = 15  # along a side of a kernel, so that a bit for each fits half an integer
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -31,8 +33,7 @@ TILES = {
     "correlate_mma_64x64": Tile(64, 64, 4, 128),
     "correlate_wgmma_128x256": Tile(128, 256, 4, 256),
     "correlate_wgmma_128x128": Tile(128, 128, 3, 256),
-    "correlate_wgmma_256x64": Tile(256, 64, 4, 256),
-    "correlate_wgmma_128x64": Tile(128, 64, 4, 256),
+    "correlate_wgmma_128x64": Tile(128, 64, 3, 256),
     "weight_gradient_mma_128x128": Tile(128, 128, 2, 256),
     "weight_gradient_mma_64x64": Tile(64, 64, 2, 128),
     "weight_gradient_wgmma_128x128": Tile(128, 128, 2, 256),
@@ -45,7 +46,6 @@ CHOICES = {
     ("hopper", "correlate"): (
         ("correlate_wgmma_128x256", 1, 193, 90),
         ("correlate_wgmma_128x128", 1, 65, 66),
-        ("correlate_wgmma_256x64", 1, 1, 264),
         ("correlate_wgmma_128x64", 1, 1, 1),
     ),
     ("hopper", "weight_gradient"): (
