@@ -9,6 +9,7 @@ Nothing in a file is run.
 """
 
 import io
+import json
 import os
 import stat
 from collections.abc import Callable, Mapping
@@ -19,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from ..device import to_device
-from ..errors import OptionError, WeightsError
+from ..errors import DataError, OptionError, WeightsError
 from ..formats import npz, pth, pth_writer
 from ..formats import safetensors as safe
 from ..formats.files import atomic_write
-from ..formats.refused import Refused
+from ..formats.refused import Refused, shown
+from ..formats.source import read_bytes
 from ..formats.zip import DEFLATED, STORED, ZipArchive
 from ..nn.matching import named_tensors
 from ..nn.module import Parameter
@@ -32,6 +34,7 @@ from ..tensors.tensor import Tensor
 __all__ = ["load", "load_arrays", "load_with_metadata", "save"]
 
 _MAX_MESSAGE = 300
+_MAX_INDEX = 64 << 20  # bytes
 _MISTAKES = (
     (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with `git lfs pull`"),
     (b"<", "a web page; the download went wrong"),
@@ -48,7 +51,8 @@ def load(
     """Read a checkpoint or weights, everything that is in the file, without running anything of it.
 
     path   a file, or an open binary file or `io.BytesIO`; what it is, is seen from its content, whatever its suffix:
-           PyTorch's zip format, its legacy format and its tar format of 2017; .safetensors; .npz
+           PyTorch's zip format, its legacy format and its tar format of 2017; .safetensors; .npz; or the
+           `.index.json` of a checkpoint that was cut up, beside its parts
     ->     of a PyTorch file what was saved: nested dicts, lists, tuples, sets, numbers, text, None, paths, namespaces,
            counters, NumPy's numbers and arrays, and Tensors; of the others a dict of name -> Tensor
 
@@ -117,6 +121,8 @@ def _opened(path: Any, read: Callable[[Any, int], Any]) -> Any:
         # Opening a pipe would wait for a writer, and a device may never end.
         if not stat.S_ISREG(os.stat(name).st_mode):
             raise Refused("a folder" if os.path.isdir(name) else "not a regular file")
+        if str(name).endswith(".index.json"):
+            return _joined(Path(name), read)
         with open(name, "rb") as file:
             return read(file, os.fstat(file.fileno()).st_size)
     except TypeError:
@@ -132,6 +138,33 @@ def _opened(path: Any, read: Callable[[Any, int], Any]) -> Any:
     except (OSError, ValueError) as reason:
         # A ValueError can only come from a path with a NUL in it: _read raises nothing but Refused.
         raise WeightsError(_message(path, str(getattr(reason, "strerror", None) or reason))) from None
+
+
+def _joined(path, read):
+    """A checkpoint in parts: the index says in which file, of its own folder, each tensor is.
+
+    (https://huggingface.co/docs/transformers/big_models, "Sharded checkpoints".)"""
+    try:
+        index = json.loads(read_bytes(path, _MAX_INDEX)[0])
+        place_of = index["weight_map"]
+        names: dict[str, list[str]] = {}
+        for tensor, name in place_of.items():
+            names.setdefault(name, []).append(tensor)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DataError):
+        raise Refused("an index of a checkpoint in parts that does not say where its tensors are") from None
+    arrays: dict[str, Any] = {}
+    kind: Any = {}
+    for name in sorted(names, key=str):
+        part = path.parent / str(name)
+        if not isinstance(name, str) or part.name != name or not part.is_file():
+            raise Refused(f"it names the part {shown(name)}, which is no file beside it")
+        with part.open("rb") as file:
+            value, kind = read(file, os.fstat(file.fileno()).st_size)
+        missing = [tensor for tensor in names[name] if not isinstance(value, Mapping) or tensor not in value]
+        if missing:
+            raise Refused(f"its part {shown(name)} does not hold {shown(missing[0])}")
+        arrays.update((tensor, value[tensor]) for tensor in names[name])
+    return arrays, kind
 
 
 class _Where:
