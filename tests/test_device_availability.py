@@ -31,7 +31,7 @@ class FakeArray:
     def __init__(self, numbers, index=0, log=None):
         self.numbers, self.log = np.array(numbers), log
         self.device = types.SimpleNamespace(id=index)
-        self.shape, self.dtype = self.numbers.shape, self.numbers.dtype
+        self.shape, self.dtype, self.ndim = self.numbers.shape, self.numbers.dtype, self.numbers.ndim
 
     def get(self):
         return self.numbers
@@ -345,7 +345,8 @@ def test_optimizers_and_numbers_beside_tensors_go_to_the_gpu_of_the_arrays(insta
         p.grad = Variable(on(p.array.device.id))
     Noting([{"params": [p]} for p in parameters], {"lr": 0.1}).step()
     assert seen == [1, 0]
-    monkeypatch.setattr("tinyvision.tensors.operands.np.asarray", lambda *a, **k: FakeDevice.current)
+    placed = types.SimpleNamespace(reshape=lambda shape: FakeDevice.current)
+    monkeypatch.setattr("tinyvision.tensors.operands.np.full_like", lambda *a, **k: placed)
     assert as_operand(2.0, on(1), "mul") == 1
 
 

@@ -16,7 +16,8 @@ from .types import Array
 
 def is_cupys(value: Any) -> bool:
     """True for what CuPy made, said without importing it."""
-    return type(value).__module__.partition(".")[0] == "cupy"
+    module = type(value).__module__
+    return module[:4] == "cupy" and (module == "cupy" or module[4] == ".")
 
 
 def is_array(value: Any) -> bool:
@@ -151,8 +152,8 @@ def is_only_here(owner: Any, name: str, like: Array) -> bool:
 
 def holds(cache: Any, memory: int | None = None) -> bool:
     """Whether a cache keeps an array (one that lives in that memory, named by the `id` of its owner)."""
+    if isinstance(cache, dict):
+        cache = list(cache.values())
     if isinstance(cache, (tuple, list)):
         return any(holds(part, memory) for part in cache)
-    if isinstance(cache, dict):
-        return any(holds(part, memory) for part in cache.values())
     return is_array(cache) and (memory is None or id(memory_of(cache)) == memory)

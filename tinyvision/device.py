@@ -8,6 +8,7 @@ one can be used.
 
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -36,6 +37,7 @@ class Device:
 
 
 CPU = Device("cpu")
+_GPUS = [Device("cuda", index) for index in range(64)]  # made once: every op asks where its arrays are
 
 
 def device(name: str | Device) -> Device:
@@ -58,7 +60,7 @@ def device_of(array: Array) -> Device:
     if isinstance(array, (np.ndarray, np.generic)):
         return CPU
     if is_cupys(array):
-        return Device("cuda", array.device.id)
+        return _GPUS[array.device.id]
     check_is_array("device_of", "array", array)
     return Device(type(array).__name__)
 
@@ -359,10 +361,12 @@ def _trial_problem(cupy, index):
     return None
 
 
+_recording = threading.local()  # `now` is True in a thread that records
+
+
 def is_capturing() -> bool:
-    """True while the work of this thread's stream is recorded into a CUDA graph instead of done."""
-    cupy = sys.modules.get("cupy")
-    return bool(cupy is not None and any(_checked.values()) and cupy.cuda.get_current_stream().is_capturing())
+    """True while `capture` records the work of this thread into a CUDA graph instead of having it done."""
+    return getattr(_recording, "now", False)
 
 
 def capture(work: Any, where: str | Device = "cuda") -> Any:
@@ -377,12 +381,15 @@ def capture(work: Any, where: str | Device = "cuda") -> Any:
         cupy.cuda.get_current_stream().synchronize()
         with stream, cupy.cuda.using_allocator(pool.malloc):
             stream.begin_capture()
+            _recording.now = True
             try:
                 result = work()
             except BaseException:
                 with suppress(Exception):  # it may have ended by itself, with the error that is on its way
                     stream.end_capture()
                 raise
+            finally:
+                _recording.now = False
             graph = stream.end_capture()
 
     def replay(pool=pool):  # keeps the pool

@@ -17,17 +17,18 @@ import heapq
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
 
 import numpy as np
 
-from .arrays import check_is_array, holds, is_array, is_only_here, memory_of
+from .arrays import check_is_array, holds, is_array, is_only_here
 from .device import device_of
 from .errors import DeviceError, GraphError, ShapeError
 from .grad_mode import is_anomaly_enabled, is_grad_enabled
 from .kernels import choose, choose_on_cpu
+from .listening import announce
+from .sharing import Origin, Watch, note_view, watch
 from .types import Array, Shape
 
 _numbers = itertools.count()
@@ -46,50 +47,31 @@ class Record:
         name: str,
         backward: Callable[..., Any],
         cache: Any,
-        inputs: Sequence[Variable | None],
+        inputs: Sequence[Any],
         output_shape: Shape,
         reads: Sequence[Sequence[int]] | None = None,
     ) -> None:
         self.number = next(_numbers)
         self.name, self.backward, self.cache, self.output_shape = name, backward, cache, output_shape
-        self.needs = tuple(v is not None and v.requires_grad for v in inputs)
+        self.needs = tuple([isinstance(v, Variable) and v.requires_grad for v in inputs])
         # For every input whose gradient is wanted: the record that it came from, or the leaf itself.
-        self.inputs = [v.record or v if v is not None and v.requires_grad else None for v in inputs]
+        self.inputs = [(v.record or v) if need else None for v, need in zip(inputs, self.needs, strict=True)]
         read = inputs if reads is None else [inputs[i] for i in _read(reads, self.needs)]
-        self.watched = [_watch("an input", v) for v in read if v is not None]
+        self.watched: list[Watch] = [watch("an input", v) for v in read if isinstance(v, Variable)]
         self.hooks: list[Callable[[Array], Any]] = []
 
     def watch_result(self, result: Variable) -> None:
         """Look out for changes of the result as well, if forward has kept it for the backward (as relu does)."""
         kept = self.cache if isinstance(self.cache, tuple) else (self.cache,)
-        if any(array is result.array for array in kept):
-            self.watched.append(_watch("its result", result))
-
-    def check_unchanged(self) -> None:
-        """What was changed in place after the call would make the backward silently wrong, if it is in the cache."""
-        for which, shape, changes, version, memory in self.watched:
-            if changes[0] != version and holds(self.cache, memory):
-                raise GraphError(
-                    f"{self.name}: {which} of shape {shape} was changed in place after the call; "
-                    f"call backward() before changing it (before optimizer.step(), for instance), or change a clone()"
-                )
-
-
-def _watch(which, value):
-    return which, value.shape, value.changes, value.changes[0], id(memory_of(value.array))
+        for part in kept:
+            if part is result.array:
+                self.watched.append(watch("its result", result))
+                break
 
 
 def _read(reads, needs):
     """Which inputs the wanted gradients are computed from, where `reads` names those of every gradient."""
     return {j for sources, need in zip(reads, needs, strict=True) if need for j in sources}
-
-
-class Origin(NamedTuple):
-    """Where a view comes from: the value that has the memory, and the ops that lead from there to the view."""
-
-    base: Variable
-    steps: tuple[tuple[Op, dict[str, Any]], ...]
-    writable: bool  # while recording: not if it was taken under no_grad(), or as one of several (by unbind, chunk)
 
 
 class Variable:
@@ -242,7 +224,7 @@ def _upstream(output, gradient):
 
 
 class _Wish:
-    """What an input is to change by, in the view of one call: the record or leaf that it came from, and its gradient.
+    """How one call wants one of its inputs to change: the record or leaf that the input came from, and the gradient.
 
     Nothing else refers to the gradient while it is on its way, so `_accumulate` can see whether anybody else does."""
 
@@ -253,36 +235,34 @@ class _Wish:
 
 
 def _gradients(record, dy):
-    """A wish for those inputs of one record that need one, each checked against its input's shape."""
+    """A wish for every input of one record that needs one, each gradient checked against its input's shape."""
     if record.backward is None:
         raise GraphError(
             f"backward(): the graph behind {record.name} has already been used and freed; "
             f"run the forward pass again, or call backward(retain_graph=True) the first time"
         )
-    record.check_unchanged()
+    for one in record.watched:
+        one.check(record.name, record.cache)
     gradients = record.backward(dy, record.cache, record.needs)
     if not isinstance(gradients, (tuple, list)):
         gradients = (gradients,)
-    wanted = []
-    for i, need in enumerate(record.needs):
-        if not need:
-            continue
-        dx = gradients[i] if i < len(gradients) else None
-        source = record.inputs[i]
-        shape = source.shape if isinstance(source, Variable) else source.output_shape
-        if not hasattr(dx, "shape") or tuple(dx.shape) != shape:
-            got = (
-                f"shape {tuple(dx.shape)}"
-                if hasattr(dx, "shape")
-                else "None"
-                if dx is None
-                else f"a {type(dx).__name__}"
-            )
-            raise ShapeError(f"the backward of {record.name} returned {got} for input {i}, whose shape is {shape}")
-        if is_anomaly_enabled() and bool((dx != dx).any()):
-            raise GraphError(f"the backward of {record.name} gave nan for input {i}, whose shape is {shape}")
-        wanted.append(_Wish(source, dx))
-    return wanted
+    wishes = []
+    for i, (source, need) in enumerate(zip(record.inputs, record.needs, strict=True)):
+        if need:
+            wish = _Wish(source, gradients[i] if i < len(gradients) else None)
+            _check_gradient(record, i, wish)
+            wishes.append(wish)
+    return wishes
+
+
+def _check_gradient(record, i, wish):
+    dx, source = wish.gradient, wish.source
+    shape = source.array.shape if isinstance(source, Variable) else source.output_shape
+    if getattr(dx, "shape", None) != shape:
+        got = "None" if dx is None else f"shape {dx.shape}" if hasattr(dx, "shape") else f"a {type(dx).__name__}"
+        raise ShapeError(f"the backward of {record.name} returned {got} for input {i}, whose shape is {shape}")
+    if is_anomaly_enabled() and bool((dx != dx).any()):
+        raise GraphError(f"the backward of {record.name} gave nan for input {i}, whose shape is {shape}")
 
 
 def _accumulate(wish):
@@ -301,25 +281,6 @@ def _accumulate(wish):
         own = np.empty_like(leaf.array)
         own[...] = wish.gradient
         leaf.grad = leaf.like(own)
-
-
-_listeners: list[Callable[..., object]] = []
-
-
-@contextmanager
-def listening(heard: Callable[..., object]) -> Iterator[None]:
-    """Inside the `with` block, `heard(name, arguments, options, result)` is called after every op on Variables."""
-    _listeners.append(heard)
-    try:
-        yield
-    finally:
-        _listeners.remove(heard)
-
-
-def announce(name: str, arguments: Sequence[Any], options: dict[str, Any], result: Variable) -> None:
-    """Tell those who are `listening` that `name` has made `result` out of `arguments`."""
-    for heard in _listeners:
-        heard(name, arguments, options, result)
 
 
 class Op(Protocol):
@@ -348,7 +309,6 @@ def differentiable(
     keeps: a factor's from the other factor. `views` says that y may be a look at the memory of the first input."""
 
     def op(*arguments, **options):
-        inputs = [a if isinstance(a, Variable) else None for a in arguments]
         arrays = [a.array if isinstance(a, Variable) else a for a in arguments]
         forward, backward = op.forward, op.backward
         if arrays and isinstance(arrays[0], np.ndarray):  # a kernel may stand in
@@ -356,17 +316,18 @@ def differentiable(
         elif arrays and is_array(arrays[0]):
             forward, backward = choose(forward, backward, arrays, options)
         y, cache = forward(*arrays, **options)
-        kind = next((v for v in inputs if v is not None), None)
-        if kind is None:
+        variables = [a for a in arguments if isinstance(a, Variable)]
+        if not variables:
             return y
-        if is_grad_enabled() and any(v is not None and v.requires_grad for v in inputs):
-            record = Record(op.__name__, backward, cache, inputs, tuple(y.shape), reads)
-            result = kind.like(y, requires_grad=True, record=record)
+        recording = is_grad_enabled()
+        if recording and any(v.requires_grad for v in variables):
+            record = Record(op.__name__, backward, cache, arguments, y.shape, reads)
+            result = variables[0].like(y, requires_grad=True, record=record)
             record.watch_result(result)
         else:
-            result = kind.like(y)
+            result = variables[0].like(y)
         if views:
-            _note_view(result, kind, (op, options))
+            note_view(result, variables[0], (op, options), writable=recording)
         announce(op.__name__, arguments, options, result)
         return result
 
@@ -374,18 +335,3 @@ def differentiable(
     op.__name__ = op.__qualname__ = forward.__name__.removesuffix("_forward")
     op.__doc__ = forward.__doc__
     return cast(Op, op)
-
-
-def _note_view(view, x, step):
-    """If `view` looks at the memory of x, the two share the count of its changes, and the base knows of the view."""
-    shared = (
-        np.may_share_memory(view.array, x.array) if view.array.size else memory_of(view.array) is memory_of(x.array)
-    )
-    if not shared:
-        return  # a copy, as of chosen places or of another order in memory
-    base, steps, writable = x.origin or (x, (), True)
-    view.changes, view.requires_grad = x.changes, x.requires_grad
-    view.origin = Origin(base, (*steps, step), writable and is_grad_enabled())
-    if base.views is None:
-        base.views = weakref.WeakValueDictionary()
-    base.views[id(view)] = view

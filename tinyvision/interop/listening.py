@@ -14,8 +14,9 @@ import numpy as np
 
 from ..errors import ExportError
 from ..grad_mode import no_grad
+from ..listening import listening
 from ..nn.module import Module
-from ..tape import Variable, listening
+from ..tape import Variable
 from ..tensors.tensor import Tensor
 
 

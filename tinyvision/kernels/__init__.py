@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from ..device import CPU, device_of, several_gpus, to_device, use
+from ..device import CPU, device_of, get_precision, several_gpus, to_device, use
 from ..errors import OptionError
 from ..types import Array
+from . import launch
 
 # The modules that hold drop-ins, each a `DROP_INS`; loaded when the first array that is not NumPy's comes along.
 MODULES = ("winograd", "conv", "depthwise", "linear", "norm", "pool", "loss")
@@ -66,10 +67,9 @@ def choose(
 
     A drop-in is chosen if it is switched on, every array lives on a GPU, all but labels are float32, and its condition
     holds. Where there are several GPUs, that of the arrays becomes the current one, now and again in the backward."""
-    for drop_in in _offered().get((forward, backward), ()):
-        if is_on(drop_in.name) and on_gpu_in_float32(arrays, drop_in.integers) and drop_in.applies(*arrays, **options):
-            forward, backward = drop_in.forward, drop_in.backward or backward
-            break
+    offered = _offered().get((forward, backward))
+    if offered:
+        forward, backward = _remembered(offered, on_gpu_in_float32, forward, backward, arrays, options)
     return (forward, backward) if not several_gpus() else (forward, _on_their_gpu(arrays, backward))
 
 
@@ -77,13 +77,44 @@ def choose_on_cpu(
     forward: Callable[..., Any], backward: Callable[..., Any], arrays: Sequence[Any], options: dict[str, Any]
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """`choose` for NumPy's arrays, among the compiled loops: all arrays are of float32 then."""
-    for drop_in in _offered_on_cpu().get((forward, backward), ()):
-        if is_on(drop_in.name) and _in_float32(arrays) and drop_in.applies(*arrays, **options):
+    offered = _offered_on_cpu().get((forward, backward))
+    return _remembered(offered, _in_float32, forward, backward, arrays, options) if offered else (forward, backward)
+
+
+_choices: dict[Any, tuple[Callable[..., Any], Any]] = {}  # the latest, by everything that a condition may look at
+
+
+def _remembered(offered, fits, forward, backward, arrays, options):
+    """The pair of the first drop-in that applies, else the op's own. The conditions look at shapes and options, never
+    at numbers, so a call like one before is answered from memory: a network asks the same in every step."""
+    try:
+        state = (forward, backward, _wanted, len(offered), get_precision(), launch.without_cublas())
+        key = (state, *map(_seen, arrays), *((name, _seen(value)) for name, value in options.items()))
+        chosen = _choices.get(key)
+    except TypeError:  # an option that is a list, for instance, cannot be looked up
+        return _first(offered, fits, forward, backward, arrays, options)
+    if chosen is None:
+        if len(_choices) >= 4096:  # images of all sizes came by
+            _choices.clear()
+        chosen = _choices[key] = _first(offered, fits, forward, backward, arrays, options)
+    return chosen
+
+
+def _seen(value):
+    """What a condition may see of an argument; True is not the same option as 1."""
+    if hasattr(value, "strides"):
+        return type(value), value.shape, value.strides, value.dtype
+    return tuple(map(_seen, value)) if isinstance(value, tuple) else (type(value), value)
+
+
+def _first(offered, fits, forward, backward, arrays, options):
+    for drop_in in offered:
+        if is_on(drop_in.name) and fits(arrays, drop_in.integers) and drop_in.applies(*arrays, **options):
             return drop_in.forward, drop_in.backward or backward
     return forward, backward
 
 
-def _in_float32(arrays):
+def _in_float32(arrays, integers=()):
     given = [a for a in arrays if hasattr(a, "dtype")]
     return all(isinstance(a, np.ndarray) and a.dtype == np.float32 for a in given)
 

@@ -6,7 +6,7 @@ emulator in their place and run the very same drop-ins, with the very same texts
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -132,6 +132,9 @@ def blocks(count: int, per_block: int = THREADS) -> tuple[int, int, int]:
     return (-(-count // per_block), 1, 1)
 
 
-def structure(**numbers: Any) -> Any:
-    """A C structure of ints, passed to a kernel by value."""
-    return np.array(tuple(numbers.values()), dtype=[(name, np.int32) for name in numbers])
+@lru_cache(4096)
+def structure(**numbers: int) -> Any:
+    """A C structure of ints, passed to a kernel by value. The same numbers give the same array, which is read-only."""
+    packed = np.array(tuple(numbers.values()), dtype=[(name, np.int32) for name in numbers])
+    packed.flags.writeable = False
+    return packed

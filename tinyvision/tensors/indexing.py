@@ -20,6 +20,8 @@ def steps_of(index: Any, ndim: int) -> tuple[Any, Any]:
     """An index as (what looks, what chooses), each an index of its own; None for a step that there is not.
 
     Raises DtypeError, ShapeError."""
+    if type(index) is int:
+        return (index,), None
     parts = [_plain(part) for part in (index if isinstance(index, tuple) else (index,))]
     if not any(_chooses(part) for part in parts):
         return tuple(parts), None

@@ -24,9 +24,10 @@ from ..arrays import check_is_array, from_numbers, is_channels_last, looks_like_
 from ..device import device_of
 from ..errors import DeviceError, DtypeError, GraphError, OptionError, ShapeError
 from ..grad_mode import is_grad_enabled
+from ..listening import announce
 from ..ops.shape import read
 from ..ops.write import whole, write_backward, write_cache
-from ..tape import Record, Variable, announce
+from ..tape import Record, Variable
 from .conversion import cast
 from .indexing import own_index
 from .operands import KINDS, fits
