@@ -13,7 +13,7 @@ from ..errors import OptionError
 from ..printable import printable
 from .parser import add_debug, add_device, add_max_pixels, use_device, whole
 from .predict import find_network
-from .terminal import answer, answer_json, balanced, note
+from .terminal import answer, answer_json, note
 
 _EPILOG = """\
 examples:
@@ -252,6 +252,8 @@ def _published(settings: Any, pictures: int, named_by: str) -> float | None:
 
 
 def _show(found: dict[str, Any], result: Any) -> None:
+    from ..train.classification import balanced
+
     answer(f"top-1: {_told(found['top1'])}")
     if found["top5"] is not None:
         answer(f"top-5: {_told(found['top5'])}")

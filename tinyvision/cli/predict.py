@@ -19,6 +19,7 @@ examples:
   tinyvision predict photo.jpg --model efficientnet_lite0 --top 5
   tinyvision predict photos/ 'more/*.png'    with the newest run in runs/
   tinyvision predict photos/ --model runs/transfer-1 --json > labels.json
+  tinyvision predict cells/ --model runs/nuclei-1 --save drawn/ --csv cells.csv
 
 A picture that cannot be read is reported, the others are done; the exit code is then 1."""
 
@@ -31,7 +32,8 @@ def add_parser(commands: Any) -> None:
         "predict",
         help="say what is on pictures",
         epilog=_EPILOG,
-        description="Classify pictures with a trained or a pretrained network.",
+        description="Classify pictures with a trained or a pretrained network; or outline what is on them, with one "
+        "that was trained for that.",
     )
     p.add_argument("inputs", nargs="+", metavar="IMAGE", help="files, folders (searched through), or 'patterns*'")
     p.add_argument(
@@ -46,7 +48,9 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="with the name of a network: its weights, in place of the published ones",
     )
-    p.add_argument("--top", type=whole(1), default=1, metavar="N", help="how many classes to name (default: 1)")
+    p.add_argument("--top", type=whole(1), metavar="N", help="how many classes to name (default: 1)")
+    p.add_argument("--save", metavar="FOLDER", help="draw what was found on copies of the pictures (not classes)")
+    p.add_argument("--csv", metavar="FILE", help="write a table of what was found: areas, places (not classes)")
     p.add_argument("--invert", action="store_true", help="turn dark on light into light on dark, as the digits are")
     p.add_argument("--json", action="store_true", help="print JSON")
     add_device(p)
@@ -56,12 +60,21 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Classify all inputs."""
+    """Look at all inputs."""
+    from ..train.recipes import Network
+    from .drawn import run_drawn
+
     where = use_device(args)
-    network = find_network(args.model, args.weights)
+    network = find_network(args.model, args.weights, any_task=True)
     network.model.to(where)
     if args.model is None:
         note(f"with {network.origin}")
+    if not isinstance(network, Network):
+        return run_drawn(network, args)
+    for option in ("save", "csv"):
+        if getattr(args, option) is not None:
+            raise OptionError(f"--{option} is for networks that find places; {network.origin} names classes")
+    args.top = args.top or 1
     results, failed = [], 0
     for path, found in _predictions(network, args):
         if isinstance(found, DataError):
@@ -79,19 +92,22 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def find_network(name: str | None, weights: str | None) -> Any:
-    """The network that --model and --weights mean. Raises OptionError or CheckpointError."""
+def find_network(name: str | None, weights: str | None, any_task: bool = False) -> Any:
+    """The network that --model and --weights mean: a Network, or with `any_task` also another task's Predictor. Raises
+    OptionError or CheckpointError."""
+    from .. import tasks
     from ..train import recipes
     from ..train.runs import BEST, newest_runs
     from ..train.settings import nearest
 
+    load = tasks.load if any_task else recipes.load_network
     if name is None:
         if weights:
             raise OptionError("--weights needs the name of the network: --model resnet18 --weights FILE")
         runs = newest_runs("runs", BEST)
         if not runs:
             raise OptionError(f"no run in runs/ has a {BEST} yet: train one, or give --model efficientnet_lite0")
-        return recipes.load_network(runs[0])
+        return load(runs[0])
     if recipes.network_name(name) in recipes.NETWORKS:
         return recipes.pretrained_network(recipes.network_name(name), weights)
     if not os.path.exists(name):
@@ -101,7 +117,7 @@ def find_network(name: str | None, weights: str | None) -> Any:
         )
     if weights:
         raise OptionError(f"--weights goes with the name of a network, but --model {name} is a checkpoint")
-    return recipes.load_network(name)
+    return load(name)
 
 
 def _predictions(network: Any, args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
@@ -109,7 +125,7 @@ def _predictions(network: Any, args: argparse.Namespace) -> Iterator[tuple[str, 
     from ..data import read_image
 
     waiting: list[tuple[str, Any]] = []  # pictures, and errors in their place
-    for name, path in _expanded(args.inputs):
+    for name, path in expanded(args.inputs):
         try:
             image = path if isinstance(path, DataError) else read_image(path, args.max_pixels)
             waiting.append((name, 255 - image if args.invert and not isinstance(image, DataError) else image))
@@ -136,7 +152,7 @@ def _classified(network: Any, waiting: list[tuple[str, Any]], top: int) -> Itera
         )
 
 
-def _expanded(inputs: list[str]) -> Iterator[tuple[str, Path | DataError]]:
+def expanded(inputs: list[str]) -> Iterator[tuple[str, Path | DataError]]:
     """(name, path) of every picture that the inputs mean; (input, DataError) for an input that means none."""
     from ..data.picture_files import PictureFiles, not_read
 

@@ -22,15 +22,6 @@ def answer(*lines: object) -> None:
         print(printable(line, None), flush=True)
 
 
-def balanced(evaluation: Any) -> str:
-    """The line beside an accuracy on classes of uneven size, which the commonest class alone may carry."""
-    counts = [int((evaluation.labels == k).sum()) for k in range(evaluation.scores.shape[1])]
-    return (
-        f"balanced accuracy: {evaluation.balanced_accuracy:.2%}, the mean over the classes, "
-        f"which are uneven ({min(n for n in counts if n):,} to {max(counts):,} images)"
-    )
-
-
 def answer_json(value: Any) -> None:
     """Print a value as JSON on stdout, in ASCII."""
     print(json.dumps(value, indent=2), flush=True)

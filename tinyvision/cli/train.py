@@ -6,24 +6,25 @@ import argparse
 import os
 import shlex
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError, DataError, OptionError
+from ..errors import CheckpointError, OptionError
 from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole
 from .processes import add_processes, check_launch, start, together
-from .terminal import answer, answer_json, balanced, note
+from .terminal import answer, answer_json, note
 
 _EPILOG = """\
 examples:
   tinyvision train                                  on the digits inside
   tinyvision train --data fashion-mnist --root DIR  the four IDX files in DIR
   tinyvision train --data folder --root PHOTOS      PHOTOS/class/*.jpg
+  tinyvision train --task segmentation --data folder --root CELLS
   tinyvision train --resume                         go on with the newest run
   tinyvision train --optimizer adam --lr 0.001 --epochs 10 --run runs/adam
-  tinyvision train --processes 2                    on two processes of this machine
-  mpirun -n 4 tinyvision train --distributed        on processes that MPI has started
+  tinyvision train --processes 2                    on two processes here
+  mpirun -n 4 tinyvision train --distributed        on processes of MPI
 
 A run keeps last.safetensors (to go on), best.safetensors (to use), history.csv and history.png in its folder,
 by default runs/DATA-1, runs/DATA-2, ... Ctrl-C ends the step, saves, and says how to go on. Resuming computes
@@ -56,11 +57,12 @@ def add_parser(commands: Any) -> None:
         description="Train a network on a data set, validate it, test it, keep it.",
     )
     what = p.add_argument_group("what to train on what")
+    what.add_argument("--task", metavar="NAME", help="classification (default) or segmentation")
     what.add_argument(
         "--data",
         metavar="NAME",
         help="digits (default), fashion-mnist, mnist, cifar10, cifar100, shapes "
-        "or folder; `tinyvision datasets` lists them",
+        "or folder; `tinyvision datasets` lists them, and those of other tasks",
     )
     what.add_argument("--root", metavar="FOLDER", help="where the data set's files are")
     what.add_argument("--download", action="store_true", help="fetch missing files of the data set")
@@ -68,6 +70,17 @@ def add_parser(commands: Any) -> None:
         "--model",
         metavar="NAME",
         help="simple-cnn (default), resnet18, mobilenet_v2, ...",
+    )
+    what.add_argument(
+        "--backbone",
+        metavar="NAME",
+        help="a pretrained network to build on, such as resnet18 (tasks other than classification)",
+    )
+    what.add_argument(
+        "--instances",
+        action="store_const",
+        const=True,
+        help="the numbers in masks count things, such as cells, and are no classes (segmentation)",
     )
     what.add_argument(
         "--image-size",
@@ -164,9 +177,11 @@ def _run(args: argparse.Namespace) -> int:
 
 @dataclass
 class _Plan:
-    """What is to be trained: the run's folder (None for the next free one), what its checkpoints say, the settings."""
+    """What is to be trained: the run's folder (None for the next free one), its task's room, what its checkpoints say,
+    the settings."""
 
     folder: Path | None
+    room: Any
     description: dict[str, Any]
     settings: dict[str, Any]
     seed: int
@@ -174,28 +189,19 @@ class _Plan:
 
 
 def _new(args: argparse.Namespace, given: dict[str, Any]) -> _Plan:
-    from ..train import recipes
+    from .. import tasks
 
-    data = args.data or "digits"
-    recipe = recipes.find_recipe(data)
-    network = recipes.network_name(args.model or "simple-cnn")
-    preprocessing = recipes.preprocessing_for(recipe, network, args.image_size)
-    recipes.network_description(network, preprocessing, 1)  # is there such a network?
-    description = {
-        "data": {
-            "name": data,
-            "root": None if args.root is None else str(Path(args.root).expanduser().absolute()),
-            "val": 0.1 if args.val is None else args.val,
-            "augment": args.augment or "on",
-        },
-        "input": preprocessing.as_dict(),
-        "model": {"name": network},
-    }
-    defaults = dict(recipe.settings)
-    if given.get("optimizer", "sgd").startswith("adam"):
-        defaults.pop("lr")  # tuned for SGD
+    room = tasks.room(args.task or "classification")
+    options = {field.name: getattr(args, field.name) for field in fields(tasks.Options)}
+    description, defaults = room.plan(tasks.Options(**options))
+    if _is_adam({**defaults, **given}) != _is_adam(defaults):
+        defaults = {name: value for name, value in defaults.items() if name != "lr"}  # tuned for the other
     folder = None if args.run_folder is None else Path(args.run_folder)
-    return _Plan(folder, description, {**defaults, **given}, given.get("seed", 0), resume=False)
+    return _Plan(folder, room, description, {**defaults, **given}, given.get("seed", 0), resume=False)
+
+
+def _is_adam(settings: dict[str, Any]) -> bool:
+    return settings.get("optimizer", "sgd").startswith("adam")
 
 
 def _folder_to_resume(args: argparse.Namespace) -> Path:
@@ -231,10 +237,14 @@ def _transfer_command(folder: Path) -> str:
 def _choices(checkpoint: Any) -> tuple[dict[str, Any], int, int, int] | None:
     """(options of data and model, seed, processes, threads) with which a run was begun; None if not by `tinyvision
     train`."""
+    from ..train.checkpoint import task_of
+
     notes = checkpoint.description
     try:
         saved = {name: notes["data"][name] for name in ("val", "augment", "root")}
         saved.update(data=notes["data"]["name"], model=notes["model"]["name"], image_size=notes["input"]["size"][0])
+        saved.update(task=task_of(checkpoint), instances=notes["data"].get("instances"))
+        saved.update(backbone=notes["model"].get("options", {}).get("backbone"))
         processes = int(checkpoint.notes.get("processes", 1))
         return saved, int(checkpoint.settings["seed"]), processes, int(checkpoint.notes["threads"])
     except (KeyError, TypeError, IndexError, ValueError):
@@ -243,6 +253,7 @@ def _choices(checkpoint: Any) -> tuple[dict[str, Any], int, int, int] | None:
 
 def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _Plan:
     """Going on with the run in a folder, after the options given now have been found to agree with it."""
+    from .. import tasks
     from ..distributed import world_size
     from ..threads import set_num_threads
     from ..train.checkpoint import load_checkpoint
@@ -269,12 +280,11 @@ def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _
             )
     if args.threads is None and processes == world_size():
         set_num_threads(min(max(threads, 1), 4 * (os.cpu_count() or 1)))
-    return _Plan(folder, old.description, given, given.get("seed", seed), resume=True)
+    return _Plan(folder, tasks.room(saved["task"]), old.description, given, given.get("seed", seed), resume=True)
 
 
 def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
     from .. import random, train
-    from ..train import recipes
     from ..train.feeding import ImageLoader
     from ..train.ranks import Ranks
     from ..train.runs import BEST, LAST, discard_if_empty, new_run_folder
@@ -282,7 +292,8 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
     ranks = Ranks()
     parts = _open_parts(args, plan)
     with random.use(random.stream(plan.seed, "init")):
-        model = recipes.build_network(plan.description["model"])
+        model = plan.room.build(plan.description) if plan.resume else plan.room.begin(plan.description)
+    task = plan.room.task(plan.description)
     fresh = plan.folder is None
     name = plan.description["data"]["name"]
     folder = Path(ranks.first(lambda: str(plan.folder or new_run_folder("runs", name)), "the making of a folder"))
@@ -298,6 +309,7 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
             overwrite=args.overwrite,
             device=where,
             workers=args.workers,
+            task=task,
             save_every=args.save_every,
             log=None if args.quiet else "auto",
             description=plan.description,
@@ -314,49 +326,27 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
     best = train.load_weights(model, folder / BEST)
     test = None
     if parts.test is not None:
-        loader = ImageLoader(parts.test, 256, num_workers=args.workers, seed=0, shard=ranks.shard)
-        test = train.evaluate(model, loader, device=where)
+        options = {"num_workers": args.workers, "seed": 0, "shard": ranks.shard, "collate_fn": task.collate}
+        loader = ImageLoader(parts.test, task.evaluation_batch(1), **options)
+        test = train.evaluate(model, loader, device=where, task=task)
     if ranks.rank == 0:
-        _show_result(args.json, history, best.progress.epoch, parts, test, folder, plan.description)
+        _show_result(args.json, model, history, best.progress.epoch, parts, test, folder, plan)
     return 0
 
 
 def _open_parts(args: argparse.Namespace, plan: _Plan) -> Any:
     """The data of a plan; completes the plan's description of the network by the number of classes."""
     from .. import train
-    from ..train import image_folders, recipes
+    from ..tasks.room import Opening
     from ..train.console import reporter
-    from ..train.preprocessing import Preprocessing
     from ..train.runs import open_run
 
     if not plan.resume:  # say what is wrong before data are read and folders made
         train.Settings.from_options(plan.settings)
         if plan.folder is not None:
             open_run(plan.folder, False, args.overwrite, make=False)
-    preprocessing, data = Preprocessing.from_dict(plan.description["input"]), plan.description["data"]
-    try:
-        parts = recipes.open_parts(
-            data["name"],
-            preprocessing,
-            root=args.root or data["root"],
-            val=data["val"],
-            augment=data["augment"] == "on",
-            seed=plan.seed,
-            download=args.download,
-            max_pixels=args.max_pixels,
-        )
-    except DataError as error:
-        hint = " (on the command line: --root FOLDER, --download)" if "download=True" in str(error) else ""
-        raise DataError(f"{error}{hint}") from None
-    if data["name"] == "folder":
-        console = reporter(None if args.quiet else "auto")
-        present = [parts.train, parts.val, parts.test]
-        if told := image_folders.passed_over(present):
-            console.line(f"note: {told}")
-        image_folders.check_images(present, console)
-    network = plan.description["model"]["name"]
-    plan.description["model"] = recipes.network_description(network, preprocessing, len(parts.classes))
-    return parts
+    console = reporter(None if args.quiet else "auto")
+    return plan.room.open(plan.description, Opening(args.root, plan.seed, args.download, args.max_pixels, console))
 
 
 def _headline(parts: Any, model: Any, plan: _Plan, where: Any, folder: Path) -> str:
@@ -376,41 +366,30 @@ def _headline(parts: Any, model: Any, plan: _Plan, where: Any, folder: Path) -> 
 
 
 def _show_result(
-    as_json: bool, history: Any, epoch: int, parts: Any, test: Any, folder: Path, description: dict[str, Any]
+    as_json: bool, model: Any, history: Any, epoch: int, parts: Any, test: Any, folder: Path, plan: _Plan
 ) -> None:
+    from ..train.report import report_path, write_run_report
     from ..train.runs import BEST
 
-    row = history.rows[epoch - 1]
+    found, lines = plan.room.result(history.rows[epoch - 1], parts, test)
+    sections, more, further = plan.room.report(model.eval(), plan.description, parts, test)
+    if sections:
+        title = f"{plan.description['model']['name']} on {plan.description['data']['name']}"
+        write_run_report(report_path(folder), title, [*lines, *further], sections, history)
+        more, further = {**more, "report": str(report_path(folder))}, [*further, f"report: {report_path(folder)}"]
+
     if as_json:
         result = {
             "run": str(folder),
             "checkpoint": str(folder / BEST),
-            "data": description["data"]["name"],
-            "model": description["model"]["name"],
+            "data": plan.description["data"]["name"],
+            "model": plan.description["model"]["name"],
             "best_epoch": epoch,
-            "val_accuracy": row["val_accuracy"],
-            "test_accuracy": None if test is None else test.accuracy,
-            "test_balanced_accuracy": None if test is None else test.balanced_accuracy,
-            "test_images": None if test is None else len(test.labels),
+            **found,
+            **more,
             "history": history.rows,
         }
         answer_json(result)
         return
-    if parts.val is not None:
-        answer(
-            f"best epoch: {epoch}, by its validation accuracy of {row['val_accuracy']:.2%} "
-            f"({len(parts.val):,} training images held back)"
-        )
-    if test is not None:
-        right = int((test.predictions == test.labels).sum())
-        answer(
-            f"test accuracy: {test.accuracy:.2%} ({right:,} of {len(test.labels):,} images that nothing was learned "
-            f"or chosen on)"
-        )
-        if test.is_uneven:
-            answer(balanced(test))
-    elif parts.val is None:
-        answer(
-            f"training accuracy: {row['train_accuracy']:.2%}; no images were held back, so nothing is known of others"
-        )
+    answer(*lines, *further)
     answer(f"kept: {folder / BEST}   (use it: tinyvision predict IMAGE --model {shlex.quote(str(folder))})")

@@ -11,7 +11,7 @@ from ..errors import CheckpointError, OptionError
 from ..printable import printable
 from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole
 from .processes import check_alone
-from .terminal import answer, answer_json, balanced, note
+from .terminal import answer, answer_json, note
 
 _EPILOG = """\
 examples:
@@ -168,6 +168,7 @@ def _run_folder(args: argparse.Namespace, folder: Path) -> tuple[Path, bool]:
 
 
 def _show(as_json: bool, result: Any, run_folder: Path) -> None:
+    from ..train.classification import balanced
     from ..train.report import report_path
 
     evaluation = result.evaluation

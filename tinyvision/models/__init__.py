@@ -22,5 +22,6 @@ from .pretrained import *
 from .resnet import *
 from .shufflenetv2 import *
 from .squeezenet import *
+from .unet import *
 from .vgg import *
 from .weights import *

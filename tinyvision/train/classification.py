@@ -77,6 +77,15 @@ class Evaluation:
         return log_softmax_forward(self.scores.astype(np.float64), axis=1)[0]
 
 
+def balanced(evaluation: Evaluation) -> str:
+    """The line beside an accuracy on classes of uneven size, which the commonest class alone may carry."""
+    counts = [int((evaluation.labels == k).sum()) for k in range(evaluation.scores.shape[1])]
+    return (
+        f"balanced accuracy: {evaluation.balanced_accuracy:.2%}, the mean over the classes, "
+        f"which are uneven ({min(n for n in counts if n):,} to {max(counts):,} images)"
+    )
+
+
 class Classification(Task):
     """Pictures (N, C, H, W) and labels (N,) -> scores (N, K): cross-entropy, and the share that is right."""
 

@@ -42,7 +42,7 @@ def evaluate(
     Raises DataError and ShapeError for data that cannot be read or does not fit, OptionError for a shard of another
     number of ranks."""
     task = Classification() if task is None else task
-    size = batch_size or task.evaluation_batch
+    size = batch_size or task.evaluation_batch(1)
     loader = (
         data
         if isinstance(data, DataLoader)

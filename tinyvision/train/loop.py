@@ -251,7 +251,7 @@ class _Training:
             return None
         if isinstance(self.val_data, DataLoader):
             return self.ranks.shared(self.val_data)
-        return self._image_loader(self.val_data, max(self.task.evaluation_batch, self.settings.batch_size), seed=0)
+        return self._image_loader(self.val_data, self.task.evaluation_batch(self.settings.batch_size), seed=0)
 
     def _image_loader(self, dataset: Any, size: int, **options: Any) -> DataLoader:
         options |= {"num_workers": self.workers, "collate_fn": self.task.collate}

@@ -24,7 +24,8 @@ from ..nn.module import Module
 from ..ops import softmax_forward
 from ..tensors.tensor import Tensor
 from ..weights.published import Published, default_name, published, published_file
-from .checkpoint import load_checkpoint
+from .checkpoint import load_checkpoint, task_of
+from .classification import Classification
 from .image_folders import folder_parts
 from .preprocessing import LARGEST_SIDE, Preprocessing
 from .runs import BEST
@@ -347,6 +348,8 @@ def load_network(path: str | os.PathLike[str]) -> Network:
     path = path / BEST if path.is_dir() else path
     checkpoint = load_checkpoint(path)
     notes = checkpoint.description
+    if task_of(checkpoint) != Classification.name:
+        raise CheckpointError(f"{path}: is a network for {task_of(checkpoint)}; tinyvision.tasks.load(path) opens it")
     if "model" not in notes or "input" not in notes:
         raise CheckpointError(
             f"{path}: does not say how to build its network (fit(..., description=...) would have kept it); "

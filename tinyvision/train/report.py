@@ -34,6 +34,7 @@ th{color:#555}td.name,th.name{text-align:left}.big{font-size:2.2rem}
 .mistakes{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:1rem}
 figure{margin:0}figure
 img{max-width:100%;border-radius:4px}figcaption{font-size:.85rem;overflow-wrap:anywhere}
+.triples{display:grid;gap:1rem}.triples img{width:32%;margin-right:1%}
 .maps img{width:31%;margin-right:1%}
 .wrong{color:#b3261e}.right{color:#1b6e3c}svg{max-width:100%;height:auto}
 @media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}th{color:#aaa}.track{background:#333}
@@ -63,6 +64,15 @@ def write_page(path: str | os.PathLike[str], title: str, sections: Sequence[str]
             '<meta name="viewport" content="width=device-width">\n'
             f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n" + "\n".join(sections) + "\n</html>\n"
         )
+
+
+def write_run_report(
+    path: str | os.PathLike[str], title: str, lines: Sequence[str], sections: Sequence[str], history: History
+) -> None:
+    """The report of a run of `tinyvision train`: what it amounts to in lines, a task's sections of HTML, the curves.
+    Raises FileError."""
+    head = f"<h1>{escape(title)}</h1>\n" + "\n".join(f"<p>{escape(line)}</p>" for line in lines)
+    write_page(path, title, [head, *sections, _curves("this run", history)])
 
 
 def escape(text: object) -> str:

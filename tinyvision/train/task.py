@@ -70,7 +70,6 @@ class Task:
     smooths_labels   whether the setting label_smoothing has a meaning
     collate          makes a batch (x, y) out of a list of items; None: `data.default_collate`
     over_processes   whether processes may share batches: the loss is a mean over images, the judge uses `together`
-    evaluation_batch  images that are evaluated at a time, unless training has larger batches
 
     A batch is (x, y): x is what the network gets, y whatever the task makes of the rest. What `outputs` draws at random
     comes from the generator in force, which follows from seed, epoch and step, so that a resumed run draws the same."""
@@ -81,7 +80,6 @@ class Task:
     smooths_labels: bool = False
     over_processes: bool = False
     collate: Callable[[list[Any]], Any] | None = None
-    evaluation_batch: int = 256
 
     def check(self, outputs: Any, x: Any, y: Any, dataset: Any, name: str) -> None:
         """Raise DataError or ShapeError if the first two items of the data called `name`, or what the network gives for
@@ -90,6 +88,10 @@ class Task:
     def outputs(self, model: Any, x: Any, y: Any) -> Any:
         """What the network gives for a batch, as `loss_for`'s function, `score` and `judge` take it."""
         return model(x)
+
+    def evaluation_batch(self, batch_size: int) -> int:
+        """How many images are evaluated at a time, given how many are trained on at a time."""
+        return max(256, batch_size)
 
     def loss_for(self, settings: Settings) -> Callable[[Any, Any], Any]:
         """The loss of (outputs, y) under these settings: one number, the mean over the batch."""

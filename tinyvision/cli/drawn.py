@@ -1,0 +1,90 @@
+"""`tinyvision predict` with a network that finds places: drawn pictures, a table, or JSON."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError, FileError, OptionError
+from .terminal import answer, answer_json, note
+
+
+def run_drawn(predictor: Any, args: argparse.Namespace) -> int:
+    """Look at all inputs with a `tasks.Predictor`."""
+    from ..formats.files import atomic_write
+    from .predict import expanded
+
+    for option in ("top", "invert"):
+        if getattr(args, option):
+            raise OptionError(f"--{option} is for networks that name classes; {predictor.origin} finds places")
+    folder = None if args.save is None else _folder(args.save)
+    results: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    failed, taken = 0, set[str]()
+    for name, path in expanded(args.inputs):
+        try:
+            if isinstance(path, DataError):
+                raise path
+            image = predictor.read(path, args.max_pixels)
+        except DataError as error:
+            failed += 1
+            note(f"tinyvision: {error}")
+            results.append({"file": name, "error": str(error)})
+            continue
+        found = predictor.predict(image)
+        result = {"file": name, **found.as_json()}
+        rows += [{"file": name, **row} for row in found.rows()]
+        if folder is not None:
+            result["drawn"] = str(_save(found.drawn(image), folder, path, taken))
+        results.append(result)
+        if not args.json:
+            answer(f"{name}  {found.line()}" + (f"  -> {result['drawn']}" if folder is not None else ""))
+    if args.csv is not None:
+        with atomic_write(args.csv, "w") as file:
+            file.write(_table(rows, predictor.columns))
+    if args.json:
+        answer_json(results)
+    if failed and len(results) > 1:
+        note(f"tinyvision: {failed} of {len(results)} inputs could not be used")
+    return 1 if failed else 0
+
+
+def _folder(text: str) -> Path:
+    from ..train.runs import make_folder
+
+    folder = Path(text).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise FileError(f"{text} is a file; --save needs a folder")
+    make_folder(folder)
+    return folder
+
+
+def _save(pixels: Any, folder: Path, source: Path, taken: set[str]) -> Path:
+    """Write a drawn picture under its source's name, with a number where two sources have one name."""
+    from PIL import Image
+
+    from ..formats.files import atomic_write
+
+    stem, number = source.stem, 1
+    while stem in taken:
+        number += 1
+        stem = f"{source.stem}-{number}"
+    taken.add(stem)
+    path = folder / f"{stem}.png"
+    if path.exists() and path.samefile(source):
+        raise FileError(f"{path} is the picture itself; --save needs another folder")
+    with atomic_write(path) as file:
+        Image.fromarray(pixels).save(file, format="PNG")
+    return path
+
+
+def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
+    """Comma-separated values, with a line of names even where nothing was found."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["file", *columns], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

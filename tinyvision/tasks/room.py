@@ -1,0 +1,212 @@
+"""What the command line knows of a task: its data by name, its network, and what becomes of its results."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..data import random_split
+from ..errors import CheckpointError, OptionError, WeightsError
+from ..nn.module import Module
+from ..train.checkpoint import Checkpoint
+from ..train.preprocessing import Preprocessing
+from ..train.recipes import Parts
+from ..train.settings import nearest
+from ..train.task import Task
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for on the command line; None where nothing was."""
+
+    data: str | None = None
+    root: str | None = None
+    model: str | None = None
+    backbone: str | None = None
+    image_size: int | None = None
+    val: float | None = None
+    augment: str | None = None
+    instances: bool | None = None
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How the files of a data set are to be opened.
+
+    root       where they are;  download   whether missing ones are fetched;  max_pixels  the most a picture may have
+    seed       of the split;  console  shows what was found"""
+
+    root: str | None
+    seed: int
+    download: bool
+    max_pixels: int
+    console: Any
+
+
+class Prediction(ABC):
+    """What a network says of one picture."""
+
+    @abstractmethod
+    def line(self) -> str:
+        """In a line."""
+
+    @abstractmethod
+    def as_json(self) -> Any:
+        """For JSON."""
+
+    @abstractmethod
+    def drawn(self, image: np.ndarray) -> np.ndarray:
+        """Drawn on the picture, uint8 (H, W, 3)."""
+
+    @abstractmethod
+    def rows(self) -> list[dict[str, Any]]:
+        """As rows of a table."""
+
+
+@dataclass
+class Predictor(ABC):
+    """A trained network ready for use.
+
+    model    in evaluation mode;  preprocessing  how pictures become its input;  classes  names;  origin  in words
+    columns  of the table of a prediction's rows"""
+
+    columns: ClassVar[tuple[str, ...]]
+    model: Module
+    preprocessing: Preprocessing
+    classes: list[str]
+    origin: str
+
+    @abstractmethod
+    def read(self, path: Path, max_pixels: int) -> np.ndarray:
+        """The picture in a file, uint8 (H, W, 3)."""
+
+    @abstractmethod
+    def predict(self, image: np.ndarray) -> Prediction:
+        """What is on a picture, uint8 (H, W, 3)."""
+
+
+class Room(ABC):
+    """A task from data to picture. One object each, in `tasks.ROOMS`.
+
+    name      of the task;  data   what `--data` may be, with a line about each, the default first
+    settings  for `fit`, by data"""
+
+    name: str
+    data: ClassVar[dict[str, str]]
+    settings: ClassVar[dict[str, dict[str, Any]]]
+    refused: tuple[str, ...] = ()  # options without meaning here
+
+    @abstractmethod
+    def plan(self, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(a checkpoint's description of data, input and model; the settings that suit them). Raises OptionError."""
+
+    @abstractmethod
+    def open(self, description: dict[str, Any], opening: Opening) -> Parts:
+        """The data; completes the description by the number of classes. Raises DataError."""
+
+    @abstractmethod
+    def build(self, description: dict[str, Any]) -> Module:
+        """The network of a description, with random weights. Raises CheckpointError for a damaged one."""
+
+    def begin(self, description: dict[str, Any]) -> Module:
+        """The same for a new run, where parts of it may have weights of their own."""
+        return self.build(description)
+
+    @abstractmethod
+    def task(self, description: dict[str, Any]) -> Task:
+        """What `fit` is given."""
+
+    @abstractmethod
+    def result(self, row: dict[str, Any], parts: Parts, test: Any) -> tuple[dict[str, Any], list[str]]:
+        """What the best epoch's row and the evaluation of the test part (or None) amount to: for JSON, and in lines."""
+
+    @abstractmethod
+    def load(self, checkpoint: Checkpoint, path: Path) -> Any:
+        """The network of a checkpoint of this task, ready for use. Raises CheckpointError."""
+
+    def report(
+        self, model: Module, description: dict[str, Any], parts: Parts, test: Any
+    ) -> tuple[list[str], dict[str, Any], list[str]]:
+        """Sections of HTML for report.html (none, and there is no report), and what more than `result` has been found
+        out on the way: for JSON, and in lines."""
+        return [], {}, []
+
+    def chosen(self, options: Options) -> str:
+        """The name of the data, after the options have been found to have a meaning. Raises OptionError."""
+        for name in self.refused:
+            if getattr(options, name) is not None:
+                raise OptionError(f"--{name.replace('_', '-')} has no meaning for {self.name}; leave it out")
+        data = options.data or next(iter(self.data))
+        if data not in self.data:
+            raise OptionError(
+                f"data {data!r} is unknown for {self.name} (known: {', '.join(self.data)}){nearest(data, self.data)}"
+            )
+        return data
+
+
+def data_notes(data: str, options: Options) -> dict[str, Any]:
+    """The part of a description that says what the data are."""
+    val = 0.1 if options.val is None else options.val
+    if not 0 <= val < 1:
+        raise OptionError(f"val must be a share from 0 to below 1, got {val!r}")
+    root = None if options.root is None else str(Path(options.root).expanduser().absolute())
+    return {"name": data, "root": root, "val": val, "augment": options.augment or "on"}
+
+
+def held_back(dataset: Any, val: float, seed: int) -> tuple[Any, Any]:
+    """(training, validation or None): a share of the items at random, at least one where the share is not 0."""
+    count = len(dataset)
+    held = min(max(round(val * count), 1), count - 1) if val > 0 else 0
+    if held < 1:
+        return dataset, None
+    train, validation = random_split(dataset, [count - held, held], seed=seed)
+    return train, validation
+
+
+def built(build: Callable[..., Module], options: Any) -> Module:
+    """build(**options) for options out of a checkpoint. Raises CheckpointError if they make no sense."""
+    try:
+        unknown = options.keys() - inspect.signature(build).parameters.keys() | {"weights"} & options.keys()
+        sizes = [v for v in options.values() if v is not None and not isinstance(v, str)]
+        if unknown or any(type(n) is not int or not 0 < n <= 100_000 for n in sizes):
+            raise ValueError(f"options {sorted(options)}")
+        return build(**options)
+    except (KeyError, TypeError, ValueError, AttributeError, MemoryError) as error:
+        raise CheckpointError(
+            f"the notes on the network are damaged ({type(error).__name__}: {str(error)[:100]})"
+        ) from None
+
+
+def predictor(checkpoint: Checkpoint, path: Path, room: Room, make: Callable[..., Predictor]) -> Predictor:
+    """The Predictor that `make` makes of a checkpoint of this room's task. Raises CheckpointError."""
+    notes = checkpoint.description
+    if "model" not in notes or "input" not in notes:
+        raise CheckpointError(
+            f"{path}: does not say how to build its network; train.load_weights(model, path) loads it"
+        )
+    try:
+        model, preprocessing = room.build(notes), Preprocessing.from_dict(notes["input"])
+        model.load_state_dict(checkpoint.weights)
+        names = notes.get("classes", [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise CheckpointError("the names of the classes are damaged")
+    except (CheckpointError, WeightsError) as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    return make(model.eval(), preprocessing, names, str(path))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table in HTML, its first column names."""
+    from ..train.report import escape
+
+    def line(cells: Sequence[object], tag: str) -> str:
+        kinds = ['class="name"', *([""] * (len(cells) - 1))]
+        return "<tr>" + "".join(f"<{tag} {k}>{escape(c)}</{tag}>" for c, k in zip(cells, kinds, strict=True)) + "</tr>"
+
+    return f"<table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"

@@ -1,0 +1,248 @@
+"""Segmentation on the command line: its data by name, U-Net, and the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ...data import Subset
+from ...errors import DataError, OptionError
+from ...models.unet import UNet
+from ...nn.module import Module
+from ...train.checkpoint import Checkpoint
+from ...train.preprocessing import Preprocessing
+from ...train.recipes import Parts, published_preprocessing
+from ...train.report import escape, picture_tag
+from ..masks import regions, things_found
+from ..room import Opening, Options, Room, built, data_notes, held_back, predictor, table
+from .datasets import GET_NUCLEI, CocoMasks, MaskFolder, Nuclei, ShapesMasks, part_of
+from .predict import Segmenter, overlay
+from .samples import Samples, scaled_down
+from .task import Segmentation
+
+_SHOWN = 8  # pictures in a report
+
+# Crop, mean and spread of the pixels, settings: what suits the data.
+_GREY = ((0.25,), (0.25,))
+_SHARED = {"optimizer": "adamw", "lr": 0.005, "batch_size": 4}
+
+
+class SegmentationRoom(Room):
+    """A class for every pixel."""
+
+    name = "segmentation"
+    data: ClassVar = {
+        "shapes": "drawn scenes of circles, squares, stars and others, with their masks; made on demand",
+        "nuclei": f"one microscope image of 125 nuclei, half to train and half to test; {GET_NUCLEI}",
+        "folder": "your own: --root FOLDER with images/ and masks/, or train/, val/, test/ with these in each",
+        "coco": "your own: --root FOLDER with annotations.json (polygons, RLE) and images/, or parts with these",
+    }
+    settings: ClassVar = {
+        "shapes": {**_SHARED, "epochs": 6, "batch_size": 8},
+        "nuclei": {**_SHARED, "epochs": 12},
+        "folder": {**_SHARED, "epochs": 20},
+        "coco": {**_SHARED, "epochs": 20},
+    }
+
+    def plan(self, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
+        """U-Net of its own, or on a pretrained backbone."""
+        data = self.chosen(options)
+        if options.model not in (None, "unet"):
+            raise OptionError(f"model {options.model!r} is unknown for {self.name} (known: unet)")
+        own_files = data in ("folder", "coco")
+        if options.instances and data != "folder":
+            raise OptionError(f"--instances is about the masks of --data folder; {data} says what its masks are")
+        if options.root is None and own_files:
+            raise OptionError(f"data {data!r} needs --root: {self.data[data].partition(': ')[2]}")
+        if options.root is not None and data == "shapes":
+            raise OptionError("data 'shapes' comes with tinyvision and takes no root")
+        size = options.image_size or {"shapes": 64, "nuclei": 128}.get(data, 192)
+        if options.backbone is None:
+            grey = data == "nuclei"
+            mean, std = _GREY if grey else ((0.5,) * 3, (0.25,) * 3)
+            preprocessing = Preprocessing(1 if grey else 3, (size, size), mean, std)
+        else:
+            UNet(backbone=options.backbone)  # is there such a backbone?
+            known = published_preprocessing(options.backbone)
+            preprocessing = Preprocessing(3, (size, size), known.mean, known.std)
+        shape: dict[str, Any] = {"in_channels": preprocessing.channels, "width": 12}
+        if options.backbone is not None:
+            shape["backbone"] = options.backbone
+        notes = {
+            "data": data_notes(data, options),
+            "input": preprocessing.as_dict(),
+            "model": {"name": "unet", "options": shape},
+        }
+        if options.instances:
+            notes["data"]["instances"] = True
+        settings = dict(self.settings[data])
+        if options.backbone is not None:
+            settings["lr"] = 0.001  # what the backbone knows is worth keeping
+        return notes, settings
+
+    def open(self, description: dict[str, Any], opening: Opening) -> Parts:
+        """The parts of the data; where there is no val, a share of the training pictures is held back."""
+        notes, preprocessing = description["data"], Preprocessing.from_dict(description["input"])
+        if opening.download:
+            raise OptionError(
+                "--download: nothing of segmentation is downloaded; `tinyvision datasets` says how to get it"
+            )
+        train, val, test = self._parts(notes, opening.root or notes["root"], opening.max_pixels)
+        classes = list(train.classes)
+        for part, name in ((val, "val"), (test, "test")):
+            if part is not None and list(part.classes) != classes:
+                raise DataError(f"the classes of train and {name} differ: {classes[1:]} and {list(part.classes)[1:]}")
+        if val is None:
+            train, val = held_back(train, notes["val"], opening.seed)
+        checked(train, val, test)
+        augment = notes["augment"] == "on"
+        times = {"shapes": 1, "nuclei": 64}.get(notes["name"], max(1, 64 // len(train)))
+        made = Samples(train, preprocessing, True, augment, turns=notes["name"] == "nuclei", times=times)
+        plain = [None if part is None else Samples(part, preprocessing) for part in (val, test)]
+        description["model"]["options"]["num_classes"] = len(classes)
+        description["classes"] = classes
+        return Parts(made, plain[0], plain[1], classes)
+
+    def _parts(self, notes: dict[str, Any], root: str | None, max_pixels: int) -> tuple[Any, Any, Any]:
+        if notes["name"] == "shapes":
+            return ShapesMasks(600), None, ShapesMasks(200, train=False)
+        if notes["name"] == "nuclei":
+            return Nuclei(True, root), None, Nuclei(False, root)
+        found: list[Any] = []
+        for part in ("train", "val", "test"):
+            folder = part_of(str(root), part)
+            if folder is None:
+                found.append(None)
+            elif notes["name"] == "folder":
+                found.append(MaskFolder(folder, bool(notes.get("instances")), max_pixels))
+            else:
+                found.append(CocoMasks(folder / "annotations.json", max_pixels=max_pixels))
+        return found[0], found[1], found[2]
+
+    def build(self, description: dict[str, Any]) -> Module:
+        """U-Net with random weights."""
+        return built(UNet, description["model"].get("options"))
+
+    def begin(self, description: dict[str, Any]) -> Module:
+        """The same, its backbone as published."""
+        options = dict(description["model"]["options"])
+        return UNet(**options, weights="DEFAULT") if options.get("backbone") else UNet(**options)
+
+    def task(self, description: dict[str, Any]) -> Segmentation:
+        """Cross-entropy and Dice over the classes of the description."""
+        return Segmentation(description["classes"])
+
+    def load(self, checkpoint: Checkpoint, path: Path) -> Any:
+        """A Segmenter."""
+        return predictor(checkpoint, path, self, Segmenter)
+
+    def result(self, row: dict[str, Any], parts: Parts, test: Any) -> tuple[dict[str, Any], list[str]]:
+        """Dice of validation and test, by class."""
+        values: dict[str, Any] = {"val_dice": row["val_dice"], "test_dice": None, "test_images": None}
+        lines = []
+        if parts.val is not None:
+            lines.append(
+                f"best epoch: {row['epoch']}, by its Dice of {row['val_dice']:.4f} on {len(parts.val):,} images held "
+                f"back"
+            )
+        if test is not None:
+            each = {name: float(dice) for name, dice in zip(parts.classes[1:], test.dice[1:], strict=True)}
+            values.update(test_dice=test.score, test_images=len(test.losses), test_dice_by_class=each)
+            values["test_iou"] = float(test.iou[1:].mean())
+            lines.append(
+                f"test Dice: {test.score:.4f}, {test.accuracy:.2%} of the pixels right, on {len(test.losses):,} images "
+                f"that nothing was learned or chosen on"
+            )
+            if len(each) > 1:
+                lines.append("    " + ", ".join(f"{name} {dice:.3f}" for name, dice in each.items()))
+        elif parts.val is None:
+            lines.append(
+                f"training Dice: {row['train_dice']:.4f}; no images were held back, so nothing is known of others"
+            )
+        return values, lines
+
+    def report(
+        self, model: Module, description: dict[str, Any], parts: Parts, test: Any
+    ) -> tuple[list[str], dict[str, Any], list[str]]:
+        """Dice by class, how many things were found where that is known, and pictures: true beside predicted."""
+        shown, what = (parts.test, "test") if parts.test is not None else (parts.val or parts.train, "validation")
+        segmenter = Segmenter(model, Preprocessing.from_dict(description["input"]), parts.classes, "")
+        figures, found, there, said = [], 0, 0, 0
+        dataset = shown.dataset
+        for index in range(len(dataset)):
+            image, mask = dataset[index]
+            things = things_of(dataset, index)
+            if things is None and index >= _SHOWN:
+                break
+            predicted = segmenter.predict(image)
+            if things is not None:
+                numbers, _ = regions(predicted.mask, segmenter.smallest_region)
+                f, t, p = things_found(numbers, things)
+                found, there, said = found + f, there + t, said + p
+            if index < _SHOWN:
+                figures.append(
+                    _figure(
+                        scaled_down(image),
+                        scaled_down(mask, True),
+                        scaled_down(predicted.mask, True),
+                        len(parts.classes),
+                    )
+                )
+        sections, values, lines = [], {}, []
+        if test is not None:
+            rows = [
+                (name, f"{dice:.4f}", f"{iou:.4f}", f"{int(counts[2]):,}")
+                for name, dice, iou, counts in zip(parts.classes, test.dice, test.iou, test.counts.sum(0), strict=True)
+            ]
+            sections.append(f"<h2>By class, on the test images</h2>\n{table(('class', 'Dice', 'IoU', 'pixels'), rows)}")
+        if there:
+            line = (
+                f"things found: {found:,} of {there:,} with an IoU above 0.5 ({what} images), among {said:,} predicted "
+                f"regions; things that touch are one region"
+            )
+            values, lines = {"things_found": found, "things": there, "regions": said}, [line]
+            sections.append(f"<p>{escape(line)}.</p>")
+        sections.append(
+            f"<h2>Pictures</h2>\n<p>Of the {what} images: as they are, true, predicted.</p>\n"
+            f'<div class="triples">{"".join(figures)}</div>'
+        )
+        return sections, values, lines
+
+
+def checked(*parts: Any) -> None:
+    """Read every picture and mask of folders once, so that all broken ones are named before training. Raises
+    DataError."""
+    errors = []
+    for part in parts:
+        dataset = part.dataset if isinstance(part, Subset) else part
+        if not isinstance(dataset, (MaskFolder, CocoMasks)):
+            continue
+        for index in range(len(part)):
+            try:
+                part[index]
+            except DataError as error:
+                errors.append(str(error))
+    if errors:
+        more = f"\n    and {len(errors) - 10} more" if len(errors) > 10 else ""
+        raise DataError(
+            f"{len(errors)} images or masks cannot be used; mend or remove them:"
+            + "".join(f"\n    {text}" for text in errors[:10])
+            + more
+        )
+
+
+def things_of(dataset: Any, index: int) -> np.ndarray | None:
+    """The numbered things of an item, where a dataset, or the one that a Subset is of, counts them."""
+    while isinstance(dataset, Subset):
+        dataset, index = dataset.dataset, int(dataset.indices[index])
+    return dataset.things(index) if hasattr(dataset, "things") else None
+
+
+def _figure(image: np.ndarray, true: np.ndarray, predicted: np.ndarray, classes: int) -> str:
+    pictures = (image, overlay(image, true, classes), overlay(image, predicted, classes))
+    return f"<figure>{''.join(picture_tag(one, 280) for one in pictures)}</figure>"
+
+
+ROOM = SegmentationRoom()
