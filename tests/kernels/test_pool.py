@@ -17,24 +17,32 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.parametrize("channels", [5, 8])  # 8: by fours
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_max(emulation, rng, options):
-    run_both(emulation, MAX, [rng.standard_normal((2, 5, 9, 11))], options, rng, TOLERANCE)
+def test_max(emulation, rng, options, channels):
+    run_both(emulation, MAX, [rng.standard_normal((2, channels, 9, 11))], options, rng, TOLERANCE)
+    assert emulation.launched[0] == ("max_pool_forward" if channels == 5 else "max_pool_forward_four")
 
 
+@pytest.mark.parametrize("channels", [5, 8])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_max_gives_a_tie_to_its_first_winner(emulation, rng, options):
-    run_both(emulation, MAX, [rng.integers(-1, 2, (2, 5, 9, 11)).astype(float)], options, rng, TOLERANCE)
+def test_max_gives_a_tie_to_its_first_winner(emulation, rng, options, channels):
+    run_both(emulation, MAX, [rng.integers(-1, 2, (2, channels, 9, 11)).astype(float)], options, rng, TOLERANCE)
 
 
-def test_max_of_nan_and_infinity(emulation):
-    x = np.full((1, 1, 4, 4), -np.inf, np.float32)
-    x[0, 0, 0, 1], x[0, 0, 3, 3] = np.nan, 5
+def test_more_rows_than_a_grid_has_are_taken_one_by_one():
+    assert pool._by_fours("max_pool_forward", np.empty((1, 1 << 16, 1, 4), np.uint8))[0] == "max_pool_forward"
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_max_of_nan_and_infinity(emulation, channels):
+    x = np.full((1, channels, 4, 4), -np.inf, np.float32)
+    x[0, :, 0, 1], x[0, -1, 3, 3] = np.nan, 5
     single = emulation.array(x)
     y, cache = pool.max_pool2d_forward(single, 2)
     right, op_cache = MAX.op[0](x, 2)
     assert np.array_equal(y, right, equal_nan=True)
-    dy = np.arange(1, 5, dtype=np.float32).reshape(1, 1, 2, 2)
+    dy = np.arange(1, 4 * channels + 1, dtype=np.float32).reshape(1, channels, 2, 2)
     (dx,) = pool.max_pool2d_backward(emulation.array(dy), cache)
     assert np.array_equal(dx, MAX.op[1](dy, op_cache)[0])
 

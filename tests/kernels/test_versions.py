@@ -22,11 +22,12 @@ BESIDE = {
     },
     "loss": {"cross_entropy_simple": "cross_entropy_rows"},
     "norm": {
-        "batchnorm_forward_simple": "moments_of_chunks|moments_joined|normalize",
-        "batchnorm_backward_simple": "gradient_sums_of_chunks|gradient_sums_joined|gradient_applied",
+        "batchnorm_forward_simple": "moments_of_chunks(_four)?|moments_joined|normalize(_four)?",
+        "batchnorm_backward_simple": "gradient_sums_of_chunks(_four)?|gradient_sums_joined|gradient_applied(_four)?",
     },
     "pool": {
-        "max_pool_backward_simple": "max_pool_backward",
+        "max_pool_forward": "max_pool_forward_four",
+        "max_pool_backward_simple": "max_pool_backward(_four)?",
         "avg_pool_backward_simple": "avg_pool_backward",
         "col2im_simple": "col2im_gather",
     },

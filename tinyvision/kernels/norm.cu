@@ -1,15 +1,16 @@
 // Batch normalisation, with ReLU and the addition of a skip path in the same pass, forward and backward.
 //
 // x is a matrix (M, C): a row per pixel, channels last. In the fast versions a block looks after 32 channels and a chunk of
-// rows: lane = channel, so a warp reads 128 neighbouring bytes, and 8 rows are on their way at a time. Sums run in two
-// steps, each in a fixed order, without atomics: every chunk leaves its part, then the parts are joined.
+// rows. A thread reads WIDE neighbouring channels at once: 4 where C is a multiple of 4 (kernels `..._four`), so that each
+// load brings 16 bytes and more of them are under way, else 1. Sums run in two steps, each in a fixed order, without
+// atomics: every chunk leaves its part, then the parts are joined.
 //
 // Prediction (H100): bound by memory throughout. Forward reads x twice and writes y once; backward reads
 // dy, x (and y for ReLU) twice and writes dx once. The unfused ops move two to three times as much. The simple versions use
 // one thread per channel and leave nearly all of the GPU idle: 50 times slower.
 // Measurement: not yet measured.
 
-constexpr int CHANNELS = 32, LANES = 8;  // 256 threads: 32 channels wide, 8 rows deep
+constexpr int CHANNELS = 32, THREADS = 256;  // of a block; it is THREADS / (CHANNELS / WIDE) rows deep
 
 // ---- simple: one thread per channel, three walks over its column ----
 
@@ -63,56 +64,103 @@ __device__ __forceinline__ Moments joined(Moments a, Moments b) {
     return {count, a.mean + delta * share, a.squares + b.squares + delta * delta * a.count * share};
 }
 
-// The eight rows' moments of each channel, joined; valid in the threads of row 0.
-__device__ __forceinline__ Moments joined_in_block(Moments own, Moments* shared) {
-    shared[threadIdx.x] = own;
-    __syncthreads();
-    Moments all = own;
-    if (threadIdx.x < CHANNELS)
-        for (int lane = 1; lane < LANES; lane++) all = joined(all, shared[lane * CHANNELS + threadIdx.x]);
-    return all;
+// Neighbouring channels, as one load.
+template <int WIDE>
+struct Numbers {
+    float at[WIDE];
+};
+
+template <int WIDE>
+__device__ __forceinline__ Numbers<WIDE> numbers(const float* from) {
+    Numbers<WIDE> x;
+    if constexpr (WIDE == 4) *(float4*)x.at = *(const float4*)from;
+    else x.at[0] = *from;
+    return x;
 }
 
-// Each chunk of rows leaves its mean and sum of squares in partial (chunks, 2, C).
-extern "C" __global__ void moments_of_chunks(const float* x, float* partial, int M, int C, int rows) {
-    __shared__ Moments shared[CHANNELS * LANES];
-    int c = blockIdx.x * CHANNELS + threadIdx.x % CHANNELS, lane = threadIdx.x / CHANNELS;
-    int begin = blockIdx.y * rows, end = begin + rows < M ? begin + rows : M;
-    Moments own = {0.f, 0.f, 0.f};
-    if (c < C) {
-        int m = begin + lane;
-        for (; m + 3 * LANES < end; m += 4 * LANES) {  // four at a time: one division for four numbers
-            float v[4];
-#pragma unroll
-            for (int i = 0; i < 4; i++) v[i] = x[(m + i * LANES) * C + c];
-            float mean = (v[0] + v[1] + v[2] + v[3]) * 0.25f, squares = 0.f;
-#pragma unroll
-            for (int i = 0; i < 4; i++) squares += (v[i] - mean) * (v[i] - mean);
-            own = joined(own, {4.f, mean, squares});
-        }
-        for (; m < end; m += LANES) own = joined(own, {1.f, x[m * C + c], 0.f});
-    }
-    Moments all = joined_in_block(own, shared);
-    if (threadIdx.x < CHANNELS && c < C) {
-        partial[(blockIdx.y * 2) * C + c] = all.mean;
-        partial[(blockIdx.y * 2 + 1) * C + c] = all.squares;
-    }
+template <int WIDE>
+__device__ __forceinline__ void store(float* to, const Numbers<WIDE>& x) {
+    if constexpr (WIDE == 4) *(float4*)to = *(const float4*)x.at;
+    else *to = x.at[0];
 }
+
+// Where a thread of a block works: its first channel, the first of its rows, and how many rows further the next one is.
+template <int WIDE>
+struct Work {
+    static constexpr int ACROSS = CHANNELS / WIDE, DEEP = THREADS / ACROSS;
+    int c, lane, begin, end;
+
+    __device__ Work(int rows, int M)
+        : c(blockIdx.x * CHANNELS + threadIdx.x % ACROSS * WIDE), lane(threadIdx.x / ACROSS), begin(blockIdx.y * rows),
+          end(begin + rows < M ? begin + rows : M) {}
+};
+
+// Each chunk of rows leaves its mean and sum of squares in partial (chunks, 2, C).
+template <int WIDE>
+__device__ __forceinline__ void moments_of_chunk(const float* x, float* partial, int M, int C, int rows, Moments* shared) {
+    constexpr int DEEP = Work<WIDE>::DEEP;
+    Work<WIDE> work(rows, M);
+    Moments own[WIDE] = {};
+    if (work.c < C) {
+        int m = work.begin + work.lane;
+        for (; m + 3 * DEEP < work.end; m += 4 * DEEP) {  // four at a time: one division for four numbers
+            Numbers<WIDE> v[4];
+#pragma unroll
+            for (int i = 0; i < 4; i++) v[i] = numbers<WIDE>(x + (m + i * DEEP) * C + work.c);
+#pragma unroll
+            for (int k = 0; k < WIDE; k++) {
+                float mean = (v[0].at[k] + v[1].at[k] + v[2].at[k] + v[3].at[k]) * 0.25f, squares = 0.f;
+#pragma unroll
+                for (int i = 0; i < 4; i++) squares += (v[i].at[k] - mean) * (v[i].at[k] - mean);
+                own[k] = joined(own[k], {4.f, mean, squares});
+            }
+        }
+        for (; m < work.end; m += DEEP) {
+            Numbers<WIDE> v = numbers<WIDE>(x + m * C + work.c);
+#pragma unroll
+            for (int k = 0; k < WIDE; k++) own[k] = joined(own[k], {1.f, v.at[k], 0.f});
+        }
+    }
+#pragma unroll
+    for (int k = 0; k < WIDE; k++) shared[work.lane * CHANNELS + threadIdx.x % Work<WIDE>::ACROSS * WIDE + k] = own[k];
+    __syncthreads();
+    int c = blockIdx.x * CHANNELS + threadIdx.x;
+    if (threadIdx.x >= CHANNELS || c >= C) return;
+    Moments all = shared[threadIdx.x];
+    for (int lane = 1; lane < DEEP; lane++) all = joined(all, shared[lane * CHANNELS + threadIdx.x]);
+    partial[blockIdx.y * 2 * C + c] = all.mean;
+    partial[(blockIdx.y * 2 + 1) * C + c] = all.squares;
+}
+
+#define MOMENTS(name, WIDE)                                                                                           \
+    extern "C" __global__ void __launch_bounds__(256) name(const float* x, float* partial, int M, int C, int rows) {  \
+        __shared__ Moments shared[THREADS * WIDE];                                                                    \
+        moments_of_chunk<WIDE>(x, partial, M, C, rows, shared);                                                       \
+    }
+
+MOMENTS(moments_of_chunks, 1)
+MOMENTS(moments_of_chunks_four, 4)
+
+// Eight channels a block, and 32 threads for each: the parts of a few channels must not wait for one another.
+constexpr int JOINED = 8;
 
 // The chunks' moments become those of the batch; running averages (of the unbiased variance) and a counter of batches take
 // them up in the same launch, where there are any.
 extern "C" __global__ void moments_joined(const float* partial, float* mean, float* var, int M, int C, int rows, int chunks,
                                           float* running_mean, float* running_var, long long* counter, float momentum) {
-    __shared__ Moments shared[CHANNELS * LANES];
-    int c = blockIdx.x * CHANNELS + threadIdx.x % CHANNELS, lane = threadIdx.x / CHANNELS;
+    __shared__ Moments shared[THREADS];
+    int c = blockIdx.x * JOINED + threadIdx.x % JOINED, lane = threadIdx.x / JOINED;
     Moments own = {0.f, 0.f, 0.f};
     if (c < C)
-        for (int chunk = lane; chunk < chunks; chunk += LANES) {
+        for (int chunk = lane; chunk < chunks; chunk += THREADS / JOINED) {
             float count = chunk + 1 < chunks ? rows : M - chunk * rows;
             own = joined(own, {count, partial[chunk * 2 * C + c], partial[(chunk * 2 + 1) * C + c]});
         }
-    Moments all = joined_in_block(own, shared);
-    if (threadIdx.x < CHANNELS && c < C) {
+    shared[threadIdx.x] = own;
+    __syncthreads();
+    if (threadIdx.x < JOINED && c < C) {
+        Moments all = own;
+        for (int other = 1; other < THREADS / JOINED; other++) all = joined(all, shared[other * JOINED + threadIdx.x]);
         mean[c] = all.mean;
         var[c] = all.squares / M;
         if (running_mean) running_mean[c] = (1.f - momentum) * running_mean[c] + momentum * all.mean;
@@ -122,67 +170,114 @@ extern "C" __global__ void moments_joined(const float* partial, float* mean, flo
 }
 
 // y = relu?(weight · (x - mean) / sqrt(var + eps) + bias + skip?)
-extern "C" __global__ void normalize(const float* x, const float* skip, const float* mean, const float* var,
-                                     const float* weight, const float* bias, float* y, int M, int C, int rows, float eps,
-                                     int relu) {
-    int c = blockIdx.x * CHANNELS + threadIdx.x % CHANNELS, lane = threadIdx.x / CHANNELS;
-    int begin = blockIdx.y * rows, end = begin + rows < M ? begin + rows : M;
-    if (c >= C) return;
-    float centre = mean[c], scale = weight[c] / sqrtf(var[c] + eps), shift = bias[c];
+template <int WIDE>
+__device__ __forceinline__ void normalize_chunk(const float* x, const float* skip, const float* mean, const float* var,
+                                                const float* weight, const float* bias, float* y, int M, int C, int rows,
+                                                float eps, int relu) {
+    Work<WIDE> work(rows, M);
+    if (work.c >= C) return;
+    Numbers<WIDE> centre = numbers<WIDE>(mean + work.c), scale = numbers<WIDE>(weight + work.c);
+    Numbers<WIDE> deviation = numbers<WIDE>(var + work.c), shift = numbers<WIDE>(bias + work.c);
+#pragma unroll
+    for (int k = 0; k < WIDE; k++) scale.at[k] /= sqrtf(deviation.at[k] + eps);
 #pragma unroll 4
-    for (int m = begin + lane; m < end; m += LANES) {
-        float value = (x[m * C + c] - centre) * scale + shift;
-        if (skip) value += skip[m * C + c];
-        y[m * C + c] = relu && value < 0.f ? 0.f : value;  // a NaN stays a NaN
+    for (int m = work.begin + work.lane; m < work.end; m += work.DEEP) {
+        int at = m * C + work.c;
+        Numbers<WIDE> value = numbers<WIDE>(x + at), beside = {};
+        if (skip) beside = numbers<WIDE>(skip + at);
+#pragma unroll
+        for (int k = 0; k < WIDE; k++) {
+            float sum = (value.at[k] - centre.at[k]) * scale.at[k] + shift.at[k];
+            if (skip) sum += beside.at[k];
+            value.at[k] = relu && sum < 0.f ? 0.f : sum;  // a NaN stays a NaN
+        }
+        store<WIDE>(y + at, value);
     }
 }
 
-// Each chunk leaves Σ g and Σ g·(x - mean) in partial (chunks, 2, C), where g = dy, or 0 where ReLU was off (y = 0).
-extern "C" __global__ void gradient_sums_of_chunks(const float* dy, const float* y, const float* x, const float* mean,
-                                                   float* partial, int M, int C, int rows) {
-    __shared__ float shared[2][CHANNELS * LANES];
-    int c = blockIdx.x * CHANNELS + threadIdx.x % CHANNELS, lane = threadIdx.x / CHANNELS;
-    int begin = blockIdx.y * rows, end = begin + rows < M ? begin + rows : M;
-    float sum = 0.f, product = 0.f;
-    if (c < C) {
-        float centre = mean[c];
+#define NORMALIZE(name, WIDE)                                                                                         \
+    extern "C" __global__ void __launch_bounds__(256)                                                                 \
+    name(const float* x, const float* skip, const float* mean, const float* var, const float* weight,                 \
+         const float* bias, float* y, int M, int C, int rows, float eps, int relu) {                                  \
+        normalize_chunk<WIDE>(x, skip, mean, var, weight, bias, y, M, C, rows, eps, relu);                            \
+    }
+
+NORMALIZE(normalize, 1)
+NORMALIZE(normalize_four, 4)
+
+// The gradients g at `at`: dy, or 0 where ReLU was off (y = 0).
+template <int WIDE>
+__device__ __forceinline__ Numbers<WIDE> gradients(const float* dy, const float* y, int at) {
+    Numbers<WIDE> g = numbers<WIDE>(dy + at);
+    if (!y) return g;
+    Numbers<WIDE> out = numbers<WIDE>(y + at);
+#pragma unroll
+    for (int k = 0; k < WIDE; k++) g.at[k] = out.at[k] > 0.f ? g.at[k] : 0.f;
+    return g;
+}
+
+// Each chunk leaves Σ g and Σ g·(x - mean) in partial (chunks, 2, C).
+template <int WIDE>
+__device__ __forceinline__ void gradient_sums_of_chunk(const float* dy, const float* y, const float* x, const float* mean,
+                                                       float* partial, int M, int C, int rows, float (*shared)[THREADS * WIDE]) {
+    constexpr int DEEP = Work<WIDE>::DEEP;
+    Work<WIDE> work(rows, M);
+    Numbers<WIDE> sum = {}, product = {};
+    if (work.c < C) {
+        Numbers<WIDE> centre = numbers<WIDE>(mean + work.c);
 #pragma unroll 4
-        for (int m = begin + lane; m < end; m += LANES) {
-            float g = y && !(y[m * C + c] > 0.f) ? 0.f : dy[m * C + c];
-            sum += g;
-            product += g * (x[m * C + c] - centre);
+        for (int m = work.begin + work.lane; m < work.end; m += DEEP) {
+            Numbers<WIDE> g = gradients<WIDE>(dy, y, m * C + work.c), value = numbers<WIDE>(x + m * C + work.c);
+#pragma unroll
+            for (int k = 0; k < WIDE; k++) {
+                sum.at[k] += g.at[k];
+                product.at[k] += g.at[k] * (value.at[k] - centre.at[k]);
+            }
         }
     }
-    shared[0][threadIdx.x] = sum;
-    shared[1][threadIdx.x] = product;
-    __syncthreads();
-    if (threadIdx.x >= CHANNELS || c >= C) return;
-    for (int other = 1; other < LANES; other++) {
-        sum += shared[0][other * CHANNELS + threadIdx.x];
-        product += shared[1][other * CHANNELS + threadIdx.x];
+#pragma unroll
+    for (int k = 0; k < WIDE; k++) {
+        int at = work.lane * CHANNELS + threadIdx.x % Work<WIDE>::ACROSS * WIDE + k;
+        shared[0][at] = sum.at[k];
+        shared[1][at] = product.at[k];
     }
-    partial[blockIdx.y * 2 * C + c] = sum;
-    partial[(blockIdx.y * 2 + 1) * C + c] = product;
+    __syncthreads();
+    int c = blockIdx.x * CHANNELS + threadIdx.x % CHANNELS, which = threadIdx.x / CHANNELS;
+    if (which > 1 || c >= C) return;
+    float all = 0.f;
+#pragma unroll 8
+    for (int lane = 0; lane < DEEP; lane++) all += shared[which][lane * CHANNELS + threadIdx.x % CHANNELS];
+    partial[(blockIdx.y * 2 + which) * C + c] = all;
 }
+
+#define GRADIENT_SUMS(name, WIDE)                                                                                     \
+    extern "C" __global__ void __launch_bounds__(256)                                                                 \
+    name(const float* dy, const float* y, const float* x, const float* mean, float* partial, int M, int C, int rows) { \
+        __shared__ float shared[2][THREADS * WIDE];                                                                   \
+        gradient_sums_of_chunk<WIDE>(dy, y, x, mean, partial, M, C, rows, shared);                                    \
+    }
+
+GRADIENT_SUMS(gradient_sums_of_chunks, 1)
+GRADIENT_SUMS(gradient_sums_of_chunks_four, 4)
 
 // dbias = Σ g, dweight = Σ g·(x - mean)/σ, and the numbers of dx = scale·g + slope·(x - mean) + shift in factors (3, C).
 extern "C" __global__ void gradient_sums_joined(const float* partial, const float* var, const float* weight, float* dweight,
                                                 float* dbias, float* factors, int M, int C, int chunks, float eps) {
-    __shared__ float shared[2][CHANNELS * LANES];
-    int c = blockIdx.x * CHANNELS + threadIdx.x % CHANNELS, lane = threadIdx.x / CHANNELS;
+    __shared__ float shared[2][THREADS];
+    int c = blockIdx.x * JOINED + threadIdx.x % JOINED, lane = threadIdx.x / JOINED;
     float sum = 0.f, product = 0.f;
     if (c < C)
-        for (int chunk = lane; chunk < chunks; chunk += LANES) {
+        for (int chunk = lane; chunk < chunks; chunk += THREADS / JOINED) {
             sum += partial[chunk * 2 * C + c];
             product += partial[(chunk * 2 + 1) * C + c];
         }
     shared[0][threadIdx.x] = sum;
     shared[1][threadIdx.x] = product;
     __syncthreads();
-    if (threadIdx.x >= CHANNELS || c >= C) return;
-    for (int other = 1; other < LANES; other++) {
-        sum += shared[0][other * CHANNELS + threadIdx.x];
-        product += shared[1][other * CHANNELS + threadIdx.x];
+    if (threadIdx.x >= JOINED || c >= C) return;
+    for (int other = 1; other < THREADS / JOINED; other++) {
+        sum += shared[0][other * JOINED + threadIdx.x];
+        product += shared[1][other * JOINED + threadIdx.x];
     }
     float inverse = 1.f / sqrtf(var[c] + eps), scale = weight[c] * inverse;
     dbias[c] = sum;
@@ -193,16 +288,33 @@ extern "C" __global__ void gradient_sums_joined(const float* partial, const floa
 }
 
 // dx = scale·g + slope·(x - mean) + shift, and dskip = g; either may be null.
-extern "C" __global__ void gradient_applied(const float* dy, const float* y, const float* x, const float* mean,
-                                            const float* factors, float* dx, float* dskip, int M, int C, int rows) {
-    int c = blockIdx.x * CHANNELS + threadIdx.x % CHANNELS, lane = threadIdx.x / CHANNELS;
-    int begin = blockIdx.y * rows, end = begin + rows < M ? begin + rows : M;
-    if (c >= C) return;
-    float centre = mean[c], scale = factors[c], slope = factors[C + c], shift = factors[2 * C + c];
+template <int WIDE>
+__device__ __forceinline__ void apply_gradient(const float* dy, const float* y, const float* x, const float* mean,
+                                               const float* factors, float* dx, float* dskip, int M, int C, int rows) {
+    Work<WIDE> work(rows, M);
+    if (work.c >= C) return;
+    Numbers<WIDE> centre = numbers<WIDE>(mean + work.c), scale = numbers<WIDE>(factors + work.c);
+    Numbers<WIDE> slope = numbers<WIDE>(factors + C + work.c), shift = numbers<WIDE>(factors + 2 * C + work.c);
 #pragma unroll 4
-    for (int m = begin + lane; m < end; m += LANES) {
-        float g = y && !(y[m * C + c] > 0.f) ? 0.f : dy[m * C + c];
-        if (dx) dx[m * C + c] = scale * g + slope * (x[m * C + c] - centre) + shift;
-        if (dskip) dskip[m * C + c] = g;
+    for (int m = work.begin + work.lane; m < work.end; m += work.DEEP) {
+        int at = m * C + work.c;
+        Numbers<WIDE> g = gradients<WIDE>(dy, y, at);
+        if (dskip) store<WIDE>(dskip + at, g);
+        if (!dx) continue;
+        Numbers<WIDE> value = numbers<WIDE>(x + at);
+#pragma unroll
+        for (int k = 0; k < WIDE; k++)
+            value.at[k] = scale.at[k] * g.at[k] + slope.at[k] * (value.at[k] - centre.at[k]) + shift.at[k];
+        store<WIDE>(dx + at, value);
     }
 }
+
+#define GRADIENT_APPLIED(name, WIDE)                                                                                  \
+    extern "C" __global__ void __launch_bounds__(256)                                                                 \
+    name(const float* dy, const float* y, const float* x, const float* mean, const float* factors, float* dx,         \
+         float* dskip, int M, int C, int rows) {                                                                      \
+        apply_gradient<WIDE>(dy, y, x, mean, factors, dx, dskip, M, C, rows);                                         \
+    }
+
+GRADIENT_APPLIED(gradient_applied, 1)
+GRADIENT_APPLIED(gradient_applied_four, 4)

@@ -11,7 +11,7 @@ from ..types import Array, Gradients, Needs
 from . import DropIn
 from . import launch as gpu
 
-CHANNELS, LANES = 32, 8  # as in norm.cu
+CHANNELS, JOINED = 32, 8  # as in norm.cu: of a block that looks after rows, and of one that joins the chunks' sums
 
 
 def batch_moments(x: Array) -> tuple[Array, Array]:
@@ -32,10 +32,10 @@ def running_moments(
     (M, C), (chunk, chunks) = rows.shape, _chunks(*rows.shape)
     partial, mean, var = gpu.empty(x, (chunks, 2, C)), gpu.empty(x, (C,)), gpu.empty(x, (C,))
     sizes = (np.int32(M), np.int32(C), np.int32(chunk))
-    gpu.launch("norm", "moments_of_chunks", (math.ceil(C / CHANNELS), chunks, 1), rows, partial, *sizes)
+    gpu.launch("norm", _wide("moments_of_chunks", C), (math.ceil(C / CHANNELS), chunks, 1), rows, partial, *sizes)
     kept = (running_mean, running_var, None if counter is None else counter.reshape(1), np.float32(momentum))
     gpu.launch(
-        "norm", "moments_joined", (math.ceil(C / CHANNELS), 1, 1), partial, mean, var, *sizes, np.int32(chunks), *kept
+        "norm", "moments_joined", (math.ceil(C / JOINED), 1, 1), partial, mean, var, *sizes, np.int32(chunks), *kept
     )
     return mean, var
 
@@ -85,6 +85,11 @@ def _rows(x):
     return gpu.channels_last(x).reshape(-1, x.shape[1])
 
 
+def _wide(kernel, C):
+    """The version of a kernel that reads four channels at once, where there are whole fours."""
+    return kernel if C % 4 else f"{kernel}_four"
+
+
 def _chunks(M, C):
     """(rows in a chunk, chunks): enough blocks for a large GPU, at least 64 rows each, no more than 256 parts to
     join."""
@@ -102,7 +107,7 @@ def _normalized(x, skip, weight, bias, mean, var, eps, relu):
     y, (chunk, chunks) = gpu.empty(x, rows.shape), _chunks(*rows.shape)
     gpu.launch(
         "norm",
-        "normalize",
+        _wide("normalize", rows.shape[1]),
         (math.ceil(rows.shape[1] / CHANNELS), chunks, 1),
         rows,
         None if skip is None else _rows(skip),
@@ -126,11 +131,13 @@ def _gradients(dy, y, cache, needs):
     grid, sizes = (math.ceil(C / CHANNELS), chunks, 1), (np.int32(M), np.int32(C))
     partial, factors = gpu.empty(x, (chunks, 2, C)), gpu.empty(x, (3, C))
     dweight, dbias = gpu.empty(x, (C,)), gpu.empty(x, (C,))
-    gpu.launch("norm", "gradient_sums_of_chunks", grid, drows, yrows, rows, mean, partial, *sizes, np.int32(chunk))
+    gpu.launch(
+        "norm", _wide("gradient_sums_of_chunks", C), grid, drows, yrows, rows, mean, partial, *sizes, np.int32(chunk)
+    )
     gpu.launch(
         "norm",
         "gradient_sums_joined",
-        (grid[0], 1, 1),
+        (math.ceil(C / JOINED), 1, 1),
         partial,
         var,
         weight,
@@ -145,7 +152,18 @@ def _gradients(dy, y, cache, needs):
     dskip = gpu.empty(x, rows.shape) if len(needs) > 3 and needs[3] else None
     if dx is not None or dskip is not None:
         gpu.launch(
-            "norm", "gradient_applied", grid, drows, yrows, rows, mean, factors, dx, dskip, *sizes, np.int32(chunk)
+            "norm",
+            _wide("gradient_applied", C),
+            grid,
+            drows,
+            yrows,
+            rows,
+            mean,
+            factors,
+            dx,
+            dskip,
+            *sizes,
+            np.int32(chunk),
         )
     dx, dskip = (None if g is None else _back(g, x) for g in (dx, dskip))
     return dx, dweight if needs[1] else None, dbias if needs[2] else None, dskip

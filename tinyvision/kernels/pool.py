@@ -26,7 +26,8 @@ def max_pool2d_forward(
     geometry = _geometry(x.shape, kernel_size, stride, padding)
     y = gpu.empty(x, _output(geometry))
     taps = gpu.empty(x, y.shape, np.uint8)
-    gpu.launch("pool", "max_pool_forward", gpu.blocks(y.size), gpu.channels_last(x), y, taps, geometry)
+    kernel, grid = _by_fours("max_pool_forward", y)
+    gpu.launch("pool", kernel, grid, gpu.channels_last(x), y, taps, geometry)
     return gpu.channels_first(y), (taps, geometry)
 
 
@@ -34,8 +35,18 @@ def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradie
     """As `ops.max_pool2d_backward`."""
     taps, geometry = cache
     dx = gpu.empty(dy, _image(geometry))
-    gpu.launch("pool", "max_pool_backward", gpu.blocks(dx.size), gpu.channels_last(dy), taps, dx, geometry)
+    kernel, grid = _by_fours("max_pool_backward", dx)
+    gpu.launch("pool", kernel, grid, gpu.channels_last(dy), taps, dx, geometry)
     return (gpu.channels_first(dx),)
+
+
+def _by_fours(kernel, images):
+    """The version of a kernel that takes four channels at once, and its grid: a block for a part of each row of each
+    image (N, H, W, C). The other version where there are no whole fours, or more rows than a grid has."""
+    N, H, W, C = images.shape
+    if C % 4 or max(N, H) >= 2**16:
+        return kernel, gpu.blocks(images.size)
+    return f"{kernel}_four", (*gpu.blocks(W * C // 4)[:1], H, N)
 
 
 def avg_pool2d_forward(
