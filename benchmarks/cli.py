@@ -29,6 +29,7 @@ DEFAULT = ("cnn", "conv", "resnet18", "memory", "import")
 OTHERS = {
     "checker": ("checker", "how many mistakes the gradient checker finds, and names"),
     "transfer": ("transfer", "fine-tuning a pretrained network"),
+    "interop": ("interop", "one network in tinyvision, PyTorch, ONNX Runtime and Keras: agreement and time"),
     "gpu": ("gpu", "everything on an NVIDIA GPU (the same as --device cuda)"),
 }
 EPILOG = """\
