@@ -21,7 +21,7 @@ FLOORS = {
     "listening": 0, "sharing": 1,
     "threads": 2, "blocks": 2.5,
     "ops": 3, "kernels": 3.5,
-    "tape": 4,
+    "walks": 3.8, "tape": 4,
     "tensors": 5, "cuda": 6.5, "distributions": 6, "linalg": 6,
     "amp": 6, "backends": 6, "accelerator": 7, "speed": 6,
     "distributed": 7,

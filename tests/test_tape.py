@@ -16,6 +16,7 @@ from tinyvision.errors import DeviceError, GraphError, OptionError, ShapeError
 from tinyvision.grad_mode import enable_grad, is_grad_enabled, no_grad
 from tinyvision.tape import Variable, differentiable
 from tinyvision.tensors import taped as F
+from tinyvision.walks import is_to_come, when_ready
 
 
 def leaf(*numbers):
@@ -432,3 +433,35 @@ def test_backward_goes_on_in_the_values_own_precision():
         y = identity(Variable(np.ones(2, np.float32), requires_grad=True))
         y.backward(gradient)
     assert seen == [np.float32] * 3
+
+
+def test_who_waits_for_a_gradient_hears_of_it_at_its_last_use_while_the_walk_goes_on():
+    early, late, unused = (Variable(np.array([float(n)]), requires_grad=True) for n in (2, 3, 5))
+    heard = []
+
+    def note(leaf):
+        others = [name for name, v in (("early", early), ("unused", unused)) if is_to_come(v)]
+        heard.append((float(leaf.array[0]), float(leaf.grad.array[0]), others))
+
+    ends = [when_ready(leaf, note) for leaf in (early, late, unused)]
+    x = F.mul(F.mul(early, early), late)
+    F.sum(F.add(F.mul(x, late), early)).backward()  # early² late² + early
+    assert heard == [(3.0, 24.0, ["early"]), (2.0, 37.0, [])]
+    ends[1]()
+    F.sum(F.mul(late, early)).backward()  # what is there already is added to
+    assert heard[2:] == [(2.0, 40.0, [])]
+    early.backward(np.array([2.0]))
+    assert heard[3:] == [(2.0, 42.0, [])]
+    for end in ends:
+        end()
+
+
+def test_who_waits_sees_the_gradient_as_its_hooks_have_made_it():
+    x, seen = Variable(np.array([2.0]), requires_grad=True), []
+    x.hooks = [lambda gradient: 10 * gradient]
+    end = when_ready(x, lambda leaf: seen.append(leaf.grad.array.tolist()))
+    F.sum(F.add(F.mul(x, x), x)).backward()
+    assert seen == [[50.0]]
+    end()
+    F.sum(x).backward()
+    assert len(seen) == 1

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
@@ -30,6 +29,7 @@ from .kernels import choose, choose_on_cpu
 from .listening import announce
 from .sharing import Origin, Watch, note_view, watch
 from .types import Array, Shape
+from .walks import count_down, tell_ready, walk_from
 
 _numbers = itertools.count()
 
@@ -87,6 +87,7 @@ class Variable:
         "grad",
         "hooks",
         "origin",
+        "ready",
         "record",
         "requires_grad",
         "views",
@@ -100,6 +101,7 @@ class Variable:
         self.views: weakref.WeakValueDictionary[int, Variable] | None = None
         self.copy_of: weakref.ref[Variable] | None = None  # of what it could not be a view of (see tensors.writing)
         self.hooks: list[Callable[[Array], Any]] | None = None  # those of a leaf; a record has its own
+        self.ready: list[Callable[[Any], Any]] | None = None  # who waits for a leaf's gradient (see `when_ready`)
 
     @property
     def version(self) -> int:
@@ -143,18 +145,13 @@ def backward(output: Variable, gradient: Any = None, retain_graph: bool = False)
     upstream = _upstream(output, gradient)
     if output.record is None:
         _accumulate(_Wish(output, _after_hooks(output.hooks or (), upstream)))
+        tell_ready(output)
         return
-    endings: list[Callable[[], object]] = []
-    _walks.endings.append(endings)
-    try:
-        _walk(output.record, upstream, retain_graph)
-    finally:
-        _walks.endings.pop()
-    for ending in endings:
-        ending()
+    with walk_from(output.record) as uses:
+        _walk(output.record, upstream, retain_graph, uses)
 
 
-def _walk(record, upstream, retain_graph):
+def _walk(record, upstream, retain_graph, uses):
     waiting = {record.number: upstream}  # gradients in flight, by the number of the record they are for
     queue = [(-record.number, record)]
     hooked: dict[int, tuple[Variable, Array]] = {}  # the leaves whose hooks want to see the whole gradient, and it
@@ -168,6 +165,8 @@ def _walk(record, upstream, retain_graph):
                 hooked[id(source)] = source, wish.gradient if seen is None else seen[1] + wish.gradient
             elif isinstance(source, Variable):
                 _accumulate(wish)
+                if uses:
+                    count_down(uses, source)
             elif source.number in waiting:
                 waiting[source.number] = waiting[source.number] + wish.gradient
             else:
@@ -177,22 +176,7 @@ def _walk(record, upstream, retain_graph):
             record.cache, record.inputs, record.backward = None, (), None
     for leaf, gradient in hooked.values():
         _accumulate(_Wish(leaf, _after_hooks(leaf.hooks, gradient)))
-
-
-class _Walks(threading.local):
-    """What is to be done when the walks that this thread is in are over, the innermost last."""
-
-    def __init__(self):
-        self.endings = []
-
-
-_walks = _Walks()
-
-
-def at_the_end(ending: Callable[[], object]) -> None:
-    """In a backward or a hook: call `ending()` once, when this walk is over and every leaf has its gradient."""
-    if ending not in _walks.endings[-1]:
-        _walks.endings[-1].append(ending)
+        tell_ready(leaf)
 
 
 def _after_hooks(hooks, gradient):

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import numpy as np
 
@@ -12,7 +12,7 @@ import tinyvision as tv
 from tinyvision import distributed, nn, optim, random
 from tinyvision.data import DataLoader
 from tinyvision.data.transforms.base import generator_for
-from tinyvision.distributed import shares
+from tinyvision.distributed import exchange, shares
 from tinyvision.nn.parallel import DistributedDataParallel
 
 ROWS, BATCH = 17, 7  # the last of three batches has three rows: of five ranks, two have none of it
@@ -80,6 +80,61 @@ class PlainMean(DistributedDataParallel):
     def _rows(self, inputs, options):
         rows, start, _, total = super()._rows(inputs, options)
         return rows, start, total / distributed.world_size(), total
+
+
+class SmallBuckets(DistributedDataParallel):
+    """Buckets of a parameter or two; counts those that leave while the backward goes on."""
+
+    early = 0
+
+    def __init__(self, model):
+        super().__init__(model, bucket_cap_mb=0.0005)
+
+    def _current_buckets(self):
+        buckets = super()._current_buckets()
+        if not hasattr(buckets, "counted"):
+            buckets.counted, finish = True, buckets.finish
+
+            def count():
+                SmallBuckets.early += buckets.started
+                finish()
+
+            buckets.finish = count
+        return buckets
+
+
+def in_buckets(kind):
+    """Small buckets, through shared memory or through messages."""
+    if kind is exchange.Messages:
+        exchange._free_memory = lambda: 0.0
+    weights = train(wrap=SmallBuckets)
+    assert SmallBuckets.early >= 6, SmallBuckets.early  # of seven in each of six steps; never's have no gradient
+    return weights
+
+
+def moved():
+    """A model whose parameters are changed for others, and frozen in part, between two backwards."""
+    model = DistributedDataParallel(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1)))
+    x = tv.tensor(np.array([[1.0, 2.0 + distributed.rank()]], np.float32))
+    model(x).sum().backward()
+    model.double()
+    for p in model.module[0].parameters():
+        p.requires_grad_(False)
+    model.zero_grad()
+    model(x.double()).sum().backward()
+    grad = model.module[1].bias.grad
+    return {"bias": grad.numpy(), "frozen": np.array([p.grad is None for p in model.module[0].parameters()])}
+
+
+def broken_off():
+    """A backward that ends in an error on rank 1 alone, who goes on as if nothing had happened."""
+    model = DistributedDataParallel(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1)))
+    for step in range(2):
+        y = model(tv.ones(3, 2))
+        hook = model.module[1].weight.register_hook(raising if distributed.rank() == 1 and not step else lambda g: g)
+        with suppress(ValueError):
+            y.sum().backward()
+        hook.remove()
 
 
 def one_stream(model):
@@ -162,7 +217,15 @@ def different_calls():
         distributed.gather(np.zeros(1000000), "the sum of losses")
 
 
-def raising():
+def backward_frozen():
+    """Rank 1 stops for ever in the middle of a backward."""
+    model = SmallBuckets(nn.Sequential(nn.Linear(9, 9), nn.Linear(9, 9)))
+    if distributed.rank() == 1:
+        model.module[0].weight.register_hook(lambda _: os.kill(os.getpid(), signal.SIGSTOP))
+    model(tv.ones(3, 9)).sum().backward()
+
+
+def raising(*_):
     raise ValueError("of its own")
 
 
@@ -180,7 +243,12 @@ PROGRAMS = {
     "raising": lambda: late(raising),
     "leaving": lambda: late(sys.exit),
     "asleep_at_the_end": lambda: distributed.rank() == 1 and time.sleep(60),
+    "window": lambda: in_buckets(exchange.Window),
+    "messages": lambda: in_buckets(exchange.Messages),
+    "moved": moved,
     "other_model": other_model,
+    "backward_frozen": backward_frozen,
+    "broken_off": broken_off,
     "different_calls": different_calls,
 }
 

@@ -14,6 +14,7 @@ from tinyvision.distributed import shares
 from tinyvision.launcher import launched_as
 from tinyvision.nn.parallel import DistributedDataParallel
 from tinyvision.utils.data.distributed import DistributedSampler
+from tinyvision.walks import at_the_end
 
 
 def test_alone_every_call_does_nothing(rng):
@@ -176,7 +177,7 @@ def test_an_ending_comes_after_all_gradients_once():
         return x + 0.0, None
 
     def backward(dy, cache, needs):
-        tape.at_the_end(look)
+        at_the_end(look)
         return (dy,)
 
     x = tv.ones(2, requires_grad=True)

@@ -50,6 +50,18 @@ def test_without_what_is_done_for_it_they_do_not(outcome, control, of):
     assert apart(outcome(control, 3), outcome(of, 1)) > 1e-3
 
 
+@pytest.mark.parametrize("way", ["window", "messages"])
+def test_gradients_leave_while_the_backward_goes_on(outcome, way):
+    assert apart(outcome(way, 3), outcome("plain", 1)) < CLOSE
+
+
+def test_a_model_may_be_moved_and_frozen_in_between(outcome):
+    found = outcome("moved", 2)
+    assert found["bias"].dtype == np.float64
+    assert found["bias"].tolist() == [1.0]
+    assert found["frozen"].all()
+
+
 def test_gradients_gathered_without_exchange_are_exchanged_later(outcome):
     assert apart(outcome("accumulate", 3), outcome("accumulate", 1)) < CLOSE
 
@@ -76,6 +88,8 @@ FAILURES = {
     "asleep_at_the_end": r"rank 1 did not end within 2 s of rank",
     "other_model": r"the names or shapes of the weights on rank 2 differ from those on rank 0",
     "different_calls": r"the sum of losses",
+    "backward_frozen": r"rank 1 did not come to the exchange of gradients, bucket [13] of 3 \((1\.bias|0\.weight)\)",
+    "broken_off": r"rank 1 .* the exchange of gradients|broke off on rank 1",
     "killed": r"(?i)killed|exit code: 9",  # it is MPI's launcher that sees this, and ends the others
 }
 

@@ -118,6 +118,13 @@ def is_initialized() -> bool:
     return _watch is not None
 
 
+def joined() -> Watch:
+    """This rank's view of its group. Raises DistributedError before `init`."""
+    if _watch is None:
+        raise DistributedError("this process has joined no group: call distributed.init() first")
+    return _watch
+
+
 def rank() -> int:
     """The number of this process in its group, from 0; 0 in one that is alone."""
     return 0 if _watch is None else int(_watch.comm.rank)

@@ -2,41 +2,42 @@
 
 Each rank computes its own rows of a batch. The loss of the whole batch is the mean over all rows, so a rank's gradient
 counts by its share of them: n of N rows. The share is multiplied in where the backward enters the model, so that
-everything inside, SyncBatchNorm as well, sees gradients of one and the same loss; when the backward is over, the
-gradients are added up, and all ranks take the same step.
+everything inside, SyncBatchNorm as well, sees gradients of one and the same loss. While the backward goes on, the
+gradients that it has finished are added up over the ranks (see `buckets`); then all ranks take the same step.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ... import distributed
-from ...device import device_of, to_device, to_numpy
 from ...distributed import shares
 from ...distributed.group import check_agreement, digest
 from ...errors import DistributedError, OptionError, ShapeError
 from ...grad_mode import is_grad_enabled
-from ...tape import Variable, at_the_end, differentiable
-from ...tensors.tensor import Tensor
+from ...ops.checks import is_number
+from ...tape import Variable, differentiable
+from ...walks import at_the_end, when_ready
 from ..module import Module
+from .buckets import Buckets, state_of
 
-_PIECE = 1 << 22  # gradients are sent so many numbers at a time, which bounds the memory that it takes
 
-
-def _entered_forward(x, weight=1.0, exchange=None):
+def _entered_forward(x, weight=1.0, buckets=None):
     """y = x: the door between a model and its loss."""
-    return x, (weight, exchange)
+    return x, (weight, buckets)
 
 
 def _entered_backward(dy, cache, needs=(True,)):
-    """dx = weight · dy, and the exchange of the gradients once this backward is over."""
-    weight, exchange = cache
-    if exchange is not None:
-        at_the_end(exchange)
+    """dx = weight · dy; from here on, gradients that are ready are exchanged, and all are at the end."""
+    weight, buckets = cache
+    if buckets is not None and at_the_end(buckets.finish):
+        buckets.begin()
     return (dy * dy.dtype.type(weight),)
 
 
@@ -47,9 +48,11 @@ class DistributedDataParallel(Module):
     """Calls `module`; after every backward, each rank's gradients are those of the mean over the rows of all ranks.
 
     module   the same on all ranks; it begins with rank 0's weights. Names in the state dict begin with 'module.'
-    find_unused_parameters, bucket_cap_mb, gradient_as_bucket_view, static_graph, broadcast_buffers
-             change nothing here: which parameters were used, on whatever rank, is always counted. Buffers are each
-             rank's own, until `sync_buffers()`
+    bucket_cap_mb
+             gradients cross between ranks in pieces of about so many MiB (8)
+    find_unused_parameters, gradient_as_bucket_view, static_graph, broadcast_buffers
+             change nothing here: which parameters were used, on whatever rank, is always counted. Gradients live in
+             memory that the next backward uses again. Buffers are each rank's own, until `sync_buffers()`
 
     The loss must be the mean over the rows of a batch, with labels that all count alike. Ranks may have different
     numbers of rows; random numbers that are drawn for rows are those that one process draws. With batch-norm, only
@@ -73,14 +76,18 @@ class DistributedDataParallel(Module):
             raise OptionError(f"DistributedDataParallel: expected a module, got {type(module).__name__}")
         if (device_ids is not None and len(device_ids) > 1) or dim != 0:
             raise OptionError("DistributedDataParallel: a rank has one device, and batches lie along axis 0")
+        if bucket_cap_mb is not None and (not is_number(bucket_cap_mb) or not bucket_cap_mb > 0):
+            raise OptionError(f"DistributedDataParallel: bucket_cap_mb is a number above 0, got {bucket_cap_mb!r}")
         self.module, self._syncing = module, True
+        self._bytes = (8 if bucket_cap_mb is None else bucket_cap_mb) * 2**20
+        self._buckets: Buckets | None = None
         self._check_same_model()
         for tensor in (*module.parameters(), *module.buffers()):
             distributed.broadcast(tensor, what="the copying of rank 0's weights")
 
     def _check_same_model(self):
         named = [*self.module.named_parameters(), *self.module.named_buffers()]
-        shapes = {f"{name} {t.dtype} {tuple(t.shape)}": np.zeros(0) for name, t in named}
+        shapes = {f"{name} {t.dtype} {tuple(t.shape)} {t.requires_grad}": np.zeros(0) for name, t in named}
         own = np.frombuffer(digest(shapes), np.uint8)
         table = distributed.gather(own, "the comparison of the models")
         check_agreement(table, "DistributedDataParallel: the names or shapes of the weights on", "from those on rank 0")
@@ -95,7 +102,7 @@ class DistributedDataParallel(Module):
         # Gradients are averaged over the ranks: what is equal on all of them already, such as a gradient that was
         # exchanged before and is added to, then stays as it is.
         weight = counted / total * distributed.world_size()
-        return _through(output, weight, self._exchange if self._syncing else None)
+        return _through(output, weight, self._current_buckets() if self._syncing else None)
 
     def _rows(self, inputs, options):
         """(rows that this rank computes, number of the first, how many of them count, rows of all ranks)"""
@@ -134,44 +141,35 @@ class DistributedDataParallel(Module):
             else:
                 distributed.broadcast(buffer, what="the averaging of buffers")
 
-    def _exchange(self):
-        """Make every gradient the mean over all ranks; one that no rank has stays None."""
-        parameters = list(self.module.parameters())
-        used = distributed.gather(
-            np.array([p.grad is not None for p in parameters], np.uint8), "the count of gradients"
-        )
-        wanted = [p for p, some in zip(parameters, used.any(axis=0), strict=True) if some]
-        for p in wanted:
-            if p.grad is None:
-                p.grad = Tensor(np.zeros_like(p.array))
-        for piece in _pieces(wanted):
-            together = np.concatenate([to_numpy(p.grad.array).ravel() for p in piece])
-            distributed.all_reduce(together, "mean", "the exchange of gradients")
-            ends = np.cumsum([p.grad.array.size for p in piece])
-            for p, numbers in zip(piece, np.split(together, ends[:-1]), strict=True):
-                p.grad.array[...] = to_device(numbers.reshape(p.shape), device_of(p.array))
-                p.grad.version += 1
+    def _current_buckets(self):
+        """The buckets of the parameters that are trained; others than before, if the model has been moved since."""
+        named = [(name, p) for name, p in self.module.named_parameters() if p.requires_grad]
+        if self._buckets is None or self._buckets.state != state_of(named):
+            self._check_same_model()
+            self._buckets = Buckets(named, self._bytes)
+            tell = partial(_tell, weakref.ref(self._buckets))
+            weakref.finalize(self._buckets, _call_all, [when_ready(p, tell) for _, p in named])
+        return self._buckets
 
 
-def _through(output, weight, exchange):
+def _tell(buckets, p):
+    """Tell buckets, if they are still there, of a parameter whose gradient is ready."""
+    if (found := buckets()) is not None:
+        found.ready(p)
+
+
+def _call_all(functions):
+    for function in functions:
+        function()
+
+
+def _through(output, weight, buckets):
     """All tensors of an output that depend on parameters, handed through the door."""
     if isinstance(output, Variable):
-        return _entered(output, weight=weight, exchange=exchange) if output.requires_grad else output
+        return _entered(output, weight=weight, buckets=buckets) if output.requires_grad else output
     if isinstance(output, dict):
-        return type(output)((key, _through(value, weight, exchange)) for key, value in output.items())
+        return type(output)((key, _through(value, weight, buckets)) for key, value in output.items())
     if isinstance(output, (tuple, list)):
-        parts = [_through(value, weight, exchange) for value in output]
+        parts = [_through(value, weight, buckets) for value in output]
         return type(output)(*parts) if hasattr(output, "_fields") else type(output)(parts)
     return output
-
-
-def _pieces(parameters):
-    """Neighbours of one dtype, about _PIECE numbers at a time."""
-    piece: list[Any] = []
-    for p in parameters:
-        if piece and (p.dtype != piece[0].dtype or sum(q.array.size for q in piece) + p.array.size > _PIECE):
-            yield piece
-            piece = []
-        piece.append(p)
-    if piece:
-        yield piece
