@@ -72,11 +72,6 @@ class Methods(Conversions):
         return Size(self.array.shape)
 
     @property
-    def grad_fn(self: Tensor) -> Any:
-        """The record of the call that produced it, None for a leaf."""
-        return self.record
-
-    @property
     def itemsize(self: Tensor) -> Any:
         """How many bytes one number takes."""
         return self.array.itemsize

@@ -1,10 +1,12 @@
 """How tensors are printed, and `set_printoptions`, which changes it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ..dtypes import get_default_dtype
 from ..errors import OptionError
 
 
@@ -15,8 +17,8 @@ class PrintOptions:
     precision: int = 4
     threshold: int = 1000
     edgeitems: int = 3
-    linewidth: int = 75
-    sci_mode: bool = False
+    linewidth: int = 80
+    sci_mode: bool | None = None  # None: where numbers are of many sizes
 
 
 PROFILES = {
@@ -50,18 +52,84 @@ def set_printoptions(
     _options = replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
-def numbers_as_text(array: np.ndarray, prefix: str) -> str:
-    """The numbers in brackets, lines after the first moved in as far as `prefix` is long."""
-    o = _options
-    digits = {"float_kind": lambda v: f"{v:.{o.precision}e}"} if o.sci_mode and array.dtype.kind == "f" else None
-    return np.array2string(
-        array,
-        separator=", ",
-        precision=o.precision,
-        suppress_small=True,
-        threshold=o.threshold,
-        edgeitems=o.edgeitems,
-        max_line_width=o.linewidth,
-        prefix=prefix,
-        formatter=digits,  # type: ignore[arg-type]  # NumPy's own hints know each kind apart
-    )
+def tensor_as_text(array: np.ndarray, extras: Sequence[str] = (), word: str = "tensor") -> str:
+    """`tensor([...], dtype=torch.float64, ...)`, as PyTorch writes it.
+
+    array    on the CPU
+    extras   what is to be said besides the dtype, one word each: `requires_grad=True`"""
+    start, o = word + "(", _options
+    said = [*extras]
+    if array.size == 0:
+        text = "[]"
+        said[:0] = [f"size={array.shape}"] if array.ndim != 1 else []
+        usual: tuple[Any, ...] = (get_default_dtype(),)
+    else:
+        shown = _ends(array, o.edgeitems) if array.size > o.threshold else array
+        text = _rows(array, *_writer(shown, o), len(start), shown is not array)
+        usual = (get_default_dtype(), np.int64, np.bool_)
+    if array.dtype not in usual:
+        said.append(f"dtype=torch.{array.dtype.name}")
+    text = start + text
+    column = len(text) - text.rfind("\n") + 1 if "\n" in text else len(text)
+    for extra in said:
+        if column + len(extra) + 2 > o.linewidth:
+            text, column = f"{text},\n{' ' * len(start)}{extra}", len(start) + len(extra)
+        else:
+            text, column = f"{text}, {extra}", column + len(extra) + 2
+    return text + ")"
+
+
+def _ends(array, edge):
+    """The part of an array that is printed if only the first and last `edge` along every axis are."""
+    for axis, n in enumerate(array.shape):
+        if n > 2 * edge:
+            array = np.take(array, [*range(edge), *range(n - edge, n)], axis)
+    return array
+
+
+def _writer(shown, o):
+    """How one number is written, and how wide. All numbers get one form, found from those that are shown:
+    whole floats as `2.`, floats with `precision` digits, and with an exponent where they are of many sizes."""
+    if shown.dtype.kind != "f":
+        width = max(len(str(v)) for v in shown.ravel().tolist())
+        return lambda v: str(v).rjust(width), width
+    values = shown.astype(np.float64).ravel()
+    values = values[np.isfinite(values) & (values != 0)]
+    whole, wild, tiny = True, False, False
+    if values.size:
+        largest, least = np.abs(values).max(), np.abs(values).min()
+        whole = bool(np.all(values == np.ceil(values)))
+        with np.errstate(over="ignore"):
+            wild, tiny = bool(largest / least > 1000 or largest > 1e8), bool(least < 1e-4)
+    exponent = (wild or (tiny and not whole)) if o.sci_mode is None else o.sci_mode
+    if exponent:
+        form = f".{o.precision}e"
+    else:
+        form = ".0f" if whole else f".{o.precision}f"
+
+    def written(v):
+        point = "." if whole and not exponent and np.isfinite(v) else ""
+        return format(v, form) + point
+
+    width = max((len(written(v)) for v in values.tolist()), default=1)
+    return lambda v: written(v).rjust(width), width
+
+
+def _rows(array, written, width, indent, shortened):
+    """An array in brackets: a row as many numbers wide as fit the line, blank lines between matrices."""
+    if array.ndim == 0:
+        return written(array.item())
+    o, n = _options, array.shape[0]
+    cut = shortened and n > 2 * o.edgeitems
+    places = [*range(o.edgeitems), *range(n - o.edgeitems, n)] if cut else range(n)
+    if array.ndim > 1:
+        parts = [_rows(array[i], written, width, indent + 1, shortened) for i in places]
+        if cut:
+            parts.insert(o.edgeitems, "...")
+        return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(parts) + "]"
+    numbers = [written(array[i].item()) for i in places]
+    if cut:
+        numbers.insert(o.edgeitems, " ...")
+    each = max(1, (o.linewidth - indent) // (width + 2))
+    lines = [", ".join(numbers[i : i + each]) for i in range(0, len(numbers), each)]
+    return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"

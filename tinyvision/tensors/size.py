@@ -1,4 +1,4 @@
-"""The shape of a tensor: a tuple, with `numel()`. It prints as a tuple does."""
+"""The shape of a tensor: a tuple, with `numel()`, that prints as PyTorch's: `torch.Size([2, 3])`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ class Size(tuple[int, ...]):
 
     def __new__(cls, sizes: Iterable[int] = ()) -> Size:
         return super().__new__(cls, sizes)
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
 
     def numel(self) -> int:
         """How many numbers a tensor of this shape holds."""

@@ -1,7 +1,6 @@
 """Tensor: a Variable with the face that PyTorch users know.
 
-Everything differentiable here is one call of an op from `functional`. What differs from PyTorch on purpose: views are
-copies (no two tensors share memory, except through `detach()`, `numpy()` and `from_numpy`).
+Everything differentiable here is one call of an op from `functional`. Slices and reshapes share memory, as PyTorch's do.
 """
 
 from __future__ import annotations
@@ -26,11 +25,12 @@ from ..types import Axes, DType
 from . import taped
 from .arguments import axis_of, new_shape, shape_of
 from .conversion import cast, copied, move, require_float
+from .history import GradFn
 from .hooks import RemovableHook
 from .indexing import own_index, steps_of, without_ones
 from .methods import Methods
 from .operands import OPERATORS, binary, compare
-from .printing import numbers_as_text
+from .printing import tensor_as_text
 from .size import Size
 from .writing import as_value, instead_of_view, is_recorded, overwrite, update
 
@@ -123,11 +123,12 @@ class Tensor(Methods, Variable):
         return iter(self.unbind(0))
 
     def __repr__(self) -> str:
-        text = numbers_as_text(to_numpy(self.array), prefix="tensor(")
-        extra = f", dtype={self.dtype}" if self.dtype not in (np.float32, np.int64, np.bool_) else ""
-        extra += f", device={str(self.device)!r}" if self.device.type != "cpu" else ""
-        extra += f", op={self.record.name}" if self.record else ", requires_grad=True" if self.requires_grad else ""
-        return f"tensor({text}{extra})"
+        said = [f"device={str(self.device)!r}"] if self.device.type != "cpu" else []
+        if self.record is not None:
+            said.append(f"grad_fn=<{GradFn(self.record).name()}>")
+        elif self.requires_grad:
+            said.append("requires_grad=True")
+        return tensor_as_text(to_numpy(self.array), said)
 
     def __format__(self, spec: str) -> str:
         if not self.array.ndim or (spec and self.array.size == 1):  # as PyTorch has it for single numbers
@@ -194,9 +195,9 @@ class Tensor(Methods, Variable):
         return self
 
     @property
-    def grad_fn(self) -> Record | None:
-        """The call that produced it: None for leaves."""
-        return self.record
+    def grad_fn(self) -> GradFn | None:
+        """The call that produced it, as PyTorch shows it: None for leaves."""
+        return GradFn(self.record) if self.record is not None else None
 
     def register_hook(self, hook: Callable[[Tensor], Any]) -> RemovableHook:
         """Call `hook(gradient)` once the gradient of this value is known; what it returns replaces it.

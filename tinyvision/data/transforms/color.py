@@ -9,6 +9,7 @@ import numpy as np
 
 from ...arrays import full_name, plain
 from ...device import to_numpy
+from ...dtypes import get_default_dtype
 from ...errors import DtypeError, OptionError, ShapeError
 from ...tape import Variable
 from ...tensors.tensor import Tensor
@@ -18,8 +19,9 @@ from .geometry import height_width, is_hwc
 
 
 class ToTensor(Transform):
-    """A picture  ->  a Tensor (C, H, W): uint8 of 0 to 255 becomes float32 of 0 to 1, other numbers stay as they are.
+    """A picture  ->  a Tensor (C, H, W): uint8 of 0 to 255 becomes floats of 0 to 1, other numbers stay as they are.
 
+    The floats are of the default dtype: float32, unless `set_default_dtype` named another.
     A picture is a Pillow image of any mode, or an array (H, W, C) or (H, W); of arrays, a batch (N, H, W, C) too.
     Raises DtypeError for anything else, a Tensor among them: it is one already."""
 
@@ -39,7 +41,8 @@ class ToTensor(Transform):
             raise ShapeError(f"ToTensor: the picture has no pixels: {told(image)}")
         image = image[:, :, None] if image.ndim == 2 else image
         planes = np.ascontiguousarray(np.moveaxis(image, -1, -3))
-        return Tensor(planes.astype(np.float32) / np.float32(255) if planes.dtype == np.uint8 else planes)
+        kind = get_default_dtype().type
+        return Tensor(planes.astype(kind) / kind(255) if planes.dtype == np.uint8 else planes)
 
 
 class Normalize(Transform):

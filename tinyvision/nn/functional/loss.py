@@ -9,6 +9,8 @@ import numpy as np
 from ...errors import OptionError, ShapeError
 from ...tape import Variable
 from ...tensors import taped as F
+from ...tensors.conversion import cast
+from ...tensors.operands import result_type
 from ...tensors.tensor import Tensor
 from ..inputs import tensor_input
 from .distance import pairwise_distance
@@ -38,6 +40,16 @@ def reduced(name: str, loss: Any, size_average: bool | None, reduce: bool | None
     """The losses themselves, their sum or their mean."""
     reduction = reduction_of(name, size_average, reduce, reduction)
     return loss if reduction == "none" else F.sum(loss) if reduction == "sum" else F.mean(loss)
+
+
+def _of_one_kind(name, input, target):
+    """Both in the dtype in which their numbers meet, as these losses of PyTorch's have it: whole numbers beside
+    floats become floats."""
+    input, target = tensor_input(name, "input", input), tensor_input(name, "target", target)
+    if input.dtype == target.dtype:
+        return input, target
+    kind = result_type(input, target)
+    return cast(input, kind), cast(target, kind)
 
 
 def cross_entropy(
@@ -85,6 +97,7 @@ def mse_loss(
     input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Tensor:
     """The mean of (input - target)²."""
+    input, target = _of_one_kind("mse_loss", input, target)
     return F.mse(input, target, reduction=reduction_of("mse_loss", size_average, reduce, reduction))
 
 
@@ -92,7 +105,7 @@ def l1_loss(
     input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Tensor:
     """The mean of |input - target|."""
-    return reduced("l1_loss", F.l1(input, target), size_average, reduce, reduction)
+    return reduced("l1_loss", F.l1(*_of_one_kind("l1_loss", input, target)), size_average, reduce, reduction)
 
 
 def smooth_l1_loss(
@@ -104,7 +117,7 @@ def smooth_l1_loss(
     beta: float = 1.0,
 ) -> Tensor:
     """d² / (2 · beta) where d = |input - target| < beta, else d - beta / 2; the mean."""
-    return reduced("smooth_l1_loss", F.smooth_l1(input, target, beta=beta), size_average, reduce, reduction)
+    return reduced("smooth_l1_loss", F.smooth_l1(*_of_one_kind("smooth_l1_loss", input, target), beta=beta), size_average, reduce, reduction)
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Tensor:

@@ -1,0 +1,65 @@
+"""What produced a tensor, as PyTorch shows it: `y.grad_fn`, and from there back to the leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..tape import Record, Variable
+
+
+class GradFn:
+    """The record of a call, to look at. It is called after the backward: `<MulBackward0>`."""
+
+    __slots__ = ("record",)
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+
+    def name(self) -> str:
+        """`MulBackward0` for a `mul`. Ops that PyTorch has under another name keep their own."""
+        return "".join(word.capitalize() for word in self.record.name.split("_")) + "Backward0"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """For every input what produced it, and a 0: a GradFn, an AccumulateGrad for a leaf, None where no gradient is
+        wanted. Empty once backward() has used up the graph."""
+        return tuple((_seen(source), 0) for source in self.record.inputs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GradFn) and self.record is other.record
+
+    def __hash__(self) -> int:
+        return id(self.record)
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {id(self.record):#x}>"
+
+
+class AccumulateGrad:
+    """The end of a way back: the leaf (`variable`) to whose `.grad` is added."""
+
+    __slots__ = ("variable",)
+
+    def __init__(self, variable: Variable) -> None:
+        self.variable = variable
+
+    def name(self) -> str:
+        """`AccumulateGrad`."""
+        return type(self).__name__
+
+    next_functions: tuple[()] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AccumulateGrad) and self.variable is other.variable
+
+    def __hash__(self) -> int:
+        return id(self.variable)
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {id(self.variable):#x}>"
+
+
+def _seen(source):
+    if source is None:
+        return None
+    return GradFn(source) if isinstance(source, Record) else AccumulateGrad(source)
