@@ -20,7 +20,7 @@ SAID = {
     "nn.LazyLinear": "made with their sizes.*in_features",
     "nn.Conv2D": r"did you mean Conv2d\?",
     "nn.functional.conv3d": "volumes",
-    "nn.functional.grid_sample": "numbers that a network learns",
+    "torchvision.ops.deform_conv2d": "numbers that a network learns",
     "nn.functional.rellu": r"did you mean relu\?",
     "nn.init.orthogonal": "orthogonal_",
     "nn.utils.spectral_norm": "through another",

@@ -21,6 +21,7 @@ from .grad_mode import (
     set_grad_enabled,
 )
 from .missing import missing
+from .places import stand_for
 from .tape import Record, differentiable
 from .tape import Variable as _OnTheTape
 from .tape import backward as _backward
@@ -338,6 +339,8 @@ def gradcheck(
 def _array_or_zeros(gradient, x):
     return np.zeros_like(x.array) if gradient is None else gradient.array
 
+
+stand_for(__name__, "function", "variable")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.autograd", __all__)

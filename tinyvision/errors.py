@@ -4,6 +4,8 @@ All of them derive from `TinyVisionError`, and each also derives from the built-
 programmer would expect, so `except ValueError` keeps working for code that has never heard of us.
 """
 
+import re
+
 from .printable import printable
 
 
@@ -17,7 +19,13 @@ class TinyVisionError(Exception):
         super().__init__(*(_readable(a) if isinstance(a, str) else a for a in args))
 
 
+_SIZE = re.compile(r"torch\.Size\(\[(\d+(?:, \d+)*)?\]\)")
+
+
 def _readable(message):
+    """The message without what could move a cursor, and with all shapes as tuples: a tensor's prints as PyTorch's."""
+    if "torch.Size(" in message:
+        message = _SIZE.sub(lambda found: str(tuple(int(n) for n in (found[1] or "").split(", ") if n)), message)
     return "\n".join(printable(line, None) for line in message.split("\n"))
 
 

@@ -92,8 +92,8 @@ KINDS = (
         """torch.alpha_dropout torch.avg_pool1d torch.batch_norm torch.binary_cross_entropy_with_logits
         torch.celu torch.celu_ torch.channel_shuffle torch.conv1d torch.conv2d torch.conv_transpose1d
         torch.conv_transpose2d torch.cosine_embedding_loss torch.cosine_similarity torch.dropout
-        torch.embedding torch.group_norm torch.hardshrink torch.hinge_embedding_loss torch.instance_norm
-        torch.kl_div torch.layer_norm torch.margin_ranking_loss torch.max_pool1d torch.max_pool2d
+        torch.embedding torch.grid_sampler torch.group_norm torch.hardshrink torch.hinge_embedding_loss
+        torch.instance_norm torch.kl_div torch.layer_norm torch.margin_ranking_loss torch.max_pool1d torch.max_pool2d
         torch.pairwise_distance torch.pixel_shuffle torch.pixel_unshuffle torch.poisson_nll_loss torch.prelu
         torch.rms_norm torch.selu torch.selu_ torch.threshold torch.threshold_ torch.triplet_margin_loss""",
     ),
@@ -142,7 +142,7 @@ KINDS = (
     ),
     (
         "its windows move by numbers that a network learns, which no op here does",
-        "deform_* Deform* grid_sampl* affine_grid*",
+        "deform_* Deform*",
     ),
     (
         "this network is not among those built here",
@@ -191,7 +191,6 @@ INSTEAD = {
     "clip_grad_norm": "nn.utils.clip_grad_norm_",
     "fuse_conv_bn_eval": "model.fuse()",
     "fuse_conv_bn_weights": "model.fuse()",
-    "ParameterDict": "nn.ParameterList, or parameters under names of their own",
     "DropBlock2d": "nn.Dropout2d, which drops whole channels",
     "drop_block2d": "nn.functional.dropout2d, which drops whole channels",
     "FeaturePyramidNetwork": "nn.Conv2d and nn.functional.interpolate, of which it is made",

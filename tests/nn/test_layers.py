@@ -266,8 +266,13 @@ def test_dropout2d_drops_whole_channels():
     assert set(np.unique(planes)) == {0.0, 2.0}
     assert (planes == planes[:, :1]).all()
     assert abs((planes[:, 0] == 0).mean() - 0.5) < 5 * np.sqrt(0.25 / 600)
+    with pytest.warns(UserWarning, match="N, C, H, W"):  # as PyTorch takes them: every number, and every row, a channel
+        assert set(np.unique(nn.Dropout2d()(tv.ones(30, 40)).numpy())) == {0.0, 2.0}
+    with pytest.warns(UserWarning, match="N, C, H, W"):
+        rows = nn.Dropout2d()(tv.ones(30, 40, 5)).numpy()
+    assert (rows == rows[:, :, :1]).all()
     with pytest.raises(ShapeError, match="N, C, H, W"):
-        nn.Dropout2d()(tv.ones(3, 4))
+        nn.Dropout2d()(tv.ones(3))
 
 
 def test_layers_take_device_and_dtype():

@@ -35,6 +35,21 @@ class Case:
         return f"{self.op}({self.note or shown})".replace(" ", "")
 
 
+def places_in(shape, places):
+    """An image and a grid of places, some outside, none near a pixel's centre or edge, where the slope changes."""
+
+    def make(rng):
+        N, _, H, W = shape
+        eighths = [
+            rng.integers(-3 * n, 3 * n, (N, *places[1:])) + 0.5 + rng.choice([-0.3, 0.2], (N, *places[1:])) / 2
+            for n in (W, H)
+        ]
+        grid = np.stack([e / n for e, n in zip(eighths, (W, H), strict=True)], -1)
+        return [rng.standard_normal(shape), grid]
+
+    return make
+
+
 def apart(rng, *shape, gap=0.1):
     """Distinct numbers at least `gap` apart and `gap`/2 away from 0: no kink within a small step, no tie."""
     size = int(np.prod(shape))
@@ -257,6 +272,13 @@ CASES = [
     Case("resize", normal((1, 2, 7, 6)), {"size": (3, 4), "mode": "cubic", "antialias": True}),
     Case("resize", normal((1, 2, 7)), {"size": (3,), "mode": "linear", "antialias": True}),
     Case("resize", normal((1, 2, 3, 4, 5)), {"size": (2, 5, 3), "mode": "area"}),
+    *(
+        Case(
+            "grid_sample", places_in((2, 3, 4, 5), (2, 3, 6)), {"mode": m, "padding_mode": p, "align_corners": c}, BOTH
+        )
+        for m in ("bilinear", "nearest", "bicubic")
+        for p, c in (("zeros", False), ("border", True), ("reflection", False), ("reflection", True))
+    ),
     Case("leaky_relu", kinked(2, 3, 4), {"negative_slope": 0.2}),
     Case("prelu", lambda rng: [apart(rng, 2, 3, 4), rng.standard_normal(3)], {}, BOTH),
     Case("prelu", lambda rng: [apart(rng, 2, 3, 4), rng.standard_normal(1)], {}, BOTH, "one"),

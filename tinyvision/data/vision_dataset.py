@@ -144,6 +144,18 @@ class MNIST(_Pictures):
         self.data, self.targets = Tensor(read.images[..., 0]), Tensor(read.labels)
 
     @property
+    def train_data(self) -> Tensor:
+        """The old name for data."""
+        return self.data
+
+    @property
+    def train_labels(self) -> Tensor:
+        """The old name for targets."""
+        return self.targets
+
+    test_data, test_labels = train_data, train_labels
+
+    @property
     def raw_folder(self) -> str:
         """Where the IDX files are."""
         return os.path.join(str(self.root), type(self).__name__, "raw")

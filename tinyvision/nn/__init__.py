@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 
 from ..missing import missing
-from . import functional, init, utils
+from ..places import stand_for
+from . import functional, init, modules, utils
 from .clip import clip_grad_norm_, clip_grad_value_
-from .containers import ModuleDict, ModuleList, ParameterList, Sequential
+from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .data_parallel import DataParallel
 from .layers import (
     CELU,
@@ -195,6 +196,7 @@ __all__ = [
     "PReLU",
     "PairwiseDistance",
     "Parameter",
+    "ParameterDict",
     "ParameterList",
     "PixelShuffle",
     "PixelUnshuffle",
@@ -235,9 +237,12 @@ __all__ = [
     "clip_grad_value_",
     "functional",
     "init",
+    "modules",
     "summary",
     "utils",
 ]
+
+stand_for(__name__, "parameter")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.nn", __all__)

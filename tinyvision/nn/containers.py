@@ -1,8 +1,8 @@
 """Modules that hold modules."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby, pairwise
 from typing import Any, TypeVar
 
 from ..errors import OptionError
@@ -116,6 +116,16 @@ class ModuleList(_Ordered):
     def _sliced(self, items):
         return ModuleList(value for _, value in items)
 
+    def __repr__(self) -> str:
+        """Neighbours that look alike are shown once: `(0-3): 4 x ReLU()`."""
+        lines, first = [], 0
+        for shown, alike in groupby(map(repr, self)):
+            last = first + len(list(alike)) - 1
+            name = f"({first}): " if first == last else f"({first}-{last}): {last - first + 1} x "
+            lines.append("\n  " + name + shown.replace("\n", "\n  "))
+            first = last + 1
+        return f"{type(self).__name__}({''.join(lines)}{chr(10) if lines else ''})"
+
 
 class ModuleDict(Module):
     """Modules by name, whose parameters count as the owner's (those in a plain Python dict do not)."""
@@ -189,6 +199,56 @@ class ParameterList(Module):
     def __setitem__(self, index: int, value: Any) -> None:
         self[index]
         setattr(self, str(index % len(self)), value if isinstance(value, Parameter) else Parameter(value))
+
+
+class ParameterDict(Module):
+    """Parameters by name that count as the owner's (those in a plain dict do not); tensors become parameters."""
+
+    def __init__(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
+        self.update(parameters)
+
+    def update(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+        """Add parameters, or put them in the place of those of the same name."""
+        for name, value in parameters.items() if isinstance(parameters, Mapping) else parameters:
+            self[name] = value
+
+    def keys(self) -> list[str]:
+        """The names, in the order in which they were added."""
+        return [name for name, value in vars(self).items() if isinstance(value, Parameter)]
+
+    def values(self) -> list[Parameter]:
+        """The parameters."""
+        return [vars(self)[name] for name in self.keys()]
+
+    def items(self) -> list[tuple[str, Parameter]]:
+        """(name, parameter) pairs."""
+        return list(zip(self.keys(), self.values(), strict=True))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The parameter of a name, or `default`."""
+        return vars(self)[name] if name in self else default
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
+
+    def __getitem__(self, name: str) -> Parameter:
+        if name not in self:
+            known = ", ".join(self.keys()) or "none"
+            raise OptionError(f"ParameterDict: there is no parameter {name!r}; there are {known}")
+        return vars(self)[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.register_parameter(name, value if isinstance(value, Parameter) else Parameter(value))
+
+    def __delitem__(self, name: str) -> None:
+        self[name]
+        delattr(self, name)
 
 
 def _module(container, module, where=""):

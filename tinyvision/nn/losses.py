@@ -14,6 +14,30 @@ from .inputs import tensor_input
 from .layers.declared import Declared
 from .module import Buffer, Module
 
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "BoxIoULoss",
+    "CosineEmbeddingLoss",
+    "CrossEntropyLoss",
+    "DiceLoss",
+    "FocalLoss",
+    "GaussianNLLLoss",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
+    "KLDivLoss",
+    "L1Loss",
+    "MSELoss",
+    "MarginRankingLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
+    "NLLLoss",
+    "PoissonNLLLoss",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
+    "TripletMarginLoss",
+]
+
 
 class _Loss(Declared):
     """A loss with PyTorch's arguments: size_average and reduce are the old spelling of reduction."""

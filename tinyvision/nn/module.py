@@ -22,6 +22,7 @@ from ..tensors.tensor import Tensor
 from ..types import DType
 from .hooks import RemovableHook, watched_inputs
 from .matching import matched
+from .parts import PartsOf
 
 Self = TypeVar("Self", bound="Module")
 
@@ -56,6 +57,7 @@ class Module:
     training = True
     frozen = False
     optional_state: tuple[str, ...] = ()  # names that a state dict may lack, because older files do
+    _modules, _parameters, _buffers = PartsOf(lambda: Module), PartsOf(lambda: Parameter), PartsOf(lambda: Buffer)
 
     def forward(self, *inputs: Any) -> Any:
         """What the module computes; called by `module(...)`. Every subclass defines it."""
@@ -412,6 +414,16 @@ class Module:
 
         What it returns, if anything, replaces grad_inputs."""
         return self._add_hook("backward", hook)
+
+    def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+        """`register_full_backward_hook` by its old name, of modules whose parameters the old one would show as well:
+        those raise OptionError."""
+        if next(self.parameters(), None) is not None:
+            raise OptionError(
+                f"register_backward_hook: of {type(self).__name__} it would show gradients of parameters among those "
+                f"of inputs; use register_full_backward_hook, and parameter.grad"
+            )
+        return self.register_full_backward_hook(hook)
 
     # -- showing
 

@@ -91,6 +91,10 @@ from .gathering import (
     scatter_backward,
     scatter_forward,
 )
+from .grid_sample import (
+    grid_sample_backward,
+    grid_sample_forward,
+)
 from .group_norm import (
     group_norm_backward,
     group_norm_forward,

@@ -387,3 +387,58 @@ def _agreement(a, b, generalized):
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inner
     outer = math.prod(max(a[k + 2], b[k + 2]) - min(a[k], b[k]) for k in (0, 1))
     return inner / (union + 1e-7) - ((outer - union) / (outer + 1e-7) if generalized else 0)
+
+
+def grid_sample_forward(
+    x: Array, grid: Array, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool = False
+) -> tuple[Array, Any]:
+    """y[n, c, i, j] = Σ over rows h and columns w near the place grid[n, i, j] of weight · weight · x[n, c, h, w]"""
+    read = (mode, padding_mode, align_corners)
+    y = np.zeros((x.shape[0], x.shape[1], *grid.shape[1:3]), x.dtype)
+    for n, i, j in np.ndindex(*grid.shape[:3]):
+        for h, w, weight in _read_at(grid[n, i, j], x.shape[2:], *read):
+            y[n, :, i, j] += weight * x[n, :, h, w]
+    return y, (x, grid, read)
+
+
+def grid_sample_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
+    """dx += weight · dy wherever forward says y += weight · x; the places' gradients from what a small step changes."""
+    x, grid, read = cache
+    dx, dgrid, step = np.zeros_like(x), np.zeros_like(grid), 1e-6
+    for n, i, j in np.ndindex(*grid.shape[:3]):
+        for h, w, weight in _read_at(grid[n, i, j], x.shape[2:], *read):
+            dx[n, :, h, w] += weight * dy[n, :, i, j]
+        for a in (0, 1):
+            for sign in (1, -1):
+                place = grid[n, i, j] + sign * step * (np.arange(2) == a)
+                for h, w, weight in _read_at(place, x.shape[2:], *read):
+                    dgrid[n, i, j, a] += sign * weight * (x[n, :, h, w] * dy[n, :, i, j]).sum() / (2 * step)
+    return (dx if needs[0] else None), (dgrid if needs[1] else None)
+
+
+def _read_at(place, sizes, mode, padding_mode, align_corners):
+    """(row, column, weight) of the pixels that are read at a place (across, down)."""
+    taps = []
+    for where, size in zip(reversed(place), sizes, strict=True):
+        pixel = (where + 1) / 2 * (size - 1) if align_corners else ((where + 1) * size - 1) / 2
+        if mode != "bicubic":
+            pixel = _folded(pixel, size, padding_mode, align_corners)
+        near = [round(pixel)] if mode == "nearest" else range(math.floor(pixel) - 1, math.floor(pixel) + 3)
+        kinds = {
+            "nearest": lambda d: 1,
+            "bilinear": lambda d: max(1 - d, 0),
+            "bicubic": lambda d: _kernel(d, "", -0.75),
+        }
+        weights = [kinds[mode](abs(k - pixel)) for k in near]
+        near = [round(_folded(k, size, padding_mode, align_corners)) for k in near]
+        taps.append([(k, w) for k, w in zip(near, weights, strict=True) if 0 <= k < size])
+    return [(h, w, a * b) for (h, a), (w, b) in product(*taps)]
+
+
+def _folded(pixel, size, padding_mode, align_corners):
+    """Where a place outside of 0 ... size - 1 is read instead: mirrored, one side after another, or at the border."""
+    if padding_mode == "reflection":
+        low, high = (0, size - 1) if align_corners else (-0.5, size - 0.5)
+        while low < high and not low <= pixel <= high:
+            pixel = 2 * low - pixel if pixel < low else 2 * high - pixel
+    return pixel if padding_mode == "zeros" else min(max(pixel, 0), size - 1)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ..missing import missing
+from ..places import stand_for
 from . import lr_scheduler
 from .adadelta import Adadelta
 from .adagrad import Adagrad
@@ -27,6 +28,8 @@ __all__ = [
     "RMSprop",
     "lr_scheduler",
 ]
+
+stand_for(__name__, "adamw")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.optim", __all__)

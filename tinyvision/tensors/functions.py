@@ -17,6 +17,9 @@ from typing import TypeVar as _TypeVar
 import numpy as _np
 
 from ..errors import DtypeError as _DtypeError
+from ..errors import GraphError as _GraphError
+from ..errors import OptionError as _OptionError
+from ..errors import ShapeError as _ShapeError
 from . import alike as _alike
 from . import arranging as _arranging
 from . import choosing as _choosing
@@ -46,6 +49,8 @@ def _method(method: _Callable[_Concatenate[_Tensor, _P], _R]) -> _Callable[_Conc
                 arguments = (options.pop(first),)
         if not arguments:
             raise TypeError(f"{name}() needs a tensor as its first argument")
+        if "out" in options:
+            return _into(name, options.pop("out"), lambda: function(*arguments, **options))
         return method(_tensor_input(name, "x", arguments[0]), *arguments[1:], **options)
 
     function.__name__ = function.__qualname__ = name
@@ -67,11 +72,34 @@ def _of_tensors(function: _Callable[_P, _R]) -> _Callable[_P, _R]:
 
     @_functools.wraps(function)
     def called(*arguments: _P.args, **options: _P.kwargs) -> _R:
+        if "out" in options:
+            out = options.pop("out")
+            return _into(function.__name__, out, lambda: called(*arguments, **options))
         first = [as_tensors(v) for v in arguments[:1] if v is not None] or arguments[:1]
         rest = [as_operand(v) for v in arguments[1:]]
         return function(*first, *rest, **options)
 
     return _takes_numpys_names(called) if "dim" in function.__code__.co_varnames else called
+
+
+def _into(name: str, out: _Any, compute: _Callable[[], _Any]) -> _Any:
+    """`out=`: the results are written into tensors that are there. Nothing is recorded then, as in PyTorch."""
+    if out is None:
+        return compute()
+    results = compute()
+    several = isinstance(results, tuple)
+    places, found = (out, results) if several else ((out,), (results,))
+    if not isinstance(places, (tuple, list)) or len(places) != len(found):
+        raise _OptionError(f"{name}: out must be {len(found)} tensors, got {out!r}")
+    for place, y in zip(places, found, strict=True):
+        if not isinstance(place, _Tensor):
+            raise _OptionError(f"{name}: out must be a tensor, got {type(place).__name__}")
+        if place.requires_grad or y.requires_grad:
+            raise _GraphError(f"{name}: what is written into out is not recorded; leave out= away, or use no_grad()")
+        if place.shape != y.shape:
+            raise _ShapeError(f"{name}: out is {tuple(place.shape)} but the result is {tuple(y.shape)}")
+        place.copy_(y)
+    return out
 
 
 abs = _method(_Tensor.abs)

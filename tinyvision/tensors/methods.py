@@ -86,10 +86,8 @@ class Methods(Conversions):
         """ "strided", the only one there is here."""
         return "strided"
 
-    @property
-    def is_sparse(self: Tensor) -> Any:
-        """False: there are no sparse tensors here."""
-        return False
+    # of kinds and devices that there are not here
+    is_sparse = is_quantized = is_nested = is_meta = is_mps = is_xpu = False
 
     @property
     def is_cuda(self: Tensor) -> bool:

@@ -1,6 +1,5 @@
 """How tensors are printed, and `set_printoptions`, which changes it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,23 +51,24 @@ def set_printoptions(
     _options = replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
-def tensor_as_text(array: np.ndarray, extras: Sequence[str] = (), word: str = "tensor") -> str:
-    """`tensor([...], dtype=torch.float64, ...)`, as PyTorch writes it.
+def tensor_as_text(array: np.ndarray, device: str | None = None, history: str | None = None) -> str:
+    """`tensor([...], device='cuda:0', dtype=torch.float64, requires_grad=True)`, as PyTorch writes it.
 
     array    on the CPU
-    extras   what is to be said besides the dtype, one word each: `requires_grad=True`"""
-    start, o = word + "(", _options
-    said = [*extras]
+    device   what is said of the device, and `history` of the gradient, if anything is"""
+    start, o = "tensor(", _options
+    said = [device] if device else []
     if array.size == 0:
         text = "[]"
-        said[:0] = [f"size={array.shape}"] if array.ndim != 1 else []
+        said += [f"size={array.shape}"] if array.ndim != 1 else []
         usual: tuple[Any, ...] = (get_default_dtype(),)
     else:
         shown = _ends(array, o.edgeitems) if array.size > o.threshold else array
-        text = _rows(array, *_writer(shown, o), len(start), shown is not array)
+        written, width = _writer(shown, o)
+        text = _rows(array, written, width, len(start), shown is not array)
         usual = (get_default_dtype(), np.int64, np.bool_)
-    if array.dtype not in usual:
-        said.append(f"dtype=torch.{array.dtype.name}")
+    said += [f"dtype=torch.{array.dtype.name}"] if array.dtype not in usual else []
+    said += [history] if history else []
     text = start + text
     column = len(text) - text.rfind("\n") + 1 if "\n" in text else len(text)
     for extra in said:

@@ -1,6 +1,6 @@
 """Tensor: a Variable with the face that PyTorch users know.
 
-Everything differentiable here is one call of an op from `functional`. Slices and reshapes share memory, as PyTorch's do.
+Everything differentiable is one call of an op from `functional`. Slices and reshapes share memory, as PyTorch's do.
 """
 
 from __future__ import annotations
@@ -123,12 +123,11 @@ class Tensor(Methods, Variable):
         return iter(self.unbind(0))
 
     def __repr__(self) -> str:
-        said = [f"device={str(self.device)!r}"] if self.device.type != "cpu" else []
+        device = f"device={str(self.device)!r}" if self.device.type != "cpu" else None
+        history = "requires_grad=True" if self.requires_grad else None
         if self.record is not None:
-            said.append(f"grad_fn=<{GradFn(self.record).name()}>")
-        elif self.requires_grad:
-            said.append("requires_grad=True")
-        return tensor_as_text(to_numpy(self.array), said)
+            history = f"grad_fn=<{GradFn(self.record).name()}>"
+        return tensor_as_text(to_numpy(self.array), device, history)
 
     def __format__(self, spec: str) -> str:
         if not self.array.ndim or (spec and self.array.size == 1):  # as PyTorch has it for single numbers

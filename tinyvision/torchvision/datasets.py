@@ -17,6 +17,7 @@ from ..data.vision_dataset import (
     default_loader,
 )
 from ..missing import missing
+from ..places import stand_for
 
 __all__ = [
     "CIFAR10",
@@ -35,6 +36,8 @@ __all__ = [
 
 _FILES = "its files are not read here; unpack them into class folders for ImageFolder"
 _TASK = "its targets are not labels of whole pictures; write a Dataset of your own"
+
+stand_for(__name__, "cifar", "folder", "mnist", "vision")
 
 if not TYPE_CHECKING:
     __getattr__ = missing(

@@ -27,6 +27,7 @@ from ..models.blocks import (
     StochasticDepth,
     stochastic_depth,
 )
+from ..places import stand_for
 
 __all__ = [
     "MLP",
@@ -50,6 +51,8 @@ __all__ = [
     "sigmoid_focal_loss",
     "stochastic_depth",
 ]
+
+stand_for(__name__, "boxes", "misc")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torchvision.ops", __all__)

@@ -81,6 +81,7 @@ from .pooling import (
     max_pool2d,
     max_unpool2d,
 )
+from .sampling import affine_grid, grid_sample
 from .shape import (
     channel_shuffle,
     embedding,
@@ -99,6 +100,7 @@ __all__ = [
     "adaptive_avg_pool2d",
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -130,6 +132,7 @@ __all__ = [
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",

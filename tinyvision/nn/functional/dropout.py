@@ -1,6 +1,7 @@
 """Dropout, whose masks come from `tinyvision.random.generator()`."""
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,9 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Drop whole channels of (N, C, H, W) with probability p and scale the rest by 1 / (1 - p). Raises ShapeError."""
+    """Drop whole channels of (N, C, H, W) with probability p and scale the rest by 1 / (1 - p).
+
+    Of (N, C) a number is a channel, and of (N, C, L) a row, each with a warning. Raises ShapeError."""
     return applied(_dropout_channels, input, inplace, p=p, training=training, name="dropout2d", axes="H, W")
 
 
@@ -49,7 +52,10 @@ def _dropout(input, p, training, shape=None):
 
 def _dropout_channels(input, p, training, name, axes):
     rank = 2 + len(axes.split(","))
-    if input.ndim != rank and not (rank != 4 and input.ndim == rank - 1):
+    if rank == 4 and input.ndim in (2, 3):  # PyTorch takes the second axis for the channels of these as well
+        warnings.warn(f"{name}: expected (N, C, {axes}), got {tuple(input.shape)}, read as (N, C, ...)", stacklevel=3)
+        rank = input.ndim
+    elif input.ndim != rank and not (rank != 4 and input.ndim == rank - 1):
         raise ShapeError(f"{name}: input must be (N, C, {axes}), got {tuple(input.shape)}")
     channels = input.ndim - rank + 2
     return _dropout(input, p, training, (*input.shape[:channels], *(1 for _ in input.shape[channels:])))

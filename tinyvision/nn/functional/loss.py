@@ -117,7 +117,13 @@ def smooth_l1_loss(
     beta: float = 1.0,
 ) -> Tensor:
     """d² / (2 · beta) where d = |input - target| < beta, else d - beta / 2; the mean."""
-    return reduced("smooth_l1_loss", F.smooth_l1(*_of_one_kind("smooth_l1_loss", input, target), beta=beta), size_average, reduce, reduction)
+    return reduced(
+        "smooth_l1_loss",
+        F.smooth_l1(*_of_one_kind("smooth_l1_loss", input, target), beta=beta),
+        size_average,
+        reduce,
+        reduction,
+    )
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Tensor:

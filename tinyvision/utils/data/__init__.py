@@ -24,6 +24,7 @@ from ...data import (
     random_split,
 )
 from ...missing import missing
+from ...places import stand_for
 
 __all__ = [
     "BatchSampler",
@@ -46,6 +47,8 @@ __all__ = [
     "get_worker_info",
     "random_split",
 ]
+
+stand_for(__name__, "dataloader", "dataset", "sampler")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.utils.data", __all__)

@@ -1,0 +1,27 @@
+"""PyTorch's files of layers, as scripts name them: `nn.modules.conv.Conv2d`, `nn.modules.batchnorm._BatchNorm`."""
+
+from collections.abc import Iterable
+from itertools import repeat
+from typing import Any
+
+from ..places import stand_for
+from .layers import *
+from .layers.normalization import _BatchNorm as _BatchNorm
+from .layers.normalization import _InstanceNorm as _InstanceNorm
+from .losses import *
+from .losses import _Loss as _Loss
+
+
+def _times(count):
+    def several(value: Any) -> tuple[Any, ...]:
+        return tuple(value) if isinstance(value, Iterable) else tuple(repeat(value, count))
+
+    return several
+
+
+_single, _pair, _triple, _quadruple = map(_times, (1, 2, 3, 4))  # a number for every axis, as layers of one's own need
+
+stand_for(
+    __name__, "activation", "batchnorm", "container", "conv", "distance", "dropout", "flatten", "fold", "instancenorm",
+    "linear", "loss", "module", "normalization", "padding", "pixelshuffle", "pooling", "sparse", "upsampling", "utils",
+)  # fmt: skip

@@ -1,0 +1,45 @@
+"""A module's parts as the dicts in which PyTorch keeps them: `model._modules["fc"]`, `layer._parameters.items()`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import Any
+
+
+class Parts(MutableMapping[str, Any]):
+    """The attributes of one module that are of one kind, by name; what is put in becomes an attribute."""
+
+    def __init__(self, module: Any, kind: type) -> None:
+        self._module, self._kind = module, kind
+
+    def __getitem__(self, name: str) -> Any:
+        value = vars(self._module).get(name)
+        if not isinstance(value, self._kind):
+            raise KeyError(name)
+        return value
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        setattr(self._module, name, value)
+
+    def __delitem__(self, name: str) -> None:
+        self[name]
+        delattr(self._module, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name, value in vars(self._module).items() if isinstance(value, self._kind)])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+class PartsOf:
+    """The attribute of a class of modules that gives `Parts`; the kind is asked for later, as it may be that class."""
+
+    def __init__(self, kind: Callable[[], type]) -> None:
+        self._kind = kind
+
+    def __get__(self, module: Any, owner: Any = None) -> Any:
+        return self if module is None else Parts(module, self._kind())
