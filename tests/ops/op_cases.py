@@ -147,6 +147,14 @@ def _scores(rng):
     return [rng.standard_normal((3, 4)), rng.random((3, 4))]
 
 
+def _cosines(rng):
+    return [rng.uniform(-0.95, 0.95, (5, 4)), np.array([3, 0, 0, 1, 2])]
+
+
+def _embedded(rng):
+    return [rng.standard_normal((6, 3)), np.array([2, 0, 2, 1, 0, 2])]
+
+
 def _two_probabilities(rng):
     return [0.1 + 0.8 * rng.random((3, 4)), 0.1 + 0.8 * rng.random((3, 4))]
 
@@ -307,6 +315,10 @@ CASES = [
     Case("kl_div", _two_probabilities, {"log_target": True}, BOTH),
     Case("focal", _scores, {"gamma": 2.0, "alpha": 0.25}),
     Case("focal", _scores, {"gamma": 0.5}),
+    Case("arcface", _cosines, {"margin": 0.4, "scale": 7.0}),
+    Case("arcface", _cosines, {"margin": 1.5, "scale": 2.0}),
+    Case("triplet", _embedded, {"margin": 0.7}),
+    Case("triplet", _embedded, {"margin": 5.0}),
     Case("box_agreement", _boxes, {}, BOTH),
     Case("box_agreement", _boxes, {"generalized": False}, BOTH),
     *(

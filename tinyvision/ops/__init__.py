@@ -115,6 +115,7 @@ from .loss import (
     softmax_backward,
     softmax_forward,
 )
+from .loss_embedding import arcface_backward, arcface_forward, triplet_backward, triplet_forward
 from .loss_pointwise import (
     bce_backward,
     bce_forward,

@@ -84,6 +84,8 @@ roll = differentiable(ops.roll_forward, ops.roll_backward)
 repeat = differentiable(ops.repeat_forward, ops.repeat_backward)
 power_of = differentiable(ops.power_forward, ops.power_backward)
 
+arcface = differentiable(ops.arcface_forward, ops.arcface_backward)
+triplet = differentiable(ops.triplet_forward, ops.triplet_backward)
 box_agreement = differentiable(ops.box_agreement_forward, ops.box_agreement_backward)
 group_norm = differentiable(ops.group_norm_forward, ops.group_norm_backward)
 layer_norm = differentiable(ops.layer_norm_forward, ops.layer_norm_backward)

@@ -44,6 +44,8 @@ from .convolution import padding_around as padding_around
 from .distance import cosine_similarity, normalize, one_hot, pairwise_distance
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from .loss import (
+    arcface,
+    batch_hard_triplet_loss,
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     box_iou_loss,
@@ -102,8 +104,10 @@ __all__ = [
     "adaptive_max_pool2d",
     "affine_grid",
     "alpha_dropout",
+    "arcface",
     "avg_pool1d",
     "avg_pool2d",
+    "batch_hard_triplet_loss",
     "batch_norm",
     "batch_norm_relu",
     "binary_cross_entropy",

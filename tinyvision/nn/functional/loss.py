@@ -374,6 +374,20 @@ def sigmoid_focal_loss(
     return reduced("sigmoid_focal_loss", F.focal(input, target, gamma=gamma, alpha=alpha), None, None, reduction)
 
 
+def arcface(cosines: Any, labels: Any, margin: float = 0.5, scale: float = 30.0) -> Tensor:
+    """Scores (N, K) for a cross-entropy out of cosines (N, K) with the classes' centres: the own class is held back by
+    an angle `margin`, and all are multiplied by `scale` (see `ops.arcface_forward`)."""
+    return F.arcface(tensor_input("arcface", "cosines", cosines), tensor_input("arcface", "labels", labels).array,
+                     margin=margin, scale=scale)  # fmt: skip
+
+
+def batch_hard_triplet_loss(input: Any, labels: Any, margin: float = 0.2) -> Tensor:
+    """How much further the furthest of one's own class is than the nearest of another, and `margin`; the mean over the
+    batch's anchors, for embeddings (N, E) and labels (N,) (see `ops.triplet_forward`)."""
+    name = "batch_hard_triplet_loss"
+    return F.triplet(tensor_input(name, "input", input), tensor_input(name, "labels", labels).array, margin=margin)
+
+
 def dice_loss(input: Any, target: Any, smooth: float = 1.0, reduction: str = "mean") -> Tensor:
     """1 - (2 · Σ input · target + smooth) / (Σ input + Σ target + smooth): how little two masks overlap.
 
