@@ -18,12 +18,15 @@ MEASURES = {
         "resnet18",
         "ResNet-18: inference at batch 1, 8, 32, as loaded and folded; training step at batch 8",
     ),
+    "networks": ("more_networks", "EfficientNet-Lite0: inference, training step; a U-Net's training step"),
     "memory": ("memory", "peak memory of a ResNet-18 training step, each contestant in its own process"),
     "import": ("imports", "import times, each in a new process"),
     "scaling": ("scaling", "over batch sizes 1 to 64, image sizes, and threads"),
     "profile": ("breakdown", "where tinyvision's time goes: products, columns, elementwise passes, Python"),
 }
-DEFAULT = ("cnn", "conv", "resnet18", "memory", "import")
+DEFAULT = ("cnn", "conv", "resnet18", "networks", "memory", "import")
+SHORT = ("cnn", "conv", "resnet18", "networks", "memory")
+SHORT_LIBRARIES = "tinyvision,PyTorch,ONNX Runtime"
 
 # name -> (module with main(argv), what it measures); each has a --help of its own
 OTHERS = {
@@ -33,11 +36,13 @@ OTHERS = {
     "gpu": ("gpu", "everything on an NVIDIA GPU (the same as --device cuda)"),
 }
 EPILOG = """\
-Without a command: cnn, conv, resnet18, memory and import (about six minutes on
-two cores), and the table of goals. Results are compared with PyTorch's before
+Without a command: cnn, conv, resnet18, networks, memory and import (about eight
+minutes on two cores), and the table of goals. Results are compared with PyTorch's before
 anything is timed; contestants take turns; times are medians.
 
   python -m benchmarks --quick       a first look, good for development only
+  taskset -c 0,1 python -m benchmarks short --json benchmarks/results/cpu.json
+                                     the goals alone, on two cores, in two minutes
   python -m benchmarks all --json benchmarks/results/cpu.json
   python -m benchmarks report        RESULTS.md from all records in results/
 """
@@ -57,6 +62,8 @@ def build_parser():
         _add_options(commands.add_parser(name, help=text, description=text), default=argparse.SUPPRESS)
     text = "all of the above, in about ten minutes"
     _add_options(commands.add_parser("all", help=text, description=text), default=argparse.SUPPRESS)
+    text = "the goals' own cases next to PyTorch and ONNX Runtime, with a third of the turns, in about two minutes"
+    _add_options(commands.add_parser("short", help=text, description=text), default=argparse.SUPPRESS)
     for name, (_, text) in OTHERS.items():
         commands.add_parser(name, help=text, add_help=False)
     report = commands.add_parser("report", help="render the records in benchmarks/results/ into benchmarks/RESULTS.md")
@@ -165,10 +172,12 @@ def _measure(options, argv):
     if options.json:
         record.check_writable(options.json)
     progress = suite.progress_line if sys.stderr.isatty() else None
+    short = options.command == "short"
     run = suite.begin(
         options.threads,
-        _only(options.only),
+        _only(options.only or (SHORT_LIBRARIES if short else None)),
         quick=options.quick,
+        short=short,
         repeats=options.repeats,
         arguments=tuple(argv),
         progress=progress,
@@ -178,7 +187,7 @@ def _measure(options, argv):
     if machine.busy(run.load, os.cpu_count() or 1):
         print(f"benchmarks: the machine is busy (load average {run.load}); do not trust these figures", file=sys.stderr)
     console = Console()
-    names = {None: DEFAULT, "all": tuple(MEASURES)}.get(options.command, (options.command,))
+    names = {None: DEFAULT, "all": tuple(MEASURES), "short": SHORT}.get(options.command, (options.command,))
     for name in names:
         importlib.import_module(f"benchmarks.{MEASURES[name][0]}").run(run)
         run.say("")

@@ -4,6 +4,7 @@ from . import agreement, networks
 from .contestants import Layer
 
 BATCH, SIZE, RATE = 64, 24, 0.01
+SMALL_BATCHES = (8, 1)
 
 # SimpleCNN's two convolutions, and one of ResNet-18's.
 LAYERS = (
@@ -17,11 +18,13 @@ STEP = {"loss": agreement.LOSS, "gradient": agreement.GRADIENT}
 
 def run(suite):
     """Measure: the step first, then each layer forward, and forward with both gradients."""
-    x, labels = networks.images(BATCH, SIZE)
-    entries, failed = suite.entries("cnn_step", networks.simple_cnn(), x, labels, RATE)
-    name = f"SimpleCNN, batch {BATCH}, 3×{SIZE}×{SIZE}"
-    suite.measure("cnn", "training step", name, entries, STEP, suite.turns(35, 5), failed)
-    for layer in LAYERS:
+    state = networks.simple_cnn()
+    for batch in (BATCH, *SMALL_BATCHES):
+        x, labels = networks.images(batch, SIZE)
+        entries, failed = suite.entries("cnn_step", state, x, labels, RATE)
+        name = f"SimpleCNN, batch {batch}, 3×{SIZE}×{SIZE}"
+        suite.measure("cnn", "training step", name, entries, STEP, suite.turns(35, 5), failed)
+    for layer in () if suite.short else LAYERS:
         x, weight, dy = networks.conv_data(layer)
         name, turns = f"{layer.name}, batch {layer.batch}", suite.turns(11, 3)
         facts = {"flops": layer.flops, "least_bytes": layer.least_bytes}

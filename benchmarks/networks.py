@@ -40,6 +40,15 @@ def resnet18():
     return state
 
 
+def of_architecture(name):
+    """{name: array}: initial weights of one of `architectures`."""
+    from . import architectures
+    from .contestants import ours
+
+    shapes = {key: tuple(value.shape) for key, value in ours.network(name).state_dict().items()}
+    return architectures.initial(shapes, generator(len(shapes)))
+
+
 def _arrays(model):
     return {name: np.array(value.numpy(), order="C") for name, value in model.state_dict().items()}
 

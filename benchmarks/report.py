@@ -25,15 +25,18 @@ is one of medians; *turn by turn* is the median of the ratios of neighbouring tu
 a while disturbs less. PyTorch is run in both of its memory layouts, and the faster one counts, case by case.
 `OPENBLAS_CORETYPE` is unset before NumPy loads. Absolute times hold for one machine and one day.
 
-Words. *Eager* is PyTorch as a training script runs it; *frozen* is its inference graph after `torch.jit.freeze` and
-`optimize_for_inference`. *As loaded* is our network in `eval()` mode under `no_grad()`; *folded* is the same after one
-call of `fuse()`, which folds batch-norm into the convolutions. *must* is the ratio that we hold ourselves to, *aim* the
-one that we would like to reach. *Turns* is how many times a contestant was timed.
+Words. *NumPy alone* is tinyvision as it installs; *with fast* is the same with the loops that numba has compiled (the
+extra `fast`). *Eager* is PyTorch as a training script runs it; *frozen* is its inference graph after
+`torch.jit.freeze` and `optimize_for_inference`. *As loaded* is our network in `eval()` mode under `no_grad()`; *folded*
+is the same after one call of `fuse()`, which folds batch-norm into the convolutions. ONNX Runtime is given what PyTorch
+exports. *must* is the ratio that we hold ourselves to, *aim* the one that we would like to reach. *Turns* is how many
+times a contestant was timed.
 """
 TITLES = {
     "cnn": "SimpleCNN and single convolutions",
     "conv": "The convolutions of ResNet-18",
     "resnet18": "ResNet-18",
+    "networks": "EfficientNet-Lite0 and a U-Net",
     "memory": "Memory",
     "import": "Import",
     "scaling": "Scaling",

@@ -13,7 +13,7 @@ FLOPS = 3.63e9  # an image, forward; a training step takes three times that, les
 def run(suite):
     """Measure inference at every batch size (in a quick run, at those of the goals), then the training step."""
     state = networks.resnet18()
-    for batch in BATCHES[:2] if suite.quick else BATCHES:
+    for batch in BATCHES[:2] if suite.quick or suite.short else BATCHES:
         inference(suite, state, batch)
     x, labels = networks.images(TRAINING_BATCH, SIZE)
     entries, failed = suite.entries("resnet_step", state, x, labels, RATE, MOMENTUM, DECAY)

@@ -19,6 +19,7 @@ class Suite:
     missing: dict
     threads: int
     quick: bool = False
+    short: bool = False  # the goals' own cases alone, with a third of the turns
     repeats: int | None = None
     arguments: tuple = ()
     progress: object = None  # a function of one line of text
@@ -31,7 +32,7 @@ class Suite:
 
     def turns(self, usual, quick):
         """How many turns every contestant gets."""
-        return self.repeats or (quick if self.quick else usual)
+        return self.repeats or (quick if self.quick else max(quick, usual // 3) if self.short else usual)
 
     def say(self, text):
         """Tell whoever watches what is being done."""
@@ -88,6 +89,7 @@ class Suite:
             "created": self.created,
             "command": machine.command(self.arguments),
             "quick": self.quick,
+            "short": self.short,
             "seconds": round(time.perf_counter() - self.started, 1),
             "machine": machine.describe(self.modules, self.threads),
             "load_average": {"start": self.load, "end": machine.load_average()},
@@ -141,6 +143,10 @@ def begin(threads=None, only=None, **options):
         # Holds also those to it who take no number of threads (XLA). Before they are loaded, and start their threads.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     modules, missing = contestants.load(only)
+    ours = modules.get("tinyvision")
+    why = ours and ours.prepare(options.get("progress") or (lambda text: None))
+    if why:
+        missing[ours.FAST] = why
     contestants.set_threads(modules, threads)
     return Suite(modules, missing, threads, **options)
 

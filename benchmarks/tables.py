@@ -81,6 +81,7 @@ def goals_table(record, only_what_ran=False, runs=()):
     runs: other records of the same machine, whose ratios show how far whole runs differ."""
     rows, ran = [], {case["benchmark"] for case in record["cases"]}
     others = [[times(o.ratio) for o in goals.outcomes(run["cases"])] for run in runs]
+    fast, alone = goals.has_fast(record["cases"]), goals.outcomes(record["cases"], fast=False)
     for i, o in enumerate(goals.outcomes(record["cases"])):
         if only_what_ran and o.goal.benchmark not in ran:
             continue
@@ -91,6 +92,7 @@ def goals_table(record, only_what_ran=False, runs=()):
                 o.goal.against,
                 f"{o.goal.must:.2f}",
                 f"{o.goal.aim:.2f}",
+                *((amount(alone[i].ours, o.goal.unit), times(alone[i].ratio)) if fast else ()),
                 amount(o.ours, o.goal.unit),
                 amount(o.theirs, o.goal.unit),
                 times(o.ratio),
@@ -105,8 +107,8 @@ def goals_table(record, only_what_ran=False, runs=()):
         "against",
         "must",
         "aim",
-        "tinyvision",
-        "PyTorch",
+        *(("NumPy alone", "its ratio", "with fast") if fast else ("tinyvision",)),
+        "the other",
         "ratio",
         "turn by turn",
         "quartiles",
@@ -115,9 +117,10 @@ def goals_table(record, only_what_ran=False, runs=()):
     )
     note = (
         "ratio: of the medians; turn by turn: the median of the ratios of neighbouring turns. Lower is better. "
-        "PyTorch is the faster of its two memory layouts in every case. Means over layers: amounts are sums."
+        "PyTorch is the faster of its two memory layouts in every case. Means over layers: amounts are sums. "
+        "The goals are for the compiled loops of the extra `fast`."
     )
-    return Table("Goals, as ratios to PyTorch in the same run", columns, rows, note)
+    return Table("Goals, as ratios to the other library in the same run", columns, rows, note)
 
 
 def case_table(case):
@@ -168,26 +171,31 @@ def layers_table(record, group):
     """ResNet-18's layers in one pass: times, ratio, and the share of the machine's ceilings."""
     ceiling = (record.get("ceilings") or {}).get(str(record["machine"]["threads"]))
     cases = [c for c in record["cases"] if c["benchmark"] == "conv" and c["group"] == group]
-    rows, ratios, missing = [], [], []
+    rows, ratios, ratios_fast, missing = [], [], [], []
     for case in cases:
         ours, torch, jax = (fastest(case, family) for family in ("tinyvision", "PyTorch", "JAX"))
-        ratio = timing.ratio(ours, torch)[0] if ours and torch else None
+        fast = fastest(case, goals.FAST)
+        ratio, ratio_fast = (timing.ratio(a, torch)[0] if a and torch else None for a in (ours, fast))
         ratios += [ratio] if ratio else []
+        ratios_fast += [ratio_fast] if ratio_fast else []
         missing += [f"{case['case']}, {reason}" for reason in _reasons(case)]
         rows.append(
             (
                 case["case"],
                 _median(ours),
-                _spread(ours),
+                _median(fast),
+                _spread(fast or ours),
                 _median(torch),
                 _median(jax),
                 times(ratio),
-                *_shares(case, ours, ceiling),
+                times(ratio_fast),
+                *_shares(case, fast or ours, ceiling),
             )
         )
-    mean = times(timing.geometric_mean(ratios)) if ratios else "–"
-    rows.append(("geometric mean", "", "", "", "", mean, "", "", ""))
-    columns = ("layer", "tinyvision", "quartiles", "PyTorch", "JAX", "ratio", "GFLOP/s", "of product", "of roofline")
+    means = [times(timing.geometric_mean(some)) if some else "–" for some in (ratios, ratios_fast)]
+    rows.append(("geometric mean", "", "", "", "", "", *means, "", "", ""))
+    columns = ("layer", "NumPy alone", "with fast", "quartiles", "PyTorch", "JAX", "ratio", "with fast", "GFLOP/s")
+    columns += ("of product", "of roofline")
     return Table(f"Convolutions, {group}, batch {cases[0]['batch']}", columns, rows, "\n".join(missing))
 
 
@@ -263,11 +271,12 @@ def scaling_table(cases):
     """One row for each value, tinyvision next to PyTorch's faster layout."""
     rows = []
     for case in cases:
-        ours, torch = fastest(case, "tinyvision"), fastest(case, "PyTorch")
-        ratio = timing.ratio(ours, torch)[0] if ours and torch else None
-        rows.append((case["case"], _median(ours), _spread(ours), _median(torch), times(ratio)))
+        ours, fast, torch = (fastest(case, family) for family in ("tinyvision", goals.FAST, "PyTorch"))
+        ratios = [times(timing.ratio(a, torch)[0] if a and torch else None) for a in (ours, fast)]
+        rows.append((case["case"], _median(ours), _median(fast), _spread(fast or ours), _median(torch), *ratios))
     what = cases[0]["group"].rsplit(" ", 1)[-1]
-    return Table(cases[0]["group"], (what, "tinyvision", "quartiles", "PyTorch", "ratio"), rows)
+    columns = (what, "NumPy alone", "with fast", "quartiles", "PyTorch", "ratio", "with fast")
+    return Table(cases[0]["group"], columns, rows)
 
 
 def breakdown_table(part):

@@ -11,6 +11,8 @@ instance).
     cnn_step(state, x, labels, lr)                            losses of three steps, gradients of the first
     resnet_inference(state, x)                                logits
     resnet_step(state, x, labels, lr, momentum, decay)        losses of three steps, gradients of the first
+    network_inference(name, state, x)                         logits of one of `architectures`
+    network_step(name, state, x, labels, lr)                  as resnet_step, all gradients as one vector
 """
 
 import importlib
@@ -18,7 +20,7 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-MODULES = ("ours", "pytorch", "jax_", "dezero_", "mygrad_")
+MODULES = ("ours", "pytorch", "onnxruntime_", "jax_", "dezero_", "mygrad_")
 
 
 class Entry(NamedTuple):
@@ -62,6 +64,16 @@ class Layer(NamedTuple):
         """float32 image, kernels and output, each moved once."""
         weights = self.outputs * self.channels * self.kernel**2
         return 4 * (self.batch * (self.channels * self.size**2 + self.outputs * self.out_size**2) + weights)
+
+
+def one_gradient(results):
+    """The results of a step with the gradients of all parameters as one vector, in the order of their names: among
+    many small ones there are some that are 0 but for rounding, which cannot be compared alone."""
+    import numpy as np
+
+    parts = [results[name].ravel() for name in sorted(results) if name.startswith("gradient")]
+    others = {name: value for name, value in results.items() if not name.startswith("gradient")}
+    return others | {"gradient": np.concatenate(parts)}
 
 
 def load(only=None):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-NAME = "tinyvision"
+NAME = "tinyvision"  # NumPy alone
+FAST = "tinyvision fast"  # with the compiled loops of the extra `fast`
 
 
 def version():
@@ -19,7 +20,43 @@ def set_threads(threads):
     tinyvision.set_num_threads(threads)
 
 
-def _entry(name, run, results, family=NAME):
+def prepare(say):
+    """Compile the loops of the extra `fast`. Returns why there are none, or None."""
+    from tinyvision.kernels.cpu import compiled
+
+    if not compiled.installed():
+        return "numba is not installed; install with: pip install '.[bench]'"
+    say("compiling loops")
+    compiled.compile_all()
+    return None if compiled.ready() else "its compiled loops were asked for before they were there"
+
+
+def _ways(name, build, ways=(NAME, FAST)):
+    """The entries of what build() makes, (run, results): with NumPy alone, and with the compiled loops, if they are
+    there. Each has a state of its own."""
+    from tinyvision.kernels.cpu import compiled
+
+    entries = []
+    if NAME in ways:
+        run, results = build()
+        entries.append(_entry(name, _alone(run), _alone(results), name))
+    if FAST in ways and compiled.ready():
+        name = name.replace(NAME, FAST, 1)
+        entries.append(_entry(name, *build(), name))
+    return entries
+
+
+def _alone(work):
+    from tinyvision import kernels
+
+    def run():
+        with kernels.only():
+            return work()
+
+    return run
+
+
+def _entry(name, run, results, family):
     from . import Entry
 
     return Entry(name, run, results, family)
@@ -30,28 +67,35 @@ def _channels_last(a):
     return np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
 
 
+def _conv2d(x, weight, options):
+    """The pair of functions that the tape would call now."""
+    from tinyvision import kernels, ops
+
+    return kernels.choose_on_cpu(ops.conv2d_forward, ops.conv2d_backward, [x, weight], options)
+
+
 def conv_forward(layer, x, weight):
     """The op on plain arrays."""
-    from tinyvision import ops
-
     x, weight, options = _channels_last(x), _channels_last(weight), {"stride": layer.stride, "padding": layer.padding}
 
     def run():
-        return ops.conv2d_forward(x, weight, **options)[0]
+        return _conv2d(x, weight, options)[0](x, weight, **options)[0]
 
-    return [_entry(NAME, run, lambda: {"y": run()})]
+    return _ways(NAME, lambda: (run, lambda: {"y": run()}))
 
 
 def _conv_gradient(layer, x, weight, dy, needs, which):
-    from tinyvision import ops
-
     x, weight, dy = _channels_last(x), _channels_last(weight), _channels_last(dy)
-    _, cache = ops.conv2d_forward(x, weight, stride=layer.stride, padding=layer.padding)
+    options = {"stride": layer.stride, "padding": layer.padding}
 
     def run():
-        return ops.conv2d_backward(dy, cache, needs)
+        forward, backward = _conv2d(x, weight, options)
+        if forward not in caches:  # its own, which NumPy alone and the loops may keep differently
+            caches[forward] = forward(x, weight, **options)[1]
+        return backward(dy, caches[forward], needs)
 
-    return [_entry(NAME, run, lambda: {which: run()[needs.index(True)]})]
+    caches = {}
+    return _ways(NAME, lambda: (run, lambda: {which: run()[needs.index(True)]}))
 
 
 def conv_image_gradient(layer, x, weight, dy):
@@ -78,17 +122,19 @@ def conv_both(layer, x, weight, dy):
         y.backward(dy)
         return y
 
-    return [
-        _entry(NAME, run, lambda: {"y": run().detach().numpy(), "dx": x.grad.numpy(), "dweight": weight.grad.numpy()})
-    ]
+    def results():
+        return {"y": run().detach().numpy(), "dx": x.grad.numpy(), "dweight": weight.grad.numpy()}
+
+    return _ways(NAME, lambda: (run, results))
 
 
-def _step(model, optimizer, x, labels):
+def _step(model, x, labels, **options):
+    """(run, results) of a step of SGD through the tape."""
     import tinyvision as tv
-    from tinyvision import nn
+    from tinyvision import nn, optim
 
     x, labels = tv.from_numpy(x), tv.from_numpy(labels)
-    criterion = nn.CrossEntropyLoss()
+    criterion, optimizer = nn.CrossEntropyLoss(), optim.SGD(model.parameters(), **options)
     model.train()
 
     def run():
@@ -103,47 +149,75 @@ def _step(model, optimizer, x, labels):
         found.update({f"gradient {name}": p.grad.numpy().copy() for name, p in model.named_parameters()})
         return found | {"loss 2": run(), "loss 3": run()}
 
-    return [_entry(NAME, run, results)]
+    return run, results
 
 
-def cnn_step(state, x, labels, lr):
-    """A step of SGD through the tape."""
-    from tinyvision import models, optim
-
-    model = models.SimpleCNN(x.shape[1], 10, x.shape[2])
-    model.load_state_dict(state)
-    return _step(model, optim.SGD(model.parameters(), lr=lr), x, labels)
-
-
-def _resnet(state):
-    from tinyvision import models
-
-    model = models.resnet18()
+def _loaded(model, state):
     model.load_state_dict(state)
     return model
 
 
-def resnet_step(state, x, labels, lr, momentum, decay):
-    """A step of SGD with momentum through the tape."""
-    from tinyvision import optim
+def cnn_step(state, x, labels, lr):
+    """A step of SGD through the tape."""
+    from tinyvision import models
 
-    model = _resnet(state)
-    return _step(model, optim.SGD(model.parameters(), lr=lr, momentum=momentum, weight_decay=decay), x, labels)
+    return _ways(NAME, lambda: _step(_loaded(models.SimpleCNN(x.shape[1], 10, x.shape[2]), state), x, labels, lr=lr))
+
+
+def resnet_step(state, x, labels, lr, momentum, decay, ways=(NAME, FAST)):
+    """A step of SGD with momentum through the tape."""
+    from tinyvision import models
+
+    options = {"lr": lr, "momentum": momentum, "weight_decay": decay}
+    return _ways(NAME, lambda: _step(_loaded(models.resnet18(), state), x, labels, **options), ways)
+
+
+def network_step(name, state, x, labels, lr):
+    """A step of SGD for one of `architectures`."""
+    from . import one_gradient
+
+    def build():
+        run, results = _step(_loaded(network(name), state), x, labels, lr=lr)
+        return run, lambda: one_gradient(results())
+
+    return _ways(NAME, build)
+
+
+def network(name):
+    """One of `architectures`."""
+    import tinyvision as tv
+    from tinyvision import nn
+
+    from .. import architectures
+
+    return architectures.unet(nn, tv.cat) if name == "unet" else architectures.efficientnet_lite0(nn)
 
 
 def resnet_inference(state, x):
     """As loaded, and with batch-norm folded by `model.fuse()`."""
-    import tinyvision as tv
+    from tinyvision import models
 
-    model, x = _resnet(state).eval(), tv.from_numpy(x)
-    return [_inference(NAME, model, x), _inference(f"{NAME} folded", model.fuse(), x)]
+    return [
+        entry
+        for name in (NAME, f"{NAME} folded")
+        for entry in _ways(name, lambda name=name: _inference(name, _loaded(models.resnet18(), state), x))
+    ]
+
+
+def network_inference(name, state, x):
+    """As loaded."""
+    return _ways(NAME, lambda: _inference(NAME, _loaded(network(name), state), x))
 
 
 def _inference(name, model, x):
     import tinyvision as tv
 
+    model, x = model.eval(), tv.from_numpy(x)
+    if name != NAME:
+        model = model.fuse()
+
     def run():
         with tv.no_grad():
             return model(x)
 
-    return _entry(name, run, lambda: {"logits": run().numpy()}, name)
+    return run, lambda: {"logits": run().numpy()}

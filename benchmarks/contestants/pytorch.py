@@ -210,6 +210,38 @@ def resnet_step(state, x, labels, lr, momentum, decay, layouts=LAYOUTS):
     return entries
 
 
+def network(name):
+    """One of `architectures`."""
+    import torch
+
+    from .. import architectures
+
+    nn = torch.nn
+    return architectures.unet(nn, torch.cat) if name == "unet" else architectures.efficientnet_lite0(nn)
+
+
+def network_step(name, state, x, labels, lr):
+    """A step of `torch.optim.SGD` for one of `architectures`, in both layouts."""
+    import torch
+
+    from . import one_gradient
+
+    entries = []
+    for entry, layout in LAYOUTS.items():
+        model = _loaded(network(name), state, layout)
+        made = _step(entry, model, torch.optim.SGD(model.parameters(), lr=lr), *_in(layout, x), labels)
+        entries.append(made._replace(results=lambda made=made: one_gradient(made.results())))
+    return entries
+
+
+def network_inference(name, state, x):
+    """Eager, in both layouts."""
+    return [
+        _inference(entry, _loaded(network(name), state, layout).eval(), _in(layout, x)[0], NAME)
+        for entry, layout in LAYOUTS.items()
+    ]
+
+
 def resnet_inference(state, x, frozen=True):
     """Eager, and `torch.jit.optimize_for_inference` of the frozen graph, each in both layouts."""
     entries = []

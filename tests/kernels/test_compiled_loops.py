@@ -166,6 +166,19 @@ def test_like_the_op_both_ways(name, make, options, layout, rng, loops):
         np.testing.assert_array_equal(a, b, "no input is changed")
 
 
+@pytest.mark.parametrize(("name", "make", "options"), CASES, ids=[f"{i}-{case[0]}" for i, case in enumerate(CASES)])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_what_is_only_read_may_be_read_only(name, make, options, rng, loops):
+    ours = [small(a) for a in make(rng)]
+    for a in ours:
+        a.flags.writeable = False
+    drop_in = stand_in(name + "_forward", *ours, **options)
+    y, cache = drop_in.forward(*ours, **options)
+    dy = small(rng.standard_normal(y.shape))
+    dy.flags.writeable = False
+    (drop_in.backward or drop_in.op[1])(dy, cache, (True,) * len(ours))
+
+
 @pytest.mark.parametrize("needs", [(True, False, False), (False, True, False), (False, False, True)])
 @pytest.mark.parametrize("name", ["batchnorm_train", "conv2d"])
 def test_only_what_is_needed_is_computed(name, needs, rng, loops):
@@ -187,6 +200,7 @@ def test_inference_finishes_its_sums(given, activation, groups, rng, loops):
     if "skip" in given:
         skip = rng.standard_normal((2, 3, 5, 6) if groups == 1 else (2, 3, 3, 3)) * 4
     arrays = [None if a is None else small(a) for a in (x, weight, scale, shift, skip)]
+    arrays[1].flags.writeable = False  # as a folded layer's is
     kept, rest = {}, (activation, stride, (1, 1), (1, 1), groups)
     drop_in = stand_in("conv2d_inference", *arrays, *rest, kept)
     doubles = [None if a is None else a.astype(float) for a in arrays]

@@ -11,7 +11,7 @@ from .. import DropIn
 from .compiled import loop
 
 
-@loop("void(f4[::1], f4[::1], f4)")
+@loop("void(f4[::1], f4[::1], f4)", "y")
 def clipped(x: Array, y: Array, top: float) -> None:
     """y = min(max(x, 0), top), NaN where x is NaN. A top of NaN is none."""
     for i in range(x.size):
@@ -23,7 +23,7 @@ def clipped(x: Array, y: Array, top: float) -> None:
         y[i] = value
 
 
-@loop("void(f4[::1], f4[::1], f4[::1], f4)")
+@loop("void(f4[::1], f4[::1], f4[::1], f4)", "dx")
 def slope(dy: Array, y: Array, dx: Array, top: float) -> None:
     """dx = dy where 0 < y < top, else 0. A top of NaN is none."""
     for i in range(y.size):

@@ -9,11 +9,11 @@ import os
 import shutil
 import sys
 import threading
-import types
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar
 
 from ...errors import DeviceError
@@ -32,8 +32,8 @@ _parts: set[Callable[..., Any]] = set()
 class Loop:
     """A plain Python function over arrays, and what it becomes once it is compiled."""
 
-    def __init__(self, function: Callable[..., None], signature: str) -> None:
-        self.function, self.signature = function, signature
+    def __init__(self, function: Callable[..., None], signature: str, writes: str) -> None:
+        self.function, self.signature, self.writes = function, signature, writes.split()
         self.run = function
         functools.update_wrapper(self, function)
 
@@ -47,10 +47,11 @@ def part(function: _Function) -> _Function:
     return function
 
 
-def loop(signature: str) -> Callable[[Callable[..., None]], Loop]:
+def loop(signature: str, writes: str) -> Callable[[Callable[..., None]], Loop]:
     """Mark a function to be compiled for arguments of these types, in numba's spelling: f4[:, ::1] is a C-ordered
-    matrix of float32, u1 a byte, i8 an int64, f8 a double, b1 a bool."""
-    return lambda function: Loop(function, signature)
+    matrix of float32, u1 a byte, i8 an int64, f8 a double, b1 a bool. `writes` names the arrays that it changes; the
+    others may be read-only."""
+    return lambda function: Loop(function, signature, writes)
 
 
 _lock = threading.RLock()  # a thread that forks while it loads must not wait for itself
@@ -157,9 +158,24 @@ def _machine(one):
     function, names = one.function, one.function.__globals__
     parts = {name: numba.njit(**options)(names[name]) for name in _parts_in(function)}
     if parts:
-        function = types.FunctionType(function.__code__, {**names, **parts}, function.__name__)
+        function = FunctionType(function.__code__, {**names, **parts}, function.__name__)
         functools.update_wrapper(function, one.function)
-    return numba.njit(one.signature, cache=True, **options, **_apart())(function)
+    return numba.njit(_types(one), cache=True, **options, **_apart())(function)
+
+
+def _types(one):
+    """The types of the arguments: an array that is only read is declared so, and then any will do."""
+    from numba import types
+    from numba.core.sigutils import normalize_signature
+
+    given, _ = normalize_signature(one.signature)
+    names = one.function.__code__.co_varnames
+    return types.void(
+        *(
+            kind.copy(readonly=True) if isinstance(kind, types.Array) and name not in one.writes else kind
+            for name, kind in zip(names, given, strict=False)
+        )
+    )
 
 
 def _parts_in(function):

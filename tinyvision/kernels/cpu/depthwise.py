@@ -14,7 +14,7 @@ NO_VECTOR = np.empty(0, np.float32)
 NO_IMAGE = np.empty((0, 0, 0, 0), np.float32)
 
 
-@loop("void(f4[:,:,:,::1], f4[:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)")
+@loop("void(f4[:,:,:,::1], f4[:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)", "y")
 def correlated(x: Array, taps: Any, y: Array, window: Any, begin: int, end: int) -> None:
     """y of lines begin ... end = x (N, H, W, C) correlated with taps (KH, KW, C)."""
     SH, SW, PH, PW, DH, DW = window
@@ -38,7 +38,7 @@ def correlated(x: Array, taps: Any, y: Array, window: Any, begin: int, end: int)
                         y[n, i, j, c] += x[n, h, w, c] * taps[k, l, c]
 
 
-@loop("void(f4[:,:,:,::1], f4[::1], f4[::1], f4[:,:,:,::1], i8, i8, i8)")
+@loop("void(f4[:,:,:,::1], f4[::1], f4[::1], f4[:,:,:,::1], i8, i8, i8)", "y")
 def finished(y: Array, scale: Array, shift: Array, skip: Array, activation: int, begin: int, end: int) -> None:
     """y = activation(scale · y + shift + skip) for lines begin ... end; what is empty is left out."""
     _, OH, OW, C = y.shape
@@ -64,7 +64,7 @@ def finished(y: Array, scale: Array, shift: Array, skip: Array, activation: int,
                         y[n, i, j, c] = 6
 
 
-@loop("void(f4[:,:,:,::1], f4[:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)")
+@loop("void(f4[:,:,:,::1], f4[:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)", "dx")
 def gathered(dy: Array, taps: Any, dx: Array, window: Any, begin: int, end: int) -> None:
     """dx of lines begin ... end: every pixel hears from the windows over it, times the tap that it lies under."""
     SH, SW, PH, PW, DH, DW = window
@@ -90,7 +90,7 @@ def gathered(dy: Array, taps: Any, dx: Array, window: Any, begin: int, end: int)
                         dx[n, h, w, c] += dy[n, i, j, c] * taps[k, l, c]
 
 
-@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], f8[:,:,::1], f4[:,:,::1], i8[::1], i8, i8)")
+@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], f8[:,:,::1], f4[:,:,::1], i8[::1], i8, i8)", "total one")
 def tap_sums(x: Array, dy: Array, total: Array, one: Array, window: Any, begin: int, end: int) -> None:
     """total (KH, KW, C) = Σ over lines begin ... end of dy times the pixel under each tap; `one` holds a line's."""
     SH, SW, PH, PW, DH, DW = window

@@ -14,7 +14,7 @@ from .compiled import loop
 from .lines import channels_are_last, first, last, matrix, share_out
 
 
-@loop("void(f4[:,::1], f8[:,::1], i8, i8)")
+@loop("void(f4[:,::1], f8[:,::1], i8, i8)", "sums")
 def moments(x: Array, sums: Array, begin: int, end: int) -> None:
     """sums (2, C) = Σ x and Σ x² over rows begin ... end."""
     C = x.shape[1]
@@ -35,7 +35,7 @@ def moments(x: Array, sums: Array, begin: int, end: int) -> None:
             sums[1, c] += p * p
 
 
-@loop("void(f4[:,::1], f4[:,::1], b1, f4[::1], f4[::1], f4[::1], f4[:,::1], b1, i8, i8)")
+@loop("void(f4[:,::1], f4[:,::1], b1, f4[::1], f4[::1], f4[::1], f4[:,::1], b1, i8, i8)", "y")
 def normalized(
     x: Array,
     skip: Array,
@@ -62,7 +62,7 @@ def normalized(
                     y[m, c] = 0
 
 
-@loop("void(f4[:,::1], f4[:,::1], b1, f4[:,::1], f4[::1], f8[:,::1], i8, i8)")
+@loop("void(f4[:,::1], f4[:,::1], b1, f4[:,::1], f4[::1], f8[:,::1], i8, i8)", "sums")
 def gradient_sums(dy: Array, y: Array, relu: bool, x: Array, mean: Array, sums: Array, begin: int, end: int) -> None:
     """sums (2, C) = Σ dy and Σ dy · (x - mean) over rows begin ... end; with relu, of dy where y > 0."""
     C = x.shape[1]
@@ -82,7 +82,7 @@ def gradient_sums(dy: Array, y: Array, relu: bool, x: Array, mean: Array, sums: 
                 sums[1, c] += g * (np.float64(x[m, c]) - np.float64(mean[c]))
 
 
-@loop("void(f4[:,::1], f4[:,::1], b1, f4[:,::1], f4[::1], f4[:,::1], f4[:,::1], f4[:,::1], b1, i8, i8)")
+@loop("void(f4[:,::1], f4[:,::1], b1, f4[:,::1], f4[::1], f4[:,::1], f4[:,::1], f4[:,::1], b1, i8, i8)", "dx dskip")
 def applied(
     dy: Array,
     y: Array,
@@ -213,7 +213,7 @@ def _gradients(dy, y, cache, needs, wants_skip=False):
     inverse = 1 / np.sqrt(var.astype(np.float64) + eps)
     dbias, dweight = sum(share_out(add_up, len(rows), 2 * rows.nbytes))
     dweight = dweight * inverse
-    dx, dskip = np.empty_like(image), np.empty_like(image) if wants_skip else image
+    dx, dskip = np.empty_like(image), np.empty_like(image if wants_skip else image[:0])
     if needs[0] or wants_skip:
         scale = weight * inverse
         slope, shift = -scale * inverse * dweight / len(rows), -scale * dbias / len(rows)

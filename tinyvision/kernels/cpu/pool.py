@@ -16,7 +16,7 @@ from .lines import channels_are_last, first, last, share_out
 NOBODY = 255  # the tap of a window with NaN in it, whose maximum equals no pixel
 
 
-@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], u1[:,:,:,::1], i8[::1], i8, i8)")
+@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], u1[:,:,:,::1], i8[::1], i8, i8)", "y taps")
 def largest(x: Array, y: Array, taps: Any, window: Any, begin: int, end: int) -> None:
     """y = the maxima of the windows of lines begin ... end, and which tap was the first to have each."""
     KH, KW, SH, SW, PH, PW = window
@@ -48,7 +48,7 @@ def largest(x: Array, y: Array, taps: Any, window: Any, begin: int, end: int) ->
                     taps[n, i, j, c] = 255
 
 
-@loop("void(f4[:,:,:,::1], u1[:,:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)")
+@loop("void(f4[:,:,:,::1], u1[:,:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)", "dx")
 def to_the_largest(dy: Array, taps: Any, dx: Array, window: Any, begin: int, end: int) -> None:
     """dx of images begin ... end: every pixel that won a window gets its dy."""
     KH, KW, SH, SW, PH, PW = window
@@ -72,7 +72,7 @@ def to_the_largest(dy: Array, taps: Any, dx: Array, window: Any, begin: int, end
                                 dx[n, h, w, c] += dy[n, i, j, c]
 
 
-@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], f4[:,::1], i8[::1], i8, i8)")
+@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], f4[:,::1], i8[::1], i8, i8)", "y")
 def mean(x: Array, y: Array, shares: Array, window: Any, begin: int, end: int) -> None:
     """y = the sums of the windows of lines begin ... end, times each window's share (OH, OW)."""
     KH, KW, SH, SW, PH, PW = window
@@ -94,7 +94,7 @@ def mean(x: Array, y: Array, shares: Array, window: Any, begin: int, end: int) -
                 y[n, i, j, c] *= shares[i, j]
 
 
-@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], f4[:,::1], i8[::1], i8, i8)")
+@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], f4[:,::1], i8[::1], i8, i8)", "dx")
 def to_all(dy: Array, dx: Array, shares: Array, window: Any, begin: int, end: int) -> None:
     """dx of images begin ... end: every pixel gets its windows' shares of dy."""
     KH, KW, SH, SW, PH, PW = window

@@ -81,7 +81,7 @@ def row(image: Array, h: int, zeros: Array) -> Array:
     return image[h] if 0 <= h < image.shape[0] else zeros
 
 
-@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)")
+@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)", "V")
 def image_to_planes(x: Array, V: Array, geometry: Any, begin: int, end: int) -> None:
     """V (36, lines, TW, C) = Bᵀ d B of every tile d of 6×6 pixels, for lines begin ... end of tiles.
 
@@ -118,7 +118,7 @@ def image_to_planes(x: Array, V: Array, geometry: Any, begin: int, end: int) -> 
                         V[6 * i + j, place, t, c] = points[j]
 
 
-@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], i8[::1], i8, i8)")
+@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], i8[::1], i8, i8)", "y")
 def planes_to_image(M: Array, y: Array, scale: Array, shift: Array, geometry: Any, begin: int, end: int) -> None:
     """y = scale · Aᵀ M A + shift for lines begin ... end of tiles, from M (36, lines, TW, some channels of y).
 
@@ -159,7 +159,7 @@ def planes_to_image(M: Array, y: Array, scale: Array, shift: Array, geometry: An
                         y[n, h + i, w, channel : channel + O] = edge[w - 4 * t, channel : channel + O]
 
 
-@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)")
+@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)", "dM")
 def gradient_to_planes(dy: Array, dM: Array, geometry: Any, begin: int, end: int) -> None:
     """dM (36, lines, TW, O) = A dy Aᵀ of every tile of 4×4 gradients, for lines begin ... end of tiles.
 
@@ -186,7 +186,7 @@ def gradient_to_planes(dy: Array, dM: Array, geometry: Any, begin: int, end: int
                         dM[6 * i + j, place, t, o] = points[j]
 
 
-@loop("void(f4[:,:,:,:], f4[:,:,::1], i8, i8)")
+@loop("void(f4[:,:,:,:], f4[:,:,::1], i8, i8)", "U")
 def kernels_to_planes(kernels: Array, U: Array, begin: int, end: int) -> None:
     """U (36, rows, columns) = G g Gᵀ of every kernel g of kernels (rows, columns, 3, 3), for rows begin ... end."""
     columns = kernels.shape[1]
@@ -204,7 +204,7 @@ def kernels_to_planes(kernels: Array, U: Array, begin: int, end: int) -> None:
                     U[6 * i + j, r, c] = points[j]
 
 
-@loop("void(f4[:,:,::1], f4[:,:,:,::1], i8, i8)")
+@loop("void(f4[:,:,::1], f4[:,:,:,::1], i8, i8)", "dweight")
 def planes_to_kernels(dU: Array, dweight: Array, begin: int, end: int) -> None:
     """dweight (O, 3, 3, C) = Gᵀ u G from dU (36, O, C), for the outputs begin ... end."""
     C = dU.shape[2]
@@ -229,7 +229,7 @@ def planes_to_kernels(dU: Array, dweight: Array, begin: int, end: int) -> None:
                     dweight[o, k, l, c] = tap[l]
 
 
-@loop("void(f4[:,::1], f4[:,::1], i8, i8, i8)")
+@loop("void(f4[:,::1], f4[:,::1], i8, i8, i8)", "y")
 def finish_rows(y: Array, skip: Array, activation: int, begin: int, end: int) -> None:
     """y (rows, L) = activation(y + skip) for rows begin ... end; an empty skip is none."""
     L = y.shape[1]
