@@ -18,7 +18,7 @@ FLOORS = {
     "folders": 0, "places": 0, "errors": 0, "printable": -0.5, "types": 0,
     "arrays": 0.5, "dtypes": 0.5,
     "device": 1, "random": 1, "grad_mode": 1, "launcher": 1, "cores": 1.5,
-    "listening": 0, "sharing": 1,
+    "listening": 0, "sharing": 1, "capturing": 1.2,
     "threads": 2, "blocks": 2.5,
     "ops": 3, "kernels": 3.5,
     "walks": 3.8, "tape": 4,

@@ -12,7 +12,7 @@ import types
 import numpy as np
 import pytest
 
-from tinyvision import errors, from_dlpack
+from tinyvision import capturing, errors, from_dlpack
 from tinyvision.ops.checks import check_devices
 from tinyvision.optim import Optimizer
 from tinyvision.tape import Variable, differentiable
@@ -549,7 +549,7 @@ def test_capture_records_on_a_side_stream_from_a_private_pool_and_replays_in_ord
     cupy = install(with_graphs(fake_cupy()))
     assert device.is_available()
     cupy.log.clear()
-    result, replay = device.capture(lambda: cupy.log.append("work") or "result")
+    result, replay = capturing.capture(lambda: cupy.log.append("work") or "result")
     assert result == "result"
     assert cupy.log == [
         "main synchronizes", "on side", "private pool", "begin", "work", "end", "usual pool", "off side",
@@ -562,5 +562,5 @@ def test_capture_records_on_a_side_stream_from_a_private_pool_and_replays_in_ord
 def test_a_failing_capture_is_ended(install):
     cupy = install(with_graphs(fake_cupy()))
     with pytest.raises(KeyError):
-        device.capture(raising(KeyError("x")))
+        capturing.capture(raising(KeyError("x")))
     assert "end" in cupy.log

@@ -11,7 +11,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +101,8 @@ def _mapped(tree, move):
 def _moved(array, where):
     if where.type == "cpu":
         return to_numpy(array)
+    if is_capturing():  # the graph would copy from memory that somebody else has by then
+        raise DeviceError("an array comes from the host, and a CUDA graph would repeat the numbers of this time")
     cupy = require_cuda(where)
     with cupy.cuda.Device(where.index), memory_errors_explained(where):
         if is_array(array) and device_of(array).type == "cuda":  # from another GPU: asarray would leave it there
@@ -361,45 +363,12 @@ def _trial_problem(cupy, index):
     return None
 
 
-_recording = threading.local()  # `now` is True in a thread that records
+recording = threading.local()  # `now` is True in a thread whose work `capturing` records
 
 
 def is_capturing() -> bool:
-    """True while `capture` records the work of this thread into a CUDA graph instead of having it done."""
-    return getattr(_recording, "now", False)
-
-
-def capture(work: Any, where: str | Device = "cuda") -> Any:
-    """(what `work()` returns, a function that does the same work again): the launches of `work` as one CUDA graph.
-
-    Nothing is computed before the first replay. All memory that `work` asks for comes from a pool which lives as long
-    as the function, so a replay finds its arrays where they were. Raises what `work` raises, and DeviceError."""
-    where = device(where)
-    cupy = require_cuda(where)
-    with cupy.cuda.Device(where.index):
-        pool, stream = cupy.cuda.MemoryPool(), cupy.cuda.Stream(non_blocking=True)
-        cupy.cuda.get_current_stream().synchronize()
-        with stream, cupy.cuda.using_allocator(pool.malloc):
-            stream.begin_capture()
-            _recording.now = True
-            try:
-                result = work()
-            except BaseException:
-                with suppress(Exception):  # it may have ended by itself, with the error that is on its way
-                    stream.end_capture()
-                raise
-            finally:
-                _recording.now = False
-            graph = stream.end_capture()
-
-    def replay(pool=pool):  # keeps the pool
-        with cupy.cuda.Device(where.index):
-            present = cupy.cuda.get_current_stream()
-            stream.wait_event(present.record())
-            graph.launch(stream)
-            present.wait_event(stream.record())
-
-    return result, replay
+    """True while `capturing.capture` records the work of this thread into a CUDA graph instead of having it done."""
+    return getattr(recording, "now", False)
 
 
 def is_available() -> bool:

@@ -119,6 +119,9 @@ def _add_places(where: Any) -> None:
     add_device(where)
     add_max_pixels(where)
     where.add_argument(
+        "--graph", choices=("on", "off"), default="on", help="on a GPU, replay steps as CUDA graphs (default: on)"
+    )
+    where.add_argument(
         "--workers",
         type=whole(0),
         default=0,
@@ -313,6 +316,7 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
             save_every=args.save_every,
             log=None if args.quiet else "auto",
             description=plan.description,
+            graph=args.graph == "on",
             **plan.settings,
         )
     except train.Interrupted as stop:

@@ -12,7 +12,8 @@ hide behind its arithmetic. Measurement: not yet measured.
 from collections.abc import Callable
 from typing import Any
 
-from ..device import capture, device_of, to_device
+from ..capturing import capture
+from ..device import device_of, to_device
 from ..errors import DeviceError, OptionError
 from ..types import Array
 from .launch import rehearsal

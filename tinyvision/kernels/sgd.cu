@@ -4,18 +4,21 @@
 // weight, 0.08 ms); one launch for each parameter takes 62 launches, 0.6 ms of CPU time; the readable update needs about 300,
 // 2 to 3 ms. Measurement: not yet measured.
 
+// A launch that is part of a CUDA graph is repeated as it was recorded, the numbers in its arguments too. So the rule may
+// also lie in memory (`live`), where a schedule changes the learning rate between two replays.
+
 // v ← momentum·v + undamped·(sign·g + decay·w), w ← w - lr·v, in the order of operations of optim.SGD.
 struct Rule {
     float lr, momentum, decay, undamped, sign;
-    int first, nesterov;  // first: the velocities hold nothing yet
+    float first, nesterov;  // 1 or 0; first: the velocities hold nothing yet
 };
 
 __device__ __forceinline__ void update(float& weight, float gradient, float* velocity, const Rule& r) {
     float step = r.sign * gradient + r.decay * weight;
     if (r.momentum != 0.f) {
-        float v = r.first ? step : r.momentum * *velocity + r.undamped * step;
+        float v = r.first != 0.f ? step : r.momentum * *velocity + r.undamped * step;
         *velocity = v;
-        step = r.nesterov ? step + r.momentum * v : v;
+        step = r.nesterov != 0.f ? step + r.momentum * v : v;
     }
     weight -= r.lr * step;
 }
@@ -34,6 +37,7 @@ struct Parameters {
     float* velocity[MOST];
     int size[MOST];
     int first_block[MOST];
+    const Rule* live;  // the rule, if not null
     int count;
     Rule rule;
 };
@@ -47,6 +51,7 @@ extern "C" __global__ void sgd_step(Parameters p) {
     int begin = (blockIdx.x - p.first_block[which]) * PER_BLOCK;
     float *weight = p.weight[which], *velocity = p.velocity[which];
     const float* gradient = p.gradient[which];
+    Rule rule = p.live ? *p.live : p.rule;
     for (int i = begin + threadIdx.x; i < begin + PER_BLOCK && i < p.size[which]; i += blockDim.x)
-        update(weight[i], gradient[i], velocity + i, p.rule);
+        update(weight[i], gradient[i], velocity + i, rule);
 }

@@ -10,34 +10,39 @@ from . import launch as gpu
 
 MOST, PER_BLOCK = 96, 2048  # as in sgd.cu
 
-RULE = np.dtype(
-    [(name, np.float32) for name in ("lr", "momentum", "decay", "undamped", "sign")]
-    + [(name, np.int32) for name in ("first", "nesterov")]
-)
+RULE = np.dtype([(n, np.float32) for n in ("lr", "momentum", "decay", "undamped", "sign", "first", "nesterov")])
 PARAMETERS = np.dtype(
     [(name, np.uint64, (MOST,)) for name in ("weight", "gradient", "velocity")]
     + [(name, np.int32, (MOST,)) for name in ("size", "first_block")]
-    + [("count", np.int32), ("rule", RULE)]
+    + [("live", np.uint64), ("count", np.int32), ("rule", RULE)],
+    align=True,
 )
 
 
 def step(
-    weights: list[Array], gradients: list[Array], velocities: list[Any], group: dict[str, Any], first: bool
+    weights: list[Array],
+    gradients: list[Array],
+    velocities: list[Any],
+    group: dict[str, Any],
+    first: bool,
+    live: Array | None = None,
 ) -> None:
     """Update every array of `weights` in place, and its velocity (None without momentum), with the options of an SGD
     group.
 
-    first: the velocities are uninitialised, and become the gradients. Lists of arrays laid out alike, any length."""
+    first: the velocities are uninitialised, and become the gradients. live: where the rule lies, (7,) on the GPU, if
+    it is to be read from there, and not from `group`. Lists of arrays laid out alike, any length."""
     for start in range(0, len(weights), MOST):
         some = slice(start, start + MOST)
-        p, blocks = np.zeros((), PARAMETERS), 0
-        for i, weight in enumerate(weights[some]):
-            p["weight"][i], p["gradient"][i] = gpu.address(weight), gpu.address(gradients[some][i])
-            p["velocity"][i] = gpu.address(velocities[some][i]) if velocities[some][i] is not None else 0
-            p["size"][i], p["first_block"][i] = weight.size, blocks
-            blocks += -(-weight.size // PER_BLOCK)
-        p["count"], p["rule"] = len(weights[some]), rule(group, first)
-        gpu.launch_on(gpu.place(weights[0]), "sgd", "sgd_step", (blocks, 1, 1), p)
+        p, count = np.zeros((), PARAMETERS), len(weights[some])
+        sizes = np.array([weight.size for weight in weights[some]])
+        ends = np.cumsum(-(-sizes // PER_BLOCK))
+        p["weight"][:count] = [gpu.address(weight) for weight in weights[some]]
+        p["gradient"][:count] = [gpu.address(gradient) for gradient in gradients[some]]
+        p["velocity"][:count] = [0 if v is None else gpu.address(v) for v in velocities[some]]
+        p["size"][:count], p["first_block"][1:count] = sizes, ends[:-1]
+        p["count"], p["rule"], p["live"] = count, rule(group, first), 0 if live is None else gpu.address(live)
+        gpu.launch_on(gpu.place(weights[0]), "sgd", "sgd_step", (int(ends[-1]), 1, 1), p)
 
 
 def rule(group: dict[str, Any], first: bool) -> Any:

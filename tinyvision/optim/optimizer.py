@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import blocks
 from ..arrays import full_name
-from ..device import device_of, to_device, use
+from ..device import device_of, is_capturing, to_device, use
 from ..errors import CheckpointError, GraphError, OptionError
 from ..grad_mode import is_grad_enabled, no_grad
 from ..tape import Variable
@@ -34,6 +34,7 @@ class Optimizer:
             raise OptionError("an optimizer takes several parameters: model.parameters(), or a list")
         self.defaults = defaults
         self.state: dict[Variable, dict[str, Any]] = {}
+        self.live: dict[int, Array] = {}  # by a group's id: its `numbers`, on the GPU (see make_repeatable)
         self.param_groups: list[dict[str, Any]] = []
         groups = list(parameters)
         if not groups:
@@ -106,6 +107,8 @@ class Optimizer:
                 if pending:
                     use(device_of(pending[0].array))
                 if not self.update_together(pending, group):
+                    if is_capturing():
+                        raise OptionError(f"{type(self).__name__} does not update these parameters in one launch")
                     for p in pending:
                         self.update(p, p.grad.array, self.state.setdefault(p, {}), group)
                 for p in pending:
@@ -115,6 +118,28 @@ class Optimizer:
     def update_together(self, parameters: list[Any], group: dict[str, Any]) -> bool:
         """Change all these parameters at once and say True, where an optimizer has a faster way; False by default."""
         return False
+
+    def numbers(self, group: dict[str, Any]) -> np.ndarray | None:
+        """What a step computes with besides arrays, such as the learning rate, as one array of float32; None where an
+        optimizer's step cannot be repeated by a CUDA graph, which keeps all numbers but those in memory."""
+        return None
+
+    def make_repeatable(self) -> None:
+        """Put every group's `numbers` on the GPU, from where a step that is captured reads them. Raises OptionError."""
+        for group in self.param_groups:
+            numbers = self.numbers(group)
+            if numbers is None:
+                raise OptionError(f"{type(self).__name__} cannot be part of a CUDA graph; SGD can")
+            if id(group) not in self.live:
+                self.live[id(group)] = to_device(numbers, device_of(group["params"][0].array))
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Before a captured step is replayed: hand it the numbers of this time, which a schedule may have changed."""
+        for group in self.param_groups:
+            numbers = self.numbers(group)
+            if numbers is not None:
+                self.live[id(group)].set(numbers)
 
     def update(self, p: Variable, gradient: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Change one parameter in place; every optimizer defines it."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import blocks
+from ..device import is_capturing
 from ..errors import OptionError
 from ..kernels import sgd
 from ..tape import Variable
@@ -68,8 +69,13 @@ class SGD(Optimizer):
                 return False
             for state, buffer in zip(states, buffers, strict=True):
                 state["momentum_buffer"] = buffer
-        sgd.step(weights, gradients, buffers, group, first)
+        live = self.live.get(id(group)) if is_capturing() else None
+        sgd.step(weights, gradients, buffers, group, first, live)
         return True
+
+    def numbers(self, group: dict[str, Any]) -> np.ndarray | None:
+        """The rule of the kernel, for a step whose velocities are there."""
+        return sgd.rule(group, first=False).reshape(1).view(np.float32)
 
     def update(self, p: Variable, gradient: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step for one parameter, in place."""

@@ -29,6 +29,7 @@ from .classification import Classification
 from .console import Reporter, reporter
 from .evaluate import evaluate
 from .feeding import ImageLoader
+from .graphs import StepGraph, not_recorded, reason_against
 from .history import History
 from .inspection import (
     check_batches_of_one,
@@ -69,6 +70,7 @@ def fit(
     log: Any = "auto",
     on_epoch: Callable[[dict[str, Any]], object] | None = None,
     description: dict[str, Any] | None = None,
+    graph: bool = True,
     **settings: Unpack[SettingsGiven],
 ) -> History:
     """Train a model on a dataset of (image, class number), or of what another task takes; returns the History.
@@ -96,6 +98,9 @@ def fit(
     log          "auto", "live", "plain", None or a function, see `console.reporter`
     on_epoch     called with the history's row after every epoch
     description  JSON-like notes for the checkpoint: how to build and feed this network
+    graph        on a GPU, record the step as a CUDA graph in every epoch and replay it, where it can be (else a line
+                 says why not): what the model's Python does beside its ops, counting calls for instance, then
+                 happens once an epoch; False runs every step as it is written
 
     After `distributed.init()`, all ranks call fit alike and train together: batches are cut between them, batch-norm is
     over whole batches, `loss` must be the mean over the images, rank 0 writes and shows, and any number of processes
@@ -108,6 +113,7 @@ def fit(
     training = _Training(model, train_data, val_data, device, workers, parameters, loss, task, dict(settings))
     training.prepare(run, resume, overwrite, description or {})
     training.save_every, training.save_steps, training.on_epoch = _checked_saving(save_every, save_steps, on_epoch)
+    training.graph = training.step_graph() if graph else None
     training.console = reporter(log if training.ranks.rank == 0 else None)
     with ExitStack() as held, StopRequest() as training.stop:
         training.take_folder(held, clear=overwrite and not resume)
@@ -131,6 +137,7 @@ class _Training:
     on_epoch: Callable[[dict[str, Any]], object] | None
     console: Reporter
     stop: StopRequest
+    graph: StepGraph | None  # where steps are replayed
     model_called: Callable[[Any], Any]  # the model, or what stands for it where several processes train it
 
     def __init__(
@@ -305,6 +312,8 @@ class _Training:
         """The steps of one epoch that are still to be done."""
         self.model.train()
         self.loader.set_epoch(epoch)
+        if self.graph:
+            self.graph.forget()
         for x, y in self.ranks.batches(self.loader, self.progress.step, self.device):
             with random.use(random.stream(self.settings.seed, "dropout", epoch, self.progress.step)):
                 verdict = self.step(x, y)
@@ -317,18 +326,38 @@ class _Training:
     def step(self, x: Any, y: Any) -> Verdict:
         """One step of training on images x (N, C, H, W) and what is true of them, such as labels y (N,) -> what the
         whole batch has shown."""
-        outputs = self.task.outputs(self.model_called, x, y)
-        loss = self.loss(outputs, y)
+        loss, outputs = self.graph.look(x, y) if self.graph else self.look(x, y)
         # Looked at now, while a GPU is being waited for anyway: after the update, it would have to finish that first.
         verdict = self.verdict(loss.item(), self.task.score(outputs, y), x)
+        self.graph.learn(loss) if self.graph else self.learn(loss)
+        self.rate = float(self.schedule.get_last_lr()[0])
+        self.schedule.step()
+        return verdict
+
+    def look(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """(loss, what the model said): the half of a step that changes no parameter."""
+        outputs = self.task.outputs(self.model_called, x, y)
+        return self.loss(outputs, y), outputs
+
+    def learn(self, loss: Any) -> None:
+        """The other half: back from the loss, and one step of the optimizer."""
         self.model.zero_grad()  # all of it: what the optimizer leaves alone may have gradients too
         loss.backward()
         if self.settings.clip_norm is not None:
             nn.clip_grad_norm_(self.trained, self.settings.clip_norm)
         self.optimizer.step()
-        self.rate = float(self.schedule.get_last_lr()[0])
-        self.schedule.step()
-        return verdict
+
+    def step_graph(self) -> StepGraph | None:
+        """What records and replays the steps, where they are to run on a GPU and can be replayed."""
+        if self.device.type != "cuda":
+            return None
+        clips = self.settings.clip_norm is not None
+        against = reason_against(self.model, self.optimizer, clips, self.ranks.count)
+        if against:
+            self.messages.append(not_recorded(against))
+            return None
+        say = lambda line: self.console.line(line)  # noqa: E731  the console is there once the run begins
+        return StepGraph(self.look, self.learn, self.model, self.optimizer, self.device, say)
 
     def finish_epoch(self) -> None:
         """Validate, add a row to the history, keep the best and the last weights."""
