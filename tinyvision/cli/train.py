@@ -26,7 +26,7 @@ examples:
   tinyvision train --processes 2                    on two processes here
   mpirun -n 4 tinyvision train --distributed        on processes of MPI
 
-A run keeps last.safetensors (to go on), best.safetensors (to use), history.csv and history.png in its folder,
+A run keeps last.safetensors (to go on), best.safetensors (to use), report.html (to read), history.csv and history.png,
 by default runs/DATA-1, runs/DATA-2, ... Ctrl-C ends the step, saves, and says how to go on. Resuming computes
 bit for bit what the run would have computed without a stop, given the same number of threads and processes;
 any number of processes goes on with any other's run.
@@ -334,7 +334,7 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
         loader = ImageLoader(parts.test, task.evaluation_batch(1), **options)
         test = train.evaluate(model, loader, device=where, task=task)
     if ranks.rank == 0:
-        _show_result(args.json, model, history, best.progress.epoch, parts, test, folder, plan)
+        _show_result(args.json, model, history, best, parts, test, folder, plan)
     return 0
 
 
@@ -370,16 +370,20 @@ def _headline(parts: Any, model: Any, plan: _Plan, where: Any, folder: Path) -> 
 
 
 def _show_result(
-    as_json: bool, model: Any, history: Any, epoch: int, parts: Any, test: Any, folder: Path, plan: _Plan
+    as_json: bool, model: Any, history: Any, best: Any, parts: Any, test: Any, folder: Path, plan: _Plan
 ) -> None:
     from ..train.report import report_path, write_run_report
     from ..train.runs import BEST
 
+    epoch = best.progress.epoch
     found, lines = plan.room.result(history.rows[epoch - 1], parts, test)
     sections, more, further = plan.room.report(model.eval(), plan.description, parts, test)
     if sections:
         title = f"{plan.description['model']['name']} on {plan.description['data']['name']}"
-        write_run_report(report_path(folder), title, [*lines, *further], sections, history)
+        settings = "settings: " + ", ".join(
+            f"{name} {value}" for name, value in best.settings.items() if value is not None
+        )
+        write_run_report(report_path(folder), title, [*lines, *further, settings], sections, history)
         more, further = {**more, "report": str(report_path(folder))}, [*further, f"report: {report_path(folder)}"]
 
     if as_json:

@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +25,43 @@ _WORST = 24
 _THUMBNAIL = 160  # pixels of the longer side
 
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0
-1rem;color:#222;background:#fff} h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px
-solid #ddd} table{border-collapse:collapse}td,th{padding:.15rem .5rem;text-align:right;font-weight:normal}
-th{color:#555}td.name,th.name{text-align:left}.big{font-size:2.2rem}
-.bar{display:inline-block;height:.8em;background:#3b7dd8}.track{display:inline-block;width:14rem;background:#eee;text-align:left}
-.matrix td{min-width:2.2rem;border:1px solid #fff}.scroll{overflow-x:auto}
+body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
+h1{font-size:1.6rem}
+h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #ddd}
+table{border-collapse:collapse}
+td,th{padding:.15rem .5rem;text-align:right;font-weight:normal}
+th{color:#555}
+td.name,th.name{text-align:left}
+.big{font-size:2.2rem}
+.scroll{overflow-x:auto}
+.facts td{text-align:left;overflow-wrap:anywhere}
+.facts td,.facts th{vertical-align:top}
+.bars td{white-space:nowrap}
+.bar{display:inline-block;height:.8em;background:#3b7dd8}
+.track{display:inline-block;width:min(14rem,28vw);background:#eee;text-align:left}
+.matrix td{min-width:2.2rem;border:1px solid #fff}
+.matrix a{color:inherit}
+.turned{vertical-align:bottom}
+.turned span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:12rem;overflow-wrap:anywhere}
 .mistakes{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:1rem}
-figure{margin:0}figure
-img{max-width:100%;border-radius:4px}figcaption{font-size:.85rem;overflow-wrap:anywhere}
-.triples{display:grid;gap:1rem}.triples img{width:32%;margin-right:1%}
+figure{margin:0}
+figure img{max-width:100%;border-radius:4px}
+figcaption{font-size:.85rem;overflow-wrap:anywhere}
+.triples{display:grid;gap:1rem}
+.triples img{width:32%;margin-right:1%}
 .maps img{width:31%;margin-right:1%}
-.wrong{color:#b3261e}.right{color:#1b6e3c}svg{max-width:100%;height:auto}
-@media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}th{color:#aaa}.track{background:#333}
-.matrix
-td{border-color:#181818}.curves{background:#fff;border-radius:4px}.wrong{color:#ff8a80}.right{color:#81c995}}
+.wrong{color:#b3261e}
+.right{color:#1b6e3c}
+svg{max-width:100%;height:auto}
+@media(prefers-color-scheme:dark){
+body{background:#181818;color:#ddd}
+th{color:#aaa}
+.track{background:#333}
+.matrix td{border-color:#181818}
+.curves{background:#fff;border-radius:4px}
+.wrong{color:#ff8a80}
+.right{color:#81c995}
+}
 """
 
 
@@ -120,16 +142,20 @@ def per_class(evaluation: Evaluation, classes: list[str]) -> str:
             f"<td>{hits} of {int(own.sum())}</td><td>{precision}</td></tr>"
         )
     head = '<tr><th class="name">class</th><th></th><th>found</th><th></th><th>right when named</th></tr>'
-    return f"<h2>Accuracy per class</h2>\n<table>{head}{''.join(rows)}</table>"
+    return f'<h2>Accuracy per class</h2>\n<div class="scroll"><table class="bars">{head}{"".join(rows)}</table></div>'
 
 
-def confusion(evaluation: Evaluation, classes: list[str]) -> str:
-    """A section with the confusion matrix."""
+def confusion(evaluation: Evaluation, classes: list[str], linked: Collection[tuple[int, int]] = ()) -> str:
+    """A section with the confusion matrix; the cells (what it is, what was said) in `linked` lead to `anchor(...)`."""
     matrix = confusion_matrix(evaluation.predictions, evaluation.labels, len(classes))
-    head = "".join(f'<th title="{escape(name)}">{escape(name[:8])}</th>' for name in classes)
+    head = "".join(f'<th class="turned"><span>{escape(name)}</span></th>' for name in classes)
     rows = []
     for k, name in enumerate(classes):
-        cells = "".join(_cell(int(n), n / max(matrix[k].sum(), 1), k == j) for j, n in enumerate(matrix[k]))
+        total = max(matrix[k].sum(), 1)
+        cells = "".join(
+            _cell(int(n), n / total, k == j, anchor(k, j) if (k, j) in linked else None)
+            for j, n in enumerate(matrix[k])
+        )
         rows.append(f'<tr><th class="name">{escape(name)}</th>{cells}</tr>')
     return (
         f'<h2>Confusion matrix</h2>\n<p>Rows: what it is. Columns: what the network said.</p>\n<div class="scroll">'
@@ -137,9 +163,15 @@ def confusion(evaluation: Evaluation, classes: list[str]) -> str:
     )
 
 
-def _cell(count: int, share: float, diagonal: bool) -> str:
+def anchor(true: int, said: int) -> str:
+    """The place on a page where the pictures of one confusion are."""
+    return f"is-{true}-said-{said}"
+
+
+def _cell(count: int, share: float, diagonal: bool, place: str | None) -> str:
     colour = "59,125,216" if diagonal else "200,50,40"
-    return f'<td style="background:rgba({colour},{share:.2f})">{count or ""}</td>'
+    shown = f'<a href="#{place}">{count}</a>' if place else str(count or "")
+    return f'<td style="background:rgba({colour},{share:.2f})">{shown}</td>'
 
 
 def _mistakes(evaluation: Evaluation, dataset: Any, classes: list[str]) -> str:

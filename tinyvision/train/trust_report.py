@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from .calibration import Reliability
 from .evaluate import Evaluation
 from .evaluate_folder import FolderEvaluation
 from .metrics import wilson_interval
+from .preprocessing import Preprocessing
 from .recipes import Network
 from .report import confusion, escape, per_class, picture_tag, write_page
 from .trust import LEAST_CALIBRATION, STRENGTHS, Trust
@@ -35,8 +37,14 @@ def write_trust_report(
         _calibration(trust),
         _spoilt(trust),
         _unknown(trust),
-        _mistakes(network, result, classes),
-        _classes(evaluation, classes),
+        mistakes(
+            network,
+            evaluation,
+            classes,
+            lambda i: to_numpy(network.preprocessing.transform()(result.pictures[i][0])),
+            result.name,
+        ),
+        by_class(evaluation, classes),
     ]
     write_page(path, f"{network.origin}: {evaluation.accuracy:.1%}", sections)
 
@@ -73,12 +81,12 @@ def _calibration(trust: Trust) -> str:
         f"bins, {found.judged_on:,} pictures). Its scores divided by the temperature {found.temperature:.2f}, which "
         f"the other {found.fitted_on:,} pictures chose, it is <b>{found.after.error:.1%}</b>: the network is {said}. "
         f"No answer changes by that.</p>\n"
-        f"<p>{_diagram(found.before, 'as it is')} {_diagram(found.after, 'with temperature')}</p>\n"
+        f"<p>{diagram(found.before, 'as it is')} {diagram(found.after, 'with temperature')}</p>\n"
         f"<p>Few pictures in a bin make a gap by chance, and the figure holds for pictures like these alone.</p>"
     )
 
 
-def _diagram(found: Reliability, title: str) -> str:
+def diagram(found: Reliability, title: str) -> str:
     """Accuracy over confidence; the diagonal is where they are equal, the width of a bar's shade how many there are."""
     parts, bins, most = [], len(found.count), found.count.max()
     for i in range(bins):
@@ -154,9 +162,16 @@ def _unknown(trust: Trust) -> str:
     )
 
 
-def _mistakes(network: Network, result: FolderEvaluation, classes: list[str]) -> str:
-    """The worst mistakes: the picture as the network gets it, the map of its answer, the control."""
-    evaluation = result.evaluation
+def mistakes(
+    network: Network,
+    evaluation: Evaluation,
+    classes: list[str],
+    input_of: Callable[[int], np.ndarray],
+    name_of: Callable[[int], str],
+) -> str:
+    """A section with the worst mistakes: the picture as the network gets it, the map of its answer, the control.
+
+    input_of(i)  the network's input (C, H, W) for row i of the evaluation;  name_of(i)  what the picture is called"""
     wrong = np.flatnonzero(evaluation.predictions != evaluation.labels)
     if not wrong.size:
         return "<h2>Mistakes</h2>\n<p>None.</p>"
@@ -167,11 +182,11 @@ def _mistakes(network: Network, result: FolderEvaluation, classes: list[str]) ->
     for row in worst:
         i = int(wrong[row])
         said, true = int(evaluation.predictions[i]), int(evaluation.labels[i])
-        shown, alike = _explained(network, result, i, said)
+        shown, alike = _explained(network, input_of, i, said)
         agreements += [] if alike is None else [alike]
         told = "" if alike is None or np.isnan(alike) else f"<br>agreement of the maps {alike:.2f}"
         figures.append(
-            f'<figure>{shown}<figcaption>{escape(result.name(i))}<br><span class="wrong">said {escape(classes[said])}, '
+            f'<figure>{shown}<figcaption>{escape(name_of(i))}<br><span class="wrong">said {escape(classes[said])}, '
             f'{probabilities[row, said]:.0%}</span><br><span class="right">is {escape(classes[true])}, '
             f"{probabilities[row, true]:.0%}</span>{told}</figcaption></figure>"
         )
@@ -188,14 +203,16 @@ def _mistakes(network: Network, result: FolderEvaluation, classes: list[str]) ->
     )
 
 
-def _explained(network: Network, result: FolderEvaluation, index: int, said: int) -> tuple[str, float | None]:
+def _explained(
+    network: Network, input_of: Callable[[int], np.ndarray], index: int, said: int
+) -> tuple[str, float | None]:
     """(picture, map and control as HTML; how far the two agree, or None where there is no map)"""
     try:
-        x = network.preprocessing.transform()(result.pictures[index][0])
+        x = input_of(index)
     except DataError as error:  # it could be read a minute ago, but the file is not ours
         return f"<p>{escape(error)}</p>", None
-    pixels = _seen(network, to_numpy(x))
-    batch = Tensor(to_numpy(x)[None]).to(next(iter(network.model.parameters())).device)
+    pixels = seen(network.preprocessing, x)
+    batch = Tensor(x[None]).to(next(iter(network.model.parameters())).device)
     try:
         found = explain.grad_cam(network.model, batch, target=said)
         control = explain.control(explain.grad_cam, network.model, batch, target=said)
@@ -206,9 +223,9 @@ def _explained(network: Network, result: FolderEvaluation, index: int, said: int
     return f'<div class="maps">{tags}</div>', float(explain.agreement(found, control)[0])
 
 
-def _seen(network: Network, x: np.ndarray) -> np.ndarray:
-    """The network's input (C, H, W) as a picture uint8 (H, W, 3)."""
-    mean, std = (np.reshape(v, (-1, 1, 1)) for v in (network.preprocessing.mean, network.preprocessing.std))
+def seen(preprocessing: Preprocessing, x: np.ndarray) -> np.ndarray:
+    """A network's input (C, H, W) as a picture uint8 (H, W, 3)."""
+    mean, std = (np.reshape(v, (-1, 1, 1)) for v in (preprocessing.mean, preprocessing.std))
     pixels = np.clip(np.rint((x * std + mean) * 255), 0, 255).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(np.moveaxis(pixels, 0, -1), (*pixels.shape[1:], 3)))
 
@@ -221,7 +238,8 @@ def _laid_over(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return np.rint(grey * (1 - share) + _HEAT * share).astype(np.uint8)
 
 
-def _classes(evaluation: Evaluation, classes: list[str]) -> str:
+def by_class(evaluation: Evaluation, classes: list[str]) -> str:
+    """A section on every class, or on the worst where there are many."""
     present = np.unique(evaluation.labels)
     if len(classes) <= _MOST_CLASSES:
         return f"{per_class(evaluation, classes)}\n{confusion(evaluation, classes)}"

@@ -98,5 +98,13 @@ class ClassificationRoom(Room):
             )
         return values, lines
 
+    def report(
+        self, model: Module, description: dict[str, Any], parts: Parts, test: Any
+    ) -> tuple[list[str], dict[str, Any], list[str]]:
+        """What it was made of, every class, what its confidence is worth, and the mistakes with their maps."""
+        from .report import sections
+
+        return sections(model, description, parts, test)
+
 
 ROOM = ClassificationRoom()
