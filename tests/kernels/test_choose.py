@@ -9,7 +9,7 @@ import pytest
 
 from tinyvision import kernels, ops, precision
 from tinyvision.errors import OptionError
-from tinyvision.kernels import conv, depthwise, norm, pool, winograd
+from tinyvision.kernels import activation, conv, depthwise, norm, pool, winograd
 from tinyvision.ops.conv import conv2d_inference
 from tinyvision.tape import Variable
 from tinyvision.tensors import taped as F
@@ -58,7 +58,8 @@ def all_on(monkeypatch):
             (ops.batchnorm_train_forward, ops.batchnorm_train_backward),
             (X, GpuArray(8), GpuArray(8)), {}, norm.batchnorm_train_forward,
         ),
-        ((ops.relu_forward, ops.relu_backward), (X,), {}, None),
+        ((ops.relu_forward, ops.relu_backward), (X,), {}, activation.relu_forward),
+        ((ops.sigmoid_forward, ops.sigmoid_backward), (X,), {}, None),
     ],
 )  # fmt: skip
 def test_the_right_one_is_chosen(pair, arrays, options, chosen):

@@ -40,11 +40,11 @@ def test_no_kernel_spills(compiler, name, architecture):
 
 
 def compiled_for(architecture, text):
-    """The kernels that a text has for a GPU: those for tensor cores begin with Ampere, wgmma is Hopper's."""
+    """The kernels that a text has for a GPU: mma.sync's begin with Ampere, Hopper has wgmma's in their place."""
     names = set(kernel_names(text))
-    if "correlate_mma_64x64" in names and architecture == "sm_75":
-        return set()
-    return names if architecture == "sm_90a" else {name for name in names if "wgmma" not in name}
+    own = {name for name in names if "mma_" in name}
+    wanted = {"sm_75": "none", "sm_90a": "_wgmma_"}.get(architecture, "_mma_")
+    return names - own | {name for name in own if wanted in name}
 
 
 def test_the_check_notices_a_spill(compiler):

@@ -61,10 +61,10 @@ def run(build, channels):
 NETWORKS = {
     "residuals of all kinds": (Small, 3, {
         "depthwise_forward_3_1", "depthwise_forward_5_2", "depthwise_image_gradient_5_2", "winograd_output",
-        "correlate_fp32_64", "weight_gradient_fp32_64", "normalize", "gradient_applied", "max_pool_backward",
-        "avg_pool_backward", "cross_entropy_rows", "depthwise_weight_gradient_3_1"}),
+        "correlate_fp32_64", "weight_gradient_fp32_64", "normalize_four", "gradient_applied_four",
+        "max_pool_backward_four", "avg_pool_backward", "cross_entropy_rows", "depthwise_weight_gradient_3_1"}),
     "SimpleCNN": (lambda: models.SimpleCNN(1, 4, 8), 1, {
-        "correlate_fp32_64", "max_pool_forward", "cross_entropy_gradient"}),
+        "correlate_fp32_64", "max_pool_forward_four", "clipped", "slope", "cross_entropy_gradient"}),
 }  # fmt: skip
 
 

@@ -26,10 +26,8 @@ from ..types import Array
 from . import launch
 
 # The modules that hold drop-ins, each a `DROP_INS`; loaded when the first array that is not NumPy's comes along.
-MODULES = ("winograd", "conv", "depthwise", "linear", "norm", "pool", "loss")
-
-# Drop-ins that a GPU does not need; all other compiled loops go by the name of the kernels that do the same.
-ON_CPU_ALONE = frozenset({"activation"})
+# The compiled loops go by the names of the kernels that do the same.
+MODULES = ("winograd", "conv", "depthwise", "linear", "norm", "pool", "loss", "activation")
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,7 @@ def only(*names: str) -> Iterator[None]:
 
 def names() -> list[str]:
     """The names of all drop-ins."""
-    return sorted({drop_in.name for several in _offered().values() for drop_in in several} | {"sgd"} | ON_CPU_ALONE)
+    return sorted({drop_in.name for several in _offered().values() for drop_in in several} | {"sgd"})
 
 
 def on_gpu_in_float32(arrays: Sequence[Array], integers: Sequence[int] = ()) -> bool:

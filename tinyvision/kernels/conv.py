@@ -163,8 +163,7 @@ def weight_gradient(
 ) -> Any:
     """dweight (O, KH, KW, C/groups) = Σ over output pixels of dy times window, summed in a fixed order."""
     O, KH, KW, CG = shape
-    if groups == 1:
-        x, dy = _four_channels(x), _four_channels(dy)
+    x, dy = (_four_channels(a) if groups == 1 else gpu.aligned(a) for a in (x, dy))
     C, width, pixels, taps = x.shape[3] // groups, dy.shape[3], math.prod(dy.shape[:3]), KH * KW
     kernel = kernel or _kernel(x, "weight_gradient", width // groups, taps * C, groups, (KH, KW))
     if splits is None:
@@ -226,14 +225,12 @@ def _launch(kernel, rows, columns, depth, *arguments):
 
 
 def _four_channels(x):
-    """x (N, H, W, C) with zeros appended until the channels are a multiple of 4, for the kernels copy four at a
-    time."""
+    """x (N, H, W, C), in whatever order its memory is, with zeros appended until the channels are a multiple of 4, for
+    the kernels copy four at a time."""
     if whole(x.shape[3]) == x.shape[3]:
         return gpu.aligned(x)
-    padded = gpu.empty(x, (*x.shape[:3], whole(x.shape[3])))
-    padded[..., : x.shape[3]] = x
-    padded[..., x.shape[3] :] = 0
-    return padded
+    x = x if x.dtype == np.float32 else x.astype(np.float32)  # the gradient of somebody's own op
+    return arranged(x.transpose(0, 3, 1, 2)[None])
 
 
 def _geometry(x, weight, y, stride, start, dilation, groups, splits, activation=None, phases=(0, 0)):
@@ -266,4 +263,4 @@ def dweight(x: Array, dy: Array, shape: Shape, sliding: Sliding) -> Array:
     return gpu.channels_first(weight_gradient(x, dy, (O, KH, KW, CG), *sliding))
 
 
-DROP_INS = drop_ins(Way(applies, _correlate, _image_gradient, dweight), "conv2d", "conv2d_inference")
+DROP_INS = drop_ins(Way(applies, _correlate, _image_gradient, dweight, any_order=True), "conv2d", "conv2d_inference")

@@ -447,10 +447,13 @@ __device__ __forceinline__ void correlate_tiled(const float* x, const float* wei
         correlate_tiled<TM, TN, __VA_ARGS__, STAGES, LEAD>(x, weight, {scale, shift, skip}, y, g);                    \
     }
 
+#if !defined(__CUDA_ARCH_FEAT_SM90_ALL)  // what Hopper does not use need not be compiled for it
+
 CORRELATE(correlate_mma_128x128, 128, 128, 3, 0, 128, 2, WarpProduct<128, 128, 2, 2>)
 CORRELATE(correlate_mma_128x64, 128, 64, 3, 0, 128, 3, WarpProduct<128, 64, 2, 2>)
 CORRELATE(correlate_mma_64x64, 64, 64, 4, 0, 128, 3, WarpProduct<64, 64, 2, 2>)
 
+#endif
 #if defined(EMULATOR) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 CORRELATE(correlate_wgmma_128x128, 128, 128, 3, 0, 256, 2, GroupProduct<128, 128, 2, 1>)
@@ -605,9 +608,12 @@ __device__ __forceinline__ void weight_gradient_tiled(const float* x, const floa
         weight_gradient_tiled<TM, TN, __VA_ARGS__, LEAD>(x, dy, partial, g);                                          \
     }
 
+#if !defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
 WEIGHT_GRADIENT(weight_gradient_mma_128x128, 128, 128, 0, 256, 1, WarpProduct<128, 128, 2, 4>)
 WEIGHT_GRADIENT(weight_gradient_mma_64x64, 64, 64, 0, 128, 2, WarpProduct<64, 64, 2, 2>)
 
+#endif
 #if defined(EMULATOR) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 WEIGHT_GRADIENT(weight_gradient_wgmma_128x128, 128, 128, 0, 256, 2, GroupProduct<128, 128, 2, 1>)

@@ -31,13 +31,15 @@ class Way:
     correlate(x, weight, y, sliding, **finish)      fills y; finish: scale, shift, skip, activation
     image_gradient(dy, weight, dx, sliding)         fills dx
     weight_gradient(x, dy, shape, sliding)          ->  dweight of that shape
-    keeps                                           whether correlate also takes `kept`, as `conv2d_inference` does"""
+    keeps                                           whether correlate also takes `kept`, as `conv2d_inference` does
+    any_order                                       whether x may lie in memory in any order of its axes"""
 
     applies: Callable[..., bool]
     correlate: Callable[..., None]
     image_gradient: Callable[..., None]
     weight_gradient: Callable[..., Array]
     keeps: bool = False
+    any_order: bool = False
 
 
 def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
@@ -89,8 +91,13 @@ def output_shape(x: Array, weight: Array, sliding: Sliding) -> Pair:
 
 def _forward(way, x, weight, sliding, **finish):
     y = gpu.empty(x, (x.shape[0], *output_shape(x, weight, sliding), weight.shape[0]))
-    way.correlate(gpu.channels_last(x), weight, y, sliding, **finish)
+    way.correlate(_images(way, x), weight, y, sliding, **finish)
     return gpu.channels_first(y)
+
+
+def _images(way, x):
+    """x (N, C, H, W) as (N, H, W, C)."""
+    return x.transpose(0, 2, 3, 1) if way.any_order else gpu.channels_last(x)
 
 
 def _backward(way, dy, cache, needs):
@@ -101,7 +108,7 @@ def _backward(way, dy, cache, needs):
         way.image_gradient(rows, weight, dx, sliding)
         dx = gpu.channels_first(dx)
     if needs[1]:
-        dweight = way.weight_gradient(gpu.channels_last(x), rows, weight.shape, sliding)
+        dweight = way.weight_gradient(_images(way, x), rows, weight.shape, sliding)
     if has_bias and needs[2]:
         dbias = column_sums(rows.reshape(-1, rows.shape[3]))
     return (dx, dweight, dbias) if has_bias else (dx, dweight)
