@@ -171,6 +171,37 @@ def batched_nms(boxes: Any, scores: Any, idxs: Any, iou_threshold: float) -> Ten
     return Tensor(to_device(found[np.argsort(-scores[found], kind="stable")], where))
 
 
+def soft_nms(boxes: Any, scores: Any, sigma: float = 0.5, least: float = 0.001) -> tuple[Tensor, Tensor]:
+    """Non-maximum suppression that lowers scores in place of removing boxes, so that a thing half hidden by another of
+    its kind is still found.   boxes (N, 4), scores (N,)  ->  (int64 indices, best first; their new scores)
+
+    The best box stays; every other's score is multiplied by exp(-IoU² / sigma) with it; and so on with the rest, until
+    what is left scores less than `least`. (Bodla et al., "Soft-NMS", 2017.) Raises ShapeError, OptionError."""
+    if not sigma > 0:
+        raise OptionError(f"soft_nms: sigma must be above 0, got {sigma!r}")
+    boxes, scores = _scored("soft_nms", boxes, scores)
+    where, corners, left = device_of(boxes), to_numpy(boxes), to_numpy(scores).astype(np.float64)
+    waiting, kept = np.arange(len(left)), []
+    while len(waiting):
+        best = waiting[np.argmax(left[waiting])]
+        if left[best] < least:
+            break
+        kept.append(best)
+        waiting = waiting[waiting != best]
+        left[waiting] *= np.exp(-(_iou_with(corners[best], corners[waiting]) ** 2) / sigma)
+    order = np.array(kept, dtype=np.int64)
+    return Tensor(to_device(order, where)), Tensor(to_device(left[order].astype(scores.dtype), where))
+
+
+def _iou_with(box, others):
+    """The IoU of one box with each of others, 0 where neither has an area."""
+    width, height = (np.minimum(box[k + 2], others[:, k + 2]) - np.maximum(box[k], others[:, k]) for k in (0, 1))
+    inter = np.maximum(width, 0) * np.maximum(height, 0)
+    areas = [(b[..., 2] - b[..., 0]) * (b[..., 3] - b[..., 1]) for b in (box, others)]
+    union = areas[0] + areas[1] - inter
+    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+
+
 def _suppressed(boxes, scores, threshold):
     """The greedy choice: the best box stays, what it covers goes, and so on with the rest."""
     x1, y1, x2, y2 = boxes.T

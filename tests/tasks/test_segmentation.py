@@ -189,7 +189,7 @@ def test_every_mask_empty_is_nothing_to_learn(tmp_path, capsys):
     (root / "masks/3.png").write_bytes(b"nothing either")
     assert main(["train", "--task", "segmentation", "--data", "folder", "--root", "data", "--quiet"]) == 2
     error = capsys.readouterr().err
-    assert "2 images or masks cannot be used" in error
+    assert "2 items cannot be used" in error
     assert "2.png" in error
     assert "3.png" in error
 

@@ -21,7 +21,7 @@ from ..train.runs import BEST
 from ..train.settings import nearest
 from .room import Options, Prediction, Predictor, Room
 
-ROOMS = ("classification", "segmentation")
+ROOMS = ("classification", "segmentation", "detection")
 
 
 def room(name: str) -> Room:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..data import random_split
-from ..errors import CheckpointError, OptionError, WeightsError
+from ..data import Subset, random_split
+from ..errors import CheckpointError, DataError, OptionError, WeightsError
 from ..nn.module import Module
 from ..train.checkpoint import Checkpoint
 from ..train.preprocessing import Preprocessing
@@ -167,6 +168,36 @@ def held_back(dataset: Any, val: float, seed: int) -> tuple[Any, Any]:
         return dataset, None
     train, validation = random_split(dataset, [count - held, held], seed=seed)
     return train, validation
+
+
+def part_of(root: str | os.PathLike[str], part: str) -> Path | None:
+    """root/train, root/val or root/test, where it is; of training, root itself where there is no root/train."""
+    folder = Path(root).expanduser()
+    if (folder / part).is_dir():
+        return folder / part
+    return folder if part == "train" else None
+
+
+def checked(kinds: tuple[type, ...], *parts: Any) -> None:
+    """Read every item of the parts once that are datasets of these kinds, or subsets of them, so that all broken ones
+    are named before training. Raises DataError."""
+    errors = []
+    for part in parts:
+        dataset = part.dataset if isinstance(part, Subset) else part
+        if not isinstance(dataset, kinds):
+            continue
+        for index in range(len(part)):
+            try:
+                part[index]
+            except DataError as error:
+                errors.append(str(error))
+    if errors:
+        more = f"\n    and {len(errors) - 10} more" if len(errors) > 10 else ""
+        raise DataError(
+            f"{len(errors)} items cannot be used; mend or remove them:"
+            + "".join(f"\n    {text}" for text in errors[:10])
+            + more
+        )
 
 
 def built(build: Callable[..., Module], options: Any) -> Module:

@@ -273,12 +273,4 @@ def nuclei_folder() -> Path | None:
     return Path(next(iter(spec.submodule_search_locations))) / "data" / "images"
 
 
-def part_of(root: str | os.PathLike[str], part: str) -> Path | None:
-    """root/train, root/val or root/test, where it is; of training, root itself where there is no root/train."""
-    folder = Path(root).expanduser()
-    if (folder / part).is_dir():
-        return folder / part
-    return folder if part == "train" else None
-
-
-__all__ = ["GET_NUCLEI", "CocoMasks", "MaskFolder", "Nuclei", "ShapesMasks", "nuclei_folder", "part_of"]
+__all__ = ["GET_NUCLEI", "CocoMasks", "MaskFolder", "Nuclei", "ShapesMasks", "nuclei_folder"]

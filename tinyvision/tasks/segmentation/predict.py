@@ -12,14 +12,10 @@ from ...device import to_numpy
 from ...drawing import draw_segmentation_masks
 from ...grad_mode import no_grad
 from ...tensors.tensor import Tensor
+from ..colours import COLOURS
 from ..masks import Region, read_levels, regions
+from ..pictures import as_input, resized, scaled_down
 from ..room import Prediction, Predictor
-from .samples import as_input, resized, scaled_down
-
-COLOURS = [
-    (230, 75, 53), (77, 187, 213), (0, 160, 135), (250, 200, 40), (60, 84, 136),
-    (243, 155, 127), (132, 92, 180), (126, 97, 72), (145, 209, 130), (220, 100, 160),
-]  # fmt: skip
 
 
 @dataclass

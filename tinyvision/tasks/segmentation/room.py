@@ -16,10 +16,11 @@ from ...train.preprocessing import Preprocessing
 from ...train.recipes import Parts, published_preprocessing
 from ...train.report import escape, picture_tag
 from ..masks import regions, things_found
-from ..room import Opening, Options, Room, built, data_notes, held_back, predictor, table
-from .datasets import GET_NUCLEI, CocoMasks, MaskFolder, Nuclei, ShapesMasks, part_of
+from ..pictures import scaled_down
+from ..room import Opening, Options, Room, built, checked, data_notes, held_back, part_of, predictor, table
+from .datasets import GET_NUCLEI, CocoMasks, MaskFolder, Nuclei, ShapesMasks
 from .predict import Segmenter, overlay
-from .samples import Samples, scaled_down
+from .samples import Samples
 from .task import Segmentation
 
 _SHOWN = 8  # pictures in a report
@@ -96,7 +97,7 @@ class SegmentationRoom(Room):
                 raise DataError(f"the classes of train and {name} differ: {classes[1:]} and {list(part.classes)[1:]}")
         if val is None:
             train, val = held_back(train, notes["val"], opening.seed)
-        checked(train, val, test)
+        checked((MaskFolder, CocoMasks), train, val, test)
         augment = notes["augment"] == "on"
         times = {"shapes": 1, "nuclei": 64}.get(notes["name"], max(1, 64 // len(train)))
         made = Samples(train, preprocessing, True, augment, turns=notes["name"] == "nuclei", times=times)
@@ -209,28 +210,6 @@ class SegmentationRoom(Room):
             f'<div class="triples">{"".join(figures)}</div>'
         )
         return sections, values, lines
-
-
-def checked(*parts: Any) -> None:
-    """Read every picture and mask of folders once, so that all broken ones are named before training. Raises
-    DataError."""
-    errors = []
-    for part in parts:
-        dataset = part.dataset if isinstance(part, Subset) else part
-        if not isinstance(dataset, (MaskFolder, CocoMasks)):
-            continue
-        for index in range(len(part)):
-            try:
-                part[index]
-            except DataError as error:
-                errors.append(str(error))
-    if errors:
-        more = f"\n    and {len(errors) - 10} more" if len(errors) > 10 else ""
-        raise DataError(
-            f"{len(errors)} images or masks cannot be used; mend or remove them:"
-            + "".join(f"\n    {text}" for text in errors[:10])
-            + more
-        )
 
 
 def things_of(dataset: Any, index: int) -> np.ndarray | None:

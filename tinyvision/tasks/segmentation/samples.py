@@ -12,10 +12,9 @@ import numpy as np
 from ...data import Dataset
 from ...data.transforms.base import generator_for
 from ...errors import ShapeError
-from ...train.preprocessing import Channels, Preprocessing
+from ...train.preprocessing import Preprocessing
 from ..masks import VOID
-
-LONGEST = 1024  # pixels; larger pictures are scaled down, for every scale of the network's features is kept in memory
+from ..pictures import as_input, dataset_classes, scaled_down
 
 
 class Samples(Dataset):
@@ -57,42 +56,6 @@ class Samples(Dataset):
         if self.augment:
             x = x * np.float32(rng.uniform(0.8, 1.25)) + np.float32(rng.uniform(-0.2, 0.2))
         return x, np.ascontiguousarray(mask)
-
-
-def dataset_classes(dataset: Any) -> list[str]:
-    """The names of a dataset's classes, also through subsets."""
-    return list(getattr(dataset, "classes", ()))
-
-
-def as_input(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """uint8 (H, W, 3)  ->  float32 (C, H, W) with the mean and spread that the network is used to."""
-    pixels = Channels(preprocessing.channels).apply(image, None).astype(np.float32) / np.float32(255)
-    x = (pixels - np.array(preprocessing.mean, np.float32)) / np.array(preprocessing.std, np.float32)
-    return np.ascontiguousarray(x.transpose(2, 0, 1))
-
-
-def scaled_down(pixels: np.ndarray, nearest: bool = False, longest: int = LONGEST) -> np.ndarray:
-    """A picture or a mask whose longer side is at most `longest`; smaller ones stay as they are."""
-    factor = longest / max(pixels.shape[:2])
-    if factor >= 1:
-        return pixels
-    height, width = (max(round(side * factor), 1) for side in pixels.shape[:2])
-    return resized(pixels, (height, width), nearest)
-
-
-def resized(pixels: np.ndarray, size: tuple[int, int], nearest: bool = False) -> np.ndarray:
-    """A picture at (height, width); a mask by the nearest of its pixels, as its numbers have no mean."""
-    if pixels.shape[:2] == size:
-        return pixels
-    if nearest:
-        rows, columns = (
-            ((np.arange(new) + 0.5) * old / new).astype(np.int64)
-            for new, old in zip(size, pixels.shape[:2], strict=True)
-        )
-        return pixels[rows[:, None], columns]
-    from PIL import Image
-
-    return np.array(Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def _cut(image, mask, size, rng):

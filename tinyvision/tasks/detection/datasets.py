@@ -1,0 +1,322 @@
+"""Datasets of (picture, {"boxes", "labels"}): drawn shapes, digits on photographs, COCO, Pascal VOC and YOLO files.
+
+A picture is uint8 (H, W, 3); boxes are float32 (M, 4) as (x1, y1, x2, y2) in pixels, labels int64 (M,) from 0, and -2
+for a crowd, of which nothing is learned.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import re
+from pathlib import Path
+from typing import Any, NoReturn
+from xml.etree import ElementTree
+
+import numpy as np
+
+from ... import random
+from ...data import Dataset, Digits, Shapes, read_image
+from ...data.images import MAX_PIXELS, SUFFIXES
+from ...errors import DataError
+from ...formats.source import read_bytes
+from ...printable import printable
+from ..coco import Coco, checked_box
+
+CROWD = -2
+GET_PHOTOGRAPHS = "pip install scikit-image scikit-learn"
+
+Item = tuple[np.ndarray, dict[str, np.ndarray]]
+
+
+def target(boxes: Any, labels: Any) -> dict[str, np.ndarray]:
+    """Boxes and labels as arrays."""
+    return {"boxes": np.array(boxes, np.float32).reshape(-1, 4), "labels": np.array(labels, np.int64).reshape(-1)}
+
+
+class ShapesBoxes(Dataset):
+    """Drawn scenes with up to `objects` shapes (see `data.Shapes`), with their boxes."""
+
+    def __init__(self, length: int = 1000, size: int = 96, train: bool = True, seed: int = 0, objects: int = 4) -> None:
+        self.shapes = Shapes(length, size, seed, train, objects)
+        self.classes = list(self.shapes.classes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, index: int) -> Item:
+        scene = self.shapes.scene(self._index(index))
+        return scene.image, target(scene.boxes, scene.labels)
+
+
+# Photographs that scikit-image and scikit-learn bring along. Those of the two parts share no scene.
+_PHOTOGRAPHS = {
+    True: {"skimage": ("astronaut.png", "coffee.png", "rocket.jpg", "grass.png", "ihc.png"), "sklearn": ("china.jpg",)},
+    False: {
+        "skimage": ("chelsea.png", "motorcycle_left.png", "gravel.png", "retina.jpg"),
+        "sklearn": ("flower.jpg",),
+    },
+}
+_FOLDERS = {"skimage": "data", "sklearn": "datasets/images"}
+
+
+class DigitsOnPhotographs(Dataset):
+    """`length` crops of real photographs, into each of which one to four real handwritten digits are pasted.
+
+    Digits and photographs of the test part are in no picture of the training part. The digits (see `data.Digits`) are
+    enlarged to 18 to 40 pixels, in a colour that stands out from where they lie, and do not overlap. The photographs
+    come with scikit-image and scikit-learn: `pip install scikit-image scikit-learn`. Raises DataError."""
+
+    def __init__(self, length: int = 1000, size: int = 96, train: bool = True, seed: int = 0) -> None:
+        self.length, self.size, self.train, self.seed = length, size, train, seed
+        self.photographs = [
+            _photograph(package, name, size) for package, names in _PHOTOGRAPHS[bool(train)].items() for name in names
+        ]
+        self.digits = Digits(train=train)
+        self.classes = list(self.digits.classes)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Item:
+        rng = random.stream(self.seed, "digits on photographs", "train" if self.train else "test", self._index(index))
+        photograph = self.photographs[int(rng.integers(len(self.photographs)))]
+        y, x = (int(rng.integers(0, side - self.size + 1)) for side in photograph.shape[:2])
+        image = photograph[y : y + self.size, x : x + self.size].astype(np.float64)
+        boxes: list[tuple[int, int, int, int]] = []
+        labels = []
+        for _ in range(int(rng.integers(1, 5))):
+            number = int(rng.integers(len(self.digits)))
+            side = int(rng.integers(18, 41))
+            pixels, label = self.digits[number]
+            ink = _enlarged(pixels[..., 0], side)
+            rows, columns = np.flatnonzero((ink > 0.3).any(1)), np.flatnonzero((ink > 0.3).any(0))
+            ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            place = _free_place(rng, ink.shape, self.size, boxes)
+            if place is None:
+                continue
+            x1, y1, x2, y2 = place
+            under = image[y1:y2, x1:x2]
+            bright = under.mean() < 128
+            colour = rng.uniform(170, 255, 3) if bright else rng.uniform(0, 85, 3)
+            under += ink[..., None] * (colour - under)
+            boxes.append(place)
+            labels.append(label)
+        return np.clip(image + 0.5, 0, 255).astype(np.uint8), target(boxes, labels)
+
+
+def _photograph(package: str, name: str, size: int) -> np.ndarray:
+    """A photograph of an installed package, found without importing it, at most 400 pixels long."""
+    spec = importlib.util.find_spec(package)
+    places = [] if spec is None else list(spec.submodule_search_locations or ())
+    file = Path(places[0]) / _FOLDERS[package] / name if places else None
+    if file is None or not file.is_file():
+        raise DataError(f"digits-on-photographs: {package} with its {name} is not installed; {GET_PHOTOGRAPHS}")
+    pixels = read_image(file)
+    factor = max(400 / max(pixels.shape[:2]), size / min(pixels.shape[:2]))
+    if factor >= 1:
+        return pixels
+    from PIL import Image
+
+    height, width = (max(round(side * factor), size) for side in pixels.shape[:2])
+    return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _enlarged(pixels: np.ndarray, side: int) -> np.ndarray:
+    """A digit's ink, 0 to 1, at `side` pixels."""
+    from PIL import Image
+
+    return np.array(Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)) / 255.0
+
+
+def _free_place(rng, shape, size, boxes):
+    h, w = shape
+    for _ in range(20):
+        x, y = int(rng.integers(0, size - w + 1)), int(rng.integers(0, size - h + 1))
+        place = (x, y, x + w, y + h)
+        if all(x >= b[2] or b[0] >= place[2] or y >= b[3] or b[1] >= place[3] for b in boxes):
+            return place
+    return None
+
+
+class CocoBoxes(Dataset):
+    """The pictures of a COCO file with their boxes; crowds have the label -2. Raises DataError (see `tasks.coco`)."""
+
+    def __init__(
+        self,
+        file: str | os.PathLike[str],
+        images: str | os.PathLike[str] | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self.coco, self.max_pixels = Coco(file, images), max_pixels
+        self.classes = self.coco.classes[1:]
+
+    def __len__(self) -> int:
+        return len(self.coco.pictures)
+
+    def __getitem__(self, index: int) -> Item:
+        picture = self.coco.pictures[self._index(index)]
+        pixels = read_image(picture.path, self.max_pixels)
+        if pixels.shape[:2] != picture.size:
+            (h, w), (H, W) = pixels.shape[:2], picture.size
+            raise DataError(f"{printable(picture.path)}: is {w} x {h} pixels; {self.coco.name} says {W} x {H}")
+        labels = [CROWD if thing.crowd else thing.label - 1 for thing in picture.things]
+        return pixels, target([thing.box for thing in picture.things], labels)
+
+
+class VocBoxes(Dataset):
+    """Pascal VOC: root/annotations/NAME.xml (or Annotations/), each for root/images/NAME.jpg (or JPEGImages/).
+
+    Classes are the names in the files, sorted, unless they are given. Corners count pixels from 1, as in VOC, and both
+    are inside the box. Objects marked "difficult" have the label -2. Raises DataError naming file and object."""
+
+    def __init__(
+        self, root: str | os.PathLike[str], classes: list[str] | None = None, max_pixels: int = MAX_PIXELS
+    ) -> None:
+        self.root, self.max_pixels = Path(root).expanduser(), max_pixels
+        notes = _folder_in(self.root, ("annotations", "Annotations"))
+        self.images = _folder_in(self.root, ("images", "JPEGImages"))
+        files = sorted(notes.glob("*.xml"))
+        if not files:
+            raise DataError(f"{printable(notes)}: there are no .xml files")
+        self.pictures = [self._picture(file) for file in files]
+        found = sorted({name for _, _, things in self.pictures for name, _, _ in things})
+        if not found:
+            raise DataError(f"{printable(notes)}: no file has an object, so there is nothing to learn")
+        self.classes = found if classes is None else classes
+        if unknown := sorted(set(found) - set(self.classes)):
+            raise DataError(f"{printable(notes)}: the classes {printable(unknown)} are not in the training part")
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Item:
+        path, size, things = self.pictures[self._index(index)]
+        pixels = read_image(path, self.max_pixels)
+        if pixels.shape[:2] != size:
+            (h, w), (H, W) = pixels.shape[:2], size
+            raise DataError(f"{printable(path)}: is {w} x {h} pixels; its .xml says {W} x {H}")
+        labels = [CROWD if hard else self.classes.index(name) for name, _, hard in things]
+        return pixels, target([box for _, box, _ in things], labels)
+
+    def _picture(self, file: Path) -> tuple[Path, tuple[int, int], list[tuple[str, Any, bool]]]:
+        data, name = read_bytes(file, 1 << 24)
+        if re.search(rb"<!(DOCTYPE|ENTITY)", data):
+            raise DataError(f"{name}: has a document type or entities, which annotations do not need; remove them")
+        try:
+            tree = ElementTree.fromstring(data)
+        except ElementTree.ParseError as error:
+            raise DataError(f"{name}: is not XML: {error}") from None
+        text = tree.findtext("filename") or f"{file.stem}.jpg"
+        image = self.images / Path(text).name
+        if not image.is_file():
+            image = next((p for p in (self.images / f"{file.stem}{s}" for s in SUFFIXES) if p.is_file()), image)
+        if not image.is_file():
+            raise DataError(f"{name}: its picture {printable(image)} is missing")
+        width, height = (self._number(tree.find("size"), key, f"{name}: size") for key in ("width", "height"))
+        size, things = (int(height), int(width)), []
+        for number, entry in enumerate(tree.iter("object"), 1):
+            where = f"{name}: object {number}"
+            label = (entry.findtext("name") or "").strip()
+            if not label:
+                raise DataError(f"{where}: has no name")
+            corners = entry.find("bndbox")
+            x1, y1, x2, y2 = (self._number(corners, key, where) for key in ("xmin", "ymin", "xmax", "ymax"))
+            box = checked_box((x1 - 1, y1 - 1, x2, y2), size, _failing(where), "bndbox")
+            things.append((label, box, (entry.findtext("difficult") or "0").strip() == "1"))
+        return image, size, things
+
+    def _number(self, node: Any, key: str, where: str) -> float:
+        text = None if node is None else node.findtext(key)
+        try:
+            value = float(text or "")
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise DataError(f"{where}: {key} must be a number, got {printable(text, 30)!r}")
+        return value
+
+
+class YoloBoxes(Dataset):
+    """YOLO: root/images/NAME.jpg and root/labels/NAME.txt with a line "class x y width height" for each thing.
+
+    x and y are the box's centre; all four are shares of the picture's sides, from 0 to 1; classes count from 0 and have
+    their names in root/classes.txt (or in the folder above), one a line. No file, or an empty one, means that there is
+    nothing in the picture. Raises DataError naming file and line."""
+
+    def __init__(self, root: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> None:
+        self.root, self.max_pixels = Path(root).expanduser(), max_pixels
+        images, self.labels_folder = _folder_in(self.root, ("images",)), _folder_in(self.root, ("labels",))
+        self.paths = sorted(
+            p for p in images.iterdir() if p.name.lower().endswith(SUFFIXES) and not p.name.startswith(".")
+        )
+        if not self.paths:
+            raise DataError(f"{printable(images)}: there are no pictures")
+        stems = {path.stem for path in self.paths}
+        files = sorted(self.labels_folder.glob("*.txt"))
+        if lonely := [file.name for file in files if file.stem not in stems and file.name != "classes.txt"]:
+            some = printable(", ".join(lonely[:5]), 120)
+            raise DataError(f"{printable(self.labels_folder)}: no picture has the name of {some}; add or remove them")
+        places = (self.root / "classes.txt", self.root.parent / "classes.txt", self.labels_folder / "classes.txt")
+        names = next((place for place in places if place.is_file()), None)
+        if names is None:
+            raise DataError(f"{printable(self.root)}: has no classes.txt; write the names of the classes, one a line")
+        self.classes = [
+            line.strip() for line in names.read_text("utf-8", errors="replace").splitlines() if line.strip()
+        ]
+        self.things = [self._things(path) for path in self.paths]
+        if not any(labels for _, labels in self.things):
+            raise DataError(f"{printable(self.labels_folder)}: no file has a box, so there is nothing to learn")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Item:
+        index = self._index(index)
+        pixels = read_image(self.paths[index], self.max_pixels)
+        shares, labels = self.things[index]
+        height, width = pixels.shape[:2]
+        return pixels, target(np.reshape(shares, (-1, 4)) * [width, height, width, height], labels)
+
+    def _things(self, path: Path) -> tuple[list[Any], list[int]]:
+        file = self.labels_folder / f"{path.stem}.txt"
+        boxes, labels = [], []
+        lines = file.read_text("utf-8", errors="replace").splitlines() if file.is_file() else []
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            where, parts = f"{printable(file)}, line {number}", line.split()
+            try:
+                label, (x, y, w, h) = int(parts[0]), (float(part) for part in parts[1:])
+            except ValueError:
+                raise DataError(
+                    f'{where}: expected "class x y width height", got {printable(line.strip(), 60)!r}'
+                ) from None
+            if not 0 <= label < len(self.classes):
+                raise DataError(f"{where}: class {label}; classes.txt names {len(self.classes)}, from 0")
+            if not all(map(math.isfinite, (x, y, w, h))) or w <= 0 or h <= 0:
+                raise DataError(f"{where}: width and height must be above 0, got {w:g} and {h:g}")
+            corners = np.array([x - w / 2, y - h / 2, x + w / 2, y + h / 2])
+            if corners.min() < -0.01 or corners.max() > 1.01:
+                raise DataError(
+                    f"{where}: the box reaches out of its picture; x, y, width and height are shares of its sides, "
+                    f"from 0 to 1"
+                )
+            boxes.append(np.clip(corners, 0, 1))
+            labels.append(label)
+        return boxes, labels
+
+
+def _folder_in(root: Path, names: tuple[str, ...]) -> Path:
+    for name in names:
+        if (root / name).is_dir():
+            return root / name
+    raise DataError(f"{printable(root)}: has no folder {' or '.join(map(repr, names))}")
+
+
+def _failing(where: str):
+    def fail(what: str) -> NoReturn:
+        raise DataError(f"{where}: {what}")
+
+    return fail

@@ -1,0 +1,95 @@
+"""A trained detector in use: boxes on pictures of any size, drawn, and as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data import read_image
+from ...drawing import draw_bounding_boxes
+from ...grad_mode import no_grad
+from ...tensors.tensor import Tensor
+from ..colours import COLOURS
+from ..pictures import as_input
+from ..room import Prediction, Predictor
+from .average_precision import Boxes
+from .samples import letterboxed
+from .task import decode
+
+
+@dataclass
+class Found(Prediction):
+    """What was found in a picture: Boxes in its pixels, best first, and the names of the classes."""
+
+    boxes: Boxes
+    classes: list[str]
+
+    def line(self) -> str:
+        """How many of each class, the surest first."""
+        if not len(self.boxes):
+            return "nothing found"
+        parts: dict[str, list[float]] = {}
+        for label, score in zip(self.boxes.labels, self.boxes.scores, strict=True):
+            parts.setdefault(self.classes[label], []).append(score)
+        return ", ".join(f"{len(s)} {name} ({max(s):.0%})" for name, s in parts.items())
+
+    def as_json(self) -> dict[str, Any]:
+        """Every box."""
+        return {"boxes": self.rows()}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each box: class, score, corners in pixels."""
+        return [
+            {
+                "class": self.classes[label],
+                "score": round(float(score), 4),
+                **{name: round(float(v), 1) for name, v in zip(("x1", "y1", "x2", "y2"), box, strict=True)},
+            }
+            for box, label, score in zip(self.boxes.boxes, self.boxes.labels, self.boxes.scores, strict=True)
+        ]
+
+    def drawn(self, image: np.ndarray) -> np.ndarray:
+        """The boxes on the picture, each with its class and score."""
+        labels = [
+            f"{self.classes[k]} {score:.0%}" for k, score in zip(self.boxes.labels, self.boxes.scores, strict=True)
+        ]
+        return boxes_drawn(image, self.boxes, labels)
+
+
+class Detector(Predictor):
+    """`detector.predict(detector.read("street.jpg", max_pixels)).drawn(image)`"""
+
+    columns = ("class", "score", "x1", "y1", "x2", "y2")
+    least = 0.3  # heat of what is shown
+
+    def read(self, path: Path, max_pixels: int) -> np.ndarray:
+        """By `data.read_image`."""
+        return read_image(path, max_pixels)
+
+    def predict(self, image: np.ndarray) -> Found:
+        """The boxes in a picture uint8 (H, W, 3)."""
+        size = self.preprocessing.size
+        square, scale, shift = letterboxed(image, size)
+        x = Tensor(as_input(square, self.preprocessing)[None]).to(next(iter(self.model.parameters())).device)
+        with no_grad():
+            found = decode(self.model(x), size, self.least)[0]
+        height, width = image.shape[:2]
+        boxes = np.clip((found.boxes - np.tile(shift, 2)) / scale, 0, [width, height, width, height])
+        kept = (boxes[:, 2:] > boxes[:, :2]).all(1)  # what lies in the grey beside the picture is no thing
+        return Found(Boxes(boxes[kept], found.labels[kept], found.scores[kept]), self.classes)
+
+
+def boxes_drawn(image: np.ndarray, boxes: Boxes, labels: list[str] | None = None) -> np.ndarray:
+    """Boxes in their class's colour on a picture uint8 (H, W, 3)."""
+    if not len(boxes):
+        return image.copy()
+    height, width = image.shape[:2]
+    corners = np.clip(boxes.boxes, 0, [width - 1, height - 1] * 2)
+    colours = [COLOURS[int(k) % len(COLOURS)] for k in boxes.labels]
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+    thick = max(1, round(max(image.shape) / 300))
+    drawn = draw_bounding_boxes(planes, corners, labels, colours, width=thick).numpy()
+    return np.ascontiguousarray(drawn.transpose(1, 2, 0))

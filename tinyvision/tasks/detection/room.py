@@ -1,0 +1,194 @@
+"""Detection on the command line: its data by name, CentreDetector, and the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ...errors import DataError, OptionError
+from ...models.centre_detector import CentreDetector
+from ...nn.module import Module
+from ...train.checkpoint import Checkpoint
+from ...train.preprocessing import Preprocessing
+from ...train.recipes import Parts, published_preprocessing
+from ...train.report import picture_tag
+from ..room import Opening, Options, Room, built, checked, data_notes, held_back, part_of, predictor, table
+from .average_precision import Boxes
+from .datasets import GET_PHOTOGRAPHS, CocoBoxes, DigitsOnPhotographs, ShapesBoxes, VocBoxes, YoloBoxes
+from .predict import Detector, boxes_drawn
+from .samples import Samples
+from .task import Detection
+
+_SHOWN = 12  # pictures in a report
+_SHARED = {"optimizer": "adamw", "lr": 0.004, "batch_size": 16}
+_OWN_FILES = ("coco", "voc", "yolo")
+_PARTS = "or parts train/, val/, test/ with these in each"
+
+
+class DetectionRoom(Room):
+    """Boxes around things."""
+
+    name = "detection"
+    data: ClassVar = {
+        "shapes": "drawn scenes of circles, squares, stars and others, with their boxes; made on demand",
+        "digits-on-photographs": f"real digits pasted into real photographs; {GET_PHOTOGRAPHS}",
+        "coco": f"your own: --root FOLDER with annotations.json and images/, {_PARTS}",
+        "voc": f"your own: --root FOLDER with annotations/*.xml and images/, {_PARTS}",
+        "yolo": f"your own: --root FOLDER with images/, labels/*.txt and classes.txt, {_PARTS}",
+    }
+    settings: ClassVar = {
+        "shapes": {**_SHARED, "epochs": 8},
+        "digits-on-photographs": {**_SHARED, "epochs": 8},
+        "coco": {**_SHARED, "epochs": 40, "batch_size": 8},
+        "voc": {**_SHARED, "epochs": 40, "batch_size": 8},
+        "yolo": {**_SHARED, "epochs": 40, "batch_size": 8},
+    }
+    refused = ("instances",)
+
+    def plan(self, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
+        """CentreDetector, of its own or on a pretrained backbone."""
+        data = self.chosen(options)
+        if options.model not in (None, "centre-detector"):
+            raise OptionError(f"model {options.model!r} is unknown for {self.name} (known: centre-detector)")
+        if options.root is None and data in _OWN_FILES:
+            raise OptionError(f"data {data!r} needs --root: {self.data[data].partition(': ')[2]}")
+        if options.root is not None and data not in _OWN_FILES:
+            raise OptionError(f"data {data!r} takes no root; it is made on demand")
+        size = options.image_size or (256 if data in _OWN_FILES else 96)
+        if size % 16:
+            raise OptionError(f"--image-size of {self.name} must be a multiple of 16, got {size}")
+        shape: dict[str, Any] = {}
+        mean, std = (0.5,) * 3, (0.25,) * 3
+        settings = dict(self.settings[data])
+        if options.backbone is not None:
+            CentreDetector(backbone=options.backbone)  # is there such a backbone?
+            known = published_preprocessing(options.backbone)
+            mean, std = known.mean, known.std  # type: ignore[assignment]
+            shape["backbone"] = options.backbone
+            settings["lr"] = 0.001  # what the backbone knows is worth keeping
+        notes = {
+            "data": data_notes(data, options),
+            "input": Preprocessing(3, (size, size), mean, std).as_dict(),
+            "model": {"name": "centre-detector", "options": shape},
+        }
+        return notes, settings
+
+    def open(self, description: dict[str, Any], opening: Opening) -> Parts:
+        """The parts of the data; where there is no val, a share of the training pictures is held back."""
+        notes, preprocessing = description["data"], Preprocessing.from_dict(description["input"])
+        if opening.download:
+            raise OptionError("--download: nothing of detection is downloaded")
+        size = preprocessing.size[0]
+        train, val, test = self._parts(notes["name"], opening.root or notes["root"], size, opening.max_pixels)
+        classes = list(train.classes)
+        for part, name in ((val, "val"), (test, "test")):
+            if part is not None and list(part.classes) != classes:
+                raise DataError(f"the classes of train and {name} differ: {classes} and {list(part.classes)}")
+        if val is None:
+            train, val = held_back(train, notes["val"], opening.seed)
+        checked((CocoBoxes, VocBoxes, YoloBoxes), train, val, test)
+        digits = notes["name"] == "digits-on-photographs"  # a mirrored 3 is no 3, and these are drawn anew anyway
+        augment = notes["augment"] == "on" and not digits
+        plain = [None if part is None else Samples(part, preprocessing) for part in (val, test)]
+        description["model"]["options"]["num_classes"] = len(classes)
+        description["classes"] = classes
+        made = Samples(train, preprocessing, augment, flips=notes["name"] != "shapes")
+        return Parts(made, plain[0], plain[1], classes)
+
+    def _parts(self, name: str, root: str | None, size: int, max_pixels: int) -> tuple[Any, Any, Any]:
+        if name == "shapes":
+            return ShapesBoxes(1400, size), None, ShapesBoxes(200, size, train=False)
+        if name == "digits-on-photographs":
+            return DigitsOnPhotographs(1800, size), None, DigitsOnPhotographs(200, size, train=False)
+        found: list[Any] = []
+        for part in ("train", "val", "test"):
+            folder = part_of(str(root), part)
+            if folder is None:
+                found.append(None)
+            elif name == "coco":
+                found.append(CocoBoxes(folder / "annotations.json", max_pixels=max_pixels))
+            elif name == "voc":
+                found.append(VocBoxes(folder, found[0].classes if found else None, max_pixels))
+            else:
+                found.append(YoloBoxes(folder, max_pixels))
+        return found[0], found[1], found[2]
+
+    def build(self, description: dict[str, Any]) -> Module:
+        """CentreDetector with random weights."""
+        return built(CentreDetector, description["model"].get("options"))
+
+    def begin(self, description: dict[str, Any]) -> Module:
+        """The same, its backbone as published."""
+        options = dict(description["model"]["options"])
+        return CentreDetector(**options, weights="DEFAULT") if options.get("backbone") else CentreDetector(**options)
+
+    def task(self, description: dict[str, Any]) -> Detection:
+        """Heat and boxes of the classes of the description."""
+        return Detection(description["classes"])
+
+    def load(self, checkpoint: Checkpoint, path: Path) -> Any:
+        """A Detector."""
+        return predictor(checkpoint, path, self, Detector)
+
+    def result(self, row: dict[str, Any], parts: Parts, test: Any) -> tuple[dict[str, Any], list[str]]:
+        """mAP of validation and test."""
+        values: dict[str, Any] = {"val_map": row["val_map"], "test_map": None, "test_images": None}
+        lines = []
+        if parts.val is not None:
+            lines.append(
+                f"best epoch: {row['epoch']}, by its mAP of {row['val_map']:.4f} on {len(parts.val):,} images held back"
+            )
+        if test is not None:
+            found = test.precision
+            values.update(test_map=test.score, test_images=len(test.true), test_ap50=found.ap50, test_ap75=found.ap75)
+            values["test_map_by_area"] = {name: _known(v) for name, v in found.by_area.items()}
+            values["test_map_by_class"] = {n: _known(v) for n, v in zip(parts.classes, found.by_class, strict=True)}
+            lines.append(
+                f"test mAP: {test.score:.4f} (AP50 {found.ap50:.4f}, AP75 {found.ap75:.4f}), as COCO counts it, on "
+                f"{len(test.true):,} images that nothing was learned or chosen on"
+            )
+        elif parts.val is None:
+            lines.append("no images were held back, so nothing is known of others")
+        return values, lines
+
+    def report(
+        self, model: Module, description: dict[str, Any], parts: Parts, test: Any
+    ) -> tuple[list[str], dict[str, Any], list[str]]:
+        """mAP by class and size, and pictures: true boxes beside those that were found."""
+        shown, what = (parts.test, "test") if parts.test is not None else (parts.val or parts.train, "validation")
+        detector = Detector(model, Preprocessing.from_dict(description["input"]), parts.classes, "")
+        sections = []
+        if test is not None:
+            counts = np.bincount(np.concatenate([t.labels for t in test.true]), minlength=len(parts.classes))
+            rows = [
+                (name, f"{ap:.4f}", f"{int(count):,}")
+                for name, ap, count in zip(parts.classes, test.precision.by_class, counts, strict=True)
+            ]
+            rows += [(f"{name} things", f"{ap:.4f}", "") for name, ap in test.precision.by_area.items()]
+            sections.append(
+                f"<h2>On the test images</h2>\n<p>Small things have less than 32² pixels, large ones more than 96²; "
+                f"nan where there are none.</p>\n{table(('class', 'mAP', 'things'), rows)}"
+            )
+        figures = []
+        for index in range(min(_SHOWN, len(shown.dataset))):
+            image, target = shown.dataset[index]
+            own = target["labels"] >= 0
+            true = Boxes(target["boxes"][own], target["labels"][own])
+            names = [parts.classes[k] for k in true.labels]
+            pictures = (boxes_drawn(image, true, names), detector.predict(image).drawn(image))
+            figures.append(f"<figure>{''.join(picture_tag(one, 380) for one in pictures)}</figure>")
+        sections.append(
+            f"<h2>Pictures</h2>\n<p>Of the {what} images: the true boxes, and those that were found with a score of at "
+            f'least {detector.least}.</p>\n<div class="triples">{"".join(figures)}</div>'
+        )
+        return sections, {}, []
+
+
+def _known(value: float) -> float | None:
+    """For JSON, which has no nan."""
+    return None if np.isnan(value) else float(value)
+
+
+ROOM = DetectionRoom()
