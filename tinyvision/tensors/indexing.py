@@ -6,11 +6,12 @@ arrays of integers, and that gives a copy. NumPy takes integers for chosen ones 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..arrays import is_array
+from ..arrays import full_name, is_array
 from ..errors import DtypeError, ShapeError
 from ..tape import Variable
 from ..types import Array
@@ -22,7 +23,8 @@ def steps_of(index: Any, ndim: int) -> tuple[Any, Any]:
     Raises DtypeError, ShapeError."""
     if type(index) is int:
         return (index,), None
-    parts = [_plain(part) for part in (index if isinstance(index, tuple) else (index,))]
+    several = isinstance(index, tuple) or _is_meant_as_tuple(index)
+    parts = [_plain(part) for part in (index if several else (index,))]
     if not any(_chooses(part) for part in parts):
         return tuple(parts), None
     taken = sum(_axes(part) for part in parts)
@@ -48,18 +50,39 @@ def steps_of(index: Any, ndim: int) -> tuple[Any, Any]:
 
 def _plain(part):
     """A part of an index with arrays for tensors and lists, and integers for what is a single one."""
-    part = part.array if isinstance(part, Variable) else np.asarray(part) if isinstance(part, (list, tuple)) else part
+    if type(part) is slice:
+        return slice(*(_bound(n) for n in (part.start, part.stop, part.step)))
+    if type(part) is int or part is None or part is Ellipsis:
+        return part
+    if isinstance(part, Variable):
+        part = part.array
+    elif isinstance(part, Sequence) and not isinstance(part, (str, bytes)):  # lists, tuples, ranges
+        part = np.asarray(part)
     if isinstance(part, (bool, np.bool_)):
         return np.asarray(part)
-    if isinstance(part, slice):
-        return slice(*(_bound(n) for n in (part.start, part.stop, part.step)))
     if not is_array(part):
-        return part
+        if not hasattr(part, "__index__"):  # NumPy would take it for what chooses, and give a copy that looks like a view
+            raise DtypeError(f"index: expected integers, slices, None, ... or tensors of them, got {full_name(part)}")
+        return int(part.__index__())
     if part.size == 0 and isinstance(part, np.ndarray) and part.dtype.kind == "f":  # an empty list
         return part.astype(np.int64)
     if part.dtype.kind not in "biu":
         raise DtypeError(f"index: masks hold truth values and places are integers, got {part.dtype}")
     return int(part) if part.ndim == 0 and part.dtype.kind in "iu" else part
+
+
+def _is_meant_as_tuple(index):
+    """Whether a list says one thing for every axis, `x[[rows, columns]]`, and not places along the first: if it holds
+    more than numbers. PyTorch has kept this from older NumPys, for lists of less than 32."""
+    if type(index) in (slice, tuple) or isinstance(index, (Variable, str)) or not isinstance(index, Sequence):
+        return False
+    return len(index) < 32 and any(
+        part is None
+        or part is Ellipsis
+        or isinstance(part, (slice, Variable, Sequence))
+        or (is_array(part) and not isinstance(part, np.generic))
+        for part in index
+    )
 
 
 def _bound(n):
