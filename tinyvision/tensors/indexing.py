@@ -61,7 +61,9 @@ def _plain(part):
     if isinstance(part, (bool, np.bool_)):
         return np.asarray(part)
     if not is_array(part):
-        if not hasattr(part, "__index__"):  # NumPy would take it for what chooses, and give a copy that looks like a view
+        if not hasattr(
+            part, "__index__"
+        ):  # NumPy would take it for what chooses, and give a copy that looks like a view
             raise DtypeError(f"index: expected integers, slices, None, ... or tensors of them, got {full_name(part)}")
         return int(part.__index__())
     if part.size == 0 and isinstance(part, np.ndarray) and part.dtype.kind == "f":  # an empty list

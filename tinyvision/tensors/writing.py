@@ -42,6 +42,7 @@ def update(name: str, x: Any, function: Callable[..., Any], *others: Any, **opti
     before = x
     if recorded:  # a backward may need the numbers that are about to be written over
         before = x.like(x.array.copy(order="K"), requires_grad=x.requires_grad, record=x.record)
+        _spare_maxima(x)
     y = function(before, *others, **options)
     if y is NotImplemented:
         return NotImplemented
@@ -76,6 +77,8 @@ def overwrite(name: str, x: Any, value: Any, index: Any = ...) -> Any:
         raise ShapeError(f"{name}: the value is {tuple(array.shape)} but the place is {size}")
     if device_of(array) != device_of(x.array):
         raise DeviceError(f"{name}: the value is on {device_of(array)} but the place on {device_of(x.array)}")
+    if recorded:
+        _spare_maxima(x)
     x.array[index] = array
     x.version += 1
     announce("overwrite", (value,), {"index": index}, x)
@@ -192,6 +195,15 @@ def _keep_in_place(y, x):
     elif record.cache is y.array:
         record.cache = x.array
     record.watch_result(x)
+
+
+def _spare_maxima(x):
+    """The backward of a maximum looks for it in the result, where PyTorch's remembers the places: there the result may
+    be changed, as `nn.MaxPool2d(2), nn.ReLU(True)` does, so the record is left with a copy."""
+    base = x.origin.base if x.origin else x
+    record = base.record
+    if record is not None and record.name == "max_pool2d" and isinstance(record.cache, tuple):
+        record.cache = tuple(part.copy(order="K") if part is base.array else part for part in record.cache)
 
 
 def _take_over(base, record):

@@ -40,7 +40,7 @@ def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = No
     if tuple(theta.shape) != (N, 2, 3):
         raise ShapeError(f"affine_grid: theta must be (N, 2, 3), here ({N}, 2, 3), got {tuple(theta.shape)}")
     aligned = _aligned("affine_grid", align_corners)
-    down, across = (_places(n, aligned) for n in (H, W))
+    down, across = (_places(n, aligned, theta.dtype) for n in (H, W))
     regular = np.ones((H * W, 3))
     regular[:, 0], regular[:, 1] = np.tile(across, H), np.repeat(down, W)
     regular = to_device(regular.astype(theta.dtype), device_of(theta.array))
@@ -48,9 +48,14 @@ def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = No
     return F.reshape(places, shape=(N, H, W, 2))
 
 
-def _places(n, aligned):
-    """Where the centres of n pixels are, from -1 to 1; of a single pixel that is 0."""
-    return (2 * np.arange(n) + 1 - n) / (max(n - 1, 1) if aligned else n)
+def _places(n, aligned, dtype):
+    """Where the centres of n pixels are, from -1 to 1; of a single pixel that is 0. Rounded as PyTorch's linspace, from
+    both ends to the middle: `grid_sample` may have a kink at these very places."""
+    if n == 1:
+        return np.zeros(1, dtype)
+    step, i = np.longdouble(dtype.type(2) / dtype.type(n - 1)), np.arange(n)
+    line = np.where(i < n // 2, i * step - 1, 1 - (n - 1 - i) * step).astype(dtype)  # rounded once
+    return line if aligned else line * dtype.type(n - 1) / dtype.type(n)
 
 
 def _aligned(name, align_corners):
