@@ -21,9 +21,10 @@ from . import checker_wild as wild
 
 
 def examine(mistake, bank=None, signatures=True):
-    """The report on a pair with one mistake in it."""
+    """The report on a pair with one mistake in it; that dy may not be changed is for who asks for everything."""
     forward, backward = mistake.functions()
-    return check.op(mistake.op, forward, backward, bank=bank, signatures=signatures)
+    strict = mistake.shows == "dy_changed"
+    return check.op(mistake.op, forward, backward, bank=bank, signatures=signatures, strict=strict)
 
 
 def outcome(mistake, report):

@@ -109,7 +109,7 @@ def test_an_exception_is_placed_on_the_line_that_raised():
 
 
 def test_signatures_that_do_not_fit():
-    finding = only(check.op("conv2d", lambda x, w, b, stride, pad: None, BACKWARD))
+    finding = only(check.op("conv2d", lambda x, w, b, stride, pad: None, BACKWARD, strict=True))
     assert finding.mistake == "signature"
     assert "'padding'" in finding.message
     assert only(check.op("relu", lambda x: (x, x), lambda dy: dy)).mistake == "signature"
@@ -126,11 +126,14 @@ def test_functions_that_take_integers_only():
         assert height == y.shape[2]
         return y, cache
 
-    assert only(check.op("conv2d", forward, BACKWARD)).mistake == "pairs_not_accepted"
+    assert only(check.op("conv2d", forward, BACKWARD, strict=True)).mistake == "pairs_not_accepted"
+    plain = check.op("conv2d", forward, BACKWARD)
+    assert plain.passed
+    assert any("differ in height and width" in words for words in plain.beyond)
     assert check.op("conv2d", forward, BACKWARD, pairs=False).passed
 
 
-def changing(what):
+def changing(what, strict=False):
     def forward(x):
         return np.maximum(x, 0), (x, x > 0)
 
@@ -144,11 +147,12 @@ def changing(what):
             cache[1][...] = True
         return dx
 
-    return check.op("relu", forward, backward)
+    return check.op("relu", forward, backward, strict=strict)
 
 
 def test_changes_in_place():
-    assert only(changing("dy")).mistake == "dy_changed"
+    assert only(changing("dy", strict=True)).mistake == "dy_changed"
+    assert "changes its dy in place" in changing("dy").notes[0]
     assert only(changing("x")).mistake == "input_changed"
     assert only(changing("cache")).mistake == "cache_changed"
     assert changing("nothing").passed

@@ -118,7 +118,7 @@ CASES = list(cases())
 @pytest.fixture(autouse=True)
 def _no_diagnosis(monkeypatch):
     """Whether a mistake is rejected does not depend on its name; without the bank it is found out in half the time."""
-    monkeypatch.setattr(lab, "_observed", lambda judge: judge(time_limit=3.0, bank=[], signatures=False))
+    monkeypatch.setattr(lab, "_observed", lambda judge: judge(time_limit=3.0, bank=[], signatures=False, strict=True))
 
 
 @pytest.mark.parametrize("exercise", sorted({e for e, _ in CASES}))

@@ -44,7 +44,7 @@ def layer(
     report = Report(known.name)
     chosen = mistakes(known.name) if bank is None else [m for m in bank if m.op == known.name]
     settings = Settings(known, False, chosen, signatures, time_limit, Place(), demands_of(supports), strict)
-    reading, _ = recognise(known, Layer(make or layer, known.arguments))
+    reading, _ = recognise(known, Layer(make or layer, known.arguments, known.name))
     forward, backward = adopt(settings, reading)
     examine(report, settings, forward, backward)
     if not strict:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .probes import Probe, signs_symbols
-from .verdict import Comparison, holds_float32, scale_of
+from .verdict import Comparison, compare, holds_float32, scale_of
 
 AGREE = 1e-9  # two formulas for the same mistake differ by rounding only: 1e-15 an operation, a few thousand of them
 AGREE_FLOAT32 = 3e-5
@@ -47,6 +47,16 @@ class Evidence:
     def tolerance(self) -> float:
         """How close two arrays must be, relative to their size, to count as the same."""
         return AGREE_FLOAT32 if self.yours is not None and holds_float32(self.yours) else AGREE
+
+
+def observed(name: str, probe: Probe, yours: Any, right: Any, others: dict[str, Any], position: int) -> Evidence:
+    """What was seen of one argument on one probe, compared with what is right."""
+    right = np.asarray(right, dtype=np.float64)
+    comparison = None
+    if yours is not None and yours.shape == right.shape:
+        comparison = compare(yours, right, scale=max(np.abs(right).max(initial=0.0), 1e-3))
+    axes = probe.output_axes if position < 0 else probe.axes[position]
+    return Evidence(probe, name, yours, right, comparison, axes, 0.0, (), others, position)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from . import runner
 from .findings import Finding, Where
 from .place import Place, fetched, is_array
 from .probes import Probe
+from .reading.calling import Unmet
 from .report import Report
 from .verdict import compare
 
@@ -29,6 +30,14 @@ SAYS = {
 }
 
 
+DY_CHANGED = (
+    "backward changes its dy in place: right as long as nothing else needs that dy, wrong beside a shortcut, where two "
+    "paths get the same array. A copy is safe."
+)
+UNREAD = (
+    "I could not find out how to call it: {}. That says nothing about the code. make= (--make) says how it is built, "
+    "as in 'Conv(in_channels, out_channels, 3)', and supports= (--supports) what it takes."
+)
 TOO_LARGE = 1000  # an answer this many times larger than it must be is not compared, only its shape is told
 
 
@@ -54,6 +63,8 @@ class Examination:
         self.dead: set[str] = set()  # "forward" or "backward" that may not be called again: it did not come back
         self.stateful: set[str] = set()  # arguments whose values depend on earlier calls
         self.spent: dict[Any, Any] = {}
+        self.optional: set[str] = set()  # gradients that the first layer of a network need not give
+        self.skipped: set[str] = set()
 
     def find(self, kind: str, argument: str, message: str, function: Any = None, call: Any = None, **more: Any) -> Any:
         """Add a finding, once for each kind and argument."""
@@ -133,6 +144,14 @@ class Examination:
                 f"{n} {np.shape(a)}" for n, a in zip(probe.names, probe.inputs, strict=True)
             )
         options = "".join(f", {k}={v}" for k, v in probe.options.items())
+        if isinstance(call.error, Unmet):
+            self.find("unread", who, UNREAD.format(call.error), self.forward_function, call)
+            return
+        if isinstance(call.error, NotImplementedError):
+            self.find("unwritten", who, f"{who} is not written yet: it raises NotImplementedError.",
+                      self.forward_function if who == "forward" else self.backward_function, call,
+                      mistake="not_written", certainty="exact")  # fmt: skip
+            return
         text = runner.described(call.error)
         self.find(
             "exception",
@@ -241,7 +260,10 @@ class Examination:
         out = []
         for name, grad in zip(self.names, grads, strict=True):
             out.append(None if name is None or grad is None else self.as_array(grad, name, "backward", function, probe))
-            if name is not None and grad is None:
+            if name is not None and grad is None and name.removeprefix("d") in self.optional:
+                self.skipped.add(name)
+                self.note(f"backward gives no {name}, as the first layer of a network need not; it was not judged.")
+            elif name is not None and grad is None:
                 self.find(
                     "missing",
                     name,
@@ -274,6 +296,12 @@ class Examination:
             )
         if any(_shared(a, b) for k, a in enumerate(arrays) for b in arrays[:k]):
             self.note("Two gradients are one piece of memory. That is right as long as nobody changes one in place.")
+
+    def forgive(self) -> None:
+        """A backward that only changes its dy in place is right in its own network: that becomes a note."""
+        if [f.kind for f in self.report.findings] == ["dy_changed"]:
+            self.report.findings.clear()
+            self.report.notes.insert(0, DY_CHANGED)
 
     def note(self, text: str) -> None:
         """Add a note, once."""

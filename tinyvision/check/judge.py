@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 
 from . import conditions, conventions, numeric, runner, sequences
-from .bank import mistakes
+from .asked import beyond, call_fits, needs_integers
 from .describe import described
 from .diagnose import diagnose
-from .evidence import Evidence
+from .evidence import observed
 from .examine import Examination
-from .ops import PAIRED, Spec
+from .ops import Spec
 from .order import other_order
-from .place import Place, fetched, is_array
+from .place import Place, fetched
 from .reading import Reading
 from .regions import predicates
 from .report import Report
 from .small_constants import guarded
-from .supports import tamed, told, unmet
+from .supports import DEMANDS, tamed, told
 from .verdict import compare, holds_float32, where
 
 UNFIT = ("wrong_dtype", "wrong_device", "not_an_array", "missing", "too_large")
@@ -63,16 +63,21 @@ def examine(
     ours = (None, None) if forward is not None and backward is not None else known.ours()
     own = (forward or ours[0], backward or ours[1])
     exam = Examination(report, *own, known.gradients, settings.seconds, known.lone_output, judged, settings.at)
+    if settings.reading is not None and settings.reading.begins:
+        exam.optional = {known.arguments[0]}
     if not judged[0]:
         report.status["forward"] = "ours"
-    if settings.reading is None and not _fits(exam, known, settings):
+    if settings.reading is None and not call_fits(exam, known, settings):
         report.status.update({"forward": "wrong"} if judged[0] else {}, backward="not judged")
         return
     settings.tame(set())
-    if settings.pairs and judged[0] and _needs_integers(exam, settings.spec, settings.spec.probes(True)):
+    if settings.pairs and judged[0] and needs_integers(exam, settings):
         settings.pairs = False
+        settings.tame(set() if settings.strict else {"window"})
+    unmet: set[str] | None = set()
     if judged[0] and not settings.strict:
-        settings.tame(_beyond(exam, settings))
+        unmet = beyond(exam, settings)
+        settings.tame(set(DEMANDS) - {"batch", "channels", "single"} if unmet is None else unmet)
         settings.spec, constant = guarded(settings.spec, exam.attempt)
         if constant:
             exam.note(
@@ -94,93 +99,12 @@ def examine(
         conventions.ties(report, exam, known)
     if report.passed:
         conventions.extremes(report, exam, known)
+    if not settings.strict:
+        exam.forgive()
     _tidy(report)
-    report.beyond = told(settings.missing)
+    report.beyond = [] if settings.strict or not judged[0] or unmet is None else told(settings.missing)
     if settings.reading is not None:
         report.read_as = settings.reading.said()
-
-
-def _beyond(exam, settings):
-    """The demands that forward does not meet, unless what it does instead is a known mistake."""
-    known, outcomes = settings.spec, []
-
-    def answer(probe):
-        call = exam.attempt(probe.inputs, probe.options)
-        y = call.value[0] if isinstance(call.value, (tuple, list)) and len(call.value) else call.value
-        return np.asarray(fetched(y)) if call.ok and is_array(y) else None
-
-    def runs(probe):
-        y = answer(probe)
-        return y is not None and y.shape == np.shape(probe.y)
-
-    for probe in known.probes(settings.pairs):
-        outcomes.append((probe, answer(probe)))
-    if all(y is not None and y.shape == np.shape(probe.y) for probe, y in outcomes):
-        return set()
-    evidences = [_evidence("y", probe, y, probe.y, {}, -1) for probe, y in outcomes]
-    if diagnose("y", evidences, mistakes(known.name), False).certainty == "exact":
-        return set()
-    return unmet(known, settings.pairs, settings.reading.fixed if settings.reading else {}, runs)
-
-
-def _fits(exam, known, settings):
-    """The parameter lists take what will be passed."""
-    probe = known.probes(settings.pairs)[0]
-    calls = [
-        ("forward", exam.forward_function, len(probe.inputs), probe.options),
-        ("backward", exam.backward_function, 2, {}),
-    ]
-    fine = True
-    for (label, function, count, options), judged in zip(calls, (exam.judge_forward, exam.judge_backward), strict=True):
-        unfit = runner.accepts(function, count, options) if judged else None
-        if unfit is None:
-            continue
-        fine = False
-        has = f"it has ({', '.join(unfit.parameters)})"
-        call = "(" + ", ".join([*known.arguments, *options] if label == "forward" else ["dy", "cache"]) + ")"
-        lacks = (
-            f"has no parameter called {' or '.join(repr(m) for m in unfit.missing)}"
-            if unfit.missing
-            else f"cannot be called with {count} arguments"
-        )
-        exam.find(
-            "signature",
-            label,
-            f"{runner.name_of(function)} {lacks}; {has}, and is called as {label}{call}.",
-            function,
-            mistake="signature",
-            certainty="exact",
-        )
-    return fine
-
-
-def _needs_integers(exam, known, probes):
-    """Does forward fail on pairs, in a way that pairs explain, and run on integers? Says so if it does."""
-    named = [o for o in PAIRED if o in probes[0].options]
-    if not named:
-        return False
-    first = probes[0]
-    call = exam.attempt(first.inputs, first.options)
-    if call.ok or call.cut_off:
-        return False
-    # Equal pairs must fail as well: otherwise it is not the pair, but height and width taken for each other.
-    for probe in known.probes(False):
-        doubled = {k: (v, v) if k in PAIRED else v for k, v in probe.options.items()}
-        outcomes = [exam.attempt(probe.inputs, options) for options in (doubled, probe.options)]
-        if outcomes[0].ok or not outcomes[1].ok:
-            return False
-    listed = ", ".join(f"{o}={first.options[o]}" for o in named)
-    exam.find(
-        "pairs_not_accepted",
-        "forward",
-        f"forward cannot take (height, width) pairs such as {listed}. With plain "
-        "integers it runs, and was checked with those. check.op(..., pairs=False) passes integers.",
-        exam.forward_function,
-        call,
-        mistake="pairs_not_accepted",
-        certainty="exact",
-    )
-    return True
 
 
 class _Seen:
@@ -231,23 +155,16 @@ def _equal(a, b):
     return a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
 
 
-def _evidence(name, probe, yours, right, others, position):
-    right = np.asarray(right, dtype=np.float64)
-    comparison = None
-    if yours is not None and yours.shape == right.shape:
-        comparison = compare(yours, right, scale=max(np.abs(right).max(initial=0.0), 1e-3))
-    axes = probe.output_axes if position < 0 else probe.axes[position]
-    return Evidence(probe, name, yours, right, comparison, axes, 0.0, (), others, position)
-
-
 def _judge_output(report, exam, settings, probes, seen):
     """The output against the reference, on every probe."""
-    evidences = [_evidence("y", s.probe, s.y, s.probe.y, {}, -1) for s in seen]
+    evidences = [observed("y", s.probe, s.y, s.probe.y, {}, -1) for s in seen]
     bad = _not_finite(exam, settings, "y", evidences, exam.forward_function)
     _optional(exam, evidences, "forward")
     failed = [e for e in evidences if e.failed]
     troubled = any(f.argument in ("y", "forward") and f.kind not in ("pairs_not_accepted",) for f in report.findings)
     report.status["forward"] = "wrong" if failed or bad or troubled else "ok"
+    if any(f.kind == "unread" for f in report.findings) and not any(e.yours is not None for e in evidences):
+        report.status["forward"] = "not judged"
     report.status["shapes"] = "ok" if all(e.shaped or e.yours is None for e in evidences) else "wrong"
     if failed and not bad and not any(f.kind == "differs_each_call" and f.argument == "y" for f in report.findings):
         _add(report, exam, settings, "y", evidences, exam.forward_function)
@@ -305,7 +222,7 @@ def _judge_gradient(report, exam, settings, usable, position, name, forward_righ
         truth = s.probe.truth
         others = {n: truth[k] for k, n in enumerate(exam.names) if n is not None and k != position}
         yours = s.grads[position] if s.grads is not None else None
-        evidences.append(_evidence(name, s.probe, yours, truth[position], others, position))
+        evidences.append(observed(name, s.probe, yours, truth[position], others, position))
     _optional(exam, evidences, "backward")
     if name in exam.stateful:
         # Earlier calls colour the later ones: what the first call of all gave still counts as seen.
@@ -318,6 +235,8 @@ def _judge_gradient(report, exam, settings, usable, position, name, forward_righ
     elif not failed:
         report.status[name] = "ok"
         _precision(exam, name, evidences)
+    elif name in exam.skipped:
+        report.status[name] = "skipped"
     elif not any(e.yours is not None and e.failed for e in evidences):
         report.status[name] = "not judged"  # it is right wherever backward ran at all
     elif forward_right:

@@ -95,11 +95,12 @@ class Geometry:
 
 
 def _of_kernel(rule, kernel):
-    """A fixed option: numbers, or "kernel" for the window's size, "same" for the padding that keeps the size."""
+    """A fixed option: numbers, or "kernel" for the window's size, "same" for the padding that keeps the size,
+    "half" for half the window."""
     if rule == "kernel":
         return tuple(kernel)
-    if rule == "same":
-        return tuple((k - 1) // 2 for k in kernel)
+    if rule in ("same", "half"):
+        return tuple((k - (rule == "same")) // 2 for k in kernel)
     return pair(rule)
 
 
@@ -193,7 +194,8 @@ def _sized(known, inputs, shape, rng):
 
 def met(known: Spec, pairs: bool, demand: str, fixed: dict[str, Any], runs: Callable[[Any], bool]) -> bool:
     """Does code that meets the plain probes also meet this one demand, on every probe that makes it?"""
-    spec = tamed(known, set(DEMANDS) - {"batch", "channels", demand}, fixed)
+    implied = {"gaps": {"stride"}, "overlap": {"stride"}}.get(demand, set())  # a window that moves by 1 leaves no gaps
+    spec = tamed(known, set(DEMANDS) - {"batch", "channels", demand} - implied, fixed)
     return all(runs(probe) for probe in spec.probes(pairs) if makes(probe, demand))
 
 
@@ -218,12 +220,12 @@ def makes(probe: Any, demand: str) -> bool:
     }[demand]
 
 
-def unmet(known: Spec, pairs: bool, fixed: dict[str, Any], runs: Callable[[Any], bool]) -> set[str]:
-    """The demands that the code does not meet; empty where it does not even run on plain probes."""
+def unmet(known: Spec, pairs: bool, fixed: dict[str, Any], runs: Callable[[Any], bool]) -> set[str] | None:
+    """The demands that the code does not meet; None where it does not even run on plain probes."""
     asked = [d for d in DEMANDS if d not in ("batch", "channels") and any(makes(p, d) for p in known.probes(pairs))]
     everything = tamed(known, set(asked), fixed)
     if not all(runs(probe) for probe in everything.probes(pairs)[:3]):
-        return set()
+        return None
     return {demand for demand in asked if not met(known, pairs, demand, fixed, runs)}
 
 

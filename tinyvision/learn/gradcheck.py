@@ -8,8 +8,9 @@ from typing import Any
 
 from .. import check
 from ..check import Finding, Report
+from ..check.reading import words
 from ..errors import DataError, OptionError
-from .judge import LOAD_LIMIT, load, read
+from .loading import LOAD_LIMIT, load, read
 
 
 def split(target: str) -> Any:
@@ -39,31 +40,65 @@ def examine(request: dict[str, Any]) -> Any:
         layer = owner or named
         return check.layer(layer, request["op"], make=_maker(module, request.get("make")), **how)
     backward, forward = named, _find_forward(module, path, request["forward"]) if request["forward"] else None
-    if request["op"] == "sgd":
-        forward, backward = forward or backward, None
+    if forward is None and named is not None and _goes_forward(request["op"], named):
+        forward, backward = named, _twin(module, request["function"], FORWARD_TO_BACKWARD)
     report = check.op(request["op"], forward, backward, device=request["device"], **how)
-    if forward is None and backward is not None:
+    if forward is not named and not request["forward"]:
         report = _with_its_own_forward(module, report, backward, request, how)
+    elif forward is named and backward is not None:
+        report.notes.append(f"Checked together with {backward.__name__}.")
     return report
+
+
+# How people name the two functions of a pair: "backward" in the one is "forward" in the other.
+BACKWARD_TO_FORWARD = (
+    ("backward", "forward"), ("Backward", "Forward"), ("backprop", "forward"), ("bprop", "fprop"), ("bwd", "fwd"),
+    ("back", "forward"), ("back", "for"), ("_backward", ""), ("_grad", ""),
+)  # fmt: skip
+FORWARD_TO_BACKWARD = (
+    ("forward", "backward"), ("Forward", "Backward"), ("forward", "backprop"), ("fprop", "bprop"), ("fwd", "bwd"),
+    ("forward", "back"), ("_for", "_back"),
+)  # fmt: skip
+
+
+def _goes_forward(op, function):
+    """True for a function that is named forward, for an update rule, and for a loss that asks for no upstream."""
+    name = function.__name__.lower() if hasattr(function, "__name__") else ""
+    if op == "sgd" or any(word in name for word in ("forward", "fwd", "fprop")):
+        return True
+    first = next(iter(inspect.signature(function).parameters), "")
+    backward = any(word in name for word in ("back", "grad", "bwd", "bprop", "deriv"))
+    return op == "cross_entropy" and not backward and not words.is_role(first, "dy")
+
+
+def _twin(module, name, endings):
+    """The function that goes the other way: of conv_backward, conv_forward; None if there is none."""
+    for old, new in endings:
+        other = name.replace(old, new)
+        while old in name and other:
+            found = getattr(module, other, None)
+            if inspect.isfunction(found):
+                return found
+            other = other.rpartition("_")[0] if new and new in other.rpartition("_")[0] else ""
+    return None
 
 
 def _with_its_own_forward(module, report, backward, request, how):
     """A backward that does not fit tinyvision's cache is checked again with the forward of its name in the same file.
 
     conv_backward goes with conv_forward."""
-    twin = request["function"].replace("backward", "forward")
-    forward = getattr(module, twin, None) if twin != request["function"] else None
-    raised = any(f.kind == "exception" and f.argument == "backward" for f in report.findings)
-    if raised and forward is None:
+    forward = _twin(module, request["function"], BACKWARD_TO_FORWARD)
+    foreign = any(f.kind in ("exception", "signature") and f.argument == "backward" for f in report.findings)
+    if foreign and forward is None:
         report.notes.append("The cache came from tinyvision's own forward. To use yours, add --forward NAME.")
     if report.passed or forward is None:
         return report
     together = check.op(request["op"], forward, backward, device=request["device"], **how)
-    if not raised and not together.passed and not together.read_as:
+    if not foreign and not together.passed and not together.read_as:
         return report
-    report = together
-    report.notes.append(f"Checked together with {twin}, as with --forward {twin}: the cache is its own.")
-    return report
+    twin = forward.__name__
+    together.notes.append(f"Checked together with {twin}, as with --forward {twin}: the cache is its own.")
+    return together
 
 
 def _owner(module, name):

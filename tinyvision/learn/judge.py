@@ -2,7 +2,6 @@
 
 import ast
 import importlib.util
-import sys
 import time
 import traceback
 from dataclasses import replace
@@ -12,11 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..check import Finding, Report, runner
-from ..errors import DataError, OptionError, TinyVisionError
+from ..errors import OptionError, TinyVisionError
 from . import lab
 from .course import exercise
-
-LOAD_LIMIT = 3.0  # seconds that the file itself, outside of its functions, may take
+from .loading import load, read, syntax
 
 
 def check_exercise(name: str, *functions: Any, **named: Any) -> Any:
@@ -47,7 +45,7 @@ def judge(name: str, path: str | Path) -> Any:
         tree = ast.parse(text, str(path))
     except (SyntaxError, ValueError, RecursionError) as error:
         return _failed(
-            one, f"Python cannot read the file: {_syntax(error)}", "syntax", path, getattr(error, "lineno", None)
+            one, f"Python cannot read the file: {syntax(error)}", "syntax", path, getattr(error, "lineno", None)
         )
     holes = _holes(tree)
     if holes:
@@ -62,45 +60,6 @@ def judge(name: str, path: str | Path) -> Any:
         if not hasattr(module, need):
             return _failed(one, f"The file no longer defines {need}, which the check looks for.", "undefined", path, 1)
     return _checked(one, module)
-
-
-def read(path: str | Path, command: str = "learn") -> Any:
-    """The text of a learner's file. Raises DataError, in the name of `command`, if it is gone or is no text."""
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(f"{command}: {path} is not there") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{command}: {path} is not text in UTF-8; save it as UTF-8") from None
-    except OSError as error:
-        raise DataError(f"{command}: cannot read {path}: {error.strerror or error}") from None
-
-
-def load(path: str | Path, name: str, limit: float = LOAD_LIMIT) -> Any:
-    """(module, None), or (None, a report that says why the file does not run within `limit` seconds)."""
-    path = Path(path).absolute()
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))  # last: a learner's file hides no library
-    spec: Any = importlib.util.spec_from_file_location(f"learner_{name}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.dont_write_bytecode = True  # no __pycache__ beside the learner's files
-    anchor = SimpleNamespace(__code__=SimpleNamespace(co_filename=str(path), co_firstlineno=1))
-    told = runner.call(spec.loader.exec_module, (module,), seconds=limit)
-    lab.PRINTED.append(told.printed)
-    if told.ok:
-        return module, None
-    error = told.error
-    _, line = runner.innermost(error, anchor) if error is not None else (None, None)
-    if told.cut_off:
-        message = f"Reading the file took more than {limit:g} seconds: is there a loop outside of a function?"
-    elif isinstance(error, SyntaxError):
-        message, line = f"Python cannot read the file: {_syntax(error)}", error.lineno
-    elif isinstance(error, SystemExit):
-        message = "The file ends Python (exit or quit) before the check can begin."
-    else:
-        message = f"Reading the file raised {type(error).__name__}: {str(error)[:300]}"
-    finding = Finding(Path(path).name, message, "load", None, "exact", None, str(path), line)
-    return None, Report("", [finding], status={"file": "wrong"}, printed=told.printed)
 
 
 @cache
@@ -159,13 +118,6 @@ def _lines(numbers):
     if len(numbers) == 1:
         return f"line {numbers[0]}"
     return f"lines {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
-
-
-def _syntax(error):
-    line = getattr(error, "lineno", None)
-    text = (getattr(error, "text", None) or "").strip()
-    words = getattr(error, "msg", None) or str(error)
-    return f"{words}" + (f", line {line}" if line else "") + (f": {text[:60]}" if text else "")
 
 
 def first_look(report: Report) -> Any:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..reference import pair
 from . import words
 
@@ -17,11 +19,25 @@ BUILD = ("in_channels", "out_channels", "filter_shape", "input_shape", "kernel_h
 PAIRED = {"stride", "padding", "kernel_size"}
 
 
+# What is said of code that has no way to be told something.
+LACKS = {
+    "square": "it takes one number for height and width",
+    "window": "its windows, strides and padding are of one size",
+    "nopad": "its padding is a word, which says less",
+    "padding": "it does not pad as it was asked to",
+    "stride": "it does not stride as it was asked to",
+    "cache": "backward asks for a cache, and forward returns none",
+    "forward": "no method of it goes forward",
+    "backward": "no method of it goes backward",
+    "weight": "where it keeps its weights was not found",
+}
+
+
 class Unmet(Exception):
     """The code has no way to be told this: `demand` names what it lacks."""
 
     def __init__(self, demand: str) -> None:
-        super().__init__(demand)
+        super().__init__(LACKS.get(demand, f"there was nothing to hand over as {demand}"))
         self.demand = demand
 
 
@@ -69,24 +85,38 @@ class Offer:
             return "train" if isinstance(default, str) else True
         if role == "mode":
             return self.mode
+        if role == "init":
+            return initial
+        if role == "name":
+            return "layer"
+        if role not in self.options:
+            if default is inspect.Parameter.empty:
+                raise Unmet(role.replace("_", " "))
+            return default
         return self.options[role]
 
     def _paired(self, role, default):
+        if role not in self.options:
+            if default is inspect.Parameter.empty:
+                raise Unmet(role.replace("_", " "))
+            return default
+        if role == "kernel_size" and "whole" in self.pairs:
+            return self.options["filter_shape"]
         height, width = pair(self.options[role])
         if isinstance(default, str) and role == "padding":
-            return self._padding_word(height, width)
+            return self._padding_word(height, width, default)
         if isinstance(default, (tuple, list)) or role in self.pairs:
             return (height, width)
         if height != width:
             raise Unmet("square")
         return height
 
-    def _padding_word(self, height, width):
+    def _padding_word(self, height, width, default):
         kernel = pair(self.options["kernel_size"])
         if (height, width) == (0, 0):
-            return "valid"
+            return "VALID" if default.isupper() else "valid"
         if (2 * height + 1, 2 * width + 1) == kernel and pair(self.options["stride"]) == (1, 1):
-            return "same"
+            return "SAME" if default.isupper() else "same"
         raise Unmet("nopad")
 
     def dictionary(self) -> dict[str, Any]:
@@ -119,12 +149,18 @@ class Plan:
     unknown: tuple = ()  # required parameters that nothing fits
     loose: bool = False  # it takes **options, which get the names of this library
 
+    def takes(self, role: str) -> bool:
+        """True if the role is handed over as an argument of its own."""
+        return role in self.roles.values() or role in self.spread
+
     def uses(self, role: str) -> bool:
         """True if the role is handed over, alone or in a dictionary."""
         return role in self.roles.values() or role in self.spread or "{}" in self.roles.values() or self.loose
 
     def arguments(self, parameters: dict[str, Any], offer: Offer) -> tuple[list, dict]:
-        """(args, kwargs) for one call. Raises Unmet where an option cannot be expressed."""
+        """(args, kwargs) for one call. Raises Unmet where an option cannot be expressed, or nothing fits a parameter."""
+        if self.unknown:
+            raise Unmet(self.unknown[0])
         args, kwargs, left_out = [], {}, False
         for name, role in self.roles.items():
             if role is None:
@@ -166,12 +202,23 @@ def plan(parameters: dict[str, inspect.Parameter], arrays: Sequence[str], roles:
         if role == "dy" and ordinary[name].default is not empty:  # a loss is the end: it has no upstream but 1
             found[name] = None
     for name, parameter in ordinary.items():
+        if found[name] is None and parameter.default is empty and "init" in name.lower():
+            found[name] = "init"
+        elif found[name] is None and parameter.default is empty and words.plain(name) in words.LABELS:
+            found[name] = "name"
+    for name, parameter in ordinary.items():
         if found[name] is None and parameter.default is empty and rest:
             found[name] = rest.pop(0)
     unknown = tuple(n for n, p in ordinary.items() if found[n] is None and p.default is empty)
     spread = tuple(rest) if any(p.kind is p.VAR_POSITIONAL for p in parameters.values()) else ()
     loose = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     return Plan(found, spread, unknown, loose)
+
+
+def initial(*shape: Any) -> np.ndarray:
+    """Small numbers of a shape: what a layer gets that asks for a function to make its first weights."""
+    size = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+    return np.random.default_rng(len(size)).standard_normal(size) * 0.1
 
 
 def _fits(role, default, arrays):
@@ -186,4 +233,4 @@ def _fits(role, default, arrays):
         return False
     if role == "mode":
         return isinstance(default, str)
-    return not isinstance(default, str) or role == "padding"
+    return not isinstance(default, str) or role in ("padding", "activation")

@@ -1,6 +1,7 @@
 """Which layouts go together: code that has its channels last has its kernels so too."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,21 +17,23 @@ LABELS = {
 }
 
 
-def layout_choices(known: Spec) -> Iterator[dict[str, Any]]:
-    """For each way in which people lay out an op's arrays, the layout of each argument; the usual ones first."""
+def layout_choices(known: Spec, vectors: Sequence[Any] = lay.VECTORS) -> Iterator[dict[str, Any]]:
+    """For each way in which people lay out an op's arrays, the layout of each argument; the usual ones first.
+
+    `vectors` are the shapes that biases may have."""
     if known.name == "conv2d":
-        yield from _conv_layouts()
+        yield from _conv_layouts(vectors)
     elif known.name in ("maxpool2d", "avgpool2d"):
         for image in lay.IMAGES:
             yield {"x": image, "y": image}
     elif known.name == "linear":
         for rows in (lay.ROWS[0], lay.ROWS[1], lay.ROWS[2], lay.ROWS[3], lay.ROWS[4]):
             for matrix in lay.MATRICES:
-                for vector in lay.VECTORS[:3]:
+                for vector in vectors[:3]:
                     yield {"x": rows, "y": rows, "weight": matrix, "bias": vector}
     elif known.name == "batchnorm_train":
         for image in lay.NORMALISED:
-            for vector in lay.VECTORS:
+            for vector in vectors:
                 yield {"x": image, "y": image, "weight": vector, "bias": vector}
     elif known.name == "softmax":
         for rows in lay.ROWS:
@@ -42,13 +45,13 @@ def layout_choices(known: Spec) -> Iterator[dict[str, Any]]:
 
 
 def _loss_layouts():
-    for summed, takes in ((False, "logits"), (False, "probabilities"), (True, "logits"), (True, "probabilities")):
+    for summed, takes in itertools.product((False, True), ("logits", "probabilities", "fused")):
         for rows in lay.ROWS:
             for labels in ("integers", *LABELS):
                 yield {"logits": rows, "labels": labels, "takes": takes, "summed": summed}
 
 
-def _conv_layouts():
+def _conv_layouts(vectors):
     first, last = (lay.IMAGES[0], lay.IMAGES[2]), (lay.IMAGES[1], lay.IMAGES[3])
     rest = (*lay.IMAGES[4:],)
     kernels = {k.name: k for k in lay.KERNELS}
@@ -60,5 +63,9 @@ def _conv_layouts():
     for images, named in families:
         for image in images:
             for name in named:
-                for vector in lay.VECTORS:
+                for vector in vectors:
                     yield {"x": image, "y": image, "weight": kernels[name], "bias": vector}
+    one = {image.name: image for image in lay.IMAGES}
+    for x, y in (("HW", "HWC"), ("HW", "CHW"), ("NHW", "NHWC"), ("NHW", "usual")):  # grey images in, channels out
+        for name in ("OHW", "HWO"):
+            yield {"x": one[x], "y": one[y], "weight": kernels[name], "bias": lay.USUAL}

@@ -38,7 +38,7 @@ class Functions:
         args, kwargs = self.plan.arguments(self.parameters, offer)
         value = self.front(*args, **kwargs)
         y, cache = output_of(value, shape)
-        if cache is None and self.rear_plan is not None and "cache" in self.rear_plan.roles.values():
+        if is_array(value) and self.rear_plan is not None and "cache" in self.rear_plan.roles.values():
             raise Unmet("cache")
         return y, (offer, cache, value)
 

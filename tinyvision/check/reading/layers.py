@@ -9,7 +9,7 @@ import copy
 import inspect
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,12 @@ from .calling import BUILD, CALL, Offer, Unmet, plan
 from .functions import scaled
 from .returned import output_of
 
+OPTIMISERS = ("optimizer", "optimiser", "opt")
 DEPTH = 3  # a weight lies in the layer, in a dictionary of the layer, or in a parameter in that dictionary
-OUTPUTS = ("output", "out", "y", "a", "z", "outputs", "activation", "result", "loss")
+OUTPUTS = ("output", "out", "y", "a", "z", "outputs", "activation", "result", "loss", "Z", "A", "Y", "O", "H")
 INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "dA_prev", "din", "grad", "delta", "input_gradient",
-                   "d_input", "dA", "dprev", "grad_x", "dlogits")  # fmt: skip
+                   "d_input", "dA", "dprev", "grad_x", "dlogits", "dA_prev", "dX_prev", "dZ_prev")  # fmt: skip
+STATISTICS = ("running", "moving", "mean", "var", "ave", "std", "mu", "sigma", "velocity", "momentum", "cache", "grad")
 
 
 @dataclass
@@ -82,15 +84,26 @@ def callable_or_module(thing: Any, path: tuple) -> bool:
 
 
 class Steps:
-    """Stands in for an optimiser: it hands the gradient on as a step of size 1, so that it can be read back."""
+    """Stands in for an optimiser: it hands the gradient on as a step of size 1, so that it can be read back.
+
+    An optimiser that is handed the layer and a dictionary of gradients keeps the dictionary for `slots` to find."""
 
     learning_rate = lr = 1.0
 
+    def __init__(self) -> None:
+        self.grads: Any = {}
+
     def update(self, weight: Any, grad: Any, *rest: Any) -> Any:
         """The weight after one step."""
-        return weight - grad
+        if is_array(weight):
+            return weight - grad
+        self.grads = grad if isinstance(grad, dict) else {}
+        return None
 
     __call__ = step = update
+
+    def init_params(self, *rest: Any) -> None:
+        """Nothing is kept for each weight."""
 
 
 class Layer:
@@ -98,32 +111,47 @@ class Layer:
 
     parameters_inside = True
 
-    def __init__(self, make: Any, arrays: Sequence[str], target: Any = None) -> None:
-        self.make, self.arrays, self.target = make, tuple(arrays), target if target is not None else make
+    def __init__(self, make: Any, arrays: Sequence[str], op: str = "") -> None:
+        self.make, self.arrays, self.op = make, tuple(arrays), op
         self.fixed = not callable(make) or not (inspect.isclass(make) or inspect.isroutine(make))
         self.parameters = {} if self.fixed else parameters(make) or {}
         inner = [a for a in arrays if a not in ("x", "logits", "labels", "a", "b", "columns", "mask")]
-        self.plan = plan(self.parameters, (), _build_roles(self.parameters, inner))
+        self.plan = plan(self.parameters, (), self._roles(inner))
         if self.plan.unknown:
-            self.plan = plan(self.parameters, [*inner, *self._in_order()], _build_roles(self.parameters, ()))
+            self.plan = plan(self.parameters, [*inner, *self._in_order()], self._roles(()))
+        self.plan = replace(self.plan, loose=False)  # what a constructor takes as **kwargs, nobody need hand over
         self.inner, self.outer = tuple(inner), tuple(a for a in arrays if a not in inner)
         self.found: dict[str, str] = {}
         self.notes: list[str] = []
         self.unset: set[str] = set()
+        self.own: dict[str, tuple] = {}  # the shapes in which it keeps its biases: (-1,), (1, -1), (-1, 1), ...
         self.front = self.rear = None
         self.kind: Any = make if inspect.isclass(make) else type(make)
 
     def _in_order(self):
-        return (
-            ("in_channels", "out_channels", "kernel_size", "stride", "padding")
-            if "weight" in self.arrays
-            else ("kernel_size", "stride", "padding")
-        )
+        order = ("in_channels", "out_channels", "kernel_size", "stride", "padding")
+        return [r for r in order if r in words.roles_of(self.op)]
+
+    def _roles(self, inner):
+        """Constructors that ask for sizes mean sizes by "filters"; those that take W and b mean arrays."""
+        build = [r for r in BUILD if r in words.roles_of(self.op)]
+        sizes = {r for n in self.parameters for r in ("in_channels", "out_channels", "kernel_size", "filter_shape",
+                 "input_shape") if r in build and words.is_role(n, r)}  # fmt: skip
+        plainly = [n for n in self.parameters if words.plain(n) in ("w", "weight", "weights", "gamma")]
+        return (*inner, *build) if plainly or not sizes else (*build, *inner)
 
     @property
     def asks(self) -> tuple:
         """The plans of all that is called with options."""
         return (self.plan, self.front_plan) if self.front is not None else (self.plan,)
+
+    def told(self, role: str) -> bool:
+        """True if an array is handed over to the constructor or to forward, or the constructor takes what it likes."""
+        return any(p.takes(role) for p in self.asks) or self.plan.takes("filter_shape")
+
+    def vector(self, role: str) -> bool:
+        """True for a parameter with a number for each channel, in whatever shape the layer keeps it."""
+        return role == "bias" or self.op == "batchnorm_train"
 
     def own_shape(self) -> tuple | None:
         """The shape of the weight of a layer that is made without being told any size; None for others."""
@@ -167,7 +195,7 @@ class Layer:
         layer = self.build(offer)
         if self.fixed:
             self._methods(layer)
-        self._prepare(layer)
+        self._prepare(layer, offer)
         late = self._set(layer, offer)
         value = self._call(layer, offer)
         if late and not self._set(layer, offer):  # its weights are made when forward sees the first images
@@ -179,15 +207,22 @@ class Layer:
         y, cache = output_of(value, shape)
         return y, _State(layer, offer, y, cache)
 
-    def _prepare(self, layer):
-        for name in ("initialize", "init_weights", "initialise", "build"):
+    def _prepare(self, layer, offer):
+        if hasattr(layer, "optimizer") and layer.optimizer is None:
+            layer.optimizer = Steps()
+        for name in ("initialize", "init_weights", "initialise", "build", "setup", "set_input_shape"):
             method = getattr(layer, name, None)
             wanted = parameters(method) if callable(method) else None
-            if wanted is not None and all(
-                p.default is not p.empty or n in ("optimizer", "optimiser", "opt") for n, p in wanted.items()
-            ):
+            if wanted is None:
+                continue
+            given = {
+                n: Steps() if n in OPTIMISERS else offer.options["batch_shape"]
+                for n, p in wanted.items()
+                if p.default is p.empty and (n in OPTIMISERS or words.is_role(n, "input_shape"))
+            }
+            if all(n in given or p.default is not p.empty for n, p in wanted.items()):
                 with suppress(Exception):
-                    method(*[Steps()] * any(n in ("optimizer", "optimiser", "opt") for n in wanted))
+                    method(**given)
         for flag in ("training", "is_training", "train_mode", "is_train"):
             if isinstance(getattr(layer, flag, None), bool):
                 setattr(layer, flag, True)
@@ -200,13 +235,16 @@ class Layer:
         """Give the layer its weights; the roles for which it has no place yet."""
         late = []
         for role in self.inner:
-            if role not in offer.arrays or self.plan.uses(role) or self.front_plan.uses(role):
+            if role not in offer.arrays or self.plan.takes(role) or self.front_plan.takes(role):
                 continue
             place = self.place(layer, role, offer.arrays[role])
             if place is None:
                 late.append(role)
                 continue
             value, old = np.array(offer.arrays[role]), place.array
+            if self.vector(role) and old.size == value.size:
+                value = value.reshape(old.shape)
+                self.own[role] = tuple(-1 if n > 1 else 1 for n in old.shape)
             if old.shape != value.shape:
                 raise Unmet(f"{role} of shape {old.shape}")
             for slot in slots(layer):
@@ -223,6 +261,9 @@ class Layer:
         if named:
             return named[0]
         shaped = [s for s in fits if s.array.shape == value.shape and role == "weight" and value.ndim > 1]
+        if self.op == "batchnorm_train":
+            first = 1.0 if role == "weight" else 0.0  # a new layer scales by 1 and shifts by 0
+            shaped = [s for s in fits if np.all(s.array == first) and not _statistic(s.path)]
         return shaped[0] if len(shaped) == 1 else None
 
     def backward(self, dy: Any, state: Any) -> Any:
@@ -249,6 +290,7 @@ class Layer:
                 continue
             size = np.size(state.offer.arrays[role])
             named = [s for s in now if s.array.size == size and words.gradient_of(s.path, role)]
+            named = named or [s for s in now if s.array.size == size and self._listed(s.path, role)]
             if named:
                 out[role] = named[0].array
                 self.found["d" + role] = spelled(named[0].path)
@@ -271,6 +313,12 @@ class Layer:
                 out[role] = fresh[0].array
                 self.found["d" + role] = spelled(fresh[0].path)
         return out
+
+    def _listed(self, path, role):
+        """A list of gradients beside a list of parameters, in the order of the parameters."""
+        names = [str(p) for p in path]
+        whole = len(path) > 1 and any(m in words.plain(names[-2]) for m in ("grad", "delta"))
+        return whole and path[-1] == self.inner.index(role) and len(self.inner) > 1
 
     def _rate(self, layer):
         if self.rear_plan.uses("learning_rate"):
@@ -301,11 +349,9 @@ class _State:
         return copy.deepcopy(self.pristine)
 
 
-def _build_roles(parameters, inner):
-    """Constructors that ask for sizes mean sizes by "filters"; those that take W and b mean arrays."""
-    sizes = {r for n in parameters for r in ("in_channels", "out_channels", "kernel_size") if words.is_role(n, r)}
-    plainly = [n for n in parameters if words.plain(n) in ("w", "weight", "weights", "gamma")]
-    return (*inner, *BUILD) if plainly or not sizes else (*BUILD, *inner)
+def _statistic(path):
+    last = words.plain(str(path[-1]))
+    return any(word in last for word in STATISTICS) or (len(last) > 1 and last[0] == "d")
 
 
 def _named(path, role):
@@ -316,6 +362,9 @@ def _named(path, role):
     if len(names) > 1 and words.plain(last) in words.VALUES and words.is_role(names[-2], role):
         return True
     return words.is_role(last.lstrip("_"), role)
+
+
+_ORDINARY = set(words.FORWARDS) - {"__call__"}
 
 
 def _own_call(layer):
@@ -332,6 +381,6 @@ def is_layer(thing: Callable[..., Any] | Any) -> bool:
     names = set(dir(thing))
     return (
         not inspect.isroutine(thing)
-        and bool(names & set(words.FORWARDS[:1] + words.FORWARDS[2:]))
+        and bool(names & set(words.FORWARDS) if inspect.isclass(thing) or _own_call(thing) else names & _ORDINARY)
         and bool(names & set(words.BACKWARDS))
     )

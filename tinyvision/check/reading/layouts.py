@@ -124,7 +124,13 @@ PIXELS = Layout(
 PIXELS_COLUMNS = Layout(
     "DN", "matrices (D, N)", lambda a: PIXELS.there(a).T, lambda theirs, shape: _pixels_back(theirs.T, shape)
 )
-NORMALISED = (USUAL, PIXELS, PIXELS_COLUMNS, *IMAGES[1:2], *IMAGES[4:7])
+ALONE = Layout(
+    "NC11",
+    "images of one pixel",
+    lambda a: PIXELS.there(a)[:, :, None, None],
+    lambda theirs, shape: _pixels_back(np.asarray(theirs)[:, :, 0, 0], shape),
+)  # for batch-norm that has a mean for every pixel
+NORMALISED = (USUAL, PIXELS, PIXELS_COLUMNS, *IMAGES[1:2], *IMAGES[4:7], ALONE)
 
 
 def one_hot(classes: int, columns: bool = False, kind: Any = np.float64) -> Layout:

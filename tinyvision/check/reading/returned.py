@@ -36,7 +36,7 @@ def gradients_of(value: Any, names: Sequence[str], shapes: dict[str, tuple]) -> 
     gradient at another place, that is its order."""
     if isinstance(value, dict):
         return _by_key(value, names), False
-    parts = list(value) if isinstance(value, (tuple, list)) else [value]
+    parts = _flat(value) if isinstance(value, (tuple, list)) else [value]
     parts = [p for p in parts if p is None or is_array(p) or np.isscalar(p)] if len(parts) > len(names) else parts
     if len(parts) == 1 or len(names) == 1:
         return ({names[0]: parts[0]} if parts and parts[0] is not None else {}), False
@@ -46,6 +46,17 @@ def gradients_of(value: Any, names: Sequence[str], shapes: dict[str, tuple]) -> 
     fits = [order for order in orders if _fit(parts, order, shapes)]
     order = (fits or orders)[0]
     return {n: p for n, p in zip(order, parts, strict=False) if p is not None}, bool(fits) and order != list(names)
+
+
+def _flat(value):
+    """The parts of what was returned; of (dx, [dW, db]), all three."""
+    if not any(is_array(v) for v in value):
+        return list(value)
+    out: list[Any] = []
+    for part in value:
+        inner = isinstance(part, (tuple, list)) and all(is_array(p) for p in part)
+        out += part if inner else [part]
+    return out
 
 
 def _fit(parts, order, shapes):

@@ -12,8 +12,9 @@ _SPELLINGS = {
     "xin xinput inputx inputimage inputlayer layerinput signal val vals value values activations activation_in h "
     "scores logits ypred pred predictions yhat",
     "weight": "w ws weight weights wt wts kernel kernels filter filters filt filts k f theta gamma g scale kern wconv "
-    "convw convweights wmat weightmatrix coefficients filtersweights filterweights gammas",
-    "bias": "b bs bias biases beta shift betas offset offsets biasvector bvec",
+    "convw convweights wmat weightmatrix coefficients filtersweights filterweights gammas bw bngamma "
+    "scaler",
+    "bias": "b bs bias biases beta shift betas offset offsets biasvector bvec bb bnbeta intercept",
     "labels": "y t labels label target targets ytrue truth groundtruth gt onehot yonehot trueys truelabels tlabels "
     "classes yt actual expected ys desired",
     "logits": "x scores logits logit z a ypred pred predictions yhat output outputs out input inputs score inp p probs "
@@ -35,8 +36,10 @@ _SPELLINGS = {
     "padding": "padding pad pads p zeropad zeropadding paddingsize padsize npad",
     "kernel_size": "kernelsize ksize k f filtersize poolsize poolingsize size window windowsize kernel pool filter "
     "fsize poolshape kernelshape filtershape poolingshape windowshape psize kernelsizes kernelwidth_ field",
-    "kernel_height": "poolh poolheight kernelh kernelheight kh fh hh filterh filterheight windowh ph hf hpool",
-    "kernel_width": "poolw poolwidth kernelw kernelwidth kw fw ww filterw filterwidth windoww pw wf wpool",
+    "kernel_height": "poolh poolheight kernelh kernelheight kh fh hh filterh filterheight windowh ph hf hpool hfilter "
+    "hkernel",
+    "kernel_width": "poolw poolwidth kernelw kernelwidth kw fw ww filterw filterwidth windoww pw wf wpool wfilter "
+    "wkernel",
     "eps": "eps epsilon e",
     "momentum": "momentum decay rho alpha",
     "p": "p rate droprate dropoutrate ratio dropoutratio dropratio prob probability dropprob dropoutprob keepprob keep "
@@ -49,14 +52,17 @@ _SPELLINGS = {
     "in_channels": "inchannels inchannel cin inc inputchannels nin inplanes ninputs inputdepth numchannels nchannels "
     "channels c channelsin prevchannels inputdim indim infeatures inputsize insize din d i ni numin inputs inputunits "
     "ncin depth numinputs numfeatures nfeatures features ninput inputfeatures dimin nchannel "
-    "inunits fanin inputchannel dim dims nfeature size",
+    "inunits fanin inputchannel dim dims nfeature size n",
     "out_channels": "outchannels outchannel cout outc outputchannels nout numfilters nfilters filters outplanes "
     "noutputs numkernels nkernels kernels o outputdim outdim outfeatures outputsize outsize dout m no numout units "
     "nunits neurons nneurons hidden nf ncout numoutputs channelsout noutput outputfeatures dimout outunits fanout "
-    "numberfilters numfilter outputdepth nkernel numunits numberoffilters outputs depthout kernelnum filternum",
-    "input_shape": "inputshape inshape xshape shape inputdims inputshapes imageshape imgshape",
-    "batch": "batchsize n nbatch m minibatch",
-    "filter_shape": "filtershape kernelshape wshape weightshape weightsshape filtersshape convshape convolutionshape",
+    "numberfilters numfilter outputdepth nkernel numunits numberoffilters outputs depthout kernelnum filternum nfilter "
+    "outch outputchannel kerneldepth",
+    "input_shape": "inputshape inshape xshape inputdims inputshapes imageshape imgshape xdim xdims "
+    "inputdimensions shape",
+    "batch": "batchsize nbatch m minibatch",
+    "filter_shape": "shape filtershape kernelshape wshape weightshape weightsshape filtersshape convshape "
+    "convolutionshape",
     "activation": "activation act nonlinearity activationfn",
     "use_bias": "usebias bias hasbias withbias",
 }
@@ -78,6 +84,8 @@ KEYS = {
     "axis": ("axis",),
 }
 
+LABELS = ("label", "name", "id", "tag", "layername", "layerid", "scope", "index", "verbose", "debug")  # of a layer
+
 FORWARDS = ("forward", "__call__", "forward_pass", "forward_propagate", "forward_propagation", "forward_prop", "fwd",
             "feed_forward", "feedforward", "propagate", "fprop", "apply", "call", "compute", "forwardprop", "predict",
             "calculate", "loss", "run", "activate")  # fmt: skip
@@ -88,15 +96,37 @@ VALUES = ("data", "value", "val", "array", "w", "param", "weight", "tensor", "x"
 GRADIENTS = ("grad", "gradient", "g", "dw", "d", "diff", "delta", "derivative")
 
 
+# What each op's constructor may be told; a ReLU has no window, and a "size" is no number of channels to a pool.
+OF_OP = {
+    "conv2d": "in_channels out_channels filter_shape input_shape kernel_height kernel_width kernel_size stride "
+    "stride_height stride_width padding activation use_bias learning_rate batch",
+    "maxpool2d": "input_shape kernel_height kernel_width kernel_size stride stride_height stride_width padding mode "
+    "batch",
+    "linear": "in_channels out_channels filter_shape input_shape activation use_bias learning_rate batch",
+    "batchnorm_train": "in_channels input_shape eps momentum axis mode learning_rate batch",
+    "dropout": "p input_shape mode batch",
+}
+OF_OP["avgpool2d"] = OF_OP["maxpool2d"]
+OF_ANY = "input_shape axis learning_rate batch"
+
+
+def roles_of(op: str) -> frozenset:
+    """The roles that an op's constructor may ask for."""
+    return frozenset(OF_OP.get(op, OF_ANY).split())
+
+
 def plain(name: str) -> str:
     """A name without case, underscores and the number at its end: "self.W_1" -> "w"."""
     return re.sub(r"\d+$", "", name.lower().replace("_", "")) or name.lower()
 
 
 def is_role(name: str, role: str) -> bool:
-    """True if people call `role` by that name."""
+    """True if people call `role` by that name, or by its plural."""
     words = ROLES[role]
-    return plain(name) in words or name.lower().replace("_", "") in words
+    short = plain(name)
+    if short in words or name.lower().replace("_", "") in words:
+        return True
+    return len(short) > 2 and f"{short}s" in words and not any(short in others for others in ROLES.values())
 
 
 def gradient_of(path: tuple, role: str) -> bool:
@@ -108,4 +138,5 @@ def gradient_of(path: tuple, role: str) -> bool:
             rest = [plain(n).replace(marker, "", 1) for n in names]
             return any(r and (is_role(r, role) or (r[0] == "d" and is_role(r[1:] or "?", role))) for r in rest)
     last = plain(names[-1]) if names else ""
-    return len(last) > 1 and last[0] == "d" and is_role(last[1:], role)
+    found = re.fullmatch(r"d(?:(?:l|loss|j|e|c|cost)d)?(.+)", last)  # dW, dLdW, dJ_dW
+    return found is not None and is_role(found[1], role)

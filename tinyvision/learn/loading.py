@@ -1,0 +1,146 @@
+"""Reading a learner's file as Python would: alone, or as the part of a package that it is.
+
+A file of a course project says `from .layers import Linear` or `from mytorch.nn import ReLU`, and its author starts
+Python in the project's folder. So the folders above the file are searched, after all that is installed, and a file with
+relative imports, or beside an `__init__.py`, is imported by its dotted name.
+"""
+
+import ast
+import importlib
+import importlib.util
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from ..check import Finding, Report, runner
+from ..errors import DataError
+from . import lab
+
+LOAD_LIMIT = 3.0  # seconds that the file itself, outside of its functions, may take
+LIBRARY_LIMIT = 60.0  # seconds for one library that it imports
+ABOVE = 4  # folders above the file in which its own packages are looked for
+ROOTS = (".git", "pyproject.toml", "setup.py", "requirements.txt")  # where a project begins
+
+
+def read(path: str | Path, command: str = "learn") -> Any:
+    """The text of a learner's file. Raises DataError, in the name of `command`, if it is gone or is no text."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(f"{command}: {path} is not there") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{command}: {path} is not text in UTF-8; save it as UTF-8") from None
+    except OSError as error:
+        raise DataError(f"{command}: cannot read {path}: {error.strerror or error}") from None
+
+
+def load(path: str | Path, name: str, limit: float = LOAD_LIMIT) -> Any:
+    """(module, None), or (None, a report that says why the file does not run within `limit` seconds)."""
+    path = Path(path).absolute()
+    folders = _folders(path)
+    for folder in folders:
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))  # last: a learner's file hides no library
+    sys.dont_write_bytecode = True  # no __pycache__ beside the learner's files
+    anchor = SimpleNamespace(__code__=SimpleNamespace(co_filename=str(path), co_firstlineno=1))
+    tree = _tree(path)
+    _libraries(tree, folders)
+    dotted = _dotted(path, tree)
+    told = runner.call(_module, (path, name, dotted), seconds=limit)
+    lab.PRINTED.append(told.printed)
+    if told.ok:
+        return told.value, None
+    error = told.error
+    _, line = runner.innermost(error, anchor) if error is not None else (None, None)
+    if told.cut_off:
+        message = f"Reading the file took more than {limit:g} seconds: is there a loop outside of a function?"
+    elif isinstance(error, SyntaxError):
+        message, line = f"Python cannot read the file: {syntax(error)}", error.lineno
+    elif isinstance(error, SystemExit):
+        message = "The file ends Python (exit or quit) before the check can begin."
+    else:
+        message = f"Reading the file raised {type(error).__name__}: {str(error)[:300]}"
+    finding = Finding(path.name, message, "load", None, "exact", None, str(path), line)
+    return None, Report("", [finding], status={"file": "wrong"}, printed=told.printed)
+
+
+def syntax(error: Any) -> str:
+    """What Python's parser says of a file, with the line."""
+    line = getattr(error, "lineno", None)
+    text = (getattr(error, "text", None) or "").strip()
+    words = getattr(error, "msg", None) or str(error)
+    return f"{words}" + (f", line {line}" if line else "") + (f": {text[:60]}" if text else "")
+
+
+def _module(path, name, dotted):
+    """The module: by its dotted name where it is part of a package, else from the file alone."""
+    if dotted is not None:
+        try:
+            return importlib.import_module(dotted)
+        except ImportError:
+            if _relative(_tree(path)):
+                raise
+    spec: Any = importlib.util.spec_from_file_location(f"learner_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _tree(path):
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError, RecursionError, OSError):
+        return ast.Module([], [])  # running the file says what is wrong with it
+
+
+def _folders(path):
+    """The file's folder and those above it, up to the beginning of its project and no further than `ABOVE`."""
+    out = [path.parent]
+    for folder in list(path.parents)[1 : ABOVE + 1]:
+        if any((out[-1] / mark).exists() for mark in ROOTS) or folder == folder.parent or folder == Path.home():
+            break
+        out.append(folder)
+    here = Path.cwd()
+    return out if here in out or here == here.parent else [*out, here]
+
+
+def _libraries(tree, folders):
+    """Import what the file needs of installed libraries before the clock starts: PyTorch alone takes seconds."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module]
+        else:
+            continue
+        for name in names:
+            root = name.partition(".")[0]
+            own = any((f / root).exists() or (f / f"{root}.py").exists() for f in folders)
+            if not own:
+                runner.call(importlib.import_module, (name,), seconds=LIBRARY_LIMIT)
+
+
+def _relative(tree):
+    """How many packages up the file's relative imports reach; 0 if it has none."""
+    return max((n.level for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)), default=0)
+
+
+def _dotted(path, tree):
+    """The file's name within its package, "nn.layers"; None for a file that stands alone."""
+    parts, folder = [path.stem], path.parent
+    levels = _relative(tree)
+    while ((folder / "__init__.py").exists() or levels > 0) and folder != folder.parent:
+        parts.append(folder.name)
+        folder, levels = folder.parent, levels - 1
+    if len(parts) == 1 or not all(p.isidentifier() for p in parts):
+        return None
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    found = None
+    with suppress(ImportError, ValueError):
+        found = importlib.util.find_spec(parts[-1])
+    if found is None or str(folder / parts[-1]) not in map(str, found.submodule_search_locations or ()):
+        return None  # an installed library has that name, and comes first
+    return ".".join(reversed(parts))
