@@ -402,7 +402,7 @@ def _compare_upstream(report, exam, probe, words, grads, truth, right):
 def _tidy(report):
     """Anything found about backward as a whole leaves no gradient standing as ok without saying so."""
     for finding in report.findings:
-        if finding.argument in ("forward", "backward") and finding.kind != "pairs_not_accepted":
+        if finding.argument in ("forward", "backward") and finding.kind not in ("pairs_not_accepted", "unread"):
             report.status[finding.argument] = "wrong"
         elif finding.argument in ("dy", "cache") or finding.kind in ("input_changed", "output_changed"):
             report.status.setdefault("purity", "wrong")

@@ -158,7 +158,7 @@ class Plan:
         return role in self.roles.values() or role in self.spread or "{}" in self.roles.values() or self.loose
 
     def arguments(self, parameters: dict[str, Any], offer: Offer) -> tuple[list, dict]:
-        """(args, kwargs) for one call. Raises Unmet where an option cannot be expressed, or nothing fits a parameter."""
+        """(args, kwargs) for one call. Raises Unmet where an option cannot be expressed, or a parameter met."""
         if self.unknown:
             raise Unmet(self.unknown[0])
         args, kwargs, left_out = [], {}, False
