@@ -33,6 +33,7 @@ OTHERS = {
     "checker": ("checker", "how many mistakes the gradient checker finds, and names"),
     "transfer": ("transfer", "fine-tuning a pretrained network"),
     "interop": ("interop", "one network in tinyvision, PyTorch, ONNX Runtime and Keras: agreement and time"),
+    "distributed": ("distributed", "processes against threads in one job, and clusters on paper"),
     "gpu": ("gpu", "everything on an NVIDIA GPU (the same as --device cuda)"),
 }
 EPILOG = """\

@@ -49,7 +49,7 @@ def _check(paths):
         total += report.seconds
         verdict = "WRONG" if report.problems else "ok   "
         print(f"{verdict} {path.stem:<40} {report.seconds:6.2f} s", flush=True)
-        for problem in report.problems:
+        for problem in [*report.problems, *report.skipped]:
             print("      " + problem.replace("\n", "\n      "))
         wrong += bool(report.problems)
     print(f"{len(paths) - wrong} of {len(paths)} pages are right, {total:.1f} s of CPU time")

@@ -2,6 +2,7 @@
 
     ```python                       runs; all blocks of a page share one namespace
     ```python raises=ShapeError     runs, and must raise exactly this; the message joins the output
+    ```python needs=mpi4py          runs where that module is installed; the report names it where it is not
     ```python source=ops/conv.py:correlate
                                     does not run: quotes tinyvision, and must equal it
     ```output                       what the block before it prints
@@ -14,6 +15,7 @@ must be followed by its output.
 
 import ast
 import contextlib
+import importlib.util
 import io
 import itertools
 import json
@@ -57,9 +59,11 @@ class Block:
 
 @dataclass
 class Report:
-    """What running a page found: problems in words, files written by `fix`, and seconds of CPU time."""
+    """What running a page found: problems in words, files written by `fix`, seconds of CPU time, and what was not run
+    and why."""
 
     problems: list = field(default_factory=list)
+    skipped: list = field(default_factory=list)
     written: list = field(default_factory=list)
     seconds: float = 0.0
 
@@ -109,7 +113,9 @@ def run(path, fix=False):
             if block.language != "python":
                 continue
             shown = following if _is_output_of(text, block, following) else None
-            if "source" in block.options:
+            if "needs" in block.options and importlib.util.find_spec(block.options["needs"]) is None:
+                report.skipped.append(f"line {block.line}: not run, {block.options['needs']} is not installed")
+            elif "source" in block.options:
                 _compare_source(block, report, changes)
             elif not _run_block(path, block, shown, namespace, report, changes):
                 return report

@@ -122,6 +122,16 @@ def test_figure_is_small_and_without_words(path):
     assert json.loads(path.with_suffix(".json").read_text())["arrays"]
 
 
+def test_a_block_that_needs_what_is_not_installed_is_not_run(tmp_path, monkeypatch):
+    text = "```python needs=no_such_module\nraise ValueError\n```\n```output\nnever\n```\n"
+    report = pages.run(_write(tmp_path, monkeypatch, text))
+    assert report.problems == []
+    assert report.skipped == ["line 1: not run, no_such_module is not installed"]
+    there = pages.run(_write(tmp_path, monkeypatch, text.replace("no_such_module", "json")))
+    assert "ValueError" in there.problems[0]
+    assert there.skipped == []
+
+
 def test_figure_numbers_are_compared(tmp_path, monkeypatch):
     text = (
         "```python\nimport numpy as np\nfrom tinyvision.learn import draw\nx = np.arange(6.0)\n"

