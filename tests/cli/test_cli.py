@@ -71,7 +71,9 @@ def trained(tmp_path_factory):
 # -- help
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "transfer", "info", "datasets", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["train", "predict", "evaluate", "compare", "search", "transfer", "info", "datasets", "doctor"]
+)
 def test_help(command, capsys):
     assert call("--help") == 0
     assert command in capsys.readouterr().out

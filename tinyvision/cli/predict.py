@@ -61,6 +61,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look at all inputs."""
+    from ..tasks.recognition import Features
     from ..train.recipes import Network
     from .drawn import run_drawn
 
@@ -69,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
     network.model.to(where)
     if args.model is None:
         note(f"with {network.origin}")
+    if isinstance(network, Features):
+        raise OptionError(f"{network.origin} compares pictures: use tinyvision compare or tinyvision search --model")
     if not isinstance(network, Network):
         return run_drawn(network, args)
     for option in ("save", "csv"):

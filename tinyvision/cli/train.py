@@ -400,4 +400,4 @@ def _show_result(
         answer_json(result)
         return
     answer(*lines, *further)
-    answer(f"kept: {folder / BEST}   (use it: tinyvision predict IMAGE --model {shlex.quote(str(folder))})")
+    answer(f"kept: {folder / BEST}   (use it: {plan.room.use} {shlex.quote(str(folder))})")

@@ -21,7 +21,7 @@ from ..train.runs import BEST
 from ..train.settings import nearest
 from .room import Options, Prediction, Predictor, Room
 
-ROOMS = ("classification", "segmentation", "detection")
+ROOMS = ("classification", "segmentation", "detection", "recognition")
 
 
 def room(name: str) -> Room:

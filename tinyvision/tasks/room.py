@@ -102,6 +102,7 @@ class Room(ABC):
     data: ClassVar[dict[str, str]]
     settings: ClassVar[dict[str, dict[str, Any]]]
     refused: tuple[str, ...] = ()  # options without meaning here
+    use = "tinyvision predict IMAGE --model"  # how a trained network is used, before its run's folder
 
     @abstractmethod
     def plan(self, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -214,8 +215,9 @@ def built(build: Callable[..., Module], options: Any) -> Module:
         ) from None
 
 
-def predictor(checkpoint: Checkpoint, path: Path, room: Room, make: Callable[..., Predictor]) -> Predictor:
-    """The Predictor that `make` makes of a checkpoint of this room's task. Raises CheckpointError."""
+def predictor(checkpoint: Checkpoint, path: Path, room: Room, make: Callable[..., Any]) -> Any:
+    """The Predictor, or what a task has in its place, that `make` makes of a checkpoint of this room. Raises
+    CheckpointError."""
     notes = checkpoint.description
     if "model" not in notes or "input" not in notes:
         raise CheckpointError(
