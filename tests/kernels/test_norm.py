@@ -5,7 +5,7 @@ import pytest
 
 from tinyvision.kernels import launch, norm
 from tinyvision.ops import batchnorm_relu_backward, batchnorm_relu_forward
-from tinyvision.ops.norm import batch_moments, running_moments
+from tinyvision.ops.norm import batch_moments, folded, running_moments
 
 from .compare import close, run_both
 
@@ -60,6 +60,19 @@ def test_running_averages_are_kept_up_in_the_same_launches(emulation, rng, shape
     norm.running_moments(x, own[0], None, momentum=1.0)
     close(own[0], right[0], TOLERANCE)
     close(own[1], op_kept[1], TOLERANCE, "what was not given")
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_a_frozen_batch_norm_as_scale_and_shift(emulation, rng, with_bias):
+    vectors = [*rng.standard_normal((3, 300)), rng.random(300) + 0.1, rng.standard_normal(300) if with_bias else None]
+    own = [None if v is None else emulation.array(v.astype(np.float32)) for v in vectors]
+    assert norm.DROP_INS[-2].applies(*own, eps=1e-3)
+    got = norm.folded(*own, eps=1e-3)
+    doubles = [None if v is None else v.astype(np.float64) for v in own]
+    for a, b in zip(got, folded(*doubles, eps=1e-3), strict=True):
+        close(a, b, TOLERANCE)
+    assert emulation.launched == ["folded"]
+    assert not norm.DROP_INS[-2].applies(own[0], own[1][:3], own[2], own[3])
 
 
 def test_averages_that_a_kernel_cannot_write_to_are_left_to_the_op():

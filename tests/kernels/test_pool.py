@@ -7,7 +7,7 @@ from tinyvision.kernels import launch, pool
 
 from .compare import close, run_both
 
-MAX, AVG, COL2IM = pool.DROP_INS
+MAX, AVG, COL2IM, ADAPTIVE = pool.DROP_INS
 TOLERANCE = 1e-6  # sums of at most a window's numbers
 OPTIONS = [
     {"kernel_size": 3, "stride": 2, "padding": 1},
@@ -64,6 +64,14 @@ def test_the_simple_backward_of_the_maximum(emulation, rng, options):
 def test_average(emulation, rng, options, count_include_pad):
     options = {**options, "count_include_pad": count_include_pad}
     run_both(emulation, AVG, [rng.standard_normal((2, 5, 9, 11))], options, rng, TOLERANCE)
+
+
+@pytest.mark.parametrize("size", [1, (1, 1)])
+def test_the_average_of_whole_images(emulation, rng, size):
+    run_both(emulation, ADAPTIVE, [rng.standard_normal((2, 5, 9, 11))], {"output_size": size}, rng, TOLERANCE)
+    assert emulation.launched == ["avg_pool_forward", "avg_pool_backward", "avg_pool_backward"]
+    assert not ADAPTIVE.applies(np.zeros((2, 5, 9, 11), np.float32), (1, 2))
+    assert not ADAPTIVE.applies(np.zeros((2, 5, 9), np.float32), size)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)

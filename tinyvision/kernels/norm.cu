@@ -216,6 +216,17 @@ __device__ __forceinline__ Numbers<WIDE> gradients(const float* dy, const float*
     return g;
 }
 
+// scale = weight / sqrt(var + eps), shift = bias - (mean - given) · scale: what a convolution in front of a frozen batch-norm
+// does to its sums. Six operations on C numbers each, in one launch.
+extern "C" __global__ void folded(const float* weight, const float* bias, const float* mean, const float* var,
+                                  const float* given, float* scale, float* shift, int C, float eps) {
+    int c = blockIdx.x * blockDim.x + threadIdx.x;
+    if (c >= C) return;
+    float s = weight[c] / sqrtf(var[c] + eps);
+    scale[c] = s;
+    shift[c] = bias[c] - (given ? mean[c] - given[c] : mean[c]) * s;
+}
+
 // Each chunk leaves Σ g and Σ g·(x - mean) in partial (chunks, 2, C).
 template <int WIDE>
 __device__ __forceinline__ void gradient_sums_of_chunk(const float* dy, const float* y, const float* x, const float* mean,

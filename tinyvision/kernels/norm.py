@@ -60,6 +60,17 @@ def batchnorm_frozen_forward(
     return _normalized(x, None, weight, bias, mean, var, eps, relu=False), (x, weight, mean, var, eps)
 
 
+def folded(
+    weight: Array, bias: Array, mean: Array, var: Array, shift: Array | None = None, eps: float = 1e-5
+) -> tuple[Array, Array]:
+    """As `ops.norm.folded`."""
+    C = len(weight)
+    scale, out = gpu.empty(weight, (C,)), gpu.empty(weight, (C,))
+    vectors = (None if v is None else gpu.aligned(v) for v in (weight, bias, mean, var, shift))
+    gpu.launch("norm", "folded", gpu.blocks(C), *vectors, scale, out, np.int32(C), np.float32(eps))
+    return scale, out
+
+
 def batchnorm_relu_forward(
     x: Array,
     weight: Array,
@@ -180,6 +191,12 @@ def _applies_with_skip(x, weight, bias, skip=None, eps=1e-5, moments=None):
     return _applies(x, weight, bias) and (skip is None or tuple(skip.shape) == tuple(x.shape))
 
 
+def _applies_to_vectors(*vectors, eps=1e-5):
+    """Whether these are vectors of one length, and not of none."""
+    shapes = {tuple(v.shape) for v in vectors if v is not None}
+    return len(shapes) == 1 and len(*shapes) == 1 and shapes != {(0,)}
+
+
 def _applies_to_running(x, running_mean, running_var, counter=None, momentum=0.1):
     """Whether the averages can be written to where they are: (C,) without gaps, and a counter of 64 bits."""
     kept = [v for v in (running_mean, running_var) if v is not None]
@@ -210,5 +227,6 @@ DROP_INS = (
         batchnorm_relu_backward,
         _applies_with_skip,
     ),
+    DropIn("batchnorm", (norm.folded, None), folded, applies=_applies_to_vectors),
     DropIn("batchnorm", (norm.running_moments, None), running_moments, applies=_applies_to_running),
 )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError
-from ..ops import im2col, pool
+from ..ops import adaptive_pool, im2col, pool
 from ..ops.checks import output_size, pair
 from ..types import Array, Gradients, IntOrPair, Needs
 from . import DropIn
@@ -72,6 +72,11 @@ def avg_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradie
     return (gpu.channels_first(dx),)
 
 
+def adaptive_avg_pool2d_forward(x: Array, output_size: IntOrPair) -> tuple[Array, Any]:
+    """As `ops.adaptive_avg_pool2d_forward`, to a single pixel: the mean of each channel of each image."""
+    return avg_pool2d_forward(x, tuple(x.shape[2:]))
+
+
 def im2col_backward(dcolumns: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """As `ops.im2col_backward`."""
     shape, kernel_size, stride, padding, dilation = cache
@@ -128,6 +133,10 @@ def _applies(
     return fits and KH * KW < 255 and gpu.fits((math.prod(_output(geometry)),))
 
 
+def _applies_to_one_pixel(x, output_size):
+    return output_size in (1, (1, 1)) and x.ndim == 4 and _applies(x, tuple(x.shape[2:]))
+
+
 def _applies_to_columns(x, kernel_size, stride=1, padding=0, dilation=1):
     if not _fits(x, kernel_size, stride, padding, dilation):
         return False
@@ -169,5 +178,12 @@ DROP_INS = (
         im2col.im2col_forward,
         im2col_backward,
         _applies_to_columns,
+    ),
+    DropIn(
+        "pooling",
+        (adaptive_pool.adaptive_avg_pool2d_forward, adaptive_pool.adaptive_avg_pool2d_backward),
+        adaptive_avg_pool2d_forward,
+        avg_pool2d_backward,
+        _applies_to_one_pixel,
     ),
 )

@@ -16,13 +16,14 @@ from ..grad_mode import is_grad_enabled
 from ..kernels import dispatched
 from ..nn.module import Module
 from ..ops.conv import conv2d_inference
+from ..ops.norm import folded
 from ..tensors import taped as F
 from ..tensors.tensor import Tensor
 from .inputs import tensor_input
 from .layers import BatchNorm2d, Conv2d, Identity, ReLU, ReLU6
 from .module import Parameter
 
-_conv2d_inference = dispatched(conv2d_inference)
+_conv2d_inference, _folded = dispatched(conv2d_inference), dispatched(folded)
 Model = TypeVar("Model", bound=Module)
 _ACTIVATIONS: dict[type, str | None] = {ReLU: "relu", ReLU6: "relu6", Identity: None, type(None): None}
 
@@ -75,10 +76,8 @@ def _inference(x, conv, norm, activation, skip):
     """The whole chain on plain arrays, a frozen batch-norm as one scale and one shift for every channel."""
     scale, shift = None, None if conv.bias is None else conv.bias.array
     if norm is not None:
-        scale = norm.weight.array / (norm.running_var.array + norm.eps) ** 0.5
-        shift = (
-            norm.bias.array - (norm.running_mean.array if shift is None else norm.running_mean.array - shift) * scale
-        )
+        vectors = (norm.weight.array, norm.bias.array, norm.running_mean.array, norm.running_var.array)
+        scale, shift = _folded(*vectors, shift, eps=norm.eps)
     skip = None if skip is None else skip.array
     arguments = (x.array, conv.weight.array, scale, shift, skip, activation)
     options = (conv.stride, conv.padding, conv.dilation, conv.groups)

@@ -159,6 +159,16 @@ def batchnorm_frozen_forward(
     return _like(y, x), (x, weight, mean, var, eps)
 
 
+def folded(
+    weight: Array, bias: Array, mean: Array, var: Array, shift: Array | None = None, eps: float = 1e-5
+) -> tuple[Array, Array]:
+    """(scale, shift) of a frozen batch-norm, as vectors (C,): scale · x + shift = batchnorm_frozen(x + given shift).
+
+    That is what the convolution before it can do to its sums."""
+    scale = weight / (var + eps) ** 0.5
+    return scale, bias - (mean if shift is None else mean - shift) * scale
+
+
 def batchnorm_frozen_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
     """dy like x  ->  dx like x, dweight (C,), dbias (C,): the statistics are constants, so dx = dy · weight / σ."""
     x, weight, mean, var, eps = cache
