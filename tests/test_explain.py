@@ -258,3 +258,16 @@ def test_agreement_is_spearman_s(rng):
     assert np.isnan(explain.agreement(np.zeros((1, 2, 2)), np.ones((1, 2, 2)))).all()
     with pytest.raises(ShapeError, match="agreement"):
         explain.agreement(a, b[:2])
+
+
+@pytest.mark.parametrize("method", [explain.grad_cam, explain.saliency])
+def test_layers_that_work_in_place_change_no_map(method):
+    tv.manual_seed(0)
+    torso = [nn.ReLU(), nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3)]
+    twin = [nn.ReLU(inplace=True), torso[1], nn.ReLU(inplace=True), *torso[3:]]
+    x = np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
+    kept = x.copy()
+    maps = [method(nn.Sequential(*layers), tv.tensor(x)).numpy() for layers in (torso, twin)]
+    assert maps[0].any()
+    assert np.array_equal(*maps)
+    assert np.array_equal(x, kept)

@@ -43,7 +43,7 @@ def grad_cam(
     def begin_here(module, inputs, output):
         """Let the record begin at this layer's output: nothing below it is needed."""
         seen.append(Tensor(output.array, requires_grad=True))
-        return seen[-1]
+        return seen[-1].clone()  # what comes next may work in place, as VGG's ReLUs do
 
     with _at_rest(model), enable_grad():
         hook = chosen.register_forward_hook(begin_here)
@@ -103,7 +103,7 @@ def saliency(model: Module, x: Any, target: Any = None) -> Tensor:
     (Simonyan et al., "Deep inside convolutional networks", 2014.)"""
     pictures = Tensor(_pictures(x).array, requires_grad=True)
     with _at_rest(model), enable_grad():
-        _chosen(_scores(model, pictures), target).sum().backward()
+        _chosen(_scores(model, pictures.clone()), target).sum().backward()  # the first layer may work in place
     return Tensor(np.abs(pictures.grad.array).max(axis=1))
 
 

@@ -14,7 +14,19 @@ from typing import Any, NoReturn
 from ..printable import printable
 from .terminal import note
 
-_COMMANDS = ("train", "predict", "evaluate", "compare", "search", "transfer", "export", "info", "datasets", "doctor")
+_COMMANDS = (
+    "train",
+    "predict",
+    "explain",
+    "evaluate",
+    "compare",
+    "search",
+    "transfer",
+    "export",
+    "info",
+    "datasets",
+    "doctor",
+)
 
 _EPILOG = """\
 start here:

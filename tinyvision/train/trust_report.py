@@ -218,7 +218,7 @@ def _explained(
         control = explain.control(explain.grad_cam, network.model, batch, target=said)
     except OptionError:  # a network without a convolution that has a map
         return picture_tag(pixels), None
-    maps = [_laid_over(pixels, to_numpy(m.array)[0]) for m in (found, control)]
+    maps = [laid_over(pixels, to_numpy(m.array)[0]) for m in (found, control)]
     tags = "".join(picture_tag(one) for one in (pixels, *maps))
     return f'<div class="maps">{tags}</div>', float(explain.agreement(found, control)[0])
 
@@ -230,7 +230,7 @@ def seen(preprocessing: Preprocessing, x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.broadcast_to(np.moveaxis(pixels, 0, -1), (*pixels.shape[1:], 3)))
 
 
-def _laid_over(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
+def laid_over(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """The picture, the more orange the larger the map; a map that is the same everywhere leaves it grey."""
     span = heat.max() - heat.min()
     share = ((heat - heat.min()) / span if span > 0 else np.zeros_like(heat))[..., None] * 0.75
