@@ -354,6 +354,11 @@ def _statistic(path):
     return any(word in last for word in STATISTICS) or (len(last) > 1 and last[0] == "d")
 
 
+def is_called(path: tuple, role: str) -> bool:
+    """True if the way to an array reads as a parameter of that role, and not as its gradient."""
+    return _named(path, role) and not words.gradient_of(path, role) and not _statistic(path)
+
+
 def _named(path, role):
     names = [p for p in path if isinstance(p, str)]
     if not names:
