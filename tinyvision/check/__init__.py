@@ -25,5 +25,5 @@ from .report import Report
 
 OPS = tuple(SPECS)
 
-__all__ = ["OPS", "Finding", "Mistake", "Picture", "Report", "Where", "chain", "gradients", "layer", "mistakes", "model",
-           "op"]  # fmt: skip
+__all__ = ["OPS", "Finding", "Mistake", "Picture", "Report", "Where", "chain", "gradients", "layer", "mistakes",
+           "model", "op"]  # fmt: skip

@@ -46,7 +46,7 @@ def chain(layers: Sequence[Any], x: Any, labels: Any, *, time_limit: float = run
     if told.ok:
         _compare(report, links, x, labels, parameters, told.value)
     else:
-        words = f"took more than {time_limit:g} s" if told.cut_off else f"raised {runner.described(told.error)}"
+        words = f"raised {runner.described(told.error)}" if told.error else f"took more than {time_limit:g} s"
         report.findings.append(Finding("chain", f"One pass through the layers and back {words}.", kind="exception"))
         report.status["chain"] = "wrong"
     report.seconds = time.perf_counter() - started
