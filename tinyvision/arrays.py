@@ -132,14 +132,22 @@ def memory_of(array: Array) -> Any:
     return array
 
 
+def lie_alike(a: Array, b: Array) -> bool:
+    """Whether two arrays of one shape have their numbers at the same distances; along an axis of 1 there is none."""
+    if a.strides == b.strides:
+        return True
+    return all(n == 1 or s == t for n, s, t in zip(a.shape, a.strides, b.strides, strict=True))
+
+
 def is_only_here(owner: Any, name: str, like: Array) -> bool:
     """Whether `owner.name` is an array laid out as `like` whose memory nobody else knows, so that it can be given away.
 
     Python counts who refers to an object. Here there are two, the attribute and the question itself, as long as no
     variable, no cache, no list of somebody's own layer has the array, or another look at its memory."""
     array = getattr(owner, name)
-    alike = type(array) is type(like) and array.dtype == like.dtype and array.strides == like.strides
-    if not alike or not hasattr(array, "base") or not getattr(array.flags, "writeable", True):
+    if type(array) is not type(like) or array.dtype != like.dtype or not lie_alike(array, like):
+        return False
+    if not hasattr(array, "base") or not getattr(array.flags, "writeable", True):
         return False
     base = array.base
     if base is not None and (type(base) is not type(like) or base.base is not None or base.nbytes != array.nbytes):

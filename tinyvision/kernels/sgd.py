@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import lie_alike
 from ..types import Array
 from . import is_on, on_gpu_in_float32
 from . import launch as gpu
@@ -62,7 +63,7 @@ def applies(weights: list[Array], gradients: list[Array]) -> bool:
         or not on_gpu_in_float32((*weights, *gradients))
     ):
         return False
-    alike = all(w.strides == g.strides and w.shape == g.shape for w, g in zip(weights, gradients, strict=True))
+    alike = all(w.shape == g.shape and lie_alike(w, g) for w, g in zip(weights, gradients, strict=True))
     return alike and all(w.size and gpu.fits((w.size,)) and packed(w) for w in weights)
 
 
