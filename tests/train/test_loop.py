@@ -471,3 +471,32 @@ def test_an_editor_sees_the_settings_of_fit():
         assert shown[name].default == setting.default
     assert not any(p.kind is p.VAR_KEYWORD for p in shown.values())
     assert set(SettingsGiven.__annotations__) == {field.name for field in dataclasses.fields(train.Settings)}
+
+
+# -- ending early
+
+
+def test_patience_ends_where_nothing_has_become_better(tmp_path):
+    model, hopeless = network(), stripes(seed=1)
+    hopeless.labels[:] = hopeless.labels[::-1].copy()  # what is learned makes validation worse
+    options = {"epochs": 30, "schedule": "constant", "lr": 0.2, "patience": 3, "val_data": hopeless}
+    history = fit(model, **options, run=tmp_path / "run")
+    assert len(history) < 30
+    assert len(history) == history.best["epoch"] + 3
+    whole = fit(network(), **options)
+    assert whole.rows == history.rows
+    again = fit(network(), **options, run=tmp_path / "run", resume=True)
+    assert again.rows == history.rows  # it stays ended
+
+
+def test_patience_is_said_and_needs_validation(tmp_path):
+    said = []
+    hopeless = stripes(seed=1)
+    hopeless.labels[:] = hopeless.labels[::-1].copy()
+    fit(epochs=30, schedule="constant", patience=1, val_data=hopeless, log=said.append)
+    assert any("ended early: nothing better in the 1 epochs since epoch" in line for line in said)
+    with pytest.raises(OptionError, match="val_data"):
+        fit(patience=2)
+    for wrong in (0, -1, 1.5, True):
+        with pytest.raises(OptionError, match="patience must be an integer from 1"):
+            fit(patience=wrong, val_data=hopeless)

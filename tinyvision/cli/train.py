@@ -44,6 +44,7 @@ _SETTINGS = (
     "schedule",
     "label_smoothing",
     "clip_norm",
+    "patience",
     "seed",
 )
 
@@ -112,6 +113,19 @@ def _add_settings(how: Any) -> None:
     how.add_argument("--schedule", metavar="NAME", help="one-cycle (default), cosine, step or constant")
     how.add_argument("--label-smoothing", type=number, metavar="X", help="0 to 1 (default: 0)")
     how.add_argument("--clip-norm", type=number, metavar="X", help="largest norm of the gradients (default: no limit)")
+    how.add_argument(
+        "--find-lr",
+        nargs="?",
+        const="find-lr.png",
+        metavar="PICTURE",
+        help="look for a learning rate, draw the loss over it (default: find-lr.png), and train nothing",
+    )
+    how.add_argument(
+        "--patience",
+        type=whole(1),
+        metavar="N",
+        help="end after N epochs without a better one (default: go through all)",
+    )
     how.add_argument("--seed", type=whole(0), metavar="N", help="of weights, order, augmentation, dropout (default: 0)")
 
 
@@ -171,11 +185,43 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     where = use_device(args)
     settings = {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
+    if args.find_lr is not None:
+        return _find_lr(args, where, settings)
     if args.resume is None:
         return _train(args, where, _new(args, settings))
     if args.overwrite:
         raise OptionError("--resume goes on with a run and --overwrite replaces it: give one of them")
     return _train(args, where, _resumed(_folder_to_resume(args), args, settings))
+
+
+def _find_lr(args: argparse.Namespace, where: Any, settings: dict[str, Any]) -> int:
+    """A range test on the data and the network that the options name."""
+    from .. import random
+    from ..train.find_lr import find_lr
+
+    for name in ("resume", "run_folder"):
+        if getattr(args, name) is not None:
+            raise OptionError(f"--find-lr trains nothing and keeps nothing; leave --{name.partition('_')[0]} out")
+    if args.find_lr.rpartition(".")[2].lower() not in ("png", "svg"):
+        raise OptionError(f"--find-lr {args.find_lr}: the picture is a .png or .svg")
+    if args.lr is not None:
+        raise OptionError("--find-lr looks for the learning rate; leave --lr out")
+    plan = _new(args, settings)
+    parts = _open_parts(args, plan)
+    with random.use(random.stream(plan.seed, "init")):
+        model = plan.room.begin(plan.description)
+    chosen = {k: v for k, v in plan.settings.items() if k not in ("epochs", "lr", "schedule", "patience")}
+    task = plan.room.task(plan.description)
+    log = None if args.quiet else "auto"
+    found = find_lr(model, parts.train, device=where, workers=args.workers, task=task, log=log, **chosen)
+    found.plot(args.find_lr)
+    if args.json:
+        answer_json({"suggestion": found.suggestion, "picture": args.find_lr, "rates": found.rates.tolist(),
+                     "losses": found.losses.tolist()})  # fmt: skip
+        return 0
+    answer(f"the loss falls fastest at a learning rate of {found.suggestion:.2g}, after {len(found.rates)} steps")
+    answer(f"picture: {args.find_lr}   (a peak for one-cycle lies up to ten times higher, before the curve turns up)")
+    return 0
 
 
 @dataclass

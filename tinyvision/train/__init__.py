@@ -7,6 +7,7 @@ history = train.fit(models.SimpleCNN(1, 10, 8), data.Digits(train=True), data.Di
 from .checkpoint import Checkpoint, load_checkpoint, load_weights
 from .classification import Classification, Evaluation
 from .evaluate import evaluate
+from .find_lr import RangeTest, find_lr
 from .history import History
 from .interrupt import Interrupted
 from .loop import fit
@@ -25,11 +26,13 @@ __all__ = [
     "Judgement",
     "Metric",
     "Network",
+    "RangeTest",
     "Settings",
     "Task",
     "TransferResult",
     "TransferSettings",
     "evaluate",
+    "find_lr",
     "fine_tune",
     "fit",
     "load_checkpoint",

@@ -80,7 +80,7 @@ def fit(
     train_data   a dataset, or a DataLoader that brings its own batch size and seed
     val_data     a dataset or DataLoader that is evaluated after every epoch, or None
     settings     epochs, batch_size, optimizer, lr, momentum, weight_decay, schedule, label_smoothing,
-                 clip_norm, seed: see `Settings`. A resumed run takes those that are not given from the
+                 clip_norm, patience, seed: see `Settings`. A resumed run takes those that are not given from the
                  checkpoint
     run          folder for last.safetensors, best.safetensors, history.csv and history.png; None keeps
                  nothing on disk
@@ -192,6 +192,8 @@ class _Training:
         own_loss = self.task.checked_loss(self.settings)
         self.loader = self._loader()
         self.val_loader = self._val_loader()
+        if self.settings.patience is not None and self.val_loader is None:
+            raise OptionError("fit: patience counts epochs without a better validation; give val_data, too")
         self.model.to(device=self.device)
         check_data(self.model, self.task, self.loader, self.device, "training data")
         if self.val_loader is not None:
@@ -304,9 +306,19 @@ class _Training:
             self.save()  # from here on, whatever happens, there is something to resume
         self.keep_history()  # a kill may have come between the last checkpoint and this
         for epoch in range(self.progress.epoch, self.settings.epochs):
+            if self.is_out_of_patience():
+                break
             self.train_epoch(epoch)
             self.finish_epoch()
         self.draw()
+
+    def is_out_of_patience(self) -> bool:
+        """Whether the settings ask to end here: too many epochs have brought nothing better."""
+        best, patience = self.history.best, self.settings.patience
+        if patience is None or best is None or self.progress.epoch - best["epoch"] < patience:
+            return False
+        self.console.line(f"ended early: nothing better in the {patience} epochs since epoch {best['epoch']}")
+        return True
 
     def train_epoch(self, epoch: int) -> None:
         """The steps of one epoch that are still to be done."""

@@ -31,6 +31,9 @@ class Settings:
                      "constant"
     label_smoothing  0 to 1, the share of the target that is spread over all classes
     clip_norm        gradients are scaled to this norm at most; None leaves them alone
+    patience         training ends after so many epochs without a better one on the validation data; None
+                     goes through all of them. It suits a constant learning rate: a schedule makes its best
+                     epochs last
     seed             of the order of the images, of augmentation and of dropout
 
     Raises OptionError for values without meaning."""
@@ -44,6 +47,7 @@ class Settings:
     schedule: str = "one-cycle"
     label_smoothing: float = 0.0
     clip_norm: float | None = None
+    patience: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -71,6 +75,8 @@ class Settings:
             _check_number("momentum", self.momentum, least=0, below=1)
         if self.clip_norm is not None:
             _check_number("clip_norm", self.clip_norm, above=0)
+        if self.patience is not None:
+            object.__setattr__(self, "patience", _whole("patience", self.patience, 1))
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> Settings:
@@ -118,6 +124,7 @@ class SettingsGiven(TypedDict, total=False):
     schedule: str
     label_smoothing: float
     clip_norm: float | None
+    patience: int | None
     seed: int
 
 
