@@ -13,6 +13,21 @@ _LAUNCHERS = (
     ("torchrun", "RANK", "WORLD_SIZE"),
 )
 
+# What the library of an MPI calls itself that understands a launcher; others believe that they are alone, or give up.
+_UNDERSTOOD_BY = {
+    "Open MPI's mpirun": ("Open MPI",),
+    "MPICH's or Intel's mpiexec": ("MPICH", "Intel", "MVAPICH"),
+    "MVAPICH's mpirun": ("MVAPICH",),
+}
+
+
+def understands(library: str, launcher: str, environment: Mapping[str, str] | None = None) -> bool:
+    """Whether an MPI whose version text is `library` finds the other processes of a launcher, as far as is known."""
+    environment = os.environ if environment is None else environment
+    names = _UNDERSTOOD_BY.get(launcher)
+    # Under Slurm, the variables of one MPI may be set for another's processes.
+    return names is None or "SLURM_PROCID" in environment or any(name in library for name in names)
+
 
 def launched_as(environment: Mapping[str, str] | None = None) -> tuple[str, int, int] | None:
     """(launcher, number of this process, number of processes) if one of several, as the environment says; else None."""

@@ -11,7 +11,7 @@ import tinyvision as tv
 from tinyvision import distributed, errors, nn, ops, random, tape
 from tinyvision.data import DataLoader
 from tinyvision.distributed import shares
-from tinyvision.launcher import launched_as
+from tinyvision.launcher import launched_as, understands
 from tinyvision.nn.parallel import DistributedDataParallel
 from tinyvision.utils.data.distributed import DistributedSampler
 from tinyvision.walks import at_the_end
@@ -168,6 +168,22 @@ def test_what_a_launcher_leaves_in_the_environment():
     assert launched_as({"PMI_RANK": "0", "PMI_SIZE": "1"}) is None
     assert launched_as({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}) is None  # in a batch script, nothing is started yet
     assert launched_as({"RANK": "1", "WORLD_SIZE": "2"}) == ("torchrun", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("library", "launcher", "environment", "whether"),
+    [
+        ("Open MPI v5.0.11, package", "Open MPI's mpirun", {}, True),
+        ("MPICH Version:      5.0.2", "Open MPI's mpirun", {}, False),
+        ("MPICH Version:      5.0.2", "MPICH's or Intel's mpiexec", {}, True),
+        ("Intel(R) MPI Library 2021.18", "MPICH's or Intel's mpiexec", {}, True),
+        ("Open MPI v5.0.11, package", "MPICH's or Intel's mpiexec", {}, False),
+        ("Open MPI v5.0.11, package", "MPICH's or Intel's mpiexec", {"SLURM_PROCID": "1"}, True),
+        ("MPICH Version:      5.0.2", "srun", {}, True),
+    ],
+)
+def test_which_mpi_understands_which_launcher(library, launcher, environment, whether):
+    assert understands(library, launcher, environment) is whether
 
 
 def test_an_ending_comes_after_all_gradients_once():

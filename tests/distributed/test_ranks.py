@@ -109,4 +109,15 @@ def test_the_launcher_of_another_mpi_is_recognised():
     program = [sys.executable, str(Path(__file__).with_name("ranks.py")), "collectives"]
     result = subprocess.run(program, capture_output=True, text=True, timeout=60, env=told)
     assert result.returncode == 1
-    assert "Open MPI's mpirun started this process as number 2 of 4, but its MPI" in result.stderr
+    assert "Open MPI's mpirun started this process as number 2 of 4, but its MPI (MPICH Version" in result.stderr
+    assert "is of another kind" in result.stderr
+    assert len(re.findall("Abort|MPI_Init", result.stderr)) == 0
+
+
+def test_a_launcher_of_no_mpi_is_recognised():
+    told = {**environment(), "RANK": "1", "WORLD_SIZE": "2"}
+    program = [sys.executable, str(Path(__file__).with_name("ranks.py")), "collectives"]
+    result = subprocess.run(program, capture_output=True, text=True, timeout=60, env=told)
+    assert result.returncode == 1
+    assert "torchrun started this process as number 1 of 2, but its MPI" in result.stderr
+    assert ") sees 1; start the script" in result.stderr

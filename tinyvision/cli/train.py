@@ -404,7 +404,8 @@ def _headline(parts: Any, model: Any, plan: _Plan, where: Any, folder: Path) -> 
     from ..distributed import world_size
 
     name, data = plan.description["model"]["name"], plan.description["data"]["name"]
-    place = f"{where} with {get_num_threads()} threads" if where.type == "cpu" else str(where)
+    count = get_num_threads()
+    place = f"{where} with {count} thread{'s' * (count != 1)}" if where.type == "cpu" else str(where)
     if world_size() > 1:
         place = f"{world_size()} processes, each {place}"
     count = sum(p.numel() for p in model.parameters())

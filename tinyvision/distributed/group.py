@@ -20,7 +20,7 @@ import numpy as np
 from .. import cores, random, threads
 from ..device import device_of, to_device, to_numpy
 from ..errors import DistributedError, OptionError
-from ..launcher import launched_as
+from ..launcher import launched_as, understands
 from ..ops.checks import is_integer
 from ..tape import Variable
 from .watching import Watch
@@ -57,14 +57,8 @@ def init(timeout: float = 60.0) -> None:
     if _watch is not None:
         raise DistributedError("init: this process has joined its group already; call it once")
     MPI = _mpi()
-    comm, launched = MPI.COMM_WORLD, launched_as()
-    if launched is not None and comm.size != launched[2]:
-        launcher, number, count = launched
-        raise DistributedError(
-            f"init: {launcher} started this process as number {number} of {count}, but its MPI "
-            f"({MPI.Get_library_version().splitlines()[0].strip()[:60]}) sees {comm.size}: they are not of one kind; "
-            f"start the script with the mpiexec of that MPI, or install mpi4py against the launcher's"
-        )
+    _check_launcher(MPI)
+    comm = MPI.COMM_WORLD
     _watch = Watch(MPI, comm, float(timeout))
     if world_size() > 1:
         _watch.guard()
@@ -74,6 +68,22 @@ def init(timeout: float = 60.0) -> None:
             threads.set_num_threads(min(max(1, share), threads.MOST_THREADS))
 
 
+def _check_launcher(MPI):
+    """Start MPI, if it is the one that the launcher has started this process for. Raises DistributedError if not."""
+    library, launched = MPI.Get_library_version(), launched_as()
+    strange = launched is not None and not understands(library, launched[0])
+    if not strange and not MPI.Is_initialized():
+        MPI.Init_thread()
+    if launched is not None and (strange or MPI.COMM_WORLD.size != launched[2]):
+        launcher, number, count = launched
+        fault = "is of another kind" if strange else f"sees {MPI.COMM_WORLD.size}"
+        raise DistributedError(
+            f"init: {launcher} started this process as number {number} of {count}, but its MPI "
+            f"({library.splitlines()[0].strip(' ,')[:60]}) {fault}; "
+            f"start the script with the mpiexec of that MPI, or install mpi4py against the launcher's"
+        )
+
+
 def _mpi() -> Any:
     if not is_available():
         raise DistributedError(
@@ -81,6 +91,8 @@ def _mpi() -> Any:
             "machine, 'tinyvision[distributed]' without one, for a cluster that has its own"
         )
     try:
+        options = importlib.import_module("mpi4py").rc
+        options.initialize, options.finalize = False, True  # not before the launcher has been looked at
         return importlib.import_module("mpi4py.MPI")
     except (ImportError, RuntimeError) as error:
         text = str(error).splitlines()[0]

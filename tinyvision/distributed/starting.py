@@ -27,6 +27,8 @@ def mpiexec(count: int) -> tuple[list[str], dict[str, str]]:
                     libraries = [file for file in files if file.name.startswith("libmpi.so.")]
                     if libraries:  # one of another environment may have been the first that mpi4py finds
                         environment.setdefault("MPI4PY_LIBMPI", os.path.realpath(libraries[0].locate()))
+                    folder = os.path.dirname(os.path.realpath(program.locate()))
+                    environment["PATH"] = folder + os.pathsep + environment.get("PATH", "")  # Intel's looks there
                     return [os.path.realpath(program.locate()), *options, "-n", str(count)], environment
     found = shutil.which("mpiexec") or shutil.which("mpirun")
     if found is None:

@@ -19,7 +19,7 @@ from ..errors import DistributedError
 _LEFT, _HERE = 1, 2  # tags
 _LOOK = 0.02  # seconds between two looks at what others have sent
 _BRISK = 0.001  # seconds in which a wait does not sleep: most are shorter
-_MOMENT = 0.5  # seconds within which all ranks meet the same error
+_MOMENT = 2.0  # seconds within which all ranks meet the same error
 _ANSWER = 2.0  # seconds in which a rank that is alive and waits has answered, or finished what it was about to send
 
 
