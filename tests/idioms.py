@@ -6,6 +6,17 @@ Several statements are separated by "; ", and the last one is the value.
 """
 
 VALUES = """
+a.add(2, b), torch.add(a, 2, b), a.sub(0.5, b)
+a.addcmul(2, b, b), a.addcdiv(-2, b, b + 3), torch.addcmul(a, 2, b, b)
+a.addmm(1, -2, b[:, :3], b), r.new_zeros(3).addmv(1, 2, b, r), a.addr(1, 2, b[:, 0], r)
+torch.matmul(a, b.t(), out=torch.empty(3, 3))
+torch.max(a, 1, out=(torch.empty(3), torch.empty(3, dtype=torch.int64)))
+x = p * 2; x.detach_(); x.requires_grad, x.is_leaf, x
+F.mse_loss(a, i), F.l1_loss(a, b.double()), F.smooth_l1_loss(a.double(), i)
+nn.MSELoss()(a, target=b)
+[n for n, _ in nn.Sequential(nn.Linear(2, 3))._modules["0"]._parameters.items()]
+a[range(2)], a[range(3), k], a[[[0, 1], [1, 2]]]
+str(torch.Size([2, 3])), repr(a.shape), repr(r), repr(a[0, 0]), repr(i), repr(m), f"{a.shape}"
 a.type(torch.float64)
 a.type('torch.DoubleTensor')
 a.type(torch.LongTensor)

@@ -143,6 +143,7 @@ _FROM_ROOMS = {
     "export": "interop",
     "load": "weights",
     "save": "weights",
+    "set_default_device": "speed",
     "set_float32_matmul_precision": "speed",
     "use_deterministic_algorithms": "speed",
 }  # single names, loaded likewise
@@ -175,6 +176,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see of them
     from .amp import autocast as autocast
     from .interop import export as export
     from .speed import compile as compile
+    from .speed import set_default_device as set_default_device
     from .speed import set_float32_matmul_precision as set_float32_matmul_precision
     from .speed import use_deterministic_algorithms as use_deterministic_algorithms
     from .weights import load as load

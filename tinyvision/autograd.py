@@ -340,7 +340,7 @@ def _array_or_zeros(gradient, x):
     return np.zeros_like(x.array) if gradient is None else gradient.array
 
 
-stand_for(__name__, "function", "variable")
+stand_for(__name__, "function", "grad_mode", "gradcheck", "variable")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.autograd", __all__)

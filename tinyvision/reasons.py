@@ -203,7 +203,6 @@ INSTEAD = {
     "vmap": "broadcasting, with the batch as an axis",
     "Event": "synchronize(), and time.perf_counter()",
     "set_default_tensor_type": "torch.set_default_dtype",
-    "set_default_device": "model.to(device), and device= of what makes tensors",
     "range": "torch.arange, which leaves out the end",
     "storage": "x.numpy(), which is its memory",
     "untyped_storage": "x.numpy(), which is its memory",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .device import device as as_device
 from .errors import OptionError
 
 
@@ -9,6 +10,15 @@ def compile(model: Any = None, **options: Any) -> Any:
     """The model or function itself: nothing is compiled, and the results are those of the model. The options, which
     choose a compiler, change nothing; without a model, a decorator."""
     return (lambda function: function) if model is None else model
+
+
+def set_default_device(device: Any) -> None:
+    """Where tensors are made when no device is named: on the CPU, so only that is accepted. Raises OptionError."""
+    if device is not None and as_device(device).type != "cpu":
+        raise OptionError(
+            f"set_default_device: what names no device is made on the CPU here; use model.to({str(device)!r}), and "
+            f"device= of what makes tensors"
+        )
 
 
 def set_float32_matmul_precision(precision: str) -> None:

@@ -61,3 +61,12 @@ def axis_of(what: str, dim: Any, ndim: int) -> int:
     if not is_integer(dim) or not -ndim <= dim < ndim:
         raise ShapeError(f"{what}: there is no axis {dim!r}; a tensor with {ndim} axes here has {-ndim} to {ndim - 1}")
     return int(dim) % ndim
+
+
+def numbers_first(name: str, numbers: int, tensors: int, arguments: Sequence[Any]) -> tuple[Any, ...]:
+    """The arguments of a call in PyTorch's older order, `x.add_(2, y)` for `x.add_(y, alpha=2)`: so many numbers, then
+    so many tensors. Raises TypeError where they are not that."""
+    plain = [isinstance(a, (int, float)) for a in arguments]
+    if plain != [True] * numbers + [False] * tensors:
+        raise TypeError(f"{name}(): expected {tensors} tensors, or {numbers} numbers and then {tensors} tensors")
+    return tuple(arguments)

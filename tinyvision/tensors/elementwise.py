@@ -19,6 +19,7 @@ from ..ops.shape import broadcast_of
 from ..tape import Op, Variable, differentiable
 from ..types import Array
 from . import taped
+from .arguments import numbers_first
 from .operands import as_operand, binary, compare, is_operand
 
 if TYPE_CHECKING:
@@ -180,13 +181,17 @@ def _scaled(what, other, alpha):
     return other * alpha
 
 
-def add(x: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
-    """x + alpha · other"""
+def add(x: Tensor, other: Any, *older: Any, alpha: float = 1) -> Tensor:
+    """x + alpha · other, in older scripts add(alpha, other)"""
+    if older:
+        alpha, other = numbers_first("add", 1, 1, (other, *older))
     return x + _scaled("add", other, alpha)
 
 
-def sub(x: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
-    """x - alpha · other"""
+def sub(x: Tensor, other: Any, *older: Any, alpha: float = 1) -> Tensor:
+    """x - alpha · other, in older scripts sub(alpha, other)"""
+    if older:
+        alpha, other = numbers_first("sub", 1, 1, (other, *older))
     return x - _scaled("sub", other, alpha)
 
 
@@ -335,13 +340,17 @@ def lerp(x: Tensor, end: Any, weight: Any) -> Tensor:
     return x + weight * (end - x)
 
 
-def addcmul(x: Tensor, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tensor:
-    """x + value · tensor1 · tensor2"""
+def addcmul(x: Tensor, tensor1: Any, tensor2: Any, *older: Any, value: float = 1) -> Tensor:
+    """x + value · tensor1 · tensor2, in older scripts addcmul(value, tensor1, tensor2)"""
+    if older:
+        value, tensor1, tensor2 = numbers_first("addcmul", 1, 2, (tensor1, tensor2, *older))
     return x + (tensor1 * tensor2 if value == 1 else tensor1 * tensor2 * value)
 
 
-def addcdiv(x: Tensor, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tensor:
-    """x + value · tensor1 / tensor2"""
+def addcdiv(x: Tensor, tensor1: Any, tensor2: Any, *older: Any, value: float = 1) -> Tensor:
+    """x + value · tensor1 / tensor2, in older scripts addcdiv(value, tensor1, tensor2)"""
+    if older:
+        value, tensor1, tensor2 = numbers_first("addcdiv", 1, 2, (tensor1, tensor2, *older))
     return x + (tensor1 / tensor2 if value == 1 else tensor1 / tensor2 * value)
 
 

@@ -177,6 +177,13 @@ class Tensor(Methods, Variable):
         result.changes = self.changes  # a change through either is a change of both
         return result
 
+    def detach_(self) -> Tensor:
+        """From here on a leaf: what it was computed from gets no gradient through it. Raises GraphError for views."""
+        if self.origin is not None:
+            raise GraphError("detach_(): a view cannot be cut off alone; cut off what it looks at, or use detach()")
+        self.record, self.requires_grad = None, False
+        return self
+
     def clone(self) -> Tensor:
         """A copy; gradients flow through it."""
         return copied(self)

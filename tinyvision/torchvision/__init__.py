@@ -5,9 +5,9 @@ What is behind them lives in `tinyvision.models`, `data`, `boxes`, `drawing`; he
 from typing import TYPE_CHECKING
 
 from ..missing import missing
-from . import datasets, models, ops, transforms, utils
+from . import datasets, io, models, ops, transforms, utils
 
-__all__ = ["datasets", "models", "ops", "transforms", "utils"]
+__all__ = ["datasets", "io", "models", "ops", "transforms", "utils"]
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torchvision", __all__)

@@ -40,9 +40,9 @@ class Declared(Module):
         """The options by name, as the function takes them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **named: Any) -> Any:
         """The function of the inputs."""
-        return type(self).function(*inputs, **self.options())
+        return type(self).function(*inputs, **named, **self.options())
 
     def extra_repr(self) -> str:
         """The options as PyTorch shows them: inplace only where it is True."""
