@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -81,20 +81,24 @@ def to_device(tree: Any, where: str | Device) -> Any:
     The GPU that is moved to becomes the current one (see `use`). Raises DeviceError, with the remedy, if the device
     cannot be used or its memory does not suffice."""
     where = device(where)
-    tree = _mapped(tree, lambda array: array if is_array(array) and device_of(array) == where else _moved(array, where))
+    tree = each_array(
+        tree, lambda array: array if is_array(array) and device_of(array) == where else _moved(array, where)
+    )
     use(where)
     return tree
 
 
-def _mapped(tree, move):
-    """The nest of dicts, lists and tuples with `move(array)` in place of every array; anything else stays."""
+def each_array(tree: Any, move: Callable[[Any], Any]) -> Any:
+    """The nest of dicts, lists and tuples with `move(array)` in place of every array; anything else stays.
+
+    Values on the tape come out as values without a record."""
     if isinstance(tree, dict):
-        return {key: _mapped(value, move) for key, value in tree.items()}
+        return {key: each_array(value, move) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
-        items = [_mapped(value, move) for value in tree]
+        items = [each_array(value, move) for value in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
     if hasattr(tree, "requires_grad") and hasattr(tree, "like"):  # a value on the tape
-        return tree.like(_mapped(tree.array, move))
+        return tree.like(each_array(tree.array, move))
     return move(tree) if hasattr(tree, "dtype") and hasattr(tree, "shape") else tree
 
 
@@ -208,7 +212,7 @@ def _send(cupy, batch, where, copying):
         return target
 
     with cupy.cuda.Device(where.index), memory_errors_explained(where):
-        moved = _mapped(batch, send)
+        moved = each_array(batch, send)
         return moved, copying.record(), staged
 
 

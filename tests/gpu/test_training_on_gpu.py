@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import tinyvision as tv
-from tinyvision import kernels, models, nn, optim
+from tinyvision import data, kernels, models, nn, optim
+from tinyvision import train as train_module
 from tinyvision.device import device_of, memory_errors_explained, prefetch, to_device, to_numpy
 from tinyvision.errors import DeviceError
 from tinyvision.kernels.graph import GraphedStep
@@ -119,6 +120,39 @@ def test_a_captured_step_does_what_the_plain_one_does(build):
     assert np.allclose(graphed, plain, rtol=1e-3)
     assert all(np.allclose(a, b, rtol=1e-2, atol=1e-3) for a, b in zip(got, expected, strict=True))
     assert plain[2] != plain[3]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_fit_replays_its_steps(schedule):
+    rng = np.random.default_rng(0)
+    pictures = data.ArrayDataset(rng.integers(0, 256, (70, 24, 24, 3), np.uint8), rng.integers(0, 10, 70))
+    results = []
+    for graph in (True, False):
+        tv.manual_seed(3)
+        model, said = normalised(), []
+        options = {"epochs": 3, "batch_size": 16, "schedule": schedule, "lr": 0.02, "device": "cuda"}
+        history = train_module.fit(model, pictures, graph=graph, log=said.append, **options)
+        assert not any("CUDA graph" in str(line) for line in said)
+        results.append(
+            ([row["train_loss"] for row in history.rows], [to_numpy(a) for a in model.state_dict().values()])
+        )
+    (losses, got), (right, expected) = results
+    assert np.allclose(losses, right, rtol=1e-3)
+    assert all(np.allclose(a, b, rtol=1e-2, atol=1e-3) for a, b in zip(got, expected, strict=True))
+
+
+@pytest.mark.parametrize("build", [models.SimpleCNN, normalised, models.resnet18])
+def test_a_graphed_model_says_what_the_model_says(build):
+    model = build().to("cuda").eval()
+    fast = tv.cuda.graphed(model)
+    size = 24 if build is normalised else 32
+    for count, seed in ((2, 0), (2, 1), (3, 2), (2, 3)):
+        rng = np.random.default_rng(seed)
+        x = tv.tensor(rng.standard_normal((count, 3, size, size)).astype(np.float32)).to("cuda")
+        with tv.no_grad():
+            right = to_numpy(model(x))
+        assert np.abs(to_numpy(fast(x)) - right).max() <= 1e-3 * np.abs(right).max()
+    assert len(fast.recorded) == 2
 
 
 def test_checkpoints_travel(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyvision import models, nn, optim
+from tinyvision import cuda, models, nn, no_grad, optim
 from tinyvision.device import Device
 from tinyvision.errors import DeviceError, OptionError
 from tinyvision.kernels import graph, launch
@@ -102,3 +102,90 @@ def test_an_optimizer_that_counts_its_steps_is_refused(captures):
 def test_the_cpu_is_refused():
     with pytest.raises(DeviceError, match="needs a GPU"):
         graph.GraphedStep(*make())(*next(batches(1)))
+
+
+# -- a model for inference
+
+
+@pytest.fixture
+def model():
+    import tinyvision
+
+    tinyvision.manual_seed(1)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)).eval()
+
+
+@pytest.fixture
+def captured(monkeypatch):
+    """What was captured; a replay does it again, into the same memory."""
+    seen = []
+
+    def capture(work, where):
+        seen.append(work)
+        output = work()
+
+        def replay():
+            output.array[...] = work().array
+
+        return output, replay
+
+    monkeypatch.setattr(graph, "capture", capture)
+    monkeypatch.setattr(graph, "device_of", lambda array: Device("cuda"))
+    return seen
+
+
+def images(count=3, seed=2, size=4):
+    return Tensor(np.random.default_rng(seed).standard_normal((count, 1, size, size)).astype(np.float32))
+
+
+def test_a_graphed_model_says_what_the_model_says(captured, model):
+    fast = cuda.graphed(model)
+    outputs = [fast(images(seed=i)) for i in range(4)]
+    for i, output in enumerate(outputs):
+        assert np.array_equal(output.array, model(images(seed=i)).array), "kept apart, although all write one place"
+        assert not output.requires_grad
+    assert len(captured) == 1
+    fast(images(5))
+    fast(images())
+    assert len(captured) == 2, "one for each shape"
+
+
+def test_changed_weights_count_and_new_ones_are_recorded(captured, model):
+    fast = cuda.graphed(model)
+    before = fast(images()).array
+    with no_grad():
+        model[0].weight *= 2
+        model[1].running_mean += 1
+    assert not np.array_equal(fast(images()).array, before)
+    assert np.array_equal(fast(images()).array, model(images()).array)
+    assert len(captured) == 1
+    model[0].weight.data = model[0].weight.array * 0
+    assert np.array_equal(fast(images()).array, model(images()).array)
+    assert len(captured) == 2
+
+
+def test_old_shapes_are_forgotten(captured, model, monkeypatch):
+    monkeypatch.setattr(graph, "MOST_SHAPES", 2)
+    fast = cuda.graphed(model)
+    for count in (1, 2, 1, 3, 3, 1):
+        fast(images(count))
+    assert len(captured) == 4
+    assert len(fast.recorded) == 2
+
+
+def test_what_a_graph_would_get_wrong_is_refused(captured, model):
+    fast = cuda.graphed(model)
+    model.train()
+    with pytest.raises(OptionError, match="training mode"):
+        fast(images())
+    model.eval()
+    handle = model[0].register_forward_hook(lambda module, x, y: None)
+    with pytest.raises(OptionError, match="a hook"):
+        fast(images())
+    handle.remove()
+    fast(images())
+
+
+def test_a_graphed_model_needs_a_gpu(model):
+    with pytest.raises(DeviceError, match="needs a GPU"):
+        cuda.graphed(model)(images())
