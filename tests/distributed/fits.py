@@ -1,12 +1,15 @@
 """Runs of `train.fit` that several ranks make under mpiexec.   python fits.py FOLDER [WHAT]
 
 What happens: "stop" asks rank 1 to stop in step 5, "kill" kills it there, "nan" gives it a loss that is not finite,
+"gpu" trains on a pretended GPU,
 "locked" lets rank 0 alone fail to open the folder; "sum" trains with a loss that cannot be shared. Only rank 0 prints.
 """
 
+import importlib
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +66,12 @@ def main(folder, what=""):
     if what == "locked" and distributed.rank() == 0:
         os.makedirs(folder, exist_ok=True)
         FolderLock(Path(folder)).__enter__()
+    held = ExitStack()
+    if what == "gpu":  # the GPU that tests/pretended_gpu.py stands for: nothing becomes NumPy's by mistake
+        sys.path.insert(0, str(Path(__file__).parents[1]))
+        held.enter_context(importlib.import_module("pretended_gpu").pretending())
     model, before = network(), type(network()[1])
-    losses = {"sum": nn.CrossEntropyLoss(reduction="sum"), "": None}
+    losses = {"sum": nn.CrossEntropyLoss(reduction="sum"), "": None, "gpu": None}
     history = train.fit(
         model,
         pictures(True),
@@ -79,11 +86,13 @@ def main(folder, what=""):
         save_steps=2,
         save_every=1e9,
         log=print,
+        device="cuda" if what == "gpu" else None,
     )
     distributed.check_equal(model)
     assert type(model[1]) is before
     assert model.training
     assert len(history.rows) == 4
+    assert what != "gpu" or all(p.device.type == "cuda" and p.grad.device.type == "cuda" for p in model.parameters())
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from tinyvision import distributed, nn, optim, random
 from tinyvision.data import DataLoader
 from tinyvision.data.transforms.base import generator_for
 from tinyvision.distributed import exchange, shares
+from tinyvision.distributed.group import local_rank
 from tinyvision.nn.parallel import DistributedDataParallel
 
 ROWS, BATCH = 17, 7  # the last of three batches has three rows: of five ranks, two have none of it
@@ -192,6 +193,7 @@ def collectives():
     drawn = distributed.gather(random.generator().random(3))
     distributed.barrier()
     threads = distributed.gather(np.array([tv.get_num_threads()]))
+    assert local_rank() == me  # one machine
     return {"sum": a.numpy(), "max": b, "last": c, "table": table, "drawn": drawn, "threads": threads}
 
 

@@ -11,6 +11,7 @@ import tinyvision as tv
 from tinyvision import distributed, errors, nn, ops, random, tape
 from tinyvision.data import DataLoader
 from tinyvision.distributed import shares
+from tinyvision.distributed.group import local_rank
 from tinyvision.launcher import launched_as, understands
 from tinyvision.nn.parallel import DistributedDataParallel
 from tinyvision.utils.data.distributed import DistributedSampler
@@ -21,6 +22,7 @@ def test_alone_every_call_does_nothing(rng):
     values = rng.standard_normal((2, 3))
     before = values.copy()
     assert (distributed.rank(), distributed.world_size(), distributed.is_initialized()) == (0, 1, False)
+    assert local_rank() == 0
     assert distributed.all_reduce(values) is values
     assert distributed.broadcast(values) is values
     assert distributed.gather(values).shape == (1, 2, 3)

@@ -50,6 +50,12 @@ def test_ranks_compute_what_one_process_does(runs, ranks):
     assert apart(runs(ranks), runs(1)) < CLOSE
 
 
+def test_on_a_gpu_gradients_go_by_way_of_the_host(runs, tmp_path):
+    result = fit(2, tmp_path, "gpu")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert apart(tmp_path, runs(1)) < 1e-9
+
+
 @pytest.mark.parametrize("what", ["stop", "kill"])
 def test_a_stopped_run_goes_on_with_the_same_bytes_and_with_fewer_ranks(runs, tmp_path, what):
     result = fit(3, tmp_path / "3", what)

@@ -60,13 +60,15 @@ def check_launch(args: argparse.Namespace) -> None:
 @contextmanager
 def together(args: argparse.Namespace) -> Iterator[None]:
     """A `with` block in which the processes of a job do one thing: rank 0 speaks, and an error on any ends all."""
-    from .. import distributed
-    from ..distributed.group import end_job
+    from .. import cuda, distributed
+    from ..distributed.group import end_job, local_rank
     from ..train.interrupt import Interrupted
 
     distributed.init(args.timeout)
     rank = distributed.rank()
     args.quiet = args.quiet or rank > 0
+    if args.device == "cuda" and (gpus := cuda.device_count()) > 1:
+        args.device = f"cuda:{local_rank() % gpus}"
     try:
         yield
     except Interrupted as stop:  # all of them, at the same step

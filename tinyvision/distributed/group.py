@@ -120,6 +120,16 @@ def _neighbours(MPI, comm):
     return int((found == mine).sum())
 
 
+def local_rank() -> int:
+    """The number of this process among those of its machine, from 0: which GPU of several is its own."""
+    if _watch is None:
+        return 0
+    machine = _watch.comm.Split_type(_watch.MPI.COMM_TYPE_SHARED)
+    number = int(machine.rank)
+    machine.Free()
+    return number
+
+
 def is_available() -> bool:
     """Whether mpi4py is installed."""
     return importlib.util.find_spec("mpi4py") is not None
