@@ -15,6 +15,9 @@ import tinyvision
 if benchmarks.CORETYPE_FOUND is not None:
     os.environ["OPENBLAS_CORETYPE"] = benchmarks.CORETYPE_FOUND
 
+# Training commands that tests start are not to compile loops beside themselves.
+os.environ["TINYVISION_COMPILE"] = "off"
+
 settings.register_profile("quick", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("quick")
 

@@ -329,6 +329,44 @@ def test_the_switch_and_float64(monkeypatch):
         assert kernels.choose_on_cpu(*pair, [x], {})[0] is marker.forward
 
 
+def test_a_run_has_compiled_beside_itself_what_the_next_one_uses(monkeypatch):
+    started = []
+    monkeypatch.setattr(compiled.subprocess, "Popen", lambda command, **options: started.append((command, options)))
+    monkeypatch.setattr(compiled, "installed", lambda: True)
+    monkeypatch.setattr(compiled, "is_complete", lambda: False)
+    monkeypatch.setattr(compiled, "_ready", None)
+    monkeypatch.delenv("TINYVISION_COMPILE", raising=False)
+    monkeypatch.delenv("TINYVISION_KERNELS", raising=False)
+    assert compiled.compile_beside()
+    monkeypatch.setattr(compiled, "is_complete", lambda: True)
+    assert not compiled.ready()  # as it was when the run began
+    ((command, options),) = started
+    assert "compile_quietly" in command[-1]
+    assert options["start_new_session"]
+    for name, complete in (("COMPILE", False), ("KERNELS", False), ("NOTHING", True)):
+        with monkeypatch.context() as patch:
+            patch.setenv(f"TINYVISION_{name}", "off")
+            patch.setattr(compiled, "is_complete", lambda complete=complete: complete)
+            assert not compiled.compile_beside()
+    assert len(started) == 1
+
+
+@needs_numba
+def test_the_process_beside_a_run_keeps_what_it_compiles(tmp_path):
+    first = (
+        "from tinyvision.kernels.cpu import compiled as it; loops = list(it._loops())[:1]; it._loops = lambda: loops;"
+    )
+    in_a_process(f"{first} it.compile_quietly()", TINYVISION_HOME=str(tmp_path))
+    assert list(tmp_path.glob("compiled/*/*/*.nbi"))
+
+
+def test_a_run_that_began_without_loops_goes_on_without(monkeypatch):
+    monkeypatch.setattr(compiled, "_ready", None)
+    monkeypatch.setattr(compiled, "_load", lambda: True)
+    compiled.forgo()
+    assert not compiled.ready()
+
+
 USE = (
     "import sys, numpy as np, tinyvision as tv; from tinyvision import nn;"
     "tv.relu(tv.zeros(3)); print('numba' in sys.modules)"

@@ -183,15 +183,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from ..kernels.cpu import compiled
+
     where = use_device(args)
     settings = {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
     if args.find_lr is not None:
         return _find_lr(args, where, settings)
     if args.resume is None:
-        return _train(args, where, _new(args, settings))
-    if args.overwrite:
+        plan = _new(args, settings)
+    elif args.overwrite:
         raise OptionError("--resume goes on with a run and --overwrite replaces it: give one of them")
-    return _train(args, where, _resumed(_folder_to_resume(args), args, settings))
+    else:
+        plan = _resumed(_folder_to_resume(args), args, settings)
+    if where.type == "cpu" and not args.distributed and compiled.compile_beside() and not args.quiet:
+        note("numba is here: a process beside this run, which does not wait for it, compiles loops for the next")
+    return _train(args, where, plan)
 
 
 def _find_lr(args: argparse.Namespace, where: Any, settings: dict[str, Any]) -> int:
@@ -304,6 +310,7 @@ def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _
     """Going on with the run in a folder, after the options given now have been found to agree with it."""
     from .. import tasks
     from ..distributed import world_size
+    from ..kernels.cpu import compiled
     from ..threads import set_num_threads
     from ..train.checkpoint import load_checkpoint
     from ..train.recipes import network_name
@@ -319,6 +326,8 @@ def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _
     if choices is None:
         raise CheckpointError(f"{path}: was not made by `tinyvision train`; go on with fit(..., resume=True)")
     saved, seed, processes, threads = choices
+    if old.notes.get("loops") is False:  # they are there by now, and would round differently
+        compiled.forgo()
     for name, value in saved.items():
         now = getattr(args, name)
         if name == "model" and now is not None:

@@ -32,7 +32,8 @@ class Way:
     image_gradient(dy, weight, dx, sliding)         fills dx
     weight_gradient(x, dy, shape, sliding)          ->  dweight of that shape
     keeps                                           whether correlate also takes `kept`, as `conv2d_inference` does
-    any_order                                       whether x may lie in memory in any order of its axes"""
+    any_order                                       whether x may lie in memory in any order of its axes
+    column_sums(rows)                               ->  Σ over the rows of (M, O), for dbias"""
 
     applies: Callable[..., bool]
     correlate: Callable[..., None]
@@ -40,6 +41,7 @@ class Way:
     weight_gradient: Callable[..., Array]
     keeps: bool = False
     any_order: bool = False
+    column_sums: Callable[[Array], Array] = column_sums
 
 
 def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
@@ -110,7 +112,7 @@ def _backward(way, dy, cache, needs):
     if needs[1]:
         dweight = way.weight_gradient(_images(way, x), rows, weight.shape, sliding)
     if has_bias and needs[2]:
-        dbias = column_sums(rows.reshape(-1, rows.shape[3]))
+        dbias = way.column_sums(rows.reshape(-1, rows.shape[3]))
     return (dx, dweight, dbias) if has_bias else (dx, dweight)
 
 

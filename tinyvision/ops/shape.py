@@ -271,7 +271,7 @@ def concatenate_backward(dy: Array, cache: Any, needs: Needs | None = None) -> G
     gradients, start = [], 0
     for size, need in zip(sizes, needs or [True] * len(sizes), strict=True):
         place = (slice(None),) * axis + (slice(start, start + size),)
-        gradients.append(dy[place].copy() if need else None)
+        gradients.append(dy[place].copy(order="K") if need else None)  # in memory like dy, channels last maybe
         start += size
     return tuple(gradients)
 

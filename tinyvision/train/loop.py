@@ -1,7 +1,8 @@
 """The training loop. Read `_Training.step` first: those are the five lines that everything else serves.
 
 All randomness of a step follows from (seed, purpose, epoch, step), so a run that is stopped anywhere and resumed
-computes bit for bit what it would have computed without the stop, given the same number of CPU threads.
+computes bit for bit what it would have computed without the stop, given the same number of CPU threads and, like
+then, the compiled loops or none.
 """
 
 from __future__ import annotations
@@ -205,6 +206,7 @@ class _Training:
         self.optimizer = self._make_optimizer()
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.notes = {**data_notes(self.loader), "threads": threads.get_num_threads(), "processes": self.ranks.count}
+        self.notes["loops"] = self.device.type == "cpu" and _has_loops()
         self.description = {"classes": classes_of(self.loader.dataset), **task_notes(self.task), **description}
         self.progress = Progress()
         self.messages: list[str] = []
@@ -489,3 +491,10 @@ def _checked_saving(save_every: Any, save_steps: Any, on_epoch: Any) -> tuple[fl
     if on_epoch is not None and not callable(on_epoch):
         raise OptionError(f"fit: on_epoch must be a function, got {on_epoch!r}")
     return save_every, save_steps, on_epoch
+
+
+def _has_loops():
+    """Whether compiled loops compute, which round differently."""
+    from ..kernels.cpu.compiled import ready
+
+    return ready()

@@ -7,11 +7,12 @@ import importlib.metadata
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FunctionType
 from typing import Any, TypeVar
@@ -20,7 +21,7 @@ from ...errors import DeviceError
 from ...folders import cache_dir
 
 # The files that hold loops and drop-ins.
-MODULES = ("activation", "pool", "norm", "winograd", "depthwise")
+MODULES = ("activation", "channels", "pool", "norm", "winograd", "depthwise")
 
 COMPLETE = "complete"  # this file says that all loops beside it are there, and for which processor
 
@@ -114,6 +115,49 @@ def compile_all(tell: Callable[[str], None] = lambda text: None) -> Path:
     temporary.write_text(_processor(), encoding="utf-8")
     temporary.replace(place / COMPLETE)
     return place
+
+
+def compile_beside() -> bool:
+    """Start a process of low priority that compiles what is missing, for the processes of later; False if nothing is.
+
+    This one goes on without: its first answer to `ready` stands. The other ends by itself, in a minute or so, also if
+    this one ends before. TINYVISION_COMPILE=off forbids it."""
+    off = "off" in (os.environ.get("TINYVISION_KERNELS"), os.environ.get("TINYVISION_COMPILE"))
+    if off or not installed() or is_complete():
+        return False
+    ready()
+    code = f"import {__name__} as it; it.compile_quietly()"
+    above = str(Path(__file__).parents[3])
+    path = os.pathsep.join([above, *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment, nowhere = {**os.environ, "PYTHONPATH": path}, subprocess.DEVNULL
+    try:
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=environment,
+            stdin=nowhere,
+            stdout=nowhere,
+            stderr=nowhere,
+            start_new_session=True,
+        )
+    except OSError:  # the system allows no more processes
+        return False
+    return True
+
+
+def compile_quietly() -> None:
+    """`compile_all` behind whatever else the machine does. What goes wrong, `tinyvision doctor --compile` will say."""
+    if hasattr(os, "nice"):
+        os.nice(10)
+    with suppress(OSError):
+        compile_all()
+
+
+def forgo() -> None:
+    """Leave everything to NumPy in this process, if nothing has been computed yet."""
+    global _ready
+    with _lock:
+        if _ready is None:
+            _ready = False
 
 
 def _compile_into(place, tell):

@@ -7,6 +7,7 @@ import numpy as np
 
 from ...types import Array
 from ..ways import ACTIVATIONS, Way, drop_ins
+from .channels import column_sums
 from .compiled import loop
 from .lines import channels_are_last, share_out
 
@@ -164,4 +165,6 @@ def _applies(x, weight, output, sliding, finished):
     return sliding.groups == x.shape[1] == weight.shape[0] > 1 and channels_are_last(x)
 
 
-DROP_INS = drop_ins(Way(_applies, _correlate, _image_gradient, _weight_gradient), "depthwise", "depthwise")
+DROP_INS = drop_ins(
+    Way(_applies, _correlate, _image_gradient, _weight_gradient, column_sums=column_sums), "depthwise", "depthwise"
+)

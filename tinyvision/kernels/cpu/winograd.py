@@ -16,6 +16,7 @@ from ... import blocks, threads
 from ...ops.convolution.winograd import KERNEL_BYTES
 from ...types import Array
 from ..ways import ACTIVATIONS, Way, drop_ins
+from .channels import column_sums
 from .compiled import loop, part
 from .lines import channels_are_last, share_out
 
@@ -395,4 +396,6 @@ def pays(N: int, OH: int, OW: int, O: int, C: int) -> bool:
     return min(C, O) >= FEWEST_CHANNELS and saved > TRANSFORMING * tiles * (C + O) + MAKING * PLACES * C * O
 
 
-DROP_INS = drop_ins(Way(_applies, _correlate, _image_gradient, _weight_gradient, True), "winograd", "winograd")
+DROP_INS = drop_ins(
+    Way(_applies, _correlate, _image_gradient, _weight_gradient, True, column_sums), "winograd", "winograd"
+)
