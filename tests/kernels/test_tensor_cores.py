@@ -19,6 +19,7 @@ PAIRS = {
     "mma, wide": ("correlate_mma_128x128", "weight_gradient_mma_128x128"),
     "wgmma, narrow": ("correlate_wgmma_128x64", "weight_gradient_wgmma_64x64"),
     "wgmma, wider": ("correlate_wgmma_128x256", "weight_gradient_wgmma_64x192"),
+    "wgmma, stem": ("correlate_wgmma_128x64", "weight_gradient_wgmma_64x128"),
     "wgmma, wide": ("correlate_wgmma_128x128", "weight_gradient_wgmma_128x128"),
 }
 
@@ -41,9 +42,9 @@ def test_the_table_is_what_the_text_declares():
     declared = re.findall(r"^(CORRELATE|WEIGHT_GRADIENT)\((\w+), ([\d, ]+), \w+Product", text, re.M)
     assert len(declared) == len(tensor_cores.TILES)
     for primitive, kernel, numbers in declared:
-        rows, columns, *rest = map(int, numbers.split(", "))
-        stages, threads = (rest[0], rest[2]) if primitive == "CORRELATE" else (rest[0] + 2, rest[1])
-        assert tensor_cores.TILES[kernel] == tensor_cores.Tile(rows, columns, stages, threads)
+        rows, columns, *rest, threads, resident = map(int, numbers.split(", "))
+        stages = rest[0] if primitive == "CORRELATE" else rest[0] + 2
+        assert tensor_cores.TILES[kernel] == tensor_cores.Tile(rows, columns, stages, threads, resident)
 
 
 @pytest.mark.parametrize("kernel", tensor_cores.TILES)
@@ -52,15 +53,26 @@ def test_the_ring_fits_the_gpus_that_the_kernel_is_for(kernel):
 
 
 @pytest.mark.parametrize("choice", tensor_cores.CHOICES)
-def test_every_size_has_a_kernel(choice):
+def test_every_size_has_a_kernel_and_every_kernel_a_size(choice):
     generation, primitive = choice
     chosen = {
-        tensor_cores.choose(generation, primitive, rows, columns)
+        tensor_cores.choose(generation, primitive, rows, columns, depth)
         for rows in (1, 64, 65, 3136, 200704)
         for columns in (1, 64, 65, 128, 193, 512, 4608)
+        for depth in (1, 64, 576, 4608)
     }
-    assert chosen == {kernel for kernel, *_ in tensor_cores.CHOICES[choice]}
+    assert chosen == {entry.kernel for entry in tensor_cores.CHOICES[choice]}
     assert all(("wgmma" in kernel) == (generation == "hopper") and kernel.startswith(primitive) for kernel in chosen)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "pixels", "splits"),
+    [(64, 576, 200704, 88), (128, 1152, 50176, 29), (256, 2304, 12544, 7), (4, 36, 100, 1), (512, 4608, 3136, 3)],
+)
+def test_shares_of_the_pixels_fill_whole_rounds(rows, columns, pixels, splits):
+    """Of 264 blocks: 3 · 88, 9 · 29, 36 · 7; and few of what is large, or adding the shares up would cost too much."""
+    kernel = tensor_cores.choose("hopper", "weight_gradient", rows, columns, pixels)
+    assert conv._splits(kernel, rows, columns, 1, pixels) == splits
 
 
 @pytest.mark.parametrize("generation", ["ampere", "hopper"])
@@ -171,11 +183,11 @@ MISTAKES = {  # the kernels to run, and what is changed in them
     "ldmatrix: fragments of b in the wrong order": (MMA, ("lane / 8 % 2 ^ key", "lane / 16 ^ key")),
     "mma: dropped barrier": (MMA, ("__syncthreads();  // the same", ";")),
     "mma: copies not waited for": (MMA, ("copies_wait<AHEAD - 1>();", "copies_wait<AHEAD>();")),
-    "mma: sums beyond the last row": (MMA, ("int m = first_m + row, p", "int m = min(first_m + row, M - 1), p")),
+    "mma: sums beyond the last row": (MMA, ("m = first_m + row, n", "m = min(unsigned(first_m + row), M - 1), n")),
     "mma: sums beyond the last kernel": (MMA, ("if (at < 0 || o >= g.O) return;", "if (at < 0) return;")),
     "mma: pairs where a row is odd": (MMA, ("bool pairs =", "bool pairs = true ||")),
     "mma: a window's taps above the image": (MMA, ("(inside[i] & tap) == tap", "(inside[i] & tap) != 0")),
-    "mma: a window's first rows": (MMA, ("at >= 0 && at < g.H) inside[i] |= 1u", "at < g.H) inside[i] |= 1u")),
+    "mma: a window's first rows": (MMA, ("begin = first < 0 ? -first : 0", "begin = 0")),
     "mma: another tap of a phase": (MMA, ("(down.first + kh * down.step)", "(down.first - kh * down.step)")),
     "mma: a phase without its first tap": (MMA, ("first / apart + 1", "first / apart")),
     "mma: a phase's windows one further on": (MMA, (") / stride, 1", ") / stride + 1, 1")),
@@ -188,7 +200,7 @@ MISTAKES = {  # the kernels to run, and what is changed in them
     "wgmma: a tile refilled too early, with a lead": (WITH_LEAD, ("if (LEAD) Product::template wait<LEAD>();", "")),
     "wgmma: a tile refilled too early": (WGMMA, ("if (!LEAD) Product::template wait<0>();", "")),
     "wgmma: filled a stage too far ahead": (WGMMA, ("AHEAD = STAGES - 1 - LEAD;", "AHEAD = STAGES - LEAD;")),
-    "wgmma: sums not waited for": (WGMMA, ("    Product::template wait<0>();\n    int pixels", "    int pixels")),
+    "wgmma: sums not waited for": (WGMMA, ("Product::template wait<0>();\n    unsigned", "unsigned")),
     "wgmma: no fence of the registers": (WGMMA, ("        wgmma_fence();\n", "")),
     "wgmma: a descriptor without swizzle": (WGMMA, ("(1u << 30 | 1024 >> 4)", "(1024 >> 4)")),
     "wgmma: a descriptor of denser rows": (WGMMA, ("1u << 30 | 1024 >> 4", "1u << 30 | 512 >> 4")),

@@ -94,15 +94,22 @@ struct Arrangement {
     int round;                                     // 1: to TF32
 };
 
-// Kernels in whatever order, a selection of their taps, turned or not, as whole chunks of channels. One version: every number
-// is read and written once.
+// Kernels in whatever order, a selection of their taps, turned or not, as whole chunks of channels: a chunk a thread.
+// One version: every number is read and written once.
 extern "C" __global__ void arrange(const float* kernels, float* arranged, Arrangement g) {
-    int index = blockIdx.x * blockDim.x + threadIdx.x;
-    if (index >= g.groups * g.O * g.KH * g.KW * g.C) return;
-    int c = index % g.C, kw = index / g.C % g.KW, kh = index / g.C / g.KW % g.KH, o = index / g.C / g.KW / g.KH;
-    float value = 0.f;
-    if (c < g.given) value = kernels[o / g.O * g.group + o % g.O * g.out + c * g.into + kh * g.down + kw * g.right];
-    arranged[index] = g.round ? __uint_as_float(to_tf32(value)) : value;
+    unsigned index = blockIdx.x * blockDim.x + threadIdx.x, chunks = g.C / 4;
+    if (index >= g.groups * g.O * g.KH * g.KW * chunks) return;
+    unsigned tap = index / chunks, c = (index - tap * chunks) * 4, down = tap / g.KW, kw = tap - down * g.KW;
+    unsigned o = down / g.KH, kh = down - o * g.KH, group = o / g.O;
+    int begin = group * g.group + (o - group * g.O) * g.out + c * g.into + kh * g.down + kw * g.right;  // may be negative
+    const float* from = kernels + begin;
+    float four[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++) four[i] = c + i < g.given ? from[i * g.into] : 0.f;
+    if (g.round)
+#pragma unroll
+        for (int i = 0; i < 4; i++) four[i] = __uint_as_float(to_tf32(four[i]));
+    *(float4*)(arranged + 4 * index) = make_float4(four[0], four[1], four[2], four[3]);
 }
 
 // ---- correlate -------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ network spend their time on. The kernels gather it block by block into shared me
 """
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,7 @@ from . import launch as gpu
 from . import tensor_cores
 from .ways import ACTIVATIONS, Way, drop_ins, lengths, outputs
 
-# Blocks for which the pixels of a weight gradient are split: about two for each multiprocessor of a large GPU. A fixed
-# number, so that one shape is always summed in one order.
-WANTED_BLOCKS = 264
+MULTIPROCESSORS = 132  # of a large GPU, for which work is shared out
 
 
 def applies(x: Array, weight: Array, output: Pair, sliding: Sliding, finished: bool) -> bool:
@@ -66,7 +65,7 @@ def correlate(
     x = _four_channels(x)
     N, OH, OW, O = y.shape
     columns, rows = O // groups, N * OH * OW
-    kernel = kernel or _kernel(x, "correlate", rows, columns, groups, weight.shape[1:3])
+    kernel = kernel or _kernel(x, "correlate", rows, columns, math.prod(weight.shape[1:]), groups, weight.shape[1:3])
     vectors = (v if v is None else gpu.aligned(v) for v in (scale, shift))
     geometry = _geometry(x, weight, y, stride, start, dilation, groups, 1, activation)
     _launch(kernel, rows, columns, groups, x, weight, *vectors, skip, y, geometry)
@@ -85,7 +84,7 @@ def arranged(kernels: Array) -> Array:
         groups=groups, O=O, KH=KH, KW=KW, C=whole(C), given=C,
         group=group, out=step_o, into=step_c, down=down, right=right, round=int(rounds),
     )  # fmt: skip
-    gpu.launch("conv", "arrange", gpu.blocks(out.size), kernels, out, order)
+    gpu.launch("conv", "arrange", gpu.blocks(out.size // 4), kernels, out, order)
     return out
 
 
@@ -112,7 +111,8 @@ def image_gradient(
     neighbours hear from neighbouring windows: a stride-1 correlation of dy with those taps, turned around."""
     KH, KW = weight.shape[2:]
     turned = by_group(weight, groups).transpose(0, 2, 1, 3, 4)  # (G, C/G, O/G, KH, KW)
-    kernel = kernel or _kernel(dy, "correlate", math.prod(dx.shape[:3]), dx.shape[3] // groups, groups, (KH, KW))
+    rows, depth = math.prod(dx.shape[:3]), KH * KW * dy.shape[3] // groups // math.prod(stride)
+    kernel = kernel or _kernel(dy, "correlate", rows, dx.shape[3] // groups, depth, groups, (KH, KW))
     if kernel in tensor_cores.TILES:
         _all_phases(_four_channels(dy), arranged(turned), dx, stride, padding, dilation, groups, kernel)
         return
@@ -165,7 +165,7 @@ def weight_gradient(
     O, KH, KW, CG = shape
     x, dy = (_four_channels(a) if groups == 1 else gpu.aligned(a) for a in (x, dy))
     C, width, pixels, taps = x.shape[3] // groups, dy.shape[3], math.prod(dy.shape[:3]), KH * KW
-    kernel = kernel or _kernel(x, "weight_gradient", width // groups, taps * C, groups, (KH, KW))
+    kernel = kernel or _kernel(x, "weight_gradient", width // groups, taps * C, pixels, groups, (KH, KW))
     if splits is None:
         splits = 1 if kernel.endswith("simple") else _splits(kernel, width // groups, taps * C, groups, pixels)
     padded = gpu.empty(dy, (splits, width, taps, C))
@@ -178,23 +178,34 @@ def weight_gradient(
     return dweight
 
 
+@lru_cache(4096)
 def _splits(kernel, rows, columns, groups, pixels):
-    """Blocks that share the pixels of one tile of weights: at least 256 pixels each, or adding their parts up would
-    cost more than it wins."""
-    wanted = math.ceil(WANTED_BLOCKS / (_blocks(kernel, rows, columns) * groups))
-    return max(1, min(wanted, pixels // 256, 65535 // groups))
+    """How many blocks share the pixels of one tile of weights. All blocks take rounds on the GPU, so one more than fits
+    costs a whole round; and every share's sums are written and added up. The number that is cheapest by this count, for
+    a large GPU: the same on every GPU, so that one shape is always summed in one order."""
+    blocks, at_once = _blocks(kernel, rows, columns) * groups, MULTIPROCESSORS * _resident(kernel)
+
+    def steps(splits):  # of 32 pixels; a share costs a few more to begin and end, and 300,000 weights as much as one
+        rounds = math.ceil(blocks * splits / at_once)
+        return rounds * (math.ceil(pixels / splits / 32) + 4) + splits * rows * columns * groups / 300_000
+
+    return min(range(1, max(1, min(pixels // 256, 65535 // groups, 512)) + 1), key=steps)
 
 
-def _kernel(x, primitive, rows, columns, groups, taps):
-    """The kernel for a matrix of sums rows × columns, in the precision that is set, on the GPU of x."""
+def _resident(kernel):
+    return tensor_cores.TILES[kernel].resident if kernel in tensor_cores.TILES else 2
+
+
+def _kernel(x, primitive, rows, columns, depth, groups, taps):
+    """The kernel for a matrix of sums rows × columns of `depth` products, in the precision that is set, on x's GPU."""
     tf32 = get_precision() == "tf32"
     generation = gpu.generation(x) if tf32 and max(taps) <= tensor_cores.MOST_TAPS else None
     if generation:
-        return tensor_cores.choose(generation, primitive, rows, columns)
+        return tensor_cores.choose(generation, primitive, rows, columns, depth)
     if primitive == "weight_gradient":
         wide = rows > 64
     else:
-        wide = columns > 64 and math.ceil(rows / 128) * math.ceil(columns / 128) * groups >= WANTED_BLOCKS // 2
+        wide = columns > 64 and math.ceil(rows / 128) * math.ceil(columns / 128) * groups >= MULTIPROCESSORS
     return f"{primitive}_{'tf32' if tf32 else 'fp32'}_{128 if wide else 64}"
 
 

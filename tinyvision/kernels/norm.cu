@@ -122,19 +122,25 @@ __device__ __forceinline__ void moments_of_chunk(const float* x, float* partial,
         }
     }
 #pragma unroll
-    for (int k = 0; k < WIDE; k++) shared[work.lane * CHANNELS + threadIdx.x % Work<WIDE>::ACROSS * WIDE + k] = own[k];
+    for (int k = 0; k < WIDE; k++) {
+#pragma unroll
+        for (int lanes = Work<WIDE>::ACROSS; lanes < 32; lanes *= 2)  // the rows of a warp first
+            own[k] = joined(own[k], {__shfl_xor_sync(~0u, own[k].count, lanes), __shfl_xor_sync(~0u, own[k].mean, lanes),
+                                     __shfl_xor_sync(~0u, own[k].squares, lanes)});
+        if (threadIdx.x % 32 < Work<WIDE>::ACROSS) shared[threadIdx.x / 32 * CHANNELS + threadIdx.x % 32 * WIDE + k] = own[k];
+    }
     __syncthreads();
     int c = blockIdx.x * CHANNELS + threadIdx.x;
     if (threadIdx.x >= CHANNELS || c >= C) return;
     Moments all = shared[threadIdx.x];
-    for (int lane = 1; lane < DEEP; lane++) all = joined(all, shared[lane * CHANNELS + threadIdx.x]);
+    for (int warp = 1; warp < THREADS / 32; warp++) all = joined(all, shared[warp * CHANNELS + threadIdx.x]);
     partial[blockIdx.y * 2 * C + c] = all.mean;
     partial[(blockIdx.y * 2 + 1) * C + c] = all.squares;
 }
 
 #define MOMENTS(name, WIDE)                                                                                           \
     extern "C" __global__ void __launch_bounds__(256) name(const float* x, float* partial, int M, int C, int rows) {  \
-        __shared__ Moments shared[THREADS * WIDE];                                                                    \
+        __shared__ Moments shared[THREADS];                                                                           \
         moments_of_chunk<WIDE>(x, partial, M, C, rows, shared);                                                       \
     }
 
@@ -230,7 +236,7 @@ extern "C" __global__ void folded(const float* weight, const float* bias, const 
 // Each chunk leaves Σ g and Σ g·(x - mean) in partial (chunks, 2, C).
 template <int WIDE>
 __device__ __forceinline__ void gradient_sums_of_chunk(const float* dy, const float* y, const float* x, const float* mean,
-                                                       float* partial, int M, int C, int rows, float (*shared)[THREADS * WIDE]) {
+                                                       float* partial, int M, int C, int rows, float (*shared)[THREADS]) {
     constexpr int DEEP = Work<WIDE>::DEEP;
     Work<WIDE> work(rows, M);
     Numbers<WIDE> sum = {}, product = {};
@@ -248,7 +254,13 @@ __device__ __forceinline__ void gradient_sums_of_chunk(const float* dy, const fl
     }
 #pragma unroll
     for (int k = 0; k < WIDE; k++) {
-        int at = work.lane * CHANNELS + threadIdx.x % Work<WIDE>::ACROSS * WIDE + k;
+#pragma unroll
+        for (int lanes = Work<WIDE>::ACROSS; lanes < 32; lanes *= 2) {  // the rows of a warp first
+            sum.at[k] += __shfl_xor_sync(~0u, sum.at[k], lanes);
+            product.at[k] += __shfl_xor_sync(~0u, product.at[k], lanes);
+        }
+        if (threadIdx.x % 32 >= Work<WIDE>::ACROSS) continue;
+        int at = threadIdx.x / 32 * CHANNELS + threadIdx.x % 32 * WIDE + k;
         shared[0][at] = sum.at[k];
         shared[1][at] = product.at[k];
     }
@@ -256,15 +268,15 @@ __device__ __forceinline__ void gradient_sums_of_chunk(const float* dy, const fl
     int c = blockIdx.x * CHANNELS + threadIdx.x % CHANNELS, which = threadIdx.x / CHANNELS;
     if (which > 1 || c >= C) return;
     float all = 0.f;
-#pragma unroll 8
-    for (int lane = 0; lane < DEEP; lane++) all += shared[which][lane * CHANNELS + threadIdx.x % CHANNELS];
+#pragma unroll
+    for (int warp = 0; warp < THREADS / 32; warp++) all += shared[which][warp * CHANNELS + threadIdx.x % CHANNELS];
     partial[(blockIdx.y * 2 + which) * C + c] = all;
 }
 
 #define GRADIENT_SUMS(name, WIDE)                                                                                     \
     extern "C" __global__ void __launch_bounds__(256)                                                                 \
     name(const float* dy, const float* y, const float* x, const float* mean, float* partial, int M, int C, int rows) { \
-        __shared__ float shared[2][THREADS * WIDE];                                                                   \
+        __shared__ float shared[2][THREADS];                                                                          \
         gradient_sums_of_chunk<WIDE>(dy, y, x, mean, partial, M, C, rows, shared);                                    \
     }
 

@@ -102,10 +102,9 @@ def _wide(kernel, C):
 
 
 def _chunks(M, C):
-    """(rows in a chunk, chunks): enough blocks for a large GPU, at least 64 rows each, no more than 256 parts to
-    join."""
-    wanted = max(1, 1024 // math.ceil(C / CHANNELS))
-    chunk = max(64, math.ceil(M / min(wanted, 256)))
+    """(rows in a chunk, chunks): four blocks for each multiprocessor of a large GPU, at least 64 rows each."""
+    wanted = max(1, 528 // math.ceil(C / CHANNELS))
+    chunk = max(64, math.ceil(M / wanted))
     return chunk, math.ceil(M / chunk)
 
 

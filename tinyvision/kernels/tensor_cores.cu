@@ -269,6 +269,18 @@ struct Axis {
     int start, stride, dilation;  // for result i it reads pixel start + i·stride + t·dilation
     int size, from, spread;       // result i of `size` lies at from + i·spread
 
+    // A bit for each tap that lies inside of an image of `length` pixels, for a window that begins at `first`.
+    __device__ __forceinline__ unsigned bits(int first, int length) const {
+        unsigned found = 0;
+        if (dilation == 1) {
+            int begin = first < 0 ? -first : 0, end = length - first < taps ? length - first : taps;
+            return begin < end ? (1u << end) - (1u << begin) : 0;
+        }
+        for (int t = 0; t < taps; t++)
+            if (first + t * dilation >= 0 && first + t * dilation < length) found |= 1u << t;
+        return found;
+    }
+
     __device__ static Axis forward(int taps, int start, int stride, int dilation, int size) {
         return {taps, 0, 1, start, stride, dilation, size, 0, 1};
     }
@@ -296,68 +308,60 @@ struct WindowLoader {
     const Axis &down, &across;
     int place[WINDOWS];        // of this thread's windows: the first pixel's first number
     unsigned inside[WINDOWS];  // bit t: row t of taps; bit 16 + t: column t
-    int kernel;                // its first kernel
+    int row[KERNELS];          // of its kernels: where their numbers begin; NOWHERE for one beyond the last
     int c, kh, kw;             // the channel and tap of the next k
-    int more_c, more_taps;     // from a tile to the next
+    unsigned tap;              // the two bits of that tap, or all where k is beyond the last
+    int pixel, number;         // where that k lies, from a window's first pixel, and in a kernel
     unsigned at;
 
     __device__ WindowLoader(const float* x, const float* weight, const Conv& g, const Axis& down, const Axis& across,
                             int first_m, int first_o)
-        : x(x), weight(weight), g(g), down(down), across(across), kernel(first_o + threadIdx.x / 8) {
-        int row = threadIdx.x / 8, chunk = threadIdx.x % 8, pixels = down.size * across.size, M = g.N * pixels;
+        : x(x), weight(weight), g(g), down(down), across(across) {
+        unsigned first = threadIdx.x / 8, chunk = threadIdx.x % 8, pixels = down.size * across.size, M = g.N * pixels;
 #pragma unroll
         for (int i = 0; i < WINDOWS; i++) {
-            int m = first_m + row + STEP * i, n = m / pixels, p = m % pixels;
-            int h = p / across.size * down.stride + down.start, w = p % across.size * across.stride + across.start;
+            unsigned m = first_m + first + STEP * i, n = m / pixels, p = m - n * pixels, r = p / across.size;
+            int h = r * down.stride + down.start, w = (p - r * across.size) * across.stride + across.start;
             place[i] = ((n * g.H + h) * g.W + w) * g.x_pixel;
-            inside[i] = 0;
-#pragma unroll 1
-            for (int t = 0; t < down.taps; t++) {
-                int at = h + t * down.dilation;
-                if (m < M && at >= 0 && at < g.H) inside[i] |= 1u << t;
-            }
-#pragma unroll 1
-            for (int t = 0; t < across.taps; t++) {
-                int at = w + t * across.dilation;
-                if (at >= 0 && at < g.W) inside[i] |= 65536u << t;
-            }
+            inside[i] = m < M ? down.bits(h, g.H) | across.bits(w, g.W) << 16 : 0;
         }
-        more_taps = DEEP / g.C;
-        more_c = DEEP % g.C;
+#pragma unroll
+        for (int i = 0; i < KERNELS; i++) {
+            int o = first_o + first + STEP * i;
+            row[i] = o < g.O ? o * g.K : NOWHERE;
+        }
         c = chunk * 4 % g.C;
         kh = 0;
         kw = chunk * 4 / g.C;
-        next_row();
-        at = chunk_at(row, chunk);
+        find_tap();
+        at = chunk_at(first, chunk);
     }
 
-    __device__ __forceinline__ void next_row() {
+    __device__ __forceinline__ void find_tap() {
         while (kw >= across.taps && kh < down.taps) {
             kw -= across.taps;
             kh++;
         }
+        tap = kh < down.taps ? 1u << kh | 65536u << kw : ~0u;
+        pixel = (kh * down.dilation * g.W + kw * across.dilation) * g.x_pixel + c;
+        number = ((down.first + kh * down.step) * g.KW + across.first + kw * across.step) * g.C + c;
     }
 
     __device__ __forceinline__ void load(unsigned windows, unsigned kernels) {
-        bool any = kh < down.taps;  // k is not beyond the last
-        unsigned tap = any ? 1u << kh | 65536u << kw : ~0u;
-        int pixel = (kh * down.dilation * g.W + kw * across.dilation) * g.x_pixel + c;
 #pragma unroll
         for (int i = 0; i < WINDOWS; i++)
             copy16(windows + at + i * STEP * ROW, x + (place[i] + pixel), (inside[i] & tap) == tap);
-        int number = ((down.first + kh * down.step) * g.KW + across.first + kw * across.step) * g.C + c;
 #pragma unroll
-        for (int i = 0; i < KERNELS; i++) {
-            int o = kernel + STEP * i;
-            copy16(kernels + at + i * STEP * ROW, weight + (o * g.K + number), any && o < g.O);
-        }
-        c += more_c;
-        kw += more_taps;
-        if (c >= g.C) {
-            c -= g.C;
-            kw++;
-        }
-        next_row();
+        for (int i = 0; i < KERNELS; i++)
+            copy16(kernels + at + i * STEP * ROW, weight + (row[i] + number), tap != ~0u && row[i] != NOWHERE);
+        c += DEEP;
+        pixel += DEEP;
+        number += DEEP;
+        if (c < g.C) return;
+        int further = c / g.C;  // taps
+        c -= further * g.C;
+        kw += further;
+        find_tap();
     }
 };
 
@@ -417,13 +421,19 @@ __device__ __forceinline__ void correlate_tiled(const float* x, const float* wei
         next = next + 1 == STAGES ? 0 : next + 1;
     }
     Product::template wait<0>();
-    int pixels = down.size * across.size, M = g.N * pixels;
+    unsigned pixels = down.size * across.size, M = g.N * pixels;
     bool pairs = !((unsigned long long)y & 7) && !((g.y_image | g.y_row | g.y_pixel | g.O) & 1);  // two numbers at once
     auto place = [&](int row) {
-        int m = first_m + row, p = m % pixels, i = p / across.size, j = p % across.size;
+        unsigned m = first_m + row, n = m / pixels, p = m - n * pixels, i = p / across.size, j = p - i * across.size;
         int h = down.from + i * down.spread, w = across.from + j * across.spread;
-        return m < M ? m / pixels * g.y_image + h * g.y_row + w * g.y_pixel + group * g.O : -1;
+        return m < M ? int(n * g.y_image + h * g.y_row + w * g.y_pixel + group * g.O) : -1;
     };
+    if (pairs && first_o + TN <= g.O && !f.scale && !f.shift && !f.skip && !g.activation) {  // nothing to ask of each number
+        product.store(place, [&](int at, int column, float left, float right) {
+            if (at >= 0) *(float2*)(y + at + first_o + column) = make_float2(left, right);
+        });
+        return;
+    }
     product.store(place, [&](int at, int column, float left, float right) {
         int o = first_o + column, channel = group * g.O + o;
         if (at < 0 || o >= g.O) return;
@@ -618,6 +628,7 @@ WEIGHT_GRADIENT(weight_gradient_mma_64x64, 64, 64, 0, 128, 2, WarpProduct<64, 64
 
 WEIGHT_GRADIENT(weight_gradient_wgmma_128x128, 128, 128, 0, 256, 2, GroupProduct<128, 128, 2, 1>)
 WEIGHT_GRADIENT(weight_gradient_wgmma_64x192, 64, 192, 0, 256, 2, GroupProduct<64, 192, 1, 2>)
+WEIGHT_GRADIENT(weight_gradient_wgmma_64x128, 64, 128, 0, 128, 3, GroupProduct<64, 128, 1, 1>)
 WEIGHT_GRADIENT(weight_gradient_wgmma_64x64, 64, 64, 0, 128, 3, GroupProduct<64, 64, 1, 1>)
 
 #endif

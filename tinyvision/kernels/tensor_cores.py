@@ -8,12 +8,14 @@ MOST_TAPS = 15  # along a side of a kernel, so that a bit for each fits half an 
 
 @dataclass(frozen=True)
 class Tile:
-    """A kernel: a block of so many threads computes rows × columns sums, from a ring of so many stages."""
+    """A kernel: a block of so many threads computes rows × columns sums, from a ring of so many stages; so many blocks
+    fit a multiprocessor at once."""
 
     rows: int
     columns: int
     stages: int
     threads: int
+    resident: int
 
     @property
     def shared(self) -> int:
@@ -28,47 +30,66 @@ class Tile:
 
 # As tensor_cores.cu declares them.
 TILES = {
-    "correlate_mma_128x128": Tile(128, 128, 3, 128),
-    "correlate_mma_128x64": Tile(128, 64, 3, 128),
-    "correlate_mma_64x64": Tile(64, 64, 4, 128),
-    "correlate_wgmma_128x256": Tile(128, 256, 4, 256),
-    "correlate_wgmma_128x128": Tile(128, 128, 3, 256),
-    "correlate_wgmma_128x64": Tile(128, 64, 3, 256),
-    "weight_gradient_mma_128x128": Tile(128, 128, 2, 256),
-    "weight_gradient_mma_64x64": Tile(64, 64, 2, 128),
-    "weight_gradient_wgmma_128x128": Tile(128, 128, 2, 256),
-    "weight_gradient_wgmma_64x192": Tile(64, 192, 2, 256),
-    "weight_gradient_wgmma_64x64": Tile(64, 64, 2, 128),
+    "correlate_mma_128x128": Tile(128, 128, 3, 128, 2),
+    "correlate_mma_128x64": Tile(128, 64, 3, 128, 3),
+    "correlate_mma_64x64": Tile(64, 64, 4, 128, 3),
+    "correlate_wgmma_128x256": Tile(128, 256, 4, 256, 1),
+    "correlate_wgmma_128x128": Tile(128, 128, 3, 256, 2),
+    "correlate_wgmma_128x64": Tile(128, 64, 3, 256, 3),
+    "weight_gradient_mma_128x128": Tile(128, 128, 2, 256, 1),
+    "weight_gradient_mma_64x64": Tile(64, 64, 2, 128, 2),
+    "weight_gradient_wgmma_128x128": Tile(128, 128, 2, 256, 2),
+    "weight_gradient_wgmma_64x192": Tile(64, 192, 2, 256, 2),
+    "weight_gradient_wgmma_64x128": Tile(64, 128, 2, 128, 3),
+    "weight_gradient_wgmma_64x64": Tile(64, 64, 2, 128, 3),
 }
 
-# (generation, primitive) -> (kernel, rows and columns from which it pays, blocks it must give): the first that fits.
+
+@dataclass(frozen=True)
+class Choice:
+    """A kernel, and the smallest matrix of sums that it pays for: its rows and columns, how many products make a sum,
+    and how many blocks it gives."""
+
+    kernel: str
+    rows: int = 1
+    columns: int = 1
+    depth: int = 1
+    blocks: int = 1
+
+
+# (generation, primitive) -> the first that fits is taken. Measured on an H200 where the generation is Hopper's; the
+# others' are from mma.sync's times on the same GPU.
 CHOICES = {
     ("hopper", "correlate"): (
-        ("correlate_wgmma_128x256", 1, 193, 90),
-        ("correlate_wgmma_128x128", 1, 65, 66),
-        ("correlate_wgmma_128x64", 1, 1, 1),
+        Choice("correlate_wgmma_128x256", columns=193, depth=2048, blocks=90),
+        Choice("correlate_wgmma_128x128", columns=65, depth=257, blocks=66),
+        Choice("correlate_wgmma_128x64"),
     ),
     ("hopper", "weight_gradient"): (
-        ("weight_gradient_wgmma_128x128", 65, 65, 1),
-        ("weight_gradient_wgmma_64x192", 1, 65, 1),
-        ("weight_gradient_wgmma_64x64", 1, 1, 1),
+        Choice("weight_gradient_wgmma_128x128", rows=65, columns=65),
+        Choice("weight_gradient_wgmma_64x192", columns=257),
+        Choice("weight_gradient_wgmma_64x128", columns=65),
+        Choice("weight_gradient_wgmma_64x64"),
     ),
     ("ampere", "correlate"): (
-        ("correlate_mma_128x128", 1, 65, 132),
-        ("correlate_mma_128x64", 1, 1, 132),
-        ("correlate_mma_64x64", 1, 1, 1),
+        Choice("correlate_mma_128x128", columns=65, depth=257, blocks=528),
+        Choice("correlate_mma_128x64", blocks=132),
+        Choice("correlate_mma_64x64"),
     ),
     ("ampere", "weight_gradient"): (
-        ("weight_gradient_mma_128x128", 65, 65, 1),
-        ("weight_gradient_mma_64x64", 1, 1, 1),
+        Choice("weight_gradient_mma_128x128", rows=65, columns=65),
+        Choice("weight_gradient_mma_64x64"),
     ),
 }
 
 
-def choose(generation: str, primitive: str, rows: int, columns: int) -> str:
-    """The kernel for a matrix of sums rows × columns. Deterministic: a shape always gets the same one."""
+def choose(generation: str, primitive: str, rows: int, columns: int, depth: int) -> str:
+    """The kernel for a matrix of sums rows × columns of `depth` products each. A shape always gets the same one."""
     return next(
-        kernel
-        for kernel, least_rows, least_columns, least_blocks in CHOICES[generation, primitive]
-        if rows >= least_rows and columns >= least_columns and TILES[kernel].blocks(rows, columns) >= least_blocks
+        choice.kernel
+        for choice in CHOICES[generation, primitive]
+        if rows >= choice.rows
+        and columns >= choice.columns
+        and depth >= choice.depth
+        and TILES[choice.kernel].blocks(rows, columns) >= choice.blocks
     )
