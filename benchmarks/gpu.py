@@ -3,9 +3,10 @@ networks.
 
 Contestants: tinyvision on NumPy, tinyvision on CuPy stage by stage (the readable ops; with fused kernels; with the
 implicit-GEMM and depthwise convolutions; with Winograd's, in full precision; as a CUDA graph), and PyTorch eager in
-both of its layouts, of which the faster counts. Everything is compared with tinyvision on the CPU before it is timed;
-what disagrees is recorded as wrong and not timed. Needs CuPy and PyTorch and nothing else that a bare machine may lack;
-pictures are drawn where Matplotlib is installed.
+both of its layouts, of which the faster counts, and as a CUDA graph. Layers are timed by replaying a graph of several
+calls, so that it is the GPU's time and not that of the launches; whole networks by the clock on the wall. Everything
+is compared with tinyvision on the CPU before it is timed; what disagrees is recorded as wrong and not timed. Needs
+CuPy and PyTorch and nothing else that a bare machine may lack; pictures are drawn where Matplotlib is installed.
 """
 
 import argparse
@@ -22,8 +23,10 @@ import numpy as np
 
 import tinyvision as tv
 from tinyvision import kernels, models, nn, optim
+from tinyvision.capturing import capture
 from tinyvision.device import cuda_problem, free_memory, report, synchronize, to_device, to_numpy
 from tinyvision.kernels.graph import WARM_UP, GraphedStep
+from tinyvision.kernels.launch import rehearsal
 
 from . import conv, gpu_page, networks, record
 from .contestants import Layer
@@ -37,8 +40,10 @@ STAGES = {
     "CuPy 2: implicit GEMM": GEMM,
     "CuPy 3: Winograd": (*GEMM, "winograd"),  # in full precision; TF32 has tensor cores for the same layers
 }
-GRAPH = "CuPy: as a graph"  # all drop-ins, and the whole step in one launch
-NUMPY, LAYOUTS, MODES = gpu_page.NUMPY, gpu_page.LAYOUTS, gpu_page.MODES
+# All drop-ins, and the whole step in one launch; an inference with its batch-norms folded into the kernels as well.
+GRAPH, FOLDED, TORCH_GRAPH = gpu_page.GRAPH, gpu_page.FOLDED, gpu_page.TORCH_GRAPH
+NUMPY, LAYOUTS, MODES, DIRECTIONS = gpu_page.NUMPY, gpu_page.LAYOUTS, gpu_page.MODES, gpu_page.DIRECTIONS
+REPLAYED = 10  # calls in the graph by which a layer is timed
 
 # EfficientNet-Lite0's depthwise convolutions, the largest of each kind: name, channels, size, kernel, stride, count.
 DEPTHWISE = (
@@ -110,6 +115,7 @@ def measure(batch, modes, layers, where="cuda"):
     for layer in layers:
         made["cases"] += layer_cases(layer, modes, torch, where)
     made["cases"] += network_cases(batch, modes, torch, where)
+    made["small"] = small_things(torch, where)
     made["crossover"] = {name: crossover(name, batches, where) for name, batches in CROSSOVERS.items()}
     return made
 
@@ -146,6 +152,64 @@ def timed(work, where="cuda", most=200):
     return 1e3 * statistics.median([first, *(once() for _ in range(count))])
 
 
+def replayed(work, where):
+    """The GPU's time for one call in milliseconds: several calls as one graph, replayed."""
+    with rehearsal():
+        for _ in range(2):
+            work()
+    _, replay = capture(lambda: [work() for _ in range(REPLAYED)], where)
+    return timed(replay, where) / REPLAYED
+
+
+def torch_replayed(torch, work):
+    """The same for work of PyTorch's."""
+    replay = torch_graph(torch, lambda: [work() for _ in range(REPLAYED)])
+
+    def run():
+        replay()
+        torch.cuda.synchronize()
+
+    return timed(run) / REPLAYED
+
+
+def torch_graph(torch, work):
+    """A function that repeats PyTorch's `work()` as a CUDA graph."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
+
+
+def small_things(torch, where):
+    """What a launch costs, and what a copy between host and device does: {"launch_us", "copies": [...]}."""
+    if where == "cpu":
+        return {}
+    a = tv.ones(4).to(where)
+    launch_us = {"tinyvision": 1e3 * timed(lambda: [a + a for _ in range(100)], where) / 100}
+    if torch is not None:
+        b = torch.ones(4, device=where)
+
+        def additions():
+            for _ in range(100):
+                b + b
+            torch.cuda.synchronize()
+
+        launch_us["PyTorch"] = 1e3 * timed(additions) / 100
+    copies = []
+    for size in (1 << 10, 1 << 15, 1 << 20, 1 << 25, 1 << 28):
+        host = np.ones(size // 4, np.float32)
+        device = to_device(host, where)
+        to, back = timed(lambda h=host: to_device(h, where), where, 50), timed(lambda d=device: to_numpy(d), where, 50)
+        copies.append({"bytes": size, "to_ms": to, "back_ms": back})
+    return {"launch_us": launch_us, "copies": copies}
+
+
 def ceilings(where):
     """{"copy_gb_s", "fp32_tflops", "tf32_tflops"}: what this device reaches in a plain copy and in large products."""
     if where == "cpu":
@@ -160,8 +224,9 @@ def ceilings(where):
     return found
 
 
-def entry(prepare, expected, tolerance, where):
-    """Compare what the work that `prepare()` returns gives with `expected` (a list of NumPy arrays), then time it."""
+def entry(prepare, expected, tolerance, where, clock=timed):
+    """Compare what the work that `prepare()` returns gives with `expected` (a list of NumPy arrays), then time it by
+    `clock(work, where)`."""
     try:
         work = prepare()
         got = [to_host(a) for a in work()]
@@ -170,7 +235,7 @@ def entry(prepare, expected, tolerance, where):
         if not worst <= tolerance:
             return {"status": "wrong", "difference": worst, "tolerance": tolerance}
         del got
-        return {"status": "timed", "difference": worst, "ms": timed(work, where)}
+        return {"status": "timed", "difference": worst, "ms": clock(work, where)}
     except Exception as error:  # one contestant's failure must not cost the record of the others
         why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         return {"status": "failed", "why": why}
@@ -202,15 +267,16 @@ def set_torch_precision(torch, mode):
 
 
 def layer_cases(layer, modes, torch, where):
-    """Forward and backward of one convolution: a case for each, in every precision."""
+    """Forward, image gradient and weight gradient of one convolution: a case for each, in every precision."""
     x, weight, dy = networks.conv_data(layer)
     options = {"stride": layer.stride, "padding": layer.padding}
     if layer.channels == 1:  # depthwise: as many channels as kernels
         x, options["groups"] = networks.conv_data(layer._replace(channels=layer.outputs))[0], layer.outputs
     pair = (tv.ops.conv2d_forward, tv.ops.conv2d_backward)
     y, cache = pair[0](x, weight, **options)
-    expected = {"forward": [y], "backward": list(pair[1](dy, cache))}
-    moved = {"forward": x.nbytes + weight.nbytes + y.nbytes, "backward": 3 * x.nbytes + 2 * (weight.nbytes + y.nbytes)}
+    dx, dweight = pair[1](dy, cache)[:2]
+    expected = dict(zip(DIRECTIONS, ([y], [dx], [dweight]), strict=True))
+    moved = x.nbytes + weight.nbytes + y.nbytes  # each direction reads two of the three and writes the third
     numpy = {way: timed(_conv_work(pair, x, weight, dy, options, way), "cpu") for way in expected}
     on_gpu, cases = [to_device(a, where) for a in (x, weight, dy)], []
     for mode, way in ((mode, way) for mode in modes for way in expected):
@@ -225,16 +291,18 @@ def layer_cases(layer, modes, torch, where):
                     continue
                 used[chosen[0]] = name[len("CuPy ")]
                 work = partial(_conv_work, chosen, *on_gpu, options, way)
+                # cuBLAS, by which the first stage multiplies, refuses to be captured.
+                clock = timed if where == "cpu" or not names else replayed
                 with kernels.only(*names):
-                    entries[name] = entry(work, expected[way], tolerance, where)
+                    entries[name] = entry(work, expected[way], tolerance, where, clock)
         if torch is not None:
             set_torch_precision(torch, mode)
             for name in LAYOUTS:
                 work = partial(_torch_conv, torch, x, weight, dy, options, way, name, where)
-                entries[name] = entry(work, expected[way], tolerance, where)
-        flops = layer.flops * (1 if way == "forward" else 2)
-        cases.append({"case": layer.name, "group": way, "precision": mode, "count": layer.count, "flops": flops,
-                      "bytes": moved[way], "entries": entries})  # fmt: skip
+                clock = timed if where == "cpu" else lambda work, where: torch_replayed(torch, work)
+                entries[name] = entry(work, expected[way], tolerance, where, clock)
+        cases.append({"case": layer.name, "group": way, "precision": mode, "count": layer.count, "flops": layer.flops,
+                      "bytes": moved, "entries": entries})  # fmt: skip
     if where != "cpu":
         free_memory(where)
     return cases
@@ -244,7 +312,8 @@ def _conv_work(pair, x, weight, dy, options, way):
     if way == "forward":
         return lambda: [pair[0](x, weight, **options)[0]]
     _, cache = pair[0](x, weight, **options)
-    return lambda: list(pair[1](dy, cache, (True, True)))
+    needs = (way == DIRECTIONS[1], way == DIRECTIONS[2])
+    return lambda: [gradient for gradient in pair[1](dy, cache, needs)[:2] if gradient is not None]
 
 
 def _torch_conv(torch, x, weight, dy, options, way, layout, where):
@@ -252,10 +321,15 @@ def _torch_conv(torch, x, weight, dy, options, way, layout, where):
     x, weight, dy = (torch.from_numpy(a).to(where).contiguous(memory_format=order) for a in (x, weight, dy))
     if way == "forward":
         return lambda: [torch.nn.functional.conv2d(x, weight, **options)]
-    pair = [options["stride"]] * 2, [options["padding"]] * 2
-    return lambda: torch.ops.aten.convolution_backward(
-        dy, x, weight, None, *pair, [1, 1], False, [0, 0], options.get("groups", 1), (True, True, False)
-    )[:2]
+    pair, needs = ([options["stride"]] * 2, [options["padding"]] * 2), (way == DIRECTIONS[1], way == DIRECTIONS[2])
+
+    def gradients():
+        found = torch.ops.aten.convolution_backward(
+            dy, x, weight, None, *pair, [1, 1], False, [0, 0], options.get("groups", 1), (*needs, False)
+        )
+        return [gradient for gradient in found[:2] if gradient is not None]
+
+    return gradients
 
 
 NETWORKS = {
@@ -280,10 +354,14 @@ def _network_cases(name, batch, modes, torch, where):
     for mode in modes:
         entries, tolerance = {NUMPY: {"status": "timed", "ms": numpy}}, TOLERANCE["network"][mode]
         stages = {name: names for name, names in STAGES.items() if mode == "ieee" or "winograd" not in names}
-        stages |= {GRAPH: tuple(kernels.names())} if trains and where != "cpu" else {}
+        if where != "cpu":
+            stages |= dict.fromkeys(
+                [GRAPH] if trains or not name.startswith("ResNet") else [GRAPH, FOLDED], tuple(kernels.names())
+            )
         for stage, names in stages.items():
             with tv.precision(mode):
-                work = partial(staged, names, _our_work, build, *given, where, as_graph=stage == GRAPH)
+                how = {"as_graph": stage in (GRAPH, FOLDED), "folded": stage == FOLDED}
+                work = partial(staged, names, _our_work, build, *given, where, **how)
                 entries[stage] = entry(work, expected, tolerance, where)
             if where != "cpu":
                 free_memory(where)
@@ -292,23 +370,38 @@ def _network_cases(name, batch, modes, torch, where):
             for layout in LAYOUTS:
                 work = partial(_torch_work, torch, name, *given, layout, where)
                 entries[layout] = entry(work, expected, tolerance, where)
+            if where != "cpu":
+                work = partial(_torch_as_graph, torch, name, *given, where)
+                entries[TORCH_GRAPH] = entry(work, expected, tolerance, where)
         cases.append({"case": name, "group": "network", "precision": mode, "entries": entries})
     return cases
 
 
-def _our_work(build, state, images, labels, trains, where, as_graph=False):
+def _our_work(build, state, images, labels, trains, where, as_graph=False, folded=False):
     model = build()
     model.load_state_dict({key: np.array(value) for key, value in state.items()})
     model.to(where)
     x, y = tv.from_numpy(images).to(where), tv.from_numpy(labels).to(where)
     if not trains:
         model.eval()
+        model = model.fuse() if folded else model
 
         def infer():
             with tv.no_grad():
                 return [model(x)]
 
-        return infer
+        if not as_graph:
+            return infer
+        with rehearsal():
+            for _ in range(WARM_UP):
+                infer()
+        found, replay = capture(infer, where)
+
+        def again():
+            replay()
+            return found
+
+        return again
     # A learning rate of 0 leaves the weights as they are, so that every step is the same work with the same result.
     optimizer, criterion = optim.SGD(model.parameters(), lr=0.0, momentum=0.9), nn.CrossEntropyLoss()
 
@@ -366,6 +459,23 @@ def _torch_work(torch, name, state, images, labels, trains, layout, where):
         return [loss]
 
     return step
+
+
+def _torch_as_graph(torch, name, state, images, labels, trains, where):
+    """PyTorch's faster layout for tensor cores, channels-last, with the whole step as one CUDA graph."""
+    work, found = _torch_work(torch, name, state, images, labels, trains, LAYOUTS[1], where), []
+
+    def keep():
+        found[:] = work()
+
+    replay = torch_graph(torch, keep)
+
+    def run():
+        replay()
+        torch.cuda.synchronize()
+        return found
+
+    return run
 
 
 CROSSOVERS = {

@@ -12,9 +12,26 @@ REQUIRED = ("created", "device", "versions", "batch", "ceilings", "cases", "cros
 NUMPY = "NumPy"
 LAYOUTS = ("PyTorch NCHW", "PyTorch channels-last")
 MODES = ("tf32", "ieee")
-GROUPS = ("forward", "backward", "network")
+DIRECTIONS = ("forward", "image gradient", "weight gradient")
+GROUPS = (*DIRECTIONS, "network")
+GRAPH, FOLDED, TORCH_GRAPH = "CuPy: as a graph", "CuPy: folded, as a graph", "PyTorch: as a graph"
+EAGER = "CuPy 2: implicit GEMM"  # what a user gets unasked, in TF32
 NO_PICTURES = "Pictures: pip install matplotlib, then python -m benchmarks report."
-COLOURS = {"tf32": "#0072b2", "ieee": "#d55e00", "forward": "#0072b2", "backward": "#d55e00"}
+COLOURS = {
+    "tf32": "#0072b2", "ieee": "#d55e00",
+    "forward": "#0072b2", "image gradient": "#d55e00", "weight gradient": "#009e73",
+}  # fmt: skip
+# What is measured, against PyTorch eager's faster layout, in TF32: (title, case, entry, must, aim).
+GOALS = (
+    ("SimpleCNN training step, eager", "SimpleCNN, training step", EAGER, 1.3, 1.0),
+    ("SimpleCNN training step, as a graph", "SimpleCNN, training step", GRAPH, 0.3, 0.2),
+    ("ResNet-18 inference, eager", "ResNet-18, inference", EAGER, 0.95, 0.8),
+    ("ResNet-18 inference, folded, as a graph", "ResNet-18, inference", FOLDED, 0.8, 0.6),
+    ("ResNet-18 training step, eager", "ResNet-18, training step", EAGER, 1.5, 1.1),
+    ("ResNet-18 training step, as a graph", "ResNet-18, training step", GRAPH, 1.0, 0.85),
+)
+LAYER_GOALS = {"forward": (1.1, 0.9), "image gradient": (1.1, 0.9), "weight gradient": (1.2, 0.9)}
+DEPTHWISE_GOAL = (1.2, 0.8)
 NAMES = {"tf32": "TF32", "ieee": "full FP32"}
 
 
@@ -51,6 +68,48 @@ def roofline_share(case, milliseconds, found):
     return max(case["flops"] / peak / 1e9, case["bytes"] / found["copy_gb_s"] / 1e6) / milliseconds
 
 
+def goals(record):
+    """(what, ratio or None, must, aim) for each goal, in TF32: whole networks, then geometric means over layers."""
+    rows = []
+    networks = {case["case"]: case["entries"] for case in _cases(record, "tf32", "network")}
+    for title, case, name, must, aim in GOALS:
+        found, theirs = networks.get(case, {}).get(name, {}), best_torch(networks.get(case, {}))
+        rows.append((title, found["ms"] / theirs if "ms" in found and theirs else None, must, aim))
+    for group, (must, aim) in LAYER_GOALS.items():
+        cases = [c for c in _cases(record, "tf32", group) if not c["case"].startswith("depthwise")]
+        rows.append((f"convolutions, {group}, geometric mean of {len(cases)} layers", _mean(cases), must, aim))
+    cases = [c for c in _cases(record, "tf32", *DIRECTIONS) if c["case"].startswith("depthwise")]
+    return [*rows, ("depthwise convolutions, all directions", _mean(cases), *DEPTHWISE_GOAL)]
+
+
+def _mean(cases):
+    ratios = [r for r in map(ratio, cases) if r]
+    return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None
+
+
+def _goals_table(record):
+    lines = ["", "**Against PyTorch eager's faster layout, TF32** (times divided; less is better)", "",
+             "| | ratio | must | aim | |", "|---|---|---|---|---|"]  # fmt: skip
+    for title, found, must, aim in goals(record):
+        known = [(aim, "aim met"), (must, "met"), (math.inf, "missed")]
+        verdict = next((word for limit, word in known if found is not None and found <= limit), "not measured")
+        lines.append(f"| {title} | {'—' if found is None else f'{found:.2f}'} | {must} | {aim} | {verdict} |")
+    return lines
+
+
+def _small_things(small):
+    """Launches and copies in lines."""
+    if not small:
+        return []
+    cost = ", ".join(f"{who} {us:.1f} µs" for who, us in small["launch_us"].items())
+    lines = ["", f"An addition of four numbers, eager: {cost}.", "", "| copied | to the GPU | back |", "|---|---|---|"]
+    for row in small["copies"]:
+        rates = [f"{row[way]:.3g} ms ({row['bytes'] / row[way] / 1e6:.3g} GB/s)" for way in ("to_ms", "back_ms")]
+        size = f"{row['bytes'] >> 20} MiB" if row["bytes"] >> 20 else f"{row['bytes'] >> 10} KiB"
+        lines.append(f"| {size} | {rates[0]} | {rates[1]} |")
+    return lines
+
+
 def section(record, path, pictures=None):
     """A GPU record as Markdown: ceilings, then a table for each precision and group, with the ratio to PyTorch eager.
 
@@ -63,6 +122,7 @@ def section(record, path, pictures=None):
             f"Ceilings measured: copy {found['copy_gb_s']:.0f} GB/s, products "
             f"{found['fp32_tflops']:.1f} TFLOP/s in FP32, {found['tf32_tflops']:.0f} TFLOP/s in TF32."
         )
+    lines += _goals_table(record)
     lines += [line for name in ("layers", "roofline", "networks") if name in pictures for line in ("", pictures[name])]
     for mode in MODES:
         for group in GROUPS:
@@ -75,7 +135,7 @@ def section(record, path, pictures=None):
         place = f"from batch {cross['from']} on" if cross["from"] else "at no batch size that was tried"
         tried = ", ".join(map(str, cross["batches"]))
         lines.append(f"* {name}: faster on the GPU than on the CPU {place} (tried: {tried}).")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_small_things(record.get("small"))])
 
 
 def _cases(record, mode, *groups):
@@ -140,19 +200,19 @@ def roofline_picture(record):
 
 
 def _layer_bars(record, numbers, what, line, marked=None):
-    modes = [mode for mode in MODES if _cases(record, mode, "forward", "backward")]
-    cases = {mode: _cases(record, mode, "forward", "backward") for mode in modes}
+    modes = [mode for mode in MODES if _cases(record, mode, *DIRECTIONS)]
+    cases = {mode: _cases(record, mode, *DIRECTIONS) for mode in modes}
     if not any(numbers(case)[""] for some in cases.values() for case in some):
         return None
     names = list(dict.fromkeys(case["case"] for some in cases.values() for case in some))
-    figure, panels = plots.canvas(4.6 * len(modes) + 1, 0.34 * len(names) + 1, len(modes), squeeze=False, sharey=True)
+    figure, panels = plots.canvas(4.6 * len(modes) + 1, 0.42 * len(names) + 1, len(modes), squeeze=False, sharey=True)
     for axes, mode in zip(panels[0], modes, strict=True):
-        for group, offset in (("forward", -0.19), ("backward", 0.19)):
+        for group, offset in zip(DIRECTIONS, (-0.27, 0.0, 0.27), strict=True):
             some = [(names.index(c["case"]) + offset, numbers(c)) for c in cases[mode] if c["group"] == group]
             bars = [(y, found[""]) for y, found in some if found[""]]
             rings = [(found[marked], y) for y, found in some if found.get(marked)] if marked else []
             if bars:
-                axes.barh(*zip(*bars, strict=True), 0.36, color=COLOURS[group], label=group)
+                axes.barh(*zip(*bars, strict=True), 0.25, color=COLOURS[group], label=group)
             if rings:
                 label = marked if group == "forward" else None
                 axes.scatter(*zip(*rings, strict=True), s=20, facecolor="none", edgecolor=plots.INK, label=label)
@@ -231,7 +291,7 @@ def crossing_point(cross):
 
 
 PICTURES = {
-    "layers": (layers_picture, "The ratio to PyTorch of every layer, forward and backward"),
+    "layers": (layers_picture, "The ratio to PyTorch of every layer, in its three directions"),
     "roofline": (roofline_picture, "The share of the roofline that every layer reaches"),
     "networks": (networks_picture, "Whole networks, stage by stage"),
     "crossover": (crossover_picture, "The batch size from which on the GPU is faster than the CPU"),

@@ -1,6 +1,7 @@
 """The page and pictures of a GPU's record, drawn from made-up numbers that live here only."""
 
 import copy
+import math
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -21,7 +22,7 @@ def made():
     cases = []
     for mode in gpu_page.MODES:
         for i, layer in enumerate(conv.layers(64)):
-            for group in ("forward", "backward"):
+            for group in gpu_page.DIRECTIONS:
                 entries = {
                     "NumPy": timed(500.0), STAGES[0]: timed(4.0), STAGES[2]: timed(2.0 + i),
                     STAGES[3]: {"status": "as stage 2"},
@@ -95,15 +96,15 @@ def test_bars_are_ratios_to_the_faster_layout_of_our_fastest_stage(made):
     figure = gpu_page.layers_picture(made)
     assert [axes.get_title() for axes in figure.axes] == ["TF32", "full FP32"]
     found = dict(bars(figure))
-    assert found[-0.19] == pytest.approx(2.0 / 2.0)  # the first layer, forward
-    assert found[2.19] == pytest.approx(4.0 / 2.0)  # the third, backward: stage 0 is the fastest there
+    assert found[-0.27] == pytest.approx(2.0 / 2.0)  # the first layer, forward
+    assert found[2.27] == pytest.approx(4.0 / 2.0)  # the third, weight gradient: stage 0 is the fastest there
 
 
 def test_shares_of_the_roofline_are_ours_and_pytorch_s(made):
     figure = gpu_page.roofline_picture(made)
-    assert dict(bars(figure))[-0.19] == pytest.approx(0.25 / 2.0)
-    assert dict(bars(figure, 1))[-0.19] == pytest.approx(1.0 / 2.0)  # the ceiling of FP32 is lower
-    assert len(figure.axes[0].collections) == 2  # rings for forward and backward
+    assert dict(bars(figure))[-0.27] == pytest.approx(0.25 / 2.0)
+    assert dict(bars(figure, 1))[-0.27] == pytest.approx(1.0 / 2.0)  # the ceiling of FP32 is lower
+    assert len(figure.axes[0].collections) == 3  # rings for every direction
     made["ceilings"] = {}
     assert gpu_page.roofline_picture(made) is None
 
@@ -196,3 +197,26 @@ def test_where_no_record_can_be_written_nothing_is_measured(stand_in, tmp_path):
     with pytest.raises(FileError, match="does not exist"):
         gpu.main(["--json", str(tmp_path / "no" / "r.json")])
     assert measured == []
+
+
+def test_goals_are_ratios_of_what_was_measured(made):
+    rows = {what: (found, must) for what, found, must, _ in gpu_page.goals(made)}
+    assert rows["ResNet-18 inference, eager"] == (
+        pytest.approx(6.0 / 5.0),
+        0.95,
+    )
+    assert rows["SimpleCNN training step, eager"][0] is None
+    layers = [min(4.0, 2.0 + i) / 2.0 for i in range(len(conv.layers(64)))]
+    (mean,) = (found for what, (found, _) in rows.items() if what.startswith("convolutions, image gradient"))
+    assert mean == pytest.approx(math.prod(layers) ** (1 / len(layers)))
+    page = gpu_page.section(made, "x.json")
+    assert "| ResNet-18 inference, eager | 1.20 | 0.95 | 0.8 | missed |" in page
+    assert "| SimpleCNN training step, eager | — | 1.3 | 1.0 | not measured |" in page
+
+
+def test_launches_and_copies_are_told(made):
+    made["small"] = {"launch_us": {"tinyvision": 9.04, "PyTorch": 4.0},
+                     "copies": [{"bytes": 1 << 25, "to_ms": 2.0, "back_ms": 4.0}]}  # fmt: skip
+    page = gpu_page.section(made, "x.json")
+    assert "tinyvision 9.0 µs, PyTorch 4.0 µs" in page
+    assert "| 32 MiB | 2 ms (16.8 GB/s) | 4 ms (8.39 GB/s) |" in page

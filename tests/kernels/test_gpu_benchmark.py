@@ -25,7 +25,7 @@ def test_the_record_and_its_page(monkeypatch):
     layers = [conv.layers(1)[3], gpu.depthwise_layers(1)[3]._replace(channels=1, outputs=6, size=9)]
     cases = [case for layer in layers for case in gpu.layer_cases(layer, gpu.MODES, torch, "cpu")]
     cases += gpu.network_cases(2, gpu.MODES, torch, "cpu", wanted=["SimpleCNN, training step"])
-    assert len(cases) == 10
+    assert len(cases) == 14
     for case in cases:
         for name, entry in case["entries"].items():
             assert entry["status"] in ("timed", "as stage 0"), (case["case"], name, entry)
