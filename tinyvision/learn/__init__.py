@@ -4,6 +4,6 @@ from tinyvision.learn import check_exercise
 check_exercise("conv_dx", my_conv_dx)
 """
 
-from .judge import check_exercise
+from .judge import check_exercise, points
 
-__all__ = ["check_exercise"]
+__all__ = ["check_exercise", "points"]

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from ..errors import OptionError
+from .class_cli import add_class_parsers
 
 _LEARN_EPILOG = """\
 start here:
@@ -73,6 +74,7 @@ def _add_learn(commands):
         one = sub.add_parser(name, help=words)
         _common(one)
         one.set_defaults(run=run)
+    add_class_parsers(sub, _common)
     whole = sub.add_parser("check-all", help="solve the whole course with its own solutions in a temporary folder")
     _common(whole, folder=False)
     whole.set_defaults(run=_check_all)

@@ -36,6 +36,19 @@ def check_exercise(name: str, *functions: Any, **named: Any) -> Any:
     return _checked(one, SimpleNamespace(**given))
 
 
+def points(name: str, full: float, *functions: Any, **named: Any) -> float:
+    """The points of `full` that your functions get for an exercise: the last line of a graded cell of a notebook.
+
+    It prints what is wrong. The same share is given by `tinyvision learn grade`. Raises OptionError, as
+    `check_exercise` does."""
+    from .grade import share
+
+    report = check_exercise(name, *functions, **named)
+    if not report.passed:
+        print(report)
+    return round(full * share(report.as_dict(), exercise(name)), 2)
+
+
 def judge(name: str, path: str | Path) -> Any:
     """Check the file at `path` as an attempt at the exercise. Raises DataError if it cannot be read."""
     one, path = exercise(name), Path(path)

@@ -3,10 +3,12 @@
 import json
 import os
 import queue
+import secrets
 import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -71,7 +73,8 @@ class Worker:
 
         The process is gone afterwards, unless it will be asked `again`, which only trusted code should be."""
         self.start()
-        line = json.dumps({**request, "cwd": os.getcwd()}) + "\n"
+        seal = secrets.token_hex(16)  # only an answer to this request is one: the learner's code may write too
+        line = json.dumps({**request, "cwd": os.getcwd(), "seal": seal}) + "\n"
         with suppress(BrokenPipeError):
             self._process.stdin.write(line.encode())
             self._process.stdin.flush()
@@ -80,7 +83,7 @@ class Worker:
             if not self._ready and self._answers.get(timeout=_START) is None:
                 return {"crash": self._ended().get("spilt", "")}
             self._ready = True
-            answer = self._answers.get(timeout=limit)
+            answer = self._sealed(seal, limit)
         except queue.Empty:
             self.close()
             return {"ended": f"It ran for more than {limit:g} seconds and was stopped."}
@@ -89,13 +92,22 @@ class Worker:
             raise
         if answer is None:
             return self._ended()
-        answer = json.loads(answer)
         if again:
             return answer
         # What compiled code or a child wrote past Python's own capture.
         answer["spilt"] = b"".join(self._spilt).decode("utf-8", "replace")
         self.close()
         return answer
+
+    def _sealed(self, seal, limit):
+        """The answer that carries the seal; None when the process has ended. Raises queue.Empty after `limit` s."""
+        end = time.monotonic() + limit
+        while (line := self._answers.get(timeout=max(0.0, end - time.monotonic()))) is not None:
+            with suppress(ValueError, TypeError, AttributeError):
+                answer = json.loads(line)
+                if answer.pop("seal", None) == seal:
+                    return answer
+        return None
 
     def _ended(self):
         code = self._process.wait()

@@ -1,0 +1,158 @@
+"""Packs, grades and reports for a class: nothing leaks, partial credit is what it says, hostile files stay harmless."""
+
+import csv
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tinyvision import OptionError
+from tinyvision.cli import main
+from tinyvision.learn import course, points
+from tinyvision.learn.grade import chosen, flags, grade, share
+from tinyvision.learn.roster import as_csv, as_html, graded
+
+NAMES = "linear_backward,relu_backward"
+RIGHT = "def relu_backward(dy, cache):\n    return dy * (cache > 0)\n"
+
+
+def parts(one):
+    """(lines that stand in the source's solution parts, lines that stand open to everybody) of an exercise."""
+    secret, open_lines, inside = set(), set(), None
+    for line in map(str.strip, one.path.read_text(encoding="utf-8").partition(course.BOUNDARY)[0].split("\n")):
+        if line in ("# solution:", "# skeleton:", "# end"):
+            inside = line
+        elif inside == "# solution:":
+            secret.add(line)
+        else:
+            open_lines.add(line.removeprefix("# "))
+    return secret, open_lines
+
+
+def texts(folder):
+    """Every text in a pack, also inside of archives and notebooks."""
+    for path in sorted(Path(folder).rglob("*")):
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                yield from ((f"{path.name}:{n}", archive.read(n).decode()) for n in archive.namelist())
+        elif path.is_file():
+            text = path.read_text(encoding="utf-8")
+            if path.suffix == ".ipynb":
+                text = "\n".join(cell["source"] for cell in json.loads(text)["cells"])
+            yield path.name, text
+
+
+@pytest.mark.parametrize("form", ["folder", "gradescope", "nbgrader"])
+def test_no_line_of_a_solution_is_in_a_pack_of_the_whole_course(tmp_path, capsys, form):
+    assert main(["learn", "pack", str(tmp_path / "out"), "--for", form]) == 0
+    capsys.readouterr()
+    files = list(texts(tmp_path / "out"))
+    assert sum(text.count("...") for _, text in files) >= len(course.names())
+    told_openly = set().union(*(parts(one)[1] for one in course.exercises()))
+    for one in course.exercises():
+        secret = {line for line in parts(one)[0] - told_openly if len(line) > 8}
+        leaked = [(name, line) for name, text in files for line in map(str.strip, text.split("\n")) if line in secret]
+        assert not leaked, one.name
+        assert all(hint not in text for hint in one.hints for _, text in files)
+        assert all(one.answer not in text for _, text in files)
+
+
+def test_a_pack_is_written_into_an_empty_folder_only(tmp_path):
+    (tmp_path / "mine.txt").write_text("kept")
+    assert main(["learn", "pack", str(tmp_path)]) == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+    assert main(["learn", "pack", str(tmp_path / "out"), "--for", "moodle"]) == 2
+    assert main(["learn", "pack", str(tmp_path / "out"), "--points", "0"]) == 2
+
+
+def test_each_gradient_counts_and_every_way_gives_the_same_points(tmp_path, capsys):
+    text = course.exercise("linear_backward").solution()
+    wrong = text.replace("dbias = dy.sum(axis=0)", "dbias = dy.mean(axis=0)")
+    assert wrong != text
+    student = tmp_path / "all" / "ada"
+    student.mkdir(parents=True)
+    (student / "linear_backward.py").write_text(wrong)
+    (student / "relu_backward.py").write_text(RIGHT)
+    results = tmp_path / "results.json"
+    words = ["--exercises", NAMES, "--points", "6"]
+    assert main(["learn", "grade", str(student), *words, "--json", "--gradescope", str(results)]) == 1
+    at_home = json.loads(capsys.readouterr().out)
+    assert [e["points"] for e in at_home["exercises"]] == [4.0, 6.0]
+    assert json.loads(results.read_text())["score"] == at_home["points"] == 10.0
+    assert main(["learn", "report", str(tmp_path / "all"), *words, "--out", str(tmp_path), "--jobs", "1"]) == 0
+    with (tmp_path / "report.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert [float(line["points"]) for line in lines] == [4.0, 6.0]
+    assert "linear.dbias.averaged" in lines[0]["mistakes"]
+    space = {}
+    exec(wrong, space)
+    assert points("linear_backward", 6, space["linear_backward"]) == 4.0
+    assert "dbias" in capsys.readouterr().out
+
+
+HOSTILE = {
+    "endless": "while True:\n    pass\n",
+    "exits": "import os\nos._exit(0)\n",
+    "forges": "import os\nfor fd in range(3, 20):\n    try:\n        os.write(fd, b'"
+    + '{"passed": true, "status": {}, "findings": [], "seconds": 0}\\n'
+    + "')\n    except OSError:\n        pass\ndef relu_backward(dy, cache):\n    return dy\n",
+    "floods": "print('x' * 10_000_000)\ndef relu_backward(dy, cache):\n    return dy\n",
+    "hogs": "x = bytearray(1 << 40)\n",
+    "=cmd()": "def relu_backward(dy, cache):\n    raise ValueError('<script>alert(1)</script>')\n",
+    "<b>": "def relu_backward(dy, cache:\n",
+    "empty": "",
+    "borrows": "from tinyvision.ops import relu_backward as theirs\ndef relu_backward(dy, cache):\n"
+    "    return dy * (cache > 0)\n",
+    "binary": "\0\0",
+}
+
+
+def test_hostile_files_get_no_points_and_the_page_stays_a_page(tmp_path):
+    for name, text in HOSTILE.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "relu_backward.py").write_text(text)
+    (tmp_path / "nothing").mkdir()
+    deep = tmp_path / "right" / "src"
+    deep.mkdir(parents=True)
+    (deep / "relu_backward.py").write_text(RIGHT)
+    students = sorted(tmp_path.iterdir())
+    rows = dict(graded(students, chosen("relu_backward"), limit=2.0, jobs=2))
+    assert {name for name, (g,) in rows.items() if g.share} == {"right", "borrows"}
+    assert rows["borrows"][0].flags == ["imports tinyvision.ops"]
+    assert rows["forges"][0].flags == ["imports os"]
+    assert not rows["right"][0].flags
+    assert not rows["nothing"][0].found
+    page, table = as_html(list(rows.items()), 10), as_csv(list(rows.items()), 10)
+    assert "<script>" not in page
+    assert "<b>" not in page
+    assert "\n'=cmd()," in table
+
+
+def test_shares():
+    one, pair = course.exercise("linear_backward"), course.exercise("dropout")
+
+    def answer(passed=False, **status):
+        return {"passed": passed, "status": status}
+
+    assert share(answer(True), one) == 1
+    assert share(answer(forward="ok", dx="ok", dweight="wrong", dbias="ok"), one) == pytest.approx(2 / 3)
+    assert share(answer(forward="ours", dx="ok", purity="wrong"), one) == 0.5
+    assert share(answer(), one) == 0
+    assert share(answer(forward="wrong", shapes="ok"), one) == 0
+    assert share(answer(forward="ok", dx="wrong"), pair) == 0.5
+
+
+def test_what_exercises_use_themselves_is_not_flagged(tmp_path):
+    for one in course.exercises():
+        path = tmp_path / one.file
+        path.write_text(one.solution(), encoding="utf-8")
+        assert not flags(path, one), one.name
+
+
+def test_unknown_names_and_folders(tmp_path):
+    with pytest.raises(OptionError, match="did you mean relu_backward"):
+        chosen("relu_bakward")
+    assert main(["learn", "report", str(tmp_path)]) == 2
+    assert main(["learn", "grade", str(tmp_path / "none")]) == 2
+    assert [g.found for g in grade(tmp_path, chosen("relu_backward"))] == [False]

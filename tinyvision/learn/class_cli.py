@@ -1,0 +1,104 @@
+"""`tinyvision learn pack`, `grade` and `report`: the commands of a class."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ..errors import OptionError
+
+
+def add_class_parsers(sub: Any, common: Any) -> None:
+    """Add the three commands to the parser of `tinyvision learn`."""
+    p = sub.add_parser("pack", help="for instructors: skeletons for students, and a grader")
+    p.add_argument("out", metavar="OUT", help="a new or empty folder")
+    p.add_argument("--for", dest="form", default="folder", metavar="FORM", help="folder, gradescope or nbgrader")
+    p.set_defaults(run=_pack)
+    _shared(p, common)
+    p = sub.add_parser("grade", help="the points of one submission, at home as in class")
+    p.add_argument("folder", metavar="FOLDER", nargs="?", default=".", help="where the files are (default: here)")
+    p.add_argument("--gradescope", metavar="FILE", help="also write Gradescope's results.json")
+    p.set_defaults(run=_grade)
+    _shared(p, common)
+    p = sub.add_parser("report", help="for instructors: all submissions, as CSV and as a page")
+    p.add_argument("folder", metavar="FOLDER", help="one folder in it for each student")
+    p.add_argument("--out", metavar="DIR", default=".", help="where report.csv and report.html go (default: here)")
+    p.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="how many at a time")
+    p.set_defaults(run=_report)
+    _shared(p, common)
+
+
+def _shared(parser, common):
+    parser.add_argument("--exercises", metavar="NAMES", help="conv_dx,relu_backward,... (default: the whole course)")
+    parser.add_argument("--points", type=float, default=10.0, metavar="N", help="for each exercise (default: 10)")
+    parser.add_argument("--time-limit", default="10", metavar="SECONDS", help="for each file (default: 10)")
+    common(parser, folder=False)
+
+
+def _asked(args):
+    from .grade import chosen
+    from .process import seconds
+
+    if not args.points > 0:
+        raise OptionError(f"learn: --points is a number above 0, got {args.points:g}")
+    return chosen(args.exercises), seconds(args.time_limit)
+
+
+def _pack(args):
+    from .pack import pack
+
+    exercises, limit = _asked(args)
+    written = pack(args.out, exercises, args.form, args.points, limit)
+    if args.json:
+        print(json.dumps({"out": args.out, "files": written, "exercises": [e.name for e in exercises]}, indent=2))
+    else:
+        print(f"{args.out}: {len(exercises)} exercises for {args.form}; README.txt says what to do with them")
+        for name in written:
+            print(f"   {name}")
+    return 0
+
+
+def _grade(args):
+    from .grade import grade
+
+    exercises, limit = _asked(args)
+    grades = grade(args.folder, exercises, limit)
+    told = [g.as_dict(args.points) for g in grades]
+    total, full = sum(t["points"] for t in told), args.points * len(told)
+    if args.gradescope:
+        tests = [{"name": t["exercise"], "score": t["points"], "max_score": t["of"], "output": t["says"]} for t in told]
+        Path(args.gradescope).write_text(json.dumps({"score": total, "tests": tests}, indent=1), encoding="utf-8")
+    if args.json:
+        print(json.dumps({"points": total, "of": full, "exercises": told}, indent=2, ensure_ascii=False))
+    else:
+        from .show import wrap
+
+        for t in told:
+            print(f" {t['points']:6.2f} of {t['of']:g}  {t['exercise']}")
+            if t["share"] < 1:
+                print(wrap(t["says"], "                  "))
+        print(f" {total:6.2f} of {full:g}")
+    return 0 if total == full else 1
+
+
+def _report(args):
+    from .roster import graded, submissions, write
+
+    exercises, limit = _asked(args)
+    if args.jobs < 1:
+        raise OptionError(f"learn: --jobs is at least 1, got {args.jobs}")
+    if not os.path.isdir(args.out):
+        raise OptionError(f"learn: there is no folder {args.out} to write to")
+
+    def tell(name, grades):
+        if not args.json:
+            print(f" {sum(g.points(args.points) for g in grades):7.2f}  {name}", flush=True)
+
+    rows = graded(submissions(args.folder), exercises, limit, args.jobs, tell)
+    paths = write(rows, args.out, args.points)
+    if args.json:
+        told = [{"student": s, "exercises": [g.as_dict(args.points) for g in grades]} for s, grades in rows]
+        print(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        print(f"{len(rows)} submissions: {', '.join(map(str, paths))}")
+    return 0

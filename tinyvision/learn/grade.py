@@ -1,0 +1,141 @@
+"""A grade for submissions: the share of an exercise that is right, the same number for student, grader and course.
+
+`tinyvision learn grade` is all that any grader runs, so whoever runs it at home sees the official grade.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+from . import course
+from .attempt import InternalError, understood
+from .course import Exercise
+from .process import LIMIT, Worker
+
+# What a submission has no use for: answers made by libraries, and ways around the grader. A person should look.
+LIBRARIES = ("tinyvision", "torch", "tensorflow", "jax", "autograd", "keras", "cupy")
+WAYS_ROUND = ("os", "sys", "subprocess", "inspect", "gc", "ctypes", "socket", "signal", "threading", "importlib",
+              "builtins", "traceback", "multiprocessing", "shutil", "pathlib")  # fmt: skip
+CALLS = ("eval", "exec", "open", "compile", "globals", "vars", "setattr", "delattr", "__import__", "breakpoint")
+
+
+@dataclass
+class Grade:
+    """One exercise of one submission: `share` from 0 to 1, the mistakes by their ids, and what a person should see."""
+
+    exercise: str
+    share: float = 0.0
+    says: str = ""
+    mistakes: list = field(default_factory=list)
+    flags: list = field(default_factory=list)
+    seconds: float = 0.0
+    found: bool = True
+
+    def points(self, full: float) -> float:
+        """The points of `full`, rounded to hundredths."""
+        return round(full * self.share, 2)
+
+    def as_dict(self, full: float) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        return {"exercise": self.exercise, "points": self.points(full), "of": full, "share": self.share,
+                "says": self.says, "mistakes": self.mistakes, "flags": self.flags,
+                "seconds": round(self.seconds, 2)}  # fmt: skip
+
+
+def chosen(names: str | None) -> list[Exercise]:
+    """The exercises of "conv_dx,relu_backward", in the order of the course; all without names. Raises OptionError."""
+    if not names:
+        return course.exercises()
+    wanted = {course.exercise(n.strip()).name for n in names.split(",") if n.strip()}
+    return [one for one in course.exercises() if one.name in wanted]
+
+
+def grade(folder: str | Path, exercises: Iterable[Exercise], limit: float = LIMIT) -> list[Grade]:
+    """Grades of the files of a submission, each judged in a process of its own for at most `limit` seconds."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"learn: there is no folder {folder}")
+    return [_one(folder, exercise, limit) for exercise in exercises]
+
+
+def _one(folder, exercise, limit):
+    path = _file(folder, exercise.file)
+    if path is None:
+        return Grade(exercise.name, says=f"{exercise.file} was not handed in.", found=False)
+    worker = Worker()
+    try:
+        request = {"task": "judge", "name": exercise.name, "path": str(path.resolve())}
+        answer = understood(worker.ask(request, limit), exercise.name, str(path))
+    except InternalError as error:
+        return Grade(exercise.name, says=str(error)[:300], flags=["the check itself failed: look at it"])
+    finally:
+        worker.close()
+    told = [f["message"] for f in answer["findings"]]
+    says, mistakes = told[0] if told else "right", _mistakes(answer)
+    seconds = answer["seconds"]
+    return Grade(exercise.name, share(answer, exercise), says, mistakes, flags(path, exercise), seconds)
+
+
+def _file(folder, name):
+    """The file in the folder or below it, the shallowest one; __MACOSX and hidden folders are not looked into."""
+    found = [p for p in folder.rglob(name) if p.is_file() and not any(q.startswith((".", "__MAC")) for q in p.parts)]
+    return min(found, key=lambda p: (len(p.parts), str(p)), default=None)
+
+
+def share(answer: dict[str, Any], exercise: Exercise) -> float:
+    """What part of an exercise is right: of the gradients that it asks for, those that are.
+
+    A backward with three gradients of which two are right is worth two thirds. One whose numbers are all right but
+    which does what it must not, such as changing its input, is worth a half."""
+    if answer["passed"]:
+        return 1.0
+    asked = {k: s for k, s in answer["status"].items() if k not in ("shapes", "purity", "backward")}
+    if len(exercise.needs) == 1 and len(asked) > 1:
+        asked.pop("forward", None)  # the backward is asked for, and comes with a right forward
+    judged = [s for s in asked.values() if s not in ("ours", "skipped")]
+    right = sum(s == "ok" for s in judged)
+    if not judged:
+        return 0.0
+    return 0.5 if right == len(judged) else right / len(judged)
+
+
+def _mistakes(answer):
+    named = [f["mistake"] or f["signature"] for f in answer["findings"]]
+    return [name for name in named if name]
+
+
+def flags(path: str | Path, exercise: Exercise) -> list[str]:
+    """What a person should look at: libraries that hold the answer, and ways around the grader."""
+    given = _uses(exercise.skeleton())
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ["cannot be read as text"]
+    return [words for words in _uses(text) if words not in given]
+
+
+def _uses(text):
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+    out: dict[str, None] = {}
+    for node in ast.walk(tree):
+        names: Sequence[str] = ()
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        for name in names:
+            root = name.partition(".")[0]
+            if root in LIBRARIES or root in WAYS_ROUND:
+                out[f"imports {name}"] = None
+        if isinstance(node, ast.Name) and node.id in CALLS:
+            out[f"calls {node.id}"] = None
+        if isinstance(node, ast.Attribute) and re.fullmatch(r"__\w+__|_getframe|f_\w+", node.attr):
+            out[f"reaches for {node.attr}"] = None
+    return list(out)
