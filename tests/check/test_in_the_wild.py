@@ -120,3 +120,99 @@ def test_the_command_line_takes_classes(tmp_path):
 def test_a_backward_that_was_forgotten_is_asked_for():
     with pytest.raises(OptionError, match="give the backward"):
         assert_gradients(lambda x: (x, None), inputs=(np.ones(3),))
+
+
+class Variable:
+    """As small autograd libraries have it."""
+
+    def __init__(self, data):
+        self.data = data
+
+
+class Function:
+    def __call__(self, *inputs):
+        arrays = [i.data if isinstance(i, Variable) else i for i in inputs]
+        self.inputs = arrays
+        self.output = Variable(self.forward(*arrays))
+        return self.output
+
+
+class ReLU(Function):
+    def forward(self, x):
+        return np.maximum(x, 0.0)
+
+    def backward(self, gy):
+        return Variable(gy.data * (self.inputs[0] > 0))
+
+
+class Doubled(ReLU):
+    def backward(self, gy):
+        return Variable(2 * gy.data * (self.inputs[0] > 0))
+
+
+def test_functions_of_an_autograd_library_are_called_as_it_calls_them():
+    assert check.layer(ReLU, "relu").passed
+    assert not check.layer(Doubled, "relu").passed
+
+
+def test_weights_that_are_reshaped_may_lie_either_way():
+    def forward(x, w, b):
+        return x @ w.reshape(x.shape[1], len(b)) + b, (x, w.reshape(x.shape[1], len(b)))
+
+    def backward(dout, cache):
+        x, w = cache
+        return dout @ w.T, x.T @ dout, dout.sum(0)
+
+    report = check.op("linear", forward, backward)
+    assert report.passed, str(report)
+    assert "weights (I, O)" in report.read_as
+
+
+def test_a_backward_that_takes_the_arrays_themselves():
+    def forward(A, K, B, debug=False):
+        return A @ K.T + B
+
+    def backward(after, A, K):
+        return after @ K, after.T @ A, after.sum(axis=0)
+
+    assert check.op("linear", forward, backward).passed
+    assert not check.op("linear", forward, lambda after, A, K: (after @ K, after.T @ A, after.mean(axis=0))).passed
+
+
+class First:
+    """The first layer of a network: grey images into channels, a step at once, and no gradient for the images."""
+
+    def __init__(self, num_filters):
+        self.filters = np.random.standard_normal((num_filters, 3, 3))
+
+    def windows(self, image):
+        return np.lib.stride_tricks.sliding_window_view(image, (3, 3))
+
+    def forward(self, image):
+        self.image = image
+        return np.einsum("hwij,fij->hwf", self.windows(image), self.filters)
+
+    def backprop(self, d_out, learn_rate):
+        self.filters = self.filters - learn_rate * np.einsum("hwij,hwf->fij", self.windows(self.image), d_out)
+
+
+def test_the_first_layer_of_a_network_need_not_give_a_gradient_of_its_images():
+    report = check.layer(First, "conv2d")
+    assert report.passed, str(report)
+    assert report.status["dx"] == "skipped"
+    assert any("first layer" in note for note in report.notes)
+
+
+def test_a_column_and_a_row_are_told_apart_by_the_backward():
+    class Softmax:
+        def forward(self, x):
+            self.output = np.exp(x) / np.exp(x).sum()
+            return self.output
+
+        def backward(self, grad, learning_rate):
+            n = self.output.size
+            return (np.identity(n) - self.output.T) * self.output @ grad
+
+    report = check.layer(Softmax, "softmax")
+    assert report.passed, str(report)
+    assert "one sample (D, 1) at a time" in report.read_as

@@ -13,7 +13,7 @@ from .bank import mistakes
 from .judge import Settings, adopt, examine
 from .ops import spec
 from .place import Place, is_array
-from .reading import Functions, recognise
+from .reading import Functions, both_right, recognise
 from .report import Report
 from .supports import demands_of
 
@@ -79,7 +79,7 @@ def _read(report, settings, forward, backward):
     if settings.strict or forward is None or settings.at.device != CPU:
         return forward, backward
     if _usual(settings, forward, backward):
-        return forward, backward
+        return _other_weights(settings, forward, backward) or (forward, backward)
     loss = backward is None and settings.spec.name == "cross_entropy"
     if backward is None and not loss:
         return forward, backward
@@ -89,6 +89,14 @@ def _read(report, settings, forward, backward):
     if not right and ours:
         return forward, backward
     return adopt(settings, reading)
+
+
+def _other_weights(settings, forward, backward):
+    """The pair with weights (I, O), where that makes both right: code that reshapes its weights takes any order."""
+    if settings.spec.name != "linear" or backward is None:
+        return None
+    reading, right = recognise(settings.spec, Functions(forward, backward, settings.spec.arguments))
+    return adopt(settings, reading) if right and reading.layouts["weight"].says and both_right(reading) else None
 
 
 def _usual(settings, forward, backward):

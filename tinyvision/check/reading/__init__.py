@@ -9,6 +9,6 @@ its names, `functions` and `layers` drive a pair or a class, `form` gives one re
 from .form import Reading
 from .functions import Functions
 from .layers import Layer, is_layer
-from .recognise import recognise
+from .recognise import both_right, recognise
 
-__all__ = ["Functions", "Layer", "Reading", "is_layer", "recognise"]
+__all__ = ["Functions", "Layer", "Reading", "both_right", "is_layer", "recognise"]

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..place import is_array
 from ..runner import parameters
+from . import words
 from .calling import CALL, Offer, Unmet, plan
 from .returned import output_of
 
@@ -21,7 +22,13 @@ class Functions:
         self.parameters = parameters(forward) or {}
         self.plan = plan(self.parameters, self.arrays, CALL)
         self.behind = parameters(backward) or {} if backward is not None else {}
-        self.rear_plan = plan(self.behind, ("dy", "cache", *self.arrays), CALL) if backward is not None else None
+        self.rear_plan = plan(self.behind, self._behind(), CALL) if backward is not None else None
+
+    def _behind(self):
+        """What backward may want: the cache, unless it takes the arrays themselves, as backward(dy, x, w, stride)."""
+        wanted = [n for n, p in self.behind.items() if p.default is p.empty]
+        several = len(wanted) > 2 and not any(words.is_role(n, "cache") for n in wanted)
+        return ("dy", *self.arrays) if several else ("dy", "cache", *self.arrays)
 
     @property
     def asks(self) -> tuple:

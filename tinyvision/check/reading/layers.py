@@ -111,8 +111,10 @@ class Layer:
 
     parameters_inside = True
 
-    def __init__(self, make: Any, arrays: Sequence[str], op: str = "") -> None:
+    def __init__(self, make: Any, arrays: Sequence[str], op: str = "", recorded: bool = False) -> None:
         self.make, self.arrays, self.op = make, tuple(arrays), op
+        # A function of an autograd library is called, as in F()(x): it wraps arrays, and keeps what backward needs.
+        self.recorded, self.wrapper, self.last = recorded, None, None
         self.fixed = not callable(make) or not (inspect.isclass(make) or inspect.isroutine(make))
         self.parameters = {} if self.fixed else parameters(make) or {}
         inner = [a for a in arrays if a not in ("x", "logits", "labels", "a", "b", "columns", "mask")]
@@ -205,7 +207,7 @@ class Layer:
         if value is None:
             value = next((vars(layer)[n] for n in OUTPUTS if is_array(getattr(layer, n, None))), None)
         y, cache = output_of(value, shape)
-        return y, _State(layer, offer, y, cache)
+        return y, _State(layer, offer, y, cache, self.last)
 
     def _prepare(self, layer, offer):
         if hasattr(layer, "optimizer") and layer.optimizer is None:
@@ -229,7 +231,11 @@ class Layer:
 
     def _call(self, layer, offer):
         args, kwargs = self.front_plan.arguments(self.front_parameters, offer)
-        return getattr(layer, self.front)(*args, **kwargs)
+        if not self.recorded or not _own_call(layer):
+            return getattr(layer, self.front)(*args, **kwargs)
+        value = layer(*args, **kwargs)
+        self.wrapper, self.last = None if is_array(value) else type(value), value
+        return _bare(value)
 
     def _set(self, layer, offer):
         """Give the layer its weights; the roles for which it has no place yet."""
@@ -270,12 +276,13 @@ class Layer:
         """(what backward returned, gradients found in the layer by role)."""
         layer = state.next()
         before = {s.path: (s.array, s.array.copy()) for s in slots(layer)}
-        arrays = {**state.offer.arrays, "dy": dy, "cache": state.cache, "y": state.y}
+        arrays = {**state.offer.arrays, "dy": self.wrapper(dy) if self.wrapper else dy, "cache": state.cache,
+                  "y": state.y}  # fmt: skip
         offer = Offer(arrays, {"learning_rate": 1.0, **state.offer.options}, state.offer.pairs, state.offer.mode)
         if self.rear is None:
             raise Unmet("backward")
         args, kwargs = self.rear_plan.arguments(self.behind, offer)
-        value = getattr(layer, self.rear)(*args, **kwargs)
+        value = _bare(getattr(layer, self.rear)(*args, **kwargs))
         if value is None:
             value = next((vars(layer)[n] for n in INPUT_GRADIENTS if is_array(getattr(layer, n, None))), None)
         if not self.rear_plan.uses("dy"):
@@ -332,10 +339,11 @@ class Layer:
 class _State:
     """A layer after forward. It has no __dict__: what a layer does to itself is its own affair."""
 
-    __slots__ = ("cache", "layer", "offer", "pristine", "used", "y")
+    __slots__ = ("alive", "cache", "layer", "offer", "pristine", "used", "y")
 
-    def __init__(self, layer, offer, y, cache):
+    def __init__(self, layer, offer, y, cache, alive):
         self.layer, self.offer, self.y, self.cache, self.used = layer, offer, y, cache, False
+        self.alive = alive  # what a library's function has only weak references to
         try:
             self.pristine = copy.deepcopy(layer)
         except Exception:  # a layer that cannot be copied is used again as it is
@@ -347,6 +355,16 @@ class _State:
             self.used = True
             return self.layer
         return copy.deepcopy(self.pristine)
+
+
+def _bare(value):
+    """The arrays inside of a library's own kind of arrays: variable.data, tensor.value."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(_bare(v) for v in value)
+    if is_array(value) or not hasattr(value, "__dict__"):
+        return value
+    inside = (getattr(value, name, None) for name in ("data", "value", "array", "_data"))
+    return next((v for v in inside if is_array(v)), value)
 
 
 def _statistic(path):

@@ -80,6 +80,11 @@ def _drawn(known, driver):
 RAISES, RUNS, RIGHT = 0, 1, 2
 
 
+def both_right(reading: Reading) -> bool:
+    """True if forward and backward are right on a plain probe: then this is how the code was meant."""
+    return _error(reading) == 0.0 and _backward_level(reading) == RIGHT
+
+
 def _backward_level(reading):
     """Does backward return the data's gradient in the right shape, and are all its gradients right?
 
