@@ -124,6 +124,15 @@ def moved():
     model.zero_grad()
     model(x.double()).sum().backward()
     grad = model.module[1].bias.grad
+    memory = model._buckets.buckets[0].exchange
+    model.give_back()
+    other = DistributedDataParallel(nn.Sequential(nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 1)).double())
+    other(x.double()).sum().mul(3.0).backward()
+    assert other._buckets.buckets[0].exchange is memory
+    assert other.module[1].bias.grad.numpy().tolist() == [3.0]
+    assert model.module[1].bias.grad.numpy().tolist() == [1.0]  # a copy by now
+    model(x.double()).sum().backward()
+    assert model.module[1].bias.grad.numpy().tolist() == [2.0]
     return {"bias": grad.numpy(), "frozen": np.array([p.grad is None for p in model.module[0].parameters()])}
 
 

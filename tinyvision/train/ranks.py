@@ -88,9 +88,11 @@ class Ranks:
             for name, child in vars(parent).items()
             if type(child) in (nn.BatchNorm1d, nn.BatchNorm2d)
         ]
+        parallel = DistributedDataParallel(SyncBatchNorm.convert_sync_batchnorm(model))
         try:
-            yield DistributedDataParallel(SyncBatchNorm.convert_sync_batchnorm(model))
+            yield parallel
         finally:
+            parallel.give_back()
             for parent, name, norm in before:
                 vars(norm).update(vars(getattr(parent, name)))
                 setattr(parent, name, norm)

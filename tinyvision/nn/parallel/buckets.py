@@ -16,7 +16,7 @@ import numpy as np
 
 from ...device import device_of, to_device, to_numpy
 from ...distributed import group
-from ...distributed.exchange import Exchange, make_exchange
+from ...distributed.exchange import Exchange, give_back, make_exchange
 from ...errors import DistributedError, OptionError
 from ...tensors.tensor import Tensor
 from ...walks import is_to_come
@@ -93,6 +93,18 @@ class Buckets:
             for p in bucket.parameters:
                 if not is_to_come(p):
                     self.ready(p)
+
+    def give_back(self) -> None:
+        """Gradients are not exchanged any more; all ranks say so at the same point. What there are become copies."""
+        if self.missing:
+            return  # a backward broke off: what is on its way may still arrive
+        for bucket in self.buckets:
+            for p, place in zip(bucket.parameters, bucket.places, strict=True):
+                if p.grad is not None and p.grad.array is place:
+                    p.grad.array = np.copy(place)
+        for exchange in {id(b.exchange): b.exchange for b in self.buckets}.values():
+            give_back(exchange)
+        self.buckets, self.places, self.state = [], {}, []
 
     def ready(self, p: Any) -> None:
         """The gradient of a parameter is whole."""

@@ -141,6 +141,14 @@ class DistributedDataParallel(Module):
             else:
                 distributed.broadcast(buffer, what="the averaging of buffers")
 
+    def give_back(self) -> None:
+        """The memory in which gradients were exchanged may be used for another model; all ranks call it at one point.
+
+        Gradients that are there stay. A further backward makes such memory anew."""
+        if self._buckets is not None:
+            self._buckets.give_back()
+            self._buckets = None
+
     def _current_buckets(self):
         """The buckets of the parameters that are trained; others than before, if the model has been moved since."""
         named = [(name, p) for name, p in self.module.named_parameters() if p.requires_grad]
