@@ -165,3 +165,12 @@ def test_the_report_lies_in_the_run_and_its_figures_in_the_json(trained, tmp_pat
     assert call(trained, "p", "--unknown", "p") == 2
     assert "give --report too" in capsys.readouterr().err
     assert call(trained, "p", "--report", "--unknown", "nowhere") == 2
+
+
+def test_ctrl_c_during_the_report_keeps_the_scores(trained, tmp_path, capsys, monkeypatch):
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinyvision.train.trust.examine", stopped)
+    assert call(trained, draw(tmp_path / "p", 5), "--report") == 130
+    assert "tinyvision evaluate --resume runs/evaluate-1 --report" in capsys.readouterr().err

@@ -74,8 +74,16 @@ def test_what_it_does_not_know(judged, tmp_path):
     assert list(found.unknown) == ["noise", "one colour", "drawn shapes"]  # digits are what it knows
     assert all(len(c) == 100 and (c > 0.1).all() and (c <= 1).all() for c in found.unknown.values())
     np.testing.assert_array_equal(found.known, confidences(result.evaluation.scores))
+    shapes = data.Shapes(100, train=False)
+    want = network.probabilities([shapes[i][0] for i in range(100)]).max(1)
+    np.testing.assert_allclose(found.unknown["drawn shapes"], want, atol=1e-6)
     other = Network(network.model, network.preprocessing, [*map(str.upper, data.Shapes(1).classes), *"abcd"], "")
-    assert "handwritten digits" in examine(other, result).unknown
+    both = examine(other, result).unknown
+    assert (both["handwritten digits"] != both["noise"]).any()
+    assert "drawn shapes" in both
+    digits = data.Digits(train=False)
+    want = network.probabilities([digits[i][0] for i in range(100)]).max(1)
+    np.testing.assert_allclose(both["handwritten digits"], want, atol=1e-6)
     own = tmp_path / "own"
     own.mkdir()
     with pytest.raises(DataError, match="no pictures that can be read"):

@@ -116,7 +116,12 @@ def run(args: argparse.Namespace) -> int:
         _write_csv(args.csv, result, network)
     found = _summary(result, network, settings, run_folder)
     if args.report:
-        found |= _examined(result, network, settings, run_folder, args)
+        try:
+            found |= _examined(result, network, settings, run_folder, args)
+        except KeyboardInterrupt as stop:
+            again = f"tinyvision evaluate --resume {shlex.quote(str(run_folder))} --report"
+            text = f"stopped before the report was written; the scores are kept: {again}"
+            raise Interrupted(text, getattr(stop, "signal", 2)) from None
     if args.json:
         answer_json(found)
     else:

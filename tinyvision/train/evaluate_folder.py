@@ -106,8 +106,9 @@ def evaluate_folder(
     path = None if run is None else Path(run).expanduser()
     pictures = _opened(settings, path)
     chosen = _drawn(len(pictures), settings)
-    labels, named_by = _labels(network, pictures)
-    identity = _identity(network, settings, pictures, chosen, labels)
+    classes = _classes_of(network)
+    labels, named_by = _labels(network, pictures, classes)
+    identity = _identity(network, settings, pictures, chosen, labels) | {"classes": classes}
     console = reporter(log)
     for note in pictures.notes:
         console.line(f"note: {note}")
@@ -153,8 +154,7 @@ def _drawn(count: int, settings: EvaluationSettings) -> np.ndarray:
     return np.sort(random.stream(settings.seed, "limit").permutation(count)[: settings.limit])
 
 
-def _labels(network: Network, pictures: LabelledPictures) -> tuple[np.ndarray, str]:
-    count = _scores_of(network)
+def _labels(network: Network, pictures: LabelledPictures, count: int) -> tuple[np.ndarray, str]:
     try:
         known, named_by = class_indices(pictures.texts, network.classes, count)
     except DataError as error:
@@ -162,7 +162,7 @@ def _labels(network: Network, pictures: LabelledPictures) -> tuple[np.ndarray, s
     return np.array([known[text] for text in pictures.texts], np.int64), named_by
 
 
-def _scores_of(network: Network) -> int:
+def _classes_of(network: Network) -> int:
     """How many classes the network tells apart: it is shown one grey picture, for not all last layers are alike."""
     grey = np.full((*network.preprocessing.size, network.preprocessing.channels), 128, np.uint8)
     return network.probabilities([grey]).shape[1]
@@ -184,7 +184,6 @@ def _identity(
     return {
         "weights": weights_digest(network.model),
         "preprocessing": network.preprocessing.as_dict(),
-        "classes": _scores_of(network),
         "pictures": {"count": len(chosen), "sha256": digest.hexdigest(), **asdict(settings)},
     }
 

@@ -170,10 +170,15 @@ def _strangers(network: Network, folder: Path | None, seed: int) -> dict[str, It
     }
     for what, dataset in (("drawn shapes", Shapes(UNKNOWN, train=False)), ("handwritten digits", Digits(train=False))):
         if not set(network.classes) & set(dataset.classes):
-            found[what] = (dataset[i][0] for i in range(UNKNOWN))
+            found[what] = _pictures(dataset)
     if folder is not None:
         found["your own"] = _own(folder, seed)
     return found
+
+
+def _pictures(dataset: Any) -> Iterator[Any]:
+    """Its first UNKNOWN pictures."""
+    return (dataset[i][0] for i in range(UNKNOWN))
 
 
 def _own(folder: Path, seed: int) -> Iterator[Any]:
