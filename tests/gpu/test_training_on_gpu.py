@@ -122,15 +122,17 @@ def test_a_captured_step_does_what_the_plain_one_does(build):
     assert plain[2] != plain[3]
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
-def test_fit_replays_its_steps(schedule):
+def test_fit_replays_its_steps(schedule, optimizer):
     rng = np.random.default_rng(0)
     pictures = data.ArrayDataset(rng.integers(0, 256, (70, 24, 24, 3), np.uint8), rng.integers(0, 10, 70))
     results = []
     for graph in (True, False):
         tv.manual_seed(3)
         model, said = normalised(), []
-        options = {"epochs": 3, "batch_size": 16, "schedule": schedule, "lr": 0.02, "device": "cuda"}
+        options = {"epochs": 3, "batch_size": 16, "schedule": schedule, "device": "cuda"}
+        options |= {"optimizer": optimizer, "lr": 0.02 if optimizer == "sgd" else 0.002}
         history = train_module.fit(model, pictures, graph=graph, log=said.append, **options)
         assert not any("CUDA graph" in str(line) for line in said)
         results.append(

@@ -178,7 +178,7 @@ def only(*names: str) -> Iterator[None]:
 
 def names() -> list[str]:
     """The names of all drop-ins."""
-    return sorted({drop_in.name for several in _offered().values() for drop_in in several} | {"sgd"})
+    return sorted({drop_in.name for several in _offered().values() for drop_in in several} | {"sgd", "adam"})
 
 
 def on_gpu_in_float32(arrays: Sequence[Array], integers: Sequence[int] = ()) -> bool:

@@ -35,15 +35,23 @@ def step(
     it is to be read from there, and not from `group`. Lists of arrays laid out alike, any length."""
     for start in range(0, len(weights), MOST):
         some = slice(start, start + MOST)
-        p, count = np.zeros((), PARAMETERS), len(weights[some])
-        sizes = np.array([weight.size for weight in weights[some]])
-        ends = np.cumsum(-(-sizes // PER_BLOCK))
-        p["weight"][:count] = [gpu.address(weight) for weight in weights[some]]
-        p["gradient"][:count] = [gpu.address(gradient) for gradient in gradients[some]]
-        p["velocity"][:count] = [0 if v is None else gpu.address(v) for v in velocities[some]]
-        p["size"][:count], p["first_block"][1:count] = sizes, ends[:-1]
-        p["count"], p["rule"], p["live"] = count, rule(group, first), 0 if live is None else gpu.address(live)
-        gpu.launch_on(gpu.place(weights[0]), "sgd", "sgd_step", (int(ends[-1]), 1, 1), p)
+        named = {"gradient": gradients[some], "velocity": velocities[some]}
+        p, blocks = table(PARAMETERS, weights[some], named, rule(group, first), live)
+        gpu.launch_on(gpu.place(weights[0]), "sgd", "sgd_step", (blocks, 1, 1), p)
+
+
+def table(kind: Any, weights: list[Array], others: dict[str, list[Any]], rule: Any, live: Array | None) -> Any:
+    """(a structure of this kind, the blocks that it needs): what a kernel for many parameters is told of MOST or fewer.
+
+    others: {name: arrays that go with the weights, or None}; live: where the rule lies on the GPU, or None."""
+    p, count = np.zeros((), kind), len(weights)
+    sizes = np.array([weight.size for weight in weights])
+    ends = np.cumsum(-(-sizes // PER_BLOCK))
+    for name, arrays in {"weight": weights, **others}.items():
+        p[name][:count] = [0 if a is None else gpu.address(a) for a in arrays]
+    p["size"][:count], p["first_block"][1:count] = sizes, ends[:-1]
+    p["count"], p["rule"], p["live"] = count, rule, 0 if live is None else gpu.address(live)
+    return p, int(ends[-1])
 
 
 def rule(group: dict[str, Any], first: bool) -> Any:
@@ -53,11 +61,11 @@ def rule(group: dict[str, Any], first: bool) -> Any:
     return np.array((*numbers, first, group["nesterov"]), RULE)
 
 
-def applies(weights: list[Array], gradients: list[Array]) -> bool:
+def applies(weights: list[Array], gradients: list[Array], name: str = "sgd") -> bool:
     """Whether one launch can do it: float32 on one GPU, and every gradient laid out in memory as its weight, without
-    gaps."""
+    gaps. `name` is that of the switch."""
     if (
-        not is_on("sgd")
+        not is_on(name)
         or not weights
         or any(g is None for g in gradients)
         or not on_gpu_in_float32((*weights, *gradients))

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from .. import blocks
+from ..device import is_capturing
+from ..kernels import adam, sgd
 from ..tape import Variable
 from ..types import Array
 from .optimizer import Optimizer, refuse_differentiable
@@ -40,10 +42,50 @@ class Adam(Optimizer):
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
         super().__init__(params, {**options, "maximize": maximize})
 
+    def update_together(self, parameters: list[Any], group: dict[str, Any]) -> bool:
+        """On a GPU, all parameters in one kernel launch; False where `update` is to take them one by one."""
+        weights, gradients = [p.array for p in parameters], [p.grad.array for p in parameters]
+        if not weights or blocks.on_cpu(weights[0]) or group["amsgrad"]:
+            return False
+        if not sgd.applies(weights, gradients, "adam"):
+            return False
+        states, live = [self.state.setdefault(p, {}) for p in parameters], None
+        if is_capturing():
+            live = self.live.get(id(group))
+            if live is None or not all(states):
+                return False
+        elif len({state.get("step", 0) for state in states}) != 1:
+            return False  # a parameter that joined later is corrected for its own start
+        for p, state in zip(parameters, states, strict=True):
+            _begin(p, state)
+        means = [[state[name] for state in states] for name in ("exp_avg", "exp_avg_sq")]
+        if not all(sgd.applies(weights, mean, "adam") for mean in means):
+            return False
+        if live is None:
+            for state in states:
+                state["step"] += 1
+        adam.step(weights, gradients, *means, self._rule(group, states[0]["step"]), live)
+        return True
+
+    def _rule(self, group, count):
+        return adam.rule(group, max(count, 1), self.decoupled)
+
+    def numbers(self, group: dict[str, Any]) -> np.ndarray | None:
+        """The rule of the kernel for the latest step; None with amsgrad, and where parameters are counted apart."""
+        counts = {self.state.get(p, {}).get("step", 0) for p in group["params"] if p.requires_grad}
+        if group["amsgrad"] or len(counts) > 1:
+            return None
+        return self._rule(group, *counts or {1}).reshape(1).view(np.float32)
+
+    def count_replay(self, group: dict[str, Any]) -> None:
+        """One step more for every parameter of the group."""
+        for p in group["params"]:
+            if "step" in self.state.get(p, {}):
+                self.state[p]["step"] += 1
+
     def update(self, p: Variable, gradient: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step for one parameter, in place."""
-        if not state:
-            state.update(step=0, exp_avg=np.zeros_like(p.array), exp_avg_sq=np.zeros_like(p.array))
+        _begin(p, state)
         if group["amsgrad"] and "max_exp_avg_sq" not in state:
             state["max_exp_avg_sq"] = state["exp_avg_sq"].copy(order="K")
         state["step"] += 1
@@ -76,6 +118,11 @@ class Adam(Optimizer):
 
         largest = [state["max_exp_avg_sq"]] if group["amsgrad"] else []
         blocks.over_memory(work, p.array, gradient, state["exp_avg"], state["exp_avg_sq"], *largest)
+
+
+def _begin(p, state):
+    if not state:
+        state.update(step=0, exp_avg=np.zeros_like(p.array), exp_avg_sq=np.zeros_like(p.array))
 
 
 class AdamW(Adam):

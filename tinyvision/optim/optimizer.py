@@ -129,17 +129,22 @@ class Optimizer:
         for group in self.param_groups:
             numbers = self.numbers(group)
             if numbers is None:
-                raise OptionError(f"{type(self).__name__} cannot be part of a CUDA graph; SGD can")
+                raise OptionError(
+                    f"{type(self).__name__} cannot be part of a CUDA graph; SGD and Adam (without amsgrad) can"
+                )
             if id(group) not in self.live:
                 self.live[id(group)] = to_device(numbers, device_of(group["params"][0].array))
-        self.refresh()
 
     def refresh(self) -> None:
         """Before a captured step is replayed: hand it the numbers of this time, which a schedule may have changed."""
         for group in self.param_groups:
+            self.count_replay(group)
             numbers = self.numbers(group)
             if numbers is not None:
                 self.live[id(group)].set(numbers)
+
+    def count_replay(self, group: dict[str, Any]) -> None:
+        """Count a step that a graph is about to do, for optimizers that count; Python runs none of it."""
 
     def update(self, p: Variable, gradient: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Change one parameter in place; every optimizer defines it."""

@@ -114,7 +114,7 @@ def reason_against(model: Module, optimizer: Optimizer, clips: bool, processes: 
     if any(module.has_hooks() for module in model.modules()) or any(p.hooks for p in model.parameters()):
         return "a hook wants to see every step"
     if any(optimizer.numbers(group) is None for group in optimizer.param_groups):
-        return f"{type(optimizer).__name__} computes with numbers that change from step to step; SGD's can be replaced"
+        return f"{type(optimizer).__name__}'s step keeps the numbers that it was recorded with"
     if any(isinstance(module, Dropout) and module.p for module in model.modules()):
         return "dropout draws its masks on the host"
     return None
