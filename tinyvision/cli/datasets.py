@@ -25,11 +25,18 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List them."""
+    from .. import tasks
     from ..train.recipes import RECIPES
 
     found = [_look(name) for name in RECIPES]
+    others = [
+        {"name": f"{task}/{name}", "task": task, "data": name, "about": about}
+        for task in tasks.ROOMS
+        if task != "classification"
+        for name, about in tasks.room(task).data.items()
+    ]
     if args.json:
-        answer_json(found)
+        answer_json([*found, *others])
         return 0
     for one in found:
         state = {True: "here", False: "not here", None: ""}[one["installed"]]
@@ -38,6 +45,9 @@ def run(args: argparse.Namespace) -> int:
         if one["problem"]:
             answer(f"{'':24} {one['problem']}")
         answer(f"{'':24} {one['get']}")
+    answer("", "of other tasks, as in: tinyvision train --task detection --data shapes")
+    for one in others:
+        answer(f"{one['name']}: {one['about']}")
     return 0
 
 
