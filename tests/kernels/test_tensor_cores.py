@@ -15,11 +15,12 @@ from .test_planted_bugs import notices
 # (of correlate, of the weight gradient)
 PAIRS = {
     "mma, small": ("correlate_mma_64x64", "weight_gradient_mma_64x64"),
-    "mma, narrow": ("correlate_mma_128x64", "weight_gradient_mma_64x64"),
-    "mma, wide": ("correlate_mma_128x128", "weight_gradient_mma_128x128"),
+    "mma, narrow": ("correlate_mma_64x64", "weight_gradient_mma_64x128"),
+    "mma, wide": ("correlate_mma_128x64", "weight_gradient_mma_128x128"),
     "wgmma, narrow": ("correlate_wgmma_128x64", "weight_gradient_wgmma_64x64"),
     "wgmma, wider": ("correlate_wgmma_128x256", "weight_gradient_wgmma_64x192"),
     "wgmma, stem": ("correlate_wgmma_128x64", "weight_gradient_wgmma_64x128"),
+    "wgmma, deep": ("correlate_wgmma_128x128", "weight_gradient_wgmma_128x256"),
     "wgmma, wide": ("correlate_wgmma_128x128", "weight_gradient_wgmma_128x128"),
 }
 

@@ -1,7 +1,9 @@
 // ReLU and ReLU6: one pass over memory each way, four numbers a thread.
 //
 // Prediction (H100): bound by memory, 8 bytes a number forward and 12 backward; the readable ops take one pass for each
-// bound and one for each comparison: 3 to 5 launches and 20 bytes more. Measurement: not yet measured.
+// bound and one for each comparison: 3 to 5 launches and 20 bytes more.
+// Measurement (H200, the three of SimpleCNN at batch 64, small enough for the L2 cache): 0.006 ms forward and 0.006 backward
+// in all, where the readable ops took 0.039 and 0.068.
 
 // y = min(max(x, 0), top), NaN where x is NaN. A top of NaN is none. One version: there is nothing to share.
 extern "C" __global__ void clipped(const float* x, float* y, int count, float top) {

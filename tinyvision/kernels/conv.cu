@@ -11,10 +11,13 @@
 // multiple of 4 and rows must be aligned to 16 bytes; the caller pads channels where they are not. Offsets into an image are
 // 32-bit numbers (fewer registers): the caller sees to it that no array has 2³¹ numbers or more.
 //
+// On tensor cores, tensor_cores.cu is the faster one; the versions here are for kernels of more than 15 taps a side.
+//
 // Prediction (H100, ResNet-18, batch 64): the tensor-core versions reach 40 to 55 % of mma.sync's TF32
 // peak on 3×3 layers and are bound by memory on the stem and on 1×1 layers; the FP32 versions reach 70 to 80 % of the
 // FP32 peak. The simple versions are 20 to 50 times slower: no number is read from a cache on purpose.
-// Measurement: not yet measured.
+// Measurement (H200): the tensor-core versions take 1.1 (stem) to 4.7 times (512 channels at 7²) what cuDNN takes forward, and
+// 0.9 to 2.3 times for the weight gradient. `arrange` 0.002 to 0.005 ms for a layer of ResNet-18. FP32: not yet measured.
 
 struct Conv {
     int N, H, W, C;                              // the image; C counts the channels of one group

@@ -9,7 +9,12 @@
 // versions fetch 1.5 (3×3) to 2 (5×5) numbers per output and kernel row in place of 3 and 5, the rest comes from the L1
 // cache: 60 to 75 % of a plain copy's speed, where the simple ones reach 30 to 45 %. Weight gradient: the simple version keeps
 // a few hundred threads busy and is 100 times slower; one tap per block reads everything KH·KW times from the L2 cache; the
-// window in registers reads it KH times. Measurement: not yet measured.
+// window in registers reads it KH times.
+// Measurement (H200, batch 64, PyTorch channels-last beside it), ms, forward, image gradient, weight gradient: 3×3, 32 at 112²:
+// 0.104 / 0.069, 0.098 / 0.081, 0.178 / 0.060; 3×3/2, 96 at 112²: 0.101 / 0.094, 0.169 / 0.377, 0.250 / 0.113; 5×5, 240 at 28²:
+// 0.089 / 0.091, 0.091 / 0.092, 0.157 / 0.097; 5×5/2, 144 at 56²: 0.068 / 0.078, 0.102 / 0.330, 0.186 / 0.165; 3×3, 1152 at 7²:
+// 0.018 / 0.015, 0.016 / 0.016, 0.017 / 0.021. Memory alone would take 0.057, 0.107, 0.027, 0.040, 0.008: 55 to 100 % of its
+// speed for 3×3, a third for 5×5. The weight gradient, whose threads wait for one pixel after the other, is what is left to do.
 
 struct Depthwise {
     int N, H, W, C, OH, OW, KH, KW, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;

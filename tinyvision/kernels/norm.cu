@@ -8,7 +8,11 @@
 // Prediction (H100): bound by memory throughout. Forward reads x twice and writes y once; backward reads
 // dy, x (and y for ReLU) twice and writes dx once. The unfused ops move two to three times as much. The simple versions use
 // one thread per channel and leave nearly all of the GPU idle: 50 times slower.
-// Measurement: not yet measured.
+// Measurement (H200, batch 64, with ReLU; PyTorch's is cuDNN's without it), ms, ours / PyTorch's: 64 channels at 112²:
+// forward 0.191 / 0.161, backward 0.367 / 0.245; 64 at 56²: 0.060 / 0.047, 0.103 / 0.067; 128 at 28²: 0.029 / 0.039,
+// 0.057 / 0.040; 256 at 14²: 0.016 / 0.014, 0.021 / 0.015. At 112² that is 3.2 and 3.9 TB/s: at the memory's speed, as
+// predicted; cuDNN reads less because parts stay in the L2 cache from its first pass to its second. With loads of
+// one channel these took 1.5 times as long.
 
 constexpr int CHANNELS = 32, THREADS = 256;  // of a block; it is THREADS / (CHANNELS / WIDE) rows deep
 
@@ -223,7 +227,7 @@ __device__ __forceinline__ Numbers<WIDE> gradients(const float* dy, const float*
 }
 
 // scale = weight / sqrt(var + eps), shift = bias - (mean - given) · scale: what a convolution in front of a frozen batch-norm
-// does to its sums. Six operations on C numbers each, in one launch.
+// does to its sums. One version: six operations on C numbers each, in one launch.
 extern "C" __global__ void folded(const float* weight, const float* bias, const float* mean, const float* var,
                                   const float* given, float* scale, float* shift, int C, float eps) {
     int c = blockIdx.x * blockDim.x + threadIdx.x;

@@ -30,14 +30,15 @@ class Tile:
 
 # As tensor_cores.cu declares them.
 TILES = {
-    "correlate_mma_128x128": Tile(128, 128, 3, 128, 2),
     "correlate_mma_128x64": Tile(128, 64, 3, 128, 3),
     "correlate_mma_64x64": Tile(64, 64, 4, 128, 3),
     "correlate_wgmma_128x256": Tile(128, 256, 4, 256, 1),
     "correlate_wgmma_128x128": Tile(128, 128, 3, 256, 2),
     "correlate_wgmma_128x64": Tile(128, 64, 3, 256, 3),
     "weight_gradient_mma_128x128": Tile(128, 128, 2, 256, 1),
+    "weight_gradient_mma_64x128": Tile(64, 128, 2, 128, 2),
     "weight_gradient_mma_64x64": Tile(64, 64, 2, 128, 2),
+    "weight_gradient_wgmma_128x256": Tile(128, 256, 2, 256, 1),
     "weight_gradient_wgmma_128x128": Tile(128, 128, 2, 256, 2),
     "weight_gradient_wgmma_64x192": Tile(64, 192, 2, 256, 2),
     "weight_gradient_wgmma_64x128": Tile(64, 128, 2, 128, 3),
@@ -57,27 +58,28 @@ class Choice:
     blocks: int = 1
 
 
-# (generation, primitive) -> the first that fits is taken. Measured on an H200 where the generation is Hopper's; the
-# others' are from mma.sync's times on the same GPU.
+# (generation, primitive) -> the first that fits is taken. Measured on an H200, also the kernels by mma.sync, which are
+# for all other GPUs.
 CHOICES = {
     ("hopper", "correlate"): (
         Choice("correlate_wgmma_128x256", columns=193, depth=2048, blocks=90),
-        Choice("correlate_wgmma_128x128", columns=65, depth=257, blocks=66),
+        Choice("correlate_wgmma_128x128", columns=65, blocks=66),
         Choice("correlate_wgmma_128x64"),
     ),
     ("hopper", "weight_gradient"): (
+        Choice("weight_gradient_wgmma_128x256", rows=65, columns=2304),
         Choice("weight_gradient_wgmma_128x128", rows=65, columns=65),
         Choice("weight_gradient_wgmma_64x192", columns=257),
         Choice("weight_gradient_wgmma_64x128", columns=65),
         Choice("weight_gradient_wgmma_64x64"),
     ),
     ("ampere", "correlate"): (
-        Choice("correlate_mma_128x128", columns=65, depth=257, blocks=528),
-        Choice("correlate_mma_128x64", blocks=132),
+        Choice("correlate_mma_128x64", blocks=264),
         Choice("correlate_mma_64x64"),
     ),
     ("ampere", "weight_gradient"): (
         Choice("weight_gradient_mma_128x128", rows=65, columns=65),
+        Choice("weight_gradient_mma_64x128", columns=65),
         Choice("weight_gradient_mma_64x64"),
     ),
 }
