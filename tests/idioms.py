@@ -14,6 +14,8 @@ torch.max(a, 1, out=(torch.empty(3), torch.empty(3, dtype=torch.int64)))
 x = p * 2; x.detach_(); x.requires_grad, x.is_leaf, x
 F.mse_loss(a, i), F.l1_loss(a, b.double()), F.smooth_l1_loss(a.double(), i)
 nn.MSELoss()(a, target=b)
+x = torch.arange(120.0).view(2, 3, 4, 5).to(memory_format=torch.channels_last); x, x.stride(), x.contiguous(memory_format=torch.contiguous_format).stride()
+x = torch.ones(2, 3, 4, 5).contiguous(memory_format=torch.channels_last); x.is_contiguous(memory_format=torch.channels_last)
 [n for n, _ in nn.Sequential(nn.Linear(2, 3))._modules["0"]._parameters.items()]
 a[range(2)], a[range(3), k], a[[[0, 1], [1, 2]]]
 str(torch.Size([2, 3])), repr(a.shape), repr(r), repr(a[0, 0]), repr(i), repr(m), f"{a.shape}"

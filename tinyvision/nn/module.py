@@ -266,11 +266,12 @@ class Module:
         device: str | Device | None = None,
         dtype: DType | None = None,
         non_blocking: bool = False,
+        memory_format: Any = None,
     ) -> Self:
         """Move and/or convert all parameters and buffers: `model.to("cuda")`, `model.to(np.float64)`; returns self.
 
-        A tensor as target stands for its device and dtype; non_blocking is a permission that is not made use of. Raises
-        DeviceError, DtypeError."""
+        A tensor as target stands for its device and dtype; non_blocking and memory_format, which would change speed
+        alone, change nothing. Raises DeviceError, DtypeError."""
         for target in targets:
             if isinstance(target, Tensor):
                 device, dtype = target.device, target.dtype

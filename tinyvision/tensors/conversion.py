@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import is_channels_last
 from ..device import Device, device_of, to_device
-from ..errors import DtypeError
+from ..errors import DtypeError, OptionError, ShapeError
 from ..tape import differentiable
 from ..types import DType
 
@@ -55,3 +56,20 @@ def cast(value: Any, dtype: np.dtype) -> Any:
 def move(value: Any, where: Device) -> Any:
     """A tensor on another device; gradients flow back through it."""
     return _differentiable_move(value, where=where)
+
+
+def laid_out(x: Any, memory_format: Any) -> Any:
+    """x in another order in memory: with its channels last, as images (N, C, H, W) may lie, or in reading order.
+
+    Raises OptionError, ShapeError."""
+    if memory_format == "preserve_format":
+        return x
+    if memory_format == "contiguous_format":
+        return x.contiguous()
+    if memory_format != "channels_last":
+        raise OptionError(f"memory_format: channels_last, contiguous_format or preserve_format, got {memory_format!r}")
+    if x.ndim != 4:
+        raise ShapeError(f"memory_format: images (N, C, H, W) have their channels last, got {tuple(x.shape)}")
+    if is_channels_last(x.array):
+        return x
+    return copied(x.permute(0, 2, 3, 1), order="C").permute(0, 3, 1, 2)

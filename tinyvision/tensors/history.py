@@ -44,8 +44,8 @@ class AccumulateGrad:
         self.variable = variable
 
     def name(self) -> str:
-        """`AccumulateGrad`."""
-        return type(self).__name__
+        """What PyTorch calls it."""
+        return "torch::autograd::AccumulateGrad"
 
     next_functions: tuple[()] = ()
 

@@ -24,7 +24,7 @@ from ..tape import Record, Variable
 from ..types import Axes, DType
 from . import taped
 from .arguments import axis_of, new_shape, shape_of
-from .conversion import cast, copied, move, require_float
+from .conversion import cast, copied, laid_out, move, require_float
 from .history import GradFn
 from .hooks import RemovableHook
 from .indexing import own_index, steps_of, without_ones
@@ -243,8 +243,15 @@ class Tensor(Methods, Variable):
 
     # -- moving and converting
 
-    def to(self, *targets: Any, dtype: DType | None = None, device: Any = None, non_blocking: bool = False) -> Tensor:
-        """The tensor on another device and/or with another dtype: `x.to("cuda")`, `x.to(np.float64)`.
+    def to(
+        self,
+        *targets: Any,
+        dtype: DType | None = None,
+        device: Any = None,
+        non_blocking: bool = False,
+        memory_format: Any = None,
+    ) -> Tensor:
+        """The tensor on another device, with another dtype, or in another order: `x.to("cuda")`, `x.to(np.float64)`.
 
         non_blocking is a permission, not an order, as in PyTorch; `device.prefetch` is what copies ahead."""
         for target in targets:
@@ -259,10 +266,12 @@ class Tensor(Methods, Variable):
             result = cast(result, np.dtype(dtype))
         if device is not None and device_of(result.array) != as_device(device):
             result = move(result, as_device(device))
-        return result
+        return result if memory_format is None else laid_out(result, memory_format)
 
-    def contiguous(self) -> Tensor:
-        """Itself if its numbers lie in memory in reading order, else a copy in which they do."""
+    def contiguous(self, memory_format: Any = None) -> Tensor:
+        """Itself if its numbers lie in memory in reading order, or in this format, else a copy in which they do."""
+        if memory_format not in (None, "contiguous_format"):
+            return laid_out(self, memory_format)
         return self if _in_reading_order(self.array) else instead_of_view(copied(self, order="C"), self)
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
