@@ -14,7 +14,7 @@ import pytest
 from tinyvision import kernels, ops, threads
 from tinyvision.errors import DeviceError
 from tinyvision.kernels import DropIn
-from tinyvision.kernels.cpu import compiled, winograd
+from tinyvision.kernels.cpu import channels, compiled, winograd
 from tinyvision.ops.conv import conv2d_inference
 from tinyvision.ops.norm import running_moments
 
@@ -177,6 +177,13 @@ def test_what_is_only_read_may_be_read_only(name, make, options, rng, loops):
     dy = small(rng.standard_normal(y.shape))
     dy.flags.writeable = False
     (drop_in.backward or drop_in.op[1])(dy, cache, (True,) * len(ours))
+
+
+@pytest.mark.parametrize("module", ["winograd", "depthwise"])
+def test_a_bias_gradient_is_added_up_in_a_loop(module):
+    way = importlib.import_module(f"tinyvision.kernels.cpu.{module}").WAY
+    assert way.column_sums is channels.column_sums
+    assert way.any_order is False
 
 
 @pytest.mark.parametrize("needs", [(True, False, False), (False, True, False), (False, False, True)])

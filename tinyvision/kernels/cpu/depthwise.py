@@ -165,6 +165,5 @@ def _applies(x, weight, output, sliding, finished):
     return sliding.groups == x.shape[1] == weight.shape[0] > 1 and channels_are_last(x)
 
 
-DROP_INS = drop_ins(
-    Way(_applies, _correlate, _image_gradient, _weight_gradient, column_sums=column_sums), "depthwise", "depthwise"
-)
+WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, column_sums=column_sums)
+DROP_INS = drop_ins(WAY, "depthwise", "depthwise")

@@ -396,6 +396,5 @@ def pays(N: int, OH: int, OW: int, O: int, C: int) -> bool:
     return min(C, O) >= FEWEST_CHANNELS and saved > TRANSFORMING * tiles * (C + O) + MAKING * PLACES * C * O
 
 
-DROP_INS = drop_ins(
-    Way(_applies, _correlate, _image_gradient, _weight_gradient, True, column_sums), "winograd", "winograd"
-)
+WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, keeps=True, column_sums=column_sums)
+DROP_INS = drop_ins(WAY, "winograd", "winograd")
