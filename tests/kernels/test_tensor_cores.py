@@ -1,12 +1,14 @@
 """The kernels for tensor cores, of both generations: against `ops.conv` in float64, and with mistakes planted."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tinyvision import precision
-from tinyvision.kernels import conv, launch, linear, tensor_cores
+from tinyvision.errors import DeviceError
+from tinyvision.kernels import conv, launch, linear, machine_code, tensor_cores
 
 from .compare import close, run_both
 from .test_conv import SHAPES, TF32, reference, run_variant
@@ -146,6 +148,43 @@ def test_kernels_too_large_for_the_table_go_the_old_way(emulate, rng):
         y, cache = conv.DROP_INS[0].forward(x, w)
         conv.DROP_INS[0].backward(y, cache)
     assert not any("mma" in kernel for kernel in emulation.launched)
+
+
+def test_a_view_with_wide_gaps_is_copied_first(emulation, monkeypatch):
+    """Its offsets would not fit the kernel's 32 bits."""
+    x = emulation.array(np.arange(96, dtype=np.float32))[::8].reshape(1, 2, 3, 2, 1)
+    right = conv.arranged(x).copy()
+    monkeypatch.setattr(launch, "LARGEST", 40)
+    assert np.array_equal(conv.arranged(x), right)
+    assert np.array_equal(right[0, :, 0, :3], [[0, 16, 32], [8, 24, 40]])
+
+
+def test_machine_code_for_hopper_is_compiled_once(tmp_path, monkeypatch):
+    """And where nothing can be kept, for one process."""
+    made, error = [], type("NVRTCError", (Exception,), {})
+
+    def compiled(program, options):
+        if "broken" in program:
+            raise error
+        made.append((program, options))
+
+    nvrtc = SimpleNamespace(
+        NVRTCError=error, getVersion=lambda: (13, 0), createProgram=lambda text, *rest: text, compileProgram=compiled,
+        getCUBIN=lambda program: program.encode(), destroyProgram=lambda program: None,
+        getProgramLog=lambda program: "line 1: no such thing",
+    )  # fmt: skip
+    cupy = SimpleNamespace(cuda=SimpleNamespace(nvrtc=nvrtc))
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "kept"))
+    first = machine_code._for_hopper(cupy, "text", 0)
+    assert first.read_bytes() == b"text"
+    assert machine_code._for_hopper(cupy, "text", 0) == first
+    assert made == [("text", ("-arch=sm_90a", "-std=c++17"))]
+    assert machine_code._for_hopper(cupy, "another", 0) != first
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "file"))
+    assert machine_code._for_hopper(cupy, "text", 0).read_bytes() == b"text"
+    with pytest.raises(DeviceError, match=r"cuda:0: a kernel does not compile.*no such thing"):
+        machine_code._for_hopper(cupy, "broken", 0)
 
 
 def test_linear_layers_of_a_capture(emulate, rng, monkeypatch):

@@ -78,6 +78,9 @@ def arranged(kernels: Array) -> Array:
     rounds, as_they_are = get_precision() == "tf32", kernels.transpose(0, 1, 3, 4, 2)
     if not rounds and C % 4 == 0 and as_they_are.flags.c_contiguous:
         return gpu.aligned(as_they_are.reshape(groups * O, KH, KW, C))
+    sides = zip(kernels.shape, kernels.strides, strict=True)
+    if sum((length - 1) * abs(stride) for length, stride in sides) > 4 * gpu.LARGEST:
+        kernels = gpu.aligned(kernels)  # a view with gaps so wide that its offsets do not fit 32 bits
     out = gpu.empty(kernels, (groups * O, KH, KW, whole(C)))
     group, step_o, step_c, down, right = (stride // 4 for stride in kernels.strides)
     order = gpu.structure(

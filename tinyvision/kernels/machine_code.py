@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,14 @@ def _for_hopper(cupy, text, index):
             raise _refused(index, nvrtc.getProgramLog(program)) from error
         finally:
             nvrtc.destroyProgram(program)
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_name(f"{file.name}.{os.getpid()}")
-        unfinished.write_bytes(code)
-        unfinished.replace(file)  # whole at once, whoever else compiles the same
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            unfinished = file.with_name(f"{file.name}.{os.getpid()}")
+            unfinished.write_bytes(code)
+            unfinished.replace(file)  # whole at once, whoever else compiles the same
+        except OSError:  # a home that cannot be written: for this process alone, then
+            file = Path(tempfile.mkdtemp(prefix="tinyvision_")) / file.name
+            file.write_bytes(code)
     return file
 
 
