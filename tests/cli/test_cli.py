@@ -72,7 +72,7 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "predict", "evaluate", "compare", "search", "transfer", "info", "datasets", "doctor"]
+    "command", ["train", "predict", "evaluate", "compare", "search", "faces", "transfer", "info", "datasets", "doctor"]
 )
 def test_help(command, capsys):
     assert call("--help") == 0

@@ -20,7 +20,7 @@ def run_drawn(predictor: Any, args: argparse.Namespace) -> int:
     for option in ("top", "invert"):
         if getattr(args, option):
             raise OptionError(f"--{option} is for networks that name classes; {predictor.origin} finds places")
-    folder = None if args.save is None else _folder(args.save)
+    folder = None if args.save is None else folder_for(args.save)
     results: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     failed, taken = 0, set[str]()
@@ -38,7 +38,7 @@ def run_drawn(predictor: Any, args: argparse.Namespace) -> int:
         result = {"file": name, **found.as_json()}
         rows += [{"file": name, **row} for row in found.rows()]
         if folder is not None:
-            result["drawn"] = str(_save(found.drawn(image), folder, path, taken))
+            result["drawn"] = str(save_drawn(found.drawn(image), folder, path, taken))
         results.append(result)
         if not args.json:
             answer(f"{name}  {found.line()}" + (f"  -> {result['drawn']}" if folder is not None else ""))
@@ -52,7 +52,8 @@ def run_drawn(predictor: Any, args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _folder(text: str) -> Path:
+def folder_for(text: str) -> Path:
+    """The folder that --save names, made if need be. Raises FileError."""
     from ..train.runs import make_folder
 
     folder = Path(text).expanduser()
@@ -62,7 +63,7 @@ def _folder(text: str) -> Path:
     return folder
 
 
-def _save(pixels: Any, folder: Path, source: Path, taken: set[str]) -> Path:
+def save_drawn(pixels: Any, folder: Path, source: Path, taken: set[str]) -> Path:
     """Write a drawn picture under its source's name, with a number where two sources have one name."""
     from PIL import Image
 

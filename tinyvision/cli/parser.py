@@ -21,6 +21,7 @@ _COMMANDS = (
     "evaluate",
     "compare",
     "search",
+    "faces",
     "transfer",
     "export",
     "info",
