@@ -11,7 +11,7 @@ from .halves import halves
 from .judge import Settings, adopt, examine
 from .ops import spec
 from .place import Place
-from .reading import Layer, both_right, is_layer, recognise
+from .reading import RIGHT, Layer, is_layer, level, recognise
 from .report import Report
 from .supports import demands_of
 
@@ -45,9 +45,9 @@ def layer(
     chosen = mistakes(known.name) if bank is None else [m for m in bank if m.op == known.name]
     settings = Settings(known, False, chosen, signatures, time_limit, Place(), demands_of(supports), strict)
     reading, _ = recognise(known, Layer(make or layer, known.arguments, known.name))
-    if not both_right(reading):
-        recorded, right = recognise(known, Layer(make or layer, known.arguments, known.name, recorded=True))
-        reading = recorded if right and both_right(recorded) else reading
+    if level(reading) < RIGHT:
+        recorded, _ = recognise(known, Layer(make or layer, known.arguments, known.name, recorded=True))
+        reading = max(reading, recorded, key=level)
     forward, backward = adopt(settings, reading)
     examine(report, settings, forward, backward)
     if not strict:

@@ -13,7 +13,7 @@ from .bank import mistakes
 from .judge import Settings, adopt, examine
 from .ops import spec
 from .place import Place, is_array
-from .reading import Functions, both_right, recognise
+from .reading import RIGHT, Functions, level, recognise
 from .report import Report
 from .supports import demands_of
 
@@ -96,7 +96,7 @@ def _other_weights(settings, forward, backward):
     if settings.spec.name != "linear" or backward is None:
         return None
     reading, right = recognise(settings.spec, Functions(forward, backward, settings.spec.arguments))
-    return adopt(settings, reading) if right and reading.layouts["weight"].says and both_right(reading) else None
+    return adopt(settings, reading) if right and reading.layouts["weight"].says and level(reading) == RIGHT else None
 
 
 def _usual(settings, forward, backward):

@@ -9,6 +9,6 @@ its names, `functions` and `layers` drive a pair or a class, `form` gives one re
 from .form import Reading
 from .functions import Functions
 from .layers import Layer, is_layer
-from .recognise import both_right, recognise
+from .recognise import RIGHT, level, recognise
 
-__all__ = ["Functions", "Layer", "Reading", "both_right", "is_layer", "recognise"]
+__all__ = ["RIGHT", "Functions", "Layer", "Reading", "is_layer", "level", "recognise"]

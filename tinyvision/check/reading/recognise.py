@@ -80,9 +80,9 @@ def _drawn(known, driver):
 RAISES, RUNS, RIGHT = 0, 1, 2
 
 
-def both_right(reading: Reading) -> bool:
-    """True if forward and backward are right on a plain probe: then this is how the code was meant."""
-    return _error(reading) == 0.0 and _backward_level(reading) == RIGHT
+def level(reading: Reading) -> int:
+    """How well a reading fits on a plain probe: `RIGHT` if forward and backward are right, -1 for a wrong forward."""
+    return _backward_level(reading) if _error(reading) == 0.0 else -1
 
 
 def _backward_level(reading):
