@@ -28,13 +28,13 @@ class Found(Prediction):
     classes: list[str]
 
     def line(self) -> str:
-        """How many of each class, the surest first."""
+        """How many of each class, and the surest one's score; the surest class first."""
         if not len(self.boxes):
             return "nothing found"
         parts: dict[str, list[float]] = {}
         for label, score in zip(self.boxes.labels, self.boxes.scores, strict=True):
             parts.setdefault(self.classes[label], []).append(score)
-        return ", ".join(f"{len(s)} {name} ({max(s):.0%})" for name, s in parts.items())
+        return ", ".join(f"{name} ×{len(s)} ({max(s):.0%})" for name, s in parts.items())
 
     def as_json(self) -> dict[str, Any]:
         """Every box."""

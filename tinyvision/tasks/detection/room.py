@@ -157,7 +157,8 @@ class DetectionRoom(Room):
         self, model: Module, description: dict[str, Any], parts: Parts, test: Any
     ) -> tuple[list[str], dict[str, Any], list[str]]:
         """mAP by class and size, and pictures: true boxes beside those that were found."""
-        shown, what = (parts.test, "test") if parts.test is not None else (parts.val or parts.train, "validation")
+        named = {"test": parts.test, "validation": parts.val, "training": parts.train}
+        what, shown = next((name, part) for name, part in named.items() if part is not None)
         detector = Detector(model, Preprocessing.from_dict(description["input"]), parts.classes, "")
         sections = []
         if test is not None:

@@ -101,7 +101,7 @@ class Detection(Task):
         N, _, h, w = outputs.shape
         rows = outputs[:, K:].permute(0, 2, 3, 1).reshape(N * h * w, 4)[Tensor(wanted.places).to(outputs.device)]
         middles = Tensor(wanted.middles.astype(outputs.dtype)).to(outputs.device)
-        guessed = middles + rows.clamp(max=_LARGEST).exp() * _SIGNS(outputs) * STRIDE
+        guessed = middles + rows.clamp(max=_LARGEST).exp() * _signs(outputs) * STRIDE
         true = Tensor(wanted.boxes.astype(outputs.dtype)).to(outputs.device)
         weights = Tensor((wanted.weights / wanted.weights.sum()).astype(outputs.dtype)).to(outputs.device)
         return loss + self.box * (functional.box_iou_loss(guessed, true) * weights).sum()
@@ -126,7 +126,7 @@ class Detection(Task):
         return _Collecting(self)
 
 
-def _SIGNS(like: Any) -> Any:
+def _signs(like: Any) -> Any:
     """Left and top are subtracted, right and bottom added."""
     return Tensor(np.array([-1, -1, 1, 1], like.dtype)).to(like.device)
 

@@ -41,7 +41,7 @@ class SegmentationRoom(Room):
         "coco": "your own: --root FOLDER with annotations.json (polygons, RLE) and images/, or parts with these",
     }
     settings: ClassVar = {
-        "shapes": {**_SHARED, "epochs": 6, "batch_size": 8},
+        "shapes": {**_SHARED, "epochs": 12, "batch_size": 8},
         "nuclei": {**_SHARED, "epochs": 12},
         "folder": {**_SHARED, "epochs": 20},
         "coco": {**_SHARED, "epochs": 20},
@@ -168,7 +168,8 @@ class SegmentationRoom(Room):
         self, model: Module, description: dict[str, Any], parts: Parts, test: Any
     ) -> tuple[list[str], dict[str, Any], list[str]]:
         """Dice by class, how many things were found where that is known, and pictures: true beside predicted."""
-        shown, what = (parts.test, "test") if parts.test is not None else (parts.val or parts.train, "validation")
+        named = {"test": parts.test, "validation": parts.val, "training": parts.train}
+        what, shown = next((name, part) for name, part in named.items() if part is not None)
         segmenter = Segmenter(model, Preprocessing.from_dict(description["input"]), parts.classes, "")
         figures, found, there, said = [], 0, 0, 0
         dataset = shown.dataset
