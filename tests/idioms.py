@@ -14,6 +14,7 @@ torch.max(a, 1, out=(torch.empty(3), torch.empty(3, dtype=torch.int64)))
 x = p * 2; x.detach_(); x.requires_grad, x.is_leaf, x
 F.mse_loss(a, i), F.l1_loss(a, b.double()), F.smooth_l1_loss(a.double(), i)
 nn.MSELoss()(a, target=b)
+torch.ones(0).var(), torch.ones(3, 0).var(1), torch.ones(0, 3).std(0, unbiased=False), torch.ones(0).std(), torch.ones(1).var()
 x = torch.arange(120.0).view(2, 3, 4, 5).to(memory_format=torch.channels_last); x, x.stride(), x.contiguous(memory_format=torch.contiguous_format).stride()
 x = torch.ones(2, 3, 4, 5).contiguous(memory_format=torch.channels_last); x.is_contiguous(memory_format=torch.channels_last)
 [n for n, _ in nn.Sequential(nn.Linear(2, 3))._modules["0"]._parameters.items()]

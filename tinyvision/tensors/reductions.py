@@ -121,8 +121,10 @@ def _spread(what, x, dim, unbiased, correction):
     if count <= correction:
         if count > 1:
             raise ShapeError(f"{what}: of {count} numbers there is no variance with a correction of {correction}")
-        warnings.warn(f"{what}: a single number has no variance, so it is nan; use unbiased=False", stacklevel=3)
-        return x * math.nan, axes, 1
+        few = "a single number has" if count else "nothing has"
+        hint = "; use unbiased=False" if count else ""
+        warnings.warn(f"{what}: {few} no variance, so it is nan{hint}", stacklevel=3)
+        return x * math.nan, axes, math.nan
     return x - mean(x, axes, keepdim=True), axes, count - correction
 
 
