@@ -131,6 +131,61 @@ def test_every_leaf_owns_its_gradient():
     assert first.array.tolist() == [1, -1], "a gradient that somebody holds is not changed under his hands"
 
 
+def doubled(backward):
+    """2x with this backward, followed by a walk from ones; the gradient of x."""
+    x = leaf(1.0, 2.0, 3.0)
+    differentiable(lambda x: (x * 2, x), backward)(x).backward(np.ones(3))
+    return x.grad.array
+
+
+def test_a_gradient_that_nobody_else_has_is_adopted_and_not_copied():
+    seen = []
+
+    def fresh(dy, cache, needs):
+        dx = dy * 2
+        seen.append(dx.ctypes.data)
+        return dx
+
+    def turned(dy, cache, needs):
+        memory = np.array([[2.0], [2.0], [2.0]])
+        seen.append(memory.ctypes.data)
+        return memory[:, 0]
+
+    assert [doubled(backward).ctypes.data for backward in (fresh, turned)] == seen
+
+
+def test_a_gradient_that_somebody_keeps_is_copied():
+    kept = {}
+
+    def in_a_dictionary(dy, cache, needs):
+        kept["dx"] = dy * 2
+        return kept["dx"]
+
+    def as_a_view(dy, cache, needs):
+        dx = dy * 2
+        kept["dx"] = dx[:1]
+        return dx
+
+    def part_of_more(dy, cache, needs):
+        more = np.ones((2, 3)) * 2
+        kept["dx"] = more[1]
+        return more[0]
+
+    def as_memory(dy, cache, needs):
+        dx = dy * 2
+        kept["dx"] = memoryview(dx)
+        return dx
+
+    for backward in (in_a_dictionary, as_a_view, part_of_more, as_memory):
+        gradient = doubled(backward)
+        assert gradient.tolist() == [2, 2, 2]
+        memory = np.asarray(kept["dx"])
+        assert not np.shares_memory(gradient, memory if memory.base is None else memory.base), backward.__name__
+    for gradient in (np.array([2.0, 2.0, 2.0]), np.broadcast_to(2.0, 3), np.full(3, 2, np.float32)):
+        assert doubled(lambda dy, cache, needs, g=gradient: g) is not gradient
+        assert doubled(lambda dy, cache, needs, g=gradient: g).flags.writeable
+
+
 def test_inner_values_keep_no_gradient():
     x = leaf(1.0)
     y = F.exp(x)

@@ -104,7 +104,7 @@ def empty(like: Array, shape: Shape, dtype: DType = np.float32) -> Array:
 
 def address(array: Array) -> int:
     """The address of its first number."""
-    return array.data.ptr if hasattr(array.data, "ptr") else array.ctypes.data
+    return array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
 
 
 def aligned(array: Array) -> Array:
