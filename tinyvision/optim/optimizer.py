@@ -141,6 +141,7 @@ class Optimizer:
             self.count_replay(group)
             numbers = self.numbers(group)
             if numbers is not None:
+                use(device_of(self.live[id(group)]))
                 self.live[id(group)].set(numbers)
 
     def count_replay(self, group: dict[str, Any]) -> None:
