@@ -93,8 +93,8 @@ def test_out_of_memory_says_what_to_reduce_and_leaves_the_engine_working(cupy):
 
 def normalised():
     """A network with batch-norm, whose counters and statistics are part of a step."""
-    # Without a bias, which batch-norm would take out again: its gradient is rounding alone, and of that Adam makes steps
-    # of full length, up or down, so that two right runs differ by them.
+    # No bias before batch-norm, which would take it out again: its gradient is rounding alone, and of that Adam makes
+    # steps of full length, up or down, so that two right runs differ by them.
     torso = nn.Conv2d(3, 8, 3, padding=1, bias=False)
     layers = [torso, nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
     return nn.Sequential(*layers, nn.Linear(8 * 12 * 12, 10))
