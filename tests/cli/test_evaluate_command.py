@@ -112,6 +112,7 @@ def test_a_broken_picture_is_named_and_the_code_is_1(trained, tmp_path, capsys):
         (["{run}", "{p}", "--csv", "no/such/file.csv"], "its folder does not exist"),
         (["{run}", "{other}"], "none of the network's 10: 'cat'"),
         (["resnet19", "{p}"], "neither a file or folder nor a network"),
+        (["{run}", "{p}", "--report", "--run", "{run}"], "holds a run of training; choose another folder"),
         (["--resume", "nowhere"], "nothing to resume"),
         (["--resume", "nowhere", "--limit", "3"], "leave limit out"),
         (["{run}", "{p}", "--limit", "0"], "a whole number from 1"),

@@ -13,6 +13,7 @@ import pytest
 
 import tinyvision as tv
 from tinyvision import nn, optim
+from tinyvision.cli import main
 from tinyvision.errors import FileError, OptionError, ShapeError, WeightsError
 from tinyvision.interop import export, from_keras
 
@@ -486,3 +487,11 @@ def test_mutants_are_read_or_refused(tmp_path, suffix):
         except WeightsError:
             refused += 1
     assert refused > 30
+
+
+def test_export_refuses_options_that_would_change_nothing(tmp_path, capsys):
+    sequence(L.Dense(2), shape=(6,)).save(tmp_path / "net.keras")
+    for option, told in (("--weights", "has its own"), ("--image-size", "is for networks of pictures")):
+        assert main(["export", str(tmp_path / "net.keras"), str(tmp_path / "net.onnx"), option, "32"]) == 2
+        assert told in capsys.readouterr().err
+        assert not (tmp_path / "net.onnx").exists()

@@ -151,5 +151,9 @@ def test_the_command(tmp_path, monkeypatch, capsys, image):
     assert main([*run, "--overwrite", "--target", "3", "--invert"]) == 0
     assert main([*run, "--overwrite", "--target", "three"]) == 2
     assert "no such class" in capsys.readouterr().err
+    photo = (tmp_path / "photo.png").read_bytes()
+    assert main([*run, "-o", "photo.png", "--overwrite"]) == 2
+    assert "photo.png: the page is a .html" in capsys.readouterr().err
+    assert (tmp_path / "photo.png").read_bytes() == photo
     assert main(["explain", "runs/digits-1", "nowhere.png", "-o", "n.html"]) == 2
     assert not (tmp_path / "n.html").exists()

@@ -111,7 +111,12 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["picture"] == "lr.svg"
     assert len(found["rates"]) == len(found["losses"])
-    for wrong in (["--lr", "0.1"], ["--run", "x"], ["--resume"]):
+    refused = (["--lr", "0.1"], ["--run", "x"], ["--resume"], ["--overwrite"], ["--epochs", "3"], ["--patience", "1"],
+               ["--schedule", "cosine"], ["--processes", "2"], ["--distributed"])  # fmt: skip
+    for wrong in refused:
         assert main(["train", "--find-lr", *wrong]) == 2
+        told = capsys.readouterr().err
+        assert "leave" in told
+        assert wrong[0] in told
     assert main(["train", "--find-lr", "lr.txt"]) == 2
     assert "png or .svg" in capsys.readouterr().err

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     images = [read_image(Path(name).expanduser(), args.max_pixels) for name in names]
     features = find_features(args)
     one, other = (features([image])[0] for image in images)
-    cosine = float(one @ other)
+    cosine = min(max(float(one @ other), -1.0), 1.0)  # rounding may leave the range by a little
     if args.json:
         answer_json({"files": list(names), "cosine": cosine, "network": features.origin})
     else:

@@ -54,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
 
     source = Path(args.image).expanduser()
     out = Path(args.output).expanduser() if args.output else Path(f"{source.stem}.html")
+    if out.suffix.lower() not in (".html", ".htm"):  # with --overwrite a picture would be lost by a slip
+        raise OptionError(f"-o {printable(out)}: the page is a .html")
     if out.exists() and not args.overwrite:
         raise OptionError(f"{printable(out)} exists already; --overwrite replaces it, -o FILE writes another")
     where = use_device(args)

@@ -71,11 +71,15 @@ def _from_keras(args, out):
     """The same for a network that Keras has written, whose file says for which inputs it is."""
     from ..interop import export, from_keras
 
+    if args.weights:
+        raise OptionError(f"--weights goes with the name of a network; {args.what} has its own")
     model = from_keras(args.what).eval()
     if len(model.input_shapes) != 1:
         raise OptionError(f"{args.what}: a network with {len(model.input_shapes)} inputs; only one is written")
     shape = model.input_shapes[0] or ()
-    if args.image_size and len(shape) == 3:
+    if args.image_size and len(shape) != 3:
+        raise OptionError(f"--image-size is for networks of pictures; {args.what} takes inputs {shape}")
+    if args.image_size:
         shape = (shape[0], args.image_size, args.image_size)
     if not shape or not all(isinstance(n, int) and 0 < n < 1 << 16 for n in shape):
         raise OptionError(f"{args.what}: the file leaves open for which inputs it is, {shape}; give --image-size")

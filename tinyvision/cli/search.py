@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..errors import OptionError
 from ..printable import printable
 from .compare import add_network, find_features
 from .parser import whole
@@ -46,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     from ..tasks.recognition import Index
     from ..train.console import reporter
 
+    if args.save is not None:
+        _check_sheet(args)
     image = read_image(Path(args.query).expanduser(), args.max_pixels)
     features = find_features(args)
     console = reporter(None if args.quiet else "auto")
@@ -66,6 +69,22 @@ def run(args: argparse.Namespace) -> int:
         for path, cosine in found:
             answer(f"{cosine:.4f}  {path}")
     return 1 if index.errors else 0
+
+
+def _check_sheet(args: argparse.Namespace) -> None:
+    """Raise OptionError now, and not after the search, for a sheet that cannot be written or would replace a picture
+    that is searched."""
+    sheet = Path(args.save).expanduser().absolute()
+    if sheet.suffix.lower() != ".png":
+        raise OptionError(f"--save {printable(args.save)}: the sheet is a .png")
+    if not sheet.parent.is_dir():
+        raise OptionError(f"--save {printable(args.save)}: its folder does not exist")
+    if not sheet.exists():
+        return
+    sheet = sheet.resolve()
+    folder, query = (Path(text).expanduser().resolve() for text in (args.folder, args.query))
+    if sheet == query or folder in sheet.parents:
+        raise OptionError(f"--save {printable(args.save)}: is one of the pictures; name a file that is none of them")
 
 
 def _save(path: str, query: Any, found: list[tuple[Path, float]], max_pixels: int) -> None:

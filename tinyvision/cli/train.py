@@ -103,6 +103,10 @@ def add_parser(commands: Any) -> None:
     p.set_defaults(run=run)
 
 
+# A range test sets the rate of every step itself, and ends by itself.
+_NOT_SEARCHED_WITH = ("epochs", "schedule", "patience")
+
+
 def _add_settings(how: Any) -> None:
     how.add_argument("--epochs", type=whole(1), metavar="N", help="how often to go through the training images")
     how.add_argument("--batch-size", type=whole(1), metavar="N", help="images in a step")
@@ -174,6 +178,8 @@ def run(args: argparse.Namespace) -> int:
     if args.run_folder == "":
         raise OptionError("--run is empty; name a folder, or leave it out for the next free runs/DATA-N")
     check_launch(args)
+    if args.find_lr is not None and (args.distributed or (args.processes or 1) > 1):
+        raise OptionError("--find-lr runs in one process; leave out --processes and --distributed")
     if args.download and (args.distributed or (args.processes or 1) > 1):
         raise OptionError("--download is for one process; fetch the files once without --processes or --distributed")
     if args.processes is not None and args.processes > 1:
@@ -205,9 +211,11 @@ def _find_lr(args: argparse.Namespace, where: Any, settings: dict[str, Any]) -> 
     from .. import random
     from ..train.find_lr import find_lr
 
-    for name in ("resume", "run_folder"):
-        if getattr(args, name) is not None:
-            raise OptionError(f"--find-lr trains nothing and keeps nothing; leave --{name.partition('_')[0]} out")
+    given = {"resume": args.resume, "run": args.run_folder, "overwrite": args.overwrite or None}
+    given |= {name: getattr(args, name) for name in _NOT_SEARCHED_WITH}
+    for name, value in given.items():
+        if value is not None:
+            raise OptionError(f"--find-lr trains nothing and keeps nothing; leave --{name} out")
     if args.find_lr.rpartition(".")[2].lower() not in ("png", "svg"):
         raise OptionError(f"--find-lr {args.find_lr}: the picture is a .png or .svg")
     if args.lr is not None:
@@ -216,7 +224,7 @@ def _find_lr(args: argparse.Namespace, where: Any, settings: dict[str, Any]) -> 
     parts = _open_parts(args, plan)
     with random.use(random.stream(plan.seed, "init")):
         model = plan.room.begin(plan.description)
-    chosen = {k: v for k, v in plan.settings.items() if k not in ("epochs", "lr", "schedule", "patience")}
+    chosen = {k: v for k, v in plan.settings.items() if k not in ("lr", *_NOT_SEARCHED_WITH)}
     task = plan.room.task(plan.description)
     log = None if args.quiet else "auto"
     found = find_lr(model, parts.train, device=where, workers=args.workers, task=task, log=log, **chosen)

@@ -34,7 +34,7 @@ from .console import reporter
 from .evaluate import Evaluation, evaluate
 from .interrupt import Interrupted, StopRequest
 from .recipes import Network
-from .runs import EVALUATION, FolderLock, make_folder
+from .runs import BEST, EVALUATION, LAST, FolderLock, make_folder
 
 _KEEP_EVERY = 10.0  # seconds of work that a power cut may cost
 _PART, _PART_NAME = "scores-{:05}.safetensors", re.compile(r"scores-(\d{5,})\.safetensors")
@@ -268,6 +268,8 @@ def _check_run(run: Path, identity: dict[str, Any], resume: bool) -> None:
                 f"{printable(run)} already holds an evaluation; go on with it (--resume, in Python resume=True), or "
                 f"choose another folder"
             )
+        if any((run / name).exists() for name in (LAST, BEST)):  # whose report.html this one's would replace
+            raise CheckpointError(f"{printable(run)} holds a run of training; choose another folder")
         return
     before = _note(run)
     changed = [name for name in identity if name != "pictures" and before.get(name) != identity[name]]

@@ -135,7 +135,7 @@ class Index:
 
     def nearest(self, query: np.ndarray, count: int) -> list[tuple[Path, float]]:
         """The pictures closest to a direction (D,), with their cosines, the closest first."""
-        cosines = self.features @ query
+        cosines = (self.features @ query).clip(-1, 1)  # rounding may leave the range by a little
         return [(self.paths[i], float(cosines[i])) for i in np.argsort(-cosines, kind="stable")[:count]]
 
     def _name(self, path: Path, state: str) -> str:
