@@ -141,7 +141,13 @@ def break_colour(root):
         mask_file(root, np.full((40, 48, 3), 9, np.uint8), f"{number}.png")
 
 
+def empty_all(root):
+    for number in range(4):
+        mask_file(root, np.zeros((40, 48), np.uint8), f"{number}.png")
+
+
 MISTAKES = {
+    "nothing in any mask": (empty_all, "every mask is empty, so there is nothing to learn"),
     "sizes": (break_size, r"0\.png: the mask is 48 x 41 pixels and its image 48 x 40"),
     "a number without a class": (break_number, r"0\.png: has the number 2, but there are 2 classes"),
     "a colour without a class": (break_colour, r"0\.png: the colour #090909 at \(0, 0\) is no class's"),

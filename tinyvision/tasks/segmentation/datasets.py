@@ -84,7 +84,7 @@ class MaskFolder(Dataset):
             return ["background", "object"]
         if file.exists():
             return self._named(file)
-        self.binary, most = True, 0
+        self.binary, most, filled = True, 0, False
         for _, mask in self.pairs:  # what the numbers mean depends on all of them
             raw = read_mask(mask, self.max_pixels)
             if raw.ndim == 3:
@@ -93,6 +93,7 @@ class MaskFolder(Dataset):
                     f"line for each class, such as: road #804080"
                 )
             values = np.unique(raw)
+            filled |= bool(values.any())
             self.binary &= set(values.tolist()) <= {0, VOID}
             most = max(most, int(values[values != VOID].max(initial=0)))
             if most > VOID:
@@ -100,10 +101,10 @@ class MaskFolder(Dataset):
                     f"{printable(mask)}: has the number {most}; if masks count things, say so (--instances, in Python "
                     f"instances=True); classes go up to 254"
                 )
+        if not filled:  # first of all, for masks of zeros alone pass as binary, too
+            raise DataError(f"{printable(self.root)}: every mask is empty, so there is nothing to learn")
         if self.binary:
             return ["background", "object"]
-        if most == 0:
-            raise DataError(f"{printable(self.root)}: every mask is empty, so there is nothing to learn")
         return ["background", *(f"class {k}" for k in range(1, most + 1))]
 
     def _named(self, file: Path) -> list[str]:
