@@ -112,10 +112,13 @@ def missed(made, path):
         lines.append(f"* Not measured: {'; '.join(unmeasured)}.")
     if len(lines) == 2:
         lines.append("None.")
-    tried = path.with_suffix(".tried.md")
-    if tried.is_file():
-        lines += ["", "### What was tried", "", tried.read_text(encoding="utf-8").strip()]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_tried(path)])
+
+
+def _tried(path):
+    """What people have written beside a record."""
+    page = path.with_suffix(".tried.md")
+    return ["", "### What was tried", "", page.read_text(encoding="utf-8").strip()] if page.is_file() else []
 
 
 def gpu_sections(records, folder):
@@ -128,5 +131,5 @@ def gpu_sections(records, folder):
     for path, made in records.items():
         gpu_page.check(made, path)
         pictures = {n: f"![{text}]({folder}/{file})" for n, (file, text) in gpu_page.draw(made, path).items()}
-        parts.append(gpu_page.section(made, path, pictures))
+        parts.append("\n".join([gpu_page.section(made, path, pictures), *_tried(path)]))
     return "\n\n".join(parts)

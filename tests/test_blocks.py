@@ -28,6 +28,15 @@ def test_elementwise_work_reaches_every_number_whatever_the_memory(order, rng):
         np.testing.assert_array_equal(y, -a)
 
 
+def test_along_an_axis_of_one_number_there_is_no_distance():
+    """The mean over H and W of channels-last images has strides there that no new array would have."""
+    base = np.arange(32, dtype=np.float32).reshape(2, 1, 1, 16)
+    x = np.lib.stride_tricks.as_strided(base, (2, 16, 1, 1), (64, 4, 4096, 12))
+    shapes = []
+    blocks.over_memory(lambda a, y: shapes.append((a.shape, y.shape)), x, np.empty_like(x))
+    assert shapes == [((32,), (32,))]
+
+
 def test_scratch_is_reused_and_released():
     like = np.zeros(1, np.float32)
     first = blocks.scratch("a test", (10, 20), like)

@@ -138,12 +138,19 @@ def over_memory(work: Callable[..., Any], *arrays: Array) -> None:
     if not on_cpu(first) or first.ndim == 0:
         work(*arrays)
         return
-    flat = [_flat_memory(a) for a in arrays] if all(a.strides == first.strides for a in arrays) else [None]
+    flat = [_flat_memory(a) for a in arrays] if all(_alike(a, first) for a in arrays) else [None]
     parts: Sequence[Array] = arrays if flat[0] is None else flat
     if first.nbytes * len(arrays) <= SMALL_BYTES:  # one piece, and nobody to be told
         work(*parts)
         return
     over_rows(lambda some: work(*(a[some] for a in parts)), *parts)
+
+
+def _alike(a, b):
+    """Whether two arrays of one shape are laid out alike; along an axis of one number there is no distance."""
+    return a.strides == b.strides or all(
+        n == 1 or s == t for n, s, t in zip(a.shape, a.strides, b.strides, strict=True)
+    )
 
 
 def pointwise(formula: Callable[..., Array], *arrays: Array) -> Array:
