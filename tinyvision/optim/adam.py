@@ -58,13 +58,13 @@ class Adam(Optimizer):
             return False  # a parameter that joined later is corrected for its own start
         for p, state in zip(parameters, states, strict=True):
             _begin(p, state)
-        means = [[state[name] for state in states] for name in ("exp_avg", "exp_avg_sq")]
-        if not all(sgd.applies(weights, mean, "adam") for mean in means):
+        firsts, seconds = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq"))
+        if not (sgd.applies(weights, firsts, "adam") and sgd.applies(weights, seconds, "adam")):
             return False
         if live is None:
             for state in states:
                 state["step"] += 1
-        adam.step(weights, gradients, *means, self._rule(group, states[0]["step"]), live)
+        adam.step(weights, gradients, firsts, seconds, self._rule(group, states[0]["step"]), live)
         return True
 
     def _rule(self, group, count):
