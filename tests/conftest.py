@@ -37,6 +37,16 @@ def _same_start():
         tinyvision.set_num_threads(threads)
 
 
+@pytest.fixture
+def loops_as_here(monkeypatch, tmp_path):
+    """Processes that a test starts have compiled loops only if this one has them, and not because another test has made
+    some meanwhile: they round differently."""
+    from tinyvision.kernels.cpu.compiled import ready
+
+    if not ready():
+        monkeypatch.setenv("TINYVISION_HOME", str(tmp_path / "home"))
+
+
 def pytest_configure(config):
     """Some tests press Ctrl-C, or close a terminal, which a program in the background ignores, and its children too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -270,7 +270,7 @@ def wait_for_steps(process, checkpoint, steps):
     pytest.fail("the run does not get on")
 
 
-def test_kill_9_and_resume(tmp_path):
+def test_kill_9_and_resume(tmp_path, loops_as_here):
     options = ["train", "--epochs", "3", "--threads", "1", "--quiet", "--save-every", "0"]
     killed = tinyvision_process(*options, cwd=tmp_path)
     wait_for_steps(killed, tmp_path / "runs" / "digits-1" / "last.safetensors", 22)

@@ -20,7 +20,6 @@ CONV = {
     "no check of the last column": ("if (at >= 0 && o < g.O) finish", "if (at >= 0) finish"),
     "no check of the last row": ("first_m + threadIdx.x, p = m", "min(first_m + (int)threadIdx.x, M - 1), p = m"),
     "fragments in the wrong order": ("a[i][1] = to_tf32(top[8 * BK + left]);", "a[i][1] = to_tf32(top[right]);"),
-    "not rounded to TF32": ("b[j][1] = to_tf32(top[right]);", "b[j][1] = __float_as_int(top[right]);"),
     "bank swizzle on one side only": ("int key = group >> 1 & 3;", "int key = group & 3;"),
     "weight gradient skips a pixel": ("advance(8);", "advance(9);"),
     "splits overlap": ("end = begin + share < M ? begin + share : M;", "end = M;"),

@@ -12,6 +12,7 @@ from .test_compile import TEXTS
 # simple version -> the fast kernels (steps of one computation, or variants) that compute the same
 BESIDE = {
     "activation": {},
+    "adam": {"adam_simple": "adam_step"},
     "conv": {
         "correlate_simple": "correlate_(fp32|tf32)_(64|128)",
         "weight_gradient_simple": "weight_gradient_(fp32|tf32)_(64|128)|add_splits",

@@ -144,7 +144,7 @@ resume={resume}) """
 
 
 @pytest.mark.parametrize("step", [2, 9])
-def test_kill_9(tmp_path, unbroken, step):
+def test_kill_9(tmp_path, unbroken, loops_as_here, step):
     run = tmp_path / "run"
     places = {
         "tests": str(Path(__file__).parent),

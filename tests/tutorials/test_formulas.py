@@ -14,8 +14,8 @@ from tutorials import pages
 COMMANDS = set(
     re.findall(
         r"\w+",
-        """approx begin cdot cr end enspace exp frac ge gt hat ldots le left leftarrow lfloor log lt mathit mathrel
-        mathrm max mu ne partial qquad quad rfloor right sigma star sum text tfrac varepsilon""",
+        """approx begin cdot cos cr end enspace exp frac ge gt hat ldots le left leftarrow lfloor log lt mathit mathrel
+        mathrm max mu ne partial qquad quad rfloor right sigma sin star sum text tfrac theta varepsilon""",
     )
 )
 # How many arguments in braces a command takes, and what stands in them unread by mathematics.

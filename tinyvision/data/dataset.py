@@ -144,7 +144,7 @@ class TensorDataset(Dataset):
         return self.batch(index if isinstance(index, slice) else self._index(index))
 
     def __repr__(self) -> str:
-        return f"TensorDataset({', '.join(str(t.shape) for t in self.tensors)})"
+        return f"TensorDataset({', '.join(str(tuple(t.shape)) for t in self.tensors)})"
 
     @property
     def can_batch(self) -> bool:

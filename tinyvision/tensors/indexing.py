@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import full_name, is_array
+from ..arrays import check_is_array, full_name, is_array, looks_like_an_array
 from ..errors import DtypeError, ShapeError
 from ..tape import Variable
 from ..types import Array
@@ -61,6 +61,8 @@ def _plain(part):
     if isinstance(part, (bool, np.bool_)):
         return np.asarray(part)
     if not is_array(part):
+        if looks_like_an_array(part):
+            check_is_array("index", "index", part)  # says whose it is, and what to do
         if not hasattr(
             part, "__index__"
         ):  # NumPy would take it for what chooses, and give a copy that looks like a view
