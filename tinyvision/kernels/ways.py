@@ -124,6 +124,8 @@ def _sliding(stride: IntOrPair, padding: IntOrPair, dilation: IntOrPair, groups:
 
 def _fits(x, weight, vectors):
     """Whether x, weight and what meets every output channel have the shapes of a convolution with something in it."""
+    if x is None or weight is None:  # the op says what is missing
+        return False
     if x.ndim != 4 or weight.ndim != 4 or 0 in (*x.shape, *weight.shape):
         return False
     return all(v is None or tuple(v.shape) == weight.shape[:1] for v in vectors)
