@@ -327,6 +327,7 @@ def test_the_switch_and_float64(monkeypatch):
     pair = (ops.relu_forward, ops.relu_backward)
     marker = DropIn("activation", pair, lambda x: "forward", lambda *a: "backward")
     monkeypatch.setattr(kernels, "_on_cpu", {pair: [marker]})
+    monkeypatch.setattr(kernels, "_choices", {})  # what was chosen before is remembered
     x = np.zeros(3, np.float32)
     assert kernels.choose_on_cpu(*pair, [x], {}) == (marker.forward, marker.backward)
     assert kernels.choose_on_cpu(*pair, [x.astype(float)], {}) == pair
