@@ -27,7 +27,8 @@ def from_keras(path: str | os.PathLike[str]) -> KerasModel:
     """The network in a file of Keras's (1 to 3) or TensorFlow.js's, as a Module.
 
     It takes and gives pictures as (N, C, H, W), the order of this package; `x.permute(0, 3, 1, 2)` makes it of Keras's.
-    Layers that were not trainable are frozen. In training the running variance of a batch-norm is the unbiased one, as
+    Like any new module it is in training mode: call `eval()` before it predicts. Layers that were not trainable are
+    frozen. In training the running variance of a batch-norm is the unbiased one, as
     everywhere here, where Keras takes the biased one.
 
     Raises FileError if there is no such file, WeightsError if it is damaged, or has layers that are not known here (all

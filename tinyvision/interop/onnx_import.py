@@ -28,8 +28,9 @@ def from_onnx(path: str | os.PathLike[str]) -> OnnxModel:
     """The network in an ONNX file, as a Module that takes the graph's inputs in order.
 
     Floating-point initializers are Parameters under their names in the file, `a.b.weight` that of a module in a module;
-    the running statistics of batch-norms are buffers. Raises FileError if there is no such file, WeightsError if it is
-    no ONNX model, if it is damaged, or if it has nodes that are not known here (all are listed)."""
+    the running statistics of batch-norms are buffers. Like any new module it is in training mode: call `eval()` before
+    it predicts. Raises FileError if there is no such file, WeightsError if it is no ONNX model, if it is damaged, or if
+    it has nodes that are not known here (all are listed)."""
     onnx = package()
     path = Path(path).expanduser()
     if not path.is_file():
