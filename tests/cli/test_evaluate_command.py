@@ -18,7 +18,6 @@ from tinyvision.cli import main
 from tinyvision.data import Digits
 
 ROOT = str(Path(tinyvision.__file__).parents[1])
-ENVIRONMENT = {**os.environ, "PYTHONPATH": ROOT + os.pathsep + os.environ.get("PYTHONPATH", "")}
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +140,8 @@ def test_ctrl_c_says_how_to_go_on(trained, tmp_path):
         "console.Reporter.counter = counter\n"
         f"sys.exit(main(['evaluate', {str(trained)!r}, {folder!r}, '--batch-size', '10', '--workers', '0']))\n"
     )
-    done = subprocess.run([sys.executable, "-c", slow], capture_output=True, text=True, env=ENVIRONMENT)
+    environment = {**os.environ, "PYTHONPATH": ROOT + os.pathsep + os.environ.get("PYTHONPATH", "")}
+    done = subprocess.run([sys.executable, "-c", slow], capture_output=True, text=True, env=environment)
     assert done.returncode == 128 + signal.SIGINT
     assert "stopped after 10 of 60 pictures; go on with: tinyvision evaluate --resume runs/evaluate-1" in done.stderr
     assert done.stdout == ""
