@@ -53,7 +53,11 @@ def _lead_first(evidences):
 
 
 def _same_as(mistake, evidences):
-    """True if the mistake predicts what was seen on every probe: the same numbers and shapes, or an exception."""
+    """True if the mistake predicts, in one of its forms, what was seen on every probe: numbers, or an exception."""
+    return any(_predicts(form, evidences) for form in (mistake.wrong, *mistake.also))
+
+
+def _predicts(form, evidences):
     seen = 0
     for e in evidences:
         try:
@@ -63,7 +67,7 @@ def _same_as(mistake, evidences):
                     if e.position < 0
                     else (e.probe.inputs, e.probe.options, e.probe.dy)
                 )
-                wrong = np.asarray(mistake.wrong(*arguments), dtype=np.float64)
+                wrong = np.asarray(form(*arguments), dtype=np.float64)
         except (ValueError, IndexError, TypeError, ZeroDivisionError, KeyError):
             wrong = None
         if (wrong is None) != (e.yours is None):

@@ -14,6 +14,7 @@ from typing import Any
 class Mistake:
     """One mistake: `wrong(inputs, options)` for the output "y", `wrong(inputs, options, dy)` for a gradient.
 
+    `also` are other forms of it that give other numbers: a sum without keepdims, with the maximum subtracted or not.
     Mistakes of behaviour (an argument changed in place, state kept between calls) have `pair` instead, which makes a
     fresh (forward, backward), and `shows`, the id of the observation by which they are recognised."""
 
@@ -24,6 +25,7 @@ class Mistake:
     wrong: Callable[..., Any] | None = None
     pair: Callable[..., Any] | None = None
     shows: str | None = None
+    also: tuple[Callable[..., Any], ...] = ()
 
     def functions(self) -> tuple[Any, Any]:
         """A fresh (forward, backward) in the ops' convention, with this mistake and no other."""
@@ -49,14 +51,16 @@ class Bank:
         wrong: Callable[..., Any] | None = None,
         pair: Callable[..., Any] | None = None,
         shows: str | None = None,
+        also: tuple[Callable[..., Any], ...] = (),
     ) -> None:
         """Add a mistake; its id is "<op>.<argument>.<name>"."""
-        self.mistakes.append(Mistake(f"{self.op}.{argument}.{name}", self.op, argument, says, wrong, pair, shows))
+        self.mistakes.append(Mistake(f"{self.op}.{argument}.{name}", self.op, argument, says, wrong, pair, shows, also))
 
 
 def mistakes(op: str | None = None) -> list[Mistake]:
     """All mistakes of one op, or of all ops."""
-    from . import batchnorm, conv2d, elementwise, linear, loss, pool, sgd, unfold
+    from . import batchnorm, conv2d, conv2d_gradients, elementwise, linear, loss, pool, sgd, unfold
 
-    banks = [b for m in (linear, elementwise, conv2d, pool, batchnorm, loss, unfold, sgd) for b in m.BANKS]
+    modules = (linear, elementwise, conv2d, conv2d_gradients, pool, batchnorm, loss, unfold, sgd)
+    banks = [b for m in modules for b in m.BANKS]
     return [m for b in banks if op in (None, b.op) for m in b.mistakes]

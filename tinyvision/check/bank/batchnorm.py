@@ -74,6 +74,26 @@ _y(
     "Your mean and variance are over all axes; keep the channels apart.",
     lambda q, i, o: _Parts(i, o, (0, 1, 2, 3)).y,
 )
+_y(
+    "mean_over_batch_only",
+    "Your mean is over the batch only; take it over N, H and W, as the variance.",
+    lambda q, i, o: q.gamma * (q.x - q.x.mean(0)) / q.sigma + q.beta,
+)
+_y(
+    "over_channels",
+    "Your mean and variance are over the channels of each pixel; take them over N, H and W.",
+    lambda q, i, o: _Parts(i, o, (1,)).y,
+)
+_y(
+    "std_for_variance",
+    "You took the standard deviation for the variance, and its root once more.",
+    lambda q, i, o: q.gamma * (q.x - q.mean) / np.sqrt(np.sqrt(q.var) + o["eps"]) + q.beta,
+)
+_y(
+    "parameters_along_width",
+    "weight and bias (C,) meet the last axis, W; give them two more: weight[:, None, None]. It only runs where W = C.",
+    lambda q, i, o: i[1] * q.xhat + i[2],
+)
 _y("gamma_missing", "You did not multiply by weight (γ).", lambda q, i, o: q.xhat + q.beta)
 _y("beta_missing", "You did not add bias (β).", lambda q, i, o: q.gamma * q.xhat)
 _y("beta_inside", "You added bias (β) before multiplying by weight (γ).", lambda q, i, o: q.gamma * (q.xhat + q.beta))
@@ -141,6 +161,16 @@ _dx(
     "sums_not_means",
     "You took the sums of dy and dy·x̂ where means belong.",
     lambda q, d, i, o: q.gamma / q.sigma * (d - (_mean(d) + q.xhat * _mean(d * q.xhat)) * q.m),
+)
+_dx(
+    "mean_term_not_averaged",
+    "You subtracted Σ dy; it is the mean of dy, Σ dy / (N·H·W).",
+    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) * q.m - q.xhat * _mean(d * q.xhat)),
+)
+_dx(
+    "variance_term_not_averaged",
+    "Your variance term has Σ dy·x̂; it is the mean of dy·x̂, divided by N·H·W.",
+    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) - q.xhat * _mean(d * q.xhat) * q.m),
 )
 _dx(
     "unbiased_variance",

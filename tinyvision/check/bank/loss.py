@@ -14,21 +14,30 @@ def _s(x, axis=1):
     return right_softmax(x, axis)
 
 
+def _e(x):
+    return np.exp(x - x.max(1, keepdims=True))
+
+
 soft.add(
-    "y", "over_batch", "You normalised over the batch; normalise over the classes (axis 1).", lambda i, o: _s(i[0], 0)
+    "y",
+    "over_batch",
+    "You normalised over the batch; normalise over the classes (axis 1).",
+    lambda i, o: _s(i[0], 0),
+    also=(lambda i, o: _e(i[0]) / _e(i[0]).sum(0),),
 )
 soft.add(
     "y",
     "over_everything",
     "You divided by the sum over everything; each row must sum to 1.",
     lambda i, o: np.exp(i[0]) / np.exp(i[0]).sum(),
+    also=(lambda i, o: _e(i[0]) / _e(i[0]).sum(),),
 )
 soft.add("y", "not_normalised", "You did not divide by the row's sum.", lambda i, o: np.exp(i[0]))
 soft.add(
     "y",
     "shifted_not_normalised",
     "You subtracted the row's maximum but did not divide by the row's sum.",
-    lambda i, o: np.exp(i[0] - i[0].max(1, keepdims=True)),
+    lambda i, o: _e(i[0]),
 )
 soft.add(
     "y", "no_exponential", "You divided x by the row's sum without exp.", lambda i, o: i[0] / i[0].sum(1, keepdims=True)
@@ -42,7 +51,7 @@ soft.add(
     "y",
     "shifted_numerator_only",
     "You subtracted the maximum in the numerator only.",
-    lambda i, o: np.exp(i[0] - i[0].max(1, keepdims=True)) / np.exp(i[0]).sum(1, keepdims=True),
+    lambda i, o: _e(i[0]) / np.exp(i[0]).sum(1, keepdims=True),
 )
 soft.add("y", "base_two", "You used powers of 2; softmax uses exp.", lambda i, o: _s(i[0] * np.log(2)))
 soft.add(
@@ -58,13 +67,21 @@ soft.add(
     "sum_not_kept",
     "You divided by e.sum(axis=1) without keepdims=True: column k was divided by the sum of row k. It only runs where "
     "N = K.",
-    lambda i, o: np.exp(i[0]) / np.exp(i[0]).sum(1, keepdims=True) * _ratio_of_rows(i[0], np.exp),
+    lambda i, o: np.exp(i[0]) / np.exp(i[0]).sum(1),
+    also=(lambda i, o: _e(i[0]) / _e(i[0]).sum(1),),
 )
 soft.add(
     "y",
     "maximum_not_kept",
     "You subtracted x.max(axis=1) without keepdims=True: column k lost the maximum of row k. It only runs where N = K.",
     lambda i, o: _s(i[0] - i[0].max(1)),
+)
+soft.add(
+    "y",
+    "neither_kept",
+    "Neither x.max(axis=1) nor e.sum(axis=1) has keepdims=True: columns met what belongs to rows. It only runs where "
+    "N = K.",
+    lambda i, o: np.exp(i[0] - i[0].max(1)) / np.exp(i[0] - i[0].max(1)).sum(1),
 )
 
 soft.add(
@@ -120,6 +137,12 @@ soft.add(
     lambda i, o, d: _s(i[0]) * (d - (d * _s(i[0])).mean(1, keepdims=True)),
 )
 soft.add(
+    "dx",
+    "mean_of_dy",
+    "You subtracted the mean of dy; subtract Σ dy·y, in which each class counts by its probability.",
+    lambda i, o, d: _s(i[0]) * (d - d.mean(1, keepdims=True)),
+)
+soft.add(
     "dx", "y_missing", "You did not multiply by y at the end.", lambda i, o, d: d - (d * _s(i[0])).sum(1, keepdims=True)
 )
 soft.add(
@@ -168,12 +191,6 @@ soft.add(
 )
 
 
-def _ratio_of_rows(x, f):
-    """What a division by f(x).sum(axis=1) without keepdims is off by; it raises where N and K differ."""
-    total = f(x).sum(1)
-    return total[:, None] / np.broadcast_to(total, x.shape)
-
-
 def _rows(i):
     return np.arange(len(i[1])), i[1]
 
@@ -184,8 +201,9 @@ def _hot(i):
     return out
 
 
-def _ce(name, says, wrong):
-    entropy.add("y", name, says, lambda i, o: np.float64(wrong(_s(i[0]), i)))
+def _ce(name, says, *forms):
+    wrong, *also = [lambda i, o, f=f: np.float64(f(_s(i[0]), i)) for f in forms]
+    entropy.add("y", name, says, wrong, also=tuple(also))
 
 
 _ce("sum", "You summed over the batch; take the mean.", lambda p, i: right_loss(*i) * len(i[1]))
@@ -240,12 +258,19 @@ _ce(
     "scores[:, labels] takes the columns of all labels in every row; write scores[np.arange(N), labels].",
     lambda p, i: -np.log(p[:, i[1]]).mean(),
 )
+_ce(
+    "sum_over_everything",
+    "Your Σ exp runs over all images and classes; each image has a sum of its own.",
+    lambda p, i: -np.log((np.exp(i[0]) / np.exp(i[0]).sum())[_rows(i)]).mean(),
+    lambda p, i: -np.log((_e(i[0]) / _e(i[0]).sum())[_rows(i)]).mean(),
+)
 _ce("last_sample", "Only the last image counts.", lambda p, i: -np.log(p[-1, i[1][-1]]))
 _ce(
     "sum_not_kept",
     "You divided by e.sum(axis=1) without keepdims=True: column k was divided by the sum of row k. It only runs where "
     "N = K.",
-    lambda p, i: -np.log((p * _ratio_of_rows(i[0], np.exp))[_rows(i)]).mean(),
+    lambda p, i: -np.log((np.exp(i[0]) / np.exp(i[0]).sum(1))[_rows(i)]).mean(),
+    lambda p, i: -np.log((_e(i[0]) / _e(i[0]).sum(1))[_rows(i)]).mean(),
 )
 _ce(
     "binary",

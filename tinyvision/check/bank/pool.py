@@ -40,27 +40,28 @@ def _dmax(inputs, o, d, fault=None, pick=_first_winner, shares=None):
     return fold(shares, inputs[0].shape, o["stride"], o["padding"], fault)
 
 
-def _swapped_winner(inputs, o, d):
-    """The winner's row used as a column and the other way round."""
-    view = _windows(inputs, o)
-    kh, kw = view.shape[4:]
-    row, col = np.divmod(view.reshape(*view.shape[:4], -1).argmax(-1), kw)
-    share = np.zeros((*view.shape[:4], max(kh, kw), max(kh, kw)))
-    n, c, i, j = np.indices(row.shape)
-    share[n, c, i, j, col, row] = d
-    return fold(share[..., :kh, :kw], inputs[0].shape, o["stride"], o["padding"]) if kh == kw else 1 / 0
+def _placed(inputs, o, d, place, corner=True):
+    """dy at the place that `place(winner, KH, KW) -> (row, column)` takes the winner for; NumPy raises outside.
 
-
-def _split_by_height(inputs, o, d):
-    """The winner's place in the flat window split with divmod(place, KH); it may then lie outside of the window."""
+    Without the `corner` of each window, that is a place in the padded image itself."""
     view = _windows(inputs, o)
-    row, col = np.divmod(view.reshape(*view.shape[:4], -1).argmax(-1), view.shape[4])
+    row, col = place(view.reshape(*view.shape[:4], -1).argmax(-1), *view.shape[4:])
     (sh, sw), (ph, pw) = pair(o["stride"]), pair(o["padding"])
     x = inputs[0]
     out = np.zeros((*x.shape[:2], x.shape[2] + 2 * ph, x.shape[3] + 2 * pw))
     n, c, i, j = np.indices(row.shape)
-    np.add.at(out, (n, c, i * sh + row, j * sw + col), d)
+    np.add.at(out, (n, c, corner * i * sh + row, corner * j * sw + col), d)
     return out[:, :, ph : ph + x.shape[2], pw : pw + x.shape[3]]
+
+
+def _swapped_winner(inputs, o, d):
+    """The winner's row used as a column and the other way round, in a window of its own: NumPy raises outside."""
+    view = _windows(inputs, o)
+    row, col = np.divmod(view.reshape(*view.shape[:4], -1).argmax(-1), view.shape[5])
+    share = np.zeros(view.shape)
+    n, c, i, j = np.indices(row.shape)
+    share[n, c, i, j, col, row] = d
+    return fold(share, inputs[0].shape, o["stride"], o["padding"])
 
 
 def _overwritten(inputs, o, d):
@@ -162,13 +163,29 @@ maximum.add(
     lambda i, o, d: _dmax(i, o, d, "assigned"),
 )
 maximum.add(
-    "dx", "winner_swapped", "You used the winner's row as its column and its column as its row.", _swapped_winner
+    "dx",
+    "winner_swapped",
+    "You used the winner's row as its column and its column as its row.",
+    lambda i, o, d: _placed(i, o, d, lambda winner, kh, kw: (winner % kw, winner // kw)),
+    also=(_swapped_winner,),
+)
+maximum.add(
+    "dx",
+    "winner_row_by_height",
+    "You took winner // KH for the row; a row of the window has KW elements: winner // KW, with winner % KW beside it.",
+    lambda i, o, d: _placed(i, o, d, lambda winner, kh, kw: (winner // kh, winner % kw)),
+)
+maximum.add(
+    "dx",
+    "window_corner_missing",
+    "The winner's place in its window is used as a place in the image; the window begins at (i·SH, j·SW).",
+    lambda i, o, d: _placed(i, o, d, lambda winner, kh, kw: (winner // kw, winner % kw), corner=False),
 )
 maximum.add(
     "dx",
     "winner_split_by_height",
     "You split the winner's place in the flat window by KH; a row has KW elements: divmod(place, KW).",
-    _split_by_height,
+    lambda i, o, d: _placed(i, o, d, lambda winner, kh, kw: (winner // kh, winner % kh)),
 )
 maximum.add(
     "dx",

@@ -39,6 +39,8 @@ def _plan(x_shape, kernel, stride, padding, fault):
 
 GATHER_FAULTS = {
     "stride_ignored": "You moved the window by 1 instead of by the stride.",
+    "stride_in_window": "You multiplied the place inside of the window by the stride; the stride belongs to where the "
+    "window begins.",
     "stride_swapped": "You used the vertical stride for the columns and the horizontal one for the rows.",
     "stride_height_for_both": "You used the vertical stride for the columns too.",
     "stride_width_for_both": "You used the horizontal stride for the rows too.",
@@ -69,6 +71,9 @@ def unfold(x: np.ndarray, kernel: Any, stride: Any, padding: Any, fault: str | N
     if fault == "stride_ignored":
         sh = sw = 1
     out = np.empty((*x.shape[:2], oh, ow, kh, kw))
+    if fault == "stride_in_window":
+        rows = (np.arange(oh)[:, None] + sh * np.arange(kh))[:, None, :, None]
+        return xp[:, :, rows, np.arange(ow)[:, None, None] + sw * np.arange(kw)]
     for i in range(oh):
         for j in range(ow):
             rows, cols = top + i * sh, left + j * sw
