@@ -6,6 +6,7 @@ this file is to name devices, to move arrays, to wait for a GPU, to set its prec
 one can be used.
 """
 
+import importlib
 import os
 import sys
 import threading
@@ -230,6 +231,15 @@ def require_cuda(where: Device = Device("cuda")) -> Any:
     if problem:
         raise DeviceError(f"{where} cannot be used: {problem}")
     return sys.modules["cupy"]
+
+
+def nccl_module() -> Any:
+    """The module cupy.cuda.nccl, where CuPy is in use and has NCCL; else None."""
+    try:
+        found = importlib.import_module("cupy.cuda.nccl") if "cupy" in sys.modules else None
+    except ImportError:
+        return None
+    return found if getattr(found, "available", False) else None
 
 
 _checked: dict[int, bool] = {}

@@ -1,10 +1,12 @@
 """Programs that several ranks run under mpiexec; rank 0 writes what came out to a .npz.   python ranks.py NAME [OUT]"""
 
+import importlib
 import os
 import signal
 import sys
 import time
 from contextlib import nullcontext, suppress
+from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +16,8 @@ from tinyvision.data import DataLoader
 from tinyvision.data.transforms.base import generator_for
 from tinyvision.distributed import exchange, shares
 from tinyvision.distributed.group import local_rank
-from tinyvision.nn.parallel import DistributedDataParallel
+from tinyvision.distributed.nccl import Nccl
+from tinyvision.nn.parallel import DistributedDataParallel, buckets
 
 ROWS, BATCH = 17, 7  # the last of three batches has three rows: of five ranks, two have none of it
 
@@ -53,9 +56,9 @@ class Network(nn.Module):
         return self.head(self.body(x))
 
 
-def train(norm=None, wrap=DistributedDataParallel):
+def train(norm=None, wrap=DistributedDataParallel, device="cpu"):
     """Two epochs of SGD on what this process has of every batch -> all weights."""
-    model = Network(norm)
+    model = Network(norm).to(device)
     if norm == "sync":
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     model = wrap(model)
@@ -64,6 +67,7 @@ def train(norm=None, wrap=DistributedDataParallel):
     optimizer, loss = optim.SGD(model.parameters(), lr=0.1, momentum=0.9), nn.CrossEntropyLoss()
     for epoch in range(2):
         for step, (x, y) in enumerate(loader):
+            x, y = x.to(device), y.to(device)
             with random.use(random.stream(7, "dropout", epoch, step)):
                 scores = model(x)
             optimizer.zero_grad()
@@ -72,7 +76,7 @@ def train(norm=None, wrap=DistributedDataParallel):
     if norm == "local" and distributed.world_size() > 1:
         model.sync_buffers()
     distributed.check_equal(model)
-    return {name.removeprefix("module."): v.numpy() for name, v in model.state_dict().items()}
+    return {name.removeprefix("module."): v.cpu().numpy() for name, v in model.state_dict().items()}
 
 
 class PlainMean(DistributedDataParallel):
@@ -110,6 +114,20 @@ def in_buckets(kind):
         exchange._free_memory = lambda: 0.0
     weights = train(wrap=SmallBuckets)
     assert SmallBuckets.early >= 6, SmallBuckets.early  # of seven in each of six steps; never's have no gradient
+    return weights
+
+
+def on_gpus(way, gpus="own", fault=None):
+    """Small buckets between pretended GPUs, which the stand-in for NCCL connects if each rank has one of its own."""
+    sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    pretended_gpu, nccl = (importlib.import_module(name) for name in ("pretended_gpu", "pretended_nccl"))
+    made, begin = [], exchange.make_exchange
+    buckets.make_exchange = lambda *arguments: made.append(begin(*arguments)) or made[-1]
+    with pretended_gpu.pretending(), nccl.connected(gpus):
+        nccl.NcclCommunicator.fault = fault
+        weights = train("sync", wrap=SmallBuckets, device="cuda")
+    assert [type(one) for one in made] == [way], made
+    assert SmallBuckets.early >= 6 or way is not Nccl, SmallBuckets.early
     return weights
 
 
@@ -256,6 +274,9 @@ PROGRAMS = {
     "asleep_at_the_end": lambda: distributed.rank() == 1 and time.sleep(60),
     "window": lambda: in_buckets(exchange.Window),
     "messages": lambda: in_buckets(exchange.Messages),
+    "nccl": lambda: on_gpus(Nccl),
+    "one_gpu": lambda: on_gpus(exchange.Window, gpus="one"),
+    "nccl_fails": lambda: on_gpus(Nccl, fault="remote process exited"),
     "moved": moved,
     "other_model": other_model,
     "backward_frozen": backward_frozen,

@@ -47,7 +47,7 @@ def test_a_wrapped_model_alone_is_the_model(rng):
     lambda: distributed.all_reduce(np.ones(1, int), "mean"),
     lambda: distributed.all_reduce([1.0]),
     lambda: distributed.all_reduce(np.ones(1, np.float16)),
-    lambda: distributed.init_process_group("nccl"),
+    lambda: distributed.init_process_group("ucc"),
     lambda: DistributedDataParallel(nn.Linear(2, 2), device_ids=[0, 1]),
     lambda: DistributedDataParallel(3),
     lambda: DataLoader(range(4), shard=(2, 2)),
@@ -59,6 +59,13 @@ def test_a_wrapped_model_alone_is_the_model(rng):
 def test_options_without_meaning_are_refused(call):
     with pytest.raises(errors.OptionError):
         call()
+
+
+@pytest.mark.skipif(tv.cuda.is_available(), reason="a GPU is here")
+def test_nccl_wants_a_gpu():
+    with pytest.raises(errors.DeviceError, match="cuda:0 cannot be used"):
+        distributed.init_process_group("nccl")
+    assert not distributed.is_initialized()
 
 
 @pytest.mark.parametrize(("rows", "world"), [(7, 3), (2, 5), (8, 4), (1, 1), (0, 2)])

@@ -55,6 +55,11 @@ def test_gradients_leave_while_the_backward_goes_on(outcome, way):
     assert apart(outcome(way, 3), outcome("plain", 1)) < CLOSE
 
 
+@pytest.mark.parametrize(("way", "ranks"), [("nccl", 2), ("nccl", 3), ("one_gpu", 2)])
+def test_between_gpus_they_do_so_too_where_each_rank_has_its_own(outcome, way, ranks):
+    assert apart(outcome(way, ranks), outcome("local", 1)) < CLOSE
+
+
 def test_a_model_may_be_moved_and_frozen_in_between(outcome):
     found = outcome("moved", 2)
     assert found["bias"].dtype == np.float64
@@ -89,6 +94,7 @@ FAILURES = {
     "other_model": r"the names or shapes of the weights on rank 2 differ from those on rank 0",
     "different_calls": r"the sum of losses",
     "backward_frozen": r"rank 1 did not come to the exchange of gradients, bucket [13] of 3 \((1\.bias|0\.weight)\)",
+    "nccl_fails": r"between GPUs: NCCL says NCCL_ERROR_SYSTEM_ERROR: remote process exited, on rank \d; NCCL_DEBUG",
     "broken_off": r"rank 1 .* the exchange of gradients|broke off on rank 1",
     "killed": r"(?i)killed|exit code: 9",  # it is MPI's launcher that sees this, and ends the others
 }
@@ -97,7 +103,13 @@ FAILURES = {
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_failing_rank_ends_the_job_in_time(failure):
     begun = time.monotonic()
-    told = failure in ("raising", "leaving", "other_model", "killed")  # where the others need not wait to know it
+    told = failure in (
+        "raising",
+        "leaving",
+        "other_model",
+        "killed",
+        "nccl_fails",
+    )  # where the others need not wait to know it
     result = mpiexec(3, "ranks.py", failure, timeout=30 if told else 2)
     assert result.returncode != 0
     assert re.search(FAILURES[failure], result.stdout + result.stderr), result.stdout + result.stderr

@@ -1,8 +1,9 @@
 """Adding up arrays over all ranks while they compute: started when one is ready, looked after in passing, awaited last.
 
-Two ways do the same. *Messages* works everywhere: MPI carries the numbers. *Window* is for ranks on one machine: they
-see each other's arrays in shared memory, so nothing is sent or copied. There, each rank adds up a part of every array
-for all, as soon as all have put their numbers in; it does so between two steps of its own work, whenever it looks.
+Three ways do the same. *Messages* works everywhere: MPI carries the numbers. *Nccl* (see `nccl`) is for arrays on GPUs,
+one for each rank. *Window* is for ranks on one machine: they see each other's arrays in shared memory, so nothing is
+sent or copied. There, each rank adds up a part of every array for all, as soon as all have put their numbers in; it
+does so between two steps of its own work, whenever it looks.
 
     rank 0's array  [ a0 | b0 ]   rank 0 writes a = (a0 + a1) / 2 into both arrays,
     rank 1's array  [ a1 | b1 ]   rank 1 writes b = (b0 + b1) / 2 into both
@@ -18,7 +19,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..device import CPU, Device, device_of
 from . import group
+from .nccl import Nccl, connects, identity
 from .shares import share_of
 from .watching import Watch
 
@@ -29,7 +32,7 @@ _LINE = 64  # bytes; arrays begin at a line of the cache
 class Exchange(Protocol):
     """Arrays of this rank, each of which becomes the mean over all ranks after every rank has called start()."""
 
-    arrays: list[np.ndarray]
+    arrays: list[Any]
 
     def start(self, number: int) -> None:
         """This rank's numbers are in the array; from now on it is the exchange's."""
@@ -41,20 +44,28 @@ class Exchange(Protocol):
         """Whether the array holds the mean, and is this rank's again."""
 
 
-_idle: dict[tuple[tuple[int, ...], str], list[Exchange]] = {}
+_idle: dict[tuple[tuple[int, ...], str, Device], list[Exchange]] = {}
 
 
 def give_back(exchange: Exchange) -> None:
     """Nobody uses an exchange any more: the next of such sizes takes its place. All ranks do this at the same point."""
     sizes = tuple(len(array) for array in exchange.arrays)
-    _idle.setdefault((sizes, str(exchange.arrays[0].dtype)), []).append(exchange)
+    first = exchange.arrays[0]
+    _idle.setdefault((sizes, str(first.dtype), device_of(first)), []).append(exchange)
 
 
-def make_exchange(sizes: Sequence[int], dtype: Any) -> Exchange:
-    """The best Exchange for arrays of these sizes, between all ranks of the job; all of them call this."""
+def make_exchange(sizes: Sequence[int], dtype: Any, where: Device = CPU) -> Exchange:
+    """The best Exchange for arrays of these sizes, between all ranks of the job; all of them call this.
+
+    where   the device of the numbers that are added. The arrays of the exchange are there if every rank has a GPU of
+            its own that NCCL connects, else on the CPU. Raises DistributedError."""
     watch = group.joined()
-    if idle := _idle.get((tuple(sizes), str(np.dtype(dtype)))):
+    gpus = group.gather(identity(where), "the choice of an exchange")
+    place = where if connects(gpus) else CPU
+    if idle := _idle.get((tuple(sizes), str(np.dtype(dtype)), place)):
         return idle.pop()
+    if place is not CPU:
+        return Nccl(place, sizes, dtype)
     machine = watch.comm.Split_type(watch.MPI.COMM_TYPE_SHARED)
     bytes_needed = sum(_room(size, dtype) for size in sizes) + _LINE * (1 + len(sizes))
     fits = machine.size == watch.comm.size and _free_memory() > 2 * machine.size * bytes_needed

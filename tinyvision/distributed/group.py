@@ -18,8 +18,8 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from .. import cores, random, threads
-from ..device import device_of, to_device, to_numpy
-from ..errors import DistributedError, OptionError
+from ..device import device_of, nccl_module, require_cuda, to_device, to_numpy
+from ..errors import DeviceError, DistributedError, OptionError
 from ..launcher import launched_as, understands
 from ..ops.checks import is_integer
 from ..tape import Variable
@@ -266,11 +266,16 @@ def _put(value, result):
 
 
 def init_process_group(backend: str | None = None, timeout: timedelta | float | None = None) -> None:
-    """`init` as PyTorch spells it; whatever the backend is called, it is MPI, and "nccl" is refused.
+    """`init` as PyTorch spells it. Whatever the backend is called, MPI starts the ranks and carries what is on the CPU;
+    gradients on GPUs go through NCCL where every rank has a GPU of its own. "nccl" wants a GPU to be there.
 
-    Raises OptionError, DistributedError."""
-    if backend not in (None, "mpi", "gloo"):
-        raise OptionError(f"init_process_group: backend={backend!r}; gradients go through MPI, backend='mpi'")
+    Raises OptionError, DistributedError, and DeviceError for "nccl" without a GPU or without NCCL."""
+    if backend not in (None, "mpi", "gloo", "nccl"):
+        raise OptionError(f"init_process_group: backend={backend!r}; expected 'mpi', 'gloo' or 'nccl'")
+    if backend == "nccl":
+        require_cuda()
+        if nccl_module() is None:
+            raise DeviceError("init_process_group: this CuPy has no NCCL; backend='mpi' takes gradients over the host")
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     init() if seconds is None else init(seconds)
 

@@ -4,6 +4,9 @@ A backward knows the gradients of the last layers first, while most of its work 
 taken from the last to the first, and a bucket's exchange begins when its last gradient is whole. Buckets leave in one
 order on all ranks, also those with parameters that a rank has not used: beside the numbers, a bucket carries for every
 parameter whether there was a gradient, and what no rank has stays None.
+
+Gradients on a GPU stay there, and leave as early, where NCCL connects the ranks' GPUs; elsewhere they are fetched at
+the end of the backward, when nobody waits for the GPU any more.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import in_its_order
 from ...device import device_of, to_device, to_numpy
 from ...distributed import group
 from ...distributed.exchange import Exchange, give_back, make_exchange
@@ -30,8 +34,10 @@ class _Bucket:
         self.names = named[0][0] if len(named) == 1 else f"{named[0][0]} to {named[-1][0]}"
         self.exchange, self.number = exchange, number
         array = exchange.arrays[number]
-        ends = np.cumsum([0, *(math.prod(p.shape) for p in self.parameters)])
-        self.used = array[ends[-1] :]
+        self.device = device_of(array)
+        ends = np.cumsum([0, *(math.prod(p.shape) for p in self.parameters)]).tolist()
+        self.used = np.zeros(len(named), array.dtype)
+        self._used_by_all = array[ends[-1] :]
         self.places = [
             _like_memory(array[begin:end], p.array)
             for p, begin, end in zip(self.parameters, ends[:-1], ends[1:], strict=True)
@@ -44,15 +50,20 @@ class _Bucket:
         if p.grad is None:
             place[...] = 0
         elif p.grad.array is not place:
-            place[...] = to_numpy(p.grad.array)
+            place[...] = to_device(p.grad.array, self.device)
+
+    def start(self) -> None:
+        """All gradients are in their places: the exchange begins."""
+        self._used_by_all[...] = to_device(self.used, self.device)
+        self.exchange.start(self.number)
 
     def hand_out(self) -> None:
         """Give every parameter its gradient of the whole batch: the bucket's memory itself, where that is on the
         parameter's device."""
-        for p, place, used in zip(self.parameters, self.places, self.used, strict=True):
+        for p, place, used in zip(self.parameters, self.places, to_numpy(self._used_by_all), strict=True):
             if not used:
                 p.grad = None
-            elif isinstance(p.array, np.ndarray):
+            elif device_of(p.array) == self.device:
                 p.grad = Tensor(place)
             else:
                 p.grad = Tensor(to_device(np.ascontiguousarray(place), device_of(p.array)))
@@ -70,12 +81,13 @@ class Buckets:
     def __init__(self, named: Sequence[tuple[str, Any]], size: float) -> None:
         self.buckets: list[_Bucket] = []
         self.state = state_of(named)
-        for dtype in sorted({p.dtype for _, p in named}, key=str):
+        for dtype, kind in sorted({_kind(p) for _, p in named}, key=str):
             if dtype == np.float16:
                 raise OptionError("DistributedDataParallel: MPI does not add float16; keep the weights in float32")
-            cut = _cut([pair for pair in reversed(named) if pair[1].dtype == dtype], size / dtype.itemsize)
+            alike = [pair for pair in reversed(named) if _kind(pair[1]) == (dtype, kind)]
+            cut = _cut(alike, size / dtype.itemsize)
             sizes = [sum(math.prod(p.shape) for _, p in part) + len(part) for part in cut]
-            exchange = make_exchange(sizes, dtype)
+            exchange = make_exchange(sizes, dtype, device_of(alike[0][1].array))
             self.buckets += [_Bucket(part, exchange, number) for number, part in enumerate(cut)]
         self.places = {id(p): (b, i) for b in self.buckets for i, p in enumerate(b.parameters)}
         self.missing: dict[int, set[int]] = {}  # while a backward goes on: which gradients each bucket lacks
@@ -101,16 +113,18 @@ class Buckets:
         for bucket in self.buckets:
             for p, place in zip(bucket.parameters, bucket.places, strict=True):
                 if p.grad is not None and p.grad.array is place:
-                    p.grad.array = np.copy(place)
+                    p.grad.array = in_its_order(place, lambda array: array.copy())
         for exchange in {id(b.exchange): b.exchange for b in self.buckets}.values():
             give_back(exchange)
         self.buckets, self.places, self.state = [], {}, []
 
     def ready(self, p: Any) -> None:
         """The gradient of a parameter is whole."""
-        if not self.missing or id(p) not in self.places or not isinstance(p.array, np.ndarray):
-            return  # a GPU's gradients are fetched at the end, when nobody waits for it any more
+        if not self.missing or id(p) not in self.places:
+            return
         bucket, which = self.places[id(p)]
+        if device_of(p.array) != bucket.device:
+            return  # fetched at the end
         missing = self.missing[self.buckets.index(bucket)]
         if which in missing:
             bucket.fill(which)
@@ -122,7 +136,7 @@ class Buckets:
     def _start_full(self):
         while self.started < len(self.buckets) and not self.missing[self.started]:
             bucket = self.buckets[self.started]
-            bucket.exchange.start(bucket.number)
+            bucket.start()
             self.started += 1
 
     def finish(self) -> None:
@@ -152,7 +166,12 @@ class _Arrival:
 
 def state_of(named: Sequence[tuple[str, Any]]) -> list[tuple[int, Any, str]]:
     """What must stay as it is while parameters are in buckets; others need new ones."""
-    return [(id(p), p.dtype, str(type(p.array))) for _, p in named]
+    return [(id(p), p.dtype, str(device_of(p.array))) for _, p in named]
+
+
+def _kind(p):
+    """What parameters of one exchange have in common, named alike on all ranks."""
+    return p.dtype, device_of(p.array).type
 
 
 def _cut(named, most):

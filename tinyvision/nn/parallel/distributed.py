@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ... import distributed
+from ...device import is_capturing
 from ...distributed import shares
 from ...distributed.group import check_agreement, digest
 from ...errors import DistributedError, OptionError, ShapeError
@@ -96,6 +97,11 @@ class DistributedDataParallel(Module):
         """What the module makes of this rank's rows: axis 0 of the first tensor."""
         if not self.training or not is_grad_enabled() or distributed.world_size() == 1:
             return self.module(*inputs, **options)
+        if is_capturing():
+            raise DistributedError(
+                "DistributedDataParallel: the ranks tell each other in every step how many rows they have, which a "
+                "CUDA graph would not repeat; train on several ranks without capturing"
+            )
         rows, start, counted, total = self._rows(inputs, options)
         with shares.rows_of_all(start, rows, total):
             output = self.module(*inputs, **options)
