@@ -1,10 +1,10 @@
-"""`python -m tutorials check [NN ...]`, `fix NN ...`, `notebook NN ...` or `--all FOLDER`, in the repository."""
+"""`python -m tutorials COMMAND`, in the repository: check or fix pages, make notebooks, keep the interactive pages."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from . import notebooks, pages, supported
+from . import interactive, notebooks, pages, supported
 
 
 def main(arguments=None):
@@ -24,7 +24,12 @@ def main(arguments=None):
     text = "print how many of PyTorch's names are here (tutorials/SUPPORTED.md)"
     supported_names = commands.add_parser("supported", help=text, description=text)
     supported_names.add_argument("--write", action="store_true", help="make the page anew (needs torchvision)")
+    text = "copy what the interactive pages share (conv.html's) into all of them"
+    explore = commands.add_parser("explore", help=text, description=text)
+    explore.add_argument("--train", action="store_true", help="train the network of network.html anew (half a minute)")
     options = parser.parse_args(arguments)
+    if options.command == "explore":
+        return _explore(options.train)
     if options.command == "supported":
         if options.write:
             supported.PAGE.write_text(supported.page(), encoding="utf-8")
@@ -65,6 +70,14 @@ def _fix(paths):
             status = 1
         print(f"{path.name}: {', '.join(report.written) or 'nothing to change'}")
     return status
+
+
+def _explore(train):
+    for name in interactive.spread_shared_parts():
+        print(f"{name}: shared parts copied")
+    if train:
+        print(f"network.html: reads {interactive.train_network():.1%} of the unseen digits")
+    return 0
 
 
 def _notebook(paths, folder):

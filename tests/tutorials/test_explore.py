@@ -1,130 +1,31 @@
 """The interactive pages: alone in the world, free of errors in a real browser, and their numbers are tinyvision's."""
 
-import html
 import json
 import re
-import shutil
-import subprocess
-from functools import cache
 
 import numpy as np
 import pytest
 
+from tests.tutorials.browser import (
+    CONTENTS,
+    FOLDER,
+    PAGES,
+    assert_shown,
+    cell,
+    images,
+    marked,
+    needs_browser,
+    number,
+    open_page,
+    written,
+)
 from tinyvision import ops
-from tutorials import pages
-
-FOLDER = pages.FOLDER / "explore"
-CONTENTS = FOLDER / "index.html"
-PAGES = sorted(set(FOLDER.glob("*.html")) - {CONTENTS})
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium found on the PATH")
-
-# Plays `actions` on the page, and after each writes down its setting, its numbers, and what stands in its grids.
-PLAYER = """
-<pre id="played"></pre>
-<script>
-const shown = () => Object.fromEntries([...document.querySelectorAll("[role=grid]")].map((grid) => [grid.id,
-  [...grid.children].map((row) => [...row.children].map((cell) => ({
-    text: cell.firstChild.value || cell.firstChild.textContent, mark: cell.className, fixed: cell.firstChild.disabled,
-  })))]));
-const table = () => [...document.querySelectorAll("tbody tr")].map((row) =>
-  [...row.children].map((cell) => cell.textContent));
-byId("played").textContent = JSON.stringify(ACTIONS.map(([what, ...how]) => {
-  let refused = null;
-  const target = what === "set" ? null : document.querySelector(how[0]);
-  try {
-    if (what === "set") explore.set(how[0]);
-    if (what === "click") target.click();
-    if (what === "type") { target.value = how[1]; target.dispatchEvent(new Event("change")); }
-    if (what === "slide") { target.value = how[1]; target.dispatchEvent(new Event("input")); }
-    if (what === "key") { target.focus(); target.dispatchEvent(new KeyboardEvent("keydown", { key: how[1] })); }
-  } catch (error) { refused = `${error.name}: ${error.message}`; }
-  return { refused, setting: explore.setting(), numbers: explore.numbers(), shown: shown(), table: table(),
-    explain: byId("explain").textContent, notice: byId("notice").textContent,
-    focus: document.activeElement.getAttribute("aria-label"), wide: document.documentElement.scrollWidth - innerWidth };
-}));
-</script>
-"""
-
-
-def _open(path, folder, width=1200, wait=None):
-    """The page's DOM after it has run (for `wait` ms of its own time), and what it wrote to the console."""
-    command = [
-        BROWSER,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--no-first-run",
-    ]
-    command += [
-        f"--user-data-dir={folder / 'profile'}",
-        f"--window-size={width},900",
-        "--enable-logging=stderr",
-        "--dump-dom",
-    ]
-    command += [] if wait is None else [f"--virtual-time-budget={wait}"]
-    done = subprocess.run([*command, path], capture_output=True, text=True, encoding="utf-8", timeout=120, check=True)
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-
-
-@pytest.fixture(scope="module")
-def play(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("explore")
-
-    def play(name, actions, link="", width=1200):
-        """The states of page `name` after each of the actions. One start of the browser plays them all."""
-        text = (FOLDER / f"{name}.html").read_text(encoding="utf-8")
-        copy = folder / f"{name}.html"
-        copy.write_text(
-            text.replace("</body>", PLAYER.replace("ACTIONS", json.dumps(actions)) + "</body>"), encoding="utf-8"
-        )
-        dom, console = _open(f"{copy.as_uri()}{link}", folder, width)
-        assert console == []
-        return json.loads(html.unescape(re.search(r'<pre id="played">(.*?)</pre>', dom, re.S).group(1)))
-
-    return cache(lambda name, actions, **how: play(name, json.loads(actions), **how))
-
-
-def _cell(grid, i, j):
-    return f"#{grid} > :nth-child({i + 1}) > :nth-child({j + 1}) > *"
-
-
-def _images(*arrays):
-    """(H, W) lists as (1, 1, H, W) arrays."""
-    return [np.array(a, dtype=float)[None, None] for a in arrays]
-
-
-def _number(text):
-    return float(text.replace("−", "-").replace("∞", "inf"))
-
-
-def _assert_shown(shown, values):
-    """Cells show two decimals below 10, one below 100, else none: half a unit of the last one is allowed."""
-    values = np.array(values, dtype=float)
-    texts = np.array(
-        [
-            [_number(cell["text"]) for cell in row if not cell["fixed"]]
-            for row in shown
-            if not all(c["fixed"] for c in row)
-        ]
-    )
-    digits = np.select([abs(values) >= 100, abs(values) >= 10], [0, 1], 2)
-    assert texts.shape == values.shape
-    assert np.all(abs(texts - values) <= 0.5 * 10.0**-digits + 1e-9)
-
-
-def _marked(state, grid, mark):
-    return [
-        (i, j) for i, row in enumerate(state["shown"][grid]) for j, c in enumerate(row) if mark in c["mark"].split()
-    ]
-
 
 # -- without a browser
 
 
-def test_there_are_three():
-    assert [path.stem for path in PAGES] == ["backward", "conv", "maxpool"]
+def test_there_are_these():
+    assert [path.stem for path in PAGES] == ["backward", "conv", "maxpool", "network"]
 
 
 @pytest.mark.parametrize("path", [*PAGES, CONTENTS], ids=lambda p: p.stem)
@@ -167,7 +68,7 @@ def test_the_contents_lead_to_every_page_and_back():
 def test_an_error_on_a_page_would_be_noticed(tmp_path):
     path = tmp_path / "broken.html"
     path.write_text("<!DOCTYPE html><title>broken</title><script>nothing.here()</script>")
-    assert "nothing is not defined" in _open(path.as_uri(), tmp_path)[1][0]
+    assert "nothing is not defined" in open_page(path.as_uri(), tmp_path)[1][0]
 
 
 def _conv_settings():
@@ -190,15 +91,15 @@ def _conv_settings():
 
 
 @needs_browser
-@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("case", range(7))
 @pytest.mark.parametrize("direction", ["forward", "backward"])
-def test_conv_shows_our_numbers(play, number, direction):
+def test_conv_shows_our_numbers(play, case, direction):
     actions = [["set", {**s, "direction": d}] for s in _conv_settings() for d in ("forward", "backward")]
-    state = play("conv", json.dumps(actions))[2 * number + (direction == "backward")]
+    state = play("conv", json.dumps(actions))[2 * case + (direction == "backward")]
     assert state["refused"] is None
     s, n = state["setting"], state["numbers"]
     options = {name: s[name] for name in ("stride", "padding", "dilation")}
-    x, weight, dy = _images(s["x"], s["weight"], s["dy"])
+    x, weight, dy = images(s["x"], s["weight"], s["dy"])
     y, kept = ops.conv2d_forward(x, weight, **options)
     columns, kept_columns = ops.im2col_forward(x, s["kernel_size"], **options)
     dx, _ = ops.conv2d_backward(dy, kept)
@@ -210,23 +111,23 @@ def test_conv_shows_our_numbers(play, number, direction):
     np.testing.assert_allclose(n["dx"], ops.im2col_backward(dcolumns, kept_columns)[0][0, 0], rtol=0, atol=1e-11)
 
     forward = direction == "forward"
-    _assert_shown(state["shown"]["x"], s["x"] if forward else dx[0, 0])
-    _assert_shown(state["shown"]["y"], y[0, 0] if forward else dy[0, 0])
-    _assert_shown(state["shown"]["weight"], s["weight"])
-    inner = [[_number(text) for text in (row[1:-1] if forward else row[1:])] for row in state["table"]]
+    assert_shown(state["shown"]["x"], s["x"] if forward else dx[0, 0])
+    assert_shown(state["shown"]["y"], y[0, 0] if forward else dy[0, 0])
+    assert_shown(state["shown"]["weight"], s["weight"])
+    inner = [[number(text) for text in (row[1:-1] if forward else row[1:])] for row in state["table"]]
     np.testing.assert_allclose(inner, columns if forward else dcolumns, rtol=0, atol=0.051)  # one decimal at the least
 
 
 CONV_CLICKS = [
-    ["click", _cell("y", 1, 2)],
-    ["click", _cell("x", 2, 3)],
-    ["click", _cell("x", 0, 0)],
-    ["type", _cell("weight", 0, 0), "1/4"],
-    ["type", _cell("weight", 0, 0), "many"],
+    ["click", cell("y", 1, 2)],
+    ["click", cell("x", 2, 3)],
+    ["click", cell("x", 0, 0)],
+    ["type", cell("weight", 0, 0), "1/4"],
+    ["type", cell("weight", 0, 0), "many"],
     ["type", "#pixel-value", "-7"],
     ["slide", "[data-setting=padding]", 1],
     ["click", "#next"],
-    ["key", _cell("x", 2, 2), "ArrowRight"],
+    ["key", cell("x", 2, 2), "ArrowRight"],
     ["set", {"size": 3, "kernel_size": 5, "padding": 0}],
     ["set", {"stride": 9}],
     ["set", {"x": [[1, 2], [3, 4]]}],
@@ -241,10 +142,10 @@ def test_conv_clicked(play):
         "conv", json.dumps(CONV_CLICKS), link="#size=5&weight=[[1,2,3],[4,5,6],[7,8,9]]", width=500
     )
     assert output["setting"]["size"] == 5  # from the link
-    assert _marked(output, "x", "read") == [(i, j) for i in (1, 2, 3) for j in (2, 3, 4)]
-    assert _marked(pixel, "y", "grad") == [(i, j) for i in (0, 1, 2) for j in (1, 2)]
+    assert marked(output, "x", "read") == [(i, j) for i in (1, 2, 3) for j in (2, 3, 4)]
+    assert marked(pixel, "y", "grad") == [(i, j) for i in (0, 1, 2) for j in (1, 2)]
     assert f"= {pixel['shown']['x'][2][3]['text']}" in pixel["explain"]
-    assert _marked(corner, "y", "grad") == [(0, 0)]
+    assert marked(corner, "y", "grad") == [(0, 0)]
     assert "hears from 1 output" in corner["explain"]
     assert quarter["setting"]["weight"][0][0] == word["setting"]["weight"][0][0] == 0.25
     assert "“many” is not a number" in word["notice"]
@@ -272,12 +173,12 @@ def _backward_settings():
 
 
 @needs_browser
-@pytest.mark.parametrize("number", range(5))
-def test_backward_shows_our_numbers(play, number):
-    state = play("backward", json.dumps([["set", s] for s in _backward_settings()]))[number]
+@pytest.mark.parametrize("case", range(5))
+def test_backward_shows_our_numbers(play, case):
+    state = play("backward", json.dumps([["set", s] for s in _backward_settings()]))[case]
     assert state["refused"] is None
     s, n = state["setting"], state["numbers"]
-    x, weight, g = _images(s["x"], s["weight"], s["g"])
+    x, weight, g = images(s["x"], s["weight"], s["g"])
     a, of_conv = ops.conv2d_forward(x, weight, np.array(s["bias"][0], dtype=float))
     r, of_relu = ops.relu_forward(a)
     p, of_pool = ops.max_pool2d_forward(r, 2)
@@ -301,23 +202,23 @@ def test_backward_shows_our_numbers(play, number):
         # Whole numbers and halves: float64 holds every sum exactly.
         np.testing.assert_array_equal(n[name], value, err_msg=name)
         if position <= s["step"]:
-            _assert_shown(state["shown"][name], value)
+            assert_shown(state["shown"][name], value)
         else:
             assert {cell["text"] for row in state["shown"][name] for cell in row} == {"·"}
 
 
 @needs_browser
 def test_backward_clicked(play):
-    actions = [["click", "#next"], ["click", _cell("dx", 2, 2)], ["type", _cell("x", 0, 0), "9"], ["click", "#ones"]]
-    actions += [["click", _cell("dr", 0, 0)], ["set", {"step": 10}]]
+    actions = [["click", "#next"], ["click", cell("dx", 2, 2)], ["type", cell("x", 0, 0), "9"], ["click", "#ones"]]
+    actions += [["click", cell("dr", 0, 0)], ["set", {"step": 10}]]
     second, image, typed, ones, pooled, refused = play("backward", json.dumps(actions), link="#step=0", width=500)
     assert second["setting"]["step"] == 1
-    assert _marked(image, "da", "grad") == [(i, j) for i in (0, 1, 2) for j in (0, 1, 2)]
+    assert marked(image, "da", "grad") == [(i, j) for i in (0, 1, 2) for j in (0, 1, 2)]
     assert f"= {image['shown']['dx'][2][2]['text']}" in image["explain"]
     assert typed["setting"]["x"][0][0] == 9
     assert typed["numbers"]["a"][0][0] == image["numbers"]["a"][0][0] + 9 * image["setting"]["weight"][0][0]
     assert ones["numbers"]["L"] == [[np.sum(ones["numbers"]["p"])]]
-    assert _marked(pooled, "r", "read") == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert marked(pooled, "r", "read") == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert refused["refused"].startswith("RangeError: step must be")
     assert second["wide"] <= 0
 
@@ -352,15 +253,15 @@ def _shared_out(x, dy, kernel_size, stride, padding, ties):
 
 
 @needs_browser
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("case", range(6))
 @pytest.mark.parametrize("ties", ["first", "split", "all"])
-def test_maxpool_shows_our_numbers(play, number, ties):
+def test_maxpool_shows_our_numbers(play, case, ties):
     every = ["first", "split", "all"]
     states = play("maxpool", json.dumps([["set", {**s, "ties": t}] for s in _maxpool_settings() for t in every]))
-    state = states[3 * number + every.index(ties)]
+    state = states[3 * case + every.index(ties)]
     assert state["refused"] is None
     s, n = state["setting"], state["numbers"]
-    x, dy = _images(s["x"], s["dy"])
+    x, dy = images(s["x"], s["dy"])
     y, kept = ops.max_pool2d_forward(x, s["kernel_size"], s["stride"], s["padding"])
     if ties == "first":
         (dx,) = ops.max_pool2d_backward(dy, kept)
@@ -370,23 +271,23 @@ def test_maxpool_shows_our_numbers(play, number, ties):
     # Thirds and the like, of at most 16 windows: rounding alone.
     np.testing.assert_allclose(n["dx"], dx[0, 0], rtol=0, atol=1e-12)
     for name, value in {"x": x, "y": y, "dy": dy, "dx": dx}.items():
-        _assert_shown(state["shown"][name], value[0, 0])
+        assert_shown(state["shown"][name], value[0, 0])
 
 
 @needs_browser
 def test_maxpool_clicked(play):
     actions = [
-        ["click", _cell("y", 0, 0)],
+        ["click", cell("y", 0, 0)],
         ["slide", "[data-setting=ties]", "split"],
         ["slide", "[data-setting=stride]", 1],
     ]
-    actions += [["click", _cell("dx", 1, 0)], ["slide", "[data-setting=padding]", 2], ["type", _cell("dy", 0, 0), "-8"]]
+    actions += [["click", cell("dx", 1, 0)], ["slide", "[data-setting=padding]", 2], ["type", cell("dy", 0, 0), "-8"]]
     actions += [["slide", "[data-setting=kernel_size]", 4], ["slide", "[data-setting=padding]", 2]]
     tie, split, overlap, pixel, refused, typed, _, padded = play(
         "maxpool", json.dumps(actions), link="#stride=2", width=500
     )
-    assert _marked(tie, "x", "won") == [(0, 1)]  # [[3, 9], [9, 1]]: the first nine
-    assert _marked(split, "x", "won") == [(0, 1), (1, 0)]
+    assert marked(tie, "x", "won") == [(0, 1)]  # [[3, 9], [9, 1]]: the first nine
+    assert marked(split, "x", "won") == [(0, 1), (1, 0)]
     assert "2 pixels are equally large" in split["explain"]
     assert overlap["numbers"]["output_size"] == 3
     assert "hears from 2 windows" in pixel["explain"]
@@ -396,6 +297,18 @@ def test_maxpool_clicked(play):
     assert typed["setting"]["dy"][0][0] == -8
     assert padded["wide"] <= 0
     assert padded["shown"]["x"][0][0] == {"text": "−∞", "mark": padded["shown"]["x"][0][0]["mark"], "fixed": True}
+
+
+@needs_browser
+def test_a_link_keeps_what_was_changed(play):
+    actions = [["click", cell("y", 1, 2)], ["type", cell("weight", 0, 0), "5"], ["set", {"direction": "backward"}]]
+    *_, last = play("conv", json.dumps(actions), link="#stride=2")
+    assert last["hash"].startswith("#stride=2&")
+    again = play("conv", json.dumps([["click", "#backward"]]), link=last["hash"])[0]
+    assert {**again["setting"], "window": last["setting"]["window"]} == last["setting"]
+    first = play("maxpool", json.dumps([["slide", "[data-setting=stride]", 1], ["slide", "[data-setting=stride]", 2]]))
+    assert "stride=1" in first[0]["hash"]
+    assert first[1]["hash"] == ""
 
 
 # Goes through every setting of the sliders (`EVERY`: name -> values; not all of them go together), and writes down
@@ -435,6 +348,7 @@ SLIDERS = {
     },
     "backward": {},
     "maxpool": {"size": [4, 7], "kernel_size": [1, 2, 4], "stride": [1, 4], "padding": [0, 2]},
+    "network": {"layer": [0, 1, 3, 4, 6], "cell": [[0, 0], [1, 1]], "target": ["answer", 7]},
 }  # fmt: skip
 
 
@@ -448,9 +362,9 @@ def test_no_card_covers_another(name, width, tmp_path):
     page.write_text(text.replace("</body>", WALKER.replace("EVERY", every) + "</body>"), encoding="utf-8")
     frame = tmp_path / "frame.html"
     frame.write_text(FRAME.replace("WIDTH", str(width)), encoding="utf-8")
-    dom, console = _open(frame.as_uri(), tmp_path, width + 40, wait=10_000)
+    dom, console = open_page(frame.as_uri(), tmp_path, width + 40, wait=10_000)
     assert console == []
-    played = json.loads(html.unescape(re.search(r'<pre id="played">(.*?)</pre>', dom, re.S).group(1)))
+    played = written(dom)
     assert played["width"] == width
     assert played["tried"] >= np.prod([len(values) for values in SLIDERS[name].values()]) / 2
     assert played["faults"] == []
