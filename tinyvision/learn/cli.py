@@ -193,9 +193,12 @@ def _run(args):
         following = folder.after(one) if answer["passed"] else one
         print(attempt.as_json(answer, name=one.name, file=str(folder.file(one)), predict=one.predict,
                               answer=one.answer if answer["passed"] else None,
+                              page=str(one.page_file() or "") or None,
                               next=following.name if following else None))  # fmt: skip
         return 0 if answer["passed"] else 1
     print(show.title(one))
+    if not answer["passed"] and show.page_link(one):
+        print(show.page_link(one))
     print(show.attempt(one, answer, answer["untouched"]))
     if html:
         print(f"\n   The picture is in {html}.")

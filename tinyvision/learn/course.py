@@ -62,6 +62,11 @@ class Exercise:
         """A short fingerprint of the skeleton, to recognise a file that nobody has touched."""
         return fingerprint(self.skeleton())
 
+    def page_file(self) -> Path | None:
+        """The tutorial page, where the tutorials are beside this installation; None where they are not, or for none."""
+        found = sorted(pages().glob(f"{int(self.page):02}-*.md")) if self.page else []
+        return found[0] if found else None
+
     def _text(self):
         return self.path.read_text(encoding="utf-8").partition(BOUNDARY)[0]
 
@@ -106,6 +111,11 @@ def folder() -> Any:
         if (place / "__init__.py").is_file():
             return place
     raise DataError("learn: the exercises are missing from this installation; install tinyvision again")
+
+
+def pages() -> Path:
+    """The folder of the tutorial pages; an installation without its source tree has none."""
+    return Path(__file__).parents[2] / "tutorials"
 
 
 def _constants(path):

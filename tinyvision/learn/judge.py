@@ -134,13 +134,20 @@ def _lines(numbers):
 
 
 def first_look(report: Report) -> Any:
-    """The report as it is shown first: what is to be seen, without the name of the mistake, which one may ask for."""
+    """The report as it is shown first: what is to be seen, without the name of the mistake, which one may ask for.
+
+    What is seen only agrees with the numbers, and its mark says that; that it is an exact match is said beside it."""
     observed = getattr(report, "observed", None)
     if observed is None:
         return report
     findings = []
     for f in report.findings:
         if f.certainty == "exact" and f.mistake and "." in f.mistake:
-            f = replace(f, message=observed.get(f.argument, "This mistake is known, and has a name: ask for it."))
+            named = f"It is an exact match with a known mistake; `tinyvision learn diagnose {report.subject}` names it."
+            seen = observed.get(f.argument)
+            if seen is None:
+                f = replace(f, message="This mistake is known, and has a name: ask for it.")
+            else:
+                f = replace(f, message=seen, certainty="likely", mistake=None, facts=(named, *f.facts))
         findings.append(f)
     return replace(report, findings=findings)

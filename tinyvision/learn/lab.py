@@ -7,6 +7,7 @@ and what it prints, raises or changes in place becomes part of the report.
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,8 +33,10 @@ class Wrong(Exception):
         picture: Any = None,
         line: int | None = None,
         mistake: str | None = None,
+        error: type | None = None,
     ) -> None:
         super().__init__(message)
+        self.error = error  # the kind of exception that the learner's function raised, if that is what was found
         file, first = runner.location(function) if function is not None else (None, None)
         certainty = "exact"
         self.finding = Finding(argument, message, mistake, None, certainty, where, file, line or first, picture)
@@ -47,8 +50,10 @@ def adapted(function: Any, wrapper: Any, parameters: Any) -> Any:
     return wrapper
 
 
-def forward(op: str, function: Any) -> Any:
-    """Check a function that returns y alone, `function(*arrays, **options) -> y`, as the forward of a known op."""
+def forward(op: str, function: Any, called: dict[str, str] | None = None) -> Any:
+    """Check a function that returns y alone, `function(*arrays, **options) -> y`, as the forward of a known op.
+
+    `called` maps the op's names to those that the exercise has for them: {"y": "loss"}."""
     known = spec(op)
 
     def run(*arrays, **options):
@@ -58,13 +63,21 @@ def forward(op: str, function: Any) -> Any:
     _fits(function, [*known.arguments, *options], keywords=options)
     probe = known.probes()[0]
     _returns(function, [np.array(a) for a in probe.inputs], probe.options, 1)
-    return _observed(lambda **how: check.op(op, forward=adapted(function, run, [*known.arguments, *options]), **how))
+    own = adapted(function, run, [*known.arguments, *options])
+    return _in_other_words(_observed(lambda **how: check.op(op, forward=own, **how)), called)
 
 
-def backward(op: str, function: Any, only: str | Sequence[str], remember: Callable[..., Any]) -> Any:
+def backward(
+    op: str,
+    function: Any,
+    only: str | Sequence[str],
+    remember: Callable[..., Any],
+    called: dict[str, str] | None = None,
+) -> Any:
     """Check `function(dy, cache)`, which returns the gradients named in `only`: one array, or a tuple of them.
 
-    `remember(*arrays, **options)` makes the cache that the exercise promises; the other gradients are ours."""
+    `remember(*arrays, **options)` makes the cache that the exercise promises; the other gradients are ours. `called`
+    maps the op's names to those of the exercise."""
     known = spec(op)
     _fits(function, ["dy", "cache"])
     only = (only,) if isinstance(only, str) else only
@@ -92,7 +105,69 @@ def backward(op: str, function: Any, only: str | Sequence[str], remember: Callab
                 report.status[name] = "skipped"
         return report
 
-    return _observed(judge)
+    return _in_other_words(_observed(judge), called)
+
+
+def pair(
+    forward: Callable[..., Any],
+    function: Any,
+    inputs: Sequence[Any],
+    known: Sequence[tuple[str, Callable[..., Any], str]] = (),
+) -> Any:
+    """Check `function(dy, cache)`, one gradient for each input, by central differences of a right forward.
+
+    `forward(*inputs) -> (y, cache)` is ours. `known` are (gradient, wrong(dy, *inputs), words): a gradient that equals
+    one of these whenever it is asked for is told so."""
+    seen: list[Any] = []
+
+    def run(dy, cache):
+        theirs, arrays = cache
+        kept = np.array(dy)
+        given = function(dy, theirs)
+        seen.append((kept, arrays, given))
+        return given
+
+    def remembering(*arrays):
+        y, cache = forward(*arrays)
+        return y, (cache, tuple(np.array(a) for a in arrays))
+
+    names = _parameters(forward)[: len(inputs)]
+    first = runner.call(function, (np.ones_like(forward(*inputs)[0]), forward(*inputs)[1]), {}, seconds=CALL_LIMIT)
+    if first.ok:
+        fits = isinstance(first.value, (tuple, list)) and len(first.value) == len(inputs)
+        wanted = ", ".join(f"d{n}" for n in names)
+        expect(fits, f"{runner.name_of(function)} must return {len(inputs)} arrays: {wanted}.", "backward", function)
+    wrapped = adapted(function, run, ("dy", "cache"))
+    report = check.gradients(remembering, wrapped, inputs, names=names, time_limit=CALL_LIMIT)
+    for k, finding in enumerate(report.findings):
+        told = next((w for g, wrong, w in known if g == finding.argument and _always(g, wrong, names, seen)), None)
+        if told is not None:
+            report.findings[k] = replace(finding, message=told, mistake="known", signature=None, certainty="exact")
+    return report
+
+
+def _always(gradient, wrong, names, seen):
+    """True if the gradient was what `wrong` gives, whenever it was asked for."""
+    position = [f"d{n}" for n in names].index(gradient)
+    return bool(seen) and all(_same(given[position], wrong(dy, *arrays), 1e-9) for dy, arrays, given in seen)
+
+
+def _in_other_words(report, called):
+    """The report with the exercise's own names for the op's arguments."""
+    if not called:
+        return report
+    some = "|".join(called)
+    words = re.compile(rf"(?<=[Yy]our )(?:{some})\b|(?<=its input )(?:{some})\b|\b(?:{some})(?= has | holds | is )")
+
+    def other(text):
+        return words.sub(lambda found: called[found.group(0)], text)
+
+    report.findings = [
+        replace(f, argument=called.get(f.argument, f.argument), message=other(f.message)) for f in report.findings
+    ]
+    report.status = {called.get(name, name): value for name, value in report.status.items()}
+    report.observed = {called.get(k, k): other(v) for k, v in getattr(report, "observed", {}).items()}
+    return report
 
 
 def rule(function: Any) -> Any:
@@ -145,8 +220,16 @@ def _fits(function, parameters, keywords=()):
         )
 
 
-def call(function: Any, *arrays: Any, argument: str | None = None, **options: Any) -> Any:
-    """What the learner's function returns. Raises Wrong for an exception, a time-out, an argument changed in place."""
+def call(
+    function: Any,
+    *arrays: Any,
+    argument: str | None = None,
+    because: dict[type, str] | None = None,
+    **options: Any,
+) -> Any:
+    """What the learner's function returns. Raises Wrong for an exception, a time-out, an argument changed in place.
+
+    `because` says what a kind of exception means where only one mistake leads to it."""
     name = argument or runner.name_of(function)
     watched = {p: a for p, a in zip(_parameters(function), arrays, strict=False) if isinstance(a, np.ndarray)}
     told = runner.call(function, arrays, options, watched, CALL_LIMIT)
@@ -155,7 +238,11 @@ def call(function: Any, *arrays: Any, argument: str | None = None, **options: An
         if isinstance(told.error, Wrong):
             raise told.error
         kind = "exit" if isinstance(told.error, SystemExit) else type(told.error).__name__
-        raise Wrong(f"It raised {kind}: {str(told.error)[:300]}", name, function, line=told.line)
+        said = f"It raised {kind}: {str(told.error)[:300]}"
+        words = (because or {}).get(type(told.error))
+        mistake = "known" if words else None
+        said = f"{words} ({said})" if words else said
+        raise Wrong(said, name, function, line=told.line, mistake=mistake, error=type(told.error))
     if told.changed:
         raise Wrong(
             f"It changed its argument {told.changed[0]} in place; work on a copy, or compute a new array.",
@@ -236,7 +323,7 @@ def equal(
 def _near(a, b, tolerance):
     scale = np.abs(b).max(initial=1e-12)
     with np.errstate(invalid="ignore"):
-        return (np.abs(a - b) <= tolerance * scale) | (a == b)
+        return (np.abs(a - b) <= tolerance * scale) | (a == b) | (np.isnan(a) & np.isnan(b))
 
 
 def _place(mine, right, tolerance):
@@ -253,20 +340,24 @@ def _place(mine, right, tolerance):
 def beside(function: Any, right: Any, cases: Any, argument: str = "y", known: Any = (), tolerance: float = 1e-9) -> Any:
     """Check a function beside the right one on `cases`, each a tuple of arguments.
 
-    `known` are (wrong function, words): a function that agrees with one of them on every case is told so."""
+    `known` are (wrong function, words): a function that agrees with one of them on every case, or does so until both
+    raise the same kind of exception, is told so."""
     name = runner.name_of(function)
-    results = []
-    for case in cases:
-        results.append(call(function, *[np.array(a) if isinstance(a, np.ndarray) else a for a in case]))
+    results, stopped = _answers(function, cases)
     wanted = [right(*case) for case in cases]
     for wrong, words in known:
-        others = [wrong(*case) for case in cases]
-        if all(_same(a, b, tolerance) for a, b in zip(results, others, strict=True)) and not all(
-            _same(a, b, tolerance) for a, b in zip(wanted, others, strict=True)
-        ):
-            worst = next(k for k in range(len(cases)) if not _same(wanted[k], others[k], tolerance))
+        others = [_answer(wrong, case) for case in cases[: len(results)]]
+        if not all(_same(a, b, tolerance) for a, b in zip(results, others, strict=True)):
+            continue
+        if stopped is not None and _answer(wrong, cases[len(results)]) is stopped.error:
+            found = stopped.finding
+            raise Wrong(f"{words} {found.message}", argument, function, line=found.line, mistake="known")
+        worst = next((k for k, b in enumerate(others) if not _same(wanted[k], b, tolerance)), None)
+        if stopped is None and worst is not None:
             told = _told(name, cases[worst], results[worst], wanted[worst])
             raise Wrong(f"{words}{told}", argument, function, mistake="known")
+    if stopped is not None:
+        raise stopped
     for case, result, value in zip(cases, results, wanted, strict=True):
         if isinstance(value, tuple):
             fits = isinstance(result, (tuple, list)) and len(result) == len(value)
@@ -277,6 +368,28 @@ def beside(function: Any, right: Any, cases: Any, argument: str = "y", known: An
         else:
             equal(result, value, argument, function, _told(name, case, result, value).strip(), tolerance)
     return done(name)
+
+
+def _answers(function, cases):
+    """The learner's results, up to the first exception; and that exception as a Wrong, or None."""
+    results: list[Any] = []
+    for case in cases:
+        try:
+            results.append(call(function, *[np.array(a) if isinstance(a, np.ndarray) else a for a in case]))
+        except Wrong as wrong:
+            if wrong.error is None:
+                raise
+            return results, wrong
+    return results, None
+
+
+def _answer(wrong, case):
+    """What a known mistake gives: a result, or the kind of exception that it raises."""
+    try:
+        with np.errstate(all="ignore"):
+            return wrong(*case)
+    except (ValueError, IndexError, TypeError, ZeroDivisionError, KeyError) as error:
+        return type(error)
 
 
 def _same(a, b, tolerance):

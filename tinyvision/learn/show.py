@@ -1,6 +1,7 @@
 """What the runner says: an attempt, a diagnosis, lists and progress; 80 columns, legible without colour."""
 
 import os
+import shutil
 import sys
 import textwrap
 from typing import Any
@@ -46,6 +47,12 @@ def title(one: Exercise) -> str:
         f"{ink('bold', one.name)}  {one.title}   {one.number}/{len(course.names())}   {stars(one)}   "
         f"{one.minutes} min{page}"
     )
+
+
+def page_link(one: Exercise) -> str:
+    """Where the exercise's tutorial page is, as an address that terminals make clickable; "" where it is not here."""
+    path = one.page_file()
+    return "" if path is None else f"   {ink('dim', path.as_uri())}"
 
 
 def stars(one: Exercise) -> str:
@@ -97,16 +104,23 @@ def diagnosis(one: Exercise, answer: Any) -> Any:
 
 
 def table(folder: Folder) -> Any:
-    """All exercises with their state."""
+    """All exercises with their state; titles are cut only where the terminal is too narrow for them."""
     current = folder.next()
     rows = []
+    room = max(28, shutil.get_terminal_size((WIDTH, 24)).columns - 52)
+    longest = min(room, max(len(one.title) for one in course.exercises()))
     for one in course.exercises():
         mark = "x" if folder.passed(one) else ">" if one is current else " "
         tries = folder.entry(one)["tries"]
         more = f"{tries} tries" if tries > 1 else "1 try" if tries else ""
-        row = f" {mark} {one.number:2} {one.name:22} {stars(one)} {one.minutes:3} min  {one.title[:28]:28} {more}"
+        title = f"{_cut(one.title, longest):{longest}}"
+        row = f" {mark} {one.number:2} {one.name:22} {stars(one)} {one.minutes:3} min  {title} {more}"
         rows.append(row.rstrip())
     return "\n".join([*rows, "", progress(folder)])
+
+
+def _cut(text, width):
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def progress(folder: Folder) -> Any:
@@ -134,7 +148,7 @@ def progress_data(folder: Folder) -> Any:
 
 def described(folder: Folder, one: Exercise) -> Any:
     """One exercise for JSON."""
-    entry = folder.entry(one)
+    entry, path = folder.entry(one), one.page_file()
     return {
         "name": one.name,
         "number": one.number,
@@ -143,6 +157,7 @@ def described(folder: Folder, one: Exercise) -> Any:
         "level": one.level,
         "minutes": one.minutes,
         "page": one.page,
+        "page_url": path.as_uri() if path else None,
         "passed": entry["passed"],
         "tries": entry["tries"],
         "hints": entry["hints"],

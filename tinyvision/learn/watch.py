@@ -23,7 +23,7 @@ KEYS = "n next  h hint  d diagnose  l list  v picture  x reset  s solution  q qu
 
 def picture_path(folder: Folder, one: Exercise) -> Any:
     """Where the picture of an exercise's last failure is written."""
-    return folder.path / f".{one.name}.html"
+    return folder.path / "pictures" / f"{one.name}.html"
 
 
 class _Session:
@@ -68,6 +68,8 @@ class _Session:
     def check(self):
         """Judge the current exercise and show how it went."""
         print(f"\n{'-' * 78}\n{show.title(self.one)}", flush=True)
+        if show.page_link(self.one):
+            print(show.page_link(self.one), flush=True)
         try:
             self.answer = judge(self.folder, self.one, self.worker, self.limit)
         except TinyVisionError as error:
@@ -136,6 +138,7 @@ class _Session:
     def picture(self):
         """The last attempt as an HTML page."""
         path = picture_path(self.folder, self.one)
+        path.parent.mkdir(exist_ok=True)
         judge(self.folder, self.one, self.worker, self.limit, html=path, remember=False)
         print(show.wrap(f"The picture is in {path}; open it in a browser."), flush=True)
         self.worker.start()

@@ -41,8 +41,15 @@ def check(your):
     for n, k in ((7, 4), (5, 5), (1, 3)):
         scores = rng.standard_normal((n, k))
         labels = np.where(rng.random(n) < 0.6, scores.argmax(axis=1), 0)
+        labels[0] = scores[0].argmax()
         cases.append((scores, labels))
     known = [
+        (lambda s, t: np.mean(s.max(axis=1) == t), "You compared the largest score itself; its *place* is the answer."),
+        (lambda s, t: np.mean(s.argmax() == t), "argmax without an axis is one place in the whole array; take axis 1."),
+        (
+            lambda s, t: np.mean(s.argmax(axis=0) == t),
+            "argmax over axis 0 compares the pictures; the classes are axis 1.",
+        ),
         (lambda s, t: np.sum(s.argmax(axis=1) == t), "That is the number of right answers; divide by N."),
         (lambda s, t: 1 - right(s, t), "That is the share of wrong answers."),
         (lambda s, t: 100 * right(s, t), "That is per cent; a number from 0 to 1 is asked for."),

@@ -31,7 +31,6 @@ def batchnorm_frozen_backward(dy, cache):
 
 import numpy as np
 
-from tinyvision import check as checker
 from tinyvision.learn import lab
 
 TITLE = "batch-norm in use"
@@ -74,16 +73,38 @@ def check(your):
         (lambda x, w, b, m, v, eps: right_forward(x, w, b, m, v - eps, eps), "eps is not in your formula."),
     ]
 
+    axes, r = (0, 2, 3), (v + eps) ** -0.5
+
+    def as_in_training(dy, x, weight, bias):
+        xhat = (x - m[:, None, None]) * r[:, None, None]
+        inner = dy - dy.mean(axis=axes, keepdims=True) - xhat * (dy * xhat).mean(axis=axes, keepdims=True)
+        return inner * (weight * r)[:, None, None]
+
+    def own_statistics(dy, x, weight, bias):
+        c = x - x.mean(axis=axes, keepdims=True)
+        r = ((c * c).mean(axis=axes, keepdims=True) + eps) ** -0.5
+        inner = dy - dy.mean(axis=axes, keepdims=True) - c * r * (dy * c * r).mean(axis=axes, keepdims=True)
+        return inner * r * weight[:, None, None]
+
+    training = "That is the backward of training. Mean and variance are constants here: only weight·r·dy is left."
+    gradients = [
+        ("dx", as_in_training, training),
+        ("dx", own_statistics, training),
+        ("dx", lambda dy, x, weight, bias: dy * weight[:, None, None], "You did not divide by sqrt(variance + eps)."),
+        ("dx", lambda dy, x, weight, bias: dy * r[:, None, None], "You did not multiply by weight."),
+        ("dweight", lambda dy, x, weight, bias: (dy * x).sum(axis=axes), "You used x; it is Σ dy·x̂ with x normalised."),
+        (
+            "dweight",
+            lambda dy, x, weight, bias: (dy * (x - m[:, None, None])).sum(axis=axes),
+            "You used x - mean; it is Σ dy·x̂, divided by sqrt(variance + eps) as well.",
+        ),
+        ("dbias", lambda dy, x, weight, bias: dy.mean(axis=axes), "You averaged; sum over N, H and W."),
+    ]
+
     def pair():
         def pass_on(x, weight, bias):
             return right_forward(x, weight, bias, m, v, eps), (x, weight, m, v, eps)
 
-        lab.expect(
-            np.shape(lab.call(backward, np.ones_like(x), (x, w, m, v, eps))[0]) == x.shape,
-            "batchnorm_frozen_backward must return dx, dweight, dbias, dx in the shape of x.",
-            "dx",
-            backward,
-        )
-        return checker.gradients(pass_on, backward, (x, w, b), time_limit=lab.CALL_LIMIT)
+        return lab.pair(pass_on, backward, (x, w, b), gradients)
 
     return lab.together(lambda: lab.beside(forward, right_forward, [(x, w, b, m, v, eps)], "y", known), pair)

@@ -48,9 +48,9 @@ def avgpool_backward(dy, cache):
     x, (KH, KW), (SH, SW), (PH, PW) = cache
     N, C, H, W = x.shape
     dx = np.zeros((N, C, H + 2 * PH, W + 2 * PW))
-    for u in range(KH):
-        for v in range(KW):
-            dx[:, :, u : u + SH * dy.shape[2] : SH, v : v + SW * dy.shape[3] : SW] += dy
+    for k in range(KH):
+        for l in range(KW):
+            dx[:, :, k : k + SH * dy.shape[2] : SH, l : l + SW * dy.shape[3] : SW] += dy
     return dx[:, :, PH : PH + H, PW : PW + W] / (KW * KH)
 
 

@@ -14,12 +14,12 @@ def col2im(columns, x_shape, kernel_size, stride, padding):
     OH, OW = (H + 2 * PH - KH) // SH + 1, (W + 2 * PW - KW) // SW + 1
     windows = columns.reshape(N, OH, OW, C, KH, KW).transpose(0, 3, 4, 5, 1, 2)  # (N, C, KH, KW, OH, OW)
     x_padded = np.zeros((N, C, H + 2 * PH, W + 2 * PW))
-    for u in range(KH):
-        for v in range(KW):
+    for k in range(KH):
+        for l in range(KW):
             # solution:
-            x_padded[:, :, u : u + OH * SH : SH, v : v + OW * SW : SW] += windows[:, :, u, v]
+            x_padded[:, :, k : k + OH * SH : SH, l : l + OW * SW : SW] += windows[:, :, k, l]
             # skeleton:
-            # x_padded[:] = ...  # the pixels that position (u, v) of all windows saw
+            # x_padded[:] = ...  # the pixels that position (k, l) of all windows saw
             # end
     # solution:
     return x_padded[:, :, PH : PH + H, PW : PW + W]
@@ -38,8 +38,8 @@ NEEDS = ("col2im",)
 MISSING = "adding the windows up, and the picture inside the frame"
 HINTS = (
     "A pixel lies in four windows. How much of each does it get?",
-    "All of it, added up. The slice is the one from im2col: rows u, u + SH, ...; OH of them. Then crop the frame away.",
-    "x_padded[:, :, u : u + OH * SH : SH, v : v + OW * SW : SW] += windows[:, :, u, v]; the picture starts at "
+    "All of it, added up. The slice is the one from im2col: rows k, k + SH, ...; OH of them. Then crop the frame away.",
+    "x_padded[:, :, k : k + OH * SH : SH, l : l + OW * SW : SW] += windows[:, :, k, l]; the picture starts at "
     "[PH, PW].",
 )
 PREDICT = "col2im(im2col(x)): is that x?"
@@ -47,4 +47,4 @@ ANSWER = "Only if no windows overlap: each pixel comes back as often as windows 
 
 
 def check(your):
-    return lab.forward("col2im", your.col2im)
+    return lab.forward("col2im", your.col2im, {"y": "x"})

@@ -1,6 +1,6 @@
 """A convolution as seven loops, nothing hidden.
 
-    y[n, o, i, j] = bias[o] + Σ over c, u, v of  x_padded[n, c, i·SH + u, j·SW + v] · weight[o, c, u, v]
+    y[n, o, i, j] = bias[o] + Σ over c, k, l of  x_padded[n, c, i·SH + k, j·SW + l] · weight[o, c, k, l]
 
 x (N, C, H, W), weight (O, C, KH, KW), bias (O,); stride and padding are pairs (height, width)  ->  y (N, O, OH, OW)
 """
@@ -23,9 +23,9 @@ def conv_loops(x, weight, bias, stride, padding):
                     # solution:
                     total = bias[o]
                     for c in range(C):
-                        for u in range(KH):
-                            for v in range(KW):
-                                total += x_padded[n, c, i * SH + u, j * SW + v] * weight[o, c, u, v]
+                        for k in range(KH):
+                            for l in range(KW):
+                                total += x_padded[n, c, i * SH + k, j * SW + l] * weight[o, c, k, l]
                     # skeleton:
                     # total = ...  # three more loops
                     # end
@@ -43,9 +43,9 @@ NEEDS = ("conv_loops",)
 MISSING = "the sum over channels and window for one output, y[n, o, i, j]"
 HINTS = (
     "Which pixels of the padded image lie under the window when the output position is (i, j)?",
-    "Its top left corner is at row i·SH, column j·SW. Inside the window, u counts rows and v columns; c runs "
+    "Its top left corner is at row i·SH, column j·SW. Inside the window, k counts rows and l columns; c runs "
     "over channels.",
-    "total = bias[o]; then for c, for u, for v: total += x_padded[n, c, i * SH + u, j * SW + v] * weight[o, c, u, v]",
+    "total = bias[o]; then for c, for k, for l: total += x_padded[n, c, i * SH + k, j * SW + l] * weight[o, c, k, l]",
 )
 PREDICT = "How many multiplications does one 3×3 convolution from 64 to 64 channels on a 56×56 image take?"
 ANSWER = "64 · 56 · 56 · 64 · 9 = 115,605,504, for one picture. In Python loops that is about a minute."

@@ -35,6 +35,7 @@ def fine_tune(model, loader, classes, epochs, lr):
 import numpy as np
 
 import tinyvision as tv
+from tinyvision.errors import GraphError, ShapeError
 from tinyvision.learn import lab
 
 TITLE = "a new head"
@@ -79,7 +80,11 @@ def world():
 def check(your):
     model, loader, images, labels = world()
     backbone = {n: v.numpy().copy() for n, v in model.state_dict().items() if not n.startswith("fc.")}
-    trained = lab.call(your.fine_tune, model, loader, 2, 12, 0.3)
+    because = {
+        GraphError: "The new head is frozen as well: put it in after model.freeze().",
+        ShapeError: "The new head must take as many numbers as the old one, model.fc.weight.shape[1].",
+    }
+    trained = lab.call(your.fine_tune, model, loader, 2, 12, 0.3, because=because)
     lab.expect(isinstance(trained, nn.Module), "fine_tune() must return the model.", "model", your.fine_tune)
     shape = tuple(trained.fc.weight.shape)
     lab.expect(

@@ -27,7 +27,6 @@ def global_avgpool_backward(dy, x_shape):
 
 # -------------------------------------------------------------------------- course
 
-from tinyvision import check as checker
 from tinyvision.learn import lab
 
 TITLE = "one number per channel"
@@ -57,7 +56,22 @@ def check(your):
         def right(x):
             return x.mean(axis=(2, 3)), x.shape
 
+        def share(count):
+            return lambda dy, x: np.broadcast_to(dy[:, :, None, None] / count(*x.shape), x.shape)
+
+        gradients = [
+            ("dx", share(lambda n, c, h, w: 1), "Each pixel got the whole of dy; its share is dy / (H·W)."),
+            ("dx", share(lambda n, c, h, w: h), "You divided by H; the mean is over H·W pixels."),
+            ("dx", share(lambda n, c, h, w: w), "You divided by W; the mean is over H·W pixels."),
+            ("dx", share(lambda n, c, h, w: n * h * w), "You divided by N, too; each picture has a mean of its own."),
+            ("dx", share(lambda n, c, h, w: c * h * w), "You divided by C, too; each channel has a mean of its own."),
+            (
+                "dx",
+                share(lambda n, c, h, w: n * c * h * w),
+                "You divided by all of x.size; the mean is over H·W pixels.",
+            ),
+        ]
         wrapped = lab.adapted(backward, lambda dy, cache: (backward(dy, cache),), ("dy", "cache"))
-        return checker.gradients(right, wrapped, cases[0], time_limit=lab.CALL_LIMIT)
+        return lab.pair(right, wrapped, cases[0], gradients)
 
     return lab.together(lambda: lab.beside(forward, lambda x: x.mean(axis=(2, 3)), cases, "y", known), pair)

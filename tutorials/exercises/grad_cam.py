@@ -51,6 +51,12 @@ def check(your):
     rng = np.random.default_rng(31)
     A, dA = np.abs(rng.standard_normal((3, 4, 5, 6))), rng.standard_normal((3, 4, 5, 6))
     dA[2] = -np.abs(dA[2])  # everything speaks against the class: a map of zeros
+
+    def divided_by_zero(A, dA):
+        cam = np.maximum((dA.mean(axis=(2, 3), keepdims=True) * A).sum(axis=1), 0)
+        with np.errstate(invalid="ignore"):
+            return cam / cam.max(axis=(1, 2), keepdims=True)
+
     known = [
         (
             lambda A, dA: right(A, dA, positive=False),
@@ -63,6 +69,10 @@ def check(your):
         (lambda A, dA: right(A, dA, share=dA), "Each pixel's own gradient is used; a channel's share is its mean."),
         (lambda A, dA: right(A, dA, each=False), "All maps are divided by one maximum; each picture has its own."),
         (lambda A, dA: right(A, np.abs(dA)), "You took the gradient's size; its sign says for or against."),
+        (
+            divided_by_zero,
+            "Where everything speaks against the class the maximum is 0, and 0/0 is NaN: divide by 1 there.",
+        ),
         (
             lambda A, dA: np.maximum((dA.mean(axis=(2, 3), keepdims=True) * A).sum(axis=1), 0),
             "The maps are not scaled to a maximum of 1.",

@@ -14,12 +14,12 @@ def im2col(x, kernel_size, stride, padding):
     x_padded = np.pad(x, ((0, 0), (0, 0), (PH, PH), (PW, PW)))
     OH, OW = (H + 2 * PH - KH) // SH + 1, (W + 2 * PW - KW) // SW + 1
     windows = np.zeros((N, C, KH, KW, OH, OW))
-    for u in range(KH):
-        for v in range(KW):
+    for k in range(KH):
+        for l in range(KW):
             # solution:
-            windows[:, :, u, v] = x_padded[:, :, u : u + OH * SH : SH, v : v + OW * SW : SW]
+            windows[:, :, k, l] = x_padded[:, :, k : k + OH * SH : SH, l : l + OW * SW : SW]
             # skeleton:
-            # windows[:, :, u, v] = ...  # (N, C, OH, OW): what position (u, v) of all windows sees
+            # windows[:, :, k, l] = ...  # (N, C, OH, OW): what position (k, l) of all windows sees
             # end
     # solution:
     return windows.transpose(0, 4, 5, 1, 2, 3).reshape(N * OH * OW, C * KH * KW)
@@ -38,10 +38,10 @@ NEEDS = ("im2col",)
 MISSING = "the slice that one position of the window sees, and the order of the axes"
 HINTS = (
     "Take the top left pixel of every window: which rows and columns of the padded image are those?",
-    "Rows u, u + SH, u + 2·SH, ..., OH of them: a slice with a step. Before the reshape, the axes must stand in "
+    "Rows k, k + SH, k + 2·SH, ..., OH of them: a slice with a step. Before the reshape, the axes must stand in "
     "the order "
     "N, OH, OW, C, KH, KW.",
-    "x_padded[:, :, u : u + OH * SH : SH, ...] for the slice; windows.transpose(0, 4, 5, 1, 2, 3).reshape(...) "
+    "x_padded[:, :, k : k + OH * SH : SH, ...] for the slice; windows.transpose(0, 4, 5, 1, 2, 3).reshape(...) "
     "at the end.",
 )
 PREDICT = "A 3×3 window with stride 1: how many times larger than the image are the columns, roughly?"
@@ -49,4 +49,4 @@ ANSWER = "Nine times: every pixel lies in nine windows. That memory is what im2c
 
 
 def check(your):
-    return lab.forward("im2col", your.im2col)
+    return lab.forward("im2col", your.im2col, {"y": "columns"})

@@ -52,13 +52,15 @@ def check(your):
             2 / fan_in: "2 / fan_in: that is the variance; the factor is its root.",
             (1 / fan_in) ** 0.5: "1 / fan_in: the 2 that makes up for ReLU is missing.",
             1.0: "1: nothing is scaled.",
+            2 * right: "twice the right one.",
+            right / 2: "half the right one.",
         }
         # The standard deviation of n normal numbers is off by about 1/sqrt(2n), here 0.7 %; four times that is 3 %.
         if abs(spread / right - 1) > 4 / (2 * n) ** 0.5:
-            told = next((w for s, w in words.items() if abs(spread / s - 1) < 0.03), "that is none of the usual ones.")
+            told = next((f" It looks like {w}" for s, w in words.items() if abs(spread / s - 1) < 0.03), "")
             lab.expect(
                 False,
-                f"The standard deviation for {shape} is {spread:.4f}; it should be {right:.4f}. It looks like {told}",
+                f"The standard deviation for {shape} is {spread:.4f}; it should be {right:.4f}.{told}",
                 "weight",
                 your.kaiming_init,
             )

@@ -26,6 +26,7 @@ def load_pretrained(model, weights):
 import numpy as np
 
 from tinyvision import nn
+from tinyvision.errors import WeightsError
 from tinyvision.learn import lab
 
 TITLE = "weights by name"
@@ -54,7 +55,11 @@ def check(your):
     del published["1.bias"]
     published["extra.weight"] = np.ones(3, dtype=np.float32)
     before = {n: v.numpy().copy() for n, v in model.state_dict().items()}
-    result = lab.call(your.load_pretrained, model, dict(published))
+    because = {
+        WeightsError: "A weight of another shape was to be loaded: compare the shapes, too.",
+        KeyError: "A name of the weights is none of the model's: ask for `name in own` first.",
+    }
+    result = lab.call(your.load_pretrained, model, dict(published), because=because)
     lab.expect(
         isinstance(result, tuple) and len(result) == 2,
         "Return two lists: copied, not copied.",

@@ -51,6 +51,10 @@ def check(your):
         (lambda i, m, s: (i / 255 - m) / s, "The channel is still the last axis; it belongs behind N."),
         (lambda i, m, s: ((i / 255 - m) / s).reshape(2, 3, 4, 5), "reshape moves no number; transpose the axes."),
         (lambda i, m, s: ((i / 255 - m) / s).transpose(0, 3, 2, 1), "Height and width are exchanged."),
+        (
+            lambda i, m, s: ((i - (255 * m).astype(np.uint8)) / 255 / s).transpose(0, 3, 1, 2),
+            "You subtracted bytes from bytes: 3 - 5 is 254. Make them floats first.",
+        ),
         (lambda i, m, s: ((i[..., ::-1] / 255 - m) / s).transpose(0, 3, 1, 2), "Red and blue are exchanged."),
         (lambda i, m, s: ((i // 255 - m) / s).transpose(0, 3, 1, 2), "// 255 leaves 0 or 1; make it float first."),
     ]

@@ -53,6 +53,8 @@ def check(your):
     known = [
         ((w * ((x + h) ** 3 - x**3)) / h, "You nudged upwards only. Nudge to both sides: the error is far smaller."),
         ((w * (x**3 - (x - h) ** 3)) / h, "You nudged downwards only. Nudge to both sides: the error is far smaller."),
+        (np.zeros_like(x), "Up and down are the same array: what is added is taken away again. Copy x for each."),
+        ((w * ((x + h) ** 3 - x**3)) / (2 * h), "From x to x + h it is h, not 2h; or nudge to both sides."),
         (2 * (right + w * h * h), "The two points are 2h apart: divide by 2h."),
         (-(right + w * h * h), "The sign is turned round: up minus down."),
     ]

@@ -47,7 +47,20 @@ def check(your):
         (rng.standard_normal((1, 2, 3, 3)), (0, 1)),
         (rng.standard_normal((1, 1, 2, 3)), (0, 0)),
     ]
+
+    def to_minus_padding(x, p):
+        padded = np.zeros((*x.shape[:2], x.shape[2] + 2 * p[0], x.shape[3] + 2 * p[1]))
+        padded[:, :, p[0] : -p[0], p[1] : -p[1]] = x
+        return padded
+
+    def to_height(x, p):
+        padded = np.zeros((*x.shape[:2], x.shape[2] + 2 * p[0], x.shape[3] + 2 * p[1]))
+        padded[:, :, p[0] : x.shape[2], p[1] : x.shape[3]] = x
+        return padded
+
     known = [
+        (to_minus_padding, "-0 is 0: where the padding is 0, a slice that ends at -PH is empty. Write PH : PH + H."),
+        (to_height, "A slice PH : H is too short by PH; the image ends before row PH + H."),
         (lambda x, p: np.pad(x, ((0, 0), (0, 0), (p[1], p[1]), (p[0], p[0]))), "Height and width are exchanged."),
         (
             lambda x, p: np.pad(x, ((0, 0), (0, 0), (0, 2 * p[0]), (0, 2 * p[1]))),

@@ -35,12 +35,19 @@ ANSWER = "Nothing: exp(x + 100) = exp(x)·exp(100), and the factor is in the sum
 
 def check(your):
     large = np.array([[1000.0, 0.0, -1000.0], [1001.0, 1000.0, 999.0]])
+    apart = np.array([[1000.0, 999.0, 998.0], [0.0, 1.0, 2.0]])
     report = lab.forward("softmax", your.softmax)
     if report.passed:
         y = lab.call(your.softmax, large)
         lab.expect(
             np.isfinite(y).all(),
             "With scores of 1000 it gives NaN: exp(1000) is infinite. Subtract each row's maximum before exp.",
+            "y",
+            your.softmax,
+        )
+        lab.expect(
+            np.isfinite(lab.call(your.softmax, apart)).all(),
+            "A row 1000 below the others gives 0/0. Subtract each row's own maximum, not that of the whole array.",
             "y",
             your.softmax,
         )

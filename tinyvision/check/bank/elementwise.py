@@ -13,6 +13,13 @@ relu.add(
     "A slope of 0.01 is left in for negative numbers (a leaky ReLU).",
     lambda i, o: np.where(i[0] > 0, i[0], 0.01 * i[0]),
 )
+relu.add(
+    "y",
+    "np_max",
+    "np.max takes the largest element of one array; np.maximum(x, 0) compares element by element.",
+    lambda i, o: i[0].max(0),
+    also=(lambda i, o: i[0].max(),),
+)
 relu.add("y", "absolute", "You took the absolute value; negative numbers become 0.", lambda i, o: np.abs(i[0]))
 relu.add("y", "inverted", "You kept the negative numbers; keep the positive ones.", lambda i, o: np.minimum(i[0], 0))
 relu.add("y", "identity", "You changed nothing; negative numbers become 0.", lambda i, o: i[0] * 1.0)
@@ -120,22 +127,27 @@ relu.add("dy", "changed", "dy was changed in place.", pair=_dy_changed, shows="d
 relu.add("x", "changed", "x was changed in place.", pair=_x_changed, shows="input_changed")
 relu.add("y", "changed", "Backward changed the output in place.", pair=_y_changed, shows="output_changed")
 
-add.add("y", "first_only", "You returned a; add b.", lambda i, o: i[0] * 1.0)
-add.add("y", "second_only", "You returned b, the branch; the skip path is missing.", lambda i, o: i[1] * 1.0)
-add.add("y", "difference", "You subtracted b.", lambda i, o: i[0] - i[1])
-add.add("y", "product", "You multiplied a and b.", lambda i, o: i[0] * i[1])
-add.add("y", "mean", "You took the mean of a and b; take their sum.", lambda i, o: (i[0] + i[1]) / 2)
-add.add("y", "first_twice", "You added a twice.", lambda i, o: 2 * i[0] + i[1])
-add.add("y", "second_twice", "You added b twice.", lambda i, o: i[0] + 2 * i[1])
+add.add("y", "first_only", "You returned the first summand alone; add the second.", lambda i, o: i[0] * 1.0)
+add.add(
+    "y",
+    "second_only",
+    "You returned the second summand, the branch, alone; the skip path is missing.",
+    lambda i, o: i[1] * 1.0,
+)
+add.add("y", "difference", "You subtracted the second summand.", lambda i, o: i[0] - i[1])
+add.add("y", "product", "You multiplied the two; add them.", lambda i, o: i[0] * i[1])
+add.add("y", "mean", "You took the mean of the two; take their sum.", lambda i, o: (i[0] + i[1]) / 2)
+add.add("y", "first_twice", "You added the first summand twice.", lambda i, o: 2 * i[0] + i[1])
+add.add("y", "second_twice", "You added the second summand twice.", lambda i, o: i[0] + 2 * i[1])
 add.add(
     "y", "relu_inside", "You applied a ReLU to the sum; that is another op.", lambda i, o: np.maximum(i[0] + i[1], 0)
 )
-for _arg, _me, _other in (("da", "a", 1), ("db", "b", 0)):
+for _arg, _me, _other in (("da", "first", 1), ("db", "second", 0)):
     _self = 1 - _other
     add.add(
         _arg,
         "missing",
-        f"{_me} gets no gradient: its path is missing. Both paths get dy.",
+        f"The {_me} summand gets no gradient: its path is missing. Both paths get dy.",
         lambda i, o, d: np.zeros_like(d),
     )
     add.add(_arg, "halved", "You halved dy; both paths get all of it.", lambda i, o, d: d / 2)
