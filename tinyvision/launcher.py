@@ -20,6 +20,18 @@ _UNDERSTOOD_BY = {
     "MVAPICH's mpirun": ("MVAPICH",),
 }
 
+# What to do where MPI sees other processes than a launcher has started; {count} of them.
+_REMEDIES = {
+    "torchrun": "torchrun tells MPI nothing; start the processes with mpirun -n {count} in its place",
+    "srun": "srun --mpi=list names what it can tell: pmix is for Open MPI, pmi2 for MPICH and Intel's MPI",
+}
+
+
+def remedy(launcher: str, count: int) -> str:
+    """What to do where MPI does not see the processes that a launcher has started."""
+    other = "start the script with the mpiexec of that MPI, or install mpi4py against the launcher's"
+    return _REMEDIES.get(launcher, other).format(count=count)
+
 
 def understands(library: str, launcher: str, environment: Mapping[str, str] | None = None) -> bool:
     """Whether an MPI whose version text is `library` finds the other processes of a launcher, as far as is known."""

@@ -126,10 +126,23 @@ def test_the_launcher_of_another_mpi_is_recognised():
     assert len(re.findall("Abort|MPI_Init", result.stderr)) == 0
 
 
-def test_a_launcher_of_no_mpi_is_recognised():
-    told = {**environment(), "RANK": "1", "WORLD_SIZE": "2"}
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        (
+            {"RANK": "1", "WORLD_SIZE": "2"},
+            r"torchrun started this process as number 1 of 2, but its MPI \(.*\) sees 1; torchrun tells MPI nothing; "
+            r"start the processes with mpirun -n 2 in its place",
+        ),
+        (
+            {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "3"},
+            r"srun started this process as number 0 of 3, but its MPI \(.*\) sees 1; srun --mpi=list names .* pmi2 for",
+        ),
+    ],
+)
+def test_a_launcher_that_tells_mpi_nothing_is_recognised(told, sentence):
     program = [sys.executable, str(Path(__file__).with_name("ranks.py")), "collectives"]
+    told = {**environment(), **told}
     result = subprocess.run(program, capture_output=True, text=True, timeout=60, env=told)
     assert result.returncode == 1
-    assert "torchrun started this process as number 1 of 2, but its MPI" in result.stderr
-    assert ") sees 1; start the script" in result.stderr
+    assert re.search(sentence, result.stderr), result.stderr

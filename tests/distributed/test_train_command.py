@@ -76,6 +76,14 @@ def test_processes_that_know_nothing_of_each_other_are_refused(tmp_path, argumen
     assert not list(tmp_path.iterdir())
 
 
+def test_processes_of_torchrun_are_told_of_mpirun(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = tinyvision(tmp_path, "train")
+    assert result.returncode == 2
+    assert "torchrun has started 2 processes; use mpirun -n 2 and --distributed, so that" in result.stderr
+
+
 @pytest.mark.parametrize("options", [["--distributed"], ["--processes", "2"]])
 def test_downloads_are_for_one_process(tmp_path, options):
     result = tinyvision(tmp_path, "train", "--data", "mnist", "--download", *options)

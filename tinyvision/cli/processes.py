@@ -52,8 +52,9 @@ def check_launch(args: argparse.Namespace) -> None:
     if launch is not None and not args.distributed:
         if launch[1] > 0:
             raise SystemExit(2)  # number 0 says so
+        way = "add --distributed" if launch[0] != "torchrun" else f"use mpirun -n {launch[2]} and --distributed"
         raise OptionError(
-            f"{launch[0]} has started {launch[2]} processes; add --distributed, so that they train one network together"
+            f"{launch[0]} has started {launch[2]} processes; {way}, so that they train one network together"
         )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from .. import cores, random, threads
 from ..device import device_of, nccl_module, require_cuda, to_device, to_numpy
 from ..errors import DeviceError, DistributedError, OptionError
-from ..launcher import launched_as, understands
+from ..launcher import launched_as, remedy, understands
 from ..ops.checks import is_integer
 from ..tape import Variable
 from .watching import Watch
@@ -80,7 +80,7 @@ def _check_launcher(MPI):
         raise DistributedError(
             f"init: {launcher} started this process as number {number} of {count}, but its MPI "
             f"({library.splitlines()[0].strip(' ,')[:60]}) {fault}; "
-            f"start the script with the mpiexec of that MPI, or install mpi4py against the launcher's"
+            f"{remedy(launcher, count)}"
         )
 
 
