@@ -460,6 +460,8 @@ def test_hostile_shards(tmp_path, change, message):
 
 
 def test_files_that_are_something_else(tmp_path):
+    with pytest.raises(OptionError, match="expected a path, got NoneType"):
+        from_keras(None)
     with pytest.raises(FileError, match="no such file"):
         from_keras(tmp_path / "nowhere.keras")
     (tmp_path / "a.h5").write_bytes(b"hello")

@@ -330,7 +330,16 @@ def test_a_file_that_lies_is_refused(name, tmp_path):
         from_onnx(proto_of(tmp_path, change))
 
 
+def test_a_layer_of_one_channel_is_learnt_whole(tmp_path):
+    export(nn.Linear(3, 1), np.zeros((1, 3), np.float32), tmp_path / "a.onnx")
+    back = from_onnx(tmp_path / "a.onnx")
+    assert {name for name, _ in back.named_parameters()} == {"weight", "bias"}
+    assert back.input_shapes == ((3,),)
+
+
 def test_no_file_and_no_model(tmp_path):
+    with pytest.raises(OptionError, match="expected a path, got NoneType"):
+        from_onnx(None)
     with pytest.raises(FileError, match="there is no such file"):
         from_onnx(tmp_path / "nothing.onnx")
     (tmp_path / "a.onnx").write_bytes(b"\x00" * 40)

@@ -14,13 +14,13 @@ from .parser import add_debug, whole
 from .predict import find_network
 from .terminal import answer
 
-_KERAS = (".keras", ".h5", ".hdf5", ".json")
 _EPILOG = """\
 examples:
   tinyvision export runs/digits-1 digits.onnx
   tinyvision export efficientnet_lite0 lite0.onnx
   tinyvision export resnet18 net.onnx --weights resnet18-f37072fd.pth
   tinyvision export net.keras net.onnx        (Keras, also .h5 and TensorFlow.js)
+  tinyvision export net.tflite net.onnx       (TensorFlow Lite)
 
 Needs the package onnx: pip install "tinyvision[onnx]". The file takes batches
 of any size; how pictures are prepared, and the classes, are kept in it as
@@ -36,7 +36,9 @@ def add_parser(commands: Any) -> None:
         description="Write a trained or a pretrained network as an ONNX file, for other engines.",
     )
     p.add_argument(
-        "what", metavar="MODEL|RUN", help="a run's folder, a checkpoint, a file of Keras's, or the name of a network"
+        "what",
+        metavar="MODEL|RUN",
+        help="a run's folder, a checkpoint, a file of Keras's or TensorFlow Lite's, or a network's name",
     )
     p.add_argument("out", metavar="OUT.onnx")
     p.add_argument("--weights", metavar="FILE", help="with the name of a network: its weights")
@@ -48,15 +50,15 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the file."""
-    from ..interop import export
+    from ..interop import READERS, export
 
     out = Path(args.out).expanduser()
     if out.suffix.lower() != ".onnx":
         raise OptionError(f"{args.out}: only .onnx files are written; name it {out.with_suffix('.onnx')}")
     if out.exists() and not args.overwrite:
         raise OptionError(f"{args.out} exists already; --overwrite replaces it")
-    if Path(args.what).suffix.lower() in _KERAS and Path(args.what).exists():
-        return _from_keras(args, out)
+    if Path(args.what).suffix.lower() in READERS and Path(args.what).exists():
+        return _from_file(args, out)
     network = find_network(args.what, args.weights, any_task=True)
     prepared = network.preprocessing
     height, width = (args.image_size, args.image_size) if args.image_size else prepared.size
@@ -67,13 +69,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _from_keras(args, out):
-    """The same for a network that Keras has written, whose file says for which inputs it is."""
-    from ..interop import export, from_keras
+def _from_file(args, out):
+    """The same for a network that somebody else has written, whose file says for which inputs it is."""
+    from ..interop import READERS, export
 
     if args.weights:
         raise OptionError(f"--weights goes with the name of a network; {args.what} has its own")
-    model = from_keras(args.what).eval()
+    model = READERS[Path(args.what).suffix.lower()](args.what).eval()
     if len(model.input_shapes) != 1:
         raise OptionError(f"{args.what}: a network with {len(model.input_shapes)} inputs; only one is written")
     shape = model.input_shapes[0] or ()

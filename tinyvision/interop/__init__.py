@@ -1,11 +1,19 @@
-"""Networks that come from elsewhere and go elsewhere: ONNX, out and in; Keras and TensorFlow.js, in.
+"""Networks that come from elsewhere and go elsewhere: ONNX, out and in; Keras, TensorFlow.js and TensorFlow Lite, in.
 
-The files are parsed by well-kept packages (`pip install "tinyvision[onnx]"`, `"tinyvision[keras]"`); what the networks
-in them compute is ours.
+The files are parsed by well-kept packages (`pip install "tinyvision[onnx]"`, `"tinyvision[keras]"`,
+`"tinyvision[tflite]"`); what the networks in them compute is ours.
 """
 
 from .keras_import import from_keras
 from .onnx_export import export
 from .onnx_import import from_onnx
+from .tflite_import import from_tflite
 
-__all__ = ["export", "from_keras", "from_onnx"]
+# What files are called that hold a whole network, and who reads them.
+READERS = {
+    ".onnx": from_onnx,
+    ".tflite": from_tflite,
+    **dict.fromkeys((".keras", ".h5", ".hdf5", ".json"), from_keras),
+}
+
+__all__ = ["READERS", "export", "from_keras", "from_onnx", "from_tflite"]

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import ShapeError, WeightsError
+from ..errors import OptionError, ShapeError, WeightsError
 from ..formats.refused import Refused
 from ..nn.module import Module
 from ..tape import Variable
@@ -33,6 +33,8 @@ def from_keras(path: str | os.PathLike[str]) -> KerasModel:
 
     Raises FileError if there is no such file, WeightsError if it is damaged, or has layers that are not known here (all
     are listed), OptionError if the package h5py is missing."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise OptionError(f"from_keras: expected a path, got {type(path).__name__}")
     path = Path(path).expanduser()
     try:
         saved = read(path)

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FileError, ShapeError, WeightsError
-from ..nn.module import Buffer, Module, Parameter
-from ..tape import Variable
+from ..errors import FileError, OptionError, WeightsError
+from ..nn.module import Buffer, Parameter
 from ..tensors.tensor import Tensor
 from . import onnx_shapes  # noqa: F401  enters its readers into the table
+from .graph import GraphModel, Node
 from .onnx_export import package
-from .onnx_ops import READERS, plain
+from .onnx_ops import READERS
 
 LARGEST = 4 << 30  # bytes of all initializers together
 MOST_NODES = 100_000
@@ -32,6 +32,8 @@ def from_onnx(path: str | os.PathLike[str]) -> OnnxModel:
     it predicts. Raises FileError if there is no such file, WeightsError if it is no ONNX model, if it is damaged, or if
     it has nodes that are not known here (all are listed)."""
     onnx = package()
+    if not isinstance(path, (str, os.PathLike)):
+        raise OptionError(f"from_onnx: expected a path, got {type(path).__name__}")
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileError(f"{path}: there is no such file")
@@ -45,84 +47,56 @@ def from_onnx(path: str | os.PathLike[str]) -> OnnxModel:
         raise WeightsError(f"{path.name}: {error}") from None
 
 
-class OnnxModel(Module):
+_LEARNT = (
+    "Conv",
+    "ConvTranspose",
+    "Gemm",
+    "BatchNormalization",
+    "InstanceNormalization",
+    "LayerNormalization",
+    "PRelu",
+)
+
+
+class OnnxModel(GraphModel):
     """A graph of ONNX nodes; see `from_onnx`.
 
     input_names, output_names  what the graph calls its inputs and outputs, in order
+    input_shapes               what the file says of the inputs, without the batch; None where any size will do
     metadata                   the words that were kept with the model"""
 
+    readers = READERS
+
     def __init__(self, proto: Any) -> None:
-        super().__init__()
         graph = proto.graph
         arrays = _initializers(graph)
-        self.input_names = tuple(i.name for i in graph.input if i.name not in arrays)
-        self.output_names = tuple(o.name for o in graph.output)
+        nodes = [
+            Node(n.op_type, n.name or n.op_type, list(n.input), list(n.output), _attributes(n)) for n in graph.node
+        ]
+        # Single numbers (the 3 of `x + 3`) and integers belong to the graph; what is larger was learnt, and so was the
+        # one number that a layer of one channel has.
+        layers = {name for node in nodes if node.kind in _LEARNT for name in node.inputs[1:]}
+        fixed = {n: a for n, a in arrays.items() if a.dtype.kind != "f" or (a.size <= 1 and n not in layers)}
+        statistics = {name for node in nodes if node.kind == "BatchNormalization" for name in node.inputs[3:5]}
+        learnt = {
+            name: Buffer(Tensor(a)) if name in statistics else Parameter(Tensor(a))
+            for name, a in arrays.items()
+            if name not in fixed
+        }
+        inputs = [i.name for i in graph.input if i.name not in arrays]
+        super().__init__(nodes, inputs, [o.name for o in graph.output], {"": None, **fixed}, learnt)
+        self.input_shapes = tuple(_sides(i) for i in graph.input if i.name not in arrays)
         self.metadata = {entry.key: entry.value for entry in proto.metadata_props}
-        self._nodes = [_Node(node) for node in graph.node]
-        # Single numbers (the 3 of `x + 3`) and integers belong to the graph; what is larger was learnt.
-        self._fixed = {name: a for name, a in arrays.items() if a.dtype.kind != "f" or a.size <= 1}
-        statistics = {name for node in self._nodes if node.kind == "BatchNormalization" for name in node.inputs[3:5]}
-        self._places: dict[str, tuple[Module, str]] = {}
-        for name, array in arrays.items():
-            if name not in self._fixed:
-                self._place(name, Buffer(Tensor(array)) if name in statistics else Parameter(Tensor(array)))
-        last_use = {name: k for k, node in enumerate(self._nodes) for name in node.inputs}
-        self._done_with = [[n for n in node.inputs if last_use[n] == k] for k, node in enumerate(self._nodes)]
-
-    def _place(self, name, tensor):
-        """Under its dotted name: `layer1.0.weight` is the weight of a module 0 in a module layer1."""
-        *parts, last = (part or "_" for part in name.replace("/", ".").split("."))
-        home: Module = self
-        for part in parts:
-            inner = getattr(home, part, None)
-            if inner is None:
-                inner = Module()
-                setattr(home, part, inner)
-            elif not isinstance(inner, Module):
-                raise WeightsError(f"the initializer {name!r} lies inside of another one")
-            home = inner
-        while hasattr(home, last):
-            last += "_"
-        setattr(home, last, tensor)
-        self._places[name] = home, last
-
-    def forward(self, *inputs: Any) -> Any:
-        """The graph's outputs for its inputs, a tuple if there are several. Raises ShapeError for their number."""
-        if len(inputs) != len(self.input_names):
-            raise ShapeError(
-                f"this graph takes {len(self.input_names)} inputs ({', '.join(self.input_names)}), got {len(inputs)}"
-            )
-        known: dict[str, Any] = {"": None, **self._fixed}
-        known.update({name: getattr(home, last) for name, (home, last) in self._places.items()})
-        for name, x in zip(self.input_names, inputs, strict=True):
-            known[name] = x if isinstance(x, Variable) else Tensor(x)
-        for node, done in zip(self._nodes, self._done_with, strict=True):
-            results = READERS[node.kind](node, *(known[name] for name in node.inputs), training=self.training)
-            results = results if isinstance(results, tuple) else (results,)
-            known.update(zip(node.outputs, results, strict=False))
-            for name in done:  # what nobody needs any more is not kept: a graph may be long
-                if name not in self._places and name not in self.output_names and name:
-                    known.pop(name, None)
-        outputs = tuple(known[name] for name in self.output_names)
-        outputs = tuple(o if isinstance(o, Variable) else Tensor(plain(o)) for o in outputs)
-        return outputs if len(outputs) > 1 else outputs[0]
-
-    def extra_repr(self) -> str:
-        """How many nodes of which kinds."""
-        return f"{len(self._nodes)} nodes, inputs {', '.join(self.input_names)}"
 
 
-class _Node:
-    """A node of the graph: its kind, the names around it, and its attributes as Python's values."""
+def _sides(described):
+    """The sizes after the batch, None where the file leaves them open."""
+    shape = described.type.tensor_type.shape
+    return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in shape.dim[1:])
 
-    def __init__(self, node: Any) -> None:
-        self.kind, self.name = node.op_type, node.name or node.op_type
-        self.inputs, self.outputs = list(node.input), list(node.output)
-        self.options = {a.name: _attribute(a) for a in node.attribute}
 
-    def get(self, name: str, default: Any = None) -> Any:
-        """An attribute, or what stands for it where it is missing."""
-        return self.options.get(name, default)
+def _attributes(node):
+    return {a.name: _attribute(a) for a in node.attribute}
 
 
 def _attribute(attribute):

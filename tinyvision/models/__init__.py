@@ -7,6 +7,7 @@ Every network's page says what it is; `models.ResNet18_Weights.DEFAULT` says wha
 
 from ..interop.keras_import import from_keras
 from ..interop.onnx_import import from_onnx
+from ..interop.tflite_import import from_tflite
 from .alexnet import *
 from .centre_detector import *
 from .cnn import SimpleCNN

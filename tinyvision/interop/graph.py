@@ -1,0 +1,102 @@
+"""A graph of nodes as a Module: what the readers of ONNX and of TensorFlow Lite have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..errors import ShapeError, WeightsError
+from ..nn.module import Module
+from ..tape import Variable
+from ..tensors.tensor import Tensor
+from .onnx_ops import plain
+
+
+@dataclass
+class Node:
+    """A node of a graph: its kind, its name for messages, the values around it, and its options."""
+
+    kind: str
+    name: str
+    inputs: list[Any]
+    outputs: list[Any]
+    options: dict[str, Any]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """An option, or what stands for it where it is missing."""
+        return self.options.get(name, default)
+
+
+class GraphModel(Module):
+    """Nodes, one after the other, each computed by the reader of its kind.
+
+    readers                    kind of node -> what computes it, called as reader(node, *arguments, training=...)
+    input_names, output_names  what the graph calls its inputs and outputs, in order
+
+    Values are named by text or by number. `fixed` are those that are known and not learnt, `learnt` the Parameters and
+    Buffers, and `titles` says what these are called where their names in the graph are numbers."""
+
+    readers: ClassVar[Mapping[str, Callable[..., Any]]] = {}
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        inputs: Sequence[Hashable],
+        outputs: Sequence[Hashable],
+        fixed: dict[Any, Any],
+        learnt: dict[Any, Any],
+        titles: Mapping[Any, str] | None = None,
+    ) -> None:
+        super().__init__()
+        titles = titles or {}
+        self._nodes, self._fixed = list(nodes), fixed
+        self._inputs, self._outputs = tuple(inputs), tuple(outputs)
+        self.input_names, self.output_names = (tuple(titles.get(v, v) for v in names) for names in (inputs, outputs))
+        self._places: dict[Any, tuple[Module, str]] = {}
+        for value, tensor in learnt.items():
+            self._place(value, titles.get(value, value), tensor)
+        last_use = {value: k for k, node in enumerate(self._nodes) for value in node.inputs}
+        self._done_with = [[v for v in node.inputs if last_use[v] == k] for k, node in enumerate(self._nodes)]
+
+    def _place(self, value, name, tensor):
+        """Under its dotted name: `layer1.0.weight` is the weight of a module 0 in a module layer1."""
+        *parts, last = (part or "_" for part in name.replace("/", ".").split("."))
+        home: Module = self
+        for part in parts:
+            inner = getattr(home, part, None)
+            if inner is None:
+                inner = Module()
+                setattr(home, part, inner)
+            elif not isinstance(inner, Module):
+                raise WeightsError(f"the initializer {name!r} lies inside of another one")
+            home = inner
+        while hasattr(home, last):
+            last += "_"
+        setattr(home, last, tensor)
+        self._places[value] = home, last
+
+    def forward(self, *inputs: Any) -> Any:
+        """The graph's outputs for its inputs, a tuple if there are several. Raises ShapeError for their number."""
+        if len(inputs) != len(self._inputs):
+            raise ShapeError(
+                f"this graph takes {len(self._inputs)} inputs ({', '.join(self.input_names)}), got {len(inputs)}"
+            )
+        known: dict[Any, Any] = dict(self._fixed)
+        known.update({value: getattr(home, last) for value, (home, last) in self._places.items()})
+        for value, x in zip(self._inputs, inputs, strict=True):
+            known[value] = x if isinstance(x, Variable) else Tensor(x)
+        for node, done in zip(self._nodes, self._done_with, strict=True):
+            results = self.readers[node.kind](node, *(known[v] for v in node.inputs), training=self.training)
+            results = results if isinstance(results, tuple) else (results,)
+            known.update(zip(node.outputs, results, strict=False))
+            for value in done:  # what nobody needs any more is not kept: a graph may be long
+                if value not in self._places and value not in self._fixed and value not in self._outputs:
+                    known.pop(value, None)
+        outputs = tuple(known[value] for value in self._outputs)
+        outputs = tuple(o if isinstance(o, Variable) else Tensor(plain(o)) for o in outputs)
+        return outputs if len(outputs) > 1 else outputs[0]
+
+    def extra_repr(self) -> str:
+        """How many nodes, and what goes in."""
+        return f"{len(self._nodes)} nodes, inputs {', '.join(self.input_names)}"
