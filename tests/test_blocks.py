@@ -73,3 +73,15 @@ def test_a_rare_giant_is_given_back_at_once():
     assert kept() is not None
     assert given_back() is None
     blocks.release()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(("M", "K"), [(5, 3), (700, 300)])
+def test_a_product_of_a_column_and_a_row(M, K, count, rng):
+    threads.set_num_threads(count)
+    column, row, out = rng.standard_normal((M, 1)), rng.standard_normal((1, K)), np.full((M, K), 7.0)
+    assert blocks.product(column, row, out=out) is out
+    np.testing.assert_array_equal(out, column @ row)
+    np.testing.assert_array_equal(blocks.product(row.T, column.T), out.T)
+    seen = threads.run(lambda _: blocks.product(column, row), range(3))
+    np.testing.assert_array_equal(seen, [out] * 3)

@@ -72,6 +72,8 @@ def product(a: Array, b: Array, out: Array | None = None) -> Array:
         return np.matmul(a, b, out=out)
     if out is None:
         out = np.empty_like(a, shape=(*a.shape[:-1], b.shape[-1]), order="C")
+    if a.ndim == 2 and a.shape[1] == 1:  # one number times one number each: a single image's weight gradient
+        return _outer(a, b, out)
     if threads.inside_region() or out.size * a.shape[-1] <= TINY_PRODUCT:  # BLAS has been told, or needs no telling
         return np.matmul(a, b, out=out)
     shares = threads.get_num_threads() if out.size * a.shape[-1] >= SMALL_PRODUCT else 1
@@ -87,6 +89,14 @@ def product(a: Array, b: Array, out: Array | None = None) -> Array:
             np.matmul(a[some], b[some] if a.ndim == 3 else b, out=out[some])
 
     threads.run(work, cut(out.shape[axis], min(shares, out.shape[axis])))
+    return out
+
+
+def _outer(column: Array, row: Array, out: Array) -> Array:
+    """(M, 1) @ (1, K), one multiplication for each result: BLAS would pack and add, and take five times as long."""
+    alone = threads.inside_region() or out.nbytes <= SMALL_BYTES
+    parts = cut(len(out), 1 if alone else min(len(out), threads.get_num_threads()))
+    threads.run(lambda some: np.multiply(column[some], row, out=out[some]), parts, products=False)
     return out
 
 

@@ -8,10 +8,11 @@ Results are the same in every run with a given number of threads. Sums over the 
 statistics) add their partial sums in another order under another number of threads: they may differ in the last bits.
 """
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -204,17 +205,42 @@ def _blas_libraries():
         from threadpoolctl import ThreadpoolController
     except ImportError:  # results are the same without it, only our threads and BLAS's then compete for the cores
         return []
-    return ThreadpoolController().select(user_api="blas").lib_controllers
+    return [_told_directly(library) for library in ThreadpoolController().select(user_api="blas").lib_controllers]
 
 
-def run(work: Callable[..., Any], pieces: Iterable[Any]) -> list[Any]:
+class _OpenBLAS:
+    """An OpenBLAS with one number of threads for the whole process, told by its own two functions: every op does that
+    twice, and on the way through threadpoolctl it takes some five times as long."""
+
+    threading_layer = "pthreads"
+
+    def __init__(self, filepath, ask, tell):
+        self.filepath, self.get_num_threads, self.set_num_threads = filepath, ask, tell
+
+
+def _told_directly(library):
+    """The same library without threadpoolctl between, if it is an OpenBLAS with threads of its own."""
+    if getattr(library, "internal_api", None) != "openblas" or library.threading_layer != "pthreads":
+        return library
+    for prefix, suffix in itertools.product(("", "scipy_"), ("", "64_", "_64")):
+        ask = getattr(library.dynlib, f"{prefix}openblas_get_num_threads{suffix}", None)
+        tell = getattr(library.dynlib, f"{prefix}openblas_set_num_threads{suffix}", None)
+        if ask and tell:
+            return _OpenBLAS(library.filepath, ask, tell)
+    return library
+
+
+def run(work: Callable[..., Any], pieces: Iterable[Any], products: bool = True) -> list[Any]:
     """Call `work(piece)` for every piece, on several threads; returns the results in the order of the pieces.
 
-    The pieces must not write to the same memory. An exception in any of them is raised here, after all have stopped."""
+    The pieces must not write to the same memory. An exception in any of them is raised here, after all have stopped.
+    Without `products` in them, BLAS is told nothing (but in the first region, before helping threads begin)."""
     pieces = list(pieces)
     if _local.inside:
         return [work(piece) for piece in pieces]
-    workers = min(_state.threads, len(pieces))
+    workers, products = min(_state.threads, len(pieces)), products or _state.blas is None
+    if workers <= 1 and not products:
+        return [work(piece) for piece in pieces]
     if workers <= 1:  # its products may still be shared out among the other threads
         with one_blas_thread(), _alone():
             return [work(piece) for piece in pieces]
@@ -242,7 +268,7 @@ def run(work: Callable[..., Any], pieces: Iterable[Any]) -> list[Any]:
         ended.append(True)
         bell.put(True)
 
-    with one_blas_thread():
+    with one_blas_thread() if products else nullcontext():
         try:
             _call_helpers(helper, workers - 1)
             worker()

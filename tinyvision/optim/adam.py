@@ -8,6 +8,7 @@ import numpy as np
 from .. import blocks
 from ..device import is_capturing
 from ..kernels import adam, sgd
+from ..kernels.cpu import adam as loops
 from ..tape import Variable
 from ..types import Array
 from .optimizer import Optimizer, refuse_differentiable
@@ -43,11 +44,13 @@ class Adam(Optimizer):
         super().__init__(params, {**options, "maximize": maximize})
 
     def update_together(self, parameters: list[Any], group: dict[str, Any]) -> bool:
-        """On a GPU, all parameters in one kernel launch; False where `update` is to take them one by one."""
+        """All parameters in one kernel launch or compiled loop; False where `update` is to take them one by one."""
         weights, gradients = [p.array for p in parameters], [p.grad.array for p in parameters]
-        if not weights or blocks.on_cpu(weights[0]) or group["amsgrad"]:
+        if not weights or group["amsgrad"]:
             return False
-        if not sgd.applies(weights, gradients, "adam"):
+        on_cpu = blocks.on_cpu(weights[0])
+        applies, step = (loops.applies, loops.step) if on_cpu else (sgd.applies, adam.step)
+        if not applies(weights, gradients, "adam"):
             return False
         states, live = [self.state.setdefault(p, {}) for p in parameters], None
         if is_capturing():
@@ -59,12 +62,12 @@ class Adam(Optimizer):
         for p, state in zip(parameters, states, strict=True):
             _begin(p, state)
         firsts, seconds = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq"))
-        if not (sgd.applies(weights, firsts, "adam") and sgd.applies(weights, seconds, "adam")):
+        if not (applies(weights, firsts, "adam") and applies(weights, seconds, "adam")):
             return False
         if live is None:
             for state in states:
                 state["step"] += 1
-        adam.step(weights, gradients, firsts, seconds, self._rule(group, states[0]["step"]), live)
+        step(weights, gradients, firsts, seconds, self._rule(group, states[0]["step"]), live)
         return True
 
     def _rule(self, group, count):

@@ -9,6 +9,7 @@ from .. import blocks
 from ..device import is_capturing
 from ..errors import OptionError
 from ..kernels import sgd
+from ..kernels.cpu import sgd as loops
 from ..tape import Variable
 from ..types import Array
 from .optimizer import Optimizer, refuse_differentiable
@@ -55,9 +56,12 @@ class SGD(Optimizer):
             raise OptionError("SGD: nesterov=True needs a momentum above 0 and dampening 0")
 
     def update_together(self, parameters: list[Any], group: dict[str, Any]) -> bool:
-        """On a GPU, all parameters in one kernel launch; False where `update` is to take them one by one."""
+        """All parameters in one kernel launch or compiled loop; False where `update` is to take them one by one."""
         weights, gradients = [p.array for p in parameters], [p.grad.array for p in parameters]
-        if not weights or blocks.on_cpu(weights[0]) or not sgd.applies(weights, gradients):
+        if not weights:
+            return False
+        way = loops if blocks.on_cpu(weights[0]) else sgd
+        if not way.applies(weights, gradients):
             return False
         states = [self.state.setdefault(p, {}) for p in parameters]
         buffers = [state.get("momentum_buffer") for state in states]
@@ -65,12 +69,12 @@ class SGD(Optimizer):
         if group["momentum"]:
             if first:
                 buffers = [np.empty_like(w) for w in weights]
-            if not sgd.applies(weights, buffers):  # a parameter that joined later, or a buffer laid out differently
+            if not way.applies(weights, buffers):  # a parameter that joined later, or a buffer laid out differently
                 return False
             for state, buffer in zip(states, buffers, strict=True):
                 state["momentum_buffer"] = buffer
         live = self.live.get(id(group)) if is_capturing() else None
-        sgd.step(weights, gradients, buffers, group, first, live)
+        way.step(weights, gradients, buffers, group, first, live)
         return True
 
     def numbers(self, group: dict[str, Any]) -> np.ndarray | None:

@@ -17,7 +17,7 @@ def share_out(work: Callable[[int, int], Any], count: int, work_bytes: int) -> l
     """Call `work(first, end)` for parts of range(count) on several threads; returns the results in order."""
     wanted = 1 if work_bytes <= blocks.SMALL_BYTES else PIECES * threads.get_num_threads()
     parts = blocks.cut(count, max(1, min(count, wanted)))
-    return threads.run(lambda some: work(some.start, some.stop), parts)
+    return threads.run(lambda some: work(some.start, some.stop), parts, products=False)
 
 
 def channels_are_last(x: Array) -> bool:
