@@ -214,7 +214,7 @@ def test_training_saves_when_its_terminal_is_closed(tmp_path):
     assert load_checkpoint(last).progress.total > 30
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1"])
 def test_signals_outside_of_training_say_so(name, monkeypatch, capsys):
     if not hasattr(signal, name):
         pytest.skip(f"no {name} here")

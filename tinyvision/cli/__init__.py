@@ -58,9 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _asked_to_stop() -> Iterator[None]:
-    """SIGTERM, and SIGHUP where a terminal is closed, end a command as Ctrl-C does: files are removed that are only
-    half written, and a line says so. Training, which has something to save, catches them itself meanwhile."""
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    """SIGTERM, SIGUSR1, and SIGHUP where a terminal is closed, end a command as Ctrl-C does: files are removed that are
+    only half written, and a line says so. Training, which has something to save, catches them itself meanwhile."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)]
     caught = []
     if threading.current_thread() is threading.main_thread():
         caught = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]

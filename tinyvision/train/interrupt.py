@@ -1,4 +1,6 @@
-"""Ctrl-C, SIGTERM, SIGHUP of a closed terminal: the first asks training to stop after the step, the second at once."""
+"""Ctrl-C, SIGTERM, SIGHUP of a closed terminal, SIGUSR1: the first asks training to stop after the step, the second at
+once. SIGUSR1 is what Slurm can send before a job's time is over (--signal=USR1@60), and the only one that Open MPI's
+mpirun passes on and then waits for its processes to end: after any other, it kills them a moment later."""
 
 from __future__ import annotations
 
@@ -12,21 +14,20 @@ from typing import Any
 class Interrupted(KeyboardInterrupt):
     """Training was asked to stop, has saved what it had, and the message says how to go on.
 
-    `signal` is the number of the signal: 2 for Ctrl-C, 15 for SIGTERM, 1 for SIGHUP. `run` is the folder of
-    what was saved, or None."""
+    `signal` is the number of the signal: 2 for Ctrl-C, 15 for SIGTERM, 1 for SIGHUP, and so on. `run` is the folder
+    of what was saved, or None."""
 
     def __init__(self, message: str, number: int = signal.SIGINT, run: Path | None = None) -> None:
         super().__init__(message)
         self.signal, self.run = int(number), run
 
 
-# SIGHUP, which a closed terminal sends, does not exist on every system.
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+# Not every system has all of them.
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)]
 
 
 class StopRequest:
-    """Catches SIGINT, SIGTERM and SIGHUP for the length of a `with` block; `requested` is the number of the signal,
-    or None.
+    """Catches these signals for the length of a `with` block; `requested` is the number of the first, or None.
 
     A second signal raises KeyboardInterrupt wherever the program is; files are written atomically, so nothing is left
     half-written. Outside of the main thread Python delivers no signals, and the block changes nothing."""
