@@ -1,13 +1,15 @@
 """The exercises of the course, one file each, in this order; see `tinyvision/learn/course.py` for their form."""
 
-COURSE = 1  # raised when exercises are added or changed, so that older folders can be told
+COURSE = 2  # raised when exercises are added or changed, so that older folders can be told
 
 ORDER = (
     "out_size", "padding", "conv_loops", "im2col", "conv_forward", "relu_forward", "maxpool_forward",
     "avgpool_forward", "linear_forward", "softmax", "cross_entropy", "accuracy", "numeric_gradient",
     "linear_backward", "relu_backward", "softmax_backward", "cross_entropy_backward", "col2im", "conv_dweight",
-    "conv_dbias", "conv_dx", "maxpool_backward", "avgpool_backward", "global_avgpool", "batchnorm_forward",
-    "batchnorm_steps", "batchnorm_formula", "batchnorm_frozen", "residual", "dropout", "tape_walk",
-    "bug_hunt_backward", "sgd", "momentum", "weight_decay", "normalise_images", "training_loop",
-    "bug_hunt_training", "kaiming_init", "resnet_block", "load_pretrained", "freeze", "fine_tune", "grad_cam",
+    "conv_dbias", "conv_dx", "maxpool_backward", "avgpool_backward", "global_avgpool", "upsample", "convtranspose",
+    "batchnorm_forward", "batchnorm_steps", "batchnorm_formula", "batchnorm_frozen", "batchnorm_cs231n",
+    "groupnorm", "residual", "dropout", "gelu", "tape_walk", "memory_hunt", "bug_hunt_backward", "sgd", "momentum",
+    "weight_decay", "normalise_images", "training_loop", "bug_hunt_training", "bug_report", "kaiming_init",
+    "float16_hunt", "resnet_block", "load_pretrained", "freeze", "fine_tune", "make_it_fast", "grad_cam",
+    "dice_loss", "unet_block", "nms",
 )  # fmt: skip
