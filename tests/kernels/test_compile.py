@@ -7,9 +7,9 @@ from importlib.resources import files
 import pytest
 
 from tinyvision.kernels import launch
+from tinyvision.kernels.emulator import kernel_names
 
 from . import nvrtc
-from .emulator import kernel_names
 
 TEXTS = sorted(f.name.removesuffix(".cu") for f in files("tinyvision.kernels").iterdir() if f.name.endswith(".cu"))
 ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90a", "sm_100", "sm_120")  # Turing to Blackwell's two

@@ -7,11 +7,11 @@ import pytest
 
 from tinyvision import precision
 from tinyvision.kernels import conv, launch
+from tinyvision.kernels.emulator import EmulatorError
 from tinyvision.ops import conv2d_backward, conv2d_forward
 from tinyvision.ops.conv import conv2d_inference
 
 from .compare import close, run_both
-from .emulator import EmulatorError
 
 # Float32 sums of up to 10³ products err by a few 1e-7 of the largest result; TF32 rounds each factor to 11 bits (5e-4
 # at worst, half of that on average, and the errors of a sum partly cancel).

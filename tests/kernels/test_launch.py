@@ -8,9 +8,10 @@ import pytest
 
 from tinyvision import kernels, ops
 from tinyvision.kernels import conv, depthwise, launch, linear, loss, norm, pool, sgd, winograd
+from tinyvision.kernels.emulator import EmulatorError, kernel_names, signatures
+from tinyvision.kernels.emulator.building import TYPES
 
 from .compare import close
-from .emulator import TYPES, EmulatorError, kernel_names, signatures
 from .test_choose import CONV, GpuArray, all_on  # noqa: F401
 from .test_compile import TEXTS
 

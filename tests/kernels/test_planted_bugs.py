@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tinyvision.kernels import conv, loss, norm, pool
+from tinyvision.kernels.emulator import EmulatorError
 
 from . import test_depthwise, test_winograd
-from .emulator import EmulatorError
 from .test_conv import SHAPES, TF32, reference, run_variant
 
 CONV = {

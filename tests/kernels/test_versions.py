@@ -5,8 +5,8 @@ import re
 import pytest
 
 from tinyvision.kernels import launch
+from tinyvision.kernels.emulator import kernel_names
 
-from .emulator import kernel_names
 from .test_compile import TEXTS
 
 # simple version -> the fast kernels (steps of one computation, or variants) that compute the same
