@@ -22,6 +22,7 @@ _COMMANDS = (
     "compare",
     "search",
     "faces",
+    "generate",
     "transfer",
     "export",
     "info",

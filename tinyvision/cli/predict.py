@@ -110,7 +110,7 @@ def find_network(name: str | None, weights: str | None, any_task: bool = False) 
         runs = newest_runs("runs", BEST)
         if not runs:
             raise OptionError(f"no run in runs/ has a {BEST} yet: train one, or give --model efficientnet_lite0")
-        return load(runs[0])
+        return _looking(load(runs[0]))
     if recipes.network_name(name) in recipes.NETWORKS:
         return recipes.pretrained_network(recipes.network_name(name), weights)
     if not os.path.exists(name):
@@ -120,7 +120,19 @@ def find_network(name: str | None, weights: str | None, any_task: bool = False) 
         )
     if weights:
         raise OptionError(f"--weights goes with the name of a network, but --model {name} is a checkpoint")
-    return load(name)
+    return _looking(load(name))
+
+
+def _looking(network: Any) -> Any:
+    """The network, unless it is one that makes pictures and looks at none. Raises OptionError."""
+    from ..tasks.generation import Generator
+
+    if isinstance(network, Generator):
+        raise OptionError(
+            f"{network.origin}: this network makes pictures and looks at none; use it: tinyvision generate --model; "
+            f"predict, compare, search and export are for networks that are given pictures"
+        )
+    return network
 
 
 def _predictions(network: Any, args: argparse.Namespace) -> Iterator[tuple[str, Any]]:

@@ -58,7 +58,9 @@ def add_parser(commands: Any) -> None:
         description="Train a network on a data set, validate it, test it, keep it.",
     )
     what = p.add_argument_group("what to train on what")
-    what.add_argument("--task", metavar="NAME", help="classification (default), segmentation or detection")
+    what.add_argument(
+        "--task", metavar="NAME", help="classification (default), segmentation, detection, recognition or generation"
+    )
     what.add_argument(
         "--data",
         metavar="NAME",

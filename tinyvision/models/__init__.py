@@ -12,6 +12,7 @@ from .alexnet import *
 from .centre_detector import *
 from .cnn import SimpleCNN
 from .convnext import *
+from .denoiser import *
 from .densenet import *
 from .efficientnet import *
 from .efficientnet_lite import *

@@ -21,7 +21,7 @@ from ..train.runs import BEST
 from ..train.settings import nearest
 from .room import Options, Prediction, Predictor, Room
 
-ROOMS = ("classification", "segmentation", "detection", "recognition")
+ROOMS = ("classification", "segmentation", "detection", "recognition", "generation")
 
 
 def room(name: str) -> Room:

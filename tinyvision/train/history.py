@@ -21,7 +21,7 @@ class History:
             are None without validation data. Epochs count from 1; losses are means over images; accuracies
             are from 0 to 1. Other tasks have their own metrics in place of accuracy, or none. Training numbers are
             taken while the weights change, so validation numbers are often the better ones
-    best    the row of the best epoch: highest validation accuracy (or what the task has for it), ties to the lower
+    best    the row of the best epoch: best validation accuracy (or what the task has for it), ties to the lower
             loss; without validation the last
     run     the folder of the run, or None
     task    whose metrics the rows have; by default found from the rows
@@ -75,8 +75,8 @@ class History:
             return self.rows[-1]
         if self.metric is None:
             return min(self.rows, key=lambda row: row["val_loss"])
-        name = f"val_{self.metric.name}"
-        return max(self.rows, key=lambda row: (row[name], -row["val_loss"]))
+        name, sign = f"val_{self.metric.name}", -1 if self.metric.smaller_is_better else 1
+        return max(self.rows, key=lambda row: (sign * row[name], -row["val_loss"]))
 
     def __repr__(self) -> str:
         parts = (("train", self.training_metric), ("val", self.metric))

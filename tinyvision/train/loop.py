@@ -224,11 +224,9 @@ class _Training:
 
     def _open_old(self, run: Any, resume: bool | str) -> Checkpoint | None:
         path = None if run is None else Path(run).expanduser() / LAST
-        if not resume or path is None:
+        if not resume or path is None or (resume == "auto" and not path.is_file()):
             return None
         if not path.is_file():
-            if resume == "auto":
-                return None
             raise CheckpointError(f"nothing to resume: there is no {path}")
         return load_checkpoint(path)
 
@@ -360,6 +358,7 @@ class _Training:
         if self.settings.clip_norm is not None:
             nn.clip_grad_norm_(self.trained, self.settings.clip_norm)
         self.optimizer.step()
+        self.task.after_step(self.model)
 
     def step_graph(self) -> StepGraph | None:
         """What records and replays the steps, where they are to run on a GPU and can be replayed."""

@@ -20,13 +20,19 @@ from .settings import Settings
 class Metric:
     """A number that says how good a network is, and how people read it.
 
-    name    in a history's rows, train_NAME and val_NAME
+    name    in a history's rows, train_NAME and val_NAME. If it ends in "_distance", smaller is better, else larger:
+            the name alone tells, so that a history that was read from a file knows its best epoch too
     title   in progress, curves and reports
     percent whether it is shown as 91.25%, else as 0.9125"""
 
     name: str
     title: str
     percent: bool = False
+
+    @property
+    def smaller_is_better(self) -> bool:
+        """Whether it measures how far a network is from what it should be."""
+        return self.name.endswith("_distance")
 
     def text(self, value: float) -> str:
         """The number as people read it, in a fixed width, so that lines stand below each other."""
@@ -43,7 +49,7 @@ class Judgement(Protocol):
 
     @property
     def score(self) -> float:
-        """The task's metric; higher is better."""
+        """The task's metric."""
         ...
 
 
@@ -64,8 +70,8 @@ class Task:
     """Base of the tasks: define `loss_for` and `judge`, and what else differs.
 
     name             in a checkpoint's description
-    metric           of validation, higher is better: the best epoch has the highest, ties going to the lower loss;
-                     None: the best epoch has the lowest validation loss
+    metric           of validation: the best epoch has the best (see `Metric`), ties going to the lower loss; None: the
+                     best epoch has the lowest validation loss
     training_metric  measured in every step and shown as progress; None for none
     smooths_labels   whether the setting label_smoothing has a meaning
     collate          makes a batch (x, y) out of a list of items; None: `data.default_collate`
@@ -96,6 +102,11 @@ class Task:
     def loss_for(self, settings: Settings) -> Callable[[Any, Any], Any]:
         """The loss of (outputs, y) under these settings: one number, the mean over the batch."""
         raise OptionError(f"{type(self).__name__} must define loss_for(settings)")
+
+    def after_step(self, model: Any) -> None:
+        """Called when a step has changed the model: for what follows its weights, an average of them for instance. What
+        it keeps belongs into the model's buffers, which are in every checkpoint; on a GPU it may become a part of a
+        graph, so it works on arrays alone."""
 
     def score(self, outputs: Any, y: Any) -> float:
         """The training metric of a batch, summed over its images; called where there is a training metric."""

@@ -1,0 +1,147 @@
+"""Generation on the command line: its data by name, the judge, and what the pictures are worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+from ... import random
+from ...data import Digits
+from ...data.images import MAX_PIXELS
+from ...errors import DataError, OptionError
+from ...nn.module import Module
+from ...train import Classification, fit, image_folders
+from ...train.checkpoint import Checkpoint
+from ...train.preprocessing import Preprocessing
+from ...train.recipes import Parts
+from ..room import Opening, Options, Room, built, data_notes, held_back, predictor
+from .generator import Generator
+from .network import Diffusion, Judge, kept
+from .report import sections
+from .samples import Samples
+from .task import Generation
+
+LARGEST = 64  # pixels a side: what is larger needs another network, and days
+
+_EPOCH = 13_000  # pictures: validation makes some, which takes as long as learning from ten times as many
+_JUDGE: dict[str, Any] = {
+    "epochs": 20,
+    "batch_size": 64,
+    "optimizer": "adamw",
+    "lr": 0.003,
+    "weight_decay": 0.05,
+    "schedule": "cosine",
+}
+
+
+class GenerationRoom(Room):
+    """Pictures that nobody has drawn."""
+
+    name = "generation"
+    data: ClassVar = {
+        "digits": "the handwritten digits, 8x8 grey; comes with tinyvision",
+        "folder": "your own: --root FOLDER with train/NAME/*.png and test/NAME/*.png, or NAME/*.png; small pictures",
+    }
+    settings: ClassVar = {
+        "digits": {"epochs": 9, "batch_size": 64, "optimizer": "adamw", "lr": 0.002, "schedule": "cosine"},
+        "folder": {"epochs": 40, "batch_size": 64, "optimizer": "adamw", "lr": 0.002, "schedule": "cosine"},
+    }
+    refused = ("backbone", "instances", "augment")
+    use = "tinyvision generate --model"
+
+    def plan(self, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The one network, for pictures of a size."""
+        data = self.chosen(options)
+        if options.model not in (None, "diffusion"):
+            raise OptionError(f"model {options.model!r} is unknown for {self.name} (known: diffusion)")
+        if (options.root is None) == (data == "folder"):
+            raise OptionError(f"data {data!r} {'needs --root FOLDER' if data == 'folder' else 'takes no root'}")
+        size = options.image_size or (8 if data == "digits" else 16)
+        depth = 1 if size < 16 else 2
+        if size > LARGEST or size % 2**depth:
+            raise OptionError(f"image size {size}: pictures are made up to {LARGEST} pixels, multiples of {2**depth}")
+        channels = 1 if data == "digits" else 3
+        shape = {"in_channels": channels, "image_size": size, "depth": depth}
+        notes = {
+            "data": {**data_notes(data, options), "augment": None},
+            "input": Preprocessing(channels, (size, size), (0.5,) * channels, (0.5,) * channels).as_dict(),
+            "model": {"name": "diffusion", "options": shape},
+        }
+        return notes, dict(self.settings[data])
+
+    def open(self, description: dict[str, Any], opening: Opening) -> Parts:
+        """The parts of the data; where there is no val, a share of the training pictures is held back."""
+        notes, preprocessing = description["data"], Preprocessing.from_dict(description["input"])
+        if opening.download:
+            raise OptionError("--download: nothing of generation is downloaded")
+        train, val, test = _parts(notes["name"], opening.root or notes["root"], opening.max_pixels)
+        if notes["name"] == "folder":
+            image_folders.check_images([part for part in (train, val, test) if part is not None], opening.console)
+        classes = list(train.classes)
+        for part, name in ((val, "val"), (test, "test")):
+            if part is not None and list(part.classes) != classes:
+                raise DataError(f"the classes of train and {name} differ: {classes} and {list(part.classes)}")
+        if val is None:
+            train, val = held_back(train, notes["val"], opening.seed)
+        times = max(1, _EPOCH // len(train))
+        description["model"]["options"]["num_classes"] = len(classes)
+        description["classes"] = classes
+        made = [None if part is None else Samples(part, preprocessing, noise=True) for part in (val, test)]
+        return Parts(Samples(train, preprocessing, times), made[0], made[1], classes)
+
+    def build(self, description: dict[str, Any]) -> Module:
+        """The network with random weights, its judge as well."""
+        return built(Diffusion, description["model"].get("options"))
+
+    def begin(self, description: dict[str, Any]) -> Module:
+        """The same, with a judge that has learned the classes from the training pictures, and so has an opinion."""
+        model = Diffusion(**description["model"]["options"])
+        notes, preprocessing = description["data"], Preprocessing.from_dict(description["input"])
+        pictures = Samples(_parts(notes["name"], notes["root"], MAX_PIXELS)[0], preprocessing)
+        with random.use(random.stream(0, "judge")):  # one for all seeds, so that their figures are by one measure
+            judge = Judge(preprocessing.channels, len(description["classes"]))
+        fit(judge, pictures, task=Classification(), log=None, **_JUDGE)
+        model.judge = kept(judge)
+        return model
+
+    def task(self, description: dict[str, Any]) -> Generation:
+        """The error of the noise, and an average of the weights."""
+        return Generation()
+
+    def load(self, checkpoint: Checkpoint, path: Path) -> Any:
+        """A Generator."""
+        return predictor(checkpoint, path, self, Generator)
+
+    def result(self, row: dict[str, Any], parts: Parts, test: Any) -> tuple[dict[str, Any], list[str]]:
+        """The Fréchet distance of validation and test."""
+        values: dict[str, Any] = {"val_frechet_distance": row["val_frechet_distance"], "test_frechet_distance": None}
+        values["test_images"] = None if test is None else len(test.labels)
+        lines = []
+        if parts.val is not None:
+            lines.append(
+                f"best epoch: {row['epoch']}, by its Fréchet distance of {row['val_frechet_distance']:.2f} from "
+                f"{len(parts.val):,} images held back"
+            )
+        if test is not None:
+            values["test_frechet_distance"] = test.score
+            lines.append(
+                f"test Fréchet distance: {test.score:.2f}, of {len(test.labels):,} images that were made from as many "
+                f"that nothing was learned or chosen on"
+            )
+        return values, lines
+
+    def report(
+        self, model: Module, description: dict[str, Any], parts: Parts, test: Any
+    ) -> tuple[list[str], dict[str, Any], list[str]]:
+        """What the distance means, pictures of each class, memorised or not."""
+        return sections(cast(Diffusion, model), parts, test)
+
+
+def _parts(name: str, root: str | None, max_pixels: int) -> tuple[Any, Any, Any]:
+    """(training, validation or None, test or None) of data by name, as pictures uint8 (H, W, C)."""
+    if name == "digits":
+        return Digits(train=True), None, Digits(train=False)
+    return image_folders.folder_parts(Path(str(root)).expanduser(), max_pixels)
+
+
+ROOM = GenerationRoom()
