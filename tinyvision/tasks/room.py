@@ -96,11 +96,17 @@ class Room(ABC):
     """A task from data to picture. One object each, in `tasks.ROOMS`.
 
     name      of the task;  data   what `--data` may be, with a line about each, the default first
-    settings  for `fit`, by data"""
+    settings  for `fit`, by data
+    network   the name of the only one, where there is only one
+    own       data that are files of the user's own: `--root` says where they are;  known  data that are looked for
+              where they usually are, without it. All others come with tinyvision"""
 
     name: str
     data: ClassVar[dict[str, str]]
     settings: ClassVar[dict[str, dict[str, Any]]]
+    network: str | None = None
+    own: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()  # options without meaning here
     use = "tinyvision predict IMAGE --model"  # how a trained network is used, before its run's folder
 
@@ -149,7 +155,20 @@ class Room(ABC):
             raise OptionError(
                 f"data {data!r} is unknown for {self.name} (known: {', '.join(self.data)}){nearest(data, self.data)}"
             )
+        if self.network and options.model not in (None, self.network):
+            raise OptionError(f"model {options.model!r} is unknown for {self.name} (known: {self.network})")
+        if options.root is None and data in self.own:
+            raise OptionError(f"data {data!r} needs --root FOLDER: {self.data[data].partition(': ')[2]}")
+        if options.root is not None and data not in (*self.own, *self.known):
+            raise OptionError(f"data {data!r} comes with tinyvision and takes no root")
         return data
+
+    def check_opening(self, opening: Opening) -> None:
+        """Raise OptionError if data are to be downloaded where none are."""
+        if opening.download:
+            raise OptionError(
+                f"--download: nothing of {self.name} is downloaded; `tinyvision datasets` says how to get it"
+            )
 
 
 def data_notes(data: str, options: Options) -> dict[str, Any]:
@@ -169,6 +188,25 @@ def held_back(dataset: Any, val: float, seed: int) -> tuple[Any, Any]:
         return dataset, None
     train, validation = random_split(dataset, [count - held, held], seed=seed)
     return train, validation
+
+
+def agreed(train: Any, val: Any, test: Any, share: float, seed: int) -> tuple[Any, Any, list[str]]:
+    """(training, validation or None, the classes) of parts that have the same ones; where there is no val, a share of
+    the training items is held back. Raises DataError."""
+    classes = list(train.classes)
+    for part, name in ((val, "val"), (test, "test")):
+        if part is not None and list(part.classes) != classes:
+            raise DataError(f"the classes of train and {name} differ: {classes} and {list(part.classes)}")
+    return (*(held_back(train, share, seed) if val is None else (train, val)), classes)
+
+
+def each_part(root: str, make: Callable[[Path, Any], Any]) -> tuple[Any, Any, Any]:
+    """make(folder, what it made of train/) of train/, val/ and test/ below root; None for those that are not there."""
+    made: list[Any] = []
+    for part in ("train", "val", "test"):
+        folder = part_of(root, part)
+        made.append(None if folder is None else make(folder, made[0] if made else None))
+    return made[0], made[1], made[2]
 
 
 def part_of(root: str | os.PathLike[str], part: str) -> Path | None:

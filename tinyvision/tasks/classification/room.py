@@ -21,6 +21,7 @@ class ClassificationRoom(Room):
     name = "classification"
     data: ClassVar = {name: recipe.about for name, recipe in recipes.RECIPES.items()}
     settings: ClassVar = {name: recipe.settings for name, recipe in recipes.RECIPES.items()}
+    known = tuple(recipes.RECIPES)  # each recipe looks at the root itself
     refused = ("backbone", "instances")
 
     def plan(self, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ...errors import DataError, OptionError
+from ...errors import OptionError
 from ...models.centre_detector import CentreDetector
 from ...nn.module import Module
 from ...train.checkpoint import Checkpoint
 from ...train.preprocessing import Preprocessing
 from ...train.recipes import Parts, published_preprocessing
 from ...train.report import picture_tag
-from ..room import Opening, Options, Room, built, checked, data_notes, held_back, part_of, predictor, table
+from ..room import Opening, Options, Room, agreed, built, checked, data_notes, each_part, predictor, table
 from .average_precision import Boxes
 from .datasets import GET_PHOTOGRAPHS, CocoBoxes, DigitsOnPhotographs, ShapesBoxes, VocBoxes, YoloBoxes
 from .predict import Detector, boxes_drawn
@@ -23,7 +24,6 @@ from .task import Detection
 
 _SHOWN = 12  # pictures in a report
 _SHARED = {"optimizer": "adamw", "lr": 0.004, "batch_size": 16}
-_OWN_FILES = ("coco", "voc", "yolo")
 _PARTS = "or parts train/, val/, test/ with these in each"
 
 
@@ -45,18 +45,14 @@ class DetectionRoom(Room):
         "voc": {**_SHARED, "epochs": 40, "batch_size": 8},
         "yolo": {**_SHARED, "epochs": 40, "batch_size": 8},
     }
+    network = "centre-detector"
+    own = ("coco", "voc", "yolo")
     refused = ("instances",)
 
     def plan(self, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
         """CentreDetector, of its own or on a pretrained backbone."""
         data = self.chosen(options)
-        if options.model not in (None, "centre-detector"):
-            raise OptionError(f"model {options.model!r} is unknown for {self.name} (known: centre-detector)")
-        if options.root is None and data in _OWN_FILES:
-            raise OptionError(f"data {data!r} needs --root: {self.data[data].partition(': ')[2]}")
-        if options.root is not None and data not in _OWN_FILES:
-            raise OptionError(f"data {data!r} takes no root; it is made on demand")
-        size = options.image_size or (256 if data in _OWN_FILES else 96)
+        size = options.image_size or (256 if data in self.own else 96)
         if size % 16:
             raise OptionError(f"--image-size of {self.name} must be a multiple of 16, got {size}")
         shape: dict[str, Any] = {}
@@ -71,23 +67,17 @@ class DetectionRoom(Room):
         notes = {
             "data": data_notes(data, options),
             "input": Preprocessing(3, (size, size), mean, std).as_dict(),
-            "model": {"name": "centre-detector", "options": shape},
+            "model": {"name": self.network, "options": shape},
         }
         return notes, settings
 
     def open(self, description: dict[str, Any], opening: Opening) -> Parts:
         """The parts of the data; where there is no val, a share of the training pictures is held back."""
         notes, preprocessing = description["data"], Preprocessing.from_dict(description["input"])
-        if opening.download:
-            raise OptionError("--download: nothing of detection is downloaded")
+        self.check_opening(opening)
         size = preprocessing.size[0]
         train, val, test = self._parts(notes["name"], opening.root or notes["root"], size, opening.max_pixels)
-        classes = list(train.classes)
-        for part, name in ((val, "val"), (test, "test")):
-            if part is not None and list(part.classes) != classes:
-                raise DataError(f"the classes of train and {name} differ: {classes} and {list(part.classes)}")
-        if val is None:
-            train, val = held_back(train, notes["val"], opening.seed)
+        train, val, classes = agreed(train, val, test, notes["val"], opening.seed)
         checked((CocoBoxes, VocBoxes, YoloBoxes), train, val, test)
         digits = notes["name"] == "digits-on-photographs"  # a mirrored 3 is no 3, and these are drawn anew anyway
         augment = notes["augment"] == "on" and not digits
@@ -102,18 +92,12 @@ class DetectionRoom(Room):
             return ShapesBoxes(1400, size), None, ShapesBoxes(200, size, train=False)
         if name == "digits-on-photographs":
             return DigitsOnPhotographs(1800, size), None, DigitsOnPhotographs(200, size, train=False)
-        found: list[Any] = []
-        for part in ("train", "val", "test"):
-            folder = part_of(str(root), part)
-            if folder is None:
-                found.append(None)
-            elif name == "coco":
-                found.append(CocoBoxes(folder / "annotations.json", max_pixels=max_pixels))
-            elif name == "voc":
-                found.append(VocBoxes(folder, found[0].classes if found else None, max_pixels))
-            else:
-                found.append(YoloBoxes(folder, max_pixels))
-        return found[0], found[1], found[2]
+        make: dict[str, Callable[[Path, Any], Any]] = {
+            "coco": lambda folder, train: CocoBoxes(folder / "annotations.json", max_pixels=max_pixels),
+            "voc": lambda folder, train: VocBoxes(folder, train.classes if train else None, max_pixels),
+            "yolo": lambda folder, train: YoloBoxes(folder, max_pixels),
+        }
+        return each_part(str(root), make[name])
 
     def build(self, description: dict[str, Any]) -> Module:
         """CentreDetector with random weights."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ...data import ImageFolder, Subset, transforms
-from ...errors import DataError, OptionError
+from ...errors import DataError
 from ...nn.module import Module
 from ...train import image_folders
 from ...train.checkpoint import Checkpoint
@@ -33,31 +33,28 @@ class RecognitionRoom(Room):
         "digits": {"epochs": 6, "batch_size": 64, "optimizer": "adamw", "lr": 0.002, "schedule": "cosine"},
         "folder": {"epochs": 20, "batch_size": 64, "optimizer": "adamw", "lr": 0.002, "schedule": "cosine"},
     }
+    network = "embedder"
+    own = ("folder",)
     refused = ("backbone", "instances", "val")
     use = "tinyvision compare A B --model"
 
     def plan(self, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
         """The one network, for pictures of a size."""
         data = self.chosen(options)
-        if options.model not in (None, "embedder"):
-            raise OptionError(f"model {options.model!r} is unknown for {self.name} (known: embedder)")
-        if (options.root is None) == (data == "folder"):
-            raise OptionError(f"data {data!r} {'needs --root FOLDER' if data == 'folder' else 'takes no root'}")
         size = options.image_size or (8 if data == "digits" else 32)
         channels = 1 if data == "digits" else 3
         mean, std = ((0.305,), (0.376,)) if data == "digits" else ((0.5,) * 3, (0.25,) * 3)
         notes = {
             "data": {**data_notes(data, options), "val": 0},
             "input": Preprocessing(channels, (size, size), mean, std).as_dict(),
-            "model": {"name": "embedder", "options": {"in_channels": channels, "image_size": size}},
+            "model": {"name": self.network, "options": {"in_channels": channels, "image_size": size}},
         }
         return notes, dict(self.settings[data])
 
     def open(self, description: dict[str, Any], opening: Opening) -> Parts:
         """What is learned from, each picture in four turns, and what is verified."""
         notes, preprocessing = description["data"], Preprocessing.from_dict(description["input"])
-        if opening.download:
-            raise OptionError("--download: nothing of recognition is downloaded")
+        self.check_opening(opening)
         known: Any
         unseen: Any
         if notes["name"] == "digits":

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...data import Subset
-from ...errors import DataError, OptionError
+from ...errors import OptionError
 from ...models.unet import UNet
 from ...nn.module import Module
 from ...train.checkpoint import Checkpoint
@@ -17,7 +17,7 @@ from ...train.recipes import Parts, published_preprocessing
 from ...train.report import escape, picture_tag
 from ..masks import regions, things_found
 from ..pictures import scaled_down
-from ..room import Opening, Options, Room, built, checked, data_notes, held_back, part_of, predictor, table
+from ..room import Opening, Options, Room, agreed, built, checked, data_notes, each_part, predictor, table
 from .datasets import GET_NUCLEI, CocoMasks, MaskFolder, Nuclei, ShapesMasks
 from .predict import Segmenter, overlay
 from .samples import Samples
@@ -46,19 +46,15 @@ class SegmentationRoom(Room):
         "folder": {**_SHARED, "epochs": 20},
         "coco": {**_SHARED, "epochs": 20},
     }
+    network = "unet"
+    own = ("folder", "coco")
+    known = ("nuclei",)
 
     def plan(self, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
         """U-Net of its own, or on a pretrained backbone."""
         data = self.chosen(options)
-        if options.model not in (None, "unet"):
-            raise OptionError(f"model {options.model!r} is unknown for {self.name} (known: unet)")
-        own_files = data in ("folder", "coco")
         if options.instances and data != "folder":
             raise OptionError(f"--instances is about the masks of --data folder; {data} says what its masks are")
-        if options.root is None and own_files:
-            raise OptionError(f"data {data!r} needs --root: {self.data[data].partition(': ')[2]}")
-        if options.root is not None and data == "shapes":
-            raise OptionError("data 'shapes' comes with tinyvision and takes no root")
         size = options.image_size or {"shapes": 64, "nuclei": 128}.get(data, 192)
         if options.backbone is None:
             grey = data == "nuclei"
@@ -74,7 +70,7 @@ class SegmentationRoom(Room):
         notes = {
             "data": data_notes(data, options),
             "input": preprocessing.as_dict(),
-            "model": {"name": "unet", "options": shape},
+            "model": {"name": self.network, "options": shape},
         }
         if options.instances:
             notes["data"]["instances"] = True
@@ -86,17 +82,9 @@ class SegmentationRoom(Room):
     def open(self, description: dict[str, Any], opening: Opening) -> Parts:
         """The parts of the data; where there is no val, a share of the training pictures is held back."""
         notes, preprocessing = description["data"], Preprocessing.from_dict(description["input"])
-        if opening.download:
-            raise OptionError(
-                "--download: nothing of segmentation is downloaded; `tinyvision datasets` says how to get it"
-            )
+        self.check_opening(opening)
         train, val, test = self._parts(notes, opening.root or notes["root"], opening.max_pixels)
-        classes = list(train.classes)
-        for part, name in ((val, "val"), (test, "test")):
-            if part is not None and list(part.classes) != classes:
-                raise DataError(f"the classes of train and {name} differ: {classes[1:]} and {list(part.classes)[1:]}")
-        if val is None:
-            train, val = held_back(train, notes["val"], opening.seed)
+        train, val, classes = agreed(train, val, test, notes["val"], opening.seed)
         checked((MaskFolder, CocoMasks), train, val, test)
         augment = notes["augment"] == "on"
         times = {"shapes": 1, "nuclei": 64}.get(notes["name"], max(1, 64 // len(train)))
@@ -111,16 +99,9 @@ class SegmentationRoom(Room):
             return ShapesMasks(600), None, ShapesMasks(200, train=False)
         if notes["name"] == "nuclei":
             return Nuclei(True, root), None, Nuclei(False, root)
-        found: list[Any] = []
-        for part in ("train", "val", "test"):
-            folder = part_of(str(root), part)
-            if folder is None:
-                found.append(None)
-            elif notes["name"] == "folder":
-                found.append(MaskFolder(folder, bool(notes.get("instances")), max_pixels))
-            else:
-                found.append(CocoMasks(folder / "annotations.json", max_pixels=max_pixels))
-        return found[0], found[1], found[2]
+        if notes["name"] == "folder":
+            return each_part(str(root), lambda folder, _: MaskFolder(folder, bool(notes.get("instances")), max_pixels))
+        return each_part(str(root), lambda folder, _: CocoMasks(folder / "annotations.json", max_pixels=max_pixels))
 
     def build(self, description: dict[str, Any]) -> Module:
         """U-Net with random weights."""
