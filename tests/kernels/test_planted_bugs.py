@@ -79,9 +79,9 @@ OTHERS = {
     "norm: ReLU's mask forgotten": ("if (!y) return g;", "return g;"),
     "norm: columns not checked": ("if (work.c >= C) return;\n    Numbers<WIDE> centre = numbers<WIDE>(mean", "Numbers<WIDE> centre = numbers<WIDE>(mean"),  # noqa: E501
     "pool: a byte of another channel": ("four >> 8 & 255", "four >> 16 & 255"),
-    "pool: four taps in the wrong order": ("NOBODY) << 8 * v", "NOBODY) << 24 - 8 * v"),
+    "pool: four taps in the wrong order": ("(unsigned)tap[v] << 8 * v", "(unsigned)tap[v] << 24 - 8 * v"),
     "pool: first window": ("(below + stride - 1) / stride", "below / stride"),
-    "pool: a tie to the last": ("value > best || (value", "value >= best || (value"),
+    "pool: a tie to the last": ("value > best || value != value) {", "value >= best || value != value) {"),
     "pool: last window": ("if (last > count - 1) last = count - 1;", ""),
     "loss: dropped barrier": ("    __syncthreads();  // before", "    // before"),
     "loss: dy forgotten": ("dy[0] / divisor[0] * slope", "slope / divisor[0]"),

@@ -109,4 +109,5 @@ def test_what_is_left_to_the_op():
     assert not MAX.applies(x, 5)
     assert not MAX.applies(x, 2, padding=2)
     assert not MAX.applies(x[0], 2)
-    assert not MAX.applies(np.zeros((1, 1, 40, 40), np.float32), 16)  # a tap must fit a byte
+    assert MAX.applies(np.zeros((1, 1, 40, 40), np.float32), 16)
+    assert not MAX.applies(np.zeros((1, 1, 40, 40), np.float32), 17)  # a tap must fit a byte

@@ -10,7 +10,7 @@ from tinyvision import errors, ops
 
 from .oracle import LAYOUTS, compare, torch
 
-NAMES = ["maximum", "minimum", "power", "atan2", "remainder", "fmod"]
+NAMES = ["maximum", "minimum", "power", "atan2", "hypot", "logaddexp", "remainder", "fmod"]
 POINTS = np.array([0.0, 1, -1, 2, -2, 0.5, np.inf, np.nan])
 
 

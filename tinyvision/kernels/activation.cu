@@ -20,10 +20,10 @@ extern "C" __global__ void clipped(const float* x, float* y, int count, float to
     }
 }
 
-// dx = dy where 0 < y < top, else 0. One version, likewise.
+// dx = dy where y is neither 0 nor top (a NaN is neither), else 0. One version, likewise.
 extern "C" __global__ void slope(const float* dy, const float* y, float* dx, int count, float top) {
     int first = 4 * (blockIdx.x * blockDim.x + threadIdx.x);
-    auto passed = [&](float gradient, float value) { return value > 0.f && !(value >= top) ? gradient : 0.f; };
+    auto passed = [&](float gradient, float value) { return value != 0.f && value != top ? gradient : 0.f; };
     if (first + 3 < count) {
         float4 g = *(const float4*)(dy + first), v = *(const float4*)(y + first);
         *(float4*)(dx + first) = make_float4(passed(g.x, v.x), passed(g.y, v.y), passed(g.z, v.z), passed(g.w, v.w));

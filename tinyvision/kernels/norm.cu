@@ -41,14 +41,14 @@ extern "C" __global__ void batchnorm_backward_simple(const float* dy, const floa
     if (c >= C) return;
     float inverse = 1.f / sqrtf(var[c] + eps), sum = 0.f, product = 0.f;
     for (int m = 0; m < M; m++) {
-        float g = y && !(y[m * C + c] > 0.f) ? 0.f : dy[m * C + c];
+        float g = y && y[m * C + c] == 0.f ? 0.f : dy[m * C + c];
         sum += g;
         product += g * (x[m * C + c] - mean[c]) * inverse;
     }
     dbias[c] = sum;
     dweight[c] = product;
     for (int m = 0; m < M; m++) {
-        float g = y && !(y[m * C + c] > 0.f) ? 0.f : dy[m * C + c];
+        float g = y && y[m * C + c] == 0.f ? 0.f : dy[m * C + c];
         if (dx) dx[m * C + c] = weight[c] * inverse * (g - (sum + (x[m * C + c] - mean[c]) * inverse * product) / M);
         if (dskip) dskip[m * C + c] = g;
     }
@@ -222,7 +222,7 @@ __device__ __forceinline__ Numbers<WIDE> gradients(const float* dy, const float*
     if (!y) return g;
     Numbers<WIDE> out = numbers<WIDE>(y + at);
 #pragma unroll
-    for (int k = 0; k < WIDE; k++) g.at[k] = out.at[k] > 0.f ? g.at[k] : 0.f;
+    for (int k = 0; k < WIDE; k++) g.at[k] = out.at[k] != 0.f ? g.at[k] : 0.f;
     return g;
 }
 

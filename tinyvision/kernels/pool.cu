@@ -13,9 +13,7 @@ struct Pool {
     int N, H, W, C, OH, OW, KH, KW, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, count_padding;
 };
 
-constexpr int NOBODY = 255;  // the tap of a window whose maximum is a NaN: it pays its gradient to nobody
-
-// y = the largest number of each window; taps remembers which tap it was (the first, in a tie). Simple: a thread per number.
+// y = the largest number of each window; taps remembers which tap it was (the first in a tie, the last NaN). Simple: a thread per number.
 extern "C" __global__ void max_pool_forward(const float* x, float* y, unsigned char* taps, Pool g) {
     unsigned index = blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= (unsigned)(g.N * g.OH * g.OW * g.C)) return;
@@ -27,13 +25,13 @@ extern "C" __global__ void max_pool_forward(const float* x, float* y, unsigned c
             int h = i * g.stride_h - g.pad_h + k, w = j * g.stride_w - g.pad_w + l;
             if (h < 0 || h >= g.H || w < 0 || w >= g.W) continue;
             float value = x[((n * g.H + h) * g.W + w) * g.C + c];
-            if (tap < 0 || value > best || (value != value && best == best)) {
+            if (tap < 0 || value > best || value != value) {
                 best = value;
                 tap = k * g.KW + l;
             }
         }
     y[index] = best;
-    taps[index] = best == best ? tap : NOBODY;
+    taps[index] = tap;
 }
 
 // Fast, where C is a multiple of 4: a thread per four channels, and no division but one, since block (x, i, n) works on row i
@@ -54,7 +52,7 @@ extern "C" __global__ void max_pool_forward_four(const float* x, float* y, unsig
             float value[4] = {pixel.x, pixel.y, pixel.z, pixel.w};
 #pragma unroll
             for (int v = 0; v < 4; v++)
-                if (tap[v] < 0 || value[v] > best[v] || (value[v] != value[v] && best[v] == best[v])) {
+                if (tap[v] < 0 || value[v] > best[v] || value[v] != value[v]) {
                     best[v] = value[v];
                     tap[v] = k * g.KW + l;
                 }
@@ -63,7 +61,7 @@ extern "C" __global__ void max_pool_forward_four(const float* x, float* y, unsig
     int at = ((n * g.OH + i) * g.OW + j) * g.C + c;
     unsigned four = 0;
 #pragma unroll
-    for (int v = 0; v < 4; v++) four |= (unsigned)(best[v] == best[v] ? tap[v] : NOBODY) << 8 * v;
+    for (int v = 0; v < 4; v++) four |= (unsigned)tap[v] << 8 * v;
     *(float4*)(y + at) = make_float4(best[0], best[1], best[2], best[3]);
     *(unsigned*)(taps + at) = four;
 }
@@ -79,14 +77,14 @@ extern "C" __global__ void max_pool_backward_simple(const float* dy, const float
             int top = i * g.stride_h - g.pad_h, left = j * g.stride_w - g.pad_w;
             if (h < top || h >= top + g.KH || w < left || w >= left + g.KW) continue;
             float best = x[index];
-            bool first = best == best;
+            bool nan = best != best, wins = true;
             for (int p = top > 0 ? top : 0; p < top + g.KH && p < g.H; p++)
                 for (int q = left > 0 ? left : 0; q < left + g.KW && q < g.W; q++) {
                     float value = x[((n * g.H + p) * g.W + q) * g.C + c];
-                    bool before = p < h || (p == h && q < w);
-                    if (value > best || value != value || (before && value == best)) first = false;
+                    bool before = p < h || (p == h && q < w), after = p > h || (p == h && q > w);
+                    if (nan ? after && value != value : value > best || value != value || (before && value == best)) wins = false;
                 }
-            if (first) sum += dy[((n * g.OH + i) * g.OW + j) * g.C + c];
+            if (wins) sum += dy[((n * g.OH + i) * g.OW + j) * g.C + c];
         }
     dx[index] = sum;
 }

@@ -130,7 +130,7 @@ def _applies(
     geometry = _geometry(x.shape, kernel_size, stride, padding)
     KH, KW, PH, PW = (int(geometry[name]) for name in ("KH", "KW", "pad_h", "pad_w"))
     fits = 2 * PH <= KH and 2 * PW <= KW and min(_output(geometry)) >= 1
-    return fits and KH * KW < 255 and gpu.fits((math.prod(_output(geometry)),))
+    return fits and KH * KW <= 256 and gpu.fits((math.prod(_output(geometry)),))
 
 
 def _applies_to_one_pixel(x, output_size):

@@ -63,6 +63,10 @@ from .binary import (
     atan2_forward,
     fmod_backward,
     fmod_forward,
+    hypot_backward,
+    hypot_forward,
+    logaddexp_backward,
+    logaddexp_forward,
     maximum_backward,
     maximum_forward,
     minimum_backward,
@@ -208,6 +212,7 @@ from .shape import (
     where_backward,
     where_forward,
 )
+from .spread import std_backward, std_forward, var_backward, var_forward
 from .unary import (
     abs_backward,
     abs_forward,
@@ -235,6 +240,10 @@ from .unary import (
     log2_forward,
     log10_backward,
     log10_forward,
+    logit_backward,
+    logit_forward,
+    rsqrt_backward,
+    rsqrt_forward,
     sin_backward,
     sin_forward,
     sinh_backward,

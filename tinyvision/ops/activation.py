@@ -32,10 +32,10 @@ def relu_forward(x: Array) -> tuple[Array, Any]:
 
 
 def relu_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
-    """dx = dy where y > 0, else 0: the slope at 0 is taken as 0.   dy  ->  dx"""
+    """dx = dy where y > 0, else 0: the slope at 0 is taken as 0, the one at nan as 1.   dy  ->  dx"""
     y = cache
     dx = np.empty_like(y)
-    blocks.over_memory(lambda dy, y, dx: keep(dy, y > 0, out=dx), dy, y, dx)
+    blocks.over_memory(lambda dy, y, dx: keep(dy, y != 0, out=dx), dy, y, dx)
     return (dx,)
 
 
@@ -48,10 +48,10 @@ def relu6_forward(x: Array) -> tuple[Array, Any]:
 
 
 def relu6_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
-    """dx = dy where 0 < y < 6, else 0.   dy  ->  dx"""
+    """dx = dy where 0 < y < 6 or y is nan, else 0.   dy  ->  dx"""
     y = cache
     dx = np.empty_like(y)
-    blocks.over_memory(lambda dy, y, dx: keep(dy, (y > 0) & (y < 6), out=dx), dy, y, dx)
+    blocks.over_memory(lambda dy, y, dx: keep(dy, (y != 0) & (y != 6), out=dx), dy, y, dx)
     return (dx,)
 
 

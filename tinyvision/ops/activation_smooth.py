@@ -23,7 +23,9 @@ def elu_forward(x: Array, alpha: float = 1.0, scale: float = 1.0, input_scale: f
     check_arrays("elu", x=x)
 
     def formula(x):
-        return np.where(x > 0, x * scale, np.expm1(np.minimum(x, 0) * input_scale) * (scale * alpha))
+        return np.where(
+            x > 0, x * scale, np.expm1(np.where(x > 0, np.zeros_like(x), x) * input_scale) * (scale * alpha)
+        )
 
     return pointwise(formula, x), (x, alpha, scale, input_scale)
 
@@ -34,7 +36,7 @@ def elu_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
 
     def slope(dy, x):
         left = np.exp(np.minimum(x, 0) * input_scale) * (scale * alpha * input_scale)
-        return np.where(x > 0, dy * scale, dy * left)
+        return np.where(x <= 0, dy * left, dy * scale)
 
     return (pointwise(slope, dy, x),)
 

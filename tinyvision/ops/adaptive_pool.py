@@ -67,16 +67,23 @@ def adaptive_max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) 
 
 
 def adaptive_max_pool2d_indices(x: Array, output_size: IntOrPair) -> Array:
-    """Where the maxima are: h·W + w of each window's first one, in reading order.   (N, C, OH, OW) of int64"""
+    """Where the maxima are: h·W + w of each window's first one, or last nan.   (N, C, OH, OW) of int64"""
     OH, OW = _checked_size("adaptive_max_pool2d", x, output_size)
     N, C, H, W = x.shape
     winners = np.empty_like(x, shape=(N, C, OH, OW), dtype=np.int64, order="C")
     for i, rows in enumerate(even_windows(H, OH)):
         for j, columns in enumerate(even_windows(W, OW)):
             height, width = rows.stop - rows.start, columns.stop - columns.start
-            place = x[:, :, rows, columns].reshape(N, C, height * width).argmax(axis=2)
+            place = _largest(x[:, :, rows, columns].reshape(N, C, height * width))
             winners[:, :, i, j] = (rows.start + place // width) * W + columns.start + place % width
     return winners
+
+
+def _largest(windows):
+    """Where the first largest number along the last axis is, or the last nan, as in `max_pool2d_backward`."""
+    nan = np.isnan(windows)
+    last = nan.shape[-1] - 1 - nan[..., ::-1].argmax(axis=-1)
+    return np.where(nan.any(axis=-1), last, windows.argmax(axis=-1))
 
 
 def even_windows(size: int, count: int) -> list[slice]:

@@ -87,6 +87,29 @@ def atan2_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradie
     return _gradients(dy, cache, needs, (lambda: over_square(x), lambda: over_square(-y)))
 
 
+def hypot_forward(a: Array, b: Array) -> tuple[Array, Any]:
+    """y = √(a² + b²), which does not overflow on the way.   ->  y, cache"""
+    y, _ = _value("hypot", np.hypot, a, b)
+    return y, (a, b, y)
+
+
+def hypot_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
+    """da = dy · a / y, db = dy · b / y"""
+    a, b, y = cache
+    return _gradients(dy, (a, b), needs, (lambda: a / y, lambda: b / y))
+
+
+def logaddexp_forward(a: Array, b: Array) -> tuple[Array, Any]:
+    """y = log(exp(a) + exp(b)), which does not overflow on the way.   ->  y, cache"""
+    return _value("logaddexp", np.logaddexp, a, b)
+
+
+def logaddexp_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
+    """da = dy / (1 + exp(b - a)), the share of exp(a) in the sum; db = dy / (1 + exp(a - b))"""
+    a, b = cache
+    return _gradients(dy, cache, needs, (lambda: 1 / (1 + np.exp(b - a)), lambda: 1 / (1 + np.exp(a - b))))
+
+
 def remainder_forward(a: Array, b: Array) -> tuple[Array, Any]:
     """y = a - b · floor(a / b): what is left, with the sign of b, as Python's `%` has it.   ->  y, cache"""
     y, cache = _value("remainder", np.remainder, a, b)
@@ -96,7 +119,7 @@ def remainder_forward(a: Array, b: Array) -> tuple[Array, Any]:
 def remainder_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
     """da = dy, db = -dy · floor(a / b)"""
     a, b = cache
-    return _gradients(dy, cache, needs, (lambda: np.ones_like(dy), lambda: -np.floor(a / b)))
+    return _gradients(dy, cache, needs, (lambda: np.ones_like(dy), lambda: -np.floor_divide(a, b)))
 
 
 def fmod_forward(a: Array, b: Array) -> tuple[Array, Any]:

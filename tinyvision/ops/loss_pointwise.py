@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import OptionError
 from ..types import Array, Gradients, Needs
 from .checks import as_array, check_arrays, shape_error
+from .unary import STEPS
 
 
 def l1_forward(x: Array, target: Array) -> tuple[Array, Any]:
@@ -21,7 +22,7 @@ def l1_forward(x: Array, target: Array) -> tuple[Array, Any]:
 
 def l1_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
     """dx = dy · sign(x - target), 0 where they are equal; dtarget = -dx."""
-    return _both(dy * np.sign(cache), needs)
+    return _both(dy * STEPS["sign"](cache), needs)
 
 
 def smooth_l1_forward(x: Array, target: Array, beta: float = 1.0) -> tuple[Array, Any]:
@@ -38,7 +39,8 @@ def smooth_l1_forward(x: Array, target: Array, beta: float = 1.0) -> tuple[Array
 def smooth_l1_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
     """dx = dy · (x - target) / beta near, dy · sign(x - target) far; dtarget = -dx."""
     difference, beta = cache
-    slope = np.where(np.abs(difference) < beta, difference / (beta or 1), np.sign(difference))
+    far = STEPS["sign"](difference)
+    slope = np.where(np.abs(difference) >= beta, far, difference / beta) if beta else far  # nan is not far
     return _both(dy * slope, needs)
 
 
@@ -60,7 +62,7 @@ def huber_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradie
 
 
 # The logarithm of a probability 0 counts as -100, and its slope's denominator is no smaller than this, as in PyTorch.
-LEAST_LOG, LEAST = -100.0, 1e-12
+LEAST_LOG, LEAST = -100.0, float(np.float32(1e-12))
 
 
 def bce_forward(x: Array, target: Array) -> tuple[Array, Any]:
@@ -68,18 +70,18 @@ def bce_forward(x: Array, target: Array) -> tuple[Array, Any]:
 
     Raises OptionError for an x outside of 0 to 1: a sigmoid has been forgotten."""
     _check_pair("bce", x, target)
-    if x.size and bool(((x < 0) | (x > 1)).any()):
+    if not bool(((x >= 0) & (x <= 1)).all()):  # nan is no probability either
         raise OptionError(
             "bce: x must hold probabilities from 0 to 1; apply a sigmoid first, or take bce_with_logits for scores"
         )
-    return as_array(-target * _log(x) - (1 - target) * _log(1 - x)), (x, target)
+    return as_array((target - 1) * _log_of_rest(x) - target * _log(x)), (x, target)
 
 
 def bce_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
     """dx = dy · (x - target) / (x · (1 - x)), dtarget = dy · (log(1 - x) - log x)."""
     x, target = cache
     dx = as_array(dy * (x - target) / np.maximum(x * (1 - x), LEAST)) if needs[0] else None
-    return dx, as_array(dy * (_log(1 - x) - _log(x))) if needs[1] else None
+    return dx, as_array(dy * (_log_of_rest(x) - _log(x))) if needs[1] else None
 
 
 def bce_with_logits_forward(x: Array, target: Array, pos_weight: Array | None = None) -> tuple[Array, Any]:
@@ -129,8 +131,9 @@ def kl_div_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradi
         return dx, None
     if log_target:
         return dx, as_array(dy * probability * (target + 1 - x))
-    with np.errstate(divide="ignore"):
-        return dx, as_array(dy * (np.log(target) + 1 - x))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one = target / target  # but nan at 0 and ∞, where the slope is that of PyTorch's formula
+        return dx, as_array(dy * (np.log(target) + one - x))
 
 
 def focal_forward(x: Array, target: Array, gamma: float = 2.0, alpha: float = -1.0) -> tuple[Array, Any]:
@@ -193,6 +196,11 @@ def _both(dx, needs):
 def _log(p):
     with np.errstate(divide="ignore"):
         return np.maximum(np.log(p), LEAST_LOG)
+
+
+def _log_of_rest(p):
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log1p(-p), LEAST_LOG)
 
 
 def _times_log(p):

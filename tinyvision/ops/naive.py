@@ -84,12 +84,12 @@ def max_pool2d_forward(
     """y[n, c, i, j] = the largest pixel of the window at (i, j).   x (N, C, H, W)  ->  y (N, C, OH, OW), cache"""
     window, size = _pool_options("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode)
     y = np.empty((*x.shape[:2], *size), x.dtype)
-    winners = {}  # for every window: the row and the column of its first maximum, in reading order
+    winners = {}  # for every window: the row and the column of its first maximum in reading order, or last nan
     for place in np.ndindex(y.shape):
         n, c, i, j = place
         best = -np.inf
         for h, w in _window(i, j, x.shape[2:], window):
-            if x[n, c, h, w] > best or place not in winners:
+            if x[n, c, h, w] > best or np.isnan(x[n, c, h, w]) or place not in winners:
                 best, winners[place] = x[n, c, h, w], (h, w)
         y[place] = best
     return y, (x.shape, winners)

@@ -301,6 +301,7 @@ def _mean_and_variance(rows):
         mean = column_sums(block, C) / count
         centred = np.subtract(block, repeated(mean, pixels), out=blocks.scratch("norm", block.shape, block))
         missed = column_sums(centred, C) / count  # what a sum of large numbers in float32 has rounded away
+        missed = np.where(np.isfinite(mean), missed, np.zeros_like(missed))  # ∞ is the mean, where ∞ - ∞ is nothing
         squares = column_sums(np.multiply(centred, centred, out=centred), C) - missed * missed * count
         return count, mean + missed, squares
 
@@ -315,14 +316,14 @@ def _joined(parts):
         if not n:
             continue
         delta = block_mean - mean
-        mean = mean + delta * (n / (count + n))
+        mean = mean * (count / (count + n)) + block_mean * (n / (count + n))  # ∞ stays ∞
         squares = squares + block_squares + delta * delta * (count * n / (count + n))
         count += n
     return count, mean, squares
 
 
 def _sums(drows, rows, mean, relu=None):
-    """(Σ dy, Σ dy·(x - mean)) over the rows. With relu = (upstream, y), dy = upstream where y > 0 is first written."""
+    """(Σ dy, Σ dy·(x - mean)) over the rows. With relu = (upstream, y), dy = upstream where y != 0 is first written."""
     C, zero = len(mean), np.zeros_like(mean)
     wide, mean = widened(rows, mean)
     wide_dy, *relu = (a.reshape(wide.shape) for a in (drows, *(relu or ())))
@@ -330,7 +331,7 @@ def _sums(drows, rows, mean, relu=None):
     def work(some):
         dy = wide_dy[some]
         if relu:
-            keep(relu[0][some], relu[1][some] > 0, out=dy)
+            keep(relu[0][some], relu[1][some] != 0, out=dy)
         block = np.subtract(wide[some], mean, out=blocks.scratch("norm", dy.shape, dy))
         return column_sums(dy, C), column_sums(np.multiply(block, dy, out=block), C)
 

@@ -57,7 +57,9 @@ def _at(a, axis, places):
 
 
 def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
-    """dy (N, C, OH, OW)  ->  dx (N, C, H, W): all of dy goes to the window's first maximum, in reading order."""
+    """dy (N, C, OH, OW)  ->  dx (N, C, H, W): all of dy goes to the window's first maximum, in reading order.
+
+    nan counts as larger than any number; of several, the last one is the maximum, as in PyTorch."""
     x, y, window = cache
     dx = np.empty_like(x)
     kernel_size, stride, plain = window.kernel_size, window.stride, window.dilation == (1, 1)
@@ -87,6 +89,12 @@ def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradie
             else:
                 keep(upstream[windows], first, out=share[windows])
                 dimage[pixels] += share[windows]
+        spoilt = np.isnan(maxima)
+        if not blocks.on_cpu(x) or bool(spoilt.any()):  # a GPU would have to wait for the answer
+            for windows, pixels in reversed(list(_taps(y.shape, x.shape, window))):
+                last = np.isnan(image[pixels]) & spoilt[windows]
+                spoilt[windows] &= ~last
+                dimage[pixels] += np.where(last, upstream[windows], np.zeros_like(upstream[windows]))
 
     blocks.over_rows(work, x, y)
     return (dx,)
@@ -147,15 +155,16 @@ def max_pool2d_indices(
     dilation: IntOrPair = 1,
     ceil_mode: bool = False,
 ) -> Array:
-    """Where the maxima are: h·W + w of each window's first one, in reading order.   (N, C, OH, OW) of int64"""
+    """Where the maxima are: h·W + w of each window's first one, or last nan.   (N, C, OH, OW) of int64"""
     y, (_, _, window) = max_pool2d_forward(x, kernel_size, stride, padding, dilation, ceil_mode)
     W = x.shape[3]
     place = np.arange(x.shape[2] * W, like=x).astype(np.int64).reshape(1, 1, -1, W)
     winners = np.full_like(y, -1, dtype=np.int64, order="C")
     for windows, pixels in _taps(y.shape, x.shape, window):
         seen = x[pixels]
-        first = ((seen == y[windows]) | (seen != seen)) & (winners[windows] < 0)
-        winners[windows] = np.where(first, place[:, :, pixels[2], pixels[3]], winners[windows])
+        first = (seen == y[windows]) & (winners[windows] < 0)
+        found = first | (seen != seen)  # of several nan, the last one
+        winners[windows] = np.where(found, place[:, :, pixels[2], pixels[3]], winners[windows])
     return winners
 
 

@@ -11,10 +11,10 @@ from .checks import as_array, axes_of, check_arrays, one_axis
 
 
 def cumsum_forward(x: Array, axis: int) -> tuple[Array, Any]:
-    """y_i = x_0 + ... + x_i along `axis`.   ->  y, cache"""
+    """y_i = x_0 + ... + x_i along `axis`, added up in float64.   ->  y, cache"""
     check_arrays("cumsum", x=x)
     axis = one_axis("cumsum", x, axis)
-    return np.cumsum(x, axis=axis), axis
+    return _running_sum(x, axis), axis
 
 
 def cumsum_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
@@ -22,33 +22,41 @@ def cumsum_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     return (_from_the_end(dy, cache).copy(),)
 
 
+def _running_sum(x, axis):
+    with np.errstate(all="ignore"):
+        return np.cumsum(x, axis=axis, dtype=np.float64).astype(x.dtype)
+
+
 def _from_the_end(x, axis):
     back = (slice(None),) * axis + (slice(None, None, -1),)
-    return np.cumsum(x[back], axis=axis)[back]
+    return _running_sum(x[back], axis)[back]
 
 
 def cumprod_forward(x: Array, axis: int) -> tuple[Array, Any]:
     """y_i = x_0 · ... · x_i along `axis`.   ->  y, cache"""
     check_arrays("cumprod", x=x)
     axis = one_axis("cumprod", x, axis)
-    y = np.cumprod(x, axis=axis)
-    return y, (x, axis)
+    with np.errstate(all="ignore"):
+        y = np.cumprod(x, axis=axis)
+    return y, (x, y, axis)
 
 
 def cumprod_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx_i = Σ_{j ≥ i} dy_j · (the product up to j without x_i)
 
-    With p_i = x_0 · ... · x_{i-1} and r_i = dy_i + x_{i+1} · r_{i+1}, what follows x_i counted from the end, this is
-    dx_i = p_i · r_i. Nothing is divided, so that a zero among the numbers is no special case."""
-    x, axis = cache
-    x, dy = np.moveaxis(x, axis, 0), np.moveaxis(dy, axis, 0)  # (n, ...)
-    dx = np.empty_like(dy, order="C")
-    rest = np.zeros_like(dy, shape=dy.shape[1:])
-    for i in range(len(x) - 1, -1, -1):
-        rest = dy[i] + (x[i + 1] * rest if i + 1 < len(x) else rest)
-        dx[i] = rest
-    if len(x) > 1:
-        dx[1:] *= np.cumprod(x[:-1], axis=0)
+    Before the first zero, the product is y_j / x_i. Behind it everything is multiplied by that zero, so dx is 0; at the
+    zero, x_k, it is p · r_k, with p what stands before it and r_i = dy_i + x_{i+1} · r_{i+1}, counted from the end."""
+    x, y, axis = cache
+    x, y, dy = (np.moveaxis(a, axis, 0) for a in (x, y, dy))  # (n, ...)
+    zeros = np.cumsum(x == 0, axis=0)
+    rest, at_zero = np.zeros_like(dy, shape=dy.shape[1:]), np.empty_like(dy, order="C")
+    with np.errstate(all="ignore"):
+        for i in range(len(x) - 1, -1, -1):
+            rest = dy[i] + (x[i + 1] * rest if i + 1 < len(x) else rest)
+            at_zero[i] = rest
+        at_zero[1:] *= y[:-1]
+        dx = _from_the_end(np.where(zeros == 0, dy * y, np.zeros_like(dy)), 0) / x
+    dx = np.where(zeros == 0, dx, np.where((zeros == 1) & (x == 0), at_zero, np.zeros_like(dy)))
     return (np.moveaxis(dx, 0, axis),)
 
 
@@ -56,23 +64,34 @@ def prod_forward(x: Array, axis: Axes = None, keepdims: bool = False) -> tuple[A
     """y = the product of x over `axis` (an integer, several, or all).   ->  y, cache"""
     check_arrays("prod", x=x)
     axis = axes_of("prod", x, axis)
-    return as_array(np.prod(x, axis=axis, keepdims=keepdims)), (x, axis)
+    with np.errstate(all="ignore"):
+        y = as_array(np.prod(x, axis=axis, keepdims=True))
+    return as_array(y if keepdims else y.squeeze(axis)).copy(), (x, y, axis)
 
 
 def prod_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
-    """dx_i = dy · (the product of all others) = dy · (of those before i) · (of those after i), zeros or not."""
-    x, axis = cache
+    """dx_i = dy · (the product of all others): y / x_i, or beside a zero what is before i times what is after."""
+    x, y, axis = cache
+    others = _all_others(x, axis)
+    with np.errstate(all="ignore"):
+        has_zero = (x == 0).any(axis=axis, keepdims=True)
+        return (as_array(dy.reshape(y.shape) * np.where(has_zero, others, y / x)),)
+
+
+def _all_others(x, axis):
+    """For every number, the product of all others over the axes."""
     kept = [a for a in range(x.ndim) if a not in axis]
     order = [*kept, *axis]
     shape = [x.shape[a] for a in kept]
     flat = x.transpose(order).reshape(*shape, math.prod(x.shape[a] for a in axis))  # the axes multiplied over, as one
     before, after = np.ones_like(flat), np.ones_like(flat)
-    if flat.shape[-1] > 1:
-        before[..., 1:] = np.cumprod(flat[..., :-1], axis=-1)
-        after[..., :-1] = np.cumprod(flat[..., :0:-1], axis=-1)[..., ::-1]
-    dx = dy.reshape(*shape, 1) * before * after
+    with np.errstate(all="ignore"):
+        if flat.shape[-1] > 1:
+            before[..., 1:] = np.cumprod(flat[..., :-1], axis=-1)
+            after[..., :-1] = np.cumprod(flat[..., :0:-1], axis=-1)[..., ::-1]
+        others = before * after
     back = [order.index(a) for a in range(x.ndim)]
-    return (dx.reshape([x.shape[a] for a in order]).transpose(back),)
+    return others.reshape([x.shape[a] for a in order]).transpose(back)
 
 
 def logsumexp_forward(x: Array, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:

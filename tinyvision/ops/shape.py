@@ -101,9 +101,9 @@ def div_forward(a: Array, b: Array) -> tuple[Array, Any]:
 
 
 def div_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
-    """da = dy / b, db = -dy · a / b², summed where an operand was repeated."""
+    """da = dy / b, db = -dy · a / b², summed where an operand was repeated. (b² itself might overflow, or be 0.)"""
     a, b = cache
-    return sum_to(dy / b, a.shape) if needs[0] else None, sum_to(-dy * a / (b * b), b.shape) if needs[1] else None
+    return sum_to(dy / b, a.shape) if needs[0] else None, sum_to(-dy * (a / b / b), b.shape) if needs[1] else None
 
 
 def pow_forward(x: Array, exponent: float) -> tuple[Array, Any]:
@@ -127,8 +127,7 @@ def pow_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     x, exponent = cache
     if not exponent:
         return (np.zeros_like(dy),)
-    slope = _power(x, -0.5) ** 3 if exponent == -0.5 else _power(x, exponent - 1)
-    return (as_array(dy * exponent * slope),)
+    return (as_array(dy * (exponent * _power(x, exponent - 1))),)
 
 
 def exp_forward(x: Array) -> tuple[Array, Any]:
@@ -183,21 +182,24 @@ def mean_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     return (as_array(_repeated(dy, shape, axis, keepdims) / count),)
 
 
-def max_forward(x: Array, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:
-    """y = largest of x over `axis` (an integer, several, or all).   ->  y, cache"""
+def max_forward(x: Array, axis: Axes = None, keepdims: bool = False, nan_wins: bool = True) -> tuple[Array, Any]:
+    """y = largest of x over `axis` (an integer, several, or all).   ->  y, cache
+
+    nan is larger than any number. With nan_wins it gets the gradient then, without all numbers get nan."""
     check_arrays("max", x=x)
     axis = axes_of("max", x, axis)
     if 0 in [x.shape[a] for a in axis]:
         raise ShapeError(f"max: there is no largest number along {axis} of {tuple(x.shape)}")
     y = x.max(axis=axis, keepdims=True)
-    return as_array(y if keepdims else y.squeeze(axis)).copy(), (x, y, axis, keepdims)
+    return as_array(y if keepdims else y.squeeze(axis)).copy(), (x, y, axis, keepdims, nan_wins)
 
 
 def max_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
-    """dx = dy where x is the largest, shared evenly among ties. nan is larger than any number."""
-    x, y, axis, keepdims = cache
-    winners = ((x == y) | ((x != x) & (y != y))).astype(x.dtype)
-    return (as_array(_repeated(dy, x.shape, axis, keepdims) * winners / winners.sum(axis=axis, keepdims=True)),)
+    """dx = dy where x is the largest, shared evenly among ties."""
+    x, y, axis, keepdims, nan_wins = cache
+    winners = ((x == y) | ((x != x) & (y != y)) if nan_wins else x == y).astype(x.dtype)
+    with np.errstate(invalid="ignore"):  # 0 winners share 0: nan
+        return (as_array(_repeated(dy, x.shape, axis, keepdims) * winners / winners.sum(axis=axis, keepdims=True)),)
 
 
 def reshape_forward(x: Array, shape: Shape) -> tuple[Array, Any]:

@@ -36,6 +36,12 @@ def _chain(dy, slope):
         return (as_array(dy * slope()),)
 
 
+def _over(dy, denominator):
+    """dy / denominator: where that is so small that its reciprocal is infinite, 0 / denominator is still 0."""
+    with np.errstate(all="ignore"):
+        return (as_array(dy / denominator),)
+
+
 def steps_forward(x: Array, kind: str) -> tuple[Array, Any]:
     """y = x rounded as `kind` says ("floor", "ceil", "trunc", "round"), or its "sign".   ->  y, cache
 
@@ -88,7 +94,7 @@ def log2_forward(x: Array) -> tuple[Array, Any]:
 
 def log2_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy / (x · ln 2)"""
-    return _chain(dy, lambda: 1 / (cache * math.log(2)))
+    return _over(dy, cache * math.log(2))
 
 
 def log10_forward(x: Array) -> tuple[Array, Any]:
@@ -98,7 +104,38 @@ def log10_forward(x: Array) -> tuple[Array, Any]:
 
 def log10_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy / (x · ln 10)"""
-    return _chain(dy, lambda: 1 / (cache * math.log(10)))
+    return _over(dy, cache * math.log(10))
+
+
+def logit_forward(x: Array, eps: float | None = None) -> tuple[Array, Any]:
+    """y = log(x / (1 - x)), which the sigmoid undoes; with eps, x is first moved into [eps, 1 - eps].   ->  y, cache"""
+
+    def formula(x):
+        x = x if eps is None else np.clip(x, eps, 1 - eps)
+        return np.log(x / (1 - x))
+
+    return _value("logit", formula, x), (x, eps)
+
+
+def logit_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
+    """dx = dy / (x · (1 - x)); beyond 0 and 1 it is nan, or with eps 0 where x was moved."""
+    x, eps = cache
+    with np.errstate(all="ignore"):
+        moved = (x < (eps or 0)) | (x > 1 - (eps or 0))
+        beyond = np.full_like(x, np.nan if eps is None else 0)
+        slope = dy / ((x + 0) * (1 - x))  # -0 counts as 0
+        return (as_array(np.where(moved, beyond, slope)),)
+
+
+def rsqrt_forward(x: Array) -> tuple[Array, Any]:
+    """y = 1 / √x.   ->  y, cache"""
+    y = _value("rsqrt", lambda x: 1 / np.sqrt(x), x)
+    return y, y
+
+
+def rsqrt_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
+    """dx = -dy · y³ / 2"""
+    return _chain(dy, lambda: cache * cache * cache * -0.5)
 
 
 def sin_forward(x: Array) -> tuple[Array, Any]:

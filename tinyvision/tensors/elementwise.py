@@ -83,7 +83,7 @@ log2 = _of_floats("log2", taped.log2, "The logarithm of each number to base 2.")
 log10 = _of_floats("log10", taped.log10, "The logarithm of each number to base 10.")
 erf = _of_floats("erf", taped.erf, "The error function of each number.")
 sqrt = _of_floats("sqrt", taped.power, "The square root of each number.", exponent=0.5)
-rsqrt = _of_floats("rsqrt", taped.power, "1 / √x.", exponent=-0.5)
+rsqrt = _of_floats("rsqrt", taped.rsqrt, "1 / √x.")
 reciprocal = _of_floats("reciprocal", taped.power, "1 / x.", exponent=-1)
 sigmoid = _of_floats("sigmoid", taped.sigmoid, "1 / (1 + exp(-x)).")
 
@@ -95,8 +95,7 @@ def exp2(x: Tensor) -> Tensor:
 
 def logit(x: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)), which sigmoid undoes; with eps, numbers are first moved into [eps, 1 - eps]."""
-    x = floating(x) if eps is None else floating(x).clamp(eps, 1 - eps)
-    return log(x / (1 - x))
+    return taped.logit(floating(x), eps=eps)
 
 
 def deg2rad(x: Tensor) -> Tensor:
@@ -166,8 +165,7 @@ def positive(x: Tensor) -> Tensor:
 
 def square(x: Tensor) -> Tensor:
     """x²"""
-    x = x.long() if x.dtype.kind == "b" else x
-    return x * x
+    return power(x.long() if x.dtype.kind == "b" else x, 2)
 
 
 # -- two tensors
@@ -206,16 +204,21 @@ def mul(x: Tensor, other: Any) -> Tensor:
 
 
 def div(x: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
-    """x / other, rounded down with rounding_mode="floor", towards 0 with "trunc". Raises OptionError."""
+    """x / other, rounded down with rounding_mode="floor", towards 0 with "trunc": then it is flat, its gradient 0.
+
+    Raises OptionError."""
     if rounding_mode is None:
         return x / other
-    if rounding_mode == "floor":
-        return floor_divide(x, other)
-    if rounding_mode == "trunc":
-        whole = x.dtype.kind != "f" and not _is_fraction(other)
-        quotient = trunc((x.double() if whole else x) / other)
-        return quotient.to(np.result_type(x.dtype, getattr(other, "dtype", x.dtype))) if whole else quotient
-    raise OptionError(f'div: rounding_mode must be None, "floor" or "trunc", got {rounding_mode!r}')
+    if rounding_mode not in ("floor", "trunc"):
+        raise OptionError(f'div: rounding_mode must be None, "floor" or "trunc", got {rounding_mode!r}')
+    if x.dtype.kind != "f" and not _is_fraction(other):
+        if rounding_mode == "floor":
+            return floor_divide(x, other)
+        quotient = trunc(x.double() / other)
+        return quotient.to(np.result_type(x.dtype, getattr(other, "dtype", x.dtype)))
+    with np.errstate(all="ignore"):
+        round_down = _rounded_down if rounding_mode == "floor" else _rounded_to_0
+        return binary(round_down, whole_quotient, *_of_numbers("div", x, other))
 
 
 def _is_fraction(value):
@@ -269,6 +272,21 @@ def _floor_divide_backward(dy, cache, needs):
 _floor_divide = differentiable(_floor_divide_forward, _floor_divide_backward)
 
 
+def _rounded_quotient(quotient: Callable[[Array, Array], Array]) -> Op:
+    def divided_forward(a, b):
+        broadcast_of("div", a, b)
+        return quotient(a, b), (a, b)
+
+    def divided_backward(dy, cache, needs):
+        return tuple(np.zeros_like(operand) for operand in cache)
+
+    return differentiable(divided_forward, divided_backward)
+
+
+_rounded_down = _rounded_quotient(np.floor_divide)
+_rounded_to_0 = _rounded_quotient(lambda a, b: np.trunc(a / b))
+
+
 def reversed_floor_divide(x: Tensor, other: Any) -> Tensor:
     """other // x"""
     return floor_divide(x.like(as_operand(other, x.array, "//")), x)
@@ -317,6 +335,8 @@ remainder = _of_two(
 )
 fmod = _of_two("fmod", taped.fmod, whole_fmod, "What division leaves, with the sign of x.")
 _atan2 = _of_two("atan2", taped.atan2, np.arctan2, "The angle of the point (other, x).")
+hypot = _of_two("hypot", taped.hypot, np.hypot, "√(x² + other²), which does not overflow on the way.")
+logaddexp = _of_two("logaddexp", taped.logaddexp, np.logaddexp, "log(exp(x) + exp(other)), likewise.")
 
 
 def atan2(x: Tensor, other: Any) -> Tensor:
@@ -324,20 +344,13 @@ def atan2(x: Tensor, other: Any) -> Tensor:
     return _atan2(floating(x), other)
 
 
-def hypot(x: Tensor, other: Tensor) -> Tensor:
-    """√(x² + other²)"""
-    return (x * x + other * other).sqrt()
-
-
-def logaddexp(x: Tensor, other: Tensor) -> Tensor:
-    """log(exp(x) + exp(other)), which does not overflow."""
-    largest = maximum(x, other)
-    return largest + log1p(exp(-magnitude(x - other)))
-
-
 def lerp(x: Tensor, end: Any, weight: Any) -> Tensor:
-    """x + weight · (end - x): x where the weight is 0, end where it is 1."""
-    return x + weight * (end - x)
+    """x + weight · (end - x), counted from the nearer end: x where the weight is 0, exactly end where it is 1."""
+    step = end - x
+    if isinstance(weight, (int, float)):
+        return x + step * weight if weight < 0.5 else end - step * (1 - weight)
+    near, far = x + weight * step, end - step * (1 - weight)
+    return taped.where(near, far, condition=as_operand(weight, x.array, "lerp") < 0.5)
 
 
 def addcmul(x: Tensor, tensor1: Any, tensor2: Any, *older: Any, value: float = 1) -> Tensor:

@@ -99,7 +99,7 @@ def max(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None)
     other = dim if isinstance(dim, Variable) else other
     if other is not None:
         return maximum(x, other)
-    return amax(x) if dim is None else _extreme("max", x, dim, keepdim, argmax)
+    return _of_all(x, amax) if dim is None else _extreme("max", x, dim, keepdim, argmax)
 
 
 def min(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
@@ -108,14 +108,20 @@ def min(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None)
     other = dim if isinstance(dim, Variable) else other
     if other is not None:
         return minimum(x, other)
-    return amin(x) if dim is None else _extreme("min", x, dim, keepdim, argmin)
+    return _of_all(x, amin) if dim is None else _extreme("min", x, dim, keepdim, argmin)
 
 
-def _spread(what, x, dim, unbiased, correction):
-    """The differences from the mean, the axes it was taken over, and by how much their squares are to be divided."""
+def _of_all(x, extreme):
+    """The extreme number of all; nan, if that is it, gets the gradient."""
+    if x.dtype.kind != "f":
+        return extreme(x)
+    return taped.max(x) if extreme is amax else -taped.max(-x)
+
+
+def _spread(op, x, dim, unbiased, keepdim, correction):
     if isinstance(dim, bool):  # the old spelling: std(False)
         dim, unbiased = None, dim
-    axes = axes_of(what, x, _all_if_none(dim))
+    what, axes = op.__name__, axes_of(op.__name__, x, _all_if_none(dim))
     correction = int(unbiased) if correction is None else correction
     count = math.prod(x.shape[a] for a in axes)
     if count <= correction:
@@ -124,8 +130,7 @@ def _spread(what, x, dim, unbiased, correction):
         few = "a single number has" if count else "nothing has"
         hint = "; use unbiased=False" if count else ""
         warnings.warn(f"{what}: {few} no variance, so it is nan{hint}", stacklevel=3)
-        return x * math.nan, axes, math.nan
-    return x - mean(x, axes, keepdim=True), axes, count - correction
+    return op(x, axis=axes, keepdims=keepdim, correction=correction)
 
 
 def var(
@@ -133,21 +138,14 @@ def var(
 ) -> Tensor:
     """The variance over all axes or over `dim`: the squares are divided by n - 1, or with unbiased=False by n, or with
     a correction by n - correction."""
-    centred, axes, count = _spread("var", _in_double(x), dim, unbiased, correction)
-    return (sum(centred * centred, axes, keepdim) / count).to(x.dtype)
+    return _spread(taped.var, x, dim, unbiased, keepdim, correction)
 
 
 def std(
     x: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
     """The square root of `var`. Where all numbers are equal, its gradient is 0."""
-    centred, axes, count = _spread("std", _in_double(x), dim, unbiased, correction)
-    return (taped.norm(centred, axis=axes, keepdims=keepdim) / math.sqrt(count)).to(x.dtype)
-
-
-def _in_double(x):
-    """x as float64, in which the squares of float32 neither overflow nor vanish."""
-    return x.to(np.float64) if x.dtype.kind == "f" else x
+    return _spread(taped.std, x, dim, unbiased, keepdim, correction)
 
 
 def softmax(x: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
@@ -204,10 +202,10 @@ def logsumexp(x: Tensor, dim: Axes, keepdim: bool = False) -> Tensor:
 def amax(x: Tensor, dim: Axes = (), keepdim: bool = False) -> Tensor:
     """The largest number over `dim`, several or (by default) all; ties share the gradient.
 
-    Where that is nan, it gets the gradient as in `max`; PyTorch's amax gives nan to all."""
+    Where that is nan, all get nan for a gradient; in `max`, nan alone gets it."""
     axes = _all_if_none(dim)
     if x.dtype.kind == "f":
-        return taped.max(x, axis=axes, keepdims=keepdim)
+        return taped.max(x, axis=axes, keepdims=keepdim, nan_wins=False)
     axes = axes_of("amax", x, axes)
     if 0 in [x.shape[a] for a in axes]:
         raise ShapeError(f"amax: there is no largest number along {axes} of {x.shape}")
@@ -326,9 +324,9 @@ def norm(x: Tensor, p: Any = "fro", dim: Axes = None, keepdim: bool = False, *, 
         raise OptionError(f"norm: p={p!r} is not supported; p is a number, inf or 'fro'")
     axes = axes_of("norm", x, dim)
     if p == math.inf:
-        return amax(magnitude(x), axes, keepdim) if axes else magnitude(x)
+        return taped.max(magnitude(x), axis=axes, keepdims=keepdim) if axes else magnitude(x)
     if p == -math.inf:
-        return amin(magnitude(x), axes, keepdim) if axes else magnitude(x)
+        return -taped.max(-magnitude(x), axis=axes, keepdims=keepdim) if axes else magnitude(x)
     if p == 0:
         return (x.detach() != 0).sum(axes, keepdim).to(x.dtype)
     return taped.norm(x, p=p, axis=axes, keepdims=keepdim)

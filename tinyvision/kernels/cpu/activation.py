@@ -25,9 +25,9 @@ def clipped(x: Array, y: Array, top: float) -> None:
 
 @loop("void(f4[::1], f4[::1], f4[::1], f4)", "dx")
 def slope(dy: Array, y: Array, dx: Array, top: float) -> None:
-    """dx = dy where 0 < y < top, else 0. A top of NaN is none."""
+    """dx = dy where y is neither 0 nor top, else 0. A top of NaN is none."""
     for i in range(y.size):
-        dx[i] = dy[i] if y[i] > 0 and not y[i] >= top else np.float32(0)
+        dx[i] = dy[i] if y[i] != 0 and y[i] != top else np.float32(0)
 
 
 def relu_forward(x: Array) -> tuple[Array, Any]:

@@ -64,7 +64,7 @@ def normalized(
 
 @loop("void(f4[:,::1], f4[:,::1], b1, f4[:,::1], f4[::1], f8[:,::1], i8, i8)", "sums")
 def gradient_sums(dy: Array, y: Array, relu: bool, x: Array, mean: Array, sums: Array, begin: int, end: int) -> None:
-    """sums (2, C) = Σ dy and Σ dy · (x - mean) over rows begin ... end; with relu, of dy where y > 0."""
+    """sums (2, C) = Σ dy and Σ dy · (x - mean) over rows begin ... end; with relu, of dy where y is not 0."""
     C = x.shape[1]
     for c in range(C):
         sums[0, c] = 0
@@ -72,7 +72,7 @@ def gradient_sums(dy: Array, y: Array, relu: bool, x: Array, mean: Array, sums: 
     for m in range(begin, end):
         if relu:
             for c in range(C):
-                g = np.float64(dy[m, c]) if y[m, c] > 0 else 0.0
+                g = np.float64(dy[m, c]) if y[m, c] != 0 else 0.0
                 sums[0, c] += g
                 sums[1, c] += g * (np.float64(x[m, c]) - np.float64(mean[c]))
         else:
@@ -96,19 +96,19 @@ def applied(
     begin: int,
     end: int,
 ) -> None:
-    """dx = scale · dy + slope · (x - mean) + shift for rows begin ... end, and dskip = dy; with relu, dy where y > 0.
+    """dx = scale · dy + slope · (x - mean) + shift for rows begin ... end, and dskip = dy; with relu, dy where y ≠ 0.
 
     factors (3, C) are scale, slope, shift."""
     C = x.shape[1]
     for m in range(begin, end):
         for c in range(C):
             g = dy[m, c]
-            if relu and not y[m, c] > 0:
+            if relu and y[m, c] == 0:
                 g = np.float32(0)
             dx[m, c] = (x[m, c] - mean[c]) * factors[1, c] + factors[2, c] + g * factors[0, c]
         if skips:
             for c in range(C):
-                dskip[m, c] = dy[m, c] if y[m, c] > 0 else np.float32(0)
+                dskip[m, c] = dy[m, c] if y[m, c] != 0 else np.float32(0)
 
 
 def batch_moments(x: Array) -> tuple[Array, Array]:

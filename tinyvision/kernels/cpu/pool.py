@@ -13,7 +13,7 @@ from .. import DropIn
 from .compiled import loop
 from .lines import channels_are_last, first, last, share_out
 
-NOBODY = 255  # the tap of a window with NaN in it, whose maximum equals no pixel
+MOST = 256  # taps that a byte can tell apart
 
 
 @loop("void(f4[:,:,:,::1], f4[:,:,:,::1], u1[:,:,:,::1], i8[::1], i8, i8)", "y taps")
@@ -43,9 +43,6 @@ def largest(x: Array, y: Array, taps: Any, window: Any, begin: int, end: int) ->
                         if value > y[n, i, j, c] or value != value:
                             y[n, i, j, c] = value
                             taps[n, i, j, c] = tap
-            for c in range(C):
-                if y[n, i, j, c] != y[n, i, j, c]:
-                    taps[n, i, j, c] = 255
 
 
 @loop("void(f4[:,:,:,::1], u1[:,:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)", "dx")
@@ -205,7 +202,7 @@ def _applies(x, kernel_size, stride, padding):
     except OptionError:  # the op has the better message
         return False
     KH, KW, _, _, PH, PW = window.tolist()
-    return 2 * PH <= KH and 2 * PW <= KW and KH * KW < NOBODY and min(shape[1:3]) >= 1 and math.prod(shape) > 0
+    return 2 * PH <= KH and 2 * PW <= KW and KH * KW <= MOST and min(shape[1:3]) >= 1 and math.prod(shape) > 0
 
 
 DROP_INS = (

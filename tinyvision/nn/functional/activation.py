@@ -98,7 +98,7 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
 
 def logsigmoid(input: Any) -> Tensor:
     """log(sigmoid(x))"""
-    return -F.softplus(-tensor_input("logsigmoid", "input", input), threshold=np.inf)
+    return 0 - F.softplus(-tensor_input("logsigmoid", "input", input), threshold=np.inf)  # 0 at infinity, not -0
 
 
 def softsign(input: Any) -> Tensor:
@@ -123,7 +123,7 @@ def softshrink(input: Any, lambd: float = 0.5) -> Tensor:
     """x, moved by lambd towards 0 and no further."""
     input = tensor_input("softshrink", "input", input)
     moved = input - np.sign(input.array) * lambd
-    return F.where(moved, np.zeros_like(input.array), condition=~(abs(input.array) <= lambd))
+    return F.where(moved, input.array * 0, condition=~(abs(input.array) <= lambd))
 
 
 def sigmoid(input: Any) -> Tensor:

@@ -7,6 +7,7 @@ import numpy as np
 from ...errors import DtypeError, OptionError
 from ...ops.checks import is_integer
 from ...tensors import taped as F
+from ...tensors.reductions import norm
 from ...tensors.tensor import Tensor
 from ..inputs import tensor_input
 
@@ -14,21 +15,20 @@ from ..inputs import tensor_input
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """x / max(|x|, eps), with the p-norm along dim."""
     input = tensor_input("normalize", "input", input)
-    length = _norm(input, p, dim, keepdim=True)
-    return input / F.hardtanh(length, min_val=eps, max_val=np.inf)
+    return input / F.clamp(norm(input, p, dim, keepdim=True), low=eps)
 
 
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 · x2 / (max(|x1|, eps) · max(|x2|, eps)) along dim."""
     x1, x2 = tensor_input("cosine_similarity", "x1", x1), tensor_input("cosine_similarity", "x2", x2)
-    lengths = [F.hardtanh(_norm(x, 2, dim, keepdim=True), min_val=eps, max_val=np.inf) for x in (x1, x2)]
+    lengths = [F.clamp(norm(x, 2, dim, keepdim=True), low=eps) for x in (x1, x2)]
     return F.sum((x1 / lengths[0]) * (x2 / lengths[1]), axis=dim)
 
 
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of x1 - x2 + eps along the last axis."""
     x1, x2 = tensor_input("pairwise_distance", "x1", x1), tensor_input("pairwise_distance", "x2", x2)
-    return _norm(x1 - x2 + eps, p, -1, keepdim)
+    return norm(x1 - x2 + eps, p, -1, keepdim)
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
@@ -46,24 +46,3 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
         raise OptionError(f"one_hot: the classes are 0 to {num_classes - 1}, but there are others among the labels")
     classes = np.arange(num_classes, like=labels)
     return tensor.like((np.expand_dims(labels, -1) == classes).astype(np.int64))
-
-
-def _norm(x, p, dim, keepdim):
-    """The p-norm along an axis; at 0, where it has no slope, PyTorch's is 0."""
-    if p == 2:
-        return _root(F.sum(x * x, axis=dim, keepdims=keepdim), 0.5)
-    size = F.abs(x)
-    if p == 1:
-        return F.sum(size, axis=dim, keepdims=keepdim)
-    if p == np.inf:
-        return F.max(size, axis=dim, keepdims=keepdim)
-    if not p > 0:
-        raise OptionError(f"the p of a norm must be positive, got {p!r}")
-    return _root(F.sum(_root(size, p), axis=dim, keepdims=keepdim), 1 / p)
-
-
-def _root(x, exponent):
-    """x ** exponent with a slope of 0, not infinity or nan, where x is 0."""
-    zero = x.array == 0
-    safe = F.where(x, np.ones_like(x.array), condition=~zero)
-    return F.where(F.power(safe, exponent=exponent), np.zeros_like(x.array), condition=~zero)

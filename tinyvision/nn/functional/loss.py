@@ -205,7 +205,7 @@ def hinge_embedding_loss(
 ) -> Tensor:
     """The distance itself where target is 1, max(0, margin - distance) where it is -1; the mean."""
     input, target = (tensor_input("hinge_embedding_loss", n, a) for n, a in (("input", input), ("target", target)))
-    apart = F.relu(margin - input)
+    apart = clipped_at_0(margin - input)
     near = F.where(input, np.zeros_like(input.array), condition=target.array != -1)
     far = F.where(apart, np.zeros_like(input.array), condition=target.array != 1)
     return reduced("hinge_embedding_loss", near + far, size_average, reduce, reduction)
@@ -359,7 +359,8 @@ def multi_margin_loss(
     labels = target.array.astype(np.int64)
     right = F.gather(input, np.expand_dims(labels, 1), axis=1)
     wrong = np.expand_dims(labels, 1) != np.arange(input.shape[1], like=labels)
-    loss = F.where(clipped_at_0(margin - right + input), np.zeros_like(input.array), condition=wrong)
+    short = margin - right + input
+    loss = F.where(short, np.zeros_like(input.array), condition=wrong & (short.array > 0))
     loss = loss * loss if p == 2 else loss
     if weight is not None:
         weight = weight.array if isinstance(weight, Variable) else weight
@@ -413,4 +414,4 @@ def box_iou_loss(input: Any, target: Any, generalized: bool = True, reduction: s
 
 def clipped_at_0(x: Tensor) -> Tensor:
     """max(x, 0), which passes the gradient on at 0 as well: PyTorch's `clamp_min(0)`, not its ReLU."""
-    return F.where(x, np.zeros_like(x.array), condition=~(x.array < 0))
+    return F.clamp(x, low=0.0)
