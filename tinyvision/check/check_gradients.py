@@ -15,6 +15,7 @@ from .describe import described
 from .diagnose import diagnose
 from .evidence import Evidence
 from .examine import Examination
+from .foreign import pair_of
 from .order import other_order
 from .place import Place, fetched, is_array
 from .probes import Probe, upstream
@@ -27,7 +28,7 @@ JACOBIAN_CELLS = 4_000_000
 
 def gradients(
     forward: Callable[..., Any],
-    backward: Callable[..., Any],
+    backward: Callable[..., Any] | None,
     inputs: Sequence[Any],
     options: dict[str, Any] | None = None,
     *,
@@ -42,12 +43,14 @@ def gradients(
     and boolean ones (labels, masks) have no gradient. Every element is judged, on the
     inputs given and on a second set nearby, with random signed upstream gradients; what is known about no particular op
     still names a factor, a transpose, an unused dy and the like. `names` are the arguments' names, by default those of
-    forward's parameters. Where forward is slow, `budget` seconds are spent and a random part is judged.
+    forward's parameters. A `torch.autograd.Function` or a `jax.custom_vjp` given as `forward` brings its own backward;
+    None stands for it. Where forward is slow, `budget` seconds are spent and a random part is judged.
 
     Returns a Report. Raises OptionError for inputs that are no arrays or functions that are none, DeviceError for
     inputs on several devices."""
     started = time.perf_counter()
     options = dict(options or {})
+    forward, backward = pair_of(forward) or (forward, backward)
     arrays, at = _arrays(forward, backward, inputs)
     names = _names(forward, len(arrays), names)
     outputs = tuple("d" + n if a.dtype.kind == "f" else None for n, a in zip(names, arrays, strict=True))
@@ -104,8 +107,8 @@ def _names(forward, count, names):
         if len(names) != count:
             raise OptionError(f"check.gradients: {len(names)} names for {count} inputs")
         return tuple(names)
-    code = getattr(runner.unwrap(forward), "__code__", None)
-    found = list(code.co_varnames[: code.co_argcount]) if code else []
+    asked = (runner.parameters(forward) or {}).values()
+    found = [p.name for p in asked if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     found = found[1:] if found[:1] == ["self"] else found
     return tuple(found[k] if k < len(found) else f"input{k}" for k in range(count))
 

@@ -7,6 +7,8 @@ from typing import Any
 from ..errors import OptionError
 from . import runner
 from .bank import mistakes
+from .check_op import op as check_op
+from .foreign import pair_of
 from .halves import halves
 from .judge import Settings, adopt, examine
 from .ops import spec
@@ -37,6 +39,9 @@ def layer(
 
     Returns a Report. Raises OptionError if the op is unknown, or if `layer` is no layer."""
     known, started = spec(op), time.perf_counter()
+    if pair_of(layer) is not None:
+        how: dict[str, Any] = {"supports": supports, "strict": strict, "bank": bank, "signatures": signatures}
+        return check_op(op, layer, time_limit=time_limit, **how)
     if make is None and not is_layer(layer):
         raise OptionError(f"check.layer: {runner.name_of(layer)} is no class with forward and backward")
     if known.name == "sgd":

@@ -10,6 +10,7 @@ from ..device import CPU, Device
 from ..errors import OptionError
 from . import runner
 from .bank import mistakes
+from .foreign import pair_of
 from .judge import Settings, adopt, examine
 from .ops import spec
 from .place import Place, is_array
@@ -43,10 +44,12 @@ def op(
     Functions of another form are read as they are: CS231n's `conv_param`, NHWC, weights (I, O), a loss that returns
     `(loss, dx)`; the report says what was found. What a forward does not support (padding, windows that are not square)
     is not judged, and the report says that too; `supports="square,nopad"` says it ahead. `strict=True` asks for this
-    library's form and for everything. A class goes to `check.layer`.
+    library's form and for everything. A class goes to `check.layer`. A `torch.autograd.Function` or a `jax.custom_vjp`
+    given as `forward` brings its own backward.
 
     Returns a Report. Raises OptionError if the op is unknown or something is not a function, DeviceError."""
     known, started = spec(name), time.perf_counter()
+    forward, backward = pair_of(forward) or (forward, backward)
     for label, function in (("forward", forward), ("backward", backward)):
         if function is not None and not callable(function):
             raise OptionError(f"check.op: {label} must be a function, got {type(function).__name__}")

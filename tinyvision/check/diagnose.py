@@ -216,7 +216,20 @@ def _structure(name, shaped):
                     None,
                     f"term-per:{axis}",
                 )
+    if all(e.right.size > 2 and np.ptp(e.right) > 0 and _same_numbers(e) for e in shaped):
+        return Diagnosis(
+            f"Your {name} holds the right numbers in other places: axes in another order, or a reshape where a "
+            "transpose belongs.",
+            LIKELY,
+            None,
+            "reordered",
+        )
     return None
+
+
+def _same_numbers(e):
+    yours, right = np.sort(e.yours, axis=None), np.sort(np.asarray(e.right, dtype=np.float64), axis=None)
+    return np.abs(yours - right).max() <= e.tolerance * np.abs(right).max()
 
 
 def _own_factor(e, axis):

@@ -59,7 +59,7 @@ def upstream(y: np.ndarray, seed: int) -> Any:
     return dy
 
 
-def away_from_zero(rng: np.random.Generator, shape: Sequence[int], low: float = 0.05, high: float = 2.0) -> Any:
+def away_from_zero(rng: np.random.Generator, shape: int | Sequence[int], low: float = 0.05, high: float = 2.0) -> Any:
     """Signed numbers with low <= |x| <= high: clear of a kink at 0."""
     return rng.uniform(low, high, shape) * rng.choice([-1.0, 1.0], shape)
 

@@ -15,6 +15,10 @@ from .evidence import Evidence, Hypothesis
 
 Ingredient = partial(Hypothesis, ingredient=True)
 
+# What people write into their code in place of an option: an epsilon, or the share of a dropout. The probes' own values
+# are large, so that two of these differ in what they leave out.
+OWN = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-10, 1e-12, 0.5)
+
 _PLURAL = {
     "N": "samples",
     "C": "channels",
@@ -216,6 +220,8 @@ def _options(name, value):
         yield _option(name, "zero", "0", lambda v: 0.0)
         yield _option(name, "complement", f"1 - {name}", lambda v: 1.0 - v)
         yield _option(name, "squared", f"{name}²", lambda v: v * v)
+        for own in OWN:
+            yield _option(name, f"own:{own:g}", f"{own:g}, whatever is asked for", lambda v, own=own: own)
 
 
 def _option(name, identifier, words, change):
