@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import interactive, notebooks, pages, supported
+from . import interactive, notebooks, pages, site, supported
 
 
 def main(arguments=None):
@@ -27,7 +27,11 @@ def main(arguments=None):
     text = "copy what the interactive pages share (conv.html's) into all of them"
     explore = commands.add_parser("explore", help=text, description=text)
     explore.add_argument("--train", action="store_true", help="train the network of network.html anew (half a minute)")
+    text = "make the site of all pages, interactive pages and the reference (pip install 'tinyvision[site]')"
+    commands.add_parser("site", help=text, description=text).add_argument("out", type=Path, metavar="OUT")
     options = parser.parse_args(arguments)
+    if options.command == "site":
+        return _site(options.out)
     if options.command == "explore":
         return _explore(options.train)
     if options.command == "supported":
@@ -70,6 +74,16 @@ def _fix(paths):
             status = 1
         print(f"{path.name}: {', '.join(report.written) or 'nothing to change'}")
     return status
+
+
+def _site(out):
+    try:
+        site.build(out)
+    except site.SiteError as error:
+        print(f"tutorials: {error}", file=sys.stderr)
+        return 2
+    print(f"{out / 'index.html'}: open it in a browser")
+    return 0
 
 
 def _explore(train):

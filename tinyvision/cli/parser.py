@@ -24,6 +24,7 @@ _COMMANDS = (
     "faces",
     "generate",
     "transfer",
+    "compare-runs",
     "export",
     "info",
     "datasets",
@@ -97,7 +98,7 @@ def build_parser() -> Parser:
     parser.set_defaults(debug=False)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser, required=True)
     for name in _COMMANDS:
-        importlib.import_module(f".{name}", __package__).add_parser(commands)
+        importlib.import_module(f".{name.replace('-', '_')}", __package__).add_parser(commands)
     if importlib.util.find_spec("tinyvision.learn") and importlib.util.find_spec("tinyvision.learn.cli"):
         importlib.import_module("tinyvision.learn.cli").add_parsers(commands)
     return parser
