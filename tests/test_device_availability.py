@@ -564,3 +564,10 @@ def test_a_failing_capture_is_ended(install):
     with pytest.raises(KeyError):
         capturing.capture(raising(KeyError("x")))
     assert "end" in cupy.log
+
+
+def test_a_folder_named_cupy_is_not_taken_for_it(monkeypatch, tmp_path):
+    folder = types.ModuleType("cupy")
+    folder.__path__ = [str(tmp_path)]
+    monkeypatch.setitem(sys.modules, "cupy", folder)
+    assert f"a folder named cupy ({tmp_path}) is in its place" in device.cuda_problem(7)

@@ -279,6 +279,9 @@ def _import_cupy():
         if isinstance(error, ImportError) and error.name == "cupy":
             return None, f"CuPy is not installed; {_INSTALL}"
         return None, f"CuPy is installed but cannot be imported ({_one_line(error)}); reinstall it: {_INSTALL}"
+    if not hasattr(cupy, "cuda"):  # a folder of that name, somewhere on the way that modules are looked for
+        where = next(iter(getattr(cupy, "__path__", [])), "")
+        return None, f"CuPy is not installed, and a folder named cupy ({where}) is in its place; {_INSTALL}"
     return cupy, None
 
 

@@ -2,7 +2,7 @@
 
     ```python                       runs; all blocks of a page share one namespace
     ```python raises=ShapeError     runs, and must raise exactly this; the message joins the output
-    ```python needs=mpi4py          runs where that module is installed; the report names it where it is not
+    ```python needs=mpi4py          runs where that module or program is installed; the report names it where it is not
     ```python source=ops/conv.py:correlate
                                     does not run: quotes tinyvision, and must equal it
     ```output                       what the block before it prints
@@ -20,6 +20,7 @@ import io
 import itertools
 import json
 import re
+import shutil
 import time
 import tokenize
 import traceback
@@ -100,6 +101,11 @@ def _two_threads():
         set_num_threads(before)
 
 
+def _installed(name):
+    """Whether there is a module or a program of that name."""
+    return importlib.util.find_spec(name) is not None or shutil.which(name) is not None
+
+
 def run(path, fix=False):
     """Run one page and compare; with `fix`, write down what it printed, quoted and drew instead."""
     text = path.read_text(encoding="utf-8")
@@ -113,7 +119,7 @@ def run(path, fix=False):
             if block.language != "python":
                 continue
             shown = following if _is_output_of(text, block, following) else None
-            if "needs" in block.options and importlib.util.find_spec(block.options["needs"]) is None:
+            if "needs" in block.options and not _installed(block.options["needs"]):
                 report.skipped.append(f"line {block.line}: not run, {block.options['needs']} is not installed")
             elif "source" in block.options:
                 _compare_source(block, report, changes)

@@ -38,7 +38,7 @@ def _check(one, folder, worker):
         problems.append(f"the skeleton fails with another message than intended: {said[:200]}")
     path.write_text(one.solution(), encoding="utf-8")
     passed, said, seconds = _ask(worker, one, path)
-    if not passed:
+    if not passed and not said.startswith("Not judged: "):  # this machine cannot
         problems.append(f"the solution fails: {said[:200]}")
     return {"name": one.name, "number": one.number, "problems": problems, "seconds": round(seconds, 3)}
 

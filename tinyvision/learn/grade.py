@@ -75,6 +75,8 @@ def _one(folder, exercise, limit):
     finally:
         worker.close()
     told = [f["message"] for f in answer["findings"]]
+    if "skipped" in answer["kinds"]:
+        return Grade(exercise.name, says=told[0], flags=["could not be judged on this machine"])
     says, mistakes = told[0] if told else "right", _mistakes(answer)
     seconds = answer["seconds"]
     return Grade(exercise.name, share(answer, exercise), says, mistakes, flags(path, exercise), seconds)

@@ -10,10 +10,11 @@ that is built `watched` is seen at every access to memory: out of bounds, a race
 `problem()` says why it cannot run on this machine.
 """
 
-from .building import EmulatorError, Kernels, build, problem
+from .building import EmulatorError, Kernels, build, prepare, problem
 from .memory import Memory
-from .texts import kernel_names, parameters, refused, signatures
+from .texts import kernel_names, parameters, refused, signatures, without_comments
 
 __all__ = [
-    "EmulatorError", "Kernels", "Memory", "build", "kernel_names", "parameters", "problem", "refused", "signatures",
+    "EmulatorError", "Kernels", "Memory", "build", "kernel_names", "parameters", "prepare", "problem", "refused",
+    "signatures", "without_comments",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ WATCHED = ["-O1", "-g1", "-fsanitize=thread", "-fsanitize=bounds,integer-divide-
            "-fdiagnostics-color=never"]  # fmt: skip
 _TENSOR_CORES = ("mma_tf32", "copy16", "wgmma", "put16", "load16")
 _LARGEST_FILE, _BUILD_SECONDS = 64 << 20, 120  # of what g++ may write and take
+_KEEP = 100  # texts of the user
 
 
 class EmulatorError(TinyVisionError, AssertionError):
@@ -119,7 +121,8 @@ def build(text: str, folder: str | Path | None = None, optimise: bool = True, wa
 
     `watched`: each access to memory is looked at, and threads that never end are stopped. Raises EmulatorError with
     g++'s words for a text that is none, DeviceError where kernels cannot be built."""
-    folder = Path(folder) if folder is not None else cache_dir() / "emulator"
+    of_the_user = folder is None
+    folder = _users_folder() if folder is None else Path(folder)
     machine = _machine(folder, any(word in text for word in _TENSOR_CORES))
     source = _source(text)
     how = WATCHED if watched else ["-O1" if optimise else "-O0"]
@@ -136,7 +139,34 @@ def build(text: str, folder: str | Path | None = None, optimise: bool = True, wa
             for left in (cpp, compiled):
                 left.unlink(missing_ok=True)
 
-    return _loaded(text, _kept(folder, f"{stem}.so", make), machine)
+    path = _kept(folder, f"{stem}.so", make)
+    if of_the_user:
+        _forget_old(folder)
+    return _loaded(text, path, machine)
+
+
+def prepare() -> None:
+    """Build what all watched texts share, which takes a second, once for each user of a machine."""
+    _machine(_users_folder(), tensor_cores=False)
+
+
+@cache
+def _users_folder():
+    folder = cache_dir() / "emulator"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{os.getpid()}.tmp").touch()
+        (folder / f"{os.getpid()}.tmp").unlink()
+    except OSError:  # a home that cannot be written: for this process alone, then
+        return Path(tempfile.mkdtemp(prefix="tinyvision-emulator-"))
+    return folder
+
+
+def _forget_old(folder):
+    """Keep the newest texts only: a learner builds one at every attempt."""
+    found = sorted(folder.glob("[0-9a-f]*.so"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in found[_KEEP:]:
+        path.unlink(missing_ok=True)
 
 
 @lru_cache(256)

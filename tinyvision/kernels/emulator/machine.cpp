@@ -172,7 +172,7 @@ static void run_block(int order) {
             char words[200];
             int at = snprintf(words, sizeof words, "threads wait for others that do not come: %u at a barrier", waiting);
             if (line) at += snprintf(words + at, sizeof words - at, " (line %u)", line);
-            snprintf(words + at, sizeof words - at, ", %u have ended", done);
+            snprintf(words + at, sizeof words - at, ", %u have ended", done);  // the others wait for a warp
             return stuck("barriers", words, fibers[other]);
         }
     }

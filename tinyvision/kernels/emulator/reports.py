@@ -28,7 +28,8 @@ def words(seen: Failure, library: Path, beginning: int, arrays: list, grid: Any,
     if kind in ("barriers", "refused"):
         return f"{who}: {seen.words.decode()}", line
     if kind == "endless":
-        return f"{who} has taken 50,000 steps and not ended{_in(line)}. Is there a loop that never ends?", line
+        at = "" if line is None else f"; it is in line {line}"
+        return f"{who} has taken 50,000 steps and not ended{at}. Is there a loop that never ends?", line
     if kind == "division":
         return f"{who} divides an integer by zero in line {seen.other_thread}.", seen.other_thread
     if kind == "declared":
