@@ -47,6 +47,21 @@ class DropIn:
     integers: tuple[int, ...] = ()  # which arrays are not floats: labels
 
 
+def stand_ins(name: str, ops: Any, own: Any, conditions: dict[str, Callable[..., bool]]) -> tuple[DropIn, ...]:
+    """Drop-ins by the functions that a module `own` has under the names that they have in a module of ops.
+
+    conditions   when they apply: by the name of a function, or of a pair without _forward and _backward"""
+
+    def drop_in(function: str, applies: Callable[..., bool]) -> DropIn:
+        if hasattr(ops, function):
+            return DropIn(name, (getattr(ops, function), None), getattr(own, function), applies=applies)
+        pair = f"{function}_forward", f"{function}_backward"
+        op = tuple(getattr(ops, part) for part in pair)
+        return DropIn(name, op, getattr(own, pair[0]), getattr(own, pair[1], None), applies)
+
+    return tuple(drop_in(function, applies) for function, applies in conditions.items())
+
+
 _drop_ins: dict[Any, list[DropIn]] = {}
 _on_cpu: dict[Any, list[DropIn]] | None = None  # the compiled loops', None before the first op asks
 _loaded = False  # the kernels' own files are imported when the first op asks for one

@@ -2,14 +2,15 @@
 fused in. Signatures and caches are those of `ops.norm`."""
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
 
 from ..ops import norm
 from ..types import Array, Gradients, Needs
-from . import DropIn
 from . import launch as gpu
+from . import stand_ins
 
 CHANNELS, JOINED = 32, 8  # as in norm.cu: of a block that looks after rows, and of one that joins the chunks' sums
 
@@ -204,28 +205,16 @@ def _applies_to_running(x, running_mean, running_var, counter=None, momentum=0.1
     return _applies(x, *kept) and all(v.flags.c_contiguous for v in kept)
 
 
-DROP_INS = (
-    DropIn("batchnorm", (norm.batch_moments, None), batch_moments, applies=_applies),
-    DropIn(
-        "batchnorm",
-        (norm.batchnorm_train_forward, norm.batchnorm_train_backward),
-        batchnorm_train_forward,
-        batchnorm_train_backward,
-        _applies,
-    ),
-    DropIn(
-        "batchnorm",
-        (norm.batchnorm_frozen_forward, norm.batchnorm_frozen_backward),
-        batchnorm_frozen_forward,
-        applies=_applies,
-    ),
-    DropIn(
-        "batchnorm",
-        (norm.batchnorm_relu_forward, norm.batchnorm_relu_backward),
-        batchnorm_relu_forward,
-        batchnorm_relu_backward,
-        _applies_with_skip,
-    ),
-    DropIn("batchnorm", (norm.folded, None), folded, applies=_applies_to_vectors),
-    DropIn("batchnorm", (norm.running_moments, None), running_moments, applies=_applies_to_running),
+DROP_INS = stand_ins(
+    "batchnorm",
+    norm,
+    sys.modules[__name__],
+    {
+        "batch_moments": _applies,
+        "batchnorm_train": _applies,
+        "batchnorm_frozen": _applies,
+        "batchnorm_relu": _applies_with_skip,
+        "folded": _applies_to_vectors,
+        "running_moments": _applies_to_running,
+    },
 )

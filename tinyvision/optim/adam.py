@@ -11,7 +11,7 @@ from ..kernels import adam, sgd
 from ..kernels.cpu import adam as loops
 from ..tape import Variable
 from ..types import Array
-from .optimizer import Optimizer, refuse_differentiable
+from .optimizer import Optimizer, averaged, refuse_differentiable
 
 
 class Adam(Optimizer):
@@ -104,12 +104,7 @@ class Adam(Optimizer):
                 p *= 1 - lr * decay
             elif decay:
                 g += np.multiply(p, decay, out=term)
-            m *= beta1
-            m += np.multiply(g, 1 - beta1, out=term)
-            v *= beta2
-            np.multiply(g, g, out=term)
-            term *= 1 - beta2
-            v += term
+            averaged(m, v, g, group["betas"])
             for most in largest:
                 np.maximum(most, v, out=most)
             np.sqrt(largest[0] if largest else v, out=term)

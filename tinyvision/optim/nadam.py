@@ -8,7 +8,7 @@ import numpy as np
 from .. import blocks
 from ..tape import Variable
 from ..types import Array
-from .optimizer import Optimizer, followed, refuse_differentiable
+from .optimizer import Optimizer, averaged, followed, refuse_differentiable
 
 
 class NAdam(Optimizer):
@@ -56,12 +56,7 @@ class NAdam(Optimizer):
 
         def work(p, gradient, m, v):  # a block in the cache at a time
             g, term = followed(p, gradient, group), blocks.scratch("term", p.shape, p)
-            m *= beta1
-            m += np.multiply(g, 1 - beta1, out=term)
-            v *= beta2
-            np.multiply(g, g, out=term)
-            term *= 1 - beta2
-            v += term
+            averaged(m, v, g, group["betas"])
             g *= of_gradient
             g += np.multiply(m, of_mean, out=term)
             np.sqrt(v, out=term)

@@ -221,6 +221,17 @@ def followed(p: Array, gradient: Array, group: Mapping[str, Any]) -> Array:
     return g
 
 
+def averaged(m: Array, v: Array, g: Array, betas: tuple[float, float]) -> None:
+    """m ← β₁m + (1-β₁)g,   v ← β₂v + (1-β₂)g², in place: the running means of Adam and its kin."""
+    term = blocks.scratch("term", g.shape, g)
+    m *= betas[0]
+    m += np.multiply(g, 1 - betas[0], out=term)
+    v *= betas[1]
+    np.multiply(g, g, out=term)
+    term *= 1 - betas[1]
+    v += term
+
+
 def _restored(name, value, p, number):
     """A saved entry: a number as such, an array as a copy on the device and in the memory order of p."""
     if value is None:

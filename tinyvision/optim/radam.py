@@ -8,7 +8,7 @@ import numpy as np
 from .. import blocks
 from ..tape import Variable
 from ..types import Array
-from .optimizer import Optimizer, followed, refuse_differentiable
+from .optimizer import Optimizer, averaged, followed, refuse_differentiable
 
 
 class RAdam(Optimizer):
@@ -50,12 +50,7 @@ class RAdam(Optimizer):
 
         def work(p, gradient, m, v):  # a block in the cache at a time
             g, term = followed(p, gradient, group), blocks.scratch("term", p.shape, p)
-            m *= beta1
-            m += np.multiply(g, 1 - beta1, out=term)
-            v *= beta2
-            np.multiply(g, g, out=term)
-            term *= 1 - beta2
-            v += term
+            averaged(m, v, g, group["betas"])
             if rectified is None:
                 np.multiply(m, scale, out=term)
             else:

@@ -3,13 +3,14 @@
 A product of two float32 numbers is exact in float64, and E[x²] - E[x]² loses there no more than the numbers themselves
 have lost by being float32."""
 
+import sys
 from typing import Any
 
 import numpy as np
 
 from ...ops import norm
 from ...types import Array, Gradients, Needs
-from .. import DropIn
+from .. import stand_ins
 from .compiled import loop
 from .lines import channels_are_last, first, last, matrix, share_out
 
@@ -242,27 +243,15 @@ def _applies_to_running(x, running_mean, running_var, counter=None, momentum=0.1
     return _applies(x, *(v for v in (running_mean, running_var) if v is not None))
 
 
-DROP_INS = (
-    DropIn("batchnorm", (norm.batch_moments, None), batch_moments, applies=_applies),
-    DropIn(
-        "batchnorm",
-        (norm.batchnorm_train_forward, norm.batchnorm_train_backward),
-        batchnorm_train_forward,
-        batchnorm_train_backward,
-        _applies,
-    ),
-    DropIn(
-        "batchnorm",
-        (norm.batchnorm_frozen_forward, norm.batchnorm_frozen_backward),
-        batchnorm_frozen_forward,
-        applies=_applies,
-    ),
-    DropIn(
-        "batchnorm",
-        (norm.batchnorm_relu_forward, norm.batchnorm_relu_backward),
-        batchnorm_relu_forward,
-        batchnorm_relu_backward,
-        _applies_with_skip,
-    ),
-    DropIn("batchnorm", (norm.running_moments, None), running_moments, applies=_applies_to_running),
+DROP_INS = stand_ins(
+    "batchnorm",
+    norm,
+    sys.modules[__name__],
+    {
+        "batch_moments": _applies,
+        "batchnorm_train": _applies,
+        "batchnorm_frozen": _applies,
+        "batchnorm_relu": _applies_with_skip,
+        "running_moments": _applies_to_running,
+    },
 )
