@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import OptionError
-from .interop import export as write
 from .interop.onnx_export import OPSET
+from .interop.onnx_export import export_onnx as write
 from .missing import missing
 from .nn.module import Module
 from .tape import Variable

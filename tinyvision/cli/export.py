@@ -21,26 +21,29 @@ examples:
   tinyvision export resnet18 net.onnx --weights resnet18-f37072fd.pth
   tinyvision export net.keras net.onnx        (Keras, also .h5 and TensorFlow.js)
   tinyvision export net.tflite net.onnx       (TensorFlow Lite)
+  tinyvision export runs/digits-1 digits.keras
 
-Needs the package onnx: pip install "tinyvision[onnx]". The file takes batches
-of any size; how pictures are prepared, and the classes, are kept in it as
-metadata, for ONNX Runtime and whoever else reads the file."""
+Needs the package onnx: pip install "tinyvision[onnx]"; for .keras the package
+keras and tensorflow, torch or jax. The file takes batches of any size. How
+pictures are prepared, and the classes, are kept in an ONNX file as metadata;
+a Keras file has no place for them, so the answer says how. Keras takes
+pictures with their channels last, (N, H, W, C)."""
 
 
 def add_parser(commands: Any) -> None:
     """Add the command and its options."""
     p = commands.add_parser(
         "export",
-        help="write a network as an ONNX file",
+        help="write a network as an ONNX or a Keras file",
         epilog=_EPILOG,
-        description="Write a trained or a pretrained network as an ONNX file, for other engines.",
+        description="Write a trained or a pretrained network as an ONNX or a Keras file, for other engines.",
     )
     p.add_argument(
         "what",
         metavar="MODEL|RUN",
         help="a run's folder, a checkpoint, a file of Keras's or TensorFlow Lite's, or a network's name",
     )
-    p.add_argument("out", metavar="OUT.onnx")
+    p.add_argument("out", metavar="OUT", help="the file to write, .onnx or .keras")
     p.add_argument("--weights", metavar="FILE", help="with the name of a network: its weights")
     p.add_argument("--image-size", type=whole(8), metavar="N", help="pictures of NxN pixels")
     p.add_argument("--overwrite", action="store_true", help="replace the file if there is one")
@@ -53,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
     from ..interop import READERS, export
 
     out = Path(args.out).expanduser()
-    if out.suffix.lower() != ".onnx":
-        raise OptionError(f"{args.out}: only .onnx files are written; name it {out.with_suffix('.onnx')}")
+    if out.suffix.lower() not in (".onnx", ".keras"):
+        raise OptionError(f"{args.out}: only .onnx and .keras files are written; name it {out.with_suffix('.onnx')}")
     if out.exists() and not args.overwrite:
         raise OptionError(f"{args.out} exists already; --overwrite replaces it")
     if Path(args.what).suffix.lower() in READERS and Path(args.what).exists():
@@ -63,10 +66,18 @@ def run(args: argparse.Namespace) -> int:
     prepared = network.preprocessing
     height, width = (args.image_size, args.image_size) if args.image_size else prepared.size
     notes = {"classes": json.dumps(network.classes), "preprocessing": json.dumps(prepared.as_dict())}
-    export(network.model, np.zeros((1, prepared.channels, height, width), np.float32), out, metadata=notes)
-    shape = f"({prepared.channels}, {height}, {width})"
+    kept = None if _is_keras(out) else notes
+    export(network.model, np.zeros((1, prepared.channels, height, width), np.float32), out, metadata=kept)
+    shape = (height, width, prepared.channels) if _is_keras(out) else (prepared.channels, height, width)
     answer(f"{args.out}: {network.origin}, for pictures {shape}, {out.stat().st_size:,} bytes")
+    if _is_keras(out):
+        means, deviations = ([round(v, 4) for v in values] for values in (prepared.mean, prepared.std))
+        answer(f"pixels: (pixel / 255 - mean) / std, with mean {means} and std {deviations}")
     return 0
+
+
+def _is_keras(out):
+    return out.suffix.lower() == ".keras"
 
 
 def _from_file(args, out):
@@ -85,6 +96,7 @@ def _from_file(args, out):
         shape = (shape[0], args.image_size, args.image_size)
     if not shape or not all(isinstance(n, int) and 0 < n < 1 << 16 for n in shape):
         raise OptionError(f"{args.what}: the file leaves open for which inputs it is, {shape}; give --image-size")
-    export(model, np.zeros((1, *shape), np.float32), out)
+    words = getattr(model, "metadata", None)  # what an ONNX file says goes on into the next
+    export(model, np.zeros((1, *shape), np.float32), out, metadata=None if _is_keras(out) else words)
     answer(f"{args.out}: {args.what}, for inputs {shape}, {out.stat().st_size:,} bytes")
     return 0

@@ -1,11 +1,12 @@
-"""Networks that come from elsewhere and go elsewhere: ONNX, out and in; Keras, TensorFlow.js and TensorFlow Lite, in.
+"""Networks that come from elsewhere and go elsewhere: ONNX and Keras, out and in; TensorFlow.js and TensorFlow Lite,
+in.
 
 The files are parsed by well-kept packages (`pip install "tinyvision[onnx]"`, `"tinyvision[keras]"`,
 `"tinyvision[tflite]"`); what the networks in them compute is ours.
 """
 
+from .export import export
 from .keras_import import from_keras
-from .onnx_export import export
 from .onnx_import import from_onnx
 from .tflite_import import from_tflite
 

@@ -52,7 +52,8 @@ class GraphModel(Module):
         titles = titles or {}
         self._nodes, self._fixed = list(nodes), fixed
         self._inputs, self._outputs = tuple(inputs), tuple(outputs)
-        self.input_names, self.output_names = (tuple(titles.get(v, v) for v in names) for names in (inputs, outputs))
+        self.input_names = tuple(str(titles.get(value, value)) for value in inputs)
+        self.output_names = tuple(str(titles.get(value, value)) for value in outputs)
         self._places: dict[Any, tuple[Module, str]] = {}
         for value, tensor in learnt.items():
             self._place(value, titles.get(value, value), tensor)

@@ -18,7 +18,7 @@ from .onnx_nodes import WRITERS
 OPSET = 20
 
 
-def export(
+def export_onnx(
     model: Module,
     example: Any,
     path: str | os.PathLike[str],

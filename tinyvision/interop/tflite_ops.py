@@ -37,7 +37,7 @@ def reads(*kinds: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return enter
 
 
-_FUSED = {
+_FUSED: dict[int, Callable[[Any], Any]] = {
     0: lambda x: x,
     1: F.relu,
     2: lambda x: F.hardtanh(x, min_val=-1.0, max_val=1.0),
