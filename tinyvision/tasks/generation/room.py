@@ -43,7 +43,7 @@ class GenerationRoom(Room):
         "folder": "your own: --root FOLDER with train/NAME/*.png and test/NAME/*.png, or NAME/*.png; small pictures",
     }
     settings: ClassVar = {
-        "digits": {"epochs": 9, "batch_size": 64, "optimizer": "adamw", "lr": 0.002, "schedule": "cosine"},
+        "digits": {"epochs": 8, "batch_size": 64, "optimizer": "adamw", "lr": 0.002, "schedule": "cosine"},
         "folder": {"epochs": 40, "batch_size": 64, "optimizer": "adamw", "lr": 0.002, "schedule": "cosine"},
     }
     refused = ("backbone", "instances", "augment")

@@ -2,7 +2,7 @@
 
 A picture x at time t, from 0 to T, is x_t = √s_t · x + √(1 - s_t) · noise with a share s_t of signal: s_0 = 1 is the
 picture, s_T almost 0 is noise. Adding noise T times, each time to what is there, gives the same in one go, since sums
-of independent normal numbers are normal: √a·(√s·x + √(1-s)·e) + √(1-a)·e' = √(as)·x + √(1-as)·e''. See tutorial 33.
+of independent normal numbers are normal: √a·(√s·x + √(1-s)·e) + √(1-a)·e' = √(as)·x + √(1-as)·e''. See tutorial 34.
 """
 
 from __future__ import annotations
