@@ -111,7 +111,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["picture"] == "lr.svg"
     assert len(found["rates"]) == len(found["losses"])
-    refused = (["--lr", "0.1"], ["--run", "x"], ["--resume"], ["--overwrite"], ["--epochs", "3"], ["--patience", "1"],
+    refused = (["--lr", "0.1"], ["--run", "x"], ["--resume"], ["--tensorboard"], ["--epochs", "3"], ["--patience", "1"],
                ["--schedule", "cosine"], ["--processes", "2"], ["--distributed"])  # fmt: skip
     for wrong in refused:
         assert main(["train", "--find-lr", *wrong]) == 2
@@ -120,3 +120,19 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         assert wrong[0] in told
     assert main(["train", "--find-lr", "lr.txt"]) == 2
     assert "png or .svg" in capsys.readouterr().err
+
+
+def test_a_picture_is_not_replaced_unasked(tmp_path, monkeypatch):
+    from tinyvision.train.find_lr import picture_file
+
+    monkeypatch.chdir(tmp_path)
+    assert picture_file("", False) == "find-lr.png"
+    for name in ("find-lr.png", "find-lr-2.png", "mine.svg"):
+        (tmp_path / name).write_text("kept")
+    assert picture_file("", False) == "find-lr-3.png"
+    assert picture_file("", True) == "find-lr.png"
+    assert picture_file("mine.svg", True) == "mine.svg"
+    with pytest.raises(OptionError, match="there is such a picture already; --overwrite replaces it"):
+        picture_file("mine.svg", False)
+    with pytest.raises(OptionError, match=r"the picture is a \.png or \.svg"):
+        picture_file("mine.pdf", True)

@@ -6,6 +6,7 @@ ours on stderr; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP (the termi
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 from ..errors import TinyVisionError
+from .completion import complete
 from .parser import build_parser
 from .terminal import note, silence, usable_streams
 
@@ -27,7 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             with _asked_to_stop():
                 try:
-                    args = build_parser().parse_args(argv)
+                    parser = build_parser()
+                    if argv is None and "_ARGCOMPLETE" in os.environ:
+                        complete(parser)
+                    args = parser.parse_args(argv)
                     args.argv = list(sys.argv[1:] if argv is None else argv)
                     return args.run(args)
                 finally:

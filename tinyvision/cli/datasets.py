@@ -9,6 +9,12 @@ from ..errors import DataError
 from .parser import add_debug
 from .terminal import answer, answer_json
 
+_EPILOG = """\
+examples:
+  tinyvision datasets
+  tinyvision datasets --json | jq '.[].name'
+  tinyvision train --data mnist --download"""
+
 
 def add_parser(commands: Any) -> None:
     """Add the command and its options."""
@@ -17,6 +23,7 @@ def add_parser(commands: Any) -> None:
         help="which data sets there are, and how to get them",
         description="List the data sets that `tinyvision train --data NAME` knows: what they are, whether "
         "they are here, where they were looked for, how to get them.",
+        epilog=_EPILOG,
     )
     p.add_argument("--json", action="store_true", help="print JSON")
     add_debug(p)

