@@ -128,3 +128,35 @@ def test_what_cannot_be_called_is_not_called_wrong(project):
     assert code == 1
     assert "could not find out how to call it" in told
     assert "forward WRONG" not in told
+
+
+def test_a_package_in_a_folder_that_is_none_and_with_a_file_of_its_own_name(project):
+    """My-Network/__init__.py, and network/network.py, which hides the package from its own files."""
+    folder = project(**{
+        "My-Network__INIT": "", "My-Network__network__INIT": "", "My-Network__network__network": "x = 1\n",
+        "My-Network__network__layers__INIT": "from .base import Layer\n",
+        "My-Network__network__layers__base": "class Layer:\n    pass\n",
+        "My-Network__network__layers__act": "import numpy as np\nfrom . import Layer\nfrom network.layers import base\n"
+        + dedent(RELU),
+    })  # fmt: skip
+    code, told = gradcheck(folder / "My-Network", "network/layers/act.py:ReLU", "relu")
+    assert code == 0, told
+
+
+OF_PYTHON_2 = """
+    import numpy as np
+
+    def affine_forward(x, w, b):
+        return x.reshape(len(x), x.size / len(x)) @ w + b, (x, w, b)
+
+    def affine_backward(dout, cache):
+        x, w, b = cache
+        return dout @ w.T, x.T @ dout, dout.sum(0)
+"""
+
+
+def test_a_backward_whose_forward_only_raises_is_not_judged_by_another_cache(project):
+    code, told = gradcheck(project(layers=OF_PYTHON_2), "layers.py:affine_backward", "linear")
+    assert code == 1
+    assert "cannot be interpreted as an integer" in told
+    assert "dy @ weight" not in told  # which weights (D, M) do not deserve

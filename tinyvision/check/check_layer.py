@@ -43,7 +43,8 @@ def layer(
         how: dict[str, Any] = {"supports": supports, "strict": strict, "bank": bank, "signatures": signatures}
         return check_op(op, layer, time_limit=time_limit, **how)
     if make is None and not is_layer(layer):
-        raise OptionError(f"check.layer: {runner.name_of(layer)} is no class with forward and backward")
+        name = getattr(layer, "__name__", type(layer).__name__)
+        raise OptionError(f"check.layer: {name} is no class with forward and backward")
     if known.name == "sgd":
         raise OptionError("check.layer: sgd is an update rule, and no layer; check.op('sgd', rule) follows it")
     report = Report(known.name)
@@ -52,10 +53,15 @@ def layer(
     reading, _ = recognise(known, Layer(make or layer, known.arguments, known.name))
     if level(reading) < RIGHT:
         recorded, _ = recognise(known, Layer(make or layer, known.arguments, known.name, recorded=True))
-        reading = max(reading, recorded, key=level)
+        reading = max(reading, recorded, key=lambda r: (level(r), _gradients_found(r)))
     forward, backward = adopt(settings, reading)
     examine(report, settings, forward, backward)
     if not strict:
         halves(report, known.name)
     report.seconds = time.perf_counter() - started
     return report
+
+
+def _gradients_found(reading):
+    """For how many parameters a gradient was found in the layer."""
+    return sum(name.startswith("d") for name in getattr(reading.driver, "found", ()))

@@ -127,17 +127,29 @@ def _relative(tree):
     return max((n.level for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)), default=0)
 
 
+def _ahead(folder):
+    """Search the folder of a package before its own folders: within it, a file may have the package's name."""
+    inner = [k for k, p in enumerate(sys.path) if p and folder in Path(p).parents]
+    if str(folder) in sys.path:
+        at = sys.path.index(str(folder))
+        if not inner or at < inner[0]:
+            return
+        del sys.path[at]
+    sys.path.insert(inner[0] if inner else len(sys.path), str(folder))
+
+
 def _dotted(path, tree):
     """The file's name within its package, "nn.layers"; None for a file that stands alone."""
     parts, folder = [path.stem], path.parent
     levels = _relative(tree)
-    while ((folder / "__init__.py").exists() or levels > 0) and folder != folder.parent:
+    while (
+        (folder / "__init__.py").exists() or levels > 0
+    ) and folder.name.isidentifier():  # "My-Network" is no package
         parts.append(folder.name)
         folder, levels = folder.parent, levels - 1
-    if len(parts) == 1 or not all(p.isidentifier() for p in parts):
+    if len(parts) == 1 or levels > 0 or not path.stem.isidentifier():
         return None
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+    _ahead(folder)
     found = None
     with suppress(ImportError, ValueError):
         found = importlib.util.find_spec(parts[-1])

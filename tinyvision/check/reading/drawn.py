@@ -13,10 +13,19 @@ from typing import Any
 
 import numpy as np
 
+from .. import runner
 from ..ops import Spec
 from ..place import fetched
 
-SHARE = 0.3  # of the large input on which the kept units are counted
+SHARE, OTHER = 0.3, 0.6  # of the large input on which the kept units are counted
+
+
+def _own_share(forward, x, share, scale):
+    """The share that code drops which takes no p: as many are kept whatever is asked for."""
+    call = runner.call(forward, (x, OTHER))
+    if not call.ok or abs(float((np.asarray(fetched(call.value)) != 0).mean()) - share) > 0.05:
+        return None
+    return 1 - 1 / scale if scale is not None else round(1 - share, 2)
 
 
 @contextmanager
@@ -48,6 +57,7 @@ def observed(known: Spec, forward: Any) -> tuple[Spec, bool, list[str]] | None:
         return None
     scale = float(np.median(np.asarray(y)[kept] / x[kept]))
     plain = abs(scale - 1) < 1e-6
+    own = _own_share(forward, x, share, None if plain else scale)
 
     def right(x, mask, p):
         return np.where(mask, x, 0.0) / (1.0 if plain else 1 - p)
@@ -58,10 +68,14 @@ def observed(known: Spec, forward: Any) -> tuple[Spec, bool, list[str]] | None:
     def make(pairs):
         for name, (values, _), options in known.make(pairs):
             values = np.where(values == 0, 0.5, values)
-            y = np.asarray(fetched(forward(values, options["p"])))
-            yield name, (values, y != 0), options
+            call = runner.call(forward, (values, options["p"]))
+            if call.ok:  # it may take matrices only
+                yield name, (values, np.asarray(fetched(call.value)) != 0), options if own is None else {"p": own}
 
     says = ["a mask that it draws itself, read off its output"]
+    if own is not None:
+        keeps = False
+        says.append(f"p of its own, {own:.4g}")
     if keeps:
         says.append("p as the share that is kept")
     if plain:

@@ -22,6 +22,8 @@ from .functions import scaled
 from .returned import output_of
 
 OPTIMISERS = ("optimizer", "optimiser", "opt")
+STEPS = ("update", "step", "fit", "update_params", "update_parameters", "update_weights", "update_weight", "descend",
+         "apply_gradients", "apply_grads", "optimize", "gradient_descent")  # fmt: skip
 DEPTH = 3  # a weight lies in the layer, in a dictionary of the layer, or in a parameter in that dictionary
 OUTPUTS = ("output", "out", "y", "a", "z", "outputs", "activation", "result", "loss", "Z", "A", "Y", "O", "H")
 INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "dA_prev", "din", "grad", "delta", "input_gradient",
@@ -94,9 +96,13 @@ class Steps:
         self.grads: Any = {}
 
     def update(self, weight: Any, grad: Any, *rest: Any) -> Any:
-        """The weight after one step."""
+        """The weight after one step; of a list of weights, each is stepped where it lies."""
         if is_array(weight):
             return weight - grad
+        if isinstance(weight, (list, tuple)):
+            for one, its in zip(weight, grad, strict=False):
+                one -= its
+            return None
         self.grads = grad if isinstance(grad, dict) else {}
         return None
 
@@ -178,7 +184,9 @@ class Layer:
         return made
 
     def _methods(self, layer):
-        names = [n for n in dir(type(layer)) if callable(getattr(layer, n, None))]
+        kind = type(layer)  # asked, in place of the layer: a property may raise before forward has run
+        names = [n for n in dir(kind) if callable(getattr(kind, n, None))]
+        names += [n for n, value in vars(layer).items() if callable(value)]
         front = next((n for n in words.FORWARDS if n in names and (n != "__call__" or _own_call(layer))), None)
         rear = next((n for n in words.BACKWARDS if n in names), None)
         if front is None:
@@ -191,6 +199,9 @@ class Layer:
         self.front_parameters = outer
         self.behind = (parameters(getattr(layer, rear)) or {}) if rear else {}
         self.rear_plan = plan(self.behind, ("dy", "cache", *self.arrays, "y"), CALL)
+        # A decorator's (*args, **kwargs) does not tell what is behind it: a layer is given x, and dy on the way back.
+        self.front_plan = replace(self.front_plan, spread=tuple(r for r in self.front_plan.spread if r != "mask"))
+        self.rear_plan = replace(self.rear_plan, spread=self.rear_plan.spread[:1])
 
     def forward(self, offer: Offer, shape: tuple) -> Any:
         """(output, state) of one call on a new layer that holds the weights given."""
@@ -210,8 +221,9 @@ class Layer:
         return y, _State(layer, offer, y, cache, self.last)
 
     def _prepare(self, layer, offer):
-        if hasattr(layer, "optimizer") and layer.optimizer is None:
-            layer.optimizer = Steps()
+        for name, value in list(vars(layer).items()):
+            if value is None and words.plain(name).removesuffix("instance") in OPTIMISERS:
+                setattr(layer, name, Steps())
         for name in ("initialize", "init_weights", "initialise", "build", "setup", "set_input_shape"):
             method = getattr(layer, name, None)
             wanted = parameters(method) if callable(method) else None
@@ -225,9 +237,9 @@ class Layer:
             if all(n in given or p.default is not p.empty for n, p in wanted.items()):
                 with suppress(Exception):
                     method(**given)
-        for flag in ("training", "is_training", "train_mode", "is_train"):
-            if isinstance(getattr(layer, flag, None), bool):
-                setattr(layer, flag, True)
+        for name, value in list(vars(layer).items()):
+            if isinstance(value, bool) and words.is_role(name.lstrip("_"), "training"):
+                setattr(layer, name, True)
 
     def _call(self, layer, offer):
         args, kwargs = self.front_plan.arguments(self.front_parameters, offer)
@@ -287,9 +299,30 @@ class Layer:
             value = next((vars(layer)[n] for n in INPUT_GRADIENTS if is_array(getattr(layer, n, None))), None)
         if not self.rear_plan.uses("dy"):
             value = scaled(value, dy)
-        return value, self._gradients(layer, before, state)
+        found = self._gradients(layer, before, state, dy)
+        lacking = [r for r in self.inner if r in state.offer.arrays and r not in found]
+        returned = isinstance(value, (tuple, list, dict))
+        return value, {**found, **(self._stepped(layer, lacking, state) if lacking and not returned else {})}
 
-    def _gradients(self, layer, before, state):
+    def _stepped(self, layer, roles, state):
+        """Gradients of a layer that steps its weights in a method of its own, as layer.update(lr)."""
+        for name in STEPS:
+            method = getattr(layer, name, None)
+            given = _for_a_step(parameters(method) or {}) if callable(method) else None
+            if given is None:
+                continue
+            places = {r: self.place(layer, r, np.asarray(state.offer.arrays[r])) for r in roles}
+            before = {r: slot.array.copy() for r, slot in places.items() if slot is not None}
+            with suppress(Exception):
+                method(**given)
+                out = {r: old - places[r].array for r, old in before.items()}
+                for role, old in before.items():
+                    self.found["d" + role] = f"the step that {name} takes from {spelled(places[role].path)}"
+                    places[role].put(old)
+                return out
+        return {}
+
+    def _gradients(self, layer, before, state, dy):
         out = {}
         now = slots(layer)
         for role in self.inner:
@@ -314,7 +347,7 @@ class Layer:
             fresh = [
                 s for s in now
                 if s.array.size == size and (s.path not in before or before[s.path][0] is not s.array)
-                and not _named(s.path, role)
+                and not _named(s.path, role) and not _is(s.array, dy)
             ]  # fmt: skip
             if len(fresh) == 1:
                 out[role] = fresh[0].array
@@ -334,6 +367,24 @@ class Layer:
             if words.is_role(name, "learning_rate") and isinstance(value, float) and value:
                 return value
         return 1.0
+
+
+def _is(kept, dy):
+    """True for an upstream gradient that a layer has kept for later."""
+    return kept is dy or (kept.shape == np.shape(dy) and np.array_equal(kept, dy))
+
+
+def _for_a_step(wanted):
+    """What a method gets that steps by the gradient itself: rate 1, no decay, no momentum. None if it asks for more."""
+    given = {}
+    for name, parameter in wanted.items():
+        if words.is_role(name, "learning_rate"):
+            given[name] = 1.0
+        elif any(word in words.plain(name) for word in ("decay", "momentum", "reg", "lambda", "l2", "l1", "penalty")):
+            given[name] = 0.0
+        elif parameter.default is parameter.empty:
+            return None
+    return given if 1.0 in given.values() else None
 
 
 class _State:

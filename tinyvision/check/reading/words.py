@@ -43,21 +43,22 @@ _SPELLINGS = {
     "eps": "eps epsilon e",
     "momentum": "momentum decay rho alpha",
     "p": "p rate droprate dropoutrate ratio dropoutratio dropratio prob probability dropprob dropoutprob keepprob keep "
-    "pkeep pdrop dropp dropout keeprate keepratio",
+    "pkeep pdrop dropp dropout keeprate keepratio tasa taxa taux",
     "axis": "axis dim",
     "training": "train training trainflg trainflag istrain istraining trainmode isttraining savecache usecache "
+    "entrenando entrenamiento "
     "keepcache istrainable phase cached",
     "mode": "mode",
     "learning_rate": "lr learningrate alpha eta stepsize rate learnrate",
     "in_channels": "inchannels inchannel cin inc inputchannels nin inplanes ninputs inputdepth numchannels nchannels "
     "channels c channelsin prevchannels inputdim indim infeatures inputsize insize din d i ni numin inputs inputunits "
     "ncin depth numinputs numfeatures nfeatures features ninput inputfeatures dimin nchannel "
-    "inunits fanin inputchannel dim dims nfeature size n",
+    "canalesentrada nentrada inunits fanin inputchannel dim dims nfeature size n",
     "out_channels": "outchannels outchannel cout outc outputchannels nout numfilters nfilters filters outplanes "
     "noutputs numkernels nkernels kernels o outputdim outdim outfeatures outputsize outsize dout m no numout units "
     "nunits neurons nneurons hidden nf ncout numoutputs channelsout noutput outputfeatures dimout outunits fanout "
     "numberfilters numfilter outputdepth nkernel numunits numberoffilters outputs depthout kernelnum filternum nfilter "
-    "outch outputchannel kerneldepth",
+    "outch outputchannel kerneldepth canalessalida nsalida",
     "input_shape": "inputshape inshape xshape inputdims inputshapes imageshape imgshape xdim xdims "
     "inputdimensions shape",
     "batch": "batchsize nbatch m minibatch",
