@@ -45,6 +45,7 @@ def test_a_network_in_bfloat16_and_in_parts(tmp_path, kind):
     ("change", "message"),
     [
         (lambda i: i.pop("weight_map"), "does not say where its tensors are"),
+        (lambda i: i["weight_map"].clear(), "does not say where its tensors are"),
         (lambda i: i["weight_map"].update(a="../part.safetensors"), "no file beside it"),
         (lambda i: i["weight_map"].update(a="/etc/passwd"), "no file beside it"),
         (lambda i: i["weight_map"].update(a="missing.safetensors"), "no file beside it"),

@@ -100,10 +100,21 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 
 def from_dlpack(source: Any) -> Tensor:
-    """A tensor that shares the memory of any object with `__dlpack__` (PyTorch, CuPy, JAX), on its own device."""
+    """A tensor that shares the memory of any object with `__dlpack__` (PyTorch, CuPy, JAX), on its own device.
+
+    What is read-only there is read-only here. Raises DtypeError for what has no `__dlpack__`, for numbers that there
+    are none of here (bfloat16), and for a tensor whose gradients would be lost: detach it there."""
+    if not (hasattr(source, "__dlpack__") and hasattr(source, "__dlpack_device__")):
+        raise DtypeError(
+            f"from_dlpack: expected a tensor of another library, with __dlpack__, got {full_name(source)}; a capsule "
+            f"does not say on which device it is, hand over the tensor itself"
+        )
     kind, index = map(int, source.__dlpack_device__())
     if kind == 1:  # kDLCPU
-        return Tensor(np.from_dlpack(source))
+        try:
+            return Tensor(np.from_dlpack(source))
+        except (BufferError, RuntimeError) as reason:
+            raise DtypeError(f"from_dlpack: {full_name(source)} cannot be shared ({reason})") from None
     return Tensor(require_cuda(Device("cuda", index)).from_dlpack(source))
 
 

@@ -150,6 +150,8 @@ def _joined(path, read):
         names: dict[str, list[str]] = {}
         for tensor, name in place_of.items():
             names.setdefault(name, []).append(tensor)
+        if not names:
+            raise ValueError("no tensor at all")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DataError):
         raise Refused("an index of a checkpoint in parts that does not say where its tensors are") from None
     arrays: dict[str, Any] = {}

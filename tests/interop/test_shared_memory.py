@@ -1,0 +1,131 @@
+"""DLPack and `__array__`: what goes to another library, or comes from it, is the same memory, with the same rights."""
+
+import numpy as np
+import pytest
+
+import tinyvision as tv
+from tinyvision.errors import DtypeError, GraphError, OptionError
+
+torch = pytest.importorskip("torch", reason="the oracle, PyTorch, is not installed")
+
+
+class Elsewhere:
+    """An array of a library that only says where its memory is."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def jax_array(x):
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    return jax.numpy.asarray(x)
+
+
+OTHERS = {"numpy": np.array, "torch": torch.tensor, "any library": lambda x: Elsewhere(np.array(x)), "jax": jax_array}
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "int64", "uint8", "bool", "complex64"])
+@pytest.mark.parametrize("other", OTHERS)
+def test_there_and_back_nothing_is_copied(other, kind):
+    if other == "jax" and kind in ("float64", "int64"):
+        pytest.skip("JAX has no 64 bits unless it is told so")
+    numbers = np.arange(12).reshape(3, 4).astype(kind)
+    theirs = OTHERS[other](numbers)
+    ours = tv.from_dlpack(theirs)
+    assert ours.dtype == kind
+    assert np.array_equal(ours.numpy(), numbers)
+    assert np.from_dlpack(theirs).ctypes.data == ours.data_ptr()
+    assert np.from_dlpack(ours).ctypes.data == torch.from_dlpack(ours).data_ptr() == ours.data_ptr()
+
+
+def test_a_write_is_seen_on_the_other_side():
+    theirs = torch.zeros(2, 3)
+    ours = tv.from_dlpack(theirs)
+    ours[1, 2] = 5
+    theirs[0, 0] = 7
+    assert theirs[1, 2] == 5
+    assert ours[0, 0].item() == 7
+    again = torch.from_numpy(ours.numpy())
+    again.mul_(2)
+    assert ours.tolist() == theirs.tolist() == [[14, 0, 0], [0, 0, 10]]
+
+
+@pytest.mark.parametrize("view", [lambda t: t.T, lambda t: t[:, ::2], lambda t: t[1], lambda t: t[1:, 1:]])
+def test_strides_go_along(view):
+    theirs = torch.arange(12.0).reshape(3, 4)
+    ours = tv.from_dlpack(view(theirs))
+    assert ours.stride() == view(theirs).stride()
+    back = torch.from_dlpack(view(tv.from_dlpack(theirs)))
+    assert back.data_ptr() == view(theirs).data_ptr()
+    assert torch.equal(back, view(theirs))
+
+
+def test_pictures_with_their_channels_last_stay_so():
+    theirs = torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    back = torch.from_dlpack(tv.from_dlpack(theirs))
+    assert back.is_contiguous(memory_format=torch.channels_last)
+    assert back.data_ptr() == theirs.data_ptr()
+
+
+def test_read_only_memory_stays_read_only():
+    numbers = np.zeros(3, np.float32)
+    numbers.flags.writeable = False
+    ours = tv.from_dlpack(numbers)
+    with pytest.raises(OptionError, match="read-only"):
+        ours[0] = 1
+    assert not np.from_dlpack(ours).flags.writeable
+    assert not np.asarray(ours).flags.writeable
+    with pytest.raises(BufferError):
+        ours.__dlpack__()  # as whoever does not ask for the flag would write into it
+    assert np.from_dlpack(tv.zeros(3)).flags.writeable
+
+
+def test_array_shares_where_it_can_and_says_where_it_cannot():
+    ours = tv.zeros(2, 3)
+    assert np.shares_memory(np.asarray(ours), ours.array)
+    assert np.shares_memory(np.array(ours, copy=False), ours.array)
+    assert not np.shares_memory(np.array(ours), ours.array)
+    assert np.asarray(ours, dtype=np.float64).dtype == np.float64
+    with pytest.raises(ValueError, match="copy"):
+        np.array(ours, dtype=np.float64, copy=False)
+
+
+def test_what_would_lose_gradients_is_refused_on_both_ways():
+    ours = tv.zeros(3, requires_grad=True)
+    for away in (torch.from_dlpack, np.from_dlpack, np.asarray):
+        with pytest.raises(GraphError, match="detach"):
+            away(ours)
+        assert away(ours.detach()) is not None
+    with pytest.raises(DtypeError, match="detach"):
+        tv.from_dlpack(torch.zeros(3, requires_grad=True))
+
+
+def test_what_cannot_be_shared_is_named():
+    for what in (None, 3, [1.0], torch.utils.dlpack.to_dlpack(torch.zeros(2))):
+        with pytest.raises(DtypeError, match=r"from_dlpack: expected a tensor of another library"):
+            tv.from_dlpack(what)
+    with pytest.raises(DtypeError, match=r"torch\.Tensor cannot be shared"):
+        tv.from_dlpack(torch.zeros(2, dtype=torch.bfloat16))
+
+
+def test_memory_lives_as_long_as_somebody_looks_at_it():
+    ours = tv.from_dlpack(torch.full((1000,), 3.0))
+    theirs = torch.from_dlpack(tv.full((1000,), 4.0))
+    for _ in range(20):
+        torch.zeros(1000), tv.zeros(1000)
+    assert ours.sum().item() == 3000
+    assert theirs.sum().item() == 4000
+
+
+def test_what_another_library_has_written_trains_here():
+    weight = torch.ones(2, 3)
+    ours = tv.from_dlpack(weight).requires_grad_()
+    (ours * 2).sum().backward()
+    assert ours.grad.tolist() == [[2, 2, 2], [2, 2, 2]]
+    assert torch.equal(weight, torch.ones(2, 3))
