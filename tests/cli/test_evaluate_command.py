@@ -67,6 +67,7 @@ def test_the_figures_are_those_of_the_network_itself(trained, tmp_path, capsys):
     assert found["top1"]["low"] < found["top1"]["share"] < found["top1"]["high"]
     assert sum(one["right"] for one in found["classes"]) == right
     assert sum(one["count"] for one in found["classes"]) == found["pictures"] == 40
+    assert b"\r" not in Path("out.csv").read_bytes()  # as in every other table
     rows = {row["file"]: row for row in csv.DictReader(Path("out.csv").read_text("utf-8").splitlines())}
     assert len(rows) == 40
     for i in range(40):

@@ -17,6 +17,7 @@ from PIL import Image
 import tinyvision
 from tinyvision import weights
 from tinyvision.cli import main
+from tinyvision.cli.parser import build_parser
 from tinyvision.printable import printable, printable_message
 from tinyvision.train import load_checkpoint
 
@@ -224,3 +225,77 @@ def test_signals_outside_of_training_say_so(name, monkeypatch, capsys):
     assert main(["datasets"]) == 128 + number
     assert f"stopped by {name}; nothing was being trained" in capsys.readouterr().err
     assert signal.getsignal(number) == before
+
+
+# Every command, with what must happen in {run}, a folder with a run and pictures of names that no code page has all of.
+COMMANDS = {
+    "train": ("train --data folder --root photos --epochs 1 --image-size 8 --batch-size 4 --run again --overwrite", 0),
+    "train in boxes": ("train --task detection --data yolo --root photos", 2),
+    "predict": ("predict photos --model {run} --top 2", 0),
+    "predict --json": ("predict photos --model {run} --json", 0),
+    "explain": ("explain {run} photos/größe/0.png --overwrite", 0),
+    "evaluate": ("evaluate {run} photos --quiet", 0),
+    "evaluate --report": ("evaluate {run} photos --quiet --report", 0),
+    "compare": ("compare photos/größe/0.png photos/写真/0.png --model {run}", 0),
+    "search": ("search photos photos/写真/0.png --model {run} --top 2", 0),
+    "faces": ("faces nobody.png", 2),
+    "generate": ("generate --model {run}", 2),
+    "transfer": ("transfer nowhere", 2),
+    "compare-runs": ("compare-runs {run} {run} -o both.html --overwrite", 0),
+    "export": ("export {run} out.onnx --overwrite", 0),
+    "info": ("info {run}", 0),
+    "datasets": ("datasets", 0),
+    "doctor": ("doctor", None),
+    "learn": ("learn list", None),
+    "learn report": ("learn report nowhere", None),
+    "gradcheck": ("gradcheck nothing_here", None),
+    "a slip": ("predikt", 2),
+}
+
+
+@pytest.fixture(scope="module")
+def foreign_run(tmp_path_factory):
+    """A run on classes in several scripts, named so as well."""
+    folder = tmp_path_factory.mktemp("foreign")
+    rng = np.random.default_rng(0)
+    for name in ("größe", "写真"):
+        (folder / "photos" / name).mkdir(parents=True)
+        for i in range(3):
+            pixels = rng.integers(0, 100, (12, 12, 3)) + 100 * (name == "größe")
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / "photos" / name / f"{i}.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        options = "--epochs 1 --image-size 8 --batch-size 3 --run läufe/写 --quiet"
+        assert main(f"train --data folder --root photos {options}".split()) == 0
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("way", ["ascii, TERM=dumb", "cp1252, NO_COLOR", "closed"])
+def test_every_command_on_every_terminal(foreign_run, command, way, monkeypatch):
+    monkeypatch.chdir(foreign_run)
+    monkeypatch.setenv("TINYVISION_HOME", str(foreign_run / "home"))
+    encoding, _, variable = way.partition(", ")
+    if variable:
+        monkeypatch.setenv(*(variable.split("=") if "=" in variable else (variable, "1")))
+    streams = [None if way == "closed" else io.TextIOWrapper(io.BytesIO(), encoding) for _ in range(2)]
+    monkeypatch.setattr("sys.stdout", streams[0])
+    monkeypatch.setattr("sys.stderr", streams[1])
+    arguments, expected = COMMANDS[command]
+    try:
+        code = main([part.format(run="läufe/写") for part in arguments.split()])
+    except SystemExit as stop:
+        code = stop.code
+    said = ""
+    for stream in filter(None, streams):
+        stream.flush()
+        said += stream.buffer.getvalue().decode(encoding)
+    assert code == expected or (expected is None and code in (0, 1, 2)), said
+    assert "Traceback" not in said
+    assert all(c == "\n" or c.isprintable() for c in said), said
+    assert said or way == "closed"
+
+
+def test_no_command_is_left_out():
+    actions = build_parser()._subparsers._group_actions
+    assert set(actions[0].choices) == {text.split()[0] for text, _ in COMMANDS.values()} - {"predikt"}

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     _check_writable(args.csv)
     _check_unknown(args)
-    network = find_network(settings.model, settings.weights)
+    network = find_network(settings.model, settings.weights, option="")
     network.model.to(where)
     run_folder, fresh = _run_folder(args)
     if not args.quiet:
@@ -294,7 +294,7 @@ def _write_csv(path: str, result: Any, network: Any) -> None:
     evaluation = result.evaluation
     probabilities = np.exp(evaluation.log_probabilities)
     with atomic_write(Path(path).expanduser(), "w") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["file", "class", "answer", "probability", "probability_of_class", "rank"])
         for i, (label, said, rank) in enumerate(
             zip(

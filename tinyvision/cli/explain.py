@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if out.exists() and not args.overwrite:
         raise OptionError(f"{printable(out)} exists already; --overwrite replaces it, -o FILE writes another")
     where = use_device(args)
-    network = find_network(args.model, args.weights)
+    network = find_network(args.model, args.weights, option="")
     network.model.to(where)
     image = read_image(source, args.max_pixels)
     image = 255 - image if args.invert else image

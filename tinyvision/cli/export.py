@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError(f"{args.out} exists already; --overwrite replaces it")
     if Path(args.what).suffix.lower() in READERS and Path(args.what).exists():
         return _from_file(args, out)
-    network = find_network(args.what, args.weights, any_task=True)
+    network = find_network(args.what, args.weights, any_task=True, option="")
     prepared = network.preprocessing
     height, width = (args.image_size, args.image_size) if args.image_size else prepared.size
     notes = {"classes": json.dumps(network.classes), "preprocessing": json.dumps(prepared.as_dict())}

@@ -95,9 +95,10 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def find_network(name: str | None, weights: str | None, any_task: bool = False) -> Any:
-    """The network that --model and --weights mean: a Network, or with `any_task` also another task's Predictor. Raises
-    OptionError or CheckpointError."""
+def find_network(name: str | None, weights: str | None, any_task: bool = False, option: str = "--model ") -> Any:
+    """The network that a name and --weights mean: a Network, or with `any_task` also another task's Predictor. `option`
+    is what stands before the name on the command line: nothing, where it has a place of its own. Raises OptionError or
+    CheckpointError."""
     from .. import tasks
     from ..train import recipes
     from ..train.runs import BEST, newest_runs
@@ -116,10 +117,10 @@ def find_network(name: str | None, weights: str | None, any_task: bool = False) 
     if not os.path.exists(name):
         hint = nearest(name, recipes.by_familiarity())
         raise OptionError(
-            f"--model {name}: neither a file or folder nor a network (known: {', '.join(recipes.NETWORKS)}){hint}"
+            f"{option}{name}: neither a file or folder nor a network (known: {', '.join(recipes.NETWORKS)}){hint}"
         )
     if weights:
-        raise OptionError(f"--weights goes with the name of a network, but --model {name} is a checkpoint")
+        raise OptionError(f"--weights goes with the name of a network, but {option}{name} is a checkpoint")
     return _looking(load(name))
 
 
