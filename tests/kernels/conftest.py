@@ -1,10 +1,12 @@
-"""The emulated GPU, for every test in this folder."""
+"""The emulated GPU and the compiled loops, for every test in this folder."""
 
 import numpy as np
 import pytest
 
+from tinyvision.kernels.cpu import compiled
 from tinyvision.kernels.emulator import problem
 
+from .ahead import AHEAD, in_a_process, needs_numba
 from .emulator import Emulation
 
 
@@ -32,3 +34,32 @@ def emulation(emulate):
 def rng():
     """Random numbers, the same in every run."""
     return np.random.default_rng(20)
+
+
+@pytest.fixture(scope="session")
+def compiled_home(tmp_path_factory):
+    """A TINYVISION_HOME of this run with every loop compiled, in a process of its own."""
+    home = tmp_path_factory.mktemp("compiled") / "home"
+    assert in_a_process(AHEAD, TINYVISION_HOME=str(home)) == ["False", "True"]
+    return home
+
+
+@pytest.fixture(scope="session")
+def machine_code(compiled_home):
+    """Every loop as machine code, from disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYVISION_HOME", str(compiled_home))
+        loops = [one for _, one in compiled._loops()]
+        with compiled._kept_in(compiled.folder()):
+            return [(one, compiled._machine(one)) for one in loops]
+
+
+@pytest.fixture(params=["python", pytest.param("compiled", marks=needs_numba)])
+def loops(request, monkeypatch):
+    """The loops as plain Python, and as machine code."""
+    if request.param == "compiled":
+        for one, machine in request.getfixturevalue("machine_code"):
+            monkeypatch.setattr(one, "run", machine)
+    else:
+        for _, one in compiled._loops():
+            monkeypatch.setattr(one, "run", one.function)

@@ -1,73 +1,31 @@
 """The CPU's loops against their ops in float64: as plain Python, and compiled where numba is installed."""
 
 import importlib
-import importlib.util
 import multiprocessing
 import os
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-import tinyvision as tv
 from tinyvision import kernels, ops, threads
 from tinyvision.errors import DeviceError
 from tinyvision.kernels import DropIn
-from tinyvision.kernels.cpu import channels, compiled, parameters, winograd
+from tinyvision.kernels.cpu import channels, columns, compiled, winograd
 from tinyvision.ops.conv import conv2d_inference
 from tinyvision.ops.norm import running_moments
 
-NUMBA = importlib.util.find_spec("numba") is not None
-needs_numba = pytest.mark.skipif(not NUMBA, reason="numba is not installed")
+from .ahead import AHEAD, in_a_process, needs_numba
+
 DROP_INS = [
     drop_in
     for module in compiled.MODULES
     for drop_in in importlib.import_module(f"tinyvision.kernels.cpu.{module}").DROP_INS
 ]
 BY_OP = {drop_in.op[0].__name__: drop_in for drop_in in DROP_INS}  # of several, the last
-AHEAD = (
-    "from tinyvision.kernels.cpu import compiled; print(compiled.is_complete());"
-    "compiled.compile_all(); print(compiled.is_complete())"
-)
 READY = "from tinyvision.kernels.cpu import compiled; print(compiled.ready())"
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}  # float32: sums of a few hundred terms of size about 1
-
-
-def in_a_process(code, **environment):
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}, check=True
-    )
-    return result.stdout.split()
-
-
-@pytest.fixture(scope="module")
-def compiled_home(tmp_path_factory):
-    """A TINYVISION_HOME of this run with every loop compiled, in a process of its own."""
-    home = tmp_path_factory.mktemp("compiled") / "home"
-    assert in_a_process(AHEAD, TINYVISION_HOME=str(home)) == ["False", "True"]
-    return home
-
-
-@pytest.fixture(scope="module")
-def machine_code(compiled_home):
-    """Every loop as machine code, from disk."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TINYVISION_HOME", str(compiled_home))
-        loops = [one for _, one in compiled._loops()]
-        with compiled._kept_in(compiled.folder()):
-            return [(one, compiled._machine(one)) for one in loops]
-
-
-@pytest.fixture(params=["python", pytest.param("compiled", marks=needs_numba)])
-def loops(request, monkeypatch):
-    if request.param == "compiled":
-        for one, machine in request.getfixturevalue("machine_code"):
-            monkeypatch.setattr(one, "run", machine)
-    else:
-        for _, one in compiled._loops():
-            monkeypatch.setattr(one, "run", one.function)
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +54,10 @@ def with_nan(rng):
     x = rng.standard_normal((2, 3, 5, 6))
     x[0, 1, 2, 3], x[1, 0, 0, 0], x[1, 2, 4, 5] = np.nan, np.inf, -np.inf
     return [x]
+
+
+def six_channels_with_nan(rng):
+    return [np.tile(*with_nan(rng), (1, 2, 1, 1)), rng.standard_normal((4, 6, 2, 2))]
 
 
 def all_the_same(rng):
@@ -131,7 +93,16 @@ CASES = [
     ("conv2d", images((3, 4, 7, 6), (5, 4, 3, 3)), {"padding": (0, 2)}),
     ("conv2d", images((1, 3, 3, 4), (2, 3, 3, 3), (2,)), {}),
     ("conv2d", images((1, 2, 1, 1), (3, 2, 3, 3)), {"padding": (1, 2)}),
+    ("conv2d", images((2, 5, 9, 7), (4, 5, 3, 3), (4,)), {"stride": 2, "padding": 1}),
+    ("conv2d", images((3, 6, 5, 8), (7, 6, 1, 1)), {"stride": (2, 3)}),
+    ("conv2d", images((2, 5, 4, 3), (6, 5, 1, 1), (6,)), {}),
+    ("conv2d", images((2, 6, 5, 4), (3, 6, 2, 4), (3,)), {"stride": (1, 2), "padding": (4, 5)}),  # windows of zeros
+    ("conv2d", images((1, 5, 2, 3), (11, 5, 2, 2), (11,)), {}),  # the kernels outweigh the image
+    ("conv2d", six_channels_with_nan, {"stride": 2}),
 ]
+
+
+NOT_FINITE = (with_nan, six_channels_with_nan)
 
 
 def small(a):
@@ -180,7 +151,7 @@ def test_what_is_only_read_may_be_read_only(name, make, options, rng, loops):
     (drop_in.backward or drop_in.op[1])(dy, cache, (True,) * len(ours))
 
 
-@pytest.mark.parametrize("module", ["winograd", "depthwise"])
+@pytest.mark.parametrize("module", ["winograd", "depthwise", "columns"])
 def test_a_bias_gradient_is_added_up_in_a_loop(module):
     way = importlib.import_module(f"tinyvision.kernels.cpu.{module}").WAY
     assert way.column_sums is channels.column_sums
@@ -200,13 +171,15 @@ def test_only_what_is_needed_is_computed(name, needs, rng, loops):
 
 @pytest.mark.parametrize("activation", [None, "relu", "relu6"])
 @pytest.mark.parametrize("given", ["", "scale", "shift", "skip", "scale shift skip"])
-@pytest.mark.parametrize("groups", [1, 3])  # Winograd's way and depthwise
-def test_inference_finishes_its_sums(given, activation, groups, rng, loops):
-    x, weight, skip = rng.standard_normal((2, 3, 5, 6)), rng.standard_normal((3, 3 // groups, 3, 3)), None
-    scale, shift = (rng.standard_normal(3) if word in given else None for word in ("scale", "shift"))
-    stride = (1, 1) if groups == 1 else (2, 2)
+@pytest.mark.parametrize("way", ["winograd", "depthwise", "columns", "columns outweighed"])
+def test_inference_finishes_its_sums(given, activation, way, rng, loops, monkeypatch):
+    if way == "columns outweighed":
+        monkeypatch.setattr(columns, "outweighed", lambda shape: True)
+    groups, stride = (5, (2, 2)) if way == "depthwise" else (1, (1, 1) if way == "winograd" else (2, 2))
+    x, weight, skip = rng.standard_normal((2, 5, 5, 6)), rng.standard_normal((5, 5 // groups, 3, 3)), None
+    scale, shift = (rng.standard_normal(5) if word in given else None for word in ("scale", "shift"))
     if "skip" in given:
-        skip = rng.standard_normal((2, 3, 5, 6) if groups == 1 else (2, 3, 3, 3)) * 4
+        skip = rng.standard_normal((2, 5, 5, 6) if stride == (1, 1) else (2, 5, 3, 3)) * 4
     arrays = [None if a is None else small(a) for a in (x, weight, scale, shift, skip)]
     arrays[1].flags.writeable = False  # as a folded layer's is
     kept, rest = {}, (activation, stride, (1, 1), (1, 1), groups)
@@ -216,7 +189,7 @@ def test_inference_finishes_its_sums(given, activation, groups, rng, loops):
     for _ in range(2):  # with what the first call has kept, and without
         np.testing.assert_allclose(drop_in.forward(*arrays, *rest, kept), expected, **TOLERANCE)
     np.testing.assert_allclose(drop_in.forward(*arrays, *rest, None), expected, **TOLERANCE)
-    assert (kept != {}) == (groups == 1)
+    assert (kept != {}) == (way == "winograd")
 
 
 @pytest.mark.parametrize("budget", [1, 20000, 1 << 20])
@@ -232,6 +205,24 @@ def test_winograd_in_pieces_of_any_size(outweighed, budget, rng, loops, monkeypa
     np.testing.assert_allclose(y, expected, **TOLERANCE)
     dy = rng.standard_normal(y.shape)
     for a, b in zip(drop_in.backward(small(dy), cache), ops.conv2d_backward(dy, its_cache), strict=True):
+        np.testing.assert_allclose(a, b, **TOLERANCE)
+
+
+@pytest.mark.parametrize("budget", [1, 3000, 1 << 20])
+@pytest.mark.parametrize("outweighed", [True, False])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_columns_in_pieces_of_any_size(kernel, outweighed, budget, rng, loops, monkeypatch):
+    monkeypatch.setattr(columns, "outweighed", lambda shape: outweighed)
+    monkeypatch.setattr(columns, "COLUMN_BYTES", budget)
+    monkeypatch.setattr("tinyvision.blocks.SMALL_BYTES", 0)
+    x, weight, bias = images((3, 6, 9, 5), (5, 6, kernel, kernel), (5,))(rng)
+    stride = 1 if kernel == 1 else 2
+    y, cache = columns.DROP_INS[0].forward(small(x), small(weight), bias.astype(np.float32), stride, kernel // 2)
+    expected, its_cache = ops.conv2d_forward(x, weight, bias, stride, kernel // 2)
+    np.testing.assert_allclose(y, expected, **TOLERANCE)
+    dy = rng.standard_normal(y.shape)
+    gradients = columns.DROP_INS[0].backward(small(dy), cache), ops.conv2d_backward(dy, its_cache)
+    for a, b in zip(*gradients, strict=True):
         np.testing.assert_allclose(a, b, **TOLERANCE)
 
 
@@ -279,7 +270,7 @@ def test_threads_change_only_last_bits(count, rng, machine_code, monkeypatch):
     for one, machine in machine_code:
         monkeypatch.setattr(one, "run", machine)
     monkeypatch.setattr("tinyvision.blocks.SMALL_BYTES", 0)
-    cases = [(name, [small(a) for a in make(rng)], options) for name, make, options in CASES if make is not with_nan]
+    cases = [(name, [small(a) for a in make(rng)], options) for name, make, options in CASES if make not in NOT_FINITE]
 
     def run():
         results = []
@@ -431,55 +422,3 @@ def test_a_forked_child_uses_them_too(machine_code, monkeypatch, rng):
 
 def _pooled(x):
     return BY_OP["max_pool2d_forward"].forward(x, 2)[0]
-
-
-STEPS = [
-    ("SGD", {"lr": 0.1}),
-    ("SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.3}),
-    ("SGD", {"lr": 0.1, "momentum": 0.8, "dampening": 0.3, "maximize": True}),
-    ("SGD", {"lr": 0.1, "momentum": 0.7, "nesterov": True}),
-    ("Adam", {"lr": 0.1, "weight_decay": 0.2, "maximize": True}),
-    ("AdamW", {"lr": 0.1, "weight_decay": 0.3, "betas": (0.8, 0.7)}),
-]
-
-
-@pytest.mark.parametrize("pieces", ["whole", "cut"])
-@pytest.mark.parametrize(("name", "options"), STEPS, ids=[f"{name} {len(options)}" for name, options in STEPS])
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_optimizers_step_over_all_parameters_at_once(name, options, pieces, rng, loops, monkeypatch):
-    if pieces == "cut":
-        monkeypatch.setattr("tinyvision.blocks.SMALL_BYTES", 0)
-    shapes = [(3, 2, 3, 1), (5,), (1, 4), (2, 3, 2, 2)]
-    start = [small(rng.standard_normal(shape)) for shape in shapes]
-    gradients = [[small(rng.standard_normal(shape)) for shape in shapes] for _ in range(3)]
-    gradients[1][1][2], gradients[2][2][0, 1] = np.nan, np.inf
-    ends = []
-    for together in (True, False):
-        monkeypatch.setattr(parameters, "ready", lambda together=together: together)
-        own = [tv.Tensor(a.copy(order="K"), requires_grad=True) for a in start]
-        optimizer = getattr(tv.optim, name)(own, **options)
-        asked = []
-        if together:
-            monkeypatch.setattr(optimizer, "update", lambda *a, asked=asked: asked.append(a))
-        for several in gradients:
-            for p, g in zip(own, several, strict=True):
-                p.grad = tv.Tensor(g)
-            optimizer.step()
-        assert not asked, "a parameter was left to the optimizer's own step"
-        ends.append([p.array for p in own] + [a for s in optimizer.state.values() for a in s.values()])
-    for got, want in zip(*ends, strict=True):
-        np.testing.assert_allclose(got, want, **TOLERANCE)
-
-
-@pytest.mark.parametrize("change", ["float64", "gaps", "another order", "switched off", "no loops"])
-def test_other_parameters_are_left_to_the_optimizers_own_step(change, monkeypatch):
-    weight = small(np.zeros((2, 3, 4, 5)))
-    monkeypatch.setattr(parameters, "ready", lambda: change != "no loops")
-    gradient = weight.copy(order="C" if change == "another order" else "K")
-    if change == "float64":
-        weight = gradient = weight.astype(float)
-    if change == "gaps":
-        weight = gradient = weight[:, :, ::2]
-    with kernels.only(*(["adam"] if change == "switched off" else ["sgd"])):
-        assert not parameters.applies([weight], [gradient])
-        assert change != "switched off" or parameters.applies([weight], [gradient], "adam")
