@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinyvision import check
-from tinyvision.errors import FileError
+from tinyvision.errors import FileError, OptionError
 
 
 def report_of(identifier):
@@ -82,7 +82,7 @@ def test_the_page_is_self_contained_and_whole(tmp_path):
     tags = _Tags()
     tags.feed(page)
     assert tags.open == []
-    assert sum(tag == "svg" for tag, _ in tags.seen) == 3
+    assert sum(tag == "svg" for tag, _ in tags.seen) == 4  # the legend, yours, right, difference
     assert "script" not in page
     assert not re.search(r"(src|href)=", page)
     assert "prefers-color-scheme:dark" in page
@@ -111,3 +111,34 @@ def test_json():
     assert data["findings"][0]["where"]["region"] == "where x < 0"
     assert data["findings"][0]["mistake"] == "relu.dx.no_mask"
     json.dumps(report_of("dropout.dx.fresh_mask").as_dict())
+
+
+def averaged_twice():
+    forward, backward = check.ops.spec("linear").functions()
+
+    def wrong(dy, cache):
+        dx, dweight, dbias = backward(dy, cache)
+        return dx, dweight * 7, dbias * 7
+
+    return check.op("linear", forward, wrong)
+
+
+def test_findings_with_one_cause_get_one_headline():
+    report = averaged_twice()
+    assert len(report.findings) == 2
+    assert report.shared.startswith("dweight and dbias have one cause:")
+    assert report.shared in " ".join(str(report).split())
+    assert "dweight and dbias have one cause" in report._repr_html_()
+    assert check.op("relu", None, lambda dy, cache: (dy,)).shared == ""
+
+
+def test_a_notebook_shows_the_picture_with_a_legend():
+    report = averaged_twice()
+    drawing = report.picture("dweight")
+    page = drawing._repr_html_()
+    assert page.count("<svg") == 4  # the legend, yours, right, difference
+    assert "NaN or infinity" in page
+    assert "dweight" in repr(drawing)
+    assert report.picture()._repr_html_() == page
+    with pytest.raises(OptionError, match="to be drawn: dweight, dbias"):
+        report.picture("dx")

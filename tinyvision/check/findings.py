@@ -1,6 +1,7 @@
 """What the checker has to say, as data: `Finding` with its `Where` and `Picture`, and the `Outcome` of a check."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,6 +113,17 @@ class Outcome:
     def passed(self) -> bool:
         """True if everything was judged and nothing was found."""
         return not self.findings and all(s in ("ok", "ours", "skipped", "half") for s in self.status.values())
+
+    @property
+    def shared(self) -> str:
+        """One sentence for findings that say the same of several arguments; "" where none do."""
+        said: dict[str, list[str]] = {}
+        for f in self.findings:
+            if f.certainty != "unknown":
+                plain = re.sub(rf"\b{re.escape(f.argument)}\b", "gradient", f.message) if f.argument else f.message
+                said.setdefault(plain, []).append(f.argument)
+        told = [f"{' and '.join(names)} have one cause: {words}" for words, names in said.items() if len(names) > 1]
+        return told[0] if told else ""
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain numbers and strings, for JSON."""

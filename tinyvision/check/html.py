@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .findings import Outcome
+from .findings import Finding, Outcome
 from .show import certainty_words, number, short_path, slice_of
 
 STYLE = """
@@ -51,6 +51,8 @@ def fragment(report: Outcome) -> str:
         for k, v in report.status.items()
     )
     parts = [f'<style>{STYLE}</style><div class="tvc"><h1>{html.escape(report.title)}: {verdict}</h1>{chips}']
+    if report.shared:
+        parts.append(f"<p class=says>{html.escape(report.shared)}</p>")
     parts += [_section(f) for f in report.findings]
     for title, words in (("Read as", report.read_as), ("Not judged", report.beyond)):
         if words:
@@ -91,6 +93,21 @@ def _section(f):
     )
 
 
+def picture(finding: Finding) -> str:
+    """The arrays of one finding as heat maps with their legend, as a piece of HTML; "" if there is nothing to draw."""
+    if finding.picture is None:
+        return ""
+    return f'<style>{STYLE}</style><div class="tvc">{_pictures(finding)}</div>'
+
+
+def _legend(scale):
+    """What the colours stand for: the largest magnitude of the right values on both sides of 0."""
+    bar = _svg(np.linspace(-scale, scale, 21)[None], scale, cell=12, titles=False)
+    ends = f"<code>{number(-scale)}</code> &nbsp; 0 &nbsp; <code>{number(scale)}</code>"
+    odd = '<span style="color:#d0f">&#9632;</span> NaN or infinity'
+    return f"<figure>{bar}<figcaption>{ends}, stronger for more; {odd}</figcaption></figure><br>"
+
+
 def _pictures(f):
     if f.picture is None:
         return ""
@@ -98,23 +115,24 @@ def _pictures(f):
     finite = np.abs(right[np.isfinite(right)])
     scale = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
     panels = [("yours", yours), ("right", right)] + ([("difference", yours - right)] if fit else [])
-    return "".join(
+    return _legend(scale) + "".join(
         f"<figure>{_svg(array, scale)}<figcaption>{title} <code>{html.escape(f.argument + label)}</code>"
         f"</figcaption></figure>"
         for title, array in panels
     )
 
 
-def _svg(array, scale, cell=18, limit=40):
+def _svg(array, scale, cell=18, limit=40, titles=True):
     array = array[:limit, :limit]
     height, width = array.shape
     cells = []
     for i in range(height):
         for j in range(width):
             value = float(array[i, j])
+            title = f"<title>[{i}, {j}] {value:.6g}</title>" if titles else ""
             cells.append(
                 f'<rect x="{j * cell}" y="{i * cell}" width="{cell}" height="{cell}" fill="{colour(value, scale)}">'
-                f"<title>[{i}, {j}] {value:.6g}</title></rect>"
+                f"{title}</rect>"
             )
     return (
         f'<svg role="img" width="{width * cell}" height="{height * cell}" viewBox="0 0 {width * cell} {height * cell}" '

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import OptionError
 from . import html
-from .findings import Outcome
-from .show import render
+from .findings import Finding, Outcome
+from .show import picture_lines, render
 
 
 @dataclass(repr=False)
@@ -39,8 +40,32 @@ class Report(Outcome):
         """Write the report as one self-contained HTML page; returns the path. Raises FileError if it cannot."""
         return html.save(self, path)
 
+    def picture(self, argument: str | None = None) -> "Drawing":
+        """Yours, the right one and the difference as heat maps: the last line of a notebook's cell shows them.
+
+        `argument` chooses ("dx"); by default it is the first that can be drawn. Raises OptionError if none can."""
+        drawn = [f for f in self.findings if f.picture is not None]
+        chosen = [f for f in drawn if argument in (None, f.argument)]
+        if not chosen:
+            names = ", ".join(f.argument for f in drawn) or "nothing"
+            raise OptionError(f"picture: there is nothing to draw of {argument or self.title}; to be drawn: {names}")
+        return Drawing(chosen[0])
+
     def _repr_html_(self):
         return html.fragment(self)
+
+
+class Drawing:
+    """One finding's arrays: heat maps in a notebook, characters where there is only text."""
+
+    def __init__(self, finding: Finding) -> None:
+        self.finding = finding
+
+    def _repr_html_(self):
+        return html.picture(self.finding)
+
+    def __repr__(self) -> str:
+        return "\n".join(picture_lines(self.finding))
 
 
 def _in_colour(file):

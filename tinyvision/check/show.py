@@ -32,6 +32,8 @@ def render(report: Outcome, colour: bool = False, picture: bool = True) -> str:
     """The whole report as one string."""
     ink = _Ink(colour)
     lines = _headline(report, ink)
+    if report.shared:
+        lines += ["", *textwrap.wrap(report.shared, WIDTH, initial_indent="   ", subsequent_indent="   ")]
     for finding in report.findings:
         lines += ["", *_finding(finding, ink)]
         if picture and finding.picture is not None:
@@ -167,6 +169,11 @@ def slice_of(finding: Finding) -> Any:
     if right.ndim > 2:
         label = "[" + ",".join(map(str, index[: right.ndim - 2])) + ",:,:]"
     return label, cut(yours, tuple(index)), cut(right, tuple(index)), fit
+
+
+def picture_lines(finding: Finding) -> list[str]:
+    """The arrays of one finding in characters, without colour."""
+    return _picture(finding, _Ink(False))
 
 
 def _picture(finding, ink):
