@@ -14,6 +14,7 @@ import pytest
 from strict import StrictArray
 
 from tinyvision import kernels
+from tinyvision.arrays import is_type_of_cupys
 
 device = sys.modules["tinyvision.device"]
 
@@ -71,12 +72,23 @@ def _cupy():
 
 
 @contextmanager
+def _asked_anew():
+    """Whose a type is, the engine remembers; and StrictArray is CuPy's for a while only."""
+    is_type_of_cupys.cache_clear()
+    try:
+        yield
+    finally:
+        is_type_of_cupys.cache_clear()
+
+
+@contextmanager
 def pretending():
     """The stand-in for the cupy module, and a device module that has found it to work."""
     with (
         patch.dict(sys.modules, cupy=_cupy()),
         patch.dict(device._checked, {0: True}),
         patch.object(StrictArray, "__module__", "cupy"),
+        _asked_anew(),
         patch.object(StrictArray, "device", types.SimpleNamespace(id=0), create=True),
         patch.object(StrictArray, "set", _set, create=True),
         kernels.only(),

@@ -6,6 +6,7 @@ array where it lives, and `get()` must copy it back, as with CuPy's. An array th
 
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,16 @@ from .errors import DtypeError, ShapeError
 from .types import Array
 
 
-def is_cupys(value: Any) -> bool:
-    """True for what CuPy made, said without importing it."""
-    module = type(value).__module__
+@lru_cache(256)
+def is_type_of_cupys(kind: type) -> bool:
+    """True for the types of what CuPy makes, said without importing it."""
+    module = kind.__module__
     return module[:4] == "cupy" and (module == "cupy" or module[4] == ".")
 
 
 def is_array(value: Any) -> bool:
     """True for an array, or a single number, of NumPy's or CuPy's; False for tensors, ours as well, and all else."""
-    if isinstance(value, (np.ndarray, np.generic)) or is_cupys(value):
+    if isinstance(value, (np.ndarray, np.generic)) or is_type_of_cupys(type(value)):
         return True
     return hasattr(type(value), "__array_function__") and hasattr(type(value), "get")
 
@@ -40,7 +42,7 @@ def full_name(value: Any) -> str:
 
 def check_is_array(op: str, name: str, value: Any) -> None:
     """`value` is an array that the ops can compute with, or a DtypeError says what it is instead, and the remedy."""
-    if type(value) is np.ndarray:  # what it nearly always is
+    if type(value) is np.ndarray or is_type_of_cupys(type(value)):  # what it nearly always is
         return
     if isinstance(value, (np.ma.MaskedArray, np.matrix)):
         plain(op, name, value)  # refuses the one; the other's operators mean something else

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import check_is_array, in_its_order, is_array, is_cupys
+from .arrays import check_is_array, in_its_order, is_array, is_type_of_cupys
 from .errors import DeviceError, OptionError
 from .types import Array
 
@@ -60,7 +60,7 @@ def device_of(array: Array) -> Device:
     """The Device on which an array lives. Raises DtypeError for what is no array of NumPy's or CuPy's."""
     if isinstance(array, (np.ndarray, np.generic)):
         return CPU
-    if is_cupys(array):
+    if is_type_of_cupys(type(array)):
         return _GPUS[array.device.id]
     check_is_array("device_of", "array", array)
     return Device(type(array).__name__)

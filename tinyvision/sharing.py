@@ -13,7 +13,6 @@ import numpy as np
 
 from .arrays import holds, memory_of
 from .errors import GraphError
-from .types import Shape
 
 
 class Origin(NamedTuple):
@@ -24,14 +23,15 @@ class Origin(NamedTuple):
     writable: bool  # while recording: not if it was taken under no_grad(), or as one of several (by unbind, chunk)
 
 
-class Watch(NamedTuple):
+class Watch:
     """What a value was when an op was called on it: enough to see later whether its memory has been changed."""
 
-    which: str
-    shape: Shape
-    changes: list[int]
-    version: int
-    memory: int  # the `id` of what owns it
+    __slots__ = ("changes", "memory", "shape", "version", "which")
+
+    def __init__(self, which: str, value: Any) -> None:
+        array = value.array
+        self.which, self.shape, self.changes, self.version = which, array.shape, value.changes, value.changes[0]
+        self.memory = id(memory_of(array))  # of what owns it
 
     def check(self, op: str, cache: Any) -> None:
         """Raise GraphError if the value was changed in place since, and the op's cache keeps its memory."""
@@ -40,12 +40,6 @@ class Watch(NamedTuple):
                 f"{op}: {self.which} of shape {self.shape} was changed in place after the call; "
                 f"call backward() before changing it (before optimizer.step(), for instance), or change a clone()"
             )
-
-
-def watch(which: str, value: Any) -> Watch:
-    """Look out for changes of a value from here on."""
-    array, changes = value.array, value.changes
-    return Watch(which, array.shape, changes, changes[0], id(memory_of(array)))
 
 
 def note_view(view: Any, x: Any, step: tuple[Any, dict[str, Any]], writable: bool) -> None:

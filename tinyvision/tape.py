@@ -27,7 +27,7 @@ from .errors import DeviceError, GraphError, ShapeError
 from .grad_mode import is_anomaly_enabled, is_grad_enabled
 from .kernels import choose, choose_on_cpu
 from .listening import announce
-from .sharing import Origin, Watch, note_view, watch
+from .sharing import Origin, Watch, note_view
 from .types import Array, Shape
 from .walks import count_down, tell_ready, walk_from
 
@@ -57,7 +57,7 @@ class Record:
         # For every input whose gradient is wanted: the record that it came from, or the leaf itself.
         self.inputs = [(v.record or v) if need else None for v, need in zip(inputs, self.needs, strict=True)]
         read = inputs if reads is None else [inputs[i] for i in _read(reads, self.needs)]
-        self.watched: list[Watch] = [watch("an input", v) for v in read if isinstance(v, Variable)]
+        self.watched: list[Watch] = [Watch("an input", v) for v in read if isinstance(v, Variable)]
         self.hooks: list[Callable[[Array], Any]] = []
 
     def watch_result(self, result: Variable) -> None:
@@ -65,7 +65,7 @@ class Record:
         kept = self.cache if isinstance(self.cache, tuple) else (self.cache,)
         for part in kept:
             if part is result.array:
-                self.watched.append(watch("its result", result))
+                self.watched.append(Watch("its result", result))
                 break
 
 
@@ -304,7 +304,7 @@ def differentiable(
         if not variables:
             return y
         recording = is_grad_enabled()
-        if recording and any(v.requires_grad for v in variables):
+        if recording and [v for v in variables if v.requires_grad]:
             record = Record(op.__name__, backward, cache, arguments, y.shape, reads)
             result = variables[0].like(y, requires_grad=True, record=record)
             record.watch_result(result)

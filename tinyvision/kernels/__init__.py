@@ -80,7 +80,7 @@ def choose(
 
     A drop-in is chosen if it is switched on, every array lives on a GPU, all but labels are float32, and its condition
     holds. Where there are several GPUs, that of the arrays becomes the current one, now and again in the backward."""
-    offered = _offered().get((forward, backward))
+    offered = (_drop_ins if _loaded else _offered()).get((forward, backward))
     if offered:
         forward, backward = _remembered(offered, on_gpu_in_float32, forward, backward, arrays, options)
     return (forward, backward) if not several_gpus() else (forward, _on_their_gpu(arrays, backward))
@@ -90,7 +90,7 @@ def choose_on_cpu(
     forward: Callable[..., Any], backward: Callable[..., Any], arrays: Sequence[Any], options: dict[str, Any]
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """`choose` for NumPy's arrays, among the compiled loops: all arrays are of float32 then."""
-    offered = _offered_on_cpu().get((forward, backward))
+    offered = (_offered_on_cpu() if _on_cpu is None else _on_cpu).get((forward, backward))
     return _remembered(offered, _in_float32, forward, backward, arrays, options) if offered else (forward, backward)
 
 
@@ -117,7 +117,10 @@ def _seen(value):
     """What a condition may see of an argument; True is not the same option as 1."""
     if hasattr(value, "strides"):
         return type(value), value.shape, value.strides, value.dtype
-    return tuple(map(_seen, value)) if isinstance(value, tuple) else (type(value), value)
+    if isinstance(value, tuple):
+        kinds = tuple(map(type, value))
+        return tuple(map(_seen, value)) if tuple in kinds else (kinds, value)
+    return type(value), value
 
 
 def _first(offered, fits, forward, backward, arrays, options):

@@ -114,7 +114,10 @@ def aligned(array: Array) -> Array:
     backward of somebody's own op computed it in float64."""
     if array.dtype.kind == "f" and array.dtype.itemsize != 4:
         array = array.astype(np.float32)
-    return array if array.flags.c_contiguous and address(array) % 16 == 0 else array.copy(order="C")
+    if not array.flags.c_contiguous:
+        return array.copy(order="C")
+    at = array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr  # as `address`: all arrays come by here
+    return array.copy(order="C") if at % 16 else array
 
 
 def channels_last(x: Array) -> Array:

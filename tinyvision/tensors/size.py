@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 
@@ -11,9 +10,6 @@ class Size(tuple[int, ...]):
     """The sizes of all axes. A slice of it is a Size as well, and so is what is added to it."""
 
     __slots__ = ()
-
-    def __new__(cls, sizes: Iterable[int] = ()) -> Size:
-        return super().__new__(cls, sizes)
 
     def __repr__(self) -> str:
         return f"torch.Size({list(self)})"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import held, is_channels_last
+from ..arrays import held, is_channels_last, is_type_of_cupys
 from ..device import Device, device_of, to_numpy
 from ..device import device as as_device
 from ..dtypes import get_default_dtype
@@ -73,7 +73,8 @@ class Tensor(Methods, Variable):
 
     def like(self, array: Any, requires_grad: bool = False, record: Record | None = None) -> Tensor:
         """A Tensor for another array: what ops called on this one return."""
-        if type(array) is not np.ndarray or (requires_grad and record is None):
+        of_an_op = type(array) is np.ndarray or is_type_of_cupys(type(array))
+        if not of_an_op or (requires_grad and record is None):
             return Tensor(array, requires_grad=requires_grad, record=record)
         result = Tensor.__new__(Tensor)  # what an op made needs none of the questions that a user's array is asked
         Variable.__init__(result, array, requires_grad, record)

@@ -205,7 +205,7 @@ class Kernels:
 
     def __init__(self, text: str, path: Path, machine: Path) -> None:
         self._parameters, self.path = parameters(text), path
-        self._machine = ctypes.CDLL(str(machine), mode=ctypes.RTLD_GLOBAL)
+        self._machine = ctypes.CDLL(str(machine))  # the one that the text was linked with: there are two
         self._machine.emulator_failure.restype = ctypes.POINTER(Failure)
         self._library = ctypes.CDLL(str(path))
         self._library.launch.restype = ctypes.c_char_p
@@ -242,7 +242,7 @@ class Kernels:
     def _tell_arrays(self, arguments, given):
         which = [i for i, a in enumerate(arguments) if _is_array(a)]
         arrays = [arguments[i] for i in which]
-        edges = [edge for a in arrays for edge in (a.ctypes.data, a.ctypes.data + a.nbytes)]
+        edges = [edge for a in arrays for edge in np.lib.array_utils.byte_bounds(a)]  # strides may be negative
         held = [1 if given is None else int(given[i]) for i in which]
         items = [a.itemsize for a in arrays]
         whole, size = ctypes.c_int * len(arrays), len(arrays)

@@ -76,5 +76,6 @@ extern Range static_shared, asked_shared;
 
 enum Access { READ, WRITE, ATOMIC };
 void touch(const void* at, int bytes, Access access, void* pc);
+bool watching();  // whether the running text is watched
 
 }  // namespace emulator

@@ -193,6 +193,7 @@ void wait_for_copies(int pending) {
             if (copy.inside) memcpy(copy.to, copy.from, 16);
             else memset(copy.to, 0, 16);
             written(copy.to);
+            if (watching()) touch(copy.to, 16, WRITE, __builtin_return_address(0));
         }
     work().copies = kept;
 }

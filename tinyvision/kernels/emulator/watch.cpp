@@ -41,6 +41,7 @@ static void prepare_arrays() {
 
 static bool prepared_block;
 
+bool watching() { return used; }
 void watch_launch() { used = false; }
 void watch_block() { prepared_block = false; }
 
@@ -133,8 +134,9 @@ static bool of_the_thread_alone(uintptr_t at) {
 
 void touch(const void* place, int bytes, Access access, void* pc) {
     uintptr_t at = (uintptr_t)place;
-    if (!running || of_the_thread_alone(at)) return;
+    if (!running) return;
     prepare();
+    if (of_the_thread_alone(at)) return;
     for (int i = 0; i < array_count; i++)
         if (inside(at, bytes, arrays[i])) {
             long first = (at - arrays[i].begin) / arrays[i].item;

@@ -1,0 +1,80 @@
+"""How many functions of ours a call of an op goes through: what a small op costs, which is mostly this.
+
+Comprehensions are not counted, for newer Pythons do not call them. A number may always be lowered; to raise one, say
+why.
+"""
+
+import sys
+from collections import Counter
+
+import counting_gpu
+import numpy as np
+import pytest
+from kernels.test_counts import prepared
+
+import tinyvision as tv
+from tinyvision import kernels, nn
+
+MOST = {
+    "add": 14,
+    "add, recorded": 17,
+    "relu": 24,
+    "linear": 28,
+    "conv2d": 73,
+    "batch_norm": 106,
+    "cross_entropy": 47,
+    "step": 127,
+}
+MOST_ON_A_GPU = {"SimpleCNN": 1079, "ResNet-18": 8481}  # a training step: for each launch, some 30 of them
+
+
+def calls(function):
+    """{(file, name): how often} of the package's functions in a call, once all that is remembered has been seen."""
+    seen = Counter()
+
+    def tracer(frame, event, argument):
+        code = frame.f_code
+        if event == "call" and "tinyvision" in code.co_filename and not code.co_name.startswith("<"):
+            seen[code.co_filename.rpartition("tinyvision")[2], code.co_name] += 1
+
+    function(), function()
+    sys.setprofile(tracer)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return seen
+
+
+def cases():
+    a, p = tv.randn(4, 8), tv.randn(4, 8, requires_grad=True)
+    x, logits = tv.randn(2, 3, 8, 8, requires_grad=True), tv.randn(4, 5, requires_grad=True)
+    conv, norm, linear, loss = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(3), nn.Linear(8, 5), nn.CrossEntropyLoss()
+    y = tv.tensor(np.arange(4))
+    return {
+        "add": lambda: a + a,
+        "add, recorded": lambda: p + a,
+        "relu": lambda: p.relu(),
+        "linear": lambda: linear(p),
+        "conv2d": lambda: conv(x),
+        "batch_norm": lambda: norm(x),
+        "cross_entropy": lambda: loss(logits, y),
+        "step": lambda: loss(linear(p), y).backward(),
+    }
+
+
+@pytest.mark.parametrize("name", MOST)
+def test_no_number_has_grown(name):
+    with kernels.only():
+        seen = calls(cases()[name])
+    print(name, sum(seen.values()))
+    assert sum(seen.values()) <= MOST[name], seen.most_common()
+
+
+@pytest.mark.parametrize("name", MOST_ON_A_GPU)
+def test_no_step_on_a_gpu_has_grown(name, monkeypatch):
+    monkeypatch.setattr(sys.modules["tinyvision.device"], "_precision", "tf32")
+    with counting_gpu.counting():
+        seen = calls(prepared(name, "training"))
+    print(name, sum(seen.values()))
+    assert sum(seen.values()) <= MOST_ON_A_GPU[name], seen.most_common()
