@@ -111,8 +111,8 @@ def _complete(text, missing, at):
     bare = emulator.without_comments(text).split("\n")
     holes = [number for number, line in enumerate(bare, 1) if "..." in line]
     if holes:
-        lines = ", ".join(map(str, holes))
-        raise _wrong(f"Still missing: {missing}. Replace the ... on line {lines}.", at, holes[0])
+        lines = f"line {holes[0]}" if len(holes) == 1 else f"lines {', '.join(map(str, holes[:-1]))} and {holes[-1]}"
+        raise _wrong(f"Still missing: {missing}. Replace the ... on {lines}.", at, holes[0])
 
 
 def _in_form(text, name, case, at):

@@ -7,7 +7,7 @@ The launch starts whole blocks of 32 threads, as many as reach all numbers; the 
 KERNEL = r"""
 extern "C" __global__ void add_bias(const float* x, const float* bias, float* y, int N, int C, int P) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;  // the number that this thread is for
-    // solution:
+    # solution:
     if (i >= N * C * P) return;
     int c = i / P % C;
     y[i] = x[i] + bias[c];

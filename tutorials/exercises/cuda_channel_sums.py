@@ -12,7 +12,7 @@ extern "C" __global__ void channel_sums(const float* dy, float* dbias, int N, in
     float sum = 0.f;
     for (int i = t; i < N * P; i += 64) sum += dy[(i / P * C + c) * P + i % P];
     sums[t] = sum;
-    // solution:
+    # solution:
     __syncthreads();
     for (int half = 32; half > 0; half /= 2) {
         if (t < half) sums[t] += sums[t + half];
@@ -34,7 +34,7 @@ import numpy as np
 
 from tinyvision.learn import cuda
 
-TITLE = "a kernel: sums over channels"
+TITLE = "a kernel: channel sums"
 LEVEL, MINUTES, PAGE = 3, 25, "33"
 NEEDS = ("KERNEL",)
 MISSING = "half of the threads adding the other half, and the waits between"

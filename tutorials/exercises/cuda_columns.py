@@ -10,7 +10,7 @@ extern "C" __global__ void columns(const float* x, float* y, int C, int H, int W
     if (i >= C * K * K * OH * OW) return;
     int ow = i % OW, oh = i / OW % OH;
     int row = i / (OW * OH);
-    // solution:
+    # solution:
     int v = row % K, u = row / K % K, c = row / (K * K);
     int h = oh * S + u - P, w = ow * S + v - P;
     bool inside = h >= 0 && h < H && w >= 0 && w < W;
@@ -31,7 +31,7 @@ import numpy as np
 
 from tinyvision.learn import cuda
 
-TITLE = "a kernel: the columns of a convolution"
+TITLE = "a kernel: columns"
 LEVEL, MINUTES, PAGE = 2, 20, "33"
 NEEDS = ("KERNEL",)
 MISSING = "which pixel a number comes from, and whether it is in the picture"

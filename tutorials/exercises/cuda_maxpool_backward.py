@@ -24,7 +24,7 @@ extern "C" __global__ void maxpool_backward(const float* dy, const float* x, flo
     for (int oh = 0; oh < OH; oh++)
         for (int ow = 0; ow < OW; ow++) {
             int top = oh * S, left = ow * S;
-            // solution:
+            # solution:
             bool holds = h >= top && h < top + K && w >= left && w < left + K;
             if (holds && wins(x, W, top, left, K, h, w)) sum += dy[oh * OW + ow];
             # skeleton:
@@ -43,7 +43,7 @@ import numpy as np
 
 from tinyvision.learn import cuda
 
-TITLE = "a kernel: max pooling backward"
+TITLE = "a kernel: max-pool"
 LEVEL, MINUTES, PAGE = 2, 20, "33"
 NEEDS = ("KERNEL",)
 MISSING = "whether a window holds the pixel, and its pay if the pixel won"

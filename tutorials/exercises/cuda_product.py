@@ -14,7 +14,7 @@ extern "C" __global__ void product(const float* a, const float* b, float* c, int
     float sum = 0.f;
     for (int k = 0; k < K; k += T) {
         left[y][x] = row < M && k + x < K ? a[row * K + k + x] : 0.f;
-        // solution:
+        # solution:
         right[y][x] = k + y < K && column < N ? b[(k + y) * N + column] : 0.f;
         __syncthreads();
         for (int i = 0; i < T; i++) sum += left[y][i] * right[i][x];

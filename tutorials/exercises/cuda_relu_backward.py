@@ -7,7 +7,7 @@ Two blocks of 32 threads are launched, whatever the count: thread t takes number
 KERNEL = r"""
 extern "C" __global__ void relu_backward(const float* dy, const float* x, float* dx, int count) {
     int first = blockIdx.x * blockDim.x + threadIdx.x;
-    // solution:
+    # solution:
     int step = gridDim.x * blockDim.x;
     for (int i = first; i < count; i += step) dx[i] = x[i] > 0.f ? dy[i] : 0.f;
     # skeleton:
