@@ -135,7 +135,7 @@ def _type(value):
 
 def _told(error):
     if error.kind == "text":
-        lines = str(error).split("\n")[1:]
+        lines = str(error).split("\n")[1:] or [str(error)]
         errors = [line.partition("error: ")[2] for line in lines if "error: " in line]
         return f"g++ cannot build it: {errors[0] if errors else ' '.join(lines)[:300]}."
     message = str(error).partition(": ")[2]

@@ -73,9 +73,12 @@ def _run(command: list[str], what: str) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
         resource.setrlimit(resource.RLIMIT_CPU, (_BUILD_SECONDS, _BUILD_SECONDS))
 
-    done = subprocess.run(
-        command, capture_output=True, text=True, errors="replace", timeout=_BUILD_SECONDS, preexec_fn=bound
-    )
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_BUILD_SECONDS, preexec_fn=bound
+        )
+    except subprocess.TimeoutExpired:
+        raise EmulatorError(f"g++ was stopped: {what} took it more than {_BUILD_SECONDS} seconds", "text") from None
     if done.returncode:
         line = next((int(part) for part in _lines_named(done.stderr)), None)
         raise EmulatorError(f"g++ does not accept {what}:\n{done.stderr[:2000]}", "text", line)
