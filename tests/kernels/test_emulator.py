@@ -62,6 +62,7 @@ def test_a_right_kernel_has_nothing_to_be_seen(built):
         (HERE, "y[0] = 5 / (n - 150);", "division", 5, "divides an integer by zero in line 5"),
         (HERE, "float big[100000]; big[i] = 1; y[0] = big[n];", "text", None, "frame size of 4000"),
         (HERE, "tile[0] = nothing;", "text", 5, "was not declared"),
+        (HERE, "extern int none; y[0] = none;", "text", None, "nothing defines none"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_by_its_kind_thread_number_and_line(built, old, new, kind, line, message):

@@ -179,8 +179,8 @@ def _compare(results, case, at, after=""):
         left = never_written(result)
         if left.any():
             index = [int(i) for i in np.argwhere(left)[0]]
-            count = f"{int(left.sum())} of its {left.size} numbers"
-            raise _wrong(f"No thread has written {key}{index}, nor {count} in all.{after}", at, None, "unwritten")
+            count = f"{int(left.sum())} of {left.size} numbers are as they were"
+            raise _wrong(f"No thread has written {key}{index}: {count}.{after}", at, None, "unwritten")
         try:
             lab.equal(result, case.right[key], key, None, _launched(case) + after, TOLERANCE)
         except lab.Wrong as wrong:

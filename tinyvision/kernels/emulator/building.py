@@ -174,7 +174,11 @@ def _forget_old(folder):
 
 @lru_cache(256)
 def _loaded(text, path, machine):
-    return Kernels(text, path, machine)
+    try:
+        return Kernels(text, path, machine)
+    except OSError as error:  # something is declared, and nowhere defined
+        why = str(error).rpartition("undefined symbol: ")[2]
+        raise EmulatorError(f"the text cannot be loaded: nothing defines {why}", "text") from None
 
 
 @lru_cache(256)
