@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.random import Generator
 
 from . import amp
-from .device import device, free_memory, is_available, report, synchronize
+from .device import device, free_memory, is_available, pool_bytes, report, synchronize
 from .kernels.graph import GraphedModel
 from .missing import missing
 from .random import manual_seed
@@ -32,6 +32,20 @@ def empty_cache() -> None:
         free_memory()
 
 
+def memory_allocated(device: Any = None) -> int:
+    """How many bytes of a GPU's memory arrays hold, of the one in use if none is named; without a GPU, 0."""
+    return pool_bytes(_named(device))[0] if is_available() else 0
+
+
+def memory_reserved(device: Any = None) -> int:
+    """How many bytes of a GPU's memory the pool holds, in use or kept for later; without a GPU, 0."""
+    return pool_bytes(_named(device))[1] if is_available() else 0
+
+
+def _named(place):
+    return "cuda" if place is None else f"cuda:{place}" if isinstance(place, int) else place
+
+
 def graphed(model: Any) -> GraphedModel:
     """`model`, in evaluation mode on a GPU, as a function that replays a CUDA graph for each shape of its inputs.
 
@@ -51,6 +65,8 @@ __all__ = [
     "is_available",
     "manual_seed",
     "manual_seed_all",
+    "memory_allocated",
+    "memory_reserved",
     "synchronize",
 ]
 

@@ -170,6 +170,15 @@ def free_memory(where: str | Device = "cuda") -> None:
             cupy.get_default_pinned_memory_pool().free_all_blocks()
 
 
+def pool_bytes(where: str | Device = "cuda") -> tuple[int, int]:
+    """(bytes that arrays hold, bytes of CuPy's pool altogether), of one GPU."""
+    where = device(where)
+    cupy = require_cuda(where)
+    with cupy.cuda.Device(where.index):
+        pool = cupy.get_default_memory_pool()
+        return pool.used_bytes(), pool.total_bytes()
+
+
 def prefetch(batches: Iterable[Any], where: str | Device) -> Iterator[Any]:
     """Yield every batch (arrays or tensors in dicts, lists, tuples) on the device, the next one already on its way.
 

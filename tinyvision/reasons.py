@@ -57,6 +57,14 @@ KINDS = (
         "it learns or renews a weight through another, which layers here do not",
         "*weight_norm *spectral_norm parametriz* parametrize",
     ),
+    (
+        "weights are not masked here: a network that is to be small is made small",
+        "prune torch.nn.utils.prune.*",
+    ),
+    (
+        "what a backward needs stays where the forward left it, and no hook takes it elsewhere",
+        "torch.autograd.graph torch.autograd.graph.* saved_tensors_hooks *save_on_cpu",
+    ),
     ("there are no event files here", "SummaryWriter FileWriter RecordWriter"),
     (
         "recurrent layers are for sequences, and tinyvision is for images",
@@ -176,7 +184,6 @@ INSTEAD = {
     "LazyBatchNorm2d": "nn.BatchNorm2d, with num_features named",
     "CrossMapLRN2d": "nn.LocalResponseNorm",
     "NLLLoss2d": "nn.NLLLoss, which takes images as well",
-    "RMSNorm": "nn.functional.rms_norm",
     "TripletMarginWithDistanceLoss": "nn.functional.triplet_margin_with_distance_loss",
     "MultiLabelMarginLoss": "nn.MultiLabelSoftMarginLoss",
     "RReLU": "nn.LeakyReLU",
@@ -213,6 +220,9 @@ INSTEAD = {
     "newaxis": "None between the brackets",
     "weight_norm": "batch-norm or group-norm",
     "spectral_norm": "batch-norm or group-norm",
+    "prune": "a smaller width, or a model with fewer blocks",
+    "max_memory_allocated": "memory_reserved(), which counts all that the pool has asked for",
+    "max_memory_reserved": "memory_reserved(), which counts all that the pool has asked for",
     "get_total_norm": "nn.utils.clip_grad_norm_(parameters, inf), which returns it",
     "Tensor.allclose": "torch.allclose",
     "Tensor.equal": "torch.equal",

@@ -51,7 +51,8 @@ def note_view(view: Any, x: Any, step: tuple[Any, dict[str, Any]], writable: boo
     if not shared:
         return  # a copy, as of chosen places or of another order in memory
     base, steps, base_writable = x.origin or (x, (), True)
-    view.changes, view.requires_grad = x.changes, x.requires_grad
+    view.changes = x.changes
+    view.requires_grad = x.requires_grad and (view.record is not None or base.requires_grad)
     view.origin = Origin(base, (*steps, step), base_writable and writable)
     if base.views is None:
         base.views = weakref.WeakValueDictionary()

@@ -252,6 +252,8 @@ def _check_gradient(record, i, wish):
 def _accumulate(wish):
     """Add to `.grad`, which is always memory of its own: p + q must not make p.grad and q.grad one array."""
     leaf = wish.source
+    if not leaf.requires_grad:  # it did, when the op was called
+        return
     if leaf.origin is not None and leaf.origin.base.requires_grad:
         raise GraphError(
             f"backward(): a view of shape {leaf.shape} was taken under no_grad(), and what it depends on is not "

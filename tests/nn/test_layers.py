@@ -67,6 +67,8 @@ CASES = [
     ("LayerNorm", (4,), {}, (2, 3, 4)),
     ("LayerNorm", ((3, 4),), {"eps": 0.1}, (2, 3, 4)),
     ("LayerNorm", (4,), {"elementwise_affine": False}, (2, 3, 4)),
+    ("RMSNorm", (4,), {}, (2, 3, 4)),
+    ("RMSNorm", ((3, 4),), {"eps": 0.1, "elementwise_affine": False}, (2, 3, 4)),
     ("InstanceNorm2d", (3,), {}, (2, 3, 4, 5)),
     ("InstanceNorm2d", (3,), {"affine": True, "track_running_stats": True}, (2, 3, 4, 5)),
     ("InstanceNorm1d", (3,), {}, (2, 3, 5)),

@@ -5,6 +5,7 @@ x is (N, C) or (N, C, ...); every channel is normalised over all other axes. Ins
 pixels: channels-last memory *is* that matrix. M = N·H·W counts the numbers that share a mean.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -261,7 +262,7 @@ def _rows(x):
     last = x.transpose(0, *range(2, x.ndim), 1)
     if not last.flags.c_contiguous:
         last = last.copy()
-    return last.reshape(-1, x.shape[1])
+    return last.reshape(math.prod(last.shape[:-1]), x.shape[1])  # -1 would not be found among 0 numbers
 
 
 def _like(rows, x):

@@ -208,8 +208,8 @@ def unflatten(x: Tensor, dim: int, sizes: Any) -> Tensor:
 
 
 def ravel(x: Tensor) -> Tensor:
-    """All numbers in one row."""
-    return x.reshape(-1)
+    """All numbers in one row: a view if they lie in memory in reading order, else a copy."""
+    return x.contiguous().reshape(-1)
 
 
 def flip(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:

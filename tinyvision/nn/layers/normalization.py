@@ -165,6 +165,32 @@ class LayerNorm(Module):
         return f"{shown}, bias={self.bias is not None}"
 
 
+class RMSNorm(Module):
+    """Divides by the root of the mean square over the last axes, of normalized_shape.   (..., *normalized_shape)"""
+
+    def __init__(
+        self,
+        normalized_shape: Any,
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: str | Device | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
+        check_positive("RMSNorm", **{f"normalized_shape[{i}]": n for i, n in enumerate(shape)})
+        self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, bool(elementwise_affine)
+        self.weight = Parameter(zeros(*shape) + 1) if elementwise_affine else None
+        self.to(device=device, dtype=dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x / sqrt(mean(x²) + eps), times the weight."""
+        return functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
 class _InstanceNorm(_BatchNorm):
     """Batch-norm's parts with other defaults; each image has statistics of its own."""
 
