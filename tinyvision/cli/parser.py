@@ -27,6 +27,7 @@ _COMMANDS = (
     "compare-runs",
     "export",
     "info",
+    "show",
     "datasets",
     "doctor",
     "completion",

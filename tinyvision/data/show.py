@@ -88,6 +88,73 @@ def ascii_preview(image: Any, width: int = 40) -> str:
     return "\n".join("".join(_RAMP[level] for level in row).rstrip() for row in levels)
 
 
+def blocks_preview(image: Any, width: int = 80) -> str:
+    """An image as lines for a terminal of 24-bit colours, two pixels in a character, at most `width` characters wide;
+    small images are enlarged by whole numbers. `image` as in `to_image`."""
+    from PIL import Image
+
+    if not isinstance(width, int) or width < 2:
+        raise OptionError(f"blocks_preview: width must be an integer from 2, got {width!r}")
+    picture = to_image(image).convert("RGB")
+    times = min(width // picture.width, 8)
+    if times > 1:
+        picture = picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
+    elif not times:
+        height = max(round(picture.height * width / picture.width), 1)
+        picture = picture.resize((width, height), Image.Resampling.BOX)
+    pixels = np.asarray(picture)
+    if len(pixels) % 2:
+        pixels = np.concatenate([pixels, pixels[-1:]])
+    lines = []
+    for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
+        cells = (f"\x1b[38;2;{a};{b};{c};48;2;{d};{e};{f}m▀" for (a, b, c), (d, e, f) in zip(upper, lower, strict=True))
+        lines.append("".join(cells) + "\x1b[0m")
+    return "\n".join(lines)
+
+
+# What is above 0 is blue, what is below is orange, what is no finite number pink.
+_ABOVE, _BELOW, _NOT_FINITE = np.array([0, 95, 163]), np.array([168, 67, 0]), np.array([255, 0, 255])
+
+
+def array_picture(array: Any, most: int = 64) -> tuple[np.ndarray, int, int]:
+    """(a picture uint8 (H, W, 3), how many maps are on it, how many there are) of an array of numbers.
+
+    The last two axes are a map: a filter bank (O, C, KH, KW) has a row for each filter, unless its maps of C = 3
+    channels are one in colour. At most `most` maps are drawn. Without negative numbers 0 is black and the largest
+    white; else 0 is white, blue above and orange below, all on one scale. Raises DtypeError for what are no real
+    numbers, ShapeError for an empty array."""
+    values = _numpy(array)
+    if values.dtype.kind not in "biuf":
+        raise DtypeError(f"array_picture: expected real numbers, got {values.dtype}")
+    if not values.size:
+        raise ShapeError(f"array_picture: an array of shape {values.shape} holds nothing to show")
+    if values.dtype == np.uint8 and values.ndim == 3 and values.shape[2] in (3, 4):
+        return values[:, :, :3], 1, 1
+    values = values.astype(np.float64)
+    colour = values.ndim == 4 and values.shape[1] == 3
+    columns = values.shape[1] if values.ndim == 4 and not colour and values.shape[1] > 1 else 0
+    maps = values.reshape(-1, *values.shape[-3:]) if colour else values.reshape(-1, *np.atleast_2d(values).shape[-2:])
+    shown = maps[:most]
+    finite = np.where(np.isfinite(shown), shown, 0)
+    pictures = [_mapped(one, abs(finite).max() or 1.0, finite.min() < 0, colour) for one in shown]
+    columns = min(columns or math.ceil(math.sqrt(len(shown))), len(shown))
+    return np.asarray(_grid([to_image(p) for p in pictures], columns, None, 1)), len(shown), len(maps)
+
+
+def _mapped(values: np.ndarray, scale: float, signed: bool, colour: bool) -> np.ndarray:
+    """One map (H, W), or one in colour (3, H, W), as uint8 (H, W, 3)."""
+    share = np.where(np.isfinite(values), values, 0) / scale
+    if colour:
+        pixels = 255 * np.moveaxis((share + 1) / 2 if signed else share, 0, -1)
+        lost = ~np.isfinite(values).all(axis=0)
+    else:
+        towards = np.where((share < 0)[..., None], _BELOW, _ABOVE) if signed else np.full(3, 255)
+        away = 255 if signed else 0
+        pixels = away + abs(share)[..., None] * (towards - away)
+        lost = ~np.isfinite(values)
+    return np.where(lost[..., None], _NOT_FINITE, np.rint(pixels)).astype(np.uint8)
+
+
 def _several(images: Any) -> list[Any]:
     """The single images in an array, a Tensor, or a sequence of them."""
     if isinstance(images, (list, tuple)):

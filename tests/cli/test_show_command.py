@@ -1,0 +1,95 @@
+"""`tinyvision show`: pictures and arrays of every kind in the terminal, in colours or in characters."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinyvision.cli import main
+from tinyvision.data.show import array_picture, blocks_preview
+from tinyvision.errors import DtypeError, OptionError, ShapeError
+from tinyvision.weights import save
+
+
+def _colours(text):
+    """Every half block's upper and lower colour, line by line."""
+    return [
+        [tuple(map(int, found)) for found in re.findall(r"38;2;(\d+);(\d+);(\d+);48;2;(\d+);(\d+);(\d+)m▀", line)]
+        for line in text.splitlines()
+    ]
+
+
+def test_two_pixels_in_a_character():
+    pixels = np.arange(3 * 2 * 3, dtype=np.uint8).reshape(3, 2, 3)
+    (first, second) = _colours(blocks_preview(pixels, 3))
+    assert first == [(0, 1, 2, 6, 7, 8), (3, 4, 5, 9, 10, 11)]
+    assert second == [(12, 13, 14, 12, 13, 14), (15, 16, 17, 15, 16, 17)]  # the last row, twice
+    assert [len(line) for line in _colours(blocks_preview(pixels, 4))] == [4, 4, 4]  # enlarged twice
+    assert {len(line) for line in _colours(blocks_preview(np.zeros((10, 200, 3), np.uint8), 50))} == {50}
+    with pytest.raises(OptionError, match="width"):
+        blocks_preview(pixels, 1)
+
+
+def test_signs_have_colours():
+    pixels, shown, count = array_picture(np.array([[-2.0, 0, 1, np.nan]]))
+    assert (shown, count) == (1, 1)
+    assert pixels[2, 2:6].tolist() == [[168, 67, 0], [255, 255, 255], [128, 175, 209], [255, 0, 255]]
+    pixels, *_ = array_picture(np.array([0, 5, 10], np.int32))
+    assert pixels[2, 2:5].tolist() == [[0, 0, 0], [128, 128, 128], [255, 255, 255]]
+
+
+def test_a_filter_bank_has_a_row_for_each_filter():
+    bank = np.random.default_rng(0).normal(size=(4, 5, 3, 3))
+    pixels, shown, count = array_picture(bank)
+    assert (shown, count) == (20, 20)
+    assert pixels.shape == (4 * 5 + 2, 5 * 5 + 2, 3)
+    assert array_picture(bank, most=7)[1:] == (7, 20)
+    assert array_picture(bank[:, :3])[1:] == (4, 4)  # in colour
+    photo = np.zeros((4, 6, 3), np.uint8)
+    assert array_picture(photo)[0].shape == photo.shape
+    with pytest.raises(DtypeError):
+        array_picture(np.array(["a"]))
+    with pytest.raises(ShapeError):
+        array_picture(np.zeros((0, 3)))
+
+
+def test_the_command_on_files_of_every_kind(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(1)
+    Image.fromarray(rng.integers(0, 256, (6, 9, 3), np.uint8)).save("photo.png")
+    np.save("maps.npy", rng.normal(size=(2, 5, 5)))
+    save({"fc.bias": rng.normal(size=3), "conv.weight": rng.normal(size=(2, 3, 3, 3))}, "net.safetensors")
+    for file, says in {"photo.png": "uint8 (6, 9, 3)", "maps.npy": "float64 (2, 5, 5)",
+                       "net.safetensors": "conv.weight: float64 (2, 3, 3, 3)"}.items():  # fmt: skip
+        assert main(["show", file]) == 0
+        told = capsys.readouterr().out
+        assert says in told
+        assert "\x1b" not in told  # this is no terminal
+    assert "2 arrays are in it: fc.bias, conv.weight" in told
+    assert main(["show", "maps.npy", "--colour", "always", "--width", "40", "-o", "out.png"]) == 0
+    assert max(map(len, _colours(capsys.readouterr().out))) <= 40
+    assert Image.open("out.png").width > 10
+    assert main(["show", "net.safetensors", "fc.bias", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["shape"] == [3]
+
+
+def test_what_cannot_be_shown_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("maps.npy", np.zeros((2, 2)))
+    np.save("objects.npy", np.array([{}]), allow_pickle=True)
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "maps.npy").read_bytes()[:-8])
+    save({"conv.weight": np.ones((1, 1, 3, 3))}, "net.safetensors")
+    refused = {
+        ("nothing.npy",): "No such file", ("objects.npy",): "is no .npy file that can be read",
+        ("cut.npy",): "is no .npy file that can be read", ("maps.npy", "a"): "leave a out",
+        ("net.safetensors", "conv.wight"): "did you mean 'conv.weight'?", ("maps.npy", "-o", "maps.npy"): "a .png",
+        ("words.txt",): "words.txt",
+    }  # fmt: skip
+    for arguments, says in refused.items():
+        assert main(["show", *arguments]) == 2
+        assert says in capsys.readouterr().err
+    assert main(["show", "maps.npy", "-o", "out.png"]) == 0
+    assert main(["show", "maps.npy", "-o", "out.png"]) == 2
+    assert "exists already" in capsys.readouterr().err
