@@ -635,7 +635,8 @@ def test_eight_processes_at_once_fetch_once(origin, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["f.bin"]
 
 
-def _fail_in_child(url, path, queue):
+def _fail_in_child(url, path, queue, together):
+    together.wait(60)
     try:
         download(url, path, sha256=SHA256)
     except DownloadError as reason:
@@ -644,13 +645,14 @@ def _fail_in_child(url, path, queue):
 
 def test_those_who_waited_fail_with_the_first_one_and_do_not_ask_again(origin, tmp_path):
     def behave(handler, number):
-        time.sleep(0.7)
+        time.sleep(2)  # they all have set out by now
         handler.send_error(404)
 
     origin.behave = behave
     context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    children = [context.Process(target=_fail_in_child, args=(origin.url, tmp_path / "f.bin", queue)) for _ in range(8)]
+    queue, together = context.Queue(), context.Barrier(8)
+    arguments = (origin.url, tmp_path / "f.bin", queue, together)
+    children = [context.Process(target=_fail_in_child, args=arguments) for _ in range(8)]
     for child in children:
         child.start()
     messages = [queue.get(timeout=30) for _ in children]

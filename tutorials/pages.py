@@ -37,7 +37,7 @@ from tinyvision.learn import draw
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
 FIGURES = FOLDER / "figures"
-LIMIT = 20.0  # seconds of CPU time one page may take
+LIMIT = 60.0  # seconds of CPU time one page may take: three times what the longest needs, for slow or busy machines
 
 _FENCE = re.compile(r"^```(\w*)[ ]*([^\n`]*)\n(.*?)^```[ ]*$", re.M | re.S)
 _TOKEN = re.compile(r"\.\.\.|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|\n|[^\W\d]+|[^\s\w]")

@@ -184,7 +184,7 @@ def test_what_is_derived_from_a_checkpoint_is_rebuilt_from_it(tmp_path, unbroken
 def test_killed_at_some_system_calls():
     """`kills` by hand tries every tenth of them; a sixth of a minute is what there is here."""
     command = [sys.executable, "-m", "tests.train.kills", "train", "900"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=1800)
     if "may not be traced" in done.stderr:
         pytest.skip("processes may not be traced here")
     assert done.returncode == 0, done.stdout + done.stderr
