@@ -29,6 +29,14 @@ def test_figures_are_compared_with_what_the_recipe_is_made_for(tmp_path, monkeyp
     assert [(row["what"], row["value"]) for row in rows] == [("Dice", dice), ("nuclei found of 57", 45)]
 
 
+@pytest.mark.parametrize(("distance", "code"), [(4.4, 0), (4.6, 1)])
+def test_a_distance_is_better_the_smaller_it_is(monkeypatch, capsys, distance, code):
+    figures = {"test_frechet_distance": distance, "frechet_distance_of_training_pictures": 2.2, "recognised": 0.98}
+    answering(monkeypatch, 0, json.dumps(figures))
+    assert cli.main(["tasks", "--only", "generation/digits"]) == code
+    assert ("(missed)" in capsys.readouterr().out) == bool(code)
+
+
 def test_a_recipe_that_cannot_run_says_why(monkeypatch, capsys):
     answering(monkeypatch, 2, err="tinyvision: nuclei: the package stardist is not installed")
     assert cli.main(["tasks", "--only", "segmentation/nuclei"]) == 2

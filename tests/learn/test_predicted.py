@@ -279,6 +279,17 @@ PREDICTED = {
         ("<= threshold", "< threshold", "*above* it"),
         ("left = left[overlaps(boxes[best], boxes[left]) <= threshold]", "pass", "Nobody goes"),
     ],
+    "add_noise": [
+        ("np.sqrt(share) * x + np.sqrt(1 - share)", "share * x + (1 - share)", "variances that add up"),
+        ("[:, None, None, None]", "[None, None, None, :]", "belong to the first axis"),
+        ("+ np.sqrt(1 - share) * noise", "+ noise", "it has a share, too"),
+    ],
+    "ddim_step": [
+        (", -1, 1)", ", -np.inf, np.inf)", "not cut off"),
+        ("noise = (x - np.sqrt(now) * picture) / np.sqrt(1 - now)", "pass", "solve for the noise again"),
+        (") / np.sqrt(now), -1, 1", "), -1, 1", "division by √now"),
+        ("return np.sqrt(then) * picture + np.sqrt(1 - then) * noise", "return picture", "That is the picture"),
+    ],
     "grad_cam": [
         ("np.maximum((share * A).sum(axis=1), 0)", "(share * A).sum(axis=1)", "keep the positive"),
         ("dA.mean(axis=(2, 3), keepdims=True)", "np.abs(dA).mean(axis=(2, 3), keepdims=True)", "its sign"),

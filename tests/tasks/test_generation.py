@@ -393,6 +393,11 @@ def test_what_makes_no_sense_is_said_before_training(quick, options, message, ca
     assert not (tmp_path / "runs").exists()
 
 
+def test_one_picture_makes_no_cloud(quick, pictures, capsys):
+    assert call("train", "--task", "generation", "--data", "folder", "--root", pictures / "train", "--val", "0.01") == 2
+    assert "one validation picture alone" in capsys.readouterr().err
+
+
 def test_the_task_looks_at_the_data():
     model = network()
     pair = [(np.zeros((1, 8, 8), np.float32), 0)] * 8

@@ -83,6 +83,12 @@ class GenerationRoom(Room):
                 raise DataError(f"the classes of train and {name} differ: {classes} and {list(part.classes)}")
         if val is None:
             train, val = held_back(train, notes["val"], opening.seed)
+        for part, name in ((train, "training"), (val, "validation"), (test, "test")):
+            if part is not None and len(part) < 2:
+                raise DataError(
+                    f"generation: one {name} picture alone; a distance between clouds needs two on each side, "
+                    f"so add some, or set --val, the share that is held back"
+                )
         times = max(1, _EPOCH // len(train))
         description["model"]["options"]["num_classes"] = len(classes)
         description["classes"] = classes
