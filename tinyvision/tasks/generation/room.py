@@ -14,7 +14,7 @@ from ...train import Classification, fit, image_folders
 from ...train.checkpoint import Checkpoint
 from ...train.preprocessing import Preprocessing
 from ...train.recipes import Parts
-from ..room import Opening, Options, Room, built, data_notes, held_back, predictor
+from ..room import Opening, Options, Room, agreed, built, data_notes, predictor
 from .generator import Generator
 from .network import Diffusion, Judge, kept
 from .report import sections
@@ -46,16 +46,14 @@ class GenerationRoom(Room):
         "digits": {"epochs": 8, "batch_size": 64, "optimizer": "adamw", "lr": 0.002, "schedule": "cosine"},
         "folder": {"epochs": 40, "batch_size": 64, "optimizer": "adamw", "lr": 0.002, "schedule": "cosine"},
     }
+    network = "diffusion"
+    own = ("folder",)
     refused = ("backbone", "instances", "augment")
     use = "tinyvision generate --model"
 
     def plan(self, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
         """The one network, for pictures of a size."""
         data = self.chosen(options)
-        if options.model not in (None, "diffusion"):
-            raise OptionError(f"model {options.model!r} is unknown for {self.name} (known: diffusion)")
-        if (options.root is None) == (data == "folder"):
-            raise OptionError(f"data {data!r} {'needs --root FOLDER' if data == 'folder' else 'takes no root'}")
         size = options.image_size or (8 if data == "digits" else 16)
         depth = 1 if size < 16 else 2
         if size > LARGEST or size % 2**depth:
@@ -65,24 +63,18 @@ class GenerationRoom(Room):
         notes = {
             "data": {**data_notes(data, options), "augment": None},
             "input": Preprocessing(channels, (size, size), (0.5,) * channels, (0.5,) * channels).as_dict(),
-            "model": {"name": "diffusion", "options": shape},
+            "model": {"name": self.network, "options": shape},
         }
         return notes, dict(self.settings[data])
 
     def open(self, description: dict[str, Any], opening: Opening) -> Parts:
         """The parts of the data; where there is no val, a share of the training pictures is held back."""
         notes, preprocessing = description["data"], Preprocessing.from_dict(description["input"])
-        if opening.download:
-            raise OptionError("--download: nothing of generation is downloaded")
+        self.check_opening(opening)
         train, val, test = _parts(notes["name"], opening.root or notes["root"], opening.max_pixels)
         if notes["name"] == "folder":
             image_folders.check_images([part for part in (train, val, test) if part is not None], opening.console)
-        classes = list(train.classes)
-        for part, name in ((val, "val"), (test, "test")):
-            if part is not None and list(part.classes) != classes:
-                raise DataError(f"the classes of train and {name} differ: {classes} and {list(part.classes)}")
-        if val is None:
-            train, val = held_back(train, notes["val"], opening.seed)
+        train, val, classes = agreed(train, val, test, notes["val"], opening.seed)
         for part, name in ((train, "training"), (val, "validation"), (test, "test")):
             if part is not None and len(part) < 2:
                 raise DataError(
