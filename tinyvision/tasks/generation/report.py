@@ -101,7 +101,7 @@ def _made(judged: GenerationEvaluation, classes: list[str]) -> str:
     rows = []
     for label, name in enumerate(classes):
         own = np.flatnonzero(judged.labels == label)[:_OF_EACH]
-        shown = "".join(_picture(judged.made.pictures[i], 48) for i in own)
+        shown = " ".join(_picture(judged.made.pictures[i], 48) for i in own)
         rows.append(f'<tr><td class="name">{escape(name)}</td><td class="name">{shown}</td></tr>')
     return (
         f"<h2>Pictures</h2>\n<p>The first of each class, not chosen.</p>\n"
@@ -119,7 +119,7 @@ def _memorised(memory: Memory, judged: GenerationEvaluation, train: Samples, cla
     for index in np.argsort(memory.made, kind="stable")[:_PAIRS]:
         shown = [judged.made.pictures[index], *(train.x[k] for k in memory.nearest[index])]
         figures.append(
-            f"<figure>{' '.join(_picture(x, 64) for x in shown)}<figcaption>"
+            f"<figure>{' '.join(_picture(x, 40) for x in shown)}<figcaption>"
             f"{escape(classes[judged.labels[index]])}: {memory.made[index]:.3f}</figcaption></figure>"
         )
     return (

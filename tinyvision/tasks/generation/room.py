@@ -123,8 +123,8 @@ class GenerationRoom(Room):
         if test is not None:
             values["test_frechet_distance"] = test.score
             lines.append(
-                f"test Fréchet distance: {test.score:.2f}, of {len(test.labels):,} images that were made from as many "
-                f"that nothing was learned or chosen on"
+                f"test Fréchet distance: {test.score:.2f}, between {len(test.labels):,} images that were made and as "
+                f"many real ones that nothing was learned or chosen on"
             )
         return values, lines
 
