@@ -118,7 +118,7 @@ class GenerationRoom(Room):
         if parts.val is not None:
             lines.append(
                 f"best epoch: {row['epoch']}, by its Fréchet distance of {row['val_frechet_distance']:.2f} from "
-                f"{len(parts.val):,} images held back"
+                f"{len(parts.val):,} images held back (of few images it comes out larger)"
             )
         if test is not None:
             values["test_frechet_distance"] = test.score
