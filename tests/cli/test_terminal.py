@@ -246,6 +246,7 @@ COMMANDS = {
     "info": ("info {run}", 0),
     "datasets": ("datasets", 0),
     "doctor": ("doctor", None),
+    "completion": ("completion bash", 0),
     "learn": ("learn list", None),
     "learn report": ("learn report nowhere", None),
     "gradcheck": ("gradcheck nothing_here", None),
