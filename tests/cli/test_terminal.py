@@ -4,6 +4,7 @@ import io
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -300,3 +301,29 @@ def test_every_command_on_every_terminal(foreign_run, command, way, monkeypatch)
 def test_no_command_is_left_out():
     actions = build_parser()._subparsers._group_actions
     assert set(actions[0].choices) == {text.split()[0] for text, _ in COMMANDS.values()} - {"predikt"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's setpriv")
+def test_a_folder_that_may_not_be_written_to(foreign_run, tmp_path):
+    """Root writes everywhere; without the capabilities for that, it is a user like others."""
+    begin = []
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("setpriv is not installed")
+        begin = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner"]
+    folder, run_folder = tmp_path / "locked", foreign_run / "läufe" / "写"
+    folder.mkdir()
+    folder.chmod(0o555)
+    for arguments in (
+        ["train", "--epochs", "1", "--quiet"],
+        ["explain", run_folder, foreign_run / "photos" / "größe" / "0.png"],
+        ["export", run_folder, "out.onnx"],
+        ["learn", "init"],
+    ):
+        command = [*begin, sys.executable, "-m", "tinyvision", *map(str, arguments)]
+        environment = {**os.environ, "PYTHONPATH": ROOT, "TINYVISION_HOME": str(tmp_path)}
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=120)
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert re.search("not writable for you|Permission denied", done.stderr.splitlines()[-1]), done.stderr
+        assert "Traceback" not in done.stderr
+    assert not list(folder.iterdir())
