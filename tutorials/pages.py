@@ -3,6 +3,7 @@
     ```python                       runs; all blocks of a page share one namespace
     ```python raises=ShapeError     runs, and must raise exactly this; the message joins the output
     ```python needs=mpi4py          runs where that module or program is installed; the report names it where it is not
+    ```python needs=onnx,torch      the same for several
     ```python source=ops/conv.py:correlate
                                     does not run: quotes tinyvision, and must equal it
     ```output                       what the block before it prints
@@ -119,8 +120,9 @@ def run(path, fix=False):
             if block.language != "python":
                 continue
             shown = following if _is_output_of(text, block, following) else None
-            if "needs" in block.options and not _installed(block.options["needs"]):
-                report.skipped.append(f"line {block.line}: not run, {block.options['needs']} is not installed")
+            absent = [name for name in block.options.get("needs", "").split(",") if name and not _installed(name)]
+            if absent:
+                report.skipped.append(f"line {block.line}: not run, {absent[0]} is not installed")
             elif "source" in block.options:
                 _compare_source(block, report, changes)
             elif not _run_block(path, block, shown, namespace, report, changes):

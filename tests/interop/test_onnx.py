@@ -330,6 +330,27 @@ def test_a_file_that_lies_is_refused(name, tmp_path):
         from_onnx(proto_of(tmp_path, change))
 
 
+@pytest.mark.parametrize("reduction", ["none", "add"])
+@pytest.mark.parametrize("places", [[[0], [2]], [[1, 3], [-1, 0]], [[[0, 1, 1]], [[2, 0, 0]]]])
+def test_scatter_nd(tmp_path, places, reduction):
+    """A place may be a number, a row, or a plane; it may be counted from the end."""
+    places = np.array(places, np.int64)
+    made = (*places.shape[:-1], *(3, 4, 2)[places.shape[-1] :])
+    updates = np.random.default_rng(1).standard_normal(made).astype(np.float32)
+    kept = [onnx.numpy_helper.from_array(a, n) for a, n in ((places, "places"), (updates, "updates"))]
+    node = onnx.helper.make_node("ScatterND", ["x", "places", "updates"], ["y"], reduction=reduction)
+    ends = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [3, 4, 2]) for n in "xy"]
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:], kept)
+    proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(proto, tmp_path / "a.onnx")
+    x = np.random.default_rng(0).standard_normal((3, 4, 2)).astype(np.float32)
+    model = from_onnx(tmp_path / "a.onnx")
+    y = model(tv.tensor(x))
+    assert np.array_equal(y.detach().numpy(), run(tmp_path / "a.onnx", x)[0])
+    y.sum().backward()
+    assert np.array_equal(model.updates.grad.numpy(), np.ones(made))
+
+
 def test_a_layer_of_one_channel_is_learnt_whole(tmp_path):
     export(nn.Linear(3, 1), np.zeros((1, 3), np.float32), tmp_path / "a.onnx")
     back = from_onnx(tmp_path / "a.onnx")

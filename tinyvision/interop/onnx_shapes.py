@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from ..errors import OptionError
+from ..errors import OptionError, ShapeError, WeightsError
 from ..tape import Variable
 from ..tensors import taped as F
 from ..tensors.tensor import Tensor
@@ -67,6 +67,34 @@ def _gather(node, x, indices, training=False):
 @reads("Range")
 def _range(node, start, limit, delta, training=False):
     return np.arange(plain(start).item(), plain(limit).item(), plain(delta).item(), dtype=plain(start).dtype)
+
+
+@reads("ScatterND")
+def _scatter_nd(node, x, indices, updates, training=False):
+    """y = x, with updates[i] in the place of y[indices[i]]; an index names a place, or all behind first axes."""
+    indices, old = plain(indices).astype(np.int64), plain(x)
+    depth = indices.shape[-1] if indices.ndim else 0
+    first, rest = old.shape[:depth], old.shape[depth:]
+    if not 0 < depth <= old.ndim or plain(updates).shape != (*indices.shape[:-1], *rest):
+        raise ShapeError(
+            f"{node.name}: updates {plain(updates).shape} at places {indices.shape} of an array {old.shape} do not fit"
+        )
+    rows = indices.reshape(-1, depth)
+    if ((rows < -np.array(first)) | (rows >= np.array(first))).any():
+        raise ShapeError(f"{node.name}: a place outside of {old.shape}")
+    kind = node.get("reduction", "none")
+    if kind not in ("none", "add"):
+        raise WeightsError(f"{node.name}: reduction {kind!r} is not known here; known: none, add")
+    place = np.ravel_multi_index(tuple((rows % np.array(first)).T), first)
+    if not (is_number(x) or is_number(updates)):
+        y = old.reshape(-1, *rest).copy()
+        (np.add.at if kind == "add" else np.ndarray.__setitem__)(y, place, plain(updates).reshape(-1, *rest))
+        return y.reshape(old.shape)
+    x, count = tensor(x), int(np.prod(rest, dtype=np.int64))
+    source = F.reshape(tensor(updates, x), shape=(-1, count))
+    scatter = F.scatter_add if kind == "add" else F.scatter
+    y = scatter(F.reshape(x, shape=(-1, count)), source, index=np.repeat(place[:, None], count, axis=1), axis=0)
+    return F.reshape(y, shape=tuple(old.shape))
 
 
 # -- arranging
