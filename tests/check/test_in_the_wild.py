@@ -217,3 +217,20 @@ def test_a_column_and_a_row_are_told_apart_by_the_backward():
     report = check.layer(Softmax, "softmax")
     assert report.passed, str(report)
     assert "one sample (D, 1) at a time" in report.read_as
+
+
+def test_gradients_that_a_layer_keeps_nowhere_are_called_not_found():
+    class Forgetful:
+        def __init__(self, n_in, n_out):
+            self.W, self.b = np.ones((n_in, n_out)), np.zeros(n_out)
+
+        def forward(self, x):
+            return x @ self.W + self.b
+
+        def backward(self, dy):
+            return dy @ self.W.T
+
+    report = check.layer(Forgetful, "linear")
+    assert report.status["dx"] == "ok"
+    assert {f.argument for f in report.findings} == {"dweight", "dbias"}
+    assert all("the layer does not hold it" in f.message for f in report.findings)

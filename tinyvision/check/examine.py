@@ -64,6 +64,7 @@ class Examination:
         self.stateful: set[str] = set()  # arguments whose values depend on earlier calls
         self.spent: dict[Any, Any] = {}
         self.optional: set[str] = set()  # gradients that the first layer of a network need not give
+        self.layered = False  # gradients of parameters are looked for in the layer
         self.skipped: set[str] = set()
 
     def find(self, kind: str, argument: str, message: str, function: Any = None, call: Any = None, **more: Any) -> Any:
@@ -267,7 +268,9 @@ class Examination:
                 self.find(
                     "missing",
                     name,
-                    f"backward returned None for {name}.",
+                    f"{name} was not found: backward does not return it, the layer does not hold it, no weight moved."
+                    if self.layered and name != "dx"
+                    else f"backward returned None for {name}.",
                     function,
                     call,
                     mistake="gradient_missing",

@@ -122,7 +122,11 @@ class Outcome:
             if f.certainty != "unknown":
                 plain = re.sub(rf"\b{re.escape(f.argument)}\b", "gradient", f.message) if f.argument else f.message
                 said.setdefault(plain, []).append(f.argument)
-        told = [f"{' and '.join(names)} have one cause: {words}" for words, names in said.items() if len(names) > 1]
+        told = [
+            f"{' and '.join(names)} have one cause: {words[:1].upper()}{words[1:]}"
+            for words, names in said.items()
+            if len(names) > 1
+        ]
         return told[0] if told else ""
 
     def as_dict(self) -> dict[str, Any]:

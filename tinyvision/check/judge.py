@@ -63,8 +63,9 @@ def examine(
     ours = (None, None) if forward is not None and backward is not None else known.ours()
     own = (forward or ours[0], backward or ours[1])
     exam = Examination(report, *own, known.gradients, settings.seconds, known.lone_output, judged, settings.at)
-    if settings.reading is not None and settings.reading.begins:
-        exam.optional = {known.arguments[0]}
+    if settings.reading is not None:
+        exam.optional = {known.arguments[0]} if settings.reading.begins else exam.optional
+        exam.layered = settings.reading.driver.parameters_inside
     if not judged[0]:
         report.status["forward"] = "ours"
     if settings.reading is None and not call_fits(exam, known, settings):
