@@ -314,6 +314,9 @@ def test_a_link_keeps_what_was_changed(play):
     assert last["hash"].startswith("#stride=2&")
     again = play("conv", json.dumps([["click", "#backward"]]), link=last["hash"])[0]
     assert {**again["setting"], "window": last["setting"]["window"]} == last["setting"]
+    digits = "7" * 64  # looks like a number, which could not hold it
+    last = play("network", json.dumps([["set", {"pixels": digits}]]))[0]
+    assert play("network", json.dumps([["set", {}]]), link=last["hash"])[0]["setting"]["pixels"] == digits
     first = play("maxpool", json.dumps([["slide", "[data-setting=stride]", 1], ["slide", "[data-setting=stride]", 2]]))
     assert "stride=1" in first[0]["hash"]
     assert first[1]["hash"] == ""
