@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     _check_writable(args.csv)
     _check_unknown(args)
-    network = find_network(settings.model, settings.weights, option="")
+    network = find_network(settings.model, settings.weights, option="", files=True)
     network.model.to(where)
     run_folder, fresh = _run_folder(args)
     if not args.quiet:

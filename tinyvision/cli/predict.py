@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> None:
         "--model",
         "--checkpoint",
         metavar="WHAT",
-        help="a run's folder, a checkpoint, or the name of a pretrained "
+        help="a run's folder, a checkpoint, an ONNX file of tinyvision export, or the name of a pretrained "
         "network, such as efficientnet_lite0 or mobilenet_v2 (default: the newest run in runs/)",
     )
     p.add_argument(
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from .drawn import run_drawn
 
     where = use_device(args)
-    network = find_network(args.model, args.weights, any_task=True)
+    network = find_network(args.model, args.weights, any_task=True, files=True)
     network.model.to(where)
     if args.model is None:
         note(f"with {network.origin}")
@@ -95,12 +95,15 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def find_network(name: str | None, weights: str | None, any_task: bool = False, option: str = "--model ") -> Any:
-    """The network that a name and --weights mean: a Network, or with `any_task` also another task's Predictor. `option`
-    is what stands before the name on the command line: nothing, where it has a place of its own. Raises OptionError or
-    CheckpointError."""
+def find_network(
+    name: str | None, weights: str | None, any_task: bool = False, option: str = "--model ", files: bool = False
+) -> Any:
+    """The network that a name and --weights mean: a Network, or with `any_task` also another task's Predictor, and with
+    `files` one in an ONNX file. `option` is what stands before the name on the command line: nothing, where it has a
+    place of its own. Raises OptionError or CheckpointError."""
     from .. import tasks
     from ..train import recipes
+    from ..train.file_networks import file_network, is_file_network
     from ..train.runs import BEST, newest_runs
     from ..train.settings import nearest
 
@@ -121,6 +124,10 @@ def find_network(name: str | None, weights: str | None, any_task: bool = False, 
         )
     if weights:
         raise OptionError(f"--weights goes with the name of a network, but {option}{name} is a checkpoint")
+    if is_file_network(name):
+        if not files:
+            raise OptionError(f"{name}: a network as another engine has it has no layers to look into or to go on from")
+        return file_network(name)
     return _looking(load(name))
 
 
