@@ -183,7 +183,7 @@ class Subset(Dataset):
     @property
     def labels(self) -> np.ndarray:
         """Labels (K,) of the items, in order."""
-        return labels_of(self.dataset)[self.indices]
+        return labels_of(self.dataset)[np.asarray(self.indices)]
 
     @property
     def can_batch(self) -> bool:
@@ -193,7 +193,8 @@ class Subset(Dataset):
 
     def batch(self, indices: Any) -> Any:
         """What the dataset's own `batch` gives for all `indices` (B,) at once."""
-        return self._transformed(self.dataset.batch(self.indices[indices]))
+        rows = np.asarray(self.indices)  # a list, if one was put in its place
+        return self._transformed(self.dataset.batch(rows[indices]))
 
     def _transformed(self, item):
         if self.transform is None:
