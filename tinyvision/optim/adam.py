@@ -8,7 +8,6 @@ import numpy as np
 from .. import blocks
 from ..device import is_capturing
 from ..kernels import adam, sgd
-from ..kernels.cpu import adam as loops
 from ..tape import Variable
 from ..types import Array
 from .optimizer import Optimizer, averaged, refuse_differentiable
@@ -45,6 +44,8 @@ class Adam(Optimizer):
 
     def update_together(self, parameters: list[Any], group: dict[str, Any]) -> bool:
         """All parameters in one kernel launch or compiled loop; False where `update` is to take them one by one."""
+        from ..kernels.cpu import adam as loops  # read after this file (see README)
+
         weights, gradients = [p.array for p in parameters], [p.grad.array for p in parameters]
         if not weights or group["amsgrad"]:
             return False

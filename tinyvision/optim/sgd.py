@@ -9,7 +9,6 @@ from .. import blocks
 from ..device import is_capturing
 from ..errors import OptionError
 from ..kernels import sgd
-from ..kernels.cpu import sgd as loops
 from ..tape import Variable
 from ..types import Array
 from .optimizer import Optimizer, refuse_differentiable
@@ -57,6 +56,8 @@ class SGD(Optimizer):
 
     def update_together(self, parameters: list[Any], group: dict[str, Any]) -> bool:
         """All parameters in one kernel launch or compiled loop; False where `update` is to take them one by one."""
+        from ..kernels.cpu import sgd as loops  # read after this file (see README)
+
         weights, gradients = [p.array for p in parameters], [p.grad.array for p in parameters]
         if not weights:
             return False
