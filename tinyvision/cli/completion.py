@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     argcomplete = _argcomplete()
     if argcomplete is None:
         raise OptionError("completion needs argcomplete: pip install 'tinyvision[completion]'")
-    answer(*argcomplete.shellcode(["tinyvision"], shell=args.shell).splitlines())
+    answer(*argcomplete.shellcode(["tinyvision"], True, args.shell).splitlines())
     return 0
 
 
