@@ -5,7 +5,7 @@ The files are parsed by well-kept packages (`pip install "tinyvision[onnx]"`, `"
 `"tinyvision[tflite]"`); what the networks in them compute is ours.
 """
 
-from .export import export
+from .exporting import export
 from .keras_import import from_keras
 from .onnx_import import from_onnx
 from .tflite_import import from_tflite
