@@ -15,11 +15,13 @@ from .errors import DtypeError, ShapeError
 from .types import Array
 
 
-@lru_cache(256)
-def is_type_of_cupys(kind: type) -> bool:
+def _is_type_of_cupys(kind: type) -> bool:
     """True for the types of what CuPy makes, said without importing it."""
     module = kind.__module__
     return module[:4] == "cupy" and (module == "cupy" or module[4] == ".")
+
+
+is_type_of_cupys: Callable[[type], bool] = lru_cache(256)(_is_type_of_cupys)
 
 
 def is_array(value: Any) -> bool:

@@ -26,7 +26,7 @@ def parts(one):
         elif inside == "# solution:":
             secret.add(line)
         else:
-            open_lines.add(line.removeprefix("# "))
+            open_lines.add(line.removeprefix("# ").strip())
     return secret, open_lines
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.learn.test_kernel_exercises import MISTAKES as KERNEL_MISTAKES
 from tinyvision.learn import course
 from tinyvision.learn.judge import judge
 
@@ -299,7 +300,8 @@ PREDICTED = {
 
 
 def test_every_exercise_has_its_mistakes_here():
-    assert set(PREDICTED) == set(course.names())
+    kernels = {name for name, *_ in KERNEL_MISTAKES}  # told by what the emulated GPU saw
+    assert set(PREDICTED) | kernels == set(course.names())
 
 
 @pytest.mark.parametrize("name", PREDICTED)

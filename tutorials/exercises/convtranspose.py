@@ -39,7 +39,7 @@ def convtranspose_backward(dy, cache):
             # dx += ...
             # dweight[:, :, k, l] = ...  # (C, O)
             # end
-    return dx, dweight, dy.sum(axis=(0, 2, 3))
+    return dx, dweight, dy.sum((0, 2, 3))
 
 
 # -------------------------------------------------------------------------- course

@@ -33,7 +33,7 @@ def groupnorm_backward(dy, cache):
     # skeleton:
     # dx = ...  # three lines
     # end
-    return dx, (dy * xhat).sum(axis=(0, 2, 3)), dy.sum(axis=(0, 2, 3))
+    return dx, (dy * xhat).sum(axis=(0, 2, 3)), dy.sum((0, 2, 3))
 
 
 # -------------------------------------------------------------------------- course
