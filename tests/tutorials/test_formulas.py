@@ -14,12 +14,16 @@ from tutorials import pages
 COMMANDS = set(
     re.findall(
         r"\w+",
-        """approx begin cdot cos cr end enspace exp frac ge gt hat ldots le left leftarrow lfloor log lt mathit mathrel
-        mathrm max mu ne partial qquad quad rfloor right sigma sin star sum text tfrac theta varepsilon""",
+        """Rightarrow Sigma approx begin cdot cos cr end enspace exp frac ge gt hat ldots le left leftarrow lfloor log
+        lt mathit mathrel mathrm max mid mu ne operatorname partial pi qquad quad rfloor right sigma sin sqrt star sum
+        text tfrac theta underbrace varepsilon""",
     )
 )
 # How many arguments in braces a command takes, and what stands in them unread by mathematics.
-ARGUMENTS = {"frac": 2, "tfrac": 2, "hat": 1, "mathrel": 1, "mathit": 1, "mathrm": 1, "text": 1, "begin": 1, "end": 1}
+ARGUMENTS = {
+    **{"frac": 2, "tfrac": 2, "hat": 1, "sqrt": 1, "underbrace": 1, "begin": 1, "end": 1},
+    **{"mathrel": 1, "mathit": 1, "mathrm": 1, "operatorname": 1, "text": 1},
+}
 ENVIRONMENTS = {"aligned", "cases"}
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[\s\S]")
 
