@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, FileError, OptionError
+from .inputs import expanded
 from .terminal import answer, answer_json, note
 
 
 def run_drawn(predictor: Any, args: argparse.Namespace) -> int:
     """Look at all inputs with a `tasks.Predictor`."""
     from ..formats.files import atomic_write
-    from .predict import expanded
 
     for option in ("top", "invert"):
         if getattr(args, option):

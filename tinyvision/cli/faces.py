@@ -7,8 +7,8 @@ from typing import Any
 
 from ..errors import DataError
 from .drawn import folder_for, save_drawn
+from .inputs import expanded
 from .parser import add_debug, add_max_pixels, number, whole
-from .predict import expanded
 from .terminal import answer, answer_json, note
 
 _EPILOG = """\

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import glob
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, OptionError
-from ..printable import printable
+from .inputs import expanded
 from .parser import add_debug, add_device, add_max_pixels, use_device, whole
 from .terminal import answer, answer_json, note
 
@@ -173,26 +171,6 @@ def _classified(network: Any, waiting: list[tuple[str, Any]], top: int) -> Itera
             path,
             [{"class": network.class_name(int(k)), "index": int(k), "probability": float(row[k])} for k in best],
         )
-
-
-def expanded(inputs: list[str]) -> Iterator[tuple[str, Path | DataError]]:
-    """(name, path) of every picture that the inputs mean; (input, DataError) for an input that means none."""
-    from ..data.picture_files import PictureFiles, not_read
-
-    for text in inputs:
-        path, problem = Path(text).expanduser(), "no images in this folder"
-        if path.is_dir():
-            files = PictureFiles(path)
-            found = files.paths
-            if told := not_read(len(found), files.others):
-                note(f"note: {printable(text)}: {told}")
-        elif not path.exists() and glob.has_magic(text):
-            found, problem = sorted(map(Path, glob.glob(str(path), recursive=True))), "nothing matches this pattern"
-        else:
-            found = [path]
-        yield from ((str(p), p) for p in found)
-        if not found:
-            yield text, DataError(f"{printable(text)}: {problem}")
 
 
 def _print(path: str, found: list[dict[str, Any]]) -> None:

@@ -1,0 +1,31 @@
+"""The pictures that a command's arguments mean: files, folders and patterns."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import DataError
+from ..printable import printable
+from .terminal import note
+
+
+def expanded(inputs: list[str]) -> Iterator[tuple[str, Path | DataError]]:
+    """(name, path) of every picture that the inputs mean; (input, DataError) for an input that means none."""
+    from ..data.picture_files import PictureFiles, not_read
+
+    for text in inputs:
+        path, problem = Path(text).expanduser(), "no images in this folder"
+        if path.is_dir():
+            files = PictureFiles(path)
+            found = files.paths
+            if told := not_read(len(found), files.others):
+                note(f"note: {printable(text)}: {told}")
+        elif not path.exists() and glob.has_magic(text):
+            found, problem = sorted(map(Path, glob.glob(str(path), recursive=True))), "nothing matches this pattern"
+        else:
+            found = [path]
+        yield from ((str(p), p) for p in found)
+        if not found:
+            yield text, DataError(f"{printable(text)}: {problem}")
