@@ -244,6 +244,7 @@ COMMANDS = {
     "transfer": ("transfer nowhere", 2),
     "compare-runs": ("compare-runs {run} {run} -o both.html --overwrite", 0),
     "export": ("export {run} out.onnx --overwrite", 0),
+    "show": ("show photos/größe/0.png", 0),
     "info": ("info {run}", 0),
     "datasets": ("datasets", 0),
     "doctor": ("doctor", None),
