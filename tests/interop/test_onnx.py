@@ -81,6 +81,9 @@ FUNCTIONS = {
     "abs, sin, tanh, sigmoid": lambda x: x.abs() + tv.sin(x) + x.tanh() * x.sigmoid(),
     "log softmax": lambda x: nn.functional.log_softmax(x, dim=1),
     "matmul": lambda x: x @ x.transpose(2, 3),
+    "spread": lambda x: x.var((2, 3)) + x.std(-1, correction=0).sum(-1) + (x * x + 1).rsqrt().mean((2, 3)),
+    "logit": lambda x: tv.logit(x.sigmoid() * 0.8 + 0.1) + tv.logit(x, eps=0.2),
+    "of two": lambda x: tv.hypot(x, x * 2 + 1) + tv.logaddexp(x, 1 - x),
     "squeeze": lambda x: x.mean(dim=1, keepdim=True).squeeze(1).unsqueeze(-1),
     "written in place": lambda x: (x * 2).add_(x).mul_(0.5),
     "a view written in place": lambda x: (x * 2).flatten(1).relu_() + 1,
@@ -107,7 +110,7 @@ LAYERS = {
     "ReplicationPad2d": (1,), "ZeroPad2d": (1,), "ConstantPad2d": (1, 0.5), "CircularPad2d": (1,),
     "Upsample": (None, 2), "Threshold": (0.1, 2.0), "Softmax": (1,), "LogSoftmax": (1,), "Unflatten": (1, (2, 2)),
     "UpsamplingNearest2d": (None, 2), "UpsamplingBilinear2d": (None, 2), "LocalResponseNorm": (2,),
-    "ChannelShuffle": (2,), "LPPool2d": (2, 2),
+    "ChannelShuffle": (2,), "LPPool2d": (2, 2), "RMSNorm": (8,),
 }  # fmt: skip
 # Layers that choose by comparing, which leaves no trace on the tape: they are refused, not exported wrongly.
 BESIDE_THE_TAPE = {"Hardshrink", "Softshrink"}

@@ -6,6 +6,7 @@ returns the name of its result. Layers see NCHW in both worlds, so most ops are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -280,6 +281,48 @@ def _reduction(graph, call, x):
     if axis is not None:
         inputs.append(graph.integers([int(a) for a in (axis if isinstance(axis, (tuple, list)) else [axis])]))
     return graph.node(f"Reduce{node}", inputs, keepdims=int(call.options.get("keepdims", False)))
+
+
+@writes("var", "std")
+def _spread(graph, call, x):
+    axis, shape = call.options.get("axis"), call.shapes[0]
+    axes = [a % len(shape) for a in ([axis] if np.ndim(axis) == 0 else axis)] if axis is not None else [0]
+    if 0 in axes:
+        raise ExportError(f"{call.op} over the images of a batch: how many there are is not known before they come")
+    n = math.prod(shape[a] for a in axes)
+    over = graph.integers(axes)
+    centred = graph.node("Sub", [x, graph.node("ReduceMean", [x, over], keepdims=1)])
+    squares = graph.node("Mul", [centred, centred])
+    mean = graph.node("ReduceMean", [squares, over], keepdims=int(call.options.get("keepdims", False)))
+    share = np.divide(n, max(n - call.options.get("correction", 1), 0), dtype=np.float32)
+    variance = graph.node("Mul", [mean, graph.constant(share)])
+    return graph.node("Sqrt", [variance]) if call.op == "std" else variance
+
+
+@writes("rsqrt")
+def _rsqrt(graph, call, x):
+    return graph.node("Reciprocal", [graph.node("Sqrt", [x])])
+
+
+@writes("logit")
+def _logit(graph, call, x):
+    eps = call.options.get("eps")
+    if eps is not None:
+        x = graph.node("Clip", [x, graph.constant(np.float32(eps)), graph.constant(np.float32(1 - eps))])
+    return graph.node("Log", [graph.node("Div", [x, graph.node("Sub", [graph.constant(np.float32(1)), x])])])
+
+
+@writes("hypot")
+def _hypot(graph, call, a, b):
+    squares = [graph.node("Mul", [one, one]) for one in (a, b)]
+    return graph.node("Sqrt", [graph.node("Add", squares)])
+
+
+@writes("logaddexp")
+def _logaddexp(graph, call, a, b):
+    apart = graph.node("Neg", [graph.node("Abs", [graph.node("Sub", [a, b])])])
+    rest = graph.node("Log", [graph.node("Add", [graph.node("Exp", [apart]), graph.constant(np.float32(1))])])
+    return graph.node("Add", [graph.node("Max", [a, b]), rest])
 
 
 @writes("cumsum")
