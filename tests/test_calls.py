@@ -4,6 +4,7 @@ Comprehensions are not counted, for newer Pythons do not call them. A number may
 why.
 """
 
+import os
 import sys
 from collections import Counter
 
@@ -28,14 +29,17 @@ MOST = {
 MOST_ON_A_GPU = {"SimpleCNN": 1079, "ResNet-18": 8481}  # a training step: for each launch, some 30 of them
 
 
+PACKAGE = os.path.join(os.path.dirname(tv.__file__), "")
+
+
 def calls(function):
     """{(file, name): how often} of the package's functions in a call, once all that is remembered has been seen."""
     seen = Counter()
 
     def tracer(frame, event, argument):
         code = frame.f_code
-        if event == "call" and "tinyvision" in code.co_filename and not code.co_name.startswith("<"):
-            seen[code.co_filename.rpartition("tinyvision")[2], code.co_name] += 1
+        if event == "call" and code.co_filename.startswith(PACKAGE) and not code.co_name.startswith("<"):
+            seen[code.co_filename.removeprefix(PACKAGE), code.co_name] += 1
 
     function(), function()
     sys.setprofile(tracer)

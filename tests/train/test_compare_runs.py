@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -80,6 +81,29 @@ def test_the_command_writes_a_page(folder, both, tmp_path, monkeypatch, capsys):
     assert found["pictures"]["count"] == 359
     share = sum(b * 36 for _, b in found["pictures"]["per_class"].values()) / 360
     assert share == pytest.approx(found["pictures"]["accuracy"][1], abs=0.02)
+
+
+def test_runs_of_one_name_are_told_apart(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for place in ("x", "y"):
+        shutil.copytree(folder / "a", tmp_path / place / "r")
+    assert main(["compare-runs", "x/r", "y/r"]) == 0
+    assert "A x/r, B y/r" in capsys.readouterr().out
+    assert "A is x/r" in (tmp_path / "x-r-and-y-r.html").read_text("utf-8")
+    assert main(["compare-runs", "x/r", "x/r"]) == 0
+    assert "A and B are one run" in capsys.readouterr().err
+
+
+def test_another_task_has_scores_and_no_pictures(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tinyvision.train.checkpoint.task_of", lambda checkpoint: "generation")
+    runs = [str(folder / "a"), str(folder / "b<1>")]
+    assert main(["compare-runs", *runs, "--root", "x"]) == 2
+    assert "--root and --workers are for reading pictures again" in capsys.readouterr().err
+    assert main(["compare-runs", *runs]) == 0
+    told = capsys.readouterr().out
+    assert "best epoch's val_loss: " in told
+    assert "Single pictures are compared for classification only" in told
 
 
 def test_what_cannot_be_compared_is_refused(folder, both, tmp_path, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """Event files for TensorBoard hold the history, begin anew with a run, and need their writer."""
 
 import struct
+import shutil
 import sys
 
 import pytest
@@ -38,6 +39,10 @@ def test_the_history_as_curves_resumed_and_replaced(tmp_path):
     # A run that goes on has all of its epochs in one file.
     assert main([*run, "--resume", str(folder), "--epochs", "3"]) == 0
     assert len(curves(folder)["lr"]) == 3
+    assert curves(folder) == expected(folder)
+    # A finished one that is resumed to be looked at.
+    shutil.rmtree(folder / "tensorboard")
+    assert main([*run, "--resume", str(folder)]) == 0
     assert curves(folder) == expected(folder)
     # A refused run leaves the file of the old one alone; one that replaces it has its own, or none.
     assert main([*run, "--run", str(folder), "--epochs", "1"]) == 2

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import CheckpointError, OptionError
 from ..printable import printable
 from .parser import add_debug, whole
-from .terminal import answer, answer_json
+from .terminal import answer, answer_json, note
 
 _EPILOG = """\
 examples:
@@ -47,21 +47,25 @@ def run(args: argparse.Namespace) -> int:
     from ..train.checkpoint import task_of
     from ..train.classification import Classification
 
-    a, b = compare_runs.open_run(args.a), compare_runs.open_run(args.b)
-    out = Path(args.output).expanduser() if args.output else Path(f"{a.name}-and-{b.name}.html")
+    a, b = compare_runs.open_both(args.a, args.b)
+    out = Path(args.output).expanduser() if args.output else Path(f"{a.name}-and-{b.name}.html".replace("/", "-"))
     if out.suffix.lower() not in (".html", ".htm"):  # with --overwrite a checkpoint would be lost by a slip
         raise OptionError(f"-o {printable(out)}: the page is a .html")
     if out.exists() and not args.overwrite:
         raise OptionError(f"{printable(out)} exists already; --overwrite replaces it, -o FILE writes another")
+    if a.name == b.name:
+        note("note: A and B are one run")
     tasks = task_of(a.checkpoint), task_of(b.checkpoint)
     if tasks[0] != tasks[1]:
         raise CheckpointError(f"{a.name} is for {tasks[0]} and {b.name} for {tasks[1]}: there is nothing to compare")
     pictures, why = None, f"Single pictures are compared for classification only, and these are for {tasks[0]}."
     if tasks[0] == Classification.name:
         pictures, why = compare_runs.judge_both(a, b, args.root, args.workers), ""
+    elif args.root is not None or args.workers:
+        raise OptionError(f"--root and --workers are for reading pictures again. {why}")
     compare_runs.write_comparison(out, a, b, pictures, why)
     if args.json:
         answer_json({**compare_runs.as_json(a, b, pictures), "page": str(out)})
         return 0
-    answer(*compare_runs.lines(a, b, pictures), f"page: {printable(out)}")
+    answer(*compare_runs.lines(a, b, pictures), *filter(None, [why]), f"page: {printable(out)}")
     return 0

@@ -28,8 +28,9 @@ examples:
 
 A run keeps last.safetensors (to go on), best.safetensors (to use), report.html (to read), history.csv and history.png,
 by default runs/DATA-1, runs/DATA-2, ... Ctrl-C ends the step, saves, and says how to go on. Resuming computes
-bit for bit what the run would have computed without a stop, given the same number of threads and processes;
-any number of processes goes on with any other's run.
+bit for bit what the run would have computed without a stop, given the same number of threads and processes, and
+compiled loops (pip install "tinyvision[fast]") or none, as it was begun; any number of processes goes on with any
+other's run, and a line says what differs.
 
 The best epoch is chosen by its accuracy on training images that are held back (--val); test images are used
 once, at the end, so the test accuracy is that of pictures on which nothing was learned or chosen."""

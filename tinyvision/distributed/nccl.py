@@ -86,6 +86,8 @@ class Nccl:
         try:
             getattr(self._communicator, what)(*arguments)
         except self._nccl.NcclError as error:
+            _communicators.pop(self._where, None)  # whoever tries again meets anew
+            atexit.unregister(self._communicator.abort)
             with suppress(self._nccl.NcclError):
                 self._communicator.abort()  # or what is queued would wait for ever
             raise DistributedError(

@@ -311,6 +311,8 @@ def _elu(graph, call, x):
 def _softplus(graph, call, x):
     if call.options.get("beta", 1.0) != 1.0:
         raise ExportError("Keras's softplus has no beta")
+    if call.options.get("threshold", 20.0) < 20:  # beyond 20, float32 sees no difference
+        raise ExportError("Keras's softplus has no threshold from which on it is the identity")
     return graph.layer("Activation", x, call.shape, activation="softplus")
 
 

@@ -349,8 +349,9 @@ def lerp(x: Tensor, end: Any, weight: Any) -> Tensor:
     step = end - x
     if isinstance(weight, (int, float)):
         return x + step * weight if weight < 0.5 else end - step * (1 - weight)
-    near, far = x + weight * step, end - step * (1 - weight)
-    return taped.where(near, far, condition=as_operand(weight, x.array, "lerp") < 0.5)
+    near = as_operand(weight, x.array, "lerp") < 0.5
+    end = end if isinstance(end, Variable) else as_operand(end, x.array, "lerp")
+    return taped.where(x, end, condition=near) + step * taped.where(weight, weight - 1, condition=near)
 
 
 def addcmul(x: Tensor, tensor1: Any, tensor2: Any, *older: Any, value: float = 1) -> Tensor:

@@ -80,10 +80,26 @@ class Pictures:
         return min(1.0, 2 * sum(math.comb(n, k) for k in range(fewer + 1)) / 2**n)
 
 
+def open_both(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> tuple[Run, Run]:
+    """Two runs, with as much of their paths in their names as tells them apart, unless they are one. Raises
+    CheckpointError as `open_run` does."""
+    first, second = open_run(a), open_run(b)
+    places = [_folder(path).resolve() for path in (a, b)]
+    depth = 1
+    while first.name == second.name and places[0] != places[1]:
+        depth += 1
+        first.name, second.name = ("/".join(place.parts[-depth:]) for place in places)
+    return first, second
+
+
+def _folder(path):
+    folder = Path(path).expanduser()
+    return folder.parent if folder.is_file() else folder
+
+
 def open_run(path: str | os.PathLike[str]) -> Run:
     """The run in a folder. Raises CheckpointError if there is none, or it has no history."""
-    folder = Path(path).expanduser()
-    folder = folder.parent if folder.is_file() else folder
+    folder = _folder(path)
     checkpoint = load_checkpoint(folder / BEST)
     rows = checkpoint.progress.rows
     if not 0 < checkpoint.progress.epoch <= len(rows):
@@ -191,7 +207,8 @@ def lines(a: Run, b: Run, pictures: Pictures | None) -> list[str]:
     if not differing:
         told.append("  no setting differs")
     if pictures is None:
-        return told
+        scores = (name for name in a.best if name.startswith("val_") and name in b.best)
+        return told + [f"best epoch's {name}: {_said(a.best[name])} -> {_said(b.best[name])}" for name in scores]
     first, second = pictures.a.accuracy, pictures.b.accuracy
     told.append(f"right on {len(pictures.a.labels):,} {pictures.part} pictures: {first:.2%} -> {second:.2%}")
     told.append(_sides(pictures))

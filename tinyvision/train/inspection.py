@@ -108,10 +108,13 @@ def data_notes(loader: DataLoader) -> dict[str, Any]:
     return {"images": len(loader.dataset), "steps": len(loader), "shuffle": loader.shuffle}
 
 
-def how_computed(notes: dict[str, Any]) -> str:
-    """ "2 processes of 1 CPU thread": on what the last bits of a run depend."""
+def how_computed(notes: dict[str, Any], beside: dict[str, Any]) -> str:
+    """ "2 processes of 1 CPU thread": on what the last bits of a run depend. Compiled loops are spoken of where they
+    make a difference to the notes `beside`."""
     count, threads = notes.get("processes", 1), notes["threads"]  # older checkpoints are of one process
     words = f"{threads} CPU thread" + "s" * (threads != 1)
+    if "loops" in notes and notes["loops"] != beside.get("loops", notes["loops"]):
+        words += " with compiled loops" if notes["loops"] else " without compiled loops"
     return words if count == 1 else f"{count} processes of {words}"
 
 

@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM, SIGHUP of a closed terminal, SIGUSR1: the first asks training to stop after the step, the second at
 once. SIGUSR1 is what Slurm can send before a job's time is over (--signal=USR1@60), and the only one that Open MPI's
-mpirun passes on and then waits for its processes to end: after any other, it kills them a moment later."""
+mpirun passes on and then waits for its processes to end: after any other, it kills them a moment later. Where the
+program handles SIGUSR1 itself, that stays so."""
 
 from __future__ import annotations
 
@@ -26,6 +27,16 @@ class Interrupted(KeyboardInterrupt):
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)]
 
 
+def _is_taken(number: int) -> bool:
+    """Whether the program has given SIGUSR1, which is there for that, a meaning of its own; the command line's is ours.
+
+    What C code has registered, as `faulthandler.register` does, Python does not see."""
+    if number != getattr(signal, "SIGUSR1", None):
+        return False
+    handler = signal.getsignal(number)
+    return callable(handler) and not str(getattr(handler, "__module__", "")).startswith(__package__.split(".")[0])
+
+
 class StopRequest:
     """Catches these signals for the length of a `with` block; `requested` is the number of the first, or None.
 
@@ -40,7 +51,7 @@ class StopRequest:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 # A signal that the parent told us to ignore (nohup, a background job) stays ignored.
-                if signal.getsignal(number) is not signal.SIG_IGN:
+                if signal.getsignal(number) is not signal.SIG_IGN and not _is_taken(number):
                     self._before[number] = signal.signal(number, self._note)
         return self
 

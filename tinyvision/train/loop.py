@@ -242,7 +242,7 @@ class _Training:
         self.description = {**old.description, **self.description}
         restore(old, self.model, self.optimizer, where)
         self.progress = old.progress
-        before, now = how_computed(old.notes), how_computed(self.notes)
+        before, now = how_computed(old.notes, self.notes), how_computed(self.notes, old.notes)
         if before != now:
             self.messages.append(
                 f"note: this run was begun with {before} and goes on with {now}; its numbers may differ in the last "

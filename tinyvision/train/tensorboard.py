@@ -26,19 +26,24 @@ class EventFile:
     def __enter__(self) -> EventFile:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if self.writer is None and self.rows and kind is None:  # a finished run that is only to be looked at
+            self._begin()
         if self.writer is not None:
             self.writer.close()
 
     def add(self, row: dict[str, Any]) -> None:
         """One epoch's row: "train_loss" becomes the curve loss/train, "lr" stays."""
         if self.writer is None:
-            clear_events(self.folder)
-            self.writer = self.make_writer(str(self.folder / TENSORBOARD))
-            for earlier in self.rows:
-                self._write(earlier)
+            self._begin()
         self._write(row)
         self.writer.flush()
+
+    def _begin(self) -> None:
+        clear_events(self.folder)
+        self.writer = self.make_writer(str(self.folder / TENSORBOARD))
+        for earlier in self.rows:
+            self._write(earlier)
 
     def _write(self, row: dict[str, Any]) -> None:
         for name, value in row.items():
