@@ -67,8 +67,8 @@ x.rsqrt() ; x.reciprocal() ; x.sigmoid() ; x.logit() ; x.logit(eps=0.1) ; x.logi
 x.nan_to_num() ; x.nan_to_num(1.0, 2.0, 3.0) ; x ** 2 ; x ** 3 ; x ** 0.5 ; x ** -0.5 ; x ** -1 ; x ** -2 ; x ** 0
 x ** 1 ; x ** 1.5 ; x ** 4 ; 2.0 ** x ; 0.0 ** x ; 1.0 ** x ; 1 / x ; 2 - x ; x / 2 ; x / 0 ; x * 0 ; x + 1 ; x % 2
 x % -2 ; x % 0.5 ; x // 2 ; x // -2 ; x + w ; x - w ; x * w ; x / w ; x ** w ; x % w ; x // w ; x.fmod(2) ; x.fmod(w)
-2.0 % x ; 2.0 // x ; x.atan2(w) ; x.maximum(w) ; x.minimum(w) ; x.hypot(w) ; x.logaddexp(w) ; x.lerp(w, 0.3) ; x.lerp(w, w)
-t.maximum(x, t.zeros_like(x)) ; t.minimum(x, t.ones_like(x)) ; x.addcmul(w, w) ; x.addcdiv(w, w)
+2.0 % x ; 2.0 // x ; x.atan2(w) ; x.maximum(w) ; x.minimum(w) ; x.hypot(w) ; x.logaddexp(w) ; x.lerp(w, 0.3)
+x.lerp(w, w) ; t.maximum(x, t.zeros_like(x)) ; t.minimum(x, t.ones_like(x)) ; x.addcmul(w, w) ; x.addcdiv(w, w)
 x.div(w, rounding_mode="floor") ; x.div(w, rounding_mode="trunc") ; x.clamp(0, 1) ; x.clamp(min=0) ; x.clamp(max=1)
 x.clamp(-1, 1) ; x.clamp(w, w) ; x.clamp(min=w) ; x.clamp(max=w) ; t.where(x > 0, x, w) ; x.masked_fill(x > 0, 1.0)
 x.gt(w) ; x.le(w) ; x == w ; x != x ; x.isclose(w) ; x.isfinite() ; x.isinf() ; x.isnan() ; x.bool() ; x.logical_not()

@@ -367,6 +367,9 @@ def test_what_comes_by_dlpack_is_taken_over_on_its_own_gpu(install):
         def __dlpack_device__(self):
             return 2, 1  # kDLCUDA, number 1
 
+        def __dlpack__(self):
+            raise AssertionError("the library that takes it asks for this")
+
     install(fake_cupy(count=2, from_dlpack=lambda source: on(1)))
     assert from_dlpack(Theirs()).device == device.Device("cuda", 1)
     install(fake_cupy(count=1, from_dlpack=raising(AssertionError)))
@@ -571,3 +574,4 @@ def test_a_folder_named_cupy_is_not_taken_for_it(monkeypatch, tmp_path):
     folder.__path__ = [str(tmp_path)]
     monkeypatch.setitem(sys.modules, "cupy", folder)
     assert f"a folder named cupy ({tmp_path}) is in its place" in device.cuda_problem(7)
+    assert device.report()["cupy"] is None

@@ -411,7 +411,7 @@ def report() -> dict[str, Any]:
     found: dict[str, Any] = dict.fromkeys(("cupy", "packages", "driver", "runtime", "devices"))
     found.update(packages=_cupy_wheels(), devices=[], problem=problem)
     cupy = sys.modules.get("cupy")
-    if not hasattr(cupy, "cuda"):  # nothing, or a folder of that name
+    if cupy is None or not hasattr(cupy, "cuda"):  # a folder of that name has not
         return found
     found["cupy"] = getattr(cupy, "__version__", None)
     runtime = cupy.cuda.runtime

@@ -1,7 +1,7 @@
 """Event files for TensorBoard hold the history, begin anew with a run, and need their writer."""
 
-import struct
 import shutil
+import struct
 import sys
 
 import pytest

@@ -348,8 +348,8 @@ def lerp(x: Tensor, end: Any, weight: Any) -> Tensor:
     """x + weight · (end - x), counted from the nearer end: x where the weight is 0, exactly end where it is 1."""
     step = end - x
     if isinstance(weight, (int, float)):
-        return x + step * weight if weight < 0.5 else end - step * (1 - weight)
-    near = as_operand(weight, x.array, "lerp") < 0.5
+        return x + step * weight if abs(weight) < 0.5 else end - step * (1 - weight)
+    near = abs(as_operand(weight, x.array, "lerp")) < 0.5
     end = end if isinstance(end, Variable) else as_operand(end, x.array, "lerp")
     return taped.where(x, end, condition=near) + step * taped.where(weight, weight - 1, condition=near)
 
