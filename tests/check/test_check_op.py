@@ -2,13 +2,17 @@
 
 import contextlib
 import functools
+import os
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import tinyvision
 from tinyvision import check
 from tinyvision.check.ops import spec
 from tinyvision.errors import OptionError
@@ -226,6 +230,32 @@ def test_an_endless_loop_is_cut_off_in_a_thread():
     thread.start()
     thread.join(10)
     assert only(reports[0]).mistake == "endless_loop"
+
+
+def test_a_program_can_be_traced_after_a_check_in_a_thread():
+    """In a process of its own: where this goes wrong, nothing goes on."""
+    code = """
+import sys, threading
+from tinyvision.check import runner
+
+def endless():
+    while True:
+        pass
+
+def work():
+    seen.extend([runner.call(lambda: 1, [], seconds=5), runner.call(endless, [], seconds=0.2)])
+
+seen, calls = [], []
+thread = threading.Thread(target=work)
+thread.start(), thread.join()
+sys.setprofile(lambda frame, event, argument: calls.append(event))
+(lambda: None)()
+sys.setprofile(None)
+print(seen[0].value, seen[1].cut_off, "call" in calls)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(tinyvision.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment)
+    assert done.stdout == "1 True True\n", done.stderr
 
 
 def test_keyboard_interrupt_passes_through():

@@ -91,10 +91,18 @@ def _watchdog(seconds):
     try:
         yield
     finally:
-        with gate:
-            done.set()
-        # An exception that was sent but not yet delivered must not escape into the checker.
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(caller), None)
+        # An exception that was sent but has not arrived must not escape into the checker. It is waited for and not taken
+        # back: taking back leaves CPython 3.11's evaluation loop looking for it, in every thread and for good, and a
+        # function that is traced or profiled afterwards never begins.
+        while True:
+            try:
+                with gate:
+                    done.set()
+                for _ in range(2):  # it arrives at a jump back
+                    pass
+                break
+            except _CutOff:
+                continue
 
 
 def call(
