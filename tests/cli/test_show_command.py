@@ -82,7 +82,7 @@ def test_what_cannot_be_shown_is_refused(tmp_path, monkeypatch, capsys):
     (tmp_path / "cut.npy").write_bytes((tmp_path / "maps.npy").read_bytes()[:-8])
     save({"conv.weight": np.ones((1, 1, 3, 3))}, "net.safetensors")
     refused = {
-        ("nothing.npy",): "No such file", ("objects.npy",): "is no .npy file that can be read",
+        ("nothing.npy",): "no such file", ("objects.npy",): "is no .npy file that can be read",
         ("cut.npy",): "is no .npy file that can be read", ("maps.npy", "a"): "leave a out",
         ("net.safetensors", "conv.wight"): "did you mean 'conv.weight'?", ("maps.npy", "-o", "maps.npy"): "a .png",
         ("words.txt",): "words.txt",
@@ -93,3 +93,47 @@ def test_what_cannot_be_shown_is_refused(tmp_path, monkeypatch, capsys):
     assert main(["show", "maps.npy", "-o", "out.png"]) == 0
     assert main(["show", "maps.npy", "-o", "out.png"]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+HEADER = "{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999,), }".ljust(117) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"PK\x03\x04 and no more", "call it .npz"),
+        (b"\x93NUMPY\1\0\x76\0" + b"(" * 117 + b"\n", "a header that is damaged"),
+        (b"\x93NUMPY\1\0\x76\0" + HEADER.encode() + bytes(80), "should take 799999999992 bytes, but has 80"),
+        (b"\x93NUMPY\1\0", "has a header of"),
+        (b"\x93NUMPY\2\0\xff\xff\xff\xff", "has a header of"),
+        (b"three words only", "is not in NumPy's format"),
+        (b"", "is empty"),
+    ],
+)
+def test_what_only_claims_to_be_an_array_is_refused_in_one_line(tmp_path, capsys, content, says):
+    path = tmp_path / "maps.npy"
+    path.write_bytes(content)
+    assert main(["show", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert str(path) in told
+    assert told.count("\n") == 1
+
+
+def test_an_archive_under_the_name_of_an_array_is_told_its_own_name(tmp_path, capsys):
+    np.savez(tmp_path / "maps.npz", maps=np.ones((2, 2)))
+    (tmp_path / "maps.npz").rename(tmp_path / "maps.npy")
+    assert main(["show", str(tmp_path / "maps.npy")]) == 2
+    assert "is no .npy file but a zip archive; if numpy.savez wrote it, call it .npz" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["<f2", ">f4", "<f8", "|b1", "|u1", ">i2", "<i8", "<u4"])
+@pytest.mark.parametrize("shape", [(), (5,), (3, 4, 2)])
+def test_arrays_of_every_kind_and_order(tmp_path, capsys, kind, shape):
+    array = np.array(np.random.default_rng(2).integers(0, 2, shape), kind, order="F")
+    np.save(tmp_path / "array.npy", array)
+    assert main(["show", str(tmp_path / "array.npy"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (tuple(told["shape"]), told["dtype"]) == (shape, np.dtype(kind).newbyteorder("=").name)
+    assert told["max"] == array.max()
+    assert told["mean"] == array.astype(float).mean()

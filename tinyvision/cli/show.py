@@ -105,11 +105,17 @@ def _found(args: argparse.Namespace) -> tuple[str | None, np.ndarray, list[str]]
 
 def _npy(path: Path) -> np.ndarray:
     """The array in a .npy file; one of Python objects, which could run anything, is refused."""
+    from ..formats import npz
+    from ..formats.refused import Refused
+    from ..formats.source import read_bytes
+
+    data, name = read_bytes(path)
+    if data.startswith(b"PK"):
+        raise DataError(f"{name}: is no .npy file but a zip archive; if numpy.savez wrote it, call it .npz")
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{printable(path)}: is no .npy file that can be read: {reason}") from None
+        return npz.read_npy(data, path.name)
+    except Refused as reason:
+        raise DataError(f"{name}: is no .npy file that can be read: {reason}; numpy.save writes one") from None
 
 
 def _facts(array: np.ndarray) -> dict[str, Any]:

@@ -8,7 +8,7 @@ Weights and photographs compress far less than that.
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,20 @@ _HEADER = re.compile(
 )
 _KINDS = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
 _LAST_CHARACTER = 0x10FFFF
+
+
+class _Header(NamedTuple):
+    """What the header of an array tells; its elements begin at byte `start`."""
+
+    start: int
+    kind: str
+    big_endian: bool
+    fortran: bool
+    shape: tuple[int, ...]
+
+    @property
+    def is_text(self) -> bool:
+        return self.kind[0] in "SU"
 
 
 def is_npz(archive: ZipArchive) -> bool:
@@ -53,20 +67,38 @@ def _read_array(archive, name, text):
         head += bytes(piece[: _MAX_NPY_HEADER + 16])
         if len(head) > _MAX_NPY_HEADER or len(head) >= record.length:
             break
-    start, kind, big_endian, fortran, shape = _parse_header(head, name)
-    is_text = text and kind[0] in "SU"
-    if kind not in _KINDS and not is_text:
+    header = _checked_header(head, record.length, name, text)
+    raw = np.empty(record.length - header.start, np.uint8)
+    archive.read_into(name, memoryview(bytearray(header.start)), memoryview(raw))
+    return _array(raw, header, name)
+
+
+def read_npy(data: bytes, name: str) -> np.ndarray:
+    """The array in the bytes of a single .npy file, in the machine's byte order; `name` is what to call it.
+
+    Raises Refused for everything but numbers and booleans, and for a header that does not fit the file's length."""
+    header = _checked_header(data[: _MAX_NPY_HEADER + 16], len(data), name, text=False)
+    return _array(np.frombuffer(bytearray(memoryview(data)[header.start :]), np.uint8), header, name)
+
+
+def _checked_header(head, length, name, text):
+    """The header of an array of which all fits into `length` bytes, and is of a kind that is read."""
+    header = _parse_header(head, name)
+    if header.kind not in _KINDS and not (text and header.is_text):
         wanted = "numbers, booleans and strings" if text else "numbers and booleans"
-        raise Refused(f"array {shown(name)} has the type {shown(kind)}; {wanted} are read")
-    size = np.dtype(kind).itemsize
-    for n in shape:
+        raise Refused(f"array {shown(name)} has the type {shown(header.kind)}; {wanted} are read")
+    size = np.dtype(header.kind).itemsize
+    for n in header.shape:
         size *= n
-    if start + size != record.length:
-        raise Refused(f"array {shown(name)} should take {shown(size)} bytes, but has {record.length - start:,}")
-    raw = np.empty(size, np.uint8)
-    archive.read_into(name, memoryview(bytearray(start)), memoryview(raw))
-    flat = _strings(raw, kind, big_endian, name) if is_text else tensors.elements(raw, kind, big_endian)
-    return flat.reshape(shape, order="F" if fortran else "C")
+    if header.start + size != length:
+        raise Refused(f"array {shown(name)} should take {shown(size)} bytes, but has {length - header.start:,}")
+    return header
+
+
+def _array(raw, header, name):
+    kind, big_endian = header.kind, header.big_endian
+    flat = _strings(raw, kind, big_endian, name) if header.is_text else tensors.elements(raw, kind, big_endian)
+    return flat.reshape(header.shape, order="F" if header.fortran else "C")
 
 
 def _strings(raw, kind, big_endian, name):
@@ -79,7 +111,6 @@ def _strings(raw, kind, big_endian, name):
 
 
 def _parse_header(head, name):
-    """(first byte of the data, kind, big-endian?, Fortran order?, shape)"""
     if head[:6] != _MAGIC or head[6:8] not in (b"\1\0", b"\2\0", b"\3\0"):
         raise Refused(f"record {shown(name)} is not in NumPy's format")
     width = 2 if head[6] == 1 else 4
@@ -98,7 +129,7 @@ def _parse_header(head, name):
         raise Refused(f"array {shown(name)} has {len(shape)} axes, or one that is too long")
     if 0 in shape and max(shape) >= 1 << 31:
         raise Refused(f"array {shown(name)} is empty, but has an axis of {max(shape):,}")
-    return start, kind, order == ">", fortran == "True", shape
+    return _Header(start, kind, order == ">", fortran == "True", shape)
 
 
 def write(file: Any, arrays: Mapping[str, np.ndarray]) -> None:
