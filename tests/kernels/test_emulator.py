@@ -1,9 +1,11 @@
 """What the emulator sees of a kernel that is watched: each mistake by its kind, its thread, its number and its line."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
-from tinyvision.kernels.emulator import EmulatorError, Memory, build, problem, refused
+from tinyvision.kernels.emulator import EmulatorError, Memory, build, building, problem, refused, without_comments
 from tinyvision.kernels.emulator.memory import never_written
 
 if problem() is not None:
@@ -71,6 +73,28 @@ def test_a_mistake_is_told_by_its_kind_thread_number_and_line(built, old, new, k
     assert (caught.value.kind, caught.value.line if line else None) == (kind, line)
 
 
+@pytest.mark.parametrize(
+    "loop",
+    ["while (true);", "for (;;) {}", "do ; while (n == n);", "if (i > 500) for (int k = 0;; k++);",
+     "again: goto again;", "while (1) {\n  // waits\n  {}\n}", "for (;;) continue;"],
+)  # fmt: skip
+def test_a_loop_with_nothing_in_it_that_never_ends_is_not_even_begun(built, loop):
+    with pytest.raises(EmulatorError, match="a loop with nothing in it that never ends") as caught:
+        build(SUMS.replace(HERE, loop), built, watched=True)
+    assert caught.value.kind == "endless"
+
+
+@pytest.mark.parametrize("loop", ["while (n > 3);", "for (;;) if (n < 0) break;", "a: if (n > 3) goto a;"])
+def test_other_loops_that_do_nothing_are_stopped_after_their_steps(built, loop):
+    with pytest.raises(EmulatorError, match="50,000 steps") as caught:
+        launched(built, HERE, loop)
+    assert caught.value.kind == "endless"
+
+
+def test_loops_that_do_nothing_and_end_are_none_of_them(built):
+    assert np.array_equal(*(launched(built, HERE, HERE + loop)[1] for loop in ("", "for (int k = 0; k < n; k++);")))
+
+
 def test_lanes_that_meet_are_in_order_and_an_atomic_sum_is_no_race(built):
     memory = Memory()
     text = """extern "C" __global__ void both(float* y, float* sum) {
@@ -106,6 +130,69 @@ def test_functions_that_no_gpu_has_are_found(built):
 )  # fmt: skip
 def test_files_and_machine_code_have_no_place_in_a_text(text):
     assert "has no place here" in refused(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'const char* q = "//"; void f() { asm volatile("syscall"); }',
+        'const char* a = "/*";\n#include "/etc/hostname"\nconst char* b = "*/";',
+        "int q = '/*';\n#include \"/etc/hostname\"\nint r = '*/';",
+        'const char* q = "\\"//"; void f() { asm("nop"); }',
+        'const char* q = R"(")" "//"; void f() { asm("nop"); } // ")"',
+        'const char* q = u8R"x(" /* )x";\n#include "a"\n// */',
+        'int a = 1\'0; int b = \'"\'; const char* c = "/*";\n#include "a"\n// "*/',
+        'void f() { a\\\nsm("nop"); }',
+        'void f() { a\\ \t\nsm("nop"); }',
+        'void f() { a\\\r\nsm("nop"); }',
+        '// a comment that goes on \\\n "/*\n#include "a"\n// */',
+        'const char* q = "a\\\n//"; void f() { asm("nop"); }',
+        '%:\\\ninclude "a"',
+        '%: include "a"',
+        '??=include "a"',
+        '/\\\n* */ #include "a"',
+        '\f#include "a"',
+        '\v#include "a"',
+        '\0#include "a"',
+        '// one line\r#include "a"',
+        '#define J(a, b) a##b\nvoid f() { J(as, m)("nop"); }',
+        '%:define J(a, b) a%:%:b\nvoid f() { J(as, m)("nop"); }',
+        'void f() { \\u0061sm("nop"); }',
+    ],
+)
+def test_what_hides_a_file_or_machine_code_has_no_place_either(text):
+    assert "has no place here" in refused(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['extern"C" int f();', 'static_assert(sizeof(int) == 4, "an int has 4 bytes");', "// it's \"odd\" ## ??= \\ asm\n",
+     "/* #include 'a */ int i; // */", "#define TWICE(x) \\\n    (2 * (x))\r\n", "// für Übung\nint n;"],
+)  # fmt: skip
+def test_plain_strings_and_whatever_a_comment_says_have(text):
+    assert refused(text) is None
+
+
+def test_what_looks_like_a_comment_within_quotes_is_none():
+    text = 'char a = \'"\'; char* b = "\\"//"; /* "c\n */ int d; // \'e'
+    assert without_comments(text) == 'char a = \'"\'; char* b = "\\"//";  \n int d;  '
+
+
+def test_three_threads_may_build_one_text_at_once(tmp_path):
+    texts = [SUMS + f"// {n}" for n in range(2)]
+    for text in texts:
+        with ThreadPoolExecutor(3) as threads:
+            all_three = [threads.submit(build, text, tmp_path) for _ in range(3)]
+        assert len({one.result().path for one in all_three}) == 1
+    assert len(list(tmp_path.iterdir())) == 3  # the machine, both texts, and nothing else
+
+
+def test_three_threads_may_look_for_the_users_folder_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(building, "cache_dir", lambda: tmp_path)
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(lambda _: building._users_folder.__wrapped__(), range(300)))
+    assert set(found) == {tmp_path / "emulator"}
+    assert list((tmp_path / "emulator").iterdir()) == []
 
 
 def test_definitions_have(built):

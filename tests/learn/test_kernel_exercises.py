@@ -18,6 +18,7 @@ MISTAKES = [
     ("cuda_bias", "/ P % C", "/ P % N", "y differs from the right values"),
     ("cuda_relu_backward", "gridDim.x * blockDim.x", "blockDim.x", "blocks run in any order"),
     ("cuda_relu_backward", "i += step", "i += 0", "not ended"),
+    ("cuda_bias", "int c =", "while (true);\n    int c =", "It has a loop with nothing in it that never ends"),
     ("cuda_columns", " && w >= 0", "", "reads x[-1]"),
     ("cuda_maxpool_backward", "dx[h * W + w] = sum", "if (sum) dx[h * W + w] = sum", "No thread has written dx[0, 1]"),
     ("cuda_channel_sums", "if (t < half) sums", "if (t < half) __syncthreads(), sums", "different barriers"),
@@ -50,6 +51,7 @@ def test_a_mistake_is_told(tmp_path, name, old, new, said):
     [
         ("int i =", "int i = ...;  //", "Still missing"),
         ('extern "C"', '#include "/etc/passwd"\nextern "C"', "#include has no place here"),
+        ('extern "C"', 'const char* a = "//"; void b() { asm("nop"); }\nextern "C"', "asm has no place here"),
         ("add_bias", "bias_added", "defines no kernel add_bias"),
         ("int C, ", "", "must keep its parameters: float* x, float* bias, float* y, int N, int C, int P"),
         ("int c =", "int c = y +", "g++ cannot build it: invalid conversion"),

@@ -43,6 +43,8 @@ WATCHED = ["-O1", "-g1", "-fsanitize=thread", "-fsanitize=bounds,integer-divide-
            "-Werror=uninitialized", "-Werror=frame-larger-than=32768", "-fno-diagnostics-show-option",
            "-fdiagnostics-color=never"]  # fmt: skip
 _TENSOR_CORES = ("mma_tf32", "copy16", "wgmma", "put16", "load16")
+# A jump to itself. g++ counts no steps where there is no code, so that this loop alone must be found before it runs.
+_NOTHING_FOREVER = re.compile(r"^(\.L\w+):\n(?:\t\.(?:loc|cfi_\w+|p2align)\b.*\n|\.L\w+:\n)*\t(?:jmp|b)\t\1$", re.M)
 _LARGEST_FILE, _BUILD_SECONDS = 64 << 20, 120  # of what g++ may write and take
 _KEEP = 100  # texts of the user
 
@@ -96,9 +98,9 @@ def _kept(folder: Path, name: str, make: Any) -> Path:
     path = folder / name
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f"{path.stem}-{os.getpid()}{path.suffix}")
-        make(fresh)
-        os.replace(fresh, path)
+        with tempfile.TemporaryDirectory(prefix="making-", dir=folder) as own:  # two threads, too, are two
+            make(Path(own) / name)
+            os.replace(Path(own) / name, path)
     return path
 
 
@@ -128,19 +130,17 @@ def build(text: str, folder: str | Path | None = None, optimise: bool = True, wa
     folder = _users_folder() if folder is None else Path(folder)
     machine = _machine(folder, any(word in text for word in _TENSOR_CORES))
     source = _source(text)
-    how = WATCHED if watched else ["-O1" if optimise else "-O0"]
+    how = ["-S", *(WATCHED if watched else ["-O1" if optimise else "-O0"])]
     stem = hashlib.sha256("\n".join([source, _fingerprint(), machine.name, *how]).encode()).hexdigest()[:16]
 
     def make(path):
-        cpp, compiled = path.with_suffix(".cpp"), path.with_suffix(".o")
+        cpp, assembly = path.with_suffix(".cpp"), path.with_suffix(".s")
         cpp.write_text(source, encoding="utf-8")
-        try:
-            _run([str(COMPILER), *FLAGS, *how, f"-I{HERE}", "-c", "-o", str(compiled), str(cpp)], "the text")
-            link = ["-shared", "-nostdlib", "-o", str(path), str(compiled), str(machine), "-lm"]
-            _run([str(COMPILER), *link, f"-Wl,-rpath,{machine.parent}"], "the text")
-        finally:
-            for left in (cpp, compiled):
-                left.unlink(missing_ok=True)
+        _run([str(COMPILER), *FLAGS, *how, f"-I{HERE}", "-o", str(assembly), str(cpp)], "the text")
+        if watched and _NOTHING_FOREVER.search(assembly.read_text(encoding="utf-8", errors="replace")):
+            raise EmulatorError("the text: it has a loop with nothing in it that never ends", "endless")
+        link = ["-shared", "-nostdlib", "-o", str(path), str(assembly), str(machine), "-lm"]
+        _run([str(COMPILER), *link, f"-Wl,-rpath,{machine.parent}"], "the text")
 
     path = _kept(folder, f"{stem}.so", make)
     if of_the_user:
@@ -158,8 +158,7 @@ def _users_folder():
     folder = cache_dir() / "emulator"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{os.getpid()}.tmp").touch()
-        (folder / f"{os.getpid()}.tmp").unlink()
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError:  # a home that cannot be written: for this process alone, then
         return Path(tempfile.mkdtemp(prefix="tinyvision-emulator-"))
     return folder
