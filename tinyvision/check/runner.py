@@ -91,9 +91,9 @@ def _watchdog(seconds):
     try:
         yield
     finally:
-        # An exception that was sent but has not arrived must not escape into the checker. It is waited for and not taken
-        # back: taking back leaves CPython 3.11's evaluation loop looking for it, in every thread and for good, and a
-        # function that is traced or profiled afterwards never begins.
+        # An exception that was sent but has not arrived must not escape into the checker. It is waited for, and not
+        # taken back: taking back leaves CPython 3.11's evaluation loop looking for it, in every thread and for good,
+        # and a function that is traced or profiled afterwards never begins.
         while True:
             try:
                 with gate:
