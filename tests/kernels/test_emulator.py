@@ -24,6 +24,7 @@ SUMS = """extern "C" __global__ void sums(const float* x, float* y, int n) {
     if (threadIdx.x == 0) y[blockIdx.x] = tile[0];
 }
 """
+WRITTEN = SUMS[SUMS.index("    tile[threadIdx.x] =") : SUMS.index("  // all are there")]
 HERE = "__syncthreads();  // all are there"
 
 
@@ -49,7 +50,15 @@ def test_a_right_kernel_has_nothing_to_be_seen(built):
         ("y[blockIdx.x] = ", "y[3] = ", "outside", 10, r"thread 0 of block 0 writes y\[3\] in line 10; y has 3"),
         ("int s = 32", "int s = 64", "declared", 7, "thread 0 of block 0 uses number 64 of an array that has fewer"),
         (HERE, "*(float*)0 = 1;", "outside", 5, "writes through a null pointer"),
-        (HERE, "", "unwritten", 7, "thread 0 of block 0 reads number 32 of tile in line 7, which nobody has written"),
+        (
+            HERE, "", "race", 7,
+            "thread 0 of block 0 reads number 32 of tile in line 7, which thread 32 of block 0 writes only later in "
+            r"line 4; nothing says which comes first: between the two, __syncthreads\(\) is missing",
+        ),
+        (
+            "tile[threadIdx.x] =", "if (i < n) tile[threadIdx.x] =", "unwritten", 7,
+            "thread 0 of block 2 reads number 32 of tile in line 7, which nobody has written",
+        ),
         (
             "        __syncthreads();\n", "", "race", 7,
             r"number \d+ of tile in line 7, which thread \d+ of block 0 (wrote|read) in line 7; .*\(\) is missing",
@@ -58,7 +67,8 @@ def test_a_right_kernel_has_nothing_to_be_seen(built):
         ("y[blockIdx.x]", "y[0]", "race", 10, r"thread 0 of block 1 writes y\[0\] .* blocks run in any order"),
         ("y[blockIdx.x] =", "y[blockIdx.x] +=", "unwritten", 10, r"reads y\[0\] in line 10, which nobody has written"),
         (HERE, "if (i < 40) __syncthreads();", "barriers", None, "different barriers: some in line 5, some in line 8"),
-        (HERE, "if (i > 40) return;", "unwritten", 7, "which nobody has written"),
+        (HERE, "if (i > 40) return;", "race", 7, "which thread 32 of block 0 writes only later in line 4"),
+        (WRITTEN, "    while (i > 0);\n    tile[threadIdx.x] = 0;", "unwritten", 7, "which nobody has written"),
         ("s /= 2", "", "endless", None, "has taken 50,000 steps and not ended"),
         (HERE, "float z; y[0] = z;", "text", 5, "used uninitialized"),
         (HERE, "y[0] = 5 / (n - 150);", "division", 5, "divides an integer by zero in line 5"),

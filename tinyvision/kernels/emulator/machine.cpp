@@ -47,6 +47,15 @@ static void yield() {
     _longjmp(scheduler, 1);
 }
 
+[[noreturn]] void written_later(const Stamp& writer) {
+    strcpy(failure.kind, "race");
+    failure.later = failure.wrote = 1;
+    failure.other_thread = writer.thread;
+    failure.other_block = writer.block;
+    failure.other_pc = writer.pc;
+    _longjmp(scheduler, 1);
+}
+
 [[noreturn]] void fail(const char* what) {
     Failure seen = {};
     strcpy(seen.kind, "refused");
@@ -142,6 +151,13 @@ static void pass_barrier() {
     epoch++;
 }
 
+// One thread has read what nobody had written: each of the others goes on to where it waits next, and may write it.
+static void look_for_the_writer() {
+    Fiber* reader = running;
+    for (unsigned i = 0; i < threads && !failure.later; i++)
+        if (&fibers[i] != reader && !fibers[i].done && !fibers[i].barrier) run_fiber(fibers[i]);
+}
+
 static void run_block(int order) {
     begin_block();
     for (long idle = 0;;) {
@@ -151,6 +167,7 @@ static void run_block(int order) {
                 for (unsigned i = first; i < first + 32 && i < threads; i++) {
                     Fiber& fiber = fibers[order == 1 ? threads - 1 - i : i];
                     if (!fiber.done && !fiber.barrier) run_fiber(fiber);
+                    if (failed && !strcmp(failure.kind, "unwritten")) look_for_the_writer();
                     if (failed) return;
                 }
         unsigned waiting = 0, done = 0, line = 0, other = 0;

@@ -49,13 +49,16 @@ struct Failure {
     char kind[16];
     char words[256];
     long number;
-    int array, bytes, writes, wrote;
+    int array, bytes, writes, wrote, later;  // `later`: the other thread writes what was read before
     unsigned thread, other_thread;
     unsigned long block, other_block;
     void *pc, *other_pc;
 };
 
 [[noreturn]] void fail_as(const Failure& failure);
+
+// A thread writes now what the failure says nobody had written: that was no lack, but a race.
+[[noreturn]] void written_later(const Stamp& writer);
 
 // Every lane leaves up to six numbers and goes on when the whole warp has; returns which half of `deposit` holds them.
 int meet(const float* numbers, int count);

@@ -14,7 +14,7 @@ class Failure(ctypes.Structure):
     """As in machine.h."""
 
     _fields_ = [("kind", ctypes.c_char * 16), ("words", ctypes.c_char * 256), ("number", ctypes.c_long),
-                *((n, ctypes.c_int) for n in ("array", "bytes", "writes", "wrote")),
+                *((n, ctypes.c_int) for n in ("array", "bytes", "writes", "wrote", "later")),
                 *((n, ctypes.c_uint) for n in ("thread", "other_thread")),
                 *((n, ctypes.c_ulong) for n in ("block", "other_block")),
                 *((n, ctypes.c_void_p) for n in ("pc", "other_pc"))]  # fmt: skip
@@ -44,7 +44,7 @@ def words(seen: Failure, library: Path, beginning: int, arrays: list, grid: Any,
     if kind == "unaligned":
         return f"{who} {does} {seen.bytes} bytes at {what}{_in(line)}, at an address that is no multiple of that.", line
     other = _who(seen.other_thread, seen.other_block, grid, block)
-    did = "wrote" if seen.wrote else "read"
+    did = "writes only later" if seen.later else "wrote" if seen.wrote else "read"
     if seen.other_block == seen.block:
         why = "nothing says which comes first: between the two, __syncthreads() is missing"
     else:

@@ -30,6 +30,8 @@ static Cell* cleared(Cell* cells, const Range& range, bool written) {
     return cells;
 }
 
+static Cell* read_too_early;  // the first that was read and not written: who writes it?
+
 static bool used;  // since the last launch: what nobody watches costs nothing
 
 static void prepare_arrays() {
@@ -42,7 +44,7 @@ static void prepare_arrays() {
 static bool prepared_block;
 
 bool watching() { return used; }
-void watch_launch() { used = false; }
+void watch_launch() { used = false, read_too_early = nullptr; }
 void watch_block() { prepared_block = false; }
 
 static void prepare() {
@@ -84,6 +86,7 @@ static void look(Cell& cell, Access access, const Failure& seen) {
     if (access != WRITE && !cell.written) {
         Failure unwritten = seen;
         strcpy(unwritten.kind, "unwritten");
+        if (!read_too_early) read_too_early = &cell;
         fail_as(unwritten);
     }
     bool had_writer = cell.writer.pc != nullptr, both_atomic = cell.atomic && access == ATOMIC;
@@ -95,6 +98,7 @@ static void look(Cell& cell, Access access, const Failure& seen) {
         cell.read = true;
         return;
     }
+    if (&cell == read_too_early) written_later(now);
     if (cell.read && !ordered(cell.reader)) race(seen, cell.reader, false);
     if (cell.read_by_others && !ordered(cell.other)) race(seen, cell.other, false);
     cell.read = cell.read_by_others = false;
