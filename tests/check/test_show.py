@@ -50,6 +50,16 @@ def test_colour_only_for_terminals(monkeypatch):
     assert again.getvalue() == plain.getvalue()
 
 
+@pytest.mark.parametrize(("line", "shown"), [(7, "own.py:7"), (None, "own.py")])
+def test_a_place_is_a_line_or_the_file_alone(line, shown, tmp_path):
+    finding = check.Finding("y", "It is wrong.", file="own.py", line=line)
+    report = check.Report("own", [finding], status={"y": "wrong"})
+    report.save(tmp_path / "report.html")
+    assert str(finding) == f"y: It is wrong. ({shown})"
+    assert str(report).split("\n")[-1].strip() == shown
+    assert f"<code>{shown}</code>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_passing_reports_are_short():
     report = check.op("add")
     assert (

@@ -38,6 +38,11 @@ class Picture:
     right: np.ndarray
 
 
+def place(file: str, line: int | None) -> str:
+    """Where something is, as editors read it: "conv.py:12", or the file alone where no line is known."""
+    return f"{file}:{line}" if line else file
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that is wrong.
@@ -59,8 +64,8 @@ class Finding:
     kind: str = "value"
 
     def __str__(self) -> str:
-        place = f" ({os.path.basename(self.file)}:{self.line})" if self.file else ""
-        return f"{self.argument}: {self.message}{place}"
+        where = f" ({place(os.path.basename(self.file), self.line)})" if self.file else ""
+        return f"{self.argument}: {self.message}{where}"
 
     def as_dict(self) -> dict[str, Any]:
         """The finding as plain numbers and strings, for JSON."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .findings import Finding, Outcome
+from .findings import Finding, Outcome, place
 from .show import certainty_words, number, short_path, slice_of
 
 STYLE = """
@@ -84,7 +84,7 @@ def _section(f):
             )
         )
     if f.file:
-        rows.append(("in", f"<code>{html.escape(short_path(f.file))}:{f.line}</code>"))
+        rows.append(("in", f"<code>{html.escape(place(short_path(f.file), f.line))}</code>"))
     table = "".join(f"<tr><td class=dim>{a}</td><td>{b}</td></tr>" for a, b in rows)
     facts = "".join(f"<p>{html.escape(x)}</p>" for x in f.facts)
     return (

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .findings import Finding, Outcome
+from .findings import Finding, Outcome, place
 
 WIDTH = 80
 SHADES = " ░▒▓█"
@@ -141,7 +141,7 @@ def _finding(finding, ink):
     for fact in finding.facts:
         lines += textwrap.wrap(fact, WIDTH, initial_indent="   ", subsequent_indent="   ")
     if finding.file:
-        lines.append("   " + ink("dim", f"{short_path(finding.file)}:{finding.line}"))
+        lines.append("   " + ink("dim", place(short_path(finding.file), finding.line)))
     return lines
 
 
