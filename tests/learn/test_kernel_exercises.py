@@ -22,6 +22,7 @@ MISTAKES = [
     ("cuda_columns", " && w >= 0", "", "reads x[-1]"),
     ("cuda_maxpool_backward", "dx[h * W + w] = sum", "if (sum) dx[h * W + w] = sum", "No thread has written dx[0, 1]"),
     ("cuda_channel_sums", "if (t < half) sums", "if (t < half) __syncthreads(), sums", "different barriers"),
+    ("cuda_channel_sums", "    __syncthreads();\n    for", "    for", "writes only later in line"),
     ("cuda_product", "right[i][x];\n        __syncthreads();", "right[i][x];", "__syncthreads() is missing"),
 ]
 
@@ -52,6 +53,9 @@ def test_a_mistake_is_told(tmp_path, name, old, new, said):
         ("int i =", "int i = ...;  //", "Still missing"),
         ('extern "C"', '#include "/etc/passwd"\nextern "C"', "#include has no place here"),
         ('extern "C"', 'const char* a = "//"; void b() { asm("nop"); }\nextern "C"', "asm has no place here"),
+        (course.exercise("cuda_bias").solution(), 'KERNEL = ""', "defines no kernel add_bias"),
+        (course.exercise("cuda_bias").solution(), 'KERNEL = " \\n"', "defines no kernel add_bias"),
+        ("// the number", "// \\ud800", "half a character"),
         ("add_bias", "bias_added", "defines no kernel add_bias"),
         ("int C, ", "", "must keep its parameters: float* x, float* bias, float* y, int N, int C, int P"),
         ("int c =", "int c = y +", "g++ cannot build it: invalid conversion"),
@@ -65,7 +69,7 @@ def test_a_mistake_is_told(tmp_path, name, old, new, said):
 )
 @needs_compiler
 def test_what_is_no_kernel_of_the_exercise_is_refused(tmp_path, old, new, said):
-    text = course.exercise("cuda_bias").solution().replace(old, new, 1)
+    text = course.exercise("cuda_bias").solution().replace(old, new, 1).replace('= r"""', '= """')
     if said is None:
         text, said = text.replace("x[i] + bias[c]", "x[i] + bias[c] + getpid()"), "It calls getpid, which no GPU has"
     assert said in str(attempt(tmp_path, "cuda_bias", text).findings[0])

@@ -42,7 +42,8 @@ def judge(
 def understood(answer: Any, subject: Any, path: str | Path) -> Any:
     """The answer with "ended" turned into a finding like any other. Raises InternalError."""
     if "crash" in answer:
-        raise InternalError(f"the check of {subject} failed; this is a defect of tinyvision:\n{answer['crash']}")
+        traceback = "\n    ".join(answer["crash"].rstrip().split("\n"))  # only breaks with four blanks are kept as ours
+        raise InternalError(f"the check of {subject} failed; this is a defect of tinyvision:\n    {traceback}")
     if "error" in answer:
         raise InternalError(answer["error"])
     if "ended" in answer:

@@ -97,6 +97,8 @@ def _placed(your):
     file = getattr(your, "__file__", None)
     if file is None:
         return text, _At(None)
+    if not text:  # it is nowhere in particular
+        return text, _At(str(file))
     before, found, _ = Path(file).read_text(encoding="utf-8").partition(text)
     return "\n" * before.count("\n") * bool(found) + text, _At(str(file))
 
@@ -112,7 +114,9 @@ def _complete(text, missing, at):
     holes = [number for number, line in enumerate(bare, 1) if "..." in line]
     if holes:
         lines = f"line {holes[0]}" if len(holes) == 1 else f"lines {', '.join(map(str, holes[:-1]))} and {holes[-1]}"
-        raise _wrong(f"Still missing: {missing}. Replace the ... on {lines}.", at, holes[0])
+        wrong = _wrong(f"Still missing: {missing}. Replace the ... on {lines}.", at, holes[0])
+        wrong.finding = replace(wrong.finding, kind="missing")
+        raise wrong
 
 
 def _in_form(text, name, case, at):

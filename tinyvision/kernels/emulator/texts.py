@@ -45,6 +45,8 @@ def refused(text: str) -> str | None:
     """Why a text from somebody else is not built, or None: it may include no file and hold no machine code.
 
     Only what g++ reads exactly as we do here is let through, for what g++ sees and we do not could be anything."""
+    if re.search(r"[\ud800-\udfff]", text):
+        return "half a character (a lone surrogate) has no place here; no file can hold it"
     if odd := re.search(r"[\0-\x08\v\f\x0e-\x1f]|\r(?!\n)", text):
         return f"the character {odd[0]!r} has no place here"
     bare = without_comments(re.sub(r"\\[ \t]*\r?\n", "", text)).replace("%:", "#")
