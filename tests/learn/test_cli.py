@@ -6,6 +6,7 @@ import pytest
 
 from tinyvision.cli import main
 from tinyvision.learn import course
+from tinyvision.learn.process import Worker
 
 CROPPED = ("PH : PH + H, PW : PW + W", ":H, :W")
 
@@ -43,6 +44,44 @@ def test_init_run_and_the_next_command(learn, tmp_path, monkeypatch):
     assert "Still missing: the number of positions" in " ".join(out.split())
     code, out, _ = learn("init")
     assert "Nothing was changed" in out
+
+
+@pytest.mark.parametrize("name", ["memory_hunt", "bug_hunt_training"])
+def test_a_hunt_is_not_said_to_miss_lines_and_tells_only_how_much_there_is_to_find(learn, place, name):
+    code, out, _ = learn("run", name)
+    said = " ".join(out.split())
+    assert code == 1
+    assert "This is supposed to fail now: no line is missing, but some are wrong, and are yours to find." in said
+    assert f"0 {course.exercise(name).missing}" in said
+    assert "yours to write" not in said
+    assert "Seen:" not in said
+
+
+def test_kernels_with_holes_are_said_to_miss_lines(learn, place):
+    assert "the lines that are missing are yours to write" in " ".join(learn("run", "cuda_bias")[1].split())
+
+
+def test_a_file_that_never_ends_is_named_without_a_line(learn, place):
+    path = place.file(course.exercise("sgd"))
+    path.write_text(path.read_text(encoding="utf-8").replace("...", "0") + "\nwhile True: pass\n", encoding="utf-8")
+    out = learn("diagnose", "sgd")[1]
+    assert "Reading the file took more than 3 seconds" in " ".join(out.split())
+    assert out.rstrip().split("\n")[-1].strip() == "sgd.py"
+
+
+def test_a_defect_of_ours_is_told_with_its_line_breaks(learn, place, monkeypatch):
+    crash = 'Traceback (most recent call last):\n  File "x.py", line 1, in check\nValueError: empty\n\ttab\n'
+    monkeypatch.setattr(Worker, "ask", lambda *a, **k: {"crash": crash})
+    code, _, err = learn("run", "sgd")
+    assert code == 2
+    lines = err.rstrip().split("\n")
+    assert lines[0] == "tinyvision: the check of sgd failed; this is a defect of tinyvision:"
+    assert lines[1:4] == [
+        "    Traceback (most recent call last):",
+        '      File "x.py", line 1, in check',
+        "    ValueError: empty",
+    ]
+    assert "\\n" not in err
 
 
 def test_a_known_mistake_is_first_seen_and_then_named(learn, solve):

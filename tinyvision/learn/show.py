@@ -6,6 +6,7 @@ import sys
 import textwrap
 from typing import Any
 
+from ..check.findings import place
 from . import course
 from .course import Exercise
 from .folder import Folder
@@ -69,11 +70,18 @@ def attempt(one: Exercise, answer: Any, untouched: bool) -> Any:
         lines += [wrap(one.predict, "   You were asked: ", "   "), wrap(one.answer, "   Answer: ", "   ")]
         return "\n".join(lines)
     if untouched:
-        lines += [wrap("This is supposed to fail now: the lines that are missing are yours to write."), ""]
+        lines += [wrap(f"This is supposed to fail now: {_yours(answer)}."), ""]
     lines.append(answer["colour" if in_colour() else "text"])
     if answer.get("spilt"):
         lines += ["", "   printed:", *[f"   | {line[:74]}" for line in answer["spilt"].rstrip().split("\n")[:6]]]
     return "\n".join(lines)
+
+
+def _yours(answer):
+    """What is left to the learner: lines that are not there, or, in a hunt, what is wrong with those that are."""
+    if "missing" in answer["kinds"]:
+        return "the lines that are missing are yours to write"
+    return "no line is missing, but some are wrong, and are yours to find"
 
 
 def took(answer: Any) -> Any:
@@ -91,8 +99,8 @@ def diagnosis(one: Exercise, answer: Any) -> Any:
         lines.append(wrap(name + finding["message"], f" {ink('bad', 'x')} ", "   "))
         lines += [wrap(fact) for fact in finding["facts"]]
         if finding["file"]:
-            place = f"{os.path.basename(finding['file'])}:{finding['line']}"
-            lines.append("   " + ink("dim", place + (f"   {source[:60]}" if source else "")))
+            where = place(os.path.basename(finding["file"]), finding["line"])
+            lines.append("   " + ink("dim", where + (f"   {source[:60]}" if source else "")))
         if finding["certainty"] == "unknown":
             lines.append(wrap("No cause is named without proof. The picture and the hints are the way on."))
         elif finding["certainty"] == "likely":
