@@ -552,6 +552,19 @@ def test_samples_bring_noise_of_their_own():
 # -- on a GPU
 
 
+@pytest.mark.parametrize("labels", [[1.5], ["1"], [True], [None], [[0, 1]], [], [3], [-1], np.array([0.0, 1.0])])
+def test_what_is_no_class_is_refused(labels):
+    generator = Generator(network().eval(), Preprocessing(1, (8, 8), (0.5,), (0.5,)), ["a", "b", "c"], "")
+    with pytest.raises(OptionError, match="labels are whole numbers from 0 to 2, got "):
+        generator.generate(labels)
+
+
+def test_labels_may_be_a_tensor_or_an_array():
+    generator = Generator(network().eval(), Preprocessing(1, (8, 8), (0.5,), (0.5,)), ["a", "b", "c"], "")
+    for labels in ((0, 2), np.array([0, 2]), np.array([0, 2], np.uint8), tv.tensor([0, 2])):
+        assert generator.generate(labels, steps=1).labels.tolist() == [0, 2]
+
+
 @pytest.mark.usefixtures("pretended_gpu")
 def test_training_and_making_on_a_gpu():
     def fitted(device):

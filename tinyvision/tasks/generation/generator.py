@@ -88,9 +88,10 @@ class Generator:
         stop.
 
         Raises OptionError for a class that is none, a seed below 0, and steps that the schedule does not have."""
-        wanted = np.array(labels, np.int64).reshape(-1)
-        if not len(wanted) or ((wanted < 0) | (wanted >= len(self.classes))).any():
-            raise OptionError(f"generate: labels are from 0 to {len(self.classes) - 1}, got {list(labels)[:10]}")
+        given = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+        if not given or not all(is_integer(label) and 0 <= label < len(self.classes) for label in given):
+            raise OptionError(f"generate: labels are whole numbers from 0 to {len(self.classes) - 1}, got {given[:10]}")
+        wanted = np.array(given, np.int64)
         if not is_integer(seed):
             raise OptionError(f"generate: seed is a whole number from 0, got {seed!r}")
         where = next(iter(self.model.buffers())).device
