@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     notes = {"classes": json.dumps(network.classes), "preprocessing": json.dumps(prepared.as_dict())}
     kept = None if _is_keras(out) else notes
     export(network.model, np.zeros((1, prepared.channels, height, width), np.float32), out, metadata=kept)
-    shape = (height, width, prepared.channels) if _is_keras(out) else (prepared.channels, height, width)
+    shape = _as_written(out, (prepared.channels, height, width))
     answer(f"{args.out}: {network.origin}, for pictures {shape}, {out.stat().st_size:,} bytes")
     if _is_keras(out):
         means, deviations = ([round(v, 4) for v in values] for values in (prepared.mean, prepared.std))
@@ -78,6 +78,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _is_keras(out):
     return out.suffix.lower() == ".keras"
+
+
+def _as_written(out, shape):
+    """The inputs (C, H, W) as the written file takes them: Keras has the channels of pictures last."""
+    return (*shape[1:], shape[0]) if _is_keras(out) and len(shape) == 3 else shape
 
 
 def _from_file(args, out):
@@ -98,5 +103,5 @@ def _from_file(args, out):
         raise OptionError(f"{args.what}: the file leaves open for which inputs it is, {shape}; give --image-size")
     words = getattr(model, "metadata", None)  # what an ONNX file says goes on into the next
     export(model, np.zeros((1, *shape), np.float32), out, metadata=None if _is_keras(out) else words)
-    answer(f"{args.out}: {args.what}, for inputs {shape}, {out.stat().st_size:,} bytes")
+    answer(f"{args.out}: {args.what}, for inputs {_as_written(out, shape)}, {out.stat().st_size:,} bytes")
     return 0
