@@ -52,7 +52,7 @@ def test_optimizers_step_over_all_parameters_at_once(name, options, pieces, rng,
         np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize("change", ["float64", "gaps", "another order", "switched off", "no loops"])
+@pytest.mark.parametrize("change", ["float64", "gaps", "another order", "read-only", "switched off", "no loops"])
 def test_other_parameters_are_left_to_the_optimizers_own_step(change, monkeypatch):
     weight = small(np.zeros((2, 3, 4, 5)))
     monkeypatch.setattr(parameters, "ready", lambda: change != "no loops")
@@ -61,6 +61,7 @@ def test_other_parameters_are_left_to_the_optimizers_own_step(change, monkeypatc
         weight = gradient = weight.astype(float)
     if change == "gaps":
         weight = gradient = weight[:, :, ::2]
+    weight.flags.writeable = change != "read-only"
     with kernels.only(*(["adam"] if change == "switched off" else ["sgd"])):
         assert not parameters.applies([weight], [gradient])
         assert change != "switched off" or parameters.applies([weight], [gradient], "adam")

@@ -246,3 +246,17 @@ def test_mistakes(make, named):
 def test_a_group_without_parameters_in_it():
     with pytest.raises(OptionError, match="a group's params are parameters, got int"):
         optim.SGD([{"params": 5}], lr=0.1)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_a_parameter_that_became_read_only_is_refused_before_any_moves(name):
+    first, second = (nn.Parameter(np.ones((4, 5), np.float32)) for _ in range(2))
+    optimizer = getattr(optim, name)([{"params": [first]}, {"params": [second]}], lr=0.1)
+    second.array.flags.writeable = False
+    first.grad, second.grad = tv.ones(4, 5), tv.ones(4, 5)
+    with pytest.raises(OptionError, match=rf"{name}: a parameter \(4, 5\) is read-only"):
+        optimizer.step()
+    assert (first.array == 1).all()
+    second.grad = None  # what is not updated may stay so
+    optimizer.step()
+    assert (first.array != 1).all()

@@ -15,13 +15,13 @@ from .lines import share_out
 def applies(weights: list[Array], others: list[Array], name: str = "sgd") -> bool:
     """Whether the loops are there, and these are float32 without gaps, each of `others` laid out as its weight.
 
-    `name` is that of the switch."""
+    Weights that are read-only are not for them. `name` is that of the switch."""
     if not is_on(name) or not ready() or any(a is None for a in others):
         return False
     if not all(isinstance(a, np.ndarray) and a.dtype == np.float32 for a in (*weights, *others)):
         return False
     alike = all(w.shape == a.shape and lie_alike(w, a) for w, a in zip(weights, others, strict=True))
-    return alike and all(w.flags.c_contiguous or packed(w) for w in weights)
+    return alike and all(w.flags.writeable and (w.flags.c_contiguous or packed(w)) for w in weights)
 
 
 def flat(array: Array) -> Array:
