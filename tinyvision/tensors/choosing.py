@@ -199,10 +199,11 @@ def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Extreme
 def unique(
     x: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
-    """The different numbers of x in order; with `dim`, its different slices. Optionally where each went, and counts."""
+    """The different numbers of x in order; with `dim`, its different slices. Optionally where each went, and counts.
+    A nan is like no other number, and none is like it."""
     array = x.array if dim is not None else x.array.reshape(-1)
     axis = None if dim is None else one_axis("unique", x, dim)
-    values, inverse, counts = np.unique(array, return_inverse=True, return_counts=True, axis=axis)
+    values, inverse, counts = np.unique(array, return_inverse=True, return_counts=True, axis=axis, equal_nan=False)
     inverse = inverse.reshape(x.shape if dim is None else (-1,))
     result = [x.like(np.asarray(values, like=x.array))]
     result += [x.like(np.asarray(inverse, np.int64, like=x.array))] * bool(return_inverse)
