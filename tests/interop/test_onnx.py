@@ -322,6 +322,9 @@ LIES = {
     "an array above its folder": (_external("../../../etc/passwd"), "no file beside the model"),
     "an absolute place": (_external("/etc/passwd"), "no file beside the model"),
     "an array beyond the end": (_external("a.onnx", offset=0, length=10**9), "beyond the end"),
+    "no weight": (lambda p: p.graph.node[0].ClearField("input"), r"Gemm.*: 0 arguments, .* of this kind has 2 to 3"),
+    "an absent weight": (lambda p: p.graph.node[0].input.__setitem__(1, ""), "its argument 2 is absent"),
+    "a rectifier of two": (lambda p: p.graph.node[1].input.append(p.graph.input[0].name), "2 arguments, .* has 1"),
     "nothing at all": (lambda p: p.graph.ClearField("node"), "without nodes"),
 }
 

@@ -230,7 +230,61 @@ def test_a_file_that_lies_is_refused(tmp_path, name):
     assert str(error.value).startswith("net.tflite: ")
 
 
+def test_many_nodes_on_one_array_are_one_parameter(tmp_path):
+    """Each of 300 nodes makes float32 of the same array: there is one of them, and what uses the others uses it."""
+    values = {"x": (1, 8), "half": (numbers(8, 8) / 2).astype(np.float16)}
+    nodes, last = [], "x"
+    for k in range(300):
+        values |= {f"w{k}": (8, 8), f"y{k}": (1, 8)}
+        nodes.append(["DEQUANTIZE", ["half"], [f"w{k}"], None, {}])
+        nodes.append(["FULLY_CONNECTED", [last, f"w{k}"], [f"y{k}"], "FullyConnectedOptions", {}])
+        last = f"y{k}"
+    model = from_tflite(write(tmp_path / "net.tflite", values, nodes, ["x"], [last]))
+    assert [name for name, _ in model.named_parameters()] == ["w0"]
+    y, w = numbers(1, 8), values["half"].astype(np.float32)
+    found = model(tv.tensor(y)).detach().numpy()
+    for _ in range(300):
+        y = y @ w.T
+    assert np.allclose(found, y, rtol=1e-3)
+
+
+def test_arrays_that_grow_are_counted(tmp_path, monkeypatch):
+    path = network(tmp_path / "net.tflite", **in_values(**{"layer/kernel16": numbers(4, 50, 50, 3, dtype=np.float16)}))
+    from_tflite(path)
+    monkeypatch.setattr("tinyvision.interop.tflite_files.SHARED", 1)
+    with pytest.raises(WeightsError, match=r"arrays that become 120,000 bytes of float32 in a file of"):
+        from_tflite(path)
+
+
+def in_inputs(number, *names):
+    return in_node(number, 1, list(names))
+
+
+ARGUMENTS = {
+    "no weight": (in_inputs(1, "x"), "CONV_2D 'a': 1 arguments, where a node of this kind has 2 to 3"),
+    "one too many": (in_inputs(3, "b", "b"), "AVERAGE_POOL_2D 'c': 2 arguments, where a node of this kind has 1"),
+    "an absent picture": (in_inputs(1, None, "layer/kernel"), "its argument 1 is absent"),
+    "an absent weight": (in_inputs(5, "d", None), "its argument 2 is absent"),
+    "half a sum": (in_node(3, slice(0, 4), ["ADD", ["b"], ["c"], None]), "ADD 'c': 1 arguments, .* has 2"),
+    "a sine of two": (in_node(3, slice(0, 4), ["SIN", ["b", "b"], ["c"], None]), "SIN 'c': 2 arguments, .* has 1"),
+    "nothing to join": (in_node(3, slice(0, 4), ["CONCATENATION", [], ["c"], None]), "0 arguments, .* has 1 or more"),
+    "an absent part": (in_node(3, slice(0, 4), ["PACK", ["b", None], ["c"], None]), "its argument 2 is absent"),
+    "a split of nothing": (in_node(3, slice(0, 4), ["SPLIT_V", ["b"], ["c"], None]), "1 arguments, .* has 3"),
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_a_wrong_number_of_arguments_is_refused_when_it_is_read(tmp_path, name):
+    change, message = ARGUMENTS[name]
+    with pytest.raises(WeightsError, match=rf"^net\.tflite: .*{message}"):
+        from_tflite(network(tmp_path / "net.tflite", **change))
+
+
 USES = {
+    "a second result of one": (
+        {"nodes": lambda n: n[3].__setitem__(2, ["x9", "c"]), **in_values(x9=(1, 1, 1, 8))},
+        "'c' is no result of the node that is said to make it",
+    ),
     "a stride of 0": (in_options(1, StrideH=0), "must be positive"),
     "an unknown activation": (in_options(1, FusedActivationFunction=5), "its activation"),
     "shuffled weights": (in_options(5, WeightsFormat=1), "shuffled weights"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -50,7 +51,10 @@ class GraphModel(Module):
     ) -> None:
         super().__init__()
         titles = titles or {}
-        self._nodes, self._fixed = list(nodes), fixed
+        self._nodes, self._fixed, self._titles = list(nodes), fixed, titles
+        absent = {value for value, known in fixed.items() if known is None}
+        for node in self._nodes:
+            _require_arguments(node, self.readers[node.kind], [value not in absent for value in node.inputs])
         self._inputs, self._outputs = tuple(inputs), tuple(outputs)
         self.input_names = tuple(str(titles.get(value, value)) for value in inputs)
         self.output_names = tuple(str(titles.get(value, value)) for value in outputs)
@@ -88,16 +92,41 @@ class GraphModel(Module):
         for value, x in zip(self._inputs, inputs, strict=True):
             known[value] = x if isinstance(x, Variable) else Tensor(x)
         for node, done in zip(self._nodes, self._done_with, strict=True):
+            self._require_made(known, node.inputs, node.name)
             results = self.readers[node.kind](node, *(known[v] for v in node.inputs), training=self.training)
             results = results if isinstance(results, tuple) else (results,)
             known.update(zip(node.outputs, results, strict=False))
             for value in done:  # what nobody needs any more is not kept: a graph may be long
                 if value not in self._places and value not in self._fixed and value not in self._outputs:
                     known.pop(value, None)
+        self._require_made(known, self._outputs, "the graph's outputs")
         outputs = tuple(known[value] for value in self._outputs)
         outputs = tuple(o if isinstance(o, Variable) else Tensor(plain(o)) for o in outputs)
         return outputs if len(outputs) > 1 else outputs[0]
 
+    def _require_made(self, known, values, what):
+        """A file may promise more results of a node than nodes of its kind have."""
+        lost = [value for value in values if value not in known]
+        if lost:
+            name = str(self._titles.get(lost[0], lost[0]))
+            raise WeightsError(f"{what}: {name[:60]!r} is no result of the node that is said to make it")
+
     def extra_repr(self) -> str:
         """How many nodes, and what goes in."""
         return f"{len(self._nodes)} nodes, inputs {', '.join(self.input_names)}"
+
+
+def _require_arguments(node, reader, given):
+    """Raise WeightsError unless a node has the arguments that its reader takes; given: for each, whether it is there.
+
+    A reader is `reader(node, x, weight, bias=None, training=False)`: what has a default may be absent."""
+    takes = [p for p in inspect.signature(reader).parameters.values() if p.name not in ("node", "training")]
+    places = [p for p in takes if p.kind is p.POSITIONAL_OR_KEYWORD]
+    least, any_number = sum(p.default is p.empty for p in places), any(p.kind is p.VAR_POSITIONAL for p in takes)
+    if len(given) < least or (len(given) > len(places) and not any_number):
+        most = "or more" if any_number else f"to {len(places)}" if len(places) > least else ""
+        takes_words = " ".join(filter(None, (str(least), most)))
+        raise WeightsError(f"{node.name}: {len(given)} arguments, where a node of this kind has {takes_words}")
+    absent = [k for k, there in enumerate(given) if not there and (k < least or k >= len(places))]
+    if absent:
+        raise WeightsError(f"{node.name}: its argument {absent[0] + 1} is absent, which a node of this kind needs")

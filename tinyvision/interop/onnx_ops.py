@@ -53,13 +53,28 @@ def tensor(value: Any, like: Any = None) -> Any:
 
 
 def _pointwise(op, integers=None):
-    def reader(node, *arguments, training=False):
+    def compute(*arguments):
         if not any(map(is_number, arguments)) and integers is not None:
             return integers(*map(plain, arguments))
         like = next((a for a in arguments if isinstance(a, Variable)), None)
         return op(*(tensor(a, like) for a in arguments))
 
-    return reader
+    return compute
+
+
+def _of_one(op, integers=None):
+    compute = _pointwise(op, integers)
+    return lambda node, x, training=False: compute(x)
+
+
+def _of_two(op, integers=None):
+    compute = _pointwise(op, integers)
+    return lambda node, a, b, training=False: compute(a, b)
+
+
+def _of_any(op, integers=None):
+    compute = _pointwise(_folded(op), _folded(integers))
+    return lambda node, first, *others, training=False: compute(first, *others)
 
 
 def _folded(op):
@@ -81,18 +96,18 @@ def _toward_zero(a, b):
 
 READERS.update(
     {
-        "Add": _pointwise(F.add, np.add),
-        "Sub": _pointwise(F.sub, np.subtract),
-        "Mul": _pointwise(F.mul, np.multiply),
-        "Div": _pointwise(F.div, _toward_zero),
-        "Pow": _pointwise(F.power_of, np.power),
-        "Max": _pointwise(_folded(F.maximum), _folded(np.maximum)),
-        "Min": _pointwise(_folded(F.minimum), _folded(np.minimum)),
-        "Sum": _pointwise(_folded(F.add), _folded(np.add)),
-        "MatMul": _pointwise(F.matmul),
-        "Neg": _pointwise(lambda x: F.mul(x, tensor(-1.0, x)), np.negative),
-        "Sqrt": _pointwise(lambda x: F.power(x, exponent=0.5)),
-        "Reciprocal": _pointwise(lambda x: F.power(x, exponent=-1)),
+        "Add": _of_two(F.add, np.add),
+        "Sub": _of_two(F.sub, np.subtract),
+        "Mul": _of_two(F.mul, np.multiply),
+        "Div": _of_two(F.div, _toward_zero),
+        "Pow": _of_two(F.power_of, np.power),
+        "Max": _of_any(F.maximum, np.maximum),
+        "Min": _of_any(F.minimum, np.minimum),
+        "Sum": _of_any(F.add, np.add),
+        "MatMul": _of_two(F.matmul),
+        "Neg": _of_one(lambda x: F.mul(x, tensor(-1.0, x)), np.negative),
+        "Sqrt": _of_one(lambda x: F.power(x, exponent=0.5)),
+        "Reciprocal": _of_one(lambda x: F.power(x, exponent=-1)),
     }
 )
 for _kind in [
@@ -117,12 +132,12 @@ for _kind in [
     "Softplus",
     "Mish",
 ]:
-    READERS[_kind] = _pointwise(getattr(F, _kind.lower()))
-READERS["HardSwish"] = _pointwise(F.hardswish)
+    READERS[_kind] = _of_one(getattr(F, _kind.lower()))
+READERS["HardSwish"] = _of_one(F.hardswish)
 
 
 @reads("Identity", "Dropout")
-def _identity(node, x, *others, training=False):
+def _identity(node, x, ratio=None, mode=None, training=False):
     return x
 
 
@@ -253,13 +268,20 @@ def _global_max(node, x, training=False):
     return F.max(x, axis=tuple(range(2, len(x.shape))), keepdims=True)
 
 
-@reads("Resize", "Upsample")
-def _resize(node, x, *sizes, training=False):
-    given = [s for s in (sizes if node.kind == "Upsample" else sizes[1:]) if s is not None and plain(s).size]
+@reads("Upsample")
+def _upsample(node, x, scales=None, training=False):
+    """What became Resize: the scales were an attribute first, an argument later."""
+    return _resize(node, x, None, np.array(node.get("scales", []), np.float32) if scales is None else scales)
+
+
+@reads("Resize")
+def _resize(node, x, region=None, scales=None, sizes=None, training=False):
+    """The region is for a way of resizing that is not known here."""
+    given = [s for s in (scales, sizes) if s is not None and plain(s).size]
     H, W = x.shape[2:]
     scales, size = None, None
-    if node.kind == "Upsample" and not given:
-        given = [np.array(node.get("scales"), np.float32)]
+    if not given or plain(given[-1]).size < 2:
+        raise WeightsError(f"{node.name}: it does not say to which size")
     if plain(given[-1]).dtype.kind == "f":
         factors = [float(v) for v in plain(given[-1]).reshape(-1)][-2:]
         size, scales = (int(np.floor(H * factors[0])), int(np.floor(W * factors[1]))), tuple(factors)
@@ -354,9 +376,10 @@ def _where(node, condition, a, b, training=False):
 
 for _kind, _compare in {
     "Equal": np.equal, "Greater": np.greater, "Less": np.less, "GreaterOrEqual": np.greater_equal,
-    "LessOrEqual": np.less_equal, "And": np.logical_and, "Or": np.logical_or, "Not": np.logical_not,
+    "LessOrEqual": np.less_equal, "And": np.logical_and, "Or": np.logical_or,
 }.items():  # fmt: skip
-    READERS[_kind] = lambda node, *a, training=False, compare=_compare: compare(*map(plain, a))
+    READERS[_kind] = lambda node, a, b, training=False, *, compare=_compare: compare(plain(a), plain(b))
+READERS["Not"] = lambda node, x, training=False: np.logical_not(plain(x))
 
 
 # -- reductions

@@ -146,7 +146,8 @@ def _transpose(node, x, training=False):
 
 
 @reads("Concat")
-def _concat(node, *arrays, training=False):
+def _concat(node, first, *others, training=False):
+    arrays = [first, *others]
     if not any(isinstance(a, Variable) for a in arrays):
         return np.concatenate([np.atleast_1d(plain(a)) for a in arrays], axis=node.get("axis"))
     return F.concatenate(*map(tensor, arrays), axis=node.get("axis"))

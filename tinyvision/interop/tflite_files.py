@@ -139,6 +139,8 @@ def _graph(tflite, model, size, known):
         raise WeightsError(f"nodes that are not known here: {', '.join(unknown)[:400]}")
     arrays = _arrays(model, graph, places, size)
     _check_order(nodes, inputs, outputs, arrays, places)
+    nodes, same = _folded(nodes, arrays, size)
+    outputs = [same.get(number, number) for number in outputs]
     return Graph(nodes, places, arrays, inputs, outputs, _text(model.Description()))
 
 
@@ -279,3 +281,26 @@ def _check_order(nodes, inputs, outputs, arrays, places):
         raise WeightsError(f"the output {places[lost[0]].name[:60]!r} is made by no node")
     if min(inputs, default=0) < 0:
         raise WeightsError("an input without a value")
+
+
+def _folded(nodes, arrays, size):
+    """(the nodes without those that only say how an array is kept, in float16 or sparse; {their results: the values
+    that these are}). However many make numbers of one array, they are one array, and a Parameter of it is one."""
+    left, same, made, total = [], {}, {}, 0
+    for node in nodes:
+        node.inputs = [same.get(number, number) for number in node.inputs]
+        if node.kind not in ("DEQUANTIZE", "DENSIFY") or not node.inputs or node.inputs[0] not in arrays:
+            left.append(node)
+            continue
+        number, result = node.inputs[0], node.outputs[0]
+        array = arrays[number]
+        if node.kind == "DENSIFY" or array.dtype == np.float32:
+            same[result] = number  # the arrays are whole, and of their dtype, since they were read
+        elif number in made:
+            same[result] = made[number]
+        else:
+            total += array.size * 4
+            if total > SHARED * size:
+                raise WeightsError(f"arrays that become {total:,} bytes of float32 in a file of {size:,}")
+            arrays[result], made[number] = array.astype(np.float32), result
+    return left, same

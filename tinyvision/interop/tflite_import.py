@@ -48,10 +48,9 @@ class TFLiteModel(GraphModel):
     readers = READERS
 
     def __init__(self, graph: Graph) -> None:
-        nodes = _folded(graph)
         fixed: dict[int, Any] = {-1: None}
         learnt = {}
-        for number, roles in _roles(graph, nodes).items():
+        for number, roles in _roles(graph).items():
             array = _arranged(graph, number, graph.arrays[number], roles)
             if array.dtype.kind != "f":
                 fixed[number] = array
@@ -60,7 +59,7 @@ class TFLiteModel(GraphModel):
             else:
                 learnt[number] = Parameter(Tensor(array))
         titles = {number: place.name or f"value{number}" for number, place in enumerate(graph.places)}
-        super().__init__(nodes, graph.inputs, graph.outputs, fixed, learnt, titles)
+        super().__init__(graph.nodes, graph.inputs, graph.outputs, fixed, learnt, titles)
         self.description = graph.description
         self.input_shapes = tuple(_sides(graph.places[number].shape) for number in graph.inputs)
 
@@ -68,22 +67,10 @@ class TFLiteModel(GraphModel):
 _LEARNT = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "PRELU")
 
 
-def _folded(graph):
-    """The nodes without those that only say how an array is kept: in float16, or sparse."""
-    left = []
-    for node in graph.nodes:
-        if node.kind in ("DEQUANTIZE", "DENSIFY") and node.inputs and node.inputs[0] in graph.arrays:
-            dtype = np.float32 if node.kind == "DEQUANTIZE" else graph.arrays[node.inputs[0]].dtype
-            graph.arrays[node.outputs[0]] = graph.arrays[node.inputs[0]].astype(dtype)
-        else:
-            left.append(node)
-    return left
-
-
-def _roles(graph, nodes):
+def _roles(graph):
     """{array: {(kind of node, which of its arguments)}} for all arrays that are used."""
     roles: dict[int, set[tuple[str, int]]] = {number: set() for number in graph.outputs if number in graph.arrays}
-    for node in nodes:
+    for node in graph.nodes:
         for place, number in enumerate(node.inputs):
             if number in graph.arrays:
                 roles.setdefault(number, set()).add((node.kind, place))

@@ -76,7 +76,7 @@ def _aligned(arguments):
 
 
 def _pointwise(op, of_integers=None):
-    def reader(node, *arguments, training=False):
+    def compute(node, *arguments):
         if not any(map(is_number, arguments)):
             if of_integers is None:
                 raise WeightsError(f"{node.name}: this is known for floating-point numbers only")
@@ -84,32 +84,42 @@ def _pointwise(op, of_integers=None):
         like = next((a for a in arguments if isinstance(a, Variable)), None)
         return after(node, op(*_aligned([tensor(a, like) for a in arguments])))
 
-    return reader
+    return compute
+
+
+def _of_one(op, of_integers=None):
+    general = _pointwise(op, of_integers)
+    return lambda node, x, training=False: general(node, x)
+
+
+def _of_two(op, of_integers=None):
+    general = _pointwise(op, of_integers)
+    return lambda node, a, b, training=False: general(node, a, b)
 
 
 READERS.update(
     {
-        "ADD": _pointwise(F.add, np.add),
-        "SUB": _pointwise(F.sub, np.subtract),
-        "MUL": _pointwise(F.mul, np.multiply),
-        "DIV": _pointwise(F.div),
-        "FLOOR_DIV": _pointwise(lambda a, b: F.steps(F.div(a, b), how="floor"), np.floor_divide),
-        "POW": _pointwise(F.power_of, np.power),
-        "MAXIMUM": _pointwise(F.maximum, np.maximum),
-        "MINIMUM": _pointwise(F.minimum, np.minimum),
-        "SQUARED_DIFFERENCE": _pointwise(lambda a, b: F.power(F.sub(a, b), exponent=2)),
-        "NEG": _pointwise(lambda x: F.mul(x, tensor(-1.0, x)), np.negative),
-        "SQUARE": _pointwise(lambda x: F.mul(x, x)),
-        "SQRT": _pointwise(lambda x: F.power(x, exponent=0.5)),
-        "RSQRT": _pointwise(lambda x: F.power(x, exponent=-0.5)),
-        "LOGISTIC": _pointwise(F.sigmoid),
-        "HARD_SWISH": _pointwise(F.hardswish),
-        "RELU_N1_TO_1": _pointwise(_FUSED[2]),
-        "RELU_0_TO_1": _pointwise(lambda x: F.clamp(x, low=0.0, high=1.0)),
+        "ADD": _of_two(F.add, np.add),
+        "SUB": _of_two(F.sub, np.subtract),
+        "MUL": _of_two(F.mul, np.multiply),
+        "DIV": _of_two(F.div),
+        "FLOOR_DIV": _of_two(lambda a, b: F.steps(F.div(a, b), how="floor"), np.floor_divide),
+        "POW": _of_two(F.power_of, np.power),
+        "MAXIMUM": _of_two(F.maximum, np.maximum),
+        "MINIMUM": _of_two(F.minimum, np.minimum),
+        "SQUARED_DIFFERENCE": _of_two(lambda a, b: F.power(F.sub(a, b), exponent=2)),
+        "NEG": _of_one(lambda x: F.mul(x, tensor(-1.0, x)), np.negative),
+        "SQUARE": _of_one(lambda x: F.mul(x, x)),
+        "SQRT": _of_one(lambda x: F.power(x, exponent=0.5)),
+        "RSQRT": _of_one(lambda x: F.power(x, exponent=-0.5)),
+        "LOGISTIC": _of_one(F.sigmoid),
+        "HARD_SWISH": _of_one(F.hardswish),
+        "RELU_N1_TO_1": _of_one(_FUSED[2]),
+        "RELU_0_TO_1": _of_one(lambda x: F.clamp(x, low=0.0, high=1.0)),
     }
 )
 for _name in ("relu", "relu6", "tanh", "elu", "exp", "log", "abs", "sin", "cos"):
-    READERS[_name.upper()] = _pointwise(getattr(F, _name))
+    READERS[_name.upper()] = _of_one(getattr(F, _name))
 
 
 @reads("LEAKY_RELU")

@@ -76,8 +76,9 @@ def _transpose(node, x, order, training=False):
 
 
 @reads("CONCATENATION")
-def _concatenation(node, *arrays, training=False):
-    axis = _axis(node, arrays[0], node.get("Axis", 0))
+def _concatenation(node, first, *others, training=False):
+    arrays = [first, *others]
+    axis = _axis(node, first, node.get("Axis", 0))
     if not any(map(is_number, arrays)):
         return np.concatenate([plain(a) for a in arrays], axis=axis)
     arrays = [tensor(a) for a in arrays]
@@ -85,8 +86,9 @@ def _concatenation(node, *arrays, training=False):
 
 
 @reads("PACK")
-def _pack(node, *arrays, training=False):
-    axis = node.get("Axis", 0) % (len(arrays[0].shape) + 1)
+def _pack(node, first, *others, training=False):
+    arrays = [first, *others]
+    axis = node.get("Axis", 0) % (len(first.shape) + 1)
     if not any(map(is_number, arrays)):
         return np.stack([plain(a) for a in arrays], axis=axis)
     rows = []
@@ -103,14 +105,18 @@ def _unpack(node, x, training=False):
     return tuple(_taken(x, (*[slice(None)] * axis, k)) for k in range(len(node.outputs)))
 
 
-@reads("SPLIT", "SPLIT_V")
-def _split(node, *given, training=False):
-    """SPLIT takes (axis, x), SPLIT_V (x, sizes, axis)."""
-    x, axis = (given[1], given[0]) if node.kind == "SPLIT" else (given[0], given[2])
+@reads("SPLIT")
+def _split(node, axis, x, training=False):
+    return _split_v(node, x, None, axis)
+
+
+@reads("SPLIT_V")
+def _split_v(node, x, sizes, axis, training=False):
+    """sizes: of the parts, one of them -1 for the rest; None for equal ones."""
     (axis,) = integers(axis)
     axis, count = _axis(node, x, axis), len(node.outputs)
     length = _shape_of(x)[axis]
-    sizes = [length // count] * count if node.kind == "SPLIT" else integers(given[1])
+    sizes = [length // count] * count if sizes is None else integers(sizes)
     sizes = [length - sum(n for n in sizes if n >= 0) if n == -1 else n for n in sizes]
     if sum(sizes) != length or min(sizes) < 0 or len(sizes) != count:
         raise ShapeError(f"{node.name}: {length} places in {count} parts {sizes}")
