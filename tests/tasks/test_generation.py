@@ -500,6 +500,28 @@ def test_the_newest_run_that_makes_pictures_is_found(trained, tmp_path, capsys):
     assert "looks at pictures and makes none" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["q.png", "q.gif"])
+def test_a_folder_in_the_place_of_one_file_leaves_no_half_of_the_pair(trained, name, tmp_path, capsys):
+    (tmp_path / name).mkdir()
+    assert call("generate", "--model", trained[1], "--count", 1, "--steps", 2, "--save", "q.png", "--overwrite") == 2
+    assert f"{name} is a folder; --save names another" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["q.png", "q.gif"])
+def test_what_cannot_be_written_at_the_end_leaves_both_files_as_they_were(trained, name, tmp_path, monkeypatch, capsys):
+    from tinyvision.tasks.generation.generator import Generated
+
+    def taken(self, made=Generated.animation):
+        (tmp_path / name).mkdir()  # while pictures were made
+        return made(self)
+
+    monkeypatch.setattr(Generated, "animation", taken)
+    assert call("generate", "--model", trained[1], "--count", 1, "--steps", 2, "--save", "q.png") == 2
+    assert f"cannot write {name}: it is a folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_stopping_leaves_no_file(trained, tmp_path, monkeypatch):
     def interrupted(self):
         raise KeyboardInterrupt

@@ -73,9 +73,11 @@ def run(args: argparse.Namespace) -> int:
     labels = [generator.label_of(name) for name in args.classes or generator.classes]
     labels = [labels[number % len(labels)] for number in range(args.count)]
     made = generator.generate(labels, args.seed, args.steps or STEPS)
-    for path, content in ((sheet, made.sheet()), (animation, made.animation())):
-        with atomic_write(path) as file:
+    contents = made.sheet(), made.animation()
+    with atomic_write(sheet) as first, atomic_write(animation) as second:
+        for file, content in zip((first, second), contents, strict=True):
             file.write(content)
+            file.flush()  # a full disk shows here, before either has taken its name
     if args.json:
         pictures = [
             {"class": made.classes[asked], "recognised": made.classes[seen]}
@@ -98,6 +100,9 @@ def _files(args: argparse.Namespace) -> tuple[Path, Path]:
         raise OptionError(f"--save {printable(text)}: its folder does not exist")
     animation = sheet.with_suffix(".gif")
     for path in (sheet, animation):
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no file"
+            raise OptionError(f"{printable(path)} is {what}; --save names another")
         if path.exists() and not args.overwrite:
             raise OptionError(f"{printable(path)} exists already; --overwrite replaces it, --save names another")
     return sheet, animation
