@@ -326,7 +326,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path):
     description, settings = room.plan(tasks.Options(data="coco", root="data", image_size=48))
     parts = room.open(description, Opening(None, 0, False, 10**6, Reporter()))
     with random.use(random.stream(0, "init")):
-        model = room.begin(description)
+        model = room.begin(description, parts)
 
     def stop(row):
         raise KeyError

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ from tinyvision.tasks.generation import (
 from tinyvision.tasks.generation import room as generation_room
 from tinyvision.tasks.generation.memory import neighbours
 from tinyvision.tasks.generation.samples import noise_of
+from tinyvision.tasks.room import Opening
+from tinyvision.train.console import Reporter
 from tinyvision.train.history import History
 from tinyvision.train.preprocessing import Preprocessing
 
@@ -343,6 +346,57 @@ def pictures(tmp_path):
     return tmp_path / "pictures"
 
 
+def opened(pictures):
+    """(description, parts) of the folder of pictures, a quarter of the training pictures held back."""
+    description, _ = tasks.room("generation").plan(
+        tasks.Options(data="folder", root=str(pictures), image_size=8, val=0.25)
+    )
+    return description, tasks.room("generation").open(description, Opening(None, 3, False, 64, Reporter()))
+
+
+def test_the_judge_learns_from_the_training_pictures_that_were_read_and_from_no_others(quick, pictures):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generation_room, "_EPOCH", 90)
+        description, parts = opened(pictures)
+    assert len(parts.train) == 90
+    shutil.rmtree(pictures)  # whatever limit they were read under, they are not read again under another
+    learned = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generation_room, "fit", lambda judge, data, **settings: learned.extend(data))
+        tasks.room("generation").begin(description, parts)
+    trained, held = ({x.tobytes() for x in part.x} for part in (parts.train, parts.val))
+    assert len(held) == 10
+    assert {x.tobytes() for x, _ in learned} == trained
+    assert not trained & held
+    assert len(learned) == len(trained) == 30  # each once, however often it comes in an epoch
+
+
+def test_repeats_are_not_counted_as_pictures(quick, pictures, capsys):
+    command = ["train", "--task", "generation", "--data", "folder", "--root", pictures / "train", "--image-size", 8]
+    command += ["--val", 0, "--epochs", 1, "--batch-size", 32, "--threads", 1, "--run", "run"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generation_room, "_EPOCH", 80)
+        patch.setattr(generation_room, "fit", lambda *judge, **settings: None)
+        patch.setattr("tinyvision.train.report._curves", lambda *history: "")
+        assert call(*command) == 0
+        assert "on 40 images of folder, each 2 times an epoch, cpu" in capsys.readouterr().err
+        notes = train.load_checkpoint("run/last.safetensors").notes
+        assert (notes["images"], notes["times"], notes["steps"]) == (40, 2, 3)
+        assert call("info", "run/best.safetensors") == 0
+        assert "data:     folder, 40 training images, each 2 times an epoch\n" in capsys.readouterr().out
+
+        older = train.load_checkpoint("run/last.safetensors")  # these counted repeats, and can be gone on with
+        del older.notes["times"]
+        older.notes["images"] = 80
+        older.save("run/last.safetensors")
+        assert call("train", "--resume", "run", "--epochs", 1, "--threads", 1) == 0
+    older.notes["images"] = 70
+    older.save("run/last.safetensors")
+    capsys.readouterr()
+    assert call("train", "--resume", "run", "--epochs", 1, "--threads", 1) == 2
+    assert "begun with 70 training images" in capsys.readouterr().err
+
+
 def test_a_stopped_run_goes_on_bit_for_bit(quick, pictures, tmp_path):
     command = ["train", "--task", "generation", "--data", "folder", "--root", pictures, "--image-size", 8, "--quiet"]
     command += ["--epochs", 2, "--batch-size", 8, "--threads", 1, "--save-every", 0]
@@ -563,6 +617,7 @@ def test_samples_bring_noise_of_their_own():
     images = [(np.full((8, 8, 1), value, np.uint8), 0) for value in (0, 255)]
     plain, judged = Samples(images, preprocessing, times=3), Samples(images, preprocessing, noise=True)
     assert len(plain) == 6
+    assert (len(plain.once()), plain.once().labels.tolist(), len(plain)) == (2, [0, 0], 6)
     assert (plain[4][0] == -1).all()
     assert (plain[5][0] == 1).all()
     x, (label, noise) = judged[1]

@@ -265,7 +265,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path):
     description, settings = room.plan(tasks.Options(data="folder", root="data", image_size=32))
     parts = room.open(description, opening())
     with random.use(random.stream(0, "init")):
-        model = room.begin(description)
+        model = room.begin(description, parts)
 
     def stop(row):
         raise KeyError

@@ -114,12 +114,14 @@ def _file(path: Path, as_json: bool) -> int:
 
 def _print_checkpoint(checkpoint: Any) -> None:
     from ..train import History
+    from ..train.inspection import in_words
 
     notes, progress = checkpoint.description, checkpoint.progress
     if isinstance(notes.get("model"), dict):
         answer(f"network:  {notes['model'].get('name')}")
     if isinstance(notes.get("data"), dict):
-        answer(f"data:     {notes['data'].get('name')}, {checkpoint.notes.get('images', 0):,} training images")
+        images, times = checkpoint.notes.get("images", 0), checkpoint.notes.get("times", 1)
+        answer(f"data:     {notes['data'].get('name')}, {in_words(images, times, 'training images')}")
     if notes.get("classes"):
         names = [str(name) for name in notes["classes"]]
         answer(f"classes:  {len(names)}: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}")

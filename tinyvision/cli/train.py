@@ -32,8 +32,9 @@ bit for bit what the run would have computed without a stop, given the same numb
 compiled loops (pip install "tinyvision[fast]") or none, as it was begun; any number of processes goes on with any
 other's run, and a line says what differs.
 
-The best epoch is chosen by its accuracy on training images that are held back (--val); test images are used
-once, at the end, so the test accuracy is that of pictures on which nothing was learned or chosen."""
+The best epoch is chosen by its score (accuracy, or the task's own metric) on training images that are held back
+(--val); test images are used once, at the end, so the test score is that of pictures on which nothing was
+learned or chosen."""
 
 _SETTINGS = (
     "epochs",
@@ -228,7 +229,7 @@ def _find_lr(args: argparse.Namespace, where: Any, settings: dict[str, Any]) -> 
     plan = _new(args, settings)
     parts = _open_parts(args, plan)
     with random.use(random.stream(plan.seed, "init")):
-        model = plan.room.begin(plan.description)
+        model = plan.room.begin(plan.description, parts)
     chosen = {k: v for k, v in plan.settings.items() if k not in ("lr", *_NOT_SEARCHED_WITH)}
     task = plan.room.task(plan.description)
     log = None if args.quiet else "auto"
@@ -366,7 +367,7 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
         tensorboard.require()
     parts = _open_parts(args, plan)
     with random.use(random.stream(plan.seed, "init")):
-        model = plan.room.build(plan.description) if plan.resume else plan.room.begin(plan.description)
+        model = plan.room.build(plan.description) if plan.resume else plan.room.begin(plan.description, parts)
     task = plan.room.task(plan.description)
     fresh = plan.folder is None
     name = plan.description["data"]["name"]
@@ -441,6 +442,7 @@ def _events(args: argparse.Namespace, folder: Path, plan: _Plan) -> Any:
 def _headline(parts: Any, model: Any, plan: _Plan, where: Any, folder: Path) -> str:
     from .. import get_num_threads
     from ..distributed import world_size
+    from ..train.inspection import images_of, in_words
 
     name, data = plan.description["model"]["name"], plan.description["data"]["name"]
     count = get_num_threads()
@@ -451,7 +453,7 @@ def _headline(parts: Any, model: Any, plan: _Plan, where: Any, folder: Path) -> 
     held = f" ({len(parts.val):,} more for validation)" if parts.val is not None else ""
     return (
         f"{'going on with' if plan.resume else 'training'} {name} ({count:,} parameters) on "
-        f"{len(parts.train):,} images of {data}{held}, {place}, in {folder}"
+        f"{in_words(*images_of(parts.train), f'images of {data}')}{held}, {place}, in {folder}"
     )
 
 

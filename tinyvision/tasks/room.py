@@ -122,8 +122,8 @@ class Room(ABC):
     def build(self, description: dict[str, Any]) -> Module:
         """The network of a description, with random weights. Raises CheckpointError for a damaged one."""
 
-    def begin(self, description: dict[str, Any]) -> Module:
-        """The same for a new run, where parts of it may have weights of their own."""
+    def begin(self, description: dict[str, Any], parts: Parts) -> Module:
+        """The same for a new run on the data that `open` gave, where parts of it may have weights of their own."""
         return self.build(description)
 
     @abstractmethod

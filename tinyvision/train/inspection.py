@@ -103,9 +103,23 @@ def _first_batch(loader: DataLoader) -> Any:
     return next(few.iter_from(0))
 
 
+def images_of(dataset: Any) -> tuple[int, int]:
+    """(how many images a dataset has, how often each comes in an epoch): one that repeats its images, and is as long as
+    all of them together, says in `times_an_epoch` how often."""
+    times = getattr(dataset, "times_an_epoch", 1)
+    return len(dataset) // times, times
+
+
+def in_words(images: int, times: int, what: str) -> str:
+    """ "1,294 images of digits, each 10 times an epoch"; of once, nothing is said."""
+    return f"{images:,} {what}" + (f", each {times:,} times an epoch" if times != 1 else "")
+
+
 def data_notes(loader: DataLoader) -> dict[str, Any]:
-    """What has to be the same when a run is continued."""
-    return {"images": len(loader.dataset), "steps": len(loader), "shuffle": loader.shuffle}
+    """What has to be the same when a run is continued; "times" only where each image comes more than once an epoch."""
+    images, times = images_of(loader.dataset)
+    repeated = {} if times == 1 else {"times": times}
+    return {"images": images, **repeated, "steps": len(loader), "shuffle": loader.shuffle}
 
 
 def how_computed(notes: dict[str, Any], beside: dict[str, Any]) -> str:
@@ -126,6 +140,8 @@ def task_notes(task: Task) -> dict[str, str]:
 
 def check_same_data(saved: dict[str, Any], now: dict[str, Any], where: str) -> None:
     """Raise CheckpointError if a run is to be continued with other data than it was begun with."""
+    if "times" not in saved:  # older checkpoints count an image as often as it comes
+        now = {**now, "images": now["images"] * now.get("times", 1)}
     for key, words in (("images", "training images"), ("steps", "steps an epoch"), ("shuffle", "shuffle")):
         if saved.get(key) != now[key]:
             raise CheckpointError(

@@ -103,7 +103,7 @@ class DetectionRoom(Room):
         """CentreDetector with random weights."""
         return built(CentreDetector, description["model"].get("options"))
 
-    def begin(self, description: dict[str, Any]) -> Module:
+    def begin(self, description: dict[str, Any], parts: Parts) -> Module:
         """The same, its backbone as published."""
         options = dict(description["model"]["options"])
         return CentreDetector(**options, weights="DEFAULT") if options.get("backbone") else CentreDetector(**options)

@@ -91,8 +91,9 @@ def _distances(judged: GenerationEvaluation, floors: tuple[float, float], what: 
         f"<h2>How far from real pictures</h2>\n<p>The Fréchet distance between the features that a small classifier, "
         f"the judge, finds in pictures and in {count:,} {what}. It learned from the training pictures, and so did the "
         f"network: what both have not seen, neither can miss. All rows are of equally many pictures of the same "
-        f"classes, for of few pictures the distance comes out larger. With other data, or another judge, it is on "
-        f"another scale; compare it with that of the training pictures.</p>\n"
+        f"classes, for of few pictures the distance comes out larger. With other data, or another judge (of a run with "
+        f"another seed, for which other pictures were held back), it is on another scale; compare it with that of the "
+        f"training pictures.</p>\n"
         f"{table(('', 'Fréchet distance', 'class recognised'), rows)}"
     )
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, cast
 
 from ... import random
 from ...data import Digits
-from ...data.images import MAX_PIXELS
 from ...errors import DataError, OptionError
 from ...nn.module import Module
 from ...train import Classification, fit, image_folders
@@ -91,14 +90,16 @@ class GenerationRoom(Room):
         """The network with random weights, its judge as well."""
         return built(Diffusion, description["model"].get("options"))
 
-    def begin(self, description: dict[str, Any]) -> Module:
-        """The same, with a judge that has learned the classes from the training pictures, and so has an opinion."""
+    def begin(self, description: dict[str, Any], parts: Parts) -> Module:
+        """The same, with a judge that has learned the classes from the training pictures, and so has an opinion. It has
+        seen none of those that judge an epoch, whether they are held back or a folder of their own."""
         model = Diffusion(**description["model"]["options"])
-        notes, preprocessing = description["data"], Preprocessing.from_dict(description["input"])
-        pictures = Samples(_parts(notes["name"], notes["root"], MAX_PIXELS)[0], preprocessing)
-        with random.use(random.stream(0, "judge")):  # one for all seeds, so that their figures are by one measure
-            judge = Judge(preprocessing.channels, len(description["classes"]))
-        fit(judge, pictures, task=Classification(), log=None, **_JUDGE)
+        # Every run's judge begins with these weights and learns in this order, whatever the run's seed. But the seed
+        # says which pictures are held back: only of data with a val/, or with --val 0, do runs of different seeds have
+        # the same judge (with the same threads and loops: others round the last bits differently).
+        with random.use(random.stream(0, "judge")):
+            judge = Judge(model.shape[0], len(description["classes"]))
+        fit(judge, parts.train.once(), task=Classification(), log=None, **_JUDGE)
         model.judge = kept(judge)
         return model
 

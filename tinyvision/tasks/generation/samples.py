@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ class Samples(Dataset):
     """A dataset of (picture, label), read into memory, as (float32 (C, H, W), label).
 
     x, labels   all pictures float32 (N, C, H, W) and their labels (N,)
-    times   how often each picture comes in an epoch
+    times   how often each picture comes in an epoch; kept as `times_an_epoch`, which keeps repeats from being counted
+            as pictures
     noise   items are (picture, (label, noise)) instead: with the noise that a picture of that class is to be made of,
             always the same"""
 
@@ -24,11 +26,17 @@ class Samples(Dataset):
         items = [dataset[index] for index in range(len(dataset))]
         self.x = np.stack([as_input(resized(image, preprocessing.size), preprocessing) for image, _ in items])
         self.labels = np.array([label for _, label in items], np.int64)
-        self.times, self.noise = times, noise
+        self.times_an_epoch, self.noise = times, noise
         self.classes = dataset_classes(dataset) or dataset_classes(getattr(dataset, "dataset", None))
 
+    def once(self) -> Samples:
+        """The same pictures, each once an epoch."""
+        same = copy.copy(self)
+        same.times_an_epoch = 1
+        return same
+
     def __len__(self) -> int:
-        return len(self.x) * self.times
+        return len(self.x) * self.times_an_epoch
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, Any]:
         place = self._index(index) % len(self.x)

@@ -107,7 +107,7 @@ class SegmentationRoom(Room):
         """U-Net with random weights."""
         return built(UNet, description["model"].get("options"))
 
-    def begin(self, description: dict[str, Any]) -> Module:
+    def begin(self, description: dict[str, Any], parts: Parts) -> Module:
         """The same, its backbone as published."""
         options = dict(description["model"]["options"])
         return UNet(**options, weights="DEFAULT") if options.get("backbone") else UNet(**options)
