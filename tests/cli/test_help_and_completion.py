@@ -33,6 +33,11 @@ def test_help_has_examples(name):
     assert {word.partition("=")[0] for words in examples for word in words if word.startswith("-")} <= known
 
 
+def test_help_of_train_says_by_what_an_epoch_is_chosen():
+    """Not by accuracy: most tasks have another metric."""
+    assert "best epoch is chosen by its score (accuracy, or the task's own metric)" in COMMANDS["train"].epilog
+
+
 def _parsers(parser):
     yield parser
     for action in parser._actions:
