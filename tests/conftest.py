@@ -28,13 +28,20 @@ def rng():
     return np.random.default_rng(20240607)
 
 
+THREADS = tinyvision.get_num_threads()
+
+
 @pytest.fixture(autouse=True)
 def _same_start():
     tinyvision.manual_seed(0)
-    threads = tinyvision.get_num_threads()
+    _as_many_threads()  # a module's fixture, which comes before this one, may have changed them
     yield
-    if tinyvision.get_num_threads() != threads:
-        tinyvision.set_num_threads(threads)
+    _as_many_threads()
+
+
+def _as_many_threads():
+    if tinyvision.get_num_threads() != THREADS:
+        tinyvision.set_num_threads(THREADS)
 
 
 @pytest.fixture

@@ -61,7 +61,8 @@ class Optimizer:
                 raise OptionError(f"{name}: expected parameters, got {full_name(p)}")
             if p.record is not None:
                 raise OptionError(f"{name}: a value computed by {p.record.name} cannot be optimised, only leaves can")
-            self._require_writable(p)
+            if isinstance(p.array, np.ndarray) and not p.array.flags.writeable:
+                self._refuse_read_only(p)
             if id(p) in known:
                 raise OptionError(f"{name}: a parameter of shape {p.shape} is given twice")
             known.add(id(p))
@@ -69,10 +70,9 @@ class Optimizer:
         self.check_options(group)
         self.param_groups.append(group)
 
-    def _require_writable(self, p):
-        if isinstance(p.array, np.ndarray) and not p.array.flags.writeable:
-            name = type(self).__name__
-            raise OptionError(f"{name}: a parameter {p.shape} is read-only; a fused model cannot be trained")
+    def _refuse_read_only(self, p):
+        name = type(self).__name__
+        raise OptionError(f"{name}: a parameter {p.shape} is read-only; a fused model cannot be trained")
 
     def check_options(self, group: dict[str, Any]) -> None:
         """Raise OptionError if an option of a group has a value without meaning."""
@@ -106,7 +106,8 @@ class Optimizer:
                 raise GraphError("step(closure) needs gradients, but it was called under no_grad()")
             loss = closure()
         for p in (p for group in self.param_groups for p in group["params"] if p.grad is not None):
-            self._require_writable(p)  # it may have become so since, and then no parameter is to have moved
+            if isinstance(p.array, np.ndarray) and not p.array.flags.writeable:
+                self._refuse_read_only(p)  # it may have become so since, and then no parameter is to have moved
         with no_grad():
             for group in self.param_groups:
                 pending = [p for p in group["params"] if p.grad is not None]
