@@ -1,11 +1,13 @@
 """The wall around a learner's code: whatever it does, there is an answer, soon, and in words."""
 
+import threading
 import time
 
 import pytest
 
 from tinyvision.learn import course
 from tinyvision.learn.attempt import judge
+from tinyvision.learn.process import Worker
 
 ONE = course.exercise("relu_forward")
 
@@ -79,3 +81,24 @@ def test_the_time_limit_holds(place):
 def test_a_function_that_is_gone_is_asked_for(place):
     place.file(ONE).write_text("x = 1\n", encoding="utf-8")
     assert "no longer defines relu_forward" in said(judge(place, ONE))
+
+
+@pytest.mark.parametrize("begun", [0, 1])
+def test_a_worker_whose_start_a_signal_has_ended_is_closed(monkeypatch, begun):
+    """Between the start of the process and that of its readers, of which so many run already."""
+    begin, before, processes = threading.Thread.start, [], []
+    worker = Worker()
+    worker.close()
+
+    def interrupted(thread):
+        processes[:] = [worker._process]
+        if len(before) == begun:
+            raise KeyboardInterrupt
+        before.append(thread)
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        worker.start()
+    worker.close()
+    assert processes[0].poll() is not None

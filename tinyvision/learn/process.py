@@ -35,6 +35,7 @@ class Worker:
         if self._process is not None and self._process.poll() is None:
             return
         path = os.pathsep.join(p for p in (str(_ROOT), os.environ.get("PYTHONPATH", "")) if p)
+        self._readers: list[threading.Thread] = []  # those that run: a signal may end the program anywhere in here
         threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tinyvision.learn.worker"],
@@ -48,12 +49,10 @@ class Worker:
         self._answers: queue.Queue[Any] = queue.Queue()
         self._spilt: list[bytes] = []
         self._ready = False
-        self._readers = [
-            threading.Thread(target=self._read_answers, daemon=True),
-            threading.Thread(target=self._drain, daemon=True),
-        ]
-        for thread in self._readers:
+        for reader in (self._read_answers, self._drain):
+            thread = threading.Thread(target=reader, daemon=True)
             thread.start()
+            self._readers.append(thread)
 
     def _read_answers(self):
         process, answers = self._process, self._answers

@@ -77,8 +77,8 @@ class _Session:
             print(show.wrap(str(error)), flush=True)
             return
         print(show.attempt(self.one, self.answer, self.answer["untouched"]))
-        self.worker.start()  # warm for the next save; before the prompt, so that a signal then finds nothing half begun
         self.prompt()
+        self.worker.start()  # warm for the next save
 
     def prompt(self):
         """The line of keys, with the file to edit."""
