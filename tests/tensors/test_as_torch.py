@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinyvision as tv
-from tinyvision.errors import OptionError, ShapeError
+from tinyvision.errors import GraphError, OptionError, ShapeError
 
 torch = pytest.importorskip("torch")
 
@@ -49,3 +49,32 @@ def test_whole_numbers_beyond_their_range_come_round(wraps):
     ours, theirs = (wraps(t, t.tensor([1, 200], dtype=t.uint8)) for t in (tv, torch))
     assert ours.tolist() == theirs.tolist()
     assert str(ours.dtype) == str(theirs.dtype).removeprefix("torch.")
+
+
+@pytest.mark.parametrize("change", [lambda x: x.add_(1), lambda x: x[1:].zero_(), lambda x: x.__setitem__(0, 5.0)])
+def test_a_view_of_a_tensor_that_was_changed_without_a_gradient_is_not_guessed_at(change):
+    """Whether PyTorch's view has a gradient afterwards hangs on when it is used first: before or after the last line
+    but one."""
+    x = tv.ones(3, requires_grad=True)
+    view, once_more = x[:2], x.view(3, 1)
+    x.requires_grad_(False)
+    change(x)
+    x.requires_grad_()
+    with pytest.raises(GraphError, match=r"told requires_grad_\(False\) and then changed"):
+        view.sum().backward()
+    (x * 2).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [2, 2, 2])
+    with pytest.raises(GraphError, match=r"use a \.clone"):
+        once_more.sum().backward()
+
+
+@pytest.mark.parametrize("library", [torch, tv])
+def test_a_view_of_a_tensor_that_only_stopped_asking_keeps_its_history(library):
+    x = library.ones(3, requires_grad=True)
+    view = x[:2]
+    x.requires_grad_(False)
+    view.sum().backward(retain_graph=True)
+    assert x.grad is None
+    x.requires_grad_()
+    view.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [1, 1, 0])

@@ -62,6 +62,8 @@ def update(name: str, x: Any, function: Callable[..., Any], *others: Any, **opti
             _take_over(x, y.record)
         else:
             _write(x, y, ...)
+    else:
+        _leave_views(x)
     return x
 
 
@@ -86,6 +88,8 @@ def overwrite(name: str, x: Any, value: Any, index: Any = ...) -> Any:
         if isinstance(value, Variable) and array.dtype != x.array.dtype:
             value = cast(value, x.array.dtype)
         _write(x, value, own_index(index))
+    else:
+        _leave_views(x)
     return x
 
 
@@ -221,6 +225,23 @@ def _take_over(base, record):
             again = op(again, **options)
         _follow(view.record, again.record)
         view.record, view.requires_grad = again.record, True
+
+
+def _leave_views(x):
+    """x was written to by what has no gradient. If its base was told to ask for none, PyTorch takes a recorded view of
+    it again as soon as that is used, from the base as it is by then: with a gradient or without."""
+    base = x.origin.base if x.origin else x
+    if base.views and not base.requires_grad:
+        for view in list(base.views.values()):
+            if view.origin and view.record is not None:
+                view.record = Record("view", _left, (), [view], view.shape)
+
+
+def _left(dy, cache, needs):
+    raise GraphError(
+        "backward(): the tensor that this is a view of was told requires_grad_(False) and then changed in place, so it "
+        "is not known whether the view still depends on it; take it afterwards, or use a .clone()"
+    )
 
 
 def _follow(old, new):
