@@ -6,9 +6,10 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from tinyvision.cli import main
+from tinyvision.cli import completion, main
 from tinyvision.cli.parser import build_parser
 
 
@@ -59,6 +60,28 @@ def test_the_shell_completes_commands_and_options():
     assert {"train", "transfer"} <= set(_completed("tinyvision tr"))
     assert "--tensorboard" in _completed("tinyvision train --ten")
     assert _completed("tinyvision train --graph o") == ["on", "off"]
+
+
+def test_the_shell_completes_names(tmp_path):
+    np.savez(tmp_path / "two.npz", conv=np.ones((2, 2)), bias=np.ones(2))
+    assert set(_completed("tinyvision train --model resnet1")) == {"resnet18", "resnet101", "resnet152"}
+    assert "efficientnet_lite0" in _completed("tinyvision explain effic")
+    (tmp_path / "resnet-photos").mkdir()
+    assert f"{tmp_path}/resnet-photos/" in _completed(f"tinyvision evaluate {tmp_path}/res")  # or a file
+    assert _completed(f"tinyvision show {tmp_path}/two.npz b") == ["bias"]
+    assert _completed(f"tinyvision show {tmp_path}/none.npz b") == []
+    assert _completed("tinyvision train --task generation --data d") == ["digits"]
+    assert _completed("tinyvision learn run conv_dx") == ["conv_dx"]
+
+
+def test_what_is_completed_is_an_argument():
+    """No command or argument of the table has gone, and every argument that takes a network's name is in it."""
+    there = {(command, action.dest) for command, action in completion._arguments(build_parser())}
+    assert set(completion._WORDS) - there == set()
+    # A run or a checkpoint alone: what generates, and what finds faces, has no published name.
+    assert {(c, dest) for c, dest in there if dest == "model"} - set(completion._WORDS) == {("generate", "model")}
+    for words, _ in completion._WORDS.values():
+        assert list(words(argparse.Namespace(task=None, file="none.npy")))[:1] != [""]
 
 
 def test_the_shell_s_lines(capsys, monkeypatch):

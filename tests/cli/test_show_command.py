@@ -55,6 +55,24 @@ def test_a_filter_bank_has_a_row_for_each_filter():
         array_picture(np.zeros((0, 3)))
 
 
+def test_a_single_row_is_folded_and_a_long_map_squeezed(tmp_path, capsys):
+    line = np.arange(1.0, 131)
+    for row in (line, line[:, None], line[None]):
+        pixels = array_picture(row)[0][2:-2, 2:-2]
+        assert pixels.shape == (3, 64, 3)
+        assert pixels[2, 1].tolist() == [255, 255, 255]  # the 130th, the largest
+        assert pixels[1, 0, 0] == round(65 / 130 * 255)
+        assert (pixels[2, 2:] == 255).all()
+    assert array_picture(np.arange(64))[0].shape == (1 + 4, 64 + 4, 3)
+    for shape in [(3000, 5), (5, 3000), (3000, 1), (3000,)]:
+        np.save(tmp_path / "long.npy", np.ones(shape))
+        for colour in ("always", "never"):
+            assert main(["show", str(tmp_path / "long.npy"), "--width", "80", "--colour", colour]) == 0
+            told = capsys.readouterr().out
+            assert 5 < told.count("\n") < 80
+            assert ("averaged" in told) == (5 in shape)
+
+
 def test_the_command_on_files_of_every_kind(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(1)

@@ -23,12 +23,12 @@ examples:
   tinyvision show resnet18-f37072fd.pth               the first filters in a weight file
   tinyvision show maps.npy -o maps.png                and write the picture
 
-The last two axes of an array are one map. Without negative numbers 0 is black
-and the largest white; else 0 is white, blue above it, orange below. Where the
-terminal has no colours, or NO_COLOR is set, denser characters are brighter, and
-signs do not show."""
+The last two axes of an array are one map; one row or column of many numbers is
+folded into lines. Without negative numbers 0 is black and the largest white;
+else 0 is white, blue above it, orange below. Where the terminal has no colours,
+or NO_COLOR is set, denser characters are brighter, and signs do not show."""
 
-_ARRAYS = (".npz", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".safetensors", ".json")
+_OF_ARRAYS = (".npz", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".safetensors", ".json")
 
 
 def add_parser(commands: Any) -> None:
@@ -82,17 +82,14 @@ def run(args: argparse.Namespace) -> int:
 def _found(args: argparse.Namespace) -> tuple[str | None, np.ndarray, list[str]]:
     """(the array's name, the array, the names of all in the file). Raises DataError, WeightsError, OptionError."""
     from ..data import read_image
-    from ..train.runs import BEST
     from ..train.settings import nearest
-    from ..weights import load_with_metadata
 
-    path = Path(args.file).expanduser()
-    path = path / BEST if path.is_dir() else path
-    if path.suffix.lower() not in _ARRAYS:
+    path = _path(args.file)
+    if path.suffix.lower() not in _OF_ARRAYS:
         if args.name is not None:
             raise OptionError(f"{printable(path)} is one picture or array; leave {args.name} out")
         return None, _npy(path) if path.suffix.lower() == ".npy" else read_image(path, args.max_pixels), []
-    arrays = load_with_metadata(path)[0]
+    arrays = _arrays(path)
     names = list(arrays)
     if args.name is not None:
         if args.name not in arrays:
@@ -101,6 +98,26 @@ def _found(args: argparse.Namespace) -> tuple[str | None, np.ndarray, list[str]]
     filters = [name for name in names if arrays[name].ndim == 4 and max(arrays[name].shape[2:]) > 1]
     chosen = (filters or sorted(names, key=lambda name: -arrays[name].size))[0]
     return chosen, np.asarray(arrays[chosen]), names
+
+
+def names_in(file: str) -> list[str]:
+    """The names that NAME can have, for the shell to complete. Raises WeightsError."""
+    path = _path(file)
+    return list(_arrays(path)) if path.suffix.lower() in _OF_ARRAYS else []
+
+
+def _path(file: str) -> Path:
+    """What is to be read: of a run's folder its best network."""
+    from ..train.runs import BEST
+
+    path = Path(file).expanduser()
+    return path / BEST if path.is_dir() else path
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    from ..weights import load_with_metadata
+
+    return load_with_metadata(path)[0]
 
 
 def _npy(path: Path) -> np.ndarray:
@@ -144,11 +161,27 @@ def _draw(pixels: np.ndarray, args: argparse.Namespace) -> None:
     numbers."""
     from ..data.show import ascii_preview, blocks_preview
 
-    width = args.width or shutil.get_terminal_size((80, 24)).columns
+    terminal = shutil.get_terminal_size((80, 24))
+    width = args.width or terminal.columns
     speaks = (sys.stdout.encoding or "").lower().startswith("utf")
     plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty() or not speaks
     colours = args.colour == "always" or (args.colour == "auto" and not plain)
-    if not colours:
-        times = max(min(width // (2 * pixels.shape[1]), 4), 1)  # two characters are as wide as one is high
-        pixels = pixels.repeat(times, axis=0).repeat(times, axis=1)
-    print((blocks_preview if colours else ascii_preview)(pixels, width), flush=True)
+    pixels = _not_too_long(pixels)
+    if colours:
+        print(blocks_preview(pixels, width, terminal.lines), flush=True)
+        return
+    fits = min(width // (2 * pixels.shape[1]), terminal.lines // pixels.shape[0])  # two characters are as wide as high
+    times = max(min(fits, 4), 1)
+    print(ascii_preview(pixels.repeat(times, axis=0).repeat(times, axis=1), width), flush=True)
+
+
+def _not_too_long(pixels: np.ndarray) -> np.ndarray:
+    """A picture more than 8 times as long as broad, squeezed along its length to that: its short side stays whole."""
+    from PIL import Image
+
+    H, W = pixels.shape[:2]
+    if max(H, W) <= 8 * min(H, W):
+        return pixels
+    answer(f"each {'line' if H > W else 'column'} stands for {max(H, W) / (8 * min(H, W)):.1f} of the array, averaged")
+    size = (W, 8 * W) if H > W else (8 * H, H)
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))

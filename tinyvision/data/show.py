@@ -88,9 +88,9 @@ def ascii_preview(image: Any, width: int = 40) -> str:
     return "\n".join("".join(_RAMP[level] for level in row).rstrip() for row in levels)
 
 
-def blocks_preview(image: Any, width: int = 80) -> str:
+def blocks_preview(image: Any, width: int = 80, lines: int | None = None) -> str:
     """An image as lines for a terminal of 24-bit colours, two pixels in a character, at most `width` characters wide;
-    small images are enlarged by whole numbers. `image` as in `to_image`."""
+    small images are enlarged by whole numbers, as long as they fit into that many `lines`. `image` as in `to_image`."""
     from PIL import Image
 
     if not isinstance(width, int) or width < 2:
@@ -98,6 +98,7 @@ def blocks_preview(image: Any, width: int = 80) -> str:
     picture = to_image(image).convert("RGB")
     times = min(width // picture.width, 8)
     if times > 1:
+        times = max(min(times, 2 * (lines or picture.height * times) // picture.height), 1)
         picture = picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
     elif not times:
         height = max(round(picture.height * width / picture.width), 1)
@@ -120,7 +121,8 @@ def array_picture(array: Any, most: int = 64) -> tuple[np.ndarray, int, int]:
     """(a picture uint8 (H, W, 3), how many maps are on it, how many there are) of an array of numbers.
 
     The last two axes are a map: a filter bank (O, C, KH, KW) has a row for each filter, unless its maps of C = 3
-    channels are one in colour. At most `most` maps are drawn. Without negative numbers 0 is black and the largest
+    channels are one in colour. A single row or column of many numbers is folded into lines, read as text is. At most
+    `most` maps are drawn. Without negative numbers 0 is black and the largest
     white; else 0 is white, blue above and orange below, all on one scale. Raises DtypeError for what are no real
     numbers, ShapeError for an empty array."""
     values = _numpy(array)
@@ -137,8 +139,21 @@ def array_picture(array: Any, most: int = 64) -> tuple[np.ndarray, int, int]:
     shown = maps[:most]
     finite = np.where(np.isfinite(shown), shown, 0)
     pictures = [_mapped(one, abs(finite).max() or 1.0, finite.min() < 0, colour) for one in shown]
+    if len(maps) == 1 and not colour and 1 in maps.shape[1:]:
+        pictures = [_folded(pictures[0])]
     columns = min(columns or math.ceil(math.sqrt(len(shown))), len(shown))
     return np.asarray(_grid([to_image(p) for p in pictures], columns, None, 1)), len(shown), len(maps)
+
+
+def _folded(line: np.ndarray) -> np.ndarray:
+    """A row or column of pixels (1, L, 3) or (L, 1, 3) in lines of 64, or of more where they would be more than 64."""
+    pixels = line.reshape(-1, 3)
+    width = max(64, math.ceil(math.sqrt(len(pixels))))
+    if len(pixels) <= width:
+        return pixels[None]
+    full = np.full((math.ceil(len(pixels) / width) * width, 3), 255, np.uint8)
+    full[: len(pixels)] = pixels
+    return full.reshape(-1, width, 3)
 
 
 def _mapped(values: np.ndarray, scale: float, signed: bool, colour: bool) -> np.ndarray:
