@@ -1,6 +1,7 @@
 """The import arrow, errors <- device <- threads <- blocks <- ops <- kernels <- tape <- ... <- cli, is never turned."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -133,6 +134,27 @@ def test_no_file_is_too_long():
     assert not {name: n for name, n in lengths.items() if n > 500}
 
 
+def test_no_function_is_too_long():
+    """A person sees it whole."""
+    long = {}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno - node.lineno >= 70:
+                long[f"{path.relative_to(PACKAGE)}:{node.name}"] = node.end_lineno - node.lineno + 1
+    assert long == {}
+
+
+def test_no_docstring_ends_in_a_line_of_one_word():
+    found = []
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)):
+                lines = (ast.get_docstring(node) or "").splitlines()
+                if len(lines) > 1 and len(lines[-1].split()) == 1:
+                    found.append(f"{path.relative_to(PACKAGE)}: {lines[-1].strip()}")
+    assert found == []
+
+
 FORBIDDEN = {"eval", "exec", "__import__", "compile"}
 
 
@@ -189,11 +211,23 @@ def test_every_public_function_of_the_engine_says_what_it_does():
     assert not silent
 
 
-def _files_imported(path):
-    """The files of the package that the imports at the top of `path` name."""
+# The imports inside of functions without which there is no circle at all; beside each, in its file, stands why.
+LOADED_LATE = {
+    ("nn/module.py", "nn/fusing.py"),  # a method of every module is made of modules
+    ("data/dataset.py", "data/combined.py"),  # a + of datasets is made of datasets
+    ("check/bank/mistake.py", "check/ops.py"),  # a mistake is built into a known op, which cuts its windows as banks do
+}
+
+
+def _files_imported(path, anywhere=False):
+    """The files of the package that the imports at the top of `path`, or `anywhere` in it, name."""
     here = path.relative_to(PACKAGE.parent).parts[:-1]
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and node.level:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    hints = {id(node) for block in tree.body if _is_for_type_checkers(block) for node in ast.walk(block)}
+    # The front door loads rooms when they are asked for; all that they ask of it is its version.
+    anywhere = anywhere and path != PACKAGE / "__init__.py"
+    for node in ast.walk(tree) if anywhere else tree.body:
+        if isinstance(node, ast.ImportFrom) and node.level and id(node) not in hints:
             base = PACKAGE.parent.joinpath(*here[: len(here) - node.level + 1], *(node.module or "").split("."))
             for alias in node.names:
                 inner = base / alias.name
@@ -201,11 +235,30 @@ def _files_imported(path):
                 yield next(place for place in places if place.is_file())
 
 
-def test_no_files_import_each_other_in_a_circle():
-    """Among the imports at the top of files. Those inside of a function say beside them why they are there."""
-    graph = {path: set(_files_imported(path)) - {path} for path in FILES}
+def _in_circles(graph):
+    """The files that import each other in a circle, or need such a one."""
     ordered, waiting = set(), set(graph)
     while free := {path for path in waiting if graph[path] <= ordered}:
         ordered |= free
         waiting -= free
-    assert sorted(str(path.relative_to(PACKAGE)) for path in waiting) == []
+    return sorted(waiting)
+
+
+def _graph(anywhere):
+    names = {path: path.relative_to(PACKAGE).as_posix() for path in FILES}
+    return {names[p]: {names[q] for q in _files_imported(p, anywhere)} - {names[p]} for p in FILES}
+
+
+def test_no_files_import_each_other_in_a_circle():
+    assert _in_circles(_graph(anywhere=False)) == []
+
+
+def test_imports_inside_of_functions_close_no_circle_but_those_with_a_reason():
+    graph = _graph(anywhere=True)
+    for one, other in LOADED_LATE:
+        graph[one].remove(other)
+    assert _in_circles(graph) == []
+    for one, other in LOADED_LATE:
+        assert _in_circles({**graph, one: graph[one] | {other}}), f"{one} may import {other} at its top"
+        name = other.rpartition("/")[2].removesuffix(".py")
+        assert re.search(rf"^ +from \.+{name} import \w+  # \w", (PACKAGE / one).read_text(encoding="utf-8"), re.M)

@@ -1,4 +1,4 @@
-"""Where arrays live: the only file that knows CuPy.
+"""Where arrays live: the only file that imports CuPy.
 
 Ops are written in plain NumPy and dispatched by the type of the array: CuPy implements NumPy's `__array_ufunc__`
 and `__array_function__` protocols, so `np.maximum(x, 0)` runs on the GPU when `x` lives there. What is left for

@@ -237,13 +237,13 @@ def run(work: Callable[..., Any], pieces: Iterable[Any], products: bool = True) 
     Without `products` in them, BLAS is told nothing (but in the first region, before helping threads begin)."""
     pieces = list(pieces)
     if _local.inside:
-        return [work(piece) for piece in pieces]
+        return list(map(work, pieces))
     workers, products = min(_state.threads, len(pieces)), products or _state.blas is None
     if workers <= 1 and not products:
-        return [work(piece) for piece in pieces]
+        return list(map(work, pieces))
     if workers <= 1:  # its products may still be shared out among the other threads
         with one_blas_thread(), _alone():
-            return [work(piece) for piece in pieces]
+            return list(map(work, pieces))
     results = [None] * len(pieces)
     errors: list[BaseException] = []
     numbers = iter(range(len(pieces)))  # next() on it is atomic under the interpreter lock

@@ -50,31 +50,7 @@ def _changes(array, axes, output):
     yield "negative", "0 wherever it is positive", lambda a: np.minimum(a, 0.0)
     yield "zeros", "taken as 0", np.zeros_like
     for axis in range(nd):
-        what = _PLURAL.get(axes[axis], "entries") if axis < len(axes) else f"entries of axis {axis}"
-        one = _singular(what)
-        yield f"flip:{axis}", f"mirrored, its {what} in reverse order", lambda a, k=axis: np.flip(a, k)
-        yield f"first:{axis}", f"only its first {one}, 0 elsewhere", lambda a, k=axis: _keep(a, k, 0)
-        yield f"last:{axis}", f"only its last {one}, 0 elsewhere", lambda a, k=axis: _keep(a, k, -1)
-        yield f"no-first:{axis}", f"without its first {one}", lambda a, k=axis: a - _keep(a, k, 0)
-        yield f"no-last:{axis}", f"without its last {one}", lambda a, k=axis: a - _keep(a, k, -1)
-        yield (
-            f"mean:{axis}",
-            f"averaged over its {what}",
-            lambda a, k=axis: np.broadcast_to(a.mean(k, keepdims=True), a.shape).copy(),
-        )
-        yield (
-            f"all-first:{axis}",
-            f"its first {one}, repeated",
-            lambda a, k=axis: np.repeat(np.take(a, [0], k), a.shape[k], k),
-        )
-        yield (
-            f"all-last:{axis}",
-            f"its last {one}, repeated",
-            lambda a, k=axis: np.repeat(np.take(a, [-1], k), a.shape[k], k),
-        )
-        yield f"roll:{axis}", f"moved on by one, its {what} rolled", lambda a, k=axis: np.roll(a, 1, k)
-        yield f"roll-back:{axis}", f"moved back by one, its {what} rolled", lambda a, k=axis: np.roll(a, -1, k)
-        yield f"centred:{axis}", f"centred over its {what} first", lambda a, k=axis: a - a.mean(k, keepdims=True)
+        yield from _along_axis(axis, axes)
     if nd == 4:
         yield (
             "first-position",
@@ -92,6 +68,43 @@ def _changes(array, axes, output):
             "averaged over rows and columns",
             lambda a: np.broadcast_to(a.mean((2, 3), keepdims=True), a.shape).copy(),
         )
+    yield from _reordered(nd, axes)
+    yield "negated", "taken with the other sign", np.negative
+    yield "squared", "squared", np.square
+    yield "sign", "reduced to its signs", np.sign
+
+
+def _along_axis(axis, axes):
+    """Those of `_changes` that treat one axis wrongly: mirrored, moved on, a part left out or repeated."""
+    what = _PLURAL.get(axes[axis], "entries") if axis < len(axes) else f"entries of axis {axis}"
+    one = _singular(what)
+    yield f"flip:{axis}", f"mirrored, its {what} in reverse order", lambda a, k=axis: np.flip(a, k)
+    yield f"first:{axis}", f"only its first {one}, 0 elsewhere", lambda a, k=axis: _keep(a, k, 0)
+    yield f"last:{axis}", f"only its last {one}, 0 elsewhere", lambda a, k=axis: _keep(a, k, -1)
+    yield f"no-first:{axis}", f"without its first {one}", lambda a, k=axis: a - _keep(a, k, 0)
+    yield f"no-last:{axis}", f"without its last {one}", lambda a, k=axis: a - _keep(a, k, -1)
+    yield (
+        f"mean:{axis}",
+        f"averaged over its {what}",
+        lambda a, k=axis: np.broadcast_to(a.mean(k, keepdims=True), a.shape).copy(),
+    )
+    yield (
+        f"all-first:{axis}",
+        f"its first {one}, repeated",
+        lambda a, k=axis: np.repeat(np.take(a, [0], k), a.shape[k], k),
+    )
+    yield (
+        f"all-last:{axis}",
+        f"its last {one}, repeated",
+        lambda a, k=axis: np.repeat(np.take(a, [-1], k), a.shape[k], k),
+    )
+    yield f"roll:{axis}", f"moved on by one, its {what} rolled", lambda a, k=axis: np.roll(a, 1, k)
+    yield f"roll-back:{axis}", f"moved back by one, its {what} rolled", lambda a, k=axis: np.roll(a, -1, k)
+    yield f"centred:{axis}", f"centred over its {what} first", lambda a, k=axis: a - a.mean(k, keepdims=True)
+
+
+def _reordered(nd, axes):
+    """Those of `_changes` that confuse axes: two swapped, or numbers read or written in the order of other axes."""
     for i, j in itertools.combinations(range(nd), 2):
         letters = f"{axes[i]} and {axes[j]}" if max(i, j) < len(axes) else f"axes {i} and {j}"
         yield f"swap:{i}{j}", f"transposed, {letters} swapped", lambda a, i=i, j=j: np.swapaxes(a, i, j)
@@ -108,9 +121,6 @@ def _changes(array, axes, output):
                 f"put in the order ({order}) and then given its old shape by reshape",
                 lambda a, p=perm: a.transpose(p).reshape(a.shape),
             )
-    yield "negated", "taken with the other sign", np.negative
-    yield "squared", "squared", np.square
-    yield "sign", "reduced to its signs", np.sign
 
 
 def _keep(a, axis, index):

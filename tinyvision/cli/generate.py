@@ -109,8 +109,9 @@ def _files(args: argparse.Namespace) -> tuple[Path, Path]:
 
 
 def _find_generator(name: str | None) -> Any:
-    """The Generator in a run's folder or a checkpoint, or in the newest run that has one. Raises OptionError or
-    CheckpointError."""
+    """The Generator in a run's folder or a checkpoint, or in the newest run that has one.
+
+    Raises OptionError, CheckpointError."""
     from .. import tasks
     from ..tasks.generation import Generator
     from ..train.checkpoint import load_checkpoint, task_of

@@ -157,8 +157,7 @@ def _range(facts: dict[str, Any]) -> str:
 
 
 def _draw(pixels: np.ndarray, args: argparse.Namespace) -> None:
-    """Print the picture. It bypasses `answer`, which would escape its colours: nothing of it comes out of a file but
-    numbers."""
+    """Print the picture, not by `answer`, which would escape its colours: nothing comes out of a file but numbers."""
     from ..data.show import ascii_preview, blocks_preview
 
     terminal = shutil.get_terminal_size((80, 24))

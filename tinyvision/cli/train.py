@@ -304,8 +304,7 @@ def _transfer_command(folder: Path) -> str:
 
 
 def _choices(checkpoint: Any) -> tuple[dict[str, Any], int, int, int] | None:
-    """(options of data and model, seed, processes, threads) with which a run was begun; None if not by `tinyvision
-    train`."""
+    """(options of data and model, seed, processes, threads) of a run that `tinyvision train` began; None of others."""
     from ..train.checkpoint import task_of
 
     notes = checkpoint.description

@@ -173,8 +173,7 @@ class DataLoader:
         self.epoch = _whole_number(epoch, "epoch", 0)
 
     def cut(self, rank: int, world: int) -> DataLoader:
-        """The same loader, beginning at the same epoch, with shard=(rank, world). Raises OptionError if it cannot be
-        cut."""
+        """The same loader, at the same epoch, with shard=(rank, world). Raises OptionError if it cannot be cut."""
         share = copy(self)
         share.shard = self._checked_shard((rank, world))
         return share

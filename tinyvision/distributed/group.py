@@ -49,8 +49,8 @@ def init(timeout: float = 60.0) -> None:
 
     Afterwards all ranks draw the same random numbers, rank 0's, so that seeds and first weights agree; ops use the
     rank's share of the cores, unless TINYVISION_NUM_THREADS or OMP_NUM_THREADS says how many. An exception that nobody
-    catches ends the whole job. Raises OptionError, and DistributedError if MPI is missing or another one than the
-    launcher's."""
+    catches ends the whole job. Raises OptionError, and DistributedError if MPI is missing, or is another one than the
+    launcher's own."""
     global _watch
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < float("inf"):
         raise OptionError(f"init: timeout is a number of seconds above 0, got {timeout!r}")

@@ -35,8 +35,7 @@ def source_name(source: object) -> str:
 def read_bytes(source: Source, limit: int = MAX_FILE) -> tuple[bytes, str]:
     """All bytes of `source` (a path, or the bytes themselves) and the name to call it by.
 
-    Raises DataError for what is missing, empty, not a regular file, unreadable, or longer than `limit`
-    bytes."""
+    Raises DataError for what is missing, empty, not a regular file, unreadable, or longer than `limit` bytes."""
     name = source_name(source)
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)

@@ -48,8 +48,8 @@ class Stale(NamedTuple):
 class Call:
     """One call of an op: its name, where its arguments come from, its options, the value it made, and the layer.
 
-    shape  of the value; BATCH stands for the batch's size and GROWING for a multiple of it, here, in `options` and in
-           `shapes`"""
+    shape  of the value; here, in `options` and in `shapes`, BATCH stands for the batch's size and GROWING for a
+           multiple of it"""
 
     op: str
     arguments: list[Value | Stored | Constant | None]

@@ -2,9 +2,9 @@
 
 CUDA kernels on a GPU, and compiled loops (`cpu`) on NumPy's arrays, where the extra `fast` is installed. A drop-in has
 the op's own signature, a condition under which it applies, and a name by which it can be switched off.
-The tape asks `choose` or `choose_on_cpu` once per call. What is not recorded on the tape asks
-itself: batch-norm's statistics and the fused inference through `dispatched`, SGD for one launch over all parameters.
-No op knows of kernels.
+The tape asks `choose` or `choose_on_cpu` once per call. What is not recorded on the tape asks itself: batch-norm's
+statistics and the fused inference through `dispatched`, SGD and Adam for one launch over all parameters. No op knows
+of kernels.
 
     TINYVISION_KERNELS=off                  the readable ops alone: im2col, (cu)BLAS products, elementwise passes
     TINYVISION_KERNELS=batchnorm,pooling    only these
@@ -25,8 +25,8 @@ from ..errors import OptionError
 from ..types import Array
 from . import launch
 
-# The modules that hold drop-ins, each a `DROP_INS`; loaded when the first array that is not NumPy's comes along.
-# The compiled loops go by the names of the kernels that do the same.
+# The modules that hold drop-ins, each a `DROP_INS`; loaded when the first array that is not NumPy's comes along, or
+# when somebody asks which are switched on. The compiled loops go by the names of the kernels that do the same.
 MODULES = ("winograd", "conv", "depthwise", "linear", "norm", "pool", "loss", "activation")
 
 

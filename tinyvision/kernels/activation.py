@@ -1,4 +1,4 @@
-"""Stage 1: ReLU and ReLU6 in one pass each way (activation.cu). Signatures and caches are those of `ops.activation`."""
+"""ReLU and ReLU6 in one pass each way (activation.cu). Signatures and caches are those of `ops.activation`."""
 
 import math
 from typing import Any

@@ -1,5 +1,4 @@
-"""Stage 1: one launch of Adam or AdamW for all parameters of a group (adam.cu). The readable step is
-`optim.Adam.update`."""
+"""One launch of Adam or AdamW for all parameters of a group (adam.cu). To read, there is `optim.Adam.update`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Stage 2: convolution as an implicit matrix product (conv.cu, and tensor_cores.cu in TF32), in place of im2col and a
+"""Convolution as an implicit matrix product (conv.cu, and tensor_cores.cu in TF32), in place of im2col and a
 cuBLAS product.
 
 The matrix of windows is KH·KW times as large as the image; writing it and reading it back is what the first layers of a

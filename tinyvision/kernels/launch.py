@@ -1,4 +1,4 @@
-"""Compile the CUDA texts beside this file and launch their kernels on the arrays' own GPU.
+"""Launching the kernels of the CUDA texts beside this file, on the arrays' own GPU.
 
 Everything that a drop-in needs from the outside goes through `launch`, `empty` and `address`, so the tests can put an
 emulator in their place and run the very same drop-ins, with the very same texts, on NumPy arrays.

@@ -1,4 +1,4 @@
-"""Stage 1: softmax and cross-entropy fused (loss.cu), for logits (N, K) and integer labels (N,) without class weights.
+"""Softmax and cross-entropy fused (loss.cu), for logits (N, K) and integer labels (N,) without class weights.
 Signatures are those of `ops.loss`; the cache holds two numbers per row in place of all probabilities."""
 
 from typing import Any

@@ -14,8 +14,9 @@ HOPPER = "__CUDA_ARCH_FEAT_SM90_ALL"  # what the compiler defines where a text m
 
 
 def compiled(text: str, index: int = 0) -> Any:
-    """The kernels of a CUDA C text, compiled for GPU number `index`: an object with `get_function(name)`. Raises
-    DeviceError."""
+    """The kernels of a CUDA C text, compiled for GPU number `index`: an object with `get_function(name)`.
+
+    Raises DeviceError."""
     cupy = require_cuda(Device("cuda", index))
     with cupy.cuda.Device(index):
         if HOPPER in text and generation(index) == "hopper":
@@ -37,8 +38,7 @@ def generation(index: int) -> str | None:
 
 
 def _for_hopper(cupy, text, index):
-    """The file with the machine code for sm_90a, which CuPy cannot be asked for; kept where CuPy keeps what it has
-    compiled."""
+    """The file with the machine code for sm_90a, which CuPy cannot be asked for; kept where CuPy keeps its own."""
     nvrtc, options = cupy.cuda.nvrtc, ("-arch=sm_90a", "-std=c++17")
     key = hashlib.sha256(repr((nvrtc.getVersion(), options, text)).encode()).hexdigest()
     folder = Path(os.environ.get("CUPY_CACHE_DIR", Path.home() / ".cupy" / "kernel_cache"))

@@ -1,4 +1,4 @@
-"""Stage 1: batch normalisation in one pass over memory per direction and purpose (norm.cu), with ReLU and a skip path
+"""Batch normalisation in one pass over memory per direction and purpose (norm.cu), with ReLU and a skip path
 fused in. Signatures and caches are those of `ops.norm`."""
 
 import math

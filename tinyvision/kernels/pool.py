@@ -1,4 +1,4 @@
-"""Stage 1: pooling and col2im as gathers (pool.cu). Signatures are those of `ops.pool` and `ops.im2col`; the maximum's
+"""Pooling and col2im as gathers (pool.cu). Signatures are those of `ops.pool` and `ops.im2col`; the maximum's
 cache holds the winning tap of each window, one byte, in place of the image."""
 
 import math

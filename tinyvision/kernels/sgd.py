@@ -1,4 +1,4 @@
-"""Stage 1: one launch of SGD for all parameters of a group (sgd.cu). The readable step is `optim.SGD.update`."""
+"""One launch of SGD for all parameters of a group (sgd.cu). The readable step is `optim.SGD.update`."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """Convolution by kernels: the op's pair and its inference, written once for every way to compute them.
 
-On a GPU the ways are `conv` (an implicit product), `winograd` and `depthwise`; on a CPU, `cpu.winograd` and
-`cpu.depthwise`. Signatures and caches are those of `ops.conv`.
+On a GPU the ways are `conv` (an implicit product), `winograd` and `depthwise`; on a CPU, `cpu.columns`, `cpu.winograd`
+and `cpu.depthwise`. Signatures and caches are those of `ops.conv`.
 """
 
 import math

@@ -103,8 +103,8 @@ class FusedMBConv(nn.Module):
 class EfficientNet(nn.Module):
     """A stem, stages of blocks, a 1×1 convolution, one linear layer.   (N, 3, H, W) -> (N, num_classes)
 
-    stochastic_depth_prob  how often the last block is dropped in training; the first never is, those between in
-                           proportion"""
+    stochastic_depth_prob  how often the last block is dropped in training; the first never is, and between them the
+                           share grows evenly"""
 
     def __init__(
         self,

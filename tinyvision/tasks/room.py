@@ -254,8 +254,9 @@ def built(build: Callable[..., Module], options: Any) -> Module:
 
 
 def predictor(checkpoint: Checkpoint, path: Path, room: Room, make: Callable[..., Any]) -> Any:
-    """The Predictor, or what a task has in its place, that `make` makes of a checkpoint of this room. Raises
-    CheckpointError."""
+    """The Predictor, or what a task has in its place, that `make` makes of a checkpoint of this room.
+
+    Raises CheckpointError."""
     notes = checkpoint.description
     if "model" not in notes or "input" not in notes:
         raise CheckpointError(

@@ -1,6 +1,6 @@
 """Tensor: a Variable with the face that PyTorch users know.
 
-Everything differentiable is one call of an op from `functional`. Slices and reshapes share memory, as PyTorch's do.
+Everything differentiable is one call of an op from `taped`. Slices and reshapes share memory, as PyTorch's do.
 """
 
 from __future__ import annotations

@@ -21,8 +21,7 @@ from .task import Task
 def check_data(model: Module, task: Task, loader: DataLoader, device: Device, name: str) -> None:
     """Run the model over the first two items, and let the task compare what it gives with what is true.
 
-    Raises DataError for items that are not pairs, or not fit for the task, ShapeError if the model's outputs are
-    not."""
+    Raises DataError for items that are not pairs, or not fit for the task, ShapeError for outputs that are not."""
     batch = _first_batch(loader)
     if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not isinstance(batch[0], Tensor):
         raise DataError(f"{name}: every item must be a pair (image, label)")
@@ -133,8 +132,7 @@ def how_computed(notes: dict[str, Any], beside: dict[str, Any]) -> str:
 
 
 def task_notes(task: Task) -> dict[str, str]:
-    """{"task": its name} for a checkpoint's description; of classification, which was all there was, nothing is
-    said."""
+    """{"task": its name} for a checkpoint's description; {} of classification, which was once all there was."""
     return {} if task.name == Classification.name else {"task": task.name}
 
 

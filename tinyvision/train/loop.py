@@ -23,6 +23,7 @@ from ..data import DataLoader
 from ..device import Device, memory_errors_explained, to_numpy
 from ..device import device as as_device
 from ..errors import CheckpointError, OptionError, TrainingError
+from ..kernels.cpu import compiled
 from ..nn.module import Module
 from ..ops.checks import is_integer, is_number
 from .checkpoint import Checkpoint, Progress, capture, check_same_task, load_checkpoint, restore
@@ -119,14 +120,7 @@ def fit(
     with ExitStack() as held, StopRequest() as training.stop:
         training.take_folder(held, clear=overwrite and not resume)
         training.model_called = held.enter_context(training.ranks.trained(model))
-        try:
-            with warnings.catch_warnings():
-                # A diverging loss is reported in our words; NumPy's warnings about it would only come first.
-                warnings.filterwarnings("ignore", ".*encountered in.*", RuntimeWarning)
-                with memory_errors_explained(training.device):
-                    training.run()
-        finally:
-            training.console.end()
+        training.run()
     return training.history
 
 
@@ -206,7 +200,7 @@ class _Training:
         self.optimizer = self._make_optimizer()
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.notes = {**data_notes(self.loader), "threads": threads.get_num_threads(), "processes": self.ranks.count}
-        self.notes["loops"] = self.device.type == "cpu" and _has_loops()
+        self.notes["loops"] = self.device.type == "cpu" and compiled.ready()  # which round differently
         self.description = {"classes": classes_of(self.loader.dataset), **task_notes(self.task), **description}
         self.progress = Progress()
         self.messages: list[str] = []
@@ -296,6 +290,16 @@ class _Training:
     # -- the loop
 
     def run(self) -> None:
+        """The loop, whose errors are said in our words; whatever happens, the console is left in order."""
+        try:
+            with warnings.catch_warnings(), memory_errors_explained(self.device):
+                # A diverging loss is reported by us; NumPy's warnings about it would only come first.
+                warnings.filterwarnings("ignore", ".*encountered in.*", RuntimeWarning)
+                self.train_epochs()
+        finally:
+            self.console.end()
+
+    def train_epochs(self) -> None:
         """All epochs that are still to be done."""
         self.console.task = self.task
         self.console.begin(self.steps, self.progress.total, self.settings.epochs)
@@ -490,10 +494,3 @@ def _checked_saving(save_every: Any, save_steps: Any, on_epoch: Any) -> tuple[fl
     if on_epoch is not None and not callable(on_epoch):
         raise OptionError(f"fit: on_epoch must be a function, got {on_epoch!r}")
     return save_every, save_steps, on_epoch
-
-
-def _has_loops():
-    """Whether compiled loops compute, which round differently."""
-    from ..kernels.cpu.compiled import ready
-
-    return ready()

@@ -5,10 +5,11 @@ runs/digits-1/
     best.safetensors   the weights of the best epoch, with the same notes
     history.csv        a line an epoch
     history.png        the same as curves, drawn when training ends
-    tensorboard/       the same for TensorBoard, if it was asked for
+    report.html        what the network can do and where it fails, of the runs that the command line began
+    tensorboard/       the history for TensorBoard, if it was asked for
 
-A transfer has its settings in transfer.json and its report in report.html besides, and its last layer's training in
-head/. All but the two checkpoints and the settings are derived: going on with a run writes them anew.
+A transfer has its settings in transfer.json besides, and its last layer's training in head/. All but the checkpoints
+and the settings are derived: going on with a run writes them anew.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ class EventFile:
     """`with EventFile(folder) as events: fit(..., on_epoch=events.add)`: writes folder/tensorboard anew.
 
     `rows` are those of the epochs that a resumed run has behind it. Nothing is touched before an epoch has ended, when
-    it is known that the run may write here. Raises OptionError where tensorboardX, which writes the files, is not
-    installed."""
+    it is known that the run may write here. Raises OptionError where tensorboardX, which writes the
+    files, is not installed."""
 
     def __init__(self, folder: str | os.PathLike[str], rows: Sequence[dict[str, Any]] = ()) -> None:
         self.make_writer = require()

@@ -160,20 +160,7 @@ def fine_tune(
         _keep_settings(run, chosen)
     options: dict[str, Any] = {"workers": 0, "log": console, "resume": "auto" if resume else False}
     last = model.get_submodule(top)
-    head = fit(
-        last,
-        train_set,
-        val_set,
-        run=_made(run / "head"),
-        epochs=settings.head_epochs,
-        optimizer="adamw",
-        lr=0.003,
-        weight_decay=0.01,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        save_every=60,
-        **options,
-    )
+    head = _head(last, train_set, val_set, settings, run, options)
     with FolderLock(run):
         tidy_run(run)
     load_weights(last, run / "head" / BEST)
@@ -362,6 +349,24 @@ def path_of(dataset: Any, index: int) -> Path:
     while isinstance(dataset, Subset):
         dataset, index = dataset.dataset, int(dataset.indices[index])
     return Path(dataset.samples[index][0])
+
+
+def _head(last: Module, train_set: Any, val_set: Any, settings: TransferSettings, run: Path, options: Any) -> History:
+    """The stage in which the last layer learns from features alone."""
+    return fit(
+        last,
+        train_set,
+        val_set,
+        run=_made(run / "head"),
+        epochs=settings.head_epochs,
+        optimizer="adamw",
+        lr=0.003,
+        weight_decay=0.01,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        save_every=60,
+        **options,
+    )
 
 
 def _keep_frozen(

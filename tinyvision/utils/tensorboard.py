@@ -1,4 +1,4 @@
-"""The import path of torch.utils.tensorboard, and nothing behind it: there are no event files here."""
+"""The import path of torch.utils.tensorboard, and nothing behind it: event files are written by `train.tensorboard`."""
 
 from typing import TYPE_CHECKING
 

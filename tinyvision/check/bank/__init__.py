@@ -5,62 +5,13 @@ probes would be one mistake under two names; a test keeps them apart. The bank i
 exercises: `mistake.functions()` gives the pair of functions with the mistake in it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from . import batchnorm, conv2d, conv2d_gradients, elementwise, linear, loss, pool, sgd, unfold
+from .mistake import Mistake
 
-
-@dataclass(frozen=True)
-class Mistake:
-    """One mistake: `wrong(inputs, options)` for the output "y", `wrong(inputs, options, dy)` for a gradient.
-
-    `also` are other forms of it that give other numbers: a sum without keepdims, with the maximum subtracted or not.
-    Mistakes of behaviour (an argument changed in place, state kept between calls) have `pair` instead, which makes a
-    fresh (forward, backward), and `shows`, the id of the observation by which they are recognised."""
-
-    id: str
-    op: str
-    argument: str
-    says: str
-    wrong: Callable[..., Any] | None = None
-    pair: Callable[..., Any] | None = None
-    shows: str | None = None
-    also: tuple[Callable[..., Any], ...] = ()
-
-    def functions(self) -> tuple[Any, Any]:
-        """A fresh (forward, backward) in the ops' convention, with this mistake and no other."""
-        if self.pair is not None:
-            return self.pair()
-        from ..ops import spec
-
-        return spec(self.op).functions(self)
-
-
-class Bank:
-    """The mistakes of one op, in the order they were added."""
-
-    def __init__(self, op: str) -> None:
-        self.op = op
-        self.mistakes: list[Mistake] = []
-
-    def add(
-        self,
-        argument: str,
-        name: str,
-        says: str,
-        wrong: Callable[..., Any] | None = None,
-        pair: Callable[..., Any] | None = None,
-        shows: str | None = None,
-        also: tuple[Callable[..., Any], ...] = (),
-    ) -> None:
-        """Add a mistake; its id is "<op>.<argument>.<name>"."""
-        self.mistakes.append(Mistake(f"{self.op}.{argument}.{name}", self.op, argument, says, wrong, pair, shows, also))
+_MODULES = (linear, elementwise, conv2d, conv2d_gradients, pool, batchnorm, loss, unfold, sgd)
 
 
 def mistakes(op: str | None = None) -> list[Mistake]:
     """All mistakes of one op, or of all ops."""
-    from . import batchnorm, conv2d, conv2d_gradients, elementwise, linear, loss, pool, sgd, unfold
-
-    modules = (linear, elementwise, conv2d, conv2d_gradients, pool, batchnorm, loss, unfold, sgd)
-    banks = [b for m in modules for b in m.BANKS]
+    banks = [b for module in _MODULES for b in module.BANKS]
     return [m for b in banks if op in (None, b.op) for m in b.mistakes]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Bank
+from .mistake import Bank
 from .windows import GATHER_FAULTS, unfold
 
 bank = Bank("conv2d")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import Bank
+from .mistake import Bank
 
 relu, add, dropout = Bank("relu"), Bank("add"), Bank("dropout")
 BANKS = [relu, add, dropout]

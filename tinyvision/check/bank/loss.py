@@ -4,7 +4,7 @@ import numpy as np
 
 from ..reference import cross_entropy as right_loss
 from ..reference import softmax as right_softmax
-from . import Bank
+from .mistake import Bank
 
 soft, entropy = Bank("softmax"), Bank("cross_entropy")
 BANKS = [soft, entropy]

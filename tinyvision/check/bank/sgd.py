@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Bank, Mistake
+from .mistake import Bank, Mistake
 
 
 class _Rules(Bank):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..reference import out_size, pair
-from . import Bank
+from .mistake import Bank
 from .windows import FOLD_FAULTS, GATHER_FAULTS, fold, overlap_count, unfold
 
 im2col, col2im = Bank("im2col"), Bank("col2im")

@@ -227,8 +227,9 @@ class Kernels:
 
         Arguments are guarded arrays (None is a null pointer), np.int32, np.int64 and np.float32 numbers, and structures
         as 0-d arrays. `order` 0: threads run in their order, 1: backwards, 2: one warp runs far ahead. `given`: for
-        each argument, whether it is an array that holds numbers (for the watch; by default all do). Raises
-        EmulatorError."""
+        each argument, whether it is an array that holds numbers (for the watch; by default all do).
+
+        Raises EmulatorError."""
         block = (threads, 1, 1) if isinstance(threads, int) else (*threads, *(1,) * (3 - len(threads)))
         self._check_call(kernel, grid, block, arguments)
         values = [_value(a) for a in arguments]  # kept alive until the kernel has run

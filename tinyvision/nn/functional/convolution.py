@@ -28,9 +28,9 @@ def conv2d(
         padding = (top, left)
         if (top, left) != (bottom, right):  # an even span: one more on the right, and at the bottom
             input = F.pad(input, padding=(0, right - left, 0, bottom - top))
-    input = tensor_input("conv2d", "input", input) if getattr(input, "ndim", 4) == 3 else input
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    return _batched(input, 4, lambda x: F.conv2d(x, weight, bias, **options))
+    input, alone = batch_of("conv2d", input, 4)
+    y = F.conv2d(input, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return only_one(y) if alone else y
 
 
 def conv1d(
@@ -64,14 +64,10 @@ def conv_transpose2d(
     dilation: IntOrPair = 1,
 ) -> Tensor:
     """Transposed convolution.   (N, C, H, W) -> (N, O, OH, OW) (see `ops.conv_transpose2d_forward`)"""
-    options = {
-        "stride": stride,
-        "padding": padding,
-        "output_padding": output_padding,
-        "groups": groups,
-        "dilation": dilation,
-    }
-    return _batched(input, 4, lambda x: F.conv_transpose2d(x, weight, bias, **options))
+    options = {"stride": stride, "padding": padding, "output_padding": output_padding}
+    input, alone = batch_of("conv_transpose2d", input, 4)
+    y = F.conv_transpose2d(input, weight, bias, **options, groups=groups, dilation=dilation)
+    return only_one(y) if alone else y
 
 
 def conv_transpose1d(
@@ -120,13 +116,17 @@ def padding_around(
     return wide // 2, wide - wide // 2, high // 2, high - high // 2
 
 
-def _batched(input, rank, function):
-    """function(input), with a batch axis for its sake if the input has none."""
+def batch_of(name: str, input: Any, rank: int) -> tuple[Any, bool]:
+    """(input, False), or, of what lacks the first of `rank` axes, (a batch of it alone, True)."""
     if getattr(input, "ndim", rank) != rank - 1:
-        return function(input)
-    input = tensor_input("convolution", "input", input)
-    y = function(F.reshape(input, shape=(1, *input.shape)))
-    return F.reshape(y, shape=y.shape[1:])
+        return input, False
+    input = tensor_input(name, "input", input)
+    return F.reshape(input, shape=(1, *input.shape)), True
+
+
+def only_one(batch: Tensor) -> Tensor:
+    """What a batch of one is of.   (1, ...) -> (...)"""
+    return F.reshape(batch, shape=batch.shape[1:])
 
 
 def _upright(x):

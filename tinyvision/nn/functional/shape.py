@@ -15,7 +15,7 @@ from ...tensors import taped as F
 from ...tensors.tensor import Tensor
 from ...types import IntOrPair
 from ..inputs import tensor_input
-from .convolution import _batched
+from .convolution import batch_of, only_one
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -139,8 +139,9 @@ def unfold(
     input: Any, kernel_size: IntOrPair, dilation: IntOrPair = 1, padding: IntOrPair = 0, stride: IntOrPair = 1
 ) -> Tensor:
     """Every window as a column.   (N, C, H, W) -> (N, C·KH·KW, OH·OW)"""
-    options = {"kernel_size": kernel_size, "dilation": dilation, "padding": padding, "stride": stride}
-    return _batched(input, 4, lambda x: F.unfold(x, **options))
+    input, alone = batch_of("unfold", input, 4)
+    y = F.unfold(input, kernel_size=kernel_size, dilation=dilation, padding=padding, stride=stride)
+    return only_one(y) if alone else y
 
 
 def fold(
@@ -153,7 +154,9 @@ def fold(
 ) -> Tensor:
     """Every column added into its window.   (N, C·KH·KW, OH·OW) -> (N, C, *output_size)"""
     options = {"kernel_size": kernel_size, "dilation": dilation, "padding": padding, "stride": stride}
-    return _batched(input, 3, lambda x: F.fold(x, output_size=output_size, **options))
+    input, alone = batch_of("fold", input, 3)
+    y = F.fold(input, output_size=output_size, **options)
+    return only_one(y) if alone else y
 
 
 def embedding(

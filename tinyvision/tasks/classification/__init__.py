@@ -1,2 +1,1 @@
-"""Classification on the command line; the task itself is `train.Classification`, its data and networks are in
-`train.recipes`."""
+"""Classification on the command line; the task is `train.Classification`, its data and networks are `train.recipes`."""

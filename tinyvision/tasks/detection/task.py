@@ -107,8 +107,9 @@ class Detection(Task):
         return loss + self.box * (functional.box_iou_loss(guessed, true) * weights).sum()
 
     def score(self, outputs: Any, y: Any) -> float:
-        """The share of the things at whose centre their class has the highest score, and at least 0.3; once for each
-        image."""
+        """The share of the things at whose centre their class has the highest score, and at least 0.3.
+
+        It counts once for each image."""
         K = len(self.classes)
         boxes, labels = to_numpy(y["boxes"]), to_numpy(y["labels"])
         n, m = np.nonzero(labels >= 0)

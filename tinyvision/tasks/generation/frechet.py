@@ -13,8 +13,7 @@ def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
     with means μ and covariances Σ: 0 where both are alike. Of few rows it comes out larger than of many, so only
     distances between equally many are comparable.
 
-    Raises ShapeError for what are no rows of equal length, DataError for fewer than two, or for numbers that are not
-    finite."""
+    Raises ShapeError for what are no rows of equal length, DataError for fewer than two, or numbers not finite."""
     x, y = (np.asarray(rows, np.float64) for rows in (x, y))
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
         raise ShapeError(f"frechet_distance: expected rows (N, D) and (M, D), got {x.shape} and {y.shape}")
