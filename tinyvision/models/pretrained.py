@@ -17,11 +17,13 @@ from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, cast
 
 from ..errors import OptionError, WeightsError
+from ..nn.layers import BatchNorm2d
 from ..nn.module import Module
 from ..ops.checks import is_integer
 from ..weights import load_arrays
 from ..weights.hub import find_weights
 from ..weights.published import published
+from . import timm_layout
 from . import weights as enumerations
 from .weights import WeightsEnum
 
@@ -33,7 +35,8 @@ Model_co = TypeVar("Model_co", bound=Module, covariant=True)
 _ARGUMENTS = """
 
     weights      None for random ones; "DEFAULT", "IMAGENET1K_V1" or a member of the network's enumeration for published
-                 ones, from the cache, a named file, or the network; or the path of a weight file
+                 ones, from the cache, a named file, or the network; or the path of a weight file, with torchvision's
+                 names or timm's
     progress     show a bar while fetching
     num_classes  the size of the last layer (1000, or as in the file); where it is not the file's, everything but the
                  last layer is loaded
@@ -110,6 +113,10 @@ def pretrainable(
             state = load_arrays(path)
             if rename is not None:
                 state = {rename(key): value for key, value in state.items()}
+            try:
+                state, eps = timm_layout.translated(name, state, path)
+            except WeightsError as error:
+                raise WeightsError(f"{path.name}: {error}") from None
             last = state.get(f"{head}.weight")
             if last is None or last.ndim not in (2, 4):
                 raise WeightsError(f"{path.name}: no {head}.weight in this file, so it does not hold a {name}")
@@ -119,6 +126,9 @@ def pretrainable(
                 model.load_state_dict(_fitted(state, model.state_dict(), auxiliary, replaced))
             except WeightsError as error:
                 raise WeightsError(f"{path.name}: {error}") from None
+            for norm in model.modules() if eps is not None else ():
+                if isinstance(norm, BatchNorm2d):
+                    norm.eps = eps
             return model
 
         builder = cast(Builder[Model], update_wrapper(make, build))
