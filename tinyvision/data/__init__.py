@@ -28,6 +28,7 @@ from .samplers import (
 )
 from .shapes import Shapes
 from .show import ascii_preview, show, to_image
+from .streets import Streets
 from .workers import get_worker_info
 
 collate = default_collate  # its older name here
@@ -54,6 +55,7 @@ __all__ = [
     "SequentialSampler",
     "Shapes",
     "StackDataset",
+    "Streets",
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",

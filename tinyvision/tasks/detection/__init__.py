@@ -2,7 +2,7 @@
 `Samples` makes of them what a network gets; `average_precision` counts as COCO does."""
 
 from .average_precision import AveragePrecision, Boxes, average_precision
-from .datasets import CocoBoxes, DigitsOnPhotographs, ShapesBoxes, VocBoxes, YoloBoxes
+from .datasets import CocoBoxes, DigitsOnPhotographs, ShapesBoxes, StreetBoxes, VocBoxes, YoloBoxes
 from .predict import Detector, Found, boxes_drawn
 from .samples import Samples, letterboxed
 from .task import Detection, DetectionEvaluation, decode, targets
@@ -18,6 +18,7 @@ __all__ = [
     "Found",
     "Samples",
     "ShapesBoxes",
+    "StreetBoxes",
     "VocBoxes",
     "YoloBoxes",
     "average_precision",

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ... import random
-from ...data import Dataset, Digits, Shapes, read_image
+from ...data import Dataset, Digits, Shapes, Streets, read_image
 from ...data.images import MAX_PIXELS, SUFFIXES
 from ...errors import DataError
 from ...formats.source import read_bytes
@@ -47,6 +47,21 @@ class ShapesBoxes(Dataset):
 
     def __getitem__(self, index: int) -> Item:
         scene = self.shapes.scene(self._index(index))
+        return scene.image, target(scene.boxes, scene.labels)
+
+
+class StreetBoxes(Dataset):
+    """Drawn street scenes (see `data.Streets`) with boxes around what is in sight of cars, signs and people."""
+
+    def __init__(self, length: int = 1000, size: int = 96, train: bool = True, seed: int = 0) -> None:
+        self.streets = Streets(length, size, seed, train)
+        self.classes = list(self.streets.classes)
+
+    def __len__(self) -> int:
+        return len(self.streets)
+
+    def __getitem__(self, index: int) -> Item:
+        scene = self.streets.scene(self._index(index))
         return scene.image, target(scene.boxes, scene.labels)
 
 

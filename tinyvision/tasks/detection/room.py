@@ -15,15 +15,23 @@ from ...train.checkpoint import Checkpoint
 from ...train.preprocessing import Preprocessing
 from ...train.recipes import Parts, published_preprocessing
 from ...train.report import picture_tag
+from ..endless import drawn_parts
 from ..room import Opening, Options, Room, agreed, built, checked, data_notes, each_part, predictor, table
 from .average_precision import Boxes
-from .datasets import GET_PHOTOGRAPHS, CocoBoxes, DigitsOnPhotographs, ShapesBoxes, VocBoxes, YoloBoxes
+from .datasets import GET_PHOTOGRAPHS, CocoBoxes, DigitsOnPhotographs, ShapesBoxes, StreetBoxes, VocBoxes, YoloBoxes
 from .predict import Detector, boxes_drawn
 from .samples import Samples
 from .task import Detection
 
 _SHOWN = 12  # pictures in a report
+_TESTED = 200  # drawn pictures
 _SHARED = {"optimizer": "adamw", "lr": 0.004, "batch_size": 16}
+# Data that are drawn on demand, and how many an epoch.
+_DRAWN: dict[str, tuple[Callable[..., Any], int]] = {
+    "shapes": (ShapesBoxes, 1400),
+    "street": (StreetBoxes, 1400),
+    "digits-on-photographs": (DigitsOnPhotographs, 1800),
+}
 _PARTS = "or parts train/, val/, test/ with these in each"
 
 
@@ -33,6 +41,7 @@ class DetectionRoom(Room):
     name = "detection"
     data: ClassVar = {
         "shapes": "drawn scenes of circles, squares, stars and others, with their boxes; made on demand",
+        "street": "drawn street scenes, no photographs, with boxes of cars, signs and people; made on demand",
         "digits-on-photographs": f"real digits pasted into real photographs; {GET_PHOTOGRAPHS}",
         "coco": f"your own: --root FOLDER with annotations.json and images/, {_PARTS}",
         "voc": f"your own: --root FOLDER with annotations/*.xml and images/, {_PARTS}",
@@ -40,6 +49,7 @@ class DetectionRoom(Room):
     }
     settings: ClassVar = {
         "shapes": {**_SHARED, "epochs": 8},
+        "street": {**_SHARED, "epochs": 8},
         "digits-on-photographs": {**_SHARED, "epochs": 8},
         "coco": {**_SHARED, "epochs": 40, "batch_size": 8},
         "voc": {**_SHARED, "epochs": 40, "batch_size": 8},
@@ -52,6 +62,8 @@ class DetectionRoom(Room):
     def plan(self, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
         """CentreDetector, of its own or on a pretrained backbone."""
         data = self.chosen(options)
+        if options.augment is not None and data in _DRAWN:
+            raise OptionError(f"--augment: {data} are drawn anew in every epoch, nothing is gained; leave it out")
         size = options.image_size or (256 if data in self.own else 96)
         if size % 16:
             raise OptionError(f"--image-size of {self.name} must be a multiple of 16, got {size}")
@@ -76,22 +88,22 @@ class DetectionRoom(Room):
         notes, preprocessing = description["data"], Preprocessing.from_dict(description["input"])
         self.check_opening(opening)
         size = preprocessing.size[0]
-        train, val, test = self._parts(notes["name"], opening.root or notes["root"], size, opening.max_pixels)
+        train, val, test = self._parts(notes, opening.root or notes["root"], size, opening.max_pixels)
         train, val, classes = agreed(train, val, test, notes["val"], opening.seed)
         checked((CocoBoxes, VocBoxes, YoloBoxes), train, val, test)
-        digits = notes["name"] == "digits-on-photographs"  # a mirrored 3 is no 3, and these are drawn anew anyway
-        augment = notes["augment"] == "on" and not digits
+        # What is drawn is drawn anew in every epoch, so that nothing is gained by moving it; and a mirrored 3 is no 3.
+        augment = notes["augment"] == "on" and notes["name"] not in _DRAWN
         plain = [None if part is None else Samples(part, preprocessing) for part in (val, test)]
         description["model"]["options"]["num_classes"] = len(classes)
         description["classes"] = classes
-        made = Samples(train, preprocessing, augment, flips=notes["name"] != "shapes")
+        made = Samples(train, preprocessing, augment, flips=True)
         return Parts(made, plain[0], plain[1], classes)
 
-    def _parts(self, name: str, root: str | None, size: int, max_pixels: int) -> tuple[Any, Any, Any]:
-        if name == "shapes":
-            return ShapesBoxes(1400, size), None, ShapesBoxes(200, size, train=False)
-        if name == "digits-on-photographs":
-            return DigitsOnPhotographs(1800, size), None, DigitsOnPhotographs(200, size, train=False)
+    def _parts(self, notes: dict[str, Any], root: str | None, size: int, max_pixels: int) -> tuple[Any, Any, Any]:
+        name = notes["name"]
+        if name in _DRAWN:
+            kind, length = _DRAWN[name]
+            return *drawn_parts(lambda n: kind(n, size), length, notes["val"]), kind(_TESTED, size, train=False)
         make: dict[str, Callable[[Path, Any], Any]] = {
             "coco": lambda folder, train: CocoBoxes(folder / "annotations.json", max_pixels=max_pixels),
             "voc": lambda folder, train: VocBoxes(folder, train.classes if train else None, max_pixels),

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data import Dataset, Shapes
+from ...data import Dataset, Shapes, Streets
 from ...data.images import MAX_PIXELS, SUFFIXES
+from ...data.streets import AREAS
 from ...errors import DataError
 from ...printable import printable
 from ..coco import Coco, decoded
@@ -232,6 +233,21 @@ class ShapesMasks(Dataset):
         return (masks * np.arange(1, len(masks) + 1)[:, None, None]).max(0)
 
 
+class StreetMasks(Dataset):
+    """Drawn street scenes (see `data.Streets`), with a mask of road, pavement, cars, signs and people."""
+
+    def __init__(self, length: int = 400, size: int = 96, train: bool = True, seed: int = 0) -> None:
+        self.streets = Streets(length, size, seed, train)
+        self.classes = list(AREAS)
+
+    def __len__(self) -> int:
+        return len(self.streets)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        scene = self.streets.scene(self._index(index))
+        return scene.image, scene.areas
+
+
 class Nuclei(Dataset):
     """One fluorescence image, 512 x 512 pixels, with 125 outlined nuclei: its left half to train on, its right to test.
 
@@ -274,4 +290,4 @@ def nuclei_folder() -> Path | None:
     return Path(next(iter(spec.submodule_search_locations))) / "data" / "images"
 
 
-__all__ = ["GET_NUCLEI", "CocoMasks", "MaskFolder", "Nuclei", "ShapesMasks", "nuclei_folder"]
+__all__ = ["GET_NUCLEI", "CocoMasks", "MaskFolder", "Nuclei", "ShapesMasks", "StreetMasks", "nuclei_folder"]

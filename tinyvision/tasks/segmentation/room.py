@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,10 +16,11 @@ from ...train.checkpoint import Checkpoint
 from ...train.preprocessing import Preprocessing
 from ...train.recipes import Parts, published_preprocessing
 from ...train.report import escape, picture_tag
+from ..endless import drawn_parts
 from ..masks import regions, things_found
 from ..pictures import scaled_down
 from ..room import Opening, Options, Room, agreed, built, checked, data_notes, each_part, predictor, table
-from .datasets import GET_NUCLEI, CocoMasks, MaskFolder, Nuclei, ShapesMasks
+from .datasets import GET_NUCLEI, CocoMasks, MaskFolder, Nuclei, ShapesMasks, StreetMasks
 from .predict import Segmenter, overlay
 from .samples import Samples
 from .task import Segmentation
@@ -27,6 +29,8 @@ _SHOWN = 8  # pictures in a report
 
 # Crop, mean and spread of the pixels, settings: what suits the data.
 _GREY = ((0.25,), (0.25,))
+# Data that are drawn on demand, and how many an epoch.
+_DRAWN: dict[str, tuple[Callable[..., Any], int]] = {"shapes": (ShapesMasks, 800), "street": (StreetMasks, 400)}
 _SHARED = {"optimizer": "adamw", "lr": 0.005, "batch_size": 4}
 
 
@@ -36,12 +40,14 @@ class SegmentationRoom(Room):
     name = "segmentation"
     data: ClassVar = {
         "shapes": "drawn scenes of circles, squares, stars and others, with their masks; made on demand",
+        "street": "drawn street scenes, no photographs: road, pavement, cars, signs and people; made on demand",
         "nuclei": f"one microscope image of 125 nuclei, half to train and half to test; {GET_NUCLEI}",
         "folder": "your own: --root FOLDER with images/ and masks/, or train/, val/, test/ with these in each",
         "coco": "your own: --root FOLDER with annotations.json (polygons, RLE) and images/, or parts with these",
     }
     settings: ClassVar = {
-        "shapes": {**_SHARED, "epochs": 12, "batch_size": 8},
+        "shapes": {**_SHARED, "epochs": 10},
+        "street": {**_SHARED, "epochs": 8},
         "nuclei": {**_SHARED, "epochs": 12},
         "folder": {**_SHARED, "epochs": 20},
         "coco": {**_SHARED, "epochs": 20},
@@ -55,7 +61,7 @@ class SegmentationRoom(Room):
         data = self.chosen(options)
         if options.instances and data != "folder":
             raise OptionError(f"--instances is about the masks of --data folder; {data} says what its masks are")
-        size = options.image_size or {"shapes": 64, "nuclei": 128}.get(data, 192)
+        size = options.image_size or {"shapes": 64, "street": 96, "nuclei": 128}.get(data, 192)
         if options.backbone is None:
             grey = data == "nuclei"
             mean, std = _GREY if grey else ((0.5,) * 3, (0.25,) * 3)
@@ -83,23 +89,25 @@ class SegmentationRoom(Room):
         """The parts of the data; where there is no val, a share of the training pictures is held back."""
         notes, preprocessing = description["data"], Preprocessing.from_dict(description["input"])
         self.check_opening(opening)
-        train, val, test = self._parts(notes, opening.root or notes["root"], opening.max_pixels)
+        train, val, test = self._parts(notes, opening.root or notes["root"], preprocessing.size[0], opening.max_pixels)
         train, val, classes = agreed(train, val, test, notes["val"], opening.seed)
         checked((MaskFolder, CocoMasks), train, val, test)
         augment = notes["augment"] == "on"
-        times = {"shapes": 1, "nuclei": 64}.get(notes["name"], max(1, 64 // len(train)))
+        times = 64 if notes["name"] == "nuclei" else max(1, 64 // len(train))
         made = Samples(train, preprocessing, True, augment, turns=notes["name"] == "nuclei", times=times)
         plain = [None if part is None else Samples(part, preprocessing) for part in (val, test)]
         description["model"]["options"]["num_classes"] = len(classes)
         description["classes"] = classes
         return Parts(made, plain[0], plain[1], classes)
 
-    def _parts(self, notes: dict[str, Any], root: str | None, max_pixels: int) -> tuple[Any, Any, Any]:
-        if notes["name"] == "shapes":
-            return ShapesMasks(600), None, ShapesMasks(200, train=False)
-        if notes["name"] == "nuclei":
+    def _parts(self, notes: dict[str, Any], root: str | None, size: int, max_pixels: int) -> tuple[Any, Any, Any]:
+        name = notes["name"]
+        if name in _DRAWN:
+            kind, length = _DRAWN[name]
+            return *drawn_parts(lambda n: kind(n, size), length, notes["val"]), kind(length // 4, size, train=False)
+        if name == "nuclei":
             return Nuclei(True, root), None, Nuclei(False, root)
-        if notes["name"] == "folder":
+        if name == "folder":
             return each_part(str(root), lambda folder, _: MaskFolder(folder, bool(notes.get("instances")), max_pixels))
         return each_part(str(root), lambda folder, _: CocoMasks(folder / "annotations.json", max_pixels=max_pixels))
 
