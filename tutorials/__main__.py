@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import interactive, notebooks, pages, site, supported
+from . import elsewhere, interactive, notebooks, pages, site, supported
 
 
 def main(arguments=None):
@@ -21,6 +21,10 @@ def main(arguments=None):
         command.add_argument("pages", nargs=count, metavar="NN", help="page numbers, such as 4 or 04")
         if name == "notebook":
             command.add_argument("--all", type=Path, metavar="FOLDER", help="all pages, into this folder")
+    text = "run pages as other machines would (another BLAS kernel, other roundings), and show which numbers move"
+    away = commands.add_parser("elsewhere", help=text, description=text)
+    away.add_argument("pages", nargs="+", metavar="NN", help="page numbers, such as 4 or 04")
+    away.add_argument("--nudges", type=int, default=4, metavar="N", help="runs with nudged weights (default 4)")
     text = "print how many of PyTorch's names are here (tutorials/SUPPORTED.md)"
     supported_names = commands.add_parser("supported", help=text, description=text)
     supported_names.add_argument("--write", action="store_true", help="make the page anew (needs torchvision)")
@@ -45,6 +49,8 @@ def main(arguments=None):
         chosen = [pages.find(number) for number in options.pages] or pages.all_pages()
         if options.command == "notebook":
             return _notebook(chosen, options.all or Path())
+        if options.command == "elsewhere":
+            return _elsewhere(chosen, options.nudges)
         return {"check": _check, "fix": _fix}[options.command](chosen)
     except pages.PageError as error:
         print(f"tutorials: {error}", file=sys.stderr)
@@ -73,6 +79,17 @@ def _fix(paths):
             print(f"{path.name}: {problem}", file=sys.stderr)
             status = 1
         print(f"{path.name}: {', '.join(report.written) or 'nothing to change'}")
+    return status
+
+
+def _elsewhere(paths, nudges):
+    status = 0
+    for path in paths:
+        found = elsewhere.run(path, nudges)
+        print(f"{'WRONG' if found.wrong else 'ok   '} {path.stem}", flush=True)
+        for text in [*found.wrong, *found.lines()]:
+            print("      " + text.replace("\n", "\n      "))
+        status |= bool(found.wrong)
     return status
 
 

@@ -10,8 +10,9 @@
     ```output tolerance=0.05        the same, with numbers compared relatively to the larger one
 
 Numbers of three digits and more may differ by one unit in the last place shown, which other machines round
-otherwise; shorter ones and integers (`3` and `3.`) not at all; `...` stands for anything. A block that prints
-must be followed by its output.
+otherwise; shorter ones and integers (`3` and `3.`) not at all; `...` stands for anything. What a training run ends in
+depends on every rounding on its way: such a number is written with what other machines may add or take, `0.85±0.08`
+(`python -m tutorials elsewhere NN` shows how much that is). A block that prints must be followed by its output.
 """
 
 import ast
@@ -41,7 +42,8 @@ FIGURES = FOLDER / "figures"
 LIMIT = 60.0  # seconds of CPU time one page may take: three times what the longest needs, for slow or busy machines
 
 _FENCE = re.compile(r"^```(\w*)[ ]*([^\n`]*)\n(.*?)^```[ ]*$", re.M | re.S)
-_TOKEN = re.compile(r"\.\.\.|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|\n|[^\W\d]+|[^\s\w]")
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_TOKEN = re.compile(rf"\.\.\.|{_NUMBER}(?:±{_NUMBER})?|\n|[^\W\d]+|[^\s\w]")
 
 
 class PageError(Exception):
@@ -61,10 +63,11 @@ class Block:
 
 @dataclass
 class Report:
-    """What running a page found: problems in words, files written by `fix`, seconds of CPU time, and what was not run
-    and why."""
+    """What running a page found: problems in words, what each output block expected and got, files written by `fix`,
+    seconds of CPU time, and what was not run and why."""
 
     problems: list = field(default_factory=list)
+    outputs: list = field(default_factory=list)
     skipped: list = field(default_factory=list)
     written: list = field(default_factory=list)
     seconds: float = 0.0
@@ -172,14 +175,17 @@ def _run_block(path, block, shown, namespace, report, changes):
     if shown is None:
         if output.strip():
             report.problems.append(f"line {block.line}: prints, but no output block follows:\n{output.rstrip()}")
-    elif not same(shown.text, output, float(shown.options.get("tolerance", 0))):
-        changes.append((shown.span, output.rstrip() + "\n"))
+    else:
+        allowed = float(shown.options.get("tolerance", 0))
+        report.outputs.append((shown.line, shown.text, output))
+        if not same(shown.text, output, allowed):
+            changes.append((shown.span, output.rstrip() + "\n"))
     return True
 
 
 def same(expected, printed, tolerance=0.0):
     """Whether `printed` is what `expected` says: the same words, nearly the same numbers."""
-    left, right = (_TOKEN.findall(re.sub(r"[ \t]*\n\s*", "\n", text.strip())) for text in (expected, printed))
+    left, right = tokens(expected), tokens(printed)
     reached = {0}  # how many tokens of `printed` may have been used up so far
     for token in left:
         if token == "...":
@@ -189,13 +195,21 @@ def same(expected, printed, tolerance=0.0):
     return len(right) in reached
 
 
+def tokens(text):
+    """The words, numbers and signs of an output, without the blanks."""
+    return _TOKEN.findall(re.sub(r"[ \t]*\n\s*", "\n", text.strip()))
+
+
 def _same_token(a, b, tolerance):
     if a == b:
         return True
+    a, spread, more_or_less = a.partition("±")
     try:
         x, y = float(a), float(b)
     except ValueError:
         return False
+    if spread:
+        return abs(x - y) <= float(more_or_less) * (1 + 1e-9)
     if x == y:
         return True
     if tolerance:

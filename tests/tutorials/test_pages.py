@@ -14,7 +14,7 @@ from tinyvision import ops
 from tinyvision.errors import OptionError
 from tinyvision.learn import course, draw
 from tutorials import __main__ as command
-from tutorials import pages
+from tutorials import elsewhere, pages
 
 PAGES = pages.all_pages()
 TEXTS = [*PAGES, *(pages.FOLDER / name for name in ("README.md", "glossary.md", "formulas.md"))]
@@ -221,6 +221,11 @@ def test_moving_frames(tmp_path, monkeypatch):
         ("a\n...\nz", "a\nb\nc\nz", True),
         ("a b", "a", False),
         ("a", "a b", False),
+        ("Dice 0.85±0.08, end", "Dice 0.93, end", True),
+        ("Dice 0.85±0.08", "Dice 0.94", False),
+        ("T 1.9±0.2: -0.1±0.1", "T 2.1: 0.0", True),
+        ("0.85±0.08", "about", False),
+        ("0.85±0.08", "0.85±0.07", False),  # what a program prints is a number, or is not as it was
     ],
 )
 def test_comparing(expected, printed, same):
@@ -235,12 +240,14 @@ def test_a_planted_wrong_digit_is_found(path):
         if block.language != "output":
             continue
         tolerance = float(block.options.get("tolerance", 0))
-        for number in re.finditer(r"\d+(\.\d*)?|\.\d+", block.text):
+        spreads = {m.start() for m in re.finditer("±", block.text)}
+        for number in re.finditer(r"(?<!±)(?<![\d.±])(\d+(\.\d*)?|\.\d+)", block.text):
             digits = [i for i in range(*number.span()) if block.text[i].isdigit()]
             first = next((i for i in digits if block.text[i] != "0"), digits[0])
-            for place in {first} if tolerance else {first, digits[-1]}:
+            for place in {first} if tolerance or number.end() in spreads else {first, digits[-1]}:
                 wrong = str((int(block.text[place]) + 5) % 10)
                 text = block.text[:place] + wrong + block.text[place + 1 :]
+                text = re.sub(r"±[\d.]+", "", text)
                 planted += 1
                 if pages.same(block.text, text, tolerance):
                     passed.append(f"line {block.line}: {number[0]} with the digit {wrong}")
@@ -379,3 +386,29 @@ def test_every_exercise_has_its_page():
     text = "\n".join(p.read_text(encoding="utf-8").rpartition("## Exercises")[2] for p in PAGES)
     lists = re.findall(r"^`tinyvision learn run (\w+`(?: · `\w+`)*)", text, flags=re.M)
     assert {name for names in lists for name in re.findall(r"\w+", names)} == set(ORDER)
+
+
+# -- on other machines
+
+
+def test_a_page_is_run_elsewhere(tmp_path, monkeypatch):
+    """A weight in all its digits moves with a nudge, a count does not; what the page does not allow is a problem."""
+    page = tmp_path / "90-page.md"
+    page.write_text(
+        "```python\nimport numpy as np, tinyvision as tv\nw = tv.ones(64, requires_grad=True)\n"
+        "print(w.numel(), f'{w.sum().item():.9f}', 3)\ntv.optim.SGD([w], lr=1)\n"
+        "print(w.numel(), f'{w.data.numpy().astype(float).sum():.9f}')\n```\n"
+        "```output\n64 64.000000000 3\n64 64.000000000±1e-9\n```\n"
+    )
+    monkeypatch.setattr(elsewhere, "PLACES", (("Haswell", "off"),))
+    found = elsewhere.run(page, 2)
+    assert len(found.wrong) == 2
+    assert all(text.startswith("nudge") for text in found.wrong)
+    (moved,) = found.lines()
+    assert moved.startswith("line 8: 64.000000000±1e-9")
+    assert " 64.000000000" in moved
+
+
+def test_the_command_says_what_moved(capsys):
+    assert command.main(["elsewhere", "1", "--nudges", "0"]) == 0
+    assert capsys.readouterr().out == "ok    01-an-image-is-an-array\n"
