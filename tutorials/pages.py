@@ -8,11 +8,13 @@
                                     does not run: quotes tinyvision, and must equal it
     ```output                       what the block before it prints
     ```output tolerance=0.05        the same, with numbers compared relatively to the larger one
+    ```output within=0.1            the same, and numbers may be that far apart
 
 Numbers of three digits and more may differ by one unit in the last place shown, which other machines round
 otherwise; shorter ones and integers (`3` and `3.`) not at all; `...` stands for anything. What a training run ends in
 depends on every rounding on its way: such a number is written with what other machines may add or take, `0.85±0.08`
-(`python -m tutorials elsewhere NN` shows how much that is). A block that prints must be followed by its output.
+(`python -m tutorials elsewhere NN` shows how much that is), or a whole table of them as `within`. A block that prints
+must be followed by its output.
 """
 
 import ast
@@ -176,14 +178,18 @@ def _run_block(path, block, shown, namespace, report, changes):
         if output.strip():
             report.problems.append(f"line {block.line}: prints, but no output block follows:\n{output.rstrip()}")
     else:
-        allowed = float(shown.options.get("tolerance", 0))
         report.outputs.append((shown.line, shown.text, output))
-        if not same(shown.text, output, allowed):
+        if not same(shown.text, output, **allowed(shown)):
             changes.append((shown.span, output.rstrip() + "\n"))
     return True
 
 
-def same(expected, printed, tolerance=0.0):
+def allowed(block):
+    """What `same` lets pass in an output block, as its first line says."""
+    return {name: float(block.options[name]) for name in ("tolerance", "within") if name in block.options}
+
+
+def same(expected, printed, tolerance=0.0, within=0.0):
     """Whether `printed` is what `expected` says: the same words, nearly the same numbers."""
     left, right = tokens(expected), tokens(printed)
     reached = {0}  # how many tokens of `printed` may have been used up so far
@@ -191,7 +197,7 @@ def same(expected, printed, tolerance=0.0):
         if token == "...":
             reached = set(range(min(reached), len(right) + 1)) if reached else reached
         else:
-            reached = {i + 1 for i in reached if i < len(right) and _same_token(token, right[i], tolerance)}
+            reached = {i + 1 for i in reached if i < len(right) and _same_token(token, right[i], tolerance, within)}
     return len(right) in reached
 
 
@@ -200,7 +206,7 @@ def tokens(text):
     return _TOKEN.findall(re.sub(r"[ \t]*\n\s*", "\n", text.strip()))
 
 
-def _same_token(a, b, tolerance):
+def _same_token(a, b, tolerance, within):
     if a == b:
         return True
     a, spread, more_or_less = a.partition("±")
@@ -208,8 +214,8 @@ def _same_token(a, b, tolerance):
         x, y = float(a), float(b)
     except ValueError:
         return False
-    if spread:
-        return abs(x - y) <= float(more_or_less) * (1 + 1e-9)
+    if spread or within:
+        return abs(x - y) <= float(more_or_less or within) * (1 + 1e-9)
     if x == y:
         return True
     if tolerance:

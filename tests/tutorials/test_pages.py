@@ -239,17 +239,17 @@ def test_a_planted_wrong_digit_is_found(path):
     for block in pages.blocks(path.read_text(encoding="utf-8")):
         if block.language != "output":
             continue
-        tolerance = float(block.options.get("tolerance", 0))
+        allowed = pages.allowed(block)
         spreads = {m.start() for m in re.finditer("±", block.text)}
         for number in re.finditer(r"(?<!±)(?<![\d.±])(\d+(\.\d*)?|\.\d+)", block.text):
             digits = [i for i in range(*number.span()) if block.text[i].isdigit()]
             first = next((i for i in digits if block.text[i] != "0"), digits[0])
-            for place in {first} if tolerance or number.end() in spreads else {first, digits[-1]}:
+            for place in {first} if allowed or number.end() in spreads else {first, digits[-1]}:
                 wrong = str((int(block.text[place]) + 5) % 10)
                 text = block.text[:place] + wrong + block.text[place + 1 :]
                 text = re.sub(r"±[\d.]+", "", text)
                 planted += 1
-                if pages.same(block.text, text, tolerance):
+                if pages.same(block.text, text, **allowed):
                     passed.append(f"line {block.line}: {number[0]} with the digit {wrong}")
     assert passed == []
     assert planted or path.stem.startswith("26")  # which runs without a GPU, and shows no numbers
@@ -286,6 +286,12 @@ def test_the_prompt_wants_a_blank_line_after_a_suite():
 def test_tolerance():
     assert pages.same("accuracy 0.97", "accuracy 0.95", tolerance=0.03)
     assert not pages.same("accuracy 0.97", "accuracy 0.90", tolerance=0.03)
+
+
+def test_within():
+    assert pages.same("blur 0.16 0.91", "blur 0.25 0.81", within=0.1)
+    assert not pages.same("blur 0.16 0.91", "blur 0.27 0.91", within=0.1)
+    assert pages.same("0.16±0.2 0.91", "0.35 0.91", within=0.1)
 
 
 @pytest.mark.parametrize(
