@@ -31,7 +31,8 @@ class Way:
     correlate(x, weight, y, sliding, **finish)      fills y; finish: scale, shift, skip, activation
     image_gradient(dy, weight, dx, sliding)         fills dx
     weight_gradient(x, dy, shape, sliding)          ->  dweight of that shape
-    keeps                                           whether correlate also takes `kept`, as `conv2d_inference` does
+    keeps                                           whether correlate also takes `kept`, as `conv2d_inference` does,
+                                                    and applies is told whether there is one
     any_order                                       whether x may lie in memory in any order of its axes
     column_sums(rows)                               ->  Σ over the rows of (M, O), for dbias"""
 
@@ -65,7 +66,7 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
         return _forward(way, x, weight, Sliding(stride, padding, dilation, groups), **finish)
 
     def applies(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-        return _fits(x, weight, (bias,)) and _accepts(way, x, weight, (stride, padding, dilation, groups), False)
+        return _fits(x, weight, (bias,)) and _accepts(way, x, weight, (stride, padding, dilation, groups))
 
     def applies_to_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups, kept=None):
         options = (stride, padding, dilation, groups)
@@ -73,7 +74,7 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
             return False
         if skip is not None and tuple(skip.shape) != (len(x), len(weight), *output_shape(x, weight, Sliding(*options))):
             return False
-        return _accepts(way, x, weight, options, True)
+        return _accepts(way, x, weight, options, True, kept is not None)
 
     pair_of_the_op = (ops_conv.conv2d_forward, ops_conv.conv2d_backward)
     return (
@@ -131,7 +132,7 @@ def _fits(x, weight, vectors):
     return all(v is None or tuple(v.shape) == weight.shape[:1] for v in vectors)
 
 
-def _accepts(way, x, weight, options, finished):
+def _accepts(way, x, weight, options, finished=False, kept=False):
     """Whether the op would accept these options, and the way these arguments."""
     (O, CG), groups = weight.shape[:2], options[3]
     if not is_integer(groups) or groups < 1 or CG * groups != x.shape[1] or O % groups:
@@ -141,7 +142,8 @@ def _accepts(way, x, weight, options, finished):
     except OptionError:  # the op says it
         return False
     output = output_shape(x, weight, sliding)
-    return min(output) >= 1 and way.applies(x, weight, output, sliding, finished)
+    about = (finished, kept) if way.keeps else (finished,)
+    return min(output) >= 1 and way.applies(x, weight, output, sliding, *about)
 
 
 def lengths(x: Array, output: Pair, sliding: Sliding) -> tuple[int, ...]:

@@ -21,13 +21,14 @@ from ...errors import DeviceError
 from ...folders import cache_dir
 
 # The files that hold loops and drop-ins.
-MODULES = ("activation", "channels", "pool", "norm", "winograd", "depthwise", "columns", "sgd", "adam")
+MODULES = ("activation", "channels", "pool", "norm", "winograd", "depthwise", "direct", "columns", "sgd", "adam")
 
 COMPLETE = "complete"  # this file says that all loops beside it are there, and for which processor
 
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _parts: set[Callable[..., Any]] = set()
+_instructions: dict[Callable[..., Any], Callable[[], Any]] = {}
 
 
 class Loop:
@@ -46,6 +47,16 @@ def part(function: _Function) -> _Function:
     """Mark a function to be compiled into the loops of its file that call it. Called from Python, it is what it is."""
     _parts.add(function)
     return function
+
+
+def instructions(as_machine_code: Callable[[], Any]) -> Callable[[_Function], _Function]:
+    """Mark a function whose compiled form is spelled out: as_machine_code() returns it as an intrinsic of numba's."""
+
+    def mark(function: _Function) -> _Function:
+        _instructions[function] = as_machine_code
+        return function
+
+    return mark
 
 
 def loop(signature: str, writes: str) -> Callable[[Callable[..., None]], Loop]:
@@ -198,13 +209,14 @@ def _machine(one):
     reordered, so NaN and infinities stay what they are."""
     import numba
 
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, **_apart()}
     function, names = one.function, one.function.__globals__
-    parts = {name: numba.njit(**options)(names[name]) for name in _parts_in(function)}
+    parts = {name: numba.njit(**options)(names[name]) for name in _named_in(function, _parts)}
+    parts |= {name: _instructions[names[name]]() for name in _named_in(function, _instructions)}
     if parts:
         function = FunctionType(function.__code__, {**names, **parts}, function.__name__)
         functools.update_wrapper(function, one.function)
-    return numba.njit(_types(one), cache=True, **options, **_apart())(function)
+    return numba.njit(_types(one), cache=True, **options)(function)
 
 
 def _types(one):
@@ -222,9 +234,9 @@ def _types(one):
     )
 
 
-def _parts_in(function):
+def _named_in(function, known):
     names = function.__globals__
-    return [name for name in function.__code__.co_names if callable(names.get(name)) and names[name] in _parts]
+    return [name for name in function.__code__.co_names if callable(names.get(name)) and names[name] in known]
 
 
 def _apart():

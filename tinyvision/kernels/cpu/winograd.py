@@ -16,6 +16,7 @@ from ... import blocks, threads
 from ...ops.convolution.winograd import KERNEL_BYTES
 from ...types import Array
 from ..ways import ACTIVATIONS, Way, drop_ins
+from . import direct
 from .channels import column_sums
 from .compiled import loop, part
 from .lines import channels_are_last, share_out
@@ -27,8 +28,11 @@ SUM_BYTES = 1 << 21  # the same for dweight, where every block adds its share to
 SOME_CHANNELS = 64  # where the kernels outweigh the image, so many output channels make a piece of work
 PLACES = 36
 
-# What a transform costs for each tile and channel, and what U costs for each number, in multiplications (measured).
-TRANSFORMING, MAKING = 600, 70
+# What a transform costs for each tile and channel, and what U costs for each number, in multiplications of the way that
+# would be taken in place of this one (measured): `columns`, or `direct`, whose multiplications cost half as much. For
+# inference U is made for one pass, in training for three directions, whose sums are cheaper on the whole.
+TRANSFORMING, MAKING = {"columns": 600, "direct": 2000}, {"columns": 70, "direct": 200}
+MAKING_ONCE = {"columns": 70, "direct": 300}
 
 A, B = np.float32(0.5**0.5), np.float32(2**0.5)  # the points
 HALF, TWO, TWO_AND_A_HALF = np.float32(0.5), np.float32(2), np.float32(2.5)  # A², B², A² + B²
@@ -380,20 +384,24 @@ def outweighed(tiles: int, C: int, O: int) -> bool:
     return tiles * (C + O) <= C * O and PLACES * 4 * C * O > KERNEL_BYTES
 
 
-def _applies(x, weight, output, sliding, finished):
+def _applies(x, weight, output, sliding, finished, kept=False):
     """Whether this is a 3×3 convolution at stride 1 whose multiplications outweigh the transforms, channels last."""
     if tuple(weight.shape[2:]) != (3, 3) or not channels_are_last(x):
         return False
     if sliding.stride != (1, 1) or sliding.dilation != (1, 1) or sliding.groups != 1:
         return False
-    return max(sliding.padding) <= MOST_PADDING and pays(x.shape[0], *output, *weight.shape[:2])
+    O, C = weight.shape[:2]
+    other = "direct" if direct.fills(O) else "columns"
+    kept = kept and PLACES * 4 * O * C <= KERNEL_BYTES
+    making = 0 if kept else MAKING_ONCE[other] if finished else MAKING[other]
+    return max(sliding.padding) <= MOST_PADDING and pays(len(x), *output, O, C, TRANSFORMING[other], making)
 
 
-def pays(N: int, OH: int, OW: int, O: int, C: int) -> bool:
+def pays(N: int, OH: int, OW: int, O: int, C: int, transforming: int, making: int) -> bool:
     """Whether more multiplications are saved than the transforms are worth."""
     tiles = N * math.prod(_tiles(OH, OW))
     saved = (9 * N * OH * OW - PLACES * tiles) * C * O
-    return min(C, O) >= FEWEST_CHANNELS and saved > TRANSFORMING * tiles * (C + O) + MAKING * PLACES * C * O
+    return min(C, O) >= FEWEST_CHANNELS and saved > transforming * tiles * (C + O) + making * PLACES * C * O
 
 
 WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, keeps=True, column_sums=column_sums)

@@ -1,0 +1,255 @@
+"""Convolution by its definition with the sums in registers, against the op in float64: plain and compiled."""
+
+import inspect
+import textwrap
+
+import numpy as np
+import pytest
+
+from tinyvision import ops, threads
+from tinyvision.kernels.cpu import columns, compiled, direct, registers
+from tinyvision.ops.conv import conv2d_inference
+
+from .ahead import needs_numba
+from .test_compiled_loops import TOLERANCE, last, small
+
+W = registers.WIDTH
+FORWARD, INFERENCE = direct.DROP_INS
+
+# (N, C, H, W) of the image, (O, KH, KW) of the kernels, and the options
+CASES = {
+    "a block of channels": ((1, 3, 8, 9), (W, 3, 3), {"padding": 1}),
+    "channels left over, a stride": ((2, 5, 9, 7), (W + 1, 3, 3), {"stride": 2, "padding": 1}),
+    "lines shorter than a run": ((2, 4, 5, 4), (W - 2, 3, 3), {"padding": 1}),
+    "one pixel": ((1, 3, 1, 1), (W, 3, 3), {"padding": (1, 2)}),
+    "windows of one pixel": ((2, 6, 6, 15), (W, 1, 1), {"stride": (2, 3)}),
+    "no padding, long lines": ((1, 4, 4, 17), (W, 2, 3), {}),
+    "windows of zeros": ((1, 3, 3, 4), (W, 2, 4), {"stride": (1, 2), "padding": (4, 5)}),
+    "pixels between the windows": ((1, 2, 7, 8), (W, 2, 2), {"stride": 3}),
+    "a pixel that no window sees": ((1, 2, 10, 10), (W, 2, 2), {"stride": 3}),
+    "dilation": ((1, 3, 8, 7), (W, 3, 2), {"dilation": (1, 2), "padding": (0, 2)}),
+    "dilation and a stride": ((1, 3, 9, 8), (W, 3, 2), {"dilation": 2, "stride": 2, "padding": 1}),
+    "padding beyond the kernel": ((1, 2, 4, 5), (W, 2, 2), {"padding": 3}),
+    "long lines at a stride": ((1, 3, 5, 17), (W + 1, 3, 3), {"stride": (1, 2), "padding": 1}),
+    "a batch of many lines": ((5, 2, 6, 8), (W, 2, 2), {}),
+    "channels at distances alike": ((1, 512, 2, 7), (W, 1, 2), {"padding": (0, 1)}),
+}
+
+
+@pytest.fixture(autouse=True)
+def tiles_need_not_be_full(monkeypatch):
+    """Where the channels of an image are few, the tiles compute the same."""
+    monkeypatch.setattr(direct, "fills", lambda channels: True)
+
+
+def arrays(case, rng):
+    shape, (O, KH, KW), options = CASES[case]
+    weight, bias = rng.standard_normal((O, shape[1], KH, KW)) / np.sqrt(shape[1]), rng.standard_normal(O)
+    return rng.standard_normal(shape), weight, bias, options
+
+
+def check(case, rng, layout=last):
+    """All that the pair computes, against the op."""
+    x, weight, bias, options = arrays(case, rng)
+    given = [layout(a).astype(np.float32) for a in (x, weight, bias)]
+    for a in given:
+        a.flags.writeable = False
+    assert FORWARD.applies(*given, **options) or weight.shape[2:] == (1, 1)
+    y, cache = FORWARD.forward(*given, **options)
+    expected, its_cache = ops.conv2d_forward(x, weight, bias, **options)
+    np.testing.assert_allclose(y, expected, **TOLERANCE)
+    dy = rng.standard_normal(y.shape)
+    got = FORWARD.backward(layout(dy).astype(np.float32), cache)
+    for a, b in zip(got, ops.conv2d_backward(dy, its_cache), strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5 * max(1, np.abs(b).max()))
+
+
+def as_it_came(a):
+    return np.array(a)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("layout", [last, as_it_came])
+def test_like_the_op_both_ways(case, layout, rng, loops):
+    check(case, rng, layout)
+
+
+@needs_numba
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("case", CASES)
+def test_in_pieces_of_any_size(case, count, rng, machine_code, monkeypatch):
+    for one, machine in machine_code:
+        monkeypatch.setattr(one, "run", machine)
+    monkeypatch.setattr(columns, "outweighed", lambda shape: False)  # which leaves nothing to the other ways
+    threads.set_num_threads(count)
+    for large in (True, False):  # as large as the kernels may be, against the image and by themselves
+        monkeypatch.setattr(direct, "kernels_outweigh", lambda packed, x, large=large: large)
+        monkeypatch.setattr(direct, "SUM_BYTES", 0 if large else 1 << 20)
+        check(case, rng)
+    monkeypatch.setattr(direct, "fills", lambda channels: channels >= W - 2)  # and some of it
+    check(case, rng)
+
+
+@needs_numba
+@pytest.mark.parametrize("case", ["a batch of many lines", "channels left over, a stride"])
+def test_the_result_is_the_same_for_any_number_of_threads(case, rng, machine_code, monkeypatch):
+    for one, machine in machine_code:
+        monkeypatch.setattr(one, "run", machine)
+    x, weight, bias, options = arrays(case, rng)
+    results = []
+    for count in (1, 2, 3):
+        threads.set_num_threads(count)
+        y, cache = FORWARD.forward(small(x), small(weight), small(bias), **options)
+        results.append((y, FORWARD.backward(y, cache, (True, False, False))[0]))
+    for y, dx in results[1:]:
+        np.testing.assert_array_equal(y, results[0][0])
+        np.testing.assert_array_equal(dx, results[0][1])
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+@pytest.mark.parametrize("given", ["", "scale", "shift", "skip", "scale shift skip"])
+@pytest.mark.parametrize("O", [W, W + 3])
+def test_inference_finishes_its_sums(given, activation, O, rng, loops):
+    x, weight, skip = rng.standard_normal((2, 4, 4, 9)), rng.standard_normal((O, 4, 2, 2)), None
+    scale, shift = (rng.standard_normal(O) if word in given else None for word in ("scale", "shift"))
+    if "skip" in given:
+        skip = rng.standard_normal((2, O, 3, 8)) * 4
+    ours = [None if a is None else small(a) for a in (x, weight, scale, shift, skip)]
+    kept, rest = {}, (activation, (1, 1), (0, 0), (1, 1), 1)
+    expected = conv2d_inference(
+        *(None if a is None else a.astype(float) for a in (x, weight, scale, shift, skip)), *rest
+    )
+    assert INFERENCE.applies(*ours, *rest, kept)
+    for memory in (kept, kept, None):  # with what the first call has kept, and without
+        np.testing.assert_allclose(INFERENCE.forward(*ours, *rest, memory), expected, rtol=5e-5, atol=5e-5)
+    assert list(kept) == ["direct"]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NaN and infinities, where NumPy's scalars compute
+def test_what_is_not_finite_is_as_the_ops(rng, loops):
+    x, weight, bias, options = arrays("channels left over, a stride", rng)
+    x[0, 1, 2, 3], x[1, 0, 0, 0], x[1, 2, 4, 5] = np.nan, np.inf, -np.inf
+    rest = ("relu6", (2, 2), (1, 1), (1, 1), 1)
+    expected = conv2d_inference(x, weight, None, bias, None, *rest)
+    ours = INFERENCE.forward(small(x), small(weight), None, small(bias), None, *rest)
+    np.testing.assert_allclose(ours, expected, **TOLERANCE)
+    assert np.isnan(ours).any()
+    y, cache = FORWARD.forward(small(x), small(weight), small(bias), **options)
+    expected, its_cache = ops.conv2d_forward(x, weight, bias, **options)
+    np.testing.assert_allclose(y, expected, **TOLERANCE)
+    dy = rng.standard_normal(y.shape)
+    dy[0, 1, 1, 1], dy[1, 0, 2, 3] = np.inf, np.nan
+    wanted = ops.conv2d_backward(dy, its_cache)
+    for a, b in zip(FORWARD.backward(small(dy), cache), wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-4)
+
+
+def test_a_tile_whose_sums_would_be_of_no_use_is_left_alone(monkeypatch):
+    monkeypatch.undo()
+    x = np.zeros((1, 3, 9, 9), np.float32)
+    for O, whether in ((1, False), (W // 2, False), (W - 1, True), (W, True), (W + 1, False), (2 * W, True)):
+        assert FORWARD.applies(x, np.zeros((O, 3, 3, 3), np.float32)) == whether
+    assert not FORWARD.applies(x, np.zeros((W, 3, 1, 1), np.float32))  # its own matrix
+    assert FORWARD.applies(x, np.zeros((W, 3, 1, 1), np.float32), padding=1)
+    assert not FORWARD.applies(np.zeros((1, 6, 9, 9), np.float32), np.zeros((2 * W, 3, 3, 3), np.float32), groups=2)
+
+
+# A line of a loop, and the same with a mistake in it that people make.
+MISTAKES = {
+    "pack: the last block full": ("pack", "min(WIDTH, O - block * WIDTH)", "WIDTH", "channels left over, a stride"),
+    "unpack: the last block as the others": (
+        "unpack",
+        "min(block * WIDTH, O - WIDTH)",
+        "block * WIDTH",
+        "channels left over, a stride",
+    ),
+    "no zeros on the left": ("copied", "max(0, -left)", "0", "a block of channels"),
+    "no zeros on the right": ("copied", "min(width, W - left)", "width", "a block of channels"),
+    "no zeros above": ("copied", "h < 0 or h >= H", "h >= H", "a block of channels"),
+    "the last run does not go back": (
+        "correlated",
+        "max(0, min(r % in_line * RUN, OW - RUN))",
+        "r % in_line * RUN",
+        "no padding, long lines",
+    ),
+    "the second run like the first": (
+        "correlated",
+        "min(s % in_line * RUN, OW - RUN)",
+        "min(r % in_line * RUN, OW - RUN)",
+        "a block of channels",
+    ),
+    "a line of the padded copy too few": ("correlated", "i0 * SH - PH", "i0 * SH", "channels left over, a stride"),
+    "dilation forgotten": ("correlated", "q + DH * pitch", "q + pitch", "dilation and a stride"),
+    "dilation along a row forgotten": (
+        "correlated",
+        "range(l * DW * pixel, l * DW * pixel + run)",
+        "range(l * pixel, l * pixel + run)",
+        "dilation",
+    ),
+    "all channels of the last block": ("correlated", "some == WIDTH and", "", "long lines at a stride"),
+    "a phase in its neighbour's place": (
+        "correlated",
+        "column0 + v * each_column",
+        "column0 + v",
+        "long lines at a stride",
+    ),
+    "weights: a kernel's row ends too early": (
+        "weights_grown",
+        "range(0, run, ROWS)",
+        "range(0, run - ROWS + 1, ROWS)",
+        "channels left over, a stride",
+    ),
+    "weights: sums counted twice": (
+        "weights_grown",
+        "range(r - e, min",
+        "range(0, min",
+        "channels left over, a stride",
+    ),
+    "weights: a line of the next image": (
+        "weights_grown",
+        "min(several, end - line, OH - i0)",
+        "min(several, end - line)",
+        "a batch of many lines",
+    ),
+    "weights: the stride forgotten": (
+        "weights_grown",
+        "p + step, at + O",
+        "p + C, at + O",
+        "channels left over, a stride",
+    ),
+}
+
+
+def planted(function, old, new):
+    """The same function from a text with one change."""
+    text = textwrap.dedent(inspect.getsource(function))
+    assert old in text, "there is no such text any more"
+    names = dict(function.__globals__)
+    body = text[text.index("def ") :].replace(old, new)
+    exec(compile(body, direct.__file__, "exec"), names)
+    return names[function.__name__]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_mistake_in_a_loop_is_noticed(mistake, rng, monkeypatch):
+    name, old, new, case = MISTAKES[mistake]
+    monkeypatch.setattr(columns, "outweighed", lambda shape: False)
+    monkeypatch.setattr(direct, "kernels_outweigh", lambda packed, x: False)
+    for _, one in compiled._loops():
+        monkeypatch.setattr(one, "run", one.function)
+    found = getattr(direct, name)
+    changed = planted(getattr(found, "function", found), old, new)
+    if name == "copied":  # a part of the others
+        monkeypatch.setattr(direct, "copied", changed)
+    else:
+        monkeypatch.setattr(found, "run", changed)
+    with pytest.raises((AssertionError, IndexError, ValueError)):
+        check(case, rng)
+    monkeypatch.undo()
+    monkeypatch.setattr(direct, "fills", lambda channels: True)
+    for _, one in compiled._loops():
+        monkeypatch.setattr(one, "run", one.function)
+    check(case, rng)

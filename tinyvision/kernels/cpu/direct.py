@@ -1,0 +1,362 @@
+"""Convolution by its definition, in all three directions, with the sums in registers (see `registers`):
+
+    y[i, j, o] = Σ_{k, l, c} x[i·SH + k·DH - PH, j·SW + l·DW - PW, c] · weight[o, c, k, l]
+
+A tile of sums holds some pixels of one or two lines of y and WIDTH of its channels. The pixels of x are read where they
+are, so there are no columns; what is made beforehand are the kernels in blocks of WIDTH output channels, and a copy of
+a few lines of x with their padding. The image gradient is a correlation of dy with the turned kernels, at a stride one
+for each of its phases; the weight gradient adds up the same products along the pixels.
+"""
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+
+from ... import blocks, threads
+from ...ops.conv import way_of
+from ...ops.convolution.planes import FEW_CHANNELS
+from ...ops.convolution.sliding import Sliding, channels_last
+from ...ops.im2col import inside
+from ...types import Array
+from ..ways import ACTIVATIONS, Way, drop_ins
+from . import columns
+from .channels import column_sums
+from .compiled import loop, part
+from .depthwise import NO_VECTOR
+from .lines import PIECES, share_out
+from .registers import ROWS, RUN, WIDTH, clamped, nothing, outer, plus, put, scaled
+
+COPY_BYTES = 1 << 18  # padded lines of x that are in use at a time (measured)
+SUM_PIXELS = 256  # so many pixels of dy are added up at a time: WIDTH channels of them fit the first cache
+SUM_BYTES = 1 << 20  # a weight gradient beyond this is shared out by its channels, not summed by every thread
+ALIKE = 512  # numbers: pixels at multiples of this distance share a few places of the first cache ...
+MORE = blocks.CACHE_LINE // 4  # ... unless they are a line further apart
+USED = 0.7  # the least part of a tile's channels that must be some
+
+
+@loop("void(f4[:,:,:,:], f4[:,:,:,:,::1], i8, i8)", "packed")
+def pack(weight: Array, packed: Array, begin: int, end: int) -> None:
+    """packed (blocks, KH, KW, C, WIDTH) = weight (O, C, KH, KW) by blocks of output channels, with zeros beyond O."""
+    O, C, KH, KW = weight.shape
+    for block in range(begin, end):
+        some = min(WIDTH, O - block * WIDTH)
+        for c in range(C):
+            for o in range(some):
+                for k in range(KH):
+                    for l in range(KW):
+                        packed[block, k, l, c, o] = weight[block * WIDTH + o, c, k, l]
+        if some < WIDTH:
+            packed[block, :, :, :, some:] = 0
+
+
+@loop("void(f4[:,:,:,:,::1], f4[:,:,:,::1], i8, i8)", "dweight")
+def unpack(packed: Array, dweight: Array, begin: int, end: int) -> None:
+    """dweight (O, KH, KW, C) from blocks as in `pack`, the last of which ends with the last channel."""
+    O, KH, KW, C = dweight.shape
+    for o in range(begin, end):
+        block = o // WIDTH
+        place = o - max(0, min(block * WIDTH, O - WIDTH))
+        for k in range(KH):
+            for l in range(KW):
+                for c in range(C):
+                    dweight[o, k, l, c] = packed[block, k, l, c, place]
+
+
+@part
+def copied(image: Array, top: int, left: int, height: int, width: int, pixel: int, copy: Array) -> None:
+    """copy, seen as (height, width, pixel), = image (H, W, C) from (top, left) on, and zeros outside of it."""
+    H, W, C = image.shape
+    first = min(width, max(0, -left))
+    last = max(first, min(width, W - left))
+    for r in range(height):
+        h, row = top + r, r * width * pixel
+        if h < 0 or h >= H:
+            for t in range(row, row + width * pixel):
+                copy[t] = 0
+            continue
+        for t in range(row, row + first * pixel):
+            copy[t] = 0
+        for w in range(first, last):
+            there = copy[row + w * pixel : row + w * pixel + C]
+            for c in range(C):
+                there[c] = image[h, left + w, c]
+        for t in range(row + last * pixel, row + width * pixel):
+            copy[t] = 0
+
+
+@part
+def moved(source: Array, at: int, target: Array, to: int, count: int, apart: int, beyond: int, some: int) -> None:
+    """`some` numbers of `count` pixels, from `source` to `target`, in which the pixels lie `apart` and `beyond`."""
+    for m in range(count):
+        line, place = source[at + m * apart : at + m * apart + some], target[to + m * beyond : to + m * beyond + some]
+        for o in range(some):
+            place[o] = line[o]
+
+
+@loop("void(f4[:,:,:,:], f4[::1], f4[:,:,:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], i8[::1], i8, i8, i8, i8)", "y")
+def correlated(
+    x: Array,
+    numbers: Array,
+    packed: Array,
+    y: Array,
+    finish: Array,
+    skip: Array,
+    geometry: Any,
+    begin: int,
+    end: int,
+    first: int,
+    last: int,
+) -> None:
+    """Lines begin ... end of y, blocks first ... last of its channels, finished as `finish`, 4·WIDTH
+    numbers a block, says: scale, shift, the least and the largest value.
+
+    numbers: the memory of x, if it is to be read as it is (a pixel may be wider than its channels), else empty; skip:
+    that of an image like y, or empty. geometry: SH, SW, PH, PW, DH, DW, the size OH, OW of the result, and where in y
+    it lies: from which row and column on, and every how many."""
+    SH, SW, PH, PW, DH, DW, OH, OW, row0, column0, each_row, each_column = geometry
+    _, H, W, _ = x.shape
+    _, KH, KW, C, _ = packed.shape
+    _, rows, columns, O = y.shape
+    kernels, results, whole = packed.reshape(packed.size), y.reshape(y.size), numbers.size > 0
+    pixel = x.shape[3] if whole else C + MORE if SW * C % ALIKE == 0 else C  # how far a pixel is from the next
+    pieces, run = (1, KW * C) if DW == 1 and pixel == C else (KW, C)  # under a kernel's row they lie side by side
+    width = W if whole else (max(OW, RUN) - 1) * SW + (KW - 1) * DW + 1
+    pitch, step = width * pixel, SW * pixel
+    several = max(2, COPY_BYTES // (4 * SH * pitch))
+    copy = np.empty(0 if whole else ((min(several, OH) - 1) * SH + (KH - 1) * DH + 1) * pitch, np.float32)
+    tile, apart, in_line = np.zeros(ROWS * WIDTH, np.float32), each_column * O, (OW + RUN - 1) // RUN
+    line = begin
+    while line < end:
+        n, i0 = line // OH, line % OH
+        lines = min(several, end - line, OH - i0)
+        origin = (n * H + i0 * SH) * pitch
+        if not whole:
+            copied(x[n], i0 * SH - PH, -PW, (lines - 1) * SH + (KH - 1) * DH + 1, width, pixel, copy)
+            origin = 0
+        pixels = numbers if whole else copy
+        for block in range(first, last):
+            channel, some = block * WIDTH, min(WIDTH, O - block * WIDTH)
+            for r in range(0, lines * in_line, 2):
+                s = min(r + 1, lines * in_line - 1)
+                i, j = r // in_line, max(0, min(r % in_line * RUN, OW - RUN))  # the last run goes back, if it can
+                u, v = s // in_line, max(0, min(s % in_line * RUN, OW - RUN))
+                p, q = origin + i * SH * pitch + j * step, origin + u * SH * pitch + v * step
+                at, total = block * KH * KW * C * WIDTH, nothing()
+                for _ in range(KH):
+                    for l in range(pieces):
+                        for t in range(l * DW * pixel, l * DW * pixel + run):
+                            total = outer(total, pixels, p + t, q + t, step, kernels, at)
+                            at += WIDTH
+                    p, q = p + DH * pitch, q + DH * pitch
+                total = scaled(total, finish, 4 * channel)
+                p = ((n * rows + row0 + (i0 + i) * each_row) * columns + column0 + j * each_column) * O + channel
+                q = ((n * rows + row0 + (i0 + u) * each_row) * columns + column0 + v * each_column) * O + channel
+                if some == WIDTH and OW >= RUN:
+                    if skip.size:
+                        total = plus(total, skip, p, q, apart)
+                    put(clamped(total, finish, 4 * channel), results, p, q, apart)
+                else:  # not all of the tile belongs to y
+                    if skip.size:
+                        moved(skip, p, tile, 0, min(RUN, OW), apart, WIDTH, some)
+                        moved(skip, q, tile, RUN * WIDTH, min(RUN, OW), apart, WIDTH, some)
+                        total = plus(total, tile, 0, RUN * WIDTH, WIDTH)
+                    put(clamped(total, finish, 4 * channel), tile, 0, RUN * WIDTH, WIDTH)
+                    moved(tile, 0, results, p, min(RUN, OW), WIDTH, apart, some)
+                    moved(tile, RUN * WIDTH, results, q, min(RUN, OW), WIDTH, apart, some)
+        line += lines
+
+
+@loop(
+    "void(f4[:,:,:,:], f4[::1], f4[:,:,:,::1], f4[:,:,:,:,::1], i8[::1], i8, i8, i8)",
+    "packed",
+)
+def weights_grown(
+    x: Array, numbers: Array, dy: Array, packed: Array, geometry: Any, begin: int, end: int, first: int
+) -> None:
+    """packed (blocks, KH, KW, C, WIDTH) += the weight gradient's blocks from `first` on, of lines begin ... end of dy.
+
+    The last block of all ends with the last channel. geometry: SH, SW, PH, PW, DH, DW; the rest as for `correlated`."""
+    SH, SW, PH, PW, DH, DW = geometry
+    _, H, W, C = x.shape
+    _, OH, OW, O = dy.shape
+    _, KH, KW, _, _ = packed.shape
+    said, whole = dy.reshape(dy.size), numbers.size > 0
+    pieces, run = (1, KW * C) if DW == 1 else (KW, C)
+    grown = packed.reshape(packed.shape[0], KH, pieces, run, WIDTH)
+    width = W if whole else (OW - 1) * SW + (KW - 1) * DW + 1
+    pitch, step = width * C, SW * C
+    several = max(1, SUM_PIXELS // OW)
+    height = (min(several, OH) - 1) * SH + (KH - 1) * DH + 1
+    copy, tile = np.zeros(0 if whole else height * pitch + ROWS, np.float32), np.empty(ROWS * WIDTH, np.float32)
+    sums = tile.reshape(ROWS, WIDTH)
+    line = begin
+    while line < end:
+        n, i0 = line // OH, line % OH
+        lines = min(several, end - line, OH - i0)
+        origin = (n * H + i0 * SH) * pitch
+        if not whole:
+            copied(x[n], i0 * SH - PH, -PW, (lines - 1) * SH + (KH - 1) * DH + 1, width, C, copy)
+            origin = 0
+        pixels = numbers if whole else copy
+        for block in range(len(packed)):
+            channel = min((first + block) * WIDTH, O - WIDTH)
+            for k in range(KH):
+                for l in range(pieces):
+                    for r in range(0, run, ROWS):
+                        e, total = max(0, min(r, run - ROWS)), nothing()
+                        for i in range(lines):
+                            p = origin + (i * SH + k * DH) * pitch + l * DW * C + e
+                            at = (line + i) * OW * O + channel
+                            for _ in range(OW):
+                                total = outer(total, pixels, p, p + RUN, 1, said, at)
+                                p, at = p + step, at + O
+                        put(total, tile, 0, RUN * WIDTH, WIDTH)
+                        for m in range(r - e, min(ROWS, run - e)):
+                            for o in range(WIDTH):
+                                grown[block, k, l, e + m, o] += sums[m, o]
+        line += lines
+
+
+def _correlate(x, weight, y, sliding, scale=None, shift=None, skip=None, activation=None, kept=None):
+    packed = None if kept is None else kept.get("direct")
+    if packed is None:
+        packed = _packed(weight)
+        if kept is not None:
+            kept["direct"] = packed
+    _fill(x, packed, y, sliding, y.shape[1:3], (0, 0, 1, 1), scale, shift, skip, ACTIVATIONS[activation])
+
+
+def _fill(x, packed, y, sliding, size, where, scale=None, shift=None, skip=None, activation=0):
+    """The pixels of y (N, ..., ..., O) that are `where` says: from which row and column on, and every how many; their
+    number is `size` (rows, columns)."""
+    (N, O), (OH, OW), count = (len(y), y.shape[3]), size, len(packed)
+    finish = np.zeros((4, count * WIDTH), np.float32)
+    finish[0, :O] = 1 if scale is None else scale
+    finish[1, :O] = 0 if shift is None else shift
+    finish[2], finish[3] = 0 if activation else -np.inf, 6 if activation == 2 else np.inf
+    finish = finish.reshape(4, count, WIDTH).transpose(1, 0, 2).reshape(-1)
+    skip = NO_VECTOR if skip is None else skip.reshape(-1)
+    pieces = _pieces(N * OH, count)
+    outweighed = kernels_outweigh(packed, x)
+    if outweighed:
+        x, sliding = _padded(x, sliding, packed.shape, size), sliding._replace(padding=(0, 0))
+        pieces = [(0, N * OH, block, block + 1) for block in range(count)]  # the kernels are read once
+    numbers = _as_it_is(x, sliding, packed.shape[1:3], size, OW >= RUN or outweighed)
+    geometry = np.array([*sliding.stride, *sliding.padding, *sliding.dilation, OH, OW, *where])
+    threads.run(lambda piece: correlated(x, numbers, packed, y, finish, skip, geometry, *piece), pieces, products=False)
+
+
+def _padded(x, sliding, packed_shape, size):
+    """x (N, H, W, C) with its padding around it, as much as the windows of an output of this size see."""
+    (N, H, W, C), (_, KH, KW, _, _) = x.shape, packed_shape
+    (SH, SW), (PH, PW), (DH, DW) = sliding.stride, sliding.padding, sliding.dilation
+    height = (size[0] - 1) * SH + (KH - 1) * DH + 1
+    width = (max(size[1], RUN) - 1) * SW + (KW - 1) * DW + 1
+    padded = np.zeros((N, height, width, C + MORE if SW * C % ALIKE == 0 else C), np.float32)
+    (to_h, from_h), (to_w, from_w) = inside(-PH, 1, height, H), inside(-PW, 1, width, W)
+    padded[:, to_h, to_w, :C] = x[:, from_h, from_w]
+    return padded
+
+
+def _image_gradient(dy, weight, dx, sliding):
+    """Pixel h of dx, counted with the padding, is SH·u + a. In phase a it hears from the taps k = a, a + SH, ... of the
+    windows u, u - 1, ...: a correlation at a stride of 1."""
+    (H, W), (SH, SW), (PH, PW), by_inputs = dx.shape[1:3], sliding.stride, sliding.padding, weight.transpose(1, 0, 2, 3)
+    if not fills(dx.shape[3]) or ((SH, SW) != (1, 1) and (columns.outweighed(dy.shape) or sliding.dilation != (1, 1))):
+        return _other_image_gradient(dy, weight, dx, sliding)
+    if (SH, SW) == (1, 1):
+        packed = _packed(by_inputs[:, :, ::-1, ::-1])
+        return _fill(dy, packed, dx, sliding.turned(weight.shape[2:]), (H, W), (0, 0, 1, 1))
+    for a, b in itertools.product(range(SH), range(SW)):
+        taps = by_inputs[:, :, a::SH, b::SW][:, :, ::-1, ::-1]
+        (KH, KW), u, v = taps.shape[2:], max(0, -((a - PH) // SH)), max(0, -((b - PW) // SW))  # the first of the image
+        row, column = SH * u + a - PH, SW * v + b - PW
+        size = len(range(row, H, SH)), len(range(column, W, SW))
+        if 0 in (KH, KW):  # no window sees these pixels
+            dx[:, row::SH, column::SW] = 0
+        elif 0 not in size:
+            one = Sliding((1, 1), (KH - 1 - u, KW - 1 - v))
+            _fill(dy, _packed(taps), dx, one, size, (row, column, SH, SW))
+    return None
+
+
+def _other_image_gradient(dy, weight, dx, sliding):
+    """By columns, or by the op itself."""
+    if sliding.dilation == (1, 1) and dx.shape[3] > FEW_CHANNELS:
+        columns.WAY.image_gradient(dy, weight, dx, sliding)
+    else:
+        kernels = channels_last(weight.transpose(0, 2, 3, 1))
+        dx[...] = way_of(dy, kernels.shape, dx.shape, sliding).image_gradient(dy, kernels, dx.shape, sliding)
+
+
+def _weight_gradient(x, dy, shape, sliding):
+    (O, C, KH, KW), (N, OH, OW, _) = shape, dy.shape
+    if columns.outweighed(dy.shape) and columns.WAY.applies(x.transpose(0, 3, 1, 2), None, None, sliding, False):
+        return columns.WAY.weight_gradient(x, dy, shape, sliding)
+    if O < WIDTH:
+        dy = np.concatenate([dy, np.zeros((N, OH, OW, WIDTH - O), np.float32)], axis=3)
+    count, run = math.ceil(O / WIDTH), C if sliding.dilation[1] != 1 else KW * C
+    numbers, size = _as_it_is(x, sliding, (KH, KW), (OH, OW), run >= ROWS), (count, KH, KW, C, WIDTH)
+    geometry = np.array([*sliding.stride, *sliding.padding, *sliding.dilation])
+
+    def part(begin, end, first, last):
+        grown = np.zeros((last - first, *size[1:]), np.float32)
+        weights_grown(x, numbers, dy, grown, geometry, begin, end, first)
+        return grown
+
+    if 4 * math.prod(size) > SUM_BYTES and count >= threads.get_num_threads():
+        some = blocks.cut(count, threads.get_num_threads())
+        packed = np.concatenate(threads.run(lambda s: part(0, N * OH, s.start, s.stop), some, products=False))
+    else:
+        lines = blocks.cut(N * OH, min(N * OH, threads.get_num_threads()))
+        parts = threads.run(lambda s: part(s.start, s.stop, 0, count), lines, products=False)
+        packed = sum(parts[1:], parts[0])
+    dweight = np.empty((O, KH, KW, C), np.float32)
+    share_out(lambda begin, end: unpack(packed, dweight, begin, end), O, dweight.nbytes)
+    return dweight.transpose(0, 3, 1, 2)
+
+
+def _packed(weight):
+    """weight (O, C, KH, KW) as `pack` leaves it."""
+    O, C, KH, KW = weight.shape
+    packed = np.empty((math.ceil(O / WIDTH), KH, KW, C, WIDTH), np.float32)
+    share_out(lambda begin, end: pack(weight, packed, begin, end), len(packed), packed.nbytes)
+    return packed
+
+
+def _as_it_is(x, sliding, kernel, size, long_enough):
+    """The memory of x, where all windows of an output of this size lie inside of it and need no copy; else empty."""
+    seen = ((size[i] - 1) * sliding.stride[i] + (kernel[i] - 1) * sliding.dilation[i] + 1 for i in (0, 1))
+    inside_it = sliding.padding == (0, 0) and all(n <= length for n, length in zip(seen, x.shape[1:3], strict=True))
+    return x.reshape(-1) if long_enough and inside_it and x.flags.c_contiguous else NO_VECTOR
+
+
+def _pieces(lines, count):
+    """(begin, end, first, last) of the lines and blocks of every piece of work."""
+    return [(some.start, some.stop, 0, count) for some in blocks.fair(lines, PIECES * threads.get_num_threads())]
+
+
+def kernels_outweigh(packed: Array, x: Array) -> bool:
+    """Whether more is read of the kernels than of the image: then each thread has some of the kernels for itself."""
+    return packed.nbytes > x.nbytes and len(packed) >= threads.get_num_threads()
+
+
+def fills(channels: int) -> bool:
+    """Whether few of the sums of their tiles are of no use."""
+    return channels >= USED * WIDTH * math.ceil(channels / WIDTH)
+
+
+def _applies(x, weight, output, sliding, finished, kept=False):
+    """Whether it is a single group whose output fills its tiles, and more is to be gained than what packing costs: an
+    image that is its own matrix is BLAS's, and so are a few windows of one pixel each."""
+    O, _, KH, KW = weight.shape
+    if sliding.groups != 1 or not fills(O):
+        return False
+    alone = KH == KW == 1 and sliding.padding == (0, 0)
+    return not (alone and (sliding.stride == (1, 1) or (columns.outweighed((len(x), *output, O)) and not kept)))
+
+
+WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, keeps=True, any_order=True, column_sums=column_sums)
+DROP_INS = drop_ins(WAY, "direct", "direct")

@@ -1,0 +1,271 @@
+"""A tile of sums that stays in the processor's vector registers while a loop adds products to it.
+
+    sums = nothing()
+    for k in ...:
+        sums = outer(sums, a, p, q, step, b, at)         sums += a_k ⊗ b_k
+    sums = scaled(sums, finish, at)
+    put(sums, y, p, q, step)
+
+A compiler keeps an array of sums in the cache: every product then waits for a load and a store, and a loop written
+that way reaches a third of what BLAS does. Here `sums` is a value and no array, so all of it stays in registers, and
+the loop is as quick as BLAS, for factors that need not lie side by side. In plain Python the functions are what they
+say; compiled, each becomes the instructions that its `_..._as_machine_code` spells out in LLVM's own terms.
+
+The ROWS of a tile are two runs: RUN rows that begin at p and lie `step` apart from each other, and RUN that begin at q.
+"""
+
+import functools
+import importlib.util
+import platform
+from typing import Any
+
+import numpy as np
+
+from ...types import Array
+from .compiled import instructions
+
+
+def _vectors() -> tuple[int, int]:
+    """(numbers in a vector register, vector registers) of this processor."""
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return 4, 32
+    if importlib.util.find_spec("llvmlite") is None:  # nothing will be compiled either
+        return 8, 16
+    import llvmlite.binding
+
+    features = llvmlite.binding.get_host_cpu_features()
+    return (16, 32) if features.get("avx512f") else (8, 16) if features.get("avx2") else (4, 16)
+
+
+LANES, REGISTERS = _vectors()
+WIDTH = 2 * LANES  # the numbers of b that meet every number of a
+RUN = 7 if REGISTERS == 32 else 3  # a tile's numbers of a come in two runs of so many: 28 registers of 32, or 12 of 16
+ROWS = 2 * RUN
+
+
+def _nothing_as_machine_code() -> Any:
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def nothing(typing):
+        return _typed(_sums()[0], lambda builder: _ir().Constant(_sums()[1], None))
+
+    return nothing
+
+
+@instructions(_nothing_as_machine_code)
+def nothing() -> Any:
+    """Zeros (ROWS, WIDTH)."""
+    return np.zeros((ROWS, WIDTH), np.float32)
+
+
+def _outer_as_machine_code() -> Any:
+    from numba.extending import intrinsic
+
+    def lower(builder, sums, a, first, second, apart, b, at):
+        pair = [_loaded(builder, builder.gep(b, [_plus(builder, at, v * LANES)])) for v in range(2)]
+        for m in range(ROWS):
+            place = _moved(builder, first, apart, m) if m < RUN else _moved(builder, second, apart, m - RUN)
+            number = _spread(builder, builder.load(builder.gep(a, [place])))
+            for v in range(2):
+                product = builder.fmul(number, pair[v], flags=("contract",))
+                total = builder.fadd(product, builder.extract_value(sums, 2 * m + v), flags=("contract",))
+                sums = builder.insert_value(sums, total, 2 * m + v)
+        return sums
+
+    @intrinsic
+    def outer(typing, sums, a, p, q, step, b, at):
+        return _typed(_sums()[0], lower, sums, a, p, q, step, b, at)
+
+    return outer
+
+
+@instructions(_outer_as_machine_code)
+def outer(sums: Any, a: Array, p: int, q: int, step: int, b: Array, at: int) -> Any:
+    """sums + (a[p], a[p + step], ... RUN of them, a[q], a[q + step], ...) ⊗ b[at : at + WIDTH]"""
+    some = np.concatenate([a[p + step * np.arange(RUN)], a[q + step * np.arange(RUN)]])
+    return sums + np.multiply.outer(some, b[at : at + WIDTH])
+
+
+def _scaled_as_machine_code() -> Any:
+    from numba.extending import intrinsic
+
+    def lower(builder, sums, finish, at):
+        for v in range(2):
+            scale, shift = (
+                _loaded(builder, builder.gep(finish, [_plus(builder, at, i * WIDTH + v * LANES)])) for i in (0, 1)
+            )
+            for i in range(v, 2 * ROWS, 2):
+                product = builder.fmul(builder.extract_value(sums, i), scale, flags=("contract",))
+                sums = builder.insert_value(sums, builder.fadd(product, shift, flags=("contract",)), i)
+        return sums
+
+    @intrinsic
+    def scaled(typing, sums, finish, at):
+        return _typed(_sums()[0], lower, sums, finish, at)
+
+    return scaled
+
+
+@instructions(_scaled_as_machine_code)
+def scaled(sums: Any, finish: Array, at: int) -> Any:
+    """sums · finish[at : at + WIDTH] + finish[at + WIDTH : ...]"""
+    scale, shift = finish[at : at + 2 * WIDTH].reshape(2, WIDTH)
+    return sums * scale + shift
+
+
+def _clamped_as_machine_code() -> Any:
+    from numba.extending import intrinsic
+
+    def lower(builder, sums, finish, at):
+        for v in range(2):
+            low, high = (
+                _loaded(builder, builder.gep(finish, [_plus(builder, at, i * WIDTH + v * LANES)])) for i in (2, 3)
+            )
+            for i in range(v, 2 * ROWS, 2):
+                value = builder.extract_value(sums, i)
+                value = builder.select(builder.fcmp_ordered("<=", value, low), low, value)  # NaN is in no order
+                value = builder.select(builder.fcmp_ordered(">=", value, high), high, value)
+                sums = builder.insert_value(sums, value, i)
+        return sums
+
+    @intrinsic
+    def clamped(typing, sums, finish, at):
+        return _typed(_sums()[0], lower, sums, finish, at)
+
+    return clamped
+
+
+@instructions(_clamped_as_machine_code)
+def clamped(sums: Any, finish: Array, at: int) -> Any:
+    """sums, at least finish[at + 2·WIDTH : ...] and at most finish[at + 3·WIDTH : ...]; NaN stays."""
+    low, high = finish[at + 2 * WIDTH : at + 4 * WIDTH].reshape(2, WIDTH)
+    return np.clip(sums, low, high)
+
+
+def _plus_as_machine_code() -> Any:
+    from numba.extending import intrinsic
+
+    def lower(builder, sums, image, first, second, apart):
+        for i, place in enumerate(_places(builder, image, first, second, apart)):
+            sums = builder.insert_value(sums, builder.fadd(builder.extract_value(sums, i), _loaded(builder, place)), i)
+        return sums
+
+    @intrinsic
+    def plus(typing, sums, image, p, q, step):
+        return _typed(_sums()[0], lower, sums, image, p, q, step)
+
+    return plus
+
+
+@instructions(_plus_as_machine_code)
+def plus(sums: Any, image: Array, p: int, q: int, step: int) -> Any:
+    """sums + the rows of an image"""
+    return sums + image[_rows(p, q, step)]
+
+
+def _put_as_machine_code() -> Any:
+    from numba import types
+    from numba.extending import intrinsic
+
+    def lower(builder, sums, image, first, second, apart):
+        for i, place in enumerate(_places(builder, image, first, second, apart)):
+            stored = builder.store(builder.extract_value(sums, i), builder.bitcast(place, _vector().as_pointer()))
+            stored.align = 4
+
+    @intrinsic
+    def put(typing, sums, image, p, q, step):
+        return _typed(types.void, lower, sums, image, p, q, step)
+
+    return put
+
+
+@instructions(_put_as_machine_code)
+def put(sums: Any, image: Array, p: int, q: int, step: int) -> None:
+    """the rows of an image = sums"""
+    image[_rows(p, q, step)] = sums
+
+
+def _rows(p, q, step):
+    """Where the numbers of the rows are, (ROWS, WIDTH)."""
+    begin = np.concatenate([p + step * np.arange(RUN), q + step * np.arange(RUN)])
+    return begin[:, None] + np.arange(WIDTH)
+
+
+def _ir():
+    import llvmlite.ir
+
+    return llvmlite.ir
+
+
+def _vector():
+    return _ir().VectorType(_ir().FloatType(), LANES)
+
+
+@functools.cache
+def _sums():
+    """(numba's type, LLVM's type) of the sums: 2·ROWS vectors."""
+    from numba import types
+    from numba.extending import models, register_model
+
+    class Vector(types.Type):
+        """LANES numbers in a register."""
+
+        def __init__(self):
+            super().__init__(name=f"Vector{LANES}")
+
+    @register_model(Vector)
+    class VectorModel(models.PrimitiveModel):
+        def __init__(self, manager, kind):
+            super().__init__(manager, kind, _vector())
+
+    return types.UniTuple(Vector(), 2 * ROWS), _ir().ArrayType(_vector(), 2 * ROWS)
+
+
+def _typed(result, lower, *kinds):
+    """What numba asks an intrinsic for: its signature, and who writes its instructions: lower(builder, ...), which is
+    given the address of the numbers of an array."""
+    from numba import types
+
+    def code(context, builder, signature, arguments):
+        given = [
+            context.make_array(kind)(context, builder, a).data if isinstance(kind, types.Array) else a
+            for kind, a in zip(signature.args, arguments, strict=True)
+        ]
+        value = lower(builder, *given)
+        return context.get_dummy_value() if value is None else value
+
+    return result(*kinds), code
+
+
+def _plus(builder, place, number):
+    return builder.add(place, place.type(number))
+
+
+def _moved(builder, begin, apart, times):
+    return builder.add(begin, builder.mul(apart, apart.type(times)))
+
+
+def _places(builder, image, first, second, apart):
+    """The addresses of all vectors of the rows."""
+    for begin in (first, second):
+        for m in range(RUN):
+            for v in range(2):
+                yield builder.gep(image, [_plus(builder, _moved(builder, begin, apart, m), v * LANES)])
+
+
+def _loaded(builder, pointer):
+    value = builder.load(builder.bitcast(pointer, _vector().as_pointer()))
+    value.align = 4
+    return value
+
+
+def _spread(builder, number):
+    """The same number in every lane."""
+    ir = _ir()
+    empty, lanes = ir.Constant(_vector(), ir.Undefined), ir.VectorType(ir.IntType(32), LANES)
+    first = builder.insert_element(empty, number, ir.IntType(32)(0))
+    return builder.shuffle_vector(first, empty, ir.Constant(lanes, None))
+
+
+DROP_INS = ()
