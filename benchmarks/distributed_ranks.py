@@ -8,6 +8,7 @@ import json
 import statistics
 import sys
 import time
+from contextlib import nullcontext
 
 import numpy as np
 
@@ -31,9 +32,9 @@ NETWORKS = {
 class Way:
     """One way to take a training step: who takes part, with how many threads, on which images."""
 
-    def __init__(self, make, x, y, threads, alone=False, shared=True, synchronised=False):
+    def __init__(self, make, x, y, threads, alone=False, shared=True, synchronised=False, overlaps=True):
         tv.manual_seed(networks.SEED)
-        self.model, self.threads, self.alone = make(), threads, alone
+        self.model, self.threads, self.alone, self.overlaps = make(), threads, alone, overlaps
         for module in self.model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0  # so that all ways compute the same
@@ -49,13 +50,22 @@ class Way:
 
     def step(self):
         """A training step -> the loss of this rank's rows."""
-        loss = self.loss(self.model(self.x), self.y)
+        with nullcontext() if self.overlaps else self.model.no_sync():
+            loss = self.loss(self.model(self.x), self.y)
         self.optimizer.zero_grad()
         begun = time.perf_counter()
         loss.backward()
         self.backward = time.perf_counter() - begun
+        if not self.overlaps:
+            self.exchange()
         self.optimizer.step()
         return loss.item()
+
+    def exchange(self):
+        """Add up the gradients that the last backward has left, and do nothing else meanwhile."""
+        buckets = self.model._current_buckets()
+        buckets.begin()
+        buckets.finish()
 
 
 def seconds(way, work):
@@ -78,17 +88,6 @@ def asleep():
         time.sleep(0.005)
 
 
-def exchange_of(way):
-    """The exchange of the gradients that the last step has left, and nothing else."""
-    buckets = way.model._current_buckets()
-
-    def exchange():
-        buckets.begin()
-        buckets.finish()
-
-    return exchange
-
-
 def agreed(whole, way, rows):
     """Raise unless the first loss of all ranks together is that of one process."""
     ours = way.step()
@@ -109,6 +108,7 @@ def measure(name, turns):
         "one": Way(make, x, y, 1, alone=True),
         "threads": Way(make, x, y, each * distributed.world_size(), alone=True),
         "local": Way(make, x, y, each),
+        "after": Way(make, x, y, each, overlaps=False),
         "exact": Way(make, x, y, each, synchronised=True),
         "weak": Way(make, x, y, each, shared=False),
     }
@@ -124,7 +124,7 @@ def measure(name, turns):
             if key == "one" and turn:
                 times["backward"].append(way.backward)
             if key == "local" and turn:
-                times["exchange"].append(seconds(way, exchange_of(way)))
+                times["exchange"].append(seconds(way, way.exchange))
     numbers = sum(p.numel() for p in ways["one"].model.parameters())
     return {
         "network": name,

@@ -6,7 +6,7 @@ from pathlib import Path
 from tinyvision.errors import DataError
 from tinyvision.formats.files import atomic_write
 
-from . import goals, gpu_page, plots, record, tables
+from . import distributed, goals, gpu_page, plots, record, tables
 from .machine import ROOT, busy
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -56,6 +56,9 @@ def write(results=None, output=None):
     for path, made in records.items():
         if made["kind"] == "cpu":
             parts.append(cpu_section(made, path, folder))
+    parts += [
+        distributed.section(made, path, folder) for path, made in records.items() if made["kind"] == "distributed"
+    ]
     parts.append(gpu_sections({path: made for path, made in records.items() if made["kind"] == "gpu"}, folder))
     with atomic_write(output, "w") as file:
         file.write("\n".join(part.strip("\n") + "\n" for part in parts))
