@@ -135,7 +135,7 @@ class Variable:
         backward(self, gradient, retain_graph)
 
 
-def backward(output: Variable, gradient: Any = None, retain_graph: bool = False) -> None:
+def backward(output: Variable, gradient: Any, retain_graph: bool) -> None:
     """Walk the records behind `output`, newest first, and hand each its gradient (see `Variable.backward`)."""
     if not output.requires_grad:
         raise GraphError(

@@ -10,7 +10,7 @@ import pytest
 from tinyvision import kernels, ops, precision
 from tinyvision.errors import OptionError
 from tinyvision.kernels import activation, conv, depthwise, norm, pool, winograd
-from tinyvision.ops.conv import conv2d_inference
+from tinyvision.ops.conv_inference import conv2d_inference
 from tinyvision.tape import Variable
 from tinyvision.tensors import taped as F
 from tinyvision.tensors.tensor import Tensor

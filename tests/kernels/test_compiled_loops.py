@@ -13,7 +13,7 @@ from tinyvision import kernels, ops, threads
 from tinyvision.errors import DeviceError
 from tinyvision.kernels import DropIn
 from tinyvision.kernels.cpu import channels, columns, compiled, winograd
-from tinyvision.ops.conv import conv2d_inference
+from tinyvision.ops.conv_inference import conv2d_inference
 from tinyvision.ops.norm import running_moments
 
 from .ahead import AHEAD, in_a_process, needs_numba

@@ -9,7 +9,7 @@ from tinyvision import precision
 from tinyvision.kernels import conv, launch
 from tinyvision.kernels.emulator import EmulatorError
 from tinyvision.ops import conv2d_backward, conv2d_forward
-from tinyvision.ops.conv import conv2d_inference
+from tinyvision.ops.conv_inference import conv2d_inference
 
 from .compare import close, run_both
 

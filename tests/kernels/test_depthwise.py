@@ -6,7 +6,7 @@ import pytest
 from tinyvision import models
 from tinyvision.kernels import depthwise, launch
 from tinyvision.ops import conv2d_backward, conv2d_forward
-from tinyvision.ops.conv import conv2d_inference
+from tinyvision.ops.conv_inference import conv2d_inference
 
 from .compare import close, run_both
 

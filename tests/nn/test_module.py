@@ -10,7 +10,7 @@ import pytest
 
 import tinyvision as tv
 from tinyvision import nn
-from tinyvision.errors import DeviceError, DtypeError, OptionError, WeightsError
+from tinyvision.errors import DeviceError, DtypeError, GraphError, OptionError, WeightsError
 from tinyvision.nn.module import numpy_state
 from tinyvision.tensors.taped import conv2d
 
@@ -421,3 +421,29 @@ def test_attributes_by_pytorchs_method():
     assert not hasattr(layer, "wait")
     with pytest.raises(AttributeError, match="'Linear' object has no attribute 'wait'"):
         layer.wait  # noqa: B018
+
+
+def test_a_model_that_is_converted_after_a_forward_pass_is_not_gone_back_through():
+    model = nn.Linear(3, 2)
+    loss = model(tv.randn(4, 3)).sum()
+    model.double()
+    with pytest.raises(GraphError, match="changed in place after the call"):
+        loss.backward()
+
+
+@pytest.mark.parametrize(
+    ("names", "hints"), [(("1.weight", "1.bias"), True), (("1.bias",), True), (("0.running_mean",), False)]
+)
+def test_only_a_misfit_of_one_layer_is_asked_about_classes(names, hints):
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2))
+    state = {**numpy_state(model), **{name: np.zeros((5, 3) if name == "1.weight" else 5) for name in names}}
+    with pytest.raises(WeightsError, match="not fitting") as caught:
+        model.load_state_dict(state)
+    assert ("another number of classes?" in str(caught.value)) is hints
+
+
+def test_what_was_done_to_make_a_checkpoint_fit_is_said():
+    model = nn.Linear(3, 2)
+    wrapped = {"state_dict": {f"module.{name}": array for name, array in numpy_state(model).items()}}
+    with pytest.warns(UserWarning, match="took its entry 'state_dict' and removed the prefix 'module.' from 2 names"):
+        model.load_state_dict(wrapped)

@@ -11,6 +11,7 @@ import pytest
 import tinyvision as tv
 from tinyvision import nn, optim
 from tinyvision.errors import DeviceError, WeightsError
+from tinyvision.nn.matching import named_tensors
 
 torch = pytest.importorskip("torch")
 
@@ -236,3 +237,10 @@ def test_more_numbers_as_keys_than_a_checkpoint_has(tmp_path):
     tv.save(dict.fromkeys(range(20_001)), tmp_path / "a.pt")
     with pytest.raises(WeightsError, match="numbers as keys"):
         tv.load(tmp_path / "a.pt")
+
+
+def test_the_prefix_of_wrappers_is_not_taken_off_where_nothing_would_be_left():
+    names = {"module.": np.zeros(1), "module.weight": np.zeros(2)}
+    assert list(named_tensors(names, lambda value: isinstance(value, np.ndarray))) == ["module.", "module.weight"]
+    del names["module."]
+    assert list(named_tensors(names, lambda value: isinstance(value, np.ndarray))) == ["weight"]

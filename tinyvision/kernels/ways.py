@@ -13,6 +13,7 @@ from ..errors import OptionError
 from ..ops import conv as ops_conv
 from ..ops.channels import column_sums
 from ..ops.checks import is_integer, output_size, pair
+from ..ops.conv_inference import conv2d_inference as ops_conv_inference
 from ..ops.convolution.sliding import Sliding
 from ..types import Array, Gradients, IntOrPair, Needs, Pair
 from . import DropIn
@@ -46,7 +47,7 @@ class Way:
 
 
 def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
-    """`ops.conv2d_forward` with its backward, and `ops.conv.conv2d_inference`, computed in this way."""
+    """`ops.conv2d_forward` with its backward, and `ops.conv_inference.conv2d_inference`, computed in this way."""
 
     def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         """As `ops.conv2d_forward`."""
@@ -58,7 +59,7 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
         return _backward(way, dy, cache, needs)
 
     def conv2d_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups, kept=None):
-        """As `ops.conv.conv2d_inference`: the sums are finished in registers, before they are first written."""
+        """As the op `conv_inference`: the sums are finished in registers, before they are first written."""
         skip = None if skip is None else gpu.channels_last(skip)
         finish = {"scale": scale, "shift": shift, "skip": skip, "activation": activation}
         if way.keeps:
@@ -79,7 +80,7 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
     pair_of_the_op = (ops_conv.conv2d_forward, ops_conv.conv2d_backward)
     return (
         DropIn(name, pair_of_the_op, conv2d_forward, conv2d_backward, applies),
-        DropIn(inference_name, (ops_conv.conv2d_inference, None), conv2d_inference, applies=applies_to_inference),
+        DropIn(inference_name, (ops_conv_inference, None), conv2d_inference, applies=applies_to_inference),
     )
 
 

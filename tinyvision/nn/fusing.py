@@ -15,7 +15,7 @@ from ..errors import OptionError
 from ..grad_mode import is_grad_enabled
 from ..kernels import dispatched
 from ..nn.module import Module
-from ..ops.conv import conv2d_inference
+from ..ops.conv_inference import conv2d_inference
 from ..ops.norm import folded
 from ..tensors import taped as F
 from ..tensors.tensor import Tensor

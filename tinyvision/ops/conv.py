@@ -4,7 +4,6 @@ Three directions: `correlate` slides a kernel over an image, `image_gradient` an
 computed is for one of the WAYS in `convolution/`: they are one function, computed differently.
 """
 
-import math
 from types import ModuleType
 from typing import Any
 
@@ -13,10 +12,10 @@ import numpy as np
 from .. import blocks
 from ..errors import OptionError
 from ..types import Array, Gradients, IntOrPair, Needs, Pair, Shape
-from .channels import column_sums, each_row
+from .channels import column_sums
 from .checks import check_arrays, check_rank, is_integer, output_size, pair, shape_error
 from .convolution import columns, depthwise, planes, winograd
-from .convolution.sliding import Sliding, channels_last, matrix
+from .convolution.sliding import Sliding, channels_last, matrix, nhwc
 
 # The first one that applies computes: 3×3 with many channels, few channels, a kernel for each channel, anything.
 WAYS = (winograd, planes, depthwise, columns)
@@ -44,55 +43,10 @@ def conv2d_forward(
     OH = floor((H + 2·PH - DH·(KH - 1) - 1) / SH) + 1. Raises ShapeError, DtypeError, DeviceError, OptionError."""
     stride, padding = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
     dilation = pair("conv2d", "dilation", dilation, 1)
-    y_shape = _checked_shape(x, weight, bias, stride, padding, dilation, groups)
-    sliding, kernels = Sliding(stride, padding, dilation, groups), channels_last(_nhwc(weight))
-    y = way_of(x, kernels.shape, y_shape, sliding).correlate(_nhwc(x), kernels, y_shape, sliding, bias)
+    y_shape = conv2d_shape(x, weight, bias, stride, padding, dilation, groups)
+    sliding, kernels = Sliding(stride, padding, dilation, groups), channels_last(nhwc(weight))
+    y = way_of(x, kernels.shape, y_shape, sliding).correlate(nhwc(x), kernels, y_shape, sliding, bias)
     return y.transpose(0, 3, 1, 2), (x, weight, bias is not None, *sliding)
-
-
-def conv2d_inference(
-    x: Array,
-    weight: Array,
-    scale: Array | None,
-    shift: Array | None,
-    skip: Array | None,
-    activation: str | None,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-    kept: dict[Any, Array] | None = None,
-) -> Array:
-    """activation(scale · conv2d(x, weight) + shift + skip), finished block by block while it is in the cache.   ->  y
-
-    scale, shift (O,) or None: a bias, or a frozen batch-norm; skip like y, or None; activation None, "relu" or "relu6".
-    kept, if given, belongs to this very weight: what has to be computed from it is left there for the next call.
-    It has no backward: the layers use it where nothing is recorded, and there it takes the place of up to four ops."""
-    y_shape = _checked_shape(x, weight, None, stride, padding, dilation, groups)
-    if scale is not None and weight.size < math.prod(
-        y_shape
-    ):  # the convolution is linear: scale whichever has fewer numbers
-        weight, scale, kept = weight * scale[:, None, None, None], None, None  # what is kept is of the weight alone
-    bias, shift = (shift, None) if scale is None else (None, shift)  # a bias comes before a scale, a shift after it
-    if skip is not None:
-        skip = channels_last(_nhwc(skip))
-        if skip.shape != y_shape:
-            axes, y = "(N, OH, OW, O)", np.empty_like(x, shape=y_shape)
-            raise shape_error("conv2d", "the skip path has another shape", y=(axes, y), skip=(axes, skip))
-
-    def finish(block, images, rows):
-        if scale is not None:
-            each_row(np.multiply, block, scale)
-        if shift is not None:
-            each_row(np.add, block, shift)
-        if skip is not None:
-            block += skip[images, rows]
-        if activation is not None:
-            np.clip(block, 0, np.inf if activation == "relu" else 6, out=block)
-
-    sliding, kernels = Sliding(stride, padding, dilation, groups), channels_last(_nhwc(weight))
-    way = way_of(x, kernels.shape, y_shape, sliding, kept is not None)
-    return way.correlate(_nhwc(x), kernels, y_shape, sliding, bias, finish, kept).transpose(0, 3, 1, 2)
 
 
 def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
@@ -100,8 +54,8 @@ def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
 
     dweight correlates the image with dy; for dx see `columns.image_gradient` (tutorial 11)."""
     x, weight, has_bias, *options = cache
-    sliding, biased, image = Sliding(*options), has_bias and needs[2], _nhwc(x)
-    rows, kernels = channels_last(_nhwc(dy)), channels_last(_nhwc(weight))
+    sliding, biased, image = Sliding(*options), has_bias and needs[2], nhwc(x)
+    rows, kernels = channels_last(nhwc(dy)), channels_last(nhwc(weight))
     dx = dweight = dbias = None
     if needs[0]:
         way = way_of(rows, kernels.shape, image.shape, sliding)
@@ -116,8 +70,10 @@ def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
     return (dx, dweight, dbias) if has_bias else (dx, dweight)
 
 
-def _checked_shape(x, weight, bias, stride, padding, dilation, groups):
-    """(N, OH, OW, O), or the error that says why these arguments do not fit."""
+def conv2d_shape(
+    x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Shape:
+    """(N, OH, OW, O) for arguments of `conv2d_forward`, or the error that says why they do not fit."""
     check_arrays("conv2d", x=x, weight=weight, bias=bias)
     check_rank("conv2d", 4, "(N, C, H, W)", x=x)
     check_rank("conv2d", 4, "(O, C/groups, KH, KW)", weight=weight)
@@ -141,8 +97,3 @@ def _checked_shape(x, weight, bias, stride, padding, dilation, groups):
         padded = f"{H + 2 * padding[0]}x{W + 2 * padding[1]}"
         raise shape_error("conv2d", f"the kernel spans {size} but the padded image is only {padded}", **shown)
     return N, OH, OW, O
-
-
-def _nhwc(a):
-    """(N, C, H, W) seen as (N, H, W, C)."""
-    return a.transpose(0, 2, 3, 1)

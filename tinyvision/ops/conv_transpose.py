@@ -15,7 +15,7 @@ from ..types import Array, Gradients, IntOrPair, Needs
 from .channels import column_sums, each_row
 from .checks import check_arrays, check_rank, is_integer, pair, shape_error
 from .conv import way_of
-from .convolution.sliding import Sliding, channels_last, matrix
+from .convolution.sliding import Sliding, channels_last, matrix, nhwc
 
 
 def conv_transpose2d_forward(
@@ -40,7 +40,7 @@ def conv_transpose2d_forward(
         pair(op, "stride", stride, 1), pair(op, "padding", padding, 0), pair(op, "dilation", dilation, 1), groups
     )
     y_shape = _checked_shape(x, weight, bias, sliding, pair(op, "output_padding", output_padding, 0))
-    rows, kernels = channels_last(_nhwc(x)), channels_last(_nhwc(weight))
+    rows, kernels = channels_last(nhwc(x)), channels_last(nhwc(weight))
     y = way_of(rows, kernels.shape, y_shape, sliding).image_gradient(rows, kernels, y_shape, sliding)
     if bias is not None:
         y = channels_last(y)
@@ -53,7 +53,7 @@ def conv_transpose2d_backward(dy: Array, cache: Any, needs: Needs = (True, True,
 
     dx is dy convolved with the weight."""
     x, weight, has_bias, sliding = cache
-    image, rows, kernels = _nhwc(dy), channels_last(_nhwc(x)), channels_last(_nhwc(weight))
+    image, rows, kernels = nhwc(dy), channels_last(nhwc(x)), channels_last(nhwc(weight))
     dx = dweight = dbias = None
     if needs[0]:
         way = way_of(image, kernels.shape, rows.shape, sliding)
@@ -99,7 +99,3 @@ def _checked_shape(x, weight, bias, sliding, output_padding):
     if OH < 1 or OW < 1:
         raise shape_error(op, f"padding {sliding.padding} leaves nothing: the output would be {OH}x{OW}", **shown)
     return N, OH, OW, OG * groups
-
-
-def _nhwc(a):
-    return a.transpose(0, 2, 3, 1)

@@ -47,6 +47,11 @@ def nothing(block: Array, images: slice, rows: slice) -> None:
     """The `finish` of a block that is finished already."""
 
 
+def nhwc(image: Array) -> Array:
+    """(N, C, H, W) seen as (N, H, W, C)."""
+    return image.transpose(0, 2, 3, 1)
+
+
 def channels_last(image: Array) -> Array:
     """(N, H, W, C) with its memory in that order: itself, or a copy."""
     return image if image.flags.c_contiguous else image.copy()
