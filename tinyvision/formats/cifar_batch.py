@@ -10,20 +10,9 @@ from typing import Any
 import numpy as np
 
 from .refused import Refused, shown
-from .unpickle import MAX_STRING, PLAIN, Budget, Dict, Global, List, Node, Profile, Tuple, interpret
+from .unpickle import MAX_STRING, PLAIN, ArrayNode, Budget, Dict, Global, List, Node, Profile, Tuple, interpret
 
 _MAX_ENTRIES = 100  # real batches have four or five
-
-
-class _Array(Node):
-    __slots__ = ("value",)
-
-    def __init__(self):
-        self.value = None
-
-    @property
-    def is_value(self):
-        return self.value is not None
 
 
 class _Dtype(Node):
@@ -49,7 +38,7 @@ class _CifarProfile(Profile):
             kind, shape, code = arguments
             empty = isinstance(shape, Tuple) and shape.items == (0,)
             if isinstance(kind, Global) and kind.name == "numpy ndarray" and empty and code in (b"b", "b"):
-                return _Array()
+                return ArrayNode()
         if name == "_codecs encode" and len(arguments) == 2:  # how Python 3 writes bytes in protocol 2
             text, encoding = arguments
             if type(text) is str and encoding == "latin1" and (text.isascii() or max(text) <= "\xff"):
@@ -69,7 +58,7 @@ class _CifarProfile(Profile):
             order = fields[1] if len(fields) in (8, 9) else None
             if order not in (b"|", "|") or any(part is not None for part in fields[2:5]):
                 raise Refused("a numpy dtype with fields or a byte order")
-        elif isinstance(target, _Array):
+        elif isinstance(target, ArrayNode):
             if target.value is not None:
                 raise Refused("an array that is built twice")
             target.value = self._array(fields)
@@ -112,7 +101,7 @@ def read_cifar_batch(data: bytes) -> Any:
         if isinstance(value, List):
             batch[key] = [_plain(item) for item in value.items]
         else:
-            batch[key] = value.value if isinstance(value, _Array) else _plain(value)
+            batch[key] = value.value if isinstance(value, ArrayNode) else _plain(value)
     return batch
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .refused import Refused, shown
-from .unpickle import PLAIN, Container, Dict, Global, List, Node, Profile, Tuple
+from .unpickle import PLAIN, ArrayNode, Container, Dict, Global, List, Node, Profile, Tuple
 
 # What PyTorch calls its dtypes, and NumPy's character codes; the ones that NumPy does not have keep their names.
 DTYPES = {
@@ -98,19 +98,6 @@ class _Dtype(Node):
         return np.dtype(self.code).newbyteorder(self.order)
 
 
-class _Array(Node):
-    """A NumPy array, given its state afterwards."""
-
-    __slots__ = ("value",)
-
-    def __init__(self):
-        self.value = None
-
-    @property
-    def is_value(self):
-        return self.value is not None
-
-
 class PlainProfile(Profile):
     """The names of plain data, in the spellings of Python 2 and 3 and of NumPy 1 and 2."""
 
@@ -174,7 +161,7 @@ class PlainProfile(Profile):
             if len(fields) not in (8, 9) or fields[1] not in ("<", ">", "|", "=") or any(fields[2:5]):
                 raise Refused("a numpy dtype with fields, or without a byte order")
             target.order = fields[1]
-        elif isinstance(target, _Array):
+        elif isinstance(target, ArrayNode):
             if target.value is not None:
                 raise Refused("an array that is built twice")
             target.value = _array(fields)
@@ -245,7 +232,7 @@ def _numpy(word, arguments):
         kind, shape, code = arguments
         empty = isinstance(shape, Tuple) and shape.items == (0,)
         if isinstance(kind, Global) and kind.name == "numpy ndarray" and empty and code in (b"b", "b"):
-            return _Array()
+            return ArrayNode()
     if word == "dtype" and len(arguments) in (1, 3) and type(arguments[0]) is str:
         code = arguments[0]
         if (
@@ -331,7 +318,7 @@ class Growing:
             if isinstance(node, Defaulting):
                 return collections.defaultdict(node.factory, pairs)
             return collections.OrderedDict(pairs) if node.ordered else pairs
-        if isinstance(node, (Made, _Dtype, _Array)):
+        if isinstance(node, (Made, _Dtype, ArrayNode)):
             return node.value
         return self._leaf(node)
 

@@ -57,6 +57,22 @@ class Global(Node):
         self.name = name
 
 
+class ArrayNode(Node):
+    """A NumPy array that is named first and given its state afterwards: a value from then on."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: Any = None
+
+    def __repr__(self) -> str:
+        return "an array"
+
+    @property
+    def is_value(self) -> bool:  # type: ignore[override]
+        return self.value is not None
+
+
 class Container(Node):
     """A tuple, list or dict. `depth` counts the containers within it, itself included."""
 

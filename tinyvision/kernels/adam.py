@@ -6,16 +6,11 @@ import numpy as np
 
 from ..types import Array
 from . import launch as gpu
-from .sgd import MOST, table
+from .sgd import MOST, structure, table
 
 NAMES = ("sign", "shrink", "decay", "beta1", "rest1", "beta2", "rest2", "scale", "root", "eps")
 RULE = np.dtype([(name, np.float32) for name in NAMES])
-PARAMETERS = np.dtype(
-    [(name, np.uint64, (MOST,)) for name in ("weight", "gradient", "first", "second")]
-    + [(name, np.int32, (MOST,)) for name in ("size", "first_block")]
-    + [("live", np.uint64), ("count", np.int32), ("rule", RULE)],
-    align=True,
-)
+PARAMETERS = structure(("weight", "gradient", "first", "second"), RULE)
 
 
 def step(

@@ -21,8 +21,7 @@ def cross_entropy_forward(
     reduction: str = "mean",
 ) -> tuple[Array, Any]:
     """As `ops.cross_entropy_forward`. While a CUDA graph is captured nothing can be read back, so a label that is no
-    class
-    makes the loss NaN there instead of raising OptionError."""
+    class makes the loss NaN there instead of raising OptionError."""
     N, K = logits.shape
     logits, labels = gpu.aligned(logits), gpu.aligned(labels.astype(np.int64))
     log_sums, losses, wrong = gpu.empty(logits, (N, 2)), gpu.empty(logits, (N,)), gpu.empty(logits, (1,), np.int32)

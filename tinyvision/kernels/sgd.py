@@ -1,5 +1,6 @@
 """One launch of SGD for all parameters of a group (sgd.cu). The readable step is `optim.SGD.update`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,20 @@ from . import launch as gpu
 MOST, PER_BLOCK = 96, 2048  # as in sgd.cu
 
 RULE = np.dtype([(n, np.float32) for n in ("lr", "momentum", "decay", "undamped", "sign", "first", "nesterov")])
-PARAMETERS = np.dtype(
-    [(name, np.uint64, (MOST,)) for name in ("weight", "gradient", "velocity")]
-    + [(name, np.int32, (MOST,)) for name in ("size", "first_block")]
-    + [("live", np.uint64), ("count", np.int32), ("rule", RULE)],
-    align=True,
-)
+
+
+def structure(arrays: Sequence[str], rule: np.dtype) -> np.dtype:
+    """What a kernel over many parameters is given, as its text declares it: where the `arrays` of each lie, its size
+    and first block; where a captured step finds its rule, how many parameters there are, and the rule."""
+    return np.dtype(
+        [(name, np.uint64, (MOST,)) for name in arrays]
+        + [(name, np.int32, (MOST,)) for name in ("size", "first_block")]
+        + [("live", np.uint64), ("count", np.int32), ("rule", rule)],
+        align=True,
+    )
+
+
+PARAMETERS = structure(("weight", "gradient", "velocity"), RULE)
 
 
 def step(

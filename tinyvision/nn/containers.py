@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby, pairwise
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ..errors import OptionError
 from ..ops.checks import is_integer
@@ -127,23 +127,21 @@ class ModuleList(_Ordered):
         return f"{type(self).__name__}({''.join(lines)}{chr(10) if lines else ''})"
 
 
-class ModuleDict(Module):
-    """Modules by name, whose parameters count as the owner's (those in a plain Python dict do not)."""
+class _ByName(Module):
+    """What ModuleDict and ParameterDict share: members of one `kind`, by name."""
 
-    def __init__(self, modules: dict[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
-        for name, module in modules.items() if isinstance(modules, dict) else modules:
-            self[name] = module
+    kind: ClassVar[type]
 
     def keys(self) -> list[str]:
         """The names, in the order in which they were added."""
-        return [name for name, value in vars(self).items() if isinstance(value, Module)]
+        return [name for name, value in vars(self).items() if isinstance(value, self.kind)]
 
-    def values(self) -> list[Module]:
-        """The modules."""
+    def values(self) -> list[Any]:
+        """The members, in that order."""
         return [vars(self)[name] for name in self.keys()]
 
-    def items(self) -> list[tuple[str, Module]]:
-        """(name, module) pairs."""
+    def items(self) -> list[tuple[str, Any]]:
+        """(name, member) pairs, in that order."""
         return list(zip(self.keys(), self.values(), strict=True))
 
     def __len__(self) -> int:
@@ -157,15 +155,26 @@ class ModuleDict(Module):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self:
-            raise OptionError(f"ModuleDict: there is no module {name!r}; there are {', '.join(self.keys()) or 'none'}")
+            own, kind, known = type(self).__name__, self.kind.__name__.lower(), ", ".join(self.keys()) or "none"
+            raise OptionError(f"{own}: there is no {kind} {name!r}; there are {known}")
         return vars(self)[name]
-
-    def __setitem__(self, name: str, module: Module) -> None:
-        self.add_module(name, _module(self, module))
 
     def __delitem__(self, name: str) -> None:
         self[name]
         delattr(self, name)
+
+
+class ModuleDict(_ByName):
+    """Modules by name, whose parameters count as the owner's (those in a plain Python dict do not)."""
+
+    kind = Module
+
+    def __init__(self, modules: dict[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
+        for name, module in modules.items() if isinstance(modules, dict) else modules:
+            self[name] = module
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        self.add_module(name, _module(self, module))
 
 
 class ParameterList(Module):
@@ -201,8 +210,10 @@ class ParameterList(Module):
         setattr(self, str(index % len(self)), value if isinstance(value, Parameter) else Parameter(value))
 
 
-class ParameterDict(Module):
+class ParameterDict(_ByName):
     """Parameters by name that count as the owner's (those in a plain dict do not); tensors become parameters."""
+
+    kind = Parameter
 
     def __init__(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
         self.update(parameters)
@@ -212,43 +223,12 @@ class ParameterDict(Module):
         for name, value in parameters.items() if isinstance(parameters, Mapping) else parameters:
             self[name] = value
 
-    def keys(self) -> list[str]:
-        """The names, in the order in which they were added."""
-        return [name for name, value in vars(self).items() if isinstance(value, Parameter)]
-
-    def values(self) -> list[Parameter]:
-        """The parameters."""
-        return [vars(self)[name] for name in self.keys()]
-
-    def items(self) -> list[tuple[str, Parameter]]:
-        """(name, parameter) pairs."""
-        return list(zip(self.keys(), self.values(), strict=True))
-
     def get(self, name: str, default: Any = None) -> Any:
         """The parameter of a name, or `default`."""
         return vars(self)[name] if name in self else default
 
-    def __len__(self) -> int:
-        return len(self.keys())
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.keys()
-
-    def __getitem__(self, name: str) -> Parameter:
-        if name not in self:
-            known = ", ".join(self.keys()) or "none"
-            raise OptionError(f"ParameterDict: there is no parameter {name!r}; there are {known}")
-        return vars(self)[name]
-
     def __setitem__(self, name: str, value: Any) -> None:
         self.register_parameter(name, value if isinstance(value, Parameter) else Parameter(value))
-
-    def __delitem__(self, name: str) -> None:
-        self[name]
-        delattr(self, name)
 
 
 def _module(container, module, where=""):
