@@ -70,6 +70,7 @@ class ArrayNode(Node):
 
     @property
     def is_value(self) -> bool:  # type: ignore[override]
+        """Whether the state has come."""
         return self.value is not None
 
 
