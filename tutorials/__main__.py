@@ -31,11 +31,17 @@ def main(arguments=None):
     text = "copy what the interactive pages share (conv.html's) into all of them"
     explore = commands.add_parser("explore", help=text, description=text)
     explore.add_argument("--train", action="store_true", help="train the network of network.html anew (half a minute)")
+    text = "give every page its link to Google Colab, from the repository in pyproject.toml"
+    commands.add_parser("colab", help=text, description=text)
     text = "make the site of all pages, interactive pages and the reference (pip install 'tinyvision[site]')"
     commands.add_parser("site", help=text, description=text).add_argument("out", type=Path, metavar="OUT")
     options = parser.parse_args(arguments)
     if options.command == "site":
         return _site(options.out)
+    if options.command == "colab":
+        changed = notebooks.spread_colab_lines()
+        print(f"{len(changed)} pages changed; {notebooks.repository() or 'pyproject.toml gives no repository'}")
+        return 0
     if options.command == "explore":
         return _explore(options.train)
     if options.command == "supported":

@@ -6,6 +6,7 @@ import re
 from . import pages
 
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
+_COLAB = re.compile(r"^\[▶ [^\n]*\]\(https://colab\.[^\n]*\n\n?", re.M)
 _FIGURE = re.compile(r"^!\[[^\n]*\]\(figures/[^\n]*\n", re.M)  # the cells draw the figures themselves
 
 
@@ -17,6 +18,31 @@ def repository():
         r"^(?:Repository|Source|Homepage) *= *\"(https://[^\"]+)\"", table[1], flags=re.M | re.I
     )
     return found[1].rstrip("/") if found else None
+
+
+def colab(path):
+    """The line that opens the page at `path` in Google Colab, in Markdown; None where no repository on GitHub is given.
+
+    The notebooks lie on the repository's branch `notebooks`, which the site's workflow writes."""
+    found = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+)", repository() or "")
+    if found is None:
+        return None
+    name = found[1].removesuffix(".git")
+    return f"[▶ Run this page in Colab](https://colab.research.google.com/github/{name}/blob/notebooks/{path.stem}.ipynb)"
+
+
+def spread_colab_lines():
+    """Give every page its line below the title, or take it away where there is no address; the pages that changed."""
+    changed = []
+    for path in pages.all_pages():
+        text = path.read_text(encoding="utf-8")
+        title, _, rest = _COLAB.sub("", text).partition("\n")
+        line = colab(path)
+        new = f"{title}\n{rest}" if line is None else f"{title}\n\n{line}\n{rest}"
+        if new != text:
+            path.write_text(new, encoding="utf-8")
+            changed.append(path)
+    return changed
 
 
 def notebook(path):
@@ -42,7 +68,7 @@ def write(path, folder):
 
 def _pieces(path):
     """A page cut at its blocks: ("markdown", text) and ("code", text) in order, without outputs and figures."""
-    text = path.read_text(encoding="utf-8")
+    text = _COLAB.sub("", path.read_text(encoding="utf-8"))  # a notebook does not lead to itself
     found, prose, place = [], "", 0
     for block in pages.blocks(text):
         first = text.rindex("```", 0, block.span[0])

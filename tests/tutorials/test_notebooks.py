@@ -137,6 +137,27 @@ def test_the_first_cell_installs_or_says_how(tmp_path, monkeypatch):
     assert f"]({address}/blob/HEAD/tinyvision/" in "".join(_cells(path, "markdown"))
 
 
+def test_the_pages_lead_to_colab_where_there_is_a_repository(tmp_path, monkeypatch, capsys):
+    assert notebooks.spread_colab_lines() == []  # pyproject.toml and the pages agree
+    monkeypatch.setattr(notebooks.pages, "ROOT", tmp_path)
+    monkeypatch.setattr(notebooks.pages, "FOLDER", tmp_path)
+    page, text = tmp_path / "07-page.md", "# 7 · Title\n\n*5 minutes*\n\nText.\n"
+    page.write_text(text, encoding="utf-8")
+    project = tmp_path / "pyproject.toml"
+    for address in ("https://github.com/them/tinyvision", "https://github.com/others/tiny.vision.git"):
+        project.write_text(f'[project.urls]\nRepository = "{address}"\n')
+        assert command.main(["colab"]) == 0
+        name = address.removeprefix("https://github.com/").removesuffix(".git")
+        link = f"https://colab.research.google.com/github/{name}/blob/notebooks/07-page.ipynb"
+        assert page.read_text(encoding="utf-8") == text.replace("\n\n*", f"\n\n[▶ Run this page in Colab]({link})\n\n*")
+        assert notebooks.spread_colab_lines() == []
+        assert "colab" not in json.dumps(notebooks.notebook(page))
+    project.write_text('[project.urls]\nRepository = "https://example.org/them/tinyvision"\n')  # Colab opens GitHub's
+    assert notebooks.spread_colab_lines() == [page]
+    assert page.read_text(encoding="utf-8") == text
+    assert "1 pages changed" in capsys.readouterr().out
+
+
 def test_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert command.main(["notebook", "4", "11"]) == 0
