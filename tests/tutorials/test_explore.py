@@ -28,6 +28,7 @@ def test_there_are_these():
     assert [path.stem for path in PAGES] == [
         "backward",
         "batchnorm",
+        "channels",
         "conv",
         "maxpool",
         "network",
@@ -167,6 +168,79 @@ def test_conv_clicked(play):
     assert all(r["refused"].startswith("RangeError") for r in refused)
     assert all(r["setting"] == none["setting"] for r in refused)
     assert large["wide"] <= 0  # nothing sticks out at the side of a narrow window
+
+
+def _channels_settings():
+    rng = np.random.default_rng(10)
+    yield {}
+    for N, C, O, size, K, S, P in [(2, 3, 3, 5, 3, 2, 1), (1, 2, 3, 4, 2, 1, 1), (2, 1, 1, 3, 3, 1, 0)]:
+        OH = (size + 2 * P - K) // S + 1
+        x, weight, dy = (
+            rng.normal(size=s).round(2).tolist() for s in [(N, C, size, size), (O, C, K, K), (N, O, OH, OH)]
+        )
+        yield {
+            "batch": N, "channels": C, "filters": O, "size": size, "kernel_size": K, "stride": S, "padding": P,
+            "x": x, "weight": weight, "dy": dy, "bias": rng.integers(-3, 4, O).tolist(),
+        }  # fmt: skip
+
+
+@needs_browser
+@pytest.mark.parametrize("case", range(4))
+def test_channels_show_our_numbers(play, case):
+    every = ["y", "x", "weight", "bias"]
+    states = play("channels", json.dumps([["set", {**s, "chosen": w}] for s in _channels_settings() for w in every]))
+    for chosen, state in zip(every, states[4 * case : 4 * case + 4], strict=True):
+        assert state["refused"] is None
+        s, n = state["setting"], state["numbers"]
+        x, weight, bias, dy = (np.array(s[name], float) for name in ("x", "weight", "bias", "dy"))
+        y, kept = ops.conv2d_forward(x, weight, bias, stride=s["stride"], padding=s["padding"])
+        dx, dweight, dbias = ops.conv2d_backward(dy, kept)
+        for name, value in {"y": y, "dx": dx, "dweight": dweight, "dbias": dbias}.items():
+            # Sums of at most 54 products of small numbers: what differs is rounding.
+            np.testing.assert_allclose(n[name], value, rtol=0, atol=1e-11, err_msg=name)
+        on_page = {"x": dx if chosen == "x" else x, "weight": dweight if chosen == "weight" else weight,
+                   "y": y if chosen == "y" else dy}  # fmt: skip
+        for name, arrays in on_page.items():
+            for a, b in np.ndindex(arrays.shape[:2]):
+                assert_shown(state["shown"][f"{name}-{a}-{b}"], arrays[a, b])
+
+
+@needs_browser
+def test_channels_clicked(play):
+    actions = [
+        ["click", cell("y-1-0", 0, 1)],
+        ["type", "#value", "7"],
+        ["click", cell("x-1-2", 1, 1)],
+        ["click", cell("weight-0-1", 0, 0)],
+        ["type", "#value", "-4"],
+        ["click", "#next"],
+        ["click", "#pick-bias"],
+        ["slide", "[data-setting=channels]", 1],
+        ["set", {"place": [9]}],
+        ["set", {"x": [1]}],
+        ["set", {"kernel_size": 3, "size": 3, "chosen": "y"}],
+    ]
+    output, bias, pixel, weight, typed, stepped, dbias, one, *refused, small = play(
+        "channels", json.dumps(actions), link="#padding=1", width=500
+    )
+    assert output["setting"]["padding"] == 1
+    assert marked(output, "x-1-0", "read") == [(i, j) for i in range(3) for j in (1, 2, 3)]  # with a border of padding
+    assert marked(output, "x-0-0", "read") == []  # no other picture
+    assert marked(output, "weight-1-0", "read") == []  # no other filter
+    assert bias["setting"]["bias"][0] == 7
+    assert bias["numbers"]["y"][1][0][0][1] == output["numbers"]["y"][1][0][0][1] + 6
+    assert marked(pixel, "y-1-0", "grad") == marked(pixel, "y-1-1", "grad") != []  # from every filter
+    assert marked(pixel, "y-0-0", "grad") == []
+    assert "hears from every picture" in weight["explain"]
+    assert marked(weight, "y-0-0", "grad") == marked(weight, "y-1-0", "grad") != []
+    assert typed["setting"]["weight"][0][1][0][0] == -4
+    assert stepped["setting"]["place"] == [0, 1, 0, 1]
+    assert dbias["setting"]["place"] == [0]
+    assert one["numbers"]["dx"][0] != []
+    assert len(one["setting"]["weight"][0]) == 1
+    assert all(r["refused"].startswith("RangeError") for r in refused)
+    assert all(r["setting"] == one["setting"] for r in refused)
+    assert small["wide"] <= 0
 
 
 def _backward_settings():
@@ -365,6 +439,10 @@ SLIDERS = {
     "conv": {
         "size": [3, 5, 8], "kernel_size": [1, 3, 4, 5], "stride": [1, 3], "padding": [0, 2], "dilation": [1, 2],
         "direction": ["forward", "backward"],
+    },
+    "channels": {
+        "batch": [2], "channels": [1, 3], "filters": [3], "size": [3, 5], "kernel_size": [1, 3], "padding": [1],
+        "chosen": ["y", "weight"],
     },
     "backward": {},
     "maxpool": {"size": [4, 7], "kernel_size": [1, 2, 4], "stride": [1, 4], "padding": [0, 2]},
