@@ -28,7 +28,9 @@ def colab(path):
     if found is None:
         return None
     name = found[1].removesuffix(".git")
-    return f"[▶ Run this page in Colab](https://colab.research.google.com/github/{name}/blob/notebooks/{path.stem}.ipynb)"
+    return (
+        f"[▶ Run this page in Colab](https://colab.research.google.com/github/{name}/blob/notebooks/{path.stem}.ipynb)"
+    )
 
 
 def spread_colab_lines():

@@ -127,6 +127,12 @@ def test_a_block_that_needs_what_is_not_installed_is_not_run(tmp_path, monkeypat
     report = pages.run(_write(tmp_path, monkeypatch, text))
     assert report.problems == []
     assert report.skipped == ["line 1: not run, no_such_module is not installed"]
+    figure = _write(tmp_path, monkeypatch, text + "\n![what it would draw](figures/90-drawn.svg)\n")
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "90-drawn.svg").write_text("<svg/>")
+    assert pages.run(figure).problems == pages.run(figure, fix=True).problems == []
+    assert (tmp_path / "figures" / "90-drawn.svg").is_file()  # it is not taken for one that nothing draws
+    (tmp_path / "figures" / "90-drawn.svg").unlink()
     there = pages.run(_write(tmp_path, monkeypatch, text.replace("no_such_module", "json")))
     assert "ValueError" in there.problems[0]
     assert there.skipped == []
