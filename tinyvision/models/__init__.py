@@ -16,6 +16,7 @@ from .denoiser import *
 from .densenet import *
 from .efficientnet import *
 from .efficientnet_lite import *
+from .face_embedder import *
 from .googlenet import *
 from .imagenet import imagenet_classes, imagenet_wordnet_ids
 from .inception import *
