@@ -280,6 +280,26 @@ PREDICTED = {
         ("<= threshold", "< threshold", "*above* it"),
         ("left = left[overlaps(boxes[best], boxes[left]) <= threshold]", "pass", "Nobody goes"),
     ],
+    "average_precision": [
+        ("    precision = np.maximum.accumulate(precision[::-1])[::-1]\n", "", "not made falling"),
+        ("precision[::-1])[::-1]", "precision)", "from the right"),
+        ("hits / things", "hits / len(hits)", "of the things there are"),
+        ("precision, 0.0)[places]", "precision, precision[-1])[places]", "not the last one"),
+        ("np.append(precision, 0.0)[places].mean()", "precision.mean()", "over the 101 recalls"),
+    ],
+    "roc_auc": [
+        ("more + equal / 2", "more", "not as lost"),
+        ("more + equal / 2", "more + equal", "not as won"),
+        ("likeness[same == 1], likeness[same == 0]", "likeness[same == 0], likeness[same == 1]", "other way round"),
+        ("likeness[same == 1], likeness[same == 0]", "likeness, likeness", "All pairs are compared"),
+    ],
+    "arcface": [
+        ("scale * np.cos(angle + margin)", "scale * (cosines[rows, labels] - margin)", "add it to the angle"),
+        ("scale * np.cos(angle + margin)", "scale * np.cos(angle - margin)", "makes it easier"),
+        ("scale * np.cos(angle + margin)", "np.cos(angle + margin)", "scale is missing"),
+        ("np.sin(angle + margin) / np.sin(angle)", "np.sin(angle + margin)", "is missing"),
+        ("np.sin(angle + margin) / np.sin(angle)", "-np.sin(angle + margin) / np.sin(angle)", "make a plus"),
+    ],
     "add_noise": [
         ("np.sqrt(share) * x + np.sqrt(1 - share)", "share * x + (1 - share)", "variances that add up"),
         ("[:, None, None, None]", "[None, None, None, :]", "belong to the first axis"),
