@@ -53,10 +53,7 @@ KINDS = (
         "Adafactor Muon linear_cross_entropy LinearCrossEntropy* AdaptiveLogSoftmaxWithLoss",
     ),
     ("it gives marks to sequences, as speech and handwriting have, and tinyvision is for images", "CTCLoss ctc_loss"),
-    (
-        "it learns or renews a weight through another, which layers here do not",
-        "*weight_norm *spectral_norm parametriz* parametrize",
-    ),
+    ("a matrix is made orthogonal by factorising it, which is NumPy's work", "torch.nn.utils.parametrizations.*"),
     (
         "weights are not masked here: a network that is to be small is made small",
         "prune torch.nn.utils.prune.*",
@@ -163,12 +160,11 @@ KINDS = (
 # What there is, or what to write, instead of a name (of one room alone, if it has a dot); it follows the reason.
 INSTEAD = {
     "LBFGS": "SGD with momentum, or Adam",
-    "ASGD": "SGD, and an average of the parameters kept beside it",
+    "ASGD": "SGD, and optim.swa_utils.AveragedModel",
     "Rprop": "RMSprop, the same idea for mini-batches",
     "SparseAdam": "Adam",
     "Adafactor": "Adam or AdamW",
     "Muon": "SGD with momentum, or AdamW",
-    "swa_utils": "an average of model.state_dict() kept beside the optimizer",
     "ConvTranspose1d": "nn.functional.conv_transpose1d, or nn.ConvTranspose2d over a height of 1",
     "BatchNorm3d": "nn.BatchNorm2d",
     "InstanceNorm3d": "nn.InstanceNorm2d",
@@ -218,8 +214,7 @@ INSTEAD = {
     "trapz": "np.trapezoid on x.numpy()",
     "trapezoid": "np.trapezoid on x.numpy()",
     "newaxis": "None between the brackets",
-    "weight_norm": "batch-norm or group-norm",
-    "spectral_norm": "batch-norm or group-norm",
+    "torch.nn.utils.parametrizations.orthogonal": "nn.init.orthogonal_, which begins there",
     "prune": "a smaller width, or a model with fewer blocks",
     "max_memory_allocated": "memory_reserved(), which counts all that the pool has asked for",
     "max_memory_reserved": "memory_reserved(), which counts all that the pool has asked for",

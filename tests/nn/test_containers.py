@@ -164,3 +164,21 @@ def test_parts_by_their_dotted_names():
             wrong()
     assert {p.dtype for p in model.half().parameters()} == {np.dtype(np.float16)}
     assert {p.dtype for p in model.type(np.float64).parameters()} == {np.dtype(np.float64)}
+
+
+def test_modules_are_taken_out_as_pytorchs():
+    for t in (torch, tv):
+        nn = t.nn
+        row = nn.Sequential(nn.ReLU(), nn.Tanh(), nn.Sigmoid())
+        assert isinstance(row.pop(1), nn.Tanh)
+        assert isinstance(row.pop(-1), nn.Sigmoid)
+        assert len(row) == 1
+        several = nn.ModuleList([nn.ReLU(), nn.Tanh()])
+        assert isinstance(several.pop(0), nn.ReLU)
+        assert list(dict(several.named_children())) == ["0"]
+        named = nn.ModuleDict({"a": nn.ReLU(), "b": nn.Tanh()})
+        named.update({"b": nn.Sigmoid(), "c": nn.Tanh()})
+        assert isinstance(named.pop("b"), nn.Sigmoid)
+        assert list(named.keys()) == ["a", "c"]
+        named.clear()
+        assert len(named) == 0

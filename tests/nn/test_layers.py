@@ -339,3 +339,43 @@ def test_the_constructor_says_what_it_does_not_support(make, named):
 def test_flatten_names_axes_that_are_not_there():
     with pytest.raises(TinyVisionError, match="axes 3 to -1"):
         nn.Flatten(3)(tv.ones(2, 3))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: n.Linear(3, 2), lambda n: n.Conv2d(2, 3, 3), lambda n: n.Conv1d(2, 3, 3), lambda n: n.BatchNorm2d(3),
+        lambda n: n.ConvTranspose2d(2, 3, 3), lambda n: n.GroupNorm(2, 4), lambda n: n.LayerNorm([3, 2]),
+        lambda n: n.RMSNorm(4), lambda n: n.PReLU(2, 0.5), lambda n: n.InstanceNorm2d(3, affine=True),
+        lambda n: n.Embedding(4, 3), lambda n: n.GroupNorm(2, 4, affine=False),
+    ],
+)  # fmt: skip
+def test_reset_parameters_begins_anew_where_pytorchs_does(make):
+    """`if hasattr(m, "reset_parameters")` asks: a layer without it would stay as it is."""
+    for t in (torch, tv):
+        layer = make(t.nn)
+        for p in layer.parameters():
+            p.data.fill_(7)
+        layer.reset_parameters()
+        for name, p in layer.named_parameters():
+            values = p.detach().numpy()
+            assert not (values == 7).any()
+            if "Norm" in type(layer).__name__:
+                assert (values == (name == "weight")).all()
+    if isinstance(layer, tv.nn.BatchNorm2d):
+        layer(tv.randn(4, 3, 2, 2))
+        layer.reset_running_stats()
+        assert layer.running_mean.tolist() == [0, 0, 0]
+        assert layer.num_batches_tracked.item() == 0
+
+
+def test_vectors_that_were_learned_elsewhere():
+    vectors = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+    for t in (torch, tv):
+        for freeze in (True, False):
+            layer = t.nn.Embedding.from_pretrained(t.tensor(vectors), freeze=freeze, padding_idx=1)
+            assert layer.weight.requires_grad is not freeze
+            assert layer.padding_idx == 1
+            assert layer(t.tensor([2, 0])).tolist() == [vectors[2], vectors[0]]
+    with pytest.raises(ShapeError, match="how many, how long"):
+        tv.nn.Embedding.from_pretrained(tv.ones(3))

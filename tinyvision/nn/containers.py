@@ -41,6 +41,12 @@ class _Ordered(Module):
             delattr(self, name)
         return self.extend(modules)
 
+    def pop(self, index: int | slice = -1) -> Any:
+        """Take the module at `index` out, and return it."""
+        module = self[index]
+        del self[index]
+        return module
+
     def _items(self):
         return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
 
@@ -132,6 +138,25 @@ class _ByName(Module):
 
     kind: ClassVar[type]
 
+    def __init__(self, members: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
+        self.update(members)
+
+    def update(self, members: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+        """Add members, or put them in the place of those of the same name."""
+        for name, value in members.items() if isinstance(members, (Mapping, _ByName)) else members:
+            self[name] = value
+
+    def pop(self, name: str) -> Any:
+        """Take the member of this name out, and return it."""
+        member = self[name]
+        del self[name]
+        return member
+
+    def clear(self) -> None:
+        """Take all members out."""
+        for name in self.keys():
+            del self[name]
+
     def keys(self) -> list[str]:
         """The names, in the order in which they were added."""
         return [name for name, value in vars(self).items() if isinstance(value, self.kind)]
@@ -159,6 +184,9 @@ class _ByName(Module):
             raise OptionError(f"{own}: there is no {kind} {name!r}; there are {known}")
         return vars(self)[name]
 
+    def __setitem__(self, name: str, value: Any) -> None:
+        raise OptionError(f"{type(self).__name__} does not define what may be put into it")
+
     def __delitem__(self, name: str) -> None:
         self[name]
         delattr(self, name)
@@ -168,10 +196,6 @@ class ModuleDict(_ByName):
     """Modules by name, whose parameters count as the owner's (those in a plain Python dict do not)."""
 
     kind = Module
-
-    def __init__(self, modules: dict[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
-        for name, module in modules.items() if isinstance(modules, dict) else modules:
-            self[name] = module
 
     def __setitem__(self, name: str, module: Module) -> None:
         self.add_module(name, _module(self, module))
@@ -214,14 +238,6 @@ class ParameterDict(_ByName):
     """Parameters by name that count as the owner's (those in a plain dict do not); tensors become parameters."""
 
     kind = Parameter
-
-    def __init__(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
-        self.update(parameters)
-
-    def update(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
-        """Add parameters, or put them in the place of those of the same name."""
-        for name, value in parameters.items() if isinstance(parameters, Mapping) else parameters:
-            self[name] = value
 
     def get(self, name: str, default: Any = None) -> Any:
         """The parameter of a name, or `default`."""

@@ -117,8 +117,10 @@ def fuse(model: Model) -> Model:
 
 
 def _foldable(conv, norm):
-    """True if the norm is a scale and a shift in evaluation mode, and nobody watches it."""
-    return norm.affine and norm.track_running_stats and not norm.has_hooks() and _agree(conv, norm, None)
+    """True if the norm is a scale and a shift in evaluation mode that nobody watches, and the weight is a parameter,
+    not computed before every call."""
+    plain = isinstance(conv.weight, Parameter) and norm.affine and norm.track_running_stats
+    return plain and not norm.has_hooks() and _agree(conv, norm, None)
 
 
 def _fold(conv, norm):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ..missing import missing
 from ..places import stand_for
-from . import lr_scheduler
+from . import lr_scheduler, swa_utils
 from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
@@ -27,6 +27,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "lr_scheduler",
+    "swa_utils",
 ]
 
 stand_for(__name__, "adamw")

@@ -15,7 +15,7 @@ from ..tape import Variable
 from ..types import Array
 
 # What schedules keep in a group besides the optimizer's own options.
-_SCHEDULES = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
+_SCHEDULES = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum", "swa_lr")
 
 # Options that are numbers of 0 or more, whichever optimizer has them.
 _FROM_ZERO = ("lr", "lr_decay", "weight_decay", "momentum_decay", "eps", "momentum", "initial_accumulator_value")

@@ -192,6 +192,10 @@ class PReLU(Module):
         self.weight = Parameter(zeros(num_parameters) + np.float32(init))
         self.to(device=device, dtype=dtype)
 
+    def reset_parameters(self) -> None:
+        """All weights as they were given, as in a new layer."""
+        self.weight.data.fill_(self.init)
+
     def forward(self, x: Tensor) -> Tensor:
         """x, or weight · x."""
         return functional.prelu(x, self.weight)

@@ -134,8 +134,12 @@ class Conv1d(Module):
         self.padding = padding if isinstance(padding, (str, tuple)) else (padding,)
         self.weight = Parameter(zeros(out_channels, in_channels // groups, *self.kernel_size))
         self.bias = Parameter(zeros(out_channels)) if bias else None
-        _draw(self.weight, self.bias)
+        self.reset_parameters()
         self.to(device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        """Draw new parameters as PyTorch does: even between ± 1 / sqrt(fan in)."""
+        _draw(self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution of x."""

@@ -4,14 +4,20 @@ from typing import Any
 
 from ...device import Device
 from ...errors import OptionError, ShapeError
-from ...grad_mode import no_grad
 from ...ops.checks import fraction
 from ...tensors.creation import zeros
 from ...tensors.tensor import Tensor
 from ...types import DType
-from .. import functional
+from .. import functional, init
 from ..inputs import check_positive, tensor_input
 from ..module import Buffer, Module, Parameter
+
+
+def _fill(tensors):
+    """Every tensor, if it is there, with its number."""
+    for number, tensor in tensors.items():
+        if tensor is not None:
+            init.constant_(tensor, number)
 
 
 class _BatchNorm(Module):
@@ -45,16 +51,13 @@ class _BatchNorm(Module):
 
     def reset_parameters(self) -> None:
         """Weight 1 and bias 0, running mean 0 and variance 1, as in a new layer."""
-        with no_grad():
-            for tensor, value in (
-                (self.weight, 1),
-                (self.bias, 0),
-                (self.running_mean, 0),
-                (self.running_var, 1),
-                (self.num_batches_tracked, 0),
-            ):
-                if tensor is not None:
-                    tensor.fill_(value)
+        _fill({1: self.weight, 0: self.bias})
+        self.reset_running_stats()
+
+    def reset_running_stats(self) -> None:
+        """Running mean 0 and variance 1, after no batch."""
+        _fill({0: self.running_mean, 1: self.running_var})
+        _fill({0: self.num_batches_tracked})
 
     def forward(self, x: Tensor) -> Tensor:
         """x normalised: by the batch in training, or where no running statistics are kept; else by the running ones."""
@@ -126,6 +129,10 @@ class GroupNorm(Module):
         self.bias = Parameter(zeros(num_channels)) if affine and bias else None
         self.to(device=device, dtype=dtype)
 
+    def reset_parameters(self) -> None:
+        """Weight 1 and bias 0, as in a new layer."""
+        _fill({1: self.weight, 0: self.bias})
+
     def forward(self, x: Tensor) -> Tensor:
         """x, normalised."""
         return functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
@@ -155,6 +162,10 @@ class LayerNorm(Module):
         self.bias = Parameter(zeros(*shape)) if elementwise_affine and bias else None
         self.to(device=device, dtype=dtype)
 
+    def reset_parameters(self) -> None:
+        """Weight 1 and bias 0, as in a new layer."""
+        _fill({1: self.weight, 0: self.bias})
+
     def forward(self, x: Tensor) -> Tensor:
         """x, normalised."""
         return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -181,6 +192,10 @@ class RMSNorm(Module):
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, bool(elementwise_affine)
         self.weight = Parameter(zeros(*shape) + 1) if elementwise_affine else None
         self.to(device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        """Weight 1, as in a new layer."""
+        _fill({1: self.weight})
 
     def forward(self, x: Tensor) -> Tensor:
         """x / sqrt(mean(x²) + eps), times the weight."""

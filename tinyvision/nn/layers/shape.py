@@ -1,10 +1,12 @@
 """Layers that move numbers about, resize, and look up."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
 
-from ...errors import OptionError
+from ...errors import OptionError, ShapeError
 from ...grad_mode import no_grad
 from ...ops.checks import is_integer
 from ...tensors.creation import zeros
@@ -170,6 +172,17 @@ class Embedding(Module):
         if _weight is None:
             self.reset_parameters()
         self.to(device=device, dtype=dtype)
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None, **options: Any
+    ) -> Embedding:
+        """A layer of these vectors, one a row; frozen, they ask for no gradient. Raises ShapeError, OptionError."""
+        if embeddings.ndim != 2:
+            raise ShapeError(f"Embedding: the vectors must be (how many, how long), got {tuple(embeddings.shape)}")
+        many, long = embeddings.shape
+        layer = cls(many, long, padding_idx, _weight=embeddings, dtype=embeddings.dtype, **options)
+        return layer.requires_grad_(not freeze)
 
     def reset_parameters(self) -> None:
         """Draw new vectors from the standard normal distribution; that of padding_idx is 0."""

@@ -1,0 +1,29 @@
+"""PyTorch's place for what works on all parameters at once, and for weights that are computed from others."""
+
+from typing import TYPE_CHECKING
+
+from ...missing import missing
+from ...places import stand_for
+from ..clip import clip_grad_norm_, clip_grad_value_
+from ..spectral_norm import remove_spectral_norm, spectral_norm
+from ..vectors import parameters_to_vector, vector_to_parameters
+from ..weight_norm import remove_weight_norm, weight_norm
+from . import parametrizations, parametrize
+
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "parameters_to_vector",
+    "parametrizations",
+    "parametrize",
+    "remove_spectral_norm",
+    "remove_weight_norm",
+    "spectral_norm",
+    "vector_to_parameters",
+    "weight_norm",
+]
+
+stand_for(__name__, "clip_grad", "convert_parameters")
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.nn.utils", __all__)
