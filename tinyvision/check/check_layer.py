@@ -16,6 +16,7 @@ from .place import Place
 from .reading import RIGHT, Layer, is_layer, level, recognise
 from .report import Report
 from .supports import demands_of
+from .with_loss import NOTE, takes_labels, with_loss
 
 
 def layer(
@@ -45,6 +46,9 @@ def layer(
     if make is None and not is_layer(layer):
         name = getattr(layer, "__name__", type(layer).__name__)
         raise OptionError(f"check.layer: {name} is no class with forward and backward")
+    if known.name == "softmax" and make is None and takes_labels(layer):
+        how = {"supports": supports, "strict": strict, "bank": bank, "signatures": signatures, "time_limit": time_limit}
+        return _with_its_loss(layer, how)
     if known.name == "sgd":
         raise OptionError("check.layer: sgd is an update rule, and no layer; check.op('sgd', rule) follows it")
     report = Report(known.name)
@@ -59,6 +63,15 @@ def layer(
     if not strict:
         halves(report, known.name)
     report.seconds = time.perf_counter() - started
+    return report
+
+
+def _with_its_loss(softmax, how):
+    """The report for a softmax and the cross-entropy behind it, the mean over the batch or the sum: what fits."""
+    found = [layer(with_loss(softmax, mean), "cross_entropy", **how) for mean in (True, False)]
+    report = next((r for r in found if r.passed), found[0])
+    report.subject, report.status = "softmax", {{"dlogits": "dx"}.get(k, k): v for k, v in report.status.items()}
+    report.notes[:] = [NOTE, *(n for n in report.notes if not n.startswith("With scores of"))]
     return report
 
 

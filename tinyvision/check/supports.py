@@ -69,7 +69,7 @@ class Geometry:
             kernel[:], stride[:], padding[:] = kernel.max(), stride.max(), padding.max()
         if "weight" in fixed:
             o, c, kernel = fixed["weight"][0], fixed["weight"][1], np.array(fixed["weight"][2:])
-        if "kernel_size" in fixed:
+        if "kernel_size" in fixed and fixed["kernel_size"] != "stride":
             kernel = np.array(pair(fixed["kernel_size"]))
         if "stride" in missing:
             stride[:] = 1
@@ -83,6 +83,9 @@ class Geometry:
             stride = np.array(_of_kernel(fixed["stride"], kernel))
         if "padding" in fixed:
             padding = np.array(_of_kernel(fixed["padding"], kernel))
+        if fixed.get("kernel_size") == "stride":
+            stride = np.maximum(stride, 2)
+            kernel = stride.copy()
         if not convolves and "padding" not in fixed:
             padding = np.minimum(padding, kernel // 2)
         size = np.maximum(np.array(self.size), kernel + stride)

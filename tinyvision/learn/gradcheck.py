@@ -11,6 +11,7 @@ from ..check import Finding, Report
 from ..check.reading import words
 from ..errors import DataError, OptionError
 from .loading import LOAD_LIMIT, load, read
+from .parts import left_out
 
 
 def split(target: str) -> Any:
@@ -29,10 +30,16 @@ def examine(request: dict[str, Any]) -> Any:
     read(path, "gradcheck")
     if path.suffix != ".py":
         raise OptionError(f"gradcheck: {path} is no Python file; give FILE.py:FUNCTION or FILE.py:CLASS")
-    module, report = load(path, path.stem, max(LOAD_LIMIT, request["limit"]))
+    module, report = load(path, path.stem, max(LOAD_LIMIT, request["limit"]), whole=False)
     if report is not None:
         report.subject = request["op"]
         return report
+    report = _checked(module, path, request)
+    report.notes += left_out(module)
+    return report
+
+
+def _checked(module, path, request):
     how = {"time_limit": request["limit"], "supports": request.get("supports"), "strict": request.get("strict", False)}
     named = _find(module, path, request["function"]) if request["function"] else None
     owner = _owner(module, request["function"])

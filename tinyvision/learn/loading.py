@@ -16,7 +16,7 @@ from typing import Any
 
 from ..check import Finding, Report, runner
 from ..errors import DataError
-from . import lab
+from . import lab, parts
 
 LOAD_LIMIT = 3.0  # seconds that the file itself, outside of its functions, may take
 LIBRARY_LIMIT = 60.0  # seconds for one library that it imports
@@ -36,8 +36,11 @@ def read(path: str | Path, command: str = "learn") -> Any:
         raise DataError(f"{command}: cannot read {path}: {error.strerror or error}") from None
 
 
-def load(path: str | Path, name: str, limit: float = LOAD_LIMIT) -> Any:
-    """(module, None), or (None, a report that says why the file does not run within `limit` seconds)."""
+def load(path: str | Path, name: str, limit: float = LOAD_LIMIT, whole: bool = True) -> Any:
+    """(module, None), or (None, a report that says why the file does not run within `limit` seconds).
+
+    With `whole=False` a file that does not run gives its functions and classes all the same, where these can be made:
+    a training script needs no data set to be looked into. `parts.left_out(module)` tells what was left out."""
     path = Path(path).absolute()
     folders = _folders(path)
     for folder in folders:
@@ -50,6 +53,8 @@ def load(path: str | Path, name: str, limit: float = LOAD_LIMIT) -> Any:
     dotted = _dotted(path, tree)
     told = runner.call(_module, (path, name, dotted), seconds=limit)
     lab.PRINTED.append(told.printed)
+    if not told.ok and not whole and tree.body:
+        told = parts.definitions(path, tree, dotted or f"learner_{name}", limit) or told
     if told.ok:
         return told.value, None
     error = told.error

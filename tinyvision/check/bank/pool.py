@@ -4,7 +4,7 @@ import numpy as np
 
 from ..reference import maxpool2d_backward, pair
 from .mistake import Bank
-from .windows import FOLD_FAULTS, GATHER_FAULTS, fold, overlap_count, unfold
+from .windows import FOLD_FAULTS, GATHER_FAULTS, fold, overlap_count, unfold, winners_of_the_image
 
 maximum, average = Bank("maxpool2d"), Bank("avgpool2d")
 BANKS = [maximum, average]
@@ -269,6 +269,14 @@ maximum.add(
         shares=np.broadcast_to(_picked(_windows(i, o), _first_winner)[:1], _windows(i, o).shape) * d[..., None, None],
     ),
 )
+for _last, _name, _says in (
+    (True, "mask_overwritten", "You keep one mask for the whole image, and where windows overlap the later one writes "
+     "over what the earlier one said: keep each window's winner."),
+    (False, "one_mask_for_all", "You keep one mask for the whole image: where windows overlap, the winner of one is "
+     "paid by the other too. Keep each window's winner."),
+):  # fmt: skip
+    maximum.add("dx", _name, _says, lambda i, o, d, last=_last: _dmax(
+        i, o, d, shares=winners_of_the_image(i[0], o, last=last) * d[..., None, None]))  # fmt: skip
 maximum.add(
     "dx",
     "paid_once_per_pixel",

@@ -169,3 +169,20 @@ def touches_border(x_shape: Any, kernel: Any, stride: Any, padding: Any) -> Any:
     touched = unfold(frame, kernel, stride, 0).any(axis=(4, 5))[0, 0]
     shares = np.broadcast_to(touched[None, None, :, :, None, None], (1, 1, *touched.shape, *pair(kernel)))
     return fold(shares.astype(float), (1, 1, *x_shape[2:]), stride, padding)[0, 0] > 0
+
+
+def winners_of_the_image(x: np.ndarray, o: dict[str, Any], *, last: bool) -> np.ndarray:
+    """Of every window, what one mask for the whole image says after all windows: 1 where a window was won.
+
+    With `last`, each window has written over what the others said; without, a pixel that wins any window stays 1."""
+    view = unfold(x, o["kernel_size"], o["stride"], o["padding"], None, -np.inf)
+    won = view == view.max((4, 5), keepdims=True)
+    (kh, kw), (sh, sw), (ph, pw) = view.shape[4:], pair(o["stride"]), pair(o["padding"])
+    mask = np.zeros((*x.shape[:2], x.shape[2] + 2 * ph, x.shape[3] + 2 * pw), bool)
+    places = [(i, j, np.s_[:, :, i * sh : i * sh + kh, j * sw : j * sw + kw]) for i, j in np.ndindex(view.shape[2:4])]
+    for i, j, place in places:
+        mask[place] = won[:, :, i, j] if last else mask[place] | won[:, :, i, j]
+    out = np.zeros(view.shape)
+    for i, j, place in places:
+        out[:, :, i, j] = mask[place]
+    return out

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -213,6 +213,17 @@ def plan(parameters: dict[str, inspect.Parameter], arrays: Sequence[str], roles:
     spread = tuple(rest) if any(p.kind is p.VAR_POSITIONAL for p in parameters.values()) else ()
     loose = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     return Plan(found, spread, unknown, loose)
+
+
+def with_upstream(asked: Plan) -> Plan:
+    """A backward's plan in which dy has its place: the first parameter, where no name tells, as in backward(out, x)."""
+    first = next(iter(asked.roles), None)
+    holder = next((name for name, role in asked.roles.items() if role == "dy"), None)
+    told = holder is not None and (holder == first or words.is_role(holder, "dy"))
+    if first is None or told or asked.roles[first] in ("cache", "{}", "learning_rate", "training"):
+        return asked
+    swapped = {**asked.roles, **({} if holder is None else {holder: asked.roles[first]}), first: "dy"}
+    return replace(asked, roles=swapped, unknown=tuple(n for n in asked.unknown if n != first))
 
 
 def initial(*shape: Any) -> np.ndarray:

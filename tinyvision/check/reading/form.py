@@ -30,12 +30,14 @@ class Reading:
     mode: Any = None
     takes: str = "logits"  # what a loss wants: logits, or the "probabilities" of a softmax before it; "fused" is a loss
     #                        that takes these, and gives the gradient of the logits
+    summed: bool = False  # a loss that is the sum over the batch
     labels: str = "integers"
     seeds: bool = False  # dropout that draws its own mask
     keeps: bool = False  # and whose p is the share that is kept
     says: list = field(default_factory=list)
     reordered: bool = False
     without: tuple = ()  # parameters that the code does not have
+    raised: Any = None  # what forward raised when it was called so
 
     def layout(self, role: str) -> lay.Layout:
         """The layout of an argument, or of "y"."""
@@ -75,7 +77,10 @@ class Reading:
         kernel = options.get("kernel_size", np.shape(inputs[1])[2:] if len(inputs) > 1 else None)
         for option, demand in (("padding", "padding"), ("stride", "stride"), ("kernel_size", "window")):
             if option in options and option in self.fixed:
-                rule = supports._of_kernel(self.fixed[option], reference.pair(kernel))
+                if self.fixed[option] == "stride":
+                    rule = reference.pair(options["stride"])
+                else:
+                    rule = supports._of_kernel(self.fixed[option], reference.pair(kernel))
                 if tuple(rule) != reference.pair(options[option]):
                     raise Unmet(demand)
 
@@ -102,6 +107,9 @@ class Reading:
         if self.spec.name == "cross_entropy" and np.ndim(fetched(y)) and np.size(fetched(y)) == 1:
             self._say(f"a loss of the shape {np.shape(y)}, taken as a number")
             y = np.asarray(fetched(y)).ravel()[0]
+        elif self.spec.name == "cross_entropy" and np.ndim(fetched(y)) and self._each(y, inputs[0]):
+            self._say("a loss for each sample, of which the " + ("sum is" if self.summed else "mean is") + " taken")
+            y = np.asarray(fetched(y)).sum() / (1 if self.summed else len(inputs[0]))
         if "padding" in options and any(reference.pair(options["padding"])) and offer.unread("padding"):
             raise Unmet("padding")
         if "bias" in getattr(self.driver, "unset", ()) and "bias" not in self.without:
@@ -114,6 +122,10 @@ class Reading:
             bias = inputs[2]
             y = y + (bias[:, None, None] if np.ndim(y) == 4 else bias)
         return y, (inputs, state)
+
+    def _each(self, y, logits):
+        """True for a layer's loss of each sample, or of each class: its caller adds up."""
+        return isinstance(self.driver, Layer) and np.size(fetched(y)) in (len(logits), np.size(logits))
 
     def _say(self, words):
         if words not in self.says:
@@ -253,7 +265,12 @@ class Reading:
             if option == "eps":
                 out.append(f"an eps of its own, {rule:g}")
             elif option != "weight":
-                words = {"kernel": "the window's size", "same": "what keeps the size", "half": "half the window"}
+                words = {
+                    "kernel": "the window's size",
+                    "same": "what keeps the size",
+                    "half": "half the window",
+                    "stride": "the stride",
+                }
                 out.append(f"{option} always {words.get(rule, rule)}")
         if "bias" in self.without:
             out.append("no bias")

@@ -15,7 +15,7 @@ from .returned import output_of
 class Functions:
     """A forward and a backward function, or a loss that returns its own gradient."""
 
-    parameters_inside = False
+    parameters_inside = shown = False
 
     def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any] | None, arrays: Sequence[str]) -> None:
         self.front, self.rear, self.arrays = forward, backward, tuple(arrays)

@@ -7,6 +7,7 @@ answered the first.
 
 import copy
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,13 +18,15 @@ import numpy as np
 from ..place import is_array
 from ..runner import parameters
 from . import words
-from .calling import BUILD, CALL, Offer, Unmet, plan
+from .calling import BUILD, CALL, Offer, Unmet, plan, with_upstream
 from .functions import scaled
 from .returned import output_of
 
 OPTIMISERS = ("optimizer", "optimiser", "opt")
 STEPS = ("update", "step", "fit", "update_params", "update_parameters", "update_weights", "update_weight", "descend",
          "apply_gradients", "apply_grads", "optimize", "gradient_descent")  # fmt: skip
+# Methods that a network calls on its layers before the first forward, with the shape of what they will see.
+BEGINNINGS = re.compile(r"_*(init(ial\w*)?(_(weights?|params?|parameters?|layer))?|build|setup|set_input_\w+)")
 DEPTH = 3  # a weight lies in the layer, in a dictionary of the layer, or in a parameter in that dictionary
 OUTPUTS = ("output", "out", "y", "a", "z", "outputs", "activation", "result", "loss", "Z", "A", "Y", "O", "H")
 INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "dA_prev", "din", "grad", "delta", "input_gradient",
@@ -169,6 +172,13 @@ class Layer:
         return next((s.array.shape for s in slots(layer) if _named(s.path, "weight")), None)
 
     @property
+    def shown(self) -> bool:
+        """True if the constructor, or a method that begins the layer, is shown what shape the images have."""
+        begins = [getattr(self.kind, n) for n in dir(self.kind) if BEGINNINGS.fullmatch(n)]
+        wanted = [n for b in begins if inspect.isroutine(b) for n in list(parameters(b) or ())[1:]]
+        return self.plan.uses("input_shape") or any(map(_whole_shape, wanted))
+
+    @property
     def written(self) -> tuple:
         """The methods as their author wrote them."""
         kind = self.kind
@@ -199,6 +209,8 @@ class Layer:
         self.front_parameters = outer
         self.behind = (parameters(getattr(layer, rear)) or {}) if rear else {}
         self.rear_plan = plan(self.behind, ("dy", "cache", *self.arrays, "y"), CALL)
+        if "labels" not in self.arrays:
+            self.rear_plan = with_upstream(self.rear_plan)
         # A decorator's (*args, **kwargs) does not tell what is behind it: a layer is given x, and dy on the way back.
         self.front_plan = replace(self.front_plan, spread=tuple(r for r in self.front_plan.spread if r != "mask"))
         self.rear_plan = replace(self.rear_plan, spread=self.rear_plan.spread[:1])
@@ -224,15 +236,17 @@ class Layer:
         for name, value in list(vars(layer).items()):
             if value is None and words.plain(name).removesuffix("instance") in OPTIMISERS:
                 setattr(layer, name, Steps())
-        for name in ("initialize", "init_weights", "initialise", "build", "setup", "set_input_shape"):
+        begins = [n for n in dir(type(layer)) if BEGINNINGS.fullmatch(n)]
+        for name in sorted(begins, key=lambda n: not n.startswith("set_")):  # the shape is set before it is used
             method = getattr(layer, name, None)
-            wanted = parameters(method) if callable(method) else None
+            wanted = parameters(method) if inspect.ismethod(method) else None
             if wanted is None:
                 continue
+            shape = offer.options.get("input_shape", offer.options["batch_shape"])
             given = {
-                n: Steps() if n in OPTIMISERS else offer.options["batch_shape"]
+                n: Steps() if n in OPTIMISERS else shape
                 for n, p in wanted.items()
-                if p.default is p.empty and (n in OPTIMISERS or words.is_role(n, "input_shape"))
+                if p.default is p.empty and (n in OPTIMISERS or _whole_shape(n))
             }
             if all(n in given or p.default is not p.empty for n, p in wanted.items()):
                 with suppress(Exception):
@@ -290,6 +304,9 @@ class Layer:
         before = {s.path: (s.array, s.array.copy()) for s in slots(layer)}
         arrays = {**state.offer.arrays, "dy": self.wrapper(dy) if self.wrapper else dy, "cache": state.cache,
                   "y": state.y}  # fmt: skip
+        behind_loss = self.op == "cross_entropy" and self.rear_plan.takes("dy") and self.rear_plan.takes("labels")
+        if behind_loss:  # backward(dvalues, y_true) of a loss: what is called an upstream is the prediction
+            arrays["dy"] = state.offer.arrays["logits"]
         offer = Offer(arrays, {"learning_rate": 1.0, **state.offer.options}, state.offer.pairs, state.offer.mode)
         if self.rear is None:
             raise Unmet("backward")
@@ -297,7 +314,7 @@ class Layer:
         value = _bare(getattr(layer, self.rear)(*args, **kwargs))
         if value is None:
             value = next((vars(layer)[n] for n in INPUT_GRADIENTS if is_array(getattr(layer, n, None))), None)
-        if not self.rear_plan.uses("dy"):
+        if behind_loss or not self.rear_plan.uses("dy"):
             value = scaled(value, dy)
         found = self._gradients(layer, before, state, dy)
         lacking = [r for r in self.inner if r in state.offer.arrays and r not in found]
@@ -335,7 +352,7 @@ class Layer:
                 out[role] = named[0].array
                 self.found["d" + role] = spelled(named[0].path)
                 continue
-            place = self.place(layer, role, np.asarray(state.offer.arrays[role]))
+            place = self.place(layer, role, np.asarray(state.offer.arrays[role])) or self._grown(layer, role)
             if place is not None and place.path in before:
                 step, told = (
                     before[place.path][1] - place.array,
@@ -353,6 +370,10 @@ class Layer:
                 out[role] = fresh[0].array
                 self.found["d" + role] = spelled(fresh[0].path)
         return out
+
+    def _grown(self, layer, role):
+        """A parameter that its step has broadcast: b - dy, of an upstream that was not summed over the batch."""
+        return next((s for s in slots(layer) if spelled(s.path) == self.found.get(role)), None)
 
     def _listed(self, path, role):
         """A list of gradients beside a list of parameters, in the order of the parameters."""
@@ -416,6 +437,10 @@ def _bare(value):
         return value
     inside = (getattr(value, name, None) for name in ("data", "value", "array", "_data"))
     return next((v for v in inside if is_array(v)), value)
+
+
+def _whole_shape(name):
+    return words.is_role(name, "input_shape") or words.plain(name) in ("inputsize", "inputdim", "insize", "indim")
 
 
 def _statistic(path):

@@ -18,6 +18,7 @@ from ..ops import Spec
 from ..place import fetched
 from ..verdict import compare
 from . import layouts as lay
+from .calling import Unmet
 from .choices import layout_choices
 from .drawn import observed
 from .form import Reading
@@ -30,7 +31,7 @@ PAIRS: tuple[frozenset, ...] = (frozenset(), frozenset({"kernel_size"}), frozens
 WHOLE: tuple[frozenset, ...] = (frozenset({"whole"}), frozenset({"whole", "stride"}))  # "kernel" is the weight's shape
 AFTER = 0.4  # seconds in which, after a right forward, a reading is looked for whose backward is right too
 MODES = {"maxpool2d": ("max", "MAX"), "avgpool2d": ("average", "avg", "mean", "AVG")}
-OWN = {"stride": (1, "kernel", 2), "padding": (0, "same", "half", 1, 2), "kernel_size": (2, 3, 5)}
+OWN = {"stride": (1, "kernel", 2), "padding": (0, "same", "half", 1, 2), "kernel_size": (2, 3, 5, "stride")}
 OWN_KERNEL = (3, 5, 2, 1)
 
 
@@ -42,7 +43,7 @@ def recognise(known: Spec, driver: Any, seconds: float = SECONDS) -> tuple[Readi
     best: Any = None
     right: Any = None
     usual: Any = None
-    error, level = np.inf, -1
+    error, level, told = np.inf, -1, -1
     for candidate in _candidates(known, driver):
         usual = usual or candidate
         if level >= RUNS and candidate.single and not right.single:
@@ -57,9 +58,23 @@ def recognise(known: Spec, driver: Any, seconds: float = SECONDS) -> tuple[Readi
                 end = min(end, time.process_time() + AFTER)
         elif found is not None and found < error:
             best, error = candidate, found
+        elif found is None and _telling(candidate.raised) > told:
+            usual, told = candidate, _telling(candidate.raised)
         if time.process_time() > end:
             break
     return (_settled(right), True) if right else (best or usual, False)
+
+
+# What is raised by code that is called with other shapes than it was written for.
+MISREAD = ("broadcast", "unpack", "reshape", "aligned", "mismatch", "tuple", "bounds", "indices", "subscriptable",
+           "axes", "core dimension")  # fmt: skip
+
+
+def _telling(error):
+    """How much an exception tells of the code itself, and not of how it was called."""
+    if error is None or isinstance(error, Unmet):
+        return 0
+    return 1 if any(word in str(error) for word in MISREAD) else 2
 
 
 def _drawn(known, driver):
@@ -137,6 +152,7 @@ def _error(reading):
     probes = _plain(reading)
     for probe in probes[:2] + probes[3:4] * (reading.fixed.get("padding") in ("same", "half")):  # one has a 2x2 window
         call = runner.call(reading.forward, [np.array(i) for i in probe.inputs], probe.options, seconds=2.0)
+        reading.raised = call.error
         if not call.ok:
             return None
         y = fetched(call.value[0])
@@ -215,7 +231,7 @@ def _candidates(known: Spec, driver: Any) -> Iterator[Reading]:
             forms = _forms(known, driver)
             for pairs in forms:
                 for mode in MODES.get(known.name, ("train",)):
-                    more = {k: chosen[k] for k in ("takes", "labels") if k in chosen}
+                    more = {k: chosen[k] for k in ("takes", "labels", "summed") if k in chosen}
                     spec = _summed(known) if chosen.get("summed") else known
                     arrays = {k: v for k, v in chosen.items() if isinstance(v, lay.Layout)}
                     absent = _absent(known, driver)
@@ -229,7 +245,7 @@ def _forms(known, driver):
     forms = tuple(dict.fromkeys(frozenset(form & set(asked)) for form in PAIRS))
     if known.name == "conv2d" and driver.plan.uses("kernel_size"):
         forms = (*forms, *WHOLE)
-    if driver.plan.uses("input_shape"):
+    if driver.shown:
         forms = (*forms, *(f | {"batch_shape"} for f in forms))
     return forms
 

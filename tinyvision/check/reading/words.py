@@ -14,7 +14,7 @@ _SPELLINGS = {
     "weight": "w ws weight weights wt wts kernel kernels filter filters filt filts k f theta gamma g scale kern wconv "
     "convw convweights wmat weightmatrix coefficients filtersweights filterweights gammas bw bngamma "
     "scaler",
-    "bias": "b bs bias biases beta shift betas offset offsets biasvector bvec bb bnbeta intercept",
+    "bias": "b w0 bs bias biases beta shift betas offset offsets biasvector bvec bb bnbeta intercept",
     "labels": "y t labels label target targets ytrue truth groundtruth gt onehot yonehot trueys truelabels tlabels "
     "classes yt actual expected ys desired",
     "logits": "x scores logits logit z a ypred pred predictions yhat output outputs out input inputs score inp p probs "
@@ -35,7 +35,9 @@ _SPELLINGS = {
     "stride_width": "stridew sw stridex stridewidth",
     "padding": "padding pad pads p zeropad zeropadding paddingsize padsize npad",
     "kernel_size": "kernelsize ksize k f filtersize poolsize poolingsize size window windowsize kernel pool filter "
-    "fsize poolshape kernelshape filtershape poolingshape windowshape psize kernelsizes kernelwidth_ field",
+    "fsize poolshape kernelshape filtershape poolingshape windowshape psize kernelsizes kernelwidth_ field filterdim "
+    "kerneldim pooldim windowdim filterdims kerneldims fdim kdim filterlen kernellen convsize poolfactor "
+    "maxpoolingsize poolingkernel poolkernel poolfilter poolwindow fsz ksz sizefilter sizekernel",
     "kernel_height": "poolh poolheight kernelh kernelheight kh fh hh filterh filterheight windowh ph hf hpool hfilter "
     "hkernel",
     "kernel_width": "poolw poolwidth kernelw kernelwidth kw fw ww filterw filterwidth windoww pw wf wpool wfilter "
@@ -85,6 +87,11 @@ KEYS = {
     "axis": ("axis",),
 }
 
+# A parameter's name beside that of its layer, or beside the word parameter: fc_w, conv1_bias, weight_params.
+_BESIDE = re.compile(r"_*(?:(?:fc|conv|conv2d|dense|linear|affine|bn|batch_?norm|layer|hidden|my|param)\d*_)?"
+                     r"(?P<name>\w+?)(?:_(?:params?|parameters?|matrix|vector|vec|mat|tensor|arr(?:ay)?|var|val))?",
+                     re.I)  # fmt: skip
+
 LABELS = ("label", "name", "id", "tag", "layername", "layerid", "scope", "index", "verbose", "debug")  # of a layer
 
 FORWARDS = ("forward", "__call__", "forward_pass", "forward_propagate", "forward_propagation", "forward_prop", "fwd",
@@ -122,12 +129,17 @@ def plain(name: str) -> str:
 
 
 def is_role(name: str, role: str) -> bool:
-    """True if people call `role` by that name, or by its plural."""
+    """True if people call `role` by that name, or by its plural, or by it beside the layer's: fc_w, weight_params."""
     words = ROLES[role]
     short = plain(name)
     if short in words or name.lower().replace("_", "") in words:
         return True
-    return len(short) > 2 and f"{short}s" in words and not any(short in others for others in ROLES.values())
+    if any(short in others for others in ROLES.values()):
+        return False
+    if len(short) > 2 and f"{short}s" in words:
+        return True
+    bare = _BESIDE.fullmatch(name) if role in ("weight", "bias") else None
+    return bare is not None and plain(bare["name"]) in words
 
 
 def gradient_of(path: tuple, role: str) -> bool:

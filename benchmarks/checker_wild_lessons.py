@@ -1,0 +1,140 @@
+"""Still more layers in the shapes that people give them: from lessons, and from networks that call their layers so."""
+
+import numpy as np
+
+from .checker_wild import shape
+
+
+@shape("linear", "weights made when the network shows the shape, named after the layer",
+       ("averaged", "averaged", "factor:1/N"))  # fmt: skip
+def shown_a_shape(fault):
+    class Dense:
+        def __init__(self, units):
+            self.units = units
+
+        def init_params(self, input_size):
+            self.fc_w = np.random.standard_normal((input_size[-1], self.units))
+            self.fc_b = np.zeros((1, self.units))
+
+        def forward(self, seen):
+            self.seen = seen
+            return seen @ self.fc_w + self.fc_b
+
+        def backward(self, delta):
+            self.grad_w = self.seen.T @ delta
+            self.grad_b = delta.mean(0, keepdims=True) if fault else delta.sum(0, keepdims=True)
+            return delta @ self.fc_w.T
+
+    return Dense
+
+
+@shape("linear", "a bias called w0, which its own step broadcasts", ("not_summed", "not_summed", "shape"))
+def bias_is_w0(fault):
+    class Dense:
+        def __init__(self, n_in, n_out):
+            self.W, self.w0 = np.random.standard_normal((n_in, n_out)), np.zeros(n_out)
+
+        def __call__(self, x):
+            self.x = x
+            return x @ self.W + self.w0
+
+        def backprop(self, delta, learning_rate):
+            before = delta @ self.W.T
+            self.W = self.W - learning_rate * self.x.T @ delta
+            self.w0 = self.w0 - learning_rate * (delta if fault else delta.sum(0))
+            return before
+
+    return Dense
+
+
+@shape("relu", "backward(out, input, output)", ("everywhere", "no_mask", "identity"))
+def told_all_three(fault):
+    class Relu:
+        def forward(self, x, train):
+            return np.where(x > 0, x, 0.0)
+
+        def backward(self, out, input, output):
+            return out * 1.0 if fault else out * (input > 0)
+
+    return Relu
+
+
+@shape("softmax", "backward takes the labels", ("sign", "sign", "factor:-1"))
+def softmax_of_labels(fault):
+    class Softmax:
+        def forward(self, z):
+            raised = np.exp(z - z.max(axis=1, keepdims=True))
+            self.p = raised / raised.sum(axis=1, keepdims=True)
+            return self.p
+
+        def backward(self, y_true):
+            return (y_true - self.p if fault else self.p - y_true) / len(y_true)
+
+    return Softmax
+
+
+@shape("cross_entropy", "a loss of each sample, and backward(dvalues, y_true)", ("sign", "sign", "factor:-1"))
+def each_sample(fault):
+    class Loss:
+        def forward(self, y_pred, y_true):
+            chosen = np.clip(y_pred, 1e-12, 1.0)[np.arange(len(y_pred)), y_true]
+            return -np.log(chosen)
+
+        def backward(self, dvalues, y_true):
+            hot = np.eye(dvalues.shape[1])[y_true]
+            self.dinputs = (hot if fault else -hot) / dvalues / len(dvalues)
+
+    return Loss
+
+
+@shape("maxpool2d", "told its stride alone", ("transposed", "winner_swapped"))
+def strides_alone(fault):
+    class MaxPool:
+        def __init__(self, stride):
+            self.stride = stride
+
+        def feed_forward(self, a):
+            s, (n, c, h, w) = self.stride, a.shape
+            self.parts = a.reshape(n, c, h // s, s, w // s, s).transpose(0, 1, 2, 4, 3, 5)
+            return self.parts.max(axis=(4, 5))
+
+        def back_propagation(self, error):
+            s, (n, c, oh, ow) = self.stride, error.shape
+            row, col = np.divmod(self.parts.reshape(n, c, oh, ow, -1).argmax(-1), s)
+            if fault:
+                row, col = col, row
+            share = np.zeros(self.parts.shape)
+            np.put_along_axis(share.reshape(n, c, oh, ow, -1), (row * s + col)[..., None], error[..., None], -1)
+            return share.transpose(0, 1, 2, 4, 3, 5).reshape(n, c, oh * s, ow * s)
+
+    return MaxPool
+
+
+@shape("maxpool2d", "a mask kept for each window", ("one_mask", "mask_overwritten"), ("union", "one_mask_for_all"))
+def window_masks(fault):
+    class MaxPool:
+        def __init__(self, pool_size, stride):
+            self.k, self.s = pool_size, stride
+
+        def places(self, shape):
+            for i, j in np.ndindex(shape[2:]):
+                yield i, j, np.s_[:, :, i * self.s : i * self.s + self.k, j * self.s : j * self.s + self.k]
+
+        def forward(self, x):
+            out = np.zeros((*x.shape[:2], *((side - self.k) // self.s + 1 for side in x.shape[2:])))
+            self.x, self.masks, self.whole = x, {}, np.zeros(x.shape, bool)
+            for i, j, place in self.places(out.shape):
+                out[:, :, i, j] = x[place].max(axis=(2, 3))
+                won = x[place] == out[:, :, i, j][:, :, None, None]
+                first = np.cumsum(won.reshape(*won.shape[:2], -1), axis=2).reshape(won.shape) == 1
+                self.masks[i, j] = won & first
+                self.whole[place] = won | self.whole[place] if fault == "union" else won
+            return out
+
+        def backward(self, dout):
+            dx = np.zeros(self.x.shape)
+            for i, j, place in self.places(dout.shape):
+                dx[place] += dout[:, :, i, j][:, :, None, None] * (self.whole[place] if fault else self.masks[i, j])
+            return dx
+
+    return MaxPool

@@ -1,0 +1,61 @@
+"""A softmax whose backward takes the labels: it is half of a cross-entropy, and is judged with the other half.
+
+`backward(y)` that returns p - onehot, or that divided by N, is no derivative of the softmax, and is right in its own
+network. The layer is checked as the loss that it belongs to, which is put behind its forward here.
+"""
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from .place import fetched
+from .reading import words
+from .runner import parameters
+
+NOTE = "Its backward takes the labels: it was checked as softmax and cross-entropy in one."
+
+
+def takes_labels(layer: Any) -> bool:
+    """True for a class, or an object, of which backward is handed the labels first, and no upstream."""
+    rear = next((getattr(layer, n) for n in words.BACKWARDS if inspect.isroutine(getattr(layer, n, None))), None)
+    names = [n for n in parameters(rear) or () if n != "self"]
+    return bool(names) and words.is_role(names[0], "labels") and not any(words.is_role(n, "dy") for n in names)
+
+
+def with_loss(make: Any, mean: bool) -> type:
+    """A loss class on top of a softmax class: forward(logits, labels) with one-hot labels, and backward(labels)."""
+    front = next(n for n in words.FORWARDS if callable(getattr(make, n, None)) and (n != "__call__" or _calls(make)))
+    rear = next(n for n in words.BACKWARDS if callable(getattr(make, n, None)))
+    behind = parameters(getattr(make, rear)) or {}
+
+    class SoftmaxAndLoss:
+        def __init__(self) -> None:
+            self.layer = make() if inspect.isclass(make) else make
+
+        def forward(self, logits: Any, labels: Any) -> Any:
+            """The cross-entropy of the layer's output."""
+            asked = parameters(getattr(self.layer, front)) or {}
+            more = {n: True for n in list(asked)[1:] if words.is_role(n, "training")}
+            p = np.asarray(fetched(getattr(self.layer, front)(logits, **more)))
+            self.logits, self.p = logits, p
+            hot = labels if np.shape(labels) == p.shape else np.eye(p.shape[-1])[labels]
+            loss = -np.sum(hot * np.log(p))
+            return loss / len(np.atleast_2d(hot)) if mean else loss
+
+        def backward(self, labels: Any) -> Any:
+            """What the layer gives for the labels."""
+            wanted = [n for n, p in behind.items() if n != "self" and p.default is inspect.Parameter.empty]
+            return getattr(self.layer, rear)(labels, *map(self.other, wanted[1:]))
+
+        def other(self, name: str) -> Any:
+            """What else backward may ask for: its own output, the scores, or a learning rate."""
+            if words.is_role(name, "y"):
+                return self.p
+            return self.logits if words.is_role(name, "x") else 1.0
+
+    return SoftmaxAndLoss
+
+
+def _calls(make):
+    return "__call__" in {n for c in getattr(make, "__mro__", type(make).__mro__)[:-1] for n in vars(c)}
