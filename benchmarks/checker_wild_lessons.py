@@ -59,6 +59,18 @@ def told_all_three(fault):
     return Relu
 
 
+@shape("relu", "gradient(x), which the network multiplies by what comes", ("inverted", "mask_inverted"))
+def slope_of_x(fault):
+    class ReLU:
+        def __call__(self, x):
+            return np.maximum(x, 0)
+
+        def gradient(self, x):
+            return np.where(x < 0, 1, 0) if fault else np.where(x >= 0, 1, 0)
+
+    return ReLU
+
+
 @shape("softmax", "backward takes the labels", ("sign", "sign", "factor:-1"))
 def softmax_of_labels(fault):
     class Softmax:

@@ -220,7 +220,7 @@ def with_upstream(asked: Plan) -> Plan:
     first = next(iter(asked.roles), None)
     holder = next((name for name, role in asked.roles.items() if role == "dy"), None)
     told = holder is not None and (holder == first or words.is_role(holder, "dy"))
-    if first is None or told or asked.roles[first] in ("cache", "{}", "learning_rate", "training"):
+    if first is None or told or asked.roles[first] != "y":  # gradient(x) of an activation takes its x, and no dy
         return asked
     swapped = {**asked.roles, **({} if holder is None else {holder: asked.roles[first]}), first: "dy"}
     return replace(asked, roles=swapped, unknown=tuple(n for n in asked.unknown if n != first))
