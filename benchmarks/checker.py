@@ -16,6 +16,7 @@ from tinyvision import check
 from tinyvision.check.ops import SPECS, spec
 
 from . import checker_policies as policies
+from . import checker_public as public
 from . import checker_variants as variants
 from . import checker_wild as wild
 from . import checker_wild_frameworks, checker_wild_lessons  # noqa: F401  (they add their shapes to those of checker_wild)
@@ -84,7 +85,16 @@ def main(argv=None):
     parser.add_argument("--runs", type=int, default=1000, help="runs of correct variants (default 1000)")
     parser.add_argument("--op", choices=sorted(SPECS), help="one op only")
     parser.add_argument("--no-policies", action="store_true", help="skip the comparison with other checkers")
+    parser.add_argument("--public", action="store_true", help="the benchmark that other checkers can take part in")
+    parser.add_argument("--with", dest="more", action="append", default=[], metavar="FILE.py",
+                        help="with --public: a file that adds checkers of its own")  # fmt: skip
+    parser.add_argument("--write", metavar="FILE", help="with --public: write the cases and the answers as JSON")
     options = parser.parse_args(argv)
+    if not options.public and (options.more or options.write):
+        parser.error("--with and --write go with --public")
+    if options.public:
+        public.table(options.op and spec(options.op).name, options.write, options.more)
+        return 0
     bank = check.mistakes(options.op and spec(options.op).name)
     print(f"{len(bank)} mistakes in {len({m.op for m in bank})} ops\n")
     print(f"{'':24}{'caught':>8}{'exact':>8}{'likely':>8}{'seen':>8}{'unnamed':>9}{'wrongly':>9}{'ms each':>9}")
