@@ -31,7 +31,7 @@ PAIRS: tuple[frozenset, ...] = (frozenset(), frozenset({"kernel_size"}), frozens
 WHOLE: tuple[frozenset, ...] = (frozenset({"whole"}), frozenset({"whole", "stride"}))  # "kernel" is the weight's shape
 AFTER = 0.4  # seconds in which, after a right forward, a reading is looked for whose backward is right too
 MODES = {"maxpool2d": ("max", "MAX"), "avgpool2d": ("average", "avg", "mean", "AVG")}
-OWN = {"stride": (1, "kernel", 2), "padding": (0, "same", "half", 1, 2), "kernel_size": (2, 3, 5, "stride")}
+OWN = {"stride": (1, "kernel", 2), "padding": (0, "same", "half", 1, 2), "kernel_size": ("stride", 2, 3, 5)}
 OWN_KERNEL = (3, 5, 2, 1)
 
 
@@ -278,6 +278,8 @@ def _fixed_choices(known, driver):
     free = [o for o in named if not any(_asked(plan, o) for plan in asks)]
     choices = {**OWN, "kernel_size": OWN_KERNEL} if known.name == "conv2d" else OWN
     for values in itertools.product(*(choices[o] for o in free)):
+        if "stride" in values and "stride" in free:  # a window as large as a stride that nobody hands over
+            continue
         yield dict(zip(free, values, strict=True))
 
 
