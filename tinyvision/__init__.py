@@ -78,11 +78,7 @@ from .tensors.creation import (
     triu_indices,
     zeros,
 )
-from .tensors.functions import *  # every row of that table
-from .tensors.printing import set_printoptions
-from .tensors.size import Size
-from .tensors.tensor import Tensor
-from .tensors.typed import (
+from .tensors.float_tensor import (
     BoolTensor,
     ByteTensor,
     CharTensor,
@@ -93,6 +89,10 @@ from .tensors.typed import (
     LongTensor,
     ShortTensor,
 )
+from .tensors.functions import *  # every row of that table
+from .tensors.printing import set_printoptions
+from .tensors.size import Size
+from .tensors.tensor import Tensor
 from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"

@@ -11,7 +11,7 @@ from tinyvision.data import ArrayDataset
 from tinyvision.tasks.classification.report import sections
 from tinyvision.train import evaluate
 from tinyvision.train.classification import Evaluation
-from tinyvision.train.feeding import ImageLoader
+from tinyvision.train.image_loader import ImageLoader
 from tinyvision.train.preprocessing import Preprocessing
 from tinyvision.train.recipes import Parts
 

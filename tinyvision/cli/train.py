@@ -357,7 +357,7 @@ def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _
 def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
     from .. import random, train
     from ..train import tensorboard
-    from ..train.feeding import ImageLoader
+    from ..train.image_loader import ImageLoader
     from ..train.ranks import Ranks
     from ..train.runs import BEST, LAST, discard_if_empty, new_run_folder
 

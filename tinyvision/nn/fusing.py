@@ -18,8 +18,8 @@ from ..nn.module import Module
 from ..ops.conv_inference import conv2d_inference
 from ..ops.norm import folded
 from ..tensors import taped as F
+from ..tensors.inputs import tensor_input
 from ..tensors.tensor import Tensor
-from .inputs import tensor_input
 from .layers import BatchNorm2d, Conv2d, Identity, ReLU, ReLU6
 from .module import Parameter
 

@@ -7,10 +7,10 @@ import numpy as np
 from ..device import to_device
 from ..errors import OptionError, ShapeError
 from ..ops.checks import fraction, is_integer
+from ..tensors.inputs import tensor_input
 from ..tensors.tensor import Tensor
 from . import functional
 from .functional.loss import reduction_of
-from .inputs import tensor_input
 from .layers.declared import Declared
 from .module import Buffer, Module
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from ..errors import ShapeError
 from ..tensors import taped as F
+from ..tensors.inputs import tensor_input
 from ..tensors.tensor import Tensor
-from .inputs import tensor_input
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:

@@ -12,7 +12,7 @@ from ..device import device as as_device
 from ..grad_mode import no_grad
 from ..nn.module import Module
 from .classification import Classification, Evaluation
-from .feeding import ImageLoader
+from .image_loader import ImageLoader
 from .ranks import Ranks
 from .task import Task
 

@@ -30,9 +30,9 @@ from .checkpoint import Checkpoint, Progress, capture, check_same_task, load_che
 from .classification import Classification
 from .console import Reporter, reporter
 from .evaluate import evaluate
-from .feeding import ImageLoader
 from .graphs import StepGraph, not_recorded, reason_against
 from .history import History
+from .image_loader import ImageLoader
 from .inspection import (
     check_batches_of_one,
     check_data,

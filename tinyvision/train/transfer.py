@@ -35,9 +35,9 @@ from ..weights import load_arrays, save
 from .checkpoint import Checkpoint, load_checkpoint, load_weights, weights_digest
 from .console import reporter
 from .evaluate import Evaluation, evaluate
-from .feeding import ImageLoader
 from .history import History
 from .image_folders import check_images, folder_parts, passed_over
+from .image_loader import ImageLoader
 from .loop import fit
 from .recipes import NETWORKS, published_preprocessing
 from .runs import BEST, CSV, LAST, PLOT, TRANSFER, FolderLock, clear_run, make_folder, tidy_run

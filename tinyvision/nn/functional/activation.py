@@ -11,8 +11,8 @@ from ...device import device_of, to_device
 from ...errors import OptionError, ShapeError
 from ...ops.checks import one_axis
 from ...tensors import taped as F
+from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
-from ..inputs import tensor_input
 from .in_place import applied
 
 # The two numbers for which SELU keeps mean 0 and variance 1 from layer to layer.

@@ -6,9 +6,9 @@ from typing import Any
 from ...errors import OptionError, ShapeError
 from ...ops.checks import pair
 from ...tensors import taped as F
+from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
 from ...types import IntOrPair
-from ..inputs import tensor_input
 
 
 def conv2d(

@@ -7,9 +7,9 @@ import numpy as np
 from ...errors import DtypeError, OptionError
 from ...ops.checks import is_integer
 from ...tensors import taped as F
+from ...tensors.inputs import tensor_input
 from ...tensors.reductions import norm
 from ...tensors.tensor import Tensor
-from ..inputs import tensor_input
 
 
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:

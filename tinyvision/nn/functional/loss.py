@@ -10,9 +10,9 @@ from ...errors import OptionError, ShapeError
 from ...tape import Variable
 from ...tensors import taped as F
 from ...tensors.conversion import cast
+from ...tensors.inputs import tensor_input
 from ...tensors.operands import result_type
 from ...tensors.tensor import Tensor
-from ..inputs import tensor_input
 from .distance import pairwise_distance
 
 # What PyTorch adds to the square of a length before its root divides.

@@ -10,8 +10,8 @@ from ...errors import OptionError, ShapeError
 from ...kernels import dispatched
 from ...ops import norm
 from ...tensors import taped as F
+from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
-from ..inputs import tensor_input
 
 running_moments = dispatched(norm.running_moments)
 

@@ -10,9 +10,9 @@ from ...ops.adaptive_pool import adaptive_max_pool2d_indices
 from ...ops.checks import is_integer
 from ...ops.pool import max_pool2d_indices
 from ...tensors import taped as F
+from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
 from ...types import IntOrPair
-from ..inputs import tensor_input
 
 _max_places, _adaptive_max_places = dispatched(max_pool2d_indices), dispatched(adaptive_max_pool2d_indices)
 

@@ -10,8 +10,8 @@ from ...device import device_of, to_device
 from ...errors import OptionError, ShapeError
 from ...ops.checks import is_integer
 from ...tensors import taped as F
+from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
-from ..inputs import tensor_input
 
 
 def grid_sample(

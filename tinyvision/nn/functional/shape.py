@@ -12,9 +12,9 @@ from ...errors import DtypeError, OptionError, ShapeError
 from ...ops.checks import is_integer
 from ...tape import Variable
 from ...tensors import taped as F
+from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
 from ...types import IntOrPair
-from ..inputs import tensor_input
 from .convolution import batch_of, only_one
 
 

@@ -9,8 +9,8 @@ from ...ops.checks import is_integer
 from ...tensors.creation import zeros
 from ...tensors.tensor import Tensor
 from .. import functional
-from ..inputs import check_positive
 from ..module import Module, Parameter
+from ..sizes import check_positive
 from .declared import Declared
 
 

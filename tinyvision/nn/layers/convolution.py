@@ -11,8 +11,8 @@ from ...tensors.creation import zeros
 from ...tensors.tensor import Tensor
 from ...types import DType, IntOrPair
 from .. import functional, init
-from ..inputs import check_positive
 from ..module import Module, Parameter
+from ..sizes import check_positive
 
 # How the function `pad` calls what padding_mode says.
 _BORDERS = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}

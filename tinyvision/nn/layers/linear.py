@@ -7,8 +7,8 @@ from ...tensors.creation import zeros
 from ...tensors.tensor import Tensor
 from ...types import DType
 from .. import functional, init
-from ..inputs import check_positive
 from ..module import Module, Parameter
+from ..sizes import check_positive
 
 
 class Linear(Module):

@@ -6,11 +6,12 @@ from ...device import Device
 from ...errors import OptionError, ShapeError
 from ...ops.checks import fraction
 from ...tensors.creation import zeros
+from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
 from ...types import DType
 from .. import functional, init
-from ..inputs import check_positive, tensor_input
 from ..module import Buffer, Module, Parameter
+from ..sizes import check_positive
 
 
 def _fill(tensors):

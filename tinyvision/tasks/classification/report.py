@@ -16,7 +16,7 @@ from ...nn.module import Module
 from ...train import evaluate
 from ...train.calibration import confidences, reliability
 from ...train.classification import Evaluation
-from ...train.feeding import ImageLoader
+from ...train.image_loader import ImageLoader
 from ...train.preprocessing import Preprocessing
 from ...train.recipes import Network, Parts
 from ...train.report import anchor, confusion, escape, per_class, picture_tag

@@ -1,4 +1,4 @@
-"""What a network is fed with: the DataLoader that training and evaluation make of a dataset of pictures."""
+"""ImageLoader: the DataLoader that training and evaluation make of a dataset of pictures."""
 
 from __future__ import annotations
 

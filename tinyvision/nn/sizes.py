@@ -1,10 +1,9 @@
-"""The door of layers and losses: sizes that must be positive, and inputs that may be plain arrays."""
+"""The sizes that layers are made with: positive integers, or an error says which is not."""
 
 from typing import Any
 
 from ..errors import OptionError
 from ..ops.checks import is_integer
-from ..tensors.inputs import tensor_input as tensor_input
 
 
 def check_positive(layer: str, **sizes: Any) -> None:
