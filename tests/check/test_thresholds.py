@@ -5,7 +5,7 @@ import numpy as np
 from tinyvision.check import numeric
 from tinyvision.check.evidence import Evidence, Hypothesis, match
 from tinyvision.check.probes import Probe
-from tinyvision.check.verdict import common_region, compare
+from tinyvision.check.verdict import candidates, common_region, compare
 
 
 def evidence(shape, wrong=True):
@@ -41,3 +41,19 @@ def test_the_noise_of_differences_bounds_their_error_in_a_function_that_works_in
     error = np.abs(table.jacobian - np.diag(np.cos(x))).max()
     assert not table.linear
     assert 1e-4 < error <= table.noise < 100 * error
+
+
+def test_the_border_is_the_outermost_ring_of_pixels():
+    wrong = np.zeros((1, 1, 4, 5), bool)
+    wrong[0, 0, 0, 0] = True
+    seen, could, count, held, _ = candidates(wrong, np.ones(wrong.shape), np.ones(wrong.shape), "NCHW", ())["border"]
+    assert (seen, could, count, held) == (14, 20, 1, True)
+
+
+def test_arrays_without_numbers_are_the_same():
+    assert compare(np.zeros((0, 3)), np.zeros((0, 3))).level == "same"
+
+
+def test_a_function_of_tiny_numbers_is_not_linear_for_that(rng):
+    assert not numeric.is_linear(lambda x: 1e-14 * x**2, np.ones(3), rng)
+    assert numeric.is_linear(lambda x: 1e-14 * x, np.ones(3), rng)
