@@ -1,6 +1,7 @@
 """Networks of other engines on the command line: what the file says of pictures is used."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -68,3 +69,78 @@ def test_what_the_file_leaves_open_is_refused(tmp_path, words, message):
     export(tv.nn.Conv2d(3, 2, 3), np.zeros((1, 3, 8, 8), np.float32), tmp_path / "net.onnx", metadata=words)
     with pytest.raises(tv.errors.CheckpointError, match=message):
         file_network(tmp_path / "net.onnx")
+
+
+@pytest.fixture
+def silent(tmp_path):
+    """A network whose file says nothing of pictures, of any size, and that ends in probabilities."""
+    tv.manual_seed(1)
+    layers = tv.nn.Conv2d(3, 4, 3), tv.nn.ReLU(), tv.nn.AdaptiveAvgPool2d(1), tv.nn.Flatten(), tv.nn.Linear(4, 3)
+    model = tv.nn.Sequential(*layers, tv.nn.Softmax(dim=1)).eval()
+    export(model, np.zeros((1, 3, 8, 8), np.float32), tmp_path / "silent.onnx")
+    picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "x.png")
+    return model, picture, tmp_path
+
+
+@pytest.mark.parametrize(
+    ("pixels", "seen"),
+    [
+        ("unit", lambda x: x / 255),
+        ("signed", lambda x: x / 127.5 - 1),
+        ("bytes", lambda x: x),
+        ("imagenet", lambda x: (x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]),
+    ],
+)
+def test_pixels_say_what_the_network_sees_and_its_probabilities_are_told_as_they_are(silent, pixels, seen, capsys):
+    model, picture, folder = silent
+    x = seen(picture.astype(np.float64)).transpose(2, 0, 1)[None].astype(np.float32)
+    with tv.no_grad():
+        wanted = model(tv.tensor(x)).numpy()[0]
+    command = ["predict", str(folder / "x.png"), "--model", str(folder / "silent.onnx"), "--pixels", pixels]
+    assert main([*command, "--top", "3", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    for one in found["predictions"]:
+        assert one["probability"] == pytest.approx(wanted[one["index"]], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        ("imagnet", "what is known is unit, signed, bytes, imagenet.*imagenet"),
+        ("unit:9", "the file says that its pictures are 8x8; leave :9 out"),
+        ("unit:x", "unit:224"),
+        ("unit:", None),
+    ],
+)
+def test_pixels_that_make_no_sense_are_refused(silent, pixels, message, capsys):
+    _, _, folder = silent
+    status = main(["predict", str(folder / "x.png"), "--model", str(folder / "silent.onnx"), "--pixels", pixels])
+    assert status == (2 if message else 0)
+    assert message is None or re.search(message, capsys.readouterr().err)
+
+
+def test_pixels_are_for_files_that_do_not_say_them(network, silent, tmp_path, capsys):
+    picture = str(tmp_path / "x.png")
+    assert main(["predict", picture, "--model", str(network[1]), "--pixels", "unit"]) == 2
+    assert "the file itself says" in capsys.readouterr().err
+    assert main(["predict", picture, "--model", "resnet18", "--pixels", "unit"]) == 2
+    assert "--pixels is for networks in files of other engines" in capsys.readouterr().err
+
+
+def test_an_evaluation_remembers_its_pixels(silent, tmp_path, capsys):
+    (tmp_path / "pictures/1").mkdir(parents=True)
+    Image.open(tmp_path / "x.png").save(tmp_path / "pictures/1/x.png")
+    run = str(tmp_path / "run")
+    command = ["evaluate", str(tmp_path / "silent.onnx"), str(tmp_path / "pictures"), "--run", run, "--quiet"]
+    assert main(command) == 2
+    assert "does not say how pictures become its input" in capsys.readouterr().err
+    assert main([*command, "--pixels", "signed"]) == 0
+    assert json.loads((tmp_path / "run/evaluation.json").read_text())["pictures"]["pixels"] == "signed"
+    assert main(["evaluate", "--resume", run, "--quiet"]) == 0
+
+
+def test_what_gives_no_scores_of_classes_is_refused(tmp_path, capsys):
+    export(tv.nn.Conv2d(3, 2, 3), np.zeros((1, 3, 8, 8), np.float32), tmp_path / "net.onnx")
+    with pytest.raises(tv.errors.OptionError, match=r"gives \(2, 2, 6, 6\) for two pictures, and not scores"):
+        file_network(tmp_path / "net.onnx", "unit")

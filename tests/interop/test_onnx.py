@@ -391,3 +391,26 @@ def test_mutants_give_our_errors_or_a_network(tmp_path):
 def test_a_wrong_number_of_inputs(tmp_path):
     with pytest.raises(ShapeError, match="takes 1 inputs"):
         from_onnx(proto_of(tmp_path, lambda p: None))(tv.zeros(1, 3), tv.zeros(1, 3))
+
+
+def test_weights_that_are_written_as_nodes_are_parameters(tmp_path):
+    """Paddle's files have no initializers; what a Resize is given is a setting, and no weight."""
+    rng = np.random.default_rng(0)
+    weight, bias = rng.standard_normal((2, 3, 3, 3)).astype(np.float32), rng.standard_normal(2).astype(np.float32)
+    arrays = {"w": weight, "b": bias, "s": np.array([1, 1, 2, 2], np.float32)}
+    nodes = [
+        onnx.helper.make_node("Constant", [], [name], value=onnx.numpy_helper.from_array(a, name))
+        for name, a in arrays.items()
+    ]
+    nodes += [
+        onnx.helper.make_node("Conv", ["x", "w", "b"], ["y"]),
+        onnx.helper.make_node("Resize", ["y", "", "s"], ["z"]),
+    ]
+    x, z = (onnx.helper.make_tensor_value_info(n, 1, [None] * 4) for n in "xz")
+    graph = onnx.helper.make_graph(nodes, "g", [x], [z])
+    path = tmp_path / "a.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8), path)
+    model = models.from_onnx(path)
+    assert [name for name, _ in model.named_parameters()] == ["w", "b"]
+    model(tv.tensor(rng.standard_normal((1, 3, 5, 5)).astype(np.float32))).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())

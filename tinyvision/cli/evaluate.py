@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import OptionError
 from ..printable import printable
-from .parser import add_debug, add_device, add_max_pixels, use_device, whole
+from .parser import add_debug, add_device, add_max_pixels, add_pixels, use_device, whole
 from .predict import find_network
 from .terminal import answer, answer_json, note
 
@@ -50,9 +50,12 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         description="Judge a network on labelled pictures: top-1, top-5, every class, each with its interval.",
     )
-    p.add_argument("model", nargs="?", metavar="MODEL", help="a run's folder, a checkpoint, or the name of a network")
+    p.add_argument(
+        "model", nargs="?", metavar="MODEL", help="a run's folder, a checkpoint, a network's name, or its file"
+    )
     p.add_argument("folder", nargs="?", metavar="FOLDER", help="one folder for each class, or pictures with --labels")
     p.add_argument("--weights", metavar="FILE", help="with the name of a network: its weights")
+    add_pixels(p)
     p.add_argument("--labels", metavar="FILE", help="a line for each picture: its name and its class")
     p.add_argument("--limit", type=whole(1), metavar="N", help="only N pictures, drawn at random")
     p.add_argument("--seed", type=whole(0), metavar="N", help="of that draw (default: 0)")
@@ -87,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     _check_writable(args.csv)
     _check_unknown(args)
-    network = find_network(settings.model, settings.weights, option="", files=True)
+    network = find_network(settings.model, settings.weights, option="", files=True, pixels=settings.pixels)
     network.model.to(where)
     run_folder, fresh = _run_folder(args)
     if not args.quiet:
@@ -142,12 +145,15 @@ def _settings(args: argparse.Namespace) -> Any:
             labels=_absolute(args.labels),
             model=_absolute(args.model) if os.path.exists(args.model) else args.model,
             weights=_absolute(args.weights),
+            pixels=args.pixels,
             limit=args.limit,
             seed=args.seed or 0,
             as_stored=args.as_stored,
             max_pixels=args.max_pixels,
         )
-    given = [name for name in ("model", "folder", "weights", "labels", "limit", "seed") if getattr(args, name)]
+    given = [
+        name for name in ("model", "folder", "weights", "pixels", "labels", "limit", "seed") if getattr(args, name)
+    ]
     given += ["--as-stored"] * args.as_stored + ["--run"] * (args.run_folder is not None)
     if given:
         raise OptionError(f"--resume goes on with what the run was begun with; leave {', '.join(given)} out")

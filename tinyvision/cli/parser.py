@@ -117,6 +117,16 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=whole(1), metavar="N", help="CPU threads (default: all cores)")
 
 
+def add_pixels(parser: Any) -> None:
+    """What a network in another engine's file sees of a pixel, where the file does not say it."""
+    parser.add_argument(
+        "--pixels",
+        metavar="WHAT",
+        help="with a file of another engine: what it sees of a pixel: unit (0 to 1), signed (-1 to 1), bytes (0 to "
+        "255) or imagenet (its mean and deviation); and a side if the file leaves it open, imagenet:224",
+    )
+
+
 def add_max_pixels(parser: Any) -> None:
     """How large a picture may be."""
     from ..data.images import MAX_PIXELS

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import DataError, OptionError
 from .inputs import expanded
-from .parser import add_debug, add_device, add_max_pixels, use_device, whole
+from .parser import add_debug, add_device, add_max_pixels, add_pixels, use_device, whole
 from .terminal import answer, answer_json, note
 
 _EPILOG = """\
@@ -18,6 +18,7 @@ examples:
   tinyvision predict photos/ 'more/*.png'    with the newest run in runs/
   tinyvision predict photos/ --model runs/transfer-1 --json > labels.json
   tinyvision predict cells/ --model runs/nuclei-1 --save drawn/ --csv cells.csv
+  tinyvision predict face.jpg --model emotions.h5 --pixels signed
 
 A picture that cannot be read is reported, the others are done; the exit code is then 1."""
 
@@ -38,9 +39,10 @@ def add_parser(commands: Any) -> None:
         "--model",
         "--checkpoint",
         metavar="WHAT",
-        help="a run's folder, a checkpoint, an ONNX file of tinyvision export, or the name of a pretrained "
+        help="a run's folder, a checkpoint, a file .onnx, .keras, .h5 or .tflite, or the name of a pretrained "
         "network, such as efficientnet_lite0 or mobilenet_v2 (default: the newest run in runs/)",
     )
+    add_pixels(p)
     p.add_argument(
         "--weights",
         metavar="FILE",
@@ -64,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from .drawn import run_drawn
 
     where = use_device(args)
-    network = find_network(args.model, args.weights, any_task=True, files=True)
+    network = find_network(args.model, args.weights, any_task=True, files=True, pixels=args.pixels)
     network.model.to(where)
     if args.model is None:
         note(f"with {network.origin}")
@@ -94,11 +96,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def find_network(
-    name: str | None, weights: str | None, any_task: bool = False, option: str = "--model ", files: bool = False
+    name: str | None,
+    weights: str | None,
+    any_task: bool = False,
+    option: str = "--model ",
+    files: bool = False,
+    pixels: str | None = None,
 ) -> Any:
     """The network that a name and --weights mean: a Network, or with `any_task` also another task's Predictor, and with
-    `files` one in an ONNX file. `option` is what stands before the name on the command line: nothing, where it has a
-    place of its own. Raises OptionError or CheckpointError."""
+    `files` one in a file of another engine, which sees `pixels`. `option` is what stands before the name on the command
+    line: nothing, where it has a place of its own. Raises OptionError or CheckpointError."""
     from .. import tasks
     from ..train import recipes
     from ..train.file_networks import file_network, is_file_network
@@ -106,6 +113,8 @@ def find_network(
     from ..train.settings import nearest
 
     load = tasks.load if any_task else recipes.load_network
+    if pixels is not None and (name is None or not is_file_network(name)):
+        raise OptionError("--pixels is for networks in files of other engines: .onnx, .keras, .h5, .tflite")
     if name is None:
         if weights:
             raise OptionError("--weights needs the name of the network: --model resnet18 --weights FILE")
@@ -125,7 +134,7 @@ def find_network(
     if is_file_network(name):
         if not files:
             raise OptionError(f"{name}: a network as another engine has it has no layers to look into or to go on from")
-        return file_network(name)
+        return file_network(name, pixels)
     return _looking(load(name))
 
 

@@ -58,6 +58,10 @@ _LEARNT = (
 )
 
 
+# Nodes whose arguments behind the first are settings, and nothing that is learnt.
+_SETTINGS = ("Clip", "Dropout", "Expand", "Pad", "Resize", "Tile", "Upsample")
+
+
 class OnnxModel(GraphModel):
     """A graph of ONNX nodes; see `from_onnx`.
 
@@ -73,10 +77,16 @@ class OnnxModel(GraphModel):
         nodes = [
             Node(n.op_type, n.name or n.op_type, list(n.input), list(n.output), _attributes(n)) for n in graph.node
         ]
+        nodes = _with_weights(nodes, arrays)
         # Single numbers (the 3 of `x + 3`) and integers belong to the graph; what is larger was learnt, and so was the
         # one number that a layer of one channel has.
         layers = {name for node in nodes if node.kind in _LEARNT for name in node.inputs[1:]}
-        fixed = {n: a for n, a in arrays.items() if a.dtype.kind != "f" or (a.size <= 1 and n not in layers)}
+        used = {name for node in nodes for name in (node.inputs[:1] if node.kind in _SETTINGS else node.inputs)}
+        fixed = {
+            name: array
+            for name, array in arrays.items()
+            if array.dtype.kind != "f" or (array.size <= 1 and name not in layers) or name not in used
+        }
         statistics = {name for node in nodes if node.kind == "BatchNormalization" for name in node.inputs[3:5]}
         learnt = {
             name: Buffer(Tensor(a)) if name in statistics else Parameter(Tensor(a))
@@ -93,6 +103,25 @@ def _sides(described):
     """The sizes after the batch, None where the file leaves them open."""
     shape = described.type.tensor_type.shape
     return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in shape.dim[1:])
+
+
+def _with_weights(nodes, arrays):
+    """The nodes without those that hold weights, whose arrays are put among the initializers.
+
+    Some exporters (Paddle's) have no initializers, and write every array as a node. Where there are any, or where no
+    layer's weight is such a node, constants are what they say."""
+    constants = {
+        node.outputs[0]: node.options["value"]
+        for node in nodes
+        if node.kind == "Constant"
+        and node.outputs
+        and getattr(node.options.get("value"), "dtype", np.dtype(int)).kind == "f"
+    }
+    learnt = {name for node in nodes if node.kind in _LEARNT for name in node.inputs[1:]}
+    if not learnt & constants.keys() or any(array.dtype.kind == "f" for array in arrays.values()):
+        return nodes
+    arrays.update(constants)
+    return [node for node in nodes if node.kind != "Constant" or node.outputs[0] not in constants]
 
 
 def _attributes(node):

@@ -126,9 +126,10 @@ def pretrainable(
                 model.load_state_dict(_fitted(state, model.state_dict(), auxiliary, replaced))
             except WeightsError as error:
                 raise WeightsError(f"{path.name}: {error}") from None
-            for norm in model.modules() if eps is not None else ():
-                if isinstance(norm, BatchNorm2d):
-                    norm.eps = eps
+            if eps is not None:
+                for norm in model.modules():
+                    if isinstance(norm, BatchNorm2d):
+                        norm.eps = eps
             return model
 
         builder = cast(Builder[Model], update_wrapper(make, build))

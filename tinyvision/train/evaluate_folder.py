@@ -44,7 +44,8 @@ _PART, _PART_NAME = "scores-{:05}.safetensors", re.compile(r"scores-(\d{5,})\.sa
 class EvaluationSettings:
     """Which pictures are judged, and how they are read.
 
-    model, weights  how the network was asked for, so that the run alone tells with what to go on; they change nothing
+    model, weights, pixels   how the network was asked for, so that the run alone tells with what to go on; they change
+                nothing
     folder, labels, as_stored  see `data.labelled.LabelledPictures`
     limit       how many pictures, drawn at random by `seed`; None for all
     max_pixels  the most that a picture may have"""
@@ -57,6 +58,7 @@ class EvaluationSettings:
     seed: int = 0
     as_stored: bool = False
     max_pixels: int = MAX_PIXELS
+    pixels: str | None = None
 
 
 @dataclass

@@ -330,7 +330,10 @@ class Network:
     def probabilities(self, images: list[Any]) -> Any:
         """Pictures uint8 (H, W, C) of any sizes  ->  float64 (N, K), every row adding up to 1."""
         prepare = self.preprocessing.transform()
-        x = Tensor(np.stack([prepare(image) for image in images])).to(next(iter(self.model.parameters())).device)
+        x = Tensor(np.stack([prepare(image) for image in images]))
+        for parameter in self.model.parameters():  # there may be none, in a file of another engine
+            x = x.to(parameter.device)
+            break
         with no_grad():
             scores = to_numpy(self.model(x)).astype(np.float64)
         return softmax_forward(scores, axis=1)[0]
