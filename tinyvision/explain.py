@@ -86,7 +86,7 @@ def last_convolution(model: Module, x: Any) -> str:
                 hook.remove()
     runs = [module for module, _ in finished]
     once = [(module, shape) for module, shape in finished if len(shape) == 4 and runs.count(module) == 1]
-    convolutions = [(m, shape) for m, shape in once if isinstance(m, Conv2d) and shape[2] * shape[3] > 1]
+    convolutions = [(m, shape) for m, shape in once if is_convolution(m) and shape[2] * shape[3] > 1]
     if not convolutions:
         raise OptionError(
             "grad_cam: no convolution puts out more than one pixel; name the layer, or use larger pictures"
@@ -94,6 +94,11 @@ def last_convolution(model: Module, x: Any) -> str:
     last, shape = convolutions[-1]
     around = [m for m, other in once if other[2:] == shape[2:] and any(last is part for part in m.modules())]
     return modules[around[-1]]
+
+
+def is_convolution(module: Module) -> bool:
+    """Whether a layer is a convolution: a Conv2d, or a node of another engine's graph that computes one."""
+    return isinstance(module, Conv2d) or getattr(module, "convolves", False) is True
 
 
 def saliency(model: Module, x: Any, target: Any = None) -> Tensor:

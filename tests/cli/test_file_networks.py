@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import tinyvision as tv
-from tinyvision import models, train
+from tinyvision import explain, models, train
 from tinyvision.cli import main
 from tinyvision.interop import export
 from tinyvision.train.file_networks import file_network
@@ -50,10 +50,19 @@ def test_evaluate_takes_it_too(network, tmp_path, capsys):
     assert "3" in capsys.readouterr().out
 
 
-def test_explain_says_why_not(network, tmp_path, capsys):
-    _, path = network
-    assert main(["explain", str(path), str(tmp_path / "pictures/a/x.png"), "-o", str(tmp_path / "x.html")]) == 2
-    assert "no layers to look into" in capsys.readouterr().err
+def test_explain_shows_its_nodes_and_the_map_of_the_network_that_it_was(network, tmp_path):
+    ours, path = network
+    picture, page = tmp_path / "pictures/a/x.png", tmp_path / "x.html"
+    assert main(["explain", str(path), str(picture), "-o", str(page)]) == 0
+    text = page.read_text("utf-8")
+    assert "Grad-CAM for" in text
+    assert "<small>Conv</small>" in text
+    x = PREPARED.transform()(np.asarray(Image.open(picture)))[None]
+    found = explain.grad_cam(file_network(path).model, x, target=1)
+    convolutions = [name for name, m in ours.model.named_modules() if explain.is_convolution(m)]
+    wanted = explain.grad_cam(ours.model, x, layer=convolutions[-1], target=1)
+    assert explain.last_convolution(file_network(path).model, x).startswith("nodes.")
+    np.testing.assert_allclose(found.numpy(), wanted.numpy(), atol=1e-5 * wanted.numpy().max())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import OptionError
 from ..printable import printable
-from .parser import add_debug, add_device, add_max_pixels, use_device
+from .parser import add_debug, add_device, add_max_pixels, add_pixels, use_device
 from .predict import find_network
 from .terminal import answer
 
@@ -32,13 +32,14 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         description="Write a page about one picture: what every layer of a network makes of it.",
     )
-    p.add_argument("model", metavar="MODEL|RUN", help="a run's folder, a checkpoint, or the name of a network")
+    p.add_argument("model", metavar="MODEL|RUN", help="a run's folder, a checkpoint, a network's name, or its file")
     p.add_argument("image", metavar="IMAGE", help="a picture")
     p.add_argument("-o", "--output", metavar="FILE", help="the page to write (default: IMAGE.html, in this folder)")
     p.add_argument(
         "--target", metavar="CLASS", help="draw the map of this class, a name or a number (default: the answer's)"
     )
     p.add_argument("--weights", metavar="FILE", help="with the name of a network: its weights")
+    add_pixels(p)
     p.add_argument("--invert", action="store_true", help="turn dark on light into light on dark, as the digits are")
     p.add_argument("--overwrite", action="store_true", help="replace the page if there is one")
     add_device(p)
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if out.exists() and not args.overwrite:
         raise OptionError(f"{printable(out)} exists already; --overwrite replaces it, -o FILE writes another")
     where = use_device(args)
-    network = find_network(args.model, args.weights, option="")
+    network = find_network(args.model, args.weights, option="", files=True, pixels=args.pixels)
     network.model.to(where)
     image = read_image(source, args.max_pixels)
     image = 255 - image if args.invert else image

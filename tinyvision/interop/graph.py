@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..errors import ShapeError, WeightsError
+from ..nn.containers import ModuleList
 from ..nn.module import Module
 from ..tape import Variable
 from ..tensors.tensor import Tensor
@@ -29,8 +30,31 @@ class Node:
         return self.options.get(name, default)
 
 
+class NodeLayer(Module):
+    """One node as a layer: hooks hear it, and messages name it. Its weights are the graph's, under their own names.
+
+    kind  what the file calls such nodes"""
+
+    def __init__(self, node: Node, reader: Callable[..., Any]) -> None:
+        super().__init__()
+        self.node, self.kind, self._reader = node, node.kind, reader
+
+    @property
+    def convolves(self) -> bool:
+        """Whether it is a convolution, whose places are places of the picture."""
+        return self.kind in ("Conv", "CONV_2D", "DEPTHWISE_CONV_2D")
+
+    def forward(self, *arguments: Any) -> Any:
+        """The node's results, a tuple if there are several."""
+        return self._reader(self.node, *arguments, training=self.training)
+
+    def extra_repr(self) -> str:
+        """What the file calls it."""
+        return self.node.name
+
+
 class GraphModel(Module):
-    """Nodes, one after the other, each computed by the reader of its kind.
+    """Nodes, one after the other, each computed by the reader of its kind, and each a layer of `nodes`.
 
     readers                    kind of node -> what computes it, called as reader(node, *arguments, training=...)
     input_names, output_names  what the graph calls its inputs and outputs, in order
@@ -61,6 +85,11 @@ class GraphModel(Module):
         self._places: dict[Any, tuple[Module, str]] = {}
         for value, tensor in learnt.items():
             self._place(value, titles.get(value, value), tensor)
+        self._layers = [NodeLayer(node, self.readers[node.kind]) for node in self._nodes]
+        name = "nodes"
+        while hasattr(self, name):
+            name += "_"
+        setattr(self, name, ModuleList(self._layers))
         last_use = {value: k for k, node in enumerate(self._nodes) for value in node.inputs}
         self._done_with = [[v for v in node.inputs if last_use[v] == k] for k, node in enumerate(self._nodes)]
 
@@ -91,9 +120,9 @@ class GraphModel(Module):
         known.update({value: getattr(home, last) for value, (home, last) in self._places.items()})
         for value, x in zip(self._inputs, inputs, strict=True):
             known[value] = x if isinstance(x, Variable) else Tensor(x)
-        for node, done in zip(self._nodes, self._done_with, strict=True):
+        for node, layer, done in zip(self._nodes, self._layers, self._done_with, strict=True):
             self._require_made(known, node.inputs, node.name)
-            results = self.readers[node.kind](node, *(known[v] for v in node.inputs), training=self.training)
+            results = layer(*(known[v] for v in node.inputs))
             results = results if isinstance(results, tuple) else (results,)
             known.update(zip(node.outputs, results, strict=False))
             for value in done:  # what nobody needs any more is not kept: a graph may be long

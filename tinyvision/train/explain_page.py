@@ -146,11 +146,12 @@ def _maps(network, batch, said, pixels):
 
 def _layer(answer, channels, batch, pixels):
     array, module = answer.array, answer.module
+    kind = getattr(module, "kind", type(module).__name__.lstrip("_"))  # what a graph's file calls a node
     shape = " × ".join(map(str, array.shape))
     count = sum(p.numel() for p in module.parameters())
     about = f"{shape}; {count:,} parameters" if count else shape
     head = (
-        f"<h3>{escape(answer.name)} <small>{escape(type(module).__name__)}</small></h3>\n<p>{about}; from "
+        f"<h3>{escape(answer.name)} <small>{escape(kind)}</small></h3>\n<p>{about}; from "
         f"{array.min():.4g} to {array.max():.4g}, mean {array.mean():.4g}, {np.mean(array == 0):.0%} are 0.</p>"
     )
     if array.ndim == 1:
@@ -160,7 +161,7 @@ def _layer(answer, channels, batch, pixels):
     strongest = (-array.reshape(len(array), -1).max(axis=1)).argsort(kind="stable")[:channels]
     picture = _sprite(array, strongest)
     names = ", ".join(map(str, strongest))
-    framed = _source(answer, batch, pixels, int(strongest[0])) if isinstance(module, nn.Conv2d) else ""
+    framed = _source(answer, batch, pixels, int(strongest[0])) if explain.is_convolution(module) else ""
     return f'{head}\n<div class="scroll">{picture}</div>\n<p><small>channels {names}</small></p>\n{framed}'
 
 
