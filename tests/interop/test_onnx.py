@@ -414,3 +414,62 @@ def test_weights_that_are_written_as_nodes_are_parameters(tmp_path):
     assert [name for name, _ in model.named_parameters()] == ["w", "b"]
     model(tv.tensor(rng.standard_normal((1, 3, 5, 5)).astype(np.float32))).sum().backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+def file_of(folder, nodes, arrays, opset):
+    """An ONNX file of these nodes, from x (N, 3, 4, 6) to y."""
+    x = onnx.helper.make_tensor_value_info("x", 1, [None, 3, 4, 6])
+    y = onnx.helper.make_tensor_value_info("y", 1, None)
+    kept = [onnx.numpy_helper.from_array(np.asarray(a), name) for name, a in arrays.items()]
+    made = [onnx.helper.make_node(kind, inputs, ["y"], **options) for kind, inputs, options in nodes]
+    graph = onnx.helper.make_graph(made, "g", [x], [y], kept)
+    opsets = [onnx.helper.make_opsetid("", opset)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8), folder / "a.onnx")
+    return folder / "a.onnx"
+
+
+@pytest.mark.parametrize(
+    ("opset", "kind", "inputs", "options"),
+    [
+        (11, "Softmax", ["x"], {"axis": 1}),
+        (11, "Softmax", ["x"], {}),
+        (11, "LogSoftmax", ["x"], {"axis": 2}),
+        (11, "Softmax", ["x"], {"axis": -1}),
+        (13, "Softmax", ["x"], {"axis": 1}),
+        (13, "LogSoftmax", ["x"], {}),
+        (10, "Resize", ["x", "scales"], {"mode": "nearest"}),
+        (11, "Resize", ["x", "none", "scales"], {"mode": "nearest", "coordinate_transformation_mode": "asymmetric"}),
+    ],
+)
+def test_nodes_mean_what_they_meant_in_their_opset(tmp_path, opset, kind, inputs, options):
+    arrays = {"scales": np.array([1, 1, 2, 2], np.float32), "none": np.zeros(0, np.float32)}
+    path = file_of(tmp_path, [(kind, inputs, options)], {n: a for n, a in arrays.items() if n in inputs}, opset)
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 6)).astype(np.float32)
+    (wanted,) = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"x": x})
+    found = from_onnx(path).eval()(tv.tensor(x)).numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "options", "arrays", "message"),
+    [
+        ("Tile", ["x", "a"], {}, {"a": np.array([1 << 14, 1 << 14, 1, 1])}, "is larger than any picture"),
+        ("Expand", ["x", "a"], {}, {"a": np.array([1 << 40, 3, 4, 6])}, "is larger than any picture"),
+        ("Pad", ["x", "a"], {}, {"a": np.array([0, 0, 1 << 20, 1 << 20, 0, 0, 0, 0])}, "is larger than any picture"),
+        ("Resize", ["x", "", "a"], {}, {"a": np.array([1, 1, 1e5, 1e5], np.float32)}, "is larger than any picture"),
+        ("Conv", ["x", "a"], {"pads": [1 << 20] * 4}, {"a": np.ones((2, 3, 1, 1), np.float32)}, "larger than any"),
+        ("Conv", ["x", "a"], {"pads": [1, 1]}, {"a": np.ones((2, 3, 1, 1), np.float32)}, "cannot be computed"),
+        ("Cast", ["x"], {"to": 99}, {}, "cannot be computed"),
+        ("Split", ["x", "a"], {"axis": 1}, {"a": np.array([5, 9])}, "do not make up an axis of 3"),
+    ],
+)
+def test_a_node_that_makes_no_sense_is_refused_before_it_takes_memory(tmp_path, kind, inputs, options, arrays, message):
+    model = from_onnx(file_of(tmp_path, [(kind, inputs, options)], arrays, 13)).eval()
+    with pytest.raises((WeightsError, ShapeError), match=message):
+        model(tv.ones(1, 3, 4, 6))
+
+
+@pytest.mark.parametrize("opset", [1, 6, 99])
+def test_an_opset_of_other_meanings_is_refused(tmp_path, opset):
+    with pytest.raises(WeightsError, match=f"it is of opset {opset}, and the nodes of 7 to 25 are known here"):
+        from_onnx(file_of(tmp_path, [("Relu", ["x"], {})], {}, opset))

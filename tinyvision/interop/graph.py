@@ -7,8 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..errors import ShapeError, WeightsError
-from ..nn.containers import ModuleList
+from ..errors import ShapeError, TinyVisionError, WeightsError
 from ..nn.module import Module
 from ..tape import Variable
 from ..tensors.tensor import Tensor
@@ -45,8 +44,24 @@ class NodeLayer(Module):
         return self.kind in ("Conv", "CONV_2D", "DEPTHWISE_CONV_2D")
 
     def forward(self, *arguments: Any) -> Any:
-        """The node's results, a tuple if there are several."""
-        return self._reader(self.node, *arguments, training=self.training)
+        """The node's results, a tuple if there are several. Raises WeightsError for a node that makes no sense."""
+        try:
+            return self._reader(self.node, *arguments, training=self.training)
+        except TinyVisionError:
+            raise
+        except MemoryError:
+            raise WeightsError(f"{self.node.name[:60]}: there is not enough memory for its result") from None
+        except (
+            ValueError,
+            TypeError,
+            LookupError,
+            ArithmeticError,
+            AttributeError,
+        ) as error:  # a file may say anything
+            raise WeightsError(
+                f"{self.node.name[:60]}: what the file says of this node cannot be computed "
+                f"({type(error).__name__}: {str(error)[:100]})"
+            ) from error
 
     def extra_repr(self) -> str:
         """What the file calls it."""
@@ -89,7 +104,9 @@ class GraphModel(Module):
         name = "nodes"
         while hasattr(self, name):
             name += "_"
-        setattr(self, name, ModuleList(self._layers))
+        setattr(self, name, Module())
+        for k, layer in enumerate(self._layers):
+            setattr(getattr(self, name), f"{k}", layer)
         last_use = {value: k for k, node in enumerate(self._nodes) for value in node.inputs}
         self._done_with = [[v for v in node.inputs if last_use[v] == k] for k, node in enumerate(self._nodes)]
 

@@ -22,6 +22,7 @@ from .onnx_ops import READERS
 
 LARGEST = 4 << 30  # bytes of all initializers together
 MOST_NODES = 100_000
+OPSETS = range(7, 26)
 
 
 def from_onnx(path: str | os.PathLike[str]) -> OnnxModel:
@@ -74,8 +75,10 @@ class OnnxModel(GraphModel):
     def __init__(self, proto: Any) -> None:
         graph = proto.graph
         arrays = _initializers(graph)
+        opset = next(entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx"))
         nodes = [
-            Node(n.op_type, n.name or n.op_type, list(n.input), list(n.output), _attributes(n)) for n in graph.node
+            Node(n.op_type, n.name or n.op_type, list(n.input), list(n.output), {"opset": opset, **_attributes(n)})
+            for n in graph.node
         ]
         nodes = _with_weights(nodes, arrays)
         # Single numbers (the 3 of `x + 3`) and integers belong to the graph; what is larger was learnt, and so was the
@@ -158,6 +161,11 @@ def _checked(onnx, proto, path):
         raise WeightsError(f"a graph of {len(graph.node):,} nodes")
     if not graph.node or not graph.output:
         raise WeightsError("a model without nodes or without outputs")
+    opset = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), None)
+    if opset not in OPSETS:
+        raise WeightsError(
+            f"it is of opset {opset}, and the nodes of {OPSETS[0]} to {OPSETS[-1]} are known here; export it with 20"
+        )
     if graph.sparse_initializer or proto.functions:
         raise WeightsError("sparse initializers and functions of the model's own are not known here")
     total = sum(_bytes_of(tensor) for tensor in graph.initializer)

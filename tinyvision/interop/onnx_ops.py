@@ -6,6 +6,7 @@ computed. It returns one result, or a tuple.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..tensors import taped as F
 from ..tensors.tensor import Tensor
 
 READERS: dict[str, Callable[..., Any]] = {}
+MOST_NUMBERS = 1 << 28  # in one result whose size is a number in the file
 
 
 def reads(*kinds: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -50,6 +52,12 @@ def tensor(value: Any, like: Any = None) -> Any:
         return value
     array = np.asarray(value)
     return Tensor(array if like is None else array.astype(like.array.dtype))
+
+
+def require_size(node: Any, shape: Any) -> None:
+    """Raise WeightsError before an array is made that a file asks for and nobody can mean."""
+    if math.prod(int(n) for n in shape) > MOST_NUMBERS:
+        raise WeightsError(f"{node.name[:60]}: a result of shape {tuple(map(int, shape))} is larger than any picture")
 
 
 def _pointwise(op, integers=None):
@@ -156,6 +164,7 @@ def _symmetric(node, size, kernel, stride, dilation):
         pads = [*small, *large] if auto == "SAME_UPPER" else [*large, *small]
     pads = pads or [0, 0, 0, 0]
     top, left, bottom, right = pads
+    require_size(node, [n + p for n, p in zip(size, (top + bottom, left + right), strict=True)])
     if (top, left) == (bottom, right):
         return (top, left), None
     return (0, 0), (left, right, top, bottom)
@@ -217,6 +226,8 @@ def _gemm(node, a, b, c=None, training=False):
 
 @reads("BatchNormalization")
 def _batchnorm(node, x, weight, bias, mean, var, training=False):
+    if not node.get("spatial", 1):
+        raise WeightsError(f"{node.name}: statistics of every place (spatial = 0) are not known here")
     from ..nn.functional import batch_norm  # the layer's function: it also keeps the running statistics
 
     momentum = 1 - node.get("momentum", 0.9)
@@ -276,7 +287,9 @@ def _upsample(node, x, scales=None, training=False):
 
 @reads("Resize")
 def _resize(node, x, region=None, scales=None, sizes=None, training=False):
-    """The region is for a way of resizing that is not known here."""
+    """The region is for a way of resizing that is not known here; opset 10 has none, and the scales in its place."""
+    if node.kind == "Resize" and node.get("opset", 13) < 11:
+        region, scales = None, region
     given = [s for s in (scales, sizes) if s is not None and plain(s).size]
     H, W = x.shape[2:]
     scales, size = None, None
@@ -288,8 +301,9 @@ def _resize(node, x, region=None, scales=None, sizes=None, training=False):
     else:
         size = tuple(integers(given[-1])[-2:])
     mode, where = node.get("mode", "nearest"), node.get("coordinate_transformation_mode", "half_pixel")
-    if node.kind == "Upsample":
+    if node.kind == "Upsample" or node.get("opset", 13) < 11:
         where = "asymmetric"
+    require_size(node, (*x.shape[:2], *size))
     if mode == "nearest":
         whole = size[0] % H == 0 and size[1] % W == 0
         if where == "asymmetric" and (whole or node.get("nearest_mode", "floor") == "floor"):
@@ -363,7 +377,12 @@ def _hardsigmoid(node, x, training=False):
 
 @reads("Softmax", "LogSoftmax")
 def _softmax(node, x, training=False):
-    return (F.softmax if node.kind == "Softmax" else F.log_softmax)(x, axis=node.get("axis", -1))
+    function = F.softmax if node.kind == "Softmax" else F.log_softmax
+    if node.get("opset", 13) >= 13:
+        return function(x, axis=node.get("axis", -1))
+    # Before opset 13 all axes from `axis` on were one.
+    rows = int(np.prod(x.shape[: node.get("axis", 1) % len(x.shape)], dtype=np.int64))
+    return F.reshape(function(F.reshape(x, shape=(rows, -1)), axis=1), shape=tuple(x.shape))
 
 
 @reads("Where")

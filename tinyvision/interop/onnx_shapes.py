@@ -6,11 +6,11 @@ import itertools
 
 import numpy as np
 
-from ..errors import OptionError, ShapeError, WeightsError
+from ..errors import ShapeError, WeightsError
 from ..tape import Variable
 from ..tensors import taped as F
 from ..tensors.tensor import Tensor
-from .onnx_ops import integers, is_number, plain, reads, tensor
+from .onnx_ops import integers, is_number, plain, reads, require_size, tensor
 
 # -- shapes, and arithmetic with them
 
@@ -36,8 +36,7 @@ def _constant(node, training=False):
 @reads("ConstantOfShape")
 def _constant_of_shape(node, shape, training=False):
     size = integers(shape)
-    if np.prod(size, dtype=float) > 1e8:
-        raise OptionError(f"{node.name}: a constant of shape {size} is larger than any picture")
+    require_size(node, size)
     return np.full(size, node.get("value", np.zeros(1, np.float32)).reshape(-1)[0])
 
 
@@ -66,7 +65,9 @@ def _gather(node, x, indices, training=False):
 
 @reads("Range")
 def _range(node, start, limit, delta, training=False):
-    return np.arange(plain(start).item(), plain(limit).item(), plain(delta).item(), dtype=plain(start).dtype)
+    start, limit, delta = (plain(v).reshape(()) for v in (start, limit, delta))
+    require_size(node, [max(0.0, np.ceil((limit.item() - start.item()) / delta.item()))])
+    return np.arange(start.item(), limit.item(), delta.item(), dtype=start.dtype)
 
 
 @reads("ScatterND")
@@ -148,6 +149,7 @@ def _transpose(node, x, training=False):
 @reads("Concat")
 def _concat(node, first, *others, training=False):
     arrays = [first, *others]
+    require_size(node, [sum(plain(a).size for a in arrays)])
     if not any(isinstance(a, Variable) for a in arrays):
         return np.concatenate([np.atleast_1d(plain(a)) for a in arrays], axis=node.get("axis"))
     return F.concatenate(*map(tensor, arrays), axis=node.get("axis"))
@@ -180,6 +182,8 @@ def _split(node, x, sizes=None, training=False):
         count = node.get("num_outputs") or len(node.outputs)
         each = -(-n // count)
         sizes = [min(each, n - i * each) for i in range(count)]
+    if sum(sizes) != n or min(sizes) < 0:
+        raise ShapeError(f"{node.name}: parts of {sizes} do not make up an axis of {n}")
     starts = np.cumsum([0, *sizes])
     place = (slice(None),) * (axis % len(plain(x).shape))
     take = (lambda i: F.index(x, index=i)) if isinstance(x, Variable) else (lambda i: plain(x)[i])
@@ -194,6 +198,7 @@ def _pad(node, x, pads=None, value=None, axes=None, training=False):
     axes = [a % rank for a in integers(axes)] if axes is not None else list(range(rank))
     before, after = dict(zip(axes, pads, strict=False)), dict(zip(axes, pads[len(axes) :], strict=False))
     padding = [n for axis in reversed(range(rank)) for n in (before.get(axis, 0), after.get(axis, 0))]
+    require_size(node, [n + before.get(a, 0) + after.get(a, 0) for a, n in enumerate(x.shape)])
     while len(padding) > 2 and padding[-2:] == [0, 0]:
         padding = padding[:-2]
     mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}[
@@ -206,7 +211,9 @@ def _pad(node, x, pads=None, value=None, axes=None, training=False):
 def _expand(node, x, sizes, training=False):
     wanted = integers(sizes)
     if node.kind == "Tile":
+        require_size(node, [n * max(1, k) for n, k in zip(plain(x).shape, wanted, strict=True)])
         return F.repeat(x, repeats=tuple(wanted)) if isinstance(x, Variable) else np.tile(plain(x), wanted)
+    require_size(node, wanted)
     shape = np.broadcast_shapes(plain(x).shape, tuple(wanted))
     if not isinstance(x, Variable):
         return np.broadcast_to(plain(x), shape)
