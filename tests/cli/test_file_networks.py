@@ -153,3 +153,44 @@ def test_what_gives_no_scores_of_classes_is_refused(tmp_path, capsys):
     export(tv.nn.Conv2d(3, 2, 3), np.zeros((1, 3, 8, 8), np.float32), tmp_path / "net.onnx")
     with pytest.raises(tv.errors.OptionError, match=r"gives \(2, 2, 6, 6\) for two pictures, and not scores"):
         file_network(tmp_path / "net.onnx", "unit")
+
+
+def test_info_tells_what_a_file_says(network, silent, capsys):
+    assert main(["info", str(network[1])]) == 0
+    told = capsys.readouterr().out
+    count = sum(p.numel() for p in network[0].model.parameters())
+    for text in ("input:    input (N, 3, 24, 24)", "outputs:  output", " Conv", f"{count:,} parameters", "classes: ["):
+        assert text in told
+    assert main(["info", str(silent[2] / "silent.onnx"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["inputs"] == {"input": [3, 8, 8]}
+    assert found["layers"]["Softmax"] == 1
+    assert found["parameters"] == 3 * 4 * 9 + 4 + 4 * 3 + 3
+
+
+def test_a_card_says_what_is_known_and_asks_for_the_rest(tmp_path, capsys):
+    from tinyvision.nn.module import numpy_state
+    from tinyvision.weights import load_with_metadata, save
+
+    tv.manual_seed(0)
+    save(numpy_state(models.squeezenet1_1(num_classes=3)), tmp_path / "start.pth")
+    out = tmp_path / "net.safetensors"
+    command = ["export", "squeezenet1_1", str(out), "--weights", str(tmp_path / "start.pth"), "--card"]
+    assert main(command) == 0
+    arrays, words = load_with_metadata(out)
+    start, _ = load_with_metadata(tmp_path / "start.pth")
+    assert arrays.keys() == start.keys()
+    assert all((arrays[name] == start[name]).all() for name in start)
+    assert json.loads(words["preprocessing"])["size"] == [224, 224]
+    text = (tmp_path / "net.md").read_text("utf-8")
+    assert text.startswith("---\nlibrary_name: tinyvision\n")
+    count = sum(p.numel() for p in models.squeezenet1_1(num_classes=3).parameters())
+    for fact in (f"parameters: {count:,}", "3 x 224 x 224", "[0.485, 0.456, 0.406]", f"{out.stat().st_size:,} bytes"):
+        assert fact in text
+    assert "under which licence" in text
+    capsys.readouterr()
+    assert main(command) == 2
+    assert "net.safetensors exists already" in capsys.readouterr().err
+    out.unlink()
+    assert main(command) == 2
+    assert "net.md exists already" in capsys.readouterr().err

@@ -16,7 +16,8 @@ _EPILOG = """\
 examples:
   tinyvision info resnet18               shapes, parameters, multiply-adds
   tinyvision info runs/digits-1          how the run was made and how it went
-  tinyvision info resnet18-f37072fd.pth  the tensors in a weight file"""
+  tinyvision info resnet18-f37072fd.pth  the tensors in a weight file
+  tinyvision info net.onnx               the network in a file, also .keras, .h5, .tflite"""
 
 
 def add_parser(commands: Any) -> None:
@@ -25,7 +26,8 @@ def add_parser(commands: Any) -> None:
         "info",
         help="describe a network, a checkpoint or a weight file",
         epilog=_EPILOG,
-        description="Describe a network by name, a run or checkpoint, or any .pth, .safetensors, .npz file.",
+        description="Describe a network by name, a run or checkpoint, any .pth, .safetensors or .npz file, or the "
+        "network in a file .onnx, .keras, .h5 or .tflite.",
     )
     p.add_argument("what", metavar="MODEL|CHECKPOINT|FILE")
     p.add_argument("--image-size", type=whole(8), metavar="N", help="for a network's name: images of NxN pixels")
@@ -36,6 +38,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Describe it."""
+    from ..interop import READERS
     from ..train import recipes
     from ..train.runs import BEST, LAST
     from ..train.settings import nearest
@@ -52,7 +55,35 @@ def run(args: argparse.Namespace) -> int:
         path = next((path / name for name in (LAST, BEST) if (path / name).is_file()), path / LAST)
         if not path.is_file():
             raise CheckpointError(f"{args.what}: this folder holds no run (there is no {LAST})")
-    return _file(path, args.json)
+    return _foreign(path, args.json) if path.suffix.lower() in READERS else _file(path, args.json)
+
+
+def _foreign(path: Path, as_json: bool) -> int:
+    """What a network of another engine is made of, takes and gives, as far as its file says."""
+    from collections import Counter
+
+    from ..interop import READERS
+    from ..nn.module import Module
+
+    model: Any = READERS[path.suffix.lower()](path)
+    layers = [m for m in model.modules() if isinstance(m, Module) and not any(True for _ in m.children())]
+    kinds = Counter(str(getattr(m, "kind", type(m).__name__.lstrip("_"))) for m in layers if type(m) is not Module)
+    inputs = dict(zip(model.input_names, model.input_shapes, strict=True))
+    parameters = sum(p.numel() for p in model.parameters())
+    notes = {printable(k): printable(v, 300) for k, v in getattr(model, "metadata", {}).items()}
+    if as_json:
+        found = {"file": str(path), "bytes": os.path.getsize(path), "parameters": parameters, "inputs": inputs}
+        answer_json({**found, "outputs": model.output_names, "layers": kinds, "metadata": notes})
+        return 0
+    for name, shape in inputs.items():
+        sizes = ", ".join("any" if n is None else str(n) for n in shape or ())
+        answer(f"input:    {printable(name)} (N{', ' * bool(sizes)}{sizes})")
+    answer(f"outputs:  {', '.join(printable(name) for name in model.output_names)}")
+    answer(f"layers:   {', '.join(f'{count} {printable(kind)}' for kind, count in kinds.most_common())}")
+    for name, text in notes.items():
+        answer(f"it says:  {name}: {text}")
+    answer(f"{path}: {kinds.total()} layers, {parameters:,} parameters, {os.path.getsize(path):,} bytes")
+    return 0
 
 
 def _network(name: str, args: argparse.Namespace) -> int:
