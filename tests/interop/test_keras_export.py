@@ -231,4 +231,4 @@ def test_the_command_line(tmp_path, capsys):
     with zipfile.ZipFile(tmp_path / "again.keras") as archive:
         assert json.loads(archive.read("metadata.json"))["keras_version"] == keras.__version__
     assert main(["export", str(tmp_path / "net.keras"), str(tmp_path / "net.tflite")]) == 2
-    assert "only .onnx and .keras files are written" in capsys.readouterr().err
+    assert "only .onnx, .keras and .safetensors files are written" in capsys.readouterr().err
