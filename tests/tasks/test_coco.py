@@ -79,6 +79,9 @@ MISTAKES = {
     "no size": (lambda c: c["images"][0].update(height=0), "whole numbers from 1"),
     "two categories of one id": (lambda c: c["categories"][1].update(id=3), r"id 3 is taken by 'cat'"),
     "no box": (lambda c: c["annotations"][0].pop("bbox"), 'has no "bbox"'),
+    "crowds alone": (annotation(iscrowd=1), '"annotations" marks crowds alone'),
+    "a category as text": (annotation(category_id="3"), r"category_id '3' is no category's id \(known: 1, 3\)"),
+    "two categories of one name": (lambda c: c["categories"][1].update(name="cat"), "the name 'cat' is taken"),
     "a crowd of two": (annotation(iscrowd=2), "iscrowd is 0 or 1"),
 }
 
@@ -99,6 +102,8 @@ def test_damaged_files_and_segmentations(tmp_path):
     for wrong, message in (
         ([[1, 2, 3, 4]], "at least three corners"),
         ([[1, 2, 3, 4, 5, "x"]], "at least three corners"),
+        ([[1, 1, 3, 1, 3, 8]], "polygon 0 reaches out of its picture of 4 x 5 pixels"),
+        ([[1, 1, 3, 1, 3, 4], [-3, 1, 3, 1, 3, 4]], "polygon 1 reaches out"),
         ("polygon", "a list of polygons or run lengths"),
         ({"size": [4, 5], "counts": [20]}, r"size \[4, 5\] is not its image's \[5, 4\]"),
         ({"size": [5, 4], "counts": [21]}, "add up to 21, but the image has 20"),

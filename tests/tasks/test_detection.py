@@ -263,6 +263,7 @@ def test_voc_files(tmp_path):
         ([one("", 1, 1, 10, 20)], "", "object 1: has no name"),
         ([one("dog", 1, "x", 10, 20)], "", "object 1: ymin must be a number, got 'x'"),
         ([], "", "no file has an object"),
+        ([one("dog", 1, 1, 10, 20, hard=1)], "", "all objects are difficult, so there is nothing to learn"),
         ([one("dog", 1, 1, 5, 5)], '<!DOCTYPE a [<!ENTITY b "c">]>', "entities, which annotations do not need"),
         (["<object>"], "", "is not XML"),
     ):

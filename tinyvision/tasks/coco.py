@@ -85,8 +85,10 @@ class Coco:
             picture = found[_key(owner)]
             picture.things.append(self._annotation(entry, picture, numbers, where))
         self.pictures = list(found.values())
-        if not any(thing for picture in self.pictures for thing in picture.things):
-            raise DataError(f'{self.name}: "annotations" is empty, so there is nothing to learn')
+        things = [thing for picture in self.pictures for thing in picture.things]
+        if all(thing.crowd for thing in things):
+            what = "marks crowds alone (iscrowd is 1)" if things else "is empty"
+            raise DataError(f'{self.name}: "annotations" {what}, so there is nothing to learn')
 
     def _fail(self, where: str, what: str) -> NoReturn:
         raise DataError(f"{where}: {what}")
@@ -106,7 +108,10 @@ class Coco:
                 self._fail(where, f"id must be a whole number, got {printable(number, 30)}")
             if number in by_id:
                 self._fail(where, f"id {number} is taken by {printable(by_id[number], 40)!r}; give each its own")
-            by_id[number] = str(self._field(entry, "name", where))
+            name = str(self._field(entry, "name", where))
+            if name in by_id.values():
+                self._fail(where, f"the name {printable(name, 40)!r} is taken by a category before; give each its own")
+            by_id[number] = name
         if not by_id:
             raise DataError(f'{self.name}: "categories" is empty; it names the classes')
         ordered = sorted(by_id)
@@ -142,7 +147,7 @@ class Coco:
         category = self._field(entry, "category_id", where)
         if _key(category) not in numbers or type(category) is not int:
             known = ", ".join(map(str, list(numbers)[:8])) + (", ..." if len(numbers) > 8 else "")
-            self._fail(where, f"category_id {printable(category, 30)} is no category's id (known: {known})")
+            self._fail(where, f"category_id {printable(repr(category), 30)} is no category's id (known: {known})")
         crowd = entry.get("iscrowd", 0)
         if crowd not in (0, 1):
             self._fail(where, f"iscrowd is 0 or 1, got {printable(crowd, 30)}")
@@ -219,8 +224,14 @@ def decoded(segmentation: Any, size: tuple[int, int], where: str) -> np.ndarray:
                 f"{where}: polygon {number} must have at least three corners, as [x, y, x, y, x, y, ...]; "
                 f"got {printable(polygon, 60)}"
             )
+        x, y, (height, width) = polygon[::2], polygon[1::2], size
+        if min(*x, *y) < -2 or max(x) > width + 2 or max(y) > height + 2:  # up to 2 pixels are rounding
+            raise DataError(
+                f"{where}: polygon {number} reaches out of its picture of {width} x {height} pixels; are x and y, or "
+                f"the numbers' unit, mixed up?"
+            )
         # Pillow's pixel (0, 0) has its centre at (0, 0), COCO's at (0.5, 0.5).
-        draw.polygon([(x - 0.5, y - 0.5) for x, y in zip(polygon[::2], polygon[1::2], strict=True)], fill=1)
+        draw.polygon([(a - 0.5, b - 0.5) for a, b in zip(x, y, strict=True)], fill=1)
     return np.array(canvas, bool)
 
 

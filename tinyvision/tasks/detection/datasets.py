@@ -197,8 +197,9 @@ class VocBoxes(Dataset):
             raise DataError(f"{printable(notes)}: there are no .xml files")
         self.pictures = [self._picture(file) for file in files]
         found = sorted({name for _, _, things in self.pictures for name, _, _ in things})
-        if not found:
-            raise DataError(f"{printable(notes)}: no file has an object, so there is nothing to learn")
+        if all(hard for _, _, things in self.pictures for _, _, hard in things):
+            what = "all objects are difficult" if found else "no file has an object"
+            raise DataError(f"{printable(notes)}: {what}, so there is nothing to learn")
         self.classes = found if classes is None else classes
         if unknown := sorted(set(found) - set(self.classes)):
             raise DataError(f"{printable(notes)}: the classes {printable(unknown)} are not in the training part")
