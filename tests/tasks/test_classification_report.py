@@ -8,7 +8,7 @@ import pytest
 
 from tinyvision import nn
 from tinyvision.data import ArrayDataset
-from tinyvision.tasks.classification.report import sections
+from tinyvision.tasks.classification.report import sections, suspected_labels
 from tinyvision.train import evaluate
 from tinyvision.train.classification import Evaluation
 from tinyvision.train.image_loader import ImageLoader
@@ -88,3 +88,31 @@ def test_nothing_held_back_and_few_images():
     assert "At least 40 images" in text
     assert "<p>None.</p>" in text
     assert values == {"calibration_error": None}
+
+
+def test_labels_are_suspected_where_the_network_is_as_sure_as_it_usually_is():
+    """Of 40 pictures the network is right on all, but two labels have been changed, and it wavers on a third."""
+    truth = np.arange(40) % 2
+    scores = np.where(np.arange(2) == truth[:, None], 3.0, -3.0).astype(np.float32)
+    labels = truth.copy()
+    labels[[5, 12]] = 1 - truth[[5, 12]]
+    scores[12] *= 2  # the surer, the more suspicious
+    scores[20] = scores[20, ::-1] * 0.1  # a mistake without conviction suspects nothing
+    assert suspected_labels(Evaluation(scores, labels)).tolist() == [12, 5]
+    assert suspected_labels(Evaluation(scores[:3], truth[:3])).size == 0
+    only = Evaluation(np.zeros((3, 4), np.float32), np.array([2, 2, 2]))  # of three classes there is no picture
+    assert suspected_labels(only).size == 0
+
+
+def test_suspected_labels_stand_in_the_report():
+    data, model = parts(), network()
+    scores = evaluate(model, ImageLoader(data.test, 64)).scores
+    labels = scores.argmax(1)
+    labels[7] = (labels[7] + 1) % 3
+    scores[7] *= 50
+    body = "".join(sections(model, DESCRIPTION, data, Evaluation(scores, labels))[0])
+    assert body.count("Labels worth a second look") == 1
+    part = body[body.index("Labels worth a second look") :].partition("<h2>")[0]
+    assert part.count("<figure>") == 1
+    assert "number 7" in part
+    assert "<b>" not in part

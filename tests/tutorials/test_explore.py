@@ -391,9 +391,32 @@ def test_a_link_keeps_what_was_changed(play):
     digits = "7" * 64  # looks like a number, which could not hold it
     last = play("network", json.dumps([["set", {"pixels": digits}]]))[0]
     assert play("network", json.dumps([["set", {}]]), link=last["hash"])[0]["setting"]["pixels"] == digits
+    last = play("backward", json.dumps([["set", {"step": 4}], ["click", cell("x", 1, 1)]]))[-1]
+    assert play("backward", json.dumps([["set", {}]]), link=last["hash"])[0]["setting"] == last["setting"]
     first = play("maxpool", json.dumps([["slide", "[data-setting=stride]", 1], ["slide", "[data-setting=stride]", 2]]))
     assert "stride=1" in first[0]["hash"]
     assert first[1]["hash"] == ""
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [
+        ("conv", "#window=[0]"),
+        ("maxpool", "#cell=[0]"),
+        ("network", "#cell=null"),
+        ("backward", "#step=99"),
+        ("batchnorm", "#x=[[1e308,1,1,1,1,1]]"),
+        ("conv", "#__proto__=1"),
+    ],
+)
+def test_a_link_that_makes_no_sense_is_refused_and_the_page_is_there(play, name, link):
+    (state,) = play(name, json.dumps([["click", "h1"]]), link=link)
+    assert "must be" in state["notice"]
+    assert state["hash"] == ""
+    grids = [grid for grid in state["shown"].values() if grid]
+    assert grids
+    assert "NaN" not in str(grids)
 
 
 # Goes through every setting of the sliders (`EVERY`: name -> values; not all of them go together), and writes down

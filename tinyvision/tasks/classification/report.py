@@ -24,7 +24,7 @@ from ...train.trust import LEAST_CALIBRATION
 from ...train.trust_report import by_class, diagram, mistakes, seen
 
 MOST_CLASSES = 30  # in a confusion matrix
-_CONFUSIONS, _OF_EACH, _UNSURE = 20, 6, 8
+_CONFUSIONS, _OF_EACH, _UNSURE, _SUSPECTED = 20, 6, 8, 12
 
 
 def sections(
@@ -60,6 +60,7 @@ def sections(
         head,
         rooms,
         mistakes(network, evaluation, classes, input_of, lambda i: _name(shown, i)),
+        _misread(evaluation, classes, picture, lambda i: _name(shown, i)),
         _pictures_of(pairs, classes, picture),
         _unsure(evaluation, classes, picture),
         calibration,
@@ -93,6 +94,37 @@ def _confusions(evaluation: Evaluation) -> dict[tuple[int, int], np.ndarray]:
         found.setdefault((int(evaluation.labels[i]), int(evaluation.predictions[i])), []).append(int(i))
     most = sorted(found, key=lambda pair: (-len(found[pair]), pair))[:_CONFUSIONS]
     return {pair: np.array(found[pair]) for pair in most}
+
+
+def suspected_labels(evaluation: Evaluation) -> np.ndarray:
+    """Rows whose label may be the mistake, the most suspicious first: the network is as sure of another class as it is,
+    on average, of pictures that do bear that label (after confident learning: Northcutt, Jiang and Chuang, 2021)."""
+    probabilities, labels = np.exp(evaluation.log_probabilities), evaluation.labels
+    usual = np.full(probabilities.shape[1], np.inf)
+    for k in np.unique(labels):
+        usual[k] = probabilities[labels == k, k].mean()
+    rows, said = np.arange(len(labels)), evaluation.predictions
+    suspicious = np.flatnonzero((said != labels) & (probabilities[rows, said] >= usual[said]))
+    doubt = probabilities[suspicious, said[suspicious]] - probabilities[suspicious, labels[suspicious]]
+    return suspicious[(-doubt).argsort(kind="stable")]
+
+
+def _misread(evaluation: Evaluation, classes: list[str], picture: Any, name_of: Any) -> str:
+    rows = suspected_labels(evaluation)
+    if not rows.size:
+        return ""
+    figures = "".join(
+        f"<figure>{picture(int(i))}<figcaption>{escape(name_of(int(i)))}<br>labelled "
+        f"{escape(classes[evaluation.labels[i]])}; {escape(classes[evaluation.predictions[i]])}?</figcaption></figure>"
+        for i in rows[:_SUSPECTED]
+    )
+    more = f" Here are {_SUSPECTED} of {len(rows)}." if len(rows) > _SUSPECTED else ""
+    return (
+        f"<h2>Labels worth a second look</h2>\n<p>The network says another class, and is as sure of it as it usually "
+        f"is of pictures that bear that label. It may be wrong all the same: look before you change a label.{more}"
+        "</p>\n"
+        f'<div class="mistakes">{figures}</div>'
+    )
 
 
 def _pictures_of(pairs: dict[tuple[int, int], np.ndarray], classes: list[str], picture: Any) -> str:
