@@ -30,9 +30,9 @@ FLOORS = {
     "nn": 9,
     "weights": 10,
     "check": 11, "data": 11, "optim": 11,
-    "interop": 10.5, "onnx": 11,
+    "interop": 10.5, "onnx": 11, "functional": 10,
     "boxes": 11, "drawing": 11, "hub": 11, "autograd": 12, "models": 12, "learn": 12, "explain": 12,
-    "train": 13, "utils": 13, "torchvision": 13,
+    "train": 13, "utils": 13.2, "torchvision": 13,
     "tasks": 13.5, "cli": 14, "__main__": 15,
 }  # fmt: skip
 PYTORCHS_PLACES = {  # import paths of scripts, and nothing else

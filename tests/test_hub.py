@@ -1,6 +1,7 @@
 """Weights from an address: verified by the digits that it carries, or not fetched at all."""
 
 import hashlib
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -66,6 +67,28 @@ def test_what_cannot_be_verified_is_not_fetched(site, tmp_path):
         lambda: hub.load_state_dict_from_url("https://example.org/"),
         lambda: hub.load_state_dict_from_url(None),
         lambda: hub.load("pytorch/vision", "resnet18", weights="DEFAULT"),
+        lambda: hub.list("pytorch/vision"),
     ):
         with pytest.raises(OptionError):
             call()
+
+
+def test_a_folder_of_ones_own_names_its_models(tmp_path):
+    (tmp_path / "parts.py").write_text("WIDTH = 5")
+    (tmp_path / "hubconf.py").write_text(
+        "from parts import WIDTH\n"
+        "from tinyvision import nn\n"
+        "def small(inputs=2, width=WIDTH):\n    return nn.Linear(inputs, width)\n"
+        "def _hidden():\n    return None\n"
+    )
+    assert hub.load(tmp_path, "small", 3, source="local").weight.shape == (5, 3)
+    assert hub.load(str(tmp_path), "small", width=1, source="local").weight.shape == (1, 2)
+    assert hub.list(tmp_path, source="local") == ["small"]
+    assert str(tmp_path) not in sys.path
+    for folder, name, said in (
+        (tmp_path, "large", "has no 'large'; it has small"),
+        (tmp_path / "x", "small", "no hubconf"),
+    ):
+        with pytest.raises(OptionError, match=said):
+            hub.load(folder, name, source="local")
+    sys.modules.pop("parts", None)

@@ -31,7 +31,6 @@ SAID = {
     "optim.Adma": r"there are Adadelta, .*did you mean Ada",
     "optim.lr_scheduler.StepLr": r"did you mean StepLR\?",
     "utils.data.IterDataPipe": "DataLoader",
-    "utils.tensorboard.SummaryWriter": "no event files.*tensorboardX",
     "torchvision.transforms.Compos": r"did you mean Compose\?",
     "torchvision.datasets.Kinetics": "videos",
     "torchvision.models.vit_b_16": "convolutional",

@@ -117,6 +117,7 @@ _ROOMS = (
     "distributions",
     "explain",
     "fft",
+    "functional",
     "hub",
     "interop",
     "jit",

@@ -1,18 +1,23 @@
-"""torch.hub, as far as it fetches weights: nothing that a server sends is ever run."""
+"""torch.hub, as far as it fetches weights or reads a folder of one's own: nothing that a server sends is ever run."""
 
 from __future__ import annotations
 
+import builtins
+import importlib.util
 import os
 import re
+import sys
 from os import PathLike
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import DownloadError, OptionError
 from .folders import cache_dir
 from .formats.files import download
 from .weights import load as load_file
+
+_HUBCONF = "hubconf.py"  # the file whose functions make a folder's models
 
 
 def get_dir() -> str:
@@ -52,9 +57,43 @@ def load_state_dict_from_url(
     return load_file(path, map_location, weights_only=weights_only)
 
 
-def load(repo_or_dir: str, model: str, *arguments: Any, **options: Any) -> NoReturn:
-    """Refused: a repository's code would have to be run. Raises OptionError."""
-    raise OptionError(
-        f"hub.load runs the code in {repo_or_dir!r}, which is not done here; there are "
-        f"tinyvision.models.get_model({model!r}) for torchvision's networks, and load_state_dict_from_url for weights"
-    )
+def load(repo_or_dir: str | PathLike[str], model: str, *arguments: Any, source: str = "github", **options: Any) -> Any:
+    """What the function `model` of a folder's hubconf.py returns for these arguments, with source="local".
+
+    A repository's code that would have to be fetched first is not run. Raises OptionError."""
+    if source != "local":
+        raise OptionError(
+            f"hub.load would run code that is fetched from {repo_or_dir!r}, which is not done here; there are "
+            f"tinyvision.models.get_model({model!r}) for torchvision's networks, load_state_dict_from_url for weights, "
+            f'and source="local" for a folder of your own'
+        )
+    functions = _functions(repo_or_dir)
+    if model not in functions:
+        raise OptionError(
+            f"{Path(repo_or_dir) / _HUBCONF} has no {model!r}; it has {', '.join(functions) or 'nothing'}"
+        )
+    return functions[model](*arguments, **options)
+
+
+def list(repo_or_dir: str | PathLike[str], *, source: str = "github") -> builtins.list[str]:
+    """The names that `load` takes for a folder, with source="local". Raises OptionError."""
+    if source != "local":
+        raise OptionError(
+            f'hub.list would run code that is fetched from {repo_or_dir!r}; source="local" takes a folder'
+        )
+    return [*_functions(repo_or_dir)]
+
+
+def _functions(folder):
+    """{name: function} of a folder's hubconf.py, which is run with the folder on Python's path."""
+    path = Path(folder) / _HUBCONF
+    if not path.is_file():
+        raise OptionError(f"there is no {_HUBCONF} in {os.fspath(folder)}, which names the models of a folder")
+    spec = importlib.util.spec_from_file_location("hubconf", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, os.fspath(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(os.fspath(path.parent))
+    return {name: value for name, value in vars(module).items() if callable(value) and not name.startswith("_")}

@@ -62,7 +62,7 @@ KINDS = (
         "what a backward needs stays where the forward left it, and no hook takes it elsewhere",
         "torch.autograd.graph torch.autograd.graph.* saved_tensors_hooks *save_on_cpu",
     ),
-    ("there are no event files here", "SummaryWriter FileWriter RecordWriter"),
+    ("records of events are written by tensorboardX", "FileWriter RecordWriter"),
     (
         "recurrent layers are for sequences, and tinyvision is for images",
         "*LSTM* *lstm* *GRU* *gru torch.gru* *RNN* *rnn*",
@@ -199,7 +199,7 @@ INSTEAD = {
     "FeaturePyramidNetwork": "nn.Conv2d and nn.functional.interpolate, of which it is made",
     "complete_box_iou_loss": "1 - complete_box_iou of each pair",
     "distance_box_iou_loss": "1 - distance_box_iou of each pair",
-    "SummaryWriter": "`tinyvision train`, which writes a history and a report; or the package tensorboardX",
+    "FileWriter": "utils.tensorboard.SummaryWriter",
     "profile": "Python's own cProfile, or py-spy",
     "torch.jit.script": "the model as it is; torch.compile(model) is accepted, and torch.onnx.export writes a file",
     "torch.jit.trace": "torch.onnx.export, which writes what one pass calls",

@@ -114,3 +114,13 @@ def test_wrong_targets():
         nn.NLLLoss()(x, tv.ones(3, 4))
     with pytest.raises(ShapeError, match="differ in shape"):
         nn.MSELoss()(tv.ones(3, 1), tv.ones(3))
+
+
+def test_the_gradient_of_a_target_is_pytorchs_at_the_ends():
+    x, gradients = [0.0, 0.25, 1.0], []
+    for t in (torch, tv):
+        target = t.tensor([0.5, 0.5, 1.0], requires_grad=True)
+        t.nn.functional.binary_cross_entropy(t.tensor(x), target, reduction="sum").backward()
+        gradients.append(target.grad.numpy())
+    np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-6)
+    assert gradients[1].tolist()[::2] == [np.inf, -np.inf]

@@ -78,10 +78,15 @@ def bce_forward(x: Array, target: Array) -> tuple[Array, Any]:
 
 
 def bce_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
-    """dx = dy · (x - target) / (x · (1 - x)), dtarget = dy · (log(1 - x) - log x)."""
+    """dx = dy · (x - target) / (x · (1 - x)), dtarget = dy · (log(1 - x) - log x).
+
+    As PyTorch has it, only the loss holds its logarithms above -100: dtarget is infinite where x is 0 or 1."""
     x, target = cache
     dx = as_array(dy * (x - target) / np.maximum(x * (1 - x), LEAST)) if needs[0] else None
-    return dx, as_array(dy * (_log_of_rest(x) - _log(x))) if needs[1] else None
+    if not needs[1]:
+        return dx, None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return dx, as_array(dy * (np.log1p(-x) - np.log(x)))
 
 
 def bce_with_logits_forward(x: Array, target: Array, pos_weight: Array | None = None) -> tuple[Array, Any]:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..device import to_numpy
 from ..errors import OptionError
+from ..tape import Variable
 from .runs import TENSORBOARD, clear_events
 
 
@@ -58,6 +60,58 @@ def require() -> Any:
         from tensorboardX import SummaryWriter
     except ImportError:
         raise OptionError(
-            "--tensorboard needs tensorboardX, which writes the files: pip install 'tinyvision[tensorboard]'"
+            "event files for TensorBoard are written by tensorboardX: pip install 'tinyvision[tensorboard]'"
         ) from None
     return SummaryWriter
+
+
+def _handed_on(name):
+    """A method that hands its arguments on, tensors as arrays."""
+
+    def method(self, *values, **options):
+        return getattr(self.writer, name)(*_as_arrays(values), **_as_arrays(options))
+
+    method.__name__, method.__doc__ = name, f"tensorboardX's `{name}`, which takes tensors as well."
+    return method
+
+
+def _as_arrays(value):
+    if isinstance(value, Variable):
+        return to_numpy(value.array)
+    if isinstance(value, dict):
+        return {key: _as_arrays(part) for key, part in value.items()}
+    return type(value)(map(_as_arrays, value)) if type(value) in (list, tuple) else value
+
+
+class SummaryWriter:
+    """torch.utils.tensorboard's writer: `writer.add_scalar("loss", loss, step)` writes an event file into log_dir, by
+    default runs/ with the time and the machine's name. Methods are tensorboardX's and take our tensors.
+
+    Raises OptionError where tensorboardX is not installed."""
+
+    def __init__(self, log_dir: str | os.PathLike[str] | None = None, comment: str = "", **options: Any) -> None:
+        self.writer = require()(None if log_dir is None else os.fspath(log_dir), comment, **options)
+        self.log_dir = self.writer.logdir
+
+    add_scalar, add_scalars, add_text = _handed_on("add_scalar"), _handed_on("add_scalars"), _handed_on("add_text")
+    add_image, add_images = _handed_on("add_image"), _handed_on("add_images")
+    add_histogram, add_figure = _handed_on("add_histogram"), _handed_on("add_figure")
+    add_pr_curve, add_hparams = _handed_on("add_pr_curve"), _handed_on("add_hparams")
+    flush, close = _handed_on("flush"), _handed_on("close")
+
+    def add_graph(self, model: Any, input_to_model: Any = None, verbose: bool = False) -> None:
+        """Refused: TensorBoard's graphs are traces of PyTorch. Raises OptionError."""
+        raise OptionError(
+            "add_graph: TensorBoard draws traces of PyTorch's; print(model), or write it by torch.onnx.export and "
+            "look at it in Netron"
+        )
+
+    def get_logdir(self) -> str:
+        """The folder of the event file."""
+        return self.log_dir
+
+    def __enter__(self) -> SummaryWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.writer.close()

@@ -1,10 +1,11 @@
-"""The import path of torch.utils.tensorboard, and nothing behind it: event files are written by `train.tensorboard`."""
+"""The import path of torch.utils.tensorboard."""
 
 from typing import TYPE_CHECKING
 
 from ..missing import missing
+from ..train.tensorboard import SummaryWriter
 
-__all__ = ()
+__all__ = ["SummaryWriter"]
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.utils.tensorboard", __all__)
