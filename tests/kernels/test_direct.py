@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tinyvision import ops, threads
-from tinyvision.kernels.cpu import columns, compiled, direct, registers
+from tinyvision.kernels.cpu import compiled, direct, registers
 from tinyvision.ops.conv import conv2d_inference
 
 from .ahead import needs_numba
@@ -38,8 +38,9 @@ CASES = {
 
 @pytest.fixture(autouse=True)
 def tiles_need_not_be_full(monkeypatch):
-    """Where the channels of an image are few, the tiles compute the same."""
+    """Where the channels or the pixels of an image are few, the tiles compute the same."""
     monkeypatch.setattr(direct, "fills", lambda channels: True)
+    monkeypatch.setattr(direct, "outweighed", lambda shape: False)
 
 
 def arrays(case, rng):
@@ -82,7 +83,6 @@ def test_like_the_op_both_ways(case, layout, rng, loops):
 def test_in_pieces_of_any_size(case, count, rng, machine_code, monkeypatch):
     for one, machine in machine_code:
         monkeypatch.setattr(one, "run", machine)
-    monkeypatch.setattr(columns, "outweighed", lambda shape: False)  # which leaves nothing to the other ways
     threads.set_num_threads(count)
     for large in (True, False):  # as large as the kernels may be, against the image and by themselves
         monkeypatch.setattr(direct, "kernels_outweigh", lambda packed, x, large=large: large)
@@ -148,12 +148,21 @@ def test_what_is_not_finite_is_as_the_ops(rng, loops):
 
 def test_a_tile_whose_sums_would_be_of_no_use_is_left_alone(monkeypatch):
     monkeypatch.undo()
-    x = np.zeros((1, 3, 9, 9), np.float32)
+    x = np.zeros((1, 3, 17, 17), np.float32)
     for O, whether in ((1, False), (W // 2, False), (W - 1, True), (W, True), (W + 1, False), (2 * W, True)):
         assert FORWARD.applies(x, np.zeros((O, 3, 3, 3), np.float32)) == whether
     assert not FORWARD.applies(x, np.zeros((W, 3, 1, 1), np.float32))  # its own matrix
     assert FORWARD.applies(x, np.zeros((W, 3, 1, 1), np.float32), padding=1)
-    assert not FORWARD.applies(np.zeros((1, 6, 9, 9), np.float32), np.zeros((2 * W, 3, 3, 3), np.float32), groups=2)
+    assert not FORWARD.applies(np.zeros((1, 6, 17, 17), np.float32), np.zeros((2 * W, 3, 3, 3), np.float32), groups=2)
+
+
+def test_kernels_that_outweigh_the_image_are_packed_only_to_be_kept(monkeypatch):
+    monkeypatch.undo()
+    x, weight = np.zeros((1, 3, 4, 4), np.float32), np.zeros((W, 3, 3, 3), np.float32)
+    rest = (x, weight, None, None, None, None, (1, 1), (1, 1), (1, 1), 1)
+    assert not FORWARD.applies(x, weight, padding=1)
+    assert not INFERENCE.applies(*rest, None)
+    assert INFERENCE.applies(*rest, {})
 
 
 # A line of a loop, and the same with a mistake in it that people make.
@@ -236,20 +245,16 @@ def planted(function, old, new):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_mistake_in_a_loop_is_noticed(mistake, rng, monkeypatch):
     name, old, new, case = MISTAKES[mistake]
-    monkeypatch.setattr(columns, "outweighed", lambda shape: False)
     monkeypatch.setattr(direct, "kernels_outweigh", lambda packed, x: False)
     for _, one in compiled._loops():
         monkeypatch.setattr(one, "run", one.function)
     found = getattr(direct, name)
     changed = planted(getattr(found, "function", found), old, new)
-    if name == "copied":  # a part of the others
-        monkeypatch.setattr(direct, "copied", changed)
-    else:
-        monkeypatch.setattr(found, "run", changed)
-    with pytest.raises((AssertionError, IndexError, ValueError)):
-        check(case, rng)
-    monkeypatch.undo()
-    monkeypatch.setattr(direct, "fills", lambda channels: True)
-    for _, one in compiled._loops():
-        monkeypatch.setattr(one, "run", one.function)
+    with monkeypatch.context() as patch:
+        if name == "copied":  # a part of the others
+            patch.setattr(direct, name, changed)
+        else:
+            patch.setattr(found, "run", changed)
+        with pytest.raises((AssertionError, IndexError, ValueError)):
+            check(case, rng)
     check(case, rng)

@@ -23,6 +23,7 @@ from ...types import Array
 from ..ways import ACTIVATIONS, Way, drop_ins
 from . import columns
 from .channels import column_sums
+from .columns import outweighed
 from .compiled import loop, part
 from .depthwise import NO_VECTOR
 from .lines import PIECES, share_out
@@ -239,11 +240,11 @@ def _fill(x, packed, y, sliding, size, where, scale=None, shift=None, skip=None,
     finish = finish.reshape(4, count, WIDTH).transpose(1, 0, 2).reshape(-1)
     skip = NO_VECTOR if skip is None else skip.reshape(-1)
     pieces = _pieces(N * OH, count)
-    outweighed = kernels_outweigh(packed, x)
-    if outweighed:
+    shared = kernels_outweigh(packed, x)
+    if shared:
         x, sliding = _padded(x, sliding, packed.shape, size), sliding._replace(padding=(0, 0))
         pieces = [(0, N * OH, block, block + 1) for block in range(count)]  # the kernels are read once
-    numbers = _as_it_is(x, sliding, packed.shape[1:3], size, OW >= RUN or outweighed)
+    numbers = _as_it_is(x, sliding, packed.shape[1:3], size, OW >= RUN or shared)
     geometry = np.array([*sliding.stride, *sliding.padding, *sliding.dilation, OH, OW, *where])
     threads.run(lambda piece: correlated(x, numbers, packed, y, finish, skip, geometry, *piece), pieces, products=False)
 
@@ -264,7 +265,7 @@ def _image_gradient(dy, weight, dx, sliding):
     """Pixel h of dx, counted with the padding, is SH·u + a. In phase a it hears from the taps k = a, a + SH, ... of the
     windows u, u - 1, ...: a correlation at a stride of 1."""
     (H, W), (SH, SW), (PH, PW), by_inputs = dx.shape[1:3], sliding.stride, sliding.padding, weight.transpose(1, 0, 2, 3)
-    if not fills(dx.shape[3]) or ((SH, SW) != (1, 1) and (columns.outweighed(dy.shape) or sliding.dilation != (1, 1))):
+    if not fills(dx.shape[3]) or ((SH, SW) != (1, 1) and sliding.dilation != (1, 1)):
         return _other_image_gradient(dy, weight, dx, sliding)
     if (SH, SW) == (1, 1):
         packed = _packed(by_inputs[:, :, ::-1, ::-1])
@@ -293,8 +294,6 @@ def _other_image_gradient(dy, weight, dx, sliding):
 
 def _weight_gradient(x, dy, shape, sliding):
     (O, C, KH, KW), (N, OH, OW, _) = shape, dy.shape
-    if columns.outweighed(dy.shape) and columns.WAY.applies(x.transpose(0, 3, 1, 2), None, None, sliding, False):
-        return columns.WAY.weight_gradient(x, dy, shape, sliding)
     if O < WIDTH:
         dy = np.concatenate([dy, np.zeros((N, OH, OW, WIDTH - O), np.float32)], axis=3)
     count, run = math.ceil(O / WIDTH), C if sliding.dilation[1] != 1 else KW * C
@@ -350,12 +349,10 @@ def fills(channels: int) -> bool:
 
 def _applies(x, weight, output, sliding, finished, kept=False):
     """Whether it is a single group whose output fills its tiles, and more is to be gained than what packing costs: an
-    image that is its own matrix is BLAS's, and so are a few windows of one pixel each."""
+    image that is its own matrix is BLAS's, and so are windows that the kernels outweigh, unless those are kept."""
     O, _, KH, KW = weight.shape
-    if sliding.groups != 1 or not fills(O):
-        return False
-    alone = KH == KW == 1 and sliding.padding == (0, 0)
-    return not (alone and (sliding.stride == (1, 1) or (columns.outweighed((len(x), *output, O)) and not kept)))
+    own_matrix = (KH, KW, sliding.stride, sliding.padding) == (1, 1, (1, 1), (0, 0))
+    return sliding.groups == 1 and fills(O) and not own_matrix and (kept or not outweighed((len(x), *output, O)))
 
 
 WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, keeps=True, any_order=True, column_sums=column_sums)
