@@ -106,11 +106,11 @@ def blocks_preview(image: Any, width: int = 80, lines: int | None = None) -> str
     pixels = np.asarray(picture)
     if len(pixels) % 2:
         pixels = np.concatenate([pixels, pixels[-1:]])
-    lines = []
+    drawn = []
     for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
         cells = (f"\x1b[38;2;{a};{b};{c};48;2;{d};{e};{f}m▀" for (a, b, c), (d, e, f) in zip(upper, lower, strict=True))
-        lines.append("".join(cells) + "\x1b[0m")
-    return "\n".join(lines)
+        drawn.append("".join(cells) + "\x1b[0m")
+    return "\n".join(drawn)
 
 
 # What is above 0 is blue, what is below is orange, what is no finite number pink.
