@@ -9,6 +9,7 @@ import pytest
 
 from tinyvision.data import read_cifar, read_idx, read_image, read_npz
 from tinyvision.errors import DataError
+from tinyvision.tasks.masks import read_levels, read_mask
 
 from . import hostile_data as h
 
@@ -16,6 +17,7 @@ MUTANTS = int(os.environ.get("TINYVISION_FUZZ", "2000"))
 IDX = h.idx_bytes(np.arange(2 * 5 * 4, dtype="i2").reshape(2, 5, 4))
 NPZ = h.npz_bytes(images=np.zeros((3, 4, 4), "u1"), labels=np.arange(3), classes=np.array(["a", "bc"]))
 SMALL = h.picture()
+WIDE = SMALL[:, :, 0].astype("u2") * 257
 
 KINDS = {
     "idx": (read_idx, IDX, h.mutate),
@@ -29,6 +31,11 @@ KINDS = {
     "npz": (read_npz, NPZ, h.mutate),
     "npz, repacked": (read_npz, NPZ, h.mutate_npz),
     "png, repaired": (read_image, h.encode(SMALL, "PNG"), h.mutate_png),
+    "mask, png, repaired": (read_mask, h.encode(SMALL[:, :, 0], "PNG"), h.mutate_png),
+    "mask, tiff": (read_mask, h.encode(SMALL[:, :, 0], "TIFF"), h.mutate),
+    "mask, gif": (read_mask, h.encode(SMALL[:, :, 0], "GIF"), h.mutate),
+    "16 bits, png, repaired": (read_levels, h.encode(WIDE, "PNG"), h.mutate_png),
+    "16 bits, tiff": (read_levels, h.encode(WIDE, "TIFF"), h.mutate),
     **{
         kind: (read_image, h.encode(SMALL, name, **options), h.mutate)
         for kind, (name, options) in h.IMAGE_KINDS.items()

@@ -245,6 +245,21 @@ def test_an_index_computes_what_has_changed_and_nothing_else(trained, tmp_path):
     assert index().computed == 5
 
 
+def test_an_index_notices_pictures_that_change_places(trained, tmp_path):
+    """Two folders of pictures of one size in bytes and of one time are swapped: each is found by what it shows."""
+    features, folder = tasks.load(trained[1]), tmp_path / "p"
+    for name, pixels_of in (("black", 0), ("white", 255)):
+        (folder / name).mkdir(parents=True)
+        Image.new("RGB", (20, 20), (pixels_of,) * 3).save(folder / name / "0.bmp")
+        os.utime(folder / name / "0.bmp", ns=(1, 1))
+    query = features([np.full((20, 20, 3), 255, np.uint8)])[0]
+    assert Index(folder, features).nearest(query, 1)[0][0] == folder / "white" / "0.bmp"
+    (folder / "black").rename(folder / "other")
+    (folder / "white").rename(folder / "black")
+    (folder / "other").rename(folder / "white")
+    assert Index(folder, features).nearest(query, 1)[0][0] == folder / "black" / "0.bmp"
+
+
 def test_the_nearest_come_first(trained, tmp_path):
     features = tasks.load(trained[1])
     paths = [pixels(tmp_path / "p" / f"{i}.png", seed=i) for i in range(6)]
@@ -294,6 +309,22 @@ def test_mistakes_are_told(trained, tmp_path, capsys, arguments, told):
     places["empty"].mkdir()
     assert call(*(text.format(**places) for text in arguments)) == 2
     assert told in capsys.readouterr().err
+
+
+def test_files_that_are_passed_over_are_told_of(trained, tmp_path, capsys):
+    folder = tmp_path / "data" / "train"
+    for name in ("a", "b"):
+        pixels(folder / name / "0.png")
+        (folder / name / "notes.txt").touch()
+    told = "note: 2 of 4 files were not read: 2 .txt"
+    assert call("search", folder, folder / "a" / "0.png", "--model", trained[1]) == 0
+    assert told in capsys.readouterr().err
+    common = ["--data", "folder", "--epochs", "1", "--image-size", "16", "--batch-size", "4"]
+    for task, root in (("recognition", folder.parent), ("generation", folder)):
+        call("train", "--task", task, "--root", root, *common, "--run", tmp_path / task)
+        assert told in capsys.readouterr().err
+    assert call("train", "--task", "recognition", "--root", folder, *common) == 2
+    assert "has no folder train; recognition learns from train/NAME/*.jpg" in capsys.readouterr().err
 
 
 def test_damaged_notes_are_refused(trained):

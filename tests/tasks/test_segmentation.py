@@ -249,6 +249,14 @@ def test_from_a_folder_to_a_picture(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("data/test/images/0.png  object ")
     assert np.array(Image.open("drawn/1.png")).shape == (40, 48, 3)
+    again = ["predict", "data/test/images", "--model", "runs/cells", "--save", "data/test/images/drawn"]
+    for _ in range(2):  # what the first has drawn is no picture to the second
+        assert main(again) == 0
+        assert [line.partition("  ")[0] for line in capsys.readouterr().out.splitlines()] == [
+            line.partition("  ")[0] for line in lines
+        ]
+    assert main([*again[:-1], "data/test/images"]) == 2
+    assert "is the picture itself" in capsys.readouterr().err
     rows = list(csv.DictReader((tmp_path / "cells.csv").open()))
     assert set(rows[0]) == {"file", "class", "area", "x", "y", "x1", "y1", "x2", "y2"}
     assert main(["predict", "data/test/images/1.png", "missing.png", "--model", "runs/cells", "--json"]) == 1

@@ -1,12 +1,19 @@
-"""Kill a run at every n-th system call, go on with it, and compare everything it leaves with an unbroken run's files.
+"""Kill a run at its system calls, go on with it, and compare everything it leaves with an unbroken run's files.
 
-    python -m tests.train.kills train 10        (also: transfer; a smaller number kills more often)
+    python -m tests.train.kills train           (also: transfer) at every system call
+    python -m tests.train.kills train 10        at every tenth, killed once for each
 
 A child is traced (Linux's ptrace, by way of ctypes), so the kill hits between any two system calls, also in the middle
 of a write. Each child is forked from a process that has imported everything: only the run itself is counted.
+
+A killed process leaves what is on the disk, and most calls change nothing there. So for "every call" one run is
+stopped at each, its folder is copied wherever its bytes have changed, and a run goes on in every copy; to kill it once
+for each of 17,000 calls would try the same folders again. The other way kills in earnest, and is no less needed: it
+shows that the copies are what a kill leaves.
 """
 
 import ctypes
+import hashlib
 import os
 import shutil
 import signal
@@ -35,8 +42,10 @@ NEW = {
 RESUMED = {"train": "train --resume run --quiet", "transfer": "transfer --resume run --quiet --workers 0"}
 
 
-def command(arguments, folder, kill_at=None):
-    """Run a command in a folder, killed at a system call if one is given -> (exit code or -9, calls that were made)."""
+def command(arguments, folder, kill_at=None, each_call=None):
+    """Run a command in a folder, killed at a system call if one is given -> (exit code or -9, calls that were made).
+
+    each_call()   is called while the command is stopped, before each of its system calls"""
     libc = ctypes.CDLL(None, use_errno=True)
     child = os.fork()
     if not child:
@@ -66,6 +75,8 @@ def command(arguments, folder, kill_at=None):
         passed_on = 0 if stopped_by == _IS_SYSCALL else stopped_by
         if stopped_by == _IS_SYSCALL:
             calls += entering
+            if entering and each_call is not None:
+                each_call()
             if entering and calls == kill_at:
                 os.kill(child, signal.SIGKILL)
             entering = not entering
@@ -86,22 +97,75 @@ def photographs(folder):
             Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{i}.png")
 
 
+def goes_on(what, base, folder):
+    """Go on in the folder that a killed run has left -> what differs from the unbroken run then."""
+    begun = (folder / "run" / ("last.safetensors" if what == "train" else "transfer.json")).is_file()
+    os.environ["TINYVISION_HOME"] = str(folder / "cache")
+    code, _ = command(RESUMED[what] if begun else NEW[what].format(photos=base / "photos"), folder)
+    if code:
+        return [f"exit code {code}: {(folder / 'log').read_text()[-500:]}"]
+    expected, found = files(base / "whole" / "run"), files(folder / "run")
+    return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+
+
 def attempt(what, base, number):
     """Kill at system call `number`, go on; -> (what differs from the unbroken run, whether the kill came in time)."""
-    folder = base / "killed"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    new = NEW[what].format(photos=base / "photos")
+    folder = Path(tempfile.mkdtemp(prefix="killed-", dir=base))
     os.environ["TINYVISION_HOME"] = str(folder / "cache")
-    code, _ = command(new, folder, number)
-    if code != -signal.SIGKILL:
-        return [], False
-    begun = (folder / "run" / ("last.safetensors" if what == "train" else "transfer.json")).is_file()
-    code, _ = command(RESUMED[what] if begun else new, folder)
-    if code:
-        return [f"exit code {code}: {(folder / 'log').read_text()[-500:]}"], True
-    expected, found = files(base / "whole" / "run"), files(folder / "run")
-    return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)), True
+    code, _ = command(NEW[what].format(photos=base / "photos"), folder, number)
+    differing = goes_on(what, base, folder) if code == -signal.SIGKILL else []
+    shutil.rmtree(folder)
+    return differing, code == -signal.SIGKILL
+
+
+class States:
+    """Copies of a folder, one for each different content that it has had when `look` was called; `looks` counts."""
+
+    def __init__(self, folder, into):
+        self.folder, self.into = folder, into
+        self.looks, self.seen, self.entries = 0, set(), None
+
+    def look(self):
+        self.looks += 1
+        paths = sorted(self.folder.rglob("*"))
+        entries = [
+            (path, status.st_ino, status.st_size, status.st_mtime_ns) for path in paths for status in [path.stat()]
+        ]
+        if entries == self.entries:
+            return
+        self.entries = entries
+        digest = hashlib.sha256()
+        for path in paths:  # a half-written file has another name in every run, and is tidied up by its pattern
+            digest.update(b"%s %d\0" % (os.fsencode(path.relative_to(self.folder)), path.is_file()))
+            digest.update(hashlib.sha256(path.read_bytes() if path.is_file() else b"").digest())
+        if digest.digest() not in self.seen:
+            self.seen.add(digest.digest())
+            shutil.copytree(self.folder, self.into / f"state-{len(self.seen)}")
+
+
+def run_every_call(what):
+    """One run, stopped at every call, and a run that goes on with each state of its folder; returns the failures."""
+    with tempfile.TemporaryDirectory() as place:
+        base = Path(place)
+        photographs(base / "photos")
+        whole, states = base / "whole", base / "states"
+        whole.mkdir()
+        states.mkdir()
+        os.environ["TINYVISION_HOME"] = str(whole / "cache")
+        kept = States(whole, states)
+        code, _ = command(NEW[what].format(photos=base / "photos"), whole, each_call=kept.look)
+        if code:
+            raise SystemExit((whole / "log").read_text())
+        print(f"{what}: {kept.looks} system calls, {len(kept.seen)} states of the folder", flush=True)
+        failures = 0
+        for number in range(1, len(kept.seen) + 1):
+            differing = goes_on(what, base, states / f"state-{number}")
+            shutil.rmtree(states / f"state-{number}")
+            if differing:
+                failures += 1
+                print(f"killed in state {number}: {differing}", flush=True)
+        print(f"{what}: {len(kept.seen)} states, {failures} of them led to something else than an unbroken run")
+        return failures
 
 
 def run(what, step):
@@ -130,6 +194,7 @@ def prepare():
     """One thread, so that a fork is safe, and the small network under its name."""
     from .test_transfer import Small
 
+    os.environ["TINYVISION_COMPILE"] = "off"  # a process beside would outlive the kill, and compile for the next run
     tinyvision.set_num_threads(1)
     preprocessing = Preprocessing(3, (16, 16), (0.5,) * 3, (0.25,) * 3, shorter=18)
     recipes.NETWORKS["small"] = (lambda weights=None, num_classes=2: Small(num_classes), preprocessing)
@@ -140,4 +205,5 @@ if __name__ == "__main__":
     import matplotlib.backends.backend_agg
     import matplotlib.backends.backend_svg  # noqa: F401 (imported once, here, instead of by every child)
 
-    sys.exit(1 if run(sys.argv[1], int(sys.argv[2])) else 0)
+    chosen = sys.argv[1]
+    sys.exit(1 if (run(chosen, int(sys.argv[2])) if sys.argv[2:] else run_every_call(chosen)) else 0)

@@ -24,7 +24,8 @@ def run_drawn(predictor: Any, args: argparse.Namespace) -> int:
     results: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     failed, taken = 0, set[str]()
-    for name, path in expanded(args.inputs):
+    # What an earlier call has drawn into that folder is not drawn upon again.
+    for name, path in expanded(args.inputs, [] if folder is None else [folder]):
         try:
             if isinstance(path, DataError):
                 raise path

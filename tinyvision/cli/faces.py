@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     folder = None if args.save is None else folder_for(args.save)
     results: list[dict[str, Any]] = []
     failed, taken = 0, set[str]()
-    for name, path in expanded(args.inputs):
+    for name, path in expanded(args.inputs, [] if folder is None else [folder]):
         try:
             if isinstance(path, DataError):
                 raise path

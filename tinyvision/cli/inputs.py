@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ..errors import DataError
@@ -11,14 +11,16 @@ from ..printable import printable
 from .terminal import note
 
 
-def expanded(inputs: list[str]) -> Iterator[tuple[str, Path | DataError]]:
-    """(name, path) of every picture that the inputs mean; (input, DataError) for an input that means none."""
+def expanded(inputs: list[str], ignore: Collection[Path] = ()) -> Iterator[tuple[str, Path | DataError]]:
+    """(name, path) of every picture that the inputs mean; (input, DataError) for an input that means none.
+
+    ignore   folders that are passed over where one above them is searched through"""
     from ..data.picture_files import PictureFiles, not_read
 
     for text in inputs:
         path, problem = Path(text).expanduser(), "no images in this folder"
         if path.is_dir():
-            files = PictureFiles(path)
+            files = PictureFiles(path, [folder for folder in ignore if not path.samefile(folder)])
             found = files.paths
             if told := not_read(len(found), files.others):
                 note(f"note: {printable(text)}: {told}")

@@ -129,14 +129,14 @@ def add_pixels(parser: Any) -> None:
 
 def add_max_pixels(parser: Any) -> None:
     """How large a picture may be."""
-    from ..data.images import MAX_PIXELS
+    from ..data.images import MAX_PIXELS, MOST_PIXELS
 
     parser.add_argument(
         "--max-pixels",
         type=whole(1),
         default=MAX_PIXELS,
         metavar="N",
-        help=f"pixels that a picture may have (default: {MAX_PIXELS:,}; at most {2 * MAX_PIXELS:,})",
+        help=f"pixels that a picture may have (default: {MAX_PIXELS:,}; at most {MOST_PIXELS:,})",
     )
 
 

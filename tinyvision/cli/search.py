@@ -44,6 +44,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Search."""
     from ..data import read_image
+    from ..data.picture_files import not_read
     from ..tasks.recognition import Index
     from ..train.console import reporter
 
@@ -56,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
         index = Index(args.folder, features, args.max_pixels, console.counter)
     finally:
         console.end()
+    if told := not_read(len(index.paths) + len(index.errors), index.others):
+        note(f"note: {told}")
     for text in index.errors:
         note(f"tinyvision: {text}")
     found = index.nearest(features([image])[0], args.top)

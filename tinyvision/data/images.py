@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -24,7 +28,8 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif", ".hif"),
 )
-MAX_PIXELS = 89_478_485  # where Pillow begins to warn of decompression bombs; it refuses above twice that
+MAX_PIXELS = 89_478_485  # where Pillow begins to warn of decompression bombs
+MOST_PIXELS = 2**31 - 1  # that anyone may allow; 6.4 GB in three channels
 WHITE = (255, 255, 255)
 _MAX_SIDE = 1 << 20
 
@@ -55,20 +60,38 @@ def read_image(
 
     Raises DataError if the file is missing, cut short, damaged, of another kind, has more than `max_pixels`
     pixels (looked up before any pixel is decoded), or holds 32-bit pixels, whose range nothing tells;
-    OptionError if `max_pixels` is not from 1 to 178,956,970 (Pillow's own limit)."""
-    if not is_integer(max_pixels) or not 1 <= max_pixels <= 2 * MAX_PIXELS:
-        raise OptionError(f"read_image: max_pixels must be an integer from 1 to {2 * MAX_PIXELS:,}, got {max_pixels}")
+    OptionError if `max_pixels` is not from 1 to 2,147,483,647."""
+    if not is_integer(max_pixels) or not 1 <= max_pixels <= MOST_PIXELS:
+        raise OptionError(f"read_image: max_pixels must be an integer from 1 to {MOST_PIXELS:,}, got {max_pixels}")
     data, name = read_bytes(source)
     try:
         return _decode(data, name, max_pixels, background)
     except DataError:
         raise
     except Exception as error:  # Pillow's plug-ins raise almost any type when a file is damaged
-        refuse(name, f"cannot be decoded: {_pillow_said(error)}", error)
+        refuse(name, f"cannot be decoded: {pillow_said(error)}", error)
 
 
 def _decode(data: bytes, name: str, max_pixels: int, background: tuple[int, int, int] | None) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
+    with open_picture(data, name, max_pixels) as image:
+        kind = image.format
+        image.load()
+        # A copy, for Pillow's own memory is read-only.
+        return np.array(_upright(_rgb(image, kind, name, background), image), order="C")
+
+
+@contextmanager
+def open_picture(data: bytes, name: str, max_pixels: int, formats: Sequence[str] = FORMATS) -> Iterator[Image.Image]:
+    """`with open_picture(...) as image:` — Pillow's image of a file that is whole as far as its structure tells, of one
+    of these formats and of at most `max_pixels` pixels, none of which has been decoded yet.
+
+    Raises DataError, whose message begins with `name`."""
+    with _pillow_allows(max_pixels), _checked(data, name, max_pixels, formats) as image:
+        yield image
+
+
+def _checked(data: bytes, name: str, max_pixels: int, formats: Sequence[str]) -> Image.Image:
+    from PIL import Image
 
     if problem := problem_in(data, max_pixels):
         refuse(name, problem)
@@ -79,25 +102,69 @@ def _decode(data: bytes, name: str, max_pixels: int, background: tuple[int, int,
         pillow_heif.register_heif_opener()
     Image.init()
     try:
-        image = Image.open(io.BytesIO(without_needless_chunks(data)), formats=[f for f in FORMATS if f in Image.OPEN])
-    except UnidentifiedImageError as error:
-        remedy = needs(f".{what.lower()}") if what else None
-        if what in _PICTURES:
-            refuse(name, f"is {what}, but cannot be opened: it is damaged{f', or {remedy}' if remedy else ''}", error)
-        known = f"it is {what}; " if what else ""
-        refuse(name, f"is not an image of a known kind: {known}{', '.join(FORMATS)} are read", error)
+        image = _opened(without_needless_chunks(data), formats)
     except Image.DecompressionBombError as error:
         refuse(name, f"has too many pixels; the most that is allowed is max_pixels={max_pixels:,}", error)
-    with image:
-        width, height = image.size
-        if width * height > max_pixels or max(width, height) > _MAX_SIDE:
-            refuse(name, f"has {width} x {height} pixels; the most that is allowed is max_pixels={max_pixels:,}")
-        if width * height == 0:
-            refuse(name, f"has no pixels: its size is {width} x {height}")
-        kind = image.format
-        image.load()
-        # A copy, for Pillow's own memory is read-only.
-        return np.array(_upright(_rgb(image, kind, name, background), image), order="C")
+    if image is None:
+        remedy = needs(f".{what.lower()}") if what else None
+        if what in _PICTURES and ("HEIF" if what == "HEIC" else what.upper()) in formats:
+            refuse(name, f"is {what}, but cannot be opened: it is damaged{f', or {remedy}' if remedy else ''}")
+        known = f"it is {what}; " if what else ""
+        refuse(name, f"is not an image of a known kind: {known}{', '.join(formats)} are read")
+    width, height = image.size
+    if max(width, height) > _MAX_SIDE:
+        refuse(name, f"has {width} x {height} pixels; a side may have {_MAX_SIDE:,}")
+    if width * height > max_pixels:
+        refuse(name, f"has {width} x {height} pixels; the most that is allowed is max_pixels={max_pixels:,}")
+    if width * height <= 0:
+        refuse(name, f"has no pixels: its size is {width} x {height}")
+    return image
+
+
+def _opened(data: bytes, formats: Sequence[str]) -> Image.Image | None:
+    """As PIL.Image.open does it, but without its look at the size, which warns of what is refused here in a moment."""
+    from PIL import Image
+
+    for kind in formats:
+        if kind not in Image.OPEN:
+            continue
+        begin, accepts = Image.OPEN[kind]
+        verdict = True if accepts is None else accepts(data[:16])
+        if not verdict or isinstance(verdict, str):  # a str is why this Pillow cannot read what it recognises
+            continue
+        try:
+            return begin(io.BytesIO(data), "")
+        except (SyntaxError, IndexError, TypeError, struct.error):  # what its plug-ins raise for another's file
+            continue
+    return None
+
+
+_limit_lock = threading.Lock()
+_limits: list[int | None] = []  # Pillow's own limit, once for each picture that is being read beyond it
+
+
+@contextmanager
+def _pillow_allows(max_pixels: int) -> Iterator[None]:
+    """While a picture is read that may have more pixels than Pillow allows, Pillow has no limit.
+
+    It refuses above twice PIL.Image.MAX_IMAGE_PIXELS, which is one for the process; some formats ask for it only while
+    they are decoded."""
+    from PIL import Image
+
+    with _limit_lock:
+        limit = _limits[0] if _limits else Image.MAX_IMAGE_PIXELS
+        beyond = limit is not None and max_pixels > limit
+        if beyond:
+            _limits.append(limit)
+            Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        if beyond:
+            with _limit_lock:
+                limit = _limits.pop()
+                if not _limits:
+                    Image.MAX_IMAGE_PIXELS = limit
 
 
 _PICTURES = ("HEIC", "AVIF", "JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF")
@@ -148,6 +215,8 @@ def _upright(pixels: np.ndarray, image: Image.Image) -> np.ndarray:
     return pixels
 
 
-def _pillow_said(error: Exception) -> str:
+def pillow_said(error: Exception) -> str:
     """Pillow's words without the address of the buffer we handed it."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for its pixels"
     return type(error).__name__ if "<_io" in str(error) or not str(error) else str(error)

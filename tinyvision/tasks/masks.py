@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.images import MAX_PIXELS, read_image
-from ..errors import ShapeError
-from ..formats.image_checks import problem_in
+from ..data.images import MAX_PIXELS, open_picture, pillow_said, read_image
+from ..errors import DataError, ShapeError
 from ..formats.source import Source, read_bytes, refuse
 
 VOID = 255  # pixels of a mask that nothing is said about, as in Pascal VOC
+_FORMATS = ("PNG", "TIFF", "BMP", "GIF", "JPEG", "PPM", "WEBP")  # two of them to be refused by name
 
 
 def read_mask(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -21,26 +20,20 @@ def read_mask(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     PNG and TIFF of 1, 8 or 16 bits, or with a palette, whose indices are the numbers; JPEG is refused, because it
     changes them. Raises DataError."""
     data, name = read_bytes(source)
-    if problem := problem_in(data, max_pixels):
-        refuse(name, problem)
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG", "TIFF", "BMP", "GIF", "JPEG", "PPM", "WEBP"]) as image:
+        with open_picture(data, name, max_pixels, _FORMATS) as image:
             if image.format in ("JPEG", "WEBP"):
                 refuse(name, f"a mask must not be {image.format}, which changes its numbers; save it as PNG")
-            if image.width * image.height > max_pixels:
-                refuse(name, f"has {image.width} x {image.height} pixels; the most allowed is {max_pixels:,}")
             mode = image.mode
             if mode in ("RGB", "RGBA"):
                 return np.array(image.convert("RGB"))
             if mode not in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "LA"):
                 refuse(name, f"holds pixels of mode {mode}; a mask has whole numbers, as 8 or 16 bits, or colours")
             pixels = np.array(image.convert("L") if mode == "LA" else image)
-    except UnidentifiedImageError as error:
-        refuse(name, "is not an image of a known kind; masks are PNG or TIFF", error)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        refuse(name, f"cannot be decoded: {error}", error)
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's plug-ins raise almost any type when a file is damaged
+        refuse(name, f"cannot be decoded: {pillow_said(error)}", error)
     return pixels.astype(np.int64)
 
 
@@ -49,8 +42,8 @@ def read_levels(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
     A camera on a microscope fills a small part of 65,536 levels: here the darkest hundredth of the pixels becomes 0 and
     the brightest five-hundredth 255. Raises DataError."""
-    data, _ = read_bytes(source)
-    if not _is_16_bit(data):
+    data, name = read_bytes(source)
+    if not _is_16_bit(data, name, max_pixels):
         return read_image(source, max_pixels)
     levels = read_mask(source, max_pixels).astype(np.float64)
     low, high = np.percentile(levels, [1, 99.8])
@@ -58,14 +51,12 @@ def read_levels(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     return np.repeat(grey[:, :, None], 3, axis=2)
 
 
-def _is_16_bit(data: bytes) -> bool:
-    from PIL import Image
-
+def _is_16_bit(data: bytes, name: str, max_pixels: int) -> bool:
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG", "TIFF"]) as image:
+        with open_picture(data, name, max_pixels, ("PNG", "TIFF")) as image:
             return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
-        return False  # whatever it is, read_image knows what to say of it
+    except Exception:  # whatever it is, read_image knows what to say of it
+        return False
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 runs/evaluate-1/
     evaluation.json           which network, which pictures, in which order
-    scores-00001.safetensors  the scores of some hundred pictures each, and their places in that order
+    scores-00001.safetensors  the scores of some hundred pictures each, their places in that order, hashes of files
 """
 
 from __future__ import annotations
@@ -100,9 +100,11 @@ def evaluate_folder(
     run      a folder that keeps the scores, or None;  resume  go on with what it holds
     workers  threads that read pictures ahead
 
-    A picture that cannot be read is left out and named; when the run is resumed, it is tried again. Ctrl-C keeps what
-    is done and raises Interrupted. Raises DataError for a folder without pictures or whose classes are not the
-    network's, CheckpointError for a run that cannot be continued, OptionError."""
+    A picture that cannot be read is left out and named; when the run is resumed, it is tried again, and so is one whose
+    file holds something else by then. Ctrl-C keeps what is done and raises Interrupted.
+
+    Raises DataError for a folder without pictures or whose classes are not the network's, CheckpointError for a run
+    that cannot be continued, OptionError."""
     if batch_size < 1:
         raise OptionError(f"evaluate_folder: batch_size must be at least 1, got {batch_size}")
     path = None if run is None else Path(run).expanduser()
@@ -118,7 +120,7 @@ def evaluate_folder(
         _check_run(path, identity, resume)
         make_folder(path)
     with FolderLock(path) if path else nullcontext(), StopRequest() as stop:
-        kept = _Kept(path, identity)
+        kept = _Kept(path, identity, pictures, chosen)
         todo = np.flatnonzero(~kept.done)
         reading = _Reading(pictures, network, chosen[todo])
         started = time.monotonic()
@@ -176,13 +178,7 @@ def _identity(
     """What has to be the same for scores to be gone on with: weights, preprocessing, pictures in their order."""
     digest = hashlib.sha256()
     for index in chosen:
-        path = pictures.samples[index][0]
-        try:
-            state = path.stat()
-            found = f"{state.st_size} {state.st_mtime_ns}"
-        except OSError:  # reading it will say so
-            found = "gone"
-        digest.update(f"{pictures.name(index)}\0{found}\0{labels[index]}\n".encode("utf-8", "surrogateescape"))
+        digest.update(f"{pictures.name(index)}\0{labels[index]}\n".encode("utf-8", "surrogateescape"))
     return {
         "weights": weights_digest(network.model),
         "preprocessing": network.preprocessing.as_dict(),
@@ -190,23 +186,35 @@ def _identity(
     }
 
 
+def _content(path: Path) -> np.ndarray:
+    """What is in a file, (32,) uint8; of one that cannot be read, zeros. Names, sizes and times can be another's."""
+    try:
+        return np.frombuffer(hashlib.sha256(path.read_bytes()).digest(), np.uint8)
+    except OSError:  # reading it will say so
+        return np.zeros(32, np.uint8)
+
+
 class _Kept:
     """Scores (N, K) of the pictures, which of them are there (done), and the folder that keeps them."""
 
-    def __init__(self, folder: Path | None, identity: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path | None, identity: dict[str, Any], pictures: LabelledPictures, chosen: np.ndarray
+    ) -> None:
         self.folder, self.parts = folder, 0
+        self.files = [pictures.samples[index][0] for index in chosen]
         count = identity["pictures"]["count"]
         self.scores = np.zeros((count, identity["classes"]), np.float32)
         self.done = np.zeros(count, bool)
+        self.contents = np.zeros((count, 32), np.uint8)
         if folder is not None:
             self._read(folder)
             with atomic_write(folder / EVALUATION, "w") as file:
                 json.dump(identity, file, indent=1)
         self.saved = self.done.copy()
 
-    def put(self, places: np.ndarray, scores: np.ndarray) -> None:
-        """Take in the scores of some pictures."""
-        self.scores[places], self.done[places] = scores, True
+    def put(self, places: np.ndarray, scores: np.ndarray, contents: np.ndarray) -> None:
+        """Take in the scores of some pictures, and what was in their files."""
+        self.scores[places], self.contents[places], self.done[places] = scores, contents, True
 
     def keep(self) -> None:
         """Write what is not yet written."""
@@ -214,7 +222,8 @@ class _Kept:
         if self.folder is None or not len(new):
             return
         self.parts += 1
-        save({"places": new, "scores": self.scores[new]}, self.folder / _PART.format(self.parts))
+        arrays = {"places": new, "scores": self.scores[new], "contents": self.contents[new]}
+        save(arrays, self.folder / _PART.format(self.parts))
         self.saved[new] = True
 
     def _read(self, folder: Path) -> None:
@@ -222,17 +231,21 @@ class _Kept:
             if not (found := _PART_NAME.fullmatch(path.name)):
                 continue
             arrays, _ = load_with_metadata(path)
-            places, scores = arrays.get("places"), arrays.get("scores")
+            places, scores, contents = (arrays.get(name) for name in ("places", "scores", "contents"))
             if not (
                 places is not None
                 and scores is not None
-                and places.dtype == np.int64
+                and contents is not None
+                and (places.dtype, places.ndim) == (np.int64, 1)
+                and (contents.dtype, contents.shape) == (np.uint8, (len(places), 32))
                 and scores.shape == (*places.shape, self.scores.shape[1])
                 and (not places.size or (places.min() >= 0 and places.max() < len(self.done)))
             ):
                 raise CheckpointError(f"{printable(path)}: is damaged; delete it, and its pictures are done again")
-            self.put(places, scores)
+            self.put(places, scores, contents)
             self.parts = max(self.parts, int(found[1]))
+        for place in np.flatnonzero(self.done):
+            self.done[place] = (self.contents[place] == _content(self.files[place])).all()
         remove_leftovers(folder, [EVALUATION, _PART.format(self.parts + 1)])
 
 
@@ -281,14 +294,14 @@ def _check_run(run: Path, identity: dict[str, Any], resume: bool) -> None:
         if name not in ("model", "weights") and before["pictures"].get(name) != value
     ]
     if changed:
-        words = {"sha256": "the pictures (names, sizes, times or classes)", "weights": "the network's weights"}
+        words = {"sha256": "the pictures (names or classes)", "weights": "the network's weights"}
         told = ", ".join(words.get(name, name) for name in changed)
         raise CheckpointError(f"{printable(run)} cannot be continued, for what it was begun with has changed: {told}")
 
 
 class _Reading(Dataset):
     """The pictures that are still to be done, as the network takes them; one that cannot be read is blank, and its
-    error is noted under its number."""
+    error is noted under its number. What is in the files is noted, too."""
 
     def __init__(self, pictures: LabelledPictures, network: Network, indices: np.ndarray) -> None:
         self.pictures, self.indices = pictures, indices
@@ -296,11 +309,13 @@ class _Reading(Dataset):
         preprocessing = network.preprocessing
         self.blank = np.zeros((preprocessing.channels, *preprocessing.size), np.float32)
         self.errors: dict[int, str] = {}
+        self.contents = np.zeros((len(indices), 32), np.uint8)
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
+        self.contents[index] = _content(self.pictures.samples[int(self.indices[index])][0])
         try:
             picture, _ = self.pictures[int(self.indices[index])]
         except DataError as error:
@@ -336,7 +351,7 @@ def _run(
         scores = batch.pop()
         numbers = np.arange(done, done + len(scores))
         read = np.array([number not in reading.errors for number in numbers])
-        kept.put(todo[numbers[read]], scores[read])
+        kept.put(todo[numbers[read]], scores[read], reading.contents[numbers[read]])
         done += len(scores)
         counted(len(scores))
         if stop.requested is not None or time.monotonic() - kept_at > _KEEP_EVERY:

@@ -72,7 +72,10 @@ class GenerationRoom(Room):
         self.check_opening(opening)
         train, val, test = _parts(notes["name"], opening.root or notes["root"], opening.max_pixels)
         if notes["name"] == "folder":
-            image_folders.check_images([part for part in (train, val, test) if part is not None], opening.console)
+            present = [part for part in (train, val, test) if part is not None]
+            if told := image_folders.passed_over(present):
+                opening.console.line(f"note: {told}")
+            image_folders.check_images(present, opening.console)
         train, val, classes = agreed(train, val, test, notes["val"], opening.seed)
         for part, name in ((train, "training"), (val, "validation"), (test, "test")):
             if part is not None and len(part) < 2:

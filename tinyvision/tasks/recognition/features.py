@@ -94,8 +94,8 @@ class Index:
     """The features of all pictures below a folder, kept in the cache folder.
 
     paths     of the pictures that could be read;  features  (N, D)
-    errors    why others could not
-    computed  how many were not in the cache: a picture counts as the same while its name, size and time of change are
+    errors    why others could not;  others  how many files are no pictures, by suffix
+    computed  how many were not in the cache: a picture counts as the same while its file does, see `_state`
 
     Raises DataError for a folder without pictures that can be read."""
 
@@ -109,7 +109,8 @@ class Index:
         self.folder = Path(folder).expanduser()
         if not self.folder.is_dir():
             raise DataError(f"{printable(self.folder)}: no such folder")
-        paths = PictureFiles(self.folder).paths
+        files = PictureFiles(self.folder)
+        paths, self.others = files.paths, files.others
         key = hashlib.sha256(f"{self.folder.resolve()}\0{features.key()}".encode("utf-8", "surrogateescape"))
         self.file = cache_dir() / "search" / f"{key.hexdigest()[:40]}.safetensors"
         self.errors: list[str] = []
@@ -174,12 +175,14 @@ class Index:
 
 
 def _state(path: Path) -> str:
-    """Size and time of change."""
+    """Changes when other bytes may stand under a name. To read all would take as long as to look at all, and size and
+    time can be those of another picture: folders are swapped, copies keep the time. The file's number changes with the
+    file, and the time of its last change of any kind is set by nobody but the system."""
     try:
         found = path.stat()
     except OSError:  # reading it will say so
         return "gone"
-    return f"{found.st_size} {found.st_mtime_ns}"
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ino} {found.st_ctime_ns}"
 
 
 def features_of(network: Any) -> Features:

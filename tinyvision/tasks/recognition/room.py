@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from ...data import ImageFolder, Subset, transforms
 from ...errors import DataError
 from ...nn.module import Module
+from ...printable import printable
 from ...train import image_folders
 from ...train.checkpoint import Checkpoint
 from ...train.preprocessing import Preprocessing
@@ -61,11 +62,18 @@ class RecognitionRoom(Room):
             known, unseen = digits(True), digits(False)
         else:
             root = Path(opening.root or notes["root"]).expanduser()
+            if root.is_dir() and not (root / "train").is_dir():
+                raise DataError(
+                    f"{printable(root)}: has no folder train; recognition learns from train/NAME/*.jpg, and is judged "
+                    f"by test/NAME/*.jpg of other names, if there is such a folder"
+                )
             known = ImageFolder(root / "train", max_pixels=opening.max_pixels)
             there = (root / "test").is_dir()
             unseen = ImageFolder(root / "test", max_pixels=opening.max_pixels) if there else None
             if len(known.classes) < 2:
                 raise DataError(f"{known.root}: there is only one class; at least two are needed to tell apart")
+            if told := image_folders.passed_over([known, unseen]):
+                opening.console.line(f"note: {told}")
             image_folders.check_images([known, unseen], opening.console)
         turned = Turned(known)
         augment = _moved(preprocessing) if notes["augment"] == "on" else []
