@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import CheckpointError, OptionError
 from ..printable import printable
-from .parser import add_debug, whole
+from .parser import add_debug, workers
 from .terminal import answer, answer_json, note
 
 _EPILOG = """\
@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("b", metavar="B", help="another")
     p.add_argument("-o", "--output", metavar="FILE", help="the page to write (default: A-and-B.html, in this folder)")
     p.add_argument("--root", metavar="FOLDER", help="where the data are now, if not where they were")
-    p.add_argument("--workers", type=whole(0), default=0, metavar="N", help="threads that read ahead (default: 0)")
+    p.add_argument("--workers", type=workers(), default=0, metavar="N", help="threads that read ahead (default: 0)")
     p.add_argument("--overwrite", action="store_true", help="replace the page if there is one")
     p.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
     add_debug(p)

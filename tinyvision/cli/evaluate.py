@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import OptionError
 from ..printable import printable
-from .parser import add_debug, add_device, add_max_pixels, add_pixels, use_device, whole
+from .parser import add_debug, add_device, add_max_pixels, add_pixels, use_device, whole, workers
 from .predict import find_network
 from .terminal import answer, answer_json, note
 
@@ -71,7 +71,7 @@ def add_parser(commands: Any) -> None:
     add_device(where)
     add_max_pixels(where)
     where.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="pictures at once (default: 32)")
-    where.add_argument("--workers", type=whole(0), default=1, metavar="N", help="threads that read ahead (default: 1)")
+    where.add_argument("--workers", type=workers(), default=1, metavar="N", help="threads that read ahead (default: 1)")
     where.add_argument(
         "--run", dest="run_folder", metavar="FOLDER", help="the run's folder (default: the next free runs/evaluate-N)"
     )

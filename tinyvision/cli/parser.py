@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import itertools
 import re
+import sys
 import textwrap
 from typing import Any, NoReturn
 
@@ -75,8 +76,14 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As in argparse, but a command's unknown options are its own parser's error, which knows its options."""
-        known, rest = super().parse_known_args(args, namespace)
+        """As in argparse, but a command's unknown options are its own parser's error, which knows its options; and an
+        empty argument, as a shell makes it of a variable that is not set, names nothing, and not the folder here."""
+        given = list(sys.argv[1:] if args is None else args)
+        for before, text in zip(["", *given], given if self._subparsers is None else [], strict=False):
+            if not text or (text.startswith("--") and text.endswith("=")):
+                named = text[:-1] or (before if before.startswith("--") else "an argument")
+                self.error(f"{named} is empty; name something, or leave it out")
+        known, rest = super().parse_known_args(given, namespace)
         if rest and self._subparsers is None:
             self.error(f"unrecognized arguments: {' '.join(rest)}")
         return known, rest
@@ -127,6 +134,11 @@ def add_pixels(parser: Any) -> None:
     )
 
 
+def workers() -> Any:
+    """The type of an option that is a number of threads which read ahead; each of them is started."""
+    return whole(0, 256)
+
+
 def add_max_pixels(parser: Any) -> None:
     """How large a picture may be."""
     from ..data.images import MAX_PIXELS, MOST_PIXELS
@@ -157,8 +169,8 @@ def use_device(args: argparse.Namespace) -> Any:
     return where
 
 
-def whole(least: int) -> Any:
-    """The type of an option that is an integer from `least`."""
+def whole(least: int, most: int | None = None) -> Any:
+    """The type of an option that is an integer from `least`, up to `most` if that is given."""
 
     def convert(text: str) -> int:
         try:
@@ -167,6 +179,8 @@ def whole(least: int) -> Any:
             raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
         if value < least:
             raise argparse.ArgumentTypeError(f"expected a whole number from {least}, got {value}")
+        if most is not None and value > most:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {value}")
         return value
 
     return convert

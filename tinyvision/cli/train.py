@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, OptionError
-from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole
+from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole, workers
 from .processes import add_processes, check_launch, start, together
 from .terminal import answer, answer_json, note
 
@@ -145,7 +145,7 @@ def _add_places(where: Any) -> None:
     )
     where.add_argument(
         "--workers",
-        type=whole(0),
+        type=workers(),
         default=0,
         metavar="N",
         help="threads that prepare images ahead (default: 0)",
@@ -260,7 +260,7 @@ class _Plan:
 def _new(args: argparse.Namespace, given: dict[str, Any]) -> _Plan:
     from .. import tasks
 
-    room = tasks.room(args.task or "classification")
+    room = tasks.room("classification" if args.task is None else args.task)
     options = {field.name: getattr(args, field.name) for field in fields(tasks.Options)}
     description, defaults = room.plan(tasks.Options(**options))
     if _is_adam({**defaults, **given}) != _is_adam(defaults):

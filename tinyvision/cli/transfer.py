@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import CheckpointError, OptionError
 from ..printable import printable
-from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole
+from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole, workers
 from .processes import check_alone
 from .terminal import answer, answer_json, note
 
@@ -63,7 +63,7 @@ def add_parser(commands: Any) -> None:
     add_device(p)
     add_max_pixels(p)
     p.add_argument(
-        "--workers", type=whole(0), default=1, metavar="N", help="threads that read images ahead (default: 1)"
+        "--workers", type=workers(), default=1, metavar="N", help="threads that read images ahead (default: 1)"
     )
     p.add_argument(
         "--run",
