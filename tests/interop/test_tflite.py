@@ -328,6 +328,7 @@ def test_without_the_package_the_remedy_is_named(tmp_path, monkeypatch):
         from_tflite(tmp_path / "a.tflite")
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of a weight that a mutant has made too large for any sum
 def test_mutants_give_our_errors_or_a_network(tmp_path):
     """Whatever happens to the bytes, a network or an error of ours comes out; and so it is when the network is used."""
     path = network(tmp_path / "net.tflite")
