@@ -195,8 +195,8 @@ def find_lr(
 
 def picture_file(named: str, overwrite: bool) -> str:
     """Where `tinyvision train --find-lr` draws: the .png or .svg that is named, or for "" the next find-lr.png that is
-    free. Raises OptionError for another kind of file, for one without a folder, and for one that is there and not to be
-    replaced."""
+    free. Raises OptionError for another kind of file, for one whose folder does not exist, and for one that is there
+    and not to be replaced."""
     if not named:
         names = ("find-lr.png", *(f"find-lr-{number}.png" for number in range(2, 10_000)))
         return next(name for name in names if overwrite or not os.path.exists(name))
