@@ -499,6 +499,15 @@ def test_mutants_are_read_or_refused(tmp_path, suffix):
     assert refused > MUTANTS // 5
 
 
+def test_a_layer_without_the_order_of_its_arrays_is_refused(tmp_path):
+    small().save(tmp_path / "net.h5")
+    with h5py.File(tmp_path / "net.h5", "r+") as file:
+        for group in file["model_weights"].values():
+            group.attrs.pop("weight_names", None)
+    with pytest.raises(WeightsError, match=r"net\.h5: the layer .* does not say in which order its arrays are"):
+        from_keras(tmp_path / "net.h5")
+
+
 def with_description(source, target, change):
     """Copy a .keras file, with another config.json."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:

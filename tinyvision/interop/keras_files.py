@@ -266,7 +266,10 @@ class _Groups:
 
     def _names(self, layer) -> Iterator[str]:
         place = f"{self.room}/{layer}"
-        for name in self.file.attribute(place, "weight_names") if self.file.has(place) else ():
+        names = self.file.attribute(place, "weight_names") if self.file.has(place) else ()
+        if names is None or np.ndim(names) != 1:
+            raise Refused(f"the layer {layer!r:.60} does not say in which order its arrays are")
+        for name in names:
             yield _text(name).decode("utf-8", "replace")
 
     def of(self, layer: str, kind: str, turn: int) -> list[np.ndarray]:
