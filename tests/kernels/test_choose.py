@@ -1,5 +1,6 @@
 """Which drop-in stands in for which call: by the arrays' device and numbers, the options, and the switch."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import pytest
 from tinyvision import kernels, ops, precision
 from tinyvision.errors import OptionError
 from tinyvision.kernels import activation, conv, depthwise, norm, pool, winograd
+from tinyvision.kernels.cpu import winograd as cpu_winograd
 from tinyvision.ops.conv_inference import conv2d_inference
+from tinyvision.ops.convolution.sliding import Sliding
 from tinyvision.tape import Variable
 from tinyvision.tensors import taped as F
 from tinyvision.tensors.tensor import Tensor
@@ -148,3 +151,26 @@ def test_numpy_arrays_never_ask(monkeypatch):
     x = Tensor(np.ones((1, 1, 3, 3), np.float32), requires_grad=True)
     F.conv2d(x, Tensor(np.ones((1, 1, 2, 2), np.float32))).sum().backward()
     assert kernels.dispatched(conv2d_inference).__wrapped__ is conv2d_inference
+
+
+def test_every_drop_in_has_a_name_that_switches_it():
+    """Those of the compiled loops too, and where they cannot be used."""
+    from tinyvision.kernels.cpu import compiled
+
+    rooms = [(kernels.__name__, kernels.MODULES), (compiled.__package__, compiled.MODULES)]
+    loaded = [importlib.import_module(f"{room}.{module}").DROP_INS for room, modules in rooms for module in modules]
+    there = {drop_in.name for several in loaded for drop_in in several}
+    assert there <= set(kernels.names())
+    for name in there:
+        with kernels.only(name):
+            assert [other for other in there if kernels.is_on(other)] == [name]
+
+
+def test_winograd_is_weighed_against_the_way_that_would_be_taken_instead():
+    x, output, sliding = np.zeros((12, 24, 48, 48), np.float32), (48, 48), Sliding((1, 1), (1, 1))
+    x = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    weight = np.zeros((24, 24, 3, 3), np.float32)
+    with kernels.only("winograd", "direct", "conv2d"):
+        assert not cpu_winograd.WAY.applies(x, weight, output, sliding, False)  # direct is quicker
+    with kernels.only("winograd", "conv2d"):
+        assert cpu_winograd.WAY.applies(x, weight, output, sliding, False)  # columns are not

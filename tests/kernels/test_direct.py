@@ -8,7 +8,7 @@ import pytest
 
 from tinyvision import ops, threads
 from tinyvision.kernels.cpu import compiled, direct, registers
-from tinyvision.ops.conv import conv2d_inference
+from tinyvision.ops.conv_inference import conv2d_inference
 
 from .ahead import needs_numba
 from .test_compiled_loops import TOLERANCE, last, small

@@ -51,7 +51,9 @@ def test_the_gpu_is_ahead_from_where_it_stays_ahead(monkeypatch):
 
 
 def test_stages_name_drop_ins_that_are_there():
-    assert {name for names in gpu.STAGES.values() for name in names} == set(kernels.names())
+    assert {name for names in gpu.STAGES.values() for name in names} == set(kernels.names()) - {
+        "direct"
+    }  # which are loops
 
 
 def test_a_wrong_result_is_not_timed():

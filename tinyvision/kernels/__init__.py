@@ -26,7 +26,8 @@ from ..types import Array
 from . import launch
 
 # The modules that hold drop-ins, each a `DROP_INS`; loaded when the first array that is not NumPy's comes along, or
-# when somebody asks which are switched on. The compiled loops go by the names of the kernels that do the same.
+# when somebody asks which are switched on. The compiled loops go by the names of the kernels that do the same; there
+# is no kernel that does as `direct` does.
 MODULES = ("winograd", "conv", "depthwise", "linear", "norm", "pool", "loss", "activation")
 
 
@@ -195,8 +196,11 @@ def only(*names: str) -> Iterator[None]:
 
 
 def names() -> list[str]:
-    """The names of all drop-ins."""
-    return sorted({drop_in.name for several in _offered().values() for drop_in in several} | {"sgd", "adam"})
+    """The names of all drop-ins, the compiled loops' among them, whether or not they can be used here."""
+    from .cpu import compiled
+
+    loops = (importlib.import_module(f"{compiled.__package__}.{module}").DROP_INS for module in compiled.MODULES)
+    return sorted({drop_in.name for several in (*_offered().values(), *loops) for drop_in in several} | {"sgd", "adam"})
 
 
 def on_gpu_in_float32(arrays: Sequence[Array], integers: Sequence[int] = ()) -> bool:

@@ -203,4 +203,4 @@ def _applies(x, weight, output, sliding, finished):
 
 
 WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, column_sums=column_sums)
-DROP_INS = drop_ins(WAY, "conv", "conv")
+DROP_INS = drop_ins(WAY, "conv2d", "conv2d_inference")

@@ -15,6 +15,7 @@ import numpy as np
 from ... import blocks, threads
 from ...ops.convolution.winograd import KERNEL_BYTES
 from ...types import Array
+from .. import is_on
 from ..ways import ACTIVATIONS, Way, drop_ins
 from . import direct
 from .channels import column_sums
@@ -391,7 +392,7 @@ def _applies(x, weight, output, sliding, finished, kept=False):
     if sliding.stride != (1, 1) or sliding.dilation != (1, 1) or sliding.groups != 1:
         return False
     O, C = weight.shape[:2]
-    other = "direct" if direct.fills(O) else "columns"
+    other = "direct" if direct.fills(O) and is_on("direct") else "columns"
     kept = kept and PLACES * 4 * O * C <= KERNEL_BYTES
     making = 0 if kept else MAKING_ONCE[other] if finished else MAKING[other]
     return max(sliding.padding) <= MOST_PADDING and pays(len(x), *output, O, C, TRANSFORMING[other], making)
