@@ -18,6 +18,7 @@ from tinyvision import nn, optim
 from tinyvision.cli import main
 from tinyvision.errors import FileError, OptionError, ShapeError, WeightsError
 from tinyvision.interop import export, from_keras
+from tinyvision.interop.heads import without_head
 
 h5py = pytest.importorskip("h5py", reason="the package h5py is not installed")
 os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras reads it when it is imported
@@ -412,6 +413,24 @@ HOSTILE = {
     "outside": ("model.weights.h5", in_hdf5(_outside), "holds no numbers of this file"),
     "half": ("model.weights.h5", lambda data: data[: len(data) // 2], "damaged HDF5"),
 }
+
+
+def test_the_head_of_a_model_in_a_model_is_found_and_taken_off(tmp_path):
+    inner = keras.Sequential(
+        [keras.Input((9, 8, 3)), L.Conv2D(4, 3, activation="relu"), L.GlobalAveragePooling2D(), L.Dense(5, name="top")]
+    )
+    keras.Sequential([keras.Input((9, 8, 3)), inner, L.Activation("softmax")]).save(tmp_path / "net.keras")
+    body, head = without_head(from_keras(tmp_path / "net.keras"))
+    x = np.random.default_rng(0).standard_normal((2, 9, 8, 3)).astype(np.float32)
+    assert (head.name, head.kind) == ("top", "Dense")
+    with tv.no_grad():
+        features = body.eval()(tv.tensor(first(x))).numpy()
+    np.testing.assert_allclose(features, theirs(keras.Sequential(inner.layers[:-1]), x), atol=1e-6)
+    assert {tuple(p.shape) for p in body.parameters()} == {(4, 3, 3, 3), (4,)}
+    inner.pop()
+    inner.save(tmp_path / "none.keras")
+    with pytest.raises(OptionError, match=r"no head is found.*stands|followed by relu"):
+        without_head(from_keras(tmp_path / "none.keras"))
 
 
 @pytest.mark.parametrize("name", HOSTILE)

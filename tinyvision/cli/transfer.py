@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import CheckpointError, OptionError
 from ..printable import printable
-from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole, workers
+from .parser import add_debug, add_device, add_max_pixels, add_pixels, number, use_device, whole, workers
 from .processes import check_alone
 from .terminal import answer, answer_json, note
 
@@ -17,6 +17,7 @@ _EPILOG = """\
 examples:
   tinyvision transfer PHOTOS     PHOTOS/cat/*.jpg, PHOTOS/dog/*.jpg, ...
   tinyvision transfer PHOTOS --freeze none --epochs 5
+  tinyvision transfer PHOTOS --model emotions.h5 --pixels signed
   tinyvision transfer --resume runs/transfer-1
 
 PHOTOS may hold train/, val/ and test/ with such folders each; otherwise a share (--val) of the images is held
@@ -24,7 +25,7 @@ back. The run's folder gets report.html (accuracy per class, confusion matrix, t
 curves) and best.safetensors, which `tinyvision predict IMAGE --model RUN` uses. What the frozen layers
 compute of an image is kept in the cache folder, so a second run with other settings starts at once."""
 
-_OPTIONS = ("model", "weights", "freeze", "epochs", "head_epochs", "lr", "views", "val", "batch_size", "seed")
+_OPTIONS = ("model", "weights", "pixels", "freeze", "epochs", "head_epochs", "lr", "views", "val", "batch_size", "seed")
 
 
 def add_parser(commands: Any) -> None:
@@ -36,7 +37,13 @@ def add_parser(commands: Any) -> None:
         description="Teach a network that knows ImageNet to tell your own classes apart.",
     )
     p.add_argument("folder", nargs="?", metavar="FOLDER", help="one folder of images for each class")
-    p.add_argument("--model", metavar="NAME", help="efficientnet_lite0 (default), resnet18, mobilenet_v2, ...")
+    p.add_argument(
+        "--model",
+        metavar="NAME",
+        help="efficientnet_lite0 (default), resnet18, mobilenet_v2, ...; or a file: .onnx, .keras, .h5, .tflite, or "
+        "timm's .safetensors",
+    )
+    add_pixels(p)
     p.add_argument("--weights", metavar="FILE", help="weights to start from, in place of the published ones")
     p.add_argument(
         "--freeze",

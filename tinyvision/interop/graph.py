@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from ..errors import ShapeError, TinyVisionError, WeightsError
 from ..nn.module import Module
@@ -66,6 +66,15 @@ class NodeLayer(Module):
     def extra_repr(self) -> str:
         """What the file calls it."""
         return self.node.name
+
+
+class Anatomy(NamedTuple):
+    """What a graph consists of: its nodes, the values that go in and come out, and the arrays that it has by value."""
+
+    nodes: list[Node]
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    weights: dict[Any, Any]
 
 
 class GraphModel(Module):
@@ -133,8 +142,7 @@ class GraphModel(Module):
             raise ShapeError(
                 f"this graph takes {len(self._inputs)} inputs ({', '.join(self.input_names)}), got {len(inputs)}"
             )
-        known: dict[Any, Any] = dict(self._fixed)
-        known.update({value: getattr(home, last) for value, (home, last) in self._places.items()})
+        known = self._weights()
         for value, x in zip(self._inputs, inputs, strict=True):
             known[value] = x if isinstance(x, Variable) else Tensor(x)
         for node, layer, done in zip(self._nodes, self._layers, self._done_with, strict=True):
@@ -149,6 +157,26 @@ class GraphModel(Module):
         outputs = tuple(known[value] for value in self._outputs)
         outputs = tuple(o if isinstance(o, Variable) else Tensor(plain(o)) for o in outputs)
         return outputs if len(outputs) > 1 else outputs[0]
+
+    def anatomy(self) -> Anatomy:
+        """For those who look into the graph."""
+        return Anatomy(self._nodes, self._inputs, self._outputs, self._weights())
+
+    def _weights(self):
+        return {**self._fixed, **{value: getattr(home, last) for value, (home, last) in self._places.items()}}
+
+    def up_to(self, value: Hashable) -> GraphModel:
+        """The part of the graph that makes one of its values, as a network of its own with the same weights."""
+        needed = {value}
+        nodes: list[Node] = []
+        for node in reversed(self._nodes):
+            if needed.intersection(node.outputs):
+                nodes.insert(0, node)
+                needed.update(node.inputs)
+        learnt = {v: getattr(home, last) for v, (home, last) in self._places.items() if v in needed}
+        part = type(self).__new__(type(self))
+        GraphModel.__init__(part, nodes, self._inputs, [value], self._fixed, learnt, self._titles)
+        return part
 
     def _require_made(self, known, values, what):
         """A file may promise more results of a node than nodes of its kind have."""

@@ -124,6 +124,34 @@ class KerasModel(Module):
         outputs = tuple(_filled(self._outputs, known))
         return outputs if len(outputs) > 1 else outputs[0]
 
+    @property
+    def ends(self) -> list[Any]:
+        """The values that come out, as `maker` takes them."""
+        return list(self._outputs)
+
+    def maker(self, value: Any) -> tuple[str, Module, Any, int] | None:
+        """(the layer's name in Keras, the layer, the value that it is given or None if that is not one, how often it is
+        used) of the layer that makes a value; None for an input."""
+        found = [node for node in self._nodes if node.key == value.key]
+        if not found:
+            return None
+        (node,) = found
+        single = node.arguments[0] if len(node.arguments) == 1 else None
+        uses = sum(other.module == node.module for other in self._nodes)
+        return node.key[0], getattr(self, node.module), single if isinstance(single, _Value) else None, uses
+
+    def end_at(self, value: Any) -> None:
+        """Make a value of the graph its only output; layers that are no longer needed are let go."""
+        arguments = [(node.key, node.arguments) for node in self._nodes]
+        modules = {node.key[0]: node.module for node in self._nodes}
+        self._outputs = [value]
+        self._nodes = _in_order(self._inputs, arguments, self._outputs, modules)
+        kept = {node.module for node in self._nodes}
+        for name in set(self._modules_of.values()) - kept:
+            delattr(self, name)
+        self._modules_of = {name: module for name, module in self._modules_of.items() if module in kept}
+        self.output_names = (value.key[0],)
+
 
 def _input_shapes(rows, names):
     """From the InputLayers, or in a Sequential without one from its first layer, where it says so."""

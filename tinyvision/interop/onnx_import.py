@@ -42,10 +42,13 @@ def from_onnx(path: str | os.PathLike[str]) -> OnnxModel:
         proto = onnx.load(os.fspath(path), load_external_data=False)
     except Exception as error:  # the parser's own kinds of error, of which it has many
         raise WeightsError(f"{path.name}: not an ONNX model ({str(error).splitlines()[0][:120]})") from None
+    outside = any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer)
     try:
-        return OnnxModel(_checked(onnx, proto, path))
+        model = OnnxModel(_checked(onnx, proto, path))
     except WeightsError as error:
         raise WeightsError(f"{path.name}: {error}") from None
+    model.arrays_outside = outside
+    return model
 
 
 _LEARNT = (
@@ -68,9 +71,11 @@ class OnnxModel(GraphModel):
 
     input_names, output_names  what the graph calls its inputs and outputs, in order
     input_shapes               what the file says of the inputs, without the batch; None where any size will do
-    metadata                   the words that were kept with the model"""
+    metadata                   the words that were kept with the model
+    arrays_outside             whether arrays of it lie in other files"""
 
     readers = READERS
+    arrays_outside = False
 
     def __init__(self, proto: Any) -> None:
         graph = proto.graph

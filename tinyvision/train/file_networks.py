@@ -78,14 +78,19 @@ def _classes(notes, path):
 
 def _preprocessing(model, path, pixels):
     """What --pixels and the file together say. Raises OptionError for what they leave open, or contradict."""
+    if len(model.input_shapes) != 1:
+        raise OptionError(f"{path}: a network with {len(model.input_shapes)} inputs; pictures are one")
+    return picture_preprocessing(model.input_shapes[0] or (), path, pixels)
+
+
+def picture_preprocessing(shape: tuple[Any, ...], path: str, pixels: str) -> Preprocessing:
+    """What --pixels says of pictures that a file wants to be (channels, height, width), with None where any size will
+    do. Raises OptionError for what is left open, or contradicts."""
     kind, _, side = pixels.partition(":")
     if kind not in PIXELS:
         raise OptionError(f"--pixels {pixels}: what is known is {', '.join(PIXELS)}{nearest(kind, PIXELS)}")
     if side and (not re.fullmatch(r"[1-9]\d{0,4}", side) or int(side) > LARGEST_SIDE):
         raise OptionError(f"--pixels {pixels}: behind the colon stands the side of the pictures, {kind}:224")
-    if len(model.input_shapes) != 1:
-        raise OptionError(f"{path}: a network with {len(model.input_shapes)} inputs; pictures are one")
-    shape = model.input_shapes[0] or ()
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise OptionError(f"{path}: its input {shape} is no picture (channels, height, width) of 1 or 3 channels")
     asked = (int(side),) * 2 if side else None
@@ -93,10 +98,10 @@ def _preprocessing(model, path, pixels):
         raise OptionError(f"{path}: the file leaves the size of its pictures open; say it: --pixels {kind}:224")
     if asked is not None and any(n not in (None, m) for n, m in zip(shape[1:], asked, strict=True)):
         raise OptionError(f"{path}: the file says that its pictures are {shape[1]}x{shape[2]}; leave :{side} out")
-    values = [tuple(v) if isinstance(v, tuple) else (v,) * shape[0] for v in PIXELS[kind]]
-    if len(values[0]) != shape[0]:
+    mean, std = (tuple(v) if isinstance(v, tuple) else (v,) * shape[0] for v in PIXELS[kind])
+    if len(mean) != shape[0]:
         raise OptionError(f"--pixels {kind} is of pictures in colour, and {path} takes grey ones")
-    return Preprocessing(shape[0], asked or shape[1:], *values)
+    return Preprocessing(shape[0], asked or (shape[1], shape[2]), mean, std)
 
 
 class LogOf(Module):

@@ -28,7 +28,7 @@ from .checkpoint import load_checkpoint, task_of
 from .classification import Classification
 from .image_folders import folder_parts
 from .preprocessing import LARGEST_SIDE, Preprocessing
-from .runs import BEST
+from .runs import BEST, BODIES
 from .settings import nearest
 
 
@@ -279,8 +279,13 @@ def network_description(name: str, preprocessing: Preprocessing, classes: int) -
     return {"name": name, "options": options}
 
 
-def build_network(description: Any) -> Module:
-    """The network that a description stands for, with random weights. Raises CheckpointError if it makes no sense."""
+def build_network(description: Any, folder: Path | None = None) -> Module:
+    """The network that a description stands for, with random weights; one that came in a file is built from its copy in
+    the checkpoint's folder. Raises CheckpointError if the description makes no sense, or the copy is missing."""
+    if isinstance(description, dict) and description.get("name") in BODIES:
+        from .bodies import regrown
+
+        return regrown(description, folder)
     try:
         build, options = NETWORKS[description["name"]][0], dict(description["options"])
         unknown = options.keys() - inspect.signature(build).parameters.keys() | {"weights"} & options.keys()
@@ -359,7 +364,7 @@ def load_network(path: str | os.PathLike[str]) -> Network:
             f"build the model yourself and call train.load_weights(model, path)"
         )
     try:
-        model, preprocessing = build_network(notes["model"]), Preprocessing.from_dict(notes["input"])
+        model, preprocessing = build_network(notes["model"], path.parent), Preprocessing.from_dict(notes["input"])
         model.load_state_dict(checkpoint.weights)
         names = notes.get("classes", [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -19,6 +19,7 @@ from .evaluate import Evaluation
 from .history import History
 from .metrics import confusion_matrix
 from .runs import REPORT
+from .starting import is_file
 from .transfer import TransferResult, TransferSettings, path_of
 
 _WORST = 24
@@ -117,10 +118,13 @@ def _summary(result: TransferResult, settings: TransferSettings) -> str:
         "stem": "all but the first layers learned",
         "none": "all layers learned",
     }
+    began = "published ImageNet weights" if settings.weights is None else "the weights given"
+    if is_file(settings.model):
+        began = f"the network in {Path(settings.model).name}"
     return (
         f"<h1>{escape(settings.model)} on {len(result.classes)} classes</h1>\n"
         f'<p><span class="big">{evaluation.accuracy:.1%}</span> right: {right:,} of {count:,} {what}.</p>\n'
-        f"<p>Started from {'published ImageNet weights' if settings.weights is None else 'the weights given'}; "
+        f"<p>Started from {escape(began)}; "
         f"{frozen[settings.freeze]}. Checkpoint: <code>{escape(str(result.checkpoint))}</code>, to be used as "
         f"<code>tinyvision predict IMAGE --model {escape(str(result.checkpoint.parent))}</code></p>"
     )

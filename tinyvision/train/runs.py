@@ -25,7 +25,9 @@ from ..printable import printable
 LAST, BEST, CSV, PLOT = "last.safetensors", "best.safetensors", "history.csv", "history.png"
 TENSORBOARD = "tensorboard"  # a folder
 TRANSFER, EVALUATION, REPORT = "transfer.json", "evaluation.json", "report.html"
-_FILES = (LAST, BEST, CSV, PLOT, TRANSFER, REPORT)
+# The network from which a transfer began, where it came in a file: without it nobody could build the network again.
+BODIES = ("body.onnx", "body.tflite", "body.keras", "body.h5", "body.hdf5")
+_FILES = (*BODIES, LAST, BEST, CSV, PLOT, TRANSFER, REPORT)
 
 
 def new_run_folder(parent: str | os.PathLike[str], name: str) -> Path:

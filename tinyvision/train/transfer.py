@@ -32,6 +32,8 @@ from ..formats.files import atomic_write
 from ..nn.module import Module, numpy_state
 from ..printable import printable
 from ..weights import load_arrays, save
+from . import starting
+from .bodies import keep
 from .checkpoint import Checkpoint, load_checkpoint, load_weights, weights_digest
 from .console import reporter
 from .evaluate import Evaluation, evaluate
@@ -39,7 +41,6 @@ from .history import History
 from .image_folders import check_images, folder_parts, passed_over
 from .image_loader import ImageLoader
 from .loop import fit
-from .recipes import NETWORKS, published_preprocessing
 from .runs import BEST, CSV, LAST, PLOT, TRANSFER, FolderLock, clear_run, make_folder, tidy_run
 from .settings import Settings, nearest
 
@@ -51,7 +52,9 @@ _KEPT = 8  # feature files that stay in the cache
 class TransferSettings:
     """What decides the result of `fine_tune`.
 
-    model        a network with published weights: any in `tinyvision.models.list_models()`
+    model        a network with published weights: any in `tinyvision.models.list_models()`; or a file with a network
+                 of another engine (.onnx, .keras, .h5, .tflite), whose head is replaced; or a .safetensors with timm's
+                 names
     freeze       "all": only the head learns; "stem": the first layers stay as they are; "none": everything
                  learns
     head_epochs  epochs of the head on the features
@@ -61,6 +64,8 @@ class TransferSettings:
     val          share of the images that is held back, unless the folder brings val/ itself
     batch_size, seed   as in `Settings`
     weights      a weight file in place of the published one
+    pixels       what a network in a file sees of a pixel, where the file does not say it: "unit", "signed", "bytes" or
+                 "imagenet", and behind it the side of its pictures, where that is open too: "imagenet:224"
 
     Raises OptionError for values without meaning."""
 
@@ -74,9 +79,10 @@ class TransferSettings:
     batch_size: int = 32
     seed: int = 0
     weights: str | None = None
+    pixels: str | None = None
 
     def __post_init__(self) -> None:
-        published_preprocessing(self.model)
+        starting.check(self.model, self.weights, self.pixels, self.freeze)
         if self.freeze not in FREEZE:
             raise OptionError(
                 f"freeze {self.freeze!r} is unknown (known: {', '.join(FREEZE)}){nearest(self.freeze, FREEZE)}"
@@ -136,20 +142,23 @@ def fine_tune(
     root, run = Path(folder).expanduser(), Path(run).expanduser()
     parts = _Parts(root, settings, run, max_pixels)
     chosen = {"folder": str(root.absolute()), **asdict(settings)}
+    chosen["model"] = starting.named(settings.model)
     _check_run(run, chosen, resume, overwrite)
-    preprocessing = published_preprocessing(settings.model, settings.weights)
     with random.use(random.stream(settings.seed, "head")):
-        model = NETWORKS[settings.model][0](weights=settings.weights or "DEFAULT", num_classes=len(parts.classes))
-    top = getattr(NETWORKS[settings.model][0], "top", "fc")
+        kept = run if resume else None
+        begun = starting.start(settings.model, settings.weights, settings.pixels, len(parts.classes), kept)
+    model, top, preprocessing = begun.model, begun.top, begun.preprocessing
     model.to(device).eval()
     description = {
-        "model": {"name": settings.model, "options": {"num_classes": len(parts.classes)}},
+        "model": begun.notes,
         "input": preprocessing.as_dict(),
         "classes": parts.classes,
         "data": {"name": "transfer", "root": str(root.absolute())},
     }
     console = reporter(log)
-    features = _Features(model, top, preprocessing, settings, workers, console)
+    if begun.told:
+        console.line(begun.told)
+    features = _Features(model, top, preprocessing, settings, workers, console, begun.digest)
     if told := passed_over([parts.train, parts.val, parts.test]):
         console.line(f"note: {told}")
     check_images([parts.train, parts.val, parts.test], console, features.has)
@@ -158,6 +167,8 @@ def fine_tune(
         if overwrite:
             _clear(run)
         _keep_settings(run, chosen)
+    if begun.body is not None:
+        keep(begun.body, run)
     options: dict[str, Any] = {"workers": 0, "log": console, "resume": "auto" if resume else False}
     last = model.get_submodule(top)
     head = _head(last, train_set, val_set, settings, run, options)
@@ -250,11 +261,18 @@ class _Features:
     """The numbers before the last layer, computed once for each image and view, and kept in the cache folder."""
 
     def __init__(
-        self, model: Any, top: str, preprocessing: Any, settings: TransferSettings, workers: int, console: Any
+        self,
+        model: Any,
+        top: str,
+        preprocessing: Any,
+        settings: TransferSettings,
+        workers: int,
+        console: Any,
+        digest: str | None,
     ) -> None:
         self.model, self.top, self.preprocessing, self.settings = model, top, preprocessing, settings
         self.workers, self.console = workers, console
-        self.weights_digest = weights_digest(model, without=top)
+        self.weights_digest = digest or weights_digest(model, without=top)
         self.contents: dict[Path, bytes] = {}
 
     def of(self, dataset: Any) -> ArrayDataset:
