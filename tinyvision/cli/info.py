@@ -17,7 +17,7 @@ examples:
   tinyvision info resnet18               shapes, parameters, multiply-adds
   tinyvision info runs/digits-1          how the run was made and how it went
   tinyvision info resnet18-f37072fd.pth  the tensors in a weight file
-  tinyvision info net.onnx               the network in a file, also .keras, .h5, .tflite"""
+  tinyvision info net.onnx               the network; also .keras, .h5, .tflite"""
 
 
 def add_parser(commands: Any) -> None:
