@@ -527,6 +527,24 @@ def test_a_layer_without_the_order_of_its_arrays_is_refused(tmp_path):
         from_keras(tmp_path / "net.h5")
 
 
+def test_numbers_of_a_type_that_nothing_can_hold_are_refused(tmp_path):
+    small().save(tmp_path / "net.h5")
+    kind = h5py.h5t.IEEE_F32LE.copy()
+    kind.set_fields(31, 23, 8, 0, 23)
+    kind.set_ebias(2**20)
+    with h5py.File(tmp_path / "net.h5", "r+") as file:
+        places = []
+        file["model_weights"].visititems(
+            lambda name, found: places.append(found.name) if hasattr(found, "dtype") else None
+        )
+        for place in places:
+            space = file[place].id.get_space()
+            del file[place]
+            h5py.h5d.create(file.id, place.encode(), kind, space)
+    with pytest.raises(WeightsError, match=r"net\.h5: the array .* holds no numbers that can be read"):
+        from_keras(tmp_path / "net.h5")
+
+
 def with_description(source, target, change):
     """Copy a .keras file, with another config.json."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:

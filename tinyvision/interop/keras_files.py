@@ -224,9 +224,13 @@ class _Hdf5:
         found = self._find(path)
         if not isinstance(found, self.dataset):
             raise Refused(f"there is no array {path[:80]!r}")
-        if found.dtype.kind not in "fiu" or found.is_virtual or found.external:
-            raise Refused(f"the array {path[:80]!r} holds no numbers of this file ({found.dtype})")
-        size = int(np.prod(found.shape, dtype=object) or 0) * found.dtype.itemsize
+        try:
+            dtype = found.dtype
+        except Exception as error:  # h5py's own, for a type that no type of NumPy can hold
+            raise Refused(f"the array {path[:80]!r} holds no numbers that can be read ({str(error)[:60]})") from None
+        if dtype.kind not in "fiu" or found.is_virtual or found.external:
+            raise Refused(f"the array {path[:80]!r} holds no numbers of this file ({dtype})")
+        size = int(np.prod(found.shape, dtype=object) or 0) * dtype.itemsize
         self.left -= size
         if self.left < 0:
             raise Refused(f"the array {path[:80]!r} asks for {size:,} bytes, more than such a file can hold")

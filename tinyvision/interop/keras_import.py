@@ -7,6 +7,7 @@ exported like any other network. The file is only read: a Lambda layer, which is
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +39,8 @@ def from_keras(path: str | os.PathLike[str]) -> KerasModel:
     path = Path(path).expanduser()
     try:
         saved = read(path)
-        version = int(saved.version.partition(".")[0] or 2) if saved.version[:1].isdigit() else 2
+        major = re.match("[0-9]{1,4}", saved.version)
+        version = int(major[0]) if major else 2
         _check_layers(saved.config)
         return KerasModel(saved.config, saved.arrays, version)
     except (WeightsError, Refused) as error:
