@@ -215,7 +215,6 @@ def test_every_public_function_of_the_engine_says_what_it_does():
 LOADED_LATE = {
     ("nn/module.py", "nn/fusing.py"),  # a method of every module is made of modules
     ("data/dataset.py", "data/combined.py"),  # a + of datasets is made of datasets
-    ("check/bank/mistake.py", "check/ops.py"),  # a mistake is built into a known op, which cuts its windows as banks do
 }
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import tinyvision
 from tinyvision import check
+from tinyvision.check import runner
 from tinyvision.check.ops import spec
 from tinyvision.errors import OptionError
 
@@ -195,6 +196,47 @@ def test_state_between_calls():
     assert "one object for each layer" in report.notes[0]
 
 
+def test_a_dy_that_is_changed_in_place_hides_no_mistake():
+    def relu(factor):
+        def backward(dy, x):
+            dy[dy <= 0 if factor == 1 else x <= 0] = 0
+            dy *= factor
+            return dy
+
+        return check.op("relu", lambda x: (np.maximum(x, 0), x), backward).findings
+
+    named, written = relu(1)
+    assert (named.mistake, written.mistake) == ("relu.dx.mask_from_dy", "dy_changed")
+    written, likely = relu(3)
+    assert (written.mistake, likely.signature) == ("dy_changed", "factor:3")
+    assert "changed in place may be the cause" in likely.message
+
+    def affine(averaged):
+        def backward(dy, cache):
+            dx, dweight = dy @ cache[1], dy.T @ cache[0]
+            dy /= len(dy) if averaged else 1.5
+            return dx, dweight, dy.sum(0) if averaged else np.sort(dy.sum(0) ** 2)
+
+        return check.op("linear", lambda x, weight, bias: (x @ weight.T + bias, (x, weight)), backward).findings
+
+    assert [f.mistake for f in affine(True)] == ["linear.dbias.averaged", "dy_changed"]
+    assert "mend that first" in affine(False)[1].message
+
+
+def test_a_sum_over_calls_is_told_beside_a_dy_that_is_changed_in_place():
+    kept = {}
+
+    def backward(dy, cache):
+        x, weight = cache
+        dx, dbias = dy @ weight, dy.sum(0)
+        kept[weight.shape] = kept.get(weight.shape, 0) + dy.T @ x
+        dy *= 2
+        return dx, kept[weight.shape].copy(), dbias
+
+    found = check.op("linear", lambda x, weight, bias: (x @ weight.T + bias, (x, weight)), backward).findings
+    assert [f.mistake for f in found] == ["accumulates", "dy_changed"]
+
+
 def test_a_cache_that_is_used_up():
     forward, backward = spec("relu").functions()
     report = check.op("relu", lambda x: (forward(x)[0], [forward(x)[1]]), lambda dy, cache: backward(dy, cache.pop()))
@@ -256,6 +298,62 @@ print(seen[0].value, seen[1].cut_off, "call" in calls)
     environment = {**os.environ, "PYTHONPATH": str(Path(tinyvision.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment)
     assert done.stdout == "1 True True\n", done.stderr
+
+
+def in_a_thread(function):
+    out = []
+    thread = threading.Thread(target=lambda: out.append(function()))
+    thread.start()
+    thread.join(20)
+    return out[0]
+
+
+@pytest.mark.parametrize("where", [lambda f: f(), in_a_thread], ids=["main", "thread"])
+def test_what_counts_is_the_time_that_a_call_computes(where):
+    """A sleep of twice the limit stands for a machine that gives the thread no time; what goes on waiting is ended."""
+    waited = where(lambda: runner.call(lambda: time.sleep(0.6) or "back", [], seconds=0.3))
+    assert waited.value == "back"
+
+    def computes():
+        while True:
+            pass
+
+    began = time.process_time()
+    ended = where(lambda: runner.call(computes, [], seconds=0.3))
+    assert ended.cut_off
+    assert not ended.waited
+    assert time.process_time() - began < 1.0
+
+    def sleeps():
+        while True:
+            time.sleep(0.01)
+
+    ended = where(lambda: runner.call(sleeps, [], seconds=0.1))
+    assert ended.cut_off
+    assert ended.waited
+
+
+def test_code_that_asks_for_input_is_ended_and_told_so():
+    """In a process of its own, whose standard input stays open and says nothing."""
+    code = """
+import numpy as np
+from tinyvision import check
+print(check.op("relu", lambda x: (np.maximum(x, 0), input()), lambda dy, x: dy, time_limit=0.2))
+
+class Asks:
+    def forward(self, x):
+        return input()
+    def backward(self, dy):
+        return dy
+
+print(check.layer(Asks, "relu", time_limit=0.1).passed)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(tinyvision.__file__).parents[1])}
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                          env=environment) as process:  # fmt: skip
+        told = process.stdout.read()
+    assert "waited for 0.8 s and was cut off" in " ".join(told.split())
+    assert told.endswith("False\n")
 
 
 def test_keyboard_interrupt_passes_through():

@@ -5,10 +5,10 @@ import pytest
 
 from tinyvision import check
 
-torch = pytest.importorskip("torch")
-
 
 def relu_function(wrong=False):
+    torch = pytest.importorskip("torch")
+
     class ReLU(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x):
@@ -24,6 +24,8 @@ def relu_function(wrong=False):
 
 
 def conv_function(fault=None):
+    torch = pytest.importorskip("torch")
+
     class Conv(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x, weight, bias, stride, padding):
@@ -57,6 +59,8 @@ def test_options_reach_a_torch_function_by_place():
 
 
 def test_any_torch_function_is_checked_by_differences():
+    torch = pytest.importorskip("torch")
+
     class Cube(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x, scale):

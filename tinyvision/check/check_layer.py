@@ -55,7 +55,7 @@ def layer(
     chosen = mistakes(known.name) if bank is None else [m for m in bank if m.op == known.name]
     settings = Settings(known, False, chosen, signatures, time_limit, Place(), demands_of(supports), strict)
     reading, _ = recognise(known, Layer(make or layer, known.arguments, known.name))
-    if level(reading) < RIGHT:
+    if not reading.waited and level(reading) < RIGHT:
         recorded, _ = recognise(known, Layer(make or layer, known.arguments, known.name, recorded=True))
         reading = max(reading, recorded, key=lambda r: (level(r), _gradients_found(r)))
     forward, backward = adopt(settings, reading)

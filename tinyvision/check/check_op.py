@@ -38,7 +38,7 @@ def op(
     avgpool2d, batchnorm_train, cross_entropy, softmax, add, dropout, im2col, col2im, and sgd, an update rule
     `forward(weight, grad, velocity, lr, momentum, weight_decay) -> (weight, velocity)` that is followed over several
     steps. `pairs=False` passes stride, padding and kernel_size as integers. `bank` replaces the bank of known mistakes,
-    `signatures=False` switches the op-independent diagnosis off. Each call may take `time_limit` seconds. The functions
+    `signatures=False` switches the op-independent diagnosis off. Each call may compute `time_limit` s. The functions
     get their arrays on `device`; what they return is compared on the CPU.
 
     Functions of another form are read as they are: CS231n's `conv_param`, NHWC, weights (I, O), a loss that returns

@@ -88,10 +88,14 @@ class Examination:
             self.report.printed = call.printed
         if call.cut_off:
             self.dead.add(who)
+            how = f"did not come back within {self.seconds:g} s and was cut off: an endless loop?"
+            if call.waited:
+                seconds = runner.PATIENCE * self.seconds
+                how = f"waited for {seconds:g} s and was cut off: does it sleep, or ask for input?"
             self.find(
                 "endless",
                 who,
-                f"{who} did not come back within {self.seconds:g} s and was cut off: an endless loop?",
+                f"{who} {how}",
                 function,
                 call,
                 mistake="endless_loop",
@@ -376,7 +380,7 @@ class Examination:
                     runner.described(self.error),
                 )
             return
-        purity = {"dy_changed", "input_changed", "output_changed"}
+        purity = {"input_changed", "output_changed"}  # each call gets a dy of its own: its change excuses nothing
         touched = any(f.kind in purity for f in self.report.findings)
         for k, name in enumerate(self.names):
             a, b = first[k], second[k]

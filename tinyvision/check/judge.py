@@ -264,10 +264,11 @@ def _add(report, exam, settings, name, evidences, function):
         f.kind in IMPURE and f.file == runner.location(function)[0] for f in report.findings
     )
     when = conditions.right_when(exam, settings.spec, settings.pairs, evidences[0].position)
-    bank, signatures = (() if consequence else settings.bank), settings.signatures and not consequence
-    found = diagnose(name, evidences, bank, signatures, when)
-    if consequence:
+    found = diagnose(name, evidences, settings.bank, settings.signatures, when)
+    if consequence and found.certainty == "unknown":
         found = replace(found, message="It differs, perhaps because of what is changed in place: mend that first.")
+    elif consequence and found.certainty != "exact":
+        found = replace(found, message=f"{found.message} What is changed in place may be the cause.")
     if found.certainty != "exact" and _only_raised(report, evidences, name):
         return
     failed = [e for e in evidences if e.shaped and e.failed]
@@ -401,7 +402,11 @@ def _compare_upstream(report, exam, probe, words, grads, truth, right):
 
 
 def _tidy(report):
-    """Anything found about backward as a whole leaves no gradient standing as ok without saying so."""
+    """Anything found about backward as a whole leaves no gradient standing as ok without saying so.
+
+    A mistake that is sure comes before what was changed in place beside it."""
+    if any(f.certainty == "exact" and f.kind not in IMPURE for f in report.findings):
+        report.findings.sort(key=lambda f: f.kind in IMPURE)
     for finding in report.findings:
         if finding.argument in ("forward", "backward") and finding.kind not in ("pairs_not_accepted", "unread"):
             report.status[finding.argument] = "wrong"

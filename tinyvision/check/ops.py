@@ -8,10 +8,9 @@ import numpy as np
 
 from ..errors import OptionError
 from . import inputs_of, reference, symbols
-from .bank.unfold import columns, windows
-from .bank.windows import fold, unfold
 from .inputs_of import PAIRED
 from .probes import Probe, upstream
+from .windows import columns, fold, unfold, windows
 
 
 @dataclass(frozen=True)

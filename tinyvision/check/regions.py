@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from . import reference
-from .bank.windows import overlap_count, touches_border, unfold
 from .probes import Probe
+from .windows import overlap_count, touches_border, unfold
 
 
 def predicates(op: str | None, probe: Probe, argument: str) -> Any:

@@ -1,6 +1,9 @@
 """Calling other people's functions safely: time limit, captured output, exceptions, and what they changed.
 
-A call is cut off by `signal.setitimer` when the checker runs in the main thread, and otherwise by a watchdog thread
+A call may compute for so many seconds: what counts is the CPU time of its thread, so that a busy machine calls nothing
+endless, and a limit of `PATIENCE` times as much on the clock ends what sleeps or waits for input.
+
+It is cut off by `signal.setitimer` when the checker runs in the main thread, and otherwise by a watchdog thread
 that raises inside the caller (`PyThreadState_SetAsyncExc`). Both interrupt Python code between two bytecodes: a loop
 written in Python is always stopped, a single call into compiled code is stopped only when it returns.
 """
@@ -12,6 +15,7 @@ import inspect
 import io
 import signal
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -23,7 +27,9 @@ import numpy as np
 from ..device import to_numpy
 from .place import Place, is_array
 
-TIME_LIMIT = 10.0  # seconds one call may take; the probes are small enough for seven nested Python loops
+TIME_LIMIT = 10.0  # seconds one call may compute; the probes are small enough for seven nested Python loops
+PATIENCE = 4  # times that limit, on the clock, one call may take
+_AGAIN = 0.05  # seconds after which a cut that was swallowed is made again
 
 
 class _CutOff(BaseException):
@@ -37,6 +43,7 @@ class Call:
     value: object = None
     error: BaseException | None = None
     cut_off: bool = False
+    waited: bool = False  # it was cut off while it computed little: it slept, or waited for something
     file: str | None = None
     line: int | None = None
     printed: str = ""
@@ -48,26 +55,56 @@ class Call:
         return self.error is None and not self.cut_off
 
 
+class Spent:
+    """What a thread has spent since this was made: seconds of CPU by `clock`, and seconds on the wall."""
+
+    def __init__(self, seconds: float, clock: Any) -> None:
+        self.seconds, self._clock = seconds, clock
+        self._cpu, self._wall = clock(), time.monotonic()
+
+    @property
+    def left(self) -> float:
+        """The least number of seconds after which a limit can be reached; 0 or less when one is."""
+        wall = time.monotonic() - self._wall
+        return min(self.seconds - (self._clock() - self._cpu), PATIENCE * self.seconds - wall)
+
+    @property
+    def little(self) -> bool:
+        """True if hardly any of it was CPU."""
+        return self._clock() - self._cpu < self.seconds / PATIENCE
+
+
+def _cpu_clock():
+    """A function for the CPU seconds of this thread that another may call; the clock on the wall where none can."""
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return time.monotonic
+    clock = time.pthread_getcpuclockid(threading.get_ident())
+    return lambda: time.clock_gettime(clock)
+
+
 @contextlib.contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise inside the block after `seconds`, and again every 50 ms in case the first one was swallowed."""
+def time_limit(seconds: float) -> Iterator[Spent]:
+    """Raise inside the block after `seconds` of CPU or `PATIENCE` times as many on the clock, and again every 50 ms
+    in case the first one was swallowed."""
     if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
-        with _alarm(seconds):
-            yield
+        with _alarm(Spent(seconds, time.thread_time)) as spent:
+            yield spent
     else:
-        with _watchdog(seconds):
-            yield
+        with _watchdog(Spent(seconds, _cpu_clock())) as spent:
+            yield spent
 
 
 @contextlib.contextmanager
-def _alarm(seconds):
+def _alarm(spent):
     def ring(signum, frame):
-        raise _CutOff
+        signal.setitimer(signal.ITIMER_REAL, max(spent.left, _AGAIN))
+        if spent.left <= 0:
+            raise _CutOff
 
     previous = signal.signal(signal.SIGALRM, ring)
-    left = signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
+    left = signal.setitimer(signal.ITIMER_REAL, spent.seconds)
     try:
-        yield
+        yield spent
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
@@ -76,20 +113,20 @@ def _alarm(seconds):
 
 
 @contextlib.contextmanager
-def _watchdog(seconds):
+def _watchdog(spent):
     caller, done, gate = threading.get_ident(), threading.Event(), threading.Lock()
 
     def watch():
-        pause = seconds
+        pause = spent.seconds
         while not done.wait(pause):
             with gate:
-                if not done.is_set():
+                if not done.is_set() and spent.left <= 0:
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(caller), ctypes.py_object(_CutOff))
-            pause = 0.05
+                pause = max(spent.left, _AGAIN)
 
     threading.Thread(target=watch, daemon=True).start()
     try:
-        yield
+        yield spent
     finally:
         # An exception that was sent but has not arrived must not escape into the checker. It is waited for, and not
         # taken back: taking back leaves CPython 3.11's evaluation loop looking for it, in every thread and for good,
@@ -127,12 +164,12 @@ def call(
             np.errstate(all="ignore"),
         ):
             warnings.simplefilter("ignore")
-            with time_limit(seconds), at.running() if at else contextlib.nullcontext():
+            with time_limit(seconds) as spent, at.running() if at else contextlib.nullcontext():
                 result.value = function(*arrays, **(options or {}))
     except KeyboardInterrupt:
         raise
     except _CutOff as cut:
-        result.cut_off = True
+        result.cut_off, result.waited = True, spent.little
         result.file, result.line = innermost(cut, function)
     except BaseException as error:  # a learner's exit() or RecursionError is a finding, not our end
         result.error = error

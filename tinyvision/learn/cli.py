@@ -325,6 +325,7 @@ def _check_all(args):
 
 def _gradcheck(args):
     from ..check.ops import spec
+    from ..check.runner import PATIENCE
     from ..device import device, require_cuda
     from . import show
     from .attempt import as_json, understood
@@ -342,7 +343,7 @@ def _gradcheck(args):
     request = {"task": "gradcheck", "file": path, "function": function, "forward": args.forward, "op": op,
                "device": str(where), "limit": limit, "html": html, "make": args.make, "supports": args.supports,
                "strict": args.strict}  # fmt: skip
-    answer = understood(ask(request, 3 * limit + 60), op, file)
+    answer = understood(ask(request, 3 * PATIENCE * limit + 60), op, file)
     if args.json:
         print(as_json(answer, file=file, function=function))
     else:

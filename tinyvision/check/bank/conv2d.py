@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from ..windows import GATHER_FAULTS, unfold
 from .mistake import Bank
-from .windows import GATHER_FAULTS, unfold
 
 bank = Bank("conv2d")
 BANKS = [bank]

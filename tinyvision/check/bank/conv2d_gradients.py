@@ -3,9 +3,9 @@
 import numpy as np
 
 from ..reference import conv2d, conv2d_backward
+from ..windows import FOLD_FAULTS, GATHER_FAULTS, fold, unfold
 from .conv2d import columns_khkwc
 from .mistake import Bank
-from .windows import FOLD_FAULTS, GATHER_FAULTS, fold, unfold
 
 bank = Bank("conv2d")
 BANKS = [bank]

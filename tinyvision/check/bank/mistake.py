@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..ops import spec
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -26,8 +28,6 @@ class Mistake:
         """A fresh (forward, backward) in the ops' convention, with this mistake and no other."""
         if self.pair is not None:
             return self.pair()
-        from ..ops import spec  # the known ops cut their windows with this room's `windows`: asked when one is built
-
         return spec(self.op).functions(self)
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from ..reference import maxpool2d_backward, pair
+from ..windows import FOLD_FAULTS, GATHER_FAULTS, fold, overlap_count, unfold, winners_of_the_image
 from .mistake import Bank
-from .windows import FOLD_FAULTS, GATHER_FAULTS, fold, overlap_count, unfold, winners_of_the_image
 
 maximum, average = Bank("maxpool2d"), Bank("avgpool2d")
 BANKS = [maximum, average]

@@ -1,29 +1,12 @@
 """Mistakes in im2col and col2im."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 
-from ..reference import out_size, pair
+from ..windows import FOLD_FAULTS, GATHER_FAULTS, columns, fold, overlap_count, unfold, windows
 from .mistake import Bank
-from .windows import FOLD_FAULTS, GATHER_FAULTS, fold, overlap_count, unfold
 
 im2col, col2im = Bank("im2col"), Bank("col2im")
 BANKS = [im2col, col2im]
-
-
-def columns(view: np.ndarray) -> np.ndarray:
-    """Windows (N, C, OH, OW, KH, KW) as the rows (N·OH·OW, C·KH·KW)."""
-    n, c, oh, ow, kh, kw = view.shape
-    return view.transpose(0, 2, 3, 1, 4, 5).reshape(n * oh * ow, c * kh * kw)
-
-
-def windows(cols: np.ndarray, shape: Sequence[int], o: Any) -> Any:
-    """Rows (N·OH·OW, C·KH·KW) as windows (N, C, OH, OW, KH, KW)."""
-    kernel = pair(o["kernel_size"])
-    oh, ow = out_size(shape, kernel, o["stride"], o["padding"])
-    return cols.reshape(shape[0], oh, ow, shape[1], *kernel).transpose(0, 3, 1, 2, 4, 5)
 
 
 def _view(x, o, fault=None, value=0.0):

@@ -38,6 +38,7 @@ class Reading:
     reordered: bool = False
     without: tuple = ()  # parameters that the code does not have
     raised: Any = None  # what forward raised when it was called so
+    waited: bool = False  # forward was cut off while it slept or waited, which it does however it is called
 
     def layout(self, role: str) -> lay.Layout:
         """The layout of an argument, or of "y"."""

@@ -37,7 +37,7 @@ OWN_KERNEL = (3, 5, 2, 1)
 
 def recognise(known: Spec, driver: Any, seconds: float = SECONDS) -> tuple[Reading, bool]:
     """(the reading that makes a right forward, True), or (the likeliest that runs, False)."""
-    end = time.process_time() + seconds
+    end, latest = time.process_time() + seconds, time.monotonic() + runner.PATIENCE * seconds
     if known.name == "dropout" and not any("mask" in (*p.roles.values(), *p.spread) for p in driver.asks):
         return _drawn(known, driver)
     best: Any = None
@@ -60,7 +60,7 @@ def recognise(known: Spec, driver: Any, seconds: float = SECONDS) -> tuple[Readi
             best, error = candidate, found
         elif found is None and _telling(candidate.raised) > told:
             usual, told = candidate, _telling(candidate.raised)
-        if time.process_time() > end:
+        if candidate.waited or time.process_time() > end or time.monotonic() > latest:
             break
     return (_settled(right), True) if right else (best or usual, False)
 
@@ -152,7 +152,7 @@ def _error(reading):
     probes = _plain(reading)
     for probe in probes[:2] + probes[3:4] * (reading.fixed.get("padding") in ("same", "half")):  # one has a 2x2 window
         call = runner.call(reading.forward, [np.array(i) for i in probe.inputs], probe.options, seconds=2.0)
-        reading.raised = call.error
+        reading.raised, reading.waited = call.error, call.waited
         if not call.ok:
             return None
         y = fetched(call.value[0])

@@ -1,13 +1,28 @@
 """Cutting windows out of an image and adding them back, right and wrong: shared by convolution, pools and im2col.
 
-`unfold` gives windows (N, C, OH, OW, KH, KW); `fold` is its adjoint. `fault` names one way to get it wrong.
+`unfold` gives windows (N, C, OH, OW, KH, KW); `fold` is its adjoint. `fault` names one way to get it wrong. `columns`
+lays windows out as rows, `windows` takes such rows for what they are.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..reference import out_size, padded, pair
+from .reference import out_size, padded, pair
+
+
+def columns(view: np.ndarray) -> np.ndarray:
+    """Windows (N, C, OH, OW, KH, KW) as the rows (N·OH·OW, C·KH·KW)."""
+    n, c, oh, ow, kh, kw = view.shape
+    return view.transpose(0, 2, 3, 1, 4, 5).reshape(n * oh * ow, c * kh * kw)
+
+
+def windows(cols: np.ndarray, shape: Sequence[int], o: Any) -> Any:
+    """Rows (N·OH·OW, C·KH·KW) as windows (N, C, OH, OW, KH, KW)."""
+    kernel = pair(o["kernel_size"])
+    oh, ow = out_size(shape, kernel, o["stride"], o["padding"])
+    return cols.reshape(shape[0], oh, ow, shape[1], *kernel).transpose(0, 3, 1, 2, 4, 5)
 
 
 def _plan(x_shape, kernel, stride, padding, fault):
