@@ -125,9 +125,40 @@ def test_what_cannot_be_called_is_not_called_wrong(project):
         """
     )
     code, told = gradcheck(folder, "layers.py:Layer", "relu")
-    assert code == 1
-    assert "could not find out how to call it" in told
+    assert code == 3
+    assert "could not be driven: there was nothing to hand over as context_of_the_author" in told
     assert "forward WRONG" not in told
+
+
+RAISING = """
+class Layer:
+    def __init__(self, n_in, n_out):
+        self.W = np.ones((n_in, n_out))
+
+    def forward(self, x):
+        return {}
+
+    def backward(self, dy):
+        return dy
+"""
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "says"),
+    [
+        ("self.of_the_network.scale * x", 3, "could not be driven: forward raised AttributeError"),
+        ("x.dot(self.W)[10_000]", 3, "could not be driven: forward raised IndexError"),
+        ("x.dot(W)", 1, "forward raised NameError"),
+    ],
+)
+def test_a_layer_that_raises_however_it_is_called_is_told_apart_from_a_wrong_one(project, raised, code, says):
+    folder = project(layers="import numpy as np\n" + RAISING.format(raised))
+    ended, told = gradcheck(folder, "layers.py:Layer", "linear")
+    assert ended == code, told
+    assert says in told
+    assert ("forward WRONG" in told) == (code == 1)
+    assert ("--make" in told) == (code == 3)
+    assert "layers.py:8" in told
 
 
 def test_a_package_in_a_folder_that_is_none_and_with_a_file_of_its_own_name(project):

@@ -35,8 +35,8 @@ DY_CHANGED = (
     "paths get the same array. A copy is safe."
 )
 UNREAD = (
-    "I could not find out how to call it: {}. That says nothing about the code. make= (--make) says how it is built, "
-    "as in 'Conv(in_channels, out_channels, 3)', and supports= (--supports) what it takes."
+    "could not be driven: {}. If it runs in its own program, say how: make= (--make) says how it is built, as in "
+    "'Conv(in_channels, out_channels, 3)', and supports= (--supports) what it takes."
 )
 TOO_LARGE = 1000  # an answer this many times larger than it must be is not compared, only its shape is told
 
@@ -150,7 +150,7 @@ class Examination:
             )
         options = "".join(f", {k}={v}" for k, v in probe.options.items())
         if isinstance(call.error, Unmet):
-            self.find("unread", who, UNREAD.format(call.error), self.forward_function, call)
+            self.find("unread", who, UNREAD.format(call.error), self.forward_function, call, certainty="exact")
             return
         if isinstance(call.error, NotImplementedError):
             self.find("unwritten", who, f"{who} is not written yet: it raises NotImplementedError.",

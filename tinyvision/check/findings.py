@@ -120,6 +120,11 @@ class Outcome:
         return not self.findings and all(s in ("ok", "ours", "skipped", "half") for s in self.status.values())
 
     @property
+    def driven(self) -> bool:
+        """False if all that was found is that the code could not be called, which says nothing of what it computes."""
+        return not self.findings or any(f.kind != "unread" for f in self.findings)
+
+    @property
     def shared(self) -> str:
         """One sentence for findings that say the same of several arguments; "" where none do."""
         said: dict[str, list[str]] = {}
@@ -140,6 +145,7 @@ class Outcome:
             "subject": self.subject,
             "device": self.device,
             "passed": self.passed,
+            "driven": self.driven,
             "status": dict(self.status),
             "findings": [f.as_dict() for f in self.findings],
             "notes": list(self.notes),

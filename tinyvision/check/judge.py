@@ -11,11 +11,11 @@ from .asked import beyond, call_fits, needs_integers
 from .describe import described
 from .diagnose import diagnose
 from .evidence import observed
-from .examine import Examination
+from .examine import UNREAD, Examination
 from .ops import Spec
 from .order import other_order
 from .place import Place, fetched
-from .reading import Reading
+from .reading import Layer, Reading
 from .regions import predicates
 from .report import Report
 from .small_constants import guarded
@@ -23,6 +23,8 @@ from .supports import DEMANDS, tamed, told
 from .verdict import compare, holds_float32, where
 
 UNFIT = ("wrong_dtype", "wrong_device", "not_an_array", "missing", "too_large")
+# What a layer raises that has a mistake of its own, however it is called.
+ITS_OWN = ("NameError", "UnboundLocalError", "SystemExit", "RecursionError", "ZeroDivisionError")
 IMPURE = ("dy_changed", "input_changed", "output_changed", "cache_changed")
 
 
@@ -88,6 +90,7 @@ def examine(
     probes = known.probes(settings.pairs)
     report.probes = len(probes)
     seen = [_observe(exam, probe) for probe in probes]
+    _undriven(report, settings, seen)
     _where_it_runs(report, exam, settings, seen)
     if judged[0]:
         _judge_output(report, exam, settings, probes, seen)
@@ -136,6 +139,17 @@ def _observe(exam, probe):
     if not exam.stateful:
         seen.kept = (cache, inputs, raw)
     return seen
+
+
+def _undriven(report, settings, seen):
+    """A layer that raised in every call may have been called as it is not meant to be: that is told as no mistake."""
+    raised = [f for f in report.findings if f.kind == "exception" and f.argument == "forward"]
+    if settings.strict or not (settings.reading and isinstance(settings.reading.driver, Layer)):
+        return
+    own = raised and any(f" raised {name}" in raised[0].message for name in ITS_OWN)
+    if raised and not own and all(s.y is None for s in seen):
+        said = replace(raised[0], message=UNREAD.format(raised[0].message), mistake="undriven", kind="unread")
+        report.findings[:] = [said if f is raised[0] else f for f in report.findings]
 
 
 def _where_it_runs(report, exam, settings, seen):

@@ -12,6 +12,8 @@ from typing import Any
 from ..errors import OptionError
 from .class_cli import add_class_parsers
 
+UNDRIVEN = 3  # the exit code of gradcheck for a layer that it could not call
+
 _LEARN_EPILOG = """\
 start here:
   tinyvision learn init                copy the exercises into a folder of your own
@@ -28,7 +30,7 @@ example:
 forward(*arrays, **options) -> (y, cache) and backward(dy, cache) -> gradients in input order.
 Without --forward, tinyvision's own forward makes the cache.
 The file is run, as by python, in a process of its own with a time limit.
-Exit codes: 0 passed, 1 something was found, 2 an error."""
+Exit codes: 0 passed, 1 something was found, 2 an error, 3 a layer that could not be driven."""
 
 
 def add_parsers(commands: Any) -> None:
@@ -350,4 +352,6 @@ def _gradcheck(args):
         print(answer["colour" if show.in_colour() else "text"])
         if html:
             print(f"\n   The picture is in {html}.")
+    if not answer.get("driven", True):
+        return UNDRIVEN
     return 0 if answer["passed"] else 1
