@@ -205,3 +205,36 @@ def test_one_of_several_is_spoken_of_as_one():
     rng = np.random.default_rng(0)
     report = check.gradients(forward, backward, (rng.standard_normal((3, 4)), rng.standard_normal((4, 5))))
     assert "its first entry of axis 0" in report.findings[0].message, str(report)
+
+
+def conv_that_spreads_dy(down, across):
+    """A backward by way of dy with zeros between its numbers, `down` and `across` saying on which axes."""
+    from tinyvision.check.reference import conv2d, pair
+
+    def forward(x, weight, bias, stride, padding):
+        return conv2d(x, weight, bias, stride, padding), (x, weight, pair(stride), pair(padding))
+
+    def backward(dy, cache):
+        x, weight, (sh, sw), (ph, pw) = cache
+        xp = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
+        (oh, ow), (kh, kw) = dy.shape[2:], weight.shape[2:]
+        h, w = xp.shape[2] - kh + 1, xp.shape[3] - kw + 1
+        spread = np.zeros((*dy.shape[:2], h, w))
+        sh, sw = sh if down else 1, sw if across else 1
+        spread[:, :, : sh * oh : sh, : sw * ow : sw] = dy
+        dxp, dweight = np.zeros_like(xp), np.zeros_like(weight)
+        for i, j in np.ndindex(kh, kw):
+            dxp[:, :, i : i + h, j : j + w] += np.einsum("nohw,oc->nchw", spread, weight[:, :, i, j])
+            dweight[:, :, i, j] = np.einsum("nohw,nchw->oc", spread, xp[:, :, i : i + h, j : j + w])
+        return dxp[:, :, ph : ph + x.shape[2], pw : pw + x.shape[3]], dweight, dy.sum((0, 2, 3))
+
+    return forward, backward
+
+
+def test_dy_that_is_spread_by_the_stride_on_one_axis_only():
+    assert check.op("conv2d", *conv_that_spreads_dy(True, True)).passed
+    for axes, missing in (((False, True), "height"), ((True, False), "width")):
+        report = check.op("conv2d", *conv_that_spreads_dy(*axes))
+        assert {f.mistake for f in report.findings} == {
+            f"conv2d.{argument}.stride_ignored_in_{missing}" for argument in ("dx", "dweight")
+        }

@@ -51,6 +51,7 @@ def test_a_file_is_read_as_part_of_its_project(project, line, package):
 
 
 def test_what_a_package_lacks_is_said(project):
+    """What is asked for would have come from the line that did not run: that is told, and not that it is missing."""
     folder = project(nn__layers="from nn.missing import Layer\n")
     code, told = gradcheck(folder, "nn/layers.py:ReLU", "relu")
     assert code == 1

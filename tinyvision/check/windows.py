@@ -54,6 +54,8 @@ def _plan(x_shape, kernel, stride, padding, fault):
 
 GATHER_FAULTS = {
     "stride_ignored": "You moved the window by 1 instead of by the stride.",
+    "stride_ignored_in_height": "You moved the window down by 1 instead of by the stride; across you did it right.",
+    "stride_ignored_in_width": "You moved the window across by 1 instead of by the stride; down you did it right.",
     "stride_in_window": "You multiplied the place inside of the window by the stride; the stride belongs to where the "
     "window begins.",
     "stride_swapped": "You used the vertical stride for the columns and the horizontal one for the rows.",
@@ -83,8 +85,7 @@ def unfold(x: np.ndarray, kernel: Any, stride: Any, padding: Any, fault: str | N
     top, left = 0, 0
     if fault == "from_the_end":
         top, left = xp.shape[2] - ((oh - 1) * sh + kh), xp.shape[3] - ((ow - 1) * sw + kw)
-    if fault == "stride_ignored":
-        sh = sw = 1
+    sh, sw = _ignored(sh, sw, fault)
     out = np.empty((*x.shape[:2], oh, ow, kh, kw))
     if fault == "stride_in_window":
         rows = (np.arange(oh)[:, None] + sh * np.arange(kh))[:, None, :, None]
@@ -96,9 +97,19 @@ def unfold(x: np.ndarray, kernel: Any, stride: Any, padding: Any, fault: str | N
     return out
 
 
+def _ignored(sh, sw, fault):
+    """The strides, 1 where the fault does without."""
+    down, across = fault == "stride_ignored_in_height", fault == "stride_ignored_in_width"
+    return (1 if down or fault == "stride_ignored" else sh), (1 if across or fault == "stride_ignored" else sw)
+
+
 FOLD_FAULTS = {
     "assigned": "You wrote = where windows overlap: each pixel keeps only its last window. Use += to add them up.",
     "stride_ignored": "You moved the window by 1 instead of by the stride when you put the gradient back.",
+    "stride_ignored_in_height": "You spread the gradient by the stride across, but not down: there the window moved by "
+    "1 when you put it back.",
+    "stride_ignored_in_width": "You spread the gradient by the stride down, but not across: there the window moved by "
+    "1 when you put it back.",
     "stride_swapped": "You used the vertical stride for the columns and the horizontal one for the rows when you put "
     "the gradient back.",
     "cropped_at_zero": "You cropped the padded gradient at [:H, :W]; the image starts at [pad_h, pad_w] inside it.",
@@ -124,8 +135,7 @@ def fold(shares: Any, x_shape: Any, stride: Any, padding: Any, fault: str | None
     if fault == "kernel_transposed":
         shares = shares.swapaxes(4, 5)
         kh, kw = kw, kh
-    if fault == "stride_ignored":
-        sh = sw = 1
+    sh, sw = _ignored(sh, sw, fault)
     if fault == "stride_swapped":
         sh, sw = sw, sh
     shape = (x_shape[0], x_shape[1], x_shape[2] + 2 * ph, x_shape[3] + 2 * pw)

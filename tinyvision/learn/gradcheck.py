@@ -30,7 +30,13 @@ def examine(request: dict[str, Any]) -> Any:
     read(path, "gradcheck")
     if path.suffix != ".py":
         raise OptionError(f"gradcheck: {path} is no Python file; give FILE.py:FUNCTION or FILE.py:CLASS")
-    module, report = load(path, path.stem, max(LOAD_LIMIT, request["limit"]), whole=False)
+    limit = max(LOAD_LIMIT, request["limit"])
+    module, report = load(path, path.stem, limit, whole=False)
+    named = (request["function"] or request["forward"]).partition(".")[0]
+    if report is None and left_out(module) and not hasattr(module, named):
+        _, report = load(
+            path, path.stem, limit
+        )  # what is asked for would have come from what did not run: that is told
     if report is not None:
         report.subject = request["op"]
         return report
