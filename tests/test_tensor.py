@@ -151,7 +151,7 @@ UNARY = [
 def apply(name, x):
     """One step of a program, spelled alike in both libraries."""
     return {
-        "exp": lambda: (x * 0.1).exp(),
+        "exp": lambda: (x * x * -0.1).exp(),  # at most 1, whatever came before
         "tanh": x.tanh,
         "sigmoid": x.sigmoid,
         "relu": x.relu,
