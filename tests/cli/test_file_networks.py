@@ -11,7 +11,7 @@ import tinyvision as tv
 from tinyvision import explain, models, train
 from tinyvision.cli import main
 from tinyvision.interop import export
-from tinyvision.train.file_networks import file_network
+from tinyvision.train.file_networks import file_network, picture_preprocessing
 from tinyvision.train.preprocessing import Preprocessing
 
 onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
@@ -127,6 +127,12 @@ def test_pixels_that_make_no_sense_are_refused(silent, pixels, message, capsys):
     status = main(["predict", str(folder / "x.png"), "--model", str(folder / "silent.onnx"), "--pixels", pixels])
     assert status == (2 if message else 0)
     assert message is None or re.search(message, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("side", [0, -1, 1.5, 10**9, [1], "4", True])
+def test_a_file_s_sides_are_those_of_a_picture(side):
+    with pytest.raises(tv.errors.OptionError, match=r"net.h5: its input .* is no picture of at most"):
+        picture_preprocessing((3, side, 4), "net.h5", "unit")
 
 
 def test_pixels_are_for_files_that_do_not_say_them(network, silent, tmp_path, capsys):

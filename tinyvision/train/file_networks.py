@@ -93,6 +93,8 @@ def picture_preprocessing(shape: tuple[Any, ...], path: str, pixels: str) -> Pre
         raise OptionError(f"--pixels {pixels}: behind the colon stands the side of the pictures, {kind}:224")
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise OptionError(f"{path}: its input {shape} is no picture (channels, height, width) of 1 or 3 channels")
+    if any(n is not None and (type(n) is not int or not 0 < n <= LARGEST_SIDE) for n in shape[1:]):
+        raise OptionError(f"{path}: its input {str(shape)[:60]} is no picture of at most {LARGEST_SIDE} pixels a side")
     asked = (int(side),) * 2 if side else None
     if None in shape[1:] and asked is None:
         raise OptionError(f"{path}: the file leaves the size of its pictures open; say it: --pixels {kind}:224")
