@@ -44,7 +44,7 @@ def quick():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tinyvision.train.loop._Training.draw", lambda self: None)
-        patch.setattr(generation_room, "_EPOCH", 0)
+        patch.setattr(generation_room, "_EPOCH", 900)
         patch.setattr(generation_room, "_parts", few)
         settings = {"epochs": 2, "batch_size": 8, "optimizer": "adamw", "lr": 0.004}
         patch.setitem(tasks.room("generation").settings, "digits", settings)
@@ -147,7 +147,7 @@ class Twin(torch.nn.Module):
         super().__init__()
         nn, told, channels = torch.nn, 3 * width, [width, *[3 * width] * depth]
         self.time = nn.Sequential(nn.Linear(width, told), nn.SiLU(), nn.Linear(told, told))
-        self.classes = nn.Embedding(classes, told)
+        self.classes = nn.Embedding(classes + 1, told)  # the last says no class
         self.first, self.last = nn.Conv2d(2, width, 3, padding=1), nn.Conv2d(width, 2, 3, padding=1)
         pairs = list(zip([width, *channels], channels, strict=False))
         self.down = nn.ModuleList([TwinBlock(a, b, told) for a, b in pairs])
@@ -206,6 +206,32 @@ def test_the_denoiser_and_its_gradients_are_pytorchs(depth):
     assert grads.keys() == weights.keys()
     for name, p in ours.named_parameters():
         np.testing.assert_allclose(p.grad.numpy(), grads[name].grad.numpy(), atol=1e-9, err_msg=name)
+
+
+def test_guidance_draws_away_from_what_is_made_of_no_class():
+    rng = np.random.default_rng(3)
+    model = Diffusion(width=8).eval()
+    for buffer in model.average.buffers():
+        buffer.array[...] = rng.normal(0, 0.3, buffer.shape)
+    x, times, labels = tv.tensor(rng.normal(size=(3, 1, 8, 8)).astype(np.float32)), np.array([5, 60, 150]), [7, 0, 3]
+    with tv.no_grad():
+        told, untold = (model(x, times, tv.tensor(names)).numpy() for names in (labels, [10, 10, 10]))
+        assert np.abs(told - untold).max() > 0.01
+        for guidance in (0, 1, 1.5, 3.0):
+            found = model.guided(x, times, tv.tensor(labels), guidance).numpy()
+            np.testing.assert_allclose(found, untold + guidance * (told - untold), atol=1e-5)
+
+
+def test_of_some_pictures_training_does_not_say_the_class():
+    model, said = Diffusion(width=8).train(), []
+    forward = model.forward
+    model.forward = lambda x, times, labels: said.append(labels.numpy()) or forward(x, times, labels)
+    x, labels = tv.tensor(np.zeros((400, 1, 8, 8), np.float32)), np.arange(400) % 10
+    with random.use(random.stream(4)), tv.no_grad():
+        Generation().outputs(model, x, tv.tensor(labels))
+    kept = said[0] == labels
+    assert set(said[0][~kept]) == {10}
+    assert 0.05 < (~kept).mean() < 0.15  # a tenth, give or take more than three standard deviations
 
 
 def test_a_denoiser_says_what_it_cannot_be_given():
@@ -311,9 +337,10 @@ def test_copies_are_told_from_pictures_that_are_new():
 
 def test_a_short_training_brings_pictures_nearer(trained):
     result, folder = trained
-    first, last = (row["val_frechet_distance"] for row in (result["history"][0], result["history"][-1]))
+    first, last = (row["val_loss"] for row in (result["history"][0], result["history"][-1]))
     assert last < first
-    assert result["best_epoch"] == 2
+    distances = [row["val_frechet_distance"] for row in result["history"]]
+    assert result["best_epoch"] == 1 + int(np.argmin(distances))
     assert result["frechet_distance_of_training_pictures"] < result["test_frechet_distance"]
     assert result["test_frechet_distance"] < result["frechet_distance_of_noise"]
     assert 0.1 < result["recognised"] < result["real_recognised"] < 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import OptionError
 from ..printable import printable
-from .parser import add_debug, add_device, use_device, whole
+from .parser import add_debug, add_device, number, use_device, whole
 from .terminal import answer, answer_json, note
 
 _EPILOG = """\
@@ -47,6 +47,9 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--count", type=whole(1), default=16, metavar="N", help=f"pictures, up to {_MOST} (default: 16)")
     p.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of the noise (default: 0)")
     p.add_argument("--steps", type=whole(1), metavar="N", help="from noise to picture (default: 25)")
+    p.add_argument(
+        "--guidance", type=number, metavar="X", help="how clearly the class shows; 1: as learned (default: 1.5)"
+    )
     p.add_argument("--save", metavar="FILE.png", help="the sheet (default: generated.png); the .gif lies beside it")
     p.add_argument("--overwrite", action="store_true", help="replace these files if they are there")
     p.add_argument("--json", action="store_true", help="print JSON")
@@ -58,7 +61,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make them."""
     from ..formats.files import atomic_write
-    from ..tasks.generation.network import STEPS
+    from ..tasks.generation.network import GUIDANCE, STEPS
 
     where = use_device(args)
     if args.count > _MOST:
@@ -72,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
         note(f"with {generator.origin}")
     labels = [generator.label_of(name) for name in args.classes or generator.classes]
     labels = [labels[number % len(labels)] for number in range(args.count)]
-    made = generator.generate(labels, args.seed, args.steps or STEPS)
+    guidance = GUIDANCE if args.guidance is None else args.guidance
+    made = generator.generate(labels, args.seed, args.steps or STEPS, guidance=guidance)
     contents = made.sheet(), made.animation()
     with atomic_write(sheet) as first, atomic_write(animation) as second:
         for file, content in zip((first, second), contents, strict=True):

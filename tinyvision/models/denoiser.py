@@ -23,7 +23,7 @@ _GROUPS = 8
 class Denoiser(nn.Module):
     """The noise in noisy pictures.   x (N, C, H, W), time (N,), labels (N,)  ->  (N, C, H, W)
 
-    in_channels, num_classes   of the pictures
+    in_channels, num_classes   of the pictures; the label num_classes says no class
     width   channels at full size, a multiple of 8; three times as many below, where pixels are few
     depth   how often the picture is halved; its sides must be multiples of 2^depth
 
@@ -43,7 +43,7 @@ class Denoiser(nn.Module):
         self.in_channels, self.num_classes, self.width, self.multiple = in_channels, num_classes, width, 2**depth
         told = 3 * width
         self.time = nn.Sequential(nn.Linear(width, told), nn.SiLU(), nn.Linear(told, told))
-        self.classes = nn.Embedding(num_classes, told)
+        self.classes = nn.Embedding(num_classes + 1, told)
         channels = [width, *[3 * width] * depth]
         self.first = nn.Conv2d(in_channels, width, 3, padding=1)
         self.down = nn.ModuleList([_Block(a, b, told) for a, b in pairwise([width, *channels])])

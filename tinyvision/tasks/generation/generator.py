@@ -12,11 +12,11 @@ from ...data.show import show
 from ...device import to_numpy
 from ...errors import OptionError
 from ...grad_mode import no_grad
-from ...ops.checks import is_integer
+from ...ops.checks import is_integer, is_number
 from ...tensors.tensor import Tensor
 from ...train.preprocessing import Preprocessing
 from ...train.settings import nearest
-from .network import STEPS, Diffusion
+from .network import GUIDANCE, STEPS, Diffusion
 from .samples import noise_of
 
 BATCH = 128
@@ -81,19 +81,27 @@ class Generator:
     origin: str
 
     def generate(
-        self, labels: Sequence[int], seed: int = 0, steps: int = STEPS, each: Callable[[], object] | None = None
+        self,
+        labels: Sequence[int],
+        seed: int = 0,
+        steps: int = STEPS,
+        each: Callable[[], object] | None = None,
+        guidance: float = GUIDANCE,
     ) -> Generated:
         """Pictures of the classes labels (N,), made in so many steps. Picture number i is made of noise that seed and i
         decide, so more pictures, or other steps, change no noise. each() is called after every step; it may raise to
-        stop.
+        stop. With more `guidance` the classes show more clearly, and the pictures of one become more alike.
 
-        Raises OptionError for a class that is none, a seed below 0, and steps that the schedule does not have."""
+        Raises OptionError for a class that is none, a seed below 0, steps that the schedule does not have, and a
+        guidance that is not a number from 0 to 100."""
         given = labels.tolist() if hasattr(labels, "tolist") else list(labels)
         if not given or not all(is_integer(label) and 0 <= label < len(self.classes) for label in given):
             raise OptionError(f"generate: labels are whole numbers from 0 to {len(self.classes) - 1}, got {given[:10]}")
         wanted = np.array(given, np.int64)
         if not is_integer(seed):
             raise OptionError(f"generate: seed is a whole number from 0, got {seed!r}")
+        if not is_number(guidance) or not 0 <= guidance <= 100:
+            raise OptionError(f"generate: guidance is a number from 0 to 100, got {guidance!r}")
         where = next(iter(self.model.buffers())).device
         parts, recognised = [], []
         for begin in range(0, len(wanted), BATCH):
@@ -107,7 +115,7 @@ class Generator:
                     each()
 
             with no_grad():
-                made = self.model.sample(noise, Tensor(wanted[begin : begin + BATCH]).to(where), steps, keep)
+                made = self.model.sample(noise, Tensor(wanted[begin : begin + BATCH]).to(where), steps, keep, guidance)
                 recognised.append(self.model.judged(made)[1])
             parts.append(np.stack(shown))
         return Generated(np.concatenate(parts, axis=1), wanted, np.concatenate(recognised), self.classes)

@@ -18,6 +18,7 @@ from ...train.task import Metric, Task
 from .frechet import frechet_distance
 from .network import Diffusion
 
+_UNTOLD = 0.1  # of the pictures in training: what they are is kept from the network
 _LOSS_TIMES = 8  # at which the loss of judged pictures is taken
 
 
@@ -61,7 +62,8 @@ class Generation(Task):
         # Evenly spread from a random beginning: every time is as likely as any other, and every batch has all kinds.
         times = 1 + ((np.arange(len(x)) + rng.random()) / len(x) * model.schedule.steps).astype(np.int64)
         noise = Tensor(rng.standard_normal(x.shape, np.float32).astype(x.dtype)).to(x.device)
-        return model(model.schedule.noised(x, noise, times), times, y), noise
+        told = np.where(rng.random(len(x)) < _UNTOLD, model.denoiser.num_classes, to_numpy(y))
+        return model(model.schedule.noised(x, noise, times), times, Tensor(told).to(x.device)), noise
 
     def loss_for(self, settings: Settings) -> Callable[[Any, Any], Any]:
         """The mean over images and pixels."""
