@@ -44,7 +44,7 @@ def quick():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tinyvision.train.loop._Training.draw", lambda self: None)
-        patch.setattr(generation_room, "_EPOCH", 900)
+        patch.setattr(generation_room, "_EPOCH", 0)
         patch.setattr(generation_room, "_parts", few)
         settings = {"epochs": 2, "batch_size": 8, "optimizer": "adamw", "lr": 0.004}
         patch.setitem(tasks.room("generation").settings, "digits", settings)
@@ -54,9 +54,10 @@ def quick():
 
 @pytest.fixture(scope="module")
 def trained(quick, tmp_path_factory):
-    """(what was printed as JSON, the folder) of a run of two short epochs."""
+    """(what was printed as JSON, the folder) of a run of two short epochs, long enough that classes begin to differ."""
     folder = tmp_path_factory.mktemp("trained") / "run"
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generation_room, "_EPOCH", 900)
         printed = []
         patch.setattr("tinyvision.cli.train.answer_json", printed.append)
         options = ["--task", "generation", "--quiet", "--json", "--threads", "1"]
@@ -337,10 +338,10 @@ def test_copies_are_told_from_pictures_that_are_new():
 
 def test_a_short_training_brings_pictures_nearer(trained):
     result, folder = trained
-    first, last = (row["val_loss"] for row in (result["history"][0], result["history"][-1]))
-    assert last < first
-    distances = [row["val_frechet_distance"] for row in result["history"]]
-    assert result["best_epoch"] == 1 + int(np.argmin(distances))
+    first, last = result["history"]
+    for column in ("val_frechet_distance", "val_loss"):
+        assert last[column] < first[column]
+    assert result["best_epoch"] == 2
     assert result["frechet_distance_of_training_pictures"] < result["test_frechet_distance"]
     assert result["test_frechet_distance"] < result["frechet_distance_of_noise"]
     assert 0.1 < result["recognised"] < result["real_recognised"] < 1
@@ -349,6 +350,21 @@ def test_a_short_training_brings_pictures_nearer(trained):
     assert text.count("<figure>") == 12
     for title in ("How far from real pictures", "Pictures", "Memorised or not"):
         assert f"<h2>{title}</h2>" in text
+    assert "not chosen, with guidance 1.5" in text
+
+
+def test_with_more_guidance_the_class_asked_for_is_recognised_more_often(trained, capsys):
+    generator = tasks.load(trained[1])
+    plain, guided = (generator.generate(list(range(10)) * 12, steps=10, guidance=guidance) for guidance in (1, 3))
+    right = [(made.recognised == made.labels).mean() for made in (plain, guided)]
+    assert right[0] + 0.03 < right[1]
+    command = ["generate", "--model", trained[1], "--json", "--count", 10, "--steps", 10, "--guidance"]
+    for guidance in (1, 3):
+        assert call(*command, guidance, "--save", f"{guidance}.png") == 0
+        found = json.loads(capsys.readouterr().out)
+        made = generator.generate(range(10), steps=10, guidance=guidance)
+        assert found["guidance"] == guidance
+        assert [int(one["recognised"]) for one in found["pictures"]] == made.recognised.tolist()
 
 
 def test_the_best_epoch_is_the_one_with_the_smallest_distance():
@@ -532,7 +548,7 @@ def test_a_picture_does_not_depend_on_how_many_are_made(trained, capsys):
     assert call("generate", "--model", trained[1], "--json", "--count", 3, "--steps", 4, "--seed", 9) == 0
     found = json.loads(capsys.readouterr().out)
     assert [one["class"] for one in found["pictures"]] == ["0", "1", "2"]
-    assert (found["steps"], found["seed"], found["sheet"]) == (4, 9, "generated.png")
+    assert (found["steps"], found["seed"], found["guidance"], found["sheet"]) == (4, 9, 1.5, "generated.png")
 
 
 def _as_seen(noise):
@@ -548,6 +564,9 @@ def _as_seen(noise):
         (["--seed", "-1"], "whole number from 0"),
         (["--seed", "18446744073709551616"], "from 0 to 2"),
         (["--steps", "201"], "made in 1 to 200 steps"),
+        (["--guidance", "-1"], "guidance is a number from 0 to 100, got -1.0"),
+        (["--guidance", "nan"], "guidance is a number from 0 to 100, got nan"),
+        (["--guidance", "much"], "expected a number, got 'much'"),
         (["--save", "x.jpg"], "the sheet is a .png"),
         (["--save", "no/x.png"], "its folder does not exist"),
         (["--save", "there.png"], "there.gif exists already; --overwrite replaces it"),

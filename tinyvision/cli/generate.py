@@ -48,7 +48,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of the noise (default: 0)")
     p.add_argument("--steps", type=whole(1), metavar="N", help="from noise to picture (default: 25)")
     p.add_argument(
-        "--guidance", type=number, metavar="X", help="how clearly the class shows; 1: as learned (default: 1.5)"
+        "--guidance", type=number, metavar="X", help="how clearly the class shows, 1 is as learned (default: 1.5)"
     )
     p.add_argument("--save", metavar="FILE.png", help="the sheet (default: generated.png); the .gif lies beside it")
     p.add_argument("--overwrite", action="store_true", help="replace these files if they are there")
@@ -87,8 +87,8 @@ def run(args: argparse.Namespace) -> int:
             {"class": made.classes[asked], "recognised": made.classes[seen]}
             for asked, seen in zip(made.labels, made.recognised, strict=True)
         ]
-        answer_json({"model": generator.origin, "seed": args.seed, "steps": len(made.steps) - 1, "sheet": str(sheet),
-                     "animation": str(animation), "pictures": pictures})  # fmt: skip
+        answer_json({"model": generator.origin, "seed": args.seed, "steps": len(made.steps) - 1, "guidance": guidance,
+                     "sheet": str(sheet), "animation": str(animation), "pictures": pictures})  # fmt: skip
     else:
         answer(made.line(), f"sheet: {sheet}   from noise: {animation}")
     return 0

@@ -17,7 +17,7 @@ from ..room import table
 from .frechet import frechet_distance
 from .generator import BATCH, pixels
 from .memory import Memory, compared
-from .network import Diffusion
+from .network import GUIDANCE, Diffusion
 from .samples import Samples
 from .task import Generation, GenerationEvaluation
 
@@ -105,7 +105,7 @@ def _made(judged: GenerationEvaluation, classes: list[str]) -> str:
         shown = " ".join(_picture(judged.made.pictures[i], 48) for i in own)
         rows.append(f'<tr><td class="name">{escape(name)}</td><td class="name">{shown}</td></tr>')
     return (
-        f"<h2>Pictures</h2>\n<p>The first of each class, not chosen.</p>\n"
+        f"<h2>Pictures</h2>\n<p>The first of each class, not chosen, with guidance {GUIDANCE}.</p>\n"
         f'<div class="scroll"><table>{"".join(rows)}</table></div>'
     )
 

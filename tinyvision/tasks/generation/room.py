@@ -22,7 +22,7 @@ from .task import Generation
 
 LARGEST = 64  # pixels a side: what is larger needs another network, and days
 
-_EPOCH = 13_000  # pictures: validation makes some, which takes as long as learning from ten times as many
+_EPOCH = 13_000  # pictures: validation makes some, which takes as long as learning from 20 times as many
 _JUDGE: dict[str, Any] = {
     "epochs": 20,
     "batch_size": 64,
@@ -42,7 +42,7 @@ class GenerationRoom(Room):
         "folder": "your own: --root FOLDER with train/NAME/*.png and test/NAME/*.png, or NAME/*.png; small pictures",
     }
     settings: ClassVar = {
-        "digits": {"epochs": 8, "batch_size": 64, "optimizer": "adamw", "lr": 0.002, "schedule": "cosine"},
+        "digits": {"epochs": 7, "batch_size": 64, "optimizer": "adamw", "lr": 0.002, "schedule": "cosine"},
         "folder": {"epochs": 40, "batch_size": 64, "optimizer": "adamw", "lr": 0.002, "schedule": "cosine"},
     }
     network = "diffusion"
