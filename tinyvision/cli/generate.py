@@ -14,7 +14,7 @@ from .terminal import answer, answer_json, note
 
 _EPILOG = """\
 examples:
-  tinyvision train --task generation              first, four minutes
+  tinyvision train --task generation              first; it takes some minutes
   tinyvision generate --class 7 --count 16 --seed 1
   tinyvision generate --model runs/digits-2 --class 3 --class 8 --save threes-and-eights.png
 
