@@ -44,7 +44,7 @@ anything is timed; contestants take turns; times are medians.
 
   python -m benchmarks --quick       a first look, good for development only
   taskset -c 0,1 python -m benchmarks short --json benchmarks/results/cpu.json
-                                     the goals alone, on two cores, in two minutes
+                                     the goals alone, on two cores, in three minutes
   python -m benchmarks all --json benchmarks/results/cpu.json
   python -m benchmarks report        RESULTS.md from all records in results/
 """
@@ -64,7 +64,7 @@ def build_parser():
         _add_options(commands.add_parser(name, help=text, description=text), default=argparse.SUPPRESS)
     text = "all of the above, in about ten minutes"
     _add_options(commands.add_parser("all", help=text, description=text), default=argparse.SUPPRESS)
-    text = "the goals' own cases next to PyTorch and ONNX Runtime, with a third of the turns, in about two minutes"
+    text = "the goals' own cases next to PyTorch and ONNX Runtime, with a third of the turns, in about three minutes"
     _add_options(commands.add_parser("short", help=text, description=text), default=argparse.SUPPRESS)
     for name, (_, text) in OTHERS.items():
         commands.add_parser(name, help=text, add_help=False)

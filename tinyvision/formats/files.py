@@ -235,11 +235,16 @@ def _is_verified(path, sha256, size):
     """Whether `path` is a file with this hash. The cache is checked each time: a disk forgets, and so do people."""
     if not path.is_file() or (size is not None and path.stat().st_size != size):
         return False
+    return sha256_of(path).startswith(sha256)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of what is in a file, as 64 hexadecimal digits. Raises OSError."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
-    return digest.hexdigest().startswith(sha256)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -6,13 +6,13 @@ whose SHA-256 the checkpoints know.
 
 from __future__ import annotations
 
-import hashlib
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, FileError, OptionError, WeightsError
-from ..formats.files import atomic_write
+from ..formats.files import atomic_write, sha256_of
 from ..interop import READERS
 from ..interop.heads import without_head
 from ..nn.layers.linear import Linear
@@ -41,15 +41,6 @@ def pooled(features: Tensor) -> Tensor:
     return features.mean((2, 3)) if features.ndim == 4 else features
 
 
-def digest(path: Path) -> str:
-    """The SHA-256 of a file."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            found.update(part)
-    return found.hexdigest()
-
-
 def keep(source: Path, run: Path) -> None:
     """Copy a network's file into a run's folder, unless it is there. Raises FileError."""
     kept = run / kept_name(source)
@@ -57,8 +48,7 @@ def keep(source: Path, run: Path) -> None:
         return
     try:
         with source.open("rb") as given, atomic_write(kept, "wb") as file:
-            while part := given.read(1 << 20):
-                file.write(part)
+            shutil.copyfileobj(given, file)
     except OSError as error:
         raise FileError(f"{printable(source)} could not be copied to {printable(kept)}: {error.strerror}") from None
 
@@ -79,7 +69,7 @@ def regrown(description: Any, folder: Path | None) -> Regrown:
     path = None if folder is None else folder / name
     if path is None or not path.is_file() or name not in BODIES:
         raise CheckpointError(f"this network is built from {name}, which must lie beside the checkpoint")
-    if digest(path) != told:
+    if sha256_of(path) != told:
         raise CheckpointError(f"the {name} beside the checkpoint is not the one with which it was trained")
     try:
         body, _ = without_head(READERS[path.suffix](path))

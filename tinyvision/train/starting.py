@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError, DataError, FileError, OptionError
+from ..formats.files import sha256_of
 from ..formats.source import read_bytes
 from ..grad_mode import no_grad
 from ..interop.heads import Head, without_head
 from ..nn.module import Module
 from ..printable import printable
 from ..tensors.tensor import Tensor
-from .bodies import Regrown, digest, kept_name, pooled
+from .bodies import Regrown, kept_name, pooled
 from .file_networks import LogOf, file_network, picture_preprocessing
 from .preprocessing import Preprocessing
 from .recipes import NETWORKS, published_preprocessing
@@ -118,7 +119,7 @@ def _of_another_engine(path: Path, pixels: str | None, classes: int) -> Start:
         raise OptionError(f"{printable(path)}: {error}") from None
     features = _features(body.eval(), head, network.preprocessing, path)
     options = {"features": features, "num_classes": classes}
-    notes = {"name": kept_name(path), "options": options, "sha256": digest(path)}
+    notes = {"name": kept_name(path), "options": options, "sha256": sha256_of(path)}
     told = (
         f"head of {printable(path.name)}: {printable(head.name)} ({head.kind}), in whose place comes a new one, "
         f"{features} features -> {classes} classes"
