@@ -432,14 +432,21 @@ def test_a_model_that_is_converted_after_a_forward_pass_is_not_gone_back_through
 
 
 @pytest.mark.parametrize(
-    ("names", "hints"), [(("1.weight", "1.bias"), True), (("1.bias",), True), (("0.running_mean",), False)]
+    ("shapes", "hints"),
+    [
+        ({"2.weight": (5, 3), "2.bias": (5,)}, True),
+        ({"2.bias": (5,)}, False),  # the classes are as many as they should be
+        ({"2.weight": (5, 4), "2.bias": (5,)}, False),  # something else differs, too
+        ({"1.running_mean": (5,)}, False),
+        ({"0.weight": (7, 3)}, False),  # rows, and of the weight alone, but not of the last layer
+    ],
 )
-def test_only_a_misfit_of_one_layer_is_asked_about_classes(names, hints):
-    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2))
-    state = {**numpy_state(model), **{name: np.zeros((5, 3) if name == "1.weight" else 5) for name in names}}
+def test_only_another_number_of_outputs_of_the_last_layer_is_asked_about_classes(shapes, hints):
+    model = nn.Sequential(nn.Embedding(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    state = {**numpy_state(model), **{name: np.zeros(shape) for name, shape in shapes.items()}}
     with pytest.raises(WeightsError, match="not fitting") as caught:
         model.load_state_dict(state)
-    assert ("another number of classes?" in str(caught.value)) is hints
+    assert ("The last layer, 2, gives 2 here and 5 in the state dict" in str(caught.value)) is hints
 
 
 def test_what_was_done_to_make_a_checkpoint_fit_is_said():

@@ -658,6 +658,18 @@ def test_a_damaged_checkpoint_is_refused(trained, wrong):
         tasks.load("damaged.safetensors")
 
 
+def test_a_checkpoint_from_before_there_was_a_row_for_no_class_is_said_to_be_of_another_version(trained, capsys):
+    checkpoint = train.load_checkpoint(trained[1] / "best.safetensors")
+    for part in ("denoiser", "average"):
+        checkpoint.weights[f"{part}.classes.weight"] = checkpoint.weights[f"{part}.classes.weight"][:-1]
+    checkpoint.save("old.safetensors")
+    assert call("generate", "--model", "old.safetensors") == 2
+    said = capsys.readouterr().err
+    assert "another version of tinyvision made it, or it was changed" in said
+    assert "average.classes.weight: the state dict has (10, " in said
+    assert "number of classes" not in said
+
+
 def test_samples_bring_noise_of_their_own():
     preprocessing = Preprocessing(1, (8, 8), (0.5,), (0.5,))
     images = [(np.full((8, 8, 1), value, np.uint8), 0) for value in (0, 255)]

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from ..errors import WeightsError
 
 # Under these keys training scripts put a model's state dict, next to epochs, optimisers and schedules.
@@ -62,6 +64,36 @@ def _entry(state: Mapping[Any, Any], is_tensor: Callable[[Any], bool]) -> Any:
             return key
     holding = [key for key, value in inner.items() if any(map(is_tensor, value.values()))]
     return holding[0] if len(holding) == 1 else None
+
+
+def misfit(model: str, missing: list[str], unexpected: list[str], wrong: list[str], hint: str) -> str:
+    """What a state dict lacks, has too much, and has in another shape, in words, with a hint if there is one."""
+    lines = [f"the state dict does not fit {model}:"]
+    for title, names in (("missing", missing), ("unexpected", unexpected), ("not fitting", wrong)):
+        if names:
+            lines.append(f"  {title} ({len(names)}):")
+            lines += [f"    {name}" for name in names]
+    return "\n".join([*lines, hint] if hint else lines)
+
+
+def other_head(own: dict[str, tuple[int, ...]], given: Mapping[str, Any]) -> str:
+    """What to do if the last layer alone gives another number of outputs, in all that it has; "" of anything else.
+
+    own     {name: shape} of a model, in order;  given   {name: array} of a state dict"""
+    last = next(reversed(own), "").rpartition(".")[0]
+    wrong = {name for name, shape in own.items() if name in given and np.shape(given[name]) != shape}
+    shapes = [(own[name], np.shape(given[name])) for name in sorted(wrong)]
+    outputs = {shape[:1] for _, shape in shapes}
+    if wrong != {name for name in own if name.rpartition(".")[0] == last} or len(outputs) != 1:
+        return ""
+    if any(len(theirs) != len(ours) or theirs[1:] != ours[1:] for ours, theirs in shapes):
+        return ""
+    return (
+        f"  another number of classes? The last layer, {last or 'the model itself'}, gives {shapes[0][0][0]} here and "
+        f"{shapes[0][1][0]} in the state dict. Build the model with the number that the state dict has and replace its "
+        f"last layer afterwards, or let a builder in tinyvision.models, given weights=... and num_classes=..., leave "
+        f"that layer out"
+    )
 
 
 def named_tensors(root: Any, is_tensor: Callable[[Any], bool]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ..tape import Variable
 from ..tensors.tensor import Tensor
 from ..types import DType
 from .hooks import RemovableHook, watched_inputs
-from .matching import matched
+from .matching import matched, misfit, other_head
 from .parts import PartsOf
 
 Self = TypeVar("Self", bound="Module")
@@ -368,7 +368,8 @@ class Module:
                 wrong.append(f"{n}: the state dict has {tuple(given[n].shape)}, the model {own[n][0].shape}")
         if wrong or (strict and (missing or unexpected)):
             misfits = (missing, unexpected) if strict else ([], [])
-            raise WeightsError(_misfit(type(self).__name__, *misfits, wrong))
+            hint = "" if any(misfits) else other_head({n: own[n][0].shape for n in own}, given)
+            raise WeightsError(misfit(type(self).__name__, *misfits, wrong, hint))
         for n in fits:
             target = own[n][0]
             if on_cpu(target.array) and not target.array.flags.writeable:  # of a fused model
@@ -475,20 +476,6 @@ def _as_array(value):
         except (TypeError, ValueError):
             return None
     return value if value.dtype.kind in "biuf" else None
-
-
-def _misfit(model, missing, unexpected, wrong):
-    lines = [f"the state dict does not fit {model}:"]
-    for title, names in (("missing", missing), ("unexpected", unexpected), ("not fitting", wrong)):
-        if names:
-            lines.append(f"  {title} ({len(names)}):")
-            lines += [f"    {name}" for name in names]
-    if 1 <= len(wrong) <= 2 and not missing and not unexpected and all(".weight" in w or ".bias" in w for w in wrong):
-        lines.append(
-            "  another number of classes? Build the model with the number that the state dict has and replace its last "
-            "layer afterwards, or let models.resnet18(weights=..., num_classes=...) leave that layer out"
-        )
-    return "\n".join(lines)
 
 
 def numpy_state(module: Module) -> dict[str, np.ndarray]:

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..data import Subset, random_split
-from ..errors import CheckpointError, DataError, OptionError, WeightsError
+from ..errors import CheckpointError, DataError, OptionError
 from ..nn.module import Module
-from ..train.checkpoint import Checkpoint
+from ..train.checkpoint import Checkpoint, fill
 from ..train.preprocessing import Preprocessing
 from ..train.recipes import Parts
 from ..train.settings import nearest
@@ -264,11 +264,11 @@ def predictor(checkpoint: Checkpoint, path: Path, room: Room, make: Callable[...
         )
     try:
         model, preprocessing = room.build(notes), Preprocessing.from_dict(notes["input"])
-        model.load_state_dict(checkpoint.weights)
+        fill(model, checkpoint)
         names = notes.get("classes", [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise CheckpointError("the names of the classes are damaged")
-    except (CheckpointError, WeightsError) as error:
+    except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
     return make(model.eval(), preprocessing, names, str(path))
 

@@ -227,6 +227,17 @@ def check_same_task(checkpoint: Checkpoint, name: str, where: str) -> None:
         raise CheckpointError(f"{where}: was begun as {task_of(checkpoint)} and is now {name}; start a new run")
 
 
+def fill(model: Module, checkpoint: Checkpoint) -> None:
+    """Give a network that was built from a checkpoint's own notes the checkpoint's weights. Raises CheckpointError."""
+    try:
+        model.load_state_dict(checkpoint.weights)
+    except WeightsError as error:
+        raise CheckpointError(
+            f"its weights do not belong to the network that its notes describe, so another version of tinyvision made "
+            f"it, or it was changed; train it again, or use it with that version\n    {error}"
+        ) from None
+
+
 def load_weights(model: Module, path: str | os.PathLike[str]) -> Checkpoint:
     """Give a model the weights of a checkpoint, say of a run's best.safetensors; returns the Checkpoint.
 

@@ -18,13 +18,13 @@ import numpy as np
 from .. import data, models
 from ..data import Subset, split, transforms
 from ..device import to_numpy
-from ..errors import CheckpointError, OptionError, WeightsError
+from ..errors import CheckpointError, OptionError
 from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..ops import softmax_forward
 from ..tensors.tensor import Tensor
 from ..weights.published import Published, default_name, published, published_file
-from .checkpoint import load_checkpoint, task_of
+from .checkpoint import fill, load_checkpoint, task_of
 from .classification import Classification
 from .image_folders import folder_parts
 from .preprocessing import LARGEST_SIDE, Preprocessing
@@ -365,11 +365,11 @@ def load_network(path: str | os.PathLike[str]) -> Network:
         )
     try:
         model, preprocessing = build_network(notes["model"], path.parent), Preprocessing.from_dict(notes["input"])
-        model.load_state_dict(checkpoint.weights)
+        fill(model, checkpoint)
         names = notes.get("classes", [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise CheckpointError("the names of the classes are damaged")
-    except (CheckpointError, WeightsError) as error:
+    except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
     return Network(model.eval(), preprocessing, names, str(path))
 
