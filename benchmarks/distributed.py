@@ -5,6 +5,8 @@ same batch cut between the ranks (strong scaling; batch-norm of each rank, and o
 gradients that are exchanged beside the backward, and only after it), a whole batch on each rank (weak scaling), and the
 exchange of the gradients alone.
 
+The loops of the extra `fast` take part where numba is installed (TINYVISION_KERNELS=off leaves all to NumPy).
+
 On paper: a ring all-reduce of S bytes between n ranks sends 2 (n - 1) / n · S through each of them, in 2 (n - 1) steps
 that also cost a latency. A rank computes as it does here; the exchange comes after the step, or goes on beside its
 backward, whose share of a step is measured.
@@ -22,6 +24,7 @@ from tinyvision.distributed.starting import mpiexec
 from tinyvision.errors import DistributedError, TinyVisionError
 
 from . import machine, record
+from .contestants import ours
 from .distributed_ranks import NETWORKS
 from .tables import Table, as_markdown, as_text
 
@@ -80,7 +83,8 @@ def measured_table(run):
         f"it, a step is {abs(hidden) * 1e3:.1f} ms {'longer' if hidden < 0 else 'shorter'} (median over the turns); "
         f"backward: {backward_share(run):.0%} of a step"
     )
-    title = f"{run['network']}: a training step on {run['images']} images of {run['pixels']}²"
+    loops = "with the compiled loops" if run["compiled_loops"] else "NumPy alone"
+    title = f"{run['network']}: a training step on {run['images']} images of {run['pixels']}², {loops}"
     return Table(title, ("", "ms, median", "from to", "images/s", "speed"), rows, note)
 
 
@@ -214,6 +218,7 @@ def main(argv=None):
     try:
         if options.json:
             record.check_writable(options.json)
+        ours.prepare(lambda text: print(f"{text} ...", file=sys.stderr))  # or the first turns would be NumPy's
         runs = [r for ranks in options.ranks for r in measure(ranks, options.turns, options.networks)]
     except TinyVisionError as error:
         print(f"distributed: {error}", file=sys.stderr)

@@ -5,6 +5,7 @@ its own, the others sleep.
 """
 
 import json
+import os
 import statistics
 import sys
 import time
@@ -17,6 +18,7 @@ from tinyvision import distributed, models, nn, optim
 from tinyvision.cores import available_cores
 from tinyvision.distributed import group, shares
 from tinyvision.errors import DistributedError
+from tinyvision.kernels.cpu import compiled
 from tinyvision.nn.parallel import DistributedDataParallel
 
 from . import networks
@@ -132,6 +134,7 @@ def measure(name, turns):
         "threads_each": each,
         "images": batch,
         "pixels": size,
+        "compiled_loops": os.environ.get("TINYVISION_KERNELS") != "off" and compiled.ready(),
         "gradient_bytes": 4 * numbers,
         "seconds": times,
         "median": {key: statistics.median(values) for key, values in times.items()},

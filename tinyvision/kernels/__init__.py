@@ -90,7 +90,7 @@ def choose(
 def choose_on_cpu(
     forward: Callable[..., Any], backward: Callable[..., Any], arrays: Sequence[Any], options: dict[str, Any]
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """`choose` for NumPy's arrays, among the compiled loops: all arrays are of float32 then."""
+    """`choose` for NumPy's arrays, among the compiled loops: all arrays but labels are of float32 then."""
     offered = (_offered_on_cpu() if _on_cpu is None else _on_cpu).get((forward, backward))
     return _remembered(offered, _in_float32, forward, backward, arrays, options) if offered else (forward, backward)
 
@@ -132,8 +132,11 @@ def _first(offered, fits, forward, backward, arrays, options):
 
 
 def _in_float32(arrays, integers=()):
-    given = [a for a in arrays if hasattr(a, "dtype")]
-    return all(isinstance(a, np.ndarray) and a.dtype == np.float32 for a in given)
+    return all(
+        isinstance(a, np.ndarray) and (a.dtype.kind in "iu" if i in integers else a.dtype == np.float32)
+        for i, a in enumerate(arrays)
+        if hasattr(a, "dtype")
+    )
 
 
 def _offered_on_cpu():

@@ -64,6 +64,8 @@ class Module:
         raise OptionError(f"{type(self).__name__} does not define forward()")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
+        if "_hook_lists" not in vars(self):  # as nearly always
+            return self.forward(*inputs, **options)
         for hook in self._hooks("before"):
             changed = hook(self, inputs)
             if changed is not None:

@@ -21,7 +21,19 @@ from ...errors import DeviceError
 from ...folders import cache_dir
 
 # The files that hold loops and drop-ins.
-MODULES = ("activation", "channels", "pool", "norm", "winograd", "depthwise", "direct", "columns", "sgd", "adam")
+MODULES = (
+    "activation",
+    "channels",
+    "pool",
+    "norm",
+    "winograd",
+    "depthwise",
+    "direct",
+    "columns",
+    "loss",
+    "sgd",
+    "adam",
+)
 
 COMPLETE = "complete"  # this file says that all loops beside it are there, and for which processor
 

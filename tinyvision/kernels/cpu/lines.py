@@ -15,8 +15,9 @@ PIECES = 2
 
 def share_out(work: Callable[[int, int], Any], count: int, work_bytes: int) -> list[Any]:
     """Call `work(first, end)` for parts of range(count) on several threads; returns the results in order."""
-    wanted = 1 if work_bytes <= blocks.SMALL_BYTES else PIECES * threads.get_num_threads()
-    parts = blocks.cut(count, max(1, min(count, wanted)))
+    if work_bytes <= blocks.SMALL_BYTES:
+        return [work(0, count)]
+    parts = blocks.cut(count, max(1, min(count, PIECES * threads.get_num_threads())))
     return threads.run(lambda some: work(some.start, some.stop), parts, products=False)
 
 

@@ -27,6 +27,7 @@ class Declared(Module):
     """A layer whose options are its annotations. `function` takes the inputs, and the options by their names."""
 
     function: ClassVar[Callable[..., Any]]
+    names: ClassVar[tuple[str, ...]]  # of the options
     hidden: ClassVar[tuple[str, ...]] = ()  # options that print(model) leaves out
     bare: ClassVar[tuple[str, ...]] = ()  # options that it shows without their names
 
@@ -35,10 +36,11 @@ class Declared(Module):
         if function is not None:
             cls.function = staticmethod(function)
             dataclass(eq=False, repr=False)(cls)
+            cls.names = tuple(field.name for field in fields(cls))  # type: ignore[arg-type]
 
     def options(self) -> dict[str, Any]:
         """The options by name, as the function takes them."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {name: getattr(self, name) for name in self.names}
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """The function of the inputs."""

@@ -1,0 +1,117 @@
+"""Softmax and cross-entropy over class numbers: a row of scores at a time, while it is in the cache."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...ops import loss as ops_loss
+from ...ops.checks import is_integer, is_number
+from ...types import Array, Gradients, Needs
+from .. import DropIn
+from .compiled import loop
+from .lines import channels_are_last, first, last, matrix, share_out
+
+
+@loop("void(f4[:, ::1], i8[::1], f4[:, ::1], f4[::1], i8, f4, i8, i8)", "log_p losses")
+def likelihoods(
+    scores: Array,
+    labels: Array,
+    log_p: Array,
+    losses: Array,
+    ignored: int,
+    smoothing: float,
+    begin: int,
+    end: int,
+) -> None:
+    """log_p = scores - log Σ exp(scores) and losses = -Σ target · log_p, for rows begin to end."""
+    K = scores.shape[1]
+    for n in range(begin, end):
+        largest = scores[n, 0]
+        for k in range(1, K):
+            if scores[n, k] > largest or scores[n, k] != scores[n, k]:
+                largest = scores[n, k]
+        total = np.float32(0)
+        for k in range(K):
+            log_p[n, k] = scores[n, k] - largest
+            total += math.exp(log_p[n, k])
+        shift = math.log(total)
+        loss = np.float32(0)
+        for k in range(K):
+            log_p[n, k] -= shift
+            target = smoothing / K + (np.float32(1) - smoothing if k == labels[n] else np.float32(0))
+            if target != 0:
+                loss -= target * log_p[n, k]
+        losses[n] = loss if labels[n] != ignored else np.float32(0)
+
+
+@loop("void(f4[:, ::1], i8[::1], f4[:, ::1], f4[::1], i8, f4, i8, i8)", "dscores")
+def off_target(
+    log_p: Array,
+    labels: Array,
+    dscores: Array,
+    dlosses: Array,
+    ignored: int,
+    smoothing: float,
+    begin: int,
+    end: int,
+) -> None:
+    """dscores = dloss · (exp(log_p) - target) for rows begin to end; dlosses has one number for all rows, or one each."""
+    K = log_p.shape[1]
+    for n in range(begin, end):
+        counts = np.float32(labels[n] != ignored)
+        dloss = dlosses[n if dlosses.size > 1 else 0]
+        for k in range(K):
+            target = smoothing / K + (np.float32(1) - smoothing if k == labels[n] else np.float32(0))
+            dscores[n, k] = dloss * (counts * math.exp(log_p[n, k]) - counts * target)
+
+
+def cross_entropy_forward(
+    logits: Array,
+    labels: Array,
+    weight: None = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> tuple[Array, Any]:
+    """As `ops.cross_entropy_forward`, for class numbers without weights."""
+    rows, numbers = matrix(last(logits)), np.ascontiguousarray(labels, np.int64).reshape(-1)
+    counting = len(numbers) - int(np.count_nonzero(numbers == ignore_index))
+    inside = np.count_nonzero((numbers >= 0) & (numbers < rows.shape[1]) & (numbers != ignore_index)) == counting
+    if not inside or (reduction == "mean" and not counting):  # the op says what is wrong
+        return ops_loss.cross_entropy_forward(logits, labels, weight, ignore_index, label_smoothing, reduction)
+    log_p, losses = np.empty_like(rows), np.empty(len(rows), np.float32)
+    options = ignore_index, np.float32(label_smoothing)
+    share_out(lambda a, b: likelihoods(rows, numbers, log_p, losses, *options, a, b), len(rows), rows.nbytes)
+    divisor = np.float32(counting if reduction == "mean" else 1)
+    loss = losses.reshape(labels.shape) if reduction == "none" else np.asarray(losses.sum() / divisor)
+    return loss, (log_p, numbers, divisor, logits.shape, options)
+
+
+def cross_entropy_backward(dy: Array, cache: Any, needs: Needs = (True, False)) -> Gradients:
+    """As `ops.cross_entropy_backward`."""
+    log_p, labels, divisor, (N, K, *size), options = cache
+    dlogits, dlosses = np.empty_like(log_p), (np.asarray(dy, np.float32) / divisor).reshape(-1)
+    share_out(lambda a, b: off_target(log_p, labels, dlogits, dlosses, *options, a, b), len(log_p), log_p.nbytes)
+    return first(dlogits.reshape(N, *size, K)), None
+
+
+def _applies(logits, labels, weight=None, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
+    if logits.ndim < 2 or labels.dtype.kind not in "iu" or labels.shape != (logits.shape[0], *logits.shape[2:]):
+        return False
+    if weight is not None or reduction not in ("mean", "sum", "none"):
+        return False
+    numbers = is_number(label_smoothing) and 0 <= label_smoothing <= 1 and is_integer(ignore_index)
+    return bool(numbers and abs(ignore_index) < 2**63 and logits.size > 0 and channels_are_last(logits))
+
+
+DROP_INS = (
+    DropIn(
+        "cross_entropy",
+        (ops_loss.cross_entropy_forward, ops_loss.cross_entropy_backward),
+        cross_entropy_forward,
+        cross_entropy_backward,
+        _applies,
+        integers=(1,),
+    ),
+)
