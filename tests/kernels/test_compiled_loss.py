@@ -1,4 +1,4 @@
-"""Cross-entropy by the CPU's loops against its op in float64: as plain Python, and compiled where numba is installed."""
+"""Cross-entropy by the loops of the CPU against its op in float64: as plain Python, and compiled."""
 
 import numpy as np
 import pytest
@@ -29,11 +29,14 @@ def test_like_the_op_both_ways(shape, dtype, smoothing, reduction, rng, loops):
     y, cache = DROP_IN.forward(x, labels, **options)
     expected, its_cache = ops.cross_entropy_forward(x.astype(float), labels, **options)
     np.testing.assert_allclose(y, expected, **TOLERANCE)
-    assert y.dtype == np.float32 and y.shape == expected.shape
+    assert y.dtype == np.float32
+    assert y.shape == expected.shape
     dy = rng.standard_normal(y.shape)
     got, nothing = DROP_IN.backward(np.asarray(dy, np.float32), cache, (True, False))
     np.testing.assert_allclose(got, ops.cross_entropy_backward(dy, its_cache)[0], **TOLERANCE)
-    assert got.dtype == np.float32 and got.shape == x.shape and nothing is None
+    assert got.dtype == np.float32
+    assert got.shape == x.shape
+    assert nothing is None
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.5])
@@ -43,7 +46,9 @@ def test_impossible_and_broken_scores_are_what_they_are_to_the_op(smoothing, rng
     x[0, 2], x[1, 1], x[2] = -np.inf, -np.inf, -np.inf
     x[3, 0], x[4, 1], x[5, 2], x[6, 0] = np.nan, np.inf, np.nan, 1e30
     y, cache = DROP_IN.forward(x, labels, label_smoothing=smoothing, reduction="none")
-    expected, its_cache = ops.cross_entropy_forward(x.astype(float), labels, label_smoothing=smoothing, reduction="none")
+    expected, its_cache = ops.cross_entropy_forward(
+        x.astype(float), labels, label_smoothing=smoothing, reduction="none"
+    )
     np.testing.assert_allclose(y, expected, **TOLERANCE)
     dy = rng.standard_normal(7)
     got = DROP_IN.backward(dy.astype(np.float32), cache)[0]
@@ -84,6 +89,10 @@ def test_class_weights_probabilities_and_float64_are_left_to_the_op(rng, monkeyp
         return kernels.choose_on_cpu(*DROP_IN.op, list(arrays), options)[0]
 
     assert chosen(x, labels) is DROP_IN.forward
-    for arrays in ((x, labels, np.ones(3, np.float32)), (x, np.full((4, 3), 1 / 3, np.float32)), (x.astype(float), labels)):
+    for arrays in (
+        (x, labels, np.ones(3, np.float32)),
+        (x, np.full((4, 3), 1 / 3, np.float32)),
+        (x.astype(float), labels),
+    ):
         assert chosen(*arrays) is ops.cross_entropy_forward
     assert "loss" in compiled.MODULES

@@ -92,6 +92,8 @@ def choose_on_cpu(
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """`choose` for NumPy's arrays, among the compiled loops: all arrays but labels are of float32 then."""
     offered = (_offered_on_cpu() if _on_cpu is None else _on_cpu).get((forward, backward))
+    if _wanted is not None and not _wanted:  # none is switched on
+        return forward, backward
     return _remembered(offered, _in_float32, forward, backward, arrays, options) if offered else (forward, backward)
 
 

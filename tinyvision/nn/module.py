@@ -70,9 +70,8 @@ class Module:
             changed = hook(self, inputs)
             if changed is not None:
                 inputs = changed if isinstance(changed, tuple) else (changed,)
-        backward_hooks = self._hooks("backward")
         watch = None
-        if backward_hooks:
+        if backward_hooks := self._hooks("backward"):
             inputs, watch = watched_inputs(self, inputs, backward_hooks)
         output = self.forward(*inputs, **options)
         if watch is not None:

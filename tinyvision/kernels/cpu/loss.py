@@ -56,7 +56,7 @@ def off_target(
     begin: int,
     end: int,
 ) -> None:
-    """dscores = dloss · (exp(log_p) - target) for rows begin to end; dlosses has one number for all rows, or one each."""
+    """dscores = dloss · (exp(log_p) - target) for rows begin to end; dlosses has a number for each, or one for all."""
     K = log_p.shape[1]
     for n in range(begin, end):
         counts = np.float32(labels[n] != ignored)
