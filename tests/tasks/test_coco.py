@@ -82,6 +82,8 @@ MISTAKES = {
     "crowds alone": (annotation(iscrowd=1), '"annotations" marks crowds alone'),
     "a category as text": (annotation(category_id="3"), r"category_id '3' is no category's id \(known: 1, 3\)"),
     "two categories of one name": (lambda c: c["categories"][1].update(name="cat"), "the name 'cat' is taken"),
+    "a number beyond all": (annotation(bbox=[2, 3, 10**400, 1]), "not finite"),
+    "a name that is none": (lambda c: c["categories"][1].update(name=None), r"categories\[1\]: name must be a text"),
     "a crowd of two": (annotation(iscrowd=2), "iscrowd is 0 or 1"),
 }
 
@@ -102,6 +104,7 @@ def test_damaged_files_and_segmentations(tmp_path):
     for wrong, message in (
         ([[1, 2, 3, 4]], "at least three corners"),
         ([[1, 2, 3, 4, 5, "x"]], "at least three corners"),
+        ([[1, 2, 3, 4, 5, 10**400]], "at least three corners"),
         ([[1, 1, 3, 1, 3, 8]], "polygon 0 reaches out of its picture of 4 x 5 pixels"),
         ([[1, 1, 3, 1, 3, 4], [-3, 1, 3, 1, 3, 4]], "polygon 1 reaches out"),
         ("polygon", "a list of polygons or run lengths"),

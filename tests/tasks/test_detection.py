@@ -220,13 +220,27 @@ def test_yolo_files(tmp_path):
             r"line 2: the box reaches out of its picture; x, y, width and height are",
         ),
         (["0 0.5 0.5 -0.1 0.1"], "line 1: width and height must be above 0"),
-        (["0 0.5 0.5 nan 0.1"], "line 1: width and height must be above 0"),
-        (["dog 0.5 0.5 0.1 0.1"], r'line 1: expected "class x y width height", got .dog'),
+        (["0 0.5 0.5 nan 0.1"], 'line 1: expected "class x y width height"'),
+        (["0 0,5 0,5 0,1 0,1"], "line 1: expected .* four with a decimal point"),
+        (["0 0.5 0.5 0.1 1_0"], "line 1: expected"),
+        (["0 0.5 0.5 0.1 0.1 0.9"], "line 1: expected"),
+        (["0.5 0.5 0.5 0.1 0.1"], "line 1: expected"),
+        (["dog 0.5 0.5 0.1 0.1"], r"line 1: expected .*, got .dog"),
         (["0 0.5 0.5 0.1"], "line 1: expected"),
         ([""], "no file has a box, so there is nothing to learn"),
     ):
         with pytest.raises(DataError, match=message):
             YoloBoxes(yolo(tmp_path, lines))
+    for names, message in (("dog\ndog\n", "needs names that differ"), (" \n", "needs names"), ("", "is empty")):
+        with pytest.raises(DataError, match=rf"classes\.txt: .*{message}"):
+            YoloBoxes(yolo(tmp_path, names=names))
+    with_mark = yolo(tmp_path)
+    (with_mark / "labels/a.txt").write_bytes(b"\xef\xbb\xbf1 0.5 0.5 0.1 0.1\r\n")
+    assert YoloBoxes(with_mark)[0][1]["labels"].tolist() == [1]
+    (with_mark / "labels/a.txt").write_bytes(b"1 0.5 0.5 0.1 0.1\n\xe4")
+    with pytest.raises(DataError, match=r"a\.txt, line 2: is no text in UTF-8"):
+        YoloBoxes(with_mark)
+    yolo(tmp_path)
     (tmp_path / "labels/b.txt").write_text("")
     with pytest.raises(DataError, match=r"no picture has the name of b\.txt"):
         YoloBoxes(tmp_path)
@@ -261,7 +275,12 @@ def test_voc_files(tmp_path):
         ([one("dog", 10, 1, 5, 20)], "", r"a\.xml: object 1: bndbox: \(9, 0\) to \(5, 20\) has no area"),
         ([one("dog", 1, 1, 100, 20)], "", "object 1: bndbox: .* reaches out of its picture of 64 x 48"),
         ([one("", 1, 1, 10, 20)], "", "object 1: has no name"),
-        ([one("dog", 1, "x", 10, 20)], "", "object 1: ymin must be a number, got 'x'"),
+        ([one("dog", 1, "x", 10, 20)], "", "object 1: ymin must be a number with a decimal point, got 'x'"),
+        ([one("dog", 1, "2,5", 10, 20)], "", "object 1: ymin must be a number with a decimal point, got '2,5'"),
+        ([one("dog", 1, 1, 10, 20, hard="yes")], "", "object 1: difficult is 0 or 1, got 'yes'"),
+        (["<object><name>dog</name></object>"], "", r"object 1: has no <bndbox>"),
+        (["<object><name>dog</name><bndbox><xmin>1</xmin></bndbox></object>"], "", "object 1: has no <ymin>"),
+        ([], '<?xml version="1.0" encoding="klingon"?>', "is not XML: unknown encoding"),
         ([], "", "no file has an object"),
         ([one("dog", 1, 1, 10, 20, hard=1)], "", "all objects are difficult, so there is nothing to learn"),
         ([one("dog", 1, 1, 5, 5)], '<!DOCTYPE a [<!ENTITY b "c">]>', "entities, which annotations do not need"),
@@ -269,6 +288,23 @@ def test_voc_files(tmp_path):
     ):
         with pytest.raises(DataError, match=message):
             VocBoxes(voc(tmp_path, *objects, before=before))
+    text = (voc(tmp_path, one("dog", 1, 1, 10, 20)) / "Annotations/a.xml").read_text()
+    for wrong, message in ((text.replace("<width>64", "<width>0"), "got 0 and 48"), ("<a/>", "has no <size>")):
+        (tmp_path / "Annotations/a.xml").write_text(wrong)
+        with pytest.raises(DataError, match=rf"a\.xml: .*{message}"):
+            VocBoxes(tmp_path)
+    for encoding in ("utf-16", "utf-16-be"):  # entities are seen in every encoding
+        bomb = f'<?xml version="1.0" encoding="{encoding[:6]}"?><!DOCTYPE a [<!ENTITY b "cc">]>{text}'
+        (tmp_path / "Annotations/a.xml").write_bytes(bomb.encode(encoding))
+        with pytest.raises(DataError, match="entities, which annotations do not need"):
+            VocBoxes(tmp_path)
+    for file in ("a.xml", "b.xml"):
+        (tmp_path / "Annotations" / file).write_text(text)
+    with pytest.raises(DataError, match=r"b\.xml: is about a\.png, as a\.xml is"):
+        VocBoxes(tmp_path)
+    (tmp_path / "Annotations/b.xml").unlink()
+    picture(tmp_path / "JPEGImages/lonely.png")
+    assert VocBoxes(tmp_path).left_out == ["lonely.png"]
     with pytest.raises(DataError, match=r"classes .*zebra.* are not in the training part"):
         VocBoxes(voc(tmp_path, one("zebra", 1, 1, 10, 20)), ["dog"])
     (tmp_path / "JPEGImages/a.png").unlink()

@@ -102,6 +102,24 @@ def test_a_folder_of_black_and_white_masks(tmp_path):
     assert folder.things(0) is None
 
 
+def test_black_and_white_may_have_sixteen_bits(tmp_path):
+    root = cells(tmp_path)
+    before = MaskFolder(root)[0][1]
+    mask_file(root, (before * 65535).astype(np.uint16))
+    folder = MaskFolder(root)
+    assert folder.classes == ["background", "object"]
+    np.testing.assert_array_equal(folder[0][1], before)
+
+
+def test_a_mask_of_several_pages_is_none(tmp_path):
+    root = cells(tmp_path)
+    (root / "masks/0.png").unlink()
+    page = Image.fromarray(np.ones((40, 48), np.uint8))
+    page.save(root / "masks/0.tif", save_all=True, append_images=[page])
+    with pytest.raises(DataError, match=r"0\.tif: holds 2 pictures, and a mask is one"):
+        MaskFolder(root)
+
+
 def test_numbers_names_colours_and_things(tmp_path):
     root = cells(tmp_path, 2)
     for name in ("0.png", "1.png"):
@@ -158,6 +176,21 @@ MISTAKES = {
     "things for classes": (
         lambda root: mask_file(root, np.full((40, 48), 300, np.uint16)),
         r"0\.png: has the number 300; if masks count things, say so \(--instances",
+    ),
+    "numbers with gaps": (
+        lambda root: mask_file(root, np.full((40, 48), 128, np.uint8)),
+        r"the masks have the numbers 0, 128, 255, and no pixel is 1; write classes\.txt",
+    ),
+    "white where 255 says nothing": (
+        lambda root: (root / "classes.txt").write_text("ground\ncell"),
+        "no pixel of a mask has a class but ground",
+    ),
+    "a negative number": (
+        lambda root: (
+            (root / "masks/0.png").unlink(),
+            mask_file(root, np.full((40, 48), -1, np.int32), "0.tif"),
+        ),
+        r"0\.tif: has the number -1; the numbers of a mask are from 0",
     ),
     "a mask too few": (lambda root: (root / "masks/3.png").unlink(), r"1 files have no mask .*: 3\.png"),
     "an image too few": (lambda root: (root / "images/3.png").unlink(), r"1 files have no image .*: 3\.png"),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, OptionError
-from ..formats.source import read_bytes
+from ..formats.source import read_text
 from ..printable import printable
 from .dataset import Dataset
 from .folder import ImageFolder
@@ -126,12 +126,7 @@ class LabelledPictures(Dataset):
 
 def _rows(file: Path) -> list[tuple[int, list[str]]]:
     """(number of the line, its one or two columns) of a file of labels, without its heading."""
-    data, name = read_bytes(file, _LARGEST_FILE)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{name}, line {line}: is no text in UTF-8; save it as UTF-8") from None
+    text, name = read_text(file, _LARGEST_FILE)
     if "\0" in text:
         raise DataError(f"{name}: is no text; a file of labels has a line for each picture")
     rows = [(number, columns) for number, columns in _columns(text, name) if any(columns)]

@@ -70,6 +70,17 @@ def _read_regular(path: str | os.PathLike[str], name: str, limit: int) -> bytes:
         refuse(name, f"cannot be read: {error or type(error).__name__}", error)
 
 
+def read_text(source: Source, limit: int = MAX_FILE) -> tuple[str, str]:
+    """The text in a file of UTF-8, without a mark of byte order, and the name to call it by. Raises DataError."""
+    data, name = read_bytes(source, limit)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{name}, line {line}: is no text in UTF-8; save it as UTF-8") from None
+    return text, name
+
+
 def unpack_limit(packed: int) -> int:
     """The most bytes that a compressed file of `packed` bytes may unpack to.
 

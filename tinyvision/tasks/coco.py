@@ -108,7 +108,9 @@ class Coco:
                 self._fail(where, f"id must be a whole number, got {printable(number, 30)}")
             if number in by_id:
                 self._fail(where, f"id {number} is taken by {printable(by_id[number], 40)!r}; give each its own")
-            name = str(self._field(entry, "name", where))
+            name = self._field(entry, "name", where)
+            if not isinstance(name, str) or not name.strip():
+                self._fail(where, f"name must be a text that is not empty, got {printable(repr(name), 40)}")
             if name in by_id.values():
                 self._fail(where, f"the name {printable(name, 40)!r} is taken by a category before; give each its own")
             by_id[number] = name
@@ -150,7 +152,7 @@ class Coco:
             self._fail(where, f"category_id {printable(repr(category), 30)} is no category's id (known: {known})")
         crowd = entry.get("iscrowd", 0)
         if crowd not in (0, 1):
-            self._fail(where, f"iscrowd is 0 or 1, got {printable(crowd, 30)}")
+            self._fail(where, f"iscrowd is 0 or 1, got {printable(repr(crowd), 30)}")
         segmentation = entry.get("segmentation") or None
         if "bbox" in entry or segmentation is None:
             x, y, w, h = self._numbers(self._field(entry, "bbox", where), where)
@@ -163,12 +165,20 @@ class Coco:
 
     def _numbers(self, values: Any, where: str) -> list[float]:
         if not isinstance(values, list) or len(values) != 4 or not all(map(is_number, values)):
-            self._fail(where, f"bbox is [x, y, width, height], got {printable(values, 60)}")
-        if not all(map(math.isfinite, values)):
+            self._fail(where, f"bbox is [x, y, width, height], got {printable(repr(values), 60)}")
+        if not all(map(_is_finite, values)):
             self._fail(where, f"bbox holds a number that is not finite: {printable(values, 60)}")
         if values[2] <= 0 or values[3] <= 0:
-            self._fail(where, f"bbox [x, y, width, height] = {values} has no area; mend or remove it")
+            self._fail(where, f"bbox [x, y, width, height] = {printable(values, 60)} has no area; mend or remove it")
         return values
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a number is one as a float, too: JSON's whole numbers know no end."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _key(value: Any) -> Any:
@@ -218,7 +228,7 @@ def decoded(segmentation: Any, size: tuple[int, int], where: str) -> np.ndarray:
     canvas = Image.new("1", (size[1], size[0]))
     draw = ImageDraw.Draw(canvas)
     for number, polygon in enumerate(segmentation):
-        good = isinstance(polygon, list) and all(map(is_number, polygon)) and all(map(math.isfinite, polygon))
+        good = isinstance(polygon, list) and all(map(is_number, polygon)) and all(map(_is_finite, polygon))
         if not good or len(polygon) < 6 or len(polygon) % 2:
             raise DataError(
                 f"{where}: polygon {number} must have at least three corners, as [x, y, x, y, x, y, ...]; "

@@ -24,6 +24,8 @@ def read_mask(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         with open_picture(data, name, max_pixels, _FORMATS) as image:
             if image.format in ("JPEG", "WEBP"):
                 refuse(name, f"a mask must not be {image.format}, which changes its numbers; save it as PNG")
+            if (pages := getattr(image, "n_frames", 1)) > 1:
+                refuse(name, f"holds {pages} pictures, and a mask is one; save the one that belongs to the image")
             mode = image.mode
             if mode in ("RGB", "RGBA"):
                 return np.array(image.convert("RGB"))
@@ -34,7 +36,10 @@ def read_mask(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise
     except Exception as error:  # Pillow's plug-ins raise almost any type when a file is damaged
         refuse(name, f"cannot be decoded: {pillow_said(error)}", error)
-    return pixels.astype(np.int64)
+    numbers = pixels.astype(np.int64)
+    if numbers.min() < 0:
+        refuse(name, f"has the number {numbers.min()}; the numbers of a mask are from 0")
+    return numbers
 
 
 def read_levels(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:

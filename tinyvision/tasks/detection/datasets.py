@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 from typing import Any, NoReturn
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from ... import random
 from ...data import Dataset, Digits, Shapes, Streets, read_image
 from ...data.images import MAX_PIXELS, SUFFIXES
 from ...errors import DataError
-from ...formats.source import read_bytes
+from ...formats.source import read_bytes, read_text
 from ...printable import printable
 from ..coco import Coco, checked_box
 
@@ -184,7 +185,8 @@ class VocBoxes(Dataset):
     """Pascal VOC: root/annotations/NAME.xml (or Annotations/), each for root/images/NAME.jpg (or JPEGImages/).
 
     Classes are the names in the files, sorted, unless they are given. Corners count pixels from 1, as in VOC, and both
-    are inside the box. Objects marked "difficult" have the label -2. Raises DataError naming file and object."""
+    are inside the box. Objects marked "difficult" have the label -2. Of a picture without a file nothing is known, so
+    it is not among the items; `left_out` has the names. Raises DataError naming file and object."""
 
     def __init__(
         self, root: str | os.PathLike[str], classes: list[str] | None = None, max_pixels: int = MAX_PIXELS
@@ -196,6 +198,13 @@ class VocBoxes(Dataset):
         if not files:
             raise DataError(f"{printable(notes)}: there are no .xml files")
         self.pictures = [self._picture(file) for file in files]
+        notes_of: dict[Path, Path] = {}
+        for file, (image, _, _) in zip(files, self.pictures, strict=True):
+            if (other := notes_of.setdefault(image, file)) != file:
+                raise DataError(
+                    f"{printable(file)}: is about {image.name}, as {other.name} is; mend its <filename>, or remove it"
+                )
+        self.left_out = sorted(p.name for p in self.images.iterdir() if _is_picture(p) and p not in notes_of)
         found = sorted({name for _, _, things in self.pictures for name, _, _ in things})
         if all(hard for _, _, things in self.pictures for _, _, hard in things):
             what = "all objects are difficult" if found else "no file has an object"
@@ -218,40 +227,69 @@ class VocBoxes(Dataset):
 
     def _picture(self, file: Path) -> tuple[Path, tuple[int, int], list[tuple[str, Any, bool]]]:
         data, name = read_bytes(file, 1 << 24)
-        if re.search(rb"<!(DOCTYPE|ENTITY)", data):
-            raise DataError(f"{name}: has a document type or entities, which annotations do not need; remove them")
-        try:
-            tree = ElementTree.fromstring(data)
-        except ElementTree.ParseError as error:
-            raise DataError(f"{name}: is not XML: {error}") from None
+        tree = _plain_xml(data, name)
         text = tree.findtext("filename") or f"{file.stem}.jpg"
         image = self.images / Path(text).name
         if not image.is_file():
             image = next((p for p in (self.images / f"{file.stem}{s}" for s in SUFFIXES) if p.is_file()), image)
         if not image.is_file():
             raise DataError(f"{name}: its picture {printable(image)} is missing")
-        width, height = (self._number(tree.find("size"), key, f"{name}: size") for key in ("width", "height"))
+        width, height = (_number(_part(tree, "size", name), key, f"{name}: size") for key in ("width", "height"))
+        if not all(side.is_integer() and 1 <= side < 2**31 for side in (width, height)):
+            raise DataError(
+                f"{name}: size: width and height must be whole numbers from 1, got {width:g} and {height:g}"
+            )
         size, things = (int(height), int(width)), []
         for number, entry in enumerate(tree.iter("object"), 1):
             where = f"{name}: object {number}"
             label = (entry.findtext("name") or "").strip()
             if not label:
                 raise DataError(f"{where}: has no name")
-            corners = entry.find("bndbox")
-            x1, y1, x2, y2 = (self._number(corners, key, where) for key in ("xmin", "ymin", "xmax", "ymax"))
+            corners = _part(entry, "bndbox", where)
+            x1, y1, x2, y2 = (_number(corners, key, where) for key in ("xmin", "ymin", "xmax", "ymax"))
             box = checked_box((x1 - 1, y1 - 1, x2, y2), size, _failing(where), "bndbox")
-            things.append((label, box, (entry.findtext("difficult") or "0").strip() == "1"))
+            difficult = (entry.findtext("difficult") or "0").strip()
+            if difficult not in ("0", "1"):
+                raise DataError(f"{where}: difficult is 0 or 1, got {printable(difficult, 30)!r}")
+            things.append((label, box, difficult == "1"))
         return image, size, things
 
-    def _number(self, node: Any, key: str, where: str) -> float:
-        text = None if node is None else node.findtext(key)
-        try:
-            value = float(text or "")
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise DataError(f"{where}: {key} must be a number, got {printable(text, 30)!r}")
-        return value
+
+def _plain_xml(data: bytes, name: str) -> ElementTree.Element:
+    """The root of XML without a document type: entities can unfold without end, whatever the file's encoding."""
+
+    def refuse_it(*parts: Any) -> NoReturn:
+        raise DataError(f"{name}: has a document type or entities, which annotations do not need; remove them")
+
+    looking = expat.ParserCreate()
+    looking.StartDoctypeDeclHandler = refuse_it
+    try:
+        looking.Parse(data, True)
+        return ElementTree.fromstring(data)
+    except (expat.ExpatError, ElementTree.ParseError, LookupError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{name}: is not XML: {printable(error)}") from None
+
+
+def _part(node: ElementTree.Element, key: str, where: str) -> ElementTree.Element:
+    part = node.find(key)
+    if part is None:
+        raise DataError(f"{where}: has no <{key}>")
+    return part
+
+
+def _number(node: ElementTree.Element, key: str, where: str) -> float:
+    text = (_part(node, key, where).text or "").strip()
+    value = _as_number(text)
+    if not math.isfinite(value):
+        raise DataError(f"{where}: {key} must be a number with a decimal point, got {printable(text, 30)!r}")
+    return value
+
+
+def _as_number(text: str) -> float:
+    """The number that a file has as text, nan for what is none: of what Python takes for one, "1_0" is none."""
+    return float(text) if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text, re.ASCII) else math.nan
 
 
 class YoloBoxes(Dataset):
@@ -264,9 +302,7 @@ class YoloBoxes(Dataset):
     def __init__(self, root: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> None:
         self.root, self.max_pixels = Path(root).expanduser(), max_pixels
         images, self.labels_folder = _folder_in(self.root, ("images",)), _folder_in(self.root, ("labels",))
-        self.paths = sorted(
-            p for p in images.iterdir() if p.name.lower().endswith(SUFFIXES) and not p.name.startswith(".")
-        )
+        self.paths = sorted(filter(_is_picture, images.iterdir()))
         if not self.paths:
             raise DataError(f"{printable(images)}: there are no pictures")
         stems = {path.stem for path in self.paths}
@@ -278,9 +314,9 @@ class YoloBoxes(Dataset):
         names = next((place for place in places if place.is_file()), None)
         if names is None:
             raise DataError(f"{printable(self.root)}: has no classes.txt; write the names of the classes, one a line")
-        self.classes = [
-            line.strip() for line in names.read_text("utf-8", errors="replace").splitlines() if line.strip()
-        ]
+        self.classes = [line.strip() for line in read_text(names)[0].splitlines() if line.strip()]
+        if not self.classes or len(set(self.classes)) < len(self.classes):
+            raise DataError(f"{printable(names)}: needs names that differ, one a line, the first for class 0")
         self.things = [self._things(path) for path in self.paths]
         if not any(labels for _, labels in self.things):
             raise DataError(f"{printable(self.labels_folder)}: no file has a box, so there is nothing to learn")
@@ -298,20 +334,21 @@ class YoloBoxes(Dataset):
     def _things(self, path: Path) -> tuple[list[Any], list[int]]:
         file = self.labels_folder / f"{path.stem}.txt"
         boxes, labels = [], []
-        lines = file.read_text("utf-8", errors="replace").splitlines() if file.is_file() else []
+        lines = read_text(file)[0].splitlines() if file.is_file() and file.stat().st_size else []
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             where, parts = f"{printable(file)}, line {number}", line.split()
-            try:
-                label, (x, y, w, h) = int(parts[0]), (float(part) for part in parts[1:])
-            except ValueError:
+            number_of_class, *shares = map(_as_number, parts)
+            if len(parts) != 5 or not number_of_class.is_integer() or not all(map(math.isfinite, shares)):
                 raise DataError(
-                    f'{where}: expected "class x y width height", got {printable(line.strip(), 60)!r}'
-                ) from None
+                    f'{where}: expected "class x y width height", a whole number and four with a decimal point, '
+                    f"got {printable(line.strip(), 60)!r}"
+                )
+            label, (x, y, w, h) = int(number_of_class), shares
             if not 0 <= label < len(self.classes):
                 raise DataError(f"{where}: class {label}; classes.txt names {len(self.classes)}, from 0")
-            if not all(map(math.isfinite, (x, y, w, h))) or w <= 0 or h <= 0:
+            if w <= 0 or h <= 0:
                 raise DataError(f"{where}: width and height must be above 0, got {w:g} and {h:g}")
             corners = np.array([x - w / 2, y - h / 2, x + w / 2, y + h / 2])
             if corners.min() < -0.01 or corners.max() > 1.01:
@@ -322,6 +359,10 @@ class YoloBoxes(Dataset):
             boxes.append(np.clip(corners, 0, 1))
             labels.append(label)
         return boxes, labels
+
+
+def _is_picture(path: Path) -> bool:
+    return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
 
 
 def _folder_in(root: Path, names: tuple[str, ...]) -> Path:

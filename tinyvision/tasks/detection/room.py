@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ...data import Subset
 from ...errors import OptionError
 from ...models.centre_detector import CentreDetector
 from ...nn.module import Module
+from ...printable import printable
 from ...train.checkpoint import Checkpoint
 from ...train.preprocessing import Preprocessing
 from ...train.recipes import Parts, published_preprocessing
@@ -91,6 +93,12 @@ class DetectionRoom(Room):
         train, val, test = self._parts(notes, opening.root or notes["root"], size, opening.max_pixels)
         train, val, classes = agreed(train, val, test, notes["val"], opening.seed)
         checked((CocoBoxes, VocBoxes, YoloBoxes), train, val, test)
+        for part in (train.dataset if isinstance(train, Subset) else train, val, test):
+            if isinstance(part, VocBoxes) and part.left_out:
+                some = printable(", ".join(part.left_out[:3]), 80)
+                opening.console.line(
+                    f"note: {len(part.left_out)} pictures in {part.images} have no .xml: {some}; left out"
+                )
         # What is drawn is drawn anew in every epoch, so that nothing is gained by moving it; and a mirrored 3 is no 3.
         augment = notes["augment"] == "on" and notes["name"] not in _DRAWN
         plain = [None if part is None else Samples(part, preprocessing) for part in (val, test)]

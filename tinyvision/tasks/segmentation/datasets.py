@@ -16,10 +16,13 @@ from ...data import Dataset, Shapes, Streets
 from ...data.images import MAX_PIXELS, SUFFIXES
 from ...data.streets import AREAS
 from ...errors import DataError
+from ...formats.source import read_text
 from ...printable import printable
 from ..coco import Coco, decoded
 from ..masks import VOID, read_levels, read_mask
 
+_WHITE_16 = 65535  # white, where a mask of black and white has 16 bits
+_BLACK_AND_WHITE = {0, VOID, _WHITE_16}
 _MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
 GET_NUCLEI = "pip install stardist==0.9.2 --no-deps"
 
@@ -29,7 +32,8 @@ class MaskFolder(Dataset):
 
     The numbers of a mask are its classes, 0 being the background and 255 "not said". Names and colours come from
     root/classes.txt: a name a line, the background first, and behind it "#rrggbb" if masks are coloured. Without that
-    file, masks of 0 and 255 alone show one thing, and others must be 0, 1, 2, ...
+    file, masks of black and white alone (0 and 255, of 16 bits 65535) show one thing, and others have the numbers 0, 1,
+    2, ..., each of them somewhere.
 
     instances   the numbers count things instead (cells, nuclei), which are all of one class
     Raises DataError for what does not fit, naming the file."""
@@ -58,6 +62,8 @@ class MaskFolder(Dataset):
         self.pairs = [(images[name], masks[name]) for name in sorted(images)]
         self.colours: dict[tuple[int, ...], int] = {}
         self.classes = self._classes()
+        if (self.root / "classes.txt").exists():
+            self._check_there_is_something()
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -85,7 +91,7 @@ class MaskFolder(Dataset):
             return ["background", "object"]
         if file.exists():
             return self._named(file)
-        self.binary, most, filled = True, 0, False
+        seen: set[int] = set()
         for _, mask in self.pairs:  # what the numbers mean depends on all of them
             raw = read_mask(mask, self.max_pixels)
             if raw.ndim == 3:
@@ -93,25 +99,33 @@ class MaskFolder(Dataset):
                     f"{printable(mask)}: is coloured, and nothing says what the colours mean; write classes.txt with a "
                     f"line for each class, such as: road #804080"
                 )
-            values = np.unique(raw)
-            filled |= bool(values.any())
-            self.binary &= set(values.tolist()) <= {0, VOID}
-            most = max(most, int(values[values != VOID].max(initial=0)))
-            if most > VOID:
+            seen |= set(np.unique(raw).tolist())
+            if (most := max(seen - {_WHITE_16}, default=0)) > VOID or (
+                _WHITE_16 in seen and not seen <= _BLACK_AND_WHITE
+            ):
                 raise DataError(
-                    f"{printable(mask)}: has the number {most}; if masks count things, say so (--instances, in Python "
-                    f"instances=True); classes go up to 254"
+                    f"{printable(mask)}: has the number {max(seen) if most <= VOID else most}; if masks count things, "
+                    f"say so (--instances, in Python instances=True); classes go up to 254"
                 )
-        if not filled:  # first of all, for masks of zeros alone pass as binary, too
+        if not any(seen):  # first of all, for masks of zeros alone are black and white, too
             raise DataError(f"{printable(self.root)}: every mask is empty, so there is nothing to learn")
+        self.binary = seen <= _BLACK_AND_WHITE
         if self.binary:
             return ["background", "object"]
+        most = max(seen - {VOID})
+        if absent := sorted(set(range(1, most + 1)) - seen):
+            there = ", ".join(map(str, sorted(seen)[:8])) + (", ..." if len(seen) > 8 else "")
+            raise DataError(
+                f"{printable(self.root)}: the masks have the numbers {there}, and no pixel is {absent[0]}; write "
+                f"classes.txt with a name for each class from 0 (the background) to {most}, or make the numbers 0, 1, "
+                f"2, ... (masks of one thing are black and white alone, without shades at its edges)"
+            )
         return ["background", *(f"class {k}" for k in range(1, most + 1))]
 
     def _named(self, file: Path) -> list[str]:
         self.binary = False
         names: list[str] = []
-        for number, line in enumerate(file.read_text("utf-8", errors="replace").splitlines(), 1):
+        for number, line in enumerate(read_text(file)[0].splitlines(), 1):
             if not line.strip():
                 continue
             name, _, colour = line.strip().rpartition(" ")
@@ -133,6 +147,21 @@ class MaskFolder(Dataset):
             raise DataError(f"{printable(file)}: give every class a colour, or none")
         return names
 
+    def _check_there_is_something(self) -> None:
+        """Raise DataError if no mask has another class than the first; looks at no more of them than it must."""
+        for _, mask in self.pairs:
+            try:
+                numbers = self._numbers(mask)
+            except DataError:
+                return  # it is named when all masks are read
+            if ((numbers > 0) & (numbers != VOID)).any():
+                return
+        raise DataError(
+            f"{printable(self.root)}: no pixel of a mask has a class but {printable(self.classes[0], 40)}, the first "
+            f"in classes.txt, so there is nothing to learn; 255 says nothing of a pixel where there is a classes.txt: "
+            f"leave that file out if the masks are black and white alone"
+        )
+
     def _numbers(self, file: Path) -> np.ndarray:
         raw = read_mask(file, self.max_pixels)
         if raw.ndim == 3:
@@ -140,7 +169,7 @@ class MaskFolder(Dataset):
         if self.counts_things:
             return (raw > 0).astype(np.int64)
         if self.binary:
-            return (raw == VOID).astype(np.int64)
+            return (raw > 0).astype(np.int64)
         wrong = raw[(raw >= len(self.classes)) & (raw != VOID)]
         if wrong.size:
             raise DataError(
@@ -191,6 +220,9 @@ class CocoMasks(Dataset):
         self.classes = self.coco.classes
         for picture in self.coco.pictures:
             for thing in picture.things:
+                if self.classes[thing.label] == self.classes[0]:
+                    raise DataError(f"{thing.where}: its category {self.classes[0]!r} is the name of what is no thing; "
+                                    f"rename the category, or remove it with what is of it")  # fmt: skip
                 if thing.segmentation is None:
                     raise DataError(f'{thing.where}: has no "segmentation"; a box alone makes no mask')
 
