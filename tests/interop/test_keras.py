@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import sys
 import time
 import zipfile
 
@@ -525,6 +526,23 @@ def test_a_layer_without_the_order_of_its_arrays_is_refused(tmp_path):
             group.attrs.pop("weight_names", None)
     with pytest.raises(WeightsError, match=r"net\.h5: the layer .* does not say in which order its arrays are"):
         from_keras(tmp_path / "net.h5")
+
+
+def test_reading_needs_no_library_and_a_list_of_names_may_be_cut_up(tmp_path, monkeypatch):
+    small().save(tmp_path / "net.h5")
+    whole = from_keras(tmp_path / "net.h5").state_dict()
+    with h5py.File(tmp_path / "net.h5", "r+") as file:
+        for group in file["model_weights"].values():
+            names = list(group.attrs.pop("weight_names", []))
+            for part, name in enumerate(names):
+                group.attrs[f"weight_names{part}"] = [name]
+            if not names:
+                group.attrs["weight_names"] = []
+    monkeypatch.setitem(sys.modules, "h5py", None)  # importing it fails
+    parts = from_keras(tmp_path / "net.h5").state_dict()
+    assert len(parts) == len(whole) > 6
+    for name, array in whole.items():
+        np.testing.assert_array_equal(parts[name], array)
 
 
 def test_numbers_of_a_type_that_nothing_can_hold_are_refused(tmp_path):

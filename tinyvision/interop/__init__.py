@@ -1,8 +1,8 @@
 """Networks that come from elsewhere and go elsewhere: ONNX and Keras, out and in; TensorFlow.js and TensorFlow Lite,
 in.
 
-The files are parsed by well-kept packages (`pip install "tinyvision[onnx]"`, `"tinyvision[keras]"`,
-`"tinyvision[tflite]"`); what the networks in them compute is ours.
+ONNX and TensorFlow Lite are parsed by well-kept packages (`pip install "tinyvision[onnx]"`, `"tinyvision[tflite]"`),
+Keras's HDF5 by a reader of our own (`formats/hdf5.py`); what the networks in them compute is ours.
 """
 
 from .exporting import export

@@ -1,14 +1,10 @@
 """The three containers of a Keras model: `.keras` (a zip), `.h5`/`.hdf5`, and TensorFlow.js's `model.json` with shards.
 
-Each holds a description of the layers (JSON) and their arrays. Only these two are read: no code, no optimizer. HDF5 is
-parsed by the package `h5py` (`pip install "tinyvision[keras]"`), from bytes that are whole in memory, and nothing is
-followed that leads out of the file.
+Each holds a description of the layers (JSON) and their arrays. Only these two are read: no code, no optimizer.
 """
 
 from __future__ import annotations
 
-import importlib
-import io
 import json
 import math
 import os
@@ -19,7 +15,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..errors import FileError, OptionError, WeightsError
+from ..errors import FileError, WeightsError
+from ..formats.hdf5 import SIGNATURE, Hdf5
 from ..formats.refused import Refused
 from ..formats.source import read_bytes
 from ..formats.zip import DEFLATED, STORED, ZipArchive
@@ -48,7 +45,7 @@ class Saved(NamedTuple):
 
 
 def read(path: str | os.PathLike[str]) -> Saved:
-    """The description and the arrays in a file. Raises FileError, WeightsError; OptionError without h5py."""
+    """The description and the arrays in a file. Raises FileError, WeightsError."""
     path = Path(path).expanduser()
     if path.is_dir() and (path / "model.json").is_file():
         path = path / "model.json"
@@ -59,7 +56,7 @@ def read(path: str | os.PathLike[str]) -> Saved:
     try:
         if start.startswith(b"PK"):
             return _keras_zip(path)
-        if start == b"\x89HDF\r\n\x1a\n":
+        if start == SIGNATURE:
             return _hdf5(path)
         if path.suffix.lower() == ".json":
             return _tensorflow_js(path)
@@ -81,18 +78,18 @@ def _keras_zip(path):
         config = _json(bytes(archive.read("config.json", LARGEST_TEXT)))
         about = _json(bytes(archive.read("metadata.json", LARGEST_TEXT)))
         weights = bytes(archive.read("model.weights.h5", LARGEST))
-    return Saved(config, str(about.get("keras_version", "3")), _Tree(_Hdf5(weights)))
+    return Saved(config, str(about.get("keras_version", "3")), _Tree(Hdf5(weights, LARGEST)))
 
 
 def _hdf5(path):
     """Keras 1 to 3: the description is an attribute, the arrays lie in one group for each layer."""
     data, _ = read_bytes(path, LARGEST)
-    file = _Hdf5(data)
-    config = file.attribute("", "model_config")
-    if config is None:
+    file = Hdf5(data, LARGEST)
+    config, version = file.text("", "model_config"), file.text("", "keras_version") or b"2"
+    if not isinstance(config, bytes) or not isinstance(version, bytes):
         raise Refused("HDF5 without a description of the layers (weights alone?); save the whole model")
     room = "model_weights" if file.has("model_weights") else ""
-    return Saved(_json(_text(config)), _text(file.attribute("", "keras_version") or "2").decode(), _Groups(file, room))
+    return Saved(_json(config), version.decode("utf-8", "replace"), _Groups(file, room))
 
 
 def _tensorflow_js(path):
@@ -157,93 +154,13 @@ def _json(data):
     return value
 
 
-def _text(value):
-    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
-
-
 # ------------------------------------------------------------------------------------------------- arrays
-
-
-class _Hdf5:
-    """The groups and arrays in the bytes of an HDF5 file; links that lead elsewhere are refused."""
-
-    def __init__(self, data: bytes) -> None:
-        try:
-            h5py = importlib.import_module("h5py")
-        except ImportError:
-            raise OptionError('HDF5 is read by the package h5py: pip install "tinyvision[keras]"') from None
-        self.hard = h5py.HardLink
-        self.group, self.dataset = h5py.Group, h5py.Dataset
-        self.left = min(LARGEST, 100 * len(data))  # what is packed unfolds, but not without end
-        try:
-            self.root = h5py.File(io.BytesIO(data), "r")
-        except Exception as error:  # h5py passes on whatever the library reports
-            raise Refused(f"damaged HDF5 ({str(error)[:80]})") from None
-
-    def _find(self, path):
-        here = self.root
-        for part in filter(None, path.split("/")):
-            try:
-                if not isinstance(here, self.group) or part not in here:
-                    return None
-                if not isinstance(here.get(part, getlink=True), self.hard):
-                    raise Refused(f"{path[:80]!r} is a link; it is not followed")
-                here = here[part]
-            except Refused:
-                raise
-            except Exception as error:
-                raise Refused(f"damaged HDF5 at {path[:80]!r} ({str(error)[:60]})") from None
-        return here
-
-    def has(self, path: str) -> bool:
-        """Whether there is such a group or array."""
-        return self._find(path) is not None
-
-    def names(self, path: str) -> list[str]:
-        """What a group holds."""
-        found = self._find(path)
-        try:
-            return list(found) if isinstance(found, self.group) else []
-        except Exception as error:
-            raise Refused(f"damaged HDF5 at {path[:80]!r} ({str(error)[:60]})") from None
-
-    def attribute(self, path: str, name: str) -> Any:
-        """An attribute of a group, or None."""
-        found = self._find(path)
-        try:
-            value = None if found is None else found.attrs.get(name)
-            if value is None and found is not None and f"{name}0" in found.attrs:  # cut up where it was too long
-                parts = [found.attrs[f"{name}{k}"] for k in range(len(found.attrs)) if f"{name}{k}" in found.attrs]
-                value = np.concatenate(parts)
-        except Exception as error:
-            raise Refused(f"damaged HDF5 at {path[:80]!r} ({str(error)[:60]})") from None
-        return value
-
-    def array(self, path: str) -> np.ndarray:
-        """An array of numbers. Raises Refused for what is none, and for more bytes than the file could hold."""
-        found = self._find(path)
-        if not isinstance(found, self.dataset):
-            raise Refused(f"there is no array {path[:80]!r}")
-        try:
-            dtype = found.dtype
-        except Exception as error:  # h5py's own, for a type that no type of NumPy can hold
-            raise Refused(f"the array {path[:80]!r} holds no numbers that can be read ({str(error)[:60]})") from None
-        if dtype.kind not in "fiu" or found.is_virtual or found.external:
-            raise Refused(f"the array {path[:80]!r} holds no numbers of this file ({dtype})")
-        size = int(np.prod(found.shape, dtype=object) or 0) * dtype.itemsize
-        self.left -= size
-        if self.left < 0:
-            raise Refused(f"the array {path[:80]!r} asks for {size:,} bytes, more than such a file can hold")
-        try:
-            return np.asarray(found[()])
-        except Exception as error:
-            raise Refused(f"the array {path[:80]!r} is damaged ({str(error)[:60]})") from None
 
 
 class _Tree:
     """`.keras`: layers/conv2d_1/vars/0; the names count the layers of one class."""
 
-    def __init__(self, file: _Hdf5, path: str = "", depth: int = 0) -> None:
+    def __init__(self, file: Hdf5, path: str = "", depth: int = 0) -> None:
         self.file, self.path, self.depth = file, path, depth
 
     def _place(self, kind, turn):
@@ -265,16 +182,23 @@ class _Tree:
 class _Groups:
     """HDF5 as Keras 1 to 3 wrote it: a group for each layer, whose attribute `weight_names` gives the order."""
 
-    def __init__(self, file: _Hdf5, room: str) -> None:
+    def __init__(self, file: Hdf5, room: str) -> None:
         self.file, self.room = file, room
 
     def _names(self, layer) -> Iterator[str]:
         place = f"{self.room}/{layer}"
-        names = self.file.attribute(place, "weight_names") if self.file.has(place) else ()
-        if names is None or np.ndim(names) != 1:
+        if not self.file.has(place):
+            return
+        names, part = self.file.text(place, "weight_names"), 0
+        while names is None or part:  # a list that was too long was cut into weight_names0, weight_names1, ...
+            more = self.file.text(place, f"weight_names{part}")
+            if more is None:
+                break
+            names, part = [*(names or []), *more], part + 1
+        if not isinstance(names, list):
             raise Refused(f"the layer {layer!r:.60} does not say in which order its arrays are")
         for name in names:
-            yield _text(name).decode("utf-8", "replace")
+            yield name.decode("utf-8", "replace")
 
     def of(self, layer: str, kind: str, turn: int) -> list[np.ndarray]:
         """See Arrays."""

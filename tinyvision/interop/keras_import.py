@@ -33,7 +33,7 @@ def from_keras(path: str | os.PathLike[str]) -> KerasModel:
     everywhere here, where Keras takes the biased one.
 
     Raises FileError if there is no such file, WeightsError if it is damaged, or has layers that are not known here (all
-    are listed), OptionError if the package h5py is missing."""
+    are listed)."""
     if not isinstance(path, (str, os.PathLike)):
         raise OptionError(f"from_keras: expected a path, got {type(path).__name__}")
     path = Path(path).expanduser()
