@@ -32,7 +32,10 @@ SHORT_LIBRARIES = "tinyvision,PyTorch,ONNX Runtime"
 OTHERS = {
     "checker": ("checker", "how many mistakes the gradient checker finds, and names"),
     "transfer": ("transfer", "fine-tuning a pretrained network"),
-    "interop": ("interop", "one network in tinyvision, PyTorch, ONNX Runtime and Keras: agreement and time"),
+    "interop": (
+        "interop",
+        "one network in tinyvision, PyTorch, ONNX Runtime, Keras and TensorFlow Lite: agreement and time",
+    ),
     "distributed": ("distributed", "processes against threads in one job, and clusters on paper"),
     "tasks": ("tasks", "what segmentation, detection and recognition reach, and in what time"),
     "gpu": ("gpu", "everything on an NVIDIA GPU (the same as --device cuda)"),

@@ -1,19 +1,29 @@
 """One network in several engines: do they agree, and how long does each take?
 
-Networks of this package are written as ONNX, run by ONNX Runtime, read back here, and compared with torchvision's with
-the same weights. Networks of Keras's are read here, compared with Keras, and go on to ONNX Runtime. All weights and
+Networks of this package are compared with torchvision's with the same weights, are written as ONNX, run by ONNX Runtime
+and read back here, and are written for Keras, run by Keras and, through TensorFlow's converter, by TensorFlow Lite.
+Networks of Keras's are read here, compared with Keras and TensorFlow Lite, and go on to ONNX Runtime. All weights and
 running statistics are random numbers, so that nothing hides behind zeros. Nothing is timed that was not compared.
 
-    python -m benchmarks interop               (about two minutes on two cores)
+    python -m benchmarks interop               (about four minutes on two cores)
     python -m benchmarks interop --quick --only resnet18
+
+TensorFlow runs in a process of its own: of this Python, or of the one that TINYVISION_TENSORFLOW_PYTHON names. Its
+times hold the way of the answer through a pipe, about a tenth of a millisecond.
 """
 
 import argparse
 import importlib
+import importlib.util
+import io
 import json
 import os
+import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +31,16 @@ from rich.console import Console
 
 import tinyvision as tv
 from tinyvision import models
-from tinyvision.errors import OptionError
+from tinyvision.errors import ExportError, OptionError
+from tinyvision.interop import keras_export
 
 from . import machine, tables, timing
 
-OURS, BACK, TORCH, ORT, KERAS = "tinyvision", "tinyvision, read back", "PyTorch", "ONNX Runtime", "Keras"
+OURS, BACK, TORCH, ORT = "tinyvision", "tinyvision, read back", "PyTorch", "ONNX Runtime"
+KERAS = "Keras"  # with the backend that it runs on behind it, where it is an engine
+KERAS_TF, LITE = "Keras on TensorFlow", "TensorFlow Lite"  # as tensorflow_worker.py knows them
+BACKENDS = {"torch": "PyTorch", "jax": "JAX"}  # of Keras, in this process
+PACKAGES = ("numpy", "onnx", "onnxruntime", "torch")  # whose versions a record keeps
 # What engines may differ by, in parts of the largest output: the order of float32 additions.
 TOLERANCE = 1e-4
 
@@ -64,24 +79,61 @@ def lively(model, seed):
     return model.eval()
 
 
-def of_ours(name, x, folder):
-    """{engine: function of no arguments -> the output} for a network of this package; {engine: why not}."""
+@dataclass
+class Field:
+    """Who takes part for one network: {engine: function of no arguments -> the output}, {engine: why it does not},
+    {library: version}. What processes they need end with `open_processes`."""
+
+    open_processes: ExitStack
+    engines: dict = field(default_factory=dict)
+    absent: dict = field(default_factory=dict)
+    versions: dict = field(default_factory=dict)
+
+    def add(self, engine, make, *arguments):
+        """Let an engine take part, or note why it cannot."""
+        try:
+            self.engines[engine] = make(*arguments)
+        except Missing as reason:
+            self.absent[engine] = str(reason)
+
+    def add_keras(self, theirs, path, x):
+        """Keras here with its model `theirs`, and what TensorFlow's process makes of the file `path`."""
+        keras = sys.modules["keras"]
+        self.versions["Keras"] = keras.__version__
+        last = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+        backend = keras.backend.backend()
+        if backend != "tensorflow":
+            name = f"{KERAS} on {BACKENDS.get(backend, backend)}"
+            self.engines[name] = lambda: keras.ops.convert_to_numpy(theirs(last, training=False))
+        try:
+            worker = self.open_processes.enter_context(Worker(path, last))
+        except Missing as reason:
+            self.absent |= {KERAS_TF: str(reason), LITE: str(reason)}
+        else:
+            self.versions["TensorFlow"] = worker.version
+            self.engines |= {engine: partial(worker.run, engine) for engine in (KERAS_TF, LITE)}
+
+
+def of_ours(name, x, folder, open_processes):
+    """The field for a network of this package."""
     tv.manual_seed(0)
     model = lively(models.get_model(name, weights=None), 1)
-    engines, absent = {OURS: lambda: _ours(model, x)}, {}
+    found = Field(open_processes, {OURS: lambda: _ours(model, x)})
     for engine, make in ((TORCH, _torchvision), (ORT, _onnx_runtime), (BACK, _read_back)):
-        try:
-            engines[engine] = make(name, model, x, folder)
-        except Missing as reason:
-            absent[engine] = str(reason)
-    return engines, absent
+        found.add(engine, make, name, model, x, folder)
+    try:
+        keras = _keras()
+        tv.export(model, x[:1], path := folder / f"{name}.keras")
+    except (Missing, ExportError) as reason:
+        found.absent |= {engine: str(reason) for engine in (KERAS, LITE)}
+    else:
+        found.add_keras(keras.models.load_model(path), path, x)
+    return found
 
 
-def of_keras(name, x, folder):
-    """The same for a network of Keras's."""
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    package("h5py")
-    keras = package("keras")
+def of_keras(name, x, folder, open_processes):
+    """The same for a network of Keras's. Raises Missing."""
+    keras = _keras()
     keras.utils.set_random_seed(0)
     theirs = getattr(keras.applications, name)(weights=None, input_shape=(*x.shape[2:], 3))
     rng = np.random.default_rng(1)
@@ -90,17 +142,12 @@ def of_keras(name, x, folder):
             v.assign(rng.uniform(0.5, 1.5, v.shape))
         elif v.path.endswith(("gamma", "beta", "moving_mean")):
             v.assign(rng.normal(float(v.path.endswith("gamma")), 0.1, v.shape))
-    path = folder / f"{name}.keras"
-    theirs.save(path)
+    theirs.save(path := folder / f"{name}.keras")
     model = models.from_keras(path).eval()
-    last = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
-    engines, absent = {OURS: lambda: _ours(model, x)}, {}
-    engines[KERAS] = lambda: keras.ops.convert_to_numpy(theirs(last, training=False))
-    try:
-        engines[ORT] = _onnx_runtime(name, model, x, folder)
-    except Missing as reason:
-        absent[ORT] = str(reason)
-    return engines, absent
+    found = Field(open_processes, {OURS: lambda: _ours(model, x)})
+    found.add(ORT, _onnx_runtime, name, model, x, folder)
+    found.add_keras(theirs, path, x)
+    return found
 
 
 def _ours(model, x):
@@ -152,23 +199,86 @@ def _read_back(name, model, x, folder):
     return lambda: _ours(back, x)
 
 
+def _keras():
+    """Keras on a backend that is there. Raises Missing."""
+    for name in ("keras", "h5py"):
+        if importlib.util.find_spec(name) is None:
+            raise Missing(f"{name} is not installed")
+    try:
+        return keras_export.package()
+    except ExportError as error:
+        raise Missing(str(error)) from None
+
+
+class Worker:
+    """TensorFlow in a process of its own, with a network and its input. Raises Missing where there is none.
+
+    path  a .keras file       x  pictures (N, H, W, C)"""
+
+    def __init__(self, path, x):
+        python = os.environ.get("TINYVISION_TENSORFLOW_PYTHON")
+        if python is None and importlib.util.find_spec("tensorflow") is None:
+            raise Missing("tensorflow is not installed (TINYVISION_TENSORFLOW_PYTHON may name a Python that has it)")
+        np.save(given := path.with_name("given.npy"), x)
+        script = Path(__file__).with_name("tensorflow_worker.py")
+        command = [python or sys.executable, str(script), str(path), str(given), str(tv.get_num_threads())]
+        self._said = path.with_name("said.txt")
+        with self._said.open("wb") as said:
+            try:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env={**os.environ}
+                )
+            except OSError as error:
+                raise Missing(f"{command[0]} cannot be run: {error.strerror}") from None
+
+    def __enter__(self):
+        try:
+            self.version = str(self._answer())
+        except Missing:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
+
+    def run(self, engine):
+        """The output (N, ...) of an engine. Raises Missing, with the last of what it said, if the process has ended."""
+        with suppress(BrokenPipeError):  # it has ended: the answer will say so
+            self._process.stdin.write(f"{engine}\n".encode())
+            self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self):
+        if length := self._process.stdout.readline():
+            return np.load(io.BytesIO(self._process.stdout.read(int(length))))
+        lines = self._said.read_text(encoding="utf-8", errors="replace").splitlines()
+        raise Missing(f"its process ended: {lines[-1] if lines else 'without a word'}")
+
+
 def measure(name, batch, turns):
     """What a record keeps of one network."""
     maker, size = NETWORKS[name]
     x = np.random.default_rng(0).standard_normal((batch, 3, size, size), np.float32)
-    with tempfile.TemporaryDirectory() as folder:
-        engines, absent = (of_keras if maker == KERAS else of_ours)(name, x, Path(folder))
-        expected = engines[OURS]()
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as open_processes:
+        found = (of_keras if maker == KERAS else of_ours)(name, x, Path(folder), open_processes)
+        expected = found.engines[OURS]()
         scale = float(np.abs(expected).max())
-        differences = {e: float(np.abs(run() - expected).max()) / scale for e, run in engines.items() if e != OURS}
-        right = {e: run for e, run in engines.items() if differences.get(e, 0) <= TOLERANCE}
+        differences = {
+            e: float(np.abs(run() - expected).max()) / scale for e, run in found.engines.items() if e != OURS
+        }
+        right = {e: run for e, run in found.engines.items() if differences.get(e, 0) <= TOLERANCE}
         times = timing.alternate(right, turns, warm_up=1)
     return {
         "network": name,
         "made by": maker,
         "differences": differences,
         "times": {engine: timing.summary(values) for engine, values in times.items()},
-        "absent": absent,
+        "absent": found.absent,
+        "versions": found.versions | {p: sys.modules[p].__version__ for p in PACKAGES if p in sys.modules},
     }
 
 
