@@ -37,7 +37,7 @@ OTHERS = {
         "one network in tinyvision, PyTorch, ONNX Runtime, Keras and TensorFlow Lite: agreement and time",
     ),
     "distributed": ("distributed", "processes against threads in one job, and clusters on paper"),
-    "tasks": ("tasks", "what segmentation, detection and recognition reach, and in what time"),
+    "tasks": ("tasks", "what the recipes of all tasks reach, in what time, and a step of each beside PyTorch's"),
     "gpu": ("gpu", "everything on an NVIDIA GPU (the same as --device cuda)"),
 }
 EPILOG = """\

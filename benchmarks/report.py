@@ -6,7 +6,7 @@ from pathlib import Path
 from tinyvision.errors import DataError
 from tinyvision.formats.files import atomic_write
 
-from . import distributed, goals, gpu_page, plots, record, tables
+from . import distributed, goals, gpu_page, plots, record, tables, tasks
 from .machine import ROOT, busy
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -59,6 +59,7 @@ def write(results=None, output=None):
     parts += [
         distributed.section(made, path, folder) for path, made in records.items() if made["kind"] == "distributed"
     ]
+    parts += [tasks.section(made, path, folder) for path, made in records.items() if made["kind"] == "tasks"]
     parts.append(gpu_sections({path: made for path, made in records.items() if made["kind"] == "gpu"}, folder))
     with atomic_write(output, "w") as file:
         file.write("\n".join(part.strip("\n") + "\n" for part in parts))
