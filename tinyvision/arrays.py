@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DtypeError, ShapeError
+from .errors import DtypeError, ShapeError, SharingError
 from .types import Array
 
 
@@ -77,6 +77,17 @@ def plain(op: str, name: str, array: np.ndarray) -> np.ndarray:
             f"give them a value with .filled(0), or leave them out with .compressed()"
         )
     return array.view(np.ndarray)
+
+
+def handed_over(array: Array, options: dict[str, Any]) -> Any:
+    """An array's memory for another library, by the options of its `__dlpack__`. Raises SharingError for what is
+    read-only, if the library does not ask for that flag, and for axes that run backwards: PyTorch ends the process."""
+    if min(array.strides, default=0) < 0 and options.get("copy") is not True:
+        raise SharingError("__dlpack__(): an axis runs backwards in memory; hand over .contiguous(), a copy")
+    try:
+        return array.__dlpack__(**options)
+    except BufferError as reason:
+        raise SharingError(f"__dlpack__(): {reason} .clone() is a copy that can be written to") from None
 
 
 def from_numbers(what: str, value: Any, like: Array | None = None) -> Array:

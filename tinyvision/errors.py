@@ -49,6 +49,10 @@ class GraphError(TinyVisionError, RuntimeError):
     """`backward()` cannot do what it was asked: nothing was recorded, or the record has been used up."""
 
 
+class SharingError(TinyVisionError, BufferError):
+    """Memory cannot be handed to another library as it lies."""
+
+
 class WeightsError(TinyVisionError, ValueError):
     """A weight file, or a state dict, is malformed, refused for safety, or does not fit the model."""
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinyvision as tv
-from tinyvision.errors import DtypeError, GraphError, OptionError
+from tinyvision.errors import DtypeError, GraphError, OptionError, SharingError
 
 torch = pytest.importorskip("torch", reason="the oracle, PyTorch, is not installed")
 
@@ -81,7 +81,7 @@ def test_read_only_memory_stays_read_only():
         ours[0] = 1
     assert not np.from_dlpack(ours).flags.writeable
     assert not np.asarray(ours).flags.writeable
-    with pytest.raises(BufferError):
+    with pytest.raises(SharingError, match=r"readonly.*clone"):
         ours.__dlpack__()  # as whoever does not ask for the flag would write into it
     assert np.from_dlpack(tv.zeros(3)).flags.writeable
 
@@ -129,3 +129,56 @@ def test_what_another_library_has_written_trains_here():
     (ours * 2).sum().backward()
     assert ours.grad.tolist() == [[2, 2, 2], [2, 2, 2]]
     assert torch.equal(weight, torch.ones(2, 3))
+
+
+def test_axes_that_run_backwards_are_refused_for_pytorch_would_end_the_process():
+    numbers = np.arange(12, dtype=np.float32).reshape(3, 4)
+    for turned in (numbers[::-1], numbers[:, ::-1], numbers[::-1, ::2].T):
+        ours = tv.from_dlpack(turned)
+        assert np.array_equal(ours.numpy(), turned)
+        for away in (torch.from_dlpack, np.from_dlpack, ours.__class__.__dlpack__):
+            with pytest.raises(SharingError, match=r"runs backwards in memory; hand over \.contiguous"):
+                away(ours)
+        assert np.array_equal(torch.from_dlpack(ours.contiguous()).numpy(), turned)
+        assert np.array_equal(np.from_dlpack(ours, copy=True), turned)
+
+
+def test_a_copy_is_made_where_it_is_asked_for_and_not_where_it_is_forbidden():
+    theirs = torch.arange(6.0)
+    assert tv.from_dlpack(theirs, copy=False).data_ptr() == theirs.data_ptr()
+    assert tv.from_dlpack(theirs, device="cpu").data_ptr() == theirs.data_ptr()
+    own = tv.from_dlpack(theirs, copy=True)
+    own[0] = 9
+    assert own.data_ptr() != theirs.data_ptr()
+    assert theirs[0] == 0
+    frozen = np.zeros(3, np.float32)
+    frozen.flags.writeable = False
+    assert tv.from_dlpack(frozen, copy=True).array.flags.writeable
+    ours = tv.zeros(4)
+    assert (
+        np.from_dlpack(ours, copy=True).ctypes.data != ours.data_ptr() == np.from_dlpack(ours, copy=False).ctypes.data
+    )
+
+
+def aligned(shape, offset=0):
+    """A tensor of ours whose memory begins `offset` bytes after a multiple of 64."""
+    count = int(np.prod(shape))
+    memory = np.zeros(4 * count + 128, np.uint8)
+    start = -memory.ctypes.data % 64 + offset
+    return tv.from_numpy(memory[start : start + 4 * count].view(np.float32).reshape(shape))
+
+
+def test_jax_shares_what_begins_at_a_multiple_of_64_bytes_and_copies_the_rest():
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    shared = aligned((3, 4))
+    theirs = jax.dlpack.from_dlpack(shared, copy=False)
+    assert theirs.unsafe_buffer_pointer() == shared.data_ptr()
+    turned = shared.T
+    assert jax.dlpack.from_dlpack(turned, copy=False).unsafe_buffer_pointer() == turned.data_ptr()
+    elsewhere = aligned((3, 4), offset=4)
+    assert jax.dlpack.from_dlpack(elsewhere).unsafe_buffer_pointer() != elsewhere.data_ptr()
+    with pytest.raises(ValueError, match="requires a copy"):
+        jax.dlpack.from_dlpack(elsewhere, copy=False)
+    back = tv.from_dlpack(jax.numpy.ones(3))
+    with pytest.raises(OptionError, match="read-only"):
+        back[0] = 2

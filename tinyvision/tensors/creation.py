@@ -12,7 +12,7 @@ import numpy as np
 from ..arrays import full_name, plain, refuse_masked
 from ..device import Device, require_cuda, to_device
 from ..dtypes import get_default_dtype, promote_types
-from ..errors import DtypeError, OptionError, ShapeError
+from ..errors import DtypeError, OptionError, ShapeError, SharingError
 from ..tape import Variable
 from ..types import DType
 from .arguments import new_shape
@@ -99,11 +99,17 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return Tensor(array)
 
 
-def from_dlpack(source: Any) -> Tensor:
+def from_dlpack(source: Any, *, device: Place = None, copy: bool | None = None) -> Tensor:
     """A tensor that shares the memory of any object with `__dlpack__` (PyTorch, CuPy, JAX), on its own device.
 
-    What is read-only there is read-only here. Raises DtypeError for what has no `__dlpack__`, for numbers that there
-    are none of here (bfloat16), and for a tensor whose gradients would be lost: detach it there."""
+    With `device` it is brought there; copy=True is memory of its own, copy=False refuses what needs a copy.
+
+    What is read-only there is read-only here, as all of JAX's arrays are. The other way, NumPy and PyTorch share what a
+    tensor hands over, though PyTorch does not heed that it is read-only; JAX copies memory that does not begin at a
+    multiple of 64 bytes, as small arrays of NumPy's rarely do.
+
+    Raises DtypeError for what has no `__dlpack__`, for numbers that there are none of here (bfloat16), and for a tensor
+    whose gradients would be lost: detach it there. SharingError where copy=False cannot be kept."""
     if not (hasattr(source, "__dlpack__") and hasattr(source, "__dlpack_device__")):
         raise DtypeError(
             f"from_dlpack: expected a tensor of another library, with __dlpack__, got {full_name(source)}; a capsule "
@@ -112,10 +118,15 @@ def from_dlpack(source: Any) -> Tensor:
     kind, index = map(int, source.__dlpack_device__())
     if kind == 1:  # kDLCPU
         try:
-            return Tensor(np.from_dlpack(source))
+            array = np.from_dlpack(source)
         except (BufferError, RuntimeError) as reason:
             raise DtypeError(f"from_dlpack: {full_name(source)} cannot be shared ({reason})") from None
-    return Tensor(require_cuda(Device("cuda", index)).from_dlpack(source))
+    else:
+        array = require_cuda(Device("cuda", index)).from_dlpack(source)
+    there = array if device is None else to_device(array, device)
+    if there is not array and copy is False:
+        raise SharingError(f"from_dlpack: {full_name(source)} would have to be copied to {device}, and copy is False")
+    return Tensor(there.copy() if there is array and copy else there)
 
 
 def sizes_of(what: str, shape: Sequence[Any], size: Any) -> tuple[int, ...]:

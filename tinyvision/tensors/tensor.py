@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import held, is_channels_last, is_type_of_cupys
+from ..arrays import handed_over, held, is_channels_last, is_type_of_cupys
 from ..device import Device, device_of, to_numpy
 from ..device import device as as_device
 from ..dtypes import get_default_dtype
@@ -284,9 +284,10 @@ class Tensor(Methods, Variable):
         return _in_reading_order(self.array) or is_channels_last(self.array)
 
     def __dlpack__(self, **options: Any) -> Any:
+        """This memory for another library. Raises GraphError, SharingError."""
         if self.requires_grad:
             raise GraphError("__dlpack__(): this tensor requires a gradient, which would be lost; hand over .detach()")
-        return self.array.__dlpack__(**options)
+        return handed_over(self.array, options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.array.__dlpack_device__()
