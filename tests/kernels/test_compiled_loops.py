@@ -196,7 +196,9 @@ def test_inference_finishes_its_sums(given, activation, way, rng, loops, monkeyp
 @pytest.mark.parametrize("outweighed", [True, False])
 def test_winograd_in_pieces_of_any_size(outweighed, budget, rng, loops, monkeypatch):
     monkeypatch.setattr(winograd, "outweighed", lambda tiles, C, O: outweighed)
-    for name, value in (("BLOCK_BYTES", budget), ("SUM_BYTES", budget), ("SOME_CHANNELS", 2)):
+    for name, value in (("BLOCK_BYTES", budget), ("SUM_BYTES", budget), ("SLICED_BYTES", 0)):
+        monkeypatch.setattr(winograd, name, value)
+    for name, value in (("SOME_BLOCKS", 1), ("SOME_CHANNELS", 3)):
         monkeypatch.setattr(winograd, name, value)
     x, weight, bias = images((3, 4, 9, 5), (5, 4, 3, 3), (5,))(rng)
     drop_in = stand_in("conv2d_forward", small(x), small(weight), bias.astype(np.float32), padding=1)
@@ -206,6 +208,21 @@ def test_winograd_in_pieces_of_any_size(outweighed, budget, rng, loops, monkeypa
     dy = rng.standard_normal(y.shape)
     for a, b in zip(drop_in.backward(small(dy), cache), ops.conv2d_backward(dy, its_cache), strict=True):
         np.testing.assert_allclose(a, b, **TOLERANCE)
+
+
+@needs_numba
+def test_winograd_of_more_channels_than_a_slice_has(rng, machine_code, monkeypatch):
+    for one, machine in machine_code:
+        monkeypatch.setattr(one, "run", machine)
+    monkeypatch.setattr(winograd, "outweighed", lambda tiles, C, O: True)
+    monkeypatch.setattr(winograd, "SLICED_BYTES", 0)
+    x, weight = images((5, 2 * winograd.SOME_CHANNELS + 3, 6, 5), (35, 2 * winograd.SOME_CHANNELS + 3, 3, 3))(rng)
+    y, cache = winograd.DROP_INS[0].forward(small(x), small(weight), padding=1)
+    expected, its_cache = ops.conv2d_forward(x, weight, padding=1)
+    np.testing.assert_allclose(y, expected, rtol=2e-5, atol=3e-4)  # sums of 1,179 terms
+    dy = rng.standard_normal(y.shape)
+    for a, b in zip(winograd.DROP_INS[0].backward(small(dy), cache), ops.conv2d_backward(dy, its_cache), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=3e-4)
 
 
 @pytest.mark.parametrize("budget", [1, 3000, 1 << 20])

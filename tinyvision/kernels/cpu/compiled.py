@@ -56,7 +56,8 @@ class Loop:
 
 
 def part(function: _Function) -> _Function:
-    """Mark a function to be compiled into the loops of its file that call it. Called from Python, it is what it is."""
+    """Mark a function to be compiled into the loops of its file that call it, as other loops are. Called from Python,
+    it is what it is."""
     _parts.add(function)
     return function
 
@@ -222,13 +223,24 @@ def _machine(one):
     import numba
 
     options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, **_apart()}
-    function, names = one.function, one.function.__globals__
-    parts = {name: numba.njit(**options)(names[name]) for name in _named_in(function, _parts)}
-    parts |= {name: _instructions[names[name]]() for name in _named_in(function, _instructions)}
-    if parts:
-        function = FunctionType(function.__code__, {**names, **parts}, function.__name__)
-        functools.update_wrapper(function, one.function)
-    return numba.njit(_types(one), cache=True, **options)(function)
+    return numba.njit(_types(one), cache=True, **options)(_with_parts(one.function, numba.njit(**options)))
+
+
+def _with_parts(function, compiled):
+    """The same function, which finds `compiled` ones under the names of parts, instructions and other loops."""
+    names, parts = function.__globals__, {}
+    for name in function.__code__.co_names:
+        found = names.get(name)
+        if isinstance(found, Loop):
+            parts[name] = compiled(_with_parts(found.function, compiled))
+        elif callable(found) and found in _parts:
+            parts[name] = compiled(_with_parts(found, compiled))
+        elif callable(found) and found in _instructions:
+            parts[name] = _instructions[found]()
+    if not parts:
+        return function
+    whole = FunctionType(function.__code__, {**names, **parts}, function.__name__, function.__defaults__)
+    return functools.update_wrapper(whole, function)
 
 
 def _types(one):
@@ -244,11 +256,6 @@ def _types(one):
             for name, kind in zip(names, given, strict=False)
         )
     )
-
-
-def _named_in(function, known):
-    names = function.__globals__
-    return [name for name in function.__code__.co_names if callable(names.get(name)) and names[name] in known]
 
 
 def _apart():

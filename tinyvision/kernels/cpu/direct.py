@@ -43,13 +43,13 @@ def pack(weight: Array, packed: Array, begin: int, end: int) -> None:
     O, C, KH, KW = weight.shape
     for block in range(begin, end):
         some = min(WIDTH, O - block * WIDTH)
-        for c in range(C):
-            for o in range(some):
-                for k in range(KH):
-                    for l in range(KW):
+        for k in range(KH):
+            for l in range(KW):
+                for c in range(C):
+                    for o in range(some):
                         packed[block, k, l, c, o] = weight[block * WIDTH + o, c, k, l]
-        if some < WIDTH:
-            packed[block, :, :, :, some:] = 0
+                    for o in range(some, WIDTH):
+                        packed[block, k, l, c, o] = 0
 
 
 @loop("void(f4[:,:,:,:,::1], f4[:,:,:,::1], i8, i8)", "dweight")

@@ -2,9 +2,10 @@
 
     y = Aᵀ [(G g Gᵀ) ∘ (Bᵀ d B)] A          dM = A dy Aᵀ          dg = Gᵀ (Σ dM ∘ (Bᵀ d B)) G
 
-The transforms are loops, each pass along long runs of memory; the 36 products stay BLAS's. The points are 0, ±√½, ±√2
-and ∞. Two that differ in their sign alone share their even and their odd powers, so few operations remain of the
-matrices: every part below multiplies by one of them.
+The transforms are loops, each pass along long runs of memory, and so are the 36 products of a correlation, whose sums
+are in registers (see `registers`): block after block of tiles is computed without leaving the loop. The products of the
+weight gradient are BLAS's. The points are 0, ±√½, ±√2 and ∞. Two that differ in their sign alone share their even and
+their odd powers, so few operations remain of the matrices: every part below multiplies by one of them.
 """
 
 import math
@@ -20,20 +21,21 @@ from ..ways import ACTIVATIONS, Way, drop_ins
 from . import direct
 from .channels import column_sums
 from .compiled import loop, part
-from .lines import channels_are_last, share_out
+from .lines import PIECES, channels_are_last, share_out
+from .registers import ROWS, RUN, WIDTH, nothing, outer, plus, put
 
 FEWEST_CHANNELS = 8  # with fewer, the transforms cost more than the multiplications that they save
 MOST_PADDING = 2  # more is beyond every pixel of the image
-BLOCK_BYTES = 3 << 19  # V and M of the lines that a thread works on, which should stay in its cache (measured)
+BLOCK_BYTES = 3 << 20  # V and M of the lines that a thread works on, which should stay near it (measured)
 SUM_BYTES = 1 << 21  # the same for dweight, where every block adds its share to a sum
-SOME_CHANNELS = 64  # where the kernels outweigh the image, so many output channels make a piece of work
+SLICED_BYTES = 1 << 24  # kernels beyond this are made by slices, where they outweigh the image: ...
+SOME_BLOCKS = 2  # ... so many blocks of output channels make a piece of work ...
+SOME_CHANNELS = 64  # ... and the kernels of so many input channels are in the cache at a time
 PLACES = 36
 
-# What a transform costs for each tile and channel, and what U costs for each number, in multiplications of the way that
-# would be taken in place of this one (measured): `columns`, or `direct`, whose multiplications cost half as much. For
-# inference U is made for one pass, in training for three directions, whose sums are cheaper on the whole.
-TRANSFORMING, MAKING = {"columns": 600, "direct": 2000}, {"columns": 70, "direct": 200}
-MAKING_ONCE = {"columns": 70, "direct": 300}
+# What the transforms cost for each tile and channel, and U for each number, in multiplications of sums in registers
+# (measured); one by columns costs two. In training there are three directions, of which the other two gain more.
+TRANSFORMING, TRANSFORMING_ONCE, MAKING, BY_COLUMNS = 1100, 1700, 55, 2
 
 A, B = np.float32(0.5**0.5), np.float32(2**0.5)  # the points
 HALF, TWO, TWO_AND_A_HALF = np.float32(0.5), np.float32(2), np.float32(2.5)  # A², B², A² + B²
@@ -87,22 +89,19 @@ def row(image: Array, h: int, zeros: Array) -> Array:
     return image[h] if 0 <= h < image.shape[0] else zeros
 
 
-@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)", "V")
-def image_to_planes(x: Array, V: Array, geometry: Any, begin: int, end: int) -> None:
-    """V (36, lines, TW, C) = Bᵀ d B of every tile d of 6×6 pixels, for lines begin ... end of tiles.
-
-    geometry: TH, PH, PW, and the line of tiles with which V begins. First along the rows, whole lines of the image at
-    once, then along the columns."""
-    TH, PH, PW, first = geometry
+@loop("void(f4[:,:,:,::1], f4[:,:,::1], i8, i8, i8, i8, i8, i8, i8)", "V")
+def image_to_planes(x: Array, V: Array, TH: int, TW: int, PH: int, PW: int, first: int, begin: int, end: int) -> None:
+    """V (36, tiles, C) = Bᵀ d B of every tile d of 6×6 pixels, for lines begin ... end of tiles; V begins with line
+    `first`. First along the rows, whole lines of the image at once, then along the columns."""
     N, H, W, C = x.shape
-    TW, L = V.shape[2], W * C
+    L = W * C
     images, zeros = x.reshape(N, H, L), np.zeros(L, np.float32)
     half = np.zeros((6, 4 * TW + 2, C), np.float32)  # with zeros in the padding
     padded = half.reshape(6, (4 * TW + 2) * C)
     u0, u1, u2 = padded[0][PW * C : PW * C + L], padded[1][PW * C : PW * C + L], padded[2][PW * C : PW * C + L]
     u3, u4, u5 = padded[3][PW * C : PW * C + L], padded[4][PW * C : PW * C + L], padded[5][PW * C : PW * C + L]
     for line in range(begin, end):
-        image, h, place = images[line // TH], line % TH * 4 - PH, line - first
+        image, h, tile = images[line // TH], line % TH * 4 - PH, (line - first) * TW
         d0, d1, d2 = row(image, h, zeros), row(image, h + 1, zeros), row(image, h + 2, zeros)
         d3, d4, d5 = row(image, h + 3, zeros), row(image, h + 4, zeros), row(image, h + 5, zeros)
         for e in range(L):
@@ -121,30 +120,47 @@ def image_to_planes(x: Array, V: Array, geometry: Any, begin: int, end: int) -> 
                         half[i, w + 5, c],
                     )
                     for j in range(6):
-                        V[6 * i + j, place, t, c] = points[j]
+                        V[6 * i + j, tile + t, c] = points[j]
 
 
-@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], i8[::1], i8, i8)", "y")
-def planes_to_image(M: Array, y: Array, scale: Array, shift: Array, geometry: Any, begin: int, end: int) -> None:
-    """y = scale · Aᵀ M A + shift for lines begin ... end of tiles, from M (36, lines, TW, some channels of y).
+@part
+def multiplied(V: Array, channel: int, U: Array, M: Array, tiles: int) -> None:
+    """M (36, tiles, O) = V (36, tiles, C) · U in each place, for a U of some of the channels, from `channel` on; where
+    that is not the first, += it. V and M have `room` for so many tiles."""
+    count, some, all_tiles, C, O = len(U), U.shape[2] - 1, V.shape[1], V.shape[2], M.shape[2]
+    factors, kernels, products = V.reshape(V.size), U.reshape(U.size), M.reshape(M.size)
+    for place in range(PLACES):
+        for block in range(count):
+            for t in range(place * all_tiles, place * all_tiles + tiles, ROWS):
+                p, q, at, total = (
+                    t * C + channel,
+                    (t + RUN) * C + channel,
+                    (block * PLACES + place) * (some + 1),
+                    nothing(),
+                )
+                r, s = t * O + block * WIDTH, (t + RUN) * O + block * WIDTH
+                for c in range(some):
+                    total = outer(total, factors, p + c, q + c, C, kernels, (at + c) * WIDTH)
+                put(plus(total, products, r, s, O) if channel else total, products, r, s, O)
 
-    geometry: TH, the line of tiles with which M begins, and the channel of y."""
-    TH, first, channel = geometry
+
+@loop("void(f4[:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], i8, i8, i8, i8, i8)", "y")
+def planes_to_image(
+    M: Array, y: Array, scale: Array, shift: Array, TH: int, TW: int, channel: int, begin: int, end: int
+) -> None:
+    """y = scale · Aᵀ M A + shift for lines begin ... end of tiles, with which M (36, tiles, blocks · WIDTH) begins,
+    and for as many channels of y, from `channel` on, as scale has."""
     _, OH, OW, _ = y.shape
-    _, lines, TW, O = M.shape
-    planes, half, edge = (
-        M.reshape(36, lines, TW * O),
-        np.empty((4, 6, TW, O), np.float32),
-        np.empty((4, y.shape[3]), np.float32),
-    )
-    halves = half.reshape(4, 6, TW * O)
+    L, O = TW * M.shape[2], len(scale)
+    half, edge = np.empty((4, 6, TW, M.shape[2]), np.float32), np.empty((4, y.shape[3]), np.float32)
+    halves, planes = half.reshape(4, 6, L), M.reshape(PLACES, M.shape[1] * M.shape[2])
     for line in range(begin, end):
-        n, h, place = line // TH, line % TH * 4, line - first
+        n, h, place = line // TH, line % TH * 4, (line - begin) * L
         for j in range(6):
-            m0, m1, m2 = planes[j, place], planes[6 + j, place], planes[12 + j, place]
-            m3, m4, m5 = planes[18 + j, place], planes[24 + j, place], planes[30 + j, place]
+            m0, m1, m2 = planes[j][place:], planes[6 + j][place:], planes[12 + j][place:]
+            m3, m4, m5 = planes[18 + j][place:], planes[24 + j][place:], planes[30 + j][place:]
             s0, s1, s2, s3 = halves[0, j], halves[1, j], halves[2, j], halves[3, j]
-            for e in range(TW * O):
+            for e in range(L):
                 s0[e], s1[e], s2[e], s3[e] = outputs(m0[e], m1[e], m2[e], m3[e], m4[e], m5[e])
         for i in range(min(4, OH - h)):
             for t in range(TW):
@@ -165,20 +181,18 @@ def planes_to_image(M: Array, y: Array, scale: Array, shift: Array, geometry: An
                         y[n, h + i, w, channel : channel + O] = edge[w - 4 * t, channel : channel + O]
 
 
-@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)", "dM")
-def gradient_to_planes(dy: Array, dM: Array, geometry: Any, begin: int, end: int) -> None:
-    """dM (36, lines, TW, O) = A dy Aᵀ of every tile of 4×4 gradients, for lines begin ... end of tiles.
-
-    geometry: TH, and the line of tiles with which dM begins."""
-    TH, first = geometry
+@loop("void(f4[:,:,:,::1], f4[:,:,::1], i8, i8, i8, i8, i8)", "dM")
+def gradient_to_planes(dy: Array, dM: Array, TH: int, TW: int, first: int, begin: int, end: int) -> None:
+    """dM (36, tiles, O) = A dy Aᵀ of every tile of 4×4 gradients, for lines begin ... end of tiles; dM begins with that
+    of `first`."""
     N, OH, OW, O = dy.shape
-    TW, L = dM.shape[2], OW * O
+    L = OW * O
     images, zeros = dy.reshape(N, OH, L), np.zeros(L, np.float32)
     half = np.zeros((6, 4 * TW, O), np.float32)  # with zeros where the last tiles reach beyond the image
     halves = half.reshape(6, 4 * TW * O)
     u0, u1, u2, u3, u4, u5 = halves[0], halves[1], halves[2], halves[3], halves[4], halves[5]
     for line in range(begin, end):
-        image, h, place = images[line // TH], line % TH * 4, line - first
+        image, h, tile = images[line // TH], line % TH * 4, (line - first) * TW
         d0, d1 = row(image, h, zeros), row(image, h + 1, zeros)
         d2, d3 = row(image, h + 2, zeros), row(image, h + 3, zeros)
         for e in range(L):
@@ -189,25 +203,34 @@ def gradient_to_planes(dy: Array, dM: Array, geometry: Any, begin: int, end: int
                 for o in range(O):
                     points = output_points(half[i, w, o], half[i, w + 1, o], half[i, w + 2, o], half[i, w + 3, o])
                     for j in range(6):
-                        dM[6 * i + j, place, t, o] = points[j]
+                        dM[6 * i + j, tile + t, o] = points[j]
 
 
-@loop("void(f4[:,:,:,:], f4[:,:,::1], i8, i8)", "U")
-def kernels_to_planes(kernels: Array, U: Array, begin: int, end: int) -> None:
-    """U (36, rows, columns) = G g Gᵀ of every kernel g of kernels (rows, columns, 3, 3), for rows begin ... end."""
-    columns = kernels.shape[1]
-    half = np.empty((6, 3, columns), np.float32)
-    for r in range(begin, end):
-        for l in range(3):
-            for c in range(columns):
-                points = kernel_points(kernels[r, c, 0, l], kernels[r, c, 1, l], kernels[r, c, 2, l])
-                for i in range(6):
-                    half[i, l, c] = points[i]
-        for i in range(6):
-            for c in range(columns):
-                points = kernel_points(half[i, 0, c], half[i, 1, c], half[i, 2, c])
-                for j in range(6):
-                    U[6 * i + j, r, c] = points[j]
+@loop("void(f4[:,:,:,:], f4[:,:,:,::1], i8, i8)", "U")
+def kernels_to_planes(weight: Array, U: Array, begin: int, end: int) -> None:
+    """U (blocks, 36, C + 1, WIDTH) = G g Gᵀ of each kernel g of weight (O, C, 3, 3), for blocks begin ... end of output
+    channels, with zeros beyond O. The room for another channel keeps planes from sharing a few places of the cache."""
+    O, C = weight.shape[:2]
+    half = np.zeros((6, 3, WIDTH), np.float32)
+    for block in range(begin, end):
+        channel, some = block * WIDTH, min(WIDTH, O - block * WIDTH)
+        half[:, :, some:] = 0
+        for c in range(C):
+            for l in range(3):
+                for o in range(some):
+                    g0, g1, g2 = (
+                        weight[channel + o, c, 0, l],
+                        weight[channel + o, c, 1, l],
+                        weight[channel + o, c, 2, l],
+                    )
+                    points = kernel_points(g0, g1, g2)
+                    for i in range(6):
+                        half[i, l, o] = points[i]
+            for i in range(6):
+                for o in range(WIDTH):
+                    points = kernel_points(half[i, 0, o], half[i, 1, o], half[i, 2, o])
+                    for j in range(6):
+                        U[block, 6 * i + j, c, o] = points[j]
 
 
 @loop("void(f4[:,:,::1], f4[:,:,:,::1], i8, i8)", "dweight")
@@ -253,29 +276,72 @@ def finish_rows(y: Array, skip: Array, activation: int, begin: int, end: int) ->
                     y[r, e] = 6
 
 
+@loop("void(f4[:,:,:,:], f4[:,:,::1], f4[:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], i8[::1], i8, i8)", "M y")
+def correlated_by_slices(
+    weight: Array, V: Array, M: Array, y: Array, scale: Array, shift: Array, geometry: Any, begin: int, end: int
+) -> None:
+    """y = scale · Aᵀ (V · U) A + shift for its channels begin ... end, of all tiles; U is made, used and forgotten by
+    slices of the channels. M is scratch memory. geometry: TH, TW."""
+    TH, TW = geometry
+    C, lines = weight.shape[1], len(y) * TH
+    for c in range(0, C, SOME_CHANNELS):
+        kernels = weight[begin:end, c : c + SOME_CHANNELS]
+        U = np.empty(((end - begin + WIDTH - 1) // WIDTH, PLACES, kernels.shape[1] + 1, WIDTH), np.float32)
+        kernels_to_planes(kernels, U, 0, len(U))
+        multiplied(V, c, U, M, lines * TW)
+    planes_to_image(M, y, scale[begin:end], shift[begin:end], TH, TW, begin, 0, lines)
+
+
+@loop(
+    "void(f4[:,:,:,::1], f4[:,:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], f4[:,::1], f4[:,:,::1], f4[:,:,::1], i8[::1],"
+    "i8, i8)",
+    "y V M",
+)
+def correlated(
+    x: Array,
+    U: Array,
+    y: Array,
+    scale: Array,
+    shift: Array,
+    skip: Array,
+    V: Array,
+    M: Array,
+    geometry: Any,
+    begin: int,
+    end: int,
+) -> None:
+    """y = activation(scale · (x correlated with the kernels of U) + shift + skip) for lines begin ... end of tiles, in
+    blocks of lines for which V and M are scratch memory.
+
+    geometry: TH, TW, PH, PW, which activation, and how many lines make a block."""
+    TH, TW, PH, PW, activation, several = geometry
+    N, OH, OW, O = y.shape
+    rows = y.reshape(N * OH, OW * O)
+    for first in range(begin, end, several):
+        last = min(first + several, end)
+        image_to_planes(x, V, TH, TW, PH, PW, first, first, last)
+        multiplied(V, 0, U, M, (last - first) * TW)
+        planes_to_image(M, y, scale, shift, TH, TW, 0, first, last)
+        if skip.size or activation:
+            above, below = first // TH * OH + first % TH * 4, last // TH * OH + last % TH * 4
+            finish_rows(rows, skip, activation, above, below)
+
+
 def _correlate(x, weight, y, sliding, scale=None, shift=None, skip=None, activation=None, kept=None):
-    O, C = weight.shape[:2]
-    by_inputs = weight.transpose(1, 0, 2, 3)
-
-    def kernels(channels):
-        if PLACES * 4 * O * C > KERNEL_BYTES or kept is None:
-            return _kernels(by_inputs[:, channels])
-        if "loops" not in kept:
-            kept["loops"] = _kernels(by_inputs)
-        return kept["loops"][:, :, channels]
-
-    _fill(x, kernels, y, sliding.padding, scale, shift, skip, ACTIVATIONS[activation])
+    U = None if kept is None else kept.get("loops")
+    if U is None and kept is not None and PLACES * weight[:, :, 0, 0].nbytes <= KERNEL_BYTES:
+        U = kept["loops"] = _kernels(weight)
+    _fill(x, weight, U, y, sliding.padding, scale, shift, skip, ACTIVATIONS[activation])
 
 
 def _image_gradient(dy, weight, dx, sliding):
     """A correlation with the turned kernels."""
-    turned, (PH, PW) = weight[:, :, ::-1, ::-1], sliding.padding
-    _fill(dy, lambda channels: _kernels(turned[:, channels]), dx, (2 - PH, 2 - PW))
+    turned, (PH, PW) = weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1], sliding.padding
+    _fill(dy, turned, None, dx, (2 - PH, 2 - PW))
 
 
-def _fill(x, kernels, y, padding, scale=None, shift=None, skip=None, activation=0):
-    """y (N, OH, OW, O) = activation(scale · (x correlated with the kernels) + shift + skip), where kernels(channels)
-    gives U (36, C, O) for a slice of the channels of y."""
+def _fill(x, weight, U, y, padding, scale=None, shift=None, skip=None, activation=0):
+    """y (N, OH, OW, O) = activation(scale · (x correlated with weight) + shift + skip); U may be there already."""
     (N, OH, OW, O), C = y.shape, x.shape[3]
     TH, TW = _tiles(OH, OW)
     scale = np.ones(O, np.float32) if scale is None else np.ascontiguousarray(scale)
@@ -283,31 +349,32 @@ def _fill(x, kernels, y, padding, scale=None, shift=None, skip=None, activation=
     rows = y.reshape(N * OH, OW * O)
     added = NO_ROWS if skip is None else skip.reshape(rows.shape)
 
-    def put(V, U, first, last, channels):
-        M = blocks.scratch("winograd M", (PLACES, last - first, TW, U.shape[2]), x)
-        np.matmul(_flat(V), U, out=_flat(M))  # (36, T, C) @ (36, C, O)
-        geometry = np.array([TH, first, channels.start])
-        planes_to_image(M, y, scale[channels], shift[channels], geometry, first, last)
+    if U is None and outweighed(N * TH * TW, C, O) and PLACES * 4 * C * O > SLICED_BYTES:
+        V, geometry = _planes_of_all(image_to_planes, x, N * TH, TW, [TH, TW, *padding]), np.array([TH, TW])
 
-    def finish(first, last):
+        def put(channels):
+            width = WIDTH * math.ceil((channels.stop - channels.start) / WIDTH)
+            M = blocks.scratch("winograd M", (PLACES, V.shape[1], width), x)
+            correlated_by_slices(weight, V, M, y, scale, shift, geometry, channels.start, channels.stop)
+
+        threads.run(put, _some_channels(O), products=False)
         if skip is not None or activation:
-            finish_rows(rows, added, activation, *(line // TH * OH + line % TH * 4 for line in (first, last)))
-
-    if outweighed(N * TH * TW, C, O):
-        V = _planes_of_all(image_to_planes, x, N * TH, TW, [TH, *padding])
-        threads.run(lambda channels: put(V, kernels(channels), 0, N * TH, channels), _some_channels(O))
-        finish(0, N * TH)
+            share_out(lambda begin, end: finish_rows(rows, added, activation, begin, end), len(rows), y.nbytes)
         return
-    U = kernels(slice(0, O))
+    U = _kernels(weight) if U is None else U
+    pieces = blocks.fair(N * TH, PIECES * threads.get_num_threads())
+    longest = max(some.stop - some.start for some in pieces)
+    budget = max(BLOCK_BYTES, min(U.nbytes, SLICED_BYTES))  # U is read once for every block
+    several = math.ceil(longest / math.ceil(4 * PLACES * longest * TW * (C + O) / budget))
+    all_tiles, geometry = room(several * TW), np.array([TH, TW, *padding, activation, several])
 
     def work(lines):
-        first, last = lines.start, lines.stop
-        V = blocks.scratch("winograd V", (PLACES, last - first, TW, C), x)
-        image_to_planes(x, V, np.array([TH, *padding, first]), first, last)
-        put(V, U, first, last, slice(0, O))
-        finish(first, last)
+        V = blocks.scratch("winograd V", (PLACES, all_tiles, C), x)
+        V[:, several * TW :] = 0  # tiles that there are not
+        M = blocks.scratch("winograd M", (PLACES, all_tiles, WIDTH * len(U)), x)
+        correlated(x, U, y, scale, shift, added, V, M, geometry, lines.start, lines.stop)
 
-    threads.run(work, _lines(N * TH, TW * (C + O), BLOCK_BYTES))
+    threads.run(work, pieces, products=False)
 
 
 def _weight_gradient(x, dy, shape, sliding):
@@ -315,8 +382,8 @@ def _weight_gradient(x, dy, shape, sliding):
     TH, TW = _tiles(OH, OW)
     dweight = np.empty((O, 3, 3, C), np.float32)
     if outweighed(N * TH * TW, C, O):
-        V = _flat(_planes_of_all(image_to_planes, x, N * TH, TW, [TH, *padding]))
-        dM = _flat(_planes_of_all(gradient_to_planes, dy, N * TH, TW, [TH]))
+        V = _planes_of_all(image_to_planes, x, N * TH, TW, [TH, TW, *padding])
+        dM = _planes_of_all(gradient_to_planes, dy, N * TH, TW, [TH, TW])
 
         def by_channels(channels):
             dU = np.matmul(dM[:, :, channels].transpose(0, 2, 1), V)  # (36, O, T) @ (36, T, C)
@@ -329,11 +396,11 @@ def _weight_gradient(x, dy, shape, sliding):
         total = None
         for lines in several:
             first, last = lines.start, lines.stop
-            V = blocks.scratch("winograd V", (PLACES, last - first, TW, C), x)
-            dM = blocks.scratch("winograd M", (PLACES, last - first, TW, O), x)
-            image_to_planes(x, V, np.array([TH, *padding, first]), first, last)
-            gradient_to_planes(dy, dM, np.array([TH, first]), first, last)
-            dU = np.matmul(_flat(dM).transpose(0, 2, 1), _flat(V))  # (36, O, T) @ (36, T, C)
+            V = blocks.scratch("winograd V", (PLACES, (last - first) * TW, C), x)
+            dM = blocks.scratch("winograd M", (PLACES, (last - first) * TW, O), x)
+            image_to_planes(x, V, TH, TW, *padding, first, first, last)
+            gradient_to_planes(dy, dM, TH, TW, first, first, last)
+            dU = np.matmul(dM.transpose(0, 2, 1), V)  # (36, O, T) @ (36, T, C)
             total = dU if total is None else np.add(total, dU, out=total)
         return total
 
@@ -346,29 +413,28 @@ def _weight_gradient(x, dy, shape, sliding):
 
 
 def _planes_of_all(transform, image, lines, TW, geometry):
-    """The planes (36, lines, TW, channels) of a whole batch."""
-    planes = np.empty((PLACES, lines, TW, image.shape[3]), np.float32)
-    place = np.array([*geometry, 0])
-    share_out(lambda begin, end: transform(image, planes, place, begin, end), lines, planes.nbytes)
+    """The planes (36, tiles, channels) of a whole batch."""
+    planes = np.zeros((PLACES, room(lines * TW), image.shape[3]), np.float32)
+    share_out(lambda begin, end: transform(image, planes, *geometry, 0, begin, end), lines, planes.nbytes)
     return planes
 
 
-def _kernels(kernels):
-    """U (36, rows, columns) of kernels (rows, columns, 3, 3)."""
-    U = np.empty((PLACES, *kernels.shape[:2]), np.float32)
-    share_out(lambda begin, end: kernels_to_planes(kernels, U, begin, end), len(kernels), U.nbytes)
+def _kernels(weight):
+    """U (blocks, 36, C + 1, WIDTH) of weight (O, C, 3, 3)."""
+    O, C = weight.shape[:2]
+    U = np.empty((math.ceil(O / WIDTH), PLACES, C + 1, WIDTH), np.float32)
+    share_out(lambda begin, end: kernels_to_planes(weight, U, begin, end), len(U), U.nbytes)
     return U
+
+
+def room(tiles: int) -> int:
+    """How many tiles a plane has room for: whole rows of sums, and one, as even planes share places in the cache."""
+    return ROWS * math.ceil(tiles / ROWS) + 1
 
 
 def _tiles(OH, OW):
     """(TH, TW): how many tiles of 4×4 cover an output."""
     return math.ceil(OH / 4), math.ceil(OW / 4)
-
-
-def _flat(planes):
-    """(36, lines, TW, channels) as (36, T, channels)."""
-    P, lines, TW, channels = planes.shape
-    return planes.reshape(P, lines * TW, channels)
 
 
 def _lines(lines, numbers, budget):
@@ -377,11 +443,12 @@ def _lines(lines, numbers, budget):
 
 
 def _some_channels(O):
-    return blocks.cut(O, max(1, O // SOME_CHANNELS))
+    """range(O) in slices that begin with a block."""
+    return [slice(o, min(O, o + SOME_BLOCKS * WIDTH)) for o in range(0, O, SOME_BLOCKS * WIDTH)]
 
 
 def outweighed(tiles: int, C: int, O: int) -> bool:
-    """Whether the kernels outweigh the tiles of the image: U is then made, used and forgotten by slices."""
+    """Whether large kernels outweigh the tiles of the image: each thread then has channels, not lines, for itself."""
     return tiles * (C + O) <= C * O and PLACES * 4 * C * O > KERNEL_BYTES
 
 
@@ -392,17 +459,18 @@ def _applies(x, weight, output, sliding, finished, kept=False):
     if sliding.stride != (1, 1) or sliding.dilation != (1, 1) or sliding.groups != 1:
         return False
     O, C = weight.shape[:2]
-    other = "direct" if direct.fills(O) and is_on("direct") else "columns"
-    kept = kept and PLACES * 4 * O * C <= KERNEL_BYTES
-    making = 0 if kept else MAKING_ONCE[other] if finished else MAKING[other]
-    return max(sliding.padding) <= MOST_PADDING and pays(len(x), *output, O, C, TRANSFORMING[other], making)
+    by_tiles = direct.fills(O) and is_on("direct")
+    making = 0 if kept and PLACES * 4 * O * C <= KERNEL_BYTES else MAKING
+    transforming = TRANSFORMING_ONCE if finished else TRANSFORMING
+    return max(sliding.padding) <= MOST_PADDING and pays(len(x), *output, O, C, by_tiles, transforming, making)
 
 
-def pays(N: int, OH: int, OW: int, O: int, C: int, transforming: int, making: int) -> bool:
-    """Whether more multiplications are saved than the transforms are worth."""
-    tiles = N * math.prod(_tiles(OH, OW))
-    saved = (9 * N * OH * OW - PLACES * tiles) * C * O
-    return min(C, O) >= FEWEST_CHANNELS and saved > transforming * tiles * (C + O) + making * PLACES * C * O
+def pays(N: int, OH: int, OW: int, O: int, C: int, by_tiles: bool, transforming: int, making: int) -> bool:
+    """Whether this costs less than the way that would be taken in its place: `direct`, by tiles, or by columns."""
+    tiles, whole = N * math.prod(_tiles(OH, OW)), WIDTH * math.ceil(O / WIDTH)
+    others = 9 * N * OH * OW * C * (whole if by_tiles else BY_COLUMNS * O)
+    own = PLACES * tiles * C * whole + transforming * tiles * (C + O) + making * PLACES * C * O
+    return min(C, O) >= FEWEST_CHANNELS and own < others
 
 
 WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, keeps=True, column_sums=column_sums)
