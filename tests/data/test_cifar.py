@@ -203,3 +203,21 @@ def test_options_that_make_no_sense(tmp_path):
         read_cifar(tmp_path)
     with pytest.raises(DataError, match="download=True"):
         CIFAR10(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(("dataset", "published"), [(CIFAR10, 170_498_071), (CIFAR100, 169_001_437)])
+def test_a_download_has_a_size_that_no_server_may_exceed(tmp_path, monkeypatch, dataset, published):
+    from tinyvision.formats import files
+
+    asked = {}
+
+    def refusing(url, path, **options):
+        asked.update(options, url=url)
+        raise DataError("nothing is fetched here")
+
+    monkeypatch.setattr(files, "download", refusing)
+    with pytest.raises(DataError, match="nothing is fetched here"):
+        dataset(tmp_path, download=True)
+    assert asked["url"].startswith("https://")
+    assert published <= asked["at_most"] < 1.1 * published
+    assert len(asked["sha256"]) == 64

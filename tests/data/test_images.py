@@ -324,6 +324,15 @@ def test_the_first_picture_of_an_animation():
             read_image(data[:size])
 
 
+def test_a_gif_without_its_trailer_is_told_that_it_has_no_end():
+    """All of its pixels may be there, or the next pictures of an animation may be missing: nothing tells which."""
+    data = h.encode(PICTURE, "GIF")
+    assert data[-1:] == b";"
+    Image.open(io.BytesIO(data[:-1])).load()  # Pillow says nothing
+    with pytest.raises(DataError, match="is cut short: it has no end"):
+        read_image(data[:-1])
+
+
 def test_bytes_after_the_end_are_harmless():
     for kind in ("JPEG", "PNG", "GIF"):
         data = h.encode(PICTURE, kind)

@@ -65,7 +65,9 @@ def test_download_fetches_what_is_missing(tmp_path, monkeypatch):
 
     def fake(*args, **options):
         real.bind(*args, **options)  # what the real one would not take, this one does not either
-        urls, path, sha256 = (real.bind(*args, **options).arguments[k] for k in ("urls", "path", "sha256"))
+        bound = real.bind(*args, **options).arguments
+        urls, path, sha256 = (bound[k] for k in ("urls", "path", "sha256"))
+        assert 26_421_880 <= bound["at_most"] < 31_000_000  # the largest file, and hardly more
         asked.append((urls, path.name, sha256))
         images = "images" in path.name
         path.write_bytes(gzip.compress(idx_bytes(IMAGES if images else LABELS)))
