@@ -395,6 +395,27 @@ def test_without_compiled_loops_nothing_is_imported(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+COLOURS = """
+import os, sys, types
+class Names:
+    __getattr__ = lambda self, name: ""
+def refuse(*arguments):
+    raise SystemExit("the terminal was to be set up for colours")
+sys.modules["colorama"] = types.SimpleNamespace(__version__="0.4.6", init=refuse, reinit=refuse, deinit=refuse,
+                                                Fore=Names(), Style=Names())
+from tinyvision.kernels.cpu import compiled
+before = dict(os.environ)
+compiled._numba().core.errors.termcolor().errmsg("a message")
+print(dict(os.environ) == before)
+"""
+
+
+@needs_numba
+def test_no_terminal_is_set_up_for_colours():
+    """With colorama, numba writes ESC [0m to it at exit, whatever terminal it is."""
+    assert in_a_process(COLOURS) == ["True"]
+
+
 def test_compiling_needs_numba(monkeypatch):
     monkeypatch.setattr(compiled, "installed", lambda: False)
     with pytest.raises(DeviceError, match=r"numba, which is not installed: pip install"):

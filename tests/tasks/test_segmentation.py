@@ -142,6 +142,12 @@ def test_numbers_names_colours_and_things(tmp_path):
     assert folder.classes == ["background", "object"]
     assert folder[0][1].sum() == 39 * 48
     assert folder.things(0).max() == 390
+    mask_file(root, np.zeros((40, 48), np.uint16), "0.png")
+    assert folder[0][1].sum() == 0  # a picture without a thing is one of them
+    for name in ("0.png", "1.png"):
+        mask_file(root, np.zeros((40, 48), np.uint16), name)
+    with pytest.raises(DataError, match="every mask is empty, so there is nothing to learn"):
+        MaskFolder(root, instances=True)
 
 
 def break_size(root):

@@ -270,7 +270,16 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
         train.fit(network(), stripes(), run=run, resume=True, epochs=3, log=None)
     monkeypatch.undo()
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
-    assert list((tmp_path / "other").iterdir()) == []
+    assert not (tmp_path / "other").exists()
+
+
+def test_folders_that_stay_empty_go_again_and_others_stay(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.setattr("tinyvision.formats.files.os.fsync", lambda descriptor: 1 / 0)
+    for run in (tmp_path / "here", tmp_path / "new" / "deep" / "run"):
+        with pytest.raises(ZeroDivisionError):
+            fit(run=run)
+    assert [path.name for path in tmp_path.rglob("*")] == ["here"]
 
 
 def test_no_run_no_files(tmp_path, monkeypatch):

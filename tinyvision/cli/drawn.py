@@ -54,14 +54,14 @@ def run_drawn(predictor: Any, args: argparse.Namespace) -> int:
 
 
 def folder_for(text: str) -> Path:
-    """The folder that --save names, made if need be. Raises FileError."""
-    from ..train.runs import make_folder
+    """The folder that --save names, which can be made if need be. Raises FileError."""
+    from ..train.runs import made_folder
 
     folder = Path(text).expanduser()
     if folder.exists() and not folder.is_dir():
         raise FileError(f"{text} is a file; --save needs a folder")
-    make_folder(folder)
-    return folder
+    with made_folder(folder):  # what cannot be made is said before the work
+        return folder
 
 
 def save_drawn(pixels: Any, folder: Path, source: Path, taken: set[str]) -> Path:
@@ -69,6 +69,7 @@ def save_drawn(pixels: Any, folder: Path, source: Path, taken: set[str]) -> Path
     from PIL import Image
 
     from ..formats.files import atomic_write
+    from ..train.runs import made_folder
 
     stem, number = source.stem, 1
     while stem in taken:
@@ -78,7 +79,7 @@ def save_drawn(pixels: Any, folder: Path, source: Path, taken: set[str]) -> Path
     path = folder / f"{stem}.png"
     if path.exists() and path.samefile(source):
         raise FileError(f"{path} is the picture itself; --save needs another folder")
-    with atomic_write(path) as file:
+    with made_folder(folder), atomic_write(path) as file:
         Image.fromarray(pixels).save(file, format="PNG")
     return path
 

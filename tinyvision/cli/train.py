@@ -422,7 +422,7 @@ def _open_parts(args: argparse.Namespace, plan: _Plan) -> Any:
     if not plan.resume:  # say what is wrong before data are read and folders made
         train.Settings.from_options(plan.settings)
         if plan.folder is not None:
-            open_run(plan.folder, False, args.overwrite, make=False)
+            open_run(plan.folder, False, args.overwrite)
     console = reporter(None if args.quiet else "auto")
     return plan.room.open(plan.description, Opening(args.root, plan.seed, args.download, args.max_pixels, console))
 

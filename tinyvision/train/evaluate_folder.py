@@ -12,7 +12,7 @@ import json
 import os
 import re
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from .console import reporter
 from .evaluate import Evaluation, evaluate
 from .interrupt import Interrupted, StopRequest
 from .recipes import Network
-from .runs import BEST, EVALUATION, LAST, FolderLock, make_folder
+from .runs import BEST, EVALUATION, LAST, FolderLock, made_folder
 
 _KEEP_EVERY = 10.0  # seconds of work that a power cut may cost
 _PART, _PART_NAME = "scores-{:05}.safetensors", re.compile(r"scores-(\d{5,})\.safetensors")
@@ -118,8 +118,11 @@ def evaluate_folder(
         console.line(f"note: {note}")
     if path is not None:
         _check_run(path, identity, resume)
-        make_folder(path)
-    with FolderLock(path) if path else nullcontext(), StopRequest() as stop:
+    with ExitStack() as held:
+        if path is not None:
+            held.enter_context(made_folder(path))
+            held.enter_context(FolderLock(path))
+        stop = held.enter_context(StopRequest())
         kept = _Kept(path, identity, pictures, chosen)
         todo = np.flatnonzero(~kept.done)
         reading = _Reading(pictures, network, chosen[todo])

@@ -45,7 +45,7 @@ from .inspection import (
 )
 from .interrupt import Interrupted, StopRequest
 from .ranks import Ranks, Verdict
-from .runs import BEST, CSV, LAST, PLOT, FolderLock, clear_run, open_run, tidy_run
+from .runs import BEST, CSV, LAST, PLOT, FolderLock, clear_run, made_folder, open_run, tidy_run
 from .settings import Settings, SettingsGiven, agreed_settings, shows_settings
 from .task import Task
 
@@ -206,7 +206,7 @@ class _Training:
         self.messages: list[str] = []
         if old is not None:
             self._continue(old, os.fspath(run))
-        self.folder = None if run is None else open_run(run, resume, overwrite)[0]
+        self.folder = None if run is None else open_run(run, resume, overwrite)
         self.history = History(self.progress.rows, None if self.folder is None else str(self.folder), self.task)
         self.steps = self.settings.epochs * len(self.loader)
         self.schedule = self.settings.make_schedule(self.optimizer, self.steps)
@@ -276,9 +276,10 @@ class _Training:
         return optimizer
 
     def take_folder(self, held: ExitStack, clear: bool) -> None:
-        """Keep other runs out of the folder as long as `held`, and delete the run in it if asked to."""
+        """Make the folder, keep other runs out of it as long as `held`, and delete the run in it if asked to."""
 
         def take():
+            held.enter_context(made_folder(self.folder))
             held.enter_context(FolderLock(self.folder))
             if clear:  # not sooner: no mistake in the options, and no other process, may cost a run
                 clear_run(self.folder)

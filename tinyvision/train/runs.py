@@ -15,7 +15,8 @@ and the settings are derived: going on with a run writes them anew.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import CheckpointError, FileError
@@ -55,6 +56,21 @@ def make_folder(folder: Path) -> None:
         raise FileError(f"cannot make the folder {printable(folder)}: {error.strerror}; name another one") from None
 
 
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it, if need be; what was made goes again where the block leaves it empty, as when
+    the disk is full. Raises FileError."""
+    places = [folder, *folder.parents]
+    made = places[: next((n for n, place in enumerate(places) if place.exists()), len(places))]
+    make_folder(folder)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # not empty, or taken away by someone else
+            for place in made:
+                place.rmdir()
+
+
 def discard_if_empty(folder: Path) -> None:
     """Take back a `new_run_folder` into which nothing was written, with the folder above if that is empty too."""
     with suppress(OSError):  # not empty, or taken away by someone else
@@ -69,14 +85,11 @@ def newest_runs(parent: str | os.PathLike[str], file: str) -> list[Path]:
     return [path.parent for path in reversed(found)]
 
 
-def open_run(
-    folder: str | os.PathLike[str], resume: bool | str, overwrite: bool, make: bool = True
-) -> tuple[Path, bool]:
-    """(the run's folder, made if need be; whether to continue what is in it). With make=False only the checks
-    are made.
+def open_run(folder: str | os.PathLike[str], resume: bool | str, overwrite: bool) -> Path:
+    """The run's folder, which need not be there yet.
 
     Raises CheckpointError if there is nothing to resume, or if something is there and neither resume nor
-    overwrite was asked for; FileError if the folder cannot be made."""
+    overwrite was asked for."""
     path = Path(folder).expanduser()
     there = (path / LAST).is_file()
     if path.exists() and not path.is_dir():
@@ -88,10 +101,7 @@ def open_run(
             f"{printable(path)} already holds a run; go on with it (--resume, in Python resume=True), replace it "
             f"(--overwrite, overwrite=True), or choose another folder"
         )
-    if not make:
-        return path, bool(resume) and there
-    make_folder(path)
-    return path, bool(resume) and there
+    return path
 
 
 def clear_run(folder: Path) -> None:

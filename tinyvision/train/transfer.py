@@ -41,7 +41,7 @@ from .history import History
 from .image_folders import check_images, folder_parts, passed_over
 from .image_loader import ImageLoader
 from .loop import fit
-from .runs import BEST, CSV, LAST, PLOT, TRANSFER, FolderLock, clear_run, make_folder, tidy_run
+from .runs import BEST, CSV, LAST, PLOT, TRANSFER, FolderLock, clear_run, made_folder, tidy_run
 from .settings import Settings, nearest
 
 FREEZE = ("all", "stem", "none")
@@ -229,7 +229,7 @@ def _clear(run: Path) -> None:
 
 
 def _keep_settings(run: Path, chosen: dict[str, Any]) -> None:
-    with atomic_write(_made(run) / TRANSFER, "w") as file:
+    with made_folder(run), atomic_write(run / TRANSFER, "w") as file:
         json.dump(chosen, file, indent=2)
 
 
@@ -250,11 +250,6 @@ def saved_settings(run: Path) -> dict[str, Any]:
         raise CheckpointError(f"nothing to resume: there is no {path}") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path}: is damaged ({str(error)[:100]})") from None
-
-
-def _made(folder: Path) -> Path:
-    make_folder(folder)
-    return folder
 
 
 class _Features:
@@ -353,8 +348,8 @@ class _Features:
 
     def _keep(self, path: Path, features: np.ndarray) -> None:
         try:
-            _made(path.parent)
-            save({"features": features}, path)
+            with made_folder(path.parent):
+                save({"features": features}, path)
             others = sorted(path.parent.glob("*.safetensors"), key=lambda p: p.stat().st_mtime)
             for old in others[: -_KEPT * (self.settings.views + 2)]:
                 old.unlink(missing_ok=True)
@@ -375,7 +370,7 @@ def _head(last: Module, train_set: Any, val_set: Any, settings: TransferSettings
         last,
         train_set,
         val_set,
-        run=_made(run / "head"),
+        run=run / "head",
         epochs=settings.head_epochs,
         optimizer="adamw",
         lr=0.003,

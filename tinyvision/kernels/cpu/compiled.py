@@ -36,7 +36,7 @@ MODULES = (
 )
 
 COMPLETE = "complete"  # this file says that all loops beside it are there, and for which processor
-
+_NO_COLOURS = "NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING"
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _parts: set[Callable[..., Any]] = set()
@@ -278,10 +278,24 @@ def _processor():
     return f"{llvmlite.binding.get_host_cpu_name()} {features.flatten()}"
 
 
+def _numba() -> Any:
+    """numba, imported without the colours of its messages: with them, where colorama is installed, it writes to every
+    terminal at exit, also to one that understands no colours."""
+    before = os.environ.get(_NO_COLOURS)
+    os.environ[_NO_COLOURS] = "1"
+    try:
+        return importlib.import_module("numba")
+    finally:
+        if before is None:
+            del os.environ[_NO_COLOURS]
+        else:
+            os.environ[_NO_COLOURS] = before
+
+
 @contextmanager
 def _kept_in(place: Path) -> Iterator[None]:
     """numba has one folder for all that it keeps; here it is ours for a moment."""
-    config: Any = importlib.import_module("numba").config
+    config = _numba().config
     before, config.CACHE_DIR = config.CACHE_DIR, str(place)
     try:
         yield

@@ -62,7 +62,7 @@ class MaskFolder(Dataset):
         self.pairs = [(images[name], masks[name]) for name in sorted(images)]
         self.colours: dict[tuple[int, ...], int] = {}
         self.classes = self._classes()
-        if (self.root / "classes.txt").exists():
+        if self.counts_things or (self.root / "classes.txt").exists():
             self._check_there_is_something()
 
     def __len__(self) -> int:
@@ -156,6 +156,8 @@ class MaskFolder(Dataset):
                 return  # it is named when all masks are read
             if ((numbers > 0) & (numbers != VOID)).any():
                 return
+        if self.counts_things:
+            raise DataError(f"{printable(self.root)}: every mask is empty, so there is nothing to learn")
         raise DataError(
             f"{printable(self.root)}: no pixel of a mask has a class but {printable(self.classes[0], 40)}, the first "
             f"in classes.txt, so there is nothing to learn; 255 says nothing of a pixel where there is a classes.txt: "
@@ -166,9 +168,7 @@ class MaskFolder(Dataset):
         raw = read_mask(file, self.max_pixels)
         if raw.ndim == 3:
             return self._by_colour(raw, file)
-        if self.counts_things:
-            return (raw > 0).astype(np.int64)
-        if self.binary:
+        if self.counts_things or self.binary:
             return (raw > 0).astype(np.int64)
         wrong = raw[(raw >= len(self.classes)) & (raw != VOID)]
         if wrong.size:
