@@ -83,3 +83,53 @@ def test_a_slice_that_is_empty_without_padding_is_told():
     (finding,) = check.op("conv2d", forward, cropped).findings
     assert finding.argument == "dx"
     assert "[p:-p]" in finding.message
+
+
+def unit_strides(error):
+    """A convolution that refuses strides and padding."""
+    forward, backward = spec("conv2d").functions()
+
+    def front(x, weight, bias, stride=1, padding=0):
+        if stride != 1 or padding != 0:
+            raise error
+        return forward(x, weight, bias, stride=1, padding=0)
+
+    return front, backward
+
+
+@pytest.mark.parametrize("error", [ValueError("no strides"), NotImplementedError("no strides")])
+def test_options_that_are_refused_are_not_judged(error):
+    forward, backward = unit_strides(error)
+    report = check.op("conv2d", forward, backward)
+    assert report.passed, str(report)
+    assert {"padding", "strides other than 1"} <= set(report.beyond)
+
+    def doubled(dy, cache):
+        dx, dweight, dbias = backward(dy, cache)
+        return dx, dweight, 2 * dbias
+
+    (finding,) = check.op("conv2d", forward, doubled).findings
+    assert finding.argument == "dbias"
+
+
+def test_a_layer_that_refuses_strides_is_driven_without_them():
+    front, rear = unit_strides(AssertionError("no strides"))
+
+    class Conv:
+        def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0):
+            if stride != 1 or padding != 0:
+                raise ValueError("this layer knows no stride and no padding")
+            self.weight = np.ones((out_channels, in_channels, kernel_size, kernel_size))
+            self.bias = np.zeros(out_channels)
+
+        def forward(self, x):
+            y, self.cache = front(x, self.weight, self.bias)
+            return y
+
+        def backward(self, dy):
+            dx, self.dweight, self.dbias = rear(dy, self.cache)
+            return dx
+
+    report = check.layer(Conv, "conv2d")
+    assert report.passed, str(report)
+    assert "strides other than 1" in report.beyond

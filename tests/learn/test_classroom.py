@@ -2,14 +2,17 @@
 
 import csv
 import json
+import socket
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from tests.learn import planted_class
 from tinyvision import OptionError
 from tinyvision.cli import main
-from tinyvision.learn import course, points
+from tinyvision.kernels import emulator
+from tinyvision.learn import confine, course, points
 from tinyvision.learn.grade import chosen, flags, grade, share
 from tinyvision.learn.roster import as_csv, as_html, graded
 
@@ -127,6 +130,55 @@ def test_hostile_files_get_no_points_and_the_page_stays_a_page(tmp_path):
     assert "<script>" not in page
     assert "<b>" not in page
     assert "\n'=cmd()," in table
+
+
+KEPT_OFF = ("writes another's file", "removes another's file", "writes itself anew", "ends the grader", "calls home")
+
+
+@pytest.mark.skipif(not confine.version(), reason="this system has no Landlock to confine a submission with")
+@pytest.mark.parametrize("name", KEPT_OFF)
+def test_a_submission_changes_nothing_but_its_own_folder(tmp_path, name):
+    if confine.version() < {"ends the grader": 6, "calls home": 4}.get(name, 1):
+        pytest.skip("this Linux cannot deny that yet")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        texts = {"aaa": planted_class.TRUE, "bad": planted_class.attack(name, tmp_path, server.getsockname()[1])}
+        for student, text in texts.items():
+            (tmp_path / "class" / student).mkdir(parents=True)
+            (tmp_path / "class" / student / "relu_backward.py").write_text(text)
+        told = planted_class.learn(tmp_path, "grade", "class/bad", "--exercises", "relu_backward", "--json")
+    (graded,) = json.loads(told.stdout)["exercises"]
+    assert "Permission denied" in graded["says"] or "not permitted" in graded["says"]
+    for student, text in texts.items():
+        assert (tmp_path / "class" / student / "relu_backward.py").read_text() == text
+
+
+def test_what_a_submission_started_ends_with_it(tmp_path):
+    (tmp_path / "relu_backward.py").write_text(planted_class.attack("leaves a process", tmp_path))
+    told = planted_class.learn(tmp_path, "grade", "--exercises", "relu_backward", "--json")
+    (graded,) = json.loads(told.stdout)["exercises"]
+    assert graded["share"] == 1
+    assert graded["flags"] == ["imports os"]
+    assert not list(planted_class.left_over(tmp_path))
+
+
+@pytest.mark.skipif(emulator.problem() is not None, reason=str(emulator.problem()))
+def test_a_compiler_finds_room_where_a_submission_is_confined(tmp_path):
+    one = course.exercise("cuda_bias")
+    (tmp_path / one.file).write_text(one.solution(), encoding="utf-8")
+    (graded,) = grade(tmp_path, [one])
+    assert graded.share == 1, graded.says
+
+
+def test_helpers_are_looked_into_as_well(tmp_path):
+    one = course.exercise("relu_backward")
+    (tmp_path / "mine.py").write_text("from theirs import answer\n")
+    (tmp_path / "theirs.py").write_text("import numpy as np\nanswer = np.sys.modules['tinyvision.ops'].relu_backward\n")
+    (tmp_path / one.file).write_text("from mine import answer as relu_backward\n")
+    assert flags(tmp_path / one.file, one) == ["reaches for sys"]
+    (tmp_path / one.file).write_text("match 1:\n    case object(__class__=kind):\n        pass\n")
+    assert flags(tmp_path / one.file, one) == ["reaches for __class__"]
+    (tmp_path / one.file).write_text("from numpy import load\n")
+    assert flags(tmp_path / one.file, one) == ["reads or writes files (load)"]
 
 
 def test_shares():

@@ -11,7 +11,7 @@ from .evidence import observed
 from .examine import Examination
 from .ops import PAIRED, Spec
 from .place import fetched, is_array
-from .supports import unmet
+from .supports import PLAIN, tamed, unmet
 
 
 def beyond(exam: Examination, settings: Any) -> set[str] | None:
@@ -81,11 +81,18 @@ def needs_integers(exam: Examination, settings: Any) -> bool:
     if call.ok or call.cut_off:
         return False
     # Equal pairs must fail as well: otherwise it is not the pair, but height and width taken for each other.
-    for probe in known.probes(False):
+    plain = [probe for missing in PLAIN for probe in tamed(known, set(missing)).probes(False)[:3]]
+    runs = False
+    for probe in plain if not settings.strict else known.probes(False):
         doubled = {k: (v, v) if k in PAIRED else v for k, v in probe.options.items()}
-        outcomes = [exam.attempt(probe.inputs, options) for options in (doubled, probe.options)]
-        if outcomes[0].ok or not outcomes[1].ok:
+        if exam.attempt(probe.inputs, doubled).ok:
             return False
+        integers = exam.attempt(probe.inputs, probe.options).ok
+        if settings.strict and not integers:
+            return False
+        runs = runs or integers
+    if not runs:
+        return False
     if not settings.strict:
         return True
     listed = ", ".join(f"{o}={first.options[o]}" for o in named)

@@ -38,6 +38,10 @@ UNREAD = (
     "could not be driven: {}. If it runs in its own program, say how: make= (--make) says how it is built, as in "
     "'Conv(in_channels, out_channels, 3)', and supports= (--supports) what it takes."
 )
+OWN_RULE = (
+    "{0} was not judged: backward steps {1} by a rule of its own, such as momentum or Adam, and {0} itself was not "
+    "found. Keep it in an attribute or a variable, self.{0} = ..., and it will be."
+)
 TOO_LARGE = 1000  # an answer this many times larger than it must be is not compared, only its shape is told
 
 
@@ -66,6 +70,7 @@ class Examination:
         self.optional: set[str] = set()  # gradients that the first layer of a network need not give
         self.layered = False  # gradients of parameters are looked for in the layer
         self.skipped: set[str] = set()
+        self.unread: dict[str, str] = {}  # parameters that a layer steps by a rule of its own, and where they are
 
     def find(self, kind: str, argument: str, message: str, function: Any = None, call: Any = None, **more: Any) -> Any:
         """Add a finding, once for each kind and argument."""
@@ -268,6 +273,9 @@ class Examination:
             if name is not None and grad is None and name.removeprefix("d") in self.optional:
                 self.skipped.add(name)
                 self.note(f"backward gives no {name}, as the first layer of a network need not; it was not judged.")
+            elif name is not None and grad is None and name.removeprefix("d") in self.unread:
+                self.skipped.add(name)
+                self.note(OWN_RULE.format(name, self.unread[name.removeprefix("d")]))
             elif name is not None and grad is None:
                 self.find(
                     "missing",

@@ -68,6 +68,7 @@ def examine(
     if settings.reading is not None:
         exam.optional = {known.arguments[0]} if settings.reading.begins else exam.optional
         exam.layered = settings.reading.driver.parameters_inside
+        exam.unread = getattr(settings.reading.driver, "unread", exam.unread)
     if not judged[0]:
         report.status["forward"] = "ours"
     if settings.reading is None and not call_fits(exam, known, settings):

@@ -30,6 +30,7 @@ from .place import Place, is_array
 TIME_LIMIT = 10.0  # seconds one call may compute; the probes are small enough for seven nested Python loops
 PATIENCE = 4  # times that limit, on the clock, one call may take
 _AGAIN = 0.05  # seconds after which a cut that was swallowed is made again
+_PRINTED = 1 << 20  # characters that one call may print and have kept
 
 
 class _CutOff(BaseException):
@@ -53,6 +54,15 @@ class Call:
     def ok(self) -> bool:
         """True when the function returned."""
         return self.error is None and not self.cut_off
+
+
+class _Printed(io.StringIO):
+    """What a call prints, up to a length: an endless loop that prints is no end to memory."""
+
+    def write(self, text: str) -> int:
+        """Keep what there is room for, and say that all was written."""
+        super().write(text[: max(0, _PRINTED - self.tell())])
+        return len(text)
 
 
 class Spent:
@@ -155,7 +165,7 @@ def call(
     `arrays` are handed over as they are; `watch` (name -> array or nested structure of arrays) is compared before and
     after; `at` is where it computes. KeyboardInterrupt passes through."""
     before = {name: snapshot(value) for name, value in (watch or {}).items()}
-    out, result = io.StringIO(), Call()
+    out, result = _Printed(), Call()
     try:
         with (
             contextlib.redirect_stdout(out),

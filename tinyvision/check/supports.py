@@ -195,10 +195,16 @@ def _sized(known, inputs, shape, rng):
     return [x, rng.uniform(0.4, 2.0, count), rng.standard_normal(count)]
 
 
-def met(known: Spec, pairs: bool, demand: str, fixed: dict[str, Any], runs: Callable[[Any], bool]) -> bool:
+# What plain probes do not ask for: windows lie side by side, or, for code that has no strides, move by 1.
+PLAIN = (frozenset(DEMANDS) - {"batch", "channels"}, frozenset(DEMANDS) - {"batch", "channels", "overlap"})
+
+
+def met(
+    known: Spec, pairs: bool, demand: str, fixed: dict[str, Any], runs: Callable[[Any], bool], plain: Any = PLAIN[0]
+) -> bool:
     """Does code that meets the plain probes also meet this one demand, on every probe that makes it?"""
     implied = {"gaps": {"stride"}, "overlap": {"stride"}}.get(demand, set())  # a window that moves by 1 leaves no gaps
-    spec = tamed(known, set(DEMANDS) - {"batch", "channels", demand} - implied, fixed)
+    spec = tamed(known, set(plain) - {demand} - implied, fixed)
     return all(runs(probe) for probe in spec.probes(pairs) if makes(probe, demand))
 
 
@@ -226,10 +232,11 @@ def makes(probe: Any, demand: str) -> bool:
 def unmet(known: Spec, pairs: bool, fixed: dict[str, Any], runs: Callable[[Any], bool]) -> set[str] | None:
     """The demands that the code does not meet; None where it does not even run on plain probes."""
     asked = [d for d in DEMANDS if d not in ("batch", "channels") and any(makes(p, d) for p in known.probes(pairs))]
-    everything = tamed(known, set(asked), fixed)
-    if not all(runs(probe) for probe in everything.probes(pairs)[:3]):
-        return None
-    return {demand for demand in asked if not met(known, pairs, demand, fixed, runs)}
+    for plain in PLAIN:
+        everything = tamed(known, set(asked) & plain, fixed)
+        if all(runs(probe) for probe in everything.probes(pairs)[:3]):
+            return {d for d in asked if d in plain and not met(known, pairs, d, fixed, runs, plain)}
+    return None
 
 
 def told(missing: set) -> list[str]:

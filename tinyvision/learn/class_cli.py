@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from . import confine
 
 
 def add_class_parsers(sub: Any, common: Any) -> None:
@@ -101,4 +102,6 @@ def _report(args):
         print(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         print(f"{len(rows)} submissions: {', '.join(map(str, paths))}")
+        if not confine.version():
+            print("This system has no way to keep a submission from your files: grade strangers' files in a container.")
     return 0

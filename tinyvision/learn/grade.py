@@ -5,7 +5,8 @@
 
 import ast
 import re
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,13 @@ from .process import LIMIT, Worker
 # What a submission has no use for: answers made by libraries, and ways around the grader. A person should look.
 LIBRARIES = ("tinyvision", "torch", "tensorflow", "jax", "autograd", "keras", "cupy")
 WAYS_ROUND = ("os", "sys", "subprocess", "inspect", "gc", "ctypes", "socket", "signal", "threading", "importlib",
-              "builtins", "traceback", "multiprocessing", "shutil", "pathlib")  # fmt: skip
-CALLS = ("eval", "exec", "open", "compile", "globals", "vars", "setattr", "delattr", "__import__", "breakpoint")
+              "builtins", "traceback", "multiprocessing", "shutil", "pathlib", "operator", "posix", "runpy", "atexit",
+              "faulthandler", "tempfile", "io", "mmap", "unittest", "pickle", "urllib", "http")  # fmt: skip
+CALLS = ("eval", "exec", "open", "compile", "globals", "vars", "getattr", "setattr", "delattr", "__import__",
+         "breakpoint")  # fmt: skip
+INSIDE = ("os", "sys", "builtins", "ctypes", "ctypeslib", "subprocess", "importlib", "f2py")  # of another module
+FILES = ("tofile", "fromfile", "memmap", "load", "save", "savez", "savez_compressed", "savetxt", "loadtxt",
+         "genfromtxt", "DataSource")  # fmt: skip
 
 
 @dataclass
@@ -66,12 +72,14 @@ def _one(folder, exercise, limit):
     path = _file(folder, exercise.file)
     if path is None:
         return Grade(exercise.name, says=f"{exercise.file} was not handed in.", found=False)
+    odd = flags(path, exercise)  # before it runs: it could write itself anew
     worker = Worker()
     try:
-        request = {"task": "judge", "name": exercise.name, "path": str(path.resolve())}
-        answer = understood(worker.ask(request, limit), exercise.name, str(path))
+        with tempfile.TemporaryDirectory(prefix="tinyvision-grade-", ignore_cleanup_errors=True) as scratch:
+            request = {"task": "judge", "name": exercise.name, "path": str(path.resolve()), "scratch": scratch}
+            answer = understood(worker.ask(request, limit), exercise.name, str(path))
     except InternalError as error:
-        return Grade(exercise.name, says=str(error)[:300], flags=["the check itself failed: look at it"])
+        return Grade(exercise.name, says=str(error)[:300], flags=["the check itself failed: look at it", *odd])
     finally:
         worker.close()
     told = [f["message"] for f in answer["findings"]]
@@ -79,7 +87,7 @@ def _one(folder, exercise, limit):
         return Grade(exercise.name, says=told[0], flags=["could not be judged on this machine"])
     says, mistakes = told[0] if told else "right", _mistakes(answer)
     seconds = answer["seconds"]
-    return Grade(exercise.name, share(answer, exercise), says, mistakes, flags(path, exercise), seconds)
+    return Grade(exercise.name, share(answer, exercise), says, mistakes, odd, seconds)
 
 
 def _file(folder, name):
@@ -111,33 +119,61 @@ def _mistakes(answer):
 
 
 def flags(path: str | Path, exercise: Exercise) -> list[str]:
-    """What a person should look at: libraries that hold the answer, and ways around the grader."""
-    given = _uses(exercise.skeleton())
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ["cannot be read as text"]
-    return [words for words in _uses(text) if words not in given]
+    """What a person should look at: libraries that hold the answer, and ways around the grader, in the file and in the
+    files beside it that it imports."""
+    given = _uses(_parsed(exercise.skeleton()))
+    out, seen, waiting = dict[str, None](), set(), [Path(path)]
+    while waiting:
+        file = waiting.pop()
+        seen.add(file)
+        try:
+            tree = _parsed(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
+            out["cannot be read as text"] = None
+            continue
+        out.update((words, None) for words in _uses(tree) if words not in given)
+        waiting += [p for p in _beside(tree, file.parent) if p not in seen]
+    return list(out)
 
 
-def _uses(text):
+def _parsed(text):
     try:
-        tree = ast.parse(text)
+        return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
-        return []
-    out: dict[str, None] = {}
+        return ast.Module([], [])
+
+
+def _beside(tree, folder):
+    """The files of the submission that its code imports."""
+    names = {name.split(".")[0] for name in _imported(tree)}
+    return [p for name in sorted(names) for p in (folder / f"{name}.py", folder / name / "__init__.py") if p.is_file()]
+
+
+def _imported(tree):
     for node in ast.walk(tree):
-        names: Sequence[str] = ()
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
         elif isinstance(node, ast.ImportFrom):
-            names = [node.module or ""]
-        for name in names:
-            root = name.partition(".")[0]
-            if root in LIBRARIES or root in WAYS_ROUND:
-                out[f"imports {name}"] = None
+            yield from (alias.name for alias in node.names)
+
+
+def _uses(tree):
+    """In words, in the order of the code; a name within a pattern of `match` reaches as far as an attribute does."""
+    out = dict[str, None]()
+    for name in _imported(tree):
+        root = name.partition(".")[0]
+        if root in LIBRARIES or root in WAYS_ROUND:
+            out[f"imports {name}"] = None
+    for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in CALLS:
             out[f"calls {node.id}"] = None
-        if isinstance(node, ast.Attribute) and re.fullmatch(r"__\w+__|_getframe|f_\w+", node.attr):
-            out[f"reaches for {node.attr}"] = None
+        taken = [node.attr] if isinstance(node, ast.Attribute) else getattr(node, "kwd_attrs", [])
+        taken = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else taken
+        for name in taken:
+            if re.fullmatch(r"__\w+__|_getframe|(f|tb)_\w+", name) or name in INSIDE:
+                out[f"reaches for {name}"] = None
+            elif name in FILES:
+                out[f"reads or writes files ({name})"] = None
     return list(out)

@@ -33,6 +33,8 @@ report      for all of them, one folder each:
             tinyvision learn report SUBMISSIONS --exercises {names} --points {points:g}
 {more}
 The same command grades at home and here. Each file is judged in a process of its own, within {limit:g} seconds.
+On Linux that process may write in a folder of its own only, opens no connection and ends no process but its own;
+on other systems nothing but your account's rights holds it back: grade strangers' files in a container there.
 Files that import tinyvision or PyTorch, or reach around the grader, are graded and flagged: look at these yourself,
 for the exercises' solutions are part of the public package, and code runs in the process that judges it.
 """

@@ -16,10 +16,13 @@ from typing import Any
 import tinyvision
 
 from ..errors import OptionError
+from .confine import end_all
 
 LIMIT = 10.0  # seconds a check may take in all; the exercises' own take less than one
 _START = 120.0  # seconds in which Python, NumPy and the checker are loaded, even on a machine that is very busy
 _KEEP = 4000  # characters of a flood of output that are kept
+_MOST = 1 << 26  # bytes that may come where only an answer belongs
+_MARK = "TINYVISION_WORKER"
 _ROOT = Path(tinyvision.__file__).parents[1]
 
 
@@ -36,6 +39,7 @@ class Worker:
             return
         path = os.pathsep.join(p for p in (str(_ROOT), os.environ.get("PYTHONPATH", "")) if p)
         self._readers: list[threading.Thread] = []  # those that run: a signal may end the program anywhere in here
+        self._mark = secrets.token_hex(16)  # all that it starts inherits it, and can be found by it
         threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tinyvision.learn.worker"],
@@ -43,21 +47,25 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=_ROOT,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **threads},
+            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **threads, _MARK: self._mark},
             start_new_session=True,  # so that its children go with it, and Ctrl-C reaches only us
         )
         self._answers: queue.Queue[Any] = queue.Queue()
         self._spilt: list[bytes] = []
-        self._ready = False
+        self._ready = self._flooded = False
         for reader in (self._read_answers, self._drain):
             thread = threading.Thread(target=reader, daemon=True)
             thread.start()
             self._readers.append(thread)
 
     def _read_answers(self):
-        process, answers = self._process, self._answers
-        for line in process.stdout:
+        process, answers, left = self._process, self._answers, _MOST
+        while left > 0 and (line := process.stdout.readline(left)):
+            left -= len(line)
             answers.put(line)
+        if left <= 0:
+            self._flooded = True
+            process.kill()
         answers.put(None)
 
     def _drain(self):
@@ -113,6 +121,8 @@ class Worker:
         self._readers[1].join(1.0)
         spilt = b"".join(self._spilt).decode("utf-8", "replace")
         self.close()
+        if self._flooded:
+            return {"ended": "It wrote to the pipe of the check, where only the answer belongs.", "spilt": spilt}
         if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
             return {"ended": f"Your code crashed Python ({name}).", "spilt": spilt}
@@ -129,6 +139,7 @@ class Worker:
             else:
                 process.kill()
         process.wait()
+        end_all(f"{_MARK}={self._mark}")
         for thread in self._readers:
             thread.join(1.0)
         for pipe in (process.stdin, process.stdout, process.stderr):

@@ -1,17 +1,21 @@
 """The other side of the wall: a process that judges one attempt and is gone.
 
 Started ahead of time, it has NumPy and the checker loaded and waits for one line of JSON on standard input:
-{"task": "judge" | "gradcheck", ..., "cwd": folder}. It says "ready" first; the answer is one line of JSON on its
-standard output, to which nothing else can be written: whatever the learner's code prints goes to standard error.
+{"task": "judge" | "gradcheck", ..., "cwd": folder}, with "scratch": folder where what is judged may write there only.
+It says "ready" first; the answer is one line of JSON on its standard output, to which nothing else can be written:
+whatever the learner's code prints goes to standard error.
 """
 
 import json
 import os
 import sys
+import tempfile
 import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from .confine import confine
 
 MEMORY = 2 << 30  # bytes that the learner's code may take beyond what Python and NumPy hold already
 
@@ -63,8 +67,10 @@ def _answer(request):
     except KeyboardInterrupt:
         return {"ended": "Your code raised KeyboardInterrupt."}
     except MemoryError:
-        command = "gradcheck" if request["task"] == "gradcheck" else "learn"
-        return {"error": f"{command}: out of memory: an array in your code is too large"}
+        words = "out of memory: an array in your code is too large"
+        if request["task"] == "gradcheck":
+            return {"error": f"gradcheck: {words}"}
+        return {"ended": f"It ran {words}."}
 
 
 def main() -> None:
@@ -80,7 +86,10 @@ def main() -> None:
     out.flush()
     for line in sys.stdin:
         request = json.loads(line)
-        os.chdir(request["cwd"])
+        os.chdir(request.get("scratch") or request["cwd"])
+        if request.get("scratch"):
+            tempfile.tempdir = os.environ["TMPDIR"] = request["scratch"]  # a compiler that it starts goes there, too
+            confine(request["scratch"])
         try:
             answer = _answer(request)
         except BaseException:  # a defect of ours: the parent shows it

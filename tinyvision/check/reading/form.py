@@ -36,6 +36,7 @@ class Reading:
     keeps: bool = False  # and whose p is the share that is kept
     says: list = field(default_factory=list)
     reordered: bool = False
+    plain: frozenset = supports.PLAIN[0]  # what the probes do not ask for by which it was found
     without: tuple = ()  # parameters that the code does not have
     raised: Any = None  # what forward raised when it was called so
     waited: bool = False  # forward was cut off while it slept or waited, which it does however it is called

@@ -21,16 +21,15 @@ from . import words
 from .calling import BUILD, CALL, Offer, Unmet, plan, with_upstream
 from .functions import scaled
 from .returned import output_of
+from .stepping import OPTIMISERS, STEPS, Steps, for_a_step, own_rule, variables
 
-OPTIMISERS = ("optimizer", "optimiser", "opt")
-STEPS = ("update", "step", "fit", "update_params", "update_parameters", "update_weights", "update_weight", "descend",
-         "apply_gradients", "apply_grads", "optimize", "gradient_descent")  # fmt: skip
 # Methods that a network calls on its layers before the first forward, with the shape of what they will see.
 BEGINNINGS = re.compile(r"_*(init(ial\w*)?(_(weights?|params?|parameters?|layer))?|build|setup|set_input_\w+)")
 DEPTH = 3  # a weight lies in the layer, in a dictionary of the layer, or in a parameter in that dictionary
 OUTPUTS = ("output", "out", "y", "a", "z", "outputs", "activation", "result", "loss", "Z", "A", "Y", "O", "H")
 INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "dA_prev", "din", "grad", "delta", "input_gradient",
                    "d_input", "dA", "dprev", "grad_x", "dlogits", "dA_prev", "dX_prev", "dZ_prev")  # fmt: skip
+STEPPED = "the step that backward takes from "
 STATISTICS = ("running", "moving", "mean", "var", "ave", "std", "mu", "sigma", "velocity", "momentum", "cache", "grad")
 
 
@@ -88,33 +87,6 @@ def callable_or_module(thing: Any, path: tuple) -> bool:
     return bool(path) and (inspect.isroutine(thing) or inspect.isclass(thing) or inspect.ismodule(thing))
 
 
-class Steps:
-    """Stands in for an optimiser: it hands the gradient on as a step of size 1, so that it can be read back.
-
-    An optimiser that is handed the layer and a dictionary of gradients keeps the dictionary for `slots` to find."""
-
-    learning_rate = lr = 1.0
-
-    def __init__(self) -> None:
-        self.grads: Any = {}
-
-    def update(self, weight: Any, grad: Any, *rest: Any) -> Any:
-        """The weight after one step; of a list of weights, each is stepped where it lies."""
-        if is_array(weight):
-            return weight - grad
-        if isinstance(weight, (list, tuple)):
-            for one, its in zip(weight, grad, strict=False):
-                one -= its
-            return None
-        self.grads = grad if isinstance(grad, dict) else {}
-        return None
-
-    __call__ = step = update
-
-    def init_params(self, *rest: Any) -> None:
-        """Nothing is kept for each weight."""
-
-
 class Layer:
     """A class, an instance or a function that makes one, driven as a pair."""
 
@@ -135,6 +107,8 @@ class Layer:
         self.found: dict[str, str] = {}
         self.notes: list[str] = []
         self.unset: set[str] = set()
+        self.ruled: dict[str, bool] = {}  # for each parameter that backward steps: by a rule of its own?
+        self.unread: dict[str, str] = {}  # and the place of those whose gradient was not found
         self.own: dict[str, tuple] = {}  # the shapes in which it keeps its biases: (-1,), (1, -1), (-1, 1), ...
         self.front = self.rear = None
         self.kind: Any = make if inspect.isclass(make) else type(make)
@@ -302,6 +276,15 @@ class Layer:
         """(what backward returned, gradients found in the layer by role)."""
         layer = state.next()
         before = {s.path: (s.array, s.array.copy()) for s in slots(layer)}
+        value = self._back(layer, state, dy)
+        found = self._gradients(layer, before, state, dy)
+        self._by_own_rule(found, state, dy)
+        lacking = [r for r in self.inner if r in state.offer.arrays and r not in found and r not in self.unread]
+        returned = isinstance(value, (tuple, list, dict))
+        return value, {**found, **(self._stepped(layer, lacking, state) if lacking and not returned else {})}
+
+    def _back(self, layer, state, dy):
+        """What backward returns, or leaves where an output's gradient lies."""
         arrays = {**state.offer.arrays, "dy": self.wrapper(dy) if self.wrapper else dy, "cache": state.cache,
                   "y": state.y}  # fmt: skip
         behind_loss = self.op == "cross_entropy" and self.rear_plan.takes("dy") and self.rear_plan.takes("labels")
@@ -316,16 +299,43 @@ class Layer:
             value = next((vars(layer)[n] for n in INPUT_GRADIENTS if is_array(getattr(layer, n, None))), None)
         if behind_loss or not self.rear_plan.uses("dy"):
             value = scaled(value, dy)
-        found = self._gradients(layer, before, state, dy)
-        lacking = [r for r in self.inner if r in state.offer.arrays and r not in found]
-        returned = isinstance(value, (tuple, list, dict))
-        return value, {**found, **(self._stepped(layer, lacking, state) if lacking and not returned else {})}
+        return value
+
+    def _by_own_rule(self, found, state, dy):
+        """Of parameters stepped by momentum, Adam or decay: the gradient in a variable of backward, or none."""
+        stepped = [r for r in found if self.found["d" + r].startswith(STEPPED) and self.ruled.get(r, True)]
+        if not stepped or state.pristine is None:
+            return
+
+        def step(layer, factor, role):
+            place = self.place(layer, role, np.asarray(state.offer.arrays[role]))
+            old = place.array.copy()
+            self._back(layer, state, dy * factor)
+            return old - place.array
+
+        for role in stepped:
+            if role not in self.ruled and np.any(found[role]):
+                with suppress(Exception):
+                    self.ruled[role] = own_rule(state.pristine, lambda la, f, r=role: step(la, f, r))
+        if not any(self.ruled.get(r) for r in stepped):
+            return
+        layer = copy.deepcopy(state.pristine)
+        seen = variables(layer, lambda: self._back(layer, state, dy))
+        for role in stepped:
+            if self.ruled.get(role):
+                size, place = np.size(found.pop(role)), self.found.pop("d" + role).removeprefix(STEPPED)
+                named = [n for n, v in seen.items() if v.size == size and words.gradient_of((n,), role)]
+                if named:
+                    found[role] = seen[named[0]]
+                    self.found["d" + role] = f"{named[0]}, a variable of {self.rear} ({place} has a rule of its own)"
+                else:
+                    self.unread[role] = place
 
     def _stepped(self, layer, roles, state):
         """Gradients of a layer that steps its weights in a method of its own, as layer.update(lr)."""
         for name in STEPS:
             method = getattr(layer, name, None)
-            given = _for_a_step(parameters(method) or {}) if callable(method) else None
+            given = for_a_step(parameters(method) or {}) if callable(method) else None
             if given is None:
                 continue
             places = {r: self.place(layer, r, np.asarray(state.offer.arrays[r])) for r in roles}
@@ -356,9 +366,10 @@ class Layer:
             if place is not None and place.path in before:
                 step, told = (
                     before[place.path][1] - place.array,
-                    f"the step that backward takes from {spelled(place.path)}",
+                    f"{STEPPED}{spelled(place.path)}",
                 )
-                if step.any() or self.found.get("d" + role) == told:  # no upstream, no step
+                # Without an upstream there is no step.
+                if step.any() or self.found.get("d" + role) == told or role in self.ruled:
                     out[role], self.found["d" + role] = step / self._rate(layer), told
                     continue
             fresh = [
@@ -393,19 +404,6 @@ class Layer:
 def _is(kept, dy):
     """True for an upstream gradient that a layer has kept for later."""
     return kept is dy or (kept.shape == np.shape(dy) and np.array_equal(kept, dy))
-
-
-def _for_a_step(wanted):
-    """What a method gets that steps by the gradient itself: rate 1, no decay, no momentum. None if it asks for more."""
-    given = {}
-    for name, parameter in wanted.items():
-        if words.is_role(name, "learning_rate"):
-            given[name] = 1.0
-        elif any(word in words.plain(name) for word in ("decay", "momentum", "reg", "lambda", "l2", "l1", "penalty")):
-            given[name] = 0.0
-        elif parameter.default is parameter.empty:
-            return None
-    return given if 1.0 in given.values() else None
 
 
 class _State:

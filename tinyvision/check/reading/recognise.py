@@ -40,11 +40,21 @@ def recognise(known: Spec, driver: Any, seconds: float = SECONDS) -> tuple[Readi
     end, latest = time.process_time() + seconds, time.monotonic() + runner.PATIENCE * seconds
     if known.name == "dropout" and not any("mask" in (*p.roles.values(), *p.spread) for p in driver.asks):
         return _drawn(known, driver)
+    found, right = _tried(known, driver, end, latest, supports.PLAIN[0])
+    if found.raised is not None and not right and not found.waited and known.name == "conv2d":
+        moved, right = _tried(known, driver, end + seconds, latest + seconds, supports.PLAIN[1])
+        found = moved if right else found
+    return found, right
+
+
+def _tried(known, driver, end, latest, plain):
+    """The same, by plain probes that do not ask for what is in `plain`."""
     best: Any = None
     right: Any = None
     usual: Any = None
     error, level, told = np.inf, -1, -1
     for candidate in _candidates(known, driver):
+        candidate.plain = plain
         usual = usual or candidate
         if level >= RUNS and candidate.single and not right.single:
             continue  # code that takes batches both ways is judged on batches: a mean over one sample hides what it is
@@ -126,7 +136,7 @@ def _close(yours, right):
 
 def _plain(reading):
     """Plain probes, of one channel where the layout has no place for more; made once for all readings alike."""
-    key = (reading.spec, repr(sorted(reading.fixed.items())), _narrow(reading))
+    key = (reading.spec, repr(sorted(reading.fixed.items())), _narrow(reading), reading.plain)
     if key not in _made:
         _made[key] = _plainly(reading).probes(False)
     return _made[key]
@@ -140,7 +150,7 @@ def _narrow(reading):
 
 
 def _plainly(reading):
-    missing = set(supports.DEMANDS) - {"batch", "channels"}
+    missing = set(reading.plain)
     if _narrow(reading):
         missing.add("channels")
     return supports.tamed(reading.spec, missing, reading.fixed)
