@@ -14,6 +14,7 @@ from tinyvision import boxes as box_functions
 from tinyvision import models, random, tasks, train
 from tinyvision.cli import main
 from tinyvision.errors import DataError, OptionError, ShapeError
+from tinyvision.tasks.colours import COLOURS
 from tinyvision.tasks.detection import (
     Detection,
     DigitsOnPhotographs,
@@ -21,10 +22,12 @@ from tinyvision.tasks.detection import (
     ShapesBoxes,
     VocBoxes,
     YoloBoxes,
+    boxes_drawn,
     decode,
     letterboxed,
     targets,
 )
+from tinyvision.tasks.detection.average_precision import Boxes
 from tinyvision.train.preprocessing import Preprocessing
 
 PLAIN = Preprocessing(3, (48, 48), (0.5,) * 3, (0.25,) * 3)
@@ -169,6 +172,24 @@ def test_samples_are_mirrored_with_their_boxes():
                 assert inside.min() > whole.mean() + 0.5
                 seen.add(x1 < 24)
     assert seen == {True, False}
+
+
+def test_labels_stand_above_their_boxes_or_within_their_top():
+    boxes = Boxes([[10, 20, 30, 40], [0, 0, 30, 30], [70, 50, 80, 60]], [0, 1, 2], [0.9, 0.8, 0.7])
+    plain = boxes_drawn(np.zeros((60, 80, 3), np.uint8), boxes)
+    drawn = boxes_drawn(np.zeros((60, 80, 3), np.uint8), boxes, ["a", "b", "a long name"])
+    assert plain.shape == drawn.shape == (360, 480, 3)
+    np.testing.assert_array_equal(plain[120, 60:181], [COLOURS[0]] * 121)  # the upper edge of the first box
+    changed = (plain != drawn).any(2)
+    assert changed[100:120, 60:70].any()
+    assert not changed[125:235, 65:175].any()  # what is in the first box is seen
+    assert changed[3:20, 3:12].any()  # there is no room above the second
+    assert changed[280:300, 400:420].any()  # the third is moved to the left, to end within the picture
+    large = boxes_drawn(np.zeros((600, 800, 3), np.uint8), boxes, None)
+    assert large.shape == (600, 800, 3)
+    assert boxes_drawn(np.zeros((600, 800, 3), np.uint8), boxes, None, side=400).shape == (300, 400, 3)
+    nothing = np.zeros((600, 800, 3), np.uint8)
+    np.testing.assert_array_equal(boxes_drawn(nothing, Boxes([], [])), nothing)
 
 
 def test_digits_lie_where_their_boxes_say():
@@ -343,7 +364,7 @@ def test_from_a_coco_file_to_a_picture(tmp_path, capsys):
     command = ["predict", "data/test/images", "--model", "runs/boxes"]
     assert main([*command, "--save", "drawn", "--csv", "boxes.csv"]) == 0
     assert "  box ×1 (" in capsys.readouterr().out
-    assert np.array(Image.open("drawn/3.png")).shape == (48, 48, 3)
+    assert np.array(Image.open("drawn/3.png")).shape == (480, 480, 3)  # enlarged, for labels that can be read
     rows = list(csv.DictReader((tmp_path / "boxes.csv").open()))
     assert list(rows[0]) == ["file", "class", "score", "x1", "y1", "x2", "y2"]
     assert main([*command, "--json"]) == 0

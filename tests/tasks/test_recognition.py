@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -132,6 +133,22 @@ def test_unseen_digits_are_verified_better_than_by_their_pixels(trained):
     features = tasks.load(folder)
     again = Verification(features([unseen.images[i] for i in range(len(unseen))]), unseen.labels)
     assert again.score == pytest.approx(found["test_auc"], abs=1e-6)
+
+
+def test_the_report_shows_each_picture_in_one_pair_of_a_kind(trained):
+    found, folder = trained
+    page = (folder / "report.html").read_text()
+    assert f"{found['test_auc']:.1%} (AUC)" in page
+    alike, unlike = (
+        page.split(title)[1].split("</div>")[0] for title in ("the most alike</h2>", "the least alike</h2>")
+    )
+    for part in (alike, unlike):
+        pictures = re.findall(r'<img alt="" src="([^"]+)"', part)
+        assert len(pictures) == len(set(pictures)) == 16
+    assert all(len(set(names)) == 2 for names in re.findall(r"<figcaption>(\d) and (\d): ", alike))
+    cosines = [float(text) for text in re.findall(r"<figcaption>\d: ([\d.]+)<", unlike)]
+    assert cosines == sorted(cosines)
+    assert len(cosines) == 8
 
 
 @pytest.mark.parametrize("loss", ["arcface", "triplet"])

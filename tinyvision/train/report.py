@@ -50,6 +50,8 @@ figure img{max-width:100%;border-radius:4px}
 figcaption{font-size:.85rem;overflow-wrap:anywhere}
 .triples{display:grid;gap:1rem}
 .triples img{width:32%;margin-right:1%}
+.pairs{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(24rem,100%),1fr));gap:1rem}
+.pairs img{width:48%;margin-right:1%}
 .maps img{width:31%;margin-right:1%}
 .wrong{color:#b3261e}
 .right{color:#1b6e3c}

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from ...data import read_image
-from ...drawing import draw_bounding_boxes
 from ...grad_mode import no_grad
 from ...tensors.tensor import Tensor
 from ..colours import COLOURS
-from ..pictures import as_input
+from ..pictures import as_input, resized
 from ..room import Prediction, Predictor
 from .average_precision import Boxes
 from .samples import letterboxed
 from .task import decode
+
+_READABLE = 480  # pixels of the longer side
 
 
 @dataclass
@@ -52,11 +53,12 @@ class Found(Prediction):
         ]
 
     def drawn(self, image: np.ndarray) -> np.ndarray:
-        """The boxes on the picture, each with its class and score."""
-        labels = [
-            f"{self.classes[k]} {score:.0%}" for k, score in zip(self.boxes.labels, self.boxes.scores, strict=True)
-        ]
-        return boxes_drawn(image, self.boxes, labels)
+        """The boxes on the picture, each with its class and score (see `boxes_drawn`)."""
+        return boxes_drawn(image, self.boxes, self.texts())
+
+    def texts(self) -> list[str]:
+        """Class and score of each box."""
+        return [f"{self.classes[k]} {score:.0%}" for k, score in zip(self.boxes.labels, self.boxes.scores, strict=True)]
 
 
 class Detector(Predictor):
@@ -82,14 +84,43 @@ class Detector(Predictor):
         return Found(Boxes(boxes[kept], found.labels[kept], found.scores[kept]), self.classes)
 
 
-def boxes_drawn(image: np.ndarray, boxes: Boxes, labels: list[str] | None = None) -> np.ndarray:
-    """Boxes in their class's colour on a picture uint8 (H, W, 3)."""
-    if not len(boxes):
-        return image.copy()
-    height, width = image.shape[:2]
-    corners = np.clip(boxes.boxes, 0, [width - 1, height - 1] * 2)
-    colours = [COLOURS[int(k) % len(COLOURS)] for k in boxes.labels]
-    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
-    thick = max(1, round(max(image.shape) / 300))
-    drawn = draw_bounding_boxes(planes, corners, labels, colours, width=thick).numpy()
-    return np.ascontiguousarray(drawn.transpose(1, 2, 0))
+def boxes_drawn(
+    image: np.ndarray, boxes: Boxes, labels: list[str] | None = None, side: int | None = None
+) -> np.ndarray:
+    """Boxes in their class's colour on a picture uint8 (H, W, 3), the label of each above it, or where there is no room
+    within its top.
+
+    side  of the result, the longer one; by default the picture's own, but small ones are made larger by a whole
+    number, for a label that can be read would hide what it names"""
+    from PIL import Image, ImageDraw
+
+    H, W = image.shape[:2]
+    factor = max(1, _READABLE // max(H, W)) if side is None else side / max(H, W)
+    height, width = max(round(H * factor), 1), max(round(W * factor), 1)
+    canvas = Image.fromarray(resized(image, (height, width)))
+    draw, letters = ImageDraw.Draw(canvas), _letters(max(11, max(height, width) // 36))
+    thick = max(2, round(max(height, width) / 300))
+    corners = np.clip(boxes.boxes * np.tile([width / W, height / H], 2), 0, [width - 1, height - 1] * 2)
+    for number in reversed(range(len(boxes))):  # the surest come last, on top of the others
+        colour = COLOURS[int(boxes.labels[number]) % len(COLOURS)]
+        x, y = (float(v) for v in corners[number, :2])
+        draw.rectangle(corners[number].tolist(), outline=colour, width=thick)
+        if labels is None:
+            continue
+        left, top, right, bottom = draw.textbbox((0, 0), labels[number], font=letters)
+        wide, high = right - left + 4, bottom - top + 4
+        x, y = max(min(x, width - wide), 0), y - high if y >= high else y + thick
+        draw.rectangle((x, y, x + wide, y + high), fill=colour)
+        dark = np.dot(colour, (0.3, 0.59, 0.11)) < 128
+        draw.text((x + 2 - left, y + 2 - top), labels[number], fill="white" if dark else "black", font=letters)
+    return np.array(canvas)
+
+
+def _letters(size: int) -> Any:
+    """Letters of so many pixels, or where Pillow was built without FreeType the small ones that it draws itself."""
+    from PIL import ImageFont
+
+    try:
+        return ImageFont.load_default(size)
+    except (ImportError, OSError):
+        return ImageFont.load_default()

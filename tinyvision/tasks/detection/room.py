@@ -25,7 +25,7 @@ from .predict import Detector, boxes_drawn
 from .samples import Samples
 from .task import Detection
 
-_SHOWN = 12  # pictures in a report
+_SHOWN, _SIDE = 12, 400  # pictures in a report, and their longer side in pixels
 _TESTED = 200  # drawn pictures
 _SHARED = {"optimizer": "adamw", "lr": 0.004, "batch_size": 16}
 # Data that are drawn on demand, and how many an epoch.
@@ -168,13 +168,13 @@ class DetectionRoom(Room):
         if test is not None:
             counts = np.bincount(np.concatenate([t.labels for t in test.true]), minlength=len(parts.classes))
             rows = [
-                (name, f"{ap:.4f}", f"{int(count):,}")
+                (name, _shown(ap), f"{int(count):,}")
                 for name, ap, count in zip(parts.classes, test.precision.by_class, counts, strict=True)
             ]
-            rows += [(f"{name} things", f"{ap:.4f}", "") for name, ap in test.precision.by_area.items()]
+            rows += [(f"{name} things", _shown(ap), "") for name, ap in test.precision.by_area.items()]
             sections.append(
-                f"<h2>On the test images</h2>\n<p>Small things have less than 32² pixels, large ones more than 96²; "
-                f"nan where there are none.</p>\n{table(('class', 'mAP', 'things'), rows)}"
+                f"<h2>On the test images</h2>\n<p>Small things have less than 32² pixels, large ones more than "
+                f"96².</p>\n{table(('class', 'mAP', 'things'), rows)}"
             )
         figures = []
         for index in range(min(_SHOWN, len(shown.dataset))):
@@ -182,13 +182,19 @@ class DetectionRoom(Room):
             own = target["labels"] >= 0
             true = Boxes(target["boxes"][own], target["labels"][own])
             names = [parts.classes[k] for k in true.labels]
-            pictures = (boxes_drawn(image, true, names), detector.predict(image).drawn(image))
-            figures.append(f"<figure>{''.join(picture_tag(one, 380) for one in pictures)}</figure>")
+            found = detector.predict(image)
+            pictures = (boxes_drawn(image, true, names, _SIDE), boxes_drawn(image, found.boxes, found.texts(), _SIDE))
+            figures.append(f"<figure>{''.join(picture_tag(one, _SIDE) for one in pictures)}</figure>")
         sections.append(
             f"<h2>Pictures</h2>\n<p>Of the {what} images: the true boxes, and those that were found with a score of at "
-            f'least {detector.least}.</p>\n<div class="triples">{"".join(figures)}</div>'
+            f'least {detector.least}.</p>\n<div class="pairs">{"".join(figures)}</div>'
         )
         return sections, {}, []
+
+
+def _shown(value: float) -> str:
+    """For people: four digits, or a dash where there is nothing to find."""
+    return "–" if np.isnan(value) else f"{value:.4f}"
 
 
 def _known(value: float) -> float | None:

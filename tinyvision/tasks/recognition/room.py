@@ -16,6 +16,7 @@ from ...train.recipes import Parts
 from ..room import Opening, Options, Room, built, data_notes, predictor
 from .features import Features
 from .network import Embedder
+from .report import sections
 from .samples import Turned, digits
 from .task import Recognition
 
@@ -107,6 +108,12 @@ class RecognitionRoom(Room):
             f"{test.score:.4f}; accepting 1% of the wrong pairs (cosine from {cosine:.2f}), {accepted:.1%} of the "
             f"right ones are accepted",
         ]
+
+    def report(
+        self, model: Module, description: dict[str, Any], parts: Parts, test: Any
+    ) -> tuple[list[str], dict[str, Any], list[str]]:
+        """How alike pairs of the same and of different things are, and the pairs that mislead."""
+        return ([] if test is None else sections(test, parts.test.dataset)), {}, []
 
 
 def _moved(preprocessing: Preprocessing) -> list[Any]:

@@ -73,10 +73,15 @@ class Verification:
     embeddings: np.ndarray
     labels: np.ndarray
 
+    @property
+    def chosen(self) -> np.ndarray:
+        """The numbers of the pictures that are paired."""
+        return np.unique(np.linspace(0, len(self.labels) - 1, min(len(self.labels), _MOST)).astype(int))
+
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """(cosines, whether both are of one class) of all pairs, each (N (N - 1) / 2,)."""
-        chosen = np.unique(np.linspace(0, len(self.labels) - 1, min(len(self.labels), _MOST)).astype(int))
-        embeddings, labels = self.embeddings[chosen], self.labels[chosen]
+        """(cosines, whether both are of one class) of all pairs of N chosen pictures, each (N (N - 1) / 2,), in the
+        order of `numpy.triu_indices(N, 1)`."""
+        embeddings, labels = self.embeddings[self.chosen], self.labels[self.chosen]
         first, second = np.triu_indices(len(labels), 1)
         return (embeddings @ embeddings.T)[first, second], labels[first] == labels[second]
 

@@ -15,7 +15,7 @@ from ...nn.module import Module
 from ...train.checkpoint import Checkpoint
 from ...train.preprocessing import Preprocessing
 from ...train.recipes import Parts, published_preprocessing
-from ...train.report import escape, picture_tag
+from ...train.report import picture_tag
 from ..endless import drawn_parts
 from ..masks import regions, things_found
 from ..pictures import scaled_down
@@ -134,7 +134,7 @@ class SegmentationRoom(Room):
         lines = []
         if parts.val is not None:
             lines.append(
-                f"best epoch: {row['epoch']}, by its Dice of {row['val_dice']:.4f} on {len(parts.val):,} images held "
+                f"best epoch: {row['epoch']}, by its Dice of {row['val_dice']:.4f} on {_images(len(parts.val))} held "
                 f"back"
             )
         if test is not None:
@@ -142,7 +142,7 @@ class SegmentationRoom(Room):
             values.update(test_dice=test.score, test_images=len(test.losses), test_dice_by_class=each)
             values["test_iou"] = float(test.iou[1:].mean())
             lines.append(
-                f"test Dice: {test.score:.4f}, {test.accuracy:.2%} of the pixels right, on {len(test.losses):,} images "
+                f"test Dice: {test.score:.4f}, {test.accuracy:.2%} of the pixels right, on {_images(len(test.losses))} "
                 f"that nothing was learned or chosen on"
             )
             if len(each) > 1:
@@ -194,12 +194,15 @@ class SegmentationRoom(Room):
                 f"regions; things that touch are one region"
             )
             values, lines = {"things_found": found, "things": there, "regions": said}, [line]
-            sections.append(f"<p>{escape(line)}.</p>")
         sections.append(
             f"<h2>Pictures</h2>\n<p>Of the {what} images: as they are, true, predicted.</p>\n"
             f'<div class="triples">{"".join(figures)}</div>'
         )
         return sections, values, lines
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'s' * (count != 1)}"
 
 
 def things_of(dataset: Any, index: int) -> np.ndarray | None:
