@@ -104,8 +104,21 @@ def _keep_freed_memory() -> None:
     mallopt(mmap_threshold, 32 << 20)  # the most that glibc takes
 
 
-def _call_helpers(job, count):
-    """Put `job` before `count` other threads, or before those there are, if the system allows no more."""
+_before_calls: list[Callable[[], object]] = []
+
+
+def before_a_call(leave: Callable[[], object]) -> None:
+    """From now on call `leave()` before `run` calls helping threads: it ends what else keeps them."""
+    _before_calls.append(leave)
+
+
+def call_helpers(job: Callable[[], object], count: int) -> int:
+    """Put `job` before `count` other threads, or before those there are, if the system allows no more.
+
+    Returns before how many."""
+    if _state.blas is None:
+        with one_blas_thread():  # they ask what there is as soon as they begin
+            pass
     with _state.lock:
         while _state.helpers < count:
             thread = threading.Thread(target=_help, args=(_state.jobs,), name="tinyvision", daemon=True)
@@ -114,8 +127,10 @@ def _call_helpers(job, count):
             except RuntimeError:
                 break
             _state.helpers += 1
-        for _ in range(min(count, _state.helpers)):
+        called = min(count, _state.helpers)
+        for _ in range(called):
             _state.jobs.put(job)
+    return called
 
 
 def _help(jobs):
@@ -270,7 +285,9 @@ def run(work: Callable[..., Any], pieces: Iterable[Any], products: bool = True) 
 
     with one_blas_thread() if products else nullcontext():
         try:
-            _call_helpers(helper, workers - 1)
+            for leave in _before_calls:
+                leave()
+            call_helpers(helper, workers - 1)
             worker()
         finally:
             for _ in numbers:  # after an exception, nobody starts another piece

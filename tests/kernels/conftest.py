@@ -51,15 +51,18 @@ def machine_code(compiled_home):
         patch.setenv("TINYVISION_HOME", str(compiled_home))
         loops = [one for _, one in compiled._loops()]
         with compiled._kept_in(compiled.folder()):
-            return [(one, compiled._machine(one)) for one in loops]
+            machines = [(one, compiled._machine(one)) for one in loops]
+            return [(one, machine, compiled._shared(one, machine)) for one, machine in machines]
 
 
 @pytest.fixture(params=["python", pytest.param("compiled", marks=needs_numba)])
 def loops(request, monkeypatch):
     """The loops as plain Python, and as machine code."""
     if request.param == "compiled":
-        for one, machine in request.getfixturevalue("machine_code"):
+        for one, machine, shared in request.getfixturevalue("machine_code"):
             monkeypatch.setattr(one, "run", machine)
+            monkeypatch.setattr(one, "shared", shared)
     else:
         for _, one in compiled._loops():
             monkeypatch.setattr(one, "run", one.function)
+            monkeypatch.setattr(one, "shared", None)

@@ -246,7 +246,7 @@ def test_columns_in_pieces_of_any_size(kernel, outweighed, budget, rng, loops, m
 @needs_numba
 def test_winograd_is_as_exact_as_the_op(rng, machine_code, monkeypatch):
     monkeypatch.setattr("tinyvision.ops.convolution.winograd._cheapest", lambda *sizes: 4)  # of its two, F(4×4, 3×3)
-    for one, machine in machine_code:
+    for one, machine, _ in machine_code:
         monkeypatch.setattr(one, "run", machine)
     x, dy = (small(rng.standard_normal((2, 64, 16, 16))) for _ in range(2))
     weight = small(rng.standard_normal((64, 64, 3, 3)) / 24)
@@ -284,7 +284,7 @@ def test_running_averages_take_the_statistics_up(rng, loops):
 @needs_numba
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_threads_change_only_last_bits(count, rng, machine_code, monkeypatch):
-    for one, machine in machine_code:
+    for one, machine, _ in machine_code:
         monkeypatch.setattr(one, "run", machine)
     monkeypatch.setattr("tinyvision.blocks.SMALL_BYTES", 0)
     cases = [(name, [small(a) for a in make(rng)], options) for name, make, options in CASES if make not in NOT_FINITE]
@@ -449,7 +449,7 @@ def test_broken_files_are_said_and_made_again(compiled_home, tmp_path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_uses_them_too(machine_code, monkeypatch, rng):
-    for one, machine in machine_code:
+    for one, machine, _ in machine_code:
         monkeypatch.setattr(one, "run", machine)
     x = small(rng.standard_normal((2, 3, 8, 8)))
     y, _ = BY_OP["max_pool2d_forward"].forward(x, 2)

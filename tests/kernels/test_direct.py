@@ -81,7 +81,7 @@ def test_like_the_op_both_ways(case, layout, rng, loops):
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("case", CASES)
 def test_in_pieces_of_any_size(case, count, rng, machine_code, monkeypatch):
-    for one, machine in machine_code:
+    for one, machine, _ in machine_code:
         monkeypatch.setattr(one, "run", machine)
     threads.set_num_threads(count)
     for large in (True, False):  # as large as the kernels may be, against the image and by themselves
@@ -95,7 +95,7 @@ def test_in_pieces_of_any_size(case, count, rng, machine_code, monkeypatch):
 @needs_numba
 @pytest.mark.parametrize("case", ["a batch of many lines", "channels left over, a stride"])
 def test_the_result_is_the_same_for_any_number_of_threads(case, rng, machine_code, monkeypatch):
-    for one, machine in machine_code:
+    for one, machine, _ in machine_code:
         monkeypatch.setattr(one, "run", machine)
     x, weight, bias, options = arrays(case, rng)
     results = []

@@ -244,7 +244,7 @@ def _loops() -> list[dict[str, Any]]:
         remedy = 'pip install "tinyvision[fast]", then tinyvision doctor --compile: 3×3 convolutions in two thirds of '
         return [_finding("compiled loops", "numba is not installed", "missing", f"{remedy}the time, pooling in half")]
     if not compiled.is_complete():
-        remedy = "tinyvision doctor --compile, which takes about 15 seconds, once"
+        remedy = "tinyvision doctor --compile, which takes about half a minute, once"
         return [_finding("compiled loops", "not compiled yet, so NumPy does all the work", "missing", remedy)]
     off = os.environ.get("TINYVISION_KERNELS") == "off"
     how = "switched off by TINYVISION_KERNELS" if off else "ready"

@@ -4,16 +4,17 @@ from typing import Any
 
 import numpy as np
 
-from ... import blocks
 from ...ops import activation
 from ...types import Array, Gradients, Needs
 from .. import DropIn
 from .compiled import loop
+from .lines import done_in_parts, flat
 
 
-@loop("void(f4[::1], f4[::1], f4)", "y")
-def clipped(x: Array, y: Array, top: float) -> None:
-    """y = min(max(x, 0), top), NaN where x is NaN. A top of NaN is none."""
+@loop("void(f4[::1], f4[::1], f4, i8, i8)", "y")
+def clipped(x: Array, y: Array, top: float, begin: int, end: int) -> None:
+    """y = min(max(x, 0), top) from begin to end, NaN where x is NaN. A top of NaN is none."""
+    x, y = x[begin:end], y[begin:end]  # of an index that begins at 0, the compiler knows that it is not negative
     for i in range(x.size):
         value = x[i]
         if value <= 0:
@@ -23,9 +24,10 @@ def clipped(x: Array, y: Array, top: float) -> None:
         y[i] = value
 
 
-@loop("void(f4[::1], f4[::1], f4[::1], f4)", "dx")
-def slope(dy: Array, y: Array, dx: Array, top: float) -> None:
-    """dx = dy where y is neither 0 nor top, else 0. A top of NaN is none."""
+@loop("void(f4[::1], f4[::1], f4[::1], f4, i8, i8)", "dx")
+def slope(dy: Array, y: Array, dx: Array, top: float, begin: int, end: int) -> None:
+    """dx = dy where y is neither 0 nor top, else 0, from begin to end. A top of NaN is none."""
+    dy, y, dx = dy[begin:end], y[begin:end], dx[begin:end]
     for i in range(y.size):
         dx[i] = dy[i] if y[i] != 0 and y[i] != top else np.float32(0)
 
@@ -52,7 +54,7 @@ def relu6_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
 
 def _forward(x, top):
     y = np.empty_like(x)
-    blocks.over_memory(lambda x, y: clipped(x, y, top), x, y)
+    done_in_parts(clipped, x.size, x.nbytes, flat(x), flat(y), top)
     return y, y
 
 
@@ -60,7 +62,7 @@ def _backward(dy, y, of_the_op, top):
     if dy.strides != y.strides or dy.dtype != y.dtype:  # parts of them would not be vectors
         return of_the_op(dy, y)
     dx = np.empty_like(y)
-    blocks.over_memory(lambda dy, y, dx: slope(dy, y, dx, top), dy, y, dx)
+    done_in_parts(slope, y.size, y.nbytes, flat(dy), flat(y), flat(dx), top)
     return (dx,)
 
 

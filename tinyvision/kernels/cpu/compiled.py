@@ -22,6 +22,7 @@ from ...folders import cache_dir
 
 # The files that hold loops and drop-ins.
 MODULES = (
+    "crew",
     "activation",
     "channels",
     "pool",
@@ -44,11 +45,12 @@ _instructions: dict[Callable[..., Any], Callable[[], Any]] = {}
 
 
 class Loop:
-    """A plain Python function over arrays, and what it becomes once it is compiled."""
+    """A plain Python function over arrays, and what it becomes once it is compiled: `run`, and `shared` if it has a
+    `begin`, the form that `crew` has several threads do in pieces."""
 
-    def __init__(self, function: Callable[..., None], signature: str, writes: str) -> None:
-        self.function, self.signature, self.writes = function, signature, writes.split()
-        self.run = function
+    def __init__(self, function: Callable[..., None], signature: str, writes: str, apart: bool) -> None:
+        self.function, self.signature, self.writes, self.apart = function, signature, writes.split(), apart
+        self.run, self.shared = function, None
         functools.update_wrapper(self, function)
 
     def __call__(self, *arguments: Any) -> None:
@@ -72,11 +74,11 @@ def instructions(as_machine_code: Callable[[], Any]) -> Callable[[_Function], _F
     return mark
 
 
-def loop(signature: str, writes: str) -> Callable[[Callable[..., None]], Loop]:
+def loop(signature: str, writes: str, apart: bool = True) -> Callable[[Callable[..., None]], Loop]:
     """Mark a function to be compiled for arguments of these types, in numba's spelling: f4[:, ::1] is a C-ordered
     matrix of float32, u1 a byte, i8 an int64, f8 a double, b1 a bool. `writes` names the arrays that it changes; the
-    others may be read-only."""
-    return lambda function: Loop(function, signature, writes)
+    others may be read-only. `apart`: nobody else looks at them meanwhile, and no two of them share memory."""
+    return lambda function: Loop(function, signature, writes, apart)
 
 
 _lock = threading.RLock()  # a thread that forks while it loads must not wait for itself
@@ -189,7 +191,7 @@ def _compile_into(place, tell):
     with _kept_in(place):
         for name, one in _loops():
             tell(name)
-            _machine(one)
+            _shared(one, _machine(one))
 
 
 def _load():
@@ -200,14 +202,18 @@ def _load():
         return False  # a home directory that several machines share
     try:
         with _kept_in(place):
-            machines = [(one, _machine(one)) for _, one in _loops()]
+            machines = [(one, machine, _shared(one, machine)) for one, machine in _machines()]
     except Exception as error:
         again = "NumPy does all the work until `tinyvision doctor --compile` has made them again"
         warnings.warn(f"the compiled loops in {place} cannot be loaded ({error!r}); {again}", stacklevel=2)
         return False
-    for one, machine in machines:
-        one.run = machine
+    for one, machine, shared in machines:
+        one.run, one.shared = machine, shared
     return True
+
+
+def _machines():
+    return ((one, _machine(one)) for _, one in _loops())
 
 
 def _loops():
@@ -218,23 +224,39 @@ def _loops():
 
 
 def _machine(one):
-    """The loop as machine code: from disk, or compiled now. A product and a sum may become one instruction; nothing is
-    reordered, so NaN and infinities stay what they are."""
+    """The loop as machine code: from disk, or compiled now."""
+    import numba
+    from numba import types
+
+    options = _options(one)
+    return numba.njit(types.void(*_kinds(one)), cache=True, **options)(linked(one.function, options))
+
+
+def _shared(one, machine):
+    """The form in which several threads do a loop from `begin` to an end, in pieces; None for a loop without."""
+    names = one.function.__code__.co_varnames[: one.function.__code__.co_argcount]
+    if "begin" not in names:
+        return None
+    crew = importlib.import_module(f"{__package__}.crew")
+    return crew.shared_form(one, machine, _kinds(one)[: names.index("begin")], _options(one))
+
+
+def _options(one):
+    """A product and a sum may become one instruction; nothing is reordered, so NaN and infinities stay as they are."""
+    return {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, **(_apart() if one.apart else {})}
+
+
+def linked(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """The same function, which finds compiled ones under the names of parts, instructions and other loops."""
     import numba
 
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, **_apart()}
-    return numba.njit(_types(one), cache=True, **options)(_with_parts(one.function, numba.njit(**options)))
-
-
-def _with_parts(function, compiled):
-    """The same function, which finds `compiled` ones under the names of parts, instructions and other loops."""
-    names, parts = function.__globals__, {}
+    compiled, names, parts = numba.njit(**options), function.__globals__, {}
     for name in function.__code__.co_names:
         found = names.get(name)
         if isinstance(found, Loop):
-            parts[name] = compiled(_with_parts(found.function, compiled))
+            parts[name] = compiled(linked(found.function, options))
         elif callable(found) and found in _parts:
-            parts[name] = compiled(_with_parts(found, compiled))
+            parts[name] = compiled(linked(found, options))
         elif callable(found) and found in _instructions:
             parts[name] = _instructions[found]()
     if not parts:
@@ -243,19 +265,17 @@ def _with_parts(function, compiled):
     return functools.update_wrapper(whole, function)
 
 
-def _types(one):
+def _kinds(one):
     """The types of the arguments: an array that is only read is declared so, and then any will do."""
     from numba import types
     from numba.core.sigutils import normalize_signature
 
     given, _ = normalize_signature(one.signature)
     names = one.function.__code__.co_varnames
-    return types.void(
-        *(
-            kind.copy(readonly=True) if isinstance(kind, types.Array) and name not in one.writes else kind
-            for name, kind in zip(names, given, strict=False)
-        )
-    )
+    return [
+        kind.copy(readonly=True) if isinstance(kind, types.Array) and name not in one.writes else kind
+        for name, kind in zip(names, given, strict=False)
+    ]
 
 
 def _apart():

@@ -9,7 +9,7 @@ from ...types import Array
 from ..ways import ACTIVATIONS, Way, drop_ins
 from .channels import column_sums
 from .compiled import loop
-from .lines import channels_are_last, share_out
+from .lines import channels_are_last, done_in_parts, share_out, sums_in_parts
 
 NO_VECTOR = np.empty(0, np.float32)
 NO_IMAGE = np.empty((0, 0, 0, 0), np.float32)
@@ -91,13 +91,14 @@ def gathered(dy: Array, taps: Any, dx: Array, window: Any, begin: int, end: int)
                         dx[n, h, w, c] += dy[n, i, j, c] * taps[k, l, c]
 
 
-@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], f8[:,:,::1], f4[:,:,::1], i8[::1], i8, i8)", "total one")
-def tap_sums(x: Array, dy: Array, total: Array, one: Array, window: Any, begin: int, end: int) -> None:
-    """total (KH, KW, C) = Σ over lines begin ... end of dy times the pixel under each tap; `one` holds a line's."""
+@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], i8[::1], f8[:,:,:,::1], i8, i8, i8)", "sums")
+def tap_sums(x: Array, dy: Array, window: Any, sums: Array, begin: int, end: int, piece: int) -> None:
+    """sums[piece] (KH, KW, C) = Σ over lines begin ... end of dy times the pixel under each tap."""
     SH, SW, PH, PW, DH, DW = window
     _, H, W, C = x.shape
     _, OH, OW, _ = dy.shape
-    KH, KW, _ = total.shape
+    _, KH, KW, _ = sums.shape
+    total, one = sums[piece], np.empty((KH, KW, C), np.float32)  # of all lines, and of one
     total[...] = 0
     for line in range(begin, end):
         n, i = line // OH, line % OH
@@ -136,18 +137,12 @@ def _correlate(x, weight, y, sliding, scale=None, shift=None, skip=None, activat
 
 def _image_gradient(dy, weight, dx, sliding):
     taps, window, (N, H, _, _) = _by_taps(weight), _window(sliding), dx.shape
-    share_out(lambda begin, end: gathered(dy, taps, dx, window, begin, end), N * H, dx.nbytes)
+    done_in_parts(gathered, N * H, dx.nbytes, dy, taps, dx, window)
 
 
 def _weight_gradient(x, dy, shape, sliding):
-    (C, _, KH, KW), window = shape, _window(sliding)
-
-    def work(begin, end):
-        total, one = np.empty((KH, KW, C)), np.empty((KH, KW, C), np.float32)
-        tap_sums(x, dy, total, one, window, begin, end)
-        return total
-
-    total = sum(share_out(work, math.prod(dy.shape[:2]), x.nbytes))
+    C, _, KH, KW = shape
+    total = sums_in_parts(tap_sums, math.prod(dy.shape[:2]), x.nbytes, (KH, KW, C), x, dy, _window(sliding))
     return total.transpose(2, 0, 1)[:, None].astype(np.float32, order="C")
 
 

@@ -21,12 +21,12 @@ from ...ops.convolution.sliding import Sliding, channels_last
 from ...ops.im2col import inside
 from ...types import Array
 from ..ways import ACTIVATIONS, Way, drop_ins
-from . import columns
+from . import columns, crew
 from .channels import column_sums
 from .columns import outweighed
 from .compiled import loop, part
 from .depthwise import NO_VECTOR
-from .lines import PIECES, share_out
+from .lines import PIECES, done_in_parts
 from .registers import ROWS, RUN, WIDTH, clamped, nothing, outer, plus, put, scaled
 
 COPY_BYTES = 1 << 18  # padded lines of x that are in use at a time (measured)
@@ -170,22 +170,32 @@ def correlated(
 
 
 @loop(
-    "void(f4[:,:,:,:], f4[::1], f4[:,:,:,::1], f4[:,:,:,:,::1], i8[::1], i8, i8, i8)",
+    "void(f4[:,:,:,:], f4[::1], f4[:,:,:,::1], f4[:,:,:,:,:,::1], i8[::1], i8, i8, i8, i8, i8)",
     "packed",
 )
 def weights_grown(
-    x: Array, numbers: Array, dy: Array, packed: Array, geometry: Any, begin: int, end: int, first: int
+    x: Array,
+    numbers: Array,
+    dy: Array,
+    packed: Array,
+    geometry: Any,
+    begin: int,
+    end: int,
+    first: int,
+    last: int,
+    piece: int,
 ) -> None:
-    """packed (blocks, KH, KW, C, WIDTH) += the weight gradient's blocks from `first` on, of lines begin ... end of dy.
+    """packed[piece] (blocks, KH, KW, C, WIDTH) += blocks first ... last of the weight gradient, of lines begin ... end
+    of dy.
 
     The last block of all ends with the last channel. geometry: SH, SW, PH, PW, DH, DW; the rest as for `correlated`."""
     SH, SW, PH, PW, DH, DW = geometry
     _, H, W, C = x.shape
     _, OH, OW, O = dy.shape
-    _, KH, KW, _, _ = packed.shape
+    _, count, KH, KW, _, _ = packed.shape
     said, whole = dy.reshape(dy.size), numbers.size > 0
     pieces, run = (1, KW * C) if DW == 1 else (KW, C)
-    grown = packed.reshape(packed.shape[0], KH, pieces, run, WIDTH)
+    grown = packed[piece].reshape(count, KH, pieces, run, WIDTH)
     width = W if whole else (OW - 1) * SW + (KW - 1) * DW + 1
     pitch, step = width * C, SW * C
     several = max(1, SUM_PIXELS // OW)
@@ -201,8 +211,8 @@ def weights_grown(
             copied(x[n], i0 * SH - PH, -PW, (lines - 1) * SH + (KH - 1) * DH + 1, width, C, copy)
             origin = 0
         pixels = numbers if whole else copy
-        for block in range(len(packed)):
-            channel = min((first + block) * WIDTH, O - WIDTH)
+        for block in range(first, last):
+            channel = min(block * WIDTH, O - WIDTH)
             for k in range(KH):
                 for l in range(pieces):
                     for r in range(0, run, ROWS):
@@ -246,7 +256,7 @@ def _fill(x, packed, y, sliding, size, where, scale=None, shift=None, skip=None,
         pieces = [(0, N * OH, block, block + 1) for block in range(count)]  # the kernels are read once
     numbers = _as_it_is(x, sliding, packed.shape[1:3], size, OW >= RUN or shared)
     geometry = np.array([*sliding.stride, *sliding.padding, *sliding.dilation, OH, OW, *where])
-    threads.run(lambda piece: correlated(x, numbers, packed, y, finish, skip, geometry, *piece), pieces, products=False)
+    crew.run(correlated, pieces, x, numbers, packed, y, finish, skip, geometry)
 
 
 def _padded(x, sliding, packed_shape, size):
@@ -299,21 +309,16 @@ def _weight_gradient(x, dy, shape, sliding):
     count, run = math.ceil(O / WIDTH), C if sliding.dilation[1] != 1 else KW * C
     numbers, size = _as_it_is(x, sliding, (KH, KW), (OH, OW), run >= ROWS), (count, KH, KW, C, WIDTH)
     geometry = np.array([*sliding.stride, *sliding.padding, *sliding.dilation])
-
-    def part(begin, end, first, last):
-        grown = np.zeros((last - first, *size[1:]), np.float32)
-        weights_grown(x, numbers, dy, grown, geometry, begin, end, first)
-        return grown
-
     if 4 * math.prod(size) > SUM_BYTES and count >= threads.get_num_threads():
         some = blocks.cut(count, threads.get_num_threads())
-        packed = np.concatenate(threads.run(lambda s: part(0, N * OH, s.start, s.stop), some, products=False))
-    else:
-        lines = blocks.cut(N * OH, min(N * OH, threads.get_num_threads()))
-        parts = threads.run(lambda s: part(s.start, s.stop, 0, count), lines, products=False)
-        packed = sum(parts[1:], parts[0])
+        pieces = [(0, N * OH, s.start, s.stop, 0) for s in some]
+    else:  # every thread has sums of its own
+        some = blocks.cut(N * OH, min(N * OH, threads.get_num_threads()))
+        pieces = [(s.start, s.stop, 0, count, number) for number, s in enumerate(some)]
+    grown = np.zeros((1 + pieces[-1][-1], *size), np.float32)
+    crew.run(weights_grown, pieces, x, numbers, dy, grown, geometry)
     dweight = np.empty((O, KH, KW, C), np.float32)
-    share_out(lambda begin, end: unpack(packed, dweight, begin, end), O, dweight.nbytes)
+    done_in_parts(unpack, O, dweight.nbytes, sum(grown[1:], grown[0]), dweight)
     return dweight.transpose(0, 3, 1, 2)
 
 
@@ -321,7 +326,7 @@ def _packed(weight):
     """weight (O, C, KH, KW) as `pack` leaves it."""
     O, C, KH, KW = weight.shape
     packed = np.empty((math.ceil(O / WIDTH), KH, KW, C, WIDTH), np.float32)
-    share_out(lambda begin, end: pack(weight, packed, begin, end), len(packed), packed.nbytes)
+    done_in_parts(pack, len(packed), packed.nbytes, weight, packed)
     return packed
 
 

@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 
 from ... import blocks, threads
-from ...types import Array
+from ...types import Array, Shape
+from . import crew
+from .compiled import Loop
 
 # Pieces for every thread: with more than one, a thread that is held up leaves some of its work to the others.
 PIECES = 2
+
+# Below this much data a loop is over before another thread has seen that there is work.
+LEAST_BYTES = 1 << 14
 
 
 def share_out(work: Callable[[int, int], Any], count: int, work_bytes: int) -> list[Any]:
@@ -19,6 +24,33 @@ def share_out(work: Callable[[int, int], Any], count: int, work_bytes: int) -> l
         return [work(0, count)]
     parts = blocks.cut(count, max(1, min(count, PIECES * threads.get_num_threads())))
     return threads.run(lambda some: work(some.start, some.stop), parts, products=False)
+
+
+def done_in_parts(work: Loop, count: int, work_bytes: int, *arguments: Any) -> None:
+    """work(*arguments, begin, end) for parts of range(count), on several threads that meet at the crew's board."""
+    if work_bytes <= LEAST_BYTES:
+        work(*arguments, 0, count)
+        return
+    parts = blocks.cut(count, min(count, threads.get_num_threads()))
+    crew.run(work, [(some.start, some.stop) for some in parts], *arguments)
+
+
+def sums_in_parts(work: Loop, count: int, work_bytes: int, shape: Shape, *arguments: Any) -> Array:
+    """Sums (*shape) in float64 over range(count): work(*arguments, sums, begin, end, piece) adds up one part of them,
+    in sums[piece]."""
+    parts = blocks.cut(count, 1 if work_bytes <= LEAST_BYTES else min(count, threads.get_num_threads()))
+    sums = np.empty((len(parts), *shape))
+    pieces = [(some.start, some.stop, number) for number, some in enumerate(parts)]
+    crew.run(work, pieces, *arguments, sums)
+    return sums.sum(axis=0)
+
+
+def flat(array: Array) -> Array:
+    """The memory of an array without gaps, as a vector."""
+    if array.flags.c_contiguous:
+        return array.reshape(-1)
+    order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+    return array.transpose(order).reshape(-1)
 
 
 def channels_are_last(x: Array) -> bool:

@@ -10,7 +10,7 @@ from ...ops.checks import is_integer, is_number
 from ...types import Array, Gradients, Needs
 from .. import DropIn
 from .compiled import loop
-from .lines import channels_are_last, first, last, matrix, share_out
+from .lines import channels_are_last, done_in_parts, first, last, matrix
 
 
 @loop("void(f4[:, ::1], i8[::1], f4[:, ::1], f4[::1], i8, f4, i8, i8)", "log_p losses")
@@ -82,7 +82,7 @@ def cross_entropy_forward(
         return ops_loss.cross_entropy_forward(logits, labels, weight, ignore_index, label_smoothing, reduction)
     log_p, losses = np.empty_like(rows), np.empty(len(rows), np.float32)
     options = ignore_index, np.float32(label_smoothing)
-    share_out(lambda a, b: likelihoods(rows, numbers, log_p, losses, *options, a, b), len(rows), rows.nbytes)
+    done_in_parts(likelihoods, len(rows), rows.nbytes, rows, numbers, log_p, losses, *options)
     divisor = np.float32(counting if reduction == "mean" else 1)
     loss = losses.reshape(labels.shape) if reduction == "none" else np.asarray(losses.sum() / divisor)
     return loss, (log_p, numbers, divisor, logits.shape, options)
@@ -92,7 +92,7 @@ def cross_entropy_backward(dy: Array, cache: Any, needs: Needs = (True, False)) 
     """As `ops.cross_entropy_backward`."""
     log_p, labels, divisor, (N, K, *size), options = cache
     dlogits, dlosses = np.empty_like(log_p), (np.asarray(dy, np.float32) / divisor).reshape(-1)
-    share_out(lambda a, b: off_target(log_p, labels, dlogits, dlosses, *options, a, b), len(log_p), log_p.nbytes)
+    done_in_parts(off_target, len(log_p), log_p.nbytes, log_p, labels, dlogits, dlosses, *options)
     return first(dlogits.reshape(N, *size, K)), None
 
 

@@ -12,28 +12,28 @@ from ...ops import norm
 from ...types import Array, Gradients, Needs
 from .. import stand_ins
 from .compiled import loop
-from .lines import channels_are_last, first, last, matrix, share_out
+from .lines import channels_are_last, done_in_parts, first, last, matrix, sums_in_parts
 
 
-@loop("void(f4[:,::1], f8[:,::1], i8, i8)", "sums")
-def moments(x: Array, sums: Array, begin: int, end: int) -> None:
-    """sums (2, C) = Σ x and Σ x² over rows begin ... end."""
-    C = x.shape[1]
+@loop("void(f4[:,::1], f8[:,:,::1], i8, i8, i8)", "sums")
+def moments(x: Array, sums: Array, begin: int, end: int, piece: int) -> None:
+    """sums[piece] (2, C) = Σ x and Σ x² over rows begin ... end."""
+    C, own = x.shape[1], sums[piece]
     for c in range(C):
-        sums[0, c] = 0
-        sums[1, c] = 0
+        own[0, c] = 0
+        own[1, c] = 0
     whole = begin + (end - begin) // 4 * 4
     for m in range(begin, whole, 4):
         for c in range(C):
             p, q = np.float64(x[m, c]), np.float64(x[m + 1, c])
             r, s = np.float64(x[m + 2, c]), np.float64(x[m + 3, c])
-            sums[0, c] += (p + q) + (r + s)
-            sums[1, c] += (p * p + q * q) + (r * r + s * s)
+            own[0, c] += (p + q) + (r + s)
+            own[1, c] += (p * p + q * q) + (r * r + s * s)
     for m in range(whole, end):
         for c in range(C):
             p = np.float64(x[m, c])
-            sums[0, c] += p
-            sums[1, c] += p * p
+            own[0, c] += p
+            own[1, c] += p * p
 
 
 @loop("void(f4[:,::1], f4[:,::1], b1, f4[::1], f4[::1], f4[::1], f4[:,::1], b1, i8, i8)", "y")
@@ -63,24 +63,26 @@ def normalized(
                     y[m, c] = 0
 
 
-@loop("void(f4[:,::1], f4[:,::1], b1, f4[:,::1], f4[::1], f8[:,::1], i8, i8)", "sums")
-def gradient_sums(dy: Array, y: Array, relu: bool, x: Array, mean: Array, sums: Array, begin: int, end: int) -> None:
-    """sums (2, C) = Σ dy and Σ dy · (x - mean) over rows begin ... end; with relu, of dy where y is not 0."""
-    C = x.shape[1]
+@loop("void(f4[:,::1], f4[:,::1], b1, f4[:,::1], f4[::1], f8[:,:,::1], i8, i8, i8)", "sums")
+def gradient_sums(
+    dy: Array, y: Array, relu: bool, x: Array, mean: Array, sums: Array, begin: int, end: int, piece: int
+) -> None:
+    """sums[piece] (2, C) = Σ dy and Σ dy · (x - mean) over rows begin ... end; with relu, of dy where y is not 0."""
+    C, own = x.shape[1], sums[piece]
     for c in range(C):
-        sums[0, c] = 0
-        sums[1, c] = 0
+        own[0, c] = 0
+        own[1, c] = 0
     for m in range(begin, end):
         if relu:
             for c in range(C):
                 g = np.float64(dy[m, c]) if y[m, c] != 0 else 0.0
-                sums[0, c] += g
-                sums[1, c] += g * (np.float64(x[m, c]) - np.float64(mean[c]))
+                own[0, c] += g
+                own[1, c] += g * (np.float64(x[m, c]) - np.float64(mean[c]))
         else:
             for c in range(C):
                 g = np.float64(dy[m, c])
-                sums[0, c] += g
-                sums[1, c] += g * (np.float64(x[m, c]) - np.float64(mean[c]))
+                own[0, c] += g
+                own[1, c] += g * (np.float64(x[m, c]) - np.float64(mean[c]))
 
 
 @loop("void(f4[:,::1], f4[:,::1], b1, f4[:,::1], f4[::1], f4[:,::1], f4[:,::1], f4[:,::1], b1, i8, i8)", "dx dskip")
@@ -115,13 +117,7 @@ def applied(
 def batch_moments(x: Array) -> tuple[Array, Array]:
     """As `ops.norm.batch_moments`."""
     rows = matrix(last(x))
-
-    def work(begin, end):
-        sums = np.empty((2, rows.shape[1]))
-        moments(rows, sums, begin, end)
-        return sums
-
-    mean, squares = sum(share_out(work, len(rows), rows.nbytes)) / len(rows)
+    mean, squares = sums_in_parts(moments, len(rows), rows.nbytes, (2, rows.shape[1]), rows) / len(rows)
     return mean.astype(np.float32), np.maximum(squares - mean * mean, 0).astype(np.float32)
 
 
@@ -191,11 +187,7 @@ def _normalized(x, skip, weight, bias, mean, var, eps, relu):
     scale, out = weight / np.sqrt(var + np.float32(eps)), matrix(y)
     vectors = [_vector(v) for v in (mean, scale, bias)]
     added = rows if skip is None else matrix(last(skip))
-
-    def work(begin, end):
-        normalized(rows, added, skip is not None, *vectors, out, relu, begin, end)
-
-    share_out(work, len(rows), rows.nbytes)
+    done_in_parts(normalized, len(rows), rows.nbytes, rows, added, skip is not None, *vectors, out, relu)
     return first(y)
 
 
@@ -205,25 +197,17 @@ def _gradients(dy, y, cache, needs, wants_skip=False):
     image, drows = last(x), matrix(last(dy))
     rows, mean, relu = matrix(image), _vector(mean), y is not None
     out = matrix(last(y)) if relu else drows
-
-    def add_up(begin, end):
-        sums = np.empty((2, rows.shape[1]))
-        gradient_sums(drows, out, relu, rows, mean, sums, begin, end)
-        return sums
-
     inverse = 1 / np.sqrt(var.astype(np.float64) + eps)
-    dbias, dweight = sum(share_out(add_up, len(rows), 2 * rows.nbytes))
+    arguments = drows, out, relu, rows, mean
+    dbias, dweight = sums_in_parts(gradient_sums, len(rows), 2 * rows.nbytes, (2, rows.shape[1]), *arguments)
     dweight = dweight * inverse
     dx, dskip = np.empty_like(image), np.empty_like(image if wants_skip else image[:0])
     if needs[0] or wants_skip:
         scale = weight * inverse
         slope, shift = -scale * inverse * dweight / len(rows), -scale * dbias / len(rows)
         factors, dx_rows = np.array([scale, slope, shift], np.float32), matrix(dx)
-
-        def work(begin, end):
-            applied(drows, out, relu, rows, mean, factors, dx_rows, matrix(dskip), wants_skip, begin, end)
-
-        share_out(work, len(rows), 3 * rows.nbytes)
+        results = dx_rows, matrix(dskip), wants_skip
+        done_in_parts(applied, len(rows), 3 * rows.nbytes, *arguments, factors, *results)
     vectors = [v.astype(np.float32) if need else None for v, need in zip((dweight, dbias), needs[1:3], strict=True)]
     return first(dx) if needs[0] else None, *vectors, first(dskip) if wants_skip else None
 

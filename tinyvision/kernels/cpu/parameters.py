@@ -1,6 +1,6 @@
 """How an optimizer's loops go over all parameters of a group, several threads at once."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,8 +8,8 @@ from ...arrays import lie_alike
 from ...types import Array
 from .. import is_on
 from ..sgd import packed
-from .compiled import ready
-from .lines import share_out
+from .compiled import Loop, ready
+from .lines import done_in_parts, flat
 
 
 def applies(weights: list[Array], others: list[Array], name: str = "sgd") -> bool:
@@ -24,25 +24,8 @@ def applies(weights: list[Array], others: list[Array], name: str = "sgd") -> boo
     return alike and all(w.flags.writeable and (w.flags.c_contiguous or packed(w)) for w in weights)
 
 
-def flat(array: Array) -> Array:
-    """The memory of an array without gaps, as a vector."""
-    if array.flags.c_contiguous:
-        return array.reshape(-1)
-    order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
-    return array.transpose(order).reshape(-1)
-
-
-def over_parameters(work: Callable[..., None], weights: list[Array], *others: list[Array]) -> None:
-    """Call `work(w, *others)` with the vectors of every parameter, or with matching parts of them, as threads share
-    them out. `others` are vectors already, empty where there is none."""
-    parameters = list(zip(map(flat, weights), *others, strict=True))
-    ends = np.cumsum([w.size for w in weights]).tolist()
-
-    def part(begin: int, end: int) -> None:
-        for vectors, last in zip(parameters, ends, strict=True):
-            start = last - vectors[0].size
-            if start < end and begin < last:
-                some = slice(max(begin - start, 0), min(end, last) - start)
-                work(*(v[some] for v in vectors))
-
-    share_out(part, ends[-1], 4 * ends[-1] * (1 + len(others)))
+def over_parameters(work: Loop, weights: list[Array], *others: Sequence[Array], rule: Array) -> None:
+    """work(w, *others, rule, begin, end) with the memory of every parameter, and of what belongs to it, as vectors;
+    empty ones are those of a thing that there is not."""
+    for vectors in zip(map(flat, weights), *others, strict=True):
+        done_in_parts(work, vectors[0].size, vectors[0].nbytes, *vectors, rule)

@@ -11,7 +11,7 @@ from ...ops.checks import output_size, pair
 from ...types import Array, Gradients, IntOrPair, Needs
 from .. import DropIn
 from .compiled import loop
-from .lines import channels_are_last, first, last, share_out
+from .lines import channels_are_last, done_in_parts, first, last
 
 MOST = 256  # taps that a byte can tell apart
 
@@ -126,7 +126,7 @@ def max_pool2d_forward(
     image, y = last(x), np.empty(shape, np.float32)
     taps = np.empty(shape, np.uint8)
     lines = shape[0] * shape[1]
-    share_out(lambda begin, end: largest(image, y, taps, window, begin, end), lines, x.nbytes)
+    done_in_parts(largest, lines, x.nbytes, image, y, taps, window)
     return first(y), (taps, x.shape, window)
 
 
@@ -134,7 +134,7 @@ def max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradie
     """As `ops.max_pool2d_backward`."""
     taps, (N, C, H, W), window = cache
     rows, dx = last(dy), np.empty((N, H, W, C), np.float32)
-    share_out(lambda begin, end: to_the_largest(rows, taps, dx, window, begin, end), N, dx.nbytes)
+    done_in_parts(to_the_largest, N, dx.nbytes, rows, taps, dx, window)
     return (first(dx),)
 
 
@@ -152,7 +152,7 @@ def avg_pool2d_forward(
     shares = _shares(x.shape[2:], shape[1:3], window.reshape(3, 2).T, count_include_pad)
     image, y = last(x), np.empty(shape, np.float32)
     lines = shape[0] * shape[1]
-    share_out(lambda begin, end: mean(image, y, shares, window, begin, end), lines, x.nbytes)
+    done_in_parts(mean, lines, x.nbytes, image, y, shares, window)
     return first(y), (x.shape, shares, window)
 
 
@@ -160,7 +160,7 @@ def avg_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradie
     """As `ops.avg_pool2d_backward`."""
     (N, C, H, W), shares, window = cache
     rows, dx = last(dy), np.empty((N, H, W, C), np.float32)
-    share_out(lambda begin, end: to_all(rows, dx, shares, window, begin, end), N, dx.nbytes)
+    done_in_parts(to_all, N, dx.nbytes, rows, dx, shares, window)
     return (first(dx),)
 
 

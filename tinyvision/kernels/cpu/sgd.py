@@ -7,23 +7,26 @@ import numpy as np
 from ...types import Array
 from .. import sgd
 from .compiled import loop
+from .lines import flat
 from .parameters import applies as applies
-from .parameters import flat, over_parameters
+from .parameters import over_parameters
 
 NO_VELOCITY = np.empty(0, np.float32)
 
 
-@loop("void(f4[::1], f4[::1], f4[::1], f4[::1])", "weight velocity")
-def stepped(weight: Array, gradient: Array, velocity: Array, rule: Array) -> None:
-    """v = momentum · v + undamped · (g + decay · p), p -= lr · v; an empty velocity is none.
+@loop("void(f4[::1], f4[::1], f4[::1], f4[::1], i8, i8)", "weight velocity")
+def stepped(weight: Array, gradient: Array, velocity: Array, rule: Array, begin: int, end: int) -> None:
+    """From begin to end, v = momentum · v + undamped · (g + decay · p), p -= lr · v; an empty velocity is none.
 
     rule: lr, momentum, decay, undamped, sign, first (the velocity becomes the gradient), nesterov."""
     lr, momentum, decay, undamped, sign, first, nesterov = rule
+    weight, gradient, moves = weight[begin:end], gradient[begin:end], velocity.size > 0
+    velocity = velocity[begin:end]
     for i in range(weight.size):
         g = sign * gradient[i]
         if decay:
             g += decay * weight[i]
-        if velocity.size:
+        if moves:
             v = g if first else momentum * velocity[i] + undamped * g
             velocity[i] = v
             g = g + momentum * v if nesterov else v
@@ -41,7 +44,7 @@ def step(
     """As `kernels.sgd.step`."""
     rule = np.array(sgd.rule(group, first).tolist(), np.float32)
     buffers = [NO_VELOCITY if v is None or not group["momentum"] else flat(v) for v in velocities]
-    over_parameters(lambda w, g, v: stepped(w, g, v, rule), weights, [flat(g) for g in gradients], buffers)
+    over_parameters(stepped, weights, [flat(g) for g in gradients], buffers, rule=rule)
 
 
 DROP_INS = ()

@@ -1,0 +1,327 @@
+"""Threads that take pieces of a loop from a board, without the interpreter between them.
+
+Python's threads hand work over through the interpreter: some 50 µs pass until another one has begun, and while it does
+its share of Python, the first one waits for the interpreter in turn. Here the threads that help meet at a board, in
+machine code: whoever has work writes it there, all take pieces of it by counting up one number, and the last piece
+ends it. That takes less than a microsecond, so that loops of a few microseconds are worth sharing.
+
+    the one with work                            those who serve
+    writes job, pieces; turn += 1                turn has changed: inside += 1, if the job is open
+    takes pieces: k = taken++, until all are     take pieces: k = taken++, until all are
+    waits for finished == pieces                 finished += 1 for each; inside -= 1
+    closes the job, waits for inside == 0
+
+Nobody has to come: who has the work takes all pieces that nobody else does. Those who serve look at the board for a
+fraction of a millisecond after the last job; then they go back to where `threads` calls them from, at once if it does.
+"""
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Sequence
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from ... import threads
+from ...types import Array
+from .compiled import Loop, instructions, linked, loop, part
+
+# Where a number stands on the board; each has a line of the cache for itself.
+TURN, OPEN, TAKEN, FINISHED, INSIDE, JOB, ARGUMENTS, PIECES, LEAVE = range(0, 9 * 8, 8)
+PLACES = 9 * 8
+
+PATIENCE = 1 << 20  # looks at the board, of about half a nanosecond each
+
+
+def _seen_as_machine_code() -> Any:
+    return _atomic(1, lambda builder, place: builder.load_atomic(place, "seq_cst", 8))
+
+
+@instructions(_seen_as_machine_code)
+def seen(board: Array, at: int) -> int:
+    """board[at], as it is now for all threads."""
+    return int(board[at])
+
+
+def _written_as_machine_code() -> Any:
+    def lower(builder, place, number):
+        builder.store_atomic(number, place, "seq_cst", 8)
+        return number
+
+    return _atomic(2, lower)
+
+
+@instructions(_written_as_machine_code)
+def written(board: Array, at: int, number: int) -> int:
+    """board[at] = number, for all threads from now on."""
+    board[at] = number
+    return number
+
+
+def _counted_as_machine_code() -> Any:
+    return _atomic(2, lambda builder, place, number: builder.atomic_rmw("add", place, number, "seq_cst"))
+
+
+@instructions(_counted_as_machine_code)
+def counted(board: Array, at: int, number: int) -> int:
+    """board[at] += number in one step that no other thread can come between  ->  what stood there before."""
+    before = int(board[at])
+    board[at] += number
+    return before
+
+
+def _do_as_machine_code() -> Any:
+    from numba import types
+    from numba.extending import intrinsic
+
+    def lower(context, builder, signature, values):
+        ir = _ir()
+        number = ir.IntType(64)
+        function = ir.FunctionType(ir.VoidType(), [number, number]).as_pointer()
+        builder.call(builder.inttoptr(values[0], function), values[1:])
+        return context.get_dummy_value()
+
+    @intrinsic
+    def do(typing, job, arguments, piece):
+        return types.void(types.int64, types.int64, types.int64), lower
+
+    return do
+
+
+@instructions(_do_as_machine_code)
+def do(job: int, arguments: int, piece: int) -> None:
+    """Call the function at address `job`, which is machine code, for a piece."""
+    raise NotImplementedError("only compiled loops are written on the board")
+
+
+@part
+def take_pieces(board: Array) -> None:
+    """Take pieces of the job on the board until none is left."""
+    job, arguments, pieces = seen(board, JOB), seen(board, ARGUMENTS), seen(board, PIECES)
+    piece = counted(board, TAKEN, 1)
+    while piece < pieces:
+        do(job, arguments, piece)
+        counted(board, FINISHED, 1)
+        piece = counted(board, TAKEN, 1)
+
+
+@part
+def have_done(board: Array, job: int, arguments: int, pieces: int) -> None:
+    """Write a job on the board, and come back when all its pieces are finished and nobody works on it any more."""
+    written(board, JOB, job)
+    written(board, ARGUMENTS, arguments)
+    written(board, PIECES, pieces)
+    written(board, TAKEN, 0)
+    written(board, FINISHED, 0)
+    written(board, OPEN, 1)
+    counted(board, TURN, 1)
+    take_pieces(board)
+    while seen(board, FINISHED) < pieces:
+        pass
+    written(board, OPEN, 0)
+    while seen(board, INSIDE) > 0:  # somebody who has come too late may still be looking
+        pass
+
+
+@loop("void(i8[::1], i8)", "board", apart=False)
+def serve(board: Array, patience: int) -> None:
+    """Take part in every job that comes, until the board has been looked at so often in vain, or says to leave."""
+    turn, looks = -1, 0  # a job that is there already is not too late
+    while looks < patience and not seen(board, LEAVE):
+        now = seen(board, TURN)
+        looks += 1
+        if now != turn:
+            turn, looks = now, 0
+            counted(board, INSIDE, 1)
+            if seen(board, OPEN):
+                take_pieces(board)
+            counted(board, INSIDE, -1)
+
+
+class _Crew:
+    """The board of this process, and how many threads serve at it or have been called."""
+
+    def __init__(self):
+        self.board, self.serving = np.zeros(PLACES, np.int64), 0
+        self.lock = threading.Lock()  # of who has a job on the board
+        self.counting = threading.Lock()
+
+    def call(self, wanted):
+        """See to it that so many threads serve, or are on their way."""
+        self.board[LEAVE] = 0
+        with self.counting:
+            if self.serving < wanted:
+                self.serving += threads.call_helpers(self._serve, wanted - self.serving)
+
+    def _serve(self):
+        try:
+            serve(self.board, PATIENCE)
+        finally:
+            with self.counting:
+                self.serving -= 1
+
+    def leave(self):
+        """Those who serve are to go back to where they were called from."""
+        self.board[LEAVE] = 1
+
+
+_crew = _Crew()
+
+
+def _after_fork():
+    global _crew
+    _crew = _Crew()  # a child has none of the threads
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+threads.before_a_call(lambda: _crew.leave())
+
+
+def run(work: Loop, pieces: Sequence[tuple[int, ...]], *arguments: Any) -> None:
+    """work(*arguments, *piece) for every piece, on several threads. The pieces write to different memory."""
+    count = min(threads.get_num_threads(), len(pieces))
+    if work.shared is None or count == 1 or threads.inside_region() or not _crew.lock.acquire(blocking=False):
+        threads.run(lambda piece: work(*arguments, *piece), pieces, products=False)
+        return
+    crew = _crew  # of before a fork, if a signal's handler forks meanwhile
+    try:
+        crew.call(count - 1)
+        work.shared(crew.board, np.array(pieces, np.int64), *arguments)
+    finally:
+        crew.lock.release()
+
+
+# -- in LLVM's terms
+
+
+def _ir() -> Any:
+    import llvmlite.ir
+
+    return llvmlite.ir
+
+
+def _atomic(numbers, lower):
+    """An intrinsic of (board, at), or of (board, at, number): lower(builder, place, ...) writes its instructions."""
+    from numba import types
+    from numba.extending import intrinsic
+
+    def code(context, builder, signature, values):
+        board = context.make_array(signature.args[0])(context, builder, values[0])
+        return lower(builder, builder.gep(board.data, [values[1]]), *values[2:])
+
+    @intrinsic
+    def look(typing, board, at):
+        return types.int64(board, types.int64), code
+
+    @intrinsic
+    def change(typing, board, at, number):
+        return types.int64(board, types.int64, types.int64), code
+
+    return look if numbers == 1 else change
+
+
+def _address_of_values() -> Any:
+    """An intrinsic: where in memory a tuple lies, for as long as the function that asks goes on."""
+    from numba import types
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+
+    def code(context, builder, signature, values):
+        return builder.ptrtoint(cgutils.alloca_once_value(builder, values[0]), _ir().IntType(64))
+
+    @intrinsic
+    def address(typing, kept):
+        return types.int64(kept), code
+
+    return address
+
+
+def _caller(machine: Any) -> Any:
+    """An intrinsic: the address of a function (arguments, piece) that calls the compiled loop, for a tuple `kept` at
+    the address `arguments`: the table of all pieces, and the loop's other arguments."""
+    from numba import types
+    from numba.extending import intrinsic
+
+    def code(context, builder, signature, values):
+        ir, compiled = _ir(), next(iter(machine.overloads.values()))
+        (kept,), number = signature.args, _ir().IntType(64)
+        kind = ir.FunctionType(ir.VoidType(), [number, number])
+        function = ir.Function(builder.module, kind, builder.module.get_unique_name("call_for_a_piece"))
+        function.linkage = "internal"
+        inner = ir.IRBuilder(function.append_basic_block("entry"))
+        place = inner.inttoptr(function.args[0], context.get_value_type(kept).as_pointer())
+        parts = [inner.extract_value(inner.load(place), i) for i in range(len(kept))]
+        table = context.make_array(kept[0])(context, inner, parts[0])
+        columns = len(compiled.signature.args) - len(parts) + 1
+        first = inner.mul(function.args[1], number(columns))
+        piece = [inner.load(inner.gep(table.data, [inner.add(first, number(i))])) for i in range(columns)]
+        context.active_code_library.add_linking_library(compiled.library)
+        callee = context.declare_function(builder.module, compiled.fndesc)
+        arguments = [*parts[1:], *piece]
+        context.call_conv.call_function(inner, callee, types.none, compiled.signature.args, arguments)
+        inner.ret_void()
+        return builder.ptrtoint(function, number)
+
+    @intrinsic
+    def caller(typing, kept):
+        return types.int64(kept), code
+
+    return caller
+
+
+@functools.cache
+def _have_done_compiled() -> Any:
+    import numba
+
+    options: Any = {"nogil": True, "error_model": "numpy"}
+    return numba.njit(**options)(linked(have_done, options))
+
+
+def _caller_for(kept: Any) -> int:
+    """What `_caller` becomes for one loop."""
+    raise NotImplementedError("only compiled loops are written on the board")
+
+
+def _address_of(kept: Any) -> int:
+    """What `_address_of_values` becomes."""
+    raise NotImplementedError("only compiled loops are written on the board")
+
+
+def _done(board: Any, kept: Any) -> None:
+    have_done(board, _caller_for(kept), _address_of(kept), len(kept[0]))
+
+
+# numba compiles functions of so and so many arguments: these have a loop of so many done in pieces.
+_TAKING: tuple[Callable[..., None], ...] = (
+    lambda board, pieces, a: _done(board, (pieces, a)),
+    lambda board, pieces, a, b: _done(board, (pieces, a, b)),
+    lambda board, pieces, a, b, c: _done(board, (pieces, a, b, c)),
+    lambda board, pieces, a, b, c, d: _done(board, (pieces, a, b, c, d)),
+    lambda board, pieces, a, b, c, d, e: _done(board, (pieces, a, b, c, d, e)),
+    lambda board, pieces, a, b, c, d, e, f: _done(board, (pieces, a, b, c, d, e, f)),
+    lambda board, pieces, a, b, c, d, e, f, g: _done(board, (pieces, a, b, c, d, e, f, g)),
+    lambda board, pieces, a, b, c, d, e, f, g, h: _done(board, (pieces, a, b, c, d, e, f, g, h)),
+    lambda board, pieces, a, b, c, d, e, f, g, h, i: _done(board, (pieces, a, b, c, d, e, f, g, h, i)),
+    lambda board, pieces, a, b, c, d, e, f, g, h, i, j: _done(board, (pieces, a, b, c, d, e, f, g, h, i, j)),
+    lambda board, pieces, a, b, c, d, e, f, g, h, i, j, k: _done(board, (pieces, a, b, c, d, e, f, g, h, i, j, k)),
+)
+
+
+def shared_form(one: Loop, machine: Any, kinds: Sequence[Any], options: dict[str, Any]) -> Any:
+    """The function (board, pieces, *arguments) that has a compiled loop done in pieces. pieces (count, numbers) are
+    what the last of its arguments, from `begin` on, are in each; `kinds` are the types of the others."""
+    import numba
+    from numba import types
+
+    known = {"have_done": _have_done_compiled(), "_caller_for": _caller(machine), "_address_of": _address_of_values()}
+    done = numba.njit(**options)(FunctionType(_done.__code__, known))
+    function = FunctionType(_TAKING[len(kinds) - 1].__code__, {"_done": done}, f"shared_{one.function.__name__}")
+    function.__module__, function.__qualname__ = one.function.__module__, function.__name__  # by these it is kept
+    board, pieces = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C", readonly=True)
+    return numba.njit(types.void(board, pieces, *kinds), cache=True, **options)(function)
+
+
+DROP_INS = ()
