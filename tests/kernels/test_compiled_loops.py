@@ -212,7 +212,7 @@ def test_winograd_in_pieces_of_any_size(outweighed, budget, rng, loops, monkeypa
 
 @needs_numba
 def test_winograd_of_more_channels_than_a_slice_has(rng, machine_code, monkeypatch):
-    for one, machine in machine_code:
+    for one, machine, _ in machine_code:
         monkeypatch.setattr(one, "run", machine)
     monkeypatch.setattr(winograd, "outweighed", lambda tiles, C, O: True)
     monkeypatch.setattr(winograd, "SLICED_BYTES", 0)
