@@ -200,7 +200,9 @@ def test_winograd_in_pieces_of_any_size(outweighed, budget, rng, loops, monkeypa
         monkeypatch.setattr(winograd, name, value)
     for name, value in (("SOME_BLOCKS", 1), ("SOME_CHANNELS", 3)):
         monkeypatch.setattr(winograd, name, value)
-    x, weight, bias = images((3, 4, 9, 5), (5, 4, 3, 3), (5,))(rng)
+    O = winograd.WIDTH + 1  # more than a block
+    x, weight, bias = images((3, 4, 9, 5), (O, 4, 3, 3), (O,))(rng)
+    weight /= 4
     drop_in = stand_in("conv2d_forward", small(x), small(weight), bias.astype(np.float32), padding=1)
     y, cache = drop_in.forward(small(x), small(weight), bias.astype(np.float32), padding=1)
     expected, its_cache = ops.conv2d_forward(x, weight, bias, padding=1)

@@ -23,7 +23,7 @@ CASES = {
     "lines shorter than a run": ((2, 4, 5, 4), (W - 2, 3, 3), {"padding": 1}),
     "one pixel": ((1, 3, 1, 1), (W, 3, 3), {"padding": (1, 2)}),
     "windows of one pixel": ((2, 6, 6, 15), (W, 1, 1), {"stride": (2, 3)}),
-    "no padding, long lines": ((1, 4, 4, 17), (W, 2, 3), {}),
+    "no padding, long lines": ((1, 4, 4, 18), (W, 2, 3), {}),
     "windows of zeros": ((1, 3, 3, 4), (W, 2, 4), {"stride": (1, 2), "padding": (4, 5)}),
     "pixels between the windows": ((1, 2, 7, 8), (W, 2, 2), {"stride": 3}),
     "a pixel that no window sees": ((1, 2, 10, 10), (W, 2, 2), {"stride": 3}),
@@ -158,7 +158,7 @@ def test_a_tile_whose_sums_would_be_of_no_use_is_left_alone(monkeypatch):
 
 def test_kernels_that_outweigh_the_image_are_packed_only_to_be_kept(monkeypatch):
     monkeypatch.undo()
-    x, weight = np.zeros((1, 3, 4, 4), np.float32), np.zeros((W, 3, 3, 3), np.float32)
+    x, weight = np.zeros((1, 3, 2, 2), np.float32), np.zeros((W, 3, 3, 3), np.float32)
     rest = (x, weight, None, None, None, None, (1, 1), (1, 1), (1, 1), 1)
     assert not FORWARD.applies(x, weight, padding=1)
     assert not INFERENCE.applies(*rest, None)

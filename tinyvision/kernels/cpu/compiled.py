@@ -291,11 +291,19 @@ def _apart():
     return {"noalias": True}
 
 
+def features() -> list[str]:
+    """What numba may use of the processor, as "+avx2": all that it has, if NUMBA_CPU_FEATURES says nothing else."""
+    import llvmlite.binding
+
+    told = os.environ.get("NUMBA_CPU_FEATURES")
+    return (llvmlite.binding.get_host_cpu_features().flatten() if told is None else told).split(",")
+
+
 def _processor():
     import llvmlite.binding
 
-    features = llvmlite.binding.get_host_cpu_features()
-    return f"{llvmlite.binding.get_host_cpu_name()} {features.flatten()}"
+    name = os.environ.get("NUMBA_CPU_NAME") or llvmlite.binding.get_host_cpu_name()
+    return f"{name} {','.join(features())}"
 
 
 def _numba() -> Any:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ...types import Array
-from .compiled import instructions
+from .compiled import features, instructions
 
 
 def _vectors() -> tuple[int, int]:
@@ -31,10 +31,8 @@ def _vectors() -> tuple[int, int]:
         return 4, 32
     if importlib.util.find_spec("llvmlite") is None:  # nothing will be compiled either
         return 8, 16
-    import llvmlite.binding
-
-    features = llvmlite.binding.get_host_cpu_features()
-    return (16, 32) if features.get("avx512f") else (8, 16) if features.get("avx2") else (4, 16)
+    found = features()
+    return (16, 32) if "+avx512f" in found else (8, 16) if "+avx2" in found else (4, 16)
 
 
 LANES, REGISTERS = _vectors()
