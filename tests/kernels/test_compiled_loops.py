@@ -448,6 +448,17 @@ def test_broken_files_are_said_and_made_again(compiled_home, tmp_path):
 
 
 @needs_numba
+def test_every_loop_is_kept_where_a_later_process_looks(compiled_home, monkeypatch):
+    monkeypatch.setenv("TINYVISION_HOME", str(compiled_home))
+    kept = {path.name.partition("-")[0] for path in compiled.folder().glob("*/*.nbi")}
+    for name, one in compiled._loops():
+        module, function = name.split(": ")
+        assert f"{module}.{function}" in kept
+        in_pieces = "begin" in one.function.__code__.co_varnames[: one.function.__code__.co_argcount]
+        assert (f"{module}.shared_{function}" in kept) == in_pieces
+
+
+@needs_numba
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_uses_them_too(machine_code, monkeypatch, rng):

@@ -312,12 +312,14 @@ def _numba() -> Any:
     before = os.environ.get(_NO_COLOURS)
     os.environ[_NO_COLOURS] = "1"
     try:
-        return importlib.import_module("numba")
+        numba = importlib.import_module("numba")
     finally:
         if before is None:
             del os.environ[_NO_COLOURS]
         else:
             os.environ[_NO_COLOURS] = before
+    numba.config.reload_config()  # or it would notice the change later, and forget where it is to keep what it compiles
+    return numba
 
 
 @contextmanager
