@@ -18,10 +18,10 @@ from ...ops.convolution.winograd import KERNEL_BYTES
 from ...types import Array
 from .. import is_on
 from ..ways import ACTIVATIONS, Way, drop_ins
-from . import direct
+from . import crew, direct
 from .channels import column_sums
 from .compiled import loop, part
-from .lines import PIECES, channels_are_last, share_out
+from .lines import PIECES, channels_are_last, done_in_parts
 from .registers import ROWS, RUN, WIDTH, nothing, outer, plus, put
 
 FEWEST_CHANNELS = 8  # with fewer, the transforms cost more than the multiplications that they save
@@ -121,6 +121,12 @@ def image_to_planes(x: Array, V: Array, TH: int, TW: int, PH: int, PW: int, firs
                     )
                     for j in range(6):
                         V[6 * i + j, tile + t, c] = points[j]
+
+
+@part
+def room(tiles: int) -> int:
+    """How many tiles a plane has room for: whole rows of sums, and one, as even planes share places in the cache."""
+    return (tiles + ROWS - 1) // ROWS * ROWS + 1
 
 
 @part
@@ -276,26 +282,26 @@ def finish_rows(y: Array, skip: Array, activation: int, begin: int, end: int) ->
                     y[r, e] = 6
 
 
-@loop("void(f4[:,:,:,:], f4[:,:,::1], f4[:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], i8[::1], i8, i8)", "M y")
+@loop("void(f4[:,:,:,:], f4[:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], i8[::1], i8, i8)", "y")
 def correlated_by_slices(
-    weight: Array, V: Array, M: Array, y: Array, scale: Array, shift: Array, geometry: Any, begin: int, end: int
+    weight: Array, V: Array, y: Array, scale: Array, shift: Array, geometry: Any, begin: int, end: int
 ) -> None:
     """y = scale · Aᵀ (V · U) A + shift for its channels begin ... end, of all tiles; U is made, used and forgotten by
-    slices of the channels. M is scratch memory. geometry: TH, TW."""
+    slices of the channels. geometry: TH, TW."""
     TH, TW = geometry
-    C, lines = weight.shape[1], len(y) * TH
+    C, lines, count = weight.shape[1], len(y) * TH, (end - begin + WIDTH - 1) // WIDTH
+    M = np.empty((PLACES, V.shape[1], count * WIDTH), np.float32)
     for c in range(0, C, SOME_CHANNELS):
         kernels = weight[begin:end, c : c + SOME_CHANNELS]
-        U = np.empty(((end - begin + WIDTH - 1) // WIDTH, PLACES, kernels.shape[1] + 1, WIDTH), np.float32)
+        U = np.empty((count, PLACES, kernels.shape[1] + 1, WIDTH), np.float32)
         kernels_to_planes(kernels, U, 0, len(U))
         multiplied(V, c, U, M, lines * TW)
     planes_to_image(M, y, scale[begin:end], shift[begin:end], TH, TW, begin, 0, lines)
 
 
 @loop(
-    "void(f4[:,:,:,::1], f4[:,:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], f4[:,::1], f4[:,:,::1], f4[:,:,::1], i8[::1],"
-    "i8, i8)",
-    "y V M",
+    "void(f4[:,:,:,::1], f4[:,:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], f4[:,::1], i8[::1], i8, i8)",
+    "y",
 )
 def correlated(
     x: Array,
@@ -304,19 +310,19 @@ def correlated(
     scale: Array,
     shift: Array,
     skip: Array,
-    V: Array,
-    M: Array,
     geometry: Any,
     begin: int,
     end: int,
 ) -> None:
-    """y = activation(scale · (x correlated with the kernels of U) + shift + skip) for lines begin ... end of tiles, in
-    blocks of lines for which V and M are scratch memory.
+    """y = activation(scale · (x correlated with the kernels of U) + shift + skip) for lines begin ... end of tiles.
 
-    geometry: TH, TW, PH, PW, which activation, and how many lines make a block."""
+    geometry: TH, TW, PH, PW, which activation, and how many lines make a block, whose V and M should stay in cache."""
     TH, TW, PH, PW, activation, several = geometry
     N, OH, OW, O = y.shape
     rows = y.reshape(N * OH, OW * O)
+    V = np.empty((PLACES, room(several * TW), x.shape[3]), np.float32)
+    M = np.empty((PLACES, V.shape[1], len(U) * WIDTH), np.float32)
+    V[:, several * TW :] = 0  # tiles that there are not
     for first in range(begin, end, several):
         last = min(first + several, end)
         image_to_planes(x, V, TH, TW, PH, PW, first, first, last)
@@ -351,30 +357,17 @@ def _fill(x, weight, U, y, padding, scale=None, shift=None, skip=None, activatio
 
     if U is None and outweighed(N * TH * TW, C, O) and PLACES * 4 * C * O > SLICED_BYTES:
         V, geometry = _planes_of_all(image_to_planes, x, N * TH, TW, [TH, TW, *padding]), np.array([TH, TW])
-
-        def put(channels):
-            width = WIDTH * math.ceil((channels.stop - channels.start) / WIDTH)
-            M = blocks.scratch("winograd M", (PLACES, V.shape[1], width), x)
-            correlated_by_slices(weight, V, M, y, scale, shift, geometry, channels.start, channels.stop)
-
-        threads.run(put, _some_channels(O), products=False)
+        pieces = [(some.start, some.stop) for some in _some_channels(O)]
+        crew.run(correlated_by_slices, pieces, weight, V, y, scale, shift, geometry)
         if skip is not None or activation:
-            share_out(lambda begin, end: finish_rows(rows, added, activation, begin, end), len(rows), y.nbytes)
+            done_in_parts(finish_rows, len(rows), y.nbytes, rows, added, activation)
         return
     U = _kernels(weight) if U is None else U
-    pieces = blocks.fair(N * TH, PIECES * threads.get_num_threads())
-    longest = max(some.stop - some.start for some in pieces)
+    pieces = [(some.start, some.stop) for some in blocks.fair(N * TH, PIECES * threads.get_num_threads())]
+    longest = max(end - begin for begin, end in pieces)
     budget = max(BLOCK_BYTES, min(U.nbytes, SLICED_BYTES))  # U is read once for every block
     several = math.ceil(longest / math.ceil(4 * PLACES * longest * TW * (C + O) / budget))
-    all_tiles, geometry = room(several * TW), np.array([TH, TW, *padding, activation, several])
-
-    def work(lines):
-        V = blocks.scratch("winograd V", (PLACES, all_tiles, C), x)
-        V[:, several * TW :] = 0  # tiles that there are not
-        M = blocks.scratch("winograd M", (PLACES, all_tiles, WIDTH * len(U)), x)
-        correlated(x, U, y, scale, shift, added, V, M, geometry, lines.start, lines.stop)
-
-    threads.run(work, pieces, products=False)
+    crew.run(correlated, pieces, x, U, y, scale, shift, added, np.array([TH, TW, *padding, activation, several]))
 
 
 def _weight_gradient(x, dy, shape, sliding):
@@ -408,14 +401,14 @@ def _weight_gradient(x, dy, shape, sliding):
     share = math.ceil(len(pieces) / threads.get_num_threads())
     totals = threads.run(part, [pieces[i : i + share] for i in range(0, len(pieces), share)])
     dU = sum(totals[1:], totals[0])
-    share_out(lambda begin, end: planes_to_kernels(dU, dweight, begin, end), O, dU.nbytes)
+    done_in_parts(planes_to_kernels, O, dU.nbytes, dU, dweight)
     return dweight.transpose(0, 3, 1, 2)
 
 
 def _planes_of_all(transform, image, lines, TW, geometry):
     """The planes (36, tiles, channels) of a whole batch."""
     planes = np.zeros((PLACES, room(lines * TW), image.shape[3]), np.float32)
-    share_out(lambda begin, end: transform(image, planes, *geometry, 0, begin, end), lines, planes.nbytes)
+    done_in_parts(transform, lines, planes.nbytes, image, planes, *geometry, 0)
     return planes
 
 
@@ -423,13 +416,8 @@ def _kernels(weight):
     """U (blocks, 36, C + 1, WIDTH) of weight (O, C, 3, 3)."""
     O, C = weight.shape[:2]
     U = np.empty((math.ceil(O / WIDTH), PLACES, C + 1, WIDTH), np.float32)
-    share_out(lambda begin, end: kernels_to_planes(weight, U, begin, end), len(U), U.nbytes)
+    done_in_parts(kernels_to_planes, len(U), U.nbytes, weight, U)
     return U
-
-
-def room(tiles: int) -> int:
-    """How many tiles a plane has room for: whole rows of sums, and one, as even planes share places in the cache."""
-    return ROWS * math.ceil(tiles / ROWS) + 1
 
 
 def _tiles(OH, OW):
