@@ -57,9 +57,9 @@ GOALS = {
     "segmentation/nuclei": Recipe(
         (("test_dice", "Dice", 0.94), ("things_found", "nuclei found of 57", 45)), within=2 * MINUTE
     ),
-    "segmentation/shapes": Recipe((("test_dice", "Dice", None),)),
+    "segmentation/shapes": Recipe((("test_dice", "Dice", 0.80),), within=2 * MINUTE),
     "detection/shapes": Recipe((("test_map", "mAP", 0.80),), within=2 * MINUTE),
-    "detection/street": Recipe((("test_map", "mAP", None), ("test_ap50", "AP50", None))),
+    "detection/street": Recipe((("test_map", "mAP", 0.50), ("test_ap50", "AP50", 0.85)), within=2 * MINUTE),
     DIGITS: Recipe((("test_map", "mAP", 0.60), ("test_ap50", "AP50", None)), within=2 * MINUTE),
     f"{DIGITS}/longer": Recipe((("test_map", "mAP", 0.68), ("test_ap50", "AP50", 0.90)), within=5 * MINUTE, epochs=20),
     "recognition/digits": Recipe(
