@@ -27,6 +27,7 @@ CASES = {
     "windows of zeros": ((1, 3, 3, 4), (W, 2, 4), {"stride": (1, 2), "padding": (4, 5)}),
     "pixels between the windows": ((1, 2, 7, 8), (W, 2, 2), {"stride": 3}),
     "a pixel that no window sees": ((1, 2, 10, 10), (W, 2, 2), {"stride": 3}),
+    "a pixel that no window sees, and padding": ((2, 2, 9, 8), (W, 2, 1), {"stride": 3, "padding": 1}),
     "dilation": ((1, 3, 8, 7), (W, 3, 2), {"dilation": (1, 2), "padding": (0, 2)}),
     "dilation and a stride": ((1, 3, 9, 8), (W, 3, 2), {"dilation": 2, "stride": 2, "padding": 1}),
     "padding beyond the kernel": ((1, 2, 4, 5), (W, 2, 2), {"padding": 3}),
@@ -158,7 +159,7 @@ def test_a_tile_whose_sums_would_be_of_no_use_is_left_alone(monkeypatch):
 
 def test_kernels_that_outweigh_the_image_are_packed_only_to_be_kept(monkeypatch):
     monkeypatch.undo()
-    x, weight = np.zeros((1, 3, 2, 2), np.float32), np.zeros((W, 3, 3, 3), np.float32)
+    x, weight = np.zeros((1, 3, 1, 1), np.float32), np.zeros((W, 3, 3, 3), np.float32)
     rest = (x, weight, None, None, None, None, (1, 1), (1, 1), (1, 1), 1)
     assert not FORWARD.applies(x, weight, padding=1)
     assert not INFERENCE.applies(*rest, None)
@@ -204,6 +205,7 @@ MISTAKES = {
         "column0 + v",
         "long lines at a stride",
     ),
+    "a phase that no window sees": ("blanked", "(h + PH) % SH", "h % SH", "a pixel that no window sees, and padding"),
     "weights: a kernel's row ends too early": (
         "weights_grown",
         "range(0, run, ROWS)",

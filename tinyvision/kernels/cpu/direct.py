@@ -34,6 +34,7 @@ SUM_PIXELS = 256  # so many pixels of dy are added up at a time: WIDTH channels 
 SUM_BYTES = 1 << 20  # a weight gradient beyond this is shared out by its channels, not summed by every thread
 ALIKE = 512  # numbers: pixels at multiples of this distance share a few places of the first cache ...
 MORE = blocks.CACHE_LINE // 4  # ... unless they are a line further apart
+FEWER = 4  # so many times fewer windows are worth packing kernels where there are no gradients (measured)
 USED = 0.7  # the least part of a tile's channels that must be some
 
 
@@ -230,6 +231,19 @@ def weights_grown(
         line += lines
 
 
+@loop("void(f4[:,:,:,::1], b1[:,::1], i8, i8, i8, i8)", "dx")
+def blanked(dx: Array, seen: Any, PH: int, PW: int, begin: int, end: int) -> None:
+    """dx = 0 on lines begin ... end where no window sees a pixel: seen (SH, SW) says it of every phase."""
+    _, H, W, C = dx.shape
+    SH, SW = seen.shape
+    for line in range(begin, end):
+        n, h = line // H, line % H
+        for w in range(W):
+            if not seen[(h + PH) % SH, (w + PW) % SW]:
+                for c in range(C):
+                    dx[n, h, w, c] = 0
+
+
 def _correlate(x, weight, y, sliding, scale=None, shift=None, skip=None, activation=None, kept=None):
     packed = None if kept is None else kept.get("direct")
     if packed is None:
@@ -280,14 +294,15 @@ def _image_gradient(dy, weight, dx, sliding):
     if (SH, SW) == (1, 1):
         packed = _packed(by_inputs[:, :, ::-1, ::-1])
         return _fill(dy, packed, dx, sliding.turned(weight.shape[2:]), (H, W), (0, 0, 1, 1))
+    seen = np.logical_and.outer(np.arange(SH) < weight.shape[2], np.arange(SW) < weight.shape[3])
+    if not seen.all():
+        done_in_parts(blanked, len(dx) * H, dx.nbytes, dx, seen, PH, PW)
     for a, b in itertools.product(range(SH), range(SW)):
         taps = by_inputs[:, :, a::SH, b::SW][:, :, ::-1, ::-1]
         (KH, KW), u, v = taps.shape[2:], max(0, -((a - PH) // SH)), max(0, -((b - PW) // SW))  # the first of the image
         row, column = SH * u + a - PH, SW * v + b - PW
         size = len(range(row, H, SH)), len(range(column, W, SW))
-        if 0 in (KH, KW):  # no window sees these pixels
-            dx[:, row::SH, column::SW] = 0
-        elif 0 not in size:
+        if 0 not in (KH, KW, *size):
             one = Sliding((1, 1), (KH - 1 - u, KW - 1 - v))
             _fill(dy, _packed(taps), dx, one, size, (row, column, SH, SW))
     return None
@@ -357,7 +372,8 @@ def _applies(x, weight, output, sliding, finished, kept=False):
     image that is its own matrix is BLAS's, and so are windows that the kernels outweigh, unless those are kept."""
     O, _, KH, KW = weight.shape
     own_matrix = (KH, KW, sliding.stride, sliding.padding) == (1, 1, (1, 1), (0, 0))
-    return sliding.groups == 1 and fills(O) and not own_matrix and (kept or not outweighed((len(x), *output, O)))
+    few = not kept and outweighed((len(x), *output, O // FEWER if finished else O))
+    return sliding.groups == 1 and fills(O) and not own_matrix and not few
 
 
 WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, keeps=True, any_order=True, column_sums=column_sums)
