@@ -141,6 +141,26 @@ def test_what_is_not_read_is_named(name):
         file.array("x")
 
 
+@pytest.mark.parametrize("rank", [0, 1, 3, 255])
+def test_pieces_of_another_rank_than_their_array_are_refused(rank):
+    data = written(packed_by())
+    assert data.count(b"\3\2\2") == 1  # a layout of pieces, of an array of one axis
+    file = Hdf5(data.replace(b"\3\2\2", bytes([3, 2, rank])), 1 << 30)
+    with pytest.raises(Refused, match="pieces that do not fit it"):
+        file.array("x")
+
+
+def test_an_empty_array_that_numpy_cannot_make_is_refused():
+    """Here and in every other format: see is_absurdly_empty."""
+    data = written(lambda file: file.create_dataset("x", (0, 7, 11, 13), "f4"))
+    axes = struct.pack("<4Q", 0, 7, 11, 13)
+    assert Hdf5(data, 1 << 30).array("x").shape == (0, 7, 11, 13)
+    for long in ((0, 1 << 40, 1, 1), (1 << 30, 0, 1 << 30, 1 << 30)):
+        file = Hdf5(data.replace(axes, struct.pack("<4Q", *long)), 1 << 30)
+        with pytest.raises(Refused, match="'x': it is empty, but has an axis of 1,"):
+            file.array("x")
+
+
 def test_a_newer_layout_of_pieces_is_refused_with_its_remedy():
     file = Hdf5(written(packed_by(compression="gzip"), "latest"), 1 << 30)
     with pytest.raises(Refused, match="laid out in a way that is not read; write the file with h5py's own settings"):

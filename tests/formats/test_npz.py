@@ -7,6 +7,8 @@ import pytest
 
 from tinyvision.data import read_npz
 from tinyvision.errors import DataError, WeightsError
+from tinyvision.formats.npz import read_npy
+from tinyvision.formats.refused import Refused
 from tinyvision.weights import load_arrays as load
 from tinyvision.weights import save
 
@@ -101,3 +103,10 @@ def test_arrays_are_the_callers_own(tmp_path):
     state = load(tmp_path / "a.npz")
     state["w"] += 1
     assert state["w"].tolist() == [1, 2, 3]
+
+
+def test_an_empty_array_of_many_long_axes_is_refused():
+    """NumPy can make none of that shape, though each axis alone is no longer than others."""
+    long = "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 1073741824, 1073741824, 1073741824), }"
+    with pytest.raises(Refused, match="is empty, but has an axis of 1,073,741,824"):
+        read_npy(npy(long, b""), "x")

@@ -11,6 +11,7 @@ import numpy as np
 
 from .hdf5_trees import UNDEFINED, Cursor, Parts, tree_leaves
 from .refused import Refused, shown
+from .storages import is_absurdly_empty
 
 DATASPACE, LINK_INFO, DATATYPE, LINK, EXTERNAL, LAYOUT, FILTERS = 0x01, 0x02, 0x03, 0x06, 0x07, 0x08, 0x0B
 ATTRIBUTE, SYMBOL_TABLE, ATTRIBUTE_INFO = 0x0C, 0x11, 0x15
@@ -182,8 +183,8 @@ class Array:
         """The array, in the file's byte order: a read-only view of the file's bytes where they lie in one piece."""
         dtype, axes = self.dtype, self.shape
         if not self.nbytes:
-            if max(axes) >= 1 << 31:
-                raise Refused(f"damaged HDF5: an empty array with an axis of {max(axes):,}")
+            if is_absurdly_empty(axes):
+                raise Refused(f"it is empty, but has an axis of {max(axes):,}")
             return np.empty(axes, dtype)
         cursor = Cursor(self.layout)
         version, kind = cursor.number(1), cursor.number(1)
@@ -206,10 +207,11 @@ class Array:
     def _pieces(self, parts, cursor):
         """An array that was cut into pieces of one size, each packed by itself."""
         axes, dtype = self.shape, self.dtype
-        rank = cursor.number(1)
-        tree = cursor.number(8)
+        rank, tree = cursor.number(1), cursor.number(8)
+        if rank != len(axes) + 1:
+            raise Refused("damaged HDF5: an array cut into pieces that do not fit it")
         *piece, width = cursor.numbers(rank, 4)
-        if rank != len(axes) + 1 or width != dtype.itemsize or not all(piece):
+        if width != dtype.itemsize or not all(piece):
             raise Refused("damaged HDF5: an array cut into pieces that do not fit it")
         if tree == UNDEFINED:
             raise Refused("its elements were never written")

@@ -127,7 +127,7 @@ def _parse_header(head, name):
     shape = tuple(int(digits.strip(" L")) for digits in shape.split(",") if digits.strip())
     if len(shape) > tensors.MAX_RANK or not all(map(tensors.is_index, shape)):
         raise Refused(f"array {shown(name)} has {len(shape)} axes, or one that is too long")
-    if 0 in shape and max(shape) >= 1 << 31:
+    if tensors.is_absurdly_empty(shape):
         raise Refused(f"array {shown(name)} is empty, but has an axis of {max(shape):,}")
     return _Header(start, kind, order == ">", fortran == "True", shape)
 

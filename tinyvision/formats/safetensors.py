@@ -133,7 +133,7 @@ def _checked_entry(name, entry):
         expected *= n
     if end - begin != expected:
         raise Refused(f"tensor {shown(name)} should take {shown(expected)} bytes, but has {shown(end - begin)}")
-    if 0 in shape and max(shape) >= 1 << 31:
+    if tensors.is_absurdly_empty(shape):
         raise Refused(f"tensor {shown(name)} is empty, but has an axis of {max(shape):,}")
     return _KINDS[kind], tuple(shape), begin, end
 

@@ -5,6 +5,8 @@ per axis. Several tensors may look at one storage (tied weights, slices), and th
 as well.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -83,6 +85,11 @@ class Tensor(Node):
 def is_index(value: Any) -> bool:
     """Whether a value is a whole number from 0 to 2**63 - 1 (which True and False are not)."""
     return type(value) is int and 0 <= value < 1 << 63
+
+
+def is_absurdly_empty(shape: Sequence[int]) -> bool:
+    """Whether an array without elements has axes so long that NumPy cannot make one of its shape."""
+    return 0 in shape and (max(shape) >= 1 << 31 or math.prod(n or 1 for n in shape) >= 1 << 48)
 
 
 def check_total(tensors: Any, file_size: int) -> None:
