@@ -16,11 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinyvision.cli import doctor
+from tinyvision.data.picture_files import PictureFiles
 from tinyvision.errors import DownloadError, FileError, OptionError
-from tinyvision.folders import cache_dir
+from tinyvision.folders import cache_dir, user_path
 from tinyvision.formats import download as fetch
 from tinyvision.formats import files
 from tinyvision.formats.files import atomic_write, download
+from tinyvision.kernels.cpu import compiled
 
 # ---------------------------------------------------------------------------------------------- writing
 
@@ -156,6 +159,36 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     assert path.read_bytes() == b"old"
+
+
+def homeless(monkeypatch):
+    """A user of a container, of whom the system knows a number and nothing else."""
+    for name in ("HOME", "TINYVISION_HOME", "XDG_CACHE_HOME", "USERPROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", str)  # it leaves alone what it cannot tell
+
+
+def test_a_tilde_in_front_is_a_home_or_a_name(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_path("~/x.png") == tmp_path / "x.png"
+    assert user_path("~$x.png") == Path("~$x.png")
+    assert user_path("~nobody-of-this-name/x") == Path("~nobody-of-this-name/x")
+    homeless(monkeypatch)
+    assert user_path("a/~/x") == Path("a/~/x")
+    with pytest.raises(FileError, match=r"~/x.png: no home folder is known; set HOME, or write the path out"):
+        user_path("~/x.png")
+
+
+def test_without_a_home_what_needs_no_cache_works(monkeypatch, tmp_path):
+    homeless(monkeypatch)
+    with pytest.raises(FileError, match="no cache; set TINYVISION_HOME to a folder"):
+        cache_dir()
+    assert not compiled.is_complete()
+    assert "no home folder is known" in str(doctor._folders())
+    (tmp_path / "a").mkdir()
+    assert PictureFiles(tmp_path).paths == []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_dir() == tmp_path / "tinyvision"
 
 
 def test_cache_dir(monkeypatch, tmp_path):

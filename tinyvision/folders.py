@@ -1,16 +1,43 @@
-"""Where tinyvision keeps what it has downloaded or made for this user."""
+"""Where the user's files are, and where tinyvision keeps what it has downloaded or made for this user."""
 
 import os
 from pathlib import Path
+
+from .errors import FileError
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """A path as it is written on a command line, with the home folder for a `~` in front.
+
+    A name such as `~$photo.png`, of which no user is called, is a name like any other. Raises FileError for `~` itself
+    where no home folder is known."""
+    path = Path(path)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        if path.parts[0] != "~":
+            return path
+        raise FileError(f"{path}: no home folder is known; set HOME, or write the path out") from None
 
 
 def cache_dir() -> Path:
     """The folder for downloaded files and compiled loops (a Path; it need not exist yet).
 
     `TINYVISION_HOME` if set, else `tinyvision` in `XDG_CACHE_HOME` (which counts only if absolute, as the XDG
-    Base Directory Specification says), else `~/.cache/tinyvision`."""
+    Base Directory Specification says), else `~/.cache/tinyvision`. Raises FileError where no home folder is known."""
     if home := os.environ.get("TINYVISION_HOME"):
-        return Path(home).expanduser().absolute()
+        return user_path(home).absolute()
     xdg = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(xdg) if os.path.isabs(xdg) else Path("~/.cache").expanduser()
+    try:
+        base = Path(xdg) if os.path.isabs(xdg) else user_path("~/.cache")
+    except FileError:
+        raise FileError("no home folder is known, so there is no cache; set TINYVISION_HOME to a folder") from None
     return base / "tinyvision"
+
+
+def cache_dir_if_known() -> Path | None:
+    """The same, or None for a user without a home: for those who only look into it."""
+    try:
+        return cache_dir()
+    except FileError:
+        return None

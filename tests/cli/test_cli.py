@@ -485,6 +485,27 @@ def test_output_onto_a_full_disk():
     assert "No space left" in result.stderr
 
 
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX deletes a folder that somebody is in")
+@pytest.mark.parametrize("arguments", [["learn", "list"], ["train", "--epochs", "1"], ["info", "resnet18"]])
+def test_a_current_folder_that_has_been_deleted(arguments, tmp_path):
+    code = "import os, sys; os.rmdir(os.getcwd()); from tinyvision.cli import main; sys.exit(main(sys.argv[1:]))"
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path, env=environment()
+    )
+    assert result.returncode == (0 if arguments[0] == "info" else 2)
+    assert "Traceback" not in result.stderr
+    if arguments[0] == "learn":
+        assert result.stderr == "tinyvision: the current folder has been deleted; cd to another one\n"
+
+
+def test_names_that_begin_with_a_tilde_are_names(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (28, 28)).save("~$photo.png")
+    assert main(["predict", "~$photo.png", "--model", str(trained)]) == 0
+    assert main(["predict", "~nobody-of-this-name/x.png", "--model", str(trained)]) in (1, 2)
+    assert "~nobody-of-this-name/x.png: no such file" in capsys.readouterr().err
+
+
 def test_file_names_that_a_terminal_would_obey(trained, tmp_path):
     names = ["new\nline.png", "\x1b[31mred.png", os.fsdecode(b"\xff.png")]
     for name in names:

@@ -165,6 +165,17 @@ def test_a_root_one_level_too_high_is_refused(root, tmp_path_factory):
         folder_parts(root / "cat")
 
 
+def test_a_class_that_is_a_link_to_the_whole_is_refused(root):
+    elsewhere = root / "dog" / "deeper"
+    (root / "cow").symlink_to(elsewhere)  # a class may lie elsewhere
+    assert "cow" in ImageFolder(root).classes
+    for above in (".", "..", str(root.parent.resolve())):
+        (root / "cow").unlink()
+        (root / "cow").symlink_to(above)
+        with pytest.raises(DataError, match=r"cow: is a link to .* itself or a folder above; remove it"):
+            ImageFolder(root)
+
+
 def test_links_in_circles_end(root):
     (root / "cat" / "loop").symlink_to(root)
     assert len(ImageFolder(root)) == 12

@@ -52,6 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError as error:
             if "args" in locals() and args.debug:
                 raise
+            if error.filename is None and isinstance(error, FileNotFoundError):  # nobody knows where we are
+                note("tinyvision: the current folder has been deleted; cd to another one")
+                return FAILED
             note(f"tinyvision: {error.filename or 'cannot write the output'}: {error.strerror or error}")
             if error.filename is None:  # standard output, for the files that we write have errors of ours
                 silence()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, OptionError
+from ..folders import user_path
 from ..printable import printable
 from .parser import add_debug, add_device, add_max_pixels, use_device
 from .predict import find_network
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if args.faces is not None:
         return _compare_faces(args)
     names = (args.first, args.second)
-    images = [read_image(Path(name).expanduser(), args.max_pixels) for name in names]
+    images = [read_image(user_path(name), args.max_pixels) for name in names]
     features = find_features(args)
     one, other = (features([image])[0] for image in images)
     cosine = min(max(float(one @ other), -1.0), 1.0)  # rounding may leave the range by a little
@@ -100,7 +100,7 @@ def _compare_faces(args: argparse.Namespace) -> int:
     if args.model != DEFAULT:
         raise OptionError("--faces brings its own network; leave --model out")
     names = (args.first, args.second)
-    images = [read_image(Path(name).expanduser(), args.max_pixels) for name in names]
+    images = [read_image(user_path(name), args.max_pixels) for name in names]
     where = use_device(args)
     model = load_embedder(args.faces)
     look = FaceVectors(FaceFinder(from_onnx(face_weights(args.weights)).eval()), model.to(where))

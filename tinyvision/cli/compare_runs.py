@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, OptionError
+from ..folders import user_path
 from ..printable import printable
 from .parser import add_debug, workers
 from .terminal import answer, answer_json, note
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from ..train.classification import Classification
 
     a, b = compare_runs.open_both(args.a, args.b)
-    out = Path(args.output).expanduser() if args.output else Path(f"{a.name}-and-{b.name}.html".replace("/", "-"))
+    out = user_path(args.output) if args.output else Path(f"{a.name}-and-{b.name}.html".replace("/", "-"))
     if out.suffix.lower() not in (".html", ".htm"):  # with --overwrite a checkpoint would be lost by a slip
         raise OptionError(f"-o {printable(out)}: the page is a .html")
     if out.exists() and not args.overwrite:

@@ -252,9 +252,11 @@ def _loops() -> list[dict[str, Any]]:
 
 
 def _folders() -> list[dict[str, Any]]:
-    from ..folders import cache_dir
+    from ..folders import cache_dir_if_known
 
-    folder = cache_dir()
+    folder = cache_dir_if_known()
+    if folder is None:
+        return [_finding("cache", "no home folder is known", "note", "set TINYVISION_HOME to a folder of yours")]
     above = next(p for p in (folder, *folder.parents) if p.exists())
     good = above.is_dir() and os.access(above, os.W_OK)
     return [

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, FileError, OptionError
+from ..folders import user_path
 from .inputs import expanded
 from .terminal import answer, answer_json, note
 
@@ -57,7 +58,7 @@ def folder_for(text: str) -> Path:
     """The folder that --save names, which can be made if need be. Raises FileError."""
     from ..train.runs import made_folder
 
-    folder = Path(text).expanduser()
+    folder = user_path(text)
     if folder.exists() and not folder.is_dir():
         raise FileError(f"{text} is a file; --save needs a folder")
     with made_folder(folder):  # what cannot be made is said before the work

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..folders import user_path
 from ..printable import printable
 from .parser import add_debug, add_device, add_max_pixels, add_pixels, use_device, whole, workers
 from .predict import find_network
@@ -141,7 +142,7 @@ def _settings(args: argparse.Namespace) -> Any:
         if args.seed is not None and args.limit is None:
             raise OptionError("--seed is of the draw that --limit makes: give --limit N too, or leave it out")
         return EvaluationSettings(
-            folder=str(Path(args.folder).expanduser().absolute()),
+            folder=str(user_path(args.folder).absolute()),
             labels=_absolute(args.labels),
             model=_absolute(args.model) if os.path.exists(args.model) else args.model,
             weights=_absolute(args.weights),
@@ -157,21 +158,21 @@ def _settings(args: argparse.Namespace) -> Any:
     given += ["--as-stored"] * args.as_stored + ["--run"] * (args.run_folder is not None)
     if given:
         raise OptionError(f"--resume goes on with what the run was begun with; leave {', '.join(given)} out")
-    saved = saved_evaluation(Path(args.resume).expanduser())
+    saved = saved_evaluation(user_path(args.resume))
     if saved.model is None:
         raise OptionError(f"{args.resume}: was begun in Python, and does not say with which network")
     return saved
 
 
 def _absolute(path: str | None) -> str | None:
-    return None if path is None else str(Path(path).expanduser().absolute())
+    return None if path is None else str(user_path(path).absolute())
 
 
 def _check_writable(path: str | None) -> None:
     """Raise OptionError now, and not after an hour, for a file that cannot be written."""
     if path is None:
         return
-    target = Path(path).expanduser()
+    target = user_path(path)
     if target.is_dir() or not target.absolute().parent.is_dir():
         raise OptionError(f"--csv {path}: {'is a folder' if target.is_dir() else 'its folder does not exist'}")
 
@@ -179,7 +180,7 @@ def _check_writable(path: str | None) -> None:
 def _check_unknown(args: argparse.Namespace) -> None:
     if args.unknown is not None and not args.report:
         raise OptionError("--unknown goes into the report: give --report too")
-    if args.unknown is not None and not Path(args.unknown).expanduser().is_dir():
+    if args.unknown is not None and not user_path(args.unknown).is_dir():
         raise OptionError(f"--unknown {args.unknown}: no such folder")
 
 
@@ -187,7 +188,7 @@ def _run_folder(args: argparse.Namespace) -> tuple[Path, bool]:
     from ..train.runs import new_run_folder
 
     named = args.resume or args.run_folder
-    return (Path(named).expanduser(), False) if named is not None else (new_run_folder("runs", "evaluate"), True)
+    return (user_path(named), False) if named is not None else (new_run_folder("runs", "evaluate"), True)
 
 
 def _summary(result: Any, network: Any, settings: Any, run_folder: Path) -> dict[str, Any]:
@@ -225,7 +226,7 @@ def _examined(result: Any, network: Any, settings: Any, run_folder: Path, args: 
     from ..train.trust import examine
     from ..train.trust_report import write_trust_report
 
-    unknown = None if args.unknown is None else Path(args.unknown).expanduser()
+    unknown = None if args.unknown is None else user_path(args.unknown)
     log = None if args.quiet else "auto"
     trust = examine(network, result, unknown=unknown, seed=settings.seed, batch_size=args.batch_size, log=log)
     write_trust_report(network, result, trust, settings.folder, report_path(run_folder))
@@ -299,7 +300,7 @@ def _write_csv(path: str, result: Any, network: Any) -> None:
 
     evaluation = result.evaluation
     probabilities = np.exp(evaluation.log_probabilities)
-    with atomic_write(Path(path).expanduser(), "w") as file:
+    with atomic_write(user_path(path), "w") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["file", "class", "answer", "probability", "probability_of_class", "rank"])
         for i, (label, said, rank) in enumerate(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..folders import user_path
 from ..printable import printable
 from .parser import add_debug, add_device, add_max_pixels, add_pixels, use_device
 from .predict import find_network
@@ -53,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
     from ..data import read_image
     from ..train.explain_page import write_explanation
 
-    source = Path(args.image).expanduser()
-    out = Path(args.output).expanduser() if args.output else Path(f"{source.stem}.html")
+    source = user_path(args.image)
+    out = user_path(args.output) if args.output else Path(f"{source.stem}.html")
     if out.suffix.lower() not in (".html", ".htm"):  # with --overwrite a picture would be lost by a slip
         raise OptionError(f"-o {printable(out)}: the page is a .html")
     if out.exists() and not args.overwrite:

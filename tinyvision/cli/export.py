@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError
+from ..folders import user_path
 from .parser import add_debug, whole
 from .predict import find_network
 from .terminal import answer
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from ..nn.module import numpy_state
     from ..weights import save
 
-    out = Path(args.out).expanduser()
+    out = user_path(args.out)
     if out.suffix.lower() not in (".onnx", ".keras", ".safetensors"):
         raise OptionError(
             f"{args.out}: only .onnx, .keras and .safetensors files are written; name it {out.with_suffix('.onnx')}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..folders import user_path
 from ..printable import printable
 from .parser import add_debug, add_device, number, use_device, whole
 from .terminal import answer, answer_json, note
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 def _files(args: argparse.Namespace) -> tuple[Path, Path]:
     """The sheet and the animation, found to be writable names before anything is computed. Raises OptionError."""
     text = args.save or "generated.png"
-    sheet = Path(text).expanduser()
+    sheet = user_path(text)
     if sheet.suffix.lower() != ".png":
         raise OptionError(f"--save {printable(text)}: the sheet is a .png")
     if not sheet.parent.is_dir():
@@ -127,7 +128,7 @@ def _find_generator(name: str | None) -> Any:
             if task_of(load_checkpoint(folder / BEST)) == "generation":
                 return tasks.load(folder)
         raise OptionError(f"no run in runs/ makes pictures yet; train one: {train}")
-    if not os.path.exists(Path(name).expanduser()):
+    if not os.path.exists(user_path(name)):
         raise OptionError(f"--model {printable(name)}: no such run and no such checkpoint; train one: {train}")
     found = tasks.load(name)
     if not isinstance(found, Generator):

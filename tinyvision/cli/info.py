@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, OptionError
+from ..folders import user_path
 from ..printable import printable
 from .parser import add_debug, whole
 from .terminal import answer, answer_json
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from ..train.runs import BEST, LAST
     from ..train.settings import nearest
 
-    path = Path(args.what).expanduser()
+    path = user_path(args.what)
     if recipes.network_name(args.what) in recipes.NETWORKS:
         return _network(recipes.network_name(args.what), args)
     if not path.exists():

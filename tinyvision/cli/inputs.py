@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ..errors import DataError
+from ..folders import user_path
 from ..printable import printable
 from .terminal import note
 
@@ -18,7 +19,7 @@ def expanded(inputs: list[str], ignore: Collection[Path] = ()) -> Iterator[tuple
     from ..data.picture_files import PictureFiles, not_read
 
     for text in inputs:
-        path, problem = Path(text).expanduser(), "no images in this folder"
+        path, problem = user_path(text), "no images in this folder"
         if path.is_dir():
             files = PictureFiles(path, [folder for folder in ignore if not path.samefile(folder)])
             found = files.paths

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..folders import user_path
 from ..printable import printable
 from .compare import add_network, find_features
 from .parser import whole
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.save is not None:
         _check_sheet(args)
-    image = read_image(Path(args.query).expanduser(), args.max_pixels)
+    image = read_image(user_path(args.query), args.max_pixels)
     features = find_features(args)
     console = reporter(None if args.quiet else "auto")
     try:
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 def _check_sheet(args: argparse.Namespace) -> None:
     """Raise OptionError now, and not after the search, for a sheet that cannot be written or would replace a picture
     that is searched."""
-    sheet = Path(args.save).expanduser().absolute()
+    sheet = user_path(args.save).absolute()
     if sheet.suffix.lower() != ".png":
         raise OptionError(f"--save {printable(args.save)}: the sheet is a .png")
     if not sheet.parent.is_dir():
@@ -85,7 +86,7 @@ def _check_sheet(args: argparse.Namespace) -> None:
     if not sheet.exists():
         return
     sheet = sheet.resolve()
-    folder, query = (Path(text).expanduser().resolve() for text in (args.folder, args.query))
+    folder, query = (user_path(text).resolve() for text in (args.folder, args.query))
     if sheet == query or folder in sheet.parents:
         raise OptionError(f"--save {printable(args.save)}: is one of the pictures; name a file that is none of them")
 
@@ -104,4 +105,4 @@ def _save(path: str, query: Any, found: list[tuple[Path, float]], max_pixels: in
 
     pictures = [small(query), *(small(read_image(p, max_pixels)) for p, _ in found)]
     captions = ["the query", *(f"{cosine:.3f} {printable(p.name, 20)}" for p, cosine in found)]
-    show(pictures, Path(path).expanduser(), columns=min(len(pictures), 6), captions=captions)
+    show(pictures, user_path(path), columns=min(len(pictures), 6), captions=captions)

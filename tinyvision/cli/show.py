@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, OptionError
+from ..folders import user_path
 from ..printable import printable
 from .parser import add_debug, add_max_pixels, whole
 from .terminal import answer, answer_json
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     """Show it."""
     from ..data.show import array_picture, show
 
-    out = None if args.output is None else Path(args.output).expanduser()
+    out = None if args.output is None else user_path(args.output)
     if out is not None and out.suffix.lower() != ".png":
         raise OptionError(f"-o {printable(out)}: the picture is a .png")
     if out is not None and out.exists() and not args.overwrite:
@@ -110,7 +111,7 @@ def _path(file: str) -> Path:
     """What is to be read: of a run's folder its best network."""
     from ..train.runs import BEST
 
-    path = Path(file).expanduser()
+    path = user_path(file)
     return path / BEST if path.is_dir() else path
 
 

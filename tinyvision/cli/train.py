@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, OptionError
+from ..folders import user_path
 from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole, workers
 from .processes import add_processes, check_launch, start, together
 from .terminal import answer, answer_json, note
@@ -277,7 +278,7 @@ def _folder_to_resume(args: argparse.Namespace) -> Path:
     named = args.resume or args.run_folder
     if args.resume and args.run_folder and Path(args.resume) != Path(args.run_folder):
         raise OptionError(f"--resume {args.resume} and --run {args.run_folder} name different folders")
-    folder = _newest_run() if not named else Path(named).expanduser()
+    folder = _newest_run() if not named else user_path(named)
     return folder.parent if folder.is_file() else folder
 
 

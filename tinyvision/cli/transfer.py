@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, OptionError
+from ..folders import user_path
 from ..printable import printable
 from .parser import add_debug, add_device, add_max_pixels, add_pixels, number, use_device, whole, workers
 from .processes import check_alone
@@ -138,9 +139,9 @@ def _what(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     if args.resume is not None:
         if args.run_folder is not None:
             raise OptionError("--resume names the run's folder already; leave --run out")
-        saved = saved_settings(Path(args.resume).expanduser())
+        saved = saved_settings(user_path(args.resume))
         folder = saved.pop("folder")
-        if args.folder is not None and Path(args.folder).expanduser().absolute() != Path(folder):
+        if args.folder is not None and user_path(args.folder).absolute() != Path(folder):
             raise CheckpointError(f"{args.resume}: the images were in {folder} and are now said to be in {args.folder}")
         if given.get("freeze", saved["freeze"]) == "all" and "epochs" in given:
             given["head_epochs"] = given.pop("epochs")
@@ -168,9 +169,9 @@ def _run_folder(args: argparse.Namespace, folder: Path) -> tuple[Path, bool]:
     from ..train.runs import new_run_folder
 
     named = args.resume or args.run_folder
-    run = None if named is None else Path(named).expanduser()
+    run = None if named is None else user_path(named)
     # Before a run is announced, or its folder made, for images that are not there.
-    folder_parts(folder.expanduser(), args.max_pixels, ignore=[] if run is None else [run])
+    folder_parts(user_path(folder), args.max_pixels, ignore=[] if run is None else [run])
     return (run, False) if run is not None else (new_run_folder("runs", "transfer"), True)
 
 

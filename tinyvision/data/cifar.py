@@ -16,6 +16,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from ..errors import OptionError
+from ..folders import user_path
 from ..formats.gzip import gunzip, is_gzip
 from ..formats.refused import Refused
 from ..formats.source import SPARE, Source, read_bytes, refuse, unpack_limit
@@ -280,7 +281,7 @@ class CIFAR10(ArrayDataset):
     @classmethod
     def _place(cls, root: str | os.PathLike[str] | None) -> Path:
         if root is not None:
-            return Path(root).expanduser()
+            return user_path(root)
         from ..folders import cache_dir
 
         return Path(cache_dir()) / cls.__name__

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..folders import user_path
 from ..printable import printable
 from .dataset import Dataset, Subset, Transform
 from .images import MAX_PIXELS, SUFFIXES, read_image
@@ -43,7 +44,7 @@ class ImageFolder(Dataset):
         max_pixels: int = MAX_PIXELS,
         ignore: Collection[Path] = (),
     ) -> None:
-        self.root = Path(root).expanduser()
+        self.root = user_path(root)
         self.transform, self.max_pixels = transform, max_pixels
         found: dict[str, list[PictureFiles]] = {}
         for folder in _class_folders(self.root):
@@ -119,6 +120,9 @@ def _class_folders(root: Path) -> list[str]:
         loose = sum(entry.name.lower().endswith(SUFFIXES) for entry in visible)
         found = f"it holds {loose} images directly" if loose else "it holds no images and no folders"
         raise DataError(f"{name}: {found}; put the images of each class into a folder of their own")
+    for path in (root / entry for entry in classes):
+        if path.is_symlink() and root.resolve().is_relative_to(path.resolve()):
+            raise DataError(f"{printable(path)}: is a link to {name} itself or a folder above; remove it")
     parts = set(map(str.lower, classes)) <= _PARTS
     if parts and any(next(os.walk(root / part), ("", [], []))[1] for part in classes):
         raise DataError(f"{name}: holds {printable(', '.join(classes))} instead of classes; open one of these folders")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, OptionError
+from ..folders import user_path
 from ..formats.source import read_text
 from ..printable import printable
 from .dataset import Dataset
@@ -53,14 +54,14 @@ class LabelledPictures(Dataset):
         as_stored: bool = False,
         ignore: Any = (),
     ) -> None:
-        self.root, self.max_pixels, self.as_stored = Path(root).expanduser(), max_pixels, as_stored
+        self.root, self.max_pixels, self.as_stored = user_path(root), max_pixels, as_stored
         if as_stored and max_pixels != MAX_PIXELS:
             raise OptionError("as_stored decodes as torchvision does, without a limit to set: leave max_pixels out")
         self.notes: list[str] = []
         if labels is None:
             found = self._in_class_folders(ignore)
         else:
-            found = self._with_labels(Path(labels).expanduser(), ignore)
+            found = self._with_labels(user_path(labels), ignore)
         self.samples = [(path, index) for index, (path, _) in enumerate(found)]
         self.texts = [text for _, text in found]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import DataError
+from ..folders import user_path
 from ..formats.idx import read_idx
 from ..printable import printable
 from .dataset import ArrayDataset, Transform
@@ -68,7 +69,7 @@ class MNIST(ArrayDataset):
             from ..folders import cache_dir
 
             return [Path(cache_dir()) / cls.folder, *map(Path, cls.system_folders)]
-        base = Path(root).expanduser()
+        base = user_path(root)
         return [base, base / "raw", base / cls.folder, base / cls.folder / "raw"]
 
     @classmethod

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ..errors import DataError
-from ..folders import cache_dir
+from ..folders import cache_dir_if_known
 from ..printable import printable
 from .images import SUFFIXES, needs
 
@@ -30,7 +30,7 @@ class PictureFiles:
         self.paths: list[Path] = []
         self.others: Counter[str] = Counter()
         self.runs = False
-        ours = {_identity(path) for path in (*ignore, cache_dir())} - {None}
+        ours = {_identity(path) for path in (*ignore, cache_dir_if_known()) if path} - {None}
         for place, folders, names in os.walk(folder, onerror=_cannot_list):
             if any(name in RUN_FILES for name in names) or (ours and _identity(place) in ours):
                 self.runs, folders[:] = True, []

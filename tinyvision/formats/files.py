@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import DownloadError, FileError, OptionError, TinyVisionError
+from ..folders import user_path
 from ..printable import printable
 
 _CHUNK = 1 << 18
@@ -98,7 +99,8 @@ def _write_target(path, error):
         kind = os.stat(target).st_mode if os.path.lexists(target) else None
         folder_is_there = target.parent.is_dir()
     except (TypeError, ValueError, OSError) as reason:
-        raise error(f"cannot write {path!r}: {reason}") from None
+        told = getattr(reason, "strerror", None) or reason
+        raise error(f"cannot write {printable(path)}: {told}") from None
     if kind is not None and not stat.S_ISREG(kind):
         what = "a folder" if stat.S_ISDIR(kind) else "not a regular file"
         raise error(f"cannot write {path}: it is {what}; name a file")
@@ -175,7 +177,7 @@ def download(
 
     Raises DownloadError, which names the file, the addresses with what went wrong at each, and the folder."""
     urls = [urls] if isinstance(urls, str) else list(urls)
-    path = Path(path).expanduser()
+    path = user_path(path)
     wanted, digits = (sha256, "{64}") if sha256_prefix is None else (sha256_prefix, "{8,64}")
     if type(wanted) is not str or not re.fullmatch(f"[0-9a-fA-F]{digits}", wanted) or not urls:
         raise OptionError(

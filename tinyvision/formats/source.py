@@ -62,6 +62,8 @@ def _read_regular(path: str | os.PathLike[str], name: str, limit: int) -> bytes:
             if status.st_size > limit:
                 refuse(name, f"has {status.st_size:,} bytes, more than the {limit:,} that are allowed")
             return file.read(status.st_size)
+    except DataError:  # which is a ValueError, too
+        raise
     except FileNotFoundError as error:
         refuse(name, "no such file", error)
     except OSError as error:

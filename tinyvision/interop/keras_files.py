@@ -10,12 +10,12 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ..errors import FileError, WeightsError
+from ..folders import user_path
 from ..formats.hdf5 import SIGNATURE, Hdf5
 from ..formats.refused import Refused
 from ..formats.source import read_bytes
@@ -46,7 +46,7 @@ class Saved(NamedTuple):
 
 def read(path: str | os.PathLike[str]) -> Saved:
     """The description and the arrays in a file. Raises FileError, WeightsError."""
-    path = Path(path).expanduser()
+    path = user_path(path)
     if path.is_dir() and (path / "model.json").is_file():
         path = path / "model.json"
     if not path.is_file():

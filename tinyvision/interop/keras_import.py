@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import OptionError, ShapeError, WeightsError
+from ..folders import user_path
 from ..formats.refused import Refused
 from ..nn.module import Module
 from ..tape import Variable
@@ -36,7 +36,7 @@ def from_keras(path: str | os.PathLike[str]) -> KerasModel:
     are listed)."""
     if not isinstance(path, (str, os.PathLike)):
         raise OptionError(f"from_keras: expected a path, got {type(path).__name__}")
-    path = Path(path).expanduser()
+    path = user_path(path)
     try:
         saved = read(path)
         major = re.match("[0-9]{1,4}", saved.version)

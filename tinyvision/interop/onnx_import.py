@@ -7,12 +7,12 @@ run, and arrays outside of it are read only from the file's own folder.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import FileError, OptionError, WeightsError
+from ..folders import user_path
 from ..nn.module import Buffer, Parameter
 from ..tensors.tensor import Tensor
 from . import onnx_shapes  # noqa: F401  enters its readers into the table
@@ -35,7 +35,7 @@ def from_onnx(path: str | os.PathLike[str]) -> OnnxModel:
     onnx = package()
     if not isinstance(path, (str, os.PathLike)):
         raise OptionError(f"from_onnx: expected a path, got {type(path).__name__}")
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.is_file():
         raise FileError(f"{path}: there is no such file")
     try:

@@ -6,12 +6,12 @@ So it predicts, trains, is checked and is exported like any other network. The f
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import OptionError, WeightsError
+from ..folders import user_path
 from ..nn.module import Parameter
 from ..tensors.tensor import Tensor
 from . import tflite_shapes  # noqa: F401  enters its readers into the table
@@ -31,7 +31,7 @@ def from_tflite(path: str | os.PathLike[str]) -> TFLiteModel:
     here (all are listed), OptionError if the package tflite is missing."""
     if not isinstance(path, (str, os.PathLike)):
         raise OptionError(f"from_tflite: expected a path, got {type(path).__name__}")
-    path = Path(path).expanduser()
+    path = user_path(path)
     try:
         return TFLiteModel(read(path, frozenset(READERS)))
     except WeightsError as error:

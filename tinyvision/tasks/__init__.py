@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import importlib
 import os
-from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, OptionError
+from ..folders import user_path
 from ..train.checkpoint import load_checkpoint, task_of
 from ..train.runs import BEST
 from ..train.settings import nearest
@@ -34,7 +34,7 @@ def room(name: str) -> Room:
 def load(path: str | os.PathLike[str]) -> Any:
     """The trained network in a checkpoint, or in a run's folder (its best one): a Predictor, or for classification a
     `train.Network`. Raises CheckpointError."""
-    path = Path(path).expanduser()
+    path = user_path(path)
     path = path / BEST if path.is_dir() else path
     checkpoint = load_checkpoint(path)
     name = task_of(checkpoint)

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..data.images import SUFFIXES
 from ..errors import DataError
+from ..folders import user_path
 from ..formats.source import read_bytes
 from ..ops.checks import is_number
 from ..printable import printable
@@ -58,7 +59,7 @@ class Coco:
     Raises DataError."""
 
     def __init__(self, file: str | os.PathLike[str], images: str | os.PathLike[str] | None = None) -> None:
-        path = Path(file).expanduser()
+        path = user_path(file)
         data, self.name = read_bytes(path)
         try:
             content = json.loads(data)
@@ -188,7 +189,7 @@ def _key(value: Any) -> Any:
 
 def _folder(file: Path, images: str | os.PathLike[str] | None) -> Path:
     if images is not None:
-        return Path(images).expanduser()
+        return user_path(images)
     beside = file.parent / "images"
     return beside if beside.is_dir() else file.parent
 

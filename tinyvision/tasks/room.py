@@ -14,6 +14,7 @@ import numpy as np
 
 from ..data import Subset, random_split
 from ..errors import CheckpointError, DataError, OptionError
+from ..folders import user_path
 from ..nn.module import Module
 from ..train.checkpoint import Checkpoint, fill
 from ..train.preprocessing import Preprocessing
@@ -176,7 +177,7 @@ def data_notes(data: str, options: Options) -> dict[str, Any]:
     val = 0.1 if options.val is None else options.val
     if not 0 <= val < 1:
         raise OptionError(f"val must be a share from 0 to below 1, got {val!r}")
-    root = None if options.root is None else str(Path(options.root).expanduser().absolute())
+    root = None if options.root is None else str(user_path(options.root).absolute())
     return {"name": data, "root": root, "val": val, "augment": options.augment or "on"}
 
 
@@ -211,7 +212,7 @@ def each_part(root: str, make: Callable[[Path, Any], Any]) -> tuple[Any, Any, An
 
 def part_of(root: str | os.PathLike[str], part: str) -> Path | None:
     """root/train, root/val or root/test, where it is; of training, root itself where there is no root/train."""
-    folder = Path(root).expanduser()
+    folder = user_path(root)
     if (folder / part).is_dir():
         return folder / part
     return folder if part == "train" else None

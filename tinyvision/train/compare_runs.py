@@ -7,13 +7,13 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..device import to_numpy
 from ..errors import CheckpointError
+from ..folders import user_path
 from ..printable import printable
 from .checkpoint import Checkpoint, load_checkpoint, task_of
 from .classification import Classification, Evaluation
@@ -93,7 +93,7 @@ def open_both(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> tuple[Run
 
 
 def _folder(path):
-    folder = Path(path).expanduser()
+    folder = user_path(path)
     return folder.parent if folder.is_file() else folder
 
 

@@ -25,6 +25,7 @@ from ..data.images import MAX_PIXELS
 from ..data.labelled import LabelledPictures
 from ..device import to_numpy
 from ..errors import CheckpointError, DataError, OptionError
+from ..folders import user_path
 from ..formats.files import atomic_write, remove_leftovers
 from ..printable import printable
 from ..weights import load_with_metadata, save
@@ -107,7 +108,7 @@ def evaluate_folder(
     that cannot be continued, OptionError."""
     if batch_size < 1:
         raise OptionError(f"evaluate_folder: batch_size must be at least 1, got {batch_size}")
-    path = None if run is None else Path(run).expanduser()
+    path = None if run is None else user_path(run)
     pictures = _opened(settings, path)
     chosen = _drawn(len(pictures), settings)
     classes = _classes_of(network)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from ..errors import CheckpointError, OptionError, TinyVisionError
+from ..folders import user_path
 from ..grad_mode import no_grad
 from ..interop import READERS
 from ..nn.module import Module
@@ -31,7 +32,7 @@ PIXELS: dict[str, tuple[Any, Any]] = {
 
 def is_file_network(path: str | os.PathLike[str]) -> bool:
     """Whether a file, by its name, holds a whole network of another engine: .onnx, .keras, .h5, .tflite ..."""
-    return Path(path).suffix.lower() in READERS and Path(path).expanduser().is_file()
+    return Path(path).suffix.lower() in READERS and user_path(path).is_file()
 
 
 def file_network(path: str | os.PathLike[str], pixels: str | None = None) -> Network:

@@ -13,7 +13,6 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from ..data import DataLoader
 from ..device import Device, memory_errors_explained, to_numpy
 from ..device import device as as_device
 from ..errors import CheckpointError, OptionError, TrainingError
+from ..folders import user_path
 from ..kernels.cpu import compiled
 from ..nn.module import Module
 from ..ops.checks import is_integer, is_number
@@ -217,7 +217,7 @@ class _Training:
         )
 
     def _open_old(self, run: Any, resume: bool | str) -> Checkpoint | None:
-        path = None if run is None else Path(run).expanduser() / LAST
+        path = None if run is None else user_path(run) / LAST
         if not resume or path is None or (resume == "auto" and not path.is_file()):
             return None
         if not path.is_file():

@@ -19,6 +19,7 @@ from .. import data, models
 from ..data import Subset, split, transforms
 from ..device import to_numpy
 from ..errors import CheckpointError, OptionError
+from ..folders import user_path
 from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..ops import softmax_forward
@@ -213,7 +214,7 @@ def open_parts(
     if name == "folder":
         if root is None:
             raise OptionError("data 'folder' needs root: the folder that holds one folder of images for each class")
-        train, validation, test = folder_parts(Path(root).expanduser(), max_pixels or data.images.MAX_PIXELS)
+        train, validation, test = folder_parts(user_path(root), max_pixels or data.images.MAX_PIXELS)
     else:
         options: dict[str, Any] = {"size": preprocessing.size[0]} if name == "shapes" else {}
         if name in ("digits", "shapes") and (root or download):
@@ -352,7 +353,7 @@ def load_network(path: str | os.PathLike[str]) -> Network:
     """The network in a checkpoint file, or in a run's folder (its best one).
 
     Raises CheckpointError if the file is no checkpoint, or does not say how to build its network."""
-    path = Path(path).expanduser()
+    path = user_path(path)
     path = path / BEST if path.is_dir() else path
     checkpoint = load_checkpoint(path)
     notes = checkpoint.description

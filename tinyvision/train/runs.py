@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import CheckpointError, FileError
+from ..folders import user_path
 from ..formats.files import remove_leftovers
 from ..printable import printable
 
@@ -33,7 +34,7 @@ _FILES = (*BODIES, LAST, BEST, CSV, PLOT, TRANSFER, REPORT)
 
 def new_run_folder(parent: str | os.PathLike[str], name: str) -> Path:
     """Make `parent/name-1`, or the next number that is free, and return it. Raises FileError if that is impossible."""
-    parent = Path(parent).expanduser()
+    parent = user_path(parent)
     make_folder(parent)
     taken = [p.name.removeprefix(f"{name}-") for p in parent.iterdir() if p.name.startswith(f"{name}-")]
     number = max((int(t) for t in taken if t.isascii() and t.isdigit()), default=0) + 1
@@ -81,7 +82,7 @@ def discard_if_empty(folder: Path) -> None:
 def newest_runs(parent: str | os.PathLike[str], file: str) -> list[Path]:
     """The folders in `parent` that hold `file`, which is LAST, BEST or TRANSFER; the one whose file is the
     newest comes first."""
-    found = sorted(Path(parent).expanduser().glob(f"*/{file}"), key=lambda path: path.stat().st_mtime)
+    found = sorted(user_path(parent).glob(f"*/{file}"), key=lambda path: path.stat().st_mtime)
     return [path.parent for path in reversed(found)]
 
 
@@ -90,7 +91,7 @@ def open_run(folder: str | os.PathLike[str], resume: bool | str, overwrite: bool
 
     Raises CheckpointError if there is nothing to resume, or if something is there and neither resume nor
     overwrite was asked for."""
-    path = Path(folder).expanduser()
+    path = user_path(folder)
     there = (path / LAST).is_file()
     if path.exists() and not path.is_dir():
         raise CheckpointError(f"{printable(path)} is a file; a run needs a folder")

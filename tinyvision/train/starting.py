@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError, DataError, FileError, OptionError
+from ..folders import user_path
 from ..formats.files import sha256_of
 from ..formats.source import read_bytes
 from ..grad_mode import no_grad
@@ -60,7 +61,7 @@ def is_file(model: str) -> bool:
 
 def named(model: str) -> str:
     """A transfer's model as its run remembers it: a file by its whole path."""
-    return str(Path(model).expanduser().absolute()) if is_file(model) else model
+    return str(user_path(model).absolute()) if is_file(model) else model
 
 
 def check(model: str, weights: str | None, pixels: str | None, freeze: str) -> None:
@@ -86,7 +87,7 @@ def start(model: str, weights: str | None, pixels: str | None, classes: int, kep
     The new head is drawn from the generator in use. Raises OptionError, CheckpointError, FileError, WeightsError."""
     if not is_file(model):
         return _by_name(model, weights, published_preprocessing(model, weights), classes)
-    path = Path(model).expanduser()
+    path = user_path(model)
     if path.suffix.lower() == _TIMM:
         _require(path)
         name, prepared = _of_timm(path, pixels)

@@ -27,7 +27,7 @@ from ..data.images import MAX_PIXELS
 from ..device import Device
 from ..distributed import world_size
 from ..errors import CheckpointError, OptionError, TinyVisionError
-from ..folders import cache_dir
+from ..folders import cache_dir, user_path
 from ..formats.files import atomic_write
 from ..nn.module import Module, numpy_state
 from ..printable import printable
@@ -139,7 +139,7 @@ def fine_tune(
     be read), WeightsError, OptionError, CheckpointError, TrainingError."""
     if world_size() > 1:
         raise OptionError("fine_tune: a transfer runs in one process; several train with fit")
-    root, run = Path(folder).expanduser(), Path(run).expanduser()
+    root, run = user_path(folder), user_path(run)
     parts = _Parts(root, settings, run, max_pixels)
     chosen = {"folder": str(root.absolute()), **asdict(settings)}
     chosen["model"] = starting.named(settings.model)

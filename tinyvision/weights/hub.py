@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DownloadError, OptionError, WeightsError
-from ..folders import cache_dir
+from ..folders import cache_dir, user_path
 from ..formats.files import download
 from .published import default_name, published
 
@@ -60,7 +60,7 @@ def _looks_like_a_name(weights):
 
 
 def _users_file(path, where):
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.is_file():
         raise WeightsError(f"{where}: there is no file {path}")
     return path

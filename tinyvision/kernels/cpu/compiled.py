@@ -18,7 +18,7 @@ from types import FunctionType
 from typing import Any, TypeVar
 
 from ...errors import DeviceError
-from ...folders import cache_dir
+from ...folders import cache_dir, cache_dir_if_known
 
 # The files that hold loops and drop-ins.
 MODULES = (
@@ -119,7 +119,7 @@ def folder() -> Path:
 
 def is_complete() -> bool:
     """Whether a process that starts now would find all loops on disk, compiled for a processor like this."""
-    return installed() and (folder() / COMPLETE).is_file()
+    return installed() and cache_dir_if_known() is not None and (folder() / COMPLETE).is_file()
 
 
 def compile_all(tell: Callable[[str], None] = lambda text: None) -> Path:

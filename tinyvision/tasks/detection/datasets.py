@@ -21,6 +21,7 @@ from ... import random
 from ...data import Dataset, Digits, Shapes, Streets, read_image
 from ...data.images import MAX_PIXELS, SUFFIXES
 from ...errors import DataError
+from ...folders import user_path
 from ...formats.source import read_bytes, read_text
 from ...printable import printable
 from ..coco import Coco, checked_box
@@ -191,7 +192,7 @@ class VocBoxes(Dataset):
     def __init__(
         self, root: str | os.PathLike[str], classes: list[str] | None = None, max_pixels: int = MAX_PIXELS
     ) -> None:
-        self.root, self.max_pixels = Path(root).expanduser(), max_pixels
+        self.root, self.max_pixels = user_path(root), max_pixels
         notes = _folder_in(self.root, ("annotations", "Annotations"))
         self.images = _folder_in(self.root, ("images", "JPEGImages"))
         files = sorted(notes.glob("*.xml"))
@@ -300,7 +301,7 @@ class YoloBoxes(Dataset):
     nothing in the picture. Raises DataError naming file and line."""
 
     def __init__(self, root: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> None:
-        self.root, self.max_pixels = Path(root).expanduser(), max_pixels
+        self.root, self.max_pixels = user_path(root), max_pixels
         images, self.labels_folder = _folder_in(self.root, ("images",)), _folder_in(self.root, ("labels",))
         self.paths = sorted(filter(_is_picture, images.iterdir()))
         if not self.paths:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 from ... import random
 from ...data import Digits
 from ...errors import DataError, OptionError
+from ...folders import user_path
 from ...nn.module import Module
 from ...train import Classification, fit, image_folders
 from ...train.checkpoint import Checkpoint
@@ -143,7 +144,7 @@ def _parts(name: str, root: str | None, max_pixels: int) -> tuple[Any, Any, Any]
     """(training, validation or None, test or None) of data by name, as pictures uint8 (H, W, C)."""
     if name == "digits":
         return Digits(train=True), None, Digits(train=False)
-    return image_folders.folder_parts(Path(str(root)).expanduser(), max_pixels)
+    return image_folders.folder_parts(user_path(str(root)), max_pixels)
 
 
 ROOM = GenerationRoom()

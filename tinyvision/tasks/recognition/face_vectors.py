@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ...device import to_numpy
 from ...errors import DataError, WeightsError
+from ...folders import user_path
 from ...formats.tfjs import read_manifest
 from ...grad_mode import no_grad
 from ...models.face_embedder import FaceEmbedder
@@ -68,7 +68,7 @@ def turned_level(image: np.ndarray, points: np.ndarray, side: int) -> np.ndarray
 
 def load_embedder(folder: str | os.PathLike[str]) -> FaceEmbedder:
     """The network of face-api's folder "model", in evaluation mode. Raises WeightsError."""
-    file = Path(folder).expanduser() / MANIFEST
+    file = user_path(folder) / MANIFEST
     if not file.is_file():
         raise WeightsError(f"{printable(folder)}: has no {MANIFEST}; get it: {GET_FACE_API}")
     model = FaceEmbedder()

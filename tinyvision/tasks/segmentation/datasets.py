@@ -16,6 +16,7 @@ from ...data import Dataset, Shapes, Streets
 from ...data.images import MAX_PIXELS, SUFFIXES
 from ...data.streets import AREAS
 from ...errors import DataError
+from ...folders import user_path
 from ...formats.source import read_text
 from ...printable import printable
 from ..coco import Coco, decoded
@@ -39,7 +40,7 @@ class MaskFolder(Dataset):
     Raises DataError for what does not fit, naming the file."""
 
     def __init__(self, root: str | os.PathLike[str], instances: bool = False, max_pixels: int = MAX_PIXELS) -> None:
-        self.root, self.counts_things, self.max_pixels = Path(root).expanduser(), instances, max_pixels
+        self.root, self.counts_things, self.max_pixels = user_path(root), instances, max_pixels
         where = printable(self.root)
         if not self.root.is_dir():
             raise DataError(f"{where}: no such folder")
@@ -288,7 +289,7 @@ class Nuclei(Dataset):
     folder that has img2d.tif and mask2d.tif. Raises DataError."""
 
     def __init__(self, train: bool = True, root: str | os.PathLike[str] | None = None) -> None:
-        folder = nuclei_folder() if root is None else Path(root).expanduser()
+        folder = nuclei_folder() if root is None else user_path(root)
         if folder is None:
             raise DataError(f"nuclei: the package stardist is not installed; get it: {GET_NUCLEI}")
         for name in ("img2d.tif", "mask2d.tif"):
