@@ -320,7 +320,7 @@ def shared_form(one: Loop, machine: Any, kinds: Sequence[Any], options: dict[str
     done = numba.njit(**options)(FunctionType(_done.__code__, known))
     name = f"shared_{one.function.__module__.rpartition('.')[2]}_{one.function.__name__}"  # by which it is kept
     function = FunctionType(_TAKING[len(kinds) - 1].__code__, {"_done": done}, name)
-    function.__qualname__ = name
+    function.__module__, function.__qualname__ = one.function.__module__, name
     board, pieces = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C", readonly=True)
     return numba.njit(types.void(board, pieces, *kinds), cache=True, **options)(function)
 
