@@ -318,9 +318,9 @@ def shared_form(one: Loop, machine: Any, kinds: Sequence[Any], options: dict[str
 
     known = {"have_done": _have_done_compiled(), "_caller_for": _caller(machine), "_address_of": _address_of_values()}
     done = numba.njit(**options)(FunctionType(_done.__code__, known))
-    name = f"shared_{one.function.__module__.rpartition('.')[2]}_{one.function.__name__}"  # by which it is kept
+    name = f"shared_{one.function.__name__}"
     function = FunctionType(_TAKING[len(kinds) - 1].__code__, {"_done": done}, name)
-    function.__module__, function.__qualname__ = one.function.__module__, name
+    function.__module__, function.__qualname__ = one.function.__module__, name  # by which it is kept
     board, pieces = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C", readonly=True)
     return numba.njit(types.void(board, pieces, *kinds), cache=True, **options)(function)
 
