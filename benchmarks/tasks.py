@@ -82,7 +82,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks tasks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", metavar="TASK/DATA", choices=GOALS, help=f"one of {', '.join(GOALS)}")
+    parser.add_argument("--only", nargs="+", metavar="TASK/DATA", choices=GOALS, help=f"of {', '.join(GOALS)}")
     parser.add_argument("--epochs", type=int, metavar="N", help="in place of the recipe's (then there are no goals)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1)")
     parser.add_argument(
@@ -113,7 +113,7 @@ def measured(args, argv):
     """The record: a row for each figure of each recipe, and the steps beside PyTorch's."""
     if args.json:
         record.check_writable(args.json)
-    names = [args.only] if args.only else list(GOALS)
+    names = [name for name in GOALS if name in (args.only or GOALS)]
     why = ours.prepare(lambda text: None)
     made = {
         "kind": "tasks",

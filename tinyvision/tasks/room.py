@@ -274,6 +274,11 @@ def predictor(checkpoint: Checkpoint, path: Path, room: Room, make: Callable[...
     return make(model.eval(), preprocessing, names, str(path))
 
 
+def counted(number: int, what: str = "image") -> str:
+    """ "1 image", "1,200 images"."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table in HTML, its first column names."""
     from ..train.report import escape

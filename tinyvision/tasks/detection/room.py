@@ -18,7 +18,7 @@ from ...train.preprocessing import Preprocessing
 from ...train.recipes import Parts, published_preprocessing
 from ...train.report import picture_tag
 from ..endless import drawn_parts
-from ..room import Opening, Options, Room, agreed, built, checked, data_notes, each_part, predictor, table
+from ..room import Opening, Options, Room, agreed, built, checked, counted, data_notes, each_part, predictor, table
 from .average_precision import Boxes
 from .datasets import GET_PHOTOGRAPHS, CocoBoxes, DigitsOnPhotographs, ShapesBoxes, StreetBoxes, VocBoxes, YoloBoxes
 from .predict import Detector, boxes_drawn
@@ -97,7 +97,7 @@ class DetectionRoom(Room):
             if isinstance(part, VocBoxes) and part.left_out:
                 some = printable(", ".join(part.left_out[:3]), 80)
                 opening.console.line(
-                    f"note: {len(part.left_out)} pictures in {part.images} have no .xml: {some}; left out"
+                    f"note: {part.images} has {counted(len(part.left_out), 'picture')} without .xml: {some}; left out"
                 )
         # What is drawn is drawn anew in every epoch, so that nothing is gained by moving it; and a mirrored 3 is no 3.
         augment = notes["augment"] == "on" and notes["name"] not in _DRAWN
@@ -142,7 +142,7 @@ class DetectionRoom(Room):
         lines = []
         if parts.val is not None:
             lines.append(
-                f"best epoch: {row['epoch']}, by its mAP of {row['val_map']:.4f} on {len(parts.val):,} images held back"
+                f"best epoch: {row['epoch']}, by its mAP of {row['val_map']:.4f} on {counted(len(parts.val))} held back"
             )
         if test is not None:
             found = test.precision
@@ -151,7 +151,7 @@ class DetectionRoom(Room):
             values["test_map_by_class"] = {n: _known(v) for n, v in zip(parts.classes, found.by_class, strict=True)}
             lines.append(
                 f"test mAP: {test.score:.4f} (AP50 {found.ap50:.4f}, AP75 {found.ap75:.4f}), as COCO counts it, on "
-                f"{len(test.true):,} images that nothing was learned or chosen on"
+                f"{counted(len(test.true))} that nothing was learned or chosen on"
             )
         elif parts.val is None:
             lines.append("no images were held back, so nothing is known of others")

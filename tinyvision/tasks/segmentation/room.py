@@ -19,7 +19,7 @@ from ...train.report import picture_tag
 from ..endless import drawn_parts
 from ..masks import regions, things_found
 from ..pictures import scaled_down
-from ..room import Opening, Options, Room, agreed, built, checked, data_notes, each_part, predictor, table
+from ..room import Opening, Options, Room, agreed, built, checked, counted, data_notes, each_part, predictor, table
 from .datasets import GET_NUCLEI, CocoMasks, MaskFolder, Nuclei, ShapesMasks, StreetMasks
 from .predict import Segmenter, overlay
 from .samples import Samples
@@ -134,7 +134,7 @@ class SegmentationRoom(Room):
         lines = []
         if parts.val is not None:
             lines.append(
-                f"best epoch: {row['epoch']}, by its Dice of {row['val_dice']:.4f} on {_images(len(parts.val))} held "
+                f"best epoch: {row['epoch']}, by its Dice of {row['val_dice']:.4f} on {counted(len(parts.val))} held "
                 f"back"
             )
         if test is not None:
@@ -142,7 +142,7 @@ class SegmentationRoom(Room):
             values.update(test_dice=test.score, test_images=len(test.losses), test_dice_by_class=each)
             values["test_iou"] = float(test.iou[1:].mean())
             lines.append(
-                f"test Dice: {test.score:.4f}, {test.accuracy:.2%} of the pixels right, on {_images(len(test.losses))} "
+                f"test Dice: {test.score:.4f}, {test.accuracy:.2%} of the pixels right, on {counted(len(test.losses))} "
                 f"that nothing was learned or chosen on"
             )
             if len(each) > 1:
@@ -199,10 +199,6 @@ class SegmentationRoom(Room):
             f'<div class="triples">{"".join(figures)}</div>'
         )
         return sections, values, lines
-
-
-def _images(count: int) -> str:
-    return f"{count:,} image{'s' * (count != 1)}"
 
 
 def things_of(dataset: Any, index: int) -> np.ndarray | None:
