@@ -299,9 +299,13 @@ def proto_of(tmp_path, change):
     return path
 
 
-def _external(location, **places):
+def _external(location, of="initializer", **places):
     def change(proto):
-        tensor = proto.graph.initializer[0]
+        tensor = next(t for t in proto.graph.initializer if len(t.dims) == 1)
+        if of == "node":
+            proto.graph.initializer.remove(tensor)
+            proto.graph.node.insert(0, onnx.helper.make_node("Constant", [], [tensor.name], value=tensor))
+            tensor = proto.graph.node[0].attribute[0].t
         tensor.ClearField("raw_data")
         tensor.data_location = onnx.TensorProto.EXTERNAL
         for key, value in {"location": location, **places}.items():
@@ -327,6 +331,10 @@ LIES = {
     "an array above its folder": (_external("../../../etc/passwd"), "no file beside the model"),
     "an absolute place": (_external("/etc/passwd"), "no file beside the model"),
     "an array beyond the end": (_external("a.onnx", offset=0, length=10**9), "beyond the end"),
+    "a small array of a large file": (_external("a.onnx"), r"said to have \d+ bytes, too many for its sizes"),
+    "no place": (_external(""), "no file beside the model"),
+    "a place that is no number": (_external("a.onnx", offset="x"), "no proper place"),
+    "a constant above its folder": (_external("../../../etc/passwd", of="node"), "no file beside the model"),
     "no weight": (lambda p: p.graph.node[0].ClearField("input"), r"Gemm.*: 0 arguments, .* of this kind has 2 to 3"),
     "an absent weight": (lambda p: p.graph.node[0].input.__setitem__(1, ""), "its argument 2 is absent"),
     "a rectifier of two": (lambda p: p.graph.node[1].input.append(p.graph.input[0].name), "2 arguments, .* has 1"),
@@ -339,6 +347,38 @@ def test_a_file_that_lies_is_refused(name, tmp_path):
     change, message = LIES[name]
     with pytest.raises(WeightsError, match=message):
         from_onnx(proto_of(tmp_path, change))
+
+
+def test_arrays_beside_the_file_are_read(tmp_path, monkeypatch):
+    """Those of nodes, too, and from the file's folder: what has the name in the folder one works in is another file."""
+    (tmp_path / "net" / "sub").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "net")
+    path = proto_of(tmp_path / "net", lambda proto: None)
+    x = tv.tensor(np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32))
+    expected = from_onnx(path).eval()(x).detach().numpy()
+    options = {"save_as_external_data": True, "size_threshold": 0, "convert_attribute": True}
+    for number, more in enumerate(
+        [{"location": "net.data"}, {"location": "sub/net.data"}, {"all_tensors_to_one_file": False}]
+    ):
+        proto = onnx.load(path)
+        bias = next(t for t in proto.graph.initializer if t.name == "0.bias")
+        proto.graph.initializer.remove(bias)
+        proto.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["0.bias"], value=bias))
+        onnx.save(proto, kept := tmp_path / "net" / f"{number}.onnx", **options, **more)
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "net.data").write_bytes(b"\xff" * 1000)
+        back = from_onnx(kept).eval()
+        (tmp_path / "net.data").unlink()
+        assert back.arrays_outside
+        assert np.array_equal(back(x).detach().numpy(), expected)
+
+
+def test_a_link_that_leaves_the_folder_is_refused(tmp_path):
+    (tmp_path / "net").mkdir()
+    (tmp_path / "weights").write_bytes(bytes(10**4))
+    (tmp_path / "net" / "weights").symlink_to(tmp_path / "weights")
+    with pytest.raises(WeightsError, match="no file beside the model"):
+        from_onnx(proto_of(tmp_path / "net", _external("weights", length=16)))
 
 
 @pytest.mark.parametrize("reduction", ["none", "add"])

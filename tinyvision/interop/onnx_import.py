@@ -42,7 +42,7 @@ def from_onnx(path: str | os.PathLike[str]) -> OnnxModel:
         proto = onnx.load(os.fspath(path), load_external_data=False)
     except Exception as error:  # the parser's own kinds of error, of which it has many
         raise WeightsError(f"{path.name}: not an ONNX model ({str(error).splitlines()[0][:120]})") from None
-    outside = any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer)
+    outside = any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _arrays(proto.graph))
     try:
         model = OnnxModel(_checked(onnx, proto, path))
     except WeightsError as error:
@@ -173,10 +173,11 @@ def _checked(onnx, proto, path):
         )
     if graph.sparse_initializer or proto.functions:
         raise WeightsError("sparse initializers and functions of the model's own are not known here")
-    total = sum(_bytes_of(tensor) for tensor in graph.initializer)
+    arrays = list(_arrays(graph))
+    total = sum(_bytes_of(tensor) for tensor in arrays)
     if total > LARGEST:
         raise WeightsError(f"initializers of {total:,} bytes, more than {LARGEST:,}")
-    for tensor in graph.initializer:
+    for tensor in arrays:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _read_external(onnx, tensor, path.parent)
     kinds = [n.op_type if n.domain in ("", "ai.onnx") else f"{n.domain}.{n.op_type}" for n in graph.node]
@@ -199,6 +200,16 @@ def _checked(onnx, proto, path):
     if lost:
         raise WeightsError(f"the output {lost[0][:60]!r} is made by no node")
     return proto
+
+
+def _arrays(graph):
+    """Every array of a graph: its initializers, and those in its nodes, such as the value of a Constant."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
 
 
 def _bytes_of(tensor):
@@ -226,6 +237,8 @@ def _read_external(onnx, tensor, folder):
     length = place.stat().st_size - offset if length < 0 else length
     if offset < 0 or offset + length > place.stat().st_size:
         raise WeightsError(f"the array {tensor.name[:60]!r} reaches beyond the end of {place.name}")
+    if length > 2 * _bytes_of(tensor):  # numbers of at most eight bytes
+        raise WeightsError(f"the array {tensor.name[:60]!r} is said to have {length:,} bytes, too many for its sizes")
     with place.open("rb") as file:
         file.seek(offset)
         tensor.raw_data = file.read(length)
