@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import elsewhere, interactive, notebooks, pages, site, supported
+from . import elsewhere, interactive, landscape, notebooks, pages, site, supported
 
 
 def main(arguments=None):
@@ -30,7 +30,11 @@ def main(arguments=None):
     supported_names.add_argument("--write", action="store_true", help="make the page anew (needs torchvision)")
     text = "copy what the interactive pages share (conv.html's) into all of them"
     explore = commands.add_parser("explore", help=text, description=text)
-    explore.add_argument("--train", action="store_true", help="train the network of network.html anew (half a minute)")
+    explore.add_argument(
+        "--train",
+        action="store_true",
+        help="train the networks of network.html and landscape.html anew (half a minute)",
+    )
     text = "give every page its link to Google Colab, from the repository in pyproject.toml"
     commands.add_parser("colab", help=text, description=text)
     text = "make the site of all pages, interactive pages and the reference (pip install 'tinyvision[site]')"
@@ -114,6 +118,7 @@ def _explore(train):
         print(f"{name}: shared parts copied")
     if train:
         print(f"network.html: reads {interactive.train_network():.1%} of the unseen digits")
+        landscape.write()
     return 0
 
 

@@ -88,16 +88,21 @@ def examples():
     return [[digit, levels(unseen.images[places[digit][n]])] for n in range(_EXAMPLES) for digit in range(10)]
 
 
-def carried():
-    """What network.html carries: {"right": share of unseen digits, "unseen": their count, "examples", "weights"}."""
-    return json.loads(_NUMBERS.search(NETWORK.read_text(encoding="utf-8"))[2])
+def carried(path=NETWORK):
+    """What a page carries; network.html: {"right": share of unseen digits, "unseen": their count, "examples",
+    "weights"}."""
+    return json.loads(_NUMBERS.search(path.read_text(encoding="utf-8"))[2])
 
 
 def train_network():
     """Train the network of network.html and write its numbers into the page; the share of right unseen digits."""
     model, right = learned()
     parts = {"right": right, "unseen": len(Digits(train=False)), "examples": examples(), "weights": numbers_of(model)}
-    text = json.dumps(parts, separators=(",", ":"))
-    page = NETWORK.read_text(encoding="utf-8")
-    NETWORK.write_text(_NUMBERS.sub(lambda found: found[1] + text + found[3], page), encoding="utf-8")
+    put_numbers(NETWORK, json.dumps(parts, separators=(",", ":")))
     return right
+
+
+def put_numbers(path, text):
+    """Write the numbers (JSON) that a page carries into it."""
+    page = path.read_text(encoding="utf-8")
+    path.write_text(_NUMBERS.sub(lambda found: found[1] + text + found[3], page), encoding="utf-8")

@@ -30,6 +30,7 @@ def test_there_are_these():
         "batchnorm",
         "channels",
         "conv",
+        "landscape",
         "maxpool",
         "network",
         "optimisers",
@@ -408,6 +409,7 @@ def test_a_link_keeps_what_was_changed(play):
         ("backward", "#step=99"),
         ("batchnorm", "#x=[[1e308,1,1,1,1,1]]"),
         ("conv", "#__proto__=1"),
+        ("landscape", "#place=[1.6,0]"),
     ],
 )
 def test_a_link_that_makes_no_sense_is_refused_and_the_page_is_there(play, name, link):
@@ -471,6 +473,7 @@ SLIDERS = {
     "maxpool": {"size": [4, 7], "kernel_size": [1, 2, 4], "stride": [1, 4], "padding": [0, 2]},
     "tape": {"example": ["twice", "neuron", "residual", "entropy"], "step": [0, 3, 9]},
     "batchnorm": {"mode": ["train", "frozen"], "x": [[[1, 2, 3, 4, 5, 6]], [[-99.25] * 5 + [-123]]]},
+    "landscape": {"plane": ["between", "around"], "digits": ["learned", "unseen"], "lr": [0.01, 0.2]},
     "optimisers": {"surface": ["bowl", "ravine", "bend", "hollows"], "lr": [0.01, 2], "step": [0, 100]},
     "network": {"layer": [0, 1, 3, 4, 6], "cell": [[0, 0], [1, 1]], "target": ["answer", 7]},
 }  # fmt: skip
