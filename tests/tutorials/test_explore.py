@@ -473,7 +473,7 @@ SLIDERS = {
     "maxpool": {"size": [4, 7], "kernel_size": [1, 2, 4], "stride": [1, 4], "padding": [0, 2]},
     "tape": {"example": ["twice", "neuron", "residual", "entropy"], "step": [0, 3, 9]},
     "batchnorm": {"mode": ["train", "frozen"], "x": [[[1, 2, 3, 4, 5, 6]], [[-99.25] * 5 + [-123]]]},
-    "landscape": {"plane": ["between", "around"], "digits": ["learned", "unseen"], "lr": [0.01, 0.2]},
+    "landscape": {"plane": ["between", "around"], "place": [[0, 1], [-0.5, -0.5]]},
     "optimisers": {"surface": ["bowl", "ravine", "bend", "hollows"], "lr": [0.01, 2], "step": [0, 100]},
     "network": {"layer": [0, 1, 3, 4, 6], "cell": [[0, 0], [1, 1]], "target": ["answer", 7]},
 }  # fmt: skip
