@@ -21,7 +21,7 @@ def expanded(inputs: list[str], ignore: Collection[Path] = ()) -> Iterator[tuple
     for text in inputs:
         path, problem = user_path(text), "no images in this folder"
         if path.is_dir():
-            files = PictureFiles(path, [folder for folder in ignore if not path.samefile(folder)])
+            files = PictureFiles(path, [folder for folder in ignore if not (folder.exists() and path.samefile(folder))])
             found = files.paths
             if told := not_read(len(found), files.others):
                 note(f"note: {printable(text)}: {told}")
