@@ -6,6 +6,18 @@ Several statements are separated by "; ", and the last one is the value.
 """
 
 VALUES = """
+torch.diff(r), torch.diff(a, n=2, dim=0), torch.diff(m), a.diff(prepend=b[:, :1], append=b)
+torch.atleast_1d(a[0, 0]), torch.atleast_2d(r), torch.atleast_2d(a[0, 0], s), torch.atleast_1d([r, a])
+torch.block_diag(a, r, i), torch.block_diag(a[0, 0])
+torch.kron(torch.eye(2), a), torch.kron(s, r), r.kron(a)
+torch.unique_consecutive(torch.tensor([1, 1, 2, 1])), torch.unique_consecutive(k[[0, 0, 1]], return_inverse=True, return_counts=True)
+a[[0, 0, 1]].unique_consecutive(True, True, dim=0), i[:, [0, 0, 1]].unique_consecutive(dim=-1), torch.unique_consecutive(k[:0])
+a.equal(a.clone()), a.equal(b), a.equal(r)
+torch.zeros(4, 4).index_put((k, k), torch.tensor(1.0), accumulate=True), a.index_put((m,), torch.tensor(7.0))
+x = (p * 1).index_put((k[1:], k[1:] + 1), p[0, :2], accumulate=True); x.square().sum().backward(); x, p.grad
+x = a.clone().requires_grad_(); y = (x ** 2).sum(); torch.no_grad().__enter__(); g = torch.autograd.grad(y, [x])[0]; torch.set_grad_enabled(True); g
+torch.utils.checkpoint.checkpoint(lambda x, y: x * y, a, b, use_reentrant=False), torch.utils.checkpoint.checkpoint_sequential(nn.Sequential(nn.ReLU(), nn.Tanh()), 2, a, use_reentrant=False)
+nn.utils.clip_grad_norm_([p], 1.0)
 a.add(2, b), torch.add(a, 2, b), a.sub(0.5, b)
 a.addcmul(2, b, b), a.addcdiv(-2, b, b + 3), torch.addcmul(a, 2, b, b)
 a.addmm(1, -2, b[:, :3], b), r.new_zeros(3).addmv(1, 2, b, r), a.addr(1, 2, b[:, 0], r)
@@ -265,6 +277,9 @@ bool(a.sum() > 0), bool((a == a).all()), not a[0, 0] == 100
 """
 
 CHANGES = """
+x = torch.zeros(4, 4); x.index_put_((k, k), r[:3]); x
+x = torch.zeros(3, 4, dtype=torch.int64); x.index_put_((k[[0, 0, 1]], k), torch.tensor(1), accumulate=True); x
+x = a.clone(); x.t().index_put_((k,), r[:3], accumulate=True); x
 x = a.clone(); x.zero_(); x
 x = a.clone(); x.fill_(3); x
 x = a.clone(); x.add_(1).mul_(2).sub_(0.5).div_(3); x

@@ -37,7 +37,8 @@ FLOORS = {
 }  # fmt: skip
 PYTORCHS_PLACES = {  # import paths of scripts, and nothing else
     "utils/__init__.py", "utils/data/__init__.py", "utils/data/distributed.py", "utils/model_zoo.py",
-    "utils/tensorboard.py", "nn/utils/__init__.py", "nn/utils/parametrizations.py", "nn/utils/parametrize.py",
+    "utils/checkpoint.py", "utils/tensorboard.py", "nn/utils/__init__.py", "nn/utils/parametrizations.py",
+    "nn/utils/parametrize.py",
     *(p.relative_to(PACKAGE).as_posix() for p in (PACKAGE / "torchvision").rglob("*.py")),
 }  # fmt: skip
 NAMELESS = {"utils", "common", "helpers", "misc", "util", "helper"}

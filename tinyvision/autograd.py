@@ -97,21 +97,25 @@ def backward(
 def _joined(tensors, gradients):
     """One number whose gradients are those of all tensors from their own starts: Σ tensor · gradient."""
     total = None
-    for x, gradient in zip(tensors, gradients, strict=True):
-        if gradient is None:
-            if x.numel() != 1:
-                raise GraphError(
-                    f"backward: only a single number can start on its own, this value is {tuple(x.shape)}; "
-                    f"call .sum() or .mean() first, or pass its gradient"
-                )
-            part = x.reshape(())
-        else:
-            gradient = tensor_input("backward", "gradient", gradient).detach()
-            if gradient.shape != x.shape:
-                raise ShapeError(f"backward: the gradient is {gradient.shape} but the value is {x.shape}")
-            part = _weighted(x, gradient.array.astype(x.dtype, copy=False))
-        total = part if total is None else total + part.to(total.dtype)
+    with enable_grad():  # a gradient may be asked for under no_grad(), of what was recorded before
+        for x, gradient in zip(tensors, gradients, strict=True):
+            part = _started(x, gradient)
+            total = part if total is None else total + part.to(total.dtype)
     return total
+
+
+def _started(x, gradient):
+    if gradient is None:
+        if x.numel() != 1:
+            raise GraphError(
+                f"backward: only a single number can start on its own, this value is {tuple(x.shape)}; "
+                f"call .sum() or .mean() first, or pass its gradient"
+            )
+        return x.reshape(())
+    gradient = tensor_input("backward", "gradient", gradient).detach()
+    if gradient.shape != x.shape:
+        raise ShapeError(f"backward: the gradient is {gradient.shape} but the value is {x.shape}")
+    return _weighted(x, gradient.array.astype(x.dtype, copy=False))
 
 
 # Not a product and a sum: 0 · ∞ in the value is of no concern, only the gradient is.

@@ -1,5 +1,6 @@
 """PyTorch's questions about GPUs, `torch.cuda.is_available()` and the like, answered by `tinyvision.device`."""
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from numpy.random import Generator
@@ -55,6 +56,8 @@ def graphed(model: Any) -> GraphedModel:
     See `GraphedModel` for what counts as the same model. Calls raise OptionError, DeviceError."""
     return GraphedModel(model)
 
+
+sys.modules[f"{__name__}.amp"] = amp  # for "from torch.cuda.amp import GradScaler"
 
 __all__ = [
     "amp",

@@ -260,3 +260,40 @@ def test_a_parameter_that_became_read_only_is_refused_before_any_moves(name):
     second.grad = None  # what is not updated may stay so
     optimizer.step()
     assert (first.array != 1).all()
+
+
+def test_an_optimizer_of_ones_own_has_options_of_its_own():
+    """Their names and values mean what its author says; PyTorch's base class judges none of them either."""
+
+    def stepped(torch):
+        class Own(torch.optim.Optimizer):
+            def __init__(self, params, lr=optim.optimizer.required, rho=2.0, eps=-1.0, momentum=None):
+                super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "momentum": momentum})
+
+            def step(self, closure=None):
+                for group in self.param_groups:
+                    for p in group["params"]:
+                        p.data.add_(p.grad, alpha=-group["lr"] * group["rho"] * group.get("share", 1))
+
+        p, q = (torch.nn.Parameter(torch.tensor([1.0, 2.0], dtype=torch.float64)) for _ in range(2))
+        own = Own([{"params": [p], "share": 0.5}, {"params": [q]}], lr=0.1)
+        (p * q).sum().backward()
+        own.step()
+        return np.array([p.detach().numpy(), q.detach().numpy()])
+
+    np.testing.assert_allclose(stepped(tv), stepped(torch), rtol=1e-15)
+
+
+def test_a_group_may_have_entries_of_its_owner_s_but_none_that_is_misspelt():
+    p = nn.Parameter(np.ones(2))
+    marks = {"name": "head", "rho": 2.0, "lr_scale": 0.1, "layer_decay": 0.5}
+    (group,) = optim.SGD([{"params": [p], **marks}]).param_groups
+    assert {name: group[name] for name in marks} == marks
+    for misspelt in ("momentun", "weight_deacy", "learning_rate", "wd"):
+        with pytest.raises(OptionError, match=f"unknown option '{misspelt}'"):
+            optim.SGD([{"params": [p], misspelt: 0.1}])
+
+
+def test_an_option_without_default_must_be_named():
+    with pytest.raises(OptionError, match="a group must say its lr"):
+        optim.Optimizer([nn.Parameter(np.ones(2))], {"lr": optim.optimizer.required})

@@ -46,7 +46,7 @@ def clip_grad_norm_(
             g.array *= scale
     elif error_if_nonfinite:
         raise GraphError(f"clip_grad_norm_: the norm of the gradients is {total}")
-    return Tensor(gradients[0].array.dtype.type(total) if gradients else total)
+    return Tensor(gradients[0].array.dtype.type(total) if gradients else np.float32(total))
 
 
 def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: float) -> None:

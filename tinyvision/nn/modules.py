@@ -5,11 +5,13 @@ from itertools import repeat
 from typing import Any
 
 from ..places import stand_for
+from .containers import *
 from .layers import *
 from .layers.normalization import _BatchNorm as _BatchNorm
 from .layers.normalization import _InstanceNorm as _InstanceNorm
 from .losses import *
 from .losses import _Loss as _Loss
+from .module import Module as Module
 
 
 def _times(count):

@@ -8,10 +8,10 @@ import numpy as np
 from .. import blocks
 from ..tape import Variable
 from ..types import Array
-from .optimizer import Optimizer, followed, refuse_differentiable
+from .optimizer import BoundedOptimizer, followed, refuse_differentiable
 
 
-class Adadelta(Optimizer):
+class Adadelta(BoundedOptimizer):
     """s ← rho·s + (1 - rho)·g²,   d = sqrt(u + eps) / sqrt(s + eps) · g,   u ← rho·u + (1 - rho)·d²,   p ← p - lr·d
 
     (Zeiler, "ADADELTA: an adaptive learning rate method", 2012.) s is a running mean of squared gradients, u one of

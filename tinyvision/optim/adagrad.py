@@ -9,10 +9,10 @@ from .. import blocks
 from ..errors import OptionError
 from ..tape import Variable
 from ..types import Array
-from .optimizer import Optimizer, followed, refuse_differentiable
+from .optimizer import BoundedOptimizer, followed, refuse_differentiable
 
 
-class Adagrad(Optimizer):
+class Adagrad(BoundedOptimizer):
     """s ← s + g²,   p ← p - lr / (1 + (t - 1)·lr_decay) · g / (sqrt(s) + eps) in step t
 
     (Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic optimization", 2011.)

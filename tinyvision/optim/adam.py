@@ -10,10 +10,10 @@ from ..device import is_capturing
 from ..kernels import adam, sgd
 from ..tape import Variable
 from ..types import Array
-from .optimizer import Optimizer, averaged, refuse_differentiable
+from .optimizer import BoundedOptimizer, averaged, refuse_differentiable
 
 
-class Adam(Optimizer):
+class Adam(BoundedOptimizer):
     """m ← β₁m + (1-β₁)g,   v ← β₂v + (1-β₂)g²,   p ← p - lr · m̂ / (sqrt(v̂) + eps), with m̂, v̂ corrected for their
     start at 0
 

@@ -8,10 +8,10 @@ import numpy as np
 from .. import blocks
 from ..tape import Variable
 from ..types import Array
-from .optimizer import Optimizer, followed, refuse_differentiable
+from .optimizer import BoundedOptimizer, followed, refuse_differentiable
 
 
-class Adamax(Optimizer):
+class Adamax(BoundedOptimizer):
     """m ← β₁m + (1-β₁)g,   u ← max(β₂u, |g| + eps),   p ← p - lr / (1 - β₁ᵗ) · m / u in step t
 
     (Kingma and Ba, 2015, section 7.) Adam with the largest gradient of late, rather than the mean square, below the

@@ -8,10 +8,10 @@ import numpy as np
 from .. import blocks
 from ..tape import Variable
 from ..types import Array
-from .optimizer import Optimizer, averaged, followed, refuse_differentiable
+from .optimizer import BoundedOptimizer, averaged, followed, refuse_differentiable
 
 
-class NAdam(Optimizer):
+class NAdam(BoundedOptimizer):
     """μₜ = β₁(1 - ½·0.96^(t·momentum_decay)),   m ← β₁m + (1-β₁)g,   v ← β₂v + (1-β₂)g²,   Πₜ = μ₁···μₜ,
 
         p ← p - lr · [(1 - μₜ)/(1 - Πₜ) · g + μₜ₊₁/(1 - Πₜ₊₁) · m] / (sqrt(v / (1 - β₂ᵗ)) + eps)

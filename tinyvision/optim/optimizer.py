@@ -1,5 +1,6 @@
 """What all optimizers share: parameter groups, state, and stepping in place."""
 
+import difflib
 import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -19,15 +20,28 @@ _SCHEDULES = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum",
 
 # Options that are numbers of 0 or more, whichever optimizer has them.
 _FROM_ZERO = ("lr", "lr_decay", "weight_decay", "momentum_decay", "eps", "momentum", "initial_accumulator_value")
+# What other libraries call the learning rate and the weight decay.
+_ELSEWHERE = ("learning_rate", "wd", "decay")
+_ALIKE = 0.75  # by difflib: weight_deacy is meant for weight_decay, layer_decay is not
 # Entries of a state that are one number, however large the parameter.
 _NUMBERS = {"step": int, "mu_product": float}
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "<required parameter>"
+
+
+required = _Required()
 
 
 class Optimizer:
     """Base class. `parameters` is an iterable of parameters, or of groups `{"params": [...], "lr": ...}`
     with own options.
 
-    Raises OptionError for unknown options, values that mean nothing, no parameters, or one that is given twice."""
+    A subclass of one's own says in `defaults` what options there are; `required` is one that has no default.
+
+    Raises OptionError for no parameters, one that is given twice, or an option that is required and not there."""
 
     def __init__(self, parameters: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(parameters, (Variable, np.ndarray)) or not hasattr(parameters, "__iter__"):
@@ -52,9 +66,6 @@ class Optimizer:
         if not hasattr(group["params"], "__iter__"):
             raise OptionError(f"{name}: a group's params are parameters, got {type(group['params']).__name__}")
         params = [group["params"]] if isinstance(group["params"], Variable) else list(group["params"])
-        unknown = [key for key in group if key not in self.defaults and key not in ("params", *_SCHEDULES)]
-        if unknown:
-            raise OptionError(f"{name}: unknown option {unknown[0]!r}; known are {', '.join(self.defaults)}")
         known = {id(p) for g in self.param_groups for p in g["params"]}
         for p in params:
             if not isinstance(p, Variable):
@@ -75,18 +86,11 @@ class Optimizer:
         raise OptionError(f"{name}: a parameter {p.shape} is read-only; a fused model cannot be trained")
 
     def check_options(self, group: dict[str, Any]) -> None:
-        """Raise OptionError if an option of a group has a value without meaning."""
-        for name in _FROM_ZERO:
-            value = group.get(name, 0)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not float(value) >= 0:
-                raise OptionError(f"{type(self).__name__}: {name} must be 0 or more, got {value!r}")
-        rho = group.get("rho", 0)
-        if not isinstance(rho, numbers.Real) or not 0 <= float(rho) <= 1:
-            raise OptionError(f"{type(self).__name__}: rho must be from 0 to 1, got {rho!r}")
-        betas = group.get("betas", (0, 0))
-        pair = isinstance(betas, (tuple, list)) and len(betas) == 2 and all(isinstance(b, numbers.Real) for b in betas)
-        if not pair or not all(0 <= b < 1 for b in betas):
-            raise OptionError(f"{type(self).__name__}: betas must be two numbers from 0 to below 1, got {betas!r}")
+        """Raise OptionError if an option of a group has a value without meaning. What a subclass's own options mean,
+        it alone knows: nothing is refused here but an option that every group must name."""
+        for name, value in group.items():
+            if value is required:
+                raise OptionError(f"{type(self).__name__}: a group must say its {name}")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients (or set them to zero)."""
@@ -207,6 +211,39 @@ class Optimizer:
             options = ", ".join(f"{key}={value}" for key, value in group.items() if key != "params")
             lines.append(f"    group {i}: {len(group['params'])} parameters, {options}")
         return "\n".join([f"{type(self).__name__} (", *lines, ")"])
+
+
+class BoundedOptimizer(Optimizer):
+    """Base of the optimizers here: what options they have is known, and between which bounds.
+
+    A group may have entries of its owner's besides, such as a name, which change nothing.
+
+    Raises OptionError for misspelt options and for values that mean nothing, besides what Optimizer refuses."""
+
+    def add_param_group(self, group: dict[str, Any]) -> None:
+        """Add parameters with options of their own; what is not named takes the defaults. Raises OptionError."""
+        for key in group if isinstance(group, dict) else ():
+            is_known = key in self.defaults or key in ("params", *_SCHEDULES)
+            if not is_known and (key in _ELSEWHERE or difflib.get_close_matches(key, self.defaults, 1, _ALIKE)):
+                known = ", ".join(self.defaults)
+                raise OptionError(f"{type(self).__name__}: unknown option {key!r}; known are {known}")
+        super().add_param_group(group)
+
+    def check_options(self, group: dict[str, Any]) -> None:
+        """Raise OptionError if an option of a group has a value without meaning."""
+        super().check_options(group)
+        group = {name: group[name] for name in self.defaults}  # what else there is means nothing here
+        for name in _FROM_ZERO:
+            value = group.get(name, 0)
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not float(value) >= 0:
+                raise OptionError(f"{type(self).__name__}: {name} must be 0 or more, got {value!r}")
+        rho = group.get("rho", 0)
+        if not isinstance(rho, numbers.Real) or not 0 <= float(rho) <= 1:
+            raise OptionError(f"{type(self).__name__}: rho must be from 0 to 1, got {rho!r}")
+        betas = group.get("betas", (0, 0))
+        pair = isinstance(betas, (tuple, list)) and len(betas) == 2 and all(isinstance(b, numbers.Real) for b in betas)
+        if not pair or not all(0 <= b < 1 for b in betas):
+            raise OptionError(f"{type(self).__name__}: betas must be two numbers from 0 to below 1, got {betas!r}")
 
 
 def refuse_differentiable(name: str, differentiable: bool) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 from .. import blocks
 from ..tape import Variable
 from ..types import Array
-from .optimizer import Optimizer, averaged, followed, refuse_differentiable
+from .optimizer import BoundedOptimizer, averaged, followed, refuse_differentiable
 
 
-class RAdam(Optimizer):
+class RAdam(BoundedOptimizer):
     """m and v as in Adam,   p ← p - lr · r · m̂ · sqrt(1 - β₂ᵗ) / (sqrt(v) + eps) once v has seen enough, and before
     that   p ← p - lr · m̂
 

@@ -8,10 +8,10 @@ import numpy as np
 from ..errors import OptionError
 from ..tape import Variable
 from ..types import Array
-from .optimizer import Optimizer, refuse_differentiable
+from .optimizer import BoundedOptimizer, refuse_differentiable
 
 
-class RMSprop(Optimizer):
+class RMSprop(BoundedOptimizer):
     """s ← alpha·s + (1 - alpha)·g²,   p ← p - lr · g / (sqrt(s) + eps)
 
     (Hinton, Srivastava and Swersky, lecture 6 of "Neural networks for machine learning", 2012.) centered takes the

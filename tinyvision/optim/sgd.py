@@ -11,10 +11,10 @@ from ..errors import OptionError
 from ..kernels import sgd
 from ..tape import Variable
 from ..types import Array
-from .optimizer import Optimizer, refuse_differentiable
+from .optimizer import BoundedOptimizer, refuse_differentiable
 
 
-class SGD(Optimizer):
+class SGD(BoundedOptimizer):
     """v ← momentum·v + (1 - dampening)·(g + weight_decay·p),   p ← p - lr·v   (g + momentum·v for v with Nesterov)
 
     As in `torch.optim.SGD`: the first v is the first gradient itself, undamped, and the learning rate stays outside of

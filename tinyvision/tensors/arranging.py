@@ -69,6 +69,36 @@ def dstack(tensors: Sequence[Tensor]) -> Tensor:
     return cat([t if t.ndim > 2 else t.unsqueeze(2) for t in deep], 2)
 
 
+def block_diag(*tensors: Tensor) -> Tensor:
+    """The matrices along the diagonal of a larger one, with zeros elsewhere; a row of numbers is a matrix, too."""
+    blocks = [t if t.ndim > 1 else t.reshape(1, -1) for t in promoted(_several("block_diag", tensors))]
+    for block in blocks:
+        if block.ndim > 2:
+            raise ShapeError(f"block_diag: expected matrices or rows of numbers, got {block.shape}")
+    width, rows, left = sum(b.shape[1] for b in blocks), [], 0
+    for block in blocks:
+        height, right = block.shape[0], width - left - block.shape[1]
+        rows.append(cat([block.new_zeros(height, left), block, block.new_zeros(height, right)], 1))
+        left += block.shape[1]
+    return cat(rows)
+
+
+def atleast_1d(*tensors: Any) -> Any:
+    """A single number as a row of one; several tensors, or a list, give a tuple."""
+    return _each(tensors, lambda t: t if t.ndim else t.reshape(1))
+
+
+def atleast_2d(*tensors: Any) -> Any:
+    """A row of numbers, or a single number, as a matrix of one row; several tensors, or a list, give a tuple."""
+    return _each(tensors, lambda t: t if t.ndim > 1 else t.reshape(1, -1))
+
+
+def _each(tensors, change):
+    several = len(tensors) != 1 or isinstance(tensors[0], (list, tuple))
+    changed = tuple(map(change, tensors[0] if len(tensors) == 1 and several else tensors))
+    return changed if several else changed[0]
+
+
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Rows of numbers as the coordinates of a grid, one tensor for each; indexing="xy" has the first along axis 1."""
     rows = list(tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors)

@@ -97,6 +97,17 @@ def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     return taped.scatter(x, source, **_at_rows("index_copy", x, dim, index, source))
 
 
+def index_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """x with `values` at x[indices], or added to what is there: a place that is named twice gets both then."""
+    place = tuple(indices)
+    if not accumulate:
+        y = x.clone()
+        y[place] = values
+        return y
+    at = x.like(np.arange(x.numel(), like=x.array).reshape(x.shape))[place]
+    return index_add(x.reshape(-1), 0, at.reshape(-1), values.expand(at.shape).reshape(-1)).reshape(x.shape)
+
+
 def index_fill(x: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
     """x with one number in all slices that `index` names along `dim`."""
     chosen = np.zeros_like(x.array, dtype=bool)
@@ -208,6 +219,22 @@ def unique(
     result = [x.like(np.asarray(values, like=x.array))]
     result += [x.like(np.asarray(inverse, np.int64, like=x.array))] * bool(return_inverse)
     result += [x.like(np.asarray(counts, np.int64, like=x.array))] * bool(return_counts)
+    return result[0] if len(result) == 1 else tuple(result)
+
+
+def unique_consecutive(
+    x: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """x with one number in the place of every run of equal ones; with `dim`, one slice. Optionally as `unique`."""
+    array = x.array.reshape(-1) if dim is None else np.moveaxis(x.array, one_axis("unique_consecutive", x, dim), 0)
+    begins = np.ones(array.shape[:1], bool, like=x.array)
+    begins[1:] = (array[1:] != array[:-1]).any(axis=tuple(range(1, array.ndim)))
+    places = np.append(np.flatnonzero(begins), begins.size)
+    values = array[begins]
+    result = [x.like(np.ascontiguousarray(values if dim is None else np.moveaxis(values, 0, dim)))]
+    inverse = np.cumsum(begins, dtype=np.int64) - 1
+    result += [x.like(inverse.reshape(x.shape if dim is None else (-1,)))] * bool(return_inverse)
+    result += [x.like((places[1:] - places[:-1]).astype(np.int64))] * bool(return_counts)
     return result[0] if len(result) == 1 else tuple(result)
 
 

@@ -229,6 +229,7 @@ class Methods(Conversions):
     share_memory_ = facts.itself
     conj = facts.itself
     __contains__ = facts.contains
+    equal = facts.equal
 
     # kinds
     type = kinds.type
@@ -270,6 +271,7 @@ class Methods(Conversions):
     log_softmax = reductions.log_softmax
     cumsum, cumsum_ = both(reductions.cumsum)
     cumprod, cumprod_ = both(reductions.cumprod)
+    diff = reductions.diff
     prod = reductions.prod
     logsumexp = reductions.logsumexp
     amax = reductions.amax
@@ -292,6 +294,7 @@ class Methods(Conversions):
     index_add, index_add_ = both(choosing.index_add)
     index_copy, index_copy_ = both(choosing.index_copy)
     index_fill, index_fill_ = both(choosing.index_fill)
+    index_put, index_put_ = both(choosing.index_put)
     masked_fill, masked_fill_ = both(choosing.masked_fill)
     gather = choosing.gather
     take_along_dim = choosing.take_along_dim
@@ -306,6 +309,7 @@ class Methods(Conversions):
     topk = choosing.topk
     kthvalue = choosing.kthvalue
     unique = choosing.unique
+    unique_consecutive = choosing.unique_consecutive
     bincount = choosing.bincount
     histc = choosing.histc
     isin = choosing.isin
@@ -360,6 +364,7 @@ class Methods(Conversions):
     outer = products.outer
     ger = products.outer
     cross = products.cross
+    kron = products.kron
 
     def relu(self: Tensor) -> Tensor:
         """max(x, 0)."""

@@ -146,6 +146,16 @@ def tensordot(x: Tensor, other: Tensor, dims: Any = 2) -> Tensor:
     return matmul(rows, columns).reshape([x.shape[d] for d in left] + [other.shape[d] for d in right])
 
 
+def kron(x: Tensor, other: Tensor) -> Tensor:
+    """Every number of x times the whole of `other`, as blocks; the one with fewer axes gets some in front."""
+    axes = max(x.ndim, other.ndim)
+    sizes = [(1,) * (axes - t.ndim) + tuple(t.shape) for t in (x, other)]
+    outer = x.reshape([n for size in sizes[0] for n in (size, 1)]) * other.reshape(
+        [n for size in sizes[1] for n in (1, size)]
+    )
+    return outer.reshape([a * b for a, b in zip(*sizes, strict=True)])
+
+
 def cross(x: Tensor, other: Tensor, dim: int = -1) -> Tensor:
     """The vector that stands upright on two others, along an axis of three."""
     if x.shape[dim] != 3 or other.shape[dim] != 3:

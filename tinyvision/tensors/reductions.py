@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import OptionError, ShapeError
-from ..ops.checks import axes_of, one_axis
+from ..ops.checks import axes_of, is_integer, one_axis
 from ..tape import Variable
 from ..types import Axes, DType
 from . import taped
+from .arranging import cat, narrow
 from .elementwise import floating, magnitude, maximum, minimum
 
 if TYPE_CHECKING:
@@ -192,6 +193,25 @@ def cumprod(x: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
     if x.dtype.kind == "f":
         return taped.cumprod(x, axis=dim)
     return x.like(np.cumprod(x.array, axis=one_axis("cumprod", x, dim)))
+
+
+def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
+    """Every number less the one before it along `dim`, n times over; of truth values, where they change.
+
+    `prepend` and `append` are put before and behind x first. Raises OptionError, ShapeError."""
+    if not is_integer(n) or n < 0:
+        raise OptionError(f"diff: n must be an integer of 0 or more, got {n!r}")
+    if not x.ndim:
+        raise ShapeError("diff: x is a single number, which has no neighbours")
+    axis = one_axis("diff", x, dim)
+    y = cat([part for part in (prepend, x, append) if part is not None], axis)
+    for _ in range(n):
+        rest = y.shape[axis] - 1
+        if rest < 0:
+            break
+        before, after = narrow(y, axis, 0, rest), narrow(y, axis, 1, rest)
+        y = after != before if y.dtype == bool else after - before
+    return y
 
 
 def logsumexp(x: Tensor, dim: Axes, keepdim: bool = False) -> Tensor:

@@ -38,7 +38,8 @@ from .writing import as_value, instead_of_view, is_recorded, overwrite, update
 class Tensor(Methods, Variable):
     """An array on the tape, with PyTorch's spelling: `x.view(x.size(0), -1)`, `loss.backward()`, `x.to("cuda")`.
 
-    `Tensor(array)` wraps an array without a copy; `tensor(...)` copies and converts lists and numbers."""
+    `Tensor(array)` wraps an array of any dtype without a copy, where `torch.Tensor(array)` copies it into float32: that
+    is `FloatTensor(array)` here too. `Tensor([1, 2])` is float32; `tensor(...)` copies, and keeps the dtype."""
 
     __slots__ = ()
     __module__ = "tinyvision"  # its public name, in errors and for pickle
