@@ -277,6 +277,7 @@ bool(a.sum() > 0), bool((a == a).all()), not a[0, 0] == 100
 """
 
 CHANGES = """
+x = a.clone().requires_grad_(); y = torch.sigmoid(x); F.dropout(y, 0.0, True, True) is y, F.dropout(y, 0.5, False, True) is y; y.sum().backward(); x.grad
 x = torch.zeros(4, 4); x.index_put_((k, k), r[:3]); x
 x = torch.zeros(3, 4, dtype=torch.int64); x.index_put_((k[[0, 0, 1]], k), torch.tensor(1), accumulate=True); x
 x = a.clone(); x.t().index_put_((k,), r[:3], accumulate=True); x

@@ -46,6 +46,8 @@ def update(name: str, x: Any, function: Callable[..., Any], *others: Any, **opti
     y = function(before, *others, **options)
     if y is NotImplemented:
         return NotImplemented
+    if y is before:  # dropout in evaluation, or with p = 0: nothing is written, which backwards need not be told
+        return x
     y = y if isinstance(y, Variable) else x.like(y)
     if y.shape != x.shape:
         raise ShapeError(f"{name}: the result is {y.shape}, which does not fit into {x.shape}")
