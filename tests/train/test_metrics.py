@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tinyvision.train.metrics import (
     topk_accuracy,
     wilson_interval,
 )
+from tinyvision.train.report import by_class
 
 RNG = np.random.default_rng(0)
 SCORES = RNG.standard_normal((200, 7))
@@ -105,6 +107,23 @@ def test_mean_is_weighted_and_exact():
     assert float(mean) == math.inf
     mean.add(float("nan"))
     assert math.isnan(mean.value)
+
+
+def test_of_thousands_of_classes_a_report_shows_the_worst():
+    """The 800 MB that a matrix of all by all takes for 10,000 classes would be the smaller trouble."""
+    classes, labels = 3000, np.arange(3000)
+    scores = np.zeros((len(labels), classes), np.float32)
+    scores[labels, np.where(labels < 7, 9, labels)] = 1
+    evaluation = Evaluation(scores, labels)
+    tracemalloc.start()
+    assert evaluation.balanced_accuracy == (classes - 7) / classes
+    assert tracemalloc.get_traced_memory()[1] < classes * classes
+    tracemalloc.stop()
+    text = by_class(evaluation, [f"class {k}" for k in range(classes)])
+    assert "The worst 30 of 3000 classes" in text
+    assert "class 6</td><td>0 of 1 pictures" in text
+    assert "Confusion matrix" not in text
+    assert "Confusion matrix" in by_class(Evaluation(scores[:20, :20], labels[:20]), [str(k) for k in range(20)])
 
 
 def test_balanced_accuracy_is_not_carried_by_the_commonest_class():

@@ -17,11 +17,12 @@ from ..formats.files import atomic_write
 from ..printable import printable
 from .evaluate import Evaluation
 from .history import History
-from .metrics import confusion_matrix
+from .metrics import confusion_matrix, wilson_interval
 from .runs import REPORT
 from .starting import is_file
 from .transfer import TransferResult, TransferSettings, path_of
 
+MOST_CLASSES = 30  # in a confusion matrix
 _WORST = 24
 _THUMBNAIL = 160  # pixels of the longer side
 
@@ -73,8 +74,7 @@ def write_report(result: TransferResult, settings: TransferSettings, path: str |
     evaluation = result.evaluation
     body = [
         _summary(result, settings),
-        per_class(evaluation, result.classes),
-        confusion(evaluation, result.classes),
+        by_class(evaluation, result.classes),
         _mistakes(evaluation, result.dataset, result.classes),
         *(_curves(name, history) for name, history in result.histories.items()),
     ]
@@ -167,6 +167,41 @@ def confusion(evaluation: Evaluation, classes: list[str], linked: Collection[tup
         f'<h2>Confusion matrix</h2>\n<p>Rows: what it is. Columns: what the network said.</p>\n<div class="scroll">'
         f'<table class="matrix"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
     )
+
+
+def by_class(evaluation: Evaluation, classes: list[str]) -> str:
+    """A section on every class, or on the worst where there are many."""
+    present = np.unique(evaluation.labels)
+    if len(classes) <= MOST_CLASSES:
+        return f"{per_class(evaluation, classes)}\n{confusion(evaluation, classes)}"
+    ranks = evaluation.label_ranks
+    shares = {int(k): (ranks[evaluation.labels == k] < 1) for k in present}
+    worst = sorted(shares, key=lambda k: (shares[k].mean(), -len(shares[k])))[:MOST_CLASSES]
+    rows = [
+        f'<tr><td class="name">{escape(classes[k])}</td><td>{interval(int(shares[k].sum()), len(shares[k]))}</td>'
+        f'<td class="name">{_taken_for(evaluation, k, classes)}</td></tr>'
+        for k in worst
+    ]
+    return (
+        f"<h2>The worst {len(worst)} of {len(present)} classes</h2>\n"
+        f'<table><tr><th class="name">class</th><th>right</th>'
+        f'<th class="name">most often taken for</th></tr>{"".join(rows)}</table>'
+    )
+
+
+def _taken_for(evaluation: Evaluation, k: int, classes: list[str]) -> str:
+    said = evaluation.predictions[evaluation.labels == k]
+    said = said[said != k]
+    if not len(said):
+        return "–"
+    other, count = max(zip(*np.unique(said, return_counts=True), strict=True), key=lambda pair: pair[1])
+    return f"{escape(classes[other])} ({count})"
+
+
+def interval(right: int, count: int) -> str:
+    """How many were right, and between which shares the truth lies with 95% confidence."""
+    low, high = wilson_interval(right, count)
+    return f"{right:,} of {count:,} pictures, {low:.1%} to {high:.1%}"
 
 
 def anchor(true: int, said: int) -> str:

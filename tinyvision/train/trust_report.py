@@ -17,10 +17,9 @@ from .evaluate_folder import FolderEvaluation
 from .metrics import wilson_interval
 from .preprocessing import Preprocessing
 from .recipes import Network
-from .report import confusion, escape, per_class, picture_tag, write_page
+from .report import by_class, escape, interval, picture_tag, write_page
 from .trust import LEAST_CALIBRATION, STRENGTHS, Trust
 
-_MOST_CLASSES = 30  # in a confusion matrix
 _WORST = 12
 _SIDE, _EDGE = 240, 30  # pixels of a diagram, and of the room for its labels
 _HEAT = np.array([255, 96, 0])
@@ -52,21 +51,16 @@ def write_trust_report(
 def _summary(network: Network, result: FolderEvaluation, folder: str) -> str:
     ranks = result.evaluation.label_ranks
     lines = [
-        f'<p><span class="big">{(ranks < 1).mean():.1%}</span> right: {_interval(int((ranks < 1).sum()), len(ranks))}.'
+        f'<p><span class="big">{(ranks < 1).mean():.1%}</span> right: {interval(int((ranks < 1).sum()), len(ranks))}.'
     ]
     if result.evaluation.scores.shape[1] > 5:
-        lines.append(f"Among the first five answers: {_interval(int((ranks < 5).sum()), len(ranks))}.")
+        lines.append(f"Among the first five answers: {interval(int((ranks < 5).sum()), len(ranks))}.")
     left_out = f" {len(result.unreadable)} more could not be read." if result.unreadable else ""
     return (
         f"<h1>{escape(network.origin)}</h1>\n{' '.join(lines)}</p>\n<p>Pictures: <code>{escape(folder)}</code>."
         f"{left_out} Where a figure lies is Wilson's interval with 95% confidence. It takes the pictures for a random "
         f"sample of those that the network will meet, which no figure here can show.</p>"
     )
-
-
-def _interval(right: int, count: int) -> str:
-    low, high = wilson_interval(right, count)
-    return f"{right:,} of {count:,} pictures, {low:.1%} to {high:.1%}"
 
 
 def _calibration(trust: Trust) -> str:
@@ -236,32 +230,3 @@ def laid_over(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     share = ((heat - heat.min()) / span if span > 0 else np.zeros_like(heat))[..., None] * 0.75
     grey = pixels.mean(axis=2, keepdims=True) * 0.7
     return np.rint(grey * (1 - share) + _HEAT * share).astype(np.uint8)
-
-
-def by_class(evaluation: Evaluation, classes: list[str]) -> str:
-    """A section on every class, or on the worst where there are many."""
-    present = np.unique(evaluation.labels)
-    if len(classes) <= _MOST_CLASSES:
-        return f"{per_class(evaluation, classes)}\n{confusion(evaluation, classes)}"
-    ranks = evaluation.label_ranks
-    shares = {int(k): (ranks[evaluation.labels == k] < 1) for k in present}
-    worst = sorted(shares, key=lambda k: (shares[k].mean(), -len(shares[k])))[:_MOST_CLASSES]
-    rows = [
-        f'<tr><td class="name">{escape(classes[k])}</td><td>{_interval(int(shares[k].sum()), len(shares[k]))}</td>'
-        f'<td class="name">{_taken_for(evaluation, k, classes)}</td></tr>'
-        for k in worst
-    ]
-    return (
-        f"<h2>The worst {len(worst)} of {len(present)} classes</h2>\n"
-        f'<table><tr><th class="name">class</th><th>right</th>'
-        f'<th class="name">most often taken for</th></tr>{"".join(rows)}</table>'
-    )
-
-
-def _taken_for(evaluation: Evaluation, k: int, classes: list[str]) -> str:
-    said = evaluation.predictions[evaluation.labels == k]
-    said = said[said != k]
-    if not len(said):
-        return "–"
-    other, count = max(zip(*np.unique(said, return_counts=True), strict=True), key=lambda pair: pair[1])
-    return f"{escape(classes[other])} ({count})"

@@ -19,11 +19,10 @@ from ...train.classification import Evaluation
 from ...train.image_loader import ImageLoader
 from ...train.preprocessing import Preprocessing
 from ...train.recipes import Network, Parts
-from ...train.report import anchor, confusion, escape, per_class, picture_tag
+from ...train.report import MOST_CLASSES, anchor, by_class, confusion, escape, per_class, picture_tag
 from ...train.trust import LEAST_CALIBRATION
-from ...train.trust_report import by_class, diagram, mistakes, seen
+from ...train.trust_report import diagram, mistakes, seen
 
-MOST_CLASSES = 30  # in a confusion matrix
 _CONFUSIONS, _OF_EACH, _UNSURE, _SUSPECTED = 20, 6, 8, 12
 
 
