@@ -133,3 +133,57 @@ def test_a_layer_that_refuses_strides_is_driven_without_them():
     report = check.layer(Conv, "conv2d")
     assert report.passed, str(report)
     assert "strides other than 1" in report.beyond
+
+
+class Pool:
+    """Images by another name, a size that its network would set, and no word of padding."""
+
+    def __init__(self, kernel_size):
+        self.kernel_size, self.input_shape = kernel_size, None
+
+    def forward(self, M):
+        self.forward_, self.backward_ = spec("avgpool2d").functions()
+        size = {"kernel_size": self.kernel_size, "stride": self.kernel_size, "padding": 0}
+        y, self.cache = self.forward_(M, **size)
+        return y
+
+    def backward(self, dvalues):
+        channels, height, width = self.input_shape
+        return self.backward_(dvalues, self.cache)[0].reshape(-1, channels, height, width)
+
+
+def test_data_come_first_whatever_they_are_called_and_a_networks_part_is_played():
+    report = check.layer(Pool, "avgpool2d")
+    assert report.passed, str(report)
+
+
+class Hung:
+    """A layer that hangs on the one before it, or is told what shape comes."""
+
+    def __init__(self, prev_layer, units, activation, input_shape=None):
+        shape = input_shape if prev_layer is None else prev_layer.shape
+        self.weights, self.bias = np.zeros((units, shape[0])), np.zeros(units)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.weights.T + self.bias
+
+    def backward(self, dy):
+        self.dweights, self.dbias = dy.T @ self.x, dy.sum(axis=0)
+        return dy @ self.weights
+
+
+def test_a_layer_that_would_hang_on_another_is_made_alone():
+    report = check.layer(Hung, "linear")
+    assert report.passed, str(report)
+
+
+def test_a_backward_that_wants_what_only_the_network_has_is_not_driven():
+    class Threaded(Hung):
+        def backward(self, dy, cache, before):
+            return dy @ self.weights * cache[0]
+
+    report = check.layer(Threaded, "linear")
+    (finding,) = report.findings
+    assert (finding.kind, finding.argument) == ("unread", "backward")
+    assert report.status["forward"] == "ok"

@@ -1,9 +1,12 @@
 """A file that does not run as a whole gives its functions and classes all the same, and says what was left out."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from tinyvision.learn import gradcheck
 from tinyvision.learn.loading import load
+from tinyvision.learn.process import ask
 
 LAYER = """
 class Dense:
@@ -21,10 +24,13 @@ class Dense:
 
 
 def checked(folder, text):
-    file = folder / "mine.py"
-    file.write_text("import numpy as np\n" + text)
-    asked = {"file": str(file), "function": "Dense", "forward": None, "op": "linear", "limit": 0.3, "device": "cpu"}
-    return gradcheck.examine(asked)
+    (folder / "mine.py").write_text("import numpy as np\n" + text)
+    return gradcheck.examine(request(folder))
+
+
+def request(folder):
+    return {"file": str(folder / "mine.py"), "function": "Dense", "forward": None, "op": "linear", "limit": 0.3,
+            "device": "cpu"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -41,6 +47,16 @@ def test_a_layer_is_checked_in_a_file_that_does_not_run(tmp_path, before, after,
     report = checked(tmp_path, f"{before}\n{LAYER}\n{after}\n")
     assert report.passed, str(report)
     assert any(told in note for note in report.notes), report.notes
+
+
+@pytest.mark.skipif(find_spec("cupy") is not None, reason="CuPy is here itself")
+def test_numpy_stands_in_for_cupy(tmp_path):
+    (tmp_path / "setup.py").touch()  # the project begins here: no folder above is looked into
+    layer = LAYER.replace("dout.sum(0)", "np.asnumpy(np.get_array_module(dout).sum(dout, axis=0))")
+    (tmp_path / "mine.py").write_text(f"import cupy as np\nSCALE = 0.5\n{layer}")
+    answer = ask({"task": "gradcheck", **request(tmp_path)})
+    assert answer["passed"], answer["text"]
+    assert any("NumPy stands in for it" in note for note in answer["notes"])
 
 
 def test_what_is_used_of_a_missing_library_is_said(tmp_path):

@@ -15,12 +15,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from ..check import runner
 
 NEEDED = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 ASSIGNED = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 ASSIGNMENT_LIMIT = 1.0  # seconds that one assignment may take
 LIBRARIES = 8  # that may be missing
+CUPY = "cupy"
 
 
 def definitions(path: Path, tree: ast.Module, name: str, limit: float) -> runner.Call | None:
@@ -38,7 +41,8 @@ def definitions(path: Path, tree: ast.Module, name: str, limit: float) -> runner
         if not isinstance(failed, ModuleNotFoundError) or not root or root in absent or len(absent) == LIBRARIES:
             return None  # it is no missing library that ends the file
         absent.append(root)
-    told += [f"{library} is not installed here: the file was read without it." for library in absent]
+    without = {True: "NumPy stands in for it", False: "the file was read without it"}
+    told += [f"{library} is not installed here: {without[library == CUPY]}." for library in absent]
     if skipped:
         lines = ", ".join(map(str, skipped[:4])) + (" and more" if len(skipped) > 4 else "")
         which = f"lines {lines} were" if len(skipped) > 1 else f"line {lines} was"
@@ -133,6 +137,16 @@ class _Library(ModuleType):
         return _Absent(f"{self.__name__}.{name}")
 
 
+class _AsNumpy(_Library):
+    def __getattr__(self, name: str) -> Any:
+        if name == "asnumpy":
+            return np.asarray
+        return getattr(np, name) if hasattr(np, name) else super().__getattr__(name)
+
+    def get_array_module(self, *arrays: Any) -> ModuleType:
+        return self
+
+
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds libraries that are not installed."""
 
@@ -146,8 +160,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: Any) -> ModuleType:
-        """A module that has everything, in name."""
-        return _Library(spec.name)
+        """A module that has everything, in name; NumPy, which has the same functions, in the place of CuPy."""
+        return _AsNumpy(spec.name) if spec.name == CUPY else _Library(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         """There is nothing in it to run."""

@@ -89,6 +89,8 @@ class Offer:
             return initial
         if role == "name":
             return "layer"
+        if role == "before":
+            return None
         if role not in self.options:
             if default is inspect.Parameter.empty:
                 raise Unmet(role.replace("_", " "))
@@ -187,6 +189,8 @@ def plan(parameters: dict[str, inspect.Parameter], arrays: Sequence[str], roles:
     for name in dictionaries:
         found[name] = "{}"
     first = next(iter(ordinary), None)
+    if first is not None and arrays[:1] == ("x",) and not any("x" in choices for choices in possible.values()):
+        possible[first] = ["x"]  # data come first, whatever they are called
     for name, choices in sorted(possible.items(), key=lambda kv: (kv[0] != first, len(kv[1]))):
         default = ordinary[name].default
         for role in choices:
@@ -206,6 +210,8 @@ def plan(parameters: dict[str, inspect.Parameter], arrays: Sequence[str], roles:
             found[name] = "init"
         elif found[name] is None and parameter.default is empty and words.plain(name) in words.LABELS:
             found[name] = "name"
+        elif found[name] is None and parameter.default is empty and words.plain(name) in words.BEFORE:
+            found[name] = "before"
     for name, parameter in ordinary.items():
         if found[name] is None and parameter.default is empty and rest:
             found[name] = rest.pop(0)

@@ -226,6 +226,8 @@ class Layer:
                 with suppress(Exception):
                     method(**given)
         for name, value in list(vars(layer).items()):
+            if value is None and _whole_shape(name.lstrip("_")):
+                setattr(layer, name, offer.options.get("input_shape", offer.options["batch_shape"]))
             if isinstance(value, bool) and words.is_role(name.lstrip("_"), "training"):
                 setattr(layer, name, True)
 
@@ -293,6 +295,11 @@ class Layer:
         offer = Offer(arrays, {"learning_rate": 1.0, **state.offer.options}, state.offer.pairs, state.offer.mode)
         if self.rear is None:
             raise Unmet("backward")
+        empty = inspect.Parameter.empty
+        if state.cache is None and any(
+            r == "cache" and self.behind[n].default is empty for n, r in self.rear_plan.roles.items()
+        ):
+            raise Unmet("cache")
         args, kwargs = self.rear_plan.arguments(self.behind, offer)
         value = _bare(getattr(layer, self.rear)(*args, **kwargs))
         if value is None:

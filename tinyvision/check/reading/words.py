@@ -36,8 +36,8 @@ _SPELLINGS = {
     "padding": "padding pad pads p zeropad zeropadding paddingsize padsize npad",
     "kernel_size": "kernelsize ksize k f filtersize poolsize poolingsize size window windowsize kernel pool filter "
     "fsize poolshape kernelshape filtershape poolingshape windowshape psize kernelsizes kernelwidth_ field filterdim "
-    "kerneldim pooldim windowdim filterdims kerneldims fdim kdim filterlen kernellen convsize poolfactor "
-    "maxpoolingsize poolingkernel poolkernel poolfilter poolwindow fsz ksz sizefilter sizekernel",
+    "kerneldim pooldim windowdim filterdims kerneldims fdim kdim filterlen kernellen convsize poolfactor kernshape "
+    "kerndim kernsize maxpoolingsize poolingkernel poolkernel poolfilter poolwindow fsz ksz sizefilter sizekernel",
     "kernel_height": "poolh poolheight kernelh kernelheight kh fh hh filterh filterheight windowh ph hf hpool hfilter "
     "hkernel",
     "kernel_width": "poolw poolwidth kernelw kernelwidth kw fw ww filterw filterwidth windoww pw wf wpool wfilter "
@@ -55,12 +55,12 @@ _SPELLINGS = {
     "in_channels": "inchannels inchannel cin inc inputchannels nin inplanes ninputs inputdepth numchannels nchannels "
     "channels c channelsin prevchannels inputdim indim infeatures inputsize insize din d i ni numin inputs inputunits "
     "ncin depth numinputs numfeatures nfeatures features ninput inputfeatures dimin nchannel "
-    "canalesentrada nentrada inunits fanin inputchannel dim dims nfeature size n",
+    "inputd ind canalesentrada nentrada inunits fanin inputchannel dim dims nfeature size n",
     "out_channels": "outchannels outchannel cout outc outputchannels nout numfilters nfilters filters outplanes "
     "noutputs numkernels nkernels kernels o outputdim outdim outfeatures outputsize outsize dout m no numout units "
     "nunits neurons nneurons hidden nf ncout numoutputs channelsout noutput outputfeatures dimout outunits fanout "
     "numberfilters numfilter outputdepth nkernel numunits numberoffilters outputs depthout kernelnum filternum nfilter "
-    "outch outputchannel kerneldepth canalessalida nsalida",
+    "outch outputd outd kernnumber outputchannel kerneldepth canalessalida nsalida",
     "input_shape": "inputshape inshape xshape inputdims inputshapes imageshape imgshape xdim xdims "
     "inputdimensions shape",
     "batch": "batchsize nbatch m minibatch",
@@ -92,6 +92,7 @@ _BESIDE = re.compile(r"_*(?:(?:fc|conv|conv2d|dense|linear|affine|bn|batch_?norm
                      r"(?P<name>\w+?)(?:_(?:params?|parameters?|matrix|vector|vec|mat|tensor|arr(?:ay)?|var|val))?",
                      re.I)  # fmt: skip
 
+BEFORE = ("prevlayer", "previouslayer", "prevlyr", "parent", "network", "net", "graph")  # what a layer hangs on
 LABELS = ("label", "name", "id", "tag", "layername", "layerid", "scope", "index", "verbose", "debug")  # of a layer
 
 FORWARDS = ("forward", "__call__", "forward_pass", "forward_propagate", "forward_propagation", "forward_prop", "fwd",
