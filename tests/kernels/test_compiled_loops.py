@@ -455,7 +455,7 @@ def test_every_loop_is_kept_where_a_later_process_looks(compiled_home, monkeypat
         module, function = name.split(": ")
         assert f"{module}.{function}" in kept
         in_pieces = "begin" in one.function.__code__.co_varnames[: one.function.__code__.co_argcount]
-        assert (f"{module}.shared_{function}" in kept) == in_pieces
+        assert (f"crew.shared_{module}_{function}" in kept) == in_pieces
 
 
 @needs_numba

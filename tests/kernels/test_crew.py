@@ -66,17 +66,18 @@ def test_another_thread_takes_part(two, rng, monkeypatch):
     x = rng.standard_normal(1 << 22).astype(np.float32)
     y = np.empty_like(x)
     done = []
-    serve = crew.serve
+    serve = crew.serve.run
 
     def watched(board, patience):
         before = int(board[crew.FINISHED])
         serve(board, patience)
         done.append((threading.get_ident(), before))
 
-    monkeypatch.setattr(crew, "serve", watched)
+    monkeypatch.setattr(crew.serve, "run", watched)
     for _ in range(20):
         done_in_parts(clipped, x.size, x.nbytes, x, y, NONE)
     assert everybody_has_left()
+    assert done
     assert {thread for thread, _ in done}.isdisjoint({threading.get_ident()})
     np.testing.assert_array_equal(y, np.maximum(x, 0))
 

@@ -219,7 +219,7 @@ def _machines():
 def _loops():
     for module in MODULES:
         for name, value in vars(importlib.import_module(f"{__package__}.{module}")).items():
-            if isinstance(value, Loop):
+            if isinstance(value, Loop) and value.function.__module__ == f"{__package__}.{module}":
                 yield f"{module}: {name}", value
 
 

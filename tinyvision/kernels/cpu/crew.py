@@ -19,6 +19,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -153,11 +154,11 @@ class _Crew:
         self.board[LEAVE] = 0
         with self.counting:
             if self.serving < wanted:
-                self.serving += threads.call_helpers(self._serve, wanted - self.serving)
+                self.serving += threads.call_helpers(partial(self._serve, serve.run), wanted - self.serving)
 
-    def _serve(self):
+    def _serve(self, serve_compiled):
         try:
-            serve(self.board, PATIENCE)
+            serve_compiled(self.board, PATIENCE)
         finally:
             with self.counting:
                 self.serving -= 1
@@ -318,9 +319,9 @@ def shared_form(one: Loop, machine: Any, kinds: Sequence[Any], options: dict[str
 
     known = {"have_done": _have_done_compiled(), "_caller_for": _caller(machine), "_address_of": _address_of_values()}
     done = numba.njit(**options)(FunctionType(_done.__code__, known))
-    name = f"shared_{one.function.__name__}"
+    name = f"shared_{one.function.__module__.rpartition('.')[2]}_{one.function.__name__}"  # by which it is kept
     function = FunctionType(_TAKING[len(kinds) - 1].__code__, {"_done": done}, name)
-    function.__module__, function.__qualname__ = one.function.__module__, name  # by which it is kept
+    function.__module__, function.__qualname__ = one.function.__module__, name
     board, pieces = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C", readonly=True)
     return numba.njit(types.void(board, pieces, *kinds), cache=True, **options)(function)
 
