@@ -322,11 +322,12 @@ def correlated(
     rows = y.reshape(N * OH, OW * O)
     V = np.empty((PLACES, room(several * TW), x.shape[3]), np.float32)
     M = np.empty((PLACES, V.shape[1], len(U) * WIDTH), np.float32)
-    V[:, several * TW :] = 0  # tiles that there are not
     for first in range(begin, end, several):
         last = min(first + several, end)
+        tiles = (last - first) * TW
         image_to_planes(x, V, TH, TW, PH, PW, first, first, last)
-        multiplied(V, 0, U, M, (last - first) * TW)
+        V[:, tiles : room(tiles)] = 0  # tiles that there are not
+        multiplied(V, 0, U, M, tiles)
         planes_to_image(M, y, scale, shift, TH, TW, 0, first, last)
         if skip.size or activation:
             above, below = first // TH * OH + first % TH * 4, last // TH * OH + last % TH * 4
