@@ -30,8 +30,9 @@ SCRATCH_BYTES = 16 << 20
 # Bytes that travel together between memory and cache, on nearly every processor.
 CACHE_LINE = 64
 
-# Handing a piece of work to another thread costs some 30 µs; below this much data that is not worth it.
-SMALL_BYTES = 1 << 18
+# Handing a piece of work to another thread costs some 50 µs, and its share of Python as much again to the one that
+# hands it over; below this much data that is not worth it (a step of a small network took a fifth longer at 1 << 18).
+SMALL_BYTES = 1 << 20
 
 # Telling BLAS its number of threads takes longer than a product of so few multiplications, for which it wakes none.
 TINY_PRODUCT = 1 << 13
