@@ -7,6 +7,8 @@ from tinyvision import kernels, ops
 from tinyvision.errors import DtypeError, OptionError
 from tinyvision.kernels.cpu import compiled, loss
 
+from .ahead import needs_numba
+
 DROP_IN = loss.DROP_INS[0]
 # float32: a log-probability of size 100 has 8e-6 of rounding in it
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}
@@ -61,6 +63,16 @@ def test_scores_far_apart_and_far_out_neither_overflow_nor_lose_their_digits(loo
     np.testing.assert_allclose(y, [2000.3132616, 1.8619948], rtol=1e-6)
 
 
+@needs_numba
+def test_many_classes_cost_no_digit(rng, machine_code, monkeypatch):
+    for one, machine, _ in machine_code:
+        monkeypatch.setattr(one, "run", machine)
+    x, labels = scores(rng, 2, 200_000), np.array([1, 199_999])
+    y, _ = DROP_IN.forward(x, labels, label_smoothing=0.1, reduction="none")
+    expected, _ = ops.cross_entropy_forward(x.astype(float), labels, label_smoothing=0.1, reduction="none")
+    np.testing.assert_allclose(y, expected, rtol=3e-7)
+
+
 @pytest.mark.parametrize(
     ("labels", "options", "error", "says"),
     [
@@ -89,6 +101,7 @@ def test_class_weights_probabilities_and_float64_are_left_to_the_op(rng, monkeyp
         return kernels.choose_on_cpu(*DROP_IN.op, list(arrays), options)[0]
 
     assert chosen(x, labels) is DROP_IN.forward
+    assert chosen(x, labels.astype(np.uint64)) is ops.cross_entropy_forward  # which sees that 2**64 - 100 is no class
     for arrays in (
         (x, labels, np.ones(3, np.float32)),
         (x, np.full((4, 3), 1 / 3, np.float32)),

@@ -1,5 +1,6 @@
 """Threads that take pieces of a loop from a board: all pieces once, whoever comes, and nobody who is left behind."""
 
+import ctypes
 import itertools
 import multiprocessing
 import os
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from tinyvision import threads
-from tinyvision.kernels.cpu import compiled, crew
+from tinyvision.kernels.cpu import compiled, crew, winograd
 from tinyvision.kernels.cpu.activation import clipped
 from tinyvision.kernels.cpu.channels import added_up
 from tinyvision.kernels.cpu.lines import done_in_parts, sums_in_parts
@@ -62,24 +63,34 @@ def test_every_piece_is_done_once(count, many, rng, loops):
 
 
 @needs_numba
-def test_another_thread_takes_part(two, rng, monkeypatch):
-    x = rng.standard_normal(1 << 22).astype(np.float32)
-    y = np.empty_like(x)
-    done = []
-    serve = crew.serve.run
+def test_who_serves_takes_the_pieces_of_an_open_job(two):
+    pieces = []
 
-    def watched(board, patience):
-        before = int(board[crew.FINISHED])
-        serve(board, patience)
-        done.append((threading.get_ident(), before))
+    @ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+    def job(arguments, piece):
+        pieces.append((arguments, piece))
+        return piece == 2  # as one that had no memory
 
-    monkeypatch.setattr(crew.serve, "run", watched)
-    for _ in range(20):
-        done_in_parts(clipped, x.size, x.nbytes, x, y, NONE)
-    assert everybody_has_left()
-    assert done
-    assert {thread for thread, _ in done}.isdisjoint({threading.get_ident()})
-    np.testing.assert_array_equal(y, np.maximum(x, 0))
+    board = np.zeros(crew.PLACES, np.int64)
+    board[crew.JOB] = ctypes.cast(job, ctypes.c_void_p).value
+    board[crew.ARGUMENTS], board[crew.PIECES], board[crew.TURN] = 7, 4, 1
+    crew.serve(board, 1000)
+    assert pieces == []  # the job is not open yet
+    board[crew.OPEN] = 1
+    crew.serve(board, 1000)
+    assert pieces == [(7, 0), (7, 1), (7, 2), (7, 3)]
+    assert (board[crew.FINISHED], board[crew.FAILED], board[crew.INSIDE]) == (4, 1, 0)
+
+
+@needs_numba
+def test_pieces_without_memory_are_an_error(two):
+    x, y = np.zeros((1, 8, 8, 8), np.float32), np.empty((1, 8, 8, 8), np.float32)
+    U, vectors = winograd._kernels(np.zeros((8, 8, 3, 3), np.float32)), np.zeros((2, 8), np.float32)
+    tiles_at_a_time = 1 << 40  # 10 petabytes
+    geometry = np.array([2, 2, 1, 1, 0, tiles_at_a_time])
+    with pytest.raises(MemoryError, match="no memory for 2 of 2 pieces of correlated"):
+        crew.run(winograd.correlated, [(0, 1), (1, 2)], x, U, y, *vectors, winograd.NO_ROWS, geometry)
+    assert crew._crew.board[crew.BUSY] == 0
 
 
 @needs_numba
@@ -106,14 +117,16 @@ def test_several_threads_of_a_program_share_out_work_at_once(two, rng):
 
 
 @needs_numba
-def test_work_between_loops_gets_the_threads(two, rng):
+def test_work_between_loops_gets_the_threads(two, rng, monkeypatch):
+    monkeypatch.setattr(crew, "PATIENCE", 1 << 60)  # nobody leaves unless told
     x = rng.standard_normal(1 << 20).astype(np.float32)
     y = np.empty_like(x)
-    for _ in range(50):
+    for _ in range(3):
         done_in_parts(clipped, x.size, x.nbytes, x, y, NONE)
-        seen = threads.run(lambda piece: (time.sleep(0.001), threading.get_ident()), range(4))
-        assert len(seen) == 4
+        met = threading.Barrier(2)  # passed by two pieces at once, or never
+        threads.run(lambda piece, met=met: met.wait(60), range(2))
     np.testing.assert_array_equal(y, np.maximum(x, 0))
+    crew._crew.leave()
     assert everybody_has_left()
 
 
@@ -155,7 +168,7 @@ def test_a_forked_child_has_a_crew_of_its_own(two, rng):
 def test_arguments_of_another_kind_are_refused_and_nothing_is_held(two):
     with pytest.raises(TypeError):
         crew.run(clipped, [(0, 5), (5, 10)], np.zeros(10), np.zeros(10), NONE)
-    assert not crew._crew.lock.locked()
+    assert crew._crew.board[crew.BUSY] == 0
     y = np.empty(10, np.float32)
     crew.run(clipped, [(0, 5), (5, 10)], np.float32(range(-5, 5)), y, NONE)
     np.testing.assert_array_equal(y, [0, 0, 0, 0, 0, 0, 1, 2, 3, 4])

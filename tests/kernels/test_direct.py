@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tinyvision import ops, threads
+from tinyvision.kernels import launch
 from tinyvision.kernels.cpu import compiled, direct, registers
 from tinyvision.ops.conv_inference import conv2d_inference
 
@@ -250,6 +251,9 @@ def test_a_mistake_in_a_loop_is_noticed(mistake, rng, monkeypatch):
     monkeypatch.setattr(direct, "kernels_outweigh", lambda packed, x: False)
     for _, one in compiled._loops():
         monkeypatch.setattr(one, "run", one.function)
+        monkeypatch.setattr(one, "shared", None)
+    # What is not written is nan, and not the zeros that new memory often holds.
+    monkeypatch.setattr(launch, "empty", lambda like, shape, dtype=np.float32: np.full(shape, np.nan, dtype))
     found = getattr(direct, name)
     changed = planted(getattr(found, "function", found), old, new)
     with monkeypatch.context() as patch:

@@ -5,8 +5,9 @@ not half the step, or the second step is not the first. The gradient then lies i
 """
 
 import copy
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -47,7 +48,7 @@ class Steps:
         """Nothing is kept for each weight."""
 
 
-def for_a_step(wanted):
+def for_a_step(wanted: Mapping[str, inspect.Parameter]) -> dict[str, float] | None:
     """What a method gets that steps by the gradient itself: rate 1, no decay, no momentum. None if it asks for more."""
     given = {}
     for name, parameter in wanted.items():

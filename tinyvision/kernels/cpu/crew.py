@@ -30,8 +30,8 @@ from ...types import Array
 from .compiled import Loop, instructions, linked, loop, part
 
 # Where a number stands on the board; each has a line of the cache for itself.
-TURN, OPEN, TAKEN, FINISHED, INSIDE, JOB, ARGUMENTS, PIECES, LEAVE = range(0, 9 * 8, 8)
-PLACES = 9 * 8
+TURN, OPEN, TAKEN, FINISHED, FAILED, INSIDE, JOB, ARGUMENTS, PIECES, LEAVE, BUSY = range(0, 11 * 8, 8)
+PLACES = 11 * 8
 
 PATIENCE = 1 << 20  # looks at the board, of about half a nanosecond each
 
@@ -78,22 +78,20 @@ def _do_as_machine_code() -> Any:
     from numba.extending import intrinsic
 
     def lower(context, builder, signature, values):
-        ir = _ir()
-        number = ir.IntType(64)
-        function = ir.FunctionType(ir.VoidType(), [number, number]).as_pointer()
-        builder.call(builder.inttoptr(values[0], function), values[1:])
-        return context.get_dummy_value()
+        number = _ir().IntType(64)
+        function = _ir().FunctionType(number, [number, number]).as_pointer()
+        return builder.call(builder.inttoptr(values[0], function), values[1:])
 
     @intrinsic
     def do(typing, job, arguments, piece):
-        return types.void(types.int64, types.int64, types.int64), lower
+        return types.int64(types.int64, types.int64, types.int64), lower
 
     return do
 
 
 @instructions(_do_as_machine_code)
-def do(job: int, arguments: int, piece: int) -> None:
-    """Call the function at address `job`, which is machine code, for a piece."""
+def do(job: int, arguments: int, piece: int) -> int:
+    """Call the function at address `job`, which is machine code, for a piece  ->  1 if it had no memory, else 0."""
     raise NotImplementedError("only compiled loops are written on the board")
 
 
@@ -103,19 +101,25 @@ def take_pieces(board: Array) -> None:
     job, arguments, pieces = seen(board, JOB), seen(board, ARGUMENTS), seen(board, PIECES)
     piece = counted(board, TAKEN, 1)
     while piece < pieces:
-        do(job, arguments, piece)
+        counted(board, FAILED, do(job, arguments, piece))
         counted(board, FINISHED, 1)
         piece = counted(board, TAKEN, 1)
 
 
 @part
-def have_done(board: Array, job: int, arguments: int, pieces: int) -> None:
-    """Write a job on the board, and come back when all its pieces are finished and nobody works on it any more."""
+def have_done(board: Array, job: int, arguments: int, pieces: int) -> int:
+    """Write a job on the board, and come back when all its pieces are finished and nobody works on it any more.
+
+    Returns how many pieces had no memory; -1 if another job stands on the board, and nothing has been done."""
+    if counted(board, BUSY, 1) > 0:
+        counted(board, BUSY, -1)
+        return -1
     written(board, JOB, job)
     written(board, ARGUMENTS, arguments)
     written(board, PIECES, pieces)
     written(board, TAKEN, 0)
     written(board, FINISHED, 0)
+    written(board, FAILED, 0)
     written(board, OPEN, 1)
     counted(board, TURN, 1)
     take_pieces(board)
@@ -124,6 +128,9 @@ def have_done(board: Array, job: int, arguments: int, pieces: int) -> None:
     written(board, OPEN, 0)
     while seen(board, INSIDE) > 0:  # somebody who has come too late may still be looking
         pass
+    failed = seen(board, FAILED)
+    counted(board, BUSY, -1)
+    return failed
 
 
 @loop("void(i8[::1], i8)", "board", apart=False)
@@ -146,15 +153,15 @@ class _Crew:
 
     def __init__(self):
         self.board, self.serving = np.zeros(PLACES, np.int64), 0
-        self.lock = threading.Lock()  # of who has a job on the board
         self.counting = threading.Lock()
 
     def call(self, wanted):
         """See to it that so many threads serve, or are on their way."""
         self.board[LEAVE] = 0
         with self.counting:
-            if self.serving < wanted:
-                self.serving += threads.call_helpers(partial(self._serve, serve.run), wanted - self.serving)
+            missing = wanted - max(0, self.serving)  # below 0 after a Ctrl-C between the calling and the counting
+            if missing > 0:
+                self.serving += threads.call_helpers(partial(self._serve, serve.run), missing)
 
     def _serve(self, serve_compiled):
         try:
@@ -184,15 +191,15 @@ threads.before_a_call(lambda: _crew.leave())
 def run(work: Loop, pieces: Sequence[tuple[int, ...]], *arguments: Any) -> None:
     """work(*arguments, *piece) for every piece, on several threads. The pieces write to different memory."""
     count = min(threads.get_num_threads(), len(pieces))
-    if work.shared is None or count == 1 or threads.inside_region() or not _crew.lock.acquire(blocking=False):
-        threads.run(lambda piece: work(*arguments, *piece), pieces, products=False)
-        return
-    crew = _crew  # of before a fork, if a signal's handler forks meanwhile
-    try:
-        crew.call(count - 1)
-        work.shared(crew.board, np.array(pieces, np.int64), *arguments)
-    finally:
-        crew.lock.release()
+    if work.shared is not None and count > 1 and not threads.inside_region():
+        _crew.call(count - 1)
+        answer = np.empty(1, np.int64)
+        work.shared(_crew.board, answer, np.array(pieces, np.int64), *arguments)
+        if answer[0] > 0:
+            raise MemoryError(f"there was no memory for {answer[0]} of {len(pieces)} pieces of {work.__name__}")
+        if answer[0] == 0:
+            return
+    threads.run(lambda piece: work(*arguments, *piece), pieces, products=False)
 
 
 # -- in LLVM's terms
@@ -249,7 +256,7 @@ def _caller(machine: Any) -> Any:
     def code(context, builder, signature, values):
         ir, compiled = _ir(), next(iter(machine.overloads.values()))
         (kept,), number = signature.args, _ir().IntType(64)
-        kind = ir.FunctionType(ir.VoidType(), [number, number])
+        kind = ir.FunctionType(number, [number, number])
         function = ir.Function(builder.module, kind, builder.module.get_unique_name("call_for_a_piece"))
         function.linkage = "internal"
         inner = ir.IRBuilder(function.append_basic_block("entry"))
@@ -262,8 +269,8 @@ def _caller(machine: Any) -> Any:
         context.active_code_library.add_linking_library(compiled.library)
         callee = context.declare_function(builder.module, compiled.fndesc)
         arguments = [*parts[1:], *piece]
-        context.call_conv.call_function(inner, callee, types.none, compiled.signature.args, arguments)
-        inner.ret_void()
+        status, _ = context.call_conv.call_function(inner, callee, types.none, compiled.signature.args, arguments)
+        inner.ret(inner.zext(status.is_error, number))  # the loops raise nothing but that memory is missing
         return builder.ptrtoint(function, number)
 
     @intrinsic
@@ -291,29 +298,34 @@ def _address_of(kept: Any) -> int:
     raise NotImplementedError("only compiled loops are written on the board")
 
 
-def _done(board: Any, kept: Any) -> None:
-    have_done(board, _caller_for(kept), _address_of(kept), len(kept[0]))
+def _done(board: Any, answer: Any, kept: Any) -> None:
+    answer[0] = have_done(board, _caller_for(kept), _address_of(kept), len(kept[0]))
 
 
 # numba compiles functions of so and so many arguments: these have a loop of so many done in pieces.
 _TAKING: tuple[Callable[..., None], ...] = (
-    lambda board, pieces, a: _done(board, (pieces, a)),
-    lambda board, pieces, a, b: _done(board, (pieces, a, b)),
-    lambda board, pieces, a, b, c: _done(board, (pieces, a, b, c)),
-    lambda board, pieces, a, b, c, d: _done(board, (pieces, a, b, c, d)),
-    lambda board, pieces, a, b, c, d, e: _done(board, (pieces, a, b, c, d, e)),
-    lambda board, pieces, a, b, c, d, e, f: _done(board, (pieces, a, b, c, d, e, f)),
-    lambda board, pieces, a, b, c, d, e, f, g: _done(board, (pieces, a, b, c, d, e, f, g)),
-    lambda board, pieces, a, b, c, d, e, f, g, h: _done(board, (pieces, a, b, c, d, e, f, g, h)),
-    lambda board, pieces, a, b, c, d, e, f, g, h, i: _done(board, (pieces, a, b, c, d, e, f, g, h, i)),
-    lambda board, pieces, a, b, c, d, e, f, g, h, i, j: _done(board, (pieces, a, b, c, d, e, f, g, h, i, j)),
-    lambda board, pieces, a, b, c, d, e, f, g, h, i, j, k: _done(board, (pieces, a, b, c, d, e, f, g, h, i, j, k)),
+    lambda board, answer, pieces, a: _done(board, answer, (pieces, a)),
+    lambda board, answer, pieces, a, b: _done(board, answer, (pieces, a, b)),
+    lambda board, answer, pieces, a, b, c: _done(board, answer, (pieces, a, b, c)),
+    lambda board, answer, pieces, a, b, c, d: _done(board, answer, (pieces, a, b, c, d)),
+    lambda board, answer, pieces, a, b, c, d, e: _done(board, answer, (pieces, a, b, c, d, e)),
+    lambda board, answer, pieces, a, b, c, d, e, f: _done(board, answer, (pieces, a, b, c, d, e, f)),
+    lambda board, answer, pieces, a, b, c, d, e, f, g: _done(board, answer, (pieces, a, b, c, d, e, f, g)),
+    lambda board, answer, pieces, a, b, c, d, e, f, g, h: _done(board, answer, (pieces, a, b, c, d, e, f, g, h)),
+    lambda board, answer, pieces, a, b, c, d, e, f, g, h, i: _done(board, answer, (pieces, a, b, c, d, e, f, g, h, i)),
+    lambda board, answer, pieces, a, b, c, d, e, f, g, h, i, j: _done(
+        board, answer, (pieces, a, b, c, d, e, f, g, h, i, j)
+    ),
+    lambda board, answer, pieces, a, b, c, d, e, f, g, h, i, j, k: _done(
+        board, answer, (pieces, a, b, c, d, e, f, g, h, i, j, k)
+    ),
 )
 
 
 def shared_form(one: Loop, machine: Any, kinds: Sequence[Any], options: dict[str, Any]) -> Any:
-    """The function (board, pieces, *arguments) that has a compiled loop done in pieces. pieces (count, numbers) are
-    what the last of its arguments, from `begin` on, are in each; `kinds` are the types of the others."""
+    """The function (board, answer, pieces, *arguments) that has a compiled loop done in pieces, and writes into answer
+    what `have_done` returns. pieces (count, numbers) are what the last of its arguments, from `begin` on, are in each;
+    `kinds` are the types of the others."""
     import numba
     from numba import types
 
@@ -323,7 +335,7 @@ def shared_form(one: Loop, machine: Any, kinds: Sequence[Any], options: dict[str
     function = FunctionType(_TAKING[len(kinds) - 1].__code__, {"_done": done}, name)
     function.__module__, function.__qualname__ = one.function.__module__, name
     board, pieces = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C", readonly=True)
-    return numba.njit(types.void(board, pieces, *kinds), cache=True, **options)(function)
+    return numba.njit(types.void(board, board, pieces, *kinds), cache=True, **options)(function)
 
 
 DROP_INS = ()

@@ -31,12 +31,11 @@ def likelihoods(
         for k in range(1, K):
             if scores[n, k] > largest or scores[n, k] != scores[n, k]:
                 largest = scores[n, k]
-        total = np.float32(0)
+        total, loss = np.float64(0), np.float64(0)  # a hundred thousand terms in float32 lose a digit
         for k in range(K):
             log_p[n, k] = scores[n, k] - largest
             total += math.exp(log_p[n, k])
-        shift = math.log(total)
-        loss = np.float32(0)
+        shift = np.float32(math.log(total))
         for k in range(K):
             log_p[n, k] -= shift
             target = smoothing / K + (np.float32(1) - smoothing if k == labels[n] else np.float32(0))
@@ -97,7 +96,12 @@ def cross_entropy_backward(dy: Array, cache: Any, needs: Needs = (True, False)) 
 
 
 def _applies(logits, labels, weight=None, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
-    if logits.ndim < 2 or labels.dtype.kind not in "iu" or labels.shape != (logits.shape[0], *logits.shape[2:]):
+    if (
+        logits.ndim < 2
+        or labels.dtype.kind not in "iu"
+        or labels.dtype == np.uint64
+        or labels.shape != (logits.shape[0], *logits.shape[2:])
+    ):
         return False
     if weight is not None or reduction not in ("mean", "sum", "none"):
         return False
