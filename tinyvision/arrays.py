@@ -82,12 +82,19 @@ def plain(op: str, name: str, array: np.ndarray) -> np.ndarray:
 def handed_over(array: Array, options: dict[str, Any]) -> Any:
     """An array's memory for another library, by the options of its `__dlpack__`. Raises SharingError for what is
     read-only, if the library does not ask for that flag, and for axes that run backwards: PyTorch ends the process."""
-    if min(array.strides, default=0) < 0 and options.get("copy") is not True:
-        raise SharingError("__dlpack__(): an axis runs backwards in memory; hand over .contiguous(), a copy")
+    runs_backwards = any(step < 0 and n > 1 for n, step in zip(array.shape, array.strides, strict=True))
+    if runs_backwards and options.get("copy") is not True:
+        raise SharingError("__dlpack__(): an axis runs backwards in memory; hand over .clone(), a copy that does not")
     try:
         return array.__dlpack__(**options)
     except BufferError as reason:
-        raise SharingError(f"__dlpack__(): {reason} .clone() is a copy that can be written to") from None
+        remedies = {
+            "readonly": " .clone() is a copy that can be written to",
+            "byte order": f' .to("{array.dtype.name}") is a copy in the machine\'s own',
+            "strides": " .clone() is a copy without gaps",
+        }
+        remedy = next((text for word, text in remedies.items() if word in str(reason)), "")
+        raise SharingError(f"__dlpack__(): {reason}{remedy}") from None
 
 
 def from_numbers(what: str, value: Any, like: Array | None = None) -> Array:

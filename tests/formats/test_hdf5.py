@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -223,6 +224,115 @@ def leaves_or_nothing(parts, address):
         return list(tree_leaves(parts, address, 0, 8))
     except Refused:
         return []
+
+
+def with_one_name_for_all(data):
+    """A group whose every name is the long one, in a local heap; each entry may begin anywhere in it."""
+    data, long = bytearray(data), data.index(b"n" * 3000)
+    heap = data.rindex(b"HEAP", 0, long)
+    start = int.from_bytes(data[heap + 24 : heap + 32], "little")
+    for at in places(data, b"SNOD"):
+        for entry in range(at + 8, at + 8 + 40 * int.from_bytes(data[at + 6 : at + 8], "little"), 40):
+            data[entry : entry + 8] = struct.pack("<Q", long - start)
+    return bytes(data)
+
+
+def with_one_part_for_all(data):
+    """A group whose every record leads to the long name, in a fractal heap."""
+    data = bytearray(data)
+    ids = [at + 6 + 11 * k + 4 for at in places(data, b"BTLF\0\5") for k in range(ROOM)]
+    ids = [at for at in ids if data[at] == 0 and 0 < int.from_bytes(data[at + 5 : at + 7], "little") < 4096]
+    long = max(ids, key=lambda at: data[at + 5 : at + 7][::-1])
+    for at in ids:
+        data[at : at + 7] = data[long : long + 7]
+    return bytes(data)
+
+
+def with_pieces_up_to_the_end(data):
+    """An array whose every piece is said to go on up to the end of the file."""
+    data = bytearray(data)
+    for node_at in places(data, b"TREE\1\0"):
+        for key in range(
+            node_at + 24, node_at + 24 + 32 * int.from_bytes(data[node_at + 6 : node_at + 8], "little"), 32
+        ):
+            address = int.from_bytes(data[key + 24 : key + 32], "little")
+            data[key : key + 4] = struct.pack("<I", len(data) - address)
+    return bytes(data)
+
+
+def places(data, signature):
+    """Where a signature stands."""
+    return [at for at in range(len(data)) if data.startswith(signature, at)]
+
+
+ROOM = 45  # records in a leaf of 512 bytes
+
+
+def one_long_name(file):
+    for name in ("n" * 3000, *map(str, range(300))):
+        file.create_group(name)
+
+
+def many_small_pieces(file):
+    file.create_dataset("x", data=np.arange(2000.0), chunks=(4,), compression="gzip")
+
+
+OVERLAPPING = {
+    "names": (one_long_name, "earliest", with_one_name_for_all, lambda file: file.names("")),
+    "parts of a heap": (one_long_name, "v108", with_one_part_for_all, lambda file: file.names("")),
+    "pieces": (many_small_pieces, "earliest", with_pieces_up_to_the_end, lambda file: file.array("x")),
+}
+
+
+@pytest.mark.parametrize("name", OVERLAPPING)
+def test_what_lies_over_each_other_costs_no_more_than_the_file_is_long(name, monkeypatch):
+    """Each of many entries leads to the same bytes: together they would take far more than the file has. Asked once
+    more, the file gives the same answer."""
+    fill, libver, changed, asked = OVERLAPPING[name]
+    whole = written(fill, libver)
+    assert len(asked(Hdf5(whole, 1 << 30))) > 300
+    monkeypatch.setattr(Cursor, "checked", lambda self, start: self.take(4))
+    file = Hdf5(changed(whole), 1 << 30)
+    messages = []
+    for _ in range(2):
+        with pytest.raises(Refused, match="parts that overlap") as reason:
+            asked(file)
+        messages.append(str(reason.value))
+    assert messages[0] == messages[1]
+
+
+def test_many_texts_that_are_one_are_counted_before_they_are_made():
+    data = bytearray(written(lambda file: file.attrs.update(x=["a" * 200_000, *"b" * 3000])))
+    (first,) = [
+        at
+        for at in places(data, struct.pack("<I", 200_000))
+        if data.startswith(b"GCOL", int.from_bytes(data[at + 4 : at + 12], "little"))
+    ]
+    data[first : first + 16 * 3001] = (struct.pack("<I", 199_999) + data[first + 4 : first + 16]) * 3001
+    tracemalloc.start()
+    with pytest.raises(Refused, match="more than 64 MiB of texts"):
+        Hdf5(bytes(data), 1 << 30).text("", "x")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 << 20
+
+
+def test_a_damaged_array_is_refused_in_the_same_words_however_often_it_is_asked_for():
+    data = bytearray(written(packed_by(compression="gzip")))
+    at = places(data, b"TREE\1\0")[0] + 24
+    address = int.from_bytes(data[at + 24 : at + 32], "little")
+    data[address : address + 4] = b"oops"
+    file = Hdf5(bytes(data), 1 << 30)
+    for _ in range(3):
+        with pytest.raises(Refused, match="'x': damaged HDF5: a piece of an array that cannot be unpacked"):
+            file.array("x")
+
+
+def test_an_array_that_asks_for_too_much_leaves_the_others_their_share():
+    file = Hdf5(written(lambda f: f.update(small=np.ones(2), large=np.ones(9000))), 1000)
+    with pytest.raises(Refused, match="it asks for 72000 bytes"):
+        file.array("large")
+    assert file.array("small").tolist() == [1, 1]
 
 
 def looked_through(data):

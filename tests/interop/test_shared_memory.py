@@ -137,10 +137,38 @@ def test_axes_that_run_backwards_are_refused_for_pytorch_would_end_the_process()
         ours = tv.from_dlpack(turned)
         assert np.array_equal(ours.numpy(), turned)
         for away in (torch.from_dlpack, np.from_dlpack, ours.__class__.__dlpack__):
-            with pytest.raises(SharingError, match=r"runs backwards in memory; hand over \.contiguous"):
+            with pytest.raises(SharingError, match=r"runs backwards in memory; hand over \.clone"):
                 away(ours)
-        assert np.array_equal(torch.from_dlpack(ours.contiguous()).numpy(), turned)
+        assert np.array_equal(torch.from_dlpack(ours.clone()).numpy(), turned)
         assert np.array_equal(np.from_dlpack(ours, copy=True), turned)
+
+
+def test_an_axis_of_length_1_has_no_direction():
+    for turned in (
+        np.arange(3.0).reshape(1, 3)[::-1],
+        np.ones((4, 4, 1), np.float32)[..., ::-1],
+        np.ones((0, 3))[::-1],
+    ):
+        ours = tv.from_numpy(turned)
+        assert np.array_equal(torch.from_dlpack(ours).numpy(), turned)
+    backwards = tv.from_numpy(np.arange(3.0).reshape(1, 3)[:, ::-1])
+    with pytest.raises(SharingError, match=r"\.clone\(\)"):
+        torch.from_dlpack(backwards)
+    assert torch.from_dlpack(backwards.clone()).tolist() == [[2, 1, 0]]
+
+
+def test_a_refusal_promises_only_what_helps():
+    records = np.ones(4, dtype=[("a", "f4"), ("b", "i1")])["a"]
+    remedies = {
+        "strides.* .clone": (tv.from_numpy(records), lambda t: t.clone()),
+        r'byte order.* \.to\("float64"\)': (tv.from_numpy(np.ones(4, ">f8")), lambda t: t.to("float64")),
+    }
+    for message, (ours, remedy) in remedies.items():
+        with pytest.raises(SharingError, match=message):
+            torch.from_dlpack(ours)
+        assert torch.from_dlpack(remedy(ours)).tolist() == [1, 1, 1, 1]
+    with pytest.raises(SharingError, match=r"device requested$"):
+        tv.ones(4).__dlpack__(dl_device=(2, 0))
 
 
 def test_a_copy_is_made_where_it_is_asked_for_and_not_where_it_is_forbidden():

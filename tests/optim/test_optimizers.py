@@ -1,6 +1,7 @@
 """SGD, Adam and AdamW step by step beside torch.optim, over random options."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -286,14 +287,25 @@ def test_an_optimizer_of_ones_own_has_options_of_its_own():
 
 def test_a_group_may_have_entries_of_its_owner_s_but_none_that_is_misspelt():
     p = nn.Parameter(np.ones(2))
-    marks = {"name": "head", "rho": 2.0, "lr_scale": 0.1, "layer_decay": 0.5}
+    marks = {"name": "head", "rho": 2.0, "lr_scale": 0.1, "layer_decay": 0.5, "decay": False}
+    marks |= {"weight_decay_scale": 0.1, "initial_weight_decay": 0.1, "learning_rate_scale": 0.1}
     (group,) = optim.SGD([{"params": [p], **marks}]).param_groups
     assert {name: group[name] for name in marks} == marks
-    for misspelt in ("momentun", "weight_deacy", "learning_rate", "wd"):
+    elsewhere = ("learning_rate", "learningrate", "learn_rate", "LearningRate", "LR", "lr_", "wd", "WD", "weightdecay")
+    for misspelt in ("momentun", "weight_deacy", *elsewhere):
         with pytest.raises(OptionError, match=f"unknown option '{misspelt}'"):
             optim.SGD([{"params": [p], misspelt: 0.1}])
+    with pytest.raises(OptionError, match="unknown option 'lr_deacy'"):  # though it says lr, another option, whole
+        optim.Adagrad([{"params": [p], "lr_deacy": 0.1}])
 
 
 def test_an_option_without_default_must_be_named():
     with pytest.raises(OptionError, match="a group must say its lr"):
         optim.Optimizer([nn.Parameter(np.ones(2))], {"lr": optim.optimizer.required})
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copied_optimizer_still_requires_what_it_did(copied):
+    own = optim.Optimizer([{"params": [nn.Parameter(np.ones(2))], "lr": 1.0}], {"lr": optim.optimizer.required})
+    with pytest.raises(OptionError, match="a group must say its lr"):
+        copied(own).add_param_group({"params": [nn.Parameter(np.ones(3))]})

@@ -30,11 +30,11 @@ class Hdf5:
     def __init__(self, data: bytes, most: int) -> None:
         self._parts = Parts(data)
         self._left, self._texts_left = min(most, 100 * len(data)), _LARGEST_TEXT  # what is packed unfolds, with an end
-        self._objects: dict[int, list[tuple[int, bytes]]] = {}
-        self._members: dict[int, dict[str, int | None]] = {}
-        self._attributes: dict[int, dict[str, bytes]] = {}
-        self._heaps: dict[int, dict[int, bytes]] = {}
-        self._arrays: dict[int, np.ndarray] = {}
+        self._objects: dict[int, list[tuple[int, bytes]] | Refused] = {}
+        self._members: dict[int, dict[str, int | None] | Refused] = {}
+        self._attributes: dict[int, dict[str, bytes] | Refused] = {}
+        self._heaps: dict[int, dict[int, bytes] | Refused] = {}
+        self._arrays: dict[int, np.ndarray | Refused] = {}
         self._root = self._start(Cursor(data))
 
     @staticmethod
@@ -80,15 +80,26 @@ class Hdf5:
             here = members[name]
         return here
 
+    @staticmethod
+    def _once(known, address, read):
+        """What `read` finds at an address, or why it refuses it, from then on: it cannot look at the parts again."""
+        if address not in known:
+            try:
+                known[address] = read(address)
+            except Refused as reason:
+                known[address] = reason
+        if isinstance(known[address], Refused):
+            raise Refused(str(known[address]))
+        return known[address]
+
     def _object(self, address):
-        if address not in self._objects:
-            self._objects[address] = objects.messages(self._parts, address)
-        return self._objects[address]
+        return self._once(self._objects, address, lambda place: objects.messages(self._parts, place))
 
     def _group(self, address):
         """name -> address of the members of a group, None for one that leads elsewhere."""
-        if address in self._members:
-            return self._members[address]
+        return self._once(self._members, address, self._members_of)
+
+    def _members_of(self, address):
         members: dict[str, int | None] = {}
         for kind, content in self._object(address):
             if kind == objects.SYMBOL_TABLE:
@@ -97,7 +108,6 @@ class Hdf5:
                 members.update([objects.link(content)])
             elif kind == objects.LINK_INFO:
                 members.update(map(objects.link, self._in_heap(content, 8, _NAMES, 4)))
-        self._members[address] = members
         return members
 
     def _older_members(self, tree, heap):
@@ -114,6 +124,7 @@ class Hdf5:
                 stop = self._parts.data.find(b"\0", start + name, end)
                 if start + name >= end or stop < 0:
                     raise Refused("damaged HDF5: a name that is none")
+                self._parts.spend(stop - start - name)
                 yield objects.text_of(self._parts.data[start + name : stop]), None if kind == _LINKED else place
 
     def _in_heap(self, content, width, kind, at):
@@ -138,14 +149,15 @@ class Hdf5:
         found = self._find(path)
         if found is None:
             return None
-        if found not in self._attributes:
-            contents = [c for kind, c in self._object(found) if kind == objects.ATTRIBUTE]
-            for kind, content in self._object(found):
-                if kind == objects.ATTRIBUTE_INFO:
-                    contents += self._in_heap(content, 2, _ATTRIBUTES, 0)
-            self._attributes[found] = {objects.attribute(content)[0]: content for content in contents}
-        content = self._attributes[found].get(name)
+        content = self._once(self._attributes, found, self._attributes_of).get(name)
         return None if content is None else self._texts(name, *objects.attribute(content)[1:])
+
+    def _attributes_of(self, address):
+        contents = [content for kind, content in self._object(address) if kind == objects.ATTRIBUTE]
+        for kind, content in self._object(address):
+            if kind == objects.ATTRIBUTE_INFO:
+                contents += self._in_heap(content, 2, _ATTRIBUTES, 0)
+        return {objects.attribute(content)[0]: content for content in contents}
 
     def _texts(self, name, shape, described, data):
         count, kind = math.prod(shape or ()), objects.type_of(described)
@@ -156,10 +168,12 @@ class Hdf5:
         if len(shape) > 1 or not kind.size or count * kind.size > len(data):
             raise Refused(f"damaged HDF5: the attribute {shown(name)} is shorter than it says")
         pieces = [data[at : at + kind.size] for at in range(0, count * kind.size, kind.size)]
-        texts = [self._elsewhere(p) if kind.kind == "text elsewhere" else p.split(b"\0")[0] for p in pieces]
-        self._texts_left -= sum(map(len, texts))
-        if self._texts_left < 0:
-            raise Refused(f"HDF5 with more than {_LARGEST_TEXT >> 20} MiB of texts")
+        texts = []
+        for piece in pieces:  # many can lead to one long text, so each is counted before the next is made
+            texts.append(self._elsewhere(piece) if kind.kind == "text elsewhere" else piece.split(b"\0")[0])
+            self._texts_left -= len(texts[-1])
+            if self._texts_left < 0:
+                raise Refused(f"HDF5 with more than {_LARGEST_TEXT >> 20} MiB of texts")
         return texts if shape else texts[0]
 
     def _elsewhere(self, piece):
@@ -168,9 +182,7 @@ class Hdf5:
         length, heap, number = cursor.number(4), cursor.number(8), cursor.number(4)
         if length == 0:
             return b""
-        if heap not in self._heaps:
-            self._heaps[heap] = global_heap(self._parts, heap)
-        text = self._heaps[heap].get(number, b"")
+        text = self._once(self._heaps, heap, lambda place: global_heap(self._parts, place)).get(number, b"")
         if len(text) < length:
             raise Refused("damaged HDF5: a text that is not where it should be")
         return text[:length]
@@ -185,12 +197,10 @@ class Hdf5:
             raise Refused(f"there is no array {shown(path, 80)}")
         try:
             array = objects.Array(described)
-            self._left -= array.nbytes
-            if self._left < 0:
+            if array.nbytes > self._left:
                 raise Refused(f"it asks for {shown(array.nbytes)} bytes, more than such a file can hold")
-            if found not in self._arrays:
-                self._arrays[found] = array.elements(self._parts)
+            self._left -= array.nbytes
+            y = self._once(self._arrays, found, lambda _: array.elements(self._parts))
         except Refused as reason:
             raise Refused(f"the array {shown(path, 80)}: {reason}") from None
-        y = self._arrays[found]
         return y.astype(y.dtype.newbyteorder("="))

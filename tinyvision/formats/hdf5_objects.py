@@ -226,6 +226,7 @@ class Array:
             if any(a % p or a >= n for a, p, n in zip(at, piece, axes, strict=True)) or tuple(at) in done:
                 raise Refused("damaged HDF5: an array with a piece where none should be")
             done.add(tuple(at))
+            parts.spend(packed)
             data = Cursor(parts.data, address).take(packed)
             for turn in reversed(range(len(steps))):
                 if not skipped >> turn & 1:

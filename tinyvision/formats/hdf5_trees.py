@@ -2,8 +2,8 @@
 
 Groups as they have been since 1998 keep their members in a B-tree and their names in a local heap; groups and
 attributes by the hundred go into a B-tree of the second kind and a fractal heap; texts of any length lie in global
-heaps. Parts of a whole file never overlap: none is opened twice, and all together are no longer than the file, so that
-every walk ends, and soon.
+heaps. Parts of a whole file never overlap: none is opened twice, and all together, with the names and pieces that lie
+between them, are no longer than the file, so that every walk ends, and soon.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Cursor:
 
 
 class Parts:
-    """The parts of a file that hold addresses; each is opened once."""
+    """The parts of a file that hold addresses; each is opened once, and `left` bytes of the file are still unread."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.opened, self.left = data, set[int](), len(data)
@@ -68,9 +68,16 @@ class Parts:
 
     def longer(self, cursor: Cursor, count: int) -> None:
         """Let an opened part go on for `count` bytes more."""
-        self.left -= count
+        self.spend(count)
         cursor.end += count
-        if self.left < 0 or cursor.end > len(self.data):
+        if cursor.end > len(self.data):
+            raise Refused("damaged HDF5: a part that reaches beyond the end of the file")
+
+    def spend(self, count: int) -> None:
+        """Count bytes that are read: no byte of a whole file is read for two things. Raises Refused for more than the
+        file has."""
+        self.left -= count
+        if self.left < 0:
             raise Refused("damaged HDF5: parts that overlap, or reach beyond the end of the file")
 
 
@@ -215,6 +222,7 @@ class FractalHeap:
         self.length_size = _bytes_for(min(self.largest_block, largest))
         if not 0 < self.first <= self.largest_block < 1 << 40 or not 0 < self.width < 1 << 10 or bits > 64:
             raise Refused("damaged HDF5: a heap of impossible sizes")
+        self.spend = parts.spend
 
     def part(self, identity: bytes) -> bytes:
         """What an identity of `id_size` bytes stands for."""
@@ -228,6 +236,7 @@ class FractalHeap:
         start, place, size = self._block(offset)
         if offset - start + length > size:
             raise Refused("damaged HDF5: a part that reaches beyond the block it lies in")
+        self.spend(length)
         return Cursor(self.data, place + offset - start).take(length)
 
     def _block(self, offset):

@@ -21,7 +21,7 @@ _SCHEDULES = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum",
 # Options that are numbers of 0 or more, whichever optimizer has them.
 _FROM_ZERO = ("lr", "lr_decay", "weight_decay", "momentum_decay", "eps", "momentum", "initial_accumulator_value")
 # What other libraries call the learning rate and the weight decay.
-_ELSEWHERE = ("learning_rate", "wd", "decay")
+_ELSEWHERE = ("learning_rate", "wd")
 _ALIKE = 0.75  # by difflib: weight_deacy is meant for weight_decay, layer_decay is not
 # Entries of a state that are one number, however large the parameter.
 _NUMBERS = {"step": int, "mu_product": float}
@@ -30,6 +30,9 @@ _NUMBERS = {"step": int, "mu_product": float}
 class _Required:
     def __repr__(self) -> str:
         return "<required parameter>"
+
+    def __reduce__(self) -> str:
+        return "required"  # a copy of it, or of an optimizer that has it, is compared with the one there is
 
 
 required = _Required()
@@ -224,7 +227,7 @@ class BoundedOptimizer(Optimizer):
         """Add parameters with options of their own; what is not named takes the defaults. Raises OptionError."""
         for key in group if isinstance(group, dict) else ():
             is_known = key in self.defaults or key in ("params", *_SCHEDULES)
-            if not is_known and (key in _ELSEWHERE or difflib.get_close_matches(key, self.defaults, 1, _ALIKE)):
+            if not is_known and _is_meant_for_one_of(str(key), (*self.defaults, *_ELSEWHERE)):
                 known = ", ".join(self.defaults)
                 raise OptionError(f"{type(self).__name__}: unknown option {key!r}; known are {known}")
         super().add_param_group(group)
@@ -244,6 +247,14 @@ class BoundedOptimizer(Optimizer):
         pair = isinstance(betas, (tuple, list)) and len(betas) == 2 and all(isinstance(b, numbers.Real) for b in betas)
         if not pair or not all(0 <= b < 1 for b in betas):
             raise OptionError(f"{type(self).__name__}: betas must be two numbers from 0 to below 1, got {betas!r}")
+
+
+def _is_meant_for_one_of(key, options):
+    """Whether a key is another spelling of an option: LR is, and momentun. `lr_scale` is not: it says the whole name
+    of one, so that somebody means another thing by it."""
+    words = f"_{key.lower()}_"
+    spellings = [name.replace("_", "") for name in options if f"_{name}_" not in words or words.strip("_") == name]
+    return bool(difflib.get_close_matches(words.replace("_", ""), spellings, 1, _ALIKE))
 
 
 def refuse_differentiable(name: str, differentiable: bool) -> None:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arrays import check_is_array
 from ..device import device_of
 from ..errors import ShapeError
+from ..tape import Variable
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -78,9 +80,12 @@ def is_same_size(x: Tensor, other: Tensor) -> bool:
     return x.shape == other.shape
 
 
-def equal(x: Tensor, other: Tensor) -> bool:
-    """True if both have one shape and the same numbers."""
-    return x.shape == other.shape and bool((x.array == other.array).all())
+def equal(x: Tensor, other: Any) -> bool:
+    """True if both have one shape and the same numbers. Raises DtypeError if `other` is no tensor, array or number."""
+    numbers = other.array if isinstance(other, Variable) else other
+    if not isinstance(numbers, (bool, int, float)):
+        check_is_array("equal", "other", numbers)
+    return x.shape == np.shape(numbers) and bool((x.array == numbers).all())
 
 
 def itself(x: Tensor) -> Tensor:
