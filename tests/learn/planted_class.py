@@ -96,6 +96,10 @@ ATTACKS = {
     "leaves a process": hostile("import os, time\nif not os.fork():\n    os.setsid()\n    time.sleep(1e6)"),
     "leaves a thread": hostile("import threading, time\nthreading.Thread(target=time.sleep, args=(1e6,)).start()"),
     "ends the grader": hostile("import os\nos.kill(os.getppid(), 9)"),
+    "limits the grader": hostile(
+        "import os, resource\nfor kind in (resource.RLIMIT_CPU, resource.RLIMIT_AS):\n"
+        "    resource.prlimit(os.getppid(), kind, (0, 0))"
+    ),
     "calls home": hostile("import socket\nsocket.create_connection(('127.0.0.1', PORT))"),
     "a page": "def relu_backward(dy, cache): raise ValueError('<script>alert(1)</script>')\n",
     "no python": "def relu_backward(dy, cache:\n",

@@ -3,7 +3,10 @@
 import csv
 import json
 import socket
+import subprocess
+import sys
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from tests.learn import planted_class
 from tinyvision import OptionError
 from tinyvision.cli import main
 from tinyvision.kernels import emulator
-from tinyvision.learn import confine, course, points
+from tinyvision.learn import confine, course, points, roster
 from tinyvision.learn.grade import chosen, flags, grade, share
 from tinyvision.learn.roster import as_csv, as_html, graded
 
@@ -150,6 +153,77 @@ def test_a_submission_changes_nothing_but_its_own_folder(tmp_path, name):
     assert "Permission denied" in graded["says"] or "not permitted" in graded["says"]
     for student, text in texts.items():
         assert (tmp_path / "class" / student / "relu_backward.py").read_text() == text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
+def test_a_submission_that_limits_its_parent_costs_the_others_nothing(tmp_path):
+    texts = {"aaa": planted_class.TRUE, "bad": planted_class.attack("limits the grader", tmp_path),
+             "zzz": planted_class.TRUE}  # fmt: skip
+    for student, text in texts.items():
+        (tmp_path / "class" / student).mkdir(parents=True)
+        (tmp_path / "class" / student / "relu_backward.py").write_text(text)
+    words = ["report", "class", "--exercises", "relu_backward", "--jobs", "1", "--json"]
+    told = planted_class.learn(tmp_path, *words)
+    assert told.returncode == 0, told.stderr
+    rows = {row["student"]: row for row in json.loads(told.stdout)}
+    assert [rows[s]["exercises"][0]["share"] for s in ("aaa", "zzz")] == [1, 1]
+    assert rows["bad"]["exercises"][0]["flags"] == ["imports os", "imports resource", "reaches for prlimit"]
+    assert rows["aaa"]["undenied"] == confine.undenied()
+
+
+@pytest.mark.parametrize(("version", "count"), [(0, 4), (1, 3), (3, 2), (4, 1), (6, 0)])
+def test_what_this_kernel_cannot_deny_is_said(tmp_path, capsys, monkeypatch, version, count):
+    monkeypatch.setattr(confine, "version", lambda: version)
+    (tmp_path / "relu_backward.py").write_text(RIGHT)
+    words = ["learn", "grade", str(tmp_path), "--exercises", "relu_backward"]
+    assert main([*words, "--json"]) == 0
+    undenied = json.loads(capsys.readouterr().out)["undenied"]
+    assert len(undenied) == count
+    assert ("open TCP connections" in undenied) == (version < 4)
+    assert ("end your other processes" in undenied) == (version < 6)
+    assert main(words) == 0
+    assert ("cannot deny a submission to" in capsys.readouterr().out) == bool(undenied)
+
+
+def test_a_report_keeps_those_that_were_graded_before_it_ended(tmp_path, monkeypatch):
+    for student in ("ada", "ben"):
+        (tmp_path / "class" / student).mkdir(parents=True)
+
+    def graded_until(folder, exercises, limit):
+        if folder.name == "ben":
+            raise KeyboardInterrupt
+        return grade(folder, exercises, limit)
+
+    monkeypatch.setattr(roster, "grade", graded_until)
+    words = ["learn", "report", str(tmp_path / "class"), "--exercises", "relu_backward", "--jobs", "1"]
+    with suppress(KeyboardInterrupt):
+        main([*words, "--out", str(tmp_path)])
+    with (tmp_path / "report.csv").open() as file:
+        assert [line["student"] for line in csv.DictReader(file)] == ["ada"]
+
+
+LIMITED = """\
+import os, resource, sys, tempfile
+from tinyvision.learn import confine
+if os.getuid() == 0:
+    os.setuid(54321)  # Linux does not count root's processes
+seen = confine._threads_of_user() if sys.argv[1] == "all" else 1 - confine.PROCESSES
+confine._threads_of_user = lambda: seen
+before = resource.getrlimit(resource.RLIMIT_NPROC)
+confine._limit()
+after = resource.getrlimit(resource.RLIMIT_NPROC)
+if not os.fork():
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.wait()[1]), after == before, after == (seen + confine.PROCESSES,) * 2)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are limited on Linux only")
+@pytest.mark.parametrize(("seen", "said"), [("all", "0 False True"), ("few", "0 True False")])
+def test_a_limit_that_leaves_no_room_is_taken_back(seen, said):
+    """Where a user's processes are in other containers too, /proc shows fewer than Linux counts."""
+    told = subprocess.run([sys.executable, "-c", LIMITED, seen], capture_output=True, text=True, check=False)
+    assert told.stdout.strip() == said, told.stderr
 
 
 def test_what_a_submission_started_ends_with_it(tmp_path):

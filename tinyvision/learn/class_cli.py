@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,8 @@ def _grade(args):
         tests = [{"name": t["exercise"], "score": t["points"], "max_score": t["of"], "output": t["says"]} for t in told]
         Path(args.gradescope).write_text(json.dumps({"score": total, "tests": tests}, indent=1), encoding="utf-8")
     if args.json:
-        print(json.dumps({"points": total, "of": full, "exercises": told}, indent=2, ensure_ascii=False))
+        answer = {"points": total, "of": full, "exercises": told, "undenied": confine.undenied()}
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
     else:
         from .show import wrap
 
@@ -79,6 +81,7 @@ def _grade(args):
             if t["share"] < 1:
                 print(wrap(t["says"], "                  "))
         print(f" {total:6.2f} of {full:g}")
+        _tell_undenied()
     return 0 if total == full else 1
 
 
@@ -91,17 +94,30 @@ def _report(args):
     if not os.path.isdir(args.out):
         raise OptionError(f"learn: there is no folder {args.out} to write to")
 
+    done, one_at_a_time = [], threading.Lock()
+
     def tell(name, grades):
+        with one_at_a_time:  # as they come: whatever ends this program, those that were graded are kept
+            done.append((name, grades))
+            write(sorted(done, key=lambda row: row[0]), args.out, args.points)
         if not args.json:
             print(f" {sum(g.points(args.points) for g in grades):7.2f}  {name}", flush=True)
 
     rows = graded(submissions(args.folder), exercises, limit, args.jobs, tell)
     paths = write(rows, args.out, args.points)
     if args.json:
-        told = [{"student": s, "exercises": [g.as_dict(args.points) for g in grades]} for s, grades in rows]
+        undenied = confine.undenied()
+        told = [
+            {"student": s, "exercises": [g.as_dict(args.points) for g in grades], "undenied": undenied}
+            for s, grades in rows
+        ]
         print(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         print(f"{len(rows)} submissions: {', '.join(map(str, paths))}")
-        if not confine.version():
-            print("This system has no way to keep a submission from your files: grade strangers' files in a container.")
+        _tell_undenied()
     return 0
+
+
+def _tell_undenied():
+    if undenied := confine.undenied():
+        print(f"This system cannot deny a submission to {', '.join(undenied)}: grade strangers' files in a container.")

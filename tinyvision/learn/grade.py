@@ -21,10 +21,11 @@ from .process import LIMIT, Worker
 LIBRARIES = ("tinyvision", "torch", "tensorflow", "jax", "autograd", "keras", "cupy")
 WAYS_ROUND = ("os", "sys", "subprocess", "inspect", "gc", "ctypes", "socket", "signal", "threading", "importlib",
               "builtins", "traceback", "multiprocessing", "shutil", "pathlib", "operator", "posix", "runpy", "atexit",
-              "faulthandler", "tempfile", "io", "mmap", "unittest", "pickle", "urllib", "http")  # fmt: skip
+              "faulthandler", "tempfile", "io", "mmap", "unittest", "pickle", "urllib", "http", "resource")  # fmt: skip
 CALLS = ("eval", "exec", "open", "compile", "globals", "vars", "getattr", "setattr", "delattr", "__import__",
          "breakpoint")  # fmt: skip
 INSIDE = ("os", "sys", "builtins", "ctypes", "ctypeslib", "subprocess", "importlib", "f2py")  # of another module
+OTHERS = ("prlimit", "setpriority", "sched_setaffinity")  # change other processes, which no Landlock denies
 FILES = ("tofile", "fromfile", "memmap", "load", "save", "savez", "savez_compressed", "savetxt", "loadtxt",
          "genfromtxt", "DataSource")  # fmt: skip
 
@@ -172,7 +173,7 @@ def _uses(tree):
         taken = [node.attr] if isinstance(node, ast.Attribute) else getattr(node, "kwd_attrs", [])
         taken = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else taken
         for name in taken:
-            if re.fullmatch(r"__\w+__|_getframe|(f|tb)_\w+", name) or name in INSIDE:
+            if re.fullmatch(r"__\w+__|_getframe|(f|tb)_\w+", name) or name in INSIDE + OTHERS:
                 out[f"reaches for {name}"] = None
             elif name in FILES:
                 out[f"reads or writes files ({name})"] = None

@@ -33,8 +33,10 @@ report      for all of them, one folder each:
             tinyvision learn report SUBMISSIONS --exercises {names} --points {points:g}
 {more}
 The same command grades at home and here. Each file is judged in a process of its own, within {limit:g} seconds.
-On Linux that process may write in a folder of its own only, opens no connection and ends no process but its own;
-on other systems nothing but your account's rights holds it back: grade strangers' files in a container there.
+On Linux with Landlock that process writes in a folder of its own only (5.13; empties no file elsewhere: 6.2), opens no
+TCP connection (6.7) and sends no signal to a process but its own (6.12). `grade` and `report` say what the kernel at
+hand cannot deny. None denies it to read, to send by UDP, or to change limits and priorities of your account's other
+processes. On other systems nothing but your account's rights holds it back. Grade strangers' files in a container.
 Files that import tinyvision or PyTorch, or reach around the grader, are graded and flagged: look at these yourself,
 for the exercises' solutions are part of the public package, and code runs in the process that judges it.
 """

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .confine import confine
+from .confine import confine, go_on_in_a_child
 
 MEMORY = 2 << 30  # bytes that the learner's code may take beyond what Python and NumPy hold already
 
@@ -88,6 +88,7 @@ def main() -> None:
         request = json.loads(line)
         os.chdir(request.get("scratch") or request["cwd"])
         if request.get("scratch"):
+            go_on_in_a_child()
             tempfile.tempdir = os.environ["TMPDIR"] = request["scratch"]  # a compiler that it starts goes there, too
             confine(request["scratch"])
         try:
