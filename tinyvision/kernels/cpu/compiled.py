@@ -50,7 +50,8 @@ class Loop:
 
     def __init__(self, function: Callable[..., None], signature: str, writes: str, apart: bool) -> None:
         self.function, self.signature, self.writes, self.apart = function, signature, writes.split(), apart
-        self.run, self.shared = function, None
+        self.run = function
+        self.shared: Any = None
         functools.update_wrapper(self, function)
 
     def __call__(self, *arguments: Any) -> None:
