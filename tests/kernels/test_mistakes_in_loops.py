@@ -39,7 +39,7 @@ MISTAKES = [
     ("columns", "filled", "h < 0 or h >= H", "h >= H"),
     ("columns", "filled", "j * SW - PW", "j - PW"),
     ("columns", "filled", "range(last, run)", "range(last, last)"),
-    ("columns", "filled", "(line - begin) * OW + j", "line * OW + j"),
+    ("columns", "filled", "(line - start) * OW + j", "line * OW + j"),
     ("columns", "added_back", "+= columns[row", "= columns[row"),
     ("columns", "added_back", "i * SH + k - PH", "i * SH + k"),
     ("columns", "added_back", "range(first, last)", "range(run)"),

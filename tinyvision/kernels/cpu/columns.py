@@ -18,7 +18,7 @@ from ..ways import ACTIVATIONS, Way, drop_ins
 from .channels import column_sums
 from .compiled import loop, part
 from .depthwise import NO_IMAGE, NO_VECTOR, finished
-from .lines import channels_are_last, share_out
+from .lines import channels_are_last, done_in_parts
 
 
 @part
@@ -28,9 +28,9 @@ def inside(left: int, run: int, length: int) -> tuple[int, int]:
     return first, max(first, min(run, length - left))
 
 
-@loop("void(f4[:,:,:,::1], f4[:,::1], i8[::1], i8, i8)", "columns")
-def filled(x: Array, columns: Array, window: Any, begin: int, end: int) -> None:
-    """columns (windows of lines begin ... end, KH·KW·C) = what each window sees of x, 0 outside.
+@loop("void(f4[:,:,:,::1], f4[:,::1], i8[::1], i8, i8, i8)", "columns")
+def filled(x: Array, columns: Array, window: Any, start: int, begin: int, end: int) -> None:
+    """columns (windows of the lines from `start` on, KH·KW·C) = what those of lines begin ... end see of x, 0 outside.
 
     window: KH, KW, SH, SW, PH, PW, OH, OW."""
     KH, KW, SH, SW, PH, PW, OH, OW = window
@@ -39,7 +39,7 @@ def filled(x: Array, columns: Array, window: Any, begin: int, end: int) -> None:
     for line in range(begin, end):
         n, i = line // OH, line % OH
         for j in range(OW):
-            row, left = (line - begin) * OW + j, (j * SW - PW) * C
+            row, left = (line - start) * OW + j, (j * SW - PW) * C
             first, last = inside(left, run, W * C)
             for k in range(KH):
                 h, place = i * SH + k - PH, k * run
@@ -79,23 +79,21 @@ def _correlate(x, weight, y, sliding, scale=None, shift=None, skip=None, activat
     window, rows, width = _window(weight.shape, y.shape, sliding), y.reshape(-1, O), kernels.shape[0]
     vectors = [NO_VECTOR if v is None else np.ascontiguousarray(v) for v in (scale, shift)]
     added, what = NO_IMAGE if skip is None else skip, ACTIVATIONS[activation]
-    plain = scale is None and shift is None and skip is None and not what
-
-    def finish(begin, end):
-        if not plain:
-            finished(y, *vectors, added, what, begin, end)
+    finishes = scale is not None or shift is not None or skip is not None or what
 
     if outweighed(y.shape):  # (rows, K) @ (K, some of O)
         columns = _all_columns(x, window, N * OH, width)
         threads.run(lambda some: np.matmul(columns, kernels[:, some], out=rows[:, some]), _some_channels(O))
-        share_out(finish, N * OH, y.nbytes)
+        if finishes:
+            done_in_parts(finished, N * OH, y.nbytes, y, *vectors, added, what)
         return
 
     def work(lines):
         begin, end = lines.start, lines.stop
         columns = _columns(x, window, begin, end, width)
         np.matmul(columns, kernels, out=rows[begin * OW : end * OW])  # (rows, K) @ (K, O)
-        finish(begin, end)
+        if finishes:
+            finished(y, *vectors, added, what, begin, end)
 
     threads.run(work, _lines(N * OH, OW * width, O * width))
 
@@ -161,7 +159,7 @@ def _columns(x, window, begin, end, width):
     if _is_own_matrix(window):
         return x.reshape(-1, width)[begin * OW : end * OW]
     columns = blocks.scratch("columns", ((end - begin) * OW, width), x)
-    filled(x, columns, window, begin, end)
+    filled(x, columns, window, begin, begin, end)
     return columns
 
 
@@ -171,11 +169,7 @@ def _all_columns(x, window, lines, width):
     if _is_own_matrix(window):
         return x.reshape(-1, width)
     columns = np.empty((lines * OW, width), np.float32)
-
-    def work(begin, end):
-        filled(x, columns[begin * OW : end * OW], window, begin, end)
-
-    share_out(work, lines, columns.nbytes)
+    done_in_parts(filled, lines, columns.nbytes, x, columns, window, 0)
     return columns
 
 

@@ -239,12 +239,17 @@ def _shared(one, machine):
     if "begin" not in names:
         return None
     crew = importlib.import_module(f"{__package__}.crew")
-    return crew.shared_form(one, machine, _kinds(one)[: names.index("begin")], _options(one))
+    return crew.shared_form(one, machine, _kinds(one)[: names.index("begin")])
 
 
 def _options(one):
     """A product and a sum may become one instruction; nothing is reordered, so NaN and infinities stay as they are."""
     return {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, **(_apart() if one.apart else {})}
+
+
+def llvm() -> Any:
+    """The instructions of LLVM, in which numba writes its programs: for those that are spelled out."""
+    return importlib.import_module("llvmlite.ir")
 
 
 def linked(function: Callable[..., Any], options: dict[str, Any]) -> Any:

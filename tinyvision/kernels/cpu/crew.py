@@ -6,10 +6,11 @@ machine code: whoever has work writes it there, all take pieces of it by countin
 ends it. That takes less than a microsecond, so that loops of a few microseconds are worth sharing.
 
     the one with work                            those who serve
-    writes job, pieces; turn += 1                turn has changed: inside += 1, if the job is open
-    takes pieces: k = taken++, until all are     take pieces: k = taken++, until all are
-    waits for finished == pieces                 finished += 1 for each; inside -= 1
-    closes the job, waits for inside == 0
+    busy += 1; goes elsewhere if it was          turn has changed: inside += 1, if the job is open
+    writes job, pieces; turn += 1                take pieces: k = taken++, until all are
+    takes pieces: k = taken++, until all are     finished += 1 for each; inside -= 1
+    waits for finished == pieces
+    closes the job, waits for inside == 0, busy -= 1
 
 Nobody has to come: who has the work takes all pieces that nobody else does. Those who serve look at the board for a
 fraction of a millisecond after the last job; then they go back to where `threads` calls them from, at once if it does.
@@ -26,12 +27,15 @@ from typing import Any
 import numpy as np
 
 from ... import threads
+from ...errors import DeviceError
 from ...types import Array
-from .compiled import Loop, instructions, linked, loop, part
+from .compiled import Loop, instructions, linked, llvm, loop, part
 
 # Where a number stands on the board; each has a line of the cache for itself.
 TURN, OPEN, TAKEN, FINISHED, FAILED, INSIDE, JOB, ARGUMENTS, PIECES, LEAVE, BUSY = range(0, 11 * 8, 8)
 PLACES = 11 * 8
+
+_NOT_COMPILED = "only loops that are compiled are written on the board"
 
 PATIENCE = 1 << 20  # looks at the board, of about half a nanosecond each
 
@@ -78,8 +82,8 @@ def _do_as_machine_code() -> Any:
     from numba.extending import intrinsic
 
     def lower(context, builder, signature, values):
-        number = _ir().IntType(64)
-        function = _ir().FunctionType(number, [number, number]).as_pointer()
+        number = llvm().IntType(64)
+        function = llvm().FunctionType(number, [number, number]).as_pointer()
         return builder.call(builder.inttoptr(values[0], function), values[1:])
 
     @intrinsic
@@ -92,7 +96,7 @@ def _do_as_machine_code() -> Any:
 @instructions(_do_as_machine_code)
 def do(job: int, arguments: int, piece: int) -> int:
     """Call the function at address `job`, which is machine code, for a piece  ->  1 if it had no memory, else 0."""
-    raise NotImplementedError("only compiled loops are written on the board")
+    raise DeviceError(_NOT_COMPILED)
 
 
 @part
@@ -207,12 +211,6 @@ def run(work: Loop, pieces: Sequence[tuple[int, ...]], *arguments: Any) -> None:
 # -- in LLVM's terms
 
 
-def _ir() -> Any:
-    import llvmlite.ir
-
-    return llvmlite.ir
-
-
 def _atomic(numbers, lower):
     """An intrinsic of (board, at), or of (board, at, number): lower(builder, place, ...) writes its instructions."""
     from numba import types
@@ -240,7 +238,7 @@ def _address_of_values() -> Any:
     from numba.extending import intrinsic
 
     def code(context, builder, signature, values):
-        return builder.ptrtoint(cgutils.alloca_once_value(builder, values[0]), _ir().IntType(64))
+        return builder.ptrtoint(cgutils.alloca_once_value(builder, values[0]), llvm().IntType(64))
 
     @intrinsic
     def address(typing, kept):
@@ -256,8 +254,8 @@ def _caller(machine: Any) -> Any:
     from numba.extending import intrinsic
 
     def code(context, builder, signature, values):
-        ir, compiled = _ir(), next(iter(machine.overloads.values()))
-        (kept,), number = signature.args, _ir().IntType(64)
+        ir, compiled = llvm(), next(iter(machine.overloads.values()))
+        (kept,), number = signature.args, llvm().IntType(64)
         kind = ir.FunctionType(number, [number, number])
         function = ir.Function(builder.module, kind, builder.module.get_unique_name("call_for_a_piece"))
         function.linkage = "internal"
@@ -282,26 +280,20 @@ def _caller(machine: Any) -> Any:
     return caller
 
 
+# None of `_apart` (see `compiled`): others write on the board meanwhile. The loop itself has its own.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+
+
 @functools.cache
 def _have_done_compiled() -> Any:
     import numba
 
-    options: Any = {"nogil": True, "error_model": "numpy"}
-    return numba.njit(**options)(linked(have_done, options))
-
-
-def _caller_for(kept: Any) -> int:
-    """What `_caller` becomes for one loop."""
-    raise NotImplementedError("only compiled loops are written on the board")
-
-
-def _address_of(kept: Any) -> int:
-    """What `_address_of_values` becomes."""
-    raise NotImplementedError("only compiled loops are written on the board")
+    return numba.njit(**_OPTIONS)(linked(have_done, _OPTIONS))
 
 
 def _done(board: Any, answer: Any, kept: Any) -> None:
-    answer[0] = have_done(board, _caller_for(kept), _address_of(kept), len(kept[0]))
+    """Stands for what `shared_form` makes for one loop: has the job `kept` done, and writes what came of it."""
+    raise DeviceError(_NOT_COMPILED)
 
 
 # numba compiles functions of so and so many arguments: these have a loop of so many done in pieces.
@@ -324,20 +316,24 @@ _TAKING: tuple[Callable[..., None], ...] = (
 )
 
 
-def shared_form(one: Loop, machine: Any, kinds: Sequence[Any], options: dict[str, Any]) -> Any:
+def shared_form(one: Loop, machine: Any, kinds: Sequence[Any]) -> Any:
     """The function (board, answer, pieces, *arguments) that has a compiled loop done in pieces, and writes into answer
     what `have_done` returns. pieces (count, numbers) are what the last of its arguments, from `begin` on, are in each;
     `kinds` are the types of the others."""
     import numba
     from numba import types
 
-    known = {"have_done": _have_done_compiled(), "_caller_for": _caller(machine), "_address_of": _address_of_values()}
-    done = numba.njit(**options)(FunctionType(_done.__code__, known))
+    have_done, caller, address = _have_done_compiled(), _caller(machine), _address_of_values()
+
+    @numba.njit(**_OPTIONS)
+    def done(board, answer, kept):
+        answer[0] = have_done(board, caller(kept), address(kept), len(kept[0]))
+
     name = f"shared_{one.function.__module__.rpartition('.')[2]}_{one.function.__name__}"  # by which it is kept
     function = FunctionType(_TAKING[len(kinds) - 1].__code__, {"_done": done}, name)
     function.__module__, function.__qualname__ = one.function.__module__, name
     board, pieces = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C", readonly=True)
-    return numba.njit(types.void(board, board, pieces, *kinds), cache=True, **options)(function)
+    return numba.njit(types.void(board, board, pieces, *kinds), cache=True, **_OPTIONS)(function)
 
 
 DROP_INS = ()

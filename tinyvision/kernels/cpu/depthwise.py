@@ -9,34 +9,10 @@ from ...types import Array
 from ..ways import ACTIVATIONS, Way, drop_ins
 from .channels import column_sums
 from .compiled import loop
-from .lines import channels_are_last, done_in_parts, share_out, sums_in_parts
+from .lines import channels_are_last, done_in_parts, sums_in_parts
 
 NO_VECTOR = np.empty(0, np.float32)
 NO_IMAGE = np.empty((0, 0, 0, 0), np.float32)
-
-
-@loop("void(f4[:,:,:,::1], f4[:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)", "y")
-def correlated(x: Array, taps: Any, y: Array, window: Any, begin: int, end: int) -> None:
-    """y of lines begin ... end = x (N, H, W, C) correlated with taps (KH, KW, C)."""
-    SH, SW, PH, PW, DH, DW = window
-    _, H, W, C = x.shape
-    _, OH, OW, _ = y.shape
-    KH, KW, _ = taps.shape
-    for line in range(begin, end):
-        n, i = line // OH, line % OH
-        for j in range(OW):
-            for c in range(C):
-                y[n, i, j, c] = 0
-            for k in range(KH):
-                h = i * SH + k * DH - PH
-                if h < 0 or h >= H:
-                    continue
-                for l in range(KW):
-                    w = j * SW + l * DW - PW
-                    if w < 0 or w >= W:
-                        continue
-                    for c in range(C):
-                        y[n, i, j, c] += x[n, h, w, c] * taps[k, l, c]
 
 
 @loop("void(f4[:,:,:,::1], f4[::1], f4[::1], f4[:,:,:,::1], i8, i8, i8)", "y")
@@ -63,6 +39,46 @@ def finished(y: Array, scale: Array, shift: Array, skip: Array, activation: int,
                 for c in range(C):
                     if y[n, i, j, c] >= 6:
                         y[n, i, j, c] = 6
+
+
+@loop(
+    "void(f4[:,:,:,::1], f4[:,:,::1], f4[:,:,:,::1], i8[::1], f4[::1], f4[::1], f4[:,:,:,::1], i8, i8, i8)",
+    "y",
+)
+def correlated(
+    x: Array,
+    taps: Any,
+    y: Array,
+    window: Any,
+    scale: Array,
+    shift: Array,
+    skip: Array,
+    activation: int,
+    begin: int,
+    end: int,
+) -> None:
+    """y of lines begin ... end = x (N, H, W, C) correlated with taps (KH, KW, C), each line `finished` at once."""
+    SH, SW, PH, PW, DH, DW = window
+    _, H, W, C = x.shape
+    _, OH, OW, _ = y.shape
+    KH, KW, _ = taps.shape
+    for line in range(begin, end):
+        n, i = line // OH, line % OH
+        for j in range(OW):
+            for c in range(C):
+                y[n, i, j, c] = 0
+            for k in range(KH):
+                h = i * SH + k * DH - PH
+                if h < 0 or h >= H:
+                    continue
+                for l in range(KW):
+                    w = j * SW + l * DW - PW
+                    if w < 0 or w >= W:
+                        continue
+                    for c in range(C):
+                        y[n, i, j, c] += x[n, h, w, c] * taps[k, l, c]
+        if scale.size or shift.size or skip.size or activation:
+            finished(y, scale, shift, skip, activation, line, line + 1)
 
 
 @loop("void(f4[:,:,:,::1], f4[:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8)", "dx")
@@ -122,17 +138,9 @@ def tap_sums(x: Array, dy: Array, window: Any, sums: Array, begin: int, end: int
 
 
 def _correlate(x, weight, y, sliding, scale=None, shift=None, skip=None, activation=None):
-    taps, window, (N, OH, _, _) = _by_taps(weight), _window(sliding), y.shape
     vectors = [NO_VECTOR if v is None else np.ascontiguousarray(v) for v in (scale, shift)]
-    added = NO_IMAGE if skip is None else skip
-    what = ACTIVATIONS[activation]
-
-    def work(begin, end):
-        correlated(x, taps, y, window, begin, end)
-        if scale is not None or shift is not None or skip is not None or what:
-            finished(y, *vectors, added, what, begin, end)
-
-    share_out(work, N * OH, x.nbytes)
+    finish = *vectors, NO_IMAGE if skip is None else skip, ACTIVATIONS[activation]
+    done_in_parts(correlated, math.prod(y.shape[:2]), x.nbytes, x, _by_taps(weight), y, _window(sliding), *finish)
 
 
 def _image_gradient(dy, weight, dx, sliding):

@@ -1,7 +1,6 @@
 """How the drop-ins of this room share their lines of pixels out among the threads, and which arrays they take."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,6 @@ PIECES = 2
 
 # Below this much data a loop is over before another thread has seen that there is work.
 LEAST_BYTES = 1 << 14
-
-
-def share_out(work: Callable[[int, int], Any], count: int, work_bytes: int) -> list[Any]:
-    """Call `work(first, end)` for parts of range(count) on several threads; returns the results in order."""
-    if work_bytes <= blocks.SMALL_BYTES:
-        return [work(0, count)]
-    parts = blocks.cut(count, max(1, min(count, PIECES * threads.get_num_threads())))
-    return threads.run(lambda some: work(some.start, some.stop), parts, products=False)
 
 
 def done_in_parts(work: Loop, count: int, work_bytes: int, *arguments: Any) -> None:

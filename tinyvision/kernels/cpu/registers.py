@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ...types import Array
-from .compiled import features, instructions
+from .compiled import features, instructions, llvm
 
 
 def _vectors() -> tuple[int, int]:
@@ -46,7 +46,7 @@ def _nothing_as_machine_code() -> Any:
 
     @intrinsic
     def nothing(typing):
-        return _typed(_sums()[0], lambda builder: _ir().Constant(_sums()[1], None))
+        return _typed(_sums()[0], lambda builder: llvm().Constant(_sums()[1], None))
 
     return nothing
 
@@ -190,14 +190,8 @@ def _rows(p, q, step):
     return begin[:, None] + np.arange(WIDTH)
 
 
-def _ir():
-    import llvmlite.ir
-
-    return llvmlite.ir
-
-
 def _vector():
-    return _ir().VectorType(_ir().FloatType(), LANES)
+    return llvm().VectorType(llvm().FloatType(), LANES)
 
 
 @functools.cache
@@ -217,7 +211,7 @@ def _sums():
         def __init__(self, manager, kind):
             super().__init__(manager, kind, _vector())
 
-    return types.UniTuple(Vector(), 2 * ROWS), _ir().ArrayType(_vector(), 2 * ROWS)
+    return types.UniTuple(Vector(), 2 * ROWS), llvm().ArrayType(_vector(), 2 * ROWS)
 
 
 def _typed(result, lower, *kinds):
@@ -260,7 +254,7 @@ def _loaded(builder, pointer):
 
 def _spread(builder, number):
     """The same number in every lane."""
-    ir = _ir()
+    ir = llvm()
     empty, lanes = ir.Constant(_vector(), ir.Undefined), ir.VectorType(ir.IntType(32), LANES)
     first = builder.insert_element(empty, number, ir.IntType(32)(0))
     return builder.shuffle_vector(first, empty, ir.Constant(lanes, None))
