@@ -115,7 +115,7 @@ def before_a_call(leave: Callable[[], object]) -> None:
 def call_helpers(job: Callable[[], object], count: int) -> int:
     """Put `job` before `count` other threads, or before those there are, if the system allows no more.
 
-    Returns before how many."""
+    Returns how many were called."""
     if _state.blas is None:
         with one_blas_thread():  # they ask what there is as soon as they begin
             pass
