@@ -4,17 +4,22 @@
     python -m tests.train.kills train 10        at every tenth, killed once for each
 
 A child is traced (Linux's ptrace, by way of ctypes), so the kill hits between any two system calls, also in the middle
-of a write. Each child is forked from a process that has imported everything: only the run itself is counted.
+of a write. Each child is forked from a process that has done the same once: only the run itself is counted, and no
+import or font.
 
 A killed process leaves what is on the disk, and most calls change nothing there. So for "every call" one run is
 stopped at each, its folder is copied wherever its bytes have changed, and a run goes on in every copy; to kill it once
-for each of 17,000 calls would try the same folders again. The other way kills in earnest, and is no less needed: it
-shows that the copies are what a kill leaves.
+for each of 14,000 calls would try the same folders again. The other way kills in earnest, and is no less needed: it
+shows that the copies are what a kill leaves. A run goes on there after each kill, too, but for one that left the very
+bytes of an earlier one.
 """
 
+import contextlib
 import ctypes
 import hashlib
+import io
 import os
+import re
 import shutil
 import signal
 import sys
@@ -108,14 +113,32 @@ def goes_on(what, base, folder):
     return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
 
 
-def attempt(what, base, number):
-    """Kill at system call `number`, go on; -> (what differs from the unbroken run, whether the kill came in time)."""
+def attempt(what, base, number, outcomes):
+    """Kill at system call `number`, go on; -> (what differs from the unbroken run, whether the kill came in time).
+
+    outcomes    {what a kill left: what differed later}: it grows by this kill's"""
     folder = Path(tempfile.mkdtemp(prefix="killed-", dir=base))
     os.environ["TINYVISION_HOME"] = str(folder / "cache")
     code, _ = command(NEW[what].format(photos=base / "photos"), folder, number)
-    differing = goes_on(what, base, folder) if code == -signal.SIGKILL else []
+    if killed := code == -signal.SIGKILL:
+        left = digest(folder)
+        if left not in outcomes:
+            outcomes[left] = goes_on(what, base, folder)
     shutil.rmtree(folder)
-    return differing, code == -signal.SIGKILL
+    return outcomes[left] if killed else [], killed
+
+
+_RANDOM = re.compile(r"(?<=\.)[0-9a-f]{16}(?=\.tmp$)")  # a half-written file has another name in every run
+
+
+def digest(folder):
+    """A hash of all names and bytes below a folder."""
+    result = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        name = _RANDOM.sub("", str(path.relative_to(folder)))
+        result.update(b"%s %d\0" % (os.fsencode(name), path.is_file()))
+        result.update(hashlib.sha256(path.read_bytes() if path.is_file() else b"").digest())
+    return result.digest()
 
 
 class States:
@@ -134,12 +157,8 @@ class States:
         if entries == self.entries:
             return
         self.entries = entries
-        digest = hashlib.sha256()
-        for path in paths:  # a half-written file has another name in every run, and is tidied up by its pattern
-            digest.update(b"%s %d\0" % (os.fsencode(path.relative_to(self.folder)), path.is_file()))
-            digest.update(hashlib.sha256(path.read_bytes() if path.is_file() else b"").digest())
-        if digest.digest() not in self.seen:
-            self.seen.add(digest.digest())
+        if (left := digest(self.folder)) not in self.seen:
+            self.seen.add(left)
             shutil.copytree(self.folder, self.into / f"state-{len(self.seen)}")
 
 
@@ -180,30 +199,39 @@ def run(what, step):
             raise SystemExit((base / "whole" / "log").read_text())
         print(f"{what}: {calls} system calls; leaves {', '.join(files(base / 'whole' / 'run'))}", flush=True)
         failures = kills = 0
+        outcomes = {}
         for number in range(1, calls + 1, step):
-            differing, killed = attempt(what, base, number)
+            differing, killed = attempt(what, base, number, outcomes)
             kills += killed
             if differing:
                 failures += 1
                 print(f"killed at call {number}: {differing}", flush=True)
-        print(f"{what}: {kills} kills, {failures} of them left something else than an unbroken run")
+            if not kills % 100:
+                print(f"{kills} kills, {len(outcomes)} states of the folder, {failures} failures", flush=True)
+        print(f"{what}: {kills} kills, {failures} of them led to something else than an unbroken run")
         return failures
 
 
-def prepare():
-    """One thread, so that a fork is safe, and the small network under its name."""
+def prepare(what):
+    """One thread, so that a fork is safe, the small network under its name, and the command done once: what it imports
+    and keeps is here then."""
     from .test_transfer import Small
 
     os.environ["TINYVISION_COMPILE"] = "off"  # a process beside would outlive the kill, and compile for the next run
     tinyvision.set_num_threads(1)
     preprocessing = Preprocessing(3, (16, 16), (0.5,) * 3, (0.25,) * 3, shorter=18)
     recipes.NETWORKS["small"] = (lambda weights=None, num_classes=2: Small(num_classes), preprocessing)
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(io.StringIO()) as said:
+        os.environ["TINYVISION_HOME"] = str(Path(place) / "cache")
+        photographs(Path(place) / "photos")
+        os.chdir(place)
+        if main(NEW[what].format(photos="photos").split()):
+            raise SystemExit(said.getvalue())
+        os.chdir(here)
 
 
 if __name__ == "__main__":
-    prepare()
-    import matplotlib.backends.backend_agg
-    import matplotlib.backends.backend_svg  # noqa: F401 (imported once, here, instead of by every child)
-
     chosen = sys.argv[1]
+    prepare(chosen)
     sys.exit(1 if (run(chosen, int(sys.argv[2])) if sys.argv[2:] else run_every_call(chosen)) else 0)
