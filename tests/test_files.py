@@ -19,7 +19,7 @@ import pytest
 from tinyvision.cli import doctor
 from tinyvision.data.picture_files import PictureFiles
 from tinyvision.errors import DownloadError, FileError, OptionError
-from tinyvision.folders import cache_dir, user_path
+from tinyvision.folders import cache_dir, keep_newest, user_path
 from tinyvision.formats import download as fetch
 from tinyvision.formats import files
 from tinyvision.formats.files import atomic_write, download
@@ -702,3 +702,18 @@ def test_those_who_waited_fail_with_the_first_one_and_do_not_ask_again(origin, t
 def test_a_lock_of_a_dead_process_does_not_hold_anyone_up(origin, tmp_path):
     (tmp_path / ".f.bin.lock").write_bytes(b"")
     assert download(origin.url, tmp_path / "f.bin", sha256=SHA256).exists()
+
+
+def test_what_is_kept_of_a_cache_folder(tmp_path):
+    """The oldest go, and what was just written stays, even if the clock has been put back meanwhile."""
+    for number in range(6):
+        (tmp_path / f"{number}.safetensors").touch()
+        os.utime(tmp_path / f"{number}.safetensors", (2e9 + number,) * 2)
+    (tmp_path / "index.json").touch()
+    written = tmp_path / "new.safetensors"
+    written.touch()
+    os.utime(written, (1e9, 1e9))
+    keep_newest(written, 7)
+    assert len(list(tmp_path.iterdir())) == 8
+    keep_newest(written, 3)
+    assert {path.stem for path in tmp_path.iterdir()} == {"index", "4", "5", "new"}

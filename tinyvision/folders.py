@@ -41,3 +41,12 @@ def cache_dir_if_known() -> Path | None:
         return cache_dir()
     except FileError:
         return None
+
+
+def keep_newest(written: Path, count: int) -> None:
+    """Delete what is oldest in a folder of the cache, of the files with this one's suffix, down to so many (from 2).
+
+    The one that was just written stays, whatever the clock says. Raises OSError."""
+    others = [path for path in written.parent.glob(f"*{written.suffix}") if path != written]
+    for old in sorted(others, key=lambda path: path.stat().st_mtime)[: 1 - count]:
+        old.unlink(missing_ok=True)

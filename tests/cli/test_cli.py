@@ -472,14 +472,16 @@ def test_help_fits_into_80_columns(command, capsys, monkeypatch):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
-def test_output_onto_a_full_disk():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("argument", ["datasets", "--help"])
+def test_output_onto_a_full_disk(argument, unbuffered):
     with open("/dev/full", "w") as full:
         result = subprocess.run(
-            [sys.executable, "-m", "tinyvision", "datasets"],
+            [sys.executable, "-m", "tinyvision", argument],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(),
+            env={**environment(), "PYTHONUNBUFFERED": unbuffered},
         )
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert "No space left" in result.stderr

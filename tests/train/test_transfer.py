@@ -361,6 +361,7 @@ def test_refusals(photos, tmp_path):
     for options, words in [
         ({"model": "smal"}, "did you mean 'small'"),
         ({"model": "simple-cnn"}, "no published weights"),
+        ({"model": str(tmp_path)}, "is a folder.*--model resnet18 --weights .*best.safetensors"),
         ({"freeze": "al"}, "did you mean 'all'"),
         ({"freeze": "none"}, "contradict"),
         ({"epochs": 3}, "contradict"),

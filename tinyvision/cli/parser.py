@@ -75,6 +75,11 @@ class Parser(argparse.ArgumentParser):
         note(f"{self.prog}: {printable(message, None)}; see {self.prog} --help")
         raise SystemExit(2)
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """As in argparse, which takes a help that could not be written for one that was."""
+        if message:
+            (file or sys.stderr).write(message)
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As in argparse, but a command's unknown options are its own parser's error, which knows its options; and an
         empty argument, as a shell makes it of a variable that is not set, names nothing, and not the folder here."""

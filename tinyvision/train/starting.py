@@ -26,7 +26,7 @@ from .bodies import Regrown, kept_name, pooled
 from .file_networks import LogOf, file_network, picture_preprocessing
 from .preprocessing import Preprocessing
 from .recipes import NETWORKS, published_preprocessing
-from .runs import BODIES
+from .runs import BEST, BODIES
 
 _TIMM = ".safetensors"
 _MAX_CONFIG = 1 << 20  # bytes of timm's config.json
@@ -71,6 +71,12 @@ def check(model: str, weights: str | None, pixels: str | None, freeze: str) -> N
             raise OptionError(f"{model}: TensorFlow.js keeps arrays in files beside it; save the network as .keras")
         if pixels is not None:
             raise OptionError("--pixels is for networks in files: .onnx, .keras, .h5, .tflite, .safetensors")
+        if model not in NETWORKS and (folder := user_path(model)).is_dir():
+            raise OptionError(
+                f"model {printable(model)} is a folder, and a transfer begins with a network that has a name, or a "
+                f"file; to begin with what a run has learned, name the run's network and its weights: --model resnet18 "
+                f"--weights {printable(folder / BEST)}"
+            )
         published_preprocessing(model)
         return
     if weights is not None:

@@ -27,7 +27,7 @@ from ..data.images import MAX_PIXELS
 from ..device import Device
 from ..distributed import world_size
 from ..errors import CheckpointError, OptionError, TinyVisionError
-from ..folders import cache_dir, user_path
+from ..folders import cache_dir, keep_newest, user_path
 from ..formats.files import atomic_write
 from ..nn.module import Module, numpy_state
 from ..printable import printable
@@ -350,9 +350,7 @@ class _Features:
         try:
             with made_folder(path.parent):
                 save({"features": features}, path)
-            others = sorted(path.parent.glob("*.safetensors"), key=lambda p: p.stat().st_mtime)
-            for old in others[: -_KEPT * (self.settings.views + 2)]:
-                old.unlink(missing_ok=True)
+            keep_newest(path, _KEPT * (self.settings.views + 2))
         except (TinyVisionError, OSError) as error:
             self.console.line(f"note: the features could not be kept for next time: {error}")
 

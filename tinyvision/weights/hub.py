@@ -61,6 +61,8 @@ def _looks_like_a_name(weights):
 
 def _users_file(path, where):
     path = user_path(path)
+    if path.is_dir():
+        raise WeightsError(f"{where}: {path} is a folder; name the file in it")
     if not path.is_file():
         raise WeightsError(f"{where}: there is no file {path}")
     return path

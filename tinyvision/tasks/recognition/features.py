@@ -17,7 +17,7 @@ from ...data.images import MAX_PIXELS
 from ...data.picture_files import PictureFiles
 from ...device import to_numpy
 from ...errors import DataError, OptionError, TinyVisionError
-from ...folders import cache_dir, user_path
+from ...folders import cache_dir, keep_newest, user_path
 from ...grad_mode import no_grad
 from ...nn import Conv2d, Linear
 from ...nn.module import Module
@@ -167,9 +167,7 @@ class Index:
         try:
             make_folder(self.file.parent)
             save({"features": np.stack(list(rows.values()))}, self.file, metadata={"names": json.dumps(list(rows))})
-            others = sorted(self.file.parent.glob("*.safetensors"), key=lambda p: p.stat().st_mtime)
-            for old in others[:-_KEPT]:
-                old.unlink(missing_ok=True)
+            keep_newest(self.file, _KEPT)
         except (TinyVisionError, OSError):
             return  # next time it takes as long again
 
