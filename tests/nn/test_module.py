@@ -1,5 +1,6 @@
 """Modules: the tree of parameters as PyTorch lists it, modes, freezing, moving, state dicts, hooks."""
 
+import collections
 import copy
 import gc
 import re
@@ -413,6 +414,27 @@ def test_hooks_are_quiet_under_no_grad():
     with tv.no_grad():
         assert not layer(tv.ones(1, 2, requires_grad=True)).requires_grad
     assert seen == []
+
+
+def test_hooks_and_parts_are_dicts_that_can_be_emptied_and_replaced():
+    counts = []
+    for library in (torch, tv):
+        nn, x = library.nn, library.ones(1, 2, requires_grad=True)
+        model, calls = nn.Sequential(nn.Linear(2, 2), nn.ReLU()), []
+        model[0].register_forward_pre_hook(lambda m, i, calls=calls: calls.append("before"))
+        model[0].register_forward_hook(lambda m, i, o, calls=calls: calls.append("after"))
+        model[0].register_full_backward_hook(lambda m, gi, go, calls=calls: calls.append("back"))
+        model(x).sum().backward()
+        counts.append([*calls, len(model[0]._forward_hooks), len(model[1]._forward_hooks)])
+        model[0]._forward_hooks.clear()
+        model[0]._forward_pre_hooks = collections.OrderedDict()
+        model[0]._backward_hooks = collections.OrderedDict()
+        model[1]._forward_hooks[7] = lambda m, i, o, calls=calls: calls.append("put in")
+        model(x).sum().backward()
+        model._modules = collections.OrderedDict(first=model[1])
+        model(x)
+        counts.append([*calls, list(dict(model.named_children()))])
+    assert counts[:2] == counts[2:]
 
 
 def test_attributes_by_pytorchs_method():

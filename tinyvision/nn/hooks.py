@@ -9,6 +9,20 @@ from ..tensors.hooks import RemovableHook as RemovableHook
 from ..tensors.tensor import Tensor
 
 
+class HooksOf:
+    """The attribute of a class of modules that gives the hooks of one moment as the dict in which PyTorch keeps them:
+    `layer._forward_hooks.clear()`."""
+
+    def __init__(self, moment: str) -> None:
+        self._moment = moment
+
+    def __get__(self, module: Any, owner: Any = None) -> Any:
+        return self if module is None else vars(module).setdefault("_hook_lists", {}).setdefault(self._moment, {})
+
+    def __set__(self, module: Any, hooks: Any) -> None:
+        vars(module).setdefault("_hook_lists", {})[self._moment] = hooks
+
+
 def _passing_forward(x):
     return x, None
 

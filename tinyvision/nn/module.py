@@ -20,7 +20,7 @@ from ..errors import DtypeError, OptionError, WeightsError
 from ..tape import Variable
 from ..tensors.tensor import Tensor
 from ..types import DType
-from .hooks import RemovableHook, watched_inputs
+from .hooks import HooksOf, RemovableHook, watched_inputs
 from .matching import matched, misfit, other_head
 from .parts import PartsOf
 
@@ -58,6 +58,7 @@ class Module:
     frozen = False
     optional_state: tuple[str, ...] = ()  # names that a state dict may lack, because older files do
     _modules, _parameters, _buffers = PartsOf(lambda: Module), PartsOf(lambda: Parameter), PartsOf(lambda: Buffer)
+    _forward_pre_hooks, _forward_hooks, _backward_hooks = HooksOf("before"), HooksOf("after"), HooksOf("backward")
 
     def forward(self, *inputs: Any) -> Any:
         """What the module computes; called by `module(...)`. Every subclass defines it."""

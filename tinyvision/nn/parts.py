@@ -43,3 +43,9 @@ class PartsOf:
 
     def __get__(self, module: Any, owner: Any = None) -> Any:
         return self if module is None else Parts(module, self._kind())
+
+    def __set__(self, module: Any, value: Any) -> None:
+        parts, value = Parts(module, self._kind()), dict(value)
+        for name in [name for name in parts if name not in value]:
+            del parts[name]
+        parts.update(value)
