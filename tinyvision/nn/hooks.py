@@ -10,8 +10,8 @@ from ..tensors.tensor import Tensor
 
 
 class HooksOf:
-    """The attribute of a class of modules that gives the hooks of one moment as the dict in which PyTorch keeps them:
-    `layer._forward_hooks.clear()`."""
+    """The attribute of a class of modules that gives the hooks of one moment, as the dict in which PyTorch keeps
+    them: `layer._forward_hooks.clear()`."""
 
     def __init__(self, moment: str) -> None:
         self._moment = moment
