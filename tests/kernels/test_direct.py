@@ -151,20 +151,28 @@ def test_what_is_not_finite_is_as_the_ops(rng, loops):
 def test_a_tile_whose_sums_would_be_of_no_use_is_left_alone(monkeypatch):
     monkeypatch.undo()
     x = np.zeros((1, 3, 17, 17), np.float32)
-    for O, whether in ((1, False), (W // 2, False), (W - 1, True), (W, True), (W + 1, False), (2 * W, True)):
+    for O, whether in ((1, False), (W // 2 - 1, False), (W // 2, True), (W, True), (W + 1, True), (2 * W, True)):
         assert FORWARD.applies(x, np.zeros((O, 3, 3, 3), np.float32)) == whether
-    assert not FORWARD.applies(x, np.zeros((W, 3, 1, 1), np.float32))  # its own matrix
-    assert FORWARD.applies(x, np.zeros((W, 3, 1, 1), np.float32), padding=1)
+    assert FORWARD.applies(x, np.zeros((W, 3, 1, 1), np.float32))  # its own matrix
     assert not FORWARD.applies(np.zeros((1, 6, 17, 17), np.float32), np.zeros((2 * W, 3, 3, 3), np.float32), groups=2)
 
 
-def test_kernels_that_outweigh_the_image_are_packed_only_to_be_kept(monkeypatch):
+@needs_numba
+@pytest.mark.parametrize("count", [1, 2])
+def test_weight_gradients_that_are_products(count, rng, machine_code, monkeypatch):
+    """Windows that are pixels, by the loop or as BLAS's product, whichever is the quicker: the same numbers."""
     monkeypatch.undo()
-    x, weight = np.zeros((1, 3, 1, 1), np.float32), np.zeros((W, 3, 3, 3), np.float32)
-    rest = (x, weight, None, None, None, None, (1, 1), (1, 1), (1, 1), 1)
-    assert not FORWARD.applies(x, weight, padding=1)
-    assert not INFERENCE.applies(*rest, None)
-    assert INFERENCE.applies(*rest, {})
+    threads.set_num_threads(count)
+    seen = []
+    for O in (W - 2, W, 2 * W + 1):
+        x, weight = last(rng.standard_normal((2, 6, 9, 9))), rng.standard_normal((O, 6, 1, 1)) / 3
+        y, cache = FORWARD.forward(small(x), small(weight))
+        _, its_cache = ops.conv2d_forward(x, weight)
+        dy = rng.standard_normal(y.shape)
+        for a, b in zip(FORWARD.backward(small(dy), cache), ops.conv2d_backward(dy, its_cache), strict=True):
+            np.testing.assert_allclose(a, b, **TOLERANCE)
+        seen.append(direct._is_a_product(weight.shape, (2, 9, 9, O), direct.Sliding((1, 1), (0, 0), (1, 1), 1)))
+    assert seen == [True, count == 1, count == 1]
 
 
 # A line of a loop, and the same with a mistake in it that people make.

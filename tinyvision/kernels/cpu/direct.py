@@ -27,15 +27,14 @@ from .columns import outweighed
 from .compiled import loop, part
 from .depthwise import NO_VECTOR
 from .lines import PIECES, done_in_parts
-from .registers import ROWS, RUN, WIDTH, clamped, nothing, outer, plus, put, scaled
+from .registers import ROWS, RUN, WIDTH, aligned, clamped, nothing, outer, plus, put, scaled
 
 COPY_BYTES = 1 << 18  # padded lines of x that are in use at a time (measured)
 SUM_PIXELS = 256  # so many pixels of dy are added up at a time: WIDTH channels of them fit the first cache
 SUM_BYTES = 1 << 20  # a weight gradient beyond this is shared out by its channels, not summed by every thread
 ALIKE = 512  # numbers: pixels at multiples of this distance share a few places of the first cache ...
 MORE = blocks.CACHE_LINE // 4  # ... unless they are a line further apart
-FEWER = 4  # so many times fewer windows are worth packing kernels where there are no gradients (measured)
-USED = 0.7  # the least part of a tile's channels that must be some
+USED = 0.5  # the least part of a tile's channels that must be some
 
 
 @loop("void(f4[:,:,:,:], f4[:,:,:,:,::1], i8, i8)", "packed")
@@ -264,11 +263,12 @@ def _fill(x, packed, y, sliding, size, where, scale=None, shift=None, skip=None,
     finish = finish.reshape(4, count, WIDTH).transpose(1, 0, 2).reshape(-1)
     skip = NO_VECTOR if skip is None else skip.reshape(-1)
     pieces = _pieces(N * OH, count)
-    shared = kernels_outweigh(packed, x)
-    if shared:
-        x, sliding = _padded(x, sliding, packed.shape, size), sliding._replace(padding=(0, 0))
+    numbers = _as_it_is(x, sliding, packed.shape[1:3], size, OW >= RUN)
+    if kernels_outweigh(packed, x):
         pieces = [(0, N * OH, block, block + 1) for block in range(count)]  # the kernels are read once
-    numbers = _as_it_is(x, sliding, packed.shape[1:3], size, OW >= RUN or shared)
+        if not numbers.size:
+            x, sliding = _padded(x, sliding, packed.shape, size), sliding._replace(padding=(0, 0))
+            numbers = x.reshape(-1)
     geometry = np.array([*sliding.stride, *sliding.padding, *sliding.dilation, OH, OW, *where])
     crew.run(correlated, pieces, x, numbers, packed, y, finish, skip, geometry)
 
@@ -319,6 +319,8 @@ def _other_image_gradient(dy, weight, dx, sliding):
 
 def _weight_gradient(x, dy, shape, sliding):
     (O, C, KH, KW), (N, OH, OW, _) = shape, dy.shape
+    if C > FEW_CHANNELS and x.flags.c_contiguous and _is_a_product(shape, dy.shape, sliding):
+        return columns.WAY.weight_gradient(x, dy, shape, sliding)
     if O < WIDTH:
         dy = np.concatenate([dy, np.zeros((N, OH, OW, WIDTH - O), np.float32)], axis=3)
     count, run = math.ceil(O / WIDTH), C if sliding.dilation[1] != 1 else KW * C
@@ -340,7 +342,7 @@ def _weight_gradient(x, dy, shape, sliding):
 def _packed(weight):
     """weight (O, C, KH, KW) as `pack` leaves it."""
     O, C, KH, KW = weight.shape
-    packed = np.empty((math.ceil(O / WIDTH), KH, KW, C, WIDTH), np.float32)
+    packed = aligned((math.ceil(O / WIDTH), KH, KW, C, WIDTH))
     done_in_parts(pack, len(packed), packed.nbytes, weight, packed)
     return packed
 
@@ -362,18 +364,22 @@ def kernels_outweigh(packed: Array, x: Array) -> bool:
     return packed.nbytes > x.nbytes and len(packed) >= threads.get_num_threads()
 
 
+def _is_a_product(shape, dy_shape, sliding):
+    """Whether BLAS is the quicker for a weight gradient: where windows are few and, on one thread or for few outputs,
+    where they are single pixels. Two threads that call BLAS wait for the interpreter between their products."""
+    single = (shape[2:], sliding.stride, sliding.padding) == ((1, 1), (1, 1), (0, 0))
+    alone = single and (threads.get_num_threads() == 1 or shape[0] < WIDTH)
+    return sliding.dilation == (1, 1) and (alone or outweighed(dy_shape))
+
+
 def fills(channels: int) -> bool:
     """Whether few of the sums of their tiles are of no use."""
     return channels >= USED * WIDTH * math.ceil(channels / WIDTH)
 
 
 def _applies(x, weight, output, sliding, finished, kept=False):
-    """Whether it is a single group whose output fills its tiles, and more is to be gained than what packing costs: an
-    image that is its own matrix is BLAS's, and so are windows that the kernels outweigh, unless those are kept."""
-    O, _, KH, KW = weight.shape
-    own_matrix = (KH, KW, sliding.stride, sliding.padding) == (1, 1, (1, 1), (0, 0))
-    few = not kept and outweighed((len(x), *output, O // FEWER if finished else O))
-    return sliding.groups == 1 and fills(O) and not own_matrix and not few
+    """Whether it is a single group whose output fills its tiles."""
+    return sliding.groups == 1 and fills(len(weight))
 
 
 WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, keeps=True, any_order=True, column_sums=column_sums)

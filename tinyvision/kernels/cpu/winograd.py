@@ -21,11 +21,13 @@ from ..ways import ACTIVATIONS, Way, drop_ins
 from . import crew, direct
 from .channels import column_sums
 from .compiled import loop, part
+from .direct import pack
 from .lines import PIECES, channels_are_last, done_in_parts
-from .registers import ROWS, RUN, WIDTH, nothing, outer, plus, put
+from .registers import ROWS, RUN, WIDTH, aligned, nothing, outer, plus, put
 
 FEWEST_CHANNELS = 8  # with fewer, the transforms cost more than the multiplications that they save
 MOST_PADDING = 2  # more is beyond every pixel of the image
+OWN_BYTES = 1 << 21  # kernels beyond this, which every piece of work reads, make one piece a thread
 BLOCK_BYTES = 3 << 20  # V and M of the lines that a thread works on, which should stay near it (measured)
 SUM_BYTES = 1 << 21  # the same for dweight, where every block adds its share to a sum
 SLICED_BYTES = 1 << 24  # kernels beyond this are made by slices, where they outweigh the image: ...
@@ -35,7 +37,7 @@ PLACES = 36
 
 # What the transforms cost for each tile and channel, and U for each number, in multiplications of sums in registers
 # (measured); one by columns costs two. In training there are three directions, of which the other two gain more.
-TRANSFORMING, TRANSFORMING_ONCE, MAKING, BY_COLUMNS = 1100, 1700, 55, 2
+TRANSFORMING, TRANSFORMING_ONCE, MAKING, BY_COLUMNS = 1100, 1700, 45, 2
 
 A, B = np.float32(0.5**0.5), np.float32(2**0.5)  # the points
 HALF, TWO, TWO_AND_A_HALF = np.float32(0.5), np.float32(2), np.float32(2.5)  # A², B², A² + B²
@@ -89,12 +91,12 @@ def row(image: Array, h: int, zeros: Array) -> Array:
     return image[h] if 0 <= h < image.shape[0] else zeros
 
 
-@loop("void(f4[:,:,:,::1], f4[:,:,::1], i8, i8, i8, i8, i8, i8, i8)", "V")
+@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], i8, i8, i8, i8, i8, i8, i8)", "V")
 def image_to_planes(x: Array, V: Array, TH: int, TW: int, PH: int, PW: int, first: int, begin: int, end: int) -> None:
-    """V (36, tiles, C) = Bᵀ d B of every tile d of 6×6 pixels, for lines begin ... end of tiles; V begins with line
-    `first`. First along the rows, whole lines of the image at once, then along the columns."""
+    """V (slices, 36, tiles, channels of a slice) = Bᵀ d B of every tile d of 6×6 pixels, for lines begin ... end of
+    tiles; V begins with line `first`. First along the rows, whole lines of the image at once, then along the columns."""
     N, H, W, C = x.shape
-    L = W * C
+    L, slices, some = W * C, V.shape[0], V.shape[3]
     images, zeros = x.reshape(N, H, L), np.zeros(L, np.float32)
     half = np.zeros((6, 4 * TW + 2, C), np.float32)  # with zeros in the padding
     padded = half.reshape(6, (4 * TW + 2) * C)
@@ -110,17 +112,12 @@ def image_to_planes(x: Array, V: Array, TH: int, TW: int, PH: int, PW: int, firs
         for t in range(TW):
             w = 4 * t
             for i in range(6):
-                for c in range(C):
-                    points = image_points(
-                        half[i, w, c],
-                        half[i, w + 1, c],
-                        half[i, w + 2, c],
-                        half[i, w + 3, c],
-                        half[i, w + 4, c],
-                        half[i, w + 5, c],
-                    )
-                    for j in range(6):
-                        V[6 * i + j, tile + t, c] = points[j]
+                for s in range(slices):
+                    d = half[i, w : w + 6, s * some : min(C, (s + 1) * some)]
+                    for c in range(d.shape[1]):
+                        points = image_points(d[0, c], d[1, c], d[2, c], d[3, c], d[4, c], d[5, c])
+                        for j in range(6):
+                            V[s, 6 * i + j, tile + t, c] = points[j]
 
 
 @part
@@ -130,24 +127,19 @@ def room(tiles: int) -> int:
 
 
 @part
-def multiplied(V: Array, channel: int, U: Array, M: Array, tiles: int) -> None:
-    """M (36, tiles, O) = V (36, tiles, C) · U in each place, for a U of some of the channels, from `channel` on; where
-    that is not the first, += it. V and M have `room` for so many tiles."""
+def multiplied(V: Array, U: Array, M: Array, tiles: int, more: bool) -> None:
+    """M (36, tiles, O) = V (36, tiles, C) · U in each place, or += it, if there is `more` to be added. V and M have
+    `room` for so many tiles; U may be of fewer channels."""
     count, some, all_tiles, C, O = len(U), U.shape[2] - 1, V.shape[1], V.shape[2], M.shape[2]
     factors, kernels, products = V.reshape(V.size), U.reshape(U.size), M.reshape(M.size)
     for place in range(PLACES):
         for block in range(count):
             for t in range(place * all_tiles, place * all_tiles + tiles, ROWS):
-                p, q, at, total = (
-                    t * C + channel,
-                    (t + RUN) * C + channel,
-                    (block * PLACES + place) * (some + 1),
-                    nothing(),
-                )
+                p, q, at, total = t * C, (t + RUN) * C, (block * PLACES + place) * (some + 1), nothing()
                 r, s = t * O + block * WIDTH, (t + RUN) * O + block * WIDTH
                 for c in range(some):
                     total = outer(total, factors, p + c, q + c, C, kernels, (at + c) * WIDTH)
-                put(plus(total, products, r, s, O) if channel else total, products, r, s, O)
+                put(plus(total, products, r, s, O) if more else total, products, r, s, O)
 
 
 @loop("void(f4[:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], i8, i8, i8, i8, i8)", "y")
@@ -215,28 +207,24 @@ def gradient_to_planes(dy: Array, dM: Array, TH: int, TW: int, first: int, begin
 @loop("void(f4[:,:,:,:], f4[:,:,:,::1], i8, i8)", "U")
 def kernels_to_planes(weight: Array, U: Array, begin: int, end: int) -> None:
     """U (blocks, 36, C + 1, WIDTH) = G g Gᵀ of each kernel g of weight (O, C, 3, 3), for blocks begin ... end of output
-    channels, with zeros beyond O. The room for another channel keeps planes from sharing a few places of the cache."""
-    O, C = weight.shape[:2]
-    half = np.zeros((6, 3, WIDTH), np.float32)
+    channels, with zeros beyond O. The room for another channel keeps planes from sharing a few places of the cache.
+    Kernels lie far apart: they are packed tap by tap first, and then read in order."""
+    C = weight.shape[1]
+    packed, half = np.empty((1, 3, 3, C, WIDTH), np.float32), np.empty((6, 3, WIDTH), np.float32)
     for block in range(begin, end):
-        channel, some = block * WIDTH, min(WIDTH, O - block * WIDTH)
-        half[:, :, some:] = 0
+        pack(weight[block * WIDTH : (block + 1) * WIDTH], packed, 0, 1)
         for c in range(C):
             for l in range(3):
-                for o in range(some):
-                    g0, g1, g2 = (
-                        weight[channel + o, c, 0, l],
-                        weight[channel + o, c, 1, l],
-                        weight[channel + o, c, 2, l],
-                    )
-                    points = kernel_points(g0, g1, g2)
-                    for i in range(6):
-                        half[i, l, o] = points[i]
-            for i in range(6):
+                g0, g1, g2 = packed[0, 0, l, c], packed[0, 1, l, c], packed[0, 2, l, c]
+                u0, u1, u2, u3, u4, u5 = half[0, l], half[1, l], half[2, l], half[3, l], half[4, l], half[5, l]
                 for o in range(WIDTH):
-                    points = kernel_points(half[i, 0, o], half[i, 1, o], half[i, 2, o])
-                    for j in range(6):
-                        U[block, 6 * i + j, c, o] = points[j]
+                    u0[o], u1[o], u2[o], u3[o], u4[o], u5[o] = kernel_points(g0[o], g1[o], g2[o])
+            for i in range(0, PLACES, 6):
+                g0, g1, g2 = half[i // 6, 0], half[i // 6, 1], half[i // 6, 2]
+                u0, u1, u2 = U[block, i, c], U[block, i + 1, c], U[block, i + 2, c]
+                u3, u4, u5 = U[block, i + 3, c], U[block, i + 4, c], U[block, i + 5, c]
+                for o in range(WIDTH):
+                    u0[o], u1[o], u2[o], u3[o], u4[o], u5[o] = kernel_points(g0[o], g1[o], g2[o])
 
 
 @loop("void(f4[:,:,::1], f4[:,:,:,::1], i8, i8)", "dweight")
@@ -282,20 +270,21 @@ def finish_rows(y: Array, skip: Array, activation: int, begin: int, end: int) ->
                     y[r, e] = 6
 
 
-@loop("void(f4[:,:,:,:], f4[:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], i8[::1], i8, i8)", "y")
+@loop("void(f4[:,:,:,:], f4[:,:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], i8[::1], i8, i8)", "y")
 def correlated_by_slices(
     weight: Array, V: Array, y: Array, scale: Array, shift: Array, geometry: Any, begin: int, end: int
 ) -> None:
     """y = scale · Aᵀ (V · U) A + shift for its channels begin ... end, of all tiles; U is made, used and forgotten by
-    slices of the channels. geometry: TH, TW."""
+    the slices of V (see `image_to_planes`). geometry: TH, TW."""
     TH, TW = geometry
-    C, lines, count = weight.shape[1], len(y) * TH, (end - begin + WIDTH - 1) // WIDTH
-    M = np.empty((PLACES, V.shape[1], count * WIDTH), np.float32)
-    for c in range(0, C, SOME_CHANNELS):
-        kernels = weight[begin:end, c : c + SOME_CHANNELS]
+    slices, _, tiles, some = V.shape
+    lines, count = len(y) * TH, (end - begin + WIDTH - 1) // WIDTH
+    M = np.empty((PLACES, tiles, count * WIDTH), np.float32)
+    for s in range(slices):
+        kernels = weight[begin:end, s * some : (s + 1) * some]
         U = np.empty((count, PLACES, kernels.shape[1] + 1, WIDTH), np.float32)
-        kernels_to_planes(kernels, U, 0, len(U))
-        multiplied(V, c, U, M, lines * TW)
+        kernels_to_planes(kernels, U, 0, count)
+        multiplied(V[s], U, M, lines * TW, s > 0)
     planes_to_image(M, y, scale[begin:end], shift[begin:end], TH, TW, begin, 0, lines)
 
 
@@ -320,14 +309,14 @@ def correlated(
     TH, TW, PH, PW, activation, several = geometry
     N, OH, OW, O = y.shape
     rows = y.reshape(N * OH, OW * O)
-    V = np.empty((PLACES, room(several * TW), x.shape[3]), np.float32)
-    M = np.empty((PLACES, V.shape[1], len(U) * WIDTH), np.float32)
+    V = np.empty((1, PLACES, room(several * TW), x.shape[3]), np.float32)
+    M = np.empty((PLACES, V.shape[2], len(U) * WIDTH), np.float32)
     for first in range(begin, end, several):
         last = min(first + several, end)
         tiles = (last - first) * TW
         image_to_planes(x, V, TH, TW, PH, PW, first, first, last)
-        V[:, tiles : room(tiles)] = 0  # tiles that there are not
-        multiplied(V, 0, U, M, tiles)
+        V[:, :, tiles : room(tiles)] = 0  # tiles that there are not
+        multiplied(V[0], U, M, tiles, False)
         planes_to_image(M, y, scale, shift, TH, TW, 0, first, last)
         if skip.size or activation:
             above, below = first // TH * OH + first % TH * 4, last // TH * OH + last % TH * 4
@@ -357,14 +346,16 @@ def _fill(x, weight, U, y, padding, scale=None, shift=None, skip=None, activatio
     added = NO_ROWS if skip is None else skip.reshape(rows.shape)
 
     if U is None and outweighed(N * TH * TW, C, O) and PLACES * 4 * C * O > SLICED_BYTES:
-        V, geometry = _planes_of_all(image_to_planes, x, N * TH, TW, [TH, TW, *padding]), np.array([TH, TW])
+        V = np.zeros((math.ceil(C / SOME_CHANNELS), PLACES, room(N * TH * TW), min(C, SOME_CHANNELS)), np.float32)
+        done_in_parts(image_to_planes, N * TH, V.nbytes, x, V, TH, TW, *padding, 0)
         pieces = [(some.start, some.stop) for some in _some_channels(O)]
-        crew.run(correlated_by_slices, pieces, weight, V, y, scale, shift, geometry)
+        crew.run(correlated_by_slices, pieces, weight, V, y, scale, shift, np.array([TH, TW]))
         if skip is not None or activation:
             done_in_parts(finish_rows, len(rows), y.nbytes, rows, added, activation)
         return
     U = _kernels(weight) if U is None else U
-    pieces = [(some.start, some.stop) for some in blocks.fair(N * TH, PIECES * threads.get_num_threads())]
+    count = threads.get_num_threads() * (1 if U.nbytes > OWN_BYTES else PIECES)
+    pieces = [(some.start, some.stop) for some in blocks.fair(N * TH, count)]
     longest = max(end - begin for begin, end in pieces)
     budget = max(BLOCK_BYTES, min(U.nbytes, SLICED_BYTES))  # U is read once for every block
     several = math.ceil(longest / math.ceil(4 * PLACES * longest * TW * (C + O) / budget))
@@ -376,11 +367,12 @@ def _weight_gradient(x, dy, shape, sliding):
     TH, TW = _tiles(OH, OW)
     dweight = np.empty((O, 3, 3, C), np.float32)
     if outweighed(N * TH * TW, C, O):
-        V = _planes_of_all(image_to_planes, x, N * TH, TW, [TH, TW, *padding])
-        dM = _planes_of_all(gradient_to_planes, dy, N * TH, TW, [TH, TW])
+        V, dM = np.empty((1, PLACES, N * TH * TW, C), np.float32), np.empty((PLACES, N * TH * TW, O), np.float32)
+        done_in_parts(image_to_planes, N * TH, V.nbytes, x, V, TH, TW, *padding, 0)
+        done_in_parts(gradient_to_planes, N * TH, dM.nbytes, dy, dM, TH, TW, 0)
 
         def by_channels(channels):
-            dU = np.matmul(dM[:, :, channels].transpose(0, 2, 1), V)  # (36, O, T) @ (36, T, C)
+            dU = np.matmul(dM[:, :, channels].transpose(0, 2, 1), V[0])  # (36, O, T) @ (36, T, C)
             planes_to_kernels(dU, dweight[channels], 0, len(dU[0]))
 
         threads.run(by_channels, _some_channels(O))
@@ -390,11 +382,11 @@ def _weight_gradient(x, dy, shape, sliding):
         total = None
         for lines in several:
             first, last = lines.start, lines.stop
-            V = blocks.scratch("winograd V", (PLACES, (last - first) * TW, C), x)
+            V = blocks.scratch("winograd V", (1, PLACES, (last - first) * TW, C), x)
             dM = blocks.scratch("winograd M", (PLACES, (last - first) * TW, O), x)
             image_to_planes(x, V, TH, TW, *padding, first, first, last)
             gradient_to_planes(dy, dM, TH, TW, first, first, last)
-            dU = np.matmul(dM.transpose(0, 2, 1), V)  # (36, O, T) @ (36, T, C)
+            dU = np.matmul(dM.transpose(0, 2, 1), V[0])  # (36, O, T) @ (36, T, C)
             total = dU if total is None else np.add(total, dU, out=total)
         return total
 
@@ -406,17 +398,10 @@ def _weight_gradient(x, dy, shape, sliding):
     return dweight.transpose(0, 3, 1, 2)
 
 
-def _planes_of_all(transform, image, lines, TW, geometry):
-    """The planes (36, tiles, channels) of a whole batch."""
-    planes = np.zeros((PLACES, room(lines * TW), image.shape[3]), np.float32)
-    done_in_parts(transform, lines, planes.nbytes, image, planes, *geometry, 0)
-    return planes
-
-
 def _kernels(weight):
     """U (blocks, 36, C + 1, WIDTH) of weight (O, C, 3, 3)."""
     O, C = weight.shape[:2]
-    U = np.empty((math.ceil(O / WIDTH), PLACES, C + 1, WIDTH), np.float32)
+    U = aligned((math.ceil(O / WIDTH), PLACES, C + 1, WIDTH))
     done_in_parts(kernels_to_planes, len(U), U.nbytes, weight, U)
     return U
 
@@ -458,7 +443,7 @@ def pays(N: int, OH: int, OW: int, O: int, C: int, by_tiles: bool, transforming:
     """Whether this costs less than the way that would be taken in its place: `direct`, by tiles, or by columns."""
     tiles, whole = N * math.prod(_tiles(OH, OW)), WIDTH * math.ceil(O / WIDTH)
     others = 9 * N * OH * OW * C * (whole if by_tiles else BY_COLUMNS * O)
-    own = PLACES * tiles * C * whole + transforming * tiles * (C + O) + making * PLACES * C * O
+    own = PLACES * (room(tiles) - 1) * C * whole + transforming * tiles * (C + O) + making * PLACES * C * O
     return min(C, O) >= FEWEST_CHANNELS and own < others
 
 
