@@ -18,7 +18,6 @@ from ... import blocks, threads
 from ...ops.conv import way_of
 from ...ops.convolution.planes import FEW_CHANNELS
 from ...ops.convolution.sliding import Sliding, channels_last
-from ...ops.im2col import inside
 from ...types import Array
 from ..ways import ACTIVATIONS, Way, drop_ins
 from . import columns, crew
@@ -85,6 +84,14 @@ def copied(image: Array, top: int, left: int, height: int, width: int, pixel: in
                 there[c] = image[h, left + w, c]
         for t in range(row + last * pixel, row + width * pixel):
             copy[t] = 0
+
+
+@loop("void(f4[:,:,:,:], f4[:,:,:,::1], i8, i8, i8, i8)", "copies")
+def padded(x: Array, copies: Array, PH: int, PW: int, begin: int, end: int) -> None:
+    """copies (N, height, width, pixel), begin ... end of them, = x (N, H, W, C) with zeros around it."""
+    _, height, width, pixel = copies.shape
+    for n in range(begin, end):
+        copied(x[n], -PH, -PW, height, width, pixel, copies[n].reshape(height * width * pixel))
 
 
 @part
@@ -275,14 +282,13 @@ def _fill(x, packed, y, sliding, size, where, scale=None, shift=None, skip=None,
 
 def _padded(x, sliding, packed_shape, size):
     """x (N, H, W, C) with its padding around it, as much as the windows of an output of this size see."""
-    (N, H, W, C), (_, KH, KW, _, _) = x.shape, packed_shape
+    (N, _, _, C), (_, KH, KW, _, _) = x.shape, packed_shape
     (SH, SW), (PH, PW), (DH, DW) = sliding.stride, sliding.padding, sliding.dilation
     height = (size[0] - 1) * SH + (KH - 1) * DH + 1
     width = (max(size[1], RUN) - 1) * SW + (KW - 1) * DW + 1
-    padded = np.zeros((N, height, width, C + MORE if SW * C % ALIKE == 0 else C), np.float32)
-    (to_h, from_h), (to_w, from_w) = inside(-PH, 1, height, H), inside(-PW, 1, width, W)
-    padded[:, to_h, to_w, :C] = x[:, from_h, from_w]
-    return padded
+    copies = np.empty((N, height, width, C + MORE if SW * C % ALIKE == 0 else C), np.float32)
+    done_in_parts(padded, N, copies.nbytes, x, copies, PH, PW)
+    return copies
 
 
 def _image_gradient(dy, weight, dx, sliding):

@@ -93,8 +93,8 @@ def row(image: Array, h: int, zeros: Array) -> Array:
 
 @loop("void(f4[:,:,:,::1], f4[:,:,:,::1], i8, i8, i8, i8, i8, i8, i8)", "V")
 def image_to_planes(x: Array, V: Array, TH: int, TW: int, PH: int, PW: int, first: int, begin: int, end: int) -> None:
-    """V (slices, 36, tiles, channels of a slice) = Bᵀ d B of every tile d of 6×6 pixels, for lines begin ... end of
-    tiles; V begins with line `first`. First along the rows, whole lines of the image at once, then along the columns."""
+    """V (slices, 36, tiles, channels of one) = Bᵀ d B of every tile d of 6×6 pixels, for lines begin ... end of tiles;
+    V begins with line `first`. First along the rows, whole lines of the image at once, then along the columns."""
     N, H, W, C = x.shape
     L, slices, some = W * C, V.shape[0], V.shape[3]
     images, zeros = x.reshape(N, H, L), np.zeros(L, np.float32)
