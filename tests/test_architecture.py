@@ -28,10 +28,10 @@ FLOORS = {
     "distributed": 7,
     "formats": 8,
     "nn": 9,
-    "weights": 10,
+    "weights": 10, "boxes": 10,
     "check": 11, "data": 11, "optim": 11,
     "interop": 10.5, "onnx": 11, "functional": 10,
-    "boxes": 11, "drawing": 11, "hub": 11, "autograd": 12, "models": 12, "learn": 12, "explain": 12,
+    "drawing": 11, "hub": 11, "autograd": 12, "models": 12, "learn": 12, "explain": 12,
     "train": 13, "utils": 13.2, "torchvision": 13,
     "tasks": 13.5, "cli": 14, "__main__": 15,
 }  # fmt: skip

@@ -11,7 +11,7 @@ from ..errors import ShapeError, TinyVisionError, WeightsError
 from ..nn.module import Module
 from ..tape import Variable
 from ..tensors.tensor import Tensor
-from .onnx_ops import plain
+from .onnx_ops import is_number, plain
 
 
 @dataclass
@@ -144,7 +144,8 @@ class GraphModel(Module):
             )
         known = self._weights()
         for value, x in zip(self._inputs, inputs, strict=True):
-            known[value] = x if isinstance(x, Variable) else Tensor(x)
+            x = x if isinstance(x, Variable) else Tensor(x)
+            known[value] = x if is_number(x) else x.array  # readers get whole numbers as arrays
         for node, layer, done in zip(self._nodes, self._layers, self._done_with, strict=True):
             self._require_made(known, node.inputs, node.name)
             results = layer(*(known[v] for v in node.inputs))

@@ -42,8 +42,8 @@ def integers(value: Any) -> list[int]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value takes part in the calculus: a Tensor, or floating-point numbers."""
-    return isinstance(value, Variable) or plain(value).dtype.kind == "f"
+    """Whether a value takes part in the calculus: floating-point numbers do."""
+    return plain(value).dtype.kind == "f"
 
 
 def tensor(value: Any, like: Any = None) -> Any:
@@ -116,6 +116,11 @@ READERS.update(
         "Neg": _of_one(lambda x: F.mul(x, tensor(-1.0, x)), np.negative),
         "Sqrt": _of_one(lambda x: F.power(x, exponent=0.5)),
         "Reciprocal": _of_one(lambda x: F.power(x, exponent=-1)),
+        "Softsign": _of_one(lambda x: F.div(x, F.add(F.abs(x), tensor(1.0, x)))),
+        "Floor": _of_one(lambda x: F.steps(x, kind="floor")),
+        "Ceil": _of_one(lambda x: F.steps(x, kind="ceil")),
+        "Round": _of_one(lambda x: F.steps(x, kind="round")),
+        "Sign": _of_one(lambda x: F.steps(x, kind="sign"), np.sign),
     }
 )
 for _kind in [
@@ -142,6 +147,18 @@ for _kind in [
 ]:
     READERS[_kind] = _of_one(getattr(F, _kind.lower()))
 READERS["HardSwish"] = _of_one(F.hardswish)
+
+
+@reads("Mod")
+def _mod(node, a, b, training=False):
+    """What is left has the sign of the divisor, or, with the option `fmod`, that of the number, as in C."""
+    return (_of_two(F.fmod, np.fmod) if node.get("fmod") else _of_two(F.remainder, np.mod))(node, a, b)
+
+
+@reads("Mean")
+def _mean(node, first, *others, training=False):
+    total = READERS["Sum"](node, first, *others)
+    return F.div(total, tensor(1.0 + len(others), total))
 
 
 @reads("Identity", "Dropout")
@@ -253,6 +270,30 @@ def _layernorm(node, x, weight, bias=None, training=False):
     return F.layer_norm(x, weight, bias, shape=tuple(x.shape[axis:]), eps=node.get("epsilon", 1e-5))
 
 
+@reads("RMSNormalization")
+def _rmsnorm(node, x, weight, training=False):
+    """x / √(mean of x² + eps) · weight, over the axes from `axis` on."""
+    axes = tuple(range(node.get("axis", -1) % len(x.shape), len(x.shape)))
+    squares = F.mean(F.mul(x, x), axis=axes, keepdims=True)
+    return F.mul(F.mul(x, F.power(F.add(squares, tensor(node.get("epsilon", 1e-5), x)), exponent=-0.5)), weight)
+
+
+@reads("LRN")
+def _local_response(node, x, training=False):
+    from ..nn.functional import local_response_norm
+
+    size = node.get("size")
+    if size % 2 == 0:
+        raise WeightsError(f"{node.name}: a mean over an even number of channels, {size}, is not known here")
+    return local_response_norm(x, size, node.get("alpha", 1e-4), node.get("beta", 0.75), node.get("bias", 1.0))
+
+
+@reads("LpNormalization")
+def _normalised(node, x, training=False):
+    size = F.norm(x, p=node.get("p", 2), axis=node.get("axis", -1), keepdims=True)
+    return F.div(x, F.maximum(size, tensor(np.finfo(x.array.dtype).tiny, x)))  # nothing stays nothing
+
+
 @reads("MaxPool", "AveragePool")
 def _pool(node, x, training=False):
     kernel = _two(node.get("kernel_shape"), node.name)
@@ -346,6 +387,16 @@ def _prelu(node, x, slope, training=False):
     return F.add(F.relu(x), F.mul(slope, F.minimum(x, tensor(0.0, x))))
 
 
+@reads("ThresholdedRelu")
+def _thresholded_relu(node, x, training=False):
+    return F.threshold(x, threshold=node.get("alpha", 1.0), value=0.0)
+
+
+@reads("Swish")
+def _swish(node, x, training=False):
+    return F.mul(x, F.sigmoid(F.mul(x, tensor(node.get("alpha", 1.0), x))))
+
+
 @reads("Elu")
 def _elu(node, x, training=False):
     return F.elu(x, alpha=node.get("alpha", 1.0))
@@ -395,7 +446,7 @@ def _where(node, condition, a, b, training=False):
 
 for _kind, _compare in {
     "Equal": np.equal, "Greater": np.greater, "Less": np.less, "GreaterOrEqual": np.greater_equal,
-    "LessOrEqual": np.less_equal, "And": np.logical_and, "Or": np.logical_or,
+    "LessOrEqual": np.less_equal, "And": np.logical_and, "Or": np.logical_or, "Xor": np.logical_xor,
 }.items():  # fmt: skip
     READERS[_kind] = lambda node, a, b, training=False, *, compare=_compare: compare(plain(a), plain(b))
 READERS["Not"] = lambda node, x, training=False: np.logical_not(plain(x))
@@ -404,23 +455,36 @@ READERS["Not"] = lambda node, x, training=False: np.logical_not(plain(x))
 # -- reductions
 
 
-@reads("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2")
+_SUMS = {
+    "ReduceMean": F.mean,
+    "ReduceSum": F.sum,
+    "ReduceMax": F.max,
+    "ReduceProd": F.prod,
+    "ReduceLogSumExp": F.logsumexp,
+    "ReduceMin": lambda x, **axes: F.mul(F.max(F.mul(x, tensor(-1.0, x)), **axes), tensor(-1.0, x)),
+    "ReduceL1": lambda x, **axes: F.sum(F.abs(x), **axes),
+    "ReduceL2": lambda x, **axes: F.power(F.sum(F.mul(x, x), **axes), exponent=0.5),
+    "ReduceSumSquare": lambda x, **axes: F.sum(F.mul(x, x), **axes),
+    "ReduceLogSum": lambda x, **axes: F.log(F.sum(x, **axes)),
+}
+_SUMS_OF_INTEGERS = {"ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min, "ReduceProd": np.prod}
+
+
+@reads(*_SUMS)
 def _reduction(node, x, axes=None, training=False):
     axes = node.get("axes") if axes is None else integers(axes)
     if not axes and node.get("noop_with_empty_axes"):
         return x
     options = {"axis": tuple(axes) if axes else None, "keepdims": bool(node.get("keepdims", 1))}
     if not is_number(x):
-        ways = {"ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min, "ReduceProd": np.prod}
-        return np.asarray(ways[node.kind](plain(x), **options))
-    if node.kind == "ReduceL2":
-        return F.power(F.sum(F.mul(x, x), **options), exponent=0.5)
-    if node.kind == "ReduceMin":
-        minus = tensor(-1.0, x)
-        return F.mul(F.max(F.mul(x, minus), **options), minus)
-    return {"ReduceMean": F.mean, "ReduceSum": F.sum, "ReduceMax": F.max, "ReduceProd": F.prod}[node.kind](x, **options)
+        return np.asarray(_SUMS_OF_INTEGERS[node.kind](plain(x), **options))
+    return _SUMS[node.kind](tensor(x), **options)
 
 
-@reads("ArgMax")
-def _argmax(node, x, training=False):
-    return np.argmax(plain(x), axis=node.get("axis", 0), keepdims=bool(node.get("keepdims", 1)))
+@reads("ArgMax", "ArgMin")
+def _extreme(node, x, training=False):
+    x, axis = plain(x), node.get("axis", 0)
+    last = bool(node.get("select_last_index", 0))  # of several that are equal
+    x = np.flip(x, axis) if last else x
+    place = (np.argmax if node.kind == "ArgMax" else np.argmin)(x, axis=axis, keepdims=bool(node.get("keepdims", 1)))
+    return x.shape[axis] - 1 - place if last else place

@@ -1,0 +1,173 @@
+"""The nodes of ONNX, one by one, as other programs write them: what each computes is what ONNX Runtime makes of it."""
+
+import numpy as np
+import pytest
+
+import tinyvision as tv
+from tinyvision.errors import ShapeError, WeightsError
+from tinyvision.interop import from_onnx
+
+onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
+ort = pytest.importorskip("onnxruntime", reason="the oracle, onnxruntime, is not installed")
+
+
+def run(path, x):
+    """What onnxruntime computes."""
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: x})
+
+
+def file_of(folder, nodes, arrays, opset):
+    """An ONNX file of these nodes, from x (N, 3, 4, 6) to y."""
+    x = onnx.helper.make_tensor_value_info("x", 1, [None, 3, 4, 6])
+    y = onnx.helper.make_empty_tensor_value_info("y")  # of whatever kind
+    kept = [onnx.numpy_helper.from_array(np.asarray(a), name) for name, a in arrays.items()]
+    made = [onnx.helper.make_node(kind, inputs, ["y"], **options) for kind, inputs, options in nodes]
+    graph = onnx.helper.make_graph(made, "g", [x], [y], kept)
+    opsets = [onnx.helper.make_opsetid("", opset)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8), folder / "a.onnx")
+    return folder / "a.onnx"
+
+
+@pytest.mark.parametrize(
+    ("opset", "kind", "inputs", "options"),
+    [
+        (11, "Softmax", ["x"], {"axis": 1}),
+        (11, "Softmax", ["x"], {}),
+        (11, "LogSoftmax", ["x"], {"axis": 2}),
+        (11, "Softmax", ["x"], {"axis": -1}),
+        (13, "Softmax", ["x"], {"axis": 1}),
+        (13, "LogSoftmax", ["x"], {}),
+        (10, "Resize", ["x", "scales"], {"mode": "nearest"}),
+        (11, "Resize", ["x", "none", "scales"], {"mode": "nearest", "coordinate_transformation_mode": "asymmetric"}),
+    ],
+)
+def test_nodes_mean_what_they_meant_in_their_opset(tmp_path, opset, kind, inputs, options):
+    arrays = {"scales": np.array([1, 1, 2, 2], np.float32), "none": np.zeros(0, np.float32)}
+    path = file_of(tmp_path, [(kind, inputs, options)], {n: a for n, a in arrays.items() if n in inputs}, opset)
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 6)).astype(np.float32)
+    (wanted,) = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"x": x})
+    found = from_onnx(path).eval()(tv.tensor(x)).detach().numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+INDEX = np.random.default_rng(4).integers(-3, 3, (2, 3, 4, 6))
+PLACES = np.array([[[0, -1], [2, 3]], [[1, 0], [-3, 2]]])
+# opset, kind, arguments, options, arrays; x is (2, 3, 4, 6)
+FURTHER_NODES = [
+    (18, "Mod", ["x", "a"], {"fmod": 1}, {"a": np.full((6,), 0.7, np.float32)}),
+    *[(18, kind, ["x"], {}, {}) for kind in ("Floor", "Ceil", "Round", "Sign", "Softsign", "Mean")],
+    (18, "Mean", ["x", "a", "x"], {}, {"a": np.ones((4, 6), np.float32)}),
+    (18, "ThresholdedRelu", ["x"], {"alpha": 0.3}, {}),
+    (24, "Swish", ["x"], {"alpha": 1.5}, {}),
+    (18, "LRN", ["x"], {"size": 3, "alpha": 0.4, "beta": 0.6, "bias": 1.5}, {}),
+    (18, "LpNormalization", ["x"], {"axis": 1}, {}),
+    (18, "LpNormalization", ["x"], {"p": 1}, {}),
+    (23, "RMSNormalization", ["x", "a"], {"axis": 2}, {"a": np.arange(24.0, dtype=np.float32).reshape(4, 6)}),
+    *[(18, kind, ["x", "a"], {}, {"a": np.array([-1, 1])}) for kind in ("ReduceL1", "ReduceSumSquare", "ReduceMin")],
+    (13, "ReduceLogSumExp", ["x"], {"axes": [1], "keepdims": 0}, {}),
+    (18, "ArgMin", ["x"], {"axis": 2}, {}),
+    (18, "GatherElements", ["x", "a"], {"axis": 1}, {"a": INDEX}),
+    (18, "GatherND", ["x", "a"], {}, {"a": np.array([[1, -1], [0, 2]])}),
+    (18, "GatherND", ["x", "a"], {"batch_dims": 1}, {"a": PLACES}),
+    (18, "GatherND", ["x", "a"], {"batch_dims": 2}, {"a": INDEX[..., :2, 4:]}),
+    (18, "ScatterElements", ["x", "a", "b"], {"axis": -2}, {"a": INDEX[:, :, :1], "b": np.ones((2, 3, 1, 6), "f4")}),
+    (18, "ScatterElements", ["x", "a", "x"], {"axis": 1, "reduction": "add"}, {"a": INDEX}),
+    (18, "Trilu", ["x"], {}, {}),
+    (18, "Trilu", ["x", "a"], {"upper": 0}, {"a": np.array(-1)}),
+    (18, "CumSum", ["x", "a"], {"exclusive": 1}, {"a": np.array(-1)}),
+    (18, "CumSum", ["x", "a"], {"reverse": 1}, {"a": np.array(2)}),
+    (18, "Einsum", ["x", "a"], {"equation": "nchw,ck->nkhw"}, {"a": np.ones((3, 2), np.float32)}),
+    (18, "SpaceToDepth", ["x"], {"blocksize": 2}, {}),
+    *[
+        (opset, "GridSample", ["x", "a"], {"mode": mode, **more}, {"a": (INDEX[:, :, 1:3, :2] / 3).astype(np.float32)})
+        for opset, mode, more in ((16, "bilinear", {}), (20, "linear", {"align_corners": 1}), (20, "nearest", {}))
+    ],
+    (18, "Size", ["x"], {}, {}),
+]
+
+
+@pytest.mark.parametrize(("opset", "kind", "inputs", "options", "arrays"), FURTHER_NODES)
+def test_nodes_that_others_write(tmp_path, opset, kind, inputs, options, arrays):
+    path = file_of(tmp_path, [(kind, inputs, options)], arrays, opset)
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 6)).astype(np.float32)
+    x[0, :, 0, 0] = 0  # nothing, and ties
+    found = from_onnx(path).eval()(tv.tensor(x)).detach().numpy()
+    wanted = run(path, x)[0]
+    assert found.dtype == wanted.dtype
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+def nodes_of_integers(folder, kind, arrays, options=None, outputs=("y",)):
+    """(what is found here, what ONNX Runtime finds) of a node whose arguments are all inputs of the graph."""
+    ends = [
+        onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+        for n, a in arrays.items()
+    ]
+    node = onnx.helper.make_node(kind, list(arrays), list(outputs), **(options or {}))
+    made = [onnx.helper.make_empty_tensor_value_info(n) for n in outputs]
+    graph = onnx.helper.make_graph([node], "g", ends, made)
+    proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
+    onnx.save(proto, folder / "a.onnx")
+    session = ort.InferenceSession(str(folder / "a.onnx"), providers=["CPUExecutionProvider"])
+    found = from_onnx(folder / "a.onnx").eval()(*map(tv.tensor, arrays.values()))
+    return (found[0] if len(outputs) > 1 else found).detach().numpy(), session.run(None, arrays)[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "arrays", "options"),
+    [
+        ("Mod", {"a": INDEX, "b": np.full((6,), 4)}, {}),
+        ("Mod", {"a": INDEX, "b": np.full((6,), -4)}, {"fmod": 1}),
+        ("Add", {"a": INDEX, "b": INDEX[0]}, {}),
+        ("OneHot", {"a": INDEX[0], "depth": np.array(3), "values": np.array([0.5, 2], np.float32)}, {"axis": 1}),
+        ("CumSum", {"a": INDEX, "axis": np.array(1)}, {"reverse": 1, "exclusive": 1}),
+        ("TopK", {"a": np.arange(12).reshape(3, 4) * 5 % 12, "k": np.array([2])}, {}),
+        ("TopK", {"a": np.array([[3, 1, 3], [2, 2, 0]], np.float32), "k": np.array([2])}, {"largest": 0}),
+        ("NonZero", {"a": INDEX}, {}),
+    ],
+)
+def test_whole_numbers_that_come_in(tmp_path, kind, arrays, options):
+    found, wanted = nodes_of_integers(tmp_path, kind, arrays, options, ("y", "places")[: 1 + (kind == "TopK")])
+    assert np.array_equal(found, wanted)
+    assert found.dtype == wanted.dtype
+
+
+@pytest.mark.parametrize("options", [{}, {"center_point_box": 1}])
+def test_the_best_of_boxes_that_overlap(tmp_path, options):
+    rng = np.random.default_rng(2)
+    arrays = {
+        "boxes": rng.uniform(0, 10, (2, 30, 4)).astype(np.float32),
+        "scores": rng.uniform(0, 1, (2, 3, 30)).astype(np.float32),
+        "most": np.array([5]),
+        "overlap": np.array([0.3], np.float32),
+        "least": np.array([0.2], np.float32),
+    }
+    found, wanted = nodes_of_integers(tmp_path, "NonMaxSuppression", arrays, options)
+    assert np.array_equal(found, wanted)
+    assert len(found) == 30
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "options", "arrays", "message"),
+    [
+        ("Tile", ["x", "a"], {}, {"a": np.array([1 << 14, 1 << 14, 1, 1])}, "is larger than any picture"),
+        ("Expand", ["x", "a"], {}, {"a": np.array([1 << 40, 3, 4, 6])}, "is larger than any picture"),
+        ("Pad", ["x", "a"], {}, {"a": np.array([0, 0, 1 << 20, 1 << 20, 0, 0, 0, 0])}, "is larger than any picture"),
+        ("Resize", ["x", "", "a"], {}, {"a": np.array([1, 1, 1e5, 1e5], np.float32)}, "is larger than any picture"),
+        ("Conv", ["x", "a"], {"pads": [1 << 20] * 4}, {"a": np.ones((2, 3, 1, 1), np.float32)}, "larger than any"),
+        ("Conv", ["x", "a"], {"pads": [1, 1]}, {"a": np.ones((2, 3, 1, 1), np.float32)}, "cannot be computed"),
+        ("Cast", ["x"], {"to": 99}, {}, "cannot be computed"),
+        ("Split", ["x", "a"], {"axis": 1}, {"a": np.array([5, 9])}, "do not make up an axis of 3"),
+    ],
+)
+def test_a_node_that_makes_no_sense_is_refused_before_it_takes_memory(tmp_path, kind, inputs, options, arrays, message):
+    model = from_onnx(file_of(tmp_path, [(kind, inputs, options)], arrays, 13)).eval()
+    with pytest.raises((WeightsError, ShapeError), match=message):
+        model(tv.ones(1, 3, 4, 6))
+
+
+@pytest.mark.parametrize("opset", [1, 6, 99])
+def test_an_opset_of_other_meanings_is_refused(tmp_path, opset):
+    with pytest.raises(WeightsError, match=f"it is of opset {opset}, and the nodes of 7 to 25 are known here"):
+        from_onnx(file_of(tmp_path, [("Relu", ["x"], {})], {}, opset))
