@@ -20,7 +20,7 @@ import numpy as np
 
 from .arrays import check_is_array, in_its_order, is_array, is_type_of_cupys
 from .errors import DeviceError, OptionError
-from .types import Array
+from .types import Array, DType, Shape
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,12 @@ def to_device(tree: Any, where: str | Device) -> Any:
     )
     use(where)
     return tree
+
+
+def empty_on_gpu(shape: Shape, dtype: DType) -> Array:
+    """An uninitialised C-ordered array on the current GPU, where one is in use: `np.empty_like` of an array there takes
+    twice as long to find its way to the same function."""
+    return sys.modules["cupy"].empty(shape, dtype)
 
 
 def each_array(tree: Any, move: Callable[[Any], Any]) -> Any:

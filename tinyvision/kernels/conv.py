@@ -7,7 +7,7 @@ network spend their time on. The kernels gather it block by block into shared me
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,15 @@ from . import tensor_cores
 from .ways import ACTIVATIONS, Way, drop_ins, lengths, outputs
 
 MULTIPROCESSORS = 132  # of a large GPU, for which work is shared out
+
+
+class Slides(NamedTuple):
+    """How kernels slide over an image: as `Sliding`, but with the pixel `start` at which the first window begins."""
+
+    stride: Pair
+    start: Pair
+    dilation: Pair
+    groups: int
 
 
 def applies(x: Array, weight: Array, output: Pair, sliding: Sliding, finished: bool) -> bool:
@@ -63,32 +72,52 @@ def correlate(
     `conv2d_inference` (skip laid out as y). `kernel` names one of conv.cu's or tensor_cores.cu's, instead of the choice
     by shape, precision and GPU."""
     x = _four_channels(x)
-    N, OH, OW, O = y.shape
-    columns, rows = O // groups, N * OH * OW
-    kernel = kernel or _kernel(x, "correlate", rows, columns, math.prod(weight.shape[1:]), groups, weight.shape[1:3])
-    vectors = (v if v is None else gpu.aligned(v) for v in (scale, shift))
-    geometry = _geometry(x, weight, y, stride, start, dilation, groups, 1, activation)
-    _launch(kernel, rows, columns, groups, x, weight, *vectors, skip, y, geometry)
+    sliding = Slides(stride, start, dilation, groups)
+    plan = _correlation(x.shape, weight.shape, y.shape, y.strides, sliding, activation, kernel or _units(x))
+    scale, shift = None if scale is None else gpu.aligned(scale), None if shift is None else gpu.aligned(shift)
+    gpu.run(plan, x, weight, scale, shift, skip, y)
+
+
+@lru_cache(4096)
+def _correlation(x, weight, y, y_strides, sliding, activation, kernel):
+    """The launch of `correlate` for arrays of these shapes; kernel: its name, or the `_units` that choose it."""
+    N, OH, OW, O = y
+    columns, rows = O // sliding.groups, N * OH * OW
+    kernel = _kernel(kernel, "correlate", rows, columns, math.prod(weight[1:]), sliding.groups, weight[1:3])
+    geometry = _geometry(x, weight, y, y_strides, sliding, activation=activation)
+    return _plan(kernel, rows, columns, sliding.groups, geometry)
 
 
 def arranged(kernels: Array) -> Array:
     """kernels (groups, O, C, KH, KW), in whatever order their memory is, as (groups·O, KH, KW, C) with zeros in
     channels up to a multiple of 4; rounded to TF32 where that is the precision."""
-    groups, O, C, KH, KW = kernels.shape
-    rounds, as_they_are = get_precision() == "tf32", kernels.transpose(0, 1, 3, 4, 2)
-    if not rounds and C % 4 == 0 and as_they_are.flags.c_contiguous:
-        return gpu.aligned(as_they_are.reshape(groups * O, KH, KW, C))
-    sides = zip(kernels.shape, kernels.strides, strict=True)
-    if sum((length - 1) * abs(stride) for length, stride in sides) > 4 * gpu.LARGEST:
-        kernels = gpu.aligned(kernels)  # a view with gaps so wide that its offsets do not fit 32 bits
-    out = gpu.empty(kernels, (groups * O, KH, KW, whole(C)))
-    group, step_o, step_c, down, right = (stride // 4 for stride in kernels.strides)
+    rounds = get_precision() == "tf32"
+    if not rounds and kernels.shape[2] % 4 == 0:
+        as_they_are = kernels.transpose(0, 1, 3, 4, 2)
+        if as_they_are.flags.c_contiguous:
+            return gpu.aligned(as_they_are.reshape(-1, *as_they_are.shape[2:]))
+    shape, plan = _arrangement(kernels.shape, kernels.strides, rounds)
+    if plan is None:  # a view with gaps so wide that its offsets do not fit 32 bits
+        kernels = gpu.aligned(kernels)
+        shape, plan = _arrangement(kernels.shape, kernels.strides, rounds)
+    out = gpu.empty(kernels, shape)
+    gpu.run(plan, kernels, out)
+    return out
+
+
+@lru_cache(4096)
+def _arrangement(shape, strides, rounds):
+    """(the shape of what `arranged` makes of kernels that lie like this, its launch or None)"""
+    groups, O, C, KH, KW = shape
+    out = (groups * O, KH, KW, whole(C))
+    if sum((length - 1) * abs(stride) for length, stride in zip(shape, strides, strict=True)) > 4 * gpu.LARGEST:
+        return out, None
+    group, step_o, step_c, down, right = (stride // 4 for stride in strides)
     order = gpu.structure(
         groups=groups, O=O, KH=KH, KW=KW, C=whole(C), given=C,
         group=group, out=step_o, into=step_c, down=down, right=right, round=int(rounds),
     )  # fmt: skip
-    gpu.launch("conv", "arrange", gpu.blocks(out.size // 4), kernels, out, order)
-    return out
+    return out, gpu.Plan("conv", "arrange", gpu.blocks(math.prod(out) // 4), (order,))
 
 
 def by_group(weight: Array, groups: int) -> Array:
@@ -114,10 +143,12 @@ def image_gradient(
     neighbours hear from neighbouring windows: a stride-1 correlation of dy with those taps, turned around."""
     KH, KW = weight.shape[2:]
     turned = by_group(weight, groups).transpose(0, 2, 1, 3, 4)  # (G, C/G, O/G, KH, KW)
-    rows, depth = math.prod(dx.shape[:3]), KH * KW * dy.shape[3] // groups // math.prod(stride)
-    kernel = kernel or _kernel(dy, "correlate", rows, dx.shape[3] // groups, depth, groups, (KH, KW))
+    kernel = _gradient_kernel(kernel or _units(dy), dy.shape, dx.shape, (KH, KW), stride, groups)
     if kernel in tensor_cores.TILES:
-        _all_phases(_four_channels(dy), arranged(turned), dx, stride, padding, dilation, groups, kernel)
+        dy, turned = _four_channels(dy), arranged(turned)
+        sliding = Slides(stride, (-padding[0], -padding[1]), dilation, groups)
+        plan = _all_phases(dy.shape, turned.shape, dx.shape, dx.strides, sliding, kernel)
+        gpu.run(plan, dy, turned, None, None, None, dx)
         return
     for top in range(min(stride[0], dx.shape[1])):
         for left in range(min(stride[1], dx.shape[2])):
@@ -131,13 +162,21 @@ def image_gradient(
             correlate(dy, taps, target, (1, 1), (start_h, start_w), (step_h, step_w), groups, kernel)
 
 
-def _all_phases(dy, turned, dx, stride, padding, dilation, groups, kernel):
-    """tensor_cores.cu computes all phases in one launch, from the kernels as they are."""
-    (N, H, W, C), phases = dx.shape, (min(stride[0], dx.shape[1]), min(stride[1], dx.shape[2]))
+@lru_cache(4096)
+def _gradient_kernel(kernel, dy, dx, taps, stride, groups):
+    """The kernel that computes an image's gradient: `kernel` itself, or what the `_units` choose."""
+    rows, depth = math.prod(dx[:3]), math.prod(taps) * dy[3] // groups // math.prod(stride)
+    return _kernel(kernel, "correlate", rows, dx[3] // groups, depth, groups, taps)
+
+
+@lru_cache(4096)
+def _all_phases(dy, turned, dx, dx_strides, sliding, kernel):
+    """The launch in which tensor_cores.cu computes all phases, from the kernels as they are."""
+    (N, H, W, C), stride = dx, sliding.stride
+    phases = min(stride[0], H), min(stride[1], W)
     rows = N * math.ceil(H / stride[0]) * math.ceil(W / stride[1])  # of the largest phase
-    start = (-padding[0], -padding[1])
-    geometry = _geometry(dy, turned, dx, stride, start, dilation, groups, 1, phases=phases)
-    _launch(kernel, rows, C // groups, groups * math.prod(phases), dy, turned, None, None, None, dx, geometry)
+    geometry = _geometry(dy, turned, dx, dx_strides, sliding, phases=phases)
+    return _plan(kernel, rows, C // sliding.groups, sliding.groups * math.prod(phases), geometry)
 
 
 def _phase(shifted, size, stride, dilation):
@@ -165,23 +204,30 @@ def weight_gradient(
     splits: int | None = None,
 ) -> Any:
     """dweight (O, KH, KW, C/groups) = Σ over output pixels of dy times window, summed in a fixed order."""
-    O, KH, KW, CG = shape
     x, dy = (_four_channels(a) if groups == 1 else gpu.aligned(a) for a in (x, dy))
-    C, width, pixels, taps = x.shape[3] // groups, dy.shape[3], math.prod(dy.shape[:3]), KH * KW
-    kernel = kernel or _kernel(x, "weight_gradient", width // groups, taps * C, pixels, groups, (KH, KW))
-    if splits is None:
-        splits = 1 if kernel.endswith("simple") else _splits(kernel, width // groups, taps * C, groups, pixels)
-    padded = gpu.empty(dy, (splits, width, taps, C))
-    start = (-padding[0], -padding[1])
-    geometry = _geometry(x, padded[0].reshape(width, KH, KW, C), dy, stride, start, dilation, groups, splits)
-    _launch(kernel, width // groups, taps * C, groups * splits, x, dy, padded, geometry)
-    dweight = gpu.empty(dy, (O, KH, KW, CG))
-    sizes = map(np.int32, (splits, width, O, taps, C, CG))
-    gpu.launch("conv", "add_splits", gpu.blocks(dweight.size), padded, dweight, *sizes)
+    sliding = Slides(stride, (-padding[0], -padding[1]), dilation, groups)
+    parts, sums, total = _weight_sums(x.shape, dy.shape, dy.strides, shape, sliding, kernel or _units(x), splits)
+    padded, dweight = gpu.empty(dy, parts), gpu.empty(dy, shape)
+    gpu.run(sums, x, dy, padded)
+    gpu.run(total, padded, dweight)
     return dweight
 
 
 @lru_cache(4096)
+def _weight_sums(x, dy, dy_strides, shape, sliding, kernel, splits):
+    """(the shape of the sums of every share of the pixels, their launch, and that which adds the shares up)"""
+    (O, KH, KW, CG), groups = shape, sliding.groups
+    C, width, pixels, taps = x[3] // groups, dy[3], math.prod(dy[:3]), KH * KW
+    rows, columns = width // groups, taps * C
+    kernel = _kernel(kernel, "weight_gradient", rows, columns, pixels, groups, (KH, KW))
+    if splits is None:
+        splits = 1 if kernel.endswith("simple") else _splits(kernel, rows, columns, groups, pixels)
+    geometry = _geometry(x, (width, KH, KW, C), dy, dy_strides, sliding, splits)
+    sizes = tuple(map(np.int32, (splits, width, O, taps, C, CG)))
+    total = gpu.Plan("conv", "add_splits", gpu.blocks(math.prod(shape)), sizes)
+    return (splits, width, taps, C), _plan(kernel, rows, columns, groups * splits, geometry), total
+
+
 def _splits(kernel, rows, columns, groups, pixels):
     """How many blocks share the pixels of one tile of weights. All blocks take rounds on the GPU, so one more than fits
     costs a whole round; and every share's sums are written and added up. The number that is cheapest by this count, for
@@ -199,11 +245,19 @@ def _resident(kernel):
     return tensor_cores.TILES[kernel].resident if kernel in tensor_cores.TILES else 2
 
 
-def _kernel(x, primitive, rows, columns, depth, groups, taps):
-    """The kernel for a matrix of sums rows × columns of `depth` products, in the precision that is set, on x's GPU."""
+def _units(x):
+    """(whether TF32 is set, whose tensor cores the GPU of x has for it): what the choice of a kernel hangs on."""
     tf32 = get_precision() == "tf32"
-    generation = gpu.generation(x) if tf32 and max(taps) <= tensor_cores.MOST_TAPS else None
-    if generation:
+    return tf32, gpu.generation(x) if tf32 else None
+
+
+def _kernel(units, primitive, rows, columns, depth, groups, taps):
+    """The kernel for a matrix of sums rows × columns of `depth` products on a GPU with these `_units`; a kernel's name
+    in their place stands for itself."""
+    if isinstance(units, str):
+        return units
+    tf32, generation = units
+    if generation and max(taps) <= tensor_cores.MOST_TAPS:
         return tensor_cores.choose(generation, primitive, rows, columns, depth)
     if primitive == "weight_gradient":
         wide = rows > 64
@@ -224,18 +278,16 @@ def _blocks(kernel, rows, columns):
     return math.ceil(rows / _tile(kernel)[0]) * math.ceil(columns / _tile(kernel)[1])
 
 
-def _launch(kernel, rows, columns, depth, *arguments):
-    """Run a kernel for `depth` matrices of sums, rows × columns each."""
+def _plan(kernel, rows, columns, depth, geometry):
+    """The launch of a kernel for `depth` matrices of sums, rows × columns each."""
     if kernel.endswith("simple"):
-        gpu.launch("conv", kernel, gpu.blocks(rows * columns * depth), *arguments)
-        return
+        return gpu.Plan("conv", kernel, gpu.blocks(rows * columns * depth), (geometry,))
     down, across = (math.ceil(size / tile) for size, tile in zip((rows, columns), _tile(kernel), strict=True))
     grid = (across, down, depth) if kernel.startswith("weight_gradient") else (down, across, depth)
     tile = tensor_cores.TILES.get(kernel)
     if tile is None:
-        gpu.launch("conv", kernel, grid, *arguments)
-    else:
-        gpu.launch("tensor_cores", kernel, grid, *arguments, threads=tile.threads, shared=tile.shared)
+        return gpu.Plan("conv", kernel, grid, (geometry,))
+    return gpu.Plan("tensor_cores", kernel, grid, (geometry,), tile.threads, tile.shared)
 
 
 def _four_channels(x):
@@ -247,15 +299,16 @@ def _four_channels(x):
     return arranged(x.transpose(0, 3, 1, 2)[None])
 
 
-def _geometry(x, weight, y, stride, start, dilation, groups, splits, activation=None, phases=(0, 0)):
-    """The structure `Conv` of conv.cu and of tensor_cores.cu, for image x, kernels (O, KH, KW, C/groups) and output y,
-    all channels-last; phases: where y is the image's gradient, how many a stride makes of it."""
-    (N, H, W, C), (_, OH, OW, O), (_, KH, KW, CG) = x.shape, y.shape, weight.shape
+def _geometry(x, weight, y, y_strides, sliding, splits=1, activation=None, phases=(0, 0)):
+    """The structure `Conv` of conv.cu and of tensor_cores.cu, for the shapes of an image x, kernels (O, KH, KW,
+    C/groups) and output y, all channels-last; phases: how many a stride makes, where y is the image's gradient."""
+    (N, H, W, C), (_, OH, OW, O), (_, KH, KW, CG) = x, y, weight
+    stride, start, dilation, groups = sliding
     return gpu.structure(
         N=N, H=H, W=W, C=C // groups, OH=OH, OW=OW, O=O // groups, KH=KH, KW=KW, K=KH * KW * CG,
         stride_h=stride[0], stride_w=stride[1], start_h=start[0], start_w=start[1],
         dilation_h=dilation[0], dilation_w=dilation[1], x_pixel=C,
-        y_image=y.strides[0] // 4, y_row=y.strides[1] // 4, y_pixel=y.strides[2] // 4,
+        y_image=y_strides[0] // 4, y_row=y_strides[1] // 4, y_pixel=y_strides[2] // 4,
         groups=groups, splits=splits, activation=ACTIVATIONS[activation],
         phases_h=phases[0], phases_w=phases[1],
         apart_h=stride[0] // math.gcd(stride[0], dilation[0]), apart_w=stride[1] // math.gcd(stride[1], dilation[1]),

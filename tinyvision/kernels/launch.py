@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..device import device_of, is_capturing
+from ..arrays import is_type_of_cupys
+from ..device import device_of, empty_on_gpu, is_capturing
 from ..types import Array, DType, Shape
 from . import machine_code
 
@@ -42,6 +43,24 @@ def launch_on(
 ) -> None:
     """`launch` on GPU number `index`, for kernels that get all their arrays inside of a structure."""
     _function(source, kernel, index, shared)(grid, (threads, 1, 1), arguments, shared_mem=shared)
+
+
+class Plan(NamedTuple):
+    """A launch as far as shapes and options decide it: worked out once, and kept for the next arrays of these shapes.
+    `numbers` are the arguments behind the arrays."""
+
+    source: str
+    kernel: str
+    grid: tuple[int, int, int]
+    numbers: tuple[Any, ...] = ()
+    threads: int = THREADS
+    shared: int = 0
+
+
+def run(plan: Plan, *arrays: Any) -> None:
+    """`launch` what a plan says on these arrays; the first is none that may be missing."""
+    source, kernel, grid, numbers, threads, shared = plan
+    launch(source, kernel, grid, *arrays, *numbers, threads=threads, shared=shared)
 
 
 def generation(array: Array) -> str | None:
@@ -99,6 +118,8 @@ def _function(source, kernel, index, shared):
 
 def empty(like: Array, shape: Shape, dtype: DType = np.float32) -> Array:
     """An uninitialised C-ordered array on the device of `like`, of float32 whatever `like` holds."""
+    if is_type_of_cupys(type(like)):
+        return empty_on_gpu(shape, dtype)
     return np.empty_like(like, shape=shape, order="C", dtype=dtype)
 
 

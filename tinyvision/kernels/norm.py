@@ -3,7 +3,8 @@ fused in. Signatures and caches are those of `ops.norm`."""
 
 import math
 import sys
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from . import launch as gpu
 from . import stand_ins
 
 CHANNELS, JOINED = 32, 8  # as in norm.cu: of a block that looks after rows, and of one that joins the chunks' sums
+NO, YES = np.int32(0), np.int32(1)
 
 
 def batch_moments(x: Array) -> tuple[Array, Array]:
@@ -29,15 +31,11 @@ def running_moments(
 ) -> tuple[Array, Array]:
     """As `ops.norm.running_moments`: each chunk of rows in one block; what joins the chunks also sees to the averages
     and the counter, which would be seven launches of a few numbers each."""
-    rows = _rows(x)
-    (M, C), (chunk, chunks) = rows.shape, _chunks(*rows.shape)
-    partial, mean, var = gpu.empty(x, (chunks, 2, C)), gpu.empty(x, (C,)), gpu.empty(x, (C,))
-    sizes = (np.int32(M), np.int32(C), np.int32(chunk))
-    gpu.launch("norm", _wide("moments_of_chunks", C), (math.ceil(C / CHANNELS), chunks, 1), rows, partial, *sizes)
+    on = _on(x.shape)
+    partial, mean, var = gpu.empty(x, on.partial), gpu.empty(x, on.vector), gpu.empty(x, on.vector)
+    gpu.launch("norm", "moments_of_chunks" + on.wide, on.grid, gpu.channels_last(x), partial, *on.sizes, on.chunk)
     kept = (running_mean, running_var, None if counter is None else counter.reshape(1), np.float32(momentum))
-    gpu.launch(
-        "norm", "moments_joined", (math.ceil(C / JOINED), 1, 1), partial, mean, var, *sizes, np.int32(chunks), *kept
-    )
+    gpu.launch("norm", "moments_joined", on.joined, partial, mean, var, *on.sizes, on.chunk, on.chunks, *kept)
     return mean, var
 
 
@@ -92,14 +90,38 @@ def batchnorm_relu_backward(dy: Array, cache: Any, needs: Needs = (True, True, T
     return _gradients(dy, y, inner, (*needs, False)[:4] if has_skip else (*needs[:3], False))
 
 
-def _rows(x):
-    """x (N, C, ...) as an aligned matrix (M, C)."""
-    return gpu.channels_last(x).reshape(-1, x.shape[1])
+class On(NamedTuple):
+    """What the launches for images of one shape have in common. The kernels see the images, channels last, as a matrix
+    of M rows for C channels, which they share out in chunks of rows."""
+
+    wide: str  # behind a kernel's name: the version that reads four channels at once, where there are whole fours
+    grid: tuple[int, int, int]
+    joined: tuple[int, int, int]  # the grid that joins the chunks' sums
+    partial: tuple[int, int, int]  # the shape of these sums
+    vector: tuple[int]
+    images: tuple[int, ...]
+    sizes: tuple[np.int32, np.int32]  # M, C
+    chunk: np.int32
+    chunks: np.int32
 
 
-def _wide(kernel, C):
-    """The version of a kernel that reads four channels at once, where there are whole fours."""
-    return kernel if C % 4 else f"{kernel}_four"
+@lru_cache(4096)
+def _on(shape):
+    """`On` for x (N, C, ...)."""
+    N, C, *sides = shape
+    M = N * math.prod(sides)
+    chunk, chunks = _chunks(M, C)
+    return On(
+        wide="" if C % 4 else "_four",
+        grid=(math.ceil(C / CHANNELS), chunks, 1),
+        joined=(math.ceil(C / JOINED), 1, 1),
+        partial=(chunks, 2, C),
+        vector=(C,),
+        images=(N, *sides, C),
+        sizes=(np.int32(M), np.int32(C)),
+        chunk=np.int32(chunk),
+        chunks=np.int32(chunks),
+    )
 
 
 def _chunks(M, C):
@@ -109,74 +131,32 @@ def _chunks(M, C):
     return chunk, math.ceil(M / chunk)
 
 
-def _back(rows, x):
-    return gpu.channels_first(rows.reshape(x.shape[0], *x.shape[2:], x.shape[1]))
-
-
 def _normalized(x, skip, weight, bias, mean, var, eps, relu):
-    rows = _rows(x)
-    y, (chunk, chunks) = gpu.empty(x, rows.shape), _chunks(*rows.shape)
-    gpu.launch(
-        "norm",
-        _wide("normalize", rows.shape[1]),
-        (math.ceil(rows.shape[1] / CHANNELS), chunks, 1),
-        rows,
-        None if skip is None else _rows(skip),
-        *map(gpu.aligned, (mean, var, weight, bias)),
-        y,
-        np.int32(rows.shape[0]),
-        np.int32(rows.shape[1]),
-        np.int32(chunk),
-        np.float32(eps),
-        np.int32(relu),
-    )
-    return _back(y, x)
+    on = _on(x.shape)
+    y, skip = gpu.empty(x, on.images), None if skip is None else gpu.channels_last(skip)
+    vectors = [gpu.aligned(v) for v in (mean, var, weight, bias)]
+    numbers = (*on.sizes, on.chunk, np.float32(eps), YES if relu else NO)
+    gpu.launch("norm", "normalize" + on.wide, on.grid, gpu.channels_last(x), skip, *vectors, y, *numbers)
+    return gpu.channels_first(y)
 
 
 def _gradients(dy, y, cache, needs):
     """(dx, dweight, dbias, dskip), of which dx and dskip only if needed; y, if given, is the output of a ReLU."""
     x, weight, mean, var, eps = cache
-    rows, drows, yrows = _rows(x), _rows(dy), None if y is None else _rows(y)
-    weight, mean, var = map(gpu.aligned, (weight, mean, var))
-    (M, C), (chunk, chunks) = rows.shape, _chunks(*rows.shape)
-    grid, sizes = (math.ceil(C / CHANNELS), chunks, 1), (np.int32(M), np.int32(C))
-    partial, factors = gpu.empty(x, (chunks, 2, C)), gpu.empty(x, (3, C))
-    dweight, dbias = gpu.empty(x, (C,)), gpu.empty(x, (C,))
-    gpu.launch(
-        "norm", _wide("gradient_sums_of_chunks", C), grid, drows, yrows, rows, mean, partial, *sizes, np.int32(chunk)
-    )
-    gpu.launch(
-        "norm",
-        "gradient_sums_joined",
-        (math.ceil(C / JOINED), 1, 1),
-        partial,
-        var,
-        weight,
-        dweight,
-        dbias,
-        factors,
-        *sizes,
-        np.int32(chunks),
-        np.float32(eps),
-    )
-    dx = gpu.empty(x, rows.shape) if needs[0] else None
-    dskip = gpu.empty(x, rows.shape) if len(needs) > 3 and needs[3] else None
+    on, weight, mean, var = _on(x.shape), gpu.aligned(weight), gpu.aligned(mean), gpu.aligned(var)
+    images, dimages, results = gpu.channels_last(x), gpu.channels_last(dy), None if y is None else gpu.channels_last(y)
+    partial, factors = gpu.empty(x, on.partial), gpu.empty(x, (3, *on.vector))
+    dweight, dbias = gpu.empty(x, on.vector), gpu.empty(x, on.vector)
+    arrays = (dimages, results, images, mean)
+    gpu.launch("norm", "gradient_sums_of_chunks" + on.wide, on.grid, *arrays, partial, *on.sizes, on.chunk)
+    vectors = (var, weight, dweight, dbias, factors)
+    gpu.launch("norm", "gradient_sums_joined", on.joined, partial, *vectors, *on.sizes, on.chunks, np.float32(eps))
+    dx = gpu.empty(x, on.images) if needs[0] else None
+    dskip = gpu.empty(x, on.images) if len(needs) > 3 and needs[3] else None
     if dx is not None or dskip is not None:
-        gpu.launch(
-            "norm",
-            _wide("gradient_applied", C),
-            grid,
-            drows,
-            yrows,
-            rows,
-            mean,
-            factors,
-            dx,
-            dskip,
-            *sizes,
-            np.int32(chunk),
-        )
-    dx, dskip = (None if g is None else _back(g, x) for g in (dx, dskip))
+        arrays = (*arrays, factors, dx, dskip)
+        gpu.launch("norm", "gradient_applied" + on.wide, on.grid, *arrays, *on.sizes, on.chunk)
+    dx, dskip = (None if g is None else gpu.channels_first(g) for g in (dx, dskip))
     return dx, dweight if needs[1] else None, dbias if needs[2] else None, dskip
 
 

@@ -7,6 +7,7 @@ and `cpu.depthwise`. Signatures and caches are those of `ops.conv`.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ..errors import OptionError
@@ -15,7 +16,7 @@ from ..ops.channels import column_sums
 from ..ops.checks import is_integer, output_size, pair
 from ..ops.conv_inference import conv2d_inference as ops_conv_inference
 from ..ops.convolution.sliding import Sliding
-from ..types import Array, Gradients, IntOrPair, Needs, Pair
+from ..types import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from . import DropIn
 from . import launch as gpu
 
@@ -73,7 +74,11 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
         options = (stride, padding, dilation, groups)
         if not _fits(x, weight, (scale, shift)) or activation not in ACTIVATIONS:
             return False
-        if skip is not None and tuple(skip.shape) != (len(x), len(weight), *output_shape(x, weight, Sliding(*options))):
+        if skip is not None and tuple(skip.shape) != (
+            len(x),
+            len(weight),
+            *output_shape(x.shape, weight.shape, Sliding(*options)),
+        ):
             return False
         return _accepts(way, x, weight, options, True, kept is not None)
 
@@ -84,17 +89,17 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
     )
 
 
-def output_shape(x: Array, weight: Array, sliding: Sliding) -> Pair:
-    """(OH, OW) of x (N, C, H, W) and weight (O, C/groups, KH, KW)."""
+@lru_cache(4096)
+def output_shape(x: Shape, weight: Shape, sliding: Sliding) -> Pair:
+    """(OH, OW) for the shapes of x (N, C, H, W) and weight (O, C/groups, KH, KW)."""
     OH, OW = (
-        output_size(x.shape[2 + i], weight.shape[2 + i], sliding.stride[i], sliding.padding[i], sliding.dilation[i])
-        for i in (0, 1)
+        output_size(x[2 + i], weight[2 + i], sliding.stride[i], sliding.padding[i], sliding.dilation[i]) for i in (0, 1)
     )
     return OH, OW
 
 
 def _forward(way, x, weight, sliding, **finish):
-    y = gpu.empty(x, (x.shape[0], *output_shape(x, weight, sliding), weight.shape[0]))
+    y = gpu.empty(x, (x.shape[0], *output_shape(x.shape, weight.shape, sliding), weight.shape[0]))
     way.correlate(_images(way, x), weight, y, sliding, **finish)
     return gpu.channels_first(y)
 
@@ -142,7 +147,7 @@ def _accepts(way, x, weight, options, finished=False, kept=False):
         sliding = _sliding(*options)
     except OptionError:  # the op says it
         return False
-    output = output_shape(x, weight, sliding)
+    output = output_shape(x.shape, weight.shape, sliding)
     about = (finished, kept) if way.keeps else (finished,)
     return min(output) >= 1 and way.applies(x, weight, output, sliding, *about)
 

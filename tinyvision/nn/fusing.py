@@ -53,10 +53,12 @@ def conv_norm_act(
 
 def _agree(conv, norm, skip):
     """True if all have one precision and the channels' vectors fit. Where they do not, the single layers say why."""
-    weight, norms = conv.weight, () if type(norm) is not BatchNorm2d else vars(norm).values()
-    vectors = [v for v in (conv.bias, *norms) if isinstance(v, Tensor) and v.ndim]
-    if any(v.shape != weight.shape[:1] or v.dtype != weight.dtype for v in vectors):
-        return False
+    weight, vectors = conv.weight.array, [conv.bias]
+    if type(norm) is BatchNorm2d:
+        vectors += norm.weight, norm.bias, norm.running_mean, norm.running_var
+    for v in vectors:
+        if v is not None and (v.array.shape != weight.shape[:1] or v.array.dtype != weight.dtype):
+            return False
     return skip is None or skip.dtype == weight.dtype
 
 
@@ -68,8 +70,10 @@ def _one_by_one(x, conv, norm, act, skip):
 
 
 def _recording(x, skip, conv, norm):
+    if not is_grad_enabled():
+        return False
     values = [x, skip, conv.weight, conv.bias, getattr(norm, "weight", None), getattr(norm, "bias", None)]
-    return is_grad_enabled() and any(v is not None and v.requires_grad for v in values)
+    return any(v is not None and v.requires_grad for v in values)
 
 
 def _inference(x, conv, norm, activation, skip):
@@ -81,13 +85,13 @@ def _inference(x, conv, norm, activation, skip):
     skip = None if skip is None else skip.array
     arguments = (x.array, conv.weight.array, scale, shift, skip, activation)
     options = (conv.stride, conv.padding, conv.dilation, conv.groups)
-    return Tensor(_conv2d_inference(*arguments, *options, _kept(conv)))
+    return x.like(_conv2d_inference(*arguments, *options, _kept(conv)))
 
 
 def _kept(conv):
     """What the op keeps between calls of a folded convolution; None where its weight may change, or is on a GPU."""
     weight = conv.weight.array
-    if not hasattr(conv, "kept") or not on_cpu(weight) or weight.flags.writeable:
+    if not on_cpu(weight) or weight.flags.writeable or not hasattr(conv, "kept"):
         return None
     kept = conv.kept
     if kept.get("of") is not weight:  # another weight since then

@@ -387,7 +387,7 @@ class Module:
 
     def has_hooks(self) -> bool:
         """True if somebody has registered a hook here, so that this very module has to be called."""
-        return any(vars(self).get("_hook_lists", {}).values())
+        return "_hook_lists" in vars(self) and any(vars(self)["_hook_lists"].values())
 
     def norm_pairs(self) -> list[tuple[str, str]]:
         """(convolution, batch-norm) attribute names of this module where the second follows directly on the first."""
