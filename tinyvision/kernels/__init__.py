@@ -104,8 +104,8 @@ def _remembered(offered, fits, forward, backward, arrays, options):
     """The pair of the first drop-in that applies, else the op's own. The conditions look at shapes and options, never
     at numbers, so a call like one before is answered from memory: a network asks the same in every step."""
     try:
-        state = (forward, backward, _wanted, len(offered), get_precision(), launch.without_cublas())
-        key = (state, *map(_seen, arrays), *((name, _seen(value)) for name, value in options.items()))
+        state = forward, backward, _wanted, len(offered), get_precision(), launch.without_cublas()
+        key = (*state, *map(_seen, arrays), *options, *map(_seen, options.values()))
         chosen = _choices.get(key)
     except TypeError:  # an option that is a list, for instance, cannot be looked up
         return _first(offered, fits, forward, backward, arrays, options)
@@ -116,14 +116,20 @@ def _remembered(offered, fits, forward, backward, arrays, options):
     return chosen
 
 
+PLAIN = (int, int), (float, float)  # tuples that are looked up as they are
+
+
 def _seen(value):
     """What a condition may see of an argument; True is not the same option as 1."""
-    if hasattr(value, "strides"):
-        return type(value), value.shape, value.strides, value.dtype
+    kind = type(value)
+    if kind is int:
+        return kind, value
     if isinstance(value, tuple):
         kinds = tuple(map(type, value))
-        return tuple(map(_seen, value)) if tuple in kinds else (kinds, value)
-    return type(value), value
+        return kinds, value if kinds in PLAIN else tuple(map(_seen, value))
+    if hasattr(value, "strides"):
+        return kind, value.shape, value.strides, value.dtype
+    return kind, value
 
 
 def _first(offered, fits, forward, backward, arrays, options):
@@ -211,10 +217,10 @@ def names() -> list[str]:
 def on_gpu_in_float32(arrays: Sequence[Array], integers: Sequence[int] = ()) -> bool:
     """Whether every array (None is skipped) lives on a GPU and is of float32, or one of `integers` and of integers."""
     given = [(i, a) for i, a in enumerate(arrays) if hasattr(a, "dtype")]
-    return bool(given) and all(
-        device_of(a).type == "cuda" and (a.dtype.kind in "iu" if i in integers else a.dtype == np.float32)
-        for i, a in given
-    )
+    for i, a in given:
+        if device_of(a).type != "cuda" or not (a.dtype.kind in "iu" if i in integers else a.dtype == np.float32):
+            return False
+    return bool(given)
 
 
 def _offered():

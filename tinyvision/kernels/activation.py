@@ -1,6 +1,7 @@
 """ReLU and ReLU6 in one pass each way (activation.cu). Signatures and caches are those of `ops.activation`."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from ..types import Array, Gradients, Needs
 from . import DropIn
 from . import launch as gpu
 
-NO_TOP = math.nan
+NO_TOP, SIX = np.float32(math.nan), np.float32(6)
 
 
 def relu_forward(x: Array) -> tuple[Array, Any]:
@@ -25,12 +26,12 @@ def relu_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
 
 def relu6_forward(x: Array) -> tuple[Array, Any]:
     """As `ops.relu6_forward`."""
-    return _forward(x, 6.0)
+    return _forward(x, SIX)
 
 
 def relu6_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """As `ops.relu6_backward`."""
-    return _backward(dy, cache, 6.0)
+    return _backward(dy, cache, SIX)
 
 
 def _forward(x, top):
@@ -47,9 +48,15 @@ def _each(kernel, like, arrays, top):
     last = like.ndim > 2 and not like.flags.c_contiguous  # channels-last, most likely: nothing is copied then
     arrays = [gpu.channels_last(a) if last else gpu.aligned(a) for a in arrays]
     out = gpu.empty(like, arrays[0].shape)
-    grid, size = gpu.blocks(out.size, 4 * gpu.THREADS), np.int32(out.size)
-    gpu.launch("activation", kernel, grid, *arrays, out, size, np.float32(top))
+    grid, size = _shares(out.size)
+    gpu.launch("activation", kernel, grid, *arrays, out, size, top)
     return gpu.channels_first(out) if last else out
+
+
+@lru_cache(4096)
+def _shares(size):
+    """(the grid for so many numbers, their number as the kernels take it)"""
+    return gpu.blocks(size, 4 * gpu.THREADS), np.int32(size)
 
 
 def _applies(x):

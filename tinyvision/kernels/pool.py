@@ -112,11 +112,12 @@ def _geometry(shape, kernel_size, stride, padding, count_padding=True, dilation=
 
 
 def _output(geometry):
-    return tuple(int(geometry[name]) for name in ("N", "OH", "OW", "C"))
+    N, _, _, C, OH, OW, *_ = geometry.item()
+    return N, OH, OW, C
 
 
 def _image(geometry):
-    return tuple(int(geometry[name]) for name in ("N", "H", "W", "C"))
+    return geometry.item()[:4]
 
 
 def _applies(

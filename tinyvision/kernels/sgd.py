@@ -1,6 +1,8 @@
 """One launch of SGD for all parameters of a group (sgd.cu). The readable step is `optim.SGD.update`."""
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -54,13 +56,19 @@ def table(kind: Any, weights: list[Array], others: dict[str, list[Any]], rule: A
 
     others: {name: arrays that go with the weights, or None}; live: where the rule lies on the GPU, or None."""
     p, count = np.zeros((), kind), len(weights)
-    sizes = np.array([weight.size for weight in weights])
-    ends = np.cumsum(-(-sizes // PER_BLOCK))
+    sizes, first_blocks, blocks = _shares(tuple([weight.size for weight in weights]))
     for name, arrays in {"weight": weights, **others}.items():
         p[name][:count] = [0 if a is None else gpu.address(a) for a in arrays]
-    p["size"][:count], p["first_block"][1:count] = sizes, ends[:-1]
+    p["size"][:count], p["first_block"][:count] = sizes, first_blocks
     p["count"], p["rule"], p["live"] = count, rule, 0 if live is None else gpu.address(live)
-    return p, int(ends[-1])
+    return p, blocks
+
+
+@lru_cache(4096)
+def _shares(sizes):
+    """(the sizes, the first block of each parameter, how many blocks there are)"""
+    ends = np.cumsum([math.ceil(size / PER_BLOCK) for size in sizes])
+    return np.array(sizes), np.array([0, *ends[:-1]]), int(ends[-1])
 
 
 def rule(group: dict[str, Any], first: bool) -> Any:
@@ -80,11 +88,24 @@ def applies(weights: list[Array], gradients: list[Array], name: str = "sgd") -> 
         or not on_gpu_in_float32((*weights, *gradients))
     ):
         return False
-    alike = all(w.shape == g.shape and lie_alike(w, g) for w, g in zip(weights, gradients, strict=True))
-    return alike and all(w.size and gpu.fits((w.size,)) and packed(w) for w in weights)
+    for w, g in zip(weights, gradients, strict=True):
+        if w.shape != g.shape or not (w.strides == g.strides or lie_alike(w, g)) or not packed(w):
+            return False
+        if not w.size or w.size > gpu.LARGEST:
+            return False
+    return True
 
 
-def packed(array: Array) -> Any:
+def packed(array: Array) -> bool:
     """Whether an array fills its memory without gaps, in whatever order of its axes."""
-    order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
-    return bool(array.transpose(order).flags.c_contiguous)
+    return _packed(array.shape, array.strides, array.itemsize)
+
+
+@lru_cache(4096)
+def _packed(shape, strides, itemsize):
+    step = itemsize  # from one number to the next, along the axes of more than one number, the closest first
+    for stride, length in sorted((s, n) for s, n in zip(strides, shape, strict=True) if n != 1):
+        if stride != step:
+            return 0 in shape  # what has no numbers has no gaps
+        step *= length
+    return True
