@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strict import StrictArray
 
+import tinyvision as tv
 from tinyvision import ops
 from tinyvision.errors import DeviceError, GraphError, OptionError, ShapeError
 from tinyvision.grad_mode import enable_grad, is_grad_enabled, no_grad
@@ -520,3 +521,54 @@ def test_who_waits_sees_the_gradient_as_its_hooks_have_made_it():
     end()
     F.sum(x).backward()
     assert len(seen) == 1
+
+
+def adding(handed):
+    """An op 3·x whose backward adds a gradient that it is handed, and notes how often."""
+
+    def forward(x):
+        return 3 * x, ()
+
+    def backward(dy, cache, needs, onto=None):
+        handed.append(onto is not None)
+        return 3 * dy if onto is None else 3 * dy + onto
+
+    backward.adds = True
+    return differentiable(forward, backward)
+
+
+def test_a_backward_that_adds_is_handed_what_waits_for_its_input():
+    """As at a residual block: of the paths that meet, the one that is walked last adds the other's gradient."""
+    handed, x = [], leaf(1.0, 2.0)
+    triple = adding(handed)
+    joint = F.mul(x, np.array(5.0))
+    F.add(F.add(triple(joint), triple(joint)), F.mul(joint, np.array(7.0))).backward(np.array([1.0, -2.0]))
+    assert handed == [True, True]
+    assert np.array_equal(x.grad.array, [(3 + 3 + 7) * 5.0, -2 * (3 + 3 + 7) * 5.0])
+
+
+def test_a_backward_that_adds_is_handed_nothing_else():
+    handed, x = [], leaf(1.0)
+    triple = adding(handed)
+    triple(x).backward()
+    triple(x).backward()  # a leaf's gradient is added up by the tape
+    assert x.grad.array == 6
+    joint = F.mul(x, np.array(5.0))
+    triple(joint).backward(retain_graph=True)  # nothing waits
+    with tv.autograd.set_detect_anomaly(True):  # a nan is to be told where it arose
+        F.add(triple(joint), joint).backward()
+    assert handed == [False] * 4
+
+
+def test_one_value_that_is_both_inputs_of_a_backward_that_adds():
+    def forward(a, b):
+        return a * b, (a, b)
+
+    def backward(dy, cache, needs, onto=0):
+        return dy * cache[1] + onto, dy * cache[0]
+
+    backward.adds = True
+    x = leaf(3.0)
+    joint = F.mul(x, np.array(2.0))
+    F.add(differentiable(forward, backward)(joint, joint), joint).backward()
+    assert x.grad.array == (2 * 6 + 1) * 2

@@ -158,7 +158,7 @@ def _walk(record, upstream, retain_graph, uses):
     while queue:
         _, record = heapq.heappop(queue)
         dy = _after_hooks(record.hooks, waiting.pop(record.number))
-        for wish in _gradients(record, dy):
+        for wish in _gradients(record, dy, waiting):
             source = wish.source
             if isinstance(source, Variable) and source.hooks:
                 seen = hooked.get(id(source))
@@ -167,11 +167,11 @@ def _walk(record, upstream, retain_graph, uses):
                 _accumulate(wish)
                 if uses:
                     count_down(uses, source)
-            elif source.number in waiting:
-                waiting[source.number] = waiting[source.number] + wish.gradient
-            else:
+            elif source.number not in waiting:
                 waiting[source.number] = wish.gradient
                 heapq.heappush(queue, (-source.number, source))
+            else:
+                waiting[source.number] = wish.gradient if wish.summed else waiting[source.number] + wish.gradient
         if not retain_graph and holds(record.cache):
             record.cache, record.inputs, record.backward = None, (), None
     for leaf, gradient in hooked.values():
@@ -212,13 +212,14 @@ class _Wish:
 
     Nothing else refers to the gradient while it is on its way, so `_accumulate` can see whether anybody else does."""
 
-    __slots__ = ("gradient", "source")
+    __slots__ = ("gradient", "source", "summed")
 
-    def __init__(self, source, gradient):
+    def __init__(self, source, gradient, summed=False):
         self.source, self.gradient = source, gradient
+        self.summed = summed  # whether what waited for the record already is part of it
 
 
-def _gradients(record, dy):
+def _gradients(record, dy, waiting):
     """A wish for every input of one record that needs one, each gradient checked against its input's shape."""
     if record.backward is None:
         raise GraphError(
@@ -227,16 +228,27 @@ def _gradients(record, dy):
         )
     for one in record.watched:
         one.check(record.name, record.cache)
-    gradients = record.backward(dy, record.cache, record.needs)
+    waits = _to_be_added(record, waiting)
+    gradients = record.backward(dy, record.cache, record.needs, *waits)
     if not isinstance(gradients, (tuple, list)):
         gradients = (gradients,)
     wishes = []
     for i, (source, need) in enumerate(zip(record.inputs, record.needs, strict=True)):
         if need:
-            wish = _Wish(source, gradients[i] if i < len(gradients) else None)
+            wish = _Wish(source, gradients[i] if i < len(gradients) else None, summed=i == 0 and waits != ())
             _check_gradient(record, i, wish)
             wishes.append(wish)
     return wishes
+
+
+def _to_be_added(record, waiting):
+    """(the gradient,) that waits for what the first input came from, if the backward `adds` it to its own before that
+    goes to memory, as a kernel may that takes the place of an op's: where paths join, as in a residual block, one walk
+    through memory less. Otherwise ()."""
+    source = record.inputs[0]
+    if not isinstance(source, Record) or source.number not in waiting or is_anomaly_enabled():
+        return ()
+    return (waiting[source.number],) if getattr(record.backward, "adds", False) else ()
 
 
 def _check_gradient(record, i, wish):

@@ -113,6 +113,40 @@ def test_the_drop_in_has_the_op_s_signature_and_cache(emulation, rng, mode, tole
     assert any(("tf32" if mode == "tf32" else "fp32") in kernel for kernel in emulation.launched)
 
 
+ADDING = {"fp32_64": FP32, "fp32_128": FP32, "tf32_64": TF32, "mma_64x64": TF32, "wgmma_128x64": TF32}
+
+
+@pytest.mark.parametrize("name", ["odd everything", "left-over windows", "groups", "1x1"])
+@pytest.mark.parametrize("variant", ADDING)
+def test_another_gradient_of_the_image_is_added(emulation, rng, name, variant):
+    """Also where no window reads: of the 1x1 kernel at stride 2, three pixels of four."""
+    x, w, dy, _, right, _, (stride, padding, dilation, groups) = reference(SHAPES[name], rng)
+    other = rng.standard_normal(right.shape).astype(np.float32)
+    rows, onto = (launch.channels_last(emulation.array(a)) for a in (dy, other))
+    dx = emulation.empty(x, onto.shape)
+    with precision("ieee" if "fp32" in variant else "tf32"):
+        weight, kernel = emulation.array(w), f"correlate_{variant}"
+        conv.image_gradient(rows, weight, dx, stride, padding, dilation, groups, kernel, onto)
+    close(launch.channels_first(dx), right + other, ADDING[variant])
+    assert np.array_equal(launch.channels_first(onto), other)
+
+
+@pytest.mark.parametrize("order", ["channels last", "channels first"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_drop_in_adds_what_it_is_handed(emulation, rng, order, dtype):
+    x, w, dy, _, right, *_ = reference((2, 8, 6, 7, 8, (3, 3), (1, 1), (0, 0), (1, 1), 1), rng)
+    x, w, dy = map(emulation.array, (x, w, dy))
+    onto = rng.standard_normal(x.shape).astype(dtype)
+    given = (
+        onto if order == "channels first" else launch.channels_first(np.ascontiguousarray(onto.transpose(0, 2, 3, 1)))
+    )
+    before, drop_in = given.copy(), conv.DROP_INS[0]
+    assert drop_in.backward.adds
+    dx = drop_in.backward(dy, drop_in.forward(x, w)[1], (True, False, False), given)[0]
+    close(dx, right + onto, FP32)
+    assert np.array_equal(given, before)
+
+
 def test_only_wanted_gradients_are_computed(emulation, rng):
     x, w = (emulation.array(rng.standard_normal(s).astype(np.float32)) for s in ((1, 4, 5, 5), (4, 4, 3, 3)))
     y, cache = conv.DROP_INS[0].forward(x, w)

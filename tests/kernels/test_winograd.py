@@ -57,6 +57,14 @@ def test_both_versions(emulation, rng, name, simple):
     assert all(kernel.endswith("simple") == simple for kernel in emulation.launched)
 
 
+def test_another_gradient_of_the_image_is_added(emulation, rng, always):
+    x, w, dy, _, right, padding = reference((2, 8, 9, 8, 8, (1, 1)), rng)
+    onto = rng.standard_normal(right.shape).astype(np.float32)
+    x, w, dy, onto = map(emulation.array, (x, w, dy, onto))
+    _, cache = CONV.forward(x, w, padding=padding)
+    close(CONV.backward(dy, cache, (True, False, False), onto)[0], right + onto, TOLERANCE)
+
+
 @pytest.mark.parametrize("channels", [64, 512])
 @pytest.mark.parametrize("after_relu", [True, False])
 def test_rounding(emulation, channels, after_relu):

@@ -134,9 +134,10 @@ def image_gradient(
     dilation: Pair,
     groups: int,
     kernel: str | None = None,
+    onto: Array | None = None,
 ) -> Any:
     """Fill dx (N, H, W, C) given dy (N, OH, OW, O) and weight (O, C/groups, KH, KW), in any order of memory: one
-    `correlate` of dy for each phase of the stride.
+    `correlate` of dy for each phase of the stride. `onto`, laid out as dx, is added.
 
     Window i reads pixel h = i·S + k·D - P with tap k, so pixel h hears from the windows i = (h + P - k·D) / S that are
     whole. The pixels of one phase, h + P ≡ r (mod S), all hear from the same taps, every (S / gcd(S, D))-th one, and
@@ -148,18 +149,19 @@ def image_gradient(
         dy, turned = _four_channels(dy), arranged(turned)
         sliding = Slides(stride, (-padding[0], -padding[1]), dilation, groups)
         plan = _all_phases(dy.shape, turned.shape, dx.shape, dx.strides, sliding, kernel)
-        gpu.run(plan, dy, turned, None, None, None, dx)
+        gpu.run(plan, dy, turned, None, None, onto, dx)
         return
     for top in range(min(stride[0], dx.shape[1])):
         for left in range(min(stride[1], dx.shape[2])):
-            target = dx[:, top :: stride[0], left :: stride[1]]
+            phase = slice(None), slice(top, None, stride[0]), slice(left, None, stride[1])
+            target, skip = dx[phase], None if onto is None else onto[phase]
             rows, start_h, step_h = _phase(top + padding[0], KH, stride[0], dilation[0])
             cols, start_w, step_w = _phase(left + padding[1], KW, stride[1], dilation[1])
             if rows is None or cols is None:  # no window ever reads these pixels
-                target[...] = 0
+                target[...] = 0 if skip is None else skip
                 continue
             taps = arranged(turned[:, :, :, rows, cols])
-            correlate(dy, taps, target, (1, 1), (start_h, start_w), (step_h, step_w), groups, kernel)
+            correlate(dy, taps, target, (1, 1), (start_h, start_w), (step_h, step_w), groups, kernel, skip=skip)
 
 
 @lru_cache(4096)
@@ -320,8 +322,8 @@ def _correlate(x, weight, y, sliding, **finish):
     correlate(x, kernels, y, sliding.stride, sliding.start, sliding.dilation, sliding.groups, **finish)
 
 
-def _image_gradient(dy, weight, dx, sliding):
-    image_gradient(dy, weight, dx, *sliding)
+def _image_gradient(dy, weight, dx, sliding, onto=None):
+    image_gradient(dy, weight, dx, *sliding, onto=onto)
 
 
 def dweight(x: Array, dy: Array, shape: Shape, sliding: Sliding) -> Array:
@@ -330,4 +332,6 @@ def dweight(x: Array, dy: Array, shape: Shape, sliding: Sliding) -> Array:
     return gpu.channels_first(weight_gradient(x, dy, (O, KH, KW, CG), *sliding))
 
 
-DROP_INS = drop_ins(Way(applies, _correlate, _image_gradient, dweight, any_order=True), "conv2d", "conv2d_inference")
+DROP_INS = drop_ins(
+    Way(applies, _correlate, _image_gradient, dweight, adds=True, any_order=True), "conv2d", "conv2d_inference"
+)

@@ -23,7 +23,7 @@ def cross_entropy_forward(
     """As `ops.cross_entropy_forward`. While a CUDA graph is captured nothing can be read back, so a label that is no
     class makes the loss NaN there instead of raising OptionError."""
     N, K = logits.shape
-    logits, labels = gpu.aligned(logits), gpu.aligned(labels.astype(np.int64))
+    logits, labels = gpu.aligned(logits), gpu.aligned(labels.astype(np.int64, copy=False))
     log_sums, losses, wrong = gpu.empty(logits, (N, 2)), gpu.empty(logits, (N,)), gpu.empty(logits, (1,), np.int32)
     loss, divisor = gpu.empty(logits, (1,)), gpu.empty(logits, (1,))
     sizes = (np.int32(N), np.int32(K), np.int64(ignore_index))

@@ -32,6 +32,7 @@ class Way:
                                                     output (OH, OW); finished: with a scale, a skip, an activation
     correlate(x, weight, y, sliding, **finish)      fills y; finish: scale, shift, skip, activation
     image_gradient(dy, weight, dx, sliding)         fills dx
+    adds                                            whether image_gradient takes as well what it adds, laid out as dx
     weight_gradient(x, dy, shape, sliding)          ->  dweight of that shape
     keeps                                           whether correlate also takes `kept`, as `conv2d_inference` does,
                                                     and applies is told whether there is one
@@ -42,6 +43,7 @@ class Way:
     correlate: Callable[..., None]
     image_gradient: Callable[..., None]
     weight_gradient: Callable[..., Array]
+    adds: bool = False
     keeps: bool = False
     any_order: bool = False
     column_sums: Callable[[Array], Array] = column_sums
@@ -55,9 +57,13 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
         sliding = _sliding(stride, padding, dilation, groups)
         return _forward(way, x, weight, sliding, shift=bias), (x, weight, bias is not None, *sliding)
 
-    def conv2d_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
-        """As `ops.conv2d_backward`."""
-        return _backward(way, dy, cache, needs)
+    def conv2d_backward(
+        dy: Array, cache: Any, needs: Needs = (True, True, True), onto: Array | None = None
+    ) -> Gradients:
+        """As `ops.conv2d_backward`. onto, like x: another gradient of x, whose sum with this one is the result."""
+        return _backward(way, dy, cache, needs, onto)
+
+    vars(conv2d_backward)["adds"] = way.adds  # the tape asks for it
 
     def conv2d_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups, kept=None):
         """As the op `conv_inference`: the sums are finished in registers, before they are first written."""
@@ -109,12 +115,12 @@ def _images(way, x):
     return x.transpose(0, 2, 3, 1) if way.any_order else gpu.channels_last(x)
 
 
-def _backward(way, dy, cache, needs):
+def _backward(way, dy, cache, needs, onto=None):
     x, weight, has_bias, *options = cache
     sliding, rows, dx, dweight, dbias = Sliding(*options), gpu.channels_last(dy), None, None, None
     if needs[0]:
         dx = gpu.empty(dy, (x.shape[0], *x.shape[2:], x.shape[1]))
-        way.image_gradient(rows, weight, dx, sliding)
+        way.image_gradient(rows, weight, dx, sliding, *(() if onto is None else (gpu.channels_last(onto),)))
         dx = gpu.channels_first(dx)
     if needs[1]:
         dweight = way.weight_gradient(_images(way, x), rows, weight.shape, sliding)

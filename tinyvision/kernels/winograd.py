@@ -125,10 +125,10 @@ def _correlate(x, weight, y, sliding, **finish):
     correlate(x, transformed(weight), y, sliding.start, **finish)
 
 
-def _image_gradient(dy, weight, dx, sliding):
+def _image_gradient(dy, weight, dx, sliding, onto=None):
     """A correlation with the turned kernels, at stride 1 as well."""
-    correlate(dy, transformed(weight, turned=True), dx, sliding.turned((3, 3)).start)
+    correlate(dy, transformed(weight, turned=True), dx, sliding.turned((3, 3)).start, skip=onto)
 
 
 # The weight's gradient is left to the kernel that computes it without Winograd.
-DROP_INS = drop_ins(Way(applies, _correlate, _image_gradient, conv.dweight), "winograd", "winograd")
+DROP_INS = drop_ins(Way(applies, _correlate, _image_gradient, conv.dweight, adds=True), "winograd", "winograd")
