@@ -15,17 +15,17 @@ PACKAGE = Path(tinyvision.__file__).parent
 # Each room may use those on lower floors, and its own floor only where it is a package. A file or folder that is not
 # named here fails the test: give it a floor.
 FLOORS = {
-    "reasons": -1, "missing": 0, "multiprocessing": 0.1, "jit": 0.1, "fft": 0.1, "sparse": 0.1, "profiler": 0.1,
+    "reasons": -1, "missing": 0, "jit": 0.1, "fft": 0.1, "sparse": 0.1, "profiler": 0.1,
     "folders": 0.2, "places": 0, "errors": 0, "printable": -0.5, "types": 0,
     "arrays": 0.5, "dtypes": 0.5,
-    "device": 1, "random": 1, "grad_mode": 1, "launcher": 1, "cores": 1.5,
+    "device_names": 0.5, "device": 1, "random": 1, "grad_mode": 1, "launcher": 1, "cores": 1.5,
     "listening": 0, "sharing": 1, "capturing": 1.2,
     "threads": 2, "blocks": 2.5,
     "ops": 3, "kernels": 3.5,
     "walks": 3.8, "tape": 4,
     "tensors": 5, "cuda": 6.5, "distributions": 6, "linalg": 6,
     "amp": 6, "backends": 6, "accelerator": 7, "speed": 6,
-    "distributed": 7,
+    "distributed": 7, "multiprocessing": 7.5,
     "formats": 8,
     "nn": 9,
     "weights": 10, "boxes": 10,

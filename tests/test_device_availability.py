@@ -12,7 +12,8 @@ import types
 import numpy as np
 import pytest
 
-from tinyvision import capturing, errors, from_dlpack
+import tinyvision as tv
+from tinyvision import accelerator, capturing, cuda, errors, from_dlpack, nn
 from tinyvision.ops.checks import check_devices
 from tinyvision.optim import Optimizer
 from tinyvision.tape import Variable, differentiable
@@ -282,6 +283,45 @@ def test_moving_there_and_back_and_between_gpus(install):
     assert device.device_of(other).index == 0
     assert np.array_equal(device.to_device(there, "cpu")["a"], tree["a"])
     assert device.to_device(there["a"], "cuda:1") is there["a"]
+
+
+@pytest.mark.parametrize("named", [1, np.int64(1), "cuda:1", device.Device("cuda", 1), ("cuda", 1)], ids=repr)
+def test_a_gpu_is_named_as_in_pytorch(named):
+    name = named if isinstance(named, tuple) else (named,)
+    assert device.device(*name) == device.Device("cuda", 1)
+    assert device.device("cpu", 0) == device.device("cpu") == device.CPU
+
+
+@pytest.mark.parametrize("named", [-1, True, 1.0, "cuda:", "cuda:x", "cuda:-1", "cpu:1", "mps", "", None], ids=repr)
+def test_what_names_no_device_is_refused(named):
+    with pytest.raises(errors.DeviceError, match="expected"):
+        device.device(named)
+
+
+def test_the_gpu_of_set_device_is_what_cuda_means(install, monkeypatch):
+    install(fake_cupy(count=2))
+    monkeypatch.setattr(device.current, "index", 0)
+    assert device.device("cuda").index == cuda.current_device() == 0
+    cuda.set_device(1)
+    assert device.device("cuda").index == cuda.current_device() == accelerator.current_accelerator().index == 1
+    assert device.device("cuda:0").index == 0
+    assert device.device_of(device.to_device(np.ones(2), "cuda")).index == 1
+    for wrong in (2, "cpu", "mps"):
+        with pytest.raises(errors.DeviceError):
+            cuda.set_device(wrong)
+    assert device.current.index == 1
+
+
+@pytest.mark.parametrize("move", [
+    lambda x, to: x.to(to), lambda x, to: x.cuda(to), lambda x, to: x.cuda(to, non_blocking=True),
+    lambda x, to: nn.Linear(2, 2).to(to), lambda x, to: nn.Linear(2, 2).cuda(to), lambda x, to: tv.ones(2, device=to),
+    lambda x, to: nn.Linear(2, 2, device=to), lambda x, to: cuda.set_device(to),
+    lambda x, to: cuda.get_device_name(to),
+])  # fmt: skip
+def test_the_number_of_a_gpu_is_taken_wherever_a_device_is(install, move):
+    install(None)
+    with pytest.raises(errors.DeviceError, match="cuda:3 cannot be used"):
+        move(tv.ones(2), 3)
 
 
 # -- several GPUs

@@ -650,3 +650,15 @@ def test_a_tensor_of_sizes():
     assert tv.Tensor().shape == (0,)
     with pytest.raises(OptionError, match="expected sizes"):
         tv.Tensor([1.0], [2.0])
+
+
+@pytest.mark.parametrize("dtype", ["mps", "q5", [1], complex, "S1", object])
+@pytest.mark.parametrize("call", [
+    lambda x, d: x.to(d), lambda x, d: tv.ones(2, dtype=d), lambda x, d: tv.tensor([1], dtype=d),
+    lambda x, d: tv.as_tensor([1], dtype=d), lambda x, d: tv.arange(3, dtype=d), lambda x, d: tv.full((2,), 1, dtype=d),
+    lambda x, d: tv.randint(0, 3, (2,), dtype=d), lambda x, d: tv.zeros_like(x, dtype=d),
+    lambda x, d: x.new_zeros(1, dtype=d), lambda x, d: x.sum(dtype=d), lambda x, d: tv.randn(2, dtype=d),
+])  # fmt: skip
+def test_what_is_no_dtype_of_tensors_is_refused(call, dtype):
+    with pytest.raises(DtypeError, match=r"expected a dtype|there are no tensors of"):
+        call(tv.ones(2), dtype)

@@ -1,12 +1,22 @@
 """torch.accelerator: the GPU, under the name that newer scripts use for any fast device."""
 
-from .cuda import device_count, is_available, synchronize
-from .device import Device
+from .cuda import current_device, device_count, is_available, synchronize
+from .cuda import set_device as set_device_index
+from .device import Device, device
 
 
 def current_accelerator(check_available: bool = False) -> Device | None:
-    """The first GPU, or None where there is none that can be used; `check_available` changes nothing."""
-    return Device("cuda", 0) if is_available() else None
+    """The current GPU, or None where there is none that can be used; `check_available` changes nothing."""
+    return device("cuda") if is_available() else None
 
 
-__all__ = ["current_accelerator", "device_count", "is_available", "synchronize"]
+current_device_index = current_device
+
+__all__ = [
+    "current_accelerator",
+    "current_device_index",
+    "device_count",
+    "is_available",
+    "set_device_index",
+    "synchronize",
+]

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from .device import Device, device, recording, require_cuda
+from .device import DeviceName, device, recording, require_cuda
 
 
-def capture(work: Any, where: str | Device = "cuda") -> Any:
+def capture(work: Any, where: DeviceName = "cuda") -> Any:
     """(what `work()` returns, a function that does the same work again): the launches of `work` as one CUDA graph.
 
     Nothing is computed before the first replay. All memory that `work` asks for comes from a pool which lives as long
@@ -17,7 +17,7 @@ def capture(work: Any, where: str | Device = "cuda") -> Any:
     return results[0], replay
 
 
-def capture_in_turn(works: Sequence[Callable[[], Any]], where: str | Device = "cuda") -> list[Callable[[], None]]:
+def capture_in_turn(works: Sequence[Callable[[], Any]], where: DeviceName = "cuda") -> list[Callable[[], None]]:
     """For each of `works` a function that does it again, as `capture` makes it. They share a pool of memory, so that
     each can go on with what those before it have left, and are to be replayed in their order."""
     where = device(where)

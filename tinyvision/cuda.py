@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 from numpy.random import Generator
 
 from . import amp
-from .device import device, free_memory, is_available, pool_bytes, report, synchronize
+from .device import (
+    DeviceName,
+    free_memory,
+    is_available,
+    pool_bytes,
+    report,
+    require_cuda,
+    set_device,
+    synchronize,
+)
+from .device import device as _device
 from .kernels.graph import GraphedModel
 from .missing import missing
 from .random import manual_seed
@@ -24,7 +34,25 @@ def manual_seed_all(seed: int) -> Generator:
 
 def current_device() -> int:
     """The number of the GPU in use. Raises DeviceError if there is none that can be used."""
-    return device("cuda").index or 0
+    require_cuda()
+    return _device("cuda").index
+
+
+def get_device_name(device: DeviceName | None = None) -> str:
+    """What the driver calls a GPU, the current one if none is named. Raises DeviceError."""
+    return str(_described(device)["name"])
+
+
+def get_device_capability(device: DeviceName | None = None) -> tuple[int, int]:
+    """(major, minor) of a GPU's compute capability, of the current one if none is named. Raises DeviceError."""
+    major, minor = _described(device)["compute_capability"].split(".")
+    return int(major), int(minor)
+
+
+def _described(place):
+    where = _device("cuda" if place is None else place)
+    require_cuda(where)
+    return report()["devices"][where.index]
 
 
 def empty_cache() -> None:
@@ -35,16 +63,12 @@ def empty_cache() -> None:
 
 def memory_allocated(device: Any = None) -> int:
     """How many bytes of a GPU's memory arrays hold, of the one in use if none is named; without a GPU, 0."""
-    return pool_bytes(_named(device))[0] if is_available() else 0
+    return pool_bytes("cuda" if device is None else device)[0] if is_available() else 0
 
 
 def memory_reserved(device: Any = None) -> int:
     """How many bytes of a GPU's memory the pool holds, in use or kept for later; without a GPU, 0."""
-    return pool_bytes(_named(device))[1] if is_available() else 0
-
-
-def _named(place):
-    return "cuda" if place is None else f"cuda:{place}" if isinstance(place, int) else place
+    return pool_bytes("cuda" if device is None else device)[1] if is_available() else 0
 
 
 def graphed(model: Any) -> GraphedModel:
@@ -64,12 +88,15 @@ __all__ = [
     "current_device",
     "device_count",
     "empty_cache",
+    "get_device_capability",
+    "get_device_name",
     "graphed",
     "is_available",
     "manual_seed",
     "manual_seed_all",
     "memory_allocated",
     "memory_reserved",
+    "set_device",
     "synchronize",
 ]
 

@@ -13,47 +13,20 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .arrays import check_is_array, in_its_order, is_array, is_type_of_cupys
+from .device_names import CPU as CPU
+from .device_names import Device as Device
+from .device_names import DeviceName as DeviceName
+from .device_names import current
+from .device_names import device as device
 from .errors import DeviceError, OptionError
 from .types import Array, DType, Shape
 
-
-@dataclass(frozen=True)
-class Device:
-    """A place for arrays: `type` is "cpu" or "cuda", `index` numbers the GPUs of a machine."""
-
-    type: str
-    index: int = 0
-
-    def __str__(self) -> str:
-        return self.type if self.type != "cuda" else f"cuda:{self.index}"
-
-    def __repr__(self) -> str:
-        return f"device({str(self)!r})"
-
-
-CPU = Device("cpu")
 _GPUS = [Device("cuda", index) for index in range(64)]  # made once: every op asks where its arrays are
-
-
-def device(name: str | Device) -> Device:
-    """The Device that `name` means: "cpu", "cuda", "cuda:1", or a Device. Raises DeviceError for any other name.
-
-    Naming a GPU does not ask whether it is there; moving an array to it does."""
-    if isinstance(name, Device):
-        return name
-    if name == "cpu":
-        return CPU
-    if isinstance(name, str):
-        kind, _, index = name.partition(":")
-        if kind == "cuda" and (index.isdigit() or name == "cuda"):
-            return Device("cuda", int(index or 0))
-    raise DeviceError(f'device: expected "cpu", "cuda" or "cuda:N", got {name!r}')
 
 
 def device_of(array: Array) -> Device:
@@ -76,7 +49,7 @@ def to_numpy(array: Array) -> np.ndarray:
     return np.asarray(array)
 
 
-def to_device(tree: Any, where: str | Device) -> Any:
+def to_device(tree: Any, where: DeviceName) -> Any:
     """Move an array, or every array in a nest of dicts, lists and tuples, to a device. What is there already stays.
 
     The GPU that is moved to becomes the current one (see `use`). Raises DeviceError, with the remedy, if the device
@@ -136,7 +109,16 @@ def several_gpus() -> bool:
     return _gpus > 1
 
 
-def synchronize(where: str | Device = "cuda") -> None:
+def set_device(where: DeviceName) -> None:
+    """Let "cuda" mean this GPU from now on, in all threads. Raises DeviceError if it cannot be used."""
+    where = device(where)
+    if where.type == "cpu":
+        raise DeviceError("set_device: expected a GPU; the CPU is what is used wherever none is named")
+    require_cuda(where)
+    current.index = where.index
+
+
+def synchronize(where: DeviceName = "cuda") -> None:
     """Wait until the GPU has finished all work handed to it; on the CPU there is nothing to wait for."""
     where = device(where)
     if where.type == "cuda":
@@ -144,7 +126,7 @@ def synchronize(where: str | Device = "cuda") -> None:
 
 
 @contextmanager
-def memory_errors_explained(where: str | Device = "cuda") -> Iterator[None]:
+def memory_errors_explained(where: DeviceName = "cuda") -> Iterator[None]:
     """Inside this block, a GPU that runs out of memory raises a DeviceError that says how much and what to reduce."""
     try:
         yield
@@ -166,7 +148,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return type(error).__name__ == "OutOfMemoryError" or "cudaErrorMemoryAllocation" in str(error)
 
 
-def free_memory(where: str | Device = "cuda") -> None:
+def free_memory(where: DeviceName = "cuda") -> None:
     """Give the memory that CuPy keeps for later arrays back to the driver; arrays in use are not touched."""
     where = device(where)
     if where.type == "cuda":
@@ -176,7 +158,7 @@ def free_memory(where: str | Device = "cuda") -> None:
             cupy.get_default_pinned_memory_pool().free_all_blocks()
 
 
-def pool_bytes(where: str | Device = "cuda") -> tuple[int, int]:
+def pool_bytes(where: DeviceName = "cuda") -> tuple[int, int]:
     """(bytes that arrays hold, bytes of CuPy's pool altogether), of one GPU."""
     where = device(where)
     cupy = require_cuda(where)
@@ -185,7 +167,7 @@ def pool_bytes(where: str | Device = "cuda") -> tuple[int, int]:
         return pool.used_bytes(), pool.total_bytes()
 
 
-def prefetch(batches: Iterable[Any], where: str | Device) -> Iterator[Any]:
+def prefetch(batches: Iterable[Any], where: DeviceName) -> Iterator[Any]:
     """Yield every batch (arrays or tensors in dicts, lists, tuples) on the device, the next one already on its way.
 
     The copy runs from page-locked memory on a stream of its own, so it overlaps with the work on the batch before. On
@@ -238,10 +220,12 @@ def _receive(cupy, sent, where):
     return sent[0]
 
 
-def require_cuda(where: Device = Device("cuda")) -> Any:
-    """The cupy module, after a small kernel and a small matrix product have really run on the GPU `where`.
+def require_cuda(where: Device | None = None) -> Any:
+    """The cupy module, after a small kernel and a small matrix product have really run on the GPU `where`, or on the
+    current one.
 
     Raises DeviceError with the remedy if that fails."""
+    where = device("cuda") if where is None else where
     problem = cuda_problem(where.index)
     if problem:
         raise DeviceError(f"{where} cannot be used: {problem}")

@@ -24,6 +24,17 @@ short, int_, long = int16, int32, int64
 _default = float32
 
 
+def as_dtype(value: DType) -> np.dtype:
+    """The dtype that `value` means. Raises DtypeError for what means none, and for numbers that are not here."""
+    try:
+        found = np.dtype(value)
+    except TypeError:
+        raise DtypeError(f"expected a dtype such as torch.float32 or 'int64', or a device, got {value!r}") from None
+    if found.kind not in "biuf":
+        raise DtypeError(f"there are no tensors of {found}: floats, whole numbers and truth values are what there is")
+    return found
+
+
 def get_default_dtype() -> np.dtype:
     """The dtype that Python's floats, and functions that make fractions of whole numbers, give: float32 at first."""
     return _default

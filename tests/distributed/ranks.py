@@ -14,7 +14,7 @@ import tinyvision as tv
 from tinyvision import distributed, nn, optim, random
 from tinyvision.data import DataLoader
 from tinyvision.data.transforms.base import generator_for
-from tinyvision.distributed import exchange, shares
+from tinyvision.distributed import exchange, group, shares
 from tinyvision.distributed.group import local_rank
 from tinyvision.distributed.nccl import Nccl
 from tinyvision.nn.parallel import DistributedDataParallel, buckets
@@ -224,6 +224,37 @@ def collectives():
     return {"sum": a.numpy(), "max": b, "last": c, "table": table, "drawn": drawn, "threads": threads}
 
 
+def pytorchs_words():
+    """The calls that scripts written for PyTorch make, each with what it left on rank 0 or on all."""
+    me, world = distributed.get_rank(), distributed.get_world_size(distributed.group.WORLD)
+    own = tv.tensor([float(me), 10.0 * me])
+    listed = [tv.zeros(2) for _ in range(world)]
+    distributed.all_gather(listed, own)
+    rows, flat = tv.zeros(world, 2), tv.zeros(2 * world)
+    distributed.all_gather_into_tensor(rows, own)
+    distributed.all_gather_into_tensor(flat, own)
+    to_last = own.clone()
+    distributed.reduce(to_last, dst=world - 1, op=distributed.ReduceOp.SUM)
+    total = own.clone()
+    assert distributed.all_reduce(total, distributed.ReduceOp.SUM, async_op=True).wait()
+    gathered = [tv.zeros(2) for _ in range(world)] if me == 1 else None
+    distributed.gather(own, gathered, dst=1)
+    objects, said = [None] * world, ["of rank", me, {"x": np.arange(me)}]
+    distributed.all_gather_object(objects, {"rank": me, "text": "a" * me})
+    distributed.broadcast_object_list(said, src=2)
+    distributed.barrier(device_ids=[0])
+    return {
+        "listed": distributed.gather(tv.stack(listed).numpy()),
+        "rows": rows.numpy(),
+        "flat": flat.numpy(),
+        "to_last": distributed.gather(to_last.numpy()),
+        "total": total.numpy(),
+        "gathered": distributed.gather(tv.stack(gathered or listed).numpy())[1],
+        "lengths": np.array([len(o["text"]) + o["rank"] for o in objects]),
+        "said": distributed.gather(np.array([said[1], len(said[2]["x"])])),
+    }
+
+
 # -- failures
 
 
@@ -232,7 +263,7 @@ def late(what):
     distributed.barrier()
     if distributed.rank() == 1:
         what()
-    distributed.barrier("the second barrier")
+    group.barrier("the second barrier")
 
 
 def other_model():
@@ -241,9 +272,9 @@ def other_model():
 
 def different_calls():
     if distributed.rank():
-        distributed.barrier("the end of the epoch")
+        group.barrier("the end of the epoch")
     else:
-        distributed.gather(np.zeros(1000000), "the sum of losses")
+        group.gather(np.zeros(1000000), "the sum of losses")
 
 
 def backward_frozen():
@@ -267,6 +298,7 @@ PROGRAMS = {
     "accumulate": accumulate,
     "unused": unused,
     "collectives": collectives,
+    "pytorchs_words": pytorchs_words,
     "killed": lambda: late(lambda: os.kill(os.getpid(), signal.SIGKILL)),
     "frozen": lambda: late(lambda: os.kill(os.getpid(), signal.SIGSTOP)),
     "raising": lambda: late(raising),

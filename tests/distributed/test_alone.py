@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinyvision as tv
-from tinyvision import distributed, errors, nn, ops, random, tape
+from tinyvision import distributed, errors, multiprocessing, nn, ops, random, tape
 from tinyvision.data import DataLoader
 from tinyvision.distributed import shares
 from tinyvision.distributed.group import local_rank
@@ -26,7 +26,17 @@ def test_alone_every_call_does_nothing(rng):
     assert distributed.all_reduce(values) is values
     assert distributed.broadcast(values) is values
     assert distributed.gather(values).shape == (1, 2, 3)
-    distributed.barrier()
+    assert distributed.barrier() is None
+    table, listed, objects, calls = np.zeros((1, 2, 3)), [tv.zeros(2, 3).double()], [0], []
+    distributed.all_gather_into_tensor(table, values)
+    distributed.all_gather(listed, values)
+    distributed.all_gather_object(objects, "own")
+    distributed.broadcast_object_list(objects)
+    distributed.reduce(values)
+    multiprocessing.spawn(lambda *a: calls.append(a), args=(7,), nprocs=1)
+    assert (objects, calls) == (["own"], [(0, 7)])
+    np.testing.assert_array_equal(table[0], before)
+    np.testing.assert_array_equal(listed[0].numpy(), before)
     np.testing.assert_array_equal(values, before)
     assert distributed.check_equal(values) == distributed.check_equal(before)
 
@@ -48,6 +58,20 @@ def test_a_wrapped_model_alone_is_the_model(rng):
     lambda: distributed.all_reduce([1.0]),
     lambda: distributed.all_reduce(np.ones(1, np.float16)),
     lambda: distributed.init_process_group("ucc"),
+    lambda: distributed.init_process_group("cpu:gloo,cuda:ucc"),
+    lambda: distributed.init_process_group("gloo", init_method="here"),
+    lambda: distributed.init_process_group("gloo", store=object()),
+    lambda: distributed.all_reduce(np.ones(1), group=3),
+    lambda: distributed.gather(np.ones(1), dst=1),
+    lambda: distributed.reduce(np.ones(1), dst=-1),
+    lambda: distributed.all_gather([], np.ones(1)),
+    lambda: distributed.all_gather([np.ones(2)], np.ones(1)),
+    lambda: distributed.all_gather([np.ones(1, np.float32)], np.ones(1)),
+    lambda: distributed.all_gather_into_tensor(np.ones(3), np.ones((2, 2))),
+    lambda: distributed.all_gather_object([], 1),
+    lambda: distributed.broadcast_object_list([1], src=1),
+    lambda: multiprocessing.spawn(print, nprocs=0),
+    lambda: multiprocessing.spawn(print, join=False),
     lambda: DistributedDataParallel(nn.Linear(2, 2), device_ids=[0, 1]),
     lambda: DistributedDataParallel(3),
     lambda: DataLoader(range(4), shard=(2, 2)),

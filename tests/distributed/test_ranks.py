@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.distributed.mpiexec import environment, mpiexec
+from tests.distributed.mpiexec import command, environment, mpiexec
 
 CLOSE = 1e-12  # float64, sums in another order; the controls are off by 1e-2 and more
 
@@ -84,6 +84,76 @@ def test_collective_calls(outcome):
     assert found["last"].tolist() == [20]
     assert found["table"].tolist() == [[0, 0], [1, 1], [2, 2]]
     assert (found["drawn"] == found["drawn"][0]).all()
+
+
+def test_collective_calls_in_pytorchs_words(outcome):
+    found = outcome("pytorchs_words", 3)
+    own = np.array([[0.0, 0.0], [1.0, 10.0], [2.0, 20.0]])
+    np.testing.assert_array_equal(found["listed"], [own] * 3)
+    np.testing.assert_array_equal(found["rows"], own)
+    np.testing.assert_array_equal(found["flat"], own.ravel())
+    np.testing.assert_array_equal(found["to_last"], [own[0], own[1], own.sum(axis=0)])
+    np.testing.assert_array_equal(found["total"], own.sum(axis=0))
+    np.testing.assert_array_equal(found["gathered"], own)
+    assert found["lengths"].tolist() == [0, 2, 4]
+    assert found["said"].tolist() == [[2, 2]] * 3
+
+
+SCRIPT = """
+import os
+import sys
+import tinyvision.distributed as dist
+import tinyvision.multiprocessing as mp
+
+def main(rank, world_size, word):
+    os.environ["MASTER_ADDR"] = "localhost"
+    os.environ["MASTER_PORT"] = "12355"
+    dist.init_process_group("gloo", init_method="env://", rank=rank, world_size=world_size)
+    numbers = [None] * world_size
+    dist.all_gather_object(numbers, dist.get_rank())
+    if rank == 0:
+        print(word, numbers, dist.get_backend())
+    dist.destroy_process_group()
+
+if __name__ == "__main__":
+    if sys.argv[1] == "spawn":
+        mp.spawn(main, args=(int(sys.argv[2]), "spawned"), nprocs=int(sys.argv[2]))
+    else:
+        main(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), "launched " + os.environ["LOCAL_RANK"])
+"""
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scripts") / "train.py"
+    path.write_text(SCRIPT)
+    return path
+
+
+def test_a_script_that_spawns_runs_in_the_processes_of_mpi(script):
+    run = {"capture_output": True, "text": True, "timeout": 60, "env": environment()}
+    found = subprocess.run(command(2, [str(script)], "spawn", 2), **run)
+    assert (found.stdout, found.returncode) == ("spawned [0, 1] gloo\n", 0), found.stderr
+    found = subprocess.run([sys.executable, str(script), "spawn", "2"], **run)
+    assert "spawn: 2 processes are wanted and this one is alone; MPI starts them: mpirun -n 2 python" in found.stderr
+    found = subprocess.run(command(2, [str(script)], "spawn", 3), **run)
+    assert "spawn: 3 processes are wanted and MPICH's or Intel's mpiexec has started 2; MPI starts" in found.stderr
+
+
+def test_a_script_finds_what_torchrun_would_have_told_it(script):
+    run = {"capture_output": True, "text": True, "timeout": 60, "env": environment()}
+    words = [sys.executable, "-m", "tinyvision.distributed.run", "--standalone", "--nproc_per_node=2"]
+    found = subprocess.run([*words, str(script), "launch"], **run)
+    assert (found.stdout, found.returncode) == ("launched 0 [0, 1] gloo\n", 0), found.stderr
+    found = subprocess.run([*words, str(script), "spawn", "none"], **run)
+    assert found.returncode == 1
+    assert "invalid literal for int" in found.stderr
+    found = subprocess.run([*words, str(script.with_name("no.py"))], **run)
+    assert found.returncode == 1
+    assert "there is no script" in found.stderr
+    found = subprocess.run([*words, "--nnodes=2", str(script)], **run)
+    assert found.returncode == 2
+    assert "2 machines: start the processes with their own launcher" in found.stderr
 
 
 FAILURES = {

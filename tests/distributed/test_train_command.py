@@ -32,6 +32,14 @@ def test_it_starts_processes_that_train_one_network(tmp_path):
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["digits-1"]
 
 
+def iter_until(stream, start):
+    """The lines of a stream up to the first that starts so, or to its end."""
+    for line in stream:
+        yield line
+        if line.startswith(start):
+            return
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has other signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_reaches_all_of_them_once(tmp_path, number):
@@ -39,8 +47,8 @@ def test_a_stop_reaches_all_of_them_once(tmp_path, number):
     job = subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    while not job.stderr.readline().startswith("epoch "):
-        pass
+    lines = list(iter_until(job.stderr, "epoch "))
+    assert lines[-1].startswith("epoch "), "".join(lines)
     os.killpg(job.pid, number)  # as a terminal does
     _, told = job.communicate(timeout=60)
     assert job.returncode == 128 + number

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import CPU, Device
+from ..device import CPU, DeviceName
 from ..errors import OptionError
 from . import runner
 from .bank import mistakes
@@ -28,7 +28,7 @@ def op(
     bank: Any = None,
     signatures: bool = True,
     time_limit: float = runner.TIME_LIMIT,
-    device: str | Device = "cpu",
+    device: DeviceName = "cpu",
     supports: str | Sequence[str] | None = None,
     strict: bool = False,
 ) -> Report:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import CPU, Device, device_of, synchronize, to_device, to_numpy, use
+from ..device import CPU, Device, DeviceName, device_of, synchronize, to_device, to_numpy, use
 from ..device import device as as_device
 from ..types import Array
 
@@ -23,7 +23,7 @@ class Place:
         self.device = CPU if self.pattern is None else device_of(self.pattern)
 
     @classmethod
-    def named(cls, where: str | Device) -> "Place":
+    def named(cls, where: DeviceName) -> "Place":
         """The place of a device's name. Raises DeviceError, with the remedy, if it cannot be used."""
         return cls() if as_device(where) == CPU else cls(to_device(np.zeros(1), where))
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from ..errors import OptionError, TinyVisionError
@@ -84,35 +81,10 @@ def together(args: argparse.Namespace) -> Iterator[None]:
 def start(arguments: Sequence[str], count: int) -> int:
     """Run the command with these arguments on `count` processes of this machine; the exit code of all of them.
 
-    Ctrl-C and SIGTERM are handed on; the third time, the processes end at once. Raises DistributedError if there is
-    no MPI to start them with."""
-    from ..distributed.starting import mpiexec, stop_signal
+    Raises DistributedError if there is no MPI to start them with."""
+    from ..distributed.starting import run
 
-    begin, environment = mpiexec(count)
-    command = [*begin, sys.executable, "-m", "tinyvision", *_without_processes(arguments), "--distributed"]
-    caught: list[int] = []
-    before = {}
-    stop = stop_signal(begin[0])
-    # In a session of its own: a terminal sends Ctrl-C to everybody in it, and the ranks would get it twice.
-    job = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, env=environment)
-
-    def hand_on(number: int, frame: object) -> None:
-        caught.append(number)
-        job.send_signal(stop if len(caught) < 3 else signal.SIGTERM)
-
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
-        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
-            before[getattr(signal, name)] = signal.signal(getattr(signal, name), hand_on)
-    try:
-        code = job.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        with suppress(OSError):
-            job.terminate()
-    if code and caught:
-        return 128 + caught[0]
-    return code if code >= 0 else 128 - code
+    return run(["-m", "tinyvision", *_without_processes(arguments), "--distributed"], count)
 
 
 def _without_processes(arguments: Sequence[str]) -> list[str]:

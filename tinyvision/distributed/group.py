@@ -11,15 +11,14 @@ import hashlib
 import importlib
 import importlib.util
 from collections.abc import Callable
-from datetime import timedelta
 from enum import Enum
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
 from .. import cores, random, threads
-from ..device import device_of, nccl_module, require_cuda, to_device, to_numpy
-from ..errors import DeviceError, DistributedError, OptionError
+from ..device import device_of, to_device, to_numpy
+from ..errors import DistributedError, OptionError
 from ..launcher import launched_as, remedy, understands
 from ..ops.checks import is_integer
 from ..tape import Variable
@@ -37,6 +36,8 @@ class ReduceOp(Enum):
     MAX = "max"
     MIN = "min"
 
+
+WORLD = "WORLD"  # all ranks: there is no other group
 
 _watch: Watch | None = None  # the group that this process belongs to, after init()
 
@@ -170,9 +171,9 @@ def broadcast(value: Value, src: int = 0, what: str = "broadcast()") -> Value:
     if not is_integer(src) or not 0 <= src < world_size():
         raise OptionError(f"broadcast: src is the number of a rank, 0 to {world_size() - 1}, got {src!r}")
     if _watch is not None and world_size() > 1:
-        own = _sent("broadcast", value)
+        own = numbers_of("broadcast", value)
         _watch.wait(_watch.comm.Ibcast(own, root=src), what)
-        _put(value, own)
+        put(value, own)
     return value
 
 
@@ -184,7 +185,7 @@ def all_reduce(value: Value, op: str | ReduceOp = "sum", what: str = "all_reduce
         chosen = op if isinstance(op, ReduceOp) else ReduceOp(op)
     except ValueError:
         raise OptionError(f"all_reduce: op is one of {[o.value for o in ReduceOp]}, got {op!r}") from None
-    own = _sent("all_reduce", value)
+    own = numbers_of("all_reduce", value)
     if chosen is ReduceOp.AVG and own.dtype.kind != "f":
         raise OptionError(f"all_reduce: the mean of {own.dtype} is not of that kind; take the sum")
     if _watch is not None and world_size() > 1:
@@ -192,7 +193,7 @@ def all_reduce(value: Value, op: str | ReduceOp = "sum", what: str = "all_reduce
         result = np.empty_like(own)
         request = _watch.comm.Iallreduce(own, result, op=getattr(_watch.MPI, names.get(chosen, "SUM")))
         _watch.wait(request, what)
-        _put(value, result / result.dtype.type(world_size()) if chosen is ReduceOp.AVG else result)
+        put(value, result / result.dtype.type(world_size()) if chosen is ReduceOp.AVG else result)
     return value
 
 
@@ -202,7 +203,7 @@ def gather(array: Any, what: str = "gather()") -> Any:
     array (...)  ->  (world_size, ...), the same on every rank. Raises DistributedError."""
     if _watch is None or world_size() == 1:
         return array[None]
-    own = _sent("gather", array)
+    own = numbers_of("gather", array)
     table = np.empty((world_size(), *own.shape), own.dtype)
     _watch.wait(_watch.comm.Iallgather(own, table), what)
     return to_device(table, device_of(array))
@@ -245,8 +246,10 @@ def check_agreement(table: np.ndarray, what: str, rest: str) -> None:
         raise DistributedError(f"{what} {ranks} differ {rest}")
 
 
-def _sent(op, value):
-    """The numbers of a value, as MPI sends them: on the CPU, one after the other, memory of their own."""
+def numbers_of(op: str, value: Any) -> np.ndarray:
+    """The numbers of a value, as MPI sends them: on the CPU, one after the other, memory of their own.
+
+    Raises OptionError."""
     array = value.array if isinstance(value, Variable) else value
     if not hasattr(array, "dtype") or array.dtype.kind not in "biuf":
         raise OptionError(f"{op}: expected an array or tensor of numbers, got {type(value).__name__}")
@@ -255,33 +258,9 @@ def _sent(op, value):
     return np.array(to_numpy(array), order="C")
 
 
-def _put(value, result):
+def put(value: Any, result: np.ndarray) -> None:
+    """Write a result, of its shape, into an array or tensor, wherever that lies."""
     array = value.array if isinstance(value, Variable) else value
     array[...] = to_device(result, device_of(array))
     if isinstance(value, Variable):
         value.version += 1
-
-
-# -- PyTorch's spellings
-
-
-def init_process_group(backend: str | None = None, timeout: timedelta | float | None = None) -> None:
-    """`init` as PyTorch spells it. Whatever the backend is called, MPI starts the ranks and carries what is on the CPU;
-    gradients on GPUs go through NCCL where every rank has a GPU of its own. "nccl" wants a GPU to be there.
-
-    Raises OptionError, DistributedError, and DeviceError for "nccl" without a GPU or without NCCL."""
-    if backend not in (None, "mpi", "gloo", "nccl"):
-        raise OptionError(f"init_process_group: backend={backend!r}; expected 'mpi', 'gloo' or 'nccl'")
-    if backend == "nccl":
-        require_cuda()
-        if nccl_module() is None:
-            raise DeviceError("init_process_group: this CuPy has no NCCL; backend='mpi' takes gradients over the host")
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    init() if seconds is None else init(seconds)
-
-
-def destroy_process_group() -> None:
-    """Nothing: a rank leaves its group when its process ends."""
-
-
-get_rank, get_world_size = rank, world_size

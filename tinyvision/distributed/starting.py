@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 from ..errors import DistributedError
@@ -46,3 +48,35 @@ def stop_signal(program: str) -> int:
     Open MPI's kills them a moment after SIGINT or SIGTERM, and passes SIGUSR1 on; that of others passes SIGTERM on."""
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
     return signal.SIGUSR1 if "Open MPI" in version else signal.SIGTERM
+
+
+def run(arguments: Sequence[str], count: int) -> int:
+    """Run `python ARGUMENTS` on `count` processes of this machine; the exit code of all of them.
+
+    Ctrl-C and SIGTERM are handed on; the third time, the processes end at once. Raises DistributedError if there is
+    no MPI to start them with."""
+    begin, environment = mpiexec(count)
+    caught: list[int] = []
+    before = {}
+    stop = stop_signal(begin[0])
+    # In a session of its own: a terminal sends Ctrl-C to everybody in it, and the ranks would get it twice.
+    command = [*begin, sys.executable, *arguments]
+    job = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, env=environment)
+
+    def hand_on(number: int, frame: object) -> None:
+        caught.append(number)
+        job.send_signal(stop if len(caught) < 3 else signal.SIGTERM)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
+            before[getattr(signal, name)] = signal.signal(getattr(signal, name), hand_on)
+    try:
+        code = job.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        with suppress(OSError):
+            job.terminate()
+    if code and caught:
+        return 128 + caught[0]
+    return code if code >= 0 else 128 - code

@@ -16,6 +16,7 @@ import numpy as np
 from ..blocks import on_cpu
 from ..device import Device, to_device, to_numpy
 from ..device import device as as_device
+from ..device_names import is_device
 from ..errors import DtypeError, OptionError, WeightsError
 from ..tape import Variable
 from ..tensors.tensor import Tensor
@@ -265,7 +266,7 @@ class Module:
     def to(
         self: Self,
         *targets: Any,
-        device: str | Device | None = None,
+        device: str | int | Device | None = None,
         dtype: DType | None = None,
         non_blocking: bool = False,
         memory_format: Any = None,
@@ -277,7 +278,7 @@ class Module:
         for target in targets:
             if isinstance(target, Tensor):
                 device, dtype = target.device, target.dtype
-            elif isinstance(target, Device) or (isinstance(target, str) and target.startswith(("cpu", "cuda"))):
+            elif is_device(target):
                 device = target
             else:
                 dtype = _float_dtype(target)
@@ -319,9 +320,9 @@ class Module:
         """Refused: NumPy has no bfloat16. Raises DtypeError."""
         raise DtypeError("bfloat16: NumPy has no such numbers; use .half() to save memory, or stay with float32")
 
-    def cuda(self: Self) -> Self:
-        """Move to the first GPU; returns self."""
-        return self.to("cuda")
+    def cuda(self: Self, device: str | int | Device | None = None) -> Self:
+        """Move to a GPU, to the current one if none is named; returns self. Raises DeviceError."""
+        return self.to(as_device("cuda" if device is None else device))
 
     def cpu(self: Self) -> Self:
         """Move to the CPU; returns self."""

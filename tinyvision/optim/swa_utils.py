@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import Device
+from ..device import DeviceName
 from ..errors import OptionError, ShapeError
 from ..grad_mode import no_grad
 from ..nn import BatchNorm1d, BatchNorm2d, Buffer, Module
@@ -35,7 +35,7 @@ class AveragedModel(Module):
     def __init__(
         self,
         model: Module,
-        device: str | Device | None = None,
+        device: DeviceName | None = None,
         avg_fn: Average | None = None,
         multi_avg_fn: Averages | None = None,
         use_buffers: bool = False,
@@ -161,7 +161,7 @@ class SWALR(LRScheduler):
         return rates
 
 
-def update_bn(loader: Iterable[Any], model: Module, device: str | Device | None = None) -> None:
+def update_bn(loader: Iterable[Any], model: Module, device: DeviceName | None = None) -> None:
     """Measure the running statistics of every batch-norm anew, as the plain mean over the batches of `loader`.
 
     A batch is what the model takes, or a list or tuple that begins with it. Every norm keeps its momentum, and the

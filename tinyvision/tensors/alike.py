@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..device import Device
+from ..device import DeviceName
+from ..dtypes import as_dtype
 from ..errors import OptionError
 from ..types import DType
 from .arguments import new_shape
@@ -16,20 +17,20 @@ if TYPE_CHECKING:
 
 
 def _made(x, make, shape, dtype, device, requires_grad, *value):
-    array = make(x.array, *value, dtype=x.dtype if dtype is None else np.dtype(dtype), shape=shape)
+    array = make(x.array, *value, dtype=x.dtype if dtype is None else as_dtype(dtype), shape=shape)
     made = x.like(array).to(device=device)
     return made.requires_grad_() if requires_grad else made
 
 
 def new_zeros(
-    x: Tensor, *size: Any, dtype: DType | None = None, device: str | Device | None = None, requires_grad: bool = False
+    x: Tensor, *size: Any, dtype: DType | None = None, device: DeviceName | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Zeros in another shape."""
     return _made(x, np.zeros_like, new_shape(size), dtype, device, requires_grad)
 
 
 def new_ones(
-    x: Tensor, *size: Any, dtype: DType | None = None, device: str | Device | None = None, requires_grad: bool = False
+    x: Tensor, *size: Any, dtype: DType | None = None, device: DeviceName | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Ones in another shape."""
     return _made(x, np.ones_like, new_shape(size), dtype, device, requires_grad)
@@ -40,7 +41,7 @@ def new_full(
     size: Any,
     fill_value: Any,
     dtype: DType | None = None,
-    device: str | Device | None = None,
+    device: DeviceName | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """One number everywhere, in another shape."""
@@ -49,7 +50,7 @@ def new_full(
 
 
 def new_tensor(
-    x: Tensor, data: Any, dtype: DType | None = None, device: str | Device | None = None, requires_grad: bool = False
+    x: Tensor, data: Any, dtype: DType | None = None, device: DeviceName | None = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor of `data`, numbers in lists or an array."""
     array = np.asarray(
@@ -67,7 +68,7 @@ def new(x: Tensor, *arguments: Any) -> Tensor:
 
 
 def zeros_like(
-    x: Tensor, dtype: DType | None = None, device: str | Device | None = None, requires_grad: bool = False,
+    x: Tensor, dtype: DType | None = None, device: DeviceName | None = None, requires_grad: bool = False,
     memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Zeros in the shape of x."""
@@ -75,7 +76,7 @@ def zeros_like(
 
 
 def ones_like(
-    x: Tensor, dtype: DType | None = None, device: str | Device | None = None, requires_grad: bool = False,
+    x: Tensor, dtype: DType | None = None, device: DeviceName | None = None, requires_grad: bool = False,
     memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Ones in the shape of x."""
@@ -83,7 +84,7 @@ def ones_like(
 
 
 def empty_like(
-    x: Tensor, dtype: DType | None = None, device: str | Device | None = None, requires_grad: bool = False,
+    x: Tensor, dtype: DType | None = None, device: DeviceName | None = None, requires_grad: bool = False,
     memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Zeros in the shape of x, to be written over. (PyTorch's hold whatever the memory held.)"""
@@ -91,7 +92,7 @@ def empty_like(
 
 
 def full_like(
-    x: Tensor, fill_value: Any, dtype: DType | None = None, device: str | Device | None = None,
+    x: Tensor, fill_value: Any, dtype: DType | None = None, device: DeviceName | None = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """One number everywhere, in the shape of x."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..arrays import full_name, plain, refuse_masked
-from ..device import Device, require_cuda, to_device
-from ..dtypes import get_default_dtype, promote_types
+from ..device import Device, DeviceName, require_cuda, to_device
+from ..dtypes import as_dtype, get_default_dtype, promote_types
 from ..errors import DtypeError, OptionError, ShapeError, SharingError
 from ..tape import Variable
 from ..types import DType
@@ -19,7 +19,7 @@ from .arguments import new_shape
 from .sampling import Generator, source
 from .tensor import Tensor
 
-Place = str | Device | None
+Place = DeviceName | None
 
 
 def placed(array: np.ndarray, device: Place = None, requires_grad: bool = False) -> Tensor:
@@ -56,7 +56,7 @@ def tensor(
         raise DtypeError(f"tensor: expected numbers, got {array.dtype} from {type(data).__name__}")
     if dtype is None and array.dtype == np.float64:
         dtype = get_default_dtype() if of_python else _of_numbers(data)
-    array = array if dtype is None else array.astype(dtype)
+    array = array if dtype is None else array.astype(as_dtype(dtype))
     return Tensor(array if device is None else to_device(array, device), requires_grad=requires_grad)
 
 
@@ -138,7 +138,7 @@ def sizes_of(what: str, shape: Sequence[Any], size: Any) -> tuple[int, ...]:
 
 def kind_of(dtype: DType | None) -> np.dtype:
     """A dtype, the default one where none is named."""
-    return get_default_dtype() if dtype is None else np.dtype(dtype)
+    return get_default_dtype() if dtype is None else as_dtype(dtype)
 
 
 def zeros(
@@ -188,7 +188,7 @@ def full(
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     if dtype is None and isinstance(value, float):
         dtype = get_default_dtype()
-    return placed(np.full(new_shape((size,)), value, dtype), device, requires_grad)
+    return placed(np.full(new_shape((size,)), value, None if dtype is None else as_dtype(dtype)), device, requires_grad)
 
 
 def scalar_tensor(s: float, dtype: DType | None = None, device: Place = None) -> Tensor:
@@ -233,7 +233,7 @@ def arange(
     if dtype is None:
         dtype = get_default_dtype() if any(isinstance(v, (float, np.floating)) for v in given) else np.int64
     # Counted in float64 or whole numbers, and rounded once.
-    return placed(np.arange(first, last, by).astype(dtype), device, requires_grad)
+    return placed(np.arange(first, last, by).astype(as_dtype(dtype)), device, requires_grad)
 
 
 def linspace(
@@ -328,7 +328,7 @@ def randint(
     if low >= high:
         raise OptionError(f"randint: there is no integer from {low} up to {high}")
     numbers = source(generator).integers(low, high, new_shape((size,)))
-    return placed(numbers.astype(dtype), device, requires_grad)
+    return placed(numbers.astype(as_dtype(dtype)), device, requires_grad)
 
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: DType = np.int64, device: Place = None) -> Tensor:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..device import Device
+from ..device import DeviceName
 from .creation import placed
 from .kinds import described, numbers
 from .tensor import Tensor
@@ -16,7 +16,7 @@ class Kind:
         self.of_dtype, _ = described(name)
         self.of_device: str | None = None if device == "cpu" else device
 
-    def __call__(self, *arguments: Any, device: str | Device | None = None) -> Tensor:
+    def __call__(self, *arguments: Any, device: DeviceName | None = None) -> Tensor:
         """A tensor of these sizes (zeros; PyTorch's holds anything), or of these numbers. Raises OptionError."""
         return placed(numbers(arguments, self.of_dtype, self.name), device or self.of_device)
 

@@ -21,13 +21,13 @@ class Conversions:
 
     __slots__ = ()
 
-    def cpu(self: Tensor) -> Tensor:
+    def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
         """The tensor on the CPU."""
-        return self.to("cpu")
+        return self.to("cpu", memory_format=memory_format)
 
-    def cuda(self: Tensor) -> Tensor:
-        """The tensor on the first GPU."""
-        return self.to("cuda")
+    def cuda(self: Tensor, device: Any = None, non_blocking: Any = False, memory_format: Any = None) -> Tensor:
+        """The tensor on a GPU, on the current one if none is named; non_blocking changes nothing."""
+        return self.to("cuda" if device is None else device, memory_format=memory_format)
 
     def float(self: Tensor) -> Tensor:
         """As float32."""

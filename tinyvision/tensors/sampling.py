@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import random
 from ..device import device_of, to_device, to_numpy
+from ..dtypes import as_dtype
 from ..errors import DtypeError, OptionError, ShapeError
 from ..ops.checks import is_integer
 
@@ -93,7 +94,7 @@ def randint_like(
 
 
 def _empty(x, dtype):
-    return x.detach() if dtype is None else x.like(np.zeros_like(x.array, dtype=dtype))
+    return x.detach() if dtype is None else x.like(np.zeros_like(x.array, dtype=as_dtype(dtype)))
 
 
 def _options(x, device=None, requires_grad=False, memory_format=None):

@@ -16,7 +16,8 @@ import numpy as np
 from ..arrays import handed_over, held, is_channels_last, is_type_of_cupys
 from ..device import Device, device_of, to_numpy
 from ..device import device as as_device
-from ..dtypes import get_default_dtype
+from ..device_names import is_device
+from ..dtypes import as_dtype, get_default_dtype
 from ..errors import DtypeError, GraphError, OptionError, ShapeError
 from ..missing import MissingName
 from ..ops.shape import read
@@ -259,13 +260,13 @@ class Tensor(Methods, Variable):
         for target in targets:
             if isinstance(target, Variable):
                 dtype, device = target.array.dtype, device_of(target.array)
-            elif isinstance(target, Device) or (isinstance(target, str) and target.startswith(("cpu", "cuda"))):
+            elif is_device(target):
                 device = target
             else:
                 dtype = target
         result = self
-        if dtype is not None and np.dtype(dtype) != self.dtype:
-            result = cast(result, np.dtype(dtype))
+        if dtype is not None and as_dtype(dtype) != self.dtype:
+            result = cast(result, as_dtype(dtype))
         if device is not None and device_of(result.array) != as_device(device):
             result = move(result, as_device(device))
         return result if memory_format is None else laid_out(result, memory_format)

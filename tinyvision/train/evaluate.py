@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import nn
 from ..data import DataLoader
-from ..device import Device, memory_errors_explained
+from ..device import DeviceName, memory_errors_explained
 from ..device import device as as_device
 from ..grad_mode import no_grad
 from ..nn.module import Module
@@ -22,7 +22,7 @@ def evaluate(
     data: Any,
     *,
     batch_size: int | None = None,
-    device: str | Device | None = None,
+    device: DeviceName | None = None,
     workers: int = 0,
     forward: Callable[[Any], Any] | None = None,
     each_batch: Callable[[], None] | None = None,

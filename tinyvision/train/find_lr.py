@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import Device, memory_errors_explained
+from ..device import DeviceName, memory_errors_explained
 from ..errors import OptionError, TrainingError
 from ..formats.files import atomic_write
 from ..nn.module import Module
@@ -133,7 +133,7 @@ def find_lr(
     low: float = 1e-6,
     high: float = 10.0,
     steps: int = 100,
-    device: str | Device | None = None,
+    device: DeviceName | None = None,
     workers: int = 0,
     parameters: Any = None,
     loss: Any = None,

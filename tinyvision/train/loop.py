@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import nn, optim, random, threads
 from ..data import DataLoader
-from ..device import Device, memory_errors_explained, to_numpy
+from ..device import DeviceName, memory_errors_explained, to_numpy
 from ..device import device as as_device
 from ..errors import CheckpointError, OptionError, TrainingError
 from ..folders import user_path
@@ -62,7 +62,7 @@ def fit(
     run: str | os.PathLike[str] | None = None,
     resume: bool | str = False,
     overwrite: bool = False,
-    device: str | Device | None = None,
+    device: DeviceName | None = None,
     workers: int = 0,
     parameters: Any = None,
     loss: Callable[[Any, Any], Any] | None = None,

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import distributed, errors, nn
+from .. import errors, nn
 from ..data import DataLoader
 from ..device import Device, prefetch
+from ..distributed import group
 from ..distributed.group import check_agreement, digest
 from ..distributed.shares import hand_out, is_stand_in, share_of
 from ..errors import OptionError, TinyVisionError
@@ -42,7 +43,7 @@ class Ranks:
     """All processes of a run, seen by one of them: `rank` of `count`. `alone`: this one, whatever others there are."""
 
     def __init__(self, alone: bool = False) -> None:
-        self.rank, self.count = (0, 1) if alone else (distributed.rank(), distributed.world_size())
+        self.rank, self.count = (0, 1) if alone else (group.rank(), group.world_size())
 
     @property
     def shard(self) -> tuple[int, int] | None:
@@ -102,7 +103,7 @@ class Ranks:
         if self.count == 1:
             return
         own = {f"{name}: {value!r}": np.zeros(0) for name, value in what.items()}
-        table = distributed.gather(np.frombuffer(digest(own), np.uint8), "the beginning of fit()")
+        table = group.gather(np.frombuffer(digest(own), np.uint8), "the beginning of fit()")
         check_agreement(table, "fit: settings, data or checkpoint on", "from those on rank 0")
 
     def decide(self, loss: float, correct: float, images: int, stop: int, save: bool) -> Verdict:
@@ -111,7 +112,7 @@ class Ranks:
             return Verdict(loss, correct, images, stop, save)
         rows = 0 if is_stand_in() else images
         own = np.array([loss * rows, correct if rows else 0, rows, stop, save], np.float64)
-        table = distributed.gather(own, "the loss of a step")
+        table = group.gather(own, "the loss of a step")
         total, right = int(table[:, 2].sum()), float(table[:, 1].sum())
         right = int(right) if isinstance(correct, int) else right  # a count stays one
         return Verdict(float(table[:, 0].sum() / total), right, total, int(table[:, 3].max()), bool(table[0, 4]))
@@ -123,7 +124,7 @@ class Ranks:
 
     def most(self, number: int, what: str) -> int:
         """The largest of the numbers of all ranks."""
-        return number if self.count == 1 else int(distributed.gather(np.array([number], np.int64), what).max())
+        return number if self.count == 1 else int(group.gather(np.array([number], np.int64), what).max())
 
     def first(self, work: Callable[[], Any], what: str) -> Any:
         """What work() gives on rank 0, while the others wait: a text, which all get, or None.
@@ -144,9 +145,9 @@ class Ranks:
 
     def _told(self, message: bytes, what: str) -> bytes:
         """Rank 0's message."""
-        length = distributed.broadcast(np.array([len(message)], np.int64), what=what)
+        length = group.broadcast(np.array([len(message)], np.int64), what=what)
         sent = np.frombuffer(message, np.uint8).copy() if self.rank == 0 else np.empty(int(length[0]), np.uint8)
-        return distributed.broadcast(sent, what=what).tobytes()
+        return group.broadcast(sent, what=what).tobytes()
 
     def together(self, parts: list[np.ndarray], loader: DataLoader) -> np.ndarray:
         """The rows of all batches in order, from what every rank has of each.   [(n, ...)]  ->  (N, ...)"""
@@ -159,7 +160,7 @@ class Ranks:
         counted = [part[: s.stop - s.start] for part, s in zip(parts, shares[self.rank], strict=True)]  # no stand-ins
         padded = np.zeros((max(counts), *own.shape[1:]), own.dtype)
         padded[: counts[self.rank]] = np.concatenate(counted)
-        table = distributed.gather(padded, "the evaluation")
+        table = group.gather(padded, "the evaluation")
         whole = np.empty((sum(sizes), *own.shape[1:]), own.dtype)
         begins = np.cumsum([0, *sizes[:-1]])
         for rank, mine in enumerate(shares):

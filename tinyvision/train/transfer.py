@@ -24,7 +24,7 @@ import numpy as np
 from .. import random
 from ..data import ArrayDataset, Subset, split, transforms
 from ..data.images import MAX_PIXELS
-from ..device import Device
+from ..device import DeviceName
 from ..distributed import world_size
 from ..errors import CheckpointError, OptionError, TinyVisionError
 from ..folders import cache_dir, keep_newest, user_path
@@ -126,7 +126,7 @@ def fine_tune(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    device: str | Device = "cpu",
+    device: DeviceName = "cpu",
     workers: int = 0,
     log: Any = "auto",
     max_pixels: int = MAX_PIXELS,

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from ...blocks import on_cpu
-from ...device import Device
+from ...device import DeviceName
 from ...errors import OptionError
 from ...ops.checks import pair
 from ...tensors.creation import zeros
@@ -38,7 +38,7 @@ class Conv2d(Module):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
-        device: str | Device | None = None,
+        device: DeviceName | None = None,
         dtype: DType | None = None,
     ) -> None:
         check_positive("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
@@ -117,7 +117,7 @@ class Conv1d(Module):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
-        device: str | Device | None = None,
+        device: DeviceName | None = None,
         dtype: DType | None = None,
     ) -> None:
         options = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
@@ -169,7 +169,7 @@ class ConvTranspose2d(Module):
         bias: bool = True,
         dilation: IntOrPair = 1,
         padding_mode: str = "zeros",
-        device: str | Device | None = None,
+        device: DeviceName | None = None,
         dtype: DType | None = None,
     ) -> None:
         name = "ConvTranspose2d"

@@ -2,7 +2,7 @@
 
 import math
 
-from ...device import Device
+from ...device import DeviceName
 from ...tensors.creation import zeros
 from ...tensors.tensor import Tensor
 from ...types import DType
@@ -19,7 +19,7 @@ class Linear(Module):
         in_features: int,
         out_features: int,
         bias: bool = True,
-        device: str | Device | None = None,
+        device: DeviceName | None = None,
         dtype: DType | None = None,
     ) -> None:
         check_positive("Linear", in_features=in_features, out_features=out_features)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ...device import Device
+from ...device import DeviceName
 from ...errors import OptionError, ShapeError
 from ...ops.checks import fraction
 from ...tensors.creation import zeros
@@ -32,7 +32,7 @@ class _BatchNorm(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
-        device: str | Device | None = None,
+        device: DeviceName | None = None,
         dtype: DType | None = None,
     ) -> None:
         name = type(self).__name__
@@ -117,7 +117,7 @@ class GroupNorm(Module):
         num_channels: int,
         eps: float = 1e-5,
         affine: bool = True,
-        device: str | Device | None = None,
+        device: DeviceName | None = None,
         dtype: DType | None = None,
         *,
         bias: bool = True,
@@ -153,7 +153,7 @@ class LayerNorm(Module):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
-        device: str | Device | None = None,
+        device: DeviceName | None = None,
         dtype: DType | None = None,
     ) -> None:
         shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
@@ -185,7 +185,7 @@ class RMSNorm(Module):
         normalized_shape: Any,
         eps: float | None = None,
         elementwise_affine: bool = True,
-        device: str | Device | None = None,
+        device: DeviceName | None = None,
         dtype: DType | None = None,
     ) -> None:
         shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
@@ -217,7 +217,7 @@ class _InstanceNorm(_BatchNorm):
         momentum: float | None = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
-        device: str | Device | None = None,
+        device: DeviceName | None = None,
         dtype: DType | None = None,
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)

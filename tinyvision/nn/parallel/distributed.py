@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ... import distributed
 from ...device import is_capturing
-from ...distributed import shares
+from ...distributed import group, shares
 from ...distributed.group import check_agreement, digest
 from ...errors import DistributedError, OptionError, ShapeError
 from ...grad_mode import is_grad_enabled
@@ -84,18 +83,18 @@ class DistributedDataParallel(Module):
         self._buckets: Buckets | None = None
         self._check_same_model()
         for tensor in (*module.parameters(), *module.buffers()):
-            distributed.broadcast(tensor, what="the copying of rank 0's weights")
+            group.broadcast(tensor, what="the copying of rank 0's weights")
 
     def _check_same_model(self):
         named = [*self.module.named_parameters(), *self.module.named_buffers()]
         shapes = {f"{name} {t.dtype} {tuple(t.shape)} {t.requires_grad}": np.zeros(0) for name, t in named}
         own = np.frombuffer(digest(shapes), np.uint8)
-        table = distributed.gather(own, "the comparison of the models")
+        table = group.gather(own, "the comparison of the models")
         check_agreement(table, "DistributedDataParallel: the names or shapes of the weights on", "from those on rank 0")
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the module makes of this rank's rows: axis 0 of the first tensor."""
-        if not self.training or not is_grad_enabled() or distributed.world_size() == 1:
+        if not self.training or not is_grad_enabled() or group.world_size() == 1:
             return self.module(*inputs, **options)
         if is_capturing():
             raise DistributedError(
@@ -107,7 +106,7 @@ class DistributedDataParallel(Module):
             output = self.module(*inputs, **options)
         # Gradients are averaged over the ranks: what is equal on all of them already, such as a gradient that was
         # exchanged before and is added to, then stays as it is.
-        weight = counted / total * distributed.world_size()
+        weight = counted / total * group.world_size()
         return _through(output, weight, self._current_buckets() if self._syncing else None)
 
     def _rows(self, inputs, options):
@@ -118,14 +117,14 @@ class DistributedDataParallel(Module):
         rows, counted = first.shape[0], 0 if shares.is_stand_in() else first.shape[0]
         if rows != 1 and shares.is_stand_in():
             raise DistributedError(
-                f"DistributedDataParallel: rank {distributed.rank()} has no row of this batch and was handed one as a "
+                f"DistributedDataParallel: rank {group.rank()} has no row of this batch and was handed one as a "
                 f"stand-in, but the model got {rows}; call it with the batch that came last"
             )
-        counts = distributed.gather(np.array([counted], np.int64), "the count of the batch's rows").ravel()
+        counts = group.gather(np.array([counted], np.int64), "the count of the batch's rows").ravel()
         total = int(counts.sum())
         if not total:
             raise ShapeError("DistributedDataParallel: no rank has any row")
-        start = int(counts[: distributed.rank()].sum()) if counted else 0
+        start = int(counts[: group.rank()].sum()) if counted else 0
         return rows, start, counted, total
 
     @contextmanager
@@ -143,9 +142,9 @@ class DistributedDataParallel(Module):
         Do so before evaluating or saving. Buffers of whole numbers become rank 0's. Raises DistributedError."""
         for buffer in self.module.buffers():
             if buffer.dtype.kind == "f":
-                distributed.all_reduce(buffer, "mean", "the averaging of buffers")
+                group.all_reduce(buffer, "mean", "the averaging of buffers")
             else:
-                distributed.broadcast(buffer, what="the averaging of buffers")
+                group.broadcast(buffer, what="the averaging of buffers")
 
     def give_back(self) -> None:
         """The memory in which gradients were exchanged may be used for another model; all ranks call it at one point.

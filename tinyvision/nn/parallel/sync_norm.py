@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ... import distributed
-from ...distributed import shares
+from ...distributed import group, shares
 from ...ops.norm import gathered_moments
 from ...tensors import taped as F
 from ...tensors.tensor import Tensor
@@ -26,13 +25,13 @@ class SyncBatchNorm(_BatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """x normalised: by the batch of all ranks in training, else as BatchNorm2d does."""
-        if not self.training or distributed.world_size() == 1:
+        if not self.training or group.world_size() == 1:
             return super().forward(x)
         return self._counted(x, lambda *state: self._normalised(x, *state))
 
     def _normalised(self, x, running_mean, running_var, weight, bias, momentum, counter):
         def gather(array):
-            return distributed.gather(array, "the exchange of a SyncBatchNorm")
+            return group.gather(array, "the exchange of a SyncBatchNorm")
 
         weight, bias = affine(x, weight, bias)
         counted = not shares.is_stand_in()
