@@ -78,7 +78,11 @@ def copied(image: Array, top: int, left: int, height: int, width: int, pixel: in
             continue
         for t in range(row, row + first * pixel):
             copy[t] = 0
-        for w in range(first, last):
+        if C <= FEW_CHANNELS:  # a line is longer than a pixel
+            for c in range(C):
+                for w in range(first, last):
+                    copy[row + w * pixel + c] = image[h, left + w, c]
+        for w in range(first, last if C > FEW_CHANNELS else first):
             there = copy[row + w * pixel : row + w * pixel + C]
             for c in range(C):
                 there[c] = image[h, left + w, c]

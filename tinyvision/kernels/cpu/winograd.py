@@ -30,7 +30,7 @@ MOST_PADDING = 2  # more is beyond every pixel of the image
 OWN_BYTES = 1 << 21  # kernels beyond this, which every piece of work reads, make one piece a thread
 BLOCK_BYTES = 3 << 20  # V and M of the lines that a thread works on, which should stay near it (measured)
 SUM_BYTES = 1 << 21  # the same for dweight, where every block adds its share to a sum
-SLICED_BYTES = 1 << 24  # kernels beyond this are made by slices, where they outweigh the image: ...
+SLICED_BYTES = 1 << 24  # kernels beyond this are never kept, and made by slices where they outweigh the image: ...
 SOME_BLOCKS = 2  # ... so many blocks of output channels make a piece of work ...
 SOME_CHANNELS = 64  # ... and the kernels of so many input channels are in the cache at a time
 PLACES = 36
@@ -325,7 +325,7 @@ def correlated(
 
 def _correlate(x, weight, y, sliding, scale=None, shift=None, skip=None, activation=None, kept=None):
     U = None if kept is None else kept.get("loops")
-    if U is None and kept is not None and PLACES * weight[:, :, 0, 0].nbytes <= KERNEL_BYTES:
+    if U is None and kept is not None and PLACES * weight[:, :, 0, 0].nbytes <= SLICED_BYTES:
         U = kept["loops"] = _kernels(weight)
     _fill(x, weight, U, y, sliding.padding, scale, shift, skip, ACTIVATIONS[activation])
 
@@ -434,7 +434,7 @@ def _applies(x, weight, output, sliding, finished, kept=False):
         return False
     O, C = weight.shape[:2]
     by_tiles = direct.fills(O) and is_on("direct")
-    making = 0 if kept and PLACES * 4 * O * C <= KERNEL_BYTES else MAKING
+    making = 0 if kept and PLACES * 4 * O * C <= SLICED_BYTES else MAKING
     transforming = TRANSFORMING_ONCE if finished else TRANSFORMING
     return max(sliding.padding) <= MOST_PADDING and pays(len(x), *output, O, C, by_tiles, transforming, making)
 
