@@ -25,6 +25,7 @@ from .places import stand_for
 from .tape import Record, differentiable
 from .tape import Variable as _OnTheTape
 from .tape import backward as _backward
+from .tensors.history import NO_GRADIENT_OF_A_GRADIENT
 from .tensors.inputs import tensor_input
 from .tensors.tensor import Tensor
 
@@ -66,10 +67,7 @@ def _several(value):
 
 def _refuse_create_graph(what, create_graph):
     if create_graph:
-        raise GraphError(
-            f"{what}: create_graph=True asks for a gradient of the gradient, as a gradient penalty does, but backwards "
-            f"are not recorded here; spectral normalisation or weight clipping do without"
-        )
+        raise GraphError(NO_GRADIENT_OF_A_GRADIENT.format(what))
 
 
 def backward(

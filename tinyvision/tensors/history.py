@@ -6,6 +6,11 @@ from typing import Any
 
 from ..tape import Record, Variable
 
+NO_GRADIENT_OF_A_GRADIENT = (
+    "{}: create_graph=True asks for a gradient of the gradient, as a gradient penalty does, but backwards are not "
+    "recorded here; spectral normalisation or weight clipping do without"
+)
+
 
 class GradFn:
     """The record of a call, to look at. It is called after the backward: `<MulBackward0>`."""

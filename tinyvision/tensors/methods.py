@@ -6,9 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import alike, arranging, choosing, copying, elementwise, facts, kinds, products, reductions, sampling, taped
+from .. import tape
+from ..errors import GraphError
+from . import (
+    alike,
+    arranging,
+    choosing,
+    conversion,
+    copying,
+    elementwise,
+    facts,
+    kinds,
+    products,
+    reductions,
+    sampling,
+    taped,
+)
 from .arguments import shape_of, whose_methods_take_numpys_names
 from .elementwise import operators
+from .history import NO_GRADIENT_OF_A_GRADIENT
 from .in_place import both, in_place, rearranged
 from .size import Size
 
@@ -366,6 +382,25 @@ class Methods(Conversions):
     cross = products.cross
     kron = products.kron
 
+    def backward(
+        self: Tensor, gradient: Any = None, retain_graph: Any = None, create_graph: Any = False, inputs: Any = None
+    ) -> None:
+        """Fill `.grad` of every leaf that this tensor depends on; gradients add to what is already there.
+
+        Starts from 1 for a scalar; otherwise from `gradient`, of this tensor's shape. Afterwards the graph is used up,
+        unless `retain_graph`. Raises GraphError if there is nothing to go back through, for create_graph, which would
+        record the gradients, and for inputs, which `autograd.backward` takes; ShapeError, DeviceError."""
+        if create_graph:
+            raise GraphError(NO_GRADIENT_OF_A_GRADIENT.format("backward"))
+        if inputs is not None:
+            raise GraphError("backward: to fill the gradients of some inputs alone: autograd.backward(y, inputs=[...])")
+        tape.backward(self, gradient, bool(retain_graph))
+
+    def clone(self: Tensor, memory_format: Any = None) -> Tensor:
+        """A copy, laid out in memory as this one is or in a format; gradients flow through it."""
+        copy = conversion.copied(self)
+        return copy if memory_format in (None, "preserve_format") else conversion.laid_out(copy, memory_format)
+
     def relu(self: Tensor) -> Tensor:
         """max(x, 0)."""
         return taped.relu(self) if self.dtype.kind in "fb" else self.clamp(min=0)
@@ -380,11 +415,11 @@ class Methods(Conversions):
         """The same numbers in the shape of `other`."""
         return self.reshape(*other.shape)
 
-    def expand(self: Tensor, *sizes: Any) -> Tensor:
+    def expand(self: Tensor, *sizes: Any, size: Any = None) -> Tensor:
         """Axes of size 1 repeated to these sizes (-1 keeps one), new ones in front. Raises ShapeError.
 
         A view, whose numbers cannot be changed: several of them are one in memory."""
-        return taped.expand(self, shape=shape_of(sizes))
+        return taped.expand(self, shape=shape_of(sizes if size is None else size))
 
     def expand_as(self: Tensor, other: Any) -> Tensor:
         """Repeated to the shape of `other`."""

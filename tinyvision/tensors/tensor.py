@@ -165,9 +165,9 @@ class Tensor(Methods, Variable):
         """Its numbers as nested Python lists."""
         return to_numpy(self.array).tolist()
 
-    def numpy(self) -> np.ndarray:
-        """Its NumPy array, sharing memory. Raises GraphError if gradients are recorded through it: detach() first."""
-        if self.requires_grad:
+    def numpy(self, force: bool = False) -> np.ndarray:
+        """Its NumPy array, sharing memory. Raises GraphError if gradients are recorded through it, unless `force`."""
+        if self.requires_grad and not force:
             raise GraphError("numpy(): this tensor requires a gradient, which NumPy would lose; call .detach().numpy()")
         return to_numpy(self.array)
 
@@ -186,10 +186,6 @@ class Tensor(Methods, Variable):
             raise GraphError("detach_(): a view cannot be cut off alone; cut off what it looks at, or use detach()")
         self.record, self.requires_grad = None, False
         return self
-
-    def clone(self) -> Tensor:
-        """A copy; gradients flow through it."""
-        return copied(self)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for a gradient (or no longer), in place. Only for leaves."""
@@ -252,11 +248,12 @@ class Tensor(Methods, Variable):
         dtype: DType | None = None,
         device: Any = None,
         non_blocking: bool = False,
+        copy: bool = False,
         memory_format: Any = None,
     ) -> Tensor:
         """The tensor on another device, with another dtype, or in another order: `x.to("cuda")`, `x.to(np.float64)`.
 
-        non_blocking is a permission, not an order, as in PyTorch; `device.prefetch` is what copies ahead."""
+        With `copy`, never itself. non_blocking is a permission, not an order; `device.prefetch` copies ahead."""
         for target in targets:
             if isinstance(target, Variable):
                 dtype, device = target.array.dtype, device_of(target.array)
@@ -269,6 +266,7 @@ class Tensor(Methods, Variable):
             result = cast(result, as_dtype(dtype))
         if device is not None and device_of(result.array) != as_device(device):
             result = move(result, as_device(device))
+        result = copied(result) if copy and result is self else result
         return result if memory_format is None else laid_out(result, memory_format)
 
     def contiguous(self, memory_format: Any = None) -> Tensor:
@@ -296,8 +294,9 @@ class Tensor(Methods, Variable):
 
     # -- shapes
 
-    def reshape(self, *shape: Any) -> Tensor:
+    def reshape(self, *sizes: Any, shape: Any = None) -> Tensor:
         """The same numbers in another shape; one size may be -1. A view where the order in memory allows it."""
+        shape = sizes if shape is None else shape
         return instead_of_view(taped.reshape(self, shape=shape_of(shape)), self)
 
     def view(self, *shape: Any) -> Tensor:

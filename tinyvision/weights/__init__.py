@@ -231,7 +231,15 @@ def _message(path, text):
     return f"{shown}: {text}"[:_MAX_MESSAGE]
 
 
-def save(obj: Any, path: str | PathLike[str] | Any, *, metadata: Mapping[str, str] | None = None) -> None:
+def save(
+    obj: Any,
+    path: str | PathLike[str] | Any,
+    pickle_module: Any = None,
+    pickle_protocol: int | None = None,
+    _use_new_zipfile_serialization: bool = True,
+    *,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write weights or a checkpoint: under `path` there is the old file or the whole new one.
 
     path      ends in .safetensors or .npz for those formats; any other name (.pt, .pth, .ckpt, .tar, ...) and an
@@ -241,6 +249,8 @@ def save(obj: Any, path: str | PathLike[str] | Any, *, metadata: Mapping[str, st
               dict of name -> array. Arrays and tensors are ours, PyTorch's, NumPy's or CuPy's; a NumPy array becomes a
               tensor, a NumPy number a Python number, any kind of dict but Counter and OrderedDict a dict
     metadata  a dict of text, kept by .safetensors only
+    pickle_module, pickle_protocol, _use_new_zipfile_serialization
+              change nothing: nothing is pickled, and PyTorch's format is the one it has had since 1.6
 
     Raises OptionError for metadata that cannot be kept, WeightsError for names and values that the format cannot hold,
     an object that has a state_dict() among them, and if the file cannot be written (folder missing, disk full, ...)."""

@@ -1,0 +1,59 @@
+"""Options by the names under which PyTorch has them."""
+
+import numpy as np
+import pytest
+import torch
+
+import tinyvision as tv
+from tinyvision.errors import GraphError
+
+CALLS = [
+    lambda t, x: x.clone(memory_format=t.preserve_format),
+    lambda t, x: x.detach().numpy(force=True),
+    lambda t, x: x.numpy(force=True),
+    lambda t, x: x.to("cpu", copy=True),
+    lambda t, x: x.to(t.float64, non_blocking=True, copy=True),
+    lambda t, x: x.expand(size=(2, 2, 3)),
+    lambda t, x: t.reshape(input=x, shape=(3, 2)),
+    lambda t, x: t.tril_indices(3, 4, -1, dtype=t.int32, device="cpu"),
+    lambda t, x: t.triu_indices(row=3, col=4, offset=1, dtype=t.int64),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_names_of_options_are_pytorchs(call, rng):
+    numbers = rng.standard_normal((2, 3)).astype(np.float32)
+    ours, theirs = tv.tensor(numbers, requires_grad=True), torch.tensor(numbers, requires_grad=True)
+    found, wanted = call(tv, ours), call(torch, theirs)
+    assert str(found.dtype).rpartition(".")[2] == str(wanted.dtype).rpartition(".")[2]
+    np.testing.assert_array_equal(
+        np.asarray(found.detach() if hasattr(found, "detach") else found),
+        np.asarray(wanted.detach() if hasattr(wanted, "detach") else wanted),
+    )
+
+
+def test_a_forced_copy_is_never_itself():
+    x = tv.ones(2)
+    assert x.to("cpu") is x
+    assert x.to("cpu", copy=True) is not x
+    y = x.to("cpu", copy=True)
+    y[0] = 5
+    assert x[0] == 1
+    assert x.double().to(tv.float64, copy=True).dtype == np.float64
+
+
+@pytest.mark.parametrize(("options", "told"), [
+    ({"create_graph": True}, "gradient of the gradient"), ({"inputs": []}, "autograd.backward"),
+])  # fmt: skip
+def test_what_a_backward_cannot_do_is_refused(options, told):
+    x = tv.ones(2, requires_grad=True)
+    with pytest.raises(GraphError, match=told):
+        x.sum().backward(**options)
+    x.sum().backward(None, True, False)
+    assert x.grad.tolist() == [1, 1]
+
+
+def test_options_of_saving_that_change_nothing(tmp_path):
+    path = tmp_path / "a.pt"
+    tv.save({"a": tv.ones(2)}, path, pickle_protocol=4, _use_new_zipfile_serialization=False)
+    assert torch.load(path)["a"].tolist() == tv.load(path)["a"].tolist() == [1, 1]
