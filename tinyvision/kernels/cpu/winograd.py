@@ -2,10 +2,10 @@
 
     y = Aᵀ [(G g Gᵀ) ∘ (Bᵀ d B)] A          dM = A dy Aᵀ          dg = Gᵀ (Σ dM ∘ (Bᵀ d B)) G
 
-The transforms are loops, each pass along long runs of memory, and so are the 36 products of a correlation, whose sums
-are in registers (see `registers`): block after block of tiles is computed without leaving the loop. The products of the
-weight gradient are BLAS's. The points are 0, ±√½, ±√2 and ∞. Two that differ in their sign alone share their even and
-their odd powers, so few operations remain of the matrices: every part below multiplies by one of them.
+The transforms are loops, each pass along long runs of memory, and so are the 36 products, whose sums are in registers
+(see `registers`): block after block of tiles is computed without leaving the loop. The points are 0, ±√½, ±√2 and ∞.
+Two that differ in their sign alone share their even and their odd powers, so few operations remain of the matrices:
+every part below multiplies by one of them.
 """
 
 import math
@@ -33,6 +33,7 @@ SUM_BYTES = 1 << 21  # the same for dweight, where every block adds its share to
 SLICED_BYTES = 1 << 24  # kernels beyond this are never kept, and made by slices where they outweigh the image: ...
 SOME_BLOCKS = 2  # ... so many blocks of output channels make a piece of work ...
 SOME_CHANNELS = 64  # ... and the kernels of so many input channels are in the cache at a time
+SOME_ROWS = 4 * ROWS  # the gradients of so many outputs are summed over all tiles at a time
 PLACES = 36
 
 # What the transforms cost for each tile and channel, and U for each number, in multiplications of sums in registers
@@ -229,8 +230,8 @@ def kernels_to_planes(weight: Array, U: Array, begin: int, end: int) -> None:
 
 @loop("void(f4[:,:,::1], f4[:,:,:,::1], i8, i8)", "dweight")
 def planes_to_kernels(dU: Array, dweight: Array, begin: int, end: int) -> None:
-    """dweight (O, 3, 3, C) = Gᵀ u G from dU (36, O, C), for the outputs begin ... end."""
-    C = dU.shape[2]
+    """dweight (O, 3, 3, C) = Gᵀ u G from dU (36, O, C or more), for the outputs begin ... end."""
+    C = dweight.shape[3]
     half = np.empty((3, 6, C), np.float32)
     for o in range(begin, end):
         for j in range(6):
@@ -250,6 +251,50 @@ def planes_to_kernels(dU: Array, dweight: Array, begin: int, end: int) -> None:
                 tap = taps(half[k, 0, c], half[k, 1, c], half[k, 2, c], half[k, 3, c], half[k, 4, c], half[k, 5, c])
                 for l in range(3):
                     dweight[o, k, l, c] = tap[l]
+
+
+@part
+def added_up(dM: Array, V: Array, dU: Array, first: int, tiles: int, more: bool) -> None:
+    """dU (36, some of O, C) = Σ over so many tiles of dM (36, tiles, O) · V (36, tiles, C) in each place, for outputs
+    from `first` on; or += it, if there is `more` to be added. All are whole tiles of sums."""
+    all_tiles, O, some, C = dM.shape[1], dM.shape[2], dU.shape[1], V.shape[2]
+    gradients, factors, sums = dM.reshape(dM.size), V.reshape(V.size), dU.reshape(dU.size)
+    for place in range(PLACES):
+        for c in range(0, C, WIDTH):
+            for o in range(0, some, ROWS):
+                p, at, total = place * all_tiles * O + first + o, place * all_tiles * C + c, nothing()
+                for _ in range(tiles):
+                    total = outer(total, gradients, p, p + RUN, 1, factors, at)
+                    p, at = p + O, at + C
+                r = (place * some + o) * C + c
+                s = r + RUN * C
+                put(plus(total, sums, r, s, C) if more else total, sums, r, s, C)
+
+
+@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], f4[:,:,:,::1], i8[::1], i8, i8, i8)", "dU")
+def weights_of_lines(x: Array, dy: Array, dU: Array, geometry: Any, begin: int, end: int, piece: int) -> None:
+    """dU[piece] (36, O, C) of lines begin ... end of tiles; both transforms and the products meet in the cache.
+
+    geometry: TH, TW, PH, PW, and how many lines make a block."""
+    TH, TW, PH, PW, several = geometry
+    V = np.zeros((1, PLACES, several * TW, dU.shape[3]), np.float32)
+    dM = np.zeros((PLACES, several * TW, dU.shape[2]), np.float32)
+    for first in range(begin, end, several):
+        last = min(first + several, end)
+        image_to_planes(x, V, TH, TW, PH, PW, first, first, last)
+        gradient_to_planes(dy, dM, TH, TW, first, first, last)
+        added_up(dM, V[0], dU[piece], 0, (last - first) * TW, first > begin)
+
+
+@loop("void(f4[:,:,::1], f4[:,:,::1], f4[:,:,:,::1], i8, i8)", "dweight")
+def weights_of_outputs(dM: Array, V: Array, dweight: Array, begin: int, end: int) -> None:
+    """dweight (O, 3, 3, C) of all tiles, for its outputs by ROWS, begin ... end of them."""
+    for first in range(begin * ROWS, end * ROWS, SOME_ROWS):
+        last = min(first + SOME_ROWS, end * ROWS)
+        dU = np.empty((PLACES, last - first, V.shape[2]), np.float32)
+        added_up(dM, V, dU, first, V.shape[1], False)
+        some = dweight[first:last]
+        planes_to_kernels(dU, some, 0, len(some))
 
 
 @loop("void(f4[:,::1], f4[:,::1], i8, i8, i8)", "y")
@@ -365,36 +410,21 @@ def _fill(x, weight, U, y, padding, scale=None, shift=None, skip=None, activatio
 def _weight_gradient(x, dy, shape, sliding):
     (O, C), (N, OH, OW, _), padding = shape[:2], dy.shape, sliding.padding
     TH, TW = _tiles(OH, OW)
+    whole_O, whole_C = math.ceil(O / ROWS) * ROWS, math.ceil(C / WIDTH) * WIDTH  # as tiles of sums are
     dweight = np.empty((O, 3, 3, C), np.float32)
     if outweighed(N * TH * TW, C, O):
-        V, dM = np.empty((1, PLACES, N * TH * TW, C), np.float32), np.empty((PLACES, N * TH * TW, O), np.float32)
+        V = aligned((1, PLACES, N * TH * TW, whole_C))
+        V[..., C:] = 0
+        dM = np.zeros((PLACES, N * TH * TW, whole_O), np.float32)
         done_in_parts(image_to_planes, N * TH, V.nbytes, x, V, TH, TW, *padding, 0)
         done_in_parts(gradient_to_planes, N * TH, dM.nbytes, dy, dM, TH, TW, 0)
-
-        def by_channels(channels):
-            dU = np.matmul(dM[:, :, channels].transpose(0, 2, 1), V[0])  # (36, O, T) @ (36, T, C)
-            planes_to_kernels(dU, dweight[channels], 0, len(dU[0]))
-
-        threads.run(by_channels, _some_channels(O))
+        done_in_parts(weights_of_outputs, whole_O // ROWS, dM.nbytes, dM, V[0], dweight)
         return dweight.transpose(0, 3, 1, 2)
-
-    def part(several):
-        total = None
-        for lines in several:
-            first, last = lines.start, lines.stop
-            V = blocks.scratch("winograd V", (1, PLACES, (last - first) * TW, C), x)
-            dM = blocks.scratch("winograd M", (PLACES, (last - first) * TW, O), x)
-            image_to_planes(x, V, TH, TW, *padding, first, first, last)
-            gradient_to_planes(dy, dM, TH, TW, first, first, last)
-            dU = np.matmul(dM.transpose(0, 2, 1), V[0])  # (36, O, T) @ (36, T, C)
-            total = dU if total is None else np.add(total, dU, out=total)
-        return total
-
-    pieces = _lines(N * TH, TW * (C + O), SUM_BYTES)
-    share = math.ceil(len(pieces) / threads.get_num_threads())
-    totals = threads.run(part, [pieces[i : i + share] for i in range(0, len(pieces), share)])
-    dU = sum(totals[1:], totals[0])
-    done_in_parts(planes_to_kernels, O, dU.nbytes, dU, dweight)
+    pieces = [(some.start, some.stop, k) for k, some in enumerate(blocks.cut(N * TH, threads.get_num_threads()))]
+    several = max(1, SUM_BYTES // (4 * PLACES * TW * (whole_O + whole_C)))
+    dU = np.zeros((len(pieces), PLACES, whole_O, whole_C), np.float32)
+    crew.run(weights_of_lines, pieces, x, dy, dU, np.array([TH, TW, *padding, several]))
+    done_in_parts(planes_to_kernels, O, dU.nbytes, sum(dU[1:], dU[0]), dweight)
     return dweight.transpose(0, 3, 1, 2)
 
 
@@ -409,11 +439,6 @@ def _kernels(weight):
 def _tiles(OH, OW):
     """(TH, TW): how many tiles of 4×4 cover an output."""
     return math.ceil(OH / 4), math.ceil(OW / 4)
-
-
-def _lines(lines, numbers, budget):
-    """range(lines) in slices whose planes, of so many numbers a line and place, take about `budget` bytes."""
-    return blocks.fair(lines, max(1, math.ceil(lines * PLACES * 4 * numbers / budget)))
 
 
 def _some_channels(O):
