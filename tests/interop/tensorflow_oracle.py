@@ -76,6 +76,10 @@ FUNCTIONS = {
     "broadcast": lambda x: x * tf.constant([1.0, -2.0, 3.0]) + tf.range(12.0)[:, None] / 5 - tf.square(x[:, :1]),
     "powers": lambda x: tf.sqrt(tf.abs(x)) + tf.exp(-x) / tf.math.rsqrt(x * x + 1) + tf.sin(x) * tf.cos(x),
     "squeezed": lambda x: tf.expand_dims(tf.squeeze(tf.reduce_mean(x, [1, 2], keepdims=True), [1, 2]), 1),
+    "rounded": lambda x: tf.floor(x) + tf.math.ceil(2 * x) - tf.round(3 * x) * tf.sign(x) + tf.math.floormod(x, 0.7),
+    "divided": lambda x: tf.math.floordiv(x, 0.4) + tf.add_n([x, x * x, x[:, :1] * tf.ones((8, 1, 1))]),
+    "chosen": lambda x: tf.where((x > 0.2) & ~(x[:, :, :1] >= tf.constant([0.1, 0.5, 9.0])), x * x, tf.constant(0.5)),
+    "counted": lambda x: tf.reduce_sum(tf.cast((x < 0) | tf.equal(tf.round(x), 1), tf.float32), axis=3),
     "products": lambda x: tf.matmul(x, x, transpose_b=True),
     "tiled": lambda x: tf.tile(x, [1, 2, 1, 3]) - tf.maximum(tf.tile(x, [1, 2, 1, 3]), 0.3),
 }  # fmt: skip

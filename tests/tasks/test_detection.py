@@ -252,8 +252,13 @@ def test_yolo_files(tmp_path):
     ):
         with pytest.raises(DataError, match=message):
             YoloBoxes(yolo(tmp_path, lines))
-    for names, message in (("dog\ndog\n", "needs names that differ"), (" \n", "needs names"), ("", "is empty")):
-        with pytest.raises(DataError, match=rf"classes\.txt: .*{message}"):
+    for names, message in (
+        ("dog\ndog\n", "needs names that differ"),
+        (" \n", "needs names"),
+        ("", "is empty"),
+        ("dog\n\ncat\n", "line 2: is empty, and the line of a name is its number"),
+    ):
+        with pytest.raises(DataError, match=rf"classes\.txt.*{message}"):
             YoloBoxes(yolo(tmp_path, names=names))
     with_mark = yolo(tmp_path)
     (with_mark / "labels/a.txt").write_bytes(b"\xef\xbb\xbf1 0.5 0.5 0.1 0.1\r\n")

@@ -125,7 +125,7 @@ def test_numbers_names_colours_and_things(tmp_path):
     for name in ("0.png", "1.png"):
         mask_file(root, np.arange(40 * 48).reshape(40, 48).astype(np.uint8) % 4, name)
     assert MaskFolder(root).classes == ["background", "class 1", "class 2", "class 3"]
-    (root / "classes.txt").write_text("ground\n\nroad\ncar park\nsky\n")
+    (root / "classes.txt").write_text("ground\nroad\ncar park\nsky\n\n")
     assert MaskFolder(root).classes == ["ground", "road", "car park", "sky"]
     (root / "classes.txt").write_text("ground #000000\nred car #ff0000\n")
     colours = np.zeros((40, 48, 3), np.uint8)
@@ -212,6 +212,10 @@ MISTAKES = {
     "no colour": (
         lambda root: (root / "classes.txt").write_text("a #000000\nb #00"),
         r"classes\.txt, line 2: the colour #00 is not #rrggbb",
+    ),
+    "an empty line": (
+        lambda root: (root / "classes.txt").write_text("ground\n\nroad\n"),
+        r"classes\.txt, line 2: is empty, and the line of a name is its number",
     ),
     "one name": (lambda root: (root / "classes.txt").write_text("a\n"), "needs from 2 to 254 different names"),
 }

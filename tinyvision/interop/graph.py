@@ -82,11 +82,13 @@ class GraphModel(Module):
 
     readers                    kind of node -> what computes it, called as reader(node, *arguments, training=...)
     input_names, output_names  what the graph calls its inputs and outputs, in order
+    whole_numbers_are_arrays   whether readers get whole numbers that come in as they get those of the file
 
     Values are named by text or by number. `fixed` are those that are known and not learnt, `learnt` the Parameters and
     Buffers, and `titles` says what these are called where their names in the graph are numbers."""
 
     readers: ClassVar[Mapping[str, Callable[..., Any]]] = {}
+    whole_numbers_are_arrays = False
 
     def __init__(
         self,
@@ -145,7 +147,7 @@ class GraphModel(Module):
         known = self._weights()
         for value, x in zip(self._inputs, inputs, strict=True):
             x = x if isinstance(x, Variable) else Tensor(x)
-            known[value] = x if is_number(x) else x.array  # readers get whole numbers as arrays
+            known[value] = x.array if self.whole_numbers_are_arrays and not is_number(x) else x
         for node, layer, done in zip(self._nodes, self._layers, self._done_with, strict=True):
             self._require_made(known, node.inputs, node.name)
             results = layer(*(known[v] for v in node.inputs))

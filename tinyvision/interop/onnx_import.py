@@ -75,6 +75,7 @@ class OnnxModel(GraphModel):
     arrays_outside             whether arrays of it lie in other files"""
 
     readers = READERS
+    whole_numbers_are_arrays = True
     arrays_outside = False
 
     def __init__(self, proto: Any) -> None:

@@ -60,6 +60,11 @@ def require_size(node: Any, shape: Any) -> None:
         raise ShapeError(f"{node.name}: a result of shape {tuple(shape)}")
 
 
+def takes_part(value: Any) -> bool:
+    """Whether a value has its axes in the order that they have here: a Tensor, or floating-point numbers."""
+    return isinstance(value, Variable) or is_number(value)
+
+
 # -- number by number
 
 
@@ -77,7 +82,7 @@ def _aligned(arguments):
 
 def _pointwise(op, of_integers=None):
     def compute(node, *arguments):
-        if not any(map(is_number, arguments)):
+        if not any(map(takes_part, arguments)):
             if of_integers is None:
                 raise WeightsError(f"{node.name}: this is known for floating-point numbers only")
             return of_integers(*map(plain, arguments))
@@ -103,7 +108,7 @@ READERS.update(
         "SUB": _of_two(F.sub, np.subtract),
         "MUL": _of_two(F.mul, np.multiply),
         "DIV": _of_two(F.div),
-        "FLOOR_DIV": _of_two(lambda a, b: F.steps(F.div(a, b), how="floor"), np.floor_divide),
+        "FLOOR_DIV": _of_two(lambda a, b: F.steps(F.div(a, b), kind="floor"), np.floor_divide),
         "POW": _of_two(F.power_of, np.power),
         "MAXIMUM": _of_two(F.maximum, np.maximum),
         "MINIMUM": _of_two(F.minimum, np.minimum),
@@ -112,6 +117,11 @@ READERS.update(
         "SQUARE": _of_one(lambda x: F.mul(x, x)),
         "SQRT": _of_one(lambda x: F.power(x, exponent=0.5)),
         "RSQRT": _of_one(lambda x: F.power(x, exponent=-0.5)),
+        "FLOOR": _of_one(lambda x: F.steps(x, kind="floor")),
+        "CEIL": _of_one(lambda x: F.steps(x, kind="ceil")),
+        "ROUND": _of_one(lambda x: F.steps(x, kind="round")),
+        "SIGN": _of_one(lambda x: F.steps(x, kind="sign"), np.sign),
+        "FLOOR_MOD": _of_two(F.remainder, np.mod),
         "LOGISTIC": _of_one(F.sigmoid),
         "HARD_SWISH": _of_one(F.hardswish),
         "RELU_N1_TO_1": _of_one(_FUSED[2]),
@@ -120,6 +130,50 @@ READERS.update(
 )
 for _name in ("relu", "relu6", "tanh", "elu", "exp", "log", "abs", "sin", "cos"):
     READERS[_name.upper()] = _of_one(getattr(F, _name))
+
+
+@reads("ADD_N")
+def _sum(node, first, *others, training=False):
+    for other in others:
+        first = READERS["ADD"](node, first, other)
+    return first
+
+
+def _here(value):
+    """A Tensor, its axes in the order that they have here; numbers in the file have been turned when they were read."""
+    if takes_part(value):
+        return tensor(value)
+    return from_keras_order(Tensor(plain(value)))
+
+
+def _compared(compare):
+    def reader(node, a, b, training=False):
+        if not (takes_part(a) or takes_part(b)):
+            return compare(plain(a), plain(b))
+        a, b = _aligned([_here(a), _here(b)])
+        return Tensor(compare(a.array, b.array))
+
+    return reader
+
+
+for _name, _compare in {
+    "EQUAL": np.equal, "NOT_EQUAL": np.not_equal, "LESS": np.less, "LESS_EQUAL": np.less_equal,
+    "GREATER": np.greater, "GREATER_EQUAL": np.greater_equal, "LOGICAL_AND": np.logical_and,
+    "LOGICAL_OR": np.logical_or,
+}.items():  # fmt: skip
+    READERS[_name] = _compared(_compare)
+READERS["LOGICAL_NOT"] = lambda node, x, training=False: READERS["EQUAL"](node, x, np.array(False))
+
+
+@reads("SELECT", "SELECT_V2")
+def _select(node, condition, a, b, training=False):
+    if not any(map(takes_part, (condition, a, b))):
+        return np.where(plain(condition), plain(a), plain(b))
+    condition, a, b = map(_here, (condition, a, b))
+    if node.kind == "SELECT" and tuple(condition.shape) != tuple(a.shape):  # it would choose whole rows
+        raise WeightsError(f"{node.name}: a condition for every row is not known here")
+    condition, a, b = _aligned([condition, a, b])
+    return F.where(a, b, condition=condition.array)
 
 
 @reads("LEAKY_RELU")
@@ -158,7 +212,7 @@ def _l2(node, x, training=False):
 def _cast(node, x, training=False):
     """To what the file says of the result: numbers are float32 here also where it has float16."""
     if node.get("dtype", "").startswith("FLOAT"):
-        return x if isinstance(x, Variable) else tensor(plain(x).astype(np.float32))
+        return x if isinstance(x, Variable) and is_number(x) else Tensor(plain(x).astype(np.float32))
     if isinstance(x, Variable):
         raise WeightsError(f"{node.name}: numbers of a network to integers are not known here")
     return plain(x).astype(bool if node.get("dtype") == "BOOL" else np.int64)

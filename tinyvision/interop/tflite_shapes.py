@@ -10,8 +10,8 @@ from ..errors import ShapeError, WeightsError
 from ..tape import Variable
 from ..tensors import taped as F
 from .keras_layers import axis_here, from_keras_order, to_keras
-from .onnx_ops import integers, is_number, plain, tensor
-from .tflite_ops import after, reads, require_size
+from .onnx_ops import integers, plain, tensor
+from .tflite_ops import after, reads, require_size, takes_part
 
 
 def _taken(x, index):
@@ -79,7 +79,7 @@ def _transpose(node, x, order, training=False):
 def _concatenation(node, first, *others, training=False):
     arrays = [first, *others]
     axis = _axis(node, first, node.get("Axis", 0))
-    if not any(map(is_number, arrays)):
+    if not any(map(takes_part, arrays)):
         return np.concatenate([plain(a) for a in arrays], axis=axis)
     arrays = [tensor(a) for a in arrays]
     return after(node, F.concatenate(*arrays, axis=axis_here(axis, len(arrays[0].shape))))
@@ -89,7 +89,7 @@ def _concatenation(node, first, *others, training=False):
 def _pack(node, first, *others, training=False):
     arrays = [first, *others]
     axis = node.get("Axis", 0) % (len(first.shape) + 1)
-    if not any(map(is_number, arrays)):
+    if not any(map(takes_part, arrays)):
         return np.stack([plain(a) for a in arrays], axis=axis)
     rows = []
     for a in map(to_keras, map(tensor, arrays)):
@@ -199,7 +199,7 @@ def _broadcast_to(node, x, shape, training=False):
 def _reduction(node, x, axes, training=False):
     axes = [_axis(node, x, a) for a in integers(axes)]
     options = {"axis": tuple(axes), "keepdims": bool(node.get("KeepDims"))}
-    if not is_number(x):
+    if not takes_part(x):
         ways = {"SUM": np.sum, "REDUCE_MAX": np.max, "REDUCE_MIN": np.min, "REDUCE_PROD": np.prod}
         if node.kind not in ways:
             raise WeightsError(f"{node.name}: this is known for floating-point numbers only")

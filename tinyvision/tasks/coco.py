@@ -23,6 +23,9 @@ from ..formats.source import read_bytes
 from ..ops.checks import is_number
 from ..printable import printable
 
+# What the file is called below a folder: here, and by Roboflow, Label Studio and CVAT.
+FILES = ("annotations.json", "_annotations.coco.json", "result.json", "annotations/instances_default.json")
+
 
 @dataclass(frozen=True)
 class Annotation:
@@ -54,12 +57,14 @@ class Coco:
     classes    "background", and then the names of the categories, in the order of their ids
     pictures   in the order of the file
 
-    file     the JSON;  images   the folder that the file names are in; by default the folder of the file, or "images"
-             beside it
+    file     the JSON, or a folder that has it under one of the names in FILES;  images   the folder that the file names
+             are in; by default "images" beside the file, or beside its folder "annotations", or else the file's folder
     Raises DataError."""
 
     def __init__(self, file: str | os.PathLike[str], images: str | os.PathLike[str] | None = None) -> None:
         path = user_path(file)
+        if path.is_dir():
+            path = next((path / name for name in FILES if (path / name).is_file()), path / FILES[0])
         data, self.name = read_bytes(path)
         try:
             content = json.loads(data)
@@ -190,8 +195,10 @@ def _key(value: Any) -> Any:
 def _folder(file: Path, images: str | os.PathLike[str] | None) -> Path:
     if images is not None:
         return user_path(images)
-    beside = file.parent / "images"
-    return beside if beside.is_dir() else file.parent
+    beside = [file.parent / "images"]
+    if file.parent.name == "annotations":
+        beside.append(file.parent.parent / "images")
+    return next((folder for folder in beside if folder.is_dir()), file.parent)
 
 
 def checked_box(

@@ -201,8 +201,8 @@ def agreed(train: Any, val: Any, test: Any, share: float, seed: int) -> tuple[An
     return (*(held_back(train, share, seed) if val is None else (train, val)), classes)
 
 
-def each_part(root: str, make: Callable[[Path, Any], Any]) -> tuple[Any, Any, Any]:
-    """make(folder, what it made of train/) of train/, val/ and test/ below root; None for those that are not there."""
+def each_part(root: str | os.PathLike[str], make: Callable[[Path, Any], Any]) -> tuple[Any, Any, Any]:
+    """make(folder, what it made of train/) of train/, val/ (or valid/) and test/ below root; None where one is not."""
     made: list[Any] = []
     for part in ("train", "val", "test"):
         folder = part_of(root, part)
@@ -211,11 +211,12 @@ def each_part(root: str, make: Callable[[Path, Any], Any]) -> tuple[Any, Any, An
 
 
 def part_of(root: str | os.PathLike[str], part: str) -> Path | None:
-    """root/train, root/val or root/test, where it is; of training, root itself where there is no root/train."""
+    """root/train, root/val (or root/valid) or root/test, where it is; of training without it, root itself."""
     folder = user_path(root)
-    if (folder / part).is_dir():
-        return folder / part
-    return folder if part == "train" else None
+    found = [folder / name for name in (("val", "valid") if part == "val" else (part,)) if (folder / name).is_dir()]
+    if len(found) > 1:
+        raise DataError(f"{folder}: has {found[0].name}/ and {found[1].name}/; keep one for validation")
+    return found[0] if found else folder if part == "train" else None
 
 
 def checked(kinds: tuple[type, ...], *parts: Any) -> None:
@@ -252,6 +253,12 @@ def built(build: Callable[..., Module], options: Any) -> Module:
         raise CheckpointError(
             f"the notes on the network are damaged ({type(error).__name__}: {str(error)[:100]})"
         ) from None
+
+
+def begun(build: Callable[..., Module], description: dict[str, Any]) -> Module:
+    """build(**options) for a new run of a description: its backbone, where it has one, as published."""
+    options = description["model"]["options"]
+    return build(**options, weights="DEFAULT") if options.get("backbone") else build(**options)
 
 
 def predictor(checkpoint: Checkpoint, path: Path, room: Room, make: Callable[..., Any]) -> Any:

@@ -25,6 +25,7 @@ from ...folders import user_path
 from ...formats.source import read_bytes, read_text
 from ...printable import printable
 from ..coco import Coco, checked_box
+from .class_names import class_names
 
 CROWD = -2
 GET_PHOTOGRAPHS = "pip install scikit-image scikit-learn"
@@ -183,7 +184,8 @@ class CocoBoxes(Dataset):
 
 
 class VocBoxes(Dataset):
-    """Pascal VOC: root/annotations/NAME.xml (or Annotations/), each for root/images/NAME.jpg (or JPEGImages/).
+    """Pascal VOC: root/annotations/NAME.xml (or Annotations/), each for root/images/NAME.jpg (or JPEGImages/), or all
+    of them in root itself.
 
     Classes are the names in the files, sorted, unless they are given. Corners count pixels from 1, as in VOC, and both
     are inside the box. Objects marked "difficult" have the label -2. Of a picture without a file nothing is known, so
@@ -193,8 +195,9 @@ class VocBoxes(Dataset):
         self, root: str | os.PathLike[str], classes: list[str] | None = None, max_pixels: int = MAX_PIXELS
     ) -> None:
         self.root, self.max_pixels = user_path(root), max_pixels
-        notes = _folder_in(self.root, ("annotations", "Annotations"))
-        self.images = _folder_in(self.root, ("images", "JPEGImages"))
+        together = any(self.root.glob("*.xml"))
+        notes = self.root if together else _folder_in(self.root, ("annotations", "Annotations"))
+        self.images = self.root if together else _folder_in(self.root, ("images", "JPEGImages"))
         files = sorted(notes.glob("*.xml"))
         if not files:
             raise DataError(f"{printable(notes)}: there are no .xml files")
@@ -296,13 +299,17 @@ def _as_number(text: str) -> float:
 class YoloBoxes(Dataset):
     """YOLO: root/images/NAME.jpg and root/labels/NAME.txt with a line "class x y width height" for each thing.
 
-    x and y are the box's centre; all four are shares of the picture's sides, from 0 to 1; classes count from 0 and have
-    their names in root/classes.txt (or in the folder above), one a line. No file, or an empty one, means that there is
-    nothing in the picture. Raises DataError naming file and line."""
+    x and y are the box's centre; all four are shares of the picture's sides, from 0 to 1. A line may have the corners
+    of a polygon instead, "class x y x y x y ...": the box is the one around it. Classes count from 0 and have their
+    names in root/classes.txt, one a line, or under `names` in root/data.yaml (or in the folder above). No file, or an
+    empty one, means that there is nothing in the picture.
 
-    def __init__(self, root: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> None:
+    part   with it, the folders are root/images/part and root/labels/part
+    Raises DataError naming file and line."""
+
+    def __init__(self, root: str | os.PathLike[str], max_pixels: int = MAX_PIXELS, part: str = "") -> None:
         self.root, self.max_pixels = user_path(root), max_pixels
-        images, self.labels_folder = _folder_in(self.root, ("images",)), _folder_in(self.root, ("labels",))
+        images, self.labels_folder = (_folder_in(self.root, (str(Path(n, part)),)) for n in ("images", "labels"))
         self.paths = sorted(filter(_is_picture, images.iterdir()))
         if not self.paths:
             raise DataError(f"{printable(images)}: there are no pictures")
@@ -311,13 +318,7 @@ class YoloBoxes(Dataset):
         if lonely := [file.name for file in files if file.stem not in stems and file.name != "classes.txt"]:
             some = printable(", ".join(lonely[:5]), 120)
             raise DataError(f"{printable(self.labels_folder)}: no picture has the name of {some}; add or remove them")
-        places = (self.root / "classes.txt", self.root.parent / "classes.txt", self.labels_folder / "classes.txt")
-        names = next((place for place in places if place.is_file()), None)
-        if names is None:
-            raise DataError(f"{printable(self.root)}: has no classes.txt; write the names of the classes, one a line")
-        self.classes = [line.strip() for line in read_text(names)[0].splitlines() if line.strip()]
-        if not self.classes or len(set(self.classes)) < len(self.classes):
-            raise DataError(f"{printable(names)}: needs names that differ, one a line, the first for class 0")
+        self.classes, self._named_in = class_names(self.root, self.root.parent, self.labels_folder)
         self.things = [self._things(path) for path in self.paths]
         if not any(labels for _, labels in self.things):
             raise DataError(f"{printable(self.labels_folder)}: no file has a box, so there is nothing to learn")
@@ -341,17 +342,20 @@ class YoloBoxes(Dataset):
                 continue
             where, parts = f"{printable(file)}, line {number}", line.split()
             number_of_class, *shares = map(_as_number, parts)
-            if len(parts) != 5 or not number_of_class.is_integer() or not all(map(math.isfinite, shares)):
+            polygon = len(shares) >= 6 and len(shares) % 2 == 0
+            known = polygon or len(shares) == 4
+            if not known or not number_of_class.is_integer() or not all(map(math.isfinite, shares)):
                 raise DataError(
                     f'{where}: expected "class x y width height", a whole number and four with a decimal point, '
                     f"got {printable(line.strip(), 60)!r}"
                 )
-            label, (x, y, w, h) = int(number_of_class), shares
+            label = int(number_of_class)
             if not 0 <= label < len(self.classes):
-                raise DataError(f"{where}: class {label}; classes.txt names {len(self.classes)}, from 0")
+                raise DataError(f"{where}: class {label}; {self._named_in} names {len(self.classes)}, from 0")
+            corners = _around(shares) if polygon else _about_centre(shares)
+            w, h = corners[2:] - corners[:2]
             if w <= 0 or h <= 0:
                 raise DataError(f"{where}: width and height must be above 0, got {w:g} and {h:g}")
-            corners = np.array([x - w / 2, y - h / 2, x + w / 2, y + h / 2])
             if corners.min() < -0.01 or corners.max() > 1.01:
                 raise DataError(
                     f"{where}: the box reaches out of its picture; x, y, width and height are shares of its sides, "
@@ -360,6 +364,17 @@ class YoloBoxes(Dataset):
             boxes.append(np.clip(corners, 0, 1))
             labels.append(label)
         return boxes, labels
+
+
+def _about_centre(shares: list[float]) -> np.ndarray:
+    x, y, w, h = shares
+    return np.array([x - w / 2, y - h / 2, x + w / 2, y + h / 2])
+
+
+def _around(shares: list[float]) -> np.ndarray:
+    """The box around a polygon's corners x, y, x, y, ..."""
+    corners = np.reshape(shares, (-1, 2))
+    return np.concatenate([corners.min(0), corners.max(0)])
 
 
 def _is_picture(path: Path) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...data import Subset
 from ...errors import OptionError
+from ...folders import user_path
 from ...models.centre_detector import CentreDetector
 from ...nn.module import Module
 from ...printable import printable
@@ -18,7 +19,20 @@ from ...train.preprocessing import Preprocessing
 from ...train.recipes import Parts, published_preprocessing
 from ...train.report import picture_tag
 from ..endless import drawn_parts
-from ..room import Opening, Options, Room, agreed, built, checked, counted, data_notes, each_part, predictor, table
+from ..room import (
+    Opening,
+    Options,
+    Room,
+    agreed,
+    begun,
+    built,
+    checked,
+    counted,
+    data_notes,
+    each_part,
+    predictor,
+    table,
+)
 from .average_precision import Boxes
 from .datasets import GET_PHOTOGRAPHS, CocoBoxes, DigitsOnPhotographs, ShapesBoxes, StreetBoxes, VocBoxes, YoloBoxes
 from .predict import Detector, boxes_drawn
@@ -47,7 +61,7 @@ class DetectionRoom(Room):
         "digits-on-photographs": f"real digits pasted into real photographs; {GET_PHOTOGRAPHS}",
         "coco": f"your own: --root FOLDER with annotations.json and images/, {_PARTS}",
         "voc": f"your own: --root FOLDER with annotations/*.xml and images/, {_PARTS}",
-        "yolo": f"your own: --root FOLDER with images/, labels/*.txt and classes.txt, {_PARTS}",
+        "yolo": f"your own: --root FOLDER with images/, labels/*.txt and classes.txt or data.yaml, {_PARTS}",
     }
     settings: ClassVar = {
         "shapes": {**_SHARED, "epochs": 8},
@@ -112,8 +126,11 @@ class DetectionRoom(Room):
         if name in _DRAWN:
             kind, length = _DRAWN[name]
             return *drawn_parts(lambda n: kind(n, size), length, notes["val"]), kind(_TESTED, size, train=False)
+        images = user_path(str(root)) / "images"
+        if name == "yolo" and (images / "train").is_dir():
+            return each_part(images, lambda folder, _: YoloBoxes(images.parent, max_pixels, folder.name))
         make: dict[str, Callable[[Path, Any], Any]] = {
-            "coco": lambda folder, train: CocoBoxes(folder / "annotations.json", max_pixels=max_pixels),
+            "coco": lambda folder, train: CocoBoxes(folder, max_pixels=max_pixels),
             "voc": lambda folder, train: VocBoxes(folder, train.classes if train else None, max_pixels),
             "yolo": lambda folder, train: YoloBoxes(folder, max_pixels),
         }
@@ -125,8 +142,7 @@ class DetectionRoom(Room):
 
     def begin(self, description: dict[str, Any], parts: Parts) -> Module:
         """The same, its backbone as published."""
-        options = dict(description["model"]["options"])
-        return CentreDetector(**options, weights="DEFAULT") if options.get("backbone") else CentreDetector(**options)
+        return begun(CentreDetector, description)
 
     def task(self, description: dict[str, Any]) -> Detection:
         """Heat and boxes of the classes of the description."""

@@ -126,9 +126,9 @@ class MaskFolder(Dataset):
     def _named(self, file: Path) -> list[str]:
         self.binary = False
         names: list[str] = []
-        for number, line in enumerate(read_text(file)[0].splitlines(), 1):
+        for number, line in enumerate(read_text(file)[0].rstrip().splitlines(), 1):
             if not line.strip():
-                continue
+                raise DataError(f"{printable(file)}, line {number}: is empty, and the line of a name is its number")
             name, _, colour = line.strip().rpartition(" ")
             if not colour.startswith("#"):
                 name, colour = line.strip(), ""

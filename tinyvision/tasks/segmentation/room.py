@@ -19,7 +19,20 @@ from ...train.report import picture_tag
 from ..endless import drawn_parts
 from ..masks import regions, things_found
 from ..pictures import scaled_down
-from ..room import Opening, Options, Room, agreed, built, checked, counted, data_notes, each_part, predictor, table
+from ..room import (
+    Opening,
+    Options,
+    Room,
+    agreed,
+    begun,
+    built,
+    checked,
+    counted,
+    data_notes,
+    each_part,
+    predictor,
+    table,
+)
 from .datasets import GET_NUCLEI, CocoMasks, MaskFolder, Nuclei, ShapesMasks, StreetMasks
 from .predict import Segmenter, overlay
 from .samples import Samples
@@ -109,7 +122,7 @@ class SegmentationRoom(Room):
             return Nuclei(True, root), None, Nuclei(False, root)
         if name == "folder":
             return each_part(str(root), lambda folder, _: MaskFolder(folder, bool(notes.get("instances")), max_pixels))
-        return each_part(str(root), lambda folder, _: CocoMasks(folder / "annotations.json", max_pixels=max_pixels))
+        return each_part(str(root), lambda folder, _: CocoMasks(folder, max_pixels=max_pixels))
 
     def build(self, description: dict[str, Any]) -> Module:
         """U-Net with random weights."""
@@ -117,8 +130,7 @@ class SegmentationRoom(Room):
 
     def begin(self, description: dict[str, Any], parts: Parts) -> Module:
         """The same, its backbone as published."""
-        options = dict(description["model"]["options"])
-        return UNet(**options, weights="DEFAULT") if options.get("backbone") else UNet(**options)
+        return begun(UNet, description)
 
     def task(self, description: dict[str, Any]) -> Segmentation:
         """Cross-entropy and Dice over the classes of the description."""
