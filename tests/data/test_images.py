@@ -172,6 +172,8 @@ def test_the_size_field_of_a_bmp_is_not_believed():
         (b"%PDF-1.7", "it is a PDF"),
         (b"<?xml version='1.0'?><svg>", "it is an SVG drawing"),
         (b"\xff\x0a" + bytes(30), "it is JPEG XL"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "it is JPEG 2000"),
+        (b"\xc5\xd0\xd3\xc6 \0\0\0", "it is PostScript"),
     ],
 )
 def test_what_is_no_picture_under_the_name_of_one_is_called_by_its_own(tmp_path, beginning, words):
@@ -193,6 +195,13 @@ def test_kinds_that_need_a_package(kind):
     found = read_image(h.encode(np.repeat(smooth[:, :, None], 3, 2), kind))
     assert found.shape == (64, 64, 3)
     assert np.abs(found.astype(int) - smooth[:, :, None]).mean() < 4  # both lose a little
+
+
+def test_colours_that_are_no_rgb_are_refused_as_what_they_are():
+    file = io.BytesIO()
+    Image.new("LAB", (4, 4)).save(file, "TIFF")
+    with pytest.raises(DataError, match=r"L\*a\*b\*; save the picture as RGB"):
+        read_image(file.getvalue())
 
 
 def test_pixels_of_unknown_range_are_refused():

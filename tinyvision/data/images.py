@@ -59,7 +59,7 @@ def read_image(
     beside the pixels (profiles, texts) that are damaged or huge are no reason to refuse a picture.
 
     Raises DataError if the file is missing, cut short, damaged, of another kind, has more than `max_pixels`
-    pixels (looked up before any pixel is decoded), or holds 32-bit pixels, whose range nothing tells;
+    pixels (looked up before any pixel is decoded), or holds 32-bit pixels, whose range nothing tells, or L*a*b*;
     OptionError if `max_pixels` is not from 1 to 2,147,483,647."""
     if not is_integer(max_pixels) or not 1 <= max_pixels <= MOST_PIXELS:
         raise OptionError(f"read_image: max_pixels must be an integer from 1 to {MOST_PIXELS:,}, got {max_pixels}")
@@ -180,7 +180,9 @@ def _rgb(image: Image.Image, kind: str | None, name: str, background: tuple[int,
             wide = 65535 - wide  # Pillow turns it round for 1 and 8 bits only
         grey = ((wide + 128) // 257).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
-    if mode in ("I", "F", "LAB"):
+    if mode == "LAB":
+        refuse(name, "holds colours as L*a*b*; save the picture as RGB")
+    if mode in ("I", "F"):
         refuse(name, f"holds pixels of mode {mode}, whose range is unknown; save the picture with 8 or 16 bits")
     if background is not None and (mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info):
         return _on_background(np.asarray(image.convert("RGBA")), background)

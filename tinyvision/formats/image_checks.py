@@ -44,10 +44,15 @@ _KINDS = (
     (b"version https://git-lfs", "a Git LFS pointer, fetch the file itself with `git lfs pull`"),
     (b"%PDF", "a PDF"),
     (b"%!PS", "PostScript"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript"),  # with a preview in front
     (b"8BPS", "a Photoshop file"),
     (b"PK\x03\x04", "a zip archive"),
     (b"\xff\x0a", "JPEG XL"),
     (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"qoif", "QOI"),
+    (b"DDS ", "a DDS texture"),
     (b"\0\0\x01\0", "an icon (ICO)"),
 )
 # The brand in the first box of a file of ISO's base media format.
