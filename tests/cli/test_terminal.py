@@ -1,5 +1,6 @@
 """What reaches a terminal, whatever the names in files, the encoding, and the state of the streams are."""
 
+import errno
 import io
 import os
 import pty
@@ -226,6 +227,25 @@ def test_signals_outside_of_training_say_so(name, monkeypatch, capsys):
     assert main(["datasets"]) == 128 + number
     assert f"stopped by {name}; nothing was being trained" in capsys.readouterr().err
     assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "cannot write the output: No space left on device"),
+        (OSError(errno.EMFILE, "Too many open files"), "[Errno 24] Too many open files"),
+        (OSError("no libsomething.so"), "no libsomething.so"),
+        (PermissionError(errno.EACCES, "Permission denied", "a/b"), "a/b: Permission denied"),
+    ],
+)
+def test_what_the_system_refuses_is_told_as_what_it_is(error, words, monkeypatch, capfd):
+    def refused(data):
+        raise error
+
+    monkeypatch.setattr("tinyvision.cli.datasets._look", refused)
+    monkeypatch.setattr("tinyvision.cli.silence", lambda: None)
+    assert main(["datasets"]) == 2
+    assert f"tinyvision: {words}\n" in capfd.readouterr().err
 
 
 # Every command, with what must happen in {run}, a folder with a run and pictures of names that no code page has all of.

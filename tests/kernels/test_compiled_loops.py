@@ -473,3 +473,18 @@ def test_a_forked_child_uses_them_too(machine_code, monkeypatch, rng):
 
 def _pooled(x):
     return BY_OP["max_pool2d_forward"].forward(x, 2)[0]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError("no libllvm.so")], ids=repr)
+def test_numpy_does_the_work_where_loops_cannot_be_loaded(error, tmp_path, monkeypatch):
+    """A process may have less memory than they need, or not the library they stand on: also for the first look."""
+
+    def refused():
+        raise error
+
+    (tmp_path / compiled.COMPLETE).touch()
+    monkeypatch.setattr(compiled, "is_complete", lambda: True)
+    monkeypatch.setattr(compiled, "folder", lambda: tmp_path)
+    monkeypatch.setattr(compiled, "_processor", refused)
+    with pytest.warns(UserWarning, match="NumPy does all the work"):
+        assert compiled._load() is False

@@ -6,6 +6,7 @@ ours on stderr; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP (the termi
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from .parser import build_parser
 from .terminal import note, silence, usable_streams
 
 OK, SOME_FAILED, FAILED = 0, 1, 2
+_NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,8 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             if error.filename is None and isinstance(error, FileNotFoundError):  # nobody knows where we are
                 note("tinyvision: the current folder has been deleted; cd to another one")
                 return FAILED
-            note(f"tinyvision: {error.filename or 'cannot write the output'}: {error.strerror or error}")
-            if error.filename is None:  # standard output, for the files that we write have errors of ours
+            # Without a name it is standard output, for the files that we write have errors of ours.
+            output = error.filename is None and error.errno in _NOT_WRITTEN
+            where = "cannot write the output" if output else error.filename
+            note(f"tinyvision: {f'{where}: {error.strerror}' if where else error}")
+            if output:
                 silence()
             return FAILED
         except MemoryError:

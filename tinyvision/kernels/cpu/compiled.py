@@ -199,11 +199,14 @@ def _load():
     if not is_complete():
         return False
     place = folder()
-    if (place / COMPLETE).read_text(encoding="utf-8") != _processor():
-        return False  # a home directory that several machines share
     try:
+        if (place / COMPLETE).read_text(encoding="utf-8") != _processor():
+            return False  # a home directory that several machines share
         with _kept_in(place):
             machines = [(one, machine, _shared(one, machine)) for one, machine in _machines()]
+    except MemoryError:
+        warnings.warn("there is no memory for the compiled loops; NumPy does all the work", stacklevel=2)
+        return False
     except Exception as error:
         again = "NumPy does all the work until `tinyvision doctor --compile` has made them again"
         warnings.warn(f"the compiled loops in {place} cannot be loaded ({error!r}); {again}", stacklevel=2)
