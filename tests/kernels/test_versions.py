@@ -13,6 +13,7 @@ from .test_compile import TEXTS
 BESIDE = {
     "activation": {},
     "adam": {"adam_simple": "adam_step"},
+    "clip": {"clip_simple": "clip_(squares|joined|scaled)"},
     "conv": {
         "correlate_simple": "correlate_(fp32|tf32)_(64|128)",
         "weight_gradient_simple": "weight_gradient_(fp32|tf32)_(64|128)|add_splits",

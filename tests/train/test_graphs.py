@@ -10,6 +10,7 @@ from pretended_gpu import pretended_gpu  # noqa: F401  a fixture
 import tinyvision as tv
 from tinyvision import data, nn, random, train
 from tinyvision.device import recording, to_numpy
+from tinyvision.kernels import clip
 from tinyvision.train import graphs
 
 pytestmark = pytest.mark.usefixtures("pretended_gpu")
@@ -147,6 +148,30 @@ def test_what_cannot_be_replayed_runs_as_written_and_says_why(captures, case):
     said.clear()
     fit(build(), said=said, graph=False, **options)
     assert notes(said) == []
+
+
+def test_a_step_that_clips_is_replayed_where_a_kernel_clips(captures, monkeypatch):
+    """The kernel's place is taken by the definition, on arrays of the pretended GPU."""
+
+    def clipped(gradients, most):
+        norm = sum((g * g).sum() for g in gradients) ** 0.5
+        for g in gradients:
+            g *= np.minimum(most / (norm + 1e-6), 1).astype(np.float32)
+        return norm
+
+    monkeypatch.setattr(clip, "applies", lambda arrays: True)
+    monkeypatch.setattr(clip, "clipped", clipped)
+    results, said = [], []
+    for graph in (True, False):
+        model = network()
+        fit(model, graph=graph, clip_norm=0.1, lr=0.05, said=said)
+        results.append([to_numpy(p.array) for p in model.parameters()])
+    assert captures == [2, 2, 2]
+    assert notes(said) == []
+    assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
+    free = network()
+    fit(free, graph=False, lr=0.05)
+    assert not np.allclose(results[0][-1], to_numpy(list(free.parameters())[-1].array)), "it was not clipped"
 
 
 def test_a_capture_that_fails_costs_a_line(captures, monkeypatch):

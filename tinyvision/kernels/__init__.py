@@ -3,8 +3,8 @@
 CUDA kernels on a GPU, and compiled loops (`cpu`) on NumPy's arrays, where the extra `fast` is installed. A drop-in has
 the op's own signature, a condition under which it applies, and a name by which it can be switched off.
 The tape asks `choose` or `choose_on_cpu` once per call. What is not recorded on the tape asks itself: batch-norm's
-statistics and the fused inference through `dispatched`, SGD and Adam for one launch over all parameters. No op knows
-of kernels.
+statistics and the fused inference through `dispatched`, SGD, Adam and the clipping of gradients for few launches over
+all parameters. No op knows of kernels.
 
     TINYVISION_KERNELS=off                  the readable ops alone: im2col, (cu)BLAS products, elementwise passes
     TINYVISION_KERNELS=batchnorm,pooling    only these
@@ -211,7 +211,9 @@ def names() -> list[str]:
     from .cpu import compiled
 
     loops = (importlib.import_module(f"{compiled.__package__}.{module}").DROP_INS for module in compiled.MODULES)
-    return sorted({drop_in.name for several in (*_offered().values(), *loops) for drop_in in several} | {"sgd", "adam"})
+    return sorted(
+        {drop_in.name for several in (*_offered().values(), *loops) for drop_in in several} | {"sgd", "adam", "clip"}
+    )
 
 
 def on_gpu_in_float32(arrays: Sequence[Array], integers: Sequence[int] = ()) -> bool:

@@ -26,8 +26,10 @@ def step(
     live: where the rule lies, (10,) on the GPU, if it is to be read from there. Lists of arrays laid out alike."""
     for start in range(0, len(weights), MOST):
         some = slice(start, start + MOST)
-        named = {"gradient": gradients[some], "first": firsts[some], "second": seconds[some]}
-        p, blocks = table(PARAMETERS, weights[some], named, rule, live)
+        named = {
+            "weight": weights[some], "gradient": gradients[some], "first": firsts[some], "second": seconds[some],
+        }  # fmt: skip
+        p, blocks = table(PARAMETERS, named, rule, live)
         gpu.launch_on(gpu.place(weights[0]), "adam", "adam_step", (blocks, 1, 1), p)
 
 

@@ -1,7 +1,7 @@
 """One launch of SGD for all parameters of a group (sgd.cu). The readable step is `optim.SGD.update`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,15 +17,13 @@ MOST, PER_BLOCK = 96, 2048  # as in sgd.cu
 RULE = np.dtype([(n, np.float32) for n in ("lr", "momentum", "decay", "undamped", "sign", "first", "nesterov")])
 
 
-def structure(arrays: Sequence[str], rule: np.dtype) -> np.dtype:
+def structure(arrays: Sequence[str], rule: np.dtype | None = None) -> np.dtype:
     """What a kernel over many parameters is given, as its text declares it: where the `arrays` of each lie, its size
-    and first block; where a captured step finds its rule, how many parameters there are, and the rule."""
-    return np.dtype(
-        [(name, np.uint64, (MOST,)) for name in arrays]
-        + [(name, np.int32, (MOST,)) for name in ("size", "first_block")]
-        + [("live", np.uint64), ("count", np.int32), ("rule", rule)],
-        align=True,
-    )
+    and first block, and how many parameters there are; with a rule, where a captured step finds it, and the rule."""
+    each = [(name, np.uint64, (MOST,)) for name in arrays]
+    each += [(name, np.int32, (MOST,)) for name in ("size", "first_block")]
+    count = ("count", np.int32)
+    return np.dtype([*each, count] if rule is None else [*each, ("live", np.uint64), count, ("rule", rule)], align=True)
 
 
 PARAMETERS = structure(("weight", "gradient", "velocity"), RULE)
@@ -46,21 +44,25 @@ def step(
     it is to be read from there, and not from `group`. Lists of arrays laid out alike, any length."""
     for start in range(0, len(weights), MOST):
         some = slice(start, start + MOST)
-        named = {"gradient": gradients[some], "velocity": velocities[some]}
-        p, blocks = table(PARAMETERS, weights[some], named, rule(group, first), live)
+        named = {"weight": weights[some], "gradient": gradients[some], "velocity": velocities[some]}
+        p, blocks = table(PARAMETERS, named, rule(group, first), live)
         gpu.launch_on(gpu.place(weights[0]), "sgd", "sgd_step", (blocks, 1, 1), p)
 
 
-def table(kind: Any, weights: list[Array], others: dict[str, list[Any]], rule: Any, live: Array | None) -> Any:
+def table(
+    kind: Any, named: Mapping[str, Sequence[Any]], rule: Any = None, live: Array | None = None
+) -> tuple[Any, int]:
     """(a structure of this kind, the blocks that it needs): what a kernel for many parameters is told of MOST or fewer.
 
-    others: {name: arrays that go with the weights, or None}; live: where the rule lies on the GPU, or None."""
-    p, count = np.zeros((), kind), len(weights)
-    sizes, first_blocks, blocks = _shares(tuple([weight.size for weight in weights]))
-    for name, arrays in {"weight": weights, **others}.items():
+    named: the arrays of every parameter by their names, of the first of which none is None; live: where the rule lies
+    on the GPU, or None."""
+    p, sizes = np.zeros((), kind), tuple([array.size for array in next(iter(named.values()))])
+    count, (numbers, first_blocks, blocks) = len(sizes), _shares(sizes)
+    for name, arrays in named.items():
         p[name][:count] = [0 if a is None else gpu.address(a) for a in arrays]
-    p["size"][:count], p["first_block"][:count] = sizes, first_blocks
-    p["count"], p["rule"], p["live"] = count, rule, 0 if live is None else gpu.address(live)
+    p["size"][:count], p["first_block"][:count], p["count"] = numbers, first_blocks, count
+    if rule is not None:
+        p["rule"], p["live"] = rule, 0 if live is None else gpu.address(live)
     return p, blocks
 
 

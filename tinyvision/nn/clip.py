@@ -19,7 +19,7 @@ def clip_grad_norm_(
     error_if_nonfinite: bool = False,
 ) -> Tensor:
     """Scale all gradients together so that their norm is at most max_norm; returns the norm before, a tensor
-    with one number.
+    with one number, which stays on a GPU where nothing makes the host wait for it.
 
     (Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", 2013.) norm_type is 2
     (Euclidean), another positive number, or "inf". A norm that is not finite changes nothing and is returned, so that
@@ -36,6 +36,11 @@ def clip_grad_norm_(
             f"clip_grad_norm_: max_norm and norm_type must be positive, got {max_norm!r} and {norm_type!r}"
         )
     gradients = _gradients("clip_grad_norm_", parameters)
+    norm = _clipped_there(gradients, most) if order == 2 else None
+    if norm is not None:
+        if error_if_nonfinite and not math.isfinite(norm.item()):
+            raise GraphError(f"clip_grad_norm_: the norm of the gradients is {norm.item()}")
+        return norm
     total = _norm_at_once(gradients) if order == 2 else None
     if total is None:
         norms = [_norm(g.array.reshape(-1), order) for g in gradients]
@@ -63,6 +68,16 @@ def _gradients(what, parameters):
         if not isinstance(p, Variable):
             raise OptionError(f"{what}: expected parameters, got {full_name(p)}")
     return [p.grad for p in several if p.grad is not None]
+
+
+def _clipped_there(gradients, most):
+    """The norm, after kernels have clipped the gradients where they are; None where they cannot."""
+    from ..kernels import clip  # read after this file (see README)
+
+    arrays = [g.array for g in gradients if g.array.size]
+    if not arrays or on_cpu(arrays[0]) or not clip.applies(arrays):
+        return None
+    return Tensor(clip.clipped(arrays, most))
 
 
 def _norm_at_once(gradients):

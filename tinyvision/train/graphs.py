@@ -18,6 +18,7 @@ from .. import random
 from ..capturing import capture_in_turn
 from ..device import Device
 from ..errors import OptionError
+from ..kernels import clip
 from ..kernels.launch import rehearsal
 from ..nn import Dropout, Module
 from ..optim import Optimizer
@@ -109,7 +110,7 @@ def reason_against(model: Module, optimizer: Optimizer, clips: bool, processes: 
     """What about a run can be seen beforehand not to go into a graph, or None."""
     if processes > 1:
         return "the processes exchange their gradients on the host"
-    if clips:
+    if clips and not clip.applies([p.array for group in optimizer.param_groups for p in group["params"]]):
         return "clip_norm reads the norm of the gradients"
     if any(module.has_hooks() for module in model.modules()) or any(p.hooks for p in model.parameters()):
         return "a hook wants to see every step"

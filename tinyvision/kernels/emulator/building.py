@@ -24,7 +24,7 @@ from .reports import Failure, words
 from .texts import parameters, signatures
 
 HERE = Path(__file__).parent
-TYPES = {"float": np.float32, "int": np.int32, "long long": np.int64, "unsigned char": np.uint8,
+TYPES = {"float": np.float32, "double": np.float64, "int": np.int32, "long long": np.int64, "unsigned char": np.uint8,
          "unsigned short": np.uint16}  # fmt: skip
 STRIDED = ("correlate", "winograd_kernel", "arrange")  # these are told the strides of an output, or of their kernels
 MOST_THREADS, MOST_SHARED = 1024, 48 << 10  # of a block: threads, and bytes of the shared memory that a text declares
