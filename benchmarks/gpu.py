@@ -32,7 +32,7 @@ from . import conv, gpu_page, networks, record
 from .contestants import Layer
 
 # The drop-ins that each stage uses.
-FUSED = ("activation", "batchnorm", "pooling", "col2im", "cross_entropy", "sgd", "adam")
+FUSED = ("activation", "batchnorm", "pooling", "col2im", "cross_entropy", "sgd", "adam", "clip")
 GEMM = (*FUSED, "conv2d", "conv2d_inference", "depthwise", "linear")
 STAGES = {
     "CuPy 0: im2col + cuBLAS": (),
