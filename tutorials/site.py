@@ -38,6 +38,9 @@ REFERENCE = {
 }
 _FENCE = re.compile(r"^(```+)(python|output|sh|text)\b[^\n]*$", re.M)
 _FORMULA = re.compile(r"^\$\$\n(.*?)\n\$\$$", re.M | re.S)
+# latex2mathml takes \mathit{weight} for a product of letters, and sets the two signs of += apart.
+_LETTERS = re.compile(r'<mrow>((?:<mi mathvariant="(?:italic|normal)">\w</mi>|<mn>\d</mn>){2,})</mrow>')
+_ADDED = re.compile(r"<mo><mrow><mo>&#x0002B;</mo></mrow></mo><mo>&#x0003D;</mo>")
 _LINK = re.compile(r"(?<!!)\[([^\]\[]+)\]\(([^)\s]+)\)")
 _STYLE = """
 /* The system's own letters; figures are drawn on white. */
@@ -46,6 +49,10 @@ _STYLE = """
 /* Docstrings keep their lines: many are tables of names and what they mean. */
 .md-typeset .doc-contents > p { white-space: pre-line; }
 .md-typeset details summary { cursor: pointer; }
+.md-typeset mi.word { font-style: italic; }
+/* In a table a name is broken between words only, and a column of numbers is no wider than they are. */
+.md-typeset table:not([class]) :is(th, td) { min-width: 0; }
+.md-typeset table:not([class]) code { word-break: normal; overflow-wrap: normal; }
 """
 
 
@@ -185,9 +192,15 @@ def mathml(formula):
     from latex2mathml.converter import convert
 
     rows = formula.replace(r"\cr", r"\\").replace("aligned", "align*")
-    drawn = convert(rows, display="block")
+    drawn = _LETTERS.sub(_as_word, _ADDED.sub("<mo>+=</mo>", convert(rows, display="block")))
     spoken = html.escape(" ".join(formula.split()), quote=True)
     return re.sub(r"\s*\n\s*", " ", drawn).replace("<math ", f'<math aria-label="{spoken}" ', 1)
+
+
+def _as_word(match):
+    """Letters that stand for one name, as one <mi>; browsers set such a one upright, so slanted ones get a class."""
+    kind = ' class="word"' if "italic" in match[1] else ""
+    return f"<mi{kind}>{''.join(re.findall('>(.)<', match[1]))}</mi>"
 
 
 def _led(match):

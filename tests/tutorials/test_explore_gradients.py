@@ -178,7 +178,7 @@ def test_optimisers_clicked(play):
     actions += [["set", {"lr": 2}], ["set", {"lr": -1}], ["set", {"start": [5, 0]}], ["set", {"momentum": 1}]]
     _, sgd, moved, end, heavy, flown, *refused = play("optimisers", json.dumps(actions), width=500)
     assert sgd["setting"]["optimizer"] == "sgd"
-    assert "SGD, step 101" in sgd["explain"]
+    assert "SGD does next, step 101" in sgd["explain"]
     assert moved["setting"]["start"] == [-3, 1.75]
     assert end["setting"]["step"] == 100
     assert heavy["setting"]["momentum"] == 0.99

@@ -83,6 +83,7 @@ def test_formulas_are_drawn_and_answers_open(built):
     assert text.count("<math ") == len(re.findall(r"^\$\$$", source, re.M)) / 2 > 3
     drawn = re.sub(r'aria-label="[^"]*"', "", "".join(re.findall(r"<math .*?</math>", text, re.S)))
     assert "\\" not in drawn
+    assert '<mi class="word">weight</mi>' in drawn  # one name, no product of six letters
     assert "$$" not in text
     assert text.count("<details>") == source.count("<details>") > 0
     assert "```" not in text
