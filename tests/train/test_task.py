@@ -140,7 +140,7 @@ def test_without_a_metric_the_lowest_loss_is_the_best():
     assert list(history[0]) == ["epoch", "lr", "train_loss", "val_loss"]
     assert history.best["val_loss"] == min(row["val_loss"] for row in history)
     assert len(repr(history).splitlines()) == 4
-    assert len(history.figure().axes) == 1
+    assert len(history.figure().axes) == 2
 
 
 def test_rows_out_of_a_file_tell_whose_they_are():
@@ -148,7 +148,7 @@ def test_rows_out_of_a_file_tell_whose_they_are():
     again = History(history.rows)
     assert again.columns == history.columns
     assert again.best == history.best
-    assert [axes.get_title() for axes in again.figure().axes] == ["loss", "distance", "hits"]
+    assert [axes.get_title() for axes in again.figure().axes] == ["loss", "distance", "hits", "learning rate"]
 
 
 def test_a_batch_is_what_the_task_makes_of_items():

@@ -63,7 +63,8 @@ def open_page(path, folder, width=1200, wait=None):
         "--dump-dom",
     ]
     command += [] if wait is None else [f"--virtual-time-budget={wait}"]
-    done = subprocess.run([*command, path], capture_output=True, text=True, encoding="utf-8", timeout=120, check=True)
+    # The browser ends when the page has come to rest; the limit is a guard against one that never ends.
+    done = subprocess.run([*command, path], capture_output=True, text=True, encoding="utf-8", timeout=900, check=True)
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 

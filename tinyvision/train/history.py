@@ -106,7 +106,7 @@ class History:
             file.write(text)
 
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draw loss and accuracy over the epochs into a .png or .svg file.
+        """Draw loss, accuracy and learning rate over the epochs into a .png or .svg file.
 
         Raises OptionError for another suffix, or if matplotlib is not installed; FileError if writing fails."""
         kind = os.fspath(path).rpartition(".")[2].lower()
@@ -122,12 +122,13 @@ class History:
             from matplotlib.figure import Figure  # a figure of its own needs no display and no global state
         except ImportError:
             raise OptionError("a plot needs matplotlib, which is not installed: pip install matplotlib") from None
-        figure = Figure(figsize=(9, 3.6), layout="constrained")
         epochs = [row["epoch"] for row in self.rows]
         shown: dict[str, list[tuple[str, str]]] = {"loss": [("train_loss", "training"), ("val_loss", "validation")]}
         for part, label, metric in (("train", "training", self.training_metric), ("val", "validation", self.metric)):
             if metric is not None:
                 shown.setdefault(metric.title, []).append((f"{part}_{metric.name}", label))
+        shown["learning rate"] = [("lr", "lr")]
+        figure = Figure(figsize=(4.5 * len(shown), 3.6), layout="constrained")
         for axes, (what, curves) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
             for name, label in curves:
                 values = [row[name] for row in self.rows]
@@ -136,7 +137,7 @@ class History:
             axes.set(xlabel="epoch", title=what)
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(alpha=0.3)
-            if axes.lines:
+            if len(curves) > 1 and axes.lines:
                 axes.legend()
         return figure
 

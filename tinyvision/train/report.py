@@ -45,7 +45,7 @@ td.name,th.name{text-align:left}
 .matrix a{color:inherit}
 .turned{vertical-align:bottom}
 .turned span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:12rem;overflow-wrap:anywhere}
-.mistakes{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:1rem}
+.mistakes{display:grid;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr));gap:1rem}
 figure{margin:0}
 figure img{max-width:100%;border-radius:4px}
 figcaption{font-size:.85rem;overflow-wrap:anywhere}
@@ -57,6 +57,9 @@ figcaption{font-size:.85rem;overflow-wrap:anywhere}
 .wrong{color:#b3261e}
 .right{color:#1b6e3c}
 svg{max-width:100%;height:auto}
+label{display:inline-block}
+.curves{width:fit-content;max-width:100%;overflow-x:auto}
+.curves svg{min-width:44rem}
 @media(prefers-color-scheme:dark){
 body{background:#181818;color:#ddd}
 th{color:#aaa}
