@@ -19,7 +19,7 @@ from . import checker_policies as policies
 from . import checker_public as public
 from . import checker_variants as variants
 from . import checker_wild as wild
-from . import checker_wild_frameworks, checker_wild_lessons  # noqa: F401  (they add their shapes to those of checker_wild)
+from . import checker_wild_courses, checker_wild_frameworks, checker_wild_lessons  # noqa: F401  (they add their shapes to those of checker_wild)
 
 
 def examine(mistake, bank=None, signatures=True):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import checker_wild as wild
-from benchmarks import checker_wild_frameworks, checker_wild_lessons  # noqa: F401  (they add their shapes)
+from benchmarks import checker_wild_courses, checker_wild_frameworks, checker_wild_lessons  # noqa: F401  (they add their shapes)
 from tinyvision import check
 from tinyvision.check.testing import assert_gradients
 from tinyvision.errors import OptionError

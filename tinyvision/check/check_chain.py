@@ -18,8 +18,8 @@ from .place import fetched
 from .reading import Functions, Layer, is_layer
 from .reading.calling import Offer, Unmet
 from .reading.drawn import seeded
-from .reading.layers import is_called, slots
 from .reading.returned import gradients_of
+from .reading.slots import is_called, slots
 from .report import Report
 from .verdict import holds_float32
 

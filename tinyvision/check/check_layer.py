@@ -14,6 +14,7 @@ from .judge import Settings, adopt, examine
 from .ops import spec
 from .place import Place
 from .reading import RIGHT, Layer, is_layer, level, recognise
+from .reading.words import BACKWARDS, FORWARDS
 from .report import Report
 from .supports import demands_of
 from .with_loss import NOTE, takes_labels, with_loss
@@ -44,8 +45,7 @@ def layer(
         how: dict[str, Any] = {"supports": supports, "strict": strict, "bank": bank, "signatures": signatures}
         return check_op(op, layer, time_limit=time_limit, **how)
     if make is None and not is_layer(layer):
-        name = getattr(layer, "__name__", type(layer).__name__)
-        raise OptionError(f"check.layer: {name} is no class with forward and backward")
+        raise OptionError(_no_layer(layer))
     if known.name == "softmax" and make is None and takes_labels(layer):
         how = {"supports": supports, "strict": strict, "bank": bank, "signatures": signatures, "time_limit": time_limit}
         return _with_its_loss(layer, how)
@@ -64,6 +64,16 @@ def layer(
         halves(report, known.name)
     report.seconds = time.perf_counter() - started
     return report
+
+
+def _no_layer(thing):
+    name = getattr(thing, "__name__", type(thing).__name__)
+    methods = [n for n in dir(thing) if not n.startswith("__") and callable(getattr(thing, n, None))]
+    has = f" (its methods: {', '.join(methods[:12])})" if methods else ""
+    return (
+        f"check.layer: {name} is no class with forward and backward{has}. Other names that are known: "
+        f"{', '.join(FORWARDS[2:6])}; {', '.join(BACKWARDS[1:6])}"
+    )
 
 
 def _with_its_loss(softmax, how):

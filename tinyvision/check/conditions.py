@@ -86,6 +86,8 @@ def _with(known, properties, inputs, options):
 
 def _windows(known, properties, inputs, options):
     weighted = len(inputs) > 1 and np.ndim(inputs[1]) == 4
+    if "the image is square" in properties:
+        inputs[0] = inputs[0][:, :, : min(inputs[0].shape[2:]), : min(inputs[0].shape[2:])]
     kernel = np.array(inputs[1].shape[2:] if weighted else np.broadcast_to(options["kernel_size"], 2))
     stride, padding = (np.array(np.broadcast_to(options[o], 2)) for o in ("stride", "padding"))
     if "the window is square" in properties:

@@ -375,6 +375,8 @@ def _properties(probe):
     for option, value in (("stride", 1), ("padding", 0)):
         if option in options and np.all(np.array(options[option]) == value):
             out.append(f"{option} = {value}")
+    if "stride" in options and len(first) == 4 and first[2] == first[3]:
+        out.append("the image is square")
     kernel = options.get("kernel_size")
     if len(probe.inputs) > 1 and np.ndim(probe.inputs[1]) == 4 and "stride" in options:
         kernel = probe.inputs[1].shape[2:]

@@ -18,7 +18,8 @@ def halves(report: Report, op: str) -> None:
     for known, arguments, names, words in HALVES:
         right = all(s == "ok" for what, s in report.status.items() if what not in arguments)
         called = {(f.mistake or f.signature or "").rpartition(".")[2] for f in findings.values()}
-        if known == op and right and set(findings) == set(arguments) and called <= set(names):
-            report.status.update(dict.fromkeys(arguments, "half"))
+        lacking = {"dbias"} if "no bias" in report.read_as else set()
+        if known == op and right and set(findings) == set(arguments) - lacking and called <= set(names):
+            report.status.update(dict.fromkeys(findings, "half"))
             report.findings.clear()
             report.notes.insert(0, f"Half: {words}")

@@ -162,9 +162,9 @@ def slice_of(finding: Finding) -> Any:
     label, fit = "", yours.shape == right.shape
 
     def cut(array, index):
-        while array.ndim > 2:
+        while array.ndim > 2 and len(array):
             array, index = array[min(index[0] if index else 0, len(array) - 1)], index[1:]
-        return array.reshape(1, -1) if array.ndim == 1 else array
+        return array.reshape(1, -1) if array.ndim == 1 or not array.size else array
 
     if right.ndim > 2:
         label = "[" + ",".join(map(str, index[: right.ndim - 2])) + ",:,:]"
@@ -178,7 +178,7 @@ def picture_lines(finding: Finding) -> list[str]:
 
 def _picture(finding, ink):
     label, yours, right, fit = slice_of(finding)
-    if right.size < 2 or not np.isfinite(right).all():
+    if right.size < 2 or yours.size == 0 or not np.isfinite(right).all():
         return []
     rows, columns = 10, 11
     scale = max(np.abs(right).max(), 1e-300)

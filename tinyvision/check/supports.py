@@ -82,6 +82,8 @@ class Geometry:
         if "stride" in fixed:
             stride = np.array(_of_kernel(fixed["stride"], kernel))
         if "padding" in fixed:
+            if fixed["padding"] == "same" and "kernel_size" not in fixed and "weight" not in fixed:
+                kernel = kernel + (kernel % 2 == 0)  # an even window has no middle: people pad it left or right
             padding = np.array(_of_kernel(fixed["padding"], kernel))
         if fixed.get("kernel_size") == "stride":
             stride = np.maximum(stride, 2)

@@ -18,15 +18,15 @@ NOTE = "Its backward takes the labels: it was checked as softmax and cross-entro
 
 def takes_labels(layer: Any) -> bool:
     """True for a class, or an object, of which backward is handed the labels first, and no upstream."""
-    rear = next((getattr(layer, n) for n in words.BACKWARDS if inspect.isroutine(getattr(layer, n, None))), None)
+    rear = getattr(layer, words.method(_methods(layer), words.BACKWARDS) or "", None)
     names = [n for n in parameters(rear) or () if n != "self"]
     return bool(names) and words.is_role(names[0], "labels") and not any(words.is_role(n, "dy") for n in names)
 
 
 def with_loss(make: Any, mean: bool) -> type:
     """A loss class on top of a softmax class: forward(logits, labels) with one-hot labels, and backward(labels)."""
-    front = next(n for n in words.FORWARDS if callable(getattr(make, n, None)) and (n != "__call__" or _calls(make)))
-    rear = next(n for n in words.BACKWARDS if callable(getattr(make, n, None)))
+    front = words.method([n for n in _methods(make) if n != "__call__" or _calls(make)], words.FORWARDS) or ""
+    rear = words.method(_methods(make), words.BACKWARDS) or ""
     behind = parameters(getattr(make, rear)) or {}
 
     class SoftmaxAndLoss:
@@ -55,6 +55,12 @@ def with_loss(make: Any, mean: bool) -> type:
             return self.logits if words.is_role(name, "x") else 1.0
 
     return SoftmaxAndLoss
+
+
+def _methods(layer):
+    kind = layer if inspect.isclass(layer) else type(layer)  # a property of an object may raise before forward has run
+    own = {} if inspect.isclass(layer) else getattr(layer, "__dict__", {})
+    return [n for n in dir(kind) if callable(getattr(kind, n, None))] + [n for n, v in own.items() if callable(v)]
 
 
 def _calls(make):

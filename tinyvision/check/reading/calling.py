@@ -9,10 +9,12 @@ import numpy as np
 
 from ..reference import pair
 from . import words
+from .standing_in import Keeper
 
 # What a call or a constructor may ask for, most telling first: the order decides where one name can mean two things.
 CALL = ("labels", "mask", "stride", "stride_height", "stride_width", "padding", "kernel_height", "kernel_width",
-        "kernel_size", "eps", "p", "axis", "mode", "training", "learning_rate")  # fmt: skip
+        "kernel_size", "eps", "p", "axis", "mode", "training", "learning_rate", "context",
+        "input_shape")  # fmt: skip
 BUILD = ("in_channels", "out_channels", "filter_shape", "input_shape", "kernel_height", "kernel_width", "kernel_size",
          "stride", "stride_height", "stride_width", "padding", "eps", "p", "axis", "mode", "activation", "use_bias",
          "learning_rate", "momentum", "batch")  # fmt: skip
@@ -41,6 +43,12 @@ class Unmet(Exception):
         self.demand = demand
 
 
+class UnmetKey(Unmet, KeyError):
+    """A dictionary of options was asked for a key that is none of the usual ones."""
+
+    __str__ = Exception.__str__
+
+
 class Options(dict):
     """A dictionary of options that remembers which of them were asked for."""
 
@@ -51,6 +59,9 @@ class Options(dict):
     def __getitem__(self, key: str) -> Any:
         self.asked.add(key)
         return super().__getitem__(key)
+
+    def __missing__(self, key: str) -> Any:
+        raise UnmetKey(f"the option {key!r}")
 
     def get(self, key: str, default: Any = None) -> Any:
         """As of any dictionary."""
@@ -73,6 +84,8 @@ class Offer:
     pairs: frozenset = frozenset()
     mode: Any = None  # what a parameter called mode wants: "train", "max", ...
     given: list = field(default_factory=list)  # the dictionaries of options that were handed over
+    everywhere: Any = None  # the bias as an array of the output's shape, for layers that keep one for each place
+    context: Keeper = field(default_factory=Keeper)  # what forward(ctx, x) leaves for backward(ctx, dy)
 
     def value(self, role: str, parameter: inspect.Parameter | None = None) -> Any:
         """The value for a role, in the form that the parameter's default shows. Raises Unmet, KeyError."""
@@ -91,6 +104,10 @@ class Offer:
             return "layer"
         if role == "before":
             return None
+        if role == "context":
+            return self.context
+        if role == "scale":  # of the first weights
+            return 0.1
         if role not in self.options:
             if default is inspect.Parameter.empty:
                 raise Unmet(role.replace("_", " "))
@@ -102,7 +119,7 @@ class Offer:
             if default is inspect.Parameter.empty:
                 raise Unmet(role.replace("_", " "))
             return default
-        if role == "kernel_size" and "whole" in self.pairs:
+        if role == "kernel_size" and self.pairs & {"whole", "filter"}:
             return self.options["filter_shape"]
         height, width = pair(self.options[role])
         if isinstance(default, str) and role == "padding":
@@ -133,6 +150,7 @@ class Offer:
         if "padding" in options and "p" in out and "p" not in options and "kernel_size" not in options:
             out["p"] = out["pad"]
         out["mode"] = self.mode or "train"
+        out.update(dict.fromkeys(words.TRAINING, True), **dict.fromkeys(words.TESTING, False))
         self.given.append(Options(out))
         return self.given[-1]
 
@@ -184,11 +202,13 @@ def plan(parameters: dict[str, inspect.Parameter], arrays: Sequence[str], roles:
     found: dict[str, Any] = dict.fromkeys(ordinary)
     taken: set[str] = set()
     dictionaries = [n for n in ordinary if words.DICTIONARIES.fullmatch(n)]
-    known = (*arrays, *roles)
+    known = (*arrays, *(r for r in roles if r != "mask"))
     possible = {n: [r for r in known if words.is_role(n, r)] for n in ordinary if n not in dictionaries}
+    if "mask" in arrays:  # dropout's own argument, and elsewhere what forward has kept
+        possible.update({n: ["mask"] for n in possible if words.plain(n) == "mask"})
     for name in dictionaries:
         found[name] = "{}"
-    first = next(iter(ordinary), None)
+    first = next((n for n in ordinary if not words.is_role(n, "context")), None)
     if first is not None and arrays[:1] == ("x",) and not any("x" in choices for choices in possible.values()):
         possible[first] = ["x"]  # data come first, whatever they are called
     for name, choices in sorted(possible.items(), key=lambda kv: (kv[0] != first, len(kv[1]))):
@@ -203,11 +223,19 @@ def plan(parameters: dict[str, inspect.Parameter], arrays: Sequence[str], roles:
             break
     rest = [r for r in arrays if r not in taken]
     for name, role in found.items():
-        if role == "dy" and ordinary[name].default is not empty:  # a loss is the end: it has no upstream but 1
+        if (
+            role == "dy" and ordinary[name].default is not empty and "labels" in arrays
+        ):  # a loss is the end: it has no upstream but 1
             found[name] = None
     for name, parameter in ordinary.items():
         if found[name] is None and parameter.default is empty and "init" in name.lower():
             found[name] = "init"
+        elif (
+            found[name] is None
+            and parameter.default is empty
+            and words.plain(name).endswith(("scale", "std", "stddev"))
+        ):
+            found[name] = "scale"
         elif found[name] is None and parameter.default is empty and words.plain(name) in words.LABELS:
             found[name] = "name"
         elif found[name] is None and parameter.default is empty and words.plain(name) in words.BEFORE:
@@ -242,7 +270,7 @@ def _fits(role, default, arrays):
     """A default that is True, a number or a word says what a parameter is not."""
     if default is inspect.Parameter.empty or default is None:
         return True
-    if role in arrays:
+    if role in arrays or role in ("weight", "bias"):
         return not isinstance(default, (bool, str, int, float, tuple)) or role in ("dy", "cache")
     if role == "training":
         return isinstance(default, (bool, str, int))

@@ -31,6 +31,8 @@ def layout_choices(known: Spec, vectors: Sequence[Any] = lay.VECTORS) -> Iterato
             for matrix in lay.MATRICES:
                 for vector in vectors[:3]:
                     yield {"x": rows, "y": rows, "weight": matrix, "bias": vector}
+        for rows, matrix, joined in itertools.product(lay.ROWS[:2], lay.MATRICES, ("last", "first")):
+            yield {"x": rows, "y": rows, "weight": matrix, "joined": joined}
     elif known.name == "batchnorm_train":
         for image in lay.NORMALISED:
             for vector in vectors:

@@ -1,7 +1,7 @@
 """One reading of a piece of code, as a pair of functions in this library's form."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,10 +35,12 @@ class Reading:
     seeds: bool = False  # dropout that draws its own mask
     keeps: bool = False  # and whose p is the share that is kept
     says: list = field(default_factory=list)
+    joined: str = ""  # "last" or "first" where the bias is that column of weights (O, I + 1)
     reordered: bool = False
     plain: frozenset = supports.PLAIN[0]  # what the probes do not ask for by which it was found
     without: tuple = ()  # parameters that the code does not have
     raised: Any = None  # what forward raised when it was called so
+    extent: tuple = ()  # the height and width of the last output
     waited: bool = False  # forward was cut off while it slept or waited, which it does however it is called
 
     def layout(self, role: str) -> lay.Layout:
@@ -72,6 +74,8 @@ class Reading:
             part = [a[n : n + 1] if axes[:1] == "N" else a for a, axes in zip(inputs, self.spec.axes, strict=True)]
             outcomes.append(self._one(part, options))
         ys = [y for y, _ in outcomes]
+        if any(y is None for y in ys):  # an exercise that is not done yet
+            return None, _Kept(inputs, options, [state for _, state in outcomes], ())
         y = np.concatenate(ys) if np.ndim(ys[0]) else np.mean(ys)
         return y, _Kept(inputs, options, [state for _, state in outcomes], np.shape(y))
 
@@ -91,7 +95,10 @@ class Reading:
         handed, arrays = [], {}
         if self.takes != "logits":
             inputs = (reference.softmax(inputs[0]), *inputs[1:])
-        for role, array in zip(self.spec.arguments, inputs, strict=True):
+        told = inputs
+        if self.joined:
+            inputs = (inputs[0], np.insert(inputs[1], self._column(inputs[1]), inputs[2], axis=1))
+        for role, array in zip(self.spec.arguments, inputs, strict=not self.joined):
             if role in self.without:
                 continue
             if role == "labels" and self.labels != "integers":
@@ -104,6 +111,10 @@ class Reading:
                 handed.append((array, mine, mine.copy(), layout))
         offer = Offer(arrays, self._options(inputs, options, arrays), self.pairs, self.mode)
         expected = self._shape(inputs, options)
+        self.extent = expected[2:]
+        if "bias" in arrays and len(expected) == 4:
+            everywhere = np.broadcast_to(np.asarray(inputs[2])[None, :, None, None], expected)
+            offer.everywhere = self.layout("y").there(everywhere)
         with seeded(inputs[0]) if self.seeds else nullcontext():
             y, state = self.driver.forward(offer, self._there(expected))
         if self.spec.name == "cross_entropy" and np.ndim(fetched(y)) and np.size(fetched(y)) == 1:
@@ -120,10 +131,14 @@ class Reading:
             if mine.shape == before.shape and not np.array_equal(mine, before):
                 array[...] = layout.back(mine, np.shape(array))
         y = self._back(self.layout("y"), y, expected)
-        if "bias" in self.without:
+        if "bias" in self.without and y is not None:
             bias = inputs[2]
             y = y + (bias[:, None, None] if np.ndim(y) == 4 else bias)
-        return y, (inputs, state)
+        return y, (told, state)
+
+    def _column(self, weight):
+        """Where the bias stands in the weights."""
+        return np.shape(weight)[1] if self.joined == "last" else 0
 
     def _each(self, y, logits):
         """True for a layer's loss of each sample, or of each class: its caller adds up."""
@@ -168,7 +183,10 @@ class Reading:
             out["stride_height"], out["stride_width"] = g.stride
             out["in_channels"], out["out_channels"] = g.c, g.o
             out["filter_shape"] = np.shape(arrays["weight"]) if "weight" in arrays else g.kernel
-            if self.driver.plan.uses("out_channels") and "whole" not in self.pairs:
+            if "filter" in self.pairs and "weight" in arrays:  # (C, KH, KW), beside a number of filters
+                whole = self.layout("weight").there(np.zeros(np.shape(inputs[1])))
+                out["filter_shape"] = whole.shape[1:]
+            elif self.driver.plan.uses("out_channels") and "whole" not in self.pairs:
                 out["filter_shape"] = g.kernel
         elif self.spec.name == "linear":
             out["in_channels"], out["out_channels"] = x[1], len(inputs[1])
@@ -211,14 +229,19 @@ class Reading:
         value, inside = self.driver.backward(mine, inner)
         if layout is not lay.USUAL and not np.array_equal(mine, before):
             dy[...] = layout.back(mine, np.shape(dy))
-        names = [n for n in self.names if n not in self.without]
+        names = [n for n in self.names if n not in self.without and not (self.joined and n == "bias")]
         shaped = dict(zip(self.spec.arguments, inputs, strict=True))
+        column = self._column(shaped["weight"]) if self.joined else 0
+        if self.joined:
+            shaped["weight"] = np.insert(shaped["weight"], column, shaped["bias"], axis=1)
         shapes = {n: self.layout(n).there(np.asarray(shaped[n])).shape for n in names}
         listed = names if not inside or isinstance(value, (tuple, list, dict)) else names[:1]
         found, reordered = gradients_of(value, listed, shapes)
         self.reordered |= reordered
         found = {**found, **inside}
         out = [self._ours(role, found.get(role), shaped[role]) for role in self.spec.arguments]
+        if self.joined and np.shape(out[1]) == np.shape(shaped["weight"]):
+            out[1], out[2] = np.delete(out[1], column, axis=1), out[1][:, column]
         if "bias" in self.without:
             out[2] = np.asarray(dy).sum(axis=tuple(a for a in range(np.ndim(dy)) if a != 1))
         if self.takes == "probabilities" and out[0] is not None:
@@ -230,15 +253,28 @@ class Reading:
         if array is None or role in ("labels", "mask"):
             return None
         layout, array = self.layout(role), fetched(array)
+        if role == "bias" and getattr(self.driver, "untied", False) and np.size(array) != np.size(given):
+            return self._of_each_place(np.asarray(array), np.size(given))
         theirs = layout.there(np.asarray(given))
         own = getattr(self.driver, "own", {}).get(role)
         if own is not None and own.count(-1) == 1:
             layout, theirs = lay.reshaped("own", "", lambda shape: own), np.reshape(theirs, own)
         if np.shape(array) != np.shape(theirs) and _adds_to(np.shape(array), np.shape(theirs)):
-            self._say(f"d{role} of the shape {np.shape(array)}, which adds to {np.shape(theirs)} number by number")
+            if not any(words.startswith(f"d{role} of the shape") for words in self.says):
+                self._say(f"d{role} of the shape {np.shape(array)}, which adds to {np.shape(theirs)} number by number")
             array = np.reshape(array, np.shape(theirs))
         if np.shape(array) == np.shape(theirs):
             return layout.back(np.asarray(array), np.shape(given)) if layout is not lay.USUAL else array
+        return array
+
+    def _of_each_place(self, array, channels):
+        """The gradient of one number for each channel, from that of a bias for each place of the output."""
+        for shape in (np.shape(array), (1, *np.shape(array))):
+            full = np.reshape(array, shape)
+            with suppress(ValueError, IndexError, np.exceptions.AxisError):
+                ours = self.layout("y").back(full, (len(full), channels, *self.extent))
+                if np.ndim(ours) == 4 and np.shape(ours)[1] == channels:
+                    return ours.sum((0, 2, 3))
         return array
 
     def pair(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -276,11 +312,15 @@ class Reading:
                 out.append(f"{option} always {words.get(rule, rule)}")
         if "bias" in self.without:
             out.append("no bias")
+        if self.joined:
+            out.append(f"the bias as the {self.joined} of the numbers that each output has in the weights")
+        if getattr(self.driver, "untied", False):
+            out.append("a bias for each place of the output, set alike for all of a channel")
         if self.reordered:
             out.append("the data's gradient returned last")
         out += self.says
         found = getattr(self.driver, "found", {})
-        out += [f"{role} in {path}" for role, path in found.items()]
+        out += [f"{role} in {path}" for role, path in found.items() if not (self.joined and role == "bias")]
         return out
 
 

@@ -45,6 +45,8 @@ class Functions:
         args, kwargs = self.plan.arguments(self.parameters, offer)
         value = self.front(*args, **kwargs)
         y, cache = output_of(value, shape)
+        if self.plan.takes("context"):
+            return y, (offer, offer.context, value)
         if is_array(value) and self.rear_plan is not None and "cache" in self.rear_plan.roles.values():
             raise Unmet("cache")
         return y, (offer, cache, value)
@@ -55,7 +57,8 @@ class Functions:
         if self.rear is None or self.rear_plan is None:
             return _own_gradient(value, cache, dy), {}
         arrays = {**offer.arrays, "dy": dy, "cache": cache}
-        inside = Offer(arrays, {"learning_rate": 1.0, **offer.options}, offer.pairs, offer.mode)
+        options = {"learning_rate": 1.0, **offer.options, "input_shape": offer.options.get("batch_shape")}
+        inside = Offer(arrays, options, offer.pairs, offer.mode)
         args, kwargs = self.rear_plan.arguments(self.behind, inside)
         result = self.rear(*args, **kwargs)
         if not self.rear_plan.uses("dy"):

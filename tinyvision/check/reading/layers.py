@@ -10,7 +10,7 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,70 +21,19 @@ from . import words
 from .calling import BUILD, CALL, Offer, Unmet, plan, with_upstream
 from .functions import scaled
 from .returned import output_of
+from .slots import Slot, is_named, is_statistic, slots, spelled
+from .standing_in import NoActivation
 from .stepping import OPTIMISERS, STEPS, Steps, for_a_step, own_rule, variables
 
 # Methods that a network calls on its layers before the first forward, with the shape of what they will see.
-BEGINNINGS = re.compile(r"_*(init(ial\w*)?(_(weights?|params?|parameters?|layer))?|build|setup|set_input_\w+)")
-DEPTH = 3  # a weight lies in the layer, in a dictionary of the layer, or in a parameter in that dictionary
+BEGINNINGS = re.compile(
+    r"_*(init(ial\w*)?(_(weights?|params?|parameters?|layer))?|build|compile|setup|prepare(_\w+)?"
+    r"|set_input_\w+)"
+)
 OUTPUTS = ("output", "out", "y", "a", "z", "outputs", "activation", "result", "loss", "Z", "A", "Y", "O", "H")
 INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "dA_prev", "din", "grad", "delta", "input_gradient",
                    "d_input", "dA", "dprev", "grad_x", "dlogits", "dA_prev", "dX_prev", "dZ_prev")  # fmt: skip
 STEPPED = "the step that backward takes from "
-STATISTICS = ("running", "moving", "mean", "var", "ave", "std", "mu", "sigma", "velocity", "momentum", "cache", "grad")
-
-
-@dataclass
-class Slot:
-    """A place in a layer where an array of numbers lies: the way to it, its holder and the key there."""
-
-    path: tuple
-    holder: Any
-    key: Any
-
-    @property
-    def array(self) -> np.ndarray:
-        """The array that lies there now."""
-        return vars(self.holder)[self.key] if isinstance(self.key, _Attribute) else self.holder[self.key]
-
-    def put(self, value: np.ndarray) -> None:
-        """Put another array there; in place where that is not allowed."""
-        try:
-            if isinstance(self.key, _Attribute):
-                setattr(self.holder, str(self.key), value)
-            else:
-                self.holder[self.key] = value
-        except (AttributeError, TypeError):
-            self.array[...] = value
-
-
-class _Attribute(str):
-    """The name of an attribute, as against a key of a dictionary."""
-
-
-def slots(thing: Any, path: tuple = (), seen: set | None = None) -> list[Slot]:
-    """Every array of floating-point numbers in a layer, shallow ones first."""
-    seen = set() if seen is None else seen
-    if len(path) > DEPTH or id(thing) in seen:
-        return []
-    seen.add(id(thing))
-    if isinstance(thing, dict):
-        items = list(thing.items())
-    elif isinstance(thing, list):
-        items = list(enumerate(thing))
-    elif hasattr(thing, "__dict__") and not callable_or_module(thing, path):
-        items = [(_Attribute(k), v) for k, v in vars(thing).items()]
-    else:
-        return []
-    found = [Slot((*path, k), thing, k) for k, v in items if is_array(v) and v.ndim and v.dtype.kind == "f"]
-    for key, value in items:
-        if not is_array(value):
-            found += slots(value, (*path, key), seen)
-    return sorted(found, key=lambda s: len(s.path))
-
-
-def callable_or_module(thing: Any, path: tuple) -> bool:
-    """True for functions, classes and modules, in which no weights are looked for; a layer may be callable."""
-    return bool(path) and (inspect.isroutine(thing) or inspect.isclass(thing) or inspect.ismodule(thing))
 
 
 class Layer:
@@ -107,8 +56,11 @@ class Layer:
         self.found: dict[str, str] = {}
         self.notes: list[str] = []
         self.unset: set[str] = set()
+        self.untied = False  # does it keep a bias for each place of its output?
         self.ruled: dict[str, bool] = {}  # for each parameter that backward steps: by a rule of its own?
         self.unread: dict[str, str] = {}  # and the place of those whose gradient was not found
+        self.settled = False
+        self.activation: Any = None  # which it takes for none, once `settled`
         self.own: dict[str, tuple] = {}  # the shapes in which it keeps its biases: (-1,), (1, -1), (-1, 1), ...
         self.front = self.rear = None
         self.kind: Any = make if inspect.isclass(make) else type(make)
@@ -143,7 +95,7 @@ class Layer:
         if self.parameters or (not self.fixed and inspect.isclass(self.make)):
             return None
         layer = self.make if self.fixed else self.make()
-        return next((s.array.shape for s in slots(layer) if _named(s.path, "weight")), None)
+        return next((s.array.shape for s in slots(layer) if is_named(s.path, "weight")), None)
 
     @property
     def shown(self) -> bool:
@@ -163,7 +115,15 @@ class Layer:
         if self.fixed:
             return copy.deepcopy(self.make)
         args, kwargs = self.plan.arguments(self.parameters, offer)
-        made = self.make(*args, **kwargs)
+        try:
+            made = self.make(*args, **kwargs)
+        except AttributeError:  # a base class that begins the layer before it has its sizes: the shape comes later
+            shaped = [n for n, role in self.plan.roles.items() if role == "input_shape"]
+            if not shaped or self.parameters[shaped[0]].default is not None:
+                raise
+            later = replace(self.plan, roles={**self.plan.roles, shaped[0]: None})
+            args, kwargs = later.arguments(self.parameters, offer)
+            made = self.make(*args, **kwargs)
         self._methods(made)
         return made
 
@@ -171,8 +131,8 @@ class Layer:
         kind = type(layer)  # asked, in place of the layer: a property may raise before forward has run
         names = [n for n in dir(kind) if callable(getattr(kind, n, None))]
         names += [n for n, value in vars(layer).items() if callable(value)]
-        front = next((n for n in words.FORWARDS if n in names and (n != "__call__" or _own_call(layer))), None)
-        rear = next((n for n in words.BACKWARDS if n in names), None)
+        front = words.method([n for n in names if n != "__call__" or _own_call(layer)], words.FORWARDS)
+        rear = words.method(names, words.BACKWARDS)
         if front is None:
             raise Unmet("forward")
         self.front, self.rear, self.kind = front, rear, type(layer)
@@ -191,6 +151,27 @@ class Layer:
 
     def forward(self, offer: Offer, shape: tuple) -> Any:
         """(output, state) of one call on a new layer that holds the weights given."""
+        if self.settled or not self.plan.uses("activation"):
+            return self._forward(offer, shape)
+        errors = []
+        for activation in (None, NoActivation(), "linear", "identity"):
+            offer.options["activation"] = activation
+            try:
+                outcome = self._forward(offer, shape)
+            except Unmet:
+                raise
+            except Exception as error:
+                errors.append(error)
+                if not any(word in str(error) for word in ("None", "activ", "linear", "identity")):
+                    break
+            else:
+                self.settled, self.activation = True, activation
+                return outcome
+        raise errors[0]
+
+    def _forward(self, offer, shape):
+        if self.settled:
+            offer.options["activation"] = self.activation
         layer = self.build(offer)
         if self.fixed:
             self._methods(layer)
@@ -204,6 +185,7 @@ class Layer:
         if value is None:
             value = next((vars(layer)[n] for n in OUTPUTS if is_array(getattr(layer, n, None))), None)
         y, cache = output_of(value, shape)
+        cache = offer.context if self.front_plan.takes("context") else cache
         return y, _State(layer, offer, y, cache, self.last)
 
     def _prepare(self, layer, offer):
@@ -211,23 +193,21 @@ class Layer:
             if value is None and words.plain(name).removesuffix("instance") in OPTIMISERS:
                 setattr(layer, name, Steps())
         begins = [n for n in dir(type(layer)) if BEGINNINGS.fullmatch(n)]
+        shape = offer.options.get("input_shape", offer.options["batch_shape"])
+        for name, value in list(vars(layer).items()):
+            if value is None and words.is_role(name.lstrip("_"), "input_shape"):
+                setattr(layer, name, shape)
         for name in sorted(begins, key=lambda n: not n.startswith("set_")):  # the shape is set before it is used
             method = getattr(layer, name, None)
             wanted = parameters(method) if inspect.ismethod(method) else None
             if wanted is None:
                 continue
-            shape = offer.options.get("input_shape", offer.options["batch_shape"])
-            given = {
-                n: Steps() if n in OPTIMISERS else shape
-                for n, p in wanted.items()
-                if p.default is p.empty and (n in OPTIMISERS or _whole_shape(n))
-            }
+            given = {n: _to_begin(n, shape) for n, p in wanted.items() if p.default in (p.empty, None)}
+            given = {n: value for n, value in given.items() if value is not None}
             if all(n in given or p.default is not p.empty for n, p in wanted.items()):
                 with suppress(Exception):
                     method(**given)
         for name, value in list(vars(layer).items()):
-            if value is None and _whole_shape(name.lstrip("_")):
-                setattr(layer, name, offer.options.get("input_shape", offer.options["batch_shape"]))
             if isinstance(value, bool) and words.is_role(name.lstrip("_"), "training"):
                 setattr(layer, name, True)
 
@@ -246,6 +226,10 @@ class Layer:
             if role not in offer.arrays or self.plan.takes(role) or self.front_plan.takes(role):
                 continue
             place = self.place(layer, role, offer.arrays[role])
+            if place is None and role == "bias":
+                place = self._place_of_each(layer, offer)
+            if place is None and role == "bias" and self.untied:
+                raise Unmet("stride")  # its output has another size than was asked for
             if place is None:
                 late.append(role)
                 continue
@@ -262,16 +246,27 @@ class Layer:
         self.unset = set(late)
         return late
 
+    def _place_of_each(self, layer, offer):
+        """Where a layer keeps a bias for each place of its output, and not for each channel; set alike for all."""
+        full = offer.everywhere
+        if full is None:
+            return None
+        shapes = {np.shape(full): full, np.shape(full[0]): full[0]}
+        found = next((s for s in slots(layer) if is_named(s.path, "bias") and s.array.shape in shapes), None)
+        if found is not None:
+            offer.arrays["bias"], self.untied = np.array(shapes[found.array.shape]), True
+        return found
+
     def place(self, layer: Any, role: str, value: np.ndarray) -> Slot | None:
         """Where the layer keeps a parameter: by its name, else by its size if only one array has it."""
         fits = [s for s in slots(layer) if s.array.size == value.size and not words.gradient_of(s.path, role)]
-        named = [s for s in fits if _named(s.path, role)]
+        named = [s for s in fits if is_named(s.path, role)]
         if named:
             return named[0]
         shaped = [s for s in fits if s.array.shape == value.shape and role == "weight" and value.ndim > 1]
         if self.op == "batchnorm_train":
             first = 1.0 if role == "weight" else 0.0  # a new layer scales by 1 and shifts by 0
-            shaped = [s for s in fits if np.all(s.array == first) and not _statistic(s.path)]
+            shaped = [s for s in fits if np.all(s.array == first) and not is_statistic(s.path)]
         return shaped[0] if len(shaped) == 1 else None
 
     def backward(self, dy: Any, state: Any) -> Any:
@@ -382,11 +377,14 @@ class Layer:
             fresh = [
                 s for s in now
                 if s.array.size == size and (s.path not in before or before[s.path][0] is not s.array)
-                and not _named(s.path, role) and not _is(s.array, dy)
+                and not is_named(s.path, role) and not _is(s.array, dy)
             ]  # fmt: skip
-            if len(fresh) == 1:
-                out[role] = fresh[0].array
-                self.found["d" + role] = spelled(fresh[0].path)
+            # A gradient that goes by its name is one, even of another size: what is wrong with it is told then.
+            misshapen = [s for s in now if words.gradient_of(s.path, role) and s.array.size != size
+                         and (s.path not in before or before[s.path][0] is not s.array)]  # fmt: skip
+            if len(fresh) == 1 or misshapen:
+                slot = fresh[0] if len(fresh) == 1 else misshapen[0]
+                out[role], self.found["d" + role] = slot.array, spelled(slot.path)
         return out
 
     def _grown(self, layer, role):
@@ -444,47 +442,30 @@ def _bare(value):
     return next((v for v in inside if is_array(v)), value)
 
 
+def _to_begin(name, shape):
+    """What a method gets that begins a layer: the images' shape, a step to read gradients from, numbers, a rate."""
+    if name in OPTIMISERS:
+        return Steps()
+    if _whole_shape(name):
+        return shape
+    if words.plain(name) in words.RANDOM:
+        return np.random.RandomState(0)
+    return (for_a_step({name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)}, lone=False) or {}).get(name)
+
+
 def _whole_shape(name):
     return words.is_role(name, "input_shape") or words.plain(name) in ("inputsize", "inputdim", "insize", "indim")
-
-
-def _statistic(path):
-    last = words.plain(str(path[-1]))
-    return any(word in last for word in STATISTICS) or (len(last) > 1 and last[0] == "d")
-
-
-def is_called(path: tuple, role: str) -> bool:
-    """True if the way to an array reads as a parameter of that role, and not as its gradient."""
-    return _named(path, role) and not words.gradient_of(path, role) and not _statistic(path)
-
-
-def _named(path, role):
-    names = [p for p in path if isinstance(p, str)]
-    if not names:
-        return False
-    last = names[-1]
-    if len(names) > 1 and words.plain(last) in words.VALUES and words.is_role(names[-2], role):
-        return True
-    return words.is_role(last.lstrip("_"), role)
-
-
-_ORDINARY = set(words.FORWARDS) - {"__call__"}
 
 
 def _own_call(layer):
     return "__call__" in {n for c in type(layer).__mro__[:-1] for n in vars(c)}
 
 
-def spelled(path: tuple) -> str:
-    """The way to an array as one would write it: self.grads['W']."""
-    return "self" + "".join(f".{p}" if isinstance(p, _Attribute) else f"[{p!r}]" for p in path)
-
-
 def is_layer(thing: Callable[..., Any] | Any) -> bool:
     """True for a class, or an object, with a forward and a backward."""
+    if inspect.isroutine(thing):
+        return False
     names = set(dir(thing))
-    return (
-        not inspect.isroutine(thing)
-        and bool(names & set(words.FORWARDS) if inspect.isclass(thing) or _own_call(thing) else names & _ORDINARY)
-        and bool(names & set(words.BACKWARDS))
-    )
+    if not inspect.isclass(thing) and not _own_call(thing):
+        names.discard("__call__")
+    return words.method(names, words.FORWARDS) is not None and words.method(names, words.BACKWARDS) is not None

@@ -18,7 +18,7 @@ from ..ops import Spec
 from ..place import fetched
 from ..verdict import compare
 from . import layouts as lay
-from .calling import Unmet
+from .calling import Unmet, UnmetKey
 from .choices import layout_choices
 from .drawn import observed
 from .form import Reading
@@ -29,6 +29,7 @@ SECONDS = 3.0  # of CPU for the search; code that is right is found in the first
 PAIRS: tuple[frozenset, ...] = (frozenset(), frozenset({"kernel_size"}), frozenset({"kernel_size", "stride"}),
          frozenset({"kernel_size", "stride", "padding"}))  # fmt: skip
 WHOLE: tuple[frozenset, ...] = (frozenset({"whole"}), frozenset({"whole", "stride"}))  # "kernel" is the weight's shape
+FILTER: tuple[frozenset, ...] = (frozenset({"filter"}), frozenset({"filter", "stride"}))  # or that of one filter
 AFTER = 0.4  # seconds in which, after a right forward, a reading is looked for whose backward is right too
 MODES = {"maxpool2d": ("max", "MAX"), "avgpool2d": ("average", "avg", "mean", "AVG")}
 OWN = {"stride": (1, "kernel", 2), "padding": (0, "same", "half", 1, 2), "kernel_size": ("stride", 2, 3, 5)}
@@ -77,11 +78,13 @@ def _tried(known, driver, end, latest, plain):
 
 # What is raised by code that is called with other shapes than it was written for.
 MISREAD = ("broadcast", "unpack", "reshape", "aligned", "mismatch", "tuple", "bounds", "indices", "subscriptable",
-           "axes", "core dimension")  # fmt: skip
+           "axes", "dimension", "scalar", "len()", "iterable", "must be an integer")  # fmt: skip
 
 
 def _telling(error):
     """How much an exception tells of the code itself, and not of how it was called."""
+    if isinstance(error, UnmetKey):
+        return 3
     if error is None or isinstance(error, Unmet):
         return 0
     return 1 if any(word in str(error) for word in MISREAD) else 2
@@ -95,6 +98,9 @@ def _drawn(known, driver):
         return reading.forward(x, np.ones(x.shape, bool), p=p)[0]
 
     call = runner.call(lambda: observed(known, forward), ())
+    if driver.shown and (not call.ok or call.value is None):  # it is shown the shape of the whole batch
+        reading.pairs = frozenset({"batch_shape"})
+        call = runner.call(lambda: observed(known, forward), ())
     if not call.ok or call.value is None:
         return reading, False
     reading.spec, keeps, reading.says = call.value
@@ -236,17 +242,24 @@ def _candidates(known: Spec, driver: Any) -> Iterator[Reading]:
     """Readings, the likeliest first."""
     inside = isinstance(driver, Layer) and not driver.told("bias")
     vectors = lay.VECTORS[:1] if inside else lay.VECTORS  # a layer shows in which shape it keeps its bias
-    for fixed in _fixed_choices(known, driver):
-        for chosen in layout_choices(known, vectors):
-            forms = _forms(known, driver)
-            for pairs in forms:
-                for mode in MODES.get(known.name, ("train",)):
-                    more = {k: chosen[k] for k in ("takes", "labels", "summed") if k in chosen}
-                    spec = _summed(known) if chosen.get("summed") else known
-                    arrays = {k: v for k, v in chosen.items() if isinstance(v, lay.Layout)}
-                    absent = _absent(known, driver)
-                    settled = {**fixed, **_own_sizes(driver, arrays)}
-                    yield Reading(spec, driver, arrays, pairs, settled, mode, without=absent, **more)
+    choices = [(fixed, chosen) for fixed in _fixed_choices(known, driver) for chosen in layout_choices(known, vectors)]
+    # What code has settled for itself is asked in the usual layouts first, before any layout that few people have.
+    for fixed, chosen in sorted(choices, key=lambda c: not _usual(c[1])):
+        for pairs in _forms(known, driver):
+            for mode in MODES.get(known.name, ("train",)):
+                more = {k: chosen[k] for k in ("takes", "labels", "summed", "joined") if k in chosen}
+                spec = _summed(known) if chosen.get("summed") else known
+                arrays = {k: v for k, v in chosen.items() if isinstance(v, lay.Layout)}
+                absent = _absent(known, driver)
+                settled = {**fixed, **_own_sizes(driver, arrays)}
+                yield Reading(spec, driver, arrays, pairs, settled, mode, without=absent, **more)
+
+
+def _usual(chosen):
+    """True for images in one of the three orders that most people have, with kernels that go with it."""
+    kernels = {"usual": "usual", "CHW": "usual", "NHWC": "HWCO"}
+    x, weight, bias = (chosen[a].name if a in chosen else None for a in ("x", "weight", "bias"))
+    return weight is None or (kernels.get(x) == weight and bias in (None, "usual"))
 
 
 def _forms(known, driver):
@@ -255,6 +268,8 @@ def _forms(known, driver):
     forms = tuple(dict.fromkeys(frozenset(form & set(asked)) for form in PAIRS))
     if known.name == "conv2d" and driver.plan.uses("kernel_size"):
         forms = (*forms, *WHOLE)
+    if known.name == "conv2d" and driver.plan.uses("filter_shape") and driver.plan.uses("out_channels"):
+        forms = (*forms, *FILTER)
     if driver.shown:
         forms = (*forms, *(f | {"batch_shape"} for f in forms))
     return forms

@@ -44,12 +44,19 @@ class Steps:
 
     __call__ = step = update
 
+    def __getattr__(self, name: str) -> Any:  # calculate_update, apply_gradients, minimize, ...
+        if name.startswith("_") or not any(word in name for word in ("update", "step", "apply", "optimi", "minimi")):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self.update
+
     def init_params(self, *rest: Any) -> None:
         """Nothing is kept for each weight."""
 
 
-def for_a_step(wanted: Mapping[str, inspect.Parameter]) -> dict[str, float] | None:
-    """What a method gets that steps by the gradient itself: rate 1, no decay, no momentum. None if it asks for more."""
+def for_a_step(wanted: Mapping[str, inspect.Parameter], lone: bool = True) -> dict[str, float] | None:
+    """What a method gets that steps by the gradient itself: rate 1, no decay, no momentum. None if it asks for more.
+
+    With `lone`, a method that asks for no rate is none that steps."""
     given = {}
     for name, parameter in wanted.items():
         if words.is_role(name, "learning_rate"):
@@ -58,7 +65,7 @@ def for_a_step(wanted: Mapping[str, inspect.Parameter]) -> dict[str, float] | No
             given[name] = 0.0
         elif parameter.default is parameter.empty:
             return None
-    return given if 1.0 in given.values() else None
+    return given if 1.0 in given.values() or not lone else None
 
 
 def own_rule(pristine: Any, step: Callable[[Any, float], np.ndarray]) -> bool:

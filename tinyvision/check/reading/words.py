@@ -5,6 +5,7 @@ that only code in the wild asks for ("training", "learning_rate", "in_channels")
 """
 
 import re
+from collections.abc import Iterable, Sequence
 
 _SPELLINGS = {
     "x": "x xs a aprev aprevious ain hprev prev previous inp inps input inputs inputdata inputtensor inputs_ indata "
@@ -16,9 +17,11 @@ _SPELLINGS = {
     "scaler",
     "bias": "b w0 bs bias biases beta shift betas offset offsets biasvector bvec bb bnbeta intercept",
     "labels": "y t labels label target targets ytrue truth groundtruth gt onehot yonehot trueys truelabels tlabels "
-    "classes yt actual expected ys desired",
+    "classes yt actual expected ys desired "
+    "ytruth gtruth groundtruths",
     "logits": "x scores logits logit z a ypred pred predictions yhat output outputs out input inputs score inp p probs "
-    "probabilities prediction yp ypredicted yproba",
+    "probabilities prediction yp ypredicted yproba "
+    "yout yhats predicted",
     "mask": "mask keep kept m",
     "a": "a x x1 left main branch f fx out",
     "b": "b y x2 right skip shortcut residual identity",
@@ -28,7 +31,9 @@ _SPELLINGS = {
     "residual dvalues dnext derror dh dlout dl doutput dprev gradinput gradin g nextgrad lossgrad outputgradient dloss "
     "output_delta dupstream gy dlossdout backwardgrad errortensor outerror prevgrad dlogits dscores dresult topgrad "
     "dldoutput gradz gradafter gradsout dforward chain inputgrad inputgradient diff ograd gout sensitivity",
-    "cache": "cache caches ctx context saved memory tape state stored",
+    "cache": "cache caches ctx context saved memory tape state stored mask masks argmax maxidx indices idx switches "
+    "masque",
+    "context": "ctx context",
     "y": "y out output outputs a",
     "stride": "stride strides s step steps strideshape stridesize",
     "stride_height": "strideh sh stridey strideheight",
@@ -37,7 +42,8 @@ _SPELLINGS = {
     "kernel_size": "kernelsize ksize k f filtersize poolsize poolingsize size window windowsize kernel pool filter "
     "fsize poolshape kernelshape filtershape poolingshape windowshape psize kernelsizes kernelwidth_ field filterdim "
     "kerneldim pooldim windowdim filterdims kerneldims fdim kdim filterlen kernellen convsize poolfactor kernshape "
-    "kerndim kernsize maxpoolingsize poolingkernel poolkernel poolfilter poolwindow fsz ksz sizefilter sizekernel",
+    "filtshape filtsize kerndim kernsize maxpoolingsize poolingkernel poolkernel poolfilter poolwindow fsz ksz "
+    "sizefilter sizekernel pooling pools",
     "kernel_height": "poolh poolheight kernelh kernelheight kh fh hh filterh filterheight windowh ph hf hpool hfilter "
     "hkernel",
     "kernel_width": "poolw poolwidth kernelw kernelwidth kw fw ww filterw filterwidth windoww pw wf wpool wfilter "
@@ -55,18 +61,21 @@ _SPELLINGS = {
     "in_channels": "inchannels inchannel cin inc inputchannels nin inplanes ninputs inputdepth numchannels nchannels "
     "channels c channelsin prevchannels inputdim indim infeatures inputsize insize din d i ni numin inputs inputunits "
     "ncin depth numinputs numfeatures nfeatures features ninput inputfeatures dimin nchannel "
-    "inputd ind canalesentrada nentrada inunits fanin inputchannel dim dims nfeature size n",
+    "inputd ind canalesentrada nentrada inunits fanin inputchannel dim dims nfeature size n "
+    "sizein",
     "out_channels": "outchannels outchannel cout outc outputchannels nout numfilters nfilters filters outplanes "
     "noutputs numkernels nkernels kernels o outputdim outdim outfeatures outputsize outsize dout m no numout units "
     "nunits neurons nneurons hidden nf ncout numoutputs channelsout noutput outputfeatures dimout outunits fanout "
     "numberfilters numfilter outputdepth nkernel numunits numberoffilters outputs depthout kernelnum filternum nfilter "
-    "outch outputd outd kernnumber outputchannel kerneldepth canalessalida nsalida",
+    "outch outputd outd kernnumber outputchannel kerneldepth canalessalida nsalida "
+    "sizeout depth nodes numnodes nnodes",
     "input_shape": "inputshape inshape xshape inputdims inputshapes imageshape imgshape xdim xdims "
-    "inputdimensions shape",
+    "inputdimensions shape "
+    "originalshape origshape shapeorigine shapein shapeinput",
     "batch": "batchsize nbatch m minibatch",
     "filter_shape": "shape filtershape kernelshape wshape weightshape weightsshape filtersshape convshape "
     "convolutionshape",
-    "activation": "activation act nonlinearity activationfn",
+    "activation": "activation act nonlinearity activationfn activationfunc activationfunction actfn actfunc func",
     "use_bias": "usebias bias hasbias withbias",
 }
 ROLES = {role: frozenset(spellings.replace("_", "").split()) for role, spellings in _SPELLINGS.items()}
@@ -86,21 +95,28 @@ KEYS = {
     "training": ("mode",),
     "axis": ("axis",),
 }
+TRAINING = ("train", "training", "is_train", "is_training")  # keys that are True while a network learns
+TESTING = ("test", "testing", "is_test", "eval", "inference")  # and those that are not
 
 # A parameter's name beside that of its layer, or beside the word parameter: fc_w, conv1_bias, weight_params.
 _BESIDE = re.compile(r"_*(?:(?:fc|conv|conv2d|dense|linear|affine|bn|batch_?norm|layer|hidden|my|param)\d*_)?"
                      r"(?P<name>\w+?)(?:_(?:params?|parameters?|matrix|vector|vec|mat|tensor|arr(?:ay)?|var|val))?",
                      re.I)  # fmt: skip
 
+# How people begin the name of a count: nb_filters, n_filters, no_of_filters.
+_COUNT = re.compile(r"^(nb_?|n_?|no_?(of_?)?|number_?(of_?)?|num_?(of_?)?)(?=\w{4})")
+
+SCALES = ("scale", "std", "stddev")  # how the names of the size of the first weights end
+RANDOM = ("rng", "randomstate", "generator", "random")  # what draws the first weights
 BEFORE = ("prevlayer", "previouslayer", "prevlyr", "parent", "network", "net", "graph")  # what a layer hangs on
 LABELS = ("label", "name", "id", "tag", "layername", "layerid", "scope", "index", "verbose", "debug")  # of a layer
 
 FORWARDS = ("forward", "__call__", "forward_pass", "forward_propagate", "forward_propagation", "forward_prop", "fwd",
             "feed_forward", "feedforward", "propagate", "fprop", "apply", "call", "compute", "forwardprop", "predict",
-            "calculate", "loss", "run", "activate")  # fmt: skip
+            "calculate", "loss", "run", "activate", "forwards")  # fmt: skip
 BACKWARDS = ("backward", "backward_pass", "back_propagate", "backward_propagate", "backward_propagation", "backprop",
              "back_propagation", "backpropagation", "backpropagate", "back_prop", "bwd", "bprop", "gradient", "grad",
-             "derivative", "backward_prop", "prime", "back", "diff")  # fmt: skip
+             "derivative", "backward_prop", "prime", "back", "diff", "backwards")  # fmt: skip
 VALUES = ("data", "value", "val", "array", "w", "param", "weight", "tensor", "x", "v", "weights")
 GRADIENTS = ("grad", "gradient", "g", "dw", "d", "diff", "delta", "derivative")
 
@@ -109,8 +125,8 @@ GRADIENTS = ("grad", "gradient", "g", "dw", "d", "diff", "delta", "derivative")
 OF_OP = {
     "conv2d": "in_channels out_channels filter_shape input_shape kernel_height kernel_width kernel_size stride "
     "stride_height stride_width padding activation use_bias learning_rate batch",
-    "maxpool2d": "input_shape kernel_height kernel_width kernel_size stride stride_height stride_width padding mode "
-    "batch",
+    "maxpool2d": "input_shape kernel_height kernel_width kernel_size filter_shape stride stride_height stride_width "
+    "padding mode batch",
     "linear": "in_channels out_channels filter_shape input_shape activation use_bias learning_rate batch",
     "batchnorm_train": "in_channels input_shape eps momentum axis mode learning_rate batch",
     "dropout": "p input_shape mode batch",
@@ -129,11 +145,24 @@ def plain(name: str) -> str:
     return re.sub(r"\d+$", "", name.lower().replace("_", "")) or name.lower()
 
 
+def method(names: Iterable[str], wanted: Sequence[str]) -> str | None:
+    """The first of the wanted methods that is among the names; in another writing, forwardPass or _forward, if none is.
+
+    `__call__` is only what is written so."""
+    there = set(names)
+    written = {n.lower().replace("_", ""): n for n in sorted(there, reverse=True) if not n.startswith("__")}
+    found = (n if n in there else None for n in wanted)
+    others = (written.get(n.replace("_", "")) for n in wanted if n != "__call__")
+    return next((n for n in (*found, *others) if n is not None), None)
+
+
 def is_role(name: str, role: str) -> bool:
     """True if people call `role` by that name, or by its plural, or by it beside the layer's: fc_w, weight_params."""
     words = ROLES[role]
     short = plain(name)
     if short in words or name.lower().replace("_", "") in words:
+        return True
+    if (count := _COUNT.sub("num", name.lower())) != name.lower() and plain(count) in words:
         return True
     if any(short in others for others in ROLES.values()):
         return False
