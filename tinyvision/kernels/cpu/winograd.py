@@ -228,10 +228,16 @@ def kernels_to_planes(weight: Array, U: Array, begin: int, end: int) -> None:
                     u0[o], u1[o], u2[o], u3[o], u4[o], u5[o] = kernel_points(g0[o], g1[o], g2[o])
 
 
-@loop("void(f4[:,:,::1], f4[:,:,:,::1], i8, i8)", "dweight")
-def planes_to_kernels(dU: Array, dweight: Array, begin: int, end: int) -> None:
-    """dweight (O, 3, 3, C) = Gᵀ u G from dU (36, O, C or more), for the outputs begin ... end."""
-    C = dweight.shape[3]
+@loop("void(f4[:,:,:,::1], f4[:,:,:,::1], i8, i8)", "parts dweight")
+def planes_to_kernels(parts: Array, dweight: Array, begin: int, end: int) -> None:
+    """dweight (O, 3, 3, C) = Gᵀ u G for the outputs begin ... end, where u is the sum of parts (parts, 36, O, C or
+    more), which the first of them becomes."""
+    C, dU = dweight.shape[3], parts[0]
+    for k in range(1, len(parts)):
+        for j in range(PLACES):
+            for o in range(begin, end):
+                for c in range(C):
+                    dU[j, o, c] += parts[k, j, o, c]
     half = np.empty((3, 6, C), np.float32)
     for o in range(begin, end):
         for j in range(6):
@@ -291,8 +297,8 @@ def weights_of_outputs(dM: Array, V: Array, dweight: Array, begin: int, end: int
     """dweight (O, 3, 3, C) of all tiles, for its outputs by ROWS, begin ... end of them."""
     for first in range(begin * ROWS, end * ROWS, SOME_ROWS):
         last = min(first + SOME_ROWS, end * ROWS)
-        dU = np.empty((PLACES, last - first, V.shape[2]), np.float32)
-        added_up(dM, V, dU, first, V.shape[1], False)
+        dU = np.empty((1, PLACES, last - first, V.shape[2]), np.float32)
+        added_up(dM, V, dU[0], first, V.shape[1], False)
         some = dweight[first:last]
         planes_to_kernels(dU, some, 0, len(some))
 
@@ -420,11 +426,12 @@ def _weight_gradient(x, dy, shape, sliding):
         done_in_parts(gradient_to_planes, N * TH, dM.nbytes, dy, dM, TH, TW, 0)
         done_in_parts(weights_of_outputs, whole_O // ROWS, dM.nbytes, dM, V[0], dweight)
         return dweight.transpose(0, 3, 1, 2)
-    pieces = [(some.start, some.stop, k) for k, some in enumerate(blocks.cut(N * TH, threads.get_num_threads()))]
+    lines = blocks.cut(N * TH, min(N * TH, threads.get_num_threads()))
+    pieces = [(some.start, some.stop, k) for k, some in enumerate(lines)]
     several = max(1, SUM_BYTES // (4 * PLACES * TW * (whole_O + whole_C)))
-    dU = np.zeros((len(pieces), PLACES, whole_O, whole_C), np.float32)
+    dU = np.empty((len(pieces), PLACES, whole_O, whole_C), np.float32)
     crew.run(weights_of_lines, pieces, x, dy, dU, np.array([TH, TW, *padding, several]))
-    done_in_parts(planes_to_kernels, O, dU.nbytes, sum(dU[1:], dU[0]), dweight)
+    done_in_parts(planes_to_kernels, O, dU.nbytes, dU, dweight)
     return dweight.transpose(0, 3, 1, 2)
 
 
