@@ -371,6 +371,21 @@ def test_every_op_and_its_backward_run_on_the_gpu_of_their_arrays(install):
     assert seen == [("forward", 2), ("forward", 0), ("backward", 2, 2), ("backward", 0, 0), ("forward", 1)]
 
 
+def test_a_backward_that_adds_is_handed_gradients_of_its_own_gpu(install):
+    install(fake_cupy(count=2))
+    assert device.is_available()
+    seen = []
+
+    def backward(dy, cache, needs, onto):
+        seen.extend((dy.device.id, cache, needs, onto.device.id))
+
+    backward.adds = True
+    record = differentiable(lambda x: (x, "cache"), backward)(Variable(on(1), requires_grad=True)).record
+    assert record.backward.adds
+    record.backward(on(1), record.cache, record.needs, on(0))
+    assert seen == [1, "cache", (True,), 1]
+
+
 def test_optimizers_and_numbers_beside_tensors_go_to_the_gpu_of_the_arrays(install, monkeypatch):
     install(fake_cupy(count=2))
     assert device.is_available()

@@ -167,10 +167,13 @@ def _on_their_gpu(arrays, backward):
     if where.type != "cuda" or backward is None:
         return backward
 
+    def fetched(gradient):
+        return to_device(gradient, where) if device_of(gradient).type == "cuda" else gradient
+
     @functools.wraps(backward)
-    def there(dy, *arguments):
-        use(where)  # other GPUs may have been at work since the forward, and dy begun on one of them
-        return backward(to_device(dy, where) if device_of(dy).type == "cuda" else dy, *arguments)
+    def there(dy, cache, *rest):  # needs, and a gradient to be added where the backward `adds`
+        use(where)  # other GPUs may have been at work since the forward, and a gradient begun on one of them
+        return backward(fetched(dy), cache, *rest[:1], *map(fetched, rest[1:]))
 
     return there
 
