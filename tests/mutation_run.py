@@ -49,8 +49,11 @@ ROOMS = {
 
 
 def mutants(tree):
-    """(what was changed, the changed tree) for every small change of a module, docstrings and messages left alone."""
+    """(what was changed, the changed tree) for every small change of a module, docstrings, messages and hints left alone."""
+    hints = {part for node in ast.walk(tree) for hint in _hints(node) for part in ast.walk(hint)}
     for index, node in enumerate(ast.walk(tree)):
+        if node in hints:
+            continue
         for description, change in _changes(node):
             other = copy.deepcopy(tree)
             twin = next(n for i, n in enumerate(ast.walk(other)) if i == index)
@@ -58,13 +61,17 @@ def mutants(tree):
             yield f"line {node.lineno}: {description}", ast.fix_missing_locations(other)
 
 
+def _hints(node):
+    """The annotations of a node, which nothing computes."""
+    return [hint for name in ("annotation", "returns") if (hint := getattr(node, name, None)) is not None]
+
+
 def _changes(node):
     if isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
         new = COMPARISONS[type(node.ops[0])]
         yield f"{ast.unparse(node)}  with {new.__name__}", lambda n: n.ops.__setitem__(0, new())
     elif isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in ARITHMETIC:
-        hint = isinstance(node.op, ast.BitOr) and "None" in ast.unparse(node)  # `int | None`
-        if not hint and not any(isinstance(n, (ast.JoinedStr, ast.List)) for n in ast.walk(node)):
+        if not any(isinstance(n, (ast.JoinedStr, ast.List)) for n in ast.walk(node)):
             new = ARITHMETIC[type(node.op)]
             yield f"{ast.unparse(node)}  with {new.__name__}", lambda n: setattr(n, "op", new())
     elif isinstance(node, ast.BoolOp):

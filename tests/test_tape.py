@@ -321,6 +321,12 @@ def test_a_hook_sees_the_gradient_and_may_replace_it():
 # -- no_grad
 
 
+def test_arrays_by_name_are_arrays():
+    """A keyword is an option, and nothing is put on the tape for one: plain arrays go in, and one comes out."""
+    x, weight = np.ones((2, 3)), np.ones((4, 3))
+    np.testing.assert_array_equal(F.linear(x=x, weight=weight), x @ weight.T)
+
+
 def test_no_grad_as_block_nested_and_as_decorator():
     x = leaf(1.0)
     assert is_grad_enabled()
