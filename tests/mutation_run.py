@@ -49,7 +49,7 @@ ROOMS = {
 
 
 def mutants(tree):
-    """(what was changed, the changed tree) for every small change of a module, docstrings, messages and hints left alone."""
+    """(what was changed, the changed tree) for every small change of a module; docstrings and hints are left alone."""
     hints = {part for node in ast.walk(tree) for hint in _hints(node) for part in ast.walk(hint)}
     for index, node in enumerate(ast.walk(tree)):
         if node in hints:
