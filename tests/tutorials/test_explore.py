@@ -422,7 +422,7 @@ def test_a_link_that_makes_no_sense_is_refused_and_the_page_is_there(play, name,
 
 
 # Goes through every setting of the sliders (`EVERY`: name -> values; not all of them go together), and writes down
-# where two cards share a place on the screen, or the page is wider than the window.
+# where two cards share a place on the screen, or the page is wider than the window; and which controls have no name.
 WALKER = """
 <script>
 {
@@ -443,7 +443,13 @@ const walk = (k, setting) => {
   if (over || wide > 0 || inside.length) faults.push({ setting, over, wide, sticking_out: inside.length });
 };
 walk(0, {});
-parent.postMessage(JSON.stringify({ tried, width: innerWidth, faults: faults.slice(0, 5) }), "*");
+const label = (part) => part.getAttribute("aria-label") || byId(part.getAttribute("aria-labelledby"))?.textContent
+  || [...(part.labels || [])].map((one) => one.textContent).join("")
+  || (part.tagName === "BUTTON" ? part.textContent : "");
+const nameless = [..."button, input, select, textarea, [role=application], [role=region], [role=grid]".split(", ")]
+  .flatMap((what) => [...document.querySelectorAll(what)]).filter((part) => !label(part).trim());
+const said = nameless.map((part) => part.outerHTML.slice(0, 80));
+parent.postMessage(JSON.stringify({ tried, said, width: innerWidth, faults: faults.slice(0, 5) }), "*");
 }
 </script>
 """
@@ -493,5 +499,6 @@ def test_no_card_covers_another(name, tmp_path):
     told = sorted(written(dom), key=lambda one: one["width"])
     assert [one["width"] for one in told] == WIDTHS
     assert [one["faults"] for one in told] == [[]] * len(WIDTHS)
+    assert told[0]["said"] == []  # every control has a name for a screen reader
     least = np.prod([len(values) for values in SLIDERS[name].values()]) / 2
     assert min(one["tried"] for one in told) >= least
