@@ -68,6 +68,7 @@ def test_the_shell_completes_names(tmp_path):
     assert "efficientnet_lite0" in _completed("tinyvision explain effic")
     (tmp_path / "resnet-photos").mkdir()
     assert f"{tmp_path}/resnet-photos/" in _completed(f"tinyvision evaluate {tmp_path}/res")  # or a file
+    assert f"{tmp_path}/two.npz" in _completed(f"tinyvision transfer photos --model {tmp_path}/tw")
     assert _completed(f"tinyvision show {tmp_path}/two.npz b") == ["bias"]
     assert _completed(f"tinyvision show {tmp_path}/none.npz b") == []
     assert _completed("tinyvision train --task generation --data d") == ["digits"]

@@ -210,3 +210,13 @@ def test_jax_shares_what_begins_at_a_multiple_of_64_bytes_and_copies_the_rest():
     back = tv.from_dlpack(jax.numpy.ones(3))
     with pytest.raises(OptionError, match="read-only"):
         back[0] = 2
+
+
+def test_whoever_asks_for_the_names_of_the_array_api_is_told_that_there_are_none():
+    """As of PyTorch's tensors; by way of NumPy its code runs, on the same memory."""
+    x = tv.arange(6.0)
+    assert not hasattr(x, "__array_namespace__")
+    assert not hasattr(torch.arange(6.0), "__array_namespace__")
+    a = np.from_dlpack(x)
+    back = tv.from_dlpack(np.flip(a))
+    assert back.tolist() == [5, 4, 3, 2, 1, 0]

@@ -136,8 +136,10 @@ _WORDS: dict[tuple[str, str], tuple[Callable[[Any], Iterable[str]], bool]] = {
     ("train", "backbone"): (_pretrained, False),
     ("train", "optimizer"): (_optimizers, False),
     ("train", "schedule"): (_schedules, False),
-    ("transfer", "model"): (_pretrained, False),
-    **{(command, "model"): (_pretrained, True) for command in ("predict", "evaluate", "explain", "compare", "search")},
+    **{
+        (command, "model"): (_pretrained, True)
+        for command in ("transfer", "predict", "evaluate", "explain", "compare", "search")
+    },
     **{(command, "what"): (_pretrained, True) for command in ("info", "export")},
     ("show", "name"): (_arrays, False),
     **{
