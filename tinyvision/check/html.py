@@ -19,7 +19,7 @@ STYLE = """
 .tvc .chip{display:inline-block;border:1px solid var(--line);border-radius:1rem;padding:.05rem .7rem;
  margin:0 .4rem .4rem 0}
 .tvc section{border-top:1px solid var(--line);padding:1rem 0}.tvc p{margin:.3rem 0}.tvc .says{font-size:1.1rem}
-.tvc code{font:13px ui-monospace,monospace}
+.tvc code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}
 .tvc figure{display:inline-block;margin:.6rem 1.2rem .6rem 0;vertical-align:top}
 .tvc figcaption{color:var(--dim);font-size:.85rem}.tvc svg{display:block}.tvc table{border-collapse:collapse}
 .tvc td{padding:.1rem .8rem .1rem 0}
@@ -119,6 +119,7 @@ def _pictures(f):
         f"<figure>{_svg(array, scale)}<figcaption>{title} <code>{html.escape(f.argument + label)}</code>"
         f"</figcaption></figure>"
         for title, array in panels
+        if array.size
     )
 
 

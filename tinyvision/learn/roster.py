@@ -18,7 +18,7 @@ _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1b1f24;background:#fff;max-width:70rem;margin:0 auto;padding:1.5rem}
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse}
 th,td{padding:.25rem .7rem;border-bottom:1px solid #d7dde3;text-align:left;vertical-align:top}
-td.n{text-align:right;font-variant-numeric:tabular-nums}.right{background:#d8f0de}.part{background:#fdf0cd}
+.wide{overflow-x:auto}td.n{text-align:right;font-variant-numeric:tabular-nums}.right{background:#d8f0de}.part{background:#fdf0cd}
 .wrong{background:#fbdcd9}.none{color:#5b6570}.flag{color:#8a4b00}
 @media (prefers-color-scheme:dark){body{background:#14181d;color:#e6e9ec}th,td{border-color:#333c46}
 .right{background:#17381f}.part{background:#3d3312}.wrong{background:#46211f}.none{color:#9aa5b1}.flag{color:#ffb86b}}
@@ -75,10 +75,16 @@ def as_html(rows: Sequence[tuple[str, list[Grade]]], full: float) -> str:
     body = "".join(_row(student, grades, full) for student, grades in rows)
     mean = sum(g.points(full) for _, grades in rows for g in grades) / max(1, len(rows))
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Report</title><style>{_STYLE}</style>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>Report</title><style>{_STYLE}</style>'
         f"</head><body><h1>{len(rows)} submissions, {mean:.1f} of {full * len(names):g} points on average</h1>"
-        f"<table><tr><th>student</th>{head}<th>points</th></tr>{body}</table>{_mistakes(rows)}{_looks(rows)}</body></html>"
+        f"{_wide(f'<tr><th>student</th>{head}<th>points</th></tr>{body}')}{_mistakes(rows)}{_looks(rows)}</body></html>"
     )
+
+
+def _wide(table):
+    """A table that a phone scrolls sideways, and not the page with it."""
+    return f'<div class="wide"><table>{table}</table></div>'
 
 
 def _row(student, grades, full):
@@ -102,7 +108,7 @@ def _mistakes(rows):
         f"<td>{html.escape(says.get((e, m), ''))}</td></tr>"
         for (e, m), n in count.most_common(40)
     )
-    return f"<h2>Mistakes</h2><table><tr><th>students</th><th>exercise</th><th>name</th><th></th></tr>{lines}</table>"
+    return "<h2>Mistakes</h2>" + _wide(f"<tr><th>students</th><th>exercise</th><th>name</th><th></th></tr>{lines}")
 
 
 def _looks(rows):
@@ -114,7 +120,7 @@ def _looks(rows):
     )
     if not lines:
         return ""
-    return f"<h2>Look at these</h2><table><tr><th>student</th><th>exercise</th><th>it</th></tr>{lines}</table>"
+    return "<h2>Look at these</h2>" + _wide(f"<tr><th>student</th><th>exercise</th><th>it</th></tr>{lines}")
 
 
 def write(rows: Sequence[tuple[str, list[Grade]]], out: str | Path, full: float) -> list[Path]:
