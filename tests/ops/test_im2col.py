@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tinyvision import blocks, errors, ops
 from tinyvision.ops import col2im, im2col_backward, im2col_forward, naive
-from tinyvision.ops.im2col import image_slab
+from tinyvision.ops.im2col import image_slab, windows
 
 from .oracle import LAYOUTS, torch
 from .test_conv import convolutions
@@ -35,6 +35,11 @@ def test_a_window_of_one_pixel_is_a_copy():
     columns, _ = im2col_forward(x, 1)
     columns[...] = -1
     assert x.ravel().tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_nobody_writes_into_windows_whose_pixels_others_share():
+    with pytest.raises(ValueError, match="read-only"):
+        windows(np.zeros((1, 4, 5, 2)), (2, 3), (1, 1), (1, 1))[...] = 1
 
 
 def test_an_empty_batch():
