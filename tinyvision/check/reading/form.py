@@ -112,7 +112,7 @@ class Reading:
         offer = Offer(arrays, self._options(inputs, options, arrays), self.pairs, self.mode)
         expected = self._shape(inputs, options)
         self.extent = expected[2:]
-        if "bias" in arrays and len(expected) == 4:
+        if "bias" in arrays and self.spec.name == "conv2d":
             everywhere = np.broadcast_to(np.asarray(inputs[2])[None, :, None, None], expected)
             offer.everywhere = self.layout("y").there(everywhere)
         with seeded(inputs[0]) if self.seeds else nullcontext():
