@@ -58,7 +58,7 @@ def test_import(line):
 
 
 def test_both_places_hold_the_same_things():
-    for name in tinyvision.utils.data.__all__:
+    for name in {*tinyvision.utils.data.__all__} - {"distributed"}:
         ours = getattr(tinyvision.data, "collate" if name == "default_collate" else name)
         assert getattr(tinyvision.utils.data, name) is ours
     assert tinyvision.nn.utils.clip_grad_norm_ is tinyvision.nn.clip_grad_norm_
@@ -76,3 +76,7 @@ def test_multiprocessing_says_that_tensors_are_not_shared():
 
     with pytest.raises(AttributeError, match="not shared between processes"):
         _ = mp.reductions
+
+
+def test_the_sampler_of_several_processes_is_there_as_an_attribute_too():
+    assert tinyvision.utils.data.distributed.DistributedSampler is tinyvision.utils.data.DistributedSampler

@@ -21,6 +21,16 @@ class Device:
     def __repr__(self) -> str:
         return f"device({str(self)!r})"
 
+    def __enter__(self) -> "Device":
+        """`with device("cpu"):` changes nothing: that is where tensors are made if nothing is said. Raises DeviceError
+        for a GPU: there is no other default."""
+        if self.type != "cpu":
+            raise DeviceError(f"with {self!r}: tensors are made where device= says, or moved there by .to(...)")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing."""
+
 
 DeviceName = str | int | Device  # whatever `device` understands
 

@@ -27,9 +27,11 @@ _default = float32
 def as_dtype(value: DType) -> np.dtype:
     """The dtype that `value` means. Raises DtypeError for what means none, and for numbers that are not here."""
     try:
-        found = np.dtype(value)
+        found = np.dtype(value) if value is not None else None
     except TypeError:
-        raise DtypeError(f"expected a dtype such as torch.float32 or 'int64', or a device, got {value!r}") from None
+        found = None
+    if found is None:
+        raise DtypeError(f"expected a dtype such as torch.float32 or 'int64', or a device, got {value!r}")
     if found.kind not in "biuf":
         raise DtypeError(f"there are no tensors of {found}: floats, whole numbers and truth values are what there is")
     return found

@@ -4,7 +4,9 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
+import tinyvision as tv
 from tinyvision import nn, optim
 from tinyvision.errors import CheckpointError, OptionError
 
@@ -269,3 +271,24 @@ def test_states_are_pytorch_s(name):
         compare(mine, other)
         ours.step()
         theirs.step()
+
+
+@pytest.mark.parametrize("options", [{}, {"mode": "exp_range", "gamma": 0.9}, {"scale_fn": lambda x: 1 / x}], ids=str)
+def test_a_cycle_goes_on_in_the_other_engine(options):
+    def made(engine):
+        optimizer = engine.optim.SGD([engine.nn.Parameter(engine.ones(1))], lr=0.1, momentum=0.9)
+        schedule = engine.optim.lr_scheduler.CyclicLR(
+            optimizer, 0.1, 0.2, step_size_up=3, step_size_down=5, cycle_momentum=False, **options
+        )
+        return optimizer, schedule
+
+    for first, second in ((tv, torch), (torch, tv)):
+        (optimizer, schedule), (_, follower) = made(first), made(second)
+        for _ in range(4):
+            optimizer.step()
+            schedule.step()
+        follower.load_state_dict(schedule.state_dict())
+        for _ in range(20):
+            schedule.step()
+            follower.step()
+            assert follower.get_last_lr() == pytest.approx(schedule.get_last_lr(), rel=1e-12)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import tinyvision as tv
-from tinyvision.errors import GraphError
+from tinyvision.errors import DeviceError, GraphError
 
 CALLS = [
     lambda t, x: x.clone(memory_format=t.preserve_format),
@@ -57,3 +57,15 @@ def test_options_of_saving_that_change_nothing(tmp_path):
     path = tmp_path / "a.pt"
     tv.save({"a": tv.ones(2)}, path, pickle_protocol=4, _use_new_zipfile_serialization=False)
     assert torch.load(path)["a"].tolist() == tv.load(path)["a"].tolist() == [1, 1]
+
+
+def test_no_dtype_means_the_usual_one_and_not_float64():
+    assert tv.tril_indices(2, 2, dtype=None).dtype == np.int64
+    assert tv.triu_indices(2, 2, dtype=None).dtype == np.int64
+
+
+def test_the_cpu_is_the_default_device_and_no_other_can_be():
+    with tv.device("cpu") as where:
+        assert tv.ones(1).device == where
+    with pytest.raises(DeviceError, match="device="), tv.device("cuda"):
+        pass

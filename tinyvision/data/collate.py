@@ -92,16 +92,16 @@ def stacked(arrays: list[np.ndarray]) -> np.ndarray:
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         some = ", ".join(map(str, sorted(shapes)[:4]))
-        channels = {shape[0] for shape in shapes if len(shape) == 3} <= {1, 3, 4}
+        channels = all(len(shape) == 3 and shape[0] in (1, 3, 4) for shape in shapes)
         if channels and len({shape[1:] for shape in shapes}) == 1:
             raise ShapeError(
                 f"collate: one batch mixes pictures of different numbers of channels: {some}; "
                 f"bring grey and colour pictures to one kind with transforms.Grayscale"
             )
-        raise ShapeError(
-            f"collate: arrays of one batch have different shapes: {some}; "
-            f"bring images to one size with transforms.Resize((height, width)) or Resize and CenterCrop"
-        )
+        remedy = "bring images to one size with transforms.Resize((height, width)) or Resize and CenterCrop"
+        if all(len(shape) < 2 for shape in shapes):
+            remedy = "give the loader a collate_fn that says what becomes of rows of different lengths"
+        raise ShapeError(f"collate: arrays of one batch have different shapes: {some}; {remedy}")
     return np.stack(arrays)
 
 

@@ -218,6 +218,12 @@ class ParameterList(Module):
             self.append(value)
         return self
 
+    def extra_repr(self) -> str:
+        """Every parameter by its kind of numbers and its size."""
+        return "\n".join(
+            f"  ({number}): {_described(value, f'torch.{value.dtype}')}" for number, value in enumerate(self)
+        )
+
     def __len__(self) -> int:
         return sum(isinstance(value, Parameter) for value in vars(self).values())
 
@@ -239,12 +245,23 @@ class ParameterDict(_ByName):
 
     kind = Parameter
 
+    def extra_repr(self) -> str:
+        """Every parameter by its kind of numbers and its size."""
+        return "\n".join(f"  ({name}): {_described(value, value.type())}" for name, value in self.items())
+
     def get(self, name: str, default: Any = None) -> Any:
         """The parameter of a name, or `default`."""
         return vars(self)[name] if name in self else default
 
     def __setitem__(self, name: str, value: Any) -> None:
         self.register_parameter(name, value if isinstance(value, Parameter) else Parameter(value))
+
+
+def _described(parameter, kind):
+    """A parameter as PyTorch's lists and dicts of them show it."""
+    place = f" ({parameter.device})" if parameter.is_cuda else ""
+    size = "x".join(map(str, parameter.shape))
+    return f"Parameter containing: [{kind} of size {size}{place}]"
 
 
 def _module(container, module, where=""):

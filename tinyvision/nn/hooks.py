@@ -23,6 +23,40 @@ class HooksOf:
         vars(module).setdefault("_hook_lists", {})[self._moment] = hooks
 
 
+class WithOptions:
+    """A forward hook that also wants the options of the call: hook(module, inputs, options[, output])."""
+
+    def __init__(self, hook: Callable[..., Any]) -> None:
+        self.hook = hook
+
+
+def inputs_after(
+    module: Any, hooks: list[Any], inputs: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """(inputs, options) of a call once the hooks before it have seen and perhaps replaced them. Raises OptionError."""
+    for hook in hooks:
+        if isinstance(hook, WithOptions):
+            changed = hook.hook(module, inputs, options)
+            if changed is not None:
+                if not isinstance(changed, tuple) or len(changed) != 2:
+                    raise OptionError("a forward pre-hook with_kwargs gives None or (inputs, options)")
+                inputs, options = changed
+        else:
+            changed = hook(module, inputs)
+            if changed is not None:
+                inputs = changed if isinstance(changed, tuple) else (changed,)
+    return inputs, options
+
+
+def output_after(module: Any, hooks: list[Any], inputs: tuple[Any, ...], options: dict[str, Any], output: Any) -> Any:
+    """The output of a call once the hooks after it have seen and perhaps replaced it."""
+    for hook in hooks:
+        wants = isinstance(hook, WithOptions)
+        changed = hook.hook(module, inputs, options, output) if wants else hook(module, inputs, output)
+        output = output if changed is None else changed
+    return output
+
+
 def _passing_forward(x):
     return x, None
 

@@ -21,7 +21,7 @@ from ..errors import DtypeError, OptionError, WeightsError
 from ..tape import Variable
 from ..tensors.tensor import Tensor
 from ..types import DType
-from .hooks import HooksOf, RemovableHook, watched_inputs
+from .hooks import HooksOf, RemovableHook, WithOptions, inputs_after, output_after, watched_inputs
 from .matching import matched, misfit, other_head
 from .parts import PartsOf
 
@@ -68,20 +68,14 @@ class Module:
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         if "_hook_lists" not in vars(self):  # as nearly always
             return self.forward(*inputs, **options)
-        for hook in self._hooks("before"):
-            changed = hook(self, inputs)
-            if changed is not None:
-                inputs = changed if isinstance(changed, tuple) else (changed,)
+        inputs, options = inputs_after(self, self._hooks("before"), inputs, options)
         watch = None
         if backward_hooks := self._hooks("backward"):
             inputs, watch = watched_inputs(self, inputs, backward_hooks)
         output = self.forward(*inputs, **options)
         if watch is not None:
             watch(output)
-        for hook in self._hooks("after"):
-            changed = hook(self, inputs, output)
-            output = output if changed is None else changed
-        return output
+        return output_after(self, self._hooks("after"), inputs, options, output)
 
     def __setattr__(self, name: str, value: Any) -> None:
         # The only assignment that is not taken as it comes: a plain tensor in the place of a registered one would drop
@@ -400,25 +394,42 @@ class Module:
 
         return fuse(self)
 
-    def _add_hook(self, when, hook):
+    def _add_hook(self, when, hook, prepend):
         hooks = vars(self).setdefault("_hook_lists", {}).setdefault(when, {})
         key = object()
-        hooks[key] = hook
+        later = dict(hooks) if prepend else {}
+        if prepend:
+            hooks.clear()
+        hooks.update({key: hook, **later})
         return RemovableHook(hooks, key)
 
-    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> RemovableHook:
-        """Call `hook(module, inputs)` before forward; what it returns, if anything, replaces the inputs."""
-        return self._add_hook("before", hook)
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHook:
+        """Call `hook(module, inputs)` before forward; what it returns, if anything, replaces the inputs.
 
-    def register_forward_hook(self, hook: Callable[..., Any]) -> RemovableHook:
-        """Call `hook(module, inputs, output)` after forward; what it returns, if anything, replaces the output."""
-        return self._add_hook("after", hook)
+        with_kwargs   call hook(module, inputs, options) instead, which may return (inputs, options)
+        prepend       before the hooks that are there, not after them"""
+        return self._add_hook("before", WithOptions(hook) if with_kwargs else hook, prepend)
 
-    def register_full_backward_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    ) -> RemovableHook:
+        """Call `hook(module, inputs, output)` after forward; what it returns, if anything, replaces the output.
+
+        with_kwargs   call hook(module, inputs, options, output) instead
+        prepend       before the hooks that are there, not after them
+
+        Raises OptionError for always_call: a forward that raises has no output to show."""
+        if always_call:
+            raise OptionError("register_forward_hook: always_call=True; a forward that raises has no output to show")
+        return self._add_hook("after", WithOptions(hook) if with_kwargs else hook, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHook:
         """Call `hook(module, grad_inputs, grad_outputs)` when both are known.
 
-        What it returns, if anything, replaces grad_inputs."""
-        return self._add_hook("backward", hook)
+        What it returns, if anything, replaces grad_inputs. prepend: before the hooks that are there."""
+        return self._add_hook("backward", hook, prepend)
 
     def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHook:
         """`register_full_backward_hook` by its old name, of modules whose parameters the old one would show as well:
@@ -440,9 +451,9 @@ class Module:
         children = [(name, child) for name, child in vars(self).items() if isinstance(child, Module)]
         lines = [f"({name}): " + repr(child).replace("\n", "\n  ") for name, child in children]
         extra = self.extra_repr()
-        if not lines:
+        lines = [*extra.split("\n"), *lines] if extra else lines
+        if not children and len(lines) < 2:
             return f"{type(self).__name__}({extra})"
-        lines = [extra, *lines] if extra else lines
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
 
 

@@ -126,8 +126,9 @@ class CyclicLR(LRScheduler):
                 ("max_momentum", max_momentum),
             )
         )
-        self.up, self.total = step_size_up, step_size_up + (step_size_down or step_size_up)
-        self.mode, self.gamma, self.scale_fn, self.cycle_momentum = mode, gamma, scale_fn, cycle_momentum
+        self.total_size = float(step_size_up + (step_size_down or step_size_up))
+        self.step_ratio = step_size_up / self.total_size
+        self.mode, self.gamma, self._scale_fn_custom, self.cycle_momentum = mode, gamma, scale_fn, cycle_momentum
         self.scale_mode = scale_mode if scale_fn else "iterations" if mode == "exp_range" else "cycle"
         if last_epoch == -1:
             for group, low, least, most in zip(groups, lows, slow, fast, strict=True):
@@ -140,10 +141,9 @@ class CyclicLR(LRScheduler):
     def get_lr(self) -> list[float]:
         """base_lr + (max_lr - base_lr) · height · scale; sets the momenta too"""
         bases = self.base_lrs if not self._is_initial else [g["lr"] for g in self.optimizer.param_groups]
-        cycle = math.floor(1 + self.last_epoch / self.total)
-        x = 1 + self.last_epoch / self.total - cycle
-        ratio = self.up / self.total
-        height = x / ratio if x <= ratio else (x - 1) / (ratio - 1)
+        cycle = math.floor(1 + self.last_epoch / self.total_size)
+        x = 1 + self.last_epoch / self.total_size - cycle
+        height = x / self.step_ratio if x <= self.step_ratio else (x - 1) / (self.step_ratio - 1)
         scale = self._scale(cycle if self.scale_mode == "cycle" else self.last_epoch)
         for group in self.optimizer.param_groups if self.cycle_momentum else ():
             fall = (group["max_momentum"] - group["base_momentum"]) * height * scale
@@ -151,8 +151,8 @@ class CyclicLR(LRScheduler):
         return [base + (most - base) * height * scale for base, most in zip(bases, self.max_lrs, strict=True)]
 
     def _scale(self, x):
-        if self.scale_fn is not None:
-            return self.scale_fn(x)
+        if self._scale_fn_custom is not None:
+            return self._scale_fn_custom(x)
         return {"triangular": 1.0, "triangular2": 0.5 ** (x - 1), "exp_range": self.gamma**x}[self.mode]
 
 

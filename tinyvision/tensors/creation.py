@@ -261,14 +261,14 @@ def logspace(
     return placed((base ** np.linspace(start, end, steps)).astype(kind_of(dtype)), device, requires_grad)
 
 
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: DType = np.int64, device: Place = None) -> Tensor:
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: DType | None = None, device: Place = None) -> Tensor:
     """The places on and below the diagonal of a matrix: its row numbers above its column numbers."""
-    return placed(np.array(np.tril_indices(row, offset, col), as_dtype(dtype)), device)
+    return placed(np.array(np.tril_indices(row, offset, col), np.int64 if dtype is None else as_dtype(dtype)), device)
 
 
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DType = np.int64, device: Place = None) -> Tensor:
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DType | None = None, device: Place = None) -> Tensor:
     """The places on and above the diagonal of a matrix: its row numbers above its column numbers."""
-    return placed(np.array(np.triu_indices(row, offset, col), as_dtype(dtype)), device)
+    return placed(np.array(np.triu_indices(row, offset, col), np.int64 if dtype is None else as_dtype(dtype)), device)
 
 
 # -- drawn: one seed gives the same numbers on every device

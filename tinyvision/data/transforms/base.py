@@ -75,7 +75,7 @@ class Transform:
 
     def of_pillow(self, image: Any, rng: np.random.Generator | None) -> Any:
         """What the transform does to a Pillow image; for those in which Pillow's arithmetic is another one."""
-        return as_pillow(self._for(image.mode).apply(pillow_pixels(image, type(self).__name__), rng), image)
+        return as_pillow(self._for(image.mode).apply(pillow_pixels(image, self._title()), rng), image)
 
     def of_tensor(self, image: Variable, rng: np.random.Generator | None) -> Tensor:
         """What the transform does to a Tensor; for those in which the arithmetic of tensors is another one."""
@@ -91,18 +91,28 @@ class Transform:
         return Tensor(made.reshape(*before, -1, *made.shape[-2:]) if self.moves and before else made)
 
     def _checked(self, image: Any) -> np.ndarray:
-        array = checked_image(image, type(self).__name__)
+        array = checked_image(image, self._title())
         if array.ndim != 3 and not self.elementwise:
-            raise ShapeError(f"{type(self).__name__}: expected one image of three axes, got {told(array)}")
+            raise ShapeError(f"{self._title()}: expected one image of three axes, got {told(array)}")
         return array
 
+    def _title(self) -> str:
+        """What an error message calls it."""
+        return type(self).__name__
+
     def _for(self, mode: str) -> Transform:
-        """This transform for a Pillow image of a mode: between the entries of a palette there is nothing."""
-        if mode not in ("1", "P") or getattr(self, "interpolation", "nearest") == "nearest":
+        """This transform for a Pillow image of a mode: between the entries of a palette there is nothing, and what is
+        not black in an image of two colours is white."""
+        changes: dict[str, Any] = {}
+        if mode in ("1", "P") and getattr(self, "interpolation", "nearest") != "nearest":
+            changes["interpolation"] = "nearest"
+        if mode == "1" and np.any(getattr(self, "fill", 0)):
+            changes["fill"] = 255
+        if not changes:
             return self
-        nearest = copy(self)
-        nearest.interpolation = "nearest"  # type: ignore[attr-defined]
-        return nearest
+        other = copy(self)
+        vars(other).update(changes)
+        return other
 
     def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         """What a transform does to an image that has been checked."""

@@ -145,6 +145,10 @@ class Grayscale(Transform):
             raise OptionError(f"Grayscale: num_output_channels is 1 or 3, got {num_output_channels!r}")
         self.num_output_channels = num_output_channels
 
+    def of_pillow(self, image: Any, rng: np.random.Generator | None) -> Any:
+        """Pillow's own brightness, which knows palettes, transparency and inks."""
+        return pillow.grey(image, self.num_output_channels)
+
     def of_tensor(self, image: Variable, rng: np.random.Generator | None) -> Tensor:
         array = to_numpy(image)
         if array.ndim < 3 or array.shape[-3] not in (1, 3):

@@ -106,8 +106,11 @@ class _Moved(Transform):
 
     moves = True
 
-    def __init__(self, move: Change) -> None:
-        self._move = move
+    def __init__(self, name: str, move: Change) -> None:
+        self._name, self._move = name, move
+
+    def _title(self) -> str:
+        return self._name
 
     def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         return self._move(image)
@@ -162,7 +165,7 @@ def pad(img: Any, padding: Size, fill: Any = 0, padding_mode: str = "constant") 
 
 def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
     """`height` x `width` pixels from (top, left) on; black where they lie outside of the image."""
-    return _Moved(lambda pixels: geometry.cropped(pixels, top, left, height, width))(img)
+    return _Moved("crop", lambda pixels: geometry.cropped(pixels, top, left, height, width))(img)
 
 
 def resized_crop(
@@ -181,12 +184,12 @@ def resized_crop(
 
 def hflip(img: Any) -> Any:
     """Left and right exchanged."""
-    return _Moved(geometry.mirrored)(img)
+    return _Moved("hflip", geometry.mirrored)(img)
 
 
 def vflip(img: Any) -> Any:
     """Top and bottom exchanged."""
-    return _Moved(geometry.upside_down)(img)
+    return _Moved("vflip", geometry.upside_down)(img)
 
 
 def five_crop(img: Any, size: Size) -> tuple[Any, ...]:
@@ -233,11 +236,11 @@ def to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
     return pillow.to_grayscale(img, num_output_channels)
 
 
-def _adjusted(image: Any, factor: float, of_pillow: Change, of_pixels: Change) -> Any:
+def _adjusted(name: str, image: Any, factor: float, of_pillow: Change, of_pixels: Change) -> Any:
     """Colours changed: those of arrays by the functions of `color`, which ColorJitter calls."""
     if not math.isfinite(factor):
-        raise OptionError(f"a factor must be finite, got {factor!r}")
-    return of_pillow(image) if is_pillow(image) else _Recoloured(of_pixels)(image)
+        raise OptionError(f"{name}: a factor must be finite, got {factor!r}")
+    return of_pillow(image) if is_pillow(image) else _Recoloured(name, of_pixels)(image)
 
 
 class _Recoloured(_Moved):
@@ -249,19 +252,25 @@ class _Recoloured(_Moved):
 def adjust_brightness(img: Any, brightness_factor: float) -> Any:
     """brightness_factor times as bright."""
     f = _not_negative(brightness_factor, "adjust_brightness")
-    return _adjusted(img, f, lambda x: pillow.adjust_brightness(x, f), lambda x: color.adjust_brightness(x, f))
+    return _adjusted(
+        "adjust_brightness", img, f, lambda x: pillow.adjust_brightness(x, f), lambda x: color.adjust_brightness(x, f)
+    )
 
 
 def adjust_contrast(img: Any, contrast_factor: float) -> Any:
     """Away from (factor > 1) or towards the mean brightness."""
     f = _not_negative(contrast_factor, "adjust_contrast")
-    return _adjusted(img, f, lambda x: pillow.adjust_contrast(x, f), lambda x: color.adjust_contrast(x, f))
+    return _adjusted(
+        "adjust_contrast", img, f, lambda x: pillow.adjust_contrast(x, f), lambda x: color.adjust_contrast(x, f)
+    )
 
 
 def adjust_saturation(img: Any, saturation_factor: float) -> Any:
     """Away from (factor > 1) or towards the grey image."""
     f = _not_negative(saturation_factor, "adjust_saturation")
-    return _adjusted(img, f, lambda x: pillow.adjust_saturation(x, f), lambda x: color.adjust_saturation(x, f))
+    return _adjusted(
+        "adjust_saturation", img, f, lambda x: pillow.adjust_saturation(x, f), lambda x: color.adjust_saturation(x, f)
+    )
 
 
 def adjust_hue(img: Any, hue_factor: float) -> Any:
@@ -269,7 +278,7 @@ def adjust_hue(img: Any, hue_factor: float) -> Any:
     if not -0.5 <= hue_factor <= 0.5:
         raise OptionError(f"adjust_hue: hue_factor lies from -0.5 to 0.5, got {hue_factor!r}")
     turn = hue_factor
-    return _adjusted(img, turn, lambda x: pillow.adjust_hue(x, turn), lambda x: color.adjust_hue(x, turn))
+    return _adjusted("adjust_hue", img, turn, lambda x: pillow.adjust_hue(x, turn), lambda x: color.adjust_hue(x, turn))
 
 
 def adjust_gamma(img: Any, gamma: float, gain: float = 1) -> Any:

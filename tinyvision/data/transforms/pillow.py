@@ -14,6 +14,14 @@ from .interpolation import pillows
 _WARPS = ("nearest", "nearest-exact", "bilinear", "bicubic")  # what Pillow warps with
 
 
+def grey(image: Any, channels: int) -> Any:
+    """The brightness of an image of any mode, as 1 (L) or 3 equal bands (RGB)."""
+    from PIL import Image
+
+    brightness = image.convert("L")
+    return brightness if channels == 1 else Image.merge("RGB", [brightness] * channels)
+
+
 def adjust_brightness(image: Any, factor: float) -> Any:
     """Away from (factor > 1) or towards black."""
     return _enhanced("Brightness", image, factor)

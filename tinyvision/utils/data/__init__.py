@@ -25,6 +25,7 @@ from ...data import (
 )
 from ...missing import missing
 from ...places import stand_for
+from . import distributed
 
 __all__ = [
     "BatchSampler",
@@ -44,6 +45,7 @@ __all__ = [
     "WeightedRandomSampler",
     "default_collate",
     "default_convert",
+    "distributed",
     "get_worker_info",
     "random_split",
 ]
