@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-import torch
 
 import tinyvision as tv
 from tinyvision import nn, optim
