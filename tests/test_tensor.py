@@ -662,3 +662,10 @@ def test_a_tensor_of_sizes():
 def test_what_is_no_dtype_of_tensors_is_refused(call, dtype):
     with pytest.raises(DtypeError, match=r"expected a dtype|there are no tensors of"):
         call(tv.ones(2), dtype)
+
+
+@pytest.mark.parametrize("method", ["view_as", "reshape_as", "expand_as", "dot", "mv", "inner"])
+def test_a_list_where_a_tensor_belongs_is_refused_by_name(method):
+    x = tv.ones(2, 2) if method == "mv" else tv.ones(2)
+    with pytest.raises(DtypeError, match=rf"{method}: \w+ must be a tensor, got list"):
+        getattr(x, method)([1.0, 2.0])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import tape
-from ..errors import GraphError
+from ..errors import DtypeError, GraphError
 from . import (
     alike,
     arranging,
@@ -30,6 +30,12 @@ from .size import Size
 
 if TYPE_CHECKING:
     from .tensor import Tensor
+
+
+def _shape_of_a_tensor(method: str, other: Any) -> Any:
+    if not hasattr(other, "shape"):
+        raise DtypeError(f"{method}: other must be a tensor, got {type(other).__name__}")
+    return other.shape
 
 
 class Conversions:
@@ -409,11 +415,11 @@ class Methods(Conversions):
 
     def reshape_as(self: Tensor, other: Any) -> Tensor:
         """The same numbers in the shape of `other`."""
-        return self.reshape(*other.shape)
+        return self.reshape(*_shape_of_a_tensor("reshape_as", other))
 
     def view_as(self: Tensor, other: Any) -> Tensor:
         """The same numbers in the shape of `other`."""
-        return self.reshape(*other.shape)
+        return self.reshape(*_shape_of_a_tensor("view_as", other))
 
     def expand(self: Tensor, *sizes: Any, size: Any = None) -> Tensor:
         """Axes of size 1 repeated to these sizes (-1 keeps one), new ones in front. Raises ShapeError.
@@ -423,4 +429,4 @@ class Methods(Conversions):
 
     def expand_as(self: Tensor, other: Any) -> Tensor:
         """Repeated to the shape of `other`."""
-        return self.expand(*other.shape)
+        return self.expand(*_shape_of_a_tensor("expand_as", other))

@@ -49,6 +49,8 @@ def reversed_matmul(x: Tensor, other: Any) -> Tensor:
 
 def _of_rank(what, **tensors):
     for name, (x, rank) in tensors.items():
+        if not hasattr(x, "ndim"):
+            raise DtypeError(f"{what}: {name} must be a tensor, got {type(x).__name__}")
         if x.ndim != rank:
             raise ShapeError(f"{what}: {name} must have {rank} axes, got {x.shape}; matmul takes more kinds")
 
@@ -83,6 +85,8 @@ def dot(x: Tensor, other: Tensor) -> Tensor:
 
 def inner(x: Tensor, other: Tensor) -> Tensor:
     """The sums of products along the last axis of both."""
+    if not hasattr(other, "ndim"):
+        raise DtypeError(f"inner: other must be a tensor, got {type(other).__name__}")
     if not x.ndim or not other.ndim:
         return x * other
     return tensordot(x, other, ([-1], [-1]))
