@@ -98,7 +98,13 @@ def test_nodes_that_others_write(tmp_path, opset, kind, inputs, options, arrays)
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
-def nodes_of_integers(folder, kind, arrays, options=None, outputs=("y",)):
+LIMITS = {  # ties, and both ends of each kind
+    kind: np.array([np.iinfo(kind).min, 3, np.iinfo(kind).max, 3, 0], kind) for kind in ("u1", "i1", "i4", "i8")
+}
+NANS = np.array([1, np.nan, 3, np.nan, 3, -np.inf], np.float32)
+
+
+def nodes_of_integers(folder, kind, arrays, options=None, outputs=("y",), result=0):
     """(what is found here, what ONNX Runtime finds) of a node whose arguments are all inputs of the graph."""
     ends = [
         onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
@@ -111,7 +117,7 @@ def nodes_of_integers(folder, kind, arrays, options=None, outputs=("y",)):
     onnx.save(proto, folder / "a.onnx")
     session = ort.InferenceSession(str(folder / "a.onnx"), providers=["CPUExecutionProvider"])
     found = from_onnx(folder / "a.onnx").eval()(*map(tv.tensor, arrays.values()))
-    return (found[0] if len(outputs) > 1 else found).detach().numpy(), session.run(None, arrays)[0]
+    return (found[result] if len(outputs) > 1 else found).detach().numpy(), session.run(None, arrays)[result]
 
 
 @pytest.mark.parametrize(
@@ -124,13 +130,82 @@ def nodes_of_integers(folder, kind, arrays, options=None, outputs=("y",)):
         ("CumSum", {"a": INDEX, "axis": np.array(1)}, {"reverse": 1, "exclusive": 1}),
         ("TopK", {"a": np.arange(12).reshape(3, 4) * 5 % 12, "k": np.array([2])}, {}),
         ("TopK", {"a": np.array([[3, 1, 3], [2, 2, 0]], np.float32), "k": np.array([2])}, {"largest": 0}),
+        ("TopK", {"a": np.array([7, 9], np.int64), "k": np.array([2])}, {"axis": 0}),
+        *[
+            ("TopK", {"a": LIMITS[kind], "k": np.array([4])}, {"largest": n})
+            for kind in ("u1", "i1", "i8")
+            for n in (0, 1)
+        ],
+        *[("TopK", {"a": NANS, "k": np.array([4])}, {"largest": n}) for n in (0, 1)],
+        *[
+            ("CumSum", {"a": np.array(a, kind), "axis": np.array(0)}, {"exclusive": 1, "reverse": reverse})
+            for a, kind in (([1, np.inf, 2], "f4"), ([1, 1e9, 1], "f4"), ([2**31 - 1, 5, -7], "i4"), ([], "f4"))
+            for reverse in (0, 1)
+        ],
+        ("CumSum", {"a": INDEX.astype("f4"), "axis": np.array(-2)}, {"exclusive": 1, "reverse": 1}),
         ("NonZero", {"a": INDEX}, {}),
+        *[(kind, {"a": LIMITS[k]}, {}) for kind in ("Abs", "Sign") for k in ("i1", "u1", "i4", "i8")],
+        *[(kind, {"a": INDEX.astype("i4")}, {}) for kind in ("Neg", "Relu")],
+        ("MatMul", {"a": INDEX, "b": INDEX.swapaxes(2, 3)}, {}),
+        ("Div", {"a": LIMITS["i4"], "b": np.array([2, -2, 2, 7, 1], "i4")}, {}),
+        ("Clip", {"a": LIMITS["i8"], "low": np.array(-(2**62) - 1), "high": np.array(2**62 + 1)}, {}),
+        ("Pow", {"a": np.array([2, 1, -1, -3], "i4"), "b": np.array([-1, -2, -3, 3], "i4")}, {}),
+        ("Pow", {"a": np.array([2, 3, -3], "i8"), "b": np.array([0.5, 2, 3], "f4")}, {}),
+        ("Pow", {"a": np.array([2, 3, 4], "f4"), "b": np.array([1, 2, -1])}, {}),
+        *[
+            ("Reduce" + kind, {"a": a.astype(k), "axes": np.array(axes)}, {"keepdims": len(axes) % 2})
+            for kind in ("Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare")
+            for k in ("i4", "i8")
+            for a, axes in ((INDEX, [1]), (INDEX, [0, 3]), (INDEX * 10 + 1, [-1]))
+        ],
+        *[("Reduce" + kind, {"a": LIMITS["i4"]}, {}) for kind in ("Sum", "Mean", "Prod", "L1", "L2", "SumSquare")],
+        *[("Reduce" + kind, {"a": LIMITS["u1"]}, {}) for kind in ("Max", "Min")],
     ],
 )
 def test_whole_numbers_that_come_in(tmp_path, kind, arrays, options):
     found, wanted = nodes_of_integers(tmp_path, kind, arrays, options, ("y", "places")[: 1 + (kind == "TopK")])
-    assert np.array_equal(found, wanted)
+    np.testing.assert_array_equal(found, wanted)
     assert found.dtype == wanted.dtype
+
+
+@pytest.mark.parametrize("kind", ["ReduceLogSum", "ReduceLogSumExp"])
+def test_a_logarithm_of_whole_numbers_is_refused_by_name(tmp_path, kind):
+    with pytest.raises(WeightsError, match=f"{kind} of whole numbers is not known here"):
+        nodes_of_integers(tmp_path, kind, {"a": np.array([[3, 1]])})
+
+
+@pytest.mark.parametrize("kind", ["L1", "L2", "SumSquare", "LogSum", "LogSumExp", "Mean", "Max"])
+def test_a_reduction_over_no_axis_is_one_of_each_number(tmp_path, kind):
+    arrays = {"a": np.array([[0.5, 2, 3]], np.float32), "axes": np.zeros(0, np.int64)}
+    found, wanted = nodes_of_integers(tmp_path, f"Reduce{kind}", arrays, {"noop_with_empty_axes": 1})
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("largest", [0, 1])
+@pytest.mark.parametrize("x", [LIMITS["u1"], LIMITS["i8"], NANS, np.float32([2, 1, 2, 1, 1])])
+def test_among_equal_numbers_the_first_is_best(tmp_path, x, largest):
+    arrays = {"a": x, "k": np.array([4])}
+    found, wanted = nodes_of_integers(tmp_path, "TopK", arrays, {"largest": largest}, ("values", "y"), result=1)
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("below", [0, 1])
+@pytest.mark.parametrize("above", [0, 1])
+def test_either_infinity_may_be_asked_for(tmp_path, below, above):
+    x = np.array([1, np.inf, -np.inf, np.nan], np.float32)
+    found, wanted = nodes_of_integers(tmp_path, "IsInf", {"a": x}, {"detect_negative": below, "detect_positive": above})
+    assert np.array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("reverse", [0, 1])
+def test_the_gradient_of_a_sum_of_those_before(tmp_path, reverse):
+    """y_i adds the x_j before it: x_j is in every y_i behind it."""
+    node = ("CumSum", ["x", "axis"], {"exclusive": 1, "reverse": reverse})
+    x = tv.ones(1, 3, 4, 6, dtype=tv.float64, requires_grad=True)
+    dy = np.random.default_rng(1).standard_normal(x.shape)
+    from_onnx(file_of(tmp_path, [node], {"axis": np.array(3)}, 18))(x).backward(tv.tensor(dy))
+    before = np.tril(np.ones((6, 6)), -1)
+    np.testing.assert_allclose(x.grad.numpy(), dy @ (before.T if reverse else before), rtol=1e-12)
 
 
 @pytest.mark.parametrize("options", [{}, {"center_point_box": 1}])

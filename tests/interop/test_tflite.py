@@ -311,6 +311,15 @@ def test_a_picture_too_large_for_memory_is_refused(tmp_path):
         model(tv.zeros(1, 1, 4, 4))
 
 
+@pytest.mark.parametrize(("kind", "wanted"), [("SUM", [6, 15]), ("REDUCE_PROD", [6, 120]), ("REDUCE_MAX", [3, 6])])
+def test_a_reduction_of_whole_numbers_stays_of_their_kind(tmp_path, kind, wanted):
+    values = {"x": (1,), "a": np.array([[1, 2, 3], [4, 5, 6]], np.int32), "axis": np.array([1], np.int32), "y": (2,)}
+    nodes = [(kind, ["a", "axis"], ["y"], "ReducerOptions", {})]
+    y = from_tflite(write(tmp_path / "net.tflite", values, nodes, ["x"], ["y"]))(tv.zeros(1))
+    assert y.dtype == tv.int32
+    assert y.tolist() == wanted
+
+
 def test_files_that_are_something_else(tmp_path):
     with pytest.raises(FileError, match="no such file"):
         from_tflite(tmp_path / "nowhere.tflite")

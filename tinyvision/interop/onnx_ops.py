@@ -16,6 +16,7 @@ from ..errors import WeightsError
 from ..tape import Variable
 from ..tensors import taped as F
 from ..tensors.tensor import Tensor
+from . import onnx_integers
 
 READERS: dict[str, Callable[..., Any]] = {}
 MOST_NUMBERS = 1 << 28  # in one result whose size is a number in the file
@@ -96,23 +97,16 @@ def _folded(op):
     return fold
 
 
-def _toward_zero(a, b):
-    """Division of integers as ONNX has it."""
-    quotient = np.abs(a) // np.abs(b)
-    return np.where((a < 0) != (b < 0), -quotient, quotient)
-
-
 READERS.update(
     {
         "Add": _of_two(F.add, np.add),
         "Sub": _of_two(F.sub, np.subtract),
         "Mul": _of_two(F.mul, np.multiply),
-        "Div": _of_two(F.div, _toward_zero),
-        "Pow": _of_two(F.power_of, np.power),
+        "Div": _of_two(F.div, onnx_integers.divided),
         "Max": _of_any(F.maximum, np.maximum),
         "Min": _of_any(F.minimum, np.minimum),
         "Sum": _of_any(F.add, np.add),
-        "MatMul": _of_two(F.matmul),
+        "MatMul": _of_two(F.matmul, np.matmul),
         "Neg": _of_one(lambda x: F.mul(x, tensor(-1.0, x)), np.negative),
         "Sqrt": _of_one(lambda x: F.power(x, exponent=0.5)),
         "Reciprocal": _of_one(lambda x: F.power(x, exponent=-1)),
@@ -121,15 +115,15 @@ READERS.update(
         "Ceil": _of_one(lambda x: F.steps(x, kind="ceil")),
         "Round": _of_one(lambda x: F.steps(x, kind="round")),
         "Sign": _of_one(lambda x: F.steps(x, kind="sign"), np.sign),
+        "Abs": _of_one(F.abs, np.abs),
+        "Relu": _of_one(F.relu, onnx_integers.rectified),
     }
 )
 for _kind in [
-    "Relu",
     "Sigmoid",
     "Tanh",
     "Exp",
     "Log",
-    "Abs",
     "Erf",
     "Sin",
     "Cos",
@@ -153,6 +147,15 @@ READERS["HardSwish"] = _of_one(F.hardswish)
 def _mod(node, a, b, training=False):
     """What is left has the sign of the divisor, or, with the option `fmod`, that of the number, as in C."""
     return (_of_two(F.fmod, np.fmod) if node.get("fmod") else _of_two(F.remainder, np.mod))(node, a, b)
+
+
+@reads("Pow")
+def _power(node, a, b, training=False):
+    """The result is of the kind of a, whatever that of b."""
+    if not is_number(a):
+        return onnx_integers.to_power(plain(a), plain(b))
+    a = tensor(a)
+    return F.power_of(a, tensor(b, a))
 
 
 @reads("Mean")
@@ -366,12 +369,11 @@ def _resize(node, x, region=None, scales=None, sizes=None, training=False):
 
 @reads("Clip")
 def _clip(node, x, low=None, high=None, training=False):
-    low = node.get("min") if low is None else float(plain(low))
-    high = node.get("max") if high is None else float(plain(high))
-    low, high = -np.inf if low is None else low, np.inf if high is None else high
+    low = node.get("min") if low is None else plain(low)
+    high = node.get("max") if high is None else plain(high)
     if not is_number(x):
-        return np.clip(plain(x), low, high).astype(plain(x).dtype)
-    return F.clamp(x, low=low, high=high)
+        return onnx_integers.clipped(plain(x), low, high)
+    return F.clamp(x, low=-np.inf if low is None else float(low), high=np.inf if high is None else float(high))
 
 
 @reads("LeakyRelu")
@@ -467,18 +469,20 @@ _SUMS = {
     "ReduceSumSquare": lambda x, **axes: F.sum(F.mul(x, x), **axes),
     "ReduceLogSum": lambda x, **axes: F.log(F.sum(x, **axes)),
 }
-_SUMS_OF_INTEGERS = {"ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min, "ReduceProd": np.prod}
 
 
 @reads(*_SUMS)
 def _reduction(node, x, axes=None, training=False):
     axes = node.get("axes") if axes is None else integers(axes)
-    if not axes and node.get("noop_with_empty_axes"):
-        return x
-    options = {"axis": tuple(axes) if axes else None, "keepdims": bool(node.get("keepdims", 1))}
-    if not is_number(x):
-        return np.asarray(_SUMS_OF_INTEGERS[node.kind](plain(x), **options))
-    return _SUMS[node.kind](tensor(x), **options)
+    over = tuple(axes) if axes else () if node.get("noop_with_empty_axes") else None  # over none: of each number alone
+    options = {"axis": over, "keepdims": bool(node.get("keepdims", 1))}
+    if is_number(x):
+        return _SUMS[node.kind](tensor(x), **options)
+    if node.kind not in onnx_integers.REDUCTIONS:
+        raise WeightsError(
+            f"{node.name}: {node.kind} of whole numbers is not known here; put a Cast to float before it"
+        )
+    return np.asarray(onnx_integers.REDUCTIONS[node.kind](plain(x), **options))
 
 
 @reads("ArgMax", "ArgMin")

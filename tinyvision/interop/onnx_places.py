@@ -6,6 +6,7 @@ import numpy as np
 
 from ..boxes import nms
 from ..errors import ShapeError, WeightsError
+from ..tape import Variable
 from ..tensors import choosing, products
 from ..tensors import taped as F
 from ..tensors.tensor import Tensor
@@ -73,15 +74,11 @@ def _one_hot(node, indices, depth, values, training=False):
 
 
 @reads("TopK")
-def _top_k(node, x, count, training=False):
-    axis, largest = node.get("axis", -1), bool(node.get("largest", 1))
-    k = integers(count)[0]
-    if is_number(x):
-        values, places = choosing.topk(tensor(x), k, axis, largest)
-        return values, plain(places)
-    order = np.argsort(-plain(x) if largest else plain(x), axis=axis, kind="stable")
-    places = np.take(order, np.arange(k), axis=axis)
-    return np.take_along_axis(plain(x), places, axis), places
+def _top_k(node, x, count=None, training=False):
+    """How many was an attribute first (opset 9), an argument later."""
+    k = node.get("k") if count is None else integers(count)[0]
+    values, places = choosing.topk(tensor(x), k, node.get("axis", -1), bool(node.get("largest", 1)))
+    return values if is_number(x) else plain(values), plain(places)
 
 
 @reads("NonZero")
@@ -102,17 +99,27 @@ def _triangle(node, x, diagonal=None, training=False):
 
 @reads("CumSum")
 def _cumulative(node, x, axis, training=False):
-    axis = integers(axis)[0] % len(plain(x).shape)
-    if not is_number(x):
-        x = plain(x)
-        turned = np.flip(x, axis) if node.get("reverse") else x
-        total = np.cumsum(turned, axis, dtype=x.dtype) - (turned if node.get("exclusive") else 0)
-        return np.flip(total, axis) if node.get("reverse") else total
-    x = tensor(x)
-    turned = F.flip(x, axis=axis) if node.get("reverse") else x
-    total = F.cumsum(turned, axis=axis)
-    total = F.sub(total, turned) if node.get("exclusive") else total
-    return F.flip(total, axis=axis) if node.get("reverse") else total
+    axis, whole = integers(axis)[0] % len(plain(x).shape), not is_number(x)
+    x = plain(x) if whole else tensor(x)
+
+    def turned(x):
+        if not node.get("reverse"):
+            return x
+        return np.flip(x, axis) if whole else F.flip(x, axis=axis)
+
+    x = turned(x)
+    x = _moved_on(x, axis) if node.get("exclusive") else x
+    return turned(np.cumsum(x, axis, dtype=x.dtype) if whole else F.cumsum(x, axis=axis))
+
+
+def _moved_on(x, axis):
+    """x one place further along the axis, after a 0. (A number taken from a sum again would leave inf - inf = nan.)"""
+    before = (slice(None),) * axis
+    first, rest = (*before, slice(0, 1)), (*before, slice(0, -1))
+    nothing = np.zeros_like(plain(x)[first])
+    if isinstance(x, Variable):
+        return F.concatenate(Tensor(nothing), F.index(x, index=rest), axis=axis)
+    return np.concatenate([nothing, x[rest]], axis=axis)
 
 
 @reads("Einsum")
@@ -166,5 +173,13 @@ def _size(node, x, training=False):
     return np.array(plain(x).size, np.int64)
 
 
-for _kind, _asks in {"IsNaN": np.isnan, "IsInf": np.isinf}.items():
-    reads(_kind)(lambda node, x, training=False, *, asks=_asks: asks(plain(x)))
+@reads("IsNaN")
+def _is_nan(node, x, training=False):
+    return np.isnan(plain(x))
+
+
+@reads("IsInf")
+def _is_inf(node, x, training=False):
+    x = plain(x)
+    below, above = bool(node.get("detect_negative", 1)), bool(node.get("detect_positive", 1))
+    return np.isinf(x) & np.where(x < 0, below, above)

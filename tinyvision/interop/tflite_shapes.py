@@ -203,7 +203,7 @@ def _reduction(node, x, axes, training=False):
         ways = {"SUM": np.sum, "REDUCE_MAX": np.max, "REDUCE_MIN": np.min, "REDUCE_PROD": np.prod}
         if node.kind not in ways:
             raise WeightsError(f"{node.name}: this is known for floating-point numbers only")
-        return np.asarray(ways[node.kind](plain(x), **options))
+        return np.asarray(ways[node.kind](plain(x), **options)).astype(plain(x).dtype)  # NumPy's sums are wider
     x = to_keras(tensor(x))
     if node.kind == "REDUCE_MIN":
         minus = tensor(-1.0, x)
