@@ -1,7 +1,7 @@
 """What ONNX's nodes make of whole numbers: NumPy arrays in, one of the same kind out, as ONNX Runtime computes it.
 
 What a reduction or a power takes out of the range of its kind becomes the last number in it, and a fraction is cut off
-toward zero. Sums and products are exact (ONNX Runtime, which adds in float64, rounds them beyond 2**53).
+toward zero. Sums and products are exact: ONNX Runtime 1.32 adds in float64 and rounds beyond 2**53, 1.23 wraps around.
 """
 
 from __future__ import annotations
