@@ -291,3 +291,18 @@ def test_a_cycle_goes_on_in_the_other_engine(options):
             schedule.step()
             follower.step()
             assert follower.get_last_lr() == pytest.approx(schedule.get_last_lr(), rel=1e-12)
+
+
+def test_a_schedule_of_ones_own_begins_before_the_first_step():
+    class Halved(optim.lr_scheduler.LRScheduler):
+        def get_lr(self):
+            return [base * 0.5**self.last_epoch for base in self.base_lrs]
+
+    optimizer = optim.SGD([nn.Parameter(tv.ones(1))], lr=0.4)
+    schedule = Halved(optimizer)
+    seen = [schedule.get_last_lr()[0]]
+    for _ in range(2):
+        optimizer.step()
+        schedule.step()
+        seen.append(schedule.get_last_lr()[0])
+    assert seen == [0.4, 0.2, 0.1]
