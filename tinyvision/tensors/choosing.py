@@ -204,7 +204,8 @@ def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Extreme
         raise OptionError(f"kthvalue: k must be from 1 to {x.shape[axis]}, the size of axis {dim}, got {k!r}")
     order = argsort(x, axis).narrow(axis, int(k) - 1, 1)
     values = gather(x, axis, order)
-    return Extremes(values, order) if keepdim else Extremes(values.squeeze(axis), order.squeeze(axis))
+    found = Extremes(values, order)
+    return found if keepdim else found.squeezed(axis)
 
 
 def unique(

@@ -14,6 +14,7 @@ from . import taped
 from .arguments import numbers_first
 from .arranging import stack
 from .operands import as_operand, is_operand, promoted
+from .writing import nobodys_view
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -38,8 +39,8 @@ def matmul(x: Tensor, other: Any) -> Tensor:
         y = taped.matmul(left, right)
     else:
         y = x.like(left.array @ right.array)
-    y = y.squeeze(-1) if other.ndim == 1 else y
-    return y.squeeze(-1 if other.ndim == 1 else -2) if x.ndim == 1 else y
+    y = nobodys_view(y.squeeze(-1)) if other.ndim == 1 else y
+    return nobodys_view(y.squeeze(-1 if other.ndim == 1 else -2)) if x.ndim == 1 else y
 
 
 def reversed_matmul(x: Tensor, other: Any) -> Tensor:

@@ -15,6 +15,7 @@ from ..types import Axes, DType
 from . import taped
 from .arranging import cat, narrow
 from .elementwise import floating, magnitude, maximum, minimum
+from .writing import nobodys_view
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -25,6 +26,10 @@ class Extremes(NamedTuple):
 
     values: Tensor
     indices: Tensor
+
+    def squeezed(self, axis: int) -> Extremes:
+        """Without an axis of one number."""
+        return Extremes(nobodys_view(self.values.squeeze(axis)), nobodys_view(self.indices.squeeze(axis)))
 
 
 class Range(NamedTuple):
@@ -91,7 +96,7 @@ def _extreme(what, x, dim, keepdim, argument):
     values = wide.gather(axis, places)
     if keepdim and x.ndim:
         return Extremes(values, places)
-    return Extremes(values.squeeze(axis), places.squeeze(axis))
+    return Extremes(values, places).squeezed(axis)
 
 
 def max(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
@@ -161,7 +166,7 @@ def log_softmax(x: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
 
 def _along(op, x, dim):
     """The op along an axis; a single number counts as one with one axis."""
-    return op(x, axis=dim) if x.ndim else op(x.reshape(1), axis=dim).reshape(())
+    return op(x, axis=dim) if x.ndim else nobodys_view(op(x.reshape(1), axis=dim).reshape(()))
 
 
 def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
@@ -293,7 +298,8 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     middle = np.where(numbers < x.shape[axis], numbers, (x.shape[axis] - 1) // 2)
     place = x.like(np.asarray(middle, np.int64, like=x.array))
     values, order = values.gather(axis, place), order.gather(axis, place)
-    return Extremes(values, order) if keepdim else Extremes(values.squeeze(axis), order.squeeze(axis))
+    found = Extremes(values, order)
+    return found if keepdim else found.squeezed(axis)
 
 
 def quantile(x: Tensor, q: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:

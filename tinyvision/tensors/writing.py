@@ -108,6 +108,12 @@ def instead_of_view(y: Any, x: Any) -> Any:
     return y
 
 
+def nobodys_view(y: Any) -> Any:
+    """y, cut out of a result that nobody else has: as in PyTorch, it is no view of anything."""
+    y.origin = None
+    return y
+
+
 def views_of_several(views: Any) -> Any:
     """The views that one call gave, as a tuple: while recording, none of them is written to, as in PyTorch."""
     for view in views:
