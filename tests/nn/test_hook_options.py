@@ -1,5 +1,6 @@
 """Hooks that want the options of a call, or a place in front; lists and dicts of parameters as they print."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -51,3 +52,59 @@ def test_parameters_in_lists_and_dicts_are_printed(shapes):
         return repr(engine.nn.ParameterList(own)), repr(named), repr(engine.nn.Sequential(engine.nn.ParameterList(own)))
 
     assert printed(tv) == printed(torch)
+
+
+LAYERS = {
+    "conv": lambda t: t.nn.Conv2d(2, 3, 3, padding=1),
+    "conv without bias": lambda t: t.nn.Conv2d(2, 3, 3, stride=2, bias=False),
+    "transposed": lambda t: t.nn.ConvTranspose2d(2, 3, 2),
+    "norm": lambda t: t.nn.BatchNorm2d(2),
+    "norm without weights": lambda t: t.nn.BatchNorm2d(2, affine=False),
+    "one slope": lambda t: t.nn.PReLU(),
+    "groups": lambda t: t.nn.GroupNorm(1, 2),
+    "relu": lambda t: t.nn.ReLU(),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", LAYERS)
+def test_hooks_of_the_old_form_see_the_gradient_of_the_input_first(name, rng):
+    x, dy = rng.standard_normal((2, 2, 5, 5)), rng.standard_normal((2, 3, 9, 9))
+    weights = {k: rng.standard_normal(tuple(p.shape)) for k, p in LAYERS[name](torch).named_parameters()}
+
+    def run(t):
+        layer, seen = LAYERS[name](t).double(), []
+        for k, p in layer.named_parameters():
+            p.data.copy_(t.tensor(weights[k]))
+        layer.register_backward_hook(lambda m, gi, go: seen.append((len(gi), gi[0].tolist(), go[0].tolist())))
+        y = layer(t.tensor(x).requires_grad_())
+        part = dy[:, : y.shape[1], : y.shape[2], : y.shape[3]]
+        y.backward(t.tensor(np.resize(part, tuple(y.shape))))
+        return seen[0]
+
+    (count, dx, seen), (their_count, their_dx, their_seen) = run(tv), run(torch)
+    np.testing.assert_allclose(dx, their_dx, atol=1e-12)
+    np.testing.assert_allclose(seen, their_seen, atol=1e-12)
+    assert count == their_count
+
+
+@pytest.mark.parametrize("look", [
+    lambda gi: gi[0], lambda gi: len(gi), lambda gi: list(gi), lambda gi: gi[-1],
+])  # fmt: skip
+@pytest.mark.parametrize("make", [lambda: tv.nn.Linear(2, 2), lambda: tv.nn.Sequential(tv.nn.ReLU(), tv.nn.ReLU())])
+def test_what_the_old_form_would_show_otherwise_is_not_shown(make, look):
+    layer = make()
+    layer.register_backward_hook(lambda m, gi, go: look(gi) and None)
+    with pytest.raises(OptionError, match="register_full_backward_hook"):
+        layer(tv.ones(1, 2, requires_grad=True)).sum().backward()
+
+
+def test_hooks_of_the_old_form_see_outputs_and_replace_nothing_inside():
+    layer, seen = tv.nn.Sequential(tv.nn.Linear(2, 2), tv.nn.ReLU()), []
+    handle = layer.register_backward_hook(lambda m, gi, go: seen.append(go[0].tolist()))
+    layer(tv.ones(1, 2)).sum().backward()
+    assert seen == [[[1.0, 1.0]]]
+    handle.remove()
+    layer.register_backward_hook(lambda m, gi, go: (go[0],))
+    with pytest.raises(OptionError, match="what the hook replaces"):
+        layer(tv.ones(1, 2)).sum().backward()

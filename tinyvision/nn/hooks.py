@@ -1,6 +1,6 @@
 """Hooks: functions that a module calls around its forward and its backward pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import OptionError
@@ -55,6 +55,58 @@ def output_after(module: Any, hooks: list[Any], inputs: tuple[Any, ...], options
         changed = hook.hook(module, inputs, options, output) if wants else hook(module, inputs, output)
         output = output if changed is None else changed
     return output
+
+
+# Layers whose last op in PyTorch shows the gradient of the layer's input first, and how many it shows: for weight and
+# bias too, if there are none.
+_INPUT_FIRST = {
+    **dict.fromkeys(("Conv1d", "Conv2d", "ConvTranspose2d", "BatchNorm1d", "BatchNorm2d", "LayerNorm", "GroupNorm"), 3),
+    "PReLU": 2,
+}
+
+
+class LastOpsInputs(Sequence[Any]):
+    """The gradients of the inputs of a module's last op, of which one at most is known: that of the module's input.
+
+    The others can be counted and not looked at: that raises OptionError."""
+
+    def __init__(self, module: Any, gradient: Any, count: int | None) -> None:
+        self._name, self._gradient, self._count = type(module).__name__, gradient, count
+
+    def __len__(self) -> int:
+        return self._refuse("they") if self._count is None else self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if self._count is not None and index in (0, -self._count):
+            return self._gradient
+        return self._refuse(f"grad_input[{index}]")
+
+    def _refuse(self, what):
+        raise OptionError(
+            f"register_backward_hook: of {self._name}, {what} would be gradients inside of it, or of its parameters; "
+            f"register_full_backward_hook shows those of its inputs, and parameter.grad the others"
+        )
+
+
+def of_the_last_op(module: Any, hook: Callable[..., Any]) -> Callable[..., Any]:
+    """A full backward hook that calls one of the old form, which looks at the last op of a module.
+
+    For a module that is one op without parameters both are the same. For one with parameters, or with modules inside,
+    grad_outputs are what they should be, and grad_inputs are `LastOpsInputs`; raises OptionError if the hook wants to
+    replace them."""
+    inside = next(module.named_children(), None) is not None
+    count = next((_INPUT_FIRST[kind.__name__] for kind in type(module).__mro__ if kind.__name__ in _INPUT_FIRST), None)
+    if not inside and count is None and next(module.parameters(), None) is None:
+        return hook
+    if getattr(module, "padding_mode", "zeros") != "zeros" or isinstance(getattr(module, "padding", 0), str):
+        count = None  # the last op has the padded input
+
+    def called(module: Any, grad_inputs: Any, grad_outputs: Any) -> None:
+        shown = LastOpsInputs(module, grad_inputs[0] if grad_inputs else None, count)
+        if hook(module, shown, grad_outputs) is not None:
+            shown._refuse("what the hook replaces")
+
+    return called
 
 
 def _passing_forward(x):

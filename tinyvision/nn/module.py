@@ -21,7 +21,7 @@ from ..errors import DtypeError, OptionError, WeightsError
 from ..tape import Variable
 from ..tensors.tensor import Tensor
 from ..types import DType
-from .hooks import HooksOf, RemovableHook, WithOptions, inputs_after, output_after, watched_inputs
+from .hooks import HooksOf, RemovableHook, WithOptions, inputs_after, of_the_last_op, output_after, watched_inputs
 from .matching import matched, misfit, other_head
 from .parts import PartsOf
 
@@ -432,14 +432,10 @@ class Module:
         return self._add_hook("backward", hook, prepend)
 
     def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHook:
-        """`register_full_backward_hook` by its old name, of modules whose parameters the old one would show as well:
-        those raise OptionError."""
-        if next(self.parameters(), None) is not None:
-            raise OptionError(
-                f"register_backward_hook: of {type(self).__name__} it would show gradients of parameters among those "
-                f"of inputs; use register_full_backward_hook, and parameter.grad"
-            )
-        return self.register_full_backward_hook(hook)
+        """The old form of `register_full_backward_hook`: grad_inputs are those of the last op, parameters' among them.
+
+        What of these differs from the new form's cannot be looked at; see `hooks.of_the_last_op`."""
+        return self.register_full_backward_hook(of_the_last_op(self, hook))
 
     # -- showing
 
