@@ -95,6 +95,12 @@ def test_halves_that_do_not_fit_are_named(layers, mistake):
     assert "Dense" in str(report)
 
 
+def test_a_loss_alone_without_its_mean_is_wrong_and_told_when_it_is_right():
+    report = check.layer(Loss(False), "cross_entropy")
+    assert not report.passed
+    assert any("check.chain" in fact for fact in report.findings[0].facts)
+
+
 def test_the_layer_nearest_to_the_loss_is_shown():
     class Wrong(Dense):
         def backward(self, dout):

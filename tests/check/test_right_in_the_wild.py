@@ -187,3 +187,27 @@ def test_a_backward_that_wants_what_only_the_network_has_is_not_driven():
     (finding,) = report.findings
     assert (finding.kind, finding.argument) == ("unread", "backward")
     assert report.status["forward"] == "ok"
+
+
+def test_a_backward_for_images_is_judged_on_images():
+    rows = spec("batchnorm_train").functions()
+
+    def forward(x, gamma, beta, bn_param):
+        (n, c, h, w), eps = x.shape, bn_param.get("eps", 1e-5)
+        flat = x.transpose(0, 2, 3, 1).reshape(-1, c)[:, :, None, None]
+        y, cache = rows[0](flat, gamma, beta, eps=eps)
+        return y.reshape(n, h, w, c).transpose(0, 3, 1, 2), (cache, x.shape)
+
+    def backward(dy, cache, turned):
+        inner, (n, c, h, w) = cache
+        dy = dy.transpose(0, 2, 3, 1) if turned else dy
+        dx, dgamma, dbeta = rows[1](dy.reshape(-1, c)[:, :, None, None], inner)
+        return dx.reshape(n, h, w, c).transpose(0, 3, 1, 2), dgamma, dbeta
+
+    def reshaped_only(dy, cache):
+        return backward(dy, cache, False)
+
+    assert check.op("batchnorm_train", forward, lambda dy, cache: backward(dy, cache, True)).passed
+    report = check.op("batchnorm_train", forward, reshaped_only)
+    assert {f.argument for f in report.findings} == {"dx", "dweight", "dbias"}
+    assert "reshape without the transpose" in report.findings[0].message

@@ -84,3 +84,85 @@ def test_gradients_that_are_one_array_pass_with_a_note():
     report = check.op("add", lambda a, b: (a + b, None), lambda dy, cache: (dy, dy))
     assert report.passed
     assert any("Two gradients are one piece of memory" in note for note in report.notes)
+
+
+class Dense:
+    """A layer that is right, and from which the ones below differ in their backward."""
+
+    def __init__(self, in_features, out_features):
+        self.W, self.b = np.zeros((out_features, in_features)), np.zeros(out_features)
+        self.dW, self.db = np.zeros_like(self.W), np.zeros_like(self.b)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W.T + self.b
+
+    def backward(self, dy):
+        self.dW, self.db = dy.T @ self.x, dy.sum(axis=0)
+        return dy @ self.W
+
+
+class Adding(Dense):
+    def backward(self, dy):
+        self.dW, self.db = self.dW + dy.T @ self.x, self.db + dy.sum(axis=0)
+        return dy @ self.W
+
+
+class Rolling(Dense):
+    def backward(self, dy):
+        self.dW, self.db = 0.9 * self.dW + dy.T @ self.x, dy.sum(axis=0)
+        return dy @ self.W
+
+
+class Averaging(Dense):
+    def backward(self, dy):
+        self.dW, self.db = 0.9 * self.dW + 0.1 * (dy.T @ self.x), dy.sum(axis=0)
+        return dy @ self.W
+
+
+class Remembering(Dense):
+    def backward(self, dy):
+        if getattr(self, "first", dy).shape != dy.shape or not hasattr(self, "seen"):
+            self.seen, self.first = self.x, dy
+        self.dW, self.db = dy.T @ self.seen, dy.sum(axis=0)
+        return dy @ self.W
+
+
+@pytest.mark.parametrize("layer", [Dense, Adding])
+def test_a_layer_may_keep_or_add_up_its_gradients(layer):
+    assert check.layer(layer, "linear").passed
+
+
+@pytest.mark.parametrize(
+    ("layer", "mistake", "words"),
+    [
+        (Rolling, "momentum_in_gradient", "1 times its own plus 0.9 times"),
+        (Averaging, "momentum_in_gradient", "0.1 times its own plus 0.09 times"),
+        (Remembering, "kept_between_calls", "an earlier call"),
+    ],
+)
+def test_the_second_batch_of_a_layer(layer, mistake, words):
+    report = check.layer(layer, "linear")
+    assert [(f.argument, f.mistake) for f in report.findings] == [("dweight", mistake)]
+    assert report.status["dweight"] == "wrong"
+    assert words in report.findings[0].message
+
+
+class Queueing(Dense):
+    """It keeps every batch until its gradients are cleared, and answers for the first that is left."""
+
+    def __init__(self, in_features, out_features):
+        super().__init__(in_features, out_features)
+        self.xs = []
+
+    def forward(self, x):
+        self.xs.append(x)
+        return super().forward(x)
+
+    def backward(self, dy):
+        self.dW, self.db = dy.T @ self.xs[0], dy.sum(axis=0)
+        return dy @ self.W
+
+
+def test_a_layer_that_queues_its_batches_is_not_asked_for_two():
+    assert check.layer(Queueing, "linear").passed

@@ -1,6 +1,7 @@
 """Packs, grades and reports for a class: nothing leaks, partial credit is what it says, hostile files stay harmless."""
 
 import csv
+import html
 import json
 import socket
 import subprocess
@@ -133,6 +134,19 @@ def test_hostile_files_get_no_points_and_the_page_stays_a_page(tmp_path):
     assert "<script>" not in page
     assert "<b>" not in page
     assert "\n'=cmd()," in table
+
+
+def test_the_page_has_words_for_every_cause(tmp_path):
+    text = (
+        "def linear_backward(dy, cache):\n    x, weight = cache\n    return dy @ -weight, dy.T @ x[::-1], dy.sum(0)\n"
+    )
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "linear_backward.py").write_text(text)
+    ((grade,),) = [grades for _, grades in graded([tmp_path / "one"], chosen("linear_backward"), limit=5.0, jobs=1)]
+    assert len(grade.mistakes) == 2
+    assert set(grade.words) == set(grade.mistakes)
+    page = as_html([("one", [grade])], 10)
+    assert all(html.escape(words) in page for words in grade.words.values())
 
 
 KEPT_OFF = ("writes another's file", "removes another's file", "writes itself anew", "ends the grader", "calls home")

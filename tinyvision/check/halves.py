@@ -1,5 +1,7 @@
 """Layers that are right in their own network: the other half of the derivative stands in the loss."""
 
+from dataclasses import replace
+
 from .report import Report
 
 # (op, arguments that are off, what their finding must be called, the other half)
@@ -10,6 +12,10 @@ HALVES = (
      "dweight and dbias are divided by N: right if the gradient of your loss is not."),
     ("softmax", ("dx",), ("identity",), "backward hands dy on: right if your loss already gives p - onehot."),
 )  # fmt: skip
+
+
+# A loss that leaves out the mean is more often a mistake than a half: it stays wrong, and is told when it is right.
+LEFT_OUT = "Right only if every layer divides its dweight and dbias by N: check.chain([...], x, labels) tells."
 
 
 def halves(report: Report, op: str) -> None:
@@ -23,3 +29,6 @@ def halves(report: Report, op: str) -> None:
             report.status.update(dict.fromkeys(findings, "half"))
             report.findings.clear()
             report.notes.insert(0, f"Half: {words}")
+    for k, finding in enumerate(report.findings):
+        if op == "cross_entropy" and (finding.mistake or "").endswith(".dlogits.not_averaged"):
+            report.findings[k] = replace(finding, facts=(*finding.facts, LEFT_OUT))

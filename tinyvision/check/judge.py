@@ -98,6 +98,8 @@ def examine(
     forward_right = report.status.get("forward") in ("ok", "ours")
     if judged[1]:
         _judge_gradients(report, exam, settings, probes, seen, forward_right)
+    if forward_right and judged[1] and settings.reading is not None and not settings.reading.seeds:
+        sequences.used_again(report, exam, known, settings.reading, probes[0])
     if report.passed and not (settings.reading and settings.reading.seeds):
         sequences.interleaved(report, exam, known, probes[0])
     if judged[1] and forward_right and report.passed:

@@ -13,6 +13,7 @@ from .examine import Examination
 from .ops import Spec
 from .place import is_array
 from .probes import Probe
+from .reading import Layer, Reading
 from .report import Report
 from .verdict import compare, where
 
@@ -90,6 +91,68 @@ def _second(report, exam, name, probe, yours, right, stale, function):
         place = where(compare(yours, right), yours, right, "", (), probe.name)[0]
     exam.find("kept_between_calls", name, told, function, where=place, **more)
     report.status["forward" if name == "y" else name] = "wrong"
+
+
+def used_again(report: Report, exam: Examination, known: Spec, reading: Reading, probe: Probe) -> None:
+    """One layer for two batches, as in training: each must get its own gradients, or, summed up, those of both.
+
+    A gradient that also has a share of the batch before holds a momentum, or numbers kept from an earlier forward."""
+    driver = reading.driver
+    if not isinstance(driver, Layer) or reading.single or exam.stateful:
+        return
+    inputs = (*shuffled(probe.inputs[:1], np.random.default_rng(505)), *probe.inputs[1:])
+    other = known._probe(505, f"{probe.name}, the second batch of one layer", inputs, probe.options)
+    with driver.kept():
+        first = _both(exam, probe)
+        calls = driver.queued()
+        second = _both(exam, other)
+        if first is None or second is None or driver.queued() > calls:
+            return  # it answers for all calls since its gradients were last cleared, in a way of its own
+    for position, name in enumerate(exam.names):
+        yours, right, before = second[position], other.truth[position], probe.truth[position]
+        settled = report.status.get(name) == "ok" or any(
+            f.argument == name and (f.signature or "").startswith("factor:") for f in report.findings
+        )
+        stepped = driver.found.get(name or "", "").startswith("the step")  # by a rule that may remember
+        if name is None or yours is None or not settled or stepped:
+            continue
+        if np.shape(yours) == np.shape(right) and not _alike_or_both(yours, right, before):
+            _of_two_batches(report, exam, name, other, yours, right, before, first[position])
+
+
+def _both(exam, probe):
+    result = exam.forward(probe, quiet=True)
+    if result is None or not _close(result[0], probe.y):
+        return None
+    grads = exam.backward(probe, *result[1:], quiet=True, note_changes=False)
+    return None if grads is None else [None if g is None else np.array(g) for g in grads]
+
+
+def _alike_or_both(yours, right, before):
+    return _close(yours, right) or _close(yours, np.asarray(right) + np.asarray(before))
+
+
+def _of_two_batches(report, exam, name, probe, yours, right, before, first):
+    """What a second batch got that is not its own: shares of both batches, or something that was kept."""
+    columns = np.stack([np.ravel(right), np.ravel(before)], axis=1)
+    own, old = np.linalg.lstsq(columns, np.ravel(yours), rcond=None)[0]
+    shares = np.reshape(columns @ np.array([own, old]), np.shape(yours))
+    mixed = np.size(right) > 2 and _close(yours, shares)
+    if report.status.get(name) != "ok" and (not mixed or abs(old) < 1e-6):
+        return  # the same factor as for the first batch
+    if mixed:
+        told = f"The first batch of a layer gets {np.vdot(first, before) / np.vdot(before, before):.3g} times its "
+        told += f"{name}; the second one gets {own:.3g} times its own plus {old:.3g} times that of the first. A "
+        told += "momentum belongs in the optimiser, which needs the gradient of this batch alone."
+        name_of_it = "momentum_in_gradient"
+    else:
+        told = f"A second batch of the same shape gets a wrong {name} from the same layer, which was right for the "
+        told += "first: something of an earlier call is still in use. Compute it anew in each call."
+        name_of_it = "kept_between_calls"
+    report.findings[:] = [f for f in report.findings if f.argument != name]
+    report.status[name] = "wrong"
+    place = where(compare(yours, right), yours, np.asarray(right), "", (), probe.name)[0]
+    exam.find(name_of_it, name, told, exam.backward_function, where=place, mistake=name_of_it, certainty="exact")
 
 
 def _overwritten(report, exam, argument, what, function):

@@ -41,6 +41,7 @@ class Grade:
     flags: list = field(default_factory=list)
     seconds: float = 0.0
     found: bool = True
+    words: dict = field(default_factory=dict)  # what each mistake is, by its id
 
     def points(self, full: float) -> float:
         """The points of `full`, rounded to hundredths."""
@@ -88,7 +89,8 @@ def _one(folder, exercise, limit):
         return Grade(exercise.name, says=told[0], flags=["could not be judged on this machine"])
     says, mistakes = told[0] if told else "right", _mistakes(answer)
     seconds = answer["seconds"]
-    return Grade(exercise.name, share(answer, exercise), says, mistakes, odd, seconds)
+    words = {f["mistake"] or f["signature"]: f["message"] for f in reversed(answer["findings"])}
+    return Grade(exercise.name, share(answer, exercise), says, mistakes, odd, seconds, words=words)
 
 
 def _file(folder, name):

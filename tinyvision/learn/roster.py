@@ -100,7 +100,7 @@ def _row(student, grades, full):
 
 def _mistakes(rows):
     count = Counter((g.exercise, m) for _, grades in rows for g in grades for m in dict.fromkeys(g.mistakes))
-    says = {(g.exercise, m): g.says for _, grades in reversed(rows) for g in grades for m in g.mistakes[:1]}
+    says = {(g.exercise, m): words for _, grades in reversed(rows) for g in grades for m, words in g.words.items()}
     if not count:
         return ""
     lines = "".join(

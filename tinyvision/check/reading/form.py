@@ -53,6 +53,11 @@ class Reading:
         return isinstance(self.driver, Layer) and bool(self.driver.inner)
 
     @property
+    def flat(self) -> bool:
+        """True if every pixel is handed over as a sample of its own."""
+        return self.layout(self.spec.arguments[0]).flat
+
+    @property
     def single(self) -> bool:
         """True if the code is called once for each sample."""
         return self.layout(self.spec.arguments[0]).single

@@ -8,8 +8,8 @@ answered the first.
 import copy
 import inspect
 import re
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -62,6 +62,8 @@ class Layer:
         self.settled = False
         self.activation: Any = None  # which it takes for none, once `settled`
         self.own: dict[str, tuple] = {}  # the shapes in which it keeps its biases: (-1,), (1, -1), (-1, 1), ...
+        self.alone: Any = None  # the one layer that is used for all calls, while `kept`
+        self.keeping = False
         self.front = self.rear = None
         self.kind: Any = make if inspect.isclass(make) else type(make)
 
@@ -169,13 +171,28 @@ class Layer:
                 return outcome
         raise errors[0]
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Within this, one and the same layer answers all calls, as in training."""
+        self.keeping = True
+        try:
+            yield
+        finally:
+            self.keeping, self.alone = False, None
+
+    def queued(self) -> int:
+        """How many things the layer that is `kept` has in lists: one that grows holds all calls, not the last."""
+        return sum(len(v) for v in getattr(self.alone, "__dict__", {}).values() if isinstance(v, list))
+
     def _forward(self, offer, shape):
         if self.settled:
             offer.options["activation"] = self.activation
-        layer = self.build(offer)
+        layer = self.alone if self.alone is not None else self.build(offer)
         if self.fixed:
             self._methods(layer)
-        self._prepare(layer, offer)
+        if self.alone is None:
+            self._prepare(layer, offer)
+        self.alone = layer if self.keeping else None
         late = self._set(layer, offer)
         value = self._call(layer, offer)
         if late and not self._set(layer, offer):  # its weights are made when forward sees the first images

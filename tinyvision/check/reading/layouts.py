@@ -21,6 +21,7 @@ class Layout:
     back: Callable[[np.ndarray, tuple], np.ndarray]
     single: bool = False  # one sample at a time: the call is made once for each
     needs: tuple = ()  # demands that the layout cannot meet, such as several channels
+    flat: bool = False  # every pixel is a sample of its own: what code does with rows and columns does not show
 
 
 def _axes(name, says, order, extra=()):
@@ -119,16 +120,21 @@ def _pixels_back(theirs, shape):
 
 
 PIXELS = Layout(
-    "ND", "matrices (N, D)", lambda a: a.transpose(0, 2, 3, 1).reshape(-1, a.shape[1]), _pixels_back
+    "ND", "matrices (N, D)", lambda a: a.transpose(0, 2, 3, 1).reshape(-1, a.shape[1]), _pixels_back, flat=True
 )  # every pixel a row, every channel a feature: batch-norm cannot tell the difference
 PIXELS_COLUMNS = Layout(
-    "DN", "matrices (D, N)", lambda a: PIXELS.there(a).T, lambda theirs, shape: _pixels_back(theirs.T, shape)
+    "DN",
+    "matrices (D, N)",
+    lambda a: PIXELS.there(a).T,
+    lambda theirs, shape: _pixels_back(theirs.T, shape),
+    flat=True,
 )
 ALONE = Layout(
     "NC11",
     "images of one pixel",
     lambda a: PIXELS.there(a)[:, :, None, None],
     lambda theirs, shape: _pixels_back(np.asarray(theirs)[:, :, 0, 0], shape),
+    flat=True,
 )  # for batch-norm that has a mean for every pixel
 NORMALISED = (USUAL, PIXELS, PIXELS_COLUMNS, *IMAGES[1:2], *IMAGES[4:7], ALONE)
 
