@@ -19,8 +19,8 @@ def test_names():
     assert repr(CPU) == "device('cpu')"
     assert device("cpu") != device("cuda")
     assert len({device("cuda"), device("cuda:0"), CPU}) == 2
-    for wrong in ("gpu", "cuda:", "cuda:x", "cuda:-1", "CPU", "", None, 0, 1.5):
-        with pytest.raises(DeviceError, match='expected "cpu", "cuda" or "cuda:N"'):
+    for wrong in ("gpu", "cuda:", "cuda:x", "cuda:-1", "CPU", "", None, True, -1, 1.5):
+        with pytest.raises(DeviceError, match='expected "cpu", "cuda", "cuda:N" or the number of a GPU'):
             device(wrong)
 
 

@@ -107,7 +107,7 @@ def test_version(capsys):
         (["train", "--epochs", "0"], "expected a whole number from 1, got 0"),
         (["train", "--data", "digit"], "did you mean 'digits'?"),
         (["train", "--model", "resnet19"], "did you mean 'resnet18'?"),
-        (["train", "--device", "gpu"], 'expected "cpu", "cuda" or "cuda:N", got \'gpu\''),
+        (["train", "--device", "gpu"], 'expected "cpu", "cuda", "cuda:N" or the number of a GPU, got \'gpu\''),
         (["train", "--device", "cdua"], "did you mean cuda?"),
         (["train", "--optimizer", "adm"], "did you mean 'adam'?"),
         (["train", "--schedule", "cosin"], "did you mean 'cosine'?"),

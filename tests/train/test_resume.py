@@ -188,7 +188,7 @@ def test_killed_at_some_system_calls():
     if "may not be traced" in done.stderr:
         pytest.skip("processes may not be traced here")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "0 of them left something else" in done.stdout
+    assert "0 of them led to something else" in done.stdout
 
 
 def test_resume_refuses_other_settings(tmp_path):

@@ -162,6 +162,6 @@ def test_a_batch_is_what_the_task_makes_of_items():
 
 
 def test_a_task_that_cannot_be_shared_is_refused_over_processes(monkeypatch):
-    monkeypatch.setattr("tinyvision.distributed.world_size", lambda: 2)
+    monkeypatch.setattr("tinyvision.distributed.group.world_size", lambda: 2)
     with pytest.raises(OptionError, match="finding is not trained over several processes"):
         fit()
