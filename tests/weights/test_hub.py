@@ -156,9 +156,11 @@ def test_a_variable_for_a_model_without_published_weights(tmp_path, monkeypatch)
 
 
 def test_files_that_are_missing(tmp_path, monkeypatch):
-    for missing in ("mine.pth", tmp_path / "mine.pth", tmp_path):
+    for missing in ("mine.pth", tmp_path / "mine.pth"):
         with pytest.raises(WeightsError, match="there is no file"):
             find_weights("resnet18", missing)
+    with pytest.raises(WeightsError, match="is a folder; name the"):
+        find_weights("resnet18", tmp_path)
     monkeypatch.setenv("TINYVISION_WEIGHTS_RESNET18", "gone.pth")
     with pytest.raises(WeightsError, match="TINYVISION_WEIGHTS_RESNET18"):
         find_weights("resnet18")
