@@ -140,7 +140,7 @@ def test_the_report_shows_each_picture_in_one_pair_of_a_kind(trained):
     page = (folder / "report.html").read_text()
     assert f"{found['test_auc']:.1%} (AUC)" in page
     alike, unlike = (
-        page.split(title)[1].split("</div>")[0] for title in ("the most alike</h2>", "the least alike</h2>")
+        page.split(title)[1].split("</figure></div>")[0] for title in ("the most alike</h2>", "the least alike</h2>")
     )
     for part in (alike, unlike):
         pictures = re.findall(r'<img alt="" src="([^"]+)"', part)

@@ -165,3 +165,14 @@ def test_a_task_that_cannot_be_shared_is_refused_over_processes(monkeypatch):
     monkeypatch.setattr("tinyvision.distributed.group.world_size", lambda: 2)
     with pytest.raises(OptionError, match="finding is not trained over several processes"):
         fit()
+
+
+def test_a_plot_has_no_empty_charts_and_whole_epochs():
+    """A metric that no epoch measured is left out, and one epoch is not drawn between 0.96 and 1.04."""
+    history = fit()
+    first = History([{**history.rows[0], "val_hits": None, "train_hits": None, "val_distance": None}])
+    axes = {one.get_title(): one for one in first.figure().axes}
+    assert "hits" not in axes
+    assert "learning rate" in axes
+    left, right = axes["loss"].get_xlim()
+    assert [tick for tick in axes["loss"].get_xticks() if left <= tick <= right] == [1]

@@ -128,18 +128,23 @@ class History:
             if metric is not None:
                 shown.setdefault(metric.title, []).append((f"{part}_{metric.name}", label))
         shown["learning rate"] = [("lr", "lr")]
+        if self.rows:  # what was never measured gets no empty chart
+            shown = {what: curves for what, curves in shown.items() if any(self._whole(name) for name, _ in curves)}
         figure = Figure(figsize=(4.5 * len(shown), 3.6), layout="constrained")
         for axes, (what, curves) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
             for name, label in curves:
-                values = [row[name] for row in self.rows]
-                if values and None not in values:
-                    axes.plot(epochs, values, marker=".", label=label)
+                if self._whole(name):
+                    axes.plot(epochs, [row[name] for row in self.rows], marker=".", label=label)
             axes.set(xlabel="epoch", title=what)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
             axes.grid(alpha=0.3)
             if len(curves) > 1 and axes.lines:
                 axes.legend()
         return figure
+
+    def _whole(self, name: str) -> bool:
+        """Whether every epoch has a value in this column."""
+        return bool(self.rows) and all(row[name] is not None for row in self.rows)
 
 
 def _metric_in(row: dict[str, Any], part: str) -> Metric | None:

@@ -48,6 +48,8 @@ td.name,th.name{text-align:left}
 .mistakes{display:grid;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr));gap:1rem}
 figure{margin:0}
 figure img{max-width:100%;border-radius:4px}
+.beside{display:grid;grid-auto-flow:column;grid-auto-columns:minmax(0,max-content);gap:.25rem}
+.beside img{max-width:100%;border-radius:4px}
 figcaption{font-size:.85rem;overflow-wrap:anywhere}
 .triples{display:grid;gap:1rem}
 .triples img{width:32%;margin-right:1%}

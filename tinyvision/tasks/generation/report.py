@@ -102,8 +102,8 @@ def _made(judged: GenerationEvaluation, classes: list[str]) -> str:
     rows = []
     for label, name in enumerate(classes):
         own = np.flatnonzero(judged.labels == label)[:_OF_EACH]
-        shown = " ".join(_picture(judged.made.pictures[i], 48) for i in own)
-        rows.append(f'<tr><td class="name">{escape(name)}</td><td class="name">{shown}</td></tr>')
+        shown = "".join(_picture(judged.made.pictures[i], 48) for i in own)
+        rows.append(f'<tr><td class="name">{escape(name)}</td><td><div class="beside">{shown}</div></td></tr>')
     return (
         f"<h2>Pictures</h2>\n<p>The first of each class, not chosen, with guidance {GUIDANCE}.</p>\n"
         f'<div class="scroll"><table>{"".join(rows)}</table></div>'
@@ -120,7 +120,7 @@ def _memorised(memory: Memory, judged: GenerationEvaluation, train: Samples, cla
     for index in np.argsort(memory.made, kind="stable")[:_PAIRS]:
         shown = [judged.made.pictures[index], *(train.x[k] for k in memory.nearest[index])]
         figures.append(
-            f"<figure>{' '.join(_picture(x, 40) for x in shown)}<figcaption>"
+            f'<figure><div class="beside">{"".join(_picture(x, 40) for x in shown)}</div><figcaption>'
             f"{escape(classes[judged.labels[index]])}: {memory.made[index]:.3f}</figcaption></figure>"
         )
     return (

@@ -61,8 +61,9 @@ def _shown(title, pairs, cosines, test, dataset, first, second):
         both = [int(test.chosen[which[pair]]) for which in (first, second)]
         names = [dataset.classes[int(test.labels[number])] for number in both]
         text = names[0] if names[0] == names[1] else f"{names[0]} and {names[1]}"
-        pictures = " ".join(picture_tag(_in_colour(dataset[number][0]), 80) for number in both)
-        figures.append(f"<figure>{pictures}<figcaption>{escape(text)}: {cosines[pair]:.3f}</figcaption></figure>")
+        pictures = "".join(picture_tag(_in_colour(dataset[number][0]), 80) for number in both)
+        caption = f"<figcaption>{escape(text)}: {cosines[pair]:.3f}</figcaption>"
+        figures.append(f'<figure><div class="beside">{pictures}</div>{caption}</figure>')
     return f'<h2>{title}</h2>\n<p>With their cosine.</p>\n<div class="mistakes">{"".join(figures)}</div>'
 
 
