@@ -10,6 +10,7 @@ from .machine import ROOT
 STATEMENTS = {
     "tinyvision": ("import tinyvision", ""),
     "PyTorch": ("import torch", ""),
+    "ONNX Runtime": ("import onnxruntime", ""),
     "JAX": ("import jax", ""),
     "DeZero": ("import dezero", "import numpy; numpy.int = int"),
     "MyGrad": ("import mygrad", ""),

@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
-from benchmarks import cli, contestants, machine, suite
+from benchmarks import cli, contestants, imports, machine, suite
 from benchmarks.contestants import Entry, pytorch
 
 
@@ -135,3 +136,9 @@ def test_an_interruption_leaves_nothing(monkeypatch, capsys, tmp_path):
     assert cli.main(["cnn", "--only", "tinyvision", "--json", str(tmp_path / "r.json")]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_every_contestant_has_an_import_to_be_measured():
+    files = [path.stem for path in Path(contestants.__file__).parent.glob("*.py")]
+    named = [importlib.import_module(f"benchmarks.contestants.{name}") for name in files if name != "__init__"]
+    assert {module.NAME for module in named if hasattr(module, "NAME")} <= set(imports.STATEMENTS)
