@@ -7,7 +7,10 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import tinyvision as tv
+from tinyvision import nn
 from tinyvision.cli import main
 from tinyvision.errors import CheckpointError
 from tinyvision.train import compare_runs
@@ -97,6 +100,7 @@ def test_runs_of_one_name_are_told_apart(folder, tmp_path, monkeypatch, capsys):
 def test_another_task_has_scores_and_no_pictures(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tinyvision.train.checkpoint.task_of", lambda checkpoint: "generation")
+    monkeypatch.setattr(compare_runs, "task_of", lambda checkpoint: "generation")
     runs = [str(folder / "a"), str(folder / "b<1>")]
     assert main(["compare-runs", *runs, "--root", "x"]) == 2
     assert "--root and --workers are for reading pictures again" in capsys.readouterr().err
@@ -104,6 +108,29 @@ def test_another_task_has_scores_and_no_pictures(folder, tmp_path, monkeypatch, 
     told = capsys.readouterr().out
     assert "best epoch's val_loss: " in told
     assert "Single pictures are compared for classification only" in told
+
+
+def test_fine_tuned_runs_of_a_file_have_settings_and_curves(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        (tmp_path / "photos" / f"{number % 2}").mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number % 2}" / f"{number}.png")
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+    tv.export(network.eval(), tv.zeros(1, 3, 16, 16), "net.onnx")
+    common = ["transfer", "photos", "--model", "net.onnx", "--pixels", "unit", "--epochs", "1", "--quiet"]
+    for seed in ("3", "4"):
+        assert main([*common, "--seed", seed, "--run", f"seed-{seed}"]) == 0
+    capsys.readouterr()
+    assert main(["compare-runs", "seed-3", "seed-4"]) == 0
+    told = capsys.readouterr().out
+    assert "seed: 3 -> 4" in told
+    assert "best epoch's val_loss: " in told
+    assert "these are of `tinyvision transfer`" in told
+    assert "these are of `tinyvision transfer`" in (tmp_path / "seed-3-and-seed-4.html").read_text(encoding="utf-8")
+    assert main(["compare-runs", "seed-3", str(folder / "a")]) == 2
+    assert "seed-3: was not made by `tinyvision train`" in capsys.readouterr().err
 
 
 def test_what_cannot_be_compared_is_refused(folder, both, tmp_path, monkeypatch, capsys):

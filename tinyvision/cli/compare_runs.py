@@ -46,7 +46,6 @@ def run(args: argparse.Namespace) -> int:
     """Compare the runs and write the page."""
     from ..train import compare_runs
     from ..train.checkpoint import task_of
-    from ..train.classification import Classification
 
     a, b = compare_runs.open_both(args.a, args.b)
     out = user_path(args.output) if args.output else Path(f"{a.name}-and-{b.name}.html".replace("/", "-"))
@@ -59,9 +58,9 @@ def run(args: argparse.Namespace) -> int:
     tasks = task_of(a.checkpoint), task_of(b.checkpoint)
     if tasks[0] != tasks[1]:
         raise CheckpointError(f"{a.name} is for {tasks[0]} and {b.name} for {tasks[1]}: there is nothing to compare")
-    pictures, why = None, f"Single pictures are compared for classification only, and these are for {tasks[0]}."
-    if tasks[0] == Classification.name:
-        pictures, why = compare_runs.judge_both(a, b, args.root, args.workers), ""
+    pictures, why = None, compare_runs.without_pictures(a, b)
+    if not why:
+        pictures = compare_runs.judge_both(a, b, args.root, args.workers)
     elif args.root is not None or args.workers:
         raise OptionError(f"--root and --workers are for reading pictures again. {why}")
     compare_runs.write_comparison(out, a, b, pictures, why)

@@ -129,11 +129,26 @@ def _settings(checkpoint: Checkpoint) -> Iterator[tuple[str, Any]]:
                 yield f"{prefix}{key}", value
 
 
+def without_pictures(a: Run, b: Run) -> str:
+    """Why a comparison of two runs of one task shows no pictures; "" where it shows them."""
+    if (task := task_of(a.checkpoint)) != Classification.name:
+        return f"Single pictures are compared for classification only, and these are for {task}."
+    if _fine_tuned(a) and _fine_tuned(b):
+        return (
+            "Single pictures are compared for runs of `tinyvision train` only, and these are of `tinyvision transfer`."
+        )
+    return ""
+
+
+def _fine_tuned(run: Run) -> bool:
+    return run.checkpoint.description.get("data", {}).get("name") == "transfer"
+
+
 def judge_both(a: Run, b: Run, root: str | None = None, workers: int = 0) -> Pictures:
     """Both networks on the pictures that neither has learned from. `root` is where the data lie now, if not where they
     were. Raises CheckpointError if the runs are of another task, or of other pictures or classes; DataError."""
     for run in (a, b):
-        if task_of(run.checkpoint) != Classification.name or _data(run)[0] is None:
+        if task_of(run.checkpoint) != Classification.name or _data(run)[0] is None or _fine_tuned(run):
             raise CheckpointError(f"{run.name}: was not made by `tinyvision train` for classification")
     if _data(a)[0] != _data(b)[0]:
         raise CheckpointError(f"{a.name} is of {_data(a)[0]}, {b.name} of {_data(b)[0]}; compare runs on the same data")
