@@ -10,7 +10,7 @@ import pytest
 import tinyvision as tv
 from tinyvision import distributed, errors, multiprocessing, nn, ops, random, tape
 from tinyvision.data import DataLoader
-from tinyvision.distributed import shares
+from tinyvision.distributed import run, shares
 from tinyvision.distributed.group import local_rank
 from tinyvision.launcher import launched_as, understands
 from tinyvision.nn.parallel import DistributedDataParallel
@@ -201,6 +201,19 @@ def test_what_a_launcher_leaves_in_the_environment():
     assert launched_as({"PMI_RANK": "0", "PMI_SIZE": "1"}) is None
     assert launched_as({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}) is None  # in a batch script, nothing is started yet
     assert launched_as({"RANK": "1", "WORLD_SIZE": "2"}) == ("torchrun", 1, 2)
+
+
+@pytest.mark.parametrize(("found", "told"), [
+    ({}, ("0", "1", "0", "1")),
+    ({"PMI_RANK": "3", "PMI_SIZE": "4", "MPI_LOCALRANKID": "1", "MPI_LOCALNRANKS": "2"}, ("3", "4", "1", "2")),
+    ({"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "6", "SLURM_LOCALID": "1", "SLURM_NTASKS_PER_NODE": "2(x3)"},
+     ("5", "6", "1", "6")),
+    ({"PMI_RANK": "1", "PMI_SIZE": "2", "LOCAL_RANK": "7"}, ("1", "2", "7", "2")),
+])  # fmt: skip
+def test_what_a_script_is_told_in_torchruns_words(found, told):
+    environment = dict(found)
+    run.tell(environment)
+    assert tuple(environment[n] for n in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")) == told
 
 
 @pytest.mark.parametrize(

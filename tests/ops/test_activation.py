@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from tinyvision import errors, ops
+import tinyvision as tv
+from tinyvision import errors, nn, ops
 
 from .oracle import LAYOUTS, compare, torch
 
@@ -88,3 +89,21 @@ def test_dropout_refuses_a_mask_of_another_shape():
         ops.dropout_forward(np.zeros((3, 4)), np.ones(4))
     with pytest.raises(errors.DtypeError, match="dropout: mask must be an array, got list"):
         ops.dropout_forward(np.zeros(2), [1, 0])
+
+
+FAR = [-np.inf, -88.0, -50.0, -20.7, -17.0, -1e-8, 0.0, 5.0, 20.7, 88.0, np.inf, np.nan]
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "silu", "softplus", "logsigmoid"])
+def test_what_is_small_far_out_is_right_in_float32(name):
+    """1e-9 for -20.7, and not 0, whose logarithm is infinite."""
+    functional = torch.nn.functional
+    t = torch.tensor(FAR, requires_grad=True)
+    x = tv.tensor(np.array(FAR, np.float32), requires_grad=True)
+    y, wanted = getattr(nn.functional, name)(x), getattr(functional, name)(t)
+    y.sum().backward()
+    wanted.sum().backward()
+    np.testing.assert_allclose(y.detach().numpy(), wanted.detach().numpy(), rtol=3e-6)
+    np.testing.assert_allclose(x.grad.numpy(), t.grad.numpy(), rtol=3e-6, atol=1e-38)
+    half = ops.sigmoid_forward(np.array([-12.0], np.float16))[0]
+    np.testing.assert_allclose(half, [6.1e-6], rtol=0.01)

@@ -163,3 +163,21 @@ REFUSED = [
 def test_refused(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0, 0.25])
+@pytest.mark.parametrize("pos_weight", [None, 3.0])
+def test_the_gradient_of_a_score_far_on_its_right_side_is_small_and_not_0(target, pos_weight):
+    """float32 beside float64: with target - σ(x), in which like numbers cancel, it was 0 from 17 on."""
+    x = np.array([-50, -20.7, -5, 0, 5, 20.7, 50])
+
+    def gradient(dtype):
+        weight = None if pos_weight is None else np.array(pos_weight, dtype)
+        _, cache = ops.bce_with_logits_forward(x.astype(dtype), np.full(7, target, dtype), weight)
+        return ops.bce_with_logits_backward(np.ones(7, dtype), cache, (True, False, False))[0]
+
+    there = 1 if pos_weight is None else pos_weight
+    share = 1 / (1 + np.exp(-x))
+    wanted = (1 - target) * share - there * target * np.exp(-x) * share
+    np.testing.assert_allclose(gradient(np.float64), wanted, rtol=1e-12)
+    np.testing.assert_allclose(gradient(np.float32), wanted, rtol=3e-6)

@@ -2,9 +2,8 @@
 
 import json
 
-import numpy as np
 import pytest
-from PIL import Image
+from test_detection import picture, yolo
 
 from tinyvision.errors import DataError
 from tinyvision.tasks.detection import CocoBoxes, YoloBoxes
@@ -14,19 +13,6 @@ THING = (
     "<object><name>dog</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>10</xmax><ymax>20</ymax></bndbox>"
     "<part><name>head</name><bndbox><xmin>2</xmin><ymin>2</ymin><xmax>5</xmax><ymax>6</ymax></bndbox></part></object>"
 )
-
-
-def picture(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(path)
-
-
-def yolo(root, lines=("0 0.5 0.5 0.5 0.5",), names="dog\ncat\n"):
-    picture(root / "images/a.png")
-    (root / "labels").mkdir(exist_ok=True)
-    (root / "labels/a.txt").write_text("\n".join(lines))
-    (root / "classes.txt").write_text(names)
-    return root
 
 
 def test_a_polygon_of_yolo_becomes_the_box_around_it(tmp_path):

@@ -21,12 +21,8 @@ from ..launcher import launched_as
 from .starting import run
 
 # Where a launcher says which of its machine's processes this is, and how many of them there are.
-_LOCAL = (
-    ("MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
-    ("OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"),
-    ("MV2_COMM_WORLD_LOCAL_RANK", "MV2_COMM_WORLD_LOCAL_SIZE"),
-    ("SLURM_LOCALID", "SLURM_NTASKS_PER_NODE"),
-)
+_LOCAL_RANK = ["MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "MV2_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"]
+_LOCAL_SIZE = ["MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,16 +43,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def tell(environment: MutableMapping[str, str]) -> None:
     """Write what torchrun writes into the environment of a process, as far as it is not there."""
     _, rank, world = launched_as(environment) or ("", 0, 1)
-    here, there = next(((a, b) for a, b in _LOCAL if environment.get(a, "").isdigit()), ("", ""))
     for name, value in {
         "RANK": str(rank),
         "WORLD_SIZE": str(world),
-        "LOCAL_RANK": environment.get(here, str(rank)),
-        "LOCAL_WORLD_SIZE": environment.get(there, str(world)),
+        "LOCAL_RANK": _first_number(environment, _LOCAL_RANK, rank),
+        "LOCAL_WORLD_SIZE": _first_number(environment, _LOCAL_SIZE, world),
         "MASTER_ADDR": "localhost",
         "MASTER_PORT": "29500",
     }.items():
         environment.setdefault(name, value)
+
+
+def _first_number(environment, names, otherwise):
+    """The first of these variables that holds a number, as text; Slurm also writes "2(x3)", which is none."""
+    told = (environment[name] for name in names if environment.get(name, "").isdigit())
+    return next(told, str(otherwise))
 
 
 def _parser():

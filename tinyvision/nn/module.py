@@ -17,6 +17,7 @@ from ..blocks import on_cpu
 from ..device import Device, to_device, to_numpy
 from ..device import device as as_device
 from ..device_names import is_device
+from ..dtypes import as_dtype
 from ..errors import DtypeError, OptionError, WeightsError
 from ..tape import Variable
 from ..tensors.tensor import Tensor
@@ -465,12 +466,7 @@ def _dotted(prefix, name):
 
 
 def _float_dtype(value):
-    try:
-        dtype = np.dtype(value) if value is not None else None
-    except TypeError:
-        dtype = None
-    if dtype is None:
-        raise DtypeError(f'to: expected a device ("cpu", "cuda", "cuda:1") or a floating-point dtype, got {value!r}')
+    dtype = as_dtype(value)
     if dtype.kind != "f":
         raise DtypeError(f"a model can be converted to a floating-point dtype only, not to {dtype}")
     return dtype

@@ -11,6 +11,7 @@ import numpy as np
 from ..blocks import pointwise
 from ..errors import OptionError
 from ..types import Array, Gradients, Needs
+from .activation import logistic
 from .checks import check_arrays
 from .erf import erf
 
@@ -54,20 +55,20 @@ def softplus_forward(x: Array, beta: float = 1.0, threshold: float = 20.0) -> tu
 def softplus_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy · σ(beta · x), or dy above the threshold."""
     x, beta, threshold = cache
-    return (pointwise(lambda dy, x: np.where(x * beta > threshold, dy, dy * _sigmoid(x * beta)), dy, x),)
+    return (pointwise(lambda dy, x: np.where(x * beta > threshold, dy, dy * logistic(x * beta)), dy, x),)
 
 
 def silu_forward(x: Array) -> tuple[Array, Any]:
     """y = x · σ(x) (Elfwing et al., 2017; also called swish).   ->  y, cache"""
     check_arrays("silu", x=x)
-    return pointwise(lambda x: x * _sigmoid(x), x), x
+    return pointwise(lambda x: x * logistic(x), x), x
 
 
 def silu_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy · σ · (1 + x · (1 - σ)), with σ = σ(x)."""
 
     def slope(dy, x):
-        s = _sigmoid(x)
+        s = logistic(x)
         return dy * (s * (1 + x * (1 - s)))
 
     return (pointwise(slope, dy, cache),)
@@ -84,7 +85,7 @@ def mish_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
 
     def slope(dy, x):
         t = np.tanh(_log1p_exp(x))
-        return dy * (t + x * _sigmoid(x) * (1 - t * t))
+        return dy * (t + x * logistic(x) * (1 - t * t))
 
     return (pointwise(slope, dy, cache),)
 
@@ -124,10 +125,6 @@ def _normal_share(x):
 
 def _nearly_normal_share(x):
     return 0.5 * (1 + np.tanh(C * (x + CUBE * x * x * x)))
-
-
-def _sigmoid(x):
-    return 0.5 * (1 + np.tanh(x * 0.5))
 
 
 def _log1p_exp(x):

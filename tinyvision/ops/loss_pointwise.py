@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import OptionError
 from ..types import Array, Gradients, Needs
+from .activation import logistic
 from .checks import as_array, check_arrays, shape_error
 from .unary import STEPS
 
@@ -104,13 +105,14 @@ def bce_with_logits_forward(x: Array, target: Array, pos_weight: Array | None = 
 
 
 def bce_with_logits_backward(dy: Array, cache: Any, needs: Needs = (True, True, False)) -> Gradients:
-    """dx = dy · (1 - target - weight · σ(-x)), which is dy · (σ(x) - target) where w = 1;
+    """dx = dy · ((1 - target) · σ(x) - w · target · σ(-x)), which is dy · (σ(x) - target) where w = 1, and is right to
+    the last digits where that is small;
     dtarget = dy · ((w - 1) · s - x)."""
     x, target, pos_weight = cache
     dx = dtarget = None
     if needs[0]:
-        weight = 1 if pos_weight is None else 1 + (pos_weight - 1) * target
-        dx = as_array(dy * (1 - target - weight * _sigmoid(-x)))
+        there = target if pos_weight is None else pos_weight * target
+        dx = as_array(dy * ((1 - target) * logistic(x) - there * logistic(-x)))
     if needs[1]:
         slope = -x if pos_weight is None else (pos_weight - 1) * _minus_log_sigmoid(x) - x
         dtarget = as_array(dy * slope)
@@ -171,7 +173,7 @@ def focal_backward(dy: Array, cache: Any, needs: Needs = (True, False)) -> Gradi
 
 
 def _focal_parts(x, target, gamma, alpha):
-    p = _sigmoid(x)
+    p = logistic(x)
     loss = (1 - target) * x + _minus_log_sigmoid(x)
     share = 1 if alpha < 0 else alpha * target + (1 - alpha) * (1 - target)
     return loss, p, p + target - 2 * p * target, share
@@ -212,10 +214,6 @@ def _times_log(p):
     """p · log p, and 0 where p is 0 (nan where it is below)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(p == 0, np.zeros_like(p), p * np.log(p))
-
-
-def _sigmoid(x):
-    return 0.5 * (1 + np.tanh(x * 0.5))
 
 
 def _minus_log_sigmoid(x):

@@ -147,7 +147,7 @@ class Grayscale(Transform):
 
     def of_pillow(self, image: Any, rng: np.random.Generator | None) -> Any:
         """Pillow's own brightness, which knows palettes, transparency and inks."""
-        return pillow.grey(image, self.num_output_channels)
+        return pillow.to_grayscale(image, self.num_output_channels)
 
     def of_tensor(self, image: Variable, rng: np.random.Generator | None) -> Tensor:
         array = to_numpy(image)

@@ -236,11 +236,13 @@ def to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
     return pillow.to_grayscale(img, num_output_channels)
 
 
-def _adjusted(name: str, image: Any, factor: float, of_pillow: Change, of_pixels: Change) -> Any:
-    """Colours changed: those of arrays by the functions of `color`, which ColorJitter calls."""
+def _adjusted(name: str, image: Any, factor: float) -> Any:
+    """Colours changed by the function of that name, in `pillow`, or in `color`, whose functions ColorJitter calls."""
     if not math.isfinite(factor):
         raise OptionError(f"{name}: a factor must be finite, got {factor!r}")
-    return of_pillow(image) if is_pillow(image) else _Recoloured(name, of_pixels)(image)
+    if is_pillow(image):
+        return getattr(pillow, name)(image, factor)
+    return _Recoloured(name, lambda pixels: getattr(color, name)(pixels, factor))(image)
 
 
 class _Recoloured(_Moved):
@@ -251,34 +253,24 @@ class _Recoloured(_Moved):
 
 def adjust_brightness(img: Any, brightness_factor: float) -> Any:
     """brightness_factor times as bright."""
-    f = _not_negative(brightness_factor, "adjust_brightness")
-    return _adjusted(
-        "adjust_brightness", img, f, lambda x: pillow.adjust_brightness(x, f), lambda x: color.adjust_brightness(x, f)
-    )
+    return _adjusted("adjust_brightness", img, _not_negative(brightness_factor, "adjust_brightness"))
 
 
 def adjust_contrast(img: Any, contrast_factor: float) -> Any:
     """Away from (factor > 1) or towards the mean brightness."""
-    f = _not_negative(contrast_factor, "adjust_contrast")
-    return _adjusted(
-        "adjust_contrast", img, f, lambda x: pillow.adjust_contrast(x, f), lambda x: color.adjust_contrast(x, f)
-    )
+    return _adjusted("adjust_contrast", img, _not_negative(contrast_factor, "adjust_contrast"))
 
 
 def adjust_saturation(img: Any, saturation_factor: float) -> Any:
     """Away from (factor > 1) or towards the grey image."""
-    f = _not_negative(saturation_factor, "adjust_saturation")
-    return _adjusted(
-        "adjust_saturation", img, f, lambda x: pillow.adjust_saturation(x, f), lambda x: color.adjust_saturation(x, f)
-    )
+    return _adjusted("adjust_saturation", img, _not_negative(saturation_factor, "adjust_saturation"))
 
 
 def adjust_hue(img: Any, hue_factor: float) -> Any:
     """Every hue turned by hue_factor, from -0.5 to 0.5, of the circle."""
     if not -0.5 <= hue_factor <= 0.5:
         raise OptionError(f"adjust_hue: hue_factor lies from -0.5 to 0.5, got {hue_factor!r}")
-    turn = hue_factor
-    return _adjusted("adjust_hue", img, turn, lambda x: pillow.adjust_hue(x, turn), lambda x: color.adjust_hue(x, turn))
+    return _adjusted("adjust_hue", img, hue_factor)
 
 
 def adjust_gamma(img: Any, gamma: float, gain: float = 1) -> Any:

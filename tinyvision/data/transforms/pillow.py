@@ -14,14 +14,6 @@ from .interpolation import pillows
 _WARPS = ("nearest", "nearest-exact", "bilinear", "bicubic")  # what Pillow warps with
 
 
-def grey(image: Any, channels: int) -> Any:
-    """The brightness of an image of any mode, as 1 (L) or 3 equal bands (RGB)."""
-    from PIL import Image
-
-    brightness = image.convert("L")
-    return brightness if channels == 1 else Image.merge("RGB", [brightness] * channels)
-
-
 def adjust_brightness(image: Any, factor: float) -> Any:
     """Away from (factor > 1) or towards black."""
     return _enhanced("Brightness", image, factor)
@@ -71,7 +63,7 @@ def adjust_gamma(image: Any, gamma: float, gain: float) -> Any:
 
 
 def to_grayscale(image: Any, channels: int) -> Any:
-    """Mode L, or RGB of three equal channels."""
+    """The brightness of an image of any mode, as mode L, or RGB of three equal channels."""
     from PIL import Image
 
     grey = image.convert("L")
