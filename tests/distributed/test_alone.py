@@ -216,6 +216,17 @@ def test_what_a_script_is_told_in_torchruns_words(found, told):
     assert tuple(environment[n] for n in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")) == told
 
 
+def test_processes_are_not_started_twice(monkeypatch, capsys):
+    monkeypatch.setenv("PMI_SIZE", "2")
+    monkeypatch.setenv("PMI_RANK", "0")
+    with pytest.raises(SystemExit):
+        run.main(["--nproc_per_node=4", "train.py"])
+    assert "mpiexec has started 2 processes already; leave out --nproc_per_node" in capsys.readouterr().err
+    monkeypatch.setenv("PMI_RANK", "1")
+    assert run.main(["--nproc_per_node=4", "train.py"]) == 2
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("library", "launcher", "environment", "whether"),
     [

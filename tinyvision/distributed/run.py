@@ -27,8 +27,14 @@ _LOCAL_SIZE = ["MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Start the processes of a script, or be one of them; the exit code."""
-    args = _parser().parse_args(arguments)
-    if args.nproc is None or launched_as() is not None:
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    launch = launched_as()
+    if launch is not None and args.nproc is not None:
+        if launch[1] > 0:
+            return 2  # number 0 says so
+        parser.error(f"{launch[0]} has started {launch[2]} processes already; leave out --nproc_per_node")
+    if args.nproc is None:
         tell(os.environ)
         _run_script(args.script, args.arguments, args.module)
         return 0

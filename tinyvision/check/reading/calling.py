@@ -230,11 +230,7 @@ def plan(parameters: dict[str, inspect.Parameter], arrays: Sequence[str], roles:
     for name, parameter in ordinary.items():
         if found[name] is None and parameter.default is empty and "init" in name.lower():
             found[name] = "init"
-        elif (
-            found[name] is None
-            and parameter.default is empty
-            and words.plain(name).endswith(("scale", "std", "stddev"))
-        ):
+        elif found[name] is None and parameter.default is empty and words.plain(name).endswith(words.SCALES):
             found[name] = "scale"
         elif found[name] is None and parameter.default is empty and words.plain(name) in words.LABELS:
             found[name] = "name"
