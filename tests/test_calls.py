@@ -15,6 +15,7 @@ from kernels.test_counts import prepared
 
 import tinyvision as tv
 from tinyvision import kernels, nn
+from tinyvision.device import precision_of
 
 MOST = {
     "add": 14,
@@ -77,7 +78,7 @@ def test_no_number_has_grown(name):
 
 @pytest.mark.parametrize("name", MOST_ON_A_GPU)
 def test_no_step_on_a_gpu_has_grown(name, monkeypatch):
-    monkeypatch.setattr(sys.modules["tinyvision.device"], "_precision", "tf32")
+    monkeypatch.setitem(precision_of, "cuda", "tf32")
     with counting_gpu.counting():
         seen = calls(prepared(name, "training"))
     print(name, sum(seen.values()))

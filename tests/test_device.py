@@ -55,8 +55,8 @@ def test_precision_is_put_back():
     with pytest.raises(ZeroDivisionError), precision("tf32"):
         raise ZeroDivisionError
     assert get_precision() == "ieee"
-    for wrong in ("fp16", None, "IEEE"):
-        with pytest.raises(OptionError, match='expected "ieee" or "tf32"'), precision(wrong):
+    for wrong in ("half", None, "IEEE"):
+        with pytest.raises(OptionError, match='expected "ieee", "tf32", "bf16" or "fp16"'), precision(wrong):
             pass
 
 

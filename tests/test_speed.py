@@ -37,25 +37,6 @@ def test_accelerator():
     torch.cuda.empty_cache()
 
 
-def test_mixed_precision():
-    scaler, x = torch.cuda.amp.GradScaler(enabled=True), torch.ones(2, requires_grad=True)
-    optimizer = torch.optim.SGD([x], lr=0.5)
-    with pytest.warns(UserWarning, match="float32"), torch.amp.autocast("cuda"):
-        loss = (x * x).sum()
-    scaler.scale(loss).backward()
-    scaler.unscale_(optimizer)
-    scaler.step(optimizer)
-    scaler.update()
-    assert x.tolist() == [0, 0]
-    assert scaler.get_scale() == 1
-    with torch.amp.autocast("cpu", enabled=False):
-        assert (x * x).dtype == np.float32
-    with pytest.raises(OptionError, match="enabled=False"):
-        torch.amp.autocast("cpu")
-    with pytest.raises(OptionError, match="unknown option"):
-        torch.amp.GradScaler(scale=3)
-
-
 def test_one_device_at_a_time():
     inner = nn.Linear(3, 2)
     model = nn.DataParallel(inner)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .device import device, get_precision, precision, synchronize
 from .dtypes import (
+    bfloat16,
     boolean,
     can_cast,
     double,
@@ -140,9 +141,12 @@ _ROOMS = (
 )
 
 _FROM_ROOMS = {
+    "GradScaler": "amp",
     "autocast": "amp",
     "compile": "speed",
     "export": "interop",
+    "get_autocast_dtype": "amp",
+    "is_autocast_enabled": "amp",
     "load": "weights",
     "save": "weights",
     "set_default_device": "speed",
@@ -175,7 +179,10 @@ if TYPE_CHECKING:  # what a type checker and an editor see of them
     from . import train as train
     from . import utils as utils
     from . import weights as weights
+    from .amp import GradScaler as GradScaler
     from .amp import autocast as autocast
+    from .amp import get_autocast_dtype as get_autocast_dtype
+    from .amp import is_autocast_enabled as is_autocast_enabled
     from .interop import export as export
     from .speed import compile as compile
     from .speed import set_default_device as set_default_device
@@ -230,6 +237,7 @@ __all__ = [
     "arange",
     "as_tensor",
     "asarray",
+    "bfloat16",
     "bool",
     "can_cast",
     "channels_last",

@@ -49,6 +49,13 @@ def get_device_capability(device: DeviceName | None = None) -> tuple[int, int]:
     return int(major), int(minor)
 
 
+def is_bf16_supported(including_emulation: bool = True) -> bool:
+    """Whether the GPU in use has tensor cores for bf16, as all since Ampere have; False without a GPU.
+
+    `precision("bf16")` computes the same numbers on every GPU, and on the CPU."""
+    return is_available() and get_device_capability() >= (8, 0)
+
+
 def _described(place):
     where = _device("cuda" if place is None else place)
     require_cuda(where)
@@ -92,6 +99,7 @@ __all__ = [
     "get_device_name",
     "graphed",
     "is_available",
+    "is_bf16_supported",
     "manual_seed",
     "manual_seed_all",
     "memory_allocated",

@@ -258,7 +258,7 @@ def cuda_problem(index: int = 0) -> str | None:
     _checked[index] = problem is None
     if problem is None:
         _gpus = cupy.cuda.runtime.getDeviceCount()
-        _apply_precision(_precision)
+        _apply_precision(precision_of["cuda"])
     return problem
 
 
@@ -433,30 +433,44 @@ def _describe_gpu(cupy, index):
     }
 
 
-_precision = "ieee"
+PRECISIONS = ("ieee", "tf32", "bf16", "fp16")
+HALVES = ("bf16", "fp16")  # whose factors have 16 bits
+
+precision_of = {"cpu": "ieee", "cuda": "ieee"}  # by type of device; `precision` alone writes here
 
 
-def get_precision() -> str:
-    """ "ieee" or "tf32": how float32 matrix products and convolutions are computed on a GPU."""
-    return _precision
+def get_precision(where: DeviceName = "cuda") -> str:
+    """ "ieee", "tf32", "bf16" or "fp16": how float32 matrix products and convolutions are computed on a device."""
+    return precision_of[device(where).type]
 
 
 @contextmanager
-def precision(mode: str) -> Iterator[None]:
-    """Compute float32 products on a GPU in full ("ieee") or on tensor cores with 10-bit mantissas ("tf32").
+def precision(mode: str, where: DeviceName | None = None) -> Iterator[None]:
+    """Inside this block, round the factors of float32 products: of convolutions, linear layers, matrix products.
 
-    A context manager; on the CPU it changes nothing, since there is only one way there. Raises OptionError for another
-    mode, DeviceError for "tf32" on a GPU in use that has no such tensor cores (before compute capability 8.0)."""
-    global _precision
-    if mode not in ("ieee", "tf32"):
-        raise OptionError(f'precision: expected "ieee" or "tf32", got {mode!r}')
-    _apply_precision(mode)
-    previous, _precision = _precision, mode
+    "ieee" rounds nothing. "tf32" keeps 10 bits behind the point, on a GPU; on the CPU it changes nothing. "bf16" keeps
+    7 bits, "fp16" 10 bits and no number beyond 65504, on both: the image and the kernels, and the gradient that comes
+    back to them, are rounded to nearest. Products are added up in float32; parameters, results, biases, gradients and
+    all else (normalisation, losses, optimizers) stay in float32, and so do tensors of other dtypes what they are. A
+    backward rounds as its forward did, wherever it runs.
+
+    where   "cpu" or "cuda": the precision of these alone; None: of both
+
+    Raises OptionError for another mode, DeviceError for "tf32" on a GPU in use that has no such tensor cores (before
+    compute capability 8.0)."""
+    if mode not in PRECISIONS:
+        raise OptionError(f'precision: expected "ieee", "tf32", "bf16" or "fp16", got {mode!r}')
+    types = ("cpu", "cuda") if where is None else (device(where).type,)
+    previous = dict(precision_of)
+    if "cuda" in types:
+        _apply_precision(mode)
+    precision_of.update({kind: "ieee" if (kind, mode) == ("cpu", "tf32") else mode for kind in types})
     try:
         yield
     finally:
-        _precision = previous
-        _apply_precision(previous)
+        precision_of.update(previous)
+        if "cuda" in types:
+            _apply_precision(precision_of["cuda"])
 
 
 def _apply_precision(mode):
@@ -474,5 +488,6 @@ def _apply_precision(mode):
         )
     from cupy._core import _routines_linalg as linalg
 
-    kind = linalg.COMPUTE_TYPE_TF32 if mode == "tf32" else linalg.COMPUTE_TYPE_DEFAULT
+    # What has been rounded to 16 bits is a TF32 number already: nothing is lost, and the tensor cores do it.
+    kind = linalg.COMPUTE_TYPE_DEFAULT if mode == "ieee" or capability < 80 else linalg.COMPUTE_TYPE_TF32
     linalg.set_compute_type(np.dtype(np.float32), kind)

@@ -19,6 +19,24 @@ int8, int16, int32, int64 = (np.dtype(name) for name in ("int8", "int16", "int32
 uint8, uint16, uint32, uint64 = (np.dtype(name) for name in ("uint8", "uint16", "uint32", "uint64"))
 boolean = np.dtype(bool)
 half, float_, double = float16, float32, float64
+
+
+class _BFloat16:
+    """`torch.bfloat16`: a name for `autocast`. Whoever wants it as a dtype of NumPy's is told that there is none."""
+
+    def __repr__(self) -> str:
+        return "bfloat16"
+
+    @property
+    def dtype(self) -> np.dtype:
+        raise DtypeError(NO_BFLOAT16)
+
+
+NO_BFLOAT16 = (
+    "bfloat16: NumPy has no such numbers; stay with float32 and round the factors of products instead: "
+    'tinyvision.precision("bf16"), or autocast with dtype=torch.bfloat16'
+)
+bfloat16 = _BFloat16()
 short, int_, long = int16, int32, int64
 
 _default = float32
@@ -26,6 +44,8 @@ _default = float32
 
 def as_dtype(value: DType) -> np.dtype:
     """The dtype that `value` means. Raises DtypeError for what means none, and for numbers that are not here."""
+    if value is bfloat16:
+        raise DtypeError(NO_BFLOAT16)
     try:
         found = np.dtype(value) if value is not None else None
     except TypeError:

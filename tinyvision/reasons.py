@@ -102,7 +102,7 @@ KINDS = (
         torch.pairwise_distance torch.pixel_shuffle torch.pixel_unshuffle torch.poisson_nll_loss torch.prelu
         torch.rms_norm torch.selu torch.selu_ torch.threshold torch.threshold_ torch.triplet_margin_loss""",
     ),
-    ("bfloat16 is a type that NumPy does not have; float16 and float32 are here", "bfloat16 BFloat16*"),
+    ("bfloat16 is a type that NumPy does not have; float16 and float32 are here", "BFloat16*"),
     ("layers are made with their sizes, which a forward pass does not find out", "Lazy* Uninitialized*"),
     (
         "processes are started by MPI and find each other in tinyvision.distributed",
@@ -132,7 +132,7 @@ KINDS = (
         is_nested to_padded_tensor *_ipu_* *_xla_*""",
     ),
     ("a tensor has no names of axes", "refine_names rename* align_* names"),
-    ("autocast changes nothing here, and has no settings", "*autocast*"),
+    ("autocast is a block here, and has no settings", "*autocast* custom_fwd custom_bwd"),
     (
         "streams, graphs and memory pools of a GPU belong to CuPy here",
         "*Stream *stream* *Event torch.cuda.* default_generators",

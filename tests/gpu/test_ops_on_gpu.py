@@ -58,7 +58,7 @@ LAYERS = [(4, 3, 224, 64, 7, 2, 3), (4, 64, 56, 64, 3, 1, 1), (4, 64, 56, 128, 3
           (4, 128, 28, 128, 3, 1, 1), (4, 256, 14, 256, 3, 1, 1), (4, 512, 7, 512, 3, 1, 1)]  # fmt: skip
 
 
-@pytest.mark.parametrize(("mode", "tolerance"), [("ieee", 2e-5), ("tf32", 2e-3)])
+@pytest.mark.parametrize(("mode", "tolerance"), [("ieee", 2e-5), ("tf32", 2e-3), ("bf16", 1.5e-2), ("fp16", 2e-3)])
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
 def test_convolutions_of_a_real_network(layer, mode, tolerance, rng):
     N, C, H, O, kernel, stride, padding = layer

@@ -11,6 +11,7 @@ from tinyvision import train as train_module
 from tinyvision.device import device_of, memory_errors_explained, prefetch, to_device, to_numpy
 from tinyvision.errors import DeviceError
 from tinyvision.kernels.graph import GraphedStep
+from tinyvision.ops.rounding import rounded
 
 
 def batches(count, size=24, classes=10):
@@ -192,11 +193,14 @@ def test_precision_changes_what_it_says(cupy):
     a = to_device(np.random.default_rng(0).standard_normal((256, 256)).astype(np.float32), "cuda")
     right = to_numpy(a).astype(np.float64) @ to_numpy(a).astype(np.float64)
     errors = {}
-    for mode in ("ieee", "tf32", "ieee"):
+    for mode in ("ieee", "tf32", "bf16", "fp16", "ieee"):
         with tv.precision(mode):
-            errors[mode] = np.abs(to_numpy(a @ a) - right).max()
+            errors[mode] = np.abs(to_numpy(tv.tensor(a) @ tv.tensor(a)) - right).max()
     assert errors["ieee"] < 1e-4
     assert errors["ieee"] * 10 < errors["tf32"] < 0.5
+    kept = rounded(to_numpy(a), "bf16").astype(np.float64)
+    with tv.precision("bf16"):
+        np.testing.assert_allclose(to_numpy(tv.tensor(a) @ tv.tensor(a)), kept @ kept, atol=2e-4)
 
 
 def test_dlpack_shares_memory_with_pytorch():

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import CPU, device_of, get_precision, several_gpus, to_device, use
+from ..device import CPU, HALVES, device_of, precision_of, several_gpus, to_device, use
 from ..errors import OptionError
 from ..types import Array
 from . import launch
@@ -81,9 +81,11 @@ def choose(
 
     A drop-in is chosen if it is switched on, every array lives on a GPU, all but labels are float32, and its condition
     holds. Where there are several GPUs, that of the arrays becomes the current one, now and again in the backward."""
-    offered = (_drop_ins if _loaded else _offered()).get((forward, backward))
+    op, offered = forward, (_drop_ins if _loaded else _offered()).get((forward, backward))
     if offered:
         forward, backward = _remembered(offered, on_gpu_in_float32, forward, backward, arrays, options)
+    if (mode := precision_of["cuda"]) in HALVES:
+        forward, backward = _rounding(op, forward, backward, mode)
     return (forward, backward) if not several_gpus() else (forward, _on_their_gpu(arrays, backward))
 
 
@@ -91,10 +93,17 @@ def choose_on_cpu(
     forward: Callable[..., Any], backward: Callable[..., Any], arrays: Sequence[Any], options: dict[str, Any]
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """`choose` for NumPy's arrays, among the compiled loops: all arrays but labels are of float32 then."""
-    offered = (_offered_on_cpu() if _on_cpu is None else _on_cpu).get((forward, backward))
-    if _wanted is not None and not _wanted:  # none is switched on
-        return forward, backward
-    return _remembered(offered, _in_float32, forward, backward, arrays, options) if offered else (forward, backward)
+    op, offered = forward, (_offered_on_cpu() if _on_cpu is None else _on_cpu).get((forward, backward))
+    if offered and (_wanted is None or _wanted):  # else none is switched on
+        forward, backward = _remembered(offered, _in_float32, forward, backward, arrays, options)
+    mode = precision_of["cpu"]
+    return (forward, backward) if mode == "ieee" else _rounding(op, forward, backward, mode)
+
+
+def _rounding(op, forward, backward, mode):
+    from .halves import rounding  # it needs the ops, which come after this file
+
+    return rounding(op, forward, backward, mode)
 
 
 _choices: dict[Any, tuple[Callable[..., Any], Any]] = {}  # the latest, by everything that a condition may look at
@@ -104,7 +113,7 @@ def _remembered(offered, fits, forward, backward, arrays, options):
     """The pair of the first drop-in that applies, else the op's own. The conditions look at shapes and options, never
     at numbers, so a call like one before is answered from memory: a network asks the same in every step."""
     try:
-        state = forward, backward, _wanted, len(offered), get_precision(), launch.without_cublas()
+        state = forward, backward, _wanted, len(offered), precision_of["cuda"], launch.without_cublas()
         key = (*state, *map(_seen, arrays), *options, *map(_seen, options.values()))
         chosen = _choices.get(key)
     except TypeError:  # an option that is a list, for instance, cannot be looked up

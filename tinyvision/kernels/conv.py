@@ -248,9 +248,11 @@ def _resident(kernel):
 
 
 def _units(x):
-    """(whether TF32 is set, whose tensor cores the GPU of x has for it): what the choice of a kernel hangs on."""
-    tf32 = get_precision() == "tf32"
-    return tf32, gpu.generation(x) if tf32 else None
+    """(whether factors have no more bits than TF32 has, whose tensor cores the GPU of x has for it): what the choice of
+    a kernel hangs on."""
+    mode = get_precision()
+    generation = None if mode == "ieee" else gpu.generation(x)
+    return mode == "tf32" or generation is not None, generation
 
 
 def _kernel(units, primitive, rows, columns, depth, groups, taps):

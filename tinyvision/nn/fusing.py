@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TypeVar
 
 from ..blocks import on_cpu
+from ..device import precision_of
 from ..errors import OptionError
 from ..grad_mode import is_grad_enabled
 from ..kernels import dispatched
@@ -89,9 +90,10 @@ def _inference(x, conv, norm, activation, skip):
 
 
 def _kept(conv):
-    """What the op keeps between calls of a folded convolution; None where its weight may change, or is on a GPU."""
+    """What the op keeps between calls of a folded convolution; None where its weight may change, or is on a GPU, or is
+    rounded before the product."""
     weight = conv.weight.array
-    if not on_cpu(weight) or weight.flags.writeable or not hasattr(conv, "kept"):
+    if not on_cpu(weight) or weight.flags.writeable or not hasattr(conv, "kept") or precision_of["cpu"] != "ieee":
         return None
     kept = conv.kept
     if kept.get("of") is not weight:  # another weight since then

@@ -17,7 +17,7 @@ from ..blocks import on_cpu
 from ..device import Device, to_device, to_numpy
 from ..device import device as as_device
 from ..device_names import is_device
-from ..dtypes import as_dtype
+from ..dtypes import NO_BFLOAT16, as_dtype
 from ..errors import DtypeError, OptionError, WeightsError
 from ..tape import Variable
 from ..tensors.tensor import Tensor
@@ -313,7 +313,7 @@ class Module:
 
     def bfloat16(self: Self) -> Self:
         """Refused: NumPy has no bfloat16. Raises DtypeError."""
-        raise DtypeError("bfloat16: NumPy has no such numbers; use .half() to save memory, or stay with float32")
+        raise DtypeError(NO_BFLOAT16)
 
     def cuda(self: Self, device: str | int | Device | None = None) -> Self:
         """Move to a GPU, to the current one if none is named; returns self. Raises DeviceError."""

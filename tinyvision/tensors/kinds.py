@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..device import device_of
+from ..dtypes import NO_BFLOAT16
 from ..errors import DtypeError, OptionError
 from ..types import DType
 from .arguments import new_shape
@@ -92,4 +93,4 @@ def char(x: Tensor) -> Tensor:
 
 def bfloat16(x: Tensor) -> Tensor:
     """Refused: NumPy has no bfloat16. Raises DtypeError."""
-    raise DtypeError("bfloat16: NumPy has no such numbers; use .half() to save memory, or stay with float32")
+    raise DtypeError(NO_BFLOAT16)
