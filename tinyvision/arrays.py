@@ -2,6 +2,8 @@
 
 Many libraries have arrays with a dtype and a shape. What the ops need is more: NumPy's functions must dispatch to an
 array where it lives, and `get()` must copy it back, as with CuPy's. An array that bears these two marks counts too.
+
+Behind that: how an array lies in memory, and who else looks at that memory.
 """
 
 import sys

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import threads
+from .arrays import lie_alike
 from .types import Array, Shape
 
 # A block of several passes should stay in a core's share of the caches. It must not be much smaller: two threads that
@@ -149,19 +150,12 @@ def over_memory(work: Callable[..., Any], *arrays: Array) -> None:
     if not on_cpu(first) or first.ndim == 0:
         work(*arrays)
         return
-    flat = [_flat_memory(a) for a in arrays] if all(_alike(a, first) for a in arrays) else [None]
+    flat = [_flat_memory(a) for a in arrays] if all(lie_alike(a, first) for a in arrays) else [None]
     parts: Sequence[Array] = arrays if flat[0] is None else flat
     if first.nbytes * len(arrays) <= SMALL_BYTES:  # one piece, and nobody to be told
         work(*parts)
         return
     over_rows(lambda some: work(*(a[some] for a in parts)), *parts)
-
-
-def _alike(a, b):
-    """Whether two arrays of one shape are laid out alike; along an axis of one number there is no distance."""
-    return a.strides == b.strides or all(
-        n == 1 or s == t for n, s, t in zip(a.shape, a.strides, b.strides, strict=True)
-    )
 
 
 def pointwise(formula: Callable[..., Array], *arrays: Array) -> Array:

@@ -2,8 +2,8 @@
 
 Ops are written in plain NumPy and dispatched by the type of the array: CuPy implements NumPy's `__array_ufunc__`
 and `__array_function__` protocols, so `np.maximum(x, 0)` runs on the GPU when `x` lives there. What is left for
-this file is to name devices, to move arrays, to wait for a GPU, to set its precision, and to say honestly whether
-one can be used.
+this file is to say where an array lives, to move arrays, at once or ahead of time, to wait for a GPU, to speak of its
+memory, to set its precision, and to say honestly whether one can be used.
 """
 
 import importlib

@@ -1,6 +1,6 @@
 """Structure-aware mutants of well-formed files: checksums are repaired, so that mutants reach the interpreter.
 
-`python -m tests.weights.mutations 200000` tries so many of each kind and prints what became of them.
+`python -m tests.formats.mutations 200000` tries so many of each kind and prints what became of them.
 """
 
 import struct

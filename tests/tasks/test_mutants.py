@@ -36,9 +36,17 @@ VOC = """<annotation><filename>a.png</filename><size><width>6</width><height>5</
 KINDS = {
     "COCO boxes": ("annotations.json", json.dumps(COCO), lambda root: CocoBoxes(root / "annotations.json")),
     "COCO masks": ("annotations.json", json.dumps(COCO), lambda root: CocoMasks(root / "annotations.json")),
+    "COCO masks, packed": (
+        "annotations.json",
+        json.dumps(COCO).replace("[3, 5, 22]", '"35f0"'),
+        lambda root: CocoMasks(root / "annotations.json"),
+    ),
     "VOC": ("annotations/a.xml", VOC, VocBoxes),
     "YOLO": ("labels/a.txt", "0 0.5 0.5 0.25 0.5\n1 0.2 0.3 0.1 0.1\n", YoloBoxes),
     "YOLO's classes": ("classes.txt", "cat\ndog\n", YoloBoxes),
+    "YOLO's data.yaml, lines": ("data.yaml", "train: a\nnames:\n  0: cat  # one\n  1: 'big dog'\nnc: 2\n", YoloBoxes),
+    "YOLO's data.yaml, brackets": ("data.yaml", 'names: [cat,\n  "big dog"]  # two\nnc: 2\n', YoloBoxes),
+    "YOLO's polygons": ("labels/a.txt", "0 0.25 0.5 0.75 0.25 0.5 1\n1 0.1 0.1 0.9 0.2 0.5 0.8 0.2 0.6\n", YoloBoxes),
     "masks' classes": ("classes.txt", "background #000000\ncat #ff0000\n", MaskFolder),
 }
 
@@ -52,6 +60,8 @@ def test_labels_are_read_or_refused(kind, tmp_path):
     Image.new("RGB", (6, 5), "red").save(tmp_path / "masks/a.png")
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
     (tmp_path / "labels/a.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    if name == "data.yaml":
+        (tmp_path / "classes.txt").unlink()  # it would be read in its place
     (tmp_path / name).write_text(whole)
     assert len(list(read(tmp_path))) == 1
     rng, refused = np.random.default_rng(sum(kind.encode())), 0

@@ -205,7 +205,7 @@ def _equal(a, b):
 
 
 def _open(a, b, where):
-    """`a` with -1 for every size that belongs to the batch."""
+    """`a` with BATCH for every size that is the batch's, and GROWING for every one that grows with it."""
     if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)) and len(a) == len(b):
         return tuple(_open(x, y, where) for x, y in zip(a, b, strict=True))
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and _equal(a, b):

@@ -51,6 +51,7 @@ def from_onnx(path: str | os.PathLike[str]) -> OnnxModel:
     return model
 
 
+# Nodes whose arguments behind the first are learnt.
 _LEARNT = (
     "Conv",
     "ConvTranspose",
@@ -60,7 +61,6 @@ _LEARNT = (
     "LayerNormalization",
     "PRelu",
 )
-
 
 # Nodes whose arguments behind the first are settings, and nothing that is learnt.
 _SETTINGS = ("Clip", "Dropout", "Expand", "Pad", "Resize", "Tile", "Upsample")

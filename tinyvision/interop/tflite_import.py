@@ -64,6 +64,7 @@ class TFLiteModel(GraphModel):
         self.input_shapes = tuple(_sides(graph.places[number].shape) for number in graph.inputs)
 
 
+# Nodes whose arguments behind the first are learnt, also where they are one number.
 _LEARNT = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "PRELU")
 
 

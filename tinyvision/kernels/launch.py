@@ -64,7 +64,7 @@ def run(plan: Plan, *arrays: Any) -> None:
 
 
 def generation(array: Array) -> str | None:
-    """Whose tensor cores the GPU of an array has for TF32: "ampere" for all since then, "hopper", None for none."""
+    """`machine_code.generation` of the GPU of an array; None for an array that is on none."""
     index = place(array)
     return None if index is None else machine_code.generation(index)
 

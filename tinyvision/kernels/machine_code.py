@@ -31,7 +31,7 @@ def compiled(text: str, index: int = 0) -> Any:
 
 @cache
 def generation(index: int) -> str | None:
-    """Whose tensor cores for TF32 GPU number `index` has: "ampere" for all since then but "hopper", None for none."""
+    """The tensor cores for TF32 of GPU number `index`: "hopper"; "ampere", for any other since then; None for none."""
     cupy = require_cuda(Device("cuda", index))
     capability = int(cupy.cuda.Device(index).compute_capability)
     return "hopper" if capability == 90 else "ampere" if capability >= 80 else None

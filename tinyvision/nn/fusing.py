@@ -15,14 +15,13 @@ from ..device import precision_of
 from ..errors import OptionError
 from ..grad_mode import is_grad_enabled
 from ..kernels import dispatched
-from ..nn.module import Module
 from ..ops.conv_inference import conv2d_inference
 from ..ops.norm import folded
 from ..tensors import taped as F
 from ..tensors.inputs import tensor_input
 from ..tensors.tensor import Tensor
 from .layers import BatchNorm2d, Conv2d, Identity, ReLU, ReLU6
-from .module import Parameter
+from .module import Module, Parameter
 
 _conv2d_inference, _folded = dispatched(conv2d_inference), dispatched(folded)
 Model = TypeVar("Model", bound=Module)

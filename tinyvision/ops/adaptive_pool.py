@@ -9,7 +9,7 @@ import numpy as np
 
 from ..types import Array, Gradients, IntOrPair, Needs
 from .checks import check_arrays, check_rank, pair, shape_error
-from .pool import channels_last, in_memory
+from .pool import channels_are_last, in_memory
 
 
 def adaptive_avg_pool2d_forward(x: Array, output_size: IntOrPair) -> tuple[Array, Any]:
@@ -25,7 +25,7 @@ def adaptive_avg_pool2d_forward(x: Array, output_size: IntOrPair) -> tuple[Array
     y = np.empty_like(x, shape=(N, C, OH, OW), order="C")
     for j, columns in enumerate(even_windows(W, OW)):
         y[:, :, :, j] = by_rows[:, :, :, columns].mean(axis=3)
-    return y, (x.shape, channels_last(x))
+    return y, (x.shape, channels_are_last(x))
 
 
 def adaptive_avg_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:

@@ -99,11 +99,11 @@ def col2im(
             f"expected {(N * OH * OW, C * KH * KW)} columns for an image {tuple(x_shape)}",
             columns=("(N·OH·OW, C·KH·KW)", columns),
         )
-    blocks = columns.reshape(N, OH, OW, C, KH, KW).transpose(4, 5, 0, 3, 1, 2)  # (KH, KW, N, C, OH, OW)
+    by_tap = columns.reshape(N, OH, OW, C, KH, KW).transpose(4, 5, 0, 3, 1, 2)  # (KH, KW, N, C, OH, OW)
     padded = np.zeros_like(columns, shape=(N, C, H + 2 * PH, W + 2 * PW))
     for k in range(KH):
         for l in range(KW):
             rows = slice(k * DH, k * DH + SH * (OH - 1) + 1, SH)
             cols = slice(l * DW, l * DW + SW * (OW - 1) + 1, SW)
-            padded[:, :, rows, cols] += blocks[k, l]
+            padded[:, :, rows, cols] += by_tap[k, l]
     return padded[:, :, PH : PH + H, PW : PW + W].copy()

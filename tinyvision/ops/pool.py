@@ -208,10 +208,10 @@ def _output_size(size, kernel, stride, padding, dilation, ceil_mode):
 
 def _like_memory(x, shape):
     """An uninitialised (N, C, H, W) array of `shape` whose axes lie in memory in the order of those of x."""
-    return in_memory(x, shape, channels_last(x))
+    return in_memory(x, shape, channels_are_last(x))
 
 
-def channels_last(x: Array) -> bool:
+def channels_are_last(x: Array) -> bool:
     """Whether the memory of x (N, C, H, W) is in the order N, H, W, C."""
     return x.transpose(0, 2, 3, 1).flags.c_contiguous
 

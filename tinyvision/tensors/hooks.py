@@ -1,10 +1,10 @@
-"""Hooks: functions that are called when a gradient is known, or around the passes of a module."""
+"""What registering a hook returns, for one on a gradient as for one around the passes of a module."""
 
 from typing import Any
 
 
 class RemovableHook:
-    """What registering a hook returns: `remove()` takes the hook away again."""
+    """A hook that was registered: `remove()` takes it away again."""
 
     def __init__(self, hooks: Any, key: Any) -> None:
         self._hooks, self._key = hooks, key

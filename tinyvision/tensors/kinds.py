@@ -1,4 +1,6 @@
-"""PyTorch's older names for kinds of numbers: `torch.FloatTensor([1, 2])`, `x.type(torch.LongTensor)`, `x.half()`."""
+"""PyTorch's older names for kinds of numbers: `x.type(torch.LongTensor)`, `x.half()`.
+
+What these names make when they are called, `torch.FloatTensor([1, 2])`, is in `float_tensor`."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ from .task import Segmentation
 
 _SHOWN = 8  # pictures in a report
 
-# Crop, mean and spread of the pixels, settings: what suits the data.
+# Mean and spread of the pixels of nuclei.
 _GREY = ((0.25,), (0.25,))
 # Data that are drawn on demand, and how many an epoch.
 _DRAWN: dict[str, tuple[Callable[..., Any], int]] = {"shapes": (ShapesMasks, 800), "street": (StreetMasks, 400)}
