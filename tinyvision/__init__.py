@@ -55,6 +55,7 @@ from .errors import (
     WeightsError,
 )
 from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .places import explain_imports as _explain_imports
 from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from .tensors import functions as _functions
 from .tensors.creation import (
@@ -99,6 +100,8 @@ from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 
+_explain_imports()  # from here on, an import of what PyTorch has and this has not says why
+
 bool = boolean
 float, int = float_, int_  # PyTorch's names for dtypes; Python's own are builtins.float and builtins.int
 
@@ -134,9 +137,11 @@ _ROOMS = (
     "profiler",
     "random",
     "sparse",
+    "testing",
     "torchvision",
     "train",
     "utils",
+    "version",
     "weights",
 )
 
@@ -175,6 +180,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see of them
     from . import ops as ops
     from . import optim as optim
     from . import random as random
+    from . import testing as testing
     from . import torchvision as torchvision
     from . import train as train
     from . import utils as utils

@@ -16,6 +16,7 @@ from .dtypes import bfloat16, float16
 from .errors import OptionError
 from .grad_mode import no_grad
 from .missing import missing
+from .places import stand_for
 
 _MODES = {"float16": "fp16", "bfloat16": "bf16"}
 _DTYPES = {"fp16": float16, "bf16": bfloat16}
@@ -221,6 +222,8 @@ def _finite(arrays):
 
 
 __all__ = ["GradScaler", "autocast", "get_autocast_dtype", "is_autocast_available", "is_autocast_enabled"]
+
+stand_for(__name__, "autocast_mode", "grad_scaler")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.amp", __all__)

@@ -21,7 +21,7 @@ from .grad_mode import (
     set_grad_enabled,
 )
 from .missing import missing
-from .places import stand_for
+from .places import hand_on, stand_for
 from .tape import Record, differentiable
 from .tape import Variable as _OnTheTape
 from .tape import backward as _backward
@@ -342,7 +342,8 @@ def _array_or_zeros(gradient, x):
     return np.zeros_like(x.array) if gradient is None else gradient.array
 
 
-stand_for(__name__, "function", "grad_mode", "gradcheck", "variable")
+stand_for(__name__, "anomaly_mode", "function", "grad_mode", "gradcheck", "variable")
+hand_on(__name__, "tinyvision", "profiler")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.autograd", __all__)

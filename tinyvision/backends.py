@@ -2,7 +2,7 @@
 itself: setting one is accepted and changes nothing."""
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .device import is_available as _gpu_is_available
 from .missing import missing
@@ -35,6 +35,10 @@ cuda = _Switches("cuda", matmul=_Switches("cuda.matmul", allow_tf32=False), is_b
 mps = _Switches("mps", is_available=lambda: False, is_built=lambda: False)
 mkldnn = _Switches("mkldnn", enabled=False, is_available=lambda: False)
 
-sys.modules[f"{__name__}.cudnn"] = cudnn  # type: ignore[assignment]  # for "import torch.backends.cudnn as cudnn"
-
 __all__ = ["cuda", "cudnn", "mkldnn", "mps"]
+
+for _name in __all__:  # for "import torch.backends.cudnn as cudnn"
+    sys.modules[f"{__name__}.{_name}"] = globals()[_name]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.backends", __all__)

@@ -1,6 +1,5 @@
 """PyTorch's questions about GPUs, `torch.cuda.is_available()` and the like, answered by `tinyvision.device`."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from numpy.random import Generator
@@ -19,6 +18,7 @@ from .device import (
 from .device import device as _device
 from .kernels.graph import GraphedModel
 from .missing import missing
+from .places import hand_on, stand_for
 from .random import manual_seed
 
 
@@ -88,7 +88,8 @@ def graphed(model: Any) -> GraphedModel:
     return GraphedModel(model)
 
 
-sys.modules[f"{__name__}.amp"] = amp  # for "from torch.cuda.amp import GradScaler"
+stand_for(__name__, "memory", "random")
+hand_on(__name__, "tinyvision", "amp")
 
 __all__ = [
     "amp",

@@ -28,7 +28,9 @@ def missing(module: str, here: Iterable[str], reasons: Mapping[str, str] = _NONE
     reasons  for names that are not, besides those of `tinyvision.reasons`"""
 
     def __getattr__(name: str) -> Any:
-        if not name.startswith("_") and _is_import(sys._getframe(1)):
+        if name == "__path__":
+            return []  # PyTorch's room may have files where ours has none: Python asks `places` for them, not here
+        if not name.startswith("__") and _is_import(sys._getframe(1)):
             raise ImportError(sentence(module, name, here, reasons), name=name)
         raise MissingName(module, name, here, reasons)
 
@@ -41,12 +43,14 @@ def sentence(room: str, name: str, here: Iterable[str] | type, reasons: Mapping[
     here   the names that are there, or the class that has them"""
     import difflib  # only for a message: `import tinyvision` is to be quick
 
+    from .module_paths import is_module
     from .reasons import UNBUILT, instead, reason
 
     why, other = reasons.get(name) or reason(room, name), instead(room, name)
     start = f"{room} has no {name} here"
-    if name in reasons or why != UNBUILT or other:
-        known = why if name in reasons or why != UNBUILT else ""
+    whole = is_module(room, name)  # a room for itself is no misspelt function
+    if name in reasons or why != UNBUILT or other or whole:
+        known = why if name in reasons or why != UNBUILT or whole else ""
         return start + (f": {known}" if known else "") + (f"; instead: {other}" if other else "")
     names = sorted(n for n in (dir(here) if isinstance(here, type) else here) if not n.startswith("_"))
     near = difflib.get_close_matches(name, names, 1)

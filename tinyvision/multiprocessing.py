@@ -14,6 +14,7 @@ from .errors import DistributedError, OptionError
 from .launcher import launched_as
 from .missing import missing
 from .ops.checks import is_integer
+from .places import stand_for
 
 __all__ = ["cpu_count", "get_context", "get_start_method", "set_sharing_strategy", "set_start_method", "spawn"]
 
@@ -49,6 +50,8 @@ def spawn(
 def set_sharing_strategy(new_strategy: str) -> None:
     """Nothing: no memory of tensors is shared between processes, so there is no way of sharing it to choose."""
 
+
+stand_for(__name__, "spawn")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.multiprocessing", __all__)

@@ -1,6 +1,14 @@
-"""PyTorch's import paths of files that are not files here: `from torch.utils.data.sampler import Sampler`."""
+"""PyTorch's import paths that are no files here: `from torch.utils.data.sampler import Sampler`.
 
+Some stand for what is found elsewhere. The others are PyTorch's rooms that are not built, and an import of one is told
+why: Python would only say that there is no such module."""
+
+import importlib
 import sys
+from collections.abc import Sequence
+from typing import Any
+
+_OURS = "tinyvision."
 
 
 def stand_for(room: str, *files: str) -> None:
@@ -10,4 +18,40 @@ def stand_for(room: str, *files: str) -> None:
     module = sys.modules[room]
     for file in files:
         sys.modules[f"{room}.{file}"] = module
-        vars(module).setdefault(file, module)
+        vars(module).setdefault(file.rpartition(".")[2], module)
+
+
+def hand_on(room: str, other: str, *files: str) -> None:
+    """Make `room.file` the module `other.file`: PyTorch keeps in `room` what is in `other` here."""
+    for file in files:
+        found = sys.modules[f"{room}.{file}"] = importlib.import_module(f"{other}.{file}")
+        vars(sys.modules[room]).setdefault(file, found)
+
+
+def explain_imports() -> None:
+    """Let an import of a module that PyTorch has, and this has not, fail with the reason."""
+    if _Unbuilt not in sys.meta_path:
+        sys.meta_path.append(_Unbuilt)  # behind all others, so it is asked only for what none of them has found
+
+
+class _Unbuilt:
+    """What Python asks for the module of a name."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: Any = None) -> None:
+        """Raise ModuleNotFoundError, with the reason, for a module of PyTorch's; of others this knows nothing."""
+        if not name.startswith(_OURS):
+            return
+        from .missing import MissingName, sentence
+        from .module_paths import is_module
+
+        theirs = name.removeprefix(_OURS)
+        room, _, file = (theirs if theirs.startswith("torchvision.") else f"torch.{theirs}").rpartition(".")
+        if not is_module(room, file):
+            return
+        try:
+            getattr(sys.modules[name.rpartition(".")[0]], file)  # the room may have a reason of its own
+            said = sentence(room, file, ())
+        except MissingName as reason:
+            said = str(reason)
+        raise ModuleNotFoundError(said, name=name)

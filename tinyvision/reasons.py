@@ -14,10 +14,40 @@ KINDS = (
         "tensors are not shared between processes; run processes of your own with Python's multiprocessing",
         "torch.multiprocessing.*",
     ),
-    ("models are not compiled, they run as they are written", "torch.jit torch.jit.* torch.fx torch.fx.*"),
+    (
+        "models are not compiled, they run as they are written",
+        """torch.jit torch.jit.* torch.fx torch.fx.* torch.compiler torch.export torch.package torch.nativert
+        torch.utils.mobile_optimizer torch.utils.bundled_inputs torch._dynamo torch._inductor torch._export
+        torch._functorch""",
+    ),
+    (
+        "an op here is a pair of functions in Python, and is not made from C++ or registered by a name",
+        "torch.library torch.overrides torch.utils.cpp_extension torch.utils.hipify torch.nn.cpp torch.utils._python*",
+    ),
+    (
+        "functions are not transformed: gradients are those of one number, from backward() or autograd.grad",
+        "torch.func torch.autograd.forward_ad torch.autograd.functional torch.nn.utils.stateless",
+    ),
+    ("all numbers of a tensor count, and all of its rows are of one length", "torch.masked torch.nested"),
+    (
+        "a file is read without running what is in it, so no class of yours is to be named first",
+        "torch.serialization",
+    ),
+    (
+        "time and memory are measured by Python's own tools",
+        """torch.utils.benchmark torch.utils.bottleneck
+        torch.utils.flop_counter torch.utils.throughput_benchmark torch.utils.module_tracker torch.monitor""",
+    ),
+    ("settings of the machine are printed by `tinyvision doctor`", "torch.utils.collect_env torch.utils.model_dump"),
+    ("special functions are SciPy's: scipy.special on x.numpy(), off the tape", "torch.special torch.signal"),
     ("there are no complex numbers", "torch.fft torch.fft.*"),
     ("there are no sparse tensors", "torch.sparse torch.sparse.*"),
-    ("there are no quantised tensors", "torch.quantization torch.quantization.* torch.ao torch.ao.*"),
+    (
+        "there are no quantised tensors",
+        """torch.quantization torch.quantization.* torch.ao torch.ao.*
+        torch.nn.qat torch.nn.quantized torch.nn.quantizable torch.nn.intrinsic torchvision.models.quantization
+        torch.backends.quantized""",
+    ),
     ("nothing here writes PyTorch's traces", "torch.profiler torch.profiler.* torch.autograd.profiler"),
     (
         INNER,
@@ -69,7 +99,9 @@ KINDS = (
     ),
     (
         "attention and transformers are not here: the networks of tinyvision are convolutional",
-        "*Transformer* MultiheadAttention multi_head_* scaled_dot_* Swin* swin_* ViT* vit_* MaxVit* maxvit_*",
+        """*Transformer* MultiheadAttention multi_head_* scaled_dot_* Swin* swin_* ViT* vit_* MaxVit* maxvit*
+        vision_transformer
+        torch.nn.attention torch.nn.attention.*""",
     ),
     (
         "it is for volumes and videos, and tinyvision is for images",
@@ -106,7 +138,8 @@ KINDS = (
     ("layers are made with their sizes, which a forward pass does not find out", "Lazy* Uninitialized*"),
     (
         "processes are started by MPI and find each other in tinyvision.distributed",
-        "SyncBatchNorm Distributed* RRef* is_distributed convert_sync*",
+        """SyncBatchNorm Distributed* RRef* is_distributed convert_sync* torch.futures torch.numa torch.distributed.*
+        torch.nn.parallel.*""",
     ),
     (
         "matrices are factorised and solved by NumPy: np.linalg on x.numpy(), off the tape",
@@ -129,7 +162,7 @@ KINDS = (
     (
         "there are two devices here, cpu and cuda",
         """ipu xpu mtia hpu is_ipu is_xpu is_xla is_mps is_mtia is_maia is_meta is_vulkan* is_mkldnn to_mkldnn
-        is_nested to_padded_tensor *_ipu_* *_xla_*""",
+        is_nested to_padded_tensor *_ipu_* *_xla_* torch.mps torch.cpu torch.backends.*""",
     ),
     ("a tensor has no names of axes", "refine_names rename* align_* names"),
     ("autocast is a block here, and has no settings", "*autocast* custom_fwd custom_bwd"),
@@ -154,6 +187,19 @@ KINDS = (
         "MNASNet* mnasnet* RegNet* regnet_* ResNeXt101_64* resnext101_64*",
     ),
     ("this data set has no reader here", "torchvision.datasets.*"),
+    (
+        "its networks find boxes in two stages, or from anchors",
+        "torchvision.models.detection",
+    ),
+    ("its networks are not among those built here", "torchvision.models.segmentation"),
+    ("transforms here take pictures alone; move the boxes in your dataset", "torchvision.tv_tensors"),
+    (
+        INNER,
+        """torch._* torch.nn._* torch.optim._* torch.utils._* torch.autograd._* torchvision._* torch.testing._*
+        torchvision.models._* torchvision.ops._* torchvision.transforms._* torchvision.transforms.v2._*
+        torch.distributed._* torch.onnx._* torch.storage torch.return_types torch.utils.weak
+        torch.utils.serialization torch.utils.backcompat torchvision.extension""",
+    ),
     ("data is read by a DataLoader from a Dataset", "*DataPipe* DataChunk"),
 )
 
@@ -219,6 +265,18 @@ INSTEAD = {
     "max_memory_allocated": "memory_reserved(), which counts all that the pool has asked for",
     "max_memory_reserved": "memory_reserved(), which counts all that the pool has asked for",
     "get_total_norm": "nn.utils.clip_grad_norm_(parameters, inf), which returns it",
+    "_six": "math.inf, str and collections.abc, which it stood for",
+    "torch.overrides": "autograd.Function for a gradient of your own",
+    "torch.library": "autograd.Function for a gradient of your own",
+    "cpp_extension": "autograd.Function for a gradient of your own",
+    "benchmark": "timeit, with synchronize() where a GPU is used",
+    "bottleneck": "cProfile",
+    "func": "autograd.grad",
+    "torch.utils.dlpack": "torch.from_dlpack, which takes tensors of other libraries",
+    "torchvision.models.utils": "torch.hub.load_state_dict_from_url",
+    "functional_tensor": "torchvision.transforms.functional",
+    "torchvision.models.detection": "models.CentreDetector, and `tinyvision train --task detection`",
+    "torchvision.models.segmentation": "models.UNet, and `tinyvision train --task segmentation`",
     "Tensor.allclose": "torch.allclose",
     "Tensor.equal": "torch.equal",
     "Tensor.where": "torch.where",

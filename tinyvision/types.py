@@ -15,5 +15,9 @@ Shape: TypeAlias = tuple[int, ...]
 Axes: TypeAlias = int | Sequence[int] | None  # one axis, several, or None for all
 DType: TypeAlias = np.dtype | type | str  # np.float32, "float32"
 
+Device: TypeAlias = Any  # PyTorch's names in torch.types, for hints: what `device=` takes,
+Number: TypeAlias = int | float | bool  # one number,
+_size: TypeAlias = Sequence[int]  # and a shape
+
 Needs: TypeAlias = Sequence[bool]  # which inputs want a gradient
 Gradients: TypeAlias = tuple[Array, ...]  # one for every input, None where there is none

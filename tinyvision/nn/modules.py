@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from itertools import repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..missing import missing
 from ..places import stand_for
 from .containers import *
 from .layers import *
@@ -24,6 +25,10 @@ def _times(count):
 _single, _pair, _triple, _quadruple = map(_times, (1, 2, 3, 4))  # a number for every axis, as layers of one's own need
 
 stand_for(
-    __name__, "activation", "batchnorm", "container", "conv", "distance", "dropout", "flatten", "fold", "instancenorm",
-    "linear", "loss", "module", "normalization", "padding", "pixelshuffle", "pooling", "sparse", "upsampling", "utils",
+    __name__, "activation", "adaptive", "batchnorm", "channelshuffle", "container", "conv", "distance", "dropout",
+    "flatten", "fold", "instancenorm", "lazy", "linear", "loss", "module", "normalization", "padding", "pixelshuffle",
+    "pooling", "rnn", "sparse", "transformer", "upsampling", "utils",
 )  # fmt: skip
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.nn.modules", globals())

@@ -30,7 +30,7 @@ __all__ = [
     "swa_utils",
 ]
 
-stand_for(__name__, "adamw")
+stand_for(__name__, "adamw", "asgd", "lbfgs", "rprop", "sparse_adam")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.optim", __all__)

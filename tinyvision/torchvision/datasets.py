@@ -37,7 +37,7 @@ __all__ = [
 _FILES = "its files are not read here; unpack them into class folders for ImageFolder"
 _TASK = "its targets are not labels of whole pictures; write a Dataset of your own"
 
-stand_for(__name__, "cifar", "folder", "mnist", "vision")
+stand_for(__name__, "cifar", "fakedata", "folder", "mnist", "vision")
 
 if not TYPE_CHECKING:
     __getattr__ = missing(

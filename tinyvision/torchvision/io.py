@@ -20,6 +20,7 @@ if not TYPE_CHECKING:
                 ("encode_jpeg", "encode_png", "write_file"), "torchvision.utils.save_image writes pictures"
             ),
             **dict.fromkeys(("write_jpeg", "write_png"), "torchvision.utils.save_image writes pictures"),
-            **dict.fromkeys(("VideoReader", "read_video", "read_video_timestamps", "write_video"), _VIDEO),
+            "image": _READ,
+            **dict.fromkeys(("VideoReader", "video", "read_video", "read_video_timestamps", "write_video"), _VIDEO),
         },
     )

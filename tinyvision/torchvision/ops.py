@@ -52,7 +52,7 @@ __all__ = [
     "stochastic_depth",
 ]
 
-stand_for(__name__, "boxes", "misc")
+stand_for(__name__, "boxes", "focal_loss", "giou_loss", "misc", "stochastic_depth")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torchvision.ops", __all__)

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from ..missing import missing
-from . import checkpoint, data, model_zoo
+from . import checkpoint, data, hooks, model_zoo
 
-__all__ = ["checkpoint", "data", "model_zoo"]
+__all__ = ["checkpoint", "data", "hooks", "model_zoo"]
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.utils", __all__)

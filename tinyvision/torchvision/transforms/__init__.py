@@ -17,7 +17,7 @@ _NOT_HERE = {
     "LinearTransformation": "write it with Lambda and a matrix product",
 }
 
-stand_for(__name__, "transforms")
+stand_for(__name__, "autoaugment", "transforms")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torchvision.transforms", _here, _NOT_HERE)

@@ -50,7 +50,7 @@ __all__ = [
     "random_split",
 ]
 
-stand_for(__name__, "dataloader", "dataset", "sampler")
+stand_for(__name__, "_utils", "_utils.collate", "_utils.worker", "dataloader", "dataset", "sampler")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.utils.data", __all__)

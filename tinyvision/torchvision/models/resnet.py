@@ -1,3 +1,0 @@
-"""torchvision's place for what is in `tinyvision.models.resnet`."""
-
-from ...models.resnet import *
