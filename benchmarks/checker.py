@@ -18,8 +18,8 @@ from tinyvision.check.ops import SPECS, spec
 from . import checker_policies as policies
 from . import checker_public as public
 from . import checker_variants as variants
+from . import checker_variants_smooth, checker_wild_courses, checker_wild_frameworks, checker_wild_lessons  # noqa: F401  (they add theirs to checker_variants and checker_wild)
 from . import checker_wild as wild
-from . import checker_wild_courses, checker_wild_frameworks, checker_wild_lessons  # noqa: F401  (they add their shapes to those of checker_wild)
 
 
 def examine(mistake, bank=None, signatures=True):

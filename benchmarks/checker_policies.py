@@ -22,7 +22,7 @@ def course_probe(op, rng):
     conv = {"kernel_size": (3, 3), "stride": (1, 1), "padding": (1, 1)}
     plans = {
         "linear": lambda: ((rng.standard_normal((4, 5)), rng.standard_normal((3, 5)), rng.standard_normal(3)), {}),
-        "relu": lambda: ((rng.standard_normal((4, 5)),), {}),
+        **dict.fromkeys(("relu", "sigmoid", "tanh", "softplus"), lambda: ((rng.standard_normal((4, 5)),), {})),
         "conv2d": lambda: (
             (x, rng.standard_normal((2, 3, 3, 3)), rng.standard_normal(2)),
             {"stride": (1, 1), "padding": (1, 1)},

@@ -30,6 +30,7 @@ from tinyvision.errors import DataError
 
 from . import checker_policies as policies
 from . import checker_variants as variants
+from . import checker_variants_smooth  # noqa: F401  (it adds its own to those)
 
 FORMAT = 1
 CHECKERS = []

@@ -150,3 +150,48 @@ def window_masks(fault):
             return dx
 
     return MaxPool
+
+
+@shape("sigmoid", "a class that keeps its output", ("input", "x_for_y"), ("lone", "dy_ignored"))
+def sigmoid_of_output(fault):
+    class Sigmoid:
+        def __init__(self):
+            self.out = None
+
+        def forward(self, x):
+            self.x, self.out = x, 1 / (1 + np.exp(-x))
+            return self.out
+
+        def backward(self, dout):
+            out = self.x if fault == "input" else self.out
+            return out * (1 - out) if fault == "lone" else dout * (1.0 - out) * out
+
+    return Sigmoid
+
+
+@shape("sigmoid", "functions of a course, backward(dA, cache)", ("again", "sigmoid_of_y"), ("half", "y_missing"))
+def sigmoid_of_a_course(fault):
+    def sigmoid(Z):
+        A = 1 / (1 + np.exp(-Z))
+        return A, (A if fault == "again" else Z)
+
+    def sigmoid_backward(dA, cache):
+        s = 1 / (1 + np.exp(-cache))
+        return dA * (1 - s) if fault == "half" else dA * s * (1 - s)
+
+    return sigmoid, sigmoid_backward
+
+
+@shape("tanh", "activation and its prime, in a class", ("no_square", "square_missing"), ("sigmoid", "sigmoids"))
+def tanh_with_prime(fault):
+    class Tanh:
+        def forward(self, input_data):
+            self.output = np.tanh(input_data)
+            return self.output
+
+        def backward(self, output_error, learning_rate):
+            if fault == "sigmoid":
+                return output_error * self.output * (1 - self.output)
+            return output_error * (1 - (self.output if fault else self.output**2))
+
+    return Tanh

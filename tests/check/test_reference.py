@@ -37,6 +37,9 @@ def test_references_agree_with_pytorch():
     calls = {
         "linear": lambda x, w, b: F.linear(x, w, b),
         "relu": F.relu,
+        "sigmoid": torch.sigmoid,
+        "tanh": torch.tanh,
+        "softplus": F.softplus,
         "conv2d": lambda x, w, b, stride, padding: F.conv2d(x, w, b, stride, padding),
         "maxpool2d": lambda x, kernel_size, stride, padding: F.max_pool2d(x, kernel_size, stride, padding),
         "avgpool2d": lambda x, kernel_size, stride, padding: F.avg_pool2d(x, kernel_size, stride, padding),

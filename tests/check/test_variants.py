@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import benchmarks.checker_variants_smooth  # noqa: F401  (it adds its own to VARIANTS)
 from benchmarks.checker_policies import caught, random_upstream
 from benchmarks.checker_variants import VARIANTS, disguised
 from tinyvision import check

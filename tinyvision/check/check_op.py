@@ -35,8 +35,9 @@ def op(
 ) -> Report:
     """Check `forward(*arrays, **options) -> (y, cache)` and `backward(dy, cache) -> gradients` of a known op.
 
-    Either may be left out: tinyvision's own is used, and not judged. Known are linear, relu, conv2d, maxpool2d,
-    avgpool2d, batchnorm_train, cross_entropy, softmax, add, dropout, im2col, col2im, and sgd, an update rule
+    Either may be left out: tinyvision's own is used, and not judged. Known are linear, relu, sigmoid, tanh,
+    softplus, conv2d, maxpool2d, avgpool2d, batchnorm_train, cross_entropy, softmax, add, dropout, im2col, col2im, and
+    sgd, an update rule
     `forward(weight, grad, velocity, lr, momentum, weight_decay) -> (weight, velocity)` that is followed over several
     steps. `pairs=False` passes stride, padding and kernel_size as integers. `bank` replaces the bank of known mistakes,
     `signatures=False` switches the op-independent diagnosis off. Each call may compute `time_limit` s. The functions

@@ -148,8 +148,21 @@ EXTREMES = (
 )  # fmt: skip
 
 
+FAR_OUT = {
+    "sigmoid": "For x = ±1000 it gives NaN or infinity: exp of a large number. Take exp(-x) where x >= 0 and exp(x) "
+    "where it is not.",
+    "tanh": "For x = ±1000 it gives NaN or infinity: exp of a large number. np.tanh does not overflow.",
+    "softplus": "For x = ±1000 it gives NaN or infinity: exp of a large number. np.logaddexp(0, x) does not overflow.",
+}
+
+
 def extremes(report: Report, exam: Examination, known: Any) -> None:
-    """A right formula that overflows for large scores is told so; it is no wrong gradient."""
+    """A right formula that overflows for large numbers is told so; it is no wrong gradient."""
+    if known.name in FAR_OUT:
+        seen = _run(exam, known, "large numbers", (np.array([[1000.0, -1000.0, 0.5], [-800.0, 800.0, -0.5]]),), {})
+        arrays = [] if seen is None else [seen[0], *(g for g in (seen[1] or []) if g is not None)]
+        if not all(np.isfinite(a).all() for a in arrays):
+            exam.note(FAR_OUT[known.name])
     if known.name not in ("softmax", "cross_entropy"):
         return
     for scores, labels, words in EXTREMES:

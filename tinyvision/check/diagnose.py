@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import signatures, substitutions
+from . import activations, signatures, substitutions, terms
 from .evidence import Evidence, Hypothesis, factor_names, match, ratio, same
 from .verdict import AXES
 
@@ -132,7 +132,17 @@ def _by_signature(name, evidences):
         if told:
             return told
         second_best = second_best or fallback
-    return second_best or _leak(name, shaped) or _structure(name, shaped)
+    return second_best or _by_terms(name, shaped) or _leak(name, shaped) or _structure(name, shaped)
+
+
+def _by_terms(name, shaped):
+    function = activations.told(name, shaped)
+    if function is not None:
+        return Diagnosis(function[1], LIKELY, None, function[0])
+    found = terms.found(name, shaped)
+    if found is None:
+        return None
+    return Diagnosis(f"Of the terms that make up {name}, {found.words}.", LIKELY, None, found.id)
 
 
 def _first_match(name, group, shaped):

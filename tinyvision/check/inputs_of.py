@@ -52,6 +52,16 @@ def relu(pairs: bool) -> Iterator[Any]:
         yield name, (away_from_zero(_rng(2, k), shape, high=20.0 if k == 2 else 2.5),), {}
 
 
+def smooth(pairs: bool) -> Iterator[Any]:
+    """The probes of activations without a kink: sigmoid, tanh, softplus."""
+    plans = [
+        ("asymmetric", (3, 8)), ("square", (5, 5)), ("large numbers", (4, 9)), ("single", (1, 11)),
+        ("image", (2, 3, 4, 5)),
+    ]  # fmt: skip
+    for k, (name, shape) in enumerate(plans):
+        yield name, (away_from_zero(_rng(13, k), shape, low=0.1, high=5.0 if k == 2 else 2.0),), {}
+
+
 def add(pairs: bool) -> Iterator[Any]:
     """The probes of add."""
     for k, (name, shape) in enumerate(

@@ -57,6 +57,7 @@ class Spec:
             axes=axes,
             output_axes=self.output_axes if len(self.output_axes) == np.ndim(y) else "",
             index=index,
+            op=self.name,
         )
 
     def functions(self, mistake: Any = None) -> Any:
@@ -144,6 +145,36 @@ SPECS = {
             symbols.linear_sizes,
         ),
         Spec("relu", ("x",), ("NI",), "NI", reference.relu, reference.relu_backward, inputs_of.relu, linear=False),
+        Spec(
+            "sigmoid",
+            ("x",),
+            ("NI",),
+            "NI",
+            reference.sigmoid,
+            reference.sigmoid_backward,
+            inputs_of.smooth,
+            linear=False,
+        ),
+        Spec(
+            "tanh",
+            ("x",),
+            ("NI",),
+            "NI",
+            reference.tanh,
+            reference.tanh_backward,
+            inputs_of.smooth,
+            linear=False,
+        ),
+        Spec(
+            "softplus",
+            ("x",),
+            ("NI",),
+            "NI",
+            reference.softplus,
+            reference.softplus_backward,
+            inputs_of.smooth,
+            linear=False,
+        ),
         Spec(
             "conv2d",
             ("x", "weight", "bias"),

@@ -34,6 +34,7 @@ class Probe:
     axes: tuple = ()  # one letter per axis of each input: "NCHW"
     output_axes: str = ""
     index: int = 0
+    op: str = ""  # the known op that it is a probe of
 
     def __post_init__(self) -> None:
         if not self.noise:

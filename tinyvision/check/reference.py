@@ -64,6 +64,39 @@ def relu_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> An
     return (np.where(inputs[0] > 0, dy, 0.0),)
 
 
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """y = 1 / (1 + exp(-x)), by the half of the formula that cannot overflow."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, e) / (1.0 + e)
+
+
+def sigmoid_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
+    """dx = dy y (1 - y)."""
+    y = sigmoid(inputs[0])
+    return (dy * y * (1.0 - y),)
+
+
+def tanh(x: np.ndarray) -> np.ndarray:
+    """y = (exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
+    return 2.0 * sigmoid(2.0 * np.asarray(x)) - 1.0
+
+
+def tanh_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
+    """dx = dy (1 - y²)."""
+    y = tanh(inputs[0])
+    return (dy * (1.0 - y * y),)
+
+
+def softplus(x: np.ndarray) -> np.ndarray:
+    """y = log(1 + exp(x)), with the large part taken out of the logarithm."""
+    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def softplus_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
+    """dx = dy / (1 + exp(-x))."""
+    return (dy * sigmoid(inputs[0]),)
+
+
 def conv2d(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, stride: Any = 1, padding: Any = 0) -> np.ndarray:
     """Cross-correlation, one output position at a time."""
     kernel = weight.shape[2:]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .evidence import Evidence, Hypothesis
+from .supports import geometry
 
 Ingredient = partial(Hypothesis, ingredient=True)
 
@@ -63,6 +64,12 @@ def _changes(array, axes, output):
             lambda a: _keep(_keep(a, 2, -1), 3, -1),
         )
         yield "rotated", "turned by 180°", lambda a: np.flip(a, (2, 3))
+        for index, one in ((0, "first"), (-1, "last")):
+            yield (
+                f"{one}-of-all",
+                f"only the {one} position of the {one} image, 0 elsewhere",
+                lambda a, k=index: _keep(_keep(_keep(a, 0, k), 2, k), 3, k),
+            )
         yield (
             "spatial-mean",
             "averaged over rows and columns",
@@ -147,6 +154,62 @@ def upstream(e: Evidence) -> Any:
             lambda e, c=change: e.probe.gradient(_fit(c, e.probe.dy))[e.position],
         )
 
+    for name, array in (*zip(e.probe.names, e.probe.inputs, strict=True), ("y, the output", e.probe.y)):
+        if np.shape(array) == np.shape(e.probe.dy) and np.asarray(array).dtype.kind == "f" and np.ndim(array):
+            yield Ingredient(
+                f"dy:times:{name[:1] if name[:1] == 'y' else name}",
+                f"what the right formula gives when dy is multiplied by {name} first",
+                lambda e, n=name: e.probe.gradient(e.probe.dy * _named(e, n))[e.position],
+            )
+    if "stride" in e.probe.options and e.probe.output_axes[-2:] == "HW" and np.ndim(e.probe.inputs[0]) == 4:
+        yield from _unreached(e)
+    if e.probe.output_axes == "NOHW":
+        yield from _rows_reordered()
+
+
+def _named(e, name):
+    return dict(zip(e.probe.names, e.probe.inputs, strict=True)).get(name, e.probe.y)
+
+
+def _unreached(e):
+    """Loops that end one place early: no window reaches the last row or column of the (padded) image."""
+    for axes, words in (((0, 1), "last row and the last column"), ((0,), "last row"), ((1,), "last column")):
+        yield Ingredient(
+            f"dy:unreached:{''.join('HW'[a] for a in axes)}",
+            f"what the right formula gives without the windows that reach the {words} of the image: a loop that ends "
+            "one place early, range(H - KH) in place of range(H - KH + 1)",
+            lambda e, a=axes: e.probe.gradient(_short_of_the_end(e, a))[e.position],
+        )
+
+
+def _short_of_the_end(e, axes):
+    """dy with 0 for the windows that end with the padded image, down (0), across (1) or both."""
+    g = geometry(e.probe.inputs, e.probe.options)
+    out = np.array(e.probe.dy)
+    for axis in axes:
+        last = out.shape[2 + axis] - 1
+        if last * g.stride[axis] + g.kernel[axis] == g.size[axis] + 2 * g.padding[axis]:
+            out[(slice(None),) * (2 + axis) + (last,)] = 0.0
+    return out
+
+
+def _rows_reordered():
+    """dy flattened to rows in one order of images and positions, and read in another: columns in another order."""
+    orders = list(itertools.permutations((0, 2, 3)))
+    for written, read in itertools.permutations(orders, 2):
+        letters = ["".join("NOHW"[a] for a in order) for order in (written, read)]
+        yield Ingredient(
+            f"dy:rows:{letters[0]}:{letters[1]}",
+            f"what the right formula gives when the rows of dy are written in the order ({', '.join(letters[0])}) and "
+            f"read in the order ({', '.join(letters[1])}), as columns of another order do",
+            lambda e, w=written, r=read: e.probe.gradient(_rows(np.asarray(e.probe.dy), w, r))[e.position],
+        )
+
+
+def _rows(dy, written, read):
+    flat = dy.transpose(1, *written).reshape([dy.shape[a] for a in (1, *read)])
+    return flat.transpose(np.argsort((1, *read)))
+
 
 def _fit(change, array):
     out = change(np.asarray(array))
@@ -168,6 +231,12 @@ def ingredients(e: Evidence) -> Any:
                     f"{name}:{identifier}",
                     f"what the right formula gives when {name} is {words}",
                     lambda e, k=k, c=change: _with_input(e, k, _fit(c, e.probe.inputs[k])),
+                )
+            if e.position >= 0 and k != e.position and np.ndim(array):
+                yield Ingredient(
+                    f"{name}:gradient",
+                    f"what the right formula gives with d{name} in the place of {name}",
+                    lambda e, k=k: _with_input(e, k, e.probe.truth[k]),
                 )
             if np.shape(array) == np.shape(e.probe.y):
                 yield Ingredient(

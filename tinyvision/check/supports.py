@@ -119,7 +119,18 @@ def geometry(inputs: Sequence[np.ndarray], options: dict[str, Any]) -> Geometry:
 
 
 WINDOWED = ("conv2d", "maxpool2d", "avgpool2d", "im2col")
-BATCHED = ("linear", "softmax", "cross_entropy", "batchnorm_train", "relu", "add", "dropout")
+BATCHED = (
+    "linear",
+    "softmax",
+    "cross_entropy",
+    "batchnorm_train",
+    "relu",
+    "sigmoid",
+    "tanh",
+    "softplus",
+    "add",
+    "dropout",
+)
 
 
 def tamed(known: Spec, missing: set, fixed: dict[str, Any] | None = None) -> Spec:

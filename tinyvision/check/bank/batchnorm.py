@@ -108,8 +108,14 @@ for _name, _eps in OWN_EPS.items():
     _y(f"own_eps_{_name}", _says, lambda q, i, o, e=_eps: _Parts(i, {"eps": e}).y)
 
 
-def _dx(name, says, wrong):
-    bank.add("dx", name, says, lambda i, o, d: wrong(_Parts(i, o), d, i, o))
+def _dx(name, says, *forms):
+    wrong, *also = [lambda i, o, d, f=f: f(_Parts(i, o), d, i, o) for f in forms]
+    bank.add("dx", name, says, wrong, also=tuple(also))
+
+
+def _with(q, d, variance, mean=None):
+    """dx with another term through the variance, or through the mean, in the place of x̂·mean(dy·x̂) and mean(dy)."""
+    return q.gamma / q.sigma * (d - (_mean(d) if mean is None else mean) - variance)
 
 
 _dx(
@@ -156,6 +162,16 @@ _dx(
     "divided_by_batch",
     "In the means of dy and dy·x̂ you divided by N; a channel has N·H·W numbers.",
     lambda q, d, i, o: q.gamma / q.sigma * (d - (_mean(d) + q.xhat * _mean(d * q.xhat)) * q.m / len(d)),
+)
+_dx(
+    "divided_by_all",
+    "In the means of dy and dy·x̂ you divided by the number of all elements, N·C·H·W; a channel has N·H·W of them.",
+    lambda q, d, i, o: _with(q, d, q.xhat * _mean(d * q.xhat) / d.shape[1], _mean(d) / d.shape[1]),
+)
+_dx(
+    "divided_by_positions",
+    "In the means of dy and dy·x̂ you divided by H·W; a channel has N·H·W numbers.",
+    lambda q, d, i, o: _with(q, d, q.xhat * _mean(d * q.xhat) * len(d), _mean(d) * len(d)),
 )
 _dx(
     "sums_not_means",
@@ -215,7 +231,26 @@ _dx(
 _dx(
     "raw_x_in_variance_term",
     "Your variance term uses x; it needs x̂, the normalised one.",
-    lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) - q.x * _mean(d * q.x)),
+    lambda q, d, i, o: _with(q, d, q.x * _mean(d * q.x)),
+    lambda q, d, i, o: _with(q, d, q.x * _mean(d * q.x) / q.sigma**2),
+)
+_dx(
+    "not_centred_in_variance_term",
+    "Your variance term has x in one of the two places where x - mean belongs: it is the derivative of (x - mean)².",
+    lambda q, d, i, o: _with(q, d, q.xhat * _mean(d * q.x) / q.sigma),
+    lambda q, d, i, o: _with(q, d, q.x * _mean(d * q.xhat) / q.sigma),
+)
+_dx(
+    "power_of_variance",
+    "In the variance term σ stands in another power than in x̂·mean(dy·x̂). Written with dvar it is "
+    "-1/2·(var + eps)^(-3/2).",
+    *[lambda q, d, i, o, k=k: _with(q, d, q.xhat * _mean(d * q.xhat) * q.sigma**k)
+      for k in (1.0, -1.0, -2.0, 3.0, 4.0, 6.0)],
+)  # fmt: skip
+_dx(
+    "power_of_mean",
+    "In the term through the mean σ stands in another power than in dy: Σ dy/σ, divided by N·H·W.",
+    *[lambda q, d, i, o, k=k: _with(q, d, q.xhat * _mean(d * q.xhat), _mean(d) * q.sigma**k) for k in (1.0, -1.0)],
 )
 _dx(
     "centred_x_in_variance_term",

@@ -97,6 +97,13 @@ bank.add(
 )
 bank.add(
     "dx",
+    "last_output_channel_assigned",
+    "You wrote = for each window and each output channel: a pixel keeps what came last, of the last channel alone. "
+    "Use +=.",
+    lambda i, o, d: _dx((i[0], i[1][-1:], i[2]), o, d[:, -1:], "assigned"),
+)
+bank.add(
+    "dx",
     "dy_misread_channels",
     "You used dy.reshape(O, -1) without the transpose; dy is (N, O, OH, OW), so it "
     "must be transposed to (O, N, OH, OW) first.",
@@ -179,6 +186,12 @@ bank.add(
     "last_position_only",
     "Only the last output position counts: dweight is assigned for each position where it must be added to.",
     lambda i, o, d: _dw(i, o, _last_position(d)),
+)
+bank.add(
+    "dweight",
+    "last_position_of_last_sample",
+    "You wrote = in the loops: dweight keeps the last position of the last image alone. Use +=.",
+    lambda i, o, d: _dw((i[0][-1:], *i[1:]), o, _last_position(d)[-1:]),
 )
 bank.add("dweight", "rotated", "Yours is turned by 180°.", lambda i, o, d: _dw(i, o, d)[:, :, ::-1, ::-1])
 bank.add("dweight", "mirrored_lr", "Yours is flipped left to right.", lambda i, o, d: _dw(i, o, d)[..., ::-1])
@@ -310,6 +323,12 @@ bank.add(
     "dy_misread",
     "You used dy.reshape(O, -1).sum(1) without the transpose; dy is (N, O, OH, OW).",
     lambda i, o, d: _db(_misread_dy(d, (1, 0, 2, 3))),
+)
+bank.add(
+    "dbias",
+    "last_position_of_last_sample",
+    "You wrote = in the loops: dbias keeps the last position of the last image alone. Use +=.",
+    lambda i, o, d: d[-1, :, -1, -1],
 )
 bank.add(
     "dbias",

@@ -29,6 +29,13 @@ relu.add(
     "y", "step", "You returned the mask (1 where x > 0); multiply it with x.", lambda i, o: (i[0] > 0).astype(float)
 )
 relu.add("y", "softplus", "You computed log(1 + exp(x)); ReLU is max(x, 0).", lambda i, o: np.logaddexp(0, i[0]))
+relu.add(
+    "y",
+    "threshold_mean",
+    "You kept what is above a mean of x; keep what is above 0.",
+    lambda i, o: i[0] * (i[0] > i[0].mean()),
+    also=(lambda i, o: np.maximum(i[0], i[0].mean()), lambda i, o: i[0] * (i[0] > i[0].mean(-1, keepdims=True))),
+)
 relu.add("y", "squared", "You squared: max(x, 0) times x.", lambda i, o: np.maximum(i[0], 0) * i[0])
 relu.add("dx", "no_mask", "You passed dy through everywhere; it is 0 where x is negative.", lambda i, o, d: d * 1.0)
 relu.add(
@@ -68,6 +75,24 @@ relu.add("dx", "halved", "Yours is half the right one.", lambda i, o, d: 0.5 * d
 relu.add("dx", "sign", "The sign is wrong.", lambda i, o, d: -d * (i[0] > 0))
 relu.add("dx", "absolute", "You lost the sign of dy.", lambda i, o, d: np.abs(d) * (i[0] > 0))
 relu.add("dx", "threshold_one", "Your mask is x > 1; it is x > 0.", lambda i, o, d: d * (i[0] > 1))
+relu.add(
+    "dx",
+    "threshold_mean",
+    "Your mask compares x with a mean of x; compare it with 0.",
+    lambda i, o, d: d * (i[0] > i[0].mean()),
+    also=(
+        lambda i, o, d: d * (i[0] > i[0].mean(-1, keepdims=True)),
+        lambda i, o, d: d * (i[0] > i[0].mean(0)),
+    ),
+)
+relu.add(
+    "dx",
+    "mask_of_row",
+    "One mask for a whole row or column by any(): where one x of it is positive, all of it is passed. Each x "
+    "has a mask of its own.",
+    lambda i, o, d: d * (i[0] > 0).any(-1, keepdims=True),
+    also=(lambda i, o, d: d * (i[0] > 0).any(0),),
+)
 relu.add(
     "dx",
     "divided_by_batch",

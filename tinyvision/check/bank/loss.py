@@ -114,6 +114,24 @@ soft.add(
     "Only the diagonal of the Jacobian is there: y(1 - y)·dy. Every class depends on every score.",
     lambda i, o, d: _s(i[0]) * (1 - _s(i[0])) * d,
 )
+soft.add(
+    "dx",
+    "off_diagonal_sign",
+    "The Jacobian has -y_i·y_j beside its diagonal, and y_i(1 - y_i) on it; yours has +y_i·y_j.",
+    lambda i, o, d: _s(i[0]) * (d + (d * _s(i[0])).sum(1, keepdims=True) - 2 * _s(i[0]) * d),
+)
+soft.add(
+    "dx",
+    "diagonal_missing",
+    "The diagonal of the Jacobian, y_i(1 - y_i), is missing: only -y_i·y_j is there.",
+    lambda i, o, d: -_s(i[0]) * ((d * _s(i[0])).sum(1, keepdims=True) - _s(i[0]) * d),
+)
+soft.add(
+    "dx",
+    "diagonal_of_y",
+    "The diagonal of your Jacobian is y_i; it is y_i(1 - y_i).",
+    lambda i, o, d: _s(i[0]) * (d - ((d * _s(i[0])).sum(1, keepdims=True) - _s(i[0]) * d)),
+)
 soft.add("dx", "sum_missing", "The term - Σ dy·y is missing.", lambda i, o, d: _s(i[0]) * d)
 soft.add(
     "dx",
@@ -357,6 +375,21 @@ _d(
     "diagonal_of_softmax",
     "You multiplied by p(1 - p), as if the loss were taken through softmax once more.",
     lambda p, h, i, d: (p - h) * p * (1 - p) * d / len(p),
+)
+_d(
+    "label_column_averaged",
+    "You divided only the label's column by N; divide all of it.",
+    lambda p, h, i, d: (p - h) * np.where(h > 0, 1 / len(p), 1.0) * d,
+)
+_d(
+    "label_column_not_averaged",
+    "You divided all columns but the label's by N; divide all of it.",
+    lambda p, h, i, d: (p - h) * np.where(h > 0, 1.0, 1 / len(p)) * d,
+)
+_d(
+    "label_column_assigned",
+    "You wrote -1 into the label's column with =; subtract 1 from what is there: p[np.arange(N), labels] -= 1.",
+    lambda p, h, i, d: np.where(h > 0, -1.0, p) * d / len(p),
 )
 _d("last_sample_only", "Only the last image has a gradient.", lambda p, h, i, d: _last((p - h) * d / len(p)))
 _d("one_hot_twice", "You subtracted 1 twice.", lambda p, h, i, d: (p - 2 * h) * d / len(p))
