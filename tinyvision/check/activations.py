@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import reference
-from .evidence import Evidence, same
+from .evidence import Evidence, finite, same
 
 # What dy is multiplied by in the right gradient of an activation.
 SLOPES = {"sigmoid": "y(1 - y)", "tanh": "1 - y²", "softplus": "the sigmoid of x", "relu": "1 where x > 0"}
@@ -42,7 +42,7 @@ ORDERS = 5  # a polynomial that is looked for has at most this many powers, the 
 
 def told(name: str, evidences: Sequence[Evidence]) -> tuple[str, str] | None:
     """(id, words) for an activation's y or dx that is a function with a name; None for any other."""
-    usable = [e for e in evidences if e.shaped and np.isfinite(e.yours).all()]
+    usable = [e for e in evidences if finite(e)]
     if not usable or usable[0].probe.op not in SLOPES or name not in ("y", "dx"):
         return None
     for variable in ("x",) if name == "y" else ("y", "x", "dy"):

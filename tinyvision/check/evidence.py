@@ -49,6 +49,11 @@ class Evidence:
         return AGREE_FLOAT32 if self.yours is not None and holds_float32(self.yours) else AGREE
 
 
+def finite(e: Evidence) -> bool:
+    """True if yours has the right shape, and only numbers in it."""
+    return e.shaped and e.yours is not None and bool(np.isfinite(e.yours).all())
+
+
 def observed(name: str, probe: Probe, yours: Any, right: Any, others: dict[str, Any], position: int) -> Evidence:
     """What was seen of one argument on one probe, compared with what is right."""
     right = np.asarray(right, dtype=np.float64)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import reference
-from .evidence import AGREE, Evidence, factor_names
+from .evidence import AGREE, Evidence, factor_names, finite
 
 SPARE = 3  # numbers more than unknown factors, at least: as many would fit anything
 
@@ -89,7 +89,7 @@ def found(name: str, evidences: Sequence[Evidence]) -> Found | None:
     """The terms of `name` that yours has with another factor, the same named one on every probe; None if that is not
     what is wrong."""
     known = SUMS.get((evidences[0].probe.op, name))
-    usable = [e for e in evidences if e.shaped and np.isfinite(e.yours).all()] if known else []
+    usable = [e for e in evidences if finite(e)] if known else []
     if known is None or not usable:
         return None
     told, identifiers = [], []

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import check
 from ..check import Finding, Report
+from ..check.check_op import KEEPS_OUTPUT
 from ..check.reading import words
 from ..errors import DataError, OptionError
 from .loading import LOAD_LIMIT, load, read
@@ -104,12 +105,13 @@ def _with_its_own_forward(module, report, backward, request, how):
     foreign = any(f.kind in ("exception", "signature") and f.argument == "backward" for f in report.findings)
     if foreign and forward is None:
         report.notes.append("The cache came from tinyvision's own forward. To use yours, add --forward NAME.")
-    if report.passed or forward is None:
+    if forward is None or (report.passed and request["op"] not in KEEPS_OUTPUT):
         return report
     together = check.op(request["op"], forward, backward, device=request["device"], **how)
     stub = any("NotImplementedError" in f.message for f in together.findings)
     broken = any(f.kind in ("exception", "unread") and f.argument == "forward" for f in together.findings) and not stub
-    if not foreign and not together.passed and not together.read_as and not broken:
+    told_more = together.passed or together.read_as or broken or request["op"] in KEEPS_OUTPUT
+    if (broken and report.passed) or not (foreign or told_more):
         return report
     twin = forward.__name__
     together.notes.append(f"Checked together with {twin}, as with --forward {twin}: the cache is its own.")

@@ -15,8 +15,8 @@ def _davg(inputs, o, d, fault=None, sides=(False, False), of=(False, False)):
     """dy in equal shares; without the last row or column of a window, or divided as if it were not `of` it."""
     kernel = pair(o["kernel_size"])
     shares = np.broadcast_to(d[..., None, None], (*d.shape, *kernel))
-    count = shortened(np.ones((1, 1, 1, 1, *kernel)), *of).sum()
-    return fold(shortened(shares / count, *sides), inputs[0].shape, o["stride"], o["padding"], fault)
+    count = shortened(np.ones((1, 1, 1, 1, *kernel)), of).sum()
+    return fold(shortened(shares / count, sides), inputs[0].shape, o["stride"], o["padding"], fault)
 
 
 def _real_pixels(inputs, o):
@@ -37,8 +37,8 @@ for _name, (_part, _sides) in SHORT.items():
         "y",
         _name,
         _says,
-        lambda i, o, s=_sides: shortened(windows_of(i, o, value=0.0), *s).mean((4, 5)),
-        also=(lambda i, o, s=_sides: np.nanmean(shortened(windows_of(i, o, value=0.0), *s, value=np.nan), (4, 5)),),
+        lambda i, o, s=_sides: shortened(windows_of(i, o, value=0.0), s).mean((4, 5)),
+        also=(lambda i, o, s=_sides: np.nanmean(shortened(windows_of(i, o, value=0.0), s, value=np.nan), (4, 5)),),
     )
     average.add(
         "dx",

@@ -81,6 +81,7 @@ relu.add(
     "Your mask compares x with a mean of x; compare it with 0.",
     lambda i, o, d: d * (i[0] > i[0].mean()),
     also=(
+        lambda i, o, d: d * (i[0] > np.maximum(i[0], 0).mean()),
         lambda i, o, d: d * (i[0] > i[0].mean(-1, keepdims=True)),
         lambda i, o, d: d * (i[0] > i[0].mean(0)),
     ),

@@ -41,9 +41,9 @@ def first_winner(flat: np.ndarray) -> np.ndarray:
     return flat.argmax(-1)
 
 
-def shortened(view: np.ndarray, down: bool, across: bool, value: float = 0.0) -> np.ndarray:
-    """Windows whose last row, last column or both were forgotten: `value` stands there."""
-    out = view.copy()
+def shortened(view: np.ndarray, sides: tuple[bool, bool], value: float = 0.0) -> np.ndarray:
+    """Windows whose last row, last column or both, as `sides` say, were forgotten: `value` stands there."""
+    (down, across), out = sides, view.copy()
     if down and view.shape[4] > 1:
         out[..., -1, :] = value
     if across and view.shape[5] > 1:
@@ -171,7 +171,7 @@ maximum.add(
 for _name, (_part, _sides) in SHORT.items():
     _says = f"{_part} of each window are left out: a slice from k to k + KH has KH rows."
     _says = _says if "and" in _part else _says.replace(" are ", " is ")
-    maximum.add("y", _name, _says, lambda i, o, s=_sides: shortened(windows_of(i, o), *s, value=-np.inf).max((4, 5)))
+    maximum.add("y", _name, _says, lambda i, o, s=_sides: shortened(windows_of(i, o), s, value=-np.inf).max((4, 5)))
 
 for _fault, _says in FOLD_FAULTS.items():
     if _fault not in ("averaged", "first_window_only", "kernel_transposed", "assigned"):
