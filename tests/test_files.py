@@ -19,7 +19,7 @@ import pytest
 from tinyvision.cli import doctor
 from tinyvision.data.picture_files import PictureFiles
 from tinyvision.errors import DownloadError, FileError, OptionError
-from tinyvision.folders import cache_dir, keep_newest, user_path
+from tinyvision.folders import cache_dir, keep_newest, typed, user_path
 from tinyvision.formats import download as fetch
 from tinyvision.formats import files
 from tinyvision.formats.files import atomic_write, download
@@ -177,6 +177,13 @@ def test_a_tilde_in_front_is_a_home_or_a_name(monkeypatch, tmp_path):
     assert user_path("a/~/x") == Path("a/~/x")
     with pytest.raises(FileError, match=r"~/x.png: no home folder is known; set HOME, or write the path out"):
         user_path("~/x.png")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("a/b", "a/b"), ("my run", "'my run'"), ("-x", "./-x"), ("-a b", "'./-a b'"), ("a-b", "a-b")]
+)
+def test_a_path_that_is_shown_to_be_typed(path, words):
+    assert typed(Path(path)) == words
 
 
 def test_without_a_home_what_needs_no_cache_works(monkeypatch, tmp_path):

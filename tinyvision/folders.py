@@ -1,6 +1,7 @@
 """Where the user's files are, and where tinyvision keeps what it has downloaded or made for this user."""
 
 import os
+import shlex
 from pathlib import Path
 
 from .errors import FileError
@@ -18,6 +19,12 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         if path.parts[0] != "~":
             return path
         raise FileError(f"{path}: no home folder is known; set HOME, or write the path out") from None
+
+
+def typed(path: str | os.PathLike[str]) -> str:
+    """A path as it is typed behind a command: quoted for the shell, and `./-x` where it would look like an option."""
+    text = os.fspath(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def cache_dir() -> Path:

@@ -148,6 +148,8 @@ def test_version(capsys):
         (["transfer", "x", "--model", "effnet"], "did you mean 'efficientnet_lite0'?"),
         (["transfer", "--resume", "x", "--overwrite"], "give one of them"),
         (["info", "."], "holds no run"),
+        (["show", "."], "this folder holds no run (there is no best.safetensors)"),
+        (["predict", "x.png", "--model", "."], "this folder holds no run (there is no best.safetensors)"),
         (["transfer"], "FOLDER"),
         (["transfer", "nowhere"], "nowhere: no such folder"),
         (["transfer", "x", "--model", "simple-cnn"], "no published weights"),

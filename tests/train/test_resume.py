@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import tinyvision
 from tinyvision import data, nn, random, train
-from tinyvision.data import transforms
+from tinyvision.data import ImageFolder, Subset, transforms
 from tinyvision.errors import CheckpointError
 
 FILES = ("last.safetensors", "best.safetensors", "history.csv")
@@ -273,3 +274,32 @@ def test_another_number_of_threads_is_mentioned(tmp_path):
     finally:
         tinyvision.set_num_threads(before)
     assert any(f"begun with {before} CPU threads and goes on with {before + 1}" in line for line in lines)
+
+
+@pytest.mark.parametrize("change", ["renamed class", "renamed picture", "moved to another class"])
+def test_resume_refuses_as_many_pictures_of_other_names_or_classes(tmp_path, change):
+    """Each leaves the numbers of images and classes as they were, so only names and labels tell."""
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(4):
+            pixels = rng.integers(0, 255, (4, 4, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / name / f"{number}.png")
+
+    def fit(place="data", **options):
+        data = ImageFolder(tmp_path / place, transforms.ToTensor())
+        model = nn.Sequential(nn.Flatten(), nn.Linear(48, 2))
+        return train.fit(model, Subset(data, [0, 2, 3, 4, 6]), run=tmp_path / "run", log=None, **options)
+
+    fit(epochs=1, batch_size=4, schedule="constant")
+    (tmp_path / "data").rename(tmp_path / "elsewhere")  # that changes nothing
+    fit("elsewhere", resume=True, epochs=2)
+    data = tmp_path / "elsewhere"
+    if change == "renamed class":
+        (data / "a").rename(data / "c")
+    elif change == "renamed picture":
+        (data / "b/0.png").rename(data / "b/9.png")
+    else:
+        (data / "a/3.png").rename(data / "b/4.png")
+    with pytest.raises(CheckpointError, match="their names or labels have changed since"):
+        fit("elsewhere", resume=True, epochs=3)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import shlex
 from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
-from ..folders import user_path
+from ..folders import typed, user_path
 from ..printable import printable
 from .parser import add_debug, add_device, add_max_pixels, add_pixels, use_device, whole, workers
 from .predict import find_network
@@ -109,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt as stop:
         text = "stopped before the first picture; nothing is in the run's folder yet"
         if (run_folder / EVALUATION).is_file():
-            text = f"{stop}; go on with: tinyvision evaluate --resume {shlex.quote(str(run_folder))}"
+            text = f"{stop}; go on with: tinyvision evaluate --resume {typed(run_folder)}"
         raise Interrupted(text, getattr(stop, "signal", 2)) from None
     finally:
         if fresh:
@@ -123,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             found |= _examined(result, network, settings, run_folder, args)
         except KeyboardInterrupt as stop:
-            again = f"tinyvision evaluate --resume {shlex.quote(str(run_folder))} --report"
+            again = f"tinyvision evaluate --resume {typed(run_folder)} --report"
             text = f"stopped before the report was written; the scores are kept: {again}"
             raise Interrupted(text, getattr(stop, "signal", 2)) from None
     if args.json:

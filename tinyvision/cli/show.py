@@ -109,10 +109,9 @@ def names_in(file: str) -> list[str]:
 
 def _path(file: str) -> Path:
     """What is to be read: of a run's folder its best network."""
-    from ..train.runs import BEST
+    from ..train.runs import best_of
 
-    path = user_path(file)
-    return path / BEST if path.is_dir() else path
+    return best_of(user_path(file))
 
 
 def _arrays(path: Path) -> dict[str, Any]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, OptionError
-from ..folders import user_path
+from ..folders import typed, user_path
 from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole, workers
 from .processes import add_processes, check_launch, start, together
 from .terminal import answer, answer_json, note
@@ -301,7 +300,7 @@ def _newest_run() -> Path:
 
 
 def _transfer_command(folder: Path) -> str:
-    return f"tinyvision transfer --resume {shlex.quote(str(folder))}"
+    return f"tinyvision transfer --resume {typed(folder)}"
 
 
 def _choices(checkpoint: Any) -> tuple[dict[str, Any], int, int, int] | None:
@@ -397,7 +396,7 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
     except train.Interrupted as stop:
         if not (folder / LAST).is_file():
             raise
-        text = f"{str(stop).partition(';')[0]}; go on with: tinyvision train --resume {shlex.quote(str(folder))}"
+        text = f"{str(stop).partition(';')[0]}; go on with: tinyvision train --resume {typed(folder)}"
         raise train.Interrupted(text, stop.signal, folder) from None
     finally:
         if fresh and ranks.rank == 0:
@@ -488,4 +487,4 @@ def _show_result(
         answer_json(result)
         return
     answer(*lines, *further)
-    answer(f"kept: {folder / BEST}   (use it: {plan.room.use} {shlex.quote(str(folder))})")
+    answer(f"kept: {folder / BEST}   (use it: {plan.room.use} {typed(folder)})")

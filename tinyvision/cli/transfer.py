@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, OptionError
-from ..folders import user_path
+from ..folders import typed, user_path
 from ..printable import printable
 from .parser import add_debug, add_device, add_max_pixels, add_pixels, number, use_device, whole, workers
 from .processes import check_alone
@@ -118,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt as stop:
         text = "stopped before training began; nothing is in the run's folder yet"
         if (run_folder / TRANSFER).is_file():
-            text = f"stopped; go on with: tinyvision transfer --resume {shlex.quote(str(run_folder))}"
+            text = f"stopped; go on with: tinyvision transfer --resume {typed(run_folder)}"
         raise Interrupted(text, getattr(stop, "signal", 2)) from None
     finally:
         if fresh:
@@ -201,4 +200,4 @@ def _show(as_json: bool, result: Any, run_folder: Path) -> None:
     if evaluation.is_uneven:
         answer(balanced(evaluation))
     answer(f"report: {report_path(run_folder)}")
-    answer(f"kept: {result.checkpoint}   (use it: tinyvision predict IMAGE --model {shlex.quote(str(run_folder))})")
+    answer(f"kept: {result.checkpoint}   (use it: tinyvision predict IMAGE --model {typed(run_folder)})")

@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import CheckpointError, OptionError
 from ..folders import user_path
 from ..train.checkpoint import load_checkpoint, task_of
-from ..train.runs import BEST
+from ..train.runs import best_of
 from ..train.settings import nearest
 from .room import Options, Prediction, Predictor, Room
 
@@ -34,8 +34,7 @@ def room(name: str) -> Room:
 def load(path: str | os.PathLike[str]) -> Any:
     """The trained network in a checkpoint, or in a run's folder (its best one): a Predictor, or for classification a
     `train.Network`. Raises CheckpointError."""
-    path = user_path(path)
-    path = path / BEST if path.is_dir() else path
+    path = best_of(user_path(path))
     checkpoint = load_checkpoint(path)
     name = task_of(checkpoint)
     if name not in ROOMS:

@@ -21,7 +21,7 @@ from .evaluate import evaluate
 from .history import History
 from .preprocessing import Preprocessing
 from .report import escape, picture_tag, write_page
-from .runs import BEST
+from .runs import BEST, best_of
 from .trust_report import seen
 
 _SHOWN = 24  # pictures of each side
@@ -100,7 +100,7 @@ def _folder(path):
 def open_run(path: str | os.PathLike[str]) -> Run:
     """The run in a folder. Raises CheckpointError if there is none, or it has no history."""
     folder = _folder(path)
-    checkpoint = load_checkpoint(folder / BEST)
+    checkpoint = load_checkpoint(best_of(folder))
     rows = checkpoint.progress.rows
     if not 0 < checkpoint.progress.epoch <= len(rows):
         raise CheckpointError(f"{printable(folder)}: its {BEST} has no history of its epochs")

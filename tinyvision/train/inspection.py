@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import unicodedata
 from typing import Any
 
 import numpy as np
 
 from .. import nn
-from ..data import DataLoader
+from ..data import DataLoader, ImageFolder, Subset
 from ..device import Device, to_device
 from ..errors import CheckpointError, DataError, OptionError
 from ..grad_mode import no_grad
@@ -118,7 +120,30 @@ def data_notes(loader: DataLoader) -> dict[str, Any]:
     """What has to be the same when a run is continued; "times" only where each image comes more than once an epoch."""
     images, times = images_of(loader.dataset)
     repeated = {} if times == 1 else {"times": times}
-    return {"images": images, **repeated, "steps": len(loader), "shuffle": loader.shuffle}
+    return {
+        "images": images,
+        **repeated,
+        "steps": len(loader),
+        "shuffle": loader.shuffle,
+        **items_notes(loader.dataset),
+    }
+
+
+def items_notes(dataset: Any) -> dict[str, str]:
+    """{"items": SHA-256 of the labels, and of the names of a folder's images, in order}; {} of data that say neither.
+
+    Not of the pixels: they would have to be read. Names go without the folder, which may have moved."""
+    chosen = np.arange(len(dataset))
+    while isinstance(dataset, Subset):
+        dataset, chosen = dataset.dataset, np.asarray(dataset.indices)[chosen]
+    labels = getattr(dataset, "labels", None)
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.ndim != 1:
+        return {}
+    digest = hashlib.sha256(labels[chosen].astype("<i8").tobytes())
+    for index in chosen if isinstance(dataset, ImageFolder) else ():
+        name = unicodedata.normalize("NFC", dataset.samples[index][0].relative_to(dataset.root).as_posix())
+        digest.update(f"{name}\0".encode("utf-8", "surrogateescape"))
+    return {"items": digest.hexdigest()}
 
 
 def how_computed(notes: dict[str, Any], beside: dict[str, Any]) -> str:
@@ -148,6 +173,11 @@ def check_same_data(saved: dict[str, Any], now: dict[str, Any], where: str) -> N
                 if key != "shuffle"
                 else f"{where}: shuffle was {saved.get(key)} and is now {now[key]}"
             )
+    if "items" in saved and "items" in now and saved["items"] != now["items"]:  # older checkpoints do not say
+        raise CheckpointError(
+            f"{where}: was begun with as many images, but their names or labels have changed since; "
+            f"continue with the data of before, or start a new run"
+        )
     if type(saved.get("threads")) is not int or type(saved.get("processes", 1)) is not int:
         raise CheckpointError(f"{where}: the notes in this checkpoint are damaged (threads, processes)")
 

@@ -29,7 +29,7 @@ from .checkpoint import fill, load_checkpoint, task_of
 from .classification import Classification
 from .image_folders import folder_parts
 from .preprocessing import LARGEST_SIDE, Preprocessing
-from .runs import BEST, BODIES
+from .runs import BODIES, best_of
 from .settings import nearest
 
 
@@ -353,8 +353,7 @@ def load_network(path: str | os.PathLike[str]) -> Network:
     """The network in a checkpoint file, or in a run's folder (its best one).
 
     Raises CheckpointError if the file is no checkpoint, or does not say how to build its network."""
-    path = user_path(path)
-    path = path / BEST if path.is_dir() else path
+    path = best_of(user_path(path))
     checkpoint = load_checkpoint(path)
     notes = checkpoint.description
     if task_of(checkpoint) != Classification.name:

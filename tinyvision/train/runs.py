@@ -86,6 +86,19 @@ def newest_runs(parent: str | os.PathLike[str], file: str) -> list[Path]:
     return [path.parent for path in reversed(found)]
 
 
+def best_of(path: Path) -> Path:
+    """The best weights of a run, if `path` is its folder, else `path`. Raises CheckpointError for other folders."""
+    if not path.is_dir():
+        return path
+    try:
+        (path / BEST).stat()
+    except FileNotFoundError:
+        raise CheckpointError(f"{printable(path)}: this folder holds no run (there is no {BEST})") from None
+    except OSError:
+        pass  # whoever reads it says why not
+    return path / BEST
+
+
 def open_run(folder: str | os.PathLike[str], resume: bool | str, overwrite: bool) -> Path:
     """The run's folder, which need not be there yet.
 

@@ -13,7 +13,6 @@ import hashlib
 import json
 import math
 import os
-import shlex
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from ..data.images import MAX_PIXELS
 from ..device import DeviceName
 from ..distributed import world_size
 from ..errors import CheckpointError, OptionError, TinyVisionError
-from ..folders import cache_dir, keep_newest, user_path
+from ..folders import cache_dir, keep_newest, typed, user_path
 from ..formats.files import atomic_write
 from ..nn.module import Module, numpy_state
 from ..printable import printable
@@ -244,8 +243,7 @@ def saved_settings(run: Path) -> dict[str, Any]:
     except FileNotFoundError:
         if (run / LAST).is_file():
             raise CheckpointError(
-                f"{run}: was not made by `tinyvision transfer`; go on with: "
-                f"tinyvision train --resume {shlex.quote(str(run))}"
+                f"{run}: was not made by `tinyvision transfer`; go on with: tinyvision train --resume {typed(run)}"
             ) from None
         raise CheckpointError(f"nothing to resume: there is no {path}") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
