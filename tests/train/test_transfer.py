@@ -203,6 +203,15 @@ def test_resume_gives_the_same(photos, tmp_path, monkeypatch):
     assert part.checkpoint.read_bytes() == whole.checkpoint.read_bytes()
 
 
+def test_resume_refuses_pictures_that_have_moved_to_other_classes(photos, tmp_path):
+    """There are as many as before, and of the same classes."""
+    fine_tune(photos, tmp_path / "run")
+    for number, (old, new) in enumerate([("<left>", "top & co"), ("top & co", "<left>")]):
+        (photos / old / f"0-{number}.png").rename(photos / new / f"moved-{number}.png")
+    with pytest.raises(CheckpointError, match="as many images, but their names or labels have changed since"):
+        fine_tune(photos, tmp_path / "run", resume=True)
+
+
 def test_given_parts(tmp_path):
     for part, count, seed in (("train", 8, 0), ("val", 3, 1), ("test", 4, 2)):
         draw(tmp_path / "photos" / part, count, seed)

@@ -132,7 +132,9 @@ def data_notes(loader: DataLoader) -> dict[str, Any]:
 def items_notes(dataset: Any) -> dict[str, str]:
     """{"items": SHA-256 of the labels, and of the names of a folder's images, in order}; {} of data that say neither.
 
-    Not of the pixels: they would have to be read. Names go without the folder, which may have moved."""
+    Not of the pixels: they would have to be read. Names go without the folder, which may have moved. A dataset that was
+    computed from another says in `made_from` from which, and then that one counts."""
+    dataset = getattr(dataset, "made_from", dataset)
     chosen = np.arange(len(dataset))
     while isinstance(dataset, Subset):
         dataset, chosen = dataset.dataset, np.asarray(dataset.indices)[chosen]

@@ -282,7 +282,9 @@ class _Features:
         views = [self._computed(dataset, self.preprocessing.transform(), 0)]
         for number in range(1, self.settings.views + 1):
             views.append(self._computed(dataset, self.preprocessing.transform(augment, resize=False), number))
-        return ArrayDataset(np.concatenate(views), np.tile(dataset.labels, len(views)), dataset.classes)
+        made = ArrayDataset(np.concatenate(views), np.tile(dataset.labels, len(views)), dataset.classes)
+        vars(made)["made_from"] = dataset  # which a run that goes on is asked for
+        return made
 
     def has(self, dataset: Any) -> bool:
         """Whether the features of the images as they are have been kept: then every one of them was read."""
