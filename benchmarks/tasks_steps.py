@@ -51,7 +51,7 @@ class Step:
         model, rng = self.room.build(notes), np.random.default_rng(networks.SEED)
         times = rng.integers(1, model.schedule.steps + 1, len(self.x))
         noise = rng.standard_normal(self.x.shape, np.float32)
-        noisy = model.schedule.noised(self.x, Tensor(noise), times).numpy()
+        noisy = model.schedule.noised(self.x, Tensor.of(noise), times).numpy()
         return noisy, (times / model.schedule.steps).astype(np.float32), self.y.numpy(), noise
 
     def ours(self):

@@ -240,7 +240,7 @@ def test_an_array_of_a_class_of_its_own_becomes_a_plain_one(kind, tmp_path):
         own[:] = numbers
     else:
         own = numbers.view(kind)
-    shared, copied = tv.Tensor(own), tv.tensor(own)
+    shared, copied = tv.Tensor.of(own), tv.tensor(own)
     assert type(shared.array) is type(copied.array) is np.ndarray
     assert np.shares_memory(shared.array, own)
     assert not np.shares_memory(copied.array, own)

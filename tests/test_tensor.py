@@ -550,7 +550,7 @@ def test_moving_to_where_it_is_copies_nothing():
 
 def test_every_method_stays_on_the_device():
     numbers = np.arange(1.0, 13).reshape(3, 4)
-    x = Tensor(StrictArray(numbers), requires_grad=True)
+    x = Tensor.of(StrictArray(numbers), requires_grad=True)
     y = (x.view(2, 6).tanh() * 2 + 1).transpose(0, 1)[1:].softmax(1).sum(0, keepdim=True).max(1)[0].mean() / 3 - 1
     y.backward()
     assert isinstance(x.grad.array, StrictArray)
@@ -559,7 +559,7 @@ def test_every_method_stays_on_the_device():
     z.backward()
     np.testing.assert_array_equal(x.grad.array.get(), here.grad.array)
     assert y.item() == z.item()
-    plain = Tensor(StrictArray(numbers))
+    plain = Tensor.of(StrictArray(numbers))
     for made in (
         plain.argmax(1),
         plain > 2,
@@ -598,7 +598,7 @@ def test_a_plain_tensor_can_be_pickled_for_worker_processes():
 def test_a_hook_gives_a_gradient_of_the_same_shape():
     x = tv.randn(2, requires_grad=True)
     y = x * 2
-    y.register_hook(lambda gradient: Tensor(gradient * 3))
+    y.register_hook(lambda gradient: Tensor.of(gradient * 3))
     y.sum().backward()
     np.testing.assert_array_equal(x.grad.array, [6, 6])
     for wrong in (np.ones(3, np.float32), 1.0):
@@ -609,7 +609,7 @@ def test_a_hook_gives_a_gradient_of_the_same_shape():
 
 
 def test_python_s_abs():
-    np.testing.assert_array_equal(abs(Tensor(np.array([-2.0, 3.0]))).array, [2, 3])
+    np.testing.assert_array_equal(abs(Tensor.of(np.array([-2.0, 3.0]))).array, [2, 3])
 
 
 @pytest.mark.parametrize("make", [tv.zeros, tv.ones, tv.randn, tv.rand])
@@ -650,6 +650,31 @@ def test_a_tensor_of_sizes():
     assert tv.Tensor().shape == (0,)
     with pytest.raises(OptionError, match="expected sizes"):
         tv.Tensor([1.0], [2.0])
+
+
+@pytest.mark.parametrize("kind", ["bool", "uint8", "int64", "float16", "float32", "float64"])
+def test_a_tensor_of_an_array_is_a_copy_in_the_default_dtype(kind):
+    array = np.array([[0, 1, 2], [250, 0, 1]]).astype(kind)
+    for made in (tv.Tensor(array), tv.Tensor(array.tolist()), tv.Tensor([tv.tensor(row)[0] for row in array])):
+        assert made.dtype == np.float32
+    made = tv.Tensor(array)
+    np.testing.assert_array_equal(made.array, torch.Tensor(array).numpy())
+    made[0, 0] = 7
+    assert array[0, 0] == 0
+    tv.set_default_dtype(tv.float64)
+    try:
+        assert tv.Tensor(array).dtype == tv.Tensor([1, 2]).dtype == tv.Tensor(3).dtype == np.float64
+    finally:
+        tv.set_default_dtype(tv.float32)
+    assert tv.Tensor(np.int64(3)).shape == torch.Tensor(np.int64(3)).shape
+    whole = tv.arange(3)
+    assert tv.Tensor(whole).dtype == np.int64  # of a tensor it is that tensor, as in PyTorch
+    shared = tv.Tensor.of(array)
+    assert shared.array is array
+    for wrong in ([[1], [2, 3]], "12", 1.5, np.array(["a"]), np.array([1j])):
+        for make in (tv.Tensor, tv.LongTensor):
+            with pytest.raises(tv.TinyVisionError):
+                make(wrong)
 
 
 @pytest.mark.parametrize("dtype", ["mps", "q5", [1], complex, "S1", object])

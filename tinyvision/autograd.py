@@ -148,7 +148,7 @@ def grad(
     given = [None] * len(outputs) if grad_outputs is None else _several(grad_outputs)
     found = _gradients(_joined(outputs, given), wanted, bool(retain_graph))
     if materialize_grads:
-        return tuple(Tensor(np.zeros_like(x.array)) if g is None else g for x, g in zip(wanted, found, strict=True))
+        return tuple(Tensor.of(np.zeros_like(x.array)) if g is None else g for x, g in zip(wanted, found, strict=True))
     if not allow_unused and any(g is None for g in found):
         raise GraphError(
             "grad: the outputs do not depend on one of the inputs; with allow_unused=True its gradient is None"
@@ -164,7 +164,7 @@ def _gradients(output, wanted, retain_graph):
 
     def catch(record):
         def hook(gradient):
-            caught[id(record)] = Tensor(gradient.copy())
+            caught[id(record)] = Tensor.of(gradient.copy())
 
         record.hooks.append(hook)
         return record, hook
@@ -272,7 +272,7 @@ def _recorded(cls, context, tensors, outputs):
 
     def backward(dy, cache, needs):
         parts = [
-            Tensor(dy[start : start + size].reshape(y.shape).astype(y.dtype)) if kept else None
+            Tensor.of(dy[start : start + size].reshape(y.shape).astype(y.dtype)) if kept else None
             for y, start, size, kept in zip(cache, ends, sizes, smooth, strict=False)
         ]
         with no_grad():
@@ -290,7 +290,7 @@ def _recorded(cls, context, tensors, outputs):
         return outputs
     row = np.concatenate(arrays)
     record = Record(cls.__name__, backward, kept, tensors, tuple(row.shape))
-    whole = Tensor(row, requires_grad=True, record=record)
+    whole = Tensor.of(row, requires_grad=True, record=record)
     return [
         _part(whole, start, size, y) if keep else y
         for y, start, size, keep in zip(outputs, ends, sizes, smooth, strict=False)
@@ -323,13 +323,15 @@ def gradcheck(
     from .check import gradients as judged
 
     def forward(*arrays):
-        leaves = [Tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
+        leaves = [Tensor.of(a, requires_grad=a.dtype.kind == "f") for a in arrays]
         y = func(*leaves)
         return y.array, (y, leaves)
 
     def check_backward(dy, cache):
         y, leaves = cache
-        found = iter(grad(y, [x for x in leaves if x.requires_grad], Tensor(dy), retain_graph=True, allow_unused=True))
+        found = iter(
+            grad(y, [x for x in leaves if x.requires_grad], Tensor.of(dy), retain_graph=True, allow_unused=True)
+        )
         return tuple(_array_or_zeros(next(found), x) if x.requires_grad else None for x in leaves)
 
     report = judged(forward, check_backward, tuple(_several(inputs)))

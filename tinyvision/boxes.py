@@ -131,7 +131,7 @@ def remove_small_boxes(boxes: Any, min_size: float) -> Tensor:
     """Which boxes are at least min_size wide and high.   (N, 4) -> int64 indices"""
     corners = _boxes("remove_small_boxes", boxes).array
     large = (corners[:, 2] - corners[:, 0] >= min_size) & (corners[:, 3] - corners[:, 1] >= min_size)
-    return Tensor(np.nonzero(large)[0])
+    return Tensor.of(np.nonzero(large)[0])
 
 
 def masks_to_boxes(masks: Any) -> Tensor:
@@ -144,7 +144,7 @@ def masks_to_boxes(masks: Any) -> Tensor:
         rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
         if len(rows):
             box[:] = columns[0], rows[0], columns[-1], rows[-1]
-    return Tensor(to_device(boxes, device_of(masks)))
+    return Tensor.of(to_device(boxes, device_of(masks)))
 
 
 def nms(boxes: Any, scores: Any, iou_threshold: float) -> Tensor:
@@ -154,7 +154,7 @@ def nms(boxes: Any, scores: Any, iou_threshold: float) -> Tensor:
     boxes, scores = _scored("nms", boxes, scores)
     where = device_of(boxes)
     kept = _suppressed(to_numpy(boxes), to_numpy(scores), float(iou_threshold))
-    return Tensor(to_device(kept, where))
+    return Tensor.of(to_device(kept, where))
 
 
 def batched_nms(boxes: Any, scores: Any, idxs: Any, iou_threshold: float) -> Tensor:
@@ -168,7 +168,7 @@ def batched_nms(boxes: Any, scores: Any, idxs: Any, iou_threshold: float) -> Ten
         own = np.nonzero(categories == category)[0]
         kept.append(own[_suppressed(boxes[own], scores[own], float(iou_threshold))])
     found = np.sort(np.concatenate(kept)) if kept else np.zeros(0, np.int64)
-    return Tensor(to_device(found[np.argsort(-scores[found], kind="stable")], where))
+    return Tensor.of(to_device(found[np.argsort(-scores[found], kind="stable")], where))
 
 
 def soft_nms(boxes: Any, scores: Any, sigma: float = 0.5, least: float = 0.001) -> tuple[Tensor, Tensor]:
@@ -190,7 +190,7 @@ def soft_nms(boxes: Any, scores: Any, sigma: float = 0.5, least: float = 0.001) 
         waiting = waiting[waiting != best]
         left[waiting] *= np.exp(-(_iou_with(corners[best], corners[waiting]) ** 2) / sigma)
     order = np.array(kept, dtype=np.int64)
-    return Tensor(to_device(order, where)), Tensor(to_device(left[order].astype(scores.dtype), where))
+    return Tensor.of(to_device(order, where)), Tensor.of(to_device(left[order].astype(scores.dtype), where))
 
 
 def _iou_with(box, others):
@@ -266,4 +266,4 @@ def _wide_enough(boxes):
     """Boxes whose areas neither overflow nor wrap around: float16 becomes float32, small integers int32."""
     if boxes.dtype.kind == "f":
         return boxes.float() if boxes.dtype == np.float16 else boxes
-    return boxes if boxes.dtype in (np.int32, np.int64) else Tensor(boxes.array.astype(np.int32))
+    return boxes if boxes.dtype in (np.int32, np.int64) else Tensor.of(boxes.array.astype(np.int32))

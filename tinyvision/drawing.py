@@ -45,7 +45,7 @@ def make_grid(
         parts = [_normalized(p, value_range) for p in (pictures if scale_each else [pictures])]
         pictures = np.stack(parts) if scale_each else parts[0]
     if len(pictures) == 1:
-        return Tensor(pictures[0].copy())
+        return Tensor.of(pictures[0].copy())
     N, C, H, W = pictures.shape
     columns = min(nrow, N)
     high, wide = H + padding, W + padding
@@ -54,7 +54,7 @@ def make_grid(
     for i, picture in enumerate(pictures):
         top, left = i // columns * high + padding, i % columns * wide + padding
         grid[:, top : top + H, left : left + W] = picture
-    return Tensor(grid)
+    return Tensor.of(grid)
 
 
 def _normalized(pictures, value_range):
@@ -189,7 +189,7 @@ def draw_segmentation_masks(image: Any, masks: Any, alpha: float = 0.8, colors: 
     # Products in float32 as in PyTorch, and cut off, not rounded, on the way back to uint8.
     wide = np.float32 if picture.dtype == np.uint8 else picture.dtype
     mixed = picture.astype(wide) * (1 - alpha) + painted.astype(wide) * alpha
-    return Tensor(mixed.astype(picture.dtype))
+    return Tensor.of(mixed.astype(picture.dtype))
 
 
 def draw_keypoints(
@@ -259,7 +259,7 @@ def _canvas(pixels):
 def _returned(canvas, kind, image):
     pixels = np.ascontiguousarray(np.moveaxis(np.array(canvas), -1, 0))
     pixels = pixels if kind == np.uint8 else pixels.astype(kind) / kind.type(255)
-    return Tensor(to_device(pixels, device_of(tensor_input("drawing", "image", image).array)))
+    return Tensor.of(to_device(pixels, device_of(tensor_input("drawing", "image", image).array)))
 
 
 def _colours(name: str, colors: Any, count: int) -> list[tuple[int, ...]]:

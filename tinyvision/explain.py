@@ -42,7 +42,7 @@ def grad_cam(
 
     def begin_here(module, inputs, output):
         """Let the record begin at this layer's output: nothing below it is needed."""
-        seen.append(Tensor(output.array, requires_grad=True))
+        seen.append(Tensor.of(output.array, requires_grad=True))
         return seen[-1].clone()  # what comes next may work in place, as VGG's ReLUs do
 
     with _at_rest(model), enable_grad():
@@ -62,7 +62,7 @@ def grad_cam(
         _chosen(scores, target).sum().backward()
     share = A.grad.array.mean(axis=(2, 3), keepdims=True)  # (N, C, 1, 1)
     cam = np.maximum((share * A.array).sum(axis=1), 0)
-    return Tensor(_enlarged(cam, x.shape[2:]) if upsample else cam)
+    return Tensor.of(_enlarged(cam, x.shape[2:]) if upsample else cam)
 
 
 def last_convolution(model: Module, x: Any) -> str:
@@ -106,10 +106,10 @@ def saliency(model: Module, x: Any, target: Any = None) -> Tensor:
 
     x (N, C, H, W)  ->  Tensor (N, H, W); `target` as in `grad_cam`. Raises ShapeError, DtypeError, OptionError.
     (Simonyan et al., "Deep inside convolutional networks", 2014.)"""
-    pictures = Tensor(_pictures(x).array, requires_grad=True)
+    pictures = Tensor.of(_pictures(x).array, requires_grad=True)
     with _at_rest(model), enable_grad():
         _chosen(_scores(model, pictures.clone()), target).sum().backward()  # the first layer may work in place
-    return Tensor(np.abs(pictures.grad.array).max(axis=1))
+    return Tensor.of(np.abs(pictures.grad.array).max(axis=1))
 
 
 def occlusion(
@@ -132,7 +132,7 @@ def occlusion(
         raise OptionError(f"occlusion: with stride {stride} patches of {size} leave gaps; use a smaller stride")
     total, count = np.zeros_like(pictures[:, 0]), np.zeros_like(pictures[0, 0])
     with _at_rest(model), no_grad():
-        scores = _scores(model, Tensor(pictures))
+        scores = _scores(model, Tensor.of(pictures))
         target = scores.array.argmax(axis=1) if target is None else target
         before = _chosen(scores, target).array
         for top in _starts(H, size[0], stride[0]):
@@ -140,10 +140,10 @@ def occlusion(
                 patch = (..., slice(top, top + size[0]), slice(left, left + size[1]))
                 covered = pictures.copy()
                 covered[patch] = value
-                fall = before - _chosen(_scores(model, Tensor(covered)), target).array  # (N,)
+                fall = before - _chosen(_scores(model, Tensor.of(covered)), target).array  # (N,)
                 total[patch] += fall[:, None, None]
                 count[patch] += 1
-    return Tensor(total / count)
+    return Tensor.of(total / count)
 
 
 def control(
@@ -237,7 +237,7 @@ def _find(model, layer):
 
 def _pictures(x):
     """x (N, C, H, W) as a Tensor outside of any recording."""
-    x = x.detach() if isinstance(x, Tensor) else Tensor(x.array if isinstance(x, Variable) else x)
+    x = x.detach() if isinstance(x, Tensor) else Tensor.of(x.array if isinstance(x, Variable) else x)
     if x.ndim != 4:
         hint = "; a single picture needs a batch axis: x[None]" if x.ndim == 3 else ""
         raise ShapeError(f"x must be pictures (N, C, H, W), got {x.shape}{hint}")

@@ -60,7 +60,7 @@ def learned(epochs=60):
     model = with_numbers(numbers_of(model))
     unseen = Digits(train=False)
     with no_grad():
-        scores = model(Tensor(unseen.images.transpose(0, 3, 1, 2) / 255)).numpy()
+        scores = model(Tensor.of(unseen.images.transpose(0, 3, 1, 2) / 255)).numpy()
     return model, float((scores.argmax(1) == unseen.labels).mean())
 
 

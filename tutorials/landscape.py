@@ -52,7 +52,7 @@ def _learned(seed):
     pictures, labels, _ = digits(train=True)
     optimizer = optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
     for _ in range(_STEPS):
-        loss = nn.functional.cross_entropy(model(Tensor(pictures)), Tensor(labels))
+        loss = nn.functional.cross_entropy(model(Tensor.of(pictures)), Tensor.of(labels))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -113,8 +113,8 @@ def conv_both(layer, x, weight, dy):
     import tinyvision as tv
     from tinyvision.nn import functional
 
-    x, weight = (tv.Tensor(_channels_last(a), requires_grad=True) for a in (x, weight))
-    dy = tv.Tensor(_channels_last(dy))
+    x, weight = (tv.Tensor.of(_channels_last(a), requires_grad=True) for a in (x, weight))
+    dy = tv.Tensor.of(_channels_last(dy))
 
     def run():
         x.grad = weight.grad = None

@@ -206,9 +206,9 @@ def test_tensors_are_taken_by_their_arrays():
         assert isinstance(x, StrictArray)
         return affine(x, w, b)
 
-    inputs = [Tensor(StrictArray(a), requires_grad=True) for a in (X, W, B)]
+    inputs = [Tensor.of(StrictArray(a), requires_grad=True) for a in (X, W, B)]
     assert check.gradients(forward, affine_backward, inputs).passed
-    single = check.gradients(lambda x: (x * x, x), lambda dy, x: 2 * x * dy, Tensor(X))
+    single = check.gradients(lambda x: (x * x, x), lambda dy, x: 2 * x * dy, Tensor.of(X))
     assert single.passed
     assert single.device == "cpu"
 
@@ -257,11 +257,11 @@ def test_a_network_there(factor, labels):
         return dx, dweight * factor, dbias
 
     op = differentiable(linear_forward, backward)
-    x, y = tv.Tensor(StrictArray(IMAGES)), tv.Tensor(StrictArray(LABELS))
+    x, y = tv.Tensor.of(StrictArray(IMAGES)), tv.Tensor.of(StrictArray(LABELS))
     model = there(small(op))
     before = {name: a.array.get() for name, a in model.state_dict().items()}
     report = check.model(model, (x, y) if labels else x)
-    here = check.model(small(op), (tv.Tensor(IMAGES), LABELS) if labels else IMAGES)
+    here = check.model(small(op), (tv.Tensor.of(IMAGES), LABELS) if labels else IMAGES)
     assert report.device == "StrictArray"
     assert report.status == here.status
     assert [f.signature for f in report.findings] == [f.signature for f in here.findings]
@@ -272,7 +272,7 @@ def test_a_network_there(factor, labels):
 
 def test_a_batch_elsewhere_is_refused():
     with pytest.raises(DeviceError, match="the model is on StrictArray but the batch is on cpu"):
-        check.model(there(small()), (tv.Tensor(IMAGES), LABELS))
+        check.model(there(small()), (tv.Tensor.of(IMAGES), LABELS))
 
 
 # -- what is told

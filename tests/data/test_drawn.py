@@ -44,7 +44,7 @@ DRAWN = [
 
 
 @pytest.mark.parametrize("transform", DRAWN, ids=lambda t: type(t).__name__)
-@pytest.mark.parametrize("image", [IMAGE, Tensor(PLANES), PIL.fromarray(IMAGE)], ids=["array", "Tensor", "Pillow"])
+@pytest.mark.parametrize("image", [IMAGE, Tensor.of(PLANES), PIL.fromarray(IMAGE)], ids=["array", "Tensor", "Pillow"])
 def test_the_same_stream_gives_the_same_image_of_the_same_kind(transform, image):
     before = np.asarray(image).copy()
     runs = [np.asarray(transform(image, rng(seed))) for seed in range(12)]
@@ -139,7 +139,7 @@ def test_mixing_is_torchvision_s():
     images, labels = np.random.default_rng(0).random((4, 3, 10, 12), np.float32), np.array([2, 0, 1, 2])
     torch = tv.torch
     for ours, theirs in ((T.MixUp, tv.v2.MixUp), (T.CutMix, tv.v2.CutMix)):
-        made, targets = ours(num_classes=3, alpha=0.7)(Tensor(images), Tensor(labels), rng(5))
+        made, targets = ours(num_classes=3, alpha=0.7)(Tensor.of(images), Tensor.of(labels), rng(5))
         share = float(targets[1].numpy()[0])
         params = {"labels": torch.from_numpy(labels), "batch_size": 4, "lam": share, "lam_adjusted": share}
         if ours is T.CutMix:  # where pixels differ
@@ -151,10 +151,10 @@ def test_mixing_is_torchvision_s():
         np.testing.assert_allclose(made.numpy(), other.transform(torch.from_numpy(images), params).numpy(), atol=1e-6)
         np.testing.assert_allclose(targets.numpy(), other.transform(params["labels"], params).numpy(), atol=1e-6)
         # Probabilities instead of integers, both in one tuple, as a collate_fn hands them on.
-        again = ours(alpha=0.7)((Tensor(images), Tensor(np.eye(3, dtype=np.float32)[labels])), rng=rng(5))
+        again = ours(alpha=0.7)((Tensor.of(images), Tensor.of(np.eye(3, dtype=np.float32)[labels])), rng=rng(5))
         np.testing.assert_array_equal(again[1].numpy(), targets.numpy())
     shares = [
-        float(T.MixUp(num_classes=3)(Tensor(images), Tensor(labels), rng(i))[1].numpy()[1, 0]) for i in range(200)
+        float(T.MixUp(num_classes=3)(Tensor.of(images), Tensor.of(labels), rng(i))[1].numpy()[1, 0]) for i in range(200)
     ]
     assert 0.42 < np.mean(shares) < 0.58  # Beta(1, 1) is uniform: of 200 four standard deviations are 0.08
 
@@ -163,7 +163,7 @@ def test_both_editions_hand_on_what_is_here():
     assert v1.functional.rotate is v2.functional.rotate is F.rotate
     assert v2.functional.horizontal_flip is F.hflip
     assert v2.Compose([v2.ToImage(), v2.ToDtype("float32", scale=True)])(PIL.fromarray(IMAGE)).dtype == np.float32
-    np.testing.assert_array_equal(v2.ToDtype(np.float32, scale=True)(Tensor(PLANES)).numpy(), FLOAT)
+    np.testing.assert_array_equal(v2.ToDtype(np.float32, scale=True)(Tensor.of(PLANES)).numpy(), FLOAT)
     for module, name in ((v1, "AutoAugment"), (v1, "ElasticTransform"), (v2, "SanitizeBoundingBoxes"), (v2, "JPEG")):
         with pytest.raises(AttributeError, match=f"has no {name} here: "):
             getattr(module, name)
@@ -207,11 +207,15 @@ def test_arguments_have_torchvision_s_names_and_defaults(name):
         (lambda: T.RandomInvert()(IMAGE, 3), OptionError, "a transform takes one image"),
         (lambda: T.RandomErasing(inplace=True), OptionError, "inplace"),
         (lambda: T.ToDtype({Tensor: "float32"}), OptionError, "one dtype"),
-        (lambda: T.MixUp()(Tensor(FLOAT[None]), [0]), DtypeError, "both Tensors"),
-        (lambda: T.MixUp()(Tensor(FLOAT[None]), Tensor(np.array([0]))), OptionError, "num_classes must be given"),
-        (lambda: T.CutMix(num_classes=2)(Tensor(FLOAT[None]), Tensor(np.array([2]))), OptionError, "from 0 to 1"),
-        (lambda: T.CutMix(num_classes=2)(Tensor(FLOAT), Tensor(np.array([1]))), ShapeError, "expected images"),
-        (lambda: T.MixUp(num_classes=2)(Tensor(PLANES[None]), Tensor(np.array([1]))), DtypeError, "floating-point"),
+        (lambda: T.MixUp()(Tensor.of(FLOAT[None]), [0]), DtypeError, "both Tensors"),
+        (lambda: T.MixUp()(Tensor.of(FLOAT[None]), Tensor.of(np.array([0]))), OptionError, "num_classes must be given"),
+        (lambda: T.CutMix(num_classes=2)(Tensor.of(FLOAT[None]), Tensor.of(np.array([2]))), OptionError, "from 0 to 1"),
+        (lambda: T.CutMix(num_classes=2)(Tensor.of(FLOAT), Tensor.of(np.array([1]))), ShapeError, "expected images"),
+        (
+            lambda: T.MixUp(num_classes=2)(Tensor.of(PLANES[None]), Tensor.of(np.array([1]))),
+            DtypeError,
+            "floating-point",
+        ),
         (lambda: T.MixUp(alpha=0), OptionError, "alpha"),
     ],
 )

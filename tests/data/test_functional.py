@@ -92,7 +92,7 @@ def is_float(x):
 
 
 def both(call, array):
-    return call(F, Tensor(array)), call(theirs, torch.from_numpy(array.copy()))
+    return call(F, Tensor.of(array)), call(theirs, torch.from_numpy(array.copy()))
 
 
 EVERY = {**MOVES, **MIXED, **OF_BYTES}
@@ -111,7 +111,7 @@ def test_pillow_images_are_torchvision_s(name):
 @pytest.mark.parametrize("name", EVERY)
 def test_tensors_are_torchvision_s(name):
     for array in [PLANES] if name in OF_BYTES else TWO:
-        ours, expected = EVERY[name](F, Tensor(array)), EVERY[name](theirs, torch.from_numpy(array.copy()))
+        ours, expected = EVERY[name](F, Tensor.of(array)), EVERY[name](theirs, torch.from_numpy(array.copy()))
         assert isinstance(ours, Tensor)
         if array.dtype == np.uint8:
             same_levels(EVERY[name], ours.numpy(), expected.numpy())
@@ -136,10 +136,10 @@ def same_levels(call, ours, expected):
 def test_arrays_are_the_pictures_that_they_are(name):
     call = EVERY[name]
     as_tensor = name in ("brightness", "contrast", "saturation", "hue")  # as ColorJitter has always treated them
-    expected = call(F, Tensor(PLANES)).numpy().transpose(1, 2, 0) if as_tensor else call(F, PIL.fromarray(IMAGE))
+    expected = call(F, Tensor.of(PLANES)).numpy().transpose(1, 2, 0) if as_tensor else call(F, PIL.fromarray(IMAGE))
     np.testing.assert_array_equal(call(F, IMAGE), np.asarray(expected), strict=True)
     if name not in OF_BYTES and "nearest" not in name:  # of arrays, Resize's nearest has always been Pillow's
-        np.testing.assert_array_equal(call(F, FLOAT), call(F, Tensor(FLOAT)).numpy(), strict=True)
+        np.testing.assert_array_equal(call(F, FLOAT), call(F, Tensor.of(FLOAT)).numpy(), strict=True)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1"])
@@ -156,10 +156,10 @@ def test_batches_are_moved_alike():
     batch = np.stack([PLANES, PLANES[:, ::-1]])
     for array in (batch, batch.astype(np.float32) / 255):
         for name in ("crop", "pad reflect", "hflip", "rotate", "resize nearest", "gaussian_blur default", "grayscale"):
-            ours = EVERY[name](F, Tensor(array))
-            np.testing.assert_array_equal(ours[1].numpy(), EVERY[name](F, Tensor(array[1].copy())).numpy(), strict=True)
+            ours, alone = (EVERY[name](F, Tensor.of(a)) for a in (array, array[1].copy()))
+            np.testing.assert_array_equal(ours[1].numpy(), alone.numpy(), strict=True)
     with pytest.raises(ShapeError, match="one image"):
-        F.adjust_brightness(Tensor(batch), 2.0)
+        F.adjust_brightness(Tensor.of(batch), 2.0)
     with pytest.raises(ShapeError, match="one image"):
         T.RandomHorizontalFlip(1.0)(batch)  # an array (N, ...) was taken for (H, W, C)
 
@@ -180,7 +180,7 @@ def test_to_tensors_and_back(mode):
 
 def test_numbers_become_pictures():
     for array in (FLOAT, FLOAT[:1], FLOAT[0], -FLOAT, FLOAT * 2, PLANES[1]):
-        one, other = F.to_pil_image(Tensor(array)), theirs.to_pil_image(torch.from_numpy(array.copy()))
+        one, other = F.to_pil_image(Tensor.of(array)), theirs.to_pil_image(torch.from_numpy(array.copy()))
         assert one.mode == other.mode
         assert one.tobytes() == other.tobytes()
     with pytest.raises(DtypeError, match="3 channels of int64"):
@@ -200,11 +200,11 @@ def test_white_remains_white(old, new):
         expected = theirs.convert_image_dtype(torch.from_numpy(array.copy()), getattr(torch, new)).numpy()
     except RuntimeError:
         with pytest.raises(DtypeError, match="fine enough"):
-            F.convert_image_dtype(Tensor(array), new)
+            F.convert_image_dtype(Tensor.of(array), new)
         return
-    for made in (F.convert_image_dtype(Tensor(array), new), T.ToDtype(new, scale=True)(Tensor(array))):
+    for made in (F.convert_image_dtype(Tensor.of(array), new), T.ToDtype(new, scale=True)(Tensor.of(array))):
         np.testing.assert_array_equal(made.numpy(), expected, strict=True)
-    assert T.ToDtype(new)(Tensor(array)).dtype == new
+    assert T.ToDtype(new)(Tensor.of(array)).dtype == new
 
 
 def test_crops_erasing_and_facts():
@@ -214,20 +214,20 @@ def test_crops_erasing_and_facts():
         assert [x.tobytes() for x in ours] == [x.tobytes() for x in expected]
     assert len(T.TenCrop(8)(IMAGE)) == 10
     np.testing.assert_array_equal(T.FiveCrop((8, 9))(IMAGE)[3], IMAGE[-8:, -9:])
-    assert F.get_dimensions(image) == F.get_dimensions(IMAGE) == F.get_dimensions(Tensor(PLANES)) == [3, 24, 33]
+    assert F.get_dimensions(image) == F.get_dimensions(IMAGE) == F.get_dimensions(Tensor.of(PLANES)) == [3, 24, 33]
     assert F.get_image_size(image) == [33, 24]
     value = np.random.default_rng(0).random((3, 4, 5), np.float32)
     ours, expected = both_erased(value, False)
     np.testing.assert_array_equal(ours.numpy(), expected.numpy())
-    tensor = Tensor(FLOAT.copy())
-    assert F.erase(tensor, 2, 3, 4, 5, Tensor(value), inplace=True) is tensor
+    tensor = Tensor.of(FLOAT.copy())
+    assert F.erase(tensor, 2, 3, 4, 5, Tensor.of(value), inplace=True) is tensor
     np.testing.assert_array_equal(tensor.numpy(), ours.numpy())
     assert F.normalize(tensor, [0.5] * 3, [0.5] * 3, inplace=True) is tensor
     np.testing.assert_array_equal(tensor.numpy(), theirs.normalize(expected, [0.5] * 3, [0.5] * 3).numpy())
 
 
 def both_erased(value, inplace):
-    ours = F.erase(Tensor(FLOAT), 2, 3, 4, 5, Tensor(value), inplace)
+    ours = F.erase(Tensor.of(FLOAT), 2, 3, 4, 5, Tensor.of(value), inplace)
     return ours, theirs.erase(torch.from_numpy(FLOAT.copy()), 2, 3, 4, 5, torch.from_numpy(value), inplace)
 
 
@@ -235,10 +235,10 @@ def both_erased(value, inplace):
     ("call", "error", "reason"),
     [
         (lambda: F.rotate(IMAGE, 3, "box"), OptionError, "interpolation of a warp"),
-        (lambda: F.rotate(Tensor(PLANES), 3, F.InterpolationMode.BICUBIC), OptionError, "nearest or bilinear"),
-        (lambda: F.resize(Tensor(PLANES), 9, F.InterpolationMode.LANCZOS), OptionError, "bicubic, got 'lanczos'"),
+        (lambda: F.rotate(Tensor.of(PLANES), 3, F.InterpolationMode.BICUBIC), OptionError, "nearest or bilinear"),
+        (lambda: F.resize(Tensor.of(PLANES), 9, F.InterpolationMode.LANCZOS), OptionError, "bicubic, got 'lanczos'"),
         (lambda: F.rotate(IMAGE, 3, fill=[1, 2]), ShapeError, "2 values"),
-        (lambda: F.rotate(Tensor(PLANES), 3, fill=[1, 2]), ShapeError, "2 values"),
+        (lambda: F.rotate(Tensor.of(PLANES), 3, fill=[1, 2]), ShapeError, "2 values"),
         (lambda: F.rotate(IMAGE, float("nan")), OptionError, "one finite number"),
         (lambda: F.affine(IMAGE, "x", [1, 2], 1, 0), OptionError, "angle must be numbers"),
         (lambda: F.adjust_contrast(PIL.fromarray(IMAGE).convert("F"), 2), DtypeError, "contrast of an image of mode F"),
@@ -254,15 +254,15 @@ def both_erased(value, inplace):
         (lambda: F.adjust_hue(IMAGE, 0.7), OptionError, "-0.5 to 0.5"),
         (lambda: F.posterize(IMAGE, 9), OptionError, "0 to 8"),
         (lambda: F.posterize(FLOAT, 4), DtypeError, "uint8"),
-        (lambda: F.equalize(Tensor(FLOAT)), DtypeError, "uint8"),
-        (lambda: F.solarize(Tensor(FLOAT), 1.5), OptionError, "above white"),
+        (lambda: F.equalize(Tensor.of(FLOAT)), DtypeError, "uint8"),
+        (lambda: F.solarize(Tensor.of(FLOAT), 1.5), OptionError, "above white"),
         (lambda: F.five_crop(IMAGE, 30), ShapeError, "cannot be cut"),
         (lambda: F.crop(IMAGE, 0, 0, 0, 3), OptionError, "positive"),
         (lambda: F.invert(PIL.fromarray(IMAGE).convert("F")), ShapeError, "Pillow says"),
         (lambda: F.pil_to_tensor(IMAGE), DtypeError, "Pillow image"),
         (lambda: F.to_pil_image([1]), DtypeError, "got list"),
-        (lambda: F.convert_image_dtype(Tensor(PLANES), "nonsense"), DtypeError, "expected a dtype"),
-        (lambda: F.rgb_to_grayscale(Tensor(PLANES[:2])), ShapeError, "1 or 3 channels"),
+        (lambda: F.convert_image_dtype(Tensor.of(PLANES), "nonsense"), DtypeError, "expected a dtype"),
+        (lambda: F.rgb_to_grayscale(Tensor.of(PLANES[:2])), ShapeError, "1 or 3 channels"),
         (lambda: F.invert("x"), DtypeError, "Pillow image, a Tensor or"),
     ],
 )

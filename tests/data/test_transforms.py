@@ -146,7 +146,7 @@ def test_every_kind_comes_back_as_it_was(tv, name, mode):
     tensor = tv.torch.from_numpy(IMAGE.transpose(2, 0, 1).copy())
     if mode == "RGB" and name not in ("Resize", "Grayscale"):  # theirs resizes and greys tensors in other arithmetic
         ours, expected = (
-            getattr(T, name)(argument)(Tensor(tensor.numpy())),
+            getattr(T, name)(argument)(Tensor.of(tensor.numpy())),
             getattr(tv.transforms, name)(argument)(tensor),
         )
         np.testing.assert_array_equal(ours.numpy(), expected.numpy(), strict=True)

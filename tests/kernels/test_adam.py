@@ -30,12 +30,12 @@ def on_gpu(monkeypatch):
 def run(kind, options, emulation, rng, steps=3, count=6, between=lambda optimizer: None):
     shapes = (SHAPES * 20)[:count]
     parameters = [
-        Tensor(emulation.array(rng.standard_normal(s).astype(np.float32)), requires_grad=True) for s in shapes
+        Tensor.of(emulation.array(rng.standard_normal(s).astype(np.float32)), requires_grad=True) for s in shapes
     ]
     optimizer = kind(parameters, **options)
     for _ in range(steps):
         for p in parameters:
-            p.grad = Tensor(emulation.array(rng.standard_normal(p.shape).astype(np.float32)))
+            p.grad = Tensor.of(emulation.array(rng.standard_normal(p.shape).astype(np.float32)))
         optimizer.step()
         between(optimizer)
     return parameters, optimizer
@@ -59,7 +59,7 @@ def test_three_steps(emulation, on_gpu, kind, options, count):
 def test_the_simple_version_is_the_same(emulation, rng):
     arrays = [emulation.array(np.abs(rng.standard_normal(300)).astype(np.float32)) for _ in range(4)]
     copies = [emulation.array(a.copy()) for a in arrays]
-    rule = adam.rule(optim.AdamW([Tensor(np.ones(1, np.float32))]).param_groups[0], 4, decoupled=True)
+    rule = adam.rule(optim.AdamW([Tensor.of(np.ones(1, np.float32))]).param_groups[0], 4, decoupled=True)
     adam.step(*([a] for a in arrays), rule)
     launch.launch("adam", "adam_simple", launch.blocks(300), *copies, np.int32(300), rule)
     for a, b in zip(arrays, copies, strict=True):
@@ -81,7 +81,7 @@ def test_a_captured_step_reads_its_numbers_from_memory_and_is_counted_when_repla
             rng.standard_normal(p.shape)
     for _ in range(2):
         for p in got:
-            p.grad = Tensor(emulation.array(rng.standard_normal(p.shape).astype(np.float32)))
+            p.grad = Tensor.of(emulation.array(rng.standard_normal(p.shape).astype(np.float32)))
         optimizer.count_replay(group)
         optimizer.live[id(group)][...] = optimizer.numbers(group)
         assert optimizer.update_together(got, group)  # what a replay does: the same launch, whatever Python believes

@@ -148,8 +148,8 @@ def test_the_tape_records_the_drop_in_s_own_backward(monkeypatch):
 
 def test_numpy_arrays_never_ask(monkeypatch):
     monkeypatch.setattr("tinyvision.tape.choose", lambda *a: pytest.fail("asked"))
-    x = Tensor(np.ones((1, 1, 3, 3), np.float32), requires_grad=True)
-    F.conv2d(x, Tensor(np.ones((1, 1, 2, 2), np.float32))).sum().backward()
+    x = Tensor.of(np.ones((1, 1, 3, 3), np.float32), requires_grad=True)
+    F.conv2d(x, Tensor.of(np.ones((1, 1, 2, 2), np.float32))).sum().backward()
     assert kernels.dispatched(conv2d_inference).__wrapped__ is conv2d_inference
 
 

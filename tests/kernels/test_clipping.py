@@ -23,7 +23,7 @@ def definition(arrays, most):
     """(the norm, what becomes of the arrays), in float64."""
     parameters = [nn.Parameter(np.zeros(a.shape)) for a in arrays]
     for p, a in zip(parameters, arrays, strict=True):
-        p.grad = Tensor(a.astype(float))
+        p.grad = Tensor.of(a.astype(float))
     return nn.clip_grad_norm_(parameters, most).item(), [p.grad.array for p in parameters]
 
 
@@ -101,7 +101,7 @@ def test_the_function_leaves_the_norm_where_it_is(everywhere, rng):
     arrays = gradients(rng)
     parameters = [nn.Parameter(np.zeros(a.shape, np.float32)) for a in arrays]
     for p, a in zip(parameters, arrays, strict=True):
-        p.grad = Tensor(everywhere.array(a))
+        p.grad = Tensor.of(everywhere.array(a))
     right, _ = definition(arrays, 1.0)
     assert nn.clip_grad_norm_(parameters, 1.0).item() == pytest.approx(right, rel=1e-6)
     assert nn.clip_grad_norm_(parameters, 1.0).item() == pytest.approx(1, rel=1e-5)

@@ -37,14 +37,14 @@ def test_optimizers_step_over_all_parameters_at_once(name, options, pieces, rng,
     ends = []
     for together in (True, False):
         monkeypatch.setattr(parameters, "ready", lambda together=together: together)
-        own = [tv.Tensor(a.copy(order="K"), requires_grad=True) for a in start]
+        own = [tv.Tensor.of(a.copy(order="K"), requires_grad=True) for a in start]
         optimizer = getattr(tv.optim, name)(own, **options)
         asked = []
         if together:
             monkeypatch.setattr(optimizer, "update", lambda *a, asked=asked: asked.append(a))
         for several in gradients:
             for p, g in zip(own, several, strict=True):
-                p.grad = tv.Tensor(g)
+                p.grad = tv.Tensor.of(g)
             optimizer.step()
         assert not asked, "a parameter was left to the optimizer's own step"
         ends.append([p.array for p in own] + [a for s in optimizer.state.values() for a in s.values()])

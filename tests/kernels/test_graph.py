@@ -17,7 +17,7 @@ def captures(monkeypatch):
 
     def capture(work, where):
         count.append(where)
-        loss = Tensor(np.zeros((), np.float32))
+        loss = Tensor.of(np.zeros((), np.float32))
 
         def replay():
             loss.array[...] = work().array
@@ -50,7 +50,7 @@ def make(optimizer=optim.SGD, **options):
 def batches(count, size=3):
     rng = np.random.default_rng(2)
     for _ in range(count):
-        yield Tensor(rng.standard_normal((size, 1, 4, 4)).astype(np.float32)), Tensor(rng.integers(0, 4, size))
+        yield Tensor.of(rng.standard_normal((size, 1, 4, 4)).astype(np.float32)), Tensor.of(rng.integers(0, 4, size))
 
 
 def test_the_losses_are_those_of_the_plain_step(captures):
@@ -135,7 +135,7 @@ def captured(monkeypatch):
 
 
 def images(count=3, seed=2, size=4):
-    return Tensor(np.random.default_rng(seed).standard_normal((count, 1, size, size)).astype(np.float32))
+    return Tensor.of(np.random.default_rng(seed).standard_normal((count, 1, size, size)).astype(np.float32))
 
 
 def test_a_graphed_model_says_what_the_model_says(captured, model):

@@ -29,12 +29,12 @@ def test_three_steps(emulation, rng, options, count):
     velocities, others = (
         [emulation.empty(a, a.shape) if options.get("momentum") else None for a in start] for _ in range(2)
     )
-    theirs = [Tensor(a.copy(), requires_grad=True) for a in start]
+    theirs = [Tensor.of(a.copy(), requires_grad=True) for a in start]
     optimizer = optim.SGD(theirs, lr=0.1, **options)
     for step in range(3):
         gradients = [rng.standard_normal(s).astype(np.float32) for s in shapes]
         for p, g in zip(theirs, gradients, strict=True):
-            p.grad = Tensor(g.copy())
+            p.grad = Tensor.of(g.copy())
         optimizer.step()
         gradients = [emulation.array(g) for g in gradients]
         sgd.step(ours, gradients, velocities, optimizer.param_groups[0], first=step == 0)
@@ -69,11 +69,11 @@ def test_the_optimizer_launches_once_and_does_the_same(emulation, rng, monkeypat
     for on_gpu in (False, True):
         monkeypatch.setattr(optim.sgd.blocks, "on_cpu", lambda array, on_gpu=on_gpu: not on_gpu)
         monkeypatch.setattr(sgd, "on_gpu_in_float32", lambda arrays, on_gpu=on_gpu: on_gpu)
-        parameters = [Tensor(emulation.array(a), requires_grad=True) for a in start]
+        parameters = [Tensor.of(emulation.array(a), requires_grad=True) for a in start]
         optimizer = optim.SGD(parameters, lr=0.1, momentum=momentum, weight_decay=0.01)
         for several in gradients:
             for p, g in zip(parameters, several, strict=True):
-                p.grad = Tensor(emulation.array(g))
+                p.grad = Tensor.of(emulation.array(g))
             parameters[1].grad = None
             optimizer.step()
         results.append(parameters)

@@ -58,7 +58,7 @@ def numbers_in(text):
 def test_every_layer_is_there_with_its_numbers(image, tmp_path):
     found = network()
     text = written(found, image, tmp_path)
-    x = Tensor(found.preprocessing.transform()(image)[None])
+    x = Tensor.of(found.preprocessing.transform()(image)[None])
     for name, module in found.model.named_children():
         x = module(x)
         y = x.detach().numpy()[0]

@@ -50,7 +50,7 @@ def test_networks_fit_the_digits(network):
     from tinyvision import Tensor, no_grad
 
     with no_grad():
-        assert model(Tensor(np.stack([image, image]))).shape == (2, 10)
+        assert model(Tensor.of(np.stack([image, image]))).shape == (2, 10)
 
 
 def test_networks_that_take_no_pictures_as_small_as_the_digits():

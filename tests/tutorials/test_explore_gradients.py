@@ -75,7 +75,7 @@ def _by_the_engine(program):
     for line in program.splitlines():
         name, right = (part.strip() for part in line.partition("#")[0].split("="))
         try:
-            names[name] = Tensor(np.array(float(right)), requires_grad=True)
+            names[name] = Tensor.of(np.array(float(right)), requires_grad=True)
         except ValueError:
             names[name] = eval(right, {**functions, **names})
             names[name].retain_grad()

@@ -40,15 +40,15 @@ def of_the_engine(carried, plane, digits, place):
     """(loss, how many are right, [slope to the right, slope upwards], length of the whole gradient), by the tape."""
     first, (right, up) = arrays(carried, "first"), directions(carried, plane)
     a, b = (Parameter(np.array(float(value))) for value in place)
-    weights = {k: Tensor(first[k]) + a * Tensor(right[k]) + b * Tensor(up[k]) for k in landscape.SHAPES}
+    weights = {k: Tensor.of(first[k]) + a * Tensor.of(right[k]) + b * Tensor.of(up[k]) for k in landscape.SHAPES}
     for value in weights.values():
         value.retain_grad()
     pictures, labels, letters = landscape.digits(digits == "learned")
     assert letters == carried[digits]["letters"]
     F = nn.functional
-    hidden = F.linear(Tensor(pictures.reshape(100, 64)), weights["1.weight"], weights["1.bias"]).relu()
+    hidden = F.linear(Tensor.of(pictures.reshape(100, 64)), weights["1.weight"], weights["1.bias"]).relu()
     scores = F.linear(hidden, weights["3.weight"], weights["3.bias"])
-    loss = F.cross_entropy(scores, Tensor(labels))
+    loss = F.cross_entropy(scores, Tensor.of(labels))
     loss.backward()
     found = int((scores.detach().numpy().argmax(1) == labels).sum())
     length = np.sqrt(sum((v.grad.numpy() ** 2).sum() for v in weights.values()))
@@ -89,7 +89,7 @@ def test_the_page_carries_what_was_learned(carried):
         model = landscape.network().double().eval()
         model.load_state_dict(arrays(carried, name))
         pictures, labels, _ = landscape.digits(train=True)
-        right = (model(Tensor(pictures)).detach().numpy().argmax(1) == labels).sum()
+        right = (model(Tensor.of(pictures)).detach().numpy().argmax(1) == labels).sum()
         assert least <= right <= most
     _, middle, _, _ = of_the_engine(carried, "between", "learned", [0.5, 0])
     assert middle < 90

@@ -41,7 +41,7 @@ def _settings():
 
 def _values(model, pixels):
     """What every layer puts out for the letters of a picture, and the picture."""
-    x = Tensor(np.array([int(letter, 17) for letter in pixels]).reshape(1, 1, 8, 8) / 16)
+    x = Tensor.of(np.array([int(letter, 17) for letter in pixels]).reshape(1, 1, 8, 8) / 16)
     seen, parts = {}, dict(model.named_modules())
     hooks = [
         parts[name].register_forward_hook(lambda _, __, y, name=name: seen.update({name: y.numpy()[0]}))
@@ -77,7 +77,7 @@ def test_what_the_page_says_of_itself_is_so(model):
     carried = interactive.carried()
     unseen = Digits(train=False)
     with no_grad():
-        scores = model(Tensor(unseen.images.transpose(0, 3, 1, 2) / 255)).numpy()
+        scores = model(Tensor.of(unseen.images.transpose(0, 3, 1, 2) / 255)).numpy()
     assert carried["unseen"] == len(unseen) == 359
     assert carried["right"] == (scores.argmax(1) == unseen.labels).mean() > 0.98
     assert carried["examples"] == [list(pair) for pair in interactive.examples()]

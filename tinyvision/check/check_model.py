@@ -77,7 +77,7 @@ class _Subject:
             b.array[...] = self.at.send(self.buffers[name])
         self.calls += 1
         with random.use(random.stream(self.seed, "check")):
-            output = self.model(Tensor(self.at.send(self.x)))
+            output = self.model(Tensor.of(self.at.send(self.x)))
             return self._loss(output)
 
     def _loss(self, output):
@@ -87,10 +87,10 @@ class _Subject:
         if self.make_loss is not None:
             return self.make_loss(output, self.labels) if self.labels is not None else self.make_loss(output)
         if self.labels is not None:
-            return functional.cross_entropy(output, Tensor(self.at.send(_plain(self.labels))))
+            return functional.cross_entropy(output, Tensor.of(self.at.send(_plain(self.labels))))
         if self.weights is None:
             self.weights = np.random.default_rng([43, self.seed]).standard_normal(output.shape)
-        return (output * Tensor(self.at.send(self.weights))).sum()
+        return (output * Tensor.of(self.at.send(self.weights))).sum()
 
     def number(self):
         """The loss as a float."""

@@ -24,12 +24,12 @@ def default_collate(batch: Sequence[Any]) -> Any:
     first = batch[0]
     if _is_tensor(first):
         _check_alike(batch, looks_like_an_array, "tensors")
-        return Tensor(stacked([to_numpy(item) for item in batch]))
+        return Tensor.of(stacked([to_numpy(item) for item in batch]))
     if isinstance(first, (np.ndarray, np.generic)):
         _check_alike(batch, looks_like_an_array, "arrays")
-        return Tensor(stacked([np.asarray(_plain(item)) for item in batch]))
+        return Tensor.of(stacked([np.asarray(_plain(item)) for item in batch]))
     if isinstance(first, (bool, int, float)):
-        return Tensor(_numbers(batch, first))
+        return Tensor.of(_numbers(batch, first))
     if isinstance(first, (str, bytes)):
         return batch
     if isinstance(first, Mapping):
@@ -76,7 +76,7 @@ def default_convert(item: Any) -> Any:
     if _is_tensor(item) or isinstance(item, (str, bytes)):
         return item
     if isinstance(item, (np.ndarray, np.generic)) and item.dtype.kind in "biuf":
-        return Tensor(np.asarray(_plain(item)))
+        return Tensor.of(np.asarray(_plain(item)))
     if isinstance(item, Mapping):
         return {key: default_convert(value) for key, value in item.items()}
     if isinstance(item, (tuple, list)):

@@ -132,7 +132,7 @@ class TensorDataset(Dataset):
         for i, tensor in enumerate(tensors):
             if not isinstance(tensor, Variable):
                 check_is_array("TensorDataset", f"tensors[{i}]", tensor)
-        self.tensors = tuple(t if isinstance(t, Tensor) else Tensor(t) for t in tensors)
+        self.tensors = tuple(t if isinstance(t, Tensor) else Tensor.of(t) for t in tensors)
         if len({t.shape[:1] for t in self.tensors} | {()}) != 2:
             shapes = ", ".join(str(t.shape) for t in self.tensors)
             raise DataError(f"TensorDataset: all tensors must have one length along their first axis, got {shapes}")

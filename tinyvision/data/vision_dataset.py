@@ -141,7 +141,7 @@ class MNIST(_Pictures):
         super().__init__(root, transform=transform, target_transform=target_transform)
         self.train, self.classes = train, list(self.classes)
         read = self.arrays(self.raw_folder, train, download=download)
-        self.data, self.targets = Tensor(read.images[..., 0]), Tensor(read.labels)
+        self.data, self.targets = Tensor.of(read.images[..., 0]), Tensor.of(read.labels)
 
     @property
     def train_data(self) -> Tensor:

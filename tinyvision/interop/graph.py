@@ -146,7 +146,7 @@ class GraphModel(Module):
             )
         known = self._weights()
         for value, x in zip(self._inputs, inputs, strict=True):
-            x = x if isinstance(x, Variable) else Tensor(x)
+            x = x if isinstance(x, Variable) else Tensor.of(x)
             known[value] = x.array if self.whole_numbers_are_arrays and not is_number(x) else x
         for node, layer, done in zip(self._nodes, self._layers, self._done_with, strict=True):
             self._require_made(known, node.inputs, node.name)
@@ -158,7 +158,7 @@ class GraphModel(Module):
                     known.pop(value, None)
         self._require_made(known, self._outputs, "the graph's outputs")
         outputs = tuple(known[value] for value in self._outputs)
-        outputs = tuple(o if isinstance(o, Variable) else Tensor(plain(o)) for o in outputs)
+        outputs = tuple(o if isinstance(o, Variable) else Tensor.of(plain(o)) for o in outputs)
         return outputs if len(outputs) > 1 else outputs[0]
 
     def anatomy(self) -> Anatomy:

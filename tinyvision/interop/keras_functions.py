@@ -52,7 +52,7 @@ class _Pooling(_Function):
             return F.max_pool2d(x, self.kernel, self.stride)
         if not self.same:
             return F.avg_pool2d(x, self.kernel, self.stride)
-        inside = padded(Tensor(np.ones((1, 1, *x.shape[2:]), x.dtype)).to(x.device), self.kernel, self.stride)
+        inside = padded(Tensor.of(np.ones((1, 1, *x.shape[2:]), x.dtype)).to(x.device), self.kernel, self.stride)
         sums, counts = (
             F.avg_pool2d(v, self.kernel, self.stride) for v in (padded(x, self.kernel, self.stride), inside)
         )
@@ -176,7 +176,7 @@ class _PReLU(Module):
         super().__init__()
         if len(given) != 1:
             raise options.refuse(f"{len(given)} arrays, where alpha is expected")
-        self.alpha = Parameter(Tensor(np.asarray(given[0], np.float32)[None]))  # in Keras's order, for every image
+        self.alpha = Parameter(Tensor.of(np.asarray(given[0], np.float32)[None]))  # in Keras's order, for every image
 
     def forward(self, x: Any) -> Any:
         """The shape stays."""
@@ -223,7 +223,7 @@ class _LayerScale(Module):
 
     def __init__(self, options: Options, given: list[np.ndarray]) -> None:
         super().__init__()
-        self.gamma = Parameter(Tensor(options.arrays(given, gamma=1)[0]))
+        self.gamma = Parameter(Tensor.of(options.arrays(given, gamma=1)[0]))
 
     def forward(self, x: Any) -> Any:
         """The shape stays."""

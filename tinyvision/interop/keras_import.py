@@ -119,7 +119,7 @@ class KerasModel(Module):
         if len(inputs) != len(self._inputs):
             raise ShapeError(f"this model takes {len(self._inputs)} inputs, got {len(inputs)}")
         known: dict[tuple[str, int], Any] = {
-            key: x if isinstance(x, Variable) else Tensor(x) for key, x in zip(self._inputs, inputs, strict=True)
+            key: x if isinstance(x, Variable) else Tensor.of(x) for key, x in zip(self._inputs, inputs, strict=True)
         }
         for node in self._nodes:
             known[node.key] = getattr(self, node.module)(*_filled(node.arguments, known))

@@ -251,8 +251,8 @@ class _LayerNorm(Module):
             raise options.refuse(f"axis={axis!r:.40}; only the last one is known here")
         scaled, shifted = bool(options.get("scale", True)), bool(options.get("center", True))
         arrays = options.arrays(given, **({"gamma": 1} if scaled else {}), **({"beta": 1} if shifted else {}))
-        self.weight = Parameter(Tensor(arrays[0])) if scaled else None
-        self.bias = Parameter(Tensor(arrays[-1])) if shifted else None
+        self.weight = Parameter(Tensor.of(arrays[0])) if scaled else None
+        self.bias = Parameter(Tensor.of(arrays[-1])) if shifted else None
         self.eps = options.number("epsilon", 1e-3)
 
     def forward(self, x: Any) -> Any:
@@ -271,8 +271,8 @@ class _GroupNorm(Module):
         arrays = options.arrays(given, **({"gamma": 1} if scaled else {}), **({"beta": 1} if shifted else {}))
         if options.get("axis", -1) not in (-1, 3):
             raise options.refuse(f"axis={options.get('axis')!r:.40}; only the last one is known here")
-        self.weight = Parameter(Tensor(arrays[0])) if scaled else None
-        self.bias = Parameter(Tensor(arrays[-1])) if shifted else None
+        self.weight = Parameter(Tensor.of(arrays[0])) if scaled else None
+        self.bias = Parameter(Tensor.of(arrays[-1])) if shifted else None
         self.groups, self.eps = options.get("groups", 32), options.number("epsilon", 1e-3)
 
     def forward(self, x: Any) -> Any:
@@ -290,7 +290,9 @@ class _Normalization(Module):
         if mean is None or variance is None or options.get("invert"):
             raise options.refuse("no mean and variance are kept with it")
         channels = [np.asarray(a, np.float32).reshape(-1) for a in (mean, variance)]
-        self.mean, self.deviation = (Buffer(Tensor(a)) for a in (channels[0], np.maximum(np.sqrt(channels[1]), 1e-7)))
+        self.mean, self.deviation = (
+            Buffer(Tensor.of(a)) for a in (channels[0], np.maximum(np.sqrt(channels[1]), 1e-7))
+        )
 
     def forward(self, x: Any) -> Any:
         """The shape stays."""
@@ -308,7 +310,7 @@ class _Rescaling(Module):
             scale, offset = (np.asarray(options.get(k, d), np.float32) for k, d in (("scale", 1.0), ("offset", 0.0)))
         except (TypeError, ValueError):
             raise options.refuse("scale and offset must be numbers") from None
-        self.scale, self.offset = Buffer(Tensor(scale)), Buffer(Tensor(offset))
+        self.scale, self.offset = Buffer(Tensor.of(scale)), Buffer(Tensor.of(offset))
 
     def forward(self, x: Any) -> Any:
         """The shape stays."""

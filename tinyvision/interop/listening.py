@@ -104,7 +104,7 @@ def _example(shape, dtype, seed):
 def _hear(model, x):
     stored = {id(t.array): name for name, t in [*model.named_parameters(), *model.named_buffers()]}
     arrays = {name: t.array for name, t in [*model.named_parameters(), *model.named_buffers()]}
-    image = Tensor(x)
+    image = Tensor.of(x)
     known, kept, calls, layers = {id(image.array): Value(0)}, [image], [], [""]
 
     def heard(op, arguments, options, result):

@@ -98,7 +98,7 @@ class OnnxModel(GraphModel):
         }
         statistics = {name for node in nodes if node.kind == "BatchNormalization" for name in node.inputs[3:5]}
         learnt = {
-            name: Buffer(Tensor(a)) if name in statistics else Parameter(Tensor(a))
+            name: Buffer(Tensor.of(a)) if name in statistics else Parameter(Tensor.of(a))
             for name, a in arrays.items()
             if name not in fixed
         }

@@ -52,7 +52,7 @@ def tensor(value: Any, like: Any = None) -> Any:
     if isinstance(value, Variable):
         return value
     array = np.asarray(value)
-    return Tensor(array if like is None else array.astype(like.array.dtype))
+    return Tensor.of(array if like is None else array.astype(like.array.dtype))
 
 
 def require_size(node: Any, shape: Any) -> None:

@@ -70,7 +70,7 @@ def _one_hot(node, indices, depth, values, training=False):
     there &= np.expand_dims((index >= -count) & (index < count), axis)
     off, on = plain(values)
     made = np.where(there, on, off).astype(plain(values).dtype)
-    return Tensor(made) if made.dtype.kind == "f" else made
+    return Tensor.of(made) if made.dtype.kind == "f" else made
 
 
 @reads("TopK")
@@ -118,7 +118,7 @@ def _moved_on(x, axis):
     first, rest = (*before, slice(0, 1)), (*before, slice(0, -1))
     nothing = np.zeros_like(plain(x)[first])
     if isinstance(x, Variable):
-        return F.concatenate(Tensor(nothing), F.index(x, index=rest), axis=axis)
+        return F.concatenate(Tensor.of(nothing), F.index(x, index=rest), axis=axis)
     return np.concatenate([nothing, x[rest]], axis=axis)
 
 

@@ -50,7 +50,7 @@ def _cast(node, x, like=None, training=False):
     if isinstance(x, Variable) and dtype.kind == "f":
         return x.to(dtype)
     array = plain(x).astype(dtype)
-    return Tensor(array) if dtype.kind == "f" and array.ndim else array
+    return Tensor.of(array) if dtype.kind == "f" and array.ndim else array
 
 
 @reads("Gather")
@@ -217,7 +217,7 @@ def _expand(node, x, sizes, training=False):
     shape = np.broadcast_shapes(plain(x).shape, tuple(wanted))
     if not isinstance(x, Variable):
         return np.broadcast_to(plain(x), shape)
-    return F.add(x, Tensor(np.zeros(shape, x.array.dtype)))
+    return F.add(x, Tensor.of(np.zeros(shape, x.array.dtype)))
 
 
 @reads("DepthToSpace")

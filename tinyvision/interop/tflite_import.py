@@ -55,9 +55,9 @@ class TFLiteModel(GraphModel):
             if array.dtype.kind != "f":
                 fixed[number] = array
             elif array.size <= 1 and not any(kind in _LEARNT and place for kind, place in roles):
-                fixed[number] = Tensor(array)  # the 3 of `x + 3` belongs to the graph
+                fixed[number] = Tensor.of(array)  # the 3 of `x + 3` belongs to the graph
             else:
-                learnt[number] = Parameter(Tensor(array))
+                learnt[number] = Parameter(Tensor.of(array))
         titles = {number: place.name or f"value{number}" for number, place in enumerate(graph.places)}
         super().__init__(graph.nodes, graph.inputs, graph.outputs, fixed, learnt, titles)
         self.description = graph.description

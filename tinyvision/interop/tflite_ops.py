@@ -143,7 +143,7 @@ def _here(value):
     """A Tensor, its axes in the order that they have here; numbers in the file have been turned when they were read."""
     if takes_part(value):
         return tensor(value)
-    return from_keras_order(Tensor(plain(value)))
+    return from_keras_order(Tensor.of(plain(value)))
 
 
 def _compared(compare):
@@ -151,7 +151,7 @@ def _compared(compare):
         if not (takes_part(a) or takes_part(b)):
             return compare(plain(a), plain(b))
         a, b = _aligned([_here(a), _here(b)])
-        return Tensor(compare(a.array, b.array))
+        return Tensor.of(compare(a.array, b.array))
 
     return reader
 
@@ -212,7 +212,7 @@ def _l2(node, x, training=False):
 def _cast(node, x, training=False):
     """To what the file says of the result: numbers are float32 here also where it has float16."""
     if node.get("dtype", "").startswith("FLOAT"):
-        return x if isinstance(x, Variable) and is_number(x) else Tensor(plain(x).astype(np.float32))
+        return x if isinstance(x, Variable) and is_number(x) else Tensor.of(plain(x).astype(np.float32))
     if isinstance(x, Variable):
         raise WeightsError(f"{node.name}: numbers of a network to integers are not known here")
     return plain(x).astype(bool if node.get("dtype") == "BOOL" else np.int64)
@@ -300,7 +300,7 @@ def _pool(node, x, training=False):
         return after(node, F.max_pool2d(padded(x, kernel, stride, value=-np.inf) if same else x, **options))
     y = F.avg_pool2d(padded(x, kernel, stride) if same else x, **options)
     if same:  # a mean is over what lies inside of the picture
-        inside = padded(Tensor(np.ones((1, 1, *x.shape[2:]), x.dtype)).to(x.device), kernel, stride)
+        inside = padded(Tensor.of(np.ones((1, 1, *x.shape[2:]), x.dtype)).to(x.device), kernel, stride)
         y = F.div(y, F.avg_pool2d(inside, **options))
     return after(node, y)
 

@@ -120,7 +120,7 @@ def stochastic_depth(input: Tensor, p: float, mode: str, training: bool = True) 
         return input
     shape = (input.shape[0], *[1] * (input.ndim - 1)) if mode == "row" else (1,)  # one number, not one for a row
     kept = (random.generator().random(shape) >= p).astype(input.dtype) / (1 - p if p < 1 else 1)
-    return input * Tensor(to_device(kept.astype(input.dtype), device_of(input.array)))
+    return input * Tensor.of(to_device(kept.astype(input.dtype), device_of(input.array)))
 
 
 class StochasticDepth(nn.Module):

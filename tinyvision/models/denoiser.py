@@ -104,5 +104,5 @@ def waves(time: Tensor, width: int) -> Tensor:
     near ones apart: with one number alone it could only draw a line over time."""
     # From one radian to a thousand over the whole time, evenly spaced in their logarithm.
     rates = np.exp(np.linspace(0, math.log(1000), width // 2)).astype(time.dtype)
-    angles = time.unsqueeze(1) * Tensor(to_device(rates, time.device))
+    angles = time.unsqueeze(1) * Tensor.of(to_device(rates, time.device))
     return cat([angles.cos(), angles.sin()], dim=1)

@@ -51,7 +51,7 @@ class FaceEmbedder(nn.Module):
         """(N, 3, 150, 150) -> (N, 128)"""
         if x.ndim != 4 or tuple(x.shape[1:]) != (3, self.SIDE, self.SIDE):
             raise ShapeError(f"FaceEmbedder: faces must be (N, 3, {self.SIDE}, {self.SIDE}), got {tuple(x.shape)}")
-        x = (x - Tensor(np.array(self.MEAN, np.float32).reshape(3, 1, 1)).to(x.device)) / 255
+        x = (x - Tensor.of(np.array(self.MEAN, np.float32).reshape(3, 1, 1)).to(x.device)) / 255
         x = self.pool(functional.relu(self.conv32_down(x)))
         for name, _, _ in _BLOCKS:
             x = getattr(self, name)(x)

@@ -51,7 +51,7 @@ def clip_grad_norm_(
             g.array *= scale
     elif error_if_nonfinite:
         raise GraphError(f"clip_grad_norm_: the norm of the gradients is {total}")
-    return Tensor(gradients[0].array.dtype.type(total) if gradients else np.float32(total))
+    return Tensor.of(gradients[0].array.dtype.type(total) if gradients else np.float32(total))
 
 
 def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: float) -> None:
@@ -77,7 +77,7 @@ def _clipped_there(gradients, most):
     arrays = [g.array for g in gradients if g.array.size]
     if not arrays or on_cpu(arrays[0]) or not clip.applies(arrays):
         return None
-    return Tensor(clip.clipped(arrays, most))
+    return Tensor.of(clip.clipped(arrays, most))
 
 
 def _norm_at_once(gradients):

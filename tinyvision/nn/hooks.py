@@ -135,8 +135,8 @@ def watched_inputs(
     count = len(inputs)  # the hooks below must not hold on to the inputs themselves: that would be a cycle
 
     def call():
-        grads = tuple(Tensor(seen[i]) if i in seen else None for i in range(count))
-        grad_outputs = tuple(Tensor(outputs[i]) if outputs[i] is not None else None for i in sorted(outputs))
+        grads = tuple(Tensor.of(seen[i]) if i in seen else None for i in range(count))
+        grad_outputs = tuple(Tensor.of(outputs[i]) if outputs[i] is not None else None for i in sorted(outputs))
         for hook in hooks:
             changed = hook(module, grads, grad_outputs)
             if changed is not None:

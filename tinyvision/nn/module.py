@@ -20,6 +20,7 @@ from ..device_names import is_device
 from ..dtypes import NO_BFLOAT16, as_dtype
 from ..errors import DtypeError, OptionError, WeightsError
 from ..tape import Variable
+from ..tensors.conversion import as_it_lies, require_float
 from ..tensors.tensor import Tensor
 from ..types import DType
 from .hooks import HooksOf, RemovableHook, WithOptions, inputs_after, of_the_last_op, output_after, watched_inputs
@@ -35,7 +36,9 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        super().__init__(data, requires_grad=requires_grad)
+        Variable.__init__(self, as_it_lies(data), requires_grad)
+        if requires_grad:
+            require_float(self.array.dtype)
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
@@ -49,7 +52,7 @@ class Buffer(Tensor):
     __slots__ = ("persistent",)
 
     def __init__(self, data: Any, persistent: bool = True) -> None:
-        super().__init__(data)
+        Variable.__init__(self, as_it_lies(data))
         self.persistent = persistent
 
 
@@ -282,7 +285,7 @@ class Module:
         tensors = [*self.parameters(), *self.buffers()]
         moved = []  # all or nothing, should memory run out
         for t in tensors:
-            grad = None if t.grad is None else Tensor(self._moved(t.grad.array, device, dtype))
+            grad = None if t.grad is None else Tensor.of(self._moved(t.grad.array, device, dtype))
             moved.append((self._moved(t.array, device, dtype), grad))
         for t, (data, grad) in zip(tensors, moved, strict=True):
             if data is not t.array:

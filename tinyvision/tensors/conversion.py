@@ -4,11 +4,22 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import is_channels_last
+from ..arrays import held, is_channels_last
 from ..device import Device, device_of, to_device
+from ..dtypes import get_default_dtype
 from ..errors import DtypeError, OptionError, ShapeError
-from ..tape import differentiable
+from ..tape import Variable, differentiable
 from ..types import DType
+
+
+def as_it_lies(data: Any) -> Any:
+    """The array that is given, or that another tensor holds; of numbers and lists, one of NumPy's."""
+    if type(data) is np.ndarray:
+        return data
+    if isinstance(data, Variable):
+        return data.array
+    array = held(data)
+    return array.astype(get_default_dtype()) if isinstance(data, (list, tuple)) else array
 
 
 def require_float(dtype: DType) -> None:

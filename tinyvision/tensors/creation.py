@@ -24,7 +24,7 @@ Place = DeviceName | None
 
 def placed(array: np.ndarray, device: Place = None, requires_grad: bool = False) -> Tensor:
     """A NumPy array that was just made, as a tensor on a device (the CPU by default)."""
-    return Tensor(to_device(array, "cpu" if device is None else device), requires_grad=requires_grad)
+    return Tensor.of(to_device(array, "cpu" if device is None else device), requires_grad=requires_grad)
 
 
 def tensor(
@@ -57,7 +57,7 @@ def tensor(
     if dtype is None and array.dtype == np.float64:
         dtype = get_default_dtype() if of_python else _of_numbers(data)
     array = array if dtype is None else array.astype(as_dtype(dtype))
-    return Tensor(array if device is None else to_device(array, device), requires_grad=requires_grad)
+    return Tensor.of(array if device is None else to_device(array, device), requires_grad=requires_grad)
 
 
 def _unwrapped(data):
@@ -96,7 +96,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     """A tensor that shares the memory of a NumPy array."""
     if not isinstance(array, np.ndarray):
         raise DtypeError(f"from_numpy: expected a NumPy array, got {full_name(array)}")
-    return Tensor(array)
+    return Tensor.of(array)
 
 
 def from_dlpack(source: Any, *, device: Place = None, copy: bool | None = None) -> Tensor:
@@ -126,7 +126,7 @@ def from_dlpack(source: Any, *, device: Place = None, copy: bool | None = None) 
     there = array if device is None else to_device(array, device)
     if there is not array and copy is False:
         raise SharingError(f"from_dlpack: {full_name(source)} would have to be copied to {device}, and copy is False")
-    return Tensor(there.copy() if there is array and copy else there)
+    return Tensor.of(there.copy() if there is array and copy else there)
 
 
 def sizes_of(what: str, shape: Sequence[Any], size: Any) -> tuple[int, ...]:

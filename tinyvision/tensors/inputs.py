@@ -17,4 +17,4 @@ def tensor_input(what: str, name: str, x: Any) -> Any:
         return x
     if not isinstance(x, (bool, int, float, np.ndarray)):
         check_is_array(what, name, x)
-    return Tensor(np.asarray(x) if isinstance(x, (bool, int, float)) else x)
+    return Tensor.of(np.asarray(x) if isinstance(x, (bool, int, float)) else x)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arrays import held
 from ..device import device_of
 from ..dtypes import NO_BFLOAT16
 from ..errors import DtypeError, OptionError
-from ..types import DType
+from ..types import Array, DType
 from .arguments import new_shape
+from .size import Size
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -31,18 +33,16 @@ def described(what: str) -> tuple[np.dtype, str]:
     return np.dtype(NAMES[name]), "cuda" if ".cuda." in what else "cpu"
 
 
-def numbers(arguments: tuple[Any, ...], dtype: DType, what: str) -> np.ndarray:
+def numbers(arguments: tuple[Any, ...], dtype: DType, what: str) -> Array:
     """The array that `FloatTensor(...)` makes: of sizes (zeros here), or a copy of numbers in lists or an array."""
-    if len(arguments) == 1 and not isinstance(arguments[0], (int, np.integer)) and _holds_numbers(arguments[0]):
-        given = arguments[0]
-        return np.array(given.array if hasattr(given, "array") else _plain(given), dtype)
-    if any(isinstance(n, (float, str)) for n in arguments):
-        raise OptionError(f"{what}: expected sizes, or numbers in a list or an array, got {arguments}")
+    if len(arguments) == 1 and not isinstance(arguments[0], (int, float, np.integer, str, Size)):
+        array = held(_plain(arguments[0]))
+        if array.dtype.kind not in "biuf":
+            raise DtypeError(f"{what}: expected numbers, got {array.dtype}")
+        return array.astype(dtype)
+    if not all(isinstance(n, (int, np.integer, Size)) for n in arguments):
+        raise OptionError(f"{what}: expected sizes, or numbers in one list or array, got {arguments}")
     return np.zeros(new_shape(arguments or (0,)), dtype)
-
-
-def _holds_numbers(value):
-    return not hasattr(value, "numel") or hasattr(value, "array")  # a Size has the one, a tensor has both
 
 
 def _plain(value):

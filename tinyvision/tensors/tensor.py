@@ -13,53 +13,62 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import handed_over, held, is_channels_last, is_type_of_cupys
+from ..arrays import handed_over, is_channels_last, is_type_of_cupys
 from ..device import Device, device_of, to_numpy
 from ..device import device as as_device
 from ..device_names import is_device
 from ..dtypes import as_dtype, get_default_dtype
-from ..errors import DtypeError, GraphError, OptionError, ShapeError
+from ..errors import DtypeError, GraphError, ShapeError
 from ..missing import MissingName
 from ..ops.shape import read
 from ..tape import Record, Variable
 from ..types import Axes, DType
 from . import taped
-from .arguments import axis_of, new_shape, shape_of
-from .conversion import cast, copied, laid_out, move, require_float
+from .arguments import axis_of, shape_of
+from .conversion import as_it_lies, cast, copied, laid_out, move, require_float
 from .history import GradFn
 from .hooks import RemovableHook
 from .indexing import own_index, steps_of, without_ones
+from .kinds import numbers
 from .methods import Methods
 from .operands import OPERATORS, binary, compare
 from .printing import tensor_as_text
-from .size import Size
 from .writing import as_value, instead_of_view, is_recorded, overwrite, update
 
 
 class Tensor(Methods, Variable):
     """An array on the tape, with PyTorch's spelling: `x.view(x.size(0), -1)`, `loss.backward()`, `x.to("cuda")`.
 
-    `Tensor(array)` wraps an array of any dtype without a copy, where `torch.Tensor(array)` copies it into float32: that
-    is `FloatTensor(array)` here too. `Tensor([1, 2])` is float32; `tensor(...)` copies, and keeps the dtype."""
+    `Tensor(2, 3)` is zeros of this shape, `Tensor([1, 2])` and `Tensor(array)` copy numbers into the default dtype, as
+    PyTorch's do. `tensor(...)` is a copy that keeps the dtype, `Tensor.of(array)` the array itself on the tape."""
 
     __slots__ = ()
     __module__ = "tinyvision"  # its public name, in errors and for pickle
 
-    def __init__(self, *data: Any, requires_grad: bool = False, record: Record | None = None) -> None:
-        super().__init__(_array_of(data), requires_grad, record)
+    def __init__(self, *data: Any, requires_grad: bool = False) -> None:
+        super().__init__(_array_of(data), requires_grad, None)
         if requires_grad:
             require_float(self.array.dtype)
+
+    @classmethod
+    def of(cls, array: Any, requires_grad: bool = False, record: Record | None = None) -> Tensor:
+        """A tensor that holds this very array, of NumPy's or CuPy's and of any dtype, or what another tensor holds."""
+        tensor = cls.__new__(cls)
+        Variable.__init__(tensor, as_it_lies(array), requires_grad, record)
+        if requires_grad:
+            require_float(tensor.array.dtype)
+        return tensor
 
     @property
     def data(self) -> Tensor:
         """The same memory as a tensor that is not recorded, and whose changes nobody counts: `p.data -= lr * p.grad`.
 
         What is assigned to it, a tensor or an array, is what this tensor holds from then on."""
-        return Tensor(self.array)
+        return Tensor.of(self.array)
 
     @data.setter
     def data(self, value: Any) -> None:
-        self.array = _array_of((value,))
+        self.array = as_it_lies(value)
 
     if not TYPE_CHECKING:  # a type checker is to find misspelt names
 
@@ -77,7 +86,7 @@ class Tensor(Methods, Variable):
         """A Tensor for another array: what ops called on this one return."""
         of_an_op = type(array) is np.ndarray or is_type_of_cupys(type(array))
         if not of_an_op or (requires_grad and record is None):
-            return Tensor(array, requires_grad=requires_grad, record=record)
+            return Tensor.of(array, requires_grad=requires_grad, record=record)
         result = Tensor.__new__(Tensor)  # what an op made needs none of the questions that a user's array is asked
         Variable.__init__(result, array, requires_grad, record)
         return result
@@ -176,7 +185,7 @@ class Tensor(Methods, Variable):
 
     def detach(self) -> Tensor:
         """The same memory as a tensor that is not recorded."""
-        result = Tensor(self.array)
+        result = Tensor.of(self.array)
         result.changes = self.changes  # a change through either is a change of both
         return result
 
@@ -212,7 +221,7 @@ class Tensor(Methods, Variable):
             raise GraphError("register_hook(): this tensor does not require a gradient, so there will be none to see")
 
         def checked(gradient):
-            changed = hook(Tensor(gradient))
+            changed = hook(Tensor.of(gradient))
             changed = changed.array if isinstance(changed, Variable) else changed
             if changed is not None and np.shape(changed) != gradient.shape:
                 raise ShapeError(f"register_hook(): the hook gave {np.shape(changed)} for a gradient {gradient.shape}")
@@ -235,7 +244,7 @@ class Tensor(Methods, Variable):
             def keep(gradient):
                 value = reference()
                 if value is not None:
-                    value.grad = Tensor(gradient.copy() if value.grad is None else value.grad.array + gradient)
+                    value.grad = Tensor.of(gradient.copy() if value.grad is None else value.grad.array + gradient)
 
             vars(keep)["of_value"] = True  # so that it follows the value when it is written to
             self.record.hooks.append(keep)
@@ -397,7 +406,7 @@ class Tensor(Methods, Variable):
     def __neg__(self) -> Tensor:
         if self.dtype.kind == "b":
             raise DtypeError("-: truth values have no negative; ~x turns them round")
-        return self * -1 if self.dtype.kind == "f" else Tensor(np.asarray(-self.array, like=self.array))
+        return self * -1 if self.dtype.kind == "f" else Tensor.of(np.asarray(-self.array, like=self.array))
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -426,7 +435,7 @@ class Tensor(Methods, Variable):
 
     def copy_(self, source: Any, non_blocking: bool = False) -> Tensor:
         """Take over the numbers of `source`, repeated to this shape, from any device, in place."""
-        source = source if isinstance(source, Variable) else Tensor(source)
+        source = source if isinstance(source, Variable) else Tensor.of(source)
         return overwrite("copy_", self, source.to(self.device))
 
     # -- comparisons give truth values, which are not recorded
@@ -459,12 +468,12 @@ class Tensor(Methods, Variable):
         if out:
             return ufunc(*(v.numpy() if isinstance(v, Tensor) else v for v in inputs), out=out, casting="same_kind")
         left, right = (v.item() if isinstance(v, np.generic) else v for v in inputs)
-        return OPERATORS[ufunc](Tensor(left) if isinstance(left, np.ndarray) else left, right)
+        return OPERATORS[ufunc](Tensor.of(left) if isinstance(left, np.ndarray) else left, right)
 
     def __invert__(self) -> Tensor:
         if self.dtype.kind not in "biu":
             raise DtypeError(f"~: only truth values and integers can be inverted, this is {self.dtype}")
-        return Tensor(~self.array)
+        return Tensor.of(~self.array)
 
     def __and__(self, other: Any) -> Tensor:
         return compare(np.bitwise_and, self, other)
@@ -476,21 +485,9 @@ class Tensor(Methods, Variable):
 
 
 def _array_of(data):
-    """What `Tensor(*data)` holds: an array as it is, another tensor's array, numbers in lists as float32; for sizes, or
-    for nothing at all, zeros of the default dtype."""
-    if not data or (isinstance(data[0], int) and not isinstance(data[0], bool)):
-        return np.zeros(new_shape(data or (0,)), get_default_dtype())
-    if len(data) > 1:
-        raise OptionError(f"Tensor: expected sizes, or one array or list of numbers, got {len(data)} arguments")
-    (data,) = data
-    if isinstance(data, Size):
-        return np.zeros(data, get_default_dtype())
-    if type(data) is np.ndarray:
-        return data
-    if isinstance(data, Variable):
-        return data.array
-    array = held(data)
-    return array.astype(np.float32) if isinstance(data, (list, tuple)) else array
+    """What `Tensor(*data)` holds: another tensor's array; or numbers, copied in the default dtype; or zeros of it."""
+    alone = len(data) == 1 and isinstance(data[0], Variable)
+    return data[0].array if alone else numbers(data, get_default_dtype(), "Tensor")
 
 
 def _in_reading_order(array):

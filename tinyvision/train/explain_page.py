@@ -53,7 +53,7 @@ def write_explanation(
     Raises OptionError for another target than a class, FileError if the page cannot be written."""
     x = to_numpy(network.preprocessing.transform()(image)).astype(np.float32)
     place = next(iter(network.model.parameters())).device
-    batch = Tensor(x[None].copy(), requires_grad=True).to(place)
+    batch = Tensor.of(x[None].copy(), requires_grad=True).to(place)
     answers, scores = _listened(network.model, batch)
     if target is not None and not 0 <= target < len(scores):
         raise OptionError(f"target is a class from 0 to {len(scores) - 1}, got {target}")

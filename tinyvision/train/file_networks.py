@@ -123,7 +123,7 @@ def _scoring(model, prepared, path):
     noise = np.random.default_rng(0).standard_normal((2, prepared.channels, *prepared.size)).astype(np.float32)
     with no_grad():
         try:
-            given = model(Tensor(noise))
+            given = model(Tensor.of(noise))
         except TinyVisionError as error:
             raise OptionError(f"{path}: cannot be given pictures {noise.shape[1:]}: {error}") from None
     if not isinstance(given, Tensor) or given.ndim != 2 or given.shape[0] != 2:

@@ -30,4 +30,4 @@ def _with_numbers(item: Any) -> Any:
     picture, *rest = item
     if picture.dtype == np.uint8:
         return (_to_tensor(picture), *rest)
-    return (Tensor(np.ascontiguousarray(picture, np.float32)), *rest) if picture.dtype.kind == "f" else item
+    return (Tensor.of(np.ascontiguousarray(picture, np.float32)), *rest) if picture.dtype.kind == "f" else item

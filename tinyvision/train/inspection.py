@@ -89,7 +89,9 @@ def check_loss_of_shares(model: Module, loader: DataLoader, device: Device, loss
     x, y = (part.to(device) for part in _first_batch(loader))
     with evaluation_mode(model), no_grad():
         scores = model(x)
-        y = y[:1] if len(y) < 2 else Tensor(np.array([0, scores.shape[1] - 1], y.dtype)).to(device)  # two that differ
+        y = (
+            y[:1] if len(y) < 2 else Tensor.of(np.array([0, scores.shape[1] - 1], y.dtype)).to(device)
+        )  # two that differ
         whole, each = loss(scores, y).item(), [loss(scores[i : i + 1], y[i : i + 1]).item() for i in range(len(y))]
     if not np.isclose(whole, np.mean(each), rtol=1e-4, atol=1e-6):
         raise OptionError(

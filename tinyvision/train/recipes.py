@@ -336,7 +336,7 @@ class Network:
     def probabilities(self, images: list[Any]) -> Any:
         """Pictures uint8 (H, W, C) of any sizes  ->  float64 (N, K), every row adding up to 1."""
         prepare = self.preprocessing.transform()
-        x = Tensor(np.stack([prepare(image) for image in images]))
+        x = Tensor.of(np.stack([prepare(image) for image in images]))
         for parameter in self.model.parameters():  # there may be none, in a file of another engine
             x = x.to(parameter.device)
             break

@@ -138,7 +138,7 @@ def _features(body: Module, head: Head, prepared: Preprocessing, path: Path) -> 
     """How many features a body makes of a picture. Raises OptionError if they are none of whole pictures."""
     noise = np.random.default_rng(0).standard_normal((2, prepared.channels, *prepared.size)).astype(np.float32)
     with no_grad():
-        made = body(Tensor(noise))
+        made = body(Tensor.of(noise))
     places = made.shape[2:]
     if made.ndim not in (2, 4) or made.shape[0] != 2 or (math.prod(places) > 1 and not head.pooled):
         raise OptionError(

@@ -149,7 +149,7 @@ def _spoilt(
 
 
 def _scores(network: Network, inputs: Sequence[Any]) -> np.ndarray:
-    x = Tensor(np.stack(inputs)).to(next(iter(network.model.parameters())).device)
+    x = Tensor.of(np.stack(inputs)).to(next(iter(network.model.parameters())).device)
     return to_numpy(network.model(x))
 
 

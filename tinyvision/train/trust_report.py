@@ -206,7 +206,7 @@ def _explained(
     except DataError as error:  # it could be read a minute ago, but the file is not ours
         return f"<p>{escape(error)}</p>", None
     pixels = seen(network.preprocessing, x)
-    batch = Tensor(x[None]).to(next(iter(network.model.parameters())).device)
+    batch = Tensor.of(x[None]).to(next(iter(network.model.parameters())).device)
     try:
         found = explain.grad_cam(network.model, batch, target=said)
         control = explain.control(explain.grad_cam, network.model, batch, target=said)

@@ -73,12 +73,12 @@ def load(
     def leaf(stored):
         array = to_device(stored.array(), target(stored.device))
         trained = stored.requires_grad and array.dtype.kind == "f"
-        return Parameter(array, trained) if stored.is_parameter else Tensor(array, requires_grad=trained)
+        return Parameter(array, trained) if stored.is_parameter else Tensor.of(array, requires_grad=trained)
 
     value, metadata = _opened(path, lambda file, size: _read(file, size, leaf, lambda tree: tree))
     if metadata is None:
         return value
-    return {name: Tensor(to_device(array, target("cpu"))) for name, array in value.items()}
+    return {name: Tensor.of(to_device(array, target("cpu"))) for name, array in value.items()}
 
 
 def load_arrays(path: str | PathLike[str]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class Transform:
         else:
             pixels = self._checked(np.moveaxis(array, -3, -1) if array.ndim > 2 else array)
             made = np.ascontiguousarray(np.moveaxis(self.apply(pixels, rng), -1, -3))
-        return Tensor(made.reshape(*before, -1, *made.shape[-2:]) if self.moves and before else made)
+        return Tensor.of(made.reshape(*before, -1, *made.shape[-2:]) if self.moves and before else made)
 
     def _checked(self, image: Any) -> np.ndarray:
         array = checked_image(image, self._title())

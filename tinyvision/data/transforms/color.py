@@ -42,7 +42,7 @@ class ToTensor(Transform):
         image = image[:, :, None] if image.ndim == 2 else image
         planes = np.ascontiguousarray(np.moveaxis(image, -1, -3))
         kind = get_default_dtype().type
-        return Tensor(planes.astype(kind) / kind(255) if planes.dtype == np.uint8 else planes)
+        return Tensor.of(planes.astype(kind) / kind(255) if planes.dtype == np.uint8 else planes)
 
 
 class Normalize(Transform):
@@ -79,7 +79,7 @@ class Normalize(Transform):
     def of_tensor(self, image: Variable, rng: np.random.Generator | None) -> Tensor:
         if not self.inplace:
             return super().of_tensor(image, rng)
-        return image.copy_(Tensor(Normalize(self.mean, self.std).apply(to_numpy(image), rng)))  # type: ignore[attr-defined]
+        return image.copy_(Tensor.of(Normalize(self.mean, self.std).apply(to_numpy(image), rng)))  # type: ignore[attr-defined]
 
 
 class RandomErasing(Transform):
@@ -153,7 +153,7 @@ class Grayscale(Transform):
         array = to_numpy(image)
         if array.ndim < 3 or array.shape[-3] not in (1, 3):
             raise ShapeError(f"Grayscale: expected 1 or 3 channels, got {told(array)}")
-        return Tensor(np.repeat(planes.luma(array), self.num_output_channels, -3))
+        return Tensor.of(np.repeat(planes.luma(array), self.num_output_channels, -3))
 
     def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         axis = 2 if is_hwc(image) else 0

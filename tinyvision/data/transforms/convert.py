@@ -57,7 +57,7 @@ def pil_to_tensor(pic: Any) -> Tensor:
         raise DtypeError(f"pil_to_tensor: expected a Pillow image, got {full_name(pic)}")
     array = np.array(pic)
     array = array[:, :, None] if array.ndim == 2 else array
-    return Tensor(np.ascontiguousarray(np.moveaxis(array, 2, 0)))
+    return Tensor.of(np.ascontiguousarray(np.moveaxis(array, 2, 0)))
 
 
 def convert_image_dtype(image: Any, dtype: Any = np.float32) -> Any:
@@ -67,7 +67,7 @@ def convert_image_dtype(image: Any, dtype: Any = np.float32) -> Any:
     array = to_numpy(image) if isinstance(image, Variable) else np.asarray(image)
     new = _dtype(dtype)
     made = _converted(array, new)
-    return made if not isinstance(image, Variable) else image if new == array.dtype else Tensor(made)
+    return made if not isinstance(image, Variable) else image if new == array.dtype else Tensor.of(made)
 
 
 def _dtype(dtype: Any) -> np.dtype:
@@ -107,7 +107,7 @@ def to_image(picture: Any) -> Tensor:
     if not isinstance(picture, np.ndarray) or picture.ndim not in (2, 3):
         raise DtypeError(f"to_image: expected a Pillow image, Tensor or array (H, W, C), got {full_name(picture)}")
     array = picture[:, :, None] if picture.ndim == 2 else picture
-    return Tensor(np.ascontiguousarray(np.moveaxis(array, 2, 0)))
+    return Tensor.of(np.ascontiguousarray(np.moveaxis(array, 2, 0)))
 
 
 def to_dtype(image: Any, dtype: Any = np.float32, scale: bool = False) -> Any:
@@ -118,7 +118,7 @@ def to_dtype(image: Any, dtype: Any = np.float32, scale: bool = False) -> Any:
     if scale:
         return convert_image_dtype(image, dtype)
     new = _dtype(dtype)
-    return Tensor(to_numpy(image).astype(new)) if isinstance(image, Variable) else np.asarray(image).astype(new)
+    return Tensor.of(to_numpy(image).astype(new)) if isinstance(image, Variable) else np.asarray(image).astype(new)
 
 
 class ToPILImage:

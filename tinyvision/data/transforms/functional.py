@@ -82,7 +82,7 @@ def _by_kind(name: str, image: Any, of_pillow: Change, of_planes: Change) -> Any
         array = to_numpy(image)
         if array.ndim < 3:
             raise ShapeError(f"{name}: expected a Tensor (..., C, H, W), got {array.shape}")
-        return Tensor(np.ascontiguousarray(of_planes(array)))
+        return Tensor.of(np.ascontiguousarray(of_planes(array)))
     if is_pillow(image):
         return _by_pillow(name, of_pillow, image)
     array = checked_image(image, name)
@@ -215,7 +215,7 @@ def erase(img: Any, i: int, j: int, h: int, w: int, v: Any, inplace: bool = Fals
     if isinstance(img, Variable):
         array = to_numpy(img).copy()
         array[..., i : i + h, j : j + w] = value
-        return img.copy_(Tensor(array)) if inplace else Tensor(array)  # type: ignore[attr-defined]
+        return img.copy_(Tensor.of(array)) if inplace else Tensor.of(array)  # type: ignore[attr-defined]
     array = checked_image(img, "erase")
     array = array if inplace else array.copy()
     array[(slice(i, i + h), slice(j, j + w)) if geometry.is_hwc(array) else (..., slice(i, i + h), slice(j, j + w))] = (

@@ -46,7 +46,7 @@ class Resize(Transform):
 
     def of_tensor(self, image: Variable, rng: np.random.Generator | None) -> Tensor:
         array = to_numpy(image)
-        return Tensor(planes.resize(array, self.new_size(*array.shape[-2:]), self.interpolation))
+        return Tensor.of(planes.resize(array, self.new_size(*array.shape[-2:]), self.interpolation))
 
     def new_size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) that an image of this height and width gets."""
@@ -183,7 +183,9 @@ class RandomResizedCrop(Transform):
     def of_tensor(self, image: Variable, rng: np.random.Generator | None) -> Tensor:
         array = to_numpy(image)
         top, left, height, width = self._box(array.shape[-2], array.shape[-1], generator_for(rng))
-        return Tensor(planes.resize(array[..., top : top + height, left : left + width], self.size, self.interpolation))
+        return Tensor.of(
+            planes.resize(array[..., top : top + height, left : left + width], self.size, self.interpolation)
+        )
 
     def _box(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
         low, high = np.log(self.ratio)

@@ -42,7 +42,7 @@ class _Mixed:
         probabilities = self._probabilities(known)
         weight = probabilities.dtype.type
         targets = np.roll(probabilities, 1, 0) * weight(1 - share) + probabilities * weight(share)
-        return Tensor(mixed), Tensor(targets)
+        return Tensor.of(mixed), Tensor.of(targets)
 
     def mixed(self, images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         """(images, which share of each is its own)."""

@@ -64,9 +64,9 @@ class _Bucket:
             if not used:
                 p.grad = None
             elif device_of(p.array) == self.device:
-                p.grad = Tensor(place)
+                p.grad = Tensor.of(place)
             else:
-                p.grad = Tensor(to_device(np.ascontiguousarray(place), device_of(p.array)))
+                p.grad = Tensor.of(to_device(np.ascontiguousarray(place), device_of(p.array)))
 
 
 def _like_memory(flat: np.ndarray, array: Any) -> np.ndarray:

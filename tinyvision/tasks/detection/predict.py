@@ -75,7 +75,7 @@ class Detector(Predictor):
         """The boxes in a picture uint8 (H, W, 3)."""
         size = self.preprocessing.size
         square, scale, shift = letterboxed(image, size)
-        x = Tensor(as_input(square, self.preprocessing)[None]).to(next(iter(self.model.parameters())).device)
+        x = Tensor.of(as_input(square, self.preprocessing)[None]).to(next(iter(self.model.parameters())).device)
         with no_grad():
             found = decode(self.model(x), size, self.least)[0]
         height, width = image.shape[:2]

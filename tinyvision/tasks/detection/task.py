@@ -56,7 +56,7 @@ class Detection(Task):
         for row, (_, target) in enumerate(items):
             boxes[row, : len(target["labels"])] = target["boxes"]
             labels[row, : len(target["labels"])] = target["labels"]
-        return default_collate([x for x, _ in items]), {"boxes": Tensor(boxes), "labels": Tensor(labels)}
+        return default_collate([x for x, _ in items]), {"boxes": Tensor.of(boxes), "labels": Tensor.of(labels)}
 
     def evaluation_batch(self, batch_size: int) -> int:
         """As in training."""
@@ -87,23 +87,23 @@ class Detection(Task):
     def _loss(self, outputs: Any, y: Any) -> Any:
         K = len(self.classes)
         wanted = targets(to_numpy(y["boxes"]), to_numpy(y["labels"]), K, tuple(outputs.shape[2:]))
-        heat = Tensor(wanted.heat.astype(outputs.dtype)).to(outputs.device)
+        heat = Tensor.of(wanted.heat.astype(outputs.dtype)).to(outputs.device)
         scores = outputs[:, :K]
         log_p, log_not = functional.logsigmoid(scores), functional.logsigmoid(-scores)
         p = functional.sigmoid(scores)
-        centre = Tensor((wanted.heat == 1).astype(outputs.dtype)).to(outputs.device)
-        known = Tensor(wanted.known.astype(outputs.dtype)).to(outputs.device)
+        centre = Tensor.of((wanted.heat == 1).astype(outputs.dtype)).to(outputs.device)
+        known = Tensor.of(wanted.known.astype(outputs.dtype)).to(outputs.device)
         away = (1 - heat) ** 4 * known
         things = max(wanted.things, 1)
         loss = -(centre * (1 - p) ** 2 * log_p + away * p**2 * log_not).sum() / things
         if not len(wanted.places):
             return loss
         N, _, h, w = outputs.shape
-        rows = outputs[:, K:].permute(0, 2, 3, 1).reshape(N * h * w, 4)[Tensor(wanted.places).to(outputs.device)]
-        middles = Tensor(wanted.middles.astype(outputs.dtype)).to(outputs.device)
+        rows = outputs[:, K:].permute(0, 2, 3, 1).reshape(N * h * w, 4)[Tensor.of(wanted.places).to(outputs.device)]
+        middles = Tensor.of(wanted.middles.astype(outputs.dtype)).to(outputs.device)
         guessed = middles + rows.clamp(max=_LARGEST).exp() * _signs(outputs) * STRIDE
-        true = Tensor(wanted.boxes.astype(outputs.dtype)).to(outputs.device)
-        weights = Tensor((wanted.weights / wanted.weights.sum()).astype(outputs.dtype)).to(outputs.device)
+        true = Tensor.of(wanted.boxes.astype(outputs.dtype)).to(outputs.device)
+        weights = Tensor.of((wanted.weights / wanted.weights.sum()).astype(outputs.dtype)).to(outputs.device)
         return loss + self.box * (functional.box_iou_loss(guessed, true) * weights).sum()
 
     def score(self, outputs: Any, y: Any) -> float:
@@ -129,7 +129,7 @@ class Detection(Task):
 
 def _signs(like: Any) -> Any:
     """Left and top are subtracted, right and bottom added."""
-    return Tensor(np.array([-1, -1, 1, 1], like.dtype)).to(like.device)
+    return Tensor.of(np.array([-1, -1, 1, 1], like.dtype)).to(like.device)
 
 
 @dataclass

@@ -106,7 +106,7 @@ class Generator:
         parts, recognised = [], []
         for begin in range(0, len(wanted), BATCH):
             numbers = range(begin, min(begin + BATCH, len(wanted)))
-            noise = Tensor(np.stack([noise_of(seed, number, self.model.shape) for number in numbers])).to(where)
+            noise = Tensor.of(np.stack([noise_of(seed, number, self.model.shape) for number in numbers])).to(where)
             shown: list[np.ndarray] = []
 
             def keep(step: int, x: Tensor, shown: list[np.ndarray] = shown) -> None:
@@ -115,7 +115,9 @@ class Generator:
                     each()
 
             with no_grad():
-                made = self.model.sample(noise, Tensor(wanted[begin : begin + BATCH]).to(where), steps, keep, guidance)
+                made = self.model.sample(
+                    noise, Tensor.of(wanted[begin : begin + BATCH]).to(where), steps, keep, guidance
+                )
                 recognised.append(self.model.judged(made)[1])
             parts.append(np.stack(shown))
         return Generated(np.concatenate(parts, axis=1), wanted, np.concatenate(recognised), self.classes)

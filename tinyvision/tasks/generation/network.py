@@ -81,7 +81,7 @@ class Diffusion(nn.Module):
     def forward(self, x: Tensor, times: np.ndarray, labels: Tensor) -> Tensor:
         """The noise in pictures x (N, C, H, W) of times (N,), whole numbers 0 to T: in training by the denoiser, in use
         by the average."""
-        time = Tensor((np.asarray(times) / self.schedule.steps).astype(x.dtype)).to(x.device)
+        time = Tensor.of((np.asarray(times) / self.schedule.steps).astype(x.dtype)).to(x.device)
         return (self.denoiser if self.training else self.average)(x, time, labels)
 
     def follow(self, most: float) -> None:

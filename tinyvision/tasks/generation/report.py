@@ -76,7 +76,7 @@ def _floors(model: Diffusion, train: Samples, real: Samples, judged: GenerationE
 def _features(model: Diffusion, x: np.ndarray) -> np.ndarray:
     where = next(iter(model.buffers())).device
     with no_grad():
-        found = [model.judged(Tensor(x[i : i + BATCH]).to(where))[0] for i in range(0, len(x), BATCH)]
+        found = [model.judged(Tensor.of(x[i : i + BATCH]).to(where))[0] for i in range(0, len(x), BATCH)]
     return np.concatenate([to_numpy(part) for part in found])
 
 

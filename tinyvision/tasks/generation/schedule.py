@@ -61,4 +61,4 @@ class CosineSchedule:
 
     def _each(self, values: np.ndarray, x: Any) -> Tensor:
         """A number for each picture, in the shape in which it multiplies pictures like x."""
-        return Tensor(to_device(values.astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1)), x.device))
+        return Tensor.of(to_device(values.astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1)), x.device))

@@ -61,9 +61,9 @@ class Generation(Task):
         rng = random.generator()
         # Evenly spread from a random beginning: every time is as likely as any other, and every batch has all kinds.
         times = 1 + ((np.arange(len(x)) + rng.random()) / len(x) * model.schedule.steps).astype(np.int64)
-        noise = Tensor(rng.standard_normal(x.shape, np.float32).astype(x.dtype)).to(x.device)
+        noise = Tensor.of(rng.standard_normal(x.shape, np.float32).astype(x.dtype)).to(x.device)
         told = np.where(rng.random(len(x)) < _UNTOLD, model.denoiser.num_classes, to_numpy(y))
-        return model(model.schedule.noised(x, noise, times), times, Tensor(told).to(x.device)), noise
+        return model(model.schedule.noised(x, noise, times), times, Tensor.of(told).to(x.device)), noise
 
     def loss_for(self, settings: Settings) -> Callable[[Any, Any], Any]:
         """The mean over images and pixels."""

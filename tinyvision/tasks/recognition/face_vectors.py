@@ -42,7 +42,7 @@ class FaceVectors:
         level = np.stack([turned_level(image, points, self.model.SIDE) for points in faces.points])
         x = np.ascontiguousarray(level.transpose(0, 3, 1, 2).astype(np.float32))
         with no_grad():
-            return faces, to_numpy(self.model(Tensor(x).to(self.model.fc.weight.device)))
+            return faces, to_numpy(self.model(Tensor.of(x).to(self.model.fc.weight.device)))
 
 
 def turned_level(image: np.ndarray, points: np.ndarray, side: int) -> np.ndarray:

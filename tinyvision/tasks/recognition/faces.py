@@ -40,7 +40,7 @@ class Faces:
         if not len(self.boxes):
             return image
         width = max(1, round(max(image.shape[:2]) / 300))
-        planes = Tensor(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        planes = Tensor.of(np.ascontiguousarray(image.transpose(2, 0, 1)))
         boxed = draw_bounding_boxes(planes, self.boxes, colors="orange", width=width)
         marked = draw_keypoints(boxed, self.points, colors="lime", radius=width)
         return np.ascontiguousarray(to_numpy(marked.array).transpose(1, 2, 0))
@@ -71,7 +71,7 @@ class FaceFinder:
         sides = [max(_MULTIPLE, round(side * share / _MULTIPLE) * _MULTIPLE) for side in (height, width)]
         resized = transforms.Resize(sides)(image).astype(np.float32).transpose(2, 0, 1)
         with no_grad():
-            maps = self.model(Tensor(np.ascontiguousarray(resized)[None]))
+            maps = self.model(Tensor.of(np.ascontiguousarray(resized)[None]))
         found = decoded([to_numpy(m.array)[0] for m in checked(maps)], self.threshold)
         stretch = np.array([width / sides[1], height / sides[0]], np.float32)
         found.boxes = np.clip(found.boxes * np.tile(stretch, 2), 0, [width, height] * 2).astype(np.float32)
@@ -103,7 +103,7 @@ def decoded(maps: list[np.ndarray], threshold: float) -> Faces:
     inside = points[:, rows, columns].reshape(5, 2, -1)  # point, (y, x), N
     places = (corner[None] + inside * extent[None])[:, ::-1].transpose(2, 0, 1)
     scores = heat[0, rows, columns]
-    kept = to_numpy(nms(Tensor(boxes.astype(np.float32)), Tensor(scores.astype(np.float32)), _OVERLAP).array)
+    kept = to_numpy(nms(Tensor.of(boxes.astype(np.float32)), Tensor.of(scores.astype(np.float32)), _OVERLAP).array)
     return Faces(boxes[kept].astype(np.float32), scores[kept], places[kept].astype(np.float32))
 
 

@@ -69,7 +69,7 @@ class Features:
         with no_grad():
             for start in range(0, len(images), _BATCH):
                 x = np.stack([prepare(image) for image in images[start : start + _BATCH]])
-                rows.append(to_numpy(self.compared(Tensor(x).to(device))).reshape(len(x), -1).astype(np.float32))
+                rows.append(to_numpy(self.compared(Tensor.of(x).to(device))).reshape(len(x), -1).astype(np.float32))
         found = np.concatenate(rows)
         return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), _LENGTH)
 

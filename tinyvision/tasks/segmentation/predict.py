@@ -85,7 +85,7 @@ class Segmenter(Predictor):
         H, W = image.shape[:2]
         least = getattr(self.model, "smallest", 1)
         padded = np.pad(image, ((0, max(least - H, 0)), (0, max(least - W, 0)), (0, 0)), mode="edge")
-        x = Tensor(as_input(padded, self.preprocessing)[None]).to(next(iter(self.model.parameters())).device)
+        x = Tensor.of(as_input(padded, self.preprocessing)[None]).to(next(iter(self.model.parameters())).device)
         with no_grad():
             return to_numpy(self.model(x))[0].argmax(0)[:H, :W]
 

@@ -68,17 +68,17 @@ class Segmentation(Task):
         # Each image counts alike, however much of it is known: so its pixels are divided by their own number.
         share = known / np.maximum(known.sum((1, 2), keepdims=True), 1) / len(numbers)
         pixels = functional.cross_entropy(scores, mask, ignore_index=VOID, reduction="none")
-        loss = (pixels * Tensor(share.astype(scores.dtype)).to(scores.device)).sum()
+        loss = (pixels * Tensor.of(share.astype(scores.dtype)).to(scores.device)).sum()
         if not self.dice:
             return loss
-        seen = Tensor(known[:, None].astype(scores.dtype)).to(scores.device)
+        seen = Tensor.of(known[:, None].astype(scores.dtype)).to(scores.device)
         true = (numbers[:, None] == np.arange(1, len(self.classes))[:, None, None]).astype(scores.dtype)
         guessed = functional.softmax(scores, dim=1)[:, 1:] * seen
-        planes = functional.dice_loss(guessed, Tensor(true).to(scores.device), reduction="none")
+        planes = functional.dice_loss(guessed, Tensor.of(true).to(scores.device), reduction="none")
         # Of the classes that an image has: with all of them, the easiest way down is to see none.
         there = true.any((2, 3)).astype(scores.dtype)
         weight = there / np.maximum(there.sum(1, keepdims=True), 1) / len(there)
-        return loss + self.dice * (planes * Tensor(weight).to(scores.device)).sum()
+        return loss + self.dice * (planes * Tensor.of(weight).to(scores.device)).sum()
 
     def score(self, outputs: Any, y: Any) -> float:
         """The Dice of the batch, once for each of its images."""
