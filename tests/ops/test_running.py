@@ -43,6 +43,12 @@ def test_the_product_of_everything_like_torch():
     compare("prod", lambda t: t.prod(), [np.array(3.0)])
 
 
+def test_behind_a_zero_a_running_product_has_no_gradient_however_large_the_one_above():
+    x = np.array([0.0, 2, 3])
+    dx = ops.cumprod_backward(np.array([1, 1, np.inf]), ops.cumprod_forward(x, axis=0)[1])[0]
+    assert dx.tolist() == [np.inf, 0, 0]  # as PyTorch has it
+
+
 def test_infinities_in_logsumexp_like_torch():
     x = np.array([[-np.inf, -np.inf], [np.inf, 1], [-np.inf, 2], [1000, 1000.5]])
     compare("logsumexp", lambda t: t.logsumexp(1), [x], {"axis": 1})

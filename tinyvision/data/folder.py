@@ -77,6 +77,11 @@ class ImageFolder(Dataset):
         image = read_image(path, self.max_pixels)
         return (image if self.transform is None else self.transform(image)), label
 
+    def identity(self, index: int) -> str:
+        """What an item is called, with its label: below `root`, which may move."""
+        path, label = self.samples[index]
+        return f"{Path(path).as_posix().removeprefix(f'{self.root.as_posix()}/')} {label}"
+
 
 def unreadable(dataset: Any, counted: Callable[[int], None], threads: int = 1) -> list[DataError]:
     """Why images of an ImageFolder, or of a Subset of one, cannot be read: an error that names the file for each.

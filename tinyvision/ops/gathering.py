@@ -105,7 +105,7 @@ def _places(op, x, index, axis):
 def _part(op, source, index):
     """The stretch of source that the index speaks of."""
     shown = describe(source=("(...)", source), index=("(...)", index))
-    if source.ndim != index.ndim or any(m > n for m, n in zip(index.shape, source.shape, strict=False)):
+    if source.ndim != index.ndim or any(m > n for m, n in zip(index.shape, source.shape, strict=True)):
         raise ShapeError(f"{op}: the index may be no longer than source, along every axis\n{shown}")
     return tuple(slice(n) for n in index.shape)
 

@@ -49,7 +49,7 @@ def cumprod_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients
     x, y, axis = cache
     x, y, dy = (np.moveaxis(a, axis, 0) for a in (x, y, dy))  # (n, ...)
     zeros = np.cumsum(x == 0, axis=0)
-    rest, at_zero = np.zeros_like(dy, shape=dy.shape[1:]), np.empty_like(dy, order="C")
+    rest, at_zero = 0, np.empty_like(dy, order="C")
     with np.errstate(all="ignore"):
         for i in range(len(x) - 1, -1, -1):
             rest = dy[i] + (x[i + 1] * rest if i + 1 < len(x) else rest)

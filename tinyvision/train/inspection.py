@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import nn
-from ..data import DataLoader, ImageFolder, Subset
+from ..data import DataLoader, Subset
 from ..device import Device, to_device
 from ..errors import CheckpointError, DataError, OptionError
 from ..grad_mode import no_grad
@@ -132,21 +132,23 @@ def data_notes(loader: DataLoader) -> dict[str, Any]:
 
 
 def items_notes(dataset: Any) -> dict[str, str]:
-    """{"items": SHA-256 of the labels, and of the names of a folder's images, in order}; {} of data that say neither.
+    """{"items": SHA-256 of what is known of the items without a look at pixels, in order}; {} where nothing is.
 
-    Not of the pixels: they would have to be read. Names go without the folder, which may have moved. A dataset that was
-    computed from another says in `made_from` from which, and then that one counts."""
+    Files say it by `identity(index)`: a name, without the folder, which may have moved, and a label or boxes. Of other
+    data it is the `labels`. A dataset that was computed from another says in `made_from` from which."""
     dataset = getattr(dataset, "made_from", dataset)
     chosen = np.arange(len(dataset))
     while isinstance(dataset, Subset):
         dataset, chosen = dataset.dataset, np.asarray(dataset.indices)[chosen]
-    labels = getattr(dataset, "labels", None)
-    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.ndim != 1:
+    digest, labels = hashlib.sha256(), getattr(dataset, "labels", None)
+    if hasattr(dataset, "identity"):
+        for index in chosen:
+            told = unicodedata.normalize("NFC", dataset.identity(int(index)))
+            digest.update(f"{told}\0".encode("utf-8", "surrogateescape"))
+    elif isinstance(labels, np.ndarray) and labels.dtype.kind in "iu" and labels.ndim == 1:
+        digest.update(labels[chosen].astype("<i8").tobytes())
+    else:
         return {}
-    digest = hashlib.sha256(labels[chosen].astype("<i8").tobytes())
-    for index in chosen if isinstance(dataset, ImageFolder) else ():
-        name = unicodedata.normalize("NFC", dataset.samples[index][0].relative_to(dataset.root).as_posix())
-        digest.update(f"{name}\0".encode("utf-8", "surrogateescape"))
     return {"items": digest.hexdigest()}
 
 

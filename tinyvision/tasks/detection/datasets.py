@@ -182,6 +182,10 @@ class CocoBoxes(Dataset):
         labels = [CROWD if thing.crowd else thing.label - 1 for thing in picture.things]
         return pixels, target([thing.box for thing in picture.things], labels)
 
+    def identity(self, index: int) -> str:
+        """The picture's name and boxes, by which a run knows it again."""
+        return self.coco.identity(index)
+
 
 class VocBoxes(Dataset):
     """Pascal VOC: root/annotations/NAME.xml (or Annotations/), each for root/images/NAME.jpg (or JPEGImages/), or all
@@ -228,6 +232,11 @@ class VocBoxes(Dataset):
             raise DataError(f"{printable(path)}: is {w} x {h} pixels; its .xml says {W} x {H}")
         labels = [CROWD if hard else self.classes.index(name) for name, _, hard in things]
         return pixels, target([box for _, box, _ in things], labels)
+
+    def identity(self, index: int) -> str:
+        """The picture's name and boxes, by which a run knows it again."""
+        path, _, things = self.pictures[index]
+        return f"{path.name} {things}"
 
     def _picture(self, file: Path) -> tuple[Path, tuple[int, int], list[tuple[str, Any, bool]]]:
         data, name = read_bytes(file, 1 << 24)
@@ -332,6 +341,11 @@ class YoloBoxes(Dataset):
         shares, labels = self.things[index]
         height, width = pixels.shape[:2]
         return pixels, target(np.reshape(shares, (-1, 4)) * [width, height, width, height], labels)
+
+    def identity(self, index: int) -> str:
+        """The picture's name and boxes, by which a run knows it again."""
+        boxes, labels = self.things[index]
+        return f"{self.paths[index].name} {labels} {[box.tolist() for box in boxes]}"
 
     def _things(self, path: Path) -> tuple[list[Any], list[int]]:
         file = self.labels_folder / f"{path.stem}.txt"

@@ -23,7 +23,7 @@ class Samples(Dataset):
 
     def __init__(self, dataset: Any, preprocessing: Preprocessing, augment: bool = False, flips: bool = False) -> None:
         self.dataset, self.preprocessing, self.augment, self.flips = dataset, preprocessing, augment, flips
-        self.classes = dataset_classes(dataset)
+        self.classes, self.made_from = dataset_classes(dataset), dataset
 
     def __len__(self) -> int:
         return len(self.dataset)

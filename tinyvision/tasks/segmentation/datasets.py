@@ -69,6 +69,10 @@ class MaskFolder(Dataset):
     def __len__(self) -> int:
         return len(self.pairs)
 
+    def identity(self, index: int) -> str:
+        """The names of picture and mask, by which a run knows them again."""
+        return " ".join(path.name for path in self.pairs[index])
+
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         image, mask = self.pairs[self._index(index)]
         pixels = read_levels(image, self.max_pixels)
@@ -241,6 +245,10 @@ class CocoMasks(Dataset):
         for covered, thing in sorted(drawn, key=lambda pair: -int(pair[0].sum())):
             mask[covered] = VOID if thing.crowd else thing.label
         return pixels, mask
+
+    def identity(self, index: int) -> str:
+        """The picture's name and boxes, by which a run knows it again."""
+        return self.coco.identity(index)
 
 
 class ShapesMasks(Dataset):

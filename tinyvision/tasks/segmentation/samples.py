@@ -36,7 +36,7 @@ class Samples(Dataset):
     ) -> None:
         self.dataset, self.preprocessing, self.crop, self.augment = dataset, preprocessing, crop, augment
         self.turns, self.times = turns, times
-        self.classes = dataset_classes(dataset)
+        self.classes, self.made_from = dataset_classes(dataset), dataset
 
     def __len__(self) -> int:
         return len(self.dataset) * self.times
