@@ -14,7 +14,7 @@ from tinyvision.ops.conv_inference import conv2d_inference
 from .ahead import needs_numba
 from .test_compiled_loops import TOLERANCE, last, small
 
-W = registers.WIDTH
+W, L = registers.WIDTH, registers.LANES
 FORWARD, INFERENCE = direct.DROP_INS
 
 # (N, C, H, W) of the image, (O, KH, KW) of the kernels, and the options
@@ -35,6 +35,7 @@ CASES = {
     "long lines at a stride": ((1, 3, 5, 17), (W + 1, 3, 3), {"stride": (1, 2), "padding": 1}),
     "a batch of many lines": ((5, 2, 6, 8), (W, 2, 2), {}),
     "channels at distances alike": ((1, 512, 2, 7), (W, 1, 2), {"padding": (0, 1)}),
+    "the kernels' registers": ((1, L + 1, 2, 8), (W + L + 1, 1, 2), {}),
 }
 
 
@@ -77,6 +78,38 @@ def as_it_came(a):
 @pytest.mark.parametrize("layout", [last, as_it_came])
 def test_like_the_op_both_ways(case, layout, rng, loops):
     check(case, rng, layout)
+
+
+LAYOUTS = {  # the order in which the axes of O, C, KH, KW lie in memory
+    "channels last": (0, 2, 3, 1),
+    "as it came": (0, 1, 2, 3),
+    "outputs last": (1, 2, 3, 0),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("O", "C"), [(W, L), (W + L + 1, 2 * L + 3), (L - 1, L + 1), (2 * W, L - 1), (W - 1, 1), (1, W)]
+)
+def test_kernels_are_packed_and_unpacked_in_any_order(O, C, layout, rng, loops):
+    order = LAYOUTS[layout]
+    sizes = np.array([O, C, 2, 3])[list(order)]
+    weight = rng.standard_normal(sizes).astype(np.float32).transpose(np.argsort(order))
+    for kernels in (weight, weight[:, :, ::-1, ::-1], weight[:, :, 1:, ::2]):
+        KH, KW = kernels.shape[2:]
+        count = -(-O // W)
+        packed = np.full((count, KH, KW, C, W), np.nan, np.float32)
+        direct.pack(kernels, packed, 0, 1)
+        direct.pack(kernels, packed, 1, count)
+        whole = np.zeros((count * W, C, KH, KW), np.float32)
+        whole[:O] = kernels
+        np.testing.assert_array_equal(packed, whole.reshape(count, W, C, KH, KW).transpose(0, 3, 4, 2, 1))
+        if O >= W:  # the last block ends with the last channel, and parts of the outputs begin anywhere
+            packed[-1] = kernels[O - W :].transpose(2, 3, 1, 0)
+        dweight = np.full((O, KH, KW, C), np.nan, np.float32)
+        for begin, end in ((0, O // 2), (O // 2, O)):
+            direct.unpack(packed, dweight, begin, end)
+        np.testing.assert_array_equal(dweight, kernels.transpose(0, 2, 3, 1))
 
 
 @needs_numba
@@ -178,6 +211,14 @@ def test_weight_gradients_that_are_products(count, rng, machine_code, monkeypatc
 # A line of a loop, and the same with a mistake in it that people make.
 MISTAKES = {
     "pack: the last block full": ("pack", "min(WIDTH, O - block * WIDTH)", "WIDTH", "channels left over, a stride"),
+    "pack: whole registers alone": (
+        "pack",
+        "full if each_o == 1 or c <",
+        "full if True or c <",
+        "the kernels' registers",
+    ),
+    "pack: turned though it lies along": ("pack", "if each_o == 1:", "if False:", "the kernels' registers"),
+    "unpack: whole registers alone": ("unpack", "full if together == LANES else 0", "full", "the kernels' registers"),
     "unpack: the last block as the others": (
         "unpack",
         "min(block * WIDTH, O - WIDTH)",

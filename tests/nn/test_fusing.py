@@ -9,6 +9,7 @@ import pytest
 
 import tinyvision as tv
 from tinyvision import models, nn
+from tinyvision.listening import listening
 from tinyvision.nn.fusing import conv_norm_act
 
 
@@ -64,6 +65,62 @@ def test_training_equals_the_single_layers_with_all_gradients_and_statistics(wit
         results.append([y.array, *statistics, *gradients])
     for got, expected in zip(*results, strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)  # float64, the same sums
+
+
+POOLS = {
+    "2": nn.MaxPool2d(2),
+    "overlapping": nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True),
+    "dilated": nn.MaxPool2d((2, 3), stride=1, dilation=2),
+    "the mean": nn.AvgPool2d(2),
+}
+
+
+@pytest.mark.parametrize("act", [None, nn.ReLU(), nn.ReLU(inplace=True), nn.ReLU6(), nn.Tanh()])
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("with_norm", [True, False])
+def test_a_pooling_that_comes_along_changes_nothing(pool, act, with_norm):
+    results, pool = [], POOLS[pool]
+    for way in ("one by one", "together", "sequential"):
+        rng = np.random.default_rng(6)
+        conv, norm, _ = layers(rng, act, with_norm)
+        conv.weight.array[...] = rng.integers(-3, 4, conv.weight.shape)  # with ties, below and above 0, and beyond 6
+        conv.bias.array[...] = 0.5
+        x = tv.tensor(rng.integers(-2, 3, (2, 3, 7, 6)).astype(float), requires_grad=True)
+        if way == "one by one":
+            y = pool(one_by_one(x, conv, norm, act, None))
+        elif way == "together":
+            y = conv_norm_act(x, conv, norm, act, pool=pool)
+        else:
+            y = nn.Sequential(*(m for m in (conv, norm, act, pool) if m is not None))(x)
+        y.backward(rng.standard_normal(y.shape))
+        with tv.no_grad():
+            again = conv_norm_act(x, conv, norm, act, pool=pool)
+        results.append([y.array, again.array, x.grad.array, conv.weight.grad.array, conv.bias.grad.array])
+    for others in results[1:]:
+        for got, expected in zip(others, results[0], strict=True):
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-11 * max(1, np.abs(expected).max()))
+
+
+def test_relu_meets_what_the_pooling_leaves():
+    conv, act, pool = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2)
+    x, heard = tv.randn(2, 3, 8, 8), []
+
+    def shapes(*modules):
+        heard.clear()
+        with listening(lambda name, arguments, options, result: heard.append((name, result.shape[2]))):
+            conv_norm_act(x, *modules[:1], act=modules[1], pool=modules[2])
+        return heard[1:]
+
+    assert shapes(conv, act, pool) == [("max_pool2d", 3), ("relu", 3)]
+    for module in (act, pool):
+        handle = module.register_forward_hook(lambda *call: None)
+        assert shapes(conv, act, pool) == [("relu", 6), ("max_pool2d", 3)]
+        handle.remove()
+    assert shapes(conv, act, nn.AvgPool2d(2)) == [("relu", 6), ("avg_pool2d", 3)]
+    maxima, places = conv_norm_act(x, conv, act=act, pool=nn.MaxPool2d(2, return_indices=True))
+    expected, its_places = nn.functional.max_pool2d(act(conv(x)), 2, return_indices=True)
+    np.testing.assert_array_equal(maxima.array, expected.array)
+    np.testing.assert_array_equal(places.array, its_places.array)
 
 
 def test_hooks_see_every_layer():

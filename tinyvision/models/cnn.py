@@ -2,6 +2,7 @@
 
 from .. import nn
 from ..errors import OptionError, ShapeError
+from ..nn.fusing import conv_norm_act
 from ..ops.checks import is_integer
 from ..tensors.tensor import Tensor
 from ..types import IntOrPair
@@ -37,7 +38,7 @@ class SimpleCNN(nn.Module):
                 f"SimpleCNN was made for images of {made} pixels, but x is {tuple(x.shape)}: {given}; "
                 f"resize them, or build SimpleCNN(image_size=...)"
             )
-        x = self.pool(self.relu(self.conv1(x)))
-        x = self.pool(self.relu(self.conv2(x)))
+        x = conv_norm_act(x, self.conv1, act=self.relu, pool=self.pool)
+        x = conv_norm_act(x, self.conv2, act=self.relu, pool=self.pool)
         x = x.view(x.size(0), -1)
         return self.fc2(self.relu(self.fc1(x)))

@@ -9,7 +9,7 @@ from ..errors import OptionError
 from ..ops.checks import is_integer
 from ..tensors.tensor import Tensor
 from .fusing import conv_norm_act
-from .layers import BatchNorm2d, Conv2d, ReLU, ReLU6
+from .layers import BatchNorm2d, Conv2d, MaxPool2d, ReLU, ReLU6
 from .module import Module, Parameter
 
 Self = TypeVar("Self", bound="_Ordered")
@@ -88,7 +88,7 @@ class Sequential(_Ordered):
             self.add_module(str(name), _module(self, module, f" at {name}"))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x through all modules in order; a convolution takes the batch-norm and the activation behind it along."""
+        """x through all modules in order; a convolution takes batch-norm, activation and pooling behind it along."""
         modules = list(self)
         while modules:
             if type(modules[0]) is not Conv2d:
@@ -97,7 +97,8 @@ class Sequential(_Ordered):
             conv = modules.pop(0)
             norm = modules.pop(0) if modules and type(modules[0]) is BatchNorm2d else None
             act = modules.pop(0) if modules and type(modules[0]) in (ReLU, ReLU6) else None
-            x = conv_norm_act(x, conv, norm, act)
+            pool = modules.pop(0) if modules and type(modules[0]) is MaxPool2d else None
+            x = conv_norm_act(x, conv, norm, act, pool=pool)
         return x
 
     def norm_pairs(self) -> list[tuple[str, str]]:

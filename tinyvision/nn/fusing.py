@@ -1,9 +1,10 @@
-"""A convolution, its batch-norm, a skip path and the activation in fewer walks through memory.
+"""A convolution, its batch-norm, a skip path, the activation and a pooling in fewer walks through memory.
 
-`conv_norm_act(x, conv, norm, act, skip)` means `act(norm(conv(x)) + skip)` and computes exactly that. What it saves is
-memory traffic: without recording, the convolution finishes every block of its output while that is still in the cache;
-in training, batch-norm, addition and ReLU share one walk. Where somebody watches the single layers through hooks, or a
-layer is none of ours, the layers are simply called one after the other.
+`conv_norm_act(x, conv, norm, act, skip, pool)` means `pool(act(norm(conv(x)) + skip))` and computes exactly that. What
+it saves is memory traffic: without recording, the convolution finishes every block of its output while that is still in
+the cache; in training, batch-norm, addition and ReLU share one walk, and without a batch-norm ReLU meets what the
+pooling leaves. Where somebody watches the single layers through hooks, or a layer is none of ours, the layers are
+simply called one after the other.
 """
 
 import copy
@@ -20,7 +21,7 @@ from ..ops.norm import folded
 from ..tensors import taped as F
 from ..tensors.inputs import tensor_input
 from ..tensors.tensor import Tensor
-from .layers import BatchNorm2d, Conv2d, Identity, ReLU, ReLU6
+from .layers import BatchNorm2d, Conv2d, Identity, MaxPool2d, ReLU, ReLU6
 from .module import Module, Parameter
 
 _conv2d_inference, _folded = dispatched(conv2d_inference), dispatched(folded)
@@ -29,10 +30,31 @@ _ACTIVATIONS: dict[type, str | None] = {ReLU: "relu", ReLU6: "relu6", Identity: 
 
 
 def conv_norm_act(
-    x: Tensor, conv: Module, norm: Module | None = None, act: Module | None = None, skip: Tensor | None = None
+    x: Tensor,
+    conv: Module,
+    norm: Module | None = None,
+    act: Module | None = None,
+    skip: Tensor | None = None,
+    pool: Module | None = None,
 ) -> Tensor:
-    """act(norm(conv(x)) + skip).   x (N, C, H, W), skip like the result, norm and act modules, or None  ->  Tensor"""
+    """pool(act(norm(conv(x)) + skip)).   x (N, C, H, W), skip like the sum, norm, act and pool modules, or None  ->
+    Tensor"""
     x = tensor_input("conv2d", "x", x)
+    alone = type(conv) is Conv2d and norm is None and skip is None
+    if alone and _trade_places(act, pool) and _recording(x, None, conv, None):
+        return (F.relu if type(act) is ReLU else F.relu6)(pool(conv(x)))
+    x = _conv_norm_act(x, conv, norm, act, skip)
+    return x if pool is None else pool(x)
+
+
+def _trade_places(act, pool):
+    """Whether act(pool(x)) is pool(act(x)), gradients included, with fewer numbers to go through: ReLU does not change
+    which number is the largest, and where it makes several of them equal, their gradient is 0."""
+    ours = type(act) in (ReLU, ReLU6) and type(pool) is MaxPool2d and not pool.return_indices
+    return ours and not act.has_hooks() and not pool.has_hooks()
+
+
+def _conv_norm_act(x, conv, norm, act, skip):
     modules = [m for m in (conv, norm, act) if m is not None]
     ours = (
         type(conv) is Conv2d

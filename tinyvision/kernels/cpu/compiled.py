@@ -31,6 +31,7 @@ MODULES = (
     "depthwise",
     "direct",
     "columns",
+    "linear",
     "loss",
     "sgd",
     "adam",

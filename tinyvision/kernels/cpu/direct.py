@@ -26,7 +26,21 @@ from .columns import outweighed
 from .compiled import loop, part
 from .depthwise import NO_VECTOR
 from .lines import PIECES, done_in_parts
-from .registers import ROWS, RUN, WIDTH, aligned, clamped, nothing, outer, plus, put, scaled
+from .registers import (
+    LANES,
+    ROWS,
+    RUN,
+    WIDTH,
+    aligned,
+    carried,
+    clamped,
+    nothing,
+    outer,
+    plus,
+    put,
+    scaled,
+    turned,
+)
 
 COPY_BYTES = 1 << 18  # padded lines of x that are in use at a time (measured)
 SUM_PIXELS = 256  # so many pixels of dy are added up at a time: WIDTH channels of them fit the first cache
@@ -40,28 +54,49 @@ USED = 0.5  # the least part of a tile's channels that must be some
 def pack(weight: Array, packed: Array, begin: int, end: int) -> None:
     """packed (blocks, KH, KW, C, WIDTH) = weight (O, C, KH, KW) by blocks of output channels, with zeros beyond O."""
     O, C, KH, KW = weight.shape
+    each_o, each_c = weight.strides[0] // 4, weight.strides[1] // 4
+    numbers = packed.reshape(packed.size)
     for block in range(begin, end):
-        some = min(WIDTH, O - block * WIDTH)
+        some, first = min(WIDTH, O - block * WIDTH), block * WIDTH
+        full = some // LANES * LANES if each_o == 1 or each_c == 1 else 0  # by whole registers as far as they reach
         for k in range(KH):
             for l in range(KW):
+                at = ((block * KH + k) * KW + l) * C * WIDTH
+                for o in range(0, full, LANES):
+                    rows = weight[first + o : first + o + LANES, :, k, l]
+                    if each_o == 1:
+                        for c in range(C):
+                            carried(rows[:, c], numbers, at + c * WIDTH + o)
+                    else:
+                        for c in range(0, C // LANES * LANES, LANES):
+                            turned(rows[:, c : c + LANES], each_o, numbers, at + c * WIDTH + o, WIDTH)
                 for c in range(C):
-                    for o in range(some):
-                        packed[block, k, l, c, o] = weight[block * WIDTH + o, c, k, l]
+                    for o in range(full if each_o == 1 or c < C // LANES * LANES else 0, some):
+                        numbers[at + c * WIDTH + o] = weight[first + o, c, k, l]
                     for o in range(some, WIDTH):
-                        packed[block, k, l, c, o] = 0
+                        numbers[at + c * WIDTH + o] = 0
 
 
 @loop("void(f4[:,:,:,:,::1], f4[:,:,:,::1], i8, i8)", "dweight")
 def unpack(packed: Array, dweight: Array, begin: int, end: int) -> None:
     """dweight (O, KH, KW, C) from blocks as in `pack`, the last of which ends with the last channel."""
     O, KH, KW, C = dweight.shape
-    for o in range(begin, end):
+    numbers, full, o = dweight.reshape(dweight.size), C // LANES * LANES, begin
+    while o < end:
         block = o // WIDTH
         place = o - max(0, min(block * WIDTH, O - WIDTH))
+        together = LANES if o + LANES <= min(end, (block + 1) * WIDTH) else 1
         for k in range(KH):
             for l in range(KW):
-                for c in range(C):
-                    dweight[o, k, l, c] = packed[block, k, l, c, place]
+                at = ((o * KH + k) * KW + l) * C
+                if together == LANES:
+                    for c in range(0, full, LANES):
+                        square = packed[block, k, l, c : c + LANES, place : place + LANES]
+                        turned(square, WIDTH, numbers, at + c, KH * KW * C)
+                for m in range(together):
+                    for c in range(full if together == LANES else 0, C):
+                        dweight[o + m, k, l, c] = packed[block, k, l, c, place + m]
+        o += together
 
 
 @part

@@ -41,6 +41,7 @@ LANES, REGISTERS = _vectors()
 WIDTH = 2 * LANES  # the numbers of b that meet every number of a
 RUN = 7 if REGISTERS == 32 else 3  # a tile's numbers of a come in two runs of so many: 28 registers of 32, or 12 of 16
 ROWS = 2 * RUN
+FOUR = 2 * ROWS // RUN  # so many rows meet RUN others in as many registers
 
 
 def aligned(shape: Shape) -> Array:
@@ -93,6 +94,67 @@ def outer(sums: Any, a: Array, p: int, q: int, step: int, b: Array, at: int) -> 
     """sums + (a[p], a[p + step], ... RUN of them, a[q], a[q + step], ...) ⊗ b[at : at + WIDTH]"""
     some = np.concatenate([a[p + step * np.arange(RUN)], a[q + step * np.arange(RUN)]])
     return sums + np.multiply.outer(some, b[at : at + WIDTH])
+
+
+def _along_as_machine_code() -> Any:
+    from numba.extending import intrinsic
+
+    def lower(builder, sums, a, p, step, b, q, apart):
+        four = [_loaded(builder, builder.gep(b, [_moved(builder, q, apart, n)])) for n in range(FOUR)]
+        for m in range(RUN):
+            some = _loaded(builder, builder.gep(a, [_moved(builder, p, step, m)]))
+            for n in range(FOUR):
+                product, i = builder.fmul(some, four[n], flags=("contract",)), m * FOUR + n
+                total = builder.fadd(product, builder.extract_value(sums, i), flags=("contract",))
+                sums = builder.insert_value(sums, total, i)
+        return sums
+
+    @intrinsic
+    def along(typing, sums, a, p, step, b, q, apart):
+        return _typed(_sums()[0], lower, sums, a, p, step, b, q, apart)
+
+    return along
+
+
+@instructions(_along_as_machine_code)
+def along(sums: Any, a: Array, p: int, step: int, b: Array, q: int, apart: int) -> Any:
+    """sums + the products of LANES numbers of RUN rows of a, which begin at p and lie `step` apart, and as many of FOUR
+    rows of b: each register adds up those of a pair of rows."""
+    some, four = (
+        array[begin + distance * np.arange(count)[:, None] + np.arange(LANES)]
+        for array, begin, distance, count in ((a, p, step, RUN), (b, q, apart, FOUR))
+    )
+    return sums + (some[:, None] * four).reshape(sums.shape)
+
+
+def _added_up_as_machine_code() -> Any:
+    from numba import types
+    from numba.extending import intrinsic
+
+    def lower(builder, sums, totals):
+        ir = llvm()
+        for i in range(2 * ROWS):
+            vector, lanes = builder.extract_value(sums, i), LANES
+            while lanes > 1:  # the halves meet each other
+                lanes //= 2
+                kind = ir.VectorType(ir.IntType(32), lanes)
+                halves = [list(range(begin, begin + lanes)) for begin in (0, lanes)]
+                low, high = (builder.shuffle_vector(vector, vector, ir.Constant(kind, half)) for half in halves)
+                vector = builder.fadd(low, high)
+            number = builder.extract_element(vector, ir.IntType(32)(0))
+            builder.store(number, builder.gep(totals, [ir.IntType(64)(i)]))
+
+    @intrinsic
+    def added_up(typing, sums, totals):
+        return _typed(types.void, lower, sums, totals)
+
+    return added_up
+
+
+@instructions(_added_up_as_machine_code)
+def added_up(sums: Any, totals: Array) -> None:
+    """totals (RUN·FOUR,) = what each register holds, added up."""
+    totals[:] = sums.reshape(-1, LANES).sum(axis=1)
 
 
 def _scaled_as_machine_code() -> Any:
@@ -192,6 +254,64 @@ def _put_as_machine_code() -> Any:
 def put(sums: Any, image: Array, p: int, q: int, step: int) -> None:
     """the rows of an image = sums"""
     image[_rows(p, q, step)] = sums
+
+
+def _turned_as_machine_code() -> Any:
+    from numba import types
+    from numba.extending import intrinsic
+
+    def lower(builder, a, step, b, place, apart):
+        ir = llvm()
+        rows = [_loaded(builder, builder.gep(a, [builder.mul(step, step.type(i))])) for i in range(LANES)]
+        distance = 1
+        while distance < LANES:  # numbers at this distance beside each other change places with those below each other
+            upper = [k if not k & distance else LANES + k - distance for k in range(LANES)]
+            lower_half = [k + distance if not k & distance else LANES + k for k in range(LANES)]
+            kind = ir.VectorType(ir.IntType(32), LANES)
+            for i in range(LANES):
+                if not i & distance:
+                    pair = rows[i], rows[i + distance]
+                    rows[i] = builder.shuffle_vector(*pair, ir.Constant(kind, upper))
+                    rows[i + distance] = builder.shuffle_vector(*pair, ir.Constant(kind, lower_half))
+            distance *= 2
+        for i, row in enumerate(rows):
+            to = builder.gep(b, [_moved(builder, place, apart, i)])
+            builder.store(row, builder.bitcast(to, _vector().as_pointer())).align = 4
+
+    @intrinsic
+    def turned(typing, a, step, b, q, apart):
+        return _typed(types.void, lower, a, step, b, q, apart)
+
+    return turned
+
+
+@instructions(_turned_as_machine_code)
+def turned(a: Array, step: int, b: Array, q: int, apart: int) -> None:
+    """LANES rows of b, from q on and `apart`, = the columns of a (LANES, LANES), whose rows lie `step` apart and have
+    their numbers side by side."""
+    lanes = np.arange(LANES)
+    b[q + apart * lanes[:, None] + lanes] = a.T
+
+
+def _carried_as_machine_code() -> Any:
+    from numba import types
+    from numba.extending import intrinsic
+
+    def lower(builder, a, b, place):
+        to = builder.bitcast(builder.gep(b, [place]), _vector().as_pointer())
+        builder.store(_loaded(builder, a), to).align = 4
+
+    @intrinsic
+    def carried(typing, a, b, q):
+        return _typed(types.void, lower, a, b, q)
+
+    return carried
+
+
+@instructions(_carried_as_machine_code)
+def carried(a: Array, b: Array, q: int) -> None:
+    """b[q : q + LANES] = a (LANES,), whose numbers lie side by side, though its type may not say so."""
+    b[q : q + LANES] = a
 
 
 def _rows(p, q, step):

@@ -1,0 +1,119 @@
+"""The fully connected layer, whose three products read their factors where they lie, with the sums in registers (see
+`registers`):
+
+    y = x weightᵀ + bias        dx = dy weight        dweight = dyᵀ x
+
+BLAS copies its factors into an order of its own before it multiplies. For a batch of images that copy of the weight
+takes as long as the product, and two threads that call BLAS wait for the interpreter between their calls. Many rows
+are worth the copy, and a few are no product but a walk through the weight: both stay with BLAS.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ... import blocks, threads
+from ...ops import linear as ops_linear
+from ...types import Array, Gradients, Needs
+from .. import DropIn
+from . import crew
+from .channels import column_sums
+from .compiled import Loop, loop
+from .lines import LEAST_BYTES
+from .registers import FOUR, LANES, ROWS, RUN, WIDTH, added_up, along, nothing, outer, put
+
+DEPTH = 1 << 10  # numbers of RUN rows of the weight that stay in the first cache while all rows of x meet them
+MANY_ROWS = 1 << 8  # from here on BLAS is the quicker (measured)
+NO_BIAS = np.empty(0, np.float32)
+
+
+@loop("void(f4[:, ::1], f4[:, ::1], f4[::1], f4[:, ::1], i8, i8)", "y")
+def answered(x: Array, weight: Array, bias: Array, y: Array, begin: int, end: int) -> None:
+    """y (N, O) = x (N, I) weightᵀ + bias, for the outputs of runs begin ... end; an empty bias is none."""
+    (N, I), O = x.shape, len(weight)
+    rows, kernels, tile = x.reshape(x.size), weight.reshape(weight.size), np.empty(FOUR * RUN, np.float32)
+    whole = I // LANES * LANES
+    for o in range(begin * RUN, min(end * RUN, O)):
+        for n in range(N):
+            y[n, o] = bias[o] if bias.size else 0
+            for i in range(whole, I):
+                y[n, o] += x[n, i] * weight[o, i]
+    for first in range(0, whole, DEPTH):
+        last = min(first + DEPTH, whole)
+        for run in range(begin, end):
+            o = min(run * RUN, O - RUN)  # the last run goes back
+            for some in range(0, N, FOUR):
+                n, total = min(some, N - FOUR), nothing()
+                for i in range(first, last, LANES):
+                    total = along(total, kernels, o * I + i, I, rows, n * I + i, I)
+                added_up(total, tile)
+                for r in range(run * RUN - o, RUN):
+                    for s in range(some - n, FOUR):
+                        y[n + s, o + r] += tile[r * FOUR + s]
+
+
+@loop("void(f4[::1], i8, i8, f4[:, ::1], f4[:, ::1], i8, i8)", "y")
+def multiplied(a: Array, step: int, apart: int, b: Array, y: Array, begin: int, end: int) -> None:
+    """y (M, I) = a (M, K) b (K, I), blocks begin ... end of its columns, where a[m, k] is a[m · step + k · apart]."""
+    (M, I), K = y.shape, len(b)
+    factors, results = b.reshape(b.size), y.reshape(y.size)
+    for block in range(begin, end):
+        i = min(block * WIDTH, I - WIDTH)  # the last block goes back
+        for m in range(0, M, ROWS):
+            p, q, total = min(m, M - RUN), min(m + RUN, M - RUN), nothing()
+            for k in range(K):
+                total = outer(total, a, p * step + k * apart, q * step + k * apart, step, factors, k * I + i)
+            put(total, results, p * I + i, q * I + i, I)
+
+
+def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
+    """As `ops.linear_forward`."""
+    rows, (O, I) = x.reshape(-1, x.shape[-1]), weight.shape
+    y = np.empty((len(rows), O), np.float32)
+    vector = NO_BIAS if bias is None else np.ascontiguousarray(bias)
+    _shared_out(answered, math.ceil(O / RUN), len(rows) * O * I, rows, weight, vector, y)
+    return y.reshape(*x.shape[:-1], O), (x, weight, bias is not None)
+
+
+def linear_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
+    """As `ops.linear_backward`."""
+    x, weight, has_bias = cache
+    (O, I), rows, dx, dweight = weight.shape, x.reshape(-1, x.shape[-1]), None, None
+    drows = np.ascontiguousarray(dy, np.float32).reshape(-1, O)
+    count, work = math.ceil(I / WIDTH), len(rows) * O * I
+    if needs[0]:
+        dx = np.empty((len(rows), I), np.float32)
+        _shared_out(multiplied, count, work, drows.reshape(-1), O, 1, weight, dx)
+        dx = dx.reshape(x.shape)
+    if needs[1]:
+        dweight = np.empty((O, I), np.float32)
+        _shared_out(multiplied, count, work, drows.reshape(-1), 1, O, rows, dweight)
+    if not has_bias:
+        return dx, dweight
+    return dx, dweight, column_sums(drows) if needs[2] else None
+
+
+def _shared_out(work: Loop, count: int, products: int, *arguments: Any) -> None:
+    """work(*arguments, begin, end) for parts of range(count): two of them or more, as the last goes back into the one
+    before it, where no other thread may write."""
+    parts = 1 if products <= LEAST_BYTES else max(1, min(threads.get_num_threads(), count // 2))
+    crew.run(work, [(some.start, some.stop) for some in blocks.cut(count, parts)], *arguments)
+
+
+def _applies(x, weight, bias=None):
+    """Whether they fit each other, lie as the loops read them, and are neither few nor many."""
+    if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[1]:
+        return False
+    if bias is not None and tuple(bias.shape) != weight.shape[:1]:
+        return False
+    N, (O, I) = math.prod(x.shape[:-1]), weight.shape
+    fits = RUN <= N <= MANY_ROWS and O >= RUN and I >= WIDTH
+    return bool(fits and x.flags.c_contiguous and weight.flags.c_contiguous)
+
+
+DROP_INS = (
+    DropIn(
+        "linear", (ops_linear.linear_forward, ops_linear.linear_backward), linear_forward, linear_backward, _applies
+    ),
+)
