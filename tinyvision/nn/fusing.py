@@ -37,11 +37,10 @@ def conv_norm_act(
     skip: Tensor | None = None,
     pool: Module | None = None,
 ) -> Tensor:
-    """pool(act(norm(conv(x)) + skip)).   x (N, C, H, W), skip like the sum, norm, act and pool modules, or None  ->
-    Tensor"""
+    """pool(act(norm(conv(x)) + skip)).   x (N, C, H, W), skip like the sum; norm, act, pool modules, or None"""
     x = tensor_input("conv2d", "x", x)
     alone = type(conv) is Conv2d and norm is None and skip is None
-    if alone and _trade_places(act, pool) and _recording(x, None, conv, None):
+    if pool is not None and alone and _trade_places(act, pool) and _recording(x, None, conv, None):
         return (F.relu if type(act) is ReLU else F.relu6)(pool(conv(x)))
     x = _conv_norm_act(x, conv, norm, act, skip)
     return x if pool is None else pool(x)
