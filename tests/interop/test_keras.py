@@ -445,6 +445,17 @@ def test_hostile_files(tmp_path, name):
     assert str(error.value).startswith("net.keras: ")
 
 
+def test_what_our_layers_refuse_is_said_of_the_layer_of_the_file(tmp_path):
+    small().save(tmp_path / "net.h5")
+    with h5py.File(tmp_path / "net.h5", "r+") as file:
+        dense = next(group for name, group in file["model_weights"].items() if name.startswith("dense"))
+        path = next(name for name in dense.attrs["weight_names"].astype(str) if name.endswith("kernel"))
+        del dense[path]
+        dense.create_dataset(path, shape=(0, 3), dtype="f4")
+    with pytest.raises(WeightsError, match=r"net\.h5: the layer 'dense.*in_features must be a positive integer, got 0"):
+        from_keras(tmp_path / "net.h5")
+
+
 def test_a_circle_and_a_missing_layer(tmp_path):
     branching().save(tmp_path / "net.keras")
     saved = (tmp_path / "net.keras").read_bytes()

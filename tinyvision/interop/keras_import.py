@@ -10,7 +10,7 @@ import os
 import re
 from typing import Any, NamedTuple
 
-from ..errors import OptionError, ShapeError, WeightsError
+from ..errors import OptionError, ShapeError, TinyVisionError, WeightsError
 from ..folders import user_path
 from ..formats.refused import Refused
 from ..nn.module import Module
@@ -46,6 +46,16 @@ def from_keras(path: str | os.PathLike[str]) -> KerasModel:
     except (WeightsError, Refused) as error:
         prefix = "" if str(error).startswith(f"{path.name}: ") else f"{path.name}: "
         raise WeightsError(f"{prefix}{error}") from None
+
+
+def _layer(kind: str, options: Options, arrays: Any) -> Module:
+    """A layer of ours for one of Keras's. Raises WeightsError, also where ours refuses what the file makes of it."""
+    try:
+        return LAYERS[kind](options, arrays)
+    except WeightsError:
+        raise
+    except TinyVisionError as error:
+        raise options.refuse(str(error).splitlines()[0][:150]) from None
 
 
 class _Node(NamedTuple):
@@ -105,7 +115,7 @@ class KerasModel(Module):
             if kind in _MODELS:
                 module: Module = KerasModel(row, arrays.inside(name, kind, turn), version, depth + 1)
             else:
-                module = LAYERS[kind](Options(kind, {**options, "name": name}, version), arrays.of(name, kind, turn))
+                module = _layer(kind, Options(kind, {**options, "name": name}, version), arrays.of(name, kind, turn))
             if options.get("trainable") is False:
                 module.freeze()
             attribute = name.replace(".", "_").replace("/", "_")

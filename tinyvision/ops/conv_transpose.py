@@ -60,7 +60,7 @@ def conv_transpose2d_backward(dy: Array, cache: Any, needs: Needs = (True, True,
         dx = way.correlate(image, kernels, rows.shape, sliding).transpose(0, 3, 1, 2)
     if needs[1]:
         way = way_of(image, kernels.shape, rows.shape, sliding)
-        dweight = way.weight_gradient(image, rows, kernels.shape, sliding, False)[0].transpose(0, 3, 1, 2)
+        dweight = way.weight_gradient(image, rows, kernels.shape, sliding)[0].transpose(0, 3, 1, 2)
     if has_bias and needs[2]:
         last = channels_last(image)
         sums = blocks.over_rows(lambda some: column_sums(matrix(last[some])), last)
