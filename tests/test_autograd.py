@@ -57,12 +57,18 @@ def test_grads_that_were_there_stay():
     (GraphError, "only a single number can start", lambda x: autograd.grad(x * 2, x)),
     (ShapeError, "the gradient is", lambda x: autograd.grad(x * 2, x, tv.ones(1))),
     (ShapeError, "2 gradients are given for 1", lambda x: autograd.backward([x], [x, x])),
-    (OptionError, "volatile=True", lambda x: autograd.Variable(x, volatile=True)),
     (OptionError, "is_grads_batched", lambda x: autograd.grad(x.sum(), x, is_grads_batched=True)),
 ])  # fmt: skip
 def test_doors(error, message, call):
     with pytest.raises(error, match=message):
         call(tv.ones(3, requires_grad=True))
+
+
+def test_volatile_is_said_to_have_no_effect():
+    with pytest.warns(UserWarning, match="volatile=True has no effect"):
+        x = autograd.Variable(tv.ones(3), volatile=True)
+    assert tv.is_grad_enabled()
+    assert not x.requires_grad
 
 
 def functions(torch):

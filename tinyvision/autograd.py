@@ -5,6 +5,7 @@ Gradients of gradients are not recorded: `create_graph=True` is refused.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,11 @@ class Variable(metaclass=_IsATensor):
 
     def __new__(cls, data: Any = None, requires_grad: bool = False, volatile: bool = False) -> Any:
         if volatile:
-            raise OptionError("Variable: volatile=True is no longer known; compute inside `with no_grad():`")
+            warnings.warn(
+                "Variable: volatile=True has no effect, as in PyTorch since 0.4; compute inside `with no_grad():`",
+                UserWarning,
+                stacklevel=2,
+            )
         x = tensor_input("Variable", "data", data).detach()
         return x.requires_grad_() if requires_grad else x
 

@@ -20,6 +20,8 @@ from .kernels.graph import GraphedModel
 from .missing import missing
 from .places import hand_on, stand_for
 from .random import manual_seed
+from .tensors.float_tensor import Kind
+from .tensors.kinds import NAMES
 
 
 def device_count() -> int:
@@ -91,6 +93,9 @@ def graphed(model: Any) -> GraphedModel:
 stand_for(__name__, "memory", "random")
 hand_on(__name__, "tinyvision", "amp")
 
+for _name in NAMES:  # isinstance(x, torch.cuda.FloatTensor)
+    globals()[_name] = Kind(_name, "cuda")
+
 __all__ = [
     "amp",
     "current_device",
@@ -108,6 +113,8 @@ __all__ = [
     "set_device",
     "synchronize",
 ]
+
+__all__ += NAMES
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.cuda", __all__)

@@ -33,6 +33,7 @@ KINDS = (
         "a file is read without running what is in it, so no class of yours is to be named first",
         "torch.serialization",
     ),
+    ("a list of tensors is gone through in a loop", "torch._foreach_* torch.utils._foreach_utils"),
     (
         "time and memory are measured by Python's own tools",
         """torch.utils.benchmark torch.utils.bottleneck

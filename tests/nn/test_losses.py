@@ -1,5 +1,7 @@
 """Losses as modules beside PyTorch's: every option, values and gradients."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -112,8 +114,35 @@ def test_wrong_targets():
         nn.NLLLoss()(x, tv.tensor([0, 1, 4]))
     with pytest.raises(TinyVisionError, match="class numbers"):
         nn.NLLLoss()(x, tv.ones(3, 4))
-    with pytest.raises(ShapeError, match="differ in shape"):
-        nn.MSELoss()(tv.ones(3, 1), tv.ones(3))
+    with (
+        pytest.raises(ShapeError, match=r"input \(3, 1\) and target \(4, 2, 1\) differ in shape"),
+        pytest.warns(UserWarning, match="broadcast"),
+    ):
+        nn.MSELoss()(tv.ones(3, 1), tv.ones(4, 2, 1))
+    with pytest.raises(ShapeError, match="does not fit input"):
+        nn.SoftMarginLoss()(tv.ones(3, 1), tv.ones(3))
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none", "batchmean"])
+@pytest.mark.parametrize("shapes", [((3, 1), (3,)), ((3,), (2, 3)), ((2, 3), ()), ((1, 3, 1), (2, 1, 4))])
+@pytest.mark.filterwarnings("ignore:reduction:UserWarning")
+def test_a_target_of_another_shape_is_broadcast_with_a_warning(name, reduction, shapes):
+    if reduction == "batchmean" and name != "kl_div":
+        return
+    rng, results = np.random.default_rng(0), []
+    arrays = [rng.uniform(0.1, 2, shape) for shape in shapes]
+    dy = rng.standard_normal(np.broadcast_shapes(*shapes))
+    for t in (torch, tv):
+        x, target = (t.tensor(a, requires_grad=True) for a in arrays)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            loss = getattr(t.nn.functional, name)(x, target, reduction=reduction)
+        assert any("broadcast" in str(w.message) or "target size" in str(w.message) for w in said) == (name != "kl_div")
+        loss.backward(t.tensor(dy) if reduction == "none" else None)
+        results.append([loss.detach().numpy(), x.grad.numpy(), target.grad.numpy()])
+    for theirs, ours in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
 def test_the_gradient_of_a_target_is_pytorchs_at_the_ends():

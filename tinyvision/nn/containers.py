@@ -120,6 +120,10 @@ class ModuleList(_Ordered):
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         self.extend(modules)
 
+    def insert(self, index: int, module: Module) -> None:  # type: ignore[override]  # a list's returns nothing
+        """Put a module before the one at `index`; the modules are numbered anew."""
+        super().insert(index, module)
+
     def _sliced(self, items):
         return ModuleList(value for _, value in items)
 

@@ -316,8 +316,12 @@ def broadcast_to(x: Tensor, size: Any) -> Tensor:
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """All tensors in the shape that they make together."""
-    shape = np.broadcast_shapes(*(t.shape for t in tensors))
+    """All tensors in the shape that they make together. Raises ShapeError."""
+    try:
+        shape = np.broadcast_shapes(*(t.shape for t in tensors))
+    except ValueError:
+        given = ", ".join(str(tuple(t.shape)) for t in tensors)
+        raise ShapeError(f"broadcast_tensors: the shapes {given} do not broadcast") from None
     return tuple(t.expand(shape) for t in tensors)
 
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..device import to_numpy
 from ..dtypes import get_default_dtype
 from ..errors import DtypeError, OptionError, ShapeError
 from ..ops.checks import is_integer, one_axis
 from ..tape import Variable
 from . import taped
+from .extremes import Extremes, extremes
 from .operands import as_operand, result_type
-from .reductions import Extremes
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -177,7 +178,7 @@ def argsort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = F
 def sort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Extremes:
     """The numbers in order along `dim`, and where each was: (values, indices). nan counts as the largest."""
     order = argsort(x, dim, descending)
-    return Extremes(gather(x, dim, order) if x.ndim else x.clone(), order)
+    return extremes("sort", gather(x, dim, order) if x.ndim else x.clone(), order)
 
 
 def msort(x: Tensor) -> Tensor:
@@ -189,12 +190,12 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     """The k largest (or smallest) numbers along `dim`, the best first: (values, indices). Among equals the first is
     best, and nan is larger than any number."""
     if not x.ndim:
-        return topk(x.reshape(1), k, dim, largest).__class__(x.clone(), argsort(x))
+        return type(topk(x.reshape(1), k, dim, largest))(x.clone(), argsort(x))
     axis = one_axis("topk", x, dim)
     if not is_integer(k) or not 0 <= k <= x.shape[axis]:
         raise OptionError(f"topk: k must be from 0 to {x.shape[axis]}, the size of axis {dim}, got {k!r}")
     order = argsort(x, axis, descending=largest).narrow(axis, 0, int(k))
-    return Extremes(gather(x, axis, order), order)
+    return extremes("topk", gather(x, axis, order), order)
 
 
 def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Extremes:
@@ -204,8 +205,46 @@ def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Extreme
         raise OptionError(f"kthvalue: k must be from 1 to {x.shape[axis]}, the size of axis {dim}, got {k!r}")
     order = argsort(x, axis).narrow(axis, int(k) - 1, 1)
     values = gather(x, axis, order)
-    found = Extremes(values, order)
+    found = extremes("kthvalue", values, order)
     return found if keepdim else found.squeezed(axis)
+
+
+def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> Extremes:
+    """The number that is there most often along `dim`, of several the least, and where it is for the last time."""
+    wide, axis = (x, one_axis("mode", x, dim)) if x.ndim else (x.reshape(1), 0)
+    if not wide.shape[axis]:
+        raise ShapeError(f"mode: there is nothing along axis {dim} of {x.shape}")
+
+    def most(line):
+        numbers, counts = np.unique(line, return_counts=True)
+        return np.flatnonzero(line == numbers[counts.argmax()])[-1:] if numbers[0] == numbers[0] else [len(line) - 1]
+
+    places = np.apply_along_axis(most, axis, to_numpy(wide.array))
+    order = x.like(np.asarray(places, np.int64, like=x.array))
+    found = extremes("mode", gather(wide, axis, order), order)
+    return found if keepdim and x.ndim else found.squeezed(axis)
+
+
+def cummax(x: Tensor, dim: int) -> Extremes:
+    """The largest number so far along `dim`, and where it was, of equal ones the last. After a nan all are nan."""
+    return _so_far("cummax", x, dim, np.maximum)
+
+
+def cummin(x: Tensor, dim: int) -> Extremes:
+    """The smallest number so far along `dim`, and where it was, of equal ones the last. After a nan all are nan."""
+    return _so_far("cummin", x, dim, np.minimum)
+
+
+def _so_far(what, x, dim, better):
+    axis = one_axis(what, x if x.ndim else x.reshape(1), dim)
+    if not x.ndim:
+        return extremes(what, x.clone(), x.like(np.zeros_like(x.array, dtype=np.int64)))
+    numbers = to_numpy(x.array)
+    best = better.accumulate(numbers, axis=axis)
+    steps = np.arange(x.shape[axis]).reshape(-1, *(1,) * (x.ndim - axis - 1))
+    there = np.maximum.accumulate(np.where((numbers == best) | (numbers != numbers), steps, 0), axis=axis)
+    places = x.like(np.asarray(there, np.int64, like=x.array))
+    return extremes(what, gather(x, axis, places), places)
 
 
 def unique(

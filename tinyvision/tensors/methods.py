@@ -293,6 +293,8 @@ class Methods(Conversions):
     log_softmax = reductions.log_softmax
     cumsum, cumsum_ = both(reductions.cumsum)
     cumprod, cumprod_ = both(reductions.cumprod)
+    cov, corrcoef = reductions.cov, reductions.corrcoef
+    cummax, cummin, mode = choosing.cummax, choosing.cummin, choosing.mode
     diff = reductions.diff
     prod = reductions.prod
     logsumexp = reductions.logsumexp

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,28 +15,11 @@ from ..types import Axes, DType
 from . import taped
 from .arranging import cat, narrow
 from .elementwise import floating, magnitude, maximum, minimum
+from .extremes import Range, extremes
 from .writing import nobodys_view
 
 if TYPE_CHECKING:
     from .tensor import Tensor
-
-
-class Extremes(NamedTuple):
-    """The largest or smallest numbers along an axis, or all of them in order, and where they are."""
-
-    values: Tensor
-    indices: Tensor
-
-    def squeezed(self, axis: int) -> Extremes:
-        """Without an axis of one number."""
-        return Extremes(nobodys_view(self.values.squeeze(axis)), nobodys_view(self.indices.squeeze(axis)))
-
-
-class Range(NamedTuple):
-    """The smallest and the largest number."""
-
-    min: Tensor
-    max: Tensor
 
 
 def whole(x: Tensor) -> Tensor:
@@ -94,9 +77,8 @@ def _extreme(what, x, dim, keepdim, argument):
     wide, axis = _place(what, x, dim)
     places = argument(wide, axis, keepdim=True)
     values = wide.gather(axis, places)
-    if keepdim and x.ndim:
-        return Extremes(values, places)
-    return Extremes(values, places).squeezed(axis)
+    found = extremes(what, values, places)
+    return found if keepdim and x.ndim else found.squeezed(axis)
 
 
 def max(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
@@ -292,14 +274,47 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         )  # equal ones share the gradient
     axis = one_axis("median", x if x.ndim else x.reshape(1), dim)
     if not x.ndim:
-        return Extremes(x.clone(), x.like(np.zeros_like(x.array, dtype=np.int64)))
+        return extremes("median", x.clone(), x.like(np.zeros_like(x.array, dtype=np.int64)))
     values, order = x.sort(axis)
     numbers = (values.array == values.array).sum(axis=axis, keepdims=True)  # nan is sorted to the end
     middle = np.where(numbers < x.shape[axis], numbers, (x.shape[axis] - 1) // 2)
     place = x.like(np.asarray(middle, np.int64, like=x.array))
     values, order = values.gather(axis, place), order.gather(axis, place)
-    found = Extremes(values, order)
+    found = extremes("median", values, order)
     return found if keepdim else found.squeezed(axis)
+
+
+def cov(x: Tensor, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
+    """The covariances of the rows of x (D, N), every column one observation  ->  (D, D); of x (N,) its variance ().
+
+    fweights (N,) says how often an observation was made, aweights (N,) how much it counts; the sum of products is
+    divided by the number of observations less the correction."""
+    if x.ndim > 2:
+        raise ShapeError(f"cov: x is (D, N) or (N,), got {x.shape}")
+    rows = floating(x.reshape(1, -1) if x.ndim < 2 else x)
+    given = [
+        x.like(np.asarray(getattr(w, "array", w), rows.dtype, like=x.array))
+        for w in (fweights, aweights)
+        if w is not None
+    ]
+    for w in given:
+        if w.shape != rows.shape[1:]:
+            raise ShapeError(f"cov: weights are one for each of {rows.shape[1]} observations, got {w.shape}")
+    weight = math.prod(given, start=rows.new_ones(rows.shape[1]))
+    total = weight.sum()
+    lost = correction if aweights is None else correction * (weight * given[-1]).sum() / total
+    centred = rows - (rows * weight).sum(1, keepdim=True) / total
+    found = (centred * weight) @ centred.t() / (total - lost).clamp(min=0)
+    return found if x.ndim == 2 else found.reshape(())
+
+
+def corrcoef(x: Tensor) -> Tensor:
+    """The correlations of the rows of x (D, N), from -1 to 1  ->  (D, D)."""
+    found = cov(x)
+    if not found.ndim:
+        return found / found
+    length = found.diagonal().sqrt()
+    return (found / length.unsqueeze(1) / length).clamp(-1, 1)
 
 
 def quantile(x: Tensor, q: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:

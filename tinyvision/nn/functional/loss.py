@@ -9,6 +9,7 @@ import numpy as np
 from ...errors import OptionError, ShapeError
 from ...tape import Variable
 from ...tensors import taped as F
+from ...tensors.arranging import broadcast_tensors
 from ...tensors.conversion import cast
 from ...tensors.inputs import tensor_input
 from ...tensors.operands import result_type
@@ -50,6 +51,29 @@ def _of_one_kind(name, input, target):
         return input, target
     kind = result_type(input, target)
     return cast(input, kind), cast(target, kind)
+
+
+def _side_by_side(name, input, target):
+    """Both in one dtype and of one shape. What differs in shape is broadcast, with a warning, as PyTorch does it: of
+    (N, 1) and (N,) it makes (N, N), which hardly anybody means. Raises ShapeError."""
+    input, target = _of_one_kind(name, input, target)
+    if input.shape == target.shape:
+        return input, target
+    warnings.warn(
+        f"{name}: input {tuple(input.shape)} and target {tuple(target.shape)} differ in shape and are broadcast, which "
+        "may give every pair of numbers a loss; make their shapes the same",
+        UserWarning,
+        stacklevel=3,
+    )
+    return _broadcast(name, input, target)
+
+
+def _broadcast(name, input, target):
+    try:
+        return broadcast_tensors(input, target)
+    except ShapeError:
+        given = f"input {tuple(input.shape)} and target {tuple(target.shape)}"
+        raise ShapeError(f"{name}: {given} differ in shape, and cannot be broadcast") from None
 
 
 def cross_entropy(
@@ -97,7 +121,7 @@ def mse_loss(
     input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Tensor:
     """The mean of (input - target)²."""
-    input, target = _of_one_kind("mse_loss", input, target)
+    input, target = _side_by_side("mse_loss", input, target)
     return F.mse(input, target, reduction=reduction_of("mse_loss", size_average, reduce, reduction))
 
 
@@ -105,7 +129,7 @@ def l1_loss(
     input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Tensor:
     """The mean of |input - target|."""
-    return reduced("l1_loss", F.l1(*_of_one_kind("l1_loss", input, target)), size_average, reduce, reduction)
+    return reduced("l1_loss", F.l1(*_side_by_side("l1_loss", input, target)), size_average, reduce, reduction)
 
 
 def smooth_l1_loss(
@@ -119,7 +143,7 @@ def smooth_l1_loss(
     """d² / (2 · beta) where d = |input - target| < beta, else d - beta / 2; the mean."""
     return reduced(
         "smooth_l1_loss",
-        F.smooth_l1(*_of_one_kind("smooth_l1_loss", input, target), beta=beta),
+        F.smooth_l1(*_side_by_side("smooth_l1_loss", input, target), beta=beta),
         size_average,
         reduce,
         reduction,
@@ -128,7 +152,7 @@ def smooth_l1_loss(
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Tensor:
     """d² / 2 where d = |input - target| < delta, else delta · (d - delta / 2); the mean."""
-    loss = F.huber(input, target, delta=delta)
+    loss = F.huber(*_side_by_side("huber_loss", input, target), delta=delta)
     loss = loss if weight is None else loss * weight
     return reduced("huber_loss", loss, None, None, reduction)
 
@@ -174,9 +198,11 @@ def kl_div(
     """target · (log(target) - input), input a logarithm already. "batchmean" divides the sum by N: the divergence.
 
     "mean" divides by all numbers, as in PyTorch, which warns that this is not it."""
-    loss = F.kl_div(input, target, log_target=log_target)
+    input, target = tensor_input("kl_div", "input", input), tensor_input("kl_div", "target", target)
+    rows = input.shape[0] if input.ndim else 1
+    loss = F.kl_div(*_broadcast("kl_div", input, target), log_target=log_target)
     if reduction == "batchmean":
-        return F.sum(loss) / max(loss.shape[0] if loss.ndim else 1, 1)
+        return F.sum(loss) / max(rows, 1)
     if reduction == "mean" and size_average is None and reduce is None:
         warnings.warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size."
@@ -192,6 +218,8 @@ def soft_margin_loss(
 ) -> Tensor:
     """log(1 + exp(-target · input)), target 1 or -1; the mean."""
     margin = tensor_input("soft_margin_loss", "input", input) * tensor_input("soft_margin_loss", "target", target)
+    if margin.shape != input.shape:
+        raise ShapeError(f"soft_margin_loss: target {tuple(target.shape)} does not fit input {tuple(input.shape)}")
     return reduced("soft_margin_loss", F.softplus(-margin, threshold=np.inf), size_average, reduce, reduction)
 
 
