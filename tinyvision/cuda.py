@@ -40,6 +40,25 @@ def current_device() -> int:
     return _device("cuda").index
 
 
+class device:
+    """`with torch.cuda.device(1):` what is made inside for "cuda" is made on this GPU. Without a GPU, nothing.
+
+    A negative number leaves the GPU in use as it is. Raises DeviceError for one that is not there."""
+
+    def __init__(self, device: DeviceName) -> None:
+        self._wanted = device
+        self._before: int | None = None
+
+    def __enter__(self) -> None:
+        if is_available() and not (isinstance(self._wanted, int) and self._wanted < 0):
+            self._before = current_device()
+            set_device(self._wanted)
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is not None:
+            set_device(self._before)
+
+
 def get_device_name(device: DeviceName | None = None) -> str:
     """What the driver calls a GPU, the current one if none is named. Raises DeviceError."""
     return str(_described(device)["name"])
@@ -99,6 +118,7 @@ for _name in NAMES:  # isinstance(x, torch.cuda.FloatTensor)
 __all__ = [
     "amp",
     "current_device",
+    "device",
     "device_count",
     "empty_cache",
     "get_device_capability",

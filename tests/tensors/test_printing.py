@@ -80,3 +80,22 @@ def test_the_default_dtype_needs_no_word():
     finally:
         for engine in (torch, tinyvision):
             engine.set_default_dtype(engine.float32)
+
+
+def test_losses_and_layers_name_pytorchs_backward():
+    rng = np.random.default_rng(0)
+    numbers, planes = rng.uniform(0.1, 0.9, (2, 4)).astype(np.float32), rng.standard_normal((2, 4, 6, 6), np.float32)
+    for make in (
+        lambda t, x, im: t.nn.functional.mse_loss(x, x.detach() * 2),
+        lambda t, x, im: t.nn.functional.cross_entropy(x, t.tensor([1, 2])),
+        lambda t, x, im: t.nn.Linear(4, 3)(x), lambda t, x, im: t.nn.Conv2d(4, 3, 3)(im),
+        lambda t, x, im: t.nn.BatchNorm2d(4)(im), lambda t, x, im: t.nn.BatchNorm2d(4).eval()(im),
+        lambda t, x, im: t.nn.functional.max_pool2d(im, 2), lambda t, x, im: t.nn.functional.avg_pool2d(im, 2),
+        lambda t, x, im: x.view(-1), lambda t, x, im: t.cat([x, x]), lambda t, x, im: x.clone(),
+        lambda t, x, im: x.double(), lambda t, x, im: x.log1p(), lambda t, x, im: t.nn.GroupNorm(2, 4)(im),
+    ):  # fmt: skip
+        names = []
+        for t in (torch, tinyvision):
+            x, im = t.tensor(numbers, requires_grad=True), t.tensor(planes, requires_grad=True)
+            names.append(make(t, x, im).grad_fn.name())
+        assert names[0] == names[1]

@@ -2,6 +2,7 @@
 
 import difflib
 import numbers
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -50,7 +51,7 @@ class Optimizer:
         if isinstance(parameters, (Variable, np.ndarray)) or not hasattr(parameters, "__iter__"):
             raise OptionError("an optimizer takes several parameters: model.parameters(), or a list")
         self.defaults = defaults
-        self.state: dict[Variable, dict[str, Any]] = {}
+        self.state: dict[Variable, dict[str, Any]] = defaultdict(dict)  # optimizers of one's own read it as it fills
         self.live: dict[int, Array] = {}  # by a group's id: its `numbers`, on the GPU (see make_repeatable)
         self.param_groups: list[dict[str, Any]] = []
         groups = list(parameters)
@@ -124,7 +125,7 @@ class Optimizer:
                     if is_capturing():
                         raise OptionError(f"{type(self).__name__} does not update these parameters in one launch")
                     for p in pending:
-                        self.update(p, p.grad.array, self.state.setdefault(p, {}), group)
+                        self.update(p, p.grad.array, self.state[p], group)
                 for p in pending:
                     p.version += 1
         return loss
@@ -188,7 +189,7 @@ class Optimizer:
         if sizes != own:
             raise CheckpointError(f"the optimizer's groups hold {own} parameters, those of the state {sizes}")
         params = dict(enumerate(p for group in self.param_groups for p in group["params"]))
-        state = {}
+        state: dict[Variable, dict[str, Any]] = defaultdict(dict)
         for number, saved in saved_states.items():
             if not str(number).isdigit() or int(number) not in params:
                 raise CheckpointError(f"the state speaks of parameter {number!r}, but there are {len(params)}, from 0")

@@ -12,6 +12,16 @@ NO_GRADIENT_OF_A_GRADIENT = (
 )
 
 
+# Ops that are one op of PyTorch's under another name there
+_THEIR_NAMES = {
+    "avg_pool2d": "AvgPool2D", "adaptive_avg_pool2d": "AdaptiveAvgPool2D", "batchnorm_frozen": "NativeBatchNorm",
+    "batchnorm_train": "NativeBatchNorm", "cast": "ToCopy", "concatenate": "Cat", "conv2d": "Convolution",
+    "conv_transpose2d": "Convolution", "copy": "Clone", "cross_entropy": "NllLoss", "group_norm": "NativeGroupNorm",
+    "layer_norm": "NativeLayerNorm", "linear": "Addmm", "log1p": "Log1P", "max_pool2d": "MaxPool2DWithIndices",
+    "mse": "MseLoss", "power": "Pow", "reshape": "View", "unfold": "Im2Col",
+}  # fmt: skip
+
+
 class GradFn:
     """The record of a call, to look at. It is called after the backward: `<MulBackward0>`."""
 
@@ -21,8 +31,9 @@ class GradFn:
         self.record = record
 
     def name(self) -> str:
-        """`MulBackward0` for a `mul`. Ops that PyTorch has under another name keep their own."""
-        return "".join(word.capitalize() for word in self.record.name.split("_")) + "Backward0"
+        """PyTorch's: `MulBackward0` for a `mul`. Ops that are several of PyTorch's, or part of one, have their own."""
+        name = self.record.name
+        return (_THEIR_NAMES.get(name) or "".join(word.capitalize() for word in name.split("_"))) + "Backward0"
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
