@@ -157,6 +157,8 @@ def test_no_docstring_ends_in_a_line_of_one_word():
 
 
 FORBIDDEN = {"eval", "exec", "__import__", "compile"}
+# The checker compiles a function that it was given to run, with one statement changed; no code comes out of data.
+COMPILES = {"check/repair/written.py": {"compile"}}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -167,7 +169,8 @@ def test_nothing_dangerous_is_called(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Name):
-                assert node.func.id not in FORBIDDEN, f"line {node.lineno}: {node.func.id}()"
+                allowed = COMPILES.get(path.relative_to(PACKAGE).as_posix(), set())
+                assert node.func.id not in FORBIDDEN - allowed, f"line {node.lineno}: {node.func.id}()"
             for keyword in node.keywords:
                 true = isinstance(keyword.value, ast.Constant) and keyword.value.value is True
                 assert not (true and keyword.arg in ("shell", "allow_pickle")), (

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import OptionError
-from . import runner
+from . import repair, runner
 from .bank import mistakes
 from .check_op import op as check_op
 from .foreign import pair_of
@@ -62,6 +62,8 @@ def layer(
     examine(report, settings, forward, backward)
     if not strict:
         halves(report, known.name)
+    if settings.asked is not None:
+        repair.told(report, *settings.asked)
     report.seconds = time.perf_counter() - started
     return report
 

@@ -62,6 +62,7 @@ class Finding:
     picture: Picture | None = None
     facts: tuple = ()
     kind: str = "value"
+    lines: tuple = ()  # one or two, where it was found out that a change of that line alone mends it
 
     def __str__(self) -> str:
         where = f" ({place(os.path.basename(self.file), self.line)})" if self.file else ""
@@ -90,6 +91,7 @@ class Finding:
             "where": where,
             "file": self.file,
             "line": self.line,
+            "lines": list(self.lines),
         }
 
 

@@ -41,6 +41,7 @@ class Settings:
     missing: set = field(default_factory=set)  # demands of probes that the code need not meet
     strict: bool = False
     reading: Reading | None = None  # how it is called, if not in this library's form
+    asked: tuple[Examination, Sequence[Any]] | None = None  # the examination and its probes, once it is over
 
     def tame(self, missing: set) -> None:
         """Take demands out of the op's probes."""
@@ -109,6 +110,7 @@ def examine(
     if not settings.strict:
         exam.forgive()
     _tidy(report)
+    settings.asked = exam, probes
     report.beyond = [] if settings.strict or not judged[0] or unmet is None else told(settings.missing)
     if settings.reading is not None:
         report.read_as = settings.reading.said()

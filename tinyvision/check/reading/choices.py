@@ -47,8 +47,10 @@ def layout_choices(known: Spec, vectors: Sequence[Any] = lay.VECTORS) -> Iterato
 
 
 def _loss_layouts():
-    for summed, takes in itertools.product((False, True), ("logits", "probabilities", "fused")):
-        for rows in lay.ROWS:
+    # Batches before single samples: of one sample alone the sum and the mean are the same.
+    several, single = [r for r in lay.ROWS if not r.single], [r for r in lay.ROWS if r.single]
+    for group, summed in ((several, False), (several, True), (single, False), (single, True)):
+        for takes, rows in itertools.product(("logits", "probabilities", "fused"), group):
             for labels in ("integers", *LABELS):
                 yield {"logits": rows, "labels": labels, "takes": takes, "summed": summed}
 

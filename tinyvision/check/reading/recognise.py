@@ -66,6 +66,8 @@ def _tried(known, driver, end, latest, plain):
             reached = _backward_level(candidate)
             if reached == RIGHT:
                 return _settled(candidate), True
+            if candidate.summed and _backward_level(averaged := replace(candidate, spec=known, summed=False)) == RIGHT:
+                return averaged, False  # the sum as a loss, with the gradient of the mean
             if reached > level:
                 right, level = candidate, reached
                 end = min(end, time.process_time() + AFTER)

@@ -1,0 +1,329 @@
+"""Which line is wrong: told where one line's change mends it, for code of many shapes; never another line."""
+
+import importlib.util
+import itertools
+
+import numpy as np
+import pytest
+
+from tinyvision import check
+from tinyvision.check.repair import search
+
+LINEAR = """
+import numpy as np
+
+def forward(x, weight, bias):
+    y = x @ weight.T + bias
+    return y, (x, weight)
+
+def backward(dy, cache):
+    x, weight = cache
+    dx = dy @ weight
+    dweight = dy.T @ x
+    dbias = dy.sum(axis=0)
+    return dx, dweight, dbias
+"""
+DENSE = """
+import numpy as np
+
+class Dense:
+    def __init__(self, n_in, n_out):
+        self.W = np.random.randn(n_in, n_out)
+        self.b = np.zeros(n_out)
+
+    def forward(self, x):
+        self.x = x
+        return np.dot(x, self.W) + self.b
+
+    def backward(self, dout):
+        dx = np.dot(dout, self.W.T)
+        self.dW = np.dot(self.x.T, dout)
+        self.db = np.sum(dout, axis=0)
+        return dx
+"""
+STEPPING = """
+import numpy as np
+
+class Dense:
+    def __init__(self, n_in, n_out):
+        self.W = np.random.randn(n_in, n_out)
+        self.b = np.zeros(n_out)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, grad, lr):
+        before = grad @ self.W.T
+        self.W -= lr * self.x.T @ grad
+        self.b -= lr * grad.sum(axis=0)
+        return before
+"""
+PER_SAMPLE = """
+import numpy as np
+
+def affine_forward(x, w, b):
+    out = np.zeros((len(x), w.shape[1]))
+    for n in range(len(x)):
+        for j in range(w.shape[1]):
+            total = 0.0
+            for i in range(w.shape[0]):
+                total += x[n, i] * w[i, j]
+            out[n, j] = total + b[j]
+    return out, (x, w, b)
+
+def affine_backward(dout, cache):
+    x, w, b = cache
+    dx, dw, db = np.zeros_like(x), np.zeros_like(w), np.zeros_like(b)
+    for n in range(len(x)):
+        for j in range(w.shape[1]):
+            db[j] += dout[n, j]
+            for i in range(w.shape[0]):
+                dx[n, i] += dout[n, j] * w[i, j]
+                dw[i, j] += dout[n, j] * x[n, i]
+    return dx, dw, db
+"""
+DICTIONARY = """
+import numpy as np
+
+def soft(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+def softmax_forward(x):
+    return soft(x), {"y": soft(x)}
+
+def softmax_backward(dout, cache):
+    y = cache["y"]
+    inner = np.sum(dout * y, axis=1, keepdims=True)
+    return y * (dout - inner)
+"""
+LOSS = """
+import numpy as np
+
+def softmax_loss(x, y):
+    shifted = x - np.max(x, axis=1, keepdims=True)
+    probs = np.exp(shifted) / np.sum(np.exp(shifted), axis=1, keepdims=True)
+    N = x.shape[0]
+    loss = -np.sum(np.log(probs[np.arange(N), y])) / N
+    dx = probs.copy()
+    dx[np.arange(N), y] -= 1
+    dx = dx / N
+    return loss, dx
+"""
+RELU = """
+import numpy as np
+
+class ReLU:
+    def forward(self, x):
+        self.mask = x > 0
+        return x * self.mask
+
+    def backward(self, dout):
+        dx = dout * self.mask
+        return dx
+"""
+SIGMOID = """
+import numpy as np
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+def sigmoid_forward(z):
+    return sigmoid(z), z
+
+def sigmoid_backward(da, z):
+    s = sigmoid(z)
+    ds = s * (1 - s)
+    return da * ds
+"""
+BATCHNORM = """
+import numpy as np
+
+def batchnorm_forward(x, gamma, beta, bn_param):
+    eps = bn_param.get("eps", 1e-5)
+    mu = x.mean(axis=0)
+    var = x.var(axis=0)
+    std = np.sqrt(var + eps)
+    xhat = (x - mu) / std
+    return gamma * xhat + beta, (xhat, gamma, std)
+
+def batchnorm_backward(dout, cache):
+    xhat, gamma, std = cache
+    dbeta = dout.sum(axis=0)
+    dgamma = (dout * xhat).sum(axis=0)
+    dxhat = dout * gamma
+    centred = dxhat - dxhat.mean(axis=0)
+    dx = (centred - xhat * (dxhat * xhat).mean(axis=0)) / std
+    return dx, dgamma, dbeta
+"""
+POOL = """
+import numpy as np
+
+class MaxPool:
+    def __init__(self, pool_h, pool_w, stride):
+        self.pool_h, self.pool_w, self.stride = pool_h, pool_w, stride
+
+    def forward(self, x):
+        self.x = x
+        N, C, H, W = x.shape
+        oh, ow = (H - self.pool_h) // self.stride + 1, (W - self.pool_w) // self.stride + 1
+        out = np.zeros((N, C, oh, ow))
+        for i in range(oh):
+            for j in range(ow):
+                out[:, :, i, j] = x[:, :, i * self.stride : i * self.stride + self.pool_h,
+                                    j * self.stride : j * self.stride + self.pool_w].max(axis=(2, 3))
+        return out
+
+    def backward(self, dout):
+        dx = np.zeros_like(self.x)
+        for n, c, i, j in np.ndindex(dout.shape):
+            top, left = i * self.stride, j * self.stride
+            window = self.x[n, c, top : top + self.pool_h, left : left + self.pool_w]
+            row, col = np.unravel_index(window.argmax(), window.shape)
+            dx[n, c, top + row, left + col] += dout[n, c, i, j]
+        return dx
+"""
+CONV = """
+import numpy as np
+
+def windows(x, kh, kw):
+    return np.lib.stride_tricks.sliding_window_view(x, (kh, kw), axis=(2, 3))
+
+class Conv:
+    def __init__(self, W, b):
+        self.W, self.b, self.grads = W, b, {}
+
+    def forward(self, x):
+        self.x = x
+        cols = windows(x, *self.W.shape[2:])
+        return np.einsum("ncijkl,ockl->noij", cols, self.W) + self.b[:, None, None]
+
+    def backward(self, dout):
+        kh, kw = self.W.shape[2:]
+        cols = windows(self.x, kh, kw)
+        self.grads["W"] = np.einsum("noij,ncijkl->ockl", dout, cols)
+        self.grads["b"] = dout.sum(axis=(0, 2, 3))
+        padded = np.pad(dout, ((0, 0), (0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1)))
+        turned = self.W[:, :, ::-1, ::-1]
+        return np.einsum("noijkl,ockl->ncij", windows(padded, kh, kw), turned)
+"""
+DROPOUT = """
+import numpy as np
+
+def forward(x, mask, p):
+    scale = 1 / (1 - p)
+    return x * mask * scale, {"mask": mask, "scale": scale}
+
+def backward(dy, cache):
+    kept = dy * cache["mask"]
+    return kept * cache["scale"], None
+"""
+OWN = {"Dense": "linear", "ReLU": "relu", "MaxPool": "maxpool2d", "Conv": "conv2d"}
+PAIRS = {
+    LINEAR: ("linear", "forward", "backward"), PER_SAMPLE: ("linear", "affine_forward", "affine_backward"),
+    DICTIONARY: ("softmax", "softmax_forward", "softmax_backward"), LOSS: ("cross_entropy", "softmax_loss", None),
+    SIGMOID: ("sigmoid", "sigmoid_forward", "sigmoid_backward"), DROPOUT: ("dropout", "forward", "backward"),
+    BATCHNORM: ("batchnorm_train", "batchnorm_forward", "batchnorm_backward"),
+}  # fmt: skip
+# (code, what is right in it, what was written in its place)
+PLANTED = [
+    (LINEAR, "dy.sum(axis=0)", "dy.mean(axis=0)"),
+    (LINEAR, "dweight = dy.T @ x", "dweight = dy.T @ x / len(dy)"),
+    (LINEAR, "x @ weight.T + bias", "x @ weight.T - bias"),
+    (LINEAR, "return dx, dweight, dbias", "return dx, dweight, dbias * 2"),
+    (DENSE, "np.dot(self.x.T, dout)", "-np.dot(self.x.T, dout)"),
+    (DENSE, "np.dot(x, self.W) + self.b", "np.dot(x, self.W)"),
+    (STEPPING, "lr * grad.sum(axis=0)", "lr * grad.mean(axis=0)"),
+    (STEPPING, "self.b -= lr", "self.b += lr"),
+    (PER_SAMPLE, "dw[i, j] += ", "dw[i, j] = "),
+    (PER_SAMPLE, "db[j] += dout[n, j]", "db[j] += dout[n, j] * x[n, j % x.shape[1]]"),
+    (DICTIONARY, "np.sum(dout * y, axis=1", "np.sum(dout * y, axis=0"),
+    (DICTIONARY, "y * (dout - inner)", "y * (dout + inner)"),
+    (DICTIONARY, "y * (dout - inner)", "(dout - inner)"),
+    (LOSS, "y] -= 1", "y] += 1"),
+    (LOSS, "dx[np.arange(N), y] -= 1", "dx[np.arange(N), y] -= 0"),
+    (LOSS, "y])) / N", "y]))"),
+    (RELU, "dx = dout * self.mask", "dx = dout"),
+    (SIGMOID, "s * (1 - s)", "z * (1 - z)"),
+    (SIGMOID, "s * (1 - s)", "s * (1 + s)"),
+    (BATCHNORM, "(dout * xhat).sum", "(dout * xhat).mean"),
+    (BATCHNORM, "dxhat - dxhat.mean(axis=0)", "dxhat - dxhat.mean()"),
+    (BATCHNORM, "dxhat = dout * gamma", "dxhat = dout"),
+    (BATCHNORM, "* (dxhat * xhat).mean(axis=0)", "* (dxhat * xhat).sum(axis=0)"),
+    (POOL, "left + col] += dout", "left + col] = dout"),
+    (CONV, "(0, 2, 3)", "(2, 3)).mean(axis=0"),
+    (CONV, "[:, :, ::-1, ::-1]", "[:, :, ::-1]"),
+    (DROPOUT, "return kept * cache", "return kept / cache"),
+]  # fmt: skip
+UNTOLD = {"[:, :, ::-1]"}  # what no small change undoes
+_count = itertools.count()
+
+
+def loaded(text, folder):
+    """The text as a module of its own, in a file of its own."""
+    name = f"planted_{next(_count)}"
+    path = folder / f"{name}.py"
+    path.write_text(text)
+    specification = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def checked(code, text, folder):
+    module = loaded(text, folder)
+    if code in PAIRS:
+        op, forward, backward = PAIRS[code]
+        return check.op(op, getattr(module, forward), backward and getattr(module, backward))
+    name = next(n for n in OWN if hasattr(module, n))
+    return check.layer(getattr(module, name), OWN[name])
+
+
+def line_of(text, part):
+    return text[: text.index(part)].count("\n") + 1
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    monkeypatch.setattr(search, "BUDGET", 10.0)  # what is found must not depend on how fast the machine is
+
+
+@pytest.mark.parametrize(("code", "right", "wrong"), PLANTED, ids=[f"{w}" for _, _, w in PLANTED])
+def test_the_line_with_the_mistake_is_told(code, right, wrong, tmp_path):
+    text = code.replace(right, wrong, 1)
+    assert text != code
+    report = checked(code, text, tmp_path)
+    assert not report.passed
+    told = {line for f in report.findings for line in f.lines}
+    assert len(told) <= 2, told
+    assert not told if wrong in UNTOLD else line_of(text, wrong) in told, str(report)
+
+
+@pytest.mark.parametrize("code", [*PAIRS, DENSE, STEPPING, RELU, POOL, CONV], ids=lambda c: c.split("\n")[3])
+def test_they_are_right_as_they_were_written(code, tmp_path):
+    assert checked(code, code, tmp_path).passed
+
+
+def test_code_that_may_do_more_than_compute_is_left_alone(tmp_path):
+    text = LINEAR.replace("dbias = dy.sum(axis=0)", "dbias = dy.mean(axis=0); open(__file__).close()")
+    (finding,) = checked(LINEAR, text, tmp_path).findings
+    assert finding.argument == "dbias"
+    assert not finding.lines
+
+
+def test_a_file_that_has_changed_since_it_was_read_is_left_alone(tmp_path):
+    module = loaded(LINEAR.replace("dy.sum(axis=0)", "dy.mean(axis=0)"), tmp_path)
+    (file,) = tmp_path.glob("*.py")
+    file.write_text(LINEAR.replace("dy.sum(axis=0)", "2 * dy.sum(axis=0)"))
+    (finding,) = check.op("linear", module.forward, module.backward).findings
+    assert not finding.lines
+
+
+def test_functions_are_what_they_were_after_the_search(tmp_path):
+    module = loaded(LINEAR.replace("dy.sum(axis=0)", "dy.mean(axis=0)"), tmp_path)
+    before = module.forward.__code__, module.backward.__code__
+    check.op("linear", module.forward, module.backward)
+    assert (module.forward.__code__, module.backward.__code__) == before
+    dy, x, weight = np.ones((2, 3)), np.ones((2, 4)), np.ones((3, 4))
+    np.testing.assert_array_equal(module.backward(dy, (x, weight))[2], np.ones(3))

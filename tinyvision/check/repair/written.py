@@ -1,0 +1,210 @@
+"""The functions of a check as their author wrote them: which of them ran, their statements, and other code in place.
+
+A function runs on under its own name, with its own globals and closure, when its `__code__` is exchanged: whoever holds
+it, a class, a layer or a list, calls the other code. A changed statement is tried so, and the file is not run again.
+"""
+
+import ast
+import gc
+import linecache
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, FrameType, FunctionType
+from typing import Any
+
+import numpy as np
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+_OURS = str(Path(__file__).resolve().parents[2]) + os.sep
+_INSTALLED = ("site-packages", "dist-packages")
+
+
+@dataclass
+class Written:
+    """One function that ran: its objects, its tree, and the kinds of its variables by name ("x", "self.x")."""
+
+    objects: list[FunctionType]
+    code: CodeType
+    tree: Function
+    owner: str | None  # the class it is written in
+    imports: list[ast.stmt]  # those of its file: a call of what is imported is compiled in another way
+    kinds: dict[str, tuple] = field(default_factory=dict)
+    functions: list[str] = field(default_factory=list)  # of one argument, in the same file
+
+    @property
+    def file(self) -> str:
+        """The file it is written in."""
+        return self.code.co_filename
+
+    @property
+    def pure(self) -> bool:
+        """True for a function that hands on what it returns and nothing else: what it is given stays as it is."""
+        arguments = self.tree.args
+        given = {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+        for node in ast.walk(self.tree):
+            if isinstance(getattr(node, "ctx", None), ast.Store) and isinstance(node, (ast.Attribute, ast.Subscript)):
+                base = node.value
+                while isinstance(base, (ast.Attribute, ast.Subscript)):
+                    base = base.value
+                if not isinstance(base, ast.Name) or base.id in given:
+                    return False
+        return True
+
+    def compiled(self) -> CodeType | None:
+        """The tree as code; None if it is none that could stand in the function's place."""
+        place = {"lineno": self.tree.lineno, "end_lineno": self.tree.end_lineno, "col_offset": 0, "end_col_offset": 0}
+        empty: dict[str, Any] = {"decorator_list": [], "type_params": [], **place}
+        inner: Any = ast.FunctionDef(name=self.tree.name, args=_plain(self.tree.args), body=self.tree.body,
+                                     returns=None, **empty)  # fmt: skip
+        if self.owner:
+            inner = ast.ClassDef(name=self.owner, bases=[], keywords=[], body=[inner], **empty)
+        free = [ast.arg(n) for n in self.code.co_freevars if n != "__class__"]
+        given = ast.arguments(posonlyargs=[], args=free, kwonlyargs=[], kw_defaults=[], defaults=[])
+        around = ast.FunctionDef(name="around", args=given, body=[inner], returns=None, **empty)
+        module = ast.fix_missing_locations(ast.Module(body=[*self.imports, around], type_ignores=[]))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                code = compile(module, self.file, "exec")
+        except (SyntaxError, ValueError, TypeError):
+            return None
+        found = _inside(code, self.tree.name)
+        return found if found is not None and found.co_freevars == self.code.co_freevars else None
+
+    @contextmanager
+    def standing_in(self, code: CodeType) -> Iterator[None]:
+        """The function with other code."""
+        try:
+            for function in self.objects:
+                function.__code__ = code
+            yield
+        finally:
+            for function in self.objects:
+                function.__code__ = self.code
+
+
+def _plain(arguments):
+    """The parameters without defaults and annotations: those were evaluated when the function was made."""
+
+    def bare(a):
+        return None if a is None else ast.arg(arg=a.arg)
+
+    return ast.arguments(
+        posonlyargs=[bare(a) for a in arguments.posonlyargs], args=[bare(a) for a in arguments.args],
+        vararg=bare(arguments.vararg), kwonlyargs=[bare(a) for a in arguments.kwonlyargs],
+        kw_defaults=[None] * len(arguments.kwonlyargs), kwarg=bare(arguments.kwarg), defaults=[],
+    )  # fmt: skip
+
+
+def _inside(code, name):
+    """The code of the function of that name within other code."""
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found = constant if constant.co_name == name and constant.co_name != "around" else _inside(constant, name)
+            if found is not None:
+                return found
+    return None
+
+
+def functions_of(run: Callable[[], Any], beside: set[str]) -> list[Written]:
+    """The functions that `run()` calls and that are written in one of the files `beside`, or in the folder of one or
+    below it, in the order of their first calls."""
+    folders = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in beside)
+    seen: dict[CodeType, dict] = {}
+
+    def watch(frame: FrameType, event: str, _: Any) -> None:
+        code = frame.f_code
+        if event == "call" and _of_the_author(code, folders):
+            seen.setdefault(code, {})
+        elif event == "return" and code in seen:
+            seen[code].update(_kinds(frame.f_locals))
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        run()
+    finally:
+        sys.setprofile(before)
+    found = [_written(code, kinds) for code, kinds in seen.items()]
+    return [w for w in found if w is not None]
+
+
+def _of_the_author(code, folders):
+    """True for code out of a file in those folders; nothing that is installed, and nothing of ours, is ever changed."""
+    name = code.co_filename
+    if code.co_name.startswith("<") or not name.startswith(folders) or name.startswith(_OURS):
+        return False
+    return not any(part in name for part in _INSTALLED)
+
+
+def _kinds(variables):
+    kinds = {name: kind(value) for name, value in variables.items()}
+    kinds.update({f"self.{n}": kind(v) for n, v in getattr(variables.get("self"), "__dict__", {}).items()})
+    return {name: k for name, k in kinds.items() if k}
+
+
+def kind(value: Any) -> tuple:
+    """What a variable holds, as far as another may stand in its place: () for what is left alone."""
+    if isinstance(value, bool):
+        return ("bool",)
+    if isinstance(value, (int, np.integer)):
+        return ("number",)
+    if isinstance(value, (float, np.floating)):
+        return ("real",)
+    if isinstance(value, np.ndarray):
+        return ("array", value.dtype.kind, value.shape)
+    return ()
+
+
+def _written(code, kinds):
+    objects = [f for f in gc.get_referrers(code) if isinstance(f, FunctionType) and f.__code__ is code]
+    tree, owner, imports = _tree(code)
+    if tree is None or not objects or _reaches_out(tree):
+        return None
+    written = Written(objects, code, tree, owner, imports, kinds)
+    written.functions = [
+        name for name, f in objects[0].__globals__.items()
+        if isinstance(f, FunctionType) and f.__code__.co_filename == code.co_filename and f.__code__.co_argcount == 1
+    ][:3]  # fmt: skip
+    same = written.compiled()
+    # What is read must be what runs: a file that has changed since, or code that was made otherwise, is left alone.
+    return written if same is not None and same.co_code == code.co_code else None
+
+
+# What a function that only computes has no use for: code that has one of these words is not tried in other forms.
+_OUTSIDE = frozenset(
+    ("open", "os", "sys", "shutil", "subprocess", "pathlib", "Path", "socket", "requests", "eval", "exec", "input",
+     "pickle", "save", "savez", "load", "loadtxt", "savetxt", "tofile", "unlink", "remove", "rename", "system", "exit")
+)  # fmt: skip
+
+
+def _reaches_out(tree):
+    """True for a function that may do more than compute: files, processes, code."""
+    words = {getattr(n, "attr", None) or getattr(n, "id", None) for n in ast.walk(tree)}
+    return bool(words & _OUTSIDE) or any(isinstance(n, (ast.Import, ast.ImportFrom)) for n in ast.walk(tree))
+
+
+def _tree(code):
+    """(the function's definition, the name of its class, the file's imports); None for what cannot be read."""
+    lines = linecache.getlines(code.co_filename)
+    try:
+        module = ast.parse("".join(lines))
+    except (SyntaxError, ValueError):
+        return None, None, []
+    imports = [s for s in module.body if isinstance(s, (ast.Import, ast.ImportFrom)) and not _future(s)]
+    owners = {id(f): c.name for c in ast.walk(module) if isinstance(c, ast.ClassDef) for f in c.body}
+    for node in ast.walk(module):
+        if isinstance(node, Function) and node.name == code.co_name:
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            if first == code.co_firstlineno:
+                return node, owners.get(id(node)), imports
+    return None, None, []
+
+
+def _future(statement):
+    return isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
