@@ -32,7 +32,7 @@ class GradFn:
 
     def name(self) -> str:
         """PyTorch's: `MulBackward0` for a `mul`. Ops that are several of PyTorch's, or part of one, have their own."""
-        name = self.record.name
+        name = self.record.name.strip("_")
         return (_THEIR_NAMES.get(name) or "".join(word.capitalize() for word in name.split("_"))) + "Backward0"
 
     @property
