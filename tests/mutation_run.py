@@ -51,6 +51,7 @@ ROOMS = {
 def mutants(tree):
     """(what was changed, the changed tree) for every small change of a module; docstrings and hints are left alone."""
     hints = {part for node in ast.walk(tree) for hint in _hints(node) for part in ast.walk(hint)}
+    hints |= {part for node in ast.walk(tree) for default in _unread_needs(node) for part in ast.walk(default)}
     for index, node in enumerate(ast.walk(tree)):
         if node in hints:
             continue
@@ -64,6 +65,16 @@ def mutants(tree):
 def _hints(node):
     """The annotations of a node, which nothing computes."""
     return [hint for name in ("annotation", "returns") if (hint := getattr(node, name, None)) is not None]
+
+
+def _unread_needs(node):
+    """The default of `needs` in a backward that never reads it, as there is one gradient only."""
+    if not isinstance(node, ast.FunctionDef) or any(
+        isinstance(n, ast.Name) and n.id == "needs" for n in ast.walk(node)
+    ):
+        return []
+    names = [argument.arg for argument in node.args.args][len(node.args.args) - len(node.args.defaults) :]
+    return [default for name, default in zip(names, node.args.defaults, strict=True) if name == "needs"]
 
 
 def _changes(node):
