@@ -12,7 +12,9 @@ import tinyvision as tv
 from tinyvision import models, random, tasks, train
 from tinyvision.cli import main
 from tinyvision.errors import CheckpointError, DataError, OptionError, ShapeError
+from tinyvision.tasks.colours import COLOURS
 from tinyvision.tasks.segmentation import (
+    Mask,
     MaskFolder,
     Nuclei,
     Samples,
@@ -407,3 +409,20 @@ def test_an_overlay_shows_the_mask_and_leaves_the_rest():
     assert (drawn[5, 5] != drawn[2, 5]).any()
     assert (drawn[5, 5] != 100).any()
     assert np.array_equal(overlay(image, mask * 0, 2), image)
+
+
+def test_several_classes_come_with_a_key_below_the_picture(tmp_path):
+    image = np.full((30, 20, 3), 100, np.uint8)
+    mask = np.zeros((30, 20), int)
+    mask[:10], mask[20:] = 1, 3
+    found = Mask(mask, ["background", "road", "sky", "a car"], [])
+    drawn = found.drawn(image)
+    assert np.array_equal(drawn[:30, :20], overlay(image, mask, 4))  # the picture itself keeps every pixel
+    below = drawn[30:].reshape(-1, 3)
+    colours = [tuple(COLOURS[label - 1]) for label in (1, 2, 3)]
+    assert [bool((below == colour).all(1).any()) for colour in colours] == [True, False, True]
+    assert (below == 0).all(1).any()  # letters
+    assert found.drawn(image * 0 + 255).shape == drawn.shape
+    one = Mask(mask.clip(0, 1), ["background", "cell"], [])
+    assert one.drawn(image).shape == image.shape  # one class needs no key
+    assert Mask(mask * 0, found.classes, []).drawn(image).shape == image.shape

@@ -56,12 +56,17 @@ figcaption{font-size:.85rem;overflow-wrap:anywhere}
 .pairs{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(24rem,100%),1fr));gap:1rem}
 .pairs img{width:48%;margin-right:1%}
 .maps img{width:31%;margin-right:1%}
+.key span{white-space:nowrap;margin-right:.8rem}
+.key i{display:inline-block;width:.9em;height:.9em;border-radius:2px;margin-right:.35em;vertical-align:-.1em}
 .wrong{color:#b3261e}
 .right{color:#1b6e3c}
 svg{max-width:100%;height:auto}
 label{display:inline-block}
 .curves{width:fit-content;max-width:100%;overflow-x:auto}
 .curves svg{min-width:44rem}
+@media(max-width:36rem){
+.pairs img{width:100%;margin:0 0 .25rem}
+}
 @media(prefers-color-scheme:dark){
 body{background:#181818;color:#ddd}
 th{color:#aaa}

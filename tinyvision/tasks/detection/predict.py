@@ -12,6 +12,7 @@ from ...data import read_image
 from ...grad_mode import no_grad
 from ...tensors.tensor import Tensor
 from ..colours import COLOURS
+from ..lettering import letters
 from ..pictures import as_input, resized
 from ..room import Prediction, Predictor
 from .average_precision import Boxes
@@ -98,7 +99,7 @@ def boxes_drawn(
     factor = max(1, _READABLE // max(H, W)) if side is None else side / max(H, W)
     height, width = max(round(H * factor), 1), max(round(W * factor), 1)
     canvas = Image.fromarray(resized(image, (height, width)))
-    draw, letters = ImageDraw.Draw(canvas), _letters(max(11, max(height, width) // 36))
+    draw, font = ImageDraw.Draw(canvas), letters(max(height, width))
     thick = max(2, round(max(height, width) / 300))
     corners = np.clip(boxes.boxes * np.tile([width / W, height / H], 2), 0, [width - 1, height - 1] * 2)
     for number in reversed(range(len(boxes))):  # the surest come last, on top of the others
@@ -107,20 +108,10 @@ def boxes_drawn(
         draw.rectangle(corners[number].tolist(), outline=colour, width=thick)
         if labels is None:
             continue
-        left, top, right, bottom = draw.textbbox((0, 0), labels[number], font=letters)
+        left, top, right, bottom = draw.textbbox((0, 0), labels[number], font=font)
         wide, high = right - left + 4, bottom - top + 4
         x, y = max(min(x, width - wide), 0), y - high if y >= high else y + thick
         draw.rectangle((x, y, x + wide, y + high), fill=colour)
         dark = np.dot(colour, (0.3, 0.59, 0.11)) < 128
-        draw.text((x + 2 - left, y + 2 - top), labels[number], fill="white" if dark else "black", font=letters)
+        draw.text((x + 2 - left, y + 2 - top), labels[number], fill="white" if dark else "black", font=font)
     return np.array(canvas)
-
-
-def _letters(size: int) -> Any:
-    """Letters of so many pixels, or where Pillow was built without FreeType the small ones that it draws itself."""
-    from PIL import ImageFont
-
-    try:
-        return ImageFont.load_default(size)
-    except (ImportError, OSError):
-        return ImageFont.load_default()

@@ -12,7 +12,7 @@ from ...device import to_numpy
 from ...drawing import draw_segmentation_masks
 from ...grad_mode import no_grad
 from ...tensors.tensor import Tensor
-from ..colours import COLOURS
+from ..lettering import colour_of, with_key
 from ..masks import Region, read_levels, regions
 from ..pictures import as_input, resized, scaled_down
 from ..room import Prediction, Predictor
@@ -62,8 +62,14 @@ class Mask(Prediction):
         ]
 
     def drawn(self, image: np.ndarray) -> np.ndarray:
-        """The mask in colours over the picture, with the regions' edges."""
-        return overlay(image, self.mask, len(self.classes))
+        """The mask in colours over the picture, with the regions' edges; below it which colour is which class, where
+        there is more than one."""
+        drawn = overlay(image, self.mask, len(self.classes))
+        return with_key(drawn, self.classes, self.shown()) if len(self.classes) > 2 else drawn
+
+    def shown(self) -> list[int]:
+        """The classes that are in the mask, without the background."""
+        return present(self.mask, len(self.classes))
 
 
 class Segmenter(Predictor):
@@ -90,14 +96,19 @@ class Segmenter(Predictor):
             return to_numpy(self.model(x))[0].argmax(0)[:H, :W]
 
 
+def present(mask: np.ndarray, classes: int) -> list[int]:
+    """The classes that a mask has somewhere, without the background."""
+    return [label for label in range(1, classes) if (mask == label).any()]
+
+
 def overlay(image: np.ndarray, mask: np.ndarray, classes: int) -> np.ndarray:
     """A mask of classes (H, W) in colours over a picture uint8 (H, W, 3): solid edges, half seen through inside."""
-    present = [label for label in range(1, classes) if (mask == label).any()]
-    if not present:
+    labels = present(mask, classes)
+    if not labels:
         return image.copy()
-    colours = [COLOURS[(label - 1) % len(COLOURS)] for label in present]
+    colours = [colour_of(label) for label in labels]
     planes = np.ascontiguousarray(image.transpose(2, 0, 1))
-    masks = np.stack([mask == label for label in present])
+    masks = np.stack([mask == label for label in labels])
     for alpha, shown in ((0.4, masks), (1.0, masks & _edges(mask))):
         planes = draw_segmentation_masks(planes, shown, alpha=alpha, colors=colours).numpy()
     return np.ascontiguousarray(planes.transpose(1, 2, 0))

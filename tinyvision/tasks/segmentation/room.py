@@ -17,6 +17,7 @@ from ...train.preprocessing import Preprocessing
 from ...train.recipes import Parts, published_preprocessing
 from ...train.report import picture_tag
 from ..endless import drawn_parts
+from ..lettering import key_of_page
 from ..masks import regions, things_found
 from ..pictures import scaled_down
 from ..room import (
@@ -34,7 +35,7 @@ from ..room import (
     table,
 )
 from .datasets import GET_NUCLEI, CocoMasks, MaskFolder, Nuclei, ShapesMasks, StreetMasks
-from .predict import Segmenter, overlay
+from .predict import Segmenter, overlay, present
 from .samples import Samples
 from .task import Segmentation
 
@@ -173,6 +174,7 @@ class SegmentationRoom(Room):
         what, shown = next((name, part) for name, part in named.items() if part is not None)
         segmenter = Segmenter(model, Preprocessing.from_dict(description["input"]), parts.classes, "")
         figures, found, there, said = [], 0, 0, 0
+        labels: set[int] = set()  # that are seen on the pictures shown
         dataset = shown.dataset
         for index in range(len(dataset)):
             image, mask = dataset[index]
@@ -185,6 +187,7 @@ class SegmentationRoom(Room):
                 f, t, p = things_found(numbers, things)
                 found, there, said = found + f, there + t, said + p
             if index < _SHOWN:
+                labels.update(predicted.shown(), present(mask, len(parts.classes)))
                 figures.append(
                     _figure(
                         scaled_down(image),
@@ -206,8 +209,9 @@ class SegmentationRoom(Room):
                 f"regions; things that touch are one region"
             )
             values, lines = {"things_found": found, "things": there, "regions": said}, [line]
+        key = key_of_page(parts.classes, sorted(labels)) if len(parts.classes) > 2 else ""
         sections.append(
-            f"<h2>Pictures</h2>\n<p>Of the {what} images: as they are, true, predicted.</p>\n"
+            f"<h2>Pictures</h2>\n<p>Of the {what} images: as they are, true, predicted.</p>\n{key}"
             f'<div class="triples">{"".join(figures)}</div>'
         )
         return sections, values, lines
