@@ -62,7 +62,7 @@ class Step:
         model.load_state_dict(self.state)
         optimizer, loss = self.settings.make_optimizer(model.parameters()), self.task.loss_for(self.settings)
         if self.drawn:
-            noisy, times, labels, noise = map(Tensor, self.drawn)
+            noisy, times, labels, noise = map(Tensor.of, self.drawn)
 
         def value():
             if self.drawn:

@@ -151,6 +151,23 @@ def test_what_is_only_read_may_be_read_only(name, make, options, rng, loops):
     (drop_in.backward or drop_in.op[1])(dy, cache, (True,) * len(ours))
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "weight", "groups"),
+    [("winograd", (4, 32, 8, 8), (32, 32, 3, 3), 1), ("depthwise", (2, 16, 8, 7), (16, 1, 3, 3), 16)],
+)
+def test_pictures_in_reading_order_go_the_same_way(name, shape, weight, groups, rng, loops):
+    """As group-norm or `view` lays them out; by any other way they take a multiple of the time."""
+    x, kernels, dy = (rng.standard_normal(s).astype(np.float32) for s in (shape, weight, shape))
+    found = []
+    for given in (x, last(x)):
+        drop_in = stand_in("conv2d_forward", given, kernels, padding=1, groups=groups)
+        assert drop_in.name == name
+        y, cache = drop_in.forward(given, kernels, padding=1, groups=groups)
+        found.append((y, *drop_in.backward(dy, cache, (True, True, False))))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("module", ["winograd", "depthwise", "columns"])
 def test_a_bias_gradient_is_added_up_in_a_loop(module):
     way = importlib.import_module(f"tinyvision.kernels.cpu.{module}").WAY

@@ -9,7 +9,7 @@ from ...types import Array
 from ..ways import ACTIVATIONS, Way, drop_ins
 from .channels import column_sums
 from .compiled import loop
-from .lines import channels_are_last, done_in_parts, sums_in_parts
+from .lines import done_in_parts, sums_in_parts
 
 NO_VECTOR = np.empty(0, np.float32)
 NO_IMAGE = np.empty((0, 0, 0, 0), np.float32)
@@ -164,8 +164,8 @@ def _window(sliding):
 
 
 def _applies(x, weight, output, sliding, finished):
-    """Whether every channel has a kernel of its own, and the channels are last in memory."""
-    return sliding.groups == x.shape[1] == weight.shape[0] > 1 and channels_are_last(x)
+    """Whether every channel has a kernel of its own."""
+    return sliding.groups == x.shape[1] == weight.shape[0] > 1
 
 
 WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, column_sums=column_sums)

@@ -22,7 +22,7 @@ from . import crew, direct
 from .channels import column_sums
 from .compiled import loop, part
 from .direct import pack
-from .lines import PIECES, channels_are_last, done_in_parts
+from .lines import PIECES, done_in_parts
 from .registers import ROWS, RUN, WIDTH, aligned, nothing, outer, plus, put
 
 FEWEST_CHANNELS = 8  # with fewer, the transforms cost more than the multiplications that they save
@@ -459,8 +459,9 @@ def outweighed(tiles: int, C: int, O: int) -> bool:
 
 
 def _applies(x, weight, output, sliding, finished, kept=False):
-    """Whether this is a 3×3 convolution at stride 1 whose multiplications outweigh the transforms, channels last."""
-    if tuple(weight.shape[2:]) != (3, 3) or not channels_are_last(x):
+    """Whether this is a 3×3 convolution at stride 1 whose multiplications outweigh the transforms. They also outweigh a
+    copy of x with its channels last, where group-norm or a view has laid it out otherwise."""
+    if tuple(weight.shape[2:]) != (3, 3):
         return False
     if sliding.stride != (1, 1) or sliding.dilation != (1, 1) or sliding.groups != 1:
         return False
