@@ -13,6 +13,7 @@ from tinyvision import kernels, ops, threads
 from tinyvision.errors import DeviceError
 from tinyvision.kernels import DropIn
 from tinyvision.kernels.cpu import channels, columns, compiled, winograd
+from tinyvision.kernels.ways import ACTIVATIONS
 from tinyvision.ops.conv_inference import conv2d_inference
 from tinyvision.ops.norm import running_moments
 
@@ -56,6 +57,10 @@ def with_nan(rng):
     return [x]
 
 
+def far_out(rng):
+    return [np.array([-200, -104, -103.5, -90, -87.5, -17, -3, -0.0, 0, 3, 17, 88, 200.0])]
+
+
 def six_channels_with_nan(rng):
     return [np.tile(*with_nan(rng), (1, 2, 1, 1)), rng.standard_normal((4, 6, 2, 2))]
 
@@ -70,6 +75,11 @@ CASES = [
     ("relu", with_nan, {}),
     ("relu6", lambda rng: [rng.standard_normal((2, 3, 5, 4)) * 8], {}),
     ("relu6", with_nan, {}),
+    *[
+        (name, make, {})
+        for name in ("hardswish", "hardsigmoid", "silu", "sigmoid")
+        for make in (lambda rng: [rng.standard_normal((2, 3, 5, 4)) * 4], far_out, with_nan)
+    ],
     ("max_pool2d", images((2, 3, 6, 4)), {"kernel_size": 2}),
     ("max_pool2d", images((1, 5, 8, 7)), {"kernel_size": 3, "stride": 2, "padding": 1}),
     ("max_pool2d", images((2, 1, 7, 9)), {"kernel_size": (2, 3), "stride": (3, 1), "padding": (1, 0)}),
@@ -186,7 +196,7 @@ def test_only_what_is_needed_is_computed(name, needs, rng, loops):
     assert tuple(g is not None for g in got) == needs
 
 
-@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("given", ["", "scale", "shift", "skip", "scale shift skip"])
 @pytest.mark.parametrize("way", ["winograd", "depthwise", "columns", "columns outweighed"])
 def test_inference_finishes_its_sums(given, activation, way, rng, loops, monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 import tinyvision as tv
 from tinyvision import models, nn
 from tinyvision.listening import listening
+from tinyvision.nn import fusing
 from tinyvision.nn.fusing import conv_norm_act
 
 
@@ -31,7 +32,8 @@ def one_by_one(x, conv, norm, act, skip):
     return y if act is None else act(y)
 
 
-CASES = list(itertools.product((None, nn.ReLU(), nn.ReLU6()), (True, False), (True, False), (True, False)))
+ACTS = (None, nn.ReLU(), nn.ReLU6(), nn.Hardswish(), nn.SiLU(), nn.Hardsigmoid(), nn.Sigmoid())
+CASES = list(itertools.product(ACTS, (True, False), (True, False), (True, False)))
 
 
 @pytest.mark.parametrize(("act", "with_norm", "with_skip", "bias"), CASES)
@@ -268,3 +270,23 @@ def test_a_bias_or_skip_that_does_not_fit_is_refused_as_by_the_layer():
     conv.bias = nn.Parameter(np.zeros(4, np.float32))
     with tv.no_grad(), pytest.raises(tv.ShapeError, match="bias must have one number for each of 8"):
         conv_norm_act(x, conv)
+
+
+@pytest.mark.parametrize("double", [True, False])
+@pytest.mark.parametrize(
+    ("channels", "kernel", "stride", "groups"),
+    [((3, 8), 3, (2, 2), 1), ((40, 48), 3, (1, 1), 1), ((12, 12), 5, (2, 1), 12), ((8, 6), 2, (1, 2), 2)],
+)
+@pytest.mark.parametrize("beyond", [(1, 0), (0, 1), (2, 3)])
+def test_more_zeros_below_and_to_the_right_than_above(beyond, channels, kernel, stride, groups, double):
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal((2, channels[0], 9, 10))
+    weight = rng.standard_normal((channels[1], channels[0] // groups, kernel, kernel))
+    bias = rng.standard_normal(channels[1])
+    x, weight, bias = (tv.tensor(a if double else a.astype(np.float32)) for a in (x, weight, bias))
+    padded = nn.functional.pad(x, (1, 1 + beyond[1], 1, 1 + beyond[0]))
+    expected = nn.functional.relu6(nn.functional.conv2d(padded, weight, bias, stride, groups=groups)).array
+    conv = fusing.Convolution(weight, bias, stride, (1, 1), (1, 1), groups, beyond)
+    got = fusing.finished(x, conv, None, "relu6", None).array
+    # sums of up to 360 terms, whose order may differ
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12 if double else 3e-5)

@@ -11,6 +11,7 @@ from ..errors import ShapeError, TinyVisionError, WeightsError
 from ..nn.module import Module
 from ..tape import Variable
 from ..tensors.tensor import Tensor
+from .chains import Describing, Step, plan, together
 from .onnx_ops import is_number, plain
 
 
@@ -81,6 +82,7 @@ class GraphModel(Module):
     """Nodes, one after the other, each computed by the reader of its kind, and each a layer of `nodes`.
 
     readers                    kind of node -> what computes it, called as reader(node, *arguments, training=...)
+    describing                 what the nodes can be in the chains that are computed together (see `chains`)
     input_names, output_names  what the graph calls its inputs and outputs, in order
     whole_numbers_are_arrays   whether readers get whole numbers that come in as they get those of the file
 
@@ -88,6 +90,7 @@ class GraphModel(Module):
     Buffers, and `titles` says what these are called where their names in the graph are numbers."""
 
     readers: ClassVar[Mapping[str, Callable[..., Any]]] = {}
+    describing: ClassVar[Describing]
     whole_numbers_are_arrays = False
 
     def __init__(
@@ -118,8 +121,18 @@ class GraphModel(Module):
         setattr(self, name, Module())
         for k, layer in enumerate(self._layers):
             setattr(getattr(self, name), f"{k}", layer)
-        last_use = {value: k for k, node in enumerate(self._nodes) for value in node.inputs}
-        self._done_with = [[v for v in node.inputs if last_use[v] == k] for k, node in enumerate(self._nodes)]
+        steps = [Step(tuple(node.inputs), tuple(node.outputs), self._role(node)) for node in self._nodes]
+        self._parts = plan(steps, self._inputs, self._outputs)
+        taken = [[value for k in part.steps for value in self._nodes[k].inputs] for part in self._parts]
+        last_use = {value: k for k, values in enumerate(taken) for value in values}
+        self._done_with = [[v for v in values if last_use[v] == k] for k, values in enumerate(taken)]
+
+    def _role(self, node):
+        role = self.describing.roles.get(node.kind)
+        try:
+            return None if role is None else role(node, [self._fixed.get(value) for value in node.inputs])
+        except (ValueError, TypeError, LookupError, AttributeError):  # the node will say what is wrong with it
+            return None
 
     def _place(self, value, name, tensor):
         """Under its dotted name: `layer1.0.weight` is the weight of a module 0 in a module layer1."""
@@ -148,11 +161,12 @@ class GraphModel(Module):
         for value, x in zip(self._inputs, inputs, strict=True):
             x = x if isinstance(x, Variable) else Tensor.of(x)
             known[value] = x.array if self.whole_numbers_are_arrays and not is_number(x) else x
-        for node, layer, done in zip(self._nodes, self._layers, self._done_with, strict=True):
-            self._require_made(known, node.inputs, node.name)
-            results = layer(*(known[v] for v in node.inputs))
-            results = results if isinstance(results, tuple) else (results,)
-            known.update(zip(node.outputs, results, strict=False))
+        for part, done in zip(self._parts, self._done_with, strict=True):
+            result = None if part.conv is None else self._together(part, known)
+            if result is not None:
+                known[part.result] = result
+            else:
+                self._one_by_one(part, known)
             for value in done:  # what nobody needs any more is not kept: a graph may be long
                 if value not in self._places and value not in self._fixed and value not in self._outputs:
                     known.pop(value, None)
@@ -160,6 +174,30 @@ class GraphModel(Module):
         outputs = tuple(known[value] for value in self._outputs)
         outputs = tuple(o if isinstance(o, Variable) else Tensor.of(plain(o)) for o in outputs)
         return outputs if len(outputs) > 1 else outputs[0]
+
+    def _one_by_one(self, part, known):
+        for node, layer in ((self._nodes[k], self._layers[k]) for k in part.steps):
+            self._require_made(known, node.inputs, node.name)
+            results = layer(*(known[v] for v in node.inputs))
+            results = results if isinstance(results, tuple) else (results,)
+            known.update(zip(node.outputs, results, strict=False))
+
+    def _together(self, part, known):
+        def arguments(k):
+            node = self._nodes[k]
+            return node, [known[value] for value in node.inputs[1:]]
+
+        def convolution_of(x):
+            node, others = arguments(part.conv)
+            conv = self.describing.convolution(node, x, *others)
+            return None if conv is None else (x, conv)
+
+        def norm_of():
+            node, others = arguments(part.norm)
+            return self.describing.norm(node, *others) if all(isinstance(v, Variable) for v in others) else None
+
+        layers = [self._layers[k] for k in part.steps]
+        return together(part, layers, known.get, convolution_of, norm_of)
 
     def anatomy(self) -> Anatomy:
         """For those who look into the graph."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..nn import functional as F
+from .chains import Role
 
 _PLAIN = {
     "linear": lambda x: x,
@@ -56,9 +57,36 @@ class Activation:
             return F.elu(x, n["alpha"])
         return _PLAIN[self.name](x)
 
+    @property
+    def plain(self) -> str:
+        """What a convolution that is finished with it calls it, "linear" if nothing is done; "" for all others."""
+        numbers = {k: v for k, v in self.numbers.items() if v}
+        if self.name == "relu" and not numbers.keys() - {"largest"}:
+            return (
+                {None: "relu", 6: "relu6"}.get(numbers.get("largest"), "") if self.numbers.get("largest") != 0 else ""
+            )
+        if numbers or (self.name == "hard_sigmoid" and self.version < 3):
+            return ""
+        return _FINISHES.get(self.name, "")
+
+    def behind(self, kind: str) -> Role | None:
+        """The role in a chain of a layer of this kind that ends with it; None where such a layer is in no chain."""
+        if not self.plain:
+            return None
+        return Role(kind, None if self.plain == "linear" and kind != "act" else self.plain)
+
+
+# By the names of `ops.conv_inference`.
+_FINISHES = {
+    "linear": "linear", "relu": "relu", "relu6": "relu6", "sigmoid": "sigmoid", "hard_sigmoid": "hardsigmoid",
+    "silu": "silu", "swish": "silu", "hard_silu": "hardswish", "hard_swish": "hardswish",
+}  # fmt: skip
+
 
 def _relu(x, largest, slope, threshold):
     """Keras's: x from the threshold on, at most `largest`; below it, slope · (x - threshold)."""
+    if threshold == slope == 0 and largest == 6:
+        return F.relu6(x)
     if threshold == 0:
         y = F.leaky_relu(x, slope) if slope else F.relu(x)
     else:

@@ -13,6 +13,7 @@ from ..nn import functional as F
 from ..nn.module import Module, Parameter
 from ..tensors.functions import cat, randn_like
 from ..tensors.tensor import Tensor
+from .chains import Role
 from .keras_activations import activation_of
 from .keras_layers import axis_here, from_keras_order, layer, padded, to_keras
 from .keras_options import Options
@@ -35,6 +36,11 @@ class _Function(Module):
     def extra_repr(self) -> str:
         """The layer's name in Keras."""
         return self.kind
+
+    @property
+    def role(self) -> Role | None:
+        """What it is in a chain of layers that are computed together."""
+        return None
 
 
 @layer("MaxPooling2D", "MaxPool2D", "AveragePooling2D", "AvgPool2D")
@@ -107,6 +113,12 @@ class _Border(_Function):
         top, bottom, left, right = options.borders("cropping" if crops else "padding")
         self.border = tuple(-n if crops else n for n in (left, right, top, bottom))
 
+    @property
+    def role(self) -> Role | None:
+        """Zeros around a picture."""
+        left, right, top, bottom = self.border
+        return Role("pad", borders=(top, left, bottom, right)) if min(self.border) >= 0 else None
+
     def forward(self, x: Any) -> Any:
         """(N, C, H, W) -> the same with other height and width."""
         return F.pad(x, self.border)
@@ -136,6 +148,11 @@ class _Merge(_Function):
     def set_up(self, options: Options) -> None:
         self.axis = options.get("axis", -1)
 
+    @property
+    def role(self) -> Role | None:
+        """A sum, or a product."""
+        return {"Add": Role("add"), "Multiply": Role("mul")}.get(self.kind)
+
     def forward(self, *given: Any) -> Any:
         """Several tensors, in a list or one by one, as one."""
         xs = list(given[0]) if len(given) == 1 and isinstance(given[0], (list, tuple)) else list(given)
@@ -163,6 +180,11 @@ class _Activation(_Function):
     def set_up(self, options: Options) -> None:
         self.after = activation_of(options, options.kind)
 
+    @property
+    def role(self) -> Role | None:
+        """An activation."""
+        return self.after.behind("act")
+
     def forward(self, x: Any) -> Any:
         """The shape stays."""
         return self.after(x)
@@ -189,6 +211,11 @@ class _Noise(_Function):
     def set_up(self, options: Options) -> None:
         self.amount = options.number("stddev" if options.kind == "GaussianNoise" else "rate", 0.5)
 
+    @property
+    def role(self) -> Role | None:
+        """Nothing in evaluation, and a chain is never computed together in training."""
+        return Role("same")
+
     def forward(self, x: Any) -> Any:
         """The shape stays; in evaluation mode nothing happens."""
         if not self.training:
@@ -200,6 +227,11 @@ class _Noise(_Function):
 
 @layer("ActivityRegularization", "Identity")
 class _Nothing(_Function):
+    @property
+    def role(self) -> Role | None:
+        """Nothing."""
+        return Role("same")
+
     def forward(self, x: Any) -> Any:
         """x itself: what the layer adds to a loss is not part of what it computes."""
         return x

@@ -17,6 +17,7 @@ from ..nn.module import Module
 from ..tape import Variable
 from ..tensors.tensor import Tensor
 from . import keras_functions  # noqa: F401  enters its layers into the table
+from .chains import Step, plan, together
 from .keras_files import DEEPEST, read
 from .keras_layers import LAYERS, Options
 
@@ -99,10 +100,23 @@ class KerasModel(Module):
         else:
             outputs = [_Value(*_place(ref)) for ref in _references(described.get("output_layers"))]
         self._inputs, self._outputs = inputs, outputs
-        self._nodes = _in_order(inputs, nodes, outputs, self._modules_of)
+        self._arrange(nodes)
         self.input_names = tuple(name for name, _ in inputs)
         self.input_shapes = _input_shapes(rows, self.input_names)
         self.output_names = tuple(value.key[0] for value in outputs)
+
+    def _arrange(self, nodes):
+        """Put the nodes in order, and those that are computed together in one part."""
+        self._nodes = _in_order(self._inputs, nodes, self._outputs, self._modules_of)
+        steps = [
+            Step(
+                tuple((v.key, v.part) for v in _values(node.arguments)),
+                ((node.key, 0),),
+                getattr(getattr(self, node.module), "role", None),
+            )
+            for node in self._nodes
+        ]
+        self._parts = plan(steps, [(key, 0) for key in self._inputs], [(v.key, v.part) for v in self._outputs])
 
     def _build(self, rows, arrays, version, depth):
         turns: dict[str, int] = {}
@@ -131,10 +145,25 @@ class KerasModel(Module):
         known: dict[tuple[str, int], Any] = {
             key: x if isinstance(x, Variable) else Tensor.of(x) for key, x in zip(self._inputs, inputs, strict=True)
         }
-        for node in self._nodes:
-            known[node.key] = getattr(self, node.module)(*_filled(node.arguments, known))
+        for part in self._parts:
+            result = None if part.conv is None else self._together(part, known)
+            if result is not None:
+                known[part.result[0]] = result
+                continue
+            for node in (self._nodes[k] for k in part.steps):
+                known[node.key] = getattr(self, node.module)(*_filled(node.arguments, known))
         outputs = tuple(_filled(self._outputs, known))
         return outputs if len(outputs) > 1 else outputs[0]
+
+    def _together(self, part, known):
+        layers = {k: getattr(self, self._nodes[k].module) for k in part.steps}
+        return together(
+            part,
+            list(layers.values()),
+            lambda value: _filled([_Value(*value)], known)[0],
+            layers[part.conv].convolution,
+            lambda: layers[part.norm].in_evaluation(),
+        )
 
     @property
     def ends(self) -> list[Any]:
@@ -154,10 +183,8 @@ class KerasModel(Module):
 
     def end_at(self, value: Any) -> None:
         """Make a value of the graph its only output; layers that are no longer needed are let go."""
-        arguments = [(node.key, node.arguments) for node in self._nodes]
-        modules = {node.key[0]: node.module for node in self._nodes}
         self._outputs = [value]
-        self._nodes = _in_order(self._inputs, arguments, self._outputs, modules)
+        self._arrange([(node.key, node.arguments) for node in self._nodes])
         kept = {node.module for node in self._nodes}
         for name in set(self._modules_of.values()) - kept:
             delattr(self, name)

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from ..nn import functional as F
+from ..nn.fusing import Convolution, FrozenNorm, finished
 from ..nn.layers.convolution import Conv2d, ConvTranspose2d
 from ..nn.layers.linear import Linear
 from ..nn.layers.normalization import BatchNorm2d
 from ..nn.module import Buffer, Module, Parameter
 from ..tensors.tensor import Tensor
+from .chains import Role
 from .keras_activations import activation_of
 from .keras_options import Options
 
@@ -59,6 +61,14 @@ def _same(size, kernel, stride, dilation=1):
     return total // 2, total - total // 2
 
 
+def same_borders(x: Any, kernel: Any, stride: Any, dilation: Any = (1, 1)) -> tuple[int, int, int, int]:
+    """(top, left, bottom, right): the borders of padding="same" around x, in front of windows of this size."""
+    (top, bottom), (left, right) = (
+        _same(n, k, s, d) for n, k, s, d in zip(x.shape[2:], kernel, stride, dilation, strict=True)
+    )
+    return top, left, bottom, right
+
+
 def padded(
     x: Any,
     kernel: tuple[int, int],
@@ -66,9 +76,8 @@ def padded(
     dilation: tuple[int, int] = (1, 1),
     value: float = 0.0,
 ) -> Any:
-    """x with the borders of padding="same" in front of windows of this size."""
-    top, bottom = _same(x.shape[2], kernel[0], stride[0], dilation[0])
-    left, right = _same(x.shape[3], kernel[1], stride[1], dilation[1])
+    """x with the borders of padding="same"."""
+    top, left, bottom, right = same_borders(x, kernel, stride, dilation)
     return F.pad(x, (left, right, top, bottom), value=value) if top + bottom + left + right else x
 
 
@@ -99,10 +108,26 @@ class _Convolution(Conv2d):
 
     def forward(self, input: Any) -> Any:
         """(N, C, H, W) -> (N, O, OH, OW)."""
-        return self.after(super().forward(padded(input, *self._windows()) if self.same else input))
+        if not self.same:
+            return self.after(super().forward(input))
+        windows = self.kernel_size, self.stride, self.dilation
+        top, left, bottom, right = same_borders(input, *windows)
+        even = (top, left) == (bottom, right)
+        x, padding = (input, (top, left)) if even else (padded(input, *windows), (0, 0))
+        return self.after(F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups))
 
-    def _windows(self):
-        return self.kernel_size, self.stride, self.dilation
+    def convolution(self, x: Any) -> tuple[Any, Convolution]:
+        """(x, what it is convolved with), without the activation."""
+        top, left, bottom, right = 0, 0, 0, 0
+        if self.same:
+            top, left, bottom, right = same_borders(x, self.kernel_size, self.stride, self.dilation)
+        beyond = bottom - top, right - left
+        return x, Convolution(self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups, beyond)
+
+    @property
+    def role(self) -> Role | None:
+        """What it is in a chain."""
+        return self.after.behind("conv")
 
 
 def _bias(options, bias, count):
@@ -154,6 +179,17 @@ class _Separable(Module):
     def forward(self, x: Any) -> Any:
         """(N, C, H, W) -> (N, O, OH, OW)."""
         return self.pointwise(self.depthwise(x))
+
+    def convolution(self, x: Any) -> tuple[Any, Convolution]:
+        """(x after the first of its convolutions, the second), without the activation."""
+        x, conv = self.depthwise.convolution(x)
+        y = finished(x, conv, None, None, None)
+        return self.pointwise.convolution(self.depthwise(x) if y is None else y)
+
+    @property
+    def role(self) -> Role | None:
+        """What it is in a chain: its second convolution."""
+        return self.pointwise.role
 
 
 @layer("Conv2DTranspose", "Deconvolution2D")
@@ -232,6 +268,13 @@ class _BatchNorm(BatchNorm2d):
                 parameter.requires_grad_(False)
         _set(self.running_mean, arrays["moving_mean"])
         _set(self.running_var, arrays["moving_variance"])
+
+    role = Role("norm")
+
+    def in_evaluation(self) -> FrozenNorm:
+        """Its arrays."""
+        arrays: Any = {"weight": self.weight, "bias": self.bias, "mean": self.running_mean, "var": self.running_var}
+        return FrozenNorm(**arrays, eps=self.eps)
 
     def forward(self, x: Any) -> Any:
         """The shape stays: (N, C, H, W), or (N, C)."""

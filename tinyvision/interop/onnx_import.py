@@ -17,6 +17,7 @@ from ..nn.module import Buffer, Parameter
 from ..tensors.tensor import Tensor
 from . import onnx_places, onnx_shapes  # noqa: F401  they enter their readers into the table
 from .graph import GraphModel, Node
+from .node_roles import ONNX
 from .onnx_export import package
 from .onnx_ops import READERS
 
@@ -75,6 +76,7 @@ class OnnxModel(GraphModel):
     arrays_outside             whether arrays of it lie in other files"""
 
     readers = READERS
+    describing = ONNX
     whole_numbers_are_arrays = True
     arrays_outside = False
 

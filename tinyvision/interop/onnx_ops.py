@@ -196,14 +196,18 @@ def _two(value, name):
     return tuple(value)
 
 
-@reads("Conv")
-def _conv(node, x, weight, bias=None, training=False):
+def convolution_options(node: Any, x: Any, weight: Any) -> tuple[dict[str, Any], Any]:
+    """(the options of the convolution that a node is, what has to be padded before it or None)"""
     kernel = _two(weight.shape[2:], node.name)
     stride, dilation = _two(node.get("strides", [1, 1]), node.name), _two(node.get("dilations", [1, 1]), node.name)
     padding, first = _symmetric(node, x.shape[2:], kernel, stride, dilation)
-    x = F.pad(x, padding=first) if first else x
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": node.get("group", 1)}
-    return F.conv2d(x, weight, bias, **options)
+    return {"stride": stride, "padding": padding, "dilation": dilation, "groups": node.get("group", 1)}, first
+
+
+@reads("Conv")
+def _conv(node, x, weight, bias=None, training=False):
+    options, first = convolution_options(node, x, weight)
+    return F.conv2d(F.pad(x, padding=first) if first else x, weight, bias, **options)
 
 
 @reads("ConvTranspose")

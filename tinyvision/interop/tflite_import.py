@@ -16,6 +16,7 @@ from ..nn.module import Parameter
 from ..tensors.tensor import Tensor
 from . import tflite_shapes  # noqa: F401  enters its readers into the table
 from .graph import GraphModel
+from .node_roles import TFLITE
 from .tflite_files import Graph, read
 from .tflite_ops import READERS
 
@@ -46,6 +47,7 @@ class TFLiteModel(GraphModel):
     description                what the file says about itself"""
 
     readers = READERS
+    describing = TFLITE
 
     def __init__(self, graph: Graph) -> None:
         fixed: dict[int, Any] = {-1: None}

@@ -20,7 +20,7 @@ from ..errors import ShapeError, WeightsError
 from ..tape import Variable
 from ..tensors import taped as F
 from ..tensors.tensor import Tensor
-from .keras_layers import axis_here, from_keras_order, padded, to_keras
+from .keras_layers import axis_here, from_keras_order, padded, same_borders, to_keras
 from .onnx_ops import integers, is_number, plain, tensor
 
 READERS: dict[str, Callable[..., Any]] = {}
@@ -246,17 +246,26 @@ def _picture(node, x):
     return x
 
 
-@reads("CONV_2D", "DEPTHWISE_CONV_2D")
-def _convolution(node, x, weight, bias=None, training=False):
-    """weight (O, I, KH, KW); a depthwise one (O, 1, KH, KW), where O is a multiple of the channels."""
+def convolution_options(node: Any, x: Any, weight: Any) -> tuple[dict[str, Any], tuple[int, int, int, int]]:
+    """(the options of the convolution that a node is, the zeros around x: top, left, bottom, right)
+
+    weight (O, I, KH, KW); a depthwise one (O, 1, KH, KW), where O is a multiple of the channels. Raises ShapeError."""
     stride = _two(node, "StrideH", "StrideW")
     dilation = _two(node, "DilationHFactor", "DilationWFactor")
     O, I, *kernel = _picture(node, weight).shape
     C = _picture(node, x).shape[1]
     if I == 0 or C % I or O % (C // I):
         raise ShapeError(f"{node.name}: {C} channels for filters {tuple(weight.shape)}")
-    x = padded(x, tuple(kernel), stride, dilation) if _same(node) else x
-    return after(node, F.conv2d(x, weight, bias, stride=stride, dilation=dilation, groups=C // I))
+    borders = same_borders(x, kernel, stride, dilation) if _same(node) else (0, 0, 0, 0)
+    return {"stride": stride, "dilation": dilation, "groups": C // I}, borders
+
+
+@reads("CONV_2D", "DEPTHWISE_CONV_2D")
+def _convolution(node, x, weight, bias=None, training=False):
+    options, (top, left, bottom, right) = convolution_options(node, x, weight)
+    if (top, left) == (bottom, right):
+        return after(node, F.conv2d(x, weight, bias, padding=(top, left), **options))
+    return after(node, F.conv2d(F.pad(x, padding=(left, right, top, bottom)), weight, bias, **options))
 
 
 @reads("TRANSPOSE_CONV")

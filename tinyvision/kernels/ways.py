@@ -14,13 +14,15 @@ from ..errors import OptionError
 from ..ops import conv as ops_conv
 from ..ops.channels import column_sums
 from ..ops.checks import is_integer, output_size, pair
+from ..ops.conv_inference import activate
 from ..ops.conv_inference import conv2d_inference as ops_conv_inference
 from ..ops.convolution.sliding import Sliding
 from ..types import Array, Gradients, IntOrPair, Needs, Pair, Shape
 from . import DropIn
 from . import launch as gpu
 
-ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2}  # as in the .cu files
+# As in the .cu files, which know the first three.
+ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2, "hardswish": 3, "silu": 4, "hardsigmoid": 5, "sigmoid": 6}
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Way:
     weight_gradient(x, dy, shape, sliding)          ->  dweight of that shape
     keeps                                           whether correlate also takes `kept`, as `conv2d_inference` does,
                                                     and applies is told whether there is one
+    in_loops                                        whether correlate knows all ACTIVATIONS, not only the first three,
+                                                    and images with more zeros below and to the right
     any_order                                       whether x may lie in memory in any order of its axes
     column_sums(rows)                               ->  Σ over the rows of (M, O), for dbias"""
 
@@ -45,6 +49,7 @@ class Way:
     weight_gradient: Callable[..., Array]
     adds: bool = False
     keeps: bool = False
+    in_loops: bool = False
     any_order: bool = False
     column_sums: Callable[[Array], Array] = column_sums
 
@@ -65,28 +70,34 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
 
     vars(conv2d_backward)["adds"] = way.adds  # the tape asks for it
 
-    def conv2d_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups, kept=None):
+    def conv2d_inference(
+        x, weight, scale, shift, skip, activation, stride, padding, dilation, groups, kept=None, beyond=(0, 0)
+    ):
         """As the op `conv_inference`: the sums are finished in registers, before they are first written."""
         skip = None if skip is None else gpu.channels_last(skip)
-        finish = {"scale": scale, "shift": shift, "skip": skip, "activation": activation}
+        finish = {"scale": scale, "shift": shift, "skip": skip}
+        within = way.in_loops or ACTIVATIONS[activation] <= ACTIVATIONS["relu6"]
+        finish["activation"] = activation if within else None
         if way.keeps:
             finish["kept"] = kept
-        return _forward(way, x, weight, Sliding(stride, padding, dilation, groups), **finish)
+        y = _forward(way, x, weight, Sliding(stride, padding, dilation, groups), beyond, **finish)
+        activate(y, None if within else activation)
+        return y
 
     def applies(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         return _fits(x, weight, (bias,)) and _accepts(way, x, weight, (stride, padding, dilation, groups))
 
-    def applies_to_inference(x, weight, scale, shift, skip, activation, stride, padding, dilation, groups, kept=None):
+    def applies_to_inference(
+        x, weight, scale, shift, skip, activation, stride, padding, dilation, groups, kept=None, beyond=(0, 0)
+    ):
         options = (stride, padding, dilation, groups)
-        if not _fits(x, weight, (scale, shift)) or activation not in ACTIVATIONS:
+        if not _fits(x, weight, (scale, shift)) or activation not in ACTIVATIONS or (any(beyond) and not way.in_loops):
             return False
-        if skip is not None and tuple(skip.shape) != (
-            len(x),
-            len(weight),
-            *output_shape(x.shape, weight.shape, Sliding(*options)),
-        ):
-            return False
-        return _accepts(way, x, weight, options, True, kept is not None)
+        if skip is not None:
+            size = output_shape(_reach(x, beyond), weight.shape, Sliding(*options))
+            if tuple(skip.shape) != (len(x), len(weight), *size):
+                return False
+        return _accepts(way, x, weight, options, True, kept is not None, beyond)
 
     pair_of_the_op = (ops_conv.conv2d_forward, ops_conv.conv2d_backward)
     return (
@@ -104,8 +115,14 @@ def output_shape(x: Shape, weight: Shape, sliding: Sliding) -> Pair:
     return OH, OW
 
 
-def _forward(way, x, weight, sliding, **finish):
-    y = gpu.empty(x, (x.shape[0], *output_shape(x.shape, weight.shape, sliding), weight.shape[0]))
+def _reach(x, beyond):
+    """The shape of x with what lies below and to the right."""
+    N, C, H, W = x.shape
+    return N, C, H + beyond[0], W + beyond[1]
+
+
+def _forward(way, x, weight, sliding, beyond=(0, 0), **finish):
+    y = gpu.empty(x, (x.shape[0], *output_shape(_reach(x, beyond), weight.shape, sliding), weight.shape[0]))
     way.correlate(_images(way, x), weight, y, sliding, **finish)
     return gpu.channels_first(y)
 
@@ -144,7 +161,7 @@ def _fits(x, weight, vectors):
     return all(v is None or tuple(v.shape) == weight.shape[:1] for v in vectors)
 
 
-def _accepts(way, x, weight, options, finished=False, kept=False):
+def _accepts(way, x, weight, options, finished=False, kept=False, beyond=(0, 0)):
     """Whether the op would accept these options, and the way these arguments."""
     (O, CG), groups = weight.shape[:2], options[3]
     if not is_integer(groups) or groups < 1 or CG * groups != x.shape[1] or O % groups:
@@ -153,7 +170,7 @@ def _accepts(way, x, weight, options, finished=False, kept=False):
         sliding = _sliding(*options)
     except OptionError:  # the op says it
         return False
-    output = output_shape(x.shape, weight.shape, sliding)
+    output = output_shape(_reach(x, beyond), weight.shape, sliding)
     about = (finished, kept) if way.keeps else (finished,)
     return min(output) >= 1 and way.applies(x, weight, output, sliding, *about)
 

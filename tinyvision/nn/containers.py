@@ -8,8 +8,8 @@ from typing import Any, ClassVar, TypeVar
 from ..errors import OptionError
 from ..ops.checks import is_integer
 from ..tensors.tensor import Tensor
-from .fusing import conv_norm_act
-from .layers import BatchNorm2d, Conv2d, MaxPool2d, ReLU, ReLU6
+from .fusing import ACTIVATIONS, conv_norm_act
+from .layers import BatchNorm2d, Conv2d, MaxPool2d
 from .module import Module, Parameter
 
 Self = TypeVar("Self", bound="_Ordered")
@@ -96,7 +96,7 @@ class Sequential(_Ordered):
                 continue
             conv = modules.pop(0)
             norm = modules.pop(0) if modules and type(modules[0]) is BatchNorm2d else None
-            act = modules.pop(0) if modules and type(modules[0]) in (ReLU, ReLU6) else None
+            act = modules.pop(0) if modules and type(modules[0]) in ACTIVATIONS else None
             pool = modules.pop(0) if modules and type(modules[0]) is MaxPool2d else None
             x = conv_norm_act(x, conv, norm, act, pool=pool)
         return x

@@ -9,24 +9,53 @@ simply called one after the other.
 
 import copy
 from collections import Counter
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..blocks import on_cpu
 from ..device import precision_of
 from ..errors import OptionError
 from ..grad_mode import is_grad_enabled
 from ..kernels import dispatched
-from ..ops.conv_inference import conv2d_inference
+from ..ops.conv_inference import conv2d_inference, reaching
 from ..ops.norm import folded
 from ..tensors import taped as F
 from ..tensors.inputs import tensor_input
 from ..tensors.tensor import Tensor
-from .layers import BatchNorm2d, Conv2d, Identity, MaxPool2d, ReLU, ReLU6
+from ..types import Pair
+from .layers import BatchNorm2d, Conv2d, Hardsigmoid, Hardswish, Identity, MaxPool2d, ReLU, ReLU6, Sigmoid, SiLU
 from .module import Module, Parameter
 
 _conv2d_inference, _folded = dispatched(conv2d_inference), dispatched(folded)
 Model = TypeVar("Model", bound=Module)
-_ACTIVATIONS: dict[type, str | None] = {ReLU: "relu", ReLU6: "relu6", Identity: None, type(None): None}
+# Layers that a convolution can be finished with, as `conv2d_inference` calls them.
+ACTIVATIONS: dict[type, str | None] = {
+    ReLU: "relu", ReLU6: "relu6", Hardswish: "hardswish", SiLU: "silu", Hardsigmoid: "hardsigmoid", Sigmoid: "sigmoid",
+    Identity: None,
+}  # fmt: skip
+
+
+class Convolution(NamedTuple):
+    """A convolution by its arrays and numbers. padding: zeros above and to the left; beyond: how many more of them
+    there are below and to the right; kept: what `conv2d_inference` leaves there for the next call."""
+
+    weight: Tensor
+    bias: Tensor | None
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+    beyond: Pair = (0, 0)
+    kept: dict[Any, Any] | None = None
+
+
+class FrozenNorm(NamedTuple):
+    """A batch-norm in evaluation mode by its arrays, one number for each channel."""
+
+    weight: Tensor
+    bias: Tensor
+    mean: Tensor
+    var: Tensor
+    eps: float
 
 
 def conv_norm_act(
@@ -40,7 +69,7 @@ def conv_norm_act(
     """pool(act(norm(conv(x)) + skip)).   x (N, C, H, W), skip like the sum; norm, act, pool modules, or None"""
     x = tensor_input("conv2d", "x", x)
     alone = type(conv) is Conv2d and norm is None and skip is None
-    if pool is not None and alone and _trade_places(act, pool) and _recording(x, None, conv, None):
+    if pool is not None and alone and _trade_places(act, pool) and _recording(x, *_weights(conv)):
         return (F.relu if type(act) is ReLU else F.relu6)(pool(conv(x)))
     x = _conv_norm_act(x, conv, norm, act, skip)
     return x if pool is None else pool(x)
@@ -59,24 +88,52 @@ def _conv_norm_act(x, conv, norm, act, skip):
         type(conv) is Conv2d
         and conv.border is None
         and type(norm) in (BatchNorm2d, Identity, type(None))
-        and type(act) in _ACTIVATIONS
+        and (act is None or type(act) in ACTIVATIONS)
     )
-    if ours and not any(m.has_hooks() for m in modules) and _agree(conv, norm, skip):
-        batch_norm = norm if type(norm) is BatchNorm2d else None
-        if batch_norm is not None and not (batch_norm.affine and batch_norm.track_running_stats):
-            return _one_by_one(x, conv, norm, act, skip)
-        if not _recording(x, skip, conv, norm) and not (batch_norm is not None and batch_norm.training):
-            return _inference(x, conv, batch_norm, _ACTIVATIONS[type(act)], skip)
-        if batch_norm is not None and batch_norm.training and type(act) is ReLU:
+    if not ours or any(m.has_hooks() for m in modules):
+        return _one_by_one(x, conv, norm, act, skip)
+    batch_norm = norm if type(norm) is BatchNorm2d else None
+    if batch_norm is not None and not (batch_norm.affine and batch_norm.track_running_stats):
+        return _one_by_one(x, conv, norm, act, skip)
+    own = _of_layer(conv)
+    frozen = None if batch_norm is None else _arrays(batch_norm)
+    if batch_norm is not None and batch_norm.training:
+        if type(act) is ReLU and _agree(own, frozen, skip):
             return batch_norm.forward_relu(conv(x), skip)
-    return _one_by_one(x, conv, norm, act, skip)
+        return _one_by_one(x, conv, norm, act, skip)
+    y = finished(x, own, frozen, None if act is None else ACTIVATIONS[type(act)], skip)
+    return _one_by_one(x, conv, norm, act, skip) if y is None else y
+
+
+def finished(
+    x: Tensor, conv: Convolution, norm: FrozenNorm | None, activation: str | None, skip: Tensor | None
+) -> Tensor | None:
+    """activation(norm(conv(x)) + skip) in one walk; None where it has to be computed layer by layer, because that is
+    recorded for a gradient, or because the arrays do not fit together, of which the single layers say why."""
+    recorded = _recording(x, skip, *conv[:2], *(() if norm is None else norm[:2]))
+    return None if recorded or not _agree(conv, norm, skip) else _inference(x, conv, norm, activation, skip)
+
+
+def _recording(*values):
+    return is_grad_enabled() and any(v is not None and v.requires_grad for v in values)
+
+
+def _weights(conv):
+    return conv.weight, conv.bias
+
+
+def _of_layer(conv):
+    options = (conv.stride, conv.padding, conv.dilation, conv.groups)
+    return Convolution(conv.weight, conv.bias, *options, kept=_kept(conv))
+
+
+def _arrays(norm):
+    return FrozenNorm(norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.eps)
 
 
 def _agree(conv, norm, skip):
-    """True if all have one precision and the channels' vectors fit. Where they do not, the single layers say why."""
-    weight, vectors = conv.weight.array, [conv.bias]
-    if type(norm) is BatchNorm2d:
-        vectors += norm.weight, norm.bias, norm.running_mean, norm.running_var
+    """True if all have one precision and the channels' vectors fit."""
+    weight, vectors = conv.weight.array, [conv.bias, *(() if norm is None else norm[:4])]
     for v in vectors:
         if v is not None and (v.array.shape != weight.shape[:1] or v.array.dtype != weight.dtype):
             return False
@@ -90,23 +147,17 @@ def _one_by_one(x, conv, norm, act, skip):
     return x if act is None else act(x)
 
 
-def _recording(x, skip, conv, norm):
-    if not is_grad_enabled():
-        return False
-    values = [x, skip, conv.weight, conv.bias, getattr(norm, "weight", None), getattr(norm, "bias", None)]
-    return any(v is not None and v.requires_grad for v in values)
-
-
 def _inference(x, conv, norm, activation, skip):
     """The whole chain on plain arrays, a frozen batch-norm as one scale and one shift for every channel."""
     scale, shift = None, None if conv.bias is None else conv.bias.array
     if norm is not None:
-        vectors = (norm.weight.array, norm.bias.array, norm.running_mean.array, norm.running_var.array)
-        scale, shift = _folded(*vectors, shift, eps=norm.eps)
-    skip = None if skip is None else skip.array
-    arguments = (x.array, conv.weight.array, scale, shift, skip, activation)
+        scale, shift = _folded(*(v.array for v in norm[:4]), shift, eps=norm.eps)
+    image, beyond = x.array, conv.beyond
+    if any(beyond) and not on_cpu(image):  # kernels know images with as much around them on all sides
+        image, beyond = reaching(image, beyond), (0, 0)
+    arguments = (image, conv.weight.array, scale, shift, None if skip is None else skip.array, activation)
     options = (conv.stride, conv.padding, conv.dilation, conv.groups)
-    return x.like(_conv2d_inference(*arguments, *options, _kept(conv)))
+    return x.like(_conv2d_inference(*arguments, *options, conv.kept, beyond))
 
 
 def _kept(conv):
@@ -146,7 +197,7 @@ def _foldable(conv, norm):
     """True if the norm is a scale and a shift in evaluation mode that nobody watches, and the weight is a parameter,
     not computed before every call."""
     plain = isinstance(conv.weight, Parameter) and norm.affine and norm.track_running_stats
-    return plain and not norm.has_hooks() and _agree(conv, norm, None)
+    return plain and not norm.has_hooks() and _agree(conv, _arrays(norm), None)
 
 
 def _fold(conv, norm):

@@ -196,5 +196,5 @@ def _applies(x, weight, output, sliding, finished):
     return sliding.groups == 1 and sliding.dilation == (1, 1) and x.shape[1] > FEW_CHANNELS and channels_are_last(x)
 
 
-WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, column_sums=column_sums)
+WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, in_loops=True, column_sums=column_sums)
 DROP_INS = drop_ins(WAY, "conv2d", "conv2d_inference")

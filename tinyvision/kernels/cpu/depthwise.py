@@ -7,6 +7,7 @@ import numpy as np
 
 from ...types import Array
 from ..ways import ACTIVATIONS, Way, drop_ins
+from .activation import curved
 from .channels import column_sums
 from .compiled import loop
 from .lines import done_in_parts, sums_in_parts
@@ -18,7 +19,8 @@ NO_IMAGE = np.empty((0, 0, 0, 0), np.float32)
 @loop("void(f4[:,:,:,::1], f4[::1], f4[::1], f4[:,:,:,::1], i8, i8, i8)", "y")
 def finished(y: Array, scale: Array, shift: Array, skip: Array, activation: int, begin: int, end: int) -> None:
     """y = activation(scale · y + shift + skip) for lines begin ... end; what is empty is left out."""
-    _, OH, OW, C = y.shape
+    N, OH, OW, C = y.shape
+    rows = y.reshape(N * OH, OW * C)
     for line in range(begin, end):
         n, i = line // OH, line % OH
         for j in range(OW):
@@ -31,7 +33,7 @@ def finished(y: Array, scale: Array, shift: Array, skip: Array, activation: int,
             if skip.size:
                 for c in range(C):
                     y[n, i, j, c] += skip[n, i, j, c]
-            if activation:
+            if activation == 1 or activation == 2:
                 for c in range(C):
                     if y[n, i, j, c] <= 0:
                         y[n, i, j, c] = 0
@@ -39,6 +41,8 @@ def finished(y: Array, scale: Array, shift: Array, skip: Array, activation: int,
                 for c in range(C):
                     if y[n, i, j, c] >= 6:
                         y[n, i, j, c] = 6
+        if activation > 2:
+            curved(rows[line], activation)
 
 
 @loop(
@@ -168,5 +172,5 @@ def _applies(x, weight, output, sliding, finished):
     return sliding.groups == x.shape[1] == weight.shape[0] > 1
 
 
-WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, column_sums=column_sums)
+WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, in_loops=True, column_sums=column_sums)
 DROP_INS = drop_ins(WAY, "depthwise", "depthwise")

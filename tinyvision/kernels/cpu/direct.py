@@ -21,6 +21,7 @@ from ...ops.convolution.sliding import Sliding, channels_last
 from ...types import Array
 from ..ways import ACTIVATIONS, Way, drop_ins
 from . import columns, crew
+from .activation import curved
 from .channels import column_sums
 from .columns import outweighed
 from .compiled import loop, part
@@ -142,6 +143,18 @@ def moved(source: Array, at: int, target: Array, to: int, count: int, apart: int
             place[o] = line[o]
 
 
+@part
+def bent(y: Array, begin: int, end: int, O: int, first: int, last: int, curve: int) -> None:
+    """The `curved` activation, if there is one, on channels first ... last of the O of pixels begin ... end."""
+    if curve == 0:
+        return
+    if last - first == O:
+        curved(y[begin * O : end * O], curve)
+        return
+    for p in range(begin, end):
+        curved(y[p * O + first : p * O + last], curve)
+
+
 @loop("void(f4[:,:,:,:], f4[::1], f4[:,:,:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], i8[::1], i8, i8, i8, i8)", "y")
 def correlated(
     x: Array,
@@ -156,13 +169,12 @@ def correlated(
     first: int,
     last: int,
 ) -> None:
-    """Lines begin ... end of y, blocks first ... last of its channels, finished as `finish`, 4·WIDTH
-    numbers a block, says: scale, shift, the least and the largest value.
-
-    numbers: the memory of x, if it is to be read as it is (a pixel may be wider than its channels), else empty; skip:
-    that of an image like y, or empty. geometry: SH, SW, PH, PW, DH, DW, the size OH, OW of the result, and where in y
-    it lies: from which row and column on, and every how many."""
-    SH, SW, PH, PW, DH, DW, OH, OW, row0, column0, each_row, each_column = geometry
+    """Lines begin ... end of y, blocks first ... last of its channels, finished as `finish`, 4·WIDTH numbers a block,
+    says (scale, shift, the least and the largest value), and by the curved activation `curve`, 0 for none. geometry:
+    SH, SW, PH, PW, DH, DW, the size OH, OW of the result, where in y it lies (from which row and column on, and every
+    how many), and curve. numbers: the memory of x, if it is to be read as it is (a pixel may be wider than its
+    channels), else empty; skip: that of an image like y, or empty."""
+    SH, SW, PH, PW, DH, DW, OH, OW, row0, column0, each_row, each_column, curve = geometry
     _, H, W, _ = x.shape
     _, KH, KW, C, _ = packed.shape
     _, rows, columns, O = y.shape
@@ -212,6 +224,7 @@ def correlated(
                     put(clamped(total, finish, 4 * channel), tile, 0, RUN * WIDTH, WIDTH)
                     moved(tile, 0, results, p, min(RUN, OW), WIDTH, apart, some)
                     moved(tile, RUN * WIDTH, results, q, min(RUN, OW), WIDTH, apart, some)
+        bent(results, line * OW, (line + lines) * OW, O, first * WIDTH, min(last * WIDTH, O), curve)
         line += lines
 
 
@@ -305,7 +318,8 @@ def _fill(x, packed, y, sliding, size, where, scale=None, shift=None, skip=None,
     finish = np.zeros((4, count * WIDTH), np.float32)
     finish[0, :O] = 1 if scale is None else scale
     finish[1, :O] = 0 if shift is None else shift
-    finish[2], finish[3] = 0 if activation else -np.inf, 6 if activation == 2 else np.inf
+    curve = activation if activation > 2 else 0
+    finish[2], finish[3] = 0 if activation in (1, 2) else -np.inf, 6 if activation == 2 else np.inf
     finish = finish.reshape(4, count, WIDTH).transpose(1, 0, 2).reshape(-1)
     skip = NO_VECTOR if skip is None else skip.reshape(-1)
     pieces = _pieces(N * OH, count)
@@ -315,7 +329,7 @@ def _fill(x, packed, y, sliding, size, where, scale=None, shift=None, skip=None,
         if not numbers.size:
             x, sliding = _padded(x, sliding, packed.shape, size), sliding._replace(padding=(0, 0))
             numbers = x.reshape(-1)
-    geometry = np.array([*sliding.stride, *sliding.padding, *sliding.dilation, OH, OW, *where])
+    geometry = np.array([*sliding.stride, *sliding.padding, *sliding.dilation, OH, OW, *where, curve])
     crew.run(correlated, pieces, x, numbers, packed, y, finish, skip, geometry)
 
 
@@ -427,5 +441,14 @@ def _applies(x, weight, output, sliding, finished, kept=False):
     return sliding.groups == 1 and fills(len(weight))
 
 
-WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, keeps=True, any_order=True, column_sums=column_sums)
+WAY = Way(
+    _applies,
+    _correlate,
+    _image_gradient,
+    _weight_gradient,
+    keeps=True,
+    in_loops=True,
+    any_order=True,
+    column_sums=column_sums,
+)
 DROP_INS = drop_ins(WAY, "direct", "direct")

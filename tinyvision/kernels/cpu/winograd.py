@@ -19,6 +19,7 @@ from ...types import Array
 from .. import is_on
 from ..ways import ACTIVATIONS, Way, drop_ins
 from . import crew, direct
+from .activation import curved
 from .channels import column_sums
 from .compiled import loop, part
 from .direct import pack
@@ -311,7 +312,7 @@ def finish_rows(y: Array, skip: Array, activation: int, begin: int, end: int) ->
         if skip.size:
             for e in range(L):
                 y[r, e] += skip[r, e]
-        if activation:
+        if activation == 1 or activation == 2:
             for e in range(L):
                 if y[r, e] <= 0:
                     y[r, e] = 0
@@ -319,6 +320,8 @@ def finish_rows(y: Array, skip: Array, activation: int, begin: int, end: int) ->
             for e in range(L):
                 if y[r, e] >= 6:
                     y[r, e] = 6
+        if activation > 2:
+            curved(y[r], activation)
 
 
 @loop("void(f4[:,:,:,:], f4[:,:,:,::1], f4[:,:,:,::1], f4[::1], f4[::1], i8[::1], i8, i8)", "y")
@@ -480,5 +483,5 @@ def pays(N: int, OH: int, OW: int, O: int, C: int, by_tiles: bool, transforming:
     return min(C, O) >= FEWEST_CHANNELS and own < others
 
 
-WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, keeps=True, column_sums=column_sums)
+WAY = Way(_applies, _correlate, _image_gradient, _weight_gradient, keeps=True, in_loops=True, column_sums=column_sums)
 DROP_INS = drop_ins(WAY, "winograd", "winograd")
