@@ -111,3 +111,12 @@ def test_only_the_model_that_was_copied_is_averaged():
     with pytest.raises(ShapeError, match="are others than it copied"):
         average.update_parameters(nn.Linear(2, 3))
     swa_utils.update_bn([], nn.Linear(2, 2))  # nothing to measure
+
+
+@pytest.mark.parametrize("make", [swa_utils.get_ema_avg_fn, swa_utils.get_ema_multi_avg_fn])
+def test_a_decay_is_from_0_to_1_both_included(make):
+    for decay in (0, 0.5, 1):
+        make(decay)
+    for decay in (-0.01, 1.01, True, float("nan")):
+        with pytest.raises(OptionError, match="decay must be from 0 to 1, got"):
+            make(decay)

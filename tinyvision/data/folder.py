@@ -77,7 +77,7 @@ class ImageFolder(Dataset):
         image = read_image(path, self.max_pixels)
         return (image if self.transform is None else self.transform(image)), label
 
-    def identity(self, index: int) -> str:
+    def known_as(self, index: int) -> str:
         """What an item is called, with its label: below `root`, which may move."""
         path, label = self.samples[index]
         return f"{Path(path).as_posix().removeprefix(f'{self.root.as_posix()}/')} {label}"

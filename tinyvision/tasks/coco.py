@@ -96,7 +96,7 @@ class Coco:
             what = "marks crowds alone (iscrowd is 1)" if things else "is empty"
             raise DataError(f'{self.name}: "annotations" {what}, so there is nothing to learn')
 
-    def identity(self, index: int) -> str:
+    def known_as(self, index: int) -> str:
         """What a picture is called, and the boxes in it: what tells it from others without a look at its pixels."""
         picture = self.pictures[index]
         return f"{picture.path.name} {[(thing.label, thing.box, thing.crowd) for thing in picture.things]}"

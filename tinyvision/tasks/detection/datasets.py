@@ -182,9 +182,9 @@ class CocoBoxes(Dataset):
         labels = [CROWD if thing.crowd else thing.label - 1 for thing in picture.things]
         return pixels, target([thing.box for thing in picture.things], labels)
 
-    def identity(self, index: int) -> str:
+    def known_as(self, index: int) -> str:
         """The picture's name and boxes, by which a run knows it again."""
-        return self.coco.identity(index)
+        return self.coco.known_as(index)
 
 
 class VocBoxes(Dataset):
@@ -233,7 +233,7 @@ class VocBoxes(Dataset):
         labels = [CROWD if hard else self.classes.index(name) for name, _, hard in things]
         return pixels, target([box for _, box, _ in things], labels)
 
-    def identity(self, index: int) -> str:
+    def known_as(self, index: int) -> str:
         """The picture's name and boxes, by which a run knows it again."""
         path, _, things = self.pictures[index]
         return f"{path.name} {things}"
@@ -342,7 +342,7 @@ class YoloBoxes(Dataset):
         height, width = pixels.shape[:2]
         return pixels, target(np.reshape(shares, (-1, 4)) * [width, height, width, height], labels)
 
-    def identity(self, index: int) -> str:
+    def known_as(self, index: int) -> str:
         """The picture's name and boxes, by which a run knows it again."""
         boxes, labels = self.things[index]
         return f"{self.paths[index].name} {labels} {[box.tolist() for box in boxes]}"

@@ -69,7 +69,7 @@ class MaskFolder(Dataset):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def identity(self, index: int) -> str:
+    def known_as(self, index: int) -> str:
         """The names of picture and mask, by which a run knows them again."""
         return " ".join(path.name for path in self.pairs[index])
 
@@ -246,9 +246,9 @@ class CocoMasks(Dataset):
             mask[covered] = VOID if thing.crowd else thing.label
         return pixels, mask
 
-    def identity(self, index: int) -> str:
+    def known_as(self, index: int) -> str:
         """The picture's name and boxes, by which a run knows it again."""
-        return self.coco.identity(index)
+        return self.coco.known_as(index)
 
 
 class ShapesMasks(Dataset):
