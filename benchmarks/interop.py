@@ -3,7 +3,8 @@
 Networks of this package are compared with torchvision's with the same weights, are written as ONNX, run by ONNX Runtime
 and read back here, and are written for Keras, run by Keras and, through TensorFlow's converter, by TensorFlow Lite.
 Networks of Keras's are read here, compared with Keras and TensorFlow Lite, and go on to ONNX Runtime. All weights and
-running statistics are random numbers, so that nothing hides behind zeros. Nothing is timed that was not compared.
+running statistics are random numbers, so that nothing hides behind zeros. Nothing is timed that was not compared, and
+nobody records a gradient. Ours, and what was read back, are the networks as they are loaded: not after `fuse()`.
 
     python -m benchmarks interop               (about four minutes on two cores)
     python -m benchmarks interop --quick --only resnet18
@@ -21,7 +22,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -104,7 +105,7 @@ class Field:
         backend = keras.backend.backend()
         if backend != "tensorflow":
             name = f"{KERAS} on {BACKENDS.get(backend, backend)}"
-            self.engines[name] = lambda: keras.ops.convert_to_numpy(theirs(last, training=False))
+            self.engines[name] = partial(_keras_here, keras, theirs, last)
         try:
             worker = self.open_processes.enter_context(Worker(path, last))
         except Missing as reason:
@@ -210,6 +211,13 @@ def _keras():
         raise Missing(str(error)) from None
 
 
+def _keras_here(keras, theirs, pictures):
+    """Keras's answer in this process. On PyTorch it would record every step for a gradient that nobody asks for."""
+    torch = sys.modules.get("torch")
+    with torch.no_grad() if torch is not None else nullcontext():
+        return keras.ops.convert_to_numpy(theirs(pictures, training=False))
+
+
 class Worker:
     """TensorFlow in a process of its own, with a network and its input. Raises Missing where there is none.
 
@@ -301,7 +309,10 @@ def table(rows, batch):
         lines += [("", e, f"{d:.1e}", "wrong", "") for e, d in row["differences"].items() if d > TOLERANCE]
         lines += [("", engine, "", f"absent: {why}", "") for engine, why in row["absent"].items()]
     columns = ("network", "engine", "largest difference", "time", "tinyvision's time / its time")
-    note = "Differences are parts of the largest output; the row of tinyvision is what the others are compared with."
+    note = (
+        "Differences are parts of the largest output; the row of tinyvision is what the others are compared with. "
+        "No engine records gradients; tinyvision's networks are as they are loaded, without fuse()."
+    )
     return tables.Table(f"One network in several engines, batch {batch}", columns, lines, note)
 
 

@@ -140,3 +140,13 @@ def test_tensorflow_is_asked_for_by_name(monkeypatch, worker):
     monkeypatch.setattr(interop.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(interop.Missing, match="TINYVISION_TENSORFLOW_PYTHON may name a Python that has it"):
         worker()
+
+
+def test_keras_on_pytorch_records_nothing():
+    torch = pytest.importorskip("torch")
+
+    class Keras:
+        class ops:
+            convert_to_numpy = staticmethod(lambda answer: answer)
+
+    assert interop._keras_here(Keras, lambda pictures, training: torch.is_grad_enabled() or training, None) is False

@@ -102,3 +102,16 @@ def test_make_divisible(value):
     theirs = torchvision.models._utils._make_divisible
     assert blocks.make_divisible(value, 8) == theirs(value, 8)
     assert blocks.make_divisible(value, 4, 16) == theirs(value, 4, 16)
+
+
+@pytest.mark.parametrize(
+    "kinds", [(nn.ReLU, nn.Sigmoid), (nn.SiLU, nn.Sigmoid), (nn.ReLU, nn.Hardsigmoid), (nn.GELU, nn.Tanh)]
+)
+def test_squeeze_and_excitation_without_recording_is_the_layers_one_by_one(kinds):
+    tv.manual_seed(0)
+    block, x = blocks.SqueezeExcitation(12, 4, *kinds).double(), tv.randn(3, 12, 5, 6).double()
+    recorded = block(x)
+    recorded.sum().backward()
+    assert all(parameter.grad is not None for parameter in block.parameters())
+    with tv.no_grad():  # float64
+        np.testing.assert_allclose(block(x).array, recorded.array, rtol=0, atol=1e-12)

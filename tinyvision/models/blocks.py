@@ -104,8 +104,8 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """The channels weighed."""
-        scale = self.activation(self.fc1(self.avgpool(input)))
-        return self.scale_activation(self.fc2(scale)) * input
+        scale = conv_norm_act(self.avgpool(input), self.fc1, act=self.activation)
+        return conv_norm_act(scale, self.fc2, act=self.scale_activation) * input
 
 
 def stochastic_depth(input: Tensor, p: float, mode: str, training: bool = True) -> Tensor:
