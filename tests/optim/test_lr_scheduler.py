@@ -147,6 +147,28 @@ def test_plateau(options):
             schedule = fresh
 
 
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
+def test_a_plateau_ends_with_an_improvement_by_the_threshold(mode, threshold_mode):
+    """A third more than the threshold is better, a third less is none."""
+    options = {"mode": mode, "threshold_mode": threshold_mode, "threshold": 0.1, "patience": 0}
+    mine, other = optimizers()
+    schedule = optim.lr_scheduler.ReduceLROnPlateau(mine, **options)
+    expected = torch.optim.lr_scheduler.ReduceLROnPlateau(other, **options)
+    for part, bad in ((0, 0), (4 / 3, 0), (2 / 3, 1)):
+        metric = (
+            1.0
+            if not part
+            else schedule.best
+            + (0.1 if mode == "max" else -0.1) * part * (schedule.best if threshold_mode == "rel" else 1)
+        )
+        before = mine.param_groups[0]["lr"]
+        schedule.step(metric)
+        expected.step(metric)
+        compare(mine, other)
+        assert (mine.param_groups[0]["lr"] < before) == bool(bad)
+
+
 SGD = optimizers()[0]
 REFUSED = [
     lambda s: s.StepLR(SGD, 0),

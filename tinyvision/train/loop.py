@@ -86,7 +86,8 @@ def fit(
                  checkpoint
     run          folder for last.safetensors, best.safetensors, history.csv and history.png; None keeps
                  nothing on disk
-    resume       continue the run in that folder bit for bit; "auto" begins a new one if there is none
+    resume       continue the run in that folder bit for bit, with the data of before (as many items, of the same names
+                 and labels as far as they are known); "auto" begins a new one if there is none
     overwrite    replace the run in that folder
     device       "cpu", "cuda", ...; by default where the model is
     workers      threads that prepare batches ahead
