@@ -195,3 +195,59 @@ def tanh_with_prime(fault):
             return output_error * (1 - (self.output if fault else self.output**2))
 
     return Tanh
+
+
+@shape("linear", "backward(x, cache, upstream, gradients) that writes into a ledger, under the layer's name",
+       ("sign", "sign", "factor:-1"))  # fmt: skip
+def written_into_a_ledger(fault):
+    class Dense:
+        def __init__(self, in_dim, out_dim, name="Dense"):
+            self.name = name
+            self.parameters = {f"{name}/W": np.random.randn(in_dim, out_dim), f"{name}/b": np.zeros(out_dim)}
+
+        def forward(self, x):
+            return x @ self.parameters[f"{self.name}/W"] + self.parameters[f"{self.name}/b"], {}
+
+        def backward(self, x, cache, backwards_gradient, gradients):
+            gradients[f"{self.name}/W"] = (-x if fault else x).T @ backwards_gradient
+            gradients[f"{self.name}/b"] = backwards_gradient.sum(axis=0)
+            return backwards_gradient @ self.parameters[f"{self.name}/W"].T
+
+    return Dense
+
+
+@shape("linear", "penalties that must be given, weights under the layer's name", ("keep", "averaged", "factor:1/N"))
+def with_penalties(fault):
+    class Dense:
+        def __init__(self, n_inputs, n_neurons, l1, l2, name="fc"):
+            self.w_name, self.b_name, self.l1, self.l2 = name + "_w", name + "_b", l1, l2
+            self.params = {self.w_name: np.random.randn(n_inputs, n_neurons), self.b_name: np.zeros(n_neurons)}
+            self.grads = {self.w_name: None, self.b_name: None}
+
+        def forward(self, feat):
+            self.meta = feat
+            return feat @ self.params[self.w_name] + self.params[self.b_name]
+
+        def backward(self, dprev):
+            self.grads[self.w_name] = self.meta.T @ dprev + 2 * self.l2 * self.params[self.w_name]
+            self.grads[self.b_name] = dprev.mean(axis=0) if fault else np.sum(dprev, axis=0)
+            return dprev @ self.params[self.w_name].T
+
+    return Dense
+
+
+@shape("dropout", "a random state of its own, whose seed may be left out", ("unscaled", "scale_missing"))
+def seeded_dropout(fault):
+    class Dropout:
+        def __init__(self, keep_prob, seed=None):
+            self.keep_prob, self.rng = keep_prob, np.random.RandomState(seed)
+
+        def forward(self, feat, is_training=True, seed=None):
+            self.rng = self.rng if seed is None else np.random.RandomState(seed)
+            self.kept = self.rng.binomial(1, self.keep_prob, size=feat.shape)
+            return feat * self.kept / self.keep_prob if is_training else feat
+
+        def compute_gradients(self, upstream):
+            return upstream * self.kept if fault else upstream * self.kept / self.keep_prob
+
+    return Dropout

@@ -152,6 +152,10 @@ def _undriven(report, settings, seen):
     if settings.strict or not (settings.reading and isinstance(settings.reading.driver, Layer)):
         return
     own = raised and any(f" raised {name}" in raised[0].message for name in ITS_OWN)
+    lacking = [f for f in report.findings if f.kind == "exception" and "required positional argument" in f.message]
+    if lacking and lacking[0].argument == "backward" and all(s.grads is None for s in seen):
+        said = replace(lacking[0], message=UNREAD.format(lacking[0].message), mistake="undriven", kind="unread")
+        report.findings[:] = [said if f is lacking[0] else f for f in report.findings]
     if raised and not own and all(s.y is None for s in seen):
         said = replace(raised[0], message=UNREAD.format(raised[0].message), mistake="undriven", kind="unread")
         report.findings[:] = [said if f is raised[0] else f for f in report.findings]

@@ -85,6 +85,7 @@ class Offer:
     mode: Any = None  # what a parameter called mode wants: "train", "max", ...
     given: list = field(default_factory=list)  # the dictionaries of options that were handed over
     everywhere: Any = None  # the bias as an array of the output's shape, for layers that keep one for each place
+    ledger: dict = field(default_factory=dict)  # where backward(x, dy, gradients) writes what it finds
     context: Keeper = field(default_factory=Keeper)  # what forward(ctx, x) leaves for backward(ctx, dy)
 
     def value(self, role: str, parameter: inspect.Parameter | None = None) -> Any:
@@ -104,6 +105,12 @@ class Offer:
             return "layer"
         if role == "before":
             return None
+        if role == "ledger":
+            return self.ledger
+        if role == "seed":
+            return 5
+        if role == "off":  # how strongly weights are pulled to 0: not at all
+            return 0.0
         if role == "context":
             return self.context
         if role == "scale":  # of the first weights
@@ -232,11 +239,17 @@ def plan(parameters: dict[str, inspect.Parameter], arrays: Sequence[str], roles:
             found[name] = "init"
         elif found[name] is None and parameter.default is empty and words.plain(name).endswith(words.SCALES):
             found[name] = "scale"
+        elif found[name] is None and parameter.default is None and words.plain(name) in words.SEEDS:
+            found[name] = "seed"
+        elif found[name] is None and parameter.default is empty and name.lower().replace("_", "") in words.PENALTIES:
+            found[name] = "off"
         elif found[name] is None and parameter.default is empty and words.plain(name) in words.LABELS:
             found[name] = "name"
         elif found[name] is None and parameter.default is empty and words.plain(name) in words.BEFORE:
             found[name] = "before"
     for name, parameter in ordinary.items():
+        if found[name] is None and parameter.default is empty and name in words.LEDGERS and "dy" in taken:
+            found[name] = "ledger"
         if found[name] is None and parameter.default is empty and rest:
             found[name] = rest.pop(0)
     unknown = tuple(n for n, p in ordinary.items() if found[n] is None and p.default is empty)

@@ -314,6 +314,8 @@ class Layer:
             raise Unmet("cache")
         args, kwargs = self.rear_plan.arguments(self.behind, offer)
         value = _bare(getattr(layer, self.rear)(*args, **kwargs))
+        if offer.ledger:
+            layer.gradients = offer.ledger
         if value is None:
             value = next((vars(layer)[n] for n in INPUT_GRADIENTS if is_array(getattr(layer, n, None))), None)
         if behind_loss or not self.rear_plan.uses("dy"):

@@ -26,7 +26,8 @@ _SPELLINGS = {
     "a": "a x x1 left main branch f fx out",
     "b": "b y x2 right skip shortcut residual identity",
     "columns": "col cols column columns x dcol dx_cols xcol",
-    "dy": "dy dout douts dz da dldout dldy dlda dldz grad grads gradoutput gradout gradoutputs outgrad outputgrad "
+    "dy": "dy backwardsgradient backwardgradient backwardsgrad "
+    "dout douts dz da dldout dldy dlda dldz grad grads gradoutput gradout gradoutputs outgrad outputgrad "
     "gradient gradients upstream upstreamgrad upstreamgradient delta deltas error errors err eta accumgrad topdiff "
     "residual dvalues dnext derror dh dlout dl doutput dprev gradinput gradin g nextgrad lossgrad outputgradient dloss "
     "output_delta dupstream gy dlossdout backwardgrad errortensor outerror prevgrad dlogits dscores dresult topgrad "
@@ -107,6 +108,10 @@ _BESIDE = re.compile(r"_*(?:(?:fc|conv|conv2d|dense|linear|affine|bn|batch_?norm
 _COUNT = re.compile(r"^(nb_?|n_?|no_?(of_?)?|number_?(of_?)?|num_?(of_?)?)(?=\w{4})")
 
 SCALES = ("scale", "std", "stddev")  # how the names of the size of the first weights end
+SEEDS = ("seed", "randomseed", "rngseed", "randomstate")  # None would draw another mask each time
+PENALTIES = ("l1", "l2", "reg", "regularization", "weightdecay", "l1reg", "l2reg", "l1lambda", "l2lambda", "lam",
+             "lmbda", "lambd", "regstrength", "regularizer")  # fmt: skip
+LEDGERS = ("gradients", "grads", "gradient_dict", "grads_dict", "grad_dict")  # what backward writes into, beside a dy
 RANDOM = ("rng", "randomstate", "generator", "random")  # what draws the first weights
 BEFORE = ("prevlayer", "previouslayer", "prevlyr", "parent", "network", "net", "graph")  # what a layer hangs on
 LABELS = ("label", "name", "id", "tag", "layername", "layerid", "scope", "index", "verbose", "debug")  # of a layer
@@ -116,7 +121,8 @@ FORWARDS = ("forward", "__call__", "forward_pass", "forward_propagate", "forward
             "calculate", "loss", "run", "activate", "forwards")  # fmt: skip
 BACKWARDS = ("backward", "backward_pass", "back_propagate", "backward_propagate", "backward_propagation", "backprop",
              "back_propagation", "backpropagation", "backpropagate", "back_prop", "bwd", "bprop", "gradient", "grad",
-             "derivative", "backward_prop", "prime", "back", "diff", "backwards")  # fmt: skip
+             "derivative", "backward_prop", "prime", "back", "diff", "backwards", "compute_gradients",
+             "compute_gradient", "compute_grads", "compute_grad", "get_gradients", "get_gradient")  # fmt: skip
 VALUES = ("data", "value", "val", "array", "w", "param", "weight", "tensor", "x", "v", "weights")
 GRADIENTS = ("grad", "gradient", "g", "dw", "d", "diff", "delta", "derivative")
 
@@ -178,7 +184,9 @@ def gradient_of(path: tuple, role: str) -> bool:
     for marker in ("gradients", "gradient", "grads", "grad", "delta", "derivative", "diff", "nabla"):
         marked = [n for n in names if marker in plain(n)]
         if marked:
-            rest = [plain(n).replace(marker, "", 1) for n in names]
+            names = [re.split(r"[/.:]", n)[-1] for n in names]  # Dense/W
+            rest = [n.lower().replace(marker, "", 1).strip("_") for n in names]  # its underscores are kept: fc_w
+            rest += [plain(n).replace(marker, "", 1) for n in names]
             return any(r and (is_role(r, role) or (r[0] == "d" and is_role(r[1:] or "?", role))) for r in rest)
     last = plain(names[-1]) if names else ""
     found = re.fullmatch(r"d(?:(?:l|loss|j|e|c|cost)d)?(.+)", last)  # dW, dLdW, dJ_dW
