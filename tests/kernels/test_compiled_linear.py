@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinyvision import ops, threads
-from tinyvision.kernels.cpu import compiled, linear
+from tinyvision.kernels.cpu import compiled, linear, lines
 from tinyvision.kernels.cpu.registers import LANES, ROWS, RUN, WIDTH
 
 from .ahead import needs_numba
@@ -19,7 +19,16 @@ CASES = [
     (ROWS + 1, WIDTH + 1, RUN + 1),
     (2 * ROWS + RUN + 2, 3 * WIDTH - 1, ROWS + RUN + 3),
     (RUN + 1, 2 * WIDTH + LANES + 3, 3 * RUN - 1),
+    (1, WIDTH + 5, RUN),
+    (2, 4 * WIDTH + 1, RUN + 2),
+    (5, 3 * WIDTH, ROWS + 3),
 ]
+
+
+@pytest.fixture(autouse=True)
+def small_ones_are_shared_out(monkeypatch):
+    """Where another thread does not pay, it computes the same."""
+    monkeypatch.setattr(lines, "LEAST_PRODUCTS", 0)
 
 
 def arrays(case, rng, bias=True):
@@ -47,6 +56,11 @@ def check(case, rng, bias=True, layout=np.ascontiguousarray):
             assert a.shape == b.shape
             assert a.dtype == np.float32
             np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5 * max(1, np.abs(b).max()))
+
+
+def check_all(cases, rng):
+    for case in cases:
+        check(case, rng)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -110,7 +124,8 @@ def test_what_is_left_to_the_op():
     assert applies((2, RUN, WIDTH), (RUN, WIDTH))
     assert not applies((RUN, WIDTH + 1), (RUN, WIDTH))
     assert not applies((RUN, WIDTH), (RUN, WIDTH), (RUN + 1,))
-    assert not applies((RUN - 1, WIDTH), (RUN, WIDTH))
+    assert applies((1, WIDTH), (RUN, WIDTH))
+    assert not applies((0, WIDTH), (RUN, WIDTH))
     assert not applies((RUN, WIDTH), (RUN - 1, WIDTH))
     assert not applies((RUN, WIDTH - 1), (RUN, WIDTH - 1))
     assert not applies((linear.MANY_ROWS + 1, WIDTH), (RUN, WIDTH))
@@ -126,15 +141,19 @@ MISTAKES = [
     ("answered", "range(whole, I)", "range(whole, I - 1)"),
     ("answered", "bias[o] if bias.size else 0", "0"),
     ("answered", "min(run * RUN, O - RUN)", "max(0, O - RUN)"),
-    ("answered", "range(some - n, FOUR)", "range(FOUR)"),
+    ("answered", "range(some - n, together)", "range(together)"),
     ("answered", "range(run * RUN - o, RUN)", "range(RUN)"),
-    ("answered", "range(0, N, FOUR)", "range(0, N - FOUR + 1, FOUR)"),
+    ("answered", "range(0, N, together)", "range(0, N - together + 1, together)"),
     ("answered", "+= tile[r * FOUR + s]", "+= tile[s * RUN + r]"),
     ("multiplied", "min(block * WIDTH, I - WIDTH)", "0"),
     ("multiplied", "min(m + RUN, M - RUN)", "min(m, M - RUN)"),
     ("multiplied", "range(0, M, ROWS)", "range(0, M - ROWS + 1, ROWS)"),
     ("multiplied", "k * apart, q", "k, q"),
     ("multiplied", "range(K)", "range(K - 1)"),
+    ("answered", "(1, 0)", "(1, I)"),
+    ("walked", "sums[:] = 0", "sums[:] = 1"),
+    ("walked", "range(O)", "range(1, O)"),
+    ("walked", "min(end * WIDTH, I)", "end * WIDTH - WIDTH"),
 ]
 
 
@@ -147,4 +166,4 @@ def test_a_mistake_in_a_loop_is_noticed(name, old, new, rng, monkeypatch):
     loop = getattr(linear, name)
     monkeypatch.setattr(loop, "run", planted(loop.function, old, new))
     with pytest.raises((AssertionError, IndexError, ValueError)):
-        check(CASES[3], rng)
+        check_all((CASES[3], *CASES[-3:]), rng)

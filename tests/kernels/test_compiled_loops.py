@@ -12,7 +12,7 @@ import pytest
 from tinyvision import kernels, ops, threads
 from tinyvision.errors import DeviceError
 from tinyvision.kernels import DropIn
-from tinyvision.kernels.cpu import channels, columns, compiled, winograd
+from tinyvision.kernels.cpu import channels, columns, compiled, lines, winograd
 from tinyvision.kernels.ways import ACTIVATIONS
 from tinyvision.ops.conv_inference import conv2d_inference
 from tinyvision.ops.norm import running_moments
@@ -31,7 +31,9 @@ TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}  # float32: sums of a few hundred terms
 
 @pytest.fixture(autouse=True)
 def small_images_as_well(monkeypatch):
-    """Where an image is so small that a loop does not pay, it computes the same."""
+    """Where an image is so small that a loop, or another thread, does not pay, it computes the same."""
+    monkeypatch.setattr(lines, "LEAST_PRODUCTS", 0)
+    monkeypatch.setattr(lines, "LEAST_BYTES", 0)
     monkeypatch.setattr(winograd, "pays", lambda *sizes: True)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tinyvision import ops, threads
 from tinyvision.kernels import launch
-from tinyvision.kernels.cpu import compiled, direct, registers
+from tinyvision.kernels.cpu import compiled, direct, lines, registers
 from tinyvision.ops.conv_inference import conv2d_inference
 
 from .ahead import needs_numba
@@ -42,6 +42,8 @@ CASES = {
 @pytest.fixture(autouse=True)
 def tiles_need_not_be_full(monkeypatch):
     """Where the channels or the pixels of an image are few, the tiles compute the same."""
+    monkeypatch.setattr(lines, "LEAST_PRODUCTS", 0)
+    monkeypatch.setattr(lines, "LEAST_BYTES", 0)
     monkeypatch.setattr(direct, "fills", lambda channels: True)
     monkeypatch.setattr(direct, "outweighed", lambda shape: False)
 

@@ -26,7 +26,7 @@ from .channels import column_sums
 from .columns import outweighed
 from .compiled import loop, part
 from .depthwise import NO_VECTOR
-from .lines import PIECES, done_in_parts
+from .lines import PIECES, done_in_parts, hands
 from .registers import (
     LANES,
     ROWS,
@@ -322,9 +322,10 @@ def _fill(x, packed, y, sliding, size, where, scale=None, shift=None, skip=None,
     finish[2], finish[3] = 0 if activation in (1, 2) else -np.inf, 6 if activation == 2 else np.inf
     finish = finish.reshape(4, count, WIDTH).transpose(1, 0, 2).reshape(-1)
     skip = NO_VECTOR if skip is None else skip.reshape(-1)
-    pieces = _pieces(N * OH, count)
+    several = hands(N * OH * OW * packed.size)
+    pieces = _pieces(N * OH, count, several)
     numbers = _as_it_is(x, sliding, packed.shape[1:3], size, OW >= RUN)
-    if kernels_outweigh(packed, x):
+    if kernels_outweigh(packed, x) and several == threads.get_num_threads():
         pieces = [(0, N * OH, block, block + 1) for block in range(count)]  # the kernels are read once
         if not numbers.size:
             x, sliding = _padded(x, sliding, packed.shape, size), sliding._replace(padding=(0, 0))
@@ -385,11 +386,12 @@ def _weight_gradient(x, dy, shape, sliding):
     count, run = math.ceil(O / WIDTH), C if sliding.dilation[1] != 1 else KW * C
     numbers, size = _as_it_is(x, sliding, (KH, KW), (OH, OW), run >= ROWS), (count, KH, KW, C, WIDTH)
     geometry = np.array([*sliding.stride, *sliding.padding, *sliding.dilation])
-    if 4 * math.prod(size) > SUM_BYTES and count >= threads.get_num_threads():
-        some = blocks.cut(count, threads.get_num_threads())
+    several = hands(N * OH * OW * math.prod(size))
+    if 4 * math.prod(size) > SUM_BYTES and count >= several:
+        some = blocks.cut(count, several)
         pieces = [(0, N * OH, s.start, s.stop, 0) for s in some]
     else:  # every thread has sums of its own
-        some = blocks.cut(N * OH, min(N * OH, threads.get_num_threads()))
+        some = blocks.cut(N * OH, min(N * OH, several))
         pieces = [(s.start, s.stop, 0, count, number) for number, s in enumerate(some)]
     grown = np.zeros((1 + pieces[-1][-1], *size), np.float32)
     crew.run(weights_grown, pieces, x, numbers, dy, grown, geometry)
@@ -413,9 +415,10 @@ def _as_it_is(x, sliding, kernel, size, long_enough):
     return x.reshape(-1) if long_enough and inside_it and x.flags.c_contiguous else NO_VECTOR
 
 
-def _pieces(lines, count):
-    """(begin, end, first, last) of the lines and blocks of every piece of work."""
-    return [(some.start, some.stop, 0, count) for some in blocks.fair(lines, PIECES * threads.get_num_threads())]
+def _pieces(lines, count, several):
+    """(begin, end, first, last) of the lines and blocks of every piece of work for so many threads."""
+    parts = blocks.fair(lines, PIECES * several) if several > 1 else blocks.cut(lines, 1)
+    return [(some.start, some.stop, 0, count) for some in parts]
 
 
 def kernels_outweigh(packed: Array, x: Array) -> bool:

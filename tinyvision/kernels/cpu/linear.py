@@ -5,7 +5,7 @@
 
 BLAS copies its factors into an order of its own before it multiplies. For a batch of images that copy of the weight
 takes as long as the product, and two threads that call BLAS wait for the interpreter between their calls. Many rows
-are worth the copy, and a few are no product but a walk through the weight: both stay with BLAS.
+are worth the copy: they stay with BLAS. A few are less a product than a walk through the weight.
 """
 
 import math
@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from ... import blocks, threads
+from ... import blocks
 from ...ops import linear as ops_linear
 from ...types import Array, Gradients, Needs
 from .. import DropIn
 from . import crew
 from .channels import column_sums
 from .compiled import Loop, loop
-from .lines import LEAST_BYTES
+from .lines import hands
 from .registers import FOUR, LANES, ROWS, RUN, WIDTH, added_up, along, nothing, outer, put
 
 DEPTH = 1 << 10  # numbers of RUN rows of the weight that stay in the first cache while all rows of x meet them
@@ -34,6 +34,7 @@ def answered(x: Array, weight: Array, bias: Array, y: Array, begin: int, end: in
     (N, I), O = x.shape, len(weight)
     rows, kernels, tile = x.reshape(x.size), weight.reshape(weight.size), np.empty(FOUR * RUN, np.float32)
     whole = I // LANES * LANES
+    together, apart = (FOUR, I) if N >= FOUR else (1, 0)  # of fewer rows each is taken by itself, as all four
     for o in range(begin * RUN, min(end * RUN, O)):
         for n in range(N):
             y[n, o] = bias[o] if bias.size else 0
@@ -43,13 +44,13 @@ def answered(x: Array, weight: Array, bias: Array, y: Array, begin: int, end: in
         last = min(first + DEPTH, whole)
         for run in range(begin, end):
             o = min(run * RUN, O - RUN)  # the last run goes back
-            for some in range(0, N, FOUR):
-                n, total = min(some, N - FOUR), nothing()
+            for some in range(0, N, together):
+                n, total = min(some, N - together), nothing()
                 for i in range(first, last, LANES):
-                    total = along(total, kernels, o * I + i, I, rows, n * I + i, I)
+                    total = along(total, kernels, o * I + i, I, rows, n * I + i, apart)
                 added_up(total, tile)
                 for r in range(run * RUN - o, RUN):
-                    for s in range(some - n, FOUR):
+                    for s in range(some - n, together):
                         y[n + s, o + r] += tile[r * FOUR + s]
 
 
@@ -65,6 +66,21 @@ def multiplied(a: Array, step: int, apart: int, b: Array, y: Array, begin: int, 
             for k in range(K):
                 total = outer(total, a, p * step + k * apart, q * step + k * apart, step, factors, k * I + i)
             put(total, results, p * I + i, q * I + i, I)
+
+
+@loop("void(f4[:, ::1], f4[:, ::1], f4[:, ::1], i8, i8)", "dx")
+def walked(dy: Array, weight: Array, dx: Array, begin: int, end: int) -> None:
+    """dx (N, I) = dy (N, O) weight for fewer rows than a run, blocks begin ... end of its columns: row by row of the
+    weight."""
+    (N, O), I = dy.shape, weight.shape[1]
+    first, last = begin * WIDTH, min(end * WIDTH, I)
+    for n in range(N):
+        sums = dx[n, first:last]
+        sums[:] = 0
+        for o in range(O):
+            row, number = weight[o, first:last], dy[n, o]
+            for i in range(sums.size):
+                sums[i] += number * row[i]
 
 
 def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
@@ -84,7 +100,10 @@ def linear_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
     count, work = math.ceil(I / WIDTH), len(rows) * O * I
     if needs[0]:
         dx = np.empty((len(rows), I), np.float32)
-        _shared_out(multiplied, count, work, drows.reshape(-1), O, 1, weight, dx)
+        if len(rows) < RUN:
+            _shared_out(walked, count, work, drows, weight, dx)
+        else:
+            _shared_out(multiplied, count, work, drows.reshape(-1), O, 1, weight, dx)
         dx = dx.reshape(x.shape)
     if needs[1]:
         dweight = np.empty((O, I), np.float32)
@@ -97,18 +116,18 @@ def linear_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
 def _shared_out(work: Loop, count: int, products: int, *arguments: Any) -> None:
     """work(*arguments, begin, end) for parts of range(count): two of them or more, as the last goes back into the one
     before it, where no other thread may write."""
-    parts = 1 if products <= LEAST_BYTES else max(1, min(threads.get_num_threads(), count // 2))
+    parts = max(1, min(hands(products), count // 2))
     crew.run(work, [(some.start, some.stop) for some in blocks.cut(count, parts)], *arguments)
 
 
 def _applies(x, weight, bias=None):
-    """Whether they fit each other, lie as the loops read them, and are neither few nor many."""
+    """Whether they fit each other, lie as the loops read them, and are not too many rows, nor too few outputs."""
     if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[1]:
         return False
     if bias is not None and tuple(bias.shape) != weight.shape[:1]:
         return False
     N, (O, I) = math.prod(x.shape[:-1]), weight.shape
-    fits = RUN <= N <= MANY_ROWS and O >= RUN and I >= WIDTH
+    fits = 1 <= N <= MANY_ROWS and O >= RUN and I >= WIDTH
     return bool(fits and x.flags.c_contiguous and weight.flags.c_contiguous)
 
 

@@ -13,8 +13,15 @@ from .compiled import Loop
 # Pieces for every thread: with more than one, a thread that is held up leaves some of its work to the others.
 PIECES = 2
 
-# Below this much data a loop is over before another thread has seen that there is work.
-LEAST_BYTES = 1 << 14
+# Below this much data, or so many multiplications, a loop is over before another core has fetched what it needs from
+# the one that has just written it.
+LEAST_BYTES = 1 << 17
+LEAST_PRODUCTS = 1 << 22
+
+
+def hands(products: int) -> int:
+    """How many threads a loop of so many multiplications is for."""
+    return 1 if products < LEAST_PRODUCTS else threads.get_num_threads()
 
 
 def done_in_parts(work: Loop, count: int, work_bytes: int, *arguments: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ... import blocks, threads
+from ... import blocks
 from ...ops.convolution.winograd import KERNEL_BYTES
 from ...types import Array
 from .. import is_on
@@ -23,7 +23,7 @@ from .activation import curved
 from .channels import column_sums
 from .compiled import loop, part
 from .direct import pack
-from .lines import PIECES, done_in_parts
+from .lines import PIECES, done_in_parts, hands
 from .registers import ROWS, RUN, WIDTH, aligned, nothing, outer, plus, put
 
 FEWEST_CHANNELS = 8  # with fewer, the transforms cost more than the multiplications that they save
@@ -38,8 +38,9 @@ SOME_ROWS = 4 * ROWS  # the gradients of so many outputs are summed over all til
 PLACES = 36
 
 # What the transforms cost for each tile and channel, and U for each number, in multiplications of sums in registers
-# (measured); one by columns costs two. In training there are three directions, of which the other two gain more.
-TRANSFORMING, TRANSFORMING_ONCE, MAKING, BY_COLUMNS = 1100, 1700, 45, 2
+# (measured); one by columns costs two. In training there are three directions, of which the other two gain more. A kept
+# U is read from far away, and four times as large as the kernels.
+TRANSFORMING, TRANSFORMING_ONCE, MAKING, READING, BY_COLUMNS = 1100, 1700, 45, 30, 2
 
 A, B = np.float32(0.5**0.5), np.float32(2**0.5)  # the points
 HALF, TWO, TWO_AND_A_HALF = np.float32(0.5), np.float32(2), np.float32(2.5)  # A², B², A² + B²
@@ -408,8 +409,10 @@ def _fill(x, weight, U, y, padding, scale=None, shift=None, skip=None, activatio
             done_in_parts(finish_rows, len(rows), y.nbytes, rows, added, activation)
         return
     U = _kernels(weight) if U is None else U
-    count = threads.get_num_threads() * (1 if U.nbytes > OWN_BYTES else PIECES)
-    pieces = [(some.start, some.stop) for some in blocks.fair(N * TH, count)]
+    several = hands(PLACES * N * TH * TW * C * O)
+    count = several if U.nbytes > OWN_BYTES or several == 1 else several * PIECES
+    parts = blocks.fair(N * TH, count) if several > 1 else blocks.cut(N * TH, 1)
+    pieces = [(some.start, some.stop) for some in parts]
     longest = max(end - begin for begin, end in pieces)
     budget = max(BLOCK_BYTES, min(U.nbytes, SLICED_BYTES))  # U is read once for every block
     several = math.ceil(longest / math.ceil(4 * PLACES * longest * TW * (C + O) / budget))
@@ -429,7 +432,7 @@ def _weight_gradient(x, dy, shape, sliding):
         done_in_parts(gradient_to_planes, N * TH, dM.nbytes, dy, dM, TH, TW, 0)
         done_in_parts(weights_of_outputs, whole_O // ROWS, dM.nbytes, dM, V[0], dweight)
         return dweight.transpose(0, 3, 1, 2)
-    lines = blocks.cut(N * TH, min(N * TH, threads.get_num_threads()))
+    lines = blocks.cut(N * TH, min(N * TH, hands(PLACES * N * TH * TW * C * O)))
     pieces = [(some.start, some.stop, k) for k, some in enumerate(lines)]
     several = max(1, SUM_BYTES // (4 * PLACES * TW * (whole_O + whole_C)))
     dU = np.empty((len(pieces), PLACES, whole_O, whole_C), np.float32)
@@ -470,7 +473,7 @@ def _applies(x, weight, output, sliding, finished, kept=False):
         return False
     O, C = weight.shape[:2]
     by_tiles = direct.fills(O) and is_on("direct")
-    making = 0 if kept and PLACES * 4 * O * C <= SLICED_BYTES else MAKING
+    making = READING if kept and PLACES * 4 * O * C <= SLICED_BYTES else MAKING
     transforming = TRANSFORMING_ONCE if finished else TRANSFORMING
     return max(sliding.padding) <= MOST_PADDING and pays(len(x), *output, O, C, by_tiles, transforming, making)
 
