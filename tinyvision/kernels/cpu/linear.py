@@ -70,8 +70,7 @@ def multiplied(a: Array, step: int, apart: int, b: Array, y: Array, begin: int, 
 
 @loop("void(f4[:, ::1], f4[:, ::1], f4[:, ::1], i8, i8)", "dx")
 def walked(dy: Array, weight: Array, dx: Array, begin: int, end: int) -> None:
-    """dx (N, I) = dy (N, O) weight for fewer rows than a run, blocks begin ... end of its columns: row by row of the
-    weight."""
+    """dx (N, I) = dy (N, O) weight, of fewer rows than a run, in blocks begin ... end of its columns."""
     (N, O), I = dy.shape, weight.shape[1]
     first, last = begin * WIDTH, min(end * WIDTH, I)
     for n in range(N):
