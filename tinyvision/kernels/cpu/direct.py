@@ -322,10 +322,10 @@ def _fill(x, packed, y, sliding, size, where, scale=None, shift=None, skip=None,
     finish[2], finish[3] = 0 if activation in (1, 2) else -np.inf, 6 if activation == 2 else np.inf
     finish = finish.reshape(4, count, WIDTH).transpose(1, 0, 2).reshape(-1)
     skip = NO_VECTOR if skip is None else skip.reshape(-1)
-    several = hands(N * OH * OW * packed.size)
-    pieces = _pieces(N * OH, count, several)
+    workers = hands(N * OH * OW * packed.size)
+    pieces = _pieces(N * OH, count, workers)
     numbers = _as_it_is(x, sliding, packed.shape[1:3], size, OW >= RUN)
-    if kernels_outweigh(packed, x) and several == threads.get_num_threads():
+    if kernels_outweigh(packed, x) and workers == threads.get_num_threads():
         pieces = [(0, N * OH, block, block + 1) for block in range(count)]  # the kernels are read once
         if not numbers.size:
             x, sliding = _padded(x, sliding, packed.shape, size), sliding._replace(padding=(0, 0))
@@ -386,12 +386,12 @@ def _weight_gradient(x, dy, shape, sliding):
     count, run = math.ceil(O / WIDTH), C if sliding.dilation[1] != 1 else KW * C
     numbers, size = _as_it_is(x, sliding, (KH, KW), (OH, OW), run >= ROWS), (count, KH, KW, C, WIDTH)
     geometry = np.array([*sliding.stride, *sliding.padding, *sliding.dilation])
-    several = hands(N * OH * OW * math.prod(size))
-    if 4 * math.prod(size) > SUM_BYTES and count >= several:
-        some = blocks.cut(count, several)
+    workers = hands(N * OH * OW * math.prod(size))
+    if 4 * math.prod(size) > SUM_BYTES and count >= workers:
+        some = blocks.cut(count, workers)
         pieces = [(0, N * OH, s.start, s.stop, 0) for s in some]
     else:  # every thread has sums of its own
-        some = blocks.cut(N * OH, min(N * OH, several))
+        some = blocks.cut(N * OH, min(N * OH, workers))
         pieces = [(s.start, s.stop, 0, count, number) for number, s in enumerate(some)]
     grown = np.zeros((1 + pieces[-1][-1], *size), np.float32)
     crew.run(weights_grown, pieces, x, numbers, dy, grown, geometry)
@@ -415,9 +415,9 @@ def _as_it_is(x, sliding, kernel, size, long_enough):
     return x.reshape(-1) if long_enough and inside_it and x.flags.c_contiguous else NO_VECTOR
 
 
-def _pieces(lines, count, several):
+def _pieces(lines, count, workers):
     """(begin, end, first, last) of the lines and blocks of every piece of work for so many threads."""
-    parts = blocks.fair(lines, PIECES * several) if several > 1 else blocks.cut(lines, 1)
+    parts = blocks.fair(lines, PIECES * workers) if workers > 1 else blocks.cut(lines, 1)
     return [(some.start, some.stop, 0, count) for some in parts]
 
 

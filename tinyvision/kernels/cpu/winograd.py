@@ -409,9 +409,9 @@ def _fill(x, weight, U, y, padding, scale=None, shift=None, skip=None, activatio
             done_in_parts(finish_rows, len(rows), y.nbytes, rows, added, activation)
         return
     U = _kernels(weight) if U is None else U
-    several = hands(PLACES * N * TH * TW * C * O)
-    count = several if U.nbytes > OWN_BYTES or several == 1 else several * PIECES
-    parts = blocks.fair(N * TH, count) if several > 1 else blocks.cut(N * TH, 1)
+    workers = hands(PLACES * N * TH * TW * C * O)
+    count = workers if U.nbytes > OWN_BYTES else workers * PIECES
+    parts = blocks.fair(N * TH, count) if workers > 1 else blocks.cut(N * TH, 1)
     pieces = [(some.start, some.stop) for some in parts]
     longest = max(end - begin for begin, end in pieces)
     budget = max(BLOCK_BYTES, min(U.nbytes, SLICED_BYTES))  # U is read once for every block
