@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import pytest
 
-from tinyvision.kernels import launch
+from tinyvision.kernels import launch, tensor_cores
 from tinyvision.kernels.emulator import kernel_names
 
 from . import nvrtc
@@ -24,15 +24,20 @@ def compiler():
     return found
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("name", TEXTS)
+# Of 16 bits, the generations that differ; the others take minutes more, and are looked at by hand.
+HALVES = [("tensor_cores fp16", "sm_75"), *(("tensor_cores bf16", a) for a in ("sm_80", "sm_90a"))]
+ALL_HALVES = [(f"tensor_cores {kind}", a) for a in ARCHITECTURES for kind in ("bf16", "fp16")]
+REST = [pytest.param(*case, marks=pytest.mark.slow) for case in ALL_HALVES if case not in HALVES]
+
+
+@pytest.mark.parametrize(("name", "architecture"), [(n, a) for n in TEXTS for a in ARCHITECTURES] + HALVES + REST)
 def test_no_kernel_spills(compiler, name, architecture):
     code, log = nvrtc.compile_text(compiler, launch.text(name), architecture)
     assert code[:4] == b"\x7fELF"
     found = nvrtc.resources(log)
     assert set(found) == compiled_for(architecture, launch.text(name))
     assert {kernel: spilled for kernel, (_, spilled) in found.items() if spilled} == {}
-    if name == "tensor_cores":  # says itself how many of its blocks share a multiprocessor
+    if name.startswith("tensor_cores"):  # says itself how many of its blocks share a multiprocessor
         return
     # Two blocks of 256 threads share the 65,536 registers of a multiprocessor; this one is alone there (see conv.cu).
     alone = {"correlate_fp32_128": 255}
@@ -40,11 +45,15 @@ def test_no_kernel_spills(compiler, name, architecture):
 
 
 def compiled_for(architecture, text):
-    """The kernels that a text has for a GPU: mma.sync's begin with Ampere, Hopper has wgmma's in their place."""
+    """The kernels that a text has for a GPU: mma.sync's begin with Ampere, Hopper has wgmma's in their place; and of
+    fp16, Turing has those whose ring fits its shared memory."""
     names = set(kernel_names(text))
     own = {name for name in names if "mma_" in name}
-    wanted = {"sm_75": "none", "sm_90a": "_wgmma_"}.get(architecture, "_mma_")
-    return names - own | {name for name in own if wanted in name}
+    if architecture == "sm_75":
+        turing = {choice.kernel for key, some in tensor_cores.CHOICES.items() if key[0] == "turing" for choice in some}
+        return names - own | (turing if "#define FP16" in text.splitlines() else set())
+    wanted = "_wgmma_" if architecture == "sm_90a" else "_mma_"
+    return names - own | {name for name in own if wanted in name and not name.endswith("_short")}
 
 
 def test_the_check_notices_a_spill(compiler):

@@ -17,6 +17,7 @@ from .test_planted_bugs import notices
 # (of correlate, of the weight gradient)
 PAIRS = {
     "mma, small": ("correlate_mma_64x64", "weight_gradient_mma_64x64"),
+    "mma, in short shared memory": ("correlate_mma_64x64_short", "weight_gradient_mma_64x64"),
     "mma, narrow": ("correlate_mma_64x64", "weight_gradient_mma_64x128"),
     "mma, wide": ("correlate_mma_128x64", "weight_gradient_mma_128x128"),
     "wgmma, narrow": ("correlate_wgmma_128x64", "weight_gradient_wgmma_64x64"),
@@ -251,7 +252,7 @@ MISTAKES = {  # the kernels to run, and what is changed in them
         MMA, ("threadIdx.x % 32 / 16 * 8 + threadIdx.x % 2 * 4", "threadIdx.x % 4 * 4"),
         ("threadIdx.x % 16 / 2", "threadIdx.x % 32 / 4"),
     ),
-    "weight gradient: channels exchanged": (MMA, ("stretched(p[1].x)", "stretched(p[1].y)")),
+    "weight gradient: channels exchanged": (MMA, ("channel == 1 ? x.y", "channel == 1 ? x.z")),
     "weight gradient: dropped barrier": (MMA, ("__syncthreads();  // the tile", "// the tile")),
     "weight gradient: a pixel beyond the split": (MMA, ("bool inside = m + p < end;", "bool inside = true;")),
     "weight gradient: no proxy fence": (WGMMA, ("        Product::publish();\n        __sync", "        __sync")),

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..device import get_precision
 from ..ops.convolution.sliding import Sliding
-from ..types import Array, Pair, Shape
+from ..types import Array, DType, Pair, Shape
 from . import launch as gpu
 from . import tensor_cores
 from .ways import ACTIVATIONS, Way, drop_ins, lengths, outputs
@@ -73,19 +73,19 @@ def correlate(
     by shape, precision and GPU."""
     x = _four_channels(x)
     sliding = Slides(stride, start, dilation, groups)
-    plan = _correlation(x.shape, weight.shape, y.shape, y.strides, sliding, activation, kernel or _units(x))
+    plan = correlation(x.shape, weight.shape, y.shape, y.strides, sliding, activation, kernel or _units(x))
     scale, shift = None if scale is None else gpu.aligned(scale), None if shift is None else gpu.aligned(shift)
     gpu.run(plan, x, weight, scale, shift, skip, y)
 
 
 @lru_cache(4096)
-def _correlation(x, weight, y, y_strides, sliding, activation, kernel):
+def correlation(x, weight, y, y_strides, sliding, activation, kernel, mode="tf32"):
     """The launch of `correlate` for arrays of these shapes; kernel: its name, or the `_units` that choose it."""
     N, OH, OW, O = y
     columns, rows = O // sliding.groups, N * OH * OW
     kernel = _kernel(kernel, "correlate", rows, columns, math.prod(weight[1:]), sliding.groups, weight[1:3])
     geometry = _geometry(x, weight, y, y_strides, sliding, activation=activation)
-    return _plan(kernel, rows, columns, sliding.groups, geometry)
+    return _plan(kernel, rows, columns, sliding.groups, geometry, mode)
 
 
 def arranged(kernels: Array) -> Array:
@@ -96,28 +96,35 @@ def arranged(kernels: Array) -> Array:
         as_they_are = kernels.transpose(0, 1, 3, 4, 2)
         if as_they_are.flags.c_contiguous:
             return gpu.aligned(as_they_are.reshape(-1, *as_they_are.shape[2:]))
-    shape, plan = _arrangement(kernels.shape, kernels.strides, rounds)
+    return arranged_by("conv", "arrange", kernels, 4, rounds)
+
+
+def arranged_by(
+    source: str, kernel: str, kernels: Array, chunk: int, rounds: bool = True, dtype: DType = np.float32
+) -> Array:
+    """What a kernel makes of kernels (groups, O, C, KH, KW) in any order of memory, their channels in whole chunks."""
+    shape, plan = _arrangement(source, kernel, kernels.shape, kernels.strides, chunk, rounds)
     if plan is None:  # a view with gaps so wide that its offsets do not fit 32 bits
         kernels = gpu.aligned(kernels)
-        shape, plan = _arrangement(kernels.shape, kernels.strides, rounds)
-    out = gpu.empty(kernels, shape)
+        shape, plan = _arrangement(source, kernel, kernels.shape, kernels.strides, chunk, rounds)
+    out = gpu.empty(kernels, shape, dtype)
     gpu.run(plan, kernels, out)
     return out
 
 
 @lru_cache(4096)
-def _arrangement(shape, strides, rounds):
-    """(the shape of what `arranged` makes of kernels that lie like this, its launch or None)"""
+def _arrangement(source, kernel, shape, strides, chunk, rounds):
+    """(the shape of what `arranged_by` makes of kernels that lie like this, its launch or None)"""
     groups, O, C, KH, KW = shape
-    out = (groups * O, KH, KW, whole(C))
+    out = (groups * O, KH, KW, C + -C % chunk)
     if sum((length - 1) * abs(stride) for length, stride in zip(shape, strides, strict=True)) > 4 * gpu.LARGEST:
         return out, None
     group, step_o, step_c, down, right = (stride // 4 for stride in strides)
     order = gpu.structure(
-        groups=groups, O=O, KH=KH, KW=KW, C=whole(C), given=C,
+        groups=groups, O=O, KH=KH, KW=KW, C=out[3], given=C,
         group=group, out=step_o, into=step_c, down=down, right=right, round=int(rounds),
     )  # fmt: skip
-    return out, gpu.Plan("conv", "arrange", gpu.blocks(math.prod(out) // 4), (order,))
+    return out, gpu.Plan(source, kernel, gpu.blocks(math.prod(out) // chunk), (order,))
 
 
 def by_group(weight: Array, groups: int) -> Array:
@@ -144,11 +151,11 @@ def image_gradient(
     neighbours hear from neighbouring windows: a stride-1 correlation of dy with those taps, turned around."""
     KH, KW = weight.shape[2:]
     turned = by_group(weight, groups).transpose(0, 2, 1, 3, 4)  # (G, C/G, O/G, KH, KW)
-    kernel = _gradient_kernel(kernel or _units(dy), dy.shape, dx.shape, (KH, KW), stride, groups)
+    kernel = gradient_kernel(kernel or _units(dy), dy.shape, dx.shape, (KH, KW), stride, groups)
     if kernel in tensor_cores.TILES:
         dy, turned = _four_channels(dy), arranged(turned)
         sliding = Slides(stride, (-padding[0], -padding[1]), dilation, groups)
-        plan = _all_phases(dy.shape, turned.shape, dx.shape, dx.strides, sliding, kernel)
+        plan = all_phases(dy.shape, turned.shape, dx.shape, dx.strides, sliding, kernel)
         gpu.run(plan, dy, turned, None, None, onto, dx)
         return
     for top in range(min(stride[0], dx.shape[1])):
@@ -165,20 +172,20 @@ def image_gradient(
 
 
 @lru_cache(4096)
-def _gradient_kernel(kernel, dy, dx, taps, stride, groups):
+def gradient_kernel(kernel, dy, dx, taps, stride, groups):
     """The kernel that computes an image's gradient: `kernel` itself, or what the `_units` choose."""
     rows, depth = math.prod(dx[:3]), math.prod(taps) * dy[3] // groups // math.prod(stride)
     return _kernel(kernel, "correlate", rows, dx[3] // groups, depth, groups, taps)
 
 
 @lru_cache(4096)
-def _all_phases(dy, turned, dx, dx_strides, sliding, kernel):
+def all_phases(dy, turned, dx, dx_strides, sliding, kernel, mode="tf32"):
     """The launch in which tensor_cores.cu computes all phases, from the kernels as they are."""
     (N, H, W, C), stride = dx, sliding.stride
     phases = min(stride[0], H), min(stride[1], W)
     rows = N * math.ceil(H / stride[0]) * math.ceil(W / stride[1])  # of the largest phase
     geometry = _geometry(dy, turned, dx, dx_strides, sliding, phases=phases)
-    return _plan(kernel, rows, C // sliding.groups, sliding.groups * math.prod(phases), geometry)
+    return _plan(kernel, rows, C // sliding.groups, sliding.groups * math.prod(phases), geometry, mode)
 
 
 def _phase(shifted, size, stride, dilation):
@@ -208,7 +215,7 @@ def weight_gradient(
     """dweight (O, KH, KW, C/groups) = Σ over output pixels of dy times window, summed in a fixed order."""
     x, dy = (_four_channels(a) if groups == 1 else gpu.aligned(a) for a in (x, dy))
     sliding = Slides(stride, (-padding[0], -padding[1]), dilation, groups)
-    parts, sums, total = _weight_sums(x.shape, dy.shape, dy.strides, shape, sliding, kernel or _units(x), splits)
+    parts, sums, total = weight_sums(x.shape, dy.shape, dy.strides, shape, sliding, kernel or _units(x), splits)
     padded, dweight = gpu.empty(dy, parts), gpu.empty(dy, shape)
     gpu.run(sums, x, dy, padded)
     gpu.run(total, padded, dweight)
@@ -216,7 +223,7 @@ def weight_gradient(
 
 
 @lru_cache(4096)
-def _weight_sums(x, dy, dy_strides, shape, sliding, kernel, splits):
+def weight_sums(x, dy, dy_strides, shape, sliding, kernel, splits, mode="tf32"):
     """(the shape of the sums of every share of the pixels, their launch, and that which adds the shares up)"""
     (O, KH, KW, CG), groups = shape, sliding.groups
     C, width, pixels, taps = x[3] // groups, dy[3], math.prod(dy[:3]), KH * KW
@@ -224,10 +231,11 @@ def _weight_sums(x, dy, dy_strides, shape, sliding, kernel, splits):
     kernel = _kernel(kernel, "weight_gradient", rows, columns, pixels, groups, (KH, KW))
     if splits is None:
         splits = 1 if kernel.endswith("simple") else _splits(kernel, rows, columns, groups, pixels)
-    geometry = _geometry(x, (width, KH, KW, C), dy, dy_strides, sliding, splits)
+    strides = dy_strides if mode == "tf32" else tuple(2 * stride for stride in dy_strides)  # `_geometry` counts floats
+    geometry = _geometry(x, (width, KH, KW, C), dy, strides, sliding, splits)
     sizes = tuple(map(np.int32, (splits, width, O, taps, C, CG)))
     total = gpu.Plan("conv", "add_splits", gpu.blocks(math.prod(shape)), sizes)
-    return (splits, width, taps, C), _plan(kernel, rows, columns, groups * splits, geometry), total
+    return (splits, width, taps, C), _plan(kernel, rows, columns, groups * splits, geometry, mode), total
 
 
 def _splits(kernel, rows, columns, groups, pixels):
@@ -252,6 +260,7 @@ def _units(x):
     a kernel hangs on."""
     mode = get_precision()
     generation = None if mode == "ieee" else gpu.generation(x)
+    generation = generation if "tf32" in tensor_cores.MODES.get(generation, ()) else None
     return mode == "tf32" or generation is not None, generation
 
 
@@ -282,8 +291,8 @@ def _blocks(kernel, rows, columns):
     return math.ceil(rows / _tile(kernel)[0]) * math.ceil(columns / _tile(kernel)[1])
 
 
-def _plan(kernel, rows, columns, depth, geometry):
-    """The launch of a kernel for `depth` matrices of sums, rows × columns each."""
+def _plan(kernel, rows, columns, depth, geometry, mode="tf32"):
+    """The launch of a kernel for `depth` matrices of sums, rows × columns each, of factors in this precision."""
     if kernel.endswith("simple"):
         return gpu.Plan("conv", kernel, gpu.blocks(rows * columns * depth), (geometry,))
     down, across = (math.ceil(size / tile) for size, tile in zip((rows, columns), _tile(kernel), strict=True))
@@ -291,7 +300,8 @@ def _plan(kernel, rows, columns, depth, geometry):
     tile = tensor_cores.TILES.get(kernel)
     if tile is None:
         return gpu.Plan("conv", kernel, grid, (geometry,))
-    return gpu.Plan("tensor_cores", kernel, grid, (geometry,), tile.threads, tile.shared)
+    source = "tensor_cores" if mode == "tf32" else f"tensor_cores {mode}"
+    return gpu.Plan(source, kernel, grid, (geometry,), tile.threads, tile.shared)
 
 
 def _four_channels(x):

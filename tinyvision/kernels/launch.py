@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import is_type_of_cupys
-from ..device import device_of, empty_on_gpu, is_capturing
+from ..device import HALVES, device_of, empty_on_gpu, is_capturing
 from ..types import Array, DType, Shape
 from . import machine_code
 
@@ -23,10 +23,15 @@ THREADS = 256
 LARGEST, LONGEST = 2**31 - 2**24, 2**24  # numbers in an array; pixels in a row or column, steps of a stride or dilation
 
 
+# What comes before a text whose factors have 16 bits: "tensor_cores bf16" is tensor_cores.cu, read with this in front.
+KINDS = {kind: f"#define {kind.upper()}\nusing Number = unsigned short;\n" for kind in HALVES}
+
+
 @cache
 def text(name: str) -> str:
-    """The CUDA text `name`.cu."""
-    return files(__package__).joinpath(f"{name}.cu").read_text(encoding="utf-8")
+    """The CUDA text `name`.cu; of "name kind", with what KINDS has before it."""
+    name, _, kind = name.partition(" ")
+    return KINDS.get(kind, "") + files(__package__).joinpath(f"{name}.cu").read_text(encoding="utf-8")
 
 
 def launch(source: str, kernel: str, grid: Any, *arguments: Any, threads: int = THREADS, shared: int = 0) -> None:

@@ -31,10 +31,12 @@ def compiled(text: str, index: int = 0) -> Any:
 
 @cache
 def generation(index: int) -> str | None:
-    """The tensor cores for TF32 of GPU number `index`: "hopper"; "ampere", for any other since then; None for none."""
+    """The tensor cores of GPU number `index`: "hopper"; "ampere", for any other since then; "turing"; None for older."""
     cupy = require_cuda(Device("cuda", index))
     capability = int(cupy.cuda.Device(index).compute_capability)
-    return "hopper" if capability == 90 else "ampere" if capability >= 80 else None
+    if capability == 90:
+        return "hopper"
+    return "ampere" if capability >= 80 else "turing" if capability >= 75 else None
 
 
 def _for_hopper(cupy, text, index):

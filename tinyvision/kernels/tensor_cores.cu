@@ -1,23 +1,27 @@
-// Convolution on tensor cores in TF32: for every GPU since Ampere by `mma.sync`, and for Hopper by `wgmma` as well, which
-// takes both factors from shared memory and runs beside the threads. The primitives are conv.cu's:
+// Convolution on tensor cores: for every GPU since Ampere by `mma.sync`, and for Hopper by `wgmma` as well, which takes both
+// factors from shared memory and runs beside the threads. The text is read three times: with nothing defined, its factors are
+// float32 and count as TF32; with BF16 or FP16 defined, they have 16 bits, and Turing's tensor cores know FP16 too. Sums and
+// results are float32 each time. The primitives are conv.cu's:
 //
 //   correlate        y[m][o]  = Σ_k window[m][k] · weight[o][k]        forward, and the image gradient by phases
 //   weight_gradient  dw[o][k] = Σ_m dy[m][o] · window[m][k]
 //
 // m numbers the output pixels (n, i, j), k the taps and channels (kh, kw, c). Images are channels-last (N, H, W, C), kernels
-// (O, KH, KW, C), C and O multiples of 4, rows aligned to 16 bytes, no array of 2³¹ numbers or more.
+// (O, KH, KW, C), C and O multiples of 4 (of 8, for factors of 16 bits), rows aligned to 16 bytes, no array of 2³¹ numbers or
+// more.
 //
 // A kernel is put together from two parts. A *loader* fills a tile of shared memory for each factor, 32 numbers deep along
-// the axis that is summed over. A *product* multiplies two tiles and keeps the sums in registers. All tiles are laid out
-// alike: a row is 128 bytes, eight chunks of 16, and chunk c of row r lies at place c ^ (r & 7). So the eight rows of one
-// chunk, which `ldmatrix` reads at once, lie in different banks; and this very layout is what wgmma calls 128-byte swizzle.
+// the axis that is summed over, or 64 of 16 bits. A *product* multiplies two tiles and keeps the sums in registers. All tiles
+// are laid out alike: a row is 128 bytes, eight chunks of 16, and chunk c of row r lies at place c ^ (r & 7). So the eight rows
+// of one chunk, which `ldmatrix` reads at once, lie in different banks; and this very layout is what wgmma calls 128-byte
+// swizzle. A product takes 32 bytes of every row at a time: 8 numbers of TF32, 16 of 16 bits, which lie in registers alike.
 //
 // The simple versions, from the definition, are conv.cu's `correlate_simple` and `weight_gradient_simple`.
 //
 // Rounding: a tensor core takes no notice of a factor's low 13 bits. Kernels come rounded to TF32 (conv.cu's `arrange`).
 // Windows, which go from the image to shared memory without passing a thread, are cut: a product is up to 1e-3, on average
 // 3.5e-4, nearer to 0. What passes through registers for the weight gradient is stretched first, so that cutting it is
-// right on average.
+// right on average. Factors of 16 bits come rounded to nearest (halves.cu), and their products are exact.
 //
 // Prediction (H100, ResNet-18's layers, batch 64): forward by wgmma 0.95 of cuDNN's time, by mma.sync 1.25 (so a sketch of
 // this scheme did). Weight gradient by wgmma: half of cuDNN's time from 128 channels on, since every number passes the
@@ -43,6 +47,10 @@
 // 0.055, 0.010, 0.102: 1.35 of cuDNN's in the mean; not yet measured on a GPU that is not Hopper's. So the
 // prediction holds for the forward; the weight gradient is level instead of twice as fast: a block waits for what it has
 // fetched, and the registers of a second tile are not there.
+//
+// Factors of 16 bits. Prediction (H100): half of the steps and of the bytes through shared memory, so 0.55 of TF32's time for
+// layers of 128 channels and more; halves.cu's `arrange` reads 4 bytes a number and writes 2, which costs 0.03 ms for 64
+// channels at 56², once for both uses of a gradient. Measurement: not yet measured.
 
 struct Conv {
     int N, H, W, C;                            // the image that windows are cut from; C counts the channels of one group
@@ -63,19 +71,43 @@ struct Finish {
     const float *scale, *shift, *skip;
 };
 
-constexpr int DEEP = 32, ROW = 128;    // numbers, and bytes, of a tile's row
+#if defined(BF16)
+#define OF_KIND(name) name##_bf16
+#define MMA_KIND "k16.row.col.f32.bf16.bf16.f32"
+#define WGMMA_KIND "k16.f32.bf16.bf16"
+#define WGMMA_REST ", 0, 0;"
+#elif defined(FP16)
+#define OF_KIND(name) name##_fp16
+#define MMA_KIND "k16.row.col.f32.f16.f16.f32"
+#define WGMMA_KIND "k16.f32.f16.f16"
+#define WGMMA_REST ", 0, 0;"
+#else
+#define OF_KIND(name) name##_tf32
+#define MMA_KIND "k8.row.col.f32.tf32.tf32.f32"
+#define WGMMA_KIND "k8.f32.tf32.tf32"
+#define WGMMA_REST ";"
+using Number = float;                  // else two bytes, as who defines BF16 or FP16 says in front of this text
+#endif
+
+constexpr int ROW = 128, DEEP = ROW / sizeof(Number), CHUNK = 16 / sizeof(Number);  // a tile's row; numbers of it; of a chunk
 constexpr int NOWHERE = -(1 << 28);    // a row of pixels that fails every bounds check
 
 // The CPU emulator of the tests brings functions of these names; everything else runs there unchanged.
-#if !defined(EMULATOR) && __CUDA_ARCH__ >= 800
+#if !defined(EMULATOR) && (__CUDA_ARCH__ >= 800 || defined(FP16) && __CUDA_ARCH__ >= 750)
 
 extern __shared__ unsigned char shared_memory[];
 
 // Where the block's shared memory begins. Addresses in shared memory are 32-bit numbers throughout.
 __device__ __forceinline__ unsigned shared_begin() { return (unsigned)__cvta_generic_to_shared(shared_memory); }
 
+__device__ __forceinline__ void put16(unsigned to, unsigned a, unsigned b, unsigned c, unsigned d) {
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" :: "r"(to), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}
+
+#if __CUDA_ARCH__ >= 800
+
 // Start copying 16 bytes to shared memory, or writing 16 zero bytes there.
-__device__ __forceinline__ void copy16(unsigned to, const float* from, bool inside) {
+__device__ __forceinline__ void copy16(unsigned to, const void* from, bool inside) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(to), "l"(from), "r"(inside ? 16 : 0) : "memory");
 }
 
@@ -85,9 +117,19 @@ __device__ __forceinline__ void copies_commit() { asm volatile("cp.async.commit_
 template <int pending>
 __device__ __forceinline__ void copies_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(pending) : "memory"); }
 
-__device__ __forceinline__ void put16(unsigned to, float a, float b, float c, float d) {
-    asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" :: "r"(to), "f"(a), "f"(b), "f"(c), "f"(d) : "memory");
+#else  // Turing: the copy is there at once
+
+__device__ __forceinline__ void copy16(unsigned to, const void* from, bool inside) {
+    uint4 x = inside ? *(const uint4*)from : make_uint4(0, 0, 0, 0);
+    put16(to, x.x, x.y, x.z, x.w);
 }
+
+__device__ __forceinline__ void copies_commit() {}
+
+template <int pending>
+__device__ __forceinline__ void copies_wait() {}
+
+#endif
 
 // Four neighbouring numbers, or zeros. No branch: all loads of a thread are on their way before the first is waited for.
 __device__ __forceinline__ float4 load16(const float* from, bool inside) {
@@ -97,18 +139,35 @@ __device__ __forceinline__ float4 load16(const float* from, bool inside) {
     return x;
 }
 
+// Four neighbouring numbers of 16 bits, or zeros; likewise.
+__device__ __forceinline__ uint2 load8(const unsigned short* from, bool inside) {
+    uint2 x = make_uint2(0, 0);
+    asm volatile("{ .reg .pred p; setp.ne.u32 p, %3, 0; @p ld.global.nc.v2.b32 {%0, %1}, [%2]; }"
+                 : "+r"(x.x), "+r"(x.y) : "l"(from), "r"((unsigned)inside));
+    return x;
+}
+
 // Four matrices of 8 rows of 16 bytes: lane l names row l % 8 of matrix l / 8, and gets number l % 4 of row l / 4 of each.
 __device__ __forceinline__ void load_matrices(unsigned (&to)[4], unsigned row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(row) : "memory");
 }
 
-// d (16×8) += a (16×8) · b (8×8) over the 32 lanes of a warp. The low 13 bits of a factor count as 0.
-__device__ __forceinline__ void mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+// d (16×8) += a (16×K) · b (K×8) over the 32 lanes of a warp, K the numbers of 32 bytes. The low 13 bits of a float count as 0.
+__device__ __forceinline__ void OF_KIND(mma)(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+#if __CUDA_ARCH__ >= 800
     asm volatile(
-        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        "mma.sync.aligned.m16n8" MMA_KIND " {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else  // Turing takes half of them at a time
+#pragma unroll
+    for (int half = 0; half < 2; half++)
+        asm volatile(
+            "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+            : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+            : "r"(a[half * 2]), "r"(a[half * 2 + 1]), "r"(half ? b1 : b0));
+#endif
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -125,10 +184,10 @@ __device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_grou
 template <int pending>
 __device__ __forceinline__ void wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(pending) : "memory"); }
 
-// d (64×N) += a (64×8) · b (N×8)ᵀ over the 128 threads of a warpgroup, a and b tiles in shared memory. Runs on until
-// it is waited for.
+// d (64×N) += a (64×K) · b (N×K)ᵀ over the 128 threads of a warpgroup, a and b tiles in shared memory, K the numbers of 32
+// bytes. Runs on until it is waited for.
 template <int N>
-__device__ void wgmma_tf32(float (&d)[N / 2], unsigned long long a, unsigned long long b);
+__device__ void OF_KIND(wgmma)(float (&d)[N / 2], unsigned long long a, unsigned long long b);
 
 #define SUMS_4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define SUMS_16(i) SUMS_4(i), SUMS_4(i + 4), SUMS_4(i + 8), SUMS_4(i + 12)
@@ -141,9 +200,9 @@ __device__ void wgmma_tf32(float (&d)[N / 2], unsigned long long a, unsigned lon
 
 #define WGMMA(N, names, a_name, b_name, ...)                                                                          \
     template <>                                                                                                       \
-    __device__ __forceinline__ void wgmma_tf32<N>(float (&d)[N / 2], unsigned long long a, unsigned long long b) {    \
-        asm volatile("wgmma.mma_async.sync.aligned.m64n" #N "k8.f32.tf32.tf32 {" names "}, " a_name ", " b_name       \
-                     ", 1, 1, 1;" : __VA_ARGS__ : "l"(a), "l"(b) : "memory");                                         \
+    __device__ __forceinline__ void OF_KIND(wgmma)<N>(float (&d)[N / 2], unsigned long long a, unsigned long long b) {\
+        asm volatile("wgmma.mma_async.sync.aligned.m64n" #N WGMMA_KIND " {" names "}, " a_name ", " b_name            \
+                     ", 1, 1, 1" WGMMA_REST : __VA_ARGS__ : "l"(a), "l"(b) : "memory");                               \
     }
 
 WGMMA(64, NAMES_32, "%32", "%33", SUMS_16(0), SUMS_16(16))
@@ -155,7 +214,7 @@ WGMMA(256, NAMES_128, "%128", "%129", SUMS_16(0), SUMS_16(16), SUMS_16(32), SUMS
 #endif
 #endif
 
-#if defined(EMULATOR) || __CUDA_ARCH__ >= 800  // older GPUs have no such tensor cores; the caller refuses TF32 there
+#if defined(EMULATOR) || __CUDA_ARCH__ >= 800 || defined(FP16) && __CUDA_ARCH__ >= 750  // others have no such tensor cores
 
 // x, which is the same in all lanes of a warp, where the compiler shall know that.
 __device__ __forceinline__ int uniform(int x) { return __shfl_sync(~0u, x, 0); }
@@ -195,7 +254,7 @@ struct WarpProduct {
         b += (first_n + lane % 8 + lane / 16 * 8) * ROW;
         int key = lane % 8;
 #pragma unroll
-        for (int step = 0; step < DEEP / 8; step++) {
+        for (int step = 0; step < ROW / 32; step++) {
             unsigned left[MI][4], right[NI / 2][4];
 #pragma unroll
             for (int i = 0; i < MI; i++) load_matrices(left[i], a + i * 16 * ROW + ((2 * step + lane / 16 ^ key) << 4));
@@ -204,7 +263,7 @@ struct WarpProduct {
 #pragma unroll
             for (int i = 0; i < MI; i++)
 #pragma unroll
-                for (int j = 0; j < NI; j++) mma_tf32(sum[i][j], left[i], right[j / 2][j % 2 * 2], right[j / 2][j % 2 * 2 + 1]);
+                for (int j = 0; j < NI; j++) OF_KIND(mma)(sum[i][j], left[i], right[j / 2][j % 2 * 2], right[j / 2][j % 2 * 2 + 1]);
         }
     }
 
@@ -258,10 +317,11 @@ struct GroupProduct {
     __device__ __forceinline__ void multiply(unsigned a, unsigned b) {
         wgmma_fence();
 #pragma unroll
-        for (int step = 0; step < DEEP / 8; step++)
+        for (int step = 0; step < ROW / 32; step++)
 #pragma unroll
             for (int i = 0; i < MI; i++)
-                wgmma_tf32<N>(sum[i], descriptor(a + (first_m + i * 64) * ROW + step * 32), descriptor(b + first_n * ROW + step * 32));
+                OF_KIND(wgmma)<N>(sum[i], descriptor(a + (first_m + i * 64) * ROW + step * 32),
+                                  descriptor(b + first_n * ROW + step * 32));
         wgmma_commit();
     }
 
@@ -323,7 +383,7 @@ struct Axis {
 template <int TM, int TN, int THREADS>
 struct WindowLoader {
     static constexpr int STEP = THREADS / 8, WINDOWS = TM / STEP, KERNELS = TN / STEP;
-    const float *x, *weight;
+    const Number *x, *weight;
     const Conv& g;
     const Axis &down, &across;
     int place[WINDOWS];        // of this thread's windows: the first pixel's first number
@@ -334,7 +394,7 @@ struct WindowLoader {
     int pixel, number;         // where that k lies, from a window's first pixel, and in a kernel
     unsigned at;
 
-    __device__ WindowLoader(const float* x, const float* weight, const Conv& g, const Axis& down, const Axis& across,
+    __device__ WindowLoader(const Number* x, const Number* weight, const Conv& g, const Axis& down, const Axis& across,
                             int first_m, int first_o)
         : x(x), weight(weight), g(g), down(down), across(across) {
         unsigned first = threadIdx.x / 8, chunk = threadIdx.x % 8, pixels = down.size * across.size, M = g.N * pixels;
@@ -350,9 +410,9 @@ struct WindowLoader {
             int o = first_o + first + STEP * i;
             row[i] = o < g.O ? o * g.K : NOWHERE;
         }
-        c = chunk * 4 % g.C;
+        c = chunk * CHUNK % g.C;
         kh = 0;
-        kw = chunk * 4 / g.C;
+        kw = chunk * CHUNK / g.C;
         find_tap();
         at = chunk_at(first, chunk);
     }
@@ -398,7 +458,7 @@ __device__ __forceinline__ float finished(float sum, int index, int o, const Fin
 // A ring of STAGES tiles, filled ahead of the product. With wgmma, LEAD groups of products are under way while the threads go
 // on: a tile is refilled only after everybody has waited for the group that read it.
 template <int TM, int TN, class Product, int STAGES, int LEAD>
-__device__ __forceinline__ void correlate_tiled(const float* x, const float* weight, const Finish& f, float* y, const Conv& g) {
+__device__ __forceinline__ void correlate_tiled(const Number* x, const Number* weight, const Finish& f, float* y, const Conv& g) {
     constexpr int STAGE = (TM + TN) * ROW, AHEAD = STAGES - 1 - LEAD;
     int first_m = blockIdx.x * TM, first_o = blockIdx.y * TN, group = blockIdx.z % g.groups;
     Axis down = Axis::forward(g.KH, g.start_h, g.stride_h, g.dilation_h, g.OH);
@@ -472,15 +532,20 @@ __device__ __forceinline__ void correlate_tiled(const float* x, const float* wei
 // 1024 more, at most 99 KiB where the kernel is for every GPU.
 #define CORRELATE(name, TM, TN, STAGES, LEAD, threads, resident, ...)                                                 \
     extern "C" __global__ void __launch_bounds__(threads, resident)                                                   \
-    name(const float* x, const float* weight, const float* scale, const float* shift, const float* skip, float* y,    \
+    name(const Number* x, const Number* weight, const float* scale, const float* shift, const float* skip, float* y,  \
          Conv g) {                                                                                                    \
         correlate_tiled<TM, TN, __VA_ARGS__, STAGES, LEAD>(x, weight, {scale, shift, skip}, y, g);                    \
     }
 
 #if !defined(__CUDA_ARCH_FEAT_SM90_ALL)  // what Hopper does not use need not be compiled for it
 
+#if defined(EMULATOR) || __CUDA_ARCH__ >= 800
 CORRELATE(correlate_mma_128x64, 128, 64, 3, 0, 128, 3, WarpProduct<128, 64, 2, 2>)
 CORRELATE(correlate_mma_64x64, 64, 64, 4, 0, 128, 3, WarpProduct<64, 64, 2, 2>)
+#endif
+#if defined(EMULATOR) || __CUDA_ARCH__ < 800
+CORRELATE(correlate_mma_64x64_short, 64, 64, 3, 0, 128, 3, WarpProduct<64, 64, 2, 2>)  // Turing's blocks have 64 KiB
+#endif
 
 #endif
 #if defined(EMULATOR) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -493,27 +558,58 @@ CORRELATE(correlate_wgmma_128x256, 128, 256, 4, 1, 256, 1, GroupProduct<128, 256
 
 // ---- weight gradient -------------------------------------------------------------------------------------------------
 
+// Four channels of a pixel; and one channel of a chunk of pixels, as it goes into a tile.
+#if defined(BF16) || defined(FP16)
+
+using Four = uint2;
+
+__device__ __forceinline__ Four load_four(const Number* from, bool inside) { return load8(from, inside); }
+
+__device__ __forceinline__ void turned(unsigned (&words)[4], const Four (&pixels)[CHUNK], int channel) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        Four left = pixels[2 * i], right = pixels[2 * i + 1];
+        words[i] = __byte_perm(channel < 2 ? left.x : left.y, channel < 2 ? right.x : right.y, channel % 2 ? 0x7632 : 0x5410);
+    }
+}
+
+#else
+
+using Four = float4;
+
+__device__ __forceinline__ Four load_four(const Number* from, bool inside) { return load16(from, inside); }
+
 // x so much larger that cutting its low 13 bits is right on average: cutting takes half a unit, (0.5 / m) 2⁻¹⁰ of a number
 // whose leading digits are m; the average of 0.5 / m over all digits is 0.36. Exact for what is a TF32 number already, since
 // less than a unit is added; and one instruction, where rounding takes four.
 __device__ __forceinline__ float stretched(float x) { return x * (1.f + 0.36f / 1024.f); }
 
-// Fills tiles of dy (TM rows: channels o) and windows (TN rows: numbers of k), 32 pixels m deep. In memory both lie the other
-// way round, so they pass through registers: a thread fetches 4 channels of 4 pixels, and puts them down as 4 pixels of 4
-// channels. What it fetches is put down a tile later, so the product does not wait for memory.
+__device__ __forceinline__ void turned(unsigned (&words)[4], const Four (&pixels)[CHUNK], int channel) {
+#pragma unroll
+    for (int p = 0; p < 4; p++) {
+        Four x = pixels[p];
+        words[p] = __float_as_uint(stretched(channel == 0 ? x.x : channel == 1 ? x.y : channel == 2 ? x.z : x.w));
+    }
+}
+
+#endif
+
+// Fills tiles of dy (TM rows: channels o) and windows (TN rows: numbers of k), DEEP pixels m deep. In memory both lie the other
+// way round, so they pass through registers: a thread fetches 4 channels of a chunk of pixels, and puts them down as 4 chunks,
+// each of one channel. What it fetches is put down a tile later, so the product does not wait for memory.
 //
-// A warp looks after 16 channels and 32 pixels. Eight lanes in a row fetch 2 × 4 channels of 4 pixels: whole sectors of 32
-// bytes, and what they put down lies in different banks.
+// A warp looks after 16 channels and DEEP pixels. Lanes fetch whole sectors of 32 bytes among them (8 channels of a pixel by
+// two neighbours; of 16 bits, 16 by four), and what eight in a row put down lies in different banks.
 template <int TM, int TN, int THREADS>
 struct GradientLoader {
-    static constexpr int SLOTS = (TM + TN) * DEEP / 16 / THREADS, STEP = THREADS / 32 * 16;
+    static constexpr int SLOTS = (TM + TN) * 2 / THREADS, STEP = THREADS / 32 * 16;
     const Conv& g;
-    const float* from[SLOTS];  // this thread's channels of dy, or of the image under its tap
-    int dh[SLOTS], dw[SLOTS];  // the tap of its windows; NOWHERE for a k, or a channel of dy, beyond the end
-    float4 kept[SLOTS][4];     // what was fetched: a pixel each
-    int n, i, j, m, end;       // its next four pixels begin here
+    const Number* from[SLOTS];  // this thread's channels of dy, or of the image under its tap
+    int dh[SLOTS], dw[SLOTS];   // the tap of its windows; NOWHERE for a k, or a channel of dy, beyond the end
+    Four kept[SLOTS][CHUNK];    // what was fetched: a pixel each
+    int n, i, j, m, end;        // its next pixels begin here
 
-    __device__ GradientLoader(const float* x, const float* dy, const Conv& g, int first_o, int first_k, int begin, int end)
+    __device__ GradientLoader(const Number* x, const Number* dy, const Conv& g, int first_o, int first_k, int begin, int end)
         : g(g), end(end) {
 #pragma unroll
         for (int s = 0; s < SLOTS; s++) {
@@ -528,7 +624,7 @@ struct GradientLoader {
                 if (k >= g.K) dh[s] = NOWHERE;
             }
         }
-        m = begin + chunk_of() * 4;
+        m = begin + chunk_of() * CHUNK;
         j = m % g.OW;
         i = m / g.OW % g.OH;
         n = m / g.OW / g.OH;
@@ -546,7 +642,7 @@ struct GradientLoader {
     __device__ __forceinline__ void fetch() {
         int nn = n, ii = i, jj = j;
 #pragma unroll
-        for (int p = 0; p < 4; p++) {
+        for (int p = 0; p < CHUNK; p++) {
             int h = ii * g.stride_h, w = jj * g.stride_w, pixel = ((nn * g.H + h) * g.W + w) * g.x_pixel;
 #pragma unroll
             for (int s = 0; s < SLOTS; s++) {
@@ -559,7 +655,7 @@ struct GradientLoader {
                     inside = inside && (unsigned)(h + dh[s]) < (unsigned)g.H && (unsigned)(w + dw[s]) < (unsigned)g.W;
                     offset = pixel;
                 }
-                kept[s][p] = load16(from[s] + offset, inside);
+                kept[s][p] = load_four(from[s] + offset, inside);
             }
             if (++jj == g.OW) {
                 jj = 0;
@@ -583,12 +679,12 @@ struct GradientLoader {
     __device__ __forceinline__ void put(unsigned tile) {
 #pragma unroll
         for (int s = 0; s < SLOTS; s++) {
-            const float4* p = kept[s];
-            int row = row_of(s), chunk = chunk_of();
-            put16(tile + chunk_at(row, chunk), stretched(p[0].x), stretched(p[1].x), stretched(p[2].x), stretched(p[3].x));
-            put16(tile + chunk_at(row + 1, chunk), stretched(p[0].y), stretched(p[1].y), stretched(p[2].y), stretched(p[3].y));
-            put16(tile + chunk_at(row + 2, chunk), stretched(p[0].z), stretched(p[1].z), stretched(p[2].z), stretched(p[3].z));
-            put16(tile + chunk_at(row + 3, chunk), stretched(p[0].w), stretched(p[1].w), stretched(p[2].w), stretched(p[3].w));
+            unsigned row = row_of(s), chunk = chunk_of(), words[4];
+#pragma unroll
+            for (int channel = 0; channel < 4; channel++) {
+                turned(words, kept[s], channel);
+                put16(tile + chunk_at(row + channel, chunk), words[0], words[1], words[2], words[3]);
+            }
         }
     }
 };
@@ -599,7 +695,7 @@ struct GradientLoader {
 // A tile is put down while the product of the one before it runs on, and fetched while its own does. LEAD as in `correlate`; the
 // ring has LEAD + 2 stages.
 template <int TM, int TN, class Product, int LEAD>
-__device__ __forceinline__ void weight_gradient_tiled(const float* x, const float* dy, float* partial, const Conv& g) {
+__device__ __forceinline__ void weight_gradient_tiled(const Number* x, const Number* dy, float* partial, const Conv& g) {
     constexpr int STAGE = (TM + TN) * ROW, STAGES = LEAD + 2;
     int first_k = blockIdx.x * TN, first_o = blockIdx.y * TM, group = blockIdx.z % g.groups, split = blockIdx.z / g.groups;
     int K = g.K, M = g.N * g.OH * g.OW;
@@ -633,13 +729,15 @@ __device__ __forceinline__ void weight_gradient_tiled(const float* x, const floa
 
 #define WEIGHT_GRADIENT(name, TM, TN, LEAD, threads, resident, ...)                                                   \
     extern "C" __global__ void __launch_bounds__(threads, resident)                                                   \
-    name(const float* x, const float* dy, float* partial, Conv g) {                                                   \
+    name(const Number* x, const Number* dy, float* partial, Conv g) {                                                 \
         weight_gradient_tiled<TM, TN, __VA_ARGS__, LEAD>(x, dy, partial, g);                                          \
     }
 
 #if !defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
+#if defined(EMULATOR) || __CUDA_ARCH__ >= 800
 WEIGHT_GRADIENT(weight_gradient_mma_128x128, 128, 128, 0, 256, 1, WarpProduct<128, 128, 2, 4>)
+#endif
 WEIGHT_GRADIENT(weight_gradient_mma_64x128, 64, 128, 0, 128, 2, WarpProduct<64, 128, 1, 4>)
 WEIGHT_GRADIENT(weight_gradient_mma_64x64, 64, 64, 0, 128, 2, WarpProduct<64, 64, 2, 2>)
 

@@ -1,4 +1,6 @@
-"""Which kernel of tensor_cores.cu computes a layer on which generation of GPUs: a table, and the rule that reads it."""
+"""Which kernel of tensor_cores.cu computes a layer on which generation of GPUs: a table, and the rule that reads it.
+
+It is one table for TF32 and for factors of 16 bits, whose tiles have the same rows of 128 bytes."""
 
 import math
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ class Tile:
 TILES = {
     "correlate_mma_128x64": Tile(128, 64, 3, 128, 3),
     "correlate_mma_64x64": Tile(64, 64, 4, 128, 3),
+    "correlate_mma_64x64_short": Tile(64, 64, 3, 128, 3),
     "correlate_wgmma_128x256": Tile(128, 256, 4, 256, 1),
     "correlate_wgmma_128x128": Tile(128, 128, 3, 256, 2),
     "correlate_wgmma_128x64": Tile(128, 64, 3, 256, 3),
@@ -58,8 +61,15 @@ class Choice:
     blocks: int = 1
 
 
-# (generation, primitive) -> the first that fits is taken. Measured on an H200, also the kernels by mma.sync, which are
-# for all other GPUs.
+# The precisions that tensor cores have factors for.
+MODES: dict[str | None, tuple[str, ...]] = {
+    "turing": ("fp16",),
+    "ampere": ("tf32", "bf16", "fp16"),
+    "hopper": ("tf32", "bf16", "fp16"),
+}
+
+# (generation, primitive) -> the first that fits is taken. Measured on an H200 in TF32, also the kernels by mma.sync,
+# which are for all other GPUs; those of 16 bits, and Turing's, are not yet measured.
 CHOICES = {
     ("hopper", "correlate"): (
         Choice("correlate_wgmma_128x256", columns=193, depth=2048, blocks=90),
@@ -79,6 +89,11 @@ CHOICES = {
     ),
     ("ampere", "weight_gradient"): (
         Choice("weight_gradient_mma_128x128", rows=65, columns=65),
+        Choice("weight_gradient_mma_64x128", columns=65),
+        Choice("weight_gradient_mma_64x64"),
+    ),
+    ("turing", "correlate"): (Choice("correlate_mma_64x64_short"),),
+    ("turing", "weight_gradient"): (
         Choice("weight_gradient_mma_64x128", columns=65),
         Choice("weight_gradient_mma_64x64"),
     ),

@@ -41,6 +41,9 @@ class Way:
     in_loops                                        whether correlate knows all ACTIVATIONS, not only the first three,
                                                     and images with more zeros below and to the right
     any_order                                       whether x may lie in memory in any order of its axes
+    taken(images)                                   ->  what the products take of x and of dy, if that is another array:
+                                                    made once, and kept for the backward in place of x
+    rounds                                          the precisions in which it rounds the factors itself
     column_sums(rows)                               ->  Σ over the rows of (M, O), for dbias"""
 
     applies: Callable[..., bool]
@@ -51,6 +54,8 @@ class Way:
     keeps: bool = False
     in_loops: bool = False
     any_order: bool = False
+    taken: Callable[[Array], Array] | None = None
+    rounds: tuple[str, ...] = ()
     column_sums: Callable[[Array], Array] = column_sums
 
 
@@ -60,7 +65,9 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
     def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         """As `ops.conv2d_forward`."""
         sliding = _sliding(stride, padding, dilation, groups)
-        return _forward(way, x, weight, sliding, shift=bias), (x, weight, bias is not None, *sliding)
+        images = _images(way, x)
+        y = _forward(way, images, x.shape, weight, sliding, shift=bias)
+        return y, (x if way.taken is None else (images, x.shape), weight, bias is not None, *sliding)
 
     def conv2d_backward(
         dy: Array, cache: Any, needs: Needs = (True, True, True), onto: Array | None = None
@@ -69,6 +76,7 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
         return _backward(way, dy, cache, needs, onto)
 
     vars(conv2d_backward)["adds"] = way.adds  # the tape asks for it
+    vars(conv2d_forward)["rounds"] = way.rounds  # and `choose` for this
 
     def conv2d_inference(
         x, weight, scale, shift, skip, activation, stride, padding, dilation, groups, kept=None, beyond=(0, 0)
@@ -80,9 +88,12 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
         finish["activation"] = activation if within else None
         if way.keeps:
             finish["kept"] = kept
-        y = _forward(way, x, weight, Sliding(stride, padding, dilation, groups), beyond, **finish)
+        sliding = Sliding(stride, padding, dilation, groups)
+        y = _forward(way, _images(way, x), _reach(x, beyond), weight, sliding, **finish)
         activate(y, None if within else activation)
         return y
+
+    vars(conv2d_inference)["rounds"] = way.rounds
 
     def applies(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         return _fits(x, weight, (bias,)) and _accepts(way, x, weight, (stride, padding, dilation, groups))
@@ -121,26 +132,30 @@ def _reach(x, beyond):
     return N, C, H + beyond[0], W + beyond[1]
 
 
-def _forward(way, x, weight, sliding, beyond=(0, 0), **finish):
-    y = gpu.empty(x, (x.shape[0], *output_shape(_reach(x, beyond), weight.shape, sliding), weight.shape[0]))
-    way.correlate(_images(way, x), weight, y, sliding, **finish)
+def _forward(way, images, shape, weight, sliding, **finish):
+    y = gpu.empty(images, (shape[0], *output_shape(shape, weight.shape, sliding), weight.shape[0]))
+    way.correlate(images, weight, y, sliding, **finish)
     return gpu.channels_first(y)
 
 
 def _images(way, x):
-    """x (N, C, H, W) as (N, H, W, C)."""
-    return x.transpose(0, 2, 3, 1) if way.any_order else gpu.channels_last(x)
+    """What a way takes of x (N, C, H, W), as (N, H, W, C)."""
+    images = x.transpose(0, 2, 3, 1) if way.any_order else gpu.channels_last(x)
+    return images if way.taken is None else way.taken(images)
 
 
 def _backward(way, dy, cache, needs, onto=None):
     x, weight, has_bias, *options = cache
+    images, (N, C, H, W) = (None, x.shape) if way.taken is None else x
     sliding, rows, dx, dweight, dbias = Sliding(*options), gpu.channels_last(dy), None, None, None
+    factors = rows if way.taken is None or not (needs[0] or needs[1]) else way.taken(rows)
     if needs[0]:
-        dx = gpu.empty(dy, (x.shape[0], *x.shape[2:], x.shape[1]))
-        way.image_gradient(rows, weight, dx, sliding, *(() if onto is None else (gpu.channels_last(onto),)))
+        dx = gpu.empty(dy, (N, H, W, C))
+        way.image_gradient(factors, weight, dx, sliding, *(() if onto is None else (gpu.channels_last(onto),)))
         dx = gpu.channels_first(dx)
     if needs[1]:
-        dweight = way.weight_gradient(_images(way, x), rows, weight.shape, sliding)
+        images = _images(way, x) if images is None else images
+        dweight = way.weight_gradient(images, factors, weight.shape, sliding)
     if has_bias and needs[2]:
         dbias = way.column_sums(rows.reshape(-1, rows.shape[3]))
     return (dx, dweight, dbias) if has_bias else (dx, dweight)

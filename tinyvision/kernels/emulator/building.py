@@ -42,7 +42,7 @@ WATCHED = ["-O1", "-g1", "-fsanitize=thread", "-fsanitize=bounds,integer-divide-
            "-fsanitize-coverage=trace-pc", "-ftrivial-auto-var-init=pattern", "-Wuninitialized",
            "-Werror=uninitialized", "-Werror=frame-larger-than=32768", "-fno-diagnostics-show-option",
            "-fdiagnostics-color=never"]  # fmt: skip
-_TENSOR_CORES = ("mma_tf32", "copy16", "wgmma", "put16", "load16")
+_TENSOR_CORES = ("mma_tf32", "copy16", "wgmma", "put16", "load16", "OF_KIND", "to_fp16")
 # A jump to itself. g++ counts no steps where there is no code, so that this loop alone must be found before it runs.
 _NOTHING_FOREVER = re.compile(r"^(\.L\w+):\n(?:\t\.(?:loc|cfi_\w+|p2align)\b.*\n|\.L\w+:\n)*\t(?:jmp|b)\t\1$", re.M)
 _LARGEST_FILE, _BUILD_SECONDS = 64 << 20, 120  # of what g++ may write and take
@@ -291,8 +291,8 @@ class Kernels:
 
 
 _OWN = ("emulator::", "__tsan_", "__ubsan_", "__sanitizer_", "threadIdx", "blockIdx", "blockDim", "gridDim", "atomic",
-        "__cxa_finalize", "_ITM_", "__gmon", "__st", "strcmp", "to_tf32", "mma_", "copy16", "copies_", "shared_",
-        "load", "put16", "proxy_", "wgmma")  # fmt: skip
+        "__cxa_finalize", "_ITM_", "__gmon", "__st", "strcmp", "to_tf32", "to_fp16", "from_fp16", "mma_", "copy16",
+        "copies_", "shared_", "load", "put16", "proxy_", "wgmma")  # fmt: skip
 _MATHEMATICS = re.compile(
     r"mem(set|cpy|move|cmp)|(exp|exp2|expm1|log|log2|log10|log1p|pow|sqrt|cbrt|rsqrt|a?(sin|cos|tan)h?|atan2|floor|ceil|round|rint|trunc|fmod"
     r"|remainder|fabs|fmax|fmin|fma|fdim|hypot|erfc?|l?gamma|ldexp|frexp|copysign|sincos|l?lrint|l?lround|nearbyint)f?l?"

@@ -22,6 +22,14 @@ struct __align__(16) float4 {
 struct __align__(8) float2 {
     float x, y;
 };
+struct __align__(16) uint4 {
+    unsigned x, y, z, w;
+};
+struct __align__(8) uint2 {
+    unsigned x, y;
+};
+inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 inline float2 make_float2(float x, float y) { return {x, y}; }
 
@@ -34,7 +42,8 @@ void barrier(int line);
 float exchanged(float value, unsigned lane);
 unsigned cut(unsigned bits);  // what a tensor core sees of a number
 void wait_for_copies(int pending);
-void begin_product(float* sums, int columns, unsigned long long a, unsigned long long b);
+enum Kind { OF_TF32, OF_BF16, OF_FP16 };  // of a product's factors
+void begin_product(float* sums, int columns, unsigned long long a, unsigned long long b, Kind kind);
 void finish_products(int pending);
 
 const char* run(void (*call)(void*, void**), void* kernel, const unsigned* grid, const unsigned* block, unsigned shared,
@@ -85,6 +94,12 @@ int atomicAdd(int* at, int value);
 int atomicMax(int* at, int value);
 
 inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
+inline unsigned __byte_perm(unsigned low, unsigned high, unsigned which) {  // four of eight bytes, one by each half byte
+    unsigned long long both = (unsigned long long)high << 32 | low;
+    unsigned result = 0;
+    for (int i = 0; i < 4; i++) result |= (unsigned)(both >> (which >> 4 * i & 7) * 8 & 255) << 8 * i;
+    return result;
+}
 inline float rsqrtf(float x) { return 1.f / sqrtf(x); }
 template <class T> inline T __ldg(const T* at) { return *at; }
 template <class T> inline T min(T a, T b) { return b < a ? b : a; }
@@ -101,19 +116,31 @@ inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigne
     mma_tf32(d, left, right);
 }
 
+unsigned to_fp16(float x);  // its 16 bits; to nearest, ties to even
+float from_fp16(unsigned bits);
+void mma_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1);
+void mma_fp16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1);
+
 void copy16_async(float* shared, const float* global, bool inside);
 void copies_commit();
 template <int pending> inline void copies_wait() { emulator::wait_for_copies(pending); }
 
 unsigned shared_begin();
-void copy16(unsigned to, const float* from, bool inside);
+void copy16(unsigned to, const void* from, bool inside);
 float4 load16(const float* from, bool inside);
-void put16(unsigned to, float a, float b, float c, float d);
+uint2 load8(const unsigned short* from, bool inside);
+void put16(unsigned to, unsigned a, unsigned b, unsigned c, unsigned d);
 void load_matrices(unsigned (&to)[4], unsigned row);
 void proxy_fence();
 void wgmma_fence();
 template <int N> inline void wgmma_tf32(float (&d)[N / 2], unsigned long long a, unsigned long long b) {
-    emulator::begin_product(d, N, a, b);
+    emulator::begin_product(d, N, a, b, emulator::OF_TF32);
+}
+template <int N> inline void wgmma_bf16(float (&d)[N / 2], unsigned long long a, unsigned long long b) {
+    emulator::begin_product(d, N, a, b, emulator::OF_BF16);
+}
+template <int N> inline void wgmma_fp16(float (&d)[N / 2], unsigned long long a, unsigned long long b) {
+    emulator::begin_product(d, N, a, b, emulator::OF_FP16);
 }
 void wgmma_commit();
 template <int pending> inline void wgmma_wait() { emulator::finish_products(pending); }

@@ -16,8 +16,8 @@
 namespace emulator {
 
 struct Copy {
-    float* to;
-    const float* from;
+    void* to;
+    const void* from;
     bool inside;
     int group;
 };
@@ -27,6 +27,7 @@ struct Product {
     float* sums;
     int columns;
     uint64_t a, b;
+    Kind kind;
     int group;
     std::vector<unsigned> written;  // how often each chunk that it reads had been written when it began
 };
@@ -79,11 +80,11 @@ static unsigned char* at_shared(unsigned address, unsigned bytes) {
     return space + address;
 }
 
-// Four numbers that a kernel may read at once.
-static void known(const float* from) {
-    if ((uintptr_t)from % 16) fail("a copy of 16 bytes from an address that is no multiple of 16");
+// What a kernel may read at once.
+static void known(const void* from, unsigned bytes) {
+    if ((uintptr_t)from % bytes) fail("a copy from an address that is no multiple of its bytes");
     for (int i = 0; i < array_count; i++)
-        if ((uintptr_t)from >= arrays[i].begin && (uintptr_t)from + 16 <= arrays[i].end) return;
+        if ((uintptr_t)from >= arrays[i].begin && (uintptr_t)from + bytes <= arrays[i].end) return;
     fail("a copy reads outside of all arrays");
 }
 
@@ -120,13 +121,13 @@ static void chunks_of(const Product& product, Visit visit) {
             for (int byte = 0; byte < 32; byte += 16) visit(in_tile(product.b, column, byte));
 }
 
-void begin_product(float* sums, int columns, unsigned long long a, unsigned long long b) {
+void begin_product(float* sums, int columns, unsigned long long a, unsigned long long b, Kind kind) {
     Work& mine = work();
     if (!mine.fenced) fail("a product begins before wgmma_fence");
     for (uint64_t tile : {a, b})
         if (tile >> 62 != 1 || (tile >> 32 & 0x3fff) != 64 || (tile & 0x3fff) >> 3 & 7 || tile >> 49 & 7)
             fail("a descriptor of no tile of rows of 128 bytes, swizzled, that begins at a multiple of 1024 bytes");
-    Product product = {sums, columns, a, b, mine.products_committed, {}};
+    Product product = {sums, columns, a, b, kind, mine.products_committed, {}};
     chunks_of(product, [&](unsigned address) {
         at_shared(address, 16);
         const Chunk& chunk = chunks[address / 16];
@@ -142,10 +143,13 @@ void begin_product(float* sums, int columns, unsigned long long a, unsigned long
 
 unsigned cut(unsigned bits) { return (bits & 0x7f800000) == 0x7f800000 ? bits : bits & ~0x1fffu; }
 
-static float number(uint64_t tile, int row, int k) {
-    uint32_t bits;
-    memcpy(&bits, space + in_tile(tile, row, k * 4), 4);
-    return as<float>(cut(bits));
+static float from_half(unsigned bits, Kind kind) { return kind == OF_BF16 ? as<float>(bits << 16) : from_fp16(bits); }
+
+static float number(uint64_t tile, int row, int k, Kind kind) {
+    uint32_t bits = 0;
+    unsigned bytes = kind == OF_TF32 ? 4 : 2;
+    memcpy(&bits, space + in_tile(tile, row, k * bytes), bytes);
+    return kind == OF_TF32 ? as<float>(cut(bits)) : from_half(bits, kind);
 }
 
 // Adds a product to this thread's sums, from what lies in its tiles now.
@@ -158,7 +162,8 @@ static void add(const Product& product) {
     for (int i = 0; i < product.columns / 2; i++) {
         int row = thread() % 128 / 32 * 16 + i / 2 % 2 * 8 + thread() % 32 / 4;
         int column = i / 4 * 8 + thread() % 4 * 2 + i % 2;
-        for (int k = 0; k < 8; k++) sums[i] += number(product.a, row, k) * number(product.b, column, k);
+        for (int k = 0; k < (product.kind == OF_TF32 ? 8 : 16); k++)
+            sums[i] += number(product.a, row, k, product.kind) * number(product.b, column, k, product.kind);
     }
 }
 
@@ -207,6 +212,22 @@ static float from_tf32(float bits) {
 
 using namespace emulator;
 
+unsigned to_fp16(float x) {
+    uint32_t bits = as<uint32_t>(x), sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
+    if (size > 0x7f800000) return 0x7fff;
+    if (size >= 0x477ff000) return sign | 0x7c00;                                             // infinite, or becomes so
+    if (size < 0x38800000) return sign | (unsigned)nearbyintf(as<float>(size) * 16777216.f);  // a multiple of 2⁻²⁴
+    return sign | (size + 0xfff + (size >> 13 & 1) - 0x38000000) >> 13;
+}
+
+float from_fp16(unsigned bits) {
+    uint32_t sign = (bits & 0x8000) << 16, size = bits & 0x7fff;
+    float x = size >= 0x7c00  ? as<float>(0x7f800000 | (size & 0x3ff) << 13)
+              : size >= 0x400 ? as<float>((size << 13) + 0x38000000)
+                              : size / 16777216.f;
+    return as<float>(as<uint32_t>(x) | sign);
+}
+
 unsigned to_tf32(float x) {
     uint32_t bits = as<uint32_t>(x);
     if ((bits & 0x7f800000) != 0x7f800000) bits = (bits + 0x1000) & 0xffffe000;
@@ -226,28 +247,56 @@ void mma_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
     }
 }
 
-void copy16_async(float* shared, const float* global, bool inside) {
+// Numbers of 16 bits lie two by two: k = 2i and 2i + 1 where TF32 has k = i.
+static void mma_half(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, Kind kind) {
+    float numbers[6];
+    unsigned b[2] = {b0, b1};
+    memcpy(numbers, a, 16);
+    memcpy(numbers + 4, b, 8);
+    auto& all = warps[thread() / 32].deposit[meet(numbers, 6)];
+    int group = thread() % 32 / 4, lane = thread() % 4;
+    auto half = [&](float pair, int k) { return from_half(as<uint32_t>(pair) >> k % 2 * 16 & 0xffff, kind); };
+    for (int i = 0; i < 4; i++) {
+        int row = group + i / 2 * 8, column = lane * 2 + i % 2;
+        for (int k = 0; k < 16; k++)
+            d[i] += half(all[row % 8 * 4 + k % 8 / 2][row / 8 + k / 8 * 2], k) * half(all[column * 4 + k % 8 / 2][4 + k / 8], k);
+    }
+}
+
+void mma_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) { mma_half(d, a, b0, b1, OF_BF16); }
+
+void mma_fp16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) { mma_half(d, a, b0, b1, OF_FP16); }
+
+static void copy(void* shared, const void* global, bool inside) {
     if ((uintptr_t)shared % 16) fail("a copy of 16 bytes to an address that is no multiple of 16");
-    if (inside) known(global);
+    if (inside) known(global, 16);
     memset(shared, 0xff, 16);
     written(shared);
     work().copies.push_back({shared, global, inside, work().copies_committed});
 }
 
+void copy16_async(float* shared, const float* global, bool inside) { copy(shared, global, inside); }
+
 void copies_commit() { work().copies_committed++; }
 
 unsigned shared_begin() { return BEGIN; }
 
-void copy16(unsigned to, const float* from, bool inside) { copy16_async((float*)at_shared(to, 16), from, inside); }
+void copy16(unsigned to, const void* from, bool inside) { copy(at_shared(to, 16), from, inside); }
 
 float4 load16(const float* from, bool inside) {
     if (!inside) return {0.f, 0.f, 0.f, 0.f};
-    known(from);
+    known(from, 16);
     return *(const float4*)from;
 }
 
-void put16(unsigned to, float a, float b, float c, float d) {
-    float numbers[4] = {a, b, c, d};
+uint2 load8(const unsigned short* from, bool inside) {
+    if (!inside) return {0, 0};
+    known(from, 8);
+    return *(const uint2*)from;
+}
+
+void put16(unsigned to, unsigned a, unsigned b, unsigned c, unsigned d) {
+    unsigned numbers[4] = {a, b, c, d};
     unsigned char* place = at_shared(to, 16);
     differ_in_banks(to);
     memcpy(place, numbers, 16);

@@ -25,6 +25,8 @@ def kernel_names(text: str) -> list[str]:
 def parameters(text: str) -> dict[str, list[tuple[str, str]]]:
     """{kernel: (type, name) of each parameter} of a CUDA text; "const" is left out."""
     text = _joined(without_comments(text))
+    for name, meant in re.findall(r"^using (\w+) = ([\w ]+);", text, re.M):  # of two, the first one counts
+        text = re.sub(rf"\b{name}\b", meant, text)
     macros = dict(re.findall(r"#define (\w+)\(name[^\n]*?\) [^\n]*?__global__[^\n]*?\bname\(([^)]*)\)", text))
     found = [(name, given) for name, given in re.findall(_GLOBAL, text) if name != "name"]
     found += [(kernel, macros[macro]) for macro in macros for kernel in re.findall(rf"^{macro}\((\w+)", text, re.M)]

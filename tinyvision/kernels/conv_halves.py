@@ -1,0 +1,125 @@
+"""Convolution of factors of 16 bits on tensor cores: `precision("bf16")` and "fp16", where a GPU has such (see
+tensor_cores.cu). Images, kernels and gradients stay float32 outside; what the products take of them is rounded here, in
+half the bytes, and an image's is kept for the backward in place of the image.
+
+Where these kernels do not apply (`applies`), the factors are rounded as `halves` does it, and conv.py multiplies them.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..device import HALVES, get_precision
+from ..ops.convolution.sliding import Sliding
+from ..types import Array, Pair, Shape
+from . import conv, tensor_cores
+from . import launch as gpu
+from .conv import Slides, by_group
+from .ways import Way, drop_ins, lengths, outputs
+
+
+def whole(channels: int) -> int:
+    """How many channels there are after `halved`."""
+    return channels + -channels % 8
+
+
+def halved(kernels: Array, mode: str) -> Array:
+    """kernels (groups, O, C, KH, KW), in whatever order their memory is, as (groups·O, KH, KW, C) of 16 bits, zeros
+    in the channels up to a multiple of 8. The array is of uint16, whichever of the two kinds `mode` means."""
+    kernels = (
+        kernels if kernels.dtype == np.float32 else kernels.astype(np.float32)
+    )  # the gradient of somebody's own op
+    return conv.arranged_by("halves", f"arrange_{mode}", kernels, 8, dtype=np.uint16)
+
+
+def _halved_images(images, mode):
+    return halved(images.transpose(0, 3, 1, 2)[None], mode)
+
+
+def _applies(mode):
+    def applies(x: Array, weight: Array, output: Pair, sliding: Sliding, finished: bool) -> bool:
+        """Whether this GPU's tensor cores have such factors, and the shapes fit: groups of a multiple of 8 channels
+        (one group: any), kernels of at most 15 taps a side."""
+        (N, C, H, W), (O, CG, KH, KW), groups = x.shape, weight.shape, sliding.groups
+        if get_precision() != mode or mode not in tensor_cores.MODES.get(gpu.generation(x), ()):
+            return False
+        if max(KH, KW) > tensor_cores.MOST_TAPS or (groups != 1 and (CG % 8 or O // groups % 8 or groups > 65535)):
+            return False
+        sizes = (N * H * W * whole(C), outputs(x, output) * whole(O), whole(O) * KH * KW * whole(CG))
+        return gpu.fits(sizes, lengths(x, output, sliding))
+
+    return applies
+
+
+def correlate(
+    images: Array, weight: Array, y: Array, sliding: Sliding, mode: str, kernel: str | None = None, **finish: Any
+) -> None:
+    """`conv.correlate` of images and kernels of 16 bits; weight (O, C/groups, KH, KW) is float32."""
+    kernels = halved(by_group(weight, sliding.groups), mode)
+    slides = Slides(sliding.stride, sliding.start, sliding.dilation, sliding.groups)
+    scale, shift = (None if v is None else gpu.aligned(v) for v in (finish.get("scale"), finish.get("shift")))
+    units = kernel or _units(y)
+    shapes = images.shape, kernels.shape, y.shape, y.strides
+    plan = conv.correlation(*shapes, slides, finish.get("activation"), units, mode)
+    gpu.run(plan, images, kernels, scale, shift, finish.get("skip"), y)
+
+
+def image_gradient(
+    dy: Array,
+    weight: Array,
+    dx: Array,
+    sliding: Sliding,
+    onto: Array | None = None,
+    *,
+    mode: str,
+    kernel: str | None = None,
+) -> None:
+    """`conv.image_gradient`, given dy of 16 bits."""
+    turned = halved(by_group(weight, sliding.groups).transpose(0, 2, 1, 3, 4), mode)
+    kernel = conv.gradient_kernel(
+        kernel or _units(dx), dy.shape, dx.shape, weight.shape[2:], sliding.stride, sliding.groups
+    )
+    slides = Slides(sliding.stride, sliding.start, sliding.dilation, sliding.groups)
+    plan = conv.all_phases(dy.shape, turned.shape, dx.shape, dx.strides, slides, kernel, mode)
+    gpu.run(plan, dy, turned, None, None, onto, dx)
+
+
+def weight_gradient(
+    images: Array,
+    dy: Array,
+    shape: Shape,
+    sliding: Sliding,
+    mode: str,
+    kernel: str | None = None,
+    splits: int | None = None,
+) -> Array:
+    """`conv.dweight`, given images and dy of 16 bits; shape = (O, C/groups, KH, KW)."""
+    O, CG, KH, KW = shape
+    slides = Slides(sliding.stride, sliding.start, sliding.dilation, sliding.groups)
+    shapes = images.shape, dy.shape, dy.strides, (O, KH, KW, CG)
+    parts, sums, total = conv.weight_sums(*shapes, slides, kernel or _units(dy), splits, mode)
+    padded, dweight = gpu.empty(dy, parts), gpu.empty(dy, (O, KH, KW, CG))
+    gpu.run(sums, images, dy, padded)
+    gpu.run(total, padded, dweight)
+    return gpu.channels_first(dweight)
+
+
+def _units(array):
+    return True, gpu.generation(array)
+
+
+def _drop_ins(mode):
+    way = Way(
+        _applies(mode),
+        lambda *given, **finish: correlate(*given, mode=mode, **finish),
+        lambda *given: image_gradient(*given, mode=mode),
+        lambda *given: weight_gradient(*given, mode=mode),
+        adds=True,
+        any_order=True,
+        taken=lambda images: _halved_images(images, mode),
+        rounds=(mode,),
+    )
+    return drop_ins(way, "conv2d", "conv2d_inference")
+
+
+DROP_INS = tuple(drop_in for mode in HALVES for drop_in in _drop_ins(mode))
