@@ -24,7 +24,7 @@ def compiler():
     return found
 
 
-# Of 16 bits, one for each that differs: bf16 and fp16 are one instruction apart, and mma.sync's are the same from Ampere on.
+# Of 16 bits, one of each kind that differs: bf16 and fp16 are one instruction apart, mma.sync is the same since Ampere.
 HALVES = [("tensor_cores fp16", "sm_75"), *(("tensor_cores bf16", a) for a in ("sm_80", "sm_90a"))]
 
 

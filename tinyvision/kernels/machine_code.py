@@ -31,7 +31,7 @@ def compiled(text: str, index: int = 0) -> Any:
 
 @cache
 def generation(index: int) -> str | None:
-    """The tensor cores of GPU number `index`: "hopper"; "ampere", for any other since then; "turing"; None for older."""
+    """The tensor cores of GPU number `index`: "turing", "ampere" for all since then but "hopper"; None for older."""
     cupy = require_cuda(Device("cuda", index))
     capability = int(cupy.cuda.Device(index).compute_capability)
     if capability == 90:

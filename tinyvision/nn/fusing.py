@@ -157,14 +157,14 @@ def _inference(x, conv, norm, activation, skip):
         image, beyond = reaching(image, beyond), (0, 0)
     arguments = (image, conv.weight.array, scale, shift, None if skip is None else skip.array, activation)
     options = (conv.stride, conv.padding, conv.dilation, conv.groups)
-    return x.like(_conv2d_inference(*arguments, *options, conv.kept, beyond))
+    kept = conv.kept if precision_of["cpu"] == "ieee" else None  # else the weight is rounded before it is used
+    return x.like(_conv2d_inference(*arguments, *options, kept, beyond))
 
 
 def _kept(conv):
-    """What the op keeps between calls of a folded convolution; None where its weight may change, or is on a GPU, or is
-    rounded before the product."""
+    """What the op keeps between calls of a folded convolution; None where its weight may change, or is on a GPU."""
     weight = conv.weight.array
-    if not on_cpu(weight) or weight.flags.writeable or not hasattr(conv, "kept") or precision_of["cpu"] != "ieee":
+    if not on_cpu(weight) or weight.flags.writeable or not hasattr(conv, "kept"):
         return None
     kept = conv.kept
     if kept.get("of") is not weight:  # another weight since then
