@@ -630,3 +630,13 @@ def test_a_folder_named_cupy_is_not_taken_for_it(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "cupy", folder)
     assert f"a folder named cupy ({tmp_path}) is in its place" in device.cuda_problem(7)
     assert device.report()["cupy"] is None
+
+
+def test_where_there_is_no_cupy_scripts_may_ask_for_every_batch(monkeypatch):
+    """To read the metadata of all packages takes a hundred times as long as to look for one module."""
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(device, "_checked", {})
+    monkeypatch.setattr(device, "_cupy_wheels", lambda: pytest.fail("all packages were looked through"))
+    assert not tv.cuda.is_available()
+    assert "CuPy is not installed" in device.cuda_problem()

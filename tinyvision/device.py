@@ -6,7 +6,7 @@ this file is to say where an array lives, to move arrays, at once or ahead of ti
 memory, to set its precision, and to say honestly whether one can be used.
 """
 
-import importlib
+import importlib.util
 import os
 import sys
 import threading
@@ -264,6 +264,9 @@ def cuda_problem(index: int = 0) -> str | None:
 
 def _import_cupy():
     """(cupy, None), or (None, what is wrong with the installation)."""
+    # Scripts ask for every batch whether there is a GPU, and to read what all packages say of themselves takes 90 ms.
+    if "cupy" not in sys.modules and importlib.util.find_spec("cupy") is None:
+        return None, f"CuPy is not installed; {_INSTALL}"
     wheels = _cupy_wheels()
     if len(wheels) > 1:
         return None, (
