@@ -8,6 +8,7 @@ import pytest
 
 from tinyvision import check
 from tinyvision.check.repair import search
+from tinyvision.check.repair.written import Written
 
 LINEAR = """
 import numpy as np
@@ -305,11 +306,59 @@ def test_they_are_right_as_they_were_written(code, tmp_path):
     assert checked(code, code, tmp_path).passed
 
 
-def test_code_that_may_do_more_than_compute_is_left_alone(tmp_path):
-    text = LINEAR.replace("dbias = dy.sum(axis=0)", "dbias = dy.mean(axis=0); open(__file__).close()")
+MORE_THAN_COMPUTING = {
+    "a file": ("dbias = ", "open(__file__).close(); dbias = "),
+    "a function elsewhere": ("dbias = ", "os.stat(ROOT + '/here'); dbias = "),
+    "the program's own numbers": ("dbias = ", "seen['batches'] += 1; dbias = "),
+    "an array of the program": ("dbias = ", "table[0] += 0; dbias = "),
+    "a helper that does more": ("dbias = ", "noted(dy.shape); dbias = "),
+    "what is read by name": ("dbias = ", "getattr(dy, 'tofile'); dbias = "),
+    "a method that writes": ("dbias = ", "dy.dump; (lambda f: f)(dy).setflags(); dbias = "),
+    "an import": ("dbias = ", "import math; dbias = "),
+    "a global": ("dbias = ", "global count; count = 0; dbias = "),
+    "memory beyond an array": ("dbias = ", "np.lib.stride_tricks.as_strided(dy, dy.shape); dbias = "),
+    "forward": ("y = x", "seen['batches'] += 1; y = x"),
+}
+PROGRAM = """
+import os
+import numpy as np
+ROOT, seen, table = ".", {"batches": 0}, np.ones(3)
+
+def noted(shape):
+    seen["shape"] = shape
+"""
+
+
+@pytest.mark.parametrize("what", MORE_THAN_COMPUTING)
+def test_code_that_does_more_than_compute_is_never_run_in_other_forms(what, tmp_path, monkeypatch):
+    """Another argument could delete another folder; and if one function is left alone, no other is blamed for it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").touch()
+    monkeypatch.setattr(Written, "standing_in", lambda *_: pytest.fail("other code was run"))
+    text = PROGRAM + LINEAR.replace("dy.sum(axis=0)", "dy.mean(axis=0)").replace(*MORE_THAN_COMPUTING[what], 1)
     (finding,) = checked(LINEAR, text, tmp_path).findings
     assert finding.argument == "dbias"
     assert not finding.lines
+
+
+def test_an_object_of_the_author_s_keeps_its_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr(Written, "standing_in", lambda *_: pytest.fail("other code was run"))
+    text = "import numpy as np\n\nclass Net:\n" + LINEAR.partition("np\n")[2].replace("\n", "\n    ")
+    text = text.replace("forward(", "forward(self, ").replace("backward(", "backward(self, ")
+    module = loaded(text.replace("dy.sum(axis=0)", "dy.mean(axis=0)"), tmp_path)
+    net = module.Net()
+    net.seen = 3
+    (finding,) = check.op("linear", net.forward, net.backward).findings
+    assert finding.argument == "dbias"
+    assert not finding.lines
+
+
+def test_a_class_that_keeps_something_for_all_its_objects_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(Written, "standing_in", lambda *_: pytest.fail("other code was run"))
+    text = DENSE.replace("class Dense:", "class Dense:\n    kept = {}").replace("np.sum(dout", "np.mean(dout")
+    report = checked(DENSE, text, tmp_path)
+    assert not report.passed
+    assert not any(f.lines for f in report.findings)
 
 
 def test_a_file_that_has_changed_since_it_was_read_is_left_alone(tmp_path):

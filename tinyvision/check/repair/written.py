@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from .computing import only_computes
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _OURS = str(Path(__file__).resolve().parents[2]) + os.sep
 _INSTALLED = ("site-packages", "dist-packages")
@@ -113,14 +115,22 @@ def _inside(code, name):
 
 def functions_of(run: Callable[[], Any], beside: set[str]) -> list[Written]:
     """The functions that `run()` calls and that are written in one of the files `beside`, or in the folder of one or
-    below it, in the order of their first calls."""
+    below it, in the order of their first calls.
+
+    None at all if one of them does more than compute or cannot be read, or if they are given an object that was there
+    before, for that is the author's, and other code would leave other numbers in it."""
     folders = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in beside)
     seen: dict[CodeType, dict] = {}
+    made: list[Any] = []  # objects of the author's classes, which begin and end with the run
+    from_outside: list[Any] = []  # those that hold something when the run comes to them
 
     def watch(frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
         if event == "call" and _of_the_author(code, folders):
             seen.setdefault(code, {})
+            given = list(frame.f_locals.values())
+            made.extend(given[:1] if code.co_name == "__init__" else [v for v in given if _is_empty(v)])
+            from_outside.extend(v for v in given if _holds_something(v) and not any(v is m for m in made))
         elif event == "return" and code in seen:
             seen[code].update(_kinds(frame.f_locals))
 
@@ -130,8 +140,18 @@ def functions_of(run: Callable[[], Any], beside: set[str]) -> list[Written]:
         run()
     finally:
         sys.setprofile(before)
-    found = [_written(code, kinds) for code, kinds in seen.items()]
-    return [w for w in found if w is not None]
+    found = [_written(code, kinds, set(seen)) for code, kinds in seen.items()]
+    return [] if None in found or from_outside else [w for w in found if w is not None]
+
+
+def _is_empty(value):
+    """True for an object without attributes yet, as one without `__init__` begins."""
+    return getattr(value, "__dict__", None) == {} and not callable(value)
+
+
+def _holds_something(value):
+    """True for an object with attributes; not for one of ours, such as the dict that notes which options are read."""
+    return bool(getattr(value, "__dict__", None)) and not type(value).__module__.startswith("tinyvision.")
 
 
 def _of_the_author(code, folders):
@@ -161,32 +181,19 @@ def kind(value: Any) -> tuple:
     return ()
 
 
-def _written(code, kinds):
+def _written(code, kinds, known):
     objects = [f for f in gc.get_referrers(code) if isinstance(f, FunctionType) and f.__code__ is code]
     tree, owner, imports = _tree(code)
-    if tree is None or not objects or _reaches_out(tree):
+    if tree is None or not objects or not all(only_computes(tree, f, owner, known) for f in objects):
         return None
     written = Written(objects, code, tree, owner, imports, kinds)
     written.functions = [
         name for name, f in objects[0].__globals__.items()
-        if isinstance(f, FunctionType) and f.__code__.co_filename == code.co_filename and f.__code__.co_argcount == 1
+        if isinstance(f, FunctionType) and f.__code__ in known and f.__code__.co_argcount == 1
     ][:3]  # fmt: skip
     same = written.compiled()
     # What is read must be what runs: a file that has changed since, or code that was made otherwise, is left alone.
     return written if same is not None and same.co_code == code.co_code else None
-
-
-# What a function that only computes has no use for: code that has one of these words is not tried in other forms.
-_OUTSIDE = frozenset(
-    ("open", "os", "sys", "shutil", "subprocess", "pathlib", "Path", "socket", "requests", "eval", "exec", "input",
-     "pickle", "save", "savez", "load", "loadtxt", "savetxt", "tofile", "unlink", "remove", "rename", "system", "exit")
-)  # fmt: skip
-
-
-def _reaches_out(tree):
-    """True for a function that may do more than compute: files, processes, code."""
-    words = {getattr(n, "attr", None) or getattr(n, "id", None) for n in ast.walk(tree)}
-    return bool(words & _OUTSIDE) or any(isinstance(n, (ast.Import, ast.ImportFrom)) for n in ast.walk(tree))
 
 
 def _tree(code):
