@@ -211,3 +211,48 @@ def test_keras_together_is_one_by_one(tmp_path, rng, monkeypatch):
     assert len(seen) > 11
     expected = keras.ops.convert_to_numpy(theirs(pictures, training=False)).transpose(0, 3, 1, 2)
     np.testing.assert_allclose(together, expected, rtol=0, atol=2e-6)
+
+
+def test_tflite_together_is_one_by_one(tmp_path, rng):
+    pytest.importorskip("tflite")
+    from .tflite_writer import write
+
+    def numbers(*shape):
+        return rng.standard_normal(shape).astype(np.float32)
+
+    windows = {"StrideH": 2, "StrideW": 2, "DilationHFactor": 1, "DilationWFactor": 1}
+    values = {
+        "x": (1, 9, 10, 6), "borders": np.array([[0, 0], [0, 1], [1, 1], [0, 0]], np.int32),
+        "kernel": numbers(12, 3, 3, 6), "deep": numbers(1, 3, 3, 12), "square": numbers(12, 1, 1, 12),
+        "bias": numbers(12),
+        "p": (1, 10, 12, 6), **dict.fromkeys(["a", "b", "c", "d", "e", "f", "y"], (1, 4, 5, 12)),
+    }  # fmt: skip
+    once = {**windows, "StrideH": 1, "StrideW": 1, "Padding": 0}
+    relu6 = {**windows, "Padding": 1, "FusedActivationFunction": 3}
+    nodes = [
+        ["PAD", ["x", "borders"], ["p"], None, {}],
+        ["CONV_2D", ["p", "kernel", "bias"], ["a"], "Conv2DOptions", relu6],
+        ["DEPTHWISE_CONV_2D", ["a", "deep", "bias"], ["b"], "DepthwiseConv2DOptions", dict(once)],
+        ["HARD_SWISH", ["b"], ["c"], None, {}],
+        ["CONV_2D", ["c", "square", "bias"], ["d"], "Conv2DOptions", dict(once)],
+        ["ADD", ["a", "d"], ["e"], "AddOptions", {"FusedActivationFunction": 1}],
+        ["NEG", ["e"], ["y"], None, {}],
+    ]  # fmt: skip
+    model = models.from_tflite(write(tmp_path / "net.tflite", values, nodes, ["x"], ["y"])).eval()
+    together, apart, count, _ = both(model, tv.tensor(numbers(3, 6, 9, 10)))
+    np.testing.assert_allclose(together, apart, rtol=0, atol=2e-6 * np.abs(apart).max())  # float32, as above
+    assert count == 3
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), ValueError("of NumPy's"), tv.ShapeError("of the op")])
+def test_what_fails_together_is_told_by_the_layer(failure, tmp_path, rng, monkeypatch):
+    def fails(*arguments):
+        raise failure
+
+    model, x = network(tmp_path / "net.onnx", rng, "Relu", skip=False).eval(), tv.zeros(2, 8, 9, 10)
+    with tv.no_grad():
+        expected = model(x, x).numpy()
+        monkeypatch.setattr(chains, "finished", fails)
+        np.testing.assert_allclose(model(x, x).numpy(), expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+        with pytest.raises(tv.TinyVisionError, match="channels"):
+            model(tv.zeros(2, 7, 9, 10), x)

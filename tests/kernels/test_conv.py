@@ -157,7 +157,7 @@ def test_only_wanted_gradients_are_computed(emulation, rng):
     assert not any("correlate" in kernel for kernel in emulation.launched)
 
 
-@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+@pytest.mark.parametrize("activation", [None, "relu", "relu6", "hardswish", "sigmoid"])
 @pytest.mark.parametrize("full", [True, False])
 def test_inference_finishes_its_sums(emulation, rng, activation, full):
     x, w = rng.standard_normal((2, 6, 7, 9)), 3 * rng.standard_normal((10, 6, 3, 3))

@@ -106,7 +106,7 @@ def test_only_wanted_gradients_are_computed(emulation, rng):
     assert not any("image" in kernel for kernel in emulation.launched)
 
 
-@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+@pytest.mark.parametrize("activation", [None, "relu", "relu6", "hardswish", "sigmoid"])
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize("size", [3, 2])
 def test_inference_finishes_its_sums(emulation, rng, activation, full, size):

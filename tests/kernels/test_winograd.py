@@ -147,7 +147,7 @@ def test_only_wanted_gradients_are_computed(emulation, rng, always):
     assert not any("winograd" in kernel for kernel in emulation.launched)
 
 
-@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+@pytest.mark.parametrize("activation", [None, "relu", "relu6", "hardswish", "sigmoid"])
 @pytest.mark.parametrize("full", [True, False])
 def test_inference_finishes_its_sums(emulation, rng, always, monkeypatch, activation, full):
     monkeypatch.setattr(winograd, "WORKSPACE", 1)  # skip is cut as the images are

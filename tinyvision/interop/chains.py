@@ -196,15 +196,15 @@ def together(
     try:
         found = convolution_of(x)
         norm = None if part.norm is None else norm_of()
-    except (TinyVisionError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError):
-        return None  # the layer will say what is wrong with it
-    if found is None or (part.norm is not None and norm is None):
-        return None
-    x, conv = found
-    conv = _within(conv, part.borders)
-    if conv is None or (skip is not None and not _adds(x, conv, skip)):
-        return None
-    return finished(x, conv, norm, part.activation, skip)
+        if found is None or (part.norm is not None and norm is None):
+            return None
+        x, conv = found
+        conv = _within(conv, part.borders)
+        if conv is None or (skip is not None and not _adds(x, conv, skip)):
+            return None
+        return finished(x, conv, norm, part.activation, skip)
+    except (TinyVisionError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, MemoryError):
+        return None  # a file may say anything: the layer will say what is wrong with it
 
 
 def _within(conv, borders):
