@@ -653,14 +653,16 @@ def test_a_tensor_of_sizes():
 
 
 @pytest.mark.parametrize("kind", ["bool", "uint8", "int64", "float16", "float32", "float64"])
-def test_a_tensor_of_an_array_is_a_copy_in_the_default_dtype(kind):
+def test_a_tensor_of_an_array_has_the_default_dtype(kind):
     array = np.array([[0, 1, 2], [250, 0, 1]]).astype(kind)
     for made in (tv.Tensor(array), tv.Tensor(array.tolist()), tv.Tensor([tv.tensor(row)[0] for row in array])):
         assert made.dtype == np.float32
     made = tv.Tensor(array)
     np.testing.assert_array_equal(made.array, torch.Tensor(array).numpy())
-    made[0, 0] = 7
-    assert array[0, 0] == 0
+    theirs = torch.Tensor(other := array.copy())
+    made[0, 0] = theirs[0, 0] = 7
+    assert array[0, 0] == other[0, 0] == (7 if kind == "float32" else 0)  # of its own dtype, it shares the memory
+    array[0, 0] = 0
     tv.set_default_dtype(tv.float64)
     try:
         assert tv.Tensor(array).dtype == tv.Tensor([1, 2]).dtype == tv.Tensor(3).dtype == np.float64
@@ -671,7 +673,7 @@ def test_a_tensor_of_an_array_is_a_copy_in_the_default_dtype(kind):
     assert tv.Tensor(whole).dtype == np.int64  # of a tensor it is that tensor, as in PyTorch
     shared = tv.Tensor.of(array)
     assert shared.array is array
-    for wrong in ([[1], [2, 3]], "12", 1.5, np.array(["a"]), np.array([1j])):
+    for wrong in ([[1], [2, 3]], "12", 1.5, True, np.array(["a"]), np.array([1j])):
         for make in (tv.Tensor, tv.LongTensor):
             with pytest.raises(tv.TinyVisionError):
                 make(wrong)

@@ -34,13 +34,14 @@ def described(what: str) -> tuple[np.dtype, str]:
 
 
 def numbers(arguments: tuple[Any, ...], dtype: DType, what: str) -> Array:
-    """The array that `FloatTensor(...)` makes: of sizes (zeros here), or a copy of numbers in lists or an array."""
+    """The array that `FloatTensor(...)` makes: of sizes (zeros here), or of numbers in lists or an array; an array that
+    has this dtype already is the very one, as in PyTorch."""
     if len(arguments) == 1 and not isinstance(arguments[0], (int, float, np.integer, str, Size)):
         array = held(_plain(arguments[0]))
         if array.dtype.kind not in "biuf":
             raise DtypeError(f"{what}: expected numbers, got {array.dtype}")
-        return array.astype(dtype)
-    if not all(isinstance(n, (int, np.integer, Size)) for n in arguments):
+        return array.astype(dtype, copy=False)
+    if not all(isinstance(n, (int, np.integer, Size)) and not isinstance(n, bool) for n in arguments):
         raise OptionError(f"{what}: expected sizes, or numbers in one list or array, got {arguments}")
     return np.zeros(new_shape(arguments or (0,)), dtype)
 

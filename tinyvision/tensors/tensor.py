@@ -39,8 +39,9 @@ from .writing import as_value, instead_of_view, is_recorded, overwrite, update
 class Tensor(Methods, Variable):
     """An array on the tape, with PyTorch's spelling: `x.view(x.size(0), -1)`, `loss.backward()`, `x.to("cuda")`.
 
-    `Tensor(2, 3)` is zeros of this shape, `Tensor([1, 2])` and `Tensor(array)` copy numbers into the default dtype, as
-    PyTorch's do. `tensor(...)` is a copy that keeps the dtype, `Tensor.of(array)` the array itself on the tape."""
+    `Tensor(2, 3)` is zeros of this shape; `Tensor([1, 2])` and `Tensor(array)` hold numbers in the default dtype: a copy
+    of an array of another dtype, and the memory of one that has it, as PyTorch's do. `tensor(...)` is a copy that keeps
+    the dtype, `Tensor.of(array)` the array itself, of any dtype."""
 
     __slots__ = ()
     __module__ = "tinyvision"  # its public name, in errors and for pickle
@@ -485,7 +486,7 @@ class Tensor(Methods, Variable):
 
 
 def _array_of(data):
-    """What `Tensor(*data)` holds: another tensor's array; or numbers, copied in the default dtype; or zeros of it."""
+    """What `Tensor(*data)` holds: another tensor's array; or numbers in the default dtype; or zeros of it."""
     alone = len(data) == 1 and isinstance(data[0], Variable)
     return data[0].array if alone else numbers(data, get_default_dtype(), "Tensor")
 
