@@ -1,14 +1,18 @@
 """Which line is wrong: told where one line's change mends it, for code of many shapes; never another line."""
 
+import ast
+import contextlib
 import importlib.util
+import inspect
 import itertools
+import os
 
 import numpy as np
 import pytest
 
 from tinyvision import check
 from tinyvision.check.repair import search
-from tinyvision.check.repair.written import Written
+from tinyvision.check.repair.written import Written, _of_the_author
 
 LINEAR = """
 import numpy as np
@@ -351,6 +355,13 @@ def test_an_object_of_the_author_s_keeps_its_numbers(tmp_path, monkeypatch):
     (finding,) = check.op("linear", net.forward, net.backward).findings
     assert finding.argument == "dbias"
     assert not finding.lines
+
+
+def test_what_python_and_its_packages_bring_is_nobody_s_to_change():
+    """Where their files lie below the author's folder."""
+    for function in (contextlib.contextmanager, ast.parse, np.linalg.norm, check.op):
+        assert not _of_the_author(inspect.unwrap(function).__code__, (os.sep,))
+    assert _of_the_author(loaded.__code__, (os.sep,))
 
 
 def test_a_class_that_keeps_something_for_all_its_objects_is_left_alone(tmp_path, monkeypatch):

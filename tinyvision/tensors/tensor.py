@@ -39,9 +39,9 @@ from .writing import as_value, instead_of_view, is_recorded, overwrite, update
 class Tensor(Methods, Variable):
     """An array on the tape, with PyTorch's spelling: `x.view(x.size(0), -1)`, `loss.backward()`, `x.to("cuda")`.
 
-    `Tensor(2, 3)` is zeros of this shape; `Tensor([1, 2])` and `Tensor(array)` hold numbers in the default dtype: a copy
-    of an array of another dtype, and the memory of one that has it, as PyTorch's do. `tensor(...)` is a copy that keeps
-    the dtype, `Tensor.of(array)` the array itself, of any dtype."""
+    `Tensor(2, 3)` is zeros of this shape; `Tensor([1, 2])` and `Tensor(array)` have the default dtype: they are a copy
+    of an array of another dtype, and share the memory of one that has it, as PyTorch's do. `tensor(...)` is a copy that
+    keeps the dtype, `Tensor.of(array)` the array itself, of any dtype."""
 
     __slots__ = ()
     __module__ = "tinyvision"  # its public name, in errors and for pickle

@@ -9,6 +9,7 @@ import gc
 import linecache
 import os
 import sys
+import sysconfig
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from .computing import only_computes
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _OURS = str(Path(__file__).resolve().parents[2]) + os.sep
 _INSTALLED = ("site-packages", "dist-packages")
+# Python's own modules: they may lie below the author's folder, as with an environment inside of a project.
+_PYTHONS = tuple({os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")})
 
 
 @dataclass
@@ -158,6 +161,8 @@ def _of_the_author(code, folders):
     """True for code out of a file in those folders; nothing that is installed, and nothing of ours, is ever changed."""
     name = code.co_filename
     if code.co_name.startswith("<") or not name.startswith(folders) or name.startswith(_OURS):
+        return False
+    if os.path.realpath(name).startswith(_PYTHONS):
         return False
     return not any(part in name for part in _INSTALLED)
 
