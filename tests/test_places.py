@@ -67,6 +67,8 @@ def test_a_file_of_what_is_not_here_can_be_asked(path):
 def test_what_pytorch_does_not_have_either_is_pythons_affair():
     explain_imports()  # once more, which changes nothing
     assert [finder.__name__ for finder in sys.meta_path if isinstance(finder, type)].count("_Unbuilt") == 1
+    for path in NOWHERE:  # whether there is such a module is answered by no, and not by an error
+        assert importlib.util.find_spec(f"tinyvision.{path}") is None
     for path in ("tinyvision.other", "tinyvision.nn.other", "tinyvision.jit.other", "torch_other.func"):
         if "torch_other" not in path:
             assert importlib.util.find_spec(path) is None

@@ -111,6 +111,15 @@ def test_the_message_says_where_and_by_how_much():
         assert_close(1.0, 2.0, msg=lambda said: f"step 3: {said}")
 
 
+def test_whole_numbers_do_not_wrap_round():
+    far = [tv.tensor([2**62, 5]), tv.tensor([-(2**62), 5])]
+    with pytest.raises(AssertionError, match=r"1 of 2 numbers differ\n.*difference 9\.22337e\+18 at \(0,\)"):
+        assert_close(*far, rtol=0, atol=1)
+    for wrong in ({"rtol": -1, "atol": 0}, {"rtol": 0, "atol": float("nan")}):
+        with pytest.raises(OptionError, match="0 or more"):
+            assert_close(1.0, 1.0, **wrong)
+
+
 def test_what_cannot_be_compared_is_refused():
     for one, other in ((tv.ones(2), np.ones(2)), (tv.ones(()), 1.0), ("a", "a"), (True, 1)):
         with pytest.raises(DtypeError, match="are not compared"):

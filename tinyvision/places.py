@@ -6,6 +6,7 @@ why: Python would only say that there is no such module."""
 import importlib
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any
 
 _OURS = "tinyvision."
@@ -35,12 +36,13 @@ def explain_imports() -> None:
 
 
 class _Unbuilt:
-    """What Python asks for the module of a name."""
+    """What Python asks for the module of a name. An import is told why there is none; `importlib.util.find_spec`, which
+    asks whether there is one, gets a plain no."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: Any = None) -> None:
         """Raise ModuleNotFoundError, with the reason, for a module of PyTorch's; of others this knows nothing."""
-        if not name.startswith(_OURS):
+        if not name.startswith(_OURS) or not _is_import(sys._getframe(1)):
             return
         from .missing import MissingName, sentence
         from .module_paths import is_module
@@ -55,3 +57,9 @@ class _Unbuilt:
         except MissingName as reason:
             said = str(reason)
         raise ModuleNotFoundError(said, name=name)
+
+
+def _is_import(frame: FrameType | None) -> bool:
+    """True if it is an import for which Python's `_find_spec`, in this frame, asks the finders."""
+    asker = frame.f_back if frame is not None else None
+    return asker is not None and asker.f_code.co_name == "_find_and_load_unlocked"

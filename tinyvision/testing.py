@@ -47,6 +47,8 @@ def assert_close(
     Raises NotClose, an AssertionError; DtypeError where the two cannot be compared, OptionError."""
     if (rtol is None) != (atol is None):
         raise OptionError("assert_close: give both rtol and atol, or neither")
+    if rtol is not None and atol is not None and not (rtol >= 0 and atol >= 0):
+        raise OptionError(f"assert_close: rtol and atol are 0 or more, got {rtol} and {atol}")
     checks = {"device": check_device, "dtype": check_dtype, "stride": check_stride}
     for one, other, where in _pairs(actual, expected, ""):
         found = _difference(one, other, (rtol, atol), equal_nan, checks, allow_subclasses)
@@ -137,7 +139,7 @@ def _apart(actual, expected, tolerances, equal_nan):
         close = close | ((actual != actual) & (expected != expected))
     actual, expected = actual.astype(kind), expected.astype(kind)
     with np.errstate(all="ignore"):
-        apart = np.abs(actual - expected)
+        apart = np.abs(actual - expected) if kind.kind == "f" else _between(actual, expected)
         if rtol or atol:
             close = close | (np.isfinite(apart) & (apart <= atol + np.abs(rtol * expected)))
         if np.all(close):
@@ -149,6 +151,12 @@ def _apart(actual, expected, tolerances, equal_nan):
     else:
         head = f"{np.sum(~close)} of {close.size} numbers differ"
     return "\n    ".join((head, _greatest("absolute", apart, atol), _greatest("relative", relative, rtol)))
+
+
+def _between(actual, expected):
+    """|actual - expected| of int64, as uint64, in which there is room for it: the lesser taken from the greater."""
+    low, high = (np.asarray(f(actual, expected)).astype(np.uint64) for f in (np.minimum, np.maximum))
+    return high - low
 
 
 def _greatest(which, differences, allowed):

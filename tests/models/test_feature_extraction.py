@@ -1,6 +1,7 @@
 """What layers in the middle put out, by torchvision's names: the same numbers and gradients as watching by hand."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -77,6 +78,17 @@ def test_it_is_a_network_like_the_other():
     np.testing.assert_array_equal(twin(x)["second"].detach(), extractor(x)["second"].detach())
     assert type(extractor) is type(create_feature_extractor(model, ["first"]))
     assert not any(m.has_hooks() for m in model.modules())
+
+
+def test_it_is_pickled_and_made_from_another():
+    extractor, x = create_feature_extractor(resnet18(num_classes=3).eval(), ["layer1", "fc"]), pictures(1, 3, 32, 32)
+    twin = pickle.loads(pickle.dumps(extractor))
+    assert type(twin) is type(extractor)
+    for name, y in extractor(x).items():
+        np.testing.assert_array_equal(twin(x)[name].detach(), y.detach())
+    other = create_feature_extractor(extractor, {"layer2": "two"})
+    assert list(other(x)) == ["two"]
+    assert list(extractor(x)) == ["layer1", "fc"]
 
 
 def test_others_in_training_than_in_evaluation():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinyvision as tv
-from tinyvision.errors import ShapeError
+from tinyvision.errors import OptionError, ShapeError
 
 torch = pytest.importorskip("torch")
 
@@ -28,6 +28,20 @@ def test_pairs(name, shape, kind):
             np.testing.assert_array_equal(ours.values.numpy(), theirs.values.numpy(), strict=True)
             np.testing.assert_array_equal(ours.indices.numpy(), theirs.indices.numpy(), strict=True)
             assert repr(ours) == repr(theirs)
+
+
+@pytest.mark.parametrize("line", [[1, np.nan, np.nan], [np.nan, np.nan], [np.nan, 1, 1], [2, np.nan, 1], [np.nan]])
+def test_every_nan_is_a_number_of_its_own(line):
+    ours, theirs = tv.tensor([line, line]).mode(), torch.tensor([line, line]).mode()
+    np.testing.assert_array_equal(ours.values.numpy(), theirs.values.numpy())
+    np.testing.assert_array_equal(ours.indices.numpy(), theirs.indices.numpy())
+
+
+def test_the_most_frequent_of_no_lines():
+    for shape, axis in (((0, 3), -1), ((3, 0), 0), ((0, 2, 4), 1)):
+        for options in ({}, {"keepdim": True}):
+            ours, theirs = tv.zeros(*shape).mode(axis, **options), torch.zeros(*shape).mode(axis, **options)
+            assert tuple(ours.values.shape) == tuple(ours.indices.shape) == tuple(theirs.values.shape)
 
 
 @pytest.mark.parametrize("name", ["cummax", "cummin", "mode"])
@@ -78,11 +92,15 @@ def test_covariances_of_one_row_and_of_whole_numbers():
     for x in ([1.0, 2.0, 4.0], [[1, 2], [3, 5]], [[1, 2, 4]]):
         for name in ("cov", "corrcoef"):
             ours, theirs = getattr(tv, name)(tv.tensor(x)).numpy(), getattr(torch, name)(torch.tensor(x)).numpy()
+            assert ours.shape == theirs.shape
             np.testing.assert_allclose(ours, theirs, rtol=1e-6)
     with pytest.raises(ShapeError, match=r"\(D, N\) or \(N,\)"):
         tv.cov(tv.zeros(2, 2, 2))
     with pytest.raises(ShapeError, match="one for each of 2 observations"):
         tv.cov(tv.zeros(2, 2), fweights=tv.ones(3))
+    for wrong in ({"fweights": [1, -1]}, {"fweights": [1.0, 2.0]}, {"aweights": [0.5, -1.0]}):
+        with pytest.raises(OptionError, match="0 or more"):
+            tv.cov(tv.zeros(2, 2), **wrong)
     with pytest.raises(ShapeError, match="nothing along axis"):
         tv.zeros(2, 0).mode()
 

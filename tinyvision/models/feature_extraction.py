@@ -60,7 +60,8 @@ def create_feature_extractor(
     wanted = {mode: _keys(model, nodes) for mode, nodes in ((True, train_return_nodes), (False, eval_return_nodes))}
     extractor = copy.copy(model)  # with the same layers and parameters, in a dict of its own
     vars(extractor).pop("_hook_lists", None)
-    extractor.__class__ = _extracting(type(model))  # type: ignore[arg-type]
+    network: Any = type(model)
+    extractor.__class__ = _extracting(getattr(network, "_network", network))
     vars(extractor)["_wanted_outputs"] = wanted
     return extractor
 
@@ -105,15 +106,23 @@ class IntermediateLayerGetter(nn.ModuleDict):
 
 
 @cache
-def _extracting(network: type[nn.Module]) -> type[nn.Module]:
+def _extracting(network: Any) -> Any:
     """The class of networks of this class that give what some of their layers put out."""
 
     def forward(self: Any, *inputs: Any, **options: Any) -> dict[str, Any]:
         return _watched(self, lambda: network.forward(self, *inputs, **options))
 
-    return type(
-        network.__name__ + "Features", (network,), {"forward": forward, "__doc__": create_feature_extractor.__doc__}
-    )
+    def again(self: Any) -> Any:  # this class has no name under which it could be found
+        return _empty, (network,), dict(vars(self))
+
+    said = {"forward": forward, "__reduce__": again, "_network": network, "__doc__": create_feature_extractor.__doc__}
+    return type(network.__name__ + "Features", (network,), said)
+
+
+def _empty(network: Any) -> Any:
+    """An extractor that is still to be filled: what copies and pickles begin with."""
+    kind = _extracting(network)
+    return kind.__new__(kind)
 
 
 def _watched(extractor: Any, run: Callable[[], Any]) -> dict[str, Any]:

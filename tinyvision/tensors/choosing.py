@@ -215,14 +215,19 @@ def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> Extremes:
     if not wide.shape[axis]:
         raise ShapeError(f"mode: there is nothing along axis {dim} of {x.shape}")
 
-    def most(line):
-        numbers, counts = np.unique(line, return_counts=True)
-        return np.flatnonzero(line == numbers[counts.argmax()])[-1:] if numbers[0] == numbers[0] else [len(line) - 1]
-
-    places = np.apply_along_axis(most, axis, to_numpy(wide.array))
+    numbers = np.moveaxis(to_numpy(wide.array), axis, -1)
+    most = [_most_frequent(line) for line in numbers.reshape(-1, wide.shape[axis])] if numbers.size else []
+    places = np.moveaxis(np.array(most, np.int64).reshape(*numbers.shape[:-1], 1), -1, axis)
     order = x.like(np.asarray(places, np.int64, like=x.array))
     found = extremes("mode", gather(wide, axis, order), order)
     return found if keepdim and x.ndim else found.squeezed(axis)
+
+
+def _most_frequent(line):
+    """Where the number that is there most often is for the last time; every nan is a number of its own."""
+    numbers, counts = np.unique(line, return_counts=True, equal_nan=False)
+    places = np.flatnonzero(line == numbers[counts.argmax()])
+    return places[-1] if places.size else 0  # nothing but nan
 
 
 def cummax(x: Tensor, dim: int) -> Extremes:

@@ -285,7 +285,7 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 def cov(x: Tensor, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
-    """The covariances of the rows of x (D, N), every column one observation  ->  (D, D); of x (N,) its variance ().
+    """The covariances of the rows of x (D, N), every column one observation  ->  (D, D); of one row its variance ().
 
     fweights (N,) says how often an observation was made, aweights (N,) how much it counts; the sum of products is
     divided by the number of observations less the correction."""
@@ -293,23 +293,31 @@ def cov(x: Tensor, *, correction: int = 1, fweights: Any = None, aweights: Any =
         raise ShapeError(f"cov: x is (D, N) or (N,), got {x.shape}")
     rows = floating(x.reshape(1, -1) if x.ndim < 2 else x)
     given = [
-        x.like(np.asarray(getattr(w, "array", w), rows.dtype, like=x.array))
-        for w in (fweights, aweights)
+        x.like(np.asarray(_weights(name, w, rows.shape[1], x), rows.dtype, like=x.array))
+        for name, w in (("fweights", fweights), ("aweights", aweights))
         if w is not None
     ]
-    for w in given:
-        if w.shape != rows.shape[1:]:
-            raise ShapeError(f"cov: weights are one for each of {rows.shape[1]} observations, got {w.shape}")
     weight = math.prod(given, start=rows.new_ones(rows.shape[1]))
     total = weight.sum()
     lost = correction if aweights is None else correction * (weight * given[-1]).sum() / total
     centred = rows - (rows * weight).sum(1, keepdim=True) / total
     found = (centred * weight) @ centred.t() / (total - lost).clamp(min=0)
-    return found if x.ndim == 2 else found.reshape(())
+    return found if len(rows) > 1 else found.reshape(())
+
+
+def _weights(name, given, observations, x):
+    """Weights of observations as an array (N,): counts are whole numbers, and none is negative. Raises an error of
+    ours for others."""
+    weights = np.asarray(getattr(given, "array", given), like=x.array)
+    if weights.shape != (observations,):
+        raise ShapeError(f"cov: {name} are one for each of {observations} observations, got {tuple(weights.shape)}")
+    if (name == "fweights" and weights.dtype.kind not in "iu") or (weights < 0).any():
+        raise OptionError(f"cov: {name} are {'whole ' if name == 'fweights' else ''}numbers, 0 or more, got {weights}")
+    return weights
 
 
 def corrcoef(x: Tensor) -> Tensor:
-    """The correlations of the rows of x (D, N), from -1 to 1  ->  (D, D)."""
+    """The correlations of the rows of x (D, N), from -1 to 1  ->  (D, D), of one row ()."""
     found = cov(x)
     if not found.ndim:
         return found / found
