@@ -78,7 +78,7 @@ def test_no_number_has_grown(name):
 
 @pytest.mark.parametrize("name", MOST_ON_A_GPU)
 def test_no_step_on_a_gpu_has_grown(name, monkeypatch):
-    monkeypatch.setitem(precision_of, "cuda", "tf32")
+    monkeypatch.setattr(precision_of, "cuda", "tf32")
     with counting_gpu.counting():
         seen = calls(prepared(name, "training"))
     print(name, sum(seen.values()))

@@ -2,6 +2,7 @@
 
 import copy
 import sys
+import threading
 import warnings
 
 import numpy as np
@@ -12,7 +13,7 @@ from pretended_gpu import pretended_gpu  # noqa: F401  a fixture
 import tinyvision as tv
 from tinyvision import kernels, nn, precision
 from tinyvision.device import to_numpy
-from tinyvision.errors import DtypeError, OptionError
+from tinyvision.errors import DeviceError, DtypeError, OptionError
 from tinyvision.nn import fusing
 from tinyvision.ops.rounding import rounded
 from tinyvision.tensors import taped
@@ -289,6 +290,44 @@ def test_a_precision_for_one_kind_of_device():
     assert (tv.get_precision(), tv.get_precision("cpu")) == ("ieee", "ieee")
 
 
+def test_threads_do_not_see_each_others_blocks():
+    """Neither what is in force, nor what was when another began: two that overlap leave nothing behind."""
+    first, second, seen = threading.Event(), threading.Event(), {}
+
+    def other():
+        seen["before"] = of_257()
+        with precision("fp16"), tv.autocast("cpu"):
+            first.set()
+            second.wait(10)
+            seen["inside"] = of_257()
+        seen["after"] = tv.get_precision(), tv.get_precision("cpu")
+
+    with precision("bf16"):
+        thread = threading.Thread(target=other)
+        thread.start()
+        assert first.wait(10)
+    assert (tv.get_precision(), tv.get_precision("cpu")) == ("ieee", "ieee")
+    with tv.autocast("cpu"):
+        second.set()
+        thread.join(10)
+        assert of_257() == 256
+    assert (tv.get_precision(), tv.get_precision("cpu")) == ("ieee", "ieee")
+    assert seen == {"before": 257, "inside": 256, "after": ("ieee", "ieee")}
+
+
+def test_a_backward_in_another_thread_changes_nothing_here():
+    x = tv.ones(2, 2, requires_grad=True)
+    with precision("bf16"):
+        y = (x @ x).sum()
+    with tv.autocast("cpu"):
+        thread = threading.Thread(target=y.backward)
+        thread.start()
+        thread.join(10)
+        assert tv.is_autocast_enabled("cpu")
+    assert not tv.is_autocast_enabled("cpu")
+    assert x.grad.tolist() == [[4, 4], [4, 4]]
+
+
 def test_what_autocast_refuses():
     for wrong in ({"dtype": tv.float32}, {"device_type": "mps"}, {"enabled": 1}, {"dtype": "half"}):
         with pytest.raises(OptionError, match="autocast"):
@@ -383,16 +422,30 @@ def test_what_the_scale_refuses():
         (lambda: scaler.step(optimizer), "no parameter of this optimizer has a gradient"),
         (lambda: scaler.step(optimizer, lambda: p), "closure"),
         (scaler.update, "before any step"),
-        (lambda: tv.amp.GradScaler("mps"), "device"),
+        (lambda: scaler.set_growth_factor(1.0), "growth_factor more than 1"),
+        (lambda: scaler.set_backoff_factor(1.0), "backoff_factor between 0 and 1"),
+        (lambda: scaler.set_growth_interval(0), "growth_interval at least 1"),
         (lambda: tv.amp.GradScaler("cpu", backoff_factor=2.0), "backoff_factor between 0 and 1"),
         (lambda: tv.amp.GradScaler("cpu", growth_interval=0), "growth_interval at least 1"),
     ):
         with pytest.raises(OptionError, match=why):
             call()
+    with pytest.raises(DeviceError):
+        tv.amp.GradScaler("mps")
     half, scaler = tv.tensor([1.0], dtype=tv.float16, requires_grad=True), tv.amp.GradScaler("cpu", 2.0)
     scaler.scale(half.sum()).backward()
     with pytest.raises(OptionError, match="float16"):
         scaler.step(tv.optim.SGD([half], lr=1.0))
+
+
+def test_a_scale_is_set_otherwise_on_the_way():
+    scaler = tv.amp.GradScaler(tv.device("cpu"), init_scale=64.0)
+    scaler.set_growth_factor(4.0)
+    scaler.set_backoff_factor(0.25)
+    scaler.set_growth_interval(2)
+    assert (scaler.get_growth_factor(), scaler.get_backoff_factor(), scaler.get_growth_interval()) == (4, 0.25, 2)
+    scales = [scale for _, scale, _ in steps(tv, scaler, [1.0, 1.0, float("inf"), 1.0])]
+    assert scales == [64, 256, 64, 64]
 
 
 def test_a_scale_that_is_off():

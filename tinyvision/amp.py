@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .device import HALVES, device, is_available, precision, precision_of
+from .device import HALVES, get_precision, is_available, precision
+from .device import device as as_device
 from .dtypes import bfloat16, float16
 from .errors import OptionError
 from .grad_mode import no_grad
@@ -51,7 +52,7 @@ class autocast:
         self._entered: list[Any] = []
 
     def __enter__(self) -> "autocast":
-        mode = self._mode if self.enabled else precision_of[self.device_type]
+        mode = self._mode if self.enabled else get_precision(self.device_type)
         block = precision("ieee" if not self.enabled and mode in HALVES else str(mode), self.device_type)
         block.__enter__()
         self._entered.append(block)
@@ -76,13 +77,13 @@ def is_autocast_available(device_type: str) -> bool:
 
 def is_autocast_enabled(device_type: str = "cuda") -> bool:
     """Whether products on a kind of device round their factors to 16 bits now. Raises OptionError."""
-    return precision_of[device(device_type).type] in HALVES
+    return get_precision(device_type) in HALVES
 
 
 def get_autocast_dtype(device_type: str) -> Any:
     """To what products on a kind of device round their factors now, or would in autocast. Raises OptionError."""
-    kind = device(device_type).type
-    return _DTYPES.get(precision_of[kind], _USUAL[kind])
+    kind = as_device(device_type).type
+    return _DTYPES.get(get_precision(kind), _USUAL[kind])
 
 
 class GradScaler:
@@ -96,7 +97,7 @@ class GradScaler:
     that were not, by `growth_factor`. A scale that is a power of two changes no digit of a gradient.
 
     device    "cuda" or "cpu"; "cuda" where no GPU can be used scales nothing, as in PyTorch
-    Raises OptionError."""
+    Raises OptionError, DeviceError."""
 
     def __init__(
         self,
@@ -109,13 +110,8 @@ class GradScaler:
     ) -> None:
         if type(device) in (int, float):  # torch.cuda.amp.GradScaler(init_scale)
             device, init_scale = "cuda", device
-        if device not in ("cuda", "cpu"):
-            raise OptionError(f'GradScaler: device is "cuda" or "cpu", got {device!r}')
-        if not (init_scale > 0 and growth_factor > 1 and 0 < backoff_factor < 1 and growth_interval >= 1):
-            raise OptionError(
-                "GradScaler: init_scale is more than 0, growth_factor more than 1, backoff_factor between 0 and 1 and "
-                f"growth_interval at least 1, got {init_scale}, {growth_factor}, {backoff_factor}, {growth_interval}"
-            )
+        device = as_device(device).type
+        self._check(init_scale, growth_factor, backoff_factor, growth_interval)
         if enabled and device == "cuda" and not is_available():
             warnings.warn("GradScaler: no GPU can be used, so nothing is scaled", stacklevel=2)
             enabled = False
@@ -125,6 +121,14 @@ class GradScaler:
         self._growth_interval = growth_interval
         # By id, since the last update: the optimizer, whether its gradients are finite, whether it has stepped.
         self._seen: dict[int, tuple[Any, bool, bool]] = {}
+
+    @staticmethod
+    def _check(init_scale=1.0, growth_factor=2.0, backoff_factor=0.5, growth_interval=1):
+        if not (init_scale > 0 and growth_factor > 1 and 0 < backoff_factor < 1 and growth_interval >= 1):
+            raise OptionError(
+                "GradScaler: init_scale is more than 0, growth_factor more than 1, backoff_factor between 0 and 1 and "
+                f"growth_interval at least 1, got {init_scale}, {growth_factor}, {backoff_factor}, {growth_interval}"
+            )
 
     def scale(self, outputs: Any) -> Any:
         """`outputs` (a tensor, or several in a list or tuple) times the scale."""
@@ -187,6 +191,33 @@ class GradScaler:
     def get_scale(self) -> float:
         """What losses are multiplied by."""
         return self._scale if self._enabled else 1.0
+
+    def get_growth_factor(self) -> float:
+        """What the scale is multiplied by after enough steps that were taken."""
+        return self._growth_factor
+
+    def set_growth_factor(self, new_factor: float) -> None:
+        """Another one. Raises OptionError unless it is more than 1."""
+        self._check(growth_factor=new_factor)
+        self._growth_factor = new_factor
+
+    def get_backoff_factor(self) -> float:
+        """What the scale is multiplied by after a step that was left out."""
+        return self._backoff_factor
+
+    def set_backoff_factor(self, new_factor: float) -> None:
+        """Another one. Raises OptionError unless it is between 0 and 1."""
+        self._check(backoff_factor=new_factor)
+        self._backoff_factor = new_factor
+
+    def get_growth_interval(self) -> int:
+        """How many steps in a row are enough for a larger scale."""
+        return self._growth_interval
+
+    def set_growth_interval(self, new_interval: int) -> None:
+        """Another number. Raises OptionError unless it is at least 1."""
+        self._check(growth_interval=new_interval)
+        self._growth_interval = new_interval
 
     def is_enabled(self) -> bool:
         """Whether anything is scaled."""

@@ -258,7 +258,7 @@ def cuda_problem(index: int = 0) -> str | None:
     _checked[index] = problem is None
     if problem is None:
         _gpus = cupy.cuda.runtime.getDeviceCount()
-        _apply_precision(precision_of["cuda"])
+        _apply_precision(precision_of.cuda)
     return problem
 
 
@@ -439,12 +439,17 @@ def _describe_gpu(cupy, index):
 PRECISIONS = ("ieee", "tf32", "bf16", "fp16")
 HALVES = ("bf16", "fp16")  # whose factors have 16 bits
 
-precision_of = {"cpu": "ieee", "cuda": "ieee"}  # by type of device; `precision` alone writes here
+
+class _Precisions(threading.local):
+    cpu = cuda = "ieee"  # what is in force in a thread, by type of device; `precision` alone writes here
+
+
+precision_of = _Precisions()
 
 
 def get_precision(where: DeviceName = "cuda") -> str:
     """ "ieee", "tf32", "bf16" or "fp16": how float32 matrix products and convolutions are computed on a device."""
-    return precision_of[device(where).type]
+    return str(getattr(precision_of, device(where).type))
 
 
 @contextmanager
@@ -459,21 +464,23 @@ def precision(mode: str, where: DeviceName | None = None) -> Iterator[None]:
 
     where   "cpu" or "cuda": the precision of these alone; None: of both
 
+    It holds for the thread that enters the block; another begins with "ieee". (cuBLAS has one setting for all threads:
+    what one computes with it while another is in "tf32" may be rounded too.)
     Raises OptionError for another mode, DeviceError for "tf32" on a GPU in use that has no such tensor cores (before
     compute capability 8.0)."""
     if mode not in PRECISIONS:
         raise OptionError(f'precision: expected "ieee", "tf32", "bf16" or "fp16", got {mode!r}')
     types = ("cpu", "cuda") if where is None else (device(where).type,)
-    previous = dict(precision_of)
+    previous = {kind: getattr(precision_of, kind) for kind in types}
     if "cuda" in types:
         _apply_precision(mode)
-    precision_of.update({kind: "ieee" if (kind, mode) == ("cpu", "tf32") else mode for kind in types})
+    vars(precision_of).update({kind: "ieee" if (kind, mode) == ("cpu", "tf32") else mode for kind in types})
     try:
         yield
     finally:
-        precision_of.update(previous)
+        vars(precision_of).update(previous)
         if "cuda" in types:
-            _apply_precision(precision_of["cuda"])
+            _apply_precision(previous["cuda"])
 
 
 def _apply_precision(mode):

@@ -60,7 +60,7 @@ def prepared(name, what):
 
 @pytest.mark.parametrize(("name", "what", "precision"), MOST)
 def test_no_number_has_grown(name, what, precision, monkeypatch):
-    monkeypatch.setitem(precision_of, "cuda", precision)
+    monkeypatch.setattr(precision_of, "cuda", precision)
     with counting_gpu.counting() as counts:
         once = prepared(name, what)
         once()  # optimizers make their buffers

@@ -104,10 +104,10 @@ def test_a_call_takes_them_and_its_backward_as_well(emulate, rng, monkeypatch, m
     monkeypatch.setattr("tinyvision.kernels.on_gpu_in_float32", lambda *given: True)
     arrays = [rng.standard_normal(s).astype(np.float32) for s in ((2, 5, 9, 8), (7, 5, 3, 3), (7,))]
     x, w, bias = (emulation.array(a) for a in arrays)
-    monkeypatch.setitem(precision_of, "cuda", mode)
+    monkeypatch.setattr(precision_of, "cuda", mode)
     forward, backward = choose(conv2d_forward, conv2d_backward, (x, w, bias), {"stride": 2, "padding": 1})
     y, cache = forward(x, w, bias, stride=2, padding=1)
-    monkeypatch.setitem(precision_of, "cuda", "ieee")
+    monkeypatch.setattr(precision_of, "cuda", "ieee")
     dy, onto = (emulation.array(rng.standard_normal(s).astype(np.float32)) for s in (y.shape, x.shape))
     dx, dw, dbias = backward(dy, cache, (True, True, True), onto)
     right, cache = conv2d_forward(*(rounded(a, mode).astype(float) for a in (x, w)), bias.astype(float), 2, 1)
@@ -123,7 +123,7 @@ def test_a_call_takes_them_and_its_backward_as_well(emulate, rng, monkeypatch, m
 
 def test_inference_finishes_its_sums(emulate, rng, monkeypatch):
     emulation = emulate(generation="ampere")
-    monkeypatch.setitem(precision_of, "cuda", "bf16")
+    monkeypatch.setattr(precision_of, "cuda", "bf16")
     drop_in = conv_halves.DROP_INS[1]
     shapes = (2, 6, 7, 9), (10, 6, 3, 3), (10,), (10,), (2, 10, 4, 5)
     arrays = [emulation.array(rng.standard_normal(s).astype(np.float32)) for s in shapes]
@@ -143,7 +143,7 @@ def test_inference_finishes_its_sums(emulate, rng, monkeypatch):
 )  # fmt: skip
 def test_when_they_apply(emulate, monkeypatch, generation, mode, asked, takes):
     emulate(generation=generation)
-    monkeypatch.setitem(precision_of, "cuda", mode)
+    monkeypatch.setattr(precision_of, "cuda", mode)
     drop_in = conv_halves.DROP_INS[2 * MODES.index(asked)]
     x = np.zeros((1, 8, 5, 20), np.float32)
     assert drop_in.applies(x, np.zeros((4, 8, 3, 3), np.float32)) == takes

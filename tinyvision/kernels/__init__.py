@@ -84,7 +84,7 @@ def choose(
     op, offered = forward, (_drop_ins if _loaded else _offered()).get((forward, backward))
     if offered:
         forward, backward = _remembered(offered, on_gpu_in_float32, forward, backward, arrays, options)
-    if (mode := precision_of["cuda"]) in HALVES:
+    if (mode := precision_of.cuda) in HALVES:
         forward, backward = _rounding(op, forward, backward, mode)
     return (forward, backward) if not several_gpus() else (forward, _on_their_gpu(arrays, backward))
 
@@ -96,7 +96,7 @@ def choose_on_cpu(
     op, offered = forward, (_offered_on_cpu() if _on_cpu is None else _on_cpu).get((forward, backward))
     if offered and (_wanted is None or _wanted):  # else none is switched on
         forward, backward = _remembered(offered, _in_float32, forward, backward, arrays, options)
-    mode = precision_of["cpu"]
+    mode = precision_of.cpu
     return (forward, backward) if mode == "ieee" else _rounding(op, forward, backward, mode)
 
 
@@ -113,7 +113,7 @@ def _remembered(offered, fits, forward, backward, arrays, options):
     """The pair of the first drop-in that applies, else the op's own. The conditions look at shapes and options, never
     at numbers, so a call like one before is answered from memory: a network asks the same in every step."""
     try:
-        state = forward, backward, _wanted, len(offered), precision_of["cuda"], launch.without_cublas()
+        state = forward, backward, _wanted, len(offered), precision_of.cuda, launch.without_cublas()
         key = (*state, *map(_seen, arrays), *options, *map(_seen, options.values()))
         chosen = _choices.get(key)
     except TypeError:  # an option that is a list, for instance, cannot be looked up

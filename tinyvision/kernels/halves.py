@@ -61,4 +61,4 @@ def _rounded(array, mode):
 def in_force(mode: str, array: Array) -> Any:
     """A block in which a mode is in force where an array lives: a backward may run after the forward's block."""
     where = "cpu" if device_of(array) == CPU else "cuda"
-    return nullcontext() if precision_of[where] == mode else precision(mode, where)
+    return nullcontext() if getattr(precision_of, where) == mode else precision(mode, where)

@@ -157,7 +157,7 @@ def _inference(x, conv, norm, activation, skip):
         image, beyond = reaching(image, beyond), (0, 0)
     arguments = (image, conv.weight.array, scale, shift, None if skip is None else skip.array, activation)
     options = (conv.stride, conv.padding, conv.dilation, conv.groups)
-    kept = conv.kept if precision_of["cpu"] == "ieee" else None  # else the weight is rounded before it is used
+    kept = conv.kept if precision_of.cpu == "ieee" else None  # else the weight is rounded before it is used
     return x.like(_conv2d_inference(*arguments, *options, kept, beyond))
 
 
