@@ -29,26 +29,30 @@ class autocast:
     device are rounded to 16 bits, as `tinyvision.precision` says. Results stay in float32.
 
     dtype     torch.bfloat16, or torch.float16 (with a GradScaler); without one, float16 on "cuda", bfloat16 on "cpu"
-    enabled   False: in full, as far as a surrounding autocast does not (`precision("tf32")` around it stays in force)
+    enabled   False: nothing is rounded to 16 bits inside, whatever is around it; `precision("tf32")` stays in force
 
-    "cuda" where no GPU can be used does nothing, and a warning says so, as in PyTorch. Raises OptionError."""
+    "cuda" where no GPU can be used does nothing, nor does float32, and a warning says so, as in PyTorch.
+    Raises OptionError."""
 
     def __init__(
         self, device_type: str = "cuda", dtype: Any = None, enabled: bool = True, cache_enabled: bool | None = None
     ) -> None:
         if type(device_type) is bool:  # torch.cuda.amp.autocast(enabled, dtype)
             device_type, enabled = "cuda", device_type
-        if device_type not in ("cuda", "cpu") or type(enabled) is not bool:
+        if device_type not in ("cuda", "cpu") or enabled not in (True, False):
             raise OptionError(
                 f'autocast: device_type is "cuda" or "cpu" and enabled True or False, got {device_type!r}, {enabled!r}'
             )
         name = str(_USUAL[device_type] if dtype is None else dtype)
+        if enabled and name == "float32":
+            warnings.warn("autocast: dtype is torch.float32, so nothing is rounded", stacklevel=2)
+            enabled = False
         if enabled and name not in _MODES:
             raise OptionError(f"autocast: dtype is torch.bfloat16 or torch.float16, got {name}; see enabled=False")
         if enabled and device_type == "cuda" and not is_available():
             warnings.warn('autocast: no GPU can be used, so autocast("cuda") changes nothing', stacklevel=2)
             enabled = False
-        self.device_type, self.enabled, self._mode = device_type, enabled, _MODES.get(name)
+        self.device_type, self.enabled, self._mode = device_type, bool(enabled), _MODES.get(name)
         self._entered: list[Any] = []
 
     def __enter__(self) -> "autocast":

@@ -440,11 +440,8 @@ PRECISIONS = ("ieee", "tf32", "bf16", "fp16")
 HALVES = ("bf16", "fp16")  # whose factors have 16 bits
 
 
-class _Precisions(threading.local):
-    cpu = cuda = "ieee"  # what is in force in a thread, by type of device; `precision` alone writes here
-
-
-precision_of = _Precisions()
+# What is in force in a thread, by type of device; `precision` alone writes here.
+precision_of = type("Precisions", (threading.local,), {"cpu": "ieee", "cuda": "ieee"})()
 
 
 def get_precision(where: DeviceName = "cuda") -> str:
