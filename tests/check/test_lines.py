@@ -5,13 +5,16 @@ import contextlib
 import importlib.util
 import inspect
 import itertools
+import json
 import os
+import time
 
 import numpy as np
 import pytest
 
 from tinyvision import check
 from tinyvision.check.repair import search
+from tinyvision.check.repair.apart import apart
 from tinyvision.check.repair.written import Written, _of_the_author
 
 LINEAR = """
@@ -292,6 +295,8 @@ def line_of(text, part):
 @pytest.fixture(autouse=True)
 def patient(monkeypatch):
     monkeypatch.setattr(search, "BUDGET", 10.0)  # what is found must not depend on how fast the machine is
+    # In this process, so that a test sees what is run.
+    monkeypatch.setattr(search, "apart", lambda work, seconds: json.loads(json.dumps(work())))
 
 
 @pytest.mark.parametrize(("code", "right", "wrong"), PLANTED, ids=[f"{w}" for _, _, w in PLANTED])
@@ -355,6 +360,50 @@ def test_an_object_of_the_author_s_keeps_its_numbers(tmp_path, monkeypatch):
     (finding,) = check.op("linear", net.forward, net.backward).findings
     assert finding.argument == "dbias"
     assert not finding.lines
+
+
+def test_a_search_runs_in_a_process_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(search, "apart", apart)
+    text = LINEAR.replace("dy.sum(axis=0)", "dy.mean(axis=0)")
+    text = text.replace("def backward(dy, cache)", "def backward(dy, cache, n=[0])")
+    text = text.replace("x, weight = cache", "x, weight = cache\n    n[0] += 1")
+    module = loaded(text, tmp_path)
+    (finding,) = check.op("linear", module.forward, module.backward).findings
+    assert finding.lines == (line_of(text, "dbias = "),)
+    counted = module.backward.__defaults__[0][0]
+    assert counted == int(counted) > 0
+    monkeypatch.delattr("os.fork")
+    (finding,) = check.op("linear", module.forward, module.backward).findings
+    assert not finding.lines
+
+
+def test_a_search_is_ended_by_the_clock_and_leaves_nothing_behind():
+    kept = []
+    started = time.monotonic()
+    assert apart(lambda: time.sleep(60), 0.2) is None
+    assert time.monotonic() - started < 30
+    assert apart(lambda: kept.append(1) or [1, "two"], 20.0) == [1, "two"]
+    assert apart(lambda: 1 / 0, 20.0) is None
+    assert kept == []
+
+
+TANH = """
+import numpy as np
+
+class Tanh:
+    def forward(self, x):
+        out = np.tanh(x)
+        self.out = out
+        return out
+
+    def backward(self, dout):
+        return np.multiply(dout, np.subtract(1, self.out))
+"""
+
+
+def test_a_line_that_only_keeps_something_is_not_blamed(tmp_path):
+    report = check.layer(loaded(TANH, tmp_path).Tanh, "tanh")
+    assert {line for f in report.findings for line in f.lines} == {line_of(TANH, "np.multiply")}
 
 
 def test_what_python_and_its_packages_bring_is_nobody_s_to_change():

@@ -99,7 +99,7 @@ def edits(written: Written, settled: frozenset = frozenset()) -> Iterator[Edit]:
         if isinstance(statement, (ast.Assign, ast.AugAssign, ast.Return)) and statement.value is not None:
             yield from _throughout(statement, written)
         for parent, name, place in _expressions(statement):
-            for new in _changes(parent, name, place, statement, written.kinds):
+            for new in _changes(parent, name, place, statement, written):
                 yield Edit(statement, parent, name, place, new)
 
 
@@ -177,8 +177,9 @@ class _Renamed(ast.NodeTransformer):
         return self.new if node.id == self.name and isinstance(node.ctx, ast.Load) else node
 
 
-def _changes(owner, field, index, statement, kinds):
+def _changes(owner, field, index, statement, written):
     """Other expressions for the one that stands there."""
+    kinds = written.kinds
     node = getattr(owner, field) if index is None else getattr(owner, field)[index]
     if isinstance(getattr(node, "ctx", None), ast.Store) and not isinstance(node, ast.Subscript):
         return
@@ -195,7 +196,7 @@ def _changes(owner, field, index, statement, kinds):
     elif isinstance(node, (ast.Name, ast.Attribute)):
         yield from _names(node, kinds)
     elif isinstance(node, ast.Call):
-        yield from _calls(node)
+        yield from _calls(node, written)
     elif isinstance(node, ast.Tuple):
         yield from _tuples(node, isinstance(owner, ast.keyword) and owner.arg == "axis")
     elif isinstance(node, ast.Subscript):
@@ -262,14 +263,13 @@ def _expression(text):
     return ast.parse(text, mode="eval").body
 
 
-def _calls(node):
+def _calls(node, written):
     function = node.func
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    for other in _CALLS.get(name, ()):
-        named: Any = ast.Name(other, ast.Load())
-        if isinstance(function, ast.Attribute):
+    if isinstance(function, ast.Attribute) and _of_arrays(function.value, written):
+        for other in _CALLS.get(name, ()):
             named = ast.Attribute(function.value, other, ast.Load())
-        yield ast.Call(func=named, args=node.args, keywords=node.keywords)
+            yield ast.Call(func=named, args=node.args, keywords=node.keywords)
     for k in range(len(node.keywords)):
         yield ast.Call(func=function, args=node.args, keywords=node.keywords[:k] + node.keywords[k + 1 :])
     if name in ("sum", "mean", "max", "min", "var", "std"):
@@ -288,6 +288,21 @@ def _calls(node):
     for i, j in itertools.combinations(range(min(len(node.args), 5)), 2):
         yield ast.Call(func=function, args=_exchanged(node.args, i, j), keywords=node.keywords)
     yield from _permuted(node, name)
+
+
+def _of_arrays(node, written):
+    """True for NumPy itself and for what is an array, or comes out of a method of one: only there another name means
+    what it says."""
+    while not isinstance(node, ast.Name):
+        if _dotted(node) in written.kinds or isinstance(node, ast.BinOp):
+            return True
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            node = node.func.value
+        elif isinstance(node, (ast.Attribute, ast.Subscript)):
+            node = node.value
+        else:
+            return False
+    return node.id in written.kinds or node.id in written.numpy
 
 
 def _permuted(node, name):
@@ -323,10 +338,10 @@ def _added(node, owner, statement, kinds):
     """A factor, a term, a sign, a transpose more: around what a statement computes, a summand, or what is summed up.
 
     A factor of a factor is one of the whole product, and need not be tried again."""
-    if isinstance(node, ast.Constant) or _bare(statement):
+    if isinstance(node, ast.Constant) or _bare(statement) or (isinstance(node, ast.Name) and node.id not in kinds):
         return
     summand = isinstance(owner, ast.BinOp) and isinstance(owner.op, (ast.Add, ast.Sub, ast.MatMult))
-    summed = isinstance(owner, ast.Call) and owner.args and owner.args[0] is node
+    summed = isinstance(owner, ast.Call) and any(node is a for a in owner.args)
     if owner is statement or summand or summed or isinstance(owner, ast.Tuple):
         for pattern in _WRAPS:
             yield _wrapped(pattern, node)
@@ -373,7 +388,15 @@ def _wrapped(pattern, node, name=""):
 
 
 def _bare(statement):
-    """True for `return dx, dw`, which computes nothing: what is wrong in it was computed before."""
+    """True for `return dx, dw` and `self.out = out`, which compute nothing: what is wrong in them comes from elsewhere,
+    and a factor or a sign there would only make up for it."""
     value = getattr(statement, "value", None)
     parts = value.elts if isinstance(value, ast.Tuple) else [value]
-    return isinstance(statement, ast.Return) and all(isinstance(p, (ast.Name, ast.Constant)) for p in parts)
+    keeps = isinstance(statement, ast.Assign) and (len(parts) > 1 or isinstance(statement.targets[0], ast.Attribute))
+    return (isinstance(statement, ast.Return) or keeps) and all(
+        isinstance(p, ast.Constant) or (isinstance(p, (ast.Name, ast.Attribute)) and not _transposes(p)) for p in parts
+    )
+
+
+def _transposes(node):
+    return isinstance(node, ast.Attribute) and node.attr == "T"

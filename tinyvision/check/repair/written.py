@@ -40,6 +40,7 @@ class Written:
     imports: list[ast.stmt]  # those of its file: a call of what is imported is compiled in another way
     kinds: dict[str, tuple] = field(default_factory=dict)
     functions: list[str] = field(default_factory=list)  # of one argument, in the same file
+    numpy: frozenset = frozenset()  # the names that NumPy goes by
 
     @property
     def file(self) -> str:
@@ -196,6 +197,7 @@ def _written(code, kinds, known):
         name for name, f in objects[0].__globals__.items()
         if isinstance(f, FunctionType) and f.__code__ in known and f.__code__.co_argcount == 1
     ][:3]  # fmt: skip
+    written.numpy = frozenset(name for name, value in objects[0].__globals__.items() if value is np)
     same = written.compiled()
     # What is read must be what runs: a file that has changed since, or code that was made otherwise, is left alone.
     return written if same is not None and same.co_code == code.co_code else None
