@@ -1,8 +1,7 @@
-// Numbers of 16 bits: what tensor_cores.cu's products take of kernels and images, and what a float32 product is given in their
-// place where no kernel here computes it. Rounded to nearest, ties to even: bf16 is the upper half of a float, fp16 is the
-// IEEE's.
+// Numbers of 16 bits: what tensor_cores.cu's products take of kernels and images. Rounded to nearest, ties to even: bf16 is the
+// upper half of a float, fp16 is the IEEE's.
 //
-// Prediction (H100): 6 or 8 bytes a number at 90 % of a copy's speed where channels lie side by side: 0.028 ms for a batch of 64
+// Prediction (H100): 6 bytes a number at 90 % of a copy's speed where channels lie side by side: 0.028 ms for a batch of 64
 // images of 64 channels at 56².
 // Measurement: not yet measured.
 
@@ -23,12 +22,6 @@ __device__ __forceinline__ unsigned to_fp16(float x) {
     return bits;
 }
 
-__device__ __forceinline__ float from_fp16(unsigned bits) {
-    float x;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"((unsigned short)bits));
-    return x;
-}
-
 #endif
 
 // Adding to a NaN's bits could make an infinity of it, or 0.
@@ -36,8 +29,6 @@ __device__ __forceinline__ unsigned to_bf16(float x) {
     unsigned bits = __float_as_uint(x);
     return (bits & 0x7fffffff) > 0x7f800000 ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
-
-__device__ __forceinline__ float from_bf16(unsigned bits) { return __uint_as_float(bits << 16); }
 
 // Kernels, or images, in whatever order, with zeros in channels up to a multiple of 8: a chunk of channels a thread.
 template <class Bits>
@@ -69,16 +60,4 @@ extern "C" __global__ void arrange_bf16(const float* kernels, unsigned short* ar
 // One version, likewise.
 extern "C" __global__ void arrange_fp16(const float* kernels, unsigned short* arranged, Arrangement g) {
     arrange_tiled(kernels, arranged, g, [](float x) { return to_fp16(x); });
-}
-
-// A whole array, in the order of its memory, that stays float32. One version, likewise.
-extern "C" __global__ void round_bf16(const float* x, float* y, long long count) {
-    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < count) y[i] = from_bf16(to_bf16(x[i]));
-}
-
-// One version, likewise.
-extern "C" __global__ void round_fp16(const float* x, float* y, long long count) {
-    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < count) y[i] = from_fp16(to_fp16(x[i]));
 }

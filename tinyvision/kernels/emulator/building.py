@@ -291,7 +291,7 @@ class Kernels:
 
 
 _OWN = ("emulator::", "__tsan_", "__ubsan_", "__sanitizer_", "threadIdx", "blockIdx", "blockDim", "gridDim", "atomic",
-        "__cxa_finalize", "_ITM_", "__gmon", "__st", "strcmp", "to_tf32", "to_fp16", "from_fp16", "mma_", "copy16",
+        "__cxa_finalize", "_ITM_", "__gmon", "__st", "strcmp", "to_tf32", "to_fp16", "mma_", "copy16",
         "copies_", "shared_", "load", "put16", "proxy_", "wgmma")  # fmt: skip
 _MATHEMATICS = re.compile(
     r"mem(set|cpy|move|cmp)|(exp|exp2|expm1|log|log2|log10|log1p|pow|sqrt|cbrt|rsqrt|a?(sin|cos|tan)h?|atan2|floor|ceil|round|rint|trunc|fmod"

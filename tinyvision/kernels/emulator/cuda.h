@@ -117,7 +117,6 @@ inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigne
 }
 
 unsigned to_fp16(float x);  // its 16 bits; to nearest, ties to even
-float from_fp16(unsigned bits);
 void mma_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1);
 void mma_fp16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1);
 

@@ -143,7 +143,14 @@ void begin_product(float* sums, int columns, unsigned long long a, unsigned long
 
 unsigned cut(unsigned bits) { return (bits & 0x7f800000) == 0x7f800000 ? bits : bits & ~0x1fffu; }
 
-static float from_half(unsigned bits, Kind kind) { return kind == OF_BF16 ? as<float>(bits << 16) : from_fp16(bits); }
+static float from_half(unsigned bits, Kind kind) {
+    if (kind == OF_BF16) return as<float>(bits << 16);
+    uint32_t sign = (bits & 0x8000) << 16, size = bits & 0x7fff;
+    float x = size >= 0x7c00  ? as<float>(0x7f800000 | (size & 0x3ff) << 13)
+              : size >= 0x400 ? as<float>((size << 13) + 0x38000000)
+                              : size / 16777216.f;
+    return as<float>(as<uint32_t>(x) | sign);
+}
 
 static float number(uint64_t tile, int row, int k, Kind kind) {
     uint32_t bits = 0;
@@ -218,14 +225,6 @@ unsigned to_fp16(float x) {
     if (size >= 0x477ff000) return sign | 0x7c00;                                             // infinite, or becomes so
     if (size < 0x38800000) return sign | (unsigned)nearbyintf(as<float>(size) * 16777216.f);  // a multiple of 2⁻²⁴
     return sign | (size + 0xfff + (size >> 13 & 1) - 0x38000000) >> 13;
-}
-
-float from_fp16(unsigned bits) {
-    uint32_t sign = (bits & 0x8000) << 16, size = bits & 0x7fff;
-    float x = size >= 0x7c00  ? as<float>(0x7f800000 | (size & 0x3ff) << 13)
-              : size >= 0x400 ? as<float>((size << 13) + 0x38000000)
-                              : size / 16777216.f;
-    return as<float>(as<uint32_t>(x) | sign);
 }
 
 unsigned to_tf32(float x) {
