@@ -234,3 +234,23 @@ def test_gradients_that_a_layer_keeps_nowhere_are_called_not_found():
     assert report.status["dx"] == "ok"
     assert {f.argument for f in report.findings} == {"dweight", "dbias"}
     assert all("the layer does not hold it" in f.message for f in report.findings)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize(
+    ("op", "forward", "backward"),
+    [
+        ("sigmoid", sigmoid, lambda dy, y: dy * y * (1 - y)),
+        ("sigmoid", sigmoid, lambda dy, out: dy * out * (1 - out)),
+        ("sigmoid", sigmoid, lambda dy, x: dy * sigmoid(x) * (1 - sigmoid(x))),
+        ("tanh", lambda x: np.tanh(x), lambda grad, a: grad * (1 - a * a)),
+        ("relu", lambda x: np.maximum(x, 0), lambda dy, y: dy * (y > 0)),
+        ("softmax", lambda x: np.exp(x) / np.exp(x).sum(1, keepdims=True),
+         lambda dy, y: y * (dy - (dy * y).sum(1, keepdims=True))),
+    ],
+)  # fmt: skip
+def test_a_backward_that_takes_the_output_gets_the_output(op, forward, backward):
+    assert check.op(op, forward, backward).passed

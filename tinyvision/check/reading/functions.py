@@ -28,7 +28,11 @@ class Functions:
         """What backward may want: the cache, unless it takes the arrays themselves, as backward(dy, x, w, stride)."""
         wanted = [n for n, p in self.behind.items() if p.default is p.empty]
         several = len(wanted) > 2 and not any(words.is_role(n, "cache") for n in wanted)
-        return ("dy", *self.arrays) if several else ("dy", "cache", *self.arrays)
+        output = () if "labels" in self.arrays else ("y",)  # elsewhere y is what forward gave
+        if several:
+            return ("dy", *self.arrays, *output)
+        # Beside one array, a is the activation and not the input.
+        return ("dy", "cache", *((*output, "x") if self.arrays == ("x",) else (*self.arrays, *output)))
 
     @property
     def asks(self) -> tuple:
@@ -56,7 +60,7 @@ class Functions:
         offer, cache, value = state
         if self.rear is None or self.rear_plan is None:
             return _own_gradient(value, cache, dy), {}
-        arrays = {**offer.arrays, "dy": dy, "cache": cache}
+        arrays = {**offer.arrays, "dy": dy, "cache": cache, "y": output_of(value, np.shape(dy))[0]}
         options = {"learning_rate": 1.0, **offer.options, "input_shape": offer.options.get("batch_shape")}
         inside = Offer(arrays, options, offer.pairs, offer.mode)
         args, kwargs = self.rear_plan.arguments(self.behind, inside)
