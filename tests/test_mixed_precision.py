@@ -1,6 +1,7 @@
 """`precision("bf16")` and "fp16": what is rounded and what is not; autocast and GradScaler beside PyTorch's."""
 
 import copy
+import pickle
 import sys
 import threading
 import warnings
@@ -467,3 +468,8 @@ def test_a_scale_that_is_off():
         assert p.item() == 0
         assert (scaler.get_scale(), scaler.is_enabled(), scaler.state_dict()) == (1.0, False, {})
         scaler.load_state_dict({})
+
+
+def test_a_copy_of_the_name_is_the_name():
+    for twin in (copy.copy(tv.bfloat16), copy.deepcopy(tv.bfloat16), pickle.loads(pickle.dumps(tv.bfloat16))):
+        assert twin is tv.bfloat16

@@ -669,6 +669,10 @@ def test_a_tensor_of_an_array_has_the_default_dtype(kind):
     finally:
         tv.set_default_dtype(tv.float32)
     assert tv.Tensor(np.int64(3)).shape == torch.Tensor(np.int64(3)).shape
+    assert tv.Tensor(data=[1, 2]).tolist() == tv.Tensor([1, 2], device="cpu").tolist() == [1, 2]
+    assert tv.Tensor(2, 3, device="cpu").shape == (2, 3)
+    with pytest.raises(OptionError, match=r"x\.detach"):
+        tv.Tensor(tv.ones(2, requires_grad=True))
     whole = tv.arange(3)
     assert tv.Tensor(whole).dtype == np.int64  # of a tensor it is that tensor, as in PyTorch
     shared = tv.Tensor.of(array)

@@ -27,6 +27,9 @@ class _BFloat16:
     def __repr__(self) -> str:
         return "bfloat16"
 
+    def __reduce__(self) -> str:  # a copy, and what a pickle gives back, is this very one
+        return "bfloat16"
+
     @property
     def dtype(self) -> np.dtype:
         raise DtypeError(NO_BFLOAT16)

@@ -103,6 +103,9 @@ def test_covariances_of_one_row_and_of_whole_numbers():
             tv.cov(tv.zeros(2, 2), **wrong)
     with pytest.raises(ShapeError, match="nothing along axis"):
         tv.zeros(2, 0).mode()
+    for x in (tv.tensor(3.0), tv.zeros(2)):
+        with pytest.raises(ShapeError, match="axis 1 does not exist"):
+            x.mode(1)
 
 
 def test_kinds_of_tensors_on_a_gpu_can_be_asked_for():

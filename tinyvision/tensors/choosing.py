@@ -211,7 +211,8 @@ def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Extreme
 
 def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> Extremes:
     """The number that is there most often along `dim`, of several the least, and where it is for the last time."""
-    wide, axis = (x, one_axis("mode", x, dim)) if x.ndim else (x.reshape(1), 0)
+    wide = x if x.ndim else x.reshape(1)
+    axis = one_axis("mode", wide, dim)
     if not wide.shape[axis]:
         raise ShapeError(f"mode: there is nothing along axis {dim} of {x.shape}")
 

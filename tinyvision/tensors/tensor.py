@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays import handed_over, is_channels_last, is_type_of_cupys
-from ..device import Device, device_of, to_numpy
+from ..device import Device, device_of, to_device, to_numpy
 from ..device import device as as_device
 from ..device_names import is_device
 from ..dtypes import as_dtype, get_default_dtype
-from ..errors import DtypeError, GraphError, ShapeError
+from ..errors import DtypeError, GraphError, OptionError, ShapeError
 from ..missing import MissingName
 from ..ops.shape import read
 from ..tape import Record, Variable
@@ -46,8 +46,9 @@ class Tensor(Methods, Variable):
     __slots__ = ()
     __module__ = "tinyvision"  # its public name, in errors and for pickle
 
-    def __init__(self, *data: Any, requires_grad: bool = False) -> None:
-        super().__init__(_array_of(data), requires_grad, None)
+    def __init__(self, *given: Any, data: Any = None, device: Any = None, requires_grad: bool = False) -> None:
+        array = _array_of(given if data is None else (*given, data))
+        super().__init__(array if device is None else to_device(array, device), requires_grad)
         if requires_grad:
             require_float(self.array.dtype)
 
@@ -488,6 +489,8 @@ class Tensor(Methods, Variable):
 def _array_of(data):
     """What `Tensor(*data)` holds: another tensor's array; or numbers in the default dtype; or zeros of it."""
     alone = len(data) == 1 and isinstance(data[0], Variable)
+    if alone and data[0].requires_grad:
+        raise OptionError("Tensor: this tensor requires a gradient, and has it only as it is; write x, or x.detach()")
     return data[0].array if alone else numbers(data, get_default_dtype(), "Tensor")
 
 
