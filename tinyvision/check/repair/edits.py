@@ -392,10 +392,23 @@ def _bare(statement):
     and a factor or a sign there would only make up for it."""
     value = getattr(statement, "value", None)
     parts = value.elts if isinstance(value, ast.Tuple) else [value]
-    keeps = isinstance(statement, ast.Assign) and (len(parts) > 1 or isinstance(statement.targets[0], ast.Attribute))
-    return (isinstance(statement, ast.Return) or keeps) and all(
-        isinstance(p, ast.Constant) or (isinstance(p, (ast.Name, ast.Attribute)) and not _transposes(p)) for p in parts
+    copied = [_copied(p) for p in parts]
+    keeps = isinstance(statement, ast.Assign) and (
+        len(parts) > 1 or copied != parts or isinstance(statement.targets[0], ast.Attribute)
     )
+    return (isinstance(statement, ast.Return) or keeps) and all(
+        isinstance(p, ast.Constant) or (isinstance(p, (ast.Name, ast.Attribute)) and not _transposes(p)) for p in copied
+    )
+
+
+def _copied(node):
+    """x of x.copy(), np.array(x), np.asarray(x) and np.copy(x); anything else as it is."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        if node.func.attr in ("array", "asarray", "copy") and len(node.args) == 1:
+            return node.args[0]
+        if node.func.attr == "copy" and not node.args:
+            return node.func.value
+    return node
 
 
 def _transposes(node):
