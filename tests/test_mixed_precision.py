@@ -343,6 +343,7 @@ def test_what_autocast_refuses():
         with pytest.raises(DtypeError, match=r'bfloat16.*precision\("bf16"\)'):
             call()
     assert tv.zeros(2).dtype != tv.bfloat16
+    assert copy.deepcopy(tv.bfloat16) is pickle.loads(pickle.dumps(tv.bfloat16)) is tv.bfloat16
     with pytest.raises(AttributeError, match="block"):
         tv.set_autocast_enabled("cpu", True)
 
@@ -418,6 +419,7 @@ def test_gradients_are_looked_at_in_between():
     scaler.update(new_scale=2)
     assert scaler.get_scale() == 2
     assert [y.item() for y in scaler.scale((p[0] * 0 + 1, p[1] * 0 + 3))] == [2, 6]
+    assert [y.item() for y in scaler.scale(q * 0 + 1 for q in p)] == [2, 2]
 
 
 def test_what_the_scale_refuses():
@@ -437,6 +439,12 @@ def test_what_the_scale_refuses():
             call()
     with pytest.raises(DeviceError):
         tv.amp.GradScaler("mps")
+    (p * 2).backward()
+    with pytest.raises(OptionError, match="no loss has been scaled"):
+        scaler.step(optimizer)
+    assert p.grad.tolist() == [2]
+    with pytest.raises(OptionError, match="takes tensors, got float"):
+        scaler.scale(2.0)
     half, scaler = tv.tensor([1.0], dtype=tv.float16, requires_grad=True), tv.amp.GradScaler("cpu", 2.0)
     scaler.scale(half.sum()).backward()
     with pytest.raises(OptionError, match="float16"):

@@ -122,7 +122,7 @@ class GradScaler:
         self._enabled = bool(enabled)
         self._scale, self._good_steps = float(init_scale), 0
         self._growth_factor, self._backoff_factor = growth_factor, backoff_factor
-        self._growth_interval = growth_interval
+        self._growth_interval, self._has_scaled = growth_interval, False
         # By id, since the last update: the optimizer, whether its gradients are finite, whether it has stepped.
         self._seen: dict[int, tuple[Any, bool, bool]] = {}
 
@@ -135,16 +135,20 @@ class GradScaler:
             )
 
     def scale(self, outputs: Any) -> Any:
-        """`outputs` (a tensor, or several in a list or tuple) times the scale."""
+        """`outputs` (a tensor, or several: of a tuple a tuple, else a list) times the scale. Raises OptionError."""
         if not self._enabled:
             return outputs
         if isinstance(outputs, Iterable) and not hasattr(outputs, "dtype"):
-            return type(outputs)(map(self.scale, outputs))  # type: ignore[call-arg]
+            scaled = map(self.scale, outputs)
+            return tuple(scaled) if isinstance(outputs, tuple) else list(scaled)
+        if not hasattr(outputs, "requires_grad"):
+            raise OptionError(f"GradScaler: scale takes tensors, got {type(outputs).__name__}")
+        self._has_scaled = True
         return outputs * self._scale
 
     def unscale_(self, optimizer: Any) -> None:
         """Divide the gradients of an optimizer's parameters by the scale, for those who look at them before the step,
-        as clipping does. Raises OptionError for a second time since the last update, or no gradients."""
+        as clipping does. Raises OptionError for a second time since the last update, no gradients, or none scaled."""
         if not self._enabled:
             return
         if id(optimizer) in self._seen:
@@ -152,6 +156,8 @@ class GradScaler:
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if not gradients:
             raise OptionError("GradScaler: no parameter of this optimizer has a gradient; call scale(loss).backward()")
+        if not self._has_scaled:
+            raise OptionError("GradScaler: no loss has been scaled, so gradients would come out too small: scale(loss)")
         if any(gradient.array.dtype == np.float16 for gradient in gradients):
             raise OptionError("GradScaler: gradients are float16; keep parameters in float32, autocast rounds products")
         with no_grad():
