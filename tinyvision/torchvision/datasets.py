@@ -44,6 +44,8 @@ if not TYPE_CHECKING:
         "torchvision.datasets",
         __all__,
         {
+            "utils": "files are fetched and unpacked by Python's own urllib.request, shutil.unpack_archive and hashlib",
+            **dict.fromkeys(("samplers", "video_utils"), "it is for videos, and tinyvision is for images"),
             "SVHN": "its files are MATLAB's, which are not read here; unpack them into class folders for ImageFolder",
             "ImageNet": "its archives are not unpacked here; ImageFolder reads the folders train and val",
             **dict.fromkeys(("EMNIST", "QMNIST", "USPS", "STL10", "Caltech101", "Caltech256", "SEMEION"), _FILES),
