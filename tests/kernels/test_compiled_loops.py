@@ -1,10 +1,12 @@
 """The CPU's loops against their ops in float64: as plain Python, and compiled where numba is installed."""
 
+import ast
 import importlib
 import multiprocessing
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -517,3 +519,17 @@ def test_numpy_does_the_work_where_loops_cannot_be_loaded(error, tmp_path, monke
     monkeypatch.setattr(compiled, "_processor", refused)
     with pytest.warns(UserWarning, match="NumPy does all the work"):
         assert compiled._load() is False
+
+
+def test_loops_are_compiled_anew_when_anything_that_they_are_made_of_has_changed():
+    """A part of a loop stands in another file, and so does a constant: numba looks at a loop's own file alone."""
+    sources = compiled.sources()
+    room = [path for path in sources if path.parent.name == "cpu"]
+    assert {"registers.py", "lines.py", "direct.py", "compiled.py"} <= {path.name for path in room}
+    for path in room:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and any(alias.name.isupper() for alias in node.names):
+                package = "tinyvision.kernels.cpu".rsplit(".", node.level - 1)[0] if node.level else ""
+                module = importlib.import_module(f"{package}.{node.module}".strip("."))
+                if package:
+                    assert Path(module.__file__) in sources, (path.name, node.module)

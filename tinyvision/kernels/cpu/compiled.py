@@ -37,6 +37,13 @@ MODULES = (
     "adam",
 )
 
+_CONSTANTS = (
+    "blocks.py",
+    "kernels/ways.py",
+    "ops/convolution/planes.py",
+    "ops/convolution/sliding.py",
+    "ops/convolution/winograd.py",
+)
 COMPLETE = "complete"  # this file says that all loops beside it are there, and for which processor
 _NO_COLOURS = "NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING"
 
@@ -112,11 +119,18 @@ def folder() -> Path:
     for name in ("numba", "llvmlite", "numpy"):
         seen.update(f"{name} {importlib.metadata.version(name)} ".encode())
     seen.update(str(sys.implementation.cache_tag).encode())
-    for module in (*MODULES, "compiled"):
-        path = Path(__file__).with_name(f"{module}.py")
+    for path in sources():
         seen.update(f"{path} {path.stat().st_mtime_ns} ".encode())  # numba goes by these
         seen.update(path.read_bytes())
     return cache_dir() / "compiled" / seen.hexdigest()[:16]
+
+
+def sources() -> list[Path]:
+    """The files that machine code is made of: all of this room, as loops take in parts of one another, and those
+    elsewhere whose constants they hold. Numba itself looks at the file of a loop alone."""
+    here = Path(__file__).parent
+    package = here.parents[1]
+    return [*sorted(here.glob("*.py")), *(package / name for name in _CONSTANTS)]
 
 
 def is_complete() -> bool:
