@@ -438,3 +438,9 @@ def test_functions_are_what_they_were_after_the_search(tmp_path):
     assert (module.forward.__code__, module.backward.__code__) == before
     dy, x, weight = np.ones((2, 3)), np.ones((2, 4)), np.ones((3, 4))
     np.testing.assert_array_equal(module.backward(dy, (x, weight))[2], np.ones(3))
+
+
+def test_without_a_bank_no_line_is_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(search, "apart", lambda *_: pytest.fail("a search was begun"))
+    module = loaded(LINEAR.replace("dy.sum(axis=0)", "dy.mean(axis=0)"), tmp_path)
+    assert not check.op("linear", module.forward, module.backward, bank=[]).passed

@@ -62,7 +62,7 @@ def layer(
     examine(report, settings, forward, backward)
     if not strict:
         halves(report, known.name)
-    if settings.asked is not None:
+    if settings.asked is not None and settings.bank:  # without a bank nobody asks what is wrong
         repair.told(report, *settings.asked)
     report.seconds = time.perf_counter() - started
     return report

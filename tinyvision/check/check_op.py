@@ -42,8 +42,8 @@ def op(
     softplus, conv2d, maxpool2d, avgpool2d, batchnorm_train, cross_entropy, softmax, add, dropout, im2col, col2im, and
     sgd, an update rule
     `forward(weight, grad, velocity, lr, momentum, weight_decay) -> (weight, velocity)` that is followed over several
-    steps. `pairs=False` passes stride, padding and kernel_size as integers. `bank` replaces the bank of known mistakes,
-    `signatures=False` switches the op-independent diagnosis off. Each call may compute `time_limit` s. The functions
+    steps. `pairs=False` passes stride, padding and kernel_size as integers. `bank` replaces the bank of known mistakes
+    (with [] no wrong line is looked for either), `signatures=False` switches the op-independent diagnosis off. Each call may compute `time_limit` s. The functions
     get their arrays on `device`; what they return is compared on the CPU.
 
     Functions of another form are read as they are: CS231n's `conv_param`, NHWC, weights (I, O), a loss that returns
@@ -87,7 +87,7 @@ def op(
     if forward is None and not report.passed and known.name in KEEPS_OUTPUT:
         how: dict[str, Any] = {"bank": bank, "signatures": signatures, "time_limit": time_limit, "device": device}
         report = _of_the_input(known, backward, how) or report
-    if settings.asked is not None:
+    if settings.asked is not None and settings.bank:  # without a bank nobody asks what is wrong
         repair.told(report, *settings.asked)
     report.seconds = time.perf_counter() - started
     return report
