@@ -1,10 +1,11 @@
 """A run that goes on knows whether files, and what is said of them, are those that it was begun with."""
 
+import numpy as np
 import pytest
 from PIL import Image
 from test_mutants import KINDS
 
-from tinyvision.data import Subset
+from tinyvision.data import Dataset, Subset
 from tinyvision.tasks.detection.samples import Samples as BoxSamples
 from tinyvision.tasks.segmentation.samples import Samples as MaskSamples
 from tinyvision.train.inspection import items_notes
@@ -48,3 +49,22 @@ def test_items_are_known_by_their_names_and_boxes(kind, tmp_path):
     for folder in ("images", "masks"):
         (root / folder / "a.png").rename(root / folder / "b.png")
     assert notes() != before
+
+
+class Repeated(Dataset):
+    """Items that come several times an epoch, with labels that may be of something else."""
+
+    def __init__(self, labels, items, times=1):
+        self.labels, self.items, self.times_an_epoch = np.array(labels), items, times
+
+    def __len__(self):
+        return self.items * self.times_an_epoch
+
+    def __getitem__(self, index):
+        return np.zeros(1, np.float32), 0
+
+
+def test_labels_count_where_there_is_one_for_each_item():
+    once, often = items_notes(Repeated([1, 2, 3], 3)), items_notes(Repeated([1, 2, 3], 3, times=4))
+    assert once == often != items_notes(Repeated([1, 3, 2], 3))
+    assert items_notes(Repeated([1, 2], 3)) == items_notes(Repeated([1, 2, 3, 4], 3)) == {}

@@ -43,8 +43,9 @@ def op(
     sgd, an update rule
     `forward(weight, grad, velocity, lr, momentum, weight_decay) -> (weight, velocity)` that is followed over several
     steps. `pairs=False` passes stride, padding and kernel_size as integers. `bank` replaces the bank of known mistakes
-    (with [] no wrong line is looked for either), `signatures=False` switches the op-independent diagnosis off. Each call may compute `time_limit` s. The functions
-    get their arrays on `device`; what they return is compared on the CPU.
+    (with [] no wrong line is looked for either), `signatures=False` switches the op-independent diagnosis off. Each
+    call may compute `time_limit` s. The functions get their arrays on `device`; what they return is compared on the
+    CPU.
 
     Functions of another form are read as they are: CS231n's `conv_param`, NHWC, weights (I, O), a loss that returns
     `(loss, dx)`; the report says what was found. What a forward does not support (padding, windows that are not square)

@@ -135,9 +135,10 @@ def items_notes(dataset: Any) -> dict[str, str]:
     """{"items": SHA-256 of what is known of the items without a look at pixels, in order}; {} where nothing is.
 
     Files say it by `known_as(index)`: a name, without the folder, which may have moved, and a label or boxes. Of other
-    data it is the `labels`. A dataset that was computed from another says in `made_from` from which."""
+    data it is the `labels`, if there is one for each. A dataset that was computed from another says in `made_from` from
+    which."""
     dataset = getattr(dataset, "made_from", dataset)
-    chosen = np.arange(len(dataset))
+    chosen = np.arange(images_of(dataset)[0])
     while isinstance(dataset, Subset):
         dataset, chosen = dataset.dataset, np.asarray(dataset.indices)[chosen]
     digest, labels = hashlib.sha256(), getattr(dataset, "labels", None)
@@ -145,7 +146,7 @@ def items_notes(dataset: Any) -> dict[str, str]:
         for index in chosen:
             told = unicodedata.normalize("NFC", dataset.known_as(int(index)))
             digest.update(f"{told}\0".encode("utf-8", "surrogateescape"))
-    elif isinstance(labels, np.ndarray) and labels.dtype.kind in "iu" and labels.ndim == 1:
+    elif isinstance(labels, np.ndarray) and labels.dtype.kind in "iu" and labels.shape == images_of(dataset)[:1]:
         digest.update(labels[chosen].astype("<i8").tobytes())
     else:
         return {}
