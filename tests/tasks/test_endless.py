@@ -84,8 +84,12 @@ def test_a_street_from_data_to_picture(task, tmp_path, monkeypatch, capsys):
     assert once == parts
     Image.fromarray(Streets(1, 60, train=False).scene(0).image).save("street.png")
     assert main(["predict", "street.png", "--model", "whole", "--save", "drawn", "--csv", "found.csv"]) == 0
-    size = {"detection": 480, "segmentation": 60}[task]  # boxes have words beside them, which are to be read
-    assert np.array(Image.open("drawn/street.png")).shape == (size, size, 3)
+    drawn = np.array(Image.open("drawn/street.png"))
+    if task == "detection":  # boxes have words beside them, which are to be read
+        assert drawn.shape == (480, 480, 3)
+    else:  # the key to the colours stands below the picture
+        assert drawn.shape[0] > 60
+        assert drawn.shape[1] >= 60
     assert (tmp_path / "found.csv").read_text().startswith("file,class,")
 
 
