@@ -10,6 +10,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torch"}
 BUILT_INS = {"eval", "exec", "compile", "__import__", "execfile"}
+# Changed statements of functions that the caller gave to run anyway; what is read from the files of others never is.
+ALLOWED = {"check/repair/written.py": {"compile"}}
 METHODS = {"extractall", "popen"}
 FLAGS = {"allow_pickle", "shell"}
 
@@ -41,7 +43,9 @@ def findings(source, name="<test>"):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_nothing_that_runs_what_it_reads(path):
-    assert findings(path.read_text(encoding="utf-8"), str(path)) == []
+    found = findings(path.read_text(encoding="utf-8"), str(path))
+    allowed = ALLOWED.get(path.relative_to(PACKAGE).as_posix(), set())
+    assert {what.partition(": ")[2] for what in found} == allowed
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,10 @@ KINDS = (
     (
         "there are two devices here, cpu and cuda",
         """ipu xpu mtia hpu is_ipu is_xpu is_xla is_mps is_mtia is_maia is_meta is_vulkan* is_mkldnn to_mkldnn
-        is_nested to_padded_tensor *_ipu_* *_xla_* torch.mps torch.cpu torch.backends.*""",
+        is_nested to_padded_tensor *_ipu_* *_xla_* torch.mps torch.cpu torch.backends.cpu
+        torch.backends.cusparselt torch.backends.kleidiai torch.backends.mha torch.backends.miopen
+        torch.backends.mkl torch.backends.nnpack torch.backends.openmp torch.backends.opt_einsum
+        torch.backends.quantized torch.backends.xeon torch.backends.xnnpack""",
     ),
     ("a tensor has no names of axes", "refine_names rename* align_* names"),
     ("autocast is a block here, and has no settings", "*autocast* custom_fwd custom_bwd"),

@@ -106,7 +106,11 @@ def time_limit(seconds: float) -> Iterator[Spent]:
 
 @contextlib.contextmanager
 def _alarm(spent):
+    over = False
+
     def ring(signum, frame):
+        if over:  # it rang just before the end, and is heard now: wound up again, it would ring for nobody and be fatal
+            return
         signal.setitimer(signal.ITIMER_REAL, max(spent.left, _AGAIN))
         if spent.left <= 0:
             raise _CutOff
@@ -116,6 +120,7 @@ def _alarm(spent):
     try:
         yield spent
     finally:
+        over = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
         if left[0]:

@@ -79,7 +79,10 @@ def correlate(
 
 
 @lru_cache(4096)
-def correlation(x, weight, y, y_strides, sliding, activation, kernel, mode="tf32"):
+def correlation(
+    x: Shape, weight: Shape, y: Shape, y_strides: Shape, sliding: Sliding, activation: str | None, kernel: Any,
+    mode: str = "tf32",
+) -> Any:  # fmt: skip
     """The launch of `correlate` for arrays of these shapes; kernel: its name, or the `_units` that choose it."""
     N, OH, OW, O = y
     columns, rows = O // sliding.groups, N * OH * OW
@@ -172,14 +175,16 @@ def image_gradient(
 
 
 @lru_cache(4096)
-def gradient_kernel(kernel, dy, dx, taps, stride, groups):
+def gradient_kernel(kernel: Any, dy: Shape, dx: Shape, taps: Pair, stride: Pair, groups: int) -> Any:
     """The kernel that computes an image's gradient: `kernel` itself, or what the `_units` choose."""
     rows, depth = math.prod(dx[:3]), math.prod(taps) * dy[3] // groups // math.prod(stride)
     return _kernel(kernel, "correlate", rows, dx[3] // groups, depth, groups, taps)
 
 
 @lru_cache(4096)
-def all_phases(dy, turned, dx, dx_strides, sliding, kernel, mode="tf32"):
+def all_phases(
+    dy: Shape, turned: Shape, dx: Shape, dx_strides: Shape, sliding: Sliding, kernel: Any, mode: str = "tf32"
+) -> Any:
     """The launch in which tensor_cores.cu computes all phases, from the kernels as they are."""
     (N, H, W, C), stride = dx, sliding.stride
     phases = min(stride[0], H), min(stride[1], W)
@@ -223,7 +228,10 @@ def weight_gradient(
 
 
 @lru_cache(4096)
-def weight_sums(x, dy, dy_strides, shape, sliding, kernel, splits, mode="tf32"):
+def weight_sums(
+    x: Shape, dy: Shape, dy_strides: Shape, shape: Shape, sliding: Sliding, kernel: Any, splits: int | None,
+    mode: str = "tf32",
+) -> tuple[Any, ...]:  # fmt: skip
     """(the shape of the sums of every share of the pixels, their launch, and that which adds the shares up)"""
     (O, KH, KW, CG), groups = shape, sliding.groups
     C, width, pixels, taps = x[3] // groups, dy[3], math.prod(dy[:3]), KH * KW

@@ -134,9 +134,9 @@ def data_notes(loader: DataLoader) -> dict[str, Any]:
 def items_notes(dataset: Any) -> dict[str, str]:
     """{"items": SHA-256 of what is known of the items without a look at pixels, in order}; {} where nothing is.
 
-    Files say it by `known_as(index)`: a name, without the folder, which may have moved, and a label or boxes. Of other
-    data it is the `labels`, if there is one for each. A dataset that was computed from another says in `made_from` from
-    which."""
+    Files say it by `known_as(index)`: a name, without the folder, which may have moved, and a label or boxes. Other
+    data say it by their `labels`, if there is one for each. A dataset that was computed from another one says from
+    which in its `made_from`."""
     dataset = getattr(dataset, "made_from", dataset)
     chosen = np.arange(images_of(dataset)[0])
     while isinstance(dataset, Subset):
