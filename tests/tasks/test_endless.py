@@ -76,7 +76,9 @@ def test_a_street_from_data_to_picture(task, tmp_path, monkeypatch, capsys):
     assert main([*options, "--epochs", "2", "--run", "whole", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["test_images"] == {"detection": 6, "segmentation": 4}[task]
-    assert "<img" in (tmp_path / "whole/report.html").read_text()
+    report = (tmp_path / "whole/report.html").read_text()
+    assert "<img" in report
+    assert ('<p class="key">' in report) == (task == "segmentation")  # boxes bear the names of their classes
     assert main([*options, "--epochs", "1", "--schedule", "constant", "--run", "parts"]) == 0
     assert main(["train", "--resume", "parts", "--epochs", "2", "--quiet", "--threads", "1"]) == 0
     assert main([*options, "--epochs", "2", "--schedule", "constant", "--run", "once"]) == 0

@@ -96,8 +96,8 @@ def _swapped_winner(inputs, o, d):
     return fold(share, inputs[0].shape, o["stride"], o["padding"])
 
 
-def _overwritten(inputs, o, d):
-    """dx[winner] = dy instead of +=."""
+def _overwritten(inputs, o, d, backwards=False):
+    """dx[winner] = dy instead of +=, so that of several windows the last one visited pays."""
     view = windows_of(inputs, o)
     kw = view.shape[5]
     (sh, sw), (ph, pw) = pair(o["stride"]), pair(o["padding"])
@@ -105,9 +105,9 @@ def _overwritten(inputs, o, d):
     x = inputs[0]
     out = np.zeros((*x.shape[:2], x.shape[2] + 2 * ph, x.shape[3] + 2 * pw))
     n, c = np.ogrid[: x.shape[0], : x.shape[1]]
-    for i in range(d.shape[2]):
-        for j in range(d.shape[3]):
-            out[n, c, i * sh + row[:, :, i, j], j * sw + col[:, :, i, j]] = d[:, :, i, j]
+    places = list(np.ndindex(d.shape[2:]))
+    for i, j in reversed(places) if backwards else places:
+        out[n, c, i * sh + row[:, :, i, j], j * sw + col[:, :, i, j]] = d[:, :, i, j]
     return out[:, :, ph : ph + x.shape[2], pw : pw + x.shape[3]]
 
 
@@ -338,22 +338,8 @@ maximum.add(
     "dx",
     "paid_once_per_pixel",
     "You gave dy to the pixels that win any window, once each, and dropped what the other windows owe them.",
-    lambda i, o, d: _overwritten_first(i, o, d),
+    lambda i, o, d: _overwritten(i, o, d, backwards=True),
 )
-
-
-def _overwritten_first(inputs, o, d):
-    view = windows_of(inputs, o)
-    kw = view.shape[5]
-    (sh, sw), (ph, pw) = pair(o["stride"]), pair(o["padding"])
-    row, col = np.divmod(view.reshape(*view.shape[:4], -1).argmax(-1), kw)
-    x = inputs[0]
-    out = np.zeros((*x.shape[:2], x.shape[2] + 2 * ph, x.shape[3] + 2 * pw))
-    n, c = np.ogrid[: x.shape[0], : x.shape[1]]
-    for i in reversed(range(d.shape[2])):
-        for j in reversed(range(d.shape[3])):
-            out[n, c, i * sh + row[:, :, i, j], j * sw + col[:, :, i, j]] = d[:, :, i, j]
-    return out[:, :, ph : ph + x.shape[2], pw : pw + x.shape[3]]
 
 
 def _ties_paid_twice():
