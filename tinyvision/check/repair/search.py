@@ -21,7 +21,7 @@ from ..probes import Probe
 from ..report import Report
 from .apart import apart
 from .edits import Edit, edits, nudges
-from .written import Written, functions_of
+from .written import Written, functions_of, is_authors
 
 BUDGET = 1.0  # seconds on the clock that a search may take
 PATIENCE = 10  # times what the code itself takes, a changed one may
@@ -42,7 +42,10 @@ def told(report: Report, exam: Examination, probes: Sequence[Probe]) -> None:
     wrong = [f for f in report.findings if f.kind in ("value", "shape") and f.where is not None]
     if not wrong or exam.at.device.type != "cpu" or not {"forward", "backward"}.isdisjoint(exam.dead | exam.stateful):
         return
-    search = _Search(exam, probes, {f.argument for f in wrong})
+    files = {file for f in (exam.backward_function, exam.forward_function) if (file := runner.location(f)[0])}
+    if not any(map(is_authors, files)):
+        return
+    search = _Search(exam, probes, {f.argument for f in wrong}, files)
     answer = apart(lambda: [(p.file, p.line, sorted(p.mends)) for p in search.places()], BUDGET)
     found = [Place(file, line, frozenset(mends)) for file, line, mends in answer or ()]
     for k, finding in enumerate(report.findings):
@@ -63,8 +66,8 @@ def _with(finding: Finding, places: list[Place]) -> Finding:
 
 
 class _Search:
-    def __init__(self, exam: Examination, probes: Sequence[Probe], arguments: set[str]) -> None:
-        self.exam, self.probes = exam, list(probes)
+    def __init__(self, exam: Examination, probes: Sequence[Probe], arguments: set[str], files: set[str]) -> None:
+        self.exam, self.probes, self.files = exam, list(probes), files
         self.names = ["y", *exam.names]
         self.arguments = arguments
         self.seconds = exam.seconds
@@ -107,8 +110,7 @@ class _Search:
         if not failing:
             return []
         cheap = min(failing, key=lambda k: (self.probes[k].y.size, k))
-        beside = {runner.location(f)[0] for f in (self.exam.backward_function, self.exam.forward_function)} - {None}
-        functions = functions_of(lambda: self.answers(self.probes[cheap]), beside)
+        functions = functions_of(lambda: self.answers(self.probes[cheap]), self.files)
         self.seconds = min(self.exam.seconds, max(0.05, PATIENCE * each))
         found: dict[Any, Place] = {}
         self.usual = self.answers(self.probes[cheap])

@@ -159,13 +159,15 @@ def _holds_something(value):
 
 
 def _of_the_author(code, folders):
-    """True for code out of a file in those folders; nothing that is installed, and nothing of ours, is ever changed."""
-    name = code.co_filename
-    if code.co_name.startswith("<") or not name.startswith(folders) or name.startswith(_OURS):
+    """True for code out of a file in those folders that is the author's."""
+    return not code.co_name.startswith("<") and code.co_filename.startswith(folders) and is_authors(code.co_filename)
+
+
+def is_authors(file: str) -> bool:
+    """Whether a file is neither ours nor installed nor Python's: what is one of these is never changed."""
+    if file.startswith(_OURS) or any(part in file for part in _INSTALLED):
         return False
-    if os.path.realpath(name).startswith(_PYTHONS):
-        return False
-    return not any(part in name for part in _INSTALLED)
+    return not os.path.realpath(file).startswith(_PYTHONS)
 
 
 def _kinds(variables):
