@@ -1,5 +1,5 @@
-"""Where the time goes: a sampling profile that tells products, columns and transforms, elementwise passes, and Python
-apart.
+"""Where the time goes: a sampling profile that tells products, columns and transforms, elementwise passes, compiled
+loops, and Python apart.
 
 A second thread looks every half millisecond at the line that the first one is on. NumPy gives up the interpreter lock
 inside its loops and products, so the samples fall there too, which a profiler of Python calls would not see. On one
@@ -16,33 +16,44 @@ from pathlib import Path
 
 from . import contestants, networks
 from .cnn import BATCH, RATE
+from .contestants import ours
 from .resnet18 import DECAY, MOMENTUM, TRAINING_BATCH
 from .resnet18 import RATE as RESNET_RATE
 
 INTERVAL = 0.0005
 PRODUCT = re.compile(r"matmul|einsum|[\w)\]] @ [\w(]|\.dot\(")
+LOOP = re.compile(r"self\.run\(|\.shared\(")  # where machine code is entered, in compiled.py and crew.py
 
 # Functions (and files) that only rearrange an image for a product, or bring it back.
 COLUMN_FILES = {"im2col.py", "winograd.py", "sliding.py"}
 COLUMN_FUNCTIONS = {"_columns", "plane_columns", "image_gradient"}
-KINDS = ("product", "columns and transforms", "elementwise", "Python")
+ARRANGING = {"checks.py", "launch.py", "ways.py", "__init__.py"}  # they decide what is to be done, and do none of it
+KINDS = ("product", "columns and transforms", "elementwise", "compiled loops", "Python")
 PACKAGE = Path(__file__).resolve().parents[1] / "tinyvision"
-SHARED_OUT = {str(PACKAGE / "blocks.py"), str(PACKAGE / "threads.py")}  # where a product is cut up
+LOOPS = PACKAGE / "kernels" / "cpu"
+# Where work is cut up and handed on: the op that wanted it is above.
+SHARED_OUT = {str(PACKAGE / "blocks.py"), str(PACKAGE / "threads.py")}
+SHARED_OUT |= {str(LOOPS / name) for name in ("compiled.py", "crew.py", "lines.py")}
 
 
 def kind(path, function, line):
-    """The kind of work on a line of source: a product names itself; the rest is known by where it stands.
+    """The kind of work on a line of source: products and compiled loops name themselves; the rest is known by where it
+    stands. What the loops' files do before and after them is Python's share.
 
     Sums over columns are products with ones, but a walk through memory like the elementwise work."""
     inside = path.startswith(str(PACKAGE))
+    if inside and Path(path).parent == LOOPS and LOOP.search(linecache.getline(path, line)):
+        return "compiled loops"
     if inside and Path(path).name != "channels.py" and PRODUCT.search(linecache.getline(path, line)):
         return "product"
     relative = Path(path).relative_to(PACKAGE) if inside else Path()
+    if inside and Path(path).parent == LOOPS:
+        return "Python"
     if inside and (relative.name in COLUMN_FILES or function in COLUMN_FUNCTIONS):
         return "columns and transforms"
     return (
         "elementwise"
-        if inside and relative.parts[0] in ("ops", "optim", "kernels") and relative.name != "checks.py"
+        if inside and relative.parts[0] in ("ops", "optim", "kernels") and relative.name not in ARRANGING
         else "Python"
     )
 
@@ -55,7 +66,7 @@ def place(frame):
     if at is None:
         return None
     found = kind(at.f_code.co_filename, at.f_code.co_name, at.f_lineno)
-    while found == "product" and at.f_back is not None and at.f_code.co_filename in SHARED_OUT:
+    while found in ("product", "compiled loops") and at.f_back is not None and at.f_code.co_filename in SHARED_OUT:
         at = at.f_back  # the op that wanted it
     return found, f"{Path(at.f_code.co_filename).relative_to(PACKAGE).as_posix()}: {at.f_code.co_name}"
 
@@ -98,19 +109,20 @@ def shares(counts, busiest=8):
 
 
 def works():
-    """(name, entry) of the steps that the goals are about, by the goals' names."""
-    from .contestants import ours
-
+    """(name, entry) of the steps that the goals are about, by the goals' names, in each of our ways."""
     state = networks.resnet18()
-    x, labels = networks.images(BATCH, 24)
-    yield "SimpleCNN training step, batch 64", ours.cnn_step(networks.simple_cnn(), x, labels, RATE)[0]
+    for batch in (BATCH, 8, 1):
+        x, labels = networks.images(batch, 24)
+        for entry in ours.cnn_step(networks.simple_cnn(), x, labels, RATE):
+            yield f"SimpleCNN training step, batch {batch}", entry
     x, labels = networks.images(TRAINING_BATCH, 224)
-    yield "ResNet-18 training step, batch 8", ours.resnet_step(state, x, labels, RESNET_RATE, MOMENTUM, DECAY)[0]
-    as_loaded, folded = ours.resnet_inference(state, x)
-    yield "ResNet-18 inference, batch 8, as loaded", as_loaded
-    yield "ResNet-18 inference, batch 8, folded", folded
-    x, _ = networks.images(1, 224)
-    yield "ResNet-18 inference, batch 1, folded", ours.resnet_inference(state, x)[1]
+    for entry in ours.resnet_step(state, x, labels, RESNET_RATE, MOMENTUM, DECAY):
+        yield f"ResNet-18 training step, batch {TRAINING_BATCH}", entry
+    for batch in (8, 1):
+        x, _ = networks.images(batch, 224)
+        for entry in ours.resnet_inference(state, x):
+            how = "folded" if entry.name.endswith("folded") else "as loaded"
+            yield f"ResNet-18 inference, batch {batch}, {how}", entry
 
 
 def run(suite):
@@ -119,13 +131,15 @@ def run(suite):
     contestants.set_threads(suite.modules, 1)
     try:
         for name, entry in works():
-            suite.say(f"profile: {name}")
+            way = "with fast" if entry.name.startswith(ours.FAST) else "NumPy alone"
+            suite.say(f"profile: {name}, {way}")
             entry.run()
-            counts, calls, elapsed = sample(entry.run, 1.0 if suite.quick else 4.0)
+            counts, calls, elapsed = sample(entry.run, 0.5 if suite.quick else 2.0)
             kinds, places = shares(counts)
             parts.append(
                 {
                     "work": name,
+                    "way": way,
                     "threads": 1,
                     "seconds": elapsed / calls,
                     "samples": sum(counts.values()),

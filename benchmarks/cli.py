@@ -6,6 +6,7 @@ import importlib.util
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 OK, WRONG, FAILED = 0, 1, 2
@@ -193,8 +194,13 @@ def _measure(options, argv):
         print(f"benchmarks: the machine is busy (load average {run.load}); do not trust these figures", file=sys.stderr)
     console = Console()
     names = {None: DEFAULT, "all": tuple(MEASURES), "short": SHORT}.get(options.command, (options.command,))
+    failed = []
     for name in names:
-        importlib.import_module(f"benchmarks.{MEASURES[name][0]}").run(run)
+        try:
+            importlib.import_module(f"benchmarks.{MEASURES[name][0]}").run(run)
+        except Exception:  # ten minutes of other parts are not lost for it
+            traceback.print_exc()
+            failed.append(name)
         run.say("")
         for table in tables.tables_of(run.record(), name):
             tables.show(table, console)
@@ -205,6 +211,8 @@ def _measure(options, argv):
     if options.json:
         record.write(options.json, made)
         print(f"record: {options.json}")
+    if failed:
+        return _fail(f"{', '.join(failed)} ended in an error; the other parts are measured", WRONG)
     wrong = [
         f"{c['case']}: {n}"
         for c in made["cases"]

@@ -17,7 +17,7 @@ COLOURS = {
     "NumPy": "#56b4e9",
 }
 PASSES = {"forward": "#0072b2", "image gradient": "#d55e00", "weight gradient": "#009e73"}
-KINDS = ("#0072b2", "#56b4e9", "#cc79a7", "#bbbbbb")
+KINDS = ("#0072b2", "#56b4e9", "#cc79a7", "#e69f00", "#bbbbbb")
 
 # benchmark -> the pictures that belong to it
 OF = {
@@ -211,11 +211,13 @@ def profile_picture(record):
     left = [0.0] * len(parts)
     for name, colour in zip(parts[0]["kinds"], KINDS, strict=True):
         widths = [100 * part["kinds"][name] for part in parts]
-        axes.barh([part["work"] for part in parts], widths, 0.6, left=left, color=colour, label=name)
+        axes.barh(
+            [f"{part['work']}, {part['way']}" for part in parts], widths, 0.6, left=left, color=colour, label=name
+        )
         left = [a + b for a, b in zip(left, widths, strict=True)]
     axes.invert_yaxis()
     axes.set_xlabel("% of the time, on one thread")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=4, fontsize=8)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.3, 1), ncols=5, fontsize=8)
     return figure
 
 

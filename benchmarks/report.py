@@ -101,6 +101,7 @@ def cpu_section(made, path, folder):
 
 def missed(made, path):
     """By how much goals are missed, where the time goes there, and what was tried (a page that people write)."""
+    # With the compiled loops, which the goals are for, where they took part: those come last.
     breakdown = {part["work"]: part for part in made.get("breakdown", [])}
     lines = ["### Missed goals", ""]
     some = [o for o in goals.outcomes(made["cases"]) if o.missed]
@@ -109,7 +110,7 @@ def missed(made, path):
         part = breakdown.get(o.goal.work)
         if part:
             kinds = ", ".join(f"{name} {100 * share:.0f} %" for name, share in part["kinds"].items())
-            text += f" Where its time goes: {kinds}."
+            text += f" Where its time goes on one thread: {kinds}."
         lines.append(text)
     unmeasured = [o.goal.work for o in goals.outcomes(made["cases"]) if o.ratio is None]
     if unmeasured:

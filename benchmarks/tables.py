@@ -284,7 +284,7 @@ def breakdown_table(part):
     rows = [(kind, f"{100 * share:.0f} %") for kind, share in part["kinds"].items()]
     rows += [(f"  {place}", f"{100 * share:.1f} %") for place, share in part["places"].items()]
     note = f"{part['samples']} samples of one thread; {amount(part['seconds'], 's')} a call on that thread."
-    return Table(f"Where the time goes: {part['work']}", ("kind, then place", "share"), rows, note)
+    return Table(f"Where the time goes: {part['work']}, {part['way']}", ("kind, then place", "share"), rows, note)
 
 
 def correctness_table(record):

@@ -128,6 +128,21 @@ def test_our_own_wrong_result_fails_the_run(monkeypatch, capsys):
     assert "not timed in 1 cases" in captured.err
 
 
+def test_a_part_that_ends_in_an_error_loses_none_of_the_others(monkeypatch, capsys, tmp_path):
+    def broken(run):
+        raise ValueError("too many values to unpack")
+
+    _with_one_case(monkeypatch, _measure_one)
+    monkeypatch.setattr(importlib.import_module("benchmarks.conv"), "run", broken)
+    monkeypatch.setattr(cli, "DEFAULT", ("conv", "cnn"))
+    assert cli.main(["--only", "tinyvision", "--quick", "--json", str(tmp_path / "r.json")]) == cli.WRONG
+    told = capsys.readouterr().err
+    assert "too many values" in told
+    assert "conv ended in an error" in told
+    (case,) = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["cases"]
+    assert case["entries"]["tinyvision"]["status"] == "timed"
+
+
 def test_an_interruption_leaves_nothing(monkeypatch, capsys, tmp_path):
     def interrupted(run):
         raise KeyboardInterrupt

@@ -3,13 +3,16 @@
 import copy
 import json
 import re
+import types
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 
 import pytest
 
-from benchmarks import conv, goals, plots, record, report, tables, timing
+from benchmarks import breakdown, conv, goals, plots, record, report, tables, timing
 from benchmarks.breakdown import kind, sample, shares
 from tinyvision.errors import DataError, FileError
+from tinyvision.kernels.cpu import compiled
 
 CNN = "SimpleCNN, batch 64, 3×24×24"
 
@@ -65,8 +68,10 @@ def made():
         "blas": [{"library": "openblas", "version": "0.3", "kernel": "Haswell", "threads": 2}],
     }  # fmt: skip
     part = {
-        "work": "ResNet-18 training step, batch 8", "threads": 1, "seconds": 0.5, "samples": 10,
-        "kinds": {"product": 0.5, "columns and transforms": 0.2, "elementwise": 0.2, "Python": 0.1},
+        "work": "ResNet-18 training step, batch 8", "way": "with fast", "threads": 1, "seconds": 0.5, "samples": 10,
+        "kinds": {
+            "product": 0.5, "columns and transforms": 0.2, "elementwise": 0.1, "compiled loops": 0.1, "Python": 0.1
+        },
         "places": {"ops/conv.py: work (product)": 0.5},
     }  # fmt: skip
     return {
@@ -202,7 +207,7 @@ def test_the_report_says_where_the_time_of_a_missed_goal_goes_and_what_was_tried
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "cpu.tried.md").write_text("Standing on one leg.\n", encoding="utf-8")
     text = _written(tmp_path / "results", made).read_text(encoding="utf-8")
-    assert "missed by 100 %. Where its time goes: product 50 %, columns and transforms 20 %" in text
+    assert "missed by 100 %. Where its time goes on one thread: product 50 %, columns and transforms 20 %" in text
     assert "Standing on one leg." in text
 
 
@@ -278,6 +283,7 @@ def test_kinds_of_work_are_told_apart():
     import inspect
 
     from tinyvision import tape
+    from tinyvision.kernels.cpu import columns, crew, depthwise
     from tinyvision.ops import activation, im2col, linear
 
     def kind_of(function, word):
@@ -289,7 +295,22 @@ def test_kinds_of_work_are_told_apart():
     assert kind_of(im2col.image_slab, "scratch") == "columns and transforms"
     assert kind_of(activation.relu_forward, "return") == "elementwise"
     assert kind_of(tape._walk, "heappop") == "Python"
+    assert kind_of(compiled.Loop.__call__, "self.run") == "compiled loops"
+    assert kind_of(crew.run, ".shared(") == "compiled loops"
+    assert kind_of(columns._correlate, "np.matmul") == "product"
+    assert kind_of(depthwise._by_taps, "return") == "Python"
     assert kind(json.__file__, "loads", 1) == "Python"
+
+
+def test_every_work_is_profiled_in_each_way_under_its_goals_name(monkeypatch):
+    monkeypatch.setattr(breakdown, "sample", lambda work, seconds: (Counter({("product", "a.py: f"): 3}), 2, 1.0))
+    loops = compiled.ready()
+    seen = types.SimpleNamespace(extras={}, modules={}, threads=1, quick=True, say=lambda text: None)
+    breakdown.run(seen)
+    parts = [(part["work"], part["way"]) for part in seen.extras["breakdown"]]
+    assert len(parts) == len(set(parts)) == (16 if loops else 8)
+    assert {work for work, _ in parts} <= {goal.work for goal in goals.GOALS}
+    assert {way for _, way in parts} == {"NumPy alone", "with fast"} if loops else {"NumPy alone"}
 
 
 def test_samples_fall_where_the_time_goes():
