@@ -47,9 +47,9 @@ minutes on two cores), and the table of goals. Results are compared with PyTorch
 anything is timed; contestants take turns; times are medians.
 
   python -m benchmarks --quick       a first look, good for development only
-  taskset -c 0,1 python -m benchmarks short --json benchmarks/results/cpu.json
+  taskset -c 0,1 python -m benchmarks short --json benchmarks/results/cpu-NAME.json
                                      the goals alone, on two cores, in three minutes
-  python -m benchmarks all --json benchmarks/results/cpu.json
+  python -m benchmarks all --json benchmarks/results/cpu-NAME.json
   python -m benchmarks report        RESULTS.md from all records in results/
 """
 

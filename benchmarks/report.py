@@ -1,6 +1,7 @@
 """`python -m benchmarks report`: the records in a folder become a page with pictures."""
 
 import os
+import re
 from pathlib import Path
 
 from tinyvision.errors import DataError
@@ -10,6 +11,10 @@ from . import distributed, goals, gpu_page, plots, record, tables, tasks
 from .machine import ROOT, busy
 
 RESULTS = ROOT / "benchmarks" / "results"
+README = ROOT / "README.md"
+IN_README = re.compile(
+    r"(<!-- from the records, by `python -m benchmarks report` -->\n).*?(<!-- so far -->)", re.DOTALL
+)
 HEAD = """\
 # Results
 
@@ -50,7 +55,8 @@ def write(results=None, output=None):
     output = Path(output) if output else results.parent / "RESULTS.md"
     records = {path: record.read(path) for path in sorted(results.glob("*.json"))} if results.is_dir() else {}
     if not records:
-        raise DataError(f"no records in {results}; make one with: python -m benchmarks all --json {results}/cpu.json")
+        made_by = f"python -m benchmarks all --json {results}/cpu-NAME.json"
+        raise DataError(f"no records in {results}; make one with: {made_by}")
     folder = Path(os.path.relpath(results, output.parent)).as_posix()
     parts = [HEAD.format(folder=folder)]
     for path, made in records.items():
@@ -63,13 +69,22 @@ def write(results=None, output=None):
     parts.append(gpu_sections({path: made for path, made in records.items() if made["kind"] == "gpu"}, folder))
     with atomic_write(output, "w") as file:
         file.write("\n".join(part.strip("\n") + "\n" for part in parts))
+    if output.resolve() == (ROOT / "benchmarks" / "RESULTS.md").resolve():
+        with atomic_write(README, "w") as file:
+            file.write(with_the_goals(README.read_text(encoding="utf-8"), records.values()))
     return output, len(records)
+
+
+def with_the_goals(text, records):
+    """README's text with its table of the goals made anew: a column for each CPU."""
+    table = tables.as_markdown(tables.machines_table([made for made in records if made["kind"] == "cpu"]))
+    return IN_README.sub(lambda found: f"{found[1]}{table}\n{found[2]}", text)
 
 
 def cpu_section(made, path, folder):
     """One CPU record: machine, goals, what is missed and why, then every table.
 
-    Other whole runs of the same day may lie in a folder beside it, cpu.runs/ for cpu.json."""
+    Other whole runs of the same day may lie in a folder beside it, cpu-xeon.runs/ for cpu-xeon.json."""
     runs = [record.read(other) for other in sorted(path.with_suffix(".runs").glob("*.json"))]
     pictures = {name: f"![{text}]({folder}/{file})" for name, (file, text) in plots.draw(made, path).items()}
     lines = [f"## {made['machine']['cpu']}, {made['machine']['threads']} threads", ""]

@@ -30,11 +30,12 @@ def as_text(table):
 
 
 def as_markdown(table):
-    """A Markdown table under a bold title."""
+    """A Markdown table, under a bold title if it has one."""
     rule = "|".join([":--", *["--:"] * (len(table.columns) - 1)])
     rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [table.columns, *table.rows]]
     rows.insert(1, f"|{rule}|")
-    return "\n".join([f"**{table.title}**", "", *rows, *(["", table.note] if table.note else [])])
+    title = [f"**{table.title}**", ""] if table.title else []
+    return "\n".join([*title, *rows, *(["", table.note] if table.note else [])])
 
 
 def show(table, console):
@@ -121,6 +122,28 @@ def goals_table(record, only_what_ran=False, runs=()):
         "The goals are for the compiled loops of the extra `fast`."
     )
     return Table("Goals, as ratios to the other library in the same run", columns, rows, note)
+
+
+def machines_table(records):
+    """The goals on every machine, for a page that needs them short: the ratio with the compiled loops and our time,
+    and the ratio of NumPy alone."""
+    columns, rows = ["ratio to PyTorch's time, or who is named"], [[_work(goal)] for goal in goals.GOALS]
+    for made in records:
+        name = made["machine"]["cpu"].partition("(AVX")[0].replace("(R)", "").replace("Processor", "").strip()
+        columns += [name, "NumPy alone"]
+        alone = goals.outcomes(made["cases"], fast=False)
+        for row, fast, plain in zip(rows, goals.outcomes(made["cases"]), alone, strict=True):
+            row += [f"{fast.ratio:.2f} ({amount(fast.ours, fast.goal.unit)})" if fast.ratio else "", _short(plain)]
+    return Table("", tuple(columns), [tuple(row) for row in rows if any(row[1:])])
+
+
+def _work(goal):
+    other = {"frozen": "PyTorch frozen", "ONNX Runtime": "ONNX Runtime"}.get(goal.against)
+    return f"{goal.work} (to {other})" if other else goal.work
+
+
+def _short(outcome):
+    return f"{outcome.ratio:.2f}" if outcome.ratio else ""
 
 
 def case_table(case):

@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import shutil
 import types
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
@@ -198,6 +199,34 @@ def test_the_report_is_the_same_each_time(made, tmp_path):
             assert f"results/{name}" in text
             assert ElementTree.fromstring(first[name]).tag.endswith("svg")
     assert sum(name.endswith(".svg") for name in first) == 7
+
+
+def test_the_page_is_what_the_records_say(tmp_path):
+    shutil.copytree(report.RESULTS, tmp_path / "results")
+    page, _ = report.write(tmp_path / "results")
+    committed = report.RESULTS.parent / "RESULTS.md"
+    assert page.read_text(encoding="utf-8") == committed.read_text(encoding="utf-8")
+
+
+def test_readme_has_the_goals_of_the_records():
+    text = report.README.read_text(encoding="utf-8")
+    records = [record.read(path) for path in sorted(report.RESULTS.glob("cpu*.json"))]
+    assert len(records) >= 2
+    assert report.with_the_goals(text, records) == text
+    records[0]["cases"][0]["entries"] = {}
+    assert report.with_the_goals(text, records) != text
+
+
+def test_the_goals_of_several_machines_are_short(made):
+    other = copy.deepcopy(made)
+    other["machine"]["cpu"] = "Another(R) Processor (AVX2)"
+    other["cases"] = other["cases"][:1]
+    table = tables.machines_table([made, other])
+    assert table.columns[1:] == ("A processor", "NumPy alone", "Another", "NumPy alone")
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows["SimpleCNN training step, batch 64"] == ("0.50 (4 s)", "0.50", "0.50 (4 s)", "0.50")
+    assert rows["ResNet-18 inference, batch 8, folded (to PyTorch frozen)"] == ("1.50 (6 s)", "1.50", "", "")
+    assert "SimpleCNN training step, batch 8" not in rows  # measured nowhere
 
 
 def test_the_report_says_where_the_time_of_a_missed_goal_goes_and_what_was_tried(made, tmp_path, monkeypatch):
