@@ -13,10 +13,6 @@ def current_accelerator(check_available: bool = False) -> Device | None:
 current_device_index = current_device
 
 __all__ = [
-    "current_accelerator",
-    "current_device_index",
-    "device_count",
-    "is_available",
-    "set_device_index",
+    "current_accelerator", "current_device_index", "device_count", "is_available", "set_device_index",
     "synchronize",
-]
+]  # fmt: skip

@@ -116,23 +116,10 @@ for _name in NAMES:  # isinstance(x, torch.cuda.FloatTensor)
     globals()[_name] = Kind(_name, "cuda")
 
 __all__ = [
-    "amp",
-    "current_device",
-    "device",
-    "device_count",
-    "empty_cache",
-    "get_device_capability",
-    "get_device_name",
-    "graphed",
-    "is_available",
-    "is_bf16_supported",
-    "manual_seed",
-    "manual_seed_all",
-    "memory_allocated",
-    "memory_reserved",
-    "set_device",
-    "synchronize",
-]
+    "amp", "current_device", "device", "device_count", "empty_cache", "get_device_capability", "get_device_name",
+    "graphed", "is_available", "is_bf16_supported", "manual_seed", "manual_seed_all", "memory_allocated",
+    "memory_reserved", "set_device", "synchronize",
+]  # fmt: skip
 
 __all__ += NAMES
 

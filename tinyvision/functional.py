@@ -18,18 +18,9 @@ from .tensors.functions import (
 from .tensors.tensor import Tensor
 
 __all__ = [
-    "F",
-    "Tensor",
-    "broadcast_tensors",
-    "cartesian_prod",
-    "cdist",
-    "einsum",
-    "meshgrid",
-    "norm",
-    "split",
-    "tensordot",
-    "unique",
-]
+    "F", "Tensor", "broadcast_tensors", "cartesian_prod", "cdist", "einsum", "meshgrid", "norm", "split",
+    "tensordot", "unique",
+]  # fmt: skip
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.functional", __all__)

@@ -167,7 +167,7 @@ def test_a_computed_weight_is_not_folded_into(rng):
         (lambda: nn.utils.weight_norm(nn.utils.weight_norm(nn.Linear(2, 2))), "is computed already"),
         (lambda: nn.utils.spectral_norm(nn.ReLU()), "is not there"),
         (lambda: nn.utils.weight_norm(nn.Linear(2, 2), dim=5), "axis 5 does not exist"),
-        (lambda: nn.utils.spectral_norm(nn.Linear(2, 2), n_power_iterations=0), "must be 1 or more"),
+        (lambda: nn.utils.spectral_norm(nn.Linear(2, 2), n_power_iterations=0), "must be a positive integer"),
         (lambda: parametrizations.spectral_norm(parametrizations.spectral_norm(nn.Linear(2, 2))), "computed already"),
         (lambda: parametrize.register_parametrization(nn.Linear(2, 2), "weight", abs), "must be a module"),
         (lambda: parametrize.register_parametrization(nn.Linear(2, 2), "wait", nn.ReLU()), "no parameter or buffer"),

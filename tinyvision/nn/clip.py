@@ -11,6 +11,8 @@ from ..errors import GraphError, OptionError
 from ..tape import Variable
 from ..tensors.tensor import Tensor
 
+__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+
 
 def clip_grad_norm_(
     parameters: Variable | Iterable[Variable],

@@ -12,6 +12,8 @@ from .fusing import ACTIVATIONS, conv_norm_act
 from .layers import BatchNorm2d, Conv2d, MaxPool2d
 from .module import Module, Parameter
 
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
+
 Self = TypeVar("Self", bound="_Ordered")
 List = TypeVar("List", bound="ParameterList")
 

@@ -8,11 +8,13 @@ from ..missing import missing
 from ..places import stand_for
 from .containers import *
 from .layers import *
+from .layers.convolution import _ConvNd as _ConvNd
 from .layers.normalization import _BatchNorm as _BatchNorm
 from .layers.normalization import _InstanceNorm as _InstanceNorm
 from .losses import *
 from .losses import _Loss as _Loss
 from .module import Module as Module
+from .module import Parameter as Parameter
 
 
 def _times(count):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ..errors import OptionError
 from ..grad_mode import no_grad
+from ..ops.checks import check_positive
 from ..tensors.creation import randn
 from ..tensors.tensor import Tensor
 from .functional import normalize
@@ -40,16 +41,11 @@ def _drawn(length, like, eps):
     return normalize(randn(length).to(like.device).to(like.dtype), dim=0, eps=eps)
 
 
-def _check_power(what, iterations):
-    if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
-        raise OptionError(f"{what}: n_power_iterations must be 1 or more, got {iterations!r}")
-
-
 class Spectral(Module):
     """w -> w / σ, following σ by power iteration while it is in training mode."""
 
     def __init__(self, weight: Tensor, n_power_iterations: int = 1, dim: int = 0, eps: float = 1e-12) -> None:
-        _check_power("spectral_norm", n_power_iterations)
+        check_positive("spectral_norm", n_power_iterations=n_power_iterations)
         self.n_power_iterations, self.dim, self.eps = n_power_iterations, dim, eps
         if weight.ndim > 1:
             matrix = as_matrix(weight.detach(), dim)
@@ -105,7 +101,7 @@ def spectral_norm(
     dim                  the axis of the outputs: 1 for transposed convolutions, else 0
 
     The buffers weight_u and weight_v are part of the state dict. Raises OptionError."""
-    _check_power("spectral_norm", n_power_iterations)
+    check_positive("spectral_norm", n_power_iterations=n_power_iterations)
     weight, dim = rows_of("spectral_norm", module, name, dim)
     matrix = as_matrix(weight.detach(), dim)
     delattr(module, name)

@@ -153,6 +153,13 @@ def fraction(op: str, name: str, value: Any) -> float:
     return float(value)
 
 
+def check_positive(what: str, **values: Any) -> None:
+    """Every value is an integer from 1, or an OptionError names the one that is not."""
+    for name, value in values.items():
+        if not is_integer(value) or value < 1:
+            raise OptionError(f"{what}: {name} must be a positive integer, got {value!r}")
+
+
 def is_integer(value: Any) -> bool:
     """True for an integer that is not a bool."""
     return type(value) is int or (isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)))

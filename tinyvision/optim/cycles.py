@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import OptionError
+from ..ops.checks import check_positive
 from .optimizer import Optimizer
-from .schedule import LRScheduler, check_optimizer, number, positive
+from .schedule import LRScheduler, check_optimizer, number
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -14,7 +15,7 @@ class CosineAnnealingLR(LRScheduler):
     without restarts)."""
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
-        positive("CosineAnnealingLR", T_max=T_max)
+        check_positive("CosineAnnealingLR", T_max=T_max)
         number("CosineAnnealingLR", eta_min=eta_min)
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
@@ -48,7 +49,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
-        positive("CosineAnnealingWarmRestarts", T_0=T_0, T_mult=T_mult)
+        check_positive("CosineAnnealingWarmRestarts", T_0=T_0, T_mult=T_mult)
         number("CosineAnnealingWarmRestarts", eta_min=eta_min)
         self.T_0, self.T_i, self.T_mult, self.eta_min = T_0, T_0, T_mult, eta_min
         self.T_cur: float = last_epoch
@@ -107,7 +108,7 @@ class CyclicLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         check_optimizer("CyclicLR", optimizer)
-        positive("CyclicLR", step_size_up=step_size_up, step_size_down=step_size_down or 1)
+        check_positive("CyclicLR", step_size_up=step_size_up, step_size_down=step_size_down or 1)
         number("CyclicLR", gamma=gamma)
         if mode not in ("triangular", "triangular2", "exp_range") or scale_mode not in ("cycle", "iterations"):
             raise OptionError(
@@ -193,9 +194,9 @@ class OneCycleLR(LRScheduler):
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise OptionError("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
-            positive("OneCycleLR", epochs=epochs, steps_per_epoch=steps_per_epoch)
+            check_positive("OneCycleLR", epochs=epochs, steps_per_epoch=steps_per_epoch)
             total_steps = epochs * steps_per_epoch
-        positive("OneCycleLR", total_steps=total_steps)
+        check_positive("OneCycleLR", total_steps=total_steps)
         number("OneCycleLR", pct_start=pct_start, div_factor=div_factor, final_div_factor=final_div_factor)
         if not 0 <= pct_start <= 1:
             raise OptionError(f"OneCycleLR: pct_start must be from 0 to 1, got {pct_start!r}")
@@ -241,11 +242,7 @@ class OneCycleLR(LRScheduler):
         for group in self.optimizer.param_groups:
             rates.append(self.between(group[lr_from], group[lr_to], share))
             if self.cycle_momentum:
-                momentum = self.between(group[momentum_from], group[momentum_to], share)
-                if "betas" in group:
-                    group["betas"] = (momentum, group["betas"][1])
-                else:
-                    group["momentum"] = momentum
+                _set_momentum(group, self.between(group[momentum_from], group[momentum_to], share))
         return rates
 
 

@@ -5,16 +5,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import OptionError
-from ..ops.checks import is_integer
+from ..ops.checks import check_positive, is_integer
 from .optimizer import Optimizer
-from .schedule import LRScheduler, check_optimizer, number, positive
+from .schedule import LRScheduler, check_optimizer, number
 
 
 class StepLR(LRScheduler):
     """lr times gamma after every `step_size` steps."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
-        positive("StepLR", step_size=step_size)
+        check_positive("StepLR", step_size=step_size)
         number("StepLR", gamma=gamma)
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
@@ -126,7 +126,7 @@ class PolynomialLR(LRScheduler):
     """lr times (1 - step / total_iters) ** power, 0 from total_iters on."""
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
-        positive("PolynomialLR", total_iters=total_iters)
+        check_positive("PolynomialLR", total_iters=total_iters)
         number("PolynomialLR", power=power)
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)

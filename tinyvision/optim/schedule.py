@@ -128,13 +128,6 @@ def check_optimizer(schedule: str, optimizer: Any) -> None:
         raise OptionError(f"{schedule}: expected an optimizer, got {type(optimizer).__name__}")
 
 
-def positive(schedule: str, **values: Any) -> None:
-    """Raise OptionError for what is no positive integer."""
-    for name, value in values.items():
-        if not is_integer(value) or value < 1:
-            raise OptionError(f"{schedule}: {name} must be a positive integer, got {value!r}")
-
-
 def number(schedule: str, **values: Any) -> None:
     """Raise OptionError for what is no finite number."""
     for name, value in values.items():

@@ -20,19 +20,9 @@ from ..missing import missing
 from ..places import stand_for
 
 __all__ = [
-    "CIFAR10",
-    "CIFAR100",
-    "IMG_EXTENSIONS",
-    "KMNIST",
-    "MNIST",
-    "DatasetFolder",
-    "FakeData",
-    "FashionMNIST",
-    "ImageFolder",
-    "StandardTransform",
-    "VisionDataset",
-    "default_loader",
-]
+    "CIFAR10", "CIFAR100", "IMG_EXTENSIONS", "KMNIST", "MNIST", "DatasetFolder", "FakeData", "FashionMNIST",
+    "ImageFolder", "StandardTransform", "VisionDataset", "default_loader",
+]  # fmt: skip
 
 _FILES = "its files are not read here; unpack them into class folders for ImageFolder"
 _TASK = "its targets are not labels of whole pictures; write a Dataset of your own"

@@ -30,27 +30,11 @@ from ..models.blocks import (
 from ..places import stand_for
 
 __all__ = [
-    "MLP",
-    "Conv2dNormActivation",
-    "FrozenBatchNorm2d",
-    "Permute",
-    "SqueezeExcitation",
-    "StochasticDepth",
-    "batched_nms",
-    "box_area",
-    "box_convert",
-    "box_iou",
-    "clip_boxes_to_image",
-    "complete_box_iou",
-    "distance_box_iou",
-    "generalized_box_iou",
-    "generalized_box_iou_loss",
-    "masks_to_boxes",
-    "nms",
-    "remove_small_boxes",
-    "sigmoid_focal_loss",
-    "stochastic_depth",
-]
+    "MLP", "Conv2dNormActivation", "FrozenBatchNorm2d", "Permute", "SqueezeExcitation", "StochasticDepth",
+    "batched_nms", "box_area", "box_convert", "box_iou", "clip_boxes_to_image", "complete_box_iou",
+    "distance_box_iou", "generalized_box_iou", "generalized_box_iou_loss", "masks_to_boxes", "nms",
+    "remove_small_boxes", "sigmoid_focal_loss", "stochastic_depth",
+]  # fmt: skip
 
 stand_for(__name__, "boxes", "focal_loss", "giou_loss", "misc", "stochastic_depth")
 

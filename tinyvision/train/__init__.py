@@ -17,26 +17,7 @@ from .task import Judge, Judgement, Metric, Task
 from .transfer import TransferResult, TransferSettings, fine_tune
 
 __all__ = [
-    "Checkpoint",
-    "Classification",
-    "Evaluation",
-    "History",
-    "Interrupted",
-    "Judge",
-    "Judgement",
-    "Metric",
-    "Network",
-    "RangeTest",
-    "Settings",
-    "Task",
-    "TransferResult",
-    "TransferSettings",
-    "evaluate",
-    "find_lr",
-    "fine_tune",
-    "fit",
-    "load_checkpoint",
-    "load_network",
-    "load_weights",
-    "pretrained_network",
-]
+    "Checkpoint", "Classification", "Evaluation", "History", "Interrupted", "Judge", "Judgement", "Metric",
+    "Network", "RangeTest", "Settings", "Task", "TransferResult", "TransferSettings", "evaluate", "find_lr",
+    "fine_tune", "fit", "load_checkpoint", "load_network", "load_weights", "pretrained_network",
+]  # fmt: skip

@@ -1,6 +1,6 @@
 """Convolution and the linear map."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...errors import OptionError, ShapeError
@@ -9,6 +9,8 @@ from ...tensors import taped as F
 from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
 from ...types import IntOrPair
+
+__all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "linear"]
 
 
 def conv2d(
@@ -28,9 +30,9 @@ def conv2d(
         padding = (top, left)
         if (top, left) != (bottom, right):  # an even span: one more on the right, and at the bottom
             input = F.pad(input, padding=(0, right - left, 0, bottom - top))
-    input, alone = batch_of("conv2d", input, 4)
+    input, batched = batch_of("conv2d", input, 4)
     y = F.conv2d(input, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    return only_one(y) if alone else y
+    return batched(y)
 
 
 def conv1d(
@@ -65,9 +67,9 @@ def conv_transpose2d(
 ) -> Tensor:
     """Transposed convolution.   (N, C, H, W) -> (N, O, OH, OW) (see `ops.conv_transpose2d_forward`)"""
     options = {"stride": stride, "padding": padding, "output_padding": output_padding}
-    input, alone = batch_of("conv_transpose2d", input, 4)
+    input, batched = batch_of("conv_transpose2d", input, 4)
     y = F.conv_transpose2d(input, weight, bias, **options, groups=groups, dilation=dilation)
-    return only_one(y) if alone else y
+    return batched(y)
 
 
 def conv_transpose1d(
@@ -116,17 +118,13 @@ def padding_around(
     return wide // 2, wide - wide // 2, high // 2, high - high // 2
 
 
-def batch_of(name: str, input: Any, rank: int) -> tuple[Any, bool]:
-    """(input, False), or, of what lacks the first of `rank` axes, (a batch of it alone, True)."""
-    if getattr(input, "ndim", rank) != rank - 1:
-        return input, False
+def batch_of(name: str, input: Any, rank: int) -> tuple[Any, Callable[[Tensor], Tensor]]:
+    """(input, what leaves an output as it is), or, of what lacks the first of `rank` axes, (a batch of it alone, what
+    takes that axis off the output)."""
     input = tensor_input(name, "input", input)
-    return F.reshape(input, shape=(1, *input.shape)), True
-
-
-def only_one(batch: Tensor) -> Tensor:
-    """What a batch of one is of.   (1, ...) -> (...)"""
-    return F.reshape(batch, shape=batch.shape[1:])
+    if input.ndim != rank - 1:
+        return input, lambda y: y
+    return F.reshape(input, shape=(1, *input.shape)), lambda y: F.reshape(y, shape=y.shape[1:])
 
 
 def _upright(x):

@@ -11,6 +11,8 @@ from ...tensors.inputs import tensor_input
 from ...tensors.reductions import norm
 from ...tensors.tensor import Tensor
 
+__all__ = ["cosine_similarity", "normalize", "one_hot", "pairwise_distance"]
+
 
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """x / max(|x|, eps), with the p-norm along dim."""

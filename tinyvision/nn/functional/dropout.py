@@ -15,6 +15,8 @@ from ...tensors.tensor import Tensor
 from .activation import SELU_ALPHA, SELU_SCALE
 from .in_place import applied
 
+__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d"]
+
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Drop each number with probability p and scale the rest by 1 / (1 - p); evaluation passes everything through."""

@@ -16,6 +16,14 @@ from ...tensors.operands import result_type
 from ...tensors.tensor import Tensor
 from .distance import pairwise_distance
 
+__all__ = [
+    "arcface", "batch_hard_triplet_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "box_iou_loss", "cosine_embedding_loss", "cross_entropy", "dice_loss", "gaussian_nll_loss",
+    "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss", "margin_ranking_loss", "mse_loss",
+    "multi_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "poisson_nll_loss", "sigmoid_focal_loss",
+    "smooth_l1_loss", "soft_margin_loss", "triplet_margin_loss", "triplet_margin_with_distance_loss",
+]  # fmt: skip
+
 # What PyTorch adds to the square of a length before its root divides.
 LEAST_SQUARE = 1e-12
 

@@ -13,6 +13,8 @@ from ...tensors import taped as F
 from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
 
+__all__ = ["batch_norm", "batch_norm_relu", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
+
 running_moments = dispatched(norm.running_moments)
 
 

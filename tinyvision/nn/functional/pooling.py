@@ -13,6 +13,12 @@ from ...tensors import taped as F
 from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
 from ...types import IntOrPair
+from .convolution import batch_of
+
+__all__ = [
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d",
+    "avg_pool2d", "local_response_norm", "lp_pool2d", "max_pool1d", "max_pool2d", "max_unpool2d",
+]  # fmt: skip
 
 _max_places, _adaptive_max_places = dispatched(max_pool2d_indices), dispatched(adaptive_max_pool2d_indices)
 
@@ -30,7 +36,7 @@ def max_pool2d(
 
     With return_indices, (maxima, where they are), as `max_unpool2d` takes them."""
     options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
-    input, batched = _batch("max_pool2d", input, 4)
+    input, batched = batch_of("max_pool2d", input, 4)
     y = F.max_pool2d(input, kernel_size=kernel_size, **options)
     if not return_indices:
         return batched(y)
@@ -47,7 +53,7 @@ def avg_pool2d(
     divisor_override: int | None = None,
 ) -> Tensor:
     """The mean of every window.   (N, C, H, W) -> (N, C, OH, OW)"""
-    input, batched = _batch("avg_pool2d", input, 4)
+    input, batched = batch_of("avg_pool2d", input, 4)
     y = F.avg_pool2d(
         input,
         kernel_size=kernel_size,
@@ -62,13 +68,13 @@ def avg_pool2d(
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
     """Means over windows as even as possible.   (N, C, H, W) -> (N, C, *output_size); None keeps an axis's size."""
-    input, batched = _batch("adaptive_avg_pool2d", input, 4)
+    input, batched = batch_of("adaptive_avg_pool2d", input, 4)
     return batched(F.adaptive_avg_pool2d(input, output_size=_whole_size(input, output_size)))
 
 
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """Maxima over windows as even as possible.   (N, C, H, W) -> (N, C, *output_size); None keeps an axis's size."""
-    input, batched = _batch("adaptive_max_pool2d", input, 4)
+    input, batched = batch_of("adaptive_max_pool2d", input, 4)
     size = _whole_size(input, output_size)
     y = batched(F.adaptive_max_pool2d(input, output_size=size))
     return (y, batched(input.like(_adaptive_max_places(input.array, output_size=size)))) if return_indices else y
@@ -127,8 +133,8 @@ def max_unpool2d(
     """Zeros, with the maxima back where `max_pool2d` found them.   (N, C, OH, OW) -> (N, C, H, W)
 
     Without output_size, H = (OH - 1)·SH - 2·PH + KH. Raises ShapeError for places outside of the image."""
-    input, batched = _batch("max_unpool2d", input, 4)
-    indices, _ = _batch("max_unpool2d", indices, 4)
+    input, batched = batch_of("max_unpool2d", input, 4)
+    indices, _ = batch_of("max_unpool2d", indices, 4)
     if output_size is None:
         kernel, pads = _two(kernel_size), _two(padding)
         steps = kernel if stride is None else _two(stride)
@@ -146,7 +152,7 @@ def max_unpool2d(
 
 def lp_pool2d(input: Any, norm_type: float, kernel_size: IntOrPair, stride: Any = None, ceil_mode: bool = False) -> Any:
     """(Σ x^p)^(1/p) over every window, p the norm_type; powers below 0 count as 0, as in PyTorch."""
-    input, batched = _batch("lp_pool2d", input, 4)
+    input, batched = batch_of("lp_pool2d", input, 4)
     kernel = _two(kernel_size)
     powers = F.power(input, exponent=norm_type)
     sums = F.avg_pool2d(powers, kernel_size=kernel, stride=stride, ceil_mode=ceil_mode) * (kernel[0] * kernel[1])
@@ -165,14 +171,6 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
     padded = F.pad(planes, padding=(0, 0, size // 2, (size - 1) // 2))
     means = F.reshape(F.avg_pool2d(padded, kernel_size=(size, 1), stride=1), shape=input.shape)
     return input / F.power(means * alpha + k, exponent=beta)
-
-
-def _batch(name, input, rank):
-    """The input with a batch axis, and the function that takes it off again, if it had none."""
-    input = tensor_input(name, "input", input)
-    if input.ndim != rank - 1:
-        return input, lambda y: y
-    return F.reshape(input, shape=(1, *input.shape)), lambda y: F.reshape(y, shape=y.shape[1:])
 
 
 def _flat(name, input):

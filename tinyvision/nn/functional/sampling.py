@@ -13,6 +13,8 @@ from ...tensors import taped as F
 from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
 
+__all__ = ["affine_grid", "grid_sample"]
+
 
 def grid_sample(
     input: Any,

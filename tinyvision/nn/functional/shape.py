@@ -15,7 +15,12 @@ from ...tensors import taped as F
 from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
 from ...types import IntOrPair
-from .convolution import batch_of, only_one
+from .convolution import batch_of
+
+__all__ = [
+    "channel_shuffle", "embedding", "flatten", "fold", "interpolate", "pad", "pixel_shuffle", "pixel_unshuffle",
+    "unfold", "upsample",
+]  # fmt: skip
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -139,9 +144,8 @@ def unfold(
     input: Any, kernel_size: IntOrPair, dilation: IntOrPair = 1, padding: IntOrPair = 0, stride: IntOrPair = 1
 ) -> Tensor:
     """Every window as a column.   (N, C, H, W) -> (N, C·KH·KW, OH·OW)"""
-    input, alone = batch_of("unfold", input, 4)
-    y = F.unfold(input, kernel_size=kernel_size, dilation=dilation, padding=padding, stride=stride)
-    return only_one(y) if alone else y
+    input, batched = batch_of("unfold", input, 4)
+    return batched(F.unfold(input, kernel_size=kernel_size, dilation=dilation, padding=padding, stride=stride))
 
 
 def fold(
@@ -154,9 +158,8 @@ def fold(
 ) -> Tensor:
     """Every column added into its window.   (N, C·KH·KW, OH·OW) -> (N, C, *output_size)"""
     options = {"kernel_size": kernel_size, "dilation": dilation, "padding": padding, "stride": stride}
-    input, alone = batch_of("fold", input, 3)
-    y = F.fold(input, output_size=output_size, **options)
-    return only_one(y) if alone else y
+    input, batched = batch_of("fold", input, 3)
+    return batched(F.fold(input, output_size=output_size, **options))
 
 
 def embedding(

@@ -5,13 +5,18 @@ from typing import Any
 import numpy as np
 
 from ...errors import OptionError
-from ...ops.checks import is_integer
+from ...ops.checks import check_positive, is_integer
 from ...tensors.creation import zeros
 from ...tensors.tensor import Tensor
 from .. import functional
 from ..module import Module, Parameter
-from ..sizes import check_positive
 from .declared import Declared
+
+__all__ = [
+    "CELU", "ELU", "GELU", "GLU", "SELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU",
+    "LogSigmoid", "LogSoftmax", "Mish", "PReLU", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Softmax", "Softmax2d",
+    "Softmin", "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold",
+]  # fmt: skip
 
 
 class ReLU(Declared, function=functional.relu):

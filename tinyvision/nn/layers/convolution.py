@@ -6,19 +6,68 @@ from typing import Any
 from ...blocks import on_cpu
 from ...device import DeviceName
 from ...errors import OptionError
-from ...ops.checks import pair
+from ...ops.checks import check_positive, pair
 from ...tensors.creation import zeros
 from ...tensors.tensor import Tensor
 from ...types import DType, IntOrPair
 from .. import functional, init
+from ..functional.convolution import padding_around
 from ..module import Module, Parameter
-from ..sizes import check_positive
+
+__all__ = ["Conv1d", "Conv2d", "ConvTranspose2d"]
 
 # How the function `pad` calls what padding_mode says.
 _BORDERS = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
 
 
-class Conv2d(Module):
+class _ConvNd(Module):
+    """What convolutions share: their sizes, how parameters are drawn, and how they are shown."""
+
+    kernel_size: tuple[Any, ...]
+    stride: tuple[Any, ...]
+    padding: Any
+    dilation: tuple[Any, ...]
+    padding_mode: str
+
+    def _set_sizes(self, in_channels, out_channels, groups, **more):
+        name = type(self).__name__
+        check_positive(name, in_channels=in_channels, out_channels=out_channels, groups=groups, **more)
+        if in_channels % groups or out_channels % groups:
+            raise OptionError(
+                f"{name}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
+            )
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+
+    def _set_parameters(self, weight, bias, device, dtype):
+        self.weight = Parameter(weight)
+        self.bias = Parameter(zeros(self.out_channels)) if bias else None
+        self.reset_parameters()
+        self.to(device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        """Draw new parameters as PyTorch does: even between ± 1 / sqrt(fan in)."""
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            bound = 1 / math.sqrt(init.fans(self.weight)[0])
+            init.uniform_(self.bias, -bound, bound)
+
+    def _given_padding(self):
+        return self.padding
+
+    def extra_repr(self) -> str:
+        """The options, defaults left out."""
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        none, ones = (tuple(number for _ in self.kernel_size) for number in (0, 1))
+        padding, more = self._given_padding(), getattr(self, "output_padding", none)
+        text += f", padding={padding}" if padding != none else ""
+        text += f", dilation={self.dilation}" if self.dilation != ones else ""
+        text += f", output_padding={more}" if more != none else ""
+        text += f", groups={self.groups}" if self.groups != 1 else ""
+        text += ", bias=False" if self.bias is None else ""
+        return text + (f", padding_mode={self.padding_mode}" if self.padding_mode != "zeros" else "")
+
+
+class Conv2d(_ConvNd):
     """2-D convolution.   (N, in_channels, H, W) -> (N, out_channels, OH, OW)
 
     weight (out_channels, in_channels / groups, KH, KW), bias (out_channels,). padding is a number, a pair, "valid" or
@@ -41,14 +90,9 @@ class Conv2d(Module):
         device: DeviceName | None = None,
         dtype: DType | None = None,
     ) -> None:
-        check_positive("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+        self._set_sizes(in_channels, out_channels, groups)
         if padding_mode not in _BORDERS:
             raise OptionError(f"Conv2d: padding_mode must be one of {', '.join(_BORDERS)}, got {padding_mode!r}")
-        if in_channels % groups or out_channels % groups:
-            raise OptionError(
-                f"Conv2d: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
-            )
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
         self.stride = pair("Conv2d", "stride", stride, 1)
         self.dilation = pair("Conv2d", "dilation", dilation, 1)
@@ -56,25 +100,18 @@ class Conv2d(Module):
         self.padding, self.border = self._padding(padding)
         # Channels-last in memory, as the convolution reads it: its matrix (O, KH·KW·C) is then a view of the weight.
         memory = zeros(out_channels, *self.kernel_size, in_channels // groups)
-        self.weight = Parameter(memory.array.transpose(0, 3, 1, 2))
-        self.bias = Parameter(zeros(out_channels)) if bias else None
-        self.reset_parameters()
-        self.to(device=device, dtype=dtype)
+        self._set_parameters(memory.array.transpose(0, 3, 1, 2), bias, device, dtype)
 
     def _padding(self, padding):
         """(padding of the convolution, what has to be padded before it or None)"""
         if isinstance(padding, str):
-            sides = functional.padding_around("Conv2d", padding, self.kernel_size, self.stride, self.dilation)
+            sides = padding_around("Conv2d", padding, self.kernel_size, self.stride, self.dilation)
         else:
             high, wide = pair("Conv2d", "padding", padding, 0)
             sides = (wide, wide, high, high)
         left, right, top, bottom = sides
         even = left == right and top == bottom
         return ((top, left), None) if even and self.padding_mode == "zeros" else ((0, 0), sides)
-
-    def reset_parameters(self) -> None:
-        """Draw new parameters as PyTorch does: even between ± 1 / sqrt(fan in)."""
-        _draw(self.weight, self.bias)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy. One of a `fuse()`d layer keeps what it computes from its weight, which is read-only for that."""
@@ -91,19 +128,14 @@ class Conv2d(Module):
             x, self.weight, self.bias, self.stride, self.padding, dilation=self.dilation, groups=self.groups
         )
 
-    def extra_repr(self) -> str:
-        """The options, defaults left out."""
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        padding = self.padding if self.border is None else self.border[2::-2]
-        padding = "same" if self.border is not None and padding != self.border[3::-2] else padding
-        text += f", padding={padding}" if padding != (0, 0) else ""
-        text += f", dilation={self.dilation}" if self.dilation != (1, 1) else ""
-        text += f", groups={self.groups}" if self.groups != 1 else ""
-        text += ", bias=False" if self.bias is None else ""
-        return text + (f", padding_mode={self.padding_mode}" if self.padding_mode != "zeros" else "")
+    def _given_padding(self):
+        if self.border is None:
+            return self.padding
+        below, above = self.border[2::-2], self.border[3::-2]
+        return below if below == above else "same"
 
 
-class Conv1d(Module):
+class Conv1d(_ConvNd):
     """1-D convolution: the 2-D one of signals of height 1.   (N, in_channels, L) -> (N, out_channels, OL)"""
 
     def __init__(
@@ -122,36 +154,21 @@ class Conv1d(Module):
     ) -> None:
         options = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
         one = {name: v[0] if isinstance(v, (tuple, list)) and len(v) == 1 else v for name, v in options.items()}
-        check_positive("Conv1d", in_channels=in_channels, out_channels=out_channels, groups=groups, **one)
+        self._set_sizes(in_channels, out_channels, groups, **one)
         if padding_mode != "zeros":
             raise OptionError(f'Conv1d: padding_mode {padding_mode!r} is not supported, only "zeros" is')
-        if in_channels % groups or out_channels % groups:
-            raise OptionError(
-                f"Conv1d: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
-            )
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.padding_mode = padding_mode
         self.kernel_size, self.stride, self.dilation = ((v,) for v in one.values())
         self.padding = padding if isinstance(padding, (str, tuple)) else (padding,)
-        self.weight = Parameter(zeros(out_channels, in_channels // groups, *self.kernel_size))
-        self.bias = Parameter(zeros(out_channels)) if bias else None
-        self.reset_parameters()
-        self.to(device=device, dtype=dtype)
-
-    def reset_parameters(self) -> None:
-        """Draw new parameters as PyTorch does: even between ± 1 / sqrt(fan in)."""
-        _draw(self.weight, self.bias)
+        self._set_parameters(zeros(out_channels, in_channels // groups, *self.kernel_size), bias, device, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution of x."""
         options = (self.stride, self.padding, self.dilation, self.groups)
         return functional.conv1d(x, self.weight, self.bias, *options)
 
-    def extra_repr(self) -> str:
-        """The options, defaults left out."""
-        return _shown(self, (0,), (1,))
 
-
-class ConvTranspose2d(Module):
+class ConvTranspose2d(_ConvNd):
     """Transposed convolution, which makes images larger.   (N, in_channels, H, W) -> (N, out_channels, OH, OW)
 
     weight (in_channels, out_channels / groups, KH, KW), bias (out_channels,). OH = (H - 1)·SH - 2·PH + DH·(KH - 1) +
@@ -173,27 +190,16 @@ class ConvTranspose2d(Module):
         dtype: DType | None = None,
     ) -> None:
         name = "ConvTranspose2d"
-        check_positive(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
+        self._set_sizes(in_channels, out_channels, groups)
         if padding_mode != "zeros":
             raise OptionError(f'{name}: padding_mode {padding_mode!r} means nothing here, only "zeros" does')
-        if in_channels % groups or out_channels % groups:
-            raise OptionError(
-                f"{name}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
-            )
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.padding_mode = padding_mode
         self.kernel_size, self.stride = pair(name, "kernel_size", kernel_size, 1), pair(name, "stride", stride, 1)
         self.padding, self.dilation = pair(name, "padding", padding, 0), pair(name, "dilation", dilation, 1)
         self.output_padding = pair(name, "output_padding", output_padding, 0)
         # Channels-last in memory, as the convolution reads it.
         memory = zeros(in_channels, *self.kernel_size, out_channels // groups)
-        self.weight = Parameter(memory.array.transpose(0, 3, 1, 2))
-        self.bias = Parameter(zeros(out_channels)) if bias else None
-        self.reset_parameters()
-        self.to(device=device, dtype=dtype)
-
-    def reset_parameters(self) -> None:
-        """Draw new parameters as PyTorch does: even between ± 1 / sqrt(fan in)."""
-        _draw(self.weight, self.bias)
+        self._set_parameters(memory.array.transpose(0, 3, 1, 2), bias, device, dtype)
 
     def forward(self, x: Tensor, output_size: Any = None) -> Tensor:
         """The transposed convolution of x; output_size (OH, OW) chooses the output_padding that leads to it."""
@@ -213,25 +219,3 @@ class ConvTranspose2d(Module):
             most = tuple(m + s - 1 for m, s in zip(least, self.stride, strict=True))
             raise OptionError(f"ConvTranspose2d: output_size must be from {tuple(least)} to {most}, got {size}")
         return more
-
-    def extra_repr(self) -> str:
-        """The options, defaults left out."""
-        return _shown(self, (0, 0), (1, 1))
-
-
-def _draw(weight, bias):
-    """Even between ± 1 / sqrt(fan in), as PyTorch draws."""
-    init.kaiming_uniform_(weight, a=math.sqrt(5))
-    if bias is not None:
-        bound = 1 / math.sqrt(init.fans(weight)[0])
-        init.uniform_(bias, -bound, bound)
-
-
-def _shown(layer, none, ones):
-    text = f"{layer.in_channels}, {layer.out_channels}, kernel_size={layer.kernel_size}, stride={layer.stride}"
-    text += f", padding={layer.padding}" if layer.padding != none else ""
-    text += f", dilation={layer.dilation}" if layer.dilation != ones else ""
-    more = getattr(layer, "output_padding", none)
-    text += f", output_padding={more}" if more != none else ""
-    text += f", groups={layer.groups}" if layer.groups != 1 else ""
-    return text + (", bias=False" if layer.bias is None else "")

@@ -7,6 +7,8 @@ from ...tensors.tensor import Tensor
 from .. import functional
 from .declared import Declared
 
+__all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d"]
+
 
 class Dropout(Declared, function=functional.dropout):
     """Drops each number with probability p in training and scales the rest by 1 / (1 - p); in evaluation, nothing."""

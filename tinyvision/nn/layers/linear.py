@@ -3,12 +3,14 @@
 import math
 
 from ...device import DeviceName
+from ...ops.checks import check_positive
 from ...tensors.creation import zeros
 from ...tensors.tensor import Tensor
 from ...types import DType
 from .. import functional, init
 from ..module import Module, Parameter
-from ..sizes import check_positive
+
+__all__ = ["Linear"]
 
 
 class Linear(Module):

@@ -4,14 +4,15 @@ from typing import Any
 
 from ...device import DeviceName
 from ...errors import OptionError, ShapeError
-from ...ops.checks import fraction
+from ...ops.checks import check_positive, fraction
 from ...tensors.creation import zeros
 from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
 from ...types import DType
 from .. import functional, init
 from ..module import Buffer, Module, Parameter
-from ..sizes import check_positive
+
+__all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "LayerNorm", "RMSNorm"]
 
 
 def _fill(tensors):

@@ -7,25 +7,29 @@ from ...ops.checks import is_integer
 from .. import functional
 from .declared import Declared
 
+__all__ = [
+    "CircularPad1d", "CircularPad2d", "CircularPad3d", "ConstantPad1d", "ConstantPad2d", "ConstantPad3d",
+    "ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d", "ReplicationPad1d", "ReplicationPad2d",
+    "ReplicationPad3d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d",
+]  # fmt: skip
+
 
 class _Pad(Declared):
+    padding: Any  # one number for every side, or one for each
     axes: ClassVar[int]
 
-    def _sides(self, padding: Any) -> tuple[int, ...]:
-        """One number as the padding of every side, or the numbers as they are."""
-        sides = tuple(padding) if isinstance(padding, (tuple, list)) else (padding,) * (2 * self.axes)
-        if len(sides) != 2 * self.axes or not all(is_integer(n) for n in sides):
+    def __post_init__(self) -> None:
+        count = 2 * self.axes
+        sides = tuple(self.padding) if isinstance(self.padding, (tuple, list)) else (self.padding,) * count
+        if len(sides) != count or not all(is_integer(n) for n in sides):
             name = type(self).__name__
-            raise OptionError(f"{name}: padding must be one integer or {2 * self.axes} of them, got {padding!r}")
-        return sides
+            raise OptionError(f"{name}: padding must be one integer or {count} of them, got {self.padding!r}")
+        self.padding = sides
 
 
 class _Filled(_Pad, function=functional.pad):
     padding: Any
     value: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.padding = self._sides(self.padding)
 
     def options(self) -> dict[str, Any]:
         """As the function calls them."""
@@ -57,9 +61,6 @@ class ConstantPad3d(_Filled):
 class _Bordered(_Pad, function=functional.pad):
     padding: Any
     mode: ClassVar[str] = "constant"
-
-    def __post_init__(self) -> None:
-        self.padding = self._sides(self.padding)
 
     def options(self) -> dict[str, Any]:
         """As the function calls them."""

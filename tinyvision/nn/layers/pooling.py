@@ -7,6 +7,11 @@ from ...ops.checks import pair
 from .. import functional
 from .declared import Declared
 
+__all__ = [
+    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d",
+    "LPPool2d", "LocalResponseNorm", "MaxPool1d", "MaxPool2d", "MaxUnpool2d",
+]  # fmt: skip
+
 
 class _Windowed(Declared):
     kernel_size: Any

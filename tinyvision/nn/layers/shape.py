@@ -8,13 +8,18 @@ import numpy as np
 
 from ...errors import OptionError, ShapeError
 from ...grad_mode import no_grad
-from ...ops.checks import is_integer
+from ...ops.checks import check_positive, is_integer
 from ...tensors.creation import zeros
 from ...tensors.tensor import Tensor
 from .. import functional, init
 from ..module import Module, Parameter
-from ..sizes import check_positive
 from .declared import Declared
+
+__all__ = [
+    "ChannelShuffle", "CosineSimilarity", "Embedding", "Flatten", "Fold", "Identity", "PairwiseDistance",
+    "PixelShuffle", "PixelUnshuffle", "Unflatten", "Unfold", "Upsample", "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
+]  # fmt: skip
 
 
 class Flatten(Declared, function=functional.flatten):
