@@ -155,3 +155,24 @@ def test_samples_have_the_distribution_that_they_should():
 def test_what_cannot_be_drawn_is_refused(draw):
     with pytest.raises(OptionError):
         draw()
+
+
+@pytest.mark.parametrize("before", [(), (-1,), (3,), (-1, 1), (-3, 2, -4), (4,), (-8, 1)])
+def test_numbers_that_were_skipped_are_as_good_as_drawn(before):
+    for count in (0, 1, 2, 3, 7, 8, 9, 50, 1001):
+        pair = [random.Generator(key=5) for _ in range(2)]
+        for generator in pair:
+            for some in before:  # of 64 bits, or (negative) of 32
+                generator.random(abs(some), dtype=np.float64 if some > 0 else np.float32)
+        pair[0].random(count, dtype=np.float32)
+        random.skip(pair[1], count)
+        assert np.array_equal(*(generator.get_state() for generator in pair))
+
+
+def test_numbers_beyond_a_counter_of_64_bits_are_skipped_too():
+    generator = random.Generator(key=5)
+    state = generator.bit_generator.state
+    state["state"]["counter"] = np.array([2**64 - 1, 2**64 - 1, 0, 0], np.uint64)
+    generator.bit_generator.state = state
+    random.skip(generator, 80)
+    assert generator.bit_generator.state["state"]["counter"].tolist() == [9, 0, 1, 0]

@@ -1,7 +1,7 @@
 """Random numbers: one NumPy generator in force, and streams derived from names.
 
-Random numbers are always drawn by NumPy on the CPU and then moved, so a run on a GPU starts from the same
-weights and drops the same units as a run on the CPU.
+Random numbers are drawn by NumPy on the CPU and then moved, but for dropout's masks, of which a GPU makes the very
+same numbers itself: a run on a GPU starts from the same weights and drops the same units as a run on the CPU.
 
 A *stream* is a generator whose whole state follows from the integers and words it is named with. Training draws
 everything for one step from `stream(seed, "dropout", epoch, step)` and the like, so resuming a run needs no saved
@@ -107,6 +107,29 @@ def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
     finally:
         if enabled:
             set_rng_state(before)
+
+
+def is_philox(generator: np.random.Generator) -> bool:
+    """Whether a generator's numbers follow from a counter, so that any of them can be had without those before it."""
+    return type(generator.bit_generator) is np.random.Philox
+
+
+def skip(generator: np.random.Generator, count: int) -> None:
+    """Have a Philox generator go on as if it had drawn `count` numbers of float32."""
+    state: Any = generator.bit_generator.state
+    over = min(count, state["has_uint32"])  # half of a number may be left over
+    state["has_uint32"] -= over
+    words, half = divmod(count - over, 2)
+    left = 4 - state["buffer_pos"]
+    if words > left:  # whole blocks of 4, of which the last is drawn from below
+        blocks = (words - left - 1) // 4
+        counter = sum(int(part) << 64 * i for i, part in enumerate(state["state"]["counter"])) + blocks
+        state["state"]["counter"] = np.array([counter >> 64 * i & (2**64 - 1) for i in range(4)], np.uint64)
+        state["buffer_pos"], words = 4, words - left - 4 * blocks
+    generator.bit_generator.state = state
+    halves = half or 2 * (words > 0)  # the last ones are drawn as they would be, which leaves all of the state the same
+    generator.bit_generator.random_raw(words - (halves == 2), output=False)
+    generator.random(halves, dtype=np.float32)
 
 
 _WORDS = 13  # Philox: a counter of 4, a key of 2, a buffer of 4 numbers of 64 bits, and 3 that say how much is used up

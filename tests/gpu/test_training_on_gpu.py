@@ -126,15 +126,21 @@ def test_a_captured_step_does_what_the_plain_one_does(build):
     assert plain[2] != plain[3]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
-def test_fit_replays_its_steps(schedule, optimizer):
+def thinned():
+    return nn.Sequential(*normalised(), nn.Dropout(0.3))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "optimizer", "build"),
+    [("constant", "sgd", normalised), ("cosine", "sgd", thinned), ("cosine", "adamw", normalised)],
+)
+def test_fit_replays_its_steps(schedule, optimizer, build):
     rng = np.random.default_rng(0)
     pictures = data.ArrayDataset(rng.integers(0, 256, (70, 24, 24, 3), np.uint8), rng.integers(0, 10, 70))
     results = []
     for graph in (True, False):
         tv.manual_seed(3)
-        model, said = normalised(), []
+        model, said = build(), []
         options = {"epochs": 3, "batch_size": 16, "schedule": schedule, "device": "cuda"}
         options |= {"optimizer": optimizer, "lr": 0.02 if optimizer == "sgd" else 0.002}
         history = train_module.fit(model, pictures, graph=graph, log=said.append, **options)
@@ -159,6 +165,30 @@ def test_a_graphed_model_says_what_the_model_says(build):
             right = to_numpy(model(x))
         assert np.abs(to_numpy(fast(x)) - right).max() <= 1e-3 * np.abs(right).max()
     assert len(fast.recorded) == 2
+
+
+def test_the_same_units_are_dropped():
+    drawn = []
+    for where in ("cpu", "cuda"):
+        tv.manual_seed(5)
+        drawn.append([to_numpy(nn.functional.dropout(tv.ones(*shape).to(where), 0.3)) for shape in ((7,), (64, 33, 9))])
+    assert all(np.array_equal(a, b) for a, b in zip(*drawn, strict=True))
+
+
+def test_a_convolution_measures_what_batch_norm_normalises():
+    """As batch-norm on its own finds it, to float32's digits."""
+    tv.manual_seed(2)
+    for build in (lambda: nn.Conv2d(64, 96, 3, padding=1, bias=True), lambda: nn.Conv2d(3, 64, 7, 2, 3)):
+        conv = build().to("cuda")
+        norm = nn.BatchNorm2d(conv.out_channels).to("cuda")
+        x = 50 + tv.randn(9, conv.in_channels, 29, 31).to("cuda")
+        with tv.precision("tf32"):
+            y = conv(x)
+            right = y.array.transpose(1, 0, 2, 3).reshape(conv.out_channels, -1)
+            nn.Sequential(conv, norm)(x)
+        right = to_numpy(right).astype(np.float64)
+        assert np.allclose(to_numpy(norm.running_mean), 0.1 * right.mean(1), rtol=1e-5, atol=1e-5)
+        assert np.allclose(to_numpy(norm.running_var), 0.9 + 0.1 * right.var(1, ddof=1), rtol=1e-5)
 
 
 def test_checkpoints_travel(tmp_path):

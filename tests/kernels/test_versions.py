@@ -23,6 +23,7 @@ BESIDE = {
         "depthwise_image_gradient_simple": "depthwise_image_gradient_[35]_[12]",
         "depthwise_weight_gradient_simple": "depthwise_weight_gradient_([35]_[12]|any)|depthwise_add_parts",
     },
+    "dropout": {},
     "halves": {},
     "loss": {"cross_entropy_simple": "cross_entropy_rows"},
     "norm": {

@@ -10,7 +10,7 @@ from pretended_gpu import pretended_gpu  # noqa: F401  a fixture
 import tinyvision as tv
 from tinyvision import data, nn, random, train
 from tinyvision.device import recording, to_numpy
-from tinyvision.kernels import clip
+from tinyvision.kernels import clip, dropout
 from tinyvision.train import graphs
 
 pytestmark = pytest.mark.usefixtures("pretended_gpu")
@@ -48,7 +48,10 @@ def captures(monkeypatch):
             array[...] = old
 
         def look():
-            for place, new in zip(first, works[0](), strict=True):
+            graph.draws.count = 0  # the same launches again
+            with graph.draws.recorded():
+                again = works[0]()
+            for place, new in zip(first, again, strict=True):
                 place.array[...] = new.array
 
         return [look, works[1]]
@@ -130,7 +133,7 @@ def hooked():
 
 
 REASONS = {
-    "dropout": (lambda: network(nn.Dropout(0.5)), {}, "dropout draws its masks on the host"),
+    "dropout without its kernel": (lambda: network(nn.Dropout(0.5)), {}, "draws random numbers on the host"),
     "a hook": (hooked, {}, "a hook wants to see every step"),
     "clipping": (network, {"clip_norm": 1.0}, "clip_norm reads the norm of the gradients"),
     "random numbers": (lambda: network(Drawing()), {}, "draws random numbers on the host"),
@@ -144,10 +147,35 @@ def test_what_cannot_be_replayed_runs_as_written_and_says_why(captures, case):
     fit(build(), said=said, **options)
     (line,) = notes(said)
     assert reason in line
-    assert len(captures) == (case == "random numbers"), "and it is not tried again in the next epoch"
+    assert len(captures) == ("on the host" in reason), "and it is not tried again in the next epoch"
     said.clear()
     fit(build(), said=said, graph=False, **options)
     assert notes(said) == []
+
+
+def test_dropout_draws_anew_in_every_replay(captures, monkeypatch):
+    """The kernel's place is taken by NumPy, which draws what a state in the GPU's memory says."""
+
+    def launched(source, name, grid, mask, stored, given, first, count, p):
+        words = given["words"] if stored is None else to_numpy(stored)
+        generator = random.Generator().set_state(words.view(np.uint8))
+        random.skip(generator, int(first))
+        getattr(mask, "_hidden", mask)[...] = generator.random(mask.shape, dtype=np.float32) >= p
+
+    monkeypatch.setattr(dropout.gpu, "launch", launched)
+    monkeypatch.setitem(nn.functional.dropout.__globals__, "_mask", dropout.kept)
+    results, said = [], []
+    for graph in (True, False):
+        model = network(nn.Dropout(0.5), nn.Dropout(0.2))
+        history = fit(model, 28, graph=graph, lr=0.05, said=said)
+        results.append((history.rows, [to_numpy(p.array) for p in model.parameters()]))
+    on_cpu = network(nn.Dropout(0.5), nn.Dropout(0.2))
+    rows = train.fit(on_cpu, pictures(28), device="cpu", batch_size=8, epochs=3, lr=0.05, log=None).rows
+    assert captures == [2, 2, 2]
+    assert notes(said) == []
+    assert results[0][0] == results[1][0]
+    assert all(np.array_equal(a, b) for a, b in zip(results[0][1], results[1][1], strict=True))
+    assert np.allclose([r["train_loss"] for r in rows], [r["train_loss"] for r in results[0][0]], rtol=1e-5)
 
 
 def test_a_step_that_clips_is_replayed_where_a_kernel_clips(captures, monkeypatch):

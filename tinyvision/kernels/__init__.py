@@ -28,7 +28,7 @@ from . import launch
 # The modules that hold drop-ins, each a `DROP_INS`; loaded when the first array that is not NumPy's comes along, or
 # when somebody asks which are switched on. The compiled loops go by the names of the kernels that do the same; there
 # is no kernel that does as `direct` does.
-MODULES = ("conv_halves", "winograd", "conv", "depthwise", "linear", "norm", "pool", "loss", "activation")
+MODULES = ("conv_halves", "winograd", "conv", "depthwise", "linear", "norm", "pool", "loss", "activation", "dropout")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ..device import get_precision
 from ..ops.convolution.sliding import Sliding
 from ..types import Array, DType, Pair, Shape
 from . import launch as gpu
-from . import tensor_cores
+from . import moments, tensor_cores
 from .ways import ACTIVATIONS, Way, drop_ins, lengths, outputs
 
 MULTIPROCESSORS = 132  # of a large GPU, for which work is shared out
@@ -64,18 +64,31 @@ def correlate(
     shift: Array | None = None,
     skip: Array | None = None,
     activation: str | None = None,
+    measured: bool = False,
 ) -> Any:
     """Fill y (N, OH, OW, O), which may be a strided view, with x (N, H, W, C) correlated with weight (O, KH, KW,
     C/groups), which comes from `arranged`.
 
     The window of y[:, 0, 0] begins at pixel `start` of x; outside of x all is 0. Every sum is finished as in
     `conv2d_inference` (skip laid out as y). `kernel` names one of conv.cu's or tensor_cores.cu's, instead of the choice
-    by shape, precision and GPU."""
+    by shape, precision and GPU. measured: its moments are left for a batch-norm, by a kernel that can (see moments.py);
+    y is a whole array then, and the sums get no more than a shift."""
     x = _four_channels(x)
     sliding = Slides(stride, start, dilation, groups)
     plan = correlation(x.shape, weight.shape, y.shape, y.strides, sliding, activation, kernel or _units(x))
     scale, shift = None if scale is None else gpu.aligned(scale), None if shift is None else gpu.aligned(shift)
-    gpu.run(plan, x, weight, scale, shift, skip, y)
+    launched(plan, measured, x, weight, scale, shift, skip, y)
+
+
+def launched(plan: Any, measured: bool, *arrays: Any) -> None:
+    """Launch `correlation` on its arrays, the last of them y. What tensor_cores.cu has for it can measure y as well."""
+    tile, y = tensor_cores.TILES.get(plan.kernel), arrays[-1]
+    if tile is None or not measured:
+        gpu.run(plan, *arrays, *(() if tile is None else (None,)))
+        return
+    partial = gpu.empty(y, (plan.grid[0], 2, y.shape[3]))
+    gpu.run(plan, *arrays, partial)
+    moments.leave(y, partial, tile.rows)
 
 
 @lru_cache(4096)
@@ -159,7 +172,7 @@ def image_gradient(
         dy, turned = _four_channels(dy), arranged(turned)
         sliding = Slides(stride, (-padding[0], -padding[1]), dilation, groups)
         plan = all_phases(dy.shape, turned.shape, dx.shape, dx.strides, sliding, kernel)
-        gpu.run(plan, dy, turned, None, None, onto, dx)
+        launched(plan, False, dy, turned, None, None, onto, dx)
         return
     for top in range(min(stride[0], dx.shape[1])):
         for left in range(min(stride[1], dx.shape[2])):
@@ -339,7 +352,8 @@ def _geometry(x, weight, y, y_strides, sliding, splits=1, activation=None, phase
 
 def _correlate(x, weight, y, sliding, **finish):
     kernels = arranged(by_group(weight, sliding.groups))
-    correlate(x, kernels, y, sliding.stride, sliding.start, sliding.dilation, sliding.groups, **finish)
+    about = sliding.stride, sliding.start, sliding.dilation, sliding.groups
+    correlate(x, kernels, y, *about, measured=moments.asked(), **finish)
 
 
 def _image_gradient(dy, weight, dx, sliding, onto=None):

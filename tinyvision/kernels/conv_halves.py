@@ -12,7 +12,7 @@ import numpy as np
 from ..device import HALVES, get_precision
 from ..ops.convolution.sliding import Sliding
 from ..types import Array, Pair, Shape
-from . import conv, tensor_cores
+from . import conv, moments, tensor_cores
 from . import launch as gpu
 from .conv import Slides, by_group
 from .ways import Way, drop_ins, lengths, outputs
@@ -61,7 +61,7 @@ def correlate(
     units = kernel or _units(y)
     shapes = images.shape, kernels.shape, y.shape, y.strides
     plan = conv.correlation(*shapes, slides, finish.get("activation"), units, mode)
-    gpu.run(plan, images, kernels, scale, shift, finish.get("skip"), y)
+    conv.launched(plan, moments.asked(), images, kernels, scale, shift, finish.get("skip"), y)
 
 
 def image_gradient(
@@ -81,7 +81,7 @@ def image_gradient(
     )
     slides = Slides(sliding.stride, sliding.start, sliding.dilation, sliding.groups)
     plan = conv.all_phases(dy.shape, turned.shape, dx.shape, dx.strides, slides, kernel, mode)
-    gpu.run(plan, dy, turned, None, None, onto, dx)
+    conv.launched(plan, False, dy, turned, None, None, onto, dx)
 
 
 def weight_gradient(

@@ -18,6 +18,7 @@ from ..device import device_of, each_array, get_precision, to_device
 from ..errors import DeviceError, OptionError
 from ..grad_mode import no_grad
 from ..types import Array
+from .dropout import Draws
 from .launch import rehearsal
 
 WARM_UP = 2  # eager steps before the capture: kernels get compiled, optimizers make their buffers
@@ -57,6 +58,7 @@ class GraphedStep:
                     f"{tuple(new.shape)} of {new.array.dtype}; leave out the incomplete last batch (drop_last=True)"
                 )
             buffer.array[...] = to_device(new.array, where)
+        self.draws.renew()
         self.replay()
         return self.loss.like(self.loss.array.copy())
 
@@ -69,7 +71,9 @@ class GraphedStep:
             raise OptionError(f"GraphedStep: {name} counts its steps, and a graph repeats one count for ever; use SGD")
         self.replay = None  # lets go of the old graph's pool first
         self.batch = x.detach().clone(), y.detach().clone()
-        self.loss, self.replay = capture(lambda: self.step(*self.batch), where)
+        self.draws = Draws()
+        with self.draws.recorded():
+            self.loss, self.replay = capture(lambda: self.step(*self.batch), where)
         self.captured_with = self._options()
 
 

@@ -12,6 +12,7 @@ from ..ops import norm
 from ..types import Array, Gradients, Needs
 from . import launch as gpu
 from . import stand_ins
+from .moments import taken
 
 CHANNELS, JOINED = 32, 8  # as in norm.cu: of a block that looks after rows, and of one that joins the chunks' sums
 NO, YES = np.int32(0), np.int32(1)
@@ -31,11 +32,15 @@ def running_moments(
 ) -> tuple[Array, Array]:
     """As `ops.norm.running_moments`: each chunk of rows in one block; what joins the chunks also sees to the averages
     and the counter, which would be seven launches of a few numbers each."""
-    on = _on(x.shape)
-    partial, mean, var = gpu.empty(x, on.partial), gpu.empty(x, on.vector), gpu.empty(x, on.vector)
-    gpu.launch("norm", "moments_of_chunks" + on.wide, on.grid, gpu.channels_last(x), partial, *on.sizes, on.chunk)
+    on, images = _on(x.shape), gpu.channels_last(x)
+    mean, var, left = gpu.empty(x, on.vector), gpu.empty(x, on.vector), taken(images)
+    if left is not None:  # the convolution in front has been through them
+        partial, chunk, chunks = left.partial, np.int32(left.rows), np.int32(len(left.partial))
+    else:
+        partial, chunk, chunks = gpu.empty(x, on.partial), on.chunk, on.chunks
+        gpu.launch("norm", "moments_of_chunks" + on.wide, on.grid, images, partial, *on.sizes, chunk)
     kept = (running_mean, running_var, None if counter is None else counter.reshape(1), np.float32(momentum))
-    gpu.launch("norm", "moments_joined", on.joined, partial, mean, var, *on.sizes, on.chunk, on.chunks, *kept)
+    gpu.launch("norm", "moments_joined", on.joined, partial, mean, var, *on.sizes, chunk, chunks, *kept)
     return mean, var
 
 

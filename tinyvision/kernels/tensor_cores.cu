@@ -48,6 +48,10 @@
 // prediction holds for the forward; the weight gradient is level instead of twice as fast: a block waits for what it has
 // fetched, and the registers of a second tile are not there.
 //
+// Moments for a batch-norm that follows (`leave_moments`). Prediction (H100): 4 to 8 % on top of a tile of 64 channels and 3×3
+// taps, a fifth of the stem's, and in return batch-norm reads its input once less: of ResNet-18's training step, batch 64, 0.18 ms
+// less for reading and 0.06 ms more here. Measurement: not yet measured.
+//
 // Factors of 16 bits. Prediction (H100): half of the steps and of the bytes through shared memory, so 0.55 of TF32's time for
 // layers of 128 channels and more; halves.cu's `arrange` reads 4 bytes a number and writes 2, which costs 0.03 ms for 64
 // channels at 56², once for both uses of a gradient. Measurement: not yet measured.
@@ -102,6 +106,16 @@ __device__ __forceinline__ unsigned shared_begin() { return (unsigned)__cvta_gen
 
 __device__ __forceinline__ void put16(unsigned to, unsigned a, unsigned b, unsigned c, unsigned d) {
     asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" :: "r"(to), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}
+
+__device__ __forceinline__ void put8(unsigned to, float a, float b) {
+    asm volatile("st.shared.v2.f32 [%0], {%1, %2};" :: "r"(to), "f"(a), "f"(b) : "memory");
+}
+
+__device__ __forceinline__ float2 get8(unsigned from) {
+    float2 x;
+    asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(x.x), "=f"(x.y) : "r"(from) : "memory");
+    return x;
 }
 
 #if __CUDA_ARCH__ >= 800
@@ -231,6 +245,7 @@ __device__ __forceinline__ unsigned chunk_at(int r, int c) { return r * ROW + ((
 template <int TM, int TN, int WM, int WN>
 struct WarpProduct {
     static constexpr int THREADS = 32 * WM * WN, MI = TM / WM / 16, NI = TN / WN / 8;
+    static constexpr int ROWS = MI * 2, COLUMNS = NI * 2, ABREAST = WM;  // of sums a thread has; warps that share columns
     static constexpr bool RUNS_ON = false;
     float sum[MI][NI][4] = {};
     int first_m, first_n, lane;
@@ -267,6 +282,16 @@ struct WarpProduct {
         }
     }
 
+    // Of a thread's sums: the row of the tile that its r-th lie in, the column of its c-th, one of them, and which of the warps
+    // that share its columns its own is. Its lane / 4 counts the rows that a warp has beside one another.
+    __device__ __forceinline__ int row_of(int r) const { return first_m + r / 2 * 16 + r % 2 * 8 + lane / 4; }
+
+    __device__ __forceinline__ int column_of(int c) const { return first_n + c / 2 * 8 + lane % 4 * 2 + c % 2; }
+
+    __device__ __forceinline__ float at(int r, int c) const { return sum[r / 2][c / 2][r % 2 * 2 + c % 2]; }
+
+    __device__ __forceinline__ int abreast() const { return first_m / (MI * 16); }
+
     // put_row(row of the tile) says where it goes, put(that, column, sum, the next column's sum) stores.
     template <class Row, class Put>
     __device__ __forceinline__ void store(Row put_row, Put put) {
@@ -293,6 +318,7 @@ __device__ __forceinline__ unsigned long long descriptor(unsigned at) {
 template <int TM, int TN, int GM, int GN>
 struct GroupProduct {
     static constexpr int THREADS = 128 * GM * GN, MI = TM / GM / 64, N = TN / GN;
+    static constexpr int ROWS = MI * 2, COLUMNS = N / 4, ABREAST = 4 * GM;
     static constexpr bool RUNS_ON = true;
     float sum[MI][N / 2] = {};
     int first_m, first_n, row, column;
@@ -323,6 +349,18 @@ struct GroupProduct {
                 OF_KIND(wgmma)<N>(sum[i], descriptor(a + (first_m + i * 64) * ROW + step * 32),
                                   descriptor(b + first_n * ROW + step * 32));
         wgmma_commit();
+    }
+
+    // As in WarpProduct.
+    __device__ __forceinline__ int row_of(int r) const { return first_m + r / 2 * 64 + r % 2 * 8 + row; }
+
+    __device__ __forceinline__ int column_of(int c) const { return first_n + c / 2 * 8 + column + c % 2; }
+
+    __device__ __forceinline__ float at(int r, int c) const { return sum[r / 2][c / 2 * 4 + r % 2 * 2 + c % 2]; }
+
+    __device__ __forceinline__ int abreast() const {
+        static_assert(MI == 1, "the rows of a warp lie together");
+        return first_m / 64 * 4 + threadIdx.x % 128 / 32;
     }
 
     template <class Row, class Put>
@@ -455,10 +493,69 @@ __device__ __forceinline__ float finished(float sum, int index, int o, const Fin
     return sum;
 }
 
+// What a batch-norm that follows wants to know: for every channel o the mean of this tile's results, and the sum of their squared
+// distances from it, left in moments (tiles, 2, channels) as norm.cu's `moments_of_chunks` leaves them for a chunk of TM rows.
+// Groups of numbers are joined in pairs (Chan, Golub and LeVeque, 1979), which is exact where E[y²] - E[y]² would cancel.
+// How many there are depends on the rows alone, so every weight of a joint is worked out once for all of a thread's columns.
+template <int TM, int TN, class Product>
+__device__ __forceinline__ void leave_moments(const Product& product, unsigned scratch, int rows, int first_o, int channels,
+                                              const float* shift, float* mean_of, float* squares_of) {
+    constexpr int ROWS = Product::ROWS, ABREAST = Product::ABREAST;
+    float own = 0.f, share[3], weight[3];
+#pragma unroll
+    for (int r = 0; r < ROWS; r++) own += product.row_of(r) < rows ? 1.f : 0.f;
+    float count = own, inverse = own > 0.f ? 1.f / own : 0.f;
+#pragma unroll
+    for (int step = 0; step < 3; step++) {  // lanes 4, 8, 16 apart have the same columns
+        float other = __shfl_xor_sync(~0u, count, 4 << step), both = count + other;
+        share[step] = both > 0.f ? other / both : 0.f;
+        weight[step] = count * share[step];
+        count = both;
+    }
+    __syncthreads();  // nobody's product reads the ring any more
+#pragma unroll
+    for (int c = 0; c < Product::COLUMNS; c++) {
+        float mean = 0.f, squares = 0.f;
+#pragma unroll
+        for (int r = 0; r < ROWS; r++) mean += product.at(r, c);  // 0 beyond the last pixel
+        mean *= inverse;
+#pragma unroll
+        for (int r = 0; r < ROWS; r++) {
+            float distance = product.at(r, c) - mean;
+            squares += product.row_of(r) < rows ? distance * distance : 0.f;
+        }
+#pragma unroll
+        for (int step = 0; step < 3; step++) {
+            float delta = __shfl_xor_sync(~0u, mean, 4 << step) - mean;
+            squares += __shfl_xor_sync(~0u, squares, 4 << step) + delta * delta * weight[step];
+            mean += delta * share[step];
+        }
+        if (threadIdx.x % 32 < 4) put8(scratch + (product.abreast() * TN + product.column_of(c)) * 8, mean, squares);
+    }
+    __syncthreads();
+    for (int column = threadIdx.x; column < TN && first_o + column < channels; column += Product::THREADS) {
+        float mean = 0.f, squares = 0.f, count = 0.f;
+#pragma unroll
+        for (int warp = 0; warp < ABREAST; warp++) {
+            float2 part = get8(scratch + (warp * TN + column) * 8);
+            int left = rows - warp * (TM / ABREAST);
+            float more = left < 0 ? 0.f : left < TM / ABREAST ? left : TM / ABREAST;
+            if (!(more > 0.f)) break;
+            float delta = part.x - mean, both = count + more;
+            squares += part.y + delta * delta * count * (more / both);
+            mean += delta * (more / both);
+            count = both;
+        }
+        mean_of[first_o + column] = shift ? mean + shift[first_o + column] : mean;
+        squares_of[first_o + column] = squares;
+    }
+}
+
 // A ring of STAGES tiles, filled ahead of the product. With wgmma, LEAD groups of products are under way while the threads go
 // on: a tile is refilled only after everybody has waited for the group that read it.
 template <int TM, int TN, class Product, int STAGES, int LEAD>
-__device__ __forceinline__ void correlate_tiled(const Number* x, const Number* weight, const Finish& f, float* y, const Conv& g) {
+__device__ __forceinline__ void correlate_tiled(const Number* x, const Number* weight, const Finish& f, float* y,
+                                                float* moments, const Conv& g) {
     constexpr int STAGE = (TM + TN) * ROW, AHEAD = STAGES - 1 - LEAD;
     int first_m = blockIdx.x * TM, first_o = blockIdx.y * TN, group = blockIdx.z % g.groups;
     Axis down = Axis::forward(g.KH, g.start_h, g.stride_h, g.dilation_h, g.OH);
@@ -502,6 +599,11 @@ __device__ __forceinline__ void correlate_tiled(const Number* x, const Number* w
     }
     Product::template wait<0>();
     unsigned pixels = down.size * across.size, M = g.N * pixels;
+    if (moments) {  // y is the sums, with at most a bias
+        int at = blockIdx.x * 2 * g.groups * g.O + group * g.O;
+        leave_moments<TM, TN>(product, ring, min(int(M) - first_m, TM), first_o, g.O, f.shift ? f.shift + group * g.O : nullptr,
+                              moments + at, moments + at + g.groups * g.O);
+    }
     bool pairs = !((unsigned long long)y & 7) && !((g.y_image | g.y_row | g.y_pixel | g.O) & 1);  // two numbers at once
     auto place = [&](int row) {
         unsigned m = first_m + row, n = m / pixels, p = m - n * pixels, i = p / across.size, j = p - i * across.size;
@@ -533,8 +635,8 @@ __device__ __forceinline__ void correlate_tiled(const Number* x, const Number* w
 #define CORRELATE(name, TM, TN, STAGES, LEAD, threads, resident, ...)                                                 \
     extern "C" __global__ void __launch_bounds__(threads, resident)                                                   \
     name(const Number* x, const Number* weight, const float* scale, const float* shift, const float* skip, float* y,  \
-         Conv g) {                                                                                                    \
-        correlate_tiled<TM, TN, __VA_ARGS__, STAGES, LEAD>(x, weight, {scale, shift, skip}, y, g);                    \
+         float* moments, Conv g) {                                                                                    \
+        correlate_tiled<TM, TN, __VA_ARGS__, STAGES, LEAD>(x, weight, {scale, shift, skip}, y, moments, g);           \
     }
 
 #if !defined(__CUDA_ARCH_FEAT_SM90_ALL)  // what Hopper does not use need not be compiled for it

@@ -16,6 +16,7 @@ from ..device import precision_of
 from ..errors import OptionError
 from ..grad_mode import is_grad_enabled
 from ..kernels import dispatched
+from ..kernels.moments import measured
 from ..ops.conv_inference import conv2d_inference, reaching
 from ..ops.norm import folded
 from ..tensors import taped as F
@@ -98,9 +99,11 @@ def _conv_norm_act(x, conv, norm, act, skip):
     own = _of_layer(conv)
     frozen = None if batch_norm is None else _arrays(batch_norm)
     if batch_norm is not None and batch_norm.training:
-        if type(act) is ReLU and _agree(own, frozen, skip):
-            return batch_norm.forward_relu(conv(x), skip)
-        return _one_by_one(x, conv, norm, act, skip)
+        with measured():
+            if type(act) is ReLU and _agree(own, frozen, skip):
+                return batch_norm.forward_relu(conv(x), skip)
+            x = norm(conv(x))
+        return _added(x, skip, act)
     y = finished(x, own, frozen, None if act is None else ACTIVATIONS[type(act)], skip)
     return _one_by_one(x, conv, norm, act, skip) if y is None else y
 
@@ -142,7 +145,10 @@ def _agree(conv, norm, skip):
 
 def _one_by_one(x, conv, norm, act, skip):
     x = conv(x)
-    x = x if norm is None else norm(x)
+    return _added(x if norm is None else norm(x), skip, act)
+
+
+def _added(x, skip, act):
     x = x if skip is None else F.add(x, skip)
     return x if act is None else act(x)
 

@@ -2,7 +2,11 @@
 
 from typing import Any
 
-from ..types import Array, Gradients, Needs
+import numpy as np
+
+from .. import random
+from ..device import device_of, to_device
+from ..types import Array, Gradients, Needs, Shape
 from .checks import as_array, check_arrays, check_devices, fraction, shape_error
 
 
@@ -18,6 +22,11 @@ def dropout_forward(x: Array, mask: Array, p: float = 0.5) -> tuple[Array, Any]:
         raise shape_error("dropout", "x and mask differ", x=("(...)", x), mask=("(...)", mask))
     factor = mask.astype(x.dtype) * (1 / (1 - p) if p < 1 else 0)
     return as_array(x * factor), factor
+
+
+def kept(x: Array, p: float, shape: Shape) -> Array:
+    """A mask of this shape, on the device of x: True with probability 1 - p, drawn from `random.generator()`."""
+    return to_device(random.generator().random(shape, dtype=np.float32) >= p, device_of(x))
 
 
 def dropout_backward(dy: Array, cache: Any, needs: Needs = (True, False)) -> Gradients:

@@ -19,8 +19,9 @@ from ..capturing import capture_in_turn
 from ..device import Device
 from ..errors import OptionError
 from ..kernels import clip
+from ..kernels.dropout import Draws
 from ..kernels.launch import rehearsal
-from ..nn import Dropout, Module
+from ..nn import Module
 from ..optim import Optimizer
 from ..tensors.tensor import Tensor
 
@@ -52,6 +53,7 @@ class StepGraph:
         self.batch: tuple[Tensor, Tensor] | None = None
         self.result: tuple[Any, Any] | None = None
         self.replays: list[Callable[[], None]] = []
+        self.draws: Draws | None = None
 
     def look(self, x: Any, y: Any) -> tuple[Any, Any]:
         """(loss, outputs) of a batch; they hold until the next batch."""
@@ -64,6 +66,8 @@ class StepGraph:
                 return self.own_look(x, y)
         for place, new in zip(self.batch or (), (x, y), strict=True):
             place.array[...] = new.array
+        if self.draws is not None:
+            self.draws.renew()
         self.replays[0]()
         return self.result  # type: ignore[return-value]  # recorded with the batch
 
@@ -90,15 +94,16 @@ class StepGraph:
                 results.append(self.own_look(*batch))
                 return results[-1]
 
-            works = [look, lambda: self.own_learn(results[-1][0])]
-            replays = capture_in_turn(works, self.where)
+            works, draws = [look, lambda: self.own_learn(results[-1][0])], Draws()
+            with draws.recorded():
+                replays = capture_in_turn(works, self.where)
             if _drawn() != before:
-                raise OptionError("the step draws random numbers on the host, dropout's masks for instance")
+                raise OptionError("the step draws random numbers on the host")
         except Exception as error:  # also CuPy's own: what is no good without a graph either, the plain step will say
             self.possible = False
             self.say(not_recorded(str(error).partition("\n")[0]))
             return
-        self.batch, self.result, self.replays = batch, results[0], replays
+        self.batch, self.result, self.replays, self.draws = batch, results[0], replays, draws
 
 
 def not_recorded(reason: str) -> str:
@@ -116,8 +121,6 @@ def reason_against(model: Module, optimizer: Optimizer, clips: bool, processes: 
         return "a hook wants to see every step"
     if any(optimizer.numbers(group) is None for group in optimizer.param_groups):
         return f"{type(optimizer).__name__}'s step keeps the numbers that it was recorded with"
-    if any(isinstance(module, Dropout) and module.p for module in model.modules()):
-        return "dropout draws its masks on the host"
     return None
 
 

@@ -100,6 +100,9 @@ inline unsigned __byte_perm(unsigned low, unsigned high, unsigned which) {  // f
     for (int i = 0; i < 4; i++) result |= (unsigned)(both >> (which >> 4 * i & 7) * 8 & 255) << 8 * i;
     return result;
 }
+inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+    return (unsigned __int128)a * b >> 64;
+}
 inline float rsqrtf(float x) { return 1.f / sqrtf(x); }
 template <class T> inline T __ldg(const T* at) { return *at; }
 template <class T> inline T min(T a, T b) { return b < a ? b : a; }
@@ -129,6 +132,8 @@ void copy16(unsigned to, const void* from, bool inside);
 float4 load16(const float* from, bool inside);
 uint2 load8(const unsigned short* from, bool inside);
 void put16(unsigned to, unsigned a, unsigned b, unsigned c, unsigned d);
+void put8(unsigned to, float a, float b);
+float2 get8(unsigned from);
 void load_matrices(unsigned (&to)[4], unsigned row);
 void proxy_fence();
 void wgmma_fence();

@@ -302,6 +302,19 @@ void put16(unsigned to, unsigned a, unsigned b, unsigned c, unsigned d) {
     written(place);
 }
 
+void put8(unsigned to, float a, float b) {
+    float numbers[2] = {a, b};
+    unsigned char* place = at_shared(to, 8);
+    memcpy(place, numbers, 8);
+    written(place);
+}
+
+float2 get8(unsigned from) {
+    float2 numbers;
+    memcpy(&numbers, at_shared(from, 8), 8);
+    return numbers;
+}
+
 void load_matrices(unsigned (&to)[4], unsigned row) {
     at_shared(row, 16);
     auto* all = differ_in_banks(row);

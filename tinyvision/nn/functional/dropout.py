@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ... import random
-from ...device import device_of, to_device
 from ...errors import ShapeError
+from ...kernels import dispatched
+from ...ops import dropout as ops
 from ...ops.checks import fraction
 from ...tensors import taped as F
 from ...tensors.tensor import Tensor
@@ -16,6 +16,8 @@ from .activation import SELU_ALPHA, SELU_SCALE
 from .in_place import applied
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d"]
+
+_mask = dispatched(ops.kept)
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -77,5 +79,4 @@ def _alpha_dropout(input, p, training):
 
 
 def _kept(input, p, shape):
-    mask = np.broadcast_to(random.generator().random(shape, dtype=np.float32) >= p, input.shape)
-    return to_device(mask, device_of(input.array))
+    return np.broadcast_to(_mask(input.array, p=p, shape=tuple(shape)), input.shape)
