@@ -258,6 +258,13 @@ def difference(ours, theirs, single):
     return None
 
 
+def is_the_sum(ours, theirs, x):
+    """Whether both are the sum of x: each is rounded as its numbers are, however much of them cancels."""
+    x = x.detach()
+    rounding = x.numel() * torch.finfo(x.dtype).eps * float(x.abs().double().sum()) if x.is_floating_point() else 0
+    return np.allclose(ours, theirs, rtol=1e-4, atol=max(1e-8, rounding), equal_nan=True)
+
+
 def is_too_large_or_rounding(value):
     """Whether the next floor, logarithm or comparison may turn a difference in the last digit into a large one."""
     if not value.is_floating_point():
@@ -267,8 +274,19 @@ def is_too_large_or_rounding(value):
     return not bool((value.abs() < 1e6).all()) or bool(((from_whole > 0) & (from_whole < noise)).any())
 
 
-def is_on_a_step(x, y):
-    """Whether x is nearly a whole multiple of y, where `//` and `%` jump, but rounding decides to which side."""
+def recorded_or_not(step):
+    """What a step does, wherever it does it."""
+    while step[0] == "no_grad":
+        step = step[1]
+    return step
+
+
+def is_on_a_step(step, values):
+    """Whether a step divides x by y, almost a multiple of it: rounding decides to which side `//` and `%` jump."""
+    kind, i, *rest = recorded_or_not(step)
+    if kind not in ("binary", "number") or rest[0] not in ("//", "%"):
+        return False
+    x, y = values[i], values[rest[1]] if kind == "binary" else rest[1]
     try:
         quotient = x.detach().double() / (y.detach().double() if isinstance(y, torch.Tensor) else y)
     except (RuntimeError, ZeroDivisionError):
@@ -279,7 +297,7 @@ def is_on_a_step(x, y):
 
 def is_read_and_written(step, values):
     """Whether a step writes to memory that it also reads, but not number by number."""
-    kind, *rest = step[1] if step[0] == "no_grad" else step
+    kind, *rest = recorded_or_not(step)
     if kind == "change":
         return is_met_halfway(values[rest[0]], values[rest[2]])
     if kind == "write" and rest[2] is not None:
@@ -310,12 +328,12 @@ def compare(seed, length=12):
     refused_together = 0
     for _ in range(length):
         step = a_step(rng, [tuple(v.shape) for v in theirs])
-        if step[0] == "hook" and theirs[step[1]]._is_view():
+        kind, i, *_ = recorded_or_not(step)
+        if kind == "hook" and theirs[i]._is_view():
             continue  # PyTorch itself dies of, or forgets, hooks on views that were written to
         if is_read_and_written(step, theirs):
             continue  # PyTorch reads some numbers before and some after they are written over
-        divides = step[0] in ("binary", "number") and step[2] in ("//", "%")
-        if divides and is_on_a_step(theirs[step[1]], theirs[step[3]] if step[0] == "binary" else step[3]):
+        if is_on_a_step(step, theirs):
             continue
         steps.append(step)
         errors = []
@@ -333,13 +351,13 @@ def compare(seed, length=12):
                 return "different", f"{told}: a foreign {type(our_error).__name__}: {our_error}"
         if their_error is not None and our_error is not None:
             refused_together += 1
-            if {step[0], step[1][0] if step[0] == "no_grad" else ""} & {"backward", "write"} or refused_together > 3:
+            if recorded_or_not(step)[0] in ("backward", "write") or refused_together > 3:
                 return "equal", ""  # half a backward, or half a write, has been done, by each in an order of its own
         elif our_error is not None:
             return "refused", f"{told}: {our_error}"
         elif their_error is not None:
             return "lenient", f"{told}: {str(their_error)[:120]}"
-        elif their_answer is not None and not np.allclose(our_answer, their_answer, rtol=1e-4, equal_nan=True):
+        elif their_answer is not None and not is_the_sum(our_answer, their_answer, theirs[recorded_or_not(step)[1]]):
             return "different", f"{told}: {our_answer}, not {their_answer}"
         try:
             single = single or any(v.dtype == torch.float32 for v in theirs)

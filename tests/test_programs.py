@@ -3,9 +3,11 @@
 import warnings
 
 import numpy as np
+import pytest
 from programs import compare
 
 import tinyvision as tv
+from tinyvision.errors import GraphError
 
 
 def test_random_programs_are_never_silently_different():
@@ -35,3 +37,18 @@ def test_what_was_cut_out_of_a_fresh_result_is_no_view():
         part = y[1:]
         y.requires_grad_()
         assert part.requires_grad
+
+
+def test_a_view_whose_memory_changed_before_the_gradient_was_switched_off_is_not_guessed_about():
+    """PyTorch's depends on the tensor for good if anybody has looked at it in between, and not at all otherwise."""
+    for changes in (False, True):
+        x = tv.zeros(3)
+        view = x.view(-1)
+        if changes:
+            x.abs_()
+        x.requires_grad_()
+        x.requires_grad_(False)
+        assert view.requires_grad == changes
+        if changes:
+            with pytest.raises(GraphError, match="is not known whether the view still depends on it"):
+                view.sum().backward()

@@ -21,6 +21,7 @@ class Origin(NamedTuple):
     base: Any
     steps: tuple[tuple[Any, dict[str, Any]], ...]
     writable: bool  # while recording: not if it was taken under no_grad(), or as one of several (by unbind, chunk)
+    version: int = 0  # how often the memory had been changed when the view was taken
 
 
 class Watch:
@@ -50,10 +51,10 @@ def note_view(view: Any, x: Any, step: tuple[Any, dict[str, Any]], writable: boo
         shared = memory_of(view.array) is memory_of(x.array)
     if not shared:
         return  # a copy, as of chosen places or of another order in memory
-    base, steps, base_writable = x.origin or (x, (), True)
+    base, steps, base_writable, _ = x.origin or (x, (), True, 0)
     view.changes = x.changes
     view.requires_grad = x.requires_grad and (view.record is not None or base.requires_grad)
-    view.origin = Origin(base, (*steps, step), base_writable and writable)
+    view.origin = Origin(base, (*steps, step), base_writable and writable, view.changes[0])
     if base.views is None:
         base.views = weakref.WeakValueDictionary()
     base.views[id(view)] = view

@@ -33,7 +33,7 @@ from .kinds import numbers
 from .methods import Methods
 from .operands import OPERATORS, binary, compare
 from .printing import tensor_as_text
-from .writing import as_value, instead_of_view, is_recorded, overwrite, update
+from .writing import as_value, instead_of_view, is_recorded, overwrite, tell_views, update
 
 
 class Tensor(Methods, Variable):
@@ -205,9 +205,7 @@ class Tensor(Methods, Variable):
         if requires_grad:
             require_float(self.dtype)
         self.requires_grad = bool(requires_grad) or (self.origin is not None and self.origin.base.requires_grad)
-        for view in (self.views or {}).values():  # the same memory, so they ask for one too, as leaves of their own
-            if view.origin and view.record is None:
-                view.requires_grad = self.requires_grad
+        tell_views(self)
         return self
 
     @property

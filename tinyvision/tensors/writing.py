@@ -242,13 +242,30 @@ def _leave_views(x):
     if base.views and not base.requires_grad:
         for view in list(base.views.values()):
             if view.origin and view.record is not None:
-                view.record = Record("view", _left, (), [view], view.shape)
+                _leave(view)
+
+
+def tell_views(x: Any) -> None:
+    """x was asked for a gradient, or no longer: views are the same memory, so they are too, as leaves of their own.
+
+    In PyTorch one whose memory was changed since it was taken depends on x for good, if anybody has looked at it."""
+    for view in (x.views or {}).values():
+        if view.origin and view.record is None:
+            if view.requires_grad and not x.requires_grad and view.origin.version != x.version:
+                _leave(view)
+            else:
+                view.requires_grad = x.requires_grad
+
+
+def _leave(view):
+    """Nobody knows any more what it depends on: it goes on asking for a gradient, and a backward through it says so."""
+    view.record = Record("view", _left, (), [view], view.shape)
 
 
 def _left(dy, cache, needs):
     raise GraphError(
-        "backward(): the tensor that this is a view of was told requires_grad_(False) and then changed in place, so it "
-        "is not known whether the view still depends on it; take it afterwards, or use a .clone()"
+        "backward(): the tensor that this is a view of was told requires_grad_(False) and changed in place, so it is "
+        "not known whether the view still depends on it; take it afterwards, or use a .clone()"
     )
 
 
