@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,9 @@ class Lambda(nn.Module):
         return self.function(x)
 
 
+RESIZING = ("nearest", "nearest-exact", "area", "bilinear", "bicubic")
+resized = nn.functional.interpolate
+
 CONVOLUTIONS = {
     "stride and padding": nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0)),
     "groups and dilation": nn.Conv2d(4, 8, 3, dilation=2, groups=2, bias=False),
@@ -72,6 +76,10 @@ CONVOLUTIONS = {
 }
 
 FUNCTIONS = {
+    **{f"{mode} to a size": partial(resized, size=(7, 13), mode=mode) for mode in RESIZING},
+    **{f"{mode} by a scale": partial(resized, scale_factor=(1.7, 0.6), mode=mode) for mode in RESIZING},
+    **{f"{mode}, antialias": partial(resized, size=(5, 4), mode=mode, antialias=True) for mode in RESIZING[-2:]},
+    "a scale that is no float32": partial(resized, scale_factor=1.3749999999, mode="bilinear"),
     "a skip": lambda x: (x * 2 + x).relu() - x / 3,
     "view": lambda x: x.view(x.size(0), -1),
     "images to rows": lambda x: x.permute(0, 2, 3, 1).reshape(-1, 4),

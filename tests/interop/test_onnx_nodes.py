@@ -90,6 +90,24 @@ FURTHER_NODES = [
         for opset, mode, more in ((16, "bilinear", {}), (20, "linear", {"align_corners": 1}), (20, "nearest", {}))
     ],
     (18, "Size", ["x"], {}, {}),
+    (18, "MatMul", ["x", "a"], {}, {"a": np.arange(6, dtype=np.float32)}),
+    (18, "MatMul", ["a", "x"], {}, {"a": np.arange(4, dtype=np.float32)}),
+    (18, "Pad", ["x", "a", "b"], {}, {"a": np.array([0, 0, 1, 0, 0, 0, -1, 2]), "b": np.array([3], np.float32)}),
+    (18, "Where", ["a", "b", "c"], {}, {"a": INDEX > 0, "b": np.float32(1), "c": np.float32(-np.inf)}),
+    *[
+        (18, "AveragePool", ["x"], {"kernel_shape": [3, 2], **more}, {})
+        for more in (
+            {"auto_pad": "SAME_UPPER", "strides": [2, 2]},
+            {"auto_pad": "SAME_LOWER"},
+            {"pads": [2, 1, 2, 1]},
+            {"pads": [2, 0, 0, 1], "count_include_pad": 1},
+        )
+    ],
+    (18, "MaxPool", ["x"], {"kernel_shape": [3, 2], "pads": [2, 1, 2, 1], "strides": [2, 3]}, {}),
+    *[
+        (18, "ConvTranspose", ["x", "a"], {"strides": [3, 2], **more}, {"a": np.ones((3, 2, 3, 3), np.float32)})
+        for more in ({"output_shape": [13, 14]}, {"output_shape": [11, 12], "auto_pad": "SAME_LOWER"})
+    ],
 ]
 
 
@@ -102,6 +120,73 @@ def test_nodes_that_others_write(tmp_path, opset, kind, inputs, options, arrays)
     wanted = run(path, x)[0]
     assert found.dtype == wanted.dtype
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+SCALES = [(2, 3), (0.6, 0.5), (1.7, 2.3)]
+SIZES = [(8, 12), (3, 3), (1, 9), (7, 11)]
+RESIZINGS = [
+    *[
+        (19, {"mode": mode, "coordinate_transformation_mode": where, "nearest_mode": rounding}, scales, None)
+        for mode, rounding in [("linear", "floor"), ("cubic", "floor"), *[("nearest", r) for r in ROUNDINGS]]
+        for where in ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
+        for scales in SCALES[:2]
+    ],
+    *[
+        (19, {"mode": mode, "axes": axes, "keep_aspect_ratio_policy": policy}, None, size)
+        for mode in ("nearest", "linear")
+        for axes, policy in (([2, 3], "stretch"), ([3, 2], "stretch"), ([2, 3], "not_larger"), ([2, 3], "not_smaller"))
+        for size in SIZES
+    ],
+    *[
+        (19, {"mode": mode, "coordinate_transformation_mode": "pytorch_half_pixel", "axes": [2, 3], **more}, None, size)
+        for mode in ("linear", "cubic")
+        for more in ({}, {"antialias": 1}, {"cubic_coeff_a": -0.5, "exclude_outside": mode == "cubic"})
+        for size in SIZES
+    ],
+    (19, {"mode": "linear", "coordinate_transformation_mode": "half_pixel_symmetric"}, SCALES[2], None),
+    *[(10, {"mode": mode}, scales, None) for mode in ("nearest", "linear") for scales in SCALES],
+]
+
+
+@pytest.mark.parametrize(("opset", "options", "scales", "size"), RESIZINGS)
+def test_resizing_as_onnx_means_it(tmp_path, opset, options, scales, size):
+    given = {} if scales is None else {"scales": np.array([1, 1, *scales], np.float32)}
+    given |= {} if size is None else {"size": np.array(size)}
+    inputs = ["x", "scales"] if opset < 11 else ["x", "", "scales"] if size is None else ["x", "", "", "size"]
+    path = file_of(tmp_path, [("Resize", inputs, options)], given, opset)
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 6)).astype(np.float32)
+    found = from_onnx(path).eval()(tv.tensor(x)).detach().numpy()
+    np.testing.assert_allclose(found, run(path, x)[0], rtol=1e-5, atol=1e-5)
+
+
+def test_resizing_of_any_axes_learns(tmp_path):
+    path = file_of(
+        tmp_path, [("Resize", ["x", "", "scales"], {"mode": "nearest"})], {"scales": np.float32([1, 2, 1, 2])}, 19
+    )
+    x = tv.tensor(np.random.default_rng(0).standard_normal((2, 3, 4, 6)).astype(np.float32), requires_grad=True)
+    y = from_onnx(path)(x)
+    np.testing.assert_allclose(y.detach().numpy(), run(path, x.detach().numpy())[0], atol=1e-6)
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), 4, rtol=1e-6)  # every pixel becomes four
+
+
+def test_dropout_drops_in_training_alone_whatever_the_file_says(tmp_path):
+    arrays = {"ratio": np.float32(0.75), "always": np.array(True)}
+    model = from_onnx(file_of(tmp_path, [("Dropout", ["x", "ratio", "always"], {})], arrays, 13))
+    x = tv.ones(40, 3, 4, 6)
+    assert (model.eval()(x) == 1).all()
+    tv.manual_seed(0)
+    y = model.train()(x).numpy()
+    assert sorted(set(y.ravel().tolist())) == [0, 4]
+    assert abs((y == 0).mean() - 0.75) < 0.03
+
+
+def test_what_layer_normalisation_knows_of_its_input(tmp_path):
+    arrays = {"a": np.random.default_rng(1).standard_normal((4, 6)).astype(np.float32), "w": np.full(6, 2, np.float32)}
+    for result in range(3):
+        found, wanted = nodes_of_integers(tmp_path, "LayerNormalization", arrays, {}, ("y", "mean", "spread"), result)
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
 LIMITS = {  # ties, and both ends of each kind
@@ -251,6 +336,11 @@ def test_the_best_of_boxes_that_overlap(tmp_path, options):
         ("Conv", ["x", "a"], {"pads": [1 << 20] * 4}, {"a": np.ones((2, 3, 1, 1), np.float32)}, "larger than any"),
         ("Conv", ["x", "a"], {"pads": [1, 1]}, {"a": np.ones((2, 3, 1, 1), np.float32)}, "cannot be computed"),
         ("Cast", ["x"], {"to": 99}, {}, "cannot be computed"),
+        ("Cast", ["x"], {"to": 19}, {}, "numbers of the kind float8_e5m2 are not known here"),
+        ("AveragePool", ["x"], {"kernel_shape": [2, 2], "dilations": [2, 1]}, {}, "means with dilations"),
+        ("Resize", ["x", "", "a"], {"nearest_mode": "up"}, {"a": np.ones(4, np.float32)}, "rounding 'up' is not known"),
+        ("Resize", ["x", "", "a"], {}, {"a": np.ones(2, np.float32)}, "with a number for each of 4 axes"),
+        ("Resize", ["x", "", "a"], {}, {"a": np.array([1, 1, 0.1, 1], np.float32)}, "has no numbers"),
         ("Split", ["x", "a"], {"axis": 1}, {"a": np.array([5, 9])}, "do not make up an axis of 3"),
     ],
 )

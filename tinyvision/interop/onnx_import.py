@@ -15,7 +15,7 @@ from ..errors import FileError, OptionError, WeightsError
 from ..folders import user_path
 from ..nn.module import Buffer, Parameter
 from ..tensors.tensor import Tensor
-from . import onnx_places, onnx_shapes  # noqa: F401  they enter their readers into the table
+from . import onnx_places, onnx_resize, onnx_shapes  # noqa: F401  they enter their readers into the table
 from .graph import GraphModel, Node
 from .node_roles import ONNX
 from .onnx_export import package

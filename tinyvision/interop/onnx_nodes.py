@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import ExportError
 from ..ops.checks import pair
+from ..ops.resize import axis_map, even_windows
 from .listening import BATCH, GROWING
 
 WRITERS: dict[str, Callable[..., str]] = {}
@@ -153,16 +154,20 @@ def _adaptive_average(graph, call, x):
     size, (H, W) = pair("adaptive_avg_pool2d", "output_size", call.options["output_size"], 1), call.shapes[0][2:]
     if tuple(size) == (1, 1):
         return graph.node("GlobalAveragePool", [x])
-    rows, cols = _means(H, size[0]), _means(W, size[1])
-    return graph.node("MatMul", [graph.node("MatMul", [graph.constant(rows), x]), graph.constant(cols.T)])
+    return _along_both(graph, x, even_windows(H, size[0]), even_windows(W, size[1]))
 
 
-def _means(size, count):
-    """(count, size): row i averages what adaptive pooling gives to output i, from floor(i·s) to ceil((i + 1)·s)."""
-    matrix = np.zeros((count, size), np.float32)
-    for i in range(count):
-        first, last = i * size // count, -(-(i + 1) * size // count)
-        matrix[i, first:last] = 1 / (last - first)
+def _along_both(graph, x, rows, cols):
+    """An AxisMap for each axis of a picture, as products with fixed matrices."""
+    y = graph.node("MatMul", [graph.constant(_matrix(rows)), x])
+    return graph.node("MatMul", [y, graph.constant(_matrix(cols).T)])
+
+
+def _matrix(axis_map):
+    """(outputs, inputs)"""
+    matrix = np.zeros((axis_map.output_size, axis_map.input_size), np.float32)
+    weights = 1 if axis_map.weights is None else axis_map.weights
+    np.add.at(matrix, (axis_map.outputs, axis_map.inputs), weights)
     return matrix
 
 
@@ -177,28 +182,32 @@ def _adaptive_max(graph, call, x):
 
 @writes("resize")
 def _resize(graph, call, x):
-    mode, (OH, OW) = call.options.get("mode", "nearest"), call.options["size"]
-    H, W = call.shapes[0][2:]
-    if mode == "area":
-        rows, cols = graph.constant(_means(H, OH)), graph.constant(_means(W, OW).T)
-        return graph.node("MatMul", [graph.node("MatMul", [rows, x]), cols])
+    """A Resize to sizes, or by scales where those are known and lead to the same size.
+
+    What ONNX has no word for, or another meaning, is written as products with fixed matrices: means over areas, and
+    antialias, which in ONNX repeats the border where PyTorch leaves out what lies beyond."""
+    mode, after, before = call.options.get("mode", "nearest"), call.options["size"], call.shapes[0][2:]
     scales = call.options.get("scales") or (None, None)
-    factors = [given or out / size for given, out, size in zip(scales, (OH, OW), (H, W), strict=True)]
-    corners = call.options.get("align_corners", False)
+    corners, antialias = call.options.get("align_corners", False), bool(call.options.get("antialias"))
+    given = [scale for scale in scales if scale]
+    fits = len(given) == 2 and all(
+        int(n * np.float32(scale)) == m for n, scale, m in zip(before, scales, after, strict=True)
+    )
+    if mode == "area" or antialias or (given and not fits):
+        parts = zip(before, after, scales, strict=True)
+        return _along_both(
+            graph, x, *(axis_map(n, m, mode, corners, scale, antialias, np.float32) for n, m, scale in parts)
+        )
     how = {
         "nearest": {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
         "nearest-exact": {"coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_ceil"},
     }.get(mode, {"coordinate_transformation_mode": "align_corners" if corners else "half_pixel"})
     if mode == "cubic":
         how["cubic_coeff_a"] = -0.75
-    if call.options.get("antialias"):
-        how["antialias"] = 1
-    return graph.node(
-        "Resize",
-        [x, "", graph.constant(np.array([1, 1, *factors], np.float32))],
-        mode={"linear": "linear", "cubic": "cubic"}.get(mode, "nearest"),
-        **how,
-    )
+    how["mode"] = mode if mode in ("linear", "cubic") else "nearest"
+    if fits:
+        return graph.node("Resize", [x, "", graph.constant(np.array([1, 1, *scales], np.float32))], **how)
+    return graph.node("Resize", [x, "", "", graph.integers([int(n) for n in after])], axes=[2, 3], **how)
 
 
 # -- non-linearities with options

@@ -97,6 +97,14 @@ def _folded(op):
     return fold
 
 
+def _product(a, b):
+    """a · b, where one or both may be vectors, as in NumPy."""
+    row, column = len(a.shape) == 1, len(b.shape) == 1
+    y = F.matmul(F.reshape(a, shape=(1, -1)) if row else a, F.reshape(b, shape=(-1, 1)) if column else b)
+    shape = (*y.shape[:-2], *y.shape[-2:-1][row:], *y.shape[-1:][column:])  # without the axes of size 1 that were added
+    return F.reshape(y, shape=shape) if row or column else y
+
+
 READERS.update(
     {
         "Add": _of_two(F.add, np.add),
@@ -106,7 +114,7 @@ READERS.update(
         "Max": _of_any(F.maximum, np.maximum),
         "Min": _of_any(F.minimum, np.minimum),
         "Sum": _of_any(F.add, np.add),
-        "MatMul": _of_two(F.matmul, np.matmul),
+        "MatMul": _of_two(_product, np.matmul),
         "Neg": _of_one(lambda x: F.mul(x, tensor(-1.0, x)), np.negative),
         "Sqrt": _of_one(lambda x: F.power(x, exponent=0.5)),
         "Reciprocal": _of_one(lambda x: F.power(x, exponent=-1)),
@@ -164,9 +172,19 @@ def _mean(node, first, *others, training=False):
     return F.div(total, tensor(1.0 + len(others), total))
 
 
-@reads("Identity", "Dropout")
-def _identity(node, x, ratio=None, mode=None, training=False):
+@reads("Identity")
+def _identity(node, x, training=False):
     return x
+
+
+@reads("Dropout")
+def _dropout(node, x, ratio=None, mode=None, training=False):
+    """In training, and only then, whatever the file says of it. The second result tells what is left."""
+    share = float(node.get("ratio", 0.5) if ratio is None else plain(ratio))
+    from ..nn.functional import dropout
+
+    left = dropout(tensor(np.ones(x.shape), x), share, training)
+    return F.mul(x, left) if training else x, left.array > 0
 
 
 # -- convolution, pooling, normalisation
@@ -219,9 +237,11 @@ def _conv_transpose(node, x, weight, bias=None, training=False):
     if wanted or node.get("auto_pad", "NOTSET").startswith("SAME"):
         wanted = wanted or [n * s for n, s in zip(x.shape[2:], stride, strict=True)]
         total = [
-            max(s * (n - 1) + m + (k - 1) * d + 1 - w, 0)
+            s * (n - 1) + m + (k - 1) * d + 1 - w
             for s, n, m, k, d, w in zip(stride, x.shape[2:], more, kernel, dilation, wanted[-2:], strict=True)
         ]
+        more = [m + max(-t, 0) for m, t in zip(more, total, strict=True)]  # what is missing is added at the end
+        total = [max(t, 0) for t in total]
         lower = node.get("auto_pad", "NOTSET") == "SAME_LOWER"
         begin = [t - t // 2 if lower else t // 2 for t in total]
         pads = [*begin, *(t - b for t, b in zip(total, begin, strict=True))]
@@ -273,8 +293,14 @@ def _groupnorm(node, x, weight, bias, training=False):
 
 @reads("LayerNormalization")
 def _layernorm(node, x, weight, bias=None, training=False):
-    axis = node.get("axis", -1) % len(x.shape)
-    return F.layer_norm(x, weight, bias, shape=tuple(x.shape[axis:]), eps=node.get("epsilon", 1e-5))
+    axis, eps = node.get("axis", -1) % len(x.shape), node.get("epsilon", 1e-5)
+    y = F.layer_norm(x, weight, bias, shape=tuple(x.shape[axis:]), eps=eps)
+    if len(node.outputs) == 1:
+        return y
+    over = {"axis": tuple(range(axis, len(x.shape))), "keepdims": True}
+    mean = F.mean(x, **over)
+    squares = F.mean(F.power(F.sub(x, mean), exponent=2), **over)
+    return y, mean, F.power(F.add(squares, tensor(eps, x)), exponent=-0.5)
 
 
 @reads("RMSNormalization")
@@ -306,15 +332,21 @@ def _pool(node, x, training=False):
     kernel = _two(node.get("kernel_shape"), node.name)
     stride, dilation = _two(node.get("strides", [1, 1]), node.name), _two(node.get("dilations", [1, 1]), node.name)
     padding, first = _symmetric(node, x.shape[2:], kernel, stride, dilation)
+    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):  # more than pooling itself takes
+        padding, first = (0, 0), (padding[1], padding[1], padding[0], padding[0])
     options = {"stride": stride, "padding": padding, "ceil_mode": bool(node.get("ceil_mode", 0))}
     if node.kind == "MaxPool":
         x = F.pad(x, padding=first, value=-np.inf) if first else x
         return F.max_pool2d(x, kernel_size=kernel, dilation=dilation, **options)
-    counted = bool(node.get("count_include_pad", 0))
-    if first and not counted:
-        raise WeightsError(f"{node.name}: a mean over windows that leave out padding of two sizes is not known here")
-    x = F.pad(x, padding=first) if first else x
-    return F.avg_pool2d(x, kernel_size=kernel, count_include_pad=counted, **options)
+    if dilation != (1, 1):
+        raise WeightsError(f"{node.name}: means with dilations, {list(dilation)}, are not known here")
+    if not first:
+        return F.avg_pool2d(x, kernel_size=kernel, count_include_pad=bool(node.get("count_include_pad", 0)), **options)
+    y = F.avg_pool2d(F.pad(x, padding=first), kernel_size=kernel, **options)
+    if node.get("count_include_pad", 0):
+        return y
+    inside = F.pad(tensor(np.ones((1, 1, *x.shape[2:])), x), padding=first)
+    return F.div(y, F.avg_pool2d(inside, kernel_size=kernel, **options))  # by the share that is no padding
 
 
 @reads("GlobalAveragePool")
@@ -325,47 +357,6 @@ def _global_average(node, x, training=False):
 @reads("GlobalMaxPool")
 def _global_max(node, x, training=False):
     return F.max(x, axis=tuple(range(2, len(x.shape))), keepdims=True)
-
-
-@reads("Upsample")
-def _upsample(node, x, scales=None, training=False):
-    """What became Resize: the scales were an attribute first, an argument later."""
-    return _resize(node, x, None, np.array(node.get("scales", []), np.float32) if scales is None else scales)
-
-
-@reads("Resize")
-def _resize(node, x, region=None, scales=None, sizes=None, training=False):
-    """The region is for a way of resizing that is not known here; opset 10 has none, and the scales in its place."""
-    if node.kind == "Resize" and node.get("opset", 13) < 11:
-        region, scales = None, region
-    given = [s for s in (scales, sizes) if s is not None and plain(s).size]
-    H, W = x.shape[2:]
-    scales, size = None, None
-    if not given or plain(given[-1]).size < 2:
-        raise WeightsError(f"{node.name}: it does not say to which size")
-    if plain(given[-1]).dtype.kind == "f":
-        factors = [float(v) for v in plain(given[-1]).reshape(-1)][-2:]
-        size, scales = (int(np.floor(H * factors[0])), int(np.floor(W * factors[1]))), tuple(factors)
-    else:
-        size = tuple(integers(given[-1])[-2:])
-    mode, where = node.get("mode", "nearest"), node.get("coordinate_transformation_mode", "half_pixel")
-    if node.kind == "Upsample" or node.get("opset", 13) < 11:
-        where = "asymmetric"
-    require_size(node, (*x.shape[:2], *size))
-    if mode == "nearest":
-        whole = size[0] % H == 0 and size[1] % W == 0
-        if where == "asymmetric" and (whole or node.get("nearest_mode", "floor") == "floor"):
-            return F.resize(x, size=size, mode="nearest", scales=scales)
-        if where in ("half_pixel", "pytorch_half_pixel"):
-            return F.resize(x, size=size, mode="nearest-exact", scales=scales)
-    elif mode in ("linear", "cubic") and where in ("half_pixel", "pytorch_half_pixel", "align_corners"):
-        corners = where == "align_corners"
-        if mode == "cubic" and node.get("cubic_coeff_a", -0.75) != -0.75:
-            raise WeightsError(f"{node.name}: cubic with A = {node.get('cubic_coeff_a')} is not known here, only -0.75")
-        return F.resize(
-            x, size=size, mode=mode, align_corners=corners, scales=scales, antialias=bool(node.get("antialias"))
-        )
-    raise WeightsError(f"{node.name}: resizing with mode {mode!r} and coordinates {where!r} is not known here")
 
 
 # -- non-linearities with options
@@ -444,9 +435,9 @@ def _softmax(node, x, training=False):
 
 @reads("Where")
 def _where(node, condition, a, b, training=False):
-    if not (is_number(a) or is_number(b)):
+    like = next((v for v in (a, b) if isinstance(v, Variable)), None)
+    if like is None:
         return np.where(plain(condition), plain(a), plain(b))
-    like = a if isinstance(a, Variable) else b
     return F.where(tensor(a, like), tensor(b, like), condition=plain(condition))
 
 

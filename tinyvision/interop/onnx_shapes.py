@@ -47,6 +47,8 @@ def _cast(node, x, like=None, training=False):
     dtype = (
         plain(like).dtype if like is not None else np.dtype(package().helper.tensor_dtype_to_np_dtype(node.get("to")))
     )
+    if dtype.name.startswith(("float8", "float4")):
+        raise WeightsError(f"{node.name}: numbers of the kind {dtype.name} are not known here")
     if isinstance(x, Variable) and dtype.kind == "f":
         return x.to(dtype)
     array = plain(x).astype(dtype)
@@ -193,18 +195,27 @@ def _split(node, x, sizes=None, training=False):
 @reads("Pad")
 def _pad(node, x, pads=None, value=None, axes=None, training=False):
     pads = node.get("pads") if pads is None else integers(pads)
-    value = node.get("value", 0.0) if value is None else float(plain(value))
-    rank = len(x.shape)
+    value = node.get("value", 0.0) if value is None or not plain(value).size else plain(value).reshape(()).item()
+    rank = len(plain(x).shape)
     axes = [a % rank for a in integers(axes)] if axes is not None else list(range(rank))
     before, after = dict(zip(axes, pads, strict=False)), dict(zip(axes, pads[len(axes) :], strict=False))
     padding = [n for axis in reversed(range(rank)) for n in (before.get(axis, 0), after.get(axis, 0))]
     require_size(node, [n + before.get(a, 0) + after.get(a, 0) for a, n in enumerate(x.shape)])
+    if not is_number(x):
+        return _padded(plain(x), [(before.get(a, 0), after.get(a, 0)) for a in range(rank)], node, value)
     while len(padding) > 2 and padding[-2:] == [0, 0]:
         padding = padding[:-2]
     mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}[
         node.get("mode", "constant")
     ]
     return F.pad(x, padding=tuple(padding), mode=mode, value=value)
+
+
+def _padded(x, pads, node, value):
+    """Whole numbers, and what is no number, padded; what is below 0 is cut away first."""
+    kept = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(x.shape, pads, strict=True))
+    mode, more = node.get("mode", "constant"), [(max(b, 0), max(a, 0)) for b, a in pads]
+    return np.pad(x[kept], more, mode, **({"constant_values": value} if mode == "constant" else {}))
 
 
 @reads("Expand", "Tile")

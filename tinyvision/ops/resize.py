@@ -84,6 +84,7 @@ def axis_map(
         return AxisMap(np.arange(outputs), place, None, outputs, inputs)
     place = i * step if align_corners else (i + precision(0.5)) * step - precision(0.5)
     offsets: tuple[int, ...]
+    weights: tuple[np.ndarray, ...]
     if mode == "linear":
         place = i if inputs == outputs else np.maximum(place, 0)
         first = np.minimum(place.astype(np.int64), inputs - 1)
@@ -92,7 +93,7 @@ def axis_map(
     else:
         first = np.floor(place).astype(np.int64)
         t = place - first
-        offsets, weights = (-1, 0, 1, 2), tuple(_cubic(abs(t - k), -0.75) for k in (-1, 0, 1, 2))
+        offsets, weights = (-1, 0, 1, 2), tuple(cubic_kernel(abs(t - k), -0.75) for k in (-1, 0, 1, 2))
     return AxisMap(
         np.tile(np.arange(outputs), len(offsets)),
         np.concatenate([np.clip(first + k, 0, inputs - 1) for k in offsets]),
@@ -102,7 +103,7 @@ def axis_map(
     )
 
 
-def _cubic(distance, a):
+def cubic_kernel(distance: np.ndarray, a: float) -> np.ndarray:
     """The kernel of cubic convolution (Keys, 1981): two cubics, joined smoothly at 1 and ending at 2."""
     near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
     far = ((distance - 5) * distance + 8) * distance * a - 4 * a
@@ -119,7 +120,7 @@ def _antialiased(inputs, outputs, mode, step, align_corners):
         first, end = max(int(centre - reach + 0.5), 0), min(int(centre + reach + 0.5), inputs)
         places = np.arange(first, end)
         distance = abs(places - centre + 0.5) / stretch
-        w = np.maximum(1 - distance, 0) if mode == "linear" else _cubic(distance, -0.5)
+        w = np.maximum(1 - distance, 0) if mode == "linear" else cubic_kernel(distance, -0.5)
         rows.append(np.full(len(places), i))
         columns.append(places)
         weights.append(w / w.sum())
