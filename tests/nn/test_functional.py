@@ -28,6 +28,7 @@ CASES = [
     (lambda f, t: f.max_pool2d(t(IMAGE), (3, 2), 2, 1)),
     (lambda f, t: f.avg_pool2d(t(IMAGE), 3, 2, 1, False, False)),
     (lambda f, t: f.adaptive_avg_pool2d(t(IMAGE), (2, 3))),
+    (lambda f, t: f.lp_pool2d(t(IMAGE), 1, (2, 3), 1)),  # of x itself: sums below 0 stay
     (lambda f, t: f.batch_norm(t(IMAGE), None, None, None, None, True)),
     (lambda f, t: f.batch_norm(t(IMAGE), t(MEAN), t(VAR), weight=t(BIAS), bias=t(BIAS))),
     (lambda f, t: f.batch_norm(t(IMAGE), t(MEAN), t(VAR), eps=0.1)),

@@ -194,6 +194,14 @@ REFUSED = [
 ]
 
 
+def test_a_number_of_one_among_several_groups_is_named():
+    two = optim.SGD([{"params": [p]} for p in nn.Linear(2, 2).parameters()], lr=0.1)
+    with pytest.raises(OptionError, match=r"max_lr\[1\] must be a number, got 'high'"):
+        optim.lr_scheduler.OneCycleLR(two, [1.0, "high"], 5)
+    with pytest.raises(OptionError, match="max_lr must be a number, got 'high'"):
+        optim.lr_scheduler.OneCycleLR(optim.SGD(nn.Linear(2, 2).parameters(), lr=0.1), "high", 5)
+
+
 @pytest.mark.parametrize("make", REFUSED)
 def test_mistakes(make):
     with pytest.raises(OptionError):

@@ -309,3 +309,14 @@ def test_a_copied_optimizer_still_requires_what_it_did(copied):
     own = optim.Optimizer([{"params": [nn.Parameter(np.ones(2))], "lr": 1.0}], {"lr": optim.optimizer.required})
     with pytest.raises(OptionError, match="a group must say its lr"):
         copied(own).add_param_group({"params": [nn.Parameter(np.ones(3))]})
+
+
+def test_what_a_captured_step_reads_is_put_into_memory_once():
+    optimizer = optim.SGD([nn.Parameter(np.ones(2))], lr=0.1)
+    optimizer.make_repeatable()
+    (before,) = optimizer.live.values()
+    optimizer.make_repeatable()  # what was captured goes on reading the same memory
+    (after,) = optimizer.live.values()
+    assert after is before
+    with pytest.raises(OptionError, match="RMSprop cannot be part of a CUDA graph"):
+        optim.RMSprop([nn.Parameter(np.ones(2))]).make_repeatable()

@@ -196,11 +196,7 @@ class Optimizer:
             p = params[int(number)]
             state[p] = {name: _restored(name, value, p, number) for name, value in saved.items()}
         merged = [
-            {
-                **group,
-                **{key: saved[key] for key in saved if key in group or key in _SCHEDULES},
-                "params": group["params"],
-            }
+            {**group, **{key: saved[key] for key in saved if key != "params" and (key in group or key in _SCHEDULES)}}
             for group, saved in zip(self.param_groups, groups, strict=True)
         ]
         for group in merged:

@@ -126,7 +126,7 @@ class GaussianBlur(Drawn):
 class _Sometimes(Drawn):
     """With probability p, what `step` makes of the image."""
 
-    def __init__(self, p: float) -> None:
+    def __init__(self, p: float = 0.5) -> None:
         self.p = checked_probability(p, type(self).__name__)
 
     def changed(self, image: Any, rng: np.random.Generator) -> Any:
@@ -149,9 +149,6 @@ class RandomGrayscale(_Sometimes):
 
 class RandomInvert(_Sometimes):
     """With probability p, white minus each value."""
-
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__(p)
 
     def step(self, image: Any) -> Any:
         return F.invert(image)
@@ -193,18 +190,12 @@ class RandomAdjustSharpness(_Sometimes):
 class RandomAutocontrast(_Sometimes):
     """With probability p, each channel spread from black to white."""
 
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__(p)
-
     def step(self, image: Any) -> Any:
         return F.autocontrast(image)
 
 
 class RandomEqualize(_Sometimes):
     """With probability p, each channel's levels used about equally often."""
-
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__(p)
 
     def step(self, image: Any) -> Any:
         return F.equalize(image)

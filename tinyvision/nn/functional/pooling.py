@@ -151,12 +151,14 @@ def max_unpool2d(
 
 
 def lp_pool2d(input: Any, norm_type: float, kernel_size: IntOrPair, stride: Any = None, ceil_mode: bool = False) -> Any:
-    """(Σ x^p)^(1/p) over every window, p the norm_type; powers below 0 count as 0, as in PyTorch."""
+    """(Σ x^p)^(1/p) over every window, p the norm_type: as in PyTorch of x itself, not of |x|, so that an odd p has a
+    root of a negative sum, which is NaN but for p = 1."""
     input, batched = batch_of("lp_pool2d", input, 4)
     kernel = _two(kernel_size)
     powers = F.power(input, exponent=norm_type)
     sums = F.avg_pool2d(powers, kernel_size=kernel, stride=stride, ceil_mode=ceil_mode) * (kernel[0] * kernel[1])
-    return batched(F.power(F.relu(sums), exponent=1 / norm_type))
+    sums = F.relu(F.abs(sums)) * np.sign(sums.array)  # the same, but for the gradient at 0, which ReLU makes 0
+    return batched(F.power(sums, exponent=1 / norm_type))
 
 
 def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
