@@ -320,3 +320,13 @@ def test_what_a_captured_step_reads_is_put_into_memory_once():
     assert after is before
     with pytest.raises(OptionError, match="RMSprop cannot be part of a CUDA graph"):
         optim.RMSprop([nn.Parameter(np.ones(2))]).make_repeatable()
+
+
+def test_of_a_saved_group_its_options_and_what_schedules_keep_come_back():
+    p = nn.Parameter(np.ones(2))
+    state = optim.SGD([p], lr=0.1).state_dict()
+    state["param_groups"][0] |= {"lr": 0.2, "initial_lr": 0.3, "foreach": None}
+    optimizer = optim.SGD([p], lr=0.1)
+    optimizer.load_state_dict(state)
+    (group,) = optimizer.param_groups
+    assert (group["lr"], group["initial_lr"], "foreach" in group, group["params"]) == (0.2, 0.3, False, [p])

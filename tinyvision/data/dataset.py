@@ -15,6 +15,7 @@ import numpy as np
 from .. import random
 from ..arrays import check_is_array, plain, refuse_masked
 from ..errors import DataError, OptionError
+from ..ops.checks import is_number
 from ..tape import Variable
 from ..tensors.tensor import Tensor
 from .samplers import numpy_generator
@@ -215,7 +216,7 @@ def split(dataset: Any, fraction: float = 0.2, seed: int = 0) -> tuple[Subset, S
     Every class with two items or more appears in both. The same seed gives the same parts. A dataset
     without a `labels` array is read through once to learn them. Raises OptionError if `fraction` is not
     between 0 and 1, DataError if a part would be empty."""
-    if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 < fraction < 1:
+    if not is_number(fraction) or not 0 < fraction < 1:
         raise OptionError(f"split: fraction must lie between 0 and 1, got {fraction!r}")
     labels = labels_of(dataset)
     order = random.stream(seed, "split").permutation(len(labels))

@@ -13,7 +13,7 @@ import numpy as np
 from .. import random
 from ..distributed.shares import hand_out, share_of
 from ..errors import DataError, OptionError
-from ..ops.checks import is_integer
+from ..ops.checks import is_integer, is_number
 from .collate import default_collate, default_convert
 from .combined import IterableDataset
 from .samplers import BatchSampler, DistributedSampler, RandomSampler, SequentialSampler, numpy_generator
@@ -132,7 +132,7 @@ class DataLoader:
             value = getattr(self, name)
             if value is not None and not callable(value):
                 raise OptionError(f"DataLoader: {name} must be callable, got {value!r}")
-        if isinstance(self.timeout, bool) or not isinstance(self.timeout, (int, float)) or not self.timeout >= 0:
+        if not is_number(self.timeout) or not self.timeout >= 0:
             raise OptionError(f"DataLoader: timeout is a number of seconds from 0, got {self.timeout!r}")
         if self.prefetch_factor is not None:
             _whole_number(self.prefetch_factor, "prefetch_factor", 1)

@@ -20,7 +20,7 @@ from .. import cores, random, threads
 from ..device import device_of, to_device, to_numpy
 from ..errors import DistributedError, OptionError
 from ..launcher import launched_as, remedy, understands
-from ..ops.checks import is_integer
+from ..ops.checks import is_integer, is_number
 from ..tape import Variable
 from .watching import Watch
 
@@ -53,7 +53,7 @@ def init(timeout: float = 60.0) -> None:
     catches ends the whole job. Raises OptionError, and DistributedError if MPI is missing, or is another one than the
     launcher's own."""
     global _watch
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < float("inf"):
+    if not is_number(timeout) or not 0 < timeout < float("inf"):
         raise OptionError(f"init: timeout is a number of seconds above 0, got {timeout!r}")
     if _watch is not None:
         raise DistributedError("init: this process has joined its group already; call it once")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..nn import functional as F
+from ..ops.checks import is_integer
 from .chains import Role
 
 _PLAIN = {
@@ -107,7 +108,7 @@ def activation_of(options: Any, kind: str = "") -> Activation:
     if kind == "Softmax":
         axis = options.get("axis", -1)
         axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
-        if isinstance(axis, bool) or not isinstance(axis, int) or not -4 <= axis < 4:
+        if not is_integer(axis) or not -4 <= axis < 4:
             raise options.refuse(f"axis={axis!r:.40} is not one axis")
         return Activation("softmax", axis=axis)
     return _named(options, options.get("activation"))

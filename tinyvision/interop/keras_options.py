@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import WeightsError
+from ..ops.checks import is_integer, is_number
 
 
 class Options(Mapping[str, Any]):
@@ -33,7 +34,7 @@ class Options(Mapping[str, Any]):
     def integer(self, key: str, default: Any = None) -> int:
         """A positive integer."""
         value = self.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 31:
+        if not is_integer(value) or not 0 < value < 1 << 31:
             raise self.refuse(f"{key} must be a positive integer, not {value!r:.40}")
         return value
 
@@ -41,7 +42,7 @@ class Options(Mapping[str, Any]):
         """A number; where Keras kept it as an array of one, that one."""
         value = self.get(key, default)
         value = value.get("config", value).get("value") if isinstance(value, dict) else value
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if not is_number(value):
             raise self.refuse(f"{key} must be a number, not {value!r:.40}")
         return float(value)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import OptionError
 from ..types import Array, Axes, Gradients, Needs
-from .checks import as_array, axes_of, check_arrays, one_axis
+from .checks import as_array, axes_of, check_arrays, is_number, one_axis
 
 
 def cumsum_forward(x: Array, axis: int) -> tuple[Array, Any]:
@@ -122,7 +122,7 @@ def norm_forward(x: Array, p: float = 2, axis: Axes = None, keepdims: bool = Fal
 
     float16 is added up in float32, where squares do not overflow."""
     check_arrays("norm", x=x)
-    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 < p < math.inf:
+    if not is_number(p) or not 0 < p < math.inf:
         raise OptionError(f"norm: p must be a number above 0, got {p!r}")
     axis = axes_of("norm", x, axis)
     wide = x.astype(np.float32) if x.dtype == np.float16 else x

@@ -1,7 +1,6 @@
 """What all optimizers share: parameter groups, state, and stepping in place."""
 
 import difflib
-import numbers
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from ..arrays import full_name
 from ..device import device_of, is_capturing, to_device, use
 from ..errors import CheckpointError, GraphError, OptionError
 from ..grad_mode import is_grad_enabled, no_grad
+from ..ops.checks import is_number
 from ..tape import Variable
 from ..types import Array
 
@@ -235,13 +235,13 @@ class BoundedOptimizer(Optimizer):
         group = {name: group[name] for name in self.defaults}  # what else there is means nothing here
         for name in _FROM_ZERO:
             value = group.get(name, 0)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not float(value) >= 0:
+            if not is_number(value) or not float(value) >= 0:
                 raise OptionError(f"{type(self).__name__}: {name} must be 0 or more, got {value!r}")
         rho = group.get("rho", 0)
-        if not isinstance(rho, numbers.Real) or not 0 <= float(rho) <= 1:
+        if not is_number(rho) or not 0 <= float(rho) <= 1:
             raise OptionError(f"{type(self).__name__}: rho must be from 0 to 1, got {rho!r}")
         betas = group.get("betas", (0, 0))
-        pair = isinstance(betas, (tuple, list)) and len(betas) == 2 and all(isinstance(b, numbers.Real) for b in betas)
+        pair = isinstance(betas, (tuple, list)) and len(betas) == 2 and all(map(is_number, betas))
         if not pair or not all(0 <= b < 1 for b in betas):
             raise OptionError(f"{type(self).__name__}: betas must be two numbers from 0 to below 1, got {betas!r}")
 

@@ -2,12 +2,11 @@
 
 import inspect
 import math
-import numbers
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import CheckpointError, OptionError
-from ..ops.checks import is_integer
+from ..ops.checks import is_integer, is_number
 from .optimizer import Optimizer
 
 
@@ -131,5 +130,5 @@ def check_optimizer(schedule: str, optimizer: Any) -> None:
 def number(schedule: str, **values: Any) -> None:
     """Raise OptionError for what is no finite number."""
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        if not is_number(value) or not math.isfinite(value):
             raise OptionError(f"{schedule}: {name} must be a number, got {value!r}")

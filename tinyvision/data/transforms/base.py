@@ -14,7 +14,7 @@ from ... import random
 from ...arrays import full_name, plain
 from ...device import to_numpy
 from ...errors import DtypeError, OptionError, ShapeError
-from ...ops.checks import is_integer
+from ...ops.checks import is_integer, is_number
 from ...tape import Variable
 from ...tensors.tensor import Tensor
 
@@ -232,7 +232,7 @@ def checked_padding_mode(mode: str, name: str) -> str:
 
 def checked_probability(p: float, name: str) -> float:
     """`p`, or an OptionError if it does not lie from 0 to 1."""
-    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
+    if not is_number(p) or not 0 <= p <= 1:
         raise OptionError(f"{name}: p must lie from 0 to 1, got {p!r}")
     return p
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from ...device import to_numpy
 from ...errors import OptionError, ShapeError, TinyVisionError
+from ...ops.checks import is_number
 from ...tape import Variable
 from ...tensors.tensor import Tensor
 from . import color, geometry, pillow, planes
@@ -262,7 +263,7 @@ def adjust_sharpness(img: Any, sharpness_factor: float) -> Any:
 
 
 def _not_negative(value: float, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < math.inf:
+    if not is_number(value) or not 0 <= value < math.inf:
         raise OptionError(f"{name}: the factor must be a number from 0, got {value!r}")
     return float(value)
 

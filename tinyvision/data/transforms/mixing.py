@@ -8,6 +8,7 @@ import numpy as np
 
 from ...device import to_numpy
 from ...errors import DtypeError, OptionError, ShapeError
+from ...ops.checks import is_number
 from ...tape import Variable
 from ...tensors.tensor import Tensor
 from .base import generator_for
@@ -17,7 +18,7 @@ class _Mixed:
     """Base of the two: checks a batch, mixes its labels."""
 
     def __init__(self, *, alpha: float = 1.0, num_classes: int | None = None, labels_getter: Any = "default") -> None:
-        if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < np.inf:
+        if not is_number(alpha) or not 0 < alpha < np.inf:
             raise OptionError(f"{type(self).__name__}: alpha must be a positive number, got {alpha!r}")
         if labels_getter != "default":
             raise OptionError(f"{type(self).__name__}: labels_getter is not supported; call it with (images, labels)")
