@@ -40,6 +40,7 @@ OTHERS = {
     "distributed": ("distributed", "processes against threads in one job, and clusters on paper"),
     "tasks": ("tasks", "what the recipes of all tasks reach, in what time, and a step of each beside PyTorch's"),
     "gpu": ("gpu", "everything on an NVIDIA GPU (the same as --device cuda)"),
+    "gpu-goals": ("gpu_goals", "whether an NVIDIA GPU meets its goals, in eight minutes"),
 }
 EPILOG = """\
 Without a command: cnn, conv, resnet18, networks, memory and import (about eight

@@ -29,10 +29,10 @@ from tinyvision.kernels.graph import WARM_UP, GraphedStep
 from tinyvision.kernels.launch import rehearsal
 
 from . import conv, gpu_page, networks, record
-from .contestants import Layer
+from .contestants import Layer, pytorch
 
 # The drop-ins that each stage uses.
-FUSED = ("activation", "batchnorm", "pooling", "col2im", "cross_entropy", "sgd", "adam", "clip")
+FUSED = ("activation", "dropout", "batchnorm", "pooling", "col2im", "cross_entropy", "sgd", "adam", "clip")
 GEMM = (*FUSED, "conv2d", "conv2d_inference", "depthwise", "linear")
 STAGES = {
     "CuPy 0: im2col + cuBLAS": (),
@@ -54,8 +54,8 @@ DEPTHWISE = (
 )
 
 # Against float32 on the CPU: sums of up to 5·10³ products in another order; TF32 keeps 10 of 23 bits of each factor;
-# a whole network passes such differences through 18 layers.
-TOLERANCE = {"layer": {"ieee": 1e-4, "tf32": 4e-3}, "network": {"ieee": 1e-3, "tf32": 3e-2}}
+# a whole network passes such differences through 18 layers. bf16 keeps 7, for which 3 more bits are allowed.
+TOLERANCE = {"layer": {"ieee": 1e-4, "tf32": 4e-3}, "network": {"ieee": 1e-3, "tf32": 3e-2, "bf16": 0.24}}
 SECONDS = 0.25  # of timing for each entry
 
 
@@ -95,11 +95,23 @@ def main(argv=None):
 def measure(batch, modes, layers, where="cuda"):
     """The whole record."""
     torch, versions = import_torch()
-    made = {
+    made = empty_record(batch, versions, "python -m benchmarks --device cuda")
+    made["ceilings"] = ceilings(where)
+    for layer in layers:
+        made["cases"] += layer_cases(layer, modes, torch, where)
+    made["cases"] += network_cases(batch, modes, torch, where)
+    made["small"] = small_things(torch, where)
+    made["crossover"] = {name: crossover(name, batches, where) for name, batches in CROSSOVERS.items()}
+    return made
+
+
+def empty_record(batch, versions, command):
+    """A record in which nothing is measured yet."""
+    return {
         "kind": "gpu",
         "schema": gpu_page.SCHEMA,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": "python -m benchmarks --device cuda",
+        "command": command,
         "device": (report()["devices"] or [{"name": platform.processor() or "CPU"}])[0],
         "cpu": {"name": platform.processor() or platform.machine(), "threads": tv.get_num_threads()},
         "versions": {
@@ -109,15 +121,10 @@ def measure(batch, modes, layers, where="cuda"):
             **versions,
         },
         "batch": batch,
-        "ceilings": ceilings(where),
+        "ceilings": {},
         "cases": [],
+        "crossover": {},
     }
-    for layer in layers:
-        made["cases"] += layer_cases(layer, modes, torch, where)
-    made["cases"] += network_cases(batch, modes, torch, where)
-    made["small"] = small_things(torch, where)
-    made["crossover"] = {name: crossover(name, batches, where) for name, batches in CROSSOVERS.items()}
-    return made
 
 
 def depthwise_layers(batch):
@@ -267,11 +274,11 @@ def staged(names, prepare, *arguments, **options):
 
 def set_torch_precision(torch, mode):
     """PyTorch has one switch for products and one for convolutions; both are set, and cuDNN may try its algorithms."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = mode == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = mode != "ieee"
     torch.backends.cudnn.benchmark = True
 
 
-def layer_cases(layer, modes, torch, where):
+def layer_cases(layer, modes, torch, where, stages=STAGES, numpy=True):
     """Forward, image gradient and weight gradient of one convolution: a case for each, in every precision."""
     x, weight, dy = networks.conv_data(layer)
     options = {"stride": layer.stride, "padding": layer.padding}
@@ -282,14 +289,16 @@ def layer_cases(layer, modes, torch, where):
     dx, dweight = pair[1](dy, cache)[:2]
     expected = dict(zip(DIRECTIONS, ([y], [dx], [dweight]), strict=True))
     moved = x.nbytes + weight.nbytes + y.nbytes  # each direction reads two of the three and writes the third
-    numpy = {way: timed(_conv_work(pair, x, weight, dy, options, way), "cpu") for way in expected}
+    on_cpu = {way: {} for way in expected}
+    if numpy:
+        on_cpu = {way: numpy_entry(_conv_work(pair, x, weight, dy, options, way)) for way in expected}
     # Channels last in memory, as the layers of a network hand them on, and as PyTorch's faster layout has them.
     on_gpu, cases = [channels_last(to_device(a, where)) for a in (x, weight, dy)], []
     for mode, way in ((mode, way) for mode in modes for way in expected):
-        entries, tolerance = {NUMPY: {"status": "timed", "ms": numpy[way]}}, TOLERANCE["layer"][mode]
+        entries, tolerance = dict(on_cpu[way]), TOLERANCE["layer"][mode]
         with tv.precision(mode):
             used = {}
-            for name, names in STAGES.items():
+            for name, names in stages.items():
                 with kernels.only(*names):
                     chosen = kernels.choose(*pair, on_gpu[:2], options)
                 if chosen[0] in used:
@@ -311,6 +320,11 @@ def layer_cases(layer, modes, torch, where):
     if where != "cpu":
         free_memory(where)
     return cases
+
+
+def numpy_entry(work):
+    """What NumPy's contestant gets, whose results are those that the others are compared with."""
+    return {NUMPY: {"status": "timed", "ms": timed(work, "cpu")}}
 
 
 def channels_last(array):
@@ -349,45 +363,46 @@ NETWORKS = {
 }
 
 
-def network_cases(batch, modes, torch, where, wanted=tuple(NETWORKS)):
+def network_cases(batch, modes, torch, where, wanted=tuple(NETWORKS), stages=STAGES, numpy=True):
     """One case for each network and precision."""
-    return [case for name in wanted for case in _network_cases(name, batch, modes, torch, where)]
+    return [case for name in wanted for case in _network_cases(name, batch, modes, torch, where, stages, numpy)]
 
 
-def _network_cases(name, batch, modes, torch, where):
+def _network_cases(name, batch, modes, torch, where, stages, numpy):
     build, weights, size, trains = NETWORKS[name]
     given = (weights(), *networks.images(batch, size), trains)
-    work = _our_work(build, *given, "cpu")
-    expected, numpy = [to_host(a) for a in work()], timed(work, "cpu")
+    work = our_work(build, *given, "cpu")
+    expected, on_cpu = [to_host(a) for a in work()], numpy_entry(work) if numpy else {}
     del work
     cases = []
     for mode in modes:
-        entries, tolerance = {NUMPY: {"status": "timed", "ms": numpy}}, TOLERANCE["network"][mode]
-        stages = {name: names for name, names in STAGES.items() if mode == "ieee" or "winograd" not in names}
+        entries, tolerance = dict(on_cpu), TOLERANCE["network"][mode]
+        tried = {name: names for name, names in stages.items() if mode == "ieee" or "winograd" not in names}
         if where != "cpu":
-            stages |= dict.fromkeys(
+            tried |= dict.fromkeys(
                 [GRAPH] if trains or not name.startswith("ResNet") else [GRAPH, FOLDED], tuple(kernels.names())
             )
-        for stage, names in stages.items():
+        for stage, names in tried.items():
             with tv.precision(mode):
                 how = {"as_graph": stage in (GRAPH, FOLDED), "folded": stage == FOLDED}
-                work = partial(staged, names, _our_work, build, *given, where, **how)
+                work = partial(staged, names, our_work, build, *given, where, **how)
                 entries[stage] = entry(work, expected, tolerance, where)
             if where != "cpu":
                 free_memory(where)
         if torch is not None:
             set_torch_precision(torch, mode)
             for layout in LAYOUTS:
-                work = partial(_torch_work, torch, name, *given, layout, where)
+                work = partial(_torch_work, torch, name, *given, layout, where, mode)
                 entries[layout] = entry(work, expected, tolerance, where)
             if where != "cpu":
-                work = partial(_torch_as_graph, torch, name, *given, where)
+                work = partial(_torch_as_graph, torch, name, *given, where, mode)
                 entries[TORCH_GRAPH] = entry(work, expected, tolerance, where)
         cases.append({"case": name, "group": "network", "precision": mode, "entries": entries})
     return cases
 
 
-def _our_work(build, state, images, labels, trains, where, as_graph=False, folded=False):
+def our_work(build, state, images, labels, trains, where, as_graph=False, folded=False):
+    """A function that does one step of ours, or one inference, and returns [the loss or the scores]."""
     model = build()
     model.load_state_dict({key: np.array(value) for key, value in state.items()})
     model.to(where)
@@ -428,42 +443,29 @@ def _our_work(build, state, images, labels, trains, where, as_graph=False, folde
     return lambda: [run(x, y)]
 
 
-def _torch_network(torch, name):
-    if name.startswith("ResNet"):
-        from torchvision.models import resnet18
-
-        return resnet18()
-    layers = torch.nn
-    return layers.Sequential(
-        layers.Conv2d(3, 32, 3, padding=1), layers.ReLU(), layers.MaxPool2d(2),
-        layers.Conv2d(32, 64, 3, padding=1), layers.ReLU(), layers.MaxPool2d(2),
-        layers.Flatten(), layers.Linear(64 * 36, 128), layers.ReLU(), layers.Linear(128, 10),
-    )  # fmt: skip
-
-
-def _torch_work(torch, name, state, images, labels, trains, layout, where):
-    model = _torch_network(torch, name)
-    own = model.state_dict()
-    values = [torch.from_numpy(np.array(state[key])) for key in state if key in own or not name.startswith("ResNet")]
-    keys = [key for key in state if key in own] if name.startswith("ResNet") else list(own)
-    model.load_state_dict(dict(zip(keys, values, strict=True)), strict=False)
+def _torch_work(torch, name, state, images, labels, trains, layout, where, mode):
+    model = pytorch.networks()[name.startswith("ResNet")]()
+    model.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in state.items()})
     order = torch.channels_last if layout == LAYOUTS[1] else torch.contiguous_format
     model = model.to(where).to(memory_format=order)
     x = torch.from_numpy(images).to(where).contiguous(memory_format=order)
     y = torch.from_numpy(labels).to(where)
+    # A graph must not keep what autocast has cast, and no weight is used twice.
+    cast = partial(torch.autocast, where, torch.bfloat16, enabled=mode == "bf16", cache_enabled=False)
     if not trains:
         model.eval()
 
         def infer():
-            with torch.no_grad():
-                return [model(x)]
+            with torch.no_grad(), cast():
+                return [model(x).float()]
 
         return infer
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9)
 
     def step():
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(model(x), y)
+        with cast():
+            loss = torch.nn.functional.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
         return [loss]
@@ -471,9 +473,9 @@ def _torch_work(torch, name, state, images, labels, trains, layout, where):
     return step
 
 
-def _torch_as_graph(torch, name, state, images, labels, trains, where):
+def _torch_as_graph(torch, name, state, images, labels, trains, where, mode):
     """PyTorch's faster layout for tensor cores, channels-last, with the whole step as one CUDA graph."""
-    work, found = _torch_work(torch, name, state, images, labels, trains, LAYOUTS[1], where), []
+    work, found = _torch_work(torch, name, state, images, labels, trains, LAYOUTS[1], where, mode), []
 
     def keep():
         found[:] = work()
@@ -502,7 +504,7 @@ def crossover(name, batches, where):
     for batch in batches:
         images, labels = networks.images(batch, size)
         for key, place in (("cpu", "cpu"), ("gpu", where)):
-            times[key].append(timed(_our_work(build, state, images, labels, trains, place), place, most=20))
+            times[key].append(timed(our_work(build, state, images, labels, trains, place), place, most=20))
     slower = [b for b, c, g in zip(batches, times["cpu"], times["gpu"], strict=True) if not g < c]
     ahead = [b for b in batches if not slower or b > slower[-1]]
     return {"batches": list(batches), "cpu_ms": times["cpu"], "gpu_ms": times["gpu"], "from": min(ahead, default=None)}

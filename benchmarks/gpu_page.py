@@ -68,17 +68,17 @@ def roofline_share(case, milliseconds, found):
     return max(case["flops"] / peak / 1e9, case["bytes"] / found["copy_gb_s"] / 1e6) / milliseconds
 
 
-def goals(record):
-    """(what, ratio or None, must, aim) for each goal, in TF32: whole networks, then geometric means over layers."""
+def goals(record, mode="tf32"):
+    """(what, ratio or None, must, aim) for each goal: whole networks, then geometric means over layers."""
     rows = []
-    networks = {case["case"]: case["entries"] for case in _cases(record, "tf32", "network")}
+    networks = {case["case"]: case["entries"] for case in _cases(record, mode, "network")}
     for title, case, name, must, aim in GOALS:
         found, theirs = networks.get(case, {}).get(name, {}), best_torch(networks.get(case, {}))
         rows.append((title, found["ms"] / theirs if "ms" in found and theirs else None, must, aim))
     for group, (must, aim) in LAYER_GOALS.items():
-        cases = [c for c in _cases(record, "tf32", group) if not c["case"].startswith("depthwise")]
+        cases = [c for c in _cases(record, mode, group) if not c["case"].startswith("depthwise")]
         rows.append((f"convolutions, {group}, geometric mean of {len(cases)} layers", _mean(cases), must, aim))
-    cases = [c for c in _cases(record, "tf32", *DIRECTIONS) if c["case"].startswith("depthwise")]
+    cases = [c for c in _cases(record, mode, *DIRECTIONS) if c["case"].startswith("depthwise")]
     return [*rows, ("depthwise convolutions, all directions", _mean(cases), *DEPTHWISE_GOAL)]
 
 
@@ -87,10 +87,11 @@ def _mean(cases):
     return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None
 
 
-def _goals_table(record):
-    lines = ["", "**Against PyTorch eager's faster layout, TF32** (times divided; less is better)", "",
+def goals_table(record, mode="tf32", against="PyTorch eager's faster layout, TF32"):
+    """Markdown lines: every goal with its ratio and whether it is met."""
+    lines = ["", f"**Against {against}** (times divided; less is better)", "",
              "| | ratio | must | aim | |", "|---|---|---|---|---|"]  # fmt: skip
-    for title, found, must, aim in goals(record):
+    for title, found, must, aim in goals(record, mode):
         known = [(aim, "aim met"), (must, "met"), (math.inf, "missed")]
         verdict = next((word for limit, word in known if found is not None and found <= limit), "not measured")
         lines.append(f"| {title} | {'—' if found is None else f'{found:.2f}'} | {must} | {aim} | {verdict} |")
@@ -122,7 +123,7 @@ def section(record, path, pictures=None):
             f"Ceilings measured: copy {found['copy_gb_s']:.0f} GB/s, products "
             f"{found['fp32_tflops']:.1f} TFLOP/s in FP32, {found['tf32_tflops']:.0f} TFLOP/s in TF32."
         )
-    lines += _goals_table(record)
+    lines += goals_table(record)
     lines += [line for name in ("layers", "roofline", "networks") if name in pictures for line in ("", pictures[name])]
     for mode in MODES:
         for group in GROUPS:

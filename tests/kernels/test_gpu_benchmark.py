@@ -5,12 +5,14 @@ import subprocess
 import sys
 
 import pytest
+from pretended_gpu import pretended_gpu  # noqa: F401  a fixture
 
 from tinyvision.device import cuda_problem
 
 gpu = pytest.importorskip("benchmarks.gpu")
-from benchmarks import conv, gpu_page  # noqa: E402
+from benchmarks import conv, gpu_goals, gpu_page, record  # noqa: E402
 from tinyvision import kernels  # noqa: E402
+from tinyvision.kernels import graph  # noqa: E402
 
 
 @pytest.mark.skipif(cuda_problem() is None, reason="there is a GPU here")
@@ -44,10 +46,80 @@ def test_the_record_and_its_page(monkeypatch):
 def test_the_gpu_is_ahead_from_where_it_stays_ahead(monkeypatch):
     times = iter([1, 2, 2, 1, 1, 3, 5, 3, 9, 4])  # CPU, GPU, CPU, GPU, ...
     monkeypatch.setattr(gpu, "timed", lambda *arguments, **options: next(times))
-    monkeypatch.setattr(gpu, "_our_work", lambda *arguments: None)
+    monkeypatch.setattr(gpu, "our_work", lambda *arguments: None)
     assert gpu.crossover("SimpleCNN, training step", (1, 2, 4, 8, 16), "cpu")["from"] == 8
     monkeypatch.setattr(gpu, "timed", lambda *arguments, **options: 1)
     assert gpu.crossover("SimpleCNN, training step", (1, 2), "cpu")["from"] is None
+
+
+@pytest.fixture
+def goals(monkeypatch, tmp_path):
+    """gpu_goals.measure with the CPU in the GPU's place and networks that are small, by minutes -> (record, file)."""
+    small = {name: (*some[:2], 24 if "Simple" in name else 32, some[3]) for name, some in gpu.NETWORKS.items()}
+    monkeypatch.setattr(gpu, "SECONDS", 0.0)
+    monkeypatch.setattr(gpu, "NETWORKS", small)
+    sizes = [conv.layers(1)[3], gpu.depthwise_layers(1)[3]._replace(outputs=6, size=9)]
+    path = tmp_path / "goals.json"
+    return lambda minutes, where="cpu": (gpu_goals.measure(2, minutes, path, where, sizes), path)
+
+
+def test_the_goals_alone(goals, capsys):
+    made, path = goals(9)
+    assert made["failed"] == {}
+    assert made["left_out"] == []
+    assert {case["precision"] for case in made["cases"]} == {"tf32", "bf16"}
+    for case in made["cases"]:
+        assert {e["status"] for e in case["entries"].values()} == {"timed"}, case
+    assert all(ms > 0 for ms in made["host_ms"].values())
+    assert record.read(path)["cases"] == record._rounded(made["cases"])
+    told = gpu_goals.page(made)
+    assert told.count("| ResNet-18 training step, eager |") == 2
+    assert "autocast" in told
+    assert capsys.readouterr().out.count("\n") == 10
+
+
+def test_the_goals_on_a_pretended_gpu(goals, monkeypatch, pretended_gpu):  # noqa: F811
+    """What only a GPU's run does: everything there and back, graphs, the host's own time; by the readable ops."""
+
+    def capture(work, where):
+        found = work()
+        return found, lambda: None
+
+    for module in (gpu, graph):
+        monkeypatch.setattr(module, "capture", capture)
+    monkeypatch.setattr(gpu, "import_torch", lambda: (None, {"PyTorch": None}))
+    monkeypatch.setattr(gpu_goals, "STAGES", {gpu_page.EAGER: ()})
+    monkeypatch.setattr(gpu_goals, "PRECISIONS", ("bf16",))
+    monkeypatch.setattr(gpu, "report", lambda: {"devices": [{"name": "Pretended"}], "cupy": None})
+    monkeypatch.setattr(kernels, "names", list)
+    monkeypatch.setattr(sys.modules["tinyvision.device"], "_apply_precision", lambda mode: None)
+    monkeypatch.setattr(gpu, "ceilings", lambda where: {"copy_gb_s": 1.0})
+    made, _ = goals(9, where="cuda")
+    assert made["failed"] == {}
+    statuses = [(case["case"], who, e["status"]) for case in made["cases"] for who, e in case["entries"].items()]
+    assert {status for *_, status in statuses} == {"timed"}, statuses
+    assert {who for _, who, _ in statuses} == {gpu_page.EAGER, gpu_page.GRAPH, gpu_page.FOLDED}
+    assert "—" in gpu_goals.page(made), "no ratios without PyTorch"
+
+
+def test_what_fails_or_comes_too_late_costs_its_own_line(goals, monkeypatch):
+    monkeypatch.setattr(gpu, "layer_cases", lambda *given, **options: 1 / 0)
+    monkeypatch.setattr(gpu_goals, "PRECISIONS", ("tf32",))
+    made, _ = goals(9)
+    assert len(made["cases"]) == 3
+    assert list(made["failed"].values()) == ["ZeroDivisionError: division by zero"] * 2
+    assert "failed: 1×1" in gpu_goals.page(made).replace(conv.layers(1)[3].name, "1×1")
+    made, _ = goals(-1)
+    assert made["cases"] == []
+    assert len(made["left_out"]) == 7
+    assert "no time was left for: ResNet-18, training step, tf32" in gpu_goals.page(made)
+    assert "not measured" in gpu_goals.page(made)
+
+
+def test_without_a_gpu_there_are_no_goals(capsys, monkeypatch):
+    monkeypatch.setattr(gpu_goals, "cuda_problem", lambda: "none here")
+    assert gpu_goals.main([]) == 2
+    assert "Nothing was measured" in capsys.readouterr().err
 
 
 def test_stages_name_drop_ins_that_are_there():
