@@ -109,7 +109,7 @@ def _site(out):
     except site.SiteError as error:
         print(f"tutorials: {error}", file=sys.stderr)
         return 2
-    print(f"{out / 'index.html'}: open it in a browser")
+    print(f"{out / 'index.html'}: open it in a browser; search wants it served: python -m http.server -d {out}")
     return 0
 
 

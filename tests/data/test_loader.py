@@ -434,6 +434,22 @@ def test_a_generator_draws_the_order():
     assert order(np.random.default_rng(3)) == order(np.random.default_rng(3)) != order(np.random.default_rng(4))
 
 
+def test_a_generator_that_begins_again_gives_the_same_epoch_again():
+    generator = tinyvision.Generator()
+    loader = DataLoader(list(range(10)), 10, shuffle=True, generator=generator)
+    orders = []
+    for seed in (3, 3, 4):
+        generator.manual_seed(seed)
+        orders.append(next(iter(loader)).tolist())
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_a_batch_of_items_that_require_a_gradient_hands_it_on():
+    items = [tinyvision.tensor([float(k), 1.0], requires_grad=True) for k in range(3)]
+    (next(iter(DataLoader(items, 3))) * tinyvision.tensor([[1.0, 2], [3, 4], [5, 6]])).sum().backward()
+    assert [item.grad.tolist() for item in items] == [[1, 2], [3, 4], [5, 6]]
+
+
 def test_grey_and_colour_pictures_in_one_batch_are_called_that():
     with pytest.raises(ShapeError, match=r"different numbers of channels: \(1, 4, 5\), \(3, 4, 5\)"):
         collate([(np.zeros((1, 4, 5), np.float32), 0), (np.zeros((3, 4, 5), np.float32), 1)])

@@ -5,6 +5,8 @@ import gzip
 import hashlib
 import http.server
 import pickle
+import subprocess
+import sys
 import tarfile
 import threading
 from pathlib import Path
@@ -246,3 +248,14 @@ def test_the_archive_is_downloaded_once_and_read_as_it_is(server, tmp_path, monk
         ours = datasets.CIFAR10(tmp_path / "root", train, download=True)
         np.testing.assert_array_equal(ours.data, datasets.CIFAR10(tmp_path, train).data)
     assert len([path for path in asked if path.endswith(".gz")]) == 1
+
+
+def test_pictures_of_every_kind_are_read_after_one_of_the_usual_kinds(tmp_path):
+    """In a process of its own: a test that writes a TIFF has Pillow look for all kinds of files."""
+    for name in ("a.png", "b.tif", "c.webp"):
+        PIL.new("RGB", (4, 4), (9, 9, 9)).save(tmp_path / name)
+    look = "import sys; from tinyvision.data.vision_dataset import default_loader as read; "
+    look += "print([read(file).size for file in sys.argv[1:]])"
+    files = sorted(map(str, tmp_path.iterdir()))
+    done = subprocess.run([sys.executable, "-c", look, *files], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == str([(4, 4)] * 3), done.stderr

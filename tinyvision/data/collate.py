@@ -10,6 +10,7 @@ import numpy as np
 from ..arrays import looks_like_an_array, plain
 from ..device import to_numpy
 from ..errors import DtypeError, ShapeError
+from ..tensors.arranging import stack
 from ..tensors.tensor import Tensor
 
 
@@ -24,6 +25,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
     first = batch[0]
     if _is_tensor(first):
         _check_alike(batch, looks_like_an_array, "tensors")
+        if all(isinstance(item, Tensor) for item in batch) and any(item.requires_grad for item in batch):
+            return stack(list(batch))
         return Tensor.of(stacked([to_numpy(item) for item in batch]))
     if isinstance(first, (np.ndarray, np.generic)):
         _check_alike(batch, looks_like_an_array, "arrays")

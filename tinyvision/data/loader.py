@@ -189,7 +189,7 @@ class DataLoader:
             raise OptionError(f"DataLoader: step {step} lies beyond the epoch's {len(self)} batches")
         epoch, self.epoch = self.epoch, self.epoch + 1
         if self.generator is not None:
-            self.seed = int(numpy_generator(self.generator).integers(2**63))
+            self.seed, epoch = int(numpy_generator(self.generator).integers(2**63)), 0  # its state says it all
         if self._iterable:
             return self._streamed(epoch)
         chunks = islice(self._chunks(epoch), step, None)

@@ -333,6 +333,7 @@ def default_loader(path: str | os.PathLike[str]) -> Any:
     """The picture in a file as a Pillow image of mode RGB. Raises DataError, which names the file."""
     from PIL import Image
 
+    Image.init()  # or only the kinds are known that the first picture needed
     try:
         with Path(path).open("rb") as file:
             return Image.open(file, formats=[f for f in FORMATS if f in Image.OPEN] or None).convert("RGB")
