@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import tinyvision as tv
-from tinyvision import reasons
-from tinyvision.missing import MissingName, missing
+from tinyvision.missing import MissingName, missing, reasons
 
 SAID = {
     "nn.LSTM": "torch.nn has no LSTM here: recurrent layers are for sequences",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tinyvision as tv
-from tinyvision.module_paths import MODULES
+from tinyvision.missing.module_paths import MODULES
 from tinyvision.places import explain_imports
 
 NOWHERE = {

@@ -45,7 +45,7 @@ class _Unbuilt:
         if not name.startswith(_OURS) or not _is_import(sys._getframe(1)):
             return
         from .missing import MissingName, sentence
-        from .module_paths import is_module
+        from .missing.module_paths import is_module
 
         theirs = name.removeprefix(_OURS)
         room, _, file = (theirs if theirs.startswith("torchvision.") else f"torch.{theirs}").rpartition(".")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tinyvision
 from tinyvision.missing import MissingName
-from tinyvision.reasons import INNER, UNBUILT, instead, reason
+from tinyvision.missing.reasons import INNER, UNBUILT, instead, reason
 
 PAGE = Path(__file__).with_name("SUPPORTED.md")
 ROOMS = (

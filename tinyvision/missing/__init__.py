@@ -25,7 +25,7 @@ def missing(module: str, here: Iterable[str], reasons: Mapping[str, str] = _NONE
 
     module   as PyTorch calls it: "torchvision.ops"
     here     the names that are there
-    reasons  for names that are not, besides those of `tinyvision.reasons`"""
+    reasons  for names that are not, besides those of `missing.reasons`"""
 
     def __getattr__(name: str) -> Any:
         if name == "__path__":
