@@ -16,9 +16,9 @@ from ..data import Subset, random_split
 from ..errors import CheckpointError, DataError, OptionError
 from ..folders import user_path
 from ..nn.module import Module
-from ..train.checkpoint import Checkpoint, fill
+from ..train.checkpoint import Checkpoint
 from ..train.preprocessing import Preprocessing
-from ..train.recipes import Parts
+from ..train.recipes import Parts, rebuilt
 from ..train.settings import nearest
 from ..train.task import Task
 
@@ -265,20 +265,7 @@ def predictor(checkpoint: Checkpoint, path: Path, room: Room, make: Callable[...
     """The Predictor, or what a task has in its place, that `make` makes of a checkpoint of this room.
 
     Raises CheckpointError."""
-    notes = checkpoint.description
-    if "model" not in notes or "input" not in notes:
-        raise CheckpointError(
-            f"{path}: does not say how to build its network; train.load_weights(model, path) loads it"
-        )
-    try:
-        model, preprocessing = room.build(notes), Preprocessing.from_dict(notes["input"])
-        fill(model, checkpoint)
-        names = notes.get("classes", [])
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise CheckpointError("the names of the classes are damaged")
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-    return make(model.eval(), preprocessing, names, str(path))
+    return make(*rebuilt(checkpoint, path, room.build))
 
 
 def counted(number: int, what: str = "image") -> str:

@@ -25,7 +25,7 @@ from ..nn.module import Module
 from ..ops import softmax_forward
 from ..tensors.tensor import Tensor
 from ..weights.published import Published, default_name, published, published_file
-from .checkpoint import fill, load_checkpoint, task_of
+from .checkpoint import Checkpoint, fill, load_checkpoint, task_of
 from .classification import Classification
 from .image_folders import folder_parts
 from .preprocessing import LARGEST_SIDE, Preprocessing
@@ -349,29 +349,37 @@ class Network:
         return self.classes[index] if index < len(self.classes) else str(index)
 
 
-def load_network(path: str | os.PathLike[str]) -> Network:
-    """The network in a checkpoint file, or in a run's folder (its best one).
-
-    Raises CheckpointError if the file is no checkpoint, or does not say how to build its network."""
-    path = best_of(user_path(path))
-    checkpoint = load_checkpoint(path)
+def rebuilt(
+    checkpoint: Checkpoint, path: Path, build: Callable[[dict[str, Any]], Module]
+) -> tuple[Module, Preprocessing, list[str], str]:
+    """(the network in evaluation mode, its input, its classes, where it is from) of a checkpoint that lies at `path`;
+    `build` makes the network of the checkpoint's notes. Raises CheckpointError."""
     notes = checkpoint.description
-    if task_of(checkpoint) != Classification.name:
-        raise CheckpointError(f"{path}: is a network for {task_of(checkpoint)}; tinyvision.tasks.load(path) opens it")
     if "model" not in notes or "input" not in notes:
         raise CheckpointError(
             f"{path}: does not say how to build its network (fit(..., description=...) would have kept it); "
             f"build the model yourself and call train.load_weights(model, path)"
         )
     try:
-        model, preprocessing = build_network(notes["model"], path.parent), Preprocessing.from_dict(notes["input"])
+        model, preprocessing = build(notes), Preprocessing.from_dict(notes["input"])
         fill(model, checkpoint)
         names = notes.get("classes", [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise CheckpointError("the names of the classes are damaged")
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    return Network(model.eval(), preprocessing, names, str(path))
+    return model.eval(), preprocessing, names, str(path)
+
+
+def load_network(path: str | os.PathLike[str]) -> Network:
+    """The network in a checkpoint file, or in a run's folder (its best one).
+
+    Raises CheckpointError if the file is no checkpoint, or does not say how to build its network."""
+    path = best_of(user_path(path))
+    checkpoint = load_checkpoint(path)
+    if task_of(checkpoint) != Classification.name:
+        raise CheckpointError(f"{path}: is a network for {task_of(checkpoint)}; tinyvision.tasks.load(path) opens it")
+    return Network(*rebuilt(checkpoint, path, lambda notes: build_network(notes["model"], path.parent)))
 
 
 def published_preprocessing(name: str, weights: str | None = None) -> Preprocessing:
