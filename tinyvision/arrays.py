@@ -151,8 +151,8 @@ def in_its_order(array: Array, copy: Callable[[Array], Array]) -> Array:
 
 def memory_of(array: Array) -> Any:
     """The array, or whatever it is, that owns the memory which `array` looks at."""
-    while getattr(array, "base", None) is not None:
-        array = array.base
+    while (base := getattr(array, "base", None)) is not None:
+        array = base
     return array
 
 

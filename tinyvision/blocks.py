@@ -124,7 +124,9 @@ def fair(length: int, count: int) -> list[slice]:
 
 def cut(length: int, count: int) -> list[slice]:
     """range(length) as `count` slices of almost equal length."""
-    edges = [length * i // max(count, 1) for i in range(max(count, 1) + 1)]
+    if count <= 1:
+        return [slice(0, length)]
+    edges = [length * i // count for i in range(count + 1)]
     return [slice(a, b) for a, b in pairwise(edges)]
 
 

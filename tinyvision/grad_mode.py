@@ -10,14 +10,22 @@ from typing import Any, TypeVar, cast, overload
 
 from .errors import OptionError
 
-_mode = threading.local()
+
+class _Mode(threading.local):
+    """What a thread has asked for. As attributes of a class, the answers of one that has asked for nothing are found
+    without an exception on the way."""
+
+    grad, anomaly = True, False
+
+
+_mode = _Mode()
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def is_grad_enabled() -> bool:
     """False inside `no_grad()`, in the thread that asks."""
-    return getattr(_mode, "grad", True)
+    return _mode.grad
 
 
 class _GradMode:
@@ -98,7 +106,7 @@ def inference_mode(mode: Any = True) -> Any:
 
 def is_anomaly_enabled() -> bool:
     """Whether a backward that gives nan is to be named, in the thread that asks."""
-    return getattr(_mode, "anomaly", False)
+    return _mode.anomaly
 
 
 class set_detect_anomaly:

@@ -104,6 +104,14 @@ def _keep_freed_memory() -> None:
     mallopt(mmap_threshold, 32 << 20)  # the most that glibc takes
 
 
+def prepare() -> None:
+    """What comes before the first op of a process: find out which BLAS there is, and tell the allocator."""
+    with _state.lock:
+        if _state.blas is None:
+            _state.blas = _blas_libraries()
+            _keep_freed_memory()
+
+
 _before_calls: list[Callable[[], object]] = []
 
 
@@ -116,9 +124,7 @@ def call_helpers(job: Callable[[], object], count: int) -> int:
     """Put `job` before `count` other threads, or before those there are, if the system allows no more.
 
     Returns how many were called."""
-    if _state.blas is None:
-        with one_blas_thread():  # they ask what there is as soon as they begin
-            pass
+    prepare()  # they ask what there is as soon as they begin
     with _state.lock:
         while _state.helpers < count:
             thread = threading.Thread(target=_help, args=(_state.jobs,), name="tinyvision", daemon=True)
@@ -164,9 +170,7 @@ def one_blas_thread() -> Iterator[None]:
     region, own = object(), []
     try:
         with _state.lock:
-            if _state.blas is None:  # the first op of the process
-                _state.blas = _blas_libraries()
-                _keep_freed_memory()
+            prepare()
             own = [(library, library.get_num_threads()) for library in _per_thread(_state.blas)]
             if _state.before is None:
                 _state.before = [(library, library.get_num_threads()) for library in _shared(_state.blas)]

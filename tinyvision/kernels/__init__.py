@@ -83,7 +83,8 @@ def choose(
     holds. Where there are several GPUs, that of the arrays becomes the current one, now and again in the backward."""
     op, offered = forward, (_drop_ins if _loaded else _offered()).get((forward, backward))
     if offered:
-        forward, backward = _remembered(offered, on_gpu_in_float32, forward, backward, arrays, options)
+        state = len(offered), precision_of.cuda, launch.without_cublas()
+        forward, backward = _remembered(offered, on_gpu_in_float32, state, forward, backward, arrays, options)
     if (mode := precision_of.cuda) in HALVES:
         forward, backward = _rounding(op, forward, backward, mode)
     return (forward, backward) if not several_gpus() else (forward, _on_their_gpu(arrays, backward))
@@ -95,7 +96,7 @@ def choose_on_cpu(
     """`choose` for NumPy's arrays, among the compiled loops: all arrays but labels are of float32 then."""
     op, offered = forward, (_offered_on_cpu() if _on_cpu is None else _on_cpu).get((forward, backward))
     if offered and (_wanted is None or _wanted):  # else none is switched on
-        forward, backward = _remembered(offered, _in_float32, forward, backward, arrays, options)
+        forward, backward = _remembered(offered, _in_float32, (), forward, backward, arrays, options)
     mode = precision_of.cpu
     return (forward, backward) if mode == "ieee" else _rounding(op, forward, backward, mode)
 
@@ -109,12 +110,12 @@ def _rounding(op, forward, backward, mode):
 _choices: dict[Any, tuple[Callable[..., Any], Any]] = {}  # the latest, by everything that a condition may look at
 
 
-def _remembered(offered, fits, forward, backward, arrays, options):
-    """The pair of the first drop-in that applies, else the op's own. The conditions look at shapes and options, never
-    at numbers, so a call like one before is answered from memory: a network asks the same in every step."""
+def _remembered(offered, fits, state, forward, backward, arrays, options):
+    """The pair of the first drop-in that applies, else the op's own. The conditions look at shapes and options, and at
+    the `state` of the engine, never at numbers, so a call like one before is answered from memory: a network asks the
+    same in every step."""
     try:
-        state = forward, backward, _wanted, len(offered), precision_of.cuda, launch.without_cublas()
-        key = (*state, *map(_seen, arrays), *options, *map(_seen, options.values()))
+        key = (forward, backward, _wanted, *state, *map(_seen, arrays), *options, *map(_seen, options.values()))
         chosen = _choices.get(key)
     except TypeError:  # an option that is a list, for instance, cannot be looked up
         return _first(offered, fits, forward, backward, arrays, options)
@@ -131,6 +132,8 @@ PLAIN = (int, int), (float, float)  # tuples that are looked up as they are
 def _seen(value):
     """What a condition may see of an argument; True is not the same option as 1."""
     kind = type(value)
+    if kind is np.ndarray:
+        return value.shape, value.strides, value.dtype
     if kind is int:
         return kind, value
     if isinstance(value, tuple):

@@ -107,8 +107,10 @@ def check_rank(op: str, rank: int, axes: str, **array: Array) -> None:
 def pair(op: str, name: str, value: Any, minimum: int) -> Pair:
     """An option given as one integer or as a (height, width) pair, as a pair. Raises OptionError."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(values) == 2 and type(values[0]) is type(values[1]) is int and minimum <= min(values) <= max(values) <= MOST:
-        return values
+    if len(values) == 2:
+        high, wide = values
+        if type(high) is type(wide) is int and minimum <= high <= MOST and minimum <= wide <= MOST:
+            return values
     if len(values) != 2 or not all(is_integer(v) for v in values):
         raise OptionError(f"{op}: {name} must be an integer or a pair (height, width) of integers, got {value!r}")
     if min(values) < minimum:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import lie_alike
 from ...ops import activation, activation_piecewise, activation_smooth
 from ...types import Array, Gradients, Needs
 from .. import DropIn
@@ -161,7 +162,7 @@ def relu_forward(x: Array) -> tuple[Array, Any]:
 
 def relu_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """As `ops.relu_backward`."""
-    return _backward(dy, cache, activation.relu_backward, np.float32(np.nan))
+    return _backward(dy, cache, np.float32(np.nan))
 
 
 def relu6_forward(x: Array) -> tuple[Array, Any]:
@@ -171,7 +172,7 @@ def relu6_forward(x: Array) -> tuple[Array, Any]:
 
 def relu6_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """As `ops.relu6_backward`."""
-    return _backward(dy, cache, activation.relu6_backward, np.float32(6))
+    return _backward(dy, cache, np.float32(6))
 
 
 def _forward(x, top):
@@ -180,17 +181,25 @@ def _forward(x, top):
     return y, y
 
 
-def _backward(dy, y, of_the_op, top):
-    if dy.strides != y.strides or dy.dtype != y.dtype:  # parts of them would not be vectors
-        return of_the_op(dy, y)
+def _backward(dy, y, top):
     dx = np.empty_like(y)
-    done_in_parts(slope, y.size, y.nbytes, flat(dy), flat(y), flat(dx), top)
+    done_in_parts(slope, y.size, y.nbytes, flat(_laid_out(dy, y)), flat(y), flat(dx), top)
     return (dx,)
+
+
+def _laid_out(dy, like):
+    """dy with its numbers in the order in memory of `like`, and of its precision: what comes back from a view, or from
+    an op of somebody's own, may lie otherwise."""
+    if lie_alike(dy, like) and dy.dtype == like.dtype:
+        return dy
+    copy = np.empty_like(like)
+    copy[...] = dy
+    return copy
 
 
 def _curved_pair(name, ops):
     """The drop-in for an op of this name in a module of ops."""
-    kind, of_the_op = ACTIVATIONS[name], getattr(ops, f"{name}_backward")
+    kind, op = ACTIVATIONS[name], (getattr(ops, f"{name}_forward"), getattr(ops, f"{name}_backward"))
 
     def forward(x):
         y = np.empty_like(x)
@@ -198,13 +207,11 @@ def _curved_pair(name, ops):
         return y, y if kind == SIGMOID else x
 
     def backward(dy, cache, needs=(True,)):
-        if dy.strides != cache.strides or dy.dtype != cache.dtype:
-            return of_the_op(dy, cache)
         dx = np.empty_like(cache)
-        done_in_parts(slope_of_curve, dx.size, dx.nbytes, flat(dy), flat(cache), flat(dx), kind)
+        done_in_parts(slope_of_curve, dx.size, dx.nbytes, flat(_laid_out(dy, cache)), flat(cache), flat(dx), kind)
         return (dx,)
 
-    return DropIn("activation", (getattr(ops, f"{name}_forward"), of_the_op), forward, backward, _packed)
+    return DropIn("activation", op, forward, backward, _packed)
 
 
 def _packed(x):

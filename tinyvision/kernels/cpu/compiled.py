@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, TypeVar
 
+from ... import threads
 from ...errors import DeviceError
 from ...folders import cache_dir, cache_dir_if_known
 
@@ -105,6 +106,7 @@ def ready() -> bool:
         with _lock:
             if _ready is None:
                 _ready = _load()
+        threads.prepare()  # loops on one thread do not ask for it
     return _ready
 
 

@@ -195,8 +195,12 @@ threads.before_a_call(lambda: _crew.leave())
 def run(work: Loop, pieces: Sequence[tuple[int, ...]], *arguments: Any) -> None:
     """work(*arguments, *piece) for every piece, on several threads. The pieces write to different memory."""
     count = min(threads.get_num_threads(), len(pieces))
+    if count <= 1:
+        for piece in pieces:
+            work(*arguments, *piece)
+        return
     in_machine_code = work.shared is not None and serve.run is not serve.function  # plain Python counts in two steps
-    if in_machine_code and count > 1 and not threads.inside_region():
+    if in_machine_code and not threads.inside_region():
         _crew.call(count - 1)
         answer = np.empty(1, np.int64)
         work.shared(_crew.board, answer, np.array(pieces, np.int64), *arguments)

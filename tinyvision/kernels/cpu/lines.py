@@ -40,15 +40,16 @@ def sums_in_parts(work: Loop, count: int, work_bytes: int, shape: Shape, *argume
     sums = np.empty((len(parts), *shape))
     pieces = [(some.start, some.stop, number) for number, some in enumerate(parts)]
     crew.run(work, pieces, *arguments, sums)
-    return sums.sum(axis=0)
+    return sums[0] if len(parts) == 1 else sums.sum(axis=0)
 
 
 def flat(array: Array) -> Array:
     """The memory of an array without gaps, as a vector."""
-    if array.flags.c_contiguous:
-        return array.reshape(-1)
-    order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
-    return array.transpose(order).reshape(-1)
+    return array.ravel(order="K")  # of such an array, whatever the order of its axes, a view
+
+
+# The axes of (N, C, ...) in the order (N, ..., C), for each number of them: made once, as every op asks.
+_LAST = {ndim: (0, *range(2, ndim), 1) for ndim in range(2, 65)}
 
 
 def channels_are_last(x: Array) -> bool:
@@ -58,7 +59,7 @@ def channels_are_last(x: Array) -> bool:
 
 def last(x: Array) -> Array:
     """x (N, C, ...) seen as C-ordered (N, ..., C) of float32, or as a copy in that order: gradients come in any."""
-    return np.ascontiguousarray(x.transpose(0, *range(2, x.ndim), 1), dtype=np.float32)
+    return np.ascontiguousarray(x.transpose(_LAST[x.ndim]), dtype=np.float32)
 
 
 def first(x: Array) -> Array:

@@ -75,8 +75,9 @@ def cross_entropy_forward(
 ) -> tuple[Array, Any]:
     """As `ops.cross_entropy_forward`, for class numbers without weights."""
     rows, numbers = matrix(last(logits)), np.ascontiguousarray(labels, np.int64).reshape(-1)
-    counting = len(numbers) - int(np.count_nonzero(numbers == ignore_index))
-    inside = np.count_nonzero((numbers >= 0) & (numbers < rows.shape[1]) & (numbers != ignore_index)) == counting
+    ignored = numbers == ignore_index
+    counting = len(numbers) - int(np.count_nonzero(ignored))
+    inside = np.count_nonzero((numbers >= 0) & (numbers < rows.shape[1]) | ignored) == len(numbers)
     if not inside or (reduction == "mean" and not counting):  # the op says what is wrong
         return ops_loss.cross_entropy_forward(logits, labels, weight, ignore_index, label_smoothing, reduction)
     log_p, losses = np.empty_like(rows), np.empty(len(rows), np.float32)

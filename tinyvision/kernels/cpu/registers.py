@@ -14,6 +14,7 @@ say; compiled, each becomes the instructions that its `_..._as_machine_code` spe
 The ROWS of a tile are two runs: RUN rows that begin at p and lie `step` apart from each other, and RUN that begin at q.
 """
 
+import ctypes
 import functools
 import importlib.util
 import math
@@ -48,7 +49,7 @@ def aligned(shape: Shape) -> Array:
     """An uninitialised array for vectors, which begins with a line of the cache: a vector that lies across two of them
     is read in two steps, and a product takes a tenth longer (measured)."""
     memory = np.empty(4 * math.prod(shape) + CACHE_LINE, np.uint8)
-    begin = -memory.ctypes.data % CACHE_LINE
+    begin = -ctypes.addressof(ctypes.c_char.from_buffer(memory.data)) % CACHE_LINE
     return memory[begin : begin + 4 * math.prod(shape)].view(np.float32).reshape(shape)
 
 
