@@ -38,6 +38,45 @@ def test_gradients_by_name_like_torch():
     both(run)
 
 
+def test_gradients_by_name_hear_of_the_hooks_that_torch_s_do():
+    """Of those on the ways to what is asked for, once each."""
+
+    def run(torch):
+        told = []
+        x = torch.tensor(X, requires_grad=True)
+        w = torch.tensor(X + 1, requires_grad=True)
+        x.register_hook(lambda gradient: told.append(1) or gradient * 3)
+        w.register_hook(lambda gradient: told.append(2))
+        found = []
+        for wanted in ("h", "hx", "x", "k", "kh"):
+            h = x * w
+            k = h.exp()
+            h.register_hook(lambda gradient: told.append(3) or gradient * 10)
+            k.register_hook(lambda gradient: told.append(4) or gradient * 7)
+            values = {"h": h, "x": x, "k": k}
+            found += torch.autograd.grad((k * k).sum(), [values[name] for name in wanted])
+            told.append(0)
+        return [*found, torch.tensor(sorted(told))]
+
+    both(run)
+
+
+def test_what_is_not_on_the_way_is_left_whole():
+    x, w = tv.ones(2, requires_grad=True), tv.ones(2, requires_grad=True)
+    h, k = x * x, w * w
+    autograd.grad((h * k).sum(), x)
+    k.sum().backward()  # its record has not been used
+    assert w.grad.tolist() == [2, 2]
+
+
+def test_a_gradient_is_added_to_the_one_that_is_there():
+    x = tv.ones(2, requires_grad=True)
+    first = x.grad = tv.tensor([1.0, 2.0])
+    autograd.backward((x * 3).sum(), inputs=x)
+    assert x.grad is first
+    assert first.tolist() == [4, 5]
+
+
 def test_grads_that_were_there_stay():
     x, other = tv.ones(2, requires_grad=True), tv.ones(2, requires_grad=True)
     (x * other).sum().backward()
@@ -119,6 +158,58 @@ def test_functions_with_a_backward_of_one_s_own_like_torch():
         assert not functions(tv)[0].apply(tv.ones(2, requires_grad=True), 2.0).requires_grad
 
 
+@pytest.mark.parametrize("change", [
+    lambda h, w, scale: h.add_(1), lambda h, w, scale: w.mul_(5), lambda h, w, scale: h[0].zero_(),
+    lambda h, w, scale: scale.fill_(2),
+])  # fmt: skip
+def test_what_a_function_saved_may_not_be_changed_before_its_backward(change):
+    def run(torch):
+        class Product(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, h, w):
+                ctx.save_for_backward(h, w, scale)
+                return h * w * scale
+
+            @staticmethod
+            def backward(ctx, dy):
+                h, w, scale = ctx.saved_tensors
+                return dy * w * scale, dy * h * scale
+
+        x, w, scale = torch.tensor(X, requires_grad=True), torch.tensor(X + 1), torch.tensor(X * 0 + 3)
+        h = x * 1
+        y = Product.apply(h, w)
+        change(h, w, scale)
+        y.sum().backward()
+
+    for name, error, says in (("torch", RuntimeError, "inplace"), ("tinyvision", GraphError, "was changed in place")):
+        with pytest.raises(error, match=says):
+            run(importlib.import_module(name))
+
+
+def test_a_function_may_give_no_gradient_and_hand_on_what_is_no_tensor():
+    def run(torch):
+        class First(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, w):
+                return x * w, 3, None
+
+            @staticmethod
+            def backward(ctx, dy, of_a_number, of_none):
+                assert of_a_number is None
+                assert of_none is None
+                return dy, None
+
+        x, w, v = (torch.tensor(X + i, requires_grad=True) for i in range(3))
+        y, number, nothing = First.apply(x, w * v)
+        assert (number, nothing) == (3, None)
+        (y * 2).sum().backward()
+        assert w.grad is None
+        assert v.grad is None
+        return [x.grad]
+
+    both(run)
+
+
 def test_a_function_that_is_not_whole_says_so():
     class Nothing(autograd.Function):
         pass
@@ -137,7 +228,17 @@ def test_a_function_that_is_not_whole_says_so():
         def forward(ctx, x):
             return 3
 
+    class Many(Few):
+        backward = staticmethod(lambda ctx, dy: (dy, dy, dy))
+
+    class Floats(Few):
+        backward = staticmethod(lambda ctx, dy: (1.0, dy))
+
     x = tv.ones(2, requires_grad=True)
+    with pytest.raises(GraphError, match="Many: backward gave 3 gradients for 2 arguments"):
+        Many.apply(x, x).sum().backward()
+    with pytest.raises(GraphError, match="Floats: backward must give tensors or None, got a float"):
+        Floats.apply(x, x).sum().backward()
     with pytest.raises(GraphError, match=r"static method forward"):
         Nothing.apply(x)
     with pytest.raises(GraphError, match="Few: backward gave 1 gradients for 2 arguments"):

@@ -13,9 +13,9 @@ from strict import StrictArray
 
 import tinyvision as tv
 from tinyvision import ops
-from tinyvision.errors import DeviceError, GraphError, OptionError, ShapeError
+from tinyvision.errors import DeviceError, DtypeError, GraphError, OptionError, ShapeError
 from tinyvision.grad_mode import enable_grad, is_grad_enabled, no_grad
-from tinyvision.tape import Variable, differentiable
+from tinyvision.tape import NOTHING, Variable, differentiable
 from tinyvision.tensors import taped as F
 from tinyvision.walks import is_to_come, when_ready
 
@@ -127,9 +127,48 @@ def test_every_leaf_owns_its_gradient():
     F.add(p, q).backward(upstream)
     assert not np.shares_memory(p.grad.array, q.grad.array)
     assert not np.shares_memory(p.grad.array, upstream)
-    first = p.grad
+    first, kept = p.grad, p.grad.array
     p.backward(upstream)
-    assert first.array.tolist() == [1, -1], "a gradient that somebody holds is not changed under his hands"
+    assert p.grad is first
+    assert first.array is kept, "who holds a gradient sees what is added to it"
+    assert kept.tolist() == [2, -2]
+    assert first.version == 1
+
+
+def test_gradients_are_added_to_the_memory_that_is_there():
+    """One buffer for the gradients of all parameters, as clipping and exchanges use it."""
+    p, q = leaf(1.0, 2.0), leaf(3.0)
+    buffer = np.zeros(3)
+    p.grad, q.grad = Variable(buffer[:2]), Variable(buffer[2:])
+    F.add(F.sum(F.mul(p, p)), F.sum(F.mul(q, q))).backward()
+    assert buffer.tolist() == [2, 4, 6]
+    p.grad = Variable(np.broadcast_to(1.0, (2,)))
+    with pytest.raises(GraphError, match=r"the \.grad \(2,\) that there is cannot be added to"):
+        F.sum(p).backward()
+
+
+def test_a_gradient_that_does_not_fit_is_not_taken():
+    p = leaf(1.0, 2.0)
+    for wrong, error, says in (
+        (np.ones(2), OptionError, "expected a tensor or None, got numpy.ndarray"),
+        (Variable(np.ones(1)), ShapeError, r"shape \(1,\) was assigned to a value of shape \(2,\)"),
+        (Variable(np.ones(2, np.float32)), DtypeError, "a gradient of float32 was assigned to a value of float64"),
+    ):
+        with pytest.raises(error, match=says):
+            p.grad = wrong
+        assert p.grad is None
+
+
+def test_a_backward_may_leave_an_input_without_a_gradient():
+    """The leaf behind it is not given zeros, with which a step would decay it, and who awaits it hears of the end."""
+    x, w, told = leaf(1.0), leaf(2.0), []
+    one_sided = differentiable(lambda x, w: (x * w, ()), lambda dy, cache, needs: (dy, NOTHING))
+    end = when_ready(w, lambda one: told.append(one.grad))
+    F.sum(one_sided(x, F.mul(w, w))).backward()
+    assert x.grad.array.tolist() == [1]
+    assert w.grad is None
+    assert told == [None]
+    end()
 
 
 def doubled(backward):

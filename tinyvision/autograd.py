@@ -23,8 +23,8 @@ from .grad_mode import (
 )
 from .missing import missing
 from .places import hand_on, stand_for
-from .tape import Record, differentiable
-from .tape import Variable as _OnTheTape
+from .sharing import Watch
+from .tape import NOTHING, Record, differentiable
 from .tape import backward as _backward
 from .tensors.history import NO_GRADIENT_OF_A_GRADIENT
 from .tensors.inputs import tensor_input
@@ -83,7 +83,11 @@ def backward(
         _joined(tensors, given).backward(retain_graph=bool(retain_graph))
         return
     for x, gradient in zip(_several(inputs), grad(tensors, inputs, given, retain_graph), strict=True):
-        x.grad = gradient if x.grad is None else x.grad + gradient
+        if x.grad is None:
+            x.grad = gradient
+        else:
+            with no_grad():
+                x.grad += gradient
 
 
 def _joined(tensors, gradients):
@@ -152,7 +156,8 @@ def grad(
 
 def _gradients(output, wanted, retain_graph):
     """The gradients for `wanted`, None where there is none; every `.grad` is afterwards what it was before."""
-    leaves = {id(x): x for x in [*_leaves(output), *(x for x in wanted if x.record is None)]}
+    ways = _ways_to(wanted, output)
+    leaves = {id(x): x for x in wanted if x.record is None}
     kept = {key: x.grad for key, x in leaves.items()}
     caught: dict[int, Any] = {}
 
@@ -160,14 +165,16 @@ def _gradients(output, wanted, retain_graph):
         def hook(gradient):
             caught[id(record)] = Tensor.of(gradient.copy())
 
-        record.hooks.append(hook)
+        # As in PyTorch: before the hooks of the value where the walk goes on behind it, else behind them.
+        goes_on = any(id(source) in ways for source in record.inputs)
+        record.hooks.insert(0 if goes_on else len(record.hooks), hook)
         return record, hook
 
     hooks = [catch(x.record) for x in wanted if x.record is not None]
     try:
         for x in leaves.values():
             x.grad = None
-        _backward(output, None, retain_graph)
+        _backward(output, None, retain_graph, ways)
         return [x.grad if x.record is None else caught.get(id(x.record)) for x in wanted]
     finally:
         for key, x in leaves.items():
@@ -176,19 +183,25 @@ def _gradients(output, wanted, retain_graph):
             record.hooks.remove(hook)
 
 
-def _leaves(output):
-    """All leaves behind a value."""
-    if output.record is None:
-        yield output
-        return
-    waiting, seen = [output.record], {id(output.record)}
+def _ways_to(wanted, output):
+    """The ids of the leaves and records through which `output` depends on the values `wanted`."""
+    ways = {id(x.record or x) for x in wanted}
+    for record in sorted(_records(output), key=lambda record: record.number):  # what a record needs comes before it
+        if any(id(source) in ways for source in record.inputs):
+            ways.add(id(record))
+    return ways
+
+
+def _records(output):
+    """All records behind a value."""
+    waiting = [output.record] if output.record else []
+    seen = {id(record): record for record in waiting}
     while waiting:
         for source in waiting.pop().inputs:
-            if isinstance(source, _OnTheTape):
-                yield source
-            elif source is not None and id(source) not in seen:
-                seen.add(id(source))
+            if isinstance(source, Record) and id(source) not in seen:
+                seen[id(source)] = source
                 waiting.append(source)
+    return seen.values()
 
 
 # -- functions with a backward of one's own
@@ -249,9 +262,8 @@ class Function:
             else:
                 result = cls.forward(context, *arguments)
         outputs = list(result) if isinstance(result, tuple) else [result]
-        for y in outputs:
-            if not isinstance(y, Tensor):
-                raise GraphError(f"{cls.__name__}: forward must return tensors, got a {type(y).__name__}")
+        if not isinstance(result, (tuple, Tensor)):
+            raise GraphError(f"{cls.__name__}: forward must return tensors, got a {type(result).__name__}")
         if any(needs) and is_grad_enabled():
             outputs = _recorded(cls, context, tensors, outputs)
         return tuple(outputs) if isinstance(result, tuple) else outputs[0]
@@ -260,35 +272,48 @@ class Function:
 def _recorded(cls, context, tensors, outputs):
     """The outputs as parts of one long row of numbers, which one record makes: so each gets its own gradient, and the
     backward is called once, when all of them are known."""
-    smooth = [y.dtype.kind == "f" and not any(y is other for other in context._without_gradient) for y in outputs]
+    smooth = [
+        isinstance(y, Tensor) and y.dtype.kind == "f" and not any(y is other for other in context._without_gradient)
+        for y in outputs
+    ]
     sizes = [y.numel() if kept else 0 for y, kept in zip(outputs, smooth, strict=True)]
     ends = np.cumsum([0, *sizes])
 
     def backward(dy, cache, needs):
         parts = [
             Tensor.of(dy[start : start + size].reshape(y.shape).astype(y.dtype)) if kept else None
-            for y, start, size, kept in zip(cache, ends, sizes, smooth, strict=False)
+            for y, start, size, kept in zip(outputs_seen, ends, sizes, smooth, strict=False)
         ]
         with no_grad():
             gradients = _several(cls.backward(context, *parts))
-        if len(gradients) < len(tensors):
+        if len(gradients) < len(tensors) or any(g is not None for g in gradients[len(tensors) :]):
             raise GraphError(f"{cls.__name__}: backward gave {len(gradients)} gradients for {len(tensors)} arguments")
-        return tuple(
-            None if x is None else _array_or_zeros(g, x).astype(x.dtype, copy=False)
-            for g, x in zip(gradients, tensors, strict=False)
-        )
+        return tuple(_given_back(cls, g, x) for g, x in zip(gradients, tensors, strict=False))
 
-    kept = [y.detach() for y in outputs]
+    outputs_seen = [y.detach() if keep else y for y, keep in zip(outputs, smooth, strict=True)]
+    saved = [x for x in context.saved_tensors if isinstance(x, Tensor)]
     arrays = [y.array.reshape(-1) for y, keep in zip(outputs, smooth, strict=True) if keep]
     if not arrays:
         return outputs
     row = np.concatenate(arrays)
-    record = Record(cls.__name__, backward, kept, tensors, tuple(row.shape))
+    record = Record(cls.__name__, backward, [x.array for x in saved], tensors, tuple(row.shape))
+    record.watched += [Watch("what it saved", x) for x in saved]
     whole = Tensor.of(row, requires_grad=True, record=record)
     return [
         _part(whole, start, size, y) if keep else y
         for y, start, size, keep in zip(outputs, ends, sizes, smooth, strict=False)
     ]
+
+
+def _given_back(cls, gradient, x):
+    """A gradient as the tape takes it; None stands for an argument that the outputs do not depend on."""
+    if x is None:
+        return None
+    if gradient is None:
+        return NOTHING
+    if not isinstance(gradient, Tensor):
+        raise GraphError(f"{cls.__name__}: backward must give tensors or None, got a {type(gradient).__name__}")
+    return gradient.array.astype(x.dtype, copy=False)
 
 
 def _part(whole, start, size, like):

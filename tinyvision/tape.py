@@ -21,15 +21,15 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from .arrays import check_is_array, holds, is_array, is_only_here
+from .arrays import check_is_array, full_name, holds, is_array, is_only_here
 from .device import device_of
-from .errors import DeviceError, GraphError, ShapeError
+from .errors import DeviceError, DtypeError, GraphError, OptionError, ShapeError
 from .grad_mode import is_anomaly_enabled, is_grad_enabled
 from .kernels import choose, choose_on_cpu
 from .listening import announce
 from .sharing import Origin, Watch, note_view
 from .types import Array, Shape
-from .walks import count_down, tell_ready, walk_from
+from .walks import count_down, tell_ready, tell_the_rest, walk_from
 
 _numbers = itertools.count()
 
@@ -81,10 +81,10 @@ class Variable:
 
     __slots__ = (
         "__weakref__",
+        "_grad",
         "array",
         "changes",
         "copy_of",
-        "grad",
         "hooks",
         "origin",
         "ready",
@@ -95,7 +95,7 @@ class Variable:
 
     def __init__(self, array: Array, requires_grad: bool = False, record: Record | None = None) -> None:
         self.array, self.requires_grad, self.record = array, requires_grad, record
-        self.grad: Any = None
+        self._grad: Any = None
         self.changes = [0]  # how often the memory was changed in place: a list, so that all who share it can share this
         self.origin: Origin | None = None
         self.views: weakref.WeakValueDictionary[int, Variable] | None = None
@@ -118,6 +118,34 @@ class Variable:
         return tuple(self.array.shape)
 
     @property
+    def grad(self) -> Any:
+        """The gradient once `backward()` has run, or None. What is assigned is kept as it is, and added to in place.
+
+        Raises OptionError, ShapeError, DtypeError, DeviceError for what does not fit."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Any) -> None:
+        if gradient is not None:
+            self._check_fits(gradient)
+        self._grad = gradient
+
+    def _check_fits(self, gradient):
+        if not isinstance(gradient, Variable):
+            raise OptionError(f"grad: expected a tensor or None, got {full_name(gradient)}")
+        if gradient.shape != self.shape:
+            raise ShapeError(
+                f"grad: a gradient of shape {gradient.shape} was assigned to a value of shape {self.shape}"
+            )
+        (theirs, ours), what = (gradient.array, self.array), "was assigned to a value"
+        if theirs.dtype != ours.dtype:
+            raise DtypeError(f"grad: a gradient of {theirs.dtype} {what} of {ours.dtype}; convert it with .to(x.dtype)")
+        if device_of(theirs) != device_of(ours):
+            raise DeviceError(
+                f"grad: a gradient on {device_of(theirs)} {what} on {device_of(ours)}; move it with .to(x.device)"
+            )
+
+    @property
     def is_leaf(self) -> bool:
         """True unless a recorded op produced it. Only leaves keep a `.grad`."""
         return self.record is None
@@ -135,8 +163,10 @@ class Variable:
         backward(self, gradient, retain_graph)
 
 
-def backward(output: Variable, gradient: Any, retain_graph: bool) -> None:
-    """Walk the records behind `output`, newest first, and hand each its gradient (see `Variable.backward`)."""
+def backward(output: Variable, gradient: Any, retain_graph: bool, only: set[int] | None = None) -> None:
+    """Walk the records behind `output`, newest first, and hand each its gradient (see `Variable.backward`).
+
+    only   the ids of the records and leaves that are to hear of it, where not all are"""
     if not output.requires_grad:
         raise GraphError(
             "backward(): this value does not depend on anything that requires a gradient; "
@@ -148,17 +178,19 @@ def backward(output: Variable, gradient: Any, retain_graph: bool) -> None:
         tell_ready(output)
         return
     with walk_from(output.record) as uses:
-        _walk(output.record, upstream, retain_graph, uses)
+        _walk(output.record, upstream, retain_graph, uses, only)
+        if only is None:
+            tell_the_rest(uses)
 
 
-def _walk(record, upstream, retain_graph, uses):
+def _walk(record, upstream, retain_graph, uses, only):
     waiting = {record.number: upstream}  # gradients in flight, by the number of the record they are for
     queue = [(-record.number, record)]
     hooked: dict[int, tuple[Variable, Array]] = {}  # the leaves whose hooks want to see the whole gradient, and it
     while queue:
         _, record = heapq.heappop(queue)
         dy = _after_hooks(record.hooks, waiting.pop(record.number))
-        for wish in _gradients(record, dy, waiting):
+        for wish in _gradients(record, dy, waiting, only):
             source = wish.source
             if isinstance(source, Variable) and source.hooks:
                 seen = hooked.get(id(source))
@@ -176,6 +208,7 @@ def _walk(record, upstream, retain_graph, uses):
             record.cache, record.inputs, record.backward = None, (), None
     for leaf, gradient in hooked.values():
         _accumulate(_Wish(leaf, _after_hooks(leaf.hooks, gradient)))
+        uses.pop(id(leaf), None)
         tell_ready(leaf)
 
 
@@ -219,8 +252,16 @@ class _Wish:
         self.summed = summed  # whether what waited for the record already is part of it
 
 
-def _gradients(record, dy, waiting):
+NOTHING = object()  # what a backward may give for an input that is to hear of nothing, not even of zeros
+
+
+def _gradients(record, dy, waiting, only=None):
     """A wish for every input of one record that needs one, each gradient checked against its input's shape."""
+    needs = record.needs
+    if only is not None:
+        needs = tuple([need and id(source) in only for source, need in zip(record.inputs, needs, strict=True)])
+        if not any(needs):
+            return []
     if record.backward is None:
         raise GraphError(
             f"backward(): the graph behind {record.name} has already been used and freed; "
@@ -229,12 +270,12 @@ def _gradients(record, dy, waiting):
     for one in record.watched:
         one.check(record.name, record.cache)
     waits = _to_be_added(record, waiting)
-    gradients = record.backward(dy, record.cache, record.needs, *waits)
+    gradients = record.backward(dy, record.cache, needs, *waits)
     if not isinstance(gradients, (tuple, list)):
         gradients = (gradients,)
     wishes = []
-    for i, (source, need) in enumerate(zip(record.inputs, record.needs, strict=True)):
-        if need:
+    for i, (source, need) in enumerate(zip(record.inputs, needs, strict=True)):
+        if need and (i >= len(gradients) or gradients[i] is not NOTHING):
             wish = _Wish(source, gradients[i] if i < len(gradients) else None, summed=i == 0 and waits != ())
             _check_gradient(record, i, wish)
             wishes.append(wish)
@@ -262,7 +303,8 @@ def _check_gradient(record, i, wish):
 
 
 def _accumulate(wish):
-    """Add to `.grad`, which is always memory of its own: p + q must not make p.grad and q.grad one array."""
+    """Add to `.grad`: in place, so that who holds it, or the buffer that it is a view of, has the sum. The first one is
+    memory of its own: p + q must not make p.grad and q.grad one array."""
     leaf = wish.source
     if not leaf.requires_grad:  # it did, when the op was called
         return
@@ -272,13 +314,20 @@ def _accumulate(wish):
             f"known; take it outside, or use .detach()"
         )
     if leaf.grad is not None:
-        leaf.grad = leaf.like(leaf.grad.array + wish.gradient)
+        total = leaf.grad.array
+        if not getattr(total.flags, "writeable", True):
+            raise GraphError(
+                f"backward(): the .grad {leaf.shape} that there is cannot be added to: it is read-only, or expanded; "
+                f"set it to None, or to a .clone()"
+            )
+        total += wish.gradient
+        leaf.grad.version += 1
     elif is_only_here(wish, "gradient", leaf.array):
-        leaf.grad = leaf.like(wish.gradient)
+        leaf._grad = leaf.like(wish.gradient)
     else:  # a copy; its memory order follows the leaf, as optimizers walk both side by side
         own = np.empty_like(leaf.array)
         own[...] = wish.gradient
-        leaf.grad = leaf.like(own)
+        leaf._grad = leaf.like(own)
 
 
 class Op(Protocol):

@@ -97,6 +97,12 @@ def count_down(uses: dict[int, int], leaf: Any) -> None:
             tell_ready(leaf)
 
 
+def tell_the_rest(uses: dict[int, int]) -> None:
+    """The walk is over: some leaves were not come to as often as was counted, where a backward gave nothing back."""
+    for leaf in [_awaited[key] for key, left in uses.items() if left and key in _awaited]:
+        tell_ready(leaf)
+
+
 def tell_ready(leaf: Any) -> None:
     """The gradient of a leaf is whole."""
     for hook in leaf.ready or ():

@@ -476,3 +476,12 @@ def test_what_was_done_to_make_a_checkpoint_fit_is_said():
     wrapped = {"state_dict": {f"module.{name}": array for name, array in numpy_state(model).items()}}
     with pytest.warns(UserWarning, match="took its entry 'state_dict' and removed the prefix 'module.' from 2 names"):
         model.load_state_dict(wrapped)
+
+
+def test_a_copied_model_begins_without_gradients():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    model(tv.ones(4, 2)).sum().backward()
+    twin = copy.deepcopy(model)
+    assert [p.grad for p in twin.parameters()] == [None] * 4
+    assert all(p.grad is not None for p in model.parameters())
+    assert [type(p) for p in twin.parameters()] == [nn.Parameter] * 4

@@ -58,19 +58,22 @@ def cross_entropy_forward(
     _check_classes("cross_entropy", logits, labels, weight, ignore_index, reduction)
     target, divisor = _target("cross_entropy", logits, labels, weight, ignore_index, label_smoothing, reduction)
     log_p, _ = log_softmax_forward(logits, axis=1)
-    return _minus_likelihood(log_p, target, divisor, reduction), (log_p, target, divisor)
+    scale = 1 - label_smoothing if weight is None else (1 - label_smoothing) * _of_classes(weight, logits)
+    return _minus_likelihood(log_p, target, divisor, reduction), (log_p, target, divisor, scale)
 
 
 def cross_entropy_backward(dy: Array, cache: Any, needs: Needs = (True, False)) -> Gradients:
     """dlogits = dy · (softmax(logits) · Σ target - target) / divisor.   dy ()  ->  dlogits (N, K), None
 
-    With integer labels this is the well-known (softmax - one-hot) / N: every row sums to 0."""
-    log_p, target, divisor = cache
+    With integer labels this is the well-known (softmax - one-hot) / N: every row sums to 0. Probabilities have a
+    gradient of their own, dlabels = -dy · log softmax(logits) / divisor, where it is wanted."""
+    log_p, target, divisor, scale = cache
+    each = (np.expand_dims(dy, 1) if dy.ndim else dy) / divisor
     dlogits = np.exp(log_p)
     dlogits *= target.sum(axis=1, keepdims=True)
     dlogits -= target
-    dlogits *= (np.expand_dims(dy, 1) if dy.ndim else dy) / divisor
-    return dlogits, None
+    dlogits *= each
+    return dlogits, (-each * scale * log_p).astype(log_p.dtype, copy=False) if needs[1] else None
 
 
 def nll_loss_forward(
@@ -153,7 +156,6 @@ def _minus_likelihood(log_p, target, divisor, reduction):
 def _target(op, logits, labels, weight, ignore_index, smoothing, reduction):
     """What every log-probability is multiplied by, (N, K, ...), and the number by which the sum is divided."""
     K = logits.shape[1]
-    shape = (1, K) + (1,) * (logits.ndim - 2)
     if labels.dtype.kind == "f":
         if tuple(labels.shape) != tuple(logits.shape):
             raise shape_error(
@@ -163,18 +165,18 @@ def _target(op, logits, labels, weight, ignore_index, smoothing, reduction):
                 labels=("(N, K)", labels),
             )
         target = labels * (1 - smoothing) + smoothing / K
-        target = (target if weight is None else target * weight.reshape(shape)).astype(logits.dtype)
+        target = (target if weight is None else target * _of_classes(weight, logits)).astype(logits.dtype)
         divisor = labels.size // K if reduction == "mean" else 1
         if divisor == 0:
             raise _nothing_to_average(op, labels, ignore_index)
         return target, divisor
     counts, safe = _checked_labels(op, logits, labels, ignore_index)
-    classes = np.arange(K, like=labels).reshape(shape)
+    classes = _of_classes(np.arange(K, like=labels), logits)
     target = (np.expand_dims(safe, 1) == classes).astype(logits.dtype)
     counts = np.expand_dims(counts, 1).astype(logits.dtype)
     target *= counts
     if weight is not None:
-        weight = weight.reshape(shape)
+        weight = _of_classes(weight, logits)
         target *= weight
     divisor = target.sum() if reduction == "mean" else 1  # without weights: how many labels count
     if reduction == "mean" and float(divisor) == 0:
@@ -184,6 +186,11 @@ def _target(op, logits, labels, weight, ignore_index, smoothing, reduction):
         evenly = counts * (smoothing / K)
         target += evenly if weight is None else evenly * weight
     return target, divisor
+
+
+def _of_classes(numbers, logits):
+    """One number for each class, (K,), in the shape that meets logits (N, K, ...)."""
+    return numbers.reshape(1, -1, *(1,) * (logits.ndim - 2))
 
 
 def _nothing_to_average(op, labels, ignore_index):

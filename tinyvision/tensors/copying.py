@@ -7,7 +7,7 @@ old and are copied together, and pickling stores the numbers that each sees.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from ..tape import Variable
 
 if TYPE_CHECKING:
     from .tensor import Tensor
+
+
+_Kind = TypeVar("_Kind", bound="Tensor")
 
 
 def state_of(x: Tensor) -> dict[str, Any]:
@@ -41,7 +44,7 @@ def shallow_copy(x: Tensor) -> Tensor:
     return twin
 
 
-def deep_copy(x: Tensor, memo: dict[int, Any]) -> Tensor:
+def deep_copy(x: _Kind, memo: dict[int, Any], with_gradient: bool = True) -> _Kind:
     """A leaf with memory, and with a gradient, of its own. Raises GraphError for what an op has produced."""
     if x.record is not None:
         raise GraphError("deepcopy: only leaves can be copied with all that belongs to them; copy x.detach()")
@@ -49,7 +52,8 @@ def deep_copy(x: Tensor, memo: dict[int, Any]) -> Tensor:
     memo[id(x)] = twin
     state = state_of(x)
     take_state(twin, {**copy.deepcopy({**state, "array": None}, memo), "array": _copied_with_memory(x.array, memo)})
-    twin.grad = copy.deepcopy(x.grad, memo)
+    if with_gradient:
+        twin.grad = copy.deepcopy(x.grad, memo)
     return twin
 
 

@@ -232,6 +232,7 @@ class Tensor(Methods, Variable):
         else:
             hooks = self.hooks = self.hooks or []
         hooks.append(checked)
+        hooks.sort(key=lambda hook: hasattr(hook, "of_value"))  # what retain_grad keeps is what they made of it
         return RemovableHook(hooks, checked)
 
     def retain_grad(self) -> None:
