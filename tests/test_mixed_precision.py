@@ -320,6 +320,31 @@ def test_threads_do_not_see_each_others_blocks():
     assert seen == {"before": 257, "inside": 256, "after": ("ieee", "ieee")}
 
 
+def test_one_decorator_in_two_threads_that_overlap():
+    """The first to enter is the first to leave: each leaves its own block."""
+    seen, steps = {}, {name: [threading.Event() for _ in range(3)] for name in ("first", "second")}
+
+    @tv.autocast("cpu")
+    def wait(name):
+        steps[name][0].set()
+        assert steps[name][1].wait(10)
+
+    def run(name, mode):
+        with precision(mode):
+            wait(name)
+            seen[name] = tv.get_precision("cpu")
+        steps[name][2].set()
+
+    threads = [threading.Thread(target=run, args=pair) for pair in (("first", "fp16"), ("second", "ieee"))]
+    for thread, name in zip(threads, steps, strict=True):
+        thread.start()
+        assert steps[name][0].wait(10)
+    for name in steps:
+        steps[name][1].set()
+        assert steps[name][2].wait(10)
+    assert seen == {"first": "fp16", "second": "ieee"}
+
+
 def test_a_backward_in_another_thread_changes_nothing_here():
     x = tv.ones(2, 2, requires_grad=True)
     with precision("bf16"):

@@ -4,6 +4,7 @@ One thing differs: a product's result stays in float32, where PyTorch rounds tha
 tensor of a script has the dtype that it has without autocast, and its numbers are a little more exact.
 """
 
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
@@ -22,6 +23,13 @@ from .places import stand_for
 _MODES = {"float16": "fp16", "bfloat16": "bf16"}
 _DTYPES = {"fp16": float16, "bf16": bfloat16}
 _USUAL = {"cpu": bfloat16, "cuda": float16}
+
+
+class _Entered(threading.local):
+    """The blocks that a thread is in: one autocast, as a decorator's, may be entered by several threads at a time."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Any] = []
 
 
 class autocast:
@@ -53,17 +61,17 @@ class autocast:
             warnings.warn('autocast: no GPU can be used, so autocast("cuda") changes nothing', stacklevel=2)
             enabled = False
         self.device_type, self.enabled, self._mode = device_type, bool(enabled), _MODES.get(name)
-        self._entered: list[Any] = []
+        self._of_thread = _Entered()
 
     def __enter__(self) -> "autocast":
         mode = self._mode if self.enabled else get_precision(self.device_type)
         block = precision("ieee" if not self.enabled and mode in HALVES else str(mode), self.device_type)
         block.__enter__()
-        self._entered.append(block)
+        self._of_thread.blocks.append(block)
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._entered.pop().__exit__(*error)
+        self._of_thread.blocks.pop().__exit__(*error)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -138,3 +139,42 @@ def test_children_up_to_the_last_that_is_wanted():
     with pytest.raises(OptionError, match="'layer9'; there are conv1"):
         IntermediateLayerGetter(model, {"layer9": "x"})
     assert _make_divisible(37, 8) == 40
+
+
+def test_others_go_on_with_the_layers_meanwhile():
+    """A pass of another thread, of the network or of an extractor, is neither ended nor taken for this one."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    class Wait(nn.Module):
+        def forward(self, x):
+            if threading.current_thread().name == "first":
+                inside.set()
+                assert go_on.wait(30)
+            return x
+
+    model = nn.Sequential(Wait(), nn.Linear(2, 2), nn.ReLU()).eval()
+    extractor = create_feature_extractor(model, {"1": "f"})
+    x, other, found = tv.ones(1, 2), tv.full((1, 2), 100.0), []
+    thread = threading.Thread(target=lambda: found.append(extractor(x)["f"]), name="first")
+    thread.start()
+    assert inside.wait(30)
+    np.testing.assert_array_equal(model(other).detach(), model[1](other).relu().detach())
+    np.testing.assert_array_equal(extractor(other)["f"].detach(), model[1](other).detach())
+    go_on.set()
+    thread.join()
+    np.testing.assert_array_equal(found[0].detach(), model[1](x).detach())
+
+
+def test_a_network_that_catches_whatever_ends_it():
+    class Stubborn(nn.Module):
+        def __init__(self):
+            self.first = nn.Linear(2, 2)
+
+        def forward(self, x):
+            try:
+                return self.first(x)
+            except BaseException:  # as some do
+                return None
+
+    x, model = tv.ones(1, 2), Stubborn()
+    np.testing.assert_array_equal(create_feature_extractor(model, ["first"])(x)["first"].detach(), model(x).detach())

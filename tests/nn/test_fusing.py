@@ -290,3 +290,43 @@ def test_more_zeros_below_and_to_the_right_than_above(beyond, channels, kernel, 
     got = fusing.finished(x, conv, None, "relu6", None).array
     # sums of up to 360 terms, whose order may differ
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12 if double else 3e-5)
+
+
+class Beside(nn.Sequential):
+    """Its own way through its items."""
+
+    def forward(self, x):
+        y = self[0](x)
+        return self[2](self[1](y) + y)
+
+
+class Doubled(tv.models.resnet.BasicBlock):
+    def forward(self, x):
+        y = self.conv1(x)
+        return self.bn1(y) - y
+
+
+def _with_another_forward(layers):
+    layers.forward = lambda x: layers[0](x) * layers[1](layers[0](x))
+    return layers
+
+
+def _with_a_hook(layers):
+    layers[0].register_forward_hook(lambda module, inputs, output: output * 2)
+    return layers
+
+
+@pytest.mark.parametrize("make", [
+    lambda conv, norm: Beside(conv, norm, nn.ReLU()), lambda conv, norm: Doubled(3, 3),
+    lambda conv, norm: _with_another_forward(nn.Sequential(conv, norm)),
+    lambda conv, norm: _with_a_hook(nn.Sequential(conv, norm, nn.ReLU())),
+])  # fmt: skip
+def test_what_a_network_does_with_a_convolution_in_another_way_stays(make):
+    tv.manual_seed(0)
+    model = make(nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)).eval()
+    for norm in (m for m in model.modules() if isinstance(m, nn.BatchNorm2d)):
+        norm.running_mean.uniform_(-1, 1)
+        norm.running_var.uniform_(0.5, 2)
+    x = tv.randn(2, 3, 8, 8)
+    with tv.no_grad():
+        np.testing.assert_allclose(model.fuse()(x).array, model(x).array, rtol=1e-5, atol=1e-5)

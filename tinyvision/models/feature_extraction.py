@@ -10,6 +10,7 @@ import copy
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from threading import get_ident
 from typing import Any
 
 from .. import nn
@@ -139,17 +140,23 @@ def _watched(extractor: Any, run: Callable[[], Any]) -> dict[str, Any]:
     finally:
         for hook in hooks:
             hook.remove()
+    if not waiting:  # a network that catches whatever ends it
+        return outputs
     (name, turn), key = next(iter(waiting.items()))
     turns = "did not run" if not turn else f"did not run {turn + 1} times"
     raise OptionError(f"create_feature_extractor: {name} {turns} in this forward pass, so there is nothing for {key!r}")
 
 
 def _noting(layer: nn.Module, name: str, waiting: dict[tuple[str, int], str], outputs: dict[str, Any]) -> RemovableHook:
-    """A hook that takes what `layer` puts out to its key; the last one that is waited for ends the forward pass."""
-    turn = -1
+    """A hook that takes what `layer` puts out to its key; the last one that is waited for ends the forward pass.
+
+    It is for the pass of this thread: the layers may be at work for others meanwhile."""
+    turn, own = -1, get_ident()
 
     def note(module: Any, inputs: Any, output: Any) -> None:
         nonlocal turn
+        if get_ident() != own:
+            return
         turn += 1
         if (name, turn) in waiting:
             outputs[waiting.pop((name, turn))] = output

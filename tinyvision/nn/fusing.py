@@ -183,15 +183,16 @@ def fuse(model: Model) -> Model:
 
     weight' = weight · γ/σ and bias' = β - mean · γ/σ: the same function with fewer numbers. The pairs are those that
     the modules name in `norm_pairs`, but for a convolution that stands in several places, whose other callers would
-    get the batch-norm as well, and a batch-norm that has hooks. The folded weights are read-only, so that what is
-    computed from them can be kept; `load_state_dict` replaces them. Raises OptionError unless the model is in
-    evaluation mode."""
+    get the batch-norm as well, and those of which one has hooks. A Sequential names its neighbours: who calls its items
+    one by one and uses what lies between a convolution and its batch-norm finds the batch-norm in it already. The
+    folded weights are read-only, so that what is computed from them can be kept; `load_state_dict` replaces them.
+    Raises OptionError unless the model is in evaluation mode."""
     if any(m.training and isinstance(m, BatchNorm2d) for m in model.modules()):
         raise OptionError("fuse: batch-norm can be folded only with its running statistics; call model.eval() first")
     fused = copy.deepcopy(model)
     places = Counter(id(child) for module in fused.modules() for child in vars(module).values())
     for module in fused.modules():
-        for conv_name, norm_name in module.norm_pairs():
+        for conv_name, norm_name in _pairs(module):
             conv, norm = getattr(module, conv_name), getattr(module, norm_name)
             if type(conv) is Conv2d and type(norm) is BatchNorm2d and _foldable(conv, norm) and places[id(conv)] == 1:
                 _fold(conv, norm)
@@ -199,11 +200,19 @@ def fuse(model: Model) -> Model:
     return fused.requires_grad_(False)
 
 
+def _pairs(module):
+    """What a module says of its own forward: a class below, or an owner, that has put another forward in its place
+    calls the parts in another way."""
+    kinds = type(module).__mro__
+    said, called = (next(i for i, kind in enumerate(kinds) if name in vars(kind)) for name in ("norm_pairs", "forward"))
+    return module.norm_pairs() if said <= called and "forward" not in vars(module) else []
+
+
 def _foldable(conv, norm):
-    """True if the norm is a scale and a shift in evaluation mode that nobody watches, and the weight is a parameter,
-    not computed before every call."""
+    """True if the norm is a scale and a shift in evaluation mode, nobody watches the two, and the weight is a
+    parameter, not computed before every call."""
     plain = isinstance(conv.weight, Parameter) and norm.affine and norm.track_running_stats
-    return plain and not norm.has_hooks() and _agree(conv, _arrays(norm), None)
+    return plain and not (conv.has_hooks() or norm.has_hooks()) and _agree(conv, _arrays(norm), None)
 
 
 def _fold(conv, norm):

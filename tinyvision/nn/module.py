@@ -21,7 +21,7 @@ from ..dtypes import NO_BFLOAT16, as_dtype
 from ..errors import DtypeError, OptionError, WeightsError
 from ..tape import Variable
 from ..tensors.conversion import as_it_lies, require_float
-from ..tensors.copying import deep_copy
+from ..tensors.copying import Kind, deep_copy
 from ..tensors.tensor import Tensor
 from ..types import DType
 from .hooks import HooksOf, RemovableHook, WithOptions, inputs_after, of_the_last_op, output_after, watched_inputs
@@ -29,7 +29,6 @@ from .matching import matched, misfit, other_head
 from .parts import PartsOf
 
 Self = TypeVar("Self", bound="Module")
-Own = TypeVar("Own", bound="Parameter")
 
 
 class Parameter(Tensor):
@@ -45,7 +44,7 @@ class Parameter(Tensor):
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
 
-    def __deepcopy__(self: Own, memo: dict[int, Any], with_gradient: bool = False) -> Own:
+    def __deepcopy__(self: Kind, memo: dict[int, Any], with_gradient: bool = False) -> Kind:
         """A parameter of the same value, without a gradient, as in PyTorch."""
         return deep_copy(self, memo, with_gradient)
 

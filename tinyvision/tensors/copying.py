@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 
-_Kind = TypeVar("_Kind", bound="Tensor")
+Kind = TypeVar("Kind", bound="Tensor")
 
 
 def state_of(x: Tensor) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def shallow_copy(x: Tensor) -> Tensor:
     return twin
 
 
-def deep_copy(x: _Kind, memo: dict[int, Any], with_gradient: bool = True) -> _Kind:
+def deep_copy(x: Kind, memo: dict[int, Any], with_gradient: bool = True) -> Kind:
     """A leaf with memory, and with a gradient, of its own. Raises GraphError for what an op has produced."""
     if x.record is not None:
         raise GraphError("deepcopy: only leaves can be copied with all that belongs to them; copy x.detach()")
