@@ -134,3 +134,10 @@ def test_what_cannot_be_compared_is_refused():
     assert_close(across, tv.ones(2, 3))
     with pytest.raises(AssertionError, match="stride"):
         assert_close(across, tv.ones(2, 3), check_stride=True)
+
+
+def test_whole_numbers_of_any_length():
+    assert_close(2**70, 2**70)
+    assert_close(2**70, 2**70 + 2**40, rtol=1e-6, atol=0)
+    with pytest.raises(AssertionError, match=f"got {2**70} where {2**70 + 1} was expected"):
+        assert_close(2**70, 2**70 + 1)

@@ -92,6 +92,9 @@ def _difference(actual, expected, tolerances, equal_nan, checks, subclasses):
         one, other = (v.item() if isinstance(v, np.number) else v for v in (actual, expected))
         if checks["dtype"] and type(one) is not type(other):
             return f"got a number of type {type(one).__name__} where {type(other).__name__} was expected"
+        if any(isinstance(v, int) and abs(v) >= 2**63 for v in (one, other)):  # more than NumPy's integers hold
+            apart, (rtol, atol) = abs(one - other), (allowed or 0 for allowed in tolerances)
+            return "" if apart <= atol + rtol * abs(other) else f"got {one} where {other} was expected"
         return _apart(np.asarray(one), np.asarray(other), tolerances, equal_nan)
     related = isinstance(actual, type(expected)) or isinstance(expected, type(actual))
     ours = isinstance(actual, (Tensor, np.ndarray)) and (subclasses or type(actual) is type(expected))

@@ -152,6 +152,25 @@ def test_other_modes_keep_theirs(name, mode):
     assert ours.getpalette() == expected.getpalette()
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "CMYK", "HSV", "P", "1", "I", "F"])
+@pytest.mark.parametrize("way", [way for way in theirs.InterpolationMode if way.value != "nearest-exact"])
+def test_every_mode_is_resized_as_pillow_does(way, mode):
+    """What is transparent lends no colour to what is not."""
+    pixels = np.random.default_rng(1).integers(0, 256, (*IMAGE.shape[:2], 4), dtype=np.uint8)
+    image = PIL.fromarray(pixels, "RGBA")
+    image = (
+        image if mode == "RGBA" else image.convert(mode) if mode in ("LA", "P") else image.convert("RGB").convert(mode)
+    )
+    ours, expected = (f.resize(image, [9, 40], f.InterpolationMode(way.value)) for f in (F, theirs))
+    assert ours.mode == expected.mode
+    np.testing.assert_array_equal(np.asarray(ours), np.asarray(expected))
+    if mode not in ("I", "F"):  # which are not cropped
+        crops = (f.resized_crop(image, 2, 3, 15, 21, [7, 40], f.InterpolationMode(way.value)) for f in (F, theirs))
+        np.testing.assert_array_equal(*map(np.asarray, crops))
+    piece = T.RandomResizedCrop((9, 40), scale=(1, 1), ratio=(33 / 24, 33 / 24), interpolation=way.value)(image)
+    np.testing.assert_array_equal(np.asarray(piece), np.asarray(theirs.resize(image, [9, 40], way)))
+
+
 def test_batches_are_moved_alike():
     batch = np.stack([PLANES, PLANES[:, ::-1]])
     for array in (batch, batch.astype(np.float32) / 255):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinyvision as tv
-from tinyvision.errors import GraphError, OptionError, ShapeError
+from tinyvision.errors import DtypeError, GraphError, OptionError, ShapeError
 
 torch = pytest.importorskip("torch")
 
@@ -60,7 +60,7 @@ def test_a_view_of_a_tensor_that_was_changed_without_a_gradient_is_not_guessed_a
     x.requires_grad_(False)
     change(x)
     x.requires_grad_()
-    with pytest.raises(GraphError, match=r"told requires_grad_\(False\) and then changed"):
+    with pytest.raises(GraphError, match=r"told requires_grad_\(False\) and changed"):
         view.sum().backward()
     (x * 2).sum().backward()
     np.testing.assert_array_equal(x.grad.numpy(), [2, 2, 2])
@@ -78,3 +78,41 @@ def test_a_view_of_a_tensor_that_only_stopped_asking_keeps_its_history(library):
     x.requires_grad_()
     view.sum().backward()
     np.testing.assert_array_equal(x.grad.numpy(), [1, 1, 0])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "int64"])
+def test_numbers_that_do_not_fit_are_refused_where_torch_does(dtype):
+    """As they are written down; a number below 0 is counted from the end of the unsigned ones."""
+    for number in (300, 255, 127, 128, -1, -128, -129, -255, -256, 2**31, 1.7, 1e10, float("nan")):
+        for make in (
+            lambda t, number=number: t.tensor([1, number], dtype=getattr(t, dtype)),
+            lambda t, number=number: t.full((2,), number, dtype=getattr(t, dtype)),
+        ):
+            try:
+                expected = make(torch)
+            except RuntimeError:
+                with pytest.raises(DtypeError, match="does not fit into " + dtype):
+                    make(tv)
+            else:
+                np.testing.assert_array_equal(make(tv).numpy(), expected.numpy(), strict=True)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_counts_of_steps_like_torch(dtype):
+    rng = np.random.default_rng(3)
+    for numbers, options in (
+        (np.linspace(0, 1, 101), {"bins": 100, "min": 0, "max": 1}),
+        (rng.standard_normal((7, 9)), {}), (rng.standard_normal(500), {"bins": 7}),
+        ([np.nan, 1, 5], {"bins": 4, "min": 0, "max": 2}), ([], {"bins": 3}), ([2, 2], {"bins": 3}),
+        (np.arange(50) / 10, {"bins": 50, "min": 0, "max": 5}),
+    ):  # fmt: skip
+        x = np.asarray(numbers, dtype)
+        expected = torch.histc(torch.from_numpy(x.copy()), **options)
+        np.testing.assert_array_equal(tv.histc(tv.tensor(x), **options).numpy(), expected.numpy(), strict=True)
+    for wrong, error, says in (
+        (tv.tensor([np.nan, 1.0]), OptionError, "is no range"), (tv.arange(3), DtypeError, "only floating-point"),
+    ):  # fmt: skip
+        with pytest.raises(error, match=says):
+            wrong.histc(4)
+    with pytest.raises(OptionError, match="bins must be a positive integer, got 0"):
+        tv.ones(2).histc(0)

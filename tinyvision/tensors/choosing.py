@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -298,10 +299,22 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
 
 
 def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
-    """How many numbers lie in each of `bins` equal steps from min to max (from the least to the largest)."""
-    low, high = (min, max) if min != max else (float(x.array.min()), float(x.array.max()))
+    """How many numbers lie in each of `bins` equal steps from min to max (from the least to the largest).
+
+    NaN lies in none. Raises DtypeError for whole numbers, OptionError."""
+    if x.dtype.kind != "f":
+        raise DtypeError(f"histc: only floating-point numbers are counted, got {x.dtype}; use .float(), or bincount")
+    if not is_integer(bins) or bins < 1:
+        raise OptionError(f"histc: bins must be a positive integer, got {bins!r}")
+    numbers = x.array.reshape(-1)
+    low, high = (min, max) if min != max or not numbers.size else (numbers.min().item(), numbers.max().item())
+    if not (math.isfinite(low) and math.isfinite(high)) or low > high:
+        raise OptionError(f"histc: {low} to {high} is no range; name min and max")
     low, high = (low - 1, high + 1) if low == high else (low, high)
-    counts, _ = np.histogram(x.array, bins, (low, high))
+    inside = numbers[(numbers >= low) & (numbers <= high)]
+    low, high = (np.asarray(v, x.dtype, like=x.array) for v in (low, high))
+    steps = ((inside - low) * np.asarray(bins, x.dtype, like=x.array) / (high - low)).astype(np.int64)  # in its dtype
+    counts = np.bincount(np.minimum(steps, bins - 1), minlength=bins)
     return x.like(np.asarray(counts, x.dtype, like=x.array))
 
 

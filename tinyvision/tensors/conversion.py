@@ -22,6 +22,19 @@ def as_it_lies(data: Any) -> Any:
     return array.astype(get_default_dtype()) if isinstance(data, (list, tuple)) else array
 
 
+def fitted(what: str, numbers: Any, dtype: np.dtype) -> Any:
+    """Numbers that a user wrote down in another dtype. Raises DtypeError, which names one that does not fit."""
+    if dtype.kind in "iu" and numbers.dtype != dtype:
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        if dtype.kind == "u" and numbers.dtype.kind == "i":
+            low = -high  # -1 is the largest, as in PyTorch: they are counted from the end
+        outside = ~((numbers >= low) & (numbers <= high))  # as is nan
+        if bool(outside.any()):
+            raise DtypeError(f"{what}: {numbers[outside].reshape(-1)[0].item()} does not fit into {dtype}")
+    with np.errstate(over="ignore"):  # what float16 cannot hold is infinite there
+        return numbers.astype(dtype)
+
+
 def require_float(dtype: DType) -> None:
     """Only floats can have a gradient. Raises DtypeError."""
     if np.dtype(dtype).kind != "f":

@@ -16,6 +16,7 @@ from ..errors import DtypeError, OptionError, ShapeError, SharingError
 from ..tape import Variable
 from ..types import DType
 from .arguments import new_shape
+from .conversion import fitted
 from .sampling import Generator, source
 from .tensor import Tensor
 
@@ -56,7 +57,8 @@ def tensor(
         raise DtypeError(f"tensor: expected numbers, got {array.dtype} from {type(data).__name__}")
     if dtype is None and array.dtype == np.float64:
         dtype = get_default_dtype() if of_python else _of_numbers(data)
-    array = array if dtype is None else array.astype(as_dtype(dtype))
+    if dtype is not None:
+        array = fitted("tensor", array, as_dtype(dtype)) if of_python else array.astype(as_dtype(dtype))
     return Tensor.of(array if device is None else to_device(array, device), requires_grad=requires_grad)
 
 
@@ -188,7 +190,8 @@ def full(
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     if dtype is None and isinstance(value, float):
         dtype = get_default_dtype()
-    return placed(np.full(new_shape((size,)), value, None if dtype is None else as_dtype(dtype)), device, requires_grad)
+    number = np.array(value) if dtype is None else fitted("full", np.array(value), as_dtype(dtype))
+    return placed(np.full(new_shape((size,)), number), device, requires_grad)
 
 
 def scalar_tensor(s: float, dtype: DType | None = None, device: Place = None) -> Tensor:

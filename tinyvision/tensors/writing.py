@@ -28,7 +28,7 @@ from ..listening import announce
 from ..ops.shape import read
 from ..ops.write import whole, write_backward, write_cache
 from ..tape import Record, Variable
-from .conversion import cast
+from .conversion import cast, fitted
 from .indexing import own_index
 from .operands import KINDS, fits
 
@@ -129,14 +129,7 @@ def as_value(value: Any, like: Any, name: str) -> Any:
     if looks_like_an_array(value) and not isinstance(value, np.generic):
         check_is_array(name, "the value", value)
         return value
-    array = from_numbers(name, value, like)
-    if like.dtype.kind in "iu":
-        low, high = np.iinfo(like.dtype).min, np.iinfo(like.dtype).max
-        if like.dtype.kind == "u" and array.dtype.kind == "i":
-            low = -high  # -1 is the largest, as in PyTorch: they are counted from the end
-        if not bool(((array >= low) & (array <= high)).all()):  # nan is neither
-            raise DtypeError(f"{name}: {value} does not fit into {like.dtype}")
-    return array.astype(like.dtype)
+    return fitted(name, from_numbers(name, value, like), like.dtype)
 
 
 def is_recorded(*values: Any) -> bool:

@@ -11,7 +11,7 @@ from ...device import to_numpy
 from ...errors import OptionError, ShapeError
 from ...tape import Variable
 from ...tensors.tensor import Tensor
-from . import planes
+from . import pillow, planes
 from .base import (
     Size,
     Transform,
@@ -43,6 +43,9 @@ class Resize(Transform):
 
     def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         return _resize(image, self.new_size(*height_width(image)), self.interpolation)
+
+    def of_pillow(self, image: Any, rng: np.random.Generator | None) -> Any:
+        return pillow.resize(image, *self.new_size(image.height, image.width), self.interpolation)
 
     def of_tensor(self, image: Variable, rng: np.random.Generator | None) -> Tensor:
         array = to_numpy(image)
@@ -179,6 +182,11 @@ class RandomResizedCrop(Transform):
     def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         top, left, height, width = self._box(*height_width(image), generator_for(rng))
         return _resize(_crop(image, top, left, height, width), self.size, self.interpolation)
+
+    def of_pillow(self, image: Any, rng: np.random.Generator | None) -> Any:
+        top, left, height, width = self._box(image.height, image.width, generator_for(rng))
+        piece = image.crop((left, top, left + width, top + height))
+        return pillow.resize(piece, self.size[0], self.size[1], self.interpolation)
 
     def of_tensor(self, image: Variable, rng: np.random.Generator | None) -> Tensor:
         array = to_numpy(image)

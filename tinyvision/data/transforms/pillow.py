@@ -70,6 +70,14 @@ def to_grayscale(image: Any, channels: int) -> Any:
     return grey if channels == 1 else Image.merge("RGB", (grey, grey, grey))
 
 
+def resize(image: Any, height: int, width: int, mode: str) -> Any:
+    """Scaled to height x width, each colour weighed by how opaque it is; palettes and two colours as by "nearest"."""
+    try:
+        return image.resize((width, height), pillows(mode))
+    except ValueError as error:
+        raise DtypeError(f"Pillow cannot resize an image of mode {image.mode} by {mode}: {error}") from error
+
+
 def rotate(image: Any, angle: float, mode: str, expand: bool, center: Sequence[float] | None, fill: Any) -> Any:
     """Turned counter-clockwise by `angle` degrees."""
     return image.rotate(angle, pillows(_warp(mode)), expand, center, fillcolor=_fill_of(image, fill))
