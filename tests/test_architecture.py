@@ -208,8 +208,8 @@ def test_every_public_function_of_the_engine_says_what_it_does():
                 continue
             hidden = isinstance(node, ast.ClassDef) and node.name.startswith("_")
             for n in members:
-                # A setter's getter speaks for both, and an overload's implementation for all.
-                spoken_for = any(ast.unparse(d).endswith((".setter", "overload")) for d in n.decorator_list)
+                # The getter speaks for its setter and deleter, and an overload's implementation for all.
+                spoken_for = any(ast.unparse(d).endswith((".setter", ".deleter", "overload")) for d in n.decorator_list)
                 if not (n.name.startswith("_") or hidden or spoken_for or ast.get_docstring(n)):
                     silent.append(f"{path.relative_to(PACKAGE)}:{n.name}")
     assert not silent

@@ -700,3 +700,22 @@ def test_a_list_where_a_tensor_belongs_is_refused_by_name(method):
     x = tv.ones(2, 2) if method == "mv" else tv.ones(2)
     with pytest.raises(DtypeError, match=rf"{method}: \w+ must be a tensor, got list"):
         getattr(x, method)([1.0, 2.0])
+
+
+def test_asking_for_a_gradient_by_assignment_is_asked_the_same_questions():
+    x = tv.ones(2, requires_grad=True)
+    h = x * 2
+    for value, wish, error, says in (
+        (h, False, GraphError, "only a leaf can be changed"), (tv.tensor([1, 2]), True, DtypeError, "floating-point"),
+        (x, "False", OptionError, "requires_grad is True or False, got 'False'"),
+    ):  # fmt: skip
+        with pytest.raises(error, match=says):
+            value.requires_grad = wish
+    (h * x).sum().backward()
+    assert x.grad.tolist() == [4, 4]
+    del x.grad
+    assert x.grad is None
+    x.requires_grad = False
+    assert not x.requires_grad
+    with pytest.raises(DtypeError, match="floating-point"):
+        h.detach().requires_grad_().data = tv.tensor([1, 2])

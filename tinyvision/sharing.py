@@ -53,7 +53,7 @@ def note_view(view: Any, x: Any, step: tuple[Any, dict[str, Any]], writable: boo
         return  # a copy, as of chosen places or of another order in memory
     base, steps, base_writable, _ = x.origin or (x, (), True, 0)
     view.changes = x.changes
-    view.requires_grad = x.requires_grad and (view.record is not None or base.requires_grad)
+    view._requires_grad = x.requires_grad and (view.record is not None or base.requires_grad)
     view.origin = Origin(base, (*steps, step), base_writable and writable, view.changes[0])
     if base.views is None:
         base.views = weakref.WeakValueDictionary()

@@ -53,7 +53,7 @@ class Record:
     ) -> None:
         self.number = next(_numbers)
         self.name, self.backward, self.cache, self.output_shape = name, backward, cache, output_shape
-        self.needs = tuple([isinstance(v, Variable) and v.requires_grad for v in inputs])
+        self.needs = tuple([isinstance(v, Variable) and v._requires_grad for v in inputs])
         # For every input whose gradient is wanted: the record that it came from, or the leaf itself.
         self.inputs = [(v.record or v) if need else None for v, need in zip(inputs, self.needs, strict=True)]
         read = inputs if reads is None else [inputs[i] for i in _read(reads, self.needs)]
@@ -82,6 +82,7 @@ class Variable:
     __slots__ = (
         "__weakref__",
         "_grad",
+        "_requires_grad",
         "array",
         "changes",
         "copy_of",
@@ -89,12 +90,11 @@ class Variable:
         "origin",
         "ready",
         "record",
-        "requires_grad",
         "views",
     )
 
     def __init__(self, array: Array, requires_grad: bool = False, record: Record | None = None) -> None:
-        self.array, self.requires_grad, self.record = array, requires_grad, record
+        self.array, self._requires_grad, self.record = array, requires_grad, record
         self._grad: Any = None
         self.changes = [0]  # how often the memory was changed in place: a list, so that all who share it can share this
         self.origin: Origin | None = None
@@ -118,6 +118,15 @@ class Variable:
         return tuple(self.array.shape)
 
     @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient is asked for: of a leaf by its owner, of what an op made because an input's is."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, wish: bool) -> None:
+        self._requires_grad = wish
+
+    @property
     def grad(self) -> Any:
         """The gradient once `backward()` has run, or None. What is assigned is kept as it is, and added to in place.
 
@@ -129,6 +138,10 @@ class Variable:
         if gradient is not None:
             self._check_fits(gradient)
         self._grad = gradient
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
 
     def _check_fits(self, gradient):
         if not isinstance(gradient, Variable):
@@ -367,7 +380,7 @@ def differentiable(
         if not variables:
             return y
         recording = is_grad_enabled()
-        if recording and [v for v in variables if v.requires_grad]:
+        if recording and [v for v in variables if v._requires_grad]:
             record = Record(op.__name__, backward, cache, arguments, y.shape, reads)
             result = variables[0].like(y, requires_grad=True, record=record)
             record.watch_result(result)

@@ -141,7 +141,7 @@ def moved():
         p.requires_grad_(False)
     model.zero_grad()
     model(x.double()).sum().backward()
-    grad = model.module[1].bias.grad
+    grad = model.module[1].bias.grad.clone()
     memory = model._buckets.buckets[0].exchange
     model.give_back()
     other = DistributedDataParallel(nn.Sequential(nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 1)).double())

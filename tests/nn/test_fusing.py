@@ -330,3 +330,25 @@ def test_what_a_network_does_with_a_convolution_in_another_way_stays(make):
     x = tv.randn(2, 3, 8, 8)
     with tv.no_grad():
         np.testing.assert_allclose(model.fuse()(x).array, model(x).array, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2, 3])
+@pytest.mark.parametrize("train", [False, True])
+def test_a_forward_that_was_replaced_is_called(which, train, rng):
+    """Timers, quantisers and adapters put theirs in the place of a layer's."""
+    tv.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2)).train(train)
+    layer, called = model[which], []
+    plain = layer.forward
+    layer.forward = lambda x: called.append(which) or plain(x) * 2
+    x = tv.tensor(rng.standard_normal((1, 2, 4, 4)).astype(np.float32))
+    step = x
+    for one in model:
+        step = one(step)
+    with tv.no_grad():
+        quiet = model(x)
+    np.testing.assert_allclose(model(x).detach(), step.detach(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(quiet, step.detach(), rtol=1e-5, atol=1e-6)
+    assert len(called) == 3
+    with tv.no_grad():
+        np.testing.assert_allclose(model.eval().fuse()(x), model(x), rtol=1e-5, atol=1e-6)

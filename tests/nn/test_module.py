@@ -485,3 +485,67 @@ def test_a_copied_model_begins_without_gradients():
     assert [p.grad for p in twin.parameters()] == [None] * 4
     assert all(p.grad is not None for p in model.parameters())
     assert [type(p) for p in twin.parameters()] == [nn.Parameter] * 4
+
+
+def test_modules_are_put_into_training_by_their_own_method():
+    class Body(nn.Module):
+        def __init__(self):
+            self.bn = nn.BatchNorm1d(2)
+
+        def train(self, mode=True):
+            super().train(mode)
+            self.bn.eval()
+            return self
+
+    net = nn.Sequential(nn.Sequential(Body()), nn.Dropout())
+    assert net.train() is net
+    assert not net[0][0].bn.training
+    assert net[0][0].training
+    assert net[1].training
+    assert not any(m.training for m in net.eval().modules())
+
+
+def test_options_that_are_changed_later_count():
+    """Each layer against one that was made so."""
+    x = tv.randn(2, 2, 6, 6)
+    conv = nn.Conv2d(2, 2, 3, padding=1)
+    for name, value, made in (
+        ("padding_mode", "circular", {"padding": 1, "padding_mode": "circular"}),
+        ("padding", 2, {"padding": 2, "padding_mode": "circular"}),
+        ("padding_mode", "zeros", {"padding": 2}), ("stride", 2, {"padding": 2, "stride": 2}),
+        ("padding", (0, 1), {"padding": (0, 1), "stride": 2}), ("dilation", (1, 2), {
+            "padding": (0, 1), "stride": 2, "dilation": (1, 2)
+        }),
+    ):  # fmt: skip
+        setattr(conv, name, value)
+        twin = nn.Conv2d(2, 2, 3, **made)
+        twin.load_state_dict(conv.state_dict())
+        np.testing.assert_array_equal(conv(x).detach(), twin(x).detach())
+        assert repr(conv) == repr(twin)
+    conv.stride, conv.dilation, conv.padding = 1, 1, "same"
+    assert conv(x).shape == x.shape
+    doubled = nn.functional.conv2d(x, conv.weight * 2, padding=1)
+    np.testing.assert_array_equal(conv._conv_forward(x, conv.weight * 2, None).detach(), doubled.detach())
+    with pytest.raises(OptionError, match="padding_mode must be one of"):
+        conv.padding_mode = "mirror"
+    with pytest.raises(OptionError, match="stride"):
+        conv.stride = 0
+
+
+def test_a_batch_norm_whose_tracking_ends_later_like_torch():
+    x = np.random.default_rng(0).standard_normal((4, 2, 3, 3))
+    found = []
+    for engine in (tv, torch):
+        norm = engine.nn.BatchNorm2d(2).double()
+        norm(engine.tensor(x) * 3 + 1)
+        norm.track_running_stats = False
+        conv = engine.nn.Sequential(engine.nn.Conv2d(2, 2, 1), norm).double()
+        with engine.no_grad():
+            conv[0].weight[...] = engine.tensor(np.eye(2)[:, :, None, None])
+            conv[0].bias[...] = engine.tensor(np.zeros(2))
+            outputs = [conv(engine.tensor(x)), conv.eval()(engine.tensor(x))]
+            norm.weight = norm.bias = None
+            outputs += [conv(engine.tensor(x)), norm.running_mean]
+        found.append([np.asarray(y) for y in outputs])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)

@@ -94,7 +94,7 @@ def _conv_norm_act(x, conv, norm, act, skip):
     if not ours or any(m.has_hooks() for m in modules):
         return _one_by_one(x, conv, norm, act, skip)
     batch_norm = norm if type(norm) is BatchNorm2d else None
-    if batch_norm is not None and not (batch_norm.affine and batch_norm.track_running_stats):
+    if batch_norm is not None and not _is_whole(batch_norm):
         return _one_by_one(x, conv, norm, act, skip)
     own = _of_layer(conv)
     frozen = None if batch_norm is None else _arrays(batch_norm)
@@ -115,6 +115,12 @@ def finished(
     recorded for a gradient, or because the arrays do not fit together, of which the single layers say why."""
     recorded = _recording(x, skip, *conv[:2], *(() if norm is None else norm[:2]))
     return None if recorded or not _agree(conv, norm, skip) else _inference(x, conv, norm, activation, skip)
+
+
+def _is_whole(norm):
+    """Whether a batch-norm has all of its arrays and uses them, whatever it was told when it was made."""
+    arrays = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    return norm.track_running_stats and not any(array is None for array in arrays)
 
 
 def _recording(*values):
@@ -211,7 +217,7 @@ def _pairs(module):
 def _foldable(conv, norm):
     """True if the norm is a scale and a shift in evaluation mode, nobody watches the two, and the weight is a
     parameter, not computed before every call."""
-    plain = isinstance(conv.weight, Parameter) and norm.affine and norm.track_running_stats
+    plain = isinstance(conv.weight, Parameter) and _is_whole(norm)
     return plain and not (conv.has_hooks() or norm.has_hooks()) and _agree(conv, _arrays(norm), None)
 
 

@@ -50,9 +50,8 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """A tensor that belongs to a module but is not learned, such as running statistics.
-
-    It moves and converts with the module, and is part of the state dict unless `persistent` is False."""
+    """A tensor that belongs to a module but is not learned, such as running statistics: it moves and converts with the
+    module, and is part of the state dict unless `persistent` is False."""
 
     __slots__ = ("persistent",)
 
@@ -228,8 +227,9 @@ class Module:
         """Training mode for the whole tree, except for what is frozen; returns self."""
         if not isinstance(mode, bool):
             raise OptionError(f"train: mode must be True or False, got {mode!r}")
-        for module in self.modules():
-            module.training = mode and not module.frozen
+        self.training = mode and not self.frozen
+        for module in self.children():  # by their own method: some keep their batch-norm in evaluation mode
+            module.train(mode)
         return self
 
     def eval(self: Self) -> Self:
@@ -390,8 +390,8 @@ class Module:
         return list(vars(self).get("_hook_lists", {}).get(when, {}).values())
 
     def has_hooks(self) -> bool:
-        """True if somebody has registered a hook here, so that this very module has to be called."""
-        return "_hook_lists" in vars(self) and any(vars(self)["_hook_lists"].values())
+        """True if a hook is registered here, or `forward` replaced, so that this very module has to be called."""
+        return "forward" in vars(self) or any(vars(self).get("_hook_lists", {}).values())
 
     def norm_pairs(self) -> list[tuple[str, str]]:
         """(convolution, batch-norm) attribute names of this module where the second follows directly on the first."""

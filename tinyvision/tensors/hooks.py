@@ -1,6 +1,13 @@
-"""What registering a hook returns, for one on a gradient as for one around the passes of a module."""
+"""Hooks on gradients, and what registering a hook returns, for these as for those around the passes of a module."""
 
+import weakref
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
+
+from ..errors import GraphError, ShapeError
+from ..tape import Variable
 
 
 class RemovableHook:
@@ -15,3 +22,41 @@ class RemovableHook:
             self._hooks.pop(self._key, None)
         elif self._key in self._hooks:
             self._hooks.remove(self._key)
+
+
+def hook_on(x: Any, hook: Callable[[Any], Any], tensor: Callable[[Any], Any]) -> RemovableHook:
+    """`Tensor.register_hook`; `tensor` makes one of an array."""
+    if not x.requires_grad:
+        raise GraphError("register_hook(): this tensor does not require a gradient, so there will be none to see")
+
+    def checked(gradient):
+        changed = hook(tensor(gradient))
+        changed = changed.array if isinstance(changed, Variable) else changed
+        if changed is not None and np.shape(changed) != gradient.shape:
+            raise ShapeError(f"register_hook(): the hook gave {np.shape(changed)} for a gradient {gradient.shape}")
+        return changed
+
+    if x.record is not None:
+        hooks = x.record.hooks
+    else:
+        hooks = x.hooks = x.hooks or []
+    hooks.append(checked)
+    hooks.sort(key=lambda hook: hasattr(hook, "of_value"))  # what retain_grad keeps is what they made of it
+    return RemovableHook(hooks, checked)
+
+
+def keep_gradient(x: Any) -> None:
+    """`Tensor.retain_grad`."""
+    if not x.requires_grad:
+        raise GraphError("retain_grad(): this tensor does not require a gradient, so there will be none to keep")
+    if x.record is None or any(hasattr(hook, "of_value") for hook in x.record.hooks):
+        return
+    reference = weakref.ref(x)  # a record must not keep its own output alive
+
+    def keep(gradient):
+        value = reference()
+        if value is not None:
+            value.grad = value.like(gradient.copy() if value.grad is None else value.grad.array + gradient)
+
+    vars(keep)["of_value"] = True  # so that it follows the value when it is written to
+    x.record.hooks.append(keep)

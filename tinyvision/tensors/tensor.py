@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import operator
-import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from . import taped
 from .arguments import axis_of, shape_of
 from .conversion import as_it_lies, cast, copied, laid_out, move, require_float
 from .history import GradFn
-from .hooks import RemovableHook
+from .hooks import RemovableHook, hook_on, keep_gradient
 from .indexing import own_index, steps_of, without_ones
 from .kinds import numbers
 from .methods import Methods
@@ -70,7 +69,10 @@ class Tensor(Methods, Variable):
 
     @data.setter
     def data(self, value: Any) -> None:
-        self.array = as_it_lies(value)
+        array = as_it_lies(value)
+        if self.requires_grad:
+            require_float(array.dtype)
+        self.array = array
 
     if not TYPE_CHECKING:  # a type checker is to find misspelt names
 
@@ -195,18 +197,29 @@ class Tensor(Methods, Variable):
         """From here on a leaf: what it was computed from gets no gradient through it. Raises GraphError for views."""
         if self.origin is not None:
             raise GraphError("detach_(): a view cannot be cut off alone; cut off what it looks at, or use detach()")
-        self.record, self.requires_grad = None, False
+        self.record, self._requires_grad = None, False
         return self
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for a gradient (or no longer), in place. Only for leaves."""
+        if not isinstance(requires_grad, (bool, np.bool_)):
+            raise OptionError(f"requires_grad is True or False, got {requires_grad!r}")
         if self.record is not None and not requires_grad:
-            raise GraphError("requires_grad_(): only a leaf can be changed; detach() gives a twin that is not recorded")
+            raise GraphError("requires_grad: only a leaf can be changed; detach() gives a twin that is not recorded")
         if requires_grad:
             require_float(self.dtype)
-        self.requires_grad = bool(requires_grad) or (self.origin is not None and self.origin.base.requires_grad)
+        self._requires_grad = bool(requires_grad) or (self.origin is not None and self.origin.base.requires_grad)
         tell_views(self)
         return self
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient is asked for. What is assigned means `requires_grad_`."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, wish: bool) -> None:
+        self.requires_grad_(wish)
 
     @property
     def grad_fn(self) -> GradFn | None:
@@ -217,38 +230,11 @@ class Tensor(Methods, Variable):
         """Call `hook(gradient)` once the gradient of this value is known; what it returns replaces it.
 
         `remove()` of what is returned takes the hook away again. Raises GraphError; the backward raises ShapeError."""
-        if not self.requires_grad:
-            raise GraphError("register_hook(): this tensor does not require a gradient, so there will be none to see")
-
-        def checked(gradient):
-            changed = hook(Tensor.of(gradient))
-            changed = changed.array if isinstance(changed, Variable) else changed
-            if changed is not None and np.shape(changed) != gradient.shape:
-                raise ShapeError(f"register_hook(): the hook gave {np.shape(changed)} for a gradient {gradient.shape}")
-            return changed
-
-        if self.record is not None:
-            hooks = self.record.hooks
-        else:
-            hooks = self.hooks = self.hooks or []
-        hooks.append(checked)
-        hooks.sort(key=lambda hook: hasattr(hook, "of_value"))  # what retain_grad keeps is what they made of it
-        return RemovableHook(hooks, checked)
+        return hook_on(self, hook, Tensor.of)
 
     def retain_grad(self) -> None:
-        """Keep `.grad` on this value although it is no leaf."""
-        if not self.requires_grad:
-            raise GraphError("retain_grad(): this tensor does not require a gradient, so there will be none to keep")
-        if self.record is not None and not any(hasattr(hook, "of_value") for hook in self.record.hooks):
-            reference = weakref.ref(self)  # a record must not keep its own output alive
-
-            def keep(gradient):
-                value = reference()
-                if value is not None:
-                    value.grad = Tensor.of(gradient.copy() if value.grad is None else value.grad.array + gradient)
-
-            vars(keep)["of_value"] = True  # so that it follows the value when it is written to
-            self.record.hooks.append(keep)
+        """Keep `.grad` on this value although it is no leaf. Raises GraphError."""
+        keep_gradient(self)
 
     # -- moving and converting
 

@@ -214,18 +214,18 @@ def _spare_maxima(x):
 def _take_over(base, record):
     """From now on, `record` has produced base; its views are taken again."""
     _follow(base.record, record)
-    base.record, base.requires_grad = record, True
+    base.record, base._requires_grad = record, True
     for view in list((base.views or {}).values()):
         if view.origin is None:
             continue
         if not view.origin.writable or (view.requires_grad and view.record is None):
-            view.record, view.requires_grad = Record("view", _lost, (), [base], view.shape), True
+            view.record, view._requires_grad = Record("view", _lost, (), [base], view.shape), True
             continue
         again = base
         for op, options in view.origin.steps:
             again = op(again, **options)
         _follow(view.record, again.record)
-        view.record, view.requires_grad = again.record, True
+        view.record, view._requires_grad = again.record, True
 
 
 def _leave_views(x):
@@ -247,7 +247,7 @@ def tell_views(x: Any) -> None:
             if view.requires_grad and not x.requires_grad and view.origin.version != x.version:
                 _leave(view)
             else:
-                view.requires_grad = x.requires_grad
+                view._requires_grad = x.requires_grad
 
 
 def _leave(view):

@@ -91,16 +91,27 @@ class Conv2d(_ConvNd):
         dtype: DType | None = None,
     ) -> None:
         self._set_sizes(in_channels, out_channels, groups)
-        if padding_mode not in _BORDERS:
-            raise OptionError(f"Conv2d: padding_mode must be one of {', '.join(_BORDERS)}, got {padding_mode!r}")
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
         self.stride = pair("Conv2d", "stride", stride, 1)
         self.dilation = pair("Conv2d", "dilation", dilation, 1)
-        self.padding_mode = padding_mode
-        self.padding, self.border = self._padding(padding)
+        self.padding_mode, self.padding = padding_mode, padding
         # Channels-last in memory, as the convolution reads it: its matrix (O, KH·KW·C) is then a view of the weight.
         memory = zeros(out_channels, *self.kernel_size, in_channels // groups)
         self._set_parameters(memory.array.transpose(0, 3, 1, 2), bias, device, dtype)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Options may be changed later: each is brought into the form in which `forward` takes it."""
+        if name in ("kernel_size", "stride", "dilation"):
+            value = pair("Conv2d", name, value, 1)
+        elif name == "padding":
+            value, vars(self)["border"] = self._padding(value)
+        elif name == "padding_mode":
+            if value not in _BORDERS:
+                raise OptionError(f"Conv2d: padding_mode must be one of {', '.join(_BORDERS)}, got {value!r}")
+            given = self._given_padding() if "padding" in vars(self) else 0
+            vars(self)[name] = value
+            name, (value, vars(self)["border"]) = "padding", self._padding(given)
+        super().__setattr__(name, value)
 
     def _padding(self, padding):
         """(padding of the convolution, what has to be padded before it or None)"""
@@ -122,11 +133,13 @@ class Conv2d(_ConvNd):
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution of x."""
+        return self._conv_forward(x, self.weight, self.bias)
+
+    def _conv_forward(self, x: Tensor, weight: Any, bias: Any) -> Tensor:
+        """The same with another weight and bias: what classes below, with a forward of their own, call in PyTorch."""
         if self.border is not None:
             x = functional.pad(x, self.border, _BORDERS[self.padding_mode])
-        return functional.conv2d(
-            x, self.weight, self.bias, self.stride, self.padding, dilation=self.dilation, groups=self.groups
-        )
+        return functional.conv2d(x, weight, bias, self.stride, self.padding, dilation=self.dilation, groups=self.groups)
 
     def _given_padding(self):
         if self.border is None:

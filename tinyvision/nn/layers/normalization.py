@@ -63,7 +63,7 @@ class _BatchNorm(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x normalised: by the batch in training, or where no running statistics are kept; else by the running ones."""
-        by_batch = self.training or not self.track_running_stats
+        by_batch = self.training or self.running_mean is None
         return self._counted(
             x,
             lambda mean, var, weight, bias, momentum, counter: functional.batch_norm(
@@ -89,7 +89,9 @@ class _BatchNorm(Module):
         momentum = self.momentum
         if momentum is None:  # only here is the counter read, since a GPU has to be waited for
             momentum = 1 if counter is None else 1 / (int(counter.item()) + 1)
-        return normalise(self.running_mean, self.running_var, self.weight, self.bias, momentum, counter)
+        kept = self.track_running_stats or not self.training  # who ends the tracking has what was kept until then
+        running = (self.running_mean, self.running_var) if kept else (None, None)
+        return normalise(*running, self.weight, self.bias, momentum, counter)
 
     def extra_repr(self) -> str:
         """The options."""
