@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import is_type_of_cupys
 from ..device import CPU, HALVES, device_of, precision_of, several_gpus, to_device, use
 from ..errors import OptionError
 from ..types import Array
@@ -233,11 +234,16 @@ def names() -> list[str]:
 
 def on_gpu_in_float32(arrays: Sequence[Array], integers: Sequence[int] = ()) -> bool:
     """Whether every array (None is skipped) lives on a GPU and is of float32, or one of `integers` and of integers."""
-    given = [(i, a) for i, a in enumerate(arrays) if hasattr(a, "dtype")]
-    for i, a in given:
-        if device_of(a).type != "cuda" or not (a.dtype.kind in "iu" if i in integers else a.dtype == np.float32):
+    any_given = False
+    for i, a in enumerate(arrays):
+        if not hasattr(a, "dtype"):
+            continue
+        if not is_type_of_cupys(type(a)) and device_of(a).type != "cuda":
             return False
-    return bool(given)
+        if not (a.dtype.kind in "iu" if i in integers else a.dtype == np.float32):
+            return False
+        any_given = True
+    return any_given
 
 
 def _offered():

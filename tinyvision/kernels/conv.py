@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..device import get_precision
+from ..device import precision_of
 from ..ops.convolution.sliding import Sliding
 from ..types import Array, DType, Pair, Shape
 from . import launch as gpu
@@ -107,7 +107,7 @@ def correlation(
 def arranged(kernels: Array) -> Array:
     """kernels (groups, O, C, KH, KW), in whatever order their memory is, as (groups·O, KH, KW, C) with zeros in
     channels up to a multiple of 4; rounded to TF32 where that is the precision."""
-    rounds = get_precision() == "tf32"
+    rounds = precision_of.cuda == "tf32"
     if not rounds and kernels.shape[2] % 4 == 0:
         as_they_are = kernels.transpose(0, 1, 3, 4, 2)
         if as_they_are.flags.c_contiguous:
@@ -279,7 +279,7 @@ def _resident(kernel):
 def _units(x):
     """(whether factors have no more bits than TF32 has, whose tensor cores the GPU of x has for it): what the choice of
     a kernel hangs on."""
-    mode = get_precision()
+    mode = precision_of.cuda
     generation = None if mode == "ieee" else gpu.generation(x)
     generation = generation if "tf32" in tensor_cores.MODES.get(generation, ()) else None
     return mode == "tf32" or generation is not None, generation
@@ -328,7 +328,7 @@ def _plan(kernel, rows, columns, depth, geometry, mode="tf32"):
 def _four_channels(x):
     """x (N, H, W, C), in whatever order its memory is, with zeros appended until the channels are a multiple of 4, for
     the kernels copy four at a time."""
-    if whole(x.shape[3]) == x.shape[3]:
+    if not x.shape[3] % 4:
         return gpu.aligned(x)
     x = x if x.dtype == np.float32 else x.astype(np.float32)  # the gradient of somebody's own op
     return arranged(x.transpose(0, 3, 1, 2)[None])

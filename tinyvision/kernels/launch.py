@@ -40,7 +40,7 @@ def launch(source: str, kernel: str, grid: Any, *arguments: Any, threads: int = 
 
     Arguments are arrays (None is a null pointer), np.int32, np.int64 and np.float32 numbers, and structures as 0-d
     NumPy arrays: CuPy hands over their bytes as they are, so each must have its parameter's very type."""
-    launch_on(place(arguments[0]), source, kernel, grid, *arguments, threads=threads, shared=shared)
+    launch_on(device_of(arguments[0]).index, source, kernel, grid, *arguments, threads=threads, shared=shared)
 
 
 def launch_on(
@@ -131,6 +131,11 @@ def empty(like: Array, shape: Shape, dtype: DType = np.float32) -> Array:
 def address(array: Array) -> int:
     """The address of its first number."""
     return array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
+
+
+def addresses(arrays: Iterable[Any]) -> list[int]:
+    """The addresses of many, 0 for None: in one go for those of a GPU, as an optimizer asks in every step."""
+    return [0 if a is None else a.data.ptr if is_type_of_cupys(type(a)) else address(a) for a in arrays]
 
 
 def aligned(array: Array) -> Array:

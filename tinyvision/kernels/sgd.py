@@ -59,7 +59,7 @@ def table(
     p, sizes = np.zeros((), kind), tuple([array.size for array in next(iter(named.values()))])
     count, (numbers, first_blocks, blocks) = len(sizes), _shares(sizes)
     for name, arrays in named.items():
-        p[name][:count] = [0 if a is None else gpu.address(a) for a in arrays]
+        p[name][:count] = gpu.addresses(arrays)
     p["size"][:count], p["first_block"][:count], p["count"] = numbers, first_blocks, count
     if rule is not None:
         p["rule"], p["live"] = rule, 0 if live is None else gpu.address(live)
@@ -86,12 +86,16 @@ def applies(weights: list[Array], gradients: list[Array], name: str = "sgd") -> 
     if (
         not is_on(name)
         or not weights
-        or any(g is None for g in gradients)
+        or [g for g in gradients if g is None]
         or not on_gpu_in_float32((*weights, *gradients))
     ):
         return False
     for w, g in zip(weights, gradients, strict=True):
-        if w.shape != g.shape or not (w.strides == g.strides or lie_alike(w, g)) or not packed(w):
+        if (
+            w.shape != g.shape
+            or not (w.strides == g.strides or lie_alike(w, g))
+            or not _packed(w.shape, w.strides, w.itemsize)
+        ):
             return False
         if not w.size or w.size > gpu.LARGEST:
             return False

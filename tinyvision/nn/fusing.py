@@ -91,7 +91,7 @@ def _conv_norm_act(x, conv, norm, act, skip):
         and type(norm) in (BatchNorm2d, Identity, type(None))
         and (act is None or type(act) in ACTIVATIONS)
     )
-    if not ours or any(m.has_hooks() for m in modules):
+    if not ours or [m for m in modules if m.has_hooks()]:
         return _one_by_one(x, conv, norm, act, skip)
     batch_norm = norm if type(norm) is BatchNorm2d else None
     if batch_norm is not None and not _is_whole(batch_norm):
