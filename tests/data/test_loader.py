@@ -21,6 +21,7 @@ from tinyvision.data import (
     RandomSampler,
     SequentialSampler,
     StackDataset,
+    Subset,
     SubsetRandomSampler,
     WeightedRandomSampler,
     collate,
@@ -477,3 +478,51 @@ def test_what_is_mixed_in_a_batch_is_said():
     with pytest.raises(ShapeError, match=r"numbers of channels.*Grayscale"):
         collate([np.zeros((1, 4, 4)), np.zeros((3, 4, 4))])
     assert collate([tinyvision.zeros(2), np.ones(2)]).shape == (2, 2)  # both are numbers in one shape
+
+
+class Records(Dataset):
+    """A file that is opened when the first item is read, and searched item by item."""
+
+    def __init__(self, path):
+        self.path, self.file = path, None
+
+    def __len__(self):
+        return self.path.stat().st_size // 2000
+
+    def __getitem__(self, index):
+        if self.file is None:
+            self.file = self.path.open("rb", buffering=0)
+        self.file.seek(index * 2000)
+        time.sleep(0)  # another worker may come in between
+        return index, int.from_bytes(self.file.read(8), "little")
+
+
+class Unrelated:
+    """A class of no family, which does as a dataset does."""
+
+    __init__, __len__, __getitem__ = Records.__init__, Records.__len__, Records.__getitem__
+
+
+@pytest.mark.parametrize("wrapped", [
+    lambda d: d, lambda d: Subset(d, range(len(d))), lambda d: ConcatDataset([d, d]), lambda d: Unrelated(d.path),
+])  # fmt: skip
+def test_each_worker_has_a_file_of_its_own(tmp_path, wrapped):
+    path = tmp_path / "records"
+    path.write_bytes(b"".join(i.to_bytes(8, "little") + bytes(1992) for i in range(400)))
+    records = Records(path)
+    loader = DataLoader(wrapped(records), 10, num_workers=4)
+    pairs = [pair for indices, numbers in loader for pair in zip(indices.tolist(), numbers.tolist(), strict=True)]
+    assert len(pairs) in (400, 800)
+    assert all(index == number for index, number in pairs)
+    assert records.file is None
+
+
+def test_workers_of_a_stream_have_a_copy_each():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            self.at = info = get_worker_info().id
+            for _ in range(5):
+                time.sleep(0)
+                yield self.at - info
+
+    assert sum(int(batch.sum()) for batch in DataLoader(Stream(), 2, num_workers=3)) == 0

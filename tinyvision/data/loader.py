@@ -31,7 +31,9 @@ class DataLoader:
     shuffle        a new order every epoch, which follows from (seed, epoch) alone
     sampler        gives the indices in place of shuffle; batch_sampler gives a list of indices for every batch
     num_workers    threads of this process that read, transform and collate ahead of use; 0 does it when a batch is
-                   asked for. `prefetch_factor` batches (2) may each be ahead; worker_init_fn(number) is called in each
+                   asked for. `prefetch_factor` batches (2) may each be ahead; worker_init_fn(number) is called in each.
+                   Each has a copy of the dataset, as PyTorch's processes do, so that a file that is opened when the
+                   first item is read is its own; one that is open before that is shared, as between those processes
     collate_fn     makes a batch out of a list of items, in place of `default_collate`; called in the caller's thread
     timeout        seconds that a worker may need for a batch, 0 for any time
     generator      a tinyvision or NumPy Generator that the order is drawn from, anew in every epoch
@@ -198,7 +200,7 @@ class DataLoader:
         return self._batches(chunks, epoch)
 
     def _batches(self, chunks: Iterable[Any], epoch: int) -> Iterator[Any]:
-        jobs = (partial(self._gather, chunk, epoch) for chunk in chunks)
+        jobs = (partial(self._gather, chunk, epoch) for chunk in chunks)  # each to be given a dataset
         return self._in_threads(jobs) if self.num_workers else self._one_by_one(jobs)
 
     def _shares(self, chunks: list[Any], epoch: int) -> Iterator[Any]:
@@ -236,35 +238,35 @@ class DataLoader:
             return iter(order.tolist())
         return (order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(len(self)))
 
-    def _one_by_one(self, jobs: Iterator[Callable[[], Any]]) -> Iterator[Any]:
+    def _one_by_one(self, jobs: Iterator[Callable[[Any], Any]]) -> Iterator[Any]:
         for job in jobs:
-            yield self._finish(job())
+            yield self._finish(job(self.dataset))
 
-    def _in_threads(self, jobs: Iterator[Callable[[], Any]]) -> Iterator[Any]:
+    def _in_threads(self, jobs: Iterator[Callable[[Any], Any]]) -> Iterator[Any]:
         workers = Workers(self.num_workers, self.dataset, self.seed, self.worker_init_fn)
         for ready in workers.in_order(jobs, self.prefetch_factor or _AHEAD, self.timeout):
             yield self._finish(ready)
 
-    def _gather(self, chunk: Any, epoch: int) -> Any:
+    def _gather(self, chunk: Any, epoch: int, dataset: Any) -> Any:
         """What a worker does: read, transform and collate the items of one batch."""
         if self.batch_size is None and self._batch_sampler is None:
-            return self._item(chunk, epoch)
-        if self.collate_fn is None and getattr(self.dataset, "can_batch", False):
-            return default_convert(list(self._whole(np.asarray(chunk))))
-        items = [self._item(index, epoch) for index in chunk]
+            return self._item(chunk, epoch, dataset)
+        if self.collate_fn is None and getattr(dataset, "can_batch", False):
+            return default_convert(list(self._whole(np.asarray(chunk), dataset)))
+        items = [self._item(index, epoch, dataset) for index in chunk]
         return items if self.collate_fn is not None else default_collate(items)
 
-    def _whole(self, chunk: np.ndarray) -> Any:
+    def _whole(self, chunk: np.ndarray, dataset: Any) -> Any:
         """The parts of all items of a batch at once, of a dataset that can give them."""
-        return self.dataset.batch(chunk)
+        return dataset.batch(chunk)
 
-    def _item(self, index: Any, epoch: int) -> Any:
+    def _item(self, index: Any, epoch: int, dataset: Any) -> Any:
         if isinstance(index, np.integer):
             index = int(index)
         if not isinstance(index, int):  # the index of a sampler may be anything that the dataset understands
-            return self.dataset[index]
+            return dataset[index]
         with drawing_from(partial(random.stream, self.seed, "augment", epoch, index)):
-            return self.dataset[index]
+            return dataset[index]
 
     def _finish(self, ready: Any) -> Any:
         """What is left to the caller's thread: an unknown collate_fn."""
@@ -275,12 +277,13 @@ class DataLoader:
     def _streamed(self, epoch: int) -> Iterator[Any]:
         """The batches of an IterableDataset; every worker reads the dataset, and they take turns."""
         if not self.num_workers:
-            yield from map(self._finish, self._read(0, epoch))
+            yield from map(self._finish, self._read(0, epoch, self.dataset))
             return
-        shares = [self._read(number, epoch) for number in range(self.num_workers)]
+        workers = Workers(self.num_workers, self.dataset, self.seed, self.worker_init_fn)
+        shares = [self._read(number, epoch, own) for number, own in enumerate(workers.datasets)]
         reading, end = set(range(self.num_workers)), object()
 
-        def job(number):
+        def job(number, dataset):
             ready = next(shares[number], end)
             if ready is end:
                 reading.discard(number)
@@ -290,15 +293,14 @@ class DataLoader:
             while reading:
                 yield from (partial(job, number) for number in range(self.num_workers))
 
-        workers = Workers(self.num_workers, self.dataset, self.seed, self.worker_init_fn)
         for ready in workers.in_order(jobs(), self.prefetch_factor or _AHEAD, self.timeout):
             if ready is not end:
                 yield self._finish(ready)
 
-    def _read(self, worker: int, epoch: int) -> Iterator[Any]:
+    def _read(self, worker: int, epoch: int, dataset: Any) -> Iterator[Any]:
         """The batches that one worker makes of an IterableDataset."""
         rng = random.stream(self.seed, "augment", epoch, worker)
-        size, items = self.batch_size or 1, iter(self.dataset)
+        size, items = self.batch_size or 1, iter(dataset)
         while True:
             with drawing_from(lambda: rng):
                 chunk = list(islice(items, size))

@@ -17,11 +17,11 @@ class ImageLoader(DataLoader):
 
     What a dataset or its transform has made a Tensor of is left as it is."""
 
-    def _item(self, index: Any, epoch: int) -> Any:
-        return _with_numbers(super()._item(index, epoch))
+    def _item(self, index: Any, epoch: int, dataset: Any) -> Any:
+        return _with_numbers(super()._item(index, epoch, dataset))
 
-    def _whole(self, chunk: np.ndarray) -> Any:
-        return _with_numbers(super()._whole(chunk))
+    def _whole(self, chunk: np.ndarray, dataset: Any) -> Any:
+        return _with_numbers(super()._whole(chunk, dataset))
 
 
 def _with_numbers(item: Any) -> Any:
