@@ -68,6 +68,46 @@ def test_a_state_still_fills_after_it_was_loaded():
     assert {"momentum_buffer", "note"} <= optimizer.state[p].keys()
 
 
+def factored(t):
+    """An optimizer whose state has numbers, and tensors of other shapes than its parameters'."""
+
+    class Factored(t.optim.Optimizer):
+        def __init__(self, params, lr):
+            super().__init__(params, {"lr": lr})
+
+        @t.no_grad()
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    state = self.state[p]
+                    if not state:
+                        state.update(n=0, rows=t.zeros(p.shape[0], dtype=p.dtype), seen=[])
+                    state["n"] += 1
+                    state["rows"].mul_(0.9).add_((p.grad**2).mean(1), alpha=0.1)
+                    state["seen"].append(state["n"])
+                    p.addcdiv_(p.grad, state["rows"].sqrt().unsqueeze(1) + 1e-3, value=-group["lr"] / state["n"])
+
+    return Factored
+
+
+def test_a_state_of_any_kind_goes_on_where_it_was():
+    x, results = np.random.default_rng(0).standard_normal((4, 3)), []
+    for t in (torch, tv):
+        p = t.nn.Parameter(t.ones(2, 3, dtype=t.float64))
+        optimizer = factored(t)([p], 0.1)
+        for turn in range(4):
+            p.grad = None
+            (t.tensor(x, dtype=t.float64) @ p.T).pow(2).sum().backward()
+            optimizer.step()
+            if turn == 1:
+                saved, optimizer = optimizer.state_dict(), factored(t)([p], 0.1)
+                optimizer.load_state_dict(saved)
+                assert isinstance(optimizer.state[p]["rows"], t.Tensor)
+        assert (optimizer.state[p]["n"], optimizer.state[p]["seen"]) == (4, [1, 2, 3, 4])
+        results.append(p.detach().numpy())
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-12)
+
+
 def test_a_gpu_for_a_while_without_one_is_nothing():
     with tv.cuda.device(-1), tv.cuda.device("cuda:0" if tv.cuda.is_available() else 0):
         assert tv.ones(1).item() == 1

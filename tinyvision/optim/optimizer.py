@@ -1,5 +1,6 @@
 """What all optimizers share: parameter groups, state, and stepping in place."""
 
+import copy
 import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import blocks
-from ..arrays import full_name
+from ..arrays import full_name, in_its_order, is_array
 from ..device import device_of, is_capturing, to_device, use
 from ..errors import CheckpointError, GraphError, OptionError
 from ..grad_mode import is_grad_enabled, no_grad
@@ -194,7 +195,7 @@ class Optimizer:
             if not str(number).isdigit() or int(number) not in params:
                 raise CheckpointError(f"the state speaks of parameter {number!r}, but there are {len(params)}, from 0")
             p = params[int(number)]
-            state[p] = {name: _restored(name, value, p, number) for name, value in saved.items()}
+            state[p] = {name: self.restored(name, value, p, number) for name, value in saved.items()}
         merged = [
             {**group, **{key: saved[key] for key in saved if key != "params" and (key in group or key in _SCHEDULES)}}
             for group, saved in zip(self.param_groups, groups, strict=True)
@@ -204,6 +205,18 @@ class Optimizer:
         for group, new in zip(self.param_groups, merged, strict=True):
             group.update(new)
         self.state = state
+
+    def restored(self, name: str, value: Any, p: Any, number: Any) -> Any:
+        """A saved entry of the state of p, parameter `number`. What entries mean, a subclass alone knows: tensors and
+        arrays of any shape are copied to the device of p, floats in its dtype, and all else comes back as it is."""
+        if isinstance(value, Variable):
+            return value.like(self.restored(name, value.array, p, number))
+        if hasattr(value, "detach"):  # a tensor of PyTorch's
+            return self.restored(name, p.like(np.asarray(value.detach().cpu())), p, number)
+        if not is_array(value):
+            return copy.deepcopy(value)
+        array = in_its_order(to_device(value, p.device), lambda a: a.copy())
+        return array.astype(p.dtype) if array.dtype.kind == p.dtype.kind == "f" and name != "step" else array
 
     def __repr__(self) -> str:
         lines = []
@@ -245,6 +258,23 @@ class BoundedOptimizer(Optimizer):
         if not pair or not all(0 <= b < 1 for b in betas):
             raise OptionError(f"{type(self).__name__}: betas must be two numbers from 0 to below 1, got {betas!r}")
 
+    def restored(self, name: str, value: Any, p: Any, number: Any) -> Any:
+        """A saved entry: a number as such, an array as a copy on the device and in the memory order of p. Raises
+        CheckpointError for one of another shape than that of p."""
+        if value is None:
+            return None
+        if name in _NUMBERS:
+            return _NUMBERS[name](value)
+        if isinstance(value, Variable):
+            value = value.array
+        if tuple(np.shape(value)) != p.shape:
+            raise CheckpointError(
+                f"{name} of parameter {number} is {tuple(np.shape(value))}, but the parameter is {p.shape}"
+            )
+        array = np.empty_like(p.array)
+        array[...] = to_device(value if hasattr(value, "dtype") else np.asarray(value), p.device)
+        return array
+
 
 def _is_meant_for_one_of(key, options):
     """Whether a key is another spelling of an option: LR is, and momentun. `lr_scale` is not: it says the whole name
@@ -282,20 +312,3 @@ def averaged(m: Array, v: Array, g: Array, betas: tuple[float, float]) -> None:
     np.multiply(g, g, out=term)
     term *= 1 - betas[1]
     v += term
-
-
-def _restored(name, value, p, number):
-    """A saved entry: a number as such, an array as a copy on the device and in the memory order of p."""
-    if value is None:
-        return None
-    if name in _NUMBERS:
-        return _NUMBERS[name](value)
-    if isinstance(value, Variable):
-        value = value.array
-    if tuple(np.shape(value)) != p.shape:
-        raise CheckpointError(
-            f"{name} of parameter {number} is {tuple(np.shape(value))}, but the parameter is {p.shape}"
-        )
-    array = np.empty_like(p.array)
-    array[...] = to_device(value if hasattr(value, "dtype") else np.asarray(value), p.device)
-    return array
