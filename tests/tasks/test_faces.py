@@ -109,3 +109,5 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     captured = capsys.readouterr()
     assert captured.out == "a.png  2 faces\n"
     assert "broken.png" in captured.err
+    assert main(["faces", "a.png", "--weights", "w.onnx", "--threshold", "0.8"]) == 0
+    assert capsys.readouterr().out == "a.png  1 face\n"

@@ -200,8 +200,14 @@ MISTAKES = {
         ),
         r"0\.tif: has the number -1; the numbers of a mask are from 0",
     ),
-    "a mask too few": (lambda root: (root / "masks/3.png").unlink(), r"1 files have no mask .*: 3\.png"),
-    "an image too few": (lambda root: (root / "images/3.png").unlink(), r"1 files have no image .*: 3\.png"),
+    "a mask too few": (
+        lambda root: (root / "masks/3.png").unlink(),
+        r"there is no mask of the same name beside 3\.png",
+    ),
+    "an image too few": (
+        lambda root: (root / "images/3.png").unlink(),
+        r"there is no image of the same name beside 3\.png",
+    ),
     "two images of one name": (
         lambda root: (root / "images/3.jpg").write_bytes(b"x"),
         r"'3\.jpg' beside it has the same name",

@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from ..data import read_image
     from ..models import from_onnx
     from ..tasks.recognition.faces import FaceFinder, face_weights
+    from ..tasks.room import counted
 
     finder = FaceFinder(from_onnx(face_weights(args.weights)).eval(), args.threshold, args.longest)
     folder = None if args.save is None else folder_for(args.save)
@@ -69,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
             one["drawn"] = str(save_drawn(faces.drawn(image), folder, path, taken))
         results.append(one)
         if not args.json:
-            answer(f"{name}  {len(faces.boxes)} faces" + (f"  -> {one['drawn']}" if folder is not None else ""))
+            answer(
+                f"{name}  {counted(len(faces.boxes), 'face')}" + (f"  -> {one['drawn']}" if folder is not None else "")
+            )
     if args.json:
         answer_json(results)
     return 1 if failed else 0

@@ -57,9 +57,7 @@ class MaskFolder(Dataset):
         for one, other, what in ((images, masks, "mask"), (masks, images, "image")):
             if lonely := sorted(one.keys() - other.keys()):
                 some = printable(", ".join(one[name].name for name in lonely[:5]), 150)
-                raise DataError(
-                    f"{where}: {len(lonely)} files have no {what} of the same name: {some}; add or remove them"
-                )
+                raise DataError(f"{where}: there is no {what} of the same name beside {some}; add or remove them")
         self.pairs = [(images[name], masks[name]) for name in sorted(images)]
         self.colours: dict[tuple[int, ...], int] = {}
         self.classes = self._classes()
