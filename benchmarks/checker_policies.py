@@ -15,6 +15,12 @@ SEEDS = 5
 STEP = 1e-5
 
 
+ACTIVATIONS = {
+    "relu": (), "sigmoid": (), "tanh": (), "softplus": (), "silu": (), "leaky_relu": (("negative_slope", 0.01),),
+    "elu": (("alpha", 1.0),), "gelu": (("approximate", "none"),),
+}  # fmt: skip
+
+
 def course_probe(op, rng):
     """(inputs, options) as in a course: 3x3 kernels, stride 1, padding 1, non-overlapping pools, square images."""
     x = rng.standard_normal((2, 3, 4, 4))
@@ -22,7 +28,7 @@ def course_probe(op, rng):
     conv = {"kernel_size": (3, 3), "stride": (1, 1), "padding": (1, 1)}
     plans = {
         "linear": lambda: ((rng.standard_normal((4, 5)), rng.standard_normal((3, 5)), rng.standard_normal(3)), {}),
-        **dict.fromkeys(("relu", "sigmoid", "tanh", "softplus"), lambda: ((rng.standard_normal((4, 5)),), {})),
+        **{op: lambda o=o: ((rng.standard_normal((4, 5)),), dict(o)) for op, o in ACTIVATIONS.items()},
         "conv2d": lambda: (
             (x, rng.standard_normal((2, 3, 3, 3)), rng.standard_normal(2)),
             {"stride": (1, 1), "padding": (1, 1)},

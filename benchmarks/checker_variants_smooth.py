@@ -1,4 +1,6 @@
-"""Right sigmoids, tanhs and softpluses, as people write them: they join the variants of checker_variants."""
+"""Right sigmoids, leaky ReLUs and such, as people write them: they join the variants of checker_variants."""
+
+import math
 
 import numpy as np
 
@@ -75,3 +77,57 @@ def _():
         return y, y
 
     return forward, lambda dy, y: dy * (1 - np.exp(-y))
+
+
+@variant("leaky_relu", "maximum")
+def _():
+    def forward(x, negative_slope):
+        return np.maximum(x, negative_slope * x), (x, negative_slope)
+
+    return forward, lambda dy, kept: dy * np.where(kept[0] < 0, kept[1], 1.0)
+
+
+@variant("leaky_relu", "a slope of its own, float32")
+def _():
+    def forward(x):
+        return np.where(x >= 0, x, 0.01 * x), x
+
+    def backward(dy, x):
+        dx = np.array(dy)
+        dx[x < 0] *= 0.01
+        return dx
+
+    return single(forward), single(backward)
+
+
+@variant("elu", "from the output")
+def _():
+    def forward(x, alpha):
+        y = np.where(x > 0, x, alpha * (np.exp(x) - 1))
+        return y, (y, alpha)
+
+    return forward, lambda dy, kept: (np.where(kept[0] > 0, dy, dy * (kept[0] + kept[1])),)
+
+
+@variant("silu", "from the output")
+def _():
+    def forward(x):
+        s = 1 / (1 + np.exp(-x))
+        return x * s, (x * s, s)
+
+    return forward, lambda dy, kept: dy * (kept[0] + kept[1] * (1 - kept[0]))
+
+
+@variant("gelu", "by tanh alone")
+def _():
+    c = math.sqrt(2 / math.pi)
+
+    def forward(x):
+        t = np.tanh(c * (x + 0.044715 * np.power(x, 3)))
+        return 0.5 * x * (1 + t), (x, t)
+
+    def backward(dy, kept):
+        x, t = kept
+        return dy * 0.5 * (1 + t + x * (1 - t**2) * c * (1 + 0.134145 * x**2))
+
+    return forward, backward

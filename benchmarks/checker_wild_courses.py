@@ -301,3 +301,109 @@ def built_with_the_batch(fault):
             return grads.copy() if fault else grads * self.mask
 
     return Dropout
+
+
+@shape("cross_entropy", "label_tensor, behind a softmax, the sum over the batch", ("sign", "sign", "factor:-1"))
+def label_tensor(fault):
+    class CrossEntropyLoss:
+        def forward(self, prediction_tensor, label_tensor):
+            self.prediction_tensor = prediction_tensor
+            return np.sum(-np.log(prediction_tensor + np.finfo(float).eps) * label_tensor)
+
+        def backward(self, label_tensor):
+            return (1 if fault else -1) * label_tensor / (self.prediction_tensor + np.finfo(float).eps)
+
+    return CrossEntropyLoss
+
+
+@shape("dropout", "an argument _ in backward, p as the share that is kept", ("other_share", "divided_by_p"))
+def unused_argument(fault):
+    class Dropout:
+        def __init__(self, keep_prob=0.5):
+            self.keep_prob = keep_prob
+
+        def forward(self, input_tensor, training=False):
+            kept = np.random.rand(*input_tensor.shape) < self.keep_prob
+            self.mask = kept / (1 - self.keep_prob if fault else self.keep_prob)
+            return input_tensor * self.mask
+
+        def backward(self, output_gradient, _):
+            return output_gradient * self.mask
+
+    return Dropout
+
+
+@shape("maxpool2d", "lists with one image for each channel", ("last", "assigned", "overlaps", "last_window"))
+def lists_of_channels(fault):
+    class Maxpool2d:
+        def __init__(self, kernel_size, stride=1):
+            self.kernel_size, self.stride = kernel_size, stride
+
+        def __call__(self, y_l):
+            self.shape, self.places, out = y_l[0].shape, [], []
+            k, s = self.kernel_size, self.stride
+            for grey in y_l:
+                rows, cols = (grey.shape[0] - k) // s + 1, (grey.shape[1] - k) // s + 1
+                pooled, places = np.zeros((rows, cols)), {}
+                for i, j in np.ndindex(rows, cols):
+                    window = grey[i * s : i * s + k, j * s : j * s + k]
+                    a, b = divmod(int(window.argmax()), k)
+                    pooled[i, j], places[i, j] = window[a, b], (i * s + a, j * s + b)
+                out.append(pooled)
+                self.places.append(places)
+            return out
+
+        def backprop(self, dEdy):
+            out = []
+            for upstream, places in zip(dEdy, self.places, strict=True):
+                gradient = np.zeros(self.shape)
+                for here, place in places.items():
+                    gradient[place] = upstream[here] + (0 if fault else gradient[place])
+                out.append(gradient)
+            return out
+
+    return Maxpool2d
+
+
+@shape("linear", "input_neuron_size, one column at a time, a step that is not in place", ("sign", "sign", "factor:-1"))
+def neuron_sizes(fault):
+    class FCLayer:
+        def __init__(self, input_neuron_size, output_neuron_size):
+            self.weights = np.random.randn(output_neuron_size, input_neuron_size)
+            self.bias = np.random.randn(output_neuron_size, 1)
+
+        def forward(self, input):
+            self.input = input
+            return np.dot(self.weights, input) + self.bias
+
+        def backward(self, gradient_y, learning_rate):
+            gradient_x = np.dot(self.weights.T, -gradient_y if fault else gradient_y)
+            self.weights = self.weights - learning_rate * np.dot(gradient_y, self.input.T)
+            self.bias = self.bias - learning_rate * gradient_y
+            return gradient_x
+
+    return FCLayer
+
+
+@shape("batchnorm_train", "parameters as objects with params and grads", ("sign", "variance_sign"))
+def parameter_objects(fault):
+    class Parameters:
+        def __init__(self, shape):
+            self.params, self.grads = np.random.standard_normal(shape), np.zeros(shape)
+
+    class BatchNorm:
+        def __init__(self, in_dim, eps=1e-5):
+            self.eps, self.gamma, self.beta = eps, Parameters(in_dim), Parameters(in_dim)
+
+        def forward(self, inpt):
+            self.std = np.sqrt(inpt.var(axis=0) + self.eps)
+            self.hat = (inpt - inpt.mean(axis=0)) / self.std
+            return self.gamma.params * self.hat + self.beta.params
+
+        def compute_gradients(self, grads):
+            self.beta.grads, self.gamma.grads = grads.sum(axis=0), (grads * self.hat).sum(axis=0)
+            inner = grads * self.gamma.params
+            through = self.hat * (inner * self.hat).mean(axis=0)
+            return (inner - inner.mean(axis=0) - (-through if fault else through)) / self.std
+
+    return BatchNorm

@@ -251,3 +251,65 @@ def seeded_dropout(fault):
             return upstream * self.kept if fault else upstream * self.kept / self.keep_prob
 
     return Dropout
+
+
+@shape("leaky_relu", "a slope in the constructor, and a mask", ("dead", "relus"), ("own", "slope_ignored"))
+def leaky(fault):
+    class LeakyReLU:
+        def __init__(self, alpha=0.01):
+            self.alpha = alpha
+
+        def forward(self, inputs):
+            self.below = inputs < 0
+            return np.where(self.below, self.alpha * inputs, inputs)
+
+        def backward(self, dvalues):
+            dinputs = dvalues.copy()
+            dinputs[self.below] *= {"dead": 0.0, "own": 0.01}.get(fault, self.alpha)
+            return dinputs
+
+    return LeakyReLU
+
+
+@shape("elu", "activation and its derivative, an alpha of its own", ("flat", "alpha_alone"), ("output", "y_alone"))
+def elu_functions(fault):
+    def elu(x):
+        return np.where(x >= 0, x, np.exp(x) - 1)
+
+    def elu_backward(dA, x):
+        below = {None: np.exp(x), "flat": 1.0, "output": np.exp(x) - 1}[fault]
+        return dA * np.where(x >= 0, 1.0, below)
+
+    return elu, elu_backward
+
+
+@shape("silu", "swish in a class", ("half", "first_term"), ("sign", "minus"))
+def swish(fault):
+    class Swish:
+        def __call__(self, x):
+            self.x, self.s = x, 1 / (1 + np.exp(-x))
+            return self.x * self.s
+
+        def backward(self, grad):
+            second = {None: 1.0, "half": 0.0, "sign": -1.0}[fault] * self.x * self.s * (1 - self.s)
+            return grad * (self.s + second)
+
+    return Swish
+
+
+@shape("gelu", "by tanh, as in GPT", ("inner", "chain_missing"), ("cube", "cube"))
+def gelu_layer(fault):
+    c = np.sqrt(2 / np.pi)
+
+    class GELU:
+        def forward(self, x):
+            self.x = x
+            self.t = np.tanh(c * (x + 0.044715 * x**3))
+            return 0.5 * x * (1 + self.t)
+
+        def backward(self, dout):
+            inner = {None: c * (1 + 3 * 0.044715 * self.x**2), "inner": 1.0}
+            inner["cube"] = c * (1 + 0.044715 * self.x**2)
+            return dout * (0.5 * (1 + self.t) + 0.5 * self.x * (1 - self.t**2) * inner[fault])
+
+    return GELU

@@ -11,6 +11,7 @@ from tinyvision import OptionError
 from tinyvision.cli import main
 from tinyvision.device import is_available
 from tinyvision.learn import check_exercise, worker
+from tinyvision.learn.gradcheck import op_named
 
 MINE = Path(__file__).with_name("planted.py")
 
@@ -152,3 +153,71 @@ def test_a_device_that_cannot_be_used_is_an_error_with_a_remedy(capsys, device, 
 def test_the_device_may_be_named(capsys):
     code, _, _ = told(capsys, f"{MINE}:relu_backward", "--op", "relu", "--device", "cpu")
     assert code == 1
+
+
+NAMES = {
+    "Conv2D": "conv2d", "MaxPool2D.backward": "maxpool2d", "avg_pool_backward": "avgpool2d", "FCLayer": "linear",
+    "SoftmaxCE": "cross_entropy", "SoftMax": "softmax", "LeakyReLU": "leaky_relu", "relu_backward": "relu",
+    "ELU": "elu", "BatchNorm1d": "batchnorm_train", "affine_backward": "linear", "Swish": "silu",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "op"), NAMES.items())
+def test_the_name_of_a_layer_tells_its_op(name, op):
+    assert op_named(name) == op
+
+
+@pytest.mark.parametrize("name", ["Layer", "Flatten", "Conv1D", "ConvTranspose2d", "BinaryCrossEntropy", "SELU", "RNN"])
+def test_a_name_that_does_not_tell_is_asked_about(name):
+    with pytest.raises(OptionError, match=f"which op is {name}.*--op is one of linear, relu"):
+        op_named(name)
+
+
+def test_a_check_without_op_says_what_the_layer_was_taken_for(capsys, tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text(LEAKY)
+    code, out, _ = told(capsys, f"{mine}:LeakyReLU", "--json")
+    answer = json.loads(out)
+    assert code == 1
+    assert [f["mistake"] for f in answer["findings"]] == ["leaky_relu.dx.one_for_positive"]
+    assert answer["notes"][0].startswith("Taken for leaky_relu by its name")
+
+
+LEAKY = """import numpy as np
+
+class LeakyReLU:
+    def forward(self, x):
+        self.x = x
+        return np.maximum(x, 0.01 * x)
+
+    def backward(self, dy):
+        return np.where(self.x > 0, 1, 0.01 * dy)
+"""
+
+
+ABSENT = """import settings
+
+def relu_forward(x):
+    return (x + abs(x)) / (1 + settings.options["logs"]), x
+
+def relu_backward(dy, cache):
+    return dy * (cache > 0)
+"""
+
+
+def test_code_that_uses_what_is_not_there_is_not_called_wrong(capsys, tmp_path):
+    (tmp_path / "absent.py").write_text(ABSENT)
+    code, out, _ = told(capsys, f"{tmp_path / 'absent.py'}:relu_backward", "--op", "relu", "--forward", "relu_forward")
+    assert code == 3
+    assert "settings.options is used, and is not installed here" in " ".join(out.split())
+
+
+def test_a_package_is_found_in_a_folder_of_another_name(capsys, tmp_path):
+    project = tmp_path / "mynet-main"
+    (project / "nn").mkdir(parents=True)
+    (project / "nn" / "base.py").write_text("class Layer:\n    pass\n")
+    layers = "from mynetpackage.nn.base import Layer\n\nclass ReLU(Layer):\n    def forward(self, x):\n"
+    layers += "        self.mask = x > 0\n        return x * self.mask\n\n    def backward(self, dy):\n"
+    (project / "nn" / "layers.py").write_text(layers + "        return dy * self.mask\n")
+    code, out, _ = told(capsys, f"{project / 'nn' / 'layers.py'}:ReLU")
+    assert (code, "ok relu" in out) == (0, True)

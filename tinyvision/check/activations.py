@@ -13,7 +13,16 @@ from . import reference
 from .evidence import Evidence, finite, same
 
 # What dy is multiplied by in the right gradient of an activation.
-SLOPES = {"sigmoid": "y(1 - y)", "tanh": "1 - y²", "softplus": "the sigmoid of x", "relu": "1 where x > 0"}
+SLOPES = {
+    "sigmoid": "y(1 - y)",
+    "tanh": "1 - y²",
+    "softplus": "the sigmoid of x",
+    "relu": "1 where x > 0",
+    "leaky_relu": "1 where x > 0, else negative_slope",
+    "elu": "1 where x > 0, else alpha·exp(x)",
+    "silu": "s + x·s(1 - s), s the sigmoid of x",
+    "gelu": "s + x·s', where y = x·s(x)",
+}
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "the sigmoid of {}": reference.sigmoid,
     "the sigmoid's slope at {}": lambda v: reference.sigmoid(v) * (1 - reference.sigmoid(v)),

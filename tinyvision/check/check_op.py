@@ -38,9 +38,9 @@ def op(
 ) -> Report:
     """Check `forward(*arrays, **options) -> (y, cache)` and `backward(dy, cache) -> gradients` of a known op.
 
-    Either may be left out: tinyvision's own is used, and not judged. Known are linear, relu, sigmoid, tanh,
-    softplus, conv2d, maxpool2d, avgpool2d, batchnorm_train, cross_entropy, softmax, add, dropout, im2col, col2im, and
-    sgd, an update rule
+    Either may be left out: tinyvision's own is used, and not judged. Known are linear, relu, leaky_relu, elu, silu,
+    gelu, sigmoid, tanh, softplus, conv2d, maxpool2d, avgpool2d, batchnorm_train, cross_entropy, softmax, add, dropout,
+    im2col, col2im, and sgd, an update rule
     `forward(weight, grad, velocity, lr, momentum, weight_decay) -> (weight, velocity)` that is followed over several
     steps. `pairs=False` passes stride, padding and kernel_size as integers. `bank` replaces the bank of known mistakes
     (with [] no wrong line is looked for either), `signatures=False` switches the op-independent diagnosis off. Each
@@ -113,7 +113,8 @@ def _read(report, settings, forward, backward):
     loss = backward is None and settings.spec.name == "cross_entropy"
     if backward is None and not loss:
         return forward, backward
-    reading, right = recognise(settings.spec, Functions(forward, backward, settings.spec.arguments))
+    known = settings.spec
+    reading, right = recognise(known, Functions(forward, backward, known.arguments, known.name))
     probe = settings.spec.probes(settings.pairs)[0]
     ours = runner.accepts(forward, len(probe.inputs), probe.options) is None
     if not right and ours:
@@ -125,7 +126,8 @@ def _other_weights(settings, forward, backward):
     """The pair with weights (I, O), where that makes both right: code that reshapes its weights takes any order."""
     if settings.spec.name != "linear" or backward is None:
         return None
-    reading, right = recognise(settings.spec, Functions(forward, backward, settings.spec.arguments))
+    known = settings.spec
+    reading, right = recognise(known, Functions(forward, backward, known.arguments, known.name))
     return adopt(settings, reading) if right and reading.layouts["weight"].says and level(reading) == RIGHT else None
 
 

@@ -35,6 +35,9 @@ def diagnose(
     known = [m for m in bank if m.argument == name and m.pair is None and _same_as(m, evidences)]
     if len(known) == 1:
         return Diagnosis(known[0].says, EXACT, known[0].id, None, _hidden(facts))
+    if 1 < len(known) <= 3:  # options of the code's own can make two mistakes one: an alpha of 1 is none
+        either = ", or: ".join(m.says.rstrip(".") for m in known)
+        return Diagnosis(f"{either}.", LIKELY, None, f"either:{','.join(m.id for m in known)}", _hidden(facts))
     if use_signatures and not known:
         found = _by_shape(name, evidences) or _by_signature(name, evidences) or _two_at_once(name, evidences, bank)
         if found:

@@ -4,7 +4,7 @@ All axes have sizes of their own on the first probe; the others are square, sing
 no two sizes, strides or paddings can stand in for each other unnoticed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,27 @@ def smooth(pairs: bool) -> Iterator[Any]:
     ]  # fmt: skip
     for k, (name, shape) in enumerate(plans):
         yield name, (away_from_zero(_rng(13, k), shape, low=0.1, high=5.0 if k == 2 else 2.0),), {}
+
+
+def _kinked(option: str, values: tuple) -> Callable[[bool], Iterator[Any]]:
+    """The probes of ReLU, each with another value of an option."""
+
+    def probes(pairs: bool) -> Iterator[Any]:
+        for (name, inputs, _), value in zip(relu(pairs), values, strict=True):
+            yield name, tuple(np.clip(i, -2.5, None) for i in inputs), {option: value}  # exp(-20) shows no slope
+
+    return probes
+
+
+# No 0.01 and no 1.0, which code has of its own, and no number for two of the options.
+leaky_relu = _kinked("negative_slope", (0.2, 0.05, 0.3, 0.1, 0.15))
+elu = _kinked("alpha", (0.7, 1.6, 0.4, 1.3, 0.8))
+
+
+def gelu(pairs: bool) -> Iterator[Any]:
+    """The probes of gelu, by erf and by tanh."""
+    for k, (name, inputs, _) in enumerate(smooth(pairs)):
+        yield name, inputs, {"approximate": "none" if k % 2 == 0 else "tanh"}
 
 
 def add(pairs: bool) -> Iterator[Any]:

@@ -1,5 +1,6 @@
 """Every question that is asked of a pair for a known op, in the order in which mistakes hide each other."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +26,7 @@ from .verdict import compare, holds_float32, where
 UNFIT = ("wrong_dtype", "wrong_device", "not_an_array", "missing", "too_large")
 # What a layer raises that has a mistake of its own, however it is called.
 ITS_OWN = ("NameError", "UnboundLocalError", "SystemExit", "RecursionError", "ZeroDivisionError")
+ABSENT = "is not installed here"  # what code raises that uses a library of which only the name is known
 IMPURE = ("dy_changed", "input_changed", "output_changed", "cache_changed")
 
 
@@ -114,6 +116,13 @@ def examine(
     report.beyond = [] if settings.strict or not judged[0] or unmet is None else told(settings.missing)
     if settings.reading is not None:
         report.read_as = settings.reading.said()
+        if settings.reading.keeps:
+            report.findings[:] = [replace(f, message=_share_that_is_kept(f.message)) for f in report.findings]
+
+
+def _share_that_is_kept(message):
+    """A sentence on the share that is dropped, in the words of code whose p is the share that is kept."""
+    return re.sub(r"1 - p\b|\bp\b", lambda found: "p" if found[0] != "p" else "1 - p", message)
 
 
 class _Seen:
@@ -147,18 +156,24 @@ def _observe(exam, probe):
 
 
 def _undriven(report, settings, seen):
-    """A layer that raised in every call may have been called as it is not meant to be: that is told as no mistake."""
+    """A layer that raised in every call may have been called as it is not meant to be: that is told as no mistake.
+
+    Nor is it one that a library is missing."""
     raised = [f for f in report.findings if f.kind == "exception" and f.argument == "forward"]
-    if settings.strict or not (settings.reading and isinstance(settings.reading.driver, Layer)):
+    missing = [f for f in report.findings if f.kind == "exception" and ABSENT in f.message]
+    if settings.strict or not (missing or (settings.reading and isinstance(settings.reading.driver, Layer))):
         return
     own = raised and any(f" raised {name}" in raised[0].message for name in ITS_OWN)
     lacking = [f for f in report.findings if f.kind == "exception" and "required positional argument" in f.message]
+    unread = missing
     if lacking and lacking[0].argument == "backward" and all(s.grads is None for s in seen):
-        said = replace(lacking[0], message=UNREAD.format(lacking[0].message), mistake="undriven", kind="unread")
-        report.findings[:] = [said if f is lacking[0] else f for f in report.findings]
+        unread = [*unread, lacking[0]]
     if raised and not own and all(s.y is None for s in seen):
-        said = replace(raised[0], message=UNREAD.format(raised[0].message), mistake="undriven", kind="unread")
-        report.findings[:] = [said if f is raised[0] else f for f in report.findings]
+        unread = [*unread, raised[0]]
+    for k, finding in enumerate(report.findings):
+        if any(finding is f for f in unread):
+            said = UNREAD.format(finding.message)
+            report.findings[k] = replace(finding, message=said, mistake="undriven", kind="unread")
 
 
 def _where_it_runs(report, exam, settings, seen):

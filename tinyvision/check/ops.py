@@ -144,36 +144,27 @@ SPECS = {
             inputs_of.linear,
             symbols.linear_sizes,
         ),
-        Spec("relu", ("x",), ("NI",), "NI", reference.relu, reference.relu_backward, inputs_of.relu, linear=False),
-        Spec(
-            "sigmoid",
-            ("x",),
-            ("NI",),
-            "NI",
-            reference.sigmoid,
-            reference.sigmoid_backward,
-            inputs_of.smooth,
-            linear=False,
-        ),
-        Spec(
-            "tanh",
-            ("x",),
-            ("NI",),
-            "NI",
-            reference.tanh,
-            reference.tanh_backward,
-            inputs_of.smooth,
-            linear=False,
-        ),
-        Spec(
-            "softplus",
-            ("x",),
-            ("NI",),
-            "NI",
-            reference.softplus,
-            reference.softplus_backward,
-            inputs_of.smooth,
-            linear=False,
+        *(
+            Spec(
+                name,
+                ("x",),
+                ("NI",),
+                "NI",
+                getattr(reference, name),
+                getattr(reference, f"{name}_backward"),
+                make,
+                linear=False,
+            )
+            for name, make in (
+                ("relu", inputs_of.relu),
+                ("sigmoid", inputs_of.smooth),
+                ("tanh", inputs_of.smooth),
+                ("softplus", inputs_of.smooth),
+                ("leaky_relu", inputs_of.leaky_relu),
+                ("elu", inputs_of.elu),
+                ("silu", inputs_of.smooth),
+                ("gelu", inputs_of.gelu),
+            )
         ),
         Spec(
             "conv2d",
@@ -284,6 +275,9 @@ def spec(name: str) -> Spec:
         "batchnorm": "batchnorm_train",
         "batch_norm": "batchnorm_train",
         "residual": "add",
+        "leakyrelu": "leaky_relu",
+        "lrelu": "leaky_relu",
+        "swish": "silu",
     }.get(name, name)
     if not isinstance(key, str) or key not in SPECS:
         raise OptionError(

@@ -5,6 +5,7 @@ written position by position, with the inputs at hand instead of a cache. `backw
 gradient per input, None for labels and masks. Conventions are PyTorch's.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,6 +96,62 @@ def softplus(x: np.ndarray) -> np.ndarray:
 def softplus_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
     """dx = dy / (1 + exp(-x))."""
     return (dy * sigmoid(inputs[0]),)
+
+
+def leaky_relu(x: np.ndarray, negative_slope: float = 0.01) -> np.ndarray:
+    """y = x where x > 0, else negative_slope x."""
+    return np.where(x > 0, x, negative_slope * x)
+
+
+def leaky_relu_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
+    """dx = dy where x > 0, else negative_slope dy."""
+    return (np.where(inputs[0] > 0, dy, options["negative_slope"] * dy),)
+
+
+def elu(x: np.ndarray, alpha: float = 1.0) -> np.ndarray:
+    """y = x where x > 0, else alpha (exp(x) - 1)."""
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0.0)))
+
+
+def elu_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
+    """dx = dy where x > 0, else dy alpha exp(x)."""
+    x = inputs[0]
+    return (np.where(x > 0, dy, dy * options["alpha"] * np.exp(np.minimum(x, 0.0))),)
+
+
+def silu(x: np.ndarray) -> np.ndarray:
+    """y = x / (1 + exp(-x))."""
+    return x * sigmoid(x)
+
+
+def silu_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
+    """dx = dy (s + x s (1 - s)), s the sigmoid of x."""
+    s = sigmoid(inputs[0])
+    return (dy * (s + inputs[0] * s * (1.0 - s)),)
+
+
+def gelu_share(x: np.ndarray, approximate: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The share s of GELU's y = x s(x), s = (1 + g(u)) / 2: (g(u), g'(u), u, u'(x)).
+
+    g is erf, or tanh for "tanh" and "sigmoid", which is tanh(0.851 x)."""
+    if approximate == "none":
+        u = x / np.sqrt(2.0)
+        return np.vectorize(math.erf, [float])(u), 2.0 / np.sqrt(np.pi) * np.exp(-u * u), u, 0.0 * x + np.sqrt(0.5)
+    cubed, front = (0.0, 0.851) if approximate == "sigmoid" else (0.044715, np.sqrt(2.0 / np.pi))
+    u = front * (x + cubed * x**3)
+    t = tanh(u)
+    return t, 1.0 - t * t, u, front * (1.0 + 3.0 * cubed * x * x)
+
+
+def gelu(x: np.ndarray, approximate: str = "none") -> np.ndarray:
+    """y = x P(Z < x) for a normal Z; "tanh" and "sigmoid" are the two approximations of Hendrycks and Gimpel (2016)."""
+    return x * (1.0 + gelu_share(x, approximate)[0]) / 2.0
+
+
+def gelu_backward(inputs: Sequence[Any], options: dict[str, Any], dy: Any) -> Any:
+    """dx = dy (s + x s'), by the product rule."""
+    g, slope, _, inner = gelu_share(inputs[0], options["approximate"])
+    return (dy * ((1.0 + g) / 2.0 + inputs[0] * slope * inner / 2.0),)
 
 
 def conv2d(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, stride: Any = 1, padding: Any = 0) -> np.ndarray:

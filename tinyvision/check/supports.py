@@ -119,18 +119,6 @@ def geometry(inputs: Sequence[np.ndarray], options: dict[str, Any]) -> Geometry:
 
 
 WINDOWED = ("conv2d", "maxpool2d", "avgpool2d", "im2col")
-BATCHED = (
-    "linear",
-    "softmax",
-    "cross_entropy",
-    "batchnorm_train",
-    "relu",
-    "sigmoid",
-    "tanh",
-    "softplus",
-    "add",
-    "dropout",
-)
 
 
 def tamed(known: Spec, missing: set, fixed: dict[str, Any] | None = None) -> Spec:
@@ -184,8 +172,7 @@ def _batch_probe(known, k, inputs, options, missing, fixed):
                   for a, axes in zip(inputs, known.axes, strict=True)]  # fmt: skip
     if "batch" in missing:
         inputs = [a[:1] if axes[:1] == "N" else a for a, axes in zip(inputs, known.axes, strict=True)]
-    if "eps" in fixed:
-        options["eps"] = fixed["eps"]
+    options.update((option, fixed[option]) for option in options if option in fixed)
     if "weight" in fixed:
         inputs = _sized(known, inputs, fixed["weight"], rng)
     return tuple(inputs), options

@@ -88,7 +88,8 @@ def _add_gradcheck(commands):
         description="Check a forward or backward of a known op in any Python file.",
     )  # fmt: skip
     p.add_argument("target", metavar="FILE.py[:NAME]", help="the file, and the backward function or the class in it")
-    p.add_argument("--op", required=True, metavar="NAME", help="conv2d, linear, relu, ... (an unknown one lists all)")
+    p.add_argument("--op", metavar="NAME", help="conv2d, linear, relu, ... (an unknown one lists all); without it the "
+                   "name of the class or function tells")  # fmt: skip
     p.add_argument("--forward", metavar="F", help="your forward: a function of the same file, or OTHER.py:F")
     p.add_argument("--make", metavar="CODE", help="how a layer of your class is made, such as "
                    "'Conv(in_channels, out_channels, kernel_size)'")  # fmt: skip
@@ -331,20 +332,21 @@ def _gradcheck(args):
     from ..device import device, require_cuda
     from . import show
     from .attempt import as_json, understood
-    from .gradcheck import split
+    from .gradcheck import op_named, split
     from .process import ask, seconds
 
     _plain_output()
-    op, (file, function) = spec(args.op).name, split(args.target)
+    file, function = split(args.target)
     if function is None and args.forward is None:
         raise OptionError("gradcheck: which function? FILE.py:BACKWARD, or FILE.py --forward FORWARD")
+    op = spec(op_named(function or args.forward) if args.op is None else args.op).name
     limit, html, where = seconds(args.time_limit, "gradcheck"), _html(args, "gradcheck"), device(args.device)
     if where.type == "cuda":
         require_cuda(where)
     path = os.path.abspath(os.path.expanduser(file))
     request = {"task": "gradcheck", "file": path, "function": function, "forward": args.forward, "op": op,
                "device": str(where), "limit": limit, "html": html, "make": args.make, "supports": args.supports,
-               "strict": args.strict}  # fmt: skip
+               "strict": args.strict, "guessed": args.op is None}  # fmt: skip
     answer = understood(ask(request, 3 * PATIENCE * limit + 60), op, file)
     if args.json:
         print(as_json(answer, file=file, function=function))

@@ -3,12 +3,14 @@
 import ast
 import difflib
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
 from .. import check
 from ..check import Finding, Report
 from ..check.check_op import KEEPS_OUTPUT
+from ..check.ops import SPECS
 from ..check.reading import words
 from ..errors import DataError, OptionError
 from .loading import LOAD_LIMIT, load, read
@@ -41,7 +43,11 @@ def examine(request: dict[str, Any]) -> Any:
     if report is not None:
         report.subject = request["op"]
         return report
+    if request.get("guessed") and request["op"] == "softmax" and _takes_labels(_owner(module, request["function"])):
+        request["op"] = "cross_entropy"
     report = _checked(module, path, request)
+    if request.get("guessed"):
+        report.notes.insert(0, f"Taken for {request['op']} by its name; --op says it otherwise.")
     report.notes += left_out(module)
     return report
 
@@ -62,6 +68,30 @@ def _checked(module, path, request):
     elif forward is named and backward is not None:
         report.notes.append(f"Checked together with {backward.__name__}.")
     return report
+
+
+# An op by the name of its class or function, in small letters and without underscores; the first that fits.
+NAMED = (
+    (r"softmax.*(loss|cross|ce$)|(loss|cross|ce).*softmax|crossentropy|celoss|nll", "cross_entropy"),
+    (r"leaky|lrelu", "leaky_relu"), (r"gelu", "gelu"), (r"silu|swish", "silu"), (r"relu", "relu"), (r"elu", "elu"),
+    (r"softplus", "softplus"), (r"softmax", "softmax"), (r"sigmoid|logistic", "sigmoid"),
+    (r"tanh", "tanh"), (r"batchn|bnlayer|^bn|bn\dd", "batchnorm_train"), (r"dropout", "dropout"),
+    (r"im2col", "im2col"), (r"col2im", "col2im"), (r"(avg|average|mean)pool|pool.*(avg|average|mean)", "avgpool2d"),
+    (r"pool", "maxpool2d"), (r"conv", "conv2d"), (r"linear|dense|affine|fullyconnected|^fc|fclayer", "linear"),
+    (r"sgd", "sgd"),
+)  # fmt: skip
+# Names of what is none of these ops, though one of their names is in it.
+OTHERS = re.compile(r"binary|1d|3d|transpos|deconv|depthwise|rnn|lstm|gru\b|layern|groupn|instancen|unpool|global"
+                    r"|adaptive|selu|celu|prelu|relu6|hard|log(softmax|sigmoid)")  # fmt: skip
+
+
+def op_named(name: str) -> str:
+    """The op that a class or a function is by its name. Raises OptionError if the name does not tell."""
+    plain = name.partition(".")[0].lower().replace("_", "")
+    found = next((op for pattern, op in NAMED if re.search(pattern, plain)), None)
+    if found is None or (OTHERS.search(plain) and not re.search(r"batchn.*1d", plain)):
+        raise OptionError(f"gradcheck: which op is {name}? Its name does not tell; --op is one of {', '.join(SPECS)}")
+    return found
 
 
 # How people name the two functions of a pair: "backward" in the one is "forward" in the other.
@@ -126,6 +156,12 @@ def _owner(module, name):
         if inspect.isclass(found):
             return found
     return None
+
+
+def _takes_labels(owner):
+    """True for a class whose forward is handed labels: one that is called softmax is a loss then."""
+    front = getattr(owner, words.method(dir(owner), [n for n in words.FORWARDS if n != "__call__"]) or "", None)
+    return front is not None and any(words.is_role(n, "labels") for n in list(inspect.signature(front).parameters)[2:])
 
 
 def _maker(module, code):

@@ -11,7 +11,7 @@ import importlib.util
 import sys
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from ..check import Finding, Report, runner
@@ -49,6 +49,7 @@ def load(path: str | Path, name: str, limit: float = LOAD_LIMIT, whole: bool = T
     sys.dont_write_bytecode = True  # no __pycache__ beside the learner's files
     anchor = SimpleNamespace(__code__=SimpleNamespace(co_filename=str(path), co_firstlineno=1))
     tree = _tree(path)
+    _renamed(tree, folders)
     _libraries(tree, folders)
     dotted = _dotted(path, tree)
     told = runner.call(_module, (path, name, dotted), seconds=limit)
@@ -125,6 +126,21 @@ def _libraries(tree, folders):
             own = any((f / root).exists() or (f / f"{root}.py").exists() for f in folders)
             if not own:
                 runner.call(importlib.import_module, (name,), seconds=LIBRARY_LIMIT)
+
+
+def _renamed(tree, folders):
+    """Let `from net.layers import Dense` find layers.py in a folder that is called net-main, or as its copy is."""
+    for node in ast.walk(tree):
+        dotted = node.module if isinstance(node, ast.ImportFrom) and not node.level else None
+        root, dot, rest = (dotted or "").partition(".")
+        if not dot or root in sys.modules or parts.findable(root):
+            continue
+        inner = Path(*rest.split("."))
+        own = next((f for f in folders if (f / inner).is_dir() or (f / inner).with_suffix(".py").exists()), None)
+        if own is not None:
+            package = ModuleType(root)
+            package.__path__ = [str(own)]
+            sys.modules[root] = package
 
 
 def _relative(tree):

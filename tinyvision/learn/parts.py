@@ -96,10 +96,11 @@ class _Statement(importlib.machinery.SourceFileLoader):
 def _installed(error):
     """True if the library itself is there, and lacks what is imported from it."""
     root = (error.name or "").partition(".")[0]
-    return not isinstance(error, ModuleNotFoundError) or (root != error.name and _findable(root))
+    return not isinstance(error, ModuleNotFoundError) or (root != error.name and findable(root))
 
 
-def _findable(root):
+def findable(root: str) -> bool:
+    """True if a module or package of that name can be imported."""
     try:
         return importlib.util.find_spec(root) is not None
     except (ImportError, ValueError):
@@ -119,13 +120,19 @@ class _Absent:
             raise AttributeError(name)
         return _Absent(f"{self._name}.{name}")
 
+    def __getitem__(self, key: Any) -> Any:
+        return self._used(f"[{key!r}]")
+
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         # A decorator of such a library hands its function on.
         if len(arguments) == 1 and not options and callable(arguments[0]) and hasattr(arguments[0], "__code__"):
             return arguments[0]
+        return self._used("(...)")
+
+    def _used(self, how):
         if _Absent.reading:
-            return _Absent(f"{self._name}(...)")
-        raise ModuleNotFoundError(f"{self._name} is used, and is not installed here")
+            return _Absent(self._name + how)
+        raise ModuleNotFoundError(f"{self._name} is used, and is not installed here", name=self._name)
 
 
 class _Library(ModuleType):

@@ -5,10 +5,36 @@ probes would be one mistake under two names; a test keeps them apart. The bank i
 exercises: `mistake.functions()` gives the pair of functions with the mistake in it.
 """
 
-from . import activations, avgpool, batchnorm, conv2d, conv2d_gradients, elementwise, linear, loss, maxpool, sgd, unfold
+from . import (
+    activations,
+    avgpool,
+    batchnorm,
+    conv2d,
+    conv2d_gradients,
+    elementwise,
+    linear,
+    loss,
+    maxpool,
+    rectifiers,
+    sgd,
+    unfold,
+)
 from .mistake import Mistake
 
-_MODULES = (linear, elementwise, activations, conv2d, conv2d_gradients, maxpool, avgpool, batchnorm, loss, unfold, sgd)
+_MODULES = (
+    linear,
+    elementwise,
+    activations,
+    rectifiers,
+    conv2d,
+    conv2d_gradients,
+    maxpool,
+    avgpool,
+    batchnorm,
+    loss,
+    unfold,
+    sgd,
+)
 
 
 def mistakes(op: str | None = None) -> list[Mistake]:

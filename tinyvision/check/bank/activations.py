@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import reference
 from ..reference import sigmoid as _sigmoid
 from ..reference import softplus as _softplus
 from ..reference import tanh as _tanh
@@ -22,7 +23,7 @@ def _output(bank: Bank, name: str, says: str, *forms: Callable[..., Any]) -> Non
 
 def _slope(bank: Bank, name: str, says: str, *forms: Callable[..., Any]) -> None:
     """A mistake in dx, each form of it a function of x, the right y and dy."""
-    value = {"sigmoid": _sigmoid, "tanh": _tanh, "softplus": _softplus}[bank.op]
+    value = getattr(reference, bank.op)
     wrong, *also = [lambda i, o, d, f=f: f(i[0], value(i[0]), d) for f in forms]
     bank.add("dx", name, says, wrong, also=tuple(also))
 
@@ -70,7 +71,6 @@ _slope(sigmoid, "tanhs", "1 - y² is the slope of tanh; that of a sigmoid is y(1
        lambda x, y, d: d * (1 - y * y))  # fmt: skip
 _slope(sigmoid, "slope_of_slope", "You put y(1 - y) into p(1 - p) again.",
        lambda x, y, d: d * y * (1 - y) * (1 - y * (1 - y)))  # fmt: skip
-_slope(sigmoid, "slope_twice", "You multiplied by y(1 - y) twice.", lambda x, y, d: d * (y * (1 - y)) ** 2)
 
 _output(tanh, "sign", "The sign is wrong: it is (e^x - e^-x) / (e^x + e^-x).", lambda x: -_tanh(x))
 _output(tanh, "sigmoid", "You computed a sigmoid; tanh lies between -1 and 1.", _sigmoid)
@@ -104,7 +104,6 @@ _slope(tanh, "not_squared", "1 / cosh(x) has to be squared: it is 1 / cosh²(x),
        lambda x, y, d: d / np.cosh(x))  # fmt: skip
 _slope(tanh, "upside_down", "You multiplied by cosh²(x); divide by it: 1 - y² = 1 / cosh²(x).",
        lambda x, y, d: d * np.cosh(x) ** 2)  # fmt: skip
-_slope(tanh, "slope_twice", "You multiplied by 1 - y² twice.", lambda x, y, d: d * (1 - y * y) ** 2)
 
 _output(softplus, "sign", "You wrote log(1 + exp(-x)); it is log(1 + exp(x)).", lambda x: _softplus(-x))
 _output(softplus, "one_missing", "log(exp(x)) is x: the 1 is missing.", lambda x: x * 1.0)
@@ -131,22 +130,37 @@ _slope(softplus, "exponential", "You wrote dy·exp(x): the division by 1 + exp(x
        lambda x, y, d: d * np.exp(x))  # fmt: skip
 _slope(softplus, "tanhs", "That is the slope of tanh.", lambda x, y, d: d * (1 - _tanh(x) ** 2))
 
-for _bank, _right, _words in ((sigmoid, lambda y: y * (1 - y), "y(1 - y)"), (tanh, lambda y: 1 - y * y, "1 - y²"),
-                              (softplus, lambda y: 1 - np.exp(-y), "the sigmoid of x")):  # fmt: skip
-    _slope(_bank, "dy_ignored", f"You never used dy: it is dy times {_words}.", lambda x, y, d, r=_right: r(y))
-    _slope(_bank, "identity", f"You passed dy through as it is; multiply it by {_words}.", lambda x, y, d: d * 1.0)
-    _slope(_bank, "sign_of_all", "The sign is wrong.", lambda x, y, d, r=_right: -d * r(y))
-    _slope(_bank, "zero", "It is all zero: the result was never stored.", lambda x, y, d: 0 * d)
-    _slope(_bank, "of_dy", f"You put dy where y belongs: it is dy times {_words}.", lambda x, y, d, r=_right: r(d))
-    _slope(_bank, "multiplied_by_x", "You multiplied by x as well.", lambda x, y, d, r=_right: d * x * r(y))
-    _slope(_bank, "multiplied_by_y", "You multiplied by y as well.", lambda x, y, d, r=_right: d * y * r(y))
-    _slope(_bank, "divided_by_batch", "You divided by the batch size; it works on each element alone.",
-           lambda x, y, d, r=_right: d * r(y) / len(d))  # fmt: skip
-    _slope(_bank, "relus", "You passed dy where x is positive: that is a ReLU's backward.",
-           lambda x, y, d: d * (x > 0))  # fmt: skip
-    _slope(_bank, "doubled", "Yours is twice the right one.", lambda x, y, d, r=_right: 2 * d * r(y))
-    _slope(_bank, "absolute", "You lost the sign of dy.", lambda x, y, d, r=_right: np.abs(d) * r(y))
-    _slope(_bank, "summed_over_batch", "You summed over the batch; each image has its own gradient.",
-           lambda x, y, d, r=_right: np.broadcast_to((d * r(y)).sum(0), d.shape))  # fmt: skip
-    _slope(_bank, "slope_of_last_only", "Only the last image has a gradient.",
-           lambda x, y, d, r=_right: np.concatenate([0 * d[:-1], (d * r(y))[-1:]]))  # fmt: skip
+
+def everywhere(bank: Bank, right: Callable[..., Any], words: str, of: str) -> None:
+    """The mistakes in dx that every activation has; `right(v, options)` is its slope, a function of x or of y."""
+    value = {"x": lambda x, o: x, "y": lambda x, o: getattr(reference, bank.op)(x, **o)}
+    output, inner = value["y"], value[of]
+
+    def add(name, says, form):
+        def wrong(i, o, d):
+            return form(d, right(inner(i[0], o), o), i[0], output(i[0], o))
+
+        bank.add("dx", name, says, wrong)
+
+    add("dy_ignored", f"You never used dy: it is dy times {words}.", lambda d, r, x, y: r)
+    add("identity", f"You passed dy through as it is; multiply it by {words}.", lambda d, r, x, y: d * 1.0)
+    add("sign_of_all", "The sign is wrong.", lambda d, r, x, y: -d * r)
+    add("zero", "It is all zero: the result was never stored.", lambda d, r, x, y: 0 * d)
+    bank.add("dx", "of_dy", f"You put dy where {of} belongs: it is dy times {words}.", lambda i, o, d: right(d, o))
+    add("multiplied_by_x", "You multiplied by x as well.", lambda d, r, x, y: d * x * r)
+    add("multiplied_by_y", "You multiplied by y as well.", lambda d, r, x, y: d * y * r)
+    add("divided_by_batch", "You divided by the batch size; it works on each element alone.",
+        lambda d, r, x, y: d * r / len(d))  # fmt: skip
+    add("relus", "You passed dy where x is positive: that is a ReLU's backward.", lambda d, r, x, y: d * (x > 0))
+    add("doubled", "Yours is twice the right one.", lambda d, r, x, y: 2 * d * r)
+    add("absolute", "You lost the sign of dy.", lambda d, r, x, y: np.abs(d) * r)
+    add("slope_twice", f"You multiplied by {words} twice.", lambda d, r, x, y: d * r * r)
+    add("summed_over_batch", "You summed over the batch; each image has its own gradient.",
+        lambda d, r, x, y: np.broadcast_to((d * r).sum(0), d.shape))  # fmt: skip
+    add("slope_of_last_only", "Only the last image has a gradient.",
+        lambda d, r, x, y: np.concatenate([0 * d[:-1], (d * r)[-1:]]))  # fmt: skip
+
+
+everywhere(sigmoid, lambda y, o: y * (1 - y), "y(1 - y)", "y")
+everywhere(tanh, lambda y, o: 1 - y * y, "1 - y²", "y")
+everywhere(softplus, lambda y, o: 1 - np.exp(-y), "the sigmoid of x", "y")

@@ -16,9 +16,14 @@ CALL = ("labels", "mask", "stride", "stride_height", "stride_width", "padding", 
         "kernel_size", "eps", "p", "axis", "mode", "training", "learning_rate", "context",
         "input_shape")  # fmt: skip
 BUILD = ("in_channels", "out_channels", "filter_shape", "input_shape", "kernel_height", "kernel_width", "kernel_size",
-         "stride", "stride_height", "stride_width", "padding", "eps", "p", "axis", "mode", "activation", "use_bias",
-         "learning_rate", "momentum", "batch")  # fmt: skip
+         "stride", "stride_height", "stride_width", "padding", "eps", "negative_slope", "alpha", "approximate", "p",
+         "axis", "mode", "activation", "use_bias", "learning_rate", "momentum", "batch")  # fmt: skip
 PAIRED = {"stride", "padding", "kernel_size"}
+
+
+def options_of(op: str) -> tuple[str, ...]:
+    """The options that a call of the op's functions may ask for, most telling first."""
+    return (*([words.OF_ONE[op]] if op in words.OF_ONE else []), *CALL)
 
 
 # What is said of code that has no way to be told something.
@@ -32,6 +37,7 @@ LACKS = {
     "forward": "no method of it goes forward",
     "backward": "no method of it goes backward",
     "weight": "where it keeps its weights was not found",
+    "labels": "it takes labels, as a loss does: check it as cross_entropy",
 }
 
 
@@ -103,7 +109,7 @@ class Offer:
             return initial
         if role == "name":
             return "layer"
-        if role == "before":
+        if role in ("before", "unused"):  # a parameter called _ is there because other layers have one
             return None
         if role == "ledger":
             return self.ledger
@@ -247,6 +253,8 @@ def plan(parameters: dict[str, inspect.Parameter], arrays: Sequence[str], roles:
             found[name] = "name"
         elif found[name] is None and parameter.default is empty and words.plain(name) in words.BEFORE:
             found[name] = "before"
+        elif found[name] is None and parameter.default is empty and not name.strip("_"):
+            found[name] = "unused"
     for name, parameter in ordinary.items():
         if found[name] is None and parameter.default is empty and name in words.LEDGERS and "dy" in taken:
             found[name] = "ledger"

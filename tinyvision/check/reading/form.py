@@ -17,6 +17,10 @@ from .drawn import seeded
 from .layers import Layer
 from .returned import gradients_of
 
+# What is said of an option that the code has settled for itself.
+OF_ITS_OWN = {"eps": "an eps of its own, {:g}", "negative_slope": "a slope of its own, {:g}",
+              "alpha": "an alpha of its own, {:g}", "approximate": "approximate={!r}"}  # fmt: skip
+
 
 @dataclass
 class Reading:
@@ -305,8 +309,8 @@ class Reading:
         if self.takes == "fused":
             out.append("a loss that takes probabilities and returns the gradient of the scores before its softmax")
         for option, rule in self.fixed.items():
-            if option == "eps":
-                out.append(f"an eps of its own, {rule:g}")
+            if option in OF_ITS_OWN:
+                out.append(OF_ITS_OWN[option].format(rule))
             elif option != "weight":
                 words = {
                     "kernel": "the window's size",

@@ -8,7 +8,7 @@ import numpy as np
 from ..place import is_array
 from ..runner import parameters
 from . import words
-from .calling import CALL, Offer, Unmet, plan
+from .calling import Offer, Unmet, options_of, plan
 from .returned import output_of
 
 
@@ -17,12 +17,13 @@ class Functions:
 
     parameters_inside = shown = False
 
-    def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any] | None, arrays: Sequence[str]) -> None:
-        self.front, self.rear, self.arrays = forward, backward, tuple(arrays)
+    def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any] | None, arrays: Sequence[str],
+                 op: str = "") -> None:  # fmt: skip
+        self.front, self.rear, self.arrays, options = forward, backward, tuple(arrays), options_of(op)
         self.parameters = parameters(forward) or {}
-        self.plan = plan(self.parameters, self.arrays, CALL)
+        self.plan = plan(self.parameters, self.arrays, options)
         self.behind = parameters(backward) or {} if backward is not None else {}
-        self.rear_plan = plan(self.behind, self._behind(), CALL) if backward is not None else None
+        self.rear_plan = plan(self.behind, self._behind(), options) if backward is not None else None
 
     def _behind(self):
         """What backward may want: the cache, unless it takes the arrays themselves, as backward(dy, x, w, stride)."""

@@ -18,7 +18,7 @@ import numpy as np
 from ..place import is_array
 from ..runner import parameters
 from . import words
-from .calling import BUILD, CALL, Offer, Unmet, plan, with_upstream
+from .calling import BUILD, Offer, Unmet, options_of, plan, with_upstream
 from .functions import scaled
 from .returned import output_of
 from .slots import Slot, is_named, is_statistic, slots, spelled
@@ -59,6 +59,7 @@ class Layer:
         self.untied = False  # does it keep a bias for each place of its output?
         self.ruled: dict[str, bool] = {}  # for each parameter that backward steps: by a rule of its own?
         self.unread: dict[str, str] = {}  # and the place of those whose gradient was not found
+        self.grew = False  # has a step made a parameter larger?
         self.settled = False
         self.activation: Any = None  # which it takes for none, once `settled`
         self.own: dict[str, tuple] = {}  # the shapes in which it keeps its biases: (-1,), (1, -1), (-1, 1), ...
@@ -139,12 +140,13 @@ class Layer:
             raise Unmet("forward")
         self.front, self.rear, self.kind = front, rear, type(layer)
         outer = parameters(getattr(layer, front)) or {}
-        self.front_plan = plan(outer, self.outer, CALL)
+        options = options_of(self.op)
+        self.front_plan = plan(outer, self.outer, options)
         if len(self.front_plan.unknown):
-            self.front_plan = plan(outer, self.arrays, CALL)
+            self.front_plan = plan(outer, self.arrays, options)
         self.front_parameters = outer
         self.behind = (parameters(getattr(layer, rear)) or {}) if rear else {}
-        self.rear_plan = plan(self.behind, ("dy", "cache", *self.arrays, "y"), CALL)
+        self.rear_plan = plan(self.behind, ("dy", "cache", *self.arrays, "y"), options)
         if "labels" not in self.arrays:
             self.rear_plan = with_upstream(self.rear_plan)
         # A decorator's (*args, **kwargs) does not tell what is behind it: a layer is given x, and dy on the way back.
@@ -408,7 +410,9 @@ class Layer:
 
     def _grown(self, layer, role):
         """A parameter that its step has broadcast: b - dy, of an upstream that was not summed over the batch."""
-        return next((s for s in slots(layer) if spelled(s.path) == self.found.get(role)), None)
+        slot = next((s for s in slots(layer) if spelled(s.path) == self.found.get(role)), None)
+        self.grew |= slot is not None
+        return slot
 
     def _listed(self, path, role):
         """A list of gradients beside a list of parameters, in the order of the parameters."""

@@ -57,7 +57,9 @@ def _tried(known, driver, end, latest, plain):
     for candidate in _candidates(known, driver):
         candidate.plain = plain
         usual = usual or candidate
-        if level >= RUNS and candidate.single and not right.single:
+        alone = candidate.single and right is not None and not right.single
+        grown = alone and getattr(driver, "grew", False)  # its step made a bias of each sample's gradient: it takes one
+        if level >= RUNS and alone and not grown:
             continue  # code that takes batches both ways is judged on batches: a mean over one sample hides what it is
         if right is not None and candidate.flat and not right.flat:
             continue  # so is code that takes images: on images of one pixel any order of the axes is right
@@ -68,7 +70,7 @@ def _tried(known, driver, end, latest, plain):
                 return _settled(candidate), True
             if candidate.summed and _backward_level(averaged := replace(candidate, spec=known, summed=False)) == RIGHT:
                 return averaged, False  # the sum as a loss, with the gradient of the mean
-            if reached > level:
+            if reached > level or (grown and reached == level):
                 right, level = candidate, reached
                 end = min(end, time.process_time() + AFTER)
         elif found is not None and found < error:
@@ -82,7 +84,7 @@ def _tried(known, driver, end, latest, plain):
 
 # What is raised by code that is called with other shapes than it was written for.
 MISREAD = ("broadcast", "unpack", "reshape", "aligned", "mismatch", "tuple", "bounds", "indices", "subscriptable",
-           "axes", "dimension", "scalar", "len()", "iterable", "must be an integer")  # fmt: skip
+           "axes", "dimension", "scalar", "squeeze", "len()", "iterable", "must be an integer")  # fmt: skip
 
 
 def _telling(error):
@@ -130,14 +132,16 @@ def _backward_level(reading):
     back = runner.call(reading.backward, (np.array(probe.dy)[()], call.value[1]), seconds=2.0) if call.ok else call
     if not back.ok or np.shape(back.value[0]) != np.shape(probe.inputs[0]):
         return RAISES
-    truth = reading.spec.backward(probe.inputs, {**probe.options, **_eps(reading)}, probe.dy)
+    truth = reading.spec.backward(probe.inputs, {**probe.options, **_own(reading)}, probe.dy)
     pairs = [(g, t) for g, t in zip(back.value, truth, strict=True) if t is not None]
     right = all(g is not None and np.size(g) == np.size(t) and _close(g, t) for g, t in pairs)
     return RIGHT if right else RUNS
 
 
-def _eps(reading):
-    return {"eps": reading.fixed["eps"]} if "eps" in reading.fixed else {}
+def _own(reading):
+    """The number of its own that the code has for its op's one option."""
+    option = OWN_NUMBERS[reading.spec.name][0] if reading.spec.name in OWN_NUMBERS else None
+    return {option: reading.fixed[option]} if option in reading.fixed else {}
 
 
 def _close(yours, right):
@@ -196,11 +200,12 @@ def compare_loss(reading: Reading, probe: Any, y: Any) -> bool:
 
 def _right(reading, probe, y):
     """What is right for this reading: batch-norm that takes no eps has its own, which its output tells."""
-    if reading.spec.name != "batchnorm_train" or any(plan.uses("eps") for plan in reading.driver.asks):
+    option, read = OWN_NUMBERS.get(reading.spec.name, (None, None))
+    if option is None or any(plan.uses(option) for plan in reading.driver.asks):
         return probe.y
-    if "eps" not in reading.fixed:
-        reading.fixed["eps"] = _own_eps(probe, y)
-    return reading.spec.forward(*probe.inputs, eps=reading.fixed["eps"])
+    if option not in reading.fixed:
+        reading.fixed[option] = read(probe, y)
+    return reading.spec.forward(*probe.inputs, **{option: reading.fixed[option]})
 
 
 def _own_eps(probe, y):
@@ -215,6 +220,36 @@ def _own_eps(probe, y):
     if not np.isfinite(found) or not 1e-13 < found < 0.1:
         return 0.0 if abs(found) < 1e-13 else 1e-5
     return float(f"{found:.1e}")
+
+
+def _own_slope(probe, y):
+    """What stands before the part of a leaky ReLU or an ELU that is not x, to three digits; the usual if it is none."""
+    x, unit, most = probe.inputs[0], reference.elu if "alpha" in probe.options else reference.leaky_relu, 10.0
+    if unit is reference.leaky_relu:
+        most = 0.99
+    below = x < 0
+    with np.errstate(all="ignore"):
+        shares = np.asarray(y)[below] / unit(x[below], 1.0) if np.shape(y) == x.shape else np.array([np.nan])
+        found = float(np.median(shares))
+    usual = 1.0 if unit is reference.elu else 0.01
+    return float(f"{found:.3g}") if 1e-4 < found <= most else usual
+
+
+def _own_form(probe, y):
+    """By which of the formulas a GELU goes."""
+    forms = ("none", "tanh", "sigmoid")
+    if np.shape(y) != np.shape(probe.y):
+        return "none"
+    return min(forms, key=lambda form: float(np.abs(reference.gelu(probe.inputs[0], form) - y).max()))
+
+
+# The one option of these ops that code may have settled for itself, and how its output tells the number.
+OWN_NUMBERS: dict[str, tuple[str, Any]] = {
+    "batchnorm_train": ("eps", _own_eps),
+    "leaky_relu": ("negative_slope", _own_slope),
+    "elu": ("alpha", _own_slope),
+    "gelu": ("approximate", _own_form),
+}
 
 
 def _settled(reading):

@@ -36,6 +36,8 @@ def gradients_of(value: Any, names: Sequence[str], shapes: dict[str, tuple]) -> 
     gradient at another place, that is its order."""
     if isinstance(value, dict):
         return _by_key(value, names), False
+    if len(names) == 1 and isinstance(value, list) and _shaped(value) == tuple(shapes[names[0]]):
+        return {names[0]: np.array(value)}, False  # a list with an array for each channel
     parts = _flat(value) if isinstance(value, (tuple, list)) else [value]
     parts = [p for p in parts if p is None or is_array(p) or np.isscalar(p)] if len(parts) > len(names) else parts
     if len(parts) == 1 or len(names) == 1:
@@ -46,6 +48,14 @@ def gradients_of(value: Any, names: Sequence[str], shapes: dict[str, tuple]) -> 
     fits = [order for order in orders if _fit(parts, order, shapes)]
     order = (fits or orders)[0]
     return {n: p for n, p in zip(order, parts, strict=False) if p is not None}, bool(fits) and order != list(names)
+
+
+def _shaped(value):
+    """The shape of a list of arrays that are one written out, None for any other."""
+    try:
+        return np.shape(value)
+    except ValueError:
+        return None
 
 
 def _flat(value):

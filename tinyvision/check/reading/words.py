@@ -50,6 +50,9 @@ _SPELLINGS = {
     "kernel_width": "poolw poolwidth kernelw kernelwidth kw fw ww filterw filterwidth windoww pw wf wpool wfilter "
     "wkernel",
     "eps": "eps epsilon e",
+    "negative_slope": "negativeslope slope alpha a leak leakiness leakyslope leakrate leakyrate leakyalpha negslope c",
+    "alpha": "alpha a slope",
+    "approximate": "approximate approximation",
     "momentum": "momentum decay rho alpha",
     "p": "p rate droprate dropoutrate ratio dropoutratio dropratio prob probability dropprob dropoutprob keepprob keep "
     "pkeep pdrop dropp dropout keeprate keepratio tasa taxa taux",
@@ -104,6 +107,15 @@ _BESIDE = re.compile(r"_*(?:(?:fc|conv|conv2d|dense|linear|affine|bn|batch_?norm
                      r"(?P<name>\w+?)(?:_(?:params?|parameters?|matrix|vector|vec|mat|tensor|arr(?:ay)?|var|val))?",
                      re.I)  # fmt: skip
 
+# What people add to the name of data: label_tensor, y_batch, input_matrix.
+_KIND = re.compile(r"(?P<name>\w+?)_?(?:tensor|vector|matrix|array|batch|minibatch|vec|mat|arr)s?")
+_DATA = ("x", "logits", "labels", "dy")
+
+# The numbers of a layer's inputs and outputs: input_neuron_size, num_output_nodes.
+_SIDES = {"in_channels": "in", "out_channels": "out"}
+_SIZE = re.compile(r"(?:n|num|no|nb|numof)?(?P<side>in|out)(?:put)?(?:neuron|unit|node|feature|channel|dimension|dim)s?"
+                   r"(?:size|num|number|count|dim)?s?")  # fmt: skip
+
 # How people begin the name of a count: nb_filters, n_filters, no_of_filters.
 _COUNT = re.compile(r"^(nb_?|n_?|no_?(of_?)?|number_?(of_?)?|num_?(of_?)?)(?=\w{4})")
 
@@ -118,12 +130,15 @@ LABELS = ("label", "name", "id", "tag", "layername", "layerid", "scope", "index"
 
 FORWARDS = ("forward", "__call__", "forward_pass", "forward_propagate", "forward_propagation", "forward_prop", "fwd",
             "feed_forward", "feedforward", "propagate", "fprop", "apply", "call", "compute", "forwardprop", "predict",
-            "calculate", "loss", "run", "activate", "forwards")  # fmt: skip
+            "calculate", "loss", "run", "activate", "forwards", "compute_loss", "calculate_loss", "calc_loss",
+            "get_loss", "pool", "convolve")  # fmt: skip
 BACKWARDS = ("backward", "backward_pass", "back_propagate", "backward_propagate", "backward_propagation", "backprop",
              "back_propagation", "backpropagation", "backpropagate", "back_prop", "bwd", "bprop", "gradient", "grad",
              "derivative", "backward_prop", "prime", "back", "diff", "backwards", "compute_gradients",
-             "compute_gradient", "compute_grads", "compute_grad", "get_gradients", "get_gradient")  # fmt: skip
-VALUES = ("data", "value", "val", "array", "w", "param", "weight", "tensor", "x", "v", "weights")
+             "compute_gradient", "compute_grads", "compute_grad", "get_gradients", "get_gradient",
+             "compute_derivative", "calculate_gradients", "calculate_gradient")  # fmt: skip
+VALUES = ("data", "value", "val", "array", "w", "param", "weight", "tensor", "x", "v", "weights",
+          "params")  # fmt: skip
 GRADIENTS = ("grad", "gradient", "g", "dw", "d", "diff", "delta", "derivative")
 
 
@@ -139,6 +154,9 @@ OF_OP = {
 }
 OF_OP["avgpool2d"] = OF_OP["maxpool2d"]
 OF_ANY = "input_shape axis learning_rate batch"
+# An option that is called as others are elsewhere: alpha is a learning rate, but not to an ELU.
+OF_ONE = {"leaky_relu": "negative_slope", "elu": "alpha", "gelu": "approximate"}
+OF_OP.update((op, f"{option} input_shape axis batch") for op, option in OF_ONE.items())
 
 
 def roles_of(op: str) -> frozenset:
@@ -174,6 +192,10 @@ def is_role(name: str, role: str) -> bool:
         return False
     if len(short) > 2 and f"{short}s" in words:
         return True
+    if role in _SIDES and (size := _SIZE.fullmatch(short)):
+        return size["side"] == _SIDES[role]
+    if role in _DATA and (kind := _KIND.fullmatch(name.lower())):
+        return plain(kind["name"]) in words
     bare = _BESIDE.fullmatch(name) if role in ("weight", "bias") else None
     return bare is not None and plain(bare["name"]) in words
 
