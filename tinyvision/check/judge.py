@@ -54,9 +54,21 @@ class Settings:
 def adopt(settings: Settings, reading: Reading) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Take a reading of the code as settled; returns it as a pair of functions."""
     settings.reading, settings.spec, settings.pairs = reading, reading.spec, False
+    if reading.summed:
+        settings.bank = [_of_the_sum(m) for m in settings.bank if not re.search("averag|divided", m.id)]
     if any("channels" in layout.needs for layout in reading.layouts.values()):
         settings.missing = settings.missing | {"channels"}
     return reading.pair()
+
+
+def _of_the_sum(mistake):
+    """A mistake in the mean over the batch as it is made in the sum."""
+
+    def summed(form):
+        return lambda i, o, *dy: form(i, o, dy[0] * len(i[0])) if dy else form(i, o) * len(i[0])
+
+    also = tuple(map(summed, mistake.also))
+    return mistake if mistake.wrong is None else replace(mistake, wrong=summed(mistake.wrong), also=also)
 
 
 def examine(

@@ -254,7 +254,8 @@ _dx(
 )
 _dx(
     "centred_x_in_variance_term",
-    "Your variance term uses x - mean; it needs x̂, which is divided by σ.",
+    "Your variance term uses x - mean; it needs x̂, which is divided by σ. Written with dvar, the power of var + eps is "
+    "-3/2.",
     lambda q, d, i, o: q.gamma / q.sigma * (d - _mean(d) - q.xhat * q.sigma * _mean(d * q.xhat * q.sigma)),
 )
 _dx(

@@ -188,6 +188,12 @@ soft.add(
     "This is the backward of log-softmax: dy - y·Σ dy.",
     lambda i, o, d: d - _s(i[0]) * d.sum(1, keepdims=True),
 )
+soft.add(
+    "dx",
+    "inner_product",
+    "You took the inner product Σ y² for the outer one, y_i·y_j: the Jacobian is diag(y) - y yᵀ, with y a column.",
+    lambda i, o, d: _s(i[0]) * d - (_s(i[0]) ** 2).sum(1, keepdims=True) * d.sum(1, keepdims=True),
+)
 soft.add("dx", "identity", "You passed dy through as it is.", lambda i, o, d: d * 1.0)
 soft.add(
     "dx",
@@ -333,6 +339,16 @@ _d(
     "softmax_over_batch",
     "Your softmax runs over the batch; it runs over the classes.",
     lambda p, h, i, d: (_s(i[0], 0) - h) * d / len(p),
+)
+_d(
+    "sigmoids_slope",
+    "You wrote p(1 - p) - onehot; it is p - onehot.",
+    lambda p, h, i, d: (p * (1 - p) - h) * d / len(p),
+)
+_d(
+    "loss_itself",
+    "You returned -onehot·log p, the loss of each class; its gradient is p - onehot.",
+    lambda p, h, i, d: -h * np.log(p) * d / len(p),
 )
 _d("dy_ignored", "You never used dy, the gradient of the loss.", lambda p, h, i, d: (p - h) / len(p))
 _d(

@@ -58,7 +58,8 @@ def _tried(known, driver, end, latest, plain):
         candidate.plain = plain
         usual = usual or candidate
         alone = candidate.single and right is not None and not right.single
-        grown = alone and getattr(driver, "grew", False)  # its step made a bias of each sample's gradient: it takes one
+        column = candidate.layout(known.arguments[0]).name == "column"
+        grown = alone and column and getattr(driver, "grew", False)  # its step made a bias of each sample's gradient
         if level >= RUNS and alone and not grown:
             continue  # code that takes batches both ways is judged on batches: a mean over one sample hides what it is
         if right is not None and candidate.flat and not right.flat:
@@ -67,6 +68,8 @@ def _tried(known, driver, end, latest, plain):
         if found == 0.0:
             reached = _backward_level(candidate)
             if reached == RIGHT:
+                if candidate.single and best is not None and not best.single:
+                    candidate.says.append("a batch gives other numbers")
                 return _settled(candidate), True
             if candidate.summed and _backward_level(averaged := replace(candidate, spec=known, summed=False)) == RIGHT:
                 return averaged, False  # the sum as a loss, with the gradient of the mean
@@ -79,6 +82,8 @@ def _tried(known, driver, end, latest, plain):
             usual, told = candidate, _telling(candidate.raised)
         if candidate.waited or time.process_time() > end or time.monotonic() > latest:
             break
+    if right is not None and right.single and best is not None and not best.single:
+        right.says.append("a batch gives other numbers")
     return (_settled(right), True) if right else (best or usual, False)
 
 
@@ -114,11 +119,12 @@ def _drawn(known, driver):
     return reading, True
 
 
-RAISES, RUNS, RIGHT = 0, 1, 2
+RAISES, RUNS, OPPOSED, RIGHT = 0, 1, 2, 3
 
 
 def level(reading: Reading) -> int:
-    """How well a reading fits on a plain probe: `RIGHT` if forward and backward are right, -1 for a wrong forward."""
+    """How well a reading fits on a plain probe: `RIGHT` if forward and backward are right, `OPPOSED` if the gradients
+    have the other sign, -1 for a wrong forward."""
     return _backward_level(reading) if _error(reading) == 0.0 else -1
 
 
@@ -134,8 +140,10 @@ def _backward_level(reading):
         return RAISES
     truth = reading.spec.backward(probe.inputs, {**probe.options, **_own(reading)}, probe.dy)
     pairs = [(g, t) for g, t in zip(back.value, truth, strict=True) if t is not None]
-    right = all(g is not None and np.size(g) == np.size(t) and _close(g, t) for g, t in pairs)
-    return RIGHT if right else RUNS
+    if any(g is None or np.size(g) != np.size(t) for g, t in pairs):
+        return RUNS
+    levels = ((1, RIGHT), (-1, OPPOSED))
+    return next((n for sign, n in levels if all(_close(sign * np.asarray(fetched(g)), t) for g, t in pairs)), RUNS)
 
 
 def _own(reading):

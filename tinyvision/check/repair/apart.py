@@ -1,11 +1,12 @@
 """Running a search in a process of its own: a fork, of which nothing comes back but the answer.
 
-What changed code does to arrays, objects and modules it does to copies; a process that takes too long is ended. Where
-there is no fork there is no search.
+What changed code does to arrays, objects and modules it does to copies; a process that computes for too long is ended,
+so that as much is found on a busy machine. Where there is no fork there is no search.
 """
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
@@ -15,11 +16,14 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from ..runner import PATIENCE
+
 MEMORY = 2 << 30  # bytes that a search may ask for beyond what there is
 
 
 def apart(work: Callable[[], Any], seconds: float) -> Any:
-    """What `work()` returns, as JSON has it, if it comes within `seconds` on the clock; else None."""
+    """What `work()` returns, as JSON has it, if it comes within `seconds` of computing, and `PATIENCE` times as many on
+    the clock; else None."""
     if not hasattr(os, "fork") or sys.platform == "darwin":  # Accelerate does not survive a fork
         return None
     reader, writer = os.pipe()
@@ -32,10 +36,10 @@ def apart(work: Callable[[], Any], seconds: float) -> Any:
         os.close(writer)
         return None
     if child == 0:
-        _work(work, writer)
+        _work(work, writer, seconds)
     os.close(writer)
     try:
-        return _received(reader, time.monotonic() + seconds)
+        return _received(reader, time.monotonic() + PATIENCE * seconds)
     finally:
         os.close(reader)
         with contextlib.suppress(ProcessLookupError, ChildProcessError):  # a program may wait for all its children
@@ -43,10 +47,10 @@ def apart(work: Callable[[], Any], seconds: float) -> Any:
             os.waitpid(child, 0)
 
 
-def _work(work, writer):
+def _work(work, writer, seconds):
     """The child: it works, writes the answer, and is gone without running anything else of the program's."""
     try:
-        _bound_memory()
+        _bound(seconds)
         data = json.dumps(work()).encode()
         while data:
             data = data[os.write(writer, data) :]
@@ -54,8 +58,14 @@ def _work(work, writer):
         os._exit(0)
 
 
-def _bound_memory():
+def _bound(seconds):
+    """Limits on the memory and on the time of this process; the system ends it after whole seconds only."""
     import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    if hard == resource.RLIM_INFINITY:
+        used = time.process_time()  # a fork begins with none
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used + seconds), hard))
 
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     with open("/proc/self/statm", encoding="ascii") as file:
