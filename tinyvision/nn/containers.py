@@ -43,6 +43,13 @@ class _Ordered(Module):
             delattr(self, name)
         return self.extend(modules)
 
+    def __add__(self: Self, modules: Iterable[Module]) -> Self:
+        together: Any = self._sliced(self._items())
+        return together.extend(_modules(self, modules))
+
+    def __iadd__(self: Self, modules: Iterable[Module]) -> Self:
+        return self.extend(list(_modules(self, modules)))
+
     def pop(self, index: int | slice = -1) -> Any:
         """Take the module at `index` out, and return it."""
         module = self[index]
@@ -102,6 +109,17 @@ class Sequential(_Ordered):
             pool = modules.pop(0) if modules and type(modules[0]) is MaxPool2d else None
             x = conv_norm_act(x, conv, norm, act, pool=pool)
         return x
+
+    def __mul__(self, times: int) -> "Sequential":
+        if not is_integer(times) or times < 1:
+            raise OptionError(f"Sequential: it can be repeated a whole number of times from 1, got {times!r}")
+        return Sequential(*list(self) * times)
+
+    __rmul__ = __mul__
+
+    def __imul__(self, times: int) -> "Sequential":
+        repeated: Sequential = self * times
+        return self.extend(list(repeated)[len(self) :])
 
     def norm_pairs(self) -> list[tuple[str, str]]:
         """Every convolution that a batch-norm follows."""
@@ -269,6 +287,14 @@ def _described(parameter, kind):
     place = f" ({parameter.device})" if parameter.is_cuda else ""
     size = "x".join(map(str, parameter.shape))
     return f"Parameter containing: [{kind} of size {size}{place}]"
+
+
+def _modules(container, modules):
+    """What can be added to a container: to a Sequential another one, to a list whatever lists modules."""
+    if not isinstance(modules, Sequential if isinstance(container, Sequential) else Iterable):
+        what = "another Sequential" if isinstance(container, Sequential) else "modules"
+        raise OptionError(f"{type(container).__name__}: {what} can be added, got {type(modules).__name__}")
+    return modules
 
 
 def _module(container, module, where=""):

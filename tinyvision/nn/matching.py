@@ -1,11 +1,12 @@
 """Matching a checkpoint to a model: where in it the state dict is, and what wrappers have put before its names."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import WeightsError
+from ..tape import Variable
 
 # Under these keys training scripts put a model's state dict, next to epochs, optimisers and schedules.
 USUAL_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params")
@@ -14,6 +15,30 @@ WRAPPERS = ("module", "_orig_mod", "model", "net")
 _MAX_NAMES = 200_000
 _MAX_VISITS = 500_000
 _MAX_CHARACTERS = 1 << 25  # of all names together: a long key above many tensors is part of each name
+
+
+class LoadResult(NamedTuple):
+    """What `load_state_dict` returns: the names that the state dict lacked, and those that the module does not have."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+
+
+def as_array(value: Any) -> Any:
+    """An entry of a state dict, a foreign tensor too, as an array of numbers; None if it is none."""
+    if isinstance(value, Variable):
+        return value.array
+    if not hasattr(value, "dtype") or not hasattr(value, "__array_function__"):
+        try:
+            value = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        except (TypeError, ValueError):
+            return None
+    return value if value.dtype.kind in "biuf" else None
 
 
 def matched(state: Mapping[str, Any], own: Iterable[str]) -> tuple[Any, list[str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from ..tensors.copying import Kind, deep_copy
 from ..tensors.tensor import Tensor
 from ..types import DType
 from .hooks import HooksOf, RemovableHook, WithOptions, inputs_after, of_the_last_op, output_after, watched_inputs
-from .matching import matched, misfit, other_head
+from .matching import LoadResult, as_array, matched, misfit, other_head
 from .parts import PartsOf
 
 Self = TypeVar("Self", bound="Module")
@@ -139,25 +139,29 @@ class Module:
         """This module and all below it, each once."""
         return (module for _, module in self.named_modules())
 
-    def _named(self, kind, prefix, recurse):
+    def _named(self, kind, prefix, recurse, remove_duplicate):
         seen = set()
-        for name, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+        for name, module in self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]:
             for own, value in vars(module).items():
-                if isinstance(value, kind) and id(value) not in seen:
+                if isinstance(value, kind) and not (remove_duplicate and id(value) in seen):
                     seen.add(id(value))
                     yield _dotted(name, own), value
 
-    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """(dotted name, Parameter) for the whole tree, or for this module alone; models have torchvision's names."""
-        return self._named(Parameter, prefix, recurse)
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """(dotted name, Parameter) for the whole tree, or for this module alone; each once, or under all its names."""
+        return self._named(Parameter, prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """Every Parameter of the whole tree, or of this module alone, each once."""
         return (value for _, value in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Buffer]]:
-        """(dotted name, Buffer) for the whole tree, or for this module alone."""
-        return self._named(Buffer, prefix, recurse)
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Buffer]]:
+        """(dotted name, Buffer) for the whole tree, or for this module alone; each once, or under all its names."""
+        return self._named(Buffer, prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
         """Every Buffer of the whole tree, or of this module alone, each once."""
@@ -205,6 +209,8 @@ class Module:
         if module is not None and not isinstance(module, Module):
             raise OptionError(f"{type(self).__name__}: expected a module as {name!r}, got {type(module).__name__}")
         self._register(name, module)
+
+    register_module = add_module
 
     def _register(self, name, value):
         if not isinstance(name, str) or not name or "." in name:
@@ -347,8 +353,8 @@ class Module:
         """All parameters and buffers by dotted name, the prefix before each, as detached tensors that share memory."""
         return OrderedDict((prefix + name, value.detach()) for name, value, _ in self._state())
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> LoadResult:
-        """Copy arrays or tensors into the parameters and buffers of these names.
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> LoadResult:
+        """Copy arrays or tensors into the parameters and buffers of these names, or `assign`: put new ones there.
 
         A checkpoint of which no name fits is searched for its state dict ('state_dict', 'model', ...), and the prefixes
         of wrappers ('module.', '_orig_mod.', 'model.', 'net.') are removed; a warning says so. Returns (missing_keys,
@@ -362,7 +368,7 @@ class Module:
             warnings.warn(
                 f"load_state_dict: nothing fitted {type(self).__name__}, so it {' and '.join(done)}", stacklevel=2
             )
-        given = {name: _as_array(value) for name, value in state_dict.items()}
+        given = {name: as_array(value) for name, value in state_dict.items()}
         missing = [n for n, (_, optional) in own.items() if n not in given and not optional]
         unexpected = [n for n in given if n not in own]
         fits = [n for n in own if n in given]
@@ -378,11 +384,23 @@ class Module:
             raise WeightsError(misfit(type(self).__name__, *misfits, wrong, hint))
         for n in fits:
             target = own[n][0]
+            if assign:
+                self._assign(n, state_dict[n] if isinstance(state_dict[n], Parameter) else given[n], target)
+                continue
             if on_cpu(target.array) and not target.array.flags.writeable:  # of a fused model
                 target.array = target.array.copy(order="K")
             target.array[...] = to_device(given[n], target.device)
             target.version += 1
         return LoadResult(missing, unexpected)
+
+    def _assign(self, name, value, old):
+        """The value itself, its memory and its dtype, in the place of what has that name."""
+        place, _, own = name.rpartition(".")
+        if isinstance(old, Buffer):
+            value = Buffer(value, old.persistent)
+        elif not isinstance(value, Parameter):
+            value = Parameter(value, old.requires_grad)
+        setattr(self.get_submodule(place), own, value)
 
     # -- hooks
 
@@ -462,13 +480,6 @@ class Module:
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
 
 
-class LoadResult(NamedTuple):
-    """What `load_state_dict` returns: the names that the state dict lacked, and those that the module does not have."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-
 def _dotted(prefix, name):
     return f"{prefix}.{name}" if prefix else name
 
@@ -478,18 +489,6 @@ def _float_dtype(value):
     if dtype.kind != "f":
         raise DtypeError(f"a model can be converted to a floating-point dtype only, not to {dtype}")
     return dtype
-
-
-def _as_array(value):
-    """An entry of a state dict, a foreign tensor too, as an array of numbers; None if it is none."""
-    if isinstance(value, Variable):
-        return value.array
-    if not hasattr(value, "dtype") or not hasattr(value, "__array_function__"):
-        try:
-            value = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-        except (TypeError, ValueError):
-            return None
-    return value if value.dtype.kind in "biuf" else None
 
 
 def numpy_state(module: Module) -> dict[str, np.ndarray]:

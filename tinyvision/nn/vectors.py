@@ -16,12 +16,13 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Copy the vector's numbers into the parameters, one after the other. Raises ShapeError unless all fit."""
+    """Make parts of the vector, one after the other, the parameters' numbers: as in PyTorch they share its memory, and
+    have its dtype. Raises ShapeError unless all fit."""
     parameters = list(parameters)
     sizes = [math.prod(p.shape) for p in parameters]
     if vec.shape != (sum(sizes),):
         raise ShapeError(f"vector_to_parameters: the parameters hold {sum(sizes)} numbers, the vector is {vec.shape}")
     start = 0
     for parameter, size in zip(parameters, sizes, strict=True):
-        parameter.data.copy_(vec.detach()[start : start + size].reshape(*parameter.shape))
+        parameter.data = vec.detach()[start : start + size].reshape(*parameter.shape)
         start += size

@@ -15,6 +15,7 @@ from ..errors import CheckpointError, GraphError, OptionError
 from ..grad_mode import is_grad_enabled, no_grad
 from ..ops.checks import is_number
 from ..tape import Variable
+from ..tensors.hooks import RemovableHook
 from ..types import Array
 
 # What schedules keep in a group besides the optimizer's own options.
@@ -55,6 +56,7 @@ class Optimizer:
         self.state: dict[Variable, dict[str, Any]] = defaultdict(dict)  # optimizers of one's own read it as it fills
         self.live: dict[int, Array] = {}  # by a group's id: its `numbers`, on the GPU (see make_repeatable)
         self.param_groups: list[dict[str, Any]] = []
+        self._hooks: dict[str, list[Callable[..., Any]]] = {"before": [], "after": []}
         groups = list(parameters)
         if not groups:
             raise OptionError("an optimizer was given no parameters")
@@ -82,7 +84,7 @@ class Optimizer:
             if id(p) in known:
                 raise OptionError(f"{name}: a parameter of shape {p.shape} is given twice")
             known.add(id(p))
-        group = {**self.defaults, **group, "params": params}
+        group = {**group, "params": params, **{name: v for name, v in self.defaults.items() if name not in group}}
         self.check_options(group)
         self.param_groups.append(group)
 
@@ -109,6 +111,7 @@ class Optimizer:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. `closure`, if given, recomputes the loss first; its
         value is returned. Raises OptionError, before anything is changed, if one is read-only."""
+        self._tell("before", closure)
         loss = None
         if closure is not None:
             if not is_grad_enabled():
@@ -129,7 +132,30 @@ class Optimizer:
                         self.update(p, p.grad.array, self.state[p], group)
                 for p in pending:
                     p.version += 1
+        self._tell("after", closure)
         return loss
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+        """Call `hook(optimizer, arguments, options)` before every step. Raises OptionError, also if it returns others
+        for the step to take."""
+        return self._add_hook("before", hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+        """Call `hook(optimizer, arguments, options)` after every step. Raises OptionError."""
+        return self._add_hook("after", hook)
+
+    def _add_hook(self, when, hook):
+        if type(self).step is not Optimizer.step:
+            raise OptionError(f"{type(self).__name__}: its step() is its own and calls no hooks; call them there")
+        self._hooks[when].append(hook)
+        return RemovableHook(self._hooks[when], hook)
+
+    def _tell(self, when, closure):
+        for hook in list(self._hooks[when]):
+            if hook(self, (self,) if closure is None else (self, closure), {}) is not None and when == "before":
+                raise OptionError(
+                    f"{type(self).__name__}: a hook before a step must return None; it sees the step only"
+                )
 
     def update_together(self, parameters: list[Any], group: dict[str, Any]) -> bool:
         """Change all these parameters at once and say True, where an optimizer has a faster way; False by default."""
@@ -173,7 +199,7 @@ class Optimizer:
         params = [p for group in self.param_groups for p in group["params"]]
         number = {id(p): i for i, p in enumerate(params)}
         groups = [{**g, "params": [number[id(p)] for p in g["params"]]} for g in self.param_groups]
-        return {"state": {number[id(p)]: dict(s) for p, s in self.state.items()}, "param_groups": groups}
+        return {"state": {number[id(p)]: dict(s) for p, s in self.state.items() if s}, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from a `state_dict()`, of ours or of PyTorch's, over the same groups.

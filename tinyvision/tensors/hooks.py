@@ -11,7 +11,7 @@ from ..tape import Variable
 
 
 class RemovableHook:
-    """A hook that was registered: `remove()` takes it away again."""
+    """A hook that was registered: `remove()` takes it away again, and so does the end of a `with` block."""
 
     def __init__(self, hooks: Any, key: Any) -> None:
         self._hooks, self._key = hooks, key
@@ -22,6 +22,12 @@ class RemovableHook:
             self._hooks.pop(self._key, None)
         elif self._key in self._hooks:
             self._hooks.remove(self._key)
+
+    def __enter__(self) -> "RemovableHook":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
 
 
 def hook_on(x: Any, hook: Callable[[Any], Any], tensor: Callable[[Any], Any]) -> RemovableHook:
