@@ -16,7 +16,7 @@ def test_names():
     assert device(CPU) is CPU
     assert str(device("cuda")) == "cuda:0"
     assert str(CPU) == "cpu"
-    assert repr(CPU) == "device('cpu')"
+    assert repr(CPU) == "device(type='cpu')"
     assert device("cpu") != device("cuda")
     assert len({device("cuda"), device("cuda:0"), CPU}) == 2
     for wrong in ("gpu", "cuda:", "cuda:x", "cuda:-1", "CPU", "", None, True, -1, 1.5):

@@ -19,7 +19,7 @@ class Device:
         return self.type if self.type != "cuda" else f"cuda:{self.index}"
 
     def __repr__(self) -> str:
-        return f"device({str(self)!r})"
+        return f"device(type={self.type!r}" + (f", index={self.index})" if self.type == "cuda" else ")")
 
     def __enter__(self) -> "Device":
         """`with device("cpu"):` changes nothing: that is where tensors are made if nothing is said. Raises DeviceError

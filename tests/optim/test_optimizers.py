@@ -182,7 +182,21 @@ def test_groups_of_a_model():
     np.testing.assert_allclose(model[1].bias.detach().numpy(), before[3] - 2 * 4, rtol=1e-6)
     optimizer.zero_grad()
     assert all(p.grad is None for p in model.parameters())
-    assert "group 2: 1 parameters, lr=2.0, momentum=0.9" in repr(optimizer)
+    assert "Parameter Group 2\n    dampening: 0\n    lr: 2.0\n" in repr(optimizer)
+
+
+def test_adam_with_a_decoupled_decay_is_adamw():
+    moved = []
+    for make in (
+        lambda p: optim.AdamW(p, weight_decay=0.3),
+        lambda p: optim.Adam(p, weight_decay=0.3, decoupled_weight_decay=True),
+    ):
+        p = nn.Parameter(np.array([2.0, -1.0]))
+        p.grad = tv.tensor(np.array([0.5, 1.0]))
+        optimizer = make([p])
+        optimizer.step()
+        moved.append(p.detach().numpy())
+    np.testing.assert_array_equal(*moved)
 
 
 def test_closure():

@@ -17,11 +17,10 @@ class Adam(BoundedOptimizer):
     """m ← β₁m + (1-β₁)g,   v ← β₂v + (1-β₂)g²,   p ← p - lr · m̂ / (sqrt(v̂) + eps), with m̂, v̂ corrected for their
     start at 0
 
-    (Kingma and Ba, 2015.) weight_decay adds weight_decay·p to the gradient. With amsgrad, v̂ is the largest so far
+    (Kingma and Ba, 2015.) weight_decay adds weight_decay·p to the gradient, or with decoupled_weight_decay takes it off
+    p, as AdamW does. With amsgrad, v̂ is the largest so far
     (Reddi, Kale, Kumar, "On the convergence of Adam and beyond", 2018). maximize climbs. foreach,
     capturable and fused choose among ways to compute the same and change nothing here. Raises OptionError."""
-
-    decoupled = False
 
     def __init__(
         self,
@@ -29,7 +28,7 @@ class Adam(BoundedOptimizer):
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        weight_decay: float = 0,
         amsgrad: bool = False,
         *,
         maximize: bool = False,
@@ -37,10 +36,18 @@ class Adam(BoundedOptimizer):
         capturable: bool = False,
         differentiable: bool = False,
         fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
         refuse_differentiable(type(self).__name__, differentiable)
-        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
-        super().__init__(params, {**options, "maximize": maximize})
+        options: dict[str, Any] = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+        }
+        options |= {"maximize": maximize, "decoupled_weight_decay": bool(decoupled_weight_decay)}
+        super().__init__(params, options)
 
     def update_together(self, parameters: list[Any], group: dict[str, Any]) -> bool:
         """All parameters in one kernel launch or compiled loop; False where `update` is to take them one by one."""
@@ -72,7 +79,7 @@ class Adam(BoundedOptimizer):
         return True
 
     def _rule(self, group, count):
-        return adam.rule(group, max(count, 1), self.decoupled)
+        return adam.rule(group, max(count, 1), group["decoupled_weight_decay"])
 
     def numbers(self, group: dict[str, Any]) -> np.ndarray | None:
         """The rule of the kernel for the latest step; None with amsgrad, and where parameters are counted apart."""
@@ -101,7 +108,7 @@ class Adam(BoundedOptimizer):
         def work(p, gradient, m, v, *largest):  # a block in the cache at a time
             term, g = blocks.scratch("term", p.shape, p), blocks.scratch("step", p.shape, p)
             np.multiply(gradient, sign, out=g)
-            if decay and self.decoupled:
+            if decay and group["decoupled_weight_decay"]:
                 p *= 1 - lr * decay
             elif decay:
                 g += np.multiply(p, decay, out=term)
@@ -129,8 +136,6 @@ class AdamW(Adam):
 
     (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019.)"""
 
-    decoupled = True
-
     def __init__(
         self,
         params: Iterable[Any],
@@ -147,4 +152,4 @@ class AdamW(Adam):
         fused: bool | None = None,
     ) -> None:
         refuse_differentiable(type(self).__name__, differentiable)
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True)

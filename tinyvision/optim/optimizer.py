@@ -245,11 +245,11 @@ class Optimizer:
         return array.astype(p.dtype) if array.dtype.kind == p.dtype.kind == "f" and name != "step" else array
 
     def __repr__(self) -> str:
-        lines = []
+        text = f"{type(self).__name__} ("
         for i, group in enumerate(self.param_groups):
-            options = ", ".join(f"{key}={value}" for key, value in group.items() if key != "params")
-            lines.append(f"    group {i}: {len(group['params'])} parameters, {options}")
-        return "\n".join([f"{type(self).__name__} (", *lines, ")"])
+            options = [f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params"]
+            text += f"\nParameter Group {i}\n{''.join(options)}"
+        return text + ")"
 
 
 class BoundedOptimizer(Optimizer):

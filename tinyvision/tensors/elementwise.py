@@ -20,7 +20,7 @@ from ..tape import Op, Variable, differentiable
 from ..types import Array
 from . import taped
 from .arguments import numbers_first
-from .operands import as_operand, binary, compare, is_operand
+from .operands import as_operand, binary, compare, is_operand, scaled, together
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -171,31 +171,23 @@ def square(x: Tensor) -> Tensor:
 # -- two tensors
 
 
-def _scaled(what, other, alpha):
-    if alpha == 1:
-        return other
-    if isinstance(alpha, float) and getattr(other, "dtype", np.dtype(float)).kind != "f":
-        raise OptionError(f"{what}: alpha={alpha} is no whole number, but the tensors hold whole numbers")
-    return other * alpha
-
-
 def add(x: Tensor, other: Any, *older: Any, alpha: float = 1) -> Tensor:
     """x + alpha · other, in older scripts add(alpha, other)"""
     if older:
         alpha, other = numbers_first("add", 1, 1, (other, *older))
-    return x + _scaled("add", other, alpha)
+    return x + scaled("add", x, other, alpha)
 
 
 def sub(x: Tensor, other: Any, *older: Any, alpha: float = 1) -> Tensor:
     """x - alpha · other, in older scripts sub(alpha, other)"""
     if older:
         alpha, other = numbers_first("sub", 1, 1, (other, *older))
-    return x - _scaled("sub", other, alpha)
+    return x - scaled("sub", x, other, alpha)
 
 
 def rsub(x: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
     """other - alpha · x"""
-    return other - _scaled("rsub", x, alpha)
+    return other - scaled("rsub", other, x, alpha)
 
 
 def mul(x: Tensor, other: Any) -> Tensor:
@@ -358,6 +350,7 @@ def addcmul(x: Tensor, tensor1: Any, tensor2: Any, *older: Any, value: float = 1
     """x + value · tensor1 · tensor2, in older scripts addcmul(value, tensor1, tensor2)"""
     if older:
         value, tensor1, tensor2 = numbers_first("addcmul", 1, 2, (tensor1, tensor2, *older))
+    _, tensor1, tensor2 = together(x, tensor1, tensor2)
     return x + (tensor1 * tensor2 if value == 1 else tensor1 * tensor2 * value)
 
 
@@ -365,6 +358,7 @@ def addcdiv(x: Tensor, tensor1: Any, tensor2: Any, *older: Any, value: float = 1
     """x + value · tensor1 / tensor2, in older scripts addcdiv(value, tensor1, tensor2)"""
     if older:
         value, tensor1, tensor2 = numbers_first("addcdiv", 1, 2, (tensor1, tensor2, *older))
+    _, tensor1, tensor2 = together(x, tensor1, tensor2)
     return x + (tensor1 / tensor2 if value == 1 else tensor1 / tensor2 * value)
 
 

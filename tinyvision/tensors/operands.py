@@ -14,7 +14,7 @@ import numpy as np
 from ..arrays import check_is_array, from_numbers, is_array, looks_like_an_array
 from ..device import device_of, several_gpus, use
 from ..dtypes import get_default_dtype, promote_types
-from ..errors import DeviceError, DtypeError, ShapeError, TinyVisionError
+from ..errors import DeviceError, DtypeError, OptionError, ShapeError, TinyVisionError
 from ..tape import Op, Variable
 from ..types import Array
 from .conversion import cast
@@ -103,6 +103,22 @@ def result_type(*values: Any) -> np.dtype:
         if KINDS[kind.kind] > KINDS[result.kind]:
             result = kind
     return result
+
+
+def together(*values: Any) -> tuple[Any, ...]:
+    """The values, tensors among them in the dtype in which all meet: there a product of some still has room."""
+    kind = result_type(*values)
+    return tuple(cast(v, kind) if isinstance(v, Variable) and v.array.dtype != kind else v for v in values)
+
+
+def scaled(what: str, x: Any, other: Any, alpha: float) -> Any:
+    """alpha · other, to be added to x or taken from it. Raises OptionError for a fraction of whole numbers."""
+    if alpha == 1:
+        return other
+    other = together(x, other)[1] if is_operand(other, what) else other
+    if isinstance(alpha, float) and getattr(other, "dtype", np.dtype(float)).kind != "f":
+        raise OptionError(f"{what}: alpha={alpha} is no whole number, but the tensors hold whole numbers")
+    return other * alpha
 
 
 def _dtype_of_number(value):

@@ -70,7 +70,7 @@ def tensor_as_text(array: np.ndarray, device: str | None = None, history: str | 
     said += [f"dtype=torch.{array.dtype.name}"] if array.dtype not in usual else []
     said += [history] if history else []
     text = start + text
-    column = len(text) - text.rfind("\n") + 1 if "\n" in text else len(text)
+    column = len(text) - text.rfind("\n") + 1  # as PyTorch counts: 2 too many
     for extra in said:
         if column + len(extra) + 2 > o.linewidth:
             text, column = f"{text},\n{' ' * len(start)}{extra}", len(start) + len(extra)

@@ -74,6 +74,7 @@ class Conv2d(_ConvNd):
     "same" (at stride 1); padding_mode says what it holds: "zeros", "reflect", "replicate" or "circular". Raises
     OptionError for values that mean nothing."""
 
+    name_of_padding: str | None = None  # "same" or "valid", where that was asked for
     border: tuple[int, int, int, int] | None = None  # what is padded before the convolution, which has no padding then
 
     def __init__(
@@ -116,6 +117,7 @@ class Conv2d(_ConvNd):
     def _padding(self, padding):
         """(padding of the convolution, what has to be padded before it or None)"""
         if isinstance(padding, str):
+            self.name_of_padding = padding
             sides = padding_around("Conv2d", padding, self.kernel_size, self.stride, self.dilation)
         else:
             high, wide = pair("Conv2d", "padding", padding, 0)
@@ -142,10 +144,7 @@ class Conv2d(_ConvNd):
         return functional.conv2d(x, weight, bias, self.stride, self.padding, dilation=self.dilation, groups=self.groups)
 
     def _given_padding(self):
-        if self.border is None:
-            return self.padding
-        below, above = self.border[2::-2], self.border[3::-2]
-        return below if below == above else "same"
+        return self.name_of_padding or (self.border[2::-2] if self.border else self.padding)
 
 
 class Conv1d(_ConvNd):

@@ -96,7 +96,7 @@ class _BatchNorm(Module):
     def extra_repr(self) -> str:
         """The options."""
         text = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
-        return text + f", track_running_stats={self.track_running_stats}"
+        return f"{text}, bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
 
 
 class BatchNorm1d(_BatchNorm):
