@@ -23,10 +23,11 @@ def output_of(value: Any, shape: tuple) -> tuple[Any, Any]:
 
 
 def _array(value):
-    """A number or an array as an array; for anything else one of a shape that no output has."""
+    """A number, an array or one written out in lists as an array; for anything else one of a shape no output has."""
     if is_array(value):
         return value
-    return np.asarray(value) if isinstance(value, (int, float, np.generic)) else np.empty((0, 0, 0))
+    written = isinstance(value, (int, float, np.generic)) or (isinstance(value, list) and _shaped(value) is not None)
+    return np.asarray(value) if written else np.empty((0, 0, 0))
 
 
 def gradients_of(value: Any, names: Sequence[str], shapes: dict[str, tuple]) -> tuple[dict[str, Any], bool]:
