@@ -157,7 +157,7 @@ def lp_pool2d(input: Any, norm_type: float, kernel_size: IntOrPair, stride: Any 
     kernel = _two(kernel_size)
     powers = F.power(input, exponent=norm_type)
     sums = F.avg_pool2d(powers, kernel_size=kernel, stride=stride, ceil_mode=ceil_mode) * (kernel[0] * kernel[1])
-    sums = F.relu(F.abs(sums)) * np.sign(sums.array)  # the same, but for the gradient at 0, which ReLU makes 0
+    sums = F.relu(sums) - F.relu(-sums)  # the same, but for the gradient at 0, which ReLU makes 0
     return batched(F.power(sums, exponent=1 / norm_type))
 
 
