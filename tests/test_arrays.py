@@ -184,7 +184,7 @@ def test_none_in_the_place_of_an_image_is_no_question_for_a_kernel():
     """Where the weight is on a GPU, a kernel would be asked whether it applies before the op looks at anything."""
     weight = type("ndarray", (Foreign,), {"__module__": "cupy", "device": types.SimpleNamespace(id=0)})((4, 3, 3, 3))
     weight.dtype = np.dtype(np.float32)
-    with pytest.raises(DtypeError, match="conv2d: x must be an array, got NoneType"):
+    with pytest.raises(DtypeError, match="conv2d: input must be an array, got NoneType"):
         F.conv2d(None, weight)
 
 

@@ -326,15 +326,15 @@ def _accumulate(wish):
             f"backward(): a view of shape {leaf.shape} was taken under no_grad(), and what it depends on is not "
             f"known; take it outside, or use .detach()"
         )
-    if leaf.grad is not None:
-        total = leaf.grad.array
-        if not getattr(total.flags, "writeable", True):
+    kept = leaf._grad
+    if kept is not None:
+        if not getattr(kept.array.flags, "writeable", True):
             raise GraphError(
                 f"backward(): the .grad {leaf.shape} that there is cannot be added to: it is read-only, or expanded; "
                 f"set it to None, or to a .clone()"
             )
-        total += wish.gradient
-        leaf.grad.version += 1
+        kept.array += wish.gradient
+        kept.changes[0] += 1
     elif is_only_here(wish, "gradient", leaf.array):
         leaf._grad = leaf.like(wish.gradient)
     else:  # a copy; its memory order follows the leaf, as optimizers walk both side by side

@@ -124,7 +124,7 @@ def test_the_tests_for_a_real_gpu_would_run():
     """All that need neither its kernels nor its memory pool: so the first real run meets no slip of the pen."""
     tests = Path(__file__).parents[1]
     left_out = ["memory", "dlpack", "precision", "test_convolutions", "kernels-"]
-    left_out += ["captured", "graphed", "replays", "resnet", "real_network"]
+    left_out += ["captured", "graphed", "replays", "resnet", "real_network", "measures"]
     command = [
         sys.executable, "-m", "pytest", str(tests / "gpu"), "-p", "pretended_gpu", "-p", "no:cacheprovider",
         "-k", " and ".join(f"not {word}" for word in left_out),
