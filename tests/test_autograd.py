@@ -284,3 +284,18 @@ def test_an_anomaly_is_named_only_where_it_was_asked_for():
     with autograd.set_detect_anomaly(True), pytest.raises(GraphError, match="gave nan"):
         run()
     run()
+
+
+@pytest.mark.parametrize("write", [
+    lambda h, x: h.copy_(x * 3), lambda h, x: h.fill_(2.0), lambda h, x: h.zero_(),
+    lambda h, x: h.__setitem__(..., x * 3),
+])  # fmt: skip
+def test_a_single_number_is_written_over_like_torch(write):
+    def run(torch):
+        x = torch.tensor(1.5, requires_grad=True)
+        h = x * 1
+        write(h, x)
+        (h * h + x).backward()
+        return [x.grad, h]
+
+    both(run)

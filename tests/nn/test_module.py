@@ -548,3 +548,12 @@ def test_a_batch_norm_whose_tracking_ends_later_like_torch():
         found.append([np.asarray(y) for y in outputs])
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["get_extra_state", "_load_from_state_dict"])
+def test_state_that_would_be_lost_is_refused(name):
+    owner = type("Counts", (nn.Module,), {name: lambda self, *arguments: {}})
+    model = nn.Sequential(nn.Linear(2, 2), owner())
+    for use in (model.state_dict, lambda: model.load_state_dict(nn.Sequential(nn.Linear(2, 2)).state_dict())):
+        with pytest.raises(WeightsError, match=rf"Counts\.{name} is not called here"):
+            use()

@@ -41,6 +41,20 @@ def as_array(value: Any) -> Any:
     return value if value.dtype.kind in "biuf" else None
 
 
+# Methods by which PyTorch's modules take part in their state dict, and which nobody calls here.
+_OWN_WAYS = ("get_extra_state", "set_extra_state", "_save_to_state_dict", "_load_from_state_dict")
+
+
+def refuse_own_ways(module: Any) -> None:
+    """Raise WeightsError for a module whose own way of being stored would be passed over, and its state be lost."""
+    for name in _OWN_WAYS:
+        if hasattr(module, name):
+            raise WeightsError(
+                f"{type(module).__name__}.{name} is not called here, so what it keeps would be lost; keep it in a "
+                f"buffer, self.register_buffer(...), or override state_dict and load_state_dict of the whole model"
+            )
+
+
 def matched(state: Mapping[str, Any], own: Iterable[str]) -> tuple[Any, list[str]]:
     """(state dict for a model whose names are `own`, what was done to `state` to get it, in words).
 

@@ -25,7 +25,7 @@ from ..tensors.copying import Kind, deep_copy
 from ..tensors.tensor import Tensor
 from ..types import DType
 from .hooks import HooksOf, RemovableHook, WithOptions, inputs_after, of_the_last_op, output_after, watched_inputs
-from .matching import LoadResult, as_array, matched, misfit, other_head
+from .matching import LoadResult, as_array, matched, misfit, other_head, refuse_own_ways
 from .parts import PartsOf
 
 Self = TypeVar("Self", bound="Module")
@@ -344,6 +344,7 @@ class Module:
 
         What is reachable under two names is listed under both, as in PyTorch's files."""
         for prefix, module in self.named_modules(remove_duplicate=False):
+            refuse_own_ways(module)
             for kind in (Parameter, Buffer):
                 for name, value in vars(module).items():
                     if isinstance(value, kind) and getattr(value, "persistent", True):

@@ -39,7 +39,7 @@ def write_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradie
     look, index, shape, order = cache
     dx = dvalue = None
     if needs[0]:
-        dx = _copy_laid_out(dy, order)
+        dx = _copy_laid_out(as_array(dy), order)
         place = look(dx)
         if place.size and not np.may_share_memory(place, dx):
             raise GraphError("write: in this order of memory the place is no view; write into a .clone() instead")
