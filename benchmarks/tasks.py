@@ -115,6 +115,10 @@ def measured(args, argv):
         record.check_writable(args.json)
     names = [name for name in GOALS if name in (args.only or GOALS)]
     why = ours.prepare(lambda text: None)
+    rows = []
+    for name in names:
+        rows += rows_of(name, args, loops=why is None)
+        print(progress(name, rows), file=sys.stderr, flush=True)
     made = {
         "kind": "tasks",
         "created": machine.now(),
@@ -122,9 +126,10 @@ def measured(args, argv):
         "load": [machine.load_average()],
         "compiled_loops": why is None,
         "threads": args.threads,
-        "rows": [row for name in names for row in rows_of(name, args, loops=why is None)],
+        "rows": rows,
     }
-    steps = [name for name in STEPS if name in names] if args.turns > 0 else []
+    ran = {row["recipe"] for row in rows if not row["problem"]}  # whose data are here: the others have no step
+    steps = [name for name in STEPS if name in ran] if args.turns > 0 else []
     made["steps"] = []
     if steps:
         from . import contestants, tasks_steps
@@ -137,6 +142,14 @@ def measured(args, argv):
         made["machine"] = machine.describe({}, args.threads)
     made["load"].append(machine.load_average())
     return made
+
+
+def progress(name, rows):
+    """A line about the recipe that has just ended."""
+    found = [row for row in rows if row["recipe"] == name]
+    if found[0]["problem"]:
+        return f"{name}: {found[0]['problem']}"
+    return f"{name}: {', '.join('{what} {value:.4g}'.format_map(row) for row in found)}"
 
 
 def rows_of(name, args, loops):

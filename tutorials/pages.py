@@ -10,7 +10,7 @@
     ```output tolerance=0.05        the same, with numbers compared relatively to the larger one
     ```output within=0.1            the same, and numbers may be that far apart
 
-Numbers of three digits and more may differ by one unit in the last place shown, which other machines round
+Numbers of five digits and more may differ by one unit in the last place shown, which other machines round
 otherwise; shorter ones and integers (`3` and `3.`) not at all; `...` stands for anything. What a training run ends in
 depends on every rounding on its way: such a number is written with what other machines may add or take, `0.85±0.08`
 (`python -m tutorials elsewhere NN` shows how much that is), or a whole table of them as `within`. A block that prints
@@ -221,7 +221,7 @@ def _same_token(a, b, tolerance, within):
     if tolerance:
         return abs(x - y) <= tolerance * max(abs(x), abs(y))
     unit = min(_last_place(a), _last_place(b))
-    return unit <= 0.01 * max(abs(x), abs(y)) and abs(x - y) <= 1.01 * unit
+    return unit <= 1e-4 * max(abs(x), abs(y)) and abs(x - y) <= 1.01 * unit
 
 
 def _last_place(number):

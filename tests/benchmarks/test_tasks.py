@@ -79,6 +79,33 @@ def test_a_recipe_that_cannot_run_says_why(monkeypatch, capsys):
     assert "stardist" in capsys.readouterr().out
 
 
+def test_a_recipe_that_cannot_run_takes_nothing_from_the_others(tmp_path, monkeypatch, capsys):
+    """It has no step beside PyTorch's either, the others are told as they end, and the record is written."""
+    result = json.dumps({"test_auc": 0.95, "test_tar_at_1_percent_far": 0.5})
+    answers = {"segmentation": (2, "", "no stardist"), "recognition": (0, result, "")}
+
+    real = subprocess.run  # which the machine is described with
+
+    def run(command, **options):
+        if "--task" not in command:
+            return real(command, **options)
+        return subprocess.CompletedProcess(command, *answers[command[command.index("--task") + 1]])
+
+    monkeypatch.setattr(tasks.subprocess, "run", run)
+    monkeypatch.setattr(tasks.ours, "prepare", lambda say: None)
+    taken = []
+    monkeypatch.setattr(tasks_steps, "measured", lambda task, data, turns: taken.append(task))
+    monkeypatch.setattr(tasks, "steps_table", lambda made: tasks.recipes_table(made))
+    file = tmp_path / "tasks.json"
+    command = ["tasks", "--only", "segmentation/nuclei", "recognition/digits", "--turns", "3", "--json", str(file)]
+    assert cli.main(command) == 2
+    assert taken == ["recognition"]
+    assert [row["value"] for row in json.loads(file.read_text())["rows"] if row.get("what") == "AUC"] == [0.95]
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "segmentation/nuclei: no stardist"
+    assert said[1].startswith("recognition/digits: AUC 0.95, ")
+
+
 def test_every_goal_names_a_recipe_that_there_is():
     from tinyvision.tasks import room
 
