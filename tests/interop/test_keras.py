@@ -116,6 +116,8 @@ LAYERS = {
     "layer-norm without scale": [L.LayerNormalization(scale=False, epsilon=0.01)],
     "group-norm": [L.Conv2D(6, 1), L.GroupNormalization(3)],
     "instance-norm": [L.GroupNormalization(-1)],
+    "norms of rows": [L.Reshape((8, 27)), L.Dense(6), L.GroupNormalization(3), L.BatchNormalization(axis=2)],
+    "norms of vectors": [L.GlobalAveragePooling2D(), L.BatchNormalization(axis=1), L.LayerNormalization(axis=1)],
     "flatten and dense": [L.Flatten(), L.Dense(5, activation="softmax"), L.BatchNormalization()],
     "dense of every pixel": [L.Dense(5, activation="softmax")],
     "reshape": [L.Reshape((4, 9, 6)), L.Conv2D(2, 3)],
@@ -126,6 +128,7 @@ LAYERS = {
     "nearest": [L.UpSampling2D((2, 3))],
     "bilinear": [L.UpSampling2D(2, interpolation="bilinear")],
     "resizing": [L.Resizing(5, 12)],
+    "resizing to the nearest": [L.Resizing(5, 12, interpolation="nearest")],
     "global": [L.GlobalAveragePooling2D()],
     "global, kept": [L.GlobalMaxPooling2D(keepdims=True), L.Conv2D(2, 1)],
     "relu with everything": [L.ReLU(1.5, negative_slope=0.1, threshold=0.2)],
@@ -145,6 +148,49 @@ LAYERS = {
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers(tmp_path, name):
     agree(sequence(*(type(layer).from_config(layer.get_config()) for layer in LAYERS[name])), tmp_path, (9, 8, 3))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        L.BatchNormalization(axis=1),
+        L.LayerNormalization(axis=2),
+        L.GroupNormalization(1, axis=1),
+        L.Normalization(axis=1, mean=[0.1] * 3, variance=[2.0] * 3),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_norm_along_another_axis_is_refused(tmp_path, layer):
+    """As many rows as channels, so that no shape tells: axis=1 of a picture are its rows, of a vector its channels."""
+    sequence(layer, shape=(3, 3, 3)).save(tmp_path / "net.keras")
+    with pytest.raises(ShapeError, match=r"axis=[12] was given a tensor with 4 axes: only the last one"):
+        from_keras(tmp_path / "net.keras").eval()(tv.zeros(1, 3, 3, 3))
+
+
+OPS = {
+    "numbers": lambda x: keras.ops.minimum(1 - keras.ops.maximum(0.1, x), 2 / (x * x + 1)),
+    "reshape": lambda x: keras.ops.reshape(x, (-1, 8, 9, 3)),
+    "softmax": lambda x: keras.ops.softmax(x, axis=1),
+    "concatenate": lambda x: keras.ops.concatenate([x, x], axis=2),
+    "activations": lambda x: sum(
+        getattr(keras.ops, name)(x)
+        for name in ("relu", "relu6", "sigmoid", "tanh", "silu", "softplus", "hard_sigmoid", "hard_silu")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_functions_of_keras_ops(tmp_path, name):
+    x = keras.Input((9, 8, 3))
+    agree(keras.Model(x, OPS[name](x)), tmp_path, (9, 8, 3), suffixes=["keras"])
+
+
+def test_a_function_is_not_taken_for_the_layer_of_its_name(tmp_path):
+    """The layer Average is the mean of several tensors, `keras.ops.average` that along an axis."""
+    x = keras.Input((9, 8, 3))
+    keras.Model(x, keras.ops.average(x, axis=1)).save(tmp_path / "net.keras")
+    with pytest.raises(WeightsError, match=r"layers that are not known here: ops\.Average"):
+        from_keras(tmp_path / "net.keras")
 
 
 NAMES = "linear relu relu6 sigmoid tanh elu selu softplus softsign silu gelu mish exponential hard_sigmoid hard_silu"

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import OptionError
 from ..nn import functional as F
 from ..nn.module import Module, Parameter
+from ..tape import Variable
 from ..tensors.functions import cat, randn_like
 from ..tensors.tensor import Tensor
 from .chains import Role
@@ -82,16 +83,19 @@ class _Flatten(_Function):
         return to_keras(x).reshape(x.shape[0], -1)
 
 
-@layer("Reshape")
+@layer("Reshape", "ops.Reshape")
 class _Reshape(_Function):
     def set_up(self, options: Options) -> None:
-        self.target = tuple(options.get("target_shape") or ())
+        self.whole = options.kind == "ops.Reshape"  # with the number of images
+        name = "newshape" if self.whole else "target_shape"
+        self.target = tuple(options.get(name) or ())
         if not all(isinstance(n, int) for n in self.target):
-            raise options.refuse(f"target_shape must be integers, not {self.target!r:.40}")
+            raise options.refuse(f"{name} must be integers, not {self.target!r:.40}")
 
     def forward(self, x: Any) -> Any:
         """(N, ...) -> (N, *target_shape), in Keras's order."""
-        return from_keras_order(to_keras(x).reshape(x.shape[0], *self.target))
+        images = () if self.whole else (x.shape[0],)
+        return from_keras_order(to_keras(x).reshape(*images, *self.target))
 
 
 @layer("Permute")
@@ -139,13 +143,21 @@ class _Resize(_Function):
 
     def forward(self, x: Any) -> Any:
         """(N, C, H, W) -> the same with other height and width."""
-        size = self.size or tuple(n * f for n, f in zip(x.shape[2:], self.factor, strict=True))
-        return F.interpolate(x, size=size, mode=self.mode, align_corners=False if self.mode == "bilinear" else None)
+        if self.mode == "bilinear":
+            size = self.size or tuple(n * f for n, f in zip(x.shape[2:], self.factor, strict=True))
+            return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+        if self.factor:
+            return F.interpolate(x, scale_factor=self.factor, mode="nearest")
+        return F.interpolate(x, size=self.size, mode="nearest-exact")  # the pixel under the middle of the new one
 
 
-@layer("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "TrueDivide")
+_OF_TWO = "Add", "Subtract", "Multiply", "Maximum", "Minimum", "TrueDivide"
+
+
+@layer("Average", "Concatenate", "ops.Concatenate", *_OF_TWO, *(f"ops.{name}" for name in _OF_TWO))
 class _Merge(_Function):
     def set_up(self, options: Options) -> None:
+        self.kind = options.kind.removeprefix("ops.")
         self.axis = options.get("axis", -1)
 
     @property
@@ -170,15 +182,24 @@ _MERGED: dict[str, Callable[[Any, Any], Any]] = {
     "Subtract": lambda a, b: a - b,
     "Multiply": lambda a, b: a * b,
     "TrueDivide": lambda a, b: a / b,
-    "Maximum": lambda a, b: a.maximum(b),
-    "Minimum": lambda a, b: a.minimum(b),
+    "Maximum": lambda a, b: b.maximum(a) if isinstance(b, Variable) else a.maximum(b),  # one may be a number
+    "Minimum": lambda a, b: b.minimum(a) if isinstance(b, Variable) else a.minimum(b),
 }
 
 
-@layer("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax")
+_ACTIVATIONS = {
+    "Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Tanh": "tanh", "Silu": "silu", "Softplus": "softplus",
+    "HardSigmoid": "hard_sigmoid", "HardSilu": "hard_silu",
+}  # fmt: skip  # the functions of keras.ops that have no options
+
+
+@layer("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "ops.Softmax", *(f"ops.{name}" for name in _ACTIVATIONS))
 class _Activation(_Function):
     def set_up(self, options: Options) -> None:
-        self.after = activation_of(options, options.kind)
+        kind = options.kind.removeprefix("ops.")
+        if kind in _ACTIVATIONS:
+            options = Options("Activation", {"activation": _ACTIVATIONS[kind], **options}, options.version)
+        self.after = activation_of(options, kind)
 
     @property
     def role(self) -> Role | None:

@@ -121,7 +121,7 @@ class KerasModel(Module):
     def _build(self, rows, arrays, version, depth):
         turns: dict[str, int] = {}
         for row in rows:
-            kind, options = row["class_name"], row["config"]
+            kind, options = _kind(row), row["config"]
             options, name = options if isinstance(options, dict) else {}, _name(row)
             turn = turns[kind] = turns.get(kind, -1) + 1
             if kind == "InputLayer":
@@ -224,6 +224,13 @@ def _name(row):
     return str(row.get("name") or options.get("name") or row["class_name"])
 
 
+def _kind(row):
+    """What the table calls a layer: its class; of a function of keras.ops, whose class may have a layer's name, that
+    with `ops.` before it."""
+    kind, module = row["class_name"], row.get("module")
+    return f"ops.{kind}" if isinstance(module, str) and re.match(r"keras\.(src\.)?ops\b", module) else kind
+
+
 def _check_layers(config):
     """Everything that is not known here, at once; and the shape of the description itself."""
     unknown, code, left = set(), [], [(config, 0)]
@@ -240,8 +247,8 @@ def _check_layers(config):
             left += [(child, depth + 1) for child in layers]
         elif kind in ("Lambda", "TFOpLambda"):
             code.append(_name(row))
-        elif kind not in LAYERS and kind != "InputLayer":
-            unknown.add(kind)
+        elif _kind(row) not in LAYERS and kind != "InputLayer":
+            unknown.add(_kind(row))
     if code:
         raise WeightsError(
             f"Lambda layers hold code, which is never run: {', '.join(sorted(code))[:200]}; put layers in their place"

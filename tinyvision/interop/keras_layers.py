@@ -1,4 +1,5 @@
-"""From Keras's layers to ours: one table, class name -> a Module made of the layer's options and its arrays.
+"""From Keras's layers to ours: one table, class name -> a Module made of the layer's options and its arrays; the
+functions of keras.ops stand in it as `ops.Name`.
 
 Keras's pictures have their channels last, ours have them first: between the layers here a tensor with four axes is
 (N, C, H, W), as everywhere in this package. The few layers whose meaning depends on the order of the axes (Flatten,
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ShapeError
 from ..nn import functional as F
 from ..nn.fusing import Convolution, FrozenNorm, finished
 from ..nn.layers.convolution import Conv2d, ConvTranspose2d
@@ -79,6 +81,24 @@ def padded(
     """x with the borders of padding="same"."""
     top, left, bottom, right = same_borders(x, kernel, stride, dilation)
     return F.pad(x, (left, right, top, bottom), value=value) if top + bottom + left + right else x
+
+
+def _channels_alone(options, *more):
+    """The option `axis`, which must mean the last axis, the channels; refused if it never does, or none of `more`."""
+    axis = options.get("axis", -1)
+    axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+    if axis not in (-1, 1, 2, 3, *more) or isinstance(axis, bool):
+        raise options.refuse(f"axis={axis!r:.40}; only the last one, the channels, is known here")
+    return axis
+
+
+def _check_axis(axis, x):
+    """Whether `axis` of Keras's is the last one of x. Raises ShapeError: the file does not say how many there are."""
+    if axis is not None and axis not in (-1, x.ndim - 1):
+        raise ShapeError(
+            f"a layer of Keras's with axis={axis} was given a tensor with {x.ndim} axes: only the last one, the "
+            f"channels, is known here"
+        )
 
 
 def _set(parameter, array):
@@ -251,9 +271,7 @@ class _BatchNorm(BatchNorm2d):
     """Batch normalisation over the channels; the running variance of training is the unbiased one, as elsewhere."""
 
     def __init__(self, options: Options, given: list[np.ndarray]) -> None:
-        axis = options.get("axis", -1)
-        if (axis[0] if isinstance(axis, list) and len(axis) == 1 else axis) not in (-1, 1, 3):
-            raise options.refuse(f"axis={axis!r:.40}; only the last one, the channels, is known here")
+        axis = _channels_alone(options)
         scaled, shifted = bool(options.get("scale", True)), bool(options.get("center", True))
         names = [*["gamma"] * scaled, *["beta"] * shifted, "moving_mean", "moving_variance"]
         arrays = dict(zip(names, options.arrays(given, **dict.fromkeys(names, 1)), strict=True))
@@ -268,8 +286,12 @@ class _BatchNorm(BatchNorm2d):
                 parameter.requires_grad_(False)
         _set(self.running_mean, arrays["moving_mean"])
         _set(self.running_var, arrays["moving_variance"])
+        self.axis = axis
 
-    role = Role("norm")
+    @property
+    def role(self) -> Role | None:
+        """What it is in a chain of pictures."""
+        return Role("norm") if self.axis in (-1, 3) else None
 
     def in_evaluation(self) -> FrozenNorm:
         """Its arrays."""
@@ -277,10 +299,11 @@ class _BatchNorm(BatchNorm2d):
         return FrozenNorm(**arrays, eps=self.eps)
 
     def forward(self, x: Any) -> Any:
-        """The shape stays: (N, C, H, W), or (N, C)."""
+        """The shape stays: (N, C, H, W), or (N, ..., C). Raises ShapeError."""
+        _check_axis(self.axis, x)
         if x.ndim == 4:
             return super().forward(x)
-        return super().forward(x.reshape(*x.shape, 1, 1)).reshape(x.shape)
+        return super().forward(x.reshape(-1, x.shape[-1], 1, 1)).reshape(x.shape)
 
 
 @layer("LayerNormalization")
@@ -289,9 +312,7 @@ class _LayerNorm(Module):
 
     def __init__(self, options: Options, given: list[np.ndarray]) -> None:
         super().__init__()
-        axis = options.get("axis", -1)
-        if (axis[0] if isinstance(axis, list) and len(axis) == 1 else axis) not in (-1, 3):
-            raise options.refuse(f"axis={axis!r:.40}; only the last one is known here")
+        self.axis = _channels_alone(options)
         scaled, shifted = bool(options.get("scale", True)), bool(options.get("center", True))
         arrays = options.arrays(given, **({"gamma": 1} if scaled else {}), **({"beta": 1} if shifted else {}))
         self.weight = Parameter(Tensor.of(arrays[0])) if scaled else None
@@ -299,7 +320,8 @@ class _LayerNorm(Module):
         self.eps = options.number("epsilon", 1e-3)
 
     def forward(self, x: Any) -> Any:
-        """The shape stays."""
+        """The shape stays. Raises ShapeError."""
+        _check_axis(self.axis, x)
         x = to_keras(x)
         return from_keras_order(F.layer_norm(x, (x.shape[-1],), self.weight, self.bias, self.eps))
 
@@ -312,15 +334,17 @@ class _GroupNorm(Module):
         super().__init__()
         scaled, shifted = bool(options.get("scale", True)), bool(options.get("center", True))
         arrays = options.arrays(given, **({"gamma": 1} if scaled else {}), **({"beta": 1} if shifted else {}))
-        if options.get("axis", -1) not in (-1, 3):
-            raise options.refuse(f"axis={options.get('axis')!r:.40}; only the last one is known here")
+        self.axis = _channels_alone(options)
         self.weight = Parameter(Tensor.of(arrays[0])) if scaled else None
         self.bias = Parameter(Tensor.of(arrays[-1])) if shifted else None
         self.groups, self.eps = options.get("groups", 32), options.number("epsilon", 1e-3)
 
     def forward(self, x: Any) -> Any:
-        """The shape stays."""
-        return F.group_norm(x, x.shape[1] if self.groups == -1 else self.groups, self.weight, self.bias, self.eps)
+        """The shape stays. Raises ShapeError."""
+        _check_axis(self.axis, x)
+        first = x if x.ndim == 4 else x.movedim(-1, 1)
+        y = F.group_norm(first, first.shape[1] if self.groups == -1 else self.groups, self.weight, self.bias, self.eps)
+        return y if x.ndim == 4 else y.movedim(1, -1)
 
 
 @layer("Normalization")
@@ -332,13 +356,15 @@ class _Normalization(Module):
         mean, variance = (options.get("mean"), options.get("variance")) if len(given) < 2 else given[:2]
         if mean is None or variance is None or options.get("invert"):
             raise options.refuse("no mean and variance are kept with it")
+        self.axis = _channels_alone(options, None)
         channels = [np.asarray(a, np.float32).reshape(-1) for a in (mean, variance)]
         self.mean, self.deviation = (
             Buffer(Tensor.of(a)) for a in (channels[0], np.maximum(np.sqrt(channels[1]), 1e-7))
         )
 
     def forward(self, x: Any) -> Any:
-        """The shape stays."""
+        """The shape stays. Raises ShapeError."""
+        _check_axis(self.axis, x)
         return from_keras_order((to_keras(x) - self.mean) / self.deviation)
 
 
