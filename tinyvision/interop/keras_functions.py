@@ -11,7 +11,6 @@ import numpy as np
 from ..errors import OptionError
 from ..nn import functional as F
 from ..nn.module import Module, Parameter
-from ..tape import Variable
 from ..tensors.functions import cat, randn_like
 from ..tensors.tensor import Tensor
 from .chains import Role
@@ -182,8 +181,8 @@ _MERGED: dict[str, Callable[[Any, Any], Any]] = {
     "Subtract": lambda a, b: a - b,
     "Multiply": lambda a, b: a * b,
     "TrueDivide": lambda a, b: a / b,
-    "Maximum": lambda a, b: b.maximum(a) if isinstance(b, Variable) else a.maximum(b),  # one may be a number
-    "Minimum": lambda a, b: b.minimum(a) if isinstance(b, Variable) else a.minimum(b),
+    "Maximum": lambda a, b: b.maximum(a) if isinstance(b, Tensor) else a.maximum(b),  # one may be a number
+    "Minimum": lambda a, b: b.minimum(a) if isinstance(b, Tensor) else a.minimum(b),
 }
 
 
