@@ -279,6 +279,24 @@ def test_yolo_files(tmp_path):
 OBJECT = "<object><name>{name}</name><difficult>{hard}</difficult><bndbox><xmin>{0}</xmin><ymin>{1}</ymin><xmax>{2}</xmax><ymax>{3}</ymax></bndbox></object>"  # noqa: E501
 
 
+@pytest.mark.parametrize("names", [["ant", "dog"], ["dog", "ant"]])
+def test_a_crowd_is_one_of_its_own_class(tmp_path, names):
+    """Three dogs are found: the one there is, and two in a crowd of dogs, which are neither right nor wrong."""
+    voc(tmp_path, one("dog", 3, 3, 18, 18), one("dog", 31, 1, 64, 48, hard=1), one("ant", 1, 40, 4, 44))
+    dataset = VocBoxes(tmp_path, classes=names)
+    _, target = dataset[0]
+    dog = names.index("dog")
+    assert target["labels"].tolist() == [dog, -2 - dog, 1 - dog]
+    outputs = np.full((1, 6, 16, 16), -9.0, np.float32)
+    outputs[:, 2:] = np.log(8 / 4)  # boxes of 16 x 16 pixels
+    for row, column in ((2, 2), (2, 10), (9, 12)):
+        outputs[0, dog, row, column] = column
+    judge = Detection(names).judge()
+    judge.add(tv.Tensor.of(outputs), {k: tv.Tensor.of(v[None]) for k, v in target.items()})
+    found = judge.judgement(np.concatenate).precision
+    assert found.by_class.tolist() == [float(k == dog) for k in range(2)]
+
+
 def voc(root, *objects, before=""):
     picture(root / "JPEGImages/a.png")
     (root / "Annotations").mkdir(exist_ok=True)
@@ -296,7 +314,7 @@ def test_voc_files(tmp_path):
     assert dataset.classes == ["ant", "dog"]
     _, target = dataset[0]
     assert target["boxes"].tolist() == [[0, 0, 10, 20], [4, 5, 64, 48]]
-    assert target["labels"].tolist() == [1, -2]
+    assert target["labels"].tolist() == [1, -2]  # an ant, class 0
     for objects, before, message in (
         ([one("dog", 10, 1, 5, 20)], "", r"a\.xml: object 1: bndbox: \(9, 0\) to \(5, 20\) has no area"),
         ([one("dog", 1, 1, 100, 20)], "", "object 1: bndbox: .* reaches out of its picture of 64 x 48"),

@@ -1,7 +1,7 @@
 """Datasets of (picture, {"boxes", "labels"}): drawn shapes, digits on photographs, COCO, Pascal VOC and YOLO files.
 
-A picture is uint8 (H, W, 3); boxes are float32 (M, 4) as (x1, y1, x2, y2) in pixels, labels int64 (M,) from 0, and -2
-for a crowd, of which nothing is learned.
+A picture is uint8 (H, W, 3); boxes are float32 (M, 4) as (x1, y1, x2, y2) in pixels, labels int64 (M,) from 0, and
+-2 - k for a crowd of class k, of which nothing is learned.
 """
 
 from __future__ import annotations
@@ -27,10 +27,15 @@ from ...printable import printable
 from ..coco import Coco, checked_box
 from .class_names import class_names
 
-CROWD = -2
+CROWD = -2  # the label of a crowd of class 0; of class k it is CROWD - k
 GET_PHOTOGRAPHS = "pip install scikit-image scikit-learn"
 
 Item = tuple[np.ndarray, dict[str, np.ndarray]]
+
+
+def labelled(k: int, crowd: bool) -> int:
+    """The label of a thing of class k, or of a crowd of such things."""
+    return CROWD - k if crowd else k
 
 
 def target(boxes: Any, labels: Any) -> dict[str, np.ndarray]:
@@ -159,7 +164,9 @@ def _free_place(rng, shape, size, boxes):
 
 
 class CocoBoxes(Dataset):
-    """The pictures of a COCO file with their boxes; crowds have the label -2. Raises DataError (see `tasks.coco`)."""
+    """The pictures of a COCO file with their boxes; crowds of class k have the label -2 - k.
+
+    Raises DataError (see `tasks.coco`)."""
 
     def __init__(
         self,
@@ -179,7 +186,7 @@ class CocoBoxes(Dataset):
         if pixels.shape[:2] != picture.size:
             (h, w), (H, W) = pixels.shape[:2], picture.size
             raise DataError(f"{printable(picture.path)}: is {w} x {h} pixels; {self.coco.name} says {W} x {H}")
-        labels = [CROWD if thing.crowd else thing.label - 1 for thing in picture.things]
+        labels = [labelled(thing.label - 1, thing.crowd) for thing in picture.things]
         return pixels, target([thing.box for thing in picture.things], labels)
 
     def known_as(self, index: int) -> str:
@@ -192,8 +199,8 @@ class VocBoxes(Dataset):
     of them in root itself.
 
     Classes are the names in the files, sorted, unless they are given. Corners count pixels from 1, as in VOC, and both
-    are inside the box. Objects marked "difficult" have the label -2. Of a picture without a file nothing is known, so
-    it is not among the items; `left_out` has the names. Raises DataError naming file and object."""
+    are inside the box. Objects of class k marked "difficult" have the label -2 - k. Of a picture without a file nothing
+    is known, so it is not among the items; `left_out` has the names. Raises DataError naming file and object."""
 
     def __init__(
         self, root: str | os.PathLike[str], classes: list[str] | None = None, max_pixels: int = MAX_PIXELS
@@ -230,7 +237,7 @@ class VocBoxes(Dataset):
         if pixels.shape[:2] != size:
             (h, w), (H, W) = pixels.shape[:2], size
             raise DataError(f"{printable(path)}: is {w} x {h} pixels; its .xml says {W} x {H}")
-        labels = [CROWD if hard else self.classes.index(name) for name, _, hard in things]
+        labels = [labelled(self.classes.index(name), hard) for name, _, hard in things]
         return pixels, target([box for _, box, _ in things], labels)
 
     def known_as(self, index: int) -> str:

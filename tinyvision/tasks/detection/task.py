@@ -20,6 +20,7 @@ from ...tensors.tensor import Tensor
 from ...train.settings import Settings
 from ...train.task import Metric, Task
 from .average_precision import AveragePrecision, Boxes, average_precision
+from .datasets import CROWD
 
 STRIDE = 4
 MAP = Metric("map", "mAP")
@@ -36,7 +37,7 @@ class Detection(Task):
         -(1 - p)² log p at the centres, -(1 - t)⁴ p² log(1 - p) elsewhere, t being the bump's height, over the number of
     things (Zhou, Wang, Krähenbühl, 2019). Boxes: 1 - GIoU at the squares around the centres, weighted by the bump.
 
-    Crowds (label -2) teach nothing and are not asked for. The metric is COCO's mean average precision."""
+    Crowds (labels from -2 down) teach nothing and are not asked for. The metric is COCO's mean average precision."""
 
     name = "detection"
     metric = MAP
@@ -164,7 +165,7 @@ def targets(boxes: np.ndarray, labels: np.ndarray, classes: int, size: tuple[int
         sides = boxes[n, :, 2:] - boxes[n, :, :2]
         for m in np.argsort(-sides.prod(1), kind="stable"):
             label, (x1, y1, x2, y2) = labels[n, m], boxes[n, m] / STRIDE
-            if label == -2:
+            if label <= CROWD:
                 known[n, 0, int(max(y1, 0)) : int(np.ceil(y2)), int(max(x1, 0)) : int(np.ceil(x2))] = 0
             if label < 0:
                 continue
@@ -259,8 +260,9 @@ class _Collecting:
         size = (outputs.shape[2] * STRIDE, outputs.shape[3] * STRIDE)
         self.found += decode(outputs, size)
         for own, names in zip(boxes, labels, strict=True):
-            there = names != -1
-            self.true.append(Boxes(own[there], np.maximum(names[there], 0), crowd=names[there] == -2))
+            own, names = own[names != -1], names[names != -1]
+            crowd = names <= CROWD
+            self.true.append(Boxes(own, np.where(crowd, CROWD - names, names), crowd=crowd))
         self.losses.append(self.task._loss(outputs, y).item())
         self.images.append(len(labels))
 
