@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -408,6 +409,27 @@ def test_the_process_beside_a_run_keeps_what_it_compiles(tmp_path):
     )
     in_a_process(f"{first} it.compile_quietly()", TINYVISION_HOME=str(tmp_path))
     assert list(tmp_path.glob("compiled/*/*/*.nbi"))
+
+
+@needs_numba
+def test_eight_runs_at_once_have_the_loops_compiled_once(tmp_path, monkeypatch):
+    """And when the one that did it has ended, however it ended, the next may."""
+    pytest.importorskip("fcntl", reason="this system has no locks of this kind")
+    monkeypatch.setattr(compiled, "folder", lambda: tmp_path / "loops")
+    monkeypatch.setattr(compiled.os, "nice", lambda by: None)
+    began = []
+    monkeypatch.setattr(compiled, "compile_all", lambda: began.append(len(began)))
+    waiting = f"import fcntl, os, time; fcntl.flock(os.open({str(tmp_path / 'loops')!r}, 0), fcntl.LOCK_EX); print()"
+    (tmp_path / "loops").mkdir()
+    other = [sys.executable, "-c", f"{waiting}; import sys; sys.stdout.flush(); time.sleep(60)"]
+    with subprocess.Popen(other, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        compiled.compile_quietly()
+        assert began == []
+        process.kill()
+    compiled.compile_quietly()
+    compiled.compile_quietly()
+    assert began == [0, 1]
 
 
 def test_a_run_that_began_without_loops_goes_on_without(monkeypatch):

@@ -189,11 +189,31 @@ def compile_beside() -> bool:
 
 
 def compile_quietly() -> None:
-    """`compile_all` behind whatever else the machine does. What goes wrong, `tinyvision doctor --compile` will say."""
+    """`compile_all` behind whatever else the machine does, unless another process is at it already. What goes wrong,
+    `tinyvision doctor --compile` will say."""
     if hasattr(os, "nice"):
         os.nice(10)
-    with suppress(OSError):
+    with suppress(OSError), _alone_in(folder()):
         compile_all()
+
+
+@contextmanager
+def _alone_in(place: Path) -> Iterator[None]:
+    """No other process is in such a block for this folder; the lock ends with its process. Raises BlockingIOError.
+
+    Systems without `flock` go without: what two processes compile at once is right, and done twice."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    place.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def forgo() -> None:
