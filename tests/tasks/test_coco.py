@@ -24,14 +24,46 @@ def test_run_lengths_are_pycocotools(seed):
     assert np.array_equal(decoded({"size": [37, 53], "counts": counts}, (37, 53), "x"), mask)
 
 
-@pytest.mark.parametrize("polygon", [[5, 5, 30, 8, 25, 30, 8, 20], [0.5, 0.5, 39.5, 0.5, 39.5, 29.5, 0.5, 29.5]])
-def test_polygons_are_pycocotools_up_to_their_edge(polygon):
-    theirs = coder.decode(coder.merge(coder.frPyObjects([polygon], 30, 40))).astype(bool)
-    ours = decoded([polygon], (30, 40), "x")
-    # a pixel through which the edge goes may fall to either side
-    inner = theirs[1:-1, 1:-1] & theirs[:-2, 1:-1] & theirs[2:, 1:-1] & theirs[1:-1, :-2] & theirs[1:-1, 2:]
-    assert (ours[1:-1, 1:-1] >= inner).all()
-    assert (ours & theirs).sum() / (ours | theirs).sum() > 0.9
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        [1, 1, 3, 1, 3, 3, 1, 3],
+        [0, 0, 40, 0, 40, 30, 0, 30],
+        [-1.5, 4, 12, 4, 12, 31.5, -1.5, 31.5],
+        [2, 2, 20, 2, 20, 12, 10, 12, 10, 6, 6, 6, 6, 12, 2, 12],
+        [5, 5, 25, 5, 25, 25, 5, 25, 5, 5, 10, 10, 10, 20, 20, 20, 20, 10, 10, 10],
+    ],
+    ids=["square", "all", "beyond", "with a notch", "with a hole"],
+)
+def test_polygons_with_upright_edges_are_pycocotools(polygon):
+    theirs = coder.decode(coder.frPyObjects([list(map(float, polygon))], 30, 40))[:, :, 0]
+    assert np.array_equal(decoded([polygon], (30, 40), "x"), theirs.astype(bool))
+
+
+@pytest.mark.parametrize("radius", [3, 6, 12, 40])
+def test_polygons_are_as_large_as_they_are(radius):
+    """COCO rounds slanting edges to fifths of a pixel: only pixels that such an edge meets may fall to either side."""
+    size, rng, areas, masks = (2 * radius + 10,) * 2, np.random.default_rng(radius), [], []
+    for _ in range(60):
+        turns = np.sort(rng.uniform(0, 2 * np.pi, 9))
+        reach, middle = radius * rng.uniform(0.6, 1, 9), radius + 4 + rng.random()
+        x, y = middle + reach * np.cos(turns), middle + reach * np.sin(turns)
+        polygon = np.stack([x, y], 1).ravel().tolist()
+        ours = decoded([polygon], size, "x")
+        theirs = coder.decode(coder.frPyObjects([polygon], *size))[:, :, 0].astype(bool)
+        row, column = np.nonzero(ours != theirs)
+        for a, b in zip(row, column, strict=True):
+            assert _distance((b + 0.5, a + 0.5), x, y) < 0.8
+        areas.append(abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2)
+        masks.append(ours.sum())
+    assert sum(masks) == pytest.approx(sum(areas), rel=0.03)
+
+
+def _distance(point, x, y):
+    """Of a point from the nearest edge of a polygon."""
+    start, way = np.stack([x, y], 1), np.stack([np.roll(x, -1) - x, np.roll(y, -1) - y], 1)
+    along = np.clip(((point - start) * way).sum(1) / (way**2).sum(1), 0, 1)
+    return np.linalg.norm(start + along[:, None] * way - point, axis=1).min()
 
 
 GOOD = {

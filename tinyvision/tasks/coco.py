@@ -236,10 +236,7 @@ def decoded(segmentation: Any, size: tuple[int, int], where: str) -> np.ndarray:
         raise DataError(
             f"{where}: segmentation is a list of polygons or run lengths, got {printable(segmentation, 40)}"
         )
-    from PIL import Image, ImageDraw
-
-    canvas = Image.new("1", (size[1], size[0]))
-    draw = ImageDraw.Draw(canvas)
+    mask = np.zeros(size, bool)
     for number, polygon in enumerate(segmentation):
         good = isinstance(polygon, list) and all(map(is_number, polygon)) and all(map(_is_finite, polygon))
         if not good or len(polygon) < 6 or len(polygon) % 2:
@@ -253,9 +250,27 @@ def decoded(segmentation: Any, size: tuple[int, int], where: str) -> np.ndarray:
                 f"{where}: polygon {number} reaches out of its picture of {width} x {height} pixels; are x and y, or "
                 f"the numbers' unit, mixed up?"
             )
-        # Pillow's pixel (0, 0) has its centre at (0, 0), COCO's at (0.5, 0.5).
-        draw.polygon([(a - 0.5, b - 0.5) for a, b in zip(x, y, strict=True)], fill=1)
-    return np.array(canvas, bool)
+        mask |= _filled(np.array([x, y], float), size)
+    return mask
+
+
+def _filled(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The pixels whose centres lie inside of a polygon, (2, corners) of x and y: from there to the left, an odd number
+    of its edges is crossed (https://en.wikipedia.org/wiki/Even-odd_rule)."""
+    mask = np.zeros(size, bool)
+    left, top = np.maximum(np.floor(corners.min(1)), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(corners.max(1)), size[::-1]).astype(int)
+    if right <= left or bottom <= top:
+        return mask
+    crossed = np.zeros((bottom - top, right - left + 1), np.int32)  # edges that lie between two centres
+    middle = np.arange(top, bottom) + 0.5
+    for (x1, y1), (x2, y2) in zip(corners.T, np.roll(corners, -1, axis=1).T, strict=True):
+        rows = np.flatnonzero((y1 <= middle) != (y2 <= middle))
+        if len(rows):
+            x = x1 + (middle[rows] - y1) * ((x2 - x1) / (y2 - y1))
+            crossed[rows, np.clip(np.ceil(x - 0.5) - left, 0, right - left).astype(int)] += 1
+    mask[top:bottom, left:right] = np.cumsum(crossed[:, :-1], axis=1) % 2 == 1
+    return mask
 
 
 def _from_runs(segmentation: dict[str, Any], size: tuple[int, int], where: str) -> np.ndarray:
