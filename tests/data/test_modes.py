@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from torchvision_oracle import torchvision
+from torchvision_oracle import torch, torchvision
 
 import tinyvision as tv
 from tinyvision.data import default_collate, transforms
@@ -42,8 +42,8 @@ def test_a_border_of_two_colours_is_black_or_white(fill):
 
 
 def test_messages_call_functions_by_their_names():
-    with pytest.raises(DtypeError, match=r"^hflip: a Pillow image of mode 'I'"):
-        transforms.functional.hflip(Image.new("I", (2, 2)))
+    with pytest.raises(ShapeError, match=r"^equalize: Pillow says of an image of mode I"):
+        transforms.functional.equalize(Image.new("I", (2, 2)))
     with pytest.raises(DtypeError, match=r"^adjust_hue: expected"):
         transforms.functional.adjust_hue("picture", 0.1)
     with pytest.raises(OptionError, match=r"^adjust_brightness: "):
@@ -55,3 +55,43 @@ def test_rows_of_different_lengths_are_not_called_pictures():
         default_collate([tv.ones(1), tv.ones(2)])
     with pytest.raises(ShapeError, match="numbers of channels"):
         default_collate([tv.ones(1, 4, 4), tv.ones(3, 4, 4)])
+
+
+MOVES = {
+    "hflip": lambda f, x: f.hflip(x),
+    "vflip": lambda f, x: f.vflip(x),
+    "crop": lambda f, x: f.crop(x, -1, 2, 5, 9),
+    "center_crop": lambda f, x: f.center_crop(x, [3, 4]),
+    "pad": lambda f, x: f.pad(x, [1, 2], 7),
+    "resized_crop": lambda f, x: f.resized_crop(x, 1, 2, 5, 6, [7, 4], interpolation("nearest", f)),
+    "five_crop": lambda f, x: f.five_crop(x, [2, 3])[2],
+}
+
+
+def interpolation(name, f):
+    return theirs.InterpolationMode(name) if f is theirs.functional else name
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "bool"])
+@pytest.mark.parametrize("name", MOVES)
+def test_labels_are_moved_with_their_picture(name, dtype, rng):
+    """A Tensor of class numbers, alone and in a batch."""
+    if dtype == "bool" and name in ("pad", "resized_crop"):
+        pytest.skip("a border of 7, and Pillow's resizing, are of numbers")
+    labels = rng.integers(0, 300, (2, 1, 6, 8)).astype(dtype)
+    for x in (labels[0], labels):
+        found = MOVES[name](transforms.functional, tv.tensor(x))
+        wanted = MOVES[name](theirs.functional, torch.from_numpy(x))
+        assert found.numpy().dtype == dtype
+        np.testing.assert_array_equal(found.numpy(), wanted.numpy())
+
+
+@pytest.mark.parametrize("mode", ["I", "F", "I;16"])
+@pytest.mark.parametrize("name", MOVES)
+def test_pixels_that_are_no_bytes_are_moved(name, mode, rng):
+    dtype = {"I": np.int32, "F": np.float32, "I;16": np.uint16}[mode]
+    image = Image.fromarray(rng.integers(0, 60000, (6, 8)).astype(dtype))
+    assert image.mode == mode
+    found, wanted = MOVES[name](transforms.functional, image), MOVES[name](theirs.functional, image)
+    assert found.mode == wanted.mode
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(wanted))

@@ -20,6 +20,8 @@ from ...tensors.tensor import Tensor
 
 Size = int | Sequence[int]
 
+WIDE_MODES = "I", "F", "I;16"  # Pillow's images of one band whose pixels are no bytes
+
 _sample_stream: ContextVar[Any] = ContextVar("tinyvision_sample_stream", default=None)
 
 
@@ -60,7 +62,8 @@ class Transform:
     (C, H, W) too. `apply` sees uint8 arrays (H, W, C) and floating-point arrays (C, H, W).
 
     elementwise   whether a batch (N, ...) may be passed in place of one image, with the same result
-    moves         whether it only moves pixels, so that all pictures of a Tensor (..., C, H, W) can be moved alike"""
+    moves         whether it only moves pixels, so that all pictures of a Tensor (..., C, H, W) can be moved alike, and
+                  numbers of any dtype, such as labels"""
 
     elementwise = False
     moves = False
@@ -75,6 +78,10 @@ class Transform:
 
     def of_pillow(self, image: Any, rng: np.random.Generator | None) -> Any:
         """What the transform does to a Pillow image; for those in which Pillow's arithmetic is another one."""
+        if self.moves and image.mode in WIDE_MODES:
+            from PIL import Image
+
+            return Image.fromarray(self.apply(np.asarray(image)[None], rng)[0])
         return as_pillow(self._for(image.mode).apply(pillow_pixels(image, self._title()), rng), image)
 
     def of_tensor(self, image: Variable, rng: np.random.Generator | None) -> Tensor:
@@ -84,14 +91,14 @@ class Transform:
         if self.moves and before:
             array = array.reshape(-1, *array.shape[-2:])
         if array.dtype != np.uint8:
-            made = self.apply(self._checked(array), rng)
+            made = self.apply(self._checked(array, any_dtype=self.moves), rng)
         else:
             pixels = self._checked(np.moveaxis(array, -3, -1) if array.ndim > 2 else array)
             made = np.ascontiguousarray(np.moveaxis(self.apply(pixels, rng), -1, -3))
         return Tensor.of(made.reshape(*before, -1, *made.shape[-2:]) if self.moves and before else made)
 
-    def _checked(self, image: Any) -> np.ndarray:
-        array = checked_image(image, self._title())
+    def _checked(self, image: Any, any_dtype: bool = False) -> np.ndarray:
+        array = checked_image(image, self._title(), any_dtype)
         if array.ndim != 3 and not self.elementwise:
             raise ShapeError(f"{self._title()}: expected one image of three axes, got {told(array)}")
         return array
@@ -183,12 +190,13 @@ def as_pillow(pixels: np.ndarray, model: Any) -> Any:
     return image
 
 
-def checked_image(image: Any, name: str) -> np.ndarray:
-    """`image` as an array of one of the two kinds. Raises DtypeError, ShapeError."""
+def checked_image(image: Any, name: str, any_dtype: bool = False) -> np.ndarray:
+    """`image` as an array of one of the two kinds, or one of the second with other numbers. Raises DtypeError,
+    ShapeError."""
     if not isinstance(image, np.ndarray):
         raise DtypeError(f"{name}: expected a Pillow image, a Tensor or a NumPy array, got {type(image).__name__}")
     image = plain(name, "the image", image)
-    if image.dtype != np.uint8 and image.dtype.kind != "f":
+    if image.dtype != np.uint8 and image.dtype.kind != "f" and not any_dtype:
         raise DtypeError(f"{name}: expected uint8 pixels or floating-point numbers, got {told(image)}")
     if image.ndim == 2 and image.dtype == np.uint8:
         image = image[:, :, None]
