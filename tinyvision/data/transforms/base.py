@@ -191,8 +191,9 @@ def as_pillow(pixels: np.ndarray, model: Any) -> Any:
 
 
 def checked_image(image: Any, name: str, any_dtype: bool = False) -> np.ndarray:
-    """`image` as an array of one of the two kinds, or one of the second with other numbers. Raises DtypeError,
-    ShapeError."""
+    """`image` as an array of one of the two kinds, or, with `any_dtype`, of the second with whatever numbers.
+
+    Raises DtypeError, ShapeError."""
     if not isinstance(image, np.ndarray):
         raise DtypeError(f"{name}: expected a Pillow image, a Tensor or a NumPy array, got {type(image).__name__}")
     image = plain(name, "the image", image)
