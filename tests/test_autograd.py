@@ -69,6 +69,21 @@ def test_what_is_not_on_the_way_is_left_whole():
     assert w.grad.tolist() == [2, 2]
 
 
+def test_inputs_may_be_any_collection():
+    """`model.parameters()` is a generator."""
+    found = []
+    for engine in map(importlib.import_module, ENGINES):
+        model = engine.nn.Linear(2, 2)
+        x, ours = engine.ones(1, 2), [*model.parameters()]
+        for inputs in (model.parameters(), dict(model.named_parameters()).values(), iter(ours), ours):
+            found.append([g.shape for g in engine.autograd.grad(model(x).sum(), inputs)])
+        engine.autograd.backward(model(x).sum(), inputs=model.parameters())
+        found.append([p.grad.shape for p in ours])
+    assert found[:5] == found[5:]
+    with pytest.raises(GraphError, match=r"grad: inputs must be tensors, got .*str"):
+        autograd.grad(tv.ones(1, requires_grad=True).sum(), {"weight": 1})
+
+
 def test_a_gradient_is_added_to_the_one_that_is_there():
     x = tv.ones(2, requires_grad=True)
     first = x.grad = tv.tensor([1.0, 2.0])

@@ -6,11 +6,12 @@ Gradients of gradients are not recorded: `create_graph=True` is refused.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arrays import full_name
 from .errors import GraphError, OptionError, ShapeError
 from .grad_mode import (
     detect_anomaly,
@@ -24,7 +25,7 @@ from .grad_mode import (
 from .missing import missing
 from .places import hand_on, stand_for
 from .sharing import Watch
-from .tape import NOTHING, Record, differentiable
+from .tape import NOTHING, Record, Variable, differentiable
 from .tape import backward as _backward
 from .tensors.history import NO_GRADIENT_OF_A_GRADIENT
 from .tensors.inputs import tensor_input
@@ -56,7 +57,8 @@ class Variable(metaclass=_IsATensor):
 
 
 def _several(value):
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+    """What may be one or several, also those of a generator, as a list."""
+    return list(value) if isinstance(value, Iterable) and not hasattr(value, "shape") else [value]
 
 
 def _refuse_create_graph(what, create_graph):
@@ -82,7 +84,8 @@ def backward(
     if inputs is None:
         _joined(tensors, given).backward(retain_graph=bool(retain_graph))
         return
-    for x, gradient in zip(_several(inputs), grad(tensors, inputs, given, retain_graph), strict=True):
+    inputs = _several(inputs)
+    for x, gradient in zip(inputs, grad(tensors, inputs, given, retain_graph), strict=True):
         if x.grad is None:
             x.grad = gradient
         else:
@@ -141,6 +144,8 @@ def grad(
         raise OptionError("grad: is_grads_batched and only_inputs=False are not supported")
     wanted, outputs = _several(inputs), _several(outputs)
     for x in wanted:
+        if not isinstance(x, Variable):
+            raise GraphError(f"grad: inputs must be tensors, got {full_name(x)}")
         if not x.requires_grad:
             raise GraphError("grad: one of the inputs does not require a gradient")
     given = [None] * len(outputs) if grad_outputs is None else _several(grad_outputs)
