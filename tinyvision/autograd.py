@@ -25,7 +25,7 @@ from .grad_mode import (
 from .missing import missing
 from .places import hand_on, stand_for
 from .sharing import Watch
-from .tape import NOTHING, Record, Variable, differentiable
+from .tape import NOTHING, Record, differentiable
 from .tape import backward as _backward
 from .tensors.history import NO_GRADIENT_OF_A_GRADIENT
 from .tensors.inputs import tensor_input
@@ -144,7 +144,7 @@ def grad(
         raise OptionError("grad: is_grads_batched and only_inputs=False are not supported")
     wanted, outputs = _several(inputs), _several(outputs)
     for x in wanted:
-        if not isinstance(x, Variable):
+        if not isinstance(x, Tensor):
             raise GraphError(f"grad: inputs must be tensors, got {full_name(x)}")
         if not x.requires_grad:
             raise GraphError("grad: one of the inputs does not require a gradient")
