@@ -102,12 +102,12 @@ def _outer(column: Array, row: Array, out: Array) -> Array:
     return out
 
 
-def slices(length: int, item_bytes: int, block_bytes: int = BLOCK_BYTES) -> list[slice]:
-    """Cut range(length) into slices of about `block_bytes`, a multiple of the threads where that is sensible."""
+def slices(length: int, item_bytes: int) -> list[slice]:
+    """Cut range(length) into slices of about BLOCK_BYTES, a multiple of the threads where that is sensible."""
     total = length * item_bytes
     if total <= SMALL_BYTES or length <= 1:
         return [slice(0, length)]
-    return fair(length, math.ceil(total / block_bytes))
+    return fair(length, math.ceil(total / BLOCK_BYTES))
 
 
 def fair(length: int, count: int) -> list[slice]:

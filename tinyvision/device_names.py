@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-import numpy as np
-
 from .errors import DeviceError
+from .types import is_integer
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def device(type: DeviceName, index: int | None = None) -> Device:
     if isinstance(type, Device) and index is None:
         return type
     told = type if index is None else f"{type}:{index}"
-    kind, colon, number = ("cuda", ":", str(told)) if _is_number(told) else str(told).partition(":")
+    kind, colon, number = ("cuda", ":", str(told)) if is_integer(told) else str(told).partition(":")
     if kind == "cpu" and number in ("", "0"):
         return CPU
     if kind == "cuda" and (number.isascii() and number.isdigit() if colon else True):
@@ -56,8 +55,4 @@ def device(type: DeviceName, index: int | None = None) -> Device:
 
 def is_device(target: object) -> bool:
     """Whether a target of `to(...)` is meant as a device, rightly or not, and not as a dtype."""
-    return isinstance(target, Device) or _is_number(target) or str(target).startswith(("cpu", "cuda"))
-
-
-def _is_number(value):
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return isinstance(target, Device) or is_integer(target) or str(target).startswith(("cpu", "cuda"))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .errors import OptionError
+from .types import is_integer
 
 
 class Generator(np.random.Generator):
@@ -186,7 +187,7 @@ def use(generator: np.random.Generator) -> Iterator[np.random.Generator]:
 
 def _spelled(name):
     """A name as text that no other name, and no two names one after the other, can have."""
-    if isinstance(name, (int, np.integer)) and not isinstance(name, bool):
+    if is_integer(name):
         return f"int:{int(name)}"
     if isinstance(name, str) and "\0" not in name:
         return f"str:{name}"
@@ -194,6 +195,6 @@ def _spelled(name):
 
 
 def _checked(seed):
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+    if not is_integer(seed) or not 0 <= seed < 2**64:
         raise OptionError(f"seed: expected an integer from 0 to 2**64 - 1, got {seed!r}")
     return int(seed)

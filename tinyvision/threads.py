@@ -16,10 +16,9 @@ from contextlib import contextmanager, nullcontext
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import numpy as np
-
 from .cores import threads_at_first
 from .errors import OptionError
+from .types import is_integer
 
 # Work is cut into at least a piece for each thread, so a slip of the hand (--threads 9999999) would seem to hang.
 MOST_THREADS = 1024
@@ -56,7 +55,7 @@ def get_num_threads() -> int:
 
 def set_num_threads(threads: int) -> None:
     """Use `threads` CPU threads from now on. Raises OptionError unless it is an integer from 1 to 1024."""
-    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or not 1 <= threads <= MOST_THREADS:
+    if not is_integer(threads) or not 1 <= threads <= MOST_THREADS:
         raise OptionError(f"set_num_threads: expected an integer from 1 to {MOST_THREADS}, got {threads!r}")
     dismiss_helpers(int(threads))
 

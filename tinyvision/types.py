@@ -1,5 +1,6 @@
-"""The names that type hints use throughout the package."""
+"""The names that type hints use throughout the package, and what counts as an integer and as a number."""
 
+import numbers
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -21,3 +22,13 @@ _size: TypeAlias = Sequence[int]  # and a shape
 
 Needs: TypeAlias = Sequence[bool]  # which inputs want a gradient
 Gradients: TypeAlias = tuple[Array, ...]  # one for every input, None where there is none
+
+
+def is_integer(value: Any) -> bool:
+    """True for an integer that is not a bool."""
+    return type(value) is int or (isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)))
+
+
+def is_number(value: Any) -> bool:
+    """True for a real number that is not a bool, infinities and NaN among them."""
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))

@@ -9,7 +9,7 @@ import pytest
 
 import tinyvision as tv
 from tinyvision import distributed, errors, multiprocessing, nn, ops, random, tape
-from tinyvision.data import DataLoader
+from tinyvision.data import DataLoader, IterableDataset
 from tinyvision.distributed import run, shares
 from tinyvision.distributed.group import local_rank
 from tinyvision.launcher import launched_as, understands
@@ -114,6 +114,18 @@ def test_the_shares_of_all_loaders_are_the_batches_of_one(world, workers):
             together[step] += [] if shares.is_stand_in() else batch.tolist()
     assert together == whole
     assert not shares.is_stand_in()
+
+
+def test_batches_of_a_batch_sampler_are_shared_out_as_well():
+    parts = [DataLoader(range(6), batch_sampler=[[5, 0, 3], [1, 4]], shard=(r, 2)) for r in range(2)]
+    assert [[batch.tolist() for batch in part] for part in parts] == [[[5, 0], [1]], [[3], [4]]]
+    with pytest.raises(errors.OptionError, match="shard cuts batches of a dataset with indices"):
+        DataLoader(Endless(), shard=(0, 2))
+
+
+class Endless(IterableDataset):
+    def __iter__(self):
+        return iter(range(4))
 
 
 @pytest.mark.parametrize("count", [8, 9, 11])

@@ -288,9 +288,9 @@ def test_resnet18_at_full_size(tmp_path, layout, length):
     path = tmp_path / "resnet18.pth"
     path.write_bytes(data)
     load(path)
-    start = time.perf_counter()
+    start = time.process_time()
     state = load(path)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     equal(state, arrays)
     del state
     tracemalloc.start()

@@ -148,6 +148,8 @@ DOOR = [
     ({"x": X, "kernel_size": 6}, errors.ShapeError, "the window is 6x6 but the padded image is only 5x4"),
     ({"x": X, "kernel_size": (2, 5)}, errors.ShapeError, "the window is 2x5 but the padded image is only 5x4"),
     ({"x": X, "kernel_size": 3, "padding": 2}, errors.OptionError, "padding must be at most half of kernel_size"),
+    ({"x": X, "kernel_size": (7, 7), "padding": (0, 1)}, errors.ShapeError, "the window is 7x7 .* is only 5x6"),
+    ({"x": X, "kernel_size": (8, 2), "padding": (1, 0)}, errors.ShapeError, "the window is 8x2 .* is only 7x4"),
     *[({"x": X, "kernel_size": v}, errors.OptionError, "kernel_size must be") for v in (0, -1, 1.5, True, "2", (2, 0))],
     *[({"x": X, "kernel_size": 2, "stride": v}, errors.OptionError, "stride must be") for v in (0, -1, 1.5, 2**70)],
     *[({"x": X, "kernel_size": 2, "padding": v}, errors.OptionError, "padding must be") for v in (-1, 0.5, True, None)],

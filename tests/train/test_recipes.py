@@ -79,7 +79,7 @@ def test_wrong_names():
     with pytest.raises(OptionError, match="did you mean 'digits'"):
         recipes.find_recipe("digit")
     with pytest.raises(OptionError, match="did you mean 'resnet18'"):
-        recipes.network_description("resnet81", recipes.IMAGENET, 10)
+        recipes.network_description("resnet81", recipes.NETWORKS["resnet18"][1], 10)
 
 
 @pytest.mark.parametrize(

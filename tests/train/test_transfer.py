@@ -358,7 +358,7 @@ def test_a_failed_transfer_leaves_no_folder(here, capsys, named, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(transfer, "check_images", stopped)
+        patch.setattr(transfer, "look_through", stopped)
         assert main([*TRANSFER, *named]) == 128 + signal.SIGINT
     assert "before training began" in capsys.readouterr().err
     assert not (here / "runs").exists()

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import DataError, OptionError
 from ..folders import user_path
 from ..printable import printable
-from .parser import add_debug, add_device, add_max_pixels, use_device
+from .parser import add_device, add_max_pixels, use_device
 from .predict import find_network
 from .terminal import answer, answer_json
 
@@ -47,7 +47,6 @@ def add_parser(commands: Any) -> None:
         "--faces", metavar="FOLDER", help="compare the faces in the pictures, by the network in this folder (see below)"
     )
     add_network(p)
-    p.set_defaults(run=run)
 
 
 def add_network(p: argparse.ArgumentParser) -> None:
@@ -57,7 +56,6 @@ def add_network(p: argparse.ArgumentParser) -> None:
     p.add_argument("--json", action="store_true", help="print JSON")
     add_device(p)
     add_max_pixels(p)
-    add_debug(p)
 
 
 def find_features(args: argparse.Namespace) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import CheckpointError, OptionError
 from ..folders import user_path
 from ..printable import printable
-from .parser import add_debug, workers
+from .parser import workers
 from .terminal import answer, answer_json, note
 
 _EPILOG = """\
@@ -38,8 +38,6 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--workers", type=workers(), default=0, metavar="N", help="threads that read ahead (default: 0)")
     p.add_argument("--overwrite", action="store_true", help="replace the page if there is one")
     p.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
-    add_debug(p)
-    p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..errors import OptionError, TinyVisionError
-from .parser import add_debug
 from .terminal import answer
 
 _SHELLS = ("bash", "zsh", "fish", "powershell")
@@ -28,8 +27,6 @@ def add_parser(commands: Any) -> None:
         description="Print the lines that let a shell complete `tinyvision ...` when Tab is pressed.",
     )
     p.add_argument("shell", choices=_SHELLS, metavar="SHELL", help=", ".join(_SHELLS))
-    add_debug(p)
-    p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,7 +6,6 @@ import argparse
 from typing import Any
 
 from ..errors import DataError
-from .parser import add_debug
 from .terminal import answer, answer_json
 
 _EPILOG = """\
@@ -26,8 +25,6 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
     )
     p.add_argument("--json", action="store_true", help="print JSON")
-    add_debug(p)
-    p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

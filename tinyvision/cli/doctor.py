@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .parser import add_debug
 from .terminal import answer, answer_json
 
 # Kernels that OpenBLAS falls back to on a processor it does not recognise; none of them uses AVX2.
@@ -44,8 +43,6 @@ def add_parser(commands: Any) -> None:
     )
     p.add_argument("--json", action="store_true", help="print JSON")
     p.add_argument("--compile", action="store_true", help="first compile the CPU's loops (needs the extra fast)")
-    add_debug(p)
-    p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import DataError, FileError, OptionError
 from ..folders import user_path
-from .inputs import expanded
+from .inputs import read_each
 from .terminal import answer, answer_json, note
 
 
@@ -26,15 +26,12 @@ def run_drawn(predictor: Any, args: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     failed, taken = 0, set[str]()
     # What an earlier call has drawn into that folder is not drawn upon again.
-    for name, path in expanded(args.inputs, [] if folder is None else [folder]):
-        try:
-            if isinstance(path, DataError):
-                raise path
-            image = predictor.read(path, args.max_pixels)
-        except DataError as error:
+    ignored = [] if folder is None else [folder]
+    for name, path, image in read_each(args.inputs, lambda path: predictor.read(path, args.max_pixels), ignored):
+        if isinstance(image, DataError):
             failed += 1
-            note(f"tinyvision: {error}")
-            results.append({"file": name, "error": str(error)})
+            note(f"tinyvision: {image}")
+            results.append({"file": name, "error": str(image)})
             continue
         found = predictor.predict(image)
         result = {"file": name, **found.as_json()}

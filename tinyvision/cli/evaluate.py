@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import OptionError
 from ..folders import typed, user_path
 from ..printable import printable
-from .parser import add_debug, add_device, add_max_pixels, add_pixels, use_device, whole, workers
+from .parser import add_device, add_max_pixels, add_pixels, use_device, whole, workers
 from .predict import find_network
 from .terminal import answer, answer_json, note
 
@@ -76,8 +76,6 @@ def add_parser(commands: Any) -> None:
         "--run", dest="run_folder", metavar="FOLDER", help="the run's folder (default: the next free runs/evaluate-N)"
     )
     where.add_argument("--resume", metavar="RUN", help="go on with the evaluation in this folder")
-    add_debug(where)
-    p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

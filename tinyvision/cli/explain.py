@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import OptionError
 from ..folders import user_path
 from ..printable import printable
-from .parser import add_debug, add_device, add_max_pixels, add_pixels, use_device
+from .parser import add_device, add_max_pixels, add_pixels, use_device
 from .predict import find_network
 from .terminal import answer
 
@@ -45,8 +45,6 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--overwrite", action="store_true", help="replace the page if there is one")
     add_device(p)
     add_max_pixels(p)
-    add_debug(p)
-    p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import OptionError
 from ..folders import user_path
-from .parser import add_debug, whole
+from .parser import whole
 from .predict import find_network
 from .terminal import answer
 
@@ -53,8 +53,6 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--image-size", type=whole(8), metavar="N", help="pictures of NxN pixels")
     p.add_argument("--card", action="store_true", help="also write a model card, OUT.md")
     p.add_argument("--overwrite", action="store_true", help="replace the files if there are any")
-    add_debug(p)
-    p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..errors import DataError
 from .drawn import folder_for, save_drawn
-from .inputs import expanded
-from .parser import add_debug, add_max_pixels, number, whole
+from .inputs import read_each
+from .parser import add_max_pixels, number, whole
 from .terminal import answer, answer_json, note
 
 _EPILOG = """\
@@ -39,8 +39,6 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--save", metavar="FOLDER", help="put pictures with boxes and points there")
     p.add_argument("--json", action="store_true", help="print JSON")
     add_max_pixels(p)
-    add_debug(p)
-    p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,15 +52,12 @@ def run(args: argparse.Namespace) -> int:
     folder = None if args.save is None else folder_for(args.save)
     results: list[dict[str, Any]] = []
     failed, taken = 0, set[str]()
-    for name, path in expanded(args.inputs, [] if folder is None else [folder]):
-        try:
-            if isinstance(path, DataError):
-                raise path
-            image = read_image(path, args.max_pixels)
-        except DataError as error:
+    ignored = [] if folder is None else [folder]
+    for name, path, image in read_each(args.inputs, lambda path: read_image(path, args.max_pixels), ignored):
+        if isinstance(image, DataError):
             failed += 1
-            note(f"tinyvision: {error}")
-            results.append({"file": name, "error": str(error)})
+            note(f"tinyvision: {image}")
+            results.append({"file": name, "error": str(image)})
             continue
         faces = finder(image)
         one: dict[str, Any] = {"file": name, "faces": _listed(faces)}

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import OptionError
 from ..folders import user_path
 from ..printable import printable
-from .parser import add_debug, add_device, number, use_device, whole
+from .parser import add_device, number, use_device, whole
 from .terminal import answer, answer_json, note
 
 _EPILOG = """\
@@ -55,8 +55,6 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--overwrite", action="store_true", help="replace these files if they are there")
     p.add_argument("--json", action="store_true", help="print JSON")
     add_device(p)
-    add_debug(p)
-    p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

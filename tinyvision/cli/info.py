@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import CheckpointError, OptionError
 from ..folders import user_path
 from ..printable import printable
-from .parser import add_debug, whole
+from .parser import whole
 from .terminal import answer, answer_json
 
 _EPILOG = """\
@@ -33,8 +33,6 @@ def add_parser(commands: Any) -> None:
     p.add_argument("what", metavar="MODEL|CHECKPOINT|FILE")
     p.add_argument("--image-size", type=whole(8), metavar="N", help="for a network's name: images of NxN pixels")
     p.add_argument("--json", action="store_true", help="print JSON")
-    add_debug(p)
-    p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from ..errors import DataError
 from ..folders import user_path
@@ -12,10 +13,22 @@ from ..printable import printable
 from .terminal import note
 
 
-def expanded(inputs: list[str], ignore: Collection[Path] = ()) -> Iterator[tuple[str, Path | DataError]]:
-    """(name, path) of every picture that the inputs mean; (input, DataError) for an input that means none.
+def read_each(
+    inputs: list[str], read: Callable[[Path], Any], ignore: Collection[Path] = ()
+) -> Iterator[tuple[str, Any, Any]]:
+    """(name, path, what `read(path)` gives) of every picture that the inputs mean; a DataError in place of the last for
+    one that cannot be read, and of both for an input that means none.
 
     ignore   folders that are passed over where one above them is searched through"""
+    for name, path in _expanded(inputs, ignore):
+        try:
+            found = path if isinstance(path, DataError) else read(path)
+        except DataError as error:
+            found = error
+        yield name, path, found
+
+
+def _expanded(inputs: list[str], ignore: Collection[Path]) -> Iterator[tuple[str, Path | DataError]]:
     from ..data.picture_files import PictureFiles, not_read
 
     for text in inputs:

@@ -112,15 +112,13 @@ def build_parser() -> Parser:
     parser.set_defaults(debug=False)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser, required=True)
     for name in _COMMANDS:
-        importlib.import_module(f".{name.replace('-', '_')}", __package__).add_parser(commands)
+        module = importlib.import_module(f".{name.replace('-', '_')}", __package__)
+        module.add_parser(commands)
+        commands.choices[name].set_defaults(run=module.run)
+        commands.choices[name].add_argument("--debug", action="store_true", help="show the traceback of an error")
     if importlib.util.find_spec("tinyvision.learn") and importlib.util.find_spec("tinyvision.learn.cli"):
         importlib.import_module("tinyvision.learn.cli").add_parsers(commands)
     return parser
-
-
-def add_debug(parser: argparse.ArgumentParser) -> None:
-    """The option that every command has."""
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

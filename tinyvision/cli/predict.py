@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import DataError, OptionError
-from .inputs import expanded
-from .parser import add_debug, add_device, add_max_pixels, add_pixels, use_device, whole
+from .inputs import read_each
+from .parser import add_device, add_max_pixels, add_pixels, use_device, whole
 from .terminal import answer, answer_json, note
 
 _EPILOG = """\
@@ -55,8 +55,6 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--json", action="store_true", help="print JSON")
     add_device(p)
     add_max_pixels(p)
-    add_debug(p)
-    p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -155,12 +153,8 @@ def _predictions(network: Any, args: argparse.Namespace) -> Iterator[tuple[str, 
     from ..data import read_image
 
     waiting: list[tuple[str, Any]] = []  # pictures, and errors in their place
-    for name, path in expanded(args.inputs):
-        try:
-            image = path if isinstance(path, DataError) else read_image(path, args.max_pixels)
-            waiting.append((name, 255 - image if args.invert and not isinstance(image, DataError) else image))
-        except DataError as error:
-            waiting.append((name, error))
+    for name, _, image in read_each(args.inputs, lambda path: read_image(path, args.max_pixels)):
+        waiting.append((name, 255 - image if args.invert and not isinstance(image, DataError) else image))
         if len(waiting) == _BATCH:
             yield from _classified(network, waiting, args.top)
             waiting = []

@@ -39,7 +39,6 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--save", metavar="FILE.png", help="a sheet with the query and what was found")
     p.add_argument("--quiet", action="store_true", help="no progress")
     add_network(p)
-    p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import DataError, OptionError
 from ..folders import user_path
 from ..printable import printable
-from .parser import add_debug, add_max_pixels, whole
+from .parser import add_max_pixels, whole
 from .terminal import answer, answer_json
 
 _EPILOG = """\
@@ -49,8 +49,6 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--colour", choices=("auto", "always", "never"), default="auto", help="(default: auto)")
     p.add_argument("--json", action="store_true", help="print what it is as JSON, without a picture")
     add_max_pixels(p)
-    add_debug(p)
-    p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

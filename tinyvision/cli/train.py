@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import CheckpointError, OptionError
 from ..folders import typed, user_path
-from .parser import add_debug, add_device, add_max_pixels, number, use_device, whole, workers
+from .parser import add_device, add_max_pixels, number, use_device, whole, workers
 from .processes import add_processes, check_launch, start, together
 from .terminal import answer, answer_json, note
 
@@ -102,9 +102,7 @@ def add_parser(commands: Any) -> None:
     _add_settings(p.add_argument_group("how (the defaults suit the data set)"))
     where = p.add_argument_group("where, and what is kept")
     _add_places(where)
-    add_debug(where)
     add_processes(p.add_argument_group("on several processes"))
-    p.set_defaults(run=run)
 
 
 # A range test sets the rate of every step itself, and ends by itself.

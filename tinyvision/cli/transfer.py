@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import CheckpointError, OptionError
 from ..folders import typed, user_path
 from ..printable import printable
-from .parser import add_debug, add_device, add_max_pixels, add_pixels, number, use_device, whole, workers
+from .parser import add_device, add_max_pixels, add_pixels, number, use_device, whole, workers
 from .processes import check_alone
 from .terminal import answer, answer_json, note
 
@@ -82,8 +82,6 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--resume", metavar="FOLDER", help="go on with the run in FOLDER")
     p.add_argument("--json", action="store_true", help="print the result as JSON on stdout (progress stays on stderr)")
     p.add_argument("--quiet", action="store_true", help="no progress, only the result")
-    add_debug(p)
-    p.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -68,12 +68,10 @@ def read_cifar(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(images uint8 (N, 32, 32, 3), labels int64 (N,)) of CIFAR-10 or CIFAR-100, binary or python version.
 
-    source   a batch file, an archive (.tar.gz or .tar), a folder with the extracted files, or a folder with
-             such a
+    source   a batch file, an archive (.tar.gz or .tar), a folder with the extracted files, or a folder with such a
              folder or archive in it; or the bytes of a file
-    train    training or test images, of archives and folders (None: the training images); a single file is
-             what
-             it is, and train must be left out
+    train    training or test images, of archives and folders (None: the training images); a single file is what it is,
+             and train must be left out
     classes  10 or 100, to insist on one of the two
     labels   "fine", or "coarse" for CIFAR-100's 20 groups
 
@@ -237,8 +235,7 @@ def _integers(values: object, key: str, name: str) -> np.ndarray:
 class CIFAR10(ArrayDataset):
     """CIFAR-10: uint8 (32, 32, 3), ten classes, 50,000 training and 10,000 test images.
 
-    root      the archive, the folder with the extracted files, or a folder that holds one of them (default:
-              the cache
+    root      the archive, the folder with the extracted files, or a folder that holds one of them (default: the cache
               folder)
     train     the training images, or the test images
     download  fetch the archive into `root` if nothing is there, checked against its SHA-256 (170 MB)

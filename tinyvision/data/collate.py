@@ -17,11 +17,10 @@ from ..tensors.tensor import Tensor
 def default_collate(batch: Sequence[Any]) -> Any:
     """A batch out of a list of items.
 
-    Tensors and arrays are stacked along a new first axis as they are, integers and truth values become a tensor
-    (int64, bool), floating-point numbers float64; text stays a
-    list or tuple of text. Tuples and lists are collated part by part into a list,
-    named tuples and dicts into their own kind. Raises ShapeError if the parts of one batch differ in shape or number,
-    DtypeError for anything else."""
+    Tensors and arrays are stacked along a new first axis as they are, integers and truth values become a tensor (int64,
+    bool), floating-point numbers float64; text stays a list or tuple of text. Tuples and lists are collated part by
+    part into a list, named tuples and dicts into their own kind. Raises ShapeError if the parts of one batch differ in
+    shape or number, DtypeError for anything else."""
     first = batch[0]
     if _is_tensor(first):
         _check_alike(batch, looks_like_an_array, "tensors")

@@ -15,7 +15,7 @@ import numpy as np
 from .. import random
 from ..arrays import check_is_array, plain, refuse_masked
 from ..errors import DataError, OptionError
-from ..ops.checks import is_number
+from ..ops.checks import is_integer, is_number
 from ..tape import Variable
 from ..tensors.tensor import Tensor
 from .samplers import numpy_generator
@@ -244,7 +244,7 @@ def random_split(
         sizes = [int(share * count) for share in sizes]
         for i in range(count - sum(sizes)):
             sizes[i % len(sizes)] += 1
-    if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in sizes) or sum(sizes) != count:
+    if not all(is_integer(n) and n >= 0 for n in sizes) or sum(sizes) != count:
         wanted = f"lengths must add up to {count}, or be shares that add up to 1"
         raise OptionError(f"random_split: {wanted}; got {lengths!r}")
     rng = numpy_generator(generator) if seed is None else random.stream(seed, "split")

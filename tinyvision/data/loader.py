@@ -13,7 +13,7 @@ import numpy as np
 from .. import random
 from ..distributed.shares import hand_out, share_of
 from ..errors import DataError, OptionError
-from ..ops.checks import is_integer, is_number
+from ..ops.checks import is_number, whole_number
 from .collate import default_collate, default_convert
 from .combined import IterableDataset
 from .samplers import BatchSampler, DistributedSampler, RandomSampler, SequentialSampler, numpy_generator
@@ -85,7 +85,7 @@ class DataLoader:
             if shard is not None or batch_size is None:
                 raise OptionError("DataLoader: a DistributedSampler goes without shard, and with batches")
             shard = sampler.rank, sampler.num_replicas
-            self.batch_size = _whole_number(batch_size, "batch_size", 1) * sampler.num_replicas
+            self.batch_size = whole_number("DataLoader: batch_size", batch_size) * sampler.num_replicas
         self._sampler, self._batch_sampler = sampler, batch_sampler
         self._check_order(sampler, batch_sampler)
         self.shard = self._checked_shard(shard)
@@ -100,7 +100,7 @@ class DataLoader:
         if not self._iterable and not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
             raise OptionError(f"DataLoader: a {kind} has no length or no items; it is no dataset")
         if self.batch_size is not None:
-            _whole_number(self.batch_size, "batch_size", 1)
+            whole_number("DataLoader: batch_size", self.batch_size)
         elif self.drop_last:
             raise OptionError("DataLoader: drop_last has no meaning without batches (batch_size=None)")
         if self._iterable and (self.shuffle or sampler is not None or batch_sampler is not None):
@@ -129,7 +129,7 @@ class DataLoader:
         return tuple(shard)
 
     def _check_workers(self):
-        _whole_number(self.num_workers, "num_workers", 0)
+        whole_number("DataLoader: num_workers", self.num_workers, 0)
         for name in ("collate_fn", "worker_init_fn"):
             value = getattr(self, name)
             if value is not None and not callable(value):
@@ -137,7 +137,7 @@ class DataLoader:
         if not is_number(self.timeout) or not self.timeout >= 0:
             raise OptionError(f"DataLoader: timeout is a number of seconds from 0, got {self.timeout!r}")
         if self.prefetch_factor is not None:
-            _whole_number(self.prefetch_factor, "prefetch_factor", 1)
+            whole_number("DataLoader: prefetch_factor", self.prefetch_factor)
         if not self.num_workers:
             for name in ("timeout", "prefetch_factor", "persistent_workers"):
                 if getattr(self, name):
@@ -172,7 +172,7 @@ class DataLoader:
 
     def set_epoch(self, epoch: int) -> None:
         """The epoch that the next iteration will be; the ones after it count on from there."""
-        self.epoch = _whole_number(epoch, "epoch", 0)
+        self.epoch = whole_number("DataLoader: epoch", epoch, 0)
 
     def cut(self, rank: int, world: int) -> DataLoader:
         """The same loader, at the same epoch, with shard=(rank, world). Raises OptionError if it cannot be cut."""
@@ -185,7 +185,7 @@ class DataLoader:
 
     def iter_from(self, step: int) -> Iterator[Any]:
         """The batches of this epoch from number `step` (0 is the first), exactly as a whole iteration has them."""
-        if _whole_number(step, "step", 0) and self._iterable:
+        if whole_number("DataLoader: step", step, 0) and self._iterable:
             raise OptionError("DataLoader: an IterableDataset can only be read from its beginning")
         if step and step > len(self):
             raise OptionError(f"DataLoader: step {step} lies beyond the epoch's {len(self)} batches")
@@ -310,9 +310,3 @@ class DataLoader:
                 yield chunk[0]
             else:
                 yield chunk if self.collate_fn is not None else default_collate(chunk)
-
-
-def _whole_number(value: Any, name: str, least: int) -> int:
-    if not is_integer(value) or value < least:
-        raise OptionError(f"DataLoader: {name} must be an integer from {least}, got {value!r}")
-    return int(value)

@@ -22,10 +22,9 @@ _PARTS = {
 class MNIST(ArrayDataset):
     """Handwritten digits (LeCun, Cortes and Burges): uint8 (28, 28, 1), ten classes, 60,000 and 10,000 images.
 
-    root      the folder with the IDX files, gzipped or not, or one that holds them in `raw`, `MNIST` or
-              `MNIST/raw`
-              (as torchvision leaves them). Without it: the system's package of the dataset, if there is
-              one, or the cache folder
+    root      the folder with the IDX files, gzipped or not, or one that holds them in `raw`, `MNIST` or `MNIST/raw` (as
+              torchvision leaves them). Without it: the system's package of the dataset, if there is one, or the cache
+              folder
     train     the training images, or the test images
     download  fetch the files that are missing into `root` (or the cache folder), checked against their
               SHA-256

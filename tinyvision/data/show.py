@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DtypeError, OptionError, ShapeError
+from ..ops.checks import whole_number
 from .transforms import IMAGENET_MEAN, IMAGENET_STD
 
 if TYPE_CHECKING:
@@ -79,8 +80,7 @@ def ascii_preview(image: Any, width: int = 40) -> str:
     images up to width / 2 pixels wide; larger ones are scaled down."""
     from PIL import Image
 
-    if not isinstance(width, int) or width < 2:
-        raise OptionError(f"ascii_preview: width must be an integer from 2, got {width!r}")
+    whole_number("ascii_preview: width", width, 2)
     grey = to_image(image).convert("L")
     columns = min(grey.width * 2, width)
     rows = max(round(grey.height / grey.width * columns / 2), 1)
@@ -93,8 +93,7 @@ def blocks_preview(image: Any, width: int = 80, lines: int | None = None) -> str
     small images are enlarged by whole numbers, as long as they fit into that many `lines`. `image` as in `to_image`."""
     from PIL import Image
 
-    if not isinstance(width, int) or width < 2:
-        raise OptionError(f"blocks_preview: width must be an integer from 2, got {width!r}")
+    whole_number("blocks_preview: width", width, 2)
     picture = to_image(image).convert("RGB")
     times = min(width // picture.width, 8)
     if times > 1:
@@ -122,9 +121,8 @@ def array_picture(array: Any, most: int = 64) -> tuple[np.ndarray, int, int]:
 
     The last two axes are a map: a filter bank (O, C, KH, KW) has a row for each filter, unless its maps of C = 3
     channels are one in colour. A single row or column of many numbers is folded into lines, read as text is. At most
-    `most` maps are drawn. Without negative numbers 0 is black and the largest
-    white; else 0 is white, blue above and orange below, all on one scale. Raises DtypeError for what are no real
-    numbers, ShapeError for an empty array."""
+    `most` maps are drawn. Without negative numbers 0 is black and the largest white; else 0 is white, blue above and
+    orange below, all on one scale. Raises DtypeError for what are no real numbers, ShapeError for an empty array."""
     values = _numpy(array)
     if values.dtype.kind not in "biuf":
         raise DtypeError(f"array_picture: expected real numbers, got {values.dtype}")

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from .plain_data import begun_array, encoded
 from .refused import Refused, shown
-from .unpickle import MAX_STRING, PLAIN, ArrayNode, Budget, Dict, Global, List, Node, Profile, Tuple, interpret
+from .unpickle import MAX_STRING, PLAIN, ArrayNode, Budget, Dict, List, Node, Profile, Tuple, interpret
 
 _MAX_ENTRIES = 100  # real batches have four or five
 
@@ -34,16 +35,10 @@ class _CifarProfile(Profile):
         return raw
 
     def call(self, name, arguments):
-        if name in self._RECONSTRUCT and len(arguments) == 3:
-            kind, shape, code = arguments
-            empty = isinstance(shape, Tuple) and shape.items == (0,)
-            if isinstance(kind, Global) and kind.name == "numpy ndarray" and empty and code in (b"b", "b"):
-                return ArrayNode()
-        if name == "_codecs encode" and len(arguments) == 2:  # how Python 3 writes bytes in protocol 2
-            text, encoding = arguments
-            if type(text) is str and encoding == "latin1" and (text.isascii() or max(text) <= "\xff"):
-                return text.encode("latin-1")
-            raise Refused("an encoding of something other than Latin-1 text")
+        if name in self._RECONSTRUCT and (begun := begun_array(arguments)):
+            return begun
+        if name == "_codecs encode":
+            return encoded(arguments)
         if name == "numpy dtype" and len(arguments) in (1, 3) and arguments[0] in (b"u1", "u1"):
             if all(type(flag) in (int, bool) and flag in (0, 1) for flag in arguments[1:]):
                 return _Dtype()

@@ -44,8 +44,7 @@ def read_idx(source: Source) -> np.ndarray:
     if size > (limit := unpack_limit(len(data))):
         refuse(name, f"would unpack to {size:,} bytes; the most that is allowed is {limit:,}")
     if size > SPARE + 4 * len(data):
-        # It grows so much that a false file could cost real memory: look through it once before keeping
-        # anything.
+        # It grows so much that a false file could cost real memory: look through it once before keeping anything.
         count(gunzip(data, name), start + size, name)
     return _array(fill(chain([head[start:]], pieces), size, name).view(dtype), shape, name)
 

@@ -12,8 +12,7 @@ import zlib
 
 _SLICE = 1 << 13  # compressed bytes handed to zlib at a time
 _PIECE = 1 << 20
-# In a JPEG's coded data 0xFF is followed by 0x00, a restart marker or another 0xFF; anything else ends the
-# scan.
+# In a JPEG's coded data 0xFF is followed by 0x00, a restart marker or another 0xFF; anything else ends the scan.
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))

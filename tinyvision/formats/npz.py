@@ -6,6 +6,7 @@ records; they are read as long as all of them together unpack to at most 48 MiB 
 Weights and photographs compress far less than that.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -87,9 +88,7 @@ def _checked_header(head, length, name, text):
     if header.kind not in _KINDS and not (text and header.is_text):
         wanted = "numbers, booleans and strings" if text else "numbers and booleans"
         raise Refused(f"array {shown(name)} has the type {shown(header.kind)}; {wanted} are read")
-    size = np.dtype(header.kind).itemsize
-    for n in header.shape:
-        size *= n
+    size = np.dtype(header.kind).itemsize * math.prod(header.shape)
     if header.start + size != length:
         raise Refused(f"array {shown(name)} should take {shown(size)} bytes, but has {length - header.start:,}")
     return header

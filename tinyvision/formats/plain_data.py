@@ -7,6 +7,7 @@ shared in the pickle is shared again.
 
 import argparse
 import collections
+import math
 import os
 import pathlib
 import types
@@ -131,7 +132,7 @@ class PlainProfile(Profile):
         if name in _NAMESPACES and not arguments:
             return Namespace(_NAMESPACES[name])
         if name == "_codecs encode":
-            return _encoded(arguments)
+            return encoded(arguments)
         if module in _BUILTINS:
             return _builtin(word, arguments)
         if name == "collections Counter":
@@ -185,7 +186,7 @@ def _device(arguments):
     return kind[:60] if len(arguments) == 1 else f"{kind[:60]}:{index}"
 
 
-def _encoded(arguments):
+def encoded(arguments: Any) -> bytes:
     """How Python 3 writes bytes in protocol 2: text of Latin-1 and the word for it."""
     text, encoding = (*arguments, None, None)[:2]
     if (
@@ -227,12 +228,17 @@ def _factory(argument):
     raise Refused("a defaultdict whose factory is no builtin type; save a plain dict")
 
 
+def begun_array(arguments: Any) -> ArrayNode | None:
+    """The array that NumPy's `_reconstruct` begins, empty as it is named first; None of other arguments."""
+    kind, shape, code = arguments if len(arguments) == 3 else (None,) * 3
+    empty = isinstance(shape, Tuple) and shape.items == (0,)
+    named = isinstance(kind, Global) and kind.name == "numpy ndarray"
+    return ArrayNode() if named and empty and code in (b"b", "b") else None
+
+
 def _numpy(word, arguments):
-    if word == "_reconstruct" and len(arguments) == 3:
-        kind, shape, code = arguments
-        empty = isinstance(shape, Tuple) and shape.items == (0,)
-        if isinstance(kind, Global) and kind.name == "numpy ndarray" and empty and code in (b"b", "b"):
-            return ArrayNode()
+    if word == "_reconstruct" and (begun := begun_array(arguments)):
+        return begun
     if word == "dtype" and len(arguments) in (1, 3) and type(arguments[0]) is str:
         code = arguments[0]
         if (
@@ -260,11 +266,9 @@ def _array(fields):
         raise Refused("a numpy array whose state is not (1, shape, dtype, order, bytes)")
     _, shape, dtype, fortran, raw = fields
     shape = shape.items if isinstance(shape, Tuple) else (-1,)
-    count = dtype.value.itemsize
-    for n in shape:
-        if type(n) is not int or not 0 <= n < 1 << 40:
-            raise Refused("a numpy array with a negative or absurd size")
-        count *= n
+    if any(type(n) is not int or not 0 <= n < 1 << 40 for n in shape):
+        raise Refused("a numpy array with a negative or absurd size")
+    count = dtype.value.itemsize * math.prod(shape)
     if len(shape) > 32 or type(fortran) is not bool or type(raw) is not bytes or len(raw) != count:
         raise Refused(f"a numpy array of {len(shape)} axes with another number of bytes than its shape says")
     array = np.frombuffer(raw, dtype.value).astype(dtype.value.newbyteorder("="))

@@ -23,7 +23,7 @@ from .refused import Refused, shown
 from .storages import STORAGE_KINDS, Storage, Tensor, is_index
 from .tar import Pieces, tar_members
 from .unpickle import Budget, Dict, Global, List, Node, Profile, Tuple, interpret
-from .zip import ZipArchive
+from .zip import ZipArchive, exactly
 
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # the number 0x1950a86a20f9469cfc6c
 
@@ -294,7 +294,7 @@ def read_legacy(file: Any, size: int, leaf: Any, take: Any) -> Any:
 def _skip_storage(file, position, size, storage):
     """The end of a storage that begins with its length at `position`."""
     file.seek(position)
-    length = int.from_bytes(_exactly(file, 8), "little")
+    length = int.from_bytes(exactly(file, 8), "little")
     end = position + 8 + length * tensors.itemsize(storage.kind)
     if length != storage.total or end > size:
         raise Refused(f"storage {shown(storage.key)} of {shown(length)} elements does not fit")
@@ -307,13 +307,6 @@ def _read_flat(file, position, storage):
     if file.readinto(memoryview(raw)) != raw.size:
         raise Refused("the file ends in the middle")
     return tensors.elements(raw, storage.kind)
-
-
-def _exactly(file, count):
-    data = file.read(count)
-    if len(data) != count:
-        raise Refused("the file ends in the middle")
-    return data
 
 
 # ----------------------------------------------------------------------------------------------------- tar
@@ -403,7 +396,7 @@ def _tar_storages(file, member, budget):
         key, device, kind = _description(file, budget, 3)
         if type(device) is not str or not isinstance(kind, Global) or kind.name not in _STORAGES or key in storages:
             raise Refused(f"storage {shown(key)} is of unknown kind, or is there twice")
-        total = int.from_bytes(_exactly(file, 8), "little")
+        total = int.from_bytes(exactly(file, 8), "little")
         storages[key] = Storage(key, _STORAGES[kind.name], total, device=device)
         places[key] = file.tell()
         position = places[key] + total * tensors.itemsize(storages[key].kind)
@@ -431,11 +424,11 @@ def _tar_tensors(file, member, budget, storages):
         known = is_index(storage_key) and storage_key in storages
         if not known or not isinstance(kind, Global) or _TENSORS.get(kind.name) != storages[storage_key].kind:
             raise Refused(f"tensor {shown(key)} has no storage of its kind")
-        rank = int.from_bytes(_exactly(file, 4), "little")
+        rank = int.from_bytes(exactly(file, 4), "little")
         if rank > tensors.MAX_RANK or key in table:
             raise Refused(f"tensor {shown(key)} has {rank:,} axes, or is there twice")
-        _exactly(file, 4)  # the writer's struct had four bytes of padding here, and whatever was in them
-        numbers = np.frombuffer(_exactly(file, 8 * (2 * rank + 1)), "<i8").tolist()
+        exactly(file, 4)  # the writer's struct had four bytes of padding here, and whatever was in them
+        numbers = np.frombuffer(exactly(file, 8 * (2 * rank + 1)), "<i8").tolist()
         size, stride, offset = tuple(numbers[:rank]), tuple(numbers[rank:-1]), numbers[-1]
         table[key] = Tensor(storages[storage_key], offset, size, stride)
     if file.tell() != position + length:

@@ -6,6 +6,7 @@ here each of these is refused, and the tensors must cover the data exactly, with
 """
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -128,9 +129,7 @@ def _checked_entry(name, entry):
     if not all(map(tensors.is_index, numbers)) or len(shape) > tensors.MAX_RANK or len(offsets) != 2:
         raise Refused(f"tensor {shown(name)} has a shape or offsets that are no such thing")
     begin, end = offsets
-    expected = tensors.itemsize(_KINDS[kind])
-    for n in shape:
-        expected *= n
+    expected = tensors.itemsize(_KINDS[kind]) * math.prod(shape)
     if end - begin != expected:
         raise Refused(f"tensor {shown(name)} should take {shown(expected)} bytes, but has {shown(end - begin)}")
     if tensors.is_absurdly_empty(shape):

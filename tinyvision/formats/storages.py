@@ -66,8 +66,7 @@ class Tensor(Node):
             raise Refused("a tensor with a negative or absurd offset, size or stride")
         self.storage, self.offset, self.size, self.stride = storage, offset, size, stride
         self.requires_grad = requires_grad
-        # Python's integers cannot wrap around, so this is the true last element, however large the figures
-        # are.
+        # Python's integers cannot wrap around, so this is the true last element, however large the figures are.
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
         if 0 not in size and last >= storage.length:
             where = f"reaches element {shown(last)} of a storage of {storage.length:,}"
@@ -76,10 +75,7 @@ class Tensor(Node):
     @property
     def nominal_bytes(self) -> int:
         """What a copy of the tensor takes up; far more than its storage if it repeats elements (stride 0)."""
-        product = itemsize(self.storage.kind)
-        for n in self.size:
-            product *= max(n, 1)
-        return product
+        return itemsize(self.storage.kind) * math.prod(n or 1 for n in self.size)
 
 
 def is_index(value: Any) -> bool:
@@ -123,10 +119,7 @@ def view(tensor: Any, flat: Any) -> Any:
     start = tensor.storage.start + tensor.offset
     size, stride = tensor.size, tensor.stride
     if _is_contiguous(size, stride):
-        count = 1
-        for n in size:
-            count *= n
-        return flat[start : start + count].reshape(size)
+        return flat[start : start + math.prod(size)].reshape(size)
     # An axis of one element may have any stride; one that no pointer could hold must not reach NumPy.
     steps = tuple(step * flat.itemsize if n > 1 else 0 for n, step in zip(size, stride, strict=True))
     return np.lib.stride_tricks.as_strided(flat[start:], size, steps, writeable=not _repeats(size, stride))

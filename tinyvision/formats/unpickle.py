@@ -412,8 +412,7 @@ def _update(m, flat):
 def _put(length):
     def handler(m):
         index = int.from_bytes(m.take(length), "little")
-        # Writers number the memo 0, 1, 2, ...: an index beyond the operations so far is an attempt to blow it
-        # up.
+        # Writers number the memo 0, 1, 2, ...: an index beyond the operations so far is an attempt to blow it up.
         if index > m.step or not m.stack:
             raise Refused(f"memo entry {index}, which is not the next one")
         m.charge(100)

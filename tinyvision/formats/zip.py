@@ -44,7 +44,7 @@ class ZipArchive:
         if count * _CENTRAL.size > end - start:
             raise Refused(f"a zip directory that cannot hold {count:,} records")
         file.seek(start)
-        directory = memoryview(_exactly(file, end - start))
+        directory = memoryview(exactly(file, end - start))
         position = 0
         for _ in range(count):
             position = self._read_entry(directory, position)
@@ -58,14 +58,14 @@ class ZipArchive:
         if self.size < _END.size:
             raise Refused("a zip archive that was cut off")
         self.file.seek(self.size - _END.size)
-        fields = _END.unpack(_exactly(self.file, _END.size))
+        fields = _END.unpack(exactly(self.file, _END.size))
         if fields[0] != b"PK\x05\x06" or fields[7]:
             raise Refused("a zip archive that does not end with its directory: it was cut off, or something was added")
         _, disk, first_disk, here, count, length, start, _ = fields
         end = self.size - _END.size
         if end >= _LOCATOR64.size + _END64.size:
             self.file.seek(end - _LOCATOR64.size)
-            locator = _LOCATOR64.unpack(_exactly(self.file, _LOCATOR64.size))
+            locator = _LOCATOR64.unpack(exactly(self.file, _LOCATOR64.size))
             if locator[0] == b"PK\x06\x07":
                 end -= _LOCATOR64.size + _END64.size
                 wide = self._zip64_end(locator, end)
@@ -82,7 +82,7 @@ class ZipArchive:
 
     def _zip64_end(self, locator, position):
         self.file.seek(position)
-        fields = _END64.unpack(_exactly(self.file, _END64.size))
+        fields = _END64.unpack(exactly(self.file, _END64.size))
         signature, length, _, _, disk, first_disk, *wide = fields
         if signature != b"PK\x06\x06" or length != _END64.size - 12 or disk or first_disk:
             raise Refused("a damaged ZIP64 directory")
@@ -131,7 +131,7 @@ class ZipArchive:
             if record.header + _LOCAL.size > directory_start:
                 raise Refused(f"record {shown(name)} lies outside of the archive")
             self.file.seek(record.header)
-            fields = _LOCAL.unpack(_exactly(self.file, _LOCAL.size))
+            fields = _LOCAL.unpack(exactly(self.file, _LOCAL.size))
             signature, _, flags, method, _, _, crc, packed, length, name_length, extra_length = fields
             local_name = self.file.read(name_length)
             extra = self.file.read(extra_length)
@@ -145,8 +145,7 @@ class ZipArchive:
                 raise Refused(f"record {shown(name)} is longer than the archive")
             length, packed = _widen(extra, (length, packed))
             known = (record.length, record.packed, record.crc)
-            # A writer that cannot seek leaves zeros here and repeats the figures in a descriptor behind the
-            # data.
+            # A writer that cannot seek leaves zeros here and repeats the figures in a descriptor behind the data.
             late = flags & _DESCRIPTOR and (length, packed, crc) == (0, 0, 0)
             if not late and (length, packed, crc) != known:
                 raise Refused(f"record {shown(name)} is described differently in its two headers")
@@ -162,7 +161,7 @@ class ZipArchive:
         if record.length > most or record.method != STORED:
             raise Refused(f"record {shown(name)} has {record.length:,} bytes, or is packed")
         self.file.seek(record.start)
-        data = _exactly(self.file, record.length)
+        data = exactly(self.file, record.length)
         self._compare(name, record, zlib.crc32(data))
         return data
 
@@ -234,12 +233,13 @@ class ZipArchive:
 
     def _packed_pieces(self, left):
         while left:
-            piece = _exactly(self.file, min(left, _CHUNK))
+            piece = exactly(self.file, min(left, _CHUNK))
             left -= len(piece)
             yield memoryview(piece)
 
 
-def _exactly(file, count):
+def exactly(file: Any, count: int) -> bytes:
+    """The next `count` bytes of a binary file. Raises Refused if there are fewer."""
     data = file.read(count)
     if len(data) != count:
         raise Refused("the file ends in the middle")

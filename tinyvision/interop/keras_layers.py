@@ -24,18 +24,10 @@ from ..tensors.tensor import Tensor
 from .chains import Role
 from .keras_activations import activation_of
 from .keras_options import Options
+from .tables import entering
 
-LAYERS: dict[str, Callable[[Options, list[np.ndarray]], Module]] = {}
-
-
-def layer(*kinds: str) -> Callable[[Any], Any]:
-    """Enter a Module class, called with (options, arrays), into the table."""
-
-    def enter(make):
-        LAYERS.update(dict.fromkeys(kinds, make))
-        return make
-
-    return enter
+LAYERS: dict[str, Callable[..., Module]] = {}
+layer = entering(LAYERS)  # what makes a Module, called with (options, arrays)
 
 
 # ------------------------------------------------------------------------------------------ the order of axes

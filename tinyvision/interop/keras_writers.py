@@ -15,19 +15,11 @@ import numpy as np
 from ..errors import ExportError
 from ..ops.checks import pair
 from ..ops.resize import resize_forward
+from .tables import entering
 
 WRITERS: dict[str, Callable[..., Any]] = {}
+writes = entering(WRITERS)
 LOWEST = float(np.finfo(np.float32).min)  # what loses against every number, and can be written into JSON
-
-
-def writes(*ops: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Enter a writer for these ops into the table."""
-
-    def enter(writer):
-        WRITERS.update(dict.fromkeys(ops, writer))
-        return writer
-
-    return enter
 
 
 def is_array(argument: Any) -> bool:

@@ -16,18 +16,10 @@ from ..errors import ExportError
 from ..ops.checks import pair
 from ..ops.resize import axis_map, even_windows
 from .listening import BATCH, GROWING
+from .tables import entering
 
 WRITERS: dict[str, Callable[..., str]] = {}
-
-
-def writes(*ops: str) -> Callable[[Callable[..., str]], Callable[..., str]]:
-    """Enter a writer for these ops into the table."""
-
-    def enter(writer):
-        WRITERS.update(dict.fromkeys(ops, writer))
-        return writer
-
-    return enter
+writes = entering(WRITERS)
 
 
 def _same_name(node: str, **fixed: Any) -> Callable[..., str]:

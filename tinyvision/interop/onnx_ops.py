@@ -17,19 +17,11 @@ from ..tape import Variable
 from ..tensors import taped as F
 from ..tensors.tensor import Tensor
 from . import onnx_integers
+from .tables import entering
 
 READERS: dict[str, Callable[..., Any]] = {}
+reads = entering(READERS)
 MOST_NUMBERS = 1 << 28  # in one result whose size is a number in the file
-
-
-def reads(*kinds: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Enter a reader for these kinds of nodes into the table."""
-
-    def enter(reader):
-        READERS.update(dict.fromkeys(kinds, reader))
-        return reader
-
-    return enter
 
 
 def plain(value: Any) -> np.ndarray:

@@ -22,19 +22,11 @@ from ..tensors import taped as F
 from ..tensors.tensor import Tensor
 from .keras_layers import axis_here, from_keras_order, padded, same_borders, to_keras
 from .onnx_ops import integers, is_number, plain, tensor
+from .tables import entering
 
 READERS: dict[str, Callable[..., Any]] = {}
+reads = entering(READERS)
 LARGEST = 10**9  # numbers of one value: what a file asks for beyond that is no picture
-
-
-def reads(*kinds: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Enter a reader for these kinds of nodes into the table."""
-
-    def enter(reader):
-        READERS.update(dict.fromkeys(kinds, reader))
-        return reader
-
-    return enter
 
 
 _FUSED: dict[int, Callable[[Any], Any]] = {

@@ -109,19 +109,18 @@ def curves(
     x: Any,
     ys: Sequence[Any],
     log: bool = False,
-    log_x: bool = False,
     log_y: bool = False,
     marks: bool | None = None,
     tolerance: float = 0.02,
 ) -> Figure:
-    """Lines y over one shared x. `log` makes both axes logarithmic; few points get marks as well."""
-    log_x, log_y = log or log_x, log or log_y
+    """Lines y over one shared x. `log` makes both axes logarithmic, `log_y` the one; few points get marks as well."""
+    log_y = log or log_y
     x, ys = np.asarray(x, float), [np.asarray(y, float) for y in ys]
-    u, vs = (np.log10(x) if log_x else x), [np.log10(np.maximum(y, 1e-300)) if log_y else y for y in ys]
+    u, vs = (np.log10(x) if log else x), [np.log10(np.maximum(y, 1e-300)) if log_y else y for y in ys]
     width, height, left, bottom, top = 560, 280, 58, 30, 14
     finite = np.concatenate(vs)
     finite = finite[np.isfinite(finite)]
-    (u0, u1), (v0, v1) = _span(u, log_x), _span(finite, log_y)
+    (u0, u1), (v0, v1) = _span(u, log), _span(finite, log_y)
 
     def px(value):
         return left + (value - u0) / (u1 - u0) * (width - left - 16)
@@ -129,7 +128,7 @@ def curves(
     def py(value):
         return height - bottom - (value - v0) / (v1 - v0) * (height - bottom - top)
 
-    parts = [_axes(px, py, (u0, u1, log_x), (v0, v1, log_y), width, height, left, bottom, top)]
+    parts = [_axes(px, py, (u0, u1, log), (v0, v1, log_y), width, height, left, bottom, top)]
     marks = len(x) <= 24 if marks is None else marks
     for number, v in enumerate(vs):
         colour, dash = COLOURS[number % 6], DASHES[number % 6]

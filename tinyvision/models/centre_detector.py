@@ -9,7 +9,7 @@ from .. import nn
 from ..errors import OptionError, ShapeError
 from ..nn import functional
 from ..nn.fusing import conv_norm_act
-from ..ops.checks import is_integer
+from ..ops.checks import whole_number
 from ..tensors.arranging import cat
 from ..tensors.tensor import Tensor
 from .blocks import Conv2dNormActivation
@@ -37,9 +37,8 @@ class CentreDetector(nn.Module):
     smallest = 16
 
     def __init__(self, num_classes: int = 1, width: int = 44, backbone: str | None = None, weights: Any = None) -> None:
-        for name, value, least in (("num_classes", num_classes, 1), ("width", width, 8)):
-            if not is_integer(value) or value < least:
-                raise OptionError(f"CentreDetector: {name} must be an integer from {least}, got {value!r}")
+        whole_number("CentreDetector: num_classes", num_classes)
+        whole_number("CentreDetector: width", width, 8)
         if backbone is None:
             if weights is not None:
                 raise OptionError("CentreDetector: weights are a backbone's; give one, such as backbone='resnet18'")

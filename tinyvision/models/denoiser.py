@@ -11,7 +11,7 @@ from .. import nn
 from ..device import to_device
 from ..errors import OptionError, ShapeError
 from ..nn import functional
-from ..ops.checks import is_integer
+from ..ops.checks import whole_number
 from ..tensors.arranging import cat
 from ..tensors.tensor import Tensor
 
@@ -36,8 +36,7 @@ class Denoiser(nn.Module):
     def __init__(self, in_channels: int = 1, num_classes: int = 10, width: int = 32, depth: int = 1) -> None:
         sizes = {"in_channels": in_channels, "num_classes": num_classes, "width": width, "depth": depth}
         for name, value in sizes.items():
-            if not is_integer(value) or value < 1:
-                raise OptionError(f"Denoiser: {name} must be an integer from 1, got {value!r}")
+            whole_number(f"Denoiser: {name}", value)
         if width % _GROUPS:
             raise OptionError(f"Denoiser: width must be a multiple of {_GROUPS}, for group-norm, got {width}")
         self.in_channels, self.num_classes, self.width, self.multiple = in_channels, num_classes, width, 2**depth

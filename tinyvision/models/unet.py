@@ -9,7 +9,7 @@ from .. import nn
 from ..errors import OptionError, ShapeError
 from ..nn import functional
 from ..nn.fusing import conv_norm_act
-from ..ops.checks import is_integer
+from ..ops.checks import whole_number
 from ..tensors.arranging import cat
 from ..tensors.tensor import Tensor
 from .blocks import Conv2dNormActivation
@@ -43,8 +43,7 @@ class UNet(nn.Module):
     ) -> None:
         sizes = {"in_channels": in_channels, "num_classes": num_classes, "width": width, "depth": depth}
         for name, value in sizes.items():
-            if not is_integer(value) or value < 1:
-                raise OptionError(f"UNet: {name} must be an integer from 1, got {value!r}")
+            whole_number(f"UNet: {name}", value)
         if backbone is None:
             if weights is not None:
                 raise OptionError("UNet: weights are a backbone's; give one, such as backbone='resnet18'")

@@ -4,7 +4,6 @@ The messages name the op, the disagreement in the reader's words, every argument
 remedy where one is known.
 """
 
-import numbers
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from ..arrays import check_is_array
 from ..device import device_of
 from ..errors import DeviceError, DtypeError, OptionError, ShapeError
-from ..types import Array, Pair, Shape
+from ..types import Array, Pair, Shape, is_integer, is_number
 
 # No image is that large; sizes and strides computed from anything larger would leave the range of NumPy's integers.
 MOST = 2**31 - 1
@@ -162,14 +161,11 @@ def check_positive(what: str, **values: Any) -> None:
             raise OptionError(f"{what}: {name} must be a positive integer, got {value!r}")
 
 
-def is_integer(value: Any) -> bool:
-    """True for an integer that is not a bool."""
-    return type(value) is int or (isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)))
-
-
-def is_number(value: Any) -> bool:
-    """True for a real number that is not a bool, infinities and NaN among them."""
-    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+def whole_number(what: str, value: Any, least: int = 1) -> int:
+    """An option that is an integer from `least`, as an int. Raises OptionError, which begins with `what`."""
+    if not is_integer(value) or value < least:
+        raise OptionError(f"{what} must be an integer from {least}, got {value!r}")
+    return int(value)
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:

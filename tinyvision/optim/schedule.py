@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import CheckpointError, OptionError
-from ..ops.checks import is_integer, is_number
+from ..ops.checks import is_integer, is_number, whole_number
 from .optimizer import Optimizer
 
 
@@ -22,8 +22,7 @@ class LRScheduler:
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         check_optimizer(type(self).__name__, optimizer)
-        if not is_integer(last_epoch) or last_epoch < -1:
-            raise OptionError(f"{type(self).__name__}: last_epoch must be an integer from -1, got {last_epoch!r}")
+        whole_number(f"{type(self).__name__}: last_epoch", last_epoch, -1)
         self.optimizer, self.last_epoch = optimizer, last_epoch
         for group in optimizer.param_groups:
             if last_epoch == -1:

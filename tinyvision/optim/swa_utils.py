@@ -14,7 +14,7 @@ from ..device import DeviceName
 from ..errors import OptionError, ShapeError
 from ..grad_mode import no_grad
 from ..nn import BatchNorm1d, BatchNorm2d, Buffer, Module
-from ..ops.checks import is_integer
+from ..ops.checks import whole_number
 from ..tensors.tensor import Tensor
 from .optimizer import Optimizer
 from .schedule import LRScheduler, check_optimizer
@@ -137,8 +137,7 @@ class SWALR(LRScheduler):
             raise OptionError(f"SWALR: {len(rates)} numbers swa_lr for {len(groups)} groups")
         if anneal_strategy not in ("cos", "linear"):
             raise OptionError(f"SWALR: anneal_strategy is 'cos' or 'linear', got {anneal_strategy!r}")
-        if not is_integer(anneal_epochs) or anneal_epochs < 0:
-            raise OptionError(f"SWALR: anneal_epochs must be an integer from 0, got {anneal_epochs!r}")
+        whole_number("SWALR: anneal_epochs", anneal_epochs, 0)
         for group, rate in zip(groups, rates, strict=True):
             group["swa_lr"] = rate
         self.anneal_epochs, self._anneal_strategy = anneal_epochs, anneal_strategy

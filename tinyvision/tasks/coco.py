@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..data.images import SUFFIXES
+from ..data import Dataset
+from ..data.images import MAX_PIXELS, SUFFIXES
 from ..errors import DataError
 from ..folders import user_path
 from ..formats.source import read_bytes
@@ -95,11 +96,6 @@ class Coco:
         if all(thing.crowd for thing in things):
             what = "marks crowds alone (iscrowd is 1)" if things else "is empty"
             raise DataError(f'{self.name}: "annotations" {what}, so there is nothing to learn')
-
-    def known_as(self, index: int) -> str:
-        """What a picture is called, and the boxes in it: what tells it from others without a look at its pixels."""
-        picture = self.pictures[index]
-        return f"{picture.path.name} {[(thing.label, thing.box, thing.crowd) for thing in picture.things]}"
 
     def _fail(self, where: str, what: str) -> NoReturn:
         raise DataError(f"{where}: {what}")
@@ -182,6 +178,42 @@ class Coco:
         if values[2] <= 0 or values[3] <= 0:
             self._fail(where, f"bbox [x, y, width, height] = {printable(values, 60)} has no area; mend or remove it")
         return values
+
+
+class CocoPictures(Dataset):
+    """Base of the datasets of a COCO file's pictures; arguments as of Coco. Raises DataError."""
+
+    first_class = 0  # or 1, where the background is no class
+
+    def __init__(
+        self,
+        file: str | os.PathLike[str],
+        images: str | os.PathLike[str] | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self.coco, self.max_pixels = Coco(file, images), max_pixels
+        self.classes = self.coco.classes[self.first_class :]
+        self.check()
+
+    def check(self) -> None:
+        """What is needed beyond what every such file has to say. Raises DataError."""
+
+    def __len__(self) -> int:
+        return len(self.coco.pictures)
+
+    def read(self, index: int, read: Callable[[Path, int], np.ndarray]) -> tuple[Picture, np.ndarray]:
+        """A picture and its pixels as `read(path, max_pixels)` gives them, of the size that the file says."""
+        picture = self.coco.pictures[self._index(index)]
+        pixels = read(picture.path, self.max_pixels)
+        if pixels.shape[:2] != picture.size:
+            (h, w), (H, W) = pixels.shape[:2], picture.size
+            raise DataError(f"{printable(picture.path)}: is {w} x {h} pixels; {self.coco.name} says {W} x {H}")
+        return picture, pixels
+
+    def known_as(self, index: int) -> str:
+        """What a picture is called, and the boxes in it: what tells it from others without a look at its pixels."""
+        picture = self.coco.pictures[index]
+        return f"{picture.path.name} {[(thing.label, thing.box, thing.crowd) for thing in picture.things]}"
 
 
 def _is_finite(value: Any) -> bool:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from ..train.preprocessing import Channels, Preprocessing
+from ..device import to_numpy
+from ..train.preprocessing import Preprocessing
 
 LONGEST = 1024  # pixels; larger pictures are scaled down, for every scale of the network's features is kept in memory
 
 
-def dataset_classes(dataset: Any) -> list[str]:
-    """The names of a dataset's classes, also through subsets."""
-    return list(getattr(dataset, "classes", ()))
-
-
 def as_input(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """uint8 (H, W, 3)  ->  float32 (C, H, W) with the mean and spread that the network is used to."""
-    pixels = Channels(preprocessing.channels).apply(image, None).astype(np.float32) / np.float32(255)
-    x = (pixels - np.array(preprocessing.mean, np.float32)) / np.array(preprocessing.std, np.float32)
-    return np.ascontiguousarray(x.transpose(2, 0, 1))
+    return to_numpy(preprocessing.transform(resize=False)(image))
 
 
-def scaled_down(pixels: np.ndarray, nearest: bool = False, longest: int = LONGEST) -> np.ndarray:
-    """A picture or a mask whose longer side is at most `longest`; smaller ones stay as they are."""
-    factor = longest / max(pixels.shape[:2])
+def scaled_down(pixels: np.ndarray, nearest: bool = False) -> np.ndarray:
+    """A picture or a mask whose longer side is at most LONGEST; smaller ones stay as they are."""
+    factor = LONGEST / max(pixels.shape[:2])
     if factor >= 1:
         return pixels
     height, width = (max(round(side * factor), 1) for side in pixels.shape[:2])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -13,12 +12,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..data import Subset, random_split
-from ..errors import CheckpointError, DataError, OptionError
+from ..errors import DataError, OptionError
 from ..folders import user_path
 from ..nn.module import Module
 from ..train.checkpoint import Checkpoint
 from ..train.preprocessing import Preprocessing
-from ..train.recipes import Parts, rebuilt
+from ..train.recipes import Parts, built, rebuilt
 from ..train.settings import nearest
 from ..train.task import Task
 
@@ -109,6 +108,8 @@ class Room(ABC):
     own: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()  # options without meaning here
+    model: ClassVar[Any]  # the network's class, called with the options of a description
+    ready: ClassVar[Any]  # what makes a Predictor, or what the task has in its place, out of what `rebuilt` gives
     use = "tinyvision predict IMAGE --model"  # how a trained network is used, before its run's folder
 
     @abstractmethod
@@ -119,13 +120,14 @@ class Room(ABC):
     def open(self, description: dict[str, Any], opening: Opening) -> Parts:
         """The data; completes the description by the number of classes. Raises DataError."""
 
-    @abstractmethod
     def build(self, description: dict[str, Any]) -> Module:
         """The network of a description, with random weights. Raises CheckpointError for a damaged one."""
+        return built(self.model, description["model"].get("options"))
 
     def begin(self, description: dict[str, Any], parts: Parts) -> Module:
-        """The same for a new run on the data that `open` gave, where parts of it may have weights of their own."""
-        return self.build(description)
+        """The same for a new run on the data that `open` gave: its backbone, where it has one, as published."""
+        options = description["model"].get("options", {})
+        return self.model(**options, weights="DEFAULT") if options.get("backbone") else self.build(description)
 
     @abstractmethod
     def task(self, description: dict[str, Any]) -> Task:
@@ -135,9 +137,9 @@ class Room(ABC):
     def result(self, row: dict[str, Any], parts: Parts, test: Any) -> tuple[dict[str, Any], list[str]]:
         """What the best epoch's row and the evaluation of the test part (or None) amount to: for JSON, and in lines."""
 
-    @abstractmethod
     def load(self, checkpoint: Checkpoint, path: Path) -> Any:
         """The network of a checkpoint of this task, ready for use. Raises CheckpointError."""
+        return self.ready(*rebuilt(checkpoint, path, self.build))
 
     def report(
         self, model: Module, description: dict[str, Any], parts: Parts, test: Any
@@ -239,33 +241,6 @@ def checked(kinds: tuple[type, ...], *parts: Any) -> None:
             + "".join(f"\n    {text}" for text in errors[:10])
             + more
         )
-
-
-def built(build: Callable[..., Module], options: Any) -> Module:
-    """build(**options) for options out of a checkpoint. Raises CheckpointError if they make no sense."""
-    try:
-        unknown = options.keys() - inspect.signature(build).parameters.keys() | {"weights"} & options.keys()
-        sizes = [v for v in options.values() if v is not None and not isinstance(v, str)]
-        if unknown or any(type(n) is not int or not 0 < n <= 100_000 for n in sizes):
-            raise ValueError(f"options {sorted(options)}")
-        return build(**options)
-    except (KeyError, TypeError, ValueError, AttributeError, MemoryError) as error:
-        raise CheckpointError(
-            f"the notes on the network are damaged ({type(error).__name__}: {str(error)[:100]})"
-        ) from None
-
-
-def begun(build: Callable[..., Module], description: dict[str, Any]) -> Module:
-    """build(**options) for a new run of a description: its backbone, where it has one, as published."""
-    options = description["model"]["options"]
-    return build(**options, weights="DEFAULT") if options.get("backbone") else build(**options)
-
-
-def predictor(checkpoint: Checkpoint, path: Path, room: Room, make: Callable[..., Any]) -> Any:
-    """The Predictor, or what a task has in its place, that `make` makes of a checkpoint of this room.
-
-    Raises CheckpointError."""
-    return make(*rebuilt(checkpoint, path, room.build))
 
 
 def counted(number: int, what: str = "image") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from .classification import Classification, Evaluation
 from .evaluate import evaluate
 from .history import History
 from .preprocessing import Preprocessing
-from .report import escape, picture_tag, write_page
+from .report import drawn, escape, picture_tag, write_page
 from .runs import BEST, best_of
 from .trust_report import seen
 
@@ -290,7 +289,6 @@ def _said(value: Any) -> str:
 
 def _curves(a: Run, b: Run) -> str:
     """Loss, and the metric if both have the same, over the epochs: A solid, B dashed."""
-    import matplotlib
     from matplotlib.figure import Figure
 
     metric = a.history.metric
@@ -309,11 +307,7 @@ def _curves(a: Run, b: Run) -> str:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-    stream = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "curves"}):  # the same curves give the same text
-        figure.savefig(stream, format="svg", metadata={"Date": None})
-    text = stream.getvalue()
-    return f'<h2>Learning curves</h2>\n<div class="curves">{text[text.index("<svg") :]}</div>'
+    return f"<h2>Learning curves</h2>\n{drawn(figure, 'curves')}"
 
 
 def _class_table(pictures: Pictures) -> str:

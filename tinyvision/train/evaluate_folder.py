@@ -35,7 +35,7 @@ from .console import reporter
 from .evaluate import Evaluation, evaluate
 from .interrupt import Interrupted, StopRequest
 from .recipes import Network
-from .runs import BEST, EVALUATION, LAST, FolderLock, made_folder
+from .runs import BEST, EVALUATION, LAST, FolderLock, check_is_free, made_folder
 
 _KEEP_EVERY = 10.0  # seconds of work that a power cut may cost
 _PART, _PART_NAME = "scores-{:05}.safetensors", re.compile(r"scores-(\d{5,})\.safetensors")
@@ -280,8 +280,7 @@ def _note(run: Path) -> dict[str, Any]:
 def _check_run(run: Path, identity: dict[str, Any], resume: bool) -> None:
     """Raise CheckpointError unless `run` is free for a new evaluation, or holds the same one if that is resumed."""
     if not resume:
-        if run.exists() and not run.is_dir():
-            raise CheckpointError(f"{printable(run)} is a file; a run needs a folder")
+        check_is_free(run, (), shared=True)
         if (run / EVALUATION).exists():
             raise CheckpointError(
                 f"{printable(run)} already holds an evaluation; go on with it (--resume, in Python resume=True), or "

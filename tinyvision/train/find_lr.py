@@ -14,10 +14,10 @@ import numpy as np
 
 from ..device import DeviceName, memory_errors_explained
 from ..errors import OptionError, TrainingError
-from ..formats.files import atomic_write
 from ..nn.module import Module
 from ..ops.checks import is_integer
 from .console import reporter
+from .history import plot
 from .interrupt import StopRequest
 from .loop import _Training
 from .ranks import Verdict
@@ -57,9 +57,9 @@ class RangeTest:
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draw loss over rate into a .png or .svg file. Raises OptionError for another suffix, FileError."""
-        kind = os.fspath(path).rpartition(".")[2].lower()
-        if kind not in ("png", "svg"):
-            raise OptionError(f"RangeTest.plot: a picture is .png or .svg, not {os.fspath(path)!r}")
+        plot("RangeTest.plot", self._figure, path)
+
+    def _figure(self):
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(6, 4), layout="constrained")
@@ -72,8 +72,7 @@ class RangeTest:
         axes.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(low - 0.1 * margin, high + 0.5 * margin))
         axes.grid(alpha=0.3)
         axes.legend()
-        with atomic_write(path) as file:
-            figure.savefig(file, format=kind, dpi=120)
+        return figure
 
 
 class _Enough(Exception):

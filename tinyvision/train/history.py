@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -109,12 +109,7 @@ class History:
         """Draw loss, accuracy and learning rate over the epochs into a .png or .svg file.
 
         Raises OptionError for another suffix, or if matplotlib is not installed; FileError if writing fails."""
-        kind = os.fspath(path).rpartition(".")[2].lower()
-        if kind not in ("png", "svg"):
-            raise OptionError(f"History.plot: a picture is .png or .svg, not {os.fspath(path)!r}")
-        figure = self.figure()
-        with atomic_write(path) as file:
-            figure.savefig(file, format=kind, dpi=120)
+        plot("History.plot", self.figure, path)
 
     def figure(self) -> Any:
         """The plot as a matplotlib Figure. Raises OptionError if matplotlib is not installed."""
@@ -145,6 +140,17 @@ class History:
     def _whole(self, name: str) -> bool:
         """Whether every epoch has a value in this column."""
         return bool(self.rows) and all(row[name] is not None for row in self.rows)
+
+
+def plot(what: str, figure: Callable[[], Any], path: str | os.PathLike[str]) -> None:
+    """Write the matplotlib Figure that `figure()` makes into a .png or .svg file. Raises OptionError for another
+    suffix, FileError if writing fails."""
+    kind = os.fspath(path).rpartition(".")[2].lower()
+    if kind not in ("png", "svg"):
+        raise OptionError(f"{what}: a picture is .png or .svg, not {os.fspath(path)!r}")
+    made = figure()
+    with atomic_write(path) as file:
+        made.savefig(file, format=kind, dpi=120)
 
 
 def _metric_in(row: dict[str, Any], part: str) -> Metric | None:

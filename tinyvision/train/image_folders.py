@@ -94,6 +94,13 @@ def _folder_of(part: Any) -> Any:
     return part
 
 
+def look_through(parts: Sequence[Any], console: Reporter, known: Callable[[Any], bool] = lambda part: False) -> None:
+    """What comes before training: tell of files that are not read; then `check_images`, its arguments and errors."""
+    if told := passed_over(parts):
+        console.line(f"note: {told}")
+    check_images(parts, console, known)
+
+
 def check_images(parts: Sequence[Any], console: Reporter, known: Callable[[Any], bool] = lambda part: False) -> None:
     """Read all images of the parts of an image folder once, so that every broken one is named before training,
     and not one after the other by runs that die of them.

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..device import to_numpy
 from ..errors import DataError, OptionError, ShapeError
-from ..ops.checks import is_integer
+from ..ops.checks import is_integer, whole_number
 from ..tape import Variable
 
 
@@ -65,8 +65,7 @@ def confusion_matrix(predictions: Any, labels: Any, classes: int | None = None) 
         )
     if classes is None:
         classes = int(max(predictions.max(initial=-1), labels.max(initial=-1))) + 1
-    if not is_integer(classes) or classes < 0:
-        raise OptionError(f"confusion_matrix: classes must be an integer from 0, got {classes!r}")
+    whole_number("confusion_matrix: classes", classes, 0)
     predictions = _class_numbers(predictions, classes, "prediction")
     labels = _class_numbers(labels, classes, "label")
     return np.bincount(labels * classes + predictions, minlength=classes * classes).reshape(classes, classes)

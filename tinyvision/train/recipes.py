@@ -23,6 +23,7 @@ from ..folders import user_path
 from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..ops import softmax_forward
+from ..printable import printable
 from ..tensors.tensor import Tensor
 from ..weights.published import Published, default_name, published, published_file
 from .checkpoint import Checkpoint, fill, load_checkpoint, task_of
@@ -50,7 +51,6 @@ def _networks() -> dict[str, tuple[Callable[..., Any], Preprocessing | None]]:
 
 # Networks by name: what builds them, and the input for which their published weights were made.
 NETWORKS = _networks()
-IMAGENET = NETWORKS["resnet18"][1]
 
 
 @dataclass(frozen=True)
@@ -287,21 +287,26 @@ def build_network(description: Any, folder: Path | None = None) -> Module:
         from .bodies import regrown
 
         return regrown(description, folder)
+    name = description.get("name") if isinstance(description, dict) else None
+    if not isinstance(name, str) or name not in NETWORKS:
+        raise CheckpointError(f"the notes on the network are damaged (name {printable(repr(name), 60)})")
+    return built(NETWORKS[name][0], description.get("options"))
+
+
+def built(build: Callable[..., Module], options: Any) -> Module:
+    """build(**options) for options out of a checkpoint: words, and sizes that a network may have. Raises
+    CheckpointError if they make no sense."""
     try:
-        build, options = NETWORKS[description["name"]][0], dict(description["options"])
         unknown = options.keys() - inspect.signature(build).parameters.keys() | {"weights"} & options.keys()
-        if unknown or any(_numbers(value) is False for value in options.values()):
+        values = [n for value in options.values() for n in (value if isinstance(value, list) else [value])]
+        sizes = [n for n in values if n is not None and not isinstance(n, str)]
+        if unknown or any(type(n) is not int or not 0 < n <= 100_000 for n in sizes):
             raise ValueError(f"options {sorted(options)}")
         return build(**options)
-    except (KeyError, TypeError, ValueError, MemoryError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, MemoryError) as error:
         raise CheckpointError(
             f"the notes on the network are damaged ({type(error).__name__}: {str(error)[:100]})"
         ) from None
-
-
-def _numbers(value: Any) -> bool:
-    """Whether an option is a size that a network may have: whole numbers of at most 100,000."""
-    return all(type(n) is int and 0 < n <= 100_000 for n in (value if isinstance(value, list) else [value]))
 
 
 def where_of(name: str) -> list[str]:

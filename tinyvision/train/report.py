@@ -270,13 +270,18 @@ def _curves(name: str, history: History) -> str:
         figure = history.figure()
     except OptionError as error:
         return f"<h2>Learning curves: {escape(name)}</h2>\n<p>{escape(str(error))}</p>"
+    return f"<h2>Learning curves: {escape(name)}</h2>\n{drawn(figure, name)}"
+
+
+def drawn(figure: Any, salt: str) -> str:
+    """A figure of matplotlib's as a part of the page; the same curves and `salt` give the same text."""
     import matplotlib
 
     stream = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": name}):  # the same curves give the same text
+    with matplotlib.rc_context({"svg.hashsalt": salt}):
         figure.savefig(stream, format="svg", metadata={"Date": None})
     svg = stream.getvalue()
-    return f'<h2>Learning curves: {escape(name)}</h2>\n<div class="curves">{svg[svg.index("<svg") :]}</div>'
+    return f'<div class="curves">{svg[svg.index("<svg") :]}</div>'
 
 
 def report_path(run: Path) -> Path:

@@ -15,7 +15,7 @@ and the settings are derived: going on with a run writes them anew.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -105,17 +105,21 @@ def open_run(folder: str | os.PathLike[str], resume: bool | str, overwrite: bool
     Raises CheckpointError if there is nothing to resume, or if something is there and neither resume nor
     overwrite was asked for."""
     path = user_path(folder)
-    there = (path / LAST).is_file()
-    if path.exists() and not path.is_dir():
-        raise CheckpointError(f"{printable(path)} is a file; a run needs a folder")
-    if resume is True and not there:
+    check_is_free(path, (LAST, BEST, CSV), bool(resume or overwrite))
+    if resume is True and not (path / LAST).is_file():
         raise CheckpointError(f"nothing to resume: there is no {printable(path / LAST)}")
-    if not resume and not overwrite and path.is_dir() and any((path / n).exists() for n in (LAST, BEST, CSV)):
+    return path
+
+
+def check_is_free(folder: Path, files: Iterable[str], shared: bool) -> None:
+    """Raise CheckpointError if a run's folder is a file, or, unless it may be `shared`, has one of these files."""
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"{printable(folder)} is a file; a run needs a folder")
+    if not shared and any((folder / name).exists() for name in files):
         raise CheckpointError(
-            f"{printable(path)} already holds a run; go on with it (--resume, in Python resume=True), replace it "
+            f"{printable(folder)} already holds a run; go on with it (--resume, in Python resume=True), replace it "
             f"(--overwrite, overwrite=True), or choose another folder"
         )
-    return path
 
 
 def clear_run(folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, TypeVar
 
 from .. import optim
 from ..errors import CheckpointError, OptionError
-from ..ops.checks import is_integer, is_number
+from ..ops.checks import is_number, whole_number
 
 OPTIMIZERS = ("sgd", "nesterov", "adam", "adamw")
 SCHEDULES = ("constant", "one-cycle", "cosine", "step")
@@ -64,8 +64,9 @@ class Settings:
         for name, value in usual.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)  # the dataclass is frozen for everybody else
+        # NumPy's integers do not go into a checkpoint's notes.
         for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
-            object.__setattr__(self, name, _whole(name, getattr(self, name), least))
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
         if self.seed >= 2**64:
             raise OptionError(f"seed must be below 2**64, got {self.seed}")
         _check_number("lr", self.lr, above=0)
@@ -76,7 +77,7 @@ class Settings:
         if self.clip_norm is not None:
             _check_number("clip_norm", self.clip_norm, above=0)
         if self.patience is not None:
-            object.__setattr__(self, "patience", _whole("patience", self.patience, 1))
+            object.__setattr__(self, "patience", whole_number("patience", self.patience))
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> Settings:
@@ -185,12 +186,6 @@ def _check_choice(name: str, value: Any, known: tuple[str, ...]) -> None:
         raise OptionError(f"{name} is one of {', '.join(known)}, got a {type(value).__name__}")
     if value not in known:
         raise OptionError(f"{name} {value!r} is unknown (known: {', '.join(known)}){nearest(value, known)}")
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if not is_integer(value) or value < least:
-        raise OptionError(f"{name} must be an integer from {least}, got {value!r}")
-    return int(value)  # NumPy's integers do not go into a checkpoint's notes
 
 
 def _check_number(

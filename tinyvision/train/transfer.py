@@ -29,7 +29,6 @@ from ..errors import CheckpointError, OptionError, TinyVisionError
 from ..folders import cache_dir, keep_newest, typed, user_path
 from ..formats.files import atomic_write
 from ..nn.module import Module, numpy_state
-from ..printable import printable
 from ..weights import load_arrays, save
 from . import starting
 from .bodies import keep
@@ -37,10 +36,11 @@ from .checkpoint import Checkpoint, load_checkpoint, load_weights, weights_diges
 from .console import reporter
 from .evaluate import Evaluation, evaluate
 from .history import History
-from .image_folders import check_images, folder_parts, passed_over
+from .image_folders import folder_parts, look_through
 from .image_loader import ImageLoader
 from .loop import fit
-from .runs import BEST, CSV, LAST, PLOT, TRANSFER, FolderLock, clear_run, made_folder, tidy_run
+from .preprocessing import Preprocessing
+from .runs import BEST, CSV, LAST, PLOT, TRANSFER, FolderLock, check_is_free, clear_run, made_folder, tidy_run
 from .settings import Settings, nearest
 
 FREEZE = ("all", "stem", "none")
@@ -158,9 +158,7 @@ def fine_tune(
     if begun.told:
         console.line(begun.told)
     features = _Features(model, top, preprocessing, settings, workers, console, begun.digest)
-    if told := passed_over([parts.train, parts.val, parts.test]):
-        console.line(f"note: {told}")
-    check_images([parts.train, parts.val, parts.test], console, features.has)
+    look_through([parts.train, parts.val, parts.test], console, features.has)
     train_set, val_set = features.of_training(parts.train), features.of(parts.val)
     if not resume:
         if overwrite:
@@ -204,14 +202,8 @@ def _check_run(run: Path, chosen: dict[str, Any], resume: bool, overwrite: bool)
     """Raise CheckpointError unless `run` is free for a new transfer, or was begun with the same settings if it
     is resumed."""
     if not resume:
-        if run.exists() and not run.is_dir():
-            raise CheckpointError(f"{run} is a file; a run needs a folder")
         # Settings alone are no run: nothing was learned with them.
-        if not overwrite and any((run / part / name).exists() for part in ("", "head") for name in (LAST, BEST)):
-            raise CheckpointError(
-                f"{printable(run)} already holds a run; go on with it (--resume, in Python resume=True), replace it "
-                f"(--overwrite, overwrite=True), or choose another folder"
-            )
+        check_is_free(run, [f"{part}{name}" for part in ("", "head/") for name in (LAST, BEST)], overwrite)
         return
     saved = saved_settings(run)
     differing = [f"{k} was {saved.get(k)!r} and is now {v!r}" for k, v in chosen.items() if saved.get(k) != v]
@@ -250,6 +242,12 @@ def saved_settings(run: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: is damaged ({str(error)[:100]})") from None
 
 
+def _augmented(preprocessing: Preprocessing) -> transforms.Compose:
+    """What a picture becomes in training: cropped and mirrored at random."""
+    crop = transforms.RandomResizedCrop(preprocessing.size, scale=(0.5, 1.0))
+    return preprocessing.transform([crop, transforms.RandomHorizontalFlip()], resize=False)
+
+
 class _Features:
     """The numbers before the last layer, computed once for each image and view, and kept in the cache folder."""
 
@@ -275,13 +273,9 @@ class _Features:
 
     def of_training(self, dataset: Any) -> ArrayDataset:
         """The same of the images and of their augmented views."""
-        augment = [
-            transforms.RandomResizedCrop(self.preprocessing.size, scale=(0.5, 1.0)),
-            transforms.RandomHorizontalFlip(),
-        ]
         views = [self._computed(dataset, self.preprocessing.transform(), 0)]
         for number in range(1, self.settings.views + 1):
-            views.append(self._computed(dataset, self.preprocessing.transform(augment, resize=False), number))
+            views.append(self._computed(dataset, _augmented(self.preprocessing), number))
         made = ArrayDataset(np.concatenate(views), np.tile(dataset.labels, len(views)), dataset.classes)
         vars(made)["made_from"] = dataset  # which a run that goes on is asked for
         return made
@@ -406,11 +400,7 @@ def _whole_network(
     if settings.freeze == "stem":
         for part in _stem(model):
             part.freeze()
-    augment = [
-        transforms.RandomResizedCrop(preprocessing.size, scale=(0.5, 1.0)),
-        transforms.RandomHorizontalFlip(),
-    ]
-    train_set = Subset(parts.train, range(len(parts.train)), preprocessing.transform(augment, resize=False))
+    train_set = Subset(parts.train, range(len(parts.train)), _augmented(preprocessing))
     val_set = Subset(parts.val, range(len(parts.val)), preprocessing.transform())
     head = {id(p) for p in last.parameters()}
     below = [p for p in model.parameters() if p.requires_grad and id(p) not in head]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import OptionError
-from ...ops.checks import is_integer
+from ...ops.checks import whole_number
 from . import functional as F
 from .drawn import Drawn
 from .interpolation import InterpolationMode, checked_interpolation
@@ -57,7 +57,7 @@ class TrivialAugmentWide(Drawn):
     state-of-the-art data augmentation", Müller and Hutter, 2021). Of uint8 images."""
 
     def __init__(self, num_magnitude_bins: int = 31, interpolation: Any = _NEAREST, fill: Any = None) -> None:
-        self.num_magnitude_bins = _whole(num_magnitude_bins, 2, "TrivialAugmentWide: num_magnitude_bins")
+        self.num_magnitude_bins = whole_number("TrivialAugmentWide: num_magnitude_bins", num_magnitude_bins, 2)
         self.interpolation = checked_interpolation(interpolation, "TrivialAugmentWide")
         self.fill = fill
 
@@ -79,9 +79,9 @@ class RandAugment(Drawn):
         interpolation: Any = _NEAREST,
         fill: Any = None,
     ) -> None:
-        self.num_ops = _whole(num_ops, 0, "RandAugment: num_ops")
-        self.num_magnitude_bins = _whole(num_magnitude_bins, 2, "RandAugment: num_magnitude_bins")
-        self.magnitude = _whole(magnitude, 0, "RandAugment: magnitude")
+        self.num_ops = whole_number("RandAugment: num_ops", num_ops, 0)
+        self.num_magnitude_bins = whole_number("RandAugment: num_magnitude_bins", num_magnitude_bins, 2)
+        self.magnitude = whole_number("RandAugment: magnitude", magnitude, 0)
         if self.magnitude >= self.num_magnitude_bins:
             raise OptionError(f"RandAugment: magnitude={magnitude} must be below num_magnitude_bins")
         self.interpolation = checked_interpolation(interpolation, "RandAugment")
@@ -103,9 +103,3 @@ def _one_change(
     change, either_sign = _CHANGES[name]
     strength = strengths[name](share) if name in strengths else 0.0
     return change(image, -strength if either_sign and rng.integers(2) else strength, mode, fill)
-
-
-def _whole(value: Any, least: int, name: str) -> int:
-    if not is_integer(value) or value < least:
-        raise OptionError(f"{name} must be an integer from {least}, got {value!r}")
-    return int(value)

@@ -213,7 +213,7 @@ def told(image: np.ndarray) -> str:
 
 def checked_size(size: Size, name: str, shorter: bool = False) -> Any:
     """`size` as (height, width), or as an integer where that means the shorter side."""
-    sides = [size] if isinstance(size, (int, np.integer)) else list(size) if isinstance(size, Sequence) else []
+    sides: list[Any] = [size] if is_integer(size) else list(size) if isinstance(size, Sequence) else []
     good = all(is_integer(s) and 0 < s < 1 << 20 for s in sides)
     if len(sides) not in (1, 2) or not good:
         raise OptionError(f"{name}: size must be a positive integer or (height, width), got {size!r}")

@@ -40,9 +40,9 @@ class ToTensor(Transform):
         if 0 in image.shape:
             raise ShapeError(f"ToTensor: the picture has no pixels: {told(image)}")
         image = image[:, :, None] if image.ndim == 2 else image
-        planes = np.ascontiguousarray(np.moveaxis(image, -1, -3))
+        array = np.ascontiguousarray(np.moveaxis(image, -1, -3))
         kind = get_default_dtype().type
-        return Tensor.of(planes.astype(kind) / kind(255) if planes.dtype == np.uint8 else planes)
+        return Tensor.of(array.astype(kind) / kind(255) if array.dtype == np.uint8 else array)
 
 
 class Normalize(Transform):
@@ -86,9 +86,8 @@ class RandomErasing(Transform):
     """With probability p, overwrite a rectangle ("Random erasing data augmentation", Zhong et al., 2017).
 
     scale  its area as a part of the image's;  ratio  its height : width
-    value  what is written, in the image's own range: a number, one per channel, or "random" (standard
-           normal noise,
-           for floating-point images)"""
+    value  what is written, in the image's own range: a number, one per channel, or "random" (standard normal noise, for
+           floating-point images)"""
 
     def __init__(
         self,
@@ -161,7 +160,7 @@ class Grayscale(Transform):
         if channels not in (1, 3):
             raise ShapeError(f"Grayscale: expected 1 or 3 channels, got {told(image)}")
         if channels == 3:
-            image = _pillow_luma(image) if is_hwc(image) else _luma(image)
+            image = _pillow_luma(image) if is_hwc(image) else planes.luma(image)
         return np.repeat(image, self.num_output_channels, axis)
 
 
@@ -187,7 +186,8 @@ class ColorJitter(Transform):
         self.hue = _jitter(hue, "hue", centre=0.0, least=-0.5, most=0.5)
 
     def apply(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        return self._changed(image, rng, (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue))
+        steps = (planes.adjust_brightness, planes.adjust_contrast, planes.adjust_saturation, planes.adjust_hue)
+        return by_planes(image, lambda pixels: self._changed(pixels, rng, steps))
 
     def of_pillow(self, image: Any, rng: np.random.Generator | None) -> Any:
         steps = (pillow.adjust_brightness, pillow.adjust_contrast, pillow.adjust_saturation, pillow.adjust_hue)
@@ -205,74 +205,11 @@ class ColorJitter(Transform):
         return image
 
 
-def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
-    """factor * image, kept within the image's range."""
-    return _blend(image, np.float32(0), factor)
-
-
-def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
-    """Away from (factor > 1) or towards the image's mean brightness."""
-    grey = _luma(image) if _is_colour(image) else image
-    return _blend(image, np.float32(grey.mean(dtype=np.float64)), factor)
-
-
-def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
-    """Away from (factor > 1) or towards the grey image."""
-    return _blend(image, _luma(image).astype(np.float32), factor) if _is_colour(image) else image
-
-
-def adjust_hue(image: np.ndarray, turn: float) -> np.ndarray:
-    """Turn every colour's hue by `turn` of a full circle."""
-    if not _is_colour(image):
-        return image
-    pixels = image.transpose(2, 0, 1).astype(np.float32) / np.float32(255) if is_hwc(image) else image
-    turned = _hsv_to_rgb(*_rgb_to_hsv(pixels, turn)).astype(pixels.dtype)
+def by_planes(image: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """What a function of arrays (C, H, W) makes of an image in either layout."""
     if not is_hwc(image):
-        return turned
-    # Just under 256, so that truncation gives each of the 256 values an equal share (as torchvision does).
-    return np.ascontiguousarray((turned * np.float32(255.999)).astype(np.uint8).transpose(1, 2, 0))
-
-
-def _rgb_to_hsv(rgb: np.ndarray, turn: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(hue + turn, saturation, value), each (H, W) from 0 to 1, of rgb (3, H, W)."""
-    red, green = rgb[0], rgb[1]
-    value, least = rgb.max(0), rgb.min(0)
-    spread = value - least
-    grey = spread == 0
-    saturation = spread / np.where(grey, 1, value)
-    r, g, b = ((value - channel) / np.where(grey, 1, spread) for channel in rgb)
-    hue = np.where(value == red, b - g, np.where(value == green, 2 + r - b, 4 + g - r))
-    return (np.where(grey, 0, hue) / 6 + 1 + turn) % 1, saturation, value
-
-
-def _hsv_to_rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """(3, H, W) of hue, saturation and value (H, W)."""
-    # Distance on the colour circle, in sixths, from each channel's own hue: red 0, green 2, blue 4.
-    sixths = np.stack([(hue * 6 - own) % 6 for own in (0, 2, 4)])
-    away = np.clip(np.minimum(sixths, 6 - sixths) - 1, 0, 1)
-    return np.clip(value * (1 - saturation * away), 0, 1)
-
-
-def _blend(image: np.ndarray, other: np.ndarray | np.float32, factor: float) -> np.ndarray:
-    """factor * image + (1 - factor) * other, kept within the image's range."""
-    most = 255 if is_hwc(image) else 1
-    kind = np.float32 if is_hwc(image) else image.dtype.type
-    mixed = image.astype(kind) * kind(factor) + kind(1 - factor) * other
-    return np.clip(mixed, 0, most).astype(image.dtype)
-
-
-def _is_colour(image: np.ndarray) -> bool:
-    return image.shape[2 if is_hwc(image) else 0] == 3
-
-
-def _luma(image: np.ndarray) -> np.ndarray:
-    """Brightness with one channel, in the image's layout and type; integers are cut off, as in torchvision."""
-    if is_hwc(image):
-        red, green, blue = (image[:, :, c : c + 1].astype(np.float32) for c in range(3))
-    else:
-        red, green, blue = (image[c : c + 1] for c in range(3))
-    kind = red.dtype.type
-    return (kind(0.2989) * red + kind(0.587) * green + kind(0.114) * blue).astype(image.dtype)
+        return change(image)
+    return np.ascontiguousarray(np.moveaxis(change(np.moveaxis(image, -1, 0)), 0, -1))
 
 
 def _pillow_luma(image: np.ndarray) -> np.ndarray:

@@ -207,12 +207,13 @@ def to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
 
 
 def _adjusted(name: str, image: Any, factor: float) -> Any:
-    """Colours changed by the function of that name, in `pillow`, or in `color`, whose functions ColorJitter calls."""
+    """Colours changed by the function of that name, in `pillow` or in `planes`, as ColorJitter does it."""
     if not math.isfinite(factor):
         raise OptionError(f"{name}: a factor must be finite, got {factor!r}")
     if is_pillow(image):
         return getattr(pillow, name)(image, factor)
-    return _Recoloured(name, lambda pixels: getattr(color, name)(pixels, factor))(image)
+    change = getattr(planes, name)
+    return _Recoloured(name, lambda pixels: color.by_planes(pixels, lambda array: change(array, factor)))(image)
 
 
 class _Recoloured(_Moved):

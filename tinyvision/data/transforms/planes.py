@@ -177,7 +177,7 @@ def adjust_sharpness(planes: np.ndarray, factor: float) -> np.ndarray:
     return blend(planes, in_numbers(planes, smooth), factor)
 
 
-def blend(planes: np.ndarray, other: np.ndarray, factor: float) -> np.ndarray:
+def blend(planes: np.ndarray, other: np.ndarray | np.float32, factor: float) -> np.ndarray:
     """factor * planes + (1 - factor) * other, kept within the image's range; integers are cut off."""
     kind = planes.dtype.type if planes.dtype.kind == "f" else np.float32
     mixed = kind(factor) * planes.astype(kind) + kind(1 - factor) * other.astype(kind)
@@ -196,6 +196,52 @@ def luma(planes: np.ndarray) -> np.ndarray:
     kind = planes.dtype.type if planes.dtype.kind == "f" else np.float32
     red, green, blue = (planes[..., c : c + 1, :, :].astype(kind) for c in range(3))
     return (kind(0.2989) * red + kind(0.587) * green + kind(0.114) * blue).astype(planes.dtype)
+
+
+def adjust_brightness(planes: np.ndarray, factor: float) -> np.ndarray:
+    """factor times as bright."""
+    return blend(planes, np.float32(0), factor)
+
+
+def adjust_contrast(planes: np.ndarray, factor: float) -> np.ndarray:
+    """Away from (factor > 1) or towards the mean brightness."""
+    grey = luma(planes) if planes.shape[-3] == 3 else planes
+    return blend(planes, np.float32(grey.mean(dtype=np.float64)), factor)
+
+
+def adjust_saturation(planes: np.ndarray, factor: float) -> np.ndarray:
+    """Away from (factor > 1) or towards the grey image; images without colour stay as they are."""
+    return blend(planes, luma(planes), factor) if planes.shape[-3] == 3 else planes
+
+
+def adjust_hue(planes: np.ndarray, turn: float) -> np.ndarray:
+    """Every hue of an image (3, H, W) turned by `turn` of a circle; images without colour stay as they are."""
+    if planes.shape[-3] != 3:
+        return planes
+    numbers = planes.astype(np.float32) / np.float32(255) if planes.dtype == np.uint8 else planes
+    turned = _hsv_to_rgb(*_rgb_to_hsv(numbers, turn)).astype(numbers.dtype)
+    # Just under 256, so that truncation gives each of the 256 values an equal share (as torchvision does).
+    return turned if planes.dtype != np.uint8 else (turned * np.float32(255.999)).astype(np.uint8)
+
+
+def _rgb_to_hsv(rgb: np.ndarray, turn: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(hue + turn, saturation, value), each (H, W) from 0 to 1, of rgb (3, H, W)."""
+    red, green = rgb[0], rgb[1]
+    value, least = rgb.max(0), rgb.min(0)
+    spread = value - least
+    grey = spread == 0
+    saturation = spread / np.where(grey, 1, value)
+    r, g, b = ((value - channel) / np.where(grey, 1, spread) for channel in rgb)
+    hue = np.where(value == red, b - g, np.where(value == green, 2 + r - b, 4 + g - r))
+    return (np.where(grey, 0, hue) / 6 + 1 + turn) % 1, saturation, value
+
+
+def _hsv_to_rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """(3, H, W) of hue, saturation and value (H, W)."""
+    # Distance on the colour circle, in sixths, from each channel's own hue: red 0, green 2, blue 4.
+    sixths = np.stack([(hue * 6 - own) % 6 for own in (0, 2, 4)])
+    away = np.clip(np.minimum(sixths, 6 - sixths) - 1, 0, 1)
+    return np.clip(value * (1 - saturation * away), 0, 1)
 
 
 def adjust_gamma(planes: np.ndarray, gamma: float, gain: float) -> np.ndarray:

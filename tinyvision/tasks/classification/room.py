@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 from ...errors import DataError
 from ...nn.module import Module
-from ...train import image_folders, recipes
+from ...train import recipes
 from ...train.checkpoint import Checkpoint
 from ...train.classification import Classification, balanced
+from ...train.image_folders import look_through
 from ...train.preprocessing import Preprocessing
 from ...train.recipes import Parts
 from ..room import Opening, Options, Room, data_notes
@@ -52,10 +53,7 @@ class ClassificationRoom(Room):
             hint = " (on the command line: --root FOLDER, --download)" if "download=True" in str(error) else ""
             raise DataError(f"{error}{hint}") from None
         if data["name"] == "folder":
-            present = [parts.train, parts.val, parts.test]
-            if told := image_folders.passed_over(present):
-                opening.console.line(f"note: {told}")
-            image_folders.check_images(present, opening.console)
+            look_through([parts.train, parts.val, parts.test], opening.console)
         network = description["model"]["name"]
         description["model"] = recipes.network_description(network, preprocessing, len(parts.classes))
         return parts

@@ -24,7 +24,7 @@ from ...errors import DataError
 from ...folders import user_path
 from ...formats.source import read_bytes, read_text
 from ...printable import printable
-from ..coco import Coco, checked_box
+from ..coco import CocoPictures, checked_box
 from .class_names import class_names
 
 CROWD = -2  # the label of a crowd of class 0; of class k it is CROWD - k
@@ -163,35 +163,17 @@ def _free_place(rng, shape, size, boxes):
     return None
 
 
-class CocoBoxes(Dataset):
+class CocoBoxes(CocoPictures):
     """The pictures of a COCO file with their boxes; crowds of class k have the label -2 - k.
 
     Raises DataError (see `tasks.coco`)."""
 
-    def __init__(
-        self,
-        file: str | os.PathLike[str],
-        images: str | os.PathLike[str] | None = None,
-        max_pixels: int = MAX_PIXELS,
-    ) -> None:
-        self.coco, self.max_pixels = Coco(file, images), max_pixels
-        self.classes = self.coco.classes[1:]
-
-    def __len__(self) -> int:
-        return len(self.coco.pictures)
+    first_class = 1
 
     def __getitem__(self, index: int) -> Item:
-        picture = self.coco.pictures[self._index(index)]
-        pixels = read_image(picture.path, self.max_pixels)
-        if pixels.shape[:2] != picture.size:
-            (h, w), (H, W) = pixels.shape[:2], picture.size
-            raise DataError(f"{printable(picture.path)}: is {w} x {h} pixels; {self.coco.name} says {W} x {H}")
+        picture, pixels = self.read(index, read_image)
         labels = [labelled(thing.label - 1, thing.crowd) for thing in picture.things]
         return pixels, target([thing.box for thing in picture.things], labels)
-
-    def known_as(self, index: int) -> str:
-        """The picture's name and boxes, by which a run knows it again."""
-        return self.coco.known_as(index)
 
 
 class VocBoxes(Dataset):

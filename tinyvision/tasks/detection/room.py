@@ -14,25 +14,11 @@ from ...folders import user_path
 from ...models.centre_detector import CentreDetector
 from ...nn.module import Module
 from ...printable import printable
-from ...train.checkpoint import Checkpoint
 from ...train.preprocessing import Preprocessing
 from ...train.recipes import Parts, published_preprocessing
 from ...train.report import picture_tag
 from ..endless import drawn_parts
-from ..room import (
-    Opening,
-    Options,
-    Room,
-    agreed,
-    begun,
-    built,
-    checked,
-    counted,
-    data_notes,
-    each_part,
-    predictor,
-    table,
-)
+from ..room import Opening, Options, Room, agreed, checked, counted, data_notes, each_part, table
 from .average_precision import Boxes
 from .datasets import GET_PHOTOGRAPHS, CocoBoxes, DigitsOnPhotographs, ShapesBoxes, StreetBoxes, VocBoxes, YoloBoxes
 from .predict import Detector, boxes_drawn
@@ -72,6 +58,7 @@ class DetectionRoom(Room):
         "yolo": {**_SHARED, "epochs": 40, "batch_size": 8},
     }
     network = "centre-detector"
+    model, ready = CentreDetector, Detector
     own = ("coco", "voc", "yolo")
     refused = ("instances",)
 
@@ -136,21 +123,9 @@ class DetectionRoom(Room):
         }
         return each_part(str(root), make[name])
 
-    def build(self, description: dict[str, Any]) -> Module:
-        """CentreDetector with random weights."""
-        return built(CentreDetector, description["model"].get("options"))
-
-    def begin(self, description: dict[str, Any], parts: Parts) -> Module:
-        """The same, its backbone as published."""
-        return begun(CentreDetector, description)
-
     def task(self, description: dict[str, Any]) -> Detection:
         """Heat and boxes of the classes of the description."""
         return Detection(description["classes"])
-
-    def load(self, checkpoint: Checkpoint, path: Path) -> Any:
-        """A Detector."""
-        return predictor(checkpoint, path, self, Detector)
 
     def result(self, row: dict[str, Any], parts: Parts, test: Any) -> tuple[dict[str, Any], list[str]]:
         """mAP of validation and test."""

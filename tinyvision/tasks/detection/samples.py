@@ -8,8 +8,9 @@ import numpy as np
 
 from ...data import Dataset
 from ...data.transforms.base import generator_for
+from ...train.inspection import classes_of
 from ...train.preprocessing import Preprocessing
-from ..pictures import as_input, dataset_classes, resized
+from ..pictures import as_input, resized
 
 _GREY = 114  # around a picture that is not as wide as high
 
@@ -23,7 +24,7 @@ class Samples(Dataset):
 
     def __init__(self, dataset: Any, preprocessing: Preprocessing, augment: bool = False, flips: bool = False) -> None:
         self.dataset, self.preprocessing, self.augment, self.flips = dataset, preprocessing, augment, flips
-        self.classes, self.made_from = dataset_classes(dataset), dataset
+        self.classes, self.made_from = classes_of(dataset), dataset
 
     def __len__(self) -> int:
         return len(self.dataset)

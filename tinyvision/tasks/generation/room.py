@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from ... import random
@@ -11,10 +10,9 @@ from ...errors import DataError, OptionError
 from ...folders import user_path
 from ...nn.module import Module
 from ...train import Classification, fit, image_folders
-from ...train.checkpoint import Checkpoint
 from ...train.preprocessing import Preprocessing
 from ...train.recipes import Parts
-from ..room import Opening, Options, Room, agreed, built, data_notes, predictor
+from ..room import Opening, Options, Room, agreed, data_notes
 from .generator import Generator
 from .network import Diffusion, Judge, kept
 from .report import sections
@@ -47,6 +45,7 @@ class GenerationRoom(Room):
         "folder": {"epochs": 40, "batch_size": 64, "optimizer": "adamw", "lr": 0.002, "schedule": "cosine"},
     }
     network = "diffusion"
+    model, ready = Diffusion, Generator
     own = ("folder",)
     refused = ("backbone", "instances", "augment")
     use = "tinyvision generate --model"
@@ -73,10 +72,7 @@ class GenerationRoom(Room):
         self.check_opening(opening)
         train, val, test = _parts(notes["name"], opening.root or notes["root"], opening.max_pixels)
         if notes["name"] == "folder":
-            present = [part for part in (train, val, test) if part is not None]
-            if told := image_folders.passed_over(present):
-                opening.console.line(f"note: {told}")
-            image_folders.check_images(present, opening.console)
+            image_folders.look_through([train, val, test], opening.console)
         train, val, classes = agreed(train, val, test, notes["val"], opening.seed)
         for part, name in ((train, "training"), (val, "validation"), (test, "test")):
             if part is not None and len(part) < 2:
@@ -90,13 +86,9 @@ class GenerationRoom(Room):
         made = [None if part is None else Samples(part, preprocessing, noise=True) for part in (val, test)]
         return Parts(Samples(train, preprocessing, times), made[0], made[1], classes)
 
-    def build(self, description: dict[str, Any]) -> Module:
-        """The network with random weights, its judge as well."""
-        return built(Diffusion, description["model"].get("options"))
-
     def begin(self, description: dict[str, Any], parts: Parts) -> Module:
-        """The same, with a judge that has learned the classes from the training pictures, and so has an opinion. It has
-        seen none of those that judge an epoch, whether they are held back or a folder of their own."""
+        """The network, with a judge that has learned the classes from the training pictures, and so has an opinion. It
+        has seen none of those that judge an epoch, whether they are held back or a folder of their own."""
         model = Diffusion(**description["model"]["options"])
         # Every run's judge begins with these weights and learns in this order, whatever the run's seed. But the seed
         # says which pictures are held back: only of data with a val/, or with --val 0, do runs of different seeds have
@@ -110,10 +102,6 @@ class GenerationRoom(Room):
     def task(self, description: dict[str, Any]) -> Generation:
         """The error of the noise, and an average of the weights."""
         return Generation()
-
-    def load(self, checkpoint: Checkpoint, path: Path) -> Any:
-        """A Generator."""
-        return predictor(checkpoint, path, self, Generator)
 
     def result(self, row: dict[str, Any], parts: Parts, test: Any) -> tuple[dict[str, Any], list[str]]:
         """The Fréchet distance of validation and test."""

@@ -9,8 +9,9 @@ import numpy as np
 
 from ... import random
 from ...data import Dataset
+from ...train.inspection import classes_of
 from ...train.preprocessing import Preprocessing
-from ..pictures import as_input, dataset_classes, resized
+from ..pictures import as_input, resized
 
 
 class Samples(Dataset):
@@ -27,7 +28,7 @@ class Samples(Dataset):
         self.x = np.stack([as_input(resized(image, preprocessing.size), preprocessing) for image, _ in items])
         self.labels = np.array([label for _, label in items], np.int64)
         self.times_an_epoch, self.noise = times, noise
-        self.classes = dataset_classes(dataset) or dataset_classes(getattr(dataset, "dataset", None))
+        self.classes = classes_of(dataset) or classes_of(getattr(dataset, "dataset", None))
 
     def once(self) -> Samples:
         """The same pictures, each once an epoch."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 from ...data import ImageFolder, Subset, transforms
@@ -10,11 +9,10 @@ from ...errors import DataError
 from ...folders import user_path
 from ...nn.module import Module
 from ...printable import printable
-from ...train import image_folders
-from ...train.checkpoint import Checkpoint
+from ...train.image_folders import look_through
 from ...train.preprocessing import Preprocessing
 from ...train.recipes import Parts
-from ..room import Opening, Options, Room, built, data_notes, predictor
+from ..room import Opening, Options, Room, data_notes
 from .features import Features
 from .network import Embedder
 from .report import sections
@@ -37,6 +35,7 @@ class RecognitionRoom(Room):
         "folder": {"epochs": 20, "batch_size": 64, "optimizer": "adamw", "lr": 0.002, "schedule": "cosine"},
     }
     network = "embedder"
+    model, ready = Embedder, Features.of_embedder
     own = ("folder",)
     refused = ("backbone", "instances", "val")
     use = "tinyvision compare A B --model"
@@ -74,9 +73,7 @@ class RecognitionRoom(Room):
             unseen = ImageFolder(root / "test", max_pixels=opening.max_pixels) if there else None
             if len(known.classes) < 2:
                 raise DataError(f"{known.root}: there is only one class; at least two are needed to tell apart")
-            if told := image_folders.passed_over([known, unseen]):
-                opening.console.line(f"note: {told}")
-            image_folders.check_images([known, unseen], opening.console)
+            look_through([known, unseen], opening.console)
         turned = Turned(known)
         augment = _moved(preprocessing) if notes["augment"] == "on" else []
         description["model"]["options"]["classes"] = len(turned.classes)
@@ -85,17 +82,9 @@ class RecognitionRoom(Room):
         test = None if unseen is None else Subset(unseen, range(len(unseen)), preprocessing.transform())
         return Parts(train, None, test, list(turned.classes))
 
-    def build(self, description: dict[str, Any]) -> Module:
-        """An Embedder with random weights."""
-        return built(Embedder, description["model"].get("options"))
-
     def task(self, description: dict[str, Any]) -> Recognition:
         """ArcFace."""
         return Recognition()
-
-    def load(self, checkpoint: Checkpoint, path: Path) -> Any:
-        """Features."""
-        return predictor(checkpoint, path, self, Features.of_embedder)
 
     def result(self, row: dict[str, Any], parts: Parts, test: Any) -> tuple[dict[str, Any], list[str]]:
         """How well unseen classes are verified."""

@@ -19,7 +19,7 @@ from ...errors import DataError
 from ...folders import user_path
 from ...formats.source import read_text
 from ...printable import printable
-from ..coco import Coco, decoded
+from ..coco import CocoPictures, decoded
 from ..masks import VOID, read_levels, read_mask
 
 _WHITE_16 = 65535  # white, where a mask of black and white has 16 bits
@@ -208,19 +208,13 @@ def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-class CocoMasks(Dataset):
+class CocoMasks(CocoPictures):
     """The pictures of a COCO file, with masks of its polygons and run lengths; crowds are 255.
 
     What lies in front, and so covers the others, is the smaller thing. Raises DataError (see `tasks.coco.Coco`)."""
 
-    def __init__(
-        self,
-        file: str | os.PathLike[str],
-        images: str | os.PathLike[str] | None = None,
-        max_pixels: int = MAX_PIXELS,
-    ) -> None:
-        self.coco, self.max_pixels = Coco(file, images), max_pixels
-        self.classes = self.coco.classes
+    def check(self) -> None:
+        """Every thing has an outline, and a name that is not the background's. Raises DataError."""
         for picture in self.coco.pictures:
             for thing in picture.things:
                 if self.classes[thing.label] == self.classes[0]:
@@ -229,24 +223,13 @@ class CocoMasks(Dataset):
                 if thing.segmentation is None:
                     raise DataError(f'{thing.where}: has no "segmentation"; a box alone makes no mask')
 
-    def __len__(self) -> int:
-        return len(self.coco.pictures)
-
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        picture = self.coco.pictures[self._index(index)]
-        pixels = read_levels(picture.path, self.max_pixels)
-        if pixels.shape[:2] != picture.size:
-            (h, w), (H, W) = pixels.shape[:2], picture.size
-            raise DataError(f"{printable(picture.path)}: is {w} x {h} pixels; {self.coco.name} says {W} x {H}")
+        picture, pixels = self.read(index, read_levels)
         mask = np.zeros(picture.size, np.int64)
         drawn = [(decoded(thing.segmentation, picture.size, thing.where), thing) for thing in picture.things]
         for covered, thing in sorted(drawn, key=lambda pair: -int(pair[0].sum())):
             mask[covered] = VOID if thing.crowd else thing.label
         return pixels, mask
-
-    def known_as(self, index: int) -> str:
-        """The picture's name and boxes, by which a run knows it again."""
-        return self.coco.known_as(index)
 
 
 class ShapesMasks(Dataset):

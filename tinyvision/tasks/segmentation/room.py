@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +11,6 @@ from ...data import Subset
 from ...errors import OptionError
 from ...models.unet import UNet
 from ...nn.module import Module
-from ...train.checkpoint import Checkpoint
 from ...train.preprocessing import Preprocessing
 from ...train.recipes import Parts, published_preprocessing
 from ...train.report import picture_tag
@@ -20,20 +18,7 @@ from ..endless import drawn_parts
 from ..lettering import key_of_page
 from ..masks import regions, things_found
 from ..pictures import scaled_down
-from ..room import (
-    Opening,
-    Options,
-    Room,
-    agreed,
-    begun,
-    built,
-    checked,
-    counted,
-    data_notes,
-    each_part,
-    predictor,
-    table,
-)
+from ..room import Opening, Options, Room, agreed, checked, counted, data_notes, each_part, table
 from .datasets import GET_NUCLEI, CocoMasks, MaskFolder, Nuclei, ShapesMasks, StreetMasks
 from .predict import Segmenter, overlay, present
 from .samples import Samples
@@ -67,6 +52,7 @@ class SegmentationRoom(Room):
         "coco": {**_SHARED, "epochs": 20},
     }
     network = "unet"
+    model, ready = UNet, Segmenter
     own = ("folder", "coco")
     known = ("nuclei",)
 
@@ -125,21 +111,9 @@ class SegmentationRoom(Room):
             return each_part(str(root), lambda folder, _: MaskFolder(folder, bool(notes.get("instances")), max_pixels))
         return each_part(str(root), lambda folder, _: CocoMasks(folder, max_pixels=max_pixels))
 
-    def build(self, description: dict[str, Any]) -> Module:
-        """U-Net with random weights."""
-        return built(UNet, description["model"].get("options"))
-
-    def begin(self, description: dict[str, Any], parts: Parts) -> Module:
-        """The same, its backbone as published."""
-        return begun(UNet, description)
-
     def task(self, description: dict[str, Any]) -> Segmentation:
         """Cross-entropy and Dice over the classes of the description."""
         return Segmentation(description["classes"])
-
-    def load(self, checkpoint: Checkpoint, path: Path) -> Any:
-        """A Segmenter."""
-        return predictor(checkpoint, path, self, Segmenter)
 
     def result(self, row: dict[str, Any], parts: Parts, test: Any) -> tuple[dict[str, Any], list[str]]:
         """Dice of validation and test, by class."""

@@ -12,9 +12,10 @@ import numpy as np
 from ...data import Dataset
 from ...data.transforms.base import generator_for
 from ...errors import ShapeError
+from ...train.inspection import classes_of
 from ...train.preprocessing import Preprocessing
 from ..masks import VOID
-from ..pictures import as_input, dataset_classes, scaled_down
+from ..pictures import as_input, scaled_down
 
 
 class Samples(Dataset):
@@ -36,7 +37,7 @@ class Samples(Dataset):
     ) -> None:
         self.dataset, self.preprocessing, self.crop, self.augment = dataset, preprocessing, crop, augment
         self.turns, self.times = turns, times
-        self.classes, self.made_from = dataset_classes(dataset), dataset
+        self.classes, self.made_from = classes_of(dataset), dataset
 
     def __len__(self) -> int:
         return len(self.dataset) * self.times
