@@ -68,7 +68,7 @@ def test_labels_are_read_or_refused(kind, tmp_path):
     for number in range(MUTANTS):
         data = mutate(whole.encode(), rng)
         (tmp_path / name).write_bytes(data)
-        begun, message = time.perf_counter(), ""
+        begun, message = time.process_time(), ""
         try:
             dataset = read(tmp_path)
             for index in range(len(dataset)):
@@ -79,5 +79,5 @@ def test_labels_are_read_or_refused(kind, tmp_path):
             raise AssertionError(f"mutant {number}: {data!r}") from error
         assert message.replace("\n", "").isprintable(), (number, data, message)
         assert len(message) < 1000, (number, data)
-        assert time.perf_counter() - begun < 5, (number, data)
+        assert time.process_time() - begun < 5, (number, data)
     assert MUTANTS // 50 < refused < MUTANTS

@@ -7,7 +7,7 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from tinyvision.errors import DataError, OptionError, ShapeError
-from tinyvision.train.calibration import confidences, expected_calibration_error, fit_temperature, reliability
+from tinyvision.train.calibration import confidences, fit_temperature, reliability
 from tinyvision.train.verification import roc_auc, roc_curve, tar_at_far
 
 RNG = np.random.default_rng(5)
@@ -28,7 +28,7 @@ def test_reliability_is_scikit_learn_s():
     np.testing.assert_allclose(found.confidence[found.count > 0], mean, atol=1e-12)
     assert found.count.sum() == 500
     want = sum(n / 500 * abs(a - c) for n, a, c in zip(found.count, share, mean, strict=True))
-    assert expected_calibration_error(confidence, right, 10) == pytest.approx(want, abs=1e-12)
+    assert reliability(confidence, right, 10).error == pytest.approx(want, abs=1e-12)
 
 
 def test_reliability_by_hand():
@@ -54,8 +54,8 @@ def test_the_temperature_is_scipy_s(strength):
 def test_scaling_repairs_confidence_and_changes_no_answer():
     scores, labels = answers(4000)
     right = scores.argmax(1) == labels
-    before = expected_calibration_error(confidences(scores), right)
-    after = expected_calibration_error(confidences(scores, fit_temperature(scores, labels)), right)
+    before = reliability(confidences(scores), right).error
+    after = reliability(confidences(scores, fit_temperature(scores, labels)), right).error
     assert before > 0.2
     assert after < 0.05
     np.testing.assert_allclose(confidences(scores), special.softmax(scores, 1).max(1), atol=1e-12)

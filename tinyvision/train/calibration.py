@@ -36,7 +36,8 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """The expected calibration error: Σ count / N · |accuracy - confidence|, from 0 to 1."""
+        """The expected calibration error, Σ count / N · |accuracy - confidence|: how far apart the two are, 0 to 1.
+        It depends on the number of bins, and with few answers it is above 0 by chance alone."""
         used = self.count > 0
         gap = np.abs(self.accuracy[used] - self.confidence[used])
         return float((self.count[used] * gap).sum() / self.count.sum())
@@ -62,13 +63,6 @@ def reliability(confidence: Any, right: Any, bins: int = BINS) -> Reliability:
         mean = np.bincount(place, confidence, bins) / count
         share = np.bincount(place, right, bins) / count
     return Reliability(count, mean, share)
-
-
-def expected_calibration_error(confidence: Any, right: Any, bins: int = BINS) -> float:
-    """By how much confidence and accuracy differ, on average: arrays (N,) as in `reliability`  ->  0 to 1.
-
-    It depends on the number of bins, and with few answers it is above 0 by chance alone."""
-    return reliability(confidence, right, bins).error
 
 
 def confidences(scores: Any, temperature: float = 1.0) -> np.ndarray:

@@ -75,8 +75,9 @@ class Checkpoint:
     progress     how far training had come
     description  what the one who trained said about network and data: how to build and feed the network,
                  class names
-    notes        {"images", "steps", "shuffle", "threads"} of the run, with which a continued run has to agree,
-                 "times" where each image comes more than once an epoch, and "items" where they have labels
+    notes        {"images", "steps", "shuffle"} of the run, with which a continued run has to agree, "times" where each
+                 image comes more than once an epoch, "items" where they have labels; and "threads", "processes" and
+                 "loops", of which it is said if they are others
     optimizer    parameter name -> {what: array or number}, or None in a file that keeps the weights only
     groups       [{"lr", "params": names}] of the optimizer"""
 
