@@ -101,6 +101,7 @@ LAYERS = {
     "corners, cubic": nn.Sequential(nn.Upsample((11, 5), mode="bilinear", align_corners=True),
                                     nn.Upsample((7, 12), mode="bicubic")),
     "borders": nn.Sequential(nn.ZeroPad2d((1, 2, 0, 3)), nn.ReflectionPad2d(2), nn.ConstantPad2d(1, 0.5)),
+    "borders of no width": nn.Sequential(nn.ReflectionPad2d(0), nn.Conv2d(4, 4, 3, padding_mode="reflect")),
     "activations": nn.Sequential(nn.SiLU(), nn.GELU(), nn.Hardswish(), nn.Mish(), nn.ELU(0.7), nn.LeakyReLU(0.1)),
     "more activations": nn.Sequential(nn.PReLU(4), nn.Hardsigmoid(), nn.Tanh(), nn.Softplus(), nn.SELU(), nn.ReLU6(),
                                       nn.Hardtanh(-0.3, 0.9), nn.GELU("tanh"), nn.Softmax(1)),

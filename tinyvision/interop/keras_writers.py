@@ -197,6 +197,8 @@ def _pad(graph, call, x):
             value = LOWEST if value == -np.inf else value
             return _bordered(graph, x, top, bottom, left, right, value)
     width = tuple(borders.get(axis, (0, 0)) for axis in x.order)
+    if not any(map(any, width)):
+        return x
     modes = {"constant": "constant", "reflect": "reflect"}
     if mode not in modes or min(n for sides in width for n in sides) < 0 or width[0] != (0, 0):
         raise ExportError(f"a border with mode {mode!r}, or one that adds and cuts off, is not in Keras")

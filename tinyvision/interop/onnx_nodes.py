@@ -132,12 +132,24 @@ def _pool(graph, call, x):
     defaults = {"stride": kernel, "padding": 0, "dilation": 1}
     stride, padding, dilation = _pairs(call, *defaults, defaults=defaults)
     options = {"kernel_shape": kernel, "strides": stride, "pads": _pads(padding)}
-    options["ceil_mode"] = int(call.options.get("ceil_mode", False))
     if call.op == "max_pool2d":
-        return graph.node("MaxPool", [x], dilations=dilation, **options)
-    if call.options.get("divisor_override") is not None:
+        options["dilations"] = dilation
+    elif call.options.get("divisor_override") is not None:
         raise ExportError("AveragePool of ONNX has no divisor_override")
-    return graph.node("AveragePool", [x], count_include_pad=int(call.options.get("count_include_pad", True)), **options)
+    else:
+        options["count_include_pad"] = int(call.options.get("count_include_pad", True))
+    y = graph.node(
+        "MaxPool" if call.op == "max_pool2d" else "AveragePool",
+        [x],
+        ceil_mode=int(call.options.get("ceil_mode", False)),
+        **options,
+    )
+    sides = zip(call.shapes[0][2:], kernel, stride, padding, dilation, strict=True)
+    windows = tuple(-(-(n + 2 * p - d * (k - 1) - 1) // s) + 1 for n, k, s, p, d in sides)
+    if not call.options.get("ceil_mode") or windows == tuple(call.shape[2:]):
+        return y
+    # ONNX keeps a last window that begins in the border.
+    return graph.node("Slice", [y, *map(graph.integers, ([0, 0], list(call.shape[2:]), [2, 3]))])
 
 
 @writes("adaptive_avg_pool2d")
@@ -249,11 +261,17 @@ def _silu(graph, call, x):
 
 @writes("softplus")
 def _softplus(graph, call, x):
-    beta = call.options.get("beta", 1.0)
+    beta, threshold = call.options.get("beta", 1.0), call.options.get("threshold", 20.0)
     if beta == 1.0:
-        return graph.node("Softplus", [x])
-    beta = graph.constant(np.float32(beta))
-    return graph.node("Div", [graph.node("Softplus", [graph.node("Mul", [x, beta])]), beta])
+        scaled, y = x, graph.node("Softplus", [x])
+    else:
+        factor = graph.constant(np.float32(beta))
+        scaled = graph.node("Mul", [x, factor])
+        y = graph.node("Div", [graph.node("Softplus", [scaled]), factor])
+    if threshold >= 20:  # from there on, log(1 + exp(x)) is x
+        return y
+    above = graph.node("Greater", [scaled, graph.constant(np.float32(threshold))])
+    return graph.node("Where", [above, x, y])
 
 
 @writes("threshold")
