@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     network.model.to(where)
     run_folder, fresh = _run_folder(args)
     if not args.quiet:
-        note(f"judging {network.origin} on {printable(settings.folder)}, in {printable(run_folder)}")
+        note(f"judging {network.origin} by the pictures in {printable(settings.folder)}; run: {printable(run_folder)}")
     try:
         result = evaluate_folder(
             network,

@@ -66,7 +66,8 @@ def _told(way: str, missing: list[str], wanted: int, ways: Mapping[str, Mapping[
         shown.append(printable(ascii(text), 50) + (f" (did you mean {close[0]!r}?)" if close else ""))
     more = ", ..." if len(missing) > 3 else ""
     kinds = {"name": "its own names", "WordNet id": "WordNet ids (n01440764)", "number": f"numbers, 0 to {count - 1}"}
-    known = ", ".join(kinds[name] for name in ways)
+    known = " or ".join(kinds[name] for name in ways)
+    known += ", but all of them in the same way" if len(ways) > 1 else ""
     one = f"numbers begin at 0, so the last class is {count - 1}; " if str(count) in missing else ""
     return (
         f"{len(missing)} of {wanted} classes of the pictures are none of the network's {count}: "

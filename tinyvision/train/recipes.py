@@ -383,7 +383,10 @@ def load_network(path: str | os.PathLike[str]) -> Network:
     path = best_of(user_path(path))
     checkpoint = load_checkpoint(path)
     if task_of(checkpoint) != Classification.name:
-        raise CheckpointError(f"{path}: is a network for {task_of(checkpoint)}; tinyvision.tasks.load(path) opens it")
+        raise CheckpointError(
+            f"{path}: is a network for {task_of(checkpoint)} and not for classification; its report and "
+            f"`tinyvision predict` say what it is worth, tinyvision.tasks.load(path) opens it"
+        )
     return Network(*rebuilt(checkpoint, path, lambda notes: build_network(notes["model"], path.parent)))
 
 
