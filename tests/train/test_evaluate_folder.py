@@ -217,7 +217,7 @@ def test_classes_by_name_wordnet_or_number():
     [
         (["cat", "dgo"], ["cat", "dog"], r"1 of 2 .* 'dgo' \(did you mean 'dog'\?\)"),
         (["1", "2"], ["cat", "dog"], "numbers begin at 0, so the last class is 1"),
-        (["n01440764"], ["cat", "dog"], "its own names, numbers"),
+        (["n01440764"], ["cat", "dog"], "its own names or numbers"),
         (["a b"], ["A_B", "a-b"], "'a b'"),  # two classes are spelled so
         (["cat", "n01440764"], [*models.imagenet_classes()], "WordNet ids"),
     ],
