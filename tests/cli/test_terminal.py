@@ -259,7 +259,7 @@ COMMANDS = {
     "evaluate --report": ("evaluate {run} photos --quiet --report", 0),
     "compare": ("compare photos/größe/0.png photos/写真/0.png --model {run}", 0),
     "search": ("search photos photos/写真/0.png --model {run} --top 2", 0),
-    "faces": ("faces nobody.png", 2),
+    "faces": ("faces nobody.png --weights none.onnx", 2),
     "generate": ("generate --model {run}", 2),
     "transfer": ("transfer nowhere", 2),
     "compare-runs": ("compare-runs {run} {run} -o both.html --overwrite", 0),

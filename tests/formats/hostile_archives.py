@@ -76,6 +76,7 @@ add_zip("local figures that disagree", field_of(1, local_figures=(1, 2, 3), loca
 add_zip("descriptor that disagrees", field_of(1, descriptor=struct.pack("<4s3L", b"PK\7\x08", 1, 24, 24)))
 add_zip("no descriptor", field_of(1, descriptor=b""))
 add_zip("length larger than packed", field_of(1, length=1 << 31))
+add_zip("bytes behind a stored record", field_of(1, data=SIX + bytes(8), length=24, crc=zlib.crc32(SIX)))
 add_zip("both lengths too large", field_of(1, length=1 << 20, packed=1 << 20))
 add_zip("both lengths too small", field_of(1, length=8, packed=8))
 add_zip("both lengths ZIP64 without an extra field", field_of(1, length=0xFFFFFFFF, packed=0xFFFFFFFF))

@@ -270,8 +270,13 @@ def test_dropout2d_drops_whole_channels():
 
 
 def test_layers_take_device_and_dtype():
-    for layer in (nn.Conv2d(1, 2, 3, dtype=tv.float64), nn.Linear(2, 3, dtype=np.float64, device="cpu")):
-        assert {p.dtype for p in layer.parameters()} == {np.dtype(np.float64)}
+    given = {"device": "cpu", "dtype": np.float64}
+    for layer in (
+        nn.Conv2d(1, 2, 3, dtype=tv.float64), nn.ConvTranspose2d(1, 2, 3, **given), nn.Linear(2, 3, **given),
+        nn.Embedding(2, 3, **given), nn.PReLU(**given), nn.GroupNorm(1, 2, **given), nn.LayerNorm(2, **given),
+        nn.RMSNorm(2, **given),
+    ):  # fmt: skip
+        assert {p.dtype for p in layer.parameters()} == {np.dtype(np.float64)}, layer
     layer = nn.BatchNorm2d(2, dtype=tv.float64)
     assert layer.running_var.dtype == np.float64
     assert layer.num_batches_tracked.dtype == np.int64
