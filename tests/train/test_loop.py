@@ -402,6 +402,12 @@ def test_a_signal_during_validation(tmp_path):
     ).read_bytes()
 
 
+def test_a_signal_between_two_epochs(tmp_path):
+    with pytest.raises(train.Interrupted, match="epoch 2 after step 0 of 3 and saved"):
+        fit(run=tmp_path / "run", on_epoch=lambda row: os.kill(os.getpid(), signal.SIGINT))
+    assert train.load_checkpoint(tmp_path / "run" / "last.safetensors").progress.total == 3
+
+
 def test_a_second_signal_stops_at_once(tmp_path):
     with pytest.raises(train.Interrupted, match="stopped at once"):
         fit(run=tmp_path / "run", loss=SignalAt(3, signal.SIGINT, signal.SIGINT), save_every=1e9)
