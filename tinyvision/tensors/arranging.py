@@ -195,13 +195,17 @@ def diag(x: Tensor, diagonal: int = 0) -> Tensor:
     return x.diagonal(diagonal) if x.ndim == 2 else diag_embed(x, diagonal)
 
 
-def diag_embed(x: Tensor, offset: int = 0) -> Tensor:
-    """The last axis as the diagonal of a matrix (`offset` to the right, or below), with zeros elsewhere."""
+def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """The last axis as the diagonal of a matrix (`offset` to the right, or below), with zeros elsewhere; its rows are
+    axis dim1 of the result, its columns dim2. Raises ShapeError."""
+    rows, columns = (axis_of("diag_embed", axis, x.ndim + 1) for axis in (dim1, dim2))
+    if rows == columns:
+        raise ShapeError(f"diag_embed: dim1 and dim2 must be two axes, got {dim1} and {dim2}")
     size = x.shape[-1] + abs(offset)
     row, column = (x.like(np.arange(size, like=x.array).reshape(shape)) for shape in ((-1, 1), (1, -1)))
     # Where the number of row i stands: i itself, or `offset` less where the diagonal lies below.
     source = (row + min(offset, 0)).clamp(0, max(x.shape[-1] - 1, 0)).expand(size, size)
-    return x[..., source].masked_fill(column - row != offset, 0)
+    return movedim(x[..., source].masked_fill(column - row != offset, 0), (-2, -1), (rows, columns))
 
 
 # -- turned
@@ -297,16 +301,20 @@ def tile(x: Tensor, *repeats: Any, dims: Any = None) -> Tensor:
     return taped.repeat(x, repeats=(1,) * (x.ndim - len(times)) + times)
 
 
-def repeat_interleave(x: Tensor, repeats: Any, dim: int | None = None) -> Tensor:
-    """Every slice along `dim` repeated, so many times or as a tensor says for each; without dim, of x in one row."""
+def repeat_interleave(x: Tensor, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
+    """Every slice along `dim` repeated, so many times or as a tensor says for each; without dim, of x in one row.
+
+    output_size, by which PyTorch is spared looking, must be what results. Raises ShapeError."""
     if dim is None:
-        return repeat_interleave(x.reshape(-1), repeats, 0)
+        return repeat_interleave(x.reshape(-1), repeats, 0, output_size=output_size)
     axis = one_axis("repeat_interleave", x, dim)
     times = repeats.array if hasattr(repeats, "array") else np.asarray(repeats, like=x.array)
     if times.ndim > 1 or times.size not in (1, x.shape[axis]):
         raise ShapeError(f"repeat_interleave: {tuple(times.shape)} repeats do not fit axis {axis} of {x.shape}")
     each = times if times.size > 1 else int(times.reshape(()))
     order = np.repeat(np.arange(x.shape[axis], like=x.array), each)
+    if output_size is not None and len(order) != output_size:
+        raise ShapeError(f"repeat_interleave: {len(order)} slices result, where output_size={output_size}")
     return x.index_select(axis, x.like(order))
 
 

@@ -53,13 +53,21 @@ def tensor(
         except ValueError as error:
             raise ShapeError(f"tensor: the lists do not form a rectangle ({error})") from None
         of_python = not isinstance(_first(numbers), (np.generic, np.ndarray))
-    if array.dtype.kind not in "biuf":
-        raise DtypeError(f"tensor: expected numbers, got {array.dtype} from {type(data).__name__}")
+    _numbers("tensor", array, data)
+    if dtype is None and of_python and array.dtype == np.uint64:
+        raise DtypeError(f"tensor: {array.max()} does not fit into int64; give it a dtype, such as torch.float32")
     if dtype is None and array.dtype == np.float64:
         dtype = get_default_dtype() if of_python else _of_numbers(data)
     if dtype is not None:
         array = fitted("tensor", array, as_dtype(dtype)) if of_python else array.astype(as_dtype(dtype))
     return Tensor.of(array if device is None else to_device(array, device), requires_grad=requires_grad)
+
+
+def _numbers(what, array, data):
+    """`array`, if it holds what a tensor may hold. Raises DtypeError, also for floats of more than 64 bits."""
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise DtypeError(f"{what}: expected numbers, got {array.dtype} from {type(data).__name__}")
+    return array
 
 
 def _unwrapped(data):
@@ -91,14 +99,29 @@ def as_tensor(data: Any, dtype: DType | None = None, device: Place = None) -> Te
     return data.to(dtype=dtype, device=device)
 
 
-asarray = as_tensor
+def asarray(
+    obj: Any,
+    *,
+    dtype: DType | None = None,
+    device: Place = None,
+    copy: bool | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:
+    """`obj` as a tensor: memory of its own with copy=True, never with copy=False; on the tape if `obj` is and
+    requires_grad is not False. Raises SharingError."""
+    x = as_tensor(obj, dtype, device)
+    shares = x.array is getattr(obj, "array", obj)
+    if copy is False and not shares:
+        raise SharingError("asarray: with copy=False there must be memory to share, of this dtype and on this device")
+    x = x.clone() if copy and shares else x
+    return x if requires_grad in (None, x.requires_grad) else x.detach().requires_grad_(requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
     """A tensor that shares the memory of a NumPy array."""
     if not isinstance(array, np.ndarray):
         raise DtypeError(f"from_numpy: expected a NumPy array, got {full_name(array)}")
-    return Tensor.of(array)
+    return Tensor.of(_numbers("from_numpy", array, array))
 
 
 def from_dlpack(source: Any, *, device: Place = None, copy: bool | None = None) -> Tensor:
@@ -125,6 +148,7 @@ def from_dlpack(source: Any, *, device: Place = None, copy: bool | None = None) 
             raise DtypeError(f"from_dlpack: {full_name(source)} cannot be shared ({reason})") from None
     else:
         array = require_cuda(Device("cuda", index)).from_dlpack(source)
+    _numbers("from_dlpack", array, source)
     there = array if device is None else to_device(array, device)
     if there is not array and copy is False:
         raise SharingError(f"from_dlpack: {full_name(source)} would have to be copied to {device}, and copy is False")

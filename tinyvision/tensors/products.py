@@ -178,11 +178,15 @@ def cdist(x: Tensor, other: Tensor, p: float = 2.0) -> Tensor:
 # -- einsum
 
 
-def einsum(equation: str, *operands: Any) -> Tensor:
+def einsum(equation: Any, *operands: Any) -> Tensor:
     """Sums of products as Einstein wrote them: "ij,jk->ik" multiplies two matrices, "bhqd,bhkd->bhqk" scores attention.
+
+    Or with numbers for letters, each operand before its own: einsum(a, [0, 1], b, [1, 2], [0, 2]).
 
     The operands are multiplied two by two, from the left, each pair as one matrix product. Raises OptionError for an
     equation that cannot be read, ShapeError for operands that do not fit it."""
+    if isinstance(equation, Variable):
+        equation, operands = _in_letters((equation, *operands))
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
     inputs, output = _read(equation, operands)
@@ -201,6 +205,21 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     y = y.sum(gone) if gone else y
     letters = [letter for letter in letters if letter in output]
     return y.permute([letters.index(letter) for letter in output]) if letters else y
+
+
+def _in_letters(given):
+    """(operand, [numbers], operand, [numbers], ..., [numbers of the result])  ->  equation, operands"""
+
+    def term(numbers):
+        if not all(n is ... or (is_integer(n) and 0 <= n < 52) for n in numbers):
+            raise OptionError(f"einsum: axes are numbered from 0 to 51, or are ..., got {list(numbers)!r:.60}")
+        return "".join("..." if n is ... else string.ascii_letters[n] for n in numbers)
+
+    operands, terms = given[: len(given) // 2 * 2 : 2], given[1::2]
+    if not all(isinstance(numbers, (list, tuple)) for numbers in (*terms, *given[len(operands) * 2 :])):
+        raise OptionError("einsum: each operand is followed by a list of its axes' numbers")
+    result = f"->{term(given[-1])}" if len(given) % 2 else ""
+    return ",".join(map(term, terms)) + result, operands
 
 
 def _read(equation, operands):
