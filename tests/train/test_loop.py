@@ -402,6 +402,18 @@ def test_a_signal_during_validation(tmp_path):
     ).read_bytes()
 
 
+def test_checkpoints_come_every_so_many_steps(tmp_path, monkeypatch):
+    saved, save = [], train.loop._Training.save
+
+    def noted(training, *name):
+        saved.append(training.progress.total)
+        save(training, *name)
+
+    monkeypatch.setattr(train.loop._Training, "save", noted)
+    fit(run=tmp_path / "run", batch_size=4, epochs=1, save_steps=2, save_every=1e9)
+    assert saved == [0, 2, 4, 6, 6, 6]  # at the end of the epoch, the best and the last as well
+
+
 def test_a_signal_between_two_epochs(tmp_path):
     with pytest.raises(train.Interrupted, match="epoch 2 after step 0 of 3 and saved"):
         fit(run=tmp_path / "run", on_epoch=lambda row: os.kill(os.getpid(), signal.SIGINT))
