@@ -99,7 +99,12 @@ CASES = [
     ("batchnorm_train", images((7, 3), (3,), (3,)), {"eps": 1e-2}),
     ("batchnorm_relu", images((3, 5, 4, 3), (5,), (5,)), {}),
     ("batchnorm_relu", images((2, 3, 5, 1), (3,), (3,), (2, 3, 5, 1)), {"eps": 1e-3}),
+    ("batchnorm_relu", images((2, 3, 4, 8), (3,), (3,), (2, 3, 4, 8)), {}),  # some pixels make a row
     ("batchnorm_frozen", lambda rng: [*images((3, 4, 2, 5), (4,), (4,), (4,))(rng), rng.random(4) + 0.5], {}),
+    ("group_norm", images((3, 6, 4, 3), (6,), (6,)), {"groups": 3}),
+    ("group_norm", images((2, 4, 5), (4,)), {"groups": 1, "eps": 1e-2}),
+    ("group_norm", images((2, 4, 3, 2)), {"groups": 4}),
+    ("group_norm", with_nan, {"groups": 1}),
     ("conv2d", images((2, 3, 6, 5), (3, 1, 3, 3), (3,)), {"padding": 1, "groups": 3}),
     ("conv2d", images((1, 4, 9, 7), (4, 1, 3, 2)), {"stride": (2, 3), "padding": (2, 1), "groups": 4}),
     ("conv2d", images((2, 2, 8, 9), (2, 1, 2, 3), (2,)), {"stride": (1, 2), "dilation": (3, 2), "groups": 2}),
@@ -360,6 +365,13 @@ def test_threads_change_only_last_bits(count, rng, machine_code, monkeypatch):
         ("conv2d", [small(np.zeros((1, 4, 5, 5))), np.zeros((4, 2, 3, 3), np.float32)], {"groups": 2}),
         ("conv2d", [small(np.zeros((1, 4, 5, 5))), np.zeros((4, 1, 9, 9), np.float32)], {"groups": 4}),
         ("relu", [np.zeros((4, 6), np.float32)[:, ::2]], {}),
+        ("group_norm", [np.zeros((2, 4, 5, 6), np.float32)], {"groups": 2}),  # the channels are not last
+        ("group_norm", [small(np.zeros((2, 4, 5, 6)))], {"groups": 3}),
+        ("group_norm", [small(np.zeros((2, 4, 5, 6))), np.zeros(2, np.float32)], {"groups": 2}),
+        ("conv_transpose2d", [small(np.zeros((2, 32, 5, 6))), small(np.zeros((32, 4, 2, 2)))], {"groups": 2}),
+        ("conv_transpose2d", [small(np.zeros((2, 32, 5, 6))), small(np.zeros((32, 4, 2, 2)))], {"output_padding": 1}),
+        ("conv_transpose2d", [small(np.zeros((2, 32, 1, 6))), small(np.zeros((32, 4, 2, 2)))], {"padding": 1}),
+        ("conv_transpose2d", [small(np.zeros((2, 3, 5, 6))), small(np.zeros((3, 4, 2, 2)))], {}),  # unfilled tiles
     ],
 )  # fmt: skip
 def test_the_rest_is_left_to_the_op(name, arrays, options):
@@ -409,6 +421,16 @@ def test_the_process_beside_a_run_keeps_what_it_compiles(tmp_path):
     )
     in_a_process(f"{first} it.compile_quietly()", TINYVISION_HOME=str(tmp_path))
     assert list(tmp_path.glob("compiled/*/*/*.nbi"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this system does not weigh sessions")
+def test_the_process_beside_a_run_gives_way_to_other_sessions(tmp_path):
+    code = "from tinyvision.kernels.cpu import compiled as it; it.compile_all = lambda: None; it.compile_quietly();"
+    code += "print(open('/proc/self/autogroup').read())"
+    environment = {**os.environ, "TINYVISION_HOME": str(tmp_path)}
+    command, options = [sys.executable, "-c", code], {"capture_output": True, "text": True, "env": environment}
+    result = subprocess.run(command, start_new_session=True, check=True, **options)
+    assert result.stdout.split()[-2:] == ["nice", "19"]
 
 
 @needs_numba

@@ -8,7 +8,7 @@ import pytest
 
 from tinyvision import ops, threads
 from tinyvision.kernels import launch
-from tinyvision.kernels.cpu import compiled, direct, lines, registers
+from tinyvision.kernels.cpu import compiled, direct, lines, registers, transposed
 from tinyvision.ops.conv_inference import conv2d_inference
 
 from .ahead import needs_numba
@@ -143,6 +143,36 @@ def test_the_result_is_the_same_for_any_number_of_threads(case, rng, machine_cod
     for y, dx in results[1:]:
         np.testing.assert_array_equal(y, results[0][0])
         np.testing.assert_array_equal(dx, results[0][1])
+
+
+TRANSPOSED = {  # (N, C, H, W) of the image, (O, KH, KW) of the kernels, and the options
+    "windows side by side": ((2, 5, 3, 8), (3, 2, 2), {"stride": 2}),
+    "windows side by side, of any shape": ((1, 4, 3, 4), (W, 3, 2), {"stride": (3, 2)}),
+    "windows that overlap": ((2, 3, 4, 5), (6, 3, 3), {"stride": 2, "padding": 1, "output_padding": 1}),
+    "pixels between the windows": ((1, 3, 3, 4), (2, 2, 2), {"stride": 3}),
+    "pixels after the windows": ((1, 3, 3, 4), (2, 2, 2), {"stride": 2, "output_padding": (1, 0)}),
+    "windows of every pixel": ((2, 3, 4, 5), (6, 3, 2), {"padding": 1, "dilation": 2}),
+}
+
+
+@pytest.mark.parametrize("case", TRANSPOSED)
+@pytest.mark.parametrize("biased", [True, False])
+def test_transposed_like_the_op_both_ways(case, biased, rng, loops):
+    shape, (O, KH, KW), options = TRANSPOSED[case]
+    arrays = [rng.standard_normal(shape), rng.standard_normal((shape[1], O, KH, KW))]
+    arrays += [rng.standard_normal(O)] if biased else []
+    (drop_in,) = transposed.DROP_INS
+    given = [small(a) for a in arrays]
+    assert drop_in.applies(*given, **options)
+    y, cache = drop_in.forward(*given, **options)
+    expected, its_cache = ops.conv_transpose2d_forward(*arrays, **options)
+    np.testing.assert_allclose(y, expected, **TOLERANCE)
+    dy = rng.standard_normal(y.shape)
+    got, wanted = drop_in.backward(small(dy), cache), ops.conv_transpose2d_backward(dy, its_cache)
+    for a, b in zip(got, wanted, strict=True):
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5 * max(1, np.abs(b).max()))
+    assert [g is None for g in drop_in.backward(small(dy), cache, (False, True, False))[:2]] == [True, False]
 
 
 @pytest.mark.parametrize("activation", [None, "relu", "relu6"])

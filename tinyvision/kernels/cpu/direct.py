@@ -349,6 +349,9 @@ def _image_gradient(dy, weight, dx, sliding):
     """Pixel h of dx, counted with the padding, is SH·u + a. In phase a it hears from the taps k = a, a + SH, ... of the
     windows u, u - 1, ...: a correlation at a stride of 1."""
     (H, W), (SH, SW), (PH, PW), by_inputs = dx.shape[1:3], sliding.stride, sliding.padding, weight.transpose(1, 0, 2, 3)
+    side_by_side = sliding == Sliding(weight.shape[2:]) and (SH * dy.shape[1], SW * dy.shape[2]) == (H, W)
+    if side_by_side and fills(SW * dx.shape[3]):
+        return _side_by_side(dy, by_inputs, dx)
     if not fills(dx.shape[3]) or ((SH, SW) != (1, 1) and sliding.dilation != (1, 1)):
         return _other_image_gradient(dy, weight, dx, sliding)
     if (SH, SW) == (1, 1):
@@ -366,6 +369,16 @@ def _image_gradient(dy, weight, dx, sliding):
             one = Sliding((1, 1), (KH - 1 - u, KW - 1 - v))
             _fill(dy, _packed(taps), dx, one, size, (row, column, SH, SW))
     return None
+
+
+def _side_by_side(dy, kernels, dx):
+    """dx (N, KH·OH, KW·OW, C) of windows that neither overlap nor leave a pixel out, kernels (C, O, KH, KW): in each of
+    its lines, a window has KW·C numbers side by side, which are sums over the O of dy."""
+    (C, O, KH, KW), (N, OH, OW, _) = kernels.shape, dy.shape
+    lines = dx.reshape(N, KH * OH, OW, KW * C)
+    for k in range(KH):
+        packed = _packed(kernels[:, :, k].transpose(2, 0, 1).reshape(KW * C, O, 1, 1))
+        _fill(dy, packed, lines, Sliding(), (OH, OW), (k, 0, KH, 1))
 
 
 def _other_image_gradient(dy, weight, dx, sliding):

@@ -18,6 +18,8 @@ PIECES = 2
 LEAST_BYTES = 1 << 17
 LEAST_PRODUCTS = 1 << 22
 
+ROW = 64  # numbers that a row should have; pixels of fewer channels are put together (12 channels: a third of the time)
+
 
 def hands(products: int) -> int:
     """How many threads a loop of so many multiplications is for."""
@@ -70,3 +72,11 @@ def first(x: Array) -> Array:
 def matrix(x: Array) -> Array:
     """(N, ..., C) as (pixels, C)."""
     return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def together(pixels: int, channels: int) -> int:
+    """How many pixels make a row (pixels / k, k·channels) for a loop along its numbers: few numbers fill no vectors."""
+    k = 1
+    while k * channels < ROW and pixels % (2 * k) == 0:
+        k *= 2
+    return k

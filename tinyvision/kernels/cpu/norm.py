@@ -12,7 +12,7 @@ from ...ops import norm
 from ...types import Array, Gradients, Needs
 from .. import stand_ins
 from .compiled import loop
-from .lines import channels_are_last, done_in_parts, first, last, matrix, sums_in_parts
+from .lines import channels_are_last, done_in_parts, first, last, sums_in_parts, together
 
 
 @loop("void(f4[:,::1], f8[:,:,::1], i8, i8, i8)", "sums")
@@ -116,8 +116,9 @@ def applied(
 
 def batch_moments(x: Array) -> tuple[Array, Array]:
     """As `ops.norm.batch_moments`."""
-    rows = matrix(last(x))
-    mean, squares = sums_in_parts(moments, len(rows), rows.nbytes, (2, rows.shape[1]), rows) / len(rows)
+    rows, k = _rows(last(x))
+    sums = sums_in_parts(moments, len(rows), rows.nbytes, (2, rows.shape[1]), rows)
+    mean, squares = _by_channels(sums, k) / (len(rows) * k)
     return mean.astype(np.float32), np.maximum(squares - mean * mean, 0).astype(np.float32)
 
 
@@ -181,12 +182,24 @@ def _vector(v):
     return np.ascontiguousarray(v, dtype=np.float32)
 
 
+def _rows(image):
+    """(N, ..., C) as (rows, k·C), and k, the pixels of a row."""
+    C = image.shape[-1]
+    k = together(image.size // C, C)
+    return image.reshape(-1, k * C), k
+
+
+def _by_channels(sums, k):
+    """Sums (2, k·C) of rows of k pixels  ->  (2, C)"""
+    return sums.reshape(2, k, -1).sum(axis=1)
+
+
 def _normalized(x, skip, weight, bias, mean, var, eps, relu):
     image = last(x)
-    rows, y = matrix(image), np.empty_like(image)
-    scale, out = weight / np.sqrt(var + np.float32(eps)), matrix(y)
-    vectors = [_vector(v) for v in (mean, scale, bias)]
-    added = rows if skip is None else matrix(last(skip))
+    (rows, k), y = _rows(image), np.empty_like(image)
+    scale, out = weight / np.sqrt(var + np.float32(eps)), y.reshape(rows.shape)
+    vectors = [np.tile(_vector(v), k) for v in (mean, scale, bias)]
+    added = rows if skip is None else last(skip).reshape(rows.shape)
     done_in_parts(normalized, len(rows), rows.nbytes, rows, added, skip is not None, *vectors, out, relu)
     return first(y)
 
@@ -194,19 +207,21 @@ def _normalized(x, skip, weight, bias, mean, var, eps, relu):
 def _gradients(dy, y, cache, needs, wants_skip=False):
     """(dx, dweight, dbias, dskip), of which dx and dskip only if needed; y, if given, is the output of a ReLU."""
     x, weight, mean, var, eps = cache
-    image, drows = last(x), matrix(last(dy))
-    rows, mean, relu = matrix(image), _vector(mean), y is not None
-    out = matrix(last(y)) if relu else drows
+    image, relu = last(x), y is not None
+    rows, k = _rows(image)
+    drows = last(dy).reshape(rows.shape)
+    out = last(y).reshape(rows.shape) if relu else drows
     inverse = 1 / np.sqrt(var.astype(np.float64) + eps)
-    arguments = drows, out, relu, rows, mean
-    dbias, dweight = sums_in_parts(gradient_sums, len(rows), 2 * rows.nbytes, (2, rows.shape[1]), *arguments)
-    dweight = dweight * inverse
+    arguments = drows, out, relu, rows, np.tile(_vector(mean), k)
+    sums = sums_in_parts(gradient_sums, len(rows), 2 * rows.nbytes, (2, rows.shape[1]), *arguments)
+    dbias, dweight = _by_channels(sums, k) * [np.ones_like(inverse), inverse]
     dx, dskip = np.empty_like(image), np.empty_like(image if wants_skip else image[:0])
     if needs[0] or wants_skip:
         scale = weight * inverse
-        slope, shift = -scale * inverse * dweight / len(rows), -scale * dbias / len(rows)
-        factors, dx_rows = np.array([scale, slope, shift], np.float32), matrix(dx)
-        results = dx_rows, matrix(dskip), wants_skip
+        M = len(rows) * k
+        slope, shift = -scale * inverse * dweight / M, -scale * dbias / M
+        factors = np.tile(np.array([scale, slope, shift], np.float32), k)
+        results = dx.reshape(rows.shape), dskip.reshape(-1, rows.shape[1]), wants_skip
         done_in_parts(applied, len(rows), 3 * rows.nbytes, *arguments, factors, *results)
     vectors = [v.astype(np.float32) if need else None for v, need in zip((dweight, dbias), needs[1:3], strict=True)]
     return first(dx) if needs[0] else None, *vectors, first(dskip) if wants_skip else None

@@ -24,13 +24,13 @@ from .channels import column_sums
 from .compiled import loop, part
 from .direct import pack
 from .lines import PIECES, done_in_parts, hands
-from .registers import ROWS, RUN, WIDTH, aligned, nothing, outer, plus, put
+from .registers import LANES, ROWS, RUN, WIDTH, aligned, half_outer, half_put, nothing, outer, plus, put
 
 FEWEST_CHANNELS = 8  # with fewer, the transforms cost more than the multiplications that they save
 MOST_PADDING = 2  # more is beyond every pixel of the image
 OWN_BYTES = 1 << 21  # kernels beyond this, which every piece of work reads, make one piece a thread
-BLOCK_BYTES = 3 << 20  # V and M of the lines that a thread works on, which should stay near it (measured)
-SUM_BYTES = 1 << 21  # the same for dweight, where every block adds its share to a sum
+BLOCK_BYTES = 1 << 20  # V and M of the lines that a thread works on, which should stay near it (measured)
+SUM_BYTES = 1 << 20  # the same for dweight, where every block adds its share to a sum
 SLICED_BYTES = 1 << 24  # kernels beyond this are never kept, and made by slices where they outweigh the image: ...
 SOME_BLOCKS = 2  # ... so many blocks of output channels make a piece of work ...
 SOME_CHANNELS = 64  # ... and the kernels of so many input channels are in the cache at a time
@@ -131,8 +131,8 @@ def room(tiles: int) -> int:
 
 @part
 def multiplied(V: Array, U: Array, M: Array, tiles: int, more: bool) -> None:
-    """M (36, tiles, O) = V (36, tiles, C) · U in each place, or += it, if there is `more` to be added. V and M have
-    `room` for so many tiles; U may be of fewer channels."""
+    """M (36, tiles, O) = V (36, tiles, C) · U in each place, or += it, if there is `more` to be added and O is more
+    than half a block. V and M have `room` for so many tiles; U may be of fewer channels."""
     count, some, all_tiles, C, O = len(U), U.shape[2] - 1, V.shape[1], V.shape[2], M.shape[2]
     factors, kernels, products = V.reshape(V.size), U.reshape(U.size), M.reshape(M.size)
     for place in range(PLACES):
@@ -140,6 +140,11 @@ def multiplied(V: Array, U: Array, M: Array, tiles: int, more: bool) -> None:
             for t in range(place * all_tiles, place * all_tiles + tiles, ROWS):
                 p, q, at, total = t * C, (t + RUN) * C, (block * PLACES + place) * (some + 1), nothing()
                 r, s = t * O + block * WIDTH, (t + RUN) * O + block * WIDTH
+                if O == LANES:
+                    for c in range(some):
+                        total = half_outer(total, factors, p + c, q + c, C, kernels, (at + c) * WIDTH)
+                    half_put(total, products, r, s, O)
+                    continue
                 for c in range(some):
                     total = outer(total, factors, p + c, q + c, C, kernels, (at + c) * WIDTH)
                 put(plus(total, products, r, s, O) if more else total, products, r, s, O)
@@ -365,7 +370,7 @@ def correlated(
     N, OH, OW, O = y.shape
     rows = y.reshape(N * OH, OW * O)
     V = np.empty((1, PLACES, room(several * TW), x.shape[3]), np.float32)
-    M = np.empty((PLACES, V.shape[2], len(U) * WIDTH), np.float32)
+    M = np.empty((PLACES, V.shape[2], LANES if O <= LANES else len(U) * WIDTH), np.float32)
     for first in range(begin, end, several):
         last = min(first + several, end)
         tiles = (last - first) * TW
@@ -482,7 +487,8 @@ def pays(N: int, OH: int, OW: int, O: int, C: int, by_tiles: bool, transforming:
     """Whether this costs less than the way that would be taken in its place: `direct`, by tiles, or by columns."""
     tiles, whole = N * math.prod(_tiles(OH, OW)), WIDTH * math.ceil(O / WIDTH)
     others = 9 * N * OH * OW * C * (whole if by_tiles else BY_COLUMNS * O)
-    own = PLACES * (room(tiles) - 1) * C * whole + transforming * tiles * (C + O) + making * PLACES * C * O
+    products = PLACES * (room(tiles) - 1) * C * (LANES if O <= LANES else whole)
+    own = products + transforming * tiles * (C + O) + making * PLACES * C * O
     return min(C, O) >= FEWEST_CHANNELS and own < others
 
 
