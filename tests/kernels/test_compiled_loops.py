@@ -423,6 +423,7 @@ def test_the_process_beside_a_run_keeps_what_it_compiles(tmp_path):
     assert list(tmp_path.glob("compiled/*/*/*.nbi"))
 
 
+@needs_numba
 @pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this system does not weigh sessions")
 def test_the_process_beside_a_run_gives_way_to_other_sessions(tmp_path):
     code = "from tinyvision.kernels.cpu import compiled as it; it.compile_all = lambda: None; it.compile_quietly();"
