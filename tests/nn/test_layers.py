@@ -282,6 +282,16 @@ def test_layers_take_device_and_dtype():
     assert layer.num_batches_tracked.dtype == np.int64
 
 
+def test_a_transposed_convolution_of_a_size_that_is_asked_for():
+    layer, x = nn.ConvTranspose2d(2, 3, 3, stride=2), tv.ones(1, 2, 4, 5)
+    for size in ((10, 12), (1, 3, 10, 12)):
+        assert layer(x, output_size=size).shape == (1, 3, 10, 12)
+
+
+def test_a_prelu_begins_with_a_quarter():
+    assert nn.PReLU(2).weight.tolist() == [0.25, 0.25]
+
+
 def test_weights_of_convolutions_lie_channels_last_and_stay_so():
     layer = nn.Conv2d(3, 4, 5)
     for converted in (layer, layer.double(), layer.float(), layer.to("cpu")):
