@@ -278,8 +278,14 @@ def set_torch_precision(torch, mode):
     torch.backends.cudnn.benchmark = True
 
 
-def layer_cases(layer, modes, torch, where, stages=STAGES, numpy=True):
-    """Forward, image gradient and weight gradient of one convolution: a case for each, in every precision."""
+def _nobody(case):
+    pass
+
+
+def layer_cases(layer, modes, torch, where, stages=STAGES, numpy=True, note=_nobody):
+    """Forward, image gradient and weight gradient of one convolution: a case for each, in every precision.
+
+    note(case)  is called after each entry that a case has got"""
     x, weight, dy = networks.conv_data(layer)
     options = {"stride": layer.stride, "padding": layer.padding}
     if layer.channels == 1:  # depthwise: as many channels as kernels
@@ -296,6 +302,8 @@ def layer_cases(layer, modes, torch, where, stages=STAGES, numpy=True):
     on_gpu, cases = [channels_last(to_device(a, where)) for a in (x, weight, dy)], []
     for mode, way in ((mode, way) for mode in modes for way in expected):
         entries, tolerance = dict(on_cpu[way]), TOLERANCE["layer"][mode]
+        cases.append({"case": layer.name, "group": way, "precision": mode, "count": layer.count, "flops": layer.flops,
+                      "bytes": moved, "entries": entries})  # fmt: skip
         with tv.precision(mode):
             used = {}
             for name, names in stages.items():
@@ -309,14 +317,14 @@ def layer_cases(layer, modes, torch, where, stages=STAGES, numpy=True):
                 clock = timed if where == "cpu" else replayed
                 with kernels.only(*names):
                     entries[name] = entry(work, expected[way], tolerance, where, clock)
+                note(cases[-1])
         if torch is not None:
             set_torch_precision(torch, mode)
             for name in LAYOUTS:
                 work = partial(_torch_conv, torch, x, weight, dy, options, way, name, where)
                 clock = timed if where == "cpu" else lambda work, where: torch_replayed(torch, work)
                 entries[name] = entry(work, expected[way], tolerance, where, clock)
-        cases.append({"case": layer.name, "group": way, "precision": mode, "count": layer.count, "flops": layer.flops,
-                      "bytes": moved, "entries": entries})  # fmt: skip
+                note(cases[-1])
     if where != "cpu":
         free_memory(where)
     return cases
@@ -363,12 +371,12 @@ NETWORKS = {
 }
 
 
-def network_cases(batch, modes, torch, where, wanted=tuple(NETWORKS), stages=STAGES, numpy=True):
-    """One case for each network and precision."""
-    return [case for name in wanted for case in _network_cases(name, batch, modes, torch, where, stages, numpy)]
+def network_cases(batch, modes, torch, where, wanted=tuple(NETWORKS), stages=STAGES, numpy=True, note=_nobody):
+    """One case for each network and precision; `note` as in `layer_cases`."""
+    return [case for name in wanted for case in _network_cases(name, batch, modes, torch, where, stages, numpy, note)]
 
 
-def _network_cases(name, batch, modes, torch, where, stages, numpy):
+def _network_cases(name, batch, modes, torch, where, stages, numpy, note):
     build, weights, size, trains = NETWORKS[name]
     given = (weights(), *networks.images(batch, size), trains)
     work = our_work(build, *given, "cpu")
@@ -377,6 +385,7 @@ def _network_cases(name, batch, modes, torch, where, stages, numpy):
     cases = []
     for mode in modes:
         entries, tolerance = dict(on_cpu), TOLERANCE["network"][mode]
+        cases.append({"case": name, "group": "network", "precision": mode, "entries": entries})
         tried = {name: names for name, names in stages.items() if mode == "ieee" or "winograd" not in names}
         if where != "cpu":
             tried |= dict.fromkeys(
@@ -387,6 +396,7 @@ def _network_cases(name, batch, modes, torch, where, stages, numpy):
                 how = {"as_graph": stage in (GRAPH, FOLDED), "folded": stage == FOLDED}
                 work = partial(staged, names, our_work, build, *given, where, **how)
                 entries[stage] = entry(work, expected, tolerance, where)
+                note(cases[-1])
             if where != "cpu":
                 free_memory(where)
         if torch is not None:
@@ -394,10 +404,11 @@ def _network_cases(name, batch, modes, torch, where, stages, numpy):
             for layout in LAYOUTS:
                 work = partial(_torch_work, torch, name, *given, layout, where, mode)
                 entries[layout] = entry(work, expected, tolerance, where)
+                note(cases[-1])
             if where != "cpu":
                 work = partial(_torch_as_graph, torch, name, *given, where, mode)
                 entries[TORCH_GRAPH] = entry(work, expected, tolerance, where)
-        cases.append({"case": name, "group": "network", "precision": mode, "entries": entries})
+                note(cases[-1])
     return cases
 
 

@@ -54,6 +54,12 @@ def loops_as_here(monkeypatch, tmp_path):
         monkeypatch.setenv("TINYVISION_HOME", str(tmp_path / "home"))
 
 
+def pytest_addoption(parser):
+    """How long the tests on a GPU may take, which is somebody's to lend."""
+    text = "of `pytest -m gpu`: what has not begun after so many is skipped; the most telling tests come first"
+    parser.addoption("--minutes", type=float, default=None, metavar="N", help=text)
+
+
 def pytest_configure(config):
     """Some tests press Ctrl-C, or close a terminal, which a program in the background ignores, and its children too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

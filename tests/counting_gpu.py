@@ -15,7 +15,7 @@ import pretended_gpu
 from strict import StrictArray, _hidden, _index, _refuse_numpy
 
 from tinyvision import kernels
-from tinyvision.kernels import launch
+from tinyvision.kernels import launch, tuning
 
 # Array functions that only look at memory, or say something about it.
 LOOKS = {"broadcast_to", "diagonal", "empty_like", "expand_dims", "may_share_memory", "moveaxis", "ndim", "shape",
@@ -215,5 +215,6 @@ def kernels_as_they_are():
 @contextmanager
 def launched():
     """Inside, a launch is counted, as on a GPU of Hopper's generation."""
-    with patch.object(launch, "launch_on", _launch_on), patch.object(launch, "generation", lambda array: "hopper"):
+    hopper = patch.object(launch, "generation", lambda array: "hopper")
+    with patch.object(launch, "launch_on", _launch_on), hopper, patch.object(tuning, "_chosen", {}):
         yield

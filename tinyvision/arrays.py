@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .errors import DtypeError, ShapeError, SharingError
-from .types import Array
+from .types import Array, DType, Shape
 
 
 def _is_type_of_cupys(kind: type) -> bool:
@@ -31,6 +31,14 @@ def is_array(value: Any) -> bool:
     if isinstance(value, (np.ndarray, np.generic)) or is_type_of_cupys(type(value)):
         return True
     return hasattr(type(value), "__array_function__") and hasattr(type(value), "get")
+
+
+def empty_beside(like: Array, shape: Shape, dtype: DType = np.float32) -> Array:
+    """An uninitialised C-ordered array where `like` lives (of GPUs, the current one), of float32 whatever that holds:
+    `np.empty_like` of CuPy's array takes twice as long to find its way to the same function."""
+    if is_type_of_cupys(type(like)):
+        return sys.modules["cupy"].empty(shape, dtype)
+    return np.empty_like(like, shape=shape, order="C", dtype=dtype)
 
 
 def looks_like_an_array(value: Any) -> bool:

@@ -16,6 +16,8 @@ from .device import (
     synchronize,
 )
 from .device import device as _device
+from .kernels.autotune import Tuned
+from .kernels.autotune import autotune as _autotuned
 from .kernels.graph import GraphedModel
 from .missing import missing
 from .places import hand_on, stand_for
@@ -109,6 +111,20 @@ def graphed(model: Any) -> GraphedModel:
     return GraphedModel(model)
 
 
+def autotune(model: Any, *inputs: Any, save: bool = True) -> Tuned:
+    """Measure which of the kernels for convolutions is the fastest for each layer that `model(*inputs)` meets on this
+    GPU, and use it from now on; in training mode for their gradients as well.
+
+        with tinyvision.precision("tf32"):
+            print(tinyvision.cuda.autotune(model, x))
+
+    Nothing does so by itself: unasked, a layer gets the same kernel in every run. The kernels differ in the order of
+    their float32 sums, so results may change in their last digits, once; with save they are chosen in later processes
+    too, by a file in the cache that counts for this card, driver, CUDA and version of the kernels alone. The model is
+    left as it was. Returns what was measured, to print. Raises OptionError, DeviceError, FileError."""
+    return _autotuned(model, inputs, save)
+
+
 stand_for(__name__, "memory", "random")
 hand_on(__name__, "tinyvision", "amp")
 
@@ -116,9 +132,9 @@ for _name in NAMES:  # isinstance(x, torch.cuda.FloatTensor)
     globals()[_name] = Kind(_name, "cuda")
 
 __all__ = [
-    "amp", "current_device", "device", "device_count", "empty_cache", "get_device_capability", "get_device_name",
-    "graphed", "is_available", "is_bf16_supported", "manual_seed", "manual_seed_all", "memory_allocated",
-    "memory_reserved", "set_device", "synchronize",
+    "amp", "autotune", "current_device", "device", "device_count", "empty_cache", "get_device_capability",
+    "get_device_name", "graphed", "is_available", "is_bf16_supported", "manual_seed", "manual_seed_all",
+    "memory_allocated", "memory_reserved", "set_device", "synchronize",
 ]  # fmt: skip
 
 __all__ += NAMES

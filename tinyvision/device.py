@@ -24,7 +24,7 @@ from .device_names import DeviceName as DeviceName
 from .device_names import current
 from .device_names import device as device
 from .errors import DeviceError, OptionError
-from .types import Array, DType, Shape
+from .types import Array
 
 _GPUS = [Device("cuda", index) for index in range(64)]  # made once: every op asks where its arrays are
 
@@ -60,12 +60,6 @@ def to_device(tree: Any, where: DeviceName) -> Any:
     )
     use(where)
     return tree
-
-
-def empty_on_gpu(shape: Shape, dtype: DType) -> Array:
-    """An uninitialised C-ordered array on the current GPU, where one is in use: `np.empty_like` of an array there takes
-    twice as long to find its way to the same function."""
-    return sys.modules["cupy"].empty(shape, dtype)
 
 
 def each_array(tree: Any, move: Callable[[Any], Any]) -> Any:

@@ -286,11 +286,11 @@ def _gradients(record, dy, waiting, only=None):
     gradients = record.backward(dy, record.cache, needs, *waits)
     if not isinstance(gradients, (tuple, list)):
         gradients = (gradients,)
-    wishes = []
+    wishes, anomaly = [], is_anomaly_enabled()
     for i, (source, need) in enumerate(zip(record.inputs, needs, strict=True)):
         if need and (i >= len(gradients) or gradients[i] is not NOTHING):
             wish = _Wish(source, gradients[i] if i < len(gradients) else None, summed=i == 0 and waits != ())
-            _check_gradient(record, i, wish)
+            _check_gradient(record, i, wish, anomaly)
             wishes.append(wish)
     return wishes
 
@@ -305,13 +305,13 @@ def _to_be_added(record, waiting):
     return (waiting[source.number],) if getattr(record.backward, "adds", False) else ()
 
 
-def _check_gradient(record, i, wish):
+def _check_gradient(record, i, wish, anomaly):
     dx, source = wish.gradient, wish.source
     shape = source.array.shape if isinstance(source, Variable) else source.output_shape
     if getattr(dx, "shape", None) != shape:
         got = "None" if dx is None else f"shape {dx.shape}" if hasattr(dx, "shape") else f"a {type(dx).__name__}"
         raise ShapeError(f"the backward of {record.name} returned {got} for input {i}, whose shape is {shape}")
-    if is_anomaly_enabled() and bool((dx != dx).any()):
+    if anomaly and bool((dx != dx).any()):
         raise GraphError(f"the backward of {record.name} gave nan for input {i}, whose shape is {shape}")
 
 

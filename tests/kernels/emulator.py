@@ -6,7 +6,7 @@ all arrays are looked at.
 
 import numpy as np
 
-from tinyvision.kernels import launch
+from tinyvision.kernels import launch, tuning
 from tinyvision.kernels.emulator import EmulatorError, Memory, build
 
 
@@ -18,6 +18,7 @@ class Emulation:
         self.folder, self.change, self.order, self.watched = folder, change or (lambda text: text), order, watched
         self.optimise = change is None  # a text that is used once is not worth the compiler's time
         self.memory, self.launched = Memory(), []
+        monkeypatch.setattr(tuning, "_chosen", {})
         monkeypatch.setattr(launch, "launch", self.launch)
         monkeypatch.setattr(launch, "launch_on", lambda index, *a, **options: self.launch(*a, **options))
         monkeypatch.setattr(launch, "generation", lambda array: generation)

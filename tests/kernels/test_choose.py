@@ -10,7 +10,7 @@ import pytest
 
 from tinyvision import kernels, ops, precision
 from tinyvision.errors import OptionError
-from tinyvision.kernels import activation, conv, depthwise, norm, pool, winograd
+from tinyvision.kernels import activation, conv, depthwise, norm, pointwise, pool, winograd
 from tinyvision.kernels.cpu import winograd as cpu_winograd
 from tinyvision.ops.conv_inference import conv2d_inference
 from tinyvision.ops.convolution.sliding import Sliding
@@ -46,7 +46,8 @@ def all_on(monkeypatch):
         (CONV, (X, W), {"padding": 1}, conv.DROP_INS[0].forward),
         (CONV, (X, W, None), {}, conv.DROP_INS[0].forward),
         (CONV, (X, GpuArray(4, 8, 1, 1)), {"stride": 2}, conv.DROP_INS[0].forward),
-        (CONV, (X, GpuArray(4, 8, 1, 1)), {}, None),
+        (CONV, (X, GpuArray(4, 8, 1, 1)), {}, pointwise.DROP_INS[0].forward),
+        (CONV, (X, GpuArray(4, 8, 1, 1)), {"padding": 1}, conv.DROP_INS[0].forward),
         (CONV, (DEEP, GpuArray(64, 64, 3, 3)), {"padding": 1}, winograd.DROP_INS[0].forward),
         (CONV, (DEEP, GpuArray(64, 64, 3, 3)), {"padding": 1, "stride": 2}, conv.DROP_INS[0].forward),
         (CONV, (X, GpuArray(8, 1, 3, 3)), {"groups": 8, "stride": 2}, depthwise.DROP_INS[0].forward),

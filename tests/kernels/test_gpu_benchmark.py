@@ -1,6 +1,8 @@
 """The GPU's benchmark where there is no GPU: it says so; its measuring and its page work with the CPU in the GPU's
 place."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -118,6 +120,44 @@ def test_what_fails_or_comes_too_late_costs_its_own_line(goals, monkeypatch):
     assert len(made["left_out"]) == 6
     assert "no time was left for: ResNet-18, inference, tf32" in gpu_goals.page(made)
     assert "not measured" in gpu_goals.page(made)
+
+
+def test_the_most_telling_comes_first(goals):
+    made, _ = goals(-1)
+    names = made["left_out"]
+    assert names[:2] == ["ceilings", "SimpleCNN, training step, tf32"]
+    assert names.index(gpu_goals.HOST) < names.index(conv.layers(1)[3].name) < names.index("ResNet-18, inference, bf16")
+
+
+@pytest.mark.parametrize("how", ["by a scheduler", "by the clock", "by hand"])
+def test_what_is_cut_off_keeps_every_entry(goals, monkeypatch, capsys, how):
+    """In the middle of a network, between two of its contestants."""
+    own, seen, waits = gpu.entry, [], []
+    numbers = {"by a scheduler": signal.SIGTERM, "by the clock": signal.SIGALRM}
+
+    def entry(*given):
+        seen.append(given)
+        if len(seen) == 5:  # the second network's second
+            if how == "by hand":
+                raise KeyboardInterrupt
+            os.kill(os.getpid(), numbers[how])
+        return own(*given)
+
+    monkeypatch.setattr(gpu, "entry", entry)
+    monkeypatch.setattr(signal, "setitimer", lambda which, seconds: waits.append(seconds))
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGALRM)
+    made, path = goals(9)
+    assert 540 < waits[0] <= 600
+    assert waits[1:] == [0]
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGALRM)) == before
+    kept = record.read(path)
+    assert [len(case["entries"]) for case in kept["cases"]] == [3, 1]
+    assert all(e["status"] == "timed" for case in kept["cases"] for e in case["entries"].values())
+    assert kept["left_out"] == made["left_out"]
+    assert kept["left_out"][0] == "ResNet-18, inference, tf32"
+    assert "cut off in: ResNet-18, inference, tf32" in capsys.readouterr().out
+    assert gpu_goals.main(["--show", str(path)]) == 0
+    assert "no time was left for: ResNet-18, inference, tf32" in capsys.readouterr().out
 
 
 def test_without_a_gpu_there_are_no_goals(capsys, monkeypatch):

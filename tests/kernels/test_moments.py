@@ -7,17 +7,19 @@ import pytest
 
 from tinyvision import nn, precision
 from tinyvision.device import precision_of
-from tinyvision.kernels import conv, conv_halves, launch, moments, norm, tensor_cores
+from tinyvision.kernels import conv, conv_halves, depthwise, launch, moments, norm, tensor_cores, winograd
 from tinyvision.ops import conv2d_forward
 from tinyvision.ops.convolution.sliding import Sliding
 from tinyvision.ops.norm import batch_moments
 
+from . import test_depthwise, test_winograd
 from .compare import close
-from .test_conv import SHAPES, TF32
+from .test_conv import FP32, SHAPES, TF32
 from .test_halves import only
-from .test_planted_bugs import notices
+from .test_planted_bugs import notices, plant
 
 KERNELS = [kernel for kernel in tensor_cores.TILES if kernel.startswith("correlate")]
+KERNELS += ["correlate_fp32_64", "correlate_fp32_128"]
 SINGLE = 2e-6  # float32, joined in pairs: a few roundings, whatever the number of pixels
 
 
@@ -33,7 +35,7 @@ def convolved(emulation, shape, kernel, rng, images=None, bias=None):
     x = emulation.array(x.astype(np.float32))
     y = emulation.empty(x, (N, *sides, O))
     sliding = Sliding(stride, padding, dilation, groups)
-    with precision("tf32"), moments.measured():
+    with precision("ieee" if "fp32" in kernel else "tf32"), moments.measured():
         taps = conv.arranged(conv.by_group(weight, groups))
         shift = None if bias is None else emulation.array(bias)
         conv.correlate(x, taps, y, stride, sliding.start, dilation, groups, kernel, shift=shift, measured=True)
@@ -41,8 +43,78 @@ def convolved(emulation, shape, kernel, rng, images=None, bias=None):
     bias = None if bias is None else bias.astype(float)
     about = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     right, _ = conv2d_forward(x.transpose(0, 3, 1, 2).astype(float), weight.astype(float), bias, **about)
-    assert np.abs(launch.channels_first(y) - right).max() <= TF32 * np.abs(right).max()
+    tolerance = FP32 if "fp32" in kernel else TF32
+    assert np.abs(launch.channels_first(y) - right).max() <= tolerance * np.abs(right).max()
     return y, left
+
+
+def by_winograd(emulation, shape, rng, bias):
+    N, C, H, W, O, padding = shape
+    x, w = (emulation.array(rng.standard_normal(s).astype(np.float32)) for s in ((N, H, W, C), (O, C, 3, 3)))
+    y = emulation.empty(x, (N, H + 2 * padding[0] - 2, W + 2 * padding[1] - 2, O))
+    with moments.measured():
+        about = {"shift": emulation.array(bias), "measured": True}
+        winograd.correlate(x, winograd.transformed(w), y, (-padding[0], -padding[1]), **about)
+        left = moments.taken(y)
+    right, _ = conv2d_forward(
+        x.transpose(0, 3, 1, 2).astype(float), w.astype(float), bias.astype(float), padding=padding
+    )
+    assert np.abs(launch.channels_first(y) - right).max() <= test_winograd.TOLERANCE * np.abs(right).max()
+    return y, left
+
+
+def by_depthwise(emulation, shape, rng, bias):
+    N, C, H, W, size, *pairs = shape
+    x, w = (emulation.array(rng.standard_normal(s).astype(np.float32)) for s in ((N, H, W, C), (C, 1, *size)))
+    options = dict(zip(("stride", "padding", "dilation"), pairs, strict=True))
+    first = x.transpose(0, 3, 1, 2)
+    right, _ = conv2d_forward(first.astype(float), w.astype(float), bias.astype(float), groups=C, **options)
+    with moments.measured():
+        y, _ = depthwise.DROP_INS[0].forward(first, w, emulation.array(bias), groups=C, **options)
+        rows = launch.channels_last(y)
+        left = moments.taken(rows)
+    assert np.abs(y - right).max() <= test_depthwise.TOLERANCE * np.abs(right).max()
+    return rows, left
+
+
+def agree(y, left, tolerance=SINGLE):
+    rows = y.reshape(-1, y.shape[3]).astype(float)
+    assert left.partial.shape == (-(-len(rows) // left.rows), 2, y.shape[3])
+    for got, right in zip(of_channels(left, len(rows)), (rows.mean(0), rows.var(0)), strict=True):
+        assert np.abs(got - right).max() <= 2 * tolerance * np.abs(right).max()
+
+
+def biased(channels, rng):
+    return (3 + rng.standard_normal(channels)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", [*test_winograd.SHAPES, "chunks of tiles", "chunks of images"])
+def test_winograd_measures_what_it_computes(emulation, rng, name):
+    more = {"chunks of tiles": (7, 2, 8, 9, 34, (1, 1)), "chunks of images": (7, 2, 6, 7, 5, (1, 1))}
+    shape = {**test_winograd.SHAPES, **more}[name]
+    agree(*by_winograd(emulation, shape, rng, biased(shape[4], rng)))
+
+
+def test_winograd_in_several_passes_leaves_none(emulation, rng, monkeypatch):
+    monkeypatch.setattr(winograd, "WORKSPACE", 1)
+    assert by_winograd(emulation, test_winograd.SHAPES["odd everything"], rng, biased(37, rng))[1] is None
+
+
+FAST = [name for name, shape in test_depthwise.SHAPES.items() if depthwise._fast(shape[4], shape[5], shape[7])]
+
+
+@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("blocks", [1, 3, 1056])
+def test_depthwise_measures_what_it_computes(emulation, rng, monkeypatch, name, blocks):
+    monkeypatch.setattr(depthwise, "MEASURED_BLOCKS", blocks)
+    shape = test_depthwise.SHAPES[name]
+    agree(*by_depthwise(emulation, shape, rng, biased(shape[1], rng)))
+    assert not any(kernel.startswith("depthwise_forward") for kernel in emulation.launched)
+
+
+def test_depthwise_without_a_fast_version_leaves_none(emulation, rng):
+    shape = test_depthwise.SHAPES["odd everything"]
+    assert by_depthwise(emulation, shape, rng, biased(shape[1], rng))[1] is None
 
 
 def of_channels(left, M):
@@ -132,6 +204,21 @@ def test_the_drop_ins_leave_them_where_a_batch_norm_follows(emulate, rng, monkey
     assert moments.taken(launch.channels_last(y)) is None, "nothing is kept when the block ends"
 
 
+@pytest.mark.parametrize("way", [conv, winograd, depthwise])
+def test_and_in_full_precision(emulation, rng, monkeypatch, way):
+    monkeypatch.setattr(winograd, "pays", lambda *shapes: True)
+    groups, weight = (8, (8, 1, 3, 3)) if way is depthwise else (1, (8, 8, 3, 3))
+    x, w = (emulation.array(rng.standard_normal(s).astype(np.float32)) for s in ((2, 8, 9, 8), weight))
+    assert way.DROP_INS[0].applies(x, w, groups=groups)
+    with moments.measured():
+        y = way.DROP_INS[0].forward(x, w, groups=groups)[0]
+        emulation.launched.clear()
+        got = norm.batch_moments(y)
+    assert emulation.launched == ["moments_joined"]
+    for a, right in zip(got, batch_moments(y.astype(float)), strict=True):
+        close(a, right, SINGLE * 2)
+
+
 def test_a_hook_that_changes_what_the_convolution_gives_is_heeded(monkeypatch):
     """It may write into the very memory: what has hooks is not measured."""
     seen = []
@@ -190,3 +277,65 @@ def test_the_same_check_passes_without_a_mistake(emulate, rng):
             rows = y.reshape(-1, y.shape[3]).astype(float)
             for got, right in zip(of_channels(left, len(rows)), (rows.mean(0), rows.var(0)), strict=True):
                 assert np.abs(got - right).max() <= 2 * SINGLE * np.abs(right).max()
+
+
+ELSEWHERE = {  # text: mistake
+    "conv: a row too many": ("own += product.ty + 16 * i < rows", "own += product.ty + 16 * i <= rows"),
+    "conv: distances of rows beyond the last": (
+        "16 * i < rows ? distance * distance",
+        "16 * i < 999 ? distance * distance",
+    ),
+    "conv: the pull between two threads forgotten": (" + delta * delta * weight;", ";"),
+    "conv: threads of other columns": ("__shfl_xor_sync(~0u, mean, 16)", "__shfl_xor_sync(~0u, mean, 8)"),
+    "conv: every warp as full as the first": ("rows % 16 - 2 * warp;", "rows % 16;"),
+    "conv: barrier before the ring is reused": ("    __syncthreads();  // nobody's product reads", "    // nobody's"),
+    "conv: barrier before the warps are joined": ("    __syncthreads();\n    for (int column", "    for (int column"),
+    "conv: the bias forgotten": ("shift ? mean + shift[first_o + column] : mean", "mean"),
+    "conv: another tile's place": ("blockIdx.x * 2 * g.groups * g.O", "blockIdx.x * g.groups * g.O"),
+    "winograd: pixels beyond the edge": ("squares += k < down && l < across ?", "squares += k < down || l < across ?"),
+    "winograd: a tile as full as a whole one": ("own = joined(own, {float(down * across),", "own = joined(own, {16.f,"),
+    "winograd: the bias forgotten": ("m[k][l] += bias;", ""),
+    "winograd: barrier before the lanes are joined": (
+        "    __syncthreads();\n    if (threadIdx.x >= CHANNELS",
+        "    if (threadIdx.x >= CHANNELS",
+    ),
+    "winograd: a lane forgotten": ("int lane = 1; lane < LANES", "int lane = 2; lane < LANES"),
+    "winograd: tiles of the next chunk": ("begin + tiles < T ? begin + tiles : T;", "T;"),
+    "depthwise: pixels beyond the row": ("squares += s < count ?", "squares += s < 9 ?"),
+    "depthwise: a strip as full as a whole one": ("own = joined(own, {count,", "own = joined(own, {4.f,"),
+    "depthwise: the bias forgotten": ("sum[s] += bias;", ""),
+    "depthwise: rows of the next chunk": ("at < end * strips &&", "at < g.N * g.OH * strips &&"),
+    "depthwise: a lane forgotten": (
+        "int lane = 1; lane < LANES; lane++) own",
+        "int lane = 2; lane < LANES; lane++) own",
+    ),
+}
+
+
+def elsewhere(emulation, text, rng):
+    """Moments of one of the texts besides tensor_cores.cu, compared."""
+    if text == "conv":
+        for shape in (SHAPES["odd everything"], SHAPES["groups"], (1, 4, 19, 11, 40, (1, 1), *3 * [(1, 1)], 1)):
+            agree(*convolved(emulation, shape, "correlate_fp32_64", rng, bias=biased(shape[4], rng)))
+    elif text == "winograd":
+        for shape in ((7, 2, 6, 7, 5, (1, 1)), (7, 2, 8, 9, 34, (1, 1))):
+            agree(*by_winograd(emulation, shape, rng, biased(shape[4], rng)))
+    else:
+        shape = test_depthwise.SHAPES["more output rows than lanes"]
+        agree(*by_depthwise(emulation, shape, rng, biased(shape[1], rng)))
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_planted_mistakes_are_noticed_elsewhere(emulate, rng, name):
+    change, planted = plant(ELSEWHERE[name])
+    text = name.partition(":")[0]
+    assert any(
+        notices(lambda order=order: elsewhere(emulate(change=change, order=order), text, rng), planted)
+        for order in (0, 1, 2)
+    )
+
+
+@pytest.mark.parametrize("text", ["conv", "winograd", "depthwise"])
+def test_elsewhere_the_same_check_passes_without_a_mistake(emulate, rng, text):
+    for order in (0, 1, 2):
+        elsewhere(emulate(order=order), text, rng)

@@ -19,13 +19,13 @@ BESIDE = {
         "weight_gradient_simple": "weight_gradient_(fp32|tf32)_(64|128)|add_splits",
     },
     "depthwise": {
-        "depthwise_forward_simple": "depthwise_forward_[35]_[12]",
+        "depthwise_forward_simple": "depthwise_(forward|measured)_[35]_[12]",
         "depthwise_image_gradient_simple": "depthwise_image_gradient_[35]_[12]",
         "depthwise_weight_gradient_simple": "depthwise_weight_gradient_([35]_[12]|any)|depthwise_add_parts",
     },
     "dropout": {},
     "halves": {},
-    "loss": {"cross_entropy_simple": "cross_entropy_rows"},
+    "loss": {"cross_entropy_simple": "cross_entropy_(rows|pixels)"},
     "norm": {
         "batchnorm_forward_simple": "moments_of_chunks(_four)?|moments_joined|normalize(_four)?",
         "batchnorm_backward_simple": "gradient_sums_of_chunks(_four)?|gradient_sums_joined|gradient_applied(_four)?",
@@ -41,7 +41,7 @@ BESIDE = {
         "correlate_simple": "correlate_w?g?mma_.*",
         "weight_gradient_simple": "weight_gradient_w?g?mma_.*",
     },
-    "winograd": {f"winograd_{what}_simple": f"winograd_{what}" for what in ("image", "kernel", "output")},
+    "winograd": {f"winograd_{what}_simple": f"winograd_{what}(_measured)?" for what in ("image", "kernel", "output")},
 }
 
 SIMPLE_IN = {"tensor_cores": "conv"}  # whose simple versions are in another text

@@ -200,7 +200,17 @@ def _gpu() -> list[dict[str, Any]]:
     ]
     if found["problem"]:
         findings.append(_finding("GPU", "cannot be used; the CPU can", "missing", found["problem"]))
-    return findings
+        return findings
+    return [*findings, *_tuned()]
+
+
+def _tuned() -> list[dict[str, Any]]:
+    from ..kernels import tuning
+
+    choices, problem = tuning.kept()
+    if problem:
+        return [_finding("tuned kernels", problem, "note", "run tinyvision.cuda.autotune again, or delete the file")]
+    return [_finding("tuned kernels", f"for {len(choices)} convolutions")] if choices else []
 
 
 def _packages() -> list[dict[str, Any]]:

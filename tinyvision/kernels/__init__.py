@@ -29,7 +29,8 @@ from . import launch
 # The modules that hold drop-ins, each a `DROP_INS`; loaded when the first array that is not NumPy's comes along, or
 # when somebody asks which are switched on. The compiled loops go by the names of the kernels that do the same; there
 # is no kernel that does as `direct` does.
-MODULES = ("conv_halves", "winograd", "conv", "depthwise", "linear", "norm", "pool", "loss", "activation", "dropout")
+CONVOLUTIONS = ("conv_halves", "winograd", "pointwise", "conv", "depthwise")  # in the order in which they are asked
+MODULES = (*CONVOLUTIONS, "linear", "norm", "pool", "loss", "activation", "dropout")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class DropIn:
     forward: Callable
     backward: Callable | None = None
     applies: Callable = lambda *arrays, **options: True
-    integers: tuple[int, ...] = ()  # which arrays are not floats: labels
+    integers: tuple[int, ...] = ()  # which arrays are not floats: labels, masks
 
 
 def stand_ins(name: str, ops: Any, own: Any, conditions: dict[str, Callable[..., bool]]) -> tuple[DropIn, ...]:
@@ -154,7 +155,7 @@ def _first(offered, fits, forward, backward, arrays, options):
 
 def _in_float32(arrays, integers=()):
     return all(
-        isinstance(a, np.ndarray) and (a.dtype.kind in "iu" if i in integers else a.dtype == np.float32)
+        isinstance(a, np.ndarray) and (a.dtype.kind in "biu" if i in integers else a.dtype == np.float32)
         for i, a in enumerate(arrays)
         if hasattr(a, "dtype")
     )
@@ -233,14 +234,14 @@ def names() -> list[str]:
 
 
 def on_gpu_in_float32(arrays: Sequence[Array], integers: Sequence[int] = ()) -> bool:
-    """Whether every array (None is skipped) lives on a GPU and is of float32, or one of `integers` and of integers."""
+    """Whether every array (None is skipped) lives on a GPU, and is of float32 or, if among `integers`, whole."""
     any_given = False
     for i, a in enumerate(arrays):
         if not hasattr(a, "dtype"):
             continue
         if not is_type_of_cupys(type(a)) and device_of(a).type != "cuda":
             return False
-        if not (a.dtype.kind in "iu" if i in integers else a.dtype == np.float32):
+        if not (a.dtype.kind in "biu" if i in integers else a.dtype == np.float32):
             return False
         any_given = True
     return any_given

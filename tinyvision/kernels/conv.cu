@@ -17,7 +17,8 @@
 // peak on 3×3 layers and are bound by memory on the stem and on 1×1 layers; the FP32 versions reach 70 to 80 % of the
 // FP32 peak. The simple versions are 20 to 50 times slower: no number is read from a cache on purpose.
 // Measurement (H200): the tensor-core versions take 1.1 (stem) to 4.7 times (512 channels at 7²) what cuDNN takes forward, and
-// 0.9 to 2.3 times for the weight gradient. `arrange` 0.002 to 0.005 ms for a layer of ResNet-18. FP32: not yet measured.
+// 0.9 to 2.3 times for the weight gradient. The moments that the FP32 versions leave are predicted to cost 2 % of a 3×3 layer.
+// `arrange` 0.002 to 0.005 ms for a layer of ResNet-18. FP32: not yet measured.
 
 struct Conv {
     int N, H, W, C;                              // the image; C counts the channels of one group
@@ -303,10 +304,62 @@ struct FullPrecision {
     }
 };
 
+// What a batch-norm that follows wants to know of this tile's results: see tensor_cores.cu's `leave_moments`. Two of every 16
+// rows are a warp's, two threads of which share a column.
+template <int TN>
+__device__ __forceinline__ void leave_moments(const FullPrecision<TN>& product, float* ring, int rows, int first_o, int channels,
+                                              const float* shift, float* mean_of, float* squares_of) {
+    constexpr int WARPS = THREADS / 32;
+    float own = 0.f;
+#pragma unroll
+    for (int i = 0; i < 8; i++) own += product.ty + 16 * i < rows ? 1.f : 0.f;
+    float other = __shfl_xor_sync(~0u, own, 16), both = own + other;
+    float inverse = own > 0.f ? 1.f / own : 0.f, share = both > 0.f ? other / both : 0.f, weight = own * share;
+    __syncthreads();  // nobody's product reads the ring any more
+#pragma unroll
+    for (int j = 0; j < TN / 16; j++) {
+        float mean = 0.f, squares = 0.f;
+#pragma unroll
+        for (int i = 0; i < 8; i++) mean += product.sum[i][j];  // 0 beyond the last pixel
+        mean *= inverse;
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            float distance = product.sum[i][j] - mean;
+            squares += product.ty + 16 * i < rows ? distance * distance : 0.f;
+        }
+        float delta = __shfl_xor_sync(~0u, mean, 16) - mean;
+        squares += __shfl_xor_sync(~0u, squares, 16) + delta * delta * weight;
+        mean += delta * share;
+        if (threadIdx.x % 32 < 16)
+            *(float2*)(ring + (threadIdx.x / 32 * TN + product.tx + 16 * j) * 2) = make_float2(mean, squares);
+    }
+    __syncthreads();
+    for (int column = threadIdx.x; column < TN && first_o + column < channels; column += THREADS) {
+        float mean = 0.f, squares = 0.f, count = 0.f;
+#pragma unroll
+        for (int warp = 0; warp < WARPS; warp++) {
+            float2 part = *(const float2*)(ring + (warp * TN + column) * 2);
+            int left = rows % 16 - 2 * warp;  // of the last 16 rows, which may not be whole
+            float more = rows / 16 * 2 + (left < 0 ? 0 : left < 2 ? left : 2);
+            if (!(more > 0.f)) break;
+            float delta = part.x - mean, all = count + more;
+            squares += part.y + delta * delta * count * (more / all);
+            mean += delta * (more / all);
+            count = all;
+        }
+        mean_of[first_o + column] = shift ? mean + shift[first_o + column] : mean;
+        squares_of[first_o + column] = squares;
+    }
+}
+
+// Tensor cores leave none here: what they compute in this text is rare.
+template <int TN>
+__device__ __forceinline__ void leave_moments(const TensorCores<TN>&, float*, int, int, int, const float*, float*, float*) {}
+
 // Fast: three tiles in a ring, filled by asynchronous copies two tiles ahead of the product.
 template <int TN, class Product>
 __device__ __forceinline__ void correlate_tiled(const float* x, const float* weight, const Finish& f, float* y,
-                                                const Conv& g, float* ring) {
+                                                float* moments, const Conv& g, float* ring) {
     constexpr int TILE = (BM + TN) * BK;
     int first_m = blockIdx.x * BM, first_o = blockIdx.y * TN, group = blockIdx.z;
     CorrelateLoader<TN> loader(x + group * g.C, weight + group * g.O * g.K, g, first_m, first_o);
@@ -328,6 +381,11 @@ __device__ __forceinline__ void correlate_tiled(const float* x, const float* wei
         next = next + 1 == STAGES ? 0 : next + 1;
     }
     int M = g.N * g.OH * g.OW;
+    if (moments) {  // y is the sums, with at most a bias
+        int at = blockIdx.x * 2 * g.groups * g.O + group * g.O;
+        leave_moments(product, ring, min(M - first_m, BM), first_o, g.O, f.shift ? f.shift + group * g.O : nullptr, moments + at,
+                      moments + at + g.groups * g.O);
+    }
     __syncthreads();  // the ring is free: now it holds where each row of the tile begins in y, or -1
     int* rows = (int*)ring;
     if (threadIdx.x < BM) {
@@ -346,9 +404,9 @@ __device__ __forceinline__ void correlate_tiled(const float* x, const float* wei
 #define CORRELATE(name, TN, Product, resident)                                                                        \
     extern "C" __global__ void __launch_bounds__(THREADS, resident)                                                   \
     name(const float* x, const float* weight, const float* scale, const float* shift, const float* skip, float* y,    \
-         Conv g) {                                                                                                    \
-        __shared__ __align__(16) float ring[STAGES * (BM + TN) * BK];                                                   \
-        correlate_tiled<TN, Product<TN>>(x, weight, {scale, shift, skip}, y, g, ring);                                \
+         float* moments, Conv g) {                                                                                    \
+        __shared__ __align__(16) float ring[STAGES * (BM + TN) * BK];                                                 \
+        correlate_tiled<TN, Product<TN>>(x, weight, {scale, shift, skip}, y, moments, g, ring);                       \
     }
 
 CORRELATE(correlate_fp32_128, 128, FullPrecision, 1)

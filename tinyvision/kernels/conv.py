@@ -6,6 +6,7 @@ network spend their time on. The kernels gather it block by block into shared me
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,10 +16,11 @@ from ..device import precision_of
 from ..ops.convolution.sliding import Sliding
 from ..types import Array, DType, Pair, Shape
 from . import launch as gpu
-from . import moments, tensor_cores
+from . import moments, tensor_cores, tuning
 from .ways import ACTIVATIONS, Way, drop_ins, lengths, outputs
 
 MULTIPROCESSORS = 132  # of a large GPU, for which work is shared out
+MOST_BLOCKS = 65535  # along a grid's second and third axis
 
 
 class Slides(NamedTuple):
@@ -33,17 +35,23 @@ class Slides(NamedTuple):
 def applies(x: Array, weight: Array, output: Pair, sliding: Sliding, finished: bool) -> bool:
     """Whether these kernels can, and should, compute this convolution.
 
-    They can for float32 with groups of a multiple of 4 channels (one group: any). They should unless a 1×1 kernel with
-    stride 1 is a plain product already, which cuBLAS does. Where they do more than the product, `finished`, always."""
+    They can for float32 with groups of a multiple of 4 channels (one group: any), of no more channels and phases than a
+    grid has blocks. A 1×1 kernel with stride 1 in full FP32 is a plain product: pointwise.py is asked before."""
+    (O, CG), groups = weight.shape[:2], sliding.groups
+    if groups != 1 and (CG % 4 or O // groups % 4):
+        return False
+    return fits(x, weight, output, sliding, whole)
+
+
+def fits(x: Array, weight: Array, output: Pair, sliding: Sliding, whole: Callable[[int], int]) -> bool:
+    """Whether 32-bit offsets reach every number, of channels made `whole`, and every pixel that windows begin at
+    outside of the image; and whether a grid has a block for every tile of channels, and for every group and phase."""
     (N, C, H, W), (O, CG, KH, KW), groups = x.shape, weight.shape, sliding.groups
-    if groups != 1 and (CG % 4 or O // groups % 4 or groups > 65535):
-        return False
-    sizes = (N * H * W * whole(C), outputs(x, output) * whole(O), whole(O) * KH * KW * whole(CG))
-    if not gpu.fits(sizes, lengths(x, output, sliding)):
-        return False
-    if finished or gpu.without_cublas():
-        return True
-    return not (KH == KW == 1 and sliding.stride == (1, 1) and sliding.padding == (0, 0))
+    (PH, PW), phases = sliding.padding, math.prod(map(min, sliding.stride, (H, W)))
+    reached = (N * H * W + 2 * (PH * W + PW)) * whole(C)
+    sizes = (reached, outputs(x, output) * whole(O), whole(O) * KH * KW * whole(CG))
+    narrow = max(C, O) // groups <= 64 * MOST_BLOCKS and groups * phases <= MOST_BLOCKS
+    return narrow and gpu.fits(sizes, lengths(x, output, sliding))
 
 
 def whole(channels: int) -> int:
@@ -81,14 +89,17 @@ def correlate(
 
 
 def launched(plan: Any, measured: bool, *arrays: Any) -> None:
-    """Launch `correlation` on its arrays, the last of them y. What tensor_cores.cu has for it can measure y as well."""
-    tile, y = tensor_cores.TILES.get(plan.kernel), arrays[-1]
-    if tile is None or not measured:
-        gpu.run(plan, *arrays, *(() if tile is None else (None,)))
+    """Launch `correlation` on its arrays, the last of them y, and have y measured by a kernel that can."""
+    if plan.kernel.endswith("simple"):
+        gpu.run(plan, *arrays)
         return
+    if not measured or "tf32_" in plan.kernel:
+        gpu.run(plan, *arrays, None)
+        return
+    y = arrays[-1]
     partial = gpu.empty(y, (plan.grid[0], 2, y.shape[3]))
     gpu.run(plan, *arrays, partial)
-    moments.leave(y, partial, tile.rows)
+    moments.leave(y, partial, _tile(plan.kernel)[0])
 
 
 @lru_cache(4096)
@@ -99,7 +110,8 @@ def correlation(
     """The launch of `correlate` for arrays of these shapes; kernel: its name, or the `_units` that choose it."""
     N, OH, OW, O = y
     columns, rows = O // sliding.groups, N * OH * OW
-    kernel = _kernel(kernel, "correlate", rows, columns, math.prod(weight[1:]), sliding.groups, weight[1:3])
+    sums = rows, columns, math.prod(weight[1:]), sliding.groups, weight[1:3]
+    kernel = _kernel(kernel, "correlate", sums, mode, (x, weight, y, sliding, activation))
     geometry = _geometry(x, weight, y, y_strides, sliding, activation=activation)
     return _plan(kernel, rows, columns, sliding.groups, geometry, mode)
 
@@ -167,10 +179,10 @@ def image_gradient(
     neighbours hear from neighbouring windows: a stride-1 correlation of dy with those taps, turned around."""
     KH, KW = weight.shape[2:]
     turned = by_group(weight, groups).transpose(0, 2, 1, 3, 4)  # (G, C/G, O/G, KH, KW)
-    kernel = gradient_kernel(kernel or _units(dy), dy.shape, dx.shape, (KH, KW), stride, groups)
+    sliding = Slides(stride, (-padding[0], -padding[1]), dilation, groups)
+    kernel = gradient_kernel(kernel or _units(dy), dy.shape, dx.shape, (KH, KW), sliding)
     if kernel in tensor_cores.TILES:
         dy, turned = _four_channels(dy), arranged(turned)
-        sliding = Slides(stride, (-padding[0], -padding[1]), dilation, groups)
         plan = all_phases(dy.shape, turned.shape, dx.shape, dx.strides, sliding, kernel)
         launched(plan, False, dy, turned, None, None, onto, dx)
         return
@@ -188,10 +200,13 @@ def image_gradient(
 
 
 @lru_cache(4096)
-def gradient_kernel(kernel: Any, dy: Shape, dx: Shape, taps: Pair, stride: Pair, groups: int) -> Any:
+def gradient_kernel(kernel: Any, dy: Shape, dx: Shape, taps: Pair, sliding: Slides, mode: str = "tf32") -> Any:
     """The kernel that computes an image's gradient: `kernel` itself, or what the `_units` choose."""
-    rows, depth = math.prod(dx[:3]), math.prod(taps) * dy[3] // groups // math.prod(stride)
-    return _kernel(kernel, "correlate", rows, dx[3] // groups, depth, groups, taps)
+    groups, channels = sliding.groups, whole(dy[3])
+    depth = math.prod(taps) * dy[3] // groups // math.prod(sliding.stride)
+    turned = (dx[3], *taps, channels // groups)
+    sums = math.prod(dx[:3]), dx[3] // groups, depth, groups, taps
+    return _kernel(kernel, "image_gradient", sums, mode, ((*dy[:3], channels), turned, dx, sliding, None))
 
 
 @lru_cache(4096)
@@ -249,7 +264,8 @@ def weight_sums(
     (O, KH, KW, CG), groups = shape, sliding.groups
     C, width, pixels, taps = x[3] // groups, dy[3], math.prod(dy[:3]), KH * KW
     rows, columns = width // groups, taps * C
-    kernel = _kernel(kernel, "weight_gradient", rows, columns, pixels, groups, (KH, KW))
+    sums_of = rows, columns, pixels, groups, (KH, KW)
+    kernel = _kernel(kernel, "weight_gradient", sums_of, mode, (x, dy, shape, sliding, None))
     if splits is None:
         splits = 1 if kernel.endswith("simple") else _splits(kernel, rows, columns, groups, pixels)
     strides = dy_strides if mode == "tf32" else tuple(2 * stride for stride in dy_strides)  # `_geometry` counts floats
@@ -269,7 +285,7 @@ def _splits(kernel, rows, columns, groups, pixels):
         rounds = math.ceil(blocks * splits / at_once)
         return rounds * (math.ceil(pixels / splits / 32) + 4) + splits * rows * columns * groups / 300_000
 
-    return min(range(1, max(1, min(pixels // 256, 65535 // groups, 512)) + 1), key=steps)
+    return min(range(1, max(1, min(pixels // 256, MOST_BLOCKS // groups, 512)) + 1), key=steps)
 
 
 def _resident(kernel):
@@ -285,19 +301,34 @@ def _units(x):
     return mode == "tf32" or generation is not None, generation
 
 
-def _kernel(units, primitive, rows, columns, depth, groups, taps):
-    """The kernel for a matrix of sums rows × columns of `depth` products on a GPU with these `_units`; a kernel's name
-    in their place stands for itself."""
+def _kernel(units, primitive, sums, mode, shapes):
+    """The kernel for the matrix of `sums` (rows, columns, products in each, groups, taps) on a GPU with these `_units`:
+    the one that was measured to be the fastest there, else by rule. A kernel's name in their place stands for itself.
+    shapes: as in `tuning.Met`."""
     if isinstance(units, str):
         return units
-    tf32, generation = units
+    (tf32, generation), (rows, columns, depth, groups, taps) = units, sums
+    own = "correlate" if primitive == "image_gradient" else primitive
     if generation and max(taps) <= tensor_cores.MOST_TAPS:
-        return tensor_cores.choose(generation, primitive, rows, columns, depth)
-    if primitive == "weight_gradient":
-        wide = rows > 64
+        unasked = tensor_cores.choose(generation, own, rows, columns, depth)
+        candidates = tensor_cores.candidates(generation, own)
     else:
         wide = columns > 64 and math.ceil(rows / 128) * math.ceil(columns / 128) * groups >= MULTIPROCESSORS
-    return f"{primitive}_{'tf32' if tf32 else 'fp32'}_{128 if wide else 64}"
+        wide = rows > 64 if primitive == "weight_gradient" else wide
+        kind = f"{own}_{'tf32' if tf32 else 'fp32'}"
+        unasked, candidates = f"{kind}_{128 if wide else 64}", (f"{kind}_64", f"{kind}_128")
+        if primitive == "image_gradient":  # a launch for each phase
+            return unasked
+    layer = tuning.Layer("ieee" if not tf32 else mode, primitive, *sums)
+    if tuning.met is not None:
+        tuning.met[layer] = tuning.Met((unasked, *(k for k in candidates if k != unasked)), *shapes)
+    return tuning.kernel(layer, candidates) or unasked
+
+
+def forget() -> None:
+    """Choose kernels anew for layers that have come by before."""
+    for function in (correlation, gradient_kernel, weight_sums):
+        function.cache_clear()
 
 
 def _tile(kernel):

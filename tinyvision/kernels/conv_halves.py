@@ -15,7 +15,7 @@ from ..types import Array, Pair, Shape
 from . import conv, moments, tensor_cores
 from . import launch as gpu
 from .conv import Slides, by_group
-from .ways import Way, drop_ins, lengths, outputs
+from .ways import Way, drop_ins
 
 
 def whole(channels: int) -> int:
@@ -40,13 +40,12 @@ def _applies(mode):
     def applies(x: Array, weight: Array, output: Pair, sliding: Sliding, finished: bool) -> bool:
         """Whether this GPU's tensor cores have such factors, and the shapes fit: groups of a multiple of 8 channels
         (one group: any), kernels of at most 15 taps a side."""
-        (N, C, H, W), (O, CG, KH, KW), groups = x.shape, weight.shape, sliding.groups
+        (O, CG, KH, KW), groups = weight.shape, sliding.groups
         if get_precision() != mode or mode not in tensor_cores.MODES.get(gpu.generation(x), ()):
             return False
-        if max(KH, KW) > tensor_cores.MOST_TAPS or (groups != 1 and (CG % 8 or O // groups % 8 or groups > 65535)):
+        if max(KH, KW) > tensor_cores.MOST_TAPS or (groups != 1 and (CG % 8 or O // groups % 8)):
             return False
-        sizes = (N * H * W * whole(C), outputs(x, output) * whole(O), whole(O) * KH * KW * whole(CG))
-        return gpu.fits(sizes, lengths(x, output, sliding))
+        return conv.fits(x, weight, output, sliding, whole)
 
     return applies
 
@@ -76,10 +75,8 @@ def image_gradient(
 ) -> None:
     """`conv.image_gradient`, given dy of 16 bits."""
     turned = halved(by_group(weight, sliding.groups).transpose(0, 2, 1, 3, 4), mode)
-    kernel = conv.gradient_kernel(
-        kernel or _units(dx), dy.shape, dx.shape, weight.shape[2:], sliding.stride, sliding.groups
-    )
     slides = Slides(sliding.stride, sliding.start, sliding.dilation, sliding.groups)
+    kernel = conv.gradient_kernel(kernel or _units(dx), dy.shape, dx.shape, weight.shape[2:], slides, mode)
     plan = conv.all_phases(dy.shape, turned.shape, dx.shape, dx.strides, slides, kernel, mode)
     conv.launched(plan, False, dy, turned, None, None, onto, dx)
 

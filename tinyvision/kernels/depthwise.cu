@@ -14,11 +14,12 @@
 // 0.104 / 0.069, 0.098 / 0.081, 0.178 / 0.060; 3×3/2, 96 at 112²: 0.101 / 0.094, 0.169 / 0.377, 0.250 / 0.113; 5×5, 240 at 28²:
 // 0.089 / 0.091, 0.091 / 0.092, 0.157 / 0.097; 5×5/2, 144 at 56²: 0.068 / 0.078, 0.102 / 0.330, 0.186 / 0.165; 3×3, 1152 at 7²:
 // 0.018 / 0.015, 0.016 / 0.016, 0.017 / 0.021. Memory alone would take 0.057, 0.107, 0.027, 0.040, 0.008: 55 to 100 % of its
-// speed for 3×3, a third for 5×5. The weight gradient, whose threads wait for one pixel after the other, is what is left to do.
+// speed for 3×3, a third for 5×5. Moments for a batch-norm (predicted: no slower, and y is read once less, 0.03 ms of 32 channels at
+// 112²): not yet measured. The weight gradient, whose threads wait for one pixel after the other, is what is left to do.
 
 struct Depthwise {
     int N, H, W, C, OH, OW, KH, KW, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
-    int rows;        // of the weight gradient: output rows (n, i) that a block looks after
+    int rows;        // of the weight gradient, and of what measures: output rows (n, i) that a block looks after
     int activation;  // 0: none, 1: ReLU, 2: ReLU6
 };
 
@@ -37,7 +38,7 @@ __device__ __forceinline__ void finish(float* y, int index, int c, float sum, co
 }
 
 constexpr int STRIP = 4;                 // neighbouring pixels of one row in a thread; a multiple of every stride below
-constexpr int CHANNELS = 32, LANES = 8;  // of the weight gradient's blocks: 256 threads, 32 channels wide, 8 rows deep
+constexpr int CHANNELS = 32, LANES = 8;  // of these blocks: 256 threads, 32 channels wide, 8 rows or strips deep
 
 // ---- simple, and good for every size, stride and dilation: one thread per number ----
 
@@ -92,13 +93,9 @@ extern "C" __global__ void depthwise_weight_gradient_simple(const float* x, cons
 // ---- forward, fast: a strip of neighbouring outputs shares the pixels of each row in registers ----
 
 template <int K, int S>
-__device__ __forceinline__ void forward_strip(const float* x, const float* weight, const Finish& f, float* y,
+__device__ __forceinline__ void sums_of_strip(float (&sum)[STRIP], const float* x, const float* weight, int n, int i, int j, int c,
                                               const Depthwise& g) {
     constexpr int SPAN = (STRIP - 1) * S + K;
-    unsigned index = blockIdx.x * blockDim.x + threadIdx.x, strips = (g.OW + STRIP - 1) / STRIP;
-    if (index >= g.N * g.OH * strips * g.C) return;
-    int c = index % g.C, j = index / g.C % strips * STRIP, i = index / g.C / strips % g.OH, n = index / g.C / strips / g.OH;
-    float sum[STRIP] = {};
 #pragma unroll
     for (int kh = 0; kh < K; kh++) {
         int h = i * S - g.pad_h + kh, left = j * S - g.pad_w;
@@ -114,6 +111,16 @@ __device__ __forceinline__ void forward_strip(const float* x, const float* weigh
             for (int s = 0; s < STRIP; s++) sum[s] += pixels[s * S + kw] * tap;
         }
     }
+}
+
+template <int K, int S>
+__device__ __forceinline__ void forward_strip(const float* x, const float* weight, const Finish& f, float* y,
+                                              const Depthwise& g) {
+    unsigned index = blockIdx.x * blockDim.x + threadIdx.x, strips = (g.OW + STRIP - 1) / STRIP;
+    if (index >= g.N * g.OH * strips * g.C) return;
+    int c = index % g.C, j = index / g.C % strips * STRIP, i = index / g.C / strips % g.OH, n = index / g.C / strips / g.OH;
+    float sum[STRIP] = {};
+    sums_of_strip<K, S>(sum, x, weight, n, i, j, c, g);
 #pragma unroll
     for (int s = 0; s < STRIP; s++)
         if (j + s < g.OW) finish(y, ((n * g.OH + i) * g.OW + j + s) * g.C + c, c, sum[s], f, g.activation);
@@ -130,6 +137,62 @@ FORWARD(depthwise_forward_3_1, 3, 1)
 FORWARD(depthwise_forward_3_2, 3, 2)
 FORWARD(depthwise_forward_5_1, 5, 1)
 FORWARD(depthwise_forward_5_2, 5, 2)
+
+struct Moments {
+    float count, mean, squares;  // squares: the sum of (y - mean)²
+};
+
+// As in norm.cu.
+__device__ __forceinline__ Moments joined(Moments a, Moments b) {
+    float count = a.count + b.count;
+    if (!(count > 0.f)) return a;
+    float delta = b.mean - a.mean, share = b.count / count;
+    return {count, a.mean + delta * share, a.squares + b.squares + delta * delta * a.count * share};
+}
+
+// The same, and it leaves the moments of its results for a batch-norm that follows, in moments (chunks, 2, C) as norm.cu's
+// `moments_of_chunks` does: a block takes 32 channels of `rows` output rows.
+template <int K, int S>
+__device__ __forceinline__ void forward_measured(const float* x, const float* weight, const float* shift, float* y, float* moments,
+                                                 const Depthwise& g, Moments* shared) {
+    int c = blockIdx.x * CHANNELS + threadIdx.x % CHANNELS, strips = (g.OW + STRIP - 1) / STRIP;
+    int begin = blockIdx.y * g.rows, end = begin + g.rows < g.N * g.OH ? begin + g.rows : g.N * g.OH;
+    Moments own = {0.f, 0.f, 0.f};
+    for (int at = begin * strips + threadIdx.x / CHANNELS; at < end * strips && c < g.C; at += LANES) {
+        int row = at / strips, j = at % strips * STRIP;
+        float sum[STRIP] = {}, bias = shift ? shift[c] : 0.f, count = min(STRIP, g.OW - j), mean = 0.f, squares = 0.f;
+        sums_of_strip<K, S>(sum, x, weight, row / g.OH, row % g.OH, j, c, g);
+#pragma unroll
+        for (int s = 0; s < STRIP; s++) {
+            sum[s] += bias;
+            if (s >= count) continue;
+            y[(row * g.OW + j + s) * g.C + c] = sum[s];
+            mean += sum[s];
+        }
+        mean /= count;
+#pragma unroll
+        for (int s = 0; s < STRIP; s++) squares += s < count ? (sum[s] - mean) * (sum[s] - mean) : 0.f;
+        own = joined(own, {count, mean, squares});
+    }
+    shared[threadIdx.x] = own;
+    __syncthreads();
+    if (threadIdx.x >= CHANNELS || c >= g.C) return;
+    for (int lane = 1; lane < LANES; lane++) own = joined(own, shared[lane * CHANNELS + threadIdx.x]);
+    moments[blockIdx.y * 2 * g.C + c] = own.mean;
+    moments[(blockIdx.y * 2 + 1) * g.C + c] = own.squares;
+}
+
+#define MEASURED(name, K, S)                                                                                          \
+    extern "C" __global__ void __launch_bounds__(256)                                                                 \
+    name(const float* x, const float* weight, const float* shift, float* y, float* moments, Depthwise g) {            \
+        __shared__ Moments shared[CHANNELS * LANES];                                                                  \
+        forward_measured<K, S>(x, weight, shift, y, moments, g, shared);                                              \
+    }
+
+MEASURED(depthwise_measured_3_1, 3, 1)
+MEASURED(depthwise_measured_3_2, 3, 2)
+MEASURED(depthwise_measured_5_1, 5, 1)
+MEASURED(depthwise_measured_5_2, 5, 2)
 
 // ---- image gradient, fast: a strip of neighbouring pixels shares the gradients of each row ----
 

@@ -10,10 +10,12 @@ import numpy as np
 from ..ops.convolution.sliding import Sliding
 from ..types import Array, Pair
 from . import launch as gpu
+from . import moments
 from .ways import ACTIVATIONS, Way, drop_ins, lengths, outputs
 
 CHANNELS, LANES, STRIP = 32, 8, 4  # as in depthwise.cu
 FAST = (3, 5), (1, 2)  # sizes and strides that depthwise.cu has fast versions for
+MEASURED_BLOCKS = 8 * 132  # eight for each multiprocessor of a large GPU
 WANTED_BLOCKS = 1024  # of a weight gradient; a fixed number, so that one shape is always summed in one order
 
 
@@ -37,14 +39,31 @@ def forward(
     shift: Array | None = None,
     skip: Array | None = None,
     activation: str | None = None,
+    measured: bool = False,
 ) -> None:
-    """Fill y (N, OH, OW, C) given x (N, H, W, C) and weight (KH, KW, C). `kernel`: "simple", or the choice by shape."""
-    kernel = kernel or _fast(weight.shape, stride, dilation) or "simple"
+    """Fill y (N, OH, OW, C) given x (N, H, W, C) and weight (KH, KW, C). `kernel`: "simple", or the choice by shape.
+
+    measured: leave its moments for a batch-norm (see moments.py), by a fast version, whose sums get at most a shift."""
+    fast = _fast(weight.shape, stride, dilation)
+    if measured and fast and kernel is None:
+        _forward_measured(x, weight, y, stride, padding, dilation, fast, shift)
+        return
+    kernel = kernel or fast or "simple"
     geometry = _geometry(x.shape, y.shape, weight.shape, stride, padding, dilation, 0, ACTIVATIONS[activation])
     strips = y.shape[2] if kernel == "simple" else math.ceil(y.shape[2] / STRIP)
     vectors = (v if v is None else gpu.aligned(v) for v in (scale, shift))
     grid = gpu.blocks(y.shape[0] * y.shape[1] * strips * y.shape[3])
     gpu.launch("depthwise", f"depthwise_forward_{kernel}", grid, x, weight, *vectors, skip, y, geometry)
+
+
+def _forward_measured(x, weight, y, stride, padding, dilation, fast, shift):
+    (N, OH, OW, C), widths = y.shape, math.ceil(y.shape[3] / CHANNELS)
+    rows = max(math.ceil(N * OH / max(1, MEASURED_BLOCKS // widths)), math.ceil(LANES / math.ceil(OW / STRIP)))
+    geometry = _geometry(x.shape, y.shape, weight.shape, stride, padding, dilation, rows)
+    grid = (widths, math.ceil(N * OH / rows), 1)
+    partial, shift = gpu.empty(y, (grid[1], 2, C)), None if shift is None else gpu.aligned(shift)
+    gpu.launch("depthwise", f"depthwise_measured_{fast}", grid, x, weight, shift, y, partial, geometry)
+    moments.leave(y, partial, rows * OW)
 
 
 def image_gradient(
@@ -104,7 +123,7 @@ def _geometry(image, output, size, stride, padding, dilation, rows=0, activation
 
 
 def _correlate(x, weight, y, sliding, **finish):
-    forward(x, _by_taps(weight), y, *sliding[:3], **finish)
+    forward(x, _by_taps(weight), y, *sliding[:3], measured=moments.asked(), **finish)
 
 
 def _image_gradient(dy, weight, dx, sliding):

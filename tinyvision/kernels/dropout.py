@@ -14,7 +14,7 @@ import numpy as np
 from .. import random
 from ..device import to_device
 from ..ops import dropout as ops
-from ..types import Array, Shape
+from ..types import Array, Gradients, Needs, Shape
 from . import DropIn
 from . import launch as gpu
 
@@ -47,10 +47,48 @@ class Draws:
 
 def kept(x: Array, p: float, shape: Shape) -> Array:
     """As `ops.dropout.kept`."""
-    generator = random.generator()
-    if not random.is_philox(generator):
+    if not random.is_philox(random.generator()):
         return ops.kept(x, p, shape)
-    mask, count = gpu.empty(x, shape, np.uint8), math.prod(shape)
+    return _drawn(gpu.empty(x, shape, np.uint8), p, None, None)
+
+
+def drawn(x: Array, p: float) -> tuple[Array, Array | None]:
+    """As `ops.dropout.drawn`, in one launch."""
+    if not random.is_philox(random.generator()):
+        return ops.drawn(x, p)
+    mask = gpu.empty(x, x.shape, np.uint8)
+    if not x.flags.c_contiguous:  # the mask's numbers are drawn in another order than those of x lie in
+        return _drawn(mask, p, None, None), None
+    y = gpu.empty(x, x.shape)
+    return _drawn(mask, p, gpu.aligned(x), y), y
+
+
+def dropout_forward(x: Array, mask: Array, p: float = 0.5, y: Array | None = None) -> tuple[Array, Any]:
+    """As `ops.dropout_forward`; the cache holds the mask, of a byte for each number."""
+    return _applied(x, mask, p) if y is None else y, (mask, p)
+
+
+def dropout_backward(dy: Array, cache: Any, needs: Needs = (True, False)) -> Gradients:
+    """As `ops.dropout_backward`."""
+    return _applied(dy, *cache), None
+
+
+def _scale(p):
+    return np.float32(1 / (1 - p) if p < 1 else 0)
+
+
+def _applied(x, mask, p):
+    x, mask, y = gpu.aligned(x), gpu.aligned(mask), gpu.empty(x, x.shape)
+    gpu.launch(
+        "dropout", "dropout_applied", gpu.blocks(x.size, 4 * gpu.THREADS), x, mask.view(np.uint8), y,
+        np.int32(x.size), _scale(p),
+    )  # fmt: skip
+    return y
+
+
+def _drawn(mask, p, x, y):
+    """The mask filled with what the generator in force draws, as booleans; and y with what it makes of x."""
+    generator, count = random.generator(), mask.size
     draws = getattr(_here, "draws", None)
     state, given, first = None, NONE, 0
     if draws is None:
@@ -59,11 +97,11 @@ def kept(x: Array, p: float, shape: Shape) -> Array:
         random.skip(generator, count)
     else:
         if draws.state is None:
-            draws.state = gpu.empty(x, (13,), np.int64)
+            draws.state = gpu.empty(mask, (13,), np.int64)
         state, first = draws.state, draws.count
         draws.count += count
-    numbers = given, np.int64(first), np.int64(count), np.float32(p)
-    gpu.launch("dropout", "dropout_mask", gpu.blocks(count // 8 + 2), mask, state, *numbers)
+    numbers = given, np.int64(first), np.int64(count), np.float32(p), _scale(p)
+    gpu.launch("dropout", "dropout_mask", gpu.blocks(count // 8 + 2), mask, state, x, y, *numbers)
     return mask.view(np.bool_)
 
 
@@ -71,8 +109,25 @@ def _state(generator: Any) -> Array:
     return random.state_of(generator).view(np.int64)
 
 
-def _applies(x, p, shape):
-    return 0 < math.prod(shape) <= gpu.LARGEST
+def _applies(x, p, shape=None):
+    return 0 < (x.size if shape is None else math.prod(shape)) <= gpu.LARGEST
 
 
-DROP_INS = (DropIn("dropout", (ops.kept, None), kept, applies=_applies),)
+def _applies_with_mask(x, mask, p=0.5, y=None):
+    """Whether numbers and mask lie in one order; and p is a probability (else the op says so)."""
+    alike = mask.dtype == np.bool_ and tuple(mask.shape) == tuple(x.shape)
+    return alike and _applies(x, p) and 0 <= p <= 1 and x.flags.c_contiguous and mask.flags.c_contiguous
+
+
+DROP_INS = (
+    DropIn("dropout", (ops.kept, None), kept, applies=_applies),
+    DropIn("dropout", (ops.drawn, None), drawn, applies=_applies),
+    DropIn(
+        "dropout",
+        (ops.dropout_forward, ops.dropout_backward),
+        dropout_forward,
+        dropout_backward,
+        _applies_with_mask,
+        integers=(1,),
+    ),
+)

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import is_type_of_cupys
-from ..device import HALVES, device_of, empty_on_gpu, is_capturing
-from ..types import Array, DType, Shape
+from ..arrays import empty_beside, is_type_of_cupys
+from ..device import HALVES, device_of, is_capturing
+from ..types import Array
 from . import machine_code
 
 THREADS = 256
@@ -40,7 +40,9 @@ def launch(source: str, kernel: str, grid: Any, *arguments: Any, threads: int = 
 
     Arguments are arrays (None is a null pointer), np.int32, np.int64 and np.float32 numbers, and structures as 0-d
     NumPy arrays: CuPy hands over their bytes as they are, so each must have its parameter's very type."""
-    launch_on(device_of(arguments[0]).index, source, kernel, grid, *arguments, threads=threads, shared=shared)
+    first = arguments[0]
+    index = first.device.id if is_type_of_cupys(type(first)) else device_of(first).index
+    launch_on(index, source, kernel, grid, *arguments, threads=threads, shared=shared)
 
 
 def launch_on(
@@ -121,11 +123,7 @@ def _function(source, kernel, index, shared):
     return function
 
 
-def empty(like: Array, shape: Shape, dtype: DType = np.float32) -> Array:
-    """An uninitialised C-ordered array on the device of `like`, of float32 whatever `like` holds."""
-    if is_type_of_cupys(type(like)):
-        return empty_on_gpu(shape, dtype)
-    return np.empty_like(like, shape=shape, order="C", dtype=dtype)
+empty = empty_beside  # an uninitialised array beside another, for the kernels' results
 
 
 def address(array: Array) -> int:

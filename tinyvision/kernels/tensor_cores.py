@@ -110,3 +110,8 @@ def choose(generation: str, primitive: str, rows: int, columns: int, depth: int)
         and depth >= choice.depth
         and TILES[choice.kernel].blocks(rows, columns) >= choice.blocks
     )
+
+
+def candidates(generation: str, primitive: str) -> tuple[str, ...]:
+    """All kernels that `choose` may give."""
+    return tuple(choice.kernel for choice in CHOICES[generation, primitive])

@@ -14,7 +14,8 @@
 // Prediction (H100, ResNet-18, batch 64, full FP32): the transforms are bound by memory (V and M are 2.25 times as large as
 // image and output; a tile at the edge is half empty at 14² and 7²), the products by 1/4 to 1/3 of the definition's
 // arithmetic: 0.75 of the implicit GEMM's time for 64 channels at 56², 0.5 for 128 at 28², 0.4 from 256 on. The simple versions
-// read every pixel 81 times and more. Measurement: not yet measured.
+// read every pixel 81 times and more. Moments for a batch-norm cost nothing but arithmetic: 0.03 ms less for 64 channels at 56²,
+// which are read once less. Measurement: not yet measured.
 
 struct Winograd {
     int N, H, W, C, OH, OW, O, TH, TW;  // TH×TW tiles an image
@@ -173,6 +174,18 @@ __device__ __forceinline__ void output_four(float& m0, float& m1, float& m2, flo
     m3 = PP * P * difference_p + QQ * Q * difference_q + m5;
 }
 
+// The 4×4 outputs of tile t, in the corner of m.
+__device__ __forceinline__ void output_tile(const float* M, float (&m)[6][6], unsigned T, unsigned t, int o, const Winograd& g) {
+#pragma unroll
+    for (int k = 0; k < 6; k++) {
+#pragma unroll
+        for (int l = 0; l < 6; l++) m[k][l] = M[((k * 6 + l) * T + t) * g.O + o];
+        output_four(m[k][0], m[k][1], m[k][2], m[k][3], m[k][4], m[k][5]);
+    }
+#pragma unroll
+    for (int l = 0; l < 4; l++) output_four(m[0][l], m[1][l], m[2][l], m[3][l], m[4][l], m[5][l]);
+}
+
 // Fast: one thread per tile and channel.
 extern "C" __global__ void __launch_bounds__(256) winograd_output(const float* M, const float* scale, const float* shift,
                                                                   const float* skip, float* y, Winograd g) {
@@ -180,19 +193,65 @@ extern "C" __global__ void __launch_bounds__(256) winograd_output(const float* M
     if (index >= T * g.O) return;
     int o = index % g.O, t = index / g.O, j = t % g.TW, i = t / g.TW % g.TH, n = t / g.TW / g.TH;
     float m[6][6];
-#pragma unroll
-    for (int k = 0; k < 6; k++) {
-#pragma unroll
-        for (int l = 0; l < 6; l++) m[k][l] = M[((k * 6 + l) * T + t) * g.O + o];
-        output_four(m[k][0], m[k][1], m[k][2], m[k][3], m[k][4], m[k][5]);
-    }
+    output_tile(M, m, T, t, o, g);
     Finish f = {scale, shift, skip};
 #pragma unroll
-    for (int l = 0; l < 4; l++) {
-        output_four(m[0][l], m[1][l], m[2][l], m[3][l], m[4][l], m[5][l]);
+    for (int l = 0; l < 4; l++)
 #pragma unroll
         for (int k = 0; k < 4; k++)
             if (4 * i + k < g.OH && 4 * j + l < g.OW)
                 finish(y, ((n * g.OH + 4 * i + k) * g.OW + 4 * j + l) * g.O + o, o, m[k][l], f, g.activation);
+}
+
+constexpr int CHANNELS = 32, LANES = 8;  // of a block that measures: 256 threads
+
+struct Moments {
+    float count, mean, squares;  // squares: the sum of (y - mean)²
+};
+
+// As in norm.cu.
+__device__ __forceinline__ Moments joined(Moments a, Moments b) {
+    float count = a.count + b.count;
+    if (!(count > 0.f)) return a;
+    float delta = b.mean - a.mean, share = b.count / count;
+    return {count, a.mean + delta * share, a.squares + b.squares + delta * delta * a.count * share};
+}
+
+// Fast, and it leaves the moments of its results for a batch-norm that follows, in moments (chunks, 2, O) as norm.cu's
+// `moments_of_chunks` does. A block takes 32 channels of `tiles` tiles, whole rows of tiles or whole images, so that all chunks
+// but the last hold as many pixels.
+extern "C" __global__ void __launch_bounds__(256) winograd_output_measured(const float* M, const float* shift, float* y,
+                                                                           float* moments, Winograd g, int tiles) {
+    __shared__ Moments shared[CHANNELS * LANES];
+    int o = blockIdx.x * CHANNELS + threadIdx.x % CHANNELS, T = g.N * g.TH * g.TW;
+    int begin = blockIdx.y * tiles, end = begin + tiles < T ? begin + tiles : T;
+    Moments own = {0.f, 0.f, 0.f};
+    for (int t = begin + threadIdx.x / CHANNELS; t < end && o < g.O; t += LANES) {
+        int j = t % g.TW, i = t / g.TW % g.TH, n = t / g.TW / g.TH;
+        float m[6][6], bias = shift ? shift[o] : 0.f;
+        output_tile(M, m, T, t, o, g);
+        int down = min(4, g.OH - 4 * i), across = min(4, g.OW - 4 * j);
+        float sum = 0.f, squares = 0.f;
+#pragma unroll
+        for (int l = 0; l < 4; l++)
+#pragma unroll
+            for (int k = 0; k < 4; k++) {
+                m[k][l] += bias;
+                if (k >= down || l >= across) continue;
+                y[((n * g.OH + 4 * i + k) * g.OW + 4 * j + l) * g.O + o] = m[k][l];
+                sum += m[k][l];
+            }
+        float mean = sum / float(down * across);
+#pragma unroll
+        for (int l = 0; l < 4; l++)
+#pragma unroll
+            for (int k = 0; k < 4; k++) squares += k < down && l < across ? (m[k][l] - mean) * (m[k][l] - mean) : 0.f;
+        own = joined(own, {float(down * across), mean, squares});
     }
+    shared[threadIdx.x] = own;
+    __syncthreads();
+    if (threadIdx.x >= CHANNELS || o >= g.O) return;
+    for (int lane = 1; lane < LANES; lane++) own = joined(own, shared[lane * CHANNELS + threadIdx.x]);
+    moments[blockIdx.y * 2 * g.O + o] = own.mean;
+    moments[(blockIdx.y * 2 + 1) * g.O + o] = own.squares;
 }

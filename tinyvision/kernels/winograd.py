@@ -13,12 +13,13 @@ import numpy as np
 from ..device import get_precision
 from ..ops.convolution.sliding import Sliding
 from ..types import Array, Pair, Shape
-from . import conv
+from . import conv, moments
 from . import launch as gpu
 from .ways import ACTIVATIONS, Way, drop_ins
 
 FEWEST_CHANNELS = 64
 FLOP_PER_BYTE = 16  # which a large GPU does in FP32 while it moves a byte (H100: 47 TFLOP/s beside 3 TB/s)
+CHANNELS, LANES = 32, 8  # as in winograd.cu
 WORKSPACE = 256 << 20  # bytes of V and M; more images than fit are taken in several passes
 
 POINTS = (0.0, 0.625, -0.625, 1.5, -1.5)  # and ∞, as in winograd.cu
@@ -86,8 +87,12 @@ def correlate(
     skip: Array | None = None,
     activation: str | None = None,
     simple: bool = False,
+    measured: bool = False,
 ) -> None:
-    """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with the kernels behind U (36, C, O)."""
+    """Fill y (N, OH, OW, O) with x (N, H, W, C) correlated with the kernels behind U (36, C, O).
+
+    measured: leave its moments for a batch-norm (see moments.py), if all images fit one pass; the sums get no more than
+    a shift then."""
     (N, H, W, C), (_, OH, OW, O) = x.shape, y.shape
     TH, TW = math.ceil(OH / 4), math.ceil(OW / 4)
     several = max(1, min(N, WORKSPACE // (4 * 36 * TH * TW * (C + O))))
@@ -106,11 +111,28 @@ def correlate(
         else:
             gpu.launch("winograd", "winograd_image", gpu.blocks(tiles * C), images, V, geometry)
         M = V @ U  # (36, T, C) @ (36, C, O)
+        if measured and several == N:
+            tiles_each, rows = _chunk(N, TH, TW, OH, OW, O)
+            grid = (math.ceil(O / CHANNELS), math.ceil(tiles / tiles_each), 1)
+            partial = gpu.empty(x, (grid[1], 2, O))
+            sums = (M, vectors[1], y, partial, geometry, np.int32(tiles_each))
+            gpu.launch("winograd", "winograd_output_measured", grid, *sums)
+            moments.leave(y, partial, rows)
+            return
         arguments = (M, *vectors, skip if skip is None else skip[some], out, geometry)
         if simple:
             gpu.launch("winograd", "winograd_output_simple", gpu.blocks(out.size), *arguments, _matrix(2))
         else:
             gpu.launch("winograd", "winograd_output", gpu.blocks(tiles * O), *arguments)
+
+
+def _chunk(N, TH, TW, OH, OW, O):
+    """(tiles, pixels) of the chunks whose moments are left, for eight blocks a multiprocessor of a large GPU: rows of
+    tiles where each has four rows of pixels, else images, so many that all lanes of a block have a tile."""
+    (unit, pixels), units = ((TW, 4 * OW), N * TH) if OH % 4 == 0 else ((TH * TW, OH * OW), N)
+    wanted = max(1, 8 * conv.MULTIPROCESSORS // math.ceil(O / CHANNELS))
+    several = min(units, max(math.ceil(units / wanted), math.ceil(LANES / unit)))
+    return several * unit, several * pixels
 
 
 def _matrix(which):
@@ -122,7 +144,7 @@ def _matrix(which):
 
 
 def _correlate(x, weight, y, sliding, **finish):
-    correlate(x, transformed(weight), y, sliding.start, **finish)
+    correlate(x, transformed(weight), y, sliding.start, measured=moments.asked(), **finish)
 
 
 def _image_gradient(dy, weight, dx, sliding, onto=None):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import blocks
+from ..device import device_of
 from ..types import Array
 
 
@@ -32,6 +33,7 @@ class AxisMap:
     ) -> None:
         self.outputs, self.inputs, self.weights = outputs, inputs, weights
         self.output_size, self.input_size = output_size, input_size
+        self._elsewhere: dict[Any, list[tuple[Any, Array, Array | None]]] = {}  # `taps`, by device and dtype
 
     @functools.cached_property
     def transposed(self) -> AxisMap:
@@ -52,6 +54,22 @@ class AxisMap:
             taps.append((_as_slice(outputs[here]), inputs[here], weights))
         return taps
 
+    def beside(self, x: Array) -> list[tuple[Any, Array, Array | None]]:
+        """`taps`, their numbers on the device of x and the weights in its precision; moved to a GPU once, so that a
+        step that is repeated there brings nothing along."""
+        if isinstance(x, np.ndarray):
+            return [(places, inputs, _beside(weights, x)) for places, inputs, weights in self.taps]
+        key = device_of(x), np.dtype(x.dtype)
+        if key not in self._elsewhere:
+            self._elsewhere[key] = [
+                (places, np.asarray(inputs, like=x), _beside(weights, x)) for places, inputs, weights in self.taps
+            ]
+        return self._elsewhere[key]
+
+
+def _beside(weights, x):
+    return None if weights is None else np.asarray(weights, dtype=x.dtype, like=x)
+
 
 def _as_slice(places):
     """Ascending places without a gap as a slice, which reads and writes faster; others as they are."""
@@ -64,7 +82,8 @@ def along(x: Array, axis: int, axis_map: AxisMap) -> Array:
     order = sorted(range(x.ndim), key=lambda a: -abs(x.strides[a]))  # how the axes lie in memory
     at = order.index(axis)
     seen = x.transpose(order)
-    taps = [(places, *_moved(inputs, weights, x, at)) for places, inputs, weights in axis_map.taps]
+    shape = (-1,) + (1,) * (x.ndim - 1 - at)  # weights meet axis `at`
+    taps = [(p, inputs, None if w is None else w.reshape(shape)) for p, inputs, w in axis_map.beside(x)]
     y = np.empty_like(x, shape=[axis_map.output_size if a == axis else x.shape[a] for a in order], order="C")
     filled = bool(taps) and len(axis_map.taps[0][1]) == axis_map.output_size  # the first tap writes every output
 
@@ -88,10 +107,3 @@ def along(x: Array, axis: int, axis_map: AxisMap) -> Array:
         work(slice(None))
     back = [order.index(a) for a in range(x.ndim)]
     return y.transpose(back)
-
-
-def _moved(inputs, weights, x, at):
-    """The numbers of a tap on the device of x, the weights in its precision and shaped to meet axis `at`."""
-    if weights is not None:
-        weights = np.asarray(weights, dtype=x.dtype, like=x).reshape((-1,) + (1,) * (x.ndim - 1 - at))
-    return np.asarray(inputs, like=x), weights

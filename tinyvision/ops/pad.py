@@ -1,5 +1,6 @@
 """Padding: more numbers at both ends of the last axes, or, where a padding is negative, fewer."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,6 +90,7 @@ def _constant(x, ends, value):
     return y, (tuple(x.shape), source, target)
 
 
+@functools.lru_cache(maxsize=128)
 def _border_map(size, before, after, mode):
     """Which number of x stands at every place of y."""
     place = np.arange(-before, size + after)

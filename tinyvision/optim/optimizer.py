@@ -117,12 +117,13 @@ class Optimizer:
             if not is_grad_enabled():
                 raise GraphError("step(closure) needs gradients, but it was called under no_grad()")
             loss = closure()
-        for p in (p for group in self.param_groups for p in group["params"] if p.grad is not None):
-            if isinstance(p.array, np.ndarray) and not p.array.flags.writeable:
-                self._refuse_read_only(p)  # it may have become so since, and then no parameter is to have moved
+        waiting = [(group, [p for p in group["params"] if p.grad is not None]) for group in self.param_groups]
+        for _, pending in waiting:
+            for p in pending:
+                if isinstance(p.array, np.ndarray) and not p.array.flags.writeable:
+                    self._refuse_read_only(p)  # it may have become so since, and then no parameter is to have moved
         with no_grad():
-            for group in self.param_groups:
-                pending = [p for p in group["params"] if p.grad is not None]
+            for group, pending in waiting:
                 if pending:
                     use(device_of(pending[0].array))
                 if not self.update_together(pending, group):
@@ -131,7 +132,7 @@ class Optimizer:
                     for p in pending:
                         self.update(p, p.grad.array, self.state[p], group)
                 for p in pending:
-                    p.version += 1
+                    p.changes[0] += 1
         self._tell("after", closure)
         return loss
 

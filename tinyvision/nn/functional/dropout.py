@@ -17,7 +17,7 @@ from .in_place import applied
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d"]
 
-_mask = dispatched(ops.kept)
+_mask, _drawn = dispatched(ops.kept), dispatched(ops.drawn)
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -51,7 +51,10 @@ def _dropout(input, p, training, shape=None):
     p = fraction("dropout", "p", p)
     if not training or p == 0:
         return input
-    return F.dropout(input, _kept(input, p, shape or input.shape), p=p)
+    if shape is not None:
+        return F.dropout(input, _kept(input, p, shape), p=p)
+    mask, y = _drawn(input.array, p=p)
+    return F.dropout(input, mask, p=p) if y is None else F.dropout(input, mask, p=p, y=y)
 
 
 def _dropout_channels(input, p, training, name, axes):

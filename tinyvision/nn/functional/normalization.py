@@ -74,7 +74,7 @@ def _moments(input, running_mean, running_var, counter, momentum):
     moments = running_moments(input.array, *averages, counter=count, momentum=momentum)
     for value in kept:
         if value is not None:
-            value.version += 1
+            value.changes[0] += 1
     return moments
 
 
