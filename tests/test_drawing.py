@@ -19,7 +19,7 @@ RNG = np.random.default_rng(0)
 def both(name, *arrays, **options):
     ours = getattr(drawing, name)(*(tv.tensor(a) for a in arrays), **options)
     theirs = getattr(U, name)(*(torch.from_numpy(a) for a in arrays), **options)
-    assert str(ours.dtype) == str(theirs.dtype).removeprefix("torch.")
+    assert str(ours.dtype) == str(theirs.dtype)
     return ours.numpy(), theirs.numpy()
 
 

@@ -44,10 +44,8 @@ def plain(value):
         return str(array.dtype), array
     if isinstance(value, np.ndarray):
         return str(value.dtype), value
-    if type(value).__module__ == "torch" and type(value).__name__ == "dtype":
-        return str(value).removeprefix("torch.")
-    if isinstance(value, np.dtype):
-        return value.name
+    if type(value).__name__ == "dtype":
+        return str(value)
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
     return value

@@ -23,7 +23,7 @@ def same(ours, theirs):
     """Equal shapes, kinds of numbers and values (to the last bits of float32)."""
     assert isinstance(ours, Tensor)
     assert ours.shape == tuple(theirs.shape)
-    assert str(ours.dtype) == str(theirs.dtype).removeprefix("torch.")
+    assert str(ours.dtype) == str(theirs.dtype)
     np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), rtol=1e-6, atol=1e-7)
 
 

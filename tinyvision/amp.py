@@ -51,7 +51,8 @@ class autocast:
             raise OptionError(
                 f'autocast: device_type is "cuda" or "cpu" and enabled True or False, got {device_type!r}, {enabled!r}'
             )
-        name = str(_USUAL[device_type] if dtype is None else dtype)
+        dtype = _USUAL[device_type] if dtype is None else dtype
+        name = getattr(dtype, "name", str(dtype))
         if enabled and name == "float32":
             warnings.warn("autocast: dtype is torch.float32, so nothing is rounded", stacklevel=2)
             enabled = False

@@ -1,6 +1,7 @@
 """Kinds of numbers by PyTorch's names, their limits, and which float is meant where none is named.
 
-A dtype here is NumPy's own: `x.dtype == torch.float32`, `np.float32` and `"float32"` all say the same.
+A tensor's is a `dtype` of this file, an array's one of NumPy's. Each is equal to the other, and does where the other is
+asked for: `x.dtype == torch.float32`, `np.float32` and `"float32"` all say the same.
 """
 
 from __future__ import annotations
@@ -13,36 +14,94 @@ import numpy as np
 from .errors import DtypeError, OptionError
 from .types import DType
 
-dtype = np.dtype
-float16, float32, float64 = (np.dtype(name) for name in ("float16", "float32", "float64"))
-int8, int16, int32, int64 = (np.dtype(name) for name in ("int8", "int16", "int32", "int64"))
-uint8, uint16, uint32, uint64 = (np.dtype(name) for name in ("uint8", "uint16", "uint32", "uint64"))
-boolean = np.dtype(bool)
-half, float_, double = float16, float32, float64
 
+class dtype:
+    """A kind of numbers, of which there is one object each: `x.dtype is torch.float32`, `x.dtype.is_floating_point`.
 
-class _BFloat16:
-    """`torch.bfloat16`: a name for `autocast`. Whoever wants it as a dtype of NumPy's is told that there is none."""
+    NumPy takes it for its own, `np.zeros(3, x.dtype)`; that one is `x.dtype.dtype`. `dtype("float32")` is the one that
+    a name, or a dtype of NumPy's, means. `torch.bfloat16` is a name for `autocast`: NumPy is told that there is none.
 
-    def __repr__(self) -> str:
-        return "bfloat16"
+    name      "float32"
+    kind      NumPy's letter: "f" for floats, "i" and "u" for whole numbers, "b" for truth values
+    itemsize  bytes of a number"""
 
-    def __reduce__(self) -> str:  # a copy, and what a pickle gives back, is this very one
-        return "bfloat16"
+    __slots__ = ("_own", "itemsize", "kind", "name")
+    __module__ = "tinyvision"  # its public name, and where pickle looks for torch.float32
+    _own: Any
+    name: str
+    kind: str
+    itemsize: int
+
+    def __new__(cls, kind: DType) -> Any:
+        return kind if isinstance(kind, dtype) else KINDS[np.dtype(kind)]
 
     @property
     def dtype(self) -> np.dtype:
-        raise DtypeError(NO_BFLOAT16)
+        """NumPy's. Raises DtypeError for bfloat16."""
+        if self._own is None:
+            raise DtypeError(NO_BFLOAT16)
+        return self._own
+
+    __numpy_dtype__ = dtype  # what NumPy asks for since 2.4, and may one day ask for alone
+
+    @property
+    def is_floating_point(self) -> bool:
+        """Whether these are floats."""
+        return self.kind == "f"
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether these are complex numbers, which no tensor holds."""
+        return self.kind == "c"
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether there are negative ones."""
+        return self.kind in "ifc"
+
+    def __eq__(self, other: object) -> Any:
+        if self is other or other is None or isinstance(other, dtype):  # NumPy takes None for float64
+            return self is other
+        return self._own == other
+
+    def __hash__(self) -> int:
+        return hash(self._own)
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> Any:  # a copy, and what a pickle gives back, is this very one
+        is_named = self is bfloat16 or (self._own.isnative and self.name in _NAMES)
+        return self.name if is_named else (dtype, (self._own,))
 
 
+def _made(own, name, kind, itemsize):
+    made = object.__new__(dtype)
+    made._own, made.name, made.kind, made.itemsize = own, name, kind, itemsize
+    return made
+
+
+class _Kinds(dict):
+    """{NumPy's dtype: ours}, made when it is first asked for."""
+
+    def __missing__(self, own):
+        return self.setdefault(own, _made(own, own.name, own.kind, own.itemsize))
+
+
+KINDS = _Kinds()
+_NAMES = (
+    "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool",
+)  # fmt: skip
+float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64, boolean = map(dtype, _NAMES)
+bfloat16 = _made(None, "bfloat16", "f", 2)
 NO_BFLOAT16 = (
     "bfloat16: NumPy has no such numbers; stay with float32 and round the factors of products instead: "
     'tinyvision.precision("bf16"), or autocast with dtype=torch.bfloat16'
 )
-bfloat16 = _BFloat16()
+half, float_, double = float16, float32, float64
 short, int_, long = int16, int32, int64
 
-_default = float32
+_default: np.dtype = np.dtype(np.float32)
 
 
 def as_dtype(value: DType) -> np.dtype:
@@ -60,9 +119,14 @@ def as_dtype(value: DType) -> np.dtype:
     return found
 
 
-def get_default_dtype() -> np.dtype:
-    """The dtype that Python's floats, and functions that make fractions of whole numbers, give: float32 at first."""
+def default_dtype() -> np.dtype:
+    """`get_default_dtype()` as the dtype of an array."""
     return _default
+
+
+def get_default_dtype() -> dtype:
+    """The dtype that Python's floats, and functions that make fractions of whole numbers, give: float32 at first."""
+    return dtype(_default)
 
 
 def set_default_dtype(d: DType) -> None:
@@ -136,8 +200,12 @@ def can_cast(from_: DType, to: DType) -> bool:
     return ranks[np.dtype(from_).kind] <= ranks[np.dtype(to).kind]
 
 
-def promote_types(one: DType, other: DType) -> np.dtype:
-    """The dtype in which numbers of two dtypes meet: a float beside whole numbers stays as it is."""
-    one, other = np.dtype(one), np.dtype(other)
+def common_dtype(one: np.dtype, other: np.dtype) -> np.dtype:
+    """`promote_types` of arrays' dtypes."""
     floats = [kind for kind in (one, other) if kind.kind == "f"]
     return floats[0] if len(floats) == 1 else np.promote_types(one, other)
+
+
+def promote_types(one: DType, other: DType) -> dtype:
+    """The dtype in which numbers of two dtypes meet: a float beside whole numbers stays as it is."""
+    return dtype(common_dtype(np.dtype(one), np.dtype(other)))

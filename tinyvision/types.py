@@ -2,7 +2,7 @@
 
 import numbers
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -14,7 +14,16 @@ Pair: TypeAlias = tuple[int, int]  # (height, width)
 IntOrPair: TypeAlias = int | Pair  # one number stands for both
 Shape: TypeAlias = tuple[int, ...]
 Axes: TypeAlias = int | Sequence[int] | None  # one axis, several, or None for all
-DType: TypeAlias = np.dtype | type | str  # np.float32, "float32"
+
+
+class HasDtype(Protocol):
+    """What NumPy takes for a dtype because it has one, as `tinyvision.dtype` does."""
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+
+DType: TypeAlias = np.dtype | HasDtype | type | str  # np.float32, torch.float32, "float32"
 
 Device: TypeAlias = Any  # PyTorch's names in torch.types, for hints: what `device=` takes,
 Number: TypeAlias = int | float | bool  # one number,

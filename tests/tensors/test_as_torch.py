@@ -48,7 +48,7 @@ def test_one_number_has_no_spread(name):
 def test_whole_numbers_beyond_their_range_come_round(wraps):
     ours, theirs = (wraps(t, t.tensor([1, 200], dtype=t.uint8)) for t in (tv, torch))
     assert ours.tolist() == theirs.tolist()
-    assert str(ours.dtype) == str(theirs.dtype).removeprefix("torch.")
+    assert str(ours.dtype) == str(theirs.dtype)
 
 
 @pytest.mark.parametrize("change", [lambda x: x.add_(1), lambda x: x[1:].zero_(), lambda x: x.__setitem__(0, 5.0)])

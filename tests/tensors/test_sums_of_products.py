@@ -25,5 +25,5 @@ def test_products_have_room_in_the_sum(number):
     for t in (torch, tinyvision):
         x, y = t.tensor([1.0, 2.0]), t.tensor([200, 3], dtype=t.uint8)
         found.append(SUMS[number](t, x, y, t.tensor([3000.0, 7.0], dtype=t.float16)))
-    assert str(found[0].dtype) == f"torch.{found[1].dtype}"
+    assert str(found[0].dtype) == str(found[1].dtype)
     assert found[0].tolist() == pytest.approx(found[1].tolist(), rel=1e-6)

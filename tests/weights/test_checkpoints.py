@@ -37,7 +37,7 @@ def same(mine, theirs):
     elif isinstance(theirs, argparse.Namespace):
         same(vars(mine), vars(theirs))
     elif isinstance(theirs, torch.dtype):
-        assert np.dtype(mine) == np.dtype(str(theirs).removeprefix("torch."))
+        assert str(mine) == str(theirs)
     elif isinstance(theirs, torch.device):
         assert str(mine) == str(theirs)
     else:

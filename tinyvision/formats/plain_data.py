@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import bfloat16, dtype
 from .refused import Refused, shown
 from .unpickle import PLAIN, ArrayNode, Container, Dict, Global, List, Node, Profile, Tuple
 
@@ -121,8 +122,8 @@ class PlainProfile(Profile):
         """A dtype is a value of its own; every other name waits to be called."""
         module, _, word = name.partition(" ")
         if module == "torch" and word in DTYPES:
-            return Made(np.dtype(DTYPES[word]))
-        return Made("bfloat16") if name == "torch bfloat16" else Global(name)
+            return Made(dtype(DTYPES[word]))
+        return Made(bfloat16) if name == "torch bfloat16" else Global(name)
 
     def call(self, name: str, arguments: Any) -> Any:
         """The node of a plain value."""
@@ -254,24 +255,24 @@ def _numpy(word, arguments):
             return _Dtype(code)
         raise Refused(f"a numpy dtype {shown(code)}; only numbers are read")
     if word == "scalar" and len(arguments) == 2:
-        dtype, raw = arguments
-        if isinstance(dtype, _Dtype) and type(raw) is bytes and len(raw) == dtype.value.itemsize:
-            native = dtype.value.newbyteorder("=")
-            return Made(np.frombuffer(raw, dtype.value).astype(native)[0])
+        kind, raw = arguments
+        if isinstance(kind, _Dtype) and type(raw) is bytes and len(raw) == kind.value.itemsize:
+            native = kind.value.newbyteorder("=")
+            return Made(np.frombuffer(raw, kind.value).astype(native)[0])
     raise Refused(f"numpy's {shown(word)} with arguments that are not a number's or an array's")
 
 
 def _array(fields):
     if len(fields) != 5 or fields[0] != 1 or not isinstance(fields[2], _Dtype):
         raise Refused("a numpy array whose state is not (1, shape, dtype, order, bytes)")
-    _, shape, dtype, fortran, raw = fields
+    _, shape, kind, fortran, raw = fields
     shape = shape.items if isinstance(shape, Tuple) else (-1,)
     if any(type(n) is not int or not 0 <= n < 1 << 40 for n in shape):
         raise Refused("a numpy array with a negative or absurd size")
-    count = dtype.value.itemsize * math.prod(shape)
+    count = kind.value.itemsize * math.prod(shape)
     if len(shape) > 32 or type(fortran) is not bool or type(raw) is not bytes or len(raw) != count:
         raise Refused(f"a numpy array of {len(shape)} axes with another number of bytes than its shape says")
-    array = np.frombuffer(raw, dtype.value).astype(dtype.value.newbyteorder("="))
+    array = np.frombuffer(raw, kind.value).astype(kind.value.newbyteorder("="))
     return array.reshape(shape, order="F" if fortran else "C")
 
 

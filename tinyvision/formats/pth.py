@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import bfloat16, dtype
 from . import storages as tensors
 from .plain_data import Growing, Made, PlainProfile
 from .refused import Refused, shown
@@ -83,10 +84,10 @@ class _TensorProfile(PlainProfile):
                 raise Refused("a tensor with hooks or with further attributes")
             return self._tensor(arguments[:4], requires_grad)
         if name == "torch._utils _rebuild_tensor_v3" and count in (7, 8):
-            storage, _, _, _, requires_grad, hooks, dtype = arguments[:7]
+            storage, _, _, _, requires_grad, hooks, kind = arguments[:7]
             if type(requires_grad) is not bool or not _is_empty(hooks, *arguments[7:]):
                 raise Refused("a tensor with hooks or with further attributes")
-            self._give_kind(storage, dtype)
+            self._give_kind(storage, kind)
             return self._tensor(arguments[:4], requires_grad)
         if name == "torch._utils _rebuild_tensor" and count == 4:
             return self._tensor(arguments)
@@ -109,13 +110,14 @@ class _TensorProfile(PlainProfile):
         self.tensors.append(tensor)
         return tensor
 
-    def _give_kind(self, storage, dtype):
+    def _give_kind(self, storage, made):
         """Newer dtypes have no storage class of their own: their storages are bytes, and the tensor says of what."""
-        if not isinstance(storage, Storage) or not isinstance(dtype, Made) or not isinstance(dtype.value, np.dtype):
+        known = isinstance(storage, Storage) and isinstance(made, Made) and isinstance(made.value, dtype)
+        if not known or made.value is bfloat16:
             raise Refused("a tensor of bytes without a dtype that is read here")
-        kind = dtype.value.str[1:]
-        if storage.kind == "raw" and storage.total % dtype.value.itemsize == 0:
-            storage.kind, storage.total = kind, storage.total // dtype.value.itemsize
+        kind = made.value.dtype.str[1:]
+        if storage.kind == "raw" and storage.total % made.value.itemsize == 0:
+            storage.kind, storage.total = kind, storage.total // made.value.itemsize
             storage.length = storage.total
         if storage.kind != kind:
             raise Refused(f"storage {shown(storage.key)} is described in two ways")

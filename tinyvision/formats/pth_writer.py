@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..dtypes import bfloat16, dtype
+from .plain_data import DTYPES
 from .refused import Refused, shown
 from .safetensors import little_endian_bytes
 from .storages import STORAGE_KINDS
@@ -20,10 +22,6 @@ from .unpickle import MAX_DEPTH, MAX_STRING
 
 _STORAGE_NAMES = {kind: f"{name}Storage" for name, kind in STORAGE_KINDS.items()}
 KINDS = frozenset(_STORAGE_NAMES) - {"bf16"}
-_DTYPE_NAMES = {
-    "f8": "float64", "f4": "float32", "f2": "float16", "i8": "int64", "i4": "int32", "i2": "int16", "i1": "int8",
-    "u1": "uint8", "u2": "uint16", "u4": "uint32", "u8": "uint64", "b1": "bool",
-}  # fmt: skip
 _ALIGNMENT = 64  # torch maps files into memory and likes its storages to begin on a cache line
 _LOCAL_HEADER = 30
 _NO_HOOKS = b"ccollections\nOrderedDict\n)R"
@@ -170,8 +168,8 @@ def _simple(value, where):
     if isinstance(value, pathlib.PurePath):
         name = type(value).__name__
         return f"cpathlib\n{name}\n(".encode() + b"".join(map(_text, value.parts)) + b"tR"
-    if isinstance(value, np.dtype) and value.str[1:] in _DTYPE_NAMES:
-        return f"ctorch\n{_DTYPE_NAMES[value.str[1:]]}\n".encode()
+    if isinstance(value, (np.dtype, dtype)) and (dtype(value) is bfloat16 or dtype(value).name in DTYPES):
+        return f"ctorch\n{dtype(value).name}\n".encode()
     return None
 
 

@@ -245,9 +245,7 @@ class ParameterList(Module):
 
     def extra_repr(self) -> str:
         """Every parameter by its kind of numbers and its size."""
-        return "\n".join(
-            f"  ({number}): {_described(value, f'torch.{value.dtype}')}" for number, value in enumerate(self)
-        )
+        return "\n".join(f"  ({number}): {_described(value, str(value.dtype))}" for number, value in enumerate(self))
 
     def __len__(self) -> int:
         return sum(isinstance(value, Parameter) for value in vars(self).values())

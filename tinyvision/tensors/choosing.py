@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..device import to_numpy
-from ..dtypes import get_default_dtype
+from ..dtypes import default_dtype
 from ..errors import DtypeError, OptionError, ShapeError
 from ..ops.checks import is_integer, one_axis
 from ..tape import Variable
@@ -369,4 +369,4 @@ def _as_tensors(like, *values):
 def _dtype_of_numbers(values):
     """The dtype that Python's numbers make together: truth values, int64, or the default float."""
     kinds = {type(v) for v in values}
-    return get_default_dtype() if float in kinds else np.dtype(bool if kinds == {bool} else np.int64)
+    return default_dtype() if float in kinds else np.dtype(bool if kinds == {bool} else np.int64)

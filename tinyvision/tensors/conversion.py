@@ -6,7 +6,7 @@ import numpy as np
 
 from ..arrays import held, is_channels_last
 from ..device import Device, device_of, to_device
-from ..dtypes import get_default_dtype
+from ..dtypes import default_dtype
 from ..errors import DtypeError, OptionError, ShapeError
 from ..tape import Variable, differentiable
 from ..types import DType
@@ -19,7 +19,7 @@ def as_it_lies(data: Any) -> Any:
     if isinstance(data, Variable):
         return data.array
     array = held(data)
-    return array.astype(get_default_dtype()) if isinstance(data, (list, tuple)) else array
+    return array.astype(default_dtype()) if isinstance(data, (list, tuple)) else array
 
 
 def fitted(what: str, numbers: Any, dtype: np.dtype) -> Any:

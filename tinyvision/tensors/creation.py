@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arrays import full_name, plain, refuse_masked
 from ..device import Device, DeviceName, require_cuda, to_device
-from ..dtypes import as_dtype, get_default_dtype, promote_types
+from ..dtypes import as_dtype, common_dtype, default_dtype
 from ..errors import DtypeError, OptionError, ShapeError, SharingError
 from ..tape import Variable
 from ..types import DType
@@ -57,7 +57,7 @@ def tensor(
     if dtype is None and of_python and array.dtype == np.uint64:
         raise DtypeError(f"tensor: {array.max()} does not fit into int64; give it a dtype, such as torch.float32")
     if dtype is None and array.dtype == np.float64:
-        dtype = get_default_dtype() if of_python else _of_numbers(data)
+        dtype = default_dtype() if of_python else _of_numbers(data)
     if dtype is not None:
         array = fitted("tensor", array, as_dtype(dtype)) if of_python else array.astype(as_dtype(dtype))
     return Tensor.of(array if device is None else to_device(array, device), requires_grad=requires_grad)
@@ -79,8 +79,8 @@ def _unwrapped(data):
 def _of_numbers(data):
     """The dtype in which Python's numbers and those of arrays, in one list, meet; float64 for an array itself."""
     if isinstance(data, (list, tuple)):
-        return functools.reduce(promote_types, map(_of_numbers, data))
-    return getattr(data, "dtype", get_default_dtype() if isinstance(data, float) else np.dtype(bool))
+        return functools.reduce(common_dtype, map(_of_numbers, data))
+    return getattr(data, "dtype", default_dtype() if isinstance(data, float) else np.dtype(bool))
 
 
 def _first(data):
@@ -164,7 +164,7 @@ def sizes_of(what: str, shape: Sequence[Any], size: Any) -> tuple[int, ...]:
 
 def kind_of(dtype: DType | None) -> np.dtype:
     """A dtype, the default one where none is named."""
-    return get_default_dtype() if dtype is None else as_dtype(dtype)
+    return default_dtype() if dtype is None else as_dtype(dtype)
 
 
 def zeros(
@@ -213,7 +213,7 @@ def full(
     """A tensor of one number everywhere; a Python float makes float32, an integer int64, a truth value bool."""
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     if dtype is None and isinstance(value, float):
-        dtype = get_default_dtype()
+        dtype = default_dtype()
     number = np.array(value) if dtype is None else fitted("full", np.array(value), as_dtype(dtype))
     return placed(np.full(new_shape((size,)), number), device, requires_grad)
 
@@ -258,7 +258,7 @@ def arange(
     if not by or (last - first) / by < 0:
         raise OptionError(f"arange: counting from {first} by {by} does not lead to {last}")
     if dtype is None:
-        dtype = get_default_dtype() if any(isinstance(v, (float, np.floating)) for v in given) else np.int64
+        dtype = default_dtype() if any(isinstance(v, (float, np.floating)) for v in given) else np.int64
     # Counted in float64 or whole numbers, and rounded once.
     return placed(np.arange(first, last, by).astype(as_dtype(dtype)), device, requires_grad)
 

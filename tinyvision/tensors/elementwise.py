@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays import is_array
-from ..dtypes import get_default_dtype
+from ..dtypes import default_dtype
 from ..errors import DtypeError, GraphError, OptionError
 from ..ops.checks import is_integer
 from ..ops.shape import broadcast_of
@@ -51,7 +51,7 @@ def _of_numbers(name, x, other):
 
 def floating(x: Tensor) -> Tensor:
     """x itself, or whole numbers as floats."""
-    return x if x.dtype.kind == "f" else x.to(get_default_dtype())
+    return x if x.dtype.kind == "f" else x.to(default_dtype())
 
 
 def _of_floats(name: str, op: Op, does: str, **options: Any) -> Unary:

@@ -14,8 +14,7 @@ from typing import Concatenate as _Concatenate
 from typing import ParamSpec as _ParamSpec
 from typing import TypeVar as _TypeVar
 
-import numpy as _np
-
+from ..dtypes import dtype as _dtype
 from ..errors import DtypeError as _DtypeError
 from ..errors import GraphError as _GraphError
 from ..errors import OptionError as _OptionError
@@ -419,9 +418,9 @@ def is_nonzero(x: _Any) -> bool:
     return _builtins.bool(_tensor_input("is_nonzero", "x", x))
 
 
-def result_type(a: _Any, b: _Any) -> _np.dtype:
+def result_type(a: _Any, b: _Any) -> _dtype:
     """The dtype in which two tensors, or a tensor and a number, meet. Raises DtypeError for anything else."""
     kinds = (_Tensor, _builtins.bool, _builtins.int, _builtins.float)
     if not (isinstance(a, kinds) and isinstance(b, kinds)):
         raise _DtypeError(f"result_type: expected tensors and numbers, got {type(a).__name__} and {type(b).__name__}")
-    return _result_type(a, b)
+    return _dtype(_result_type(a, b))

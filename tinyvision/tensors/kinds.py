@@ -66,7 +66,9 @@ def type(x: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
 def name_of(x: Tensor) -> str:
     """The name of its kind: "torch.FloatTensor", "torch.cuda.LongTensor"."""
     place = "cuda." if device_of(x.array).type == "cuda" else ""
-    return next((f"torch.{place}{name}" for name, kind in NAMES.items() if x.dtype == kind), f"torch.{place}{x.dtype}")
+    return next(
+        (f"torch.{place}{name}" for name, kind in NAMES.items() if x.dtype == kind), f"torch.{place}{x.dtype.name}"
+    )
 
 
 def type_as(x: Tensor, other: Tensor) -> Tensor:

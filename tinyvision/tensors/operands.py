@@ -13,7 +13,7 @@ import numpy as np
 
 from ..arrays import check_is_array, from_numbers, is_array, looks_like_an_array
 from ..device import device_of, several_gpus, use
-from ..dtypes import get_default_dtype, promote_types
+from ..dtypes import common_dtype, default_dtype
 from ..errors import DeviceError, DtypeError, OptionError, ShapeError, TinyVisionError
 from ..tape import Op, Variable
 from ..types import Array
@@ -97,7 +97,7 @@ def result_type(*values: Any) -> np.dtype:
             ranks[2].append(_dtype_of_number(value))
         else:
             ranks[0 if value.ndim else 1].append(value.dtype)
-    found = [functools.reduce(promote_types, rank) for rank in ranks if rank]
+    found = [functools.reduce(common_dtype, rank) for rank in ranks if rank]
     result = found[0]
     for kind in found[1:]:
         if KINDS[kind.kind] > KINDS[result.kind]:
@@ -124,7 +124,7 @@ def scaled(what: str, x: Any, other: Any, alpha: float) -> Any:
 def _dtype_of_number(value):
     if isinstance(value, (bool, np.bool_)):
         return np.dtype(bool)
-    return np.dtype(np.int64) if isinstance(value, (int, np.integer)) else get_default_dtype()
+    return np.dtype(np.int64) if isinstance(value, (int, np.integer)) else default_dtype()
 
 
 def binary(op: Op, ufunc: Callable[..., Any], a: Any, b: Any) -> Any:
@@ -135,7 +135,7 @@ def binary(op: Op, ufunc: Callable[..., Any], a: Any, b: Any) -> Any:
         return NotImplemented
     kind = result_type(a, b)
     if kind.kind != "f" and ufunc is np.true_divide:
-        kind = get_default_dtype()
+        kind = default_dtype()
     one = a if isinstance(a, Variable) else b
     if kind.kind != "f":
         left, right = (_as(kind, v, one.array, op.__name__, on_the_tape=False) for v in (a, b))
@@ -197,5 +197,5 @@ def compare(ufunc: Callable[..., Any], a: Any, b: Any) -> Any:
 
 def promoted(tensors: Sequence[Any]) -> list[Any]:
     """All tensors as the dtype in which their numbers meet."""
-    kind = functools.reduce(promote_types, [t.dtype for t in tensors])
+    kind = functools.reduce(common_dtype, [t.array.dtype for t in tensors])
     return [t.to(kind) for t in tensors]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import get_default_dtype
+from ..dtypes import default_dtype
 from ..errors import OptionError
 
 
@@ -61,12 +61,12 @@ def tensor_as_text(array: np.ndarray, device: str | None = None, history: str | 
     if array.size == 0:
         text = "[]"
         said += [f"size={array.shape}"] if array.ndim != 1 else []
-        usual: tuple[Any, ...] = (get_default_dtype(),)
+        usual: tuple[Any, ...] = (default_dtype(),)
     else:
         shown = _ends(array, o.edgeitems) if array.size > o.threshold else array
         written, width = _writer(shown, o)
         text = _rows(array, written, width, len(start), shown is not array)
-        usual = (get_default_dtype(), np.int64, np.bool_)
+        usual = (default_dtype(), np.int64, np.bool_)
     said += [f"dtype=torch.{array.dtype.name}"] if array.dtype not in usual else []
     said += [history] if history else []
     text = start + text

@@ -16,7 +16,8 @@ from ..arrays import handed_over, is_channels_last, is_type_of_cupys
 from ..device import Device, device_of, to_device, to_numpy
 from ..device import device as as_device
 from ..device_names import is_device
-from ..dtypes import as_dtype, get_default_dtype
+from ..dtypes import KINDS, as_dtype, default_dtype
+from ..dtypes import dtype as Kind
 from ..errors import DtypeError, GraphError, OptionError, ShapeError
 from ..missing import MissingName
 from ..ops.shape import read
@@ -103,9 +104,9 @@ class Tensor(Methods, Variable):
         return self.array.ndim
 
     @property
-    def dtype(self) -> np.dtype:
-        """The NumPy dtype of its numbers."""
-        return self.array.dtype
+    def dtype(self) -> Kind:
+        """The kind of its numbers: `torch.float32`, which is equal to NumPy's dtype of that name."""
+        return KINDS[self.array.dtype]
 
     @property
     def device(self) -> Device:
@@ -476,7 +477,7 @@ def _array_of(data):
     alone = len(data) == 1 and isinstance(data[0], Variable)
     if alone and data[0].requires_grad:
         raise OptionError("Tensor: this tensor requires a gradient, and has it only as it is; write x, or x.detach()")
-    return data[0].array if alone else numbers(data, get_default_dtype(), "Tensor")
+    return data[0].array if alone else numbers(data, default_dtype(), "Tensor")
 
 
 def _in_reading_order(array):

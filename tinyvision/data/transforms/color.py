@@ -9,7 +9,7 @@ import numpy as np
 
 from ...arrays import full_name, plain
 from ...device import to_numpy
-from ...dtypes import get_default_dtype
+from ...dtypes import default_dtype
 from ...errors import DtypeError, OptionError, ShapeError
 from ...tape import Variable
 from ...tensors.tensor import Tensor
@@ -41,7 +41,7 @@ class ToTensor(Transform):
             raise ShapeError(f"ToTensor: the picture has no pixels: {told(image)}")
         image = image[:, :, None] if image.ndim == 2 else image
         array = np.ascontiguousarray(np.moveaxis(image, -1, -3))
-        kind = get_default_dtype().type
+        kind = default_dtype().type
         return Tensor.of(array.astype(kind) / kind(255) if array.dtype == np.uint8 else array)
 
 

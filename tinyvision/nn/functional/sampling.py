@@ -42,7 +42,7 @@ def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = No
     if tuple(theta.shape) != (N, 2, 3):
         raise ShapeError(f"affine_grid: theta must be (N, 2, 3), here ({N}, 2, 3), got {tuple(theta.shape)}")
     aligned = _aligned("affine_grid", align_corners)
-    down, across = (_places(n, aligned, theta.dtype) for n in (H, W))
+    down, across = (_places(n, aligned, theta.array.dtype) for n in (H, W))
     regular = np.ones((H * W, 3))
     regular[:, 0], regular[:, 1] = np.tile(across, H), np.repeat(down, W)
     regular = to_device(regular.astype(theta.dtype), device_of(theta.array))

@@ -171,7 +171,7 @@ def state_of(named: Sequence[tuple[str, Any]]) -> list[tuple[int, Any, str]]:
 
 def _kind(p):
     """What parameters of one exchange have in common, named alike on all ranks."""
-    return p.dtype, device_of(p.array).type
+    return p.array.dtype, device_of(p.array).type
 
 
 def _cut(named, most):
