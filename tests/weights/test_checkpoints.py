@@ -36,9 +36,7 @@ def same(mine, theirs):
             same(a, b)
     elif isinstance(theirs, argparse.Namespace):
         same(vars(mine), vars(theirs))
-    elif isinstance(theirs, torch.dtype):
-        assert str(mine) == str(theirs)
-    elif isinstance(theirs, torch.device):
+    elif isinstance(theirs, (torch.dtype, torch.device)):
         assert str(mine) == str(theirs)
     else:
         assert type(mine) is type(theirs) or isinstance(theirs, torch.Size)
