@@ -278,6 +278,14 @@ torch.result_type(a, i), torch.promote_types(torch.int32, torch.float32), torch.
 torch.searchsorted(torch.tensor([0., 1, 2]), a), torch.bucketize(r, torch.tensor([0., 0.5]))
 copy.deepcopy(a), a.clone().detach(), a.detach().clone(), a.data, torch.clone(a)
 hash(a) == hash(a), a in [a], {a: 1}[a]
+k << 2, k >> 1, 1 << k, 9 >> k, k << 70, -k >> 70, -k << -1, torch.bitwise_left_shift(k, 1), torch.bitwise_right_shift(k, k)
+[a.quantile(q, 1, interpolation=way) for q in (0.0, 0.3, 0.5, 0.9) for way in ("linear", "lower", "higher", "midpoint", "nearest")]
+s = torch.tensor(3.); s.sum(0), s.mean(-1, True), s.prod(0), s.amax(0), s.amin(-1), s.norm(2, 0), s.logsumexp(0), s.any(0), s.all(-1), s.nansum((0,))
+s = torch.tensor(3.); s.kthvalue(1, 0), s.quantile(0.3, -1), s.quantile(0.3, keepdim=True), s.count_nonzero(0), s.var(0), s.aminmax(dim=0), s.sum((-1,))
+s = torch.tensor(1.); F.softmax(s, 0), F.log_softmax(s, -1), F.prelu(-s, torch.ones(1)), F.local_response_norm(torch.zeros(0, 4, 2), 2)
+s = torch.tensor(3., requires_grad=True); (s.sum(0) * s.prod(0) + s.norm(2, 0) + s.amax(-1) + s.logsumexp(0)).backward(); s.grad
+x = p.detach().requires_grad_(); y = x.norm(0); y.backward(); y, x.grad
+x = torch.tensor(-1., requires_grad=True); w = torch.ones(1, requires_grad=True); F.prelu(x, w).backward(); x.grad, w.grad
 bool(a.sum() > 0), bool((a == a).all()), not a[0, 0] == 100
 """
 
@@ -293,6 +301,7 @@ x = a.clone(); x.add_(b, alpha=0.5); x
 x = a.clone(); x += b; x -= 1; x *= 2; x /= 3; x
 x = a.clone(); y = x; y += 1; x
 x = i.clone(); x //= 2; x %= 3; x **= 2; x
+x = i.clone(); x <<= 3; x >>= 1; x
 x = a.clone(); x.clamp_(0, 1); x
 x = a.clone(); x.clamp_(min=0); x
 x = a.clone(); x.abs_().sqrt_().exp_().neg_(); x

@@ -45,6 +45,7 @@ SAID = {
     "linalg.svd": "np.linalg",
     "cuda.Stream": "CuPy",
     "onnx.dynamo_export": "torch.onnx has no dynamo_export",
+    "accelerator.graphs": "torch.accelerator has no graphs here: it is not built",
 }
 
 

@@ -101,7 +101,7 @@ def test_the_message_says_where_and_by_how_much():
         assert fact in said
     with pytest.raises(AssertionError, match=r"shape is \(2, 3\) where \(3,\) was expected"):
         assert_close(one, tv.ones(3))
-    with pytest.raises(AssertionError, match=r"dtype is float32 where float64 was expected"):
+    with pytest.raises(AssertionError, match=r"dtype is torch.float32 where torch.float64 was expected"):
         assert_close(one, one.double())
     with pytest.raises(AssertionError, match=r"missing \['b'\], not expected \['a'\]"):
         assert_close({"a": 1}, {"b": 1})

@@ -1,8 +1,11 @@
 """torch.accelerator: the GPU, under the name that newer scripts use for any fast device."""
 
+from typing import TYPE_CHECKING
+
 from .cuda import current_device, device_count, is_available, synchronize
 from .cuda import set_device as set_device_index
 from .device import Device, device
+from .missing import missing
 
 
 def current_accelerator(check_available: bool = False) -> Device | None:
@@ -16,3 +19,6 @@ __all__ = [
     "current_accelerator", "current_device_index", "device_count", "is_available", "set_device_index",
     "synchronize",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.accelerator", __all__)

@@ -267,8 +267,6 @@ class Function:
             else:
                 result = cls.forward(context, *arguments)
         outputs = list(result) if isinstance(result, tuple) else [result]
-        if not isinstance(result, (tuple, Tensor)):
-            raise GraphError(f"{cls.__name__}: forward must return tensors, got a {type(result).__name__}")
         if any(needs) and is_grad_enabled():
             outputs = _recorded(cls, context, tensors, outputs)
         return tuple(outputs) if isinstance(result, tuple) else outputs[0]

@@ -137,3 +137,47 @@ def test_what_an_optimizer_does_not_remember_is_no_state_and_parameters_come_fir
     optimizer.step()
     assert optimizer.state_dict()["state"] == {}
     assert list(optimizer.param_groups[0])[:3] == ["params", "weight_decay", "lr"]
+
+
+@BOTH
+def test_a_state_is_put_where_it_is_wanted_and_as_it_is(t):
+    net = t.nn.Linear(2, 2)
+    kept = net.state_dict(keep_vars=True)
+    assert kept["weight"] is net.weight
+    assert kept["bias"] is net.bias
+    there = {"a": 1}
+    assert net.state_dict(destination=there, prefix="net.") is there
+    assert list(there) == ["a", "net.weight", "net.bias"]
+    assert not there["net.weight"].requires_grad
+    assert net._get_name() == "Linear"
+
+
+@BOTH
+def test_a_single_number_of_an_old_file_is_a_list_of_one(t):
+    norm = t.nn.BatchNorm1d(2)
+    norm.load_state_dict({**norm.state_dict(), "num_batches_tracked": t.tensor([7])})
+    assert norm.num_batches_tracked.item() == 7
+
+
+@BOTH
+def test_parameters_come_with_their_names(t):
+    net = t.nn.Linear(2, 1)
+    for given in (net.named_parameters(), [{"params": net.named_parameters(), "lr": 0.5}]):
+        optimizer = t.optim.SGD(given, lr=0.5)
+        assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]
+        assert optimizer.param_groups[0]["params"][0] is net.weight
+        optimizer.load_state_dict(optimizer.state_dict())
+    before = net.bias.item()
+    net(t.ones(1, 2)).sum().backward()
+    optimizer.step()
+    assert net.bias.item() == pytest.approx(before - 0.5)
+
+
+def test_missing_names_of_modules_are_explained_and_a_users_own_are_not():
+    net = nn.Linear(1, 1)
+    for name in ("_register_state_dict_hook", "register_load_state_dict_pre_hook", "set_submodule", "share_memory"):
+        assert not hasattr(net, name)
+        with pytest.raises(AttributeError, match=f"Linear has no {name} here: "):
+            getattr(net, name)
+    with pytest.raises(AttributeError, match=r"^'Linear' object has no attribute 'lstm'$"):
+        net.lstm  # noqa: B018

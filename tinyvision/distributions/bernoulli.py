@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,6 @@ class Bernoulli(Distribution):
             raise OptionError("Bernoulli: give either probs or logits")
         if probs is not None:
             (self.probs,) = parameters("Bernoulli", probs=probs)
-            if validate_args is not False and not bool(((self.probs >= 0) & (self.probs <= 1)).all()):
-                raise OptionError("Bernoulli: probs must be from 0 to 1")
             eps = float(np.finfo(self.probs.dtype).eps)
             inside = self.probs.clamp(eps, 1 - eps)
             self.logits = inside.log() - (-inside).log1p()
@@ -33,6 +32,7 @@ class Bernoulli(Distribution):
             (self.logits,) = parameters("Bernoulli", logits=logits)
             self.probs = self.logits.sigmoid()
         self.batch_shape = self.probs.shape
+        super().__init__(validate_args, probs=(lambda: (self.probs >= 0) & (self.probs <= 1), "be from 0 to 1"))
 
     @property
     def mean(self) -> Tensor:
@@ -44,12 +44,20 @@ class Bernoulli(Distribution):
         """probs · (1 - probs)"""
         return self.probs * (1 - self.probs)
 
+    @property
+    def mode(self) -> Tensor:
+        """1 where that is likelier, else 0; nan where both are as likely."""
+        likelier = (self.probs >= 0.5).to(self.probs.dtype)
+        return likelier.masked_fill(self.probs == 0.5, math.nan)
+
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draws of 0 and 1."""
         return self.probs.detach().expand(self._shape(sample_shape)).bernoulli()
 
     def log_prob(self, value: Any) -> Tensor:
-        """log of the probability of `value`, 0 or 1."""
+        """log of the probability of `value`, 0 or 1. Raises OptionError for others."""
+        value = self._value(value)
+        self._require(lambda: (value == 0) | (value == 1), "a value must be 0 or 1")
         return value * log_sigmoid(self.logits) + (1 - value) * log_sigmoid(-self.logits)
 
     def entropy(self) -> Tensor:

@@ -21,8 +21,6 @@ class Categorical(Distribution):
             raise OptionError("Categorical: give either probs or logits")
         if probs is not None:
             (given,) = parameters("Categorical", probs=probs)
-            if validate_args is not False and not bool((given >= 0).all()):
-                raise OptionError("Categorical: probs must not be negative")
             self.probs = given / given.sum(-1, keepdim=True)
             eps = float(np.finfo(given.dtype).eps)
             self.logits = self.probs.clamp(eps, 1 - eps).log()
@@ -31,6 +29,22 @@ class Categorical(Distribution):
             self.logits = given - logsumexp(given, -1, keepdim=True)
             self.probs = log_softmax(given, -1).exp()
         self.batch_shape = self.probs.shape[:-1]
+        super().__init__(validate_args, probs=(lambda: (given >= 0) | (probs is None), "not be negative"))
+
+    @property
+    def mode(self) -> Tensor:
+        """The likeliest place."""
+        return self.probs.argmax(-1)
+
+    @property
+    def mean(self) -> Tensor:
+        """nan: places are no numbers."""
+        return self.probs.new_full(self.batch_shape, math.nan)
+
+    @property
+    def variance(self) -> Tensor:
+        """nan, as the mean."""
+        return self.mean
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draws of places (int64)."""
@@ -40,7 +54,13 @@ class Categorical(Distribution):
         return drawn.T.reshape(self._shape(sample_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log of the probability of the places `value`."""
+        """log of the probability of the places `value`. Raises OptionError for what is none."""
+        value = self._value(value)
+        places = self.logits.shape[-1]
+        self._require(
+            lambda: (value % 1 == 0) & (value >= 0) & (value < places),
+            f"a value must be an integer from 0 to {places - 1}",
+        )
         value = value.long().unsqueeze(-1)
         shape = np.broadcast_shapes(tuple(value.shape[:-1]), tuple(self.batch_shape))
         logits = self.logits.expand((*shape, self.logits.shape[-1]))

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from .. import random
-from ..errors import OptionError
 from ..tensors.tensor import Tensor
 from .distribution import Distribution, drawn, parameters
 
@@ -16,14 +15,15 @@ class Normal(Distribution):
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = parameters("Normal", loc=loc, scale=scale)
-        if validate_args is not False and not bool((self.scale > 0).all()):
-            raise OptionError("Normal: scale must be positive")
         self.batch_shape = self.loc.shape
+        super().__init__(validate_args, scale=(lambda: self.scale > 0, "be positive"))
 
     @property
     def mean(self) -> Tensor:
         """loc"""
         return self.loc
+
+    mode = mean
 
     @property
     def stddev(self) -> Tensor:
@@ -41,14 +41,21 @@ class Normal(Distribution):
         return self.loc + self.scale * noise
 
     def log_prob(self, value: Any) -> Tensor:
-        """log of the density at `value`."""
+        """log of the density at `value`. Raises OptionError for nan."""
+        value = self._number(value)
         z = (value - self.loc) / self.scale
         return -0.5 * z * z - self.scale.log() - 0.5 * math.log(2 * math.pi)
+
+    def _number(self, value):
+        value = self._value(value)
+        self._require(lambda: value == value, "a value must be a number, not nan")
+        return value
 
     def entropy(self) -> Tensor:
         """log scale + (1 + log 2π) / 2"""
         return self.scale.log() + 0.5 * (1 + math.log(2 * math.pi))
 
     def cdf(self, value: Any) -> Tensor:
-        """The probability of less than `value`."""
+        """The probability of less than `value`. Raises OptionError for nan."""
+        value = self._number(value)
         return 0.5 * (1 + ((value - self.loc) / (self.scale * math.sqrt(2))).erf())

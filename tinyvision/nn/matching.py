@@ -29,8 +29,15 @@ class LoadResult(NamedTuple):
         return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
-def as_array(value: Any) -> Any:
-    """An entry of a state dict, a foreign tensor too, as an array of numbers; None if it is none."""
+def as_array(value: Any, of_one: bool = False) -> Any:
+    """An entry of a state dict, a foreign tensor too, as an array of numbers; None if it is none.
+
+    of_one   what has its place is a single number, which files of PyTorch 0.3 hold as a list of one"""
+    array = _as_array(value)
+    return array[0, ...] if of_one and np.shape(array) == (1,) else array
+
+
+def _as_array(value):
     if isinstance(value, Variable):
         return value.array
     if not hasattr(value, "dtype") or not hasattr(value, "__array_function__"):

@@ -17,16 +17,16 @@ from ..blocks import on_cpu
 from ..device import Device, to_device, to_numpy
 from ..device import device as as_device
 from ..device_names import is_device
-from ..dtypes import NO_BFLOAT16, as_dtype
+from ..dtypes import NO_BFLOAT16
 from ..errors import DtypeError, OptionError, WeightsError
 from ..tape import Variable
-from ..tensors.conversion import as_it_lies, require_float
+from ..tensors.conversion import as_it_lies, float_dtype, require_float
 from ..tensors.copying import Kind, deep_copy
 from ..tensors.tensor import Tensor
 from ..types import DType
 from .hooks import HooksOf, RemovableHook, WithOptions, inputs_after, of_the_last_op, output_after, watched_inputs
 from .matching import LoadResult, as_array, matched, misfit, other_head, refuse_own_ways
-from .parts import PartsOf
+from .parts import PartsOf, no_attribute
 
 Self = TypeVar("Self", bound="Module")
 
@@ -107,7 +107,10 @@ class Module:
             calls it for attributes that are not there."""
             if name in vars(self):
                 return vars(self)[name]
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            raise no_attribute(self, name)
+
+    def _get_name(self) -> str:
+        return type(self).__name__
 
     # -- the tree
 
@@ -290,9 +293,9 @@ class Module:
             elif is_device(target):
                 device = target
             else:
-                dtype = _float_dtype(target)
+                dtype = float_dtype(target)
         device = None if device is None else as_device(device)
-        dtype = None if dtype is None else _float_dtype(dtype)
+        dtype = None if dtype is None else float_dtype(dtype)
         tensors = [*self.parameters(), *self.buffers()]
         moved = []  # all or nothing, should memory run out
         for t in tensors:
@@ -350,9 +353,12 @@ class Module:
                     if isinstance(value, kind) and getattr(value, "persistent", True):
                         yield _dotted(prefix, name), value, name in module.optional_state
 
-    def state_dict(self, *, prefix: str = "") -> OrderedDict[str, Tensor]:
-        """All parameters and buffers by dotted name, the prefix before each, as detached tensors that share memory."""
-        return OrderedDict((prefix + name, value.detach()) for name, value, _ in self._state())
+    def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
+        """All parameters and buffers by dotted name, the prefix before each, as detached tensors that share memory, or
+        with keep_vars as they are. They are put into `destination`, if there is one."""
+        state: dict[str, Tensor] = OrderedDict() if destination is None else destination
+        state.update((prefix + name, value if keep_vars else value.detach()) for name, value, _ in self._state())
+        return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> LoadResult:
         """Copy arrays or tensors into the parameters and buffers of these names, or `assign`: put new ones there.
@@ -369,7 +375,7 @@ class Module:
             warnings.warn(
                 f"load_state_dict: nothing fitted {type(self).__name__}, so it {' and '.join(done)}", stacklevel=2
             )
-        given = {name: as_array(value) for name, value in state_dict.items()}
+        given = {n: as_array(value, n in own and own[n][0].shape == ()) for n, value in state_dict.items()}
         missing = [n for n, (_, optional) in own.items() if n not in given and not optional]
         unexpected = [n for n in given if n not in own]
         fits = [n for n in own if n in given]
@@ -483,13 +489,6 @@ class Module:
 
 def _dotted(prefix, name):
     return f"{prefix}.{name}" if prefix else name
-
-
-def _float_dtype(value):
-    dtype = as_dtype(value)
-    if dtype.kind != "f":
-        raise DtypeError(f"a model can be converted to a floating-point dtype only, not to {dtype}")
-    return dtype
 
 
 def numpy_state(module: Module) -> dict[str, np.ndarray]:

@@ -5,6 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
+from ..missing import MissingName
+
+# What PyTorch's modules have besides, and ours have not, by kind: why not, or what there is instead.
+_UNBUILT = {
+    "a state dict is made and taken in one place; override state_dict and load_state_dict of the whole model": """
+        _register_state_dict_hook _register_load_state_dict_pre_hook register_state_dict_pre_hook
+        register_state_dict_post_hook register_load_state_dict_pre_hook register_load_state_dict_post_hook
+        _save_to_state_dict _load_from_state_dict get_extra_state set_extra_state""",
+    "to(...) moves and converts all parameters and buffers": "_apply to_empty xpu ipu mtia",
+    "tensors are not shared between processes": "share_memory",
+    "models are not compiled; torch.compile(model) is the model": "compile",
+    "register_full_backward_hook is called when both gradients are known": "register_full_backward_pre_hook",
+    "assign the new module to the attribute of its parent": "set_submodule",
+}
+_REASONS = {name: why for why, names in _UNBUILT.items() for name in names.split()}
+
+
+def no_attribute(module: Any, name: str) -> AttributeError:
+    """What is raised for an attribute that a module does not have: of PyTorch's names it is said why."""
+    if name in _REASONS:
+        return MissingName(type(module).__name__, name, type(module), _REASONS)
+    return AttributeError(f"{type(module).__name__!r} object has no attribute {name!r}", name=name, obj=module)
+
 
 class Parts(MutableMapping[str, Any]):
     """The attributes of one module that are of one kind, by name; what is put in becomes an attribute."""

@@ -53,7 +53,7 @@ def prelu_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradie
 
 def _along_channels(weight, x):
     """weight (C,) in a shape that meets axis 1 of x, or (1,) in one that meets everything."""
-    return weight.reshape((-1,) + (1,) * (x.ndim - 2)) if x.ndim > 1 else weight
+    return weight.reshape((-1,) + (1,) * (x.ndim - 2)) if x.ndim > 1 else weight.reshape((1,) * x.ndim)
 
 
 def hardtanh_forward(x: Array, min_val: float = -1.0, max_val: float = 1.0) -> tuple[Array, Any]:

@@ -28,8 +28,9 @@ def roll_forward(x: Array, shifts: Sequence[int], axis: Sequence[int]) -> tuple[
 
     ->  y, cache. Raises OptionError, ShapeError."""
     check_is_array("roll", "x", x)
-    axes = axes_of("roll", x, axis)
-    shifts = tuple(shifts)
+    shifts, axes = tuple(shifts), axes_of("roll", x, axis)
+    if not shifts:
+        raise OptionError("roll: there must be a shift")
     if len(shifts) != len(axes) or not all(map(is_integer, shifts)):
         raise OptionError(f"roll: there must be one whole shift for each axis, got {shifts} for {axes}")
     return np.roll(x, shifts, axes), (shifts, axes)

@@ -125,25 +125,29 @@ def as_array(y: Array) -> Array:
 
 
 def axes_of(op: str, x: Array, axis: Any) -> Shape:
-    """`axis` (an integer, several, or None for all) as a tuple of axes of x counted from 0.
+    """`axis` (an integer, several, or None for all) as a tuple of axes of x counted from 0. A single number, which has
+    none, may be asked along axis 0 or -1, as in PyTorch: then there are none.
 
     Raises OptionError, ShapeError."""
     axes = tuple(range(x.ndim)) if axis is None else tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    ndim = x.ndim or 1
     for a in axes:
         if not is_integer(a):
             raise OptionError(f"{op}: axis must be an integer or several, got {axis!r}")
-        if not -x.ndim <= a < x.ndim:
+        if not -ndim <= a < ndim:
             raise ShapeError(f"{op}: axis {a} does not exist in {tuple(x.shape)}")
-    axes = tuple(int(a) % x.ndim for a in axes)
+    axes = tuple(int(a) % ndim for a in axes)
     if len(set(axes)) != len(axes):
         raise OptionError(f"{op}: an axis is named twice in {axis!r}")
-    return axes
+    return axes if x.ndim else ()
 
 
 def one_axis(op: str, x: Array, axis: Any) -> int:
     """A single axis of x, counted from 0. Raises OptionError, ShapeError."""
     if not is_integer(axis):
         raise OptionError(f"{op}: axis must be an integer, got {axis!r}")
+    if not x.ndim:
+        raise ShapeError(f"{op}: axis {axis} does not exist in ()")
     return axes_of(op, x, axis)[0]
 
 

@@ -43,7 +43,8 @@ required = _Required()
 
 class Optimizer:
     """Base class. `parameters` is an iterable of parameters, or of groups `{"params": [...], "lr": ...}`
-    with own options.
+    with own options; a parameter may come with its name, as from `model.named_parameters()`, which the group keeps as
+    "param_names".
 
     A subclass of one's own says in `defaults` what options there are; `required` is one that has no default.
 
@@ -72,7 +73,10 @@ class Optimizer:
             raise OptionError(f'{name}: a parameter group is a dict with "params"')
         if not hasattr(group["params"], "__iter__"):
             raise OptionError(f"{name}: a group's params are parameters, got {type(group['params']).__name__}")
-        params = [group["params"]] if isinstance(group["params"], Variable) else list(group["params"])
+        params: list[Any] = [group["params"]] if isinstance(group["params"], Variable) else list(group["params"])
+        if params and all(isinstance(p, tuple) and len(p) == 2 and isinstance(p[0], str) for p in params):
+            group = {**group, "param_names": [name for name, _ in params]}
+            params = [p for _, p in params]
         known = {id(p) for g in self.param_groups for p in g["params"]}
         for p in params:
             if not isinstance(p, Variable):

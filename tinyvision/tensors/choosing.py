@@ -34,7 +34,12 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
     axis = one_axis("take_along_dim", x, dim)
     one = [1 if a == axis else n for a, n in enumerate(x.shape)]
     other = [1 if a == axis else n for a, n in enumerate(indices.shape)]
-    shape = list(np.broadcast_shapes(tuple(one), tuple(other)))
+    try:
+        shape = list(np.broadcast_shapes(tuple(one), tuple(other)))
+    except ValueError:
+        raise ShapeError(
+            f"take_along_dim: besides axis {axis}, {x.shape} and indices {indices.shape} do not fit each other"
+        ) from None
     wide = [x.shape[axis] if a == axis else n for a, n in enumerate(shape)]
     narrow = [indices.shape[axis] if a == axis else n for a, n in enumerate(shape)]
     return gather(x.expand(wide), axis, indices.expand(narrow))
@@ -201,6 +206,9 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
 
 def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Extremes:
     """The k-th smallest number along `dim`, counted from 1, and where it is."""
+    if not x.ndim:
+        found = kthvalue(x.reshape(1), k, dim)
+        return extremes("kthvalue", x.clone(), found.indices)
     axis = one_axis("kthvalue", x, dim)
     if not is_integer(k) or not 1 <= k <= x.shape[axis]:
         raise OptionError(f"kthvalue: k must be from 1 to {x.shape[axis]}, the size of axis {dim}, got {k!r}")

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..arrays import held, is_channels_last
 from ..device import Device, device_of, to_device
-from ..dtypes import default_dtype
+from ..dtypes import as_dtype, default_dtype
 from ..errors import DtypeError, OptionError, ShapeError
 from ..tape import Variable, differentiable
 from ..types import DType
@@ -39,6 +39,14 @@ def require_float(dtype: DType) -> None:
     """Only floats can have a gradient. Raises DtypeError."""
     if np.dtype(dtype).kind != "f":
         raise DtypeError(f"only floating-point tensors can require a gradient, this one is {dtype}; use .float()")
+
+
+def float_dtype(value: DType) -> np.dtype:
+    """The dtype that a model is to have, which is one of floats. Raises DtypeError."""
+    dtype = as_dtype(value)
+    if dtype.kind != "f":
+        raise DtypeError(f"a model can be converted to a floating-point dtype only, not to {dtype}")
+    return dtype
 
 
 def _cast_forward(x, dtype):

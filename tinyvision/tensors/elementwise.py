@@ -29,8 +29,12 @@ Unary = Callable[["Tensor"], "Tensor"]
 Binary = Callable[["Tensor", Any], "Tensor"]
 
 
-def operators(function: Binary, turned_round: Binary) -> tuple[Binary, Binary]:
-    """`x % y` and `y % x` of their functions: Python's operators leave what is no number to the other side."""
+def operators(function: Binary, turned_round: Binary | None = None) -> tuple[Binary, Binary]:
+    """`x % y` and `y % x` of their functions: Python's operators leave what is no number to the other side. Where no
+    function is turned round, y becomes a tensor first."""
+
+    def tensor_first(x: Tensor, other: Any) -> Tensor:
+        return function(x.like(as_operand(other, x.array, function.__name__)), x)
 
     def of(function):
         def operator(x: Tensor, other: Any) -> Tensor:
@@ -38,7 +42,7 @@ def operators(function: Binary, turned_round: Binary) -> tuple[Binary, Binary]:
 
         return operator
 
-    return of(function), of(turned_round)
+    return of(function), of(turned_round or tensor_first)
 
 
 def _of_numbers(name, x, other):
@@ -279,11 +283,6 @@ _rounded_down = _rounded_quotient(np.floor_divide)
 _rounded_to_0 = _rounded_quotient(lambda a, b: np.trunc(a / b))
 
 
-def reversed_floor_divide(x: Tensor, other: Any) -> Tensor:
-    """other // x"""
-    return floor_divide(x.like(as_operand(other, x.array, "//")), x)
-
-
 def whole_quotient(a: Array, b: Array) -> Array:
     """a // b, for whole numbers too, where b must not be 0."""
     return np.floor_divide(a, _divisor(b))
@@ -303,11 +302,6 @@ def _divisor(b):
     if b.dtype.kind != "f" and bool((b == 0).any()):
         raise OptionError("whole numbers cannot be divided by 0; use .float()")
     return b
-
-
-def reversed_remainder(x: Tensor, other: Any) -> Tensor:
-    """other % x"""
-    return remainder(x.like(as_operand(other, x.array, "%")), x)
 
 
 def _of_two(name: str, op: Op, ufunc: Callable[..., Any], does: str) -> Binary:
@@ -481,6 +475,10 @@ logical_xor = _logical("logical_xor", np.logical_xor, "Where exactly one of them
 bitwise_and = _logical("bitwise_and", np.bitwise_and, "The bits that both have: x & other.")
 bitwise_or = _logical("bitwise_or", np.bitwise_or, "The bits that one of them has: x | other.")
 bitwise_xor = _logical("bitwise_xor", np.bitwise_xor, "The bits that exactly one of them has: x ^ other.")
+bitwise_left_shift = _logical(
+    "bitwise_left_shift", np.left_shift, "x · 2^other, bits beyond the dtype lost: x << other."
+)
+bitwise_right_shift = _logical("bitwise_right_shift", np.right_shift, "⌊x / 2^other⌋: x >> other.")
 
 
 def logical_not(x: Tensor) -> Tensor:

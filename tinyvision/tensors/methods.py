@@ -195,6 +195,8 @@ class Methods(Conversions):
     bitwise_or, bitwise_or_ = both(elementwise.bitwise_or)
     bitwise_xor, bitwise_xor_ = both(elementwise.bitwise_xor)
     bitwise_not, bitwise_not_ = both(elementwise.bitwise_not)
+    bitwise_left_shift, bitwise_left_shift_ = both(elementwise.bitwise_left_shift)
+    bitwise_right_shift, bitwise_right_shift_ = both(elementwise.bitwise_right_shift)
     eq, eq_ = both(elementwise.eq)
     ne, ne_ = both(elementwise.ne)
     lt, lt_ = both(elementwise.lt)
@@ -221,11 +223,14 @@ class Methods(Conversions):
     __abs__, __pos__ = elementwise.magnitude, elementwise.positive
     __pow__, __rpow__ = operators(elementwise.power, elementwise.reversed_power)
     __ipow__ = pow_
-    __mod__, __rmod__ = operators(elementwise.remainder, elementwise.reversed_remainder)
+    __mod__, __rmod__ = operators(elementwise.remainder)
     __imod__ = remainder_
-    __floordiv__, __rfloordiv__ = operators(elementwise.floor_divide, elementwise.reversed_floor_divide)
+    __floordiv__, __rfloordiv__ = operators(elementwise.floor_divide)
     __ifloordiv__ = floor_divide_
     __xor__, __rxor__ = operators(elementwise.bitwise_xor, elementwise.bitwise_xor)
+    __lshift__, __rlshift__ = operators(elementwise.bitwise_left_shift)
+    __rshift__, __rrshift__ = operators(elementwise.bitwise_right_shift)
+    __ilshift__, __irshift__ = bitwise_left_shift_, bitwise_right_shift_
     __rand__, __ror__ = operators(elementwise.bitwise_and, elementwise.bitwise_or)
     __ixor__, __iand__, __ior__ = bitwise_xor_, bitwise_and_, bitwise_or_
 

@@ -163,7 +163,7 @@ def kron(x: Tensor, other: Tensor) -> Tensor:
 
 def cross(x: Tensor, other: Tensor, dim: int = -1) -> Tensor:
     """The vector that stands upright on two others, along an axis of three."""
-    if x.shape[dim] != 3 or other.shape[dim] != 3:
+    if not x.ndim or not other.ndim or x.shape[dim] != 3 or other.shape[dim] != 3:
         raise ShapeError(f"cross: axis {dim} must hold three numbers, got {x.shape} and {other.shape}")
     a, b = x.unbind(dim), other.unbind(dim)
     turned = [a[(i + 1) % 3] * b[(i + 2) % 3] - a[(i + 2) % 3] * b[(i + 1) % 3] for i in range(3)]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import OptionError, ShapeError
 from ..ops.checks import axes_of, is_integer, one_axis
-from ..tape import Variable
+from ..tape import NOTHING, Variable, differentiable
 from ..types import Axes, DType
 from . import taped
 from .arranging import cat, narrow
@@ -325,10 +326,26 @@ def corrcoef(x: Tensor) -> Tensor:
     return (found / length.unsqueeze(1) / length).clamp(-1, 1)
 
 
-def quantile(x: Tensor, q: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The number below which the share q of all lies, read off linearly between neighbours."""
-    if dim is None:
-        found = quantile(x.reshape(-1), q, 0)
+# Where between two neighbours a quantile is read off: at which share of the way from the lower to the upper one.
+_BETWEEN: dict[str, Callable[[Any], Any]] = {
+    "linear": lambda share: share,
+    "lower": lambda share: share * 0,
+    "higher": lambda share: (share > 0).to(share.dtype),
+    "midpoint": lambda share: (share > 0) * 0.5,
+    "nearest": lambda share: share,
+}
+
+
+def quantile(
+    x: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Tensor:
+    """The number below which the share q of all lies, read off between neighbours as `interpolation` says: linearly,
+    or the "lower", the "higher", the "nearest" one, or the "midpoint". Raises OptionError."""
+    if interpolation not in _BETWEEN:
+        raise OptionError(f"quantile: interpolation is one of {', '.join(_BETWEEN)}, got {interpolation!r}")
+    if dim is None or not x.ndim:
+        axis = 0 if dim is None else one_axis("quantile", x.reshape(-1), dim)
+        found = quantile(x.reshape(-1), q, axis, interpolation=interpolation)
         return found.reshape(*found.shape, *(1,) * x.ndim) if keepdim else found
     axis = one_axis("quantile", x, dim)
     if x.dtype.kind != "f":
@@ -337,9 +354,10 @@ def quantile(x: Tensor, q: Any, dim: int | None = None, keepdim: bool = False) -
     if not bool(((q >= 0) & (q <= 1)).all()):
         raise OptionError("quantile: q must be from 0 to 1")
     place = q.reshape(-1) * (x.shape[axis] - 1)
+    place = place.round() if interpolation == "nearest" else place
     below = place.floor()
     values = x.sort(axis).values.movedim(axis, 0)
-    share = (place - below).reshape(-1, *(1,) * (x.ndim - 1))
+    share = _BETWEEN[interpolation](place - below).reshape(-1, *(1,) * (x.ndim - 1))
     found = values[below.long()].lerp(values[place.ceil().long()], share)
     numbers = (values.array == values.array).all(axis=0)
     found = taped.where(found, values[-1], condition=np.asarray(numbers, like=x.array))  # nan is sorted to the end
@@ -377,8 +395,16 @@ def norm(x: Tensor, p: Any = "fro", dim: Axes = None, keepdim: bool = False, *, 
     if p == -math.inf:
         return -taped.max(-magnitude(x), axis=axes, keepdims=keepdim) if axes else magnitude(x)
     if p == 0:
-        return (x.detach() != 0).sum(axes, keepdim).to(x.dtype)
+        return _counted(x, axis=axes, keepdims=keepdim)
     return taped.norm(x, p=p, axis=axes, keepdims=keepdim)
+
+
+# How many numbers are not zero: a step, which has nothing to tell to what is before it.
+_counted = differentiable(
+    lambda x, axis, keepdims: (np.asarray(np.sum(x != 0, axis=axis, keepdims=keepdims), x.dtype, like=x), None),
+    lambda dy, x, needs=(True,): (NOTHING,),
+)
+_counted.__name__ = "norm"
 
 
 def dist(x: Tensor, other: Tensor, p: float = 2) -> Tensor:

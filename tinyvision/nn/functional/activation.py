@@ -172,7 +172,8 @@ def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any
 def _along(name: str, function: Callable[..., Any], input: Any, dim: int | None, dtype: Any) -> Tensor:
     input = tensor_input(name, "input", input)
     input = input if dtype is None else input.to(dtype)
-    return function(input, axis=implicit_dim(name, input.ndim) if dim is None else dim)
+    axis = implicit_dim(name, input.ndim) if dim is None else dim
+    return function(input, axis=axis) if input.ndim else function(input.reshape(1), axis=axis).reshape(())
 
 
 def implicit_dim(name: str, rank: int) -> int:

@@ -169,6 +169,8 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
     if not is_integer(size) or size < 1:
         raise OptionError(f"local_response_norm: size must be a positive integer, got {size!r}")
     N, C = input.shape[:2]
+    if not input.numel():
+        return input.clone()
     planes = F.reshape(input * input, shape=(N, 1, C, -1))
     padded = F.pad(planes, padding=(0, 0, size // 2, (size - 1) // 2))
     means = F.reshape(F.avg_pool2d(padded, kernel_size=(size, 1), stride=1), shape=input.shape)
