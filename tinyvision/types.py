@@ -20,7 +20,9 @@ class HasDtype(Protocol):
     """What NumPy takes for a dtype because it has one, as `tinyvision.dtype` does."""
 
     @property
-    def dtype(self) -> np.dtype: ...
+    def dtype(self) -> np.dtype:
+        """NumPy's dtype."""
+        ...
 
 
 DType: TypeAlias = np.dtype | HasDtype | type | str  # np.float32, torch.float32, "float32"

@@ -242,3 +242,26 @@ def test_the_prefix_of_wrappers_is_not_taken_off_where_nothing_would_be_left():
     assert list(named_tensors(names, lambda value: isinstance(value, np.ndarray))) == ["module.", "module.weight"]
     del names["module."]
     assert list(named_tensors(names, lambda value: isinstance(value, np.ndarray))) == ["weight"]
+
+
+@pytest.mark.parametrize("writer", [tv, torch], ids=["tinyvision", "torch"])
+@pytest.mark.parametrize("reader", [tv, torch], ids=["tinyvision", "torch"])
+def test_what_shares_memory_shares_it_afterwards(tmp_path, writer, reader):
+    """A write into one of the tensors that were read is seen through all that lay in one memory with it."""
+    x, flat = writer.arange(6.0).reshape(2, 3), writer.zeros(5)
+    writer.save(
+        {"x": x, "row": x[1:], "turned": x.t(), "columns": x[:, ::2], "same": x, "one": x[1, 1], "whole": x.long(),
+         "none": x[:0], "p": writer.nn.Parameter(flat[:3]), "q": writer.nn.Parameter(flat[3:]), "flat": flat},
+        tmp_path / "views.pt",
+    )  # fmt: skip
+    got = reader.load(tmp_path / "views.pt")
+    got["x"][1, 1], got["flat"][4] = 99, 7
+    assert got["row"].tolist() == [[3, 99, 5]]
+    assert got["turned"].tolist() == [[0, 3], [1, 99], [2, 5]]
+    assert got["columns"].tolist() == [[0, 2], [3, 5]]
+    assert got["same"].tolist() == [[0, 1, 2], [3, 99, 5]]
+    assert got["one"].item() == 99
+    assert got["q"].tolist() == [0, 7]
+    assert got["p"].tolist() == [0, 0, 0]
+    assert got["whole"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert tuple(got["none"].shape) == (0, 3)

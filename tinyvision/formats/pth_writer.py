@@ -43,11 +43,14 @@ def write(file: Any, value: Any, as_tensor: Callable[[Any, str], ToStore | None]
     import zipfile
 
     pickle = _Pickle(as_tensor)
-    program = b"".join([b"\x80\x02", *pickle.parts(value, ()), b"."])
+    parts = pickle.parts(value, ())
+    storages, places = _in_storages(pickle.arrays)
+    told = [p if isinstance(p, bytes) else _reference(pickle.arrays[p], places[p], storages) for p in parts]
+    program = b"".join([b"\x80\x02", *told, b"."])
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         _write_record(archive, file, "archive/data.pkl", program)
         _write_record(archive, file, "archive/byteorder", b"little")
-        for key, array in enumerate(pickle.storages):
+        for key, array in enumerate(storages):
             _write_record(archive, file, f"archive/data/{key}", little_endian_bytes(array))
         _write_record(archive, file, "archive/version", b"3\n")
 
@@ -65,14 +68,13 @@ def _write_record(archive, file, name, data):
 
 
 class _Pickle:
-    """Opcodes for a value; `storages` collects the arrays that the records will hold."""
+    """Opcodes for a value, with the number of an array, which `arrays` collects, where it is to be referred to."""
 
     def __init__(self, as_tensor: Callable[[Any, str], ToStore | None]) -> None:
         self.as_tensor = as_tensor
-        self.storages: list[np.ndarray] = []
-        self._keys: dict[Any, int] = {}
+        self.arrays: list[np.ndarray] = []
 
-    def parts(self, value: Any, where: tuple[Any, ...]) -> list[bytes]:
+    def parts(self, value: Any, where: tuple[Any, ...]) -> list[bytes | int]:
         """Opcodes that leave `value` on the stack; `where` are the keys that lead to it."""
         if len(where) >= MAX_DEPTH:
             raise Refused(f"{place(where)} is nested more than {MAX_DEPTH} deep, or contains itself")
@@ -119,21 +121,79 @@ class _Pickle:
         return [_simple(key, where)]
 
     def _tensor(self, stored):
-        """_rebuild_tensor_v2(storage, 0, size, stride, requires_grad, OrderedDict())"""
-        array = stored.array
-        memory = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str)
-        key = self._keys.setdefault(memory if array.size else len(self._keys), len(self.storages))
-        if key == len(self.storages):
-            self.storages.append(array)
-        kind = _STORAGE_NAMES[array.dtype.str[1:]]
+        """_rebuild_tensor_v2(storage, place in it, size, stride, requires_grad, OrderedDict()); what is said of the
+        storage is known when all arrays are."""
         flag = b"\x88" if stored.requires_grad else b"\x89"
-        tensor = [b"ctorch._utils\n_rebuild_tensor_v2\n(("]
-        tensor += [_text("storage"), f"ctorch\n{kind}\n".encode("ascii"), _text(str(key)), _text("cpu")]
-        tensor += [_whole(array.size), b"tQ", _whole(0), _shape(array.shape), _shape(_strides(array.shape))]
+        self.arrays.append(stored.array)
+        tensor = [b"ctorch._utils\n_rebuild_tensor_v2\n((", len(self.arrays) - 1]
         if stored.is_parameter:
             tensor += [b"\x89", _NO_HOOKS, b"tR"]
             return [b"ctorch._utils\n_rebuild_parameter\n(", *tensor, flag, _NO_HOOKS, b"tR"]
         return [*tensor, flag, _NO_HOOKS, b"tR"]
+
+
+class _Stored(NamedTuple):
+    """Where the numbers of an array are: in which storage, from which place on, and in what steps."""
+
+    storage: int
+    start: int
+    strides: tuple[int, ...]
+
+
+def _in_storages(arrays):
+    """The storages of a file, and for each array what is `_Stored` of it. As in PyTorch those share a storage that
+    share memory; the others are in reading order, each alone."""
+    storages, places = [], [None] * len(arrays)
+    kinds = {}
+    for number, array in enumerate(arrays):
+        item = array.itemsize
+        is_view_of_items = all(step >= 0 and step % item == 0 for step in array.strides)
+        kinds.setdefault(array.dtype.str if array.size and is_view_of_items else number, []).append(number)
+    for numbers in kinds.values():
+        for group in _overlapping(arrays, numbers):
+            first = arrays[group[0]]
+            alike = all(a.shape == first.shape and a.strides == first.strides for a in (arrays[n] for n in group))
+            low = _bounds(first)[0]
+            if alike and all(_bounds(arrays[n])[0] == low for n in group):
+                places_here = [(0, _strides(first.shape))] * len(group)
+                storages.append(first)
+            else:
+                item, high = first.itemsize, max(_bounds(arrays[n])[1] for n in group)
+                places_here = [
+                    ((_bounds(a)[0] - low) // item, tuple(step // item for step in a.strides))
+                    for a in (arrays[n] for n in group)
+                ]
+                storages.append(
+                    np.lib.stride_tricks.as_strided(first, ((high - low) // item,), (item,), writeable=False)
+                )
+            for number, (start, strides) in zip(group, places_here, strict=True):
+                places[number] = _Stored(len(storages) - 1, start, strides)
+    return storages, places
+
+
+def _overlapping(arrays, numbers):
+    """The numbers of arrays in groups, each with those whose memory overlaps, the one that begins first in front."""
+    groups, end = [], -1
+    for number in sorted(numbers, key=lambda n: (_bounds(arrays[n])[0], n)):
+        low, high = _bounds(arrays[number])
+        if low < end and (low - _bounds(arrays[groups[-1][0]])[0]) % arrays[number].itemsize == 0:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+        end = max(end, high)
+    return groups
+
+
+def _bounds(array):
+    return np.lib.array_utils.byte_bounds(array)
+
+
+def _reference(array, stored, storages):
+    """storage, place in it, size, stride"""
+    kind = _STORAGE_NAMES[array.dtype.str[1:]]
+    storage = [_text("storage"), f"ctorch\n{kind}\n".encode("ascii"), _text(str(stored.storage)), _text("cpu")]
+    storage += [_whole(storages[stored.storage].size), b"tQ"]
+    return b"".join([*storage, _whole(stored.start), _shape(array.shape), _shape(stored.strides)])
 
 
 def place(where: tuple[Any, ...]) -> str:
