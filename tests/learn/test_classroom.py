@@ -203,10 +203,10 @@ def test_a_report_keeps_those_that_were_graded_before_it_ended(tmp_path, monkeyp
     for student in ("ada", "ben"):
         (tmp_path / "class" / student).mkdir(parents=True)
 
-    def graded_until(folder, exercises, limit):
+    def graded_until(folder, exercises, limit, source):
         if folder.name == "ben":
             raise KeyboardInterrupt
-        return grade(folder, exercises, limit)
+        return grade(folder, exercises, limit, source)
 
     monkeypatch.setattr(roster, "grade", graded_until)
     words = ["learn", "report", str(tmp_path / "class"), "--exercises", "relu_backward", "--jobs", "1"]

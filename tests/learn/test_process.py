@@ -1,5 +1,8 @@
 """The wall around a learner's code: whatever it does, there is an answer, soon, and in words."""
 
+import os
+import signal
+import sys
 import threading
 import time
 
@@ -7,7 +10,7 @@ import pytest
 
 from tinyvision.learn import course
 from tinyvision.learn.attempt import judge
-from tinyvision.learn.process import Worker
+from tinyvision.learn.process import Worker, forker
 
 ONE = course.exercise("relu_forward")
 
@@ -102,3 +105,39 @@ def test_a_worker_whose_start_a_signal_has_ended_is_closed(monkeypatch, begun):
         worker.start()
     worker.close()
     assert processes[0].poll() is not None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
+def test_workers_that_are_forked_are_strangers_to_each_other(tmp_path):
+    source = forker()
+    path = tmp_path / "relu_forward.py"
+
+    def asked(text, limit=20.0):
+        path.write_text(f"import os\nimport resource\nimport numpy as np\n{text}\n", encoding="utf-8")
+        worker = Worker(source)
+        try:
+            return worker.ask({"task": "judge", "name": ONE.name, "path": str(path), "scratch": str(tmp_path)}, limit)
+        finally:
+            worker.close()
+
+    right = "def relu_forward(x): return np.maximum(x, 0)"
+    try:
+        assert asked(right)["passed"]
+        first = source.pid
+        assert "exit code 3" in asked("os._exit(3)")["ended"]
+        assert "SIGABRT" in asked("os.abort()")["ended"]
+        assert "more than 1 seconds" in asked("while True:\n    try:\n        while True: pass\n"
+                                              "    except BaseException: pass", limit=1.0)["ended"]  # fmt: skip
+        assert asked(f"np.maximum = None\n{right}")["passed"] is False
+        assert asked(right)["passed"]
+        assert source.pid == first
+        # Whoever ends it, or lowers its limits, has it started again, and nobody else's work is lost.
+        os.kill(first, signal.SIGKILL)
+        assert asked(right)["passed"]
+        second = source.pid
+        asked(f"resource.prlimit({second}, resource.RLIMIT_NOFILE, (32, 32))")
+        assert asked(right)["passed"]
+        assert len({first, second, source.pid}) == 3
+    finally:
+        source.close()
+    assert source.pid is None

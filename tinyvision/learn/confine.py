@@ -161,11 +161,11 @@ def _processes() -> Iterable[Path]:
     return []
 
 
-def end_all(mark: str) -> None:
-    """End every process whose environment holds `mark`: what a worker left behind in a session of its own."""
+def end_all(mark: str, besides: int | None = None) -> None:
+    """End every process whose environment holds `mark`, besides one: what a worker left in a session of its own."""
     wanted = mark.encode()
     for _ in range(10):  # a process that forks while it is looked for has its child found in the next round
-        found = [p for p in _processes() if wanted in _environment(p)]
+        found = [p for p in _processes() if p.name != str(besides) and wanted in _environment(p)]
         for folder in found:
             with suppress(OSError):
                 os.kill(int(folder.name), signal.SIGKILL)

@@ -15,7 +15,8 @@ from ..errors import DataError
 from . import course
 from .attempt import InternalError, understood
 from .course import Exercise
-from .process import LIMIT, Worker
+from .forker import Forker
+from .process import LIMIT, Worker, forker
 
 # What a submission has no use for: answers made by libraries, and ways around the grader. A person should look.
 LIBRARIES = ("tinyvision", "torch", "tensorflow", "jax", "autograd", "keras", "cupy")
@@ -62,20 +63,29 @@ def chosen(names: str | None) -> list[Exercise]:
     return [one for one in course.exercises() if one.name in wanted]
 
 
-def grade(folder: str | Path, exercises: Iterable[Exercise], limit: float = LIMIT) -> list[Grade]:
-    """Grades of the files of a submission, each judged in a process of its own for at most `limit` seconds."""
+def grade(
+    folder: str | Path, exercises: Iterable[Exercise], limit: float = LIMIT, source: Forker | None = None
+) -> list[Grade]:
+    """Grades of the files of a submission, each judged in a process of its own for at most `limit` seconds.
+
+    The processes come from `source`, which is left as it is; without one from a source of this call's own."""
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"learn: there is no folder {folder}")
-    return [_one(folder, exercise, limit) for exercise in exercises]
+    own = forker() if source is None else None
+    try:
+        return [_one(folder, exercise, limit, source or own) for exercise in exercises]
+    finally:
+        if own is not None:
+            own.close()
 
 
-def _one(folder, exercise, limit):
+def _one(folder, exercise, limit, source):
     path = _file(folder, exercise.file)
     if path is None:
         return Grade(exercise.name, says=f"{exercise.file} was not handed in.", found=False)
     odd = flags(path, exercise)  # before it runs: it could write itself anew
-    worker = Worker()
+    worker = Worker(source)
     try:
         with tempfile.TemporaryDirectory(prefix="tinyvision-grade-", ignore_cleanup_errors=True) as scratch:
             request = {"task": "judge", "name": exercise.name, "path": str(path.resolve()), "scratch": scratch}

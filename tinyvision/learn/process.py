@@ -17,6 +17,7 @@ import tinyvision
 
 from ..errors import OptionError
 from .confine import end_all
+from .forker import Forker
 
 LIMIT = 10.0  # seconds a check may take in all; the exercises' own take less than one
 _START = 120.0  # seconds in which Python, NumPy and the checker are loaded, even on a machine that is very busy
@@ -26,30 +27,49 @@ _MARK = "TINYVISION_WORKER"
 _ROOT = Path(tinyvision.__file__).parents[1]
 
 
-class Worker:
-    """A process that is ready to judge. `ask` sends a request; a worker that had to be killed is replaced."""
+_COMMAND = [sys.executable, "-m", "tinyvision.learn.worker"]
 
-    def __init__(self) -> None:
+
+def _environment(mark):
+    path = os.pathsep.join(p for p in (str(_ROOT), os.environ.get("PYTHONPATH", "")) if p)
+    threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **threads, _MARK: mark}
+
+
+def forker() -> Forker | None:
+    """Where workers for a whole class come from; None where each is started as a program of its own."""
+    return Forker([*_COMMAND, "fork"], _ROOT, _environment) if sys.platform == "linux" else None
+
+
+class Worker:
+    """A process that is ready to judge. `ask` sends a request; a worker that had to be killed is replaced.
+
+    With a forker it comes from there."""
+
+    def __init__(self, forker: Forker | None = None) -> None:
         self._process: Any = None
+        self._forker = forker
         self.start()
 
     def start(self) -> None:
         """Start the process now, so that it is warm when a file is saved."""
         if self._process is not None and self._process.poll() is None:
             return
-        path = os.pathsep.join(p for p in (str(_ROOT), os.environ.get("PYTHONPATH", "")) if p)
         self._readers: list[threading.Thread] = []  # those that run: a signal may end the program anywhere in here
-        self._mark = secrets.token_hex(16)  # all that it starts inherits it, and can be found by it
-        threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tinyvision.learn.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=_ROOT,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **threads, _MARK: self._mark},
-            start_new_session=True,  # so that its children go with it, and Ctrl-C reaches only us
-        )
+        if self._forker is None:
+            self._mark = secrets.token_hex(16)  # all that it starts inherits it, and can be found by it
+            self._process = subprocess.Popen(
+                _COMMAND,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=_ROOT,
+                env=_environment(self._mark),
+                start_new_session=True,  # so that its children go with it, and Ctrl-C reaches only us
+            )
+        else:
+            self._process = self._forker.worker()
+            self._mark = self._forker.mark
         self._answers: queue.Queue[Any] = queue.Queue()
         self._spilt: list[bytes] = []
         self._ready = self._flooded = False
@@ -136,10 +156,9 @@ class Worker:
         with suppress(OSError):
             if hasattr(os, "killpg"):
                 os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
+        process.kill()  # a fork may not have a session of its own yet
         process.wait()
-        end_all(f"{_MARK}={self._mark}")
+        end_all(f"{_MARK}={self._mark}", None if self._forker is None else self._forker.pid)
         for thread in self._readers:
             thread.join(1.0)
         for pipe in (process.stdin, process.stdout, process.stderr):

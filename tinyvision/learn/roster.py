@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from ..errors import DataError
 from ..formats.files import atomic_write
 from .course import Exercise
 from .grade import Grade, grade
+from .process import forker
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1b1f24;background:#fff;max-width:70rem;margin:0 auto;padding:1.5rem}
@@ -41,14 +43,28 @@ def graded(
 ) -> list[tuple[str, list[Grade]]]:
     """(name, grades) of every submission, `jobs` at a time; `tell(name, grades)` is called as they are done."""
 
+    free: SimpleQueue[Any] = SimpleQueue()
+    sources = [forker() for _ in range(jobs)]
+
     def one(student):
-        grades = grade(student, exercises, limit)
+        source = free.get()
+        try:
+            grades = grade(student, exercises, limit, source)
+        finally:
+            free.put(source)
         if tell is not None:
             tell(student.name, grades)
         return student.name, grades
 
-    with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(one, students))
+    try:
+        for source in sources:
+            free.put(source)
+        with ThreadPoolExecutor(jobs) as pool:
+            return list(pool.map(one, students))
+    finally:
+        for source in sources:
+            if source is not None:
+                source.close()
 
 
 def as_csv(rows: Sequence[tuple[str, list[Grade]]], full: float) -> str:

@@ -74,12 +74,21 @@ def _answer(request):
 
 
 def main() -> None:
-    """Answer requests, one a line, until standard input ends."""
+    """Answer requests, one a line, until standard input ends; with "fork", let forks do it, one for each."""
+    from . import gradcheck, judge  # noqa: F401  (the waiting is for these)
+
+    if sys.argv[1:] == ["fork"]:
+        from .forker import serve
+
+        serve(_answers)
+    else:
+        _answers()
+
+
+def _answers():
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     os.set_inheritable(out.fileno(), False)
-
-    from . import gradcheck, judge  # noqa: F401  (the waiting is for these)
 
     _limit_memory()
     out.write("ready\n")
