@@ -66,6 +66,7 @@ class Layer:
         self.alone: Any = None  # the one layer that is used for all calls, while `kept`
         self.keeping = False
         self.front = self.rear = None
+        self.looked_at: tuple = ()  # the class and the functions of an object whose methods are known
         self.kind: Any = make if inspect.isclass(make) else type(make)
 
     def _in_order(self):
@@ -132,8 +133,10 @@ class Layer:
 
     def _methods(self, layer):
         kind = type(layer)  # asked, in place of the layer: a property may raise before forward has run
-        names = [n for n in dir(kind) if callable(getattr(kind, n, None))]
-        names += [n for n, value in vars(layer).items() if callable(value)]
+        own = [n for n, value in vars(layer).items() if callable(value)]
+        if self.looked_at == (kind, own):
+            return
+        names = [n for n in dir(kind) if callable(getattr(kind, n, None))] + own
         front = words.method([n for n in names if n != "__call__" or _own_call(layer)], words.FORWARDS)
         rear = words.method(names, words.BACKWARDS)
         if front is None:
@@ -152,6 +155,7 @@ class Layer:
         # A decorator's (*args, **kwargs) does not tell what is behind it: a layer is given x, and dy on the way back.
         self.front_plan = replace(self.front_plan, spread=tuple(r for r in self.front_plan.spread if r != "mask"))
         self.rear_plan = replace(self.rear_plan, spread=self.rear_plan.spread[:1])
+        self.looked_at = (kind, own)
 
     def forward(self, offer: Offer, shape: tuple) -> Any:
         """(output, state) of one call on a new layer that holds the weights given."""

@@ -4,6 +4,7 @@ A role is an argument of a known op ("x", "weight", "dy"), one of its options ("
 that only code in the wild asks for ("training", "learning_rate", "in_channels").
 """
 
+import functools
 import re
 from collections.abc import Iterable, Sequence
 
@@ -164,6 +165,7 @@ def roles_of(op: str) -> frozenset:
     return frozenset(OF_OP.get(op, OF_ANY).split())
 
 
+@functools.lru_cache(4096)
 def plain(name: str) -> str:
     """A name without case, underscores and the number at its end: "self.W_1" -> "w"."""
     return re.sub(r"\d+$", "", name.lower().replace("_", "")) or name.lower()
@@ -180,6 +182,7 @@ def method(names: Iterable[str], wanted: Sequence[str]) -> str | None:
     return next((n for n in (*found, *others) if n is not None), None)
 
 
+@functools.lru_cache(4096)
 def is_role(name: str, role: str) -> bool:
     """True if people call `role` by that name, or by its plural, or by it beside the layer's: fc_w, weight_params."""
     words = ROLES[role]
@@ -200,6 +203,7 @@ def is_role(name: str, role: str) -> bool:
     return bare is not None and plain(bare["name"]) in words
 
 
+@functools.lru_cache(4096)
 def gradient_of(path: tuple, role: str) -> bool:
     """True if the names on the way to a number read as the gradient of a parameter: ("grads", "W"), ("dW",), ..."""
     names = [str(p) for p in path if isinstance(p, str)]

@@ -76,9 +76,11 @@ class Edit:
 def nudges(written: Written) -> Iterator[list[Edit]]:
     """For each statement edits that change what it computes, whatever that is: numbers, a place, a loop, a choice."""
     for _, _, _, statement in _statements(written.tree):
+        if not _computes(statement, written):
+            continue
         patterns: tuple[str, ...] = ()
         field = "value"
-        if isinstance(statement, (ast.Assign, ast.AugAssign)):
+        if isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign)) and statement.value is not None:
             patterns = ("{0} * 1.01 + 0.01", "{0} + 1", "{0} * -1.7 + 0.3")
         elif isinstance(statement, ast.Return) and statement.value is not None:
             patterns = ("{0} * 1.01 + 0.01",)
@@ -93,14 +95,24 @@ def nudges(written: Written) -> Iterator[list[Edit]]:
 def edits(written: Written, settled: frozenset = frozenset()) -> Iterator[Edit]:
     """All changes of all statements of a function but those that are settled (the ids of their nodes)."""
     for owner, field, index, statement in _statements(written.tree):
-        if id(statement) in settled:
+        if id(statement) in settled or not _computes(statement, written):
             continue
         yield from _of_statement(owner, field, index, statement)
-        if isinstance(statement, (ast.Assign, ast.AugAssign, ast.Return)) and statement.value is not None:
+        values = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return)
+        if isinstance(statement, values) and statement.value is not None:
             yield from _throughout(statement, written)
         for parent, name, place in _expressions(statement):
             for new in _changes(parent, name, place, statement, written):
                 yield Edit(statement, parent, name, place, new)
+
+
+def _computes(statement, written):
+    """False for a statement that did not run, and for one that only refuses what it is given."""
+    refuses = isinstance(statement, ast.If) and not statement.orelse and isinstance(statement.body[0], ast.Raise)
+    if refuses or isinstance(statement, (ast.Raise, ast.Assert, ast.FunctionDef, ast.Pass)):
+        return False
+    end = statement.body[0].lineno if hasattr(statement, "body") else statement.end_lineno + 1
+    return any(line in written.ran for line in range(statement.lineno, max(end, statement.lineno + 1)))
 
 
 def _statements(tree):
@@ -111,6 +123,11 @@ def _statements(tree):
             for index, statement in enumerate(block if isinstance(block, list) else ()):  # a lambda's is one expression
                 if isinstance(statement, ast.stmt) and not isinstance(statement, (ast.Import, ast.ImportFrom)):
                     yield node, field, index, statement
+
+
+def places_of(tree: ast.AST) -> dict[int, tuple[list, int]]:
+    """(block, index) of every statement of a function, by the statement's id."""
+    return {id(statement): (getattr(owner, field), index) for owner, field, index, statement in _statements(tree)}
 
 
 def _of_statement(owner, field, index, statement):
@@ -142,6 +159,8 @@ def _expressions(statement):
     while queue:
         node = queue.pop(0)
         for field, value in ast.iter_fields(node):
+            if field == "annotation":
+                continue
             for index, item in enumerate(value) if isinstance(value, list) else ((None, value),):
                 if isinstance(item, ast.expr):
                     yield node, field, index
@@ -201,12 +220,13 @@ def _changes(owner, field, index, statement, written):
         yield from _tuples(node, isinstance(owner, ast.keyword) and owner.arg == "axis")
     elif isinstance(node, ast.Subscript):
         yield node.value
+        yield from _names(node, kinds)
     elif isinstance(node, ast.Slice):
         yield from _slices(node)
     if isinstance(node, ast.Attribute) and node.attr == "T":
         yield node.value
     if not isinstance(node, (ast.Slice, ast.Tuple)):
-        yield from _added(node, owner, statement, kinds)
+        yield from _added(node, owner, statement, written)
 
 
 def _operators(node):
@@ -254,6 +274,10 @@ def _names(node, kinds):
 
 
 def _dotted(node):
+    """A variable as `kinds` names it: x, self.x, cache["x"], self.cache["x"]; "" for anything else."""
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+        holder = _dotted(node.value)
+        return f"{holder}[{node.slice.value!r}]" if holder else ""
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
         return f"self.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
@@ -334,11 +358,16 @@ def _slices(node):
             yield ast.Slice(**{f: None if f == field else getattr(node, f) for f in ("lower", "upper", "step")})
 
 
-def _added(node, owner, statement, kinds):
+def _added(node, owner, statement, written):
     """A factor, a term, a sign, a transpose more: around what a statement computes, a summand, or what is summed up.
 
     A factor of a factor is one of the whole product, and need not be tried again."""
-    if isinstance(node, ast.Constant) or _bare(statement) or (isinstance(node, ast.Name) and node.id not in kinds):
+    kinds = written.kinds
+    if (
+        isinstance(node, ast.Constant)
+        or _bare(statement, written)
+        or (isinstance(node, ast.Name) and node.id not in kinds)
+    ):
         return
     summand = isinstance(owner, ast.BinOp) and isinstance(owner.op, (ast.Add, ast.Sub, ast.MatMult))
     summed = isinstance(owner, ast.Call) and any(node is a for a in owner.args)
@@ -387,10 +416,13 @@ def _wrapped(pattern, node, name=""):
     return _Renamed("HERE", node).visit(_expression(pattern.format("HERE", name)))
 
 
-def _bare(statement):
+def _bare(statement, written):
     """True for `return dx, dw` and `self.out = out`, which compute nothing: what is wrong in them comes from elsewhere,
     and a factor or a sign there would only make up for it."""
     value = getattr(statement, "value", None)
+    alone = [s for s in written.tree.body if not _is_text(s)] == [statement]
+    if isinstance(statement, ast.Return) and (alone or getattr(value, "id", None) in written.given):
+        return False  # nothing has been computed on the way to it
     parts = value.elts if isinstance(value, ast.Tuple) else [value]
     copied = [_copied(p) for p in parts]
     keeps = isinstance(statement, ast.Assign) and (

@@ -5,8 +5,13 @@ factor missing along a chain of lines any of them could be changed, and then non
 """
 
 import ast
+import contextlib
+import itertools
 import linecache
+import os
+import signal
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,15 +21,19 @@ import numpy as np
 from .. import runner
 from ..evidence import observed
 from ..examine import Examination
-from ..findings import Finding
+from ..findings import Finding, place
 from ..probes import Probe
 from ..report import Report
 from .apart import apart
-from .edits import Edit, edits, nudges
-from .written import Written, functions_of, is_authors
+from .computing import is_authors
+from .edits import edits, nudges
+from .forms import forms
+from .strided import bounded
+from .written import Written, functions_of
 
-BUDGET = 1.0  # seconds that a search may compute
+BUDGET = 2.0  # seconds that a search may compute
 PATIENCE = 10  # times what the code itself takes, a changed one may
+_AGAIN = 0.05  # seconds after which one that was not to be ended is ended again
 MANY = 2  # statements that are told; of more, none is
 
 
@@ -39,18 +48,19 @@ class Place:
 
 def told(report: Report, exam: Examination, probes: Sequence[Probe]) -> None:
     """Puts into the findings which line is wrong, where that can be told within `BUDGET`, in a process of its own."""
-    wrong = [f for f in report.findings if f.kind in ("value", "shape") and f.where is not None]
+    kinds = ("value", "shape", "not_finite")
+    wrong = [f for f in report.findings if f.kind == "exception" or (f.kind in kinds and f.where)]
     if not wrong or exam.at.device.type != "cpu" or not {"forward", "backward"}.isdisjoint(exam.dead | exam.stateful):
         return
     files = {file for f in (exam.backward_function, exam.forward_function) if (file := runner.location(f)[0])}
     if not any(map(is_authors, files)):
         return
-    search = _Search(exam, probes, {f.argument for f in wrong}, files)
+    search = _Search(exam, probes, {f.argument for f in wrong if f.kind != "exception"})
     answer = apart(lambda: [(p.file, p.line, sorted(p.mends)) for p in search.places()], BUDGET)
     found = [Place(file, line, frozenset(mends)) for file, line, mends in answer or ()]
     for k, finding in enumerate(report.findings):
         if finding in wrong:
-            mine = [p for p in found if finding.argument in p.mends]
+            mine = [p for p in found if finding.argument in p.mends or finding.kind == "exception"]
             if 1 <= len(mine) <= MANY:
                 report.findings[k] = _with(finding, mine)
 
@@ -61,13 +71,65 @@ def _with(finding: Finding, places: list[Place]) -> Finding:
         text = linecache.getline(places[0].file, lines[0]).strip()
         fact = f"The line to change is {lines[0]}: {text}"
         return replace(finding, file=places[0].file, line=lines[0], lines=lines, facts=(fact, *finding.facts))
-    fact = f"The line to change is {lines[0]} or {lines[1]}: either alone makes it right."
+    apart = len({p.file for p in places}) > 1
+    named = [place(os.path.basename(p.file), p.line) if apart else str(p.line) for p in places]
+    fact = f"The line to change is {named[0]} or {named[1]}: either alone makes it right."
     return replace(finding, lines=lines, facts=(fact, *finding.facts))
 
 
+class _Trial(Examination):
+    """An examination that keeps nothing but the numbers: nobody is told what a changed function does besides."""
+
+    def _call(self, function, arrays, options, watch, who):
+        call = runner.Call()
+        try:
+            try:
+                _limit.on = True
+                signal.setitimer(signal.ITIMER_PROF, self.seconds, _AGAIN)
+                call.value = function(*arrays, **(options or {}))
+            finally:
+                _limit.on = False
+                signal.setitimer(signal.ITIMER_PROF, 0)
+        except BaseException as error:  # whatever it raises, it is not right
+            call.error = error
+        return call
+
+
+class _TooLong(BaseException):
+    """Raised in a changed function that computes for too long."""
+
+
+class _Limit:
+    """What a signal does when its time is over: nothing after the function has come back."""
+
+    on = False
+
+    def __call__(self, signum: int, frame: Any) -> None:
+        if self.on:
+            raise _TooLong
+
+
+_limit = _Limit()
+
+
+@contextlib.contextmanager
+def _quietly():
+    """What changed functions print and warn of is nobody's concern; one that computes for too long is ended."""
+    previous = signal.signal(signal.SIGPROF, _limit)
+    try:
+        with (
+            open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere),
+            contextlib.redirect_stderr(nowhere), warnings.catch_warnings(), np.errstate(all="ignore"),
+        ):  # fmt: skip
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        signal.signal(signal.SIGPROF, previous)
+
+
 class _Search:
-    def __init__(self, exam: Examination, probes: Sequence[Probe], arguments: set[str], files: set[str]) -> None:
-        self.exam, self.probes, self.files = exam, list(probes), files
+    def __init__(self, exam: Examination, probes: Sequence[Probe], arguments: set[str]) -> None:
+        self.exam, self.probes = exam, list(probes)
         self.names = ["y", *exam.names]
         self.arguments = arguments
         self.seconds = exam.seconds
@@ -75,82 +137,96 @@ class _Search:
     def answers(self, probe: Probe) -> list:
         """y and the gradients, None for what did not come."""
         exam = self.exam
-        quiet = Examination(
+        trial = _Trial(
             Report(""), exam.forward_function, exam.backward_function, exam.names, self.seconds, exam.lone_output,
             at=exam.at,
         )  # fmt: skip
-        quiet.optional, quiet.layered, quiet.unread = exam.optional, exam.layered, exam.unread
-        result = quiet.forward(probe, quiet=True)
+        trial.optional, trial.layered, trial.unread = exam.optional, exam.layered, exam.unread
+        result = trial.forward(probe, quiet=True)
         if result is None:
             return [None] * len(self.names)
         grads = None
         if exam.judge_backward and result[0].shape == np.shape(probe.y):
-            grads = quiet.backward(probe, result[1], result[2], result[3], quiet=True)
+            grads = trial.backward(probe, result[1], result[2], result[3], quiet=True)
         return [result[0], *(grads or [None] * len(exam.names))]
 
     def right(self, k: int) -> frozenset:
         """The names of all that comes out right on probe `k`."""
         return self._right_ones(self.answers(self.probes[k]), k)
 
-    def _right_ones(self, answers: list, k: int) -> frozenset:
-        probe = self.probes[k]
+    def _right_ones(self, answers: list, number: int) -> frozenset:
+        probe = self.probes[number]
         out = set()
-        for place, (name, yours, true) in enumerate(zip(self.names, answers, [probe.y, *probe.truth], strict=True)):
+        for k, (name, yours, true) in enumerate(zip(self.names, answers, [probe.y, *probe.truth], strict=True)):
             told = name is not None and true is not None and yours is not None
-            if told and not observed(name, probe, yours, true, {}, place - 1).failed:
+            if told and not observed(name, probe, yours, true, {}, k - 1).failed:
                 out.add(name)
         return frozenset(out)
 
     def places(self) -> list[Place]:
-        """The statements that can be changed so that something wrong comes out right, and nothing right wrong."""
+        """The statements that can be changed so that something wrong comes out right, and nothing right wrong.
+
+        Without arguments that are known to be wrong, as after an exception, all must come out right."""
         started = time.process_time()
-        before = [self.right(k) for k in range(len(self.probes))]
+        with _quietly():
+            functions = self._functions(started)
+            modules = [f.__globals__ for written in functions for f in written.objects]
+            with bounded({id(m): m for m in modules}.values()):
+                return self._places(functions, started)
+
+    def _functions(self, started):
+        self.before = [self.right(k) for k in range(len(self.probes))]
         each = (time.process_time() - started) / len(self.probes)
-        failing = [k for k, b in enumerate(before) if not self.arguments <= b]
+        self.arguments = self.arguments or {n for n in self.names if n is not None}.difference(*self.before)
+        failing = [k for k, b in enumerate(self.before) if not self.arguments <= b]
         if not failing:
             return []
-        cheap = min(failing, key=lambda k: (self.probes[k].y.size, k))
-        functions = functions_of(lambda: self.answers(self.probes[cheap]), self.files)
+        self.cheap = min(failing, key=lambda k: (self.probes[k].y.size, k))
+        functions = functions_of(lambda: self.answers(self.probes[self.cheap]))
         self.seconds = min(self.exam.seconds, max(0.05, PATIENCE * each))
+        return functions
+
+    def _places(self, functions, started):
+        self.usual = self.answers(self.probes[self.cheap])
+        came = all(self.usual[self.names.index(name)] is not None for name in self.arguments)
         found: dict[Any, Place] = {}
-        self.usual = self.answers(self.probes[cheap])
         for written in reversed(functions):  # backward ran last
-            settled = self._settled(written, cheap, before)
+            settled = self._settled(written) if came else frozenset()
             if settled is None:
                 continue
-            for edit in edits(written, settled):
-                if time.process_time() - started > BUDGET:
-                    return []
-                mends = self._tried(written, edit, cheap, before)
-                if mends:
-                    key, line = (written.file, edit.statement.lineno), edit.line
+            for statement, changes in itertools.groupby(edits(written, settled), key=lambda e: e.statement):
+                for edit, code, number in forms(written, list(changes)):
+                    if time.process_time() - started > BUDGET:
+                        return []
+                    with written.standing_in(code, number):
+                        mends = self._mended()
+                    if not mends:
+                        continue
+                    key, line = (written.file, statement.lineno), edit.line
                     if key in found:
                         mends |= found[key].mends
-                        line = line if line == found[key].line else edit.statement.lineno
+                        line = line if line == found[key].line else statement.lineno
                     found[key] = Place(written.file, line, mends)
                     if sum(self.arguments <= p.mends for p in found.values()) > MANY:
                         return []
         most = max((len(p.mends) for p in found.values()), default=0)
         return sorted((p for p in found.values() if len(p.mends) == most), key=lambda p: (p.file, p.line))
 
-    def _settled(self, written: Written, cheap: int, before: list) -> frozenset | None:
+    def _settled(self, written: Written) -> frozenset | None:
         """The ids of the statements that no change can be needed of: what is right depends on them, or nothing does.
 
         None for all of a function that hands nothing to what is wrong."""
-        settled = set()
+        settled, right = set(), self.before[self.cheap]
         for several in nudges(written):
             alike, apart = 0, 0
-            for nudge in several:
-                code = _changed(written, nudge)
-                if code is None:
-                    continue
-                with written.standing_in(code):
-                    answers = self.answers(self.probes[cheap])
-                if answers[0] is None and "y" in before[cheap]:
+            for nudge, code, number in forms(written, several):
+                with written.standing_in(code, number):
+                    answers = self.answers(self.probes[self.cheap])
+                if answers[0] is None and "y" in right:
                     settled.add(id(nudge.statement))  # forward cannot do without it
                     break
                 came = {name for name, a in zip(self.names, answers, strict=True) if a is not None}
-                if before[cheap] <= came and not before[cheap] <= self._right_ones(answers, cheap):
+                if right <= came and not right <= self._right_ones(answers, self.cheap):
                     settled.add(id(nudge.statement))
                     apart = not any(self._moved(answers, name) for name in self.arguments)
                     break
@@ -165,32 +241,19 @@ class _Search:
         k = self.names.index(name)
         return not _identical(answers[k], self.usual[k])
 
-    def _tried(self, written: Written, edit: Edit, cheap: int, before: list) -> frozenset:
-        """What a change mends on all probes; nothing if it spoils anything."""
-        code = _changed(written, edit)
-        if code is None:
+    def _mended(self) -> frozenset:
+        """What comes out right on all probes and did not; nothing if something right has been spoilt."""
+        first = self.right(self.cheap)
+        if not first > self.before[self.cheap]:
             return frozenset()
-        with written.standing_in(code):
-            first = self.right(cheap)
-            if not first > before[cheap]:
+        mended = set(self.arguments)
+        for k, before in enumerate(self.before):
+            now = first if k == self.cheap else self.right(k)
+            if not now >= before:
                 return frozenset()
-            mended = set(self.arguments)
-            for k in range(len(self.probes)):
-                now = first if k == cheap else self.right(k)
-                if not now >= before[k]:
-                    return frozenset()
-                mended &= now
-            return frozenset(mended)
+            mended &= now
+        return frozenset(mended)
 
 
 def _identical(a: Any, b: Any) -> bool:
     return a is b is None or (a is not None and b is not None and np.array_equal(a, b, equal_nan=True))
-
-
-def _changed(written: Written, edit: Edit) -> Any:
-    """The function's code with one change, or None."""
-    old = edit.put(edit.new)
-    try:
-        return written.compiled()
-    finally:
-        edit.put(old)

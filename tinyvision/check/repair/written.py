@@ -5,28 +5,25 @@ it, a class, a layer or a list, calls the other code. A changed statement is tri
 """
 
 import ast
+import functools
 import gc
 import linecache
-import os
+import re
 import sys
-import sysconfig
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from .computing import only_computes
+from .computing import Seen, is_authors, reached
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-_OURS = str(Path(__file__).resolve().parents[2]) + os.sep
-_INSTALLED = ("site-packages", "dist-packages")
-# Python's own modules: they may lie below the author's folder, as with an environment inside of a project.
-_PYTHONS = tuple({os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")})
+FORM = "tinyvision_form"  # a global variable, for the time of a trial
+_ENTRIES = 12  # of a dictionary that are looked at as variables are
 
 
 @dataclass
@@ -41,18 +38,30 @@ class Written:
     kinds: dict[str, tuple] = field(default_factory=dict)
     functions: list[str] = field(default_factory=list)  # of one argument, in the same file
     numpy: frozenset = frozenset()  # the names that NumPy goes by
+    ran: frozenset = frozenset()  # the lines that ran
 
     @property
     def file(self) -> str:
         """The file it is written in."""
         return self.code.co_filename
 
+    @functools.cached_property
+    def given(self) -> frozenset:
+        """The parameters that are left as they are."""
+        stored = {n.id for n in ast.walk(self.tree) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+        return frozenset(self._parameters() - stored)
+
+    def _parameters(self):
+        arguments = self.tree.args
+        return {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+
     @property
     def pure(self) -> bool:
         """True for a function that hands on what it returns and nothing else: what it is given stays as it is."""
-        arguments = self.tree.args
-        given = {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+        given = self._parameters()
         for node in ast.walk(self.tree):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+                return False  # a call for what it does
             if isinstance(getattr(node, "ctx", None), ast.Store) and isinstance(node, (ast.Attribute, ast.Subscript)):
                 base = node.value
                 while isinstance(base, (ast.Attribute, ast.Subscript)):
@@ -83,15 +92,17 @@ class Written:
         return found if found is not None and found.co_freevars == self.code.co_freevars else None
 
     @contextmanager
-    def standing_in(self, code: CodeType) -> Iterator[None]:
-        """The function with other code."""
+    def standing_in(self, code: CodeType, form: int = 0) -> Iterator[None]:
+        """The function with other code, which looks up under `FORM` which of its forms is to run."""
         try:
             for function in self.objects:
+                function.__globals__[FORM] = form
                 function.__code__ = code
             yield
         finally:
             for function in self.objects:
                 function.__code__ = self.code
+                function.__globals__.pop(FORM, None)
 
 
 def _plain(arguments):
@@ -117,63 +128,88 @@ def _inside(code, name):
     return None
 
 
-def functions_of(run: Callable[[], Any], beside: set[str]) -> list[Written]:
-    """The functions that `run()` calls and that are written in one of the files `beside`, or in the folder of one or
-    below it, in the order of their first calls.
+def functions_of(run: Callable[[], Any]) -> list[Written]:
+    """The functions that `run()` calls and that are neither ours nor installed, in the order of their first calls.
 
-    None at all if one of them does more than compute or cannot be read, or if they are given an object that was there
-    before, for that is the author's, and other code would leave other numbers in it."""
-    folders = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in beside)
-    seen: dict[CodeType, dict] = {}
-    made: list[Any] = []  # objects of the author's classes, which begin and end with the run
-    from_outside: list[Any] = []  # those that hold something when the run comes to them
+    None at all if one of them, or one that they might call, does more than compute or cannot be read, or if they are
+    given an object that was there before, for that is the author's, and other code would leave other numbers in it."""
+    called: dict[CodeType, dict] = {}
+    seen = Seen()
+    before = {id(thing): thing for thing in gc.get_objects()}  # kept, so that nothing new gets the place of one
+    from_outside: list[Any] = []
 
     def watch(frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
-        if event == "call" and _of_the_author(code, folders):
-            seen.setdefault(code, {})
-            given = list(frame.f_locals.values())
-            made.extend(given[:1] if code.co_name == "__init__" else [v for v in given if _is_empty(v)])
-            from_outside.extend(v for v in given if _holds_something(v) and not any(v is m for m in made))
-        elif event == "return" and code in seen:
-            seen[code].update(_kinds(frame.f_locals))
+        if event not in ("call", "return") or not (code in called or is_authors(code.co_filename)):
+            return
+        if not code.co_name.startswith("<"):
+            called.setdefault(code, {})
+        for name, value in frame.f_locals.items():
+            seen.note(name, value)
+            if event == "call" and _holds_something(value) and id(value) in before:
+                from_outside.append(value)
+        if event == "return" and code in called:
+            called[code].update(_kinds(frame.f_locals))
 
-    before = sys.getprofile()
+    def follow(frame: FrameType, event: str, _: Any) -> Any:
+        if event == "line":
+            ran.setdefault(frame.f_code.co_filename, set()).add(frame.f_lineno)
+        return follow if is_authors(frame.f_code.co_filename) else None
+
+    ran: dict[str, set[int]] = {}
+    previous, traced = sys.getprofile(), sys.gettrace()
     sys.setprofile(watch)
+    sys.settrace(follow)
     try:
         run()
     finally:
-        sys.setprofile(before)
-    found = [_written(code, kinds, set(seen)) for code, kinds in seen.items()]
-    return [] if None in found or from_outside else [w for w in found if w is not None]
+        sys.settrace(traced)
+        sys.setprofile(previous)
+    found = [_written(code, kinds) for code, kinds in called.items()]
+    written = [w for w in found if w is not None]
+    if from_outside or len(written) < len(found) or not seen.keeps_nothing() or not _only_compute(written, seen):
+        return []
+    for one in written:
+        one.functions = _of_one_argument(one.objects[0], set(called))
+        one.ran = frozenset(ran.get(one.file, ()))
+    return written
 
 
-def _is_empty(value):
-    """True for an object without attributes yet, as one without `__init__` begins."""
-    return getattr(value, "__dict__", None) == {} and not callable(value)
+def _only_compute(written, seen):
+    """Whether these functions, and all of their author's that they may call, do nothing else."""
+    waiting = [(function, one.tree) for one in written for function in one.objects]
+    done = {function.__code__ for function, _ in waiting}
+    while waiting:
+        function, tree = waiting.pop()
+        more = None if tree is None else reached(tree, function, seen)
+        if more is None:
+            return False
+        new = [f for f in more if f.__code__ not in done]
+        done |= {f.__code__ for f in new}
+        waiting += [(f, _tree(f.__code__)[0]) for f in new]
+    return True
+
+
+def _of_one_argument(function, called):
+    return [name for name, f in function.__globals__.items()
+            if isinstance(f, FunctionType) and f.__code__ in called and f.__code__.co_argcount == 1][:3]  # fmt: skip
 
 
 def _holds_something(value):
     """True for an object with attributes; not for one of ours, such as the dict that notes which options are read."""
-    return bool(getattr(value, "__dict__", None)) and not type(value).__module__.startswith("tinyvision.")
-
-
-def _of_the_author(code, folders):
-    """True for code out of a file in those folders that is the author's."""
-    return not code.co_name.startswith("<") and code.co_filename.startswith(folders) and is_authors(code.co_filename)
-
-
-def is_authors(file: str) -> bool:
-    """Whether a file is neither ours nor installed nor Python's: what is one of these is never changed."""
-    if file.startswith(_OURS) or any(part in file for part in _INSTALLED):
+    if isinstance(value, (type, ModuleType, FunctionType)) or not getattr(value, "__dict__", None):
         return False
-    return not os.path.realpath(file).startswith(_PYTHONS)
+    return not type(value).__module__.startswith("tinyvision.")
 
 
 def _kinds(variables):
-    kinds = {name: kind(value) for name, value in variables.items()}
-    kinds.update({f"self.{n}": kind(v) for n, v in getattr(variables.get("self"), "__dict__", {}).items()})
-    return {name: k for name, k in kinds.items() if k}
+    own = vars(variables["self"]) if hasattr(variables.get("self"), "__dict__") else {}
+    # What a class calls self.__x is self._Conv__x to all others.
+    named = {**variables, **{f"self.{re.sub(r'^_[A-Za-z]+(?=__)', '', n)}": value for n, value in own.items()}}
+    for name, value in list(named.items()):
+        if isinstance(value, dict) and len(value) <= _ENTRIES:
+            named.update({f"{name}[{key!r}]": entry for key, entry in value.items() if isinstance(key, str)})
+    return {name: k for name, value in named.items() if (k := kind(value))}
 
 
 def kind(value: Any) -> tuple:
@@ -189,16 +225,12 @@ def kind(value: Any) -> tuple:
     return ()
 
 
-def _written(code, kinds, known):
+def _written(code, kinds):
     objects = [f for f in gc.get_referrers(code) if isinstance(f, FunctionType) and f.__code__ is code]
     tree, owner, imports = _tree(code)
-    if tree is None or not objects or not all(only_computes(tree, f, owner, known) for f in objects):
+    if tree is None or not objects:
         return None
     written = Written(objects, code, tree, owner, imports, kinds)
-    written.functions = [
-        name for name, f in objects[0].__globals__.items()
-        if isinstance(f, FunctionType) and f.__code__ in known and f.__code__.co_argcount == 1
-    ][:3]  # fmt: skip
     written.numpy = frozenset(name for name, value in objects[0].__globals__.items() if value is np)
     same = written.compiled()
     # What is read must be what runs: a file that has changed since, or code that was made otherwise, is left alone.
@@ -208,18 +240,30 @@ def _written(code, kinds, known):
 def _tree(code):
     """(the function's definition, the name of its class, the file's imports); None for what cannot be read."""
     lines = linecache.getlines(code.co_filename)
-    try:
-        module = ast.parse("".join(lines))
-    except (SyntaxError, ValueError):
+    module = _parsed("".join(lines))
+    if module is None:
         return None, None, []
     imports = [s for s in module.body if isinstance(s, (ast.Import, ast.ImportFrom)) and not _future(s)]
     owners = {id(f): c.name for c in ast.walk(module) if isinstance(c, ast.ClassDef) for f in c.body}
+    if code.co_name == "<lambda>":
+        line: list[ast.stmt] = [ast.Expr(n) for n in ast.walk(module)
+                                if isinstance(n, ast.Lambda) and n.lineno == code.co_firstlineno]  # fmt: skip
+        return ast.Module(line, []), None, imports  # which of them it is, the line does not tell: all are read
     for node in ast.walk(module):
         if isinstance(node, Function) and node.name == code.co_name:
             first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
             if first == code.co_firstlineno:
                 return node, owners.get(id(node)), imports
     return None, None, []
+
+
+@functools.lru_cache(8)
+def _parsed(text):
+    """The tree of a file, one for all of its functions: a change is taken back before the next one is made."""
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
 
 
 def _future(statement):
