@@ -211,3 +211,85 @@ def test_a_backward_for_images_is_judged_on_images():
     report = check.op("batchnorm_train", forward, reshaped_only)
     assert {f.argument for f in report.findings} == {"dx", "dweight", "dbias"}
     assert "reshape without the transpose" in report.findings[0].message
+
+
+def softmax(parameters, value):
+    space = {"np": np}
+    exec(
+        "class Softmax:\n    def forward(self, x):\n        e = np.exp(x - x.max(axis=1, keepdims=True))\n"
+        "        self.out = e / e.sum(axis=1, keepdims=True)\n        return self.out\n"
+        f"    def backward(self, {parameters}):\n        return {value}\n",
+        space,
+    )
+    return space["Softmax"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "value"),
+    [
+        ("cost, y", "cost - y"),
+        ("a, y", "a - y"),
+        ("y, t", "y - t"),
+        ("y_pred, y_true", "(y_pred - y_true) / len(y_pred)"),
+        ("labels, lr", "self.out - labels"),
+        ("grad, y", "y * (grad - (grad * y).sum(axis=1, keepdims=True))"),
+    ],
+)
+def test_a_softmax_that_is_handed_its_output_and_the_labels_is_judged_with_its_loss(parameters, value):
+    assert check.layer(softmax(parameters, value), "softmax").passed
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [("y - cost", "sign"), ("cost + y", "one_hot_added"), ("cost - y / 2", None)]
+)
+def test_and_is_wrong_where_it_is_wrong(value, name):
+    (finding,) = check.layer(softmax("cost, y", value), "softmax").findings
+    assert finding.mistake == (name and f"cross_entropy.dlogits.{name}")
+
+
+def test_images_that_come_out_transposed_are_no_images_of_one_pixel():
+    """Of one pixel they would be right."""
+
+    def flat(x):
+        return x.transpose(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+    def forward(x, gamma, beta, bn_param):
+        rows = flat(x)
+        std = np.sqrt(rows.var(axis=0) + bn_param.get("eps", 1e-5))
+        xhat = (rows - rows.mean(axis=0)) / std
+        n, c, h, w = x.shape
+        return (gamma * xhat + beta).reshape(n, h, w, c).transpose(0, 3, *ORDER), (xhat, gamma, std)
+
+    def backward(dout, cache):
+        xhat, gamma, std = cache
+        rows = flat(dout)
+        d = rows * gamma
+        dx = (d - d.mean(axis=0) - xhat * (d * xhat).mean(axis=0)) / std
+        n, c, h, w = dout.shape
+        return dx.reshape(n, h, w, c).transpose(0, 3, 1, 2), (rows * xhat).sum(axis=0), rows.sum(axis=0)
+
+    ORDER = (1, 2)
+    assert check.op("batchnorm_train", forward, backward).passed
+    ORDER = (2, 1)
+    assert not check.op("batchnorm_train", forward, backward).passed
+
+
+class Loss:
+    def forward(self, x, t):
+        p = np.exp(x - x.max(axis=1, keepdims=True))
+        self.p, self.t = p / p.sum(axis=1, keepdims=True), t
+        labels = t.argmax(axis=1) if t.ndim == 2 else t
+        return -np.log(self.p[np.arange(len(p)), labels]).mean()
+
+    def backward(self, dout=1):
+        dx = self.p.copy()
+        if self.t.ndim == 2:
+            return (dx - self.t) / len(dx)
+        dx[np.arange(len(dx)), self.t] -= 2
+        return dx / len(dx)
+
+
+def test_a_loss_that_is_wrong_for_labels_of_the_other_kind_says_so():
+    report = check.layer(Loss, "cross_entropy")
+    assert report.passed
+    assert "with labels as integers its loss is right, and its gradient is not" in report.read_as

@@ -1,7 +1,7 @@
 """A softmax whose backward takes the labels: it is half of a cross-entropy, and is judged with the other half.
 
-`backward(y)` that returns p - onehot, or that divided by N, is no derivative of the softmax, and is right in its own
-network. The layer is checked as the loss that it belongs to, which is put behind its forward here.
+`backward(y)`, or `backward(a, y)`, that returns p - onehot, or that divided by N, is no derivative of the softmax, and
+is right in its own network. The layer is checked as the loss that it belongs to, which is put behind its forward here.
 """
 
 import inspect
@@ -13,14 +13,26 @@ from .place import fetched
 from .reading import words
 from .runner import parameters
 
+SCORES = ("x", "z", "zs", "score", "scores", "logit", "logits", "input", "inputs")
 NOTE = "Its backward takes the labels: it was checked as softmax and cross-entropy in one."
 
 
 def takes_labels(layer: Any) -> bool:
-    """True for a class, or an object, of which backward is handed the labels first, and no upstream."""
-    rear = getattr(layer, words.method(_methods(layer), words.BACKWARDS) or "", None)
-    names = [n for n in parameters(rear) or () if n != "self"]
-    return bool(names) and words.is_role(names[0], "labels") and not any(words.is_role(n, "dy") for n in names)
+    """True for a class, or an object, of which backward is handed labels, its own output perhaps, and no upstream."""
+    names = list(_wanted(parameters(getattr(layer, words.method(_methods(layer), words.BACKWARDS) or "", None)) or {}))
+    others = [n for n in names if n != _labels_among(names)]
+    known = all(any(words.is_role(n, role) for role in ("y", "logits", "learning_rate")) or n == "cost" for n in others)
+    return _labels_among(names) is not None and known and not any(words.is_role(n, "dy") for n in names)
+
+
+def _wanted(asked):
+    """The parameters without which it cannot be called."""
+    return {n: p for n, p in asked.items() if n != "self" and p.default is inspect.Parameter.empty}
+
+
+def _labels_among(names):
+    """The last of the names that labels have: of backward(y, t) the t, of backward(a, y) the y."""
+    return next((n for n in reversed(names) if words.is_role(n, "labels")), None)
 
 
 def with_loss(make: Any, mean: bool) -> type:
@@ -45,14 +57,15 @@ def with_loss(make: Any, mean: bool) -> type:
 
         def backward(self, labels: Any) -> Any:
             """What the layer gives for the labels."""
-            wanted = [n for n, p in behind.items() if n != "self" and p.default is inspect.Parameter.empty]
-            return getattr(self.layer, rear)(labels, *map(self.other, wanted[1:]))
+            wanted = list(_wanted(behind))
+            given = [labels if n == _labels_among(wanted) else self.other(n) for n in wanted]
+            return getattr(self.layer, rear)(*given)
 
         def other(self, name: str) -> Any:
             """What else backward may ask for: its own output, the scores, or a learning rate."""
-            if words.is_role(name, "y"):
-                return self.p
-            return self.logits if words.is_role(name, "x") else 1.0
+            if words.is_role(name, "learning_rate"):
+                return 1.0
+            return self.logits if words.plain(name) in SCORES else self.p
 
     return SoftmaxAndLoss
 

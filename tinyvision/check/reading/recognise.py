@@ -53,7 +53,7 @@ def _tried(known, driver, end, latest, plain):
     best: Any = None
     right: Any = None
     usual: Any = None
-    error, level, told = np.inf, -1, -1
+    error, level, told, misshapen, other = np.inf, -1, -1, False, None
     for candidate in _candidates(known, driver):
         candidate.plain = plain
         usual = usual or candidate
@@ -64,15 +64,22 @@ def _tried(known, driver, end, latest, plain):
             continue  # code that takes batches both ways is judged on batches: a mean over one sample hides what it is
         if right is not None and candidate.flat and not right.flat:
             continue  # so is code that takes images: on images of one pixel any order of the axes is right
+        if misshapen and candidate.layout(known.arguments[0]) is lay.ALONE:
+            continue  # of images it makes others: that is wrong, and would be right of one pixel
         found = _error(candidate)
+        misshapen |= found is None and candidate.raised is None and candidate.layout(known.arguments[0]) is lay.USUAL
         if found == 0.0:
             reached = _backward_level(candidate)
             if reached == RIGHT:
                 if candidate.single and best is not None and not best.single:
                     candidate.says.append("a batch gives other numbers")
+                if other is not None and _but_for_labels(candidate) == _but_for_labels(other):
+                    candidate.says.append("with labels as integers its loss is right, and its gradient is not")
                 return _settled(candidate), True
             if candidate.summed and _backward_level(averaged := replace(candidate, spec=known, summed=False)) == RIGHT:
                 return averaged, False  # the sum as a loss, with the gradient of the mean
+            if known.name == "cross_entropy" and candidate.labels == "integers" and reached == RUNS:
+                other = other or candidate
             if reached > level or (grown and reached == level):
                 right, level = candidate, reached
                 end = min(end, time.process_time() + AFTER)
@@ -85,6 +92,10 @@ def _tried(known, driver, end, latest, plain):
     if right is not None and right.single and best is not None and not best.single:
         right.says.append("a batch gives other numbers")
     return (_settled(right), True) if right else (best or usual, False)
+
+
+def _but_for_labels(reading):
+    return reading.layouts, reading.takes, reading.summed
 
 
 # What is raised by code that is called with other shapes than it was written for.
