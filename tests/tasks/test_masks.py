@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from skimage import measure
 
+from tinyvision.data import read_image
 from tinyvision.errors import DataError, ShapeError
 from tinyvision.tasks.masks import read_levels, read_mask, regions, things_found
 
@@ -82,3 +83,23 @@ def test_sixteen_bits_are_stretched_to_their_own_range(tmp_path):
     assert (read_levels(tmp_path / "plain.png") == 7).all()
     Image.fromarray(np.full((5, 5), 900, np.uint16)).save(tmp_path / "even.png")
     assert read_levels(tmp_path / "even.png").max() == 0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_masks_and_sixteen_bits_are_turned_as_pictures_are(tmp_path, orientation):
+    """The EXIF note of a camera stands in the picture's file, and a tool may have copied it into its mask's."""
+    numbers = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    note = Image.Exif()
+    note[0x0112] = orientation
+    shown = {"8": numbers, "16": numbers.astype(np.uint16) * 2000, "colours": np.stack([numbers] * 3, 2)}
+    for name, pixels in shown.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png", exif=note)
+    upright = read_image(tmp_path / "8.png")
+    assert np.array_equal(read_mask(tmp_path / "8.png"), upright[:, :, 0])
+    assert np.array_equal(read_mask(tmp_path / "16.png"), upright[:, :, 0].astype(int) * 2000)
+    assert np.array_equal(read_mask(tmp_path / "colours.png"), upright)
+    levels = read_levels(tmp_path / "16.png")
+    assert levels.shape == upright.shape
+    assert np.array_equal(
+        np.argsort(levels[:, :, 0], axis=None, kind="stable")[2:-1], np.argsort(upright[:, :, 0], axis=None)[2:-1]
+    )

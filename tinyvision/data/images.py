@@ -77,7 +77,7 @@ def _decode(data: bytes, name: str, max_pixels: int, background: tuple[int, int,
         kind = image.format
         image.load()
         # A copy, for Pillow's own memory is read-only.
-        return np.array(_upright(_rgb(image, kind, name, background), image), order="C")
+        return np.array(upright(_rgb(image, kind, name, background), image), order="C")
 
 
 @contextmanager
@@ -202,8 +202,8 @@ def _on_background(rgba: np.ndarray, background: tuple[int, int, int]) -> np.nda
     return ((mixed + 127) // 255).astype(np.uint8)
 
 
-def _upright(pixels: np.ndarray, image: Image.Image) -> np.ndarray:
-    """Undo the camera's rotation, EXIF tag 0x0112, values 1 to 8. Unreadable EXIF data count as absent."""
+def upright(pixels: np.ndarray, image: Image.Image) -> np.ndarray:
+    """(H, W, ...) without the camera's rotation (EXIF tag 0x0112, 1 to 8). Unreadable EXIF data count as absent."""
     try:
         orientation = image.getexif().get(0x0112, 1)
     except Exception:  # the picture itself is whole; a broken note about it is no reason to refuse it

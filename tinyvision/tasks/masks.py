@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.images import MAX_PIXELS, open_picture, pillow_said, read_image
+from ..data.images import MAX_PIXELS, open_picture, pillow_said, read_image, upright
 from ..errors import DataError, ShapeError
 from ..formats.source import Source, read_bytes, refuse
 
@@ -17,8 +17,8 @@ _FORMATS = ("PNG", "TIFF", "BMP", "GIF", "JPEG", "PPM", "WEBP")  # two of them t
 def read_mask(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """The numbers in a mask's file: integers (H, W), or the colours (H, W, 3) of a colour picture.
 
-    PNG and TIFF of 1, 8 or 16 bits, or with a palette, whose indices are the numbers; JPEG is refused, because it
-    changes them. Raises DataError."""
+    PNG and TIFF of 1, 8 or 16 bits, or with a palette, whose indices are the numbers, turned as their EXIF data say, as
+    a picture is; JPEG is refused, because it changes them. Raises DataError."""
     data, name = read_bytes(source)
     try:
         with open_picture(data, name, max_pixels, _FORMATS) as image:
@@ -28,10 +28,10 @@ def read_mask(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
                 refuse(name, f"holds {pages} pictures, and a mask is one; save the one that belongs to the image")
             mode = image.mode
             if mode in ("RGB", "RGBA"):
-                return np.array(image.convert("RGB"))
+                return np.ascontiguousarray(upright(np.array(image.convert("RGB")), image))
             if mode not in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "LA"):
                 refuse(name, f"holds pixels of mode {mode}; a mask has whole numbers, as 8 or 16 bits, or colours")
-            pixels = np.array(image.convert("L") if mode == "LA" else image)
+            pixels = upright(np.array(image.convert("L") if mode == "LA" else image), image)
     except DataError:
         raise
     except Exception as error:  # Pillow's plug-ins raise almost any type when a file is damaged
