@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -308,6 +309,12 @@ def test_from_a_folder_to_a_picture(tmp_path, capsys):
         ]
     assert main([*again[:-1], "data/test/images"]) == 2
     assert "is the picture itself" in capsys.readouterr().err
+    before = Path("data/test/images/0.png").read_bytes()
+    forgotten = ["predict", "--model", "runs/cells", "--csv", "data/test/images/0.png", "data/test/images/1.png"]
+    assert main(forgotten) == 2
+    assert "0.png: exists already; --overwrite replaces it" in capsys.readouterr().err
+    assert Path("data/test/images/0.png").read_bytes() == before
+    assert main(["predict", "data/test/images", "--model", "runs/cells", "--csv", "cells.csv", "--overwrite"]) == 0
     rows = list(csv.DictReader((tmp_path / "cells.csv").open()))
     assert set(rows[0]) == {"file", "class", "area", "x", "y", "x1", "y1", "x2", "y2"}
     assert main(["predict", "data/test/images/1.png", "missing.png", "--model", "runs/cells", "--json"]) == 1

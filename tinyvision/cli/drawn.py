@@ -21,6 +21,7 @@ def run_drawn(predictor: Any, args: argparse.Namespace) -> int:
     for option in ("top", "invert"):
         if getattr(args, option):
             raise OptionError(f"--{option} is for networks that name classes; {predictor.origin} finds places")
+    check_table(args.csv, args.overwrite)
     folder = None if args.save is None else folder_for(args.save)
     results: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
@@ -49,6 +50,18 @@ def run_drawn(predictor: Any, args: argparse.Namespace) -> int:
     if failed and len(results) > 1:
         note(f"tinyvision: {failed} of {len(results)} inputs could not be used")
     return 1 if failed else 0
+
+
+def check_table(path: str | None, overwrite: bool) -> None:
+    """Raise OptionError now, and not after an hour, if --csv cannot be written, or names a file that is there: where
+    its own name was forgotten, that is the picture after it."""
+    if path is None:
+        return
+    target = user_path(path)
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        raise OptionError(f"--csv {path}: {'is a folder' if target.is_dir() else 'its folder does not exist'}")
+    if target.exists() and not overwrite:
+        raise OptionError(f"--csv {path}: exists already; --overwrite replaces it")
 
 
 def folder_for(text: str) -> Path:

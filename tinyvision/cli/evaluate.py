@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import OptionError
 from ..folders import typed, user_path
 from ..printable import printable
+from .drawn import check_table
 from .parser import add_device, add_max_pixels, add_pixels, use_device, whole, workers
 from .predict import find_network
 from .terminal import answer, answer_json, note
@@ -61,6 +62,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--seed", type=whole(0), metavar="N", help="of that draw (default: 0)")
     p.add_argument("--as-stored", action="store_true", help="decode as torchvision does: neither turned nor on white")
     p.add_argument("--csv", metavar="FILE", help="write a line for each picture: class, answer, probability, rank")
+    p.add_argument("--overwrite", action="store_true", help="replace the file of --csv if there is one")
     p.add_argument(
         "--report", action="store_true", help="write report.html: confidence, spoilt pictures, mistakes, maps"
     )
@@ -86,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
     where = use_device(args)
     settings = _settings(args)
-    _check_writable(args.csv)
+    check_table(args.csv, args.overwrite)
     _check_unknown(args)
     network = find_network(settings.model, settings.weights, option="", files=True, pixels=settings.pixels)
     network.model.to(where)
@@ -163,15 +165,6 @@ def _settings(args: argparse.Namespace) -> Any:
 
 def _absolute(path: str | None) -> str | None:
     return None if path is None else str(user_path(path).absolute())
-
-
-def _check_writable(path: str | None) -> None:
-    """Raise OptionError now, and not after an hour, for a file that cannot be written."""
-    if path is None:
-        return
-    target = user_path(path)
-    if target.is_dir() or not target.absolute().parent.is_dir():
-        raise OptionError(f"--csv {path}: {'is a folder' if target.is_dir() else 'its folder does not exist'}")
 
 
 def _check_unknown(args: argparse.Namespace) -> None:
