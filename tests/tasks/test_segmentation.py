@@ -315,6 +315,7 @@ def test_from_a_folder_to_a_picture(tmp_path, capsys):
     assert "0.png: exists already; --overwrite replaces it" in capsys.readouterr().err
     assert Path("data/test/images/0.png").read_bytes() == before
     assert main(["predict", "data/test/images", "--model", "runs/cells", "--csv", "cells.csv", "--overwrite"]) == 0
+    capsys.readouterr()
     rows = list(csv.DictReader((tmp_path / "cells.csv").open()))
     assert set(rows[0]) == {"file", "class", "area", "x", "y", "x1", "y1", "x2", "y2"}
     assert main(["predict", "data/test/images/1.png", "missing.png", "--model", "runs/cells", "--json"]) == 1
