@@ -200,3 +200,15 @@ def test_a_card_says_what_is_known_and_asks_for_the_rest(tmp_path, capsys):
     out.unlink()
     assert main(command) == 2
     assert "net.md exists already" in capsys.readouterr().err
+
+
+def test_nothing_is_exported_onto_itself(tmp_path, capsys):
+    """A run's checkpoint would become bare weights, without classes and preprocessing."""
+    run = tmp_path / "run"
+    assert main(["train", "--epochs", "1", "--quiet", "--run", str(run)]) == 0
+    best = run / "best.safetensors"
+    before = best.read_bytes()
+    for what in (run, best):
+        assert main(["export", str(what), str(best), "--overwrite"]) == 2
+        assert "is what is read, which has notes that would be lost" in capsys.readouterr().err
+    assert best.read_bytes() == before

@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from ..formats.files import atomic_write
     from ..interop import READERS, export
     from ..interop.model_card import model_card
+    from ..train.runs import BEST
     from ..nn.module import numpy_state
     from ..weights import save
 
@@ -72,6 +73,9 @@ def run(args: argparse.Namespace) -> int:
     for path in (out, card) if args.card else (out,):
         if path.exists() and not args.overwrite:
             raise OptionError(f"{path} exists already; --overwrite replaces it")
+    read = [user_path(args.what), user_path(args.what) / BEST, user_path(args.weights or args.what)]
+    if out.exists() and any(path.exists() and path.samefile(out) for path in read):
+        raise OptionError(f"{args.out}: is what is read, which has notes that would be lost; write another file")
     if Path(args.what).suffix.lower() in READERS and Path(args.what).exists():
         return _from_file(args, out)
     network = find_network(args.what, args.weights, any_task=True, option="")
