@@ -265,3 +265,18 @@ def test_imports_inside_of_functions_close_no_circle_but_those_with_a_reason():
         assert _in_circles({**graph, one: graph[one] | {other}}), f"{one} may import {other} at its top"
         name = other.rpartition("/")[2].removesuffix(".py")
         assert re.search(rf"^ +from \.+{name} import \w+  # \w", (PACKAGE / one).read_text(encoding="utf-8"), re.M)
+
+
+TOP = {".ci", ".github", ".gitignore", "LICENSE", "README.md", "benchmarks", "pyproject.toml", "tests", "tinyvision",
+       "tinyvision_command.py", "tutorials"}  # fmt: skip
+
+
+def test_nothing_lies_about_at_the_top():
+    """What a test or a trial left behind is easily committed with the rest."""
+    try:
+        listed = subprocess.run(["git", "ls-files"], cwd=PACKAGE.parent, capture_output=True, text=True)
+    except OSError:
+        pytest.skip("there is no git here")
+    if listed.returncode or not listed.stdout:
+        pytest.skip("this is no checkout")
+    assert {name.partition("/")[0] for name in listed.stdout.splitlines()} <= TOP

@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
     from ..formats.files import atomic_write
     from ..interop import READERS, export
     from ..interop.model_card import model_card
-    from ..train.runs import BEST
     from ..nn.module import numpy_state
+    from ..train.runs import BEST
     from ..weights import save
 
     out = user_path(args.out)
