@@ -95,3 +95,22 @@ def test_pixels_that_are_no_bytes_are_moved(name, mode, rng):
     found, wanted = MOVES[name](transforms.functional, image), MOVES[name](theirs.functional, image)
     assert found.mode == wanted.mode
     np.testing.assert_array_equal(np.asarray(found), np.asarray(wanted))
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        transforms.Resize(5),
+        transforms.Normalize(0.5, 0.5),
+        transforms.RandomHorizontalFlip(1.0),
+        transforms.Compose([transforms.Resize(5)]),
+        transforms.RandomApply([transforms.Resize(5)]),
+        transforms.ToTensor(),
+    ],
+    ids=lambda transform: type(transform).__name__,
+)
+def test_a_mask_beside_the_picture_is_not_passed_over(transform):
+    """torchvision's second generation moves what stands beside the picture with it."""
+    picture = np.zeros((8, 8, 3), np.uint8) if isinstance(transform, transforms.ToTensor) else tv.zeros(3, 8, 8)
+    with pytest.raises(OptionError, match="takes one image, and as second argument the NumPy Generator"):
+        transform(picture, tv.zeros(1, 8, 8))

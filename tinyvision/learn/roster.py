@@ -21,7 +21,7 @@ body{font:15px/1.5 system-ui,sans-serif;color:#1b1f24;background:#fff;max-width:
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse}
 th,td{padding:.25rem .7rem;border-bottom:1px solid #d7dde3;text-align:left;vertical-align:top}
 .wide{overflow-x:auto}td.n{text-align:right;font-variant-numeric:tabular-nums}.right{background:#d8f0de}.part{background:#fdf0cd}
-.wrong{background:#fbdcd9}.none{color:#5b6570}.flag{color:#8a4b00}
+.wrong{background:#fbdcd9}.none{color:#5b6570}.flag{color:#8a4b00}.says{min-width:15rem}
 @media (prefers-color-scheme:dark){body{background:#14181d;color:#e6e9ec}th,td{border-color:#333c46}
 .right{background:#17381f}.part{background:#3d3312}.wrong{background:#46211f}.none{color:#9aa5b1}.flag{color:#ffb86b}}
 """
@@ -121,7 +121,7 @@ def _mistakes(rows):
         return ""
     lines = "".join(
         f'<tr><td class="n">{n}</td><td>{html.escape(e)}</td><td>{html.escape(m)}</td>'
-        f"<td>{html.escape(says.get((e, m), ''))}</td></tr>"
+        f"<td class=says>{html.escape(says.get((e, m), ''))}</td></tr>"
         for (e, m), n in count.most_common(40)
     )
     return "<h2>Mistakes</h2>" + _wide(f"<tr><th>students</th><th>exercise</th><th>name</th><th></th></tr>{lines}")

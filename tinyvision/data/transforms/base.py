@@ -70,6 +70,8 @@ class Transform:
 
     def __call__(self, image: Any, rng: np.random.Generator | None = None) -> Any:
         """The transformed image; `image` itself is left as it is. `rng` matters to random transforms only."""
+        if rng is not None:
+            generator_for(rng)
         if is_pillow(image):
             return self.of_pillow(image, rng)
         if isinstance(image, Variable):
@@ -148,7 +150,8 @@ class Compose:
     def __call__(self, image: Any, rng: np.random.Generator | None = None) -> Any:
         """`image` after all transforms; `rng`, if given, is what all random ones draw from."""
         if rng is not None:
-            with drawing_from(lambda: rng):
+            given = generator_for(rng)
+            with drawing_from(lambda: given):
                 return self(image)
         for transform in self.transforms:
             image = transform(image)

@@ -37,7 +37,8 @@ class _Several:
 
     def __call__(self, image: Any, rng: np.random.Generator | None = None) -> Any:
         if rng is not None:
-            with drawing_from(lambda: rng):
+            given = generator_for(rng)
+            with drawing_from(lambda: given):
                 return self(image)
         for transform in self.chosen(generator_for(None)):
             image = transform(image)

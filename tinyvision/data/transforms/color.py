@@ -28,6 +28,8 @@ class ToTensor(Transform):
     elementwise = True
 
     def __call__(self, image: Any, rng: np.random.Generator | None = None) -> Tensor:
+        if rng is not None:
+            generator_for(rng)
         if is_pillow(image):
             image = np.asarray(image)
             image = image.astype(np.uint8) * np.uint8(255) if image.dtype == bool else image
