@@ -207,7 +207,7 @@ torch.cartesian_prod(torch.arange(2), torch.arange(3))
 torch.einsum('ij,kj->ik', a, b), torch.einsum('ij->ji', a), torch.einsum('ij,j->i', a, r), torch.einsum('ii', torch.ones(3, 3))
 torch.einsum(a, [0, 1], b, [2, 1], [0, 2]), torch.einsum(a, [0, 1]), torch.einsum(s, [..., 5, 51], [..., 51, 5]), torch.einsum(a, (3, 2), r, (2,))
 torch.diag_embed(a, 1, 0, 2), torch.diag_embed(s, dim1=0, dim2=-2), torch.diag_embed(r, -1, -1, 0)
-torch.repeat_interleave(a, torch.tensor([1, 2, 0]), dim=0, output_size=3), r.repeat_interleave(2, output_size=8)
+torch.repeat_interleave(a, torch.tensor([1, 2, 0]), dim=0, output_size=3), r.repeat_interleave(2, output_size=8), torch.repeat_interleave(torch.tensor([1, 0, 3]))
 x = torch.asarray(a); y = torch.asarray(a, copy=True); x += 1; a, y, torch.asarray(r.numpy(), copy=False), torch.asarray([1, 2], dtype=torch.float64)
 torch.asarray(p).requires_grad, torch.asarray(p, requires_grad=True).requires_grad, torch.asarray(p * 2).is_leaf
 torch.einsum('bij,bjk->bik', s, s.transpose(1, 2)), torch.einsum('...ij->...ji', s), torch.einsum('i,j->ij', r, r)

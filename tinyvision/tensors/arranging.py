@@ -301,10 +301,15 @@ def tile(x: Tensor, *repeats: Any, dims: Any = None) -> Tensor:
     return taped.repeat(x, repeats=(1,) * (x.ndim - len(times)) + times)
 
 
-def repeat_interleave(x: Tensor, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
-    """Every slice along `dim` repeated, so many times or as a tensor says for each; without dim, of x in one row.
+def repeat_interleave(
+    x: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Tensor:
+    """Every slice along `dim` repeated, so many times or as a tensor says for each; without dim, of x in one row. Given
+    the repeats alone, as x, the index of each slice so often.
 
     output_size, by which PyTorch is spared looking, must be what results. Raises ShapeError."""
+    if repeats is None:
+        return repeat_interleave(x.like(np.arange(x.numel(), like=x.array)), x, output_size=output_size)
     if dim is None:
         return repeat_interleave(x.reshape(-1), repeats, 0, output_size=output_size)
     axis = one_axis("repeat_interleave", x, dim)
