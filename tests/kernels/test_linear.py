@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyvision.kernels import conv, launch, linear
+from tinyvision.kernels import conv, launch, linear, pointwise
 
 from .compare import run_both
 
@@ -30,8 +30,9 @@ def test_outside_of_a_capture_cublas_stays_in_charge(monkeypatch):
     arrays = np.zeros((2, 3), np.float32), np.zeros((4, 3), np.float32)
     plain = np.zeros((1, 4, 5, 5), np.float32), np.zeros((4, 4, 1, 1), np.float32)
     assert not DROP_IN.applies(*arrays)
-    assert not conv.DROP_INS[0].applies(*plain)
+    assert pointwise.DROP_INS[0].applies(*plain)  # which is asked before conv, and has cuBLAS multiply
     monkeypatch.setattr(launch, "capturing", lambda: True)
     assert DROP_IN.applies(*arrays)
+    assert not pointwise.DROP_INS[0].applies(*plain)
     assert conv.DROP_INS[0].applies(*plain)
     assert not DROP_IN.applies(arrays[0], np.zeros((4, 2), np.float32))

@@ -100,7 +100,7 @@ def test_without_a_compiler_nothing_is_judged_and_nothing_passes(tmp_path, monke
     assert "Not judged: there is no g++" in str(report)
     answer = {**report.as_dict(), "kinds": [f.kind for f in report.findings]}
     worker = SimpleNamespace(ask=lambda *a: answer, close=lambda: None)
-    monkeypatch.setattr(grade, "Worker", lambda: worker)
+    monkeypatch.setattr(grade, "Worker", lambda source: worker)
     (given,) = grade.grade(tmp_path, [course.exercise("cuda_bias")])
     assert given.flags == ["could not be judged on this machine"]
 
