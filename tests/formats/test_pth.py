@@ -7,6 +7,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
+import tinyvision as tv
 from tinyvision.errors import WeightsError
 from tinyvision.weights import load_arrays as load
 
@@ -419,3 +420,13 @@ def test_pax_headers_with_owners_and_gnu_tar(tmp_path):
     for data in (gnu + bytes(1024), bytes(blocks) + bytes(1024)):
         (tmp_path / "a.pth").write_bytes(data)
         assert load(tmp_path / "a.pth")["w"].tolist() == [0, 1, 2]
+
+
+def test_shapes_and_devices_go_to_pytorch(tmp_path):
+    x = tv.zeros(2, 3)
+    kept = {"shape": x.shape, "device": x.device, "more": [tv.device("cuda", 1), tv.zeros(()).shape]}
+    tv.save(kept, tmp_path / "kept.pt")
+    theirs = torch.load(tmp_path / "kept.pt", weights_only=True)
+    assert theirs == {"shape": (2, 3), "device": torch.device("cpu"), "more": [torch.device("cuda", 1), ()]}
+    assert type(theirs["shape"]) is type(theirs["more"][1]) is torch.Size
+    assert tv.load(tmp_path / "kept.pt") == {"shape": (2, 3), "device": "cpu", "more": ["cuda:1", ()]}

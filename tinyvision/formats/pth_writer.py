@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..device_names import Device
 from ..dtypes import bfloat16, dtype
+from ..tensors.size import Size
 from .plain_data import DTYPES
 from .refused import Refused, shown
 from .safetensors import little_endian_bytes
@@ -88,6 +90,8 @@ class _Pickle:
             return [b"ccollections\nCounter\n", *self._pairs(value, b"}", where), b"\x85R"]
         if isinstance(value, Mapping):
             return self._pairs(value, _NO_HOOKS if isinstance(value, OrderedDict) else b"}", where)
+        if type(value) is Size:
+            return [b"ctorch\nSize\n", *self.parts(tuple(value), where), b"\x85R"]
         if type(value) in (list, tuple):
             opening, closing = (b"](", b"e") if type(value) is list else (b"(", b"t")
             inner = [part for i, item in enumerate(value) for part in self.parts(item, (*where, i))]
@@ -230,6 +234,9 @@ def _simple(value, where):
         return f"cpathlib\n{name}\n(".encode() + b"".join(map(_text, value.parts)) + b"tR"
     if isinstance(value, (np.dtype, dtype)) and (dtype(value) is bfloat16 or dtype(value).name in DTYPES):
         return f"ctorch\n{dtype(value).name}\n".encode()
+    if isinstance(value, Device):
+        number = _whole(value.index) if value.type == "cuda" else b""
+        return b"ctorch\ndevice\n(" + _text(value.type) + number + b"tR"
     return None
 
 
