@@ -310,6 +310,10 @@ def test_from_a_folder_to_a_picture(tmp_path, capsys):
     assert main([*again[:-1], "data/test/images"]) == 2
     assert "is the picture itself" in capsys.readouterr().err
     before = Path("data/test/images/0.png").read_bytes()
+    Image.open("data/test/images/1.png").save("data/test/images/0.jpg")
+    assert main([*again[:1], "data/test/images/0.jpg", *again[2:-1], "data/test/images"]) == 2
+    assert "lies beside 0.jpg" in capsys.readouterr().err
+    Path("data/test/images/0.jpg").unlink()
     forgotten = ["predict", "--model", "runs/cells", "--csv", "data/test/images/0.png", "data/test/images/1.png"]
     assert main(forgotten) == 2
     assert "0.png: exists already; --overwrite replaces it" in capsys.readouterr().err

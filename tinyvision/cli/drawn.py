@@ -90,6 +90,8 @@ def save_drawn(pixels: Any, folder: Path, source: Path, taken: set[str]) -> Path
     path = folder / f"{stem}.png"
     if path.exists() and path.samefile(source):
         raise FileError(f"{path} is the picture itself; --save needs another folder")
+    if path.exists() and path.parent.samefile(source.parent):
+        raise FileError(f"{path} lies beside {source.name}, and may be another picture; --save needs another folder")
     with made_folder(folder), atomic_write(path) as file:
         Image.fromarray(pixels).save(file, format="PNG")
     return path
