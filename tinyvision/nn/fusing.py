@@ -146,7 +146,7 @@ def _agree(conv, norm, skip):
     for v in vectors:
         if v is not None and (v.array.shape != weight.shape[:1] or v.array.dtype != weight.dtype):
             return False
-    return skip is None or skip.dtype == weight.dtype
+    return skip is None or skip.array.dtype == weight.dtype
 
 
 def _one_by_one(x, conv, norm, act, skip):
