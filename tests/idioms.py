@@ -278,6 +278,7 @@ torch.result_type(a, i), torch.promote_types(torch.int32, torch.float32), torch.
 torch.searchsorted(torch.tensor([0., 1, 2]), a), torch.bucketize(r, torch.tensor([0., 0.5]))
 copy.deepcopy(a), a.clone().detach(), a.detach().clone(), a.data, torch.clone(a)
 hash(a) == hash(a), a in [a], {a: 1}[a]
+torch.cat([i, torch.zeros(0)]).dtype, torch.cat([torch.zeros(0), k]).dtype
 k << 2, k >> 1, 1 << k, 9 >> k, k << 70, -k >> 70, -k << -1, torch.bitwise_left_shift(k, 1), torch.bitwise_right_shift(k, k)
 [a.quantile(q, 1, interpolation=way) for q in (0.0, 0.3, 0.5, 0.9) for way in ("linear", "lower", "higher", "midpoint", "nearest")]
 s = torch.tensor(3.); s.sum(0), s.mean(-1, True), s.prod(0), s.amax(0), s.amin(-1), s.norm(2, 0), s.logsumexp(0), s.any(0), s.all(-1), s.nansum((0,))
@@ -294,6 +295,8 @@ x = a.clone().requires_grad_(); y = torch.sigmoid(x); F.dropout(y, 0.0, True, Tr
 x = torch.zeros(4, 4); x.index_put_((k, k), r[:3]); x
 x = torch.zeros(3, 4, dtype=torch.int64); x.index_put_((k[[0, 0, 1]], k), torch.tensor(1), accumulate=True); x
 x = a.clone(); x.t().index_put_((k,), r[:3], accumulate=True); x
+x = a.clone(); y = x[..., [2, 3]]; z = y.reshape(-1); z.zero_(); y, y.is_contiguous(), x[:, [0, 1]].stride()
+l = nn.ParameterList([nn.Parameter(r[:2]), nn.Parameter(r)]); m = copy.deepcopy(l); m[1].data.zero_(); m[0], m[1], l[0]
 x = a.clone(); x.zero_(); x
 x = a.clone(); x.fill_(3); x
 x = a.clone(); x.add_(1).mul_(2).sub_(0.5).div_(3); x

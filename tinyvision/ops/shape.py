@@ -281,12 +281,15 @@ def concatenate_backward(dy: Array, cache: Any, needs: Needs | None = None) -> G
 def index_forward(x: Array, index: Any) -> tuple[Array, Any]:
     """y = x[index], for slices, integers, masks and index arrays alike.   ->  y, cache. Raises ShapeError.
 
-    A view where `index` holds only slices, integers, None and Ellipsis."""
+    A view where `index` holds only slices, integers, None and Ellipsis; else a copy, of an x in reading order in it."""
     check_is_array("index", "x", x)
     parts = index if isinstance(index, tuple) else (index,)
     whole = any(part is Ellipsis for part in parts)
     # With an Ellipsis, NumPy gives the place of a single number and not the number.
-    return read(x, parts if whole else (*parts, Ellipsis)), (x.shape, index)
+    y = read(x, parts if whole else (*parts, Ellipsis))
+    if any(hasattr(part, "dtype") for part in parts) and x.flags.c_contiguous and not y.flags.c_contiguous:
+        y = y.copy(order="C")  # NumPy leaves its axes in the order in which it has read them
+    return y, (x.shape, index)
 
 
 def read(x: Array, index: Any) -> Array:

@@ -31,10 +31,10 @@ def _several(what, tensors):
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """The tensors one after the other along `dim`; an empty one without axes of its own, shape (0,), is left out."""
-    tensors = _several("cat", tensors)
-    kept = [t for t in tensors if t.shape != (0,)] or tensors
-    return taped.concatenate(*promoted(kept), axis=dim)
+    """The tensors one after the other along `dim`; of an empty one without axes of its own, shape (0,), the
+    dtype counts alone."""
+    tensors = promoted(_several("cat", tensors))
+    return taped.concatenate(*([t for t in tensors if t.shape != (0,)] or tensors), axis=dim)
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:

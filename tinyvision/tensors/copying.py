@@ -45,16 +45,25 @@ def shallow_copy(x: Tensor) -> Tensor:
 
 
 def deep_copy(x: Kind, memo: dict[int, Any], with_gradient: bool = True) -> Kind:
-    """A leaf with memory, and with a gradient, of its own. Raises GraphError for what an op has produced."""
+    """A leaf with memory, and with a gradient, of its own. Without the gradient the memory is shared with nothing that
+    is copied beside it: both are as PyTorch copies parameters. Raises GraphError for what an op has produced."""
     if x.record is not None:
         raise GraphError("deepcopy: only leaves can be copied with all that belongs to them; copy x.detach()")
     twin = type(x).__new__(type(x))
     memo[id(x)] = twin
     state = state_of(x)
-    take_state(twin, {**copy.deepcopy({**state, "array": None}, memo), "array": _copied_with_memory(x.array, memo)})
+    array = _copied_with_memory(x.array, memo) if with_gradient else _copied_alone(x.array)
+    take_state(twin, {**copy.deepcopy({**state, "array": None}, memo), "array": array})
     if with_gradient:
         twin.grad = copy.deepcopy(x.grad, memo)
     return twin
+
+
+def _copied_alone(array):
+    copied = array.copy(order="K")
+    if isinstance(array, np.ndarray) and not array.flags.writeable:  # of a fused model
+        copied.flags.writeable = False
+    return copied
 
 
 def _copied_with_memory(array, memo):
