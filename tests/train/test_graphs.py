@@ -156,14 +156,17 @@ def test_what_cannot_be_replayed_runs_as_written_and_says_why(captures, case):
 def test_dropout_draws_anew_in_every_replay(captures, monkeypatch):
     """The kernel's place is taken by NumPy, which draws what a state in the GPU's memory says."""
 
-    def launched(source, name, grid, mask, stored, given, first, count, p):
+    def launched(source, name, grid, mask, stored, x, y, given, first, count, p, scale):
         words = given["words"] if stored is None else to_numpy(stored)
         generator = random.Generator().set_state(words.view(np.uint8))
         random.skip(generator, int(first))
-        getattr(mask, "_hidden", mask)[...] = generator.random(mask.shape, dtype=np.float32) >= p
+        mask, x, y = (getattr(array, "_hidden", array) for array in (mask, x, y))
+        mask[...] = generator.random(mask.shape, dtype=np.float32) >= p
+        y[...] = x * mask * scale
 
     monkeypatch.setattr(dropout.gpu, "launch", launched)
-    monkeypatch.setitem(nn.functional.dropout.__globals__, "_mask", dropout.kept)
+    monkeypatch.setattr(dropout.gpu, "aligned", lambda array: array)
+    monkeypatch.setitem(nn.functional.dropout.__globals__, "_drawn", dropout.drawn)
     results, said = [], []
     for graph in (True, False):
         model = network(nn.Dropout(0.5), nn.Dropout(0.2))
