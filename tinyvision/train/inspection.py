@@ -30,8 +30,8 @@ def check_data(model: Module, task: Task, loader: DataLoader, device: Device, na
     x, y = batch
     if x.dtype.kind != "f":
         raise DataError(
-            f"{name}: images are {x.array.dtype} {tuple(x.shape)}; give the dataset transform=transforms.ToTensor(), which "
-            f"makes numbers (N, C, H, W) from 0 to 1 of them"
+            f"{name}: images are {x.array.dtype} {tuple(x.shape)}; give the dataset transform=transforms.ToTensor(), "
+            f"which makes numbers (N, C, H, W) from 0 to 1 of them"
         )
     with evaluation_mode(model), no_grad():
         outputs = task.outputs(model, x.to(device), to_device(y, device))
