@@ -354,4 +354,4 @@ def test_samples_fall_where_the_time_goes():
     assert elapsed >= 0.3
     assert sum(kinds.values()) == pytest.approx(1)
     assert kinds["product"] > 0
-    assert all(re.search("conv|im2col|threads|blocks|checks", p) for p in places)
+    assert all(re.search("conv|im2col|threads|blocks|checks|types", p) for p in places)
