@@ -278,6 +278,7 @@ torch.result_type(a, i), torch.promote_types(torch.int32, torch.float32), torch.
 torch.searchsorted(torch.tensor([0., 1, 2]), a), torch.bucketize(r, torch.tensor([0., 0.5]))
 copy.deepcopy(a), a.clone().detach(), a.detach().clone(), a.data, torch.clone(a)
 hash(a) == hash(a), a in [a], {a: 1}[a]
+a[:1].squeeze(axis=0), a.unsqueeze(axis=1).shape, torch.unsqueeze(a, axis=0).shape, torch.squeeze(a[:1], axis=0).shape
 torch.cat([i, torch.zeros(0)]).dtype, torch.cat([torch.zeros(0), k]).dtype
 k << 2, k >> 1, 1 << k, 9 >> k, k << 70, -k >> 70, -k << -1, torch.bitwise_left_shift(k, 1), torch.bitwise_right_shift(k, k)
 [a.quantile(q, 1, interpolation=way) for q in (0.0, 0.3, 0.5, 0.9) for way in ("linear", "lower", "higher", "midpoint", "nearest")]

@@ -339,17 +339,18 @@ class Tensor(Methods, Variable):
         """The axes in another order."""
         return taped.transpose(self, axes=shape_of(axes if dims is None else (dims,)))
 
-    def squeeze(self, dim: Axes = None) -> Tensor:
+    def squeeze(self, dim: Axes = None, *, axis: Axes = None) -> Tensor:
         """Without the axes of size 1, or without those of them that `dim` names."""
+        dim = axis if dim is None else dim
         named = [dim] if isinstance(dim, int) else range(self.ndim) if dim is None else dim
         only = [axis_of("squeeze", a, self.ndim or 1) for a in named if self.ndim]
         drop = [i for i in only if self.shape[i] == 1]
         return self.reshape([n for i, n in enumerate(self.shape) if i not in drop])
 
-    def unsqueeze(self, dim: int) -> Tensor:
+    def unsqueeze(self, dim: int | None = None, *, axis: int | None = None) -> Tensor:
         """With a new axis of size 1 at `dim`."""
         shape = list(self.shape)
-        shape.insert(axis_of("unsqueeze", dim, self.ndim + 1), 1)
+        shape.insert(axis_of("unsqueeze", axis if dim is None else dim, self.ndim + 1), 1)
         return self.reshape(shape)
 
     def __getitem__(self, index: Any) -> Tensor:
