@@ -35,11 +35,7 @@ def conv_transpose2d_forward(
     OH = (H - 1)·SH - 2·PH + DH·(KH - 1) + output_padding + 1. A convolution with a stride makes one size of several,
     and output_padding, less than stride or dilation, says to which of them this goes back.
     Raises ShapeError, DtypeError, DeviceError, OptionError."""
-    op = "conv_transpose2d"
-    sliding = Sliding(
-        pair(op, "stride", stride, 1), pair(op, "padding", padding, 0), pair(op, "dilation", dilation, 1), groups
-    )
-    y_shape = _checked_shape(x, weight, bias, sliding, pair(op, "output_padding", output_padding, 0))
+    sliding, y_shape = geometry(x, weight, bias, stride, padding, output_padding, groups, dilation)
     rows, kernels = channels_last(nhwc(x)), channels_last(nhwc(weight))
     y = way_of(rows, kernels.shape, y_shape, sliding).image_gradient(rows, kernels, y_shape, sliding)
     if bias is not None:
@@ -68,13 +64,26 @@ def conv_transpose2d_backward(dy: Array, cache: Any, needs: Needs = (True, True,
     return (dx, dweight, dbias) if has_bias else (dx, dweight)
 
 
-def _checked_shape(x, weight, bias, sliding, output_padding):
-    """(N, OH, OW, O), or the error that says why these arguments do not fit."""
+def geometry(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    output_padding: IntOrPair = 0,
+    groups: int = 1,
+    dilation: IntOrPair = 1,
+) -> tuple[Sliding, tuple[int, int, int, int]]:
+    """(the convolution that is read backwards, (N, OH, OW, O)), or the error that says what does not fit."""
     op, axes = "conv_transpose2d", "(C, O/groups, KH, KW)"
+    sliding = Sliding(
+        pair(op, "stride", stride, 1), pair(op, "padding", padding, 0), pair(op, "dilation", dilation, 1), groups
+    )
+    beyond = pair(op, "output_padding", output_padding, 0)
     check_arrays(op, x=x, weight=weight, bias=bias)
     check_rank(op, 4, "(N, C, H, W)", x=x)
     check_rank(op, 4, axes, weight=weight)
-    (N, C, H, W), (WC, OG, KH, KW), groups = x.shape, weight.shape, sliding.groups
+    (N, C, H, W), (WC, OG, KH, KW) = x.shape, weight.shape
     shown = {"x": ("(N, C, H, W)", x), "weight": (axes, weight)}
     if not is_integer(groups) or groups < 1 or C % groups:
         raise OptionError(f"{op}: groups must divide the {C} input channels, got {groups!r}")
@@ -85,17 +94,17 @@ def _checked_shape(x, weight, bias, sliding, output_padding):
     if bias is not None and tuple(bias.shape) != (OG * groups,):
         problem = f"bias must have one number for each of {OG * groups} output channels"
         raise shape_error(op, problem, **shown, bias=("(O,)", bias))
-    if any(p >= max(s, d) for p, s, d in zip(output_padding, sliding.stride, sliding.dilation, strict=True)):
+    if any(p >= max(s, d) for p, s, d in zip(beyond, sliding.stride, sliding.dilation, strict=True)):
         raise OptionError(
-            f"{op}: output_padding must be smaller than stride or dilation, got output_padding={output_padding}, "
+            f"{op}: output_padding must be smaller than stride or dilation, got output_padding={beyond}, "
             f"stride={sliding.stride}, dilation={sliding.dilation}"
         )
     OH, OW = (
         (size - 1) * s - 2 * p + d * (k - 1) + more + 1
         for size, k, s, p, d, more in zip(
-            (H, W), (KH, KW), sliding.stride, sliding.padding, sliding.dilation, output_padding, strict=True
+            (H, W), (KH, KW), sliding.stride, sliding.padding, sliding.dilation, beyond, strict=True
         )
     )
     if OH < 1 or OW < 1:
         raise shape_error(op, f"padding {sliding.padding} leaves nothing: the output would be {OH}x{OW}", **shown)
-    return N, OH, OW, OG * groups
+    return sliding, (N, OH, OW, OG * groups)

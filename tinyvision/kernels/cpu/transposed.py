@@ -4,11 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import OptionError
+from ...errors import TinyVisionError
 from ...ops import conv_transpose
 from ...ops.channels import each_row
-from ...ops.checks import is_integer, pair
-from ...ops.convolution.sliding import Sliding
 from ...types import Array, Gradients, IntOrPair, Needs
 from .. import DropIn
 from . import direct
@@ -27,8 +25,8 @@ def conv_transpose2d_forward(
     dilation: IntOrPair = 1,
 ) -> tuple[Array, Any]:
     """As `ops.conv_transpose2d_forward`."""
-    sliding, size = _geometry(x, weight, stride, padding, output_padding, dilation)
-    y = np.empty((len(x), *size, weight.shape[1]), np.float32)
+    sliding, shape = conv_transpose.geometry(x, weight, bias, stride, padding, output_padding, groups, dilation)
+    y = np.empty(shape, np.float32)
     direct.WAY.image_gradient(last(x), weight, y, sliding)
     if bias is not None:
         each_row(np.add, y, bias)
@@ -50,30 +48,13 @@ def conv_transpose2d_backward(dy: Array, cache: Any, needs: Needs = (True, True,
     return dx, dweight, column_sums(matrix(image)) if needs[2] else None
 
 
-def _geometry(x, weight, stride, padding, output_padding, dilation):
-    """(the convolution that is read backwards, (OH, OW)). Raises OptionError."""
-    op = "conv_transpose2d"
-    sliding = Sliding(pair(op, "stride", stride, 1), pair(op, "padding", padding, 0), pair(op, "dilation", dilation, 1))
-    more = pair(op, "output_padding", output_padding, 0)
-    if any(p >= max(s, d) for p, s, d in zip(more, sliding.stride, sliding.dilation, strict=True)):
-        raise OptionError(f"{op}: output_padding must be smaller than stride or dilation")
-    (SH, SW), (PH, PW), (DH, DW), (KH, KW) = sliding.stride, sliding.padding, sliding.dilation, weight.shape[2:]
-    OH = (x.shape[2] - 1) * SH - 2 * PH + DH * (KH - 1) + more[0] + 1
-    OW = (x.shape[3] - 1) * SW - 2 * PW + DW * (KW - 1) + more[1] + 1
-    return sliding, (OH, OW)
-
-
-def _applies(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+def _applies(x, weight, *arguments, **options):
     """Whether these are arguments that the op would accept, of one group, whose input fills the tiles."""
-    if x.ndim != 4 or weight.ndim != 4 or 0 in (*x.shape, *weight.shape) or x.shape[1] != weight.shape[0]:
-        return False
-    if not is_integer(groups) or groups != 1 or (bias is not None and tuple(bias.shape) != weight.shape[1:2]):
-        return False
     try:
-        _, size = _geometry(x, weight, stride, padding, output_padding, dilation)
-    except OptionError:  # the op says it
+        sliding, shape = conv_transpose.geometry(x, weight, *arguments, **options)
+    except TinyVisionError:  # the op says it
         return False
-    return min(size) >= 1 and direct.fills(weight.shape[0])
+    return sliding.groups == 1 and shape[0] > 0 and direct.fills(weight.shape[0])
 
 
 DROP_INS = (
