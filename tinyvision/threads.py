@@ -86,7 +86,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def _keep_freed_memory() -> None:
-    """Ask glibc to keep up to 256 MiB of freed memory instead of giving every larger array back to the system at once.
+    """Ask glibc to keep freed memory, up to 2 GiB or a quarter of the machine's, instead of giving every larger array
+    back to the system at once.
 
     A training step makes the same activations again and again, and pages fetched anew cost it a fifth of its time.
     TINYVISION_MALLOC=system leaves the allocator alone; other C libraries do not know the call."""
@@ -99,7 +100,7 @@ def _keep_freed_memory() -> None:
     except (OSError, TypeError, AttributeError):
         return
     trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
-    mallopt(trim_threshold, 256 << 20)
+    mallopt(trim_threshold, min((1 << 31) - 1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4))
     mallopt(mmap_threshold, 32 << 20)  # the most that glibc takes
 
 
