@@ -396,10 +396,9 @@ def line_of(text, part):
 
 
 @pytest.fixture(autouse=True)
-def patient(monkeypatch):
-    monkeypatch.setattr(search, "BUDGET", 10.0)  # what is found must not depend on how fast the machine is
-    # In this process, so that a test sees what is run.
-    monkeypatch.setattr(search, "apart", lambda work, seconds: json.loads(json.dumps(work())))
+def in_this_process(monkeypatch):
+    """In this process, so that a test sees what is run."""
+    monkeypatch.setattr(search, "apart", lambda work, seconds: json.loads(json.dumps(work(int))))
 
 
 @pytest.mark.parametrize(("code", "right", "wrong"), PLANTED, ids=[f"{w}" for _, _, w in PLANTED])
@@ -495,13 +494,16 @@ def test_a_search_runs_in_a_process_of_its_own(tmp_path, monkeypatch):
     assert not finding.lines
 
 
-def test_a_search_is_ended_by_the_clock_and_leaves_nothing_behind():
+def test_a_search_is_ended_by_the_clock_and_leaves_nothing_behind(monkeypatch):
     kept = []
+    monkeypatch.setattr("tinyvision.check.repair.apart.SILENCE", 0.2)
     started = time.monotonic()
-    assert apart(lambda: time.sleep(60), 0.2) is None
+    assert apart(lambda alive: time.sleep(60), 20.0) is None
+    monkeypatch.undo()
+    assert apart(lambda alive: any(iter(int, 1)), 0.5) is None
     assert time.monotonic() - started < 30
-    assert apart(lambda: kept.append(1) or [1, "two"], 20.0) == [1, "two"]
-    assert apart(lambda: 1 / 0, 20.0) is None
+    assert apart(lambda alive: kept.append(alive()) or [1, "two"], 20.0) == [1, "two"]
+    assert apart(lambda alive: 1 / 0, 20.0) is None
     assert kept == []
 
 

@@ -1,10 +1,11 @@
 """Running a search in a process of its own: a fork, of which nothing comes back but the answer.
 
-What changed code does to arrays, objects and modules it does to copies; a process that computes for too long is ended,
-so that as much is found on a busy machine. Where there is no fork there is no search.
+What changed code does to arrays, objects and modules it does to copies. A process that computes for too long, or from
+which nothing is heard for too long, is ended. Where there is no fork there is no search.
 """
 
 import contextlib
+import gc
 import json
 import math
 import os
@@ -16,14 +17,13 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from ..runner import PATIENCE
-
 MEMORY = 2 << 30  # bytes that a search may ask for beyond what there is
+SILENCE = 30.0  # seconds on the clock in which a process must be heard: it may have to wait for its turn
 
 
-def apart(work: Callable[[], Any], seconds: float) -> Any:
-    """What `work()` returns, as JSON has it, if it comes within `seconds` of computing, and `PATIENCE` times as many on
-    the clock; else None."""
+def apart(work: Callable[[Callable[[], Any]], Any], seconds: float) -> Any:
+    """What `work(alive)` returns, as JSON has it, if it computes for no more than `seconds`, and calls `alive()` within
+    every `SILENCE`; else None."""
     if not hasattr(os, "fork") or sys.platform == "darwin":  # Accelerate does not survive a fork
         return None
     reader, writer = os.pipe()
@@ -39,7 +39,7 @@ def apart(work: Callable[[], Any], seconds: float) -> Any:
         _work(work, writer, seconds)
     os.close(writer)
     try:
-        return _received(reader, time.monotonic() + PATIENCE * seconds)
+        return _received(reader)
     finally:
         os.close(reader)
         with contextlib.suppress(ProcessLookupError, ChildProcessError):  # a program may wait for all its children
@@ -50,8 +50,9 @@ def apart(work: Callable[[], Any], seconds: float) -> Any:
 def _work(work, writer, seconds):
     """The child: it works, writes the answer, and is gone without running anything else of the program's."""
     try:
+        gc.disable()  # nothing that lives so briefly need look through all that there was before
         _bound(seconds)
-        data = json.dumps(work()).encode()
+        data = json.dumps(work(lambda: os.write(writer, b" "))).encode()
         while data:
             data = data[os.write(writer, data) :]
     finally:
@@ -62,25 +63,22 @@ def _bound(seconds):
     """Limits on the memory and on the time of this process; the system ends it after whole seconds only."""
     import resource
 
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    if hard == resource.RLIM_INFINITY:
-        used = time.process_time()  # a fork begins with none
-        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used + seconds), hard))
-
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
     with open("/proc/self/statm", encoding="ascii") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
-    bound = used + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (bound if hard == resource.RLIM_INFINITY else min(bound, hard), hard))
+    most = {resource.RLIMIT_AS: used + MEMORY, resource.RLIMIT_CPU: math.ceil(time.process_time() + seconds)}
+    for limit, bound in most.items():
+        _, hard = resource.getrlimit(limit)
+        resource.setrlimit(limit, (bound if hard == resource.RLIM_INFINITY else min(bound, hard), hard))
 
 
-def _received(reader, end):
-    """All that the child writes until it closes its end; None if that takes too long, or is nothing."""
+def _received(reader):
+    """All that the child writes until it closes its end, which may begin with spaces; None if it falls silent, or has
+    nothing to say."""
     parts = []
-    while (left := end - time.monotonic()) > 0:
-        if select.select([reader], [], [], left)[0]:
-            part = os.read(reader, 1 << 16)
-            if not part:
-                return json.loads(b"".join(parts)) if parts else None
-            parts.append(part)
+    while select.select([reader], [], [], SILENCE)[0]:
+        part = os.read(reader, 1 << 16)
+        if not part:
+            text = b"".join(parts).strip()
+            return json.loads(text) if text else None
+        parts.append(part)
     return None

@@ -5,13 +5,13 @@ the place of =; a mean in the place of a sum. Each is made in the tree, tried, a
 """
 
 import ast
-import copy
+import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .written import Written
+from .written import Written, is_turn
 
 _OTHER: dict[type, tuple[type, ...]] = {
     ast.Add: (ast.Sub, ast.Mult), ast.Sub: (ast.Add, ast.Mult), ast.Mult: (ast.Div, ast.Add, ast.MatMult),
@@ -41,6 +41,7 @@ _WRAPS = (
     "{0} ** 2",
     "len({0})",
 )
+_WRAPS_OF_NUMBERS = ("-{0}", "2 * {0}", "{0} // 2", "{0} ** 2", "1 - {0}")
 _REPEATED = 40  # variables of one kind that are tried in each other's place
 
 
@@ -121,7 +122,9 @@ def _statements(tree):
         for field in ("body", "orelse", "finalbody"):
             block = getattr(node, field, None)
             for index, statement in enumerate(block if isinstance(block, list) else ()):  # a lambda's is one expression
-                if isinstance(statement, ast.stmt) and not isinstance(statement, (ast.Import, ast.ImportFrom)):
+                if isinstance(statement, ast.stmt) and not (
+                    isinstance(statement, (ast.Import, ast.ImportFrom)) or is_turn(statement)
+                ):
                     yield node, field, index, statement
 
 
@@ -175,25 +178,34 @@ def _throughout(statement, written):
     for name in {n for n in read if read.count(n) > 1} & set(written.kinds):
         same = [n for n, k in written.kinds.items() if k == written.kinds[name] and n != name]
         for text in (*same[:_REPEATED], *(f"{function}({name})" for function in written.functions)):
-            new = _Renamed(name, _expression(text)).visit(copy.deepcopy(statement.value))
-            yield Edit(statement, statement, "value", None, new)
+            yield Edit(statement, statement, "value", None, _renamed(statement.value, name, _expression(text)))
     if sum(isinstance(n, ast.Slice) and n.step is not None for n in ast.walk(statement.value)) > 1:
-        forward = copy.deepcopy(statement.value)
-        for part in ast.walk(forward):
-            if isinstance(part, ast.Slice):
-                part.step = None
-        yield Edit(statement, statement, "value", None, forward)
+        yield Edit(statement, statement, "value", None, _without_steps(statement.value))
 
 
-class _Renamed(ast.NodeTransformer):
-    """Puts an expression in the place of a name."""
+def _without_steps(value):
+    text = ast.parse(ast.unparse(value), mode="eval").body
+    for part in ast.walk(text):
+        if isinstance(part, ast.Slice):
+            part.step = None
+    return text
 
-    def __init__(self, name: str, new: Any) -> None:
-        self.name, self.new = name, new
 
-    def visit_Name(self, node: ast.Name) -> Any:
-        """The expression, where the name is read."""
-        return self.new if node.id == self.name and isinstance(node.ctx, ast.Load) else node
+def _renamed(node: Any, name: str, new: Any) -> Any:
+    """The tree with an expression in the place of a name that it reads; parts without it are the same as before."""
+    if isinstance(node, ast.Name):
+        return new if node.id == name and isinstance(node.ctx, ast.Load) else node
+    changed: dict[str, Any] = {}
+    for field, value in ast.iter_fields(node):
+        if isinstance(value, ast.AST):
+            other = _renamed(value, name, new)
+            if other is not value:
+                changed[field] = other
+        elif isinstance(value, list):
+            others = [_renamed(v, name, new) if isinstance(v, ast.AST) else v for v in value]
+            if any(a is not b for a, b in zip(others, value, strict=True)):
+                changed[field] = others
+    return type(node)(**{**vars(node), **changed}) if changed else node
 
 
 def _changes(owner, field, index, statement, written):
@@ -283,7 +295,9 @@ def _dotted(node):
     return node.id if isinstance(node, ast.Name) else ""
 
 
+@functools.lru_cache(4096)
 def _expression(text):
+    """The tree of an expression: it is shared, and never changed."""
     return ast.parse(text, mode="eval").body
 
 
@@ -371,12 +385,33 @@ def _added(node, owner, statement, written):
         return
     summand = isinstance(owner, ast.BinOp) and isinstance(owner.op, (ast.Add, ast.Sub, ast.MatMult))
     summed = isinstance(owner, ast.Call) and any(node is a for a in owner.args)
-    if owner is statement or summand or summed or isinstance(owner, ast.Tuple):
-        for pattern in _WRAPS:
-            yield _wrapped(pattern, node)
-        for name, patterns in _fitting(statement, node, owner, kinds):
-            for pattern in patterns:
-                yield _wrapped(pattern, node, name)
+    if not (owner is statement or summand or summed or isinstance(owner, ast.Tuple)):
+        return
+    number = _is_number(node, kinds)
+    for pattern in _WRAPS_OF_NUMBERS if number else _WRAPS:
+        yield _wrapped(pattern, node)
+    for name, patterns in _numbers(owner, kinds) if number else _fitting(statement, node, owner, kinds):
+        for pattern in patterns:
+            yield _wrapped(pattern, node, name)
+
+
+def _is_number(node, kinds):
+    """True for what is an integer, as far as can be seen: a size, an index."""
+    if isinstance(node, ast.BinOp):
+        return not isinstance(node.op, ast.Div) and _is_number(node.left, kinds) and _is_number(node.right, kinds)
+    if isinstance(node, ast.UnaryOp):
+        return _is_number(node.operand, kinds)
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and node.value.attr == "shape":
+        return not isinstance(node.slice, ast.Slice)
+    return (isinstance(node, ast.Constant) and type(node.value) is int) or kinds.get(_dotted(node)) == ("number",)
+
+
+def _numbers(owner, kinds):
+    """(variable, patterns) of what may be a factor of a number, or a term: of a sum, a term is tried with the whole."""
+    patterns = ("{0} * {1}", "{0} // {1}")
+    if not isinstance(owner, ast.BinOp):
+        patterns += ("{0} + {1}", "{0} - {1}")
+    return [(name, patterns) for name, kind in kinds.items() if kind == ("number",)]
 
 
 def _fitting(statement, node, owner, kinds):
@@ -413,7 +448,7 @@ def _broadcasts(shape, to):
 
 def _wrapped(pattern, node, name=""):
     """The pattern as a tree, with the node in the place of {0}: as one operand, whatever it is made of."""
-    return _Renamed("HERE", node).visit(_expression(pattern.format("HERE", name)))
+    return _renamed(_expression(pattern.format("HERE", name)), "HERE", node)
 
 
 def _bare(statement, written):

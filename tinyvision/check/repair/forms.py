@@ -18,6 +18,8 @@ def forms(written: Written, changes: Sequence[Edit]) -> Iterator[tuple[Edit, Cod
     if not changes:
         return
     statement = changes[0].statement
+    for change in changes:
+        _located(change.new, statement)
     place = places_of(written.tree).get(id(statement))
     if place is None or hasattr(statement, "body"):  # a loop's forms would each have its body
         for change in changes:
@@ -29,14 +31,14 @@ def forms(written: Written, changes: Sequence[Edit]) -> Iterator[tuple[Edit, Cod
             if code is not None:
                 yield change, code, 0
         return
-    yield from _together(written, changes, place)
+    yield from _together(written, changes, place, _owners(statement))
 
 
-def _together(written, changes, place):
+def _together(written, changes, place, owners):
     block, index = place
     statement = block[index]
-    copies = [_changed(change, block) for change in changes]
-    block[index] = _choice(copies, 0)
+    copies = [_changed(change, block, owners) for change in changes]
+    block[index] = _choice(copies, 0, statement)
     try:
         code = written.compiled()
     finally:
@@ -45,33 +47,53 @@ def _together(written, changes, place):
         yield from ((change, code, number) for number, change in enumerate(changes))
     elif len(changes) > 1:  # one of them is no Python
         middle = len(changes) // 2
-        yield from _together(written, changes[:middle], place)
-        yield from _together(written, changes[middle:], place)
+        yield from _together(written, changes[:middle], place, owners)
+        yield from _together(written, changes[middle:], place, owners)
 
 
-def _changed(change, block):
-    """The statement with one change, as a copy: it shares nothing that a later change is put into."""
+def _owners(statement: ast.AST) -> dict[int, tuple[ast.AST, str, int | None]]:
+    """(owner, field, index) of every node of a statement, by its id."""
+    owners: dict[int, tuple[ast.AST, str, int | None]] = {}
+    for owner in ast.walk(statement):
+        for field, value in ast.iter_fields(owner):
+            for index, item in enumerate(value) if isinstance(value, list) else ((None, value),):
+                if isinstance(item, ast.AST):
+                    owners[id(item)] = owner, field, index
+    return owners
+
+
+def _changed(change, block, owners):
+    """The statement with one change: what is above the change is new, all else is shared."""
     if change.index is not None and getattr(change.owner, change.field) is block:
         return change.new
-    old = change.put(change.new)
-    try:
-        return _copied(change.statement)
-    finally:
-        change.put(old)
+    owner, field, index, new = change.owner, change.field, change.index, change.new
+    while True:
+        if index is not None:
+            items = [*getattr(owner, field)]
+            items[index] = new
+            new = items
+        new = type(owner)(**{**vars(owner), field: new})
+        if owner is change.statement:
+            return new
+        owner, field, index = owners[id(owner)]
 
 
-def _copied(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_copied(n) for n in node]
-    if not isinstance(node, ast.AST) or not node._fields:
-        return node
-    twin = type(node)(**{name: _copied(getattr(node, name, None)) for name in node._fields})
-    return ast.copy_location(twin, node) if hasattr(node, "lineno") else twin
+def _located(node: Any, at: Any) -> None:
+    """Gives what has no place in the file the place of its statement; what has one has it throughout."""
+    if "lineno" in node._attributes:
+        if hasattr(node, "lineno"):
+            return
+        ast.copy_location(node, at)
+    for child in ast.iter_child_nodes(node):
+        _located(child, at)
 
 
-def _choice(statements, first):
+def _choice(statements, first, at):
     if len(statements) == 1:
         return statements[0]
     middle = len(statements) // 2
     test = ast.Compare(ast.Name(FORM, ast.Load()), [ast.Lt()], [ast.Constant(first + middle)])
-    return ast.If(test, [_choice(statements[:middle], first)], [_choice(statements[middle:], first + middle)])
+    branches = [_choice(statements[:middle], first, at)], [_choice(statements[middle:], first + middle, at)]
+    choice = ast.If(test, *branches)
+    _located(choice, at)
+    return choice

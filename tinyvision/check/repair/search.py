@@ -1,5 +1,8 @@
 """Every small change of every statement is tried: the statement whose change makes all numbers right is the wrong one.
 
+What is tried is bound by counting, so that the answer is the same on every machine: so many runs, and so many turns of
+loops in each. The clock ends only what no count can.
+
 A line is told only if the search came to its end, and if no more than two statements can mend what is wrong: with a
 factor missing along a chain of lines any of them could be changed, and then none is told.
 """
@@ -9,10 +12,8 @@ import contextlib
 import itertools
 import linecache
 import os
-import signal
-import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,11 +30,15 @@ from .computing import is_authors
 from .edits import edits, nudges
 from .forms import forms
 from .strided import bounded
+from .turns import Turns, counted
 from .written import Written, functions_of
 
-BUDGET = 2.0  # seconds that a search may compute
-PATIENCE = 10  # times what the code itself takes, a changed one may
-_AGAIN = 0.05  # seconds after which one that was not to be ended is ended again
+RUNS = 2000  # of the code on one probe, that a search may make
+A_RUN = 300  # turns of loops that count as another run
+PATIENCE = 10  # times the turns that the code itself takes, a changed one may
+LARGEST = 100  # times the turns that it takes on the cheapest probe, it may take on another
+_FEW = 1000  # turns that are always allowed
+SECONDS = 20.0  # of computing, after which a search is ended that counts do not end
 MANY = 2  # statements that are told; of more, none is
 
 
@@ -47,7 +52,7 @@ class Place:
 
 
 def told(report: Report, exam: Examination, probes: Sequence[Probe]) -> None:
-    """Puts into the findings which line is wrong, where that can be told within `BUDGET`, in a process of its own."""
+    """Puts into the findings which line is wrong, where that can be told, by a process of its own."""
     kinds = ("value", "shape", "not_finite")
     wrong = [f for f in report.findings if f.kind == "exception" or (f.kind in kinds and f.where)]
     if not wrong or exam.at.device.type != "cpu" or not {"forward", "backward"}.isdisjoint(exam.dead | exam.stateful):
@@ -56,7 +61,12 @@ def told(report: Report, exam: Examination, probes: Sequence[Probe]) -> None:
     if not any(map(is_authors, files)):
         return
     search = _Search(exam, probes, {f.argument for f in wrong if f.kind != "exception"})
-    answer = apart(lambda: [(p.file, p.line, sorted(p.mends)) for p in search.places()], BUDGET)
+
+    def work(alive):
+        search.alive = alive
+        return [(p.file, p.line, sorted(p.mends)) for p in search.places()]
+
+    answer = apart(work, SECONDS)
     found = [Place(file, line, frozenset(mends)) for file, line, mends in answer or ()]
     for k, finding in enumerate(report.findings):
         if finding in wrong:
@@ -83,48 +93,21 @@ class _Trial(Examination):
     def _call(self, function, arrays, options, watch, who):
         call = runner.Call()
         try:
-            try:
-                _limit.on = True
-                signal.setitimer(signal.ITIMER_PROF, self.seconds, _AGAIN)
-                call.value = function(*arrays, **(options or {}))
-            finally:
-                _limit.on = False
-                signal.setitimer(signal.ITIMER_PROF, 0)
+            call.value = function(*arrays, **(options or {}))
         except BaseException as error:  # whatever it raises, it is not right
-            call.error = error
+            call.error = error.with_traceback(None)  # its frames would keep the call
         return call
-
-
-class _TooLong(BaseException):
-    """Raised in a changed function that computes for too long."""
-
-
-class _Limit:
-    """What a signal does when its time is over: nothing after the function has come back."""
-
-    on = False
-
-    def __call__(self, signum: int, frame: Any) -> None:
-        if self.on:
-            raise _TooLong
-
-
-_limit = _Limit()
 
 
 @contextlib.contextmanager
 def _quietly():
-    """What changed functions print and warn of is nobody's concern; one that computes for too long is ended."""
-    previous = signal.signal(signal.SIGPROF, _limit)
-    try:
-        with (
-            open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere),
-            contextlib.redirect_stderr(nowhere), warnings.catch_warnings(), np.errstate(all="ignore"),
-        ):  # fmt: skip
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        signal.signal(signal.SIGPROF, previous)
+    """What changed functions print and warn of is nobody's concern."""
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere), warnings.catch_warnings(), np.errstate(all="ignore"),
+    ):  # fmt: skip
+        warnings.simplefilter("ignore")
+        yield
 
 
 class _Search:
@@ -132,13 +115,21 @@ class _Search:
         self.exam, self.probes = exam, list(probes)
         self.names = ["y", *exam.names]
         self.arguments = arguments
-        self.seconds = exam.seconds
+        self.turns, self.runs = Turns(), 0.0
+        self.alive: Callable[[], Any] = int
 
     def answers(self, probe: Probe) -> list:
         """y and the gradients, None for what did not come."""
+        self.alive()
+        self.turns.taken = 0
+        answers = self._answers(probe)
+        self.runs += 1 + self.turns.taken / A_RUN
+        return answers
+
+    def _answers(self, probe):
         exam = self.exam
         trial = _Trial(
-            Report(""), exam.forward_function, exam.backward_function, exam.names, self.seconds, exam.lone_output,
+            Report(""), exam.forward_function, exam.backward_function, exam.names, exam.seconds, exam.lone_output,
             at=exam.at,
         )  # fmt: skip
         trial.optional, trial.layered, trial.unread = exam.optional, exam.layered, exam.unread
@@ -154,12 +145,12 @@ class _Search:
         """The names of all that comes out right on probe `k`."""
         return self._right_ones(self.answers(self.probes[k]), k)
 
-    def _right_ones(self, answers: list, number: int) -> frozenset:
+    def _right_ones(self, answers: list, number: int, among: Sequence | None = None) -> frozenset:
         probe = self.probes[number]
         out = set()
         for k, (name, yours, true) in enumerate(zip(self.names, answers, [probe.y, *probe.truth], strict=True)):
-            told = name is not None and true is not None and yours is not None
-            if told and not observed(name, probe, yours, true, {}, k - 1).failed:
+            asked = name is not None and true is not None and yours is not None and (among is None or name in among)
+            if asked and not observed(name, probe, yours, true, {}, k - 1).failed:
                 out.add(name)
         return frozenset(out)
 
@@ -167,27 +158,24 @@ class _Search:
         """The statements that can be changed so that something wrong comes out right, and nothing right wrong.
 
         Without arguments that are known to be wrong, as after an exception, all must come out right."""
-        started = time.process_time()
         with _quietly():
-            functions = self._functions(started)
+            functions = self._functions()
             modules = [f.__globals__ for written in functions for f in written.objects]
-            with bounded({id(m): m for m in modules}.values()):
-                return self._places(functions, started)
+            with bounded({id(m): m for m in modules}.values()), counted(functions, self.turns):
+                return self._places(functions)
 
-    def _functions(self, started):
+    def _functions(self):
         self.before = [self.right(k) for k in range(len(self.probes))]
-        each = (time.process_time() - started) / len(self.probes)
         self.arguments = self.arguments or {n for n in self.names if n is not None}.difference(*self.before)
         failing = [k for k, b in enumerate(self.before) if not self.arguments <= b]
         if not failing:
             return []
         self.cheap = min(failing, key=lambda k: (self.probes[k].y.size, k))
-        functions = functions_of(lambda: self.answers(self.probes[self.cheap]))
-        self.seconds = min(self.exam.seconds, max(0.05, PATIENCE * each))
-        return functions
+        return functions_of(lambda: self.answers(self.probes[self.cheap]))
 
-    def _places(self, functions, started):
+    def _places(self, functions):
         self.usual = self.answers(self.probes[self.cheap])
+        self.turns.most = PATIENCE * self.turns.taken + _FEW
         came = all(self.usual[self.names.index(name)] is not None for name in self.arguments)
         found: dict[Any, Place] = {}
         for written in reversed(functions):  # backward ran last
@@ -196,7 +184,7 @@ class _Search:
                 continue
             for statement, changes in itertools.groupby(edits(written, settled), key=lambda e: e.statement):
                 for edit, code, number in forms(written, list(changes)):
-                    if time.process_time() - started > BUDGET:
+                    if self.runs > RUNS:
                         return []
                     with written.standing_in(code, number):
                         mends = self._mended()
@@ -243,16 +231,30 @@ class _Search:
 
     def _mended(self) -> frozenset:
         """What comes out right on all probes and did not; nothing if something right has been spoilt."""
-        first = self.right(self.cheap)
-        if not first > self.before[self.cheap]:
+        right, answers = self.before[self.cheap], self.answers(self.probes[self.cheap])
+        if not self._right_ones(answers, self.cheap, [n for n in self.names if n not in right]):
+            return frozenset()
+        first = self._right_ones(answers, self.cheap)
+        if not first > right:
             return frozenset()
         mended = set(self.arguments)
-        for k, before in enumerate(self.before):
-            now = first if k == self.cheap else self.right(k)
-            if not now >= before:
-                return frozenset()
-            mended &= now
+        with self._longer():
+            for k, before in enumerate(self.before):
+                now = first if k == self.cheap else self.right(k)
+                if not now >= before:
+                    return frozenset()
+                mended &= now
         return frozenset(mended)
+
+    @contextlib.contextmanager
+    def _longer(self):
+        """More turns, for probes that are larger than the cheapest."""
+        most = self.turns.most
+        self.turns.most = LARGEST * most
+        try:
+            yield
+        finally:
+            self.turns.most = most
 
 
 def _identical(a: Any, b: Any) -> bool:

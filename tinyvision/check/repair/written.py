@@ -23,6 +23,7 @@ from .computing import Seen, is_authors, reached
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 FORM = "tinyvision_form"  # a global variable, for the time of a trial
+TURN = "tinyvision_turn"  # another, for the time of a search: what is called at each turn of a loop
 _ENTRIES = 12  # of a dictionary that are looked at as variables are
 
 
@@ -60,7 +61,7 @@ class Written:
         """True for a function that hands on what it returns and nothing else: what it is given stays as it is."""
         given = self._parameters()
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and not is_turn(node):
                 return False  # a call for what it does
             if isinstance(getattr(node, "ctx", None), ast.Store) and isinstance(node, (ast.Attribute, ast.Subscript)):
                 base = node.value
@@ -72,6 +73,18 @@ class Written:
 
     def compiled(self) -> CodeType | None:
         """The tree as code; None if it is none that could stand in the function's place."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                code = compile(self._module, self.file, "exec")
+        except (SyntaxError, ValueError, TypeError):
+            return None
+        found = _inside(code, self.tree.name)
+        return found if found is not None and found.co_freevars == self.code.co_freevars else None
+
+    @functools.cached_property
+    def _module(self):
+        """The function alone, within its class and a function of what it closes over; its body is that of the tree."""
         place = {"lineno": self.tree.lineno, "end_lineno": self.tree.end_lineno, "col_offset": 0, "end_col_offset": 0}
         empty: dict[str, Any] = {"decorator_list": [], "type_params": [], **place}
         inner: Any = ast.FunctionDef(name=self.tree.name, args=_plain(self.tree.args), body=self.tree.body,
@@ -81,15 +94,13 @@ class Written:
         free = [ast.arg(n) for n in self.code.co_freevars if n != "__class__"]
         given = ast.arguments(posonlyargs=[], args=free, kwonlyargs=[], kw_defaults=[], defaults=[])
         around = ast.FunctionDef(name="around", args=given, body=[inner], returns=None, **empty)
-        module = ast.fix_missing_locations(ast.Module(body=[*self.imports, around], type_ignores=[]))
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                code = compile(module, self.file, "exec")
-        except (SyntaxError, ValueError, TypeError):
-            return None
-        found = _inside(code, self.tree.name)
-        return found if found is not None and found.co_freevars == self.code.co_freevars else None
+        return ast.fix_missing_locations(ast.Module(body=[*self.imports, around], type_ignores=[]))
+
+    def stand_in_for_good(self, code: CodeType) -> None:
+        """The function with other code, until it is given another."""
+        self.code = code
+        for function in self.objects:
+            function.__code__ = code
 
     @contextmanager
     def standing_in(self, code: CodeType, form: int = 0) -> Iterator[None]:
@@ -103,6 +114,12 @@ class Written:
             for function in self.objects:
                 function.__code__ = self.code
                 function.__globals__.pop(FORM, None)
+
+
+def is_turn(node: Any) -> bool:
+    """True for the call that counts turns, as a statement or as a condition."""
+    call = node.value if isinstance(node, ast.Expr) else node
+    return isinstance(call, ast.Call) and getattr(call.func, "id", "") == TURN
 
 
 def _plain(arguments):
@@ -135,8 +152,7 @@ def functions_of(run: Callable[[], Any]) -> list[Written]:
     given an object that was there before, for that is the author's, and other code would leave other numbers in it."""
     called: dict[CodeType, dict] = {}
     seen = Seen()
-    before = {id(thing): thing for thing in gc.get_objects()}  # kept, so that nothing new gets the place of one
-    from_outside: list[Any] = []
+    given: list[Any] = []
 
     def watch(frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
@@ -146,8 +162,8 @@ def functions_of(run: Callable[[], Any]) -> list[Written]:
             called.setdefault(code, {})
         for name, value in frame.f_locals.items():
             seen.note(name, value)
-            if event == "call" and _holds_something(value) and id(value) in before:
-                from_outside.append(value)
+            if event == "call" and _holds_something(value):
+                given.append(value)  # kept, so that nothing else gets its place
         if event == "return" and code in called:
             called[code].update(_kinds(frame.f_locals))
 
@@ -160,14 +176,19 @@ def functions_of(run: Callable[[], Any]) -> list[Written]:
     previous, traced = sys.getprofile(), sys.gettrace()
     sys.setprofile(watch)
     sys.settrace(follow)
-    try:
-        run()
-    finally:
-        sys.settrace(traced)
-        sys.setprofile(previous)
-    found = [_written(code, kinds) for code, kinds in called.items()]
-    written = [w for w in found if w is not None]
-    if from_outside or len(written) < len(found) or not seen.keeps_nothing() or not _only_compute(written, seen):
+    with _new_ones() as new:
+        try:
+            run()
+        finally:
+            sys.settrace(traced)
+            sys.setprofile(previous if callable(previous) else None)  # one that is no function sets itself
+    written = _written(called)
+    if (
+        not new.issuperset(map(id, given))
+        or len(written) < len(called)
+        or not seen.keeps_nothing()
+        or not _only_compute(written, seen)
+    ):
         return []
     for one in written:
         one.functions = _of_one_argument(one.objects[0], set(called))
@@ -225,16 +246,38 @@ def kind(value: Any) -> tuple:
     return ()
 
 
-def _written(code, kinds):
-    objects = [f for f in gc.get_referrers(code) if isinstance(f, FunctionType) and f.__code__ is code]
-    tree, owner, imports = _tree(code)
-    if tree is None or not objects:
-        return None
-    written = Written(objects, code, tree, owner, imports, kinds)
-    written.numpy = frozenset(name for name, value in objects[0].__globals__.items() if value is np)
-    same = written.compiled()
-    # What is read must be what runs: a file that has changed since, or code that was made otherwise, is left alone.
-    return written if same is not None and same.co_code == code.co_code else None
+@contextmanager
+def _new_ones() -> Iterator[set[int]]:
+    """The ids of all objects that have come into being in the block and are there at its end."""
+    collecting, new = gc.isenabled(), set[int]()
+    gc.collect(0)
+    gc.disable()  # what comes into being stays among the youngest
+    try:
+        yield new
+        new.update(map(id, gc.get_objects(generation=0)))
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _written(called):
+    """The functions of these codes; without those that cannot be read, or not as they run."""
+    objects: dict[CodeType, list[FunctionType]] = {code: [] for code in called}
+    for one in gc.get_referrers(*called) if called else ():
+        if isinstance(one, FunctionType) and one.__code__ in objects:
+            objects[one.__code__].append(one)
+    found = []
+    for code, kinds in called.items():
+        tree, owner, imports = _tree(code)
+        if tree is None or not objects[code]:
+            continue
+        written = Written(objects[code], code, tree, owner, imports, kinds)
+        written.numpy = frozenset(name for name, value in objects[code][0].__globals__.items() if value is np)
+        same = written.compiled()
+        # What is read must be what runs: a file that has changed since, or code that was made otherwise, is left alone.
+        if same is not None and same.co_code == code.co_code:
+            found.append(written)
+    return found
 
 
 def _tree(code):
