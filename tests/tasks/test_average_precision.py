@@ -6,8 +6,10 @@ import io
 import numpy as np
 import pytest
 
+import tinyvision as tv
 from tinyvision.errors import ShapeError
-from tinyvision.tasks.detection import Boxes, average_precision
+from tinyvision.tasks.detection import Boxes, Detection, Samples, average_precision, decode
+from tinyvision.train.preprocessing import Preprocessing
 
 coco = pytest.importorskip("pycocotools.coco", reason="the oracle, pycocotools, is not installed")
 from pycocotools.cocoeval import COCOeval  # noqa: E402
@@ -36,9 +38,11 @@ def pictures(seed, count=12, classes=3):
 def theirs(found, true, classes):
     def entries(parts):
         for image, one in enumerate(parts):
-            for (x1, y1, x2, y2), label, score, crowd in zip(one.boxes, one.labels, one.scores, one.crowd, strict=True):
+            for (x1, y1, x2, y2), label, score, crowd, area in zip(
+                one.boxes, one.labels, one.scores, one.crowd, one.areas, strict=True
+            ):
                 yield {"image_id": image, "category_id": int(label), "bbox": [x1, y1, x2 - x1, y2 - y1],
-                       "area": (x2 - x1) * (y2 - y1), "iscrowd": int(crowd), "score": float(score)}  # fmt: skip
+                       "area": area, "iscrowd": int(crowd), "score": float(score)}  # fmt: skip
 
     with contextlib.redirect_stdout(io.StringIO()):
         truth = coco.COCO()
@@ -63,6 +67,34 @@ def test_all_figures_are_pycocotools(seed):
     assert [-1 if np.isnan(f) else f for f in figures] == pytest.approx(judge.stats[:6], abs=1e-12)
     each = judge.eval["precision"][:, :, :, 0, 2].mean((0, 1))
     assert ours.by_class == pytest.approx(each, abs=1e-12)
+
+
+def test_sizes_are_those_in_the_picture_and_of_the_outline_where_the_file_says_so():
+    """A picture becomes smaller on its way into the network, and a thing of 60² pixels is medium all the same."""
+    rng, sizes = np.random.default_rng(0), [(480, 640), (200, 150), (1200, 900), (64, 64)] * 3
+    pictures = []
+    for height, width in sizes:
+        corner = rng.uniform(0, (width / 2, height / 2), (5, 2))
+        boxes = np.concatenate([corner, corner + rng.uniform(8, (width / 2, height / 2), (5, 2))], 1).astype(np.float32)
+        areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) * rng.uniform(0.3, 1, 5)
+        item = {"boxes": boxes, "labels": rng.integers(0, 2, 5), "areas": areas}
+        pictures.append((np.zeros((height, width, 3), np.uint8), item))
+    task, samples = Detection(["a", "b"]), Samples(pictures, Preprocessing(3, (64, 64), (0.5,) * 3, (0.5,) * 3))
+    x, y = task.collate([samples[n] for n in range(len(samples))])
+    outputs = tv.tensor(rng.normal(size=(len(sizes), 6, 16, 16)))
+    outputs[:, 2:] = np.log(rng.uniform(0.5, 5, (len(sizes), 4, 16, 16)))
+    task.check(outputs, x, y, None, "test part")
+    judge = task.judge()
+    judge.add(outputs, y)
+    ours = judge.judgement(lambda parts: parts[0]).precision
+    found = []
+    for one, (height, width) in zip(decode(outputs, (64, 64)), sizes, strict=True):
+        h, w = (round(side * 64 / max(height, width)) for side in (height, width))
+        found.append(Boxes(one.boxes / np.tile([w / width, h / height], 2), one.labels, one.scores))
+    true = [Boxes(t["boxes"], t["labels"], areas=t["areas"]) for _, t in pictures]
+    stats = theirs(found, true, 2).stats
+    assert (stats[3:6] > 0).all()
+    assert [ours.ap, ours.ap50, ours.ap75, *ours.by_area.values()] == pytest.approx(stats[:6], abs=1e-6)
 
 
 def test_corners_of_the_definition():

@@ -90,6 +90,20 @@ def test_labels_follow_the_ids_and_rounding_outside_is_cut(tmp_path):
     assert (first.label, first.box, first.crowd) == (2, (2, 3, 12, 15), False)
     assert (second.label, second.box, second.crowd) == (1, (30, 20, 40, 30), True)
     assert coco.pictures[0].path == tmp_path / "a.png"
+    assert [first.area, second.area] == [120, 100]
+    assert Coco(written(tmp_path, annotation(area=77.5))).pictures[0].things[0].area == 77.5
+
+
+def test_what_programs_write_for_names_and_sizes(tmp_path):
+    """Folders as on Windows, names seen from the annotations, sizes with a decimal point."""
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(tmp_path / "images/a.png")
+    for name in ("images\\a.png", "images/a.png", "a.png"):
+        coco = Coco(written(tmp_path, lambda c, n=name: c["images"][0].update(file_name=n, height=30.0, width=40.0)))
+        assert coco.pictures[0].path == tmp_path / "images/a.png"
+        assert coco.pictures[0].size == (30, 40)
+    with pytest.raises(DataError, match="below the images' folder"):
+        Coco(written(tmp_path, lambda c: c["images"][0].update(file_name="..\\a.png")))
 
 
 def annotation(**values):
@@ -116,6 +130,9 @@ MISTAKES = {
     "two categories of one name": (lambda c: c["categories"][1].update(name="cat"), "the name 'cat' is taken"),
     "a number beyond all": (annotation(bbox=[2, 3, 10**400, 1]), "not finite"),
     "a name that is none": (lambda c: c["categories"][1].update(name=None), r"categories\[1\]: name must be a text"),
+    "an area that is none": (annotation(area=-1), "area is the thing's pixels, a number from 0, got -1"),
+    "an image as text": (annotation(image_id="10"), r"image_id '10' is no image's id"),
+    "a broken pixel": (lambda c: c["images"][0].update(width=40.5), "whole numbers from 1"),
     "a crowd of two": (annotation(iscrowd=2), "iscrowd is 0 or 1"),
 }
 
@@ -167,5 +184,25 @@ def test_masks_of_a_coco_file(tmp_path):
     with pytest.raises(DataError, match=r'annotations\[0\].*no "segmentation"'):
         CocoMasks(written(tmp_path))
     Image.fromarray(np.zeros((40, 30, 3), np.uint8)).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"is 30 x 40 pixels; .* says 40 x 30"):
+    with pytest.raises(
+        DataError, match=r"is 30 x 40 pixels; .* says 40 x 30; if its EXIF data turn it, save it upright"
+    ):
         CocoMasks(written(tmp_path, outlined))[0]
+
+
+def test_a_mask_has_room_for_254_categories(tmp_path):
+    """255 says nothing of a pixel: the thing of the 255th category would be unlearned without a word."""
+    from tinyvision.tasks.segmentation import CocoMasks
+
+    def many(count):
+        def change(content):
+            content["annotations"] = content["annotations"][:1]
+            content["annotations"][0] |= {"segmentation": [[2, 3, 12, 3, 12, 15, 2, 15]], "category_id": count}
+            content["categories"] = [{"id": n, "name": f"c{n}"} for n in range(1, count + 1)]
+
+        return written(tmp_path, change)
+
+    Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(tmp_path / "a.png")
+    assert CocoMasks(many(254))[0][1].max() == 254
+    with pytest.raises(DataError, match="has 255 categories, and a mask has up to 254"):
+        CocoMasks(many(255))

@@ -356,6 +356,35 @@ def test_voc_files(tmp_path):
         VocBoxes(tmp_path)
 
 
+@pytest.mark.parametrize("shape", ["[2, 2]", "[2, 3] # x, y, visible"])
+def test_key_points_behind_a_box_are_no_polygon(tmp_path, shape):
+    points = " .3 .3 .6 .6" if "2]" in shape else " .3 .3 1 .6 .6 0"
+    root = yolo(tmp_path, ("0 .5 .5 .25 .5" + points, "0 .5 .5 1 1"))
+    (root / "data.yaml").write_text(f"kpt_shape: {shape}\nnames: [dog, cat]\n")
+    (root / "classes.txt").unlink()
+    assert YoloBoxes(root)[0][1]["boxes"].tolist() == [[24, 12, 40, 36], [0, 0, 64, 48]]
+    (root / "labels/a.txt").write_text("0 .1 .1 .5 .1 .5 .5\n")
+    with pytest.raises(DataError, match=r"line 1: expected .*and [46] more, as kpt_shape says"):
+        YoloBoxes(root)
+    (root / "data.yaml").write_text("kpt_shape: many\nnames: [dog, cat]\n")
+    with pytest.raises(DataError, match=r"data\.yaml: kpt_shape is \[points, 2 or 3\]"):
+        YoloBoxes(root)
+
+
+def test_what_a_mac_keeps_beside_annotations_is_none(tmp_path):
+    root = yolo(tmp_path / "yolo", ("1 0.25 0.5 0.5 0.25",))
+    (root / "labels/._a.txt").write_bytes(b"\0\5\26\7")
+    assert len(YoloBoxes(root)) == 1
+    box = "<object><name>dog</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>"
+    text = f"<annotation><filename>a.png</filename><size><width>64</width><height>48</height></size>{box}</annotation>"
+    picture(tmp_path / "voc/JPEGImages/a.png")
+    (tmp_path / "voc/Annotations").mkdir()
+    (tmp_path / "voc/Annotations/a.xml").write_text(text)
+    for place in ("._a.xml", "Annotations/._a.xml"):
+        (tmp_path / "voc" / place).write_bytes(b"\0\5\26\7")
+    assert len(VocBoxes(tmp_path / "voc")) == 1
+
+
 def coco(root, count):
     rng, images, annotations = np.random.default_rng(count), [], []
     for number in range(count):

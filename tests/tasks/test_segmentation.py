@@ -153,8 +153,40 @@ def test_numbers_names_colours_and_things(tmp_path):
         MaskFolder(root, instances=True)
 
 
+def test_the_colours_of_a_palette_count_where_classes_have_colours(tmp_path):
+    """The number of a palette's colour is the choice of the program that wrote the file; RGB is the oracle."""
+    root, rng = cells(tmp_path, 5), np.random.default_rng(0)
+    names = {"ground": (0, 0, 0), "red": (255, 0, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
+    (root / "classes.txt").write_text("".join(f"{name} #{bytes(c).hex()}\n" for name, c in names.items()))
+    classes = np.minimum(rng.integers(0, 9, (40, 48)), 3)  # most are white, which so comes first in the palette
+    picture = Image.fromarray(np.array(list(names.values()), np.uint8)[classes])
+    picture.save(root / "masks/0.png")
+    picture.quantize(4).save(root / "masks/1.png")
+    assert (np.array(picture.quantize(4)) != classes).any()
+    numbered = Image.fromarray(np.where(classes == 3, 255, classes).astype(np.uint8), "P")  # as those of Pascal VOC
+    numbered.putpalette([0, 0, 0, 255, 0, 0, 0, 0, 255] + [7, 8, 9] * 253)
+    numbered.save(root / "masks/2.png")
+    grey = np.where(classes == 3, 255, 0).astype(np.uint8)
+    Image.fromarray(grey).save(root / "masks/3.png")  # programs that make files small leave the colour out
+    Image.fromarray(grey > 0).save(root / "masks/4.png")
+    folder = MaskFolder(root)
+    for number in (0, 1):
+        np.testing.assert_array_equal(folder[number][1], classes)
+    np.testing.assert_array_equal(folder[2][1], np.where(classes == 3, 255, classes))
+    for number in (3, 4):
+        np.testing.assert_array_equal(folder[number][1], np.where(classes == 3, 3, 0))
+    Image.fromarray(np.where(classes == 3, 255, classes).astype(np.uint8)).save(root / "masks/0.png")
+    (root / "classes.txt").write_text("ground #000000\nred #ff0000\nblue #0000ff\n")
+    np.testing.assert_array_equal(MaskFolder(root)[0][1], np.where(classes == 3, 255, classes))  # numbers stay numbers
+
+
 def break_size(root):
     mask_file(root, np.zeros((41, 48), np.uint8))
+
+
+def shades_that_are_numbers(root):
+    (root / "classes.txt").write_text("a #ff0000\nb #000000\nc #010101")
+    mask_file(root, np.eye(48, dtype=np.uint8)[:40])
 
 
 def break_number(root):
@@ -205,6 +237,25 @@ MISTAKES = {
         lambda root: (root / "masks/3.png").unlink(),
         r"there is no mask of the same name beside 3\.png",
     ),
+    "a mask of another name": (
+        lambda root: (root / "masks/3.png").rename(root / "masks/3_mask.png"),
+        r"there is no mask of the same name beside 3\.png; .* \(3_mask\.png is another name",
+    ),
+    "a mask as JPEG": (
+        lambda root: (root / "masks/3.png").rename(root / "masks/3.jpg"),
+        r"there is no mask of the same name beside 3\.png; .* \(3\.jpg is none: JPEG and WebP change",
+    ),
+    "a palette upside down": (
+        lambda root: (
+            Image.fromarray(np.eye(48, dtype=np.uint8)[:40] * 255)
+            .convert("1")
+            .convert("RGB")
+            .quantize(2)
+            .save(root / "masks/0.png")
+        ),
+        r"0\.png: its palette is black and white, and 0, .* is white in it",
+    ),
+    "a number or a shade": (shades_that_are_numbers, r"0\.png: is grey, and 0 could be the number of 'a' or .* of 'b'"),
     "an image too few": (
         lambda root: (root / "images/3.png").unlink(),
         r"there is no image of the same name beside 3\.png",

@@ -34,11 +34,13 @@ class Annotation:
 
     label   class number from 1, in the order of the category ids;  box   (x1, y1, x2, y2) within the picture
     crowd   whether it marks a crowd, which is neither to be found nor wrong to find
+    area    its pixels as the file says, those of its outline; else those of its box
     segmentation   polygons or RLE as in the file, or None;  where   what to call it in an error"""
 
     label: int
     box: tuple[float, float, float, float]
     crowd: bool
+    area: float
     segmentation: Any
     where: str
 
@@ -66,6 +68,7 @@ class Coco:
         path = user_path(file)
         if path.is_dir():
             path = next((path / name for name in FILES if (path / name).is_file()), path / FILES[0])
+        self.path = path
         data, self.name = read_bytes(path)
         try:
             content = json.loads(data)
@@ -88,7 +91,7 @@ class Coco:
                 seen.add(_key(entry["id"]))
             owner = self._field(entry, "image_id", where)
             if _key(owner) not in found:
-                raise DataError(f'{where}: image_id {printable(owner, 30)} is no image\'s id; add it to "images"')
+                self._fail(where, f'image_id {printable(repr(owner), 30)} is no image\'s id; add it to "images"')
             picture = found[_key(owner)]
             picture.things.append(self._annotation(entry, picture, numbers, where))
         self.pictures = list(found.values())
@@ -133,9 +136,11 @@ class Coco:
         for index, entry in enumerate(entries):
             where = f"{self.name}: images[{index}]"
             key, file = _key(self._field(entry, "id", where)), self._field(entry, "file_name", where)
-            size = (self._field(entry, "height", where), self._field(entry, "width", where))
-            if any(type(n) is not int or n < 1 for n in size):
-                self._fail(where, f"height and width must be whole numbers from 1, got {printable(size, 40)}")
+            sides = (self._field(entry, "height", where), self._field(entry, "width", where))
+            if not all(is_number(n) and 1 <= n < 2**31 and n == int(n) for n in sides):
+                self._fail(where, f"height and width must be whole numbers from 1, got {printable(sides, 40)}")
+            if isinstance(file, str):
+                file = file.replace("\\", "/")  # as written on Windows
             if not isinstance(file, str) or Path(file).is_absolute() or ".." in Path(file).parts:
                 self._fail(
                     where, f"file_name must lead to a file below the images' folder, got {printable(file, 80)!r}"
@@ -147,7 +152,10 @@ class Coco:
             if file in names:
                 self._fail(where, f"{printable(file, 80)!r} is there twice; keep one entry for a file")
             names.add(file)
-            found[key] = Picture(self.folder / file, size, [])
+            place = self.folder / file
+            if "/" in file and not place.is_file() and (beside := self.path.parent / file).is_file():
+                place = beside  # seen from the annotations, not from their images
+            found[key] = Picture(place, (int(sides[0]), int(sides[1])), [])
         if not found:
             raise DataError(f'{self.name}: "images" is empty')
         return found
@@ -168,7 +176,12 @@ class Coco:
             )
         else:
             box = _around(decoded(segmentation, picture.size, where))
-        return Annotation(numbers[category], box, bool(crowd), segmentation, where)
+        area = entry.get("area")
+        if area is None:
+            area = (box[2] - box[0]) * (box[3] - box[1])
+        elif not is_number(area) or not _is_finite(area) or area < 0:
+            self._fail(where, f"area is the thing's pixels, a number from 0, got {printable(repr(area), 30)}")
+        return Annotation(numbers[category], box, bool(crowd), float(area), segmentation, where)
 
     def _numbers(self, values: Any, where: str) -> list[float]:
         if not isinstance(values, list) or len(values) != 4 or not all(map(is_number, values)):
@@ -206,14 +219,22 @@ class CocoPictures(Dataset):
         picture = self.coco.pictures[self._index(index)]
         pixels = read(picture.path, self.max_pixels)
         if pixels.shape[:2] != picture.size:
-            (h, w), (H, W) = pixels.shape[:2], picture.size
-            raise DataError(f"{printable(picture.path)}: is {w} x {h} pixels; {self.coco.name} says {W} x {H}")
+            raise DataError(other_size(picture.path, pixels, self.coco.name, picture.size))
         return picture, pixels
 
     def known_as(self, index: int) -> str:
         """What a picture is called, and the boxes in it: what tells it from others without a look at its pixels."""
         picture = self.coco.pictures[index]
         return f"{picture.path.name} {[(thing.label, thing.box, thing.crowd) for thing in picture.things]}"
+
+
+def other_size(picture: Path, pixels: np.ndarray, notes: str, size: tuple[int, int]) -> str:
+    """What to say of a picture that is not of the (height, width) that its annotations say."""
+    (h, w), (H, W) = pixels.shape[:2], size
+    turned = ""
+    if (h, w) == (W, H):
+        turned = "; if its EXIF data turn it, save it upright, or annotate it as it is seen"
+    return f"{printable(picture)}: is {w} x {h} pixels; {notes} says {W} x {H}{turned}"
 
 
 def _is_finite(value: Any) -> bool:

@@ -14,11 +14,14 @@ VOID = 255  # pixels of a mask that nothing is said about, as in Pascal VOC
 _FORMATS = ("PNG", "TIFF", "BMP", "GIF", "JPEG", "PPM", "WEBP")  # two of them to be refused by name
 
 
-def read_mask(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_mask(source: Source, max_pixels: int = MAX_PIXELS, colours: bool = False) -> np.ndarray:
     """The numbers in a mask's file: integers (H, W), or the colours (H, W, 3) of a colour picture.
 
     PNG and TIFF of 1, 8 or 16 bits, or with a palette, whose indices are the numbers, turned as their EXIF data say, as
-    a picture is; JPEG is refused, because it changes them. Raises DataError."""
+    a picture is; JPEG is refused, because it changes them. Raises DataError.
+
+    colours   give those of a palette, too, and of 1 bit, black and white: the program that wrote the file chose the
+              numbers as it liked"""
     data, name = read_bytes(source)
     try:
         with open_picture(data, name, max_pixels, _FORMATS) as image:
@@ -27,11 +30,17 @@ def read_mask(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
             if (pages := getattr(image, "n_frames", 1)) > 1:
                 refuse(name, f"holds {pages} pictures, and a mask is one; save the one that belongs to the image")
             mode = image.mode
-            if mode in ("RGB", "RGBA"):
+            if mode in ("RGB", "RGBA") or (colours and mode in ("P", "1")):
                 return np.ascontiguousarray(upright(np.array(image.convert("RGB")), image))
             if mode not in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "LA"):
                 refuse(name, f"holds pixels of mode {mode}; a mask has whole numbers, as 8 or 16 bits, or colours")
             pixels = upright(np.array(image.convert("L") if mode == "LA" else image), image)
+            if mode == "P" and not pixels.all() and _is_upside_down(image.getpalette() or []):
+                refuse(
+                    name,
+                    "its palette is black and white, and 0, the number of the background, is white in it: what the "
+                    "picture shows and what its numbers say differ; save it as grey, without a palette",
+                )
     except DataError:
         raise
     except Exception as error:  # Pillow's plug-ins raise almost any type when a file is damaged
@@ -40,6 +49,11 @@ def read_mask(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     if numbers.min() < 0:
         refuse(name, f"has the number {numbers.min()}; the numbers of a mask are from 0")
     return numbers
+
+
+def _is_upside_down(palette: list[int]) -> bool:
+    """Whether a palette (red, green, blue, red, ...) has black and white alone, and white is number 0."""
+    return set(palette) <= {0, 255} and palette[:3] == [255] * 3 and palette[::3] == palette[1::3] == palette[2::3]
 
 
 def read_levels(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:

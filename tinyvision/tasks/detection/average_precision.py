@@ -25,12 +25,14 @@ class Boxes:
     """The boxes of one picture.
 
     boxes   (M, 4) as (x1, y1, x2, y2);  labels  (M,) from 0;  scores  (M,), of true ones ones
-    crowd   (M,) true boxes that mark a crowd: finding them, any number of times, is neither right nor wrong"""
+    crowd   (M,) true boxes that mark a crowd: finding them, any number of times, is neither right nor wrong
+    areas   (M,) by which things are small, medium or large; by default of the boxes"""
 
     boxes: np.ndarray
     labels: np.ndarray
     scores: np.ndarray = field(default_factory=lambda: np.zeros(0))
     crowd: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    areas: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         self.boxes = np.asarray(self.boxes, np.float64).reshape(-1, 4)
@@ -39,8 +41,12 @@ class Boxes:
             self.scores = np.ones(count)
         if not len(self.crowd):
             self.crowd = np.zeros(count, bool)
-        if not len(self.labels) == len(self.scores) == len(self.crowd) == count:
-            raise ShapeError(f"Boxes: {count} boxes, {len(self.labels)} labels, {len(self.scores)} scores")
+        if not len(self.areas):
+            self.areas = (self.boxes[:, 2:] - self.boxes[:, :2]).prod(1)
+        if not len(self.labels) == len(self.scores) == len(self.crowd) == len(self.areas) == count:
+            raise ShapeError(
+                f"Boxes: {count} boxes, {len(self.labels)} labels, {len(self.scores)} scores, {len(self.areas)} areas"
+            )
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -51,7 +57,7 @@ class AveragePrecision:
     """The figures that COCO reports; nan where there is no thing to find.
 
     ap        the mean over classes and overlaps;  ap50, ap75   at one overlap
-    by_area   {"small", "medium", "large"}: things of less than 32², of up to 96², of more pixels
+    by_area   {"small", "medium", "large"}: things with areas of less than 32², of up to 96², of more pixels
     by_class  (K,) of each class"""
 
     ap: float
@@ -91,7 +97,11 @@ def _of_class(found, true, label, area):
         own = np.flatnonzero(detections.labels == label)
         own = own[np.argsort(-detections.scores[own], kind="stable")][:MOST]
         there = np.flatnonzero(truth.labels == label)
-        matched, ignored, counted = _matched(detections.boxes[own], truth.boxes[there], truth.crowd[there], area)
+        outside = [(one.areas < area[0]) | (one.areas > area[1]) for one in (detections, truth)]
+        aside = truth.crowd | outside[1]
+        matched, ignored, counted = _matched(
+            detections.boxes[own], outside[0][own], truth.boxes[there], truth.crowd[there], aside[there]
+        )
         things += counted
         scores.append(detections.scores[own])
         right.append(matched)
@@ -103,20 +113,15 @@ def _of_class(found, true, label, area):
     return np.array([_area_under(r[~p], things) for r, p in zip(right, passed, strict=True)])
 
 
-def _matched(boxes, truth, crowd, area):
+def _matched(boxes, outside, truth, crowd, aside):
     """(whether each detection is right (overlaps, D), whether it is passed over (overlaps, D), how many things count).
 
-    Things outside of the area asked for, and crowds, are there but do not count: what is matched with them is passed
-    over, as is an unmatched detection whose own area is outside."""
-    low, high = area
-    sizes = (truth[:, 2:] - truth[:, :2]).prod(1)
-    aside = crowd | (sizes < low) | (sizes > high)
+    Things that stand `aside`, which are outside of the area asked for or crowds, are there but do not count: what is
+    matched with them is passed over, as is an unmatched detection whose own area is `outside`."""
     order = np.argsort(aside, kind="stable")  # those that count are tried first
     truth, crowd, aside = truth[order], crowd[order], aside[order]
     iou = _iou(boxes, truth, crowd)
     right, passed = (np.zeros((len(OVERLAPS), len(boxes)), bool) for _ in range(2))
-    own = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    outside = (own < low) | (own > high)
     for t, overlap in enumerate(OVERLAPS):
         taken = np.zeros(len(truth), bool)
         for d in range(len(boxes)):

@@ -31,6 +31,21 @@ def class_names(*folders: Path) -> tuple[list[str], str]:
     raise DataError(f"{printable(folders[0])}: has no classes.txt; write the names of the classes, one a line")
 
 
+def key_points(*folders: Path) -> int:
+    """How many numbers of key points stand behind every box, as `kpt_shape: [points, 2 or 3]` says; 0 without it."""
+    for folder in folders:
+        for name in ENTRIES:
+            if (file := folder / name).is_file():
+                entry = re.search(r"^kpt_shape\s*:(.*)$", read_text(file)[0], re.MULTILINE)
+                if entry is None:
+                    return 0
+                shape = re.fullmatch(r"\[\s*(\d{1,4})\s*,\s*([23])\s*\]", _uncommented(entry[1]))
+                if shape is None:
+                    raise DataError(f"{printable(file)}: kpt_shape is [points, 2 or 3], got {printable(entry[1], 40)}")
+                return int(shape[1]) * int(shape[2])
+    return 0
+
+
 def _by_line(file: Path) -> list[str]:
     lines = [line.strip() for line in read_text(file)[0].rstrip().splitlines()]
     if "" in lines:

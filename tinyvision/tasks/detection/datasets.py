@@ -24,8 +24,8 @@ from ...errors import DataError
 from ...folders import user_path
 from ...formats.source import read_bytes, read_text
 from ...printable import printable
-from ..coco import CocoPictures, checked_box
-from .class_names import class_names
+from ..coco import CocoPictures, checked_box, other_size
+from .class_names import class_names, key_points
 
 CROWD = -2  # the label of a crowd of class 0; of class k it is CROWD - k
 GET_PHOTOGRAPHS = "pip install scikit-image scikit-learn"
@@ -164,7 +164,8 @@ def _free_place(rng, shape, size, boxes):
 
 
 class CocoBoxes(CocoPictures):
-    """The pictures of a COCO file with their boxes; crowds of class k have the label -2 - k.
+    """The pictures of a COCO file with their boxes, and the "areas" of the things; crowds of class k have the label
+    -2 - k.
 
     Raises DataError (see `tasks.coco`)."""
 
@@ -173,7 +174,8 @@ class CocoBoxes(CocoPictures):
     def __getitem__(self, index: int) -> Item:
         picture, pixels = self.read(index, read_image)
         labels = [labelled(thing.label - 1, thing.crowd) for thing in picture.things]
-        return pixels, target([thing.box for thing in picture.things], labels)
+        areas = np.array([thing.area for thing in picture.things], np.float64)
+        return pixels, {**target([thing.box for thing in picture.things], labels), "areas": areas}
 
 
 class VocBoxes(Dataset):
@@ -188,10 +190,10 @@ class VocBoxes(Dataset):
         self, root: str | os.PathLike[str], classes: list[str] | None = None, max_pixels: int = MAX_PIXELS
     ) -> None:
         self.root, self.max_pixels = user_path(root), max_pixels
-        together = any(self.root.glob("*.xml"))
+        together = any(_notes(self.root, ".xml"))
         notes = self.root if together else _folder_in(self.root, ("annotations", "Annotations"))
         self.images = self.root if together else _folder_in(self.root, ("images", "JPEGImages"))
-        files = sorted(notes.glob("*.xml"))
+        files = _notes(notes, ".xml")
         if not files:
             raise DataError(f"{printable(notes)}: there are no .xml files")
         self.pictures = [self._picture(file) for file in files]
@@ -217,8 +219,7 @@ class VocBoxes(Dataset):
         path, size, things = self.pictures[self._index(index)]
         pixels = read_image(path, self.max_pixels)
         if pixels.shape[:2] != size:
-            (h, w), (H, W) = pixels.shape[:2], size
-            raise DataError(f"{printable(path)}: is {w} x {h} pixels; its .xml says {W} x {H}")
+            raise DataError(other_size(path, pixels, "its .xml", size))
         labels = [labelled(self.classes.index(name), hard) for name, _, hard in things]
         return pixels, target([box for _, box, _ in things], labels)
 
@@ -298,7 +299,8 @@ class YoloBoxes(Dataset):
     """YOLO: root/images/NAME.jpg and root/labels/NAME.txt with a line "class x y width height" for each thing.
 
     x and y are the box's centre; all four are shares of the picture's sides, from 0 to 1. A line may have the corners
-    of a polygon instead, "class x y x y x y ...": the box is the one around it. Classes count from 0 and have their
+    of a polygon instead, "class x y x y x y ...": the box is the one around it; or, where data.yaml says `kpt_shape`,
+    key points behind the box, which are not learned. Classes count from 0 and have their
     names in root/classes.txt, one a line, or under `names` in root/data.yaml (or in the folder above). No file, or an
     empty one, means that there is nothing in the picture.
 
@@ -312,11 +314,12 @@ class YoloBoxes(Dataset):
         if not self.paths:
             raise DataError(f"{printable(images)}: there are no pictures")
         stems = {path.stem for path in self.paths}
-        files = sorted(self.labels_folder.glob("*.txt"))
+        files = _notes(self.labels_folder, ".txt")
         if lonely := [file.name for file in files if file.stem not in stems and file.name != "classes.txt"]:
             some = printable(", ".join(lonely[:5]), 120)
             raise DataError(f"{printable(self.labels_folder)}: no picture has the name of {some}; add or remove them")
         self.classes, self._named_in = class_names(self.root, self.root.parent, self.labels_folder)
+        self.key_points = key_points(self.root, self.root.parent, self.labels_folder)
         self.things = [self._things(path) for path in self.paths]
         if not any(labels for _, labels in self.things):
             raise DataError(f"{printable(self.labels_folder)}: no file has a box, so there is nothing to learn")
@@ -345,12 +348,15 @@ class YoloBoxes(Dataset):
                 continue
             where, parts = f"{printable(file)}, line {number}", line.split()
             number_of_class, *shares = map(_as_number, parts)
-            polygon = len(shares) >= 6 and len(shares) % 2 == 0
+            if self.key_points and len(shares) == 4 + self.key_points:
+                shares = shares[:4]
+            polygon = len(shares) >= 6 and len(shares) % 2 == 0 and not self.key_points
             known = polygon or len(shares) == 4
             if not known or not number_of_class.is_integer() or not all(map(math.isfinite, shares)):
                 raise DataError(
                     f'{where}: expected "class x y width height", a whole number and four with a decimal point, '
-                    f"got {printable(line.strip(), 60)!r}"
+                    + (f"and {self.key_points} more, as kpt_shape says, " if self.key_points else "")
+                    + f"got {printable(line.strip(), 60)!r}"
                 )
             label = int(number_of_class)
             if not 0 <= label < len(self.classes):
@@ -378,6 +384,11 @@ def _around(shares: list[float]) -> np.ndarray:
     """The box around a polygon's corners x, y, x, y, ..."""
     corners = np.reshape(shares, (-1, 2))
     return np.concatenate([corners.min(0), corners.max(0)])
+
+
+def _notes(folder: Path, suffix: str) -> list[Path]:
+    """The files of annotations in a folder; those that begin with a dot are what a Mac keeps beside files."""
+    return sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
 
 
 def _is_picture(path: Path) -> bool:

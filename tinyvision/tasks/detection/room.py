@@ -95,6 +95,11 @@ class DetectionRoom(Room):
         train, val, classes = agreed(train, val, test, notes["val"], opening.seed)
         checked((CocoBoxes, VocBoxes, YoloBoxes), train, val, test)
         for part in (train.dataset if isinstance(train, Subset) else train, val, test):
+            if isinstance(part, VocBoxes) and (part.root / "ImageSets").is_dir():
+                opening.console.line(
+                    f"note: {printable(part.root / 'ImageSets')} is not read; for parts of your own, put what belongs "
+                    f"to each into train/, val/ and test/"
+                )
             if isinstance(part, VocBoxes) and part.left_out:
                 some = printable(", ".join(part.left_out[:3]), 80)
                 opening.console.line(
@@ -164,8 +169,8 @@ class DetectionRoom(Room):
             ]
             rows += [(f"{name} things", _shown(ap), "") for name, ap in test.precision.by_area.items()]
             sections.append(
-                f"<h2>On the test images</h2>\n<p>Small things have less than 32² pixels, large ones more than "
-                f"96².</p>\n{table(('class', 'mAP', 'things'), rows)}"
+                f"<h2>On the test images</h2>\n<p>Small things have less than 32² pixels of the picture itself, large "
+                f"ones more than 96².</p>\n{table(('class', 'mAP', 'things'), rows)}"
             )
         figures = []
         for index in range(min(_SHOWN, len(shown.dataset))):

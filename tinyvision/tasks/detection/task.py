@@ -25,11 +25,15 @@ from .datasets import CROWD
 STRIDE = 4
 MAP = Metric("map", "mAP")
 CENTRES = Metric("centres", "centres found", percent=True)
+_NAMES, _SIZES = {"boxes", "labels"}, {"areas", "one_pixel"}  # what a target must have, and what it may have, too
 _LARGEST = 8.0  # e⁸ · 4 pixels: no distance is larger, however large a score is
 
 
 class Detection(Task):
     """Pictures (N, 3, H, W), and {"boxes" (N, M, 4), "labels" (N, M)} with label -1 where a row is filled up.
+
+    Where pictures were made smaller or larger, {"areas" (N, M), "one_pixel" (N,)} beside them say of what size things
+    were before, and how many pixels one of them has become: by that, things are small, medium or large.
 
     classes  their names, from label 0;  box  how much the boxes' loss counts beside the heat's
 
@@ -52,12 +56,19 @@ class Detection(Task):
     def collate(items: list[Any]) -> Any:
         """Pictures, and boxes filled up to the most that one of them has."""
         most = max(1, *(len(target["labels"]) for _, target in items))
-        boxes = np.zeros((len(items), most, 4), np.float32)
-        labels = np.full((len(items), most), -1, np.int64)
+        filled: dict[str, np.ndarray] = {
+            "boxes": np.zeros((len(items), most, 4), np.float32),
+            "labels": np.full((len(items), most), -1, np.int64),
+        }
+        sized = all(target.keys() >= _SIZES for _, target in items)
+        if sized:
+            filled["areas"] = np.zeros((len(items), most))
         for row, (_, target) in enumerate(items):
-            boxes[row, : len(target["labels"])] = target["boxes"]
-            labels[row, : len(target["labels"])] = target["labels"]
-        return default_collate([x for x, _ in items]), {"boxes": Tensor.of(boxes), "labels": Tensor.of(labels)}
+            for name, array in filled.items():
+                array[row, : len(target["labels"])] = target[name]
+        if sized:
+            filled["one_pixel"] = np.array([target["one_pixel"] for _, target in items], np.float64)
+        return default_collate([x for x, _ in items]), {name: Tensor.of(array) for name, array in filled.items()}
 
     def evaluation_batch(self, batch_size: int) -> int:
         """As in training."""
@@ -65,7 +76,7 @@ class Detection(Task):
 
     def check(self, outputs: Any, x: Any, y: Any, dataset: Any, name: str) -> None:
         """Compare boxes and labels with the pictures and the classes."""
-        if not isinstance(y, dict) or set(y) != {"boxes", "labels"}:
+        if not isinstance(y, dict) or set(y) not in (_NAMES, _NAMES | _SIZES):
             raise DataError(f'{name}: every item must be a pair (image, {{"boxes": (M, 4), "labels": (M,)}})')
         K, (H, W) = len(self.classes), x.shape[2:]
         shape = (len(x), K + 4, -(-H // STRIDE), -(-W // STRIDE))
@@ -258,11 +269,16 @@ class _Collecting:
         """The boxes of a batch."""
         boxes, labels = to_numpy(y["boxes"]), to_numpy(y["labels"])
         size = (outputs.shape[2] * STRIDE, outputs.shape[3] * STRIDE)
-        self.found += decode(outputs, size)
-        for own, names in zip(boxes, labels, strict=True):
-            own, names = own[names != -1], names[names != -1]
-            crowd = names <= CROWD
-            self.true.append(Boxes(own, np.where(crowd, CROWD - names, names), crowd=crowd))
+        found = decode(outputs, size)
+        sizes = [to_numpy(y[name]) for name in ("areas", "one_pixel")] if "areas" in y else None
+        for n, names in enumerate(labels):
+            there = names != -1
+            crowd = names[there] <= CROWD
+            names = np.where(crowd, CROWD - names[there], names[there])
+            self.true.append(Boxes(boxes[n, there], names, crowd=crowd))
+            if sizes is not None:
+                self.true[-1].areas, found[n].areas = sizes[0][n, there], found[n].areas / sizes[1][n]
+        self.found += found
         self.losses.append(self.task._loss(outputs, y).item())
         self.images.append(len(labels))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +32,10 @@ class MaskFolder(Dataset):
     """root/images/NAME.jpg and root/masks/NAME.png: a mask for each image, with the same name and size.
 
     The numbers of a mask are its classes, 0 being the background and 255 "not said". Names and colours come from
-    root/classes.txt: a name a line, the background first, and behind it "#rrggbb" if masks are coloured. Without that
-    file, masks of black and white alone (0 and 255, of 16 bits 65535) show one thing, and others have the numbers 0, 1,
-    2, ..., each of them somewhere.
+    root/classes.txt: a name a line, the background first, and behind it "#rrggbb" if masks are coloured: then the
+    colours of a palette count, not its numbers, and the shades of a grey mask if each is a class's. Without that file,
+    masks of black and white alone (0 and 255, of 16 bits 65535) show one thing, and others have the numbers 0, 1, 2,
+    ..., each of them somewhere.
 
     instances   the numbers count things instead (cells, nuclei), which are all of one class
     Raises DataError for what does not fit, naming the file."""
@@ -57,7 +58,10 @@ class MaskFolder(Dataset):
         for one, other, what in ((images, masks, "mask"), (masks, images, "image")):
             if lonely := sorted(one.keys() - other.keys()):
                 some = printable(", ".join(one[name].name for name in lonely[:5]), 150)
-                raise DataError(f"{where}: there is no {what} of the same name beside {some}; add or remove them")
+                raise DataError(
+                    f"{where}: there is no {what} of the same name beside {some}; add or remove them"
+                    f"{_nearly(self.root / f'{what}s', lonely[0], one.keys())}"
+                )
         self.pairs = [(images[name], masks[name]) for name in sorted(images)]
         self.colours: dict[tuple[int, ...], int] = {}
         self.classes = self._classes()
@@ -168,9 +172,11 @@ class MaskFolder(Dataset):
         )
 
     def _numbers(self, file: Path) -> np.ndarray:
-        raw = read_mask(file, self.max_pixels)
+        raw = read_mask(file, self.max_pixels, bool(self.colours))
         if raw.ndim == 3:
             return self._by_colour(raw, file)
+        if self.colours and (shades := self._by_shade(raw, file)) is not None:
+            return shades
         if self.counts_things or self.binary:
             return (raw > 0).astype(np.int64)
         wrong = raw[(raw >= len(self.classes)) & (raw != VOID)]
@@ -181,6 +187,20 @@ class MaskFolder(Dataset):
             )
         return raw
 
+    def _by_shade(self, raw: np.ndarray, file: Path) -> np.ndarray | None:
+        """The classes of a grey mask (H, W) if its shades are their colours; None if they are numbers."""
+        greys = {r: k for (r, g, b), k in self.colours.items() if r == g == b}
+        own = np.unique(raw).tolist()
+        if not greys.keys() >= set(own):
+            return None
+        if all(n < len(self.classes) for n in own) and (other := [n for n in own if greys[n] != n]):
+            one, two = (printable(repr(self.classes[k]), 40) for k in (other[0], greys[other[0]]))
+            raise DataError(
+                f"{printable(file)}: is grey, and {other[0]} could be the number of {one} or the shade of {two}; save "
+                f"it as RGB, or take the colours out of classes.txt if the masks have numbers"
+            )
+        return np.array([greys.get(n, 0) for n in range(max(own) + 1)], np.int64)[raw]
+
     def _by_colour(self, raw: np.ndarray, file: Path) -> np.ndarray:
         if not self.colours:
             raise DataError(f"{printable(file)}: is coloured, but the other masks hold numbers; make them one kind")
@@ -188,13 +208,18 @@ class MaskFolder(Dataset):
         known = np.array([(r << 16) + (g << 8) + b for r, g, b in self.colours], np.int64)
         order = np.argsort(known)
         place = order[np.clip(np.searchsorted(known[order], codes), 0, len(known) - 1)]
-        wrong = np.argwhere(known[place] != codes)
+        classes, unknown = np.array(list(self.colours.values()), np.int64)[place], known[place] != codes
+        if unknown.any() and (numbers := read_mask(file, self.max_pixels)).ndim == 2:  # of a palette
+            void = unknown & (numbers == VOID)
+            classes[void], unknown = VOID, unknown & ~void
+        wrong = np.argwhere(unknown)
         if len(wrong):
             y, x = wrong[0]
             raise DataError(
-                f"{printable(file)}: the colour #{int(codes[y, x]):06x} at ({x}, {y}) is no class's in classes.txt"
+                f"{printable(file)}: the colour #{int(codes[y, x]):06x} at ({x}, {y}) is no class's in classes.txt; "
+                f"add it there, or take the colours out if the masks have numbers"
             )
-        return np.array(list(self.colours.values()), np.int64)[place]
+        return classes
 
 
 def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
@@ -208,6 +233,19 @@ def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     return found
 
 
+def _nearly(folder: Path, stem: str, stems: Collection[str]) -> str:
+    """What to say of a file that has nearly the name that is looked for, and not one of the others."""
+    near = sorted(
+        path for path in folder.iterdir() if path.stem.startswith(stem) and path.stem not in {*stems} - {stem}
+    )
+    if not near:
+        return ""
+    name = printable(near[0].name, 60)
+    if folder.name == "masks" and near[0].suffix.lower() in (".jpg", ".jpeg", ".webp"):
+        return f" ({name} is none: JPEG and WebP change a mask's numbers; save it as PNG)"
+    return "" if near[0].stem == stem else f" ({name} is another name; but for the suffix, the two are equal)"
+
+
 class CocoMasks(CocoPictures):
     """The pictures of a COCO file, with masks of its polygons and run lengths; crowds are 255.
 
@@ -215,6 +253,11 @@ class CocoMasks(CocoPictures):
 
     def check(self) -> None:
         """Every thing has an outline, and a name that is not the background's. Raises DataError."""
+        if len(self.classes) > VOID:
+            raise DataError(
+                f"{self.coco.name}: has {len(self.classes) - 1} categories, and a mask has up to {VOID - 1}, for "
+                f"{VOID} says nothing of a pixel; leave those out that you do not look for"
+            )
         for picture in self.coco.pictures:
             for thing in picture.things:
                 if self.classes[thing.label] == self.classes[0]:
