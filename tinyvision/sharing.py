@@ -1,7 +1,7 @@
 """Memory that several values share: views of one another, and what a backward will need unchanged.
 
-A value that is changed in place counts up `changes`, a list of one number that it has in common with all its views. A
-call's record notes the number of every input, and the backward looks whether it is still the same.
+A value that is changed in place counts up `changes`, a list that it has in common with all its views. A call's record
+notes the number of every input, and the backward looks whether it is still the same.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arrays import holds, memory_of
+from .arrays import holds, is_array, memory_of
 from .errors import GraphError
 
 
@@ -25,22 +25,91 @@ class Origin(NamedTuple):
 
 
 class Watch:
-    """What a value was when an op was called on it: enough to see later whether its memory has been changed."""
+    """What a value was when an op was called on it: enough to see later whether its memory has been changed.
 
-    __slots__ = ("changes", "memory", "shape", "version", "which")
+    derives   whether the op keeps for its backward something else than PyTorch's does
+    through_view   whether PyTorch's keeps a view of the value, which what is assigned to its `.data` does not reach"""
 
-    def __init__(self, which: str, value: Any) -> None:
-        array = value.array
-        self.which, self.shape, self.changes, self.version = which, array.shape, value.changes, value.changes[0]
+    __slots__ = ("changes", "derives", "memory", "shape", "through_view", "uncounted", "version", "which")
+
+    def __init__(self, which: str, value: Any, derives: bool = False, through_view: bool = False) -> None:
+        array, changes = value.array, value.changes
+        self.which, self.shape, self.changes, self.version = which, array.shape, changes, changes[0]
         self.memory = id(memory_of(array))  # of what owns it
+        self.derives, self.through_view = derives, through_view or value.origin is not None or which == "its result"
+        self.uncounted = (changes[1][0], changes[2]) if len(changes) > 1 else (0, 0)
 
-    def check(self, op: str, cache: Any) -> None:
-        """Raise GraphError if the value was changed in place since, and the op's cache keeps its memory."""
-        if self.changes[0] != self.version and holds(cache, self.memory):
+    def check(self, op: str, kept: Any, cache: Any) -> Any:
+        """What the backward is to reckon with: what the op has `kept`, or the `cache` that another watch made of it,
+        with what was assigned to the value's `.data` in its place, as PyTorch has it.
+
+        Raises GraphError if the value was changed in place since, and the op keeps its memory; or if it was changed
+        through `.data`, which nobody counts, and the op keeps what was computed from it before."""
+        changes = self.changes
+        if changes[0] != self.version and holds(kept, self.memory):
             raise GraphError(
                 f"{op}: {self.which} of shape {self.shape} was changed in place after the call; "
                 f"call backward() before changing it (before optimizer.step(), for instance), or change a clone()"
             )
+        if len(changes) == 1 or (changes[1][0], changes[2]) == self.uncounted or not (self.derives or holds(kept)):
+            return cache
+        written, replaced = changes[1][0] != self.uncounted[0], changes[2] != self.uncounted[1]
+        if written and (self.derives or not holds(kept, self.memory)):
+            raise self._stale(op)
+        if not replaced or self.through_view:
+            return cache
+        if self.derives or not holds(kept, self.memory):
+            raise self._stale(op)
+        for gone, array in changes[3]:
+            if (old := gone()) is not None:
+                cache = self._renewed(op, cache, old, array)
+        return cache
+
+    def _renewed(self, op, part, old, array):
+        """A part of a cache with `array` where it had `old`, maybe in another shape. Raises GraphError."""
+        if type(part) in (tuple, list):
+            return type(part)([self._renewed(op, p, old, array) for p in part])
+        if part is array or not holds(part, id(memory_of(old))):
+            return part
+        alike = is_array(part) and part.size == old.size and part.flags.c_contiguous and old.flags.c_contiguous
+        if old.shape != array.shape or old.dtype != array.dtype or not (part is old or alike):
+            raise self._stale(op)
+        return array.reshape(part.shape)
+
+    def _stale(self, op):
+        return GraphError(
+            f"{op}: {self.which} of shape {self.shape} was changed through .data after the call, of which the backward "
+            f"would know nothing, or not all; call backward() before changing it, or change a clone()"
+        )
+
+
+def note_derived(result: Any, *read: Any) -> Any:
+    """The result again, of several ops where PyTorch has one: which of the numbers of `read` and of the result it keeps
+    for the backward is another matter, so that changes of theirs through `.data` are refused."""
+    if result.record is not None:
+        result.record.watched += [Watch("an input", v, derives=True) for v in read if hasattr(v, "changes")]
+        result.record.watched.append(Watch("its result", result, derives=True))
+    return result
+
+
+def uncounted(value: Any) -> list[Any]:
+    """The count of what is written through a value's `.data`, for that to share.
+
+    From when it is first asked for, a value's `changes` are [its own count, this one, how often another array was put
+    in the place of its own by `.data = ...`, those arrays with what they replaced]."""
+    changes = value.changes
+    if len(changes) == 1:
+        changes += [[0], 0, []]
+    return changes[1]
+
+
+def note_replaced(value: Any, array: Any) -> None:
+    """Remember, for calls that have kept what the value holds now, that `array` takes its place."""
+    uncounted(value)
+    value.changes[2] += 1
+    known = value.changes[3]
+    known[:] = [(gone, new) for gone, new in known if gone() is not None]
+    known.append((weakref.ref(value.array), array))
 
 
 def note_view(view: Any, x: Any, step: tuple[Any, dict[str, Any]], writable: bool) -> None:

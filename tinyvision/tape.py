@@ -50,18 +50,26 @@ class Record:
         inputs: Sequence[Any],
         output_shape: Shape,
         reads: Sequence[Sequence[int]] | None = None,
+        derives: bool = False,
+        through_views: Sequence[int] = (),
     ) -> None:
         self.number = next(_numbers)
         self.name, self.backward, self.cache, self.output_shape = name, backward, cache, output_shape
         self.needs = tuple([isinstance(v, Variable) and v._requires_grad for v in inputs])
         # For every input whose gradient is wanted: the record that it came from, or the leaf itself.
         self.inputs = [(v.record or v) if need else None for v, need in zip(inputs, self.needs, strict=True)]
-        read = inputs if reads is None else [inputs[i] for i in _read(reads, self.needs)]
-        self.watched: list[Watch] = [Watch("an input", v) for v in read if isinstance(v, Variable)]
+        read = range(len(inputs)) if reads is None else _read(reads, self.needs)
+        self.watched: list[Watch] = [
+            Watch("an input", inputs[i], derives, i in through_views) for i in read if isinstance(inputs[i], Variable)
+        ]
         self.hooks: list[Callable[[Array], Any]] = []
 
-    def watch_result(self, result: Variable) -> None:
-        """Look out for changes of the result as well, if forward has kept it for the backward (as relu does)."""
+    def watch_result(self, result: Variable, derives: bool = False) -> None:
+        """Look out for changes of the result as well, if forward has kept it for the backward (as relu does), or
+        PyTorch's has."""
+        if derives:
+            self.watched.append(Watch("its result", result, derives))
+            return
         kept = self.cache if isinstance(self.cache, tuple) else (self.cache,)
         for part in kept:
             if part is result.array:
@@ -71,7 +79,7 @@ class Record:
 
 def _read(reads, needs):
     """Which inputs the wanted gradients are computed from, where `reads` names those of every gradient."""
-    return {j for sources, need in zip(reads, needs, strict=True) if need for j in sources}
+    return {j for sources, need in zip(reads, needs, strict=False) if need for j in sources}
 
 
 class Variable:
@@ -280,10 +288,11 @@ def _gradients(record, dy, waiting, only=None):
             f"backward(): the graph behind {record.name} has already been used and freed; "
             f"run the forward pass again, or call backward(retain_graph=True) the first time"
         )
+    cache = record.cache
     for one in record.watched:
-        one.check(record.name, record.cache)
+        cache = one.check(record.name, record.cache, cache)
     waits = _to_be_added(record, waiting)
-    gradients = record.backward(dy, record.cache, needs, *waits)
+    gradients = record.backward(dy, cache, needs, *waits)
     if not isinstance(gradients, (tuple, list)):
         gradients = (gradients,)
     wishes, anomaly = [], is_anomaly_enabled()
@@ -358,6 +367,8 @@ def differentiable(
     backward: Callable[..., Any],
     reads: Sequence[Sequence[int]] | None = None,
     views: bool = False,
+    derives: bool = False,
+    through_views: Sequence[int] = (),
 ) -> Op:
     """Make a function of Variables from `forward(*arrays, **options) -> (y, cache)` and `backward(dy, cache, needs)`.
 
@@ -366,7 +377,9 @@ def differentiable(
     pair stays reachable as `op.forward` and `op.backward`, and another backward may be put in its place.
 
     `reads` says for every input which inputs its gradient is computed from, where that is not all of what the cache
-    keeps: a factor's from the other factor. `views` says that y may be a look at the memory of the first input."""
+    keeps: a factor's from the other factor. `views` says that y may be a look at the memory of the first input,
+    `derives` that the cache has other things than PyTorch's, so that changes through `.data`, which nobody counts, are
+    refused. `through_views` names the inputs of which PyTorch's has a view, which `.data = y` does not reach."""
 
     def op(*arguments, **options):
         arrays = [a.array if isinstance(a, Variable) else a for a in arguments]
@@ -381,9 +394,9 @@ def differentiable(
             return y
         recording = is_grad_enabled()
         if recording and [v for v in variables if v._requires_grad]:
-            record = Record(op.__name__, backward, cache, arguments, y.shape, reads)
+            record = Record(op.__name__, backward, cache, arguments, y.shape, reads, derives, through_views)
             result = variables[0].like(y, requires_grad=True, record=record)
-            record.watch_result(result)
+            record.watch_result(result, derives)
         else:
             result = variables[0].like(y)
         if views:

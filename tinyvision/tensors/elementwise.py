@@ -16,6 +16,7 @@ from ..dtypes import default_dtype
 from ..errors import DtypeError, GraphError, OptionError
 from ..ops.checks import is_integer
 from ..ops.shape import broadcast_of
+from ..sharing import note_derived
 from ..tape import Op, Variable, differentiable
 from ..types import Array
 from . import taped
@@ -86,10 +87,18 @@ log1p = _of_floats("log1p", taped.log1p, "log(1 + x), exact for small numbers to
 log2 = _of_floats("log2", taped.log2, "The logarithm of each number to base 2.")
 log10 = _of_floats("log10", taped.log10, "The logarithm of each number to base 10.")
 erf = _of_floats("erf", taped.erf, "The error function of each number.")
-sqrt = _of_floats("sqrt", taped.power, "The square root of each number.", exponent=0.5)
 rsqrt = _of_floats("rsqrt", taped.rsqrt, "1 / √x.")
-reciprocal = _of_floats("reciprocal", taped.power, "1 / x.", exponent=-1)
 sigmoid = _of_floats("sigmoid", taped.sigmoid, "1 / (1 + exp(-x)).")
+
+
+def sqrt(x: Tensor) -> Tensor:
+    """The square root of each number."""
+    return note_derived(taped.power(floating(x), exponent=0.5), x)
+
+
+def reciprocal(x: Tensor) -> Tensor:
+    """1 / x."""
+    return note_derived(taped.power(floating(x), exponent=-1), x)
 
 
 def exp2(x: Tensor) -> Tensor:
@@ -332,12 +341,14 @@ def atan2(x: Tensor, other: Any) -> Tensor:
 
 def lerp(x: Tensor, end: Any, weight: Any) -> Tensor:
     """x + weight · (end - x), counted from the nearer end: x where the weight is 0, exactly end where it is 1."""
-    step = end - x
     if isinstance(weight, (int, float)):
+        step = end - x
         return x + step * weight if abs(weight) < 0.5 else end - step * (1 - weight)
     near = abs(as_operand(weight, x.array, "lerp")) < 0.5
+    read = [v for v in (x, end, weight) if isinstance(v, Variable)]
     end = end if isinstance(end, Variable) else as_operand(end, x.array, "lerp")
-    return taped.where(x, end, condition=near) + step * taped.where(weight, weight - 1, condition=near)
+    y = taped.where(x, end, condition=near) + (end - x) * taped.where(weight, weight - 1, condition=near)
+    return note_derived(y, *read)
 
 
 def addcmul(x: Tensor, tensor1: Any, tensor2: Any, *older: Any, value: float = 1) -> Tensor:
@@ -382,7 +393,7 @@ def _bound(x, limit, inside, pick):
         return pick(x, limit)
     limit = limit.to(x.dtype)
     # nan stays nan, and like PyTorch's, its gradient goes nowhere.
-    held = taped.where(x, limit, condition=inside(x.array, limit.array))
+    held = note_derived(taped.where(x, limit, condition=inside(x.array, limit.array)), x, limit)
     return held.masked_fill((x.detach() != x.detach()) | (limit.detach() != limit.detach()), math.nan)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import DtypeError, OptionError, ShapeError
 from ..ops.checks import is_integer
+from ..sharing import note_derived
 from ..tape import Variable
 from . import taped
 from .arguments import numbers_first
@@ -31,12 +32,13 @@ def matmul(x: Tensor, other: Any) -> Tensor:
     x, other = promoted([x, other])
     if not x.ndim or not other.ndim:
         raise ShapeError(f"matmul: a single number has no matrix product, got {x.shape} and {other.shape}; use *")
-    left = x.unsqueeze(0) if x.ndim == 1 else x
-    right = other.unsqueeze(1) if other.ndim == 1 else other
+    left = nobodys_view(x.unsqueeze(0)) if x.ndim == 1 else x
+    right = nobodys_view(other.unsqueeze(1)) if other.ndim == 1 else other
     if left.shape[-1] != right.shape[-2]:
         raise ShapeError(f"matmul: the inner axes differ in {x.shape} @ {other.shape}")
     if x.dtype.kind == "f":
         y = taped.matmul(left, right)
+        y = note_derived(y, x, other) if x.ndim > 2 or other.ndim > 2 else y
     else:
         y = x.like(left.array @ right.array)
     y = nobodys_view(y.squeeze(-1)) if other.ndim == 1 else y
@@ -167,12 +169,12 @@ def cross(x: Tensor, other: Tensor, dim: int = -1) -> Tensor:
         raise ShapeError(f"cross: axis {dim} must hold three numbers, got {x.shape} and {other.shape}")
     a, b = x.unbind(dim), other.unbind(dim)
     turned = [a[(i + 1) % 3] * b[(i + 2) % 3] - a[(i + 2) % 3] * b[(i + 1) % 3] for i in range(3)]
-    return stack(turned, dim)
+    return note_derived(stack(turned, dim), x, other)
 
 
 def cdist(x: Tensor, other: Tensor, p: float = 2.0) -> Tensor:
     """The distance of every row of x to every row of other: (..., P, M), (..., R, M)  ->  (..., P, R)"""
-    return (x.unsqueeze(-2) - other.unsqueeze(-3)).norm(p, -1)
+    return note_derived((x.unsqueeze(-2) - other.unsqueeze(-3)).norm(p, -1), x, other)
 
 
 # -- einsum

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import OptionError, ShapeError
 from ..ops.checks import axes_of, is_integer, one_axis
+from ..sharing import note_derived
 from ..tape import NOTHING, Variable, differentiable
 from ..types import Axes, DType
 from . import taped
@@ -104,7 +105,7 @@ def _of_all(x, extreme):
     """The extreme number of all; nan, if that is it, gets the gradient."""
     if x.dtype.kind != "f":
         return extreme(x)
-    return taped.max(x) if extreme is amax else -taped.max(-x)
+    return taped.max(x) if extreme is amax else note_derived(-taped.max(-x), x)
 
 
 def _spread(op, x, dim, unbiased, keepdim, correction):
@@ -223,7 +224,7 @@ def amax(x: Tensor, dim: Axes = (), keepdim: bool = False) -> Tensor:
 def amin(x: Tensor, dim: Axes = (), keepdim: bool = False) -> Tensor:
     """The smallest number over `dim`, several or (by default) all; ties share the gradient."""
     if x.dtype.kind == "f":
-        return -amax(-x, dim, keepdim)
+        return note_derived(-amax(-x, dim, keepdim), x)
     return ~amax(~x, dim, keepdim)  # turns the order round for every integer, the least one too
 
 
@@ -271,7 +272,7 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         middle = median(x.detach().reshape(-1), 0).values
         others = (x.detach() != middle) & ((x == x) | (middle == middle))
         return (
-            x.masked_fill(others, -math.inf).max() if x.dtype.kind == "f" else middle
+            note_derived(x.masked_fill(others, -math.inf).max(), x) if x.dtype.kind == "f" else middle
         )  # equal ones share the gradient
     axis = one_axis("median", x if x.ndim else x.reshape(1), dim)
     if not x.ndim:
@@ -391,9 +392,9 @@ def norm(x: Tensor, p: Any = "fro", dim: Axes = None, keepdim: bool = False, *, 
         raise OptionError(f"norm: p={p!r} is not supported; p is a number, inf or 'fro'")
     axes = axes_of("norm", x, dim)
     if p == math.inf:
-        return taped.max(magnitude(x), axis=axes, keepdims=keepdim) if axes else magnitude(x)
+        return note_derived(taped.max(magnitude(x), axis=axes, keepdims=keepdim), x) if axes else magnitude(x)
     if p == -math.inf:
-        return -taped.max(-magnitude(x), axis=axes, keepdims=keepdim) if axes else magnitude(x)
+        return note_derived(-taped.max(-magnitude(x), axis=axes, keepdims=keepdim), x) if axes else magnitude(x)
     if p == 0:
         return _counted(x, axis=axes, keepdims=keepdim)
     return taped.norm(x, p=p, axis=axes, keepdims=keepdim)
@@ -409,7 +410,7 @@ _counted.__name__ = "norm"
 
 def dist(x: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of the difference."""
-    return norm(x - other, p)
+    return note_derived(norm(x - other, p), x, other)
 
 
 def trace(x: Tensor) -> Tensor:

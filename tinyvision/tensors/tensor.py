@@ -21,6 +21,7 @@ from ..dtypes import dtype as Kind
 from ..errors import DtypeError, GraphError, OptionError, ShapeError
 from ..missing import MissingName
 from ..ops.shape import read
+from ..sharing import note_derived, note_replaced, uncounted
 from ..tape import Record, Variable
 from ..types import Axes, DType
 from . import taped
@@ -66,13 +67,16 @@ class Tensor(Methods, Variable):
         """The same memory as a tensor that is not recorded, and whose changes nobody counts: `p.data -= lr * p.grad`.
 
         What is assigned to it, a tensor or an array, is what this tensor holds from then on."""
-        return Tensor.of(self.array)
+        result = Tensor.of(self.array)
+        result.changes = uncounted(self)
+        return result
 
     @data.setter
     def data(self, value: Any) -> None:
         array = as_it_lies(value)
         if self.requires_grad:
             require_float(array.dtype)
+        note_replaced(self, array)
         self.array = array
 
     if not TYPE_CHECKING:  # a type checker is to find misspelt names
@@ -390,7 +394,7 @@ class Tensor(Methods, Variable):
         return binary(taped.div, np.true_divide, self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return binary(taped.div, np.true_divide, other, self)
+        return note_derived(binary(taped.div, np.true_divide, other, self), self)
 
     def __neg__(self) -> Tensor:
         if self.dtype.kind == "b":

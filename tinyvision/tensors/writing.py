@@ -32,6 +32,9 @@ from .conversion import cast, fitted
 from .indexing import own_index
 from .operands import KINDS, fits
 
+# Of these, PyTorch's backward reckons from the result where they were in place, and from the input otherwise.
+_BY_RESULT_IN_PLACE = ("elu", "leaky_relu")
+
 
 def update(name: str, x: Any, function: Callable[..., Any], *others: Any, **options: Any) -> Any:
     """x = function(x, *others, **options), written into the memory of x. Returns x.
@@ -199,7 +202,8 @@ def _keep_in_place(y, x):
         record.cache = tuple(x.array if part is y.array else part for part in record.cache)
     elif record.cache is y.array:
         record.cache = x.array
-    record.watch_result(x)
+    derives = record.name in _BY_RESULT_IN_PLACE or any(w.derives and w.changes is y.changes for w in record.watched)
+    record.watch_result(x, derives)
 
 
 def _spare_maxima(x):

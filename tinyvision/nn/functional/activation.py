@@ -10,6 +10,7 @@ from ... import random
 from ...device import device_of, to_device
 from ...errors import OptionError, ShapeError
 from ...ops.checks import one_axis
+from ...sharing import note_derived
 from ...tensors import taped as F
 from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
@@ -130,7 +131,7 @@ def softshrink(input: Any, lambd: float = 0.5) -> Tensor:
     """x, moved by lambd towards 0 and no further."""
     input = tensor_input("softshrink", "input", input)
     moved = input - np.sign(input.array) * lambd
-    return F.where(moved, input.array * 0, condition=~(abs(input.array) <= lambd))
+    return note_derived(F.where(moved, input.array * 0, condition=~(abs(input.array) <= lambd)), input)
 
 
 def sigmoid(input: Any) -> Tensor:
@@ -151,7 +152,7 @@ def glu(input: Any, dim: int = -1) -> Tensor:
     if odd:
         raise ShapeError(f"glu: axis {dim} of {tuple(input.shape)} cannot be halved")
     first, second = ((slice(None),) * axis + (part,) for part in (slice(0, half), slice(half, None)))
-    return input[first] * F.sigmoid(input[second])
+    return note_derived(input[first] * F.sigmoid(input[second]), input)
 
 
 def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:

@@ -8,6 +8,7 @@ from ...ops.checks import pair
 from ...tensors import taped as F
 from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
+from ...tensors.writing import nobodys_view
 from ...types import IntOrPair
 
 __all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "linear"]
@@ -129,7 +130,7 @@ def batch_of(name: str, input: Any, rank: int) -> tuple[Any, Callable[[Tensor], 
 
 def _upright(x):
     """(..., L) as (..., 1, L)"""
-    return F.reshape(x, shape=(*x.shape[:-1], 1, x.shape[-1]))
+    return nobodys_view(F.reshape(x, shape=(*x.shape[:-1], 1, x.shape[-1])))
 
 
 def _one(option):

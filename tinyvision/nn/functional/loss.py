@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import OptionError, ShapeError
+from ...sharing import note_derived
 from ...tape import Variable
 from ...tensors import taped as F
 from ...tensors.arranging import broadcast_tensors
@@ -208,7 +209,7 @@ def kl_div(
     "mean" divides by all numbers, as in PyTorch, which warns that this is not it."""
     input, target = tensor_input("kl_div", "input", input), tensor_input("kl_div", "target", target)
     rows = input.shape[0] if input.ndim else 1
-    loss = F.kl_div(*_broadcast("kl_div", input, target), log_target=log_target)
+    loss = note_derived(F.kl_div(*_broadcast("kl_div", input, target), log_target=log_target), input, target)
     if reduction == "batchmean":
         return F.sum(loss) / max(rows, 1)
     if reduction == "mean" and size_average is None and reduce is None:
@@ -372,7 +373,7 @@ def multilabel_soft_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """The binary cross-entropy of scores (N, C), averaged over the classes; the mean over the batch."""
-    loss = F.bce_with_logits(input, target)
+    loss = note_derived(F.bce_with_logits(input, target), input, target)
     loss = loss if weight is None else loss * weight
     return reduced("multilabel_soft_margin_loss", F.mean(loss, axis=-1), size_average, reduce, reduction)
 

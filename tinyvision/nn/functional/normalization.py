@@ -9,6 +9,7 @@ import numpy as np
 from ...errors import OptionError, ShapeError
 from ...kernels import dispatched
 from ...ops import norm
+from ...sharing import note_derived
 from ...tensors import taped as F
 from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
@@ -138,7 +139,7 @@ def instance_norm(
     count = math.prod(input.shape[2:])
     if input.ndim < 3 or count < 2:
         raise ShapeError(f"instance_norm: more than one number for each channel is needed, got {tuple(input.shape)}")
-    output = F.group_norm(input, weight, bias, groups=input.shape[1], eps=eps)
+    output = note_derived(F.group_norm(input, weight, bias, groups=input.shape[1], eps=eps), input, weight)
     if running_mean is not None or running_var is not None:
         axes = tuple(range(2, input.ndim))
         mean = input.array.mean(axis=axes, keepdims=True)
