@@ -24,7 +24,7 @@ SAID = {
     "nn.init.orthogonal": "orthogonal_",
     "nn.utils.parametrizations.orthogonal": "factorising.*instead: nn.init.orthogonal_",
     "nn.utils.prune": "not masked here",
-    "optim.LBFGS": "many times in one step; instead: SGD",
+    "optim.Rprop": "full batches; instead: RMSprop",
     "optim.SparseAdam": "sparse",
     "optim.Muon": "language models",
     "optim.Adma": r"there are Adadelta, .*did you mean Ada",

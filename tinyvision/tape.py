@@ -32,6 +32,7 @@ from .types import Array, Shape
 from .walks import count_down, tell_ready, tell_the_rest, walk_from
 
 _numbers = itertools.count()
+_known_reads: dict[Any, tuple[int, ...]] = {}  # looked up, as there are few and every call asks
 
 
 class Record:
@@ -58,7 +59,9 @@ class Record:
         self.needs = tuple([isinstance(v, Variable) and v._requires_grad for v in inputs])
         # For every input whose gradient is wanted: the record that it came from, or the leaf itself.
         self.inputs = [(v.record or v) if need else None for v, need in zip(inputs, self.needs, strict=True)]
-        read = range(len(inputs)) if reads is None else _read(reads, self.needs)
+        read: Sequence[int] = range(len(inputs))
+        if reads is not None and (read := _known_reads.get((reads, self.needs))) is None:
+            read = _read(reads, self.needs)
         self.watched: list[Watch] = [
             Watch("an input", inputs[i], derives, i in through_views) for i in read if isinstance(inputs[i], Variable)
         ]
@@ -79,7 +82,9 @@ class Record:
 
 def _read(reads, needs):
     """Which inputs the wanted gradients are computed from, where `reads` names those of every gradient."""
-    return {j for sources, need in zip(reads, needs, strict=False) if need for j in sources}
+    read = tuple({j for sources, need in zip(reads, needs, strict=False) if need for j in sources})
+    _known_reads[reads, needs] = read
+    return read
 
 
 class Variable:

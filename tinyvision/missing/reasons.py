@@ -77,7 +77,6 @@ KINDS = (
         SavedTensor NestedIOFunction variable is_multithreading_enabled is_tensor_like
         set_multithreading_enabled enforce_grad_layout_policy DEVICE_REQUIREMENT PYTORCH_RELEASES_CODE_CC""",
     ),
-    ("it walks along a line and asks for the loss many times in one step", "LBFGS"),
     ("it is for full batches", "Rprop"),
     (
         "it is made for very large language models",
@@ -209,7 +208,6 @@ KINDS = (
 
 # What there is, or what to write, instead of a name (of one room alone, if it has a dot); it follows the reason.
 INSTEAD = {
-    "LBFGS": "SGD with momentum, or Adam",
     "ASGD": "SGD, and optim.swa_utils.AveragedModel",
     "Rprop": "RMSprop, the same idea for mini-batches",
     "SparseAdam": "Adam",

@@ -9,6 +9,7 @@ from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
 from .adamax import Adamax
+from .lbfgs import LBFGS
 from .nadam import NAdam
 from .optimizer import Optimizer
 from .radam import RAdam
@@ -16,11 +17,11 @@ from .rmsprop import RMSprop
 from .sgd import SGD
 
 __all__ = [
-    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam", "RMSprop",
+    "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam", "RMSprop",
     "lr_scheduler", "swa_utils",
 ]  # fmt: skip
 
-stand_for(__name__, "adamw", "asgd", "lbfgs", "rprop", "sparse_adam")
+stand_for(__name__, "adamw", "asgd", "rprop", "sparse_adam")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.optim", __all__)
