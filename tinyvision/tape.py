@@ -59,11 +59,10 @@ class Record:
         self.needs = tuple([isinstance(v, Variable) and v._requires_grad for v in inputs])
         # For every input whose gradient is wanted: the record that it came from, or the leaf itself.
         self.inputs = [(v.record or v) if need else None for v, need in zip(inputs, self.needs, strict=True)]
-        read: Sequence[int] | None = range(len(inputs))
+        read: Sequence[int] = range(len(inputs))
         if reads is not None:
-            read = _known_reads.get((reads, self.needs))
-            if read is None:
-                read = _read(reads, self.needs)
+            known = _known_reads.get((reads, self.needs))
+            read = _read(reads, self.needs) if known is None else known
         self.watched: list[Watch] = [
             Watch("an input", inputs[i], derives, i in through_views) for i in read if isinstance(inputs[i], Variable)
         ]
