@@ -61,7 +61,8 @@ def floating(x: Tensor) -> Tensor:
 
 def _of_floats(name: str, op: Op, does: str, **options: Any) -> Unary:
     def function(x: Tensor) -> Tensor:
-        return op(floating(x), **options)
+        y = op(floating(x), **options)
+        return note_derived(y, x) if options else y  # a power, whose result PyTorch has kept
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = does
@@ -87,18 +88,10 @@ log1p = _of_floats("log1p", taped.log1p, "log(1 + x), exact for small numbers to
 log2 = _of_floats("log2", taped.log2, "The logarithm of each number to base 2.")
 log10 = _of_floats("log10", taped.log10, "The logarithm of each number to base 10.")
 erf = _of_floats("erf", taped.erf, "The error function of each number.")
+sqrt = _of_floats("sqrt", taped.power, "The square root of each number.", exponent=0.5)
 rsqrt = _of_floats("rsqrt", taped.rsqrt, "1 / √x.")
+reciprocal = _of_floats("reciprocal", taped.power, "1 / x.", exponent=-1)
 sigmoid = _of_floats("sigmoid", taped.sigmoid, "1 / (1 + exp(-x)).")
-
-
-def sqrt(x: Tensor) -> Tensor:
-    """The square root of each number."""
-    return note_derived(taped.power(floating(x), exponent=0.5), x)
-
-
-def reciprocal(x: Tensor) -> Tensor:
-    """1 / x."""
-    return note_derived(taped.power(floating(x), exponent=-1), x)
 
 
 def exp2(x: Tensor) -> Tensor:
