@@ -34,7 +34,7 @@ NOWHERE = {
     "torchvision.tv_tensors": "pictures alone",
 }
 ROOMS = {  # PyTorch's file, and what is asked of it
-    "optim.asgd": "ASGD",
+    "optim.sparse_adam": "SparseAdam",
     "nn.modules.rnn": "LSTM",
     "nn.modules.transformer": "TransformerEncoder",
     "torchvision.transforms.autoaugment": "AutoAugment",
