@@ -4,8 +4,7 @@ from .. import ops
 from ..tape import differentiable
 
 CROSSED = ((1,), (0,))  # the gradient of one factor is computed from the other
-WEIGHTED = ((1,), (0,), ())  # the same with a bias, of which nothing is asked but its shape
-SCALED = ((0, 1), (0,), ())
+WEIGHTED = ((0, 1), (0, 1), ())  # of a bias nothing is asked but its shape
 RESULT = ((),)  # the gradient is computed from the result, or from what was drawn
 
 conv2d = differentiable(ops.conv2d_forward, ops.conv2d_backward, reads=WEIGHTED)
@@ -18,7 +17,7 @@ relu = differentiable(ops.relu_forward, ops.relu_backward, reads=RESULT)
 relu6 = differentiable(ops.relu6_forward, ops.relu6_backward, derives=True)
 sigmoid = differentiable(ops.sigmoid_forward, ops.sigmoid_backward, reads=RESULT)
 tanh = differentiable(ops.tanh_forward, ops.tanh_backward, reads=RESULT)
-batchnorm_train = differentiable(ops.batchnorm_train_forward, ops.batchnorm_train_backward, reads=SCALED)
+batchnorm_train = differentiable(ops.batchnorm_train_forward, ops.batchnorm_train_backward, reads=WEIGHTED)
 batchnorm_relu = differentiable(ops.batchnorm_relu_forward, ops.batchnorm_relu_backward)
 batchnorm_frozen = differentiable(ops.batchnorm_frozen_forward, ops.batchnorm_frozen_backward)
 sync_batchnorm = differentiable(ops.sync_batchnorm_forward, ops.sync_batchnorm_backward)
