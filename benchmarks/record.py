@@ -4,8 +4,8 @@ import json
 import os
 from pathlib import Path
 
+from tinyvision.atomic import atomic_write
 from tinyvision.errors import DataError, FileError
-from tinyvision.formats.files import atomic_write
 
 from .suite import SCHEMA
 

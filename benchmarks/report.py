@@ -4,8 +4,8 @@ import os
 import re
 from pathlib import Path
 
+from tinyvision.atomic import atomic_write
 from tinyvision.errors import DataError
-from tinyvision.formats.files import atomic_write
 
 from . import distributed, goals, gpu_page, plots, record, tables, tasks
 from .machine import ROOT, busy

@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinyvision import atomic
+from tinyvision.atomic import atomic_write
 from tinyvision.cli import doctor
 from tinyvision.data.picture_files import PictureFiles
 from tinyvision.errors import DownloadError, FileError, OptionError
 from tinyvision.folders import cache_dir, keep_newest, typed, user_path
-from tinyvision.formats import download as fetch
-from tinyvision.formats import files
-from tinyvision.formats.files import atomic_write, download
+from tinyvision.formats import fetch
+from tinyvision.formats.download import download
 from tinyvision.kernels.cpu import compiled
 
 # ---------------------------------------------------------------------------------------------- writing
@@ -137,10 +138,10 @@ def test_an_error_at_any_step_leaves_a_whole_file(tmp_path, monkeypatch, step, n
 
     if step == "write":
         real_fdopen = os.fdopen
-        monkeypatch.setattr(files.os, "fdopen", lambda *args, **kw: Full(real_fdopen(*args, **kw)))
+        monkeypatch.setattr(atomic.os, "fdopen", lambda *args, **kw: Full(real_fdopen(*args, **kw)))
     else:
         name = {"folder fsync": "fsync"}.get(step, step)
-        monkeypatch.setattr(files.os, name, second_fsync if step == "folder fsync" else fail)
+        monkeypatch.setattr(atomic.os, name, second_fsync if step == "folder fsync" else fail)
     with pytest.raises(FileError, match="cannot write"), atomic_write(path) as file:
         file.write(b"new")
     monkeypatch.undo()

@@ -10,7 +10,7 @@ import pytest
 import tinyvision as tv
 from tinyvision import hub
 from tinyvision.errors import DownloadError, OptionError, WeightsError
-from tinyvision.formats import download as fetch
+from tinyvision.formats import fetch
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def save_image(
     if not isinstance(fp, (str, os.PathLike)):
         image.save(fp, format=format)
         return
-    from .formats.files import atomic_write
+    from .atomic import atomic_write
 
     kind = format or Image.registered_extensions().get(os.path.splitext(os.fspath(fp))[1].lower())
     if kind is None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from .errors import DownloadError, OptionError
 from .folders import cache_dir
-from .formats.files import download
+from .formats.download import download
 from .weights import load as load_file
 
 _HUBCONF = "hubconf.py"  # the file whose functions make a folder's models

@@ -316,6 +316,38 @@ def test_signals(tmp_path, number, code):
     assert train.load_checkpoint(tmp_path / "the run" / "last.safetensors").progress.total > 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_stop_before_the_first_step_says_what_is_kept(trained, tmp_path, monkeypatch, capsys, number, rank):
+    """By the signal's number alone, since processes that are started together get another one than was sent."""
+    monkeypatch.setattr("tinyvision.distributed.init", lambda timeout: None)
+    monkeypatch.setattr("tinyvision.distributed.rank", lambda: rank)
+    run = shutil.copytree(trained, tmp_path / "old run")
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    monkeypatch.setattr("tinyvision.cli.train._open_parts", lambda *plan: os.kill(os.getpid(), number))
+    for options, words in [
+        (["--run", "new"], "nothing was kept"),
+        (["--run", "old run", "--overwrite"], "the run that was in old run is still there"),
+        (["--resume", "old run"], "go on with: tinyvision train --resume 'old run'"),
+    ]:
+        together = ["--distributed"] if rank else []
+        assert main(["train", *options, *together]) == 128 + number
+        told = f"stopped before the first step; {words}\n"
+        assert capsys.readouterr().err == ("" if rank else told)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_stop_after_training_says_how_to_see_the_result(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("tinyvision.train.evaluate", lambda *data, **options: os.kill(os.getpid(), signal.SIGINT))
+    assert main(["train", "--quiet", "--epochs", "1", "--run", "run"]) == 130
+    told = capsys.readouterr().err
+    assert told == "stopped after training; go on with: tinyvision train --resume run\n"
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--quiet", "--resume", "run"]) == 0
+
+
 def test_a_reader_that_goes_away(tmp_path):
     process = tinyvision_process("info", "resnet18", cwd=tmp_path)
     process.stdout.close()

@@ -207,7 +207,7 @@ def test_options_that_make_no_sense(tmp_path):
 
 @pytest.mark.parametrize(("dataset", "published"), [(CIFAR10, 170_498_071), (CIFAR100, 169_001_437)])
 def test_a_download_has_a_size_that_no_server_may_exceed(tmp_path, monkeypatch, dataset, published):
-    from tinyvision.formats import files
+    from tinyvision.formats import download
 
     asked = {}
 
@@ -215,7 +215,7 @@ def test_a_download_has_a_size_that_no_server_may_exceed(tmp_path, monkeypatch, 
         asked.update(options, url=url)
         raise DataError("nothing is fetched here")
 
-    monkeypatch.setattr(files, "download", refusing)
+    monkeypatch.setattr(download, "download", refusing)
     with pytest.raises(DataError, match="nothing is fetched here"):
         dataset(tmp_path, download=True)
     assert asked["url"].startswith("https://")

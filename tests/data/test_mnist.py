@@ -57,11 +57,11 @@ def test_without_root_the_cache_folder_is_used(tmp_path, monkeypatch):
 
 
 def test_download_fetches_what_is_missing(tmp_path, monkeypatch):
-    from tinyvision.formats import files
+    from tinyvision.formats import download
 
     asked = []
 
-    real = inspect.signature(files.download)
+    real = inspect.signature(download.download)
 
     def fake(*args, **options):
         real.bind(*args, **options)  # what the real one would not take, this one does not either
@@ -73,7 +73,7 @@ def test_download_fetches_what_is_missing(tmp_path, monkeypatch):
         path.write_bytes(gzip.compress(idx_bytes(IMAGES if images else LABELS)))
         return path
 
-    monkeypatch.setattr(files, "download", fake)
+    monkeypatch.setattr(download, "download", fake)
     assert len(FashionMNIST(tmp_path, download=True)) == 20
     assert [name for _, name, _ in asked] == ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"]
     assert all(len(sha) == 64 and all(u.startswith("https://") for u in urls) for urls, _, sha in asked)

@@ -87,8 +87,10 @@ def test_each_gradient_counts_and_every_way_gives_the_same_points(tmp_path, caps
     at_home = json.loads(capsys.readouterr().out)
     assert [e["points"] for e in at_home["exercises"]] == [4.0, 6.0]
     assert json.loads(results.read_text())["score"] == at_home["points"] == 10.0
-    assert main(["learn", "report", str(tmp_path / "all"), *words, "--out", str(tmp_path), "--jobs", "1"]) == 0
-    with (tmp_path / "report.csv").open() as file:
+    out = tmp_path / "grades" / "of all"
+    assert main(["learn", "report", str(tmp_path / "all"), *words, "--out", str(out), "--jobs", "1"]) == 0
+    assert f"{out}: a new folder, for report.csv and report.html\n" in capsys.readouterr().out
+    with (out / "report.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert [float(line["points"]) for line in lines] == [4.0, 6.0]
     assert "linear.dbias.averaged" in lines[0]["mistakes"]
@@ -290,9 +292,15 @@ def test_what_exercises_use_themselves_is_not_flagged(tmp_path):
         assert not flags(path, one), one.name
 
 
-def test_unknown_names_and_folders(tmp_path):
+def test_unknown_names_and_folders(tmp_path, capsys):
     with pytest.raises(OptionError, match="did you mean relu_backward"):
         chosen("relu_bakward")
     assert main(["learn", "report", str(tmp_path)]) == 2
+    assert main(["learn", "report", str(tmp_path), "--out", str(tmp_path / "new")]) == 2
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "one").mkdir()
+    (tmp_path / "file").touch()
+    assert main(["learn", "report", str(tmp_path), "--out", str(tmp_path / "file" / "new")]) == 2
+    assert f"cannot make the folder {tmp_path / 'file' / 'new'}: Not a directory" in capsys.readouterr().err
     assert main(["learn", "grade", str(tmp_path / "none")]) == 2
     assert [g.found for g in grade(tmp_path, chosen("relu_backward"))] == [False]

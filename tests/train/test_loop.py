@@ -13,8 +13,8 @@ import pytest
 
 import tinyvision
 from tinyvision import data, nn, random, train
+from tinyvision.atomic import atomic_write
 from tinyvision.errors import CheckpointError, DataError, FileError, OptionError, ShapeError, TrainingError
-from tinyvision.formats.files import atomic_write
 from tinyvision.train.runs import FolderLock
 from tinyvision.train.settings import SettingsGiven
 
@@ -255,6 +255,34 @@ def test_overwrite_deletes_nothing_before_training_can_begin(tmp_path):
     assert len(train.load_checkpoint(run / "last.safetensors").progress.rows) == 1
 
 
+@pytest.mark.parametrize("steps", [0, 1])
+def test_the_old_run_is_whole_until_steps_of_the_new_one_are_kept(tmp_path, steps):
+    run = tmp_path / "run"
+    fit(run=run)
+    (run / "report.html").write_text("of the old run")
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    with pytest.raises(TrainingError, match=r"last\.safetensors is from before, of the old run, and still good"):
+        fit(run=run, overwrite=True, seed=1, loss=NanAt(steps), save_every=1e9)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    with pytest.raises(TrainingError, match=r"last\.safetensors is from before and still good"):
+        fit(run=run, overwrite=True, seed=1, loss=NanAt(2), save_steps=1)
+    assert [path.name for path in run.iterdir()] == ["last.safetensors"]
+    assert train.load_checkpoint(run / "last.safetensors").progress.total == 2
+
+
+def test_a_stopped_run_replaces_the_old_one(tmp_path):
+    run, called = tmp_path / "run", []
+    fit(run=run)
+    with pytest.raises(train.Interrupted, match="after step 2 of 3 and saved"):
+        fit(run=run, overwrite=lambda: called.append(1), seed=1, loss=SignalAt(1, signal.SIGINT), save_every=1e9)
+    assert called == [1]
+    assert [path.name for path in run.iterdir()] == ["last.safetensors"]
+    fit(run=run, resume=True)
+    fit(run=tmp_path / "unbroken", seed=1)
+    for name in ("last.safetensors", "best.safetensors", "history.csv"):
+        assert (run / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes()
+
+
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     run = tmp_path / "run"
     fit(run=run, schedule="constant")
@@ -263,7 +291,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tinyvision.formats.files.os.fsync", full)
+    monkeypatch.setattr("tinyvision.atomic.os.fsync", full)
     with pytest.raises(CheckpointError, match=r"disk that holds .* is full"):
         fit(run=tmp_path / "other")
     with pytest.raises(CheckpointError, match=r"disk that holds .* is full"):
@@ -275,7 +303,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 
 def test_folders_that_stay_empty_go_again_and_others_stay(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
-    monkeypatch.setattr("tinyvision.formats.files.os.fsync", lambda descriptor: 1 / 0)
+    monkeypatch.setattr("tinyvision.atomic.os.fsync", lambda descriptor: 1 / 0)
     for run in (tmp_path / "here", tmp_path / "new" / "deep" / "run"):
         with pytest.raises(ZeroDivisionError):
             fit(run=run)
@@ -348,6 +376,17 @@ def test_a_picture_that_is_not_finite_is_named():
     images[13, 0, 2, 2] = np.inf
     with pytest.raises(TrainingError, match="image 13 of the training data holds numbers that are not finite"):
         fit(dataset=data.ArrayDataset(images, np.arange(24) % 2))
+
+
+class NanAt:
+    """Cross-entropy that is no number in step `number`."""
+
+    def __init__(self, number):
+        self.left, self.loss = number, nn.CrossEntropyLoss()
+
+    def __call__(self, scores, labels):
+        self.left -= 1
+        return self.loss(scores, labels) * (1.0 if self.left >= 0 else float("nan"))
 
 
 class SignalAt:

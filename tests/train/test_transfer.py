@@ -360,7 +360,7 @@ def test_a_failed_transfer_leaves_no_folder(here, capsys, named, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(transfer, "look_through", stopped)
         assert main([*TRANSFER, *named]) == 128 + signal.SIGINT
-    assert "before training began" in capsys.readouterr().err
+    assert "stopped before the first step; nothing was kept\n" in capsys.readouterr().err
     assert not (here / "runs").exists()
     assert main([*TRANSFER, *named]) == 0
     assert [path.name for path in (here / "runs").iterdir()] == ["mine" if named else "transfer-1"]
@@ -432,6 +432,45 @@ def test_overwrite_replaces_a_transfer_and_nothing_else(here, capsys):
     assert transfer.saved_settings(here / "mine")["head_epochs"] == 3
     assert len((here / "mine" / "head" / "history.csv").read_text().splitlines()) == 4
     assert (here / "mine" / "notes.txt").read_text() == "own"
+
+
+@pytest.mark.parametrize("freeze", ["all", "none"])
+def test_the_old_transfer_is_whole_until_steps_of_the_new_one_are_kept(here, capsys, monkeypatch, freeze):
+    named = [*TRANSFER, "--run", "mine"]
+    assert main([*named, "--freeze", "none", "--epochs", "1"]) == 0
+    again = [*named, "--overwrite", "--freeze", freeze, "--head-epochs", "3"]
+
+    def files():
+        return {path: path.read_bytes() for path in (here / "mine").rglob("*") if path.is_file()}
+
+    before = files()
+    with monkeypatch.context() as patch:
+        patch.setattr(train.loop._Training, "step", lambda *batch: os.kill(os.getpid(), signal.SIGINT) or 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            main(again)
+        patch.setattr(train.loop._Training, "step", stopped_twice)
+        capsys.readouterr()
+        assert main(again) == 128 + signal.SIGINT
+    assert capsys.readouterr().err.splitlines()[-1] == "stopped at once; the run that was in mine is still there"
+    assert files() == before
+    step = train.loop._Training.step
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            train.loop._Training, "step", lambda *batch: (step(*batch), os.kill(os.getpid(), signal.SIGINT))[0]
+        )
+        assert main(again) == 128 + signal.SIGINT
+    assert "go on with: tinyvision transfer --resume mine" in capsys.readouterr().err
+    assert sorted(str(path.relative_to(here / "mine")) for path in files()) == [
+        "head/last.safetensors",
+        "transfer.json",
+    ]
+    assert main(["transfer", "--resume", "mine"]) == 0
+    assert len((here / "mine" / "head" / "history.csv").read_text().splitlines()) == 4
+
+
+def stopped_twice(*batch):
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_mistake_costs_no_run(here):

@@ -12,7 +12,7 @@ import pytest
 from formats.layouts import zip_file
 
 from tinyvision.errors import DownloadError, OptionError, WeightsError
-from tinyvision.formats import download as fetch
+from tinyvision.formats import fetch
 from tinyvision.weights import hub, published
 from tinyvision.weights import load_arrays as load
 from tinyvision.weights.hub import find_weights, weight_names

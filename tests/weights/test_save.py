@@ -8,8 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
+from tinyvision import atomic
 from tinyvision.errors import WeightsError
-from tinyvision.formats import files
 from tinyvision.weights import load_arrays as load
 from tinyvision.weights import save
 
@@ -180,7 +180,7 @@ class FailingDisk:
 def count_writes(monkeypatch, path, arrays):
     made = []
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "fdopen", Fdopen(os.fdopen, 1 << 30, None, made))
+        patch.setattr(atomic.os, "fdopen", Fdopen(os.fdopen, 1 << 30, None, made))
         save(arrays, path)
     return (1 << 30) - made[0].allowed
 
@@ -209,7 +209,7 @@ def test_a_disk_that_fails_at_any_write(tmp_path, monkeypatch, suffix, number):
 
     for allowed in range(writes):
         with monkeypatch.context() as patch:
-            patch.setattr(files.os, "fdopen", Fdopen(os.fdopen, allowed, fail, []))
+            patch.setattr(atomic.os, "fdopen", Fdopen(os.fdopen, allowed, fail, []))
             with pytest.raises(WeightsError, match="cannot write"):
                 save(new, path)
         equal(load(path), old)
@@ -227,7 +227,7 @@ def test_a_process_killed_at_any_write(tmp_path, monkeypatch, suffix):
         save(old, path)
         child = os.fork()
         if child == 0:
-            files.os.fdopen = Fdopen(os.fdopen, allowed, lambda: os.kill(os.getpid(), signal.SIGKILL), [])
+            atomic.os.fdopen = Fdopen(os.fdopen, allowed, lambda: os.kill(os.getpid(), signal.SIGKILL), [])
             save(new, path)
             os._exit(0)
         _, status = os.waitpid(child, 0)

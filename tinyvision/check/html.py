@@ -35,7 +35,7 @@ _MARKS = {"ok": "good", "ours": "good", "wrong": "bad"}
 
 def save(report: Outcome, path: str | Path) -> str | Path:
     """Write the page whole or not at all, and return the path. Raises FileError if it cannot be written."""
-    from ..formats.files import atomic_write
+    from ..atomic import atomic_write
 
     title = html.escape(f"{report.title}: {'passed' if report.passed else 'not yet'}")
     with atomic_write(path, "w") as file:

@@ -16,7 +16,7 @@ from .terminal import answer, answer_json, note
 
 def run_drawn(predictor: Any, args: argparse.Namespace) -> int:
     """Look at all inputs with a `tasks.Predictor`."""
-    from ..formats.files import atomic_write
+    from ..atomic import atomic_write
 
     for option in ("top", "invert"):
         if getattr(args, option):
@@ -79,7 +79,7 @@ def save_drawn(pixels: Any, folder: Path, source: Path, taken: set[str]) -> Path
     """Write a drawn picture under its source's name, with a number where two sources have one name."""
     from PIL import Image
 
-    from ..formats.files import atomic_write
+    from ..atomic import atomic_write
     from ..train.runs import made_folder
 
     stem, number = source.stem, 1

@@ -286,7 +286,7 @@ def _write_csv(path: str, result: Any, network: Any) -> None:
     """A line for each picture that was judged."""
     import numpy as np
 
-    from ..formats.files import atomic_write
+    from ..atomic import atomic_write
 
     evaluation = result.evaluation
     probabilities = np.exp(evaluation.log_probabilities)

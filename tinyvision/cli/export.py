@@ -57,7 +57,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the file."""
-    from ..formats.files import atomic_write
+    from ..atomic import atomic_write
     from ..interop import READERS, export
     from ..interop.model_card import model_card
     from ..nn.module import numpy_state

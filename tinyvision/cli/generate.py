@@ -59,7 +59,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make them."""
-    from ..formats.files import atomic_write
+    from ..atomic import atomic_write
     from ..tasks.generation.network import GUIDANCE, STEPS
 
     where = use_device(args)

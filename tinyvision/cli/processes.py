@@ -62,12 +62,14 @@ def together(args: argparse.Namespace) -> Iterator[None]:
     from ..distributed.group import end_job, local_rank
     from ..train.interrupt import Interrupted
 
-    distributed.init(args.timeout)
-    rank = distributed.rank()
-    args.quiet = args.quiet or rank > 0
-    if args.device == "cuda" and (gpus := cuda.device_count()) > 1:
-        args.device = f"cuda:{local_rank() % gpus}"
+    launch = launched_as()
+    rank = 0 if launch is None else launch[1]
     try:
+        distributed.init(args.timeout)
+        rank = distributed.rank()
+        args.quiet = args.quiet or rank > 0
+        if args.device == "cuda" and (gpus := cuda.device_count()) > 1:
+            args.device = f"cuda:{local_rank() % gpus}"
         yield
     except Interrupted as stop:  # all of them, at the same step
         raise Interrupted(str(stop) if rank == 0 else "", stop.signal, stop.run) from None

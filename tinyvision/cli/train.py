@@ -13,6 +13,7 @@ from ..errors import CheckpointError, OptionError
 from ..folders import typed, user_path
 from .parser import add_device, add_max_pixels, number, use_device, whole, workers
 from .processes import add_processes, check_launch, start, together
+from .stopping import Kept, stopping
 from .terminal import answer, answer_json, note
 
 _EPILOG = """\
@@ -195,20 +196,20 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from ..kernels.cpu import compiled
+    from ..train.runs import LAST
 
     where = use_device(args)
     settings = {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
     if args.find_lr is not None:
         return _find_lr(args, where, settings)
-    if args.resume is None:
-        plan = _new(args, settings)
-    elif args.overwrite:
+    if args.resume is not None and args.overwrite:
         raise OptionError("--resume goes on with a run and --overwrite replaces it: give one of them")
-    else:
-        plan = _resumed(_folder_to_resume(args), args, settings)
-    if where.type == "cpu" and not args.distributed and compiled.compile_beside() and not args.quiet:
-        note("numba is here: a process beside this run, which does not wait for it, compiles loops for the next")
-    return _train(args, where, plan)
+    resumed = None if args.resume is None else _folder_to_resume(args)
+    with stopping("train", LAST, resumed or _run_folder(args), resumed is not None) as kept:
+        plan = _new(args, settings) if resumed is None else _resumed(resumed, args, settings)
+        if where.type == "cpu" and not args.distributed and compiled.compile_beside() and not args.quiet:
+            note("numba is here: a process beside this run, which does not wait for it, compiles loops for the next")
+        return _train(args, where, plan, kept)
 
 
 def _find_lr(args: argparse.Namespace, where: Any, settings: dict[str, Any]) -> int:
@@ -263,8 +264,11 @@ def _new(args: argparse.Namespace, given: dict[str, Any]) -> _Plan:
     description, defaults = room.plan(tasks.Options(**options))
     if _is_adam({**defaults, **given}) != _is_adam(defaults):
         defaults = {name: value for name, value in defaults.items() if name != "lr"}  # tuned for the other
-    folder = None if args.run_folder is None else Path(args.run_folder)
-    return _Plan(folder, room, description, {**defaults, **given}, given.get("seed", 0), resume=False)
+    return _Plan(_run_folder(args), room, description, {**defaults, **given}, given.get("seed", 0), resume=False)
+
+
+def _run_folder(args: argparse.Namespace) -> Path | None:
+    return None if args.run_folder is None else user_path(args.run_folder)
 
 
 def _is_adam(settings: dict[str, Any]) -> bool:
@@ -352,12 +356,12 @@ def _resumed(folder: Path, args: argparse.Namespace, given: dict[str, Any]) -> _
     return _Plan(folder, tasks.room(saved["task"]), old.description, given, given.get("seed", seed), resume=True)
 
 
-def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
+def _train(args: argparse.Namespace, where: Any, plan: _Plan, kept: Kept) -> int:
     from .. import random, train
     from ..train import tensorboard
     from ..train.image_loader import ImageLoader
     from ..train.ranks import Ranks
-    from ..train.runs import BEST, LAST, discard_if_empty, new_run_folder
+    from ..train.runs import BEST, discard_if_empty, new_run_folder
 
     ranks = Ranks()
     if args.tensorboard:
@@ -368,7 +372,9 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
     task = plan.room.task(plan.description)
     fresh = plan.folder is None
     name = plan.description["data"]["name"]
-    folder = Path(ranks.first(lambda: str(plan.folder or new_run_folder("runs", name)), "the making of a folder"))
+    folder = kept.folder = Path(
+        ranks.first(lambda: str(plan.folder or new_run_folder("runs", name)), "the making of a folder")
+    )
     if not args.quiet:
         note(_headline(parts, model, plan, where, folder))
     events = _events(args, folder, plan) if ranks.rank == 0 else None
@@ -391,11 +397,7 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan) -> int:
                 on_epoch=events and events.add,
                 **plan.settings,
             )
-    except train.Interrupted as stop:
-        if not (folder / LAST).is_file():
-            raise
-        text = f"{str(stop).partition(';')[0]}; go on with: tinyvision train --resume {typed(folder)}"
-        raise train.Interrupted(text, stop.signal, folder) from None
+        kept.trained = True
     finally:
         if fresh and ranks.rank == 0:
             discard_if_empty(folder)  # nothing began, so nothing is left

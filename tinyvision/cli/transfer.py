@@ -11,6 +11,7 @@ from ..folders import typed, user_path
 from ..printable import printable
 from .parser import add_device, add_max_pixels, add_pixels, number, use_device, whole, workers
 from .processes import check_alone
+from .stopping import stopping
 from .terminal import answer, answer_json, note
 
 _EPILOG = """\
@@ -86,7 +87,6 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fine-tune as the options say, or go on with a run."""
-    from ..train import Interrupted
     from ..train.report import report_path, write_report
     from ..train.runs import TRANSFER, discard_if_empty
     from ..train.transfer import TransferSettings, fine_tune
@@ -100,27 +100,24 @@ def run(args: argparse.Namespace) -> int:
     run_folder, fresh = _run_folder(args, Path(folder))
     if not args.quiet:
         note(f"fine-tuning {settings.model} on {printable(folder)}, in {printable(run_folder)}")
-    try:
-        result = fine_tune(
-            folder,
-            run_folder,
-            settings,
-            resume=args.resume is not None,
-            overwrite=args.overwrite,
-            device=where,
-            workers=args.workers,
-            max_pixels=args.max_pixels,
-            log=None if args.quiet else "auto",
-        )
-    except KeyboardInterrupt as stop:
-        text = "stopped before training began; nothing is in the run's folder yet"
-        if (run_folder / TRANSFER).is_file():
-            text = f"stopped; go on with: tinyvision transfer --resume {typed(run_folder)}"
-        raise Interrupted(text, getattr(stop, "signal", 2)) from None
-    finally:
-        if fresh:
-            discard_if_empty(run_folder)  # nothing began, so nothing is left
-    write_report(result, settings, report_path(run_folder))
+    with stopping("transfer", TRANSFER, run_folder, args.resume is not None) as kept:
+        try:
+            result = fine_tune(
+                folder,
+                run_folder,
+                settings,
+                resume=args.resume is not None,
+                overwrite=args.overwrite,
+                device=where,
+                workers=args.workers,
+                max_pixels=args.max_pixels,
+                log=None if args.quiet else "auto",
+            )
+        finally:
+            if fresh:
+                discard_if_empty(run_folder)  # nothing began, so nothing is left
+        kept.trained = True
+        write_report(result, settings, report_path(run_folder))
     _show(args.json, result, run_folder)
     return 0
 

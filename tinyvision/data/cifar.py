@@ -266,7 +266,7 @@ class CIFAR10(ArrayDataset):
     ) -> None:
         path = self._place(root)
         if download and not self._is_there(path):
-            from ..formats.files import download as fetch
+            from ..formats.download import download as fetch
 
             path = Path(fetch(self.url, path / self.url.rpartition("/")[2], sha256=self.sha256, at_most=_LARGEST))
         elif not path.exists():

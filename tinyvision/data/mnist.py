@@ -89,7 +89,7 @@ class MNIST(ArrayDataset):
                 f"{cls.__name__}: {part}.gz is not in {printable(folders[0])}, and cannot be downloaded: no SHA-256 of "
                 f"it is known here. Put the four IDX files there; they are published at {cls.mirrors[0]}"
             )
-        from ..formats.files import download as fetch
+        from ..formats.download import download as fetch
 
         urls = [f"{mirror}{part}.gz" for mirror in cls.mirrors]
         return Path(fetch(urls, folders[0] / f"{part}.gz", sha256=cls.sha256[part], at_most=_LARGEST))

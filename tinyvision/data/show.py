@@ -41,7 +41,7 @@ def show(
         raise OptionError(f"show: {len(pictures)} images but {len(captions)} captions")
     grid = _grid(pictures, columns or math.ceil(math.sqrt(len(pictures))), captions, scale)
     if path is not None:
-        from ..formats.files import atomic_write
+        from ..atomic import atomic_write
 
         with atomic_write(path) as file:
             grid.save(file, "PNG")

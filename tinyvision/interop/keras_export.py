@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..atomic import atomic_write
 from ..errors import ExportError, OptionError
-from ..formats.files import atomic_write
 from ..nn.module import Module
 from .keras_writers import WRITERS
 from .listening import BATCH, Call, Constant, Stored, Value, listen_to

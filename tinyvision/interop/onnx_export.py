@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..atomic import atomic_write
 from ..errors import ExportError, OptionError
-from ..formats.files import atomic_write
 from ..nn.module import Module
 from .listening import BATCH, GROWING, Constant, Pass, Stored, Value, listen_to
 from .onnx_nodes import WRITERS

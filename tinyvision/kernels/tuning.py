@@ -8,13 +8,13 @@ own: a file can make a layer slow, and never wrong.
 
 import hashlib
 import json
-import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..atomic import atomic_write
 from ..device import device, is_available, report
 from ..errors import FileError
 from ..folders import cache_dir, cache_dir_if_known
@@ -136,9 +136,8 @@ def keep(rows: Sequence[Mapping[str, Any]]) -> Path:
     text = json.dumps({"format": FORMAT, "made for": own, "layers": [*others, *new]}, indent=1)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-        unfinished.write_text(text + "\n", encoding="utf-8")
-        unfinished.replace(path)  # whole at once
     except OSError as error:
-        raise FileError(f"autotune: {path} cannot be written: {error.strerror}") from None
+        raise FileError(f"autotune: cannot make the folder {path.parent}: {error.strerror}") from None
+    with atomic_write(path, "w") as file:
+        file.write(f"{text}\n")
     return path

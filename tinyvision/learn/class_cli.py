@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from ..errors import OptionError
+from ..errors import FileError, OptionError
 from . import confine
 
 
@@ -24,7 +24,9 @@ def add_class_parsers(sub: Any, common: Any) -> None:
     _shared(p, common)
     p = sub.add_parser("report", help="for instructors: all submissions, as CSV and as a page")
     p.add_argument("folder", metavar="FOLDER", help="one folder in it for each student")
-    p.add_argument("--out", metavar="DIR", default=".", help="where report.csv and report.html go (default: here)")
+    p.add_argument(
+        "--out", metavar="DIR", default=".", help="where report.csv and report.html go; made if need be (default: here)"
+    )
     p.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="how many at a time")
     p.set_defaults(run=_report)
     _shared(p, common)
@@ -91,8 +93,14 @@ def _report(args):
     exercises, limit = _asked(args)
     if args.jobs < 1:
         raise OptionError(f"learn: --jobs is at least 1, got {args.jobs}")
+    students = submissions(args.folder)
     if not os.path.isdir(args.out):
-        raise OptionError(f"learn: there is no folder {args.out} to write to")
+        try:
+            os.makedirs(args.out)
+        except OSError as error:
+            raise FileError(f"learn: cannot make the folder {args.out}: {error.strerror}") from None
+        if not args.json:
+            print(f"{args.out}: a new folder, for report.csv and report.html")
 
     done, one_at_a_time = [], threading.Lock()
 
@@ -103,7 +111,7 @@ def _report(args):
         if not args.json:
             print(f" {sum(g.points(args.points) for g in grades):7.2f}  {name}", flush=True)
 
-    rows = graded(submissions(args.folder), exercises, limit, args.jobs, tell)
+    rows = graded(students, exercises, limit, args.jobs, tell)
     paths = write(rows, args.out, args.points)
     if args.json:
         undenied = confine.undenied()

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..atomic import atomic_write
 from ..errors import DataError, FileError, OptionError
-from ..formats.files import atomic_write
 from . import course
 from .course import Exercise
 

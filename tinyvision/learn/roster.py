@@ -10,8 +10,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from ..atomic import atomic_write
 from ..errors import DataError
-from ..formats.files import atomic_write
 from .course import Exercise
 from .grade import Grade, grade
 from .process import forker

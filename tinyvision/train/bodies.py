@@ -11,8 +11,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ..atomic import atomic_write
 from ..errors import CheckpointError, FileError, OptionError, WeightsError
-from ..formats.files import atomic_write, sha256_of
+from ..formats.download import sha256_of
 from ..interop import READERS
 from ..interop.heads import without_head
 from ..nn.layers.linear import Linear

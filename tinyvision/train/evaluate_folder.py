@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 
 from .. import random
+from ..atomic import atomic_write, remove_leftovers
 from ..data import Dataset, Subset
 from ..data.images import MAX_PIXELS
 from ..data.labelled import LabelledPictures
 from ..device import to_numpy
 from ..errors import CheckpointError, DataError, OptionError
 from ..folders import user_path
-from ..formats.files import atomic_write, remove_leftovers
 from ..printable import printable
 from ..weights import load_with_metadata, save
 from .checkpoint import weights_digest

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..atomic import atomic_write
 from ..errors import OptionError
-from ..formats.files import atomic_write
 from .classification import ACCURACY, Classification
 from .task import Judgement, Metric, Task
 

@@ -154,8 +154,8 @@ def items_notes(dataset: Any) -> dict[str, str]:
 
 
 def how_computed(notes: dict[str, Any], beside: dict[str, Any]) -> str:
-    """ "2 processes of 1 CPU thread": on what the last bits of a run depend. Compiled loops are spoken of where they
-    make a difference to the notes `beside`."""
+    """ "2 processes of 1 CPU thread": on what rounding depends. Compiled loops are spoken of where they make
+    a difference to the notes `beside`."""
     count, threads = notes.get("processes", 1), notes["threads"]  # older checkpoints are of one process
     words = f"{threads} CPU thread" + "s" * (threads != 1)
     if "loops" in notes and notes["loops"] != beside.get("loops", notes["loops"]):

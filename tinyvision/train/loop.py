@@ -25,7 +25,6 @@ from ..errors import CheckpointError, OptionError, TrainingError
 from ..folders import user_path
 from ..kernels.cpu import compiled
 from ..nn.module import Module
-from ..ops.checks import is_integer, is_number
 from .checkpoint import Checkpoint, Progress, capture, check_same_task, load_checkpoint, restore
 from .classification import Classification
 from .console import Reporter, reporter
@@ -45,8 +44,8 @@ from .inspection import (
 )
 from .interrupt import Interrupted, StopRequest
 from .ranks import Ranks, Verdict
-from .runs import BEST, CSV, LAST, PLOT, FolderLock, clear_run, made_folder, open_run, tidy_run
-from .settings import Settings, SettingsGiven, agreed_settings, shows_settings
+from .runs import BEST, CSV, LAST, PLOT, clear_run, open_run, taken_folder
+from .settings import Settings, SettingsGiven, agreed_settings, checked_saving, shows_settings
 from .task import Task
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def fit(
     *,
     run: str | os.PathLike[str] | None = None,
     resume: bool | str = False,
-    overwrite: bool = False,
+    overwrite: bool | Callable[[], object] = False,
     device: DeviceName | None = None,
     workers: int = 0,
     parameters: Any = None,
@@ -88,7 +87,8 @@ def fit(
                  nothing on disk
     resume       continue the run in that folder bit for bit, with the data of before (as many items, of the same names
                  and labels as far as they are known); "auto" begins a new one if there is none
-    overwrite    replace the run in that folder
+    overwrite    replace the run in that folder once steps of the new one are done and kept: until then it is whole. A
+                 function is called at that moment, for what else has to go
     device       "cpu", "cuda", ...; by default where the model is
     workers      threads that prepare batches ahead
     parameters   what to train, as an optimizer takes it (groups may have learning rates of their own); by
@@ -115,11 +115,11 @@ def fit(
     CheckpointError if a run cannot be continued; TrainingError if the loss is no longer a finite number."""
     training = _Training(model, train_data, val_data, device, workers, parameters, loss, task, dict(settings))
     training.prepare(run, resume, overwrite, description or {})
-    training.save_every, training.save_steps, training.on_epoch = _checked_saving(save_every, save_steps, on_epoch)
+    training.save_every, training.save_steps, training.on_epoch = checked_saving(save_every, save_steps, on_epoch)
     training.graph = training.step_graph() if graph else None
     training.console = reporter(log if training.ranks.rank == 0 else None)
     with ExitStack() as held, StopRequest() as training.stop:
-        training.take_folder(held, clear=overwrite and not resume)
+        training.take_folder(held)
         training.model_called = held.enter_context(training.ranks.trained(model))
         training.run()
     return training.history
@@ -172,7 +172,7 @@ class _Training:
 
     # -- getting ready
 
-    def prepare(self, run: Any, resume: bool | str, overwrite: bool, description: dict[str, Any]) -> None:
+    def prepare(self, run: Any, resume: bool | str, overwrite: Any, description: dict[str, Any]) -> None:
         """Check everything that can be checked, then open the run's folder and take up what it holds."""
         if resume not in (True, False, "auto"):
             raise OptionError(f'fit: resume must be True, False or "auto", got {resume!r}')
@@ -207,7 +207,8 @@ class _Training:
         self.messages: list[str] = []
         if old is not None:
             self._continue(old, os.fspath(run))
-        self.folder = None if run is None else open_run(run, resume, overwrite)
+        self.folder = None if run is None else open_run(run, resume, bool(overwrite))
+        self.replaces = overwrite if not resume else False  # until there is something to put in the old run's place
         self.history = History(self.progress.rows, None if self.folder is None else str(self.folder), self.task)
         self.steps = self.settings.epochs * len(self.loader)
         self.schedule = self.settings.make_schedule(self.optimizer, self.steps)
@@ -240,8 +241,8 @@ class _Training:
         before, now = how_computed(old.notes, self.notes), how_computed(self.notes, old.notes)
         if before != now:
             self.messages.append(
-                f"note: this run was begun with {before} and goes on with {now}; its numbers may differ in the last "
-                f"bits from those of an unbroken run"
+                f"note: this run was begun with {before} and goes on with {now}, which round differently: from here on "
+                f"its numbers drift from those of an unbroken run, by the last digits at first"
             )
 
     def _loader(self) -> DataLoader:
@@ -276,18 +277,11 @@ class _Training:
             raise OptionError("fit: parameters holds one that is not the model's")
         return optimizer
 
-    def take_folder(self, held: ExitStack, clear: bool) -> None:
-        """Make the folder, keep other runs out of it as long as `held`, and delete the run in it if asked to."""
-
-        def take():
-            held.enter_context(made_folder(self.folder))
-            held.enter_context(FolderLock(self.folder))
-            if clear:  # not sooner: no mistake in the options, and no other process, may cost a run
-                clear_run(self.folder)
-            tidy_run(self.folder)
-
-        if self.folder:
-            self.ranks.first(take, "the opening of the run's folder")
+    def take_folder(self, held: ExitStack) -> None:
+        """Make the run's folder and keep other runs out of it, as long as `held`."""
+        if self.folder is not None:
+            taken = taken_folder(self.folder)
+            self.ranks.first(lambda: held.enter_context(taken), "the opening of the run's folder")
 
     # -- the loop
 
@@ -308,7 +302,7 @@ class _Training:
         for message in self.messages:
             self.console.line(message)
         self.saved_at, self.saved_step = time.monotonic(), self.progress.total
-        if not self.progress.total:
+        if not self.progress.total and not self.replaces:
             self.save()  # from here on, whatever happens, there is something to resume
         self.keep_history()  # a kill may have come between the last checkpoint and this
         for epoch in range(self.progress.epoch, self.settings.epochs):
@@ -416,8 +410,16 @@ class _Training:
             state if name == LAST else None,
             groups if name == LAST else [],
         )
-        path = self.folder / name
-        self.ranks.first(lambda: checkpoint.save(path), f"the saving of {name}")
+
+        def keep():
+            checkpoint.save(self.folder / name)
+            if self.replaces:
+                clear_run(self.folder, but=name)
+                if callable(self.replaces):
+                    self.replaces()
+
+        self.ranks.first(keep, f"the saving of {name}")
+        self.replaces = False
 
     def keep_history(self) -> None:
         """The rows as a file that other programs read."""
@@ -471,7 +473,9 @@ class _Training:
             f"and look at these images and their labels",
         ]
         if self.folder is not None:
-            lines.append(f"    {self.folder / LAST} is from before and still good")
+            lines.append(
+                f"    {self.folder / LAST} is from before{', of the old run,' if self.replaces else ''} and still good"
+            )
         raise TrainingError("\n".join(lines))
 
     def draw(self) -> None:
@@ -486,13 +490,3 @@ class _Training:
         if self.folder is not None:
             path = self.folder / PLOT
             self.ranks.first(lambda: plot(path), f"the drawing of {PLOT}")
-
-
-def _checked_saving(save_every: Any, save_steps: Any, on_epoch: Any) -> tuple[float, int | None, Any]:
-    if not is_number(save_every) or not save_every >= 0:
-        raise OptionError(f"fit: save_every must be a number of seconds from 0, got {save_every!r}")
-    if save_steps is not None and (not is_integer(save_steps) or save_steps < 1):
-        raise OptionError(f"fit: save_steps must be a positive integer, got {save_steps!r}")
-    if on_epoch is not None and not callable(on_epoch):
-        raise OptionError(f"fit: on_epoch must be a function, got {on_epoch!r}")
-    return save_every, save_steps, on_epoch

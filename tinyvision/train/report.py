@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ..atomic import atomic_write
 from ..errors import DataError, OptionError
-from ..formats.files import atomic_write
 from ..printable import printable
 from .evaluate import Evaluation
 from .history import History

@@ -19,9 +19,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..atomic import remove_leftovers
 from ..errors import CheckpointError, FileError
 from ..folders import user_path
-from ..formats.files import remove_leftovers
 from ..printable import printable
 
 LAST, BEST, CSV, PLOT = "last.safetensors", "best.safetensors", "history.csv", "history.png"
@@ -122,9 +122,11 @@ def check_is_free(folder: Path, files: Iterable[str], shared: bool) -> None:
         )
 
 
-def clear_run(folder: Path) -> None:
-    """Delete the run in a folder, under its FolderLock; other files stay. Raises FileError."""
+def clear_run(folder: Path, but: str = "") -> None:
+    """Delete the run in a folder, under its FolderLock, but for one file of it; others stay. Raises FileError."""
     for name in _FILES:
+        if name == but:
+            continue
         try:
             (folder / name).unlink(missing_ok=True)
         except OSError as error:
@@ -141,9 +143,13 @@ def clear_events(folder: Path) -> None:
             raise FileError(f"cannot delete {printable(path)}: {error.strerror}") from None
 
 
-def tidy_run(folder: Path) -> None:
-    """Delete the half-written files of a process that was killed, under the folder's FolderLock. Raises FileError."""
-    remove_leftovers(folder, _FILES)
+@contextmanager
+def taken_folder(folder: Path) -> Iterator[None]:
+    """Make a run's folder, keep other runs out of it for the length of the block, and delete the half-written files of
+    a process that was killed. Raises CheckpointError if another process trains there, and FileError."""
+    with made_folder(folder), FolderLock(folder):
+        remove_leftovers(folder, _FILES)
+        yield
 
 
 class FolderLock:

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, TypeVar
 
 from .. import optim
 from ..errors import CheckpointError, OptionError
-from ..ops.checks import is_number, whole_number
+from ..ops.checks import is_integer, is_number, whole_number
 
 OPTIMIZERS = ("sgd", "nesterov", "adam", "adamw")
 SCHEDULES = ("constant", "one-cycle", "cosine", "step")
@@ -201,3 +201,14 @@ def _check_number(
         bounds = [f"above {above}" if above > -math.inf else "", f"from {least}" if least > -math.inf else ""]
         bounds += [f"to {most}" if most < math.inf else "", f"and below {below}" if below < math.inf else ""]
         raise OptionError(f"{name} must be a number {' '.join(b for b in bounds if b)}, got {value!r}")
+
+
+def checked_saving(save_every: Any, save_steps: Any, on_epoch: Any) -> tuple[float, int | None, Any]:
+    """When fit is to save, and whom to tell of an epoch, unchanged. Raises OptionError."""
+    if not is_number(save_every) or not save_every >= 0:
+        raise OptionError(f"fit: save_every must be a number of seconds from 0, got {save_every!r}")
+    if save_steps is not None and (not is_integer(save_steps) or save_steps < 1):
+        raise OptionError(f"fit: save_steps must be a positive integer, got {save_steps!r}")
+    if on_epoch is not None and not callable(on_epoch):
+        raise OptionError(f"fit: on_epoch must be a function, got {on_epoch!r}")
+    return save_every, save_steps, on_epoch

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import CheckpointError, DataError, FileError, OptionError
 from ..folders import user_path
-from ..formats.files import sha256_of
+from ..formats.download import sha256_of
 from ..formats.source import read_bytes
 from ..grad_mode import no_grad
 from ..interop.heads import Head, without_head

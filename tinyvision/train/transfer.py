@@ -15,19 +15,20 @@ import math
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import random
+from ..atomic import atomic_write
 from ..data import ArrayDataset, Subset, split, transforms
 from ..data.images import MAX_PIXELS
 from ..device import DeviceName
 from ..distributed import world_size
 from ..errors import CheckpointError, OptionError, TinyVisionError
 from ..folders import cache_dir, keep_newest, typed, user_path
-from ..formats.files import atomic_write
 from ..nn.module import Module, numpy_state
 from ..weights import load_arrays, save
 from . import starting
@@ -40,7 +41,7 @@ from .image_folders import folder_parts, look_through
 from .image_loader import ImageLoader
 from .loop import fit
 from .preprocessing import Preprocessing
-from .runs import BEST, CSV, LAST, PLOT, TRANSFER, FolderLock, check_is_free, clear_run, made_folder, tidy_run
+from .runs import BEST, CSV, LAST, PLOT, TRANSFER, check_is_free, clear_run, made_folder, taken_folder
 from .settings import Settings, nearest
 
 FREEZE = ("all", "stem", "none")
@@ -133,9 +134,9 @@ def fine_tune(
     """Fine-tune a pretrained network on the images in `folder`/class, or in `folder`/train/class and val, test.
 
     What comes of it is kept in the folder `run`, from which a stopped transfer can be resumed with the same
-    settings; `overwrite` replaces the run that is there. `max_pixels` is the most that an image may have. Nothing is
-    written there before the weights and all images have been read. Raises DataError (naming every image that cannot
-    be read), WeightsError, OptionError, CheckpointError, TrainingError."""
+    settings; `overwrite` replaces the run that is there once steps are done and kept. `max_pixels` is the most that an
+    image may have. Nothing is written there before the weights and all images have been read. Raises DataError (naming
+    every image that cannot be read), WeightsError, OptionError, CheckpointError, TrainingError."""
     if world_size() > 1:
         raise OptionError("fine_tune: a transfer runs in one process; several train with fit")
     root, run = user_path(folder), user_path(run)
@@ -160,24 +161,21 @@ def fine_tune(
     features = _Features(model, top, preprocessing, settings, workers, console, begun.digest)
     look_through([parts.train, parts.val, parts.test], console, features.has)
     train_set, val_set = features.of_training(parts.train), features.of(parts.val)
-    if not resume:
-        if overwrite:
-            _clear(run)
-        _keep_settings(run, chosen)
-    if begun.body is not None:
-        keep(begun.body, run)
-    options: dict[str, Any] = {"workers": 0, "log": console, "resume": "auto" if resume else False}
+    options: dict[str, Any] = {"log": console, "resume": "auto" if resume else False}
     last = model.get_submodule(top)
-    head = _head(last, train_set, val_set, settings, run, options)
-    with FolderLock(run):
-        tidy_run(run)
-    load_weights(last, run / "head" / BEST)
+    begin = partial(_begin, run, chosen, begun.body, resume, overwrite)
+    with taken_folder(run):
+        if not overwrite:  # else with the first checkpoint: until then the old run is whole
+            begin()
+        head = _head(last, train_set, val_set, settings, run, {**options, "overwrite": overwrite and begin})
+        load_weights(last, run / "head" / BEST)
+        if settings.freeze == "all":
+            _keep_frozen(model, run, load_checkpoint(run / "head" / BEST), head, description, len(parts.train))
     histories = {"head": head}
-    if settings.freeze == "all":
-        _keep_frozen(model, run, load_checkpoint(run / "head" / BEST), head, description, len(parts.train))
-    else:
+    if settings.freeze != "all":
+        options["workers"] = workers
         histories["whole network"] = _whole_network(
-            model, last, parts, preprocessing, settings, run, description, {**options, "workers": workers}
+            model, last, parts, preprocessing, settings, run, description, options
         )
     load_weights(model, run / BEST)
     judged = "validation" if parts.test is None else "test"
@@ -211,17 +209,16 @@ def _check_run(run: Path, chosen: dict[str, Any], resume: bool, overwrite: bool)
         raise CheckpointError(f"{run} cannot be continued with other settings: {'; '.join(differing)}")
 
 
-def _clear(run: Path) -> None:
-    """Delete the run in a folder, unless another process is training there."""
-    for folder in (run, run / "head"):
-        if folder.is_dir():
-            with FolderLock(folder):
-                clear_run(folder)
-
-
-def _keep_settings(run: Path, chosen: dict[str, Any]) -> None:
-    with made_folder(run), atomic_write(run / TRANSFER, "w") as file:
-        json.dump(chosen, file, indent=2)
+def _begin(run: Path, chosen: dict[str, Any], body: Path | None, resume: bool, overwrite: bool) -> None:
+    """Write down what is begun, and from which file, in place of the run that was there if that is wished."""
+    if overwrite:
+        own = body is not None and body.absolute().parent == run.absolute()
+        clear_run(run, but=body.name if body is not None and own else "")
+    if not resume:
+        with atomic_write(run / TRANSFER, "w") as file:
+            json.dump(chosen, file, indent=2)
+    if body is not None:
+        keep(body, run)
 
 
 def saved_settings(run: Path) -> dict[str, Any]:

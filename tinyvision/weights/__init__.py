@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from ..atomic import atomic_write
 from ..device import to_device
 from ..errors import DataError, OptionError, WeightsError
 from ..formats import npz, pth, pth_writer
 from ..formats import safetensors as safe
-from ..formats.files import atomic_write
 from ..formats.refused import Refused, shown
 from ..formats.source import read_bytes
 from ..formats.zip import DEFLATED, STORED, ZipArchive

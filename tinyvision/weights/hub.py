@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import DownloadError, OptionError, WeightsError
 from ..folders import cache_dir, user_path
-from ..formats.files import download
+from ..formats.download import download
 from .published import default_name, published
 
 ORIGIN = "https://download.pytorch.org/models"
