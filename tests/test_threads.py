@@ -99,7 +99,7 @@ def two_blas_threads():
 
 def in_a_thread(work):
     with ThreadPoolExecutor(1) as other:
-        return other.submit(work).result(timeout=60)
+        return other.submit(work).result(timeout=600)
 
 
 def test_any_thread_holds_blas_to_one(two_blas_threads):
@@ -119,7 +119,7 @@ def test_the_last_to_leave_restores_blas_whoever_it_is(two_blas_threads):
     before, entered = blas_threads(), threading.Event()
 
     def leave_last():
-        entered.wait(10)
+        entered.wait(600)
         threads.run(lambda i: time.sleep(0.2), range(1))
 
     other = threading.Thread(target=leave_last)
@@ -138,7 +138,7 @@ def test_a_blas_with_a_number_for_every_thread(monkeypatch):
         get_num_threads = lambda self: self.threads  # noqa: E731
         set_num_threads = lambda self, threads: setattr(self, "threads", threads)  # noqa: E731
 
-    library, both = OpenMP(), threading.Barrier(2, timeout=10)
+    library, both = OpenMP(), threading.Barrier(2, timeout=600)
     monkeypatch.setattr(threads, "_state", threads._State())
     threads._state.blas, threads._state.threads = [library], 2
     assert threads.run(lambda i: (both.wait() >= 0, library.threads), range(2)) == [(True, 1)] * 2
@@ -164,7 +164,7 @@ def test_an_exception_comes_out_and_blas_gets_its_threads_back(culprit):
 
 def test_an_exception_of_a_helper_keeps_no_arrays_alive():
     threads.set_num_threads(2)
-    both, main, gone = threading.Barrier(2, timeout=10), threading.get_ident(), []
+    both, main, gone = threading.Barrier(2, timeout=600), threading.get_ident(), []
 
     def fail():
         array = np.zeros(3)
@@ -192,9 +192,11 @@ def test_pieces_inside_of_pieces_do_not_wait_for_one_another():
     assert result == [10 * i for i in range(6)]
 
 
-def test_after_an_exception_nobody_starts_another_piece():
+def test_after_an_exception_nobody_starts_another_piece(monkeypatch):
     threads.set_num_threads(2)
-    both, main, begun = threading.Barrier(2, timeout=10), threading.get_ident(), []
+    both, main, begun = threading.Barrier(2, timeout=600), threading.get_ident(), []
+    wait, over = threads._wait, threading.Event()
+    monkeypatch.setattr(threads, "_wait", lambda *state: (over.set(), wait(*state)))
 
     def work(i):
         begun.append(i)
@@ -202,7 +204,7 @@ def test_after_an_exception_nobody_starts_another_piece():
             both.wait()
             if threading.get_ident() == main:
                 raise ZeroDivisionError
-            time.sleep(0.2)  # the main thread says meanwhile that it is over
+            assert over.wait(600)  # the main thread has said that nobody begins another
 
     with pytest.raises(ZeroDivisionError):
         threads.run(work, range(50))
@@ -233,7 +235,7 @@ def test_a_region_inside_of_one_that_a_thread_runs_alone_tells_blas_nothing(coun
 
 def test_a_piece_that_is_alone_may_still_share_out_its_products():
     threads.set_num_threads(2)
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=600)
 
     def work(_):
         assert not threads.inside_region()
@@ -290,23 +292,24 @@ def test_nobody_waits_for_a_helper_that_has_not_begun():
     threads.set_num_threads(2)
     free = threading.Event()
     with ThreadPoolExecutor(1) as other:
-        both = threading.Barrier(2, timeout=10)
-        busy = other.submit(threads.run, lambda i: (both.wait(), free.wait(10)), range(2))  # with the only helper
+        both = threading.Barrier(2, timeout=600)
+        busy = other.submit(threads.run, lambda i: (both.wait(), free.wait(600)), range(2))  # with the only helper
         assert threads.run(abs, range(5)) == list(range(5))
         free.set()
-        busy.result(timeout=10)
+        busy.result(timeout=600)
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="there are no signals to threads here")
 def test_ctrl_c_waits_for_the_pieces_of_others():
     """They write to memory of the caller, who may use it for something else once the error is out."""
     threads.set_num_threads(2)
-    both, main, ended = threading.Barrier(2, timeout=10), threading.get_ident(), []
+    both, main, ended = threading.Barrier(2, timeout=600), threading.get_ident(), []
 
     def work(i):
         both.wait()
         if threading.get_ident() != main:
-            time.sleep(0.1)  # the main thread has begun to wait
+            while sys._current_frames()[main].f_code is not threads._wait.__code__:
+                time.sleep(0)
             signal.pthread_kill(main, signal.SIGINT)
             time.sleep(0.1)
             ended.append(i)
@@ -323,7 +326,7 @@ def test_a_forked_child_computes_too():
     threads.set_num_threads(2)
     expected = step()
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        for got, want in zip(pool.apply_async(step).get(timeout=60), expected, strict=True):
+        for got, want in zip(pool.apply_async(step).get(timeout=600), expected, strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-10)
 
 
@@ -350,10 +353,10 @@ def test_a_fork_waits_for_whoever_is_inside_threadpoolctl():
 
     other = threading.Thread(target=region)
     other.start()
-    inside.wait(10)
+    inside.wait(600)
     child = os.fork()
     if not child:
-        os._exit(not their_lock.acquire(timeout=5))
+        os._exit(not their_lock.acquire(timeout=60))
     assert os.waitpid(child, 0)[1] == 0
     other.join()
     assert not threads._forking

@@ -178,7 +178,7 @@ def findings(tmp_path_factory, request):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert result.returncode in (0, 1), result.stdout + result.stderr
     found = {"right.py": {}, "wrong.py": {}}

@@ -12,7 +12,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -320,13 +320,10 @@ def inside_region() -> bool:
 
 def _wait(started, ended, bell):
     """Wait until all who started have ended. Ctrl-C must wait as well: the pieces write to the caller's memory."""
-    interrupt = None
-    while len(ended) < len(started):
-        try:
-            bell.get(timeout=1)
-        except Empty:
-            pass
-        except KeyboardInterrupt as caught:
-            interrupt = caught
-    if interrupt is not None:
-        raise interrupt
+    try:
+        while len(ended) < len(started):
+            with suppress(Empty):
+                bell.get(timeout=1)
+    except KeyboardInterrupt:
+        _wait(started, ended, bell)
+        raise

@@ -52,7 +52,9 @@ def _completed(line):
     asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": "\n",
              "_ARGCOMPLETE_SHELL": "bash"}  # fmt: skip
     program = "import os, sys; os.dup2(1, 8); sys.argv = ['tinyvision']; from tinyvision.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **asked}, capture_output=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **asked}, capture_output=True, timeout=600
+    )
     return [word.strip() for word in done.stdout.decode().splitlines()]
 
 

@@ -143,7 +143,7 @@ def test_errors_come_where_the_batch_would_have_come(workers):
 
 
 def _no_workers_left():
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 600
     while any(t.name.startswith("tinyvision-data") for t in threading.enumerate()):
         assert time.monotonic() < deadline, threading.enumerate()
         time.sleep(0.01)
@@ -207,7 +207,7 @@ def test_ctrl_c_ends_the_program(held, tmp_path):
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=600)
     finally:
         process.kill()
     assert "KeyboardInterrupt" in err
@@ -408,7 +408,7 @@ def test_workers_know_themselves():
     assert sorted(started) == [0, 1, 2]
     assert get_worker_info() is None
     with pytest.raises(DataError, match=r"more than timeout=0\.05"):
-        list(DataLoader(Counting(4, delay=0.3), 2, num_workers=1, timeout=0.05))
+        list(DataLoader(Counting(1, delay=3), 1, num_workers=1, timeout=0.05))
 
 
 def test_datasets_of_datasets():

@@ -18,7 +18,7 @@ def of_mpich(name):
     return os.path.realpath(next(f for f in files if f.name == name).locate())
 
 
-def environment(timeout=30.0):
+def environment(timeout=600.0):
     """For one thread a rank, and ranks that wait `timeout` seconds for each other."""
     return {
         **os.environ,
@@ -35,7 +35,7 @@ def command(ranks, program, *arguments):
     return [of_mpich("mpiexec"), "-n", str(ranks), sys.executable, *program, *map(str, arguments)]
 
 
-def mpiexec(ranks, program, *arguments, timeout=30.0, **options):
+def mpiexec(ranks, program, *arguments, timeout=600.0, **options):
     """Run a program on so many ranks, under a timeout of its own -> the CompletedProcess."""
-    options = {"capture_output": True, "text": True, "timeout": 90, "env": environment(timeout), **options}
+    options = {"capture_output": True, "text": True, "timeout": 600, "env": environment(timeout), **options}
     return subprocess.run(command(ranks, program, *arguments), **options)

@@ -303,7 +303,7 @@ PROGRAMS = {
     "frozen": lambda: late(lambda: os.kill(os.getpid(), signal.SIGSTOP)),
     "raising": lambda: late(raising),
     "leaving": lambda: late(sys.exit),
-    "asleep_at_the_end": lambda: distributed.rank() == 1 and time.sleep(60),
+    "asleep_at_the_end": lambda: distributed.rank() == 1 and time.sleep(600),
     "window": lambda: in_buckets(exchange.Window),
     "messages": lambda: in_buckets(exchange.Messages),
     "nccl": lambda: on_gpus(Nccl),
@@ -317,7 +317,9 @@ PROGRAMS = {
 }
 
 if __name__ == "__main__":
-    distributed.init(timeout=float(os.environ.get("RANKS_TIMEOUT", "30")))
+    distributed.init(timeout=600)  # they may start as slowly as they like
+    distributed.barrier()
+    group._watch.timeout = float(os.environ.get("RANKS_TIMEOUT", "600"))
     results = PROGRAMS[sys.argv[1]]()
     if results and len(sys.argv) > 2 and distributed.rank() == 0:
         np.savez(sys.argv[2], **results)

@@ -161,7 +161,7 @@ def test_synchronised_batch_norm_of_two_processes_is_that_of_one(cut, rng):
     weight, bias = rng.standard_normal(3), rng.standard_normal(3)
     y, cache = ops.batchnorm_train_forward(x, weight, bias)
     wanted = ops.batchnorm_train_backward(dy, cache)
-    table, meet = [None, None], threading.Barrier(2, timeout=20)
+    table, meet = [None, None], threading.Barrier(2, timeout=600)
 
     def process(number):
         def gather(array):

@@ -158,7 +158,7 @@ def test_keras_reloads_the_file_without_this_package(tmp_path):
         "import sys; sys.modules['tinyvision'] = None; import keras, numpy as np; "
         "y = keras.models.load_model('net.keras')(np.load('x.npy')); np.save('y.npy', keras.ops.convert_to_numpy(y))"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ}, check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ}, check=True, timeout=600)
     ours = model(tv.tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))).detach().numpy()
     assert np.abs(np.load(tmp_path / "y.npy") - ours).max() < 1e-6 * np.abs(ours).max() + 1e-6
 

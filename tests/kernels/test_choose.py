@@ -112,7 +112,7 @@ def test_the_switch():
 def test_the_environment_variable(value, expected):
     code = "from tinyvision import kernels; print(kernels.is_on('conv2d'), kernels.is_on('pooling'))"
     environment = {**os.environ, "TINYVISION_KERNELS": value}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=600)
     assert done.stdout.strip() == expected, done.stderr
 
 
@@ -124,7 +124,7 @@ def test_the_first_block_of_all_switches_them_off_too():
         "print(inside, kernels.is_on('conv2d'), kernels.is_on('pooling'))"
     )
     environment = {**os.environ, "TINYVISION_KERNELS": "pooling"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=600)
     assert done.stdout.strip() == "False False True", done.stderr
 
 

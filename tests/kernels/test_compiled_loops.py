@@ -444,7 +444,7 @@ def test_eight_runs_at_once_have_the_loops_compiled_once(tmp_path, monkeypatch):
     monkeypatch.setattr(compiled, "compile_all", lambda: began.append(len(began)))
     waiting = f"import fcntl, os, time; fcntl.flock(os.open({str(tmp_path / 'loops')!r}, 0), fcntl.LOCK_EX); print()"
     (tmp_path / "loops").mkdir()
-    other = [sys.executable, "-c", f"{waiting}; import sys; sys.stdout.flush(); time.sleep(60)"]
+    other = [sys.executable, "-c", f"{waiting}; import sys; sys.stdout.flush(); time.sleep(600)"]
     with subprocess.Popen(other, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         compiled.compile_quietly()
@@ -543,7 +543,7 @@ def test_a_forked_child_uses_them_too(machine_code, monkeypatch, rng):
     x = small(rng.standard_normal((2, 3, 8, 8)))
     y, _ = BY_OP["max_pool2d_forward"].forward(x, 2)
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        again = pool.apply_async(_pooled, (x,)).get(timeout=60)
+        again = pool.apply_async(_pooled, (x,)).get(timeout=600)
     np.testing.assert_array_equal(again, y)
 
 

@@ -149,7 +149,7 @@ def test_others_go_on_with_the_layers_meanwhile():
         def forward(self, x):
             if threading.current_thread().name == "first":
                 inside.set()
-                assert go_on.wait(30)
+                assert go_on.wait(600)
             return x
 
     model = nn.Sequential(Wait(), nn.Linear(2, 2), nn.ReLU()).eval()
@@ -157,7 +157,7 @@ def test_others_go_on_with_the_layers_meanwhile():
     x, other, found = tv.ones(1, 2), tv.full((1, 2), 100.0), []
     thread = threading.Thread(target=lambda: found.append(extractor(x)["f"]), name="first")
     thread.start()
-    assert inside.wait(30)
+    assert inside.wait(600)
     np.testing.assert_array_equal(model(other).detach(), model[1](other).relu().detach())
     np.testing.assert_array_equal(extractor(other)["f"].detach(), model[1](other).detach())
     go_on.set()

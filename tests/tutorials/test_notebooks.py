@@ -74,7 +74,7 @@ def test_a_notebook_runs_in_a_fresh_kernel(tmp_path, number):
     book = nbformat.read(notebooks.write(path, tmp_path), as_version=4)
     nbformat.validate(book)
     elsewhere = _elsewhere(tmp_path)
-    client = nbclient.NotebookClient(book, timeout=120, resources={"metadata": {"path": str(elsewhere["cwd"])}})
+    client = nbclient.NotebookClient(book, timeout=600, resources={"metadata": {"path": str(elsewhere["cwd"])}})
     client.execute(env=elsewhere["env"])
     drawn = {k for c in book.cells for o in c.get("outputs", []) for k in o.get("data", {})}
     assert "image/svg+xml" in drawn or "](figures/" not in path.read_text(encoding="utf-8")
