@@ -241,7 +241,7 @@ def _compile(quiet: bool) -> None:
     try:
         compiled.compile_all(lambda name: None if quiet else answer(f"compiling {name}"))
     except OSError as error:
-        raise FileError(f"compiled loops cannot be kept in {compiled.folder()}: {error.strerror or error}") from None
+        raise FileError(f"compiled loops cannot be kept in {compiled.folder()}: {error.strerror}") from None
 
 
 def _loops() -> list[dict[str, Any]]:

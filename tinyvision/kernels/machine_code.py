@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..atomic import atomic_write
 from ..device import Device, require_cuda
 from ..errors import DeviceError
 
@@ -57,8 +56,9 @@ def _for_hopper(cupy, text, index):
             nvrtc.destroyProgram(program)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with atomic_write(file) as new:
-                new.write(code)
+            unfinished = file.with_name(f"{file.name}.{os.getpid()}")
+            unfinished.write_bytes(code)
+            unfinished.replace(file)  # whole at once, whoever else compiles the same
         except OSError:  # a home that cannot be written: for this process alone, then
             file = Path(tempfile.mkdtemp(prefix="tinyvision_")) / file.name
             file.write_bytes(code)

@@ -18,7 +18,6 @@ from types import FunctionType
 from typing import Any, TypeVar
 
 from ... import threads
-from ...atomic import atomic_write
 from ...errors import DeviceError
 from ...folders import cache_dir, cache_dir_if_known
 
@@ -158,8 +157,9 @@ def compile_all(tell: Callable[[str], None] = lambda text: None) -> Path:
         except Exception:  # a file of an earlier time that was cut off
             shutil.rmtree(place)
             _compile_into(place, tell)
-    with atomic_write(place / COMPLETE, "w") as file:
-        file.write(_processor())
+    temporary = place / f"{COMPLETE}.{os.getpid()}"
+    temporary.write_text(_processor(), encoding="utf-8")
+    temporary.replace(place / COMPLETE)
     return place
 
 
