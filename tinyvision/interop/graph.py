@@ -38,6 +38,7 @@ class NodeLayer(Module):
     def __init__(self, node: Node, reader: Callable[..., Any]) -> None:
         super().__init__()
         self.node, self.kind, self._reader = node, node.kind, reader
+        self._asks = "training" in inspect.signature(reader).parameters
 
     @property
     def convolves(self) -> bool:
@@ -47,7 +48,7 @@ class NodeLayer(Module):
     def forward(self, *arguments: Any) -> Any:
         """The node's results, a tuple if there are several. Raises WeightsError for a node that makes no sense."""
         try:
-            return self._reader(self.node, *arguments, training=self.training)
+            return self._reader(self.node, *arguments, **({"training": self.training} if self._asks else {}))
         except TinyVisionError:
             raise
         except MemoryError:
@@ -81,7 +82,7 @@ class Anatomy(NamedTuple):
 class GraphModel(Module):
     """Nodes, one after the other, each computed by the reader of its kind, and each a layer of `nodes`.
 
-    readers                    kind of node -> what computes it, called as reader(node, *arguments, training=...)
+    readers                    kind of node -> what computes it: reader(node, *arguments), and training=... if it asks
     describing                 what the nodes can be in the chains that are computed together (see `chains`)
     input_names, output_names  what the graph calls its inputs and outputs, in order
     whole_numbers_are_arrays   whether readers get whole numbers that come in as they get those of the file
@@ -234,8 +235,8 @@ class GraphModel(Module):
 def _require_arguments(node, reader, given):
     """Raise WeightsError unless a node has the arguments that its reader takes; given: for each, whether it is there.
 
-    A reader is `reader(node, x, weight, bias=None, training=False)`: what has a default may be absent."""
-    takes = [p for p in inspect.signature(reader).parameters.values() if p.name not in ("node", "training")]
+    A reader is `reader(node, x, weight, bias=None)`: what has a default may be absent."""
+    takes = [p for p in inspect.signature(reader).parameters.values() if p.name != "node"]
     places = [p for p in takes if p.kind is p.POSITIONAL_OR_KEYWORD]
     least, any_number = sum(p.default is p.empty for p in places), any(p.kind is p.VAR_POSITIONAL for p in takes)
     if len(given) < least or (len(given) > len(places) and not any_number):

@@ -65,17 +65,17 @@ def _pointwise(op, integers=None):
 
 def _of_one(op, integers=None):
     compute = _pointwise(op, integers)
-    return lambda node, x, training=False: compute(x)
+    return lambda node, x: compute(x)
 
 
 def _of_two(op, integers=None):
     compute = _pointwise(op, integers)
-    return lambda node, a, b, training=False: compute(a, b)
+    return lambda node, a, b: compute(a, b)
 
 
 def _of_any(op, integers=None):
     compute = _pointwise(_folded(op), _folded(integers))
-    return lambda node, first, *others, training=False: compute(first, *others)
+    return lambda node, first, *others: compute(first, *others)
 
 
 def _folded(op):
@@ -144,13 +144,13 @@ READERS["HardSwish"] = _of_one(F.hardswish)
 
 
 @reads("Mod")
-def _mod(node, a, b, training=False):
+def _mod(node, a, b):
     """What is left has the sign of the divisor, or, with the option `fmod`, that of the number, as in C."""
     return (_of_two(F.fmod, np.fmod) if node.get("fmod") else _of_two(F.remainder, np.mod))(node, a, b)
 
 
 @reads("Pow")
-def _power(node, a, b, training=False):
+def _power(node, a, b):
     """The result is of the kind of a, whatever that of b."""
     if not is_number(a):
         return onnx_integers.to_power(plain(a), plain(b))
@@ -159,18 +159,18 @@ def _power(node, a, b, training=False):
 
 
 @reads("Mean")
-def _mean(node, first, *others, training=False):
+def _mean(node, first, *others):
     total = READERS["Sum"](node, first, *others)
     return F.div(total, tensor(1.0 + len(others), total))
 
 
 @reads("Identity")
-def _identity(node, x, training=False):
+def _identity(node, x):
     return x
 
 
 @reads("Dropout")
-def _dropout(node, x, ratio=None, mode=None, training=False):
+def _dropout(node, x, ratio=None, mode=None, *, training):
     """In training, and only then, whatever the file says of it. The second result tells what is left."""
     share = float(node.get("ratio", 0.5) if ratio is None else plain(ratio))
     from ..nn.functional import dropout
@@ -215,13 +215,13 @@ def convolution_options(node: Any, x: Any, weight: Any) -> tuple[dict[str, Any],
 
 
 @reads("Conv")
-def _conv(node, x, weight, bias=None, training=False):
+def _conv(node, x, weight, bias=None):
     options, first = convolution_options(node, x, weight)
     return F.conv2d(F.pad(x, padding=first) if first else x, weight, bias, **options)
 
 
 @reads("ConvTranspose")
-def _conv_transpose(node, x, weight, bias=None, training=False):
+def _conv_transpose(node, x, weight, bias=None):
     stride, dilation = _two(node.get("strides", [1, 1]), node.name), _two(node.get("dilations", [1, 1]), node.name)
     more, pads = list(node.get("output_padding", [0, 0])), node.get("pads", [0, 0, 0, 0])
     kernel = weight.shape[2:]
@@ -248,7 +248,7 @@ def _conv_transpose(node, x, weight, bias=None, training=False):
 
 
 @reads("Gemm")
-def _gemm(node, a, b, c=None, training=False):
+def _gemm(node, a, b, c=None):
     a = F.transpose(a, axes=(1, 0)) if node.get("transA") else a
     alpha, beta = node.get("alpha", 1.0), node.get("beta", 1.0)
     if node.get("transB") and alpha == beta == 1.0 and (c is None or len(c.shape) == 1):
@@ -261,7 +261,7 @@ def _gemm(node, a, b, c=None, training=False):
 
 
 @reads("BatchNormalization")
-def _batchnorm(node, x, weight, bias, mean, var, training=False):
+def _batchnorm(node, x, weight, bias, mean, var, *, training):
     if not node.get("spatial", 1):
         raise WeightsError(f"{node.name}: statistics of every place (spatial = 0) are not known here")
     from ..nn.functional import batch_norm  # the layer's function: it also keeps the running statistics
@@ -271,12 +271,12 @@ def _batchnorm(node, x, weight, bias, mean, var, training=False):
 
 
 @reads("InstanceNormalization")
-def _instancenorm(node, x, weight, bias, training=False):
+def _instancenorm(node, x, weight, bias):
     return F.group_norm(x, weight, bias, groups=x.shape[1], eps=node.get("epsilon", 1e-5))
 
 
 @reads("GroupNormalization")
-def _groupnorm(node, x, weight, bias, training=False):
+def _groupnorm(node, x, weight, bias):
     groups = node.get("num_groups")
     if weight.shape[0] != x.shape[1]:
         raise WeightsError(f"{node.name}: a scale for each group (opset 18) is not known here; export with opset 21")
@@ -284,7 +284,7 @@ def _groupnorm(node, x, weight, bias, training=False):
 
 
 @reads("LayerNormalization")
-def _layernorm(node, x, weight, bias=None, training=False):
+def _layernorm(node, x, weight, bias=None):
     axis, eps = node.get("axis", -1) % len(x.shape), node.get("epsilon", 1e-5)
     y = F.layer_norm(x, weight, bias, shape=tuple(x.shape[axis:]), eps=eps)
     if len(node.outputs) == 1:
@@ -296,7 +296,7 @@ def _layernorm(node, x, weight, bias=None, training=False):
 
 
 @reads("RMSNormalization")
-def _rmsnorm(node, x, weight, training=False):
+def _rmsnorm(node, x, weight):
     """x / √(mean of x² + eps) · weight, over the axes from `axis` on."""
     axes = tuple(range(node.get("axis", -1) % len(x.shape), len(x.shape)))
     squares = F.mean(F.mul(x, x), axis=axes, keepdims=True)
@@ -304,7 +304,7 @@ def _rmsnorm(node, x, weight, training=False):
 
 
 @reads("LRN")
-def _local_response(node, x, training=False):
+def _local_response(node, x):
     from ..nn.functional import local_response_norm
 
     size = node.get("size")
@@ -314,13 +314,13 @@ def _local_response(node, x, training=False):
 
 
 @reads("LpNormalization")
-def _normalised(node, x, training=False):
+def _normalised(node, x):
     size = F.norm(x, p=node.get("p", 2), axis=node.get("axis", -1), keepdims=True)
     return F.div(x, F.maximum(size, tensor(np.finfo(x.array.dtype).tiny, x)))  # nothing stays nothing
 
 
 @reads("MaxPool", "AveragePool")
-def _pool(node, x, training=False):
+def _pool(node, x):
     kernel = _two(node.get("kernel_shape"), node.name)
     stride, dilation = _two(node.get("strides", [1, 1]), node.name), _two(node.get("dilations", [1, 1]), node.name)
     padding, first = _symmetric(node, x.shape[2:], kernel, stride, dilation)
@@ -342,12 +342,12 @@ def _pool(node, x, training=False):
 
 
 @reads("GlobalAveragePool")
-def _global_average(node, x, training=False):
+def _global_average(node, x):
     return F.mean(x, axis=tuple(range(2, len(x.shape))), keepdims=True)
 
 
 @reads("GlobalMaxPool")
-def _global_max(node, x, training=False):
+def _global_max(node, x):
     return F.max(x, axis=tuple(range(2, len(x.shape))), keepdims=True)
 
 
@@ -355,7 +355,7 @@ def _global_max(node, x, training=False):
 
 
 @reads("Clip")
-def _clip(node, x, low=None, high=None, training=False):
+def _clip(node, x, low=None, high=None):
     low = node.get("min") if low is None else plain(low)
     high = node.get("max") if high is None else plain(high)
     if not is_number(x):
@@ -364,12 +364,12 @@ def _clip(node, x, low=None, high=None, training=False):
 
 
 @reads("LeakyRelu")
-def _leaky_relu(node, x, training=False):
+def _leaky_relu(node, x):
     return F.leaky_relu(x, negative_slope=node.get("alpha", 0.01))
 
 
 @reads("PRelu")
-def _prelu(node, x, slope, training=False):
+def _prelu(node, x, slope):
     slope = tensor(slope, x)
     if slope.array.size in (1, x.shape[1]):
         return F.prelu(x, F.reshape(slope, shape=(-1,)))
@@ -377,38 +377,38 @@ def _prelu(node, x, slope, training=False):
 
 
 @reads("ThresholdedRelu")
-def _thresholded_relu(node, x, training=False):
+def _thresholded_relu(node, x):
     return F.threshold(x, threshold=node.get("alpha", 1.0), value=0.0)
 
 
 @reads("Swish")
-def _swish(node, x, training=False):
+def _swish(node, x):
     return F.mul(x, F.sigmoid(F.mul(x, tensor(node.get("alpha", 1.0), x))))
 
 
 @reads("Elu")
-def _elu(node, x, training=False):
+def _elu(node, x):
     return F.elu(x, alpha=node.get("alpha", 1.0))
 
 
 @reads("Selu")
-def _selu(node, x, training=False):
+def _selu(node, x):
     return F.elu(x, alpha=node.get("alpha", 1.6732632), scale=node.get("gamma", 1.0507010))
 
 
 @reads("Celu")
-def _celu(node, x, training=False):
+def _celu(node, x):
     alpha = node.get("alpha", 1.0)
     return F.elu(x, alpha=alpha, input_scale=1 / alpha)
 
 
 @reads("Gelu")
-def _gelu(node, x, training=False):
+def _gelu(node, x):
     return F.gelu(x, approximate=node.get("approximate", "none"))
 
 
 @reads("HardSigmoid")
-def _hardsigmoid(node, x, training=False):
+def _hardsigmoid(node, x):
     alpha, beta = node.get("alpha", 0.2), node.get("beta", 0.5)
     if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
         return F.hardsigmoid(x)
@@ -416,7 +416,7 @@ def _hardsigmoid(node, x, training=False):
 
 
 @reads("Softmax", "LogSoftmax")
-def _softmax(node, x, training=False):
+def _softmax(node, x):
     function = F.softmax if node.kind == "Softmax" else F.log_softmax
     if node.get("opset", 13) >= 13:
         return function(x, axis=node.get("axis", -1))
@@ -426,7 +426,7 @@ def _softmax(node, x, training=False):
 
 
 @reads("Where")
-def _where(node, condition, a, b, training=False):
+def _where(node, condition, a, b):
     like = next((v for v in (a, b) if isinstance(v, Variable)), None)
     if like is None:
         return np.where(plain(condition), plain(a), plain(b))
@@ -437,8 +437,8 @@ for _kind, _compare in {
     "Equal": np.equal, "Greater": np.greater, "Less": np.less, "GreaterOrEqual": np.greater_equal,
     "LessOrEqual": np.less_equal, "And": np.logical_and, "Or": np.logical_or, "Xor": np.logical_xor,
 }.items():  # fmt: skip
-    READERS[_kind] = lambda node, a, b, training=False, *, compare=_compare: compare(plain(a), plain(b))
-READERS["Not"] = lambda node, x, training=False: np.logical_not(plain(x))
+    READERS[_kind] = lambda node, a, b, *, compare=_compare: compare(plain(a), plain(b))
+READERS["Not"] = lambda node, x: np.logical_not(plain(x))
 
 
 # -- reductions
@@ -459,7 +459,7 @@ _SUMS = {
 
 
 @reads(*_SUMS)
-def _reduction(node, x, axes=None, training=False):
+def _reduction(node, x, axes=None):
     axes = node.get("axes") if axes is None else integers(axes)
     over = tuple(axes) if axes else () if node.get("noop_with_empty_axes") else None  # over none: of each number alone
     options = {"axis": over, "keepdims": bool(node.get("keepdims", 1))}
@@ -473,7 +473,7 @@ def _reduction(node, x, axes=None, training=False):
 
 
 @reads("ArgMax", "ArgMin")
-def _extreme(node, x, training=False):
+def _extreme(node, x):
     x, axis = plain(x), node.get("axis", 0)
     last = bool(node.get("select_last_index", 0))  # of several that are equal
     x = np.flip(x, axis) if last else x

@@ -22,7 +22,7 @@ def _from_the_front(node, indices, sizes):
 
 
 @reads("GatherElements")
-def _gather_elements(node, x, indices, training=False):
+def _gather_elements(node, x, indices):
     shape, axis = plain(x).shape, node.get("axis", 0)
     index = _from_the_front(node, indices, shape[axis])
     if not is_number(x):
@@ -31,7 +31,7 @@ def _gather_elements(node, x, indices, training=False):
 
 
 @reads("GatherND")
-def _gather_nd(node, x, indices, training=False):
+def _gather_nd(node, x, indices):
     """y[b, i] = x[b, indices[b, i]]; an index names a place, or all behind first axes."""
     shape, batch = plain(x).shape, node.get("batch_dims", 0)
     depth = plain(indices).shape[-1]
@@ -43,7 +43,7 @@ def _gather_nd(node, x, indices, training=False):
 
 
 @reads("ScatterElements", "Scatter")
-def _scatter_elements(node, x, indices, updates, training=False):
+def _scatter_elements(node, x, indices, updates):
     """y = x, with updates[i, j] in the place of y[indices[i, j], j]."""
     shape, axis, kind = plain(x).shape, node.get("axis", 0) % len(plain(x).shape), node.get("reduction", "none")
     if kind not in ("none", "add"):
@@ -59,7 +59,7 @@ def _scatter_elements(node, x, indices, updates, training=False):
 
 
 @reads("OneHot")
-def _one_hot(node, indices, depth, values, training=False):
+def _one_hot(node, indices, depth, values):
     """The second of two values at each index along a new axis, the first beside it."""
     count, axis = integers(depth)[0], node.get("axis", -1)
     index = plain(indices).astype(np.int64)
@@ -74,7 +74,7 @@ def _one_hot(node, indices, depth, values, training=False):
 
 
 @reads("TopK")
-def _top_k(node, x, count=None, training=False):
+def _top_k(node, x, count=None):
     """How many was an attribute first (opset 9), an argument later."""
     k = node.get("k") if count is None else integers(count)[0]
     values, places = choosing.topk(tensor(x), k, node.get("axis", -1), bool(node.get("largest", 1)))
@@ -82,12 +82,12 @@ def _top_k(node, x, count=None, training=False):
 
 
 @reads("NonZero")
-def _non_zero(node, x, training=False):
+def _non_zero(node, x):
     return np.stack(np.nonzero(plain(x))).astype(np.int64)
 
 
 @reads("Trilu")
-def _triangle(node, x, diagonal=None, training=False):
+def _triangle(node, x, diagonal=None):
     rows, columns = (np.arange(n) for n in plain(x).shape[-2:])
     away = columns - rows[:, None] - (0 if diagonal is None else integers(diagonal)[0])
     kept = away >= 0 if node.get("upper", 1) else away <= 0
@@ -98,7 +98,7 @@ def _triangle(node, x, diagonal=None, training=False):
 
 
 @reads("CumSum")
-def _cumulative(node, x, axis, training=False):
+def _cumulative(node, x, axis):
     axis, whole = integers(axis)[0] % len(plain(x).shape), not is_number(x)
     x = plain(x) if whole else tensor(x)
 
@@ -123,12 +123,12 @@ def _moved_on(x, axis):
 
 
 @reads("Einsum")
-def _einsum(node, first, *others, training=False):
+def _einsum(node, first, *others):
     return products.einsum(node.get("equation", ""), *map(tensor, (first, *others)))
 
 
 @reads("SpaceToDepth")
-def _space_to_depth(node, x, training=False):
+def _space_to_depth(node, x):
     N, C, H, W = x.shape
     b = node.get("blocksize")
     y = F.transpose(F.reshape(x, shape=(N, C, H // b, b, W // b, b)), axes=(0, 3, 5, 1, 2, 4))
@@ -140,14 +140,14 @@ _WAYS = {"linear": "bilinear", "bilinear": "bilinear", "cubic": "bicubic", "bicu
 
 
 @reads("GridSample")
-def _grid_sample(node, x, grid, training=False):
+def _grid_sample(node, x, grid):
     x, grid = tensor(x), tensor(grid)
     options = {"padding_mode": node.get("padding_mode", "zeros"), "align_corners": bool(node.get("align_corners", 0))}
     return F.grid_sample(x, grid, mode=_WAYS[node.get("mode", "linear")], **options)
 
 
 @reads("NonMaxSuppression")
-def _suppressed(node, boxes, scores, most=None, overlap=None, least=None, training=False):
+def _suppressed(node, boxes, scores, most=None, overlap=None, least=None):
     """(picture, class, box) of the boxes that stay, the best of each class first.   (K, 3)"""
     boxes, scores = (plain(v).astype(np.float64) for v in (boxes, scores))
     most = integers(most)[0] if most is not None else 0
@@ -169,17 +169,17 @@ def _suppressed(node, boxes, scores, most=None, overlap=None, least=None, traini
 
 
 @reads("Size")
-def _size(node, x, training=False):
+def _size(node, x):
     return np.array(plain(x).size, np.int64)
 
 
 @reads("IsNaN")
-def _is_nan(node, x, training=False):
+def _is_nan(node, x):
     return np.isnan(plain(x))
 
 
 @reads("IsInf")
-def _is_inf(node, x, training=False):
+def _is_inf(node, x):
     x = plain(x)
     below, above = bool(node.get("detect_negative", 1)), bool(node.get("detect_positive", 1))
     return np.isinf(x) & np.where(x < 0, below, above)

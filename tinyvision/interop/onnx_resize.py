@@ -36,13 +36,13 @@ _BEFORE_OPSET_11 = "floor, or ceil where it shrinks"
 
 
 @reads("Upsample")
-def _upsample(node, x, scales=None, training=False):
+def _upsample(node, x, scales=None):
     """What became Resize: the scales were an attribute first, an argument later."""
     return _resize(node, x, None, np.array(node.get("scales", []), np.float32) if scales is None else scales)
 
 
 @reads("Resize")
-def _resize(node, x, region=None, scales=None, sizes=None, training=False):
+def _resize(node, x, region=None, scales=None, sizes=None):
     """The region is for a way of resizing that is not known here; opset 10 has none, and the scales in its place."""
     options = {
         "mode": node.get("mode", "nearest"),

@@ -16,12 +16,12 @@ from .onnx_ops import integers, is_number, plain, reads, require_size, tensor
 
 
 @reads("Shape")
-def _shape(node, x, training=False):
+def _shape(node, x):
     return np.array(plain(x).shape, np.int64)[node.get("start", 0) : node.get("end", None)]
 
 
 @reads("Constant")
-def _constant(node, training=False):
+def _constant(node):
     for name, kind in (
         ("value_int", np.int64),
         ("value_ints", np.int64),
@@ -34,14 +34,14 @@ def _constant(node, training=False):
 
 
 @reads("ConstantOfShape")
-def _constant_of_shape(node, shape, training=False):
+def _constant_of_shape(node, shape):
     size = integers(shape)
     require_size(node, size)
     return np.full(size, node.get("value", np.zeros(1, np.float32)).reshape(-1)[0])
 
 
 @reads("Cast", "CastLike")
-def _cast(node, x, like=None, training=False):
+def _cast(node, x, like=None):
     from .onnx_export import package
 
     dtype = (
@@ -56,7 +56,7 @@ def _cast(node, x, like=None, training=False):
 
 
 @reads("Gather")
-def _gather(node, x, indices, training=False):
+def _gather(node, x, indices):
     axis, indices = node.get("axis", 0), plain(indices)
     if not is_number(x):
         return np.take(plain(x), indices, axis=axis)
@@ -66,14 +66,14 @@ def _gather(node, x, indices, training=False):
 
 
 @reads("Range")
-def _range(node, start, limit, delta, training=False):
+def _range(node, start, limit, delta):
     start, limit, delta = (plain(v).reshape(()) for v in (start, limit, delta))
     require_size(node, [max(0.0, np.ceil((limit.item() - start.item()) / delta.item()))])
     return np.arange(start.item(), limit.item(), delta.item(), dtype=start.dtype)
 
 
 @reads("ScatterND")
-def _scatter_nd(node, x, indices, updates, training=False):
+def _scatter_nd(node, x, indices, updates):
     """y = x, with updates[i] in the place of y[indices[i]]; an index names a place, or all behind first axes."""
     indices, old = plain(indices).astype(np.int64), plain(x)
     depth = indices.shape[-1] if indices.ndim else 0
@@ -104,7 +104,7 @@ def _scatter_nd(node, x, indices, updates, training=False):
 
 
 @reads("Reshape")
-def _reshape(node, x, shape=None, training=False):
+def _reshape(node, x, shape=None):
     wanted = node.get("shape") if shape is None else integers(shape)
     old = plain(x).shape
     wanted = [old[i] if n == 0 and not node.get("allowzero") else n for i, n in enumerate(wanted)]
@@ -112,7 +112,7 @@ def _reshape(node, x, shape=None, training=False):
 
 
 @reads("Flatten")
-def _flatten(node, x, training=False):
+def _flatten(node, x):
     axis = node.get("axis", 1)
     rows = int(np.prod(x.shape[:axis], dtype=np.int64))
     return F.reshape(x, shape=(rows, -1))
@@ -123,14 +123,14 @@ def _axes(node, axes):
 
 
 @reads("Squeeze")
-def _squeeze(node, x, axes=None, training=False):
+def _squeeze(node, x, axes=None):
     axes, shape = _axes(node, axes), plain(x).shape
     drop = {a % len(shape) for a in axes} if axes else {i for i, n in enumerate(shape) if n == 1}
     return _reshaped(x, tuple(n for i, n in enumerate(shape) if i not in drop))
 
 
 @reads("Unsqueeze")
-def _unsqueeze(node, x, axes=None, training=False):
+def _unsqueeze(node, x, axes=None):
     axes, shape = _axes(node, axes), list(plain(x).shape)
     rank = len(shape) + len(axes)
     for axis in sorted(a % rank for a in axes):
@@ -143,13 +143,13 @@ def _reshaped(x, shape):
 
 
 @reads("Transpose")
-def _transpose(node, x, training=False):
+def _transpose(node, x):
     order = node.get("perm") or list(range(len(plain(x).shape)))[::-1]
     return F.transpose(x, axes=tuple(order)) if isinstance(x, Variable) else plain(x).transpose(order)
 
 
 @reads("Concat")
-def _concat(node, first, *others, training=False):
+def _concat(node, first, *others):
     arrays = [first, *others]
     require_size(node, [sum(plain(a).size for a in arrays)])
     if not any(isinstance(a, Variable) for a in arrays):
@@ -158,7 +158,7 @@ def _concat(node, first, *others, training=False):
 
 
 @reads("Slice")
-def _slice(node, x, starts=None, ends=None, axes=None, steps=None, training=False):
+def _slice(node, x, starts=None, ends=None, axes=None, steps=None):
     starts, ends = (_axes_of(node, v, name) for v, name in ((starts, "starts"), (ends, "ends")))
     rank = len(plain(x).shape)
     axes = _axes_of(node, axes, "axes") or list(range(len(starts)))
@@ -176,7 +176,7 @@ def _axes_of(node, given, name):
 
 
 @reads("Split")
-def _split(node, x, sizes=None, training=False):
+def _split(node, x, sizes=None):
     axis = node.get("axis", 0)
     n = plain(x).shape[axis]
     sizes = node.get("split") if sizes is None else integers(sizes)
@@ -193,7 +193,7 @@ def _split(node, x, sizes=None, training=False):
 
 
 @reads("Pad")
-def _pad(node, x, pads=None, value=None, axes=None, training=False):
+def _pad(node, x, pads=None, value=None, axes=None):
     pads = node.get("pads") if pads is None else integers(pads)
     value = node.get("value", 0.0) if value is None or not plain(value).size else plain(value).reshape(()).item()
     rank = len(plain(x).shape)
@@ -219,7 +219,7 @@ def _padded(x, pads, node, value):
 
 
 @reads("Expand", "Tile")
-def _expand(node, x, sizes, training=False):
+def _expand(node, x, sizes):
     wanted = integers(sizes)
     if node.kind == "Tile":
         require_size(node, [n * max(1, k) for n, k in zip(plain(x).shape, wanted, strict=True)])
@@ -232,7 +232,7 @@ def _expand(node, x, sizes, training=False):
 
 
 @reads("DepthToSpace")
-def _depth_to_space(node, x, training=False):
+def _depth_to_space(node, x):
     N, C, H, W = x.shape
     b = node.get("blocksize")
     if node.get("mode", "DCR") == "DCR":

@@ -86,12 +86,12 @@ def _pointwise(op, of_integers=None):
 
 def _of_one(op, of_integers=None):
     general = _pointwise(op, of_integers)
-    return lambda node, x, training=False: general(node, x)
+    return lambda node, x: general(node, x)
 
 
 def _of_two(op, of_integers=None):
     general = _pointwise(op, of_integers)
-    return lambda node, a, b, training=False: general(node, a, b)
+    return lambda node, a, b: general(node, a, b)
 
 
 READERS.update(
@@ -125,7 +125,7 @@ for _name in ("relu", "relu6", "tanh", "elu", "exp", "log", "abs", "sin", "cos")
 
 
 @reads("ADD_N")
-def _sum(node, first, *others, training=False):
+def _sum(node, first, *others):
     for other in others:
         first = READERS["ADD"](node, first, other)
     return first
@@ -139,7 +139,7 @@ def _here(value):
 
 
 def _compared(compare):
-    def reader(node, a, b, training=False):
+    def reader(node, a, b):
         if not (takes_part(a) or takes_part(b)):
             return compare(plain(a), plain(b))
         a, b = _aligned([_here(a), _here(b)])
@@ -154,11 +154,11 @@ for _name, _compare in {
     "LOGICAL_OR": np.logical_or,
 }.items():  # fmt: skip
     READERS[_name] = _compared(_compare)
-READERS["LOGICAL_NOT"] = lambda node, x, training=False: READERS["EQUAL"](node, x, np.array(False))
+READERS["LOGICAL_NOT"] = lambda node, x: READERS["EQUAL"](node, x, np.array(False))
 
 
 @reads("SELECT", "SELECT_V2")
-def _select(node, condition, a, b, training=False):
+def _select(node, condition, a, b):
     if not any(map(takes_part, (condition, a, b))):
         return np.where(plain(condition), plain(a), plain(b))
     condition, a, b = map(_here, (condition, a, b))
@@ -169,17 +169,17 @@ def _select(node, condition, a, b, training=False):
 
 
 @reads("LEAKY_RELU")
-def _leaky_relu(node, x, training=False):
+def _leaky_relu(node, x):
     return F.leaky_relu(x, negative_slope=node.get("Alpha", 0.0))
 
 
 @reads("GELU")
-def _gelu(node, x, training=False):
+def _gelu(node, x):
     return F.gelu(x, approximate="tanh" if node.get("Approximate") else "none")
 
 
 @reads("PRELU")
-def _prelu(node, x, alpha, training=False):
+def _prelu(node, x, alpha):
     """alpha (1, 1, C) or (H, W, C): for every channel or every place."""
     x, alpha = _aligned([tensor(x), tensor(alpha, x)])
     if alpha.shape[0] == 1 and alpha.array.size == alpha.shape[1] == x.shape[1]:
@@ -188,20 +188,20 @@ def _prelu(node, x, alpha, training=False):
 
 
 @reads("SOFTMAX", "LOG_SOFTMAX")
-def _softmax(node, x, training=False):
+def _softmax(node, x):
     axis, beta = axis_here(-1, len(x.shape)), node.get("Beta", 1.0)
     x = F.mul(x, tensor(beta, x)) if node.kind == "SOFTMAX" and beta != 1.0 else x
     return (F.softmax if node.kind == "SOFTMAX" else F.log_softmax)(x, axis=axis)
 
 
 @reads("L2_NORMALIZATION")
-def _l2(node, x, training=False):
+def _l2(node, x):
     squares = F.sum(F.mul(x, x), axis=axis_here(-1, len(x.shape)), keepdims=True)
     return after(node, F.div(x, F.power(F.maximum(squares, tensor(1e-6, x)), exponent=0.5)))
 
 
 @reads("DEQUANTIZE", "CAST")
-def _cast(node, x, training=False):
+def _cast(node, x):
     """To what the file says of the result: numbers are float32 here also where it has float16."""
     if node.get("dtype", "").startswith("FLOAT"):
         return x if isinstance(x, Variable) and is_number(x) else Tensor.of(plain(x).astype(np.float32))
@@ -211,7 +211,7 @@ def _cast(node, x, training=False):
 
 
 @reads("DENSIFY")
-def _densify(node, x, training=False):
+def _densify(node, x):
     return x  # the file's arrays are whole when they are read
 
 
@@ -253,7 +253,7 @@ def convolution_options(node: Any, x: Any, weight: Any) -> tuple[dict[str, Any],
 
 
 @reads("CONV_2D", "DEPTHWISE_CONV_2D")
-def _convolution(node, x, weight, bias=None, training=False):
+def _convolution(node, x, weight, bias=None):
     options, (top, left, bottom, right) = convolution_options(node, x, weight)
     if (top, left) == (bottom, right):
         return after(node, F.conv2d(x, weight, bias, padding=(top, left), **options))
@@ -261,13 +261,13 @@ def _convolution(node, x, weight, bias=None, training=False):
 
 
 @reads("TRANSPOSE_CONV")
-def _transpose_conv(node, size, weight, x, bias=None, training=False):
+def _transpose_conv(node, size, weight, x, bias=None):
     """The gradient of a convolution: its padding says how many rows in front are cut off."""
     return _spread(node, x, weight, bias, integers(size)[1:3])
 
 
 @reads("CUSTOM Convolution2DTransposeBias")
-def _transpose_conv_of_mediapipe(node, x, weight, bias=None, training=False):
+def _transpose_conv_of_mediapipe(node, x, weight, bias=None):
     """MediaPipe's own, of which the file has the same options as three integers; the size follows from the input's."""
     if len(node.options["bytes"]) < 12:
         raise WeightsError(f"{node.name}: its options are not as MediaPipe writes them")
@@ -294,7 +294,7 @@ def _spread(node, x, weight, bias, size):
 
 
 @reads("MAX_POOL_2D", "AVERAGE_POOL_2D")
-def _pool(node, x, training=False):
+def _pool(node, x):
     kernel, stride = _two(node, "FilterHeight", "FilterWidth"), _two(node, "StrideH", "StrideW")
     x, same, options = _picture(node, x), _same(node), {"kernel_size": kernel, "stride": stride}
     if node.kind == "MAX_POOL_2D":
@@ -307,7 +307,7 @@ def _pool(node, x, training=False):
 
 
 @reads("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
-def _resize(node, x, size, training=False):
+def _resize(node, x, size):
     """Every axis by itself: a product with a fixed matrix where our own resizing has other rules for places."""
     size = tuple(integers(size))
     require_size(node, (*_picture(node, x).shape[:2], *size))
@@ -339,7 +339,7 @@ def _shares(size, count, corners, linear):
 
 
 @reads("FULLY_CONNECTED")
-def _fully_connected(node, x, weight, bias=None, training=False):
+def _fully_connected(node, x, weight, bias=None):
     """weight (O, I)."""
     if node.get("WeightsFormat", 0):
         raise WeightsError(f"{node.name}: shuffled weights are for quantised networks, which are not known here")
@@ -350,7 +350,7 @@ def _fully_connected(node, x, weight, bias=None, training=False):
 
 
 @reads("BATCH_MATMUL")
-def _batch_matmul(node, a, b, training=False):
+def _batch_matmul(node, a, b):
     a, b = to_keras(tensor(a)), to_keras(tensor(b))
     turned = [
         F.transpose(m, axes=(*range(len(m.shape) - 2), len(m.shape) - 1, len(m.shape) - 2)) if node.get(option) else m

@@ -37,12 +37,12 @@ def _axis(node, x, axis):
 
 
 @reads("SHAPE")
-def _shape(node, x, training=False):
+def _shape(node, x):
     return np.array(_shape_of(x), np.int64)
 
 
 @reads("RESHAPE")
-def _reshape(node, x, shape=None, training=False):
+def _reshape(node, x, shape=None):
     wanted = integers(node.get("NewShapeAsNumpy", [])) if shape is None else integers(shape)
     before = node.options["shapes"][0]
     if before and wanted and before[0] == wanted[0] and isinstance(x, Variable):
@@ -51,7 +51,7 @@ def _reshape(node, x, shape=None, training=False):
 
 
 @reads("SQUEEZE")
-def _squeeze(node, x, training=False):
+def _squeeze(node, x):
     shape, before = _shape_of(x), node.options["shapes"][0]
     axes = [_axis(node, x, a) for a in integers(node.get("SqueezeDimsAsNumpy", []))]
     axes = axes or [i for i, n in enumerate(before) if n == 1]
@@ -61,14 +61,14 @@ def _squeeze(node, x, training=False):
 
 
 @reads("EXPAND_DIMS")
-def _expand_dims(node, x, axis, training=False):
+def _expand_dims(node, x, axis):
     shape, (axis,) = list(_shape_of(x)), integers(axis)
     shape.insert(axis % (len(shape) + 1), 1)
     return _shaped(x, shape)
 
 
 @reads("TRANSPOSE")
-def _transpose(node, x, order, training=False):
+def _transpose(node, x, order):
     order = tuple(integers(order))
     if not isinstance(x, Variable):
         return plain(x).transpose(order)
@@ -76,7 +76,7 @@ def _transpose(node, x, order, training=False):
 
 
 @reads("CONCATENATION")
-def _concatenation(node, first, *others, training=False):
+def _concatenation(node, first, *others):
     arrays = [first, *others]
     axis = _axis(node, first, node.get("Axis", 0))
     if not any(map(takes_part, arrays)):
@@ -86,7 +86,7 @@ def _concatenation(node, first, *others, training=False):
 
 
 @reads("PACK")
-def _pack(node, first, *others, training=False):
+def _pack(node, first, *others):
     arrays = [first, *others]
     axis = node.get("Axis", 0) % (len(first.shape) + 1)
     if not any(map(takes_part, arrays)):
@@ -98,7 +98,7 @@ def _pack(node, first, *others, training=False):
 
 
 @reads("UNPACK")
-def _unpack(node, x, training=False):
+def _unpack(node, x):
     axis = _axis(node, x, node.get("Axis", 0))
     if _shape_of(x)[axis] != len(node.outputs):
         raise ShapeError(f"{node.name}: {_shape_of(x)[axis]} places of axis {axis} for {len(node.outputs)} results")
@@ -106,12 +106,12 @@ def _unpack(node, x, training=False):
 
 
 @reads("SPLIT")
-def _split(node, axis, x, training=False):
+def _split(node, axis, x):
     return _split_v(node, x, None, axis)
 
 
 @reads("SPLIT_V")
-def _split_v(node, x, sizes, axis, training=False):
+def _split_v(node, x, sizes, axis):
     """sizes: of the parts, one of them -1 for the rest; None for equal ones."""
     (axis,) = integers(axis)
     axis, count = _axis(node, x, axis), len(node.outputs)
@@ -126,7 +126,7 @@ def _split_v(node, x, sizes, axis, training=False):
 
 
 @reads("SLICE")
-def _slice(node, x, begin, size, training=False):
+def _slice(node, x, begin, size):
     index, before = [], node.options["shapes"][0]
     for axis, (start, count) in enumerate(zip(integers(begin), integers(size), strict=True)):
         whole = axis == 0 and start == 0 and before[:1] == (count,)  # the batch, whatever its size
@@ -135,7 +135,7 @@ def _slice(node, x, begin, size, training=False):
 
 
 @reads("STRIDED_SLICE")
-def _strided_slice(node, x, begin, end, steps, training=False):
+def _strided_slice(node, x, begin, end, steps):
     if node.get("EllipsisMask") or node.get("NewAxisMask") or node.get("Offset"):
         raise WeightsError(f"{node.name}: an ellipsis, new axes and offsets are not known here")
     index, before = [], node.options["shapes"][0]
@@ -151,7 +151,7 @@ def _strided_slice(node, x, begin, end, steps, training=False):
 
 
 @reads("GATHER")
-def _gather(node, x, indices, training=False):
+def _gather(node, x, indices):
     axis, indices = _axis(node, x, node.get("Axis", 0)), plain(indices)
     if node.get("BatchDims") or indices.dtype.kind not in "iu":
         raise WeightsError(f"{node.name}: places for each picture are not known here")
@@ -159,7 +159,7 @@ def _gather(node, x, indices, training=False):
 
 
 @reads("PAD", "PADV2", "MIRROR_PAD")
-def _pad(node, x, borders, value=None, training=False):
+def _pad(node, x, borders, value=None):
     borders, rank = np.asarray(plain(borders)).reshape(-1, 2), len(x.shape)
     if len(borders) != rank or borders.min(initial=0) < 0 or borders.max(initial=0) > 1 << 20:
         raise WeightsError(f"{node.name}: borders {borders.tolist()} for {rank} axes")
@@ -176,7 +176,7 @@ def _pad(node, x, borders, value=None, training=False):
 
 
 @reads("TILE")
-def _tile(node, x, repeats, training=False):
+def _tile(node, x, repeats):
     repeats = integers(repeats)
     require_size(node, [n * max(r, 0) for n, r in zip(_shape_of(x), repeats, strict=True)])
     if not isinstance(x, Variable):
@@ -185,7 +185,7 @@ def _tile(node, x, repeats, training=False):
 
 
 @reads("BROADCAST_TO")
-def _broadcast_to(node, x, shape, training=False):
+def _broadcast_to(node, x, shape):
     wanted, before = integers(shape), node.options["shapes"][0]
     require_size(node, wanted)
     if not isinstance(x, Variable):
@@ -196,7 +196,7 @@ def _broadcast_to(node, x, shape, training=False):
 
 
 @reads("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD")
-def _reduction(node, x, axes, training=False):
+def _reduction(node, x, axes):
     axes = [_axis(node, x, a) for a in integers(axes)]
     options = {"axis": tuple(axes), "keepdims": bool(node.get("KeepDims"))}
     if not takes_part(x):
@@ -213,7 +213,7 @@ def _reduction(node, x, axes, training=False):
 
 
 @reads("DEPTH_TO_SPACE", "SPACE_TO_DEPTH")
-def _blocks(node, x, training=False):
+def _blocks(node, x):
     """Channels to places of a block, b·b of them, or back; the block is the slower one among the channels."""
     (N, H, W, C), b = to_keras(x).shape, node.get("BlockSize", 0)
     if b < 1 or (C % (b * b) if node.kind == "DEPTH_TO_SPACE" else H % b or W % b):
@@ -226,7 +226,7 @@ def _blocks(node, x, training=False):
 
 
 @reads("SPACE_TO_BATCH_ND")
-def _space_to_batch(node, x, block, borders, training=False):
+def _space_to_batch(node, x, block, borders):
     """Every b-th row and column as a picture of its own: how older files put down a dilated convolution."""
     high, wide = _block(node, x, block)
     (top, bottom), (left, right) = np.asarray(plain(borders)).reshape(-1, 2)[:2].tolist()
@@ -240,7 +240,7 @@ def _space_to_batch(node, x, block, borders, training=False):
 
 
 @reads("BATCH_TO_SPACE_ND")
-def _batch_to_space(node, x, block, crops, training=False):
+def _batch_to_space(node, x, block, crops):
     high, wide = _block(node, x, block)
     (top, bottom), (left, right) = np.asarray(plain(crops)).reshape(-1, 2)[:2].tolist()
     M, C, H, W = x.shape
