@@ -188,6 +188,18 @@ def test_alpha_dropout_keeps_mean_and_variance():
     assert abs(y.var() - 1) < 0.03
 
 
+def test_unasked_no_layer_changes_its_input():
+    kinds = [kind for kind in vars(nn).values() if getattr(kind, "inplace", None) is False]
+    assert {nn.ReLU, nn.Threshold, nn.Dropout} <= {*kinds}
+    for kind in kinds:
+        shape = (2, 9, 3, 2, 4)[: {nn.Dropout1d: 3, nn.Dropout2d: 4}.get(kind, 5)]
+        x = tv.tensor(np.random.default_rng(0).standard_normal(shape) * 2)
+        before = x.numpy().copy()
+        y = kind(0.1, 20.0)(x) if kind is nn.Threshold else kind()(x)
+        assert not y.equal(x)
+        np.testing.assert_array_equal(x.numpy(), before)
+
+
 @pytest.mark.parametrize("layer", [nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.Hardtanh, nn.ReLU6, nn.SELU, nn.CELU])
 def test_inplace_changes_the_input_like_torch(layer):
     x = np.random.default_rng(0).standard_normal((3, 4)) * 2

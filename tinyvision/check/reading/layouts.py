@@ -149,7 +149,3 @@ def one_hot(classes: int, columns: bool = False, kind: Any = np.float64) -> Layo
 
     says = "labels one-hot, one a column" if columns else "labels one-hot"
     return Layout("columns" if columns else "one-hot", says, there, lambda theirs, shape: theirs)
-
-
-LABELS_COLUMN = Layout("N1", "labels (N, 1)", lambda labels: labels[:, None], lambda theirs, shape: theirs)
-LABELS_ROW = Layout("1N", "labels (1, N)", lambda labels: labels[None], lambda theirs, shape: theirs)
