@@ -15,7 +15,8 @@ import pytest
 from tinyvision import kernels, ops, threads
 from tinyvision.errors import DeviceError
 from tinyvision.kernels import DropIn
-from tinyvision.kernels.cpu import channels, columns, compiled, lines, winograd
+from tinyvision.kernels.cpu import channels, columns, compiled, depthwise, lines, winograd
+from tinyvision.kernels.cpu.registers import WIDTH as W
 from tinyvision.kernels.ways import ACTIVATIONS
 from tinyvision.ops.conv_inference import conv2d_inference
 from tinyvision.ops.norm import running_moments
@@ -109,6 +110,8 @@ CASES = [
     ("conv2d", images((1, 4, 9, 7), (4, 1, 3, 2)), {"stride": (2, 3), "padding": (2, 1), "groups": 4}),
     ("conv2d", images((2, 2, 8, 9), (2, 1, 2, 3), (2,)), {"stride": (1, 2), "dilation": (3, 2), "groups": 2}),
     ("conv2d", images((1, 2, 4, 4), (2, 1, 5, 5)), {"stride": 5, "padding": 7, "groups": 2}),
+    ("conv2d", images((2, W + 3, 5, 7), (W + 3, 1, 3, 3), (W + 3,)), {"padding": 1, "groups": W + 3}),
+    ("conv2d", images((1, W, 6, 9), (W, 1, 5, 6)), {"stride": 2, "padding": (3, 1), "groups": W}),
     ("conv2d", images((2, 5, 8, 12), (7, 5, 3, 3), (7,)), {"padding": 1}),
     ("conv2d", images((3, 4, 7, 6), (5, 4, 3, 3)), {"padding": (0, 2)}),
     ("conv2d", images((1, 3, 3, 4), (2, 3, 3, 3), (2,)), {}),
@@ -262,6 +265,15 @@ def test_winograd_of_more_channels_than_a_slice_has(rng, machine_code, monkeypat
     dy = rng.standard_normal(y.shape)
     for a, b in zip(winograd.DROP_INS[0].backward(small(dy), cache), ops.conv2d_backward(dy, its_cache), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=3e-4)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case[0] == "conv2d" and "groups" in case[2]])
+def test_depthwise_with_few_lines_in_use_at_a_time(case, rng, monkeypatch):
+    monkeypatch.setattr(depthwise, "COPY_BYTES", 0)
+    monkeypatch.setattr(depthwise, "SUM_PIXELS", 1)
+    for _, one in compiled._loops():
+        monkeypatch.setattr(one, "run", one.function)
+    test_like_the_op_both_ways(*case, "last", rng, None)
 
 
 @pytest.mark.parametrize("budget", [1, 3000, 1 << 20])

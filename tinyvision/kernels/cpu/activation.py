@@ -123,6 +123,35 @@ def curved(y: Array, kind: int) -> None:
             y[i] = logistic(y[i])
 
 
+@loop("void(f4[:,:,:,::1], f4[::1], f4[::1], f4[:,:,:,::1], i8, i8, i8)", "y")
+def finished(y: Array, scale: Array, shift: Array, skip: Array, activation: int, begin: int, end: int) -> None:
+    """y = activation(scale · y + shift + skip) for lines begin ... end; what is empty is left out."""
+    N, OH, OW, C = y.shape
+    rows = y.reshape(N * OH, OW * C)
+    for line in range(begin, end):
+        n, i = line // OH, line % OH
+        for j in range(OW):
+            if scale.size:
+                for c in range(C):
+                    y[n, i, j, c] *= scale[c]
+            if shift.size:
+                for c in range(C):
+                    y[n, i, j, c] += shift[c]
+            if skip.size:
+                for c in range(C):
+                    y[n, i, j, c] += skip[n, i, j, c]
+            if activation == 1 or activation == 2:
+                for c in range(C):
+                    if y[n, i, j, c] <= 0:
+                        y[n, i, j, c] = 0
+            if activation == 2:
+                for c in range(C):
+                    if y[n, i, j, c] >= 6:
+                        y[n, i, j, c] = 6
+        if activation > 2:
+            curved(rows[line], activation)
+
+
 @loop("void(f4[::1], f4[::1], i8, i8, i8)", "y")
 def curve(x: Array, y: Array, kind: int, begin: int, end: int) -> None:
     """y = the activation of this kind of x, from begin to end."""

@@ -15,10 +15,10 @@ from ...ops.convolution.planes import FEW_CHANNELS
 from ...ops.convolution.sliding import COLUMN_BYTES
 from ...types import Array
 from ..ways import ACTIVATIONS, Way, drop_ins
+from .activation import finished
 from .channels import column_sums
 from .compiled import loop, part
-from .depthwise import NO_IMAGE, NO_VECTOR, finished
-from .lines import channels_are_last, done_in_parts
+from .lines import NO_IMAGE, NO_VECTOR, channels_are_last, done_in_parts
 
 
 @part

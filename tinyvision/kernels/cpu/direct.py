@@ -10,6 +10,7 @@ for each of its phases; the weight gradient adds up the same products along the 
 
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,14 @@ from ... import blocks, threads
 from ...ops.conv import way_of
 from ...ops.convolution.planes import FEW_CHANNELS
 from ...ops.convolution.sliding import Sliding, channels_last
-from ...types import Array
+from ...types import Array, Pair
 from ..ways import ACTIVATIONS, Way, drop_ins
 from . import columns, crew
 from .activation import curved
 from .channels import column_sums
 from .columns import outweighed
 from .compiled import loop, part
-from .depthwise import NO_VECTOR
-from .lines import PIECES, done_in_parts, hands
+from .lines import NO_VECTOR, done_in_parts, hands, shared_out
 from .registers import (
     LANES,
     ROWS,
@@ -314,16 +314,12 @@ def _correlate(x, weight, y, sliding, scale=None, shift=None, skip=None, activat
 def _fill(x, packed, y, sliding, size, where, scale=None, shift=None, skip=None, activation=0):
     """The pixels of y (N, ..., ..., O) that are `where` says: from which row and column on, and every how many; their
     number is `size` (rows, columns)."""
-    (N, O), (OH, OW), count = (len(y), y.shape[3]), size, len(packed)
-    finish = np.zeros((4, count * WIDTH), np.float32)
-    finish[0, :O] = 1 if scale is None else scale
-    finish[1, :O] = 0 if shift is None else shift
-    curve = activation if activation > 2 else 0
-    finish[2], finish[3] = 0 if activation in (1, 2) else -np.inf, 6 if activation == 2 else np.inf
+    N, (OH, OW), count = len(y), size, len(packed)
+    finish, curve = finishing(y.shape[3], count * WIDTH, scale, shift, activation)
     finish = finish.reshape(4, count, WIDTH).transpose(1, 0, 2).reshape(-1)
     skip = NO_VECTOR if skip is None else skip.reshape(-1)
     workers = hands(N * OH * OW * packed.size)
-    pieces = _pieces(N * OH, count, workers)
+    pieces = [(*some, 0, count) for some in shared_out(N * OH, workers)]
     numbers = _as_it_is(x, sliding, packed.shape[1:3], size, OW >= RUN)
     if kernels_outweigh(packed, x) and workers == threads.get_num_threads():
         pieces = [(0, N * OH, block, block + 1) for block in range(count)]  # the kernels are read once
@@ -332,6 +328,16 @@ def _fill(x, packed, y, sliding, size, where, scale=None, shift=None, skip=None,
             numbers = x.reshape(-1)
     geometry = np.array([*sliding.stride, *sliding.padding, *sliding.dilation, OH, OW, *where, curve])
     crew.run(correlated, pieces, x, numbers, packed, y, finish, skip, geometry)
+
+
+def finishing(channels: int, room: int, scale: Array | None, shift: Array | None, activation: int) -> tuple[Array, int]:
+    """((4, room): scale, shift, the least and the largest value of so many channels, which activation follows if it is
+    a curved one)"""
+    finish = np.zeros((4, room), np.float32)
+    finish[0, :channels] = 1 if scale is None else scale
+    finish[1, :channels] = 0 if shift is None else shift
+    finish[2], finish[3] = 0 if activation in (1, 2) else -np.inf, 6 if activation == 2 else np.inf
+    return finish, activation if activation > 2 else 0
 
 
 def _padded(x, sliding, packed_shape, size):
@@ -348,27 +354,34 @@ def _padded(x, sliding, packed_shape, size):
 def _image_gradient(dy, weight, dx, sliding):
     """Pixel h of dx, counted with the padding, is SH·u + a. In phase a it hears from the taps k = a, a + SH, ... of the
     windows u, u - 1, ...: a correlation at a stride of 1."""
-    (H, W), (SH, SW), (PH, PW), by_inputs = dx.shape[1:3], sliding.stride, sliding.padding, weight.transpose(1, 0, 2, 3)
+    (H, W), (SH, SW), by_inputs = dx.shape[1:3], sliding.stride, weight.transpose(1, 0, 2, 3)
     side_by_side = sliding == Sliding(weight.shape[2:]) and (SH * dy.shape[1], SW * dy.shape[2]) == (H, W)
     if side_by_side and fills(SW * dx.shape[3]):
         return _side_by_side(dy, by_inputs, dx)
     if not fills(dx.shape[3]) or ((SH, SW) != (1, 1) and sliding.dilation != (1, 1)):
         return _other_image_gradient(dy, weight, dx, sliding)
-    if (SH, SW) == (1, 1):
+    if sliding.dilation != (1, 1):
         packed = _packed(by_inputs[:, :, ::-1, ::-1])
         return _fill(dy, packed, dx, sliding.turned(weight.shape[2:]), (H, W), (0, 0, 1, 1))
-    seen = np.logical_and.outer(np.arange(SH) < weight.shape[2], np.arange(SW) < weight.shape[3])
+    for taps, *how in phases(by_inputs, dx, sliding):
+        _fill(dy, _packed(taps), dx, *how)
+    return None
+
+
+def phases(kernels: Array, dx: Array, sliding: Sliding) -> Iterator[tuple[Array, Sliding, Pair, tuple[int, ...]]]:
+    """(taps, how they slide over dy, how many pixels of dx they make, where these are) of each phase of an image
+    gradient, for kernels (..., KH, KW) without dilation. Pixels that no window sees are blanked."""
+    (H, W), (SH, SW), (PH, PW) = dx.shape[1:3], sliding.stride, sliding.padding
+    seen = np.logical_and.outer(np.arange(SH) < kernels.shape[-2], np.arange(SW) < kernels.shape[-1])
     if not seen.all():
         done_in_parts(blanked, len(dx) * H, dx.nbytes, dx, seen, PH, PW)
     for a, b in itertools.product(range(SH), range(SW)):
-        taps = by_inputs[:, :, a::SH, b::SW][:, :, ::-1, ::-1]
-        (KH, KW), u, v = taps.shape[2:], max(0, -((a - PH) // SH)), max(0, -((b - PW) // SW))  # the first of the image
+        taps = kernels[..., a::SH, b::SW][..., ::-1, ::-1]
+        (KH, KW), u, v = taps.shape[-2:], max(0, -((a - PH) // SH)), max(0, -((b - PW) // SW))  # the first of the image
         row, column = SH * u + a - PH, SW * v + b - PW
         size = len(range(row, H, SH)), len(range(column, W, SW))
         if 0 not in (KH, KW, *size):
-            one = Sliding((1, 1), (KH - 1 - u, KW - 1 - v))
-            _fill(dy, _packed(taps), dx, one, size, (row, column, SH, SW))
-    return None
+            yield taps, Sliding((1, 1), (KH - 1 - u, KW - 1 - v)), size, (row, column, SH, SW)
 
 
 def _side_by_side(dy, kernels, dx):
@@ -426,12 +439,6 @@ def _as_it_is(x, sliding, kernel, size, long_enough):
     seen = ((size[i] - 1) * sliding.stride[i] + (kernel[i] - 1) * sliding.dilation[i] + 1 for i in (0, 1))
     inside_it = sliding.padding == (0, 0) and all(n <= length for n, length in zip(seen, x.shape[1:3], strict=True))
     return x.reshape(-1) if long_enough and inside_it and x.flags.c_contiguous else NO_VECTOR
-
-
-def _pieces(lines, count, workers):
-    """(begin, end, first, last) of the lines and blocks of every piece of work for so many threads."""
-    parts = blocks.fair(lines, PIECES * workers) if workers > 1 else blocks.cut(lines, 1)
-    return [(some.start, some.stop, 0, count) for some in parts]
 
 
 def kernels_outweigh(packed: Array, x: Array) -> bool:

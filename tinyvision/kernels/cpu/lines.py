@@ -18,12 +18,21 @@ PIECES = 2
 LEAST_BYTES = 1 << 17
 LEAST_PRODUCTS = 1 << 22
 
+NO_VECTOR = np.empty(0, np.float32)
+NO_IMAGE = np.empty((0, 0, 0, 0), np.float32)
+
 ROW = 64  # numbers that a row should have; pixels of fewer channels are put together (12 channels: a third of the time)
 
 
 def hands(products: int) -> int:
     """How many threads a loop of so many multiplications is for."""
     return 1 if products < LEAST_PRODUCTS else threads.get_num_threads()
+
+
+def shared_out(lines: int, workers: int) -> list[tuple[int, int]]:
+    """(begin, end) of every piece of work for so many threads."""
+    parts = blocks.fair(lines, PIECES * workers) if workers > 1 else blocks.cut(lines, 1)
+    return [(some.start, some.stop) for some in parts]
 
 
 def done_in_parts(work: Loop, count: int, work_bytes: int, *arguments: Any) -> None:

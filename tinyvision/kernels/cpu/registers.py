@@ -103,6 +103,56 @@ def half_outer(sums: Any, a: Array, p: int, q: int, step: int, b: Array, at: int
     return outer(sums, a, p, q, step, b, at) * (np.arange(WIDTH) < LANES)
 
 
+def _each_as_machine_code(rows: int) -> Any:
+    from numba.extending import intrinsic
+
+    def lower(builder, sums, a, p, step, b, q, apart):
+        for i in range(2 * rows):
+            some, others = (
+                _loaded(builder, builder.gep(array, [_plus(builder, _moved(builder, at, way, i // 2), i % 2 * LANES)]))
+                for array, at, way in ((a, p, step), (b, q, apart))
+            )
+            product = builder.fmul(some, others, flags=("contract",))
+            total = builder.fadd(product, builder.extract_value(sums, i), flags=("contract",))
+            sums = builder.insert_value(sums, total, i)
+        return sums
+
+    @intrinsic
+    def each(typing, sums, a, p, step, b, q, apart):
+        return _typed(_sums()[0], lower, sums, a, p, step, b, q, apart)
+
+    return each
+
+
+@instructions(functools.partial(_each_as_machine_code, 3))
+def three(sums: Any, a: Array, p: int, step: int, b: Array, q: int, apart: int) -> Any:
+    """sums, to whose first three rows are added those of a, WIDTH numbers from p, p + step ... on, times those of b,
+    from q, q + apart ... on"""
+    return _each(3, sums, a, p, step, b, q, apart)
+
+
+@instructions(functools.partial(_each_as_machine_code, 4))
+def four(sums: Any, a: Array, p: int, step: int, b: Array, q: int, apart: int) -> Any:
+    """The same for four rows."""
+    return _each(4, sums, a, p, step, b, q, apart)
+
+
+@instructions(functools.partial(_each_as_machine_code, 5))
+def five(sums: Any, a: Array, p: int, step: int, b: Array, q: int, apart: int) -> Any:
+    """The same for five rows."""
+    return _each(5, sums, a, p, step, b, q, apart)
+
+
+def _each(rows, sums, a, p, step, b, q, apart):
+    some, others = (
+        array[begin + distance * np.arange(rows)[:, None] + np.arange(WIDTH)]
+        for array, begin, distance in ((a, p, step), (b, q, apart))
+    )
+    added = np.zeros_like(sums)
+    added[:rows] = some * others
+    return sums + added
+
+
 def _along_as_machine_code() -> Any:
     from numba.extending import intrinsic
 
@@ -241,13 +291,13 @@ def plus(sums: Any, image: Array, p: int, q: int, step: int) -> Any:
     return sums + image[_rows(p, q, step)]
 
 
-def _put_as_machine_code(vectors: int = 2) -> Any:
+def _put_as_machine_code(vectors: int = 2, rows: int = ROWS) -> Any:
     from numba import types
     from numba.extending import intrinsic
 
     def lower(builder, sums, image, first, second, apart):
         for i, place in enumerate(_places(builder, image, first, second, apart)):
-            if i % 2 >= vectors:
+            if i % 2 >= vectors or i // 2 >= rows:
                 continue
             stored = builder.store(builder.extract_value(sums, i), builder.bitcast(place, _vector().as_pointer()))
             stored.align = 4
@@ -269,6 +319,12 @@ def put(sums: Any, image: Array, p: int, q: int, step: int) -> None:
 def half_put(sums: Any, image: Array, p: int, q: int, step: int) -> None:
     """`put` of the first LANES of every row."""
     image[_rows(p, q, step)[:, :LANES]] = sums[:, :LANES]
+
+
+@instructions(functools.partial(_put_as_machine_code, 2, 4))
+def four_put(sums: Any, image: Array, p: int, q: int, step: int) -> None:
+    """`put` of the first four rows."""
+    image[_rows(p, q, step)[:4]] = sums[:4]
 
 
 def _turned_as_machine_code() -> Any:
