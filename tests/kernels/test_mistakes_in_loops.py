@@ -135,5 +135,8 @@ def checks(module):
             yield tests.test_inference_finishes_its_sums, {"given": given, "activation": activation, "way": module}
         for outweighed in (True, False):
             yield tests.test_winograd_in_pieces_of_any_size, {"outweighed": outweighed, "budget": 1}
+    if module == "depthwise":
+        for case in tests.DEPTHWISE:
+            yield tests.test_depthwise_with_few_lines_in_use_at_a_time, {"case": case}
     if module == "columns":
         yield tests.test_columns_in_pieces_of_any_size, {"kernel": 3, "outweighed": False, "budget": 1}
