@@ -111,6 +111,7 @@ def test_a_broken_picture_is_named_and_the_code_is_1(trained, tmp_path, capsys):
         (["{run}", "{p}", "--labels", "none.csv"], "none.csv"),
         (["{run}", "{p}", "--csv", "no/such/file.csv"], "its folder does not exist"),
         (["{run}", "{p}", "--csv", "{run}/report.html"], "exists already; --overwrite replaces it"),
+        (["{run}", "{p}", "--csv", "{run}/report.html", "--overwrite"], "--overwrite replaces tables only"),
         (["{run}", "{other}"], "none of the network's 10: 'cat'"),
         (["resnet19", "{p}"], "neither a file or folder nor a network"),
         (["{run}", "{p}", "--report", "--run", "{run}"], "holds a run of training; choose another folder"),

@@ -111,6 +111,11 @@ def test_what_cannot_be_shown_is_refused(tmp_path, monkeypatch, capsys):
     assert main(["show", "maps.npy", "-o", "out.png"]) == 0
     assert main(["show", "maps.npy", "-o", "out.png"]) == 2
     assert "exists already" in capsys.readouterr().err
+    before = (tmp_path / "out.png").read_bytes()
+    assert main(["show", "out.png", "-o", "./out.png", "--overwrite"]) == 2
+    assert "is the picture itself" in capsys.readouterr().err
+    assert (tmp_path / "out.png").read_bytes() == before
+    assert main(["show", "maps.npy", "-o", "out.png", "--overwrite"]) == 0
 
 
 HEADER = "{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999,), }".ljust(117) + "\n"

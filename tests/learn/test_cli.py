@@ -179,3 +179,14 @@ def test_html(learn, solve, tmp_path):
     assert "The picture is in" in learn("run", "conv_dx", "--html", str(tmp_path / "p.html"))[1]
     assert "<html" in (tmp_path / "p.html").read_text(encoding="utf-8")
     assert "there is no folder" in learn("run", "conv_dx", "--html", str(tmp_path / "no" / "p.html"))[2]
+    assert learn("run", "conv_dx", "--html", str(tmp_path / "p.html"))[0] == 1  # its own page is written anew
+
+
+@pytest.mark.parametrize(("name", "why"), [("mine.py", "the page is a .html"), ("mine.html", "is no such page")])
+def test_a_page_replaces_pages_only(learn, solve, tmp_path, name, why):
+    solve("conv_dx", CROPPED)
+    mine = tmp_path / name
+    mine.write_text("<!doctype html>\n<html>mine")
+    code, _, err = learn("run", "conv_dx", "--html", str(mine))
+    assert (code, why in err) == (2, True), err
+    assert mine.read_text() == "<!doctype html>\n<html>mine"

@@ -94,6 +94,8 @@ def test_wrong_words(capsys, words, message):
         ([f"{MINE}:conv_backward", "--forward", "none.py:f"], "none.py is not there"),
         ([f"{MINE}:conv_backward", "--time-limit", "never"], "the time limit is a number of seconds above 0"),
         ([f"{MINE}:conv_backward", "--html", "nowhere/report.html"], "there is no folder nowhere"),
+        ([f"{MINE}:conv_backward", "--html", "latin.py"], "the page is a .html"),
+        ([f"{MINE}:conv_backward", "--html", "."], "the page is a .html"),
     ],
 )
 def test_errors_bear_the_name_of_the_command(capsys, tmp_path, monkeypatch, words, message):

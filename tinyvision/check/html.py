@@ -25,12 +25,23 @@ STYLE = """
 .tvc td{padding:.1rem .8rem .1rem 0}
 """
 PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<html lang="en"><head><meta charset="utf-8"><meta name="generator" content="tinyvision.check">
+<meta name="viewport" content="width=device-width">
 <title>{title}</title>
 <style>body{{margin:0;background:#fff}}@media (prefers-color-scheme:dark){{body{{background:#14181d}}}}</style>
 </head><body>{body}</body></html>
 """
+_MADE_BY = PAGE.partition('\n<meta name="viewport')[0].encode()  # what every page of `save` begins with
 _MARKS = {"ok": "good", "ours": "good", "wrong": "bad"}
+
+
+def is_page(path: str | Path) -> bool:
+    """Whether a file is a page that `save` wrote, and can be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_MADE_BY)) == _MADE_BY
+    except OSError:
+        return False
 
 
 def save(report: Outcome, path: str | Path) -> str | Path:

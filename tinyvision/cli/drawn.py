@@ -62,6 +62,8 @@ def check_table(path: str | None, overwrite: bool) -> None:
         raise OptionError(f"--csv {path}: {'is a folder' if target.is_dir() else 'its folder does not exist'}")
     if target.exists() and not overwrite:
         raise OptionError(f"--csv {path}: exists already; --overwrite replaces it")
+    if target.exists() and target.suffix.lower() != ".csv":  # a picture, say, whose table was to be beside it
+        raise OptionError(f"--csv {path}: exists already and is no .csv; --overwrite replaces tables only")
 
 
 def folder_for(text: str) -> Path:

@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError(f"-o {printable(out)}: the picture is a .png")
     if out is not None and out.exists() and not args.overwrite:
         raise OptionError(f"{printable(out)} exists already; --overwrite replaces it, -o PICTURE writes another")
+    if out is not None and out.exists() and _path(args.file).exists() and out.samefile(_path(args.file)):
+        raise OptionError(f"-o {printable(out)} is the picture itself; name another")
     name, array, names = _found(args)
     facts = _facts(array)
     pixels, shown, count = array_picture(array, args.most)

@@ -222,6 +222,13 @@ def _html(args, command="learn"):
     path = os.path.abspath(os.path.expanduser(args.html))
     if not os.path.isdir(os.path.dirname(path)):
         raise OptionError(f"{command}: cannot write {args.html}: there is no folder {os.path.dirname(args.html)}")
+    if not path.lower().endswith((".html", ".htm")):
+        raise OptionError(f"{command}: --html {args.html}: the page is a .html")
+    if os.path.lexists(path):  # the page of the try before is replaced, and nothing else
+        from ..check.html import is_page
+
+        if not is_page(path):
+            raise OptionError(f"{command}: --html {args.html}: there is a file that is no such page; name another")
     return path
 
 
