@@ -218,6 +218,26 @@ def test_a_report_keeps_those_that_were_graded_before_it_ended(tmp_path, monkeyp
         assert [line["student"] for line in csv.DictReader(file)] == ["ada"]
 
 
+def test_tables_that_are_there_are_kept(tmp_path, capsys):
+    (tmp_path / "class" / "ada").mkdir(parents=True)
+    mine = tmp_path / "report.csv"
+    mine.write_text("my own table")
+    words = ["learn", "report", str(tmp_path / "class"), "--exercises", "relu_backward", "--jobs", "1"]
+    assert main([*words, "--out", str(tmp_path)]) == 2
+    assert f"report.csv is in {tmp_path} already; --overwrite replaces" in capsys.readouterr().err
+    assert mine.read_text() == "my own table"
+    assert main([*words, "--out", str(tmp_path), "--overwrite"]) == 0
+    assert "1 submission: " in capsys.readouterr().out
+    assert mine.read_text().startswith("student,")
+    words = ["learn", "grade", str(tmp_path / "class" / "ada"), "--exercises", "relu_backward", "--gradescope"]
+    before = mine.read_text()
+    assert main([*words, str(mine)]) == 2
+    assert "is no results.json" in capsys.readouterr().err
+    assert mine.read_text() == before
+    for _ in range(2):  # the results of the run before are replaced
+        assert main([*words, str(tmp_path / "results.json")]) == 1
+
+
 LIMITED = """\
 import os, resource, sys, tempfile
 from tinyvision.learn import confine

@@ -1,6 +1,7 @@
 """Faces: maps become boxes and points, and those go back to the picture's own pixels."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +105,13 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert one["drawn"] == "found/a.png"
     assert [face["box"] for face in one["faces"]] == [[38, 16, 46, 28], [8, 5, 16, 17]]
     assert Image.open("found/a.png").size == (64, 32)
+    drawn = Path("found/a.png").read_bytes()
+    assert main(["faces", "a.png", "--weights", "w.onnx", "--save", "found", "--threshold", "0.8"]) == 0
+    assert capsys.readouterr().out == "a.png  1 face  -> found/a-2.png\n"
+    assert Path("found/a.png").read_bytes() == drawn
+    assert main(["faces", "a.png", "--weights", "w.onnx", "--save", "found", "--threshold", "0.8", "--overwrite"]) == 0
+    assert capsys.readouterr().out == "a.png  1 face  -> found/a.png\n"
+    assert Path("found/a.png").read_bytes() == Path("found/a-2.png").read_bytes() != drawn
     assert not models[0].training  # or batch-norm would go by the picture itself
     assert main(["faces", "a.png", "broken.png", "--weights", "w.onnx"]) == 1
     captured = capsys.readouterr()

@@ -358,6 +358,11 @@ def test_from_a_folder_to_a_picture(tmp_path, capsys):
         assert [line.partition("  ")[0] for line in capsys.readouterr().out.splitlines()] == [
             line.partition("  ")[0] for line in lines
         ]
+    assert {p.name for p in Path("data/test/images/drawn").iterdir()} >= {"0.png", "0-2.png"}
+    assert not Path("data/test/images/drawn/0-3.png").exists()
+    assert main([*again, "--overwrite"]) == 0
+    capsys.readouterr()
+    assert not Path("data/test/images/drawn/0-3.png").exists()
     assert main([*again[:-1], "data/test/images"]) == 2
     assert "is the picture itself" in capsys.readouterr().err
     before = Path("data/test/images/0.png").read_bytes()

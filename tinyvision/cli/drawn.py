@@ -38,7 +38,7 @@ def run_drawn(predictor: Any, args: argparse.Namespace) -> int:
         result = {"file": name, **found.as_json()}
         rows += [{"file": name, **row} for row in found.rows()]
         if folder is not None:
-            result["drawn"] = str(save_drawn(found.drawn(image), folder, path, taken))
+            result["drawn"] = str(save_drawn(found.drawn(image), folder, path, taken, args.overwrite))
         results.append(result)
         if not args.json:
             answer(f"{name}  {found.line()}" + (f"  -> {result['drawn']}" if folder is not None else ""))
@@ -77,19 +77,20 @@ def folder_for(text: str) -> Path:
         return folder
 
 
-def save_drawn(pixels: Any, folder: Path, source: Path, taken: set[str]) -> Path:
-    """Write a drawn picture under its source's name, with a number where two sources have one name."""
+def save_drawn(pixels: Any, folder: Path, source: Path, taken: set[str], overwrite: bool) -> Path:
+    """Write a drawn picture under its source's name, with a number where that name was given in this run, or, unless
+    `overwrite`, is that of a file from before. Raises FileError if it would lie among the sources."""
     from PIL import Image
 
     from ..atomic import atomic_write
     from ..train.runs import made_folder
 
-    stem, number = source.stem, 1
-    while stem in taken:
+    stem, number, path = source.stem, 1, folder / f"{source.stem}.png"
+    while stem in taken or (path.exists() and not overwrite and not path.parent.samefile(source.parent)):
         number += 1
         stem = f"{source.stem}-{number}"
+        path = folder / f"{stem}.png"
     taken.add(stem)
-    path = folder / f"{stem}.png"
     if path.exists() and path.samefile(source):
         raise FileError(f"{path} is the picture itself; --save needs another folder")
     if path.exists() and path.parent.samefile(source.parent):

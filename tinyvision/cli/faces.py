@@ -37,6 +37,7 @@ def add_parser(commands: Any) -> None:
         "--longest", type=whole(32), default=640, metavar="N", help="look at pictures of N pixels (default: 640)"
     )
     p.add_argument("--save", metavar="FOLDER", help="put pictures with boxes and points there")
+    p.add_argument("--overwrite", action="store_true", help="replace pictures that are in that folder")
     p.add_argument("--json", action="store_true", help="print JSON")
     add_max_pixels(p)
 
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         faces = finder(image)
         one: dict[str, Any] = {"file": name, "faces": _listed(faces)}
         if folder is not None:
-            one["drawn"] = str(save_drawn(faces.drawn(image), folder, path, taken))
+            one["drawn"] = str(save_drawn(faces.drawn(image), folder, path, taken, args.overwrite))
         results.append(one)
         if not args.json:
             answer(

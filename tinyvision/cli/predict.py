@@ -51,7 +51,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--top", type=whole(1), metavar="N", help="how many classes to name (default: 1)")
     p.add_argument("--save", metavar="FOLDER", help="draw what was found on copies of the pictures (not classes)")
     p.add_argument("--csv", metavar="FILE", help="write a table of what was found: areas, places (not classes)")
-    p.add_argument("--overwrite", action="store_true", help="replace the file of --csv if there is one")
+    p.add_argument("--overwrite", action="store_true", help="replace the file of --csv, and pictures in that of --save")
     p.add_argument("--invert", action="store_true", help="turn dark on light into light on dark, as the digits are")
     p.add_argument("--json", action="store_true", help="print JSON")
     add_device(p)

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from ..atomic import atomic_write
 from ..errors import FileError, OptionError
 from . import confine
 
@@ -27,6 +28,7 @@ def add_class_parsers(sub: Any, common: Any) -> None:
     p.add_argument(
         "--out", metavar="DIR", default=".", help="where report.csv and report.html go; made if need be (default: here)"
     )
+    p.add_argument("--overwrite", action="store_true", help="replace the two files if they are there")
     p.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="how many at a time")
     p.set_defaults(run=_report)
     _shared(p, common)
@@ -66,12 +68,15 @@ def _grade(args):
     from .grade import grade
 
     exercises, limit = _asked(args)
+    if args.gradescope:
+        _check_results(args.gradescope)
     grades = grade(args.folder, exercises, limit)
     told = [g.as_dict(args.points) for g in grades]
     total, full = sum(t["points"] for t in told), args.points * len(told)
     if args.gradescope:
         tests = [{"name": t["exercise"], "score": t["points"], "max_score": t["of"], "output": t["says"]} for t in told]
-        Path(args.gradescope).write_text(json.dumps({"score": total, "tests": tests}, indent=1), encoding="utf-8")
+        with atomic_write(args.gradescope, "w") as file:
+            file.write(json.dumps({"score": total, "tests": tests}, indent=1))
     if args.json:
         answer = {"points": total, "of": full, "exercises": told, "undenied": confine.undenied()}
         print(json.dumps(answer, indent=2, ensure_ascii=False))
@@ -87,12 +92,30 @@ def _grade(args):
     return 0 if total == full else 1
 
 
+def _check_results(path):
+    """Raises OptionError before anything is graded where `path` is a file other than the results of a run before."""
+    if not os.path.lexists(path):
+        return
+    try:
+        before = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        before = None
+    if not (isinstance(before, dict) and "tests" in before):
+        raise OptionError(f"learn: --gradescope {path}: there is something that is no results.json; name another file")
+
+
 def _report(args):
-    from .roster import graded, submissions, write
+    from .roster import FILES, graded, submissions, write
 
     exercises, limit = _asked(args)
     if args.jobs < 1:
         raise OptionError(f"learn: --jobs is at least 1, got {args.jobs}")
+    there = [name for name in FILES if os.path.lexists(os.path.join(args.out, name))]
+    if there and not args.overwrite:
+        raise OptionError(
+            f"learn: {' and '.join(there)} {'is' if len(there) == 1 else 'are'} in {args.out} already; "
+            f"--overwrite replaces, --out DIR writes elsewhere"
+        )
     students = submissions(args.folder)
     if not os.path.isdir(args.out):
         try:
@@ -121,7 +144,7 @@ def _report(args):
         ]
         print(json.dumps(told, indent=2, ensure_ascii=False))
     else:
-        print(f"{len(rows)} submissions: {', '.join(map(str, paths))}")
+        print(f"{len(rows)} submission{'' if len(rows) == 1 else 's'}: {', '.join(map(str, paths))}")
         _tell_undenied()
     return 0
 

@@ -16,6 +16,7 @@ from .course import Exercise
 from .grade import Grade, grade
 from .process import forker
 
+FILES = ("report.csv", "report.html")  # what `write` writes
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1b1f24;background:#fff;max-width:70rem;margin:0 auto;padding:1.5rem}
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse}
@@ -142,7 +143,7 @@ def _looks(rows):
 def write(rows: Sequence[tuple[str, list[Grade]]], out: str | Path, full: float) -> list[Path]:
     """Write report.csv and report.html into a folder; returns both paths. Raises FileError."""
     out, paths = Path(out), []
-    for name, text in (("report.csv", as_csv(rows, full)), ("report.html", as_html(rows, full))):
+    for name, text in zip(FILES, (as_csv(rows, full), as_html(rows, full)), strict=True):
         with atomic_write(out / name, "w") as file:
             file.write(text)
         paths.append(out / name)
