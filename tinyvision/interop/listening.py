@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..device import to_numpy
 from ..errors import ExportError
 from ..grad_mode import no_grad
 from ..listening import listening
@@ -49,7 +50,8 @@ class Call:
     """One call of an op: its name, where its arguments come from, its options, the value it made, and the layer.
 
     shape  of the value; here, in `options` and in `shapes`, BATCH stands for the batch's size and GROWING for a
-           multiple of it"""
+           multiple of it
+    dtype  of the value;  fixed  the value itself, if it is the same whatever the input"""
 
     op: str
     arguments: list[Value | Stored | Constant | None]
@@ -57,7 +59,9 @@ class Call:
     options: dict[str, Any]
     result: Value
     shape: tuple[int, ...]
+    dtype: np.dtype
     layer: str
+    fixed: np.ndarray | None
 
 
 @dataclass
@@ -90,6 +94,7 @@ def listen_to(model: Module, example: Any) -> Pass:
     return first
 
 
+IN_TRAINING = ("dropout", "batchnorm_train", "batchnorm_relu")  # what acts so in evaluation is refused by the writers
 BATCH, GROWING = -1, -2  # what stands for a size: that of the batch, and a multiple of it
 _ONE, _OTHER = 2, 3  # sizes of the two batches
 
@@ -127,7 +132,10 @@ def _hear(model, x):
         value = Value(len(calls) + 1)
         known[id(result.array)] = value
         kept.append(result)
-        calls.append(Call(op, sources, shapes, dict(options), value, tuple(result.shape), layers[-1]))
+        moving = any(isinstance(s, Value) and (not s.number or calls[s.number - 1].fixed is None) for s in sources)
+        fixed = None if moving else np.array(to_numpy(result))
+        shape, dtype = tuple(result.shape), np.dtype(result.array.dtype)
+        calls.append(Call(op, sources, shapes, dict(options), value, shape, dtype, layers[-1], fixed))
 
     def entering(name):
         return lambda module, inputs: layers.append(name)
@@ -195,6 +203,10 @@ def _merge(one, other):
                 f"export: {where}: an argument {source.array.shape} was computed from the input, but not by an op on "
                 f"the tape; the graph would leave that out. Write that step with ops that have gradients"
             )
+    if one.fixed is not None and (other.fixed is None or not _equal(one.fixed, other.fixed)):
+        one.fixed = None
+    if one.op in IN_TRAINING:
+        return
     one.shapes = [_open(a, b, where) for a, b in zip(one.shapes, other.shapes, strict=True)]
     one.shape = _open(one.shape, other.shape, where)
     one.options = {name: _open(value, other.options[name], where) for name, value in one.options.items()}

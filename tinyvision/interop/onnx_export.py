@@ -12,6 +12,8 @@ from .. import __version__
 from ..atomic import atomic_write
 from ..errors import ExportError, OptionError
 from ..nn.module import Module
+from ..printable import printable
+from . import onnx_arranging  # noqa: F401  enters its writers into the table
 from .listening import BATCH, GROWING, Constant, Pass, Stored, Value, listen_to
 from .onnx_nodes import WRITERS
 
@@ -37,7 +39,7 @@ def export_onnx(
         raise OptionError(f"export: expected a model, got {type(model).__name__}")
     onnx = package()
     heard = listen_to(model, example)
-    graph = _Graph(onnx)
+    graph = _Graph(onnx, input_name)
     names = {Value(0): input_name}
     for name, array in heard.stored.items():
         graph.initializer(name, array)
@@ -50,7 +52,7 @@ def export_onnx(
             writer = WRITERS.get(call.op)
             if writer is None:
                 raise ExportError("it has no nodes here")
-            graph.layer = call.layer
+            graph.layer, graph.dtype = call.layer, call.dtype
             names[call.result] = writer(graph, call, *arguments)
         except ExportError as error:
             refused.append(f"{call.op} in {call.layer or 'the model itself'}: {error}")
@@ -59,7 +61,14 @@ def export_onnx(
         raise ExportError("export: these ops cannot be written as ONNX:\n    " + "\n    ".join(dict.fromkeys(refused)))
     proto = graph.model(heard, names, input_name, output_name, np.dtype(example.dtype), tuple(example.shape))
     onnx.helper.set_model_props(proto, {"producer": f"tinyvision {__version__}", **(metadata or {})})
-    onnx.checker.check_model(proto, full_check=True)
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        kinds = sorted({call.dtype.name for call in heard.calls} | {np.dtype(example.dtype).name})
+        raise ExportError(
+            f"export: ONNX does not know one of these ops for the dtypes in the model ({', '.join(kinds)}); "
+            f"model.float() and an example of float32 have all of them. It says: {printable(error, 200)}"
+        ) from None
     with atomic_write(Path(path)) as file:
         file.write(proto.SerializeToString())
 
@@ -78,8 +87,9 @@ def package() -> Any:
 class _Graph:
     """Nodes and initializers of a graph that is being built; every name is given once."""
 
-    def __init__(self, onnx: Any) -> None:
-        self.onnx, self.layer = onnx, ""
+    def __init__(self, onnx: Any, input_name: str) -> None:
+        self.onnx, self.input_name = onnx, input_name
+        self.layer, self.dtype = "", np.dtype(np.float32)
         self.nodes: list[Any] = []
         self.initializers: dict[str, np.ndarray] = {}
         self.used: set[str] = set()
@@ -104,6 +114,21 @@ class _Graph:
             self.nodes.append(self.onnx.helper.make_node("Constant", [], [name], name=name, value=value))
         return self.shared[key]
 
+    def numbers(self, values: Any) -> str:
+        """The name of fixed numbers, in the dtype of what is being made."""
+        array = np.asarray(values, self.dtype)
+        if self.dtype.kind != "f" and not np.array_equal(array, values):
+            raise ExportError(f"it needs {np.ravel(values)[:4].tolist()} beside numbers of {self.dtype.name}")
+        return self.constant(array)
+
+    def cast(self, name: str, dtype: Any) -> str:
+        """The name of a value in another dtype."""
+        return self.node("Cast", [name], to=self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def batch(self) -> str:
+        """The name of how many images there are."""
+        return self.node("Shape", [self.input_name], start=0, end=1)
+
     def integers(self, values: Any) -> str:
         """The name of a fixed row of integers."""
         return self.constant(np.array(list(values), np.int64))
@@ -127,12 +152,13 @@ class _Graph:
         """The finished model: inputs and outputs with an open batch, and the initializers that some node reads."""
         helper, numpy_helper = self.onnx.helper, self.onnx.numpy_helper
         shapes = {Value(0): (BATCH, *shape[1:]), **{call.result: call.shape for call in heard.calls}}
+        dtypes = {Value(0): dtype, **{call.result: call.dtype for call in heard.calls}}
         outputs = []
         for number, value in enumerate(heard.outputs):
             name = output_name if len(heard.outputs) == 1 else f"{output_name}_{number}"
             self.nodes.append(helper.make_node("Identity", [names[value]], [name], name=name))
             self.used.add(names[value])
-            outputs.append(_described(helper, name, dtype, shapes[value]))
+            outputs.append(_described(helper, name, dtypes[value], shapes[value]))
         inputs = [_described(helper, input_name, dtype, shapes[Value(0)])]
         kept = [numpy_helper.from_array(a, name) for name, a in self.initializers.items() if name in self.used]
         graph = helper.make_graph(self.nodes, "tinyvision", inputs, outputs, kept)

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import ExportError
 from ..ops.checks import pair
 from ..ops.resize import axis_map, even_windows
-from .listening import BATCH, GROWING
+from .listening import IN_TRAINING
 from .tables import entering
 
 WRITERS: dict[str, Callable[..., str]] = {}
@@ -101,11 +101,11 @@ def _batchnorm(graph, call, x, weight, bias, mean, var):
 @writes("group_norm")
 def _group_norm(graph, call, x, weight=None, bias=None):
     channels, groups = call.shapes[0][1], call.options.get("groups", 1)
-    ones, zeros = np.ones(groups, np.float32), np.zeros(groups, np.float32)
+    ones, zeros = np.ones(groups), np.zeros(groups)
     grouped = graph.node("Reshape", [x, graph.integers([0, groups, -1])])
     y = graph.node(
         "InstanceNormalization",
-        [grouped, graph.constant(ones), graph.constant(zeros)],
+        [grouped, graph.numbers(ones), graph.numbers(zeros)],
         epsilon=call.options.get("eps", 1e-5),
     )
     y = graph.node("Reshape", [y, graph.node("Shape", [x])])
@@ -118,7 +118,7 @@ def _group_norm(graph, call, x, weight=None, bias=None):
 @writes("layer_norm")
 def _layer_norm(graph, call, x, weight=None, bias=None):
     shape = call.options.get("shape") or call.shapes[0][-1:]
-    weight = weight or graph.constant(np.ones(shape, np.float32))
+    weight = weight or graph.numbers(np.ones(shape))
     inputs = [x, weight, *([bias] if bias else [])]
     return graph.node("LayerNormalization", inputs, axis=-len(shape), epsilon=call.options.get("eps", 1e-5))
 
@@ -163,13 +163,13 @@ def _adaptive_average(graph, call, x):
 
 def _along_both(graph, x, rows, cols):
     """An AxisMap for each axis of a picture, as products with fixed matrices."""
-    y = graph.node("MatMul", [graph.constant(_matrix(rows)), x])
-    return graph.node("MatMul", [y, graph.constant(_matrix(cols).T)])
+    y = graph.node("MatMul", [graph.numbers(_matrix(rows)), x])
+    return graph.node("MatMul", [y, graph.numbers(_matrix(cols).T)])
 
 
 def _matrix(axis_map):
     """(outputs, inputs)"""
-    matrix = np.zeros((axis_map.output_size, axis_map.input_size), np.float32)
+    matrix = np.zeros((axis_map.output_size, axis_map.input_size))
     weights = 1 if axis_map.weights is None else axis_map.weights
     np.add.at(matrix, (axis_map.outputs, axis_map.inputs), weights)
     return matrix
@@ -194,13 +194,15 @@ def _resize(graph, call, x):
     scales = call.options.get("scales") or (None, None)
     corners, antialias = call.options.get("align_corners", False), bool(call.options.get("antialias"))
     given = [scale for scale in scales if scale]
-    fits = len(given) == 2 and all(
-        int(n * np.float32(scale)) == m for n, scale, m in zip(before, scales, after, strict=True)
+    precision = np.float64 if graph.dtype == np.float64 else np.float32
+    fits = len(given) == 2 and all(  # scales are float32 in ONNX
+        int(n * np.float32(scale)) == m and np.float32(scale) == precision(scale)
+        for n, scale, m in zip(before, scales, after, strict=True)
     )
     if mode == "area" or antialias or (given and not fits):
         parts = zip(before, after, scales, strict=True)
         return _along_both(
-            graph, x, *(axis_map(n, m, mode, corners, scale, antialias, np.float32) for n, m, scale in parts)
+            graph, x, *(axis_map(n, m, mode, corners, scale, antialias, precision) for n, m, scale in parts)
         )
     how = {
         "nearest": {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
@@ -222,7 +224,7 @@ def _clip(graph, call, x):
     low, high = _BOUNDS[call.op]
     low, high = call.options.get("min_val", low), call.options.get("max_val", high)
     low, high = call.options.get("low", low), call.options.get("high", high)
-    return graph.node("Clip", [x, graph.constant(np.float32(low)), graph.constant(np.float32(high))])
+    return graph.node("Clip", [x, *(graph.numbers(n) if np.isfinite(n) else "" for n in (low, high))])
 
 
 _BOUNDS = {"relu6": (0, 6), "hardtanh": (-1, 1), "clamp": (-np.inf, np.inf)}
@@ -243,7 +245,10 @@ def _prelu(graph, call, x, weight):
 def _elu(graph, call, x):
     alpha, scale, inner = (call.options.get(n, 1.0) for n in ("alpha", "scale", "input_scale"))
     if inner != 1.0:  # CELU: alpha·(exp(x/alpha) - 1) below 0
-        return graph.node("Celu", [x], alpha=alpha)
+        if graph.dtype == np.float32:
+            return graph.node("Celu", [x], alpha=alpha)
+        factor = graph.numbers(alpha)  # ONNX has Celu in float32 alone
+        return graph.node("Mul", [graph.node("Elu", [graph.node("Div", [x, factor])], alpha=1.0), factor])
     if scale != 1.0:
         return graph.node("Selu", [x], alpha=alpha, gamma=scale)
     return graph.node("Elu", [x], alpha=alpha)
@@ -265,19 +270,19 @@ def _softplus(graph, call, x):
     if beta == 1.0:
         scaled, y = x, graph.node("Softplus", [x])
     else:
-        factor = graph.constant(np.float32(beta))
+        factor = graph.numbers(beta)
         scaled = graph.node("Mul", [x, factor])
         y = graph.node("Div", [graph.node("Softplus", [scaled]), factor])
     if threshold >= 20:  # from there on, log(1 + exp(x)) is x
         return y
-    above = graph.node("Greater", [scaled, graph.constant(np.float32(threshold))])
+    above = graph.node("Greater", [scaled, graph.numbers(threshold)])
     return graph.node("Where", [above, x, y])
 
 
 @writes("threshold")
 def _threshold(graph, call, x):
-    above = graph.node("Greater", [x, graph.constant(np.float32(call.options["threshold"]))])
-    return graph.node("Where", [above, x, graph.constant(np.float32(call.options["value"]))])
+    above = graph.node("Greater", [x, graph.numbers(call.options["threshold"])])
+    return graph.node("Where", [above, x, graph.numbers(call.options["value"])])
 
 
 @writes("softmax", "log_softmax")
@@ -287,7 +292,7 @@ def _softmax(graph, call, x):
 
 @writes("pow")
 def _pow(graph, call, x):
-    return graph.node("Pow", [x, graph.constant(np.float32(call.options["exponent"]))])
+    return graph.node("Pow", [x, graph.numbers(call.options["exponent"])])
 
 
 # -- reductions
@@ -302,6 +307,45 @@ def _reduction(graph, call, x):
     return graph.node(f"Reduce{node}", inputs, keepdims=int(call.options.get("keepdims", False)))
 
 
+@writes("norm")
+def _norm(graph, call, x):
+    """Σ |x|ᵖ ^ 1/p; of float16 in float32, where squares do not overflow."""
+    p, over, keep = call.options.get("p", 2), call.options.get("axis"), int(call.options.get("keepdims", False))
+    axes = [] if over is None else [graph.integers([int(a) for a in np.atleast_1d(over)])]
+    narrow = graph.dtype == np.float16
+    x = graph.cast(x, np.float32) if narrow else x
+    if p in (1, 2):
+        y = graph.node(f"ReduceL{p:g}", [x, *axes], keepdims=keep)
+    else:
+        power, root = (graph.constant(np.asarray(n, np.float32 if narrow else graph.dtype)) for n in (p, 1 / p))
+        powers = graph.node("Pow", [graph.node("Abs", [x]), power])
+        y = graph.node("Pow", [graph.node("ReduceSum", [powers, *axes], keepdims=keep), root])
+    return graph.cast(y, graph.dtype) if narrow else y
+
+
+@writes("steps")
+def _steps(graph, call, x):
+    kind = call.options["kind"]
+    if kind == "trunc":
+        return graph.node("Mul", [graph.node("Sign", [x]), graph.node("Floor", [graph.node("Abs", [x])])])
+    return graph.node(kind.capitalize(), [x])
+
+
+@writes("log1p")
+def _log1p(graph, call, x):
+    return graph.node("Log", [graph.node("Add", [x, graph.numbers(1)])])
+
+
+@writes("expm1")
+def _expm1(graph, call, x):
+    return graph.node("Sub", [graph.node("Exp", [x]), graph.numbers(1)])
+
+
+@writes("log2", "log10")
+def _log_to_a_base(graph, call, x):
+    return graph.node("Div", [graph.node("Log", [x]), graph.numbers(math.log(2 if call.op == "log2" else 10))])
+
+
 @writes("var", "std")
 def _spread(graph, call, x):
     axis, shape = call.options.get("axis"), call.shapes[0]
@@ -313,8 +357,8 @@ def _spread(graph, call, x):
     centred = graph.node("Sub", [x, graph.node("ReduceMean", [x, over], keepdims=1)])
     squares = graph.node("Mul", [centred, centred])
     mean = graph.node("ReduceMean", [squares, over], keepdims=int(call.options.get("keepdims", False)))
-    share = np.divide(n, max(n - call.options.get("correction", 1), 0), dtype=np.float32)
-    variance = graph.node("Mul", [mean, graph.constant(share)])
+    share = np.divide(n, max(n - call.options.get("correction", 1), 0))
+    variance = graph.node("Mul", [mean, graph.numbers(share)])
     return graph.node("Sqrt", [variance]) if call.op == "std" else variance
 
 
@@ -327,8 +371,8 @@ def _rsqrt(graph, call, x):
 def _logit(graph, call, x):
     eps = call.options.get("eps")
     if eps is not None:
-        x = graph.node("Clip", [x, graph.constant(np.float32(eps)), graph.constant(np.float32(1 - eps))])
-    return graph.node("Log", [graph.node("Div", [x, graph.node("Sub", [graph.constant(np.float32(1)), x])])])
+        x = graph.node("Clip", [x, graph.numbers(eps), graph.numbers(1 - eps)])
+    return graph.node("Log", [graph.node("Div", [x, graph.node("Sub", [graph.numbers(1), x])])])
 
 
 @writes("hypot")
@@ -340,7 +384,7 @@ def _hypot(graph, call, a, b):
 @writes("logaddexp")
 def _logaddexp(graph, call, a, b):
     apart = graph.node("Neg", [graph.node("Abs", [graph.node("Sub", [a, b])])])
-    rest = graph.node("Log", [graph.node("Add", [graph.node("Exp", [apart]), graph.constant(np.float32(1))])])
+    rest = graph.node("Log", [graph.node("Add", [graph.node("Exp", [apart]), graph.numbers(1)])])
     return graph.node("Add", [graph.node("Max", [a, b]), rest])
 
 
@@ -349,103 +393,7 @@ def _cumsum(graph, call, x):
     return graph.node("CumSum", [x, graph.constant(np.int64(call.options["axis"]))])
 
 
-# -- arranging
-
-
-@writes("reshape")
-def _reshape(graph, call, x):
-    return graph.node("Reshape", [x, graph.integers(_open_shape(call))])
-
-
-@writes("flatten")
-def _flatten(graph, call, x):
-    return graph.node("Reshape", [x, graph.integers(_open_shape(call))])
-
-
-def _open_shape(call):
-    """The shape of a result in which 0 keeps a size, and -1 is the one that follows from the others."""
-    before, after = call.shapes[0], list(call.shape)
-    if after and before and after[0] == before[0] == BATCH:
-        after[0] = 0
-    after = [-1 if size in (BATCH, GROWING) else size for size in after]
-    if after.count(-1) > 1:
-        raise ExportError(f"the shape {call.shape} leaves two sizes to the batch")
-    return after
-
-
-@writes("transpose")
-def _transpose(graph, call, x):
-    axes = call.options.get("axes")
-    rank = len(call.shapes[0])
-    return graph.node("Transpose", [x], perm=[int(a) % rank for a in (axes or range(rank - 1, -1, -1))])
-
-
-@writes("concatenate")
-def _concatenate(graph, call, *arrays):
-    return graph.node("Concat", arrays, axis=int(call.options.get("axis", 0)))
-
-
-@writes("index")
-def _index(graph, call, x):
-    """Numbers, slices, None and ... of an index, as one Slice and the axes that come and go."""
-    index, shape = call.options["index"], call.shapes[0]
-    index = index if isinstance(index, tuple) else (index,)
-    if not all(part is None or part is Ellipsis or isinstance(part, (int, slice)) for part in index):
-        raise ExportError("an index of arrays or truth values has no node here; take slices")
-    given = sum(part is not None and part is not Ellipsis for part in index)
-    if Ellipsis not in index:
-        index = (*index, Ellipsis)
-    starts, ends, axes, steps, dropped, added, axis, place = [], [], [], [], [], [], 0, 0
-    for part in index:
-        if part is None:
-            added.append(place)
-            place += 1
-        elif part is Ellipsis:
-            axis, place = axis + len(shape) - given, place + len(shape) - given
-        elif isinstance(part, slice):
-            if part != slice(None):
-                step = 1 if part.step is None else part.step
-                starts.append(part.start if part.start is not None else 0)
-                ends.append(part.stop if part.stop is not None else 2**62)
-                axes.append(axis)
-                steps.append(step)
-            axis, place = axis + 1, place + 1
-        else:
-            starts.append(part)
-            ends.append(part + 1 if part != -1 else 2**62)
-            axes.append(axis)
-            steps.append(1)
-            dropped.append(axis)
-            axis += 1
-    y = x
-    if starts:
-        y = graph.node("Slice", [y, *(graph.integers(v) for v in (starts, ends, axes, steps))])
-    if dropped:
-        y = graph.node("Squeeze", [y, graph.integers(dropped)])
-    return graph.node("Unsqueeze", [y, graph.integers(added)]) if added else y
-
-
-@writes("pad")
-def _pad(graph, call, x):
-    padding, rank = list(call.options["padding"]), len(call.shapes[0])
-    before, after = [0] * rank, [0] * rank
-    for k in range(len(padding) // 2):  # the last axis first
-        before[rank - 1 - k], after[rank - 1 - k] = padding[2 * k], padding[2 * k + 1]
-    modes = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
-    mode = modes[call.options.get("mode", "constant")]
-    inputs = [x, graph.integers([*before, *after])]
-    if mode == "constant":
-        inputs.append(graph.constant(np.float32(call.options.get("value", 0.0))))
-    return graph.node("Pad", inputs, mode=mode)
-
-
-@writes("repeat")
-def _repeat(graph, call, x):
-    repeats = next(iter(call.options.values()))
-    return graph.node("Tile", [x, graph.integers([int(n) for n in repeats])])
-
-
-@writes("dropout", "batchnorm_train", "batchnorm_relu")
+@writes(*IN_TRAINING)
 def _in_training(graph, call, *names):
     raise ExportError(
         "it acts as in training although the model is in evaluation mode; is it built without running statistics?"

@@ -124,14 +124,16 @@ def tanhshrink(input: Any) -> Tensor:
 def hardshrink(input: Any, lambd: float = 0.5) -> Tensor:
     """x where |x| > lambd, else 0"""
     input = tensor_input("hardshrink", "input", input)
-    return F.where(input, np.zeros_like(input.array), condition=~(abs(input.array) <= lambd))
+    lambd = max(lambd, 0)
+    parts = input, -F.clamp(input, high=0)  # above lambd, and below -lambd; nan and its gradient are in the first
+    above, below = (F.threshold(x, threshold=lambd, value=0) for x in parts)
+    return above - below
 
 
 def softshrink(input: Any, lambd: float = 0.5) -> Tensor:
     """x, moved by lambd towards 0 and no further."""
     input = tensor_input("softshrink", "input", input)
-    moved = input - np.sign(input.array) * lambd
-    return note_derived(F.where(moved, input.array * 0, condition=~(abs(input.array) <= lambd)), input)
+    return input - F.clamp(input, low=-lambd, high=lambd)
 
 
 def sigmoid(input: Any) -> Tensor:
