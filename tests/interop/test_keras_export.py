@@ -12,8 +12,9 @@ import pytest
 import tinyvision as tv
 from tinyvision import models, nn
 from tinyvision.cli import main
-from tinyvision.errors import ExportError, OptionError
+from tinyvision.errors import ExportError, OptionError, TinyVisionError
 from tinyvision.interop import export, from_keras
+from tinyvision.tasks.recognition.network import Embedder
 
 pytest.importorskip("h5py", reason="the package h5py is not installed")
 os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras reads it when it is imported
@@ -31,7 +32,7 @@ def lively(model, seed=0):
 
 
 def agree(model, path, *shape, batch=3, tolerance=1e-6):
-    """Export with one batch size, let Keras compute another."""
+    """Export with one batch size, let Keras compute another; then read it back, and compare again."""
     lively(model)
     export(model, np.zeros((1, *shape), np.float32), path)
     x = np.random.default_rng(3).standard_normal((batch, *shape)).astype(np.float32)
@@ -39,10 +40,11 @@ def agree(model, path, *shape, batch=3, tolerance=1e-6):
     y = theirs(np.ascontiguousarray(x.transpose(0, 2, 3, 1)) if x.ndim == 4 else x, training=False)
     y = keras.ops.convert_to_numpy(y)
     with tv.no_grad():
-        ours = model(tv.tensor(x)).numpy()
+        ours, back = model(tv.tensor(x)).numpy(), from_keras(path).eval()(tv.tensor(x)).numpy()
     y = y.transpose(0, 3, 1, 2) if y.ndim == 4 else y
-    assert y.shape == ours.shape
-    assert np.abs(y - ours).max() <= tolerance * max(1, np.abs(ours).max())
+    assert y.shape == ours.shape == back.shape
+    for one in (y, back):
+        assert np.abs(one - ours).max() <= tolerance * max(1, np.abs(ours).max())
     return theirs
 
 
@@ -67,6 +69,17 @@ class Attention(nn.Module):
     def forward(self, x):
         x = self.norm(x.flatten(2).transpose(1, 2))
         return (self.q(x) @ self.k(x).transpose(1, 2)).softmax(-1) @ x
+
+
+class Computed(nn.Module):
+    """Weights and numbers that are computed, but not from the input."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.weight = nn.Parameter(tv.arange(1.0, 5.0)), nn.Parameter(tv.randn(6, 4, 3, 3))
+
+    def forward(self, x):
+        return nn.functional.conv2d(x * self.scale.view(1, -1, 1, 1), self.weight / self.weight.norm())
 
 
 class Twice(nn.Module):
@@ -110,6 +123,21 @@ LAYERS = {
     "parts": Lambda(lambda x: tv.cat([x[:, :2, 1:], x[:, 2:, :-1]], 1)[..., 2]),
     "channels shuffled": Lambda(lambda x: x.reshape(x.shape[0], 2, 2, 8, 9).transpose(1, 2).reshape(x.shape)),
     "attention": Attention(),
+    "computed": Computed(),
+    "places": Lambda(lambda x: x.index_select(1, tv.tensor([3, 1])) + x[:, [0, -1], 0:8]),
+    "each twice": Lambda(lambda x: x.repeat_interleave(2, dim=-1)),
+    "repeated": Lambda(lambda x: (x[:, :, :1] * 2).expand(-1, -1, 3, -1).repeat(1, 2, 1, 1)),
+    "backwards": Lambda(lambda x: x.flip(1, 3)),
+    "lengths": Lambda(lambda x: x.norm(dim=1) + x.norm(3, dim=1) + x.norm(1, dim=1)),
+    "normalised": Lambda(lambda x: nn.functional.normalize(x)),
+    "rounded": Lambda(lambda x: x.round() + x.floor() * 2 + x.ceil() * 3 + x.trunc() * 4 + x.sign()),
+    "logarithms": Lambda(lambda x: tv.log1p(x.abs()) + tv.log2(x * x + 1) + tv.log10(x * x + 1) + tv.expm1(x)),
+    "angles": Lambda(lambda x: tv.tan(x / 3) + tv.asin(x.sigmoid()) + tv.atan(x) + tv.sinh(x) + (x * x + 1).rsqrt()),
+    "shrinking": nn.Sequential(nn.Softshrink(0.1), nn.Hardshrink(0.2), nn.Threshold(-0.3, 2.0), nn.Softsign()),
+    "powers and neighbours": nn.Sequential(nn.LPPool2d(2, 2), nn.LocalResponseNorm(2)),
+    "one norm for all": nn.LayerNorm((4, 8, 9)),
+    "products and extremes": Lambda(lambda x: x.prod(1) + x.amax(2).sum(1, keepdim=True)),
+    "exponents": Lambda(lambda x: x.logsumexp((1, 3), keepdim=True)),
     "used twice": Twice(),
 }  # fmt: skip
 
@@ -126,6 +154,57 @@ def test_a_module_that_is_used_twice_is_one_layer(tmp_path):
     assert theirs.count_params() == 4 * 4 * 9 + 4
 
 
+def _change(kind, **options):
+    def change(layers):
+        row = next(row for row in layers if row["class_name"] == kind)
+        for name, value in options.items():
+            if name == "args":
+                row["inbound_nodes"][0]["args"][1:] = value
+            else:
+                row["config"][name] = value
+
+    return change
+
+
+LIES = {
+    "a border of text": (
+        nn.MaxPool2d(3, 2, 1),
+        _change("Pad", pad_width="all"),
+        "pad_width must be two numbers from 0",
+    ),
+    "a border inwards": (nn.MaxPool2d(3, 2, 1), _change("Pad", pad_width=[[0, 0], [-1, 0]]), "pad_width must be two"),
+    "borders of few axes": (nn.MaxPool2d(3, 2, 1), _change("Pad", pad_width=[[1, 1]] * 7), None),
+    "an axis that is none": (Lambda(lambda x: x.sum(3)), _change("Sum", axis="C"), "axis must be numbers of axes"),
+    "an axis too far": (Lambda(lambda x: x.flip(3)), _change("Flip", axis=[9]), None),
+    "no place": (Lambda(lambda x: x[:, :2]), _change("GetItem", args=[]), None),
+    "places of text": (Lambda(lambda x: x[:, :2]), _change("GetItem", args=["a"]), "neither a tensor nor a number"),
+    "places beyond the end": (Lambda(lambda x: x[:, [0, 1]]), _change("Take", args=[[0, 99]]), None),
+    "places that are no numbers": (Lambda(lambda x: x[:, [0, 1]]), _change("Take", args=[[0, [1]]]), None),
+    "no axis": (Lambda(lambda x: x[:, [0, 1]]), _change("Take", axis={}), None),
+    "repeats that are none": (Lambda(lambda x: x.repeat(1, 2, 1, 1)), _change("Tile", repeats=None), None),
+    "a power of nothing": (Lambda(lambda x: x**2), _change("Power", args=[]), None),
+    "a product with a number": (Lambda(lambda x: x @ x.transpose(2, 3)), _change("Matmul", args=[2]), None),
+    "bounds of text": (Lambda(lambda x: x.clamp(0, 0.5)), _change("Clip", x_min="low"), "x_min must be a number"),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_a_function_that_is_called_with_nonsense_is_refused(tmp_path, name):
+    """When it is read, or when it is called with a picture: in our words."""
+    model, change, message = LIES[name]
+    export(model.eval(), np.zeros((1, 4, 8, 8), np.float32), tmp_path / "net.keras")
+    with zipfile.ZipFile(tmp_path / "net.keras") as file:
+        parts = {part: file.read(part) for part in file.namelist()}
+    config = json.loads(parts["config.json"])
+    change(config["config"]["layers"])
+    parts["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(tmp_path / "net.keras", "w") as file:
+        for part, data in parts.items():
+            file.writestr(part, data)
+    with pytest.raises(TinyVisionError, match=message):
+        from_keras(tmp_path / "net.keras").eval()(tv.zeros(2, 4, 8, 8))
+
+
 def test_rows(tmp_path):
     agree(nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2)), tmp_path / "net.keras", 6)
 
@@ -136,6 +215,9 @@ def test_rows(tmp_path):
         ("cnn", lambda: models.SimpleCNN(image_size=24)),
         ("unet", lambda: models.UNet(3, 2)),
         ("resnet18", lambda: models.resnet18(num_classes=7)),
+        ("squeezenet", lambda: models.squeezenet1_0(num_classes=7)),
+        ("shufflenet", lambda: models.shufflenet_v2_x0_5(num_classes=7)),
+        ("embedder", lambda: Embedder(3, image_size=32)),
     ],
 )
 def test_models_and_back(tmp_path, name, make):
@@ -186,17 +268,31 @@ class Refused(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.shift, self.turn = Lambda(lambda x: x.cumsum(1)), Lambda(lambda x: x.flip(3))
+        self.shift, self.turn = Lambda(lambda x: x.cumsum(1)), Lambda(lambda x: tv.roll(x, 1, 3))
 
     def forward(self, x):
         return self.shift(x) + self.turn(x)
 
 
 REFUSED = {
-    "several, all at once": (Refused(), r"(?s)cumsum in shift: Keras has no layer for it here.*flip in turn"),
+    "several, all at once": (Refused(), r"(?s)cumsum in shift: Keras has no layer for it here.*roll in turn"),
     "a stride with dilation": (nn.Conv2d(4, 4, 3, stride=2, dilation=2), "no convolution with stride and dilation"),
     "a dilated pooling": (nn.MaxPool2d(2, dilation=2), "no pooling with dilation"),
     "a mean that leaves out the border": (nn.AvgPool2d(3, 2, 1, count_include_pad=False), "leaves out the border"),
+    "the same for every input": (
+        Lambda(lambda x: (x, tv.ones(3).view(1, 3))),
+        "output 1 of the model is the same whatever",
+    ),
+    "new places": (
+        Lambda(lambda x: x[:, None]),
+        "index of new axes, or of an array with several axes, is not in Keras",
+    ),
+    "an array and a number": (Lambda(lambda x: x[:, [0, 1], [1, 2]]), "an index of several arrays"),
+    "images turned": (Lambda(lambda x: x.flip(0)), "turns the batch round"),
+    "images repeated": (
+        Lambda(lambda x: x[:, :1].expand(2, *x.shape[:1], 4, 8, 9)),
+        "repeats along the batch, or along",
+    ),
     "the batch": (Lambda(lambda x: x.mean((0, 2, 3), keepdim=True) + x), "reduces over the batch"),
     "circular": (Lambda(lambda x: tv.nn.functional.pad(x, (1, 1, 1, 1), mode="circular")), "mode 'circular'"),
 }

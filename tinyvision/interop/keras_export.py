@@ -22,6 +22,7 @@ import numpy as np
 from ..atomic import atomic_write
 from ..errors import ExportError, OptionError
 from ..nn.module import Module
+from . import keras_arranging  # noqa: F401  enters its writers into the table
 from .keras_writers import WRITERS
 from .listening import BATCH, Call, Constant, Stored, Value, listen_to
 
@@ -59,7 +60,7 @@ def export_keras(
     shape = (BATCH, *example.shape[1:])
     order = channels_last(len(shape))
     given = keras.Input([shape[axis] for axis in order[1:]], dtype="float32", name=input_name)
-    values = {Value(0): Laid(given, order, shape)}
+    values: dict[Value, Any] = {Value(0): Laid(given, order, shape)}
     refused = []
     for call in heard.calls:
         try:
@@ -72,6 +73,10 @@ def export_keras(
         )
     outputs = []
     for number, value in enumerate(heard.outputs):
+        if isinstance(values[value], np.ndarray):
+            raise ExportError(
+                f"export: output {number} of the model is the same whatever its input, which a Keras model cannot say"
+            )
         name = output_name if len(heard.outputs) == 1 else f"{output_name}_{number}"
         laid = graph.ordered(values[value], channels_last(len(values[value].shape)))
         outputs.append(keras.layers.Identity(name=graph.unused(name))(laid.tensor))
@@ -127,8 +132,10 @@ class Graph:
         self.arrays: list[tuple[Any, list[np.ndarray]]] = []
         self.shared: dict[Any, Any] = {}
 
-    def write(self, call: Call, values: dict[Value, Laid]) -> Laid:
-        """The value that a call makes."""
+    def write(self, call: Call, values: dict[Value, Any]) -> Any:
+        """The value that a call makes; an array if it is the same whatever the input."""
+        if call.fixed is not None:
+            return call.fixed
         if call.op not in WRITERS:
             raise ExportError("Keras has no layer for it here")
         arguments: list[Any] = []

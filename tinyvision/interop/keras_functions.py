@@ -19,7 +19,7 @@ from .keras_layers import axis_here, from_keras_order, layer, padded, to_keras
 from .keras_options import Options
 
 
-class _Function(Module):
+class FunctionLayer(Module):
     """A layer without arrays."""
 
     def __init__(self, options: Options, given: list[np.ndarray]) -> None:
@@ -44,7 +44,7 @@ class _Function(Module):
 
 
 @layer("MaxPooling2D", "MaxPool2D", "AveragePooling2D", "AvgPool2D")
-class _Pooling(_Function):
+class _Pooling(FunctionLayer):
     def set_up(self, options: Options) -> None:
         self.kernel = options.pair("pool_size", 2)
         self.stride = options.pair("strides") if options.get("strides") is not None else self.kernel
@@ -66,7 +66,7 @@ class _Pooling(_Function):
 
 
 @layer("GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPooling2D", "GlobalMaxPool2D")
-class _Global(_Function):
+class _Global(FunctionLayer):
     def set_up(self, options: Options) -> None:
         self.keep, self.largest = bool(options.get("keepdims", False)), "Max" in options.kind
 
@@ -76,14 +76,14 @@ class _Global(_Function):
 
 
 @layer("Flatten")
-class _Flatten(_Function):
+class _Flatten(FunctionLayer):
     def forward(self, x: Any) -> Any:
         """(N, ...) -> (N, K), in Keras's order."""
         return to_keras(x).reshape(x.shape[0], -1)
 
 
 @layer("Reshape", "ops.Reshape")
-class _Reshape(_Function):
+class _Reshape(FunctionLayer):
     def set_up(self, options: Options) -> None:
         self.whole = options.kind == "ops.Reshape"  # with the number of images
         name = "newshape" if self.whole else "target_shape"
@@ -98,7 +98,7 @@ class _Reshape(_Function):
 
 
 @layer("Permute")
-class _Permute(_Function):
+class _Permute(FunctionLayer):
     def set_up(self, options: Options) -> None:
         self.order = tuple(options.get("dims") or ())
         if sorted(self.order) != list(range(1, len(self.order) + 1)):
@@ -110,7 +110,7 @@ class _Permute(_Function):
 
 
 @layer("ZeroPadding2D", "Cropping2D")
-class _Border(_Function):
+class _Border(FunctionLayer):
     def set_up(self, options: Options) -> None:
         crops = options.kind == "Cropping2D"
         top, bottom, left, right = options.borders("cropping" if crops else "padding")
@@ -128,7 +128,7 @@ class _Border(_Function):
 
 
 @layer("UpSampling2D", "Resizing")
-class _Resize(_Function):
+class _Resize(FunctionLayer):
     def set_up(self, options: Options) -> None:
         self.mode = options.choice("interpolation", *("nearest", "bilinear")[:: 1 if options.kind[0] == "U" else -1])
         self.size: Any = None
@@ -154,7 +154,7 @@ _OF_TWO = "Add", "Subtract", "Multiply", "Maximum", "Minimum", "TrueDivide"
 
 
 @layer("Average", "Concatenate", "ops.Concatenate", *_OF_TWO, *(f"ops.{name}" for name in _OF_TWO))
-class _Merge(_Function):
+class _Merge(FunctionLayer):
     def set_up(self, options: Options) -> None:
         self.kind = options.kind.removeprefix("ops.")
         self.axis = options.get("axis", -1)
@@ -193,7 +193,7 @@ _ACTIVATIONS = {
 
 
 @layer("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "ops.Softmax", *(f"ops.{name}" for name in _ACTIVATIONS))
-class _Activation(_Function):
+class _Activation(FunctionLayer):
     def set_up(self, options: Options) -> None:
         kind = options.kind.removeprefix("ops.")
         if kind in _ACTIVATIONS:
@@ -227,7 +227,7 @@ class _PReLU(Module):
 
 
 @layer("Dropout", "SpatialDropout2D", "GaussianNoise")
-class _Noise(_Function):
+class _Noise(FunctionLayer):
     def set_up(self, options: Options) -> None:
         self.amount = options.number("stddev" if options.kind == "GaussianNoise" else "rate", 0.5)
 
@@ -246,7 +246,7 @@ class _Noise(_Function):
 
 
 @layer("ActivityRegularization", "Identity")
-class _Nothing(_Function):
+class _Nothing(FunctionLayer):
     @property
     def role(self) -> Role | None:
         """Nothing."""
@@ -258,7 +258,7 @@ class _Nothing(_Function):
 
 
 @layer(*(f"Random{what}" for what in ("Flip", "Rotation", "Zoom", "Translation", "Crop", "Contrast", "Brightness")))
-class _Augmentation(_Function):
+class _Augmentation(FunctionLayer):
     def forward(self, x: Any) -> Any:
         """x itself in evaluation mode. Raises OptionError in training, where Keras would change the picture."""
         if self.training:

@@ -14,9 +14,10 @@ from ..errors import OptionError, ShapeError, TinyVisionError, WeightsError
 from ..folders import user_path
 from ..formats.refused import Refused
 from ..nn.module import Module
+from ..ops.checks import is_integer, is_number
 from ..tape import Variable
 from ..tensors.tensor import Tensor
-from . import keras_functions  # noqa: F401  enters its layers into the table
+from . import keras_functions, keras_operations  # noqa: F401  they enter their layers into the table
 from .chains import Step, plan, together
 from .keras_files import DEEPEST, read
 from .keras_layers import LAYERS, Options
@@ -151,7 +152,9 @@ class KerasModel(Module):
                 known[part.result[0]] = result
                 continue
             for node in (self._nodes[k] for k in part.steps):
-                known[node.key] = getattr(self, node.module)(*_filled(node.arguments, known))
+                named = {k: v for a in node.arguments if isinstance(a, dict) for k, v in a.items()}
+                given = [a for a in node.arguments if not isinstance(a, dict)]
+                known[node.key] = getattr(self, node.module)(*_filled(given, known), **named)
         outputs = tuple(_filled(self._outputs, known))
         return outputs if len(outputs) > 1 else outputs[0]
 
@@ -282,24 +285,32 @@ def _graph(rows, described):
         uses = row.get("inbound_nodes")
         if not isinstance(uses, list):
             raise WeightsError("a layer of a graph that does not say where it stands")
-        nodes += [((_name(row), k), _arguments(use)) for k, use in enumerate(uses)]
+        function = _kind(row).startswith("ops.")
+        nodes += [((_name(row), k), _arguments(use, function)) for k, use in enumerate(uses)]
     return inputs, nodes
 
 
-def _arguments(use):
-    """What a node is called with: {"args": ..., "kwargs": ...} in Keras 3, [[layer, node, tensor, {}], ...] before."""
+def _arguments(use, function):
+    """What a node is called with: {"args": ..., "kwargs": ...} in Keras 3, [[layer, node, tensor, {}], ...] before.
+
+    function  whether it is one of keras.ops, which are called with places and with numbers by name, the last here"""
     if isinstance(use, dict):
         options = use.get("kwargs") or {}
-        if any(v is not None for k, v in options.items() if k not in ("mask", "training")):
+        named = {k: v for k, v in options.items() if v is not None and k not in ("mask", "training")}
+        if named and not (function and all(map(is_number, named.values()))):
             raise WeightsError(f"a layer that is called with options: {', '.join(sorted(options))[:100]}")
-        return [_argument(a) for a in use.get("args") or []]
+        return [*(_argument(a, function) for a in use.get("args") or []), *([named] if named else [])]
     values = [_Value(*_place(ref)) for ref in _references(use)]
     return values if len(values) == 1 else [values]
 
 
-def _argument(a):
+def _argument(a, function):
     if isinstance(a, list):
-        return [_argument(b) for b in a]
+        return [_argument(b, function) for b in a]
+    if function and isinstance(a, dict) and a.get("class_name") == "__slice__" and isinstance(a.get("config"), dict):
+        ends = [a["config"].get(name) for name in ("start", "stop", "step")]
+        if all(n is None or is_integer(n) for n in ends):
+            return slice(*ends)
     if isinstance(a, dict) and a.get("class_name") == "__keras_tensor__":
         return _Value(*_place((a.get("config") or {}).get("keras_history")))
     if isinstance(a, (int, float)) and not isinstance(a, bool):

@@ -300,13 +300,18 @@ class _BatchNorm(BatchNorm2d):
 
 @layer("LayerNormalization")
 class _LayerNorm(Module):
-    """Every place normalised over its channels."""
+    """Every place normalised over its channels, or every picture over its last axes."""
 
     def __init__(self, options: Options, given: list[np.ndarray]) -> None:
         super().__init__()
-        self.axis = _channels_alone(options)
+        axes, self.count = options.get("axis", -1), 1
+        if isinstance(axes, list) and len(axes) > 1 and axes == list(range(-len(axes), 0)):
+            self.axis, self.count = -1, len(axes)
+        else:
+            self.axis = _channels_alone(options)
         scaled, shifted = bool(options.get("scale", True)), bool(options.get("center", True))
-        arrays = options.arrays(given, **({"gamma": 1} if scaled else {}), **({"beta": 1} if shifted else {}))
+        ranks = {**({"gamma": self.count} if scaled else {}), **({"beta": self.count} if shifted else {})}
+        arrays = options.arrays(given, **ranks)
         self.weight = Parameter(Tensor.of(arrays[0])) if scaled else None
         self.bias = Parameter(Tensor.of(arrays[-1])) if shifted else None
         self.eps = options.number("epsilon", 1e-3)
@@ -315,7 +320,7 @@ class _LayerNorm(Module):
         """The shape stays. Raises ShapeError."""
         _check_axis(self.axis, x)
         x = to_keras(x)
-        return from_keras_order(F.layer_norm(x, (x.shape[-1],), self.weight, self.bias, self.eps))
+        return from_keras_order(F.layer_norm(x, tuple(x.shape[-self.count :]), self.weight, self.bias, self.eps))
 
 
 @layer("GroupNormalization")

@@ -7,7 +7,8 @@ border is filled with, how a kernel lies) the comment beside it says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from ..errors import ExportError
 from ..ops.checks import pair
 from ..ops.resize import resize_forward
+from .listening import IN_TRAINING
 from .tables import entering
 
 WRITERS: dict[str, Callable[..., Any]] = {}
@@ -275,7 +277,11 @@ WRITERS.update(
             "sigmoid": "sigmoid", "tanh": "tanh", "silu": "silu", "hardswish": "hard_silu", "mish": "mish",
             "hardsigmoid": "hard_sigmoid", "exp": "exponential",
         }.items()},
-        **{op: _operation(op) for op in ("log", "abs", "sin", "cos", "erf")},
+        **{op: _operation(op) for op in (
+            "log", "abs", "sin", "cos", "tan", "sinh", "cosh", "erf", "rsqrt", "log1p", "expm1", "log2", "log10",
+        )},
+        **{f"a{name}": _operation(f"arc{name}") for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+        "steps": lambda graph, call, x: graph.operation(call.options["kind"], x, call.shape),
     }
 )  # fmt: skip
 
@@ -317,6 +323,13 @@ def _clip(graph, call, x):
     low, high = call.options.get("low", low), call.options.get("high", high)
     bounds = (float(max(low, LOWEST)), float(min(high, -LOWEST)))
     return graph.operation("clip", x, call.shape, *bounds)
+
+
+@writes("threshold")
+def _threshold(graph, call, x):
+    limit, value = (float(call.options[name]) for name in ("threshold", "value"))
+    above = graph.named(graph.applied(graph.keras.ops.greater, x.tensor, limit))
+    return x._replace(tensor=graph.named(graph.applied(graph.keras.ops.where, above, x.tensor, value)))
 
 
 @writes("softmax", "log_softmax")
@@ -392,7 +405,7 @@ def _matmul(graph, call, a, b):
     return graph.operation("matmul", a, call.shape, b.tensor)
 
 
-# -- reductions and places
+# -- reductions
 
 
 @writes("mean", "sum", "max", "prod", "logsumexp")
@@ -408,54 +421,31 @@ def _reduction(graph, call, x):
     else:
         places = tuple(x.order.index(a) for a in sorted(axes))
         y = graph.operation(call.op, x, call.shape, axis=places, keepdims=keep)
-    return y if keep else y._replace(order=_without(y.order, axes))
+    return y if keep else y._replace(order=without(y.order, axes))
 
 
-def _without(order, axes):
+@writes("norm")
+def _norm(graph, call, x):
+    """Σ |x|ᵖ ^ 1/p, in three steps."""
+    p, inner = call.options.get("p", 2), x.shape
+    if p == 2:
+        powers = graph.operation("square", x, inner)
+    else:
+        powers = graph.operation("abs", x, inner)
+        powers = powers if p == 1 else graph.operation("power", powers, inner, float(p))
+    total = _reduction(graph, replace(call, op="sum"), powers)
+    if p in (1, 2):
+        return total if p == 1 else graph.operation("sqrt", total, call.shape)
+    return graph.operation("power", total, call.shape, 1 / float(p))
+
+
+def without(order: Sequence[int], axes: Collection[int]) -> tuple[int, ...]:
     """The order of the axes that are left."""
     left = [a for a in order if a not in axes]
     return tuple(sorted(left).index(a) for a in left)
 
 
-@writes("reshape", "flatten")
-def _reshape(graph, call, x):
-    return graph.reshaped(x, call.shape)
-
-
-@writes("transpose")
-def _transpose(graph, call, x):
-    """Nothing happens to the numbers; our axes have other names from here on."""
-    rank = len(x.shape)
-    axes = [int(a) % rank for a in (call.options.get("axes") or range(rank - 1, -1, -1))]
-    return x._replace(order=tuple(axes.index(a) for a in x.order), shape=tuple(call.shape))
-
-
-@writes("index")
-def _index(graph, call, x):
-    index, rank = call.options["index"], len(x.shape)
-    index = index if isinstance(index, tuple) else (index,)
-    if not all(part is Ellipsis or (isinstance(part, (int, slice)) and part is not True) for part in index):
-        raise ExportError("an index of arrays, truth values or new axes is not in Keras here; take slices")
-    if Ellipsis in index:
-        at = index.index(Ellipsis)
-        index = (*index[:at], *[slice(None)] * (rank - len(index) + 1), *index[at + 1 :])
-    index = (*index, *[slice(None)] * (rank - len(index)))
-    if index[0] != slice(None):
-        raise ExportError("it takes some of the batch, which a Keras model cannot say")
-    tensor = graph.named(graph.applied(x.tensor.__getitem__, tuple(index[axis] for axis in x.order)))
-    dropped = {axis for axis, part in enumerate(index) if not isinstance(part, slice)}
-    return x._replace(tensor=tensor, order=_without(x.order, dropped), shape=tuple(call.shape))
-
-
-@writes("repeat")
-def _repeat(graph, call, x):
-    repeats = [int(n) for n in next(iter(call.options.values()))]
-    if len(repeats) != len(x.shape) or repeats[0] != 1:
-        raise ExportError("it repeats the batch, which a Keras model cannot say")
-    return graph.operation("tile", x, call.shape, tuple(repeats[axis] for axis in x.order))
-
-
-@writes("dropout", "batchnorm_train", "batchnorm_relu")
+@writes(*IN_TRAINING)
 def _in_training(graph, call, *values):
     raise ExportError(
         "it acts as in training although the model is in evaluation mode; is it built without running statistics?"

@@ -228,3 +228,27 @@ def _open(a, b, where):
         return BATCH if a == _ONE else GROWING
     said = " and ".join(f"an array {v.shape}" if isinstance(v, np.ndarray) else repr(v) for v in (a, b))
     raise ExportError(f"export: {where}: an option depends on the input or on the batch ({said})")
+
+
+def index_parts(index: Any, rank: int) -> list[Any]:
+    """An index as a list of None, and of a slice, a number or an array of places for every axis."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    given = sum(part is not None and part is not Ellipsis for part in parts)
+    if not any(part is Ellipsis for part in parts):
+        parts.append(Ellipsis)
+    at = next(k for k, part in enumerate(parts) if part is Ellipsis)
+    parts[at : at + 1] = [slice(None)] * (rank - given)
+    found: list[Any] = []
+    for part in parts:
+        if isinstance(part, (bool, np.bool_)):
+            raise ExportError("an index of one truth value has no place in a graph here; take slices")
+        if part is None or isinstance(part, (int, slice)):
+            found.append(part)
+            continue
+        places = np.asarray(part)
+        if places.dtype == bool and places.ndim == 1:
+            places = np.flatnonzero(places)
+        if places.dtype.kind not in "iu":
+            raise ExportError("an index of truth values over several axes has no place in a graph here; take slices")
+        found.append(places.astype(np.int64))
+    return found

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..errors import ExportError
-from .listening import BATCH, GROWING
+from .listening import BATCH, GROWING, index_parts
 from .onnx_nodes import writes
 
 _END = 2**62  # of a slice to the end of an axis
@@ -49,7 +47,7 @@ def _concatenate(graph, call, *arrays):
 @writes("index")
 def _index(graph, call, x):
     """An index as one Slice, the axes that come and go, and a Gather for an array of places."""
-    parts = _parts(call.options["index"], len(call.shapes[0]))
+    parts = index_parts(call.options["index"], len(call.shapes[0]))
     slices: list[tuple[int, int, int, int]] = []
     dropped, added, gathered, axis, place = [], [], [], 0, 0
     for part in parts:
@@ -76,30 +74,6 @@ def _index(graph, call, x):
         before = sum(1 for k in added if k < at)
         y = graph.node("Gather", [y, graph.constant(places)], axis=at - before)
     return graph.node("Unsqueeze", [y, graph.integers(added)]) if added else y
-
-
-def _parts(index: Any, rank: int) -> list[Any]:
-    """An index as a list of None, and of a slice, a number or an array of places for every axis."""
-    parts = list(index) if isinstance(index, tuple) else [index]
-    given = sum(part is not None and part is not Ellipsis for part in parts)
-    if not any(part is Ellipsis for part in parts):
-        parts.append(Ellipsis)
-    at = next(k for k, part in enumerate(parts) if part is Ellipsis)
-    parts[at : at + 1] = [slice(None)] * (rank - given)
-    found: list[Any] = []
-    for part in parts:
-        if isinstance(part, (bool, np.bool_)):
-            raise ExportError("an index of one truth value has no node here; take slices")
-        if part is None or isinstance(part, (int, slice)):
-            found.append(part)
-            continue
-        places = np.asarray(part)
-        if places.dtype == bool and places.ndim == 1:
-            places = np.flatnonzero(places)
-        if places.dtype.kind not in "iu":
-            raise ExportError("an index of truth values over several axes has no node here; take slices")
-        found.append(places.astype(np.int64))
-    return found
 
 
 def _sliced(graph, x, slices):

@@ -384,8 +384,8 @@ def load_network(path: str | os.PathLike[str]) -> Network:
     checkpoint = load_checkpoint(path)
     if task_of(checkpoint) != Classification.name:
         raise CheckpointError(
-            f"{path}: is a network for {task_of(checkpoint)} and not for classification; its report and "
-            f"`tinyvision predict` say what it is worth, tinyvision.tasks.load(path) opens it"
+            f"{path}: is a network for {task_of(checkpoint)} and not for classification; the report.html of its run "
+            f"says what it is worth, tinyvision.tasks.load(path) opens it"
         )
     return Network(*rebuilt(checkpoint, path, lambda notes: build_network(notes["model"], path.parent)))
 
