@@ -259,10 +259,9 @@ def endless(dy, cache):
 
 
 def test_an_endless_loop_is_cut_off():
-    started = time.perf_counter()
     report = check.op("relu", lambda x: (np.maximum(x, 0), x), endless, time_limit=0.3)
     assert only(report).mistake == "endless_loop"
-    assert time.perf_counter() - started < 3
+    assert report.calls < 10
 
 
 def test_an_endless_loop_is_cut_off_in_a_thread():
@@ -413,7 +412,5 @@ def test_precision_of_float32_is_a_note_and_a_small_slope_is_not():
     assert only(slope).signature == "leak:dy:x< 0"
 
 
-def test_a_check_takes_less_than_a_second():
-    started = time.perf_counter()
-    check.op("conv2d", FORWARD, BACKWARD)
-    assert time.perf_counter() - started < 1.0
+def test_a_check_makes_few_calls():
+    assert check.op("conv2d", FORWARD, BACKWARD).calls < 100

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tinyvision import check
-from tinyvision.check.repair import search
+from tinyvision.check.repair import search, turns
 from tinyvision.check.repair.apart import apart
 from tinyvision.check.repair.computing import is_authors
 from tinyvision.check.repair.strided import bounded
@@ -316,6 +316,33 @@ def backward(dy, cache):
     kept = dy * cache["mask"]
     return kept * cache["scale"], None
 """
+WHILE = """
+import numpy as np
+
+def pool_forward(x, size):
+    out = np.zeros((x.shape[0], x.shape[1], x.shape[2] // size, x.shape[3] // size))
+    top = 0
+    while top + size <= x.shape[2]:
+        left = 0
+        while left + size <= x.shape[3]:
+            out[:, :, top // size, left // size] = x[:, :, top : top + size, left : left + size].mean(axis=(2, 3))
+            left += size
+        top += size
+    return out, (x.shape, size)
+
+def pool_backward(dout, cache):
+    shape, size = cache
+    dx = np.zeros(shape)
+    row = 0
+    while row < dout.shape[2]:
+        column = 0
+        while column < dout.shape[3]:
+            share = dout[:, :, row, column] / size ** 2
+            dx[:, :, row * size : row * size + size, column * size : column * size + size] = share[:, :, None, None]
+            column += 1
+        row += 1
+    return dx
+"""
 OWN = {
     "Inherited": "linear",
     "Pool": "avgpool2d",
@@ -328,6 +355,7 @@ PAIRS = {
     LINEAR: ("linear", "forward", "backward"), PER_SAMPLE: ("linear", "affine_forward", "affine_backward"),
     DICTIONARY: ("softmax", "softmax_forward", "softmax_backward"), LOSS: ("cross_entropy", "softmax_loss", None),
     SIGMOID: ("sigmoid", "sigmoid_forward", "sigmoid_backward"), DROPOUT: ("dropout", "forward", "backward"),
+    WHILE: ("avgpool2d", "pool_forward", "pool_backward"),
     BATCHNORM: ("batchnorm_train", "batchnorm_forward", "batchnorm_backward"),
 }  # fmt: skip
 # (code, what is right in it, what was written in its place)
@@ -365,6 +393,8 @@ PLANTED = [
     (INHERITED, 'x @ self.W + self.params["b"]', 'x @ self.W - self.params["b"]'),
     (GENERATED, "None] / self.size ** 2", "None] / self.size"),
     (GENERATED, "s[3] * self.size, s[2], s[3]", "s[3] * self.size, s[3], s[3]"),
+    (WHILE, "column] / size ** 2", "column] / size"),
+    (WHILE, "left += size", "left += 2 * size"),
     (RELU, "dx = dout * self.mask\n        return dx", "return dout"),
 ]  # fmt: skip
 UNTOLD = {"[:, :, ::-1]"}  # what no small change undoes
@@ -492,6 +522,26 @@ def test_a_search_runs_in_a_process_of_its_own(tmp_path, monkeypatch):
     monkeypatch.delattr("os.fork")
     (finding,) = check.op("linear", module.forward, module.backward).findings
     assert not finding.lines
+
+
+def test_a_loop_that_never_ends_is_ended_by_its_turns(tmp_path, monkeypatch):
+    """Without `left += size`, and with many another change, a loop turns for ever; no clock is looked at."""
+    ended = []
+    monkeypatch.setattr(turns.TooMany, "__init__", lambda self: ended.append(1))
+    text = WHILE.replace("column] / size ** 2", "column] / size")
+    for _ in range(2):
+        report = checked(WHILE, text, tmp_path)
+        assert line_of(text, "column] / size") in {line for f in report.findings for line in f.lines}
+    assert len(ended) > 10
+    assert len(ended) % 2 == 0
+
+
+def test_what_computes_the_same_is_tried_once(tmp_path, monkeypatch):
+    alike, usual = [], search.values.distinct
+    monkeypatch.setattr(search.values, "distinct", lambda *a: alike.append((usual(*a), a[1])) or alike[-1][0])
+    checked(BATCHNORM, BATCHNORM.replace("(dxhat * xhat).mean(", "(dxhat * xhat).sum("), tmp_path)
+    assert sum(len(groups) for groups, _ in alike) < 0.8 * sum(len(changes) for _, changes in alike)
+    assert max(len(group) for groups, _ in alike for group in groups) > 1
 
 
 def test_a_search_is_ended_by_the_clock_and_leaves_nothing_behind(monkeypatch):

@@ -1,7 +1,6 @@
 """Functions that return or raise strange things get a finding, quickly, and never break the checker."""
 
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -43,12 +42,10 @@ STRANGE = {
 @pytest.mark.parametrize("what", STRANGE)
 def test_strange_functions_are_told_what_is_strange(what):
     backward, words = STRANGE[what]
-    started = time.perf_counter()
     report = check.op("relu", lambda x: (np.maximum(x, 0), x), backward)
     assert not report.passed
     assert words in " ".join(f.message for f in report.findings)
     assert str(report).isprintable() or all(c.isprintable() or c == "\n" for c in str(report))
-    assert time.perf_counter() - started < 5
 
 
 @pytest.mark.parametrize("result", [

@@ -5,7 +5,6 @@ every probe changed so that it has the property, and the shortest condition that
 """
 
 import itertools
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -17,7 +16,7 @@ from .ops import PAIRED, Spec
 from .probes import Probe
 from .verdict import compare
 
-SECONDS = 1.0  # for all conditions together; a slow function gets no such remark
+TRIES = 100  # of fresh probes, for all conditions together
 ENOUGH = 4  # fresh probes that a condition must hold on
 
 
@@ -28,12 +27,13 @@ def verified(
 
     [] if there is none."""
     shared = what_sets_apart(good, bad)
-    end = time.perf_counter() + SECONDS
+    tries = 0
     choices = [list(c) for count in range(1, len(shared) + 1) for c in itertools.combinations(shared, count)]
     for choice in choices:
         outcomes = []
         for probe in fresh(known, choice, pairs):
-            if time.perf_counter() > end:
+            tries += 1
+            if tries > TRIES:
                 return []
             outcomes.append(holds(probe))
             if not outcomes[-1]:

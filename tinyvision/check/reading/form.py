@@ -45,6 +45,7 @@ class Reading:
     without: tuple = ()  # parameters that the code does not have
     raised: Any = None  # what forward raised when it was called so
     extent: tuple = ()  # the height and width of the last output
+    cut_off: bool = False  # forward did not come back in time
     waited: bool = False  # forward was cut off while it slept or waited, which it does however it is called
 
     def layout(self, role: str) -> lay.Layout:

@@ -6,7 +6,6 @@ makes them, the most usual one that runs is taken, and the forward is judged as 
 """
 
 import itertools
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -25,31 +24,32 @@ from .form import Reading
 from .functions import Functions
 from .layers import Layer
 
-SECONDS = 3.0  # of CPU for the search; code that is right is found in the first tries
+TRIES = 6000  # of readings that raise, at most; code that is right is found among the first
+RAN = 5  # one that runs counts as so many, and one that is cut off as a third of all
 PAIRS: tuple[frozenset, ...] = (frozenset(), frozenset({"kernel_size"}), frozenset({"kernel_size", "stride"}),
          frozenset({"kernel_size", "stride", "padding"}))  # fmt: skip
 WHOLE: tuple[frozenset, ...] = (frozenset({"whole"}), frozenset({"whole", "stride"}))  # "kernel" is the weight's shape
 FILTER: tuple[frozenset, ...] = (frozenset({"filter"}), frozenset({"filter", "stride"}))  # or that of one filter
-AFTER = 0.4  # seconds in which, after a right forward, a reading is looked for whose backward is right too
+AFTER = 1200  # tries in which, after a right forward, a reading is looked for whose backward is right too
 MODES = {"maxpool2d": ("max", "MAX"), "avgpool2d": ("average", "avg", "mean", "AVG")}
 OWN = {"stride": (1, "kernel", 2), "padding": (0, "same", "half", 1, 2), "kernel_size": ("stride", 2, 3, 5)}
 OWN_KERNEL = (3, 5, 2, 1)
 
 
-def recognise(known: Spec, driver: Any, seconds: float = SECONDS) -> tuple[Reading, bool]:
+def recognise(known: Spec, driver: Any) -> tuple[Reading, bool]:
     """(the reading that makes a right forward, True), or (the likeliest that runs, False)."""
-    end, latest = time.process_time() + seconds, time.monotonic() + runner.PATIENCE * seconds
     if known.name == "dropout" and not any("mask" in (*p.roles.values(), *p.spread) for p in driver.asks):
         return _drawn(known, driver)
-    found, right = _tried(known, driver, end, latest, supports.PLAIN[0])
+    found, right = _tried(known, driver, supports.PLAIN[0])
     if found.raised is not None and not right and not found.waited and known.name == "conv2d":
-        moved, right = _tried(known, driver, end + seconds, latest + seconds, supports.PLAIN[1])
+        moved, right = _tried(known, driver, supports.PLAIN[1])
         found = moved if right else found
     return found, right
 
 
-def _tried(known, driver, end, latest, plain):
+def _tried(known, driver, plain):
     """The same, by plain probes that do not ask for what is in `plain`."""
+    tries, end = 0, TRIES
     best: Any = None
     right: Any = None
     usual: Any = None
@@ -67,6 +67,7 @@ def _tried(known, driver, end, latest, plain):
         if misshapen and candidate.layout(known.arguments[0]) is lay.ALONE:
             continue  # of images it makes others: that is wrong, and would be right of one pixel
         found = _error(candidate)
+        tries += TRIES // 3 if candidate.cut_off else 1 if candidate.raised else RAN
         misshapen |= found is None and candidate.raised is None and candidate.layout(known.arguments[0]) is lay.USUAL
         if found == 0.0:
             reached = _backward_level(candidate)
@@ -82,12 +83,12 @@ def _tried(known, driver, end, latest, plain):
                 other = other or candidate
             if reached > level or (grown and reached == level):
                 right, level = candidate, reached
-                end = min(end, time.process_time() + AFTER)
+                end = min(end, tries + AFTER)
         elif found is not None and found < error:
             best, error = candidate, found
         elif found is None and _telling(candidate.raised) > told:
             usual, told = candidate, _telling(candidate.raised)
-        if candidate.waited or time.process_time() > end or time.monotonic() > latest:
+        if candidate.waited or tries > end:
             break
     if right is not None and right.single and best is not None and not best.single:
         right.says.append("a batch gives other numbers")
@@ -195,7 +196,7 @@ def _error(reading):
     probes = _plain(reading)
     for probe in probes[:2] + probes[3:4] * (reading.fixed.get("padding") in ("same", "half")):  # one has a 2x2 window
         call = runner.call(reading.forward, [np.array(i) for i in probe.inputs], probe.options, seconds=2.0)
-        reading.raised, reading.waited = call.error, call.waited
+        reading.raised, reading.cut_off, reading.waited = call.error, call.cut_off, call.waited
         if not call.ok:
             return None
         y = fetched(call.value[0])

@@ -19,7 +19,7 @@ def forms(written: Written, changes: Sequence[Edit]) -> Iterator[tuple[Edit, Cod
         return
     statement = changes[0].statement
     for change in changes:
-        _located(change.new, statement)
+        located(change.new, statement)
     place = places_of(written.tree).get(id(statement))
     if place is None or hasattr(statement, "body"):  # a loop's forms would each have its body
         for change in changes:
@@ -31,13 +31,13 @@ def forms(written: Written, changes: Sequence[Edit]) -> Iterator[tuple[Edit, Cod
             if code is not None:
                 yield change, code, 0
         return
-    yield from _together(written, changes, place, _owners(statement))
+    yield from _together(written, changes, place, owners_of(statement))
 
 
 def _together(written, changes, place, owners):
     block, index = place
     statement = block[index]
-    copies = [_changed(change, block, owners) for change in changes]
+    copies = [changed(change, block, owners) for change in changes]
     block[index] = _choice(copies, 0, statement)
     try:
         code = written.compiled()
@@ -51,9 +51,9 @@ def _together(written, changes, place, owners):
         yield from _together(written, changes[middle:], place, owners)
 
 
-def _owners(statement: ast.AST) -> dict[int, tuple[ast.AST, str, int | None]]:
+def owners_of(statement: ast.AST) -> dict[int, tuple[Any, str, int | None]]:
     """(owner, field, index) of every node of a statement, by its id."""
-    owners: dict[int, tuple[ast.AST, str, int | None]] = {}
+    owners: dict[int, tuple[Any, str, int | None]] = {}
     for owner in ast.walk(statement):
         for field, value in ast.iter_fields(owner):
             for index, item in enumerate(value) if isinstance(value, list) else ((None, value),):
@@ -62,7 +62,7 @@ def _owners(statement: ast.AST) -> dict[int, tuple[ast.AST, str, int | None]]:
     return owners
 
 
-def _changed(change, block, owners):
+def changed(change: Edit, block: list, owners: dict[int, tuple[Any, str, int | None]]) -> Any:
     """The statement with one change: what is above the change is new, all else is shared."""
     if change.index is not None and getattr(change.owner, change.field) is block:
         return change.new
@@ -78,14 +78,14 @@ def _changed(change, block, owners):
         owner, field, index = owners[id(owner)]
 
 
-def _located(node: Any, at: Any) -> None:
+def located(node: Any, at: Any) -> None:
     """Gives what has no place in the file the place of its statement; what has one has it throughout."""
     if "lineno" in node._attributes:
         if hasattr(node, "lineno"):
             return
         ast.copy_location(node, at)
     for child in ast.iter_child_nodes(node):
-        _located(child, at)
+        located(child, at)
 
 
 def _choice(statements, first, at):
@@ -95,5 +95,5 @@ def _choice(statements, first, at):
     test = ast.Compare(ast.Name(FORM, ast.Load()), [ast.Lt()], [ast.Constant(first + middle)])
     branches = [_choice(statements[:middle], first, at)], [_choice(statements[middle:], first + middle, at)]
     choice = ast.If(test, *branches)
-    _located(choice, at)
+    located(choice, at)
     return choice

@@ -25,6 +25,7 @@ from ..examine import Examination
 from ..findings import Finding, place
 from ..probes import Probe
 from ..report import Report
+from . import values
 from .apart import apart
 from .computing import is_authors
 from .edits import edits, nudges
@@ -34,7 +35,7 @@ from .turns import Turns, counted
 from .written import Written, functions_of
 
 RUNS = 2000  # of the code on one probe, that a search may make
-A_RUN = 300  # turns of loops that count as another run
+A_RUN = 50  # turns of loops that count as another run
 PATIENCE = 10  # times the turns that the code itself takes, a changed one may
 LARGEST = 100  # times the turns that it takes on the cheapest probe, it may take on another
 _FEW = 1000  # turns that are always allowed
@@ -183,9 +184,7 @@ class _Search:
             if settled is None:
                 continue
             for statement, changes in itertools.groupby(edits(written, settled), key=lambda e: e.statement):
-                for edit, code, number in forms(written, list(changes)):
-                    if self.runs > RUNS:
-                        return []
+                for edit, code, number in forms(written, self._promising(written, list(changes))):
                     with written.standing_in(code, number):
                         mends = self._mended()
                     if not mends:
@@ -197,6 +196,8 @@ class _Search:
                     found[key] = Place(written.file, line, mends)
                     if sum(self.arguments <= p.mends for p in found.values()) > MANY:
                         return []
+                if self.runs > RUNS:
+                    return []
         most = max((len(p.mends) for p in found.values()), default=0)
         return sorted((p for p in found.values() if len(p.mends) == most), key=lambda p: (p.file, p.line))
 
@@ -229,13 +230,31 @@ class _Search:
         k = self.names.index(name)
         return not _identical(answers[k], self.usual[k])
 
-    def _mended(self) -> frozenset:
-        """What comes out right on all probes and did not; nothing if something right has been spoilt."""
+    def _promising(self, written, changes):
+        """Those of a statement's changes that mend something on the cheapest probe."""
+        groups = values.distinct(written, changes, lambda: self.answers(self.probes[self.cheap]))
+        known = {id(group[0]): group for group in groups}
+        found: list = []
+        for edit, code, number in forms(written, [group[0] for group in groups]):
+            if self.runs > RUNS:
+                return []
+            with written.standing_in(code, number):
+                if self._mends():
+                    found += known[id(edit)]
+        return found
+
+    def _mends(self) -> frozenset:
+        """All that comes out right on the cheapest probe, if that is more than did; else nothing."""
         right, answers = self.before[self.cheap], self.answers(self.probes[self.cheap])
         if not self._right_ones(answers, self.cheap, [n for n in self.names if n not in right]):
             return frozenset()
-        first = self._right_ones(answers, self.cheap)
-        if not first > right:
+        now = self._right_ones(answers, self.cheap)
+        return now if now > right else frozenset()
+
+    def _mended(self) -> frozenset:
+        """What comes out right on all probes and did not; nothing if something right has been spoilt."""
+        first = self._mends()
+        if not first:
             return frozenset()
         mended = set(self.arguments)
         with self._longer():
