@@ -239,6 +239,31 @@ def test_a_softmax_that_is_handed_its_output_and_the_labels_is_judged_with_its_l
     assert check.layer(softmax(parameters, value), "softmax").passed
 
 
+def test_a_softmax_that_calls_its_upstream_labels_is_right_alone():
+    report = check.layer(
+        softmax("labels", "self.out * (labels - (labels * self.out).sum(1, keepdims=True))"), "softmax"
+    )
+    assert report.passed
+    assert "What its backward calls labels is the upstream gradient" in report.notes[0]
+
+
+def test_a_forward_that_returns_none_is_not_written_yet():
+    """And not called with images where it takes matrices."""
+
+    def forward(x, gamma, beta, bn_param):
+        N, D = x.shape
+        return (None, None) if N and D else None
+
+    (finding,) = check.op("batchnorm_train", forward, lambda dout, cache: (None, None, None)).findings
+    assert "None" in finding.message
+    assert finding.argument == "y"
+
+
+@pytest.mark.parametrize("made", [lambda x: np.array([None]), lambda x: np.array(["a"]), lambda x: x + 1j])
+def test_arrays_of_other_things_than_numbers_are_told(made):
+    assert not check.op("relu", lambda x: (made(x), x), lambda dy, x: dy).passed
+
+
 @pytest.mark.parametrize(
     ("value", "name"), [("y - cost", "sign"), ("cost + y", "one_hot_added"), ("cost - y / 2", None)]
 )

@@ -21,7 +21,8 @@ def beyond(exam: Examination, settings: Any) -> set[str] | None:
     def answer(probe):
         call = exam.attempt(probe.inputs, probe.options)
         y = call.value[0] if isinstance(call.value, (tuple, list)) and len(call.value) else call.value
-        return np.asarray(fetched(y)) if call.ok and is_array(y) else None
+        y = np.asarray(fetched(y)) if call.ok and is_array(y) else None
+        return y if y is not None and y.dtype.kind in "fiub" else None
 
     def fits(y, probe):
         return y is not None and y.shape == np.shape(probe.y)

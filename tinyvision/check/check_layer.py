@@ -17,7 +17,7 @@ from .reading import RIGHT, Layer, is_layer, level, recognise
 from .reading.words import BACKWARDS, FORWARDS
 from .report import Report
 from .supports import demands_of
-from .with_loss import NOTE, takes_labels, with_loss
+from .with_loss import ALONE, NOTE, alone, takes_labels, with_loss
 
 
 def layer(
@@ -83,6 +83,13 @@ def _with_its_loss(softmax, how):
     found = [layer(with_loss(softmax, mean), "cross_entropy", **how) for mean in (True, False)]
     named = (r for r in found if all(f.mistake for f in r.findings))
     report = next((r for r in found if r.passed), None) or next(named, found[0])
+    by_itself = None if report.passed else alone(softmax)
+    if by_itself is not None:
+        name, kind = by_itself
+        other = layer(kind, "softmax", **how)
+        if other.passed:
+            other.notes.insert(0, ALONE.format(name))
+            return other
     report.subject, report.status = "softmax", {{"dlogits": "dx"}.get(k, k): v for k, v in report.status.items()}
     report.notes[:] = [NOTE, *(n for n in report.notes if not n.startswith("With scores of"))]
     return report

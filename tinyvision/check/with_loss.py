@@ -15,6 +15,7 @@ from .runner import parameters
 
 SCORES = ("x", "z", "zs", "score", "scores", "logit", "logits", "input", "inputs")
 NOTE = "Its backward takes the labels: it was checked as softmax and cross-entropy in one."
+ALONE = "What its backward calls {} is the upstream gradient: it is right as a softmax alone."
 
 
 def takes_labels(layer: Any) -> bool:
@@ -68,6 +69,29 @@ def with_loss(make: Any, mean: bool) -> type:
             return self.logits if words.plain(name) in SCORES else self.p
 
     return SoftmaxAndLoss
+
+
+def alone(make: Any) -> tuple[str, type] | None:
+    """(the parameter, a class whose backward hands over dy in its place), for a softmax that only calls it labels."""
+    front = words.method([n for n in _methods(make) if n != "__call__" or _calls(make)], words.FORWARDS) or ""
+    rear = words.method(_methods(make), words.BACKWARDS) or ""
+    wanted = list(_wanted(parameters(getattr(make, rear)) or {}))
+    if len(wanted) != 1:
+        return None
+
+    class Softmax:
+        def __init__(self) -> None:
+            self.layer = make() if inspect.isclass(make) else make
+
+        def forward(self, x: Any) -> Any:
+            """The layer's own."""
+            return getattr(self.layer, front)(x)
+
+        def backward(self, dy: Any) -> Any:
+            """The layer's own, of an upstream gradient."""
+            return getattr(self.layer, rear)(dy)
+
+    return wanted[0], Softmax
 
 
 def _methods(layer):

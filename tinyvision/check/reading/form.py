@@ -46,6 +46,7 @@ class Reading:
     raised: Any = None  # what forward raised when it was called so
     extent: tuple = ()  # the height and width of the last output
     cut_off: bool = False  # forward did not come back in time
+    empty: bool = False  # forward returned None for y: it is not written yet
     waited: bool = False  # forward was cut off while it slept or waited, which it does however it is called
 
     def layout(self, role: str) -> lay.Layout:
@@ -127,6 +128,7 @@ class Reading:
             offer.everywhere = self.layout("y").there(everywhere)
         with seeded(inputs[0]) if self.seeds else nullcontext():
             y, state = self.driver.forward(offer, self._there(expected))
+        self.empty = y is None
         if self.spec.name == "cross_entropy" and np.ndim(fetched(y)) and np.size(fetched(y)) == 1:
             self._say(f"a loss of the shape {np.shape(y)}, taken as a number")
             y = np.asarray(fetched(y)).ravel()[0]
@@ -140,7 +142,7 @@ class Reading:
         for array, mine, before, layout in handed:
             if mine.shape == before.shape and not np.array_equal(mine, before):
                 array[...] = layout.back(mine, np.shape(array))
-        y = self._back(self.layout("y"), y, expected)
+        y = y if y is None else self._back(self.layout("y"), y, expected)
         if "bias" in self.without and y is not None:
             bias = inputs[2]
             y = y + (bias[:, None, None] if np.ndim(y) == 4 else bias)

@@ -6,6 +6,7 @@ makes them, the most usual one that runs is taken, and the forward is judged as 
 """
 
 import itertools
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -25,7 +26,9 @@ from .functions import Functions
 from .layers import Layer
 
 TRIES = 6000  # of readings that raise, at most; code that is right is found among the first
-RAN = 5  # one that runs counts as so many, and one that is cut off as a third of all
+RAN = 5  # one that runs counts as so many
+LONG = 2000  # one that is cut off, or calls itself without end, as so many
+SLOW = (3.0, 1.5)  # seconds of computing that end the tries, and those that come after, only of code that is slow
 PAIRS: tuple[frozenset, ...] = (frozenset(), frozenset({"kernel_size"}), frozenset({"kernel_size", "stride"}),
          frozenset({"kernel_size", "stride", "padding"}))  # fmt: skip
 WHOLE: tuple[frozenset, ...] = (frozenset({"whole"}), frozenset({"whole", "stride"}))  # "kernel" is the weight's shape
@@ -49,7 +52,7 @@ def recognise(known: Spec, driver: Any) -> tuple[Reading, bool]:
 
 def _tried(known, driver, plain):
     """The same, by plain probes that do not ask for what is in `plain`."""
-    tries, end = 0, TRIES
+    tries, end, latest = 0, TRIES, time.thread_time() + SLOW[0]
     best: Any = None
     right: Any = None
     usual: Any = None
@@ -67,7 +70,8 @@ def _tried(known, driver, plain):
         if misshapen and candidate.layout(known.arguments[0]) is lay.ALONE:
             continue  # of images it makes others: that is wrong, and would be right of one pixel
         found = _error(candidate)
-        tries += TRIES // 3 if candidate.cut_off else 1 if candidate.raised else RAN
+        endless = candidate.cut_off or isinstance(candidate.raised, RecursionError)
+        tries += LONG if endless else 1 if candidate.raised else RAN
         misshapen |= found is None and candidate.raised is None and candidate.layout(known.arguments[0]) is lay.USUAL
         if found == 0.0:
             reached = _backward_level(candidate)
@@ -83,12 +87,12 @@ def _tried(known, driver, plain):
                 other = other or candidate
             if reached > level or (grown and reached == level):
                 right, level = candidate, reached
-                end = min(end, tries + AFTER)
+                end, latest = min(end, tries + AFTER), min(latest, time.thread_time() + SLOW[1])
         elif found is not None and found < error:
             best, error = candidate, found
-        elif found is None and _telling(candidate.raised) > told:
-            usual, told = candidate, _telling(candidate.raised)
-        if candidate.waited or tries > end:
+        elif found is None and _telling(candidate) > told:
+            usual, told = candidate, _telling(candidate)
+        if candidate.waited or tries > end or time.thread_time() > latest:
             break
     if right is not None and right.single and best is not None and not best.single:
         right.says.append("a batch gives other numbers")
@@ -104,9 +108,10 @@ MISREAD = ("broadcast", "unpack", "reshape", "aligned", "mismatch", "tuple", "bo
            "axes", "dimension", "scalar", "squeeze", "len()", "iterable", "must be an integer")  # fmt: skip
 
 
-def _telling(error):
-    """How much an exception tells of the code itself, and not of how it was called."""
-    if isinstance(error, UnmetKey):
+def _telling(reading):
+    """How much an exception tells of the code itself, and not of how it was called; or that nothing came back."""
+    error = reading.raised
+    if isinstance(error, UnmetKey) or reading.empty:
         return 3
     if error is None or isinstance(error, Unmet):
         return 0
