@@ -227,6 +227,11 @@ def test_signals_outside_of_training_say_so(name, monkeypatch, capsys):
     assert main(["datasets"]) == 128 + number
     assert f"stopped by {name}; nothing was being trained" in capsys.readouterr().err
     assert signal.getsignal(number) == before
+    monkeypatch.setitem(sys.modules, "tinyvision.train", None)  # a signal in the middle of its import
+    for rank, told in enumerate(["tinyvision: stopped before anything was begun\n", ""]):
+        monkeypatch.setattr("tinyvision.cli.launched_as", lambda rank=rank: ("mpiexec", rank, 2))
+        assert main(["datasets"]) == 128 + number
+        assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import NoReturn
 
 from ..errors import TinyVisionError
+from ..launcher import launched_as
 from .completion import complete
 from .parser import build_parser
 from .terminal import note, silence, usable_streams
@@ -86,10 +87,20 @@ def _asked_to_stop() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    from ..train.interrupt import Interrupted
+class _Stopped(KeyboardInterrupt):
+    signal = signal.SIGTERM
 
-    raise Interrupted(f"tinyvision: stopped by {signal.Signals(number).name}; nothing was being trained", number)
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Raise what ends the command. Nothing is imported here: the signal may have come in the middle of an import."""
+    launch = launched_as()
+    if launch is None:
+        text = f"tinyvision: stopped by {signal.Signals(number).name}; nothing was being trained"
+    else:  # by its launcher, whatever signal the user has sent to that
+        text = "" if launch[1] else "tinyvision: stopped before anything was begun"
+    stopped = _Stopped(text)
+    stopped.signal = signal.Signals(number)
+    raise stopped
 
 
 __all__ = ["main"]

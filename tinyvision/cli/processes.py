@@ -71,8 +71,9 @@ def together(args: argparse.Namespace) -> Iterator[None]:
         if args.device == "cuda" and (gpus := cuda.device_count()) > 1:
             args.device = f"cuda:{local_rank() % gpus}"
         yield
-    except Interrupted as stop:  # all of them, at the same step
-        raise Interrupted(str(stop) if rank == 0 else "", stop.signal, stop.run) from None
+    except KeyboardInterrupt as stop:  # all of them, at the same step
+        text = str(stop) if rank == 0 else ""
+        raise Interrupted(text, getattr(stop, "signal", 2), getattr(stop, "run", None)) from None
     except TinyVisionError as error:
         if args.debug or distributed.world_size() == 1:
             raise
