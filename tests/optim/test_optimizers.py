@@ -344,3 +344,19 @@ def test_of_a_saved_group_its_options_and_what_schedules_keep_come_back():
     optimizer.load_state_dict(state)
     (group,) = optimizer.param_groups
     assert (group["lr"], group["initial_lr"], "foreach" in group, group["params"]) == (0.2, 0.3, False, [p])
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "LBFGS"])
+def test_a_learning_rate_is_a_number(name):
+    with pytest.raises(OptionError, match=rf"{name}: lr must be a number.*give lr.item\(\)"):
+        getattr(optim, name)([nn.Parameter(np.ones(2))], lr=tv.tensor(0.1))
+
+
+def test_weight_decay_would_change_a_gradient_in_the_parameters_memory():
+    p = nn.Parameter(np.ones(2))
+    p.grad = p.detach()
+    with pytest.raises(OptionError, match=r"AdamW: the .grad of a parameter \(2,\) lies in its own memory"):
+        optim.AdamW([p]).step()
+    assert p.tolist() == [1, 1]
+    optim.AdamW([p], weight_decay=0).step()
+    assert p.tolist() != [1, 1]

@@ -116,3 +116,71 @@ def test_counts_of_steps_like_torch(dtype):
             wrong.histc(4)
     with pytest.raises(OptionError, match="bins must be a positive integer, got 0"):
         tv.ones(2).histc(0)
+
+
+def test_bytes_are_seen_as_numbers_of_another_dtype():
+    numbers = np.array([[1.5, -2.0], [3.25, 1e30]], np.float32)
+    for dtype in ("int32", "uint8", "float32", "int16", "float64"):
+        seen, theirs = (t.tensor(numbers).view(getattr(t, dtype)) for t in (tv, torch))
+        np.testing.assert_array_equal(seen.numpy(), theirs.numpy(), strict=True)
+    x = tv.ones(2)
+    x.view(tv.int32).zero_()
+    assert x.tolist() == [0, 0]
+    assert not tv.ones(2, requires_grad=True).view(tv.int32).requires_grad
+    assert tv.ones(2, requires_grad=True).view(tv.float32).requires_grad
+    for x, dtype in ((tv.ones(3, dtype=tv.uint8), tv.float32), (tv.ones(4, 2).t(), tv.float64)):
+        with pytest.raises(ShapeError, match="cannot be seen as"):
+            x.view(dtype)
+    with pytest.raises(ShapeError, match="a single number of 4 bytes is none of 8"):
+        tv.tensor(1.0).view(tv.float64)
+
+
+def test_allclose_as_a_method():
+    for other in ([1.0, 2.0 + 1e-6], [1.0, 2.1], [1.0, float("nan")]):
+        for options in ({}, {"atol": 0.2}, {"equal_nan": True}):
+            ours, theirs = (t.tensor([1.0, 2.0]).allclose(t.tensor(other), **options) for t in (tv, torch))
+            assert ours is theirs
+
+
+@pytest.mark.parametrize(("threshold", "value"), [(1, 20), (0.5, 2.7), (-1, -3.9)])
+def test_a_threshold_among_whole_numbers(threshold, value):
+    for inplace in (False, True):
+        x, theirs = (t.tensor([[-2, 0], [1, 2]]) for t in (tv, torch))
+        y = tv.nn.Threshold(threshold, value, inplace)(x)
+        expected = torch.nn.Threshold(threshold, value, inplace)(theirs)
+        np.testing.assert_array_equal(y.numpy(), expected.numpy(), strict=True)
+        assert x.tolist() == theirs.tolist()
+
+
+def test_older_names_warn_as_pytorchs_do():
+    for name, options in (
+        ("upsample_nearest", {"size": 3}), ("upsample_bilinear", {"size": (3, 5)}),
+        ("upsample_bilinear", {"scale_factor": 2}),
+    ):  # fmt: skip
+        found = []
+        for t in (tv, torch):
+            with pytest.warns(UserWarning, match=rf"`nn.functional.{name}` is deprecated"):
+                found.append(getattr(t.nn.functional, name)(t.arange(8.0).reshape(1, 2, 2, 2), **options).numpy())
+        np.testing.assert_allclose(*found, rtol=1e-6)
+    found = []
+    for t in (tv, torch):
+        p = t.nn.Parameter(t.ones(3))
+        p.grad = t.tensor([3.0, 4.0, 0.0])
+        with pytest.warns(FutureWarning, match="`torch.nn.utils.clip_grad_norm` is now deprecated"):
+            norm = t.nn.utils.clip_grad_norm([p], 1.0)
+        found.append([norm.item(), *p.grad.tolist()])
+    assert found[0] == pytest.approx(found[1])
+
+
+@pytest.mark.parametrize("owner", ["model", "optimizer"])
+def test_gradients_set_to_zero_are_recorded_no_longer(owner):
+    for t in (tv, torch):
+        model = t.nn.Linear(2, 2)
+        one = model if owner == "model" else t.optim.SGD(model.parameters(), lr=0.1)
+        model.weight.grad, model.bias.grad = model.weight * 2, t.ones(2, requires_grad=True)
+        kept = model.bias.grad
+        one.zero_grad(set_to_none=False)
+        assert model.bias.grad is kept
+        for p in model.parameters():
+            assert not p.grad.requires_grad
+            assert not p.grad.detach().numpy().any()

@@ -237,9 +237,6 @@ INSTEAD = {
     "bilinear": "torch.einsum('ni,oij,nj->no', x, weight, y)",
     "MultiheadAttention": "nn.Linear, torch.bmm and softmax, of which it is made",
     "scaled_dot_product_attention": "torch.bmm and softmax, of which it is made",
-    "upsample_bilinear": "nn.functional.interpolate(x, mode='bilinear', align_corners=True)",
-    "upsample_nearest": "nn.functional.interpolate(x, mode='nearest')",
-    "clip_grad_norm": "nn.utils.clip_grad_norm_",
     "fuse_conv_bn_eval": "model.fuse()",
     "fuse_conv_bn_weights": "model.fuse()",
     "DropBlock2d": "nn.Dropout2d, which drops whole channels",
@@ -279,7 +276,6 @@ INSTEAD = {
     "functional_tensor": "torchvision.transforms.functional",
     "torchvision.models.detection": "models.CentreDetector, and `tinyvision train --task detection`",
     "torchvision.models.segmentation": "models.UNet, and `tinyvision train --task segmentation`",
-    "Tensor.allclose": "torch.allclose",
     "Tensor.equal": "torch.equal",
     "Tensor.where": "torch.where",
 }

@@ -1,6 +1,7 @@
 """Gradient clipping."""
 
 import math
+import warnings
 from collections.abc import Iterable
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..errors import GraphError, OptionError
 from ..tape import Variable
 from ..tensors.tensor import Tensor
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+__all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_"]
 
 
 def clip_grad_norm_(
@@ -54,6 +55,18 @@ def clip_grad_norm_(
     elif error_if_nonfinite:
         raise GraphError(f"clip_grad_norm_: the norm of the gradients is {total}")
     return Tensor.of(gradients[0].array.dtype.type(total) if gradients else np.float32(total))
+
+
+def clip_grad_norm(
+    parameters: Variable | Iterable[Variable],
+    max_norm: float,
+    norm_type: float | str = 2.0,
+    error_if_nonfinite: bool = False,
+) -> Tensor:
+    """`clip_grad_norm_` by its older name; it warns, as PyTorch's does."""
+    text = "`torch.nn.utils.clip_grad_norm` is now deprecated in favor of `torch.nn.utils.clip_grad_norm_`."
+    warnings.warn(text, FutureWarning, stacklevel=2)
+    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite)
 
 
 def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: float) -> None:

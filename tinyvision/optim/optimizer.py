@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from .. import blocks
-from ..arrays import full_name, in_its_order, is_array
+from ..arrays import full_name, in_its_order, is_array, memory_of
 from ..device import device_of, is_capturing, to_device, use
 from ..errors import CheckpointError, GraphError, OptionError
 from ..grad_mode import is_grad_enabled, no_grad
 from ..ops.checks import is_number
 from ..tape import Variable
-from ..tensors.hooks import RemovableHook
+from ..tensors.hooks import RemovableHook, forget_gradient
 from ..types import Array
 
 # What schedules keep in a group besides the optimizer's own options.
@@ -107,10 +107,7 @@ class Optimizer:
         """Forget all gradients (or set them to zero)."""
         for group in self.param_groups:
             for p in group["params"]:
-                if set_to_none:
-                    p.grad = None
-                elif p.grad is not None:
-                    p.grad.zero_()
+                forget_gradient(p, set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. `closure`, if given, recomputes the loss first; its
@@ -122,8 +119,14 @@ class Optimizer:
                 raise GraphError("step(closure) needs gradients, but it was called under no_grad()")
             loss = closure()
         waiting = [(group, [p for p in group["params"] if p.grad is not None]) for group in self.param_groups]
-        for _, pending in waiting:
+        for group, pending in waiting:
+            shrinks = group.get("decoupled_weight_decay") and group["weight_decay"]
             for p in pending:
+                if shrinks and memory_of(p.grad.array) is memory_of(p.array):
+                    raise OptionError(
+                        f"{type(self).__name__}: the .grad of a parameter {p.shape} lies in its own memory, so that "
+                        f"weight decay would change it first; set it to a .clone()"
+                    )
                 if isinstance(p.array, np.ndarray) and not p.array.flags.writeable:
                     self._refuse_read_only(p)  # it may have become so since, and then no parameter is to have moved
         with no_grad():
@@ -279,6 +282,11 @@ class BoundedOptimizer(Optimizer):
         group = {name: group[name] for name in self.defaults}  # what else there is means nothing here
         for name in _FROM_ZERO:
             value = group.get(name, 0)
+            if isinstance(value, Variable):
+                raise OptionError(
+                    f"{type(self).__name__}: {name} must be a number, which a tensor that is changed later would not "
+                    f"be; give {name}.item(), and change it by param_groups or a schedule"
+                )
             if not is_number(value) or not float(value) >= 0:
                 raise OptionError(f"{type(self).__name__}: {name} must be 0 or more, got {value!r}")
         rho = group.get("rho", 0)

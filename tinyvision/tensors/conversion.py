@@ -90,6 +90,23 @@ def move(value: Any, where: Device) -> Any:
     return _differentiable_move(value, where=where)
 
 
+def seen_as(x: Any, dtype: np.dtype) -> Any:
+    """The same bytes as numbers of another dtype: the last axis grows or shrinks with their size. Raises ShapeError."""
+    if dtype == x.array.dtype:
+        return x.view(x.shape)
+    if not x.ndim and dtype.itemsize != x.itemsize:
+        raise ShapeError(f"view: a single number of {x.itemsize} bytes is none of {dtype.itemsize}; use .reshape(1)")
+    try:
+        seen = x.detach()
+        seen.array = x.array.view(dtype)
+    except (TypeError, ValueError):
+        raise ShapeError(
+            f"view: {tuple(x.shape)} of {x.array.dtype} cannot be seen as {dtype}: the last axis must lie together in "
+            f"memory and hold a multiple of {dtype.itemsize} bytes"
+        ) from None
+    return seen
+
+
 def laid_out(x: Any, memory_format: Any) -> Any:
     """x in another order in memory: with its channels last, as images (N, C, H, W) may lie, or in reading order.
 

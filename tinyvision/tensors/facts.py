@@ -10,6 +10,7 @@ from ..arrays import check_is_array
 from ..device import device_of
 from ..errors import ShapeError
 from ..tape import Variable
+from .elementwise import isclose
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -23,6 +24,11 @@ def stride(x: Tensor, dim: int | None = None) -> Any:
     if not -x.ndim <= dim < x.ndim:
         raise ShapeError(f"stride: axis {dim} does not exist in {x.shape}")
     return steps[dim]
+
+
+def allclose(x: Tensor, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether |x - other| <= atol + rtol · |other| everywhere. Raises DtypeError for two dtypes."""
+    return bool(isclose(x, other, rtol, atol, equal_nan).array.all())
 
 
 def element_size(x: Tensor) -> int:

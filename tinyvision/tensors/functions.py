@@ -407,7 +407,7 @@ def equal(a: _Any, b: _Any) -> bool:
 def allclose(a: _Any, b: _Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """True if |a - b| <= atol + rtol · |b| everywhere."""
     a, b = _tensor_input("allclose", "a", a), _tensor_input("allclose", "b", b)
-    return _builtins.bool(_elementwise.isclose(a, b, rtol, atol, equal_nan).array.all())
+    return _facts.allclose(a, b, rtol, atol, equal_nan)
 
 
 def is_tensor(value: _Any) -> bool:

@@ -51,6 +51,18 @@ def hook_on(x: Any, hook: Callable[[Any], Any], tensor: Callable[[Any], Any]) ->
     return RemovableHook(hooks, checked)
 
 
+def forget_gradient(x: Any, set_to_none: bool) -> None:
+    """x.grad = None, or zeros where it is, which then are no longer recorded: what `zero_grad()` does to each."""
+    if set_to_none:
+        x.grad = None
+    elif x.grad is not None:
+        if x.grad.record is not None:
+            x.grad.detach_()
+        else:
+            x.grad.requires_grad_(False)
+        x.grad.zero_()
+
+
 def keep_gradient(x: Any) -> None:
     """`Tensor.retain_grad`."""
     if not x.requires_grad:

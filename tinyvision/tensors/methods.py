@@ -242,6 +242,7 @@ class Methods(Conversions):
 
     # facts
     stride = facts.stride
+    allclose = facts.allclose
     element_size = facts.element_size
     storage_offset = facts.storage_offset
     data_ptr = facts.data_ptr

@@ -26,7 +26,7 @@ from ..tape import Record, Variable
 from ..types import Axes, DType
 from . import taped
 from .arguments import axis_of, shape_of
-from .conversion import as_it_lies, cast, copied, laid_out, move, require_float
+from .conversion import as_it_lies, cast, copied, laid_out, move, require_float, seen_as
 from .history import GradFn
 from .hooks import RemovableHook, hook_on, keep_gradient
 from .indexing import own_index, steps_of, without_ones
@@ -301,9 +301,12 @@ class Tensor(Methods, Variable):
         return instead_of_view(taped.reshape(self, shape=shape_of(shape)), self)
 
     def view(self, *shape: Any) -> Tensor:
-        """The same memory in another shape; one size may be -1. Raises ShapeError where its order does not allow it.
+        """The same memory in another shape, where one size may be -1, or its bytes as numbers of another dtype, off
+        the tape. Raises ShapeError where its order does not allow it, DtypeError.
 
         Images that the layers left channels last are copied."""
+        if len(shape) == 1 and isinstance(shape[0], (Kind, np.dtype)):
+            return seen_as(self, as_dtype(shape[0]))
         y = self.reshape(*shape)
         if y.origin is None and y.array.size and not is_channels_last(self.array):
             raise ShapeError(

@@ -95,7 +95,10 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
 
 
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """x where x > threshold, else value"""
+    """x where x > threshold, else value, which is rounded towards 0 among whole numbers"""
+    if isinstance(input, Tensor) and input.dtype.kind != "f":
+        whole = input if inplace else input.clone()
+        return whole.masked_fill_(whole <= threshold, int(value))
     return applied(F.threshold, input, inplace, threshold=threshold, value=value)
 
 

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from .convolution import batch_of
 
 __all__ = [
     "channel_shuffle", "embedding", "flatten", "fold", "interpolate", "pad", "pixel_shuffle", "pixel_unshuffle",
-    "unfold", "upsample",
+    "unfold", "upsample", "upsample_bilinear", "upsample_nearest",
 ]  # fmt: skip
 
 
@@ -103,6 +103,20 @@ def upsample(
     """The old name of `interpolate`; it warns, as PyTorch's does."""
     warnings.warn("`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
     return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def _older(name: str, kind: str, **options: Any) -> Callable[..., Tensor]:
+    def function(input: Any, size: Any = None, scale_factor: Any = None) -> Tensor:
+        warnings.warn(f"`nn.functional.{name}` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
+        return interpolate(input, size, scale_factor, mode=kind, **options)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"`interpolate` with mode {kind!r}, by an older name; it warns, as PyTorch's does."
+    return function
+
+
+upsample_nearest = _older("upsample_nearest", "nearest")
+upsample_bilinear = _older("upsample_bilinear", "bilinear", align_corners=True)
 
 
 def pixel_shuffle(input: Any, upscale_factor: int) -> Tensor:
