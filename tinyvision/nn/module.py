@@ -22,7 +22,7 @@ from ..errors import DtypeError, OptionError, WeightsError
 from ..tape import Variable
 from ..tensors.conversion import as_it_lies, float_dtype, require_float
 from ..tensors.copying import Kind, deep_copy
-from ..tensors.hooks import forget_gradient
+from ..tensors.hooks import zero_gradient
 from ..tensors.tensor import Tensor
 from ..types import DType
 from .hooks import HooksOf, RemovableHook, WithOptions, inputs_after, of_the_last_op, output_after, watched_inputs
@@ -269,7 +269,10 @@ class Module:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters (or set them to zero)."""
         for parameter in self.parameters():
-            forget_gradient(parameter, set_to_none)
+            if set_to_none:
+                parameter.grad = None
+            else:
+                zero_gradient(parameter)
 
     # -- moving and converting: in place, so that optimizers keep their parameters
 

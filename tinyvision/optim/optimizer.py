@@ -15,7 +15,7 @@ from ..errors import CheckpointError, GraphError, OptionError
 from ..grad_mode import is_grad_enabled, no_grad
 from ..ops.checks import is_number
 from ..tape import Variable
-from ..tensors.hooks import RemovableHook, forget_gradient
+from ..tensors.hooks import RemovableHook, zero_gradient
 from ..types import Array
 
 # What schedules keep in a group besides the optimizer's own options.
@@ -107,7 +107,10 @@ class Optimizer:
         """Forget all gradients (or set them to zero)."""
         for group in self.param_groups:
             for p in group["params"]:
-                forget_gradient(p, set_to_none)
+                if set_to_none:
+                    p.grad = None
+                else:
+                    zero_gradient(p)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. `closure`, if given, recomputes the loss first; its

@@ -51,11 +51,9 @@ def hook_on(x: Any, hook: Callable[[Any], Any], tensor: Callable[[Any], Any]) ->
     return RemovableHook(hooks, checked)
 
 
-def forget_gradient(x: Any, set_to_none: bool) -> None:
-    """x.grad = None, or zeros where it is, which then are no longer recorded: what `zero_grad()` does to each."""
-    if set_to_none:
-        x.grad = None
-    elif x.grad is not None:
+def zero_gradient(x: Any) -> None:
+    """Zeros where x.grad is, which then is no longer recorded: what `zero_grad(set_to_none=False)` does to each."""
+    if x.grad is not None:
         if x.grad.record is not None:
             x.grad.detach_()
         else:
