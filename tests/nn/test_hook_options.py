@@ -108,3 +108,23 @@ def test_hooks_of_the_old_form_see_outputs_and_replace_nothing_inside():
     layer.register_backward_hook(lambda m, gi, go: (go[0],))
     with pytest.raises(OptionError, match="what the hook replaces"):
         layer(tv.ones(1, 2)).sum().backward()
+
+
+@pytest.mark.parametrize("first", ["forward", "backward"])
+def test_a_backward_hook_sees_the_gradient_of_what_forward_hooks_made(first):
+    def seen(t):
+        layer, found = t.nn.Linear(2, 2).double(), []
+        with t.no_grad():
+            layer.weight.fill_(0.5)
+            layer.bias.fill_(0.1)
+        register = {
+            "forward": lambda: layer.register_forward_hook(lambda m, x, y: y * 0.1),
+            "backward": lambda: layer.register_full_backward_hook(lambda m, gi, go: found.append([gi[0], go[0]])),
+        }
+        for name in (first, *({*register} - {first})):
+            register[name]()
+        x = t.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=t.float64, requires_grad=True)
+        layer(x).pow(2).sum().backward()
+        return [g.tolist() for g in (*found[0], x.grad, layer.weight.grad)]
+
+    np.testing.assert_allclose(seen(tv), seen(torch), rtol=1e-12)

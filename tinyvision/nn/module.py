@@ -81,10 +81,10 @@ class Module:
         watch = None
         if backward_hooks := self._hooks("backward"):
             inputs, watch = watched_inputs(self, inputs, backward_hooks)
-        output = self.forward(*inputs, **options)
+        output = output_after(self, self._hooks("after"), inputs, options, self.forward(*inputs, **options))
         if watch is not None:
             watch(output)
-        return output_after(self, self._hooks("after"), inputs, options, output)
+        return output
 
     def __setattr__(self, name: str, value: Any) -> None:
         # The only assignment that is not taken as it comes: a plain tensor in the place of a registered one would drop
