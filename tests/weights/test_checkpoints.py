@@ -12,6 +12,7 @@ import tinyvision as tv
 from tinyvision import nn, optim
 from tinyvision.errors import DeviceError, WeightsError
 from tinyvision.nn.matching import named_tensors
+from tinyvision.weights import load_arrays
 
 torch = pytest.importorskip("torch")
 
@@ -212,6 +213,21 @@ def test_a_checkpoint_is_matched_to_the_model(prefix, key):
     assert key is None or f"took its entry '{key}'" in str(seen[0].message)
     assert result == ([], [])
     assert model.weight.tolist() == other.weight.tolist()
+
+
+def test_averaged_weights_beside_the_last_ones_are_a_choice_that_is_said(tmp_path, recwarn):
+    model, last, mean = nn.Linear(3, 2), nn.Linear(3, 2), nn.Linear(3, 2)
+    both = {"model_ema": mean.state_dict(), "model": last.state_dict(), "optimizer": {"step": tv.ones(1)}}
+    with pytest.warns(UserWarning, match="took its entry 'model', and not 'model_ema' with the same names"):
+        model.load_state_dict(both)
+    assert model.weight.tolist() == last.weight.tolist()
+    torch.save({k: {n: torch.tensor(v.numpy()) for n, v in s.items()} for k, s in both.items()}, tmp_path / "a.pth")
+    with pytest.warns(UserWarning, match="took its entry 'model', and not 'model_ema' with the same names; for those"):
+        assert set(load_arrays(tmp_path / "a.pth")) == {"weight", "bias"}
+    recwarn.clear()
+    torch.save({"model": {"weight": torch.ones(2)}, "optimizer": {"step": torch.ones(1)}}, tmp_path / "b.pth")
+    load_arrays(tmp_path / "b.pth")
+    assert not recwarn.list
 
 
 def test_what_fits_is_not_touched(recwarn):

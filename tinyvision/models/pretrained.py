@@ -119,7 +119,10 @@ def pretrainable(
                 raise WeightsError(f"{path.name}: {error}") from None
             last = state.get(f"{head}.weight")
             if last is None or last.ndim not in (2, 4):
-                raise WeightsError(f"{path.name}: no {head}.weight in this file, so it does not hold a {name}")
+                raise WeightsError(
+                    f"{path.name}: no {head}.weight in this file, so it is no whole {name}; if it has all but the last "
+                    f"layer: model = {name}(); model.load_state_dict(tinyvision.load(path), strict=False)"
+                )
             model = build(**{"num_classes": len(last), **with_weights, **options})
             replaced = () if num_classes in (None, len(last)) else (head, *auxiliary)
             try:

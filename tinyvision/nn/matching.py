@@ -1,5 +1,6 @@
 """Matching a checkpoint to a model: where in it the state dict is, and what wrappers have put before its names."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -73,8 +74,8 @@ def matched(state: Mapping[str, Any], own: Iterable[str]) -> tuple[Any, list[str
     if not own & state.keys():
         key = _entry(state, _has_shape)
         if key is not None:
+            done.append(_alike(state, key) or f"took its entry {key!r}")
             state = state[key]
-            done.append(f"took its entry {key!r}")
     if own and not own & state.keys():
         names = [name for name in state if isinstance(name, str)]
         prefixes = sorted({prefix for name in names for prefix in _prefixes(name)}, key=len)
@@ -112,6 +113,13 @@ def _entry(state: Mapping[Any, Any], is_tensor: Callable[[Any], bool]) -> Any:
     return holding[0] if len(holding) == 1 else None
 
 
+def _alike(state: Mapping[Any, Any], key: Any) -> str:
+    """What to say of other entries with the same names as the one taken (averaged weights), "" if there are none."""
+    names = state[key].keys() if isinstance(state[key], Mapping) else ()
+    others = [k for k, v in state.items() if k != key and names and isinstance(v, Mapping) and v.keys() == names]
+    return f"took its entry {key!r}, and not {', '.join(map(repr, others))} with the same names" if others else ""
+
+
 def misfit(model: str, missing: list[str], unexpected: list[str], wrong: list[str], hint: str) -> str:
     """What a state dict lacks, has too much, and has in another shape, in words, with a hint if there is one."""
     lines = [f"the state dict does not fit {model}:"]
@@ -145,12 +153,15 @@ def other_head(own: dict[str, tuple[int, ...]], given: Mapping[str, Any]) -> str
 def named_tensors(root: Any, is_tensor: Callable[[Any], bool]) -> dict[str, Any]:
     """{name: tensor} of the state dict in what a file holds.
 
-    If there is an entry with a state dict, that one is taken and the rest (optimiser, epoch, ...) is left out.
+    If there is an entry with a state dict, that one is taken and the rest (optimiser, epoch, ...) is left out, with a
+    warning where another entry has the same names (averaged weights beside the last ones).
     Otherwise all tensors count, and those in inner dicts and lists get dotted names ('generator.conv.weight'). A
     prefix 'module.' that all names share is removed. Raises WeightsError if there are no tensors."""
     if not isinstance(root, Mapping):
         raise WeightsError(f"no dict of tensors, but a {'tensor' if is_tensor(root) else type(root).__name__}")
     key = _entry(root, is_tensor)
+    if key is not None and (said := _alike(root, key)):
+        warnings.warn(f"the checkpoint: {said}; for those, save that entry alone", UserWarning, stacklevel=2)
     walk = _Walk(is_tensor)
     names = walk.collect(root if key is None else root[key])
     if not names and root and key is None:
