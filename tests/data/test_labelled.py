@@ -80,6 +80,7 @@ def test_imagenet_s_own_lists(tmp_path):
         ("a.png,cat,3\n", "line 1: has 3 columns"),
         ("file,label\na.png\n", "line 2: has only 1 columns"),
         ("a.png cat\nb.png\n", r"line 2: b\.png is alone"),
+        ("a.png;cat\nb.png;dog\n", "has a semicolon in each line; put a comma between the picture"),
         ("cat\n", "1 lines of classes alone for 2 pictures"),
         (b"a.png,caf\xe9\n", "line 1: is no text in UTF-8"),
         (b"PK\x03\x04\0\0,\n", "is no text"),

@@ -260,6 +260,8 @@ def test_compose():
     assert repr(T.Compose([T.Resize(8), T.ToTensor()])) == shown
     with pytest.raises(OptionError, match="cannot be called"):
         T.Compose([3])
+    with pytest.raises(OptionError, match="expected a list of transforms, got a ToTensor"):
+        T.Compose(T.ToTensor())
 
 
 @pytest.mark.parametrize(

@@ -474,6 +474,13 @@ def test_nuclei():
     assert image[mask == 1].mean() > 2 * image[mask == 0].mean()
 
 
+def test_a_class_in_specks_has_no_region():
+    mask = np.zeros((20, 20), int)
+    mask[3, 3], mask[8:18, 8:18] = 1, 2
+    line = Mask(mask, ["ground", "a", "b"], tasks.masks.regions(mask, 4)[1]).line()
+    assert line == "a 0.2% in specks alone, too small for a region, b 25.0% in 1 region"
+
+
 def test_an_overlay_shows_the_mask_and_leaves_the_rest():
     image = np.full((12, 12, 3), 100, np.uint8)
     mask = np.zeros((12, 12), int)

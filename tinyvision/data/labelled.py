@@ -206,6 +206,8 @@ def _divided(line: str, known: dict[str, Path | None]) -> list[str] | None:
 def _in_order(rows: list[tuple[int, list[str]]], paths: list[Path], where: str) -> list[tuple[Path, str]]:
     """Pictures in the order of their names, with the lines of a file of classes alone."""
     texts = [row[0] for _, row in rows]
+    if all(";" in text for text in texts):
+        raise DataError(f"{where}: has a semicolon in each line; put a comma between the picture's name and its class")
     if len(texts) != len(paths):
         raise DataError(
             f"{where}: {len(texts):,} lines of classes alone for {len(paths):,} pictures; "

@@ -137,7 +137,12 @@ class Compose:
     will do."""
 
     def __init__(self, transforms: Sequence[Callable[[Any], Any]]) -> None:
-        self.transforms = list(transforms)
+        try:
+            self.transforms = list(transforms)
+        except TypeError:
+            raise OptionError(
+                f"Compose: expected a list of transforms, got a {type(transforms).__name__}; write Compose([...])"
+            ) from None
         for transform in self.transforms:
             if not callable(transform):
                 raise OptionError(f"Compose: {transform!r} cannot be called")

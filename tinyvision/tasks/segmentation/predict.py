@@ -40,7 +40,8 @@ class Mask(Prediction):
             share = float((self.mask == label).mean())
             if share > 0:
                 count = self.count(label)
-                parts.append(f"{self.classes[label]} {share:.1%} in {count:,} region{'s' * (count != 1)}")
+                where = f"{count:,} region{'s' * (count != 1)}" if count else "specks alone, too small for a region"
+                parts.append(f"{self.classes[label]} {share:.1%} in {where}")
         return ", ".join(parts) or "background alone"
 
     def as_json(self) -> dict[str, Any]:
