@@ -101,6 +101,7 @@ CASES = [
     ("batchnorm_relu", images((3, 5, 4, 3), (5,), (5,)), {}),
     ("batchnorm_relu", images((2, 3, 5, 1), (3,), (3,), (2, 3, 5, 1)), {"eps": 1e-3}),
     ("batchnorm_relu", images((2, 3, 4, 8), (3,), (3,), (2, 3, 4, 8)), {}),  # some pixels make a row
+    ("batchnorm_relu", images((3, 5, 4, 3), (5,), (5,), (3, 5, 4, 3)), {"top": 0.75}),
     ("batchnorm_frozen", lambda rng: [*images((3, 4, 2, 5), (4,), (4,), (4,))(rng), rng.random(4) + 0.5], {}),
     ("group_norm", images((3, 6, 4, 3), (6,), (6,)), {"groups": 3}),
     ("group_norm", images((2, 4, 5), (4,)), {"groups": 1, "eps": 1e-2}),

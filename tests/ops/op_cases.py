@@ -224,6 +224,7 @@ CASES = [
     Case("sync_batchnorm", _norm(4, 3, 2, 5), {"eps": 1e-3}, (0, 1, 2)),
     Case("sync_batchnorm", _norm(5, 3), {}, (0, 1, 2), "two_axes"),
     Case("batchnorm_relu", _norm_and_skip, {}, (0, 1, 2, 3), "skip"),
+    Case("batchnorm_relu", _norm_and_skip, {"top": 0.7}, (0, 1, 2, 3), "skip, top"),
     Case("batchnorm_frozen", _norm(4, 3, 2, 5, frozen=True), {"eps": 1e-3}, (0, 1, 2)),
     Case("dropout", _dropout, {"p": 0.3}),
     Case("cross_entropy", _labels),

@@ -82,8 +82,9 @@ def batchnorm_relu_forward(
     skip: Array | None = None,
     eps: float = 1e-5,
     moments: tuple[Array, Array] | None = None,
+    top: float = math.inf,
 ) -> tuple[Array, Any]:
-    """As `ops.batchnorm_relu_forward`."""
+    """As `ops.batchnorm_relu_forward`, for no top."""
     mean, var = batch_moments(x) if moments is None else moments
     y = _normalized(x, skip, weight, bias, mean, var, eps, relu=True)
     return y, ((x, weight, mean, var, eps), y, skip is not None)
@@ -172,8 +173,8 @@ def _applies(x, *vectors, eps=1e-5, moments=None):
     return all(tuple(v.shape) == (x.shape[1],) for v in vectors)
 
 
-def _applies_with_skip(x, weight, bias, skip=None, eps=1e-5, moments=None):
-    return _applies(x, weight, bias) and (skip is None or tuple(skip.shape) == tuple(x.shape))
+def _applies_with_skip(x, weight, bias, skip=None, eps=1e-5, moments=None, top=math.inf):
+    return top == math.inf and _applies(x, weight, bias) and (skip is None or tuple(skip.shape) == tuple(x.shape))
 
 
 def _applies_to_vectors(*vectors, eps=1e-5):

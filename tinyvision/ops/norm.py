@@ -14,7 +14,7 @@ import numpy as np
 from .. import blocks
 from ..errors import DtypeError, ShapeError
 from ..types import Array, Gradients, Needs
-from .activation import keep, rectify
+from .activation import keep
 from .channels import column_sums, repeated, widened
 from .checks import check_arrays, describe, shape_error
 
@@ -122,8 +122,10 @@ def batchnorm_relu_forward(
     skip: Array | None = None,
     eps: float = 1e-5,
     moments: tuple[Array, Array] | None = None,
+    top: float = math.inf,
 ) -> tuple[Array, Any]:
-    """y = relu(batchnorm_train(x) + skip), in one walk through memory: the end of a residual block.
+    """y = min(relu(batchnorm_train(x) + skip), top), in one walk through memory: the end of a residual block, or with a
+    top of 6 a ReLU6.
 
     x (N, C, ...), weight (C,), bias (C,), skip like x or None  ->  y like x, cache. The arguments are those of
     `batchnorm_train_forward`. Raises ShapeError, DtypeError, DeviceError."""
@@ -132,19 +134,19 @@ def batchnorm_relu_forward(
     if skip is not None and tuple(skip.shape) != tuple(x.shape):
         raise shape_error("batchnorm_relu", "x and skip differ", x=("(N, C, ...)", x), skip=("(N, C, ...)", skip))
     mean, var = batch_moments(x) if moments is None else moments
-    y = _scaled(_rows(x), mean, weight / np.sqrt(var + eps), bias, None if skip is None else _rows(skip), relu=True)
+    y = _scaled(_rows(x), mean, weight / np.sqrt(var + eps), bias, None if skip is None else _rows(skip), top)
     y = _like(y, x)
-    return y, (y, skip is not None, (x, weight, mean, var, eps))
+    return y, (y, top, skip is not None, (x, weight, mean, var, eps))
 
 
 def batchnorm_relu_backward(dy: Array, cache: Any, needs: Needs = (True, True, True, True)) -> Gradients:
     """dy like x  ->  dx like x, dweight (C,), dbias (C,), dskip like x
 
-    dskip = dy where y > 0, and the rest follows from it as in `batchnorm_train_backward`."""
-    y, has_skip, norm_cache = cache
+    dskip = dy where 0 < y < top, and the rest follows from it as in `batchnorm_train_backward`."""
+    y, top, has_skip, norm_cache = cache
     out = _rows(y)
     drows = np.empty_like(out)
-    sums = _sums(drows, _rows(norm_cache[0]), norm_cache[2], relu=(_rows(dy), out))
+    sums = _sums(drows, _rows(norm_cache[0]), norm_cache[2], relu=(_rows(dy), out), top=top)
     gradients = _backward(drows, sums, norm_cache, needs[:3])
     return (*gradients, _like(drows, y) if has_skip and needs[3] else None) if len(needs) > 3 else gradients
 
@@ -270,8 +272,8 @@ def _like(rows, x):
     return rows.reshape(x.shape[0], *x.shape[2:], x.shape[1]).transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
 
 
-def _scaled(rows, mean, scale, bias, skip=None, relu=False):
-    """scale · (rows - mean) + bias (+ skip, then max with 0)"""
+def _scaled(rows, mean, scale, bias, skip=None, top=None):
+    """scale · (rows - mean) + bias (+ skip), and with a top not less than 0 and not more than that"""
     y = np.empty_like(rows)
     wide, mean, scale, bias = widened(rows, mean, scale, bias)
     wide_y, skip = y.reshape(wide.shape), None if skip is None else skip.reshape(wide.shape)
@@ -282,8 +284,8 @@ def _scaled(rows, mean, scale, bias, skip=None, relu=False):
         out += bias
         if skip is not None:
             out += skip[some]
-        if relu:
-            rectify(out, out)
+        if top is not None:
+            np.clip(out, 0, top, out=out)
 
     blocks.over_rows(work, wide, wide_y)
     return y
@@ -323,8 +325,9 @@ def _joined(parts):
     return count, mean, squares
 
 
-def _sums(drows, rows, mean, relu=None):
-    """(Σ dy, Σ dy·(x - mean)) over the rows. With relu = (upstream, y), dy = upstream where y != 0 is first written."""
+def _sums(drows, rows, mean, relu=None, top=math.inf):
+    """(Σ dy, Σ dy·(x - mean)) over the rows. With relu = (upstream, y), dy is first written: upstream where y is
+    neither 0 nor top."""
     C, zero = len(mean), np.zeros_like(mean)
     wide, mean = widened(rows, mean)
     wide_dy, *relu = (a.reshape(wide.shape) for a in (drows, *(relu or ())))
@@ -332,7 +335,8 @@ def _sums(drows, rows, mean, relu=None):
     def work(some):
         dy = wide_dy[some]
         if relu:
-            keep(relu[0][some], relu[1][some] != 0, out=dy)
+            y = relu[1][some]
+            keep(relu[0][some], y != 0 if top == math.inf else (y != 0) & (y != top), out=dy)
         block = np.subtract(wide[some], mean, out=blocks.scratch("norm", dy.shape, dy))
         return column_sums(dy, C), column_sums(np.multiply(block, dy, out=block), C)
 

@@ -12,7 +12,7 @@ from ...types import Array, Gradients, Needs
 from .. import DropIn
 from .compiled import loop
 from .lines import channels_are_last, done_in_parts, first, last, sums_in_parts
-from .norm import applied, gradient_sums, moments, normalized
+from .norm import NO_TOP, applied, gradient_sums, moments, normalized
 
 
 @loop("void(f4[:,:,::1], f4[::1], f4[::1], i8, f8, f4[:,:,::1], f4[:,:,::1], i8, i8)", "statistics y")
@@ -46,7 +46,7 @@ def standardised(
                 statistics[n, 0, c] = mean
                 statistics[n, 1, c] = 1 / np.sqrt(var + eps)
                 scale[c] = weight[c] * statistics[n, 1, c]
-        normalized(x[n], x[n], False, statistics[n, 0], scale, bias, y[n], False, 0, P)
+        normalized(x[n], x[n], False, statistics[n, 0], scale, bias, y[n], False, NO_TOP, 0, P)
 
 
 @loop("void(f4[:,:,::1], f4[:,:,::1], f4[::1], i8, f4[:,:,::1], f4[:,:,::1], f8[:,:,::1], i8, i8, i8)", "dx sums")
@@ -70,7 +70,7 @@ def gradients(
     own[...] = 0
     for n in range(begin, end):
         mean, inverse = statistics[n, 0], statistics[n, 1]
-        gradient_sums(dy[n], dy[n], False, x[n], mean, of_image, 0, P, 0)
+        gradient_sums(dy[n], dy[n], False, NO_TOP, x[n], mean, of_image, 0, P, 0)
         for g in range(0, C, each):
             direct, through_x = 0.0, 0.0  # the means of dx̂ and of dx̂ · x̂
             for c in range(g, g + each):
@@ -83,7 +83,7 @@ def gradients(
                 own[0, c] += of_image[0, 1, c] * inverse[c]
                 own[1, c] += of_image[0, 0, c]
         if dx.size:
-            applied(dy[n], dy[n], False, x[n], mean, factors, dx[n], no_skip, False, 0, P)
+            applied(dy[n], dy[n], False, NO_TOP, x[n], mean, factors, dx[n], no_skip, False, 0, P)
 
 
 def group_norm_forward(

@@ -3,6 +3,7 @@
 A product of two float32 numbers is exact in float64, and E[x²] - E[x]² loses there no more than the numbers themselves
 have lost by being float32."""
 
+import math
 import sys
 from typing import Any
 
@@ -13,6 +14,8 @@ from ...types import Array, Gradients, Needs
 from .. import stand_ins
 from .compiled import loop
 from .lines import channels_are_last, done_in_parts, first, last, sums_in_parts, together
+
+NO_TOP = np.float32(np.nan)  # nothing is equal to it, or more
 
 
 @loop("void(f4[:,::1], f8[:,:,::1], i8, i8, i8)", "sums")
@@ -36,7 +39,7 @@ def moments(x: Array, sums: Array, begin: int, end: int, piece: int) -> None:
             own[1, c] += p * p
 
 
-@loop("void(f4[:,::1], f4[:,::1], b1, f4[::1], f4[::1], f4[::1], f4[:,::1], b1, i8, i8)", "y")
+@loop("void(f4[:,::1], f4[:,::1], b1, f4[::1], f4[::1], f4[::1], f4[:,::1], b1, f4, i8, i8)", "y")
 def normalized(
     x: Array,
     skip: Array,
@@ -46,10 +49,11 @@ def normalized(
     bias: Array,
     y: Array,
     relu: bool,
+    top: float,
     begin: int,
     end: int,
 ) -> None:
-    """y = (x - mean) · scale + bias (+ skip, then max with 0) for rows begin ... end."""
+    """y = (x - mean) · scale + bias (+ skip, then at least 0 and at most top) for rows begin ... end."""
     C = x.shape[1]
     for m in range(begin, end):
         for c in range(C):
@@ -59,15 +63,20 @@ def normalized(
                 y[m, c] += skip[m, c]
         if relu:
             for c in range(C):
-                if y[m, c] <= 0:
-                    y[m, c] = 0
+                value = y[m, c]
+                if value <= 0:
+                    value = np.float32(0)
+                if value >= top:
+                    value = top
+                y[m, c] = value
 
 
-@loop("void(f4[:,::1], f4[:,::1], b1, f4[:,::1], f4[::1], f8[:,:,::1], i8, i8, i8)", "sums")
+@loop("void(f4[:,::1], f4[:,::1], b1, f4, f4[:,::1], f4[::1], f8[:,:,::1], i8, i8, i8)", "sums")
 def gradient_sums(
-    dy: Array, y: Array, relu: bool, x: Array, mean: Array, sums: Array, begin: int, end: int, piece: int
+    dy: Array, y: Array, relu: bool, top: float, x: Array, mean: Array, sums: Array, begin: int, end: int, piece: int
 ) -> None:
-    """sums[piece] (2, C) = Σ dy and Σ dy · (x - mean) over rows begin ... end; with relu, of dy where y is not 0."""
+    """sums[piece] (2, C) = Σ dy and Σ dy · (x - mean) over rows begin ... end; with relu, of dy where y is
+    neither 0 nor top."""
     C, own = x.shape[1], sums[piece]
     for c in range(C):
         own[0, c] = 0
@@ -75,7 +84,7 @@ def gradient_sums(
     for m in range(begin, end):
         if relu:
             for c in range(C):
-                g = np.float64(dy[m, c]) if y[m, c] != 0 else 0.0
+                g = np.float64(dy[m, c]) if y[m, c] != 0 and y[m, c] != top else 0.0
                 own[0, c] += g
                 own[1, c] += g * (np.float64(x[m, c]) - np.float64(mean[c]))
         else:
@@ -85,11 +94,12 @@ def gradient_sums(
                 own[1, c] += g * (np.float64(x[m, c]) - np.float64(mean[c]))
 
 
-@loop("void(f4[:,::1], f4[:,::1], b1, f4[:,::1], f4[::1], f4[:,::1], f4[:,::1], f4[:,::1], b1, i8, i8)", "dx dskip")
+@loop("void(f4[:,::1], f4[:,::1], b1, f4, f4[:,::1], f4[::1], f4[:,::1], f4[:,::1], f4[:,::1], b1, i8, i8)", "dx dskip")
 def applied(
     dy: Array,
     y: Array,
     relu: bool,
+    top: float,
     x: Array,
     mean: Array,
     factors: Array,
@@ -99,19 +109,20 @@ def applied(
     begin: int,
     end: int,
 ) -> None:
-    """dx = scale · dy + slope · (x - mean) + shift for rows begin ... end, and dskip = dy; with relu, dy where y ≠ 0.
+    """dx = scale · dy + slope · (x - mean) + shift for rows begin ... end, and dskip = dy; with relu, dy where y is
+    neither 0 nor top.
 
     factors (3, C) are scale, slope, shift."""
     C = x.shape[1]
     for m in range(begin, end):
         for c in range(C):
             g = dy[m, c]
-            if relu and y[m, c] == 0:
+            if relu and (y[m, c] == 0 or y[m, c] == top):
                 g = np.float32(0)
             dx[m, c] = (x[m, c] - mean[c]) * factors[1, c] + factors[2, c] + g * factors[0, c]
         if skips:
             for c in range(C):
-                dskip[m, c] = dy[m, c] if y[m, c] != 0 else np.float32(0)
+                dskip[m, c] = dy[m, c] if y[m, c] != 0 and y[m, c] != top else np.float32(0)
 
 
 def batch_moments(x: Array) -> tuple[Array, Array]:
@@ -164,17 +175,18 @@ def batchnorm_relu_forward(
     skip: Array | None = None,
     eps: float = 1e-5,
     moments: tuple[Array, Array] | None = None,
+    top: float = math.inf,
 ) -> tuple[Array, Any]:
     """As `ops.batchnorm_relu_forward`."""
     mean, var = batch_moments(x) if moments is None else moments
-    y = _normalized(x, skip, weight, bias, mean, var, eps, relu=True)
-    return y, (y, skip is not None, (x, weight, mean, var, eps))
+    y = _normalized(x, skip, weight, bias, mean, var, eps, relu=True, top=top)
+    return y, (y, top, skip is not None, (x, weight, mean, var, eps))
 
 
 def batchnorm_relu_backward(dy: Array, cache: Any, needs: Needs = (True, True, True, True)) -> Gradients:
     """As `ops.batchnorm_relu_backward`."""
-    y, has_skip, inner = cache
-    gradients = _gradients(dy, y, inner, needs, has_skip and len(needs) > 3 and needs[3])
+    y, top, has_skip, inner = cache
+    gradients = _gradients(dy, y, inner, needs, has_skip and len(needs) > 3 and needs[3], top)
     return gradients[: len(needs)]
 
 
@@ -194,17 +206,28 @@ def _by_channels(sums, k):
     return sums.reshape(2, k, -1).sum(axis=1)
 
 
-def _normalized(x, skip, weight, bias, mean, var, eps, relu):
+def _normalized(x, skip, weight, bias, mean, var, eps, relu, top=math.inf):
     image = last(x)
     (rows, k), y = _rows(image), np.empty_like(image)
     scale, out = weight / np.sqrt(var + np.float32(eps)), y.reshape(rows.shape)
     vectors = [np.tile(_vector(v), k) for v in (mean, scale, bias)]
     added = rows if skip is None else last(skip).reshape(rows.shape)
-    done_in_parts(normalized, len(rows), rows.nbytes, rows, added, skip is not None, *vectors, out, relu)
+    done_in_parts(
+        normalized,
+        len(rows),
+        rows.nbytes,
+        rows,
+        added,
+        skip is not None,
+        *vectors,
+        out,
+        relu,
+        NO_TOP if top == math.inf else np.float32(top),
+    )
     return first(y)
 
 
-def _gradients(dy, y, cache, needs, wants_skip=False):
+def _gradients(dy, y, cache, needs, wants_skip=False, top=math.inf):
     """(dx, dweight, dbias, dskip), of which dx and dskip only if needed; y, if given, is the output of a ReLU."""
     x, weight, mean, var, eps = cache
     image, relu = last(x), y is not None
@@ -212,7 +235,7 @@ def _gradients(dy, y, cache, needs, wants_skip=False):
     drows = last(dy).reshape(rows.shape)
     out = last(y).reshape(rows.shape) if relu else drows
     inverse = 1 / np.sqrt(var.astype(np.float64) + eps)
-    arguments = drows, out, relu, rows, np.tile(_vector(mean), k)
+    arguments = drows, out, relu, NO_TOP if top == math.inf else np.float32(top), rows, np.tile(_vector(mean), k)
     sums = sums_in_parts(gradient_sums, len(rows), 2 * rows.nbytes, (2, rows.shape[1]), *arguments)
     dbias, dweight = _by_channels(sums, k) * [np.ones_like(inverse), inverse]
     dx, dskip = np.empty_like(image), np.empty_like(image if wants_skip else image[:0])
@@ -234,7 +257,7 @@ def _applies(x, *vectors, eps=1e-5, moments=None):
     return all(tuple(v.shape) == (x.shape[1],) for v in vectors)
 
 
-def _applies_with_skip(x, weight, bias, skip=None, eps=1e-5, moments=None):
+def _applies_with_skip(x, weight, bias, skip=None, eps=1e-5, moments=None, top=math.inf):
     return _applies(x, weight, bias) and (skip is None or tuple(skip.shape) == tuple(x.shape))
 
 

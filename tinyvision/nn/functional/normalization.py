@@ -61,11 +61,13 @@ def batch_norm_relu(
     eps: float = 1e-5,
     *,
     num_batches_tracked: Any = None,
+    top: float = math.inf,
 ) -> Tensor:
-    """relu(batch_norm(input) + skip) with the batch's statistics, in one walk through memory; skip may be None."""
+    """relu(batch_norm(input) + skip), at most top, with the batch's statistics, in one walk through memory; skip may be
+    None."""
     weight, bias = affine(input, weight, bias)
     moments = _moments(input, running_mean, running_var, num_batches_tracked, momentum)
-    return F.batchnorm_relu(input, weight, bias, skip, eps=eps, moments=moments)
+    return F.batchnorm_relu(input, weight, bias, skip, eps=eps, moments=moments, top=top)
 
 
 def _moments(input, running_mean, running_var, counter, momentum):

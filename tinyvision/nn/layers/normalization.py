@@ -1,5 +1,6 @@
 """Normalisation as layers, which own the running statistics."""
 
+import math
 from typing import Any
 
 from ...device import DeviceName
@@ -71,12 +72,12 @@ class _BatchNorm(Module):
             ),
         )
 
-    def forward_relu(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
-        """relu(forward(x) + skip) in one walk through memory, where x is normalised by the batch."""
+    def forward_relu(self, x: Tensor, skip: Tensor | None = None, top: float = math.inf) -> Tensor:
+        """relu(forward(x) + skip), at most top, in one walk through memory, where x is normalised by the batch."""
         return self._counted(
             x,
             lambda mean, var, weight, bias, momentum, counter: functional.batch_norm_relu(
-                x, skip, mean, var, weight, bias, momentum, self.eps, num_batches_tracked=counter
+                x, skip, mean, var, weight, bias, momentum, self.eps, num_batches_tracked=counter, top=top
             ),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ...distributed import group, shares
@@ -43,10 +44,11 @@ class SyncBatchNorm(_BatchNorm):
             counter.version += 1
         return y
 
-    def forward_relu(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
-        """relu(forward(x) + skip)."""
+    def forward_relu(self, x: Tensor, skip: Tensor | None = None, top: float = math.inf) -> Tensor:
+        """relu(forward(x) + skip), at most top."""
         y = self.forward(x)
-        return functional.relu(y if skip is None else y + skip)
+        y = functional.relu(y if skip is None else y + skip)
+        return y if top == math.inf else y.clamp(max=top)
 
     @classmethod
     def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
