@@ -63,11 +63,12 @@ def batch_norm_relu(
     num_batches_tracked: Any = None,
     top: float = math.inf,
 ) -> Tensor:
-    """relu(batch_norm(input) + skip), at most top, with the batch's statistics, in one walk through memory; skip may be
-    None."""
+    """relu(batch_norm(input) + skip), at most top, with the batch's statistics, in one walk through memory; a skip of
+    None is left out."""
     weight, bias = affine(input, weight, bias)
     moments = _moments(input, running_mean, running_var, num_batches_tracked, momentum)
-    return F.batchnorm_relu(input, weight, bias, skip, eps=eps, moments=moments, top=top)
+    limit = {} if top == math.inf else {"top": top}  # an option is looked at in every call
+    return F.batchnorm_relu(input, weight, bias, skip, eps=eps, moments=moments, **limit)
 
 
 def _moments(input, running_mean, running_var, counter, momentum):
