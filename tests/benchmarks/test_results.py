@@ -327,7 +327,7 @@ def test_kinds_of_work_are_told_apart():
     assert kind_of(compiled.Loop.__call__, "self.run") == "compiled loops"
     assert kind_of(crew.run, ".shared(") == "compiled loops"
     assert kind_of(columns._correlate, "np.matmul") == "product"
-    assert kind_of(depthwise._by_taps, "return") == "Python"
+    assert kind_of(depthwise._window, "return") == "Python"
     assert kind(json.__file__, "loads", 1) == "Python"
 
 
