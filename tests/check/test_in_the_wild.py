@@ -197,8 +197,28 @@ class First:
         self.filters = self.filters - learn_rate * np.einsum("hwij,hwf->fij", self.windows(self.image), d_out)
 
 
-def test_the_first_layer_of_a_network_need_not_give_a_gradient_of_its_images():
-    report = check.layer(First, "conv2d")
+class FirstWithItsOwn(First):
+    """Another, whose backward returns the gradient of its filters."""
+
+    times = 1
+
+    def backprop(self, d_out, learn_rate):
+        gradient = self.times * np.einsum("hwij,hwf->fij", self.windows(self.image), d_out)
+        self.filters = self.filters - learn_rate * gradient
+        return gradient
+
+
+def test_what_the_first_layer_returns_of_its_filters_is_judged_as_that():
+    class Twice(FirstWithItsOwn):
+        times = 2
+
+    report = check.layer(Twice, "conv2d")
+    assert {f.argument for f in report.findings} == {"dweight"}, str(report)
+
+
+@pytest.mark.parametrize("first", [First, FirstWithItsOwn])
+def test_the_first_layer_of_a_network_need_not_give_a_gradient_of_its_images(first):
+    report = check.layer(first, "conv2d")
     assert report.passed, str(report)
     assert report.status["dx"] == "skipped"
     assert any("first layer" in note for note in report.notes)
