@@ -293,9 +293,9 @@ def _save_anything(obj, path, as_file):
 def _to_store(value, where):
     """What a PyTorch file is to hold of a tensor or an array; None of anything else."""
     is_array = isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
-    if not is_array and not (hasattr(value, "detach") and hasattr(value, "requires_grad")):
+    if not is_array and not (hasattr(value, "detach") and hasattr(value, "is_leaf")):
         return None
-    leaf = bool(getattr(value, "requires_grad", False) and getattr(value, "is_leaf", True))
+    leaf = bool(getattr(value, "requires_grad", False) and value.is_leaf)
     array = _as_array(where, value, ".pth")
     return pth_writer.ToStore(array, leaf, isinstance(value, Parameter) or type(value).__name__ == "Parameter")
 
