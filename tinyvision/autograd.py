@@ -24,7 +24,7 @@ from .grad_mode import (
 )
 from .missing import missing
 from .places import hand_on, stand_for
-from .sharing import Watch
+from .sharing import EVERYTHING, Watch
 from .tape import NOTHING, Record, differentiable
 from .tape import backward as _backward
 from .tensors.history import NO_GRADIENT_OF_A_GRADIENT
@@ -300,7 +300,7 @@ def _recorded(cls, context, tensors, outputs):
         return outputs
     row = np.concatenate(arrays)
     record = Record(cls.__name__, backward, [x.array for x in saved], tensors, tuple(row.shape))
-    record.watched += [Watch("what it saved", x) for x in saved]
+    record.watched = [*EVERYTHING.watch(tensors, record.needs), *(Watch("what it saved", x) for x in saved)]
     whole = Tensor.of(row, requires_grad=True, record=record)
     return [
         _part(whole, start, size, y) if keep else y

@@ -7,6 +7,7 @@ notes the number of every input, and the backward looks whether it is still the 
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ class Watch:
         array, changes = value.array, value.changes
         self.which, self.shape, self.changes, self.version = which, array.shape, changes, changes[0]
         self.memory = id(memory_of(array))  # of what owns it
-        self.derives, self.through_view = derives, through_view or value.origin is not None or which == "its result"
+        self.derives, self.through_view = derives, through_view or value.origin is not None
         self.uncounted = (changes[1][0], changes[2]) if len(changes) > 1 else (0, 0)
 
     def check(self, op: str, kept: Any, cache: Any) -> Any:
@@ -83,12 +84,57 @@ class Watch:
         )
 
 
+class Reads:
+    """What a backward reckons with: the arrays that may not change between the call and it.
+
+    gradients   for every input, which inputs its gradient is computed from, where that is not all of what the cache
+                keeps: a factor's from the other factor
+    derives     whether the cache has other things than PyTorch's: then changes through `.data`, which nobody counts,
+                are refused, those of the result as well
+    through_views   the inputs of which PyTorch's has a view, which `.data = y` does not reach"""
+
+    def __init__(
+        self,
+        gradients: Sequence[Sequence[int]] | None = None,
+        derives: bool = False,
+        through_views: Sequence[int] = (),
+    ) -> None:
+        self.gradients, self.derives, self.through_views = gradients, derives, through_views
+        self._known: dict[Any, tuple[int, ...]] = {}  # looked up, as there are few and every call asks
+
+    def watch(self, inputs: Sequence[Any], needs: tuple[bool, ...], cache: Any = (), result: Any = None) -> list[Watch]:
+        """A watch for every input that the wanted gradients are computed from, and for the result, if forward has kept
+        it for the backward (as relu does), or PyTorch's may have."""
+        derives, through_views = self.derives, self.through_views
+        read: Sequence[int] = range(len(inputs))
+        if self.gradients is not None:
+            known = self._known.get(needs)
+            read = self._read(needs) if known is None else known
+        values = [(i, inputs[i]) for i in read]
+        watches = [Watch("an input", x, derives, i in through_views) for i, x in values if hasattr(x, "changes")]
+        if result is not None:
+            array, kept = result.array, derives
+            for part in cache if type(cache) is tuple else (cache,):
+                if part is array:
+                    kept = True
+            if kept:
+                watches.append(Watch("its result", result, derives, True))
+        return watches
+
+    def _read(self, needs):
+        wanted = {j for sources, need in zip(self.gradients, needs, strict=False) if need for j in sources}
+        return self._known.setdefault(needs, tuple(wanted))
+
+
+EVERYTHING = Reads()
+
+
 def note_derived(result: Any, *read: Any) -> Any:
     """The result again, of several ops where PyTorch has one: which of the numbers of `read` and of the result it keeps
     for the backward is another matter, so that changes of theirs through `.data` are refused."""
     if result.record is not None:
         result.record.watched += [Watch("an input", v, derives=True) for v in read if hasattr(v, "changes")]
-        result.record.watched.append(Watch("its result", result, derives=True))
+        result.record.watched.append(Watch("its result", result, derives=True, through_view=True))
     return result
 
 

@@ -27,12 +27,11 @@ from .errors import DeviceError, DtypeError, GraphError, OptionError, ShapeError
 from .grad_mode import is_anomaly_enabled, is_grad_enabled
 from .kernels import choose, choose_on_cpu
 from .listening import announce
-from .sharing import Origin, Watch, note_view
+from .sharing import Origin, Reads, Watch, note_view
 from .types import Array, Shape
 from .walks import count_down, tell_ready, tell_the_rest, walk_from
 
 _numbers = itertools.count()
-_known_reads: dict[Any, tuple[int, ...]] = {}  # looked up, as there are few and every call asks
 
 
 class Record:
@@ -50,42 +49,14 @@ class Record:
         cache: Any,
         inputs: Sequence[Any],
         output_shape: Shape,
-        reads: Sequence[Sequence[int]] | None = None,
-        derives: bool = False,
-        through_views: Sequence[int] = (),
     ) -> None:
         self.number = next(_numbers)
         self.name, self.backward, self.cache, self.output_shape = name, backward, cache, output_shape
         self.needs = tuple([isinstance(v, Variable) and v._requires_grad for v in inputs])
         # For every input whose gradient is wanted: the record that it came from, or the leaf itself.
         self.inputs = [(v.record or v) if need else None for v, need in zip(inputs, self.needs, strict=True)]
-        read: Sequence[int] = range(len(inputs))
-        if reads is not None:
-            known = _known_reads.get((reads, self.needs))
-            read = _read(reads, self.needs) if known is None else known
-        self.watched: list[Watch] = [
-            Watch("an input", inputs[i], derives, i in through_views) for i in read if isinstance(inputs[i], Variable)
-        ]
+        self.watched: list[Watch] = []  # what its backward reckons with
         self.hooks: list[Callable[[Array], Any]] = []
-
-    def watch_result(self, result: Variable, derives: bool = False) -> None:
-        """Look out for changes of the result as well, if forward has kept it for the backward (as relu does), or
-        PyTorch's has."""
-        if derives:
-            self.watched.append(Watch("its result", result, derives))
-            return
-        kept = self.cache if isinstance(self.cache, tuple) else (self.cache,)
-        for part in kept:
-            if part is result.array:
-                self.watched.append(Watch("its result", result))
-                break
-
-
-def _read(reads, needs):
-    """Which inputs the wanted gradients are computed from, where `reads` names those of every gradient."""
-    read = tuple({j for sources, need in zip(reads, needs, strict=False) if need for j in sources})
-    _known_reads[reads, needs] = read
-    return read
 
 
 class Variable:
@@ -382,10 +353,9 @@ def differentiable(
     a gradient is among the arguments, or under `no_grad()`, nothing is recorded; plain arrays give a plain array. The
     pair stays reachable as `op.forward` and `op.backward`, and another backward may be put in its place.
 
-    `reads` says for every input which inputs its gradient is computed from, where that is not all of what the cache
-    keeps: a factor's from the other factor. `views` says that y may be a look at the memory of the first input,
-    `derives` that the cache has other things than PyTorch's, so that changes through `.data`, which nobody counts, are
-    refused. `through_views` names the inputs of which PyTorch's has a view, which `.data = y` does not reach."""
+    `reads`, `derives` and `through_views` say what the backward reckons with (see `sharing.Reads`), and `views` that y
+    may be a look at the memory of the first input."""
+    reckons = Reads(reads, derives, through_views)
 
     def op(*arguments, **options):
         arrays = [a.array if isinstance(a, Variable) else a for a in arguments]
@@ -400,9 +370,9 @@ def differentiable(
             return y
         recording = is_grad_enabled()
         if recording and [v for v in variables if v._requires_grad]:
-            record = Record(op.__name__, backward, cache, arguments, y.shape, reads, derives, through_views)
+            record = Record(op.__name__, backward, cache, arguments, y.shape)
             result = variables[0].like(y, requires_grad=True, record=record)
-            record.watch_result(result, derives)
+            record.watched = reckons.watch(arguments, record.needs, cache, result)
         else:
             result = variables[0].like(y)
         if views:

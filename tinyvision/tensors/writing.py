@@ -27,6 +27,7 @@ from ..grad_mode import is_grad_enabled
 from ..listening import announce
 from ..ops.shape import read
 from ..ops.write import whole, write_backward, write_cache
+from ..sharing import EVERYTHING, Reads
 from ..tape import Record, Variable
 from .conversion import cast, fitted
 from .indexing import own_index
@@ -190,7 +191,9 @@ def _write(x, value, index):
     base, look = (x.origin.base, partial(_look, x.origin.steps)) if x.origin else (x, whole)
     array, source = (value.array, value) if isinstance(value, Variable) else (value, None)
     cache = write_cache(base.array, array, look, index)
-    _take_over(base, Record("write", write_backward, cache, [base, source], base.shape))
+    record = Record("write", write_backward, cache, [base, source], base.shape)
+    record.watched = EVERYTHING.watch([base, source], record.needs)
+    _take_over(base, record)
 
 
 def _keep_in_place(y, x):
@@ -203,7 +206,7 @@ def _keep_in_place(y, x):
     elif record.cache is y.array:
         record.cache = x.array
     derives = record.name in _BY_RESULT_IN_PLACE or any(w.derives and w.changes is y.changes for w in record.watched)
-    record.watch_result(x, derives)
+    record.watched += Reads((), derives).watch((), (), record.cache, x)
 
 
 def _spare_maxima(x):
