@@ -40,7 +40,7 @@ PLACES = 36
 # What the transforms cost for each tile and channel, and U for each number, in multiplications of sums in registers
 # (measured); one by columns costs two. In training there are three directions, of which the other two gain more. A kept
 # U is read from far away, and four times as large as the kernels.
-TRANSFORMING, TRANSFORMING_ONCE, MAKING, READING, BY_COLUMNS = 1100, 1700, 45, 30, 2
+TRANSFORMING, TRANSFORMING_ONCE, MAKING, READING, BY_COLUMNS = 500, 700, 20, 10, 2
 
 A, B = np.float32(0.5**0.5), np.float32(2**0.5)  # the points
 HALF, TWO, TWO_AND_A_HALF = np.float32(0.5), np.float32(2), np.float32(2.5)  # A², B², A² + B²
