@@ -39,6 +39,7 @@ CALLS = {
     **{"F." + name: (of_functional(name), P, P) for name in LOSSES.split()},
     "norm inf": (lambda t, x: x.norm(float("inf"), 1), P), "norm 3": (lambda t, x: x.norm(3, 1), P),
     "std of rows": (lambda t, x: x.std(1), Q), "1 / x": (lambda t, x: 1 / x, P), "2 ** x": (lambda t, x: 2**x, P),
+    "hardshrink on both sides": (lambda t, x: t.nn.functional.hardshrink(x - 0.5, 0.2), (5, 8)),
     "sqrt_": (lambda t, x: (x * 1).sqrt_(), P),
     "leaky_relu_": (lambda t, x: t.nn.functional.leaky_relu(x - 0.5, 0.1, inplace=True), P),
     "mv": (lambda t, x, v: x.mv(v), P, (4,)), "dot": (lambda t, x, y: x.dot(y), (4,), (4,)),

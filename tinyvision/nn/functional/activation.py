@@ -130,7 +130,7 @@ def hardshrink(input: Any, lambd: float = 0.5) -> Tensor:
     lambd = max(lambd, 0)
     parts = input, -F.clamp(input, high=0)  # above lambd, and below -lambd; nan and its gradient are in the first
     above, below = (F.threshold(x, threshold=lambd, value=0) for x in parts)
-    return above - below
+    return note_derived(above - below, input)
 
 
 def softshrink(input: Any, lambd: float = 0.5) -> Tensor:
