@@ -156,13 +156,14 @@ def test_a_script_finds_what_torchrun_would_have_told_it(script):
 
 
 FAILURES = {
-    "frozen": r"rank 1 did not come to the second barrier within 3 s: it is frozen",
+    "frozen": r"rank 1 did not come to the second barrier within 10 s: it is frozen",
     "raising": r"ValueError: of its own\ntinyvision: rank 1 ended the job with ValueError: of its own",
     "leaving": r"rank 1 ended while rank \d waited for it in the second barrier",
-    "asleep_at_the_end": r"rank 1 did not end within 3 s of rank",
+    "asleep_at_the_end": r"rank 1 did not end within 10 s of rank",
     "other_model": r"the names or shapes of the weights on rank 2 differ from those on rank 0",
     "different_calls": r"the sum of losses",
-    "backward_frozen": r"rank 1 did not come to the exchange of gradients, bucket [13] of 3 \((1\.bias|0\.weight)\)",
+    "backward_frozen": r"rank 1 did not come to the exchange of gradients, bucket (1 of 3 \(1\.bias\)"
+    r"|2 of 3 \(1\.weight to 0\.bias\)|3 of 3 \(0\.weight\))",
     "nccl_fails": r"between GPUs: NCCL says NCCL_ERROR_SYSTEM_ERROR: remote process exited, on rank \d; NCCL_DEBUG",
     "broken_off": r"rank 1 .* the exchange of gradients|broke off on rank 1",
     "killed": r"(?i)killed|exit code: 9",  # it is MPI's launcher that sees this, and ends the others
@@ -178,7 +179,7 @@ def test_a_failing_rank_ends_the_job_in_time(failure):
         "killed",
         "nccl_fails",
     )  # where the others need not wait to know it
-    result = mpiexec(3, "ranks.py", failure, timeout=3600 if told else 3)  # the first would be killed sooner
+    result = mpiexec(3, "ranks.py", failure, timeout=3600 if told else 10)  # the first would be killed sooner
     assert result.returncode != 0
     assert re.search(FAILURES[failure], result.stdout + result.stderr), result.stdout + result.stderr
 
