@@ -1,6 +1,7 @@
 """Writing files so that they are whole: under its final name a file is complete, or it is not there.
 
-Everything in tinyvision that writes a file goes through `atomic_write`.
+Checkpoints, settings, tables, reports and exports are written by `atomic_write`; what is made anew at no cost (caches
+of machine code, a page's figures, a pack in a folder that was empty) need not be.
 """
 
 import errno
