@@ -65,7 +65,8 @@ def place(frame):
         at = at.f_back
     if at is None:
         return None
-    found = kind(at.f_code.co_filename, at.f_code.co_name, at.f_lineno)
+    line = at.f_lineno or at.f_code.co_firstlineno  # it has none between two lines of source
+    found = kind(at.f_code.co_filename, at.f_code.co_name, line)
     while found in ("product", "compiled loops") and at.f_back is not None and at.f_code.co_filename in SHARED_OUT:
         at = at.f_back  # the op that wanted it
     return found, f"{Path(at.f_code.co_filename).relative_to(PACKAGE).as_posix()}: {at.f_code.co_name}"
@@ -73,13 +74,16 @@ def place(frame):
 
 def sample(work, seconds):
     """(Counter of (kind, place), calls, seconds): what this thread did while `work` ran again and again."""
-    counts, done, target = Counter(), threading.Event(), threading.get_ident()
+    counts, done, target, failed = Counter(), threading.Event(), threading.get_ident(), []
 
     def watch():
-        while not done.wait(INTERVAL):
-            found = place(sys._current_frames()[target])
-            if found:
-                counts[found] += 1
+        try:
+            while not done.wait(INTERVAL):
+                found = place(sys._current_frames()[target])
+                if found:
+                    counts[found] += 1
+        except Exception as error:  # else the shares of what it saw until then would be taken for those of the whole
+            failed.append(error)
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(INTERVAL / 5)
@@ -95,6 +99,8 @@ def sample(work, seconds):
         done.set()
         watcher.join()
         sys.setswitchinterval(before)
+    if failed:
+        raise failed[0]
     return counts, calls, elapsed
 
 

@@ -342,6 +342,21 @@ def test_every_work_is_profiled_in_each_way_under_its_goals_name(monkeypatch):
     assert {way for _, way in parts} == {"NumPy alone", "with fast"} if loops else {"NumPy alone"}
 
 
+def test_a_frame_between_two_lines_of_source_has_a_place():
+    code = types.SimpleNamespace(co_filename=str(breakdown.PACKAGE / "tape.py"), co_name="_walk", co_firstlineno=1)
+    frame = types.SimpleNamespace(f_code=code, f_lineno=None, f_back=None)
+    assert breakdown.place(frame) == ("Python", "tape.py: _walk")
+
+
+def test_a_watcher_that_dies_is_no_profile(monkeypatch):
+    def place(frame):
+        raise ZeroDivisionError("no place")
+
+    monkeypatch.setattr(breakdown, "place", place)
+    with pytest.raises(ZeroDivisionError, match="no place"):
+        sample(lambda: sum(range(1000)), 0.05)
+
+
 def test_samples_fall_where_the_time_goes():
     import numpy as np
 
