@@ -1,5 +1,7 @@
 """Batch normalisation's kernels, simple and fast, against `ops.norm` in float64."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -23,9 +25,19 @@ def test_training(emulation, rng, shape):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("skip", [True, False])
 def test_relu_and_skip(emulation, rng, shape, skip):
+    _run_relu(emulation, rng, shape, skip, {})
+
+
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if math.prod(shape) // shape[1] > 2])  # of 2 rows dx is 0
+@pytest.mark.parametrize("skip", [True, False])
+def test_relu_that_ends(emulation, rng, shape, skip):
+    _run_relu(emulation, rng, shape, skip, {"top": 0.7})
+
+
+def _run_relu(emulation, rng, shape, skip, options):
     arrays = [rng.standard_normal(shape), rng.standard_normal(shape[1]), rng.standard_normal(shape[1])]
     arrays.append(rng.standard_normal(shape) if skip else None)
-    run_both(emulation, RELU, arrays, {}, rng, TOLERANCE)
+    run_both(emulation, RELU, arrays, options, rng, TOLERANCE)
 
 
 def test_frozen(emulation, rng):
@@ -99,37 +111,55 @@ def test_every_other_weight(emulation, rng):
             close(got, expected, TOLERANCE)
 
 
-def test_infinities_and_nan_pass_the_relu_as_they_pass_the_op(emulation):
+@pytest.mark.parametrize("top", [math.inf, 6.0, 2.0])
+def test_infinities_and_nan_pass_the_relu_as_they_pass_the_op(emulation, top):
     values = np.array([[np.nan, -np.inf, np.inf, -1.0, 2.0]], np.float32).repeat(2, 0)
     one, zero = np.ones(5, np.float32), np.zeros(5, np.float32)
     arrays = [emulation.array(a) for a in (values, one, zero)]
     moments = (emulation.array(zero), emulation.array(one))
-    y, _ = norm.batchnorm_relu_forward(*arrays, None, 0.0, moments)
-    right, _ = batchnorm_relu_forward(values, one, zero, None, 0.0, (zero, one))
+    y, cache = norm.batchnorm_relu_forward(*arrays, None, 0.0, moments, top)
+    right, op_cache = batchnorm_relu_forward(values, one, zero, None, 0.0, (zero, one), top)
     assert np.array_equal(y, right, equal_nan=True)
+    dy = np.arange(1, 11, dtype=np.float32).reshape(2, 5)
+    with np.errstate(invalid="ignore"):  # inf · 0
+        expected = batchnorm_relu_backward(dy, op_cache)[2]
+    assert np.array_equal(norm.batchnorm_relu_backward(emulation.array(dy), cache)[2], expected)
 
 
-@pytest.mark.parametrize("relu", [True, False])
-def test_the_simple_versions(emulation, rng, relu):
+@pytest.mark.parametrize("top", [None, math.inf, 0.7])
+def test_the_simple_versions(emulation, rng, top):
     M, C = 29, 37
     make = lambda *shape: emulation.array(rng.standard_normal(shape).astype(np.float32))  # noqa: E731
     x, skip, weight, bias, dy = make(M, C), make(M, C), make(C), make(C), make(M, C)
     mean, var, dweight, dbias = (emulation.empty(x, (C,)) for _ in range(4))
     y, dx, dskip = (emulation.empty(x, (M, C)) for _ in range(3))
     sizes, eps = (np.int32(M), np.int32(C)), np.float32(1e-5)
-    grid = launch.blocks(C)
-    launch.launch(
-        "norm", "batchnorm_forward_simple", grid, x, skip, weight, bias, mean, var, y, *sizes, eps, np.int32(relu)
-    )
+    grid, ends = launch.blocks(C), norm._ends(top)
+    launch.launch("norm", "batchnorm_forward_simple", grid, x, skip, weight, bias, mean, var, y, *sizes, eps, *ends)
     doubles = [a.astype(np.float64) for a in (x, weight, bias, skip)]
-    if not relu:
+    if top is None:
         close(mean, doubles[0].mean(0), TOLERANCE)
         close(var, doubles[0].var(0), TOLERANCE)
         return
-    right, cache = batchnorm_relu_forward(*doubles)
+    right, cache = batchnorm_relu_forward(*doubles, top=top)
     close(y, right, TOLERANCE)
     launch.launch(
-        "norm", "batchnorm_backward_simple", grid, dy, y, x, mean, var, weight, dweight, dbias, dx, dskip, *sizes, eps
+        "norm",
+        "batchnorm_backward_simple",
+        grid,
+        dy,
+        y,
+        x,
+        mean,
+        var,
+        weight,
+        dweight,
+        dbias,
+        dx,
+        dskip,
+        *sizes,
+        eps,
+        ends[1],
     )
     for got, wanted in zip((dx, dweight, dbias, dskip), batchnorm_relu_backward(dy.astype(float), cache), strict=True):
         close(got, wanted, TOLERANCE)

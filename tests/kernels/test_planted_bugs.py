@@ -77,6 +77,8 @@ OTHERS = {
     "norm: biased join": ("a.count * share}", "b.count * share}"),
     "norm: a chunk too many": ("chunk + 1 < chunks ? rows : M - chunk * rows", "rows"),
     "norm: ReLU's mask forgotten": ("if (!y) return g;", "return g;"),
+    "norm: the top's mask forgotten": ("out != 0.f && out != top ?", "out != 0.f ?"),
+    "norm: the top forgotten": ("sum > top ? top : sum", "sum"),
     "norm: columns not checked": ("if (work.c >= C) return;\n    Numbers<WIDE> centre = numbers<WIDE>(mean", "Numbers<WIDE> centre = numbers<WIDE>(mean"),  # noqa: E501
     "pool: a byte of another channel": ("four >> 8 & 255", "four >> 16 & 255"),
     "pool: four taps in the wrong order": ("(unsigned)tap[v] << 8 * v", "(unsigned)tap[v] << 24 - 8 * v"),
@@ -111,9 +113,9 @@ def run_norm(emulation, rng):
     x, skip, dy = (rng.standard_normal((3, 37, 7, 9)).astype(np.float32) for _ in range(3))
     weight, bias = rng.standard_normal((2, 37)).astype(np.float32)
     op = norm.DROP_INS[3].op
-    y, cache = op[0](*(a.astype(float) for a in (x, weight, bias, skip)))
+    y, cache = op[0](*(a.astype(float) for a in (x, weight, bias, skip)), top=1.5)
     expected = (y, *op[1](dy.astype(float), cache))
-    y, cache = norm.batchnorm_relu_forward(*map(emulation.array, (x, weight, bias, skip)))
+    y, cache = norm.batchnorm_relu_forward(*map(emulation.array, (x, weight, bias, skip)), top=1.5)
     return (y, *norm.batchnorm_relu_backward(emulation.array(dy), cache)), expected
 
 

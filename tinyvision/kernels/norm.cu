@@ -1,5 +1,7 @@
 // Batch normalisation, with ReLU and the addition of a skip path in the same pass, forward and backward.
 //
+// `top` is where a ReLU ends, 6 for ReLU6; NaN stands for nowhere, since nothing is above it, and nothing equal to it.
+//
 // x is a matrix (M, C): a row per pixel, channels last. In the fast versions a block looks after 32 channels and a chunk of
 // rows. A thread reads WIDE neighbouring channels at once: 4 where C is a multiple of 4 (kernels `..._four`), so that each
 // load brings 16 bytes and more of them are under way, else 1. Sums run in two steps, each in a fixed order, without
@@ -16,10 +18,16 @@
 
 constexpr int CHANNELS = 32, THREADS = 256;  // of a block; it is THREADS / (CHANNELS / WIDE) rows deep
 
+// ReLU of a sum; a NaN stays a NaN.
+__device__ __forceinline__ float clipped(float sum, float top) { return sum < 0.f ? 0.f : sum > top ? top : sum; }
+
+// The gradient of a sum that ReLU made `out` of: 0 where it is 0 or the top.
+__device__ __forceinline__ float passed(float dy, float out, float top) { return out != 0.f && out != top ? dy : 0.f; }
+
 // ---- simple: one thread per channel, three walks over its column ----
 
 extern "C" __global__ void batchnorm_forward_simple(const float* x, const float* skip, const float* weight, const float* bias,
-                                                    float* mean, float* var, float* y, int M, int C, float eps, int relu) {
+                                                    float* mean, float* var, float* y, int M, int C, float eps, int relu, float top) {
     int c = blockIdx.x * blockDim.x + threadIdx.x;
     if (c >= C) return;
     float sum = 0.f, squares = 0.f;
@@ -30,25 +38,25 @@ extern "C" __global__ void batchnorm_forward_simple(const float* x, const float*
     for (int m = 0; m < M; m++) {
         float value = (x[m * C + c] - mean[c]) * (weight[c] / sqrtf(var[c] + eps)) + bias[c];
         if (skip) value += skip[m * C + c];
-        y[m * C + c] = relu && value < 0.f ? 0.f : value;  // a NaN stays a NaN
+        y[m * C + c] = relu ? clipped(value, top) : value;
     }
 }
 
 extern "C" __global__ void batchnorm_backward_simple(const float* dy, const float* y, const float* x, const float* mean,
                                                      const float* var, const float* weight, float* dweight, float* dbias,
-                                                     float* dx, float* dskip, int M, int C, float eps) {
+                                                     float* dx, float* dskip, int M, int C, float eps, float top) {
     int c = blockIdx.x * blockDim.x + threadIdx.x;
     if (c >= C) return;
     float inverse = 1.f / sqrtf(var[c] + eps), sum = 0.f, product = 0.f;
     for (int m = 0; m < M; m++) {
-        float g = y && y[m * C + c] == 0.f ? 0.f : dy[m * C + c];
+        float g = y ? passed(dy[m * C + c], y[m * C + c], top) : dy[m * C + c];
         sum += g;
         product += g * (x[m * C + c] - mean[c]) * inverse;
     }
     dbias[c] = sum;
     dweight[c] = product;
     for (int m = 0; m < M; m++) {
-        float g = y && y[m * C + c] == 0.f ? 0.f : dy[m * C + c];
+        float g = y ? passed(dy[m * C + c], y[m * C + c], top) : dy[m * C + c];
         if (dx) dx[m * C + c] = weight[c] * inverse * (g - (sum + (x[m * C + c] - mean[c]) * inverse * product) / M);
         if (dskip) dskip[m * C + c] = g;
     }
@@ -198,7 +206,7 @@ extern "C" __global__ void moments_joined(const float* partial, float* mean, flo
 template <int WIDE>
 __device__ __forceinline__ void normalize_chunk(const float* x, const float* skip, const float* mean, const float* var,
                                                 const float* weight, const float* bias, float* y, int M, int C, int rows,
-                                                float eps, int relu) {
+                                                float eps, int relu, float top) {
     Work<WIDE> work(rows, M);
     if (work.c >= C) return;
     Numbers<WIDE> centre = numbers<WIDE>(mean + work.c), scale = numbers<WIDE>(weight + work.c);
@@ -214,7 +222,7 @@ __device__ __forceinline__ void normalize_chunk(const float* x, const float* ski
         for (int k = 0; k < WIDE; k++) {
             float sum = (value.at[k] - centre.at[k]) * scale.at[k] + shift.at[k];
             if (skip) sum += beside.at[k];
-            value.at[k] = relu && sum < 0.f ? 0.f : sum;  // a NaN stays a NaN
+            value.at[k] = relu ? clipped(sum, top) : sum;
         }
         store<WIDE>(y + at, value);
     }
@@ -223,21 +231,21 @@ __device__ __forceinline__ void normalize_chunk(const float* x, const float* ski
 #define NORMALIZE(name, WIDE)                                                                                         \
     extern "C" __global__ void __launch_bounds__(256)                                                                 \
     name(const float* x, const float* skip, const float* mean, const float* var, const float* weight,                 \
-         const float* bias, float* y, int M, int C, int rows, float eps, int relu) {                                  \
-        normalize_chunk<WIDE>(x, skip, mean, var, weight, bias, y, M, C, rows, eps, relu);                            \
+         const float* bias, float* y, int M, int C, int rows, float eps, int relu, float top) {                       \
+        normalize_chunk<WIDE>(x, skip, mean, var, weight, bias, y, M, C, rows, eps, relu, top);                       \
     }
 
 NORMALIZE(normalize, 1)
 NORMALIZE(normalize_four, 4)
 
-// The gradients g at `at`: dy, or 0 where ReLU was off (y = 0).
+// The gradients g at `at`: dy, of which ReLU lets pass what it let pass of the sums.
 template <int WIDE>
-__device__ __forceinline__ Numbers<WIDE> gradients(const float* dy, const float* y, int at) {
+__device__ __forceinline__ Numbers<WIDE> gradients(const float* dy, const float* y, int at, float top) {
     Numbers<WIDE> g = numbers<WIDE>(dy + at);
     if (!y) return g;
     Numbers<WIDE> out = numbers<WIDE>(y + at);
 #pragma unroll
-    for (int k = 0; k < WIDE; k++) g.at[k] = out.at[k] != 0.f ? g.at[k] : 0.f;
+    for (int k = 0; k < WIDE; k++) g.at[k] = passed(g.at[k], out.at[k], top);
     return g;
 }
 
@@ -255,7 +263,8 @@ extern "C" __global__ void folded(const float* weight, const float* bias, const 
 // Each chunk leaves Σ g and Σ g·(x - mean) in partial (chunks, 2, C).
 template <int WIDE>
 __device__ __forceinline__ void gradient_sums_of_chunk(const float* dy, const float* y, const float* x, const float* mean,
-                                                       float* partial, int M, int C, int rows, float (*shared)[THREADS]) {
+                                                       float* partial, int M, int C, int rows, float top,
+                                                       float (*shared)[THREADS]) {
     constexpr int DEEP = Work<WIDE>::DEEP;
     Work<WIDE> work(rows, M);
     Numbers<WIDE> sum = {}, product = {};
@@ -263,7 +272,7 @@ __device__ __forceinline__ void gradient_sums_of_chunk(const float* dy, const fl
         Numbers<WIDE> centre = numbers<WIDE>(mean + work.c);
 #pragma unroll 4
         for (int m = work.begin + work.lane; m < work.end; m += DEEP) {
-            Numbers<WIDE> g = gradients<WIDE>(dy, y, m * C + work.c), value = numbers<WIDE>(x + m * C + work.c);
+            Numbers<WIDE> g = gradients<WIDE>(dy, y, m * C + work.c, top), value = numbers<WIDE>(x + m * C + work.c);
 #pragma unroll
             for (int k = 0; k < WIDE; k++) {
                 sum.at[k] += g.at[k];
@@ -294,9 +303,10 @@ __device__ __forceinline__ void gradient_sums_of_chunk(const float* dy, const fl
 
 #define GRADIENT_SUMS(name, WIDE)                                                                                     \
     extern "C" __global__ void __launch_bounds__(256)                                                                 \
-    name(const float* dy, const float* y, const float* x, const float* mean, float* partial, int M, int C, int rows) { \
+    name(const float* dy, const float* y, const float* x, const float* mean, float* partial, int M, int C, int rows,  \
+         float top) {                                                                                                 \
         __shared__ float shared[2][THREADS];                                                                          \
-        gradient_sums_of_chunk<WIDE>(dy, y, x, mean, partial, M, C, rows, shared);                                    \
+        gradient_sums_of_chunk<WIDE>(dy, y, x, mean, partial, M, C, rows, top, shared);                               \
     }
 
 GRADIENT_SUMS(gradient_sums_of_chunks, 1)
@@ -332,7 +342,8 @@ extern "C" __global__ void gradient_sums_joined(const float* partial, const floa
 // dx = scale·g + slope·(x - mean) + shift, and dskip = g; either may be null.
 template <int WIDE>
 __device__ __forceinline__ void apply_gradient(const float* dy, const float* y, const float* x, const float* mean,
-                                               const float* factors, float* dx, float* dskip, int M, int C, int rows) {
+                                               const float* factors, float* dx, float* dskip, int M, int C, int rows,
+                                               float top) {
     Work<WIDE> work(rows, M);
     if (work.c >= C) return;
     Numbers<WIDE> centre = numbers<WIDE>(mean + work.c), scale = numbers<WIDE>(factors + work.c);
@@ -340,7 +351,7 @@ __device__ __forceinline__ void apply_gradient(const float* dy, const float* y, 
 #pragma unroll 4
     for (int m = work.begin + work.lane; m < work.end; m += work.DEEP) {
         int at = m * C + work.c;
-        Numbers<WIDE> g = gradients<WIDE>(dy, y, at);
+        Numbers<WIDE> g = gradients<WIDE>(dy, y, at, top);
         if (dskip) store<WIDE>(dskip + at, g);
         if (!dx) continue;
         Numbers<WIDE> value = numbers<WIDE>(x + at);
@@ -354,8 +365,8 @@ __device__ __forceinline__ void apply_gradient(const float* dy, const float* y, 
 #define GRADIENT_APPLIED(name, WIDE)                                                                                  \
     extern "C" __global__ void __launch_bounds__(256)                                                                 \
     name(const float* dy, const float* y, const float* x, const float* mean, const float* factors, float* dx,         \
-         float* dskip, int M, int C, int rows) {                                                                      \
-        apply_gradient<WIDE>(dy, y, x, mean, factors, dx, dskip, M, C, rows);                                         \
+         float* dskip, int M, int C, int rows, float top) {                                                           \
+        apply_gradient<WIDE>(dy, y, x, mean, factors, dx, dskip, M, C, rows, top);                                    \
     }
 
 GRADIENT_APPLIED(gradient_applied, 1)

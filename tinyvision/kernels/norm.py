@@ -1,5 +1,5 @@
-"""Batch normalisation in one pass over memory per direction and purpose (norm.cu), with ReLU and a skip path
-fused in. Signatures and caches are those of `ops.norm`."""
+"""Batch normalisation in one pass over memory per direction and purpose (norm.cu), with ReLU, or
+ReLU6, and a skip path fused in. Signatures and caches are those of `ops.norm`."""
 
 import math
 import sys
@@ -15,7 +15,6 @@ from . import stand_ins
 from .moments import taken
 
 CHANNELS, JOINED = 32, 8  # as in norm.cu: of a block that looks after rows, and of one that joins the chunks' sums
-NO, YES = np.int32(0), np.int32(1)
 
 
 def batch_moments(x: Array) -> tuple[Array, Array]:
@@ -49,7 +48,7 @@ def batchnorm_train_forward(
 ) -> tuple[Array, Any]:
     """As `ops.batchnorm_train_forward`."""
     mean, var = batch_moments(x) if moments is None else moments
-    return _normalized(x, None, weight, bias, mean, var, eps, relu=False), (x, weight, mean, var, eps)
+    return _normalized(x, None, weight, bias, mean, var, eps), (x, weight, mean, var, eps)
 
 
 def batchnorm_train_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
@@ -61,7 +60,7 @@ def batchnorm_frozen_forward(
     x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float = 1e-5
 ) -> tuple[Array, Any]:
     """As `ops.batchnorm_frozen_forward`."""
-    return _normalized(x, None, weight, bias, mean, var, eps, relu=False), (x, weight, mean, var, eps)
+    return _normalized(x, None, weight, bias, mean, var, eps), (x, weight, mean, var, eps)
 
 
 def folded(
@@ -84,16 +83,16 @@ def batchnorm_relu_forward(
     moments: tuple[Array, Array] | None = None,
     top: float = math.inf,
 ) -> tuple[Array, Any]:
-    """As `ops.batchnorm_relu_forward`, for no top."""
+    """As `ops.batchnorm_relu_forward`."""
     mean, var = batch_moments(x) if moments is None else moments
-    y = _normalized(x, skip, weight, bias, mean, var, eps, relu=True)
-    return y, ((x, weight, mean, var, eps), y, skip is not None)
+    y = _normalized(x, skip, weight, bias, mean, var, eps, top)
+    return y, (y, top, skip is not None, (x, weight, mean, var, eps))
 
 
 def batchnorm_relu_backward(dy: Array, cache: Any, needs: Needs = (True, True, True, True)) -> Gradients:
     """As `ops.batchnorm_relu_backward`."""
-    inner, y, has_skip = cache
-    return _gradients(dy, y, inner, (*needs, False)[:4] if has_skip else (*needs[:3], False))
+    y, top, has_skip, inner = cache
+    return _gradients(dy, y, inner, (*needs, False)[:4] if has_skip else (*needs[:3], False), top)
 
 
 class On(NamedTuple):
@@ -137,31 +136,37 @@ def _chunks(M, C):
     return chunk, math.ceil(M / chunk)
 
 
-def _normalized(x, skip, weight, bias, mean, var, eps, relu):
+@lru_cache(64)
+def _ends(top):
+    """(whether there is a ReLU, where it ends), as the kernels take them: for no ReLU (None), one that ends nowhere
+    (inf), or one that does."""
+    return np.int32(top is not None), np.float32(math.nan if top in (None, math.inf) else top)
+
+
+def _normalized(x, skip, weight, bias, mean, var, eps, top=None):
     on = _on(x.shape)
     y, skip = gpu.empty(x, on.images), None if skip is None else gpu.channels_last(skip)
     vectors = [gpu.aligned(v) for v in (mean, var, weight, bias)]
-    numbers = (*on.sizes, on.chunk, np.float32(eps), YES if relu else NO)
+    numbers = (*on.sizes, on.chunk, np.float32(eps), *_ends(top))
     gpu.launch("norm", "normalize" + on.wide, on.grid, gpu.channels_last(x), skip, *vectors, y, *numbers)
     return gpu.channels_first(y)
 
 
-def _gradients(dy, y, cache, needs):
+def _gradients(dy, y, cache, needs, top=None):
     """(dx, dweight, dbias, dskip), of which dx and dskip only if needed; y, if given, is the output of a ReLU."""
     x, weight, mean, var, eps = cache
     on, weight, mean, var = _on(x.shape), gpu.aligned(weight), gpu.aligned(mean), gpu.aligned(var)
     images, dimages, results = gpu.channels_last(x), gpu.channels_last(dy), None if y is None else gpu.channels_last(y)
     partial, factors = gpu.empty(x, on.partial), gpu.empty(x, (3, *on.vector))
     dweight, dbias = gpu.empty(x, on.vector), gpu.empty(x, on.vector)
-    arrays = (dimages, results, images, mean)
-    gpu.launch("norm", "gradient_sums_of_chunks" + on.wide, on.grid, *arrays, partial, *on.sizes, on.chunk)
+    arrays, sizes = (dimages, results, images, mean), (*on.sizes, on.chunk, _ends(top)[1])
+    gpu.launch("norm", "gradient_sums_of_chunks" + on.wide, on.grid, *arrays, partial, *sizes)
     vectors = (var, weight, dweight, dbias, factors)
     gpu.launch("norm", "gradient_sums_joined", on.joined, partial, *vectors, *on.sizes, on.chunks, np.float32(eps))
     dx = gpu.empty(x, on.images) if needs[0] else None
     dskip = gpu.empty(x, on.images) if len(needs) > 3 and needs[3] else None
     if dx is not None or dskip is not None:
-        arrays = (*arrays, factors, dx, dskip)
-        gpu.launch("norm", "gradient_applied" + on.wide, on.grid, *arrays, *on.sizes, on.chunk)
+        gpu.launch("norm", "gradient_applied" + on.wide, on.grid, *arrays, factors, dx, dskip, *sizes)
     dx, dskip = (None if g is None else gpu.channels_first(g) for g in (dx, dskip))
     return dx, dweight if needs[1] else None, dbias if needs[2] else None, dskip
 
@@ -174,7 +179,7 @@ def _applies(x, *vectors, eps=1e-5, moments=None):
 
 
 def _applies_with_skip(x, weight, bias, skip=None, eps=1e-5, moments=None, top=math.inf):
-    return top == math.inf and _applies(x, weight, bias) and (skip is None or tuple(skip.shape) == tuple(x.shape))
+    return _applies(x, weight, bias) and (skip is None or tuple(skip.shape) == tuple(x.shape))
 
 
 def _applies_to_vectors(*vectors, eps=1e-5):

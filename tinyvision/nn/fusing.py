@@ -101,8 +101,7 @@ def _conv_norm_act(x, conv, norm, act, skip):
     frozen = None if batch_norm is None else _arrays(batch_norm)
     if batch_norm is not None and batch_norm.training:
         with measured():
-            relu = type(act) is ReLU or (type(act) is ReLU6 and on_cpu(x.array))  # a GPU's kernels know ReLU alone
-            if relu and _agree(own, frozen, skip):
+            if type(act) in (ReLU, ReLU6) and _agree(own, frozen, skip):
                 return batch_norm.forward_relu(conv(x), skip, math.inf if type(act) is ReLU else 6)
             x = norm(conv(x))
         return _added(x, skip, act)
