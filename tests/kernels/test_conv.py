@@ -55,7 +55,7 @@ def run_variant(emulation, x, w, dy, variant, options, splits=None):
     y, dx = emulation.empty(x, dy.shape), emulation.empty(x, x.shape)
     start, shape = (-padding[0], -padding[1]), tuple(w.shape[i] for i in (0, 2, 3, 1))
     with precision("ieee" if "fp32" in forward or "simple" in forward else "tf32"):
-        taps = conv.arranged(conv.by_group(weight, groups))
+        taps = conv.arranged(weight, groups)
         conv.correlate(x, taps, y, stride, start, dilation, groups, forward)
         conv.image_gradient(dy, weight, dx, stride, padding, dilation, groups, forward)
     dw = conv.weight_gradient(x, dy, shape, stride, padding, dilation, groups, backward, splits)

@@ -36,7 +36,7 @@ def convolved(emulation, shape, kernel, rng, images=None, bias=None):
     y = emulation.empty(x, (N, *sides, O))
     sliding = Sliding(stride, padding, dilation, groups)
     with precision("ieee" if "fp32" in kernel else "tf32"), moments.measured():
-        taps = conv.arranged(conv.by_group(weight, groups))
+        taps = conv.arranged(weight, groups)
         shift = None if bias is None else emulation.array(bias)
         conv.correlate(x, taps, y, stride, sliding.start, dilation, groups, kernel, shift=shift, measured=True)
         left = moments.taken(y)

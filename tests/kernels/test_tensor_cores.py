@@ -153,7 +153,7 @@ def test_kernels_too_large_for_the_table_go_the_old_way(emulate, rng):
 
 def test_a_view_with_wide_gaps_is_copied_first(emulation, monkeypatch):
     """Its offsets would not fit the kernel's 32 bits."""
-    x = emulation.array(np.arange(96, dtype=np.float32))[::8].reshape(1, 2, 3, 2, 1)
+    x = emulation.array(np.arange(96, dtype=np.float32))[::8].reshape(2, 3, 2, 1)
     right = conv.arranged(x).copy()
     monkeypatch.setattr(launch, "LARGEST", 40)
     assert np.array_equal(conv.arranged(x), right)
@@ -202,9 +202,9 @@ def test_kernels_are_arranged_from_any_order_of_memory(emulation, rng, rounded):
     last = np.ascontiguousarray(weight.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     with precision("tf32" if rounded else "ieee"):
         for source in (weight, last):
-            kernels = conv.by_group(emulation.array(weight) if source is weight else last, 2)
-            got = conv.arranged(kernels)
-            turned = conv.arranged(kernels.transpose(0, 2, 1, 3, 4)[:, :, :, 3::-2])
+            kernels = emulation.array(weight) if source is weight else last
+            got = conv.arranged(kernels, 2)
+            turned = conv.arranged(kernels[:, :, 3::-2], 2, turned=True)
             assert got.shape == (6, 5, 2, 4)
             assert not got[..., 3].any()
             close(got[..., :3], weight.transpose(0, 2, 3, 1), 5e-4 if rounded else 0)

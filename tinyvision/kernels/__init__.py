@@ -117,7 +117,7 @@ def _remembered(offered, fits, state, forward, backward, arrays, options):
     the `state` of the engine, never at numbers, so a call like one before is answered from memory: a network asks the
     same in every step."""
     try:
-        key = (forward, backward, _wanted, *state, *map(_seen, arrays), *options, *map(_seen, options.values()))
+        key = (forward, backward, _wanted, *state, *options, _seen((*arrays, *options.values())))
         chosen = _choices.get(key)
     except TypeError:  # an option that is a list, for instance, cannot be looked up
         return _first(offered, fits, forward, backward, arrays, options)
@@ -128,22 +128,27 @@ def _remembered(offered, fits, state, forward, backward, arrays, options):
     return chosen
 
 
+FLOAT32 = np.dtype(np.float32)
 PLAIN = (int, int), (float, float)  # tuples that are looked up as they are
 
 
-def _seen(value):
-    """What a condition may see of an argument; True is not the same option as 1."""
-    kind = type(value)
-    if kind is np.ndarray:
-        return value.shape, value.strides, value.dtype
-    if kind is int:
-        return kind, value
-    if isinstance(value, tuple):
-        kinds = tuple(map(type, value))
-        return kinds, value if kinds in PLAIN else tuple(map(_seen, value))
-    if hasattr(value, "strides"):
-        return kind, value.shape, value.strides, value.dtype
-    return kind, value
+def _seen(values):
+    """What a condition may see of each argument; True is not the same option as 1."""
+    seen = []
+    for value in values:
+        kind = type(value)
+        if kind is np.ndarray:
+            seen.append((value.shape, value.strides, value.dtype))
+        elif kind is int:
+            seen.append((kind, value))
+        elif isinstance(value, tuple):
+            kinds = tuple(map(type, value))
+            seen.append((kinds, value if kinds in PLAIN else _seen(value)))
+        elif is_type_of_cupys(kind) or hasattr(value, "strides"):
+            seen.append((kind, value.shape, value.strides, value.dtype))
+        else:
+            seen.append((kind, value))
+    return tuple(seen)
 
 
 def _first(offered, fits, forward, backward, arrays, options):
@@ -237,11 +242,13 @@ def on_gpu_in_float32(arrays: Sequence[Array], integers: Sequence[int] = ()) -> 
     """Whether every array (None is skipped) lives on a GPU, and is of float32 or, if among `integers`, whole."""
     any_given = False
     for i, a in enumerate(arrays):
-        if not hasattr(a, "dtype"):
-            continue
-        if not is_type_of_cupys(type(a)) and device_of(a).type != "cuda":
-            return False
-        if not (a.dtype.kind in "biu" if i in integers else a.dtype == np.float32):
+        if not is_type_of_cupys(type(a)):
+            if not hasattr(a, "dtype"):
+                continue
+            if device_of(a).type != "cuda":
+                return False
+        dtype = a.dtype
+        if not (dtype.kind in "biu" if i in integers else dtype == FLOAT32):
             return False
         any_given = True
     return any_given

@@ -116,48 +116,54 @@ def correlation(
     return _plan(kernel, rows, columns, sliding.groups, geometry, mode)
 
 
-def arranged(kernels: Array) -> Array:
-    """kernels (groups, O, C, KH, KW), in whatever order their memory is, as (groups·O, KH, KW, C) with zeros in
-    channels up to a multiple of 4; rounded to TF32 where that is the precision."""
+def arranged(weight: Array, groups: int = 1, turned: bool = False) -> Array:
+    """weight (O, C/groups, KH, KW), in whatever order its memory is, as (O, KH, KW, C/groups); turned: as (C, KH, KW,
+    O/groups), for the image's gradient. With zeros in the last axis up to a multiple of 4, and rounded to TF32 where
+    that is the precision."""
     rounds = precision_of.cuda == "tf32"
-    if not rounds and kernels.shape[2] % 4 == 0:
-        as_they_are = kernels.transpose(0, 1, 3, 4, 2)
+    if not rounds and weight.shape[not turned] % 4 == 0 and (groups == 1 or not turned):
+        as_they_are = weight.transpose((1, 2, 3, 0) if turned else (0, 2, 3, 1))
         if as_they_are.flags.c_contiguous:
-            return gpu.aligned(as_they_are.reshape(-1, *as_they_are.shape[2:]))
-    return arranged_by("conv", "arrange", kernels, 4, rounds)
+            return gpu.aligned(as_they_are)
+    return arranged_by("conv", "arrange", weight, groups, turned, 4, rounds)
 
 
 def arranged_by(
-    source: str, kernel: str, kernels: Array, chunk: int, rounds: bool = True, dtype: DType = np.float32
+    source: str,
+    kernel: str,
+    weight: Array,
+    groups: int,
+    turned: bool,
+    chunk: int,
+    rounds: bool = True,
+    dtype: DType = np.float32,
 ) -> Array:
-    """What a kernel makes of kernels (groups, O, C, KH, KW) in any order of memory, their channels in whole chunks."""
-    shape, plan = _arrangement(source, kernel, kernels.shape, kernels.strides, chunk, rounds)
+    """What a kernel makes of weight (O, C/groups, KH, KW), as `arranged` says, with its last axis in whole chunks."""
+    shape, plan = _arrangement(source, kernel, weight.shape, weight.strides, groups, turned, chunk, rounds)
     if plan is None:  # a view with gaps so wide that its offsets do not fit 32 bits
-        kernels = gpu.aligned(kernels)
-        shape, plan = _arrangement(source, kernel, kernels.shape, kernels.strides, chunk, rounds)
-    out = gpu.empty(kernels, shape, dtype)
-    gpu.run(plan, kernels, out)
+        weight = gpu.aligned(weight)
+        shape, plan = _arrangement(source, kernel, weight.shape, weight.strides, groups, turned, chunk, rounds)
+    out = gpu.empty(weight, shape, dtype)
+    gpu.run(plan, weight, out)
     return out
 
 
 @lru_cache(4096)
-def _arrangement(source, kernel, shape, strides, chunk, rounds):
-    """(the shape of what `arranged_by` makes of kernels that lie like this, its launch or None)"""
-    groups, O, C, KH, KW = shape
+def _arrangement(source, kernel, shape, strides, groups, turned, chunk, rounds):
+    """(the shape of what `arranged_by` makes of a weight that lies like this, its launch or None)"""
+    O, C, KH, KW = shape[0] // groups, *shape[1:]
+    step_o, step_c, down, right = (stride // 4 for stride in strides)
+    group = O * step_o
+    if turned:
+        O, C, step_o, step_c = C, O, step_c, step_o
     out = (groups * O, KH, KW, C + -C % chunk)
     if sum((length - 1) * abs(stride) for length, stride in zip(shape, strides, strict=True)) > 4 * gpu.LARGEST:
         return out, None
-    group, step_o, step_c, down, right = (stride // 4 for stride in strides)
     order = gpu.structure(
         groups=groups, O=O, KH=KH, KW=KW, C=out[3], given=C,
         group=group, out=step_o, into=step_c, down=down, right=right, round=int(rounds),
     )  # fmt: skip
     return out, gpu.Plan(source, kernel, gpu.blocks(math.prod(out) // chunk), (order,))
-
-
-def by_group(weight: Array, groups: int) -> Array:
-    """weight (O, C/groups, KH, KW) as (groups, O/groups, C/groups, KH, KW)."""
-    return weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
 
 
 def image_gradient(
@@ -178,11 +184,10 @@ def image_gradient(
     whole. The pixels of one phase, h + P ≡ r (mod S), all hear from the same taps, every (S / gcd(S, D))-th one, and
     neighbours hear from neighbouring windows: a stride-1 correlation of dy with those taps, turned around."""
     KH, KW = weight.shape[2:]
-    turned = by_group(weight, groups).transpose(0, 2, 1, 3, 4)  # (G, C/G, O/G, KH, KW)
     sliding = Slides(stride, (-padding[0], -padding[1]), dilation, groups)
     kernel = gradient_kernel(kernel or _units(dy), dy.shape, dx.shape, (KH, KW), sliding)
     if kernel in tensor_cores.TILES:
-        dy, turned = _four_channels(dy), arranged(turned)
+        dy, turned = _four_channels(dy), arranged(weight, groups, turned=True)
         plan = all_phases(dy.shape, turned.shape, dx.shape, dx.strides, sliding, kernel)
         launched(plan, False, dy, turned, None, None, onto, dx)
         return
@@ -195,7 +200,7 @@ def image_gradient(
             if rows is None or cols is None:  # no window ever reads these pixels
                 target[...] = 0 if skip is None else skip
                 continue
-            taps = arranged(turned[:, :, :, rows, cols])
+            taps = arranged(weight[:, :, rows, cols], groups, turned=True)
             correlate(dy, taps, target, (1, 1), (start_h, start_w), (step_h, step_w), groups, kernel, skip=skip)
 
 
@@ -362,7 +367,7 @@ def _four_channels(x):
     if not x.shape[3] % 4:
         return gpu.aligned(x)
     x = x if x.dtype == np.float32 else x.astype(np.float32)  # the gradient of somebody's own op
-    return arranged(x.transpose(0, 3, 1, 2)[None])
+    return arranged(x.transpose(0, 3, 1, 2))
 
 
 def _geometry(x, weight, y, y_strides, sliding, splits=1, activation=None, phases=(0, 0)):
@@ -382,7 +387,7 @@ def _geometry(x, weight, y, y_strides, sliding, splits=1, activation=None, phase
 
 
 def _correlate(x, weight, y, sliding, **finish):
-    kernels = arranged(by_group(weight, sliding.groups))
+    kernels = arranged(weight, sliding.groups)
     about = sliding.stride, sliding.start, sliding.dilation, sliding.groups
     correlate(x, kernels, y, *about, measured=moments.asked(), **finish)
 

@@ -14,7 +14,7 @@ from ..ops.convolution.sliding import Sliding
 from ..types import Array, Pair, Shape
 from . import conv, moments, tensor_cores
 from . import launch as gpu
-from .conv import Slides, by_group
+from .conv import Slides
 from .ways import Way, drop_ins
 
 
@@ -23,17 +23,15 @@ def whole(channels: int) -> int:
     return channels + -channels % 8
 
 
-def halved(kernels: Array, mode: str) -> Array:
-    """kernels (groups, O, C, KH, KW), in whatever order their memory is, as (groups·O, KH, KW, C) of 16 bits, zeros
-    in the channels up to a multiple of 8. The array is of uint16, whichever of the two kinds `mode` means."""
-    kernels = (
-        kernels if kernels.dtype == np.float32 else kernels.astype(np.float32)
-    )  # the gradient of somebody's own op
-    return conv.arranged_by("halves", f"arrange_{mode}", kernels, 8, dtype=np.uint16)
+def halved(weight: Array, mode: str, groups: int = 1, turned: bool = False) -> Array:
+    """`conv.arranged` with numbers of 16 bits, zeros in the last axis up to a multiple of 8. The array is of uint16,
+    whichever of the two kinds `mode` means."""
+    weight = weight if weight.dtype == np.float32 else weight.astype(np.float32)  # the gradient of somebody's own op
+    return conv.arranged_by("halves", f"arrange_{mode}", weight, groups, turned, 8, dtype=np.uint16)
 
 
 def _halved_images(images, mode):
-    return halved(images.transpose(0, 3, 1, 2)[None], mode)
+    return halved(images.transpose(0, 3, 1, 2), mode)
 
 
 def _applies(mode):
@@ -54,7 +52,7 @@ def correlate(
     images: Array, weight: Array, y: Array, sliding: Sliding, mode: str, kernel: str | None = None, **finish: Any
 ) -> None:
     """`conv.correlate` of images and kernels of 16 bits; weight (O, C/groups, KH, KW) is float32."""
-    kernels = halved(by_group(weight, sliding.groups), mode)
+    kernels = halved(weight, mode, sliding.groups)
     slides = Slides(sliding.stride, sliding.start, sliding.dilation, sliding.groups)
     scale, shift = (None if v is None else gpu.aligned(v) for v in (finish.get("scale"), finish.get("shift")))
     units = kernel or _units(y)
@@ -74,7 +72,7 @@ def image_gradient(
     kernel: str | None = None,
 ) -> None:
     """`conv.image_gradient`, given dy of 16 bits."""
-    turned = halved(by_group(weight, sliding.groups).transpose(0, 2, 1, 3, 4), mode)
+    turned = halved(weight, mode, sliding.groups, turned=True)
     slides = Slides(sliding.stride, sliding.start, sliding.dilation, sliding.groups)
     kernel = conv.gradient_kernel(kernel or _units(dx), dy.shape, dx.shape, weight.shape[2:], slides, mode)
     plan = conv.all_phases(dy.shape, turned.shape, dx.shape, dx.strides, slides, kernel, mode)

@@ -67,7 +67,9 @@ class Plan(NamedTuple):
 def run(plan: Plan, *arrays: Any) -> None:
     """`launch` what a plan says on these arrays; the first is none that may be missing."""
     source, kernel, grid, numbers, threads, shared = plan
-    launch(source, kernel, grid, *arrays, *numbers, threads=threads, shared=shared)
+    first = arrays[0]
+    index = first.device.id if is_type_of_cupys(type(first)) else device_of(first).index
+    launch_on(index, source, kernel, grid, *arrays, *numbers, threads=threads, shared=shared)
 
 
 def generation(array: Array) -> str | None:
@@ -81,11 +83,7 @@ def place(array: Array) -> Any:
     return device_of(array).index
 
 
-def capturing() -> bool:
-    """True while a CUDA graph is being captured: nothing may be read back from the GPU then."""
-    return is_capturing()
-
-
+capturing = is_capturing  # nothing may be read back from the GPU then
 _rehearsing = False
 
 
@@ -141,7 +139,8 @@ def aligned(array: Array) -> Array:
 
     Everything that reaches a kernel from outside passes here; only a gradient may need that conversion, where the
     backward of somebody's own op computed it in float64."""
-    if array.dtype.kind == "f" and array.dtype.itemsize != 4:
+    dtype = array.dtype
+    if dtype.kind == "f" and dtype.itemsize != 4:
         array = array.astype(np.float32)
     if not array.flags.c_contiguous:
         return array.copy(order="C")
@@ -151,12 +150,14 @@ def aligned(array: Array) -> Array:
 
 def channels_last(x: Array) -> Array:
     """(N, C, ...) as an aligned (N, ..., C): a view if its memory is in that order already."""
-    return aligned(x.transpose(0, *range(2, x.ndim), 1))
+    ndim = x.ndim
+    return aligned(x.transpose(0, *range(2, ndim), 1))
 
 
 def channels_first(rows: Array) -> Array:
     """(N, ..., C) seen as (N, C, ...)."""
-    return rows.transpose(0, rows.ndim - 1, *range(1, rows.ndim - 1))
+    last = rows.ndim - 1
+    return rows.transpose(0, last, *range(1, last))
 
 
 def blocks(count: int, per_block: int = THREADS) -> tuple[int, int, int]:

@@ -44,7 +44,7 @@ def _images(rows):
 
 def _kernels(weight):
     """weight (O, I), in whatever order its memory is, as 1×1 kernels."""
-    return conv.arranged(weight[None, :, :, None, None])
+    return conv.arranged(weight[:, :, None, None])
 
 
 def _applies(x, weight, bias=None):

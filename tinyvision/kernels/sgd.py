@@ -91,13 +91,10 @@ def applies(weights: list[Array], gradients: list[Array], name: str = "sgd") -> 
     ):
         return False
     for w, g in zip(weights, gradients, strict=True):
-        if (
-            w.shape != g.shape
-            or not (w.strides == g.strides or lie_alike(w, g))
-            or not _packed(w.shape, w.strides, w.itemsize)
-        ):
+        shape, strides = w.shape, w.strides
+        if shape != g.shape or not (strides == g.strides or lie_alike(w, g)):
             return False
-        if not w.size or w.size > gpu.LARGEST:
+        if not (_packed(shape, strides, 4) and 0 < math.prod(shape) <= gpu.LARGEST):
             return False
     return True
 

@@ -97,15 +97,14 @@ def _conv_norm_act(x, conv, norm, act, skip):
     batch_norm = norm if type(norm) is BatchNorm2d else None
     if batch_norm is not None and not _is_whole(batch_norm):
         return _one_by_one(x, conv, norm, act, skip)
-    own = _of_layer(conv)
     frozen = None if batch_norm is None else _arrays(batch_norm)
     if batch_norm is not None and batch_norm.training:
         with measured():
-            if type(act) in (ReLU, ReLU6) and _agree(own, frozen, skip):
+            if type(act) in (ReLU, ReLU6) and _agree(conv, frozen, skip):
                 return batch_norm.forward_relu(conv(x), skip, math.inf if type(act) is ReLU else 6)
             x = norm(conv(x))
         return _added(x, skip, act)
-    y = finished(x, own, frozen, None if act is None else ACTIVATIONS[type(act)], skip)
+    y = finished(x, _of_layer(conv), frozen, None if act is None else ACTIVATIONS[type(act)], skip)
     return _one_by_one(x, conv, norm, act, skip) if y is None else y
 
 
@@ -144,10 +143,11 @@ def _arrays(norm):
 def _agree(conv, norm, skip):
     """True if all have one precision and the channels' vectors fit."""
     weight, vectors = conv.weight.array, [conv.bias, *(() if norm is None else norm[:4])]
+    channels, dtype = weight.shape[:1], weight.dtype
     for v in vectors:
-        if v is not None and (v.array.shape != weight.shape[:1] or v.array.dtype != weight.dtype):
+        if v is not None and (v.array.shape != channels or v.array.dtype != dtype):
             return False
-    return skip is None or skip.array.dtype == weight.dtype
+    return skip is None or skip.array.dtype == dtype
 
 
 def _one_by_one(x, conv, norm, act, skip):
