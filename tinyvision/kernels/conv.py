@@ -151,8 +151,9 @@ def arranged_by(
 @lru_cache(4096)
 def _arrangement(source, kernel, shape, strides, groups, turned, chunk, rounds):
     """(the shape of what `arranged_by` makes of a weight that lies like this, its launch or None)"""
-    O, C, KH, KW = shape[0] // groups, *shape[1:]
+    O, C, KH, KW = shape
     step_o, step_c, down, right = (stride // 4 for stride in strides)
+    O //= groups
     group = O * step_o
     if turned:
         O, C, step_o, step_c = C, O, step_c, step_o
