@@ -24,6 +24,15 @@ def test_names():
             device(wrong)
 
 
+@pytest.mark.parametrize("name", ["mps", "mps:0", "xpu", "xla", "meta"])
+@pytest.mark.parametrize(
+    "target", [tv.tensor([1.0, 2.0]), tv.nn.Linear(2, 2)], ids=lambda target: type(target).__name__
+)
+def test_a_device_of_pytorchs_that_is_not_here_is_no_misspelt_dtype(target, name):
+    with pytest.raises(DeviceError, match=f'expected "cpu", "cuda", .* got {name!r}'):
+        target.to(name)
+
+
 def test_where_an_array_lives():
     assert device_of(np.zeros(3)) == device_of(np.float32(1)) == CPU
     assert device_of(StrictArray(np.zeros(3))).type == "StrictArray"

@@ -34,6 +34,7 @@ class Device:
 DeviceName = str | int | Device  # whatever `device` understands
 
 CPU = Device("cpu")
+_KINDS = ("cpu", "cuda", "mps", "xpu", "xla", "hpu", "mtia", "ipu", "meta")  # of PyTorch's; all but two are refused
 current = SimpleNamespace(index=0)  # the GPU that "cuda" means
 
 
@@ -55,4 +56,4 @@ def device(type: DeviceName, index: int | None = None) -> Device:
 
 def is_device(target: object) -> bool:
     """Whether a target of `to(...)` is meant as a device, rightly or not, and not as a dtype."""
-    return isinstance(target, Device) or is_integer(target) or str(target).startswith(("cpu", "cuda"))
+    return isinstance(target, Device) or is_integer(target) or str(target).startswith(_KINDS)

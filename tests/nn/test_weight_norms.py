@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -29,7 +30,18 @@ NORMS = {
     "weight_norm, newer": lambda t, layer: t.nn.utils.parametrizations.weight_norm(layer),
     "weight_norm along axis 1, newer": lambda t, layer: t.nn.utils.parametrizations.weight_norm(layer, dim=1),
     "spectral_norm, newer": lambda t, layer: t.nn.utils.parametrizations.spectral_norm(layer, n_power_iterations=2),
+    "WeightNorm.apply": lambda t, layer: applied(t, layer, "WeightNorm", 0),
+    "SpectralNorm.apply": lambda t, layer: applied(t, layer, "SpectralNorm", 2, 1, 1e-9),
 }  # fmt: skip
+
+
+def applied(t, layer, name, *options):
+    """A layer with a hook of PyTorch's file of this norm, as few-shot scripts put it on."""
+    file = {"WeightNorm": "weight_norm", "SpectralNorm": "spectral_norm"}[name]
+    hook_type = getattr(import_module(f"{t.__name__}.nn.utils.{file}"), name)
+    assert isinstance(hook_type.apply(layer, "weight", *options), hook_type)
+    return layer
+
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 

@@ -160,6 +160,7 @@ DOOR = [
     ("concatenate", (X, X), {"axis": None}, errors.OptionError, "axis must be an integer"),
     ("index", (X,), {"index": 2}, errors.ShapeError, "index 2 is out of bounds"),
     ("index", (X,), {"index": (0, 0, 0, 0)}, errors.ShapeError, "too many indices"),
+    ("index", (np.array(1.0),), {"index": 0}, errors.ShapeError, r"the array is \(\); .item\(\) gives the number"),
     ("index", (X,), {"index": np.array([0, 2])}, errors.ShapeError, r"out of bounds for axis 0 of \(2, 3, 4\)"),
     ("index", (X,), {"index": (..., np.array([-5]))}, errors.ShapeError, r"out of bounds for axis 2 of \(2, 3, 4\)"),
     ("index", (X,), {"index": 1.5}, errors.ShapeError, "only integers, slices"),

@@ -91,6 +91,21 @@ class SpectralNorm:
     def __call__(self, module: Module, inputs: Any) -> None:
         setattr(module, self.name, self.compute_weight(module, self.n_power_iterations if module.training else 0))
 
+    @classmethod
+    def apply(cls, module: Module, name: str, n_power_iterations: int, dim: int | None, eps: float) -> "SpectralNorm":
+        """Put it on a module, as `spectral_norm` says; returns the hook. Raises OptionError."""
+        check_positive("spectral_norm", n_power_iterations=n_power_iterations)
+        weight, dim = rows_of("spectral_norm", module, name, dim)
+        matrix = as_matrix(weight.detach(), dim)
+        delattr(module, name)
+        module.register_parameter(f"{name}_orig", weight)
+        setattr(module, name, weight.detach())
+        for part, length in zip("uv", matrix.shape, strict=True):
+            module.register_buffer(f"{name}_{part}", _drawn(length, matrix, eps))
+        hook = cls(name, n_power_iterations, dim, eps)
+        module.register_forward_pre_hook(hook)
+        return hook
+
 
 def spectral_norm(
     module: Self, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
@@ -101,15 +116,7 @@ def spectral_norm(
     dim                  the axis of the outputs: 1 for transposed convolutions, else 0
 
     The buffers weight_u and weight_v are part of the state dict. Raises OptionError."""
-    check_positive("spectral_norm", n_power_iterations=n_power_iterations)
-    weight, dim = rows_of("spectral_norm", module, name, dim)
-    matrix = as_matrix(weight.detach(), dim)
-    delattr(module, name)
-    module.register_parameter(f"{name}_orig", weight)
-    setattr(module, name, weight.detach())
-    for part, length in zip("uv", matrix.shape, strict=True):
-        module.register_buffer(f"{name}_{part}", _drawn(length, matrix, eps))
-    module.register_forward_pre_hook(SpectralNorm(name, n_power_iterations, dim, eps))
+    SpectralNorm.apply(module, name, n_power_iterations, dim, eps)
     return module
 
 

@@ -48,6 +48,19 @@ class WeightNorm:
     def __call__(self, module: Module, inputs: Any) -> None:
         setattr(module, self.name, self.compute_weight(module))
 
+    @classmethod
+    def apply(cls, module: Module, name: str, dim: int | None) -> "WeightNorm":
+        """Put it on a module, as `weight_norm` says; returns the hook. Raises OptionError."""
+        weight = parameter_of("weight_norm", module, name)
+        hook = cls(name, dim)
+        g, v = hook.weight_of.right_inverse(weight.detach())
+        delattr(module, name)
+        module.register_parameter(f"{name}_g", Parameter(g.clone()))
+        module.register_parameter(f"{name}_v", Parameter(v.clone()))
+        hook(module, ())
+        module.register_forward_pre_hook(hook)
+        return hook
+
 
 def weight_norm(module: Self, name: str = "weight", dim: int | None = 0) -> Self:
     """weight = weight_g · weight_v / |weight_v|, computed before every call of the module.   Returns the module
@@ -55,14 +68,7 @@ def weight_norm(module: Self, name: str = "weight", dim: int | None = 0) -> Self
     dim   the axis along which every slice has a size of its own; None or -1 for one size of the whole
 
     Raises OptionError."""
-    weight = parameter_of("weight_norm", module, name)
-    hook = WeightNorm(name, dim)
-    g, v = hook.weight_of.right_inverse(weight.detach())
-    delattr(module, name)
-    module.register_parameter(f"{name}_g", Parameter(g.clone()))
-    module.register_parameter(f"{name}_v", Parameter(v.clone()))
-    hook(module, ())
-    module.register_forward_pre_hook(hook)
+    WeightNorm.apply(module, name, dim)
     return module
 
 

@@ -308,7 +308,8 @@ def read(x: Array, index: Any) -> Array:
     try:
         return x[index]
     except IndexError as error:
-        raise ShapeError(f"index: {error}; the array is {tuple(x.shape)}") from None
+        remedy = "" if x.ndim else "; .item() gives the number of a tensor without axes"  # loss.data[0], of old
+        raise ShapeError(f"index: {error}; the array is {tuple(x.shape)}{remedy}") from None
 
 
 def _axes_taken(part):

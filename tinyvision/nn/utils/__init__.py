@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ...missing import missing
-from ...places import stand_for
+from ...places import hand_on, stand_for
 from ..clip import clip_grad_norm, clip_grad_norm_, clip_grad_value_
 from ..spectral_norm import remove_spectral_norm, spectral_norm
 from ..vectors import parameters_to_vector, vector_to_parameters
@@ -16,6 +16,7 @@ __all__ = [
 ]  # fmt: skip
 
 stand_for(__name__, "clip_grad", "convert_parameters")
+hand_on(__name__, "tinyvision.nn", "spectral_norm", "weight_norm")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.nn.utils", __all__)
