@@ -38,6 +38,16 @@ _FLOAT32 = np.dtype(np.float32)
 KINDS = {"b": 0, "i": 1, "u": 1, "f": 2}  # truth values, whole numbers, floats: the higher kind wins
 
 
+def by_numpy(function: Callable[..., Any], inputs: Sequence[Any], out: Sequence[Any], options: dict[str, Any]) -> Any:
+    """What a function of NumPy's makes of the tensors' numbers; NotImplemented where it is to write into a tensor.
+
+    Raises GraphError for a tensor that requires a gradient, DeviceError for one that is not on the CPU."""
+    if any(isinstance(place, Variable) for place in out):
+        return NotImplemented
+    arrays = [np.asarray(value) if isinstance(value, Variable) else value for value in inputs]
+    return function(*arrays, **options, **({"out": out} if out else {}))
+
+
 def fits(shape: Sequence[int], place: Sequence[int]) -> bool:
     """Whether numbers of `shape` can be repeated to fill `place` exactly."""
     try:

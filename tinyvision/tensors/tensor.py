@@ -23,7 +23,7 @@ from ..missing import MissingName
 from ..ops.shape import read
 from ..sharing import note_derived, note_replaced, uncounted
 from ..tape import Record, Variable
-from ..types import Axes, DType
+from ..types import Axes, DType, is_integer
 from . import taped
 from .arguments import axis_of, shape_of
 from .conversion import as_it_lies, cast, copied, laid_out, move, require_float, seen_as
@@ -32,7 +32,7 @@ from .hooks import RemovableHook, hook_on, keep_gradient
 from .indexing import own_index, steps_of, without_ones
 from .kinds import numbers
 from .methods import Methods
-from .operands import OPERATORS, binary, compare
+from .operands import OPERATORS, binary, by_numpy, compare
 from .printing import tensor_as_text
 from .writing import as_value, instead_of_view, is_recorded, overwrite, tell_views, update
 
@@ -329,6 +329,8 @@ class Tensor(Methods, Variable):
     def transpose(self, *axes: Any, dim0: int | None = None, dim1: int | None = None) -> Tensor:
         """Two axes swapped, as in PyTorch; with all axes named, their new order, as in NumPy."""
         axes = (*axes, *(d for d in (dim0, dim1) if d is not None))
+        if len(axes) == 1 and not is_integer(axes[0]):
+            return taped.transpose(self, axes=axes[0])  # np.transpose(x, (1, 2, 0)) and np.transpose(x) ask so
         if len(axes) != 2:
             return taped.transpose(self, axes=axes or None)
         one, two = (axis_of("transpose", a, self.ndim or 1) for a in axes)
@@ -458,13 +460,18 @@ class Tensor(Methods, Variable):
         return id(self)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = (), **options: Any) -> Any:
-        """`array * tensor` is a tensor; `array -= tensor` changes the array. Other NumPy functions want .numpy()."""
-        if method != "__call__" or ufunc not in OPERATORS or options:
-            return NotImplemented
-        if out:
-            return ufunc(*(v.numpy() if isinstance(v, Tensor) else v for v in inputs), out=out, casting="same_kind")
-        left, right = (v.item() if isinstance(v, np.generic) else v for v in inputs)
-        return OPERATORS[ufunc](Tensor.of(left) if isinstance(left, np.ndarray) else left, right)
+        """`array * tensor` is a tensor, as np.exp(tensor) is, off the tape; `array -= tensor` changes the array."""
+        if method == "__call__" and ufunc in OPERATORS and not (out or options):
+            left, right = (v.item() if isinstance(v, np.generic) else v for v in inputs)
+            return OPERATORS[ufunc](Tensor.of(left) if isinstance(left, np.ndarray) else left, right)
+        y = by_numpy(getattr(ufunc, method), inputs, out, options)
+        if out or not isinstance(y, (np.ndarray, np.generic, tuple)):
+            return y
+        return tuple(map(self.__array_wrap__, y)) if isinstance(y, tuple) else self.__array_wrap__(y)
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
+        """What a function of NumPy's has made of this tensor, as one; truth values are uint8, as PyTorch has them."""
+        return Tensor.of(np.asarray(array, dtype=np.uint8 if array.dtype == np.bool_ else None))
 
     def __invert__(self) -> Tensor:
         if self.dtype.kind not in "biu":
