@@ -36,6 +36,8 @@ SAID = {
     "torchvision.ops.roi_align": "two stages",
     "torchvision.utils.flow_to_image": "optical flow",
     "jit.script": "models are not compiled",
+    "hub.download_url_to_file": "urlretrieve",
+    "nn.modules.utils.consume_prefix_in_state_dict_if_present": "load_state_dict, which takes",
     "fft.fft2": "complex",
     "sparse.mm": "sparse",
     "profiler.profile": "cProfile",

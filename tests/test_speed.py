@@ -48,6 +48,17 @@ def test_one_device_at_a_time():
         nn.DataParallel(inner, device_ids=[0, 1])
 
 
+def test_what_a_compiler_is_told_leaves_functions_as_they_are():
+    def double(x):
+        return 2 * x
+
+    for mark in (torch.jit.unused, torch.jit.export, torch.jit.ignore, torch.jit.ignore(drop=True)):
+        assert mark(double) is double
+    assert not torch.jit.is_scripting()
+    assert not torch.jit.is_tracing()
+    assert torch.jit.annotate(list[int], [3]) == [3]
+
+
 def test_missing_names_are_explained():
     with pytest.raises(AttributeError, match=r"torch.jit has no script here: models are not compiled"):
         _ = torch.jit.script

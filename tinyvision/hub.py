@@ -9,12 +9,13 @@ import re
 import sys
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .errors import DownloadError, OptionError
 from .folders import cache_dir
 from .formats.download import download
+from .missing import missing
 from .weights import load as load_file
 
 _HUBCONF = "hubconf.py"  # the file whose functions make a folder's models
@@ -97,3 +98,7 @@ def _functions(folder):
     finally:
         sys.path.remove(os.fspath(path.parent))
     return {name: value for name, value in vars(module).items() if callable(value) and not name.startswith("_")}
+
+
+if not TYPE_CHECKING:
+    __getattr__ = missing("torch.hub", ["get_dir", "list", "load", "load_state_dict_from_url"])

@@ -259,3 +259,26 @@ def test_pictures_of_every_kind_are_read_after_one_of_the_usual_kinds(tmp_path):
     files = sorted(map(str, tmp_path.iterdir()))
     done = subprocess.run([sys.executable, "-c", look, *files], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == str([(4, 4)] * 3), done.stderr
+
+
+def test_the_functions_behind_a_folder_are_torchvisions(tmp_path):
+    for name in ("b/2.PNG", "b/1.jpg", "a/deep/3.png", "a/notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    ours, theirs = datasets.folder, tv.datasets.folder
+    assert ours.find_classes(tmp_path) == theirs.find_classes(tmp_path)
+    for options in (
+        {"extensions": (".png", ".jpg")},
+        {"extensions": ".png"},
+        {"is_valid_file": lambda path: path.endswith(".txt"), "allow_empty": True},
+        {"class_to_idx": {"b": 7}, "extensions": ".jpg"},
+    ):
+        assert ours.make_dataset(str(tmp_path), **options) == theirs.make_dataset(str(tmp_path), **options)
+    for name in ("x.JPEG", "x.tif", "x.txt", "png"):
+        assert ours.is_image_file(name) == theirs.is_image_file(name)
+        assert ours.has_file_allowed_extension(name, ".jpeg") == theirs.has_file_allowed_extension(name, ".jpeg")
+    with pytest.raises(OptionError, match="either extensions or is_valid_file"):
+        ours.make_dataset(tmp_path)
+    with pytest.raises(DataError, match=r"no files with the suffixes \.tif in a, b"):
+        ours.make_dataset(tmp_path, extensions=".tif")

@@ -245,14 +245,7 @@ class DatasetFolder(VisionDataset):
 
     def find_classes(self, directory: str | os.PathLike[str]) -> tuple[list[str], dict[str, int]]:
         """(names of the class folders, label by name); subclasses may choose others."""
-        try:
-            with os.scandir(directory) as entries:
-                names = sorted(entry.name for entry in entries if entry.is_dir())
-        except OSError as error:
-            raise DataError(f"{printable(directory)}: {printable(error.strerror or error)}") from error
-        if not names:
-            raise DataError(f"{printable(directory)}: no class folders; put the files of each class in one of its own")
-        return names, {name: label for label, name in enumerate(names)}
+        return find_classes(directory)
 
     @staticmethod
     def make_dataset(
@@ -263,20 +256,7 @@ class DatasetFolder(VisionDataset):
         allow_empty: bool = False,
     ) -> list[tuple[str, int]]:
         """[(path, label)] of the files that count, class by class and sorted."""
-        suffixes = (extensions,) if isinstance(extensions, str) else extensions
-        counts = is_valid_file or (lambda path: path.lower().endswith(suffixes))  # type: ignore[arg-type]
-        samples: list[tuple[str, int]] = []
-        empty = []
-        for name, label in sorted(class_to_idx.items()):
-            before = len(samples)
-            for folder, _, files in sorted(os.walk(os.path.join(directory, name), followlinks=True)):
-                paths = (os.path.join(folder, file) for file in sorted(files))
-                samples += [(path, label) for path in paths if counts(path)]
-            empty += [name] if len(samples) == before else []
-        if empty and not allow_empty:
-            wanted = f" with the suffixes {', '.join(suffixes)}" if suffixes else ""
-            raise DataError(f"{printable(directory)}: no files{wanted} in {printable(', '.join(empty), 150)}")
-        return samples
+        return make_dataset(directory, class_to_idx, extensions, is_valid_file, allow_empty)
 
 
 class ImageFolder(DatasetFolder):
@@ -327,6 +307,57 @@ class FakeData(VisionDataset):
         noise = rng.standard_normal(tuple(self.image_size), np.float32)
         levels = (noise * 255).astype(np.int64).astype(np.uint8)  # what is beyond 0 to 255 wraps around
         return self._transformed(to_pil_image(levels.transpose(1, 2, 0)), int(rng.integers(self.num_classes)))
+
+
+def find_classes(directory: str | os.PathLike[str]) -> tuple[list[str], dict[str, int]]:
+    """(the names of a folder's folders, sorted; label by name). Raises DataError if there are none."""
+    try:
+        with os.scandir(directory) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+    except OSError as error:
+        raise DataError(f"{printable(directory)}: {printable(error.strerror or error)}") from error
+    if not names:
+        raise DataError(f"{printable(directory)}: no class folders; put the files of each class in one of its own")
+    return names, {name: label for label, name in enumerate(names)}
+
+
+def make_dataset(
+    directory: str | os.PathLike[str],
+    class_to_idx: dict[str, int] | None = None,
+    extensions: str | tuple[str, ...] | None = None,
+    is_valid_file: Callable[[str], bool] | None = None,
+    allow_empty: bool = False,
+) -> list[tuple[str, int]]:
+    """[(path, label)] of the files in `directory/class/...` that count, class by class and sorted.
+
+    Arguments as for DatasetFolder; without class_to_idx the classes are those of `find_classes`. Raises DataError,
+    OptionError."""
+    if (extensions is None) == (is_valid_file is None):
+        raise OptionError("make_dataset: give either extensions or is_valid_file")
+    suffixes = (extensions,) if isinstance(extensions, str) else extensions
+    counts = is_valid_file or (lambda path: has_file_allowed_extension(path, suffixes))  # type: ignore[arg-type]
+    samples: list[tuple[str, int]] = []
+    empty = []
+    for name, label in sorted((find_classes(directory)[1] if class_to_idx is None else class_to_idx).items()):
+        before = len(samples)
+        for folder, _, files in sorted(os.walk(os.path.join(directory, name), followlinks=True)):
+            paths = (os.path.join(folder, file) for file in sorted(files))
+            samples += [(path, label) for path in paths if counts(path)]
+        empty += [name] if len(samples) == before else []
+    if empty and not allow_empty:
+        wanted = f" with the suffixes {', '.join(suffixes)}" if suffixes else ""
+        raise DataError(f"{printable(directory)}: no files{wanted} in {printable(', '.join(empty), 150)}")
+    return samples
+
+
+def has_file_allowed_extension(filename: str, extensions: str | tuple[str, ...]) -> bool:
+    """Whether a file's name ends with one of the suffixes, whatever its case."""
+    return filename.lower().endswith(extensions)
+
+
+def is_image_file(filename: str) -> bool:
+    """Whether a file's name ends as a picture's does, with one of IMG_EXTENSIONS."""
+    return has_file_allowed_extension(filename, IMG_EXTENSIONS)
 
 
 def default_loader(path: str | os.PathLike[str]) -> Any:

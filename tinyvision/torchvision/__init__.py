@@ -4,6 +4,7 @@ What is behind them lives in `tinyvision.models`, `data`, `boxes`, `drawing`; he
 
 from typing import TYPE_CHECKING
 
+from .. import __version__ as __version__
 from ..missing import missing
 from . import datasets, io, models, ops, transforms, utils
 

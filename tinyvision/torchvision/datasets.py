@@ -15,13 +15,18 @@ from ..data.vision_dataset import (
     StandardTransform,
     VisionDataset,
     default_loader,
+    find_classes,
+    has_file_allowed_extension,
+    is_image_file,
+    make_dataset,
 )
 from ..missing import missing
 from ..places import stand_for
 
 __all__ = [
     "CIFAR10", "CIFAR100", "IMG_EXTENSIONS", "KMNIST", "MNIST", "DatasetFolder", "FakeData", "FashionMNIST",
-    "ImageFolder", "StandardTransform", "VisionDataset", "default_loader",
+    "ImageFolder", "StandardTransform", "VisionDataset", "default_loader", "find_classes",
+    "has_file_allowed_extension", "is_image_file", "make_dataset",
 ]  # fmt: skip
 
 _FILES = "its files are not read here; unpack them into class folders for ImageFolder"
