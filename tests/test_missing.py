@@ -31,6 +31,7 @@ SAID = {
     "optim.lr_scheduler.StepLr": r"did you mean StepLR\?",
     "utils.data.IterDataPipe": "DataLoader",
     "torchvision.transforms.Compos": r"did you mean Compose\?",
+    "torchvision.transforms.Scale": "instead: Resize",  # as torchvision called it until 0.13
     "torchvision.datasets.Kinetics": "videos",
     "torchvision.models.vit_b_16": "convolutional",
     "torchvision.ops.roi_align": "two stages",

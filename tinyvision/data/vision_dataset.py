@@ -330,8 +330,9 @@ def make_dataset(
 ) -> list[tuple[str, int]]:
     """[(path, label)] of the files in `directory/class/...` that count, class by class and sorted.
 
-    Arguments as for DatasetFolder; without class_to_idx the classes are those of `find_classes`. Raises DataError,
-    OptionError."""
+    Arguments as for DatasetFolder; without class_to_idx the classes are those of `find_classes`.
+
+    Raises DataError, OptionError."""
     if (extensions is None) == (is_valid_file is None):
         raise OptionError("make_dataset: give either extensions or is_valid_file")
     suffixes = (extensions,) if isinstance(extensions, str) else extensions

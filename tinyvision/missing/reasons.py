@@ -248,6 +248,8 @@ INSTEAD = {
     "profile": "Python's own cProfile, or py-spy",
     "torch.jit.script": "the model as it is; torch.compile(model) is accepted, and torch.onnx.export writes a file",
     "torch.jit.trace": "torch.onnx.export, which writes what one pass calls",
+    "torchvision.transforms.Scale": "Resize",
+    "torchvision.transforms.RandomSizedCrop": "RandomResizedCrop",
     "download_url_to_file": "Python's urllib.request.urlretrieve; load_state_dict_from_url checks what it fetches",
     "consume_prefix_in_state_dict_if_present": "load_state_dict, which takes module. and the like off by itself",
     "vmap": "broadcasting, with the batch as an axis",
