@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 import tinyvision as tv
-from tinyvision import accelerator, capturing, cuda, errors, from_dlpack, nn
+from tinyvision import accelerator, capturing, cuda, errors, from_dlpack, kernels, nn, ops
+from tinyvision.kernels import sgd
+from tinyvision.nn.utils import clip_grad_value_
 from tinyvision.ops.checks import check_devices
 from tinyvision.optim import Optimizer
 from tinyvision.tape import Variable, differentiable
@@ -32,7 +34,8 @@ class FakeArray:
     def __init__(self, numbers, index=0, log=None):
         self.numbers, self.log = np.array(numbers), log
         self.device = types.SimpleNamespace(id=index)
-        self.shape, self.dtype, self.ndim = self.numbers.shape, self.numbers.dtype, self.numbers.ndim
+        for name in ("shape", "strides", "dtype", "ndim", "size"):
+            setattr(self, name, getattr(self.numbers, name))
 
     def get(self):
         return self.numbers
@@ -403,6 +406,59 @@ def test_optimizers_and_numbers_beside_tensors_go_to_the_gpu_of_the_arrays(insta
     placed = types.SimpleNamespace(reshape=lambda shape: FakeDevice.current)
     monkeypatch.setattr("tinyvision.tensors.operands.np.full_like", lambda *a, **k: placed)
     assert as_operand(2.0, on(1), "mul") == 1
+
+
+def test_parameters_of_one_group_are_updated_on_the_gpu_of_each(install):
+    install(fake_cupy(count=2))
+    assert device.is_available()
+    seen = []
+
+    class Together(Optimizer):
+        def update_together(self, parameters, group):
+            seen.append((FakeDevice.current, [parameters_there.index(p) for p in parameters]))
+            return True
+
+    parameters_there = [Variable(on(gpu), requires_grad=True) for gpu in (1, 0, 1)]
+    for p in parameters_there:
+        p.grad = Variable(on(p.array.device.id))
+    Together(parameters_there, {"lr": 0.1}).step()
+    assert seen == [(1, [0, 2]), (0, [1])]
+    assert [p.version for p in parameters_there] == [1, 1, 1]
+
+
+def test_gradients_are_clipped_on_the_gpu_of_each(install):
+    install(fake_cupy(count=2))
+    assert device.is_available()
+    seen = []
+
+    class Clipped(FakeArray):
+        def clip(self, low, high):
+            seen.append((FakeDevice.current, low, high))
+
+        def __setitem__(self, index, value):
+            pass
+
+    Clipped.__module__ = "cupy"
+    parameters = [Variable(on(gpu), requires_grad=True) for gpu in (1, 0)]
+    for p in parameters:
+        p.grad = tv.Tensor.of(Clipped(np.ones(2, np.float32), p.array.device.id))
+    clip_grad_value_(parameters, 0.5)
+    assert seen == [(1, -0.5, 0.5), (0, -0.5, 0.5)]
+
+
+def test_no_kernel_is_handed_arrays_of_two_gpus(install, monkeypatch):
+    """The op refuses them by name; a kernel would read memory that is not its GPU's."""
+    install(fake_cupy(count=2))
+    assert device.is_available()
+    kernels.names()
+    monkeypatch.setattr(kernels, "_wanted", None)
+    pair = ops.conv2d_forward, ops.conv2d_backward
+    for places in ((1, 1), (0, 1), (1, 0), (0, 0)):
+        shapes = (1, 4, 5, 5), (4, 4, 3, 3)
+        arrays = [FakeArray(np.ones(s, np.float32), gpu) for s, gpu in zip(shapes, places, strict=True)]
+        assert (kernels.choose(*pair, arrays, {})[0] is pair[0]) == (len(set(places)) == 2)
+        assert sgd.applies([arrays[1]], [arrays[1]])
+    assert not sgd.applies([on(0), on(1)], [on(0), on(1)])
 
 
 def test_two_gpus_are_told_apart_at_the_door_of_an_op(install):

@@ -84,12 +84,13 @@ def choose(
     A drop-in is chosen if it is switched on, every array lives on a GPU, all but labels are float32, and its condition
     holds. Where there are several GPUs, that of the arrays becomes the current one, now and again in the backward."""
     op, offered = forward, (_drop_ins if _loaded else _offered()).get((forward, backward))
+    several = several_gpus()
     if offered:
-        state = len(offered), precision_of.cuda, launch.without_cublas()
+        state = len(offered), precision_of.cuda, launch.without_cublas(), several and _on_one_gpu(arrays)
         forward, backward = _remembered(offered, on_gpu_in_float32, state, forward, backward, arrays, options)
     if (mode := precision_of.cuda) in HALVES:
         forward, backward = _rounding(op, forward, backward, mode)
-    return (forward, backward) if not several_gpus() else (forward, _on_their_gpu(arrays, backward))
+    return (forward, backward) if not several else (forward, _on_their_gpu(arrays, backward))
 
 
 def choose_on_cpu(
@@ -239,7 +240,7 @@ def names() -> list[str]:
 
 
 def on_gpu_in_float32(arrays: Sequence[Array], integers: Sequence[int] = ()) -> bool:
-    """Whether every array (None is skipped) lives on a GPU, and is of float32 or, if among `integers`, whole."""
+    """Whether every array (None is skipped) lives on one GPU, and is of float32 or, if among `integers`, whole."""
     any_given = False
     for i, a in enumerate(arrays):
         if not is_type_of_cupys(type(a)):
@@ -251,7 +252,12 @@ def on_gpu_in_float32(arrays: Sequence[Array], integers: Sequence[int] = ()) -> 
         if not (dtype.kind in "biu" if i in integers else dtype == FLOAT32):
             return False
         any_given = True
-    return any_given
+    return any_given and (not several_gpus() or _on_one_gpu(arrays))
+
+
+def _on_one_gpu(arrays):
+    """Whether no two arrays live on different GPUs: a kernel that is handed such would end the process."""
+    return len({device_of(a) for a in arrays if hasattr(a, "dtype")}) < 2
 
 
 def _offered():

@@ -64,7 +64,9 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
 
     def conv2d_forward(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         """As `ops.conv2d_forward`."""
-        sliding = _sliding(stride, padding, dilation, groups)
+        # `applies` has looked at them: what is a tuple is a pair.
+        pairs = [v if type(v) is tuple else pair("conv2d", "an option", v, 0) for v in (stride, padding, dilation)]
+        sliding = Sliding(*pairs, groups)
         images = _images(way, x)
         y = _forward(way, images, x.shape, weight, sliding, shift=bias)
         return y, (x if way.taken is None else (images, x.shape), weight, bias is not None, *sliding)

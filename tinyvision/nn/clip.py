@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arrays import full_name
 from ..blocks import on_cpu
+from ..device import use
 from ..errors import GraphError, OptionError
 from ..tape import Variable
 from ..tensors.tensor import Tensor
@@ -46,11 +47,11 @@ def clip_grad_norm_(
         return norm
     total = _norm_at_once(gradients) if order == 2 else None
     if total is None:
-        norms = [_norm(g.array.reshape(-1), order) for g in gradients]
+        norms = [_norm(g.array.reshape(-1), order) for g in _each_there(gradients)]
         total = max(norms, default=0.0) if order == math.inf else sum(n**order for n in norms) ** (1 / order)
     if math.isfinite(total):
         scale = most / (total + 1e-6)
-        for g in gradients if scale < 1 else []:
+        for g in _each_there(gradients if scale < 1 else []):
             g.array *= scale
     elif error_if_nonfinite:
         raise GraphError(f"clip_grad_norm_: the norm of the gradients is {total}")
@@ -73,7 +74,7 @@ def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: floa
     """Cut every gradient to ± clip_value, in place. Raises OptionError."""
     if not clip_value > 0:
         raise OptionError(f"clip_grad_value_: clip_value must be positive, got {clip_value!r}")
-    for g in _gradients("clip_grad_value_", parameters):
+    for g in _each_there(_gradients("clip_grad_value_", parameters)):
         g.array[...] = g.array.clip(-clip_value, clip_value)
 
 
@@ -83,6 +84,13 @@ def _gradients(what, parameters):
         if not isinstance(p, Variable):
             raise OptionError(f"{what}: expected parameters, got {full_name(p)}")
     return [p.grad for p in several if p.grad is not None]
+
+
+def _each_there(gradients):
+    """One after the other, each while its own GPU is the current one."""
+    for gradient in gradients:
+        use(gradient.device)
+        yield gradient
 
 
 def _clipped_there(gradients, most):

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import blocks
 from ..arrays import full_name, in_its_order, is_array, memory_of
-from ..device import device_of, is_capturing, to_device, use
+from ..device import device_of, is_capturing, several_gpus, to_device, use
 from ..errors import CheckpointError, GraphError, OptionError
 from ..grad_mode import is_grad_enabled, no_grad
 from ..ops.checks import is_number
@@ -134,13 +134,13 @@ class Optimizer:
                     self._refuse_read_only(p)  # it may have become so since, and then no parameter is to have moved
         with no_grad():
             for group, pending in waiting:
-                if pending:
-                    use(device_of(pending[0].array))
-                if not self.update_together(pending, group):
-                    if is_capturing():
-                        raise OptionError(f"{type(self).__name__} does not update these parameters in one launch")
-                    for p in pending:
-                        self.update(p, p.grad.array, self.state[p], group)
+                for together in _by_gpu(pending):
+                    use(device_of(together[0].array))
+                    if not self.update_together(together, group):
+                        if is_capturing():
+                            raise OptionError(f"{type(self).__name__} does not update these parameters in one launch")
+                        for p in together:
+                            self.update(p, p.grad.array, self.state[p], group)
                 for p in pending:
                     p.changes[0] += 1
         self._tell("after", closure)
@@ -261,6 +261,16 @@ class Optimizer:
             options = [f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params"]
             text += f"\nParameter Group {i}\n{''.join(options)}"
         return text + ")"
+
+
+def _by_gpu(parameters):
+    """The parameters in lists, each of those that live on one device; no list where there are none."""
+    if not several_gpus():
+        return [parameters] if parameters else []
+    places = {}
+    for p in parameters:
+        places.setdefault(device_of(p.array), []).append(p)
+    return list(places.values())
 
 
 class BoundedOptimizer(Optimizer):
