@@ -1,5 +1,6 @@
 """Schedules step by step beside torch.optim.lr_scheduler."""
 
+import copy
 import re
 
 import numpy as np
@@ -336,3 +337,130 @@ def test_a_schedule_of_ones_own_begins_before_the_first_step():
         schedule.step()
         seen.append(schedule.get_last_lr()[0])
     assert seen == [0.4, 0.2, 0.1]
+
+
+class Fall:
+    """A function of the step that has numbers of its own, which a state dict keeps."""
+
+    def __init__(self, base):
+        self.base = base
+
+    def __call__(self, step):
+        return self.base**step
+
+
+# Every schedule with two sets of options: what is loaded into one made with the second must go on as the first.
+TWICE = [
+    ("StepLR", {"step_size": 2, "gamma": 0.7}, {"step_size": 5}),
+    ("MultiStepLR", {"milestones": [6, 9], "gamma": 0.3}, {"milestones": [1]}),
+    ("ExponentialLR", {"gamma": 0.9}, {"gamma": 0.5}),
+    ("ConstantLR", {"factor": 0.3, "total_iters": 8}, {"total_iters": 2}),
+    ("LinearLR", {"start_factor": 0.1, "end_factor": 0.9, "total_iters": 9}, {"start_factor": 0.5}),
+    ("PolynomialLR", {"total_iters": 20, "power": 2.0}, {"total_iters": 9}),
+    ("LambdaLR", {"lr_lambda": [Fall(0.9), Fall(0.7)]}, {"lr_lambda": [Fall(0.5), Fall(0.4)]}),
+    ("MultiplicativeLR", {"lr_lambda": [Fall(0.9), Fall(0.7)]}, {"lr_lambda": [Fall(0.5), Fall(0.4)]}),
+    ("CosineAnnealingLR", {"T_max": 9, "eta_min": 0.02}, {"T_max": 30}),
+    ("CosineAnnealingWarmRestarts", {"T_0": 3, "T_mult": 2, "eta_min": 0.01}, {"T_0": 5}),
+    (
+        "CyclicLR",
+        {"base_lr": [0.01, 0.02], "max_lr": 0.2, "step_size_up": 3, "step_size_down": 5, "mode": "triangular2"},
+        {"base_lr": 0.05, "max_lr": 0.1, "base_momentum": 0.3, "max_momentum": 0.4},
+    ),
+    (
+        "CyclicLR",
+        {"base_lr": 0.01, "max_lr": 0.2, "step_size_up": 3, "scale_fn": Fall(0.9)},
+        {"base_lr": 0.01, "max_lr": 0.2, "scale_fn": Fall(0.5), "scale_mode": "iterations"},
+    ),
+    (
+        "OneCycleLR",
+        {"max_lr": [1.0, 0.2], "total_steps": 24, "anneal_strategy": "linear", "three_phase": True},
+        {"max_lr": 0.5, "total_steps": 40, "pct_start": 0.5, "base_momentum": 0.1, "div_factor": 2.0},
+    ),
+    (
+        "ReduceLROnPlateau",
+        {"mode": "max", "factor": 0.5, "patience": 1, "threshold": 0.2, "threshold_mode": "abs", "cooldown": 1}
+        | {"min_lr": [0.02, 0.01], "eps": 1e-4},
+        {},
+    ),
+    ("SWALR", {"swa_lr": [0.01, 0.02], "anneal_strategy": "linear", "anneal_epochs": 9}, {"swa_lr": 0.5}),
+]
+
+
+def schedule_of(engine, optimizer, name, options):
+    room = engine.optim.swa_utils if name == "SWALR" else engine.optim.lr_scheduler
+    return getattr(room, name)(optimizer, **copy.deepcopy(options))
+
+
+def test_every_schedule_is_loaded_into_others():
+    made = {"SequentialLR", "ChainedScheduler", "LRScheduler"}  # of the others, or by the user
+    assert {name for name, *_ in TWICE} == {*optim.lr_scheduler.__all__, "SWALR"} - made
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of")
+@pytest.mark.parametrize(("name", "options", "others"), TWICE)
+@pytest.mark.parametrize(("first", "second"), [(tv, tv), (tv, torch), (torch, tv)], ids=["ours", "out", "in"])
+def test_a_state_brings_every_option(first, second, name, options, others):
+    """Learning rates, momenta and the state itself, after a state is loaded into a schedule made with other options."""
+    pair = dict(zip((tv, torch), optimizers(momentum=0.5), strict=True))
+    one, two = pair[first], pair[second] if second is not first else optimizers(momentum=0.5)[0]
+    schedule, follower = schedule_of(first, one, name, options), schedule_of(second, two, name, others)
+
+    def step(schedule, metric):
+        schedule.step(metric) if name == "ReduceLROnPlateau" else schedule.step()
+
+    rng = np.random.default_rng(5)
+    for _ in range(5):
+        step(schedule, rng.normal())
+    two.load_state_dict(one.state_dict())
+    follower.load_state_dict(schedule.state_dict())
+    for metric in rng.normal(size=15):
+        compare(two, one)
+        step(schedule, metric)
+        step(follower, metric)
+    assert follower.get_last_lr() == pytest.approx(schedule.get_last_lr(), rel=1e-10)
+
+
+@pytest.mark.parametrize(("name", "options", "others"), [case for case in TWICE if case[0] != "ReduceLROnPlateau"])
+@pytest.mark.parametrize("cycles", [True, False])
+def test_going_on_at_a_step(name, options, others, cycles):
+    """last_epoch=5 with the optimizer's state as its last run left it, which is all that a script may have kept."""
+    if name in ("CyclicLR", "OneCycleLR"):
+        options = options | {"cycle_momentum": cycles}
+    mine, other = optimizers(momentum=0.5)
+    before = schedule_of(torch, other, name, options)
+    for _ in range(5):
+        other.step()
+        before.step()
+    mine.load_state_dict(other.state_dict())
+    schedules = [
+        schedule_of(engine, optimizer, name, options | {"last_epoch": 5})
+        for engine, optimizer in ((tv, mine), (torch, other))
+    ]
+    for _ in range(9):
+        compare(mine, other)
+        for optimizer, schedule in zip((mine, other), schedules, strict=True):
+            optimizer.step()
+            schedule.step()
+
+
+@pytest.mark.parametrize("kind", ["Adadelta", "Adagrad", "Adam", "Adamax", "NAdam", "RMSprop", "SGD"])
+@pytest.mark.parametrize(("name", "arguments"), [("CyclicLR", (0.1, 0.2)), ("OneCycleLR", (0.1, 10))])
+def test_momentum_goes_up_and_down_where_there_is_one(kind, name, arguments):
+    mine, other = optimizers(kind)
+    if {"momentum", "betas"} & other.defaults.keys():
+        getattr(torch.optim.lr_scheduler, name)(other, *arguments)
+        getattr(optim.lr_scheduler, name)(mine, *arguments)
+        compare(mine, other)
+        return
+    with pytest.raises(ValueError, match="momentum"):
+        getattr(torch.optim.lr_scheduler, name)(other, *arguments)
+    with pytest.raises(OptionError, match=f"{kind} has no momentum; pass cycle_momentum=False"):
+        getattr(optim.lr_scheduler, name)(mine, *arguments)
+    assert "momentum" not in mine.param_groups[0]
+
+
+def test_a_plateau_is_a_schedule():
+    schedule = optim.lr_scheduler.ReduceLROnPlateau(optimizers()[0])
+    schedule.step(1.0, 7)
+    assert isinstance(schedule, optim.lr_scheduler.LRScheduler)
+    assert schedule.last_epoch == 7

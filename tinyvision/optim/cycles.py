@@ -66,7 +66,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
             epoch = self.last_epoch + 1
             self.T_cur += 1
             if self.T_cur >= self.T_i:
-                self.T_cur, self.T_i = self.T_cur - self.T_i, self.T_i * self.T_mult
+                self.T_cur, self.T_i = self.T_cur % self.T_i, self.T_i * self.T_mult
         else:
             epoch = 0 if epoch is None else epoch
             number("CosineAnnealingWarmRestarts", epoch=epoch)
@@ -116,9 +116,9 @@ class CyclicLR(LRScheduler):
                 f"got {mode!r} and {scale_mode!r}"
             )
         groups = optimizer.param_groups
-        if cycle_momentum and not {"momentum", "betas"} & groups[0].keys():
-            raise OptionError(f"CyclicLR: {type(optimizer).__name__} has no momentum; pass cycle_momentum=False")
-        lows, self.max_lrs, slow, fast = (
+        if cycle_momentum:
+            _check_momentum("CyclicLR", optimizer)
+        lows, self.max_lrs, self.base_momentums, self.max_momentums = (
             _each(name, value, len(groups), "CyclicLR")
             for name, value in (
                 ("base_lr", base_lr),
@@ -132,29 +132,35 @@ class CyclicLR(LRScheduler):
         self.mode, self.gamma, self._scale_fn_custom, self.cycle_momentum = mode, gamma, scale_fn, cycle_momentum
         self.scale_mode = scale_mode if scale_fn else "iterations" if mode == "exp_range" else "cycle"
         if last_epoch == -1:
-            for group, low, least, most in zip(groups, lows, slow, fast, strict=True):
+            for group, low, least, most in zip(groups, lows, self.base_momentums, self.max_momentums, strict=True):
                 group["lr"] = low
                 if cycle_momentum:
                     group.update(base_momentum=least, max_momentum=most)
-        super().__init__(optimizer, last_epoch)
+        super().__init__(optimizer, last_epoch)  # whose first step goes out from the groups' initial_lr, as PyTorch's
         self.base_lrs = lows
 
     def get_lr(self) -> list[float]:
         """base_lr + (max_lr - base_lr) · height · scale; sets the momenta too"""
-        bases = self.base_lrs if not self._is_initial else [g["lr"] for g in self.optimizer.param_groups]
         cycle = math.floor(1 + self.last_epoch / self.total_size)
         x = 1 + self.last_epoch / self.total_size - cycle
         height = x / self.step_ratio if x <= self.step_ratio else (x - 1) / (self.step_ratio - 1)
         scale = self._scale(cycle if self.scale_mode == "cycle" else self.last_epoch)
-        for group in self.optimizer.param_groups if self.cycle_momentum else ():
-            fall = (group["max_momentum"] - group["base_momentum"]) * height * scale
-            _set_momentum(group, group["max_momentum"] - fall)
-        return [base + (most - base) * height * scale for base, most in zip(bases, self.max_lrs, strict=True)]
+        if self.cycle_momentum:
+            momenta = zip(self.optimizer.param_groups, self.base_momentums, self.max_momentums, strict=True)
+            for group, least, most in momenta:
+                _set_momentum(group, most - (most - least) * height * scale)
+        return [base + (most - base) * height * scale for base, most in zip(self.base_lrs, self.max_lrs, strict=True)]
 
     def _scale(self, x):
         if self._scale_fn_custom is not None:
             return self._scale_fn_custom(x)
         return {"triangular": 1.0, "triangular2": 0.5 ** (x - 1), "exp_range": self.gamma**x}[self.mode]
+
+
+def _check_momentum(schedule: str, optimizer: Optimizer) -> None:
+    """Raise OptionError where there is no momentum that could go up and down."""
+    if not {"momentum", "betas"} & optimizer.defaults.keys():
+        raise OptionError(f"{schedule}: {type(optimizer).__name__} has no momentum; pass cycle_momentum=False")
 
 
 def _set_momentum(group: dict[str, Any], momentum: float) -> None:
@@ -202,8 +208,9 @@ class OneCycleLR(LRScheduler):
             raise OptionError(f"OneCycleLR: pct_start must be from 0 to 1, got {pct_start!r}")
         if anneal_strategy not in ("cos", "linear"):
             raise OptionError(f'OneCycleLR: anneal_strategy must be "cos" or "linear", got {anneal_strategy!r}')
-        self.total_steps, self.cycle_momentum = total_steps, cycle_momentum
-        self.between = _cosine if anneal_strategy == "cos" else _straight
+        if cycle_momentum:
+            _check_momentum("OneCycleLR", optimizer)
+        self.total_steps, self.cycle_momentum, self._anneal_func_type = total_steps, cycle_momentum, anneal_strategy
         peaks, low, high = (
             _each(name, value, len(optimizer.param_groups))
             for name, value in (("max_lr", max_lr), ("base_momentum", base_momentum), ("max_momentum", max_momentum))
@@ -215,13 +222,16 @@ class OneCycleLR(LRScheduler):
                 if cycle_momentum:
                     group.update(base_momentum=base, max_momentum=most)
         turn = pct_start * total_steps - 1
-        # (last step, learning rates from and to, momenta from and to), by their names in a group
-        up = (turn, "initial_lr", "max_lr", "max_momentum", "base_momentum")
+        ways = [(turn, "initial_lr", "max_lr", "max_momentum", "base_momentum")]
         if three_phase:
-            mirrored = (2 * turn, "max_lr", "initial_lr", "base_momentum", "max_momentum")
-            self.phases = [up, mirrored, (total_steps - 1, "initial_lr", "min_lr", "max_momentum", "max_momentum")]
+            ways += [
+                (2 * turn, "max_lr", "initial_lr", "base_momentum", "max_momentum"),
+                (total_steps - 1, "initial_lr", "min_lr", "max_momentum", "max_momentum"),
+            ]
         else:
-            self.phases = [up, (total_steps - 1, "max_lr", "min_lr", "base_momentum", "max_momentum")]
+            ways += [(total_steps - 1, "max_lr", "min_lr", "base_momentum", "max_momentum")]
+        parts = ("end_step", "start_lr", "end_lr", "start_momentum", "end_momentum")  # by their names in a group
+        self._schedule_phases: list[dict[str, Any]] = [dict(zip(parts, way, strict=True)) for way in ways]
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -230,19 +240,20 @@ class OneCycleLR(LRScheduler):
         # A loop that steps after every batch ends exactly one past the last phase, where the formula runs on.
         if step > self.total_steps:
             raise OptionError(f"OneCycleLR: step {step} is beyond the {self.total_steps} steps it was made for")
+        between = _cosine if self._anneal_func_type == "cos" else _straight
         start = 0.0
-        for phase in self.phases:
-            end = phase[0]
-            if step <= end or phase is self.phases[-1]:
+        for phase in self._schedule_phases:
+            end = phase["end_step"]
+            if step <= end or phase is self._schedule_phases[-1]:
                 break
             start = end
-        _, lr_from, lr_to, momentum_from, momentum_to = phase
         share = (step - start) / (end - start) if end > start else 1.0
         rates = []
         for group in self.optimizer.param_groups:
-            rates.append(self.between(group[lr_from], group[lr_to], share))
+            rates.append(between(group[phase["start_lr"]], group[phase["end_lr"]], share))
             if self.cycle_momentum:
-                _set_momentum(group, self.between(group[momentum_from], group[momentum_to], share))
+                momenta = group[phase["start_momentum"]], group[phase["end_momentum"]]
+                _set_momentum(group, between(*momenta, share))
         return rates
 
 

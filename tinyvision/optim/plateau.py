@@ -6,10 +6,10 @@ from typing import Any
 
 from ..errors import CheckpointError, OptionError
 from .optimizer import Optimizer
-from .schedule import check_optimizer, number
+from .schedule import LRScheduler, check_optimizer, number
 
 
-class ReduceLROnPlateau:
+class ReduceLROnPlateau(LRScheduler):
     """lr times `factor` once `step(metric)` has seen no better metric for more than `patience` steps.
 
     mode "min" wants the metric to fall, "max" to rise, by more than `threshold` (a share of the best with
@@ -39,18 +39,19 @@ class ReduceLROnPlateau:
             )
         groups = len(optimizer.param_groups)
         self.min_lrs = list(min_lr) if isinstance(min_lr, (list, tuple)) else [min_lr] * groups
-        self._one_min_lr = None if isinstance(min_lr, (list, tuple)) else min_lr
+        self.default_min_lr = None if isinstance(min_lr, (list, tuple)) else min_lr
         if len(self.min_lrs) != groups:
             raise OptionError(f"ReduceLROnPlateau: {len(self.min_lrs)} values of min_lr for {groups} groups")
         self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience
         self.threshold, self.threshold_mode, self.cooldown, self.eps = threshold, threshold_mode, cooldown, eps
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
+        self._last_lr = [group["lr"] for group in optimizer.param_groups]
 
-    def step(self, metrics: Any) -> None:
+    def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]  # others need no metric
         """Take note of a metric (a number or a tensor of one), and reduce the learning rates if it is time."""
         value = float(metrics)
-        self.last_epoch += 1
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self._better(value):
             self.best, self.num_bad_epochs = value, 0
         else:
@@ -59,8 +60,8 @@ class ReduceLROnPlateau:
             self.cooldown_counter -= 1
             self.num_bad_epochs = 0
         if self.num_bad_epochs > self.patience:
-            if self._one_min_lr is not None:  # for groups that came later, too
-                self.min_lrs = [self._one_min_lr] * len(self.optimizer.param_groups)
+            if self.default_min_lr is not None:  # for groups that came later, too
+                self.min_lrs = [self.default_min_lr] * len(self.optimizer.param_groups)
             if len(self.min_lrs) != len(self.optimizer.param_groups):
                 raise OptionError(
                     f"ReduceLROnPlateau: {len(self.min_lrs)} values of min_lr for "
@@ -71,6 +72,7 @@ class ReduceLROnPlateau:
                 if group["lr"] - lr > self.eps:
                     group["lr"] = lr
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
     def _better(self, value):
         sign = 1 if self.mode == "max" else -1
@@ -78,18 +80,10 @@ class ReduceLROnPlateau:
             return sign * value > sign * self.best * (1 + sign * self.threshold)
         return sign * value > sign * self.best + self.threshold
 
-    def get_last_lr(self) -> list[float]:
-        """The learning rate of every group now."""
-        return [group["lr"] for group in self.optimizer.param_groups]
-
-    def state_dict(self) -> dict[str, Any]:
-        """The best metric and the counters."""
-        return {name: getattr(self, name) for name in ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")}
-
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from a `state_dict()`; the learning rates are in the optimizer's. Raises CheckpointError."""
-        own = self.state_dict()
-        if not isinstance(state_dict, dict) or not own.keys() <= state_dict.keys():
+        """Continue from a `state_dict()`, of ours or of PyTorch's; the learning rates are in the optimizer's. Raises
+        CheckpointError."""
+        own = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
+        if not isinstance(state_dict, Mapping) or not state_dict.keys() >= set(own):
             raise CheckpointError(f"this is not the state of a ReduceLROnPlateau, which holds {', '.join(own)}")
-        for name in own:
-            setattr(self, name, state_dict[name])
+        super().load_state_dict(state_dict)

@@ -105,19 +105,39 @@ class LRScheduler:
                 f"the optimizer has {len(self.base_lrs)} groups"
             )
         own = vars(self)
-        own.update({key: value for key, value in state_dict.items() if key in own and not _is_code(own[key])})
+        for key in own.keys() & state_dict.keys():
+            saved = state_dict[key]
+            if _is_code(own[key]):
+                _give(own[key], saved)
+            else:
+                own[key] = list(saved) if isinstance(saved, list) else saved
 
 
 def _is_code(value):
     parts = value if isinstance(value, list) and value else [value]
-    return all(inspect.isroutine(part) or isinstance(part, LRScheduler) for part in parts)
+    return all(isinstance(p, LRScheduler) or (callable(p) and not isinstance(p, type)) for p in parts)
 
 
 def _kept(value):
-    """What a state dict says of an attribute: functions are not kept."""
-    if _is_code(value):
-        return [None] * len(value) if isinstance(value, list) else None
-    return list(value) if isinstance(value, list) else value
+    """What a state dict says of an attribute: of a schedule its state, of an object that is called its own attributes,
+    of a function nothing."""
+    if isinstance(value, list):
+        return [_kept(part) for part in value]
+    if isinstance(value, LRScheduler):
+        return value.state_dict()
+    return value if not _is_code(value) else None if inspect.isroutine(value) else dict(vars(value))
+
+
+def _give(code, saved):
+    """Give schedules, and objects that are called, what `_kept` says of them."""
+    if isinstance(code, list) and isinstance(saved, list):
+        for part, its in zip(code, saved, strict=False):
+            _give(part, its)
+    elif isinstance(saved, Mapping):
+        if isinstance(code, LRScheduler):
+            code.load_state_dict(saved)
+        else:
+            vars(code).update(saved)
 
 
 def check_optimizer(schedule: str, optimizer: Any) -> None:
