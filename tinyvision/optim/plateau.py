@@ -81,8 +81,9 @@ class ReduceLROnPlateau(LRScheduler):
         return sign * value > sign * self.best + self.threshold
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from a `state_dict()`, of ours or of PyTorch's; the learning rates are in the optimizer's. Raises
-        CheckpointError."""
+        """Continue from a `state_dict()`, of ours or of PyTorch's; the learning rates are in the optimizer's.
+
+        Raises CheckpointError."""
         own = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
         if not isinstance(state_dict, Mapping) or not state_dict.keys() >= set(own):
             raise CheckpointError(f"this is not the state of a ReduceLROnPlateau, which holds {', '.join(own)}")
