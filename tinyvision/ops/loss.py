@@ -164,6 +164,8 @@ def _target(op, logits, labels, weight, ignore_index, smoothing, reduction):
                 logits=("(N, K)", logits),
                 labels=("(N, K)", labels),
             )
+        if ignore_index >= 0:
+            raise OptionError(f"{op}: labels are probabilities, of which ignore_index={ignore_index} can ignore none")
         target = labels * (1 - smoothing) + smoothing / K
         target = (target if weight is None else target * _of_classes(weight, logits)).astype(logits.dtype)
         divisor = labels.size // K if reduction == "mean" else 1

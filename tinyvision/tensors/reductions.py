@@ -16,6 +16,7 @@ from ..tape import NOTHING, Variable, differentiable
 from ..types import Axes, DType
 from . import taped
 from .arranging import cat, narrow
+from .conversion import cast
 from .elementwise import floating, magnitude, maximum, minimum
 from .extremes import Range, extremes
 from .writing import nobodys_view
@@ -295,7 +296,7 @@ def cov(x: Tensor, *, correction: int = 1, fweights: Any = None, aweights: Any =
         raise ShapeError(f"cov: x is (D, N) or (N,), got {x.shape}")
     rows = floating(x.reshape(1, -1) if x.ndim < 2 else x)
     given = [
-        x.like(np.asarray(_weights(name, w, rows.shape[1], x), rows.dtype, like=x.array))
+        cast(_weights(name, w, rows.shape[1], x), rows.array.dtype)
         for name, w in (("fweights", fweights), ("aweights", aweights))
         if w is not None
     ]
@@ -308,14 +309,14 @@ def cov(x: Tensor, *, correction: int = 1, fweights: Any = None, aweights: Any =
 
 
 def _weights(name, given, observations, x):
-    """Weights of observations as an array (N,): counts are whole numbers, and none is negative. Raises an error of
+    """Weights of observations as a tensor (N,): counts are whole numbers, and none is negative. Raises an error of
     ours for others."""
     weights = np.asarray(getattr(given, "array", given), like=x.array)
     if weights.shape != (observations,):
         raise ShapeError(f"cov: {name} are one for each of {observations} observations, got {tuple(weights.shape)}")
     if (name == "fweights" and weights.dtype.kind not in "iu") or (weights < 0).any():
         raise OptionError(f"cov: {name} are {'whole ' if name == 'fweights' else ''}numbers, 0 or more, got {weights}")
-    return weights
+    return given if isinstance(given, Variable) else x.like(weights)
 
 
 def corrcoef(x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from .activation import *
 from .convolution import *
 from .distance import *
 from .dropout import *
+from .embedding_loss import *
 from .loss import *
 from .normalization import *
 from .pooling import *

@@ -7,6 +7,7 @@ import numpy as np
 from ...errors import DtypeError, OptionError
 from ...ops.checks import is_integer
 from ...tensors import taped as F
+from ...tensors.arranging import broadcast_tensors
 from ...tensors.inputs import tensor_input
 from ...tensors.reductions import norm
 from ...tensors.tensor import Tensor
@@ -23,6 +24,7 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> T
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 · x2 / (max(|x1|, eps) · max(|x2|, eps)) along dim."""
     x1, x2 = tensor_input("cosine_similarity", "x1", x1), tensor_input("cosine_similarity", "x2", x2)
+    x1, x2 = broadcast_tensors(x1, x2)  # along dim too, before the lengths are taken
     lengths = [F.clamp(norm(x, 2, dim, keepdim=True), low=eps) for x in (x1, x2)]
     return F.sum((x1 / lengths[0]) * (x2 / lengths[1]), axis=dim)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import OptionError, ShapeError
+from ...errors import DtypeError, OptionError, ShapeError
 from ...sharing import note_derived
 from ...tape import Variable
 from ...tensors import taped as F
@@ -15,18 +15,13 @@ from ...tensors.conversion import cast
 from ...tensors.inputs import tensor_input
 from ...tensors.operands import result_type
 from ...tensors.tensor import Tensor
-from .distance import pairwise_distance
 
 __all__ = [
-    "arcface", "batch_hard_triplet_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
-    "box_iou_loss", "cosine_embedding_loss", "cross_entropy", "dice_loss", "gaussian_nll_loss",
-    "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss", "margin_ranking_loss", "mse_loss",
-    "multi_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "poisson_nll_loss", "sigmoid_focal_loss",
-    "smooth_l1_loss", "soft_margin_loss", "triplet_margin_loss", "triplet_margin_with_distance_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "box_iou_loss", "cross_entropy", "dice_loss",
+    "gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "mse_loss", "multi_margin_loss",
+    "multilabel_soft_margin_loss", "nll_loss", "poisson_nll_loss", "sigmoid_focal_loss", "smooth_l1_loss",
+    "soft_margin_loss",
 ]  # fmt: skip
-
-# What PyTorch adds to the square of a length before its root divides.
-LEAST_SQUARE = 1e-12
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -85,6 +80,31 @@ def _broadcast(name, input, target):
         raise ShapeError(f"{name}: {given} differ in shape, and cannot be broadcast") from None
 
 
+def _weighted(name, loss, weight, input, exactly=False):
+    """Each loss times its weight, which may be broadcast to the input's shape unless it must have it `exactly`, but
+    makes it no larger. Raises ShapeError."""
+    if weight is None:
+        return loss
+    weight = tensor_input(name, "weight", weight)
+    try:
+        weighted = loss * weight
+    except ShapeError:
+        weighted = None
+    fits = weight.shape == tuple(input.shape) if exactly else weighted is not None and weighted.shape == loss.shape
+    if weighted is None or not fits:
+        raise ShapeError(f"{name}: weight {tuple(weight.shape)} does not fit input {tuple(input.shape)}")
+    return weighted
+
+
+def _rows(input, target):
+    """Scores (K,) with their class number, () or (1,), as a batch of one; and whether they were that."""
+    if input.ndim != 1:
+        return input, target, False
+    if target.shape != (1,) or target.array.dtype.kind == "f":
+        target = F.reshape(target, shape=(1, *target.shape))
+    return F.reshape(input, shape=(1, *input.shape)), target, True
+
+
 def cross_entropy(
     input: Any,
     target: Any,
@@ -101,9 +121,7 @@ def cross_entropy(
     input, target = tensor_input("cross_entropy", "input", input), tensor_input("cross_entropy", "target", target)
     reduction = reduction_of("cross_entropy", size_average, reduce, reduction)
     weight = weight.array if isinstance(weight, Variable) else weight
-    alone = input.ndim == 1
-    if alone:
-        input, target = (F.reshape(a, shape=(1, *a.shape)) for a in (input, target))
+    input, target, alone = _rows(input, target)
     options = {"ignore_index": ignore_index, "label_smoothing": label_smoothing, "reduction": reduction}
     loss = F.cross_entropy(input, target, weight=weight, **options)
     return F.reshape(loss, shape=()) if alone and reduction == "none" else loss
@@ -120,25 +138,41 @@ def nll_loss(
 ) -> Tensor:
     """-input[n, target[n]], averaged over the batch: the cross-entropy of log-probabilities, as log_softmax gives them.
 
-    input (N, K) or (N, K, ...), target (N,) or (N, ...) class numbers. See `ops.nll_loss_forward`."""
+    input (N, K), (N, K, ...) or (K,), target (N,), (N, ...) or () class numbers. See `ops.nll_loss_forward`."""
     reduction = reduction_of("nll_loss", size_average, reduce, reduction)
     weight = weight.array if isinstance(weight, Variable) else weight
-    return F.nll_loss(input, target, weight=weight, ignore_index=ignore_index, reduction=reduction)
+    input, target, alone = _rows(tensor_input("nll_loss", "input", input), tensor_input("nll_loss", "target", target))
+    loss = F.nll_loss(input, target, weight=weight, ignore_index=ignore_index, reduction=reduction)
+    return F.reshape(loss, shape=()) if alone and reduction == "none" else loss
 
 
 def mse_loss(
-    input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
 ) -> Tensor:
-    """The mean of (input - target)²."""
-    input, target = _side_by_side("mse_loss", input, target)
-    return F.mse(input, target, reduction=reduction_of("mse_loss", size_average, reduce, reduction))
+    """The mean of (input - target)², each times its weight, which is shaped like input."""
+    name, reduction = "mse_loss", reduction_of("mse_loss", size_average, reduce, reduction)
+    one, two = _side_by_side(name, input, target)
+    if weight is None:
+        return F.mse(one, two, reduction=reduction)
+    return reduced(name, _weighted(name, F.mse(one, two, reduction="none"), weight, input, True), None, None, reduction)
 
 
 def l1_loss(
-    input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
 ) -> Tensor:
-    """The mean of |input - target|."""
-    return reduced("l1_loss", F.l1(*_side_by_side("l1_loss", input, target)), size_average, reduce, reduction)
+    """The mean of |input - target|, each times its weight, which is shaped like input."""
+    loss = _weighted("l1_loss", F.l1(*_side_by_side("l1_loss", input, target)), weight, input, True)
+    return reduced("l1_loss", loss, size_average, reduce, reduction)
 
 
 def smooth_l1_loss(
@@ -160,9 +194,10 @@ def smooth_l1_loss(
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Tensor:
-    """d² / 2 where d = |input - target| < delta, else delta · (d - delta / 2); the mean."""
+    """d² / 2 where d = |input - target| < delta, else delta · (d - delta / 2), times a weight shaped like
+    input; the mean."""
     loss = F.huber(*_side_by_side("huber_loss", input, target), delta=delta)
-    loss = loss if weight is None else loss * weight
+    loss = _weighted("huber_loss", loss, weight, input, True)
     return reduced("huber_loss", loss, None, None, reduction)
 
 
@@ -175,8 +210,7 @@ def binary_cross_entropy(
     reduction: str = "mean",
 ) -> Tensor:
     """-target · log(input) - (1 - target) · log(1 - input), of probabilities; the mean. A log is -100 at least."""
-    loss = F.bce(input, target)
-    loss = loss if weight is None else loss * weight
+    loss = _weighted("binary_cross_entropy", F.bce(input, target), weight, input)
     return reduced("binary_cross_entropy", loss, size_average, reduce, reduction)
 
 
@@ -191,8 +225,7 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """The binary cross-entropy of sigmoid(input), without overflow; pos_weight multiplies the part of target 1."""
     pos_weight = pos_weight.array if isinstance(pos_weight, Variable) else pos_weight
-    loss = F.bce_with_logits(input, target, pos_weight)
-    loss = loss if weight is None else loss * weight
+    loss = _weighted("binary_cross_entropy_with_logits", F.bce_with_logits(input, target, pos_weight), weight, input)
     return reduced("binary_cross_entropy_with_logits", loss, size_average, reduce, reduction)
 
 
@@ -232,100 +265,6 @@ def soft_margin_loss(
     return reduced("soft_margin_loss", F.softplus(-margin, threshold=np.inf), size_average, reduce, reduction)
 
 
-def hinge_embedding_loss(
-    input: Any,
-    target: Any,
-    margin: float = 1.0,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """The distance itself where target is 1, max(0, margin - distance) where it is -1; the mean."""
-    input, target = (tensor_input("hinge_embedding_loss", n, a) for n, a in (("input", input), ("target", target)))
-    apart = clipped_at_0(margin - input)
-    near = F.where(input, np.zeros_like(input.array), condition=target.array != -1)
-    far = F.where(apart, np.zeros_like(input.array), condition=target.array != 1)
-    return reduced("hinge_embedding_loss", near + far, size_average, reduce, reduction)
-
-
-def margin_ranking_loss(
-    input1: Any,
-    input2: Any,
-    target: Any,
-    margin: float = 0,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """max(0, -target · (input1 - input2) + margin): target 1 wants the first ranked higher; the mean."""
-    input1 = tensor_input("margin_ranking_loss", "input1", input1)
-    loss = clipped_at_0(-(input1 - input2) * target + margin)
-    return reduced("margin_ranking_loss", loss, size_average, reduce, reduction)
-
-
-def cosine_embedding_loss(
-    input1: Any,
-    input2: Any,
-    target: Any,
-    margin: float = 0,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """1 - cos where target is 1, max(0, cos - margin) where it is -1, for vectors (N, D) or (D,); the mean."""
-    name = "cosine_embedding_loss"
-    input1, input2 = tensor_input(name, "input1", input1), tensor_input(name, "input2", input2)
-    target = tensor_input(name, "target", target)
-    product, one, two = (F.sum(a, axis=-1) for a in (input1 * input2, input1 * input1, input2 * input2))
-    cosine = product / F.power((one + LEAST_SQUARE) * (two + LEAST_SQUARE), exponent=0.5)
-    zero = np.zeros_like(cosine.array)
-    near = F.where(1 - cosine, zero, condition=target.array == 1)
-    far = F.where(clipped_at_0(cosine - margin), zero, condition=target.array == -1)
-    return reduced(name, near + far, size_average, reduce, reduction)
-
-
-def triplet_margin_loss(
-    anchor: Any,
-    positive: Any,
-    negative: Any,
-    margin: float = 1.0,
-    p: float = 2,
-    eps: float = 1e-6,
-    swap: bool = False,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """max(0, |anchor - positive| - |anchor - negative| + margin); the mean (Schroff et al., "FaceNet", 2015).
-
-    `swap` takes |positive - negative| where that is smaller. Raises OptionError for a margin that is not positive."""
-    if not margin > 0:
-        raise OptionError(f"triplet_margin_loss: margin must be positive, got {margin!r}")
-    near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
-    if swap:
-        far = F.minimum(far, pairwise_distance(positive, negative, p, eps))
-    return reduced("triplet_margin_loss", clipped_at_0(near - far + margin), size_average, reduce, reduction)
-
-
-def triplet_margin_with_distance_loss(
-    anchor: Any,
-    positive: Any,
-    negative: Any,
-    *,
-    distance_function: Any = None,
-    margin: float = 1.0,
-    swap: bool = False,
-    reduction: str = "mean",
-) -> Tensor:
-    """`triplet_margin_loss` with a distance of one's own: a function of two batches of vectors."""
-    distance = pairwise_distance if distance_function is None else distance_function
-    near, far = distance(anchor, positive), distance(anchor, negative)
-    if swap:
-        far = F.minimum(far, distance(positive, negative))
-    loss = clipped_at_0(near - far + margin)
-    return reduced("triplet_margin_with_distance_loss", loss, None, None, reduction)
-
-
 def poisson_nll_loss(
     input: Any,
     target: Any,
@@ -339,12 +278,12 @@ def poisson_nll_loss(
     """exp(input) - target · input, of a count's logarithm; or input - target · log(input + eps); the mean.
 
     `full` adds Stirling's approximation of log(target!) where target is above 1."""
-    input, target = (tensor_input("poisson_nll_loss", n, a) for n, a in (("input", input), ("target", target)))
+    input, target = _of_one_kind("poisson_nll_loss", input, target)
     loss = F.exp(input) - target * input if log_input else input - target * F.log(input + eps)
     if full:
-        t = np.maximum(target.array, 1)
-        stirling = t * np.log(t) - t + 0.5 * np.log(2 * math.pi * t)
-        loss = loss + np.where(target.array > 1, stirling, np.zeros_like(stirling))
+        t = F.clamp(target, low=1.0)
+        stirling = t * F.log(t) - t + 0.5 * F.log(2 * math.pi * t)
+        loss = loss + F.where(stirling, np.zeros_like(stirling.array), condition=target.array > 1)
     return reduced("poisson_nll_loss", loss, size_average, reduce, reduction)
 
 
@@ -354,8 +293,13 @@ def gaussian_nll_loss(
     """(log(var) + (input - target)² / var) / 2, var no smaller than eps; the mean. `full` adds log(2π) / 2."""
     input, target = (tensor_input("gaussian_nll_loss", n, a) for n, a in (("input", input), ("target", target)))
     var = tensor_input("gaussian_nll_loss", "var", var)
-    if var.ndim == input.ndim - 1:
+    if var.shape == input.shape[:-1] and var.ndim < input.ndim:
         var = F.reshape(var, shape=(*var.shape, 1))
+    elif var.ndim != input.ndim or sum(n for n, of in zip(var.shape, input.shape, strict=True) if n != of) > 1:
+        raise ShapeError(
+            f"gaussian_nll_loss: var {tuple(var.shape)} must be shaped like input {tuple(input.shape)}, or have 1 for "
+            "one of its axes, or be without the last"
+        )
     if bool((var.array < 0).any()):
         raise OptionError("gaussian_nll_loss: var must not be negative")
     least = var + np.maximum(eps - var.array, np.zeros_like(var.array))  # its slope is that of var itself
@@ -373,9 +317,12 @@ def multilabel_soft_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """The binary cross-entropy of scores (N, C), averaged over the classes; the mean over the batch."""
-    loss = note_derived(F.bce_with_logits(input, target), input, target)
-    loss = loss if weight is None else loss * weight
-    return reduced("multilabel_soft_margin_loss", F.mean(loss, axis=-1), size_average, reduce, reduction)
+    name = "multilabel_soft_margin_loss"
+    input, target = _of_one_kind(name, input, target)
+    if not input.ndim:
+        raise ShapeError(f"{name}: input must be (N, C) or (C,), got ()")
+    loss = _weighted(name, note_derived(F.bce_with_logits(input, target), input, target), weight, input)
+    return reduced(name, F.mean(loss, axis=-1), size_average, reduce, reduction)
 
 
 def multi_margin_loss(
@@ -388,21 +335,31 @@ def multi_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Σ over the wrong classes of max(0, margin - input[target] + input[k])^p / K, for scores (N, K); the mean."""
+    """Σ over the wrong classes of max(0, margin - input[target] + input[k])^p / K; the mean.
+
+    input (N, K) or (K,), target (N,) or () class numbers, weight (K,). Raises ShapeError, OptionError, DtypeError."""
     name = "multi_margin_loss"
     input, target = tensor_input(name, "input", input), tensor_input(name, "target", target)
-    if input.ndim != 2 or p not in (1, 2):
-        raise ShapeError(f"{name}: input must be (N, K) and p 1 or 2, got {tuple(input.shape)} and {p!r}")
-    labels = target.array.astype(np.int64)
+    given, weight = target.shape, weight.array if isinstance(weight, Variable) else weight
+    input, target, _ = _rows(input, target)
+    labels, K = target.array, input.shape[-1] if input.ndim else 0
+    if p not in (1, 2):
+        raise OptionError(f"{name}: p is 1 or 2, got {p!r}")
+    if labels.dtype.kind not in "iu":
+        raise DtypeError(f"{name}: target holds {labels.dtype} numbers, but class numbers are integers")
+    if input.ndim != 2 or labels.shape != input.shape[:1] or (weight is not None and tuple(weight.shape) != (K,)):
+        shown = f"input {tuple(input.shape)}, target {tuple(labels.shape)}"
+        shown += "" if weight is None else f" and weight {tuple(weight.shape)}"
+        raise ShapeError(f"{name}: input must be (N, K), target (N,) and weight (K,), got {shown}")
     right = F.gather(input, np.expand_dims(labels, 1), axis=1)
-    wrong = np.expand_dims(labels, 1) != np.arange(input.shape[1], like=labels)
+    wrong = np.expand_dims(labels, 1) != np.arange(K, like=labels)
     short = margin - right + input
     loss = F.where(short, np.zeros_like(input.array), condition=wrong & (short.array > 0))
     loss = loss * loss if p == 2 else loss
     if weight is not None:
-        weight = weight.array if isinstance(weight, Variable) else weight
         loss = loss * np.expand_dims(weight[labels], 1)
-    return reduced(name, F.mean(loss, axis=1), size_average, reduce, reduction)
+    loss = reduced(name, F.mean(loss, axis=1), size_average, reduce, reduction)
+    return F.reshape(loss, shape=given) if loss.ndim else loss
 
 
 def sigmoid_focal_loss(
@@ -410,20 +367,6 @@ def sigmoid_focal_loss(
 ) -> Tensor:
     """alpha · q^gamma · binary cross-entropy, q how far sigmoid(input) is from the target (see `ops.focal_forward`)."""
     return reduced("sigmoid_focal_loss", F.focal(input, target, gamma=gamma, alpha=alpha), None, None, reduction)
-
-
-def arcface(cosines: Any, labels: Any, margin: float = 0.5, scale: float = 30.0) -> Tensor:
-    """Scores (N, K) for a cross-entropy out of cosines (N, K) with the classes' centres: the own class is held back by
-    an angle `margin`, and all are multiplied by `scale` (see `ops.arcface_forward`)."""
-    return F.arcface(tensor_input("arcface", "cosines", cosines), tensor_input("arcface", "labels", labels).array,
-                     margin=margin, scale=scale)  # fmt: skip
-
-
-def batch_hard_triplet_loss(input: Any, labels: Any, margin: float = 0.2) -> Tensor:
-    """How much further the furthest of one's own class is than the nearest of another, and `margin`; the mean over the
-    batch's anchors, for embeddings (N, E) and labels (N,) (see `ops.triplet_forward`)."""
-    name = "batch_hard_triplet_loss"
-    return F.triplet(tensor_input(name, "input", input), tensor_input(name, "labels", labels).array, margin=margin)
 
 
 def dice_loss(input: Any, target: Any, smooth: float = 1.0, reduction: str = "mean") -> Tensor:
@@ -447,8 +390,3 @@ def box_iou_loss(input: Any, target: Any, generalized: bool = True, reduction: s
         generalized=generalized,
     )
     return reduced("box_iou_loss", loss, None, None, reduction)
-
-
-def clipped_at_0(x: Tensor) -> Tensor:
-    """max(x, 0), which passes the gradient on at 0 as well: PyTorch's `clamp_min(0)`, not its ReLU."""
-    return F.clamp(x, low=0.0)
