@@ -71,12 +71,16 @@ def backward(
     grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    grad_variables: Any = None,
     inputs: Any = None,
 ) -> None:
     """Fill `.grad` of the leaves behind one or several tensors; `grad_tensors` start them where they are no numbers.
 
-    With `inputs`, only theirs. Raises GraphError, ShapeError."""
+    With `inputs`, only theirs. grad_variables is the old name of grad_tensors. Raises GraphError, ShapeError."""
     _refuse_create_graph("backward", create_graph)
+    if grad_variables is not None:
+        warnings.warn("backward: grad_variables is the old name of grad_tensors", FutureWarning, stacklevel=2)
+        grad_tensors = grad_variables
     tensors = _several(tensors)
     given = [None] * len(tensors) if grad_tensors is None else _several(grad_tensors)
     if len(given) != len(tensors):
@@ -336,12 +340,30 @@ def gradcheck(
     atol: float | None = None,
     rtol: float | None = None,
     raise_exception: bool = True,
-    **options: Any,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_batched_forward_grad: bool = False,
+    check_forward_ad: bool = False,
+    check_backward_ad: bool = True,
+    fast_mode: bool = False,
+    masked: bool | None = None,
 ) -> bool:
-    """True if the gradients of `func` agree with central differences, as `tinyvision.check.gradients` judges them.
+    """True if the gradients of `func` agree with central differences, as `tinyvision.check.gradients` judges them: it
+    chooses step and tolerance itself, from the noise of func. With eps, atol or rtol, it is judged as by PyTorch, whose
+    1e-6, 1e-5 and 1e-3 stand for those that are not given; what else it can be asked for changes nothing here.
 
-    It chooses step and tolerance itself, from the noise of func; eps, atol and rtol are not used. Raises GraphError
-    with its report if they do not agree, or returns False without raise_exception."""
+    Raises GraphError with a report if they do not agree, or returns False without raise_exception; OptionError where
+    other gradients than a backward's are asked for."""
+    if check_batched_grad or check_batched_forward_grad or check_forward_ad or not check_backward_ad:
+        raise OptionError("gradcheck: only the backward can be checked, one gradient at a time; there is nothing else")
+    if (eps, atol, rtol) != (None, None, None):
+        bounds = [1e-6 if eps is None else eps, 1e-5 if atol is None else atol, 1e-3 if rtol is None else rtol]
+        apart = _apart(func, _several(inputs), *bounds)
+        if apart and raise_exception:
+            raise GraphError(f"gradcheck: the gradients do not agree with central differences\n{apart}")
+        return not apart
     from .check import gradients as judged
 
     def forward(*arrays):
@@ -360,6 +382,35 @@ def gradcheck(
     if not report and raise_exception:
         raise GraphError(f"gradcheck: the gradients do not agree with central differences\n{report}")
     return bool(report)
+
+
+def _apart(func, inputs, eps, atol, rtol):
+    """Where a Jacobian is further from its central differences of step eps than atol + rtol · |difference|."""
+    leaves = [Tensor.of(x.array.copy(), requires_grad=x.requires_grad) if isinstance(x, Tensor) else x for x in inputs]
+    wanted = [x for x in leaves if isinstance(x, Tensor) and x.requires_grad]
+    rows: list[Any] = []  # for every number that comes out, its gradients
+    for y in _several(func(*leaves)):
+        for at in range(y.numel() if y.requires_grad else 0):
+            start = np.zeros_like(y.array)
+            start.reshape(-1)[at] = 1
+            rows.append(grad(y, wanted, Tensor.of(start), retain_graph=True, allow_unused=True))
+
+    def values():
+        with no_grad():
+            results = [y for y in _several(func(*leaves)) if y.dtype.kind == "f"]
+        return np.concatenate([y.array.reshape(-1) for y in results])
+
+    for number, x in enumerate(wanted):
+        told, flat = np.stack([_array_or_zeros(row[number], x).reshape(-1) for row in rows]), x.array.reshape(-1)
+        for at, kept in enumerate(flat.copy()):
+            flat[at] = kept + eps
+            above = values()
+            flat[at] = kept - eps
+            slope = (above - values()) / (2 * eps)
+            flat[at] = kept
+            if not np.allclose(told[:, at], slope, rtol, atol):
+                return f"input {number}, number {at}: backward {told[:, at]}, differences {slope}"
+    return ""
 
 
 def _array_or_zeros(gradient, x):

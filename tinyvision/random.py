@@ -94,9 +94,9 @@ def get_rng_state() -> np.ndarray:
     return state_of(_current)
 
 
-def set_rng_state(state: Any) -> None:
+def set_rng_state(new_state: Any) -> None:
     """Go on with the numbers that followed when `get_rng_state` was called. Raises OptionError."""
-    restore(_current, state)
+    restore(_current, new_state)
 
 
 @contextmanager

@@ -6,9 +6,21 @@ from .device import device as as_device
 from .errors import OptionError
 
 
-def compile(model: Any = None, **options: Any) -> Any:
+def compile(
+    model: Any = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: Any = "inductor",
+    mode: str | None = None,
+    options: Any = None,
+    disable: bool = False,
+) -> Any:
     """The model or function itself: nothing is compiled, and the results are those of the model. The options, which
-    choose a compiler, change nothing; without a model, a decorator."""
+    choose a compiler, change nothing; without a model, a decorator. Raises OptionError for an unknown mode."""
+    modes = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+    if mode is not None and mode not in modes:
+        raise OptionError(f"compile: mode must be one of {', '.join(modes)}, got {mode!r}")
     return (lambda function: function) if model is None else model
 
 

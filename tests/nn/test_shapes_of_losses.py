@@ -47,7 +47,7 @@ def outcome(function, tensor, arrays, options):
 
 
 def compare(name, arrays, options):
-    options = {**options, "reduction": "none"}
+    options = {"reduction": "none", **options}
     expected = outcome(getattr(torch.nn.functional, name), torch.tensor, arrays, options)
     found = outcome(getattr(F, name), tv.tensor, arrays, options)
     shapes = [a.shape for a in arrays]
@@ -81,14 +81,15 @@ def test_two_tensors(name, whole):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 @pytest.mark.parametrize("name", WEIGHTED)
-def test_a_weight(name):
+def test_a_weight(name, reduction):
     rng, classes = np.random.default_rng(7), name in CLASSES
     for target in [(4,)] if classes else [(4, 3), (3,), (4, 1)]:
         for shape in SHAPES:
             labels = rng.integers(0, 2, target)
             arrays = [rng.uniform(0.1, 0.9, (4, 3)), labels if classes else labels.astype(np.float64)]
-            compare(name, arrays, {"weight": rng.random(shape)})
+            compare(name, arrays, {"weight": rng.random(shape), "reduction": reduction})
 
 
 @pytest.mark.filterwarnings("ignore")

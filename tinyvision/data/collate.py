@@ -73,18 +73,18 @@ def _plain(item):
     return plain("collate", "an item", item) if isinstance(item, np.ndarray) else item
 
 
-def default_convert(item: Any) -> Any:
+def default_convert(data: Any) -> Any:
     """What a loader without batches hands out: arrays as tensors, in whatever they are nested; the rest as it is."""
-    if _is_tensor(item) or isinstance(item, (str, bytes)):
-        return item
-    if isinstance(item, (np.ndarray, np.generic)) and item.dtype.kind in "biuf":
-        return Tensor.of(np.asarray(_plain(item)))
-    if isinstance(item, Mapping):
-        return {key: default_convert(value) for key, value in item.items()}
-    if isinstance(item, (tuple, list)):
-        parts = [default_convert(part) for part in item]
-        return type(item)(*parts) if hasattr(item, "_fields") else parts
-    return item
+    if _is_tensor(data) or isinstance(data, (str, bytes)):
+        return data
+    if isinstance(data, (np.ndarray, np.generic)) and data.dtype.kind in "biuf":
+        return Tensor.of(np.asarray(_plain(data)))
+    if isinstance(data, Mapping):
+        return {key: default_convert(value) for key, value in data.items()}
+    if isinstance(data, (tuple, list)):
+        parts = [default_convert(part) for part in data]
+        return type(data)(*parts) if hasattr(data, "_fields") else parts
+    return data
 
 
 def stacked(arrays: list[np.ndarray]) -> np.ndarray:

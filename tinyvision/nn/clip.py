@@ -21,6 +21,7 @@ def clip_grad_norm_(
     max_norm: float,
     norm_type: float | str = 2.0,
     error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> Tensor:
     """Scale all gradients together so that their norm is at most max_norm; returns the norm before, a tensor
     with one number, which stays on a GPU where nothing makes the host wait for it.
@@ -28,7 +29,7 @@ def clip_grad_norm_(
     (Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", 2013.) norm_type is 2
     (Euclidean), another positive number, or "inf". A norm that is not finite changes nothing and is returned, so that
     the caller can decide (PyTorch would spoil all gradients here), or raises GraphError with error_if_nonfinite.
-    Raises OptionError."""
+    foreach, which would change speed alone, changes nothing. Raises OptionError."""
     try:
         order, most = float(norm_type), float(max_norm)
     except (TypeError, ValueError):
@@ -63,6 +64,7 @@ def clip_grad_norm(
     max_norm: float,
     norm_type: float | str = 2.0,
     error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> Tensor:
     """`clip_grad_norm_` by its older name; it warns, as PyTorch's does."""
     text = "`torch.nn.utils.clip_grad_norm` is now deprecated in favor of `torch.nn.utils.clip_grad_norm_`."
@@ -70,8 +72,8 @@ def clip_grad_norm(
     return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite)
 
 
-def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: float) -> None:
-    """Cut every gradient to ± clip_value, in place. Raises OptionError."""
+def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: float, foreach: bool | None = None) -> None:
+    """Cut every gradient to ± clip_value, in place; foreach changes nothing. Raises OptionError."""
     if not clip_value > 0:
         raise OptionError(f"clip_grad_value_: clip_value must be positive, got {clip_value!r}")
     for g in _each_there(_gradients("clip_grad_value_", parameters)):

@@ -16,6 +16,7 @@ __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequen
 
 Self = TypeVar("Self", bound="_Ordered")
 List = TypeVar("List", bound="ParameterList")
+_Named = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 
 class _Ordered(Module):
@@ -50,10 +51,10 @@ class _Ordered(Module):
     def __iadd__(self: Self, modules: Iterable[Module]) -> Self:
         return self.extend(list(_modules(self, modules)))
 
-    def pop(self, index: int | slice = -1) -> Any:
-        """Take the module at `index` out, and return it."""
-        module = self[index]
-        del self[index]
+    def pop(self, key: int | slice = -1) -> Any:
+        """Take the module at `key` out, and return it."""
+        module = self[key]
+        del self[key]
         return module
 
     def _items(self):
@@ -96,19 +97,23 @@ class Sequential(_Ordered):
         for name, module in named:
             self.add_module(str(name), _module(self, module, f" at {name}"))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x through all modules in order; a convolution takes batch-norm, activation and pooling behind it along."""
+    def forward(self, input: Tensor) -> Tensor:
+        """input through all modules in order; a convolution takes batch-norm, activation and pooling after it along."""
         modules = list(self)
         while modules:
             if type(modules[0]) is not Conv2d:
-                x = modules.pop(0)(x)
+                input = modules.pop(0)(input)
                 continue
             conv = modules.pop(0)
             norm = modules.pop(0) if modules and type(modules[0]) is BatchNorm2d else None
             act = modules.pop(0) if modules and type(modules[0]) in ACTIVATIONS else None
             pool = modules.pop(0) if modules and type(modules[0]) is MaxPool2d else None
-            x = conv_norm_act(x, conv, norm, act, pool=pool)
-        return x
+            input = conv_norm_act(input, conv, norm, act, pool=pool)
+        return input
+
+    def extend(self: Self, sequential: Iterable[Module]) -> Self:
+        """Add several modules at the end; returns self."""
+        return super().extend(sequential)
 
     def __mul__(self, times: int) -> "Sequential":
         if not is_integer(times) or times < 1:
@@ -137,8 +142,8 @@ class Sequential(_Ordered):
 class ModuleList(_Ordered):
     """A list of modules whose parameters count as the owner's (those in a plain Python list do not)."""
 
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
-        self.extend(modules)
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        self.extend(modules or ())
 
     def insert(self, index: int, module: Module) -> None:  # type: ignore[override]  # a list's returns nothing
         """Put a module before the one at `index`; the modules are numbered anew."""
@@ -163,18 +168,14 @@ class _ByName(Module):
 
     kind: ClassVar[type]
 
-    def __init__(self, members: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
-        self.update(members)
-
-    def update(self, members: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
-        """Add members, or put them in the place of those of the same name."""
-        for name, value in members.items() if isinstance(members, (Mapping, _ByName)) else members:
+    def _put(self, members):
+        for name, value in members.items() if isinstance(members, (Mapping, _ByName)) else members or ():
             self[name] = value
 
-    def pop(self, name: str) -> Any:
+    def pop(self, key: str) -> Any:
         """Take the member of this name out, and return it."""
-        member = self[name]
-        del self[name]
+        member = self[key]
+        del self[key]
         return member
 
     def clear(self) -> None:
@@ -222,6 +223,13 @@ class ModuleDict(_ByName):
 
     kind = Module
 
+    def __init__(self, modules: _Named | None = None) -> None:
+        self._put(modules)
+
+    def update(self, modules: _Named) -> None:
+        """Add modules, or put them in the place of those of the same name."""
+        self._put(modules)
+
     def __setitem__(self, name: str, module: Module) -> None:
         self.add_module(name, _module(self, module))
 
@@ -268,13 +276,20 @@ class ParameterDict(_ByName):
 
     kind = Parameter
 
+    def __init__(self, parameters: _Named | None = None) -> None:
+        self._put(parameters)
+
+    def update(self, parameters: _Named) -> None:
+        """Add parameters, or put them in the place of those of the same name."""
+        self._put(parameters)
+
     def extra_repr(self) -> str:
         """Every parameter by its kind of numbers and its size."""
         return "\n".join(f"  ({name}): {_described(value, value.type())}" for name, value in self.items())
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, key: str, default: Any = None) -> Any:
         """The parameter of a name, or `default`."""
-        return vars(self)[name] if name in self else default
+        return vars(self)[key] if key in self else default
 
     def __setitem__(self, name: str, value: Any) -> None:
         self.register_parameter(name, value if isinstance(value, Parameter) else Parameter(value))

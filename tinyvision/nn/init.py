@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ParamSpec
 
 import numpy as np
+from numpy.random import Generator
 
-from .. import random
 from ..arrays import full_name
 from ..errors import DtypeError, OptionError, ShapeError
 from ..grad_mode import no_grad
 from ..missing import missing
 from ..tape import Variable
+from ..tensors.sampling import source
 from ..tensors.tensor import Tensor
 
 _P = ParamSpec("_P")
@@ -43,28 +44,35 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return gains[nonlinearity]
 
 
-def _fill(tensor, draw):
+def _fill(tensor, draw, generator=None):
     if not isinstance(tensor, Variable):
         raise DtypeError(f"init: expected a tensor of tinyvision's to fill, got {full_name(tensor)}")
     with no_grad():
-        return tensor.copy_(np.asarray(draw(random.generator(), tensor.shape), dtype=tensor.dtype))
+        return tensor.copy_(np.asarray(draw(source(generator), tensor.shape), dtype=tensor.dtype))
 
 
-def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Even between a and b. Raises OptionError if a is above b."""
     if not a <= b:
         raise OptionError(f"uniform_: a must not be above b, got {a!r} and {b!r}")
-    return _fill(tensor, lambda rng, shape: rng.uniform(a, b, shape))
+    return _fill(tensor, lambda rng, shape: rng.uniform(a, b, shape), generator)
 
 
-def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal with this mean and standard deviation. Raises OptionError for a negative one."""
     if not std >= 0:
         raise OptionError(f"normal_: std must be 0 or more, got {std!r}")
-    return _fill(tensor, lambda rng, shape: rng.normal(mean, std, shape))
+    return _fill(tensor, lambda rng, shape: rng.normal(mean, std, shape), generator)
 
 
-def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
     """Normal, with what falls outside of a to b drawn again. Raises OptionError if that could take for ever."""
     if not (std > 0 and a < b and a <= mean + 3 * std and b >= mean - 3 * std):
         raise OptionError(
@@ -77,12 +85,12 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
             x[outside] = rng.normal(mean, std, int(outside.sum()))
         return x
 
-    return _fill(tensor, draw)
+    return _fill(tensor, draw, generator)
 
 
-def constant_(tensor: Tensor, value: float) -> Tensor:
+def constant_(tensor: Tensor, val: float) -> Tensor:
     """All the same."""
-    return _fill(tensor, lambda rng, shape: np.full(shape, value))
+    return _fill(tensor, lambda rng, shape: np.full(shape, val))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -122,7 +130,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     return _fill(tensor, draw)
 
 
-def orthogonal_(tensor: Tensor, gain: float = 1) -> Tensor:
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
     """A matrix (O, C·KH·KW) with orthonormal rows, or columns where there are fewer, times gain (Saxe et al., 2013)."""
     if tensor.ndim < 2:
         raise ShapeError(f"orthogonal_: at least 2 axes are needed, got {tensor.shape}")
@@ -133,10 +141,10 @@ def orthogonal_(tensor: Tensor, gain: float = 1) -> Tensor:
         q = q * np.sign(np.diag(r))  # or the distribution would not be even
         return gain * (q.T if flat.shape[0] < flat.shape[1] else q).reshape(shape)
 
-    return _fill(tensor, draw)
+    return _fill(tensor, draw, generator)
 
 
-def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
     """A matrix drawn from a normal distribution, the share `sparsity` of every column set to 0 (Martens, 2010)."""
     if tensor.ndim != 2:
         raise ShapeError(f"sparse_: a matrix is needed, got {tensor.shape}")
@@ -147,29 +155,41 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
             x[rng.permutation(shape[0])[: math.ceil(sparsity * shape[0])], column] = 0
         return x
 
-    return _fill(tensor, draw)
+    return _fill(tensor, draw, generator)
 
 
-def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
     """Even between ± gain·sqrt(3 / fan) (He et al., "Delving deep into rectifiers", 2015)."""
     bound = math.sqrt(3.0) * calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode))
-    return uniform_(tensor, -bound, bound)
+    return uniform_(tensor, -bound, bound, generator)
 
 
-def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
     """Normal with standard deviation gain / sqrt(fan) (He et al., 2015)."""
-    return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)))
+    return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)), generator)
 
 
-def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Even between ± gain·sqrt(6 / (fan in + fan out)) (Glorot and Bengio, 2010)."""
     bound = gain * math.sqrt(6.0 / sum(fans(tensor)))
-    return uniform_(tensor, -bound, bound)
+    return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal with standard deviation gain·sqrt(2 / (fan in + fan out)) (Glorot and Bengio, 2010)."""
-    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(fans(tensor))))
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(fans(tensor))), generator)
 
 
 def _fan(tensor, mode):

@@ -167,6 +167,10 @@ class PoissonNLLLoss(_Loss, function=functional.poisson_nll_loss):
     reduce: bool | None = None
     reduction: str = "mean"
 
+    def forward(self, log_input: Tensor, target: Tensor) -> Tensor:
+        """The loss of counts' logarithms (or counts, without the option log_input) for `target`."""
+        return functional.poisson_nll_loss(log_input, target, **self.options())
+
 
 class GaussianNLLLoss(_Loss, function=functional.gaussian_nll_loss):
     """(log(var) + (input - target)² / var) / 2; the mean."""

@@ -89,8 +89,7 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         # The only assignment that is not taken as it comes: a plain tensor in the place of a registered one would drop
         # that name from training and from the state dict without a word.
-        own = vars(self).get(name)
-        registered = (Parameter, Buffer)
+        own, registered = vars(self).get(name), (Parameter, Buffer)
         if isinstance(own, registered) and isinstance(value, Variable) and not isinstance(value, registered):
             if isinstance(own, Parameter):
                 raise OptionError(
@@ -127,25 +126,27 @@ class Module:
         """The modules that are attributes of this one."""
         return (module for _, module in self.named_children())
 
-    def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
-        """(dotted name, module) for this module and all below it; each once, or under every name that it has."""
-        seen, waiting = set(), [(prefix, self)]
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """(dotted name, module) for this module and all below it, each once or by every name; none of those in memo."""
+        seen, waiting = set() if memo is None else memo, [(prefix, self)]
         while waiting:
             name, module = waiting.pop()
-            if remove_duplicate and id(module) in seen:
+            if remove_duplicate and module in seen:
                 continue
-            seen.add(id(module))
+            seen.add(module)
             yield name, module
             below = [(child, value) for child, value in vars(module).items() if isinstance(value, Module)]
             waiting += ((_dotted(name, child), value) for child, value in reversed(below))
 
-    def modules(self) -> Iterator[Module]:
-        """This module and all below it, each once."""
-        return (module for _, module in self.named_modules())
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
+        """This module and all below it, each once, or as often as it is there."""
+        return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
     def _named(self, kind, prefix, recurse, remove_duplicate):
         seen = set()
-        for name, module in self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]:
+        for name, module in self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]:
             for own, value in vars(module).items():
                 if isinstance(value, kind) and not (remove_duplicate and id(value) in seen):
                     seen.add(id(value))
@@ -201,16 +202,15 @@ class Module:
         """PyTorch's spelling of `self.name = Buffer(tensor)`."""
         self._register(name, None if tensor is None else Buffer(tensor, persistent))
 
-    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
         """PyTorch's spelling of `self.name = Parameter(...)`."""
-        if parameter is not None and not isinstance(parameter, Parameter):
-            given = type(parameter).__name__
-            raise OptionError(f"register_parameter: {name!r} must be a Parameter or None, got {given}")
-        self._register(name, parameter)
+        if not isinstance(param, Parameter | None):
+            raise OptionError(f"register_parameter: {name!r} must be a Parameter or None, got {type(param).__name__}")
+        self._register(name, param)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """PyTorch's spelling of `self.name = module`."""
-        if module is not None and not isinstance(module, Module):
+        if not isinstance(module, Module | None):
             raise OptionError(f"{type(self).__name__}: expected a module as {name!r}, got {type(module).__name__}")
         self._register(name, module)
 
@@ -224,11 +224,11 @@ class Module:
             raise OptionError(f"{type(self).__name__}: {name!r} is the name of something else; choose another")
         setattr(self, name, value)
 
-    def apply(self: Self, function: Callable[[Module], Any]) -> Self:
-        """Call `function(module)` for all modules below this one, then for this one; returns self."""
+    def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
+        """Call `fn(module)` for all modules below this one, then for this one; returns self."""
         for module in self.children():
-            module.apply(function)
-        function(self)
+            module.apply(fn)
+        fn(self)
         return self
 
     # -- modes
@@ -317,9 +317,9 @@ class Module:
         """All floating-point state as float32; returns self."""
         return self.to(np.float32)
 
-    def type(self: Self, dtype: DType) -> Self:
-        """All floating-point state as `dtype`; returns self."""
-        return self.to(dtype=dtype)
+    def type(self: Self, dst_type: DType) -> Self:
+        """All floating-point state as `dst_type`; returns self."""
+        return self.to(dtype=dst_type)
 
     def double(self: Self) -> Self:
         """All floating-point state as float64; returns self."""

@@ -5,15 +5,25 @@ Nothing is computed again here: every value is kept, so results are the same, so
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..errors import OptionError
+
 
 def checkpoint(
     function: Callable[..., Any],
     *arguments: Any,
     use_reentrant: bool | None = None,
     preserve_rng_state: bool = True,
+    context_fn: Any = None,
+    determinism_check: str = "default",
+    debug: bool = False,
+    early_stop: bool = True,
     **options: Any,
 ) -> Any:
-    """What `function(*arguments, **options)` returns; the two options choose among ways to compute it again."""
+    """What `function(*arguments, **options)` returns; what is named here is of ways to compute it again.
+
+    Raises OptionError for a context_fn, whose contexts would change what is computed."""
+    if context_fn is not None:
+        raise OptionError("checkpoint: context_fn is not supported; enter its context inside of the function")
     return function(*arguments, **options)
 
 

@@ -42,7 +42,7 @@ required = _Required()
 
 
 class Optimizer:
-    """Base class. `parameters` is an iterable of parameters, or of groups `{"params": [...], "lr": ...}`
+    """Base class. `params` is an iterable of parameters, or of groups `{"params": [...], "lr": ...}`
     with own options; a parameter may come with its name, as from `model.named_parameters()`, which the group keeps as
     "param_names".
 
@@ -50,15 +50,15 @@ class Optimizer:
 
     Raises OptionError for no parameters, one that is given twice, or an option that is required and not there."""
 
-    def __init__(self, parameters: Iterable[Any], defaults: dict[str, Any]) -> None:
-        if isinstance(parameters, (Variable, np.ndarray)) or not hasattr(parameters, "__iter__"):
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        if isinstance(params, (Variable, np.ndarray)) or not hasattr(params, "__iter__"):
             raise OptionError("an optimizer takes several parameters: model.parameters(), or a list")
         self.defaults = defaults
         self.state: dict[Variable, dict[str, Any]] = defaultdict(dict)  # optimizers of one's own read it as it fills
         self.live: dict[int, Array] = {}  # by a group's id: its `numbers`, on the GPU (see make_repeatable)
         self.param_groups: list[dict[str, Any]] = []
         self._hooks: dict[str, list[Callable[..., Any]]] = {"before": [], "after": []}
-        groups = list(parameters)
+        groups = list(params)
         if not groups:
             raise OptionError("an optimizer was given no parameters")
         if not isinstance(groups[0], dict):
@@ -66,9 +66,9 @@ class Optimizer:
         for group in groups:
             self.add_param_group(group)
 
-    def add_param_group(self, group: dict[str, Any]) -> None:
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with options of their own; what is not named takes the defaults. Raises OptionError."""
-        name = type(self).__name__
+        name, group = type(self).__name__, param_group
         if not isinstance(group, dict) or "params" not in group:
             raise OptionError(f'{name}: a parameter group is a dict with "params"')
         if not hasattr(group["params"], "__iter__"):
@@ -280,14 +280,14 @@ class BoundedOptimizer(Optimizer):
 
     Raises OptionError for misspelt options and for values that mean nothing, besides what Optimizer refuses."""
 
-    def add_param_group(self, group: dict[str, Any]) -> None:
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with options of their own; what is not named takes the defaults. Raises OptionError."""
-        for key in group if isinstance(group, dict) else ():
+        for key in param_group if isinstance(param_group, dict) else ():
             is_known = key in self.defaults or key in ("params", *_SCHEDULES)
             if not is_known and _is_meant_for_one_of(str(key), (*self.defaults, *_ELSEWHERE)):
                 known = ", ".join(self.defaults)
                 raise OptionError(f"{type(self).__name__}: unknown option {key!r}; known are {known}")
-        super().add_param_group(group)
+        super().add_param_group(param_group)
 
     def check_options(self, group: dict[str, Any]) -> None:
         """Raise OptionError if an option of a group has a value without meaning."""

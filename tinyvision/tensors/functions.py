@@ -410,9 +410,9 @@ def allclose(a: _Any, b: _Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan
     return _facts.allclose(a, b, rtol, atol, equal_nan)
 
 
-def is_tensor(value: _Any) -> bool:
+def is_tensor(obj: _Any) -> bool:
     """True for a Tensor."""
-    return isinstance(value, _Tensor)
+    return isinstance(obj, _Tensor)
 
 
 def is_nonzero(x: _Any) -> bool:

@@ -136,21 +136,21 @@ def _plus(x, product, beta, alpha):
     return (x if beta == 1 else x * beta) + product
 
 
-def tensordot(x: Tensor, other: Tensor, dims: Any = 2) -> Tensor:
-    """The sums of products over some axes of both: the last `dims` of x with the first of other, or two lists."""
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
+    """The sums of products over some axes of both: the last `dims` of a with the first of other, or two lists."""
     if is_integer(dims):
-        ours, theirs = list(range(x.ndim - dims, x.ndim)), list(range(dims))
+        ours, theirs = list(range(a.ndim - dims, a.ndim)), list(range(dims))
     else:
         ours, theirs = ([int(d) for d in (part if not is_integer(part) else [part])] for part in dims)
-    ours, theirs = [d % x.ndim for d in ours], [d % other.ndim for d in theirs]
-    if [x.shape[d] for d in ours] != [other.shape[d] for d in theirs]:
-        raise ShapeError(f"tensordot: axes {ours} of {x.shape} and {theirs} of {other.shape} differ in size")
-    left = [d for d in range(x.ndim) if d not in ours]
-    right = [d for d in range(other.ndim) if d not in theirs]
-    count = int(np.prod([x.shape[d] for d in ours]))
-    rows = x.permute(left + ours).reshape(int(np.prod([x.shape[d] for d in left])), count)
-    columns = other.permute(theirs + right).reshape(count, int(np.prod([other.shape[d] for d in right])))
-    return matmul(rows, columns).reshape([x.shape[d] for d in left] + [other.shape[d] for d in right])
+    ours, theirs = [d % a.ndim for d in ours], [d % b.ndim for d in theirs]
+    if [a.shape[d] for d in ours] != [b.shape[d] for d in theirs]:
+        raise ShapeError(f"tensordot: axes {ours} of {a.shape} and {theirs} of {b.shape} differ in size")
+    left = [d for d in range(a.ndim) if d not in ours]
+    right = [d for d in range(b.ndim) if d not in theirs]
+    count = int(np.prod([a.shape[d] for d in ours]))
+    rows = a.permute(left + ours).reshape(int(np.prod([a.shape[d] for d in left])), count)
+    columns = b.permute(theirs + right).reshape(count, int(np.prod([b.shape[d] for d in right])))
+    return matmul(rows, columns).reshape([a.shape[d] for d in left] + [b.shape[d] for d in right])
 
 
 def kron(x: Tensor, other: Tensor) -> Tensor:
@@ -172,9 +172,10 @@ def cross(x: Tensor, other: Tensor, dim: int = -1) -> Tensor:
     return note_derived(stack(turned, dim), x, other)
 
 
-def cdist(x: Tensor, other: Tensor, p: float = 2.0) -> Tensor:
-    """The distance of every row of x to every row of other: (..., P, M), (..., R, M)  ->  (..., P, R)"""
-    return note_derived((x.unsqueeze(-2) - other.unsqueeze(-3)).norm(p, -1), x, other)
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Tensor:
+    """The distance of every row of x1 to every row of x2: (..., P, M), (..., R, M)  ->  (..., P, R). compute_mode
+    chooses among ways to compute it, of which there is one here."""
+    return note_derived((x1.unsqueeze(-2) - x2.unsqueeze(-3)).norm(p, -1), x1, x2)
 
 
 # -- einsum

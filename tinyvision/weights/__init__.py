@@ -46,11 +46,16 @@ _MISTAKES = (
 
 
 def load(
-    path: str | PathLike[str] | Any, map_location: Any = None, *, weights_only: bool = True, mmap: bool = False
+    f: str | PathLike[str] | Any,
+    map_location: Any = None,
+    pickle_module: Any = None,
+    *,
+    weights_only: bool | None = True,
+    mmap: bool | None = False,
 ) -> Any:
     """Read a checkpoint or weights, everything that is in the file, without running anything of it.
 
-    path   a file, or an open binary file or `io.BytesIO`; what it is, is seen from its content, whatever its suffix:
+    f      a file, or an open binary file or `io.BytesIO`; what it is, is seen from its content, whatever its suffix:
            PyTorch's zip format, its legacy format and its tar format of 2017; .safetensors; .npz; or the
            `.index.json` of a checkpoint that was cut up, beside its parts
     ->     of a PyTorch file what was saved: nested dicts, lists, tuples, sets, numbers, text, None, paths, namespaces,
@@ -63,10 +68,11 @@ def load(
     map_location   where the tensors shall be: a device, a dict from devices in the file to devices, or a function of
                    (storage, device in the file); without it they are on the CPU
     weights_only   changes nothing: plain data is read either way, and objects such as a whole pickled model never are
-    mmap           changes nothing
+    mmap, pickle_module
+                   change nothing
 
     Raises WeightsError, in one line, if the file cannot be read or holds anything else; OptionError, DeviceError."""
-    if type(weights_only) is not bool or type(mmap) is not bool:
+    if not isinstance(weights_only, bool | None) or not isinstance(mmap, bool | None):
         raise OptionError(f"load: weights_only and mmap are True or False, got {weights_only!r} and {mmap!r}")
     target = _placing(map_location)
 
@@ -75,7 +81,7 @@ def load(
         trained = stored.requires_grad and array.dtype.kind == "f"
         return Parameter(array, trained) if stored.is_parameter else Tensor.of(array, requires_grad=trained)
 
-    value, metadata = _opened(path, lambda file, size: _read(file, size, leaf, lambda tree: tree))
+    value, metadata = _opened(f, lambda file, size: _read(file, size, leaf, lambda tree: tree))
     if metadata is None:
         return value
     return {name: Tensor.of(to_device(array, target("cpu"))) for name, array in value.items()}
@@ -233,17 +239,17 @@ def _message(path, text):
 
 def save(
     obj: Any,
-    path: str | PathLike[str] | Any,
+    f: str | PathLike[str] | Any,
     pickle_module: Any = None,
     pickle_protocol: int | None = None,
     _use_new_zipfile_serialization: bool = True,
     *,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write weights or a checkpoint: under `path` there is the old file or the whole new one.
+    """Write weights or a checkpoint: under the name f there is the old file or the whole new one.
 
-    path      ends in .safetensors or .npz for those formats; any other name (.pt, .pth, .ckpt, .tar, ...) and an
-              open binary file get PyTorch's format, which `torch.load(path, weights_only=True)` opens
+    f         ends in .safetensors or .npz for those formats; any other name (.pt, .pth, .ckpt, .tar, ...) and an
+              open binary file get PyTorch's format, which `torch.load(f, weights_only=True)` opens
     obj       for PyTorch's format: nested dicts, lists, tuples, sets, numbers, text, bytes, None, counters, dtypes and
               tensors; namespaces and paths too, which PyTorch reads with weights_only=False only. For the others a
               dict of name -> array. Arrays and tensors are ours, PyTorch's, NumPy's or CuPy's; a NumPy array becomes a
@@ -254,15 +260,15 @@ def save(
 
     Raises OptionError for metadata that cannot be kept, WeightsError for names and values that the format cannot hold,
     an object that has a state_dict() among them, and if the file cannot be written (folder missing, disk full, ...)."""
-    as_file = hasattr(path, "write")
-    suffix = "" if as_file else Path(path).suffix.lower()
+    as_file = hasattr(f, "write")
+    suffix = "" if as_file else Path(f).suffix.lower()
     if metadata and suffix != ".safetensors":
         raise OptionError(f"save: a {suffix or 'PyTorch'} file cannot keep metadata; use .safetensors")
     texts = [*metadata.keys(), *metadata.values()] if isinstance(metadata, Mapping) else [metadata or ""]
     if not all(type(text) is str and _is_unicode(text) for text in texts) or (metadata and len(texts) == 1):
         raise OptionError("save: metadata is a dict of text to text")
     if suffix not in (".safetensors", ".npz"):
-        _save_anything(obj, path, as_file)
+        _save_anything(obj, f, as_file)
         return
     if not isinstance(obj, Mapping):
         raise WeightsError(
@@ -272,7 +278,7 @@ def save(
     for name, value in obj.items():
         _check_name(name, suffix)
         arrays[name] = _as_array(name, value, suffix)
-    with atomic_write(path, error=WeightsError) as file:
+    with atomic_write(f, error=WeightsError) as file:
         if suffix == ".safetensors":
             safe.write(file, arrays, dict(metadata or {}))
         else:

@@ -154,12 +154,12 @@ def mse_loss(
     reduction: str = "mean",
     weight: Any = None,
 ) -> Tensor:
-    """The mean of (input - target)², each times its weight, which is shaped like input."""
+    """The mean of (input - target)², weighted where there is a weight, shaped like input."""
     name, reduction = "mse_loss", reduction_of("mse_loss", size_average, reduce, reduction)
     one, two = _side_by_side(name, input, target)
     if weight is None:
         return F.mse(one, two, reduction=reduction)
-    return reduced(name, _weighted(name, F.mse(one, two, reduction="none"), weight, input, True), None, None, reduction)
+    return _weighted_mean(name, F.mse(one, two, reduction="none"), weight, input, reduction)
 
 
 def l1_loss(
@@ -170,9 +170,20 @@ def l1_loss(
     reduction: str = "mean",
     weight: Any = None,
 ) -> Tensor:
-    """The mean of |input - target|, each times its weight, which is shaped like input."""
-    loss = _weighted("l1_loss", F.l1(*_side_by_side("l1_loss", input, target)), weight, input, True)
-    return reduced("l1_loss", loss, size_average, reduce, reduction)
+    """The mean of |input - target|, weighted where there is a weight, shaped like input."""
+    loss = F.l1(*_side_by_side("l1_loss", input, target))
+    if weight is None:
+        return reduced("l1_loss", loss, size_average, reduce, reduction)
+    reduction = reduction_of("l1_loss", size_average, reduce, reduction)
+    return _weighted_mean("l1_loss", loss, weight, input, reduction)
+
+
+def _weighted_mean(name, loss, weight, input, reduction):
+    """Losses with weights, reduced; their mean is Σ weight · loss / Σ weight."""
+    weighted = _weighted(name, loss, weight, input, exactly=True)
+    if reduction == "mean":
+        return F.sum(weighted) / F.sum(tensor_input(name, "weight", weight))
+    return reduced(name, weighted, None, None, reduction)
 
 
 def smooth_l1_loss(
@@ -197,7 +208,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     """d² / 2 where d = |input - target| < delta, else delta · (d - delta / 2), times a weight shaped like
     input; the mean."""
     loss = F.huber(*_side_by_side("huber_loss", input, target), delta=delta)
-    loss = _weighted("huber_loss", loss, weight, input, True)
+    loss = _weighted("huber_loss", loss, weight, input, exactly=True)
     return reduced("huber_loss", loss, None, None, reduction)
 
 

@@ -1,5 +1,7 @@
 """Non-linearities as layers."""
 
+import warnings
+from dataclasses import InitVar
 from typing import Any
 
 import numpy as np
@@ -100,8 +102,14 @@ class Hardtanh(Declared, function=functional.hardtanh):
     min_val: float = -1.0
     max_val: float = 1.0
     inplace: bool = False
+    min_value: InitVar[float | None] = None  # the old names of the two
+    max_value: InitVar[float | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, min_value: float | None, max_value: float | None) -> None:
+        for name, old in (("min_val", min_value), ("max_val", max_value)):
+            if old is not None:
+                warnings.warn(f"Hardtanh: {name}ue is the old name of {name}", FutureWarning, stacklevel=3)
+                setattr(self, name, old)
         if not self.min_val < self.max_val:
             raise OptionError(f"Hardtanh: min_val must be below max_val, got {self.min_val!r} and {self.max_val!r}")
 
@@ -183,9 +191,9 @@ class Softmin(Softmax, function=functional.softmin):
 class Softmax2d(Module):
     """Softmax over the channels of (N, C, H, W) or (C, H, W)."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Probabilities for each pixel."""
-        return functional.softmax(x, -3)
+        return functional.softmax(input, -3)
 
 
 class PReLU(Module):
@@ -201,9 +209,9 @@ class PReLU(Module):
         """All weights as they were given, as in a new layer."""
         self.weight.data.fill_(self.init)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x, or weight · x."""
-        return functional.prelu(x, self.weight)
+    def forward(self, input: Tensor) -> Tensor:
+        """input, or weight · input."""
+        return functional.prelu(input, self.weight)
 
     def extra_repr(self) -> str:
         """How many weights."""

@@ -133,9 +133,9 @@ class Conv2d(_ConvNd):
         if state.get("kept", {}).get("of") is weight and on_cpu(weight):
             weight.flags.writeable, self.kept = False, {"of": weight}
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The convolution of x."""
-        return self._conv_forward(x, self.weight, self.bias)
+    def forward(self, input: Tensor) -> Tensor:
+        """The convolution of input."""
+        return self._conv_forward(input, self.weight, self.bias)
 
     def _conv_forward(self, x: Tensor, weight: Any, bias: Any) -> Tensor:
         """The same with another weight and bias: what classes below, with a forward of their own, call in PyTorch."""
@@ -174,10 +174,10 @@ class Conv1d(_ConvNd):
         self.padding = padding if isinstance(padding, (str, tuple)) else (padding,)
         self._set_parameters(zeros(out_channels, in_channels // groups, *self.kernel_size), bias, device, dtype)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The convolution of x."""
+    def forward(self, input: Tensor) -> Tensor:
+        """The convolution of input."""
         options = (self.stride, self.padding, self.dilation, self.groups)
-        return functional.conv1d(x, self.weight, self.bias, *options)
+        return functional.conv1d(input, self.weight, self.bias, *options)
 
 
 class ConvTranspose2d(_ConvNd):
@@ -213,11 +213,11 @@ class ConvTranspose2d(_ConvNd):
         memory = zeros(in_channels, *self.kernel_size, out_channels // groups)
         self._set_parameters(memory.array.transpose(0, 3, 1, 2), bias, device, dtype)
 
-    def forward(self, x: Tensor, output_size: Any = None) -> Tensor:
-        """The transposed convolution of x; output_size (OH, OW) chooses the output_padding that leads to it."""
-        more = self.output_padding if output_size is None else self._output_padding(x, tuple(output_size)[-2:])
+    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+        """The transposed convolution of input; output_size (OH, OW) chooses the output_padding that leads to it."""
+        more = self.output_padding if output_size is None else self._output_padding(input, tuple(output_size)[-2:])
         options = (self.stride, self.padding, more, self.groups, self.dilation)
-        return functional.conv_transpose2d(x, self.weight, self.bias, *options)
+        return functional.conv_transpose2d(input, self.weight, self.bias, *options)
 
     def _output_padding(self, x, size):
         least = [

@@ -23,9 +23,9 @@ class Dropout(Declared, function=functional.dropout):
         """The options, and whether this is training."""
         return {**super().options(), "training": self.training}
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x, thinned out in training."""
-        return super().forward(x)
+    def forward(self, input: Tensor) -> Tensor:
+        """input, thinned out in training."""
+        return super().forward(input)
 
     def extra_repr(self) -> str:
         """The options."""

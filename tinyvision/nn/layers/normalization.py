@@ -36,6 +36,8 @@ class _BatchNorm(Module):
         track_running_stats: bool = True,
         device: DeviceName | None = None,
         dtype: DType | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
         name = type(self).__name__
         check_positive(name, num_features=num_features)
@@ -46,7 +48,7 @@ class _BatchNorm(Module):
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = bool(affine), bool(track_running_stats)
         self.weight = Parameter(zeros(num_features) + 1) if affine else None
-        self.bias = Parameter(zeros(num_features)) if affine else None
+        self.bias = Parameter(zeros(num_features)) if affine and bias else None
         self.running_mean = Buffer(zeros(num_features)) if track_running_stats else None
         self.running_var = Buffer(zeros(num_features) + 1) if track_running_stats else None
         self.num_batches_tracked = Buffer(zeros(dtype="int64")) if track_running_stats else None
@@ -62,13 +64,13 @@ class _BatchNorm(Module):
         _fill({0: self.running_mean, 1: self.running_var})
         _fill({0: self.num_batches_tracked})
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x normalised: by the batch in training, or where no running statistics are kept; else by the running ones."""
+    def forward(self, input: Tensor) -> Tensor:
+        """input normalised: by the batch in training, or without running statistics; else by these."""
         by_batch = self.training or self.running_mean is None
         return self._counted(
-            x,
+            input,
             lambda mean, var, weight, bias, momentum, counter: functional.batch_norm(
-                x, mean, var, weight, bias, by_batch, momentum, self.eps, num_batches_tracked=counter
+                input, mean, var, weight, bias, by_batch, momentum, self.eps, num_batches_tracked=counter
             ),
         )
 
@@ -138,9 +140,9 @@ class GroupNorm(Module):
         """Weight 1 and bias 0, as in a new layer."""
         _fill({1: self.weight, 0: self.bias})
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x, normalised."""
-        return functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+    def forward(self, input: Tensor) -> Tensor:
+        """input, normalised."""
+        return functional.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -171,9 +173,9 @@ class LayerNorm(Module):
         """Weight 1 and bias 0, as in a new layer."""
         _fill({1: self.weight, 0: self.bias})
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x, normalised."""
-        return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+    def forward(self, input: Tensor) -> Tensor:
+        """input, normalised."""
+        return functional.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -223,21 +225,23 @@ class _InstanceNorm(_BatchNorm):
         track_running_stats: bool = False,
         device: DeviceName | None = None,
         dtype: DType | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x, each channel of each image normalised."""
-        x = tensor_input(type(self).__name__, "x", x)
-        if x.ndim not in self.ranks and x.ndim + 1 not in self.ranks:
+    def forward(self, input: Tensor) -> Tensor:
+        """input, each channel of each image normalised."""
+        input = tensor_input(type(self).__name__, "x", input)
+        if input.ndim not in self.ranks and input.ndim + 1 not in self.ranks:
             rank = " or ".join(map(str, self.ranks))
-            raise ShapeError(f"{type(self).__name__}: x must have {rank} axes, got {x.ndim} axes {tuple(x.shape)}")
-        if x.ndim not in self.ranks:
-            return self.forward(x.unsqueeze(0)).squeeze(0)
+            raise ShapeError(f"{type(self).__name__}: x must have {rank} axes, got {tuple(input.shape)}")
+        if input.ndim not in self.ranks:
+            return self.forward(input.unsqueeze(0)).squeeze(0)
         own = self.training or not self.track_running_stats
         momentum = 0.0 if self.momentum is None else self.momentum
         running = (self.running_mean, self.running_var)
-        return functional.instance_norm(x, *running, self.weight, self.bias, own, momentum, self.eps)
+        return functional.instance_norm(input, *running, self.weight, self.bias, own, momentum, self.eps)
 
 
 class InstanceNorm1d(_InstanceNorm):

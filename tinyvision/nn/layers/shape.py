@@ -40,10 +40,10 @@ class Unflatten(Module):
     def __init__(self, dim: int, unflattened_size: Any) -> None:
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """The same numbers, the axis as several."""
-        axis = self.dim % x.ndim
-        return x.reshape(*x.shape[:axis], *self.unflattened_size, *x.shape[axis + 1 :])
+        axis = self.dim % input.ndim
+        return input.reshape(*input.shape[:axis], *self.unflattened_size, *input.shape[axis + 1 :])
 
     def extra_repr(self) -> str:
         """The axis and its sizes."""
@@ -56,9 +56,9 @@ class Identity(Module):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x itself."""
-        return x
+    def forward(self, input: Tensor) -> Tensor:
+        """input itself."""
+        return input
 
 
 class Upsample(Declared, function=functional.interpolate):
@@ -163,6 +163,7 @@ class Embedding(Module):
         scale_grad_by_freq: bool = False,
         sparse: bool = False,
         _weight: Any = None,
+        _freeze: bool = False,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -177,6 +178,7 @@ class Embedding(Module):
         if _weight is None:
             self.reset_parameters()
         self.to(device=device, dtype=dtype)
+        self.weight.requires_grad_(not _freeze)
 
     @classmethod
     def from_pretrained(
@@ -196,9 +198,9 @@ class Embedding(Module):
             with no_grad():
                 self.weight.array[self.padding_idx] = np.float32(0)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """The vectors."""
-        return functional.embedding(x, self.weight, self.padding_idx)
+        return functional.embedding(input, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
         """The sizes."""

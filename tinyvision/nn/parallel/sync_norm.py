@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ...device import DeviceName
 from ...distributed import group, shares
+from ...errors import OptionError
 from ...ops.norm import gathered_moments
 from ...tensors import taped as F
 from ...tensors.tensor import Tensor
+from ...types import DType
 from .. import functional
 from ..functional.normalization import affine, update_running
 from ..layers import BatchNorm1d, BatchNorm2d
@@ -24,11 +27,28 @@ class SyncBatchNorm(_BatchNorm):
 
     ranks = (2, 3, 4)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x normalised: by the batch of all ranks in training, else as BatchNorm2d does."""
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: DeviceName | None = None,
+        dtype: DType | None = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        if process_group is not None:
+            raise OptionError("SyncBatchNorm: process_group must be None, there is one group: all ranks")
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """input normalised: by the batch of all ranks in training, else as BatchNorm2d does."""
         if not self.training or group.world_size() == 1:
-            return super().forward(x)
-        return self._counted(x, lambda *state: self._normalised(x, *state))
+            return super().forward(input)
+        return self._counted(input, lambda *state: self._normalised(input, *state))
 
     def _normalised(self, x, running_mean, running_var, weight, bias, momentum, counter):
         def gather(array):
