@@ -109,7 +109,7 @@ def test_functions_and_classes_take_the_same_names(room):
             found += differences(f"{room}.{name}", ours, theirs)
         elif inspect.isclass(ours) and not room.startswith("nn") and issubclass(theirs, OF_CLASSES):
             found += differences(f"{room}.{name}()", ours.__init__, theirs.__init__)
-            for method in vars(theirs):
+            for method in dir(theirs):
                 mine = getattr(ours, method, None)
                 if not method.startswith("_") and inspect.isfunction(mine):
                     found += differences(f"{room}.{name}.{method}", mine, getattr(theirs, method))

@@ -37,10 +37,10 @@ class Adagrad(BoundedOptimizer):
         options = {"lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
         super().__init__(params, {**options, "initial_accumulator_value": initial_accumulator_value})
 
-    def add_param_group(self, group: dict[str, Any]) -> None:
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters; their sums start at once, as PyTorch's do, so that a state_dict() has them before a step.
         Raises OptionError, also for an initial_accumulator_value of a group's own, which PyTorch takes no notice of."""
-        super().add_param_group(group)
+        super().add_param_group(param_group)
         start = self.param_groups[-1]["initial_accumulator_value"]
         if start != self.defaults["initial_accumulator_value"]:
             del self.param_groups[-1]

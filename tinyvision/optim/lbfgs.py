@@ -55,11 +55,11 @@ class LBFGS(BoundedOptimizer):
         }
         super().__init__(params, defaults)
 
-    def add_param_group(self, group: dict[str, Any]) -> None:
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
         """The one group. Raises OptionError for another."""
         if self.param_groups:
             raise OptionError("LBFGS: all parameters are one vector, so there is one group; give them in one list")
-        super().add_param_group(group)
+        super().add_param_group(param_group)
 
     def check_options(self, group: dict[str, Any]) -> None:
         """Besides the learning rate: counts from 1 on, tolerances, and the one search that there is."""

@@ -96,13 +96,11 @@ def _weighted(name, loss, weight, input, exactly=False):
     return weighted
 
 
-def _rows(input, target):
-    """Scores (K,) with their class number, () or (1,), as a batch of one; and whether they were that."""
-    if input.ndim != 1:
-        return input, target, False
+def _row(input, target):
+    """Scores (K,) with their class number, () or (1,), as a batch of one."""
     if target.shape != (1,) or target.array.dtype.kind == "f":
         target = F.reshape(target, shape=(1, *target.shape))
-    return F.reshape(input, shape=(1, *input.shape)), target, True
+    return F.reshape(input, shape=(1, *input.shape)), target
 
 
 def cross_entropy(
@@ -121,7 +119,9 @@ def cross_entropy(
     input, target = tensor_input("cross_entropy", "input", input), tensor_input("cross_entropy", "target", target)
     reduction = reduction_of("cross_entropy", size_average, reduce, reduction)
     weight = weight.array if isinstance(weight, Variable) else weight
-    input, target, alone = _rows(input, target)
+    alone = input.ndim == 1
+    if alone:
+        input, target = _row(input, target)
     options = {"ignore_index": ignore_index, "label_smoothing": label_smoothing, "reduction": reduction}
     loss = F.cross_entropy(input, target, weight=weight, **options)
     return F.reshape(loss, shape=()) if alone and reduction == "none" else loss
@@ -141,7 +141,10 @@ def nll_loss(
     input (N, K), (N, K, ...) or (K,), target (N,), (N, ...) or () class numbers. See `ops.nll_loss_forward`."""
     reduction = reduction_of("nll_loss", size_average, reduce, reduction)
     weight = weight.array if isinstance(weight, Variable) else weight
-    input, target, alone = _rows(tensor_input("nll_loss", "input", input), tensor_input("nll_loss", "target", target))
+    input, target = tensor_input("nll_loss", "input", input), tensor_input("nll_loss", "target", target)
+    alone = input.ndim == 1
+    if alone:
+        input, target = _row(input, target)
     loss = F.nll_loss(input, target, weight=weight, ignore_index=ignore_index, reduction=reduction)
     return F.reshape(loss, shape=()) if alone and reduction == "none" else loss
 
@@ -352,7 +355,8 @@ def multi_margin_loss(
     name = "multi_margin_loss"
     input, target = tensor_input(name, "input", input), tensor_input(name, "target", target)
     given, weight = target.shape, weight.array if isinstance(weight, Variable) else weight
-    input, target, _ = _rows(input, target)
+    if input.ndim == 1:
+        input, target = _row(input, target)
     labels, K = target.array, input.shape[-1] if input.ndim else 0
     if p not in (1, 2):
         raise OptionError(f"{name}: p is 1 or 2, got {p!r}")
