@@ -4,6 +4,8 @@
 in, None for the right one; `faults` maps each fault to the ids, one of which must be told: (fault, *ids).
 """
 
+import os
+
 import numpy as np
 
 from tinyvision import check
@@ -606,9 +608,18 @@ def verdict(report, ids):
     return "named" if any(i in t for i in ids for t in told) else "named wrongly"
 
 
+def _spent():
+    """Seconds of CPU so far, of this process and of those that looked for a line."""
+    return sum(os.times()[:4])
+
+
 def table():
     """Print what was said about each; returns True if the goals are met."""
-    rows = list(outcomes())
+    rows, took, before = [], {True: [], False: []}, _spent()
+    for row in outcomes():
+        rows.append(row)
+        took[row[2].passed].append(_spent() - before)
+        before = _spent()
     right = [r for _, fault, r, _ in rows if fault is None]
     wrong = [(name, fault, verdict(r, ids)) for name, fault, r, ids in rows if fault is not None]
     counts = {v: sum(w == v for _, _, w in wrong) for v in ("missed", "named", "unnamed", "named wrongly")}
@@ -622,5 +633,10 @@ def table():
     for name, fault, said in wrong:
         if said != "named":
             print(f"    {said}: {name}: {fault}")
+    for kind, seconds in (("that pass", took[True]), ("that fail, with the search for the line", took[False])):
+        median, late, most = np.quantile(seconds, (0.5, 0.95, 1.0))
+        print(
+            f"    seconds of CPU a check of those {kind}: median {median:.2f}, 95 % within {late:.2f}, most {most:.2f}"
+        )
     fine = passed >= 0.97 * len(right) and not counts["missed"] and not counts["named wrongly"]
     return fine and counts["named"] >= 0.8 * len(wrong)

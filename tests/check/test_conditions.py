@@ -5,8 +5,8 @@ import pytest
 
 from tinyvision import check
 from tinyvision.check import reference
-from tinyvision.check.conditions import fresh
-from tinyvision.check.diagnose import _properties
+from tinyvision.check.conditions import fresh, verified
+from tinyvision.check.diagnose import _properties, what_sets_apart
 from tinyvision.check.ops import SPECS
 
 
@@ -68,7 +68,11 @@ def test_fresh_probes_have_the_property_and_other_numbers(op, pairs):
     for wanted in {p for probe in known.probes(pairs) for p in _properties(probe)}:
         if pairs:
             assert all(wanted in _properties(probe) for probe in fresh(known, [wanted], pairs)), wanted
+            if pairs and "pool" in op:  # no window may lie in the padding alone
+                options = [probe.options for probe in fresh(known, [wanted], pairs)]
+                assert all(np.all(np.array(o["padding"]) <= np.array(o["kernel_size"]) // 2) for o in options), wanted
     original = known.probes(pairs)[0]
+    assert len(list(fresh(known, [], pairs))) == 2 * len(known.probes(pairs))
     assert not np.array_equal(next(fresh(known, [], pairs)).inputs[0], original.inputs[0])
 
 
@@ -79,3 +83,14 @@ def test_what_it_runs_on_is_said_only_if_it_is_true():
         return reference.relu_backward(inputs, options, dy)
 
     assert facts(report_of("relu", change)) == ["It runs when N = 1."]
+
+
+def test_a_condition_that_fails_once_is_tried_no_further():
+    known = SPECS["conv2d"]
+    probes, asked = known.probes(), []
+    good = [p for p in probes if np.shape(p.inputs[0])[0] == 1]
+    bad = [p for p in probes if p not in good]
+    shared = what_sets_apart(good, bad)
+    assert shared and good and bad
+    assert verified(known, True, good, bad, lambda probe: asked.append(probe) or False) == []
+    assert len(asked) == 2 ** len(shared) - 1  # each set of properties, once

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from tinyvision import check
+from tinyvision.check import terms
+from tinyvision.check.evidence import observed
 from tinyvision.check.ops import spec
 
 
@@ -105,3 +107,72 @@ def test_an_activation_that_overflows_far_out_is_right_and_told_so(op):
     assert report.passed, str(report)
     assert any("±1000" in note for note in report.notes)
     assert not check.op(op, *spec(op).functions()).notes
+
+
+def through_variance(op, times):
+    """A batch-norm gradient of which the term through the variance has another factor: `times(σ)`."""
+    return lambda i, o, d: (
+        right("batchnorm_train", "dx", i, o, d) + (1 - times(sigma_of(i, o))) * (batchnorm_terms(0, 0, -1)(i, o, d))
+    )
+
+
+def sigma_of(inputs, options):
+    return np.sqrt(inputs[0].var((0, 2, 3), keepdims=True) + options["eps"])
+
+
+POWERS = [(1, "σ"), (-1, "1/σ"), (2, "σ²"), (-2, "1/σ²"), (3, "σ³"), (4, "σ⁴"), (-3, "1/σ³")]
+
+
+@pytest.mark.parametrize(("power", "words"), POWERS)
+def test_a_power_of_sigma_is_named_without_a_bank(power, words):
+    wrong = gradient("batchnorm_train", "dx", batchnorm_terms(power=power))
+    (finding,) = check.op("batchnorm_train", *wrong, bank=[]).findings
+    assert finding.signature == f"terms:2:{words}", finding.message
+
+
+def test_what_is_no_power_of_sigma_is_none():
+    wrong = through_variance("batchnorm_train", lambda sigma: 1 + sigma)
+    (finding,) = check.op("batchnorm_train", *gradient("batchnorm_train", "dx", wrong), bank=[]).findings
+    assert not (finding.signature or "").startswith("terms"), finding.message
+
+
+def test_beside_the_terms_there_may_be_nothing_else():
+    def wrong(inputs, options, dy):
+        """The term through the mean doubled, and what is orthogonal to all three terms in each channel."""
+        x = inputs[0]
+        more = np.random.default_rng(0).standard_normal(x.shape)
+        for c in range(x.shape[1]):
+            basis = np.stack([np.ones(x[:, c].size), x[:, c].ravel(), dy[:, c].ravel()], 1)
+            rest = more[:, c].ravel()
+            more[:, c] = (rest - basis @ np.linalg.lstsq(basis, rest, rcond=None)[0]).reshape(x[:, c].shape)
+        return batchnorm_terms(mean=2.0)(inputs, options, dy) + more
+
+    (finding,) = check.op("batchnorm_train", *gradient("batchnorm_train", "dx", wrong), bank=[]).findings
+    assert not (finding.signature or "").startswith("terms"), finding.message
+
+
+@pytest.mark.parametrize(("product", "bias", "name"), [(2, 1, "terms:0:2"), (-1, 2, "terms:0:-1,1:2")])
+def test_the_terms_of_a_linear_layers_output_are_named(product, bias, name):
+    known = spec("linear")
+
+    def forward(x, weight, b):
+        return product * (x @ weight.T) + bias * b, ((x, weight, b), {})
+
+    finding = check.op("linear", forward, lambda dy, cache: known.backward(*cache, dy), bank=[]).findings[0]
+    assert (finding.argument, finding.signature) == ("y", name), finding.message
+
+
+@pytest.mark.parametrize("outputs", [4, 5])
+def test_as_few_numbers_as_terms_fit_anything(outputs):
+    known = spec("linear")
+    probe = known._probe(0, "few", (np.ones((1, 2)), np.ones((outputs, 2)), np.arange(1.0, outputs + 1)), {})
+    e = observed("y", probe, 2 * probe.y, probe.y, {}, -1)
+    assert (terms.found("y", [e]) is not None) == (outputs >= 2 + terms.SPARE)
+
+
+def test_a_term_that_is_zero_throughout_tells_nothing():
+    known = spec("linear")
+    rng = np.random.default_rng(0)
+    probe = known._probe(0, "no bias", (rng.standard_normal((3, 2)), rng.standard_normal((4, 2)), np.zeros(4)), {})
+    e = observed("y", probe, 2 * probe.y, probe.y, {}, -1)
+    assert terms._fit(terms.SUMS["linear", "y"], e) == (None, ())

@@ -41,31 +41,39 @@ def layer(
 
     Returns a Report. Raises OptionError if the op is unknown, or if `layer` is no layer."""
     known, started = spec(op), time.perf_counter()
+    how: dict[str, Any] = {"supports": supports, "strict": strict, "bank": bank, "signatures": signatures}
     if pair_of(layer) is not None:
-        how: dict[str, Any] = {"supports": supports, "strict": strict, "bank": bank, "signatures": signatures}
         return check_op(op, layer, time_limit=time_limit, **how)
     if make is None and not is_layer(layer):
         raise OptionError(_no_layer(layer))
-    if known.name == "softmax" and make is None and takes_labels(layer):
-        how = {"supports": supports, "strict": strict, "bank": bank, "signatures": signatures, "time_limit": time_limit}
-        return _with_its_loss(layer, how)
     if known.name == "sgd":
         raise OptionError("check.layer: sgd is an update rule, and no layer; check.op('sgd', rule) follows it")
+    how["time_limit"] = time_limit
+    if known.name == "softmax" and make is None and takes_labels(layer):
+        report, settings = _with_its_loss(layer, how)
+    else:
+        report, settings = _examined(make or layer, known, **how)
+    if settings.asked is not None and settings.bank:  # without a bank nobody asks what is wrong
+        repair.told(report, *settings.asked)
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _examined(make, known, supports, strict, bank, signatures, time_limit):
+    """(the report on one layer, without the lines to change; what was asked)"""
     report = Report(known.name)
     chosen = mistakes(known.name) if bank is None else [m for m in bank if m.op == known.name]
     settings = Settings(known, False, chosen, signatures, time_limit, Place(), demands_of(supports), strict)
-    reading, _ = recognise(known, Layer(make or layer, known.arguments, known.name))
-    if not reading.waited and level(reading) < RIGHT:
-        recorded, _ = recognise(known, Layer(make or layer, known.arguments, known.name, recorded=True))
+    driver = Layer(make, known.arguments, known.name)
+    reading, _ = recognise(known, driver)
+    if not reading.waited and driver.is_called and level(reading) < RIGHT:
+        recorded, _ = recognise(known, Layer(make, known.arguments, known.name, recorded=True))
         reading = max(reading, recorded, key=lambda r: (level(r), _gradients_found(r)))
     forward, backward = adopt(settings, reading)
     examine(report, settings, forward, backward)
     if not strict:
         halves(report, known.name)
-    if settings.asked is not None and settings.bank:  # without a bank nobody asks what is wrong
-        repair.told(report, *settings.asked)
-    report.seconds = time.perf_counter() - started
-    return report
+    return report, settings
 
 
 def _no_layer(thing):
@@ -79,20 +87,25 @@ def _no_layer(thing):
 
 
 def _with_its_loss(softmax, how):
-    """The report for a softmax and the cross-entropy behind it, the mean over the batch or the sum: what fits."""
-    found = [layer(with_loss(softmax, mean), "cross_entropy", **how) for mean in (True, False)]
-    named = (r for r in found if all(f.mistake for f in r.findings))
-    report = next((r for r in found if r.passed), None) or next(named, found[0])
+    """The same for a softmax and the cross-entropy behind it, the mean over the batch or the sum: what fits."""
+    loss = spec("cross_entropy")
+    found: list[Any] = []
+    for mean in (True, False):
+        found.append(_examined(with_loss(softmax, mean), loss, **how))
+        if found[-1][0].passed:
+            break
+    named = (one for one in found if all(f.mistake for f in one[0].findings))
+    report, settings = found[-1] if found[-1][0].passed else next(named, found[0])
     by_itself = None if report.passed else alone(softmax)
     if by_itself is not None:
         name, kind = by_itself
-        other = layer(kind, "softmax", **how)
-        if other.passed:
-            other.notes.insert(0, ALONE.format(name))
+        other = _examined(kind, spec("softmax"), **how)
+        if other[0].passed:
+            other[0].notes.insert(0, ALONE.format(name))
             return other
     report.subject, report.status = "softmax", {{"dlogits": "dx"}.get(k, k): v for k, v in report.status.items()}
     report.notes[:] = [NOTE, *(n for n in report.notes if not n.startswith("With scores of"))]
-    return report
+    return report, settings
 
 
 def _gradients_found(reading):

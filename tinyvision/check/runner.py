@@ -243,9 +243,9 @@ def described(error: BaseException) -> str:
 def innermost(error: BaseException, function: Any) -> Any:
     """(file, line) of the deepest frame in the file the function was written in; else of the function itself."""
     file, line = location(function)
-    for frame in traceback.extract_tb(error.__traceback__):
-        if frame.filename == file:
-            line = frame.lineno
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename == file:
+            line = number
     return file, line
 
 

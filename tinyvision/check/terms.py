@@ -89,12 +89,11 @@ def found(name: str, evidences: Sequence[Evidence]) -> Found | None:
     """The terms of `name` that yours has with another factor, the same named one on every probe; None if that is not
     what is wrong."""
     known = SUMS.get((evidences[0].probe.op, name))
-    usable = [e for e in evidences if finite(e)] if known else []
-    if known is None or not usable:
+    if known is None:
         return None
     told, identifiers = [], []
-    fits = [(e, *_fit(known, e)) for e in usable]
-    if any(factors is None for _, factors, _ in fits):
+    fits = [(e, *_fit(known, e)) for e in evidences if finite(e) and _enough(known, e)]
+    if not fits or any(factors is None for _, factors, _ in fits):
         return None
     for k, words in enumerate(fits[0][2]):
         factor = _named([(e, factors[k]) for e, factors, _ in fits])
@@ -108,6 +107,12 @@ def found(name: str, evidences: Sequence[Evidence]) -> Found | None:
     return Found("terms:" + ",".join(identifiers), " and ".join(told))
 
 
+def _enough(known, e):
+    """False for a probe with so few numbers that any answer would be a sum of the terms."""
+    count = e.right.size if known.per is None else e.right.size // e.right.shape[known.per]
+    return count >= SPARE + len(list(known.terms(e.probe.inputs, e.probe.options, e.probe.dy)))
+
+
 def _fit(known, e):
     """(factors of each term, one for each index of the axis; the names of the terms), or (None, ()) without a fit."""
     named = list(known.terms(e.probe.inputs, e.probe.options, e.probe.dy))
@@ -118,9 +123,9 @@ def _fit(known, e):
         parts = [t if g is None else np.take(t, g, known.per) for t in (*terms, e.yours)]
         basis, yours = np.stack([p.ravel() for p in parts[:-1]], 1), parts[-1].ravel().astype(np.float64)
         size = np.abs(basis).max(0)
-        if len(yours) < SPARE + len(terms) or not size.all():
+        if not size.all():
             return None, ()
-        solved, _, rank, _ = np.linalg.lstsq(basis / size, yours, rcond=1e-9)
+        solved, _, rank, _ = np.linalg.lstsq(basis / size, yours, rcond=None)
         solved = solved / size
         rest = np.abs(basis @ solved - yours).max()
         if rank < len(terms) or rest > max(e.tolerance, AGREE) * max(np.abs(yours).max(), 1e-300):

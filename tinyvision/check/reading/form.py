@@ -352,3 +352,8 @@ class _Kept:
 
     def __init__(self, inputs, options, states, shape):
         self.inputs, self.options, self.states, self.shape = inputs, options, states, shape
+
+    @property
+    def kept(self) -> tuple:
+        """All that a call of backward may change."""
+        return (self.inputs, self.options, self.states)

@@ -7,7 +7,6 @@ answered the first.
 
 import copy
 import inspect
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -18,18 +17,14 @@ import numpy as np
 from ..place import is_array
 from ..runner import parameters
 from . import words
+from .beginning import asks_for_shape, begin
 from .calling import BUILD, Offer, Unmet, options_of, plan, with_upstream
 from .functions import scaled
 from .returned import output_of
 from .slots import Slot, is_named, is_statistic, slots, spelled
-from .standing_in import NoActivation
-from .stepping import OPTIMISERS, STEPS, Steps, for_a_step, own_rule, variables
+from .standing_in import NoActivation, Upstream
+from .stepping import STEPS, for_a_step, own_rule, variables
 
-# Methods that a network calls on its layers before the first forward, with the shape of what they will see.
-BEGINNINGS = re.compile(
-    r"_*(init(ial\w*)?(_(weights?|params?|parameters?|layer))?|build|compile|setup|prepare(_\w+)?"
-    r"|set_input_\w+)"
-)
 OUTPUTS = ("output", "out", "y", "a", "z", "outputs", "activation", "result", "loss", "Z", "A", "Y", "O", "H")
 INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "dA_prev", "din", "grad", "delta", "input_gradient",
                    "d_input", "dA", "dprev", "grad_x", "dlogits", "dA_prev", "dX_prev", "dZ_prev")  # fmt: skip
@@ -104,9 +99,12 @@ class Layer:
     @property
     def shown(self) -> bool:
         """True if the constructor, or a method that begins the layer, is shown what shape the images have."""
-        begins = [getattr(self.kind, n) for n in dir(self.kind) if BEGINNINGS.fullmatch(n)]
-        wanted = [n for b in begins if inspect.isroutine(b) for n in list(parameters(b) or ())[1:]]
-        return self.plan.uses("input_shape") or any(map(_whole_shape, wanted))
+        return self.plan.uses("input_shape") or asks_for_shape(self.kind)
+
+    @property
+    def is_called(self) -> bool:
+        """True if its class says what a call of the layer itself does: a library's functions are called so."""
+        return _own_call(self.kind)
 
     @property
     def written(self) -> tuple:
@@ -137,7 +135,7 @@ class Layer:
         if self.looked_at == (kind, own):
             return
         names = [n for n in dir(kind) if callable(getattr(kind, n, None))] + own
-        front = words.method([n for n in names if n != "__call__" or _own_call(layer)], words.FORWARDS)
+        front = words.method([n for n in names if n != "__call__" or _own_call(kind)], words.FORWARDS)
         rear = words.method(names, words.BACKWARDS)
         if front is None:
             raise Unmet("forward")
@@ -197,7 +195,7 @@ class Layer:
         if self.fixed:
             self._methods(layer)
         if self.alone is None:
-            self._prepare(layer, offer)
+            begin(layer, offer.options.get("input_shape", offer.options["batch_shape"]))
         self.alone = layer if self.keeping else None
         late = self._set(layer, offer)
         value = self._call(layer, offer)
@@ -211,32 +209,9 @@ class Layer:
         cache = offer.context if self.front_plan.takes("context") else cache
         return y, _State(layer, offer, y, cache, self.last)
 
-    def _prepare(self, layer, offer):
-        for name, value in list(vars(layer).items()):
-            if value is None and words.plain(name).removesuffix("instance") in OPTIMISERS:
-                setattr(layer, name, Steps())
-        begins = [n for n in dir(type(layer)) if BEGINNINGS.fullmatch(n)]
-        shape = offer.options.get("input_shape", offer.options["batch_shape"])
-        for name, value in list(vars(layer).items()):
-            if value is None and words.is_role(name.lstrip("_"), "input_shape"):
-                setattr(layer, name, shape)
-        for name in sorted(begins, key=lambda n: not n.startswith("set_")):  # the shape is set before it is used
-            method = getattr(layer, name, None)
-            wanted = parameters(method) if inspect.ismethod(method) else None
-            if wanted is None:
-                continue
-            given = {n: _to_begin(n, shape) for n, p in wanted.items() if p.default in (p.empty, None)}
-            given = {n: value for n, value in given.items() if value is not None}
-            if all(n in given or p.default is not p.empty for n, p in wanted.items()):
-                with suppress(Exception):
-                    method(**given)
-        for name, value in list(vars(layer).items()):
-            if isinstance(value, bool) and words.is_role(name.lstrip("_"), "training"):
-                setattr(layer, name, True)
-
     def _call(self, layer, offer):
         args, kwargs = self.front_plan.arguments(self.front_parameters, offer)
-        if not self.recorded or not _own_call(layer):
+        if not self.recorded or not self.is_called:
             return getattr(layer, self.front)(*args, **kwargs)
         value = layer(*args, **kwargs)
         self.wrapper, self.last = None if is_array(value) else type(value), value
@@ -244,11 +219,11 @@ class Layer:
 
     def _set(self, layer, offer):
         """Give the layer its weights; the roles for which it has no place yet."""
-        late = []
+        late, there = [], slots(layer)
         for role in self.inner:
             if role not in offer.arrays or self.plan.takes(role) or self.front_plan.takes(role):
                 continue
-            place = self.place(layer, role, offer.arrays[role])
+            place = self.place(there, role, offer.arrays[role])
             if place is None and role == "bias":
                 place = self._place_of_each(layer, offer)
             if place is None and role == "bias" and self.untied:
@@ -262,7 +237,7 @@ class Layer:
                 self.own[role] = tuple(-1 if n > 1 else 1 for n in old.shape)
             if old.shape != value.shape:
                 raise Unmet(f"{role} of shape {old.shape}")
-            for slot in slots(layer):
+            for slot in there:
                 if slot.array is old:
                     slot.put(value)
             self.found[role] = spelled(place.path)
@@ -280,9 +255,9 @@ class Layer:
             offer.arrays["bias"], self.untied = np.array(shapes[found.array.shape]), True
         return found
 
-    def place(self, layer: Any, role: str, value: np.ndarray) -> Slot | None:
-        """Where the layer keeps a parameter: by its name, else by its size if only one array has it."""
-        fits = [s for s in slots(layer) if s.array.size == value.size and not words.gradient_of(s.path, role)]
+    def place(self, there: Sequence[Slot], role: str, value: np.ndarray) -> Slot | None:
+        """Where a layer with these slots keeps a parameter: by its name, else by its size if only one array has it."""
+        fits = [s for s in there if s.array.size == value.size and not words.gradient_of(s.path, role)]
         named = [s for s in fits if is_named(s.path, role)]
         if named:
             return named[0]
@@ -321,14 +296,30 @@ class Layer:
         ):
             raise Unmet("cache")
         args, kwargs = self.rear_plan.arguments(self.behind, offer)
-        value = _bare(getattr(layer, self.rear)(*args, **kwargs))
+        losses = self._losses_inside(layer, dy)
+        kept = {name: vars(layer)[name] for name in losses}
+        vars(layer).update(losses)
+        try:
+            value = _bare(getattr(layer, self.rear)(*args, **kwargs))
+        finally:
+            vars(layer).update(kept)
+        asked = [name for name, loss in losses.items() if loss.asked]
+        if asked:
+            self.found["dy"] = f"what self.{asked[0]} hands back"
         if offer.ledger:
             layer.gradients = offer.ledger
         if value is None:
             value = next((vars(layer)[n] for n in INPUT_GRADIENTS if is_array(getattr(layer, n, None))), None)
-        if behind_loss or not self.rear_plan.uses("dy"):
+        if behind_loss or not (self.rear_plan.uses("dy") or asked):
             value = scaled(value, dy)
         return value
+
+    def _losses_inside(self, layer, dy):
+        """By attribute, what stands in for a loss that the layer keeps inside, where its backward is handed no dy."""
+        if self.rear_plan.uses("dy") or self.op == "cross_entropy":
+            return {}
+        return {name: Upstream(dy) for name, value in vars(layer).items()
+                if not inspect.isclass(value) and is_layer(value)}  # fmt: skip
 
     def _by_own_rule(self, found, state, dy):
         """Of parameters stepped by momentum, Adam or decay: the gradient in a variable of backward, or none."""
@@ -337,7 +328,7 @@ class Layer:
             return
 
         def step(layer, factor, role):
-            place = self.place(layer, role, np.asarray(state.offer.arrays[role]))
+            place = self.place(slots(layer), role, np.asarray(state.offer.arrays[role]))
             old = place.array.copy()
             self._back(layer, state, dy * factor)
             return old - place.array
@@ -367,7 +358,8 @@ class Layer:
             given = for_a_step(parameters(method) or {}) if callable(method) else None
             if given is None:
                 continue
-            places = {r: self.place(layer, r, np.asarray(state.offer.arrays[r])) for r in roles}
+            there = slots(layer)
+            places = {r: self.place(there, r, np.asarray(state.offer.arrays[r])) for r in roles}
             before = {r: slot.array.copy() for r, slot in places.items() if slot is not None}
             with suppress(Exception):
                 method(**given)
@@ -391,7 +383,7 @@ class Layer:
                 out[role] = named[0].array
                 self.found["d" + role] = spelled(named[0].path)
                 continue
-            place = self.place(layer, role, np.asarray(state.offer.arrays[role])) or self._grown(layer, role)
+            place = self.place(now, role, np.asarray(state.offer.arrays[role])) or self._grown(layer, role)
             if place is not None and place.path in before:
                 step, told = (
                     before[place.path][1] - place.array,
@@ -453,6 +445,11 @@ class _State:
         except Exception:  # a layer that cannot be copied is used again as it is
             self.pristine = None
 
+    @property
+    def kept(self) -> tuple:
+        """All that the second call of backward may change, and each after it: those get copies of the layer."""
+        return (self.offer, self.cache, self.y, self.layer if self.pristine is None else None)
+
     def next(self):
         """The layer itself the first time, then copies of what it was after forward."""
         if not self.used or self.pristine is None:
@@ -471,23 +468,8 @@ def _bare(value):
     return next((v for v in inside if is_array(v)), value)
 
 
-def _to_begin(name, shape):
-    """What a method gets that begins a layer: the images' shape, a step to read gradients from, numbers, a rate."""
-    if name in OPTIMISERS:
-        return Steps()
-    if _whole_shape(name):
-        return shape
-    if words.plain(name) in words.RANDOM:
-        return np.random.RandomState(0)
-    return (for_a_step({name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)}, lone=False) or {}).get(name)
-
-
-def _whole_shape(name):
-    return words.is_role(name, "input_shape") or words.plain(name) in ("inputsize", "inputdim", "insize", "indim")
-
-
-def _own_call(layer):
-    return "__call__" in {n for c in type(layer).__mro__[:-1] for n in vars(c)}
+def _own_call(kind):
+    return "__call__" in {n for c in kind.__mro__[:-1] for n in vars(c)}
 
 
 def is_layer(thing: Callable[..., Any] | Any) -> bool:
@@ -495,6 +477,6 @@ def is_layer(thing: Callable[..., Any] | Any) -> bool:
     if inspect.isroutine(thing):
         return False
     names = set(dir(thing))
-    if not inspect.isclass(thing) and not _own_call(thing):
+    if not inspect.isclass(thing) and not _own_call(type(thing)):
         names.discard("__call__")
     return words.method(names, words.FORWARDS) is not None and words.method(names, words.BACKWARDS) is not None

@@ -73,7 +73,7 @@ _SPELLINGS = {
     "nunits neurons nneurons hidden nf ncout numoutputs channelsout noutput outputfeatures dimout outunits fanout "
     "numberfilters numfilter outputdepth nkernel numunits numberoffilters outputs depthout kernelnum filternum nfilter "
     "outch outputd outd kernnumber outputchannel kerneldepth canalessalida nsalida "
-    "sizeout depth nodes numnodes nnodes",
+    "sizeout depth nodes numnodes nnodes numclasses nclasses",
     "input_shape": "inputshape inshape xshape inputdims inputshapes imageshape imgshape xdim xdims "
     "inputdimensions shape "
     "originalshape origshape shapeorigine shapein shapeinput",

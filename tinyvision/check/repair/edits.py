@@ -212,8 +212,8 @@ def _changes(owner, field, index, statement, written):
     """Other expressions for the one that stands there."""
     kinds = written.kinds
     node = getattr(owner, field) if index is None else getattr(owner, field)[index]
-    if isinstance(getattr(node, "ctx", None), ast.Store) and not isinstance(node, ast.Subscript):
-        return
+    if isinstance(getattr(node, "ctx", None), ast.Store):
+        return  # its index is an expression of its own
     if isinstance(node, ast.BinOp):
         yield from _operators(node)
     elif isinstance(node, ast.UnaryOp):

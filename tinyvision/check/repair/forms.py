@@ -21,34 +21,43 @@ def forms(written: Written, changes: Sequence[Edit]) -> Iterator[tuple[Edit, Cod
     for change in changes:
         located(change.new, statement)
     place = places_of(written.tree).get(id(statement))
-    if place is None or hasattr(statement, "body"):  # a loop's forms would each have its body
-        for change in changes:
-            old = change.put(change.new)
-            try:
-                code = written.compiled()
-            finally:
-                change.put(old)
-            if code is not None:
-                yield change, code, 0
+    if place is None:
         return
-    yield from _together(written, changes, place, owners_of(statement))
-
-
-def _together(written, changes, place, owners):
-    block, index = place
-    statement = block[index]
+    owners, (block, index) = owners_of(statement), place
     copies = [changed(change, block, owners) for change in changes]
-    block[index] = _choice(copies, 0, statement)
+    if hasattr(statement, "body"):  # a loop's forms would each have its body: what is chosen is what it goes over
+        head = "iter" if hasattr(statement, "iter") else "test"
+        copies = [getattr(copy, head, None) for copy in copies]
+        if None in copies:
+            return
+        yield from _together(written, list(zip(changes, copies, strict=True)), statement, head, statement)
+    else:
+        yield from _together(written, list(zip(changes, copies, strict=True)), block, index, statement)
+
+
+def _together(written, pairs, holder, key, at):
+    choice = _choice([copy for _, copy in pairs], 0, at)
+    usual = _exchanged(holder, key, choice)
     try:
         code = written.compiled()
     finally:
-        block[index] = statement
+        _exchanged(holder, key, usual)
     if code is not None:
-        yield from ((change, code, number) for number, change in enumerate(changes))
-    elif len(changes) > 1:  # one of them is no Python
-        middle = len(changes) // 2
-        yield from _together(written, changes[:middle], place, owners)
-        yield from _together(written, changes[middle:], place, owners)
+        yield from ((change, code, number) for number, (change, _) in enumerate(pairs))
+    elif len(pairs) > 1:  # one of them is no Python
+        middle = len(pairs) // 2
+        yield from _together(written, pairs[:middle], holder, key, at)
+        yield from _together(written, pairs[middle:], holder, key, at)
+
+
+def _exchanged(holder, key, new):
+    """Puts something in its place; what was there."""
+    if isinstance(key, str):
+        old = getattr(holder, key)
+        setattr(holder, key, new)
+    else:
+        old, holder[key] = holder[key], new
+    return old
 
 
 def owners_of(statement: ast.AST) -> dict[int, tuple[Any, str, int | None]]:
@@ -83,17 +92,22 @@ def located(node: Any, at: Any) -> None:
     if "lineno" in node._attributes:
         if hasattr(node, "lineno"):
             return
-        ast.copy_location(node, at)
-    for child in ast.iter_child_nodes(node):
-        located(child, at)
+        node.lineno, node.col_offset = at.lineno, at.col_offset
+        node.end_lineno, node.end_col_offset = at.end_lineno, at.end_col_offset
+    for field in node._fields:
+        value = getattr(node, field, None)
+        for part in value if isinstance(value, list) else (value,):
+            if isinstance(part, ast.AST):
+                located(part, at)
 
 
-def _choice(statements, first, at):
-    if len(statements) == 1:
-        return statements[0]
-    middle = len(statements) // 2
+def _choice(forms, first, at):
+    """The forms of a statement, or of an expression, below the branches that lead to them."""
+    if len(forms) == 1:
+        return forms[0]
+    middle = len(forms) // 2
     test = ast.Compare(ast.Name(FORM, ast.Load()), [ast.Lt()], [ast.Constant(first + middle)])
-    branches = [_choice(statements[:middle], first, at)], [_choice(statements[middle:], first + middle, at)]
-    choice = ast.If(test, *branches)
+    low, high = _choice(forms[:middle], first, at), _choice(forms[middle:], first + middle, at)
+    choice = ast.If(test, [low], [high]) if isinstance(low, ast.stmt) else ast.IfExp(test, low, high)
     located(choice, at)
     return choice

@@ -31,11 +31,11 @@ from .computing import is_authors
 from .edits import edits, nudges
 from .forms import forms
 from .strided import bounded
-from .turns import Turns, counted
+from .trials import Trials, identical
+from .turns import counted
 from .written import Written, functions_of
 
 RUNS = 2000  # of the code on one probe, that a search may make
-A_RUN = 50  # turns of loops that count as another run
 PATIENCE = 10  # times the turns that the code itself takes, a changed one may
 LARGEST = 100  # times the turns that it takes on the cheapest probe, it may take on another
 _FEW = 1000  # turns that are always allowed
@@ -64,7 +64,7 @@ def told(report: Report, exam: Examination, probes: Sequence[Probe]) -> None:
     search = _Search(exam, probes, {f.argument for f in wrong if f.kind != "exception"})
 
     def work(alive):
-        search.alive = alive
+        search.trials.alive = alive
         return [(p.file, p.line, sorted(p.mends)) for p in search.places()]
 
     answer = apart(work, SECONDS)
@@ -88,18 +88,6 @@ def _with(finding: Finding, places: list[Place]) -> Finding:
     return replace(finding, lines=lines, facts=(fact, *finding.facts))
 
 
-class _Trial(Examination):
-    """An examination that keeps nothing but the numbers: nobody is told what a changed function does besides."""
-
-    def _call(self, function, arrays, options, watch, who):
-        call = runner.Call()
-        try:
-            call.value = function(*arrays, **(options or {}))
-        except BaseException as error:  # whatever it raises, it is not right
-            call.error = error.with_traceback(None)  # its frames would keep the call
-        return call
-
-
 @contextlib.contextmanager
 def _quietly():
     """What changed functions print and warn of is nobody's concern."""
@@ -113,43 +101,18 @@ def _quietly():
 
 class _Search:
     def __init__(self, exam: Examination, probes: Sequence[Probe], arguments: set[str]) -> None:
-        self.exam, self.probes = exam, list(probes)
+        self.probes, self.trials = list(probes), Trials(exam)
         self.names = ["y", *exam.names]
         self.arguments = arguments
-        self.turns, self.runs = Turns(), 0.0
-        self.alive: Callable[[], Any] = int
-
-    def answers(self, probe: Probe) -> list:
-        """y and the gradients, None for what did not come."""
-        self.alive()
-        self.turns.taken = 0
-        answers = self._answers(probe)
-        self.runs += 1 + self.turns.taken / A_RUN
-        return answers
-
-    def _answers(self, probe):
-        exam = self.exam
-        trial = _Trial(
-            Report(""), exam.forward_function, exam.backward_function, exam.names, exam.seconds, exam.lone_output,
-            at=exam.at,
-        )  # fmt: skip
-        trial.optional, trial.layered, trial.unread = exam.optional, exam.layered, exam.unread
-        result = trial.forward(probe, quiet=True)
-        if result is None:
-            return [None] * len(self.names)
-        grads = None
-        if exam.judge_backward and result[0].shape == np.shape(probe.y):
-            grads = trial.backward(probe, result[1], result[2], result[3], quiet=True)
-        return [result[0], *(grads or [None] * len(exam.names))]
 
     def right(self, k: int) -> frozenset:
         """The names of all that comes out right on probe `k`."""
-        return self._right_ones(self.answers(self.probes[k]), k)
+        return self._right_ones(self.trials.answers(self.probes[k]), k)
 
     def _right_ones(self, answers: list, number: int, among: Sequence | None = None) -> frozenset:
         probe = self.probes[number]
         out = set()
-        for k, (name, yours, true) in enumerate(zip(self.names, answers, [probe.y, *probe.truth], strict=True)):
+        for k, (name, yours, true) in enumerate(zip(self.names, answers, [probe.y, *probe.truth], strict=False)):
             asked = name is not None and true is not None and yours is not None and (among is None or name in among)
             if asked and not observed(name, probe, yours, true, {}, k - 1).failed:
                 out.add(name)
@@ -162,7 +125,7 @@ class _Search:
         with _quietly():
             functions = self._functions()
             modules = [f.__globals__ for written in functions for f in written.objects]
-            with bounded({id(m): m for m in modules}.values()), counted(functions, self.turns):
+            with bounded({id(m): m for m in modules}.values()), counted(functions, self.trials.turns):
                 return self._places(functions)
 
     def _functions(self):
@@ -172,11 +135,13 @@ class _Search:
         if not failing:
             return []
         self.cheap = min(failing, key=lambda k: (self.probes[k].y.size, k))
-        return functions_of(lambda: self.answers(self.probes[self.cheap]))
+        probe = self.probes[self.cheap]
+        return functions_of(lambda: self.trials.answers(probe, goes_on=_no), lambda: self.trials.answers(probe))
 
     def _places(self, functions):
-        self.usual = self.answers(self.probes[self.cheap])
-        self.turns.most = PATIENCE * self.turns.taken + _FEW
+        turns = self.trials.turns
+        self.usual = self.trials.answers(self.probes[self.cheap])
+        turns.most = PATIENCE * turns.taken + _FEW
         came = all(self.usual[self.names.index(name)] is not None for name in self.arguments)
         found: dict[Any, Place] = {}
         for written in reversed(functions):  # backward ran last
@@ -186,7 +151,7 @@ class _Search:
             for statement, changes in itertools.groupby(edits(written, settled), key=lambda e: e.statement):
                 for edit, code, number in forms(written, self._promising(written, list(changes))):
                     with written.standing_in(code, number):
-                        mends = self._mended()
+                        mends = self._mended(written)
                     if not mends:
                         continue
                     key, line = (written.file, statement.lineno), edit.line
@@ -196,7 +161,7 @@ class _Search:
                     found[key] = Place(written.file, line, mends)
                     if sum(self.arguments <= p.mends for p in found.values()) > MANY:
                         return []
-                if self.runs > RUNS:
+                if self.trials.runs > RUNS:
                     return []
         most = max((len(p.mends) for p in found.values()), default=0)
         return sorted((p for p in found.values() if len(p.mends) == most), key=lambda p: (p.file, p.line))
@@ -208,9 +173,10 @@ class _Search:
         settled, right = set(), self.before[self.cheap]
         for several in nudges(written):
             alike, apart = 0, 0
+            self._keep(written)
             for nudge, code, number in forms(written, several):
                 with written.standing_in(code, number):
-                    answers = self.answers(self.probes[self.cheap])
+                    answers = self._answers(written)
                 if answers[0] is None and "y" in right:
                     settled.add(id(nudge.statement))  # forward cannot do without it
                     break
@@ -219,7 +185,7 @@ class _Search:
                     settled.add(id(nudge.statement))
                     apart = not any(self._moved(answers, name) for name in self.arguments)
                     break
-                alike += all(_identical(a, b) for a, b in zip(answers, self.usual, strict=True))
+                alike += all(map(identical, answers, self.usual))
             if alike == len(several):
                 settled.add(id(several[0].statement))
             if apart and isinstance(several[0].statement, ast.Return) and written.pure:
@@ -228,32 +194,43 @@ class _Search:
 
     def _moved(self, answers: list, name: str) -> bool:
         k = self.names.index(name)
-        return not _identical(answers[k], self.usual[k])
+        return not identical(answers[k], self.usual[k])
 
     def _promising(self, written, changes):
         """Those of a statement's changes that mend something on the cheapest probe."""
-        groups = values.distinct(written, changes, lambda: self.answers(self.probes[self.cheap]))
+        self._keep(written)
+        groups = values.distinct(written, changes, lambda: self._answers(written))
         known = {id(group[0]): group for group in groups}
         found: list = []
         for edit, code, number in forms(written, [group[0] for group in groups]):
-            if self.runs > RUNS:
+            if self.trials.runs > RUNS:
                 return []
             with written.standing_in(code, number):
-                if self._mends():
+                if self._mends(written):
                     found += known[id(edit)]
         return found
 
-    def _mends(self) -> frozenset:
+    def _keep(self, written):
+        if not written.early:
+            self.trials.keep(self.probes[self.cheap])
+
+    def _answers(self, written, goes_on=None):
+        return self.trials.answers(self.probes[self.cheap], not written.early, goes_on)
+
+    def _mends(self, written: Written) -> frozenset:
         """All that comes out right on the cheapest probe, if that is more than did; else nothing."""
-        right, answers = self.before[self.cheap], self.answers(self.probes[self.cheap])
+        right = self.before[self.cheap]
+        # Where y must be right, and is not, nobody asks for the gradients.
+        must = written.early and ("y" in right or self.arguments == {"y"})
+        answers = self._answers(written, (lambda y: self._right_ones([y], self.cheap)) if must else None)
         if not self._right_ones(answers, self.cheap, [n for n in self.names if n not in right]):
             return frozenset()
         now = self._right_ones(answers, self.cheap)
         return now if now > right else frozenset()
 
-    def _mended(self) -> frozenset:
+    def _mended(self, written: Written) -> frozenset:
         """What comes out right on all probes and did not; nothing if something right has been spoilt."""
-        first = self._mends()
+        first = self._mends(written)
         if not first:
             return frozenset()
         mended = set(self.arguments)
@@ -268,13 +245,13 @@ class _Search:
     @contextlib.contextmanager
     def _longer(self):
         """More turns, for probes that are larger than the cheapest."""
-        most = self.turns.most
-        self.turns.most = LARGEST * most
+        turns = self.trials.turns
+        most, turns.most = turns.most, LARGEST * turns.most
         try:
             yield
         finally:
-            self.turns.most = most
+            turns.most = most
 
 
-def _identical(a: Any, b: Any) -> bool:
-    return a is b is None or (a is not None and b is not None and np.array_equal(a, b, equal_nan=True))
+def _no(y: Any) -> bool:
+    return False

@@ -1,7 +1,7 @@
 """What a statement would compute in each of its forms, found out in one run: most forms need no run of their own.
 
-A form that raises, or computes what the statement computes as it is, mends nothing; of several that compute the same
-one stands for all. That is known where an expression does nothing but compute.
+A form that raises, makes more numbers than any probe needs, or computes what the statement computes as it is, mends
+nothing; of several that compute the same one stands for all. That is known where an expression does nothing but compute.
 """
 
 import ast
@@ -16,6 +16,7 @@ from .written import TURN, Written
 
 NOTE = "tinyvision_note"  # a global variable, for the time of one run
 _OFTEN = 8  # times that a statement may run and is compared throughout
+_LARGE = 20_000  # numbers in an array: no probe needs as many, but where the statement as it is makes more
 _COMPUTE = frozenset(
     ("abs", "all", "any", "arange", "argmax", "argmin", "array", "asarray", "astype", "bool", "clip", "concatenate",
      "copy", "cos", "cosh", "divide", "dot", "einsum", "enumerate", "equal", "exp", "expand_dims", "flatten", "flip",
@@ -31,10 +32,11 @@ _COMPUTE = frozenset(
 def distinct(written: Written, changes: Sequence[Edit], run: Callable[[], Any]) -> list[list[Edit]]:
     """The changes of one statement that may make a difference, those together that make the same."""
     statement: Any = changes[0].statement
-    place = places_of(written.tree).get(id(statement))
-    if len(changes) < 3 or place is None or getattr(statement, "value", None) is None or not _computes(statement.value):
+    place, known = places_of(written.tree).get(id(statement)), _Known()
+    value = getattr(statement, "value", None)
+    if len(changes) < 3 or place is None or value is None or not known.computes(value):
         return [[c] for c in changes]
-    seen = _noted(written, changes, place, run)
+    seen = _noted(written, changes, place, run, known)
     usual, groups = seen.get(-1), {}
     for k, change in enumerate(changes):
         values = seen.get(k)
@@ -48,7 +50,7 @@ def distinct(written: Written, changes: Sequence[Edit], run: Callable[[], Any]) 
     return list(groups.values())
 
 
-def _noted(written, changes, place, run):
+def _noted(written, changes, place, run, known):
     """By the number of a change, and by -1 for the statement as it is: a key for each value that it had in a run, None
     where it raised."""
     block, index = place
@@ -60,7 +62,7 @@ def _noted(written, changes, place, run):
             value = getattr(changed(change, block, owners), "value", None) if id(change.owner) in owners else None
             if change.owner is statement and change.field == "value":
                 value = change.new
-        if isinstance(value, ast.expr) and _computes(value):
+        if isinstance(value, ast.expr) and known.computes(value):
             tries.append(_try(k, value, statement))
     begun = ast.If(ast.Call(ast.Name(NOTE, ast.Load()), [], []), tries, [])
     located(begun, statement)
@@ -86,11 +88,15 @@ class _Notes:
 
     def __init__(self) -> None:
         self.seen: dict[int, list] = {}
-        self.asked = 0
+        self.asked, self.most = 0, _LARGE
 
     def __call__(self, *noted: Any) -> bool:
         if noted:
-            self.seen.setdefault(noted[0], []).append(_key(noted[1]) if len(noted) > 1 else None)
+            known = len(noted) > 1
+            size = _size(noted[1]) if known else 0
+            if noted[0] == -1:
+                self.most = max(self.most, 4 * size)
+            self.seen.setdefault(noted[0], []).append(_key(noted[1]) if known and size <= self.most else None)
         else:
             self.asked += 1
         return self.asked <= _OFTEN + 1
@@ -105,16 +111,31 @@ def _try(k, value, at):
     return node
 
 
-def _computes(value):
-    """True for an expression that changes nothing and draws no numbers."""
-    for node in ast.walk(value):
-        if isinstance(node, (ast.Yield, ast.YieldFrom, ast.Await, ast.NamedExpr, ast.Lambda, ast.Starred)):
-            return False
-        if isinstance(node, ast.Call):
-            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            if name not in _COMPUTE or any(k.arg in ("out", None) for k in node.keywords):
-                return False
+class _Known(dict):
+    """Whether an expression changes nothing and draws no numbers: by the id of its node, as forms share their parts."""
+
+    def computes(self, node: ast.AST) -> bool:
+        """True for one that only computes."""
+        known = self.get(id(node))
+        if known is None:
+            known = self[id(node)] = _may(node) and all(map(self.computes, ast.iter_child_nodes(node)))
+        return known
+
+
+def _may(node):
+    if isinstance(node, (ast.Yield, ast.YieldFrom, ast.Await, ast.NamedExpr, ast.Lambda, ast.Starred)):
+        return False
+    if isinstance(node, ast.Call):
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        return name in _COMPUTE and not any(k.arg in ("out", None) for k in node.keywords)
     return True
+
+
+def _size(value):
+    """How many numbers there are in an array, or in those of a tuple."""
+    if isinstance(value, (tuple, list)):
+        return sum(map(_size, value))
+    return value.size if isinstance(value, np.ndarray) else 1
 
 
 def _key(value: Any) -> Hashable:

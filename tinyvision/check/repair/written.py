@@ -40,6 +40,7 @@ class Written:
     functions: list[str] = field(default_factory=list)  # of one argument, in the same file
     numpy: frozenset = frozenset()  # the names that NumPy goes by
     ran: frozenset = frozenset()  # the lines that ran
+    early: bool = True  # forward calls it
 
     @property
     def file(self) -> str:
@@ -145,8 +146,9 @@ def _inside(code, name):
     return None
 
 
-def functions_of(run: Callable[[], Any]) -> list[Written]:
-    """The functions that `run()` calls and that are neither ours nor installed, in the order of their first calls.
+def functions_of(forward: Callable[[], Any], whole: Callable[[], Any]) -> list[Written]:
+    """The functions that `whole()` calls and that are neither ours nor installed, in the order of their first calls;
+    those are `early` that `forward()` calls, which is its beginning.
 
     None at all if one of them, or one that they might call, does more than compute or cannot be read, or if they are
     given an object that was there before, for that is the author's, and other code would leave other numbers in it."""
@@ -178,7 +180,9 @@ def functions_of(run: Callable[[], Any]) -> list[Written]:
     sys.settrace(follow)
     with _new_ones() as new:
         try:
-            run()
+            forward()
+            early = set(called)
+            whole()
         finally:
             sys.settrace(traced)
             sys.setprofile(previous if callable(previous) else None)  # one that is no function sets itself
@@ -193,6 +197,7 @@ def functions_of(run: Callable[[], Any]) -> list[Written]:
     for one in written:
         one.functions = _of_one_argument(one.objects[0], set(called))
         one.ran = frozenset(ran.get(one.file, ()))
+        one.early = one.code in early
     return written
 
 
