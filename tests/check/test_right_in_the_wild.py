@@ -318,3 +318,50 @@ def test_a_loss_that_is_wrong_for_labels_of_the_other_kind_says_so():
     report = check.layer(Loss, "cross_entropy")
     assert report.passed
     assert "with labels as integers its loss is right, and its gradient is not" in report.read_as
+
+
+class SoftmaxWithLoss:
+    def forward(self, scores, labels):
+        e = np.exp(scores - scores.max(axis=1, keepdims=True))
+        self.p, self.labels = e / e.sum(axis=1, keepdims=True), labels
+        return -np.log(self.p[np.arange(len(labels)), labels]).mean()
+
+    def backward(self, dout=1):
+        dx = self.p.copy()
+        dx[np.arange(len(dx)), self.labels] -= 1
+        return dout * dx / len(dx)
+
+
+class Head:
+    """The last layer of a network, with the loss inside: its backward is handed nothing."""
+
+    def __init__(self, n_features, num_classes=10):
+        self.W, self.b = np.random.randn(n_features, num_classes), np.zeros(num_classes)
+        self.criterion = SoftmaxWithLoss()
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def loss(self, x, labels):
+        return self.criterion.forward(self.forward(x), labels)
+
+    def backward(self):
+        dscores = self.criterion.backward(1)
+        self.dW, self.db = self.x.T @ dscores, dscores.sum(axis=0)
+
+
+class AveragingHead(Head):
+    def backward(self):
+        dscores = self.criterion.backward(1)
+        self.dW, self.db = self.x.T @ dscores, dscores.mean(axis=0)
+
+
+def test_a_layer_with_its_loss_inside_gets_its_upstream_from_there():
+    report = check.layer(Head, "linear")
+    assert report.passed, str(report)
+    assert (report.status["dweight"], report.status["dbias"], report.status["dx"]) == ("ok", "ok", "skipped")
+    assert "dy in what self.criterion hands back" in report.read_as
+    (finding,) = check.layer(AveragingHead, "linear").findings
+    assert finding.argument == "dbias"
+    assert "averaged" in finding.mistake

@@ -19,8 +19,8 @@ BEGINNINGS = re.compile(
 
 
 def begin(layer: Any, shape: tuple) -> None:
-    """Do to a new layer what its network would: an optimiser to hand its gradients to, the shape of its images, training
-    on, and each method that begins it."""
+    """Do to a new layer what its network would: it gets an optimiser for its gradients and the shape of its images,
+    each method that begins it is called, and it is in training."""
     for name, value in list(vars(layer).items()):
         if value is None and words.plain(name).removesuffix("instance") in OPTIMISERS:
             setattr(layer, name, Steps())
@@ -28,7 +28,7 @@ def begin(layer: Any, shape: tuple) -> None:
             setattr(layer, name, shape)
     begins = [n for n in dir(type(layer)) if BEGINNINGS.fullmatch(n)]
     for name in sorted(begins, key=lambda n: not n.startswith("set_")):  # the shape is set before it is used
-        method = getattr(layer, name, None)
+        method: Any = getattr(layer, name, None)
         wanted = parameters(method) if inspect.ismethod(method) else None
         if wanted is None:
             continue

@@ -52,7 +52,7 @@ class NoActivation:
 
 
 class Upstream:
-    """A loss that a layer keeps inside: whatever it is asked for on the way back, it hands over one upstream gradient."""
+    """Stands in for a loss that a layer keeps inside: on the way back it hands over one upstream gradient."""
 
     def __init__(self, dy: Any) -> None:
         self.dy, self.asked = dy, False

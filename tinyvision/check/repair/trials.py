@@ -90,7 +90,9 @@ class _Left:
     """What forward left, and whether something in it has changed: numbers in arrays, and what lies in which object."""
 
     def __init__(self, result: Any) -> None:
-        self.result, self.arrays, self.holders = result, [], []
+        self.result = result
+        self.arrays: list[tuple[Any, bytes]] = []
+        self.holders: list[tuple[Any, list[int]]] = []
         self._look(result, 0)
 
     def _look(self, value, depth):
