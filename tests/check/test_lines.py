@@ -540,8 +540,8 @@ def test_what_computes_the_same_is_tried_once(tmp_path, monkeypatch):
     alike, usual = [], search.values.distinct
     monkeypatch.setattr(search.values, "distinct", lambda *a: alike.append((usual(*a), a[1])) or alike[-1][0])
     checked(BATCHNORM, BATCHNORM.replace("(dxhat * xhat).mean(", "(dxhat * xhat).sum("), tmp_path)
-    assert sum(len(groups) for groups, _ in alike) < 0.8 * sum(len(changes) for _, changes in alike)
-    assert max(len(group) for groups, _ in alike for group in groups) > 1
+    assert sum(len(groups) for (groups, _), _ in alike) < 0.8 * sum(len(changes) for _, changes in alike)
+    assert max(len(group) for (groups, _), _ in alike for group in groups) > 1
 
 
 def test_a_search_is_ended_by_the_clock_and_leaves_nothing_behind(monkeypatch):

@@ -74,8 +74,9 @@ class Edit:
         return old
 
 
-def nudges(written: Written) -> Iterator[list[Edit]]:
-    """For each statement edits that change what it computes, whatever that is: numbers, a place, a loop, a choice."""
+def nudges(written: Written) -> Iterator[list[tuple[Any, list[Edit]]]]:
+    """For each statement its parts, and for each part edits that change what it computes, whatever that is: numbers, a
+    place, a loop, a choice. A tuple has as many parts as entries."""
     for _, _, _, statement in _statements(written.tree):
         if not _computes(statement, written):
             continue
@@ -90,11 +91,16 @@ def nudges(written: Written) -> Iterator[list[Edit]]:
         elif isinstance(statement, (ast.If, ast.While)):
             patterns, field = ("not {0}",), "test"
         if patterns:
-            yield [Edit(statement, statement, field, None, _wrapped(p, getattr(statement, field))) for p in patterns]
+            value = getattr(statement, field)
+            places: list = [(statement, field, None, value)]
+            if isinstance(value, ast.Tuple) and field == "value":
+                places = [(value, "elts", k, part) for k, part in enumerate(value.elts)]
+            yield [(part, [Edit(statement, owner, name, k, _wrapped(p, part)) for p in patterns])
+                   for owner, name, k, part in places]  # fmt: skip
 
 
 def edits(written: Written, settled: frozenset = frozenset()) -> Iterator[Edit]:
-    """All changes of all statements of a function but those that are settled (the ids of their nodes)."""
+    """All changes of all statements of a function, but of statements and their parts that are settled (by id)."""
     for owner, field, index, statement in _statements(written.tree):
         if id(statement) in settled or not _computes(statement, written):
             continue
@@ -102,7 +108,7 @@ def edits(written: Written, settled: frozenset = frozenset()) -> Iterator[Edit]:
         values = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return)
         if isinstance(statement, values) and statement.value is not None:
             yield from _throughout(statement, written)
-        for parent, name, place in _expressions(statement):
+        for parent, name, place in _expressions(statement, settled):
             for new in _changes(parent, name, place, statement, written):
                 yield Edit(statement, parent, name, place, new)
 
@@ -156,7 +162,7 @@ def _is_text(statement):
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def _expressions(statement):
+def _expressions(statement, settled):
     """(owner, field, index) of every expression that is part of a statement itself, and not of one inside of it."""
     queue: list[Any] = [statement]
     while queue:
@@ -165,7 +171,7 @@ def _expressions(statement):
             if field == "annotation":
                 continue
             for index, item in enumerate(value) if isinstance(value, list) else ((None, value),):
-                if isinstance(item, ast.expr):
+                if isinstance(item, ast.expr) and id(item) not in settled:
                     yield node, field, index
                     queue.append(item)
                 elif isinstance(item, ast.keyword):

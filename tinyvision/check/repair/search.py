@@ -35,7 +35,8 @@ from .trials import Trials, identical
 from .turns import counted
 from .written import Written, functions_of
 
-RUNS = 2000  # of the code on one probe, that a search may make
+RUNS = 1500  # of the code on one probe, that a search may make; what else it does counts as so many
+FORMS_A_RUN, VALUES_A_RUN = 4, 150  # forms that are made, and values that are computed, that count as one
 PATIENCE = 10  # times the turns that the code itself takes, a changed one may
 LARGEST = 100  # times the turns that it takes on the cheapest probe, it may take on another
 _FEW = 1000  # turns that are always allowed
@@ -167,30 +168,36 @@ class _Search:
         return sorted((p for p in found.values() if len(p.mends) == most), key=lambda p: (p.file, p.line))
 
     def _settled(self, written: Written) -> frozenset | None:
-        """The ids of the statements that no change can be needed of: what is right depends on them, or nothing does.
+        """The ids of the statements that no change can be needed of, and of such parts: what is right depends on them, or
+        nothing does.
 
         None for all of a function that hands nothing to what is wrong."""
-        settled, right = set(), self.before[self.cheap]
-        for several in nudges(written):
-            alike, apart = 0, 0
+        settled: set[int] = set()
+        for parts in nudges(written):
             self._keep(written)
-            for nudge, code, number in forms(written, several):
-                with written.standing_in(code, number):
-                    answers = self._answers(written)
-                if answers[0] is None and "y" in right:
-                    settled.add(id(nudge.statement))  # forward cannot do without it
-                    break
-                came = {name for name, a in zip(self.names, answers, strict=True) if a is not None}
-                if right <= came and not right <= self._right_ones(answers, self.cheap):
-                    settled.add(id(nudge.statement))
-                    apart = not any(self._moved(answers, name) for name in self.arguments)
-                    break
-                alike += all(map(identical, answers, self.usual))
-            if alike == len(several):
-                settled.add(id(several[0].statement))
-            if apart and isinstance(several[0].statement, ast.Return) and written.pure:
+            outcomes = [self._nudged(written, several) for _, several in parts]
+            settled.update(id(part) for (part, _), outcome in zip(parts, outcomes, strict=True) if outcome)
+            statement = parts[0][1][0].statement
+            if all(outcomes):
+                settled.add(id(statement))
+            if isinstance(statement, ast.Return) and written.pure and set(outcomes) == {"apart"}:
                 return None
         return frozenset(settled)
+
+    def _nudged(self, written, several):
+        """What becomes of one part's nudges: "needed" by what is right, "apart" if it hands nothing to what is wrong
+        either, "idle" if nothing depends on it; "" if a change of it may be what is needed."""
+        alike, right = 0, self.before[self.cheap]
+        for _, code, number in forms(written, several):
+            with written.standing_in(code, number):
+                answers = self._answers(written)
+            if answers[0] is None and "y" in right:
+                return "needed"  # forward cannot do without it
+            came = {name for name, a in zip(self.names, answers, strict=True) if a is not None}
+            if right <= came and not right <= self._right_ones(answers, self.cheap):
+                return "needed" if any(self._moved(answers, name) for name in self.arguments) else "apart"
+            alike += all(map(identical, answers, self.usual))
+        return "idle" if alike == len(several) else ""
 
     def _moved(self, answers: list, name: str) -> bool:
         k = self.names.index(name)
@@ -199,7 +206,8 @@ class _Search:
     def _promising(self, written, changes):
         """Those of a statement's changes that mend something on the cheapest probe."""
         self._keep(written)
-        groups = values.distinct(written, changes, lambda: self._answers(written))
+        groups, computed = values.distinct(written, changes, lambda: self._answers(written))
+        self.trials.runs += len(changes) / FORMS_A_RUN + computed / VALUES_A_RUN
         known = {id(group[0]): group for group in groups}
         found: list = []
         for edit, code, number in forms(written, [group[0] for group in groups]):

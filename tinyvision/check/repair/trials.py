@@ -17,7 +17,7 @@ from ..report import Report
 from .turns import Turns
 
 FORWARD, BACKWARD = 0.6, 0.4  # of a run: a layer is made, and handed its weights, before it goes forward
-A_RUN = 400  # operations in loops that count as another run
+A_RUN = 40  # turns of loops that count as another run
 _DEPTH = 8  # of what forward leaves: a layer's dictionary of arrays, in the record of a call, in a list of these
 
 

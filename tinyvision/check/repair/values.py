@@ -6,17 +6,22 @@ compute.
 """
 
 import ast
+import operator
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .edits import Edit, places_of
-from .forms import changed, located, owners_of
+from .forms import changed, located, owners_of, parts_of
 from .written import TURN, Written
 
 NOTE = "tinyvision_note"  # a global variable, for the time of one run
-_OFTEN = 8  # times that a statement may run and is compared throughout
+_NOTED, _HELD = "tinyvision_noted", "tinyvision_held"  # local ones: is this turn noted, what does the statement compute
+_WHOLE, _GIVEN = -1, -2  # what a form is compared with: what the statement computes, what the function in it is given
+_OFTEN = 64  # times that a statement may run and is compared throughout
+_FORMS = 32_000  # expressions that are computed for one statement, all forms and turns together
+_DOES_MORE = (ast.Yield, ast.YieldFrom, ast.Await, ast.NamedExpr, ast.Lambda, ast.Starred)
 _LARGE = 20_000  # numbers in an array: no probe needs as many, but where the statement as it is makes more
 _COMPUTE = frozenset(
     ("abs", "all", "any", "arange", "argmax", "argmin", "array", "asarray", "astype", "bool", "clip", "concatenate",
@@ -30,49 +35,71 @@ _COMPUTE = frozenset(
 )  # fmt: skip
 
 
-def distinct(written: Written, changes: Sequence[Edit], run: Callable[[], Any]) -> list[list[Edit]]:
-    """The changes of one statement that may make a difference, those together that make the same."""
+def distinct(written: Written, changes: Sequence[Edit], run: Callable[[], Any]) -> tuple[list[list[Edit]], int]:
+    """(the changes of one statement that may make a difference, those together that make the same; how many values were
+    computed to know)."""
     statement: Any = changes[0].statement
-    place, known = places_of(written.tree).get(id(statement)), _Known()
-    value = getattr(statement, "value", None)
-    if len(changes) < 3 or place is None or value is None or not known.computes(value):
-        return [[c] for c in changes]
-    seen = _noted(written, changes, place, run, known)
-    usual, groups = seen.get(-1), {}
+    place = places_of(written.tree).get(id(statement))
+    head = next((h for h in ("value", "iter", "test") if isinstance(getattr(statement, h, None), ast.expr)), None)
+    if len(changes) < 3 or place is None or head is None or isinstance(statement, ast.While):
+        return [[c] for c in changes], 0
+    notes = _Notes(min(_OFTEN, max(8, _FORMS // len(changes))))
+    against = _note(notes, written, changes, place, head, run)
+    groups: dict[Any, list[Edit]] = {}
     for k, change in enumerate(changes):
-        values = seen.get(k)
+        values, usual = notes.seen.get(k), notes.seen.get(against.get(k, 0))
         if values is None or usual is None:
             groups[object()] = [change]  # nothing is known of it
-        elif values[0] is None or (values == usual and len(usual) <= _OFTEN):
+        elif values[0] is None or (values == usual and len(usual) <= notes.often):
             continue
         else:
-            key: Hashable = tuple(values) if len(values) <= _OFTEN else object()
+            key: Hashable = (against[k], *values) if len(values) <= notes.often else object()
             groups.setdefault(key, []).append(change)
-    return list(groups.values())
+    return list(groups.values()), sum(map(len, notes.seen.values()))
 
 
-def _noted(written, changes, place, run, known):
-    """By the number of a change, and by -1 for the statement as it is: a key for each value that it had in a run, None
-    where it raised."""
-    block, index = place
-    statement, owners, tries = block[index], owners_of(block[index]), []
-    for k, change in [(-1, None), *enumerate(changes)]:
-        value = statement.value
-        if change is not None:
-            located(change.new, statement)
-            value = getattr(changed(change, block, owners), "value", None) if id(change.owner) in owners else None
-            if change.owner is statement and change.field == "value":
-                value = change.new
-        if isinstance(value, ast.expr) and known.computes(value):
-            tries.append(_try(k, value, statement))
-    begun = ast.If(ast.Call(ast.Name(NOTE, ast.Load()), [], []), tries, [])
-    located(begun, statement)
-    block.insert(index, begun)
+def _note(notes, written, changes, place, head, run):
+    """Notes in one run what each form computes, under the change's number, and what the statement as it is does; for
+    each change what it is to be compared with."""
+    (block, index), known, against = place, _Known(), {}
+    statement, owners = block[index], owners_of(block[index])
+    usual, truth = getattr(statement, head), head == "test"
+    given = _given(usual, usual)
+    before = [] if given is None or not known.computes(given) else [_try(_GIVEN, given, truth)]
+    after = [_try(_WHOLE, ast.Name(_HELD, ast.Load()), truth)]
+    for k, change in enumerate(changes):
+        located(change.new, statement)
+        around = change.owner is statement and change.field == head
+        if around:
+            new = change.new
+        else:
+            new = getattr(changed(change, block, owners), head, None) if id(change.owner) in owners else None
+        if not isinstance(new, ast.expr):
+            continue
+        if known.computes(new):
+            before.append(_try(k, new, truth))
+            against[k] = _WHOLE
+        elif around and (held := _holding(new, usual)) is not new and known.computes(held):
+            after.append(_try(k, held, truth))
+            against[k] = _WHOLE
+        elif (given := _given(new, usual)) is not None and known.computes(given):
+            before.append(_try(k, given, truth))
+            against[k] = _GIVEN
+    noted = ast.Name(_NOTED, ast.Load())
+    block[index : index + 1] = noting = [
+        ast.Assign([ast.Name(_NOTED, ast.Store())], ast.Call(ast.Name(NOTE, ast.Load()), [], [])),
+        *([ast.If(noted, before, [])] if before else []),
+        ast.Assign([ast.Name(_HELD, ast.Store())], usual),
+        ast.If(noted, after, []),
+        type(statement)(**{**vars(statement), head: ast.Name(_HELD, ast.Load())}),
+    ]
+    for node in noting[:-1]:
+        located(node, statement)
+    located(getattr(noting[-1], head), statement)
     try:
         code = written.compiled()
     finally:
-        del block[index]
-    notes = _Notes()
+        block[index : index + len(noting)] = [statement]
     if code is not None:
         module = written.objects[0].__globals__
         module[NOTE] = notes
@@ -81,13 +108,38 @@ def _noted(written, changes, place, run, known):
                 run()
         finally:
             del module[NOTE]
-    return notes.seen
+    return against
+
+
+def _holding(node, usual):
+    """The tree with what the statement has computed already in the place of the expression that computes it."""
+    if node is usual:
+        return ast.copy_location(ast.Name(_HELD, ast.Load()), usual)
+    fields: dict[str, Any] = {}
+    for field, value in ast.iter_fields(node):
+        if isinstance(value, ast.AST) and (new := _holding(value, usual)) is not value:
+            fields[field] = new
+        elif isinstance(value, list):
+            several = [_holding(v, usual) if isinstance(v, ast.AST) else v for v in value]
+            if any(map(operator.is_not, several, value)):
+                fields[field] = several
+    return type(node)(**{**vars(node), **fields}) if fields else node
+
+
+def _given(node, usual):
+    """A tuple of what a call is given that calls the same function by the same names; None for anything else."""
+    if not (isinstance(node, ast.Call) and isinstance(usual, ast.Call) and node.func is usual.func):
+        return None
+    if [k.arg for k in node.keywords] != [k.arg for k in usual.keywords]:
+        return None
+    return ast.Tuple([*node.args, *(k.value for k in node.keywords)], ast.Load())
 
 
 class _Notes:
     """Called without anything, whether what comes now is to be noted; else with what a form computes."""
 
-    def __init__(self) -> None:
+    def __init__(self, often: int) -> None:
+        self.often = often
         self.seen: dict[int, list] = {}
         self.asked, self.most = 0, _LARGE
 
@@ -95,36 +147,38 @@ class _Notes:
         if noted:
             known = len(noted) > 1
             size = _size(noted[1]) if known else 0
-            if noted[0] == -1:
+            if noted[0] == _WHOLE:
                 self.most = max(self.most, 4 * size)
             self.seen.setdefault(noted[0], []).append(_key(noted[1]) if known and size <= self.most else None)
         else:
             self.asked += 1
-        return self.asked <= _OFTEN + 1
+        return self.asked <= self.often + 1
 
 
-def _try(k, value, at):
-    """try: note(k, value); except: note(k)"""
+def _try(k, value, truth):
+    """try: note(k, value); except: note(k); of a condition whether it holds."""
+    value = ast.UnaryOp(ast.Not(), value) if truth else value
     calls = [ast.Call(ast.Name(NOTE, ast.Load()), [ast.Constant(k), *more], []) for more in ([value], [])]
     body, handled = ([ast.Expr(call)] for call in calls)
-    node = ast.Try(body=body, handlers=[ast.ExceptHandler(None, None, handled)], orelse=[], finalbody=[])
-    located(node, at)
-    return node
+    return ast.Try(body=body, handlers=[ast.ExceptHandler(None, None, handled)], orelse=[], finalbody=[])
 
 
-class _Known(dict):
-    """Whether an expression changes nothing and draws no numbers: by the id of its node, as forms share their parts."""
+class _Known:
+    """Whether an expression changes nothing and draws no numbers: found once for each node, as forms share them."""
+
+    def __init__(self) -> None:
+        self.asked: dict[ast.AST, bool] = {}  # by the node itself, which so stays: another might get its id
 
     def computes(self, node: ast.AST) -> bool:
         """True for one that only computes."""
-        known = self.get(id(node))
+        known = self.asked.get(node)
         if known is None:
-            known = self[id(node)] = _may(node) and all(map(self.computes, ast.iter_child_nodes(node)))
+            known = self.asked[node] = _may(node) and all(map(self.computes, parts_of(node)))
         return known
 
 
 def _may(node):
-    if isinstance(node, (ast.Yield, ast.YieldFrom, ast.Await, ast.NamedExpr, ast.Lambda, ast.Starred)):
+    if isinstance(node, _DOES_MORE):
         return False
     if isinstance(node, ast.Call):
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
@@ -147,6 +201,8 @@ def _key(value: Any) -> Hashable:
         return (type(value), *map(_key, value))
     if isinstance(value, slice):
         return slice, _key(value.start), _key(value.stop), _key(value.step)
+    if isinstance(value, range):
+        return range, value
     if value is None or isinstance(value, (bool, int, float, str, np.generic)):
         return type(value), repr(value)
     return object()
