@@ -168,8 +168,8 @@ class _Search:
         return sorted((p for p in found.values() if len(p.mends) == most), key=lambda p: (p.file, p.line))
 
     def _settled(self, written: Written) -> frozenset | None:
-        """The ids of the statements that no change can be needed of, and of such parts: what is right depends on them, or
-        nothing does.
+        """The ids of the statements that no change can be needed of, and of such parts: what is right depends on them,
+        or nothing does.
 
         None for all of a function that hands nothing to what is wrong."""
         settled: set[int] = set()
