@@ -5,10 +5,15 @@ it has fixed for itself. Right numbers on probes whose axes all have sizes of th
 makes them, the most usual one that runs is taken, and the forward is judged as wrong.
 """
 
+import functools
 import itertools
-import time
+import os
+import sys
+import sysconfig
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -25,18 +30,20 @@ from .form import Reading
 from .functions import Functions
 from .layers import Layer
 
-TRIES = 6000  # of readings that raise, at most; code that is right is found among the first
+TRIES = 2500  # of readings that raise, at most; code that is right is found among the first
 RAN = 5  # one that runs counts as so many
+LINES = 40  # lines of the code that run, as one more
 LONG = 2000  # one that is cut off, or calls itself without end, as so many
-SLOW = (3.0, 1.5)  # seconds of computing that end the tries, and those that come after, only of code that is slow
 PAIRS: tuple[frozenset, ...] = (frozenset(), frozenset({"kernel_size"}), frozenset({"kernel_size", "stride"}),
          frozenset({"kernel_size", "stride", "padding"}))  # fmt: skip
 WHOLE: tuple[frozenset, ...] = (frozenset({"whole"}), frozenset({"whole", "stride"}))  # "kernel" is the weight's shape
 FILTER: tuple[frozenset, ...] = (frozenset({"filter"}), frozenset({"filter", "stride"}))  # or that of one filter
-AFTER = 1200  # tries in which, after a right forward, a reading is looked for whose backward is right too
+AFTER = 800  # tries in which, after a right forward, a reading is looked for whose backward is right too
 MODES = {"maxpool2d": ("max", "MAX"), "avgpool2d": ("average", "avg", "mean", "AVG")}
 OWN = {"stride": (1, "kernel", 2), "padding": (0, "same", "half", 1, 2), "kernel_size": ("stride", 2, 3, 5)}
 OWN_KERNEL = (3, 5, 2, 1)
+_OURS = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
+_PYTHONS = sysconfig.get_path("stdlib") + os.sep
 
 
 def recognise(known: Spec, driver: Any) -> tuple[Reading, bool]:
@@ -52,7 +59,7 @@ def recognise(known: Spec, driver: Any) -> tuple[Reading, bool]:
 
 def _tried(known, driver, plain):
     """The same, by plain probes that do not ask for what is in `plain`."""
-    tries, end, latest = 0, TRIES, time.thread_time() + SLOW[0]
+    tries, end = 0.0, float(TRIES)
     best: Any = None
     right: Any = None
     usual: Any = None
@@ -71,7 +78,7 @@ def _tried(known, driver, plain):
             continue  # of images it makes others: that is wrong, and would be right of one pixel
         found = _error(candidate)
         endless = candidate.cut_off or isinstance(candidate.raised, RecursionError)
-        tries += LONG if endless else 1 if candidate.raised else RAN
+        tries += LONG if endless else (1 if candidate.raised else RAN) + candidate.lines / LINES
         misshapen |= found is None and candidate.raised is None and candidate.layout(known.arguments[0]) is lay.USUAL
         if found == 0.0:
             reached = _backward_level(candidate)
@@ -87,12 +94,12 @@ def _tried(known, driver, plain):
                 other = other or candidate
             if reached > level or (grown and reached == level):
                 right, level = candidate, reached
-                end, latest = min(end, tries + AFTER), min(latest, time.thread_time() + SLOW[1])
+                end = min(end, tries + AFTER)
         elif found is not None and found < error:
             best, error = candidate, found
         elif found is None and _telling(candidate) > told:
             usual, told = candidate, _telling(candidate)
-        if candidate.waited or tries > end or time.thread_time() > latest:
+        if candidate.waited or tries > end:
             break
     if right is not None and right.single and best is not None and not best.single:
         right.says.append("a batch gives other numbers")
@@ -197,10 +204,12 @@ def _plainly(reading):
 
 def _error(reading):
     """How far the forward is from right on plain probes: 0 for right, None if it raises or has another shape."""
-    worst = 0.0
+    worst, reading.lines = 0.0, 0
     probes = _plain(reading)
     for probe in probes[:2] + probes[3:4] * (reading.fixed.get("padding") in ("same", "half")):  # one has a 2x2 window
-        call = runner.call(reading.forward, [np.array(i) for i in probe.inputs], probe.options, seconds=2.0)
+        with _counted() as lines:
+            call = runner.call(reading.forward, [np.array(i) for i in probe.inputs], probe.options, seconds=2.0)
+        reading.lines += lines.count
         reading.raised, reading.cut_off, reading.waited = call.error, call.cut_off, call.waited
         if not call.ok:
             return None
@@ -215,6 +224,36 @@ def _error(reading):
             with np.errstate(all="ignore"):
                 worst = max(worst, float(np.nan_to_num(np.abs(y - right).max() / size, nan=1e9)))
     return worst
+
+
+class _Lines:
+    """A trace function that counts the lines which run outside of this library and of what is installed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, frame: FrameType, event: str, _: Any) -> Any:
+        if event == "line":
+            self.count += 1
+        elif event == "call" and not _is_theirs(frame.f_code.co_filename):
+            return None
+        return self
+
+
+@functools.cache
+def _is_theirs(file):
+    return not (file.startswith(("<", _OURS)) or "site-packages" in file or file.startswith(_PYTHONS))
+
+
+@contextmanager
+def _counted():
+    """Counts lines in the block: how long it takes, on every machine alike."""
+    lines, previous = _Lines(), sys.gettrace()
+    sys.settrace(lines)
+    try:
+        yield lines
+    finally:
+        sys.settrace(previous)
 
 
 def compare_loss(reading: Reading, probe: Any, y: Any) -> bool:

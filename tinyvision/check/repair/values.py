@@ -1,8 +1,8 @@
 """What a statement would compute in each of its forms, found out in one run: most forms need no run of their own.
 
 A form that raises, makes more numbers than any probe needs, or computes what the statement computes as it is, mends
-nothing; of several that compute the same one stands for all. That is known where an expression does nothing but
-compute.
+nothing; of several that compute the same one stands for all. Of what does more than compute, a call of the author's own
+function, what it is given is compared.
 """
 
 import ast
