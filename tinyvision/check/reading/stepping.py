@@ -49,6 +49,10 @@ class Steps:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return self.update
 
+    def __getitem__(self, which: Any) -> "Steps":
+        """One of several, as of a list with one for the weights and one for the bias."""
+        return self
+
     def init_params(self, *rest: Any) -> None:
         """Nothing is kept for each weight."""
 

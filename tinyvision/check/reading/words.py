@@ -16,7 +16,8 @@ _SPELLINGS = {
     "weight": "w ws weight weights wt wts kernel kernels filter filters filt filts k f theta gamma g scale kern wconv "
     "convw convweights wmat weightmatrix coefficients filtersweights filterweights gammas bw bngamma "
     "scaler",
-    "bias": "kernelbias kernelsbias filterbias filtersbias b w0 bs bias biases beta shift betas offset offsets biasvector bvec bb bnbeta intercept",
+    "bias": "b w0 bs bias biases beta shift betas offset offsets biasvector bvec bb bnbeta intercept "
+    "kernelbias kernelsbias filterbias filtersbias",
     "labels": "y t labels label target targets ytrue truth groundtruth gt onehot yonehot trueys truelabels tlabels "
     "classes yt actual expected ys desired "
     "ytruth gtruth groundtruths",
@@ -68,7 +69,7 @@ _SPELLINGS = {
     "channels c channelsin prevchannels inputdim indim infeatures inputsize insize din d i ni numin inputs inputunits "
     "ncin depth numinputs numfeatures nfeatures features ninput inputfeatures dimin nchannel "
     "inputd ind canalesentrada nentrada inunits fanin inputchannel dim dims nfeature size n "
-    "sizein prevneurons prevnodes prevunits prevsize prevdim",
+    "sizein canales prevneurons prevnodes prevunits prevsize prevdim",
     "out_channels": "outchannels outchannel cout outc outputchannels nout numfilters nfilters filters outplanes "
     "noutputs numkernels nkernels kernels o outputdim outdim outfeatures outputsize outsize dout m no numout units "
     "nunits neurons nneurons hidden nf ncout numoutputs channelsout noutput outputfeatures dimout outunits fanout "
