@@ -166,3 +166,26 @@ class Queueing(Dense):
 
 def test_a_layer_that_queues_its_batches_is_not_asked_for_two():
     assert check.layer(Queueing, "linear").passed
+
+
+class Accumulating:
+    """Adds to gradients that its optimiser clears, as many layers do; and to dbias once for each class."""
+
+    def __init__(self, n_in, n_out):
+        self.W, self.b = np.random.randn(n_in, n_out), np.zeros(n_out)
+        self.dW, self.db = np.zeros_like(self.W), np.zeros_like(self.b)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, dout):
+        self.dW += self.x.T @ dout
+        for _ in range(3):
+            self.db += dout.sum(axis=0)
+        return dout @ self.W.T
+
+
+def test_a_wrong_factor_is_no_momentum_where_gradients_are_added_up():
+    (finding,) = check.layer(Accumulating, "linear").findings
+    assert (finding.argument, finding.signature) == ("dbias", "factor:3"), str(finding)

@@ -138,8 +138,8 @@ def _of_two_batches(report, exam, name, probe, yours, right, before, first):
     own, old = np.linalg.lstsq(columns, np.ravel(yours), rcond=None)[0]
     shares = np.reshape(columns @ np.array([own, old]), np.shape(yours))
     mixed = np.size(right) > 2 and _close(yours, shares)
-    if report.status.get(name) != "ok" and (not mixed or abs(old) < 1e-6):
-        return  # the same factor as for the first batch
+    if report.status.get(name) != "ok" and (not mixed or min(abs(old), abs(own - old)) < 1e-6 * max(1.0, abs(own))):
+        return  # the same factor as for the first batch, alone or added to what it got
     if mixed:
         told = f"The first batch of a layer gets {np.vdot(first, before) / np.vdot(before, before):.3g} times its "
         told += f"{name}; the second one gets {own:.3g} times its own plus {old:.3g} times that of the first. A "
