@@ -55,7 +55,7 @@ def op(
 
     A finding's `lines` are the one line, or the two of which either, that were found to mend it when small changes of
     every statement were tried, in a process of its own (a fork). None are told where more would, where that takes more
-    than 1,500 runs, and of code that may do more than compute, which is not tried at all.
+    than 1,250 runs, and of code that may do more than compute, which is not tried at all.
 
     Returns a Report. Raises OptionError if the op is unknown or something is not a function, DeviceError."""
     known, started = spec(name), time.perf_counter()

@@ -47,7 +47,7 @@ class Reading:
     extent: tuple = ()  # the height and width of the last output
     cut_off: bool = False  # forward did not come back in time
     empty: bool = False  # forward returned None for y: it is not written yet
-    lines: int = 0  # of the code, that its last forwards ran
+    end: tuple = ()  # what the last forward raised, and in which line; (NoneType, None) if it came back
     waited: bool = False  # forward was cut off while it slept or waited, which it does however it is called
 
     def layout(self, role: str) -> lay.Layout:

@@ -11,7 +11,6 @@ import os
 import sys
 import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 from typing import Any
@@ -30,7 +29,7 @@ from .form import Reading
 from .functions import Functions
 from .layers import Layer
 
-TRIES = 2500  # of readings that raise, at most; code that is right is found among the first
+TRIES = 2000  # of readings that raise, at most; code that is right is found among the first
 RAN = 5  # one that runs counts as so many
 LINES = 40  # lines of the code that run, as one more
 LONG = 2000  # one that is cut off, or calls itself without end, as so many
@@ -38,7 +37,7 @@ PAIRS: tuple[frozenset, ...] = (frozenset(), frozenset({"kernel_size"}), frozens
          frozenset({"kernel_size", "stride", "padding"}))  # fmt: skip
 WHOLE: tuple[frozenset, ...] = (frozenset({"whole"}), frozenset({"whole", "stride"}))  # "kernel" is the weight's shape
 FILTER: tuple[frozenset, ...] = (frozenset({"filter"}), frozenset({"filter", "stride"}))  # or that of one filter
-AFTER = 800  # tries in which, after a right forward, a reading is looked for whose backward is right too
+AFTER = 700  # tries in which, after a right forward, a reading is looked for whose backward is right too
 MODES = {"maxpool2d": ("max", "MAX"), "avgpool2d": ("average", "avg", "mean", "AVG")}
 OWN = {"stride": (1, "kernel", 2), "padding": (0, "same", "half", 1, 2), "kernel_size": ("stride", 2, 3, 5)}
 OWN_KERNEL = (3, 5, 2, 1)
@@ -50,16 +49,17 @@ def recognise(known: Spec, driver: Any) -> tuple[Reading, bool]:
     """(the reading that makes a right forward, True), or (the likeliest that runs, False)."""
     if known.name == "dropout" and not any("mask" in (*p.roles.values(), *p.spread) for p in driver.asks):
         return _drawn(known, driver)
-    found, right = _tried(known, driver, supports.PLAIN[0])
+    found, right = _tried(known, driver, supports.PLAIN[0], TRIES)
     if found.raised is not None and not right and not found.waited and known.name == "conv2d":
-        moved, right = _tried(known, driver, supports.PLAIN[1])
+        moved, right = _tried(known, driver, supports.PLAIN[1], TRIES // 2)
         found = moved if right else found
     return found, right
 
 
-def _tried(known, driver, plain):
+def _tried(known, driver, plain, most):
     """The same, by plain probes that do not ask for what is in `plain`."""
-    tries, end = 0.0, float(TRIES)
+    tries, end = 0.0, float(most)
+    lines: dict[Any, int] = {}  # of the code that run in a call, by how it ends
     best: Any = None
     right: Any = None
     usual: Any = None
@@ -78,7 +78,9 @@ def _tried(known, driver, plain):
             continue  # of images it makes others: that is wrong, and would be right of one pixel
         found = _error(candidate)
         endless = candidate.cut_off or isinstance(candidate.raised, RecursionError)
-        tries += LONG if endless else (1 if candidate.raised else RAN) + candidate.lines / LINES
+        if not endless and candidate.end not in lines:
+            lines[candidate.end] = _lines(candidate)
+        tries += LONG if endless else (1 if candidate.raised else RAN) + lines[candidate.end] / LINES
         misshapen |= found is None and candidate.raised is None and candidate.layout(known.arguments[0]) is lay.USUAL
         if found == 0.0:
             reached = _backward_level(candidate)
@@ -204,12 +206,11 @@ def _plainly(reading):
 
 def _error(reading):
     """How far the forward is from right on plain probes: 0 for right, None if it raises or has another shape."""
-    worst, reading.lines = 0.0, 0
+    worst = 0.0
     probes = _plain(reading)
     for probe in probes[:2] + probes[3:4] * (reading.fixed.get("padding") in ("same", "half")):  # one has a 2x2 window
-        with _counted() as lines:
-            call = runner.call(reading.forward, [np.array(i) for i in probe.inputs], probe.options, seconds=2.0)
-        reading.lines += lines.count
+        call = runner.call(reading.forward, [np.array(i) for i in probe.inputs], probe.options, seconds=2.0)
+        reading.end = (type(call.error), call.line)
         reading.raised, reading.cut_off, reading.waited = call.error, call.cut_off, call.waited
         if not call.ok:
             return None
@@ -245,15 +246,16 @@ def _is_theirs(file):
     return not (file.startswith(("<", _OURS)) or "site-packages" in file or file.startswith(_PYTHONS))
 
 
-@contextmanager
-def _counted():
-    """Counts lines in the block: how long it takes, on every machine alike."""
-    lines, previous = _Lines(), sys.gettrace()
+def _lines(reading):
+    """How many lines a call runs: how long it takes, on every machine alike."""
+    lines, previous, probe = _Lines(), sys.gettrace(), _plain(reading)[0]
+    inputs = [np.array(i) for i in probe.inputs]
     sys.settrace(lines)
     try:
-        yield lines
+        runner.call(reading.forward, inputs, probe.options, seconds=2.0)
     finally:
         sys.settrace(previous)
+    return lines.count
 
 
 def compare_loss(reading: Reading, probe: Any, y: Any) -> bool:

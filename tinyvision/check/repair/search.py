@@ -1,7 +1,7 @@
 """Every small change of every statement is tried: the statement whose change makes all numbers right is the wrong one.
 
-What is tried is bound by counting, so that the answer is the same on every machine: so many runs, and so many turns of
-loops in each. The clock ends only what no count can.
+What is tried is bound by counting, so that the answer is the same on every machine: so many runs, of a cost that is
+counted in operations, and so many turns of loops in each. The clock ends only what no count can.
 
 A line is told only if the search came to its end, and if no more than two statements can mend what is wrong: with a
 factor missing along a chain of lines any of them could be changed, and then none is told.
@@ -35,7 +35,7 @@ from .trials import Trials, identical
 from .turns import counted
 from .written import Written, functions_of
 
-RUNS = 1500  # of the code on one probe, that a search may make; what else it does counts as so many
+RUNS = 1250  # of the code on one probe, that a search may make; what else it does counts as so many
 FORMS_A_RUN, VALUES_A_RUN = 4, 150  # forms that are made, and values that are computed, that count as one
 PATIENCE = 10  # times the turns that the code itself takes, a changed one may
 LARGEST = 100  # times the turns that it takes on the cheapest probe, it may take on another

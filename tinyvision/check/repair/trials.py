@@ -17,7 +17,7 @@ from ..report import Report
 from .turns import Turns
 
 FORWARD, BACKWARD = 0.6, 0.4  # of a run: a layer is made, and handed its weights, before it goes forward
-A_RUN = 40  # turns of loops that count as another run
+A_RUN = 1000  # operations in loops that count as another run
 _DEPTH = 8  # of what forward leaves: a layer's dictionary of arrays, in the record of a call, in a list of these
 
 
@@ -47,13 +47,13 @@ class Trials:
 
         Backward is not run where it is not asked for, by `goes_on(y)`."""
         self.alive()
-        self.turns.taken = 0
+        self.turns.taken = self.turns.operations = 0
         kept = self._kept.get(id(probe)) if late else None
         result = kept.result if kept else self._trial().forward(probe, quiet=True)
         wanted = result and self.exam.judge_backward and result[0].shape == np.shape(probe.y)
         wanted = wanted and (goes_on is None or goes_on(result[0]))
         grads = self._backward(probe, result) if wanted else None
-        self.runs += (0 if kept else FORWARD) + (BACKWARD if wanted else 0) + self.turns.taken / A_RUN
+        self.runs += (0 if kept else FORWARD) + (BACKWARD if wanted else 0) + self.turns.operations / A_RUN
         if kept and kept.changed:
             del self._kept[id(probe)]
         return [result[0] if result else None, *(grads or [None] * len(self.exam.names))]

@@ -10,6 +10,9 @@ from typing import Any
 
 from .written import TURN, Written, is_turn
 
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
+_OPERATIONS = (ast.Call, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Subscript, ast.AugAssign)
+
 
 class TooMany(BaseException):
     """Raised in a function whose loops have taken more turns than they may."""
@@ -19,11 +22,12 @@ class Turns:
     """Called at the beginning of each turn."""
 
     def __init__(self) -> None:
-        self.taken, self.most = 0, float("inf")
+        self.taken, self.most, self.operations = 0, float("inf"), 0
 
-    def __call__(self) -> bool:
+    def __call__(self, operations: int = 0) -> bool:
         """Counts; raises TooMany."""
         self.taken += 1
+        self.operations += operations
         if self.taken > self.most:
             raise TooMany
         return True
@@ -53,13 +57,28 @@ def _put(tree: ast.AST) -> Iterator[list]:
     """Puts a call at the beginning of each turn; the lists that now begin with one."""
     for node in list(ast.walk(tree)):
         if isinstance(node, (ast.For, ast.While)) and not is_turn(node.body[0]):
-            node.body.insert(0, ast.copy_location(ast.Expr(_call(node.body[0])), node.body[0]))
+            node.body.insert(0, ast.copy_location(ast.Expr(_call(node.body[0], _operations(node.body))), node.body[0]))
             yield node.body
-        elif isinstance(node, ast.comprehension) and not (node.ifs and is_turn(node.ifs[0])):
-            node.ifs.insert(0, _call(node.iter))
-            yield node.ifs
+        elif isinstance(node, _COMPREHENSIONS):
+            made = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+            for part in node.generators:
+                if not (part.ifs and is_turn(part.ifs[0])):
+                    part.ifs.insert(0, _call(part.iter, _operations([*made, *part.ifs])))
+                    yield part.ifs
 
 
-def _call(at: Any) -> ast.Call:
-    name = ast.copy_location(ast.Name(TURN, ast.Load()), at)
-    return ast.copy_location(ast.Call(name, [], []), at)
+def _operations(nodes: Sequence[ast.AST]) -> int:
+    """How many operations there are in the body of a loop, and not in a loop within it."""
+    count, waiting = 0, [*nodes]
+    while waiting:
+        node = waiting.pop()
+        count += isinstance(node, _OPERATIONS)
+        if not isinstance(node, (ast.For, ast.While, *_COMPREHENSIONS)):
+            waiting += ast.iter_child_nodes(node)
+    return count
+
+
+def _call(at: Any, operations: int) -> ast.Call:
+    parts = [ast.Name(TURN, ast.Load()), ast.Constant(operations)]
+    name, count = (ast.copy_location(part, at) for part in parts)
+    return ast.copy_location(ast.Call(name, [count], []), at)
