@@ -15,7 +15,7 @@ import pytest
 from tinyvision import kernels, ops, threads
 from tinyvision.errors import DeviceError
 from tinyvision.kernels import DropIn
-from tinyvision.kernels.cpu import channels, columns, compiled, depthwise, lines, winograd
+from tinyvision.kernels.cpu import along, channels, columns, compiled, depthwise, lines, winograd
 from tinyvision.kernels.cpu.registers import WIDTH as W
 from tinyvision.kernels.ways import ACTIVATIONS
 from tinyvision.ops.conv_inference import conv2d_inference
@@ -39,6 +39,7 @@ def small_images_as_well(monkeypatch):
     monkeypatch.setattr(lines, "LEAST_PRODUCTS", 0)
     monkeypatch.setattr(lines, "LEAST_BYTES", 0)
     monkeypatch.setattr(winograd, "pays", lambda *sizes: True)
+    monkeypatch.setattr(along, "LEAST", 1)
 
 
 def stand_in(name, *arrays, **options):
@@ -75,6 +76,21 @@ def all_the_same(rng):
     return [np.full((1, 2, 4, 5), -np.inf)]
 
 
+FAMILIES = [
+    ("gelu", {}),
+    ("gelu", {"approximate": "tanh"}),
+    ("mish", {}),
+    ("elu", {}),
+    ("elu", {"alpha": -1.5, "scale": 1.25, "input_scale": 0.75}),
+    ("softplus", {}),
+    ("softplus", {"beta": -0.5, "threshold": 1.5}),
+    ("leaky_relu", {"negative_slope": 0.25}),
+    ("hardtanh", {"min_val": -3, "max_val": 3}),  # which are among the numbers
+    ("clamp", {"low": -3.0}),
+    ("clamp", {"low": 3, "high": -3}),
+    ("clamp", {"low": -3, "high": 3}),
+    ("threshold", {"threshold": 3, "value": -2}),
+]
 CASES = [
     ("relu", images((2, 3, 5, 4)), {}),
     ("relu", images((7,)), {}),
@@ -84,6 +100,11 @@ CASES = [
     *[
         (name, make, {})
         for name in ("hardswish", "hardsigmoid", "silu", "sigmoid")
+        for make in (lambda rng: [rng.standard_normal((2, 3, 5, 4)) * 4], far_out, with_nan)
+    ],
+    *[
+        (name, make, options)
+        for name, options in FAMILIES
         for make in (lambda rng: [rng.standard_normal((2, 3, 5, 4)) * 4], far_out, with_nan)
     ],
     ("max_pool2d", images((2, 3, 6, 4)), {"kernel_size": 2}),
@@ -96,6 +117,17 @@ CASES = [
     ("avg_pool2d", images((1, 5, 8, 7)), {"kernel_size": (3, 2), "stride": 2, "padding": 1}),
     ("avg_pool2d", images((2, 3, 7, 8)), {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False}),
     ("avg_pool2d", with_nan, {"kernel_size": 2}),
+    ("resize", images((2, 3, 5, 4)), {"size": (9, 7), "mode": "linear"}),
+    ("resize", images((1, 3, 9, 8)), {"size": (4, 5), "mode": "cubic", "align_corners": True}),
+    ("resize", images((2, 1, 6, 5)), {"size": (12, 4), "mode": "nearest"}),
+    ("resize", images((2, 3, 7)), {"size": (4,), "mode": "area"}),
+    ("resize", with_nan, {"size": (7, 3), "mode": "linear", "antialias": True}),
+    ("pad", images((2, 3, 5, 4)), {"padding": (2, 1, 0, 3), "mode": "reflect"}),
+    ("pad", images((2, 3, 5, 4)), {"padding": (-1, 2, 3, -2), "mode": "replicate"}),
+    ("pad", images((3, 4)), {"padding": (4, 3), "mode": "circular"}),
+    ("adaptive_avg_pool2d", images((2, 3, 7, 5)), {"output_size": (3, 2)}),
+    ("adaptive_avg_pool2d", images((2, 4, 6, 5)), {"output_size": 1}),
+    ("adaptive_avg_pool2d", with_nan, {"output_size": (2, 7)}),
     ("batchnorm_train", images((3, 5, 4, 3), (5,), (5,)), {}),
     ("batchnorm_train", images((7, 3), (3,), (3,)), {"eps": 1e-2}),
     ("batchnorm_relu", images((3, 5, 4, 3), (5,), (5,)), {}),
@@ -107,6 +139,11 @@ CASES = [
     ("group_norm", images((2, 4, 5), (4,)), {"groups": 1, "eps": 1e-2}),
     ("group_norm", images((2, 4, 3, 2)), {"groups": 4}),
     ("group_norm", with_nan, {"groups": 1}),
+    ("layer_norm", images((3, 5, 7), (7,), (7,)), {}),
+    ("layer_norm", images((2, 3, 6, 9), (3, 6, 9)), {"shape": (3, 6, 9), "eps": 1e-2}),
+    ("layer_norm", images((4, 70)), {"shape": (70,)}),
+    ("layer_norm", lambda rng: [rng.standard_normal((2, 3, 40)) * 0.1 + 50, rng.standard_normal(40)], {}),
+    ("layer_norm", with_nan, {}),
     ("conv2d", images((2, 3, 6, 5), (3, 1, 3, 3), (3,)), {"padding": 1, "groups": 3}),
     ("conv2d", images((1, 4, 9, 7), (4, 1, 3, 2)), {"stride": (2, 3), "padding": (2, 1), "groups": 4}),
     ("conv2d", images((2, 2, 8, 9), (2, 1, 2, 3), (2,)), {"stride": (1, 2), "dilation": (3, 2), "groups": 2}),
@@ -123,6 +160,12 @@ CASES = [
     ("conv2d", images((2, 6, 5, 4), (3, 6, 2, 4), (3,)), {"stride": (1, 2), "padding": (4, 5)}),  # windows of zeros
     ("conv2d", images((1, 5, 2, 3), (11, 5, 2, 2), (11,)), {}),  # the kernels outweigh the image
     ("conv2d", six_channels_with_nan, {"stride": 2}),
+    ("conv2d", images((2, 6, 5, 4), (9, 2, 3, 3), (9,)), {"groups": 3, "padding": 1}),
+    ("conv2d", images((1, 6, 7, 5), (W + 6, 3, 3, 1), (W + 6,)), {"groups": 2, "stride": 2, "padding": (1, 0)}),
+    ("conv2d", images((1, 4, 6, 7), (4, 2, 2, 3)), {"groups": 2, "dilation": 2}),
+    ("conv2d", images((1, 4, 9, 8), (4, 2, 2, 2)), {"groups": 2, "dilation": 2, "stride": 2}),
+    ("conv2d", images((1, 6, 3, 4), (3 * W, 2, 1, 2)), {"groups": 3}),
+    ("conv2d", images((1, 8, 3, 4), (2 * W + 4, 2, 2, 1)), {"groups": 4}),  # blocks reach into several groups
 ]
 DEPTHWISE = [case for case in CASES if case[0] == "conv2d" and "groups" in case[2]]
 
@@ -232,6 +275,21 @@ def test_inference_finishes_its_sums(given, activation, way, rng, loops, monkeyp
         np.testing.assert_allclose(drop_in.forward(*arrays, *rest, kept), expected, **TOLERANCE)
     np.testing.assert_allclose(drop_in.forward(*arrays, *rest, None), expected, **TOLERANCE)
     assert (kept != {}) == (way == "winograd")
+
+
+@pytest.mark.parametrize("given", ["", "scale shift skip"])
+def test_inference_in_groups(given, rng, loops):
+    x, weight, skip = rng.standard_normal((2, 6, 5, 6)), rng.standard_normal((W + 4, 3, 3, 3)), None
+    scale, shift = (rng.standard_normal(W + 4) if word in given else None for word in ("scale", "shift"))
+    if given:
+        skip = rng.standard_normal((2, W + 4, 5, 6))
+    arrays = [None if a is None else small(a) for a in (x, weight, scale, shift, skip)]
+    kept, rest = {}, ("silu", (1, 1), (1, 1), (1, 1), 2)
+    drop_in = stand_in("conv2d_inference", *arrays, *rest, kept)
+    expected = conv2d_inference(*[None if a is None else a.astype(float) for a in arrays], *rest)
+    for memory in (kept, kept, None):  # with what the first call has kept, and without
+        np.testing.assert_allclose(drop_in.forward(*arrays, *rest, memory), expected, **TOLERANCE)
+    assert list(kept) == ["grouped"]
 
 
 @pytest.mark.parametrize("budget", [1, 20000, 1 << 20])
@@ -375,12 +433,23 @@ def test_threads_change_only_last_bits(count, rng, machine_code, monkeypatch):
         ("avg_pool2d", [small(np.zeros((1, 2, 6, 6)))], {"kernel_size": 2, "divisor_override": 3}),
         ("batchnorm_train", [np.zeros((1, 3), np.float32), *[np.zeros(3, np.float32)] * 2], {}),  # no variance
         ("batchnorm_train", [small(np.zeros((2, 3, 4, 4))), *[np.zeros(2, np.float32)] * 2], {}),
-        ("conv2d", [small(np.zeros((1, 4, 5, 5))), np.zeros((4, 2, 3, 3), np.float32)], {"groups": 2}),
+        ("conv2d", [small(np.zeros((1, 4, 5, 5))), np.zeros((4, 2, 3, 3), np.float32)], {"groups": 2}),  # of columns
         ("conv2d", [small(np.zeros((1, 4, 5, 5))), np.zeros((4, 1, 9, 9), np.float32)], {"groups": 4}),
         ("relu", [np.zeros((4, 6), np.float32)[:, ::2]], {}),
         ("group_norm", [np.zeros((2, 4, 5, 6), np.float32)], {"groups": 2}),  # the channels are not last
         ("group_norm", [small(np.zeros((2, 4, 5, 6)))], {"groups": 3}),
         ("group_norm", [small(np.zeros((2, 4, 5, 6))), np.zeros(2, np.float32)], {"groups": 2}),
+        ("layer_norm", [np.zeros((2, 4, 5), np.float32)], {"shape": (4,)}),
+        ("layer_norm", [np.zeros((2, 4, 5), np.float32), np.zeros(4, np.float32)], {}),
+        ("layer_norm", [np.zeros((0, 5), np.float32)], {}),
+        ("pad", [np.zeros((2, 3), np.float32)], {"padding": (1, 1)}),
+        ("pad", [np.zeros((2, 3), np.float32)], {"padding": (), "mode": "reflect"}),
+        ("gelu", [np.zeros(3, np.float32)], {"approximate": "sigmoid"}),
+        ("elu", [np.zeros(3, np.float32)], {"input_scale": -1.0}),
+        ("softplus", [np.zeros(3, np.float32)], {"beta": 0}),
+        ("mish", [np.zeros((4, 6), np.float32)[:, ::2]], {}),
+        ("hardtanh", [np.zeros(3, np.float32)], {"min_val": 1, "max_val": 0}),
+        ("clamp", [np.zeros(3, np.float32)], {"low": np.zeros(3, np.float32)}),
         ("conv_transpose2d", [small(np.zeros((2, 32, 5, 6))), small(np.zeros((32, 4, 2, 2)))], {"groups": 2}),
         ("conv_transpose2d", [small(np.zeros((2, 32, 5, 6))), small(np.zeros((32, 4, 2, 2)))], {"output_padding": 1}),
         ("conv_transpose2d", [small(np.zeros((2, 32, 1, 6))), small(np.zeros((32, 4, 2, 2)))], {"padding": 1}),

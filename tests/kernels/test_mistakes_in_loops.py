@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 import pytest
 
-from tinyvision.kernels.cpu import compiled, lines, winograd
+from tinyvision.kernels.cpu import along, compiled, lines, winograd
 
 from . import test_compiled_loops as tests
 from .test_compiled_loss import test_like_the_op_both_ways as loss_is_like_the_op
@@ -28,6 +28,8 @@ MISTAKES = [
     ("pool", "to_the_largest", "+= dy", "= dy"),
     ("pool", "mean", "w < 0 or w >= W", "w >= W"),
     ("pool", "to_all", "* shares[i, j]", "* shares[0, 0]"),
+    ("along", "mixed", "ends[o - 1] if o else 0", "0"),
+    ("along", "mixed", "out[b] += weight", "out[b] = weight"),
     ("norm", "moments", "range(whole, end)", "range(whole, end - 1)"),
     ("norm", "gradient_sums", "if y[m, c] != 0 and y[m, c] != top else 0.0", ""),
     ("norm", "gradient_sums", " and y[m, c] != top", ""),
@@ -37,12 +39,29 @@ MISTAKES = [
     ("group_norm", "standardised", "square - mean * mean", "square"),
     ("group_norm", "gradients", "= -direct", "= direct"),
     ("group_norm", "gradients", "own[1, c] +=", "own[1, c] ="),
+    ("layer_norm", "standardised", "square / L - (total / L) * (total / L)", "square / L"),
+    ("layer_norm", "two_sums", "range(whole, a.size)", "range(whole, whole)"),
+    ("layer_norm", "gradients", "- level", "+ level"),
+    ("layer_norm", "gradients", "own[0, i] +=", "own[0, i] ="),
+    ("activation_families", "normal_share", "ONE - beyond", "beyond"),
+    ("activation_families", "expm1_of_less", "power - ONE", "power - TWO"),
+    ("activation_families", "log1p_exp", "L3) * q + TWO", "L3) * q + ONE"),
+    ("activation_families", "tanh_of_softplus", "TWO * e * e", "e * e"),
+    ("activation_families", "bent", "x[i] if z > b else log1p_exp(z) / a", "log1p_exp(z) / a"),
+    ("activation_families", "bent", "x[i] <= a", "x[i] < a"),
+    ("activation_families", "bent", "least > b", "least < a"),
+    ("activation_families", "slope_of_bent", "(a * c)", "a"),
+    ("activation_families", "slope_of_bent", "(x[i] >= a) &", "(x[i] > a) &"),
+    ("activation_families", "slope_of_bent", "(x[i] <= a) |", "(x[i] < a) |"),
+    ("activation_families", "slope_of_bent", "np.float32(3) * CUBE", "CUBE"),
     ("depthwise", "copied", "0 <= h < H", "h < H"),
     ("depthwise", "copied", "max(0, -left)", "0"),
     ("depthwise", "correlated", "max(0, min(r, OW - FOUR))", "r"),
     ("depthwise", "correlated", "SW * WIDTH, kernels", "WIDTH, kernels"),
     ("depthwise", "tap_sums", "channel + c] +=", "channel + c] ="),
     ("depthwise", "tap_sums", "block * WIDTH - channel, min", "0, min"),
+    ("grouped", "_fill", "first : first + reads", ":reads"),
+    ("grouped", "_packed", "= kernels[outputs]", "= kernels[:1]"),
     ("columns", "inside", "max(0, -left)", "0"),
     ("columns", "inside", "min(run, length - left)", "run"),
     ("columns", "filled", "h < 0 or h >= H", "h >= H"),
@@ -71,11 +90,13 @@ MISTAKES = [
     ("winograd", "finish_rows", "y[r, e] >= 6", "y[r, e] >= 7"),
     ("winograd", "correlated", "first, first, last", "begin, first, last"),
     ("winograd", "correlated_by_slices", "begin, 0, lines", "0, 0, lines"),
-    ("loss", "likelihoods", "scores[n, k] - largest", "scores[n, k]"),
-    ("loss", "likelihoods", "if labels[n] != ignored else np.float32(0)", ""),
+    ("loss", "likelihoods", "exp_of_less(row[k] - largest)", "exp_of_less(row[k])"),
+    ("loss", "likelihoods", "labels[n] != ignored and smoothing < 1", "smoothing < 1"),
+    ("loss", "added_up", "range(whole, values.size)", "range(whole, whole)"),
     ("loss", "likelihoods", "smoothing / K", "smoothing"),
     ("loss", "off_target", "n if dlosses.size > 1 else 0", "0"),
-    ("loss", "off_target", "counts * math.exp", "math.exp"),
+    ("loss", "off_target", "counts * (exp", "(exp"),
+    ("loss", "off_target", "(even + (np.float32(1) - smoothing))", "even"),
     ("sgd", "stepped", "sign * gradient[i]", "gradient[i]"),
     ("sgd", "stepped", "decay * weight[i]", "decay * gradient[i]"),
     ("sgd", "stepped", "undamped * g", "g"),
@@ -98,6 +119,7 @@ def test_a_mistake_in_a_loop_is_noticed(module, name, old, new, monkeypatch):
     monkeypatch.setattr(winograd, "pays", lambda *sizes: True)
     monkeypatch.setattr(lines, "LEAST_PRODUCTS", 0)  # parts that several threads make are added up, too
     monkeypatch.setattr(lines, "LEAST_BYTES", 0)
+    monkeypatch.setattr(along, "LEAST", 1)
     if isinstance(found[name], compiled.Loop):
         monkeypatch.setattr(found[name], "run", changed)
     else:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .. import threads
 from ..arrays import full_name
 from ..blocks import on_cpu
 from ..device import use
@@ -48,7 +49,8 @@ def clip_grad_norm_(
         return norm
     total = _norm_at_once(gradients) if order == 2 else None
     if total is None:
-        norms = [_norm(g.array.reshape(-1), order) for g in _each_there(gradients)]
+        with threads.one_blas_thread():
+            norms = [_norm(g.array.reshape(-1), order) for g in _each_there(gradients)]
         total = max(norms, default=0.0) if order == math.inf else sum(n**order for n in norms) ** (1 / order)
     if math.isfinite(total):
         scale = most / (total + 1e-6)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..types import Array, Gradients, IntOrPair, Needs
+from ..types import Array, Gradients, IntOrPair, Needs, Pair
 from .checks import check_arrays, check_rank, pair, shape_error
 from .pool import channels_are_last, in_memory
 
@@ -17,7 +17,7 @@ def adaptive_avg_pool2d_forward(x: Array, output_size: IntOrPair) -> tuple[Array
 
     All windows of one row of outputs have the same height, so it is the mean over columns of the means over rows.
     Raises ShapeError, OptionError."""
-    OH, OW = _checked_size("adaptive_avg_pool2d", x, output_size)
+    OH, OW = checked_size("adaptive_avg_pool2d", x, output_size)
     N, C, H, W = x.shape
     by_rows = np.empty_like(x, shape=(N, C, OH, W), order="C")
     for i, rows in enumerate(even_windows(H, OH)):
@@ -47,7 +47,7 @@ def adaptive_max_pool2d_forward(x: Array, output_size: IntOrPair) -> tuple[Array
     """y[n, c, i, j] = the largest pixel of the window at (i, j).   x (N, C, H, W)  ->  y (N, C, OH, OW), cache
 
     Raises ShapeError, OptionError."""
-    size = _checked_size("adaptive_max_pool2d", x, output_size)
+    size = checked_size("adaptive_max_pool2d", x, output_size)
     winners = adaptive_max_pool2d_indices(x, size)
     N, C, H, W = x.shape
     flat = x.reshape(N, C, H * W)
@@ -68,7 +68,7 @@ def adaptive_max_pool2d_backward(dy: Array, cache: Any, needs: Needs = (True,)) 
 
 def adaptive_max_pool2d_indices(x: Array, output_size: IntOrPair) -> Array:
     """Where the maxima are: h·W + w of each window's first one, or last nan.   (N, C, OH, OW) of int64"""
-    OH, OW = _checked_size("adaptive_max_pool2d", x, output_size)
+    OH, OW = checked_size("adaptive_max_pool2d", x, output_size)
     N, C, H, W = x.shape
     winners = np.empty_like(x, shape=(N, C, OH, OW), dtype=np.int64, order="C")
     for i, rows in enumerate(even_windows(H, OH)):
@@ -91,7 +91,8 @@ def even_windows(size: int, count: int) -> list[slice]:
     return [slice(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
 
 
-def _checked_size(op, x, output_size):
+def checked_size(op: str, x: Array, output_size: IntOrPair) -> Pair:
+    """(OH, OW), if x can be pooled so. Raises ShapeError, OptionError, DtypeError."""
     check_arrays(op, x=x)
     check_rank(op, 4, "(N, C, H, W)", x=x)
     if 0 in x.shape[2:]:

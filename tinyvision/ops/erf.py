@@ -26,9 +26,8 @@ def _t(x):
     return (x - 2) / (x + 2)
 
 
-@functools.cache
-def _polynomials() -> tuple[list[float], list[float]]:
-    """The coefficients of g in powers of t, and of erf(x) / x in powers of x², the highest first."""
+def scaled_rest(degree: int) -> list[float]:
+    """The coefficients of g(x) = exp(x²) · erfc(x), x from 0 to END, in powers of t, the highest first."""
     from numpy.polynomial import Polynomial, chebyshev  # here, as it would make importing the package slower
 
     low, high = _t(0.0), _t(END)
@@ -38,10 +37,16 @@ def _polynomials() -> tuple[list[float], list[float]]:
         x = 2 * (1 + t) / (1 - t)
         return np.array([math.exp(v * v) * math.erfc(v) for v in x])
 
-    fitted = Polynomial(chebyshev.cheb2poly(chebyshev.chebinterpolate(g, DEGREE)))
+    fitted = Polynomial(chebyshev.cheb2poly(chebyshev.chebinterpolate(g, degree)))
     in_t = fitted(Polynomial([-1 - 2 * low / (high - low), 2 / (high - low)]))
+    return [float(c) for c in in_t.coef[::-1]]
+
+
+@functools.cache
+def _polynomials() -> tuple[list[float], list[float]]:
+    """The coefficients of g in powers of t, and of erf(x) / x in powers of x², the highest first."""
     series = [2 / math.sqrt(math.pi) * (-1) ** n / (math.factorial(n) * (2 * n + 1)) for n in range(TERMS)]
-    return [float(c) for c in in_t.coef[::-1]], series[::-1]
+    return scaled_rest(DEGREE), series[::-1]
 
 
 def _at(coefficients, x):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import blocks
+from .. import blocks, threads
 from ..types import Array, Gradients, Needs
 from .checks import check_arrays, check_rank, shape_error
 from .shape import sum_to
@@ -61,15 +61,27 @@ def matmul_forward(a: Array, b: Array) -> tuple[Array, Any]:
         np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
         raise shape_error("matmul", "the leading axes do not broadcast", **shown) from None
-    return a @ b, (a, b)
+    return _products(a, b), (a, b)
 
 
 def matmul_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:
     """dy (..., I, K)  ->  da = dy bᵀ, db = aᵀ dy, summed over broadcast axes"""
     a, b = cache
-    da = sum_to(dy @ b.swapaxes(-1, -2), a.shape) if needs[0] else None
-    db = sum_to(a.swapaxes(-1, -2) @ dy, b.shape) if needs[1] else None
+    da = sum_to(_products(dy, b.swapaxes(-1, -2)), a.shape) if needs[0] else None
+    db = sum_to(_products(a.swapaxes(-1, -2), dy), b.shape) if needs[1] else None
     return da, db
+
+
+def _products(a, b):
+    """a @ b of stacks of matrices, on our own threads: BLAS's would wait for each other at every matrix."""
+    lead, (I, J), K = a.shape[:-2], a.shape[-2:], b.shape[-1]
+    if b.ndim == 2:
+        return blocks.product(_rows(a), b).reshape(*lead, I, K)
+    if lead == b.shape[:-2]:
+        count = math.prod(lead)
+        return blocks.product(a.reshape(count, I, J), b.reshape(count, J, K)).reshape(*lead, I, K)
+    with threads.one_blas_thread():
+        return a @ b
 
 
 def _rows(x):

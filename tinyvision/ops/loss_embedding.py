@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import blocks
 from ..errors import DtypeError, OptionError
 from ..types import Array, Gradients, Needs
 from .checks import as_array, check_arrays, check_devices, shape_error
@@ -59,7 +60,7 @@ def triplet_forward(x: Array, labels: Array, margin: float = 0.2) -> tuple[Array
     same = labels[:, None] == labels[None]
     itself = np.arange(len(x), like=labels)[:, None] == np.arange(len(x), like=labels)
     squares = (x * x).sum(axis=1)
-    apart = squares[:, None] + squares[None] - 2 * (x @ x.T)  # |a - b|² = |a|² + |b|² - 2ab: to choose by
+    apart = squares[:, None] + squares[None] - 2 * blocks.product(x, x.T)  # |a - b|² = |a|² + |b|² - 2ab: to choose by
     far = np.where(same & ~itself, apart, np.full_like(apart, -np.inf)).argmax(axis=1)
     near = np.where(same, np.full_like(apart, -np.inf), -apart).argmax(axis=1)
     anchors = (same & ~itself).any(axis=1) & ~same.all(axis=1)
@@ -86,7 +87,7 @@ def triplet_backward(dy: Array, cache: Any, needs: Needs = (True, False)) -> Gra
     )
     s = drawn - pushed  # (N, N), a row for each anchor
     s = s + s.T
-    return s.sum(axis=1)[:, None] * x - s @ x, None
+    return s.sum(axis=1)[:, None] * x - blocks.product(s, x), None
 
 
 def _checked_labels(op: str, x: Array, labels: Array) -> Array:

@@ -21,6 +21,18 @@ def pad_forward(x: Array, padding: Sequence[int], mode: str = "constant", value:
     those, "circular" goes on at the other end. A negative padding cuts off.   ->  y, cache
 
     Raises OptionError, ShapeError."""
+    ends = ends_of(x, padding, mode)
+    if mode == "constant":
+        return _constant(x, ends, value)
+    check_arrays("pad", x=x)
+    y, maps = x, border_maps(x, ends, mode)
+    for axis, each in maps:
+        y = along(y, axis, each)
+    return (y if maps else x.copy()), maps
+
+
+def ends_of(x: Array, padding: Sequence[int], mode: str) -> dict[int, tuple[int, int]]:
+    """What `pad_forward` adds before and behind each axis. Raises OptionError, ShapeError, DtypeError."""
     check_is_array("pad", "x", x)
     if mode not in MODES:
         raise OptionError(f"pad: mode must be one of {', '.join(MODES)}, got {mode!r}")
@@ -34,14 +46,12 @@ def pad_forward(x: Array, padding: Sequence[int], mode: str = "constant", value:
     ends = {x.ndim - 1 - k: (padding[2 * k], padding[2 * k + 1]) for k in range(len(padding) // 2)}
     for axis, (before, after) in ends.items():
         _check_fits(x, axis, before, after, mode)
-    if mode == "constant":
-        return _constant(x, ends, value)
-    check_arrays("pad", x=x)
-    maps = [(axis, _border_map(x.shape[axis], *ends[axis], mode)) for axis in ends]
-    y = x
-    for axis, each in maps:
-        y = along(y, axis, each)
-    return (y if maps else x.copy()), maps
+    return ends
+
+
+def border_maps(x: Array, ends: dict[int, tuple[int, int]], mode: str) -> list[tuple[int, AxisMap]]:
+    """(axis, its map) for every axis that is padded in a mode other than "constant"."""
+    return [(axis, _border_map(x.shape[axis], *ends[axis], mode)) for axis in ends]
 
 
 def pad_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:

@@ -34,6 +34,22 @@ def resize_forward(
     `scales` are output / input, where they are known better than from the sizes. `antialias` widens "linear" and
     "cubic" (A = -1/2) where an image shrinks, so that every pixel counts. Any number of axes; one size for each.
     Raises ShapeError, OptionError, DtypeError."""
+    maps = resize_maps(x, size, mode, align_corners, scales, antialias)
+    y = x
+    for axis, each in maps:
+        y = along(y, axis, each)
+    return y, maps
+
+
+def resize_maps(
+    x: Array,
+    size: Sequence[int],
+    mode: str = "nearest",
+    align_corners: bool = False,
+    scales: Sequence[float | None] | None = None,
+    antialias: bool = False,
+) -> list[tuple[int, AxisMap]]:
+    """(axis, its map) for every axis that `resize_forward` resizes with these arguments. Raises what that does."""
     check_arrays("resize", x=x)
     if mode not in MODES:
         raise OptionError(f"resize: mode must be one of {', '.join(MODES)}, got {mode!r}")
@@ -45,14 +61,10 @@ def resize_forward(
         raise shape_error("resize", "there is nothing to resize in an image without pixels", x=("(...)", x))
     scales = (None,) * len(size) if scales is None else scales
     precision = np.float64 if x.dtype.itemsize == 8 else np.float32  # whatever its byte order
-    maps = [
+    return [
         (2 + a, axis_map(x.shape[2 + a], int(size[a]), mode, align_corners, scales[a], antialias, precision))
         for a in range(len(size))
     ]
-    y = x
-    for axis, each in maps:
-        y = along(y, axis, each)
-    return y, maps
 
 
 def resize_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:

@@ -212,11 +212,11 @@ def _forward(x, top):
 
 def _backward(dy, y, top):
     dx = np.empty_like(y)
-    done_in_parts(slope, y.size, y.nbytes, flat(_laid_out(dy, y)), flat(y), flat(dx), top)
+    done_in_parts(slope, y.size, y.nbytes, flat(laid_out(dy, y)), flat(y), flat(dx), top)
     return (dx,)
 
 
-def _laid_out(dy, like):
+def laid_out(dy, like):
     """dy with its numbers in the order in memory of `like`, and of its precision: what comes back from a view, or from
     an op of somebody's own, may lie otherwise."""
     if lie_alike(dy, like) and dy.dtype == like.dtype:
@@ -237,21 +237,21 @@ def _curved_pair(name, ops):
 
     def backward(dy, cache, needs=(True,)):
         dx = np.empty_like(cache)
-        done_in_parts(slope_of_curve, dx.size, dx.nbytes, flat(_laid_out(dy, cache)), flat(cache), flat(dx), kind)
+        done_in_parts(slope_of_curve, dx.size, dx.nbytes, flat(laid_out(dy, cache)), flat(cache), flat(dx), kind)
         return (dx,)
 
-    return DropIn("activation", op, forward, backward, _packed)
+    return DropIn("activation", op, forward, backward, packed)
 
 
-def _packed(x):
+def packed(x):
     """Whether x fills its memory without gaps, and its parts are vectors."""
     order = sorted(range(x.ndim), key=lambda axis: -x.strides[axis])
     return bool(x.ndim and x.transpose(order).flags.c_contiguous)
 
 
 DROP_INS = (
-    DropIn("activation", (activation.relu_forward, activation.relu_backward), relu_forward, relu_backward, _packed),
-    DropIn("activation", (activation.relu6_forward, activation.relu6_backward), relu6_forward, relu6_backward, _packed),
+    DropIn("activation", (activation.relu_forward, activation.relu_backward), relu_forward, relu_backward, packed),
+    DropIn("activation", (activation.relu6_forward, activation.relu6_backward), relu6_forward, relu6_backward, packed),
     _curved_pair("hardswish", activation_piecewise),
     _curved_pair("hardsigmoid", activation_piecewise),
     _curved_pair("silu", activation_smooth),

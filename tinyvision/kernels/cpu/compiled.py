@@ -25,12 +25,16 @@ from ...folders import cache_dir, cache_dir_if_known
 MODULES = (
     "crew",
     "activation",
+    "activation_families",
     "channels",
     "pool",
+    "along",
     "norm",
     "group_norm",
+    "layer_norm",
     "winograd",
     "depthwise",
+    "grouped",
     "direct",
     "transposed",
     "columns",
@@ -43,9 +47,11 @@ MODULES = (
 _CONSTANTS = (
     "blocks.py",
     "kernels/ways.py",
+    "ops/activation_smooth.py",
     "ops/convolution/planes.py",
     "ops/convolution/sliding.py",
     "ops/convolution/winograd.py",
+    "ops/erf.py",
 )
 COMPLETE = "complete"  # this file says that all loops beside it are there, and for which processor
 _NO_COLOURS = "NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING"

@@ -305,7 +305,7 @@ def blanked(dx: Array, seen: Any, PH: int, PW: int, begin: int, end: int) -> Non
 def _correlate(x, weight, y, sliding, scale=None, shift=None, skip=None, activation=None, kept=None):
     packed = None if kept is None else kept.get("direct")
     if packed is None:
-        packed = _packed(weight)
+        packed = packed_by_blocks(weight)
         if kept is not None:
             kept["direct"] = packed
     _fill(x, packed, y, sliding, y.shape[1:3], (0, 0, 1, 1), scale, shift, skip, ACTIVATIONS[activation])
@@ -315,8 +315,7 @@ def _fill(x, packed, y, sliding, size, where, scale=None, shift=None, skip=None,
     """The pixels of y (N, ..., ..., O) that are `where` says: from which row and column on, and every how many; their
     number is `size` (rows, columns)."""
     N, (OH, OW), count = len(y), size, len(packed)
-    finish, curve = finishing(y.shape[3], count * WIDTH, scale, shift, activation)
-    finish = finish.reshape(4, count, WIDTH).transpose(1, 0, 2).reshape(-1)
+    finish, curve = by_blocks(y, count, scale, shift, activation)
     skip = NO_VECTOR if skip is None else skip.reshape(-1)
     workers = hands(N * OH * OW * packed.size)
     pieces = [(*some, 0, count) for some in shared_out(N * OH, workers)]
@@ -328,6 +327,12 @@ def _fill(x, packed, y, sliding, size, where, scale=None, shift=None, skip=None,
             numbers = x.reshape(-1)
     geometry = np.array([*sliding.stride, *sliding.padding, *sliding.dilation, OH, OW, *where, curve])
     crew.run(correlated, pieces, x, numbers, packed, y, finish, skip, geometry)
+
+
+def by_blocks(y: Array, count: int, scale: Array | None, shift: Array | None, activation: int) -> tuple[Array, int]:
+    """What `correlated` finishes y with, for so many blocks of its channels, and the curve that follows."""
+    finish, curve = finishing(y.shape[3], count * WIDTH, scale, shift, activation)
+    return finish.reshape(4, count, WIDTH).transpose(1, 0, 2).reshape(-1), curve
 
 
 def finishing(channels: int, room: int, scale: Array | None, shift: Array | None, activation: int) -> tuple[Array, int]:
@@ -361,10 +366,10 @@ def _image_gradient(dy, weight, dx, sliding):
     if not fills(dx.shape[3]) or ((SH, SW) != (1, 1) and sliding.dilation != (1, 1)):
         return _other_image_gradient(dy, weight, dx, sliding)
     if sliding.dilation != (1, 1):
-        packed = _packed(by_inputs[:, :, ::-1, ::-1])
+        packed = packed_by_blocks(by_inputs[:, :, ::-1, ::-1])
         return _fill(dy, packed, dx, sliding.turned(weight.shape[2:]), (H, W), (0, 0, 1, 1))
     for taps, *how in phases(by_inputs, dx, sliding):
-        _fill(dy, _packed(taps), dx, *how)
+        _fill(dy, packed_by_blocks(taps), dx, *how)
     return None
 
 
@@ -390,7 +395,7 @@ def _side_by_side(dy, kernels, dx):
     (C, O, KH, KW), (N, OH, OW, _) = kernels.shape, dy.shape
     lines = dx.reshape(N, KH * OH, OW, KW * C)
     for k in range(KH):
-        packed = _packed(kernels[:, :, k].transpose(2, 0, 1).reshape(KW * C, O, 1, 1))
+        packed = packed_by_blocks(kernels[:, :, k].transpose(2, 0, 1).reshape(KW * C, O, 1, 1))
         _fill(dy, packed, lines, Sliding(), (OH, OW), (k, 0, KH, 1))
 
 
@@ -426,7 +431,7 @@ def _weight_gradient(x, dy, shape, sliding):
     return dweight.transpose(0, 3, 1, 2)
 
 
-def _packed(weight):
+def packed_by_blocks(weight: Array) -> Array:
     """weight (O, C, KH, KW) as `pack` leaves it."""
     O, C, KH, KW = weight.shape
     packed = aligned((math.ceil(O / WIDTH), KH, KW, C, WIDTH))
