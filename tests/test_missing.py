@@ -46,6 +46,7 @@ SAID = {
     "svd": "np.linalg",
     "conv2d_": r"did you mean",
     "linalg.svd": "np.linalg",
+    "Tensor.erfinv_": r"SciPy's.*instead: nn.init.trunc_normal_",  # vision transformers carry their own
     "cuda.Stream": "CuPy",
     "onnx.dynamo_export": "torch.onnx has no dynamo_export",
     "accelerator.graphs": "torch.accelerator has no graphs here: it is not built",

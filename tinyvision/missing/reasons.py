@@ -250,6 +250,7 @@ INSTEAD = {
     "torch.jit.trace": "torch.onnx.export, which writes what one pass calls",
     "torchvision.transforms.Scale": "Resize",
     "torchvision.transforms.RandomSizedCrop": "RandomResizedCrop",
+    "erfinv_": "nn.init.trunc_normal_, where weights are drawn by it",
     "download_url_to_file": "Python's urllib.request.urlretrieve; load_state_dict_from_url checks what it fetches",
     "consume_prefix_in_state_dict_if_present": "load_state_dict, which takes module. and the like off by itself",
     "vmap": "broadcasting, with the batch as an axis",
