@@ -46,7 +46,6 @@ SAID = {
     "svd": "np.linalg",
     "conv2d_": r"did you mean",
     "linalg.svd": "np.linalg",
-    "Tensor.erfinv_": r"SciPy's.*instead: nn.init.trunc_normal_",  # vision transformers carry their own
     "cuda.Stream": "CuPy",
     "onnx.dynamo_export": "torch.onnx has no dynamo_export",
     "accelerator.graphs": "torch.accelerator has no graphs here: it is not built",
@@ -72,6 +71,11 @@ def test_the_reason_or_the_nearest_name(path):
     code = compile(f"from {module} import {name}", "script", "exec")
     with pytest.raises(ImportError, match=SAID[path]):
         exec(code, {})
+
+
+def test_what_vision_transformers_draw_their_weights_by_has_a_name_of_its_own():
+    with pytest.raises(AttributeError, match=r"Tensor has no erfinv_ here: .*; instead: nn.init.trunc_normal_"):
+        tv.zeros(2).uniform_(-1, 1).erfinv_()
 
 
 def test_an_import_of_a_submodule_is_none_of_its_business():
