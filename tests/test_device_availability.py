@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tinyvision as tv
-from tinyvision import accelerator, capturing, cuda, errors, from_dlpack, kernels, nn, ops
+from tinyvision import accelerator, amp, capturing, cuda, errors, from_dlpack, kernels, nn, ops
 from tinyvision.kernels import sgd
 from tinyvision.nn.utils import clip_grad_value_
 from tinyvision.ops.checks import check_devices
@@ -444,6 +444,23 @@ def test_gradients_are_clipped_on_the_gpu_of_each(install):
         p.grad = tv.Tensor.of(Clipped(np.ones(2, np.float32), p.array.device.id))
     clip_grad_value_(parameters, 0.5)
     assert seen == [(1, -0.5, 0.5), (0, -0.5, 0.5)]
+
+
+@pytest.mark.parametrize("number", [1.0, np.inf])
+def test_a_scaler_asks_every_gpu_once_for_its_gradients(install, number):
+    install(fake_cupy(count=2))
+    assert device.is_available()
+    seen = []
+
+    class There(FakeArray):
+        def __array_ufunc__(self, ufunc, method, *inputs, **options):
+            seen.append((FakeDevice.current, self.device.id))
+            return getattr(ufunc, method)(*(i.numbers for i in inputs), **options)
+
+    There.__module__ = "cupy"
+    gradients = [There([value, 3.0], gpu) for gpu, value in ((1, 1.0), (0, number), (1, 2.0))]
+    assert amp._finite(gradients) == np.isfinite(number)
+    assert seen == [(1, 1), (1, 1), (0, 0)]
 
 
 def test_no_kernel_is_handed_arrays_of_two_gpus(install, monkeypatch):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .device import HALVES, get_precision, is_available, precision
+from .device import HALVES, device_of, get_precision, is_available, precision, use
 from .device import device as as_device
 from .dtypes import bfloat16, float16
 from .errors import OptionError
@@ -267,8 +267,16 @@ _KEPT = ("scale", "growth_factor", "backoff_factor", "growth_interval", "_growth
 
 
 def _finite(arrays):
-    """Whether all numbers are; a GPU is asked once."""
-    return bool(np.stack([np.isfinite(array).all() for array in arrays]).all())
+    """Whether all numbers are; each GPU is asked once at most, while it is the current one."""
+    by_place: dict[Any, list[Any]] = {}
+    for array in arrays:
+        by_place.setdefault(device_of(array), []).append(array)
+
+    def there(place, some):
+        use(place)
+        return bool(np.stack([np.isfinite(array).all() for array in some]).all())
+
+    return all(there(*one) for one in by_place.items())
 
 
 __all__ = ["GradScaler", "autocast", "get_autocast_dtype", "is_autocast_available", "is_autocast_enabled"]
