@@ -164,6 +164,11 @@ def memory_of(array: Array) -> Any:
     return array
 
 
+def address_of(array: Array) -> int:
+    """Where the first number of an array lies in memory."""
+    return int(array.__array_interface__["data"][0] if isinstance(array, np.ndarray) else array.data.ptr)
+
+
 def lie_alike(a: Array, b: Array) -> bool:
     """Whether two arrays of one shape have their numbers at the same distances; along an axis of 1 there is none."""
     if a.strides == b.strides:

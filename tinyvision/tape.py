@@ -29,7 +29,7 @@ from .kernels import choose, choose_on_cpu
 from .listening import announce
 from .sharing import Origin, Reads, Watch, note_view
 from .types import Array, Shape
-from .walks import count_down, tell_ready, tell_the_rest, walk_from
+from .walks import is_last, tell_ready, tell_the_rest, walk_from
 
 _numbers = itertools.count()
 
@@ -185,18 +185,19 @@ def _walk(record, upstream, retain_graph, uses, only):
     waiting = {record.number: upstream}  # gradients in flight, by the number of the record they are for
     queue = [(-record.number, record)]
     hooked: dict[int, tuple[Variable, Array]] = {}  # the leaves whose hooks want to see the whole gradient, and it
+    whole: list[Variable] = []  # the leaves that this record was the last to use
     while queue:
         _, record = heapq.heappop(queue)
         dy = _after_hooks(record.hooks, waiting.pop(record.number))
         for wish in _gradients(record, dy, waiting, only):
             source = wish.source
-            if isinstance(source, Variable) and source.hooks:
-                seen = hooked.get(id(source))
-                hooked[id(source)] = source, wish.gradient if seen is None else seen[1] + wish.gradient
-            elif isinstance(source, Variable):
-                _accumulate(wish)
-                if uses:
-                    count_down(uses, source)
+            if isinstance(source, Variable):
+                if source.hooks:
+                    _add_up(wish, hooked)
+                else:
+                    _accumulate(wish)
+                if uses and is_last(uses, source):
+                    whole.append(source)
             elif source.number not in waiting:
                 waiting[source.number] = wish.gradient
                 heapq.heappush(queue, (-source.number, source))
@@ -204,10 +205,24 @@ def _walk(record, upstream, retain_graph, uses, only):
                 waiting[source.number] = wish.gradient if wish.summed else waiting[source.number] + wish.gradient
         if not retain_graph and holds(record.cache):
             record.cache, record.inputs, record.backward = None, (), None
-    for leaf, gradient in hooked.values():
-        _accumulate(_Wish(leaf, _after_hooks(leaf.hooks, gradient)))
+        while whole:
+            _end_with(whole.pop(0), hooked)
+    for leaf, _ in list(hooked.values()):  # where a backward gave nothing back, and the last use was none
         uses.pop(id(leaf), None)
-        tell_ready(leaf)
+        _end_with(leaf, hooked)
+
+
+def _add_up(wish, hooked):
+    _, seen = hooked.get(id(wish.source), (None, None))
+    hooked[id(wish.source)] = wish.source, wish.gradient if seen is None else seen + wish.gradient
+
+
+def _end_with(leaf, hooked):
+    """A leaf has been used for the last time: its hooks see what has been added up, and it is told."""
+    if id(leaf) in hooked:
+        _, gradient = hooked.pop(id(leaf))
+        _accumulate(_Wish(leaf, _after_hooks(leaf.hooks, gradient)))
+    tell_ready(leaf)
 
 
 def _after_hooks(hooks, gradient):
@@ -319,7 +334,13 @@ def _accumulate(wish):
                 f"backward(): the .grad {leaf.shape} that there is cannot be added to: it is read-only, or expanded; "
                 f"set it to None, or to a .clone()"
             )
-        kept.array += wish.gradient
+        try:
+            kept.array += wish.gradient
+        except ValueError:
+            raise ShapeError(
+                f"backward(): a gradient {wish.gradient.shape} cannot be added to the .grad {kept.shape} that there "
+                f"is, from before .data was given another shape; set it to None"
+            ) from None
         kept.changes[0] += 1
     elif is_only_here(wish, "gradient", leaf.array):
         leaf._grad = leaf.like(wish.gradient)

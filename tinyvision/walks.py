@@ -1,8 +1,9 @@
 """Taking part in a backward: who waits for a gradient, and what is to be done at the end.
 
 The tape walks its records from the newest to the oldest. A leaf that is used by several of them has its whole gradient
-only after the last; who wants to work with it while the walk goes on says so with `when_ready`. To know which use is
-the last, a walk counts them before it begins, if anybody waits at all.
+only after the last; who wants to work with it while the walk goes on says so with `when_ready`, and a leaf's hooks want
+to see it before it is added to `.grad`. To know which use is the last, a walk counts them before it begins, if anybody
+waits at all.
 """
 
 from __future__ import annotations
@@ -69,6 +70,11 @@ def when_ready(leaf: Any, hook: Callable[[Any], object]) -> Callable[[], None]:
     return take_away
 
 
+def await_hooked(leaf: Any) -> None:
+    """From now on, walks know when they have used a leaf that has hooks for the last time."""
+    _awaited[id(leaf)] = leaf
+
+
 def is_to_come(leaf: Any) -> bool:
     """In a backward or a hook: whether this walk is still to use a leaf that somebody awaits."""
     return bool(_walks.uses and _walks.uses[-1].get(id(leaf)))
@@ -84,17 +90,17 @@ def _uses_behind(record: Any) -> dict[int, int]:
                 if source.number not in seen:
                     seen.add(source.number)
                     ahead.append(source)
-            elif source is not None and source.ready:
+            elif source is not None and (source.ready or source.hooks):
                 uses[id(source)] = uses.get(id(source), 0) + 1
     return uses
 
 
-def count_down(uses: dict[int, int], leaf: Any) -> None:
-    """The walk has used a leaf: after the last time, those who wait for its gradient are told."""
-    if id(leaf) in uses:
-        uses[id(leaf)] -= 1
-        if not uses[id(leaf)]:
-            tell_ready(leaf)
+def is_last(uses: dict[int, int], leaf: Any) -> bool:
+    """The walk has used a leaf: whether that was the last time, of a leaf that somebody waits for."""
+    if id(leaf) not in uses:
+        return False
+    uses[id(leaf)] -= 1
+    return not uses[id(leaf)]
 
 
 def tell_the_rest(uses: dict[int, int]) -> None:

@@ -128,3 +128,24 @@ def test_a_backward_hook_sees_the_gradient_of_what_forward_hooks_made(first):
         return [g.tolist() for g in (*found[0], x.grad, layer.weight.grad)]
 
     np.testing.assert_allclose(seen(tv), seen(torch), rtol=1e-12)
+
+
+def test_a_hook_on_a_parameter_is_called_when_the_walk_has_used_it_for_the_last_time():
+    """And not at the end: what it writes down stands where PyTorch's stands, between the hooks of layers."""
+
+    def heard(t):
+        t.manual_seed(0)
+        shared = t.nn.Conv2d(3, 3, 1)
+        model = t.nn.Sequential(t.nn.Conv2d(3, 3, 1), t.nn.BatchNorm2d(3), shared, t.nn.PReLU(3), shared, t.nn.ReLU())
+        x, log = t.ones(2, 3, 2, 2).requires_grad_(), []
+        for name, p in model.named_parameters():
+            p.register_hook(lambda g, name=name: log.append((name, [q.grad is None for q in model.parameters()])))
+        for name, layer in model.named_children():
+            layer.register_full_backward_hook(lambda m, a, b, name=name: log.append(name))
+        x.register_hook(lambda g: log.append("x"))
+        model(x).sum().backward()
+        heard_first = len(log)
+        t.autograd.grad(model(x).sum(), [shared.weight, model[0].weight])
+        return log[:heard_first] + [entry[0] for entry in log[heard_first:]]
+
+    assert heard(tv) == heard(torch)

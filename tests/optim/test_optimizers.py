@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tinyvision as tv
 from tinyvision import nn, optim
-from tinyvision.errors import CheckpointError, GraphError, OptionError
+from tinyvision.errors import CheckpointError, GraphError, OptionError, ShapeError
 
 torch = pytest.importorskip("torch")
 
@@ -360,3 +360,34 @@ def test_weight_decay_would_change_a_gradient_in_the_parameters_memory():
     assert p.tolist() == [1, 1]
     optim.AdamW([p], weight_decay=0).step()
     assert p.tolist() != [1, 1]
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta"])
+@pytest.mark.parametrize("shapes", [((4,), (4, 4)), ((4, 4), (4,)), ((1, 4), (4,))])
+def test_a_parameter_that_was_given_another_shape_is_not_stepped_with_what_was_before(name, shapes):
+    old, new = shapes
+    options = {"momentum": 0.9} if name == "SGD" else {}
+    p, other = nn.Parameter(np.ones(old)), nn.Parameter(np.ones(2))
+    optimizer = getattr(optim, name)([other, p], lr=0.1, **options)
+
+    def learn():
+        (p.sum() + other.sum()).backward()
+        optimizer.step()
+
+    learn()
+    p.data = tv.Tensor(np.ones(new))
+    before = other.tolist()
+    with pytest.raises(ShapeError, match=rf"{name}: the .grad of a parameter is .* but the parameter \({new[0]},"):
+        optimizer.step()
+    optimizer.zero_grad()
+    with pytest.raises(ShapeError, match=rf"{name}: the [a-z_]+ of a parameter is .* make a new optimizer"):
+        learn()
+    assert other.tolist() == before
+
+
+def test_a_gradient_of_another_shape_is_not_added_to():
+    p = nn.Parameter(np.ones(4))
+    p.sum().backward()
+    p.data = tv.Tensor(np.ones((4, 4)))
+    with pytest.raises(ShapeError, match=r"a gradient \(4, 4\) cannot be added to the .grad \(4,\).*set it to None"):
+        p.sum().backward()

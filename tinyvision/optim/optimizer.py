@@ -11,7 +11,7 @@ import numpy as np
 from .. import blocks
 from ..arrays import full_name, in_its_order, is_array, memory_of
 from ..device import device_of, is_capturing, several_gpus, to_device, use
-from ..errors import CheckpointError, GraphError, OptionError
+from ..errors import CheckpointError, GraphError, OptionError, ShapeError
 from ..grad_mode import is_grad_enabled, no_grad
 from ..ops.checks import is_number
 from ..tape import Variable
@@ -96,6 +96,16 @@ class Optimizer:
         name = type(self).__name__
         raise OptionError(f"{name}: a parameter {p.shape} is read-only; a fused model cannot be trained")
 
+    def _refuse_shape(self, p, what, shape):
+        raise ShapeError(
+            f"{type(self).__name__}: the {what} of a parameter is {shape}, but the parameter {p.shape}, as its .data "
+            f"was given other numbers since; call zero_grad(), and make a new optimizer"
+        )
+
+    def check_state(self, p: Any) -> None:
+        """Raise ShapeError, before a step, if what is remembered of a parameter does not fit it. What a subclass's own
+        state means, it alone knows."""
+
     def check_options(self, group: dict[str, Any]) -> None:
         """Raise OptionError if an option of a group has a value without meaning. What a subclass's own options mean,
         it alone knows: nothing is refused here but an option that every group must name."""
@@ -114,7 +124,8 @@ class Optimizer:
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. `closure`, if given, recomputes the loss first; its
-        value is returned. Raises OptionError, before anything is changed, if one is read-only."""
+        value is returned. Raises OptionError, before anything is changed, if one is read-only, ShapeError if a gradient
+        or what is remembered does not fit."""
         self._tell("before", closure)
         loss = None
         if closure is not None:
@@ -132,6 +143,9 @@ class Optimizer:
                     )
                 if isinstance(p.array, np.ndarray) and not p.array.flags.writeable:
                     self._refuse_read_only(p)  # it may have become so since, and then no parameter is to have moved
+                if p.grad.array.shape != p.array.shape:
+                    self._refuse_shape(p, ".grad", p.grad.array.shape)
+                self.check_state(p)
         with no_grad():
             for group, pending in waiting:
                 for together in _by_gpu(pending):
@@ -309,6 +323,12 @@ class BoundedOptimizer(Optimizer):
         pair = isinstance(betas, (tuple, list)) and len(betas) == 2 and all(map(is_number, betas))
         if not pair or not all(0 <= b < 1 for b in betas):
             raise OptionError(f"{type(self).__name__}: betas must be two numbers from 0 to below 1, got {betas!r}")
+
+    def check_state(self, p: Any) -> None:
+        """Raise ShapeError, before a step, if an array that is remembered of a parameter has another shape."""
+        for name, value in self.state[p].items() if p in self.state else ():
+            if is_array(value) and value.shape != p.array.shape and name not in _NUMBERS:
+                self._refuse_shape(p, name, value.shape)
 
     def restored(self, name: str, value: Any, p: Any, number: Any) -> Any:
         """A saved entry: a number as such, an array as a copy on the device and in the memory order of p. Raises

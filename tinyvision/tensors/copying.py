@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ..arrays import memory_of
+from ..arrays import address_of, memory_of
 from ..errors import GraphError
 from ..tape import Variable
 
@@ -71,11 +71,7 @@ def _copied_with_memory(array, memo):
     memory = memory_of(array)
     if memory is array or not (isinstance(array, np.ndarray) and isinstance(memory, np.ndarray) and array.size):
         return copy.deepcopy(array, memo)
-    start = _address(array) - _address(memory)
+    start = address_of(array) - address_of(memory)
     flat = copy.deepcopy(memory, memo).ravel(order="K").view(np.uint8)[start:]
     first = flat[: array.itemsize].view(array.dtype)
     return np.lib.stride_tricks.as_strided(first, array.shape, array.strides, writeable=array.flags.writeable)
-
-
-def _address(array):
-    return array.__array_interface__["data"][0]

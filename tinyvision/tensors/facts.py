@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import check_is_array
+from ..arrays import address_of, check_is_array
 from ..device import device_of
 from ..errors import ShapeError
 from ..tape import Variable
@@ -38,8 +38,7 @@ def element_size(x: Tensor) -> int:
 
 def data_ptr(x: Tensor) -> int:
     """The address of the first number, for comparing where tensors live."""
-    array = x.array
-    return int(array.__array_interface__["data"][0] if isinstance(array, np.ndarray) else array.data.ptr)
+    return address_of(x.array)
 
 
 def storage_offset(x: Tensor) -> int:

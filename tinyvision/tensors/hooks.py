@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import GraphError, ShapeError
 from ..tape import Variable
+from ..walks import await_hooked
 
 
 class RemovableHook:
@@ -46,6 +47,7 @@ def hook_on(x: Any, hook: Callable[[Any], Any], tensor: Callable[[Any], Any]) ->
         hooks = x.record.hooks
     else:
         hooks = x.hooks = x.hooks or []
+        await_hooked(x)
     hooks.append(checked)
     hooks.sort(key=lambda hook: hasattr(hook, "of_value"))  # what retain_grad keeps is what they made of it
     return RemovableHook(hooks, checked)

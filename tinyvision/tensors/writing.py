@@ -32,6 +32,7 @@ from ..tape import Record, Variable
 from .conversion import cast, fitted
 from .indexing import own_index
 from .operands import KINDS, fits
+from .overlap import is_read_from
 
 # Of these, PyTorch's backward reckons from the result where they were in place, and from the input otherwise.
 _BY_RESULT_IN_PLACE = ("elu", "leaky_relu")
@@ -43,6 +44,9 @@ def update(name: str, x: Any, function: Callable[..., Any], *others: Any, **opti
     Raises GraphError where PyTorch has no gradient for it either: for leaves that ask for one, and for their views."""
     recorded = is_recorded(x, *others)
     check_writable(name, x, recorded)
+    for other in (*others, *options.values()) if options else others:
+        if isinstance(other, Variable):
+            is_read_from(name, x, other)
     before = x
     if recorded:  # a backward may need the numbers that are about to be written over
         before = x.like(x.array.copy(order="K"), requires_grad=x.requires_grad, record=x.record)
@@ -85,6 +89,8 @@ def overwrite(name: str, x: Any, value: Any, index: Any = ...) -> Any:
         raise ShapeError(f"{name}: the value is {tuple(array.shape)} but the place is {size}")
     if device_of(array) != device_of(x.array):
         raise DeviceError(f"{name}: the value is on {device_of(array)} but the place on {device_of(x.array)}")
+    if isinstance(value, Variable) and is_read_from(name, x, value, index, anew=False):
+        array = array.copy()
     if recorded:
         _spare_maxima(x)
     x.array[index] = array
