@@ -13,6 +13,7 @@ import numpy as np
 from ..arrays import address_of, is_array
 from ..device import to_numpy
 from ..errors import OptionError
+from .operands import fits
 
 # What is written at one place is computed from numbers of others.
 _MIXED = {
@@ -26,7 +27,7 @@ def is_read_from(name: str, x: Any, value: Any, index: Any = ..., anew: bool = T
     anew   whether what is written is computed from `value`, and not just its numbers
     Raises OptionError where a number is read, for another place, after it would have been written over."""
     target, source = x.array, value.array
-    if not np.may_share_memory(target, source):
+    if type(target) is not type(source) or not np.may_share_memory(target, source):
         return False
     if name in _MIXED:
         return _refuse(name) if np.shares_memory(target, source) else False
@@ -38,7 +39,9 @@ def is_read_from(name: str, x: Any, value: Any, index: Any = ..., anew: bool = T
     if source.size == 1 and not anew:
         return True
     written = _addresses(target)[_on_the_cpu(index)]
-    if target.itemsize != source.itemsize or not _repeats(source.shape, written.shape):
+    if not fits(source.shape, written.shape):
+        return True  # which is told elsewhere
+    if target.itemsize != source.itemsize:
         _refuse(name)
     read = np.broadcast_to(_addresses(source), written.shape)
     changed = written if anew else written[written != read]
@@ -52,12 +55,6 @@ def _lies_on_or_behind(target, source):
     """Whether every number of the source is the target's own, or the same way further in memory."""
     alike = target.shape == source.shape and target.strides == source.strides and target.dtype == source.dtype
     return alike and address_of(source) >= address_of(target)
-
-
-def _repeats(shape, whole):
-    """Whether an array of this shape can be repeated to the whole one."""
-    pairs = zip(reversed(shape), reversed(whole), strict=False)
-    return len(shape) <= len(whole) and all(n in (1, m) for n, m in pairs)
 
 
 def _on_the_cpu(index):
