@@ -38,7 +38,7 @@ class Watch:
         self.which, self.shape, self.changes, self.version = which, array.shape, changes, changes[0]
         self.memory = id(memory_of(array))  # of what owns it
         self.derives, self.through_view = derives, through_view or value.origin is not None
-        self.uncounted = (changes[1][0], changes[2]) if len(changes) > 1 else (0, 0)
+        self.uncounted = (_behind(changes), changes[2]) if len(changes) > 1 else (0, 0)
 
     def check(self, op: str, kept: Any, cache: Any) -> Any:
         """What the backward is to reckon with: what the op has `kept`, or the `cache` that another watch made of it,
@@ -52,9 +52,11 @@ class Watch:
                 f"{op}: {self.which} of shape {self.shape} was changed in place after the call; "
                 f"call backward() before changing it (before optimizer.step(), for instance), or change a clone()"
             )
-        if len(changes) == 1 or (changes[1][0], changes[2]) == self.uncounted or not (self.derives or holds(kept)):
+        if len(changes) == 1:
             return cache
-        written, replaced = changes[1][0] != self.uncounted[0], changes[2] != self.uncounted[1]
+        written, replaced = _behind(changes) != self.uncounted[0], changes[2] != self.uncounted[1]
+        if not (written or replaced) or not (self.derives or holds(kept)):
+            return cache
         if written and (self.derives or not holds(kept, self.memory)):
             raise self._stale(op)
         if not replaced or self.through_view:
@@ -147,6 +149,15 @@ def uncounted(value: Any) -> list[Any]:
     if len(changes) == 1:
         changes += [[0], 0, []]
     return changes[1]
+
+
+def _behind(changes):
+    """How often memory was written to through `.data`, or the `.data` of that, and so on."""
+    written = 0
+    while len(changes) > 1:
+        changes = changes[1]
+        written += changes[0]
+    return written
 
 
 def note_replaced(value: Any, array: Any) -> None:

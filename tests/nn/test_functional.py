@@ -110,3 +110,31 @@ def test_what_is_not_supported_is_said():
         F.batch_norm(tv.ones(3), None, None, training=True)
     with pytest.raises(DtypeError, match="class numbers"):
         F.nll_loss(tv.ones(2, 3), tv.ones(2))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "int16", "int8", "uint8"])
+def test_whole_numbers_are_cut_off_as_pytorchs_are(dtype):
+    def called(t):
+        x = t.tensor([9, 0, 1, 100], dtype=getattr(t, dtype))
+        x = x if dtype == "uint8" else x - 3
+        functions = t.nn.functional
+        yield from (functions.relu(x), t.nn.ReLU()(x), functions.relu6(x), t.nn.ReLU6()(x))
+        yield functions.hardtanh(x, 0.5, 6.5)
+        yield from () if dtype == "uint8" else (functions.hardtanh(x), functions.hardtanh(x, -1.5, 50.5))
+        yield from (functions.sigmoid(x), functions.tanh(x), functions.softsign(x), functions.tanhshrink(x))
+        for inplace in (t.nn.ReLU(inplace=True), t.nn.ReLU6(inplace=True), t.nn.Hardtanh(0, 4, inplace=True)):
+            y = x.clone()
+            assert inplace(y) is y
+            yield y
+
+    for ours, theirs in zip(called(tv), called(torch), strict=True):
+        assert str(ours.dtype) == str(theirs.dtype)
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6)
+
+
+def test_what_pytorch_refuses_of_whole_numbers_and_truth_values_is_refused():
+    with pytest.raises(OptionError, match="has no negative numbers to be moved to"):
+        F.hardtanh(tv.tensor([1, 2], dtype=tv.uint8))
+    for function in (F.relu, F.relu6, F.hardtanh, lambda x: F.threshold(x, 1, 2)):
+        with pytest.raises(DtypeError, match="holds bool numbers"):
+            function(tv.tensor([True, False]))

@@ -164,3 +164,28 @@ def test_a_refusal_names_the_op_and_what_to_do():
     x.data.mul_(2)
     with pytest.raises(GraphError, match=r"std: an input of shape \(3,\) was changed through .data .* clone\(\)"):
         y.backward()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        lambda x: x.data.data, lambda x: x.data.data.data[:], lambda x: x.data.detach(), lambda x: x.data[0:].data,
+        lambda x: x.detach().data,
+    ],
+)  # fmt: skip
+def test_what_is_written_through_the_data_of_data_is_noticed(data):
+    for name in ("exp", "std", "square"):
+
+        def gradient(t, name=name):
+            x = t.tensor([1.0, 2.0, 4.0], dtype=t.float64, requires_grad=True)
+            y = getattr(x, name)().sum()
+            data(x).mul_(2)
+            y.backward()
+            return x.grad.numpy()
+
+        try:
+            found = gradient(tinyvision)
+        except GraphError:
+            assert name == "std"
+        else:
+            np.testing.assert_allclose(found, gradient(torch), rtol=1e-12)

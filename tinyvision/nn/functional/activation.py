@@ -1,5 +1,6 @@
 """The non-linearities. A name with an underscore at its end, like `relu_`, and `inplace=True` write over the input."""
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -27,14 +28,22 @@ __all__ = [
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
+def _cut_off(op, input, inplace, low, high, **options):
+    """An op that moves numbers to the nearest from low to high, of whole numbers as well."""
+    if isinstance(input, Tensor) and input.array.dtype.kind in "iu":
+        low, high = (None if math.isinf(limit) else int(limit) for limit in (low, high))
+        return (input.clamp_ if inplace else input.clamp)(low, high)
+    return applied(op, input, inplace, **options)
+
+
 def relu(input: Any, inplace: bool = False) -> Tensor:
     """max(x, 0)"""
-    return applied(F.relu, input, inplace)
+    return _cut_off(F.relu, input, inplace, 0, math.inf)
 
 
 def relu6(input: Any, inplace: bool = False) -> Tensor:
     """min(max(x, 0), 6)"""
-    return applied(F.relu6, input, inplace)
+    return _cut_off(F.relu6, input, inplace, 0, 6)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
@@ -90,13 +99,14 @@ def hardsigmoid(input: Any, inplace: bool = False) -> Tensor:
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
-    """x, moved to the nearest from min_val to max_val."""
-    return applied(F.hardtanh, input, inplace, min_val=min_val, max_val=max_val)
+    """x, moved to the nearest from min_val to max_val, which are rounded towards 0 among whole numbers."""
+    limits = {"min_val": min_val, "max_val": max_val}
+    return _cut_off(F.hardtanh, input, inplace, min_val, max_val, **limits)
 
 
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, else value, which is rounded towards 0 among whole numbers"""
-    if isinstance(input, Tensor) and input.dtype.kind != "f":
+    if isinstance(input, Tensor) and input.dtype.kind in "iu":
         whole = input if inplace else input.clone()
         return whole.masked_fill_(whole <= threshold, int(value))
     return applied(F.threshold, input, inplace, threshold=threshold, value=value)
@@ -115,13 +125,13 @@ def logsigmoid(input: Any) -> Tensor:
 def softsign(input: Any) -> Tensor:
     """x / (1 + |x|)"""
     input = tensor_input("softsign", "input", input)
-    return input / (F.abs(input) + 1)
+    return input / (input.abs() + 1)
 
 
 def tanhshrink(input: Any) -> Tensor:
     """x - tanh(x)"""
     input = tensor_input("tanhshrink", "input", input)
-    return input - F.tanh(input)
+    return input - input.tanh()
 
 
 def hardshrink(input: Any, lambd: float = 0.5) -> Tensor:
@@ -141,12 +151,12 @@ def softshrink(input: Any, lambd: float = 0.5) -> Tensor:
 
 def sigmoid(input: Any) -> Tensor:
     """1 / (1 + exp(-x))"""
-    return F.sigmoid(input)
+    return tensor_input("sigmoid", "input", input).sigmoid()
 
 
 def tanh(input: Any) -> Tensor:
     """The hyperbolic tangent."""
-    return F.tanh(input)
+    return tensor_input("tanh", "input", input).tanh()
 
 
 def glu(input: Any, dim: int = -1) -> Tensor:
