@@ -143,9 +143,10 @@ class Optimizer:
                     )
                 if isinstance(p.array, np.ndarray) and not p.array.flags.writeable:
                     self._refuse_read_only(p)  # it may have become so since, and then no parameter is to have moved
-                if p.grad.array.shape != p.array.shape:
+                if p._grad.array.shape != p.array.shape:
                     self._refuse_shape(p, ".grad", p.grad.array.shape)
-                self.check_state(p)
+                if len(p.changes) > 1 and p.changes[2]:  # only then another shape may have come by .data = ...
+                    self.check_state(p)
         with no_grad():
             for group, pending in waiting:
                 for together in _by_gpu(pending):
