@@ -405,6 +405,14 @@ def is_rounding(model):
 
 def compare(seed, length=14):
     """(what came of it, in words) for the program of one seed; outcomes as in `programs.py`."""
+    torch.set_default_dtype(torch.float64)  # in which PyTorch keeps NAdam's product of momenta
+    try:
+        return _compared(seed, length)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def _compared(seed, length):
     rng = random.Random(seed + 1)
     theirs, ours = World(torch, seed), World(tinyvision, seed)
     for n in range(length):

@@ -719,3 +719,14 @@ def test_asking_for_a_gradient_by_assignment_is_asked_the_same_questions():
     assert not x.requires_grad
     with pytest.raises(DtypeError, match="floating-point"):
         h.detach().requires_grad_().data = tv.tensor([1, 2])
+
+
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_an_empty_tensor_without_axes_takes_part_in_cat_with_its_gradient(dim):
+    def both(t):
+        x, empty = t.ones(2, 3), t.zeros(0, requires_grad=True)
+        y = t.cat([x, empty, 2 * x], dim)
+        y.sum().backward()
+        return y.tolist(), y.requires_grad, tuple(empty.grad.shape)
+
+    assert both(tv) == both(torch)

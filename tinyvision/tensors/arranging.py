@@ -34,7 +34,11 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors one after the other along `dim`; of an empty one without axes of its own, shape (0,), the
     dtype counts alone."""
     tensors = promoted(_several("cat", tensors))
-    return taped.concatenate(*([t for t in tensors if t.shape != (0,)] or tensors), axis=dim)
+    whole = [t for t in tensors if t.shape != (0,)]
+    if not whole or len(whole) == len(tensors):
+        return taped.concatenate(*tensors, axis=dim)
+    size = [0 if axis == axis_of("cat", dim, whole[0].ndim) else n for axis, n in enumerate(whole[0].shape)]
+    return taped.concatenate(*(t if t.shape != (0,) else t.reshape(size) for t in tensors), axis=dim)
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
