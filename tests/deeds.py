@@ -141,14 +141,14 @@ def twins(w, i, j, r):
     if len(w.others) < 2:
         w.others.append(copy.deepcopy(w.model))
     other = w.others[-1]
-    [lambda: None, lambda: [a.data.mul_(0.9).add_(b.data, alpha=0.1) for a, b in _pairs(other, w.model)],
+    [lambda: None, lambda: [a.data.mul_(0.9).add_(b.data, alpha=0.1) for a, b in pairs(other, w.model)],
      lambda: other.load_state_dict(w.model.state_dict()), lambda: [a.requires_grad_(False) for a in other.parameters()],
-     lambda: [a.data.copy_(b.data) for a, b in _pairs(other, w.model)], lambda: other.eval(),
+     lambda: [a.data.copy_(b.data) for a, b in pairs(other, w.model)], lambda: other.eval(),
      lambda: w.heard.append(other(w.x).sum().item()),
-     lambda: [setattr(a, "data", b.data) for a, b in _pairs(other, w.model)]][j % 8]()  # fmt: skip
+     lambda: [setattr(a, "data", b.data) for a, b in pairs(other, w.model)]][j % 8]()  # fmt: skip
 
 
-def _pairs(one, other):
+def pairs(one, other):
     return list(zip(one.parameters(), other.parameters(), strict=False))
 
 
@@ -190,7 +190,7 @@ def keep(w, i, j, r):
 
 
 def change_kept(w, i, j, r):
-    if not w.kept:
+    if not w.kept or w.kept[i % len(w.kept)] is None:
         return
     v = w.kept[i % len(w.kept)]
     with w.t.no_grad() if j % 2 else w.t.enable_grad():
@@ -198,7 +198,7 @@ def change_kept(w, i, j, r):
 
 
 def use_kept(w, i, j, r):
-    if w.kept:
+    if w.kept and w.kept[i % len(w.kept)] is not None:
         (w.kept[i % len(w.kept)] * r).sum().backward()
 
 

@@ -12,8 +12,8 @@ import warnings
 
 import numpy as np
 import torch
-from deeds import DEEDS
 from programs import tell
+from recipes import RECIPES
 
 import tinyvision
 from tinyvision.errors import TinyVisionError
@@ -65,8 +65,9 @@ class World:
             for name, value in model.named_parameters(remove_duplicate=False):
                 found.append((name, _seen(value)))
             found += [(name, _seen(value)) for name, value in model.named_buffers()]
-        found += [("kept", _seen(v)) for v in [self.x, *self.kept]]
-        owners = [p for model in (self.model, *self.others) for p in model.parameters()] + self.kept
+        found += [("kept", _seen(v)) for v in [self.x, *self.kept] if v is not None]
+        owners = [p for model in (self.model, *self.others) for p in model.parameters()]
+        owners += [v for v in self.kept if v is not None]
         owners += [p.grad for p in owners if p.is_leaf and p.grad is not None]
         found.append(("one object", [[a is b for a in owners] for b in owners]))
         found.append(("one memory", [[_share(a, b) for a in owners] for b in owners]))
@@ -133,18 +134,20 @@ def is_rounding(model):
 
 def compare(seed, length=14):
     """(what came of it, in words) for the program of one seed; outcomes as in `programs.py`."""
-    torch.set_default_dtype(torch.float64)  # in which PyTorch keeps NAdam's product of momenta
+    for t in (torch, tinyvision):
+        t.set_default_dtype(t.float64)  # in which PyTorch keeps NAdam's product of momenta
     try:
         return _compared(seed, length)
     finally:
-        torch.set_default_dtype(torch.float32)
+        for t in (torch, tinyvision):
+            t.set_default_dtype(t.float32)
 
 
 def _compared(seed, length):
     rng = random.Random(seed + 1)
     theirs, ours = World(torch, seed), World(tinyvision, seed)
     for n in range(length):
-        deed = rng.choices(list(DEEDS), list(DEEDS.values()))[0]
+        deed = rng.choices(list(RECIPES), list(RECIPES.values()))[0]
         arguments = rng.randrange(60), rng.randrange(2520), rng.choice([0.5, 2.0, -1.5, 0.1])
         told = f"seed {seed}: step {n + 1}: {deed.__name__}{arguments}"
         errors = []

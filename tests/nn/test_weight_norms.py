@@ -111,44 +111,109 @@ def test_a_spectral_norm_is_one_after_some_calls(rng):
     assert 0.9 < np.linalg.svd(at_once.weight.detach().numpy())[1][0] < 1.1
 
 
-class Symmetric(nn.Module):
-    def forward(self, x):
-        return x.triu() + x.triu(1).t()
+def parts(t):
+    """Functions of one's own for either engine."""
 
-    def right_inverse(self, y):
-        return y.triu()
+    class Symmetric(t.nn.Module):
+        def forward(self, x):
+            return x.triu() + x.triu(1).transpose(0, 1)
+
+        def right_inverse(self, y):
+            return y.triu()
+
+    class Doubled(t.nn.Module):
+        def forward(self, x):
+            return 2 * x
+
+        def right_inverse(self, y):
+            return y / 2
+
+    class Halves(t.nn.Module):
+        def forward(self, a, b):
+            return a + b
+
+        def right_inverse(self, y):
+            return y / 2, y / 2
+
+    return Symmetric(), Doubled(), Halves()
 
 
-class Doubled(nn.Module):
-    def forward(self, x):
-        return 2 * x
+def life(t, which):
+    """What becomes of a layer whose weight is computed: values, and what is one object or one memory."""
+    parametrize, seen = t.nn.utils.parametrize, []
+    symmetric, doubled, halves = parts(t)
+    layer = t.nn.Linear(3, 3, bias=False).double()
+    first = layer.weight
+    first.data.copy_(t.arange(9.0).view(3, 3))
+    memory, optimizer = first.data, t.optim.SGD(layer.parameters(), lr=0.125)
+    parametrize.register_parametrization(layer, "weight", {"one": symmetric, "several": halves}[which])
 
-    def right_inverse(self, y):
-        return y / 2
+    def look():
+        own = layer.parametrizations.weight
+        originals = [own.original] if which == "one" else [own.original0, own.original1]
+        seen.append([layer.weight.detach().tolist(), [p.tolist() for p in originals], memory.tolist()])
+        seen.append([p is first for p in originals])
 
-
-def test_a_function_of_ones_own_on_top_of_another():
-    layer = nn.Linear(3, 3)
-    before = layer.weight
-    assert parametrize.register_parametrization(layer, "weight", Symmetric()) is layer
-    np.testing.assert_array_equal(layer.weight.detach().numpy(), layer.weight.t().detach().numpy())
-    symmetric = layer.weight.detach()
-    parametrize.register_parametrization(layer, "weight", Doubled())
-    np.testing.assert_allclose(layer.weight.detach().numpy(), symmetric.numpy(), rtol=1e-6)
-    layer.weight = tv.eye(3) * 4
-    np.testing.assert_array_equal(layer.weight.detach().numpy(), 4 * np.eye(3))
-    np.testing.assert_array_equal(layer.parametrizations.weight.original.detach().numpy(), 2 * np.eye(3))
-    assert parametrize.is_parametrized(layer, "weight")
-    assert not parametrize.is_parametrized(layer, "bias")
-    assert isinstance(layer, nn.Linear)
-    assert type(nn.Linear(3, 3)) is nn.Linear
-    (layer(tv.ones(2, 3)) ** 2).sum().backward()
-    assert layer.parametrizations.weight.original.grad.shape == (3, 3)
+    look()
+    layer(t.ones(2, 3, dtype=t.float64)).pow(2).sum().backward()
+    optimizer.step()
+    look()
+    layer.weight = value = t.eye(3, dtype=t.float64) * 4
+    value.mul_(2)
+    look()
+    parametrize.register_parametrization(layer, "weight", doubled)  # which changes the value
+    look()
+    layer.weight = t.ones(3, 3, dtype=t.float64)
+    look()
     parametrize.remove_parametrizations(layer, "weight")
-    assert type(layer) is nn.Linear
-    assert isinstance(layer.weight, nn.Parameter)
-    assert before.shape == (3, 3)
-    np.testing.assert_array_equal(layer.weight.detach().numpy(), 4 * np.eye(3))
+    seen.append([layer.weight is first, layer.weight.tolist(), memory.tolist(), type(layer).__name__])
+    return seen
+
+
+@pytest.mark.parametrize("which", ["one", "several"])
+def test_a_function_of_ones_own_and_one_on_top_of_it(which):
+    assert life(tv, which) == life(torch, which)
+
+
+@pytest.mark.parametrize("norm", ["weight_norm", "spectral_norm"])
+def test_what_shares_memory_and_what_an_optimizer_knows_when_a_norm_is_put_on(norm):
+    def both(t):
+        seen = []
+        for put_on, names in (
+            (getattr(t.nn.utils, norm), ("weight_v", "weight_orig")),
+            (getattr(t.nn.utils.parametrizations, norm), ("original1", "original")),
+        ):
+            layer = t.nn.Linear(3, 2)
+            weight = layer.weight
+            put_on(layer)
+            own = [p for name, p in layer.named_parameters() if name.endswith(names)]
+            seen.append([p is weight for p in own] + [p.data_ptr() == weight.data_ptr() for p in own])
+        return seen
+
+    assert both(tv) == both(torch)
+
+
+def test_a_frozen_weight_taken_off_is_a_parameter_or_a_buffer_as_pytorch_has_it():
+    def both(t):
+        layer = t.nn.utils.parametrizations.weight_norm(t.nn.Linear(3, 2)).requires_grad_(False)
+        t.nn.utils.parametrize.remove_parametrizations(layer, "weight")
+        return [name for name, _ in layer.named_parameters()], [name for name, _ in layer.named_buffers()]
+
+    assert both(tv) == both(torch)
+
+
+def test_what_cannot_be_set_is_refused():
+    class Upper(nn.Module):
+        def forward(self, x):
+            return x.triu()
+
+    layer = nn.Linear(3, 3)
+    parametrize.register_parametrization(layer, "weight", Upper())
+    with pytest.raises(OptionError, match="Upper has no right_inverse"):
+        layer.weight = tv.eye(3)
+    layer = parametrizations.weight_norm(parametrizations.weight_norm(nn.Linear(3, 3)))
+    with pytest.raises(OptionError, match="several tensors"):
+        layer.weight = tv.eye(3)
 
 
 def test_a_copy_has_a_weight_of_its_own():

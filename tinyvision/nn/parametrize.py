@@ -29,15 +29,17 @@ class ParametrizationList(ModuleList):
         self.is_tensor = isinstance(value, Variable)
         if not self.is_tensor and not isinstance(value, (tuple, list)):
             raise OptionError(f"right_inverse() gives a tensor or several of them, not {type(value).__name__}")
-        parts = {"original": value} if self.is_tensor else {f"original{i}": part for i, part in enumerate(value)}
-        self.names = list(parts)
-        for name, part in parts.items():
-            if part is original:
-                setattr(self, name, original)
-            elif isinstance(original, Parameter):
-                setattr(self, name, Parameter(part.detach().clone(), original.requires_grad))
+        self.names = ["original"] if self.is_tensor else [f"original{i}" for i in range(len(value))]
+        if self.is_tensor:
+            if value is not original:
+                original.data = value  # the optimizer keeps its parameter
+            self.original = original
+            return
+        for name, part in zip(self.names, value, strict=True):  # which an optimizer does not know, as in PyTorch
+            if isinstance(original, Parameter):
+                setattr(self, name, Parameter(part.detach(), original.requires_grad))
             else:
-                setattr(self, name, Buffer(part.detach().clone(), original.persistent))
+                setattr(self, name, Buffer(part.detach(), original.persistent))
 
     def _undone(self, value):
         with no_grad():
@@ -47,14 +49,23 @@ class ParametrizationList(ModuleList):
         return value
 
     def right_inverse(self, value: Variable) -> None:
-        """Learn from here on from what gives this value: what `layer.weight = value` does. Raises ShapeError."""
+        """Learn from here on from what gives this value: what `layer.weight = value` does. Raises ShapeError,
+        OptionError."""
+        for function in self:
+            if not hasattr(function, "right_inverse"):
+                raise OptionError(
+                    f"{type(function).__name__} has no right_inverse, so what it computes cannot be set; set what it is "
+                    f"computed from, parametrizations.{{name}}.original"
+                )
         undone = self._undone(value)
+        if self.is_tensor != isinstance(undone, Variable):
+            raise OptionError("right_inverse() gives several tensors for one, or one for several")
         given = [undone] if self.is_tensor else list(undone)
         for name, one in zip(self.names, given, strict=True):
             own = vars(self)[name]
             if own.shape != one.shape:
                 raise ShapeError(f"a parametrized tensor of shape {own.shape} cannot be set from one of {one.shape}")
-            own.data.copy_(one.detach())
+            own.data = one.detach()
 
     def forward(self) -> Any:
         """The parameter, computed."""
@@ -71,18 +82,18 @@ def register_parametrization(module: Self, tensor_name: str, parametrization: Mo
     parametrization  a module: `forward(x)`, and `right_inverse(y)`, if it has it, to find an x, or several, for a y
     unsafe           do not insist that the result has the shape and dtype of what it replaces
 
-    The state dict has it as `parametrizations.weight.original`. A second one is put on top of the first. Raises
-    OptionError, ShapeError."""
+    The state dict has it as `parametrizations.weight.original`. A second one is put on top of the first, and changes
+    the value. Raises OptionError, ShapeError."""
     if not isinstance(parametrization, Module):
         raise OptionError(f"register_parametrization: it must be a module, got {type(parametrization).__name__}")
+    parametrization.train(module.training)
     if is_parametrized(module, tensor_name):
         own = _parametrized(module)[tensor_name]
-        before = own()
-        if hasattr(parametrization, "right_inverse"):
-            own.right_inverse(parametrization.right_inverse(before))
-        own.append(parametrization)
         if not unsafe:
-            _check_alike(tensor_name, before, own())
+            with no_grad():
+                before = own()
+                _check_alike(tensor_name, before, parametrization(before))
+        own.append(parametrization)
         return module
     original = vars(module).get(tensor_name)
     if not isinstance(original, (Parameter, Buffer)):
@@ -122,12 +133,11 @@ def remove_parametrizations(module: Self, tensor_name: str, leave_parametrized: 
     first = vars(functions)[functions.names[0]]
     kept = first
     if leave_parametrized:
-        with no_grad():
-            value = functions()
-        if functions.is_tensor and first.shape == value.shape:
-            first.data.copy_(value)  # the optimizer keeps its parameter
+        value = functions()
+        if functions.is_tensor:
+            first.data = value.detach()  # the optimizer keeps its parameter
         else:
-            kept = type(first)(value.detach())
+            kept = Parameter(value.detach()) if value.requires_grad else Buffer(value.detach())
     delattr(type(module), tensor_name)
     del _parametrized(module)[tensor_name]
     if not len(_parametrized(module)):

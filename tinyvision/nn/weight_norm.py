@@ -55,8 +55,8 @@ class WeightNorm:
         hook = cls(name, dim)
         g, v = hook.weight_of.right_inverse(weight.detach())
         delattr(module, name)
-        module.register_parameter(f"{name}_g", Parameter(g.clone()))
-        module.register_parameter(f"{name}_v", Parameter(v.clone()))
+        module.register_parameter(f"{name}_g", Parameter(g))
+        module.register_parameter(f"{name}_v", Parameter(v))
         hook(module, ())
         module.register_forward_pre_hook(hook)
         return hook
