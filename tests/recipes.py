@@ -2,7 +2,7 @@
 
 import copy
 
-from deeds import DEEDS, pairs, forward, learn
+from deeds import DEEDS, forward, learn, pairs
 
 
 def averages(w, i, j, r):

@@ -54,8 +54,8 @@ class ParametrizationList(ModuleList):
         for function in self:
             if not hasattr(function, "right_inverse"):
                 raise OptionError(
-                    f"{type(function).__name__} has no right_inverse, so what it computes cannot be set; set what it is "
-                    f"computed from, parametrizations.{{name}}.original"
+                    f"{type(function).__name__} has no right_inverse, so what it computes cannot be set; set what that "
+                    f"is computed from, parametrizations.weight.original"
                 )
         undone = self._undone(value)
         if self.is_tensor != isinstance(undone, Variable):

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from ..errors import OptionError
 from ..tensors.tensor import Tensor
 from .module import Module, Parameter
-from .parametrize import register_parametrization
+from .parametrize import is_parametrized, register_parametrization
 
 Self = TypeVar("Self", bound=Module)
 
@@ -87,6 +87,8 @@ def weight_norm_property(module: Self, name: str = "weight", dim: int | None = 0
 
     In the state dict g is `parametrizations.weight.original0`, v is `...original1`, and
     `nn.utils.parametrize.remove_parametrizations` takes it off again. Raises OptionError."""
+    if is_parametrized(module, name):
+        raise OptionError(f"weight_norm: {name!r} is computed already, of one tensor; take that off first")
     return register_parametrization(module, name, SizeAndDirection(dim), unsafe=True)
 
 
