@@ -49,8 +49,7 @@ class ParametrizationList(ModuleList):
         return value
 
     def right_inverse(self, value: Variable) -> None:
-        """Learn from here on from what gives this value: what `layer.weight = value` does. Raises ShapeError,
-        OptionError."""
+        """Learn from here on from what gives this value, as `layer.weight = value` does. Raises ShapeError, OptionError."""
         for function in self:
             if not hasattr(function, "right_inverse"):
                 raise OptionError(
