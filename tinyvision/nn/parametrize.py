@@ -49,7 +49,7 @@ class ParametrizationList(ModuleList):
         return value
 
     def right_inverse(self, value: Variable) -> None:
-        """Learn from here on from what gives this value, as `layer.weight = value` does. Raises ShapeError, OptionError."""
+        """Learn from now on from what gives this value: `layer.weight = value`. Raises ShapeError, OptionError."""
         for function in self:
             if not hasattr(function, "right_inverse"):
                 raise OptionError(
