@@ -298,13 +298,12 @@ class Module:
         device = None if device is None else as_device(device)
         dtype = None if dtype is None else float_dtype(dtype)
         tensors = [*self.parameters(), *self.buffers()]
-        moved = []  # all or nothing, should memory run out
-        for t in tensors:
-            grad = None if t.grad is None else Tensor.of(self._moved(t.grad.array, device, dtype))
-            moved.append((self._moved(t.array, device, dtype), grad))
-        for t, (data, grad) in zip(tensors, moved, strict=True):
+        gradients = {id(t.grad): t.grad for t in tensors if t.grad is not None}  # which parameters may share
+        tensors += gradients.values()
+        moved = [self._moved(t.array, device, dtype) for t in tensors]  # all or nothing, should memory run out
+        for t, data in zip(tensors, moved, strict=True):
             if data is not t.array:
-                t.array, t.version, t.grad = data, t.version + 1, grad
+                t.array, t.version = data, t.version + 1
         return self
 
     @staticmethod

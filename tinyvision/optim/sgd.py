@@ -64,7 +64,7 @@ class SGD(BoundedOptimizer):
         way = loops if blocks.on_cpu(weights[0]) else sgd
         if not way.applies(weights, gradients):
             return False
-        states = [self.state.setdefault(p, {}) for p in parameters]
+        states = [self.state.setdefault(p, {}) if group["momentum"] else {} for p in parameters]
         buffers = [state.get("momentum_buffer") for state in states]
         first = all(buffer is None for buffer in buffers)
         if group["momentum"]:
@@ -110,3 +110,5 @@ class SGD(BoundedOptimizer):
             p -= step
 
         blocks.over_memory(work, p.array, gradient, velocity)
+        if not state:  # there is nothing to remember, and as in PyTorch no place for it
+            self.state.pop(p, None)

@@ -13,6 +13,7 @@ from ..errors import OptionError, ShapeError
 from ..ops.checks import is_integer, one_axis
 from . import taped
 from .arguments import axis_of, shape_of
+from .conversion import copied
 from .operands import promoted
 from .writing import views_of_several
 
@@ -193,10 +194,10 @@ def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor
 
 
 def diag(x: Tensor, diagonal: int = 0) -> Tensor:
-    """The diagonal of a matrix (a view), or a matrix with this diagonal and zeros elsewhere."""
+    """A copy of the diagonal of a matrix, or a matrix with this diagonal and zeros elsewhere."""
     if x.ndim not in (1, 2):
         raise ShapeError(f"diag: expected a row of numbers or a matrix, got {x.shape}")
-    return x.diagonal(diagonal) if x.ndim == 2 else diag_embed(x, diagonal)
+    return copied(x.diagonal(diagonal)) if x.ndim == 2 else diag_embed(x, diagonal)
 
 
 def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:

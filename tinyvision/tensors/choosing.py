@@ -14,6 +14,7 @@ from ..ops.checks import is_integer, one_axis
 from ..tape import Variable
 from . import taped
 from .extremes import Extremes, extremes
+from .history import without_gradient
 from .operands import as_operand, result_type
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ def unique(
     axis = None if dim is None else one_axis("unique", x, dim)
     values, inverse, counts = np.unique(array, return_inverse=True, return_counts=True, axis=axis, equal_nan=False)
     inverse = inverse.reshape(x.shape if dim is None else (-1,))
-    result = [x.like(np.asarray(values, like=x.array))]
+    result = [without_gradient("unique", x, np.asarray(values, like=x.array))]
     result += [x.like(np.asarray(inverse, np.int64, like=x.array))] * bool(return_inverse)
     result += [x.like(np.asarray(counts, np.int64, like=x.array))] * bool(return_counts)
     return result[0] if len(result) == 1 else tuple(result)
@@ -286,7 +287,8 @@ def unique_consecutive(
     begins[1:] = (array[1:] != array[:-1]).any(axis=tuple(range(1, array.ndim)))
     places = np.append(np.flatnonzero(begins), begins.size)
     values = array[begins]
-    result = [x.like(np.ascontiguousarray(values if dim is None else np.moveaxis(values, 0, dim)))]
+    values = np.ascontiguousarray(values if dim is None else np.moveaxis(values, 0, dim))
+    result = [without_gradient("unique_consecutive", x, values)]
     inverse = np.cumsum(begins, dtype=np.int64) - 1
     result += [x.like(inverse.reshape(x.shape if dim is None else (-1,)))] * bool(return_inverse)
     result += [x.like((places[1:] - places[:-1]).astype(np.int64))] * bool(return_counts)
@@ -323,7 +325,7 @@ def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     low, high = (np.asarray(v, x.dtype, like=x.array) for v in (low, high))
     steps = ((inside - low) * np.asarray(bins, x.dtype, like=x.array) / (high - low)).astype(np.int64)  # in its dtype
     counts = np.bincount(np.minimum(steps, bins - 1), minlength=bins)
-    return x.like(np.asarray(counts, x.dtype, like=x.array))
+    return without_gradient("histc", x, np.asarray(counts, x.dtype, like=x.array))
 
 
 def searchsorted(sorted_sequence: Tensor, values: Any, *, right: bool = False, side: str | None = None) -> Tensor:

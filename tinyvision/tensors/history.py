@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import GraphError
+from ..grad_mode import is_grad_enabled
 from ..tape import Record, Variable
+from ..types import Array
 
 NO_GRADIENT_OF_A_GRADIENT = (
     "{}: create_graph=True asks for a gradient of the gradient, as a gradient penalty does, but backwards are not "
@@ -20,6 +23,18 @@ _THEIR_NAMES = {
     "layer_norm": "NativeLayerNorm", "linear": "Addmm", "log1p": "Log1P", "max_pool2d": "MaxPool2DWithIndices",
     "mse": "MseLoss", "power": "Pow", "reshape": "View", "unfold": "Im2Col",
 }  # fmt: skip
+
+
+def without_gradient(name: str, x: Any, array: Array) -> Any:
+    """What a function has made of x, which has no gradient, so that a backward through it says so, as PyTorch's does,
+    and does not go past it."""
+    if not (is_grad_enabled() and x.requires_grad):
+        return x.like(array)
+
+    def refuse(dy, cache, needs):
+        raise GraphError(f"backward(): {name} has no gradient; give it x.detach(), and nothing is asked of it")
+
+    return x.like(array, requires_grad=True, record=Record(name, refuse, (), [x], tuple(array.shape)))
 
 
 class GradFn:

@@ -28,22 +28,24 @@ __all__ = [
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
-def _cut_off(op, input, inplace, low, high, **options):
-    """An op that moves numbers to the nearest from low to high, of whole numbers as well."""
-    if isinstance(input, Tensor) and input.array.dtype.kind in "iu":
-        low, high = (None if math.isinf(limit) else int(limit) for limit in (low, high))
-        return (input.clamp_ if inplace else input.clamp)(low, high)
-    return applied(op, input, inplace, **options)
+def _cut_off(input, inplace, low, high):
+    """Whole numbers moved to the nearest from low to high."""
+    low, high = (None if math.isinf(limit) else int(limit) for limit in (low, high))
+    return (input.clamp_ if inplace else input.clamp)(low, high)
 
 
 def relu(input: Any, inplace: bool = False) -> Tensor:
     """max(x, 0)"""
-    return _cut_off(F.relu, input, inplace, 0, math.inf)
+    if isinstance(input, Tensor) and input.array.dtype.kind in "iu":
+        return _cut_off(input, inplace, 0, math.inf)
+    return applied(F.relu, input, inplace)
 
 
 def relu6(input: Any, inplace: bool = False) -> Tensor:
     """min(max(x, 0), 6)"""
-    return _cut_off(F.relu6, input, inplace, 0, 6)
+    if isinstance(input, Tensor) and input.array.dtype.kind in "iu":
+        return _cut_off(input, inplace, 0, 6)
+    return applied(F.relu6, input, inplace)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
@@ -100,8 +102,9 @@ def hardsigmoid(input: Any, inplace: bool = False) -> Tensor:
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x, moved to the nearest from min_val to max_val, which are rounded towards 0 among whole numbers."""
-    limits = {"min_val": min_val, "max_val": max_val}
-    return _cut_off(F.hardtanh, input, inplace, min_val, max_val, **limits)
+    if isinstance(input, Tensor) and input.array.dtype.kind in "iu":
+        return _cut_off(input, inplace, min_val, max_val)
+    return applied(F.hardtanh, input, inplace, min_val=min_val, max_val=max_val)
 
 
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Tensor:
