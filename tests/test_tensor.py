@@ -730,3 +730,39 @@ def test_an_empty_tensor_without_axes_takes_part_in_cat_with_its_gradient(dim):
         return y.tolist(), y.requires_grad, tuple(empty.grad.shape)
 
     assert both(tv) == both(torch)
+
+
+@pytest.mark.parametrize("name", ["unique", "unique_consecutive"])
+def test_what_has_no_gradient_says_so_in_a_backward_and_not_that_it_was_never_asked(name):
+    x = tv.tensor([1.0, 3.0, 1.0, 2.0], requires_grad=True)
+    y = getattr(x, name)()
+    assert y.requires_grad == getattr(torch.tensor([1.0, 2.0], requires_grad=True), name)().requires_grad
+    with pytest.raises(GraphError, match=f"{name} has no gradient; give it x.detach"):
+        (y.sum() + (x * 2).sum()).backward()
+    assert not getattr(x.detach(), name)().requires_grad
+
+
+def test_the_diagonal_that_diag_gives_is_a_copy_and_that_of_diagonal_a_view():
+    def both(t):
+        x = t.arange(9.0).view(3, 3)
+        x.diag().mul_(0)
+        x.diagonal().add_(1)
+        return x.tolist()
+
+    assert both(tv) == both(torch)
+
+
+@pytest.mark.parametrize("shapes", [((2, 3), ()), ((2, 3), (3,)), ((3,), (4, 3)), ((2, 1, 3), (4, 1))])
+@pytest.mark.parametrize("dim", [0, -1])
+def test_cosine_similarity_counts_the_axes_of_what_is_broadcast(shapes, dim):
+    rng = np.random.default_rng(0)
+    numbers = [rng.normal(size=shape) for shape in shapes]
+
+    def both(t):
+        xs = [t.tensor(n, dtype=t.float64, requires_grad=True) for n in numbers]
+        y = t.nn.functional.cosine_similarity(*xs, dim=dim)
+        (y * t.arange(float(y.numel()), dtype=t.float64).view(y.shape)).sum().backward()
+        return [y.detach().numpy(), *(x.grad.numpy() for x in xs)]
+
+    for ours, theirs in zip(both(tv), both(torch), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)

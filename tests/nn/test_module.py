@@ -557,3 +557,16 @@ def test_state_that_would_be_lost_is_refused(name):
     for use in (model.state_dict, lambda: model.load_state_dict(nn.Sequential(nn.Linear(2, 2)).state_dict())):
         with pytest.raises(WeightsError, match=rf"Counts\.{name} is not called here"):
             use()
+
+
+def test_gradients_are_converted_as_the_objects_that_they_are():
+    """Whoever holds one sees it converted, and parameters that share one go on sharing it, as in PyTorch."""
+
+    def both(t):
+        one, other = t.nn.Linear(2, 2, bias=False), t.nn.Linear(2, 2, bias=False)
+        one.weight.grad = other.weight.grad = held = t.ones(2, 2)
+        model = t.nn.Sequential(one, other).double()
+        same = [p.grad is held for p in model.parameters()]
+        return same, str(held.dtype), [str(p.grad.dtype) for p in model.float().parameters()]
+
+    assert both(tv) == both(torch)

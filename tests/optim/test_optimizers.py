@@ -391,3 +391,13 @@ def test_a_gradient_of_another_shape_is_not_added_to():
     p.data = tv.Tensor(np.ones((4, 4)))
     with pytest.raises(ShapeError, match=r"a gradient \(4, 4\) cannot be added to the .grad \(4,\).*set it to None"):
         p.sum().backward()
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_sgd_without_momentum_remembers_nothing(maximize):
+    for t in (tv, torch):
+        parameters = [t.nn.Parameter(t.ones(3)), t.nn.Parameter(t.ones(2).double())]
+        optimizer = t.optim.SGD(parameters, lr=0.1, maximize=maximize)
+        sum(p.sum() for p in parameters).backward()
+        optimizer.step()
+        assert len(optimizer.state) == 0

@@ -325,7 +325,7 @@ def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     low, high = (np.asarray(v, x.dtype, like=x.array) for v in (low, high))
     steps = ((inside - low) * np.asarray(bins, x.dtype, like=x.array) / (high - low)).astype(np.int64)  # in its dtype
     counts = np.bincount(np.minimum(steps, bins - 1), minlength=bins)
-    return without_gradient("histc", x, np.asarray(counts, x.dtype, like=x.array))
+    return x.like(np.asarray(counts, x.dtype, like=x.array))
 
 
 def searchsorted(sorted_sequence: Tensor, values: Any, *, right: bool = False, side: str | None = None) -> Tensor:
