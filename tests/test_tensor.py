@@ -766,3 +766,18 @@ def test_cosine_similarity_counts_the_axes_of_what_is_broadcast(shapes, dim):
 
     for ours, theirs in zip(both(tv), both(torch), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_broadcast_tensors_hands_back_what_has_the_shape_already():
+    for t in (tv, torch):
+        x, y = t.ones(2, 3), t.ones(3)
+        seen = t.broadcast_tensors(x, y)
+        assert [v is x for v in seen] == [True, False]
+
+
+def test_truth_values_are_close_where_they_are_equal():
+    def both(t):
+        a, b = t.tensor([True, False]), t.tensor([True, True])
+        return t.isclose(a, b).tolist(), t.allclose(a, b), t.allclose(a, a)
+
+    assert both(tv) == both(torch)

@@ -334,13 +334,13 @@ def broadcast_to(x: Tensor, size: Any) -> Tensor:
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """All tensors in the shape that they make together. Raises ShapeError."""
+    """All tensors in the shape that they make together; one that has it already is handed back. Raises ShapeError."""
     try:
         shape = np.broadcast_shapes(*(t.shape for t in tensors))
     except ValueError:
         given = ", ".join(str(tuple(t.shape)) for t in tensors)
         raise ShapeError(f"broadcast_tensors: the shapes {given} do not broadcast") from None
-    return tuple(t.expand(shape) for t in tensors)
+    return tuple(t if t.shape == shape else t.expand(shape) for t in tensors)
 
 
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:

@@ -453,6 +453,8 @@ def isclose(x: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, eq
     if x.dtype != other.dtype:
         raise DtypeError(f"isclose: one is {x.dtype}, the other {other.dtype}; convert one with .to(...)")
     a, b = x.array, other.array
+    if a.dtype.kind == "b":  # which have no difference
+        return x.like(a == b)
     with np.errstate(invalid="ignore"):
         close = (a == b) | (np.isfinite(b) & (np.abs(a - b) <= atol + rtol * np.abs(b)))
     return x.like(close | ((a != a) & (b != b)) if equal_nan else close)
