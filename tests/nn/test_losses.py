@@ -1,5 +1,6 @@
 """Losses as modules beside PyTorch's: every option, values and gradients."""
 
+import itertools
 import warnings
 
 import numpy as np
@@ -153,3 +154,20 @@ def test_the_gradient_of_a_target_is_pytorchs_at_the_ends():
         gradients.append(target.grad.numpy())
     np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-6)
     assert gradients[1].tolist()[::2] == [np.inf, -np.inf]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "soft_margin_loss"])
+@pytest.mark.parametrize("kinds", list(itertools.product(["float16", "float32", "float64"], repeat=2)))
+@pytest.mark.parametrize("axes", [True, False])
+def test_the_dtype_of_a_loss_is_pytorchs(name, kinds, axes):
+    """A target without axes is broadcast first, and counts then; two losses keep the dtype of the input."""
+
+    def both(t):
+        one, other = (getattr(t, kind) for kind in kinds)
+        target = t.tensor([1.0, -1.0, 1.0] if axes else 1.0, dtype=other)
+        return getattr(t.nn.functional, name)(t.tensor([1.0, 2.0, 3.0], dtype=one), target)
+
+    ours, theirs = both(tv), both(torch)
+    assert str(ours.dtype) == str(theirs.dtype)
+    np.testing.assert_allclose(ours.item(), theirs.item(), rtol=2e-3)

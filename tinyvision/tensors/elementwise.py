@@ -21,7 +21,7 @@ from ..tape import Op, Variable, differentiable
 from ..types import Array
 from . import taped
 from .arguments import numbers_first
-from .operands import as_operand, binary, compare, is_operand, scaled, together
+from .operands import as_operand, binary, compare, is_operand, result_type, scaled, together
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -329,7 +329,8 @@ logaddexp = _of_two("logaddexp", taped.logaddexp, np.logaddexp, "log(exp(x) + ex
 
 def atan2(x: Tensor, other: Any) -> Tensor:
     """The angle from -π to π of the point (other, x), seen from the origin."""
-    return _atan2(floating(x), other)
+    kind = result_type(x, other)
+    return _atan2(x.to(kind) if kind.kind == "f" else floating(x), other)
 
 
 def lerp(x: Tensor, end: Any, weight: Any) -> Tensor:
@@ -384,7 +385,8 @@ def _bound(x, limit, inside, pick):
         limit = x.like(np.full_like(x.array, limit, shape=()))
     if x.dtype.kind != "f" or limit.dtype.kind != "f":
         return pick(x, limit)
-    limit = limit.to(x.dtype)
+    kind = result_type(x, limit)
+    x, limit = x.to(kind), limit.to(kind)
     # nan stays nan, and like PyTorch's, its gradient goes nowhere.
     held = note_derived(taped.where(x, limit, condition=inside(x.array, limit.array)), x, limit)
     return held.masked_fill((x.detach() != x.detach()) | (limit.detach() != limit.detach()), math.nan)

@@ -60,16 +60,16 @@ def _of_one_kind(name, input, target):
 def _side_by_side(name, input, target):
     """Both in one dtype and of one shape. What differs in shape is broadcast, with a warning, as PyTorch does it: of
     (N, 1) and (N,) it makes (N, N), which hardly anybody means. Raises ShapeError."""
-    input, target = _of_one_kind(name, input, target)
+    input, target = tensor_input(name, "input", input), tensor_input(name, "target", target)
     if input.shape == target.shape:
-        return input, target
+        return _of_one_kind(name, input, target)
     warnings.warn(
         f"{name}: input {tuple(input.shape)} and target {tuple(target.shape)} differ in shape and are broadcast, which "
         "may give every pair of numbers a loss; make their shapes the same",
         UserWarning,
         stacklevel=3,
     )
-    return _broadcast(name, input, target)
+    return _of_one_kind(name, *_broadcast(name, input, target))  # a target without axes has some by now, and counts
 
 
 def _broadcast(name, input, target):
@@ -211,6 +211,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     """d² / 2 where d = |input - target| < delta, else delta · (d - delta / 2), times a weight shaped like
     input; the mean."""
     loss = F.huber(*_side_by_side("huber_loss", input, target), delta=delta)
+    loss = loss.to(input.dtype) if isinstance(input, Tensor) and input.dtype.kind == "f" else loss  # as PyTorch has it
     loss = _weighted("huber_loss", loss, weight, input, exactly=True)
     return reduced("huber_loss", loss, None, None, reduction)
 
@@ -276,7 +277,9 @@ def soft_margin_loss(
     margin = tensor_input("soft_margin_loss", "input", input) * tensor_input("soft_margin_loss", "target", target)
     if margin.shape != input.shape:
         raise ShapeError(f"soft_margin_loss: target {tuple(target.shape)} does not fit input {tuple(input.shape)}")
-    return reduced("soft_margin_loss", F.softplus(-margin, threshold=np.inf), size_average, reduce, reduction)
+    loss = F.softplus(-margin, threshold=np.inf)
+    loss = loss.to(input.dtype) if input.dtype.kind == "f" else loss  # as PyTorch has it
+    return reduced("soft_margin_loss", loss, size_average, reduce, reduction)
 
 
 def poisson_nll_loss(
