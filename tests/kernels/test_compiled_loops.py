@@ -443,6 +443,7 @@ def test_threads_change_only_last_bits(count, rng, machine_code, monkeypatch):
         ("layer_norm", [np.zeros((2, 4, 5), np.float32), np.zeros(4, np.float32)], {}),
         ("layer_norm", [np.zeros((0, 5), np.float32)], {}),
         ("pad", [np.zeros((2, 3), np.float32)], {"padding": (1, 1)}),
+        ("adaptive_avg_pool2d", [np.zeros((2, 4, 5, 6), np.float32)], {"output_size": 1}),
         ("pad", [np.zeros((2, 3), np.float32)], {"padding": (), "mode": "reflect"}),
         ("gelu", [np.zeros(3, np.float32)], {"approximate": "sigmoid"}),
         ("elu", [np.zeros(3, np.float32)], {"input_scale": -1.0}),

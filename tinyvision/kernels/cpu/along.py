@@ -12,7 +12,7 @@ from ...ops.axis_map import AxisMap
 from ...types import Array, Gradients, Needs
 from .. import DropIn
 from .compiled import loop
-from .lines import NO_VECTOR, done_in_parts
+from .lines import NO_VECTOR, channels_are_last, done_in_parts
 
 LEAST = 8  # numbers side by side behind an axis: fewer fill no vector, and NumPy's way is the quicker (measured)
 
@@ -107,5 +107,6 @@ DROP_INS = (
         (adaptive_pool.adaptive_avg_pool2d_forward, adaptive_pool.adaptive_avg_pool2d_backward),
         adaptive_avg_pool2d_forward,
         _back,
+        lambda x, output_size: channels_are_last(x) and x.ndim == 4 and x.shape[1] >= LEAST,
     ),
 )
