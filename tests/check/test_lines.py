@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tinyvision import check
-from tinyvision.check.repair import search, turns
+from tinyvision.check.repair import search, trials, turns
 from tinyvision.check.repair.apart import apart
 from tinyvision.check.repair.computing import is_authors
 from tinyvision.check.repair.strided import bounded
@@ -542,6 +542,86 @@ def test_what_computes_the_same_is_tried_once(tmp_path, monkeypatch):
     checked(BATCHNORM, BATCHNORM.replace("(dxhat * xhat).mean(", "(dxhat * xhat).sum("), tmp_path)
     assert sum(len(groups) for (groups, _), _ in alike) < 0.8 * sum(len(changes) for _, changes in alike)
     assert max(len(group) for (groups, _), _ in alike for group in groups) > 1
+
+
+def counted_trials(monkeypatch):
+    """How often a search goes forward and backward."""
+    counts = {"forward": 0, "backward": 0}
+    for way in counts:
+        usual = getattr(trials._Trial, way)
+        monkeypatch.setattr(
+            trials._Trial, way,
+            lambda *a, w=way, u=usual, **k: counts.update({w: counts[w] + 1}) or u(*a, **k),
+        )  # fmt: skip
+    return counts
+
+
+def test_forward_is_not_run_again_for_what_backward_alone_calls(tmp_path, monkeypatch):
+    counts = counted_trials(monkeypatch)
+    checked(BATCHNORM, BATCHNORM.replace("(dxhat * xhat).mean(", "(dxhat * xhat).sum("), tmp_path)
+    assert counts["backward"] > 100
+    assert counts["forward"] < 0.2 * counts["backward"]
+
+
+def test_backward_is_not_run_where_y_is_wrong_already(tmp_path, monkeypatch):
+    counts = counted_trials(monkeypatch)
+    checked(LINEAR, LINEAR.replace("weight.T + bias", "weight.T - bias"), tmp_path)
+    assert counts["backward"] < 0.5 * counts["forward"]
+
+
+KEPT = """
+import numpy as np
+
+def forward(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    y = e / e.sum(axis=1, keepdims=True)
+    return y, {"y": y}
+
+def backward(dy, cache):
+    dx = cache["y"]
+    dx = dx * dy
+    inner = dx.sum(axis=1, keepdims=True)
+    return dx + cache["y"] * inner
+"""
+
+
+def test_what_a_form_has_changed_of_what_forward_left_is_made_anew(tmp_path, monkeypatch):
+    """With dx += in the place of dx = y itself is changed."""
+    changed = []
+    usual = trials._Left.changed.fget
+    monkeypatch.setattr(trials._Left, "changed", property(lambda left: changed.append(usual(left)) or changed[-1]))
+    module = loaded(KEPT, tmp_path)
+    (finding,) = check.op("softmax", module.forward, module.backward).findings
+    assert line_of(KEPT, "return dx + cache") in finding.lines
+    assert any(changed)
+    assert not all(changed)
+
+
+HELPER = """
+import numpy as np
+
+def moved(x, times, shift):
+    return times * x + shift
+
+def forward(x, weight, bias):
+    y = moved(x @ weight.T, 1, bias)
+    return y, (x, weight)
+
+def backward(dy, cache):
+    x, weight = cache
+    return moved(dy @ weight, 1, 0), moved(dy.T @ x, 1, 0), moved(dy, 1, 0).sum(axis=0)
+"""
+
+
+def test_a_call_is_compared_by_what_it_is_given(tmp_path, monkeypatch):
+    alike, usual = [], search.values.distinct
+    monkeypatch.setattr(search.values, "distinct", lambda *a: alike.append((usual(*a), a[1])) or alike[-1][0])
+    text = HELPER.replace("moved(x @ weight.T, 1, bias)", "moved(x @ weight.T, 1, -bias)")
+    module = loaded(text, tmp_path)
+    (finding,) = check.op("linear", module.forward, module.backward).findings
+    assert line_of(text, "-bias") in finding.lines
+    groups, changes = next((len(g), len(c)) for (g, _), c in alike if "-bias" in ast.unparse(c[0].statement))
+    assert groups < 0.8 * changes
 
 
 def test_a_search_is_ended_by_the_clock_and_leaves_nothing_behind(monkeypatch):
