@@ -145,11 +145,17 @@ def test_samples_have_the_distribution_that_they_should():
     assert tv.normal(1.0, 2.0, (2, 3)).shape == (2, 3)
 
 
+def test_a_tensor_says_how_many_are_to_be_shuffled():
+    assert sorted(tv.randperm(tv.tensor([7, 5])[1]).tolist()) == [0, 1, 2, 3, 4]
+    assert tv.randperm(0).shape == (0,)
+
+
 @pytest.mark.parametrize("draw", [
     lambda: tv.multinomial(tv.tensor([1.0, 0.0]), 2), lambda: tv.multinomial(tv.tensor([0.0, 0.0]), 1),
     lambda: tv.multinomial(tv.tensor([-1.0, 2.0]), 1), lambda: tv.bernoulli(tv.tensor([2.0])),
     lambda: tv.zeros(2).normal_(0, -1), lambda: tv.zeros(2).uniform_(1, 0), lambda: tv.randint(3, 3, (2,)),
     lambda: tv.randint(5), lambda: tv.zeros(2).random_(5, 5), lambda: tv.normal(tv.zeros(2), 1, size=(3,)),
+    lambda: tv.randperm(-1), lambda: tv.randperm(tv.tensor([3, 4])), lambda: tv.randperm(tv.tensor(5.0)),
     lambda: tv.arange(5, 0), lambda: tv.arange(0, 5, 0), lambda: tv.zeros(2, size=(3,)),
 ])  # fmt: skip
 def test_what_cannot_be_drawn_is_refused(draw):

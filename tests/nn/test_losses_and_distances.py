@@ -141,6 +141,11 @@ def test_softmax_without_a_dim_warns_as_pytorch_does():
             np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-12)
 
 
+def test_the_number_of_classes_may_be_counted_by_a_tensor():
+    labels = tv.tensor([1, 0, 2])
+    assert F.one_hot(labels, labels.max() + 1).tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 1]]
+
+
 def test_one_hot_and_embedding_like_torch():
     labels = np.array([[0, 2], [1, 2]])
     for classes in (-1, 4):
