@@ -1,7 +1,10 @@
 """Arguments have PyTorch's names, in PyTorch's order: what a script writes must not mean something else here."""
 
+import ast
 import importlib
 import inspect
+from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -215,3 +218,68 @@ def test_ways_to_compile_and_to_compute_again():
     assert again(lambda x, y: x - y, 3, y=1, use_reentrant=False, debug=True, determinism_check="none") == 2
     with pytest.raises(OptionError, match="context_fn is not supported"):
         again(len, [1], context_fn=lambda: None)
+
+
+# What functions written in C++ take there and not here: dtypes of products, sparse and named tensors, requires_grad of
+# what is drawn or counted, the names of operands that scripts give by their places.
+NOT_TAKEN_IN_C = {
+    "addmm": {"out_dtype"}, "baddbmm": {"out_dtype"}, "bmm": {"out_dtype"}, "mm": {"out_dtype"},
+    "empty": {"memory_format"}, "full": {"names"}, "full_like": {"memory_format"},
+    "isin": {"assume_unique", "element", "elements", "test_element"}, "nanmean": {"dtype"}, "nansum": {"dtype"},
+    "normal": {"requires_grad"},
+    "promote_types": {"type1", "type2"}, "randint_like": {"requires_grad", "device", "memory_format"},
+    "randperm": {"requires_grad"}, "result_type": {"tensor", "scalar", "scalar1", "scalar2", "other"},
+    "swapdims": {"dim0", "dim1"}, "tensor_split": {"indices", "sections", "tensor_indices_or_sections"},
+    "tril_indices": {"requires_grad"}, "triu_indices": {"requires_grad"},
+}  # fmt: skip
+
+
+def test_functions_in_c_take_the_same_names():
+    """Those of which Python does not know the arguments, by the file in which PyTorch tells type checkers."""
+    stubs = ast.parse((Path(torch.__file__).parent / "_C" / "_VariableFunctions.pyi").read_text(encoding="utf-8"))
+    theirs = defaultdict(list)
+    for node in stubs.body:
+        if isinstance(node, ast.FunctionDef):
+            theirs[node.name].append([a.arg for a in node.args.posonlyargs + node.args.args + node.args.kwonlyargs])
+    found, seen = [], 0
+    for name, overloads in sorted(theirs.items()):
+        ours = getattr(tv, name, None)
+        if not inspect.isfunction(ours):
+            continue
+        closed = dict(zip(ours.__code__.co_freevars, ours.__closure__ or (), strict=True))
+        ours = closed["method"].cell_contents if "method" in closed else ours  # which the function calls
+        parameters = inspect.signature(ours).parameters.values()
+        if any(p.kind == p.VAR_KEYWORD for p in parameters):
+            continue
+        seen += 1
+        taken = {p.name for p in parameters} | {"out", "layout", "pin_memory", "input", "self"}
+        taken |= NOT_TAKEN_IN_C.get(name, set())
+        wanted = {argument for overload in overloads for argument in overload}
+        if not wanted <= taken:
+            found.append(f"{name}: {sorted(wanted - taken)} by name in PyTorch, {[p.name for p in parameters]} here")
+    assert not found, "\n".join(found)
+    assert seen > 200
+
+
+def test_small_doors():
+    for t in (tv, torch):
+        x, row = t.arange(7.0), t.tensor([3.0, 1.0, 2.0])
+        assert [p.tolist() for p in t.tensor_split(x, t.tensor([1, 3]))] == [[0], [1, 2], [3, 4, 5, 6]]
+        assert t.equal(input=x, other=x)
+        assert t.allclose(input=x, other=x + 1, atol=1.0)
+        assert t.dot(row, tensor=row).item() == 14
+        assert t.searchsorted(row, t.tensor([1.5, 3.0]), sorter=t.tensor([1, 2, 0]), out_int32=True).tolist() == [1, 2]
+        assert t.bucketize(input=row, boundaries=x, out_int32=True).dtype == t.int32
+        assert t.scalar_tensor(2, requires_grad=True).requires_grad
+        assert t.gather(row, 0, t.tensor([2]), sparse_grad=False).item() == 2
+        y = x.to("cpu", t.float32, True, True)
+        assert y is not x
+        assert x.to("cpu", t.float64, True).dtype == t.float64
+        t.nn.Linear(2, 2).to("cpu", t.float64, True)
+        place, source = (t.zeros((), dtype=t.float64, requires_grad=True) for _ in range(2))
+        place.scatter(0, t.tensor(0), source).backward()
+        assert (place.grad.item(), source.grad.item()) == (0, 1)
+        with pytest.raises((ValueError, RuntimeError), match="side"):
+            t.searchsorted(row, x, side="rihgt")
+        with pytest.raises((ValueError, RuntimeError), match="side"):
+            t.searchsorted(row, x, side="left", right=True)

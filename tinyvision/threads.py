@@ -53,11 +53,11 @@ def get_num_threads() -> int:
     return _state.threads
 
 
-def set_num_threads(threads: int) -> None:
-    """Use `threads` CPU threads from now on. Raises OptionError unless it is an integer from 1 to 1024."""
-    if not is_integer(threads) or not 1 <= threads <= MOST_THREADS:
-        raise OptionError(f"set_num_threads: expected an integer from 1 to {MOST_THREADS}, got {threads!r}")
-    dismiss_helpers(int(threads))
+def set_num_threads(num: int) -> None:
+    """Use `num` CPU threads from now on. Raises OptionError unless it is an integer from 1 to 1024."""
+    if not is_integer(num) or not 1 <= num <= MOST_THREADS:
+        raise OptionError(f"set_num_threads: expected an integer from 1 to {MOST_THREADS}, got {num!r}")
+    dismiss_helpers(int(num))
 
 
 def _before_fork():

@@ -293,7 +293,7 @@ class Module:
                 device, dtype = target.device, target.dtype
             elif is_device(target):
                 device = target
-            else:
+            elif not isinstance(target, bool):  # non_blocking
                 dtype = float_dtype(target)
         device = None if device is None else as_device(device)
         dtype = None if dtype is None else float_dtype(dtype)

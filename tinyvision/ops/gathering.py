@@ -46,7 +46,7 @@ def scatter_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Grad
     places, part, shape = cache
     dx = None
     if needs[0]:
-        dx = dy.copy()
+        dx = as_array(dy.copy())
         dx[places] = 0
     return dx, _of_source(dy, places, part, shape) if needs[1] else None
 

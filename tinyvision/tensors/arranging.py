@@ -165,6 +165,8 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def tensor_split(x: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """x in that many pieces along `dim`, none more than one longer than another; or cut at the places in a list."""
     n = x.shape[one_axis("tensor_split", x, dim)]
+    if hasattr(indices_or_sections, "tolist"):
+        indices_or_sections = indices_or_sections.tolist()
     if isinstance(indices_or_sections, (list, tuple)):
         cuts = [0, *(min(max(i + n if i < 0 else i, 0), n) for i in indices_or_sections), n]
         return tuple(narrow(x, dim, a, max(b - a, 0)) for a, b in itertools.pairwise(cuts))

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 
-def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The numbers of x at `index` along `dim`: for dim 1 of a matrix, y[i, j] = x[i, index[i, j]]."""
+def gather(x: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
+    """The numbers of x at `index` along `dim`: for dim 1 of a matrix, y[i, j] = x[i, index[i, j]]. Gradients are dense,
+    so sparse_grad changes nothing."""
     if not index.numel() and index.ndim != x.ndim:
         return x.like(np.zeros_like(x.array, shape=index.shape))
     return taped.gather(x, index=index.array, axis=dim)
@@ -328,18 +329,30 @@ def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     return x.like(np.asarray(counts, x.dtype, like=x.array))
 
 
-def searchsorted(sorted_sequence: Tensor, values: Any, *, right: bool = False, side: str | None = None) -> Tensor:
-    """Where each value belongs in a sorted row: before equal ones, or behind them with right=True."""
+def searchsorted(
+    sorted_sequence: Tensor,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Tensor | None = None,
+) -> Tensor:
+    """Where each number of `input` belongs in a sorted row: before equal ones, or behind them with right=True. With
+    `sorter`, the row is sorted by these indices. Raises OptionError, ShapeError."""
+    if side not in (None, "left", "right") or (side == "left" and right):
+        raise OptionError(f"searchsorted: side is left or right, right=True the second; got {side!r} and right={right}")
     if sorted_sequence.ndim != 1:
         raise ShapeError(f"searchsorted: the sorted numbers must have one axis here, got {sorted_sequence.shape}")
-    numbers = values.array if isinstance(values, Variable) else np.asarray(values, like=sorted_sequence.array)
-    found = np.searchsorted(sorted_sequence.array, numbers, "right" if right or side == "right" else "left")
-    return sorted_sequence.like(np.asarray(found, np.int64, like=sorted_sequence.array))
+    row = sorted_sequence.array if sorter is None else sorted_sequence.array[sorter.array]
+    numbers = input.array if isinstance(input, Variable) else np.asarray(input, like=row)
+    found = np.searchsorted(row, numbers, "right" if right or side == "right" else "left")
+    return sorted_sequence.like(np.asarray(found, np.int32 if out_int32 else np.int64, like=row))
 
 
-def bucketize(x: Any, boundaries: Tensor, *, right: bool = False) -> Tensor:
+def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """Between which boundaries each number lies."""
-    return searchsorted(boundaries, x, right=right)
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
 def isin(x: Tensor, test_elements: Any, *, invert: bool = False) -> Tensor:

@@ -118,11 +118,11 @@ def asarray(
     return x if requires_grad in (None, x.requires_grad) else x.detach().requires_grad_(requires_grad)
 
 
-def from_numpy(array: np.ndarray) -> Tensor:
+def from_numpy(ndarray: np.ndarray) -> Tensor:
     """A tensor that shares the memory of a NumPy array."""
-    if not isinstance(array, np.ndarray):
-        raise DtypeError(f"from_numpy: expected a NumPy array, got {full_name(array)}")
-    return Tensor.of(_numbers("from_numpy", array, array))
+    if not isinstance(ndarray, np.ndarray):
+        raise DtypeError(f"from_numpy: expected a NumPy array, got {full_name(ndarray)}")
+    return Tensor.of(_numbers("from_numpy", ndarray, ndarray))
 
 
 def from_dlpack(source: Any, *, device: Place = None, copy: bool | None = None) -> Tensor:
@@ -219,9 +219,9 @@ def full(
     return placed(np.full(new_shape((size,)), number), device, requires_grad)
 
 
-def scalar_tensor(s: float, dtype: DType | None = None, device: Place = None) -> Tensor:
+def scalar_tensor(s: float, dtype: DType | None = None, device: Place = None, requires_grad: bool = False) -> Tensor:
     """One number, of the default dtype where none is named."""
-    return placed(np.array(s, kind_of(dtype)), device)
+    return placed(np.array(s, kind_of(dtype)), device, requires_grad)
 
 
 def eye(

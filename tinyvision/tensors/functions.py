@@ -382,7 +382,7 @@ rsub = _method(_elementwise.rsub)
 var_mean = _method(_reductions.var_mean)
 std_mean = _method(_reductions.std_mean)
 where = _of_tensors(_choosing.where)
-searchsorted = _method(_choosing.searchsorted)
+searchsorted = _of_tensors(_choosing.searchsorted)
 bucketize = _of_tensors(_choosing.bucketize)
 tensordot = _of_tensors(_products.tensordot)
 cdist = _of_tensors(_products.cdist)
@@ -399,15 +399,15 @@ multinomial = _method(_sampling.multinomial)
 poisson = _method(_sampling.poisson)
 
 
-def equal(a: _Any, b: _Any) -> bool:
+def equal(input: _Any, other: _Any) -> bool:
     """True if two tensors have one shape and the same numbers."""
-    return _facts.equal(_tensor_input("equal", "a", a), _tensor_input("equal", "b", b))
+    return _facts.equal(_tensor_input("equal", "input", input), _tensor_input("equal", "other", other))
 
 
-def allclose(a: _Any, b: _Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
-    """True if |a - b| <= atol + rtol · |b| everywhere."""
-    a, b = _tensor_input("allclose", "a", a), _tensor_input("allclose", "b", b)
-    return _facts.allclose(a, b, rtol, atol, equal_nan)
+def allclose(input: _Any, other: _Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """True if |input - other| <= atol + rtol · |other| everywhere."""
+    input, other = _tensor_input("allclose", "input", input), _tensor_input("allclose", "other", other)
+    return _facts.allclose(input, other, rtol, atol, equal_nan)
 
 
 def is_tensor(obj: _Any) -> bool:

@@ -78,12 +78,12 @@ def mv(x: Tensor, vec: Tensor) -> Tensor:
     return matmul(x, vec)
 
 
-def dot(x: Tensor, other: Tensor) -> Tensor:
+def dot(x: Tensor, tensor: Tensor) -> Tensor:
     """The sum of the products of two vectors' numbers."""
-    _of_rank("dot", x=(x, 1), other=(other, 1))
-    if x.shape != other.shape:
-        raise ShapeError(f"dot: the vectors have {x.shape[0]} and {other.shape[0]} numbers")
-    return matmul(x, other)
+    _of_rank("dot", x=(x, 1), other=(tensor, 1))
+    if x.shape != tensor.shape:
+        raise ShapeError(f"dot: the vectors have {x.shape[0]} and {tensor.shape[0]} numbers")
+    return matmul(x, tensor)
 
 
 def inner(x: Tensor, other: Tensor) -> Tensor:

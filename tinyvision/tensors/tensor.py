@@ -260,8 +260,9 @@ class Tensor(Methods, Variable):
                 dtype, device = target.array.dtype, device_of(target.array)
             elif is_device(target):
                 device = target
-            else:
+            elif not isinstance(target, bool):
                 dtype = target
+        copy = copy or [t for t in targets if isinstance(t, bool)][1:] == [True]  # behind non_blocking
         result = self
         if dtype is not None and as_dtype(dtype) != self.dtype:
             result = cast(result, as_dtype(dtype))
