@@ -19,6 +19,7 @@ import warnings
 
 import numpy as np
 import torch
+from calls_of_tensors import CALLS
 
 import tinyvision
 from tinyvision.errors import TinyVisionError
@@ -107,8 +108,8 @@ def a_step(rng, shapes):
     i, j = rng.randrange(len(shapes)), rng.randrange(len(shapes))
     kind = rng.choices(
         ["unary", "in place", "reduce", "binary", "number", "change", "change by number", "view", "read", "write",
-         "fill", "mask", "backward", "toggle", "no_grad", "hook", "other"],
-        [6, 5, 5, 9, 5, 9, 5, 13, 7, 8, 3, 3, 6, 1, 3, 1, 2],
+         "fill", "mask", "backward", "toggle", "no_grad", "hook", "other", "call"],
+        [6, 5, 5, 9, 5, 9, 5, 13, 7, 8, 3, 3, 6, 1, 3, 1, 2, 22],
     )[0]  # fmt: skip
     shape = shapes[i]
     if kind in ("unary", "in place"):
@@ -135,6 +136,9 @@ def a_step(rng, shapes):
         return kind, i, rng.random() < 0.4, rng.random() < 0.6
     if kind == "no_grad":
         return kind, a_step(rng, shapes)
+    if kind == "call":
+        axis = rng.randrange(-len(shape), len(shape)) if shape else 0
+        return kind, i, j, rng.choice(list(CALLS)), axis, rng.choice(NUMBERS)
     if kind == "other":
         return (
             kind,
@@ -211,6 +215,10 @@ def take(t, step, values):
         x.requires_grad_(bool(rest[0]))
     elif kind == "hook":
         x.register_hook(lambda gradient: gradient * 2)
+    elif kind == "call":
+        j, name, *arguments = rest
+        y = CALLS[name](t, x, values[j], *arguments)
+        values.extend([] if y is None else y if isinstance(y, list) else [y])
     elif kind == "other":
         j, what = rest
         y = values[j]

@@ -145,7 +145,7 @@ def groups(w, i, j, r):
 
     [weights_and_biases, lambda: group.update(lr=0.03), lambda: group.update(weight_decay=0.2),
      lambda: group.update(maximize=not group.get("maximize", False)), lambda: w.heard.append(len(state)),
-     lambda: group["params"].remove(p) if any(q is p for q in group["params"]) else None,
+     lambda: state.pop(p, None) and group.update(params=[q for q in group["params"] if q is not p]),
      lambda: [g.__setitem__("lr", g["lr"] * 0.9) for g in w.optimizer.param_groups],
      lambda: state.pop(p, None), lambda: w.heard.append(sorted(map(str, state.get(p, {})))),
      lambda: w.optimizer.param_groups.append({**group, "params": []})][j % 10]()  # fmt: skip

@@ -138,3 +138,12 @@ def test_what_pytorch_refuses_of_whole_numbers_and_truth_values_is_refused():
     for function in (F.relu, F.relu6, F.hardtanh, lambda x: F.threshold(x, 1, 2)):
         with pytest.raises(DtypeError, match="holds bool numbers"):
             function(tv.tensor([True, False]))
+
+
+def test_dropout_in_place_that_drops_nothing_writes_nothing():
+    for t in (tv, torch):
+        leaf, wide = t.ones(3, requires_grad=True), t.ones(1).expand(3)
+        for x in (leaf, wide):
+            for p, training in ((0.0, True), (0.5, False)):
+                assert t.nn.functional.dropout(x, p, training, inplace=True) is x
+                assert t.nn.functional.alpha_dropout(x, p, training, inplace=True) is x

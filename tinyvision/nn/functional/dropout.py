@@ -21,8 +21,9 @@ _mask, _drawn = dispatched(ops.kept), dispatched(ops.drawn)
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Drop each number with probability p and scale the rest by 1 / (1 - p); evaluation passes everything through."""
-    return applied(_dropout, input, inplace, p=p, training=training)
+    """Drop each number with probability p and scale the rest by 1 / (1 - p); evaluation passes everything through,
+    and so does p = 0, of an input that could not be written to as well."""
+    return applied(_dropout, input, inplace and training and p != 0, p=p, training=training)
 
 
 def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -44,7 +45,7 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """Dropout for SELU: what is dropped becomes SELU's lowest value, and scale and shift keep mean 0 and variance 1."""
-    return applied(_alpha_dropout, input, inplace, p=p, training=training)
+    return applied(_alpha_dropout, input, inplace and training and p != 0, p=p, training=training)
 
 
 def _dropout(input, p, training, shape=None):
