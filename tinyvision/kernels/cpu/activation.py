@@ -216,7 +216,7 @@ def _backward(dy, y, top):
     return (dx,)
 
 
-def laid_out(dy, like):
+def laid_out(dy: Array, like: Array) -> Array:
     """dy with its numbers in the order in memory of `like`, and of its precision: what comes back from a view, or from
     an op of somebody's own, may lie otherwise."""
     if lie_alike(dy, like) and dy.dtype == like.dtype:
@@ -243,7 +243,7 @@ def _curved_pair(name, ops):
     return DropIn("activation", op, forward, backward, packed)
 
 
-def packed(x):
+def packed(x: Array) -> bool:
     """Whether x fills its memory without gaps, and its parts are vectors."""
     order = sorted(range(x.ndim), key=lambda axis: -x.strides[axis])
     return bool(x.ndim and x.transpose(order).flags.c_contiguous)
