@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinyvision as tv
-from tinyvision.errors import DtypeError
+from tinyvision.errors import DtypeError, OptionError
 
 torch = pytest.importorskip("torch")
 
@@ -88,3 +88,43 @@ def test_an_average_of_weights_as_scripts_keep_it():
     kinds = {name: value.dtype.is_floating_point for name, value in average.state_dict().items()}
     assert not kinds.pop("1.num_batches_tracked")
     assert all(kinds.values())
+
+
+@pytest.mark.parametrize("name", ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"])
+@pytest.mark.parametrize("x", [[[1, 2, 0], [90, 3, 7]], [[-1.5, 2.0, 3.0], [60.0, 0.0, 5.0]], [[True, False, True]]])
+def test_sums_and_products_are_in_the_dtype_that_is_asked_for(name, x):
+    for made in (
+        lambda t, a, d: a.sum(dtype=d),
+        lambda t, a, d: t.sum(a, 1, keepdim=True, dtype=d),
+        lambda t, a, d: a.prod(dtype=d),
+        lambda t, a, d: t.prod(a, 0, dtype=d),
+        *([] if name == "bool" else [lambda t, a, d: t.cumsum(a, 1, dtype=d), lambda t, a, d: a.cumprod(0, dtype=d)]),
+        lambda t, a, d: t.nansum(a, 1, dtype=d),
+    ):
+        ours, theirs = (made(t, t.tensor(x), getattr(t, name)) for t in (tv, torch))
+        assert str(ours.dtype) == str(theirs.dtype)
+        assert ours.tolist() == theirs.tolist()
+
+
+STEPS = [
+    (5,), (2.5,), (0, 5, 1.5), (0.5, 4.0, 1.0), (0.0, -8.000001, -4.0), (5, 0, -1.5), (1.9, 7.2, 2), (3.9, 4.1, 1),
+    (0, 0.5, 1), (-2.5, 2.5, 1.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("limits", STEPS)
+def test_counting_in_whole_numbers_cuts_as_pytorch_does(limits):
+    for name in ("int64", "int32", "uint8", "float64"):
+        if name != "uint8" or min(limits) >= 0:
+            ours, theirs = (t.arange(*limits, dtype=getattr(t, name)).tolist() for t in (tv, torch))
+            assert ours == theirs, name
+    with pytest.raises(OptionError, match=r"in int64 a step of 0.25 is none"):
+        tv.arange(0, 1, 0.25, dtype=tv.int64)
+
+
+def test_truth_values_are_close_where_they_are_equal():
+    a, b = [True, False, True], [True, True, True]
+    for t in (tv, torch):
+        assert t.isclose(t.tensor(a), t.tensor(b)).tolist() == [True, False, True]
+        assert t.allclose(t.tensor(a), t.tensor(a))
+        assert not t.allclose(t.tensor(a), t.tensor(b))

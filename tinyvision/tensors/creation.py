@@ -4,6 +4,7 @@ Where no dtype is named, Python's floats and numbers from nowhere become the def
 """
 
 import functools
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from ..arrays import full_name, plain, refuse_masked
 from ..device import Device, DeviceName, require_cuda, to_device
 from ..dtypes import as_dtype, common_dtype, default_dtype
 from ..errors import DtypeError, OptionError, ShapeError, SharingError, TinyVisionError
+from ..ops.checks import is_integer
 from ..tape import Variable
 from ..types import DType
 from .arguments import new_shape
@@ -260,8 +262,21 @@ def arange(
         raise OptionError(f"arange: counting from {first} by {by} does not lead to {last}")
     if dtype is None:
         dtype = default_dtype() if any(isinstance(v, (float, np.floating)) for v in given) else np.int64
+    kind = as_dtype(dtype)
+    if kind.kind in "iu" and not all(map(is_integer, given)):
+        return placed(_whole_steps(first, last, by, kind), device, requires_grad)
     # Counted in float64 or whole numbers, and rounded once.
-    return placed(np.arange(first, last, by).astype(as_dtype(dtype)), device, requires_grad)
+    return placed(np.arange(first, last, by).astype(kind), device, requires_grad)
+
+
+def _whole_steps(first, last, by, kind):
+    """What PyTorch makes of limits and a step that are cut to whole numbers: short integers are as many as the floats
+    would be, of int64 the limits are cut before it is asked how many there are. Raises OptionError."""
+    start, stop, step = map(int, (first, last, by))
+    if not step:
+        raise OptionError(f"arange: in {kind} a step of {by} is none; leave dtype out, and convert with .to({kind})")
+    count = math.ceil((stop - start) / step if kind == np.int64 else (last - first) / by)
+    return (start + step * np.arange(count)).astype(kind)
 
 
 def linspace(

@@ -30,10 +30,17 @@ def whole(x: Tensor) -> Tensor:
     return x if x.dtype.kind == "f" or x.dtype == np.int64 else x.to(np.int64)
 
 
+def _in(reduce, x, dtype, *options):
+    """What `reduce` makes of x in another dtype: short integers wrap as they would if they were added up themselves."""
+    x = x.to(dtype)
+    return reduce(x, *options).to(x.dtype)
+
+
 def sum(x: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
-    """The sum over all axes, or over `dim` (one or several); of whole numbers and truth values as int64."""
-    x = whole(x) if dtype is None else x.to(dtype)
-    return taped.sum(x, axis=_all_if_none(dim), keepdims=keepdim)
+    """The sum over all axes, or over `dim` (one or several): of whole numbers and truth values int64, or in dtype."""
+    if dtype is not None:
+        return _in(sum, x, dtype, dim, keepdim)
+    return taped.sum(whole(x), axis=_all_if_none(dim), keepdims=keepdim)
 
 
 def mean(x: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
@@ -155,8 +162,10 @@ def _along(op, x, dim):
 
 
 def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
-    """The product over all axes, or over `dim`."""
-    x = whole(x) if dtype is None else x.to(dtype)
+    """The product over all axes, or over `dim`; of whole numbers and truth values as int64, or in dtype."""
+    if dtype is not None:
+        return _in(prod, x, dtype, dim, keepdim)
+    x = whole(x)
     if x.dtype.kind == "f":
         return taped.prod(x, axis=dim, keepdims=keepdim)
     axes = axes_of("prod", x, dim)
@@ -164,8 +173,10 @@ def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DTy
 
 
 def cumsum(x: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
-    """The running sum along `dim`."""
-    x = whole(x) if dtype is None else x.to(dtype)
+    """The running sum along `dim`; of whole numbers and truth values as int64, or in dtype."""
+    if dtype is not None:
+        return _in(cumsum, x, dtype, dim)
+    x = whole(x)
     if not x.ndim:
         one_axis("cumsum", x.reshape(1), dim)
         return x.clone()
@@ -175,8 +186,10 @@ def cumsum(x: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
 
 
 def cumprod(x: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
-    """The running product along `dim`."""
-    x = whole(x) if dtype is None else x.to(dtype)
+    """The running product along `dim`; of whole numbers and truth values as int64, or in dtype."""
+    if dtype is not None:
+        return _in(cumprod, x, dtype, dim)
+    x = whole(x)
     if not x.ndim:
         one_axis("cumprod", x.reshape(1), dim)
         return x.clone()
@@ -255,14 +268,14 @@ def count_nonzero(x: Tensor, dim: Axes = None) -> Tensor:
     return (x.detach() != 0).sum(dim)
 
 
-def nansum(x: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
+def nansum(x: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """The sum of all that is not nan."""
-    return x.masked_fill(x != x, 0).sum(dim, keepdim)
+    return x.masked_fill(x != x, 0).sum(dim, keepdim, dtype=dtype)
 
 
-def nanmean(x: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
+def nanmean(x: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """The mean of all that is not nan."""
-    return nansum(x, dim, keepdim) / (x == x).sum(dim, keepdim)
+    return nansum(x, dim, keepdim, dtype=dtype) / (x == x).sum(dim, keepdim)
 
 
 def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
