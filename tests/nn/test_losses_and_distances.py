@@ -81,6 +81,21 @@ def test_like_torch(name, smooth, fixed, options):
         np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-9, atol=1e-12)
 
 
+def test_rms_norm_in_float16_is_computed_in_float32():
+    """Squares of numbers above 256 are infinite in float16: all came out as 0."""
+    rng = np.random.default_rng(0)
+    x, weight = (rng.standard_normal((4, 6)) * 400).astype(np.float16), rng.standard_normal(6).astype(np.float16)
+    ours, exact = (t.tensor(x.astype(kind), requires_grad=True) for t, kind in ((tv, "f2"), (torch, "f8")))
+    scale, exactly = (t.tensor(weight.astype(kind), requires_grad=True) for t, kind in ((tv, "f2"), (torch, "f8")))
+    y, expected = F.rms_norm(ours, (6,), scale), T.rms_norm(exact, (6,), exactly, eps=float(np.finfo(np.float16).eps))
+    assert y.dtype == tv.float16
+    y.sum().backward()
+    expected.sum().backward()
+    for one, other in ((y, expected), (ours.grad, exact.grad), (scale.grad, exactly.grad)):
+        one, other = one.detach().numpy(), other.detach().numpy()
+        np.testing.assert_allclose(one, other, rtol=4e-3, atol=4e-3 * np.abs(other).max())
+
+
 LAYERS = [
     ("L1Loss", {}, [A, B]),
     ("SmoothL1Loss", {"beta": 0.3}, [A, B]),

@@ -85,6 +85,15 @@ def test_prelu_like_torch(data):
     compare("prelu", F.prelu, [x, weight], layout=LAYOUTS[data.draw(st.sampled_from(list(LAYOUTS)))])
 
 
+def test_the_slope_of_gelu_where_squares_are_infinite_in_float16():
+    x = np.array([-60000, -300, -41, -2, 0, 2, 41, 300, 60000], np.float16)
+    y, cache = ops.gelu_forward(x, "tanh")
+    (dx,) = ops.gelu_backward(np.ones_like(y), cache)
+    exact = torch.tensor(x.astype(np.float64), requires_grad=True)
+    F.gelu(exact, approximate="tanh").sum().backward()
+    np.testing.assert_allclose(dx, exact.grad.numpy(), rtol=2e-3, atol=2e-3)
+
+
 def test_prelu_at_its_kink_like_torch():
     compare("prelu", F.prelu, [np.array([[0.0, -0.0, 1.0, -1.0]]), np.array([0.3])])
 

@@ -60,6 +60,23 @@ def test_a_large_mean_costs_no_digits_in_float32():
     assert np.abs(y - exact).max() < 1e-3  # the numbers themselves have steps of 2e-4 there
 
 
+@pytest.mark.parametrize(("size", "offset"), [(400, 0), (15000, 0), (1, 1000), (1e-3, 0)])
+def test_float16_is_normalised_in_float32(rng, size, offset):
+    """Squares of numbers above 256 are infinite in float16: all came out as 0."""
+    x = (rng.standard_normal((3, 6, 4, 5)) * size + offset).astype(np.float16)
+    weight, bias, dy = (rng.standard_normal(s).astype(np.float16) for s in ((6,), (6,), x.shape))
+    for name, more in (("group_norm", {"groups": 3}), ("group_norm", {"groups": 6}), ("layer_norm", {"shape": (5,)})):
+        vectors = (weight, bias) if name == "group_norm" else (weight[:5], bias[:5])
+        forward, backward = getattr(ops, f"{name}_forward"), getattr(ops, f"{name}_backward")
+        y, cache = forward(x, *vectors, **more)
+        exact, exact_cache = forward(*(a.astype(np.float64) for a in (x, *vectors)), **more)
+        np.testing.assert_allclose(y, exact, rtol=4e-3, atol=4e-3)
+        found, expected = backward(dy, cache), backward(dy.astype(np.float64), exact_cache)
+        for one, other in zip((y, *found), (exact, *expected), strict=True):
+            assert one.dtype == np.float16
+            np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-2 * np.abs(other).max())
+
+
 REFUSED = [
     (lambda: ops.group_norm_forward(np.ones((2, 4, 3)), groups=3), errors.OptionError, "divide the 4 channels"),
     (lambda: ops.group_norm_forward(np.ones(4)), errors.ShapeError, "something to normalise"),

@@ -155,6 +155,11 @@ def test_a_wrong_label_in_a_picture_is_named_by_its_place():
         cross_entropy_forward(np.zeros((2, 5, 3, 4)), labels)
 
 
+def test_the_mean_of_more_numbers_than_float16_counts_to():
+    x = np.ones(70_000, np.float16)
+    assert ops.mse_forward(x, np.zeros_like(x))[0] == 1  # it was nan: 70,000 is infinite in float16
+
+
 def test_an_empty_batch_adds_up_to_nothing():
     for labels in (np.zeros(0, int), np.zeros((0, 3))):
         loss, cache = cross_entropy_forward(np.zeros((0, 3)), labels, reduction="sum")

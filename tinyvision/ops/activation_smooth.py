@@ -114,7 +114,8 @@ def gelu_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
 
     def nearly(dy, x):
         share = _nearly_normal_share(x)  # s, and the slope of (1 + tanh u) / 2 is 2 s (1 - s) u'
-        return dy * (share + x * (2 * share * (1 - share)) * (C * (1 + 3 * CUBE * x * x)))
+        near = np.minimum(np.abs(x), 30)  # further out 2 s (1 - s) is 0, and in float16 the square would be infinite
+        return dy * (share + x * (2 * share * (1 - share)) * (C * (1 + 3 * CUBE * near * near)))
 
     return (pointwise(exact if approximate == "none" else nearly, dy, x),)
 

@@ -104,31 +104,37 @@ def _to_channels(vector, rank):
 
 
 def _standardised(rows, eps):
-    """(x̂ (M, L), 1 / σ (M, 1)) of rows (M, L)."""
-    normed, inverse = np.empty_like(rows, order="C"), np.empty_like(rows, shape=(rows.shape[0], 1), order="C")
+    """(x̂ (M, L), 1 / σ (M, 1)) of rows (M, L). float16 is normalised in float32, where squares do not overflow."""
+    wide = np.float32 if rows.dtype == np.float16 else rows.dtype
+    normed, inverse = np.empty_like(rows, order="C"), np.empty_like(rows, wide, shape=(rows.shape[0], 1), order="C")
 
     def work(some):
-        block = rows[some]
-        centred = np.subtract(block, block.mean(axis=1, keepdims=True), out=normed[some])
+        block = rows[some].astype(wide, copy=False)
+        out = normed[some] if wide == rows.dtype else np.empty_like(block)
+        centred = np.subtract(block, block.mean(axis=1, keepdims=True), out=out)
         variance = (centred * centred).mean(axis=1, keepdims=True)
         inverse[some] = 1 / np.sqrt(variance + eps)
         centred *= inverse[some]
+        if wide != rows.dtype:
+            normed[some] = centred
 
     blocks.over_rows(work, rows, normed)
     return normed, inverse
 
 
 def _through_rows(dnormed, normed, inverse):
-    """dx of rows (M, L), given dx̂, x̂ and 1 / σ."""
-    dx = np.empty_like(normed, order="C")
+    """dx of rows (M, L), given dx̂, x̂ and 1 / σ, in whose dtype it is computed."""
+    dx, wide = np.empty_like(normed, order="C"), inverse.dtype
 
     def work(some):
-        upstream, block = dnormed[some], normed[some]
+        upstream, block = (a[some].astype(wide, copy=False) for a in (dnormed, normed))
         share = (upstream * block).mean(axis=1, keepdims=True)
-        out = np.multiply(block, -share, out=dx[some])
+        out = np.multiply(block, -share, out=dx[some] if wide == dx.dtype else np.empty_like(block))
         out += upstream
         out -= upstream.mean(axis=1, keepdims=True)
         out *= inverse[some]
+        if wide != dx.dtype:
+            dx[some] = out
 
     blocks.over_rows(work, dnormed, normed, dx)
     return dx

@@ -113,7 +113,7 @@ def mse_forward(x: Array, target: Array, reduction: str = "mean") -> tuple[Array
         )
     divisor = x.size if reduction == "mean" else 1
     if reduction != "none":
-        loss = loss.sum() / divisor
+        loss = loss.mean() if reduction == "mean" else loss.sum()
     return as_array(loss), (difference, divisor)
 
 
