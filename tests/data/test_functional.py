@@ -7,6 +7,7 @@ from tinyvision import Tensor
 from tinyvision.data import transforms as T
 from tinyvision.data.transforms import functional as F
 from tinyvision.errors import DtypeError, OptionError, ShapeError
+from tinyvision.torchvision.transforms.v2 import functional as second
 
 tv = pytest.importorskip("tests.data.torchvision_oracle")
 theirs, torch, PIL = tv.transforms.functional, tv.torch, pytest.importorskip("PIL.Image")
@@ -235,6 +236,9 @@ def test_crops_erasing_and_facts():
     np.testing.assert_array_equal(T.FiveCrop((8, 9))(IMAGE)[3], IMAGE[-8:, -9:])
     assert F.get_dimensions(image) == F.get_dimensions(IMAGE) == F.get_dimensions(Tensor.of(PLANES)) == [3, 24, 33]
     assert F.get_image_size(image) == [33, 24]
+    for given in (image, torch.from_numpy(PLANES)):  # the second edition has it the other way round
+        mine = given if given is image else Tensor.of(PLANES)
+        assert second.get_size(mine) == tv.v2.functional.get_size(given) == [24, 33]
     value = np.random.default_rng(0).random((3, 4, 5), np.float32)
     ours, expected = both_erased(value, False)
     np.testing.assert_array_equal(ours.numpy(), expected.numpy())

@@ -101,6 +101,11 @@ def get_image_size(img: Any) -> list[int]:
     return get_dimensions(img)[:0:-1]
 
 
+def get_size(inpt: Any) -> list[int]:
+    """[height, width], as torchvision's second edition gives it."""
+    return get_dimensions(inpt)[1:]
+
+
 def get_image_num_channels(img: Any) -> int:
     """The number of channels."""
     return get_dimensions(img)[0]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ....data.transforms.convert import to_dtype, to_image
 from ....data.transforms.functional import *
 from ....data.transforms.functional import __all__ as _here
-from ....data.transforms.functional import get_image_size as get_size
+from ....data.transforms.functional import get_size
 from ....data.transforms.functional import hflip as horizontal_flip
 from ....data.transforms.functional import vflip as vertical_flip
 from ....missing import missing
