@@ -11,7 +11,6 @@ from ...kernels import dispatched
 from ...ops import norm
 from ...sharing import note_derived
 from ...tensors import taped as F
-from ...tensors.conversion import cast
 from ...tensors.inputs import tensor_input
 from ...tensors.tensor import Tensor
 
@@ -158,13 +157,14 @@ def instance_norm(
 def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Tensor:
     """x / sqrt(mean(x²) + eps) · weight over the last axes, of normalized_shape; eps is the dtype's own if left out.
 
-    float16 is normalised in float32, where squares do not overflow."""
+    Squares of float16 are added up in float32, where they do not overflow."""
     input = tensor_input("rms_norm", "input", input)
     axes = tuple(range(input.ndim - len(tuple(normalized_shape)), input.ndim))
     eps = float(np.finfo(input.dtype).eps) if eps is None else eps
     if input.dtype == np.float16:
-        wide = np.dtype(np.float32)
-        weight = None if weight is None else cast(tensor_input("rms_norm", "weight", weight), wide)
-        return cast(rms_norm(cast(input, wide), normalized_shape, weight, eps), input.dtype)
-    output = input / F.power(F.mean(input * input, axis=axes, keepdims=True) + eps, exponent=0.5)
-    return output if weight is None else output * weight
+        share = math.prod(input.shape[a] for a in axes) ** -0.5
+        root = np.full_like(input.array, eps**0.5, shape=())
+        length = F.hypot(F.norm(input * share, axis=axes, keepdims=True), root)
+    else:
+        length = F.power(F.mean(input * input, axis=axes, keepdims=True) + eps, exponent=0.5)
+    return input / length if weight is None else input / length * weight

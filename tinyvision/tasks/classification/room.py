@@ -82,7 +82,7 @@ class ClassificationRoom(Room):
         if parts.val is not None:
             lines.append(
                 f"best epoch: {row['epoch']}, by its validation accuracy of {row['val_accuracy']:.2%} "
-                f"({len(parts.val):,} training images held back)"
+                f"({len(parts.val):,} images that were not trained on)"
             )
         if test is not None:
             lines.append(
