@@ -32,7 +32,7 @@ def whole(x: Tensor) -> Tensor:
 
 def _in(reduce, x, dtype, *options):
     """What `reduce` makes of x in another dtype: short integers wrap as they would if they were added up themselves."""
-    x = x.to(dtype)
+    x = x.to(dtype=dtype)
     return reduce(x, *options).to(x.dtype)
 
 
