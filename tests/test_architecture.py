@@ -30,7 +30,7 @@ FLOORS = {
     "nn": 9,
     "weights": 10, "boxes": 10,
     "check": 11, "data": 11, "optim": 11,
-    "interop": 10.5, "onnx": 11, "functional": 10,
+    "interop": 10.5, "onnx": 11, "einops": 11, "functional": 10,
     "drawing": 11, "hub": 11, "autograd": 12, "models": 12, "learn": 12, "explain": 12,
     "train": 13, "utils": 13.2, "torchvision": 13,
     "tasks": 13.5, "cli": 14, "__main__": 15,
