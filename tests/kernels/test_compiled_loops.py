@@ -72,6 +72,13 @@ def six_channels_with_nan(rng):
     return [np.tile(*with_nan(rng), (1, 2, 1, 1)), rng.standard_normal((4, 6, 2, 2))]
 
 
+def groups_with_nan(rng):
+    """In one image, or one group of it, and the zeros of other groups meet it."""
+    x = rng.standard_normal((3, 8, 5, 6))
+    x[0, 1, 2, 3], x[1, 5, 0, 0], x[1, 2, 4, 5] = np.nan, np.inf, -np.inf
+    return [x, rng.standard_normal((W + 4, 2, 2, 2))]
+
+
 def all_the_same(rng):
     return [np.full((1, 2, 4, 5), -np.inf)]
 
@@ -166,11 +173,12 @@ CASES = [
     ("conv2d", images((1, 4, 9, 8), (4, 2, 2, 2)), {"groups": 2, "dilation": 2, "stride": 2}),
     ("conv2d", images((1, 6, 3, 4), (3 * W, 2, 1, 2)), {"groups": 3}),
     ("conv2d", images((1, 8, 3, 4), (2 * W + 4, 2, 2, 1)), {"groups": 4}),  # blocks reach into several groups
+    ("conv2d", groups_with_nan, {"groups": 4, "padding": 1}),
 ]
 DEPTHWISE = [case for case in CASES if case[0] == "conv2d" and "groups" in case[2]]
 
 
-NOT_FINITE = (with_nan, six_channels_with_nan)
+NOT_FINITE = (with_nan, six_channels_with_nan, groups_with_nan)
 
 
 def small(a):
@@ -290,6 +298,32 @@ def test_inference_in_groups(given, rng, loops):
     for memory in (kept, kept, None):  # with what the first call has kept, and without
         np.testing.assert_allclose(drop_in.forward(*arrays, *rest, memory), expected, **TOLERANCE)
     assert list(kept) == ["grouped"]
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "relu6", "sigmoid"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_what_is_not_finite_stays_in_its_group(activation, rng, loops):
+    x, weight = map(small, groups_with_nan(rng))
+    scale, shift = (rng.standard_normal(len(weight)).astype(np.float32) for _ in range(2))
+    skip = small(rng.standard_normal((3, len(weight), 4, 5)))
+    given = (x, weight, scale, shift, skip, activation, (1, 1), (0, 0), (1, 1), 4)
+    drop_in = stand_in("conv2d_inference", *given)
+    wide = [a.astype(float) if hasattr(a, "astype") else a for a in given]
+    np.testing.assert_allclose(drop_in.forward(*given), conv2d_inference(*wide), **TOLERANCE)
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 2}, {"dilation": 2}, {"dilation": 2, "stride": 2}], ids=str)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_gradient_that_is_not_finite_stays_in_its_group(options, rng, loops):
+    x, weight = rng.standard_normal((2, 8, 7, 6)), rng.standard_normal((W + 4, 2, 2, 2))
+    drop_in = stand_in("conv2d_forward", small(x), small(weight), groups=4, **options)
+    y, cache = drop_in.forward(small(x), small(weight), groups=4, **options)
+    dy = rng.standard_normal(y.shape)
+    dy[0, 1, 1, 1], dy[1, 9, 0, 1], dy[1, 0, 1, 0] = np.nan, np.inf, -np.inf
+    _, its_cache = ops.conv2d_forward(x, weight, groups=4, **options)
+    wanted = ops.conv2d_backward(dy, its_cache)
+    for a, b in zip(drop_in.backward(small(dy), cache), wanted, strict=True):
+        np.testing.assert_allclose(a, b, **TOLERANCE)
 
 
 @pytest.mark.parametrize("budget", [1, 20000, 1 << 20])

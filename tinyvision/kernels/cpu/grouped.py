@@ -2,7 +2,8 @@
 
 A block that reaches into several groups has kernels over the inputs of them all, with zeros where an output is in
 another group. Of small groups most of the products are zeros then; and still the registers are full, where a product
-for each group would be as small as the group.
+for each group would be as small as the group. Only what is not finite is not left out by a zero: where a result is not,
+the op computes it anew.
 """
 
 import functools
@@ -16,9 +17,10 @@ from ...ops.convolution.sliding import channels_last
 from ...types import Array
 from ..ways import ACTIVATIONS, Way, drop_ins
 from . import crew
+from .activation import finished
 from .channels import column_sums
 from .direct import by_blocks, correlated, packed_by_blocks, phases, unpack, weights_grown
-from .lines import NO_VECTOR, done_in_parts, hands, shared_out
+from .lines import NO_IMAGE, NO_VECTOR, done_in_parts, hands, shared_out
 from .registers import WIDTH
 
 
@@ -60,8 +62,18 @@ def _correlate(x, weight, y, sliding, scale=None, shift=None, skip=None, activat
         packed = _packed(weight, sliding.groups)
         if kept is not None:
             kept["grouped"] = packed
-    how = sliding, y.shape[1:3], (0, 0, 1, 1)
-    _fill(x, weight.shape, packed, y, sliding.groups, *how, scale, shift, skip, ACTIVATIONS[activation])
+    how, curve = (sliding, y.shape[1:3], (0, 0, 1, 1)), ACTIVATIONS[activation]
+    _fill(x, weight.shape, packed, y, sliding.groups, *how, scale, shift, skip, curve)
+    if not _is_finite(y):
+        kernels = channels_last(weight.transpose(0, 2, 3, 1))
+        y[...] = way_of(x, kernels.shape, y.shape, sliding).correlate(x, kernels, y.shape, sliding)
+        vectors = [NO_VECTOR if v is None else np.ascontiguousarray(v) for v in (scale, shift)]
+        finished(y, *vectors, NO_IMAGE if skip is None else skip, curve, 0, len(y) * y.shape[1])
+
+
+def _is_finite(image):
+    with np.errstate(invalid="ignore", over="ignore"):
+        return math.isfinite(image.sum())  # NaN, if one is: no sum and no activation hides it
 
 
 def _fill(x, shape, packed, y, groups, sliding, size, where, scale=None, shift=None, skip=None, activation=0):
@@ -79,6 +91,7 @@ def _fill(x, shape, packed, y, groups, sliding, size, where, scale=None, shift=N
 def _image_gradient(dy, weight, dx, sliding):
     (O, CG, KH, KW), groups = weight.shape, sliding.groups
     by_inputs = weight.reshape(groups, O // groups, CG, KH, KW).swapaxes(1, 2).reshape(groups * CG, -1, KH, KW)
+    by_loops = (1, 1) in (sliding.dilation, sliding.stride)
     if sliding.dilation == (1, 1):
         for taps, *how in phases(by_inputs, dx, sliding):
             _fill(dy, taps.shape, _packed(taps, groups), dx, groups, *how)
@@ -86,7 +99,7 @@ def _image_gradient(dy, weight, dx, sliding):
         turned = by_inputs[:, :, ::-1, ::-1]
         how = sliding.turned((KH, KW)), dx.shape[1:3], (0, 0, 1, 1)
         _fill(dy, turned.shape, _packed(turned, groups), dx, groups, *how)
-    else:
+    if not by_loops or not _is_finite(dx):
         kernels = channels_last(weight.transpose(0, 2, 3, 1))
         dx[...] = way_of(dy, kernels.shape, dx.shape, sliding).image_gradient(dy, kernels, dx.shape, sliding)
 
