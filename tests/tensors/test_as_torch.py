@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinyvision as tv
-from tinyvision.errors import DtypeError, GraphError, OptionError, ShapeError
+from tinyvision.errors import DtypeError, GraphError, OptionError, ShapeError, TinyVisionError
 
 torch = pytest.importorskip("torch")
 
@@ -184,3 +184,42 @@ def test_gradients_set_to_zero_are_recorded_no_longer(owner):
         for p in model.parameters():
             assert not p.grad.requires_grad
             assert not p.grad.detach().numpy().any()
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float64"])
+@pytest.mark.parametrize("factor", [0, 1, 3, -1, True])
+def test_what_is_added_some_number_of_times_keeps_its_dtype(dtype, factor):
+    calls = [
+        lambda x, y: x.add(y, alpha=factor), lambda x, y: x.add(True, alpha=factor),
+        lambda x, y: x.add(False, alpha=factor), lambda x, y: x.add(y.long(), alpha=factor),
+        lambda x, y: x.clone().add_(y, alpha=factor),
+        lambda x, y: x.sub(y, alpha=factor), lambda x, y: x.addcmul(y, y, value=factor),
+        lambda x, y: x.index_add(0, y.argsort(stable=True), y, alpha=factor),
+        lambda x, y: x.reshape(2, 2).addr(y[:2], y[2:].to(x.dtype), alpha=factor),
+        lambda x, y: x.reshape(2, 2).addr(y[:2].byte(), y[2:].byte() * 200, beta=factor),
+    ]  # fmt: skip
+    for call in calls:
+        results = []
+        for library in (torch, tv):
+            x = library.tensor([1, 0, 3, 5]).to(getattr(library, dtype))
+            y = library.tensor([2, 0, 0, 9]).to(getattr(library, dtype))
+            try:
+                z = call(x, y)
+                results.append((str(z.dtype).removeprefix("torch."), z.tolist()))
+            except (RuntimeError, TinyVisionError):
+                results.append(None)
+        assert results[0] is None or results[0] == results[1]
+
+
+def test_a_fraction_of_whole_numbers_is_refused():
+    """Where PyTorch takes it for the whole number below without a word, as well."""
+    x = tv.tensor([[1, 2], [3, 4]])
+    for name, call in {
+        "add: alpha": lambda: x.add(x, alpha=0.5), "sub: alpha": lambda: x.sub(True, alpha=0.5),
+        "addcmul: value": lambda: x.addcmul(x, x, value=0.5), "addmm: beta": lambda: x.addmm(x, x, beta=0.5),
+        "addr: alpha": lambda: x.addr(x[0], x[1], alpha=0.5),
+        "index_add: alpha": lambda: x.index_add(0, x[0] - 1, x, alpha=0.5),
+    }.items():  # fmt: skip
+        with pytest.raises(OptionError, match=f"{name}=0.5 is no whole number, but the tensors hold whole numbers"):
+            call()
+    assert x.addcmul(x, x, value=2.0).dtype == tv.int64

@@ -21,7 +21,7 @@ from ..tape import Op, Variable, differentiable
 from ..types import Array
 from . import taped
 from .arguments import numbers_first
-from .operands import as_operand, binary, compare, is_operand, result_type, scaled, together
+from .operands import as_operand, binary, compare, factor, is_operand, result_type, scaled, together
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -349,6 +349,7 @@ def addcmul(x: Tensor, tensor1: Any, tensor2: Any, *older: Any, value: float = 1
     """x + value · tensor1 · tensor2, in older scripts addcmul(value, tensor1, tensor2)"""
     if older:
         value, tensor1, tensor2 = numbers_first("addcmul", 1, 2, (tensor1, tensor2, *older))
+    value = factor("addcmul: value", value, result_type(x, tensor1, tensor2))
     _, tensor1, tensor2 = together(x, tensor1, tensor2)
     return x + (tensor1 * tensor2 if value == 1 else tensor1 * tensor2 * value)
 

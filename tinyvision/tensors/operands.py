@@ -123,12 +123,22 @@ def together(*values: Any) -> tuple[Any, ...]:
 
 def scaled(what: str, x: Any, other: Any, alpha: float) -> Any:
     """alpha · other, to be added to x or taken from it. Raises OptionError for a fraction of whole numbers."""
-    if alpha == 1:
+    if alpha == 1 or not is_operand(other, what):
         return other
-    other = together(x, other)[1] if is_operand(other, what) else other
-    if isinstance(alpha, float) and getattr(other, "dtype", np.dtype(float)).kind != "f":
-        raise OptionError(f"{what}: alpha={alpha} is no whole number, but the tensors hold whole numbers")
-    return other * alpha
+    kind = result_type(x, other)
+    alpha = factor(f"{what}: alpha", alpha, kind)
+    other = together(x, other)[1]
+    return other & alpha if kind.kind == "b" else other * alpha
+
+
+def factor(what: str, value: float, kind: np.dtype) -> float:
+    """What numbers of this dtype are multiplied by, so that they keep it: truth values by one, whole numbers by a whole
+    one. Raises OptionError for a fraction, which PyTorch refuses too or silently takes for the whole number below."""
+    if kind.kind == "f":
+        return value
+    if not float(value).is_integer():
+        raise OptionError(f"{what}={value} is no whole number, but the tensors hold whole numbers")
+    return bool(value) if kind.kind == "b" else int(value)
 
 
 def _dtype_of_number(value):

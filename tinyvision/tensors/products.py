@@ -14,7 +14,7 @@ from ..tape import Variable
 from . import taped
 from .arguments import numbers_first
 from .arranging import stack
-from .operands import as_operand, is_operand, promoted
+from .operands import as_operand, factor, is_operand, promoted, result_type, together
 from .writing import nobodys_view
 
 if TYPE_CHECKING:
@@ -105,31 +105,34 @@ def addmm(x: Tensor, mat1: Any, mat2: Any, *older: Any, beta: float = 1, alpha: 
     """beta · x + alpha · (mat1 @ mat2); in older scripts addmm(beta, alpha, mat1, mat2)"""
     if older:
         beta, alpha, mat1, mat2 = numbers_first("addmm", 2, 2, (mat1, mat2, *older))
-    return _plus(x, mm(mat1, mat2), beta, alpha)
+    return _plus("addmm", x, mm(mat1, mat2), beta, alpha)
 
 
 def baddbmm(x: Tensor, batch1: Any, batch2: Any, *older: Any, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · x + alpha · (batch1 @ batch2), of stacks; in older scripts baddbmm(beta, alpha, batch1, batch2)"""
     if older:
         beta, alpha, batch1, batch2 = numbers_first("baddbmm", 2, 2, (batch1, batch2, *older))
-    return _plus(x, bmm(batch1, batch2), beta, alpha)
+    return _plus("baddbmm", x, bmm(batch1, batch2), beta, alpha)
 
 
 def addmv(x: Tensor, mat: Any, vec: Any, *older: Any, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · x + alpha · (mat @ vec); in older scripts addmv(beta, alpha, mat, vec)"""
     if older:
         beta, alpha, mat, vec = numbers_first("addmv", 2, 2, (mat, vec, *older))
-    return _plus(x, mv(mat, vec), beta, alpha)
+    return _plus("addmv", x, mv(mat, vec), beta, alpha)
 
 
 def addr(x: Tensor, vec1: Any, vec2: Any, *older: Any, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · x + alpha · outer(vec1, vec2); in older scripts addr(beta, alpha, vec1, vec2)"""
     if older:
         beta, alpha, vec1, vec2 = numbers_first("addr", 2, 2, (vec1, vec2, *older))
-    return _plus(x, outer(vec1, vec2), beta, alpha)
+    x, vec1, vec2 = together(x, vec1, vec2)
+    return _plus("addr", x, outer(vec1, vec2), beta, alpha)
 
 
-def _plus(x, product, beta, alpha):
+def _plus(name, x, product, beta, alpha):
+    kind = result_type(x, product)
+    beta, alpha = factor(f"{name}: beta", beta, kind), factor(f"{name}: alpha", alpha, kind)
     product = product if alpha == 1 else product * alpha
     if not beta:  # x may hold anything then, nan as well
         return product
