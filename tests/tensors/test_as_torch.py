@@ -186,6 +186,59 @@ def test_gradients_set_to_zero_are_recorded_no_longer(owner):
             assert not p.grad.detach().numpy().any()
 
 
+@pytest.mark.parametrize("owner", [lambda x: x, lambda x: x * 2])
+@pytest.mark.parametrize("looked", [False, True])
+def test_views_stop_asking_for_a_gradient_with_what_was_detached_in_place(owner, looked):
+    """Those taken under no_grad() have no history of their own; those that were recorded keep theirs."""
+    asked = []
+    for library in (torch, tv):
+        x = owner(library.ones(3, requires_grad=True))
+        with library.no_grad():
+            view = x.view(-1)
+        recorded = x.view(-1)
+        if looked:
+            assert view.requires_grad
+        assert x.detach_() is x
+        asked.append([v.requires_grad for v in (x, view, recorded)])
+    assert asked[0] == asked[1] == [False, False, True]
+
+
+@pytest.mark.parametrize("name", ["logical_not_", "logical_and_", "logical_or_", "logical_xor_"])
+@pytest.mark.parametrize("kind", ["leaf", "recorded", "view"])
+def test_what_logic_writes_in_place_the_tape_never_hears_of(name, kind):
+    seen = []
+    for library in (torch, tv):
+        leaf = library.tensor([1.5, 0.0, -2.0], dtype=library.float64, requires_grad=True)
+        base = leaf if kind == "leaf" else leaf * 3
+        x = base[:2] if kind == "view" else base
+        other = library.tensor([0.0, 2.0, 5.0], dtype=library.float64, requires_grad=True)[: len(x)]
+        assert getattr(x, name)(*([] if name == "logical_not_" else [other])) is x
+        (base * library.tensor([1.0, -2.0, 5.0], dtype=library.float64)).sum().backward()
+        seen.append((x.tolist(), x.is_leaf, leaf.grad.tolist(), other.is_leaf))
+    assert seen[0] == seen[1]
+    for library in (torch, tv):  # the numbers are others, which a backward that kept them has to know
+        x = library.ones(3, requires_grad=True).exp()
+        x.logical_not_()
+        with pytest.raises((RuntimeError, GraphError), match=r"in.?place"):
+            x.sum().backward()
+
+
+@pytest.mark.parametrize("name", ["eq_", "ne_", "lt_", "le_", "gt_", "ge_"])
+def test_what_a_comparison_writes_in_place_is_flat_on_both_sides(name):
+    seen = []
+    for library in (torch, tv):
+        a = library.tensor([1.5, 0.0, -2.0], dtype=library.float64, requires_grad=True)
+        b = library.tensor([1.5], dtype=library.float32, requires_grad=True)
+        x, y = a * 3, library.tensor([1.5, 2.0, 0.0], dtype=library.float64)
+        getattr(x, name)(b), getattr(y, name)(b)
+        (x + y).sum().backward()
+        seen.append((x.tolist(), y.tolist(), x.requires_grad, y.requires_grad, a.grad.tolist(), b.grad.tolist()))
+        assert b.grad.dtype == library.float32
+        with pytest.raises((RuntimeError, GraphError), match=r"leaf|requires a gradient"):
+            getattr(a, name)(b)
+    assert seen[0] == seen[1]
+
+
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float64"])
 @pytest.mark.parametrize("factor", [0, 1, 3, -1, True])
 def test_what_is_added_some_number_of_times_keeps_its_dtype(dtype, factor):

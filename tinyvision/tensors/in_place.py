@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+
+import numpy as np
 
 from ..errors import GraphError
-from ..grad_mode import is_grad_enabled
+from ..grad_mode import is_grad_enabled, no_grad
+from ..tape import Variable, differentiable
 from .writing import update
 
 if TYPE_CHECKING:
@@ -34,6 +37,37 @@ def in_place(function: Callable[Concatenate[Tensor, P], Tensor]) -> Callable[Con
     changed.__name__ = changed.__qualname__ = name
     changed.__doc__ = f"{function.__doc__} In place."
     return changed
+
+
+def both_unrecorded(
+    function: Callable[Concatenate[Tensor, P], Tensor],
+) -> tuple[Callable[Concatenate[Tensor, P], Tensor], Callable[Concatenate[Tensor, P], Tensor]]:
+    """A function and its form in place, of which, as in PyTorch, the tape never hears: other numbers stand in x, a leaf
+    or not, and the gradient is that of the numbers that stood there."""
+    return function, no_grad()(in_place(function))
+
+
+def both_flat(function: Callable[[Tensor, Any], Tensor]) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    """A comparison, and its form in place, whose slope is 0 on both sides."""
+
+    def flat(x: Tensor, other: Any) -> Tensor:
+        truth = function(x, other)
+        if not (isinstance(other, Variable) and other.requires_grad and x.array.dtype.kind == "f"):
+            return truth
+        return _steps(x, other.to(x.dtype), truth=truth.array.astype(x.dtype))
+
+    return function, in_place(functools.wraps(function)(flat))
+
+
+def _steps_forward(a, b, truth):
+    return truth, (a.shape, b.shape)
+
+
+def _steps_backward(dy, shapes, needs):
+    return tuple(np.zeros_like(dy, shape=shape) for shape in shapes)
+
+
+_steps = differentiable(_steps_forward, _steps_backward)
 
 
 def rearranged(

@@ -25,7 +25,7 @@ from . import (
 from .arguments import shape_of, whose_methods_take_numpys_names
 from .elementwise import operators
 from .history import NO_GRADIENT_OF_A_GRADIENT
-from .in_place import both, in_place, rearranged
+from .in_place import both, both_flat, both_unrecorded, in_place, rearranged
 from .size import Size
 
 if TYPE_CHECKING:
@@ -187,22 +187,22 @@ class Methods(Conversions):
     clip, clip_ = both(elementwise.clamp)
     clamp_min, clamp_min_ = both(elementwise.clamp_min)
     clamp_max, clamp_max_ = both(elementwise.clamp_max)
-    logical_and, logical_and_ = both(elementwise.logical_and)
-    logical_or, logical_or_ = both(elementwise.logical_or)
-    logical_xor, logical_xor_ = both(elementwise.logical_xor)
-    logical_not, logical_not_ = both(elementwise.logical_not)
+    logical_and, logical_and_ = both_unrecorded(elementwise.logical_and)
+    logical_or, logical_or_ = both_unrecorded(elementwise.logical_or)
+    logical_xor, logical_xor_ = both_unrecorded(elementwise.logical_xor)
+    logical_not, logical_not_ = both_unrecorded(elementwise.logical_not)
     bitwise_and, bitwise_and_ = both(elementwise.bitwise_and)
     bitwise_or, bitwise_or_ = both(elementwise.bitwise_or)
     bitwise_xor, bitwise_xor_ = both(elementwise.bitwise_xor)
     bitwise_not, bitwise_not_ = both(elementwise.bitwise_not)
     bitwise_left_shift, bitwise_left_shift_ = both(elementwise.bitwise_left_shift)
     bitwise_right_shift, bitwise_right_shift_ = both(elementwise.bitwise_right_shift)
-    eq, eq_ = both(elementwise.eq)
-    ne, ne_ = both(elementwise.ne)
-    lt, lt_ = both(elementwise.lt)
-    le, le_ = both(elementwise.le)
-    gt, gt_ = both(elementwise.gt)
-    ge, ge_ = both(elementwise.ge)
+    eq, eq_ = both_flat(elementwise.eq)
+    ne, ne_ = both_flat(elementwise.ne)
+    lt, lt_ = both_flat(elementwise.lt)
+    le, le_ = both_flat(elementwise.le)
+    gt, gt_ = both_flat(elementwise.gt)
+    ge, ge_ = both_flat(elementwise.ge)
     positive = elementwise.positive
     maximum = elementwise.maximum
     minimum = elementwise.minimum

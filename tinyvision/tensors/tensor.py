@@ -184,7 +184,10 @@ class Tensor(Methods, Variable):
         return to_numpy(self.array).tolist()
 
     def numpy(self, force: bool = False) -> np.ndarray:
-        """Its NumPy array, sharing memory. Raises GraphError if gradients are recorded through it, unless `force`."""
+        """Its NumPy array, sharing memory. Raises GraphError if gradients are recorded through it, unless `force`.
+
+        Nobody counts what is written there. A backward through earlier calls reckons with what they kept, the input or
+        the result: 1 / x keeps x where PyTorch keeps 1 / x, so write after backward(), or into a copy."""
         if self.requires_grad and not force:
             raise GraphError("numpy(): this tensor requires a gradient, which NumPy would lose; call .detach().numpy()")
         return to_numpy(self.array)
@@ -203,6 +206,7 @@ class Tensor(Methods, Variable):
         if self.origin is not None:
             raise GraphError("detach_(): a view cannot be cut off alone; cut off what it looks at, or use detach()")
         self.record, self._requires_grad = None, False
+        tell_views(self)
         return self
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -275,7 +279,7 @@ class Tensor(Methods, Variable):
         """Itself if its numbers lie in memory in reading order, or in this format, else a copy in which they do."""
         if memory_format not in (None, "contiguous_format"):
             return laid_out(self, memory_format)
-        return self if _in_reading_order(self.array) else instead_of_view(copied(self, order="C"), self)
+        return self if self.array.flags.c_contiguous else instead_of_view(copied(self, order="C"), self)
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
         """Whether its numbers lie in memory in reading order; channels last, as layers leave images, counts as such.
@@ -283,7 +287,7 @@ class Tensor(Methods, Variable):
         With memory_format=channels_last, only that does."""
         if memory_format == "channels_last":
             return is_channels_last(self.array)
-        return _in_reading_order(self.array) or is_channels_last(self.array)
+        return self.array.flags.c_contiguous or is_channels_last(self.array)
 
     def __dlpack__(self, **options: Any) -> Any:
         """This memory for another library. Raises GraphError, SharingError."""
@@ -494,7 +498,3 @@ def _array_of(data):
     if alone and data[0].requires_grad:
         raise OptionError("Tensor: this tensor requires a gradient, and has it only as it is; write x, or x.detach()")
     return data[0].array if alone else numbers(data, default_dtype(), "Tensor")
-
-
-def _in_reading_order(array):
-    return array.flags.c_contiguous
