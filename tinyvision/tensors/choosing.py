@@ -97,7 +97,7 @@ def _at_rows(what, x, dim, index, source):
 
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """x with the slices of `source`, times alpha, added to those that `index` names along `dim`."""
-    source = source if alpha == 1 else source * factor("index_add: alpha", alpha, source.dtype)
+    source = source if alpha == 1 else source * factor("index_add: alpha", alpha, source.array.dtype)
     return taped.scatter_add(x, source, **_at_rows("index_add", x, dim, index, source))
 
 

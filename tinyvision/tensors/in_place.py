@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import GraphError
 from ..grad_mode import is_grad_enabled, no_grad
 from ..tape import Variable, differentiable
+from .conversion import cast
 from .writing import update
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def both_flat(function: Callable[[Tensor, Any], Tensor]) -> tuple[Callable[..., 
         truth = function(x, other)
         if not (isinstance(other, Variable) and other.requires_grad and x.array.dtype.kind == "f"):
             return truth
-        return _steps(x, other.to(x.dtype), truth=truth.array.astype(x.dtype))
+        return _steps(x, cast(other, x.array.dtype), truth=truth.array.astype(x.dtype))
 
     return function, in_place(functools.wraps(function)(flat))
 
