@@ -134,8 +134,10 @@ def _plus(name, x, product, beta, alpha):
     kind = result_type(x, product)
     beta, alpha = factor(f"{name}: beta", beta, kind), factor(f"{name}: alpha", alpha, kind)
     product = product if alpha == 1 else product * alpha
-    if not beta:  # x may hold anything then, nan as well
-        return product
+    if not beta:  # x may hold anything then, nan as well, and if it asks for a gradient, that is 0
+        if not x.requires_grad:
+            return product
+        x = x.masked_fill(x.like(np.ones_like(x.array, bool)), 0)
     return (x if beta == 1 else x * beta) + product
 
 
@@ -205,7 +207,7 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     parts = [_without_doubles(x, letters) for letters, x in zip(inputs, promoted(list(operands)), strict=True)]
     y, letters = parts[0]
     for i, (other, others) in enumerate(parts[1:], start=2):
-        later = set(output).union(*(set(p[1]) for p in parts[i:]))
+        later = set(output).union(*(_longer_axes(*part) for part in parts[i:]))
         y, letters = _product(y, letters, other, others, later)
     gone = [i for i, letter in enumerate(letters) if letter not in output]
     y = y.sum(gone) if gone else y
@@ -273,12 +275,27 @@ def _without_doubles(x, letters):
     return x, letters
 
 
+def _longer_axes(x, letters):
+    return {letter for letter, n in zip(letters, x.shape, strict=True) if n != 1}
+
+
+def _without(letter, x, letters):
+    """x summed along the axis of a letter, if it has one. A single number there needs no sum, and whole numbers are not
+    made wider by one, as in PyTorch."""
+    if letter not in letters:
+        return x, letters
+    axis = letters.index(letter)
+    return x.select(axis, 0) if x.shape[axis] == 1 else x.sum(axis), [c for c in letters if c != letter]
+
+
 def _product(x, ours, other, theirs, later):
     """Two operands as one batch of matrix products, (kept, ours, summed) @ (kept, summed, theirs), and its letters."""
-    for letter in [c for c in ours if c not in theirs and c not in later]:
-        x, ours = x.sum(ours.index(letter)), [c for c in ours if c != letter]
-    for letter in [c for c in theirs if c not in ours and c not in later]:
-        other, theirs = other.sum(theirs.index(letter)), [c for c in theirs if c != letter]
+    sizes, their_sizes = (dict(zip(c, t.shape, strict=True)) for c, t in ((ours, x), (theirs, other)))
+    for letter in dict.fromkeys(c for c in [*ours, *theirs] if c not in later):
+        if (sizes.get(letter, 1) == 1) != (their_sizes.get(letter, 1) == 1) or (letter in ours) != (letter in theirs):
+            x, ours = _without(letter, x, ours)
+            other, theirs = _without(letter, other, theirs)
+    x, other = promoted([x, other])
     shared = [c for c in ours if c in theirs]
     batch, summed = [c for c in shared if c in later], [c for c in shared if c not in later]
     left, right = [c for c in ours if c not in theirs], [c for c in theirs if c not in ours]
