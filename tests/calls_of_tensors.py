@@ -24,7 +24,7 @@ def _given(t, x, y, d, n):
 
 def _grad(t, x, y, d, n):
     found = t.autograd.grad((x * x).sum(), [x, y], retain_graph=True, allow_unused=True)
-    return [g for g in found if g is not None]
+    return [g.clone() for g in found if g is not None]  # PyTorch's of x and of a view of x may share memory
 
 
 def _retained(t, x, y, d, n):

@@ -19,6 +19,7 @@ SUMS = [
     lambda t, x, y, h: x.clone().addcmul_(y, y), lambda t, x, y, h: x.addcdiv(y, h), lambda t, x, y, h: x.addcdiv(h, y),
     lambda t, x, y, h: y.add(y, alpha=2), lambda t, x, y, h: x.add(y[0], alpha=2),
     lambda t, x, y, h: x.add(True, alpha=2),
+    lambda t, x, y, h: t.tensor(1.0, dtype=t.float64).addr(x, x)[0], lambda t, x, y, h: t.tensor(1).addr(y, y)[0],
 ]  # fmt: skip
 
 

@@ -126,6 +126,7 @@ def addr(x: Tensor, vec1: Any, vec2: Any, *older: Any, beta: float = 1, alpha: f
     """beta · x + alpha · outer(vec1, vec2); in older scripts addr(beta, alpha, vec1, vec2)"""
     if older:
         beta, alpha, vec1, vec2 = numbers_first("addr", 2, 2, (vec1, vec2, *older))
+    x = x if x.ndim else x.unsqueeze(0)  # a single number stands for a matrix, and its dtype counts for as much
     x, vec1, vec2 = together(x, vec1, vec2)
     return _plus("addr", x, outer(vec1, vec2), beta, alpha)
 
