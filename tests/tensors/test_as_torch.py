@@ -276,3 +276,18 @@ def test_a_fraction_of_whole_numbers_is_refused():
         with pytest.raises(OptionError, match=f"{name}=0.5 is no whole number, but the tensors hold whole numbers"):
             call()
     assert x.addcmul(x, x, value=2.0).dtype == tv.int64
+
+
+@pytest.mark.parametrize(
+    "dtypes", [("float64", "int64"), ("float64", "bool"), ("bool", "float64"), ("int64", "float64")]
+)
+@pytest.mark.parametrize("side", ["min", "max"])
+def test_at_a_limit_of_another_dtype_the_number_itself_gets_the_gradient(dtypes, side):
+    seen = []
+    for library in (torch, tv):
+        x, limit = (library.tensor([1, 0, 1]).to(getattr(library, d)) for d in dtypes)
+        asked = (x if dtypes[0] == "float64" else limit).requires_grad_()
+        y = x.clamp(**{side: limit})
+        (y * library.tensor([1.0, -2.0, 3.0])).sum().backward()
+        seen.append((str(y.dtype).removeprefix("torch."), y.tolist(), asked.grad.tolist()))
+    assert seen[0] == seen[1]

@@ -384,9 +384,9 @@ def _bound(x, limit, inside, pick):
     """x up to a limit, which gets the gradient where it stands in; x itself gets it at a tie."""
     if not isinstance(limit, Variable):
         limit = x.like(np.full_like(x.array, limit, shape=()))
-    if x.dtype.kind != "f" or limit.dtype.kind != "f":
-        return pick(x, limit)
     kind = result_type(x, limit)
+    if kind.kind != "f":
+        return pick(x, limit)
     x, limit = x.to(kind), limit.to(kind)
     # nan stays nan, and like PyTorch's, its gradient goes nowhere.
     held = note_derived(taped.where(x, limit, condition=inside(x.array, limit.array)), x, limit)
