@@ -36,8 +36,14 @@ Gradients: TypeAlias = tuple[Array, ...]  # one for every input, None where ther
 
 
 def is_integer(value: Any) -> bool:
-    """True for an integer that is not a bool."""
-    return type(value) is int or (isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)))
+    """True for an integer that is not a bool, and for the tensor or array of no axes that holds one.
+
+    Those are integers wherever Python counts, but not of Python's type: `int(value)` is, once this was asked."""
+    if type(value) is int:
+        return True
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "dtype"):
+        return bool(value.dtype.kind in "iu")
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:

@@ -149,7 +149,8 @@ def split(x: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     else:
         if not is_integer(split_size) or split_size < (n > 0):
             raise OptionError(f"split: the size of a piece must be a positive integer, got {split_size!r}")
-        sizes = [min(split_size, n - start) for start in range(0, n, split_size or 1)] or [0]
+        size = int(split_size)
+        sizes = [min(size, n - start) for start in range(0, n, size or 1)] or [0]
     ends = np.cumsum([0, *sizes])
     return views_of_several([narrow(x, axis, start, size) for start, size in zip(ends, sizes, strict=False)])
 
@@ -158,7 +159,7 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """x in at most `chunks` pieces of one size along `dim`, the last maybe smaller. Views of x."""
     if not is_integer(chunks) or chunks < 1:
         raise OptionError(f"chunk: chunks must be a positive integer, got {chunks!r}")
-    n = x.shape[one_axis("chunk", x, dim)]
+    n, chunks = x.shape[one_axis("chunk", x, dim)], int(chunks)
     return split(x, max(math.ceil(n / chunks), 1), dim) if n else split(x, [0] * chunks, dim)
 
 

@@ -317,7 +317,7 @@ def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
         raise DtypeError(f"histc: only floating-point numbers are counted, got {x.dtype}; use .float(), or bincount")
     if not is_integer(bins) or bins < 1:
         raise OptionError(f"histc: bins must be a positive integer, got {bins!r}")
-    numbers = x.array.reshape(-1)
+    numbers, bins = x.array.reshape(-1), int(bins)
     low, high = (min, max) if min != max or not numbers.size else (numbers.min().item(), numbers.max().item())
     if not (math.isfinite(low) and math.isfinite(high)) or low > high:
         raise OptionError(f"histc: {low} to {high} is no range; name min and max")

@@ -5,7 +5,6 @@ Where no dtype is named, Python's floats and numbers from nowhere become the def
 
 import functools
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from ..arrays import full_name, plain, refuse_masked
 from ..device import Device, DeviceName, require_cuda, to_device
 from ..dtypes import as_dtype, common_dtype, default_dtype
-from ..errors import DtypeError, OptionError, ShapeError, SharingError, TinyVisionError
+from ..errors import DtypeError, OptionError, ShapeError, SharingError
 from ..ops.checks import is_integer
 from ..tape import Variable
 from ..types import DType
@@ -376,13 +375,9 @@ def randint(
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: DType = np.int64, device: Place = None) -> Tensor:
     """The integers 0 ... n - 1 in random order (int64). Raises OptionError."""
-    try:
-        count = operator.index(n)  # a tensor that holds a whole number is one
-    except (TypeError, TinyVisionError):
-        count = -1
-    if count < 0:
+    if not is_integer(n) or n < 0:
         raise OptionError(f"randperm: n must be a whole number from 0 on, got {n!r}")
-    return placed(source(generator).permutation(count).astype(dtype), device)
+    return placed(source(generator).permutation(int(n)).astype(dtype), device)
 
 
 def normal(

@@ -145,7 +145,7 @@ def _plus(name, x, product, beta, alpha):
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """The sums of products over some axes of both: the last `dims` of a with the first of other, or two lists."""
     if is_integer(dims):
-        ours, theirs = list(range(a.ndim - dims, a.ndim)), list(range(dims))
+        ours, theirs = list(range(a.ndim - int(dims), a.ndim)), list(range(dims))
     else:
         ours, theirs = ([int(d) for d in (part if not is_integer(part) else [part])] for part in dims)
     ours, theirs = [d % a.ndim for d in ours], [d % b.ndim for d in theirs]

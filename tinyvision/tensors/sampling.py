@@ -132,6 +132,7 @@ def multinomial(
         raise OptionError("multinomial: weights must not be negative, nor infinite, nor all 0")
     if not is_integer(num_samples) or num_samples < 1:
         raise OptionError(f"multinomial: num_samples must be a positive integer, got {num_samples!r}")
+    num_samples = int(num_samples)
     draw = source(generator)
     if replacement:
         ends = np.cumsum(weights, -1)

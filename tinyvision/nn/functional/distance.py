@@ -1,6 +1,5 @@
 """Lengths of vectors, distances and angles between them, and class numbers as vectors. Put together from other ops."""
 
-import operator
 from typing import Any
 
 import numpy as np
@@ -43,12 +42,11 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     labels = tensor.array
     if labels.dtype.kind not in "iu":
         raise DtypeError(f"one_hot: class numbers must be integers, got {labels.dtype}")
-    if isinstance(num_classes, Tensor):
-        num_classes = operator.index(num_classes)  # labels.max() + 1
     if not is_integer(num_classes) or num_classes < 1:
         if num_classes != -1 or not labels.size:
             raise OptionError(f"one_hot: num_classes must be positive, or -1 to be found, got {num_classes!r}")
-        num_classes = int(labels.max()) + 1
+        num_classes = labels.max() + 1
+    num_classes = int(num_classes)
     if labels.size and bool(((labels < 0) | (labels >= num_classes)).any()):
         raise OptionError(f"one_hot: the classes are 0 to {num_classes - 1}, but there are others among the labels")
     classes = np.arange(num_classes, like=labels)

@@ -168,7 +168,7 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
         raise ShapeError(f"local_response_norm: input must be (N, C, ...), got {tuple(input.shape)}")
     if not is_integer(size) or size < 1:
         raise OptionError(f"local_response_norm: size must be a positive integer, got {size!r}")
-    N, C = input.shape[:2]
+    (N, C), size = input.shape[:2], int(size)
     if not input.numel():
         return input.clone()
     planes = F.reshape(input * input, shape=(N, 1, C, -1))

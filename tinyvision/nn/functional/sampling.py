@@ -38,7 +38,7 @@ def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = No
     theta = tensor_input("affine_grid", "theta", theta)
     if len(size) != 4 or not all(is_integer(n) and n > 0 for n in size):
         raise OptionError(f"affine_grid: size is that of an image (N, C, H, W), got {tuple(size)}")
-    N, _, H, W = size
+    N, _, H, W = map(int, size)
     if tuple(theta.shape) != (N, 2, 3):
         raise ShapeError(f"affine_grid: theta must be (N, 2, 3), here ({N}, 2, 3), got {tuple(theta.shape)}")
     aligned = _aligned("affine_grid", align_corners)

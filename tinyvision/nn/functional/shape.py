@@ -148,7 +148,7 @@ def channel_shuffle(input: Any, groups: int) -> Tensor:
     input = tensor_input("channel_shuffle", "input", input)
     if input.ndim < 3 or not is_integer(groups) or groups < 1 or input.shape[1] % groups:
         raise OptionError(f"channel_shuffle: groups={groups!r} must divide the channels of {tuple(input.shape)}")
-    N, C, *rest = input.shape
+    (N, C, *rest), groups = input.shape, int(groups)
     x = F.reshape(input, shape=(N, groups, C // groups, *rest))
     x = F.transpose(x, axes=(0, 2, 1, *range(3, x.ndim)))
     return F.reshape(x, shape=input.shape)
@@ -217,4 +217,4 @@ def _shuffled(name, input, factor):
         raise ShapeError(f"{name}: input must be (..., C, H, W), got {tuple(input.shape)}")
     if not is_integer(factor) or factor < 1:
         raise OptionError(f"{name}: the factor must be a positive integer, got {factor!r}")
-    return input, factor
+    return input, int(factor)
