@@ -360,13 +360,6 @@ class Op(Protocol):
     def __call__(self, *arguments: Any, **options: Any) -> Any: ...
 
 
-def _plain(option):
-    """An option, in which the whole numbers that Variables hold (`axis=x.argmax()`) are Python's."""
-    if isinstance(option, (tuple, list)):
-        return tuple(map(_plain, option)) if any(isinstance(o, Variable) for o in option) else option
-    return int(option.array) if isinstance(option, Variable) and is_integer(option.array) else option
-
-
 def differentiable(
     forward: Callable[..., Any],
     backward: Callable[..., Any],
@@ -387,8 +380,9 @@ def differentiable(
 
     def op(*arguments, **options):
         arrays = [a.array if isinstance(a, Variable) else a for a in arguments]
-        if any(isinstance(option, (Variable, tuple, list)) for option in options.values()):
-            options = {name: _plain(option) for name, option in options.items()}
+        for name, option in options.items():
+            if isinstance(option, Variable) and is_integer(option.array):  # as in `axis=x.argmax()`
+                options[name] = int(option.array)
         forward, backward = op.forward, op.backward
         if arrays and isinstance(arrays[0], np.ndarray):  # a kernel may stand in
             forward, backward = choose_on_cpu(forward, backward, arrays, options)

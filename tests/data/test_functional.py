@@ -1,5 +1,7 @@
 """transforms.functional against torchvision's own, on every kind of image."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from tinyvision import Tensor
 from tinyvision.data import transforms as T
 from tinyvision.data.transforms import functional as F
 from tinyvision.errors import DtypeError, OptionError, ShapeError
+from tinyvision.torchvision.transforms import v2
 from tinyvision.torchvision.transforms.v2 import functional as second
 
 tv = pytest.importorskip("tests.data.torchvision_oracle")
@@ -292,3 +295,46 @@ def both_erased(value, inplace):
 def test_mistakes_are_explained(call, error, reason):
     with pytest.raises(error, match=reason):
         call()
+
+
+def test_the_second_edition_names_its_first_argument_as_torchvision_s_does():
+    wrong = []
+    for name in dir(tv.v2.functional):
+        ours, other = getattr(second, name, None), getattr(tv.v2.functional, name)
+        if inspect.isfunction(ours) and inspect.isfunction(other):
+            here, there = (next(iter(inspect.signature(f).parameters)) for f in (ours, other))
+            wrong += [name] if "inpt" in {here, there} and here != there else []
+    assert not wrong
+    picture = torch.from_numpy(PLANES)
+    for f, x in ((second, Tensor.of(PLANES)), (tv.v2.functional, picture)):
+        np.testing.assert_array_equal(f.hflip(inpt=x).numpy(), PLANES[..., ::-1])
+        np.testing.assert_array_equal(f.resize(inpt=x, size=[24, 33]).numpy(), PLANES)
+        with pytest.raises(TypeError, match="inpt|img"):
+            f.hflip(img=x)
+
+
+@pytest.mark.parametrize("planes", [FLOAT, FLOAT[:, :, :24], PLANES[:, :23]], ids=["24x33", "24x24", "23x33"])
+@pytest.mark.parametrize("angle", [0, 90, 180, 270, -90, 450.0, 33.3])
+@pytest.mark.parametrize("expand", [True, False])
+def test_the_second_edition_turns_by_quarters_without_a_border(planes, angle, expand):
+    found = second.rotate(Tensor.of(planes.copy()), angle, expand=expand).numpy()
+    expected = tv.v2.functional.rotate(torch.from_numpy(planes.copy()), angle, expand=expand).numpy()
+    if expand or planes.shape[1] == planes.shape[2] or angle % 180 != 90:
+        np.testing.assert_array_equal(found, expected)
+    else:  # a side's middle lies between pixels, and a last bit decides which of two is read
+        np.testing.assert_array_equal(found, F.rotate(Tensor.of(planes.copy()), angle).numpy())
+
+
+@pytest.mark.parametrize("name", ["ToTensor", "PILToTensor", "ToPILImage"])
+def test_the_second_edition_passes_on_what_it_does_not_convert(name):
+    mine, other = getattr(v2, name)(), getattr(tv.v2, name)()
+    assert repr(mine) == repr(getattr(T, name)())
+    for given in (3, "cat", None, PIL.fromarray(IMAGE), IMAGE):
+        found, expected = mine(given), other(given)
+        assert (found is given) == (expected is given)
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+    for ours, given in ((Tensor.of(PLANES), torch.from_numpy(PLANES)),):
+        assert (mine(ours) is ours) == (other(given) is given)
+    if name != "PILToTensor":
+        with pytest.raises((DtypeError, ShapeError)):
+            mine(IMAGE[0, 0])

@@ -279,7 +279,11 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     if dims is None:
         return roll(x.reshape(-1), shifts, 0).reshape(x.shape)
     shifts = (shifts,) if is_integer(shifts) else tuple(shifts)
-    return taped.roll(x, shifts=shifts, axis=(dims,) if is_integer(dims) else tuple(dims))
+    return taped.roll(
+        x,
+        shifts=tuple(int(n) if is_integer(n) else n for n in shifts),
+        axis=(dims,) if is_integer(dims) else tuple(dims),
+    )
 
 
 def rot90(x: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:

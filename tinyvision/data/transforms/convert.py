@@ -97,28 +97,28 @@ def _converted(array: np.ndarray, new: np.dtype) -> np.ndarray:
     return array.astype(new) * new.type((other + 1) // (white + 1))
 
 
-def to_image(picture: Any) -> Tensor:
+def to_image(inpt: Any) -> Tensor:
     """A Pillow image or an array (H, W, C) or (H, W) as a Tensor (C, H, W) of its own numbers; a Tensor
     stays as it is."""
-    if isinstance(picture, Tensor):
-        return picture
-    if is_pillow(picture):
-        return pil_to_tensor(picture)
-    if not isinstance(picture, np.ndarray) or picture.ndim not in (2, 3):
-        raise DtypeError(f"to_image: expected a Pillow image, Tensor or array (H, W, C), got {full_name(picture)}")
-    array = picture[:, :, None] if picture.ndim == 2 else picture
+    if isinstance(inpt, Tensor):
+        return inpt
+    if is_pillow(inpt):
+        return pil_to_tensor(inpt)
+    if not isinstance(inpt, np.ndarray) or inpt.ndim not in (2, 3):
+        raise DtypeError(f"to_image: expected a Pillow image, Tensor or array (H, W, C), got {full_name(inpt)}")
+    array = inpt[:, :, None] if inpt.ndim == 2 else inpt
     return Tensor.of(np.ascontiguousarray(np.moveaxis(array, 2, 0)))
 
 
-def to_dtype(image: Any, dtype: Any = np.float32, scale: bool = False) -> Any:
+def to_dtype(inpt: Any, dtype: Any = np.float32, scale: bool = False) -> Any:
     """A Tensor or an array of another dtype; with `scale` white remains white, as convert_image_dtype has it. A Pillow
     image stays as it is."""
-    if is_pillow(image):
-        return image
+    if is_pillow(inpt):
+        return inpt
     if scale:
-        return convert_image_dtype(image, dtype)
+        return convert_image_dtype(inpt, dtype)
     new = _dtype(dtype)
-    return Tensor.of(to_numpy(image).astype(new)) if isinstance(image, Variable) else np.asarray(image).astype(new)
+    return Tensor.of(to_numpy(inpt).astype(new)) if isinstance(inpt, Variable) else np.asarray(inpt).astype(new)
 
 
 class ToPILImage:

@@ -47,7 +47,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         raise OptionError(f"pad: expected (left, right), (left, right, top, bottom) or more, got {pad!r}")
     if value and mode != "constant":
         raise OptionError(f'pad: a value goes with mode "constant", got mode={mode!r}, value={value!r}')
-    return F.pad(input, padding=tuple(pad), mode=mode, value=0.0 if value is None else value)
+    return F.pad(input, padding=tuple(map(int, pad)), mode=mode, value=0.0 if value is None else value)
 
 
 # PyTorch's names for modes of `ops.resize_forward`, and how many axes the image has then.
