@@ -313,6 +313,10 @@ def test_the_gpu_of_set_device_is_what_cuda_means(install, monkeypatch):
         with pytest.raises(errors.DeviceError):
             cuda.set_device(wrong)
     assert device.current.index == 1
+    cuda.set_device(device=0)
+    assert device.current.index == 0
+    for room in (cuda, accelerator):
+        room.synchronize(device="cpu")
 
 
 @pytest.mark.parametrize("move", [

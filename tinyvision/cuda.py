@@ -12,10 +12,10 @@ from .device import (
     pool_bytes,
     report,
     require_cuda,
-    set_device,
-    synchronize,
 )
 from .device import device as _device
+from .device import set_device as _set_device
+from .device import synchronize as _synchronize
 from .kernels.autotune import Tuned
 from .kernels.autotune import autotune as _autotuned
 from .kernels.graph import GraphedModel
@@ -40,6 +40,16 @@ def current_device() -> int:
     """The number of the GPU in use. Raises DeviceError if there is none that can be used."""
     require_cuda()
     return _device("cuda").index
+
+
+def set_device(device: DeviceName) -> None:
+    """Let "cuda" mean this GPU from now on, in all threads. Raises DeviceError if it cannot be used."""
+    _set_device(device)
+
+
+def synchronize(device: DeviceName | None = None) -> None:
+    """Wait until a GPU, the current one if none is named, has finished all work handed to it. Raises DeviceError."""
+    _synchronize("cuda" if device is None else device)
 
 
 class device:

@@ -182,3 +182,9 @@ def test_modules_are_taken_out_as_pytorchs():
         assert list(named.keys()) == ["a", "c"]
         named.clear()
         assert len(named) == 0
+
+
+@pytest.mark.parametrize("kind", [lambda part: nn.ModuleList([part]), lambda part: nn.ModuleDict({"a": part})])
+def test_what_is_no_module_is_refused_with_what_stands_for_nothing(kind):
+    with pytest.raises(OptionError, match=r"expected modules, got NoneType.*nn\.Identity\(\)"):
+        kind(None)

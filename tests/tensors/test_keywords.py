@@ -32,6 +32,17 @@ def test_the_names_of_options_are_pytorchs(call, rng):
     )
 
 
+@pytest.mark.parametrize("kind", ["float", "double", "half", "long", "int", "short", "byte", "char", "bool"])
+@pytest.mark.parametrize("order", ["channels_last", "contiguous_format", "preserve_format"])
+def test_kinds_of_numbers_take_an_order_in_memory(kind, order):
+    sides = []
+    for t in (tv, torch):
+        x = t.arange(24.0).reshape(1, 2, 3, 4)
+        y = getattr(x, kind)(memory_format=getattr(t, order))
+        sides.append((y.tolist(), y.stride(), str(y.dtype).rpartition(".")[2]))
+    assert sides[0] == sides[1]
+
+
 def test_a_forced_copy_is_never_itself():
     x = tv.ones(2)
     assert x.to("cpu") is x

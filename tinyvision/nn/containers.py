@@ -312,5 +312,6 @@ def _modules(container, modules):
 
 def _module(container, module, where=""):
     if not isinstance(module, Module):
-        raise OptionError(f"{type(container).__name__}: expected modules, got {type(module).__name__}{where}")
+        remedy = "; nn.Identity() stands where there is nothing to do" if module is None else ""
+        raise OptionError(f"{type(container).__name__}: expected modules, got {type(module).__name__}{where}{remedy}")
     return module

@@ -76,26 +76,26 @@ def type_as(x: Tensor, other: Tensor) -> Tensor:
     return x.to(other)
 
 
-def half(x: Tensor) -> Tensor:
+def half(x: Tensor, memory_format: Any = None) -> Tensor:
     """As float16."""
-    return x.to(np.float16)
+    return x.to(np.float16, memory_format=memory_format)
 
 
-def short(x: Tensor) -> Tensor:
+def short(x: Tensor, memory_format: Any = None) -> Tensor:
     """As int16."""
-    return x.to(np.int16)
+    return x.to(np.int16, memory_format=memory_format)
 
 
-def byte(x: Tensor) -> Tensor:
+def byte(x: Tensor, memory_format: Any = None) -> Tensor:
     """As uint8."""
-    return x.to(np.uint8)
+    return x.to(np.uint8, memory_format=memory_format)
 
 
-def char(x: Tensor) -> Tensor:
+def char(x: Tensor, memory_format: Any = None) -> Tensor:
     """As int8."""
-    return x.to(np.int8)
+    return x.to(np.int8, memory_format=memory_format)
 
 
-def bfloat16(x: Tensor) -> Tensor:
+def bfloat16(x: Tensor, memory_format: Any = None) -> Tensor:
     """Refused: NumPy has no bfloat16. Raises DtypeError."""
     raise DtypeError(NO_BFLOAT16)

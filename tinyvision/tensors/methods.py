@@ -51,25 +51,25 @@ class Conversions:
         """The tensor on a GPU, on the current one if none is named; non_blocking changes nothing."""
         return self.to("cuda" if device is None else device, memory_format=memory_format)
 
-    def float(self: Tensor) -> Tensor:
+    def float(self: Tensor, memory_format: Any = None) -> Tensor:
         """As float32."""
-        return self.to(np.float32)
+        return self.to(np.float32, memory_format=memory_format)
 
-    def double(self: Tensor) -> Tensor:
+    def double(self: Tensor, memory_format: Any = None) -> Tensor:
         """As float64."""
-        return self.to(np.float64)
+        return self.to(np.float64, memory_format=memory_format)
 
-    def long(self: Tensor) -> Tensor:
+    def long(self: Tensor, memory_format: Any = None) -> Tensor:
         """As int64."""
-        return self.to(np.int64)
+        return self.to(np.int64, memory_format=memory_format)
 
-    def int(self: Tensor) -> Tensor:
+    def int(self: Tensor, memory_format: Any = None) -> Tensor:
         """As int32."""
-        return self.to(np.int32)
+        return self.to(np.int32, memory_format=memory_format)
 
-    def bool(self: Tensor) -> Tensor:
+    def bool(self: Tensor, memory_format: Any = None) -> Tensor:
         """As truth values."""
-        return self.to(np.bool_)
+        return self.to(np.bool_, memory_format=memory_format)
 
 
 @whose_methods_take_numpys_names

@@ -356,7 +356,7 @@ class Tensor(Methods, Variable):
     def squeeze(self, dim: Axes = None, *, axis: Axes = None) -> Tensor:
         """Without the axes of size 1, or without those of them that `dim` names."""
         dim = axis if dim is None else dim
-        named = range(self.ndim) if dim is None else [dim] if is_integer(dim) else dim
+        named: Any = range(self.ndim) if dim is None else [dim] if is_integer(dim) else dim
         only = [axis_of("squeeze", a, self.ndim or 1) for a in named if self.ndim]
         drop = [i for i in only if self.shape[i] == 1]
         return self.reshape([n for i, n in enumerate(self.shape) if i not in drop])
