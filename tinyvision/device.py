@@ -23,7 +23,7 @@ from .device_names import Device as Device
 from .device_names import DeviceName as DeviceName
 from .device_names import current
 from .device_names import device as device
-from .errors import DeviceError, OptionError
+from .errors import DeviceError, OptionError, OutOfMemoryError
 from .types import Array
 
 _GPUS = [Device("cuda", index) for index in range(64)]  # made once: every op asks where its arrays are
@@ -121,25 +121,22 @@ def synchronize(where: DeviceName = "cuda") -> None:
 
 @contextmanager
 def memory_errors_explained(where: DeviceName = "cuda") -> Iterator[None]:
-    """Inside this block, a GPU that runs out of memory raises a DeviceError that says how much and what to reduce."""
+    """Inside this block, a lack of memory raises an OutOfMemoryError that says how much and what to reduce."""
     try:
         yield
     except Exception as error:
-        if not is_out_of_memory(error):
+        if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
             raise
-        message = f"{device(where)}: not enough GPU memory ({error}); {_MEMORY_REMEDY}"
-        raise DeviceError(message) from None
+        raise OutOfMemoryError.on(str(device(where)), error) from None
 
 
-_MEMORY_REMEDY = (
-    "use a smaller batch or smaller images, free tensors that are still referenced (a list of losses keeps their "
-    "graphs: append loss.item()), or close other programs that use the GPU"
-)
+_TOO_LARGE = ("array is too big", "iterator is too large", "Maximum allowed")  # NumPy, of what it cannot even count
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True for the exception with which a GPU's allocator reports that it has nothing left."""
-    return type(error).__name__ == "OutOfMemoryError" or "cudaErrorMemoryAllocation" in str(error)
+    """True for the exceptions with which allocators say that they have not so much."""
+    said = str(error)
+    return isinstance(error, MemoryError) or "cudaErrorMemoryAllocation" in said or said.startswith(_TOO_LARGE)
 
 
 def free_memory(where: DeviceName = "cuda") -> None:

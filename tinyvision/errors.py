@@ -45,6 +45,19 @@ class DeviceError(TinyVisionError, RuntimeError):
     """A device is not available, or arrays live on different devices. The message names the remedy."""
 
 
+class OutOfMemoryError(DeviceError, MemoryError):
+    """A device has not the memory that an array needs. The message says which array, and what to reduce."""
+
+    @classmethod
+    def on(cls, device: str, error: BaseException) -> "OutOfMemoryError":
+        """The one that says what an allocator's error says."""
+        return cls(
+            f"{device}: not enough {'memory' if device == 'cpu' else 'GPU memory'} ({error}); use a smaller batch or "
+            f"smaller images, free tensors that are still referenced (a list of losses keeps their graphs: append "
+            f"loss.item()), or close other programs that use it"
+        )
+
+
 class GraphError(TinyVisionError, RuntimeError):
     """`backward()` cannot do what it was asked: nothing was recorded, or the record has been used up."""
 

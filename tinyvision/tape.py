@@ -22,8 +22,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from .arrays import check_is_array, full_name, holds, is_array, is_only_here
-from .device import device_of
-from .errors import DeviceError, DtypeError, GraphError, OptionError, ShapeError
+from .device import device_of, is_out_of_memory
+from .errors import DeviceError, DtypeError, GraphError, OptionError, OutOfMemoryError, ShapeError, TinyVisionError
 from .grad_mode import is_anomaly_enabled, is_grad_enabled
 from .kernels import choose, choose_on_cpu
 from .listening import announce
@@ -388,7 +388,12 @@ def differentiable(
             forward, backward = choose_on_cpu(forward, backward, arrays, options)
         elif arrays and is_array(arrays[0]):
             forward, backward = choose(forward, backward, arrays, options)
-        y, cache = forward(*arrays, **options)
+        try:
+            y, cache = forward(*arrays, **options)
+        except (MemoryError, ValueError) as error:
+            if isinstance(error, TinyVisionError) or not is_out_of_memory(error):
+                raise
+            raise OutOfMemoryError.on(str(device_of(arrays[0])), error) from None
         variables = [a for a in arguments if isinstance(a, Variable)]
         if not variables:
             return y

@@ -49,10 +49,10 @@ class NodeLayer(Module):
         """The node's results, a tuple if there are several. Raises WeightsError for a node that makes no sense."""
         try:
             return self._reader(self.node, *arguments, **({"training": self.training} if self._asks else {}))
-        except TinyVisionError:
-            raise
         except MemoryError:
             raise WeightsError(f"{self.node.name[:60]}: there is not enough memory for its result") from None
+        except TinyVisionError:
+            raise
         except (
             ValueError,
             TypeError,

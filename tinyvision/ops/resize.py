@@ -6,6 +6,7 @@ scale = input size / output size. With align_corners, the centres of the outermo
 """
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,6 +60,8 @@ def resize_maps(
         raise shape_error("resize", f"one positive size for every axis after C is needed, got {size!r}", x=("(...)", x))
     if 0 in x.shape[1:]:
         raise shape_error("resize", "there is nothing to resize in an image without pixels", x=("(...)", x))
+    if math.prod(size) > MOST:  # is there memory for the result? Its maps alone may take a good part of it
+        np.empty((*x.shape[:2], *map(int, size)), x.dtype, like=x)
     scales = (None,) * len(size) if scales is None else scales
     precision = np.float64 if x.dtype.itemsize == 8 else np.float32  # whatever its byte order
     return [

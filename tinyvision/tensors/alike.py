@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..device import DeviceName
+from ..device import DeviceName, device_of, memory_errors_explained
 from ..dtypes import as_dtype
 from ..errors import OptionError
 from ..types import DType
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def _made(x, make, shape, dtype, device, requires_grad, *value):
-    array = make(x.array, *value, dtype=x.dtype if dtype is None else as_dtype(dtype), shape=shape)
+    with memory_errors_explained(device_of(x.array)):
+        array = make(x.array, *value, dtype=x.dtype if dtype is None else as_dtype(dtype), shape=shape)
     made = x.like(array).to(device=device)
     return made.requires_grad_() if requires_grad else made
 

@@ -2,17 +2,20 @@
 
 import functools
 import inspect
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from ..errors import ShapeError
+from ..errors import OutOfMemoryError, ShapeError
 from ..ops.checks import is_integer
 from ..types import Shape
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Kind = TypeVar("Kind", bound=type)
+
+MOST_NUMBERS = 2**63 // 16 - 1  # NumPy can count their bytes, whatever their dtype
 
 NUMPYS_NAMES = {"axis": "dim", "keepdims": "keepdim"}
 NAMES_OF_THE_FIRST = ("input", "x", "a", "x1", "self")
@@ -49,10 +52,12 @@ def shape_of(shape: Sequence[Any]) -> Shape:
 
 
 def new_shape(shape: Sequence[Any]) -> Shape:
-    """`shape_of` for a tensor that is to be made, where no size is negative. Raises ShapeError."""
+    """`shape_of` for a tensor that is to be made, where no size is negative. Raises ShapeError, OutOfMemoryError."""
     sizes = shape_of(shape)
     if any(n < 0 for n in sizes):
         raise ShapeError(f"a new tensor cannot have the shape {sizes}: a size is 0 or more")
+    if math.prod(n or 1 for n in sizes) > MOST_NUMBERS:
+        raise OutOfMemoryError(f"a new tensor cannot have the shape {sizes}: no memory has room for so many numbers")
     return sizes
 
 

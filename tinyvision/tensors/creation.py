@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import full_name, plain, refuse_masked
-from ..device import Device, DeviceName, require_cuda, to_device
+from ..device import Device, DeviceName, memory_errors_explained, require_cuda, to_device
 from ..dtypes import as_dtype, common_dtype, default_dtype
 from ..errors import DtypeError, OptionError, ShapeError, SharingError
 from ..ops.checks import is_integer
@@ -169,6 +169,7 @@ def kind_of(dtype: DType | None) -> np.dtype:
     return default_dtype() if dtype is None else as_dtype(dtype)
 
 
+@memory_errors_explained("cpu")
 def zeros(
     *shape: Any,
     size: Any = None,
@@ -181,6 +182,7 @@ def zeros(
     return placed(np.zeros(sizes_of("zeros", shape, size), kind_of(dtype)), device, requires_grad)
 
 
+@memory_errors_explained("cpu")
 def ones(
     *shape: Any,
     size: Any = None,
@@ -193,6 +195,7 @@ def ones(
     return placed(np.ones(sizes_of("ones", shape, size), kind_of(dtype)), device, requires_grad)
 
 
+@memory_errors_explained("cpu")
 def empty(
     *shape: Any,
     size: Any = None,
@@ -205,6 +208,7 @@ def empty(
     return placed(np.zeros(sizes_of("empty", shape, size), kind_of(dtype)), device, requires_grad)
 
 
+@memory_errors_explained("cpu")
 def full(
     size: Any,
     fill_value: Any,
@@ -225,6 +229,7 @@ def scalar_tensor(s: float, dtype: DType | None = None, device: Place = None, re
     return placed(np.array(s, kind_of(dtype)), device, requires_grad)
 
 
+@memory_errors_explained("cpu")
 def eye(
     n: int, m: int | None = None, dtype: DType | None = None, device: Place = None, requires_grad: bool = False
 ) -> Tensor:
@@ -233,6 +238,7 @@ def eye(
     return placed(np.eye(*sizes, dtype=kind_of(dtype)), device, requires_grad)
 
 
+@memory_errors_explained("cpu")
 def arange(
     *limits: Any,
     start: Any = None,
@@ -278,6 +284,7 @@ def _whole_steps(first, last, by, kind):
     return (start + step * np.arange(count)).astype(kind)
 
 
+@memory_errors_explained("cpu")
 def linspace(
     start: float,
     end: float,
@@ -290,6 +297,7 @@ def linspace(
     return placed(np.linspace(start, end, steps).astype(kind_of(dtype)), device, requires_grad)
 
 
+@memory_errors_explained("cpu")
 def logspace(
     start: float,
     end: float,
@@ -303,11 +311,13 @@ def logspace(
     return placed((base ** np.linspace(start, end, steps)).astype(kind_of(dtype)), device, requires_grad)
 
 
+@memory_errors_explained("cpu")
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: DType | None = None, device: Place = None) -> Tensor:
     """The places on and below the diagonal of a matrix: its row numbers above its column numbers."""
     return placed(np.array(np.tril_indices(row, offset, col), np.int64 if dtype is None else as_dtype(dtype)), device)
 
 
+@memory_errors_explained("cpu")
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DType | None = None, device: Place = None) -> Tensor:
     """The places on and above the diagonal of a matrix: its row numbers above its column numbers."""
     return placed(np.array(np.triu_indices(row, offset, col), np.int64 if dtype is None else as_dtype(dtype)), device)
@@ -316,6 +326,7 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DType | None = N
 # -- drawn: one seed gives the same numbers on every device
 
 
+@memory_errors_explained("cpu")
 def randn(
     *shape: Any,
     size: Any = None,
@@ -330,6 +341,7 @@ def randn(
     return placed(array, device, requires_grad)
 
 
+@memory_errors_explained("cpu")
 def rand(
     *shape: Any,
     size: Any = None,
@@ -344,6 +356,7 @@ def rand(
     return placed(array, device, requires_grad)
 
 
+@memory_errors_explained("cpu")
 def randint(
     *limits: Any,
     low: int = 0,
@@ -373,6 +386,7 @@ def randint(
     return placed(numbers.astype(as_dtype(dtype)), device, requires_grad)
 
 
+@memory_errors_explained("cpu")
 def randperm(n: int, *, generator: Generator | None = None, dtype: DType = np.int64, device: Place = None) -> Tensor:
     """The integers 0 ... n - 1 in random order (int64). Raises OptionError."""
     if not is_integer(n) or n < 0:
