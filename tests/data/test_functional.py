@@ -309,7 +309,7 @@ def test_the_second_edition_names_its_first_argument_as_torchvision_s_does():
     for f, x in ((second, Tensor.of(PLANES)), (tv.v2.functional, picture)):
         np.testing.assert_array_equal(f.hflip(inpt=x).numpy(), PLANES[..., ::-1])
         np.testing.assert_array_equal(f.resize(inpt=x, size=[24, 33]).numpy(), PLANES)
-        with pytest.raises(TypeError, match="inpt|img"):
+        with pytest.raises(TypeError, match=r"inpt|img"):
             f.hflip(img=x)
 
 
