@@ -338,3 +338,9 @@ def test_the_second_edition_passes_on_what_it_does_not_convert(name):
     if name != "PILToTensor":
         with pytest.raises((DtypeError, ShapeError)):
             mine(IMAGE[0, 0])
+
+
+@pytest.mark.parametrize(("angle", "mode"), [("far", "nearest"), (float("nan"), "nearest"), (90, "bxo")])
+def test_the_second_edition_refuses_turns_that_are_none(angle, mode):
+    with pytest.raises(OptionError):
+        second.rotate(Tensor.of(PLANES), angle, mode, expand=True)

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from ...device import to_numpy
+from ...ops.checks import is_number
 from ...tape import Variable
 from ...tensors.tensor import Tensor
 from . import color, convert, functional
 from .base import is_pillow
+from .interpolation import checked_interpolation
 
 
 class ToTensor(color.ToTensor):
@@ -46,7 +48,8 @@ def rotate(
 ) -> Any:
     """`rotate` of the first edition, but for Tensors that are turned by whole quarters about their middle: no pixel of
     theirs is lost, and expand adds no border where one side is odd and the other even."""
-    quarters = angle / 90 % 4
+    checked_interpolation(interpolation, "rotate")
+    quarters = angle / 90 % 4 if is_number(angle) else None
     if isinstance(inpt, Variable) and center is None and quarters in range(4):
         pixels = to_numpy(inpt)
         if pixels.ndim >= 3 and (expand or quarters in (0, 2) or pixels.shape[-1] == pixels.shape[-2]):
