@@ -3,6 +3,7 @@ conversions that pass on what they do not convert."""
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -49,7 +50,7 @@ def rotate(
     """`rotate` of the first edition, but for Tensors that are turned by whole quarters about their middle: no pixel of
     theirs is lost, and expand adds no border where one side is odd and the other even."""
     checked_interpolation(interpolation, "rotate")
-    quarters = angle / 90 % 4 if is_number(angle) else None
+    quarters = angle / 90 % 4 if is_number(angle) else math.nan
     if isinstance(inpt, Variable) and center is None and quarters in range(4):
         pixels = to_numpy(inpt)
         if pixels.ndim >= 3 and (expand or quarters in (0, 2) or pixels.shape[-1] == pixels.shape[-2]):
