@@ -291,3 +291,14 @@ def test_at_a_limit_of_another_dtype_the_number_itself_gets_the_gradient(dtypes,
         (y * library.tensor([1.0, -2.0, 3.0])).sum().backward()
         seen.append((str(y.dtype).removeprefix("torch."), y.tolist(), asked.grad.tolist()))
     assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 4), (2, 3, 2)], ids=str)
+@pytest.mark.parametrize("empty", [False, True])
+def test_coordinates_of_what_is_not_zero_lie_in_memory_as_pytorchs(shape, empty, rng):
+    numbers = np.zeros(shape) if empty else np.where(rng.random(shape) < 0.6, rng.standard_normal(shape), 0)
+    x, theirs = tv.from_numpy(numbers), torch.from_numpy(numbers)
+    for found, expected in ((x.nonzero(), theirs.nonzero()), (x.argwhere(), theirs.argwhere())):
+        assert found.tolist() == expected.tolist()
+        assert tuple(found.shape) == tuple(expected.shape)
+        assert empty or found.stride() == expected.stride()

@@ -152,13 +152,15 @@ def take(x: Tensor, index: Tensor) -> Tensor:
 
 
 def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
-    """Where x is not zero: a row of coordinates for each place, or with as_tuple one tensor for each axis."""
+    """Where x is not zero: a row of coordinates for each place, or with as_tuple one tensor for each axis.
+
+    In memory the rows stand upright, as PyTorch's do, so that the coordinates along one axis lie side by side."""
     if as_tuple:
         return tuple(x.like(np.asarray(found, np.int64, like=x.array)) for found in np.atleast_1d(x.array).nonzero())
     found = [np.asarray(part, np.int64, like=x.array) for part in (x.array.nonzero() if x.ndim else ())]
     if not x.ndim:
         return x.like(np.zeros_like(x.array, np.int64, shape=(int(bool(x)), 0)))
-    return x.like(np.stack(found, axis=1))
+    return x.like(np.stack(found).T)
 
 
 def argwhere(x: Tensor) -> Tensor:
