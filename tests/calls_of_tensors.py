@@ -42,7 +42,7 @@ def _out(t, x, y, d, n):
 def _places(t, x, d):
     """Places along an axis, some of them twice."""
     size = x.shape[d] if x.ndim else 1
-    return t.tensor([(3 * k + 1) % size for k in range(2)])
+    return t.tensor([(3 * k + 1) % max(size, 1) for k in range(2)])
 
 
 CALLS = {

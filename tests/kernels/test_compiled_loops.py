@@ -362,6 +362,7 @@ def test_winograd_of_more_channels_than_a_slice_has(rng, machine_code, monkeypat
 
 
 @pytest.mark.parametrize("case", DEPTHWISE)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_depthwise_with_few_lines_in_use_at_a_time(case, rng, loops, monkeypatch):
     monkeypatch.setattr(depthwise, "COPY_BYTES", 0)
     monkeypatch.setattr(depthwise, "SUM_PIXELS", 1)

@@ -570,3 +570,26 @@ def test_gradients_are_converted_as_the_objects_that_they_are():
         return same, str(held.dtype), [str(p.grad.dtype) for p in model.float().parameters()]
 
     assert both(tv) == both(torch)
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+@pytest.mark.parametrize("begin", ["registered as None", "set to None"])
+def test_a_buffer_that_is_none_so_far_is_one_once_it_has_numbers(begin, persistent):
+    named = []
+    for t in (tv, torch):
+        module = t.nn.Module()
+        module.register_buffer("queue", None if begin == "registered as None" else t.ones(2), persistent=persistent)
+        module.queue = None
+        assert list(module.state_dict()) == []
+        module.queue = t.zeros(3)
+        module.plain = t.zeros(3)
+        named.append(([name for name, _ in module.named_buffers()], list(module.state_dict())))
+        module = copy.deepcopy(module)
+        module.queue = t.ones(4)
+        named[-1] += ([name for name, _ in module.named_buffers()], module.queue.tolist())
+        if t is tv:
+            module.double()
+            assert module.queue.dtype == t.float64
+            assert module.plain.dtype == t.float32
+    assert named[0] == named[1]
+    assert named[0][0] == ["queue"]

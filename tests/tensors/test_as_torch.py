@@ -302,3 +302,15 @@ def test_coordinates_of_what_is_not_zero_lie_in_memory_as_pytorchs(shape, empty,
         assert found.tolist() == expected.tolist()
         assert tuple(found.shape) == tuple(expected.shape)
         assert empty or found.stride() == expected.stride()
+
+
+@pytest.mark.parametrize("change", ["unsqueeze_", "squeeze_"])
+def test_what_was_recorded_keeps_its_shape_and_its_history_under_no_grad(change):
+    x = tv.ones(2, 3, requires_grad=True)
+    y = x.max(1, keepdim=True)[0]
+    with tv.no_grad(), pytest.raises(GraphError, match=f"{change}: x was recorded, and no_grad"):
+        getattr(y, change)(1)
+    y.sum().backward()
+    assert x.grad.sum().item() == 2
+    with tv.no_grad():
+        assert tv.ones(3).unsqueeze_(0).shape == (1, 3)

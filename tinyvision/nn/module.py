@@ -27,7 +27,7 @@ from ..tensors.tensor import Tensor
 from ..types import DType
 from .hooks import HooksOf, RemovableHook, WithOptions, inputs_after, of_the_last_op, output_after, watched_inputs
 from .matching import LoadResult, as_array, matched, misfit, other_head, refuse_own_ways
-from .parts import PartsOf, no_attribute
+from .parts import PartsOf, as_registered, empty_buffers, no_attribute
 
 Self = TypeVar("Self", bound="Module")
 
@@ -87,17 +87,8 @@ class Module:
         return output
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # The only assignment that is not taken as it comes: a plain tensor in the place of a registered one would drop
-        # that name from training and from the state dict without a word.
-        own, registered = vars(self).get(name), (Parameter, Buffer)
-        if isinstance(own, registered) and isinstance(value, Variable) and not isinstance(value, registered):
-            if isinstance(own, Parameter):
-                raise OptionError(
-                    f"{type(self).__name__}.{name} is a Parameter and cannot become a plain tensor; "
-                    f"assign nn.Parameter(...), or change its numbers in place with {name}.copy_(...) "
-                    f"inside `with no_grad():`"
-                )
-            value = Buffer(value, own.persistent)
+        if value is None or isinstance(value, Variable):
+            value = as_registered(self, name, value, Parameter, Buffer)
         super().__setattr__(name, value)
 
     if not TYPE_CHECKING:  # for type checkers, it would make every misspelt attribute right
@@ -199,8 +190,10 @@ class Module:
         return value
 
     def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
-        """PyTorch's spelling of `self.name = Buffer(tensor)`."""
+        """PyTorch's spelling of `self.name = Buffer(tensor)`; None is none yet, and what is assigned later is."""
         self._register(name, None if tensor is None else Buffer(tensor, persistent))
+        if tensor is None:
+            empty_buffers(self)[name] = persistent
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """PyTorch's spelling of `self.name = Parameter(...)`."""

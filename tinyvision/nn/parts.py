@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
+from ..errors import OptionError
 from ..missing import MissingName
 
 # What PyTorch's modules have besides, and ours have not, by kind: why not, or what there is instead.
@@ -72,3 +73,33 @@ class PartsOf:
         for name in [name for name in parts if name not in value]:
             del parts[name]
         parts.update(value)
+
+
+def empty_buffers(module: Any) -> dict[str, bool]:
+    """The names of buffers that are None so far, and whether each will be part of the state dict."""
+    return vars(module).setdefault("_empty_buffers", {})
+
+
+def as_registered(module: Any, name: str, value: Any, parameter: type, buffer: Any) -> Any:
+    """What an attribute becomes that is assigned None or a tensor: a buffer where one was, or is to be.
+
+    As a plain tensor it would drop its name from training and from the state dict without a word. Raises OptionError
+    for one in the place of a parameter."""
+    own = vars(module).get(name)
+    if value is None:
+        if isinstance(own, buffer):
+            empty_buffers(module)[name] = own.persistent
+        return None
+    if isinstance(value, (parameter, buffer)):
+        return value
+    if isinstance(own, parameter):
+        raise OptionError(
+            f"{type(module).__name__}.{name} is a Parameter and cannot become a plain tensor; "
+            f"assign nn.Parameter(...), or change its numbers in place with {name}.copy_(...) "
+            f"inside `with no_grad():`"
+        )
+    if isinstance(own, buffer):
+        return buffer(value, own.persistent)
+    if own is None and name in vars(module).get("_empty_buffers", ()):
+        return buffer(value, empty_buffers(module)[name])
+    return value

@@ -76,7 +76,8 @@ def rearranged(
 ) -> Callable[Concatenate[Tensor, P], Tensor]:
     """`unsqueeze_` and its like: x looks at its own memory in another shape from now on. Returns x.
 
-    Raises GraphError for a leaf that asks for a gradient, and where views of x exist, or x is one, while recording."""
+    Raises GraphError for a leaf that asks for a gradient, and where views of x exist, or x is one, while recording; and
+    under no_grad for what was recorded, whose backward would meet a gradient of the new shape."""
 
     def changed(x: Tensor, *arguments: P.args, **options: P.kwargs) -> Tensor:
         y = function(x, *arguments, **options)
@@ -84,6 +85,8 @@ def rearranged(
             raise GraphError(f"{name}: a leaf that requires a gradient keeps its shape; write x.{name[:-1]}(...)")
         if is_grad_enabled() and (x.origin is not None or [v for v in (x.views or {}).values() if v is not y]):
             raise GraphError(f"{name}: others look at this memory; write x = x.{name[:-1]}(...)")
+        if not is_grad_enabled() and x.record is not None:
+            raise GraphError(f"{name}: x was recorded, and no_grad() would hide its new shape; use x.{name[:-1]}(...)")
         x.array, x.record = y.array, y.record
         return x
 
