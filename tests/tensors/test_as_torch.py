@@ -314,3 +314,12 @@ def test_what_was_recorded_keeps_its_shape_and_its_history_under_no_grad(change)
     assert x.grad.sum().item() == 2
     with tv.no_grad():
         assert tv.ones(3).unsqueeze_(0).shape == (1, 3)
+
+
+@pytest.mark.parametrize(("size", "place"), [(0, 0), (3, 3), (3, -4)])
+@pytest.mark.parametrize("name", ["index_fill", "index_fill_", "index_select", "index_add", "index_copy"])
+def test_a_slice_that_is_not_there_is_refused(name, size, place):
+    index, x = tv.tensor([place]), tv.zeros(size, 2)
+    last = {"index_select": (), "index_fill": (1.0,), "index_fill_": (1.0,)}.get(name, (tv.ones(1, 2),))
+    with pytest.raises(ShapeError, match=r"out of bounds|outside"):
+        getattr(x, name)(0, index, *last)

@@ -119,11 +119,9 @@ def index_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool = False)
 
 def index_fill(x: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
     """x with one number in all slices that `index` names along `dim`."""
-    chosen = np.zeros_like(x.array, dtype=bool)
-    *before, rows = _rows("index_fill", x, dim, index)
-    place = (*before, rows.array)
-    chosen[place] = True
-    return masked_fill(x, x.like(chosen), value)
+    chosen = x.like(np.zeros_like(x.array, dtype=bool))
+    chosen[_rows("index_fill", x, dim, index)] = True
+    return masked_fill(x, chosen, value)
 
 
 def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
