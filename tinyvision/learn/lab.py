@@ -257,7 +257,7 @@ def call(
 def _in_time(told, name, function):
     if told.cut_off:
         raise Wrong(
-            f"It ran for more than {CALL_LIMIT:g} seconds and was cut off. Is there a loop that never ends?",
+            f"It ran for more than {CALL_LIMIT:g} s and was cut off. Is there a loop that never ends?",
             name,
             function,
             line=told.line,

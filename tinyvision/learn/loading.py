@@ -61,7 +61,7 @@ def load(path: str | Path, name: str, limit: float = LOAD_LIMIT, whole: bool = T
     error = told.error
     _, line = runner.innermost(error, anchor) if error is not None else (None, None)
     if told.cut_off:
-        message = f"Reading the file took more than {limit:g} seconds: is there a loop outside of a function?"
+        message = f"Reading the file took more than {limit:g} s: is there a loop outside of a function?"
     elif isinstance(error, SyntaxError):
         message, line = f"Python cannot read the file: {syntax(error)}", error.lineno
     elif isinstance(error, SystemExit):

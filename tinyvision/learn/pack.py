@@ -32,7 +32,7 @@ grade       for one submission: {command}
 report      for all of them, one folder each:
             tinyvision learn report SUBMISSIONS --exercises {names} --points {points:g}
 {more}
-The same command grades at home and here. Each file is judged in a process of its own, within {limit:g} seconds.
+The same command grades at home and here. Each file is judged in a process of its own, within {limit:g} s.
 On Linux with Landlock that process writes in a folder of its own only (5.13; empties no file elsewhere: 6.2), opens no
 TCP connection (6.7) and sends no signal to a process but its own (6.12). `grade` and `report` say what the kernel at
 hand cannot deny. None denies it to read, to send by UDP, or to change limits and priorities of your account's other

@@ -123,7 +123,7 @@ class Worker:
             answer = self._sealed(seal, limit)
         except queue.Empty:
             self.close()
-            return {"ended": f"It ran for more than {limit:g} seconds and was stopped."}
+            return {"ended": f"It ran for more than {limit:g} s and was stopped."}
         except BaseException:
             self.close()
             raise

@@ -17,7 +17,7 @@ from ..pictures import as_input, resized
 from ..room import Prediction, Predictor
 from .average_precision import Boxes
 from .samples import letterboxed
-from .task import decode
+from .task import cut, decode
 
 _READABLE = 480  # pixels of the longer side
 
@@ -80,9 +80,8 @@ class Detector(Predictor):
         with no_grad():
             found = decode(self.model(x), size, self.least)[0]
         height, width = image.shape[:2]
-        boxes = np.clip((found.boxes - np.tile(shift, 2)) / scale, 0, [width, height, width, height])
-        kept = (boxes[:, 2:] > boxes[:, :2]).all(1)  # what lies in the grey beside the picture is no thing
-        return Found(Boxes(boxes[kept], found.labels[kept], found.scores[kept]), self.classes)
+        moved = Boxes((found.boxes - np.tile(shift, 2)) / scale, found.labels, found.scores)
+        return Found(cut(moved, width, height), self.classes)  # what lies in the grey beside the picture is no thing
 
 
 def boxes_drawn(

@@ -18,8 +18,8 @@ _GREY = 114  # around a picture that is not as wide as high
 class Samples(Dataset):
     """A dataset of (picture, boxes) as (float32 (3, S, S), {"boxes", "labels"}), in pixels of the new size.
 
-    Not augmented, a target says too what its things are in pixels of the picture itself: their "areas" (M,), and how
-    many pixels of the new size "one_pixel" has become.
+    Not augmented, a target says too what its things are in pixels of the picture itself: their "areas" (M,), how many
+    pixels of the new size "one_pixel" has become, and how wide and high all of it is there, its "extent" (2,).
 
     Pictures keep their proportions; what is missing to a square is grey. With `augment`, they are made up to a quarter
     larger or smaller and moved at random, their brightness is changed, and with `flips` they are mirrored; boxes of
@@ -39,8 +39,8 @@ class Samples(Dataset):
             square, scale, shift = letterboxed(image, self.preprocessing.size)
             moved = (boxes * scale + np.tile(shift, 2)).astype(np.float32)
             areas = target.get("areas", (boxes[:, 2:] - boxes[:, :2]).prod(1))
-            own = {"boxes": moved, "labels": labels, "areas": areas, "one_pixel": scale[:2].prod()}
-            return as_input(square, self.preprocessing), own
+            sizes = {"areas": areas, "one_pixel": scale[:2].prod(), "extent": scale[:2] * image.shape[1::-1]}
+            return as_input(square, self.preprocessing), {"boxes": moved, "labels": labels, **sizes}
         rng = generator_for(None)
         if self.flips and rng.random() < 0.5:
             image, width = image[:, ::-1], image.shape[1]

@@ -25,15 +25,17 @@ from .datasets import CROWD
 STRIDE = 4
 MAP = Metric("map", "mAP")
 CENTRES = Metric("centres", "centres found", percent=True)
-_NAMES, _SIZES = {"boxes", "labels"}, {"areas", "one_pixel"}  # what a target must have, and what it may have, too
+_NAMES, _SIZES = {"boxes", "labels"}, {"areas", "one_pixel", "extent"}  # what a target must and may have
 _LARGEST = 8.0  # e⁸ · 4 pixels: no distance is larger, however large a score is
 
 
 class Detection(Task):
     """Pictures (N, 3, H, W), and {"boxes" (N, M, 4), "labels" (N, M)} with label -1 where a row is filled up.
 
-    Where pictures were made smaller or larger, {"areas" (N, M), "one_pixel" (N,)} beside them say of what size things
-    were before, and how many pixels one of them has become: by that, things are small, medium or large.
+    Where pictures were made smaller or larger, {"areas" (N, M), "one_pixel" (N,), "extent" (N, 2)} beside them say of
+    what size things were before, and how many pixels one of them has become: by that, things are small, medium or
+    large; and how wide and high the picture is, beside which all is grey: boxes found are cut to it before they are
+    judged, as they are where they are used.
 
     classes  their names, from label 0;  box  how much the boxes' loss counts beside the heat's
 
@@ -67,7 +69,8 @@ class Detection(Task):
             for name, array in filled.items():
                 array[row, : len(target["labels"])] = target[name]
         if sized:
-            filled["one_pixel"] = np.array([target["one_pixel"] for _, target in items], np.float64)
+            for name in ("one_pixel", "extent"):
+                filled[name] = np.array([target[name] for _, target in items], np.float64)
         return default_collate([x for x, _ in items]), {name: Tensor.of(array) for name, array in filled.items()}
 
     def evaluation_batch(self, batch_size: int) -> int:
@@ -221,13 +224,17 @@ def decode(
         heat = p[labels, rows, columns]
         middles = np.stack([columns, rows, columns, rows], axis=1) + 0.5
         reach = np.exp(np.minimum(distances[:, rows, columns].T.astype(np.float64), _LARGEST))
-        boxes = (middles + reach * [-1, -1, 1, 1]) * STRIDE
-        boxes = np.clip(boxes, 0, [width, height, width, height])
-        wide = (boxes[:, 2:] - boxes[:, :2]).min(1, initial=np.inf) > 0 if len(boxes) else np.zeros(0, bool)
-        boxes, labels, heat = boxes[wide], labels[wide], heat[wide]
-        kept = batched_nms(boxes, heat, labels, overlap).numpy()[:most]
-        found.append(Boxes(boxes[kept], labels[kept], heat[kept]))
+        every = cut(Boxes((middles + reach * [-1, -1, 1, 1]) * STRIDE, labels, heat), width, height)
+        kept = batched_nms(every.boxes, every.scores, every.labels, overlap).numpy()[:most]
+        found.append(Boxes(every.boxes[kept], every.labels[kept], every.scores[kept]))
     return found
+
+
+def cut(found: Boxes, width: float, height: float) -> Boxes:
+    """Boxes cut to a picture of that size, without those of which nothing is left."""
+    boxes = np.clip(found.boxes, 0, [width, height, width, height])
+    kept = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    return Boxes(boxes[kept], found.labels[kept], found.scores[kept])
 
 
 @dataclass
@@ -270,13 +277,14 @@ class _Collecting:
         boxes, labels = to_numpy(y["boxes"]), to_numpy(y["labels"])
         size = (outputs.shape[2] * STRIDE, outputs.shape[3] * STRIDE)
         found = decode(outputs, size)
-        sizes = [to_numpy(y[name]) for name in ("areas", "one_pixel")] if "areas" in y else None
+        sizes = [to_numpy(y[name]) for name in ("areas", "one_pixel", "extent")] if "areas" in y else None
         for n, names in enumerate(labels):
             there = names != -1
             crowd = names[there] <= CROWD
             names = np.where(crowd, CROWD - names[there], names[there])
             self.true.append(Boxes(boxes[n, there], names, crowd=crowd))
             if sizes is not None:
+                found[n] = cut(found[n], *sizes[2][n])
                 self.true[-1].areas, found[n].areas = sizes[0][n, there], found[n].areas / sizes[1][n]
         self.found += found
         self.losses.append(self.task._loss(outputs, y).item())
