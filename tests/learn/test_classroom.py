@@ -70,7 +70,45 @@ def test_a_pack_is_written_into_an_empty_folder_only(tmp_path):
     assert main(["learn", "pack", str(tmp_path)]) == 2
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
     assert main(["learn", "pack", str(tmp_path / "out"), "--for", "moodle"]) == 2
-    assert main(["learn", "pack", str(tmp_path / "out"), "--points", "0"]) == 2
+    for points in ("0", "inf", "nan"):
+        assert main(["learn", "pack", str(tmp_path / "out"), "--points", points]) == 2
+
+
+@pytest.mark.parametrize("form", ["folder", "gradescope"])
+def test_points_and_time_limit_of_a_pack_are_those_of_its_grader(tmp_path, form):
+    words = ["--exercises", "relu_backward", "--points", "3.3333333", "--time-limit", "30"]
+    assert main(["learn", "pack", str(tmp_path / "out"), "--for", form, *words]) == 0
+    command = f"tinyvision learn grade . {' '.join(words)}"
+    told = [text for _, text in texts(tmp_path / "out") if "learn grade" in text]
+    assert len(told) == 2 + (form == "gradescope")
+    assert all(command in text for text in told)
+
+
+def test_a_pack_of_notebooks_says_what_nbgrader_does(tmp_path, capsys):
+    words = ["learn", "pack", str(tmp_path / "out"), "--for", "nbgrader", "--exercises", "relu_backward"]
+    assert main([*words, "--time-limit", "30"]) == 2
+    assert "ExecutePreprocessor.timeout" in capsys.readouterr().err
+    assert main([*words, "--points", "3.3333333"]) == 0
+    assert "1 exercise for nbgrader" in capsys.readouterr().out
+    told = (tmp_path / "out/README.txt").read_text()
+    assert "in one kernel" in told
+    assert "learn grade" not in told  # which reads .py files
+    assert (
+        "points('relu_backward', 3.3333333, relu_backward)" in (tmp_path / "out/students/exercises.ipynb").read_text()
+    )
+
+
+def test_what_no_parser_reads_costs_one_submission_and_not_the_class(tmp_path, capsys):
+    texts = {"ada": "x = " + "-" * 100_000 + "1", "bob": "x" + "[0]" * 20_000, "cleo": "x = 1" + " " * (1 << 20)}
+    for name, text in texts.items():
+        (tmp_path / "all" / name).mkdir(parents=True)
+        (tmp_path / "all" / name / "relu_backward.py").write_text(text)
+    words = ["learn", "report", str(tmp_path / "all"), "--out", str(tmp_path), "--exercises", "relu_backward"]
+    assert main([*words, "--jobs", "1", "--json"]) == 0
+    ada, bob, cleo = (student["exercises"][0] for student in json.loads(capsys.readouterr().out))
+    for deep in (ada, bob):
+        assert (deep["says"], deep["points"]) == ("Python cannot read the file: it is nested too deeply", 0.0)
+    assert cleo["flags"] == ["is too large to be looked into"]
 
 
 def test_each_gradient_counts_and_every_way_gives_the_same_points(tmp_path, capsys):

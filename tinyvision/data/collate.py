@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from ..arrays import looks_like_an_array, plain
 from ..device import to_numpy
+from ..dtypes import common_dtype, default_dtype
 from ..errors import DtypeError, ShapeError
 from ..tensors.arranging import stack
 from ..tensors.tensor import Tensor
@@ -18,9 +20,9 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """A batch out of a list of items.
 
     Tensors and arrays are stacked along a new first axis as they are, integers and truth values become a tensor (int64,
-    bool), floating-point numbers float64; text stays a list or tuple of text. Tuples and lists are collated part by
-    part into a list, named tuples and dicts into their own kind. Raises ShapeError if the parts of one batch differ in
-    shape or number, DtypeError for anything else."""
+    bool), floating-point numbers float64, of the default dtype where a whole number comes first; text stays a list or
+    tuple of text. Tuples and lists are collated part by part into a list, named tuples and dicts into their own kind.
+    Raises ShapeError if the parts of one batch differ in shape or number, DtypeError for anything else."""
     first = batch[0]
     if _is_tensor(first):
         _check_alike(batch, looks_like_an_array, "tensors")
@@ -104,7 +106,7 @@ def stacked(arrays: list[np.ndarray]) -> np.ndarray:
         if all(len(shape) < 2 for shape in shapes):
             remedy = "give the loader a collate_fn that says what becomes of rows of different lengths"
         raise ShapeError(f"collate: arrays of one batch have different shapes: {some}; {remedy}")
-    return np.stack(arrays)
+    return np.stack(arrays, dtype=functools.reduce(common_dtype, (array.dtype for array in arrays)))
 
 
 def _numbers(batch, first):
@@ -115,7 +117,9 @@ def _numbers(batch, first):
         array = np.array(None)
     if array.ndim != 1 or array.dtype.kind not in "biuf":
         raise DtypeError(f"collate: a batch that begins with {first!r} holds something that is no number")
-    return array.astype(np.float64 if isinstance(first, float) else array.dtype)
+    if isinstance(first, float):
+        return array.astype(np.float64)
+    return array.astype(default_dtype()) if array.dtype.kind == "f" else array
 
 
 def _unknown(first):

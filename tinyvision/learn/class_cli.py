@@ -1,6 +1,7 @@
 """`tinyvision learn pack`, `grade` and `report`: the commands of a class."""
 
 import json
+import math
 import os
 import threading
 from pathlib import Path
@@ -37,28 +38,32 @@ def add_class_parsers(sub: Any, common: Any) -> None:
 def _shared(parser, common):
     parser.add_argument("--exercises", metavar="NAMES", help="conv_dx,relu_backward,... (default: the whole course)")
     parser.add_argument("--points", type=float, default=10.0, metavar="N", help="for each exercise (default: 10)")
-    parser.add_argument("--time-limit", default="10", metavar="SECONDS", help="for each file (default: 10)")
+    parser.add_argument("--time-limit", metavar="SECONDS", help="for each file (default: 10)")
     common(parser, folder=False)
 
 
 def _asked(args):
     from .grade import chosen
-    from .process import seconds
+    from .process import LIMIT, seconds
 
-    if not args.points > 0:
+    if not 0 < args.points < math.inf:
         raise OptionError(f"learn: --points is a number above 0, got {args.points:g}")
-    return chosen(args.exercises), seconds(args.time_limit)
+    return chosen(args.exercises), LIMIT if args.time_limit is None else seconds(args.time_limit)
 
 
 def _pack(args):
-    from .pack import pack
+    from .pack import counted, pack
 
     exercises, limit = _asked(args)
+    if args.form == "nbgrader" and args.time_limit is not None:
+        raise OptionError(
+            "learn: nbgrader runs notebooks by its own ExecutePreprocessor.timeout; leave --time-limit out"
+        )
     written = pack(args.out, exercises, args.form, args.points, limit)
     if args.json:
         print(json.dumps({"out": args.out, "files": written, "exercises": [e.name for e in exercises]}, indent=2))
     else:
-        print(f"{args.out}: {len(exercises)} exercises for {args.form}; README.txt says what to do with them")
+        print(f"{args.out}: {counted(len(exercises))} for {args.form}; README.txt says what to do with them")
         for name in written:
             print(f"   {name}")
     return 0

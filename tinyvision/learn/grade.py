@@ -16,6 +16,7 @@ from . import course
 from .attempt import InternalError, understood
 from .course import Exercise
 from .forker import Forker
+from .loading import parsed
 from .process import LIMIT, Worker, forker
 
 # What a submission has no use for: answers made by libraries, and ways around the grader. A person should look.
@@ -27,6 +28,7 @@ CALLS = ("eval", "exec", "open", "compile", "globals", "vars", "getattr", "setat
          "breakpoint")  # fmt: skip
 INSIDE = ("os", "sys", "builtins", "ctypes", "ctypeslib", "subprocess", "importlib", "f2py")  # of another module
 OTHERS = ("prlimit", "setpriority", "sched_setaffinity")  # change other processes, which no Landlock denies
+LARGEST = 1 << 20  # bytes of a file that is looked into
 FILES = ("tofile", "fromfile", "memmap", "load", "save", "savez", "savez_compressed", "savetxt", "loadtxt",
          "genfromtxt", "DataSource")  # fmt: skip
 
@@ -140,6 +142,9 @@ def flags(path: str | Path, exercise: Exercise) -> list[str]:
         file = waiting.pop()
         seen.add(file)
         try:
+            if file.stat().st_size > LARGEST:
+                out["is too large to be looked into"] = None
+                continue
             tree = _parsed(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError):
             out["cannot be read as text"] = None
@@ -151,8 +156,8 @@ def flags(path: str | Path, exercise: Exercise) -> list[str]:
 
 def _parsed(text):
     try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
+        return parsed(text)
+    except SyntaxError:
         return ast.Module([], [])
 
 

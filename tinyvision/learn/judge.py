@@ -14,7 +14,7 @@ from ..check import Finding, Report, runner
 from ..errors import OptionError, TinyVisionError
 from . import lab
 from .course import exercise
-from .loading import load, read, syntax
+from .loading import load, parsed, read, syntax
 
 
 def check_exercise(name: str, *functions: Any, **named: Any) -> Any:
@@ -55,11 +55,9 @@ def judge(name: str, path: str | Path) -> Any:
     lab.PRINTED.clear()
     text = read(path)
     try:
-        tree = ast.parse(text, str(path))
-    except (SyntaxError, ValueError, RecursionError) as error:
-        return _failed(
-            one, f"Python cannot read the file: {syntax(error)}", "syntax", path, getattr(error, "lineno", None)
-        )
+        tree = parsed(text, str(path))
+    except SyntaxError as error:
+        return _failed(one, f"Python cannot read the file: {syntax(error)}", "syntax", path, error.lineno)
     holes = _holes(tree)
     if holes:
         return _failed(

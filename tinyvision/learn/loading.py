@@ -72,6 +72,16 @@ def load(path: str | Path, name: str, limit: float = LOAD_LIMIT, whole: bool = T
     return None, Report("", [finding], status={"file": "wrong"}, printed=told.printed)
 
 
+def parsed(text: str, name: str = "<unknown>") -> ast.Module:
+    """The tree of a program's text. Raises SyntaxError where Python cannot read it, for whatever reason."""
+    try:
+        return ast.parse(text, name)
+    except ValueError as error:
+        raise SyntaxError(str(error)) from None
+    except (RecursionError, MemoryError):
+        raise SyntaxError("it is nested too deeply") from None
+
+
 def syntax(error: Any) -> str:
     """What Python's parser says of a file, with the line."""
     line = getattr(error, "lineno", None)
@@ -96,8 +106,8 @@ def _module(path, name, dotted):
 
 def _tree(path):
     try:
-        return ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError, RecursionError, OSError):
+        return parsed(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError, OSError):
         return ast.Module([], [])  # running the file says what is wrong with it
 
 

@@ -14,11 +14,12 @@ from typing import Any
 from .. import __version__
 from ..errors import FileError, OptionError
 from .course import Exercise
+from .process import LIMIT
 
 FORMS = ("folder", "gradescope", "nbgrader")
-_COMMAND = "tinyvision learn grade . --exercises {names} --points {points:g}"
+_SAME = "--exercises {names} --points {points}"  # what grading at home and here must have in common
 _README = """\
-{count} exercises, {points:g} points each. Edit the .py files: the lines to write are marked with `...`. Then run, here:
+{count}, {points} points each. Edit the .py files: the lines to write are marked with `...`. Then run, here:
 
     pip install tinyvision
     {command}
@@ -26,11 +27,11 @@ _README = """\
 That is the official check, with the official points; it says what is wrong and where. Each gradient that an exercise
 asks for counts by itself. `tinyvision learn` is the same course with hints, for yourself.
 """
-_TEACHER = """\
-students/   goes to the students: skeletons, without a line of a solution
+_STUDENTS = "students/   goes to the students: skeletons, without a line of a solution\n"
+_GRADER = """\
 grade       for one submission: {command}
 report      for all of them, one folder each:
-            tinyvision learn report SUBMISSIONS --exercises {names} --points {points:g}
+            tinyvision learn report SUBMISSIONS {same}
 {more}
 The same command grades at home and here. Each file is judged in a process of its own, within {limit:g} s.
 On Linux with Landlock that process writes in a folder of its own only (5.13; empties no file elsewhere: 6.2), opens no
@@ -39,6 +40,13 @@ hand cannot deny. None denies it to read, to send by UDP, or to change limits an
 processes. On other systems nothing but your account's rights holds it back. Grade strangers' files in a container.
 Files that import tinyvision or PyTorch, or reach around the grader, are graded and flagged: look at these yourself,
 for the exercises' solutions are part of the public package, and code runs in the process that judges it.
+"""
+_NOTEBOOKS = """\
+nbgrader    copy students/exercises.ipynb into source/<assignment>/, then nbgrader generate_assignment;
+            its test cells give points for each gradient that is right
+
+nbgrader runs the cells, as long as its own ExecutePreprocessor.timeout allows, in one kernel and with all rights of your
+account: autograde strangers' notebooks in a container. The exercises' solutions are part of the public package.
 """
 _SETUP = "#!/usr/bin/env bash\npip3 install tinyvision=={version}\n"
 _RUN = """\
@@ -55,35 +63,36 @@ def pack(out: str | Path, exercises: Sequence[Exercise], form: str, points: floa
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OptionError(f"learn: {out} is not an empty folder")
-    names = ",".join(one.name for one in exercises)
-    command = _COMMAND.format(names=names, points=points)
+    full = f"{points:.12g}"
+    same = _SAME.format(names=",".join(one.name for one in exercises), points=full)
+    same += f" --time-limit {limit:g}" * (limit != LIMIT)
+    command = f"tinyvision learn grade . {same}"
     try:
         students = out / "students"
         students.mkdir(parents=True)
         if form == "nbgrader":
-            _notebook(students / "exercises.ipynb", exercises, points)
+            _notebook(students / "exercises.ipynb", exercises, points, full)
+            told = _STUDENTS + _NOTEBOOKS
         else:
-            _skeletons(students, exercises, points, command)
-        more = _gradescope(out, command) if form == "gradescope" else _HOW[form]
-        told = _TEACHER.format(command=command, names=names, points=points, more=more, limit=limit)
+            _skeletons(students, exercises, full, command)
+            more = _gradescope(out, command) if form == "gradescope" else ""
+            told = _STUDENTS + _GRADER.format(command=command, same=same, more=more, limit=limit)
         (out / "README.txt").write_text(told, encoding="utf-8")
     except OSError as error:
         raise FileError(f"learn: cannot write {out}: {error.strerror or error}") from None
     return sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
 
 
-_HOW = {
-    "folder": "",
-    "nbgrader": "nbgrader    copy students/exercises.ipynb into source/<assignment>/, then nbgrader "
-    "generate_assignment;\n            its test cells give points for each gradient that is right\n",
-}
-
-
 def _skeletons(folder, exercises, points, command):
     for one in exercises:
         (folder / one.file).write_text(one.skeleton(), encoding="utf-8")
-    told = _README.format(count=len(exercises), points=points, command=command)
+    told = _README.format(count=counted(len(exercises)), points=points, command=command)
     (folder / "README.txt").write_text(told, encoding="utf-8")
+
+
+def counted(exercises: int) -> str:
+    """How many there are, in words."""
+    return f"{exercises} exercise{'s' * (exercises != 1)}"
 
 
 def _gradescope(out, command):
@@ -98,13 +107,13 @@ def _gradescope(out, command):
     return "gradescope  upload autograder.zip as the autograder of a programming assignment\n"
 
 
-def _notebook(path, exercises, points):
+def _notebook(path, exercises, points, full):
     """One notebook: for each exercise its text, a cell to fill in, and a test cell that returns the points."""
     head = "# Exercises\n\nRun the last cell of each exercise: it shows what is wrong, and the points."
     cells = [_text("head", head)]
     for one in exercises:
         call = ", ".join(one.needs)
-        test = f"from tinyvision.learn import points\n\npoints({one.name!r}, {points:g}, {call})"
+        test = f"from tinyvision.learn import points\n\npoints({one.name!r}, {full}, {call})"
         cells.append(_text(f"{one.name}-text", f"## {one.title}\n\n{_lesson(one)}"))
         cells.append(_code(one.name, one.skeleton(), solution=True))
         cells.append(_code(f"{one.name}-points", test, grade=True, points=points))
