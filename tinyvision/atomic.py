@@ -25,10 +25,11 @@ def atomic_write(
 ) -> Iterator[IO[Any]]:
     """Open `path` for writing such that readers only ever see the old file or the whole new one.
 
-    Use as `with atomic_write(path) as file: file.write(...)`, with mode "wb" or "w" (UTF-8). The bytes go to
-    a temporary file in the same folder, are flushed to the disk, and are renamed over `path` when the block
-    ends; if the block raises, `path` is untouched and the temporary file is removed. An existing file's
-    permissions are kept, and a symbolic link stays a link: the file that it points to is replaced.
+    Use as `with atomic_write(path) as file: file.write(...)`, with mode "wb" or "w" (UTF-8; bytes in somebody's text
+    that are none, lone surrogates, are escaped). The bytes go to a temporary file in the same folder, are flushed to
+    the disk, and are renamed over `path` when the block ends; if the block raises, `path` is untouched and the
+    temporary file is removed. An existing file's permissions are kept, and a symbolic link stays a link: the file that
+    it points to is replaced.
 
     Raises `error` (default FileError) when the folder is missing or not writable, the disk is full, or `path`
     is not a regular file; OptionError for another mode."""
@@ -42,7 +43,9 @@ def atomic_write(
     except OSError as reason:
         raise error(cannot_write(path, reason)) from None
     try:
-        text: dict[str, Any] = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
+        text: dict[str, Any] = (
+            {} if mode == "wb" else {"encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"}
+        )
         with os.fdopen(descriptor, mode, **text) as file:
             yield file
             file.flush()

@@ -70,8 +70,8 @@ def test_a_pack_is_written_into_an_empty_folder_only(tmp_path):
     assert main(["learn", "pack", str(tmp_path)]) == 2
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
     assert main(["learn", "pack", str(tmp_path / "out"), "--for", "moodle"]) == 2
-    for points in ("0", "inf", "nan"):
-        assert main(["learn", "pack", str(tmp_path / "out"), "--points", points]) == 2
+    for number in ("0", "inf", "nan"):
+        assert main(["learn", "pack", str(tmp_path / "out"), "--points", number]) == 2
 
 
 @pytest.mark.parametrize("form", ["folder", "gradescope"])
@@ -362,3 +362,22 @@ def test_unknown_names_and_folders(tmp_path, capsys):
     assert f"cannot make the folder {tmp_path / 'file' / 'new'}: Not a directory" in capsys.readouterr().err
     assert main(["learn", "grade", str(tmp_path / "none")]) == 2
     assert [g.found for g in grade(tmp_path, chosen("relu_backward"))] == [False]
+
+
+def test_words_of_a_submission_reach_neither_the_terminal_nor_the_end_of_the_report(tmp_path, capsys):
+    """An exception's text may hold what moves a cursor, and what is no text; the name of a folder, too."""
+    student = tmp_path / "all" / "ada\n\udcff"
+    student.mkdir(parents=True)
+    (student / "relu_backward.py").write_text("raise ValueError('\\udcff\\x1b[2J')\n")
+    words = ["--exercises", "relu_backward"]
+    assert main(["learn", "report", str(tmp_path / "all"), "--out", str(tmp_path), *words, "--jobs", "1"]) == 0
+    assert "0.00  ada\\n\\udcff\n" in capsys.readouterr().out
+    (line,) = csv.DictReader((tmp_path / "report.csv").open(encoding="utf-8"))
+    assert (line["student"], line["says"]) == ("ada\\n\\udcff", r"Reading the file raised ValueError: \udcff\x1b[2J")
+    assert main(["learn", "grade", str(student), *words]) == 1
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_file_that_notepad_has_written_is_graded(tmp_path):
+    (tmp_path / "relu_backward.py").write_text(RIGHT, encoding="utf-8-sig", newline="\r\n")
+    assert main(["learn", "grade", str(tmp_path), "--exercises", "relu_backward"]) == 0

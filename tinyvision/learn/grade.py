@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..printable import printable_message
 from . import course
 from .attempt import InternalError, understood
 from .course import Exercise
@@ -93,15 +94,19 @@ def _one(folder, exercise, limit, source):
             request = {"task": "judge", "name": exercise.name, "path": str(path.resolve()), "scratch": scratch}
             answer = understood(worker.ask(request, limit), exercise.name, str(path))
     except InternalError as error:
-        return Grade(exercise.name, says=str(error)[:300], flags=["the check itself failed: look at it", *odd])
+        return Grade(
+            exercise.name, says=printable_message(error)[:300], flags=["the check itself failed: look at it", *odd]
+        )
     finally:
         worker.close()
-    told = [f["message"] for f in answer["findings"]]
+    told = [printable_message(f["message"]) for f in answer["findings"]]  # it may quote the submission
     if "skipped" in answer["kinds"]:
         return Grade(exercise.name, says=told[0], flags=["could not be judged on this machine"])
     says, mistakes = told[0] if told else "right", _mistakes(answer)
     seconds = answer["seconds"]
-    words = {f["mistake"] or f["signature"]: f["message"] for f in reversed(answer["findings"])}
+    words: dict[Any, str] = {}
+    for f, message in zip(answer["findings"], told, strict=True):
+        words.setdefault(f["mistake"] or f["signature"], message)
     return Grade(exercise.name, share(answer, exercise), says, mistakes, odd, seconds, words=words)
 
 
@@ -145,7 +150,7 @@ def flags(path: str | Path, exercise: Exercise) -> list[str]:
             if file.stat().st_size > LARGEST:
                 out["is too large to be looked into"] = None
                 continue
-            tree = _parsed(file.read_text(encoding="utf-8"))
+            tree = _parsed(file.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError):
             out["cannot be read as text"] = None
             continue

@@ -27,7 +27,7 @@ ROOTS = (".git", "pyproject.toml", "setup.py", "requirements.txt")  # where a pr
 def read(path: str | Path, command: str = "learn") -> Any:
     """The text of a learner's file. Raises DataError, in the name of `command`, if it is gone or is no text."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")  # Python takes the mark that Notepad writes, too
     except FileNotFoundError:
         raise DataError(f"{command}: {path} is not there") from None
     except UnicodeDecodeError:
@@ -106,7 +106,7 @@ def _module(path, name, dotted):
 
 def _tree(path):
     try:
-        return parsed(path.read_text(encoding="utf-8"))
+        return parsed(path.read_text(encoding="utf-8-sig"))
     except (SyntaxError, UnicodeDecodeError, OSError):
         return ast.Module([], [])  # running the file says what is wrong with it
 

@@ -45,8 +45,9 @@ _NOTEBOOKS = """\
 nbgrader    copy students/exercises.ipynb into source/<assignment>/, then nbgrader generate_assignment;
             its test cells give points for each gradient that is right
 
-nbgrader runs the cells, as long as its own ExecutePreprocessor.timeout allows, in one kernel and with all rights of your
-account: autograde strangers' notebooks in a container. The exercises' solutions are part of the public package.
+nbgrader runs the cells in one kernel, with all rights of your account, and as long as its own setting
+ExecutePreprocessor.timeout allows: autograde strangers' notebooks in a container. The exercises' solutions are part of
+the public package.
 """
 _SETUP = "#!/usr/bin/env bash\npip3 install tinyvision=={version}\n"
 _RUN = """\

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..atomic import atomic_write
 from ..errors import DataError
+from ..printable import printable
 from .course import Exercise
 from .grade import Grade, grade
 from .process import forker
@@ -53,9 +54,10 @@ def graded(
             grades = grade(student, exercises, limit, source)
         finally:
             free.put(source)
+        name = printable(student.name, None)
         if tell is not None:
-            tell(student.name, grades)
-        return student.name, grades
+            tell(name, grades)
+        return name, grades
 
     try:
         for source in sources:
