@@ -12,6 +12,7 @@ from tinyvision import distributed, errors, multiprocessing, nn, ops, random, ta
 from tinyvision.data import DataLoader, IterableDataset
 from tinyvision.distributed import run, shares
 from tinyvision.distributed.group import local_rank
+from tinyvision.distributed.watching import Patience
 from tinyvision.launcher import launched_as, understands
 from tinyvision.nn.parallel import DistributedDataParallel
 from tinyvision.utils.data.distributed import DistributedSampler
@@ -273,3 +274,10 @@ def test_an_ending_comes_after_all_gradients_once():
     op = tape.differentiable(forward, backward)
     (op(x) * 2 + op(x)).sum().backward()
     assert seen == [[3.0, 3.0]]
+
+
+def test_time_in_which_nobody_looked_is_not_waited():
+    """As after Ctrl-Z and fg, or a lid that was closed: the others have had none of that time either."""
+    times = iter([100.0, 100.05, 4000.0, 4000.02])
+    waited = Patience(lambda: next(times))
+    assert [waited.passed() for _ in range(3)] == pytest.approx([0.05, 0.15, 0.17])

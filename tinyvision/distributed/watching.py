@@ -1,6 +1,6 @@
 """Waiting for the other ranks, but not for ever: who has ended, who does not come, and the end of the whole job.
 
-MPI itself waits without end for a rank that has left or is frozen. Here every wait looks at the clock, and the ranks
+MPI itself waits without end for a rank that has left or is frozen. Here every wait counts its seconds, and the ranks
 tell each other two things on a line of their own: LEFT when a process ends, HERE when one has waited too long. A rank
 that gets HERE while it waits answers with its own; who stays silent is who is missed.
 """
@@ -21,6 +21,24 @@ _LOOK = 0.02  # seconds between two looks at what others have sent
 _BRISK = 0.001  # seconds in which a wait does not sleep: most are shorter
 _MOMENT = 2.0  # seconds within which all ranks meet the same error
 _ANSWER = 2.0  # seconds in which a rank that is alive and waits has answered, or finished what it was about to send
+_GAP = 0.1  # seconds that count, at most, between two looks at the clock
+
+
+class Patience:
+    """Seconds that this rank has waited, as `passed` counts them.
+
+    Between two looks no more than `_GAP` counts: the machine has slept, the job was stopped with Ctrl-Z, or other
+    programs had the cores, and the ranks that are waited for have had no more of that time than this one."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._looked, self._passed = clock, clock(), 0.0
+
+    def passed(self) -> float:
+        """Seconds until now."""
+        now = self._clock()
+        self._passed += min(now - self._looked, _GAP)
+        self._looked = now
+        return self._passed
 
 
 class Watch:
@@ -34,7 +52,7 @@ class Watch:
     def __init__(self, MPI: Any, comm: Any, timeout: float) -> None:
         self.MPI, self.timeout = MPI, timeout
         self.comm, self.line, self.ends = comm.Dup(), comm.Dup(), comm.Dup()
-        self.left: dict[int, float] = {}  # when it was heard that a rank has ended
+        self.left: dict[int, Patience] = {}  # how long it is known that a rank has ended
         self.here: dict[int, str] = {}  # what ranks that have waited too long wait for
         self.answered: set[int] = set()
         self.sent: list[Any] = []  # a message must live until it has arrived
@@ -59,22 +77,22 @@ class Watch:
         """Return once `request` is done. Raises DistributedError after `timeout` seconds, or when it cannot be done."""
         self.here.clear()
         self.answered.clear()
-        begun = looked = time.monotonic()
+        waited, looked = Patience(), 0.0
         try:
             while not request.Test():
-                now = time.monotonic()
-                if now - begun > _BRISK:
+                now = waited.passed()
+                if now > _BRISK:
                     time.sleep(0.0001)
                 if now - looked > _LOOK:
                     looked = now
                     self.hear(what)
-                    gone = [r for r, when in self.left.items() if now - when > _ANSWER]
+                    gone = [r for r, since in self.left.items() if since.passed() > _ANSWER]
                     if gone and not request.Test():
                         raise DistributedError(
                             f"{_ranks(gone)} ended while rank {self.comm.rank} waited for it in {what}; all ranks must "
                             f"make the same calls, as many batches and backward passes each"
                         )
-                if now - begun > self.timeout:
+                if now > self.timeout:
                     self.blame(what)
         except self.MPI.Exception as error:
             raise DistributedError(
@@ -89,7 +107,7 @@ class Watch:
             source = status.Get_source()
             self.line.Recv([text, self.MPI.BYTE], source, status.Get_tag())
             if status.Get_tag() == _LEFT:
-                self.left[source] = time.monotonic()
+                self.left[source] = Patience()
             else:
                 self.here[source] = text.decode()
                 if source not in self.answered:
@@ -107,8 +125,8 @@ class Watch:
         for other in self.others:
             if other not in self.answered:
                 self.tell(other, _HERE, what)
-        until = time.monotonic() + _ANSWER
-        while time.monotonic() < until and len(self.here.keys() | self.left.keys()) < len(self.others):
+        waited = Patience()
+        while waited.passed() < _ANSWER and len(self.here.keys() | self.left.keys()) < len(self.others):
             self.hear(what)
             time.sleep(0.001)
         silent = [r for r in self.others if r not in self.here]
@@ -134,10 +152,10 @@ class Watch:
             self.fail(error, lambda: None)
 
     def _farewell(self):
-        request, begun = self.line.Ibarrier(), time.monotonic()  # on the line: others may be in a barrier of their own
+        request, waited = self.line.Ibarrier(), Patience()  # on the line: others may be in a barrier of their own
         while not request.Test():
             self.hear("the end")
-            if time.monotonic() - begun > self.timeout:
+            if waited.passed() > self.timeout:
                 silent = [r for r in self.others if r not in self.left]
                 raise DistributedError(
                     f"{_ranks(silent or self.others)} did not end within {self.timeout:g} s of rank {self.comm.rank}; "
@@ -172,9 +190,9 @@ class Watch:
 
     def all_come(self) -> bool:
         """Whether all ranks end the job in this moment, as they do after a mistake in what all were told to do."""
-        request, begun = self.ends.Ibarrier(), time.monotonic()
+        request, waited = self.ends.Ibarrier(), Patience()
         while not request.Test():
-            if time.monotonic() - begun > _MOMENT:
+            if waited.passed() > _MOMENT:
                 return False
             time.sleep(0.001)
         return True
