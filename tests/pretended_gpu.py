@@ -20,6 +20,8 @@ device = sys.modules["tinyvision.device"]
 
 
 class _Stream:
+    ptr = 0
+
     def __init__(self, non_blocking=False):
         pass
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from .device import DeviceName, device, recording, require_cuda
 
+replays = 0  # how often a graph has been replayed: its work changes what no Python touches
+
 
 def capture(work: Any, where: DeviceName = "cuda") -> Any:
     """(what `work()` returns, a function that does the same work again): the launches of `work` as one CUDA graph.
@@ -44,6 +46,8 @@ def _capture(cupy, work, where, pool, stream):
             graph = stream.end_capture()
 
     def replay(pool=pool):  # keeps the pool
+        global replays
+        replays += 1
         with cupy.cuda.Device(where.index):
             present = cupy.cuda.get_current_stream()
             stream.wait_event(present.record())

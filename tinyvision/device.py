@@ -381,6 +381,11 @@ def is_capturing() -> bool:
     return getattr(recording, "now", False)
 
 
+def current_stream(index: int) -> int:
+    """The address of the stream on which this thread's work for GPU number `index` is done."""
+    return int(sys.modules["cupy"].cuda.get_current_stream(index).ptr)
+
+
 def is_available() -> bool:
     """True if a GPU can really be used, as `torch.cuda.is_available()` promises."""
     return cuda_problem() is None

@@ -36,7 +36,9 @@ class Watch:
     def __init__(self, which: str, value: Any, derives: bool = False, through_view: bool = False) -> None:
         array, changes = value.array, value.changes
         self.which, self.shape, self.changes, self.version = which, array.shape, changes, changes[0]
-        self.memory = id(memory_of(array))  # of what owns it
+        while (base := getattr(array, "base", None)) is not None:  # `memory_of`: every input of every op comes by here
+            array = base
+        self.memory = id(array)  # of what owns it
         self.derives, self.through_view = derives, through_view or value.origin is not None
         self.uncounted = (_behind(changes), changes[2]) if len(changes) > 1 else (0, 0)
 
@@ -164,9 +166,15 @@ def note_replaced(value: Any, array: Any) -> None:
     """Remember, for calls that have kept what the value holds now, that `array` takes its place."""
     uncounted(value)
     value.changes[2] += 1
-    known = value.changes[3]
-    known[:] = [(gone, new) for gone, new in known if gone() is not None]
-    known.append((weakref.ref(value.array), array))
+    forget_replaced(value)
+    value.changes[3].append((weakref.ref(value.array), array))
+
+
+def forget_replaced(value: Any) -> None:
+    """Let go of what took the place of arrays that nobody has any more."""
+    if len(value.changes) > 1:
+        known = value.changes[3]
+        known[:] = [(gone, new) for gone, new in known if gone() is not None]
 
 
 def note_view(view: Any, x: Any, step: tuple[Any, dict[str, Any]], writable: bool) -> None:

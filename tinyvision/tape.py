@@ -72,6 +72,7 @@ class Variable:
         "changes",
         "copy_of",
         "hooks",
+        "kept",
         "origin",
         "ready",
         "record",
@@ -159,6 +160,10 @@ class Variable:
         unless `retain_graph`. Raises GraphError if there is nothing to go back through, ShapeError for a gradient that
         does not fit, DeviceError for one that lives elsewhere."""
         backward(self, gradient, retain_graph)
+
+
+# The array without the look that a module's tensor takes for leave to write (see `nn.keeping`).
+read: Callable[[Variable], Any] = vars(Variable)["array"].__get__
 
 
 def backward(output: Variable, gradient: Any, retain_graph: bool, only: set[int] | None = None) -> None:
@@ -308,7 +313,7 @@ def _to_be_added(record, waiting):
 
 def _check_gradient(record, i, wish, anomaly):
     dx, source = wish.gradient, wish.source
-    shape = source.array.shape if isinstance(source, Variable) else source.output_shape
+    shape = read(source).shape if isinstance(source, Variable) else source.output_shape
     if getattr(dx, "shape", None) != shape:
         got = "None" if dx is None else f"shape {dx.shape}" if hasattr(dx, "shape") else f"a {type(dx).__name__}"
         raise ShapeError(f"the backward of {record.name} returned {got} for input {i}, whose shape is {shape}")
@@ -320,7 +325,7 @@ def _accumulate(wish):
     """Add to `.grad`: in place, so that who holds it, or the buffer that it is a view of, has the sum. The first one is
     memory of its own: p + q must not make p.grad and q.grad one array."""
     leaf = wish.source
-    if not leaf.requires_grad:  # it did, when the op was called
+    if not leaf._requires_grad:  # it did, when the op was called
         return
     if leaf.origin is not None and leaf.origin.base.requires_grad:
         raise GraphError(
@@ -342,7 +347,7 @@ def _accumulate(wish):
                 f"is, from before .data was given another shape; set it to None"
             ) from None
         kept.changes[0] += 1
-    elif is_only_here(wish, "gradient", leaf.array):
+    elif is_only_here(wish, "gradient", read(leaf)):
         leaf._grad = leaf.like(wish.gradient)
     else:  # a copy; its memory order follows the leaf, as optimizers walk both side by side
         own = np.empty_like(leaf.array)

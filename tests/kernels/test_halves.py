@@ -43,7 +43,7 @@ def run_pair(emulation, x, w, dy, kernels, sliding, mode, splits=None):
     images, rows = (conv_halves.halved(a.transpose(0, 3, 1, 2), mode) for a in (images, rows))
     y, dx = (emulation.empty(x, (len(a), *a.shape[2:], a.shape[1])) for a in (dy, x))
     weight = emulation.array(w)
-    conv_halves.correlate(images, weight, y, sliding, mode, kernels[0])
+    conv_halves.correlate(images, conv_halves.halved(weight, mode, sliding.groups), y, sliding, mode, kernels[0])
     conv_halves.image_gradient(rows, weight, dx, sliding, mode=mode, kernel=kernels[0])
     dw = conv_halves.weight_gradient(images, rows, w.shape, sliding, mode, kernels[1], splits)
     return launch.channels_first(y), launch.channels_first(dx), dw

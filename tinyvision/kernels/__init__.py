@@ -142,6 +142,8 @@ def _seen(values):
             seen.append((value.shape, value.strides, value.dtype))
         elif kind is int:
             seen.append((kind, value))
+        elif kind is dict:  # what is kept of a weight: that there is a place for it
+            seen.append(kind)
         elif isinstance(value, tuple):
             kinds = tuple(map(type, value))
             seen.append((kinds, value if kinds in PLAIN else _seen(value)))

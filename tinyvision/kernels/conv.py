@@ -387,8 +387,7 @@ def _geometry(x, weight, y, y_strides, sliding, splits=1, activation=None, phase
     )  # fmt: skip
 
 
-def _correlate(x, weight, y, sliding, **finish):
-    kernels = arranged(weight, sliding.groups)
+def _correlate(x, kernels, y, sliding, **finish):
     about = sliding.stride, sliding.start, sliding.dilation, sliding.groups
     correlate(x, kernels, y, *about, measured=moments.asked(), **finish)
 
@@ -404,5 +403,7 @@ def dweight(x: Array, dy: Array, shape: Shape, sliding: Sliding) -> Array:
 
 
 DROP_INS = drop_ins(
-    Way(applies, _correlate, _image_gradient, dweight, adds=True, any_order=True), "conv2d", "conv2d_inference"
+    Way(applies, _correlate, _image_gradient, dweight, arranged, adds=True, any_order=True),
+    "conv2d",
+    "conv2d_inference",
 )

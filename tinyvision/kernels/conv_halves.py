@@ -49,10 +49,9 @@ def _applies(mode):
 
 
 def correlate(
-    images: Array, weight: Array, y: Array, sliding: Sliding, mode: str, kernel: str | None = None, **finish: Any
+    images: Array, kernels: Array, y: Array, sliding: Sliding, mode: str, kernel: str | None = None, **finish: Any
 ) -> None:
-    """`conv.correlate` of images and kernels of 16 bits; weight (O, C/groups, KH, KW) is float32."""
-    kernels = halved(weight, mode, sliding.groups)
+    """`conv.correlate` of images and kernels of 16 bits, both from `halved`."""
     slides = Slides(sliding.stride, sliding.start, sliding.dilation, sliding.groups)
     scale, shift = (None if v is None else gpu.aligned(v) for v in (finish.get("scale"), finish.get("shift")))
     units = kernel or _units(y)
@@ -109,6 +108,7 @@ def _drop_ins(mode):
         lambda *given, **finish: correlate(*given, mode=mode, **finish),
         lambda *given: image_gradient(*given, mode=mode),
         lambda *given: weight_gradient(*given, mode=mode),
+        lambda weight, groups: halved(weight, mode, groups),
         adds=True,
         any_order=True,
         taken=lambda images: _halved_images(images, mode),

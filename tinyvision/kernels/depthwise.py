@@ -122,8 +122,8 @@ def _geometry(image, output, size, stride, padding, dilation, rows=0, activation
     )  # fmt: skip
 
 
-def _correlate(x, weight, y, sliding, **finish):
-    forward(x, _by_taps(weight), y, *sliding[:3], measured=moments.asked(), **finish)
+def _correlate(x, taps, y, sliding, **finish):
+    forward(x, taps, y, *sliding[:3], measured=moments.asked(), **finish)
 
 
 def _image_gradient(dy, weight, dx, sliding):
@@ -134,4 +134,8 @@ def _weight_gradient(x, dy, shape, sliding):
     return weight_gradient(x, dy, shape[2:], *sliding[:3]).reshape(shape)
 
 
-DROP_INS = drop_ins(Way(applies, _correlate, _image_gradient, _weight_gradient), "depthwise", "depthwise")
+DROP_INS = drop_ins(
+    Way(applies, _correlate, _image_gradient, _weight_gradient, lambda weight, groups: _by_taps(weight)),
+    "depthwise",
+    "depthwise",
+)

@@ -4,7 +4,7 @@ Everything that a drop-in needs from the outside goes through `launch`, `empty` 
 emulator in their place and run the very same drop-ins, with the very same texts, on NumPy arrays.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -122,6 +122,16 @@ def _function(source, kernel, index, shared):
 
 
 empty = empty_beside  # an uninitialised array beside another, for the kernels' results
+
+
+def computed(kept: dict[Any, Any] | None, key: Any, compute: Callable[[], Any]) -> Any:
+    """What `compute` gave when it was asked for by this key, and left in `kept`; without one, what it gives now."""
+    if kept is None:
+        return compute()
+    found = kept.get(key)
+    if found is None:
+        found = kept[key] = compute()
+    return found
 
 
 def address(array: Array) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from ..device import precision_of
 from ..errors import OptionError
 from ..ops import conv as ops_conv
 from ..ops.channels import column_sums
@@ -36,6 +37,7 @@ class Way:
     image_gradient(dy, weight, dx, sliding)         fills dx
     adds                                            whether image_gradient takes as well what it adds, laid out as dx
     weight_gradient(x, dy, shape, sliding)          ->  dweight of that shape
+    arranged(weight, groups)                        ->  what correlate takes in place of the weight, of it alone
     keeps                                           whether correlate also takes `kept`, as `conv2d_inference` does,
                                                     and applies is told whether there is one
     in_loops                                        whether correlate knows all ACTIVATIONS, not only the first three,
@@ -50,6 +52,7 @@ class Way:
     correlate: Callable[..., None]
     image_gradient: Callable[..., None]
     weight_gradient: Callable[..., Array]
+    arranged: Callable[[Array, int], Array] | None = None
     adds: bool = False
     keeps: bool = False
     in_loops: bool = False
@@ -68,7 +71,7 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
         pairs = [v if type(v) is tuple else pair("conv2d", "an option", v, 0) for v in (stride, padding, dilation)]
         sliding = Sliding(*pairs, groups)
         images = _images(way, x)
-        y = _forward(way, images, x.shape, weight, sliding, shift=bias)
+        y = _forward(way, images, x.shape, weight, _arranged(way, weight, groups), sliding, shift=bias)
         return y, (x if way.taken is None else (images, x.shape), weight, bias is not None, *sliding)
 
     def conv2d_backward(
@@ -91,7 +94,12 @@ def drop_ins(way: Way, name: str, inference_name: str) -> tuple[DropIn, DropIn]:
         if way.keeps:
             finish["kept"] = kept
         sliding = Sliding(stride, padding, dilation, groups)
-        y = _forward(way, _images(way, x), _reach(x, beyond), weight, sliding, **finish)
+        if way.arranged is None:
+            kernels = weight
+        else:  # of every precision another, and of every way
+            key = conv2d_inference, precision_of.cuda, groups
+            kernels = gpu.computed(kept, key, lambda: _arranged(way, weight, groups))
+        y = _forward(way, _images(way, x), _reach(x, beyond), weight, kernels, sliding, **finish)
         activate(y, None if within else activation)
         return y
 
@@ -134,9 +142,13 @@ def _reach(x, beyond):
     return N, C, H + beyond[0], W + beyond[1]
 
 
-def _forward(way, images, shape, weight, sliding, **finish):
+def _arranged(way, weight, groups):
+    return weight if way.arranged is None else way.arranged(weight, groups)
+
+
+def _forward(way, images, shape, weight, kernels, sliding, **finish):
     y = gpu.empty(images, (shape[0], *output_shape(shape, weight.shape, sliding), weight.shape[0]))
-    way.correlate(images, weight, y, sliding, **finish)
+    way.correlate(images, kernels, y, sliding, **finish)
     return gpu.channels_first(y)
 
 

@@ -143,8 +143,8 @@ def _matrix(which):
     return matrix
 
 
-def _correlate(x, weight, y, sliding, **finish):
-    correlate(x, transformed(weight), y, sliding.start, measured=moments.asked(), **finish)
+def _correlate(x, U, y, sliding, **finish):
+    correlate(x, U, y, sliding.start, measured=moments.asked(), **finish)
 
 
 def _image_gradient(dy, weight, dx, sliding, onto=None):
@@ -153,4 +153,8 @@ def _image_gradient(dy, weight, dx, sliding, onto=None):
 
 
 # The weight's gradient is left to the kernel that computes it without Winograd.
-DROP_INS = drop_ins(Way(applies, _correlate, _image_gradient, conv.dweight, adds=True), "winograd", "winograd")
+DROP_INS = drop_ins(
+    Way(applies, _correlate, _image_gradient, conv.dweight, lambda weight, groups: transformed(weight), adds=True),
+    "winograd",
+    "winograd",
+)

@@ -17,13 +17,16 @@ from ..device import precision_of
 from ..errors import OptionError
 from ..grad_mode import is_grad_enabled
 from ..kernels import dispatched
+from ..kernels.launch import computed
 from ..kernels.moments import measured
 from ..ops.conv_inference import conv2d_inference, reaching
 from ..ops.norm import folded
+from ..tape import read
 from ..tensors import taped as F
 from ..tensors.inputs import tensor_input
 from ..tensors.tensor import Tensor
 from ..types import Pair
+from .keeping import kept_of
 from .layers import BatchNorm2d, Conv2d, Hardsigmoid, Hardswish, Identity, MaxPool2d, ReLU, ReLU6, Sigmoid, SiLU
 from .module import Module, Parameter
 
@@ -142,10 +145,10 @@ def _arrays(norm):
 
 def _agree(conv, norm, skip):
     """True if all have one precision and the channels' vectors fit."""
-    weight, vectors = conv.weight.array, [conv.bias, *(() if norm is None else norm[:4])]
+    weight, vectors = read(conv.weight), [conv.bias, *(() if norm is None else norm[:4])]
     channels, dtype = weight.shape[:1], weight.dtype
     for v in vectors:
-        if v is not None and (v.array.shape != channels or v.array.dtype != dtype):
+        if v is not None and ((array := read(v)).shape != channels or array.dtype != dtype):
             return False
     return skip is None or skip.array.dtype == dtype
 
@@ -162,21 +165,30 @@ def _added(x, skip, act):
 
 def _inference(x, conv, norm, activation, skip):
     """The whole chain on plain arrays, a frozen batch-norm as one scale and one shift for every channel."""
-    scale, shift = None, None if conv.bias is None else conv.bias.array
-    if norm is not None:
-        scale, shift = _folded(*(v.array for v in norm[:4]), shift, eps=norm.eps)
+    if norm is None:
+        scale, shift = None, None if conv.bias is None else read(conv.bias)
+    else:
+        kept = kept_of(*norm[:4], conv.bias)
+        scale, shift = computed(kept, norm.eps, lambda: _fold_of(norm, conv.bias))
     image, beyond = x.array, conv.beyond
     if any(beyond) and not on_cpu(image):  # kernels know images with as much around them on all sides
         image, beyond = reaching(image, beyond), (0, 0)
-    arguments = (image, conv.weight.array, scale, shift, None if skip is None else skip.array, activation)
+    if on_cpu(image):
+        kept = conv.kept if precision_of.cpu == "ieee" else None  # else the weight is rounded before it is used
+    else:
+        kept = kept_of(conv.weight)  # asked before anybody here has its array
+    arguments = (image, read(conv.weight), scale, shift, None if skip is None else skip.array, activation)
     options = (conv.stride, conv.padding, conv.dilation, conv.groups)
-    kept = conv.kept if precision_of.cpu == "ieee" else None  # else the weight is rounded before it is used
     return x.like(_conv2d_inference(*arguments, *options, kept, beyond))
 
 
+def _fold_of(norm, bias):
+    return _folded(*map(read, norm[:4]), None if bias is None else read(bias), eps=norm.eps)
+
+
 def _kept(conv):
-    """What the op keeps between calls of a folded convolution; None where its weight may change, or is on a GPU."""
-    weight = conv.weight.array
+    """What the op keeps between calls of a folded convolution on the CPU; None where its weight may change."""
+    weight = read(conv.weight)
     if not on_cpu(weight) or weight.flags.writeable or not hasattr(conv, "kept"):
         return None
     kept = conv.kept

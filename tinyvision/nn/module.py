@@ -26,13 +26,14 @@ from ..tensors.hooks import zero_gradient
 from ..tensors.tensor import Tensor
 from ..types import DType
 from .hooks import HooksOf, RemovableHook, WithOptions, inputs_after, of_the_last_op, output_after, watched_inputs
+from .keeping import Lasting
 from .matching import LoadResult, as_array, matched, misfit, other_head, refuse_own_ways
 from .parts import PartsOf, as_registered, empty_buffers, no_attribute
 
 Self = TypeVar("Self", bound="Module")
 
 
-class Parameter(Tensor):
+class Parameter(Lasting):
     """A tensor that a module learns: a leaf that asks for a gradient."""
 
     __slots__ = ()
@@ -50,7 +51,7 @@ class Parameter(Tensor):
         return deep_copy(self, memo, with_gradient)
 
 
-class Buffer(Tensor):
+class Buffer(Lasting):
     """A tensor that belongs to a module but is not learned, such as running statistics: it moves and converts with the
     module, and is part of the state dict unless `persistent` is False."""
 

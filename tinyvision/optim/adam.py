@@ -53,7 +53,7 @@ class Adam(BoundedOptimizer):
         """All parameters in one kernel launch or compiled loop; False where `update` is to take them one by one."""
         from ..kernels.cpu import adam as loops  # read after this file (see README)
 
-        weights, gradients = [p.array for p in parameters], [p.grad.array for p in parameters]
+        weights, gradients = [p.array for p in parameters], [p._grad.array for p in parameters]
         if not weights or group["amsgrad"]:
             return False
         on_cpu = blocks.on_cpu(weights[0])

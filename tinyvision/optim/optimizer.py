@@ -14,7 +14,7 @@ from ..device import device_of, is_capturing, several_gpus, to_device, use
 from ..errors import CheckpointError, GraphError, OptionError, ShapeError
 from ..grad_mode import is_grad_enabled, no_grad
 from ..ops.checks import is_number
-from ..tape import Variable
+from ..tape import Variable, read
 from ..tensors.hooks import RemovableHook, zero_gradient
 from ..types import Array
 
@@ -83,7 +83,7 @@ class Optimizer:
                 raise OptionError(f"{name}: expected parameters, got {full_name(p)}")
             if p.record is not None:
                 raise OptionError(f"{name}: a value computed by {p.record.name} cannot be optimised, only leaves can")
-            if isinstance(p.array, np.ndarray) and not p.array.flags.writeable:
+            if isinstance(array := read(p), np.ndarray) and not array.flags.writeable:
                 self._refuse_read_only(p)
             if id(p) in known:
                 raise OptionError(f"{name}: a parameter of shape {p.shape} is given twice")
@@ -118,7 +118,7 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:
-                    p.grad = None
+                    p._grad = None
                 else:
                     zero_gradient(p)
 
@@ -132,7 +132,7 @@ class Optimizer:
             if not is_grad_enabled():
                 raise GraphError("step(closure) needs gradients, but it was called under no_grad()")
             loss = closure()
-        waiting = [(group, [p for p in group["params"] if p.grad is not None]) for group in self.param_groups]
+        waiting = [(group, [p for p in group["params"] if p._grad is not None]) for group in self.param_groups]
         for group, pending in waiting:
             shrinks = group.get("decoupled_weight_decay") and group["weight_decay"]
             for p in pending:
@@ -141,16 +141,16 @@ class Optimizer:
                         f"{type(self).__name__}: the .grad of a parameter {p.shape} lies in its own memory, so that "
                         f"weight decay would change it first; set it to a .clone()"
                     )
-                if isinstance(p.array, np.ndarray) and not p.array.flags.writeable:
+                if isinstance(array := read(p), np.ndarray) and not array.flags.writeable:
                     self._refuse_read_only(p)  # it may have become so since, and then no parameter is to have moved
-                if p._grad.array.shape != p.array.shape:
+                if p._grad.array.shape != array.shape:
                     self._refuse_shape(p, ".grad", p.grad.array.shape)
                 if len(p.changes) > 1 and p.changes[2]:  # only then another shape may have come by .data = ...
                     self.check_state(p)
         with no_grad():
             for group, pending in waiting:
                 for together in _by_gpu(pending):
-                    use(device_of(together[0].array))
+                    use(device_of(read(together[0])))
                     if not self.update_together(together, group):
                         if is_capturing():
                             raise OptionError(f"{type(self).__name__} does not update these parameters in one launch")

@@ -58,7 +58,7 @@ class SGD(BoundedOptimizer):
         """All parameters in one kernel launch or compiled loop; False where `update` is to take them one by one."""
         from ..kernels.cpu import sgd as loops  # read after this file (see README)
 
-        weights, gradients = [p.array for p in parameters], [p.grad.array for p in parameters]
+        weights, gradients = [p.array for p in parameters], [p._grad.array for p in parameters]
         if not weights:
             return False
         way = loops if blocks.on_cpu(weights[0]) else sgd
