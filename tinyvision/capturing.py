@@ -4,9 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from .device import DeviceName, device, recording, require_cuda
-
-replays = 0  # how often a graph has been replayed: its work changes what no Python touches
+from .device import DeviceName, device, recording, replays, require_cuda
 
 
 def capture(work: Any, where: DeviceName = "cuda") -> Any:
@@ -46,8 +44,7 @@ def _capture(cupy, work, where, pool, stream):
             graph = stream.end_capture()
 
     def replay(pool=pool):  # keeps the pool
-        global replays
-        replays += 1
+        replays[0] += 1
         with cupy.cuda.Device(where.index):
             present = cupy.cuda.get_current_stream()
             stream.wait_event(present.record())

@@ -373,6 +373,7 @@ def _trial_problem(cupy, index):
     return None
 
 
+replays = [0]  # how often graphs were replayed, which change arrays that no Python touches
 recording = threading.local()  # `now` is True in a thread whose work `capturing` records
 
 

@@ -13,9 +13,8 @@ with CuPy's own calls. After such a write, look at `.array`.
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .. import capturing
 from ..blocks import on_cpu
-from ..device import current_stream
+from ..device import current_stream, replays
 from ..kernels.launch import without_cublas
 from ..sharing import forget_replaced
 from ..tape import Variable, read
@@ -52,7 +51,7 @@ def kept_of(*tensors: Tensor | None) -> dict[Any, Any] | None:
     given = [t for t in tensors if t is not None]
     if without_cublas() or on_cpu(read(given[0])):
         return None
-    now = capturing.replays, current_stream(read(given[0]).device.id)
+    now = replays[0], current_stream(read(given[0]).device.id)
     own = [(t, getattr(t, "kept", None)) for t in given]
     first, *others = [kept if kept is not None and kept["at"] == now else _begun(t, now) for t, kept in own]
     if first is None or None in others:
