@@ -36,7 +36,7 @@ SAID = {
     "torchvision.models.vit_b_16": "convolutional",
     "torchvision.ops.roi_align": "two stages",
     "torchvision.utils.flow_to_image": "optical flow",
-    "jit.script": "models are not compiled",
+    "jit.trace": "models are not compiled",
     "hub.download_url_to_file": "urlretrieve",
     "nn.modules.utils.consume_prefix_in_state_dict_if_present": "load_state_dict, which takes",
     "fft.fft2": "complex",

@@ -52,15 +52,18 @@ def test_what_a_compiler_is_told_leaves_functions_as_they_are():
     def double(x):
         return 2 * x
 
-    for mark in (torch.jit.unused, torch.jit.export, torch.jit.ignore, torch.jit.ignore(drop=True)):
+    jit = torch.jit
+    for mark in (jit.unused, jit.export, jit.script, jit.script_method, jit.ignore, jit.ignore(drop=True)):
         assert mark(double) is double
+    model = torch.nn.Linear(2, 3)
+    assert jit.script(model) is model
     assert not torch.jit.is_scripting()
     assert not torch.jit.is_tracing()
     assert torch.jit.annotate(list[int], [3]) == [3]
 
 
 def test_missing_names_are_explained():
-    with pytest.raises(AttributeError, match=r"torch.jit has no script here: models are not compiled"):
-        _ = torch.jit.script
+    with pytest.raises(AttributeError, match=r"torch.jit has no trace here: models are not compiled"):
+        _ = torch.jit.trace
     with pytest.raises(AttributeError, match="did you mean tensor"):
         _ = torch.tensr

@@ -19,12 +19,17 @@ def is_tracing() -> bool:
     return False
 
 
+def script(obj: T, optimize: Any = None, example_inputs: Any = None) -> T:
+    """The function, class or module itself, which runs as it is written; `torch.onnx.export` makes a file of a model."""
+    return obj
+
+
 def unused(function: T) -> T:
-    """The function itself, as are those that `export` and `_overload_method` mark."""
+    """The function itself, as are those that `export`, `script_method` and `_overload_method` mark."""
     return function
 
 
-export = _overload_method = unused
+export = _overload_method = script_method = unused
 
 
 def ignore(drop: Any = False, **options: Any) -> Any:
@@ -37,7 +42,7 @@ def annotate(the_type: Any, the_value: T) -> T:
     return the_value
 
 
-__all__ = ["Final", "annotate", "export", "ignore", "is_scripting", "is_tracing", "unused"]
+__all__ = ["Final", "annotate", "export", "ignore", "is_scripting", "is_tracing", "script", "script_method", "unused"]
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.jit", __all__)

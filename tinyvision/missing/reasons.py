@@ -155,7 +155,7 @@ KINDS = (
     ),
     (
         "tensors are views of NumPy's memory, which is not laid out anew by hand",
-        """as_strided* set_ resize_* resize_as* *torage* new_empty_strided empty_strided empty_permuted
+        """as_strided* set_ resize resize_as torch.resize_as_ *torage* new_empty_strided empty_strided empty_permuted
         as_strided_scatter diagonal_scatter select_scatter slice_scatter is_shared dim_order
         legacy_contiguous_format jagged memory_format layout""",
     ),
@@ -246,7 +246,6 @@ INSTEAD = {
     "distance_box_iou_loss": "1 - distance_box_iou of each pair",
     "FileWriter": "utils.tensorboard.SummaryWriter",
     "profile": "Python's own cProfile, or py-spy",
-    "torch.jit.script": "the model as it is; torch.compile(model) is accepted, and torch.onnx.export writes a file",
     "torch.jit.trace": "torch.onnx.export, which writes what one pass calls",
     "torchvision.transforms.Scale": "Resize",
     "torchvision.transforms.RandomSizedCrop": "RandomResizedCrop",
@@ -259,7 +258,9 @@ INSTEAD = {
     "range": "torch.arange, which leaves out the end",
     "storage": "x.numpy(), which is its memory",
     "untyped_storage": "x.numpy(), which is its memory",
-    "resize_": "reshape, or a new tensor",
+    "resize": "reshape, or resize_",
+    "resize_as": "reshape_as, or resize_as_",
+    "model_urls": "models.get_model_weights(name).DEFAULT.url",
     "as_strided": "unfold, slices and reshape",
     "trapz": "np.trapezoid on x.numpy()",
     "trapezoid": "np.trapezoid on x.numpy()",

@@ -21,18 +21,25 @@ from .pretrained import pretrainable
 __all__ = ["DenseNet", "densenet121", "densenet161", "densenet169", "densenet201"]
 
 
-class DenseLayer(nn.Module):
+class _DenseLayer(nn.Module):
     """Batch-norm, ReLU, 1×1 to bn_size · growth_rate channels; batch-norm, ReLU, 3×3 to growth_rate channels."""
 
-    def __init__(self, in_channels: int, growth_rate: int, bn_size: int, drop_rate: float) -> None:
-        self.norm1, self.relu1 = nn.BatchNorm2d(in_channels), nn.ReLU(inplace=True)
-        self.conv1 = nn.Conv2d(in_channels, bn_size * growth_rate, kernel_size=1, bias=False)
+    def __init__(
+        self,
+        num_input_features: int,
+        growth_rate: int,
+        bn_size: int,
+        drop_rate: float,
+        memory_efficient: bool = False,
+    ) -> None:
+        self.norm1, self.relu1 = nn.BatchNorm2d(num_input_features), nn.ReLU(inplace=True)
+        self.conv1 = nn.Conv2d(num_input_features, bn_size * growth_rate, kernel_size=1, bias=False)
         self.norm2, self.relu2 = nn.BatchNorm2d(bn_size * growth_rate), nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(bn_size * growth_rate, growth_rate, kernel_size=3, padding=1, bias=False)
         self.drop_rate = float(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, growth_rate, H, W)"""
+        """(N, num_input_features, H, W) -> (N, growth_rate, H, W)"""
         x = conv_norm_act(self.relu1(self.norm1(x)), self.conv1, self.norm2, self.relu2)
         x = self.conv2(x)
         return F.dropout(x, self.drop_rate, self.training) if self.drop_rate > 0 else x
@@ -42,13 +49,21 @@ class DenseLayer(nn.Module):
         return [("conv1", "norm2")]
 
 
-class DenseBlock(nn.ModuleDict):
+class _DenseBlock(nn.ModuleDict):
     """Layers that each add growth_rate channels.   (N, C, H, W) -> (N, C + growth_rate · layers, H, W)"""
 
-    def __init__(self, layers: int, in_channels: int, bn_size: int, growth_rate: int, drop_rate: float) -> None:
+    def __init__(
+        self,
+        num_layers: int,
+        num_input_features: int,
+        bn_size: int,
+        growth_rate: int,
+        drop_rate: float,
+        memory_efficient: bool = False,
+    ) -> None:
         super().__init__(
-            (f"denselayer{i + 1}", DenseLayer(in_channels + i * growth_rate, growth_rate, bn_size, drop_rate))
-            for i in range(layers)
+            (f"denselayer{i + 1}", _DenseLayer(num_input_features + i * growth_rate, growth_rate, bn_size, drop_rate))
+            for i in range(num_layers)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,15 +74,18 @@ class DenseBlock(nn.ModuleDict):
         return cat(found, 1)
 
 
-def _transition(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        OrderedDict(
-            norm=nn.BatchNorm2d(in_channels),
-            relu=nn.ReLU(inplace=True),
-            conv=nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False),
-            pool=nn.AvgPool2d(kernel_size=2, stride=2),
+class _Transition(nn.Sequential):
+    """Batch-norm, ReLU, 1×1.   (N, num_input_features, H, W) -> (N, num_output_features, H/2, W/2)"""
+
+    def __init__(self, num_input_features: int, num_output_features: int) -> None:
+        super().__init__(
+            OrderedDict(
+                norm=nn.BatchNorm2d(num_input_features),
+                relu=nn.ReLU(inplace=True),
+                conv=nn.Conv2d(num_input_features, num_output_features, kernel_size=1, bias=False),
+                pool=nn.AvgPool2d(kernel_size=2, stride=2),
+            )
         )
-    )
 
 
 class DenseNet(nn.Module):
@@ -95,11 +113,11 @@ class DenseNet(nn.Module):
         )
         channels = num_init_features
         for i, layers in enumerate(block_config, 1):
-            block = DenseBlock(layers, channels, bn_size, growth_rate, drop_rate)
+            block = _DenseBlock(layers, channels, bn_size, growth_rate, drop_rate)
             self.features.add_module(f"denseblock{i}", block)
             channels += layers * growth_rate
             if i < len(block_config):
-                self.features.add_module(f"transition{i}", _transition(channels, channels // 2))
+                self.features.add_module(f"transition{i}", _Transition(channels, channels // 2))
                 channels //= 2
         self.features.add_module("norm5", nn.BatchNorm2d(channels))
         self.classifier = nn.Linear(channels, num_classes)

@@ -22,11 +22,13 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _conv3x3(in_planes, planes, stride=1, groups=1, dilation=1):
+def conv3x3(in_planes: int, planes: int, stride: int = 1, groups: int = 1, dilation: int = 1) -> nn.Conv2d:
+    """A 3×3 convolution without bias, padded so that with stride 1 the size stays."""
     return nn.Conv2d(in_planes, planes, 3, stride, padding=dilation, dilation=dilation, groups=groups, bias=False)
 
 
-def _conv1x1(in_planes, planes, stride=1):
+def conv1x1(in_planes: int, planes: int, stride: int = 1) -> nn.Conv2d:
+    """A 1×1 convolution without bias."""
     return nn.Conv2d(in_planes, planes, 1, stride=stride, bias=False)
 
 
@@ -48,9 +50,9 @@ class BasicBlock(nn.Module):
     ) -> None:
         if (groups, base_width, dilation) != (1, 64, 1):
             raise OptionError("BasicBlock: groups, width_per_group and dilation are for networks of Bottlenecks")
-        self.conv1, self.bn1 = _conv3x3(inplanes, planes, stride), norm_layer(planes)
+        self.conv1, self.bn1 = conv3x3(inplanes, planes, stride), norm_layer(planes)
         self.relu = nn.ReLU(inplace=True)
-        self.conv2, self.bn2 = _conv3x3(planes, planes), norm_layer(planes)
+        self.conv2, self.bn2 = conv3x3(planes, planes), norm_layer(planes)
         self.downsample = downsample
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,9 +85,9 @@ class Bottleneck(nn.Module):
         norm_layer: Layer = nn.BatchNorm2d,
     ) -> None:
         width = int(planes * (base_width / 64.0)) * groups
-        self.conv1, self.bn1 = _conv1x1(inplanes, width), norm_layer(width)
-        self.conv2, self.bn2 = _conv3x3(width, width, stride, groups, dilation), norm_layer(width)
-        self.conv3, self.bn3 = _conv1x1(width, planes * 4), norm_layer(planes * 4)
+        self.conv1, self.bn1 = conv1x1(inplanes, width), norm_layer(width)
+        self.conv2, self.bn2 = conv3x3(width, width, stride, groups, dilation), norm_layer(width)
+        self.conv3, self.bn3 = conv1x1(width, planes * 4), norm_layer(planes * 4)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = downsample
 
@@ -129,10 +131,10 @@ class ResNet(nn.Module):
         self.bn1 = self._norm_layer(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-        self.layer1 = self._stage(block, 64, layers[0], stride=1, dilate=False)
-        self.layer2 = self._stage(block, 128, layers[1], stride=2, dilate=dilate[0])
-        self.layer3 = self._stage(block, 256, layers[2], stride=2, dilate=dilate[1])
-        self.layer4 = self._stage(block, 512, layers[3], stride=2, dilate=dilate[2])
+        self.layer1 = self._make_layer(block, 64, layers[0])
+        self.layer2 = self._make_layer(block, 128, layers[1], stride=2, dilate=dilate[0])
+        self.layer3 = self._make_layer(block, 256, layers[2], stride=2, dilate=dilate[1])
+        self.layer4 = self._make_layer(block, 512, layers[3], stride=2, dilate=dilate[2])
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(512 * block.expansion, num_classes)
         draw_weights(self, conv=he_normal)
@@ -141,18 +143,17 @@ class ResNet(nn.Module):
                 last: Any = module.bn3 if isinstance(module, Bottleneck) else module.bn2
                 init.zeros_(last.weight)
 
-    def _stage(self, block, planes, count, stride, dilate):
+    def _make_layer(self, block, planes, blocks, stride=1, dilate=False):
         before, width = self.dilation, planes * block.expansion
         if dilate:
             self.dilation, stride = self.dilation * stride, 1
         downsample = None
         if stride != 1 or self.inplanes != width:
-            downsample = nn.Sequential(_conv1x1(self.inplanes, width, stride), self._norm_layer(width))
+            downsample = nn.Sequential(conv1x1(self.inplanes, width, stride), self._norm_layer(width))
         shape = {"groups": self.groups, "base_width": self.base_width, "norm_layer": self._norm_layer}
-        blocks = [block(self.inplanes, planes, stride, downsample, dilation=before, **shape)]
+        first = block(self.inplanes, planes, stride, downsample, dilation=before, **shape)
         self.inplanes = width
-        blocks += [block(width, planes, dilation=self.dilation, **shape) for _ in range(1, count)]
-        return nn.Sequential(*blocks)
+        return nn.Sequential(first, *[block(width, planes, dilation=self.dilation, **shape) for _ in range(1, blocks)])
 
     def features(self, x: Tensor) -> Tensor:
         """The 512 (with Bottlenecks 2,048) numbers before the last layer.   (N, 3, H, W) -> (N, 512)"""
@@ -162,6 +163,9 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores (N, num_classes) of images (N, 3, H, W)."""
+        return self._forward_impl(x)
+
+    def _forward_impl(self, x: Tensor) -> Tensor:  # as torchvision calls what a subclass overrides
         return self.fc(self.features(x))
 
     def norm_pairs(self) -> list[tuple[str, str]]:

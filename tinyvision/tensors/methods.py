@@ -19,6 +19,7 @@ from . import (
     kinds,
     products,
     reductions,
+    resizing,
     sampling,
     taped,
 )
@@ -378,6 +379,7 @@ class Methods(Conversions):
     unsqueeze_ = rearranged("unsqueeze_", lambda x, dim: x.unsqueeze(dim))
     transpose_ = rearranged("transpose_", lambda x, dim0, dim1: x.transpose(dim0, dim1))
     t_ = rearranged("t_", lambda x: x.t())
+    resize_ = resizing.resize_
 
     # products
     addmm, addmm_ = both(products.addmm)
@@ -424,6 +426,10 @@ class Methods(Conversions):
     def reshape_as(self: Tensor, other: Any) -> Tensor:
         """The same numbers in the shape of `other`."""
         return self.reshape(*_shape_of_a_tensor("reshape_as", other))
+
+    def resize_as_(self: Tensor, other: Any) -> Tensor:
+        """The tensor itself in the shape of `other`, as by `resize_`."""
+        return resizing.resize_(self, *_shape_of_a_tensor("resize_as_", other))
 
     def view_as(self: Tensor, other: Any) -> Tensor:
         """The same numbers in the shape of `other`."""
