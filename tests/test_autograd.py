@@ -287,6 +287,26 @@ def test_gradcheck_finds_a_wrong_backward():
         autograd.gradcheck(Wrong.apply, (x,))
 
 
+def test_what_was_saved_by_its_old_name():
+    class Double(autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            ctx.save_for_forward(x)
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, dy):
+            (x,) = ctx.saved_variables
+            return dy * x
+
+    x = tv.tensor(X, requires_grad=True)
+    y = Double.apply(x).sum()
+    with pytest.warns(DeprecationWarning, match="use 'saved_tensors'"):
+        y.backward()
+    np.testing.assert_array_equal(x.grad, X)
+
+
 def test_an_anomaly_is_named_only_where_it_was_asked_for():
     class Spoilt(autograd.Function):
         @staticmethod

@@ -28,7 +28,6 @@ NOWHERE = {
     "utils.benchmark": "timeit",
     "torchvision.io.image": "PILToTensor",  # the room's own reason
     "torchvision.datasets.voc": "no reader",
-    "torchvision.datasets.utils": "shutil.unpack_archive",
     "torchvision.models.detection": "CentreDetector",
     "torchvision.models.vision_transformer": "convolutional",
     "torchvision.tv_tensors": "pictures alone",

@@ -229,6 +229,15 @@ class Context:
         """Keep tensors, which backward finds in `ctx.saved_tensors`."""
         self.saved_tensors = tensors
 
+    @property
+    def saved_variables(self) -> tuple[Any, ...]:
+        """`saved_tensors` by its old name."""
+        warnings.warn("'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2)
+        return self.saved_tensors
+
+    def save_for_forward(self, *tensors: Any) -> None:
+        """Accepted: it is for derivatives that run along with the forward, and there are none here."""
+
     def mark_non_differentiable(self, *outputs: Any) -> None:
         """These outputs have no gradient."""
         self._without_gradient = outputs

@@ -20,7 +20,7 @@ def is_tracing() -> bool:
 
 
 def script(obj: T, optimize: Any = None, example_inputs: Any = None) -> T:
-    """The function, class or module itself, which runs as it is written; `torch.onnx.export` makes a file of a model."""
+    """The function or module itself, which runs as it is written; `torch.onnx.export` makes a file of a model."""
     return obj
 
 

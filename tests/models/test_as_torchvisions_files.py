@@ -9,10 +9,10 @@ from torchvision_oracle import torch, torchvision
 import tinyvision as tv
 from tinyvision import models
 
-FILES = (
-    "alexnet convnext densenet efficientnet googlenet inception mobilenet mobilenetv2 mobilenetv3 resnet shufflenetv2 "
-    "squeezenet vgg"
-).split()
+FILES = [
+    "alexnet", "convnext", "densenet", "efficientnet", "googlenet", "inception", "mobilenet", "mobilenetv2",
+    "resnet", "shufflenetv2", "squeezenet", "vgg",
+]  # fmt: skip
 # What each engine makes from its own file, and the shape of a picture for it.
 PARTS = {
     "resnet": [
@@ -67,7 +67,9 @@ def test_every_file_has_the_weights_of_its_networks_and_says_what_it_lacks():
         from tinyvision.torchvision.models.resnet import BasicBlok  # noqa: F401
 
 
-@pytest.mark.parametrize("name", "resnet18 mobilenet_v2 mobilenet_v3_small shufflenet_v2_x0_5 efficientnet_b0".split())
+@pytest.mark.parametrize(
+    "name", ["resnet18", "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5", "efficientnet_b0"]
+)
 def test_a_subclass_overrides_forward_impl(name):
     """torchvision's forward hands on to it, so that a subclass that returns something else is heard."""
     model = models.get_model(name)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ...missing import missing
 from ...models import *
+from ...models import get_model_weights, list_models
 from ...places import hand_on, stand_for
 from . import _utils, feature_extraction
 

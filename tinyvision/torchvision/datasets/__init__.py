@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ..data.vision_dataset import (
+from ...data.vision_dataset import (
     CIFAR10,
     CIFAR100,
     IMG_EXTENSIONS,
@@ -20,13 +20,14 @@ from ..data.vision_dataset import (
     is_image_file,
     make_dataset,
 )
-from ..missing import missing
-from ..places import stand_for
+from ...missing import missing
+from ...places import stand_for
+from . import utils
 
 __all__ = [
     "CIFAR10", "CIFAR100", "IMG_EXTENSIONS", "KMNIST", "MNIST", "DatasetFolder", "FakeData", "FashionMNIST",
     "ImageFolder", "StandardTransform", "VisionDataset", "default_loader", "find_classes",
-    "has_file_allowed_extension", "is_image_file", "make_dataset",
+    "has_file_allowed_extension", "is_image_file", "make_dataset", "utils",
 ]  # fmt: skip
 
 _FILES = "its files are not read here; unpack them into class folders for ImageFolder"
@@ -39,7 +40,6 @@ if not TYPE_CHECKING:
         "torchvision.datasets",
         __all__,
         {
-            "utils": "files are fetched and unpacked by Python's own urllib.request, shutil.unpack_archive and hashlib",
             **dict.fromkeys(("samplers", "video_utils"), "it is for videos, and tinyvision is for images"),
             "SVHN": "its files are MATLAB's, which are not read here; unpack them into class folders for ImageFolder",
             "ImageNet": "its archives are not unpacked here; ImageFolder reads the folders train and val",
