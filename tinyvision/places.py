@@ -23,10 +23,21 @@ def stand_for(room: str, *files: str) -> None:
 
 
 def hand_on(room: str, other: str, *files: str) -> None:
-    """Make `room.file` the module `other.file`: PyTorch keeps in `room` what is in `other` here."""
+    """Make `room.file` the module `other.file`, and let that say what it has not: PyTorch keeps in `room` what is in
+    `other` here."""
+    from .missing import missing
+
     for file in files:
         found = sys.modules[f"{room}.{file}"] = importlib.import_module(f"{other}.{file}")
         vars(sys.modules[room]).setdefault(file, found)
+        names = getattr(found, "__all__", ())
+        vars(found).setdefault("__getattr__", missing(f"{_theirs(room)}.{file}", names))
+
+
+def _theirs(path: str) -> str:
+    """What PyTorch calls a module: "torchvision.models" for "tinyvision.torchvision.models", "torch.nn"."""
+    path = path.removeprefix(_OURS)
+    return path if path.startswith("torchvision.") else f"torch.{path}"
 
 
 def explain_imports() -> None:
@@ -47,8 +58,7 @@ class _Unbuilt:
         from .missing import MissingName, sentence
         from .missing.module_paths import is_module
 
-        theirs = name.removeprefix(_OURS)
-        room, _, file = (theirs if theirs.startswith("torchvision.") else f"torch.{theirs}").rpartition(".")
+        room, _, file = _theirs(name).rpartition(".")
         if not is_module(room, file):
             return
         try:

@@ -11,7 +11,7 @@ from tinyvision import models
 
 FILES = [
     "alexnet", "convnext", "densenet", "efficientnet", "googlenet", "inception", "mobilenet", "mobilenetv2",
-    "resnet", "shufflenetv2", "squeezenet", "vgg",
+    "mobilenetv3", "resnet", "shufflenetv2", "squeezenet", "vgg",
 ]  # fmt: skip
 # What each engine makes from its own file, and the shape of a picture for it.
 PARTS = {

@@ -100,8 +100,8 @@ def test_mistakes():
 @pytest.mark.parametrize("value", [3, 12.5, 17.6, 24, 91.2, 1000.1])
 def test_make_divisible(value):
     theirs = torchvision.models._utils._make_divisible
-    assert blocks.make_divisible(value, 8) == theirs(value, 8)
-    assert blocks.make_divisible(value, 4, 16) == theirs(value, 4, 16)
+    assert blocks._make_divisible(value, 8) == theirs(value, 8)
+    assert blocks._make_divisible(value, 4, 16) == theirs(value, 4, 16)
 
 
 @pytest.mark.parametrize(

@@ -72,10 +72,12 @@ def extract_archive(from_path: Place, to_path: Place | None = None, remove_finis
                 shutil.copyfileobj(source, target)
         elif zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                archive.extractall(into)
+                for name in archive.namelist():
+                    archive.extract(name, into)
         else:
             with tarfile.open(path) as archive:
-                archive.extractall(into, filter="data")
+                for member in archive:
+                    archive.extract(member, into, filter="data")
         if remove_finished:
             path.unlink()
     except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError) as error:

@@ -20,7 +20,7 @@ from ..weights.published import IMAGENET_MEAN, IMAGENET_STD
 Layer = Callable[..., nn.Module]  # what makes a layer: a class, or a partial of one
 
 
-def make_divisible(v: float, divisor: int = 8, min_value: int | None = None) -> int:
+def _make_divisible(v: float, divisor: int = 8, min_value: int | None = None) -> int:
     """A number of channels: v rounded to a multiple of `divisor`, but not down by more than a tenth."""
     rounded = max(divisor if min_value is None else min_value, int(v + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * v else rounded

@@ -19,9 +19,9 @@ from .blocks import (
     Layer,
     SqueezeExcitation,
     StochasticDepth,
+    _make_divisible,
     draw_weights,
     he_normal_leaky,
-    make_divisible,
 )
 from .pretrained import pretrainable
 
@@ -49,7 +49,7 @@ class MBConv(nn.Module):
     """1×1 to `expand_ratio` times the channels, depthwise, squeeze and excitation, 1×1 back; with a skip path."""
 
     def __init__(self, stage: Stage, drop: float, norm_layer: Layer) -> None:
-        expanded = make_divisible(stage.input_channels * stage.expand_ratio)
+        expanded = _make_divisible(stage.input_channels * stage.expand_ratio)
         conv = partial(Conv2dNormActivation, norm_layer=norm_layer)
         layers: list[nn.Module] = []
         if expanded != stage.input_channels:
@@ -72,7 +72,7 @@ class FusedMBConv(nn.Module):
     """A full convolution to `expand_ratio` times the channels, 1×1 back; with a skip path."""
 
     def __init__(self, stage: Stage, drop: float, norm_layer: Layer) -> None:
-        expanded = make_divisible(stage.input_channels * stage.expand_ratio)
+        expanded = _make_divisible(stage.input_channels * stage.expand_ratio)
         conv = partial(Conv2dNormActivation, norm_layer=norm_layer)
         first = partial(conv, stage.input_channels, kernel_size=stage.kernel, stride=stage.stride)
         if expanded != stage.input_channels:
@@ -184,8 +184,8 @@ def _scaled(width: float, depth: float) -> list[Stage]:
     return [
         replace(
             stage,
-            input_channels=make_divisible(stage.input_channels * width),
-            out_channels=make_divisible(stage.out_channels * width),
+            input_channels=_make_divisible(stage.input_channels * width),
+            out_channels=_make_divisible(stage.out_channels * width),
             num_layers=math.ceil(stage.num_layers * depth),
         )
         for stage in _B0

@@ -13,9 +13,9 @@ from ..tensors.tensor import Tensor
 from .blocks import (
     Conv2dNormActivation,
     Layer,
+    _make_divisible,
     draw_weights,
     he_normal_leaky,
-    make_divisible,
     small_normal,
 )
 from .pretrained import pretrainable
@@ -64,13 +64,13 @@ class MobileNetV2(nn.Module):
         norm_layer: Layer = nn.BatchNorm2d,
         dropout: float = 0.2,
     ) -> None:
-        channels = make_divisible(32 * width_mult, round_nearest)
-        self.last_channel = make_divisible(1280 * max(1.0, width_mult), round_nearest)
+        channels = _make_divisible(32 * width_mult, round_nearest)
+        self.last_channel = _make_divisible(1280 * max(1.0, width_mult), round_nearest)
         layers: list[nn.Module] = [
             Conv2dNormActivation(3, channels, stride=2, norm_layer=norm_layer, activation_layer=nn.ReLU6)
         ]
         for expansion, width, blocks, stride in inverted_residual_setting or _STAGES:
-            wide = make_divisible(width * width_mult, round_nearest)
+            wide = _make_divisible(width * width_mult, round_nearest)
             for i in range(blocks):
                 layers.append(InvertedResidual(channels, wide, stride if i == 0 else 1, expansion, norm_layer))
                 channels = wide

@@ -16,9 +16,9 @@ from .blocks import (
     Conv2dNormActivation,
     Layer,
     SqueezeExcitation,
+    _make_divisible,
     draw_weights,
     he_normal_leaky,
-    make_divisible,
     small_normal,
 )
 from .pretrained import pretrainable
@@ -62,7 +62,7 @@ class InvertedResidual(nn.Module):
             )
         )
         if block.squeeze:
-            squeezed = make_divisible(block.expanded // 4, 8)
+            squeezed = _make_divisible(block.expanded // 4, 8)
             layers.append(SqueezeExcitation(block.expanded, squeezed, scale_activation=nn.Hardsigmoid))
         layers.append(conv(block.expanded, block.outputs, 1, activation_layer=None))
         self.block = nn.Sequential(*layers)
@@ -155,11 +155,11 @@ def _scaled(
         tail = len(rows) - i  # the last stage begins with the third block from the end
         inputs, expanded = inputs // (divisor if tail < 3 else 1), expanded // (divisor if tail < 3 else 1)
         outputs = outputs // (divisor if tail <= 3 else 1)
-        channels = (make_divisible(n * width_mult) for n in (inputs, expanded, outputs))
+        channels = (_make_divisible(n * width_mult) for n in (inputs, expanded, outputs))
         inputs, expanded, outputs = channels
         spread = dilation if tail <= 3 else 1
         blocks.append(Block(inputs, kernel, expanded, outputs, squeeze, hardswish, stride, spread))
-    return MobileNetV3(blocks, make_divisible(last_channel // divisor * width_mult), **options)
+    return MobileNetV3(blocks, _make_divisible(last_channel // divisor * width_mult), **options)
 
 
 @pretrainable(head="classifier.3")

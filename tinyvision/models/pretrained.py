@@ -9,6 +9,7 @@ makes `resnet18(weights="IMAGENET1K_V1", num_classes=10)` of it, and enters it w
 from __future__ import annotations
 
 import fnmatch
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import update_wrapper
@@ -140,6 +141,8 @@ def pretrainable(
         builder.__doc__, builder.head, builder.top = f"{build.__doc__}{_ARGUMENTS}", head, top or head
         builder.smallest, builder.auxiliary = smallest, auxiliary
         _BUILDERS[name] = builder
+        weights = enumerations.enumeration(name)  # torchvision's files of networks have them, too
+        setattr(sys.modules[build.__module__], weights.__name__, weights)
         return builder
 
     return decorate
