@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import tinyvision
-from tinyvision import train
+from tinyvision import nn, train
 from tinyvision.cli import main
 
 ROOT = str(Path(tinyvision.__file__).parents[1])
@@ -354,6 +355,26 @@ def test_a_stop_before_the_first_step_says_what_is_kept(trained, tmp_path, monke
         assert capsys.readouterr().err == ("" if rank else told)
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("words", [["train"], ["transfer", "photos"], ["evaluate", "resnet18", "photos"]])
+def test_a_stop_while_a_run_is_announced_leaves_no_folder(tmp_path, monkeypatch, capsys, words):
+    found = SimpleNamespace(model=nn.Linear(1, 1), origin="it")
+    monkeypatch.setattr("tinyvision.cli.evaluate.find_network", lambda *name, **options: found)
+    monkeypatch.setattr("tinyvision.train.image_folders.folder_parts", lambda *names, **options: None)
+    monkeypatch.setattr("tinyvision.kernels.cpu.compiled.compile_beside", lambda: False)
+    announced = []
+
+    def stop(text):
+        announced.append(text)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"tinyvision.cli.{words[0]}.note", stop)
+    assert main(words) == 130
+    assert len(announced) == 1
+    assert "runs/" in announced[0].replace(os.sep, "/")
+    assert "stopped before the first" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_stop_after_training_says_how_to_see_the_result(tmp_path, monkeypatch, capsys):

@@ -346,6 +346,14 @@ def test_training_mode_is_left_as_it_was(tmp_path):
 def test_no_model_no_package(tmp_path, monkeypatch):
     with pytest.raises(OptionError, match="expected a model, got int"):
         export(3, np.zeros((1, 3), np.float32), tmp_path / "a.onnx")
+    x = np.zeros((1, 3), np.float32)
+    for example, words in (((x, x), "tuple of 2"), (None, "NoneType"), (np.float32(1), "number")):
+        for name in ("a.onnx", "a.keras"):
+            with pytest.raises(OptionError, match=f"one input .* got a {words} as the example"):
+                export(nn.Linear(3, 2), example, tmp_path / name)
+    with pytest.raises(OptionError, match=r"\.tflite files are not written here; \.onnx and \.keras are"):
+        export(nn.Linear(3, 2), x, tmp_path / "a.TFLite")
+    assert not list(tmp_path.iterdir())
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     with pytest.raises(ExportError, match=r"pip install 'tinyvision\[onnx\]'"):
         export(nn.Linear(3, 2), np.zeros((1, 3), np.float32), tmp_path / "a.onnx")

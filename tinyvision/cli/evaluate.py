@@ -93,9 +93,10 @@ def run(args: argparse.Namespace) -> int:
     network = find_network(settings.model, settings.weights, option="", files=True, pixels=settings.pixels)
     network.model.to(where)
     run_folder, fresh = _run_folder(args)
-    if not args.quiet:
-        note(f"judging {network.origin} by the pictures in {printable(settings.folder)}; run: {printable(run_folder)}")
     try:
+        if not args.quiet:
+            pictures = f"the pictures in {printable(settings.folder)}"
+            note(f"judging {network.origin} by {pictures}; run: {printable(run_folder)}")
         result = evaluate_folder(
             network,
             settings,

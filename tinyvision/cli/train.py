@@ -375,10 +375,10 @@ def _train(args: argparse.Namespace, where: Any, plan: _Plan, kept: Kept) -> int
     folder = kept.folder = Path(
         ranks.first(lambda: str(plan.folder or new_run_folder("runs", name)), "the making of a folder")
     )
-    if not args.quiet:
-        note(_headline(parts, model, plan, where, folder))
-    events = _events(args, folder, plan) if ranks.rank == 0 else None
     try:
+        if not args.quiet:
+            note(_headline(parts, model, plan, where, folder))
+        events = _events(args, folder, plan) if ranks.rank == 0 else None
         with events or nullcontext():
             history = train.fit(
                 model,

@@ -98,10 +98,10 @@ def run(args: argparse.Namespace) -> int:
     folder, options = _what(args)
     settings = TransferSettings(**options)
     run_folder, fresh = _run_folder(args, Path(folder))
-    if not args.quiet:
-        note(f"fine-tuning {settings.model} on {printable(folder)}, in {printable(run_folder)}")
     with stopping("transfer", TRANSFER, run_folder, args.resume is not None) as kept:
         try:
+            if not args.quiet:
+                note(f"fine-tuning {settings.model} on {printable(folder)}, in {printable(run_folder)}")
             result = fine_tune(
                 folder,
                 run_folder,

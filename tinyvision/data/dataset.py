@@ -226,7 +226,10 @@ def split(dataset: Any, fraction: float = 0.2, seed: int = 0) -> tuple[Subset, S
         share = round(len(members) * fraction)
         held_out[members[: min(max(share, 1), len(members) - 1)]] = True
     if not held_out.any() or held_out.all():
-        raise DataError(f"split: {len(labels)} items of {len(np.unique(labels))} classes cannot be divided")
+        raise DataError(
+            f"split: {len(labels)} items of {len(np.unique(labels))} classes cannot be divided: a part is taken of "
+            f"classes with two items or more"
+        )
     return Subset(dataset, np.flatnonzero(~held_out)), Subset(dataset, np.flatnonzero(held_out))
 
 

@@ -11,6 +11,17 @@ from ..nn.module import Module
 from .keras_export import export_keras
 from .onnx_export import export_onnx
 
+_OTHERS = (
+    ".tflite",
+    ".h5",
+    ".hdf5",
+    ".pb",
+    ".pt",
+    ".pth",
+    ".mlmodel",
+    ".safetensors",
+)  # of other kinds, by their names
+
 
 def export(
     model: Module,
@@ -27,11 +38,15 @@ def export(
     metadata  words to keep with the model, such as its classes (ONNX)
 
     Parameters and layers keep their names. A Keras model takes pictures as (N, H, W, C). Raises ExportError, naming all
-    ops that cannot be exported with their layers, and OptionError for what is no model; without the package `onnx`, or
-    `keras` and a backend for it, an ExportError says how to get it."""
+    ops that cannot be exported with their layers, and OptionError for what is no model, for several
+    inputs and for a file of another kind, by its name; without the package `onnx`, or `keras` and a backend for it, an
+    ExportError says how to get it."""
     if not isinstance(path, (str, os.PathLike)):
         raise OptionError(f"export: expected a path, got {type(path).__name__}")
-    if Path(path).suffix.lower() != ".keras":
+    suffix = Path(path).suffix.lower()
+    if suffix in _OTHERS:
+        raise OptionError(f"export: {suffix} files are not written here; .onnx and .keras are")
+    if suffix != ".keras":
         export_onnx(model, example, path, input_name, output_name, metadata)
     elif metadata:
         raise OptionError(f"export: a Keras file has no place for metadata, got {', '.join(metadata)}")

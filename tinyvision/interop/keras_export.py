@@ -24,7 +24,7 @@ from ..errors import ExportError, OptionError
 from ..nn.module import Module
 from . import keras_arranging  # noqa: F401  enters its writers into the table
 from .keras_writers import WRITERS
-from .listening import BATCH, Call, Constant, Stored, Value, listen_to
+from .listening import BATCH, Call, Constant, Stored, Value, check_example, listen_to
 
 BACKENDS = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}  # Keras's name -> the package
 
@@ -51,6 +51,7 @@ def export_keras(
     and if the package keras, or a backend for it, is missing; OptionError for what is no model, or no float32."""
     if not isinstance(model, Module):
         raise OptionError(f"export: expected a model, got {type(model).__name__}")
+    check_example(example)
     kinds = {np.dtype(p.dtype).name for p in model.parameters()} | {np.dtype(example.dtype).name}
     if kinds != {"float32"}:
         raise OptionError(f"export: Keras models are written in float32, got {', '.join(sorted(kinds))}; model.float()")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..device import to_numpy
-from ..errors import ExportError
+from ..errors import ExportError, OptionError
 from ..grad_mode import no_grad
 from ..listening import listening
 from ..nn.module import Module
@@ -78,7 +78,9 @@ def listen_to(model: Module, example: Any) -> Pass:
 
     example  an input (N, ...) of the right shape and dtype; its numbers do not matter
 
-    Raises ExportError for what depends on the input beside the tape, or on the size of the batch."""
+    Raises OptionError for an example that is no one input, ExportError for what depends on the input beside the tape,
+    or on the size of the batch."""
+    check_example(example)
     shape, dtype = tuple(example.shape), np.dtype(example.dtype)
     was_training = [m for m in model.modules() if m.training]
     model.eval()
@@ -97,6 +99,15 @@ def listen_to(model: Module, example: Any) -> Pass:
 IN_TRAINING = ("dropout", "batchnorm_train", "batchnorm_relu")  # what acts so in evaluation is refused by the writers
 BATCH, GROWING = -1, -2  # what stands for a size: that of the batch, and a multiple of it
 _ONE, _OTHER = 2, 3  # sizes of the two batches
+
+
+def check_example(example: Any) -> None:
+    """Raise OptionError for an example that is no one input."""
+    if hasattr(example, "dtype") and len(example.shape):
+        return
+    kind = "number" if hasattr(example, "dtype") else type(example).__name__
+    count = f" of {len(example)}" if isinstance(example, (tuple, list)) else ""
+    raise OptionError(f"export: a model is written with one input (N, ...), got a {kind}{count} as the example")
 
 
 def _example(shape, dtype, seed):
