@@ -64,6 +64,22 @@ def with_nan(rng):
     return [x]
 
 
+def two_with_nan(rng):
+    """They meet nan, infinities and their like, also where they are the same."""
+    x, target = *with_nan(rng), rng.standard_normal((2, 3, 5, 6))
+    target[0, 0, 1, 2], target[1, 0, 0, 0], target[1, 1, 1, 1], x[1, 1, 1, 2] = (
+        np.nan,
+        np.inf,
+        -np.inf,
+        target[1, 1, 1, 2],
+    )
+    return [x, target]
+
+
+def scores_and_targets(rng):
+    return [np.tile(*far_out(rng), (2, 1)), rng.random((2, 13))]
+
+
 def far_out(rng):
     return [np.array([-200, -104, -103.5, -90, -87.5, -17, -3, -0.0, 0, 3, 17, 88, 200.0])]
 
@@ -98,6 +114,14 @@ FAMILIES = [
     ("clamp", {"low": -3, "high": 3}),
     ("threshold", {"threshold": 3, "value": -2}),
 ]
+LOSSES = [
+    ("smooth_l1", {}),
+    ("smooth_l1", {"beta": 0.25}),
+    ("smooth_l1", {"beta": 0}),
+    ("huber", {}),
+    ("huber", {"delta": 0.25}),
+    ("bce_with_logits", {}),
+]
 CASES = [
     ("relu", images((2, 3, 5, 4)), {}),
     ("relu", images((7,)), {}),
@@ -113,6 +137,16 @@ CASES = [
         (name, make, options)
         for name, options in FAMILIES
         for make in (lambda rng: [rng.standard_normal((2, 3, 5, 4)) * 4], far_out, with_nan)
+    ],
+    ("prelu", images((2, 3, 5, 4), (3,)), {}),
+    ("prelu", images((2, 3, 4, 8), (1,)), {}),  # some pixels make a row
+    ("prelu", images((7, 5), (5,)), {}),
+    ("prelu", images((7,), (1,)), {}),
+    ("prelu", lambda rng: [*with_nan(rng), np.array([0.25, 0, -2])], {}),
+    *[
+        (name, make, options)
+        for name, options in LOSSES
+        for make in (images((2, 3, 5, 4), (2, 3, 5, 4)), scores_and_targets, two_with_nan)
     ],
     ("max_pool2d", images((2, 3, 6, 4)), {"kernel_size": 2}),
     ("max_pool2d", images((1, 5, 8, 7)), {"kernel_size": 3, "stride": 2, "padding": 1}),
@@ -178,7 +212,7 @@ CASES = [
 DEPTHWISE = [case for case in CASES if case[0] == "conv2d" and "groups" in case[2]]
 
 
-NOT_FINITE = (with_nan, six_channels_with_nan, groups_with_nan)
+NOT_FINITE = (with_nan, two_with_nan, six_channels_with_nan, groups_with_nan)
 
 
 def small(a):

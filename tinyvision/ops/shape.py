@@ -179,7 +179,7 @@ def mean_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
     """dx = dy / (how many numbers were averaged), repeated along those axes."""
     shape, axis, keepdims = cache
     count = int(np.prod([shape[a] for a in axis]))
-    return (as_array(_repeated(dy, shape, axis, keepdims) / count),)
+    return (_repeated(as_array(dy / count), shape, axis, keepdims),)
 
 
 def max_forward(x: Array, axis: Axes = None, keepdims: bool = False, nan_wins: bool = True) -> tuple[Array, Any]:

@@ -156,10 +156,11 @@ def finished(y: Array, scale: Array, shift: Array, skip: Array, activation: int,
 def curve(x: Array, y: Array, kind: int, begin: int, end: int) -> None:
     """y = the activation of this kind of x, from begin to end."""
     for first in range(begin, end, PIECE):
-        some = y[first : min(first + PIECE, end)]
-        for i in range(some.size):
-            some[i] = x[first + i]
-        curved(some, kind)
+        last = min(first + PIECE, end)
+        some, out = x[first:last], y[first:last]
+        for i in range(out.size):
+            out[i] = some[i]
+        curved(out, kind)
 
 
 @loop("void(f4[::1], f4[::1], f4[::1], i8, i8, i8)", "dx")

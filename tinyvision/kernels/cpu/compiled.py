@@ -26,6 +26,7 @@ MODULES = (
     "crew",
     "activation",
     "activation_families",
+    "prelu",
     "channels",
     "pool",
     "along",
@@ -40,6 +41,7 @@ MODULES = (
     "columns",
     "linear",
     "loss",
+    "loss_pointwise",
     "sgd",
     "adam",
 )
