@@ -93,6 +93,8 @@ def test_a_state_brings_the_same_numbers_back():
     again = tv.randn(4), random.generator().random(3, dtype=np.float32), tv.randint(9, (5,))
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+    assert isinstance(state, tv.Tensor), "as in PyTorch, where checkpoints say state.cpu()"
+    assert state.cpu().dtype == tv.uint8
     with random.fork_rng():
         inside = tv.rand(2)
     np.testing.assert_array_equal(inside.numpy(), tv.rand(2).numpy())

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import random
 from ..arrays import full_name, plain, refuse_masked
 from ..device import Device, DeviceName, memory_errors_explained, require_cuda, to_device
 from ..dtypes import as_dtype, common_dtype, default_dtype
@@ -387,6 +388,11 @@ def randint(
 
 
 @memory_errors_explained("cpu")
+def get_rng_state() -> Tensor:
+    """All there is to know about the numbers that the generator in force will give, as bytes for `set_rng_state`."""
+    return Tensor.of(random.get_rng_state())
+
+
 def randperm(n: int, *, generator: Generator | None = None, dtype: DType = np.int64, device: Place = None) -> Tensor:
     """The integers 0 ... n - 1 in random order (int64). Raises OptionError."""
     if not is_integer(n) or n < 0:
